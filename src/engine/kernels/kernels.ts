@@ -1,0 +1,58 @@
+import { readFileSync } from "node:fs";
+import type { KernelExports } from "./exports.generated.ts";
+
+/**
+ * The typed face of the kernel module: its functions beside typed views of the memory it works on. Addresses are bytes; `f32[address >> 2]` is the
+ * element there.
+ */
+export interface Kernels extends KernelExports {
+  readonly memory: WebAssembly.Memory;
+  readonly f32: Float32Array;
+  readonly f64: Float64Array;
+  readonly i32: Int32Array;
+  readonly u8: Uint8Array;
+}
+
+export const PAGE_BYTES = 65536;
+
+/** The first bytes of a memory belong to the module itself (its constants); a memory map starts after them. */
+export const MODULE_BYTES = 2 * PAGE_BYTES;
+
+/** Raised whenever any bit of any result may change. Stored in job, checkpoint and result. */
+export const ARITHMETIC_VERSION = 1;
+
+/** Compiles the kernel module; once per process, the module is then posted to the threads. */
+export function compileKernels(): WebAssembly.Module {
+  return new WebAssembly.Module(readFileSync(new URL("./kernels.wasm", import.meta.url)));
+}
+
+/** A zeroed shared memory of at least `bytes` bytes, which is also its maximum: it never grows. */
+export function createMemory(bytes: number): WebAssembly.Memory {
+  const pages = Math.ceil(bytes / PAGE_BYTES);
+  return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+}
+
+export function instantiateKernels(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
+  const instance = new WebAssembly.Instance(module, { env: { memory } });
+  return Object.assign(Object.create(null), instance.exports, {
+    memory,
+    f32: new Float32Array(memory.buffer),
+    f64: new Float64Array(memory.buffer),
+    i32: new Int32Array(memory.buffer),
+    u8: new Uint8Array(memory.buffer),
+  }) as Kernels;
+}
+
+/**
+ * Refuses a host whose relaxed multiply-add rounds twice: its bits would differ from every other host's.
+ * @throws Error with what to do.
+ */
+export function assertFused(kernels: Kernels): void {
+  // (1 + 2^-12)^2 − (1 + 2^-11) is 2^-24 if the product is not rounded, and 0 if it is.
+  const a = Math.fround(1 + 2 ** -12);
+  if (kernels.multiply_add(a, a, -Math.fround(1 + 2 ** -11)) !== 2 ** -24) {
+    throw new Error(
+      "This processor (or its WebAssembly engine) has no fused multiply-add, so training here would not give the bytes it gives elsewhere. Use an x86-64 processor with FMA (since 2013) or any arm64.",
+    );
+  }
+}

@@ -1,0 +1,44 @@
+import type { Kernels } from "../kernels/kernels.ts";
+import type { Description, Options, ValuesOf } from "../options.ts";
+
+/**
+ * What a loss is. It runs by samples, like a layer, and leaves one value per term in a buffer that the crew adds up in canonical order.
+ * The divisor of the mean depends on the targets alone and is computed before the forward pass.
+ */
+export interface LossType<O extends Options = Options> extends Description {
+  readonly options: O;
+  /** What the targets are: class indices (int32), class probabilities or values (float32). */
+  readonly targets: "class" | "value";
+  /** How many model outputs it wants: one per class, or one per target value. */
+  outputs(target: { readonly classes: number | null; readonly width: number }): number;
+  /** Terms per sample: 1 if the loss is one number a sample, else the number of outputs. */
+  terms(outputs: number): number;
+  create(kernels: Kernels, options: ValuesOf<O>, place: LossPlace): Loss;
+}
+
+/** Where the buffers lie (byte addresses). */
+export interface LossPlace {
+  /** Predictions and their gradient, float32 [batch, outputs]. */
+  readonly prediction: number;
+  readonly gradient: number;
+  /** int32 [batch] class indices, or float32 [batch, outputs]. */
+  readonly target: number;
+  /** The unscaled terms, float32 [batch, terms]. */
+  readonly terms: number;
+  readonly outputs: number;
+  /** Class names in order, for options that name classes; null for values. */
+  readonly classes: readonly string[] | null;
+  /** Room for constants of the loss (class weights), float32 [2 * outputs], written by `create` through `kernels.f32`. */
+  readonly constants: number;
+}
+
+export interface Loss {
+  /** The divisor of the mean over samples begin..end: a function of the targets. */
+  divisor(begin: number, end: number): number;
+  /** Writes terms of samples begin..end and, if `scale` is not 0, the gradient of scale × (sum of terms). */
+  run(begin: number, end: number, scale: number): void;
+}
+
+export function defineLoss<const O extends Options>(type: LossType<O>): LossType<O> {
+  return type;
+}

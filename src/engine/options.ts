@@ -1,0 +1,62 @@
+/**
+ * How a member (layer, loss, optimizer, schedule, initializer) declares its options.
+ *
+ * One declaration serves everything: the zod schema of the spec, the catalogue, OpenAPI, the README's tables and, through
+ * `ValuesOf`, the type that the member's own code sees. An option without `default` is required; a default of `null`
+ * makes it optional and nullable. Bounds: `min`/`max` are inclusive, `above`/`below` exclusive.
+ */
+interface Bounds {
+  readonly min?: number;
+  readonly max?: number;
+  readonly above?: number;
+  readonly below?: number;
+}
+
+export type Option = { readonly doc: string } & (
+  | ({ readonly kind: "number"; readonly default?: number | null } & Bounds)
+  | ({ readonly kind: "integer"; readonly default?: number | null } & Bounds)
+  | { readonly kind: "boolean"; readonly default: boolean }
+  | { readonly kind: "choice"; readonly choices: readonly string[]; readonly default?: string | null }
+  /** A list of numbers: of a fixed `length`, or of any if it is null. */
+  | ({ readonly kind: "numbers"; readonly length: number | null; readonly default?: readonly number[] | null } & Bounds)
+  /** A number for every class, by the class' name as it stands in the data: `{"cat": 2, "dog": 1}`; classes left out count 1. */
+  | { readonly kind: "class_numbers"; readonly default: null }
+  /** One class' name as it stands in the data. */
+  | { readonly kind: "class"; readonly default: null }
+);
+
+export type Options = Readonly<Record<string, Option>>;
+
+type Nullable<O, T> = O extends { readonly default: null } ? T | null : T;
+type Plain<O> = O extends { readonly kind: "number" | "integer" }
+  ? number
+  : O extends { readonly kind: "boolean" }
+    ? boolean
+    : O extends { readonly kind: "choice"; readonly choices: readonly (infer C)[] }
+      ? C
+      : O extends { readonly kind: "numbers" }
+        ? readonly number[]
+        : O extends { readonly kind: "class_numbers" }
+          ? Readonly<Record<string, number>>
+          : O extends { readonly kind: "class" }
+            ? string
+            : never;
+
+/** The values of declared options, with defaults filled in. */
+export type ValuesOf<O extends Options> = { readonly [K in keyof O]: Nullable<O[K], Plain<O[K]>> };
+
+/** A member as it stands in a resolved spec: its type beside its options. */
+export type Member = { readonly type: string } & Readonly<Record<string, unknown>>;
+
+/** What every member says of itself in the catalogue. */
+export interface Description {
+  /** The member's name in a spec. */
+  readonly type: string;
+  /** One sentence: what it is and when one wants it. */
+  readonly summary: string;
+  /** The formula in plain text, in the notation of the source. */
+  readonly formula: string;
+  /** Paper, equation, or the PyTorch class whose semantics are kept. */
+  readonly source: string;
+  readonly options: Options;
+}
