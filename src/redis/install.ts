@@ -1,0 +1,97 @@
+// Brings a Redis to a machine that has none, without root and without touching the system.
+//
+// Debian and its relatives let any user resolve and download packages as long as apt keeps its state somewhere else. So apt
+// gets a private state and cache directory, works out what redis-server needs beyond the packages that are installed,
+// downloads it from the machine's own configured sources (signatures checked as ever), and dpkg-deb unpacks the archives into a
+// directory that is renamed into place at the end: whoever sees `tools/redis` sees all of it. Several processes may do
+// this at once; one of them wins, the others use what it brought.
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { unpackedServer, type RedisServer } from "./server.ts";
+
+const run = promisify(execFile);
+const COMMAND_TIMEOUT_MS = 120_000;
+
+/** @throws Error with what apt or dpkg said, if the packages cannot be had. */
+export async function installFromDebian(toolsDirectory: string): Promise<RedisServer> {
+  await mkdir(toolsDirectory, { recursive: true });
+  const work = await mkdtemp(join(toolsDirectory, ".installing-"));
+  try {
+    const archives = await download(work);
+    const unpacked = join(work, "root");
+    for (const archive of archives) await execute("dpkg-deb", ["-x", archive, unpacked]);
+    const fetched = await unpackedServer(unpacked);
+    if (fetched === null) throw new Error("the packages were fetched but their redis-server does not run");
+    return await moveIntoPlace(unpacked, join(toolsDirectory, "redis"));
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function download(work: string): Promise<string[]> {
+  const archives = join(work, "cache/archives");
+  await mkdir(join(work, "state/lists/partial"), { recursive: true });
+  await mkdir(join(archives, "partial"), { recursive: true });
+  const configuration = join(work, "apt.conf");
+  await writeFile(configuration, aptConfiguration(work));
+  // One unreachable source among several makes `update` fail although Redis' own may be fine: the download decides.
+  const updated = await execute("apt-get", ["-c", configuration, "update"]).catch((error: Error) => error);
+  try {
+    const install = ["--yes", "--download-only", "--no-install-recommends", "install", "redis-server"];
+    await execute("apt-get", ["-c", configuration, ...install]);
+  } catch (error) {
+    throw updated instanceof Error ? updated : error;
+  }
+  const files = (await readdir(archives)).filter((name) => name.endsWith(".deb"));
+  return files.map((name) => join(archives, name));
+}
+
+/** The system's sources, keys and list of installed packages; everything apt writes goes to the work directory. */
+function aptConfiguration(work: string): string {
+  return [
+    `Dir::State "${work}/state";`,
+    `Dir::State::status "/var/lib/dpkg/status";`,
+    `Dir::Cache "${work}/cache";`,
+    `Debug::NoLocking "true";`,
+    // As root apt would fetch as the user _apt, who may not enter our directory.
+    `APT::Sandbox::User "root";`,
+    `Acquire::Languages "none";`,
+    `Acquire::Retries "2";`,
+    `Acquire::http::Timeout "20";`,
+    `Acquire::https::Timeout "20";`,
+    // Hooks of the distribution clean or index the system's own caches after an update.
+    `#clear APT::Update::Post-Invoke;`,
+    `#clear APT::Update::Post-Invoke-Success;`,
+    "",
+  ].join("\n");
+}
+
+async function moveIntoPlace(unpacked: string, place: string): Promise<RedisServer> {
+  try {
+    await rename(unpacked, place);
+  } catch (error) {
+    const theirs = await unpackedServer(place);
+    if (theirs !== null) return theirs;
+    if ((error as NodeJS.ErrnoException).code !== "ENOTEMPTY") throw error;
+    // What stands there does not run (another architecture, a removed library): replace it.
+    await rm(place, { recursive: true, force: true });
+    await rename(unpacked, place);
+  }
+  const installed = await unpackedServer(place);
+  if (installed === null) throw new Error(`${place} vanished while it was being installed`);
+  return installed;
+}
+
+async function execute(command: string, args: string[]): Promise<void> {
+  const env = { ...process.env, LC_ALL: "C", DEBIAN_FRONTEND: "noninteractive" };
+  try {
+    await run(command, args, { env, timeout: COMMAND_TIMEOUT_MS });
+  } catch (error) {
+    const { stderr, killed } = error as { stderr?: string; killed?: boolean };
+    if (killed) throw new Error(`${command} did not finish within ${COMMAND_TIMEOUT_MS / 1000} s`);
+    const said = stderr?.split("\n").find((line) => line.startsWith("E: ") || line.startsWith("dpkg"));
+    throw new Error(said ? `${command}: ${said.replace(/^E: /, "")}` : (error as Error).message);
+  }
+}

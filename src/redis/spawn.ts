@@ -1,0 +1,112 @@
+// Starts a private Redis server process and waits until it answers.
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+import { StartFailure } from "../start-failure.ts";
+import { environmentOf, type RedisServer } from "./server.ts";
+
+/** The longest path that fits `sockaddr_un.sun_path`, less its closing zero; shorter on the BSDs, macOS among them. */
+const MAX_SOCKET_PATH_BYTES = process.platform === "linux" ? 107 : 103;
+
+export interface SpawnSettings {
+  /** Where its data, and its log, are kept. */
+  readonly directory: string;
+  readonly socket: string;
+  readonly maxBytes: number;
+  /** See the essay in embedded.ts for what the service uses. */
+  readonly appendfsync: "always" | "everysec" | "no";
+  /** Whether the server outlives a Ctrl-C that the terminal sends to the whole process group. */
+  readonly detached: boolean;
+  readonly extraArguments?: readonly string[];
+}
+
+/** @throws StartFailure if the path is too long for a socket. */
+export function assertSocketPath(path: string): void {
+  const bytes = Buffer.byteLength(path);
+  if (bytes <= MAX_SOCKET_PATH_BYTES) return;
+  throw new StartFailure(
+    `The path of Redis' socket, ${path}, is ${bytes} bytes long and the system allows ${MAX_SOCKET_PATH_BYTES}: set TMPDIR to a shorter directory.`,
+  );
+}
+
+/** @throws StartFailure if the server ends instead of becoming ready; the sentence says why, and what to type if its data are damaged. */
+export async function spawnServer(server: RedisServer, settings: SpawnSettings): Promise<ChildProcess> {
+  assertSocketPath(settings.socket);
+  await mkdir(settings.directory, { recursive: true });
+  const logFile = join(settings.directory, "redis.log");
+  // One log a start, and the one before: it cannot grow for years.
+  await rename(logFile, `${logFile}.1`).catch(() => undefined);
+  const log = await open(logFile, "w");
+  const child = spawn(server.command, serverArguments(settings), {
+    env: environmentOf(server),
+    stdio: ["ignore", log.fd, log.fd],
+    detached: settings.detached,
+  });
+  const ended = new Promise<string>((resolve) => {
+    child.once("error", (error) => resolve(error.message));
+    child.once("exit", (code, signal) => resolve(signal === null ? `exit code ${code}` : `killed by ${signal}`));
+  });
+  await log.close();
+  const failure = await untilReady(settings.socket, ended);
+  if (failure === null) return child;
+  throw whyEnded(server, settings.directory, failure, await readFile(logFile, "utf8").catch(() => ""));
+}
+
+function serverArguments(settings: SpawnSettings): string[] {
+  const options: Record<string, string> = {
+    dir: settings.directory,
+    port: "0",
+    unixsocket: settings.socket,
+    unixsocketperm: "700",
+    appendonly: "yes",
+    appendfsync: settings.appendfsync,
+    save: "",
+    maxmemory: String(settings.maxBytes),
+    "maxmemory-policy": "noeviction",
+  };
+  return [
+    ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]),
+    ...(settings.extraArguments ?? []),
+  ];
+}
+
+/**
+ * Null once the server answers, else how it ended. A server with much data answers LOADING for a while, so there is no time
+ * limit while it lives.
+ */
+async function untilReady(socket: string, ended: Promise<string>): Promise<string | null> {
+  const probe = new Redis(socket, { retryStrategy: () => 5, maxRetriesPerRequest: null });
+  probe.on("error", () => undefined);
+  void ended.then(() => probe.disconnect());
+  try {
+    await probe.ping();
+    return null;
+  } catch {
+    return await ended;
+  } finally {
+    probe.disconnect();
+  }
+}
+
+function whyEnded(server: RedisServer, directory: string, how: string, log: string): StartFailure {
+  const lines = log.split("\n").map((line) => line.replace(/^\S+ \d+ \w+ \d+ [\d:.]+ [.\-*#] /, "").trim());
+  const damage = lines.find(
+    (line) =>
+      /append only file|AOF (manifest|file)/i.test(line) &&
+      /bad|unexpected|error|invalid|missing|exist|open/i.test(line),
+  );
+  if (damage !== undefined) {
+    const manifest = join(directory, "appendonlydir/appendonly.aof.manifest");
+    return new StartFailure(
+      `Redis' data in ${directory} are damaged (${damage.split(/[.:] /)[0]}): copy that directory away, then repair it with: ${repairCommand(server)} --fix ${manifest}`,
+    );
+  }
+  const last = lines.findLast((line) => line !== "") ?? "no message";
+  return new StartFailure(`Redis (${server.command}) did not start (${how}); it said: ${last}`);
+}
+
+function repairCommand({ command, libraryPath }: RedisServer): string {
+  const program = command.replace(/server$/, "check-aof");
+  return libraryPath === null ? program : `LD_LIBRARY_PATH=${libraryPath} ${program}`;
+}
