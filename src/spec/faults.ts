@@ -1,0 +1,146 @@
+/**
+ * From zod's issues to faults that help: where (an RFC 6901 pointer) and what to do about it, one for each thing that is wrong.
+ *
+ * Messages continue the sentence "<pointer> …", as in "/training/epochs must be at least 1".
+ */
+import { z } from "zod";
+
+export interface Fault {
+  readonly pointer: string;
+  readonly message: string;
+}
+
+/** The JSON pointer of a path. */
+export function pointer(path: readonly PropertyKey[]): string {
+  return path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+}
+
+/** Parses, or gives every fault. */
+export function check<T extends z.ZodType>(
+  schema: T,
+  value: unknown,
+): { value: z.output<T>; faults: null } | { value: null; faults: Fault[] } {
+  const result = schema.safeParse(value, { error: explain });
+  if (result.success) return { value: result.data, faults: null };
+  return { value: null, faults: result.error.issues.flatMap((issue) => faultsOf(issue, [])) };
+}
+
+function faultsOf(issue: z.core.$ZodIssue, base: readonly PropertyKey[]): Fault[] {
+  const path = [...base, ...issue.path];
+  if (issue.code === "unrecognized_keys") {
+    const messages = issue.message.split("\n");
+    return issue.keys.map((key, i) => ({ pointer: pointer([...path, key]), message: messages[i] }));
+  }
+  if (issue.code === "invalid_key")
+    return [{ pointer: pointer(path), message: `${issue.issues[0].message} (the name)` }];
+  if (issue.code === "invalid_union") {
+    const meant = (issue.errors ?? []).filter(isMeant);
+    if (meant.length === 1) return meant[0].flatMap((inner) => faultsOf(inner, path));
+  }
+  return [{ pointer: pointer(path), message: issue.message }];
+}
+
+/** Whether a branch of a union is the one its writer had in mind: the value's type fits, and nothing the branch needs is missing. */
+function isMeant(branch: readonly z.core.$ZodIssue[]): boolean {
+  return !branch.some(
+    ({ code, path, message }) =>
+      (path.length === 0 && (code === "invalid_type" || code === "invalid_value")) ||
+      (path.length === 1 && message === REQUIRED),
+  );
+}
+
+const REQUIRED = "is required";
+
+/** zod's error map for one parse; schemas that know better say so themselves with `error`. */
+function explain(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case "invalid_type":
+      return issue.input === undefined ? REQUIRED : `must be ${nameOf(issue.expected)}, not ${describe(issue.input)}`;
+    case "invalid_value":
+      if (issue.input === undefined) return REQUIRED;
+      return `must be ${oneOf(issue.values)}${didYouMean(issue.input, issue.values)}`;
+    case "too_small":
+      return `must ${amount(issue.origin, issue.inclusive ? "at least" : "more than", Number(issue.minimum))}`;
+    case "too_big":
+      return `must ${amount(issue.origin, issue.inclusive ? "at most" : "less than", Number(issue.maximum))}`;
+    case "invalid_format":
+      return issue.format === "regex" ? `must match ${issue.pattern}` : `must be a ${issue.format}`;
+    case "unrecognized_keys":
+      return unknownKeys(issue.keys, issue.inst);
+    case "invalid_union":
+      return issue.discriminator ? unknownType(issue) : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function unknownType({ discriminator, input, options }: z.core.$ZodRawIssue<z.core.$ZodIssueInvalidUnion>): string {
+  const value = (input as Record<string, unknown>)[discriminator ?? ""];
+  const known = options as readonly unknown[];
+  return value === undefined ? `is required: ${oneOf(known)}` : `must be ${oneOf(known)}${didYouMean(value, known)}`;
+}
+
+/** One line a key, in order. */
+function unknownKeys(keys: readonly string[], schema: unknown): string {
+  const known = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+  return keys
+    .map((key) => {
+      const near = didYouMean(key, known);
+      return `is not known here${near || `; known: ${known.join(", ")}`}`;
+    })
+    .join("\n");
+}
+
+function nameOf(expected: string): string {
+  if (expected === "int") return "an integer";
+  if (expected === "record") return "an object";
+  return /^[aeiou]/.test(expected) ? `an ${expected}` : `a ${expected}`;
+}
+
+function describe(input: unknown): string {
+  if (input === null) return "null";
+  if (Array.isArray(input)) return "an array";
+  if (typeof input === "number") return Number.isFinite(input) ? String(input) : "infinite";
+  return nameOf(typeof input);
+}
+
+function amount(origin: string, bound: string, limit: number): string {
+  if (origin === "string") return `have ${bound} ${limit} characters`;
+  if (origin === "array") return `have ${bound} ${limit} ${limit === 1 ? "item" : "items"}`;
+  return `be ${bound} ${limit}`;
+}
+
+function oneOf(values: readonly unknown[]): string {
+  const names = values.map((value) => JSON.stringify(value));
+  return names.length === 1 ? names[0] : `one of ${names.join(", ")}`;
+}
+
+/** `; did you mean "adam"?`, or nothing if no candidate is near. */
+export function didYouMean(given: unknown, candidates: readonly unknown[]): string {
+  if (typeof given !== "string" || given.length > 64) return "";
+  const ranked = candidates
+    .filter((candidate) => typeof candidate === "string")
+    .map((candidate) => ({ candidate, distance: editDistance(plain(given), plain(candidate)) }))
+    .sort((a, b) => a.distance - b.distance);
+  const best = ranked.at(0);
+  if (!best || best.distance > Math.max(1, Math.floor(given.length / 3))) return "";
+  return `; did you mean ${JSON.stringify(best.candidate)}?`;
+}
+
+/** `CrossEntropy`, `cross-entropy` and `cross_entropy` are the same thing misspelt. */
+function plain(name: string): string {
+  return name.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
+}
+
+/** Levenshtein's distance. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[b.length];
+}

@@ -1,0 +1,74 @@
+/** The zod schema of a kind of member, from the engine's declarations: a new folder there is a new branch of the union here. */
+import { z } from "zod";
+import type { Description, Member, Option } from "../engine/options.ts";
+
+/**
+ * A union over `type` of every member of a registry, each a strict object of its own options and the `common` ones.
+ * @param kind what follows the type in the names of the components: `AdamOptimizer`.
+ */
+export function memberUnion<C extends z.ZodRawShape>(
+  kind: string,
+  registry: Readonly<Record<string, Description>>,
+  common: C,
+): z.ZodType<Member & z.output<z.ZodObject<C>>, Member & z.input<z.ZodObject<C>>> {
+  const branches = Object.values(registry).map((member) =>
+    z.strictObject({ type: z.literal(member.type), ...optionSchemas(member), ...common }).meta({
+      id: `${pascalCase(member.type)}${kind}`,
+      description: `${member.summary}\n\n${member.formula}\n\n${member.source}`,
+    }),
+  );
+  const union = z.discriminatedUnion("type", branches as unknown as [z.core.$ZodTypeDiscriminable]);
+  // The branches are built at run time, so what they have in common is all that the type can say.
+  return union as unknown as z.ZodType<Member & z.output<z.ZodObject<C>>, Member & z.input<z.ZodObject<C>>>;
+}
+
+function optionSchemas({ options }: Description): Record<string, z.ZodType> {
+  return Object.fromEntries(Object.entries(options).map(([name, option]) => [name, optionSchema(option)]));
+}
+
+function optionSchema(option: Option): z.ZodType {
+  const plain = plainSchema(option);
+  if (option.default === undefined) return plain.describe(option.doc);
+  const nullable = option.default === null ? plain.nullable() : plain;
+  return nullable.default(option.default).describe(option.doc);
+}
+
+function plainSchema(option: Option): z.ZodType {
+  switch (option.kind) {
+    case "number":
+      return bounded(z.number(), option);
+    case "integer":
+      return bounded(z.int(), option);
+    case "boolean":
+      return z.boolean();
+    case "choice":
+      return z.enum(option.choices);
+    case "numbers": {
+      const list = z.array(bounded(z.number(), option));
+      return option.length === null ? list.max(MAX_NUMBERS) : list.length(option.length);
+    }
+    case "class_numbers":
+      return z.record(z.string(), z.number().min(0));
+    case "class":
+      return z.string();
+  }
+}
+
+/** How long a list of any length may be. */
+const MAX_NUMBERS = 10_000;
+
+function bounded(
+  schema: z.ZodNumber,
+  { min, max, above, below }: { min?: number; max?: number; above?: number; below?: number },
+): z.ZodNumber {
+  let result = schema;
+  if (min !== undefined) result = result.min(min);
+  if (max !== undefined) result = result.max(max);
+  if (above !== undefined) result = result.gt(above);
+  if (below !== undefined) result = result.lt(below);
+  return result;
+}
+
+function pascalCase(name: string): string {
+  return name.replaceAll(/(?:^|_)([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}

@@ -1,0 +1,208 @@
+/**
+ * The job spec: what a client may write, and what becomes of it once the defaults are filled in.
+ *
+ * Members (layers, losses, optimizers, schedules) come from the engine's registries. What needs the dataset (shapes, classes, batch sizes) is in
+ * resolve.ts.
+ */
+import { z } from "zod";
+import { layers } from "../engine/layers/registry.generated.ts";
+import { losses } from "../engine/losses/registry.generated.ts";
+import { optimizers } from "../engine/optimizers/registry.generated.ts";
+import { schedules } from "../engine/schedules/registry.generated.ts";
+import { memberUnion } from "./members.ts";
+
+export const MAX_POINTS_PER_SERIES = 100_000;
+
+const columnName = z.string().min(1).max(1024);
+const seed = z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(0);
+
+const Validation = z
+  .union(
+    [
+      z.strictObject({
+        fraction: z.number().gt(0).lt(1).describe("The share of rows that validate, drawn at random."),
+        seed,
+      }),
+      z.strictObject({ every: z.int().min(2).describe("Rows whose number from 0 is a multiple of this validate.") }),
+      z.strictObject({ column: columnName.describe("Rows with 1 in this column validate, rows with 0 train.") }),
+    ],
+    { error: 'must be null or exactly one of {"fraction", "seed"}, {"every"} and {"column"}' },
+  )
+  .nullable()
+  .default(null)
+  .describe("Which rows validate instead of training.");
+
+const Preprocess = z
+  .strictObject({
+    numeric: z.enum(["standardize", "min_max", "none"]).default("standardize"),
+    categorical: z.enum(["one_hot"]).default("one_hot"),
+    missing: z.enum(["error", "mean", "drop_row"]).default("error").describe("What to do with empty cells."),
+    target: z
+      .enum(["auto", "standardize", "none"])
+      .default("auto")
+      .describe("`auto` standardises the target of a regression under mse, l1 and huber."),
+  })
+  .prefault({})
+  .describe("Statistics come from the training rows only, in double precision.");
+
+const Data = z
+  .strictObject({
+    dataset: z
+      .string()
+      .regex(/^ds_[0-9a-z]{26}$/, "must be a dataset's id, as POST /v1/datasets gives it")
+      .meta({ examples: ["ds_01k3w9d0c8v6m2q4r7t5x1y9za"] }),
+    target: columnName.describe("The column to predict."),
+    features: z
+      .array(columnName)
+      .min(1)
+      .max(10_000)
+      .nullable()
+      .default(null)
+      .describe("The columns to predict from; null: all but the target and the validation column."),
+    validation: Validation,
+    preprocess: Preprocess,
+  })
+  .meta({ id: "DataSpec", description: "What to learn from." });
+export type DataSpec = z.output<typeof Data>;
+
+const layerName = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, "must be 1 to 64 letters, digits, _ or -")
+  .nullable()
+  .default(null)
+  .describe("What the layer's parameters are called after; null: its index, as in `nn.Sequential`.");
+
+const Model = z
+  .strictObject({
+    layers: z
+      .array(memberUnion("Layer", layers, { name: layerName }))
+      .min(1)
+      .max(256),
+  })
+  .meta({ id: "ModelSpec", description: "Layers, one after the other." });
+
+const scheduleOptions = {
+  interval: z.enum(["step", "epoch"]).default("step").describe("What the schedule counts."),
+  warmup_steps: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe("Steps over which the rate rises linearly to its base; the schedule begins after them."),
+};
+
+const ClipGradNorm = z
+  .union(
+    [
+      z.number().gt(0),
+      z.strictObject({
+        max_norm: z.number().gt(0),
+        norm_type: z
+          .union([z.number().min(1), z.literal("inf")], { error: 'must be a number of at least 1, or "inf"' })
+          .default(2),
+      }),
+    ],
+    { error: 'must be null, a number more than 0, or {"max_norm", "norm_type"}' },
+  )
+  .nullable()
+  .default(null)
+  .describe("Scales the gradient down to this norm; a number is the `max_norm` of the 2-norm.");
+
+const EarlyStopping = z
+  .strictObject({
+    metric: z.enum(["valid_loss", "valid_accuracy", "valid_macro_f1", "valid_r2", "valid_mae"]).default("valid_loss"),
+    mode: z.enum(["min", "max"]).default("min"),
+    patience: z.int().min(1).describe("How many evaluations in a row may fail to improve."),
+    min_delta: z.number().min(0).default(0).describe("What counts as an improvement."),
+  })
+  .nullable()
+  .default(null)
+  .describe("Stops once the metric no longer improves. Needs validation.");
+
+const Training = z
+  .strictObject({
+    epochs: z.int().min(1).max(100_000),
+    batch_size: z
+      .union([z.int().min(1), z.literal("full")], { error: 'must be an integer of at least 1, or "full"' })
+      .describe("Rows a step; at most the training rows, which is what `full` means."),
+    seed: seed.describe("Of the initial weights, the order of the rows and dropout."),
+    shuffle: z.boolean().default(true),
+    drop_last: z.boolean().default(false).describe("Leaves out an epoch's last batch if it is short."),
+    clip_grad_norm: ClipGradNorm,
+    clip_grad_value: z
+      .number()
+      .gt(0)
+      .nullable()
+      .default(null)
+      .describe("Clamps each element of the gradient to ± this."),
+    eval_every_epochs: z.int().min(1).max(100_000).default(1),
+    log_every_steps: z
+      .int()
+      .min(1)
+      .nullable()
+      .default(null)
+      .describe(`Null: max(1, ceil(total_steps / 1000)). At most ${MAX_POINTS_PER_SERIES} points a series.`),
+    early_stopping: EarlyStopping,
+  })
+  .meta({ id: "TrainingSpec", description: "How long and in which batches." });
+
+const CheckpointPolicy = z
+  .strictObject({
+    every_steps: z.int().min(1).nullable().default(null),
+    every_seconds: z.number().gt(0).nullable().default(30),
+    keep_last: z.int().min(1).max(100).default(3),
+    keep_best: z.boolean().default(false).describe("Keeps the weights of the best evaluation. Needs validation."),
+  })
+  .prefault({})
+  .describe("When the whole state is written, and how many of them are kept. Does not influence the result.");
+
+const Metadata = z
+  .record(z.string().regex(/^[a-z0-9_]{1,64}$/, "must be 1 to 64 of a-z, 0-9 and _"), z.string().max(256))
+  .refine((metadata) => Object.keys(metadata).length <= 16, "must have at most 16 entries")
+  .default({})
+  .describe("Yours; jobs can be listed by it.")
+  .meta({ examples: [{ team: "vision" }] });
+
+export const Spec = z
+  .strictObject({
+    name: z.string().min(1).max(128).nullable().default(null),
+    metadata: Metadata,
+    data: Data,
+    model: Model,
+    loss: memberUnion("Loss", losses, {}),
+    optimizer: memberUnion("Optimizer", optimizers, {}),
+    schedule: memberUnion("Schedule", schedules, scheduleOptions)
+      .prefault({ type: "constant" })
+      .describe("The learning rate over time."),
+    training: Training,
+    checkpoint: CheckpointPolicy,
+    resources: z
+      .strictObject({ threads: z.int().min(1).max(64).default(1) })
+      .prefault({})
+      .describe("Threads are a wish; the result does not depend on how many are given."),
+  })
+  .meta({
+    id: "Spec",
+    description: "A training job. Names and defaults are PyTorch's wherever it has them.",
+    examples: [
+      {
+        name: "digits-mlp",
+        data: { dataset: "ds_01k3w9d0c8v6m2q4r7t5x1y9za", target: "target", validation: { every: 5 } },
+        model: { layers: [{ type: "linear", out_features: 64 }, { type: "relu" }, { type: "linear" }] },
+        loss: { type: "cross_entropy" },
+        optimizer: { type: "adam", lr: 0.001, betas: [0.9, 0.999], eps: 1e-8 },
+        schedule: { type: "cosine_annealing", t_max: 690 },
+        training: { epochs: 30, batch_size: 64, seed: 7, clip_grad_norm: 1.0, early_stopping: { patience: 5 } },
+        checkpoint: { keep_last: 3, keep_best: true },
+        resources: { threads: 2 },
+        metadata: { team: "vision" },
+      },
+    ],
+  });
+export type Spec = z.output<typeof Spec>;
+
+/** A spec in which nothing is left to be worked out. */
+export interface ResolvedSpec extends Spec {
+  data: DataSpec & { features: string[] };
+  model: { layers: (Spec["model"]["layers"][number] & { name: string })[] };
+  training: Spec["training"] & { log_every_steps: number };
+}

@@ -1,0 +1,330 @@
+/**
+ * What goes over the wire, as zod schemas: the types of the store and the API, the components of openapi.yaml.
+ *
+ * Responses are described here and not checked when sent, since a record written by an earlier version must stay readable; the tests check
+ * every response they see. A schema and its type share one name.
+ */
+import { z } from "zod";
+import { ErrorCode } from "./errors.ts";
+import { Spec } from "./spec.ts";
+
+/** Crockford's base32 in lower case; the first character of a ULID is at most 7. */
+const ulid = "[0-7][0-9a-hjkmnp-tv-z]{25}";
+const example = "01k3w9d0c8v6m2q4r7t5x1y9za";
+
+export const JobId = z
+  .string()
+  .regex(new RegExp(`^job_${ulid}$`))
+  .describe("A job's id.")
+  .meta({ examples: [`job_${example}`] });
+export const DatasetId = z
+  .string()
+  .regex(new RegExp(`^ds_${ulid}$`))
+  .describe("A dataset's id.")
+  .meta({ examples: [`ds_${example}`] });
+
+const Time = z.iso
+  .datetime({ precision: 3 })
+  .describe("RFC 3339, UTC, with milliseconds.")
+  .meta({ examples: ["2026-11-22T09:30:00.000Z"] });
+const Sha256 = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/)
+  .describe("SHA-256 in hexadecimal.")
+  .meta({ examples: ["2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"] });
+const Count = z.int().min(0);
+const Run = Count.describe("Which attempt of the job on a worker this is, from 1; 0 before the first.");
+const Metrics = z
+  .record(z.string(), z.number().nullable())
+  .describe("Metric values by name; null where the value is not finite.")
+  .meta({ examples: [{ valid_loss: 0.0812, valid_accuracy: 0.975 }] });
+
+export const Column = z
+  .object({
+    name: z.string(),
+    type: z.enum(["numeric", "categorical"]).describe("Numeric if every cell that is not empty is a decimal number."),
+    missing: Count.describe("Empty cells."),
+    min: z.number().nullable(),
+    max: z.number().nullable(),
+    mean: z.number().nullable(),
+    classes: z
+      .array(z.string())
+      .nullable()
+      .describe("The distinct values in ascending order; null if there are more than 1,000."),
+  })
+  .meta({ id: "Column", description: "A column of a dataset; `min`, `max` and `mean` are null if it is categorical." });
+export type Column = z.infer<typeof Column>;
+
+export const Dataset = z
+  .object({
+    id: DatasetId,
+    name: z.string().nullable(),
+    format: z.literal("csv"),
+    sha256: Sha256,
+    bytes: Count,
+    rows: Count,
+    created_at: Time,
+    columns: z.array(Column),
+  })
+  .meta({ id: "Dataset", description: "An uploaded table, known by its content." });
+export type Dataset = z.infer<typeof Dataset>;
+
+export const JobStatus = z
+  .enum(["queued", "running", "pausing", "paused", "cancelling", "succeeded", "failed", "cancelled"])
+  .meta({ id: "JobStatus", description: "Where a job stands. `succeeded`, `failed` and `cancelled` are final." });
+export type JobStatus = z.infer<typeof JobStatus>;
+
+export const Progress = z
+  .object({
+    job_id: JobId,
+    status: JobStatus,
+    run: Run,
+    step: Count.describe(
+      "Optimizer steps finished. May go back after a take-over, never below `last_checkpoint_step`.",
+    ),
+    total_steps: Count.describe("epochs × ceil(train_rows / batch_size)."),
+    epoch: Count.describe("Epochs finished."),
+    total_epochs: Count,
+    progress: z.number().min(0).max(1).describe("step / total_steps, and 1 once succeeded."),
+    train_loss: z.number().nullable().describe("Mean over the last log interval."),
+    valid_loss: z.number().nullable(),
+    metrics: Metrics.describe("The latest evaluation."),
+    learning_rate: z.number().nullable(),
+    samples_per_second: z.number().nullable(),
+    eta_seconds: z.number().nullable(),
+    last_checkpoint_step: Count.nullable(),
+    updated_at: Time.nullable(),
+  })
+  .meta({ id: "Progress", description: "How far a job has come." });
+export type Progress = z.infer<typeof Progress>;
+
+export const JobResult = z
+  .object({
+    weights_sha256: Sha256.describe("SHA-256 of the body of `GET …/model`."),
+    steps: Count,
+    epochs: Count,
+    stop_reason: z.enum(["completed", "early_stopping"]),
+    metrics: Metrics.describe("The last evaluation, that of the final weights."),
+    best: z
+      .object({ step: Count, metric: z.string(), value: z.number().nullable() })
+      .nullable()
+      .describe("The best evaluation; null unless `checkpoint.keep_best` is set."),
+  })
+  .meta({ id: "JobResult", description: "What came of a job that succeeded." });
+export type JobResult = z.infer<typeof JobResult>;
+
+export const FailureCode = z.enum([
+  "diverged",
+  "crash_loop",
+  "dataset_unavailable",
+  "thread_failed",
+  "checkpoint_unreadable",
+  "internal",
+]);
+export type FailureCode = z.infer<typeof FailureCode>;
+
+export const JobError = z
+  .object({
+    code: FailureCode,
+    message: z.string(),
+    suggestion: z.string().nullable().describe("What is likely to help."),
+    step: Count.nullable(),
+  })
+  .meta({ id: "JobError", description: "Why a job failed." });
+export type JobError = z.infer<typeof JobError>;
+
+export const Job = z
+  .object({
+    id: JobId,
+    name: z.string().nullable(),
+    status: JobStatus,
+    spec: Spec.describe("The spec with every default filled in."),
+    spec_sha256: Sha256.describe("SHA-256 of the resolved spec as JSON with sorted keys."),
+    metadata: z.record(z.string(), z.string()),
+    created_at: Time,
+    started_at: Time.nullable(),
+    finished_at: Time.nullable(),
+    run: Run,
+    arithmetic_version: Count.describe("Results are equal to the last bit under an equal arithmetic version."),
+    progress: Progress,
+    result: JobResult.nullable(),
+    error: JobError.nullable(),
+  })
+  .meta({ id: "Job", description: "A training job." });
+export type Job = z.infer<typeof Job>;
+
+export const JobSummary = Job.omit({ spec: true }).meta({ id: "JobSummary", description: "A job as lists show it." });
+export type JobSummary = z.infer<typeof JobSummary>;
+
+export const ParameterSizes = z
+  .array(z.object({ name: z.string(), shape: z.array(Count) }))
+  .describe("The parameters the model would have.")
+  .meta({ examples: [[{ name: "0.weight", shape: [64, 64] }]] });
+
+export const SeriesName = z.enum([
+  "train_loss",
+  "valid_loss",
+  "learning_rate",
+  "grad_norm",
+  "valid_accuracy",
+  "valid_macro_f1",
+  "valid_r2",
+  "valid_mae",
+]);
+export type SeriesName = z.infer<typeof SeriesName>;
+
+export const Series = z
+  .object({ steps: z.array(Count), values: z.array(z.number().nullable()) })
+  .meta({ id: "Series", description: "Values of one metric beside the steps they belong to, ascending." });
+export type Series = z.infer<typeof Series>;
+
+export const MetricSeries = z
+  .object({
+    job_id: JobId,
+    series: z.record(z.string(), Series).meta({ examples: [{ train_loss: { steps: [1, 2], values: [2.31, 2.17] } }] }),
+  })
+  .meta({ id: "MetricSeries", description: "The curves of a job." });
+export type MetricSeries = z.infer<typeof MetricSeries>;
+
+export const EventType = z.enum([
+  "created",
+  "started",
+  "resumed",
+  "checkpoint_committed",
+  "checkpoint_failed",
+  "checkpoint_skipped",
+  "evaluated",
+  "pausing",
+  "paused",
+  "requeued",
+  "lease_lost",
+  "arithmetic_changed",
+  "diverged",
+  "cancelling",
+  "cancelled",
+  "succeeded",
+  "failed",
+]);
+export type EventType = z.infer<typeof EventType>;
+
+export const Event = z
+  .object({
+    id: z.string().describe("Ascending within the job."),
+    run: Run,
+    step: Count.nullable(),
+    type: EventType,
+    message: z.string(),
+    data: z.record(z.string(), z.unknown()).nullable().describe("Details, by the event's type."),
+    created_at: Time,
+  })
+  .meta({ id: "Event", description: "Something that happened to a job. Events are never withdrawn." });
+export type Event = z.infer<typeof Event>;
+
+export const Checkpoint = z
+  .object({
+    step: Count,
+    run: Run,
+    bytes: Count,
+    sha256: Sha256,
+    created_at: Time,
+    kinds: z.array(z.enum(["periodic", "final", "shutdown"])),
+    metrics: Metrics,
+  })
+  .meta({
+    id: "Checkpoint",
+    description: "A committed state of a job: weights, moment estimates and everything else needed to go on.",
+  });
+export type Checkpoint = z.infer<typeof Checkpoint>;
+
+const Encoder = z
+  .looseObject({ column: z.string(), type: z.enum(["numeric", "categorical"]) })
+  .meta({ id: "Encoder", description: "How a column becomes model inputs." });
+
+export const ModelDescription = z
+  .object({
+    job_id: JobId,
+    weights_sha256: Sha256,
+    spec_sha256: Sha256,
+    arithmetic_version: Count,
+    layers: z.array(
+      z.object({
+        name: z.string(),
+        type: z.string(),
+        parameters: z.record(z.string(), z.array(Count)).meta({ examples: [{ weight: [64, 64], bias: [64] }] }),
+      }),
+    ),
+    inputs: z.array(Encoder).describe("The encoders of the features, in the order of the model's inputs."),
+    target: z.object({
+      column: z.string(),
+      task: z.enum(["classification", "regression"]),
+      classes: z.array(z.string()).nullable().describe("The classes in the order of the model's outputs."),
+      mean: z.number().nullable().describe("Prediction × std + mean is in the data's units."),
+      std: z.number().nullable(),
+    }),
+    metrics: Metrics,
+  })
+  .meta({ id: "ModelDescription", description: "All that is needed to use a trained model's weights." });
+export type ModelDescription = z.infer<typeof ModelDescription>;
+
+/** A page of a list. */
+export interface Page<T> {
+  data: T[];
+  has_more: boolean;
+  next: string | null;
+}
+
+/** The envelope of a list of `item`, as the component `<name>List`. */
+function list<T extends z.ZodType>(name: string, item: T) {
+  return z
+    .object({
+      data: z.array(item),
+      has_more: z.boolean(),
+      next: z.string().nullable().describe("Give it as `after` to get the next page."),
+    })
+    .meta({ id: `${name}List`, description: `A page of a list.` });
+}
+
+export const DatasetList = list("Dataset", Dataset);
+export const JobList = list("Job", JobSummary);
+export const EventList = list("Event", Event);
+export const CheckpointList = list("Checkpoint", Checkpoint);
+
+export const ProblemDocument = z
+  .object({
+    type: z.literal("about:blank"),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: ErrorCode,
+    request_id: z.string(),
+    errors: z
+      .array(z.object({ pointer: z.string(), message: z.string() }))
+      .optional()
+      .describe("Every fault found. `pointer` is an RFC 6901 pointer into the body, or `?name` for a query parameter."),
+    current_status: JobStatus.optional().describe("With `wrong_status`."),
+    line: z.int().optional().describe("With `invalid_dataset`: the line of the file, from 1."),
+  })
+  .meta({
+    id: "Problem",
+    description: "A problem document (RFC 9457).",
+    examples: [
+      {
+        type: "about:blank",
+        title: "Invalid spec",
+        status: 422,
+        detail: "The spec has 1 fault: /training/epochs is required.",
+        code: "invalid_spec",
+        request_id: "req-1",
+        errors: [{ pointer: "/training/epochs", message: "is required" }],
+      },
+    ],
+  });
+export type ProblemDocument = z.infer<typeof ProblemDocument>;
+
+export const Health = z
+  .object({
+    status: z.enum(["ok", "unavailable"]),
+    checks: z.record(z.string(), z.string()).meta({ examples: [{ redis: "ok" }] }),
+  })
+  .meta({ id: "Health", description: "The health of this process." });
+export type Health = z.infer<typeof Health>;
