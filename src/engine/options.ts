@@ -45,6 +45,12 @@ type Plain<O> = O extends { readonly kind: "number" | "integer" }
 /** The values of declared options, with defaults filled in. */
 export type ValuesOf<O extends Options> = { readonly [K in keyof O]: Nullable<O[K], Plain<O[K]>> };
 
+/** A fault in a value; `option` names the option to change. */
+export interface OptionFault {
+  readonly option: string;
+  readonly message: string;
+}
+
 /** A member as it stands in a resolved spec: its type beside its options. */
 export type Member = { readonly type: string } & Readonly<Record<string, unknown>>;
 

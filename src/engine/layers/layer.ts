@@ -12,10 +12,11 @@ import type { Initializer } from "../initializers/initializer.ts";
 export interface LayerType<O extends Options = Options> extends Description {
   readonly options: O;
   /**
-   * Shapes for one sample (without the batch dimension). `input` may be of any rank ≥ 1.
+   * Shapes for one sample (without the batch dimension). `input` may be of any rank ≥ 1. `wanted` is the number of outputs
+   * that the loss asks of the last layer, and null for every other layer.
    * @throws LayerFault where the input does not fit; the option it names goes into the problem's pointer.
    */
-  shape(options: ValuesOf<O>, input: Shape): LayerShape;
+  shape(options: ValuesOf<O>, input: Shape, wanted: number | null): LayerShape;
   create(kernels: Kernels, options: ValuesOf<O>, place: LayerPlace): Layer;
 }
 
@@ -24,12 +25,16 @@ export type Shape = readonly number[];
 export interface LayerShape {
   readonly output: Shape;
   readonly parameters: readonly ParameterShape[];
+  /** Options that were left to be inferred, as they came out. */
+  readonly inferred?: Readonly<Record<string, unknown>>;
 }
 
 export interface ParameterShape {
   readonly name: string;
   readonly shape: Shape;
   readonly initializer: Initializer;
+  /** Multiply-adds that one row's gradient (the first dimension's unit) takes for one sample; the crew cuts its slices by it. */
+  readonly rowCost: number;
 }
 
 /** Where a layer's buffers lie: byte addresses of [batch, …shape] float32 arrays, 64 bytes aligned. */

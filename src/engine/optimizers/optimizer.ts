@@ -1,5 +1,5 @@
 import type { Kernels } from "../kernels/kernels.ts";
-import type { Description, Options, ValuesOf } from "../options.ts";
+import type { Description, OptionFault, Options, ValuesOf } from "../options.ts";
 
 /**
  * What an optimizer is: a declaration and a short program of passes.
@@ -13,8 +13,14 @@ import type { Description, Options, ValuesOf } from "../options.ts";
  */
 export interface OptimizerType<O extends Options = Options> extends Description {
   readonly options: O;
+  /** True if other weights are evaluated and served than those that are trained; then `create` gives an `evaluate`. */
+  readonly evaluatesOthers?: boolean;
   /** Float32 tensors kept for each parameter (of its shape), under PyTorch's names. */
   state(options: ValuesOf<O>): readonly StateTensor[];
+  /** What is wrong with options that are each within their bounds but do not go together. */
+  check?(options: ValuesOf<O>): readonly OptionFault[];
+  /** Whether it evaluates and serves other weights than it trains; what `create` makes then has `evaluate`. */
+  readonly evaluatesOthers?: boolean;
   create(kernels: Kernels, options: ValuesOf<O>): Optimizer;
 }
 
@@ -38,7 +44,7 @@ export interface Optimizer {
 }
 
 export interface Pass {
-  /** How many sums this pass takes over each tensor (at most `MAX_SUMS`); 0: none. */
+  /** How many sums this pass takes over each tensor; 0: none. */
   readonly sums: number;
   /**
    * Runs over elements begin..end (exclusive) of one parameter. `begin` is a multiple of 4 (16 bytes aligned); of `SUM_BLOCK`
@@ -64,6 +70,8 @@ export interface ParameterTensor {
 
 /** Elements a sum is taken over at once: fixed, so that it depends neither on threads nor on slices. */
 export const SUM_BLOCK = 4096;
+
+/** Sums that all passes of a step together may take over each tensor. */
 export const MAX_SUMS = 4;
 
 /** Declares an optimizer; keeps the options' literal types. */

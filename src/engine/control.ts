@@ -1,0 +1,49 @@
+/*
+ * The control words: how the main thread and the threads of a crew speak while training runs, in the job's shared memory.
+ *
+ * The main thread writes requests; thread 0, the leader, reads them once a step, between the step's two barriers, and writes what all do at
+ * the step's end into ACTION. Every thread reads ACTION after the second barrier. So all agree, at no cost, and nobody
+ * ever waits for the main thread.
+ */
+
+/** Indexes of 32-bit words, counted from the control region. The barrier's three words come first, on a cache line of their own. */
+export const WORD = {
+  barrier: 0,
+  abort: 2,
+  /** From main: bits of REQUEST. */
+  request: 16,
+  /** From main: 1 while the crew is to hold at a step boundary. */
+  suspended: 17,
+  /** From main: how many turns a barrier may spin. */
+  spin: 18,
+  /** From the leader: bits of ACTION for the end of this step. */
+  action: 32,
+  /** Steps finished, epochs finished. */
+  step: 33,
+  epoch: 34,
+  /** Entries of the log ring ever written (by the leader) and read (by main). */
+  logWritten: 35,
+  logRead: 48,
+  /** 1 from the moment a snapshot is copied until it has been serialised. */
+  snapshotBusy: 49,
+  /** Set by any thread that met a weight that is not finite while copying a snapshot. */
+  notFinite: 64,
+} as const;
+
+/** Indexes of doubles, counted from the control region, after the words. */
+export const DOUBLE = {
+  /** Mean loss of the last log interval. */
+  trainLoss: 40,
+  /** The evaluation's outcome, written by the leader, read by all: the value that early stopping and keeping the best look at. */
+  monitored: 41,
+} as const;
+
+export const CONTROL_BYTES = 512;
+
+export const REQUEST = { stop: 1, snapshot: 2, shutdownSnapshot: 4 } as const;
+
+export const ACTION = { stop: 1, snapshot: 2, shutdownSnapshot: 4, diverged: 8 } as const;
+
+/** The log ring: entries of four doubles: step, train loss, learning rate, gradient norm (NaN: none). */
+export const LOG_ENTRIES = 4096;
+export const LOG_BYTES = LOG_ENTRIES * 4 * 8;

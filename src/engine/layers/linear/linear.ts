@@ -1,0 +1,77 @@
+import { defineLayer, LayerFault } from "../layer.ts";
+
+/**
+ * y = x Wᵀ + b over the last dimension; W is [out_features, in_features], b is [out_features]. Leading dimensions are free: each of
+ * their rows is one row of the product. Semantics and initial values of `torch.nn.Linear`.
+ *
+ * The gradient of W is dYᵀ·X, that of b the column sums of dY, both over the rows of the whole batch.
+ */
+export const linear = defineLayer({
+  type: "linear",
+  summary: "A fully connected layer: every output is a weighted sum of all inputs plus a bias.",
+  formula: "y = x Wᵀ + b",
+  source: "torch.nn.Linear",
+  options: {
+    in_features: {
+      kind: "integer",
+      default: null,
+      min: 1,
+      doc: "Size of the input's last dimension; inferred, and checked if it is given.",
+    },
+    out_features: {
+      kind: "integer",
+      default: null,
+      min: 1,
+      max: 1_000_000,
+      doc: "Number of outputs; the last layer's is inferred from the target.",
+    },
+    bias: { kind: "boolean", default: true, doc: "Whether to add a learned bias." },
+  },
+  shape(options, input, wanted) {
+    const inputs = input[input.length - 1];
+    if (options.in_features !== null && options.in_features !== inputs) {
+      throw new LayerFault("in_features", `is ${options.in_features}, but the layer before gives ${inputs}; leave it out`);
+    }
+    const outputs = options.out_features ?? wanted;
+    if (outputs === null) throw new LayerFault("out_features", "is required: only the last layer's is inferred");
+    const rows = input.slice(0, -1).reduce((product, size) => product * size, 1);
+    const initializer = { distribution: "uniform", bound: 1 / Math.sqrt(inputs) } as const;
+    const weight = { name: "weight", shape: [outputs, inputs], initializer, rowCost: inputs * rows };
+    const bias = { name: "bias", shape: [outputs], initializer, rowCost: rows };
+    return {
+      output: [...input.slice(0, -1), outputs],
+      parameters: options.bias ? [weight, bias] : [weight],
+      inferred: { in_features: inputs, out_features: outputs },
+    };
+  },
+  create(kernels, _options, place) {
+    const inputs = place.inputShape[place.inputShape.length - 1];
+    const outputs = place.outputShape[place.outputShape.length - 1];
+    const rowsPerSample = place.inputSize / inputs;
+    const x = place.input;
+    const y = place.output;
+    const dx = place.inputGradient;
+    const dy = place.outputGradient;
+    const inputRow = inputs * 4;
+    const outputRow = outputs * 4;
+    return {
+      forward(weights, begin, end) {
+        const first = begin * rowsPerSample;
+        const m = end * rowsPerSample - first;
+        const [w, bias = 0] = weights;
+        kernels.matmul(y + first * outputRow, x + first * inputRow, w, m, outputs, inputs, outputRow, inputRow, 4, inputRow, 1, bias, place.scratch);
+      },
+      backward(weights, begin, end) {
+        const first = begin * rowsPerSample;
+        const m = end * rowsPerSample - first;
+        kernels.matmul(dx + first * inputRow, dy + first * outputRow, weights[0], m, inputs, outputs, inputRow, outputRow, 4, inputRow, 0, 0, place.scratch);
+      },
+      gradient(parameter, begin, end, samples) {
+        const rows = samples * rowsPerSample;
+        const out = place.gradients[parameter];
+        if (parameter === 1) kernels.column_sums(out, dy, outputRow, rows, begin, end);
+        else kernels.matmul(out + begin * inputRow, dy + begin * 4, x, end - begin, inputs, rows, inputRow, 4, outputRow, inputRow, 0, 0, place.scratch);
+      },
+    };
+  },
+});

@@ -1,0 +1,314 @@
+import { layers } from "./layers/registry.generated.ts";
+import { losses } from "./losses/registry.generated.ts";
+import { optimizers } from "./optimizers/registry.generated.ts";
+import { LayerFault, type LayerShape, type LayerType, type Shape } from "./layers/layer.ts";
+import type { LossType } from "./losses/loss.ts";
+import { MAX_SUMS, SUM_BLOCK, type OptimizerType } from "./optimizers/optimizer.ts";
+import type { Initializer } from "./initializers/initializer.ts";
+import { CONTROL_BYTES, LOG_BYTES } from "./control.ts";
+import { MAX_MEMORY_BYTES, MemoryMap, type Region } from "./memory.ts";
+import type { Member } from "./options.ts";
+
+/*
+ * From a model's layers to a plan: every shape, every parameter, and the address of every byte that training will touch. Nothing is
+ * allocated afterwards. A plan is plain data and a pure function of its input: it is computed once to check and to estimate when
+ * a job is posted, and once when it runs, and posted to the threads.
+ *
+ * The state (weights, the optimizer's tensors, evaluation weights, best weights) lies in one stretch, so that a checkpoint is one
+ * copy of it into the snapshot buffer, cut among the threads without regard to what is in it.
+ */
+
+export interface PlanInput {
+  readonly model: { readonly layers: readonly Member[] };
+  readonly loss: Member;
+  readonly optimizer: Member;
+  /** Shape of one sample. */
+  readonly inputShape: Shape;
+  /** `classes`: how many, or null for values; `width`: values per sample. */
+  readonly target: { readonly classes: number | null; readonly width: number };
+  readonly batchRows: number;
+  readonly trainRows: number;
+  readonly validRows: number;
+  readonly threads: number;
+  readonly keepBest: boolean;
+}
+
+export interface PlannedLayer {
+  readonly name: string;
+  /** The layer with inferred options filled in, as the resolved spec shows it. */
+  readonly member: Member;
+  readonly inputShape: Shape;
+  readonly outputShape: Shape;
+  readonly input: number;
+  readonly output: number;
+  readonly inputGradient: number;
+  readonly outputGradient: number;
+  /** Indexes into the plan's parameters. */
+  readonly parameters: readonly number[];
+}
+
+export interface PlannedParameter {
+  /** PyTorch's name: `<layer>.<parameter>`. */
+  readonly name: string;
+  readonly shape: Shape;
+  readonly length: number;
+  /** Which layer, and its which parameter. */
+  readonly layer: number;
+  readonly index: number;
+  readonly initializer: Initializer;
+  readonly rowCost: number;
+  readonly weight: number;
+  readonly gradient: number;
+  /** The optimizer's tensors, in its order. */
+  readonly state: readonly number[];
+  /** Weights to evaluate and to serve: `weight` itself unless the optimizer has others. */
+  readonly evaluated: number;
+  /** Best weights, 0 unless they are kept. */
+  readonly best: number;
+  /** Number of the first of this tensor's SUM_BLOCKs among all. */
+  readonly firstBlock: number;
+}
+
+export interface Plan {
+  readonly layers: readonly PlannedLayer[];
+  readonly parameters: readonly PlannedParameter[];
+  readonly parameterCount: number;
+  readonly stateTensors: readonly string[];
+  readonly evaluatesOthers: boolean;
+  readonly outputs: number;
+  readonly termsPerSample: number;
+  readonly inputSize: number;
+  readonly batchRows: number;
+  /** Rows the activation buffers hold: at least a batch, and enough to evaluate at a good speed. */
+  readonly capacityRows: number;
+  readonly blocks: number;
+  readonly threads: number;
+  readonly scratchBytes: number;
+  readonly addresses: Addresses;
+  readonly regions: readonly Region[];
+  readonly memoryBytes: number;
+  /** Bytes of a checkpoint, within a few per cent. */
+  readonly stateBytes: number;
+}
+
+/** Where everything lies that belongs to no single layer or parameter. */
+export interface Addresses {
+  readonly control: number;
+  readonly log: number;
+  readonly scratch: number;
+  readonly state: number;
+  readonly stateBytes: number;
+  readonly snapshot: number;
+  readonly order: number;
+  readonly targets: number;
+  readonly terms: number;
+  readonly lossConstants: number;
+  readonly sums: number;
+  readonly evaluation: number;
+}
+
+export interface PlanFault {
+  /** RFC 6901, into the spec. */
+  readonly pointer: string;
+  readonly message: string;
+}
+
+/** All that is wrong with a model, at once. */
+export class PlanError extends Error {
+  readonly faults: readonly PlanFault[];
+  constructor(faults: readonly PlanFault[]) {
+    super(faults.map((fault) => `${fault.pointer}: ${fault.message}`).join("; "));
+    this.faults = faults;
+  }
+}
+
+/** Scratch of one thread: the matrix product's packed panel. */
+const SCRATCH_BYTES = 16384;
+
+/** Doubles recorded for each validation row: loss, divisor, target, prediction. */
+export const EVALUATION_DOUBLES = 4;
+
+/** Doubles of one block of a tensor: the optimizer's sums, then the gradient norm's. */
+export const SUM_STRIDE = MAX_SUMS + 1;
+
+/** Rows evaluated at once, if the batch is smaller: enough to keep the matrix products busy. */
+const EVALUATION_ROWS = 256;
+
+interface ShapedLayer extends LayerShape {
+  readonly name: string;
+  readonly member: Member;
+  readonly input: Shape;
+}
+
+/** @throws PlanError with every fault. */
+export function planModel(input: PlanInput): Plan {
+  const loss = losses[input.loss.type as keyof typeof losses] as unknown as LossType;
+  const optimizer = optimizers[input.optimizer.type as keyof typeof optimizers] as unknown as OptimizerType;
+  const outputs = loss.outputs(input.target);
+  const shaped = shapeLayers(input, outputs);
+  const map = new MemoryMap();
+  const control = map.take("control", CONTROL_BYTES);
+  const log = map.take("log", LOG_BYTES);
+  const scratch = map.take("scratch", SCRATCH_BYTES * input.threads);
+  const stateTensors = optimizer.state(input.optimizer as never).map((tensor) => tensor.name);
+  const evaluatesOthers = optimizer.evaluatesOthers ?? false;
+  const parameters = placeParameters(map, shaped, stateTensors, evaluatesOthers, input.keepBest);
+  const state = map.regions.find((region) => region.name.startsWith("weight "))?.address ?? map.end;
+  const stateBytes = (map.regions.find((region) => region.name.startsWith("gradient "))?.address ?? map.end) - state;
+  const capacityRows = Math.max(input.batchRows, Math.min(input.validRows, EVALUATION_ROWS));
+  const places = placeActivations(map, shaped, input.inputShape, capacityRows);
+  const last = parameters.at(-1);
+  const blocks = last ? last.firstBlock + blocksOf(last.length) : 0;
+  const termsPerSample = loss.terms(outputs);
+  const addresses: Addresses = {
+    control,
+    log,
+    scratch,
+    state,
+    stateBytes,
+    snapshot: map.take("snapshot", stateBytes),
+    order: map.take("order", input.trainRows * 4),
+    targets: map.take("targets", capacityRows * input.target.width * 4),
+    terms: map.take("terms", capacityRows * termsPerSample * 4),
+    lossConstants: map.take("loss constants", outputs * 8),
+    sums: map.take("sums", blocks * SUM_STRIDE * 8),
+    evaluation: map.take("evaluation", input.validRows * EVALUATION_DOUBLES * 8),
+  };
+  const layersPlanned = shaped.map((layer, i) => ({
+    name: layer.name,
+    member: layer.member,
+    inputShape: layer.input,
+    outputShape: layer.output,
+    input: places[i].value,
+    output: places[i + 1].value,
+    inputGradient: places[i].gradient,
+    outputGradient: places[i + 1].gradient,
+    parameters: parameters.flatMap((parameter, index) => (parameter.layer === i ? [index] : [])),
+  }));
+  const tensors = parameters.length * (1 + stateTensors.length + Number(evaluatesOthers) + Number(input.keepBest));
+  if (map.end > MAX_MEMORY_BYTES) throw new PlanError([tooLarge(map.end)]);
+  return {
+    layers: layersPlanned,
+    parameters,
+    parameterCount: parameters.reduce((count, parameter) => count + parameter.length, 0),
+    stateTensors,
+    evaluatesOthers,
+    outputs,
+    termsPerSample,
+    inputSize: size(input.inputShape),
+    batchRows: input.batchRows,
+    capacityRows,
+    blocks,
+    threads: input.threads,
+    scratchBytes: SCRATCH_BYTES,
+    addresses,
+    regions: map.regions,
+    memoryBytes: map.end,
+    stateBytes: stateBytes + tensors * 128 + 4096,
+  };
+}
+
+function tooLarge(bytes: number): PlanFault {
+  const gib = (bytes / 2 ** 30).toFixed(1);
+  return { pointer: "/model", message: `needs ${gib} GiB of memory; a job has less than 4 GiB: make the model or the batch smaller` };
+}
+
+/** Infers every shape from the first layer to the last. A layer that does not fit ends it, since no shape is known after it. */
+function shapeLayers(input: PlanInput, outputs: number): ShapedLayer[] {
+  const members = input.model.layers;
+  const shaped: ShapedLayer[] = [];
+  const faults: PlanFault[] = [];
+  const names = new Map<string, number>();
+  let shape = input.inputShape;
+  members.forEach((member, i) => {
+    const name = (member.name as string | undefined | null) ?? String(i);
+    const twin = names.get(name);
+    if (twin !== undefined) faults.push({ pointer: `/model/layers/${i}/name`, message: `"${name}" is layer ${twin}'s name too; names must differ` });
+    names.set(name, i);
+    if (faults.some((fault) => !fault.pointer.endsWith("/name"))) return;
+    const type = layers[member.type as keyof typeof layers] as unknown as LayerType;
+    try {
+      const result = type.shape(member as never, shape, i === members.length - 1 ? outputs : null);
+      shaped.push({ ...result, name, input: shape, member: { ...member, ...result.inferred } });
+      shape = result.output;
+    } catch (error) {
+      if (!(error instanceof LayerFault)) throw error;
+      faults.push({ pointer: `/model/layers/${i}${error.option === null ? "" : `/${error.option}`}`, message: error.message });
+    }
+  });
+  const whole = shaped.length === members.length;
+  if (whole && (shape.length !== 1 || shape[0] !== outputs)) faults.push(wrongOutput(members, shape, outputs, input));
+  if (faults.length > 0) throw new PlanError(faults);
+  return shaped;
+}
+
+function wrongOutput(members: readonly Member[], shape: Shape, outputs: number, input: PlanInput): PlanFault {
+  const last = members.length - 1;
+  const option = members[last].out_features === undefined || members[last].out_features === null ? "" : "/out_features";
+  const target = input.target.classes === null ? `${input.target.width} target value(s)` : `${input.target.classes} classes`;
+  return {
+    pointer: `/model/layers/${last}${option}`,
+    message: `gives ${shape.join(" × ")} outputs, but ${input.loss.type} over ${target} wants ${outputs}; end with a linear layer and leave its out_features out`,
+  };
+}
+
+const size = (shape: Shape): number => shape.reduce((product, length) => product * length, 1);
+
+const blocksOf = (length: number): number => Math.ceil(length / SUM_BLOCK);
+
+/** Weights, optimizer state, evaluation and best weights, in that order: the state. Then the gradients. */
+function placeParameters(
+  map: MemoryMap,
+  shaped: readonly ShapedLayer[],
+  stateTensors: readonly string[],
+  evaluatesOthers: boolean,
+  keepBest: boolean,
+): PlannedParameter[] {
+  const all = shaped.flatMap((layer, i) =>
+    layer.parameters.map((parameter, index) => ({
+      ...parameter,
+      name: `${layer.name}.${parameter.name}`,
+      length: size(parameter.shape),
+      layer: i,
+      index,
+    })),
+  );
+  const takeAll = (what: string) => all.map(({ name, length }) => map.take(`${what} ${name}`, length * 4));
+  const weights = takeAll("weight");
+  const states = stateTensors.map((tensor) => takeAll(tensor));
+  const evaluated = evaluatesOthers ? takeAll("evaluated") : weights;
+  const best = keepBest ? takeAll("best") : null;
+  const gradients = takeAll("gradient");
+  let firstBlock = 0;
+  return all.map((parameter, i) => {
+    const planned = {
+      ...parameter,
+      weight: weights[i],
+      gradient: gradients[i],
+      state: states.map((tensor) => tensor[i]),
+      evaluated: evaluated[i],
+      best: best === null ? 0 : best[i],
+      firstBlock,
+    };
+    firstBlock += blocksOf(parameter.length);
+    return planned;
+  });
+}
+
+/**
+ * The buffers between the layers: number i is layer i's input, number i + 1 its output. No gradient is needed before the first
+ * layer that has parameters.
+ */
+function placeActivations(
+  map: MemoryMap,
+  shaped: readonly ShapedLayer[],
+  inputShape: Shape,
+  rows: number,
+): { value: number; gradient: number }[] {
+  const firstTrained = shaped.findIndex((layer) => layer.parameters.length > 0);
+  return [inputShape, ...shaped.map((layer) => layer.output)].map((shape, i) => {
+    const bytes = size(shape) * rows * 4;
+    const wanted = firstTrained !== -1 && i > firstTrained;
+    return { value: map.take(`activation ${i}`, bytes), gradient: wanted ? map.take(`activation gradient ${i}`, bytes) : 0 };
+  });
+}
