@@ -27,7 +27,12 @@ function registry(kind: string): string {
 }
 
 /** What is generated, in an order in which each may import what was written before it. */
-const outputs: { file: string; render: () => string | Promise<string> }[] = ["layers", "losses", "optimizers", "schedules"].map((kind) => ({
+const outputs: { file: string; render: () => string | Promise<string> }[] = [
+  "layers",
+  "losses",
+  "optimizers",
+  "schedules",
+].map((kind) => ({
   file: `src/engine/${kind}/registry.generated.ts`,
   render: () => registry(kind),
 }));

@@ -19,8 +19,6 @@ export interface OptimizerType<O extends Options = Options> extends Description 
   state(options: ValuesOf<O>): readonly StateTensor[];
   /** What is wrong with options that are each within their bounds but do not go together. */
   check?(options: ValuesOf<O>): readonly OptionFault[];
-  /** Whether it evaluates and serves other weights than it trains; what `create` makes then has `evaluate`. */
-  readonly evaluatesOthers?: boolean;
   create(kernels: Kernels, options: ValuesOf<O>): Optimizer;
 }
 

@@ -4,7 +4,14 @@ import { defineOptimizer, type Optimizer } from "../optimizer.ts";
 
 export const adamOptions = {
   lr: { kind: "number", default: 1e-3, min: 0, doc: "Learning rate." },
-  betas: { kind: "numbers", length: 2, default: [0.9, 0.999], min: 0, below: 1, doc: "Decay of the averages of the gradient and of its square." },
+  betas: {
+    kind: "numbers",
+    length: 2,
+    default: [0.9, 0.999],
+    min: 0,
+    below: 1,
+    doc: "Decay of the averages of the gradient and of its square.",
+  },
   eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the denominator." },
   weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
   amsgrad: { kind: "boolean", default: false, doc: "Divide by the largest second moment so far." },

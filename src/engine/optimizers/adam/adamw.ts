@@ -13,12 +13,18 @@ import { adamOptions, adamState, createAdam } from "./adam.ts";
  */
 export const adamw = defineOptimizer({
   type: "adamw",
-  summary: "Adam with decoupled weight decay: the usual choice for transformers and wherever weights should stay small.",
+  summary:
+    "Adam with decoupled weight decay: the usual choice for transformers and wherever weights should stay small.",
   formula: "x *= 1 − lr · weight_decay; then as adam without weight decay",
   source: "Loshchilov & Hutter 2019, arXiv:1711.05101; torch.optim.AdamW",
   options: {
     ...adamOptions,
-    weight_decay: { kind: "number", default: 0.01, min: 0, doc: "Share of each weight, times lr, taken off at every step." },
+    weight_decay: {
+      kind: "number",
+      default: 0.01,
+      min: 0,
+      doc: "Share of each weight, times lr, taken off at every step.",
+    },
   },
   state: adamState,
   create: (kernels, options) => createAdam(kernels, options, true),
