@@ -1,0 +1,206 @@
+// Everything that can be set from outside, read once at the start: the environment (an empty variable counts as unset)
+// and the command line's `--role`. A bad value stops the start with one sentence that names the variable, what is wrong
+// with it and what would be right.
+import { availableParallelism, totalmem } from "node:os";
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { z } from "zod";
+import { StartFailure } from "./start-failure.ts";
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const GiB = 1024 * MiB;
+
+/** A job's memory is one WebAssembly memory, whose addresses have 32 bits; its last page stays unused. */
+const WASM_MEMORY_BYTES = 4 * GiB - 64 * KiB;
+
+export interface ApiKey {
+  readonly owner: string;
+  readonly secret: string;
+}
+
+/** What the defaults depend on; both respect the quotas of the container, if this is one. */
+export interface Machine {
+  readonly cores: number;
+  readonly memoryBytes: number;
+}
+
+export function thisMachine(): Machine {
+  const quota = process.constrainedMemory();
+  const memoryBytes = quota > 0 ? Math.min(quota, totalmem()) : totalmem();
+  return { cores: availableParallelism(), memoryBytes };
+}
+
+function integer(from: number, to: number) {
+  const error = `must be an integer from ${from} to ${to}`;
+  return z
+    .string()
+    .regex(/^\d+$/, { error })
+    .transform(Number)
+    .pipe(z.int({ error }).min(from, { error }).max(to, { error }));
+}
+
+function bytes(from: number, to: number) {
+  const error = `must be a number of bytes from ${sizeText(from)} to ${sizeText(to)}, such as 536870912 or 512MiB`;
+  return z
+    .string()
+    .regex(/^\d+(\.\d+)?\s*([KMG]iB)?$/i, { error })
+    .transform(parseSize)
+    .pipe(z.int({ error }).min(from, { error }).max(to, { error }));
+}
+
+function parseSize(text: string): number {
+  const units: Record<string, number> = { k: KiB, m: MiB, g: GiB };
+  const unit = /[kmg](?=ib$)/i.exec(text)?.[0].toLowerCase();
+  return Math.floor(Number.parseFloat(text) * (unit === undefined ? 1 : units[unit]));
+}
+
+function sizeText(size: number): string {
+  if (size % GiB === 0) return `${size / GiB} GiB`;
+  return size % MiB === 0 ? `${size / MiB} MiB` : String(size);
+}
+
+function choice<const T extends readonly [string, ...string[]]>(values: T) {
+  return z.enum(values, { error: `must be one of ${values.join(", ")}` });
+}
+
+function url(protocols: string[], example: string) {
+  const valid = (text: string) => URL.canParse(text) && protocols.includes(new URL(text).protocol);
+  return z.string().refine(valid, { error: `must be a URL such as ${example}` });
+}
+
+const keysError =
+  "must be a list of name:secret pairs such as alice:s3cret,bob:hunter2, names of up to 64 letters, digits, - and _, no secret twice";
+
+const apiKeys = z
+  .string()
+  .transform((text) => text.split(",").map((pair) => pair.trim()))
+  .pipe(z.array(z.string().regex(/^[\w-]{1,64}:\S+$/, { error: keysError })))
+  .transform((pairs): ApiKey[] =>
+    pairs.map((pair) => ({ owner: pair.slice(0, pair.indexOf(":")), secret: pair.slice(pair.indexOf(":") + 1) })),
+  )
+  .refine((keys) => new Set(keys.map(({ secret }) => secret)).size === keys.length, { error: keysError });
+
+const redisUrl = z.union(
+  [
+    url(["redis:", "rediss:"], "redis://127.0.0.1:6379"),
+    url(["unix:"], "").transform((text) => decodeURIComponent(new URL(text).pathname)),
+    z.string().startsWith("/"),
+  ],
+  {
+    error: "must be a URL such as redis://127.0.0.1:6379, rediss://user:password@host:6379/0 or unix:///run/redis.sock",
+  },
+);
+
+/** The one place where the environment is defined; the README's table says the same in prose. */
+function variables(machine: Machine) {
+  const redisMaxBytes = clamp(machine.memoryBytes / 4, 256 * MiB, 16 * GiB);
+  return z.object({
+    RAPPEL_ROLE: choice(["all", "api", "worker"]).default("all"),
+    RAPPEL_HOST: z.string().default("127.0.0.1"),
+    RAPPEL_PORT: integer(0, 65535).default(8080),
+    RAPPEL_WORKER_PORT: integer(0, 65535).optional(),
+    RAPPEL_DATA_DIR: z.string().default("./data"),
+    REDIS_URL: redisUrl.optional(),
+    RAPPEL_API_URL: url(["http:", "https:"], "http://127.0.0.1:8080").optional(),
+    RAPPEL_API_KEYS: apiKeys.default([]),
+    RAPPEL_INSECURE: choice(["true", "false"]).default("false"),
+    RAPPEL_THREADS: integer(1, 64).default(Math.min(machine.cores, 64)),
+    RAPPEL_JOBS: integer(1, 64).default(1),
+    RAPPEL_KERNELS: choice(["auto", "wasm", "native"]).default("auto"),
+    RAPPEL_LEASE_MS: integer(250, 600_000).default(5000),
+    RAPPEL_SHUTDOWN_MS: integer(0, 600_000).default(10_000),
+    RAPPEL_KEEP_JOBS_DAYS: integer(1, 36_500).default(30),
+    RAPPEL_LOG_LEVEL: choice(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
+    RAPPEL_INSTALL: choice(["auto", "never"]).default("auto"),
+    RAPPEL_REDIS_MAX_BYTES: bytes(16 * MiB, 1024 * GiB).default(redisMaxBytes),
+    RAPPEL_MAX_JOB_BYTES: bytes(MiB, WASM_MEMORY_BYTES).default(
+      clamp(machine.memoryBytes / 2, 256 * MiB, WASM_MEMORY_BYTES),
+    ),
+    // A job keeps several checkpoints (the last three, the best, the one being written), and is not alone in Redis.
+    RAPPEL_MAX_STATE_BYTES: bytes(MiB, WASM_MEMORY_BYTES).default(clamp(redisMaxBytes / 10, 32 * MiB, 512 * MiB)),
+    RAPPEL_MAX_DATASET_BYTES: bytes(KiB, 4 * GiB).default(512 * MiB),
+  });
+}
+
+function clamp(value: number, from: number, to: number): number {
+  return Math.floor(Math.min(Math.max(value, from), to));
+}
+
+export type Config = ReturnType<typeof loadConfig>;
+
+/** @throws StartFailure with the sentence to print. */
+export function loadConfig(env: NodeJS.ProcessEnv, args: readonly string[], machine: Machine = thisMachine()) {
+  const schema = variables(machine);
+  const given = Object.entries({ ...env, ...commandLine(args) }).filter(
+    ([, value]) => value !== undefined && value !== "",
+  );
+  const parsed = schema.safeParse(Object.fromEntries(given));
+  if (!parsed.success) throw badVariable(parsed.error.issues[0], Object.fromEntries(given));
+  const values = parsed.data;
+  const config = {
+    role: values.RAPPEL_ROLE,
+    host: values.RAPPEL_HOST,
+    port: values.RAPPEL_PORT,
+    /** Where a worker serves its health and metrics; null for nowhere. */
+    workerPort: values.RAPPEL_WORKER_PORT ?? null,
+    dataDirectory: resolve(values.RAPPEL_DATA_DIR),
+    /** What `new Redis(…)` takes; null for the embedded one. */
+    redisUrl: values.REDIS_URL ?? null,
+    apiUrl: values.RAPPEL_API_URL ?? null,
+    /** Empty: no authentication, one owner. */
+    apiKeys: values.RAPPEL_API_KEYS,
+    threads: values.RAPPEL_THREADS,
+    jobs: values.RAPPEL_JOBS,
+    kernels: values.RAPPEL_KERNELS,
+    leaseMs: values.RAPPEL_LEASE_MS,
+    shutdownMs: values.RAPPEL_SHUTDOWN_MS,
+    keepJobsDays: values.RAPPEL_KEEP_JOBS_DAYS,
+    logLevel: values.RAPPEL_LOG_LEVEL,
+    install: values.RAPPEL_INSTALL,
+    redisMaxBytes: values.RAPPEL_REDIS_MAX_BYTES,
+    maxJobBytes: values.RAPPEL_MAX_JOB_BYTES,
+    maxStateBytes: values.RAPPEL_MAX_STATE_BYTES,
+    maxDatasetBytes: values.RAPPEL_MAX_DATASET_BYTES,
+  } as const;
+  assertConsistent(config, values.RAPPEL_INSECURE === "true");
+  return config;
+}
+
+/** `--role worker` is RAPPEL_ROLE=worker. */
+function commandLine(args: readonly string[]): NodeJS.ProcessEnv {
+  try {
+    const { role } = parseArgs({ args: [...args], options: { role: { type: "string" } } }).values;
+    return role === undefined ? {} : { RAPPEL_ROLE: role };
+  } catch (error) {
+    throw new StartFailure(`${(error as Error).message.split(". ")[0]}: the only option is --role all|api|worker.`);
+  }
+}
+
+const SECRET = new Set(["RAPPEL_API_KEYS", "REDIS_URL"]);
+
+function badVariable(issue: z.core.$ZodIssue, given: NodeJS.ProcessEnv): StartFailure {
+  const name = String(issue.path[0]);
+  const value = SECRET.has(name) ? "" : `is ${JSON.stringify(given[name])} and `;
+  return new StartFailure(`${name} ${value}${issue.message}.`);
+}
+
+function assertConsistent(
+  config: { role: string; host: string; redisUrl: string | null; apiKeys: ApiKey[] },
+  insecure: boolean,
+) {
+  if (config.role === "worker" && config.redisUrl === null) {
+    throw new StartFailure(
+      'RAPPEL_ROLE is "worker" and REDIS_URL is not set: it must name the Redis that the api uses.',
+    );
+  }
+  if (config.role !== "worker" && !isLoopback(config.host) && config.apiKeys.length === 0 && !insecure) {
+    throw new StartFailure(
+      `RAPPEL_HOST is ${JSON.stringify(config.host)} and would let anyone who reaches this machine in: set RAPPEL_API_KEYS=name:secret, or RAPPEL_INSECURE=true to allow it, or RAPPEL_HOST=127.0.0.1.`,
+    );
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
