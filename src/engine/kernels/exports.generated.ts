@@ -12,6 +12,11 @@ export interface KernelExports {
   column_sums(out: number, x: number, row: number, count: number, begin: number, end: number): void;
   // src/engine/kernels/probe.kernel.as.ts
   multiply_add(a: number, b: number, c: number): number;
+  // src/engine/kernels/random.kernel.as.ts
+  fill_uniform(address: number, begin: number, end: number, seedLow: number, seedHigh: number, stream: number, bound: number): void;
+  fill_normal(address: number, begin: number, end: number, seedLow: number, seedHigh: number, stream: number, deviation: number): void;
+  shuffle(address: number, count: number, seedLow: number, seedHigh: number, epoch: number): void;
+  dropout(x: number, y: number, begin: number, end: number, seedLow: number, seedHigh: number, layer: number, step: number, p: number): void;
   // src/engine/optimizers/adam/kernel.as.ts
   adam(x: number, g: number, m: number, v: number, maximum: number, n: number, sign: number, coupled: number, shrink: number, weight1: number, beta2: number, weight2: number, stepSize: number, root2: number, eps: number): void;
 }

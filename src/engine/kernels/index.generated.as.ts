@@ -3,4 +3,5 @@ export * from "./barrier.kernel.as";
 export * from "./double.kernel.as";
 export * from "./matmul.kernel.as";
 export * from "./probe.kernel.as";
+export * from "./random.kernel.as";
 export * from "../optimizers/adam/kernel.as";

@@ -1,0 +1,85 @@
+// Random numbers in bulk: what src/engine/random.ts explains and defines, for whole ranges of a tensor. Every number depends on its
+// element's index alone, so that ranges may be cut anywhere.
+//
+// One Philox block serves four elements. A range that begins or ends inside a block draws the whole block and uses part of it.
+import { philox } from "./philox.as";
+
+// The purposes of random.ts.
+const INITIALIZE: u32 = 1, SHUFFLE: u32 = 2, DROPOUT: u32 = 3;
+
+@inline
+function word(words: v128, i: i32): u32 {
+  if (i == 0) return i32x4.extract_lane(words, 0);
+  if (i == 1) return i32x4.extract_lane(words, 1);
+  if (i == 2) return i32x4.extract_lane(words, 2);
+  return i32x4.extract_lane(words, 3);
+}
+
+/** Elements begin..end of the tensor at `address` become uniform over [−bound, bound). */
+export function fill_uniform(address: usize, begin: i32, end: i32, seedLow: u32, seedHigh: u32, stream: u32, bound: f64): void {
+  for (let i = begin; i < end; ) {
+    const words = philox(<u32>i >> 2, 0, stream, INITIALIZE, seedLow, seedHigh);
+    const stop = min((i | 3) + 1, end);
+    for (; i < stop; i++) {
+      const unit = <f64>(word(words, i & 3) >> 8) * (1.0 / 16777216.0);
+      store<f32>(address + (<usize>i << 2), <f32>(bound * (2 * unit - 1)));
+    }
+  }
+}
+
+/** Elements begin..end of the tensor at `address` become normal with mean 0. */
+export function fill_normal(address: usize, begin: i32, end: i32, seedLow: u32, seedHigh: u32, stream: u32, deviation: f64): void {
+  for (let i = begin; i < end; ) {
+    const words = philox(<u32>i >> 2, 0, stream, INITIALIZE, seedLow, seedHigh);
+    const stop = min((i | 3) + 1, end);
+    for (; i < stop; i++) {
+      const pair = i & 2;
+      const radius = sqrt<f64>(-2 * NativeMath.log((<f64>word(words, pair) + 1) * (1.0 / 4294967296.0)));
+      const turn = <f64>word(words, pair + 1) * (1.0 / 4294967296.0);
+      const value = radius * NativeMath.cos(2 * NativeMath.PI * ((i & 1) == 0 ? turn : turn - 0.25));
+      store<f32>(address + (<usize>i << 2), <f32>(deviation * value));
+    }
+  }
+}
+
+/** Fisher and Yates' shuffle of `count` int32 in place; a function of what stands there, the seed and the epoch. */
+export function shuffle(address: usize, count: i32, seedLow: u32, seedHigh: u32, epoch: u32): void {
+  for (let i = count - 1; i > 0; i--) {
+    const words = philox(<u32>i >> 1, 0, epoch, SHUFFLE, seedLow, seedHigh);
+    const at = (i & 1) << 1;
+    const unit = (<f64>(word(words, at) >> 5) * 67108864.0 + <f64>(word(words, at + 1) >> 6)) * (1.0 / 9007199254740992.0);
+    const one = address + (<usize>i << 2);
+    const other = address + (<usize>(unit * <f64>(i + 1)) << 2);
+    const value = load<i32>(one);
+    store<i32>(one, load<i32>(other));
+    store<i32>(other, value);
+  }
+}
+
+/**
+ * Elements begin..end of y become those of x, each zeroed with probability p and else divided by 1 − p. `x` and `y` are the first
+ * elements of whole batch arrays. Forward on values and backward on gradients: both draw the same mask.
+ */
+export function dropout(
+  x: usize, y: usize, begin: i32, end: i32, seedLow: u32, seedHigh: u32, layer: u32, step: u32, p: f64,
+): void {
+  const scale = f32x4.splat(<f32>(1 / (1 - p)));
+  // Kept are words of at least p × 2^32; where that is 2^32, none is.
+  const edge = p * 4294967296.0;
+  const all = edge >= 4294967296.0;
+  const threshold = i32x4.splat(all ? 0 : <u32>ceil<f64>(edge));
+  const allowed = i32x4.splat(all ? 0 : -1);
+  for (let i = begin; i < end; ) {
+    const words = philox(<u32>i >> 2, step, layer, DROPOUT, seedLow, seedHigh);
+    const kept = v128.and(i32x4.ge_u(words, threshold), allowed);
+    const at = <usize>i << 2;
+    if ((i & 3) == 0 && i + 4 <= end) {
+      v128.store(y + at, v128.and(kept, f32x4.mul(v128.load(x + at), scale)));
+      i += 4;
+    } else {
+      const value = v128.and(f32x4.mul(v128.load32_splat(x + at), scale), v128.splat<i32>(<i32>word(kept, i & 3)));
+      v128.store32_lane(y + at, value, 0);
+      i++;
+    }
+  }
+}
