@@ -1,14 +1,14 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { MODULE_BYTES } from "../../src/engine/kernels/kernels.ts";
 import { normalPair, philox, PURPOSE, randomWords, seedHalves, shuffle, unitFloat } from "../../src/engine/random.ts";
-import { kernelsWithRoom } from "./kernels.ts";
+import { Bench } from "../support/kernels.ts";
 
 const seed = 2 ** 53 - 12345;
 const { low, high } = seedHalves(seed);
 const length = 1003;
-const kernels = kernelsWithRoom(1 << 16);
-const address = MODULE_BYTES;
-const values = (at = address) => Array.from(kernels.f32.subarray(at >> 2, (at >> 2) + length));
+const bench = new Bench();
+const { kernels } = bench;
+const address = bench.reserve(length * 4);
+const values = (at = address) => Array.from(bench.read(at, length));
 
 /** The number of each element as random.ts defines it. */
 function drawn(
@@ -83,16 +83,16 @@ describe("initial values", () => {
 
   it("have the moments of their distributions", () => {
     const many = 40_000;
-    const large = kernelsWithRoom(many * 4);
+    const sample = bench.reserve(many * 4);
     const moments = () => {
-      const x = large.f32.subarray(address >> 2, (address >> 2) + many);
+      const x = bench.read(sample, many);
       const mean = x.reduce((sum, value) => sum + value, 0) / many;
       return { mean, deviation: Math.sqrt(x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / many) };
     };
-    large.fill_normal(address, 0, many, 1, 0, 0, 2);
+    kernels.fill_normal(sample, 0, many, 1, 0, 0, 2);
     expect(Math.abs(moments().mean)).toBeLessThan(0.05);
     expect(moments().deviation).toBeCloseTo(2, 1);
-    large.fill_uniform(address, 0, many, 1, 0, 0, 2);
+    kernels.fill_uniform(sample, 0, many, 1, 0, 0, 2);
     expect(Math.abs(moments().mean)).toBeLessThan(0.05);
     expect(moments().deviation).toBeCloseTo(2 / Math.sqrt(3), 1);
   });
@@ -136,7 +136,7 @@ describe("shuffle", () => {
 
 describe("dropout", () => {
   const x = address;
-  const y = address + 8192;
+  const y = bench.reserve(length * 4);
   const input = Array.from({ length }, (_, i) => Math.fround(i - 500.5));
   const drop = (begin: number, end: number, p: number, step = 5) =>
     kernels.dropout(x, y, begin, end, low, high, 2, step, p);
