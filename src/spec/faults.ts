@@ -15,6 +15,9 @@ export function pointer(path: readonly PropertyKey[]): string {
   return path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 }
 
+/** How many faults one answer carries. */
+const MAX_FAULTS = 100;
+
 /** Parses, or gives every fault. */
 export function check<T extends z.ZodType>(
   schema: T,
@@ -22,17 +25,17 @@ export function check<T extends z.ZodType>(
 ): { value: z.output<T>; faults: null } | { value: null; faults: Fault[] } {
   const result = schema.safeParse(value, { error: explain });
   if (result.success) return { value: result.data, faults: null };
-  return { value: null, faults: result.error.issues.flatMap((issue) => faultsOf(issue, [])) };
+  const issues = result.error.issues.slice(0, MAX_FAULTS);
+  return { value: null, faults: issues.flatMap((issue) => faultsOf(issue, [])).slice(0, MAX_FAULTS) };
 }
 
 function faultsOf(issue: z.core.$ZodIssue, base: readonly PropertyKey[]): Fault[] {
   const path = [...base, ...issue.path];
   if (issue.code === "unrecognized_keys") {
     const messages = issue.message.split("\n");
-    return issue.keys.map((key, i) => ({ pointer: pointer([...path, key]), message: messages[i] }));
+    return messages.map((message, i) => ({ pointer: pointer([...path, issue.keys[i]]), message }));
   }
-  if (issue.code === "invalid_key")
-    return [{ pointer: pointer(path), message: `${issue.issues[0].message} (the name)` }];
+  if (issue.code === "invalid_key") return [{ pointer: pointer(path), message: issue.issues[0].message }];
   if (issue.code === "invalid_union") {
     const meant = (issue.errors ?? []).filter(isMeant);
     if (meant.length === 1) return meant[0].flatMap((inner) => faultsOf(inner, path));
@@ -60,9 +63,9 @@ function explain(issue: z.core.$ZodRawIssue): string | undefined {
       if (issue.input === undefined) return REQUIRED;
       return `must be ${oneOf(issue.values)}${didYouMean(issue.input, issue.values)}`;
     case "too_small":
-      return `must ${amount(issue.origin, issue.inclusive ? "at least" : "more than", Number(issue.minimum))}`;
+      return `must ${amount(issue.origin, boundWord(issue, "at least", "more than"), Number(issue.minimum))}`;
     case "too_big":
-      return `must ${amount(issue.origin, issue.inclusive ? "at most" : "less than", Number(issue.maximum))}`;
+      return `must ${amount(issue.origin, boundWord(issue, "at most", "less than"), Number(issue.maximum))}`;
     case "invalid_format":
       return issue.format === "regex" ? `must match ${issue.pattern}` : `must be a ${issue.format}`;
     case "unrecognized_keys":
@@ -84,6 +87,7 @@ function unknownType({ discriminator, input, options }: z.core.$ZodRawIssue<z.co
 function unknownKeys(keys: readonly string[], schema: unknown): string {
   const known = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
   return keys
+    .slice(0, MAX_FAULTS)
     .map((key) => {
       const near = didYouMean(key, known);
       return `is not known here${near || `; known: ${known.join(", ")}`}`;
@@ -104,9 +108,15 @@ function describe(input: unknown): string {
   return nameOf(typeof input);
 }
 
+function boundWord(issue: { exact?: boolean; inclusive?: boolean }, inclusive: string, exclusive: string): string {
+  if (issue.exact) return "exactly";
+  return issue.inclusive ? inclusive : exclusive;
+}
+
 function amount(origin: string, bound: string, limit: number): string {
-  if (origin === "string") return `have ${bound} ${limit} characters`;
-  if (origin === "array") return `have ${bound} ${limit} ${limit === 1 ? "item" : "items"}`;
+  const plural = limit === 1 ? "" : "s";
+  if (origin === "string") return `have ${bound} ${limit} character${plural}`;
+  if (origin === "array") return `have ${bound} ${limit} item${plural}`;
   return `be ${bound} ${limit}`;
 }
 
@@ -120,7 +130,7 @@ export function didYouMean(given: unknown, candidates: readonly unknown[]): stri
   if (typeof given !== "string" || given.length > 64) return "";
   const ranked = candidates
     .filter((candidate) => typeof candidate === "string")
-    .map((candidate) => ({ candidate, distance: editDistance(plain(given), plain(candidate)) }))
+    .map((candidate) => ({ candidate, distance: distance(plain(given), plain(candidate)) }))
     .sort((a, b) => a.distance - b.distance);
   const best = ranked.at(0);
   if (!best || best.distance > Math.max(1, Math.floor(given.length / 3))) return "";
@@ -132,7 +142,12 @@ function plain(name: string): string {
   return name.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
 }
 
-/** Levenshtein's distance. */
+/** Levenshtein's distance; an abbreviation is near whatever it abbreviates. */
+function distance(given: string, known: string): number {
+  if (given.length >= 3 && known.startsWith(given)) return 1;
+  return editDistance(given, known);
+}
+
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

@@ -156,7 +156,7 @@ const CheckpointPolicy = z
   .describe("When the whole state is written, and how many of them are kept. Does not influence the result.");
 
 const Metadata = z
-  .record(z.string().regex(/^[a-z0-9_]{1,64}$/, "must be 1 to 64 of a-z, 0-9 and _"), z.string().max(256))
+  .record(z.string().regex(/^[a-z0-9_]{1,64}$/, "must have a name of 1 to 64 of a-z, 0-9 and _"), z.string().max(256))
   .refine((metadata) => Object.keys(metadata).length <= 16, "must have at most 16 entries")
   .default({})
   .describe("Yours; jobs can be listed by it.")

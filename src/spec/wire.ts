@@ -156,10 +156,17 @@ export type Job = z.infer<typeof Job>;
 export const JobSummary = Job.omit({ spec: true }).meta({ id: "JobSummary", description: "A job as lists show it." });
 export type JobSummary = z.infer<typeof JobSummary>;
 
-export const ParameterSizes = z
-  .array(z.object({ name: z.string(), shape: z.array(Count) }))
-  .describe("The parameters the model would have.")
-  .meta({ examples: [[{ name: "0.weight", shape: [64, 64] }]] });
+export const ValidatedSpec = z
+  .object({
+    valid: z.literal(true),
+    spec: Spec.describe("The spec with every default filled in."),
+    parameters: Count.describe("How many numbers the model learns."),
+    memory_bytes: Count.describe("What the job would take while it runs."),
+    state_bytes: Count.describe("What a checkpoint of it would take, within a few per cent."),
+    total_steps: Count,
+  })
+  .meta({ id: "ValidatedSpec", description: "What a job would be." });
+export type ValidatedSpec = z.infer<typeof ValidatedSpec>;
 
 export const SeriesName = z.enum([
   "train_loss",
