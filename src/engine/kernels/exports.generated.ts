@@ -2,11 +2,16 @@
 export interface KernelExports {
   // src/engine/kernels/barrier.kernel.as.ts
   barrier(at: number, threads: number, turns: number): number;
+  // src/engine/kernels/clip.kernel.as.ts
+  scale(address: number, count: number, factor: number): void;
+  clamp(address: number, count: number, bound: number): void;
   // src/engine/kernels/double.kernel.as.ts
   pow(base: number, exponent: number): number;
   exp(x: number): number;
   log(x: number): number;
   cos(x: number): number;
+  // src/engine/kernels/finite.kernel.as.ts
+  all_finite(x: number, n: number): number;
   // src/engine/kernels/matmul.kernel.as.ts
   matmul(c: number, a: number, b: number, m: number, n: number, k: number, cRow: number, aRow: number, aStep: number, bRow: number, transposed: number, bias: number, panel: number): void;
   column_sums(out: number, x: number, row: number, count: number, begin: number, end: number): void;
@@ -17,6 +22,56 @@ export interface KernelExports {
   fill_normal(address: number, begin: number, end: number, seedLow: number, seedHigh: number, stream: number, deviation: number): void;
   shuffle(address: number, count: number, seedLow: number, seedHigh: number, epoch: number): void;
   dropout(x: number, y: number, begin: number, end: number, seedLow: number, seedHigh: number, layer: number, step: number, p: number): void;
+  // src/engine/kernels/reduce.kernel.as.ts
+  sum_f32(address: number, count: number): number;
+  power_sum(address: number, count: number, p: number): number;
+  sum_f64(address: number, count: number): number;
+  // src/engine/layers/elu/kernel.as.ts
+  elu_forward(x: number, y: number, n: number, alpha: number): void;
+  elu_backward(y: number, g: number, d: number, n: number, alpha: number): void;
+  // src/engine/layers/gelu/kernel.as.ts
+  gelu_forward(x: number, y: number, n: number): void;
+  gelu_backward(x: number, g: number, d: number, n: number): void;
+  gelu_tanh_forward(x: number, y: number, n: number): void;
+  gelu_tanh_backward(x: number, g: number, d: number, n: number): void;
+  // src/engine/layers/leaky_relu/kernel.as.ts
+  leaky_relu_forward(x: number, y: number, n: number, slope: number): void;
+  leaky_relu_backward(x: number, g: number, d: number, n: number, slope: number): void;
+  // src/engine/layers/relu/kernel.as.ts
+  relu_forward(x: number, y: number, n: number): void;
+  relu_backward(x: number, g: number, d: number, n: number): void;
+  // src/engine/layers/sigmoid/kernel.as.ts
+  sigmoid_forward(x: number, y: number, n: number): void;
+  sigmoid_backward(y: number, g: number, d: number, n: number): void;
+  // src/engine/layers/silu/kernel.as.ts
+  silu_forward(x: number, y: number, n: number): void;
+  silu_backward(x: number, g: number, d: number, n: number): void;
+  // src/engine/layers/softplus/kernel.as.ts
+  softplus_forward(x: number, y: number, n: number, beta: number, threshold: number): void;
+  softplus_backward(x: number, g: number, d: number, n: number, beta: number, threshold: number): void;
+  // src/engine/layers/tanh/kernel.as.ts
+  tanh_forward(x: number, y: number, n: number): void;
+  tanh_backward(y: number, g: number, d: number, n: number): void;
+  // src/engine/losses/bce_with_logits/kernel.as.ts
+  bce_with_logits(x: number, y: number, positive: number, weight: number, terms: number, gradient: number, rows: number, outputs: number, scale: number): void;
+  // src/engine/losses/cross_entropy/kernel.as.ts
+  cross_entropy(x: number, target: number, probabilities: number, weight: number, terms: number, gradient: number, rows: number, classes: number, smoothing: number, ignored: number, scale: number): void;
+  // src/engine/losses/huber/kernel.as.ts
+  huber(x: number, y: number, terms: number, gradient: number, n: number, scale: number, delta: number): void;
+  // src/engine/losses/l1/kernel.as.ts
+  l1(x: number, y: number, terms: number, gradient: number, n: number, scale: number): void;
+  // src/engine/losses/mse/kernel.as.ts
+  mse(x: number, y: number, terms: number, gradient: number, n: number, scale: number): void;
   // src/engine/optimizers/adam/kernel.as.ts
   adam(x: number, g: number, m: number, v: number, maximum: number, n: number, sign: number, coupled: number, shrink: number, weight1: number, beta2: number, weight2: number, stepSize: number, root2: number, eps: number): void;
+  // src/engine/optimizers/lamb/kernel.as.ts
+  lamb_moments(x: number, g: number, m: number, v: number, sums: number, n: number, beta1: number, weight1: number, beta2: number, weight2: number, correction1: number, correction2: number, eps: number, epsRoot: number, decay: number): void;
+  lamb_step(x: number, m: number, v: number, n: number, correction1: number, correction2: number, eps: number, epsRoot: number, decay: number, rate: number): void;
+  // src/engine/optimizers/rmsprop/kernel.as.ts
+  rmsprop(x: number, g: number, square: number, average: number, buffer: number, n: number, sign: number, coupled: number, alpha: number, weight: number, eps: number, momentum: number, lr: number): void;
+  // src/engine/optimizers/schedule_free_adamw/kernel.as.ts
+  schedule_free_adamw(y: number, g: number, z: number, v: number, n: number, beta1: number, weight1: number, beta2: number, weight2: number, root2: number, eps: number, decay: number, rate: number, kept: number, share: number): void;
+  schedule_free_average(out: number, y: number, z: number, n: number, beta1: number, weight1: number): void;
+  // src/engine/optimizers/sgd/kernel.as.ts
+  sgd(x: number, g: number, buffer: number, n: number, sign: number, coupled: number, decay: number, weight: number, lookahead: number, lr: number): void;
 }

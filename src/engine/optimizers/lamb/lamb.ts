@@ -1,0 +1,77 @@
+import { defineOptimizer } from "../optimizer.ts";
+
+/**
+ * LAMB: Adam's direction, each tensor's step as long as lr times the tensor's own norm.
+ *
+ *     m = β₁ m + (1 − β₁) g
+ *     v = β₂ v + (1 − β₂) g²
+ *     u = m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ) + eps_root) + eps) + weight_decay · x
+ *     x = x − lr · ‖x‖/‖u‖ · u            (the ratio is 1 if either norm is 0)
+ *
+ * The norms are over a whole tensor, so there are two passes: the first moves the moments and takes the sums of squares, the second computes
+ * u again, which costs less than storing it. You et al., "Large batch optimization for deep learning: training BERT in 76 minutes",
+ * ICLR 2020 (arXiv:1904.00962), algorithm 2. Semantics of `optax.lamb`.
+ *
+ * At the first step u is the gradient's sign. A tensor [3, 4] has norm 5 and u = [1, 1] norm √2: with lr = 0.1 both weights move by 0.354.
+ */
+export const lamb = defineOptimizer({
+  type: "lamb",
+  summary: "Adam with steps in proportion to each tensor's norm: for very large batches.",
+  formula: "u = m̂ / (√(v̂ + eps_root) + eps) + weight_decay·x; x −= lr · ‖x‖/‖u‖ · u",
+  source: "You et al. 2020, arXiv:1904.00962; optax.lamb",
+  options: {
+    lr: { kind: "number", default: 1e-3, min: 0, doc: "Learning rate, relative to each tensor's norm." },
+    betas: {
+      kind: "numbers",
+      length: 2,
+      default: [0.9, 0.999],
+      min: 0,
+      below: 1,
+      doc: "Decay of the averages of the gradient and of its square.",
+    },
+    eps: { kind: "number", default: 1e-6, min: 0, doc: "Added to the denominator." },
+    eps_root: { kind: "number", default: 0, min: 0, doc: "Added under the root." },
+    weight_decay: { kind: "number", default: 0, min: 0, doc: "Share of the weights added to the direction." },
+  },
+  state: () => [
+    { name: "exp_avg", initial: 0 },
+    { name: "exp_avg_sq", initial: 0 },
+  ],
+  create(kernels, { betas: [beta1, beta2], eps, eps_root: epsRoot, weight_decay: decay }) {
+    let rate = 0;
+    let correction1 = 1;
+    let correction2 = 1;
+    return {
+      begin(t, lr) {
+        rate = lr;
+        correction1 = 1 / (1 - kernels.pow(beta1, t));
+        correction2 = 1 / (1 - kernels.pow(beta2, t));
+      },
+      passes: [
+        {
+          sums: 2,
+          run({ weight, gradient, state: [m, v] }, begin, end, sums) {
+            const at = begin * 4;
+            // prettier-ignore
+            kernels.lamb_moments(
+              weight + at, gradient + at, m + at, v + at, sums, end - begin,
+              beta1, 1 - beta1, beta2, 1 - beta2, correction1, correction2, eps, epsRoot, decay,
+            );
+          },
+        },
+        {
+          sums: 0,
+          run({ weight, state: [m, v], sums: [squaredWeights, squaredSteps] }, begin, end) {
+            const at = begin * 4;
+            const trust =
+              squaredWeights > 0 && squaredSteps > 0 ? Math.sqrt(squaredWeights) / Math.sqrt(squaredSteps) : 1;
+            // prettier-ignore
+            kernels.lamb_step(
+              weight + at, m + at, v + at, end - begin, correction1, correction2, eps, epsRoot, decay, rate * trust,
+            );
+          },
+        },
+      ],
+    };
+  },
+});

@@ -1,0 +1,65 @@
+import { defineOptimizer } from "../optimizer.ts";
+
+/**
+ * RMSprop: every coordinate's gradient divided by the root of its own recent mean square.
+ *
+ *     g = ∇f(x) + weight_decay · x
+ *     v = alpha · v + (1 − alpha) · g²
+ *     a = alpha · a + (1 − alpha) · g                  (centered only; else 0)
+ *     b = momentum · b + g / (√(v − a²) + eps)
+ *     x = x − lr · b
+ *
+ * Tieleman & Hinton, "Neural networks for machine learning", lecture 6.5 (2012); centered: Graves, arXiv:1308.0850 (2013), section 4.2.
+ * Semantics of `torch.optim.RMSprop`: eps outside the root, no correction of the first averages, v − a² not below 0.
+ *
+ * Without that correction the first step is long: with alpha = 0.99 v is g²/100, so x moves by 10 · lr whatever the gradient.
+ */
+export const rmsprop = defineOptimizer({
+  type: "rmsprop",
+  summary: "Steps scaled by each weight's recent gradients: for recurrent networks and noisy, shifting problems.",
+  formula: "v = alpha·v + (1−alpha)·g²; x −= lr · g / (√v + eps)",
+  source: "Tieleman & Hinton 2012; torch.optim.RMSprop",
+  options: {
+    lr: { kind: "number", default: 1e-2, min: 0, doc: "Learning rate." },
+    alpha: { kind: "number", default: 0.99, min: 0, max: 1, doc: "Decay of the average of the squared gradient." },
+    eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the denominator." },
+    weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
+    momentum: { kind: "number", default: 0, min: 0, doc: "How much of the former step is kept." },
+    centered: {
+      kind: "boolean",
+      default: false,
+      doc: "Divide by the deviation of the gradient, not by its root mean square.",
+    },
+    maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
+  },
+  state({ momentum, centered }) {
+    const names = ["square_avg", ...(momentum > 0 ? ["momentum_buffer"] : []), ...(centered ? ["grad_avg"] : [])];
+    return names.map((name) => ({ name, initial: 0 }));
+  },
+  create(kernels, options) {
+    const { alpha, eps, momentum, centered, weight_decay: coupled } = options;
+    const sign = options.maximize ? -1 : 1;
+    const averageAt = momentum > 0 ? 2 : 1;
+    let rate = 0;
+    return {
+      begin(_t, lr) {
+        rate = lr;
+      },
+      passes: [
+        {
+          sums: 0,
+          run({ weight, gradient, state }, begin, end) {
+            const at = begin * 4;
+            const average = centered ? state[averageAt] + at : 0;
+            const buffer = momentum > 0 ? state[1] + at : 0;
+            // prettier-ignore
+            kernels.rmsprop(
+              weight + at, gradient + at, state[0] + at, average, buffer, end - begin,
+              sign, coupled, alpha, 1 - alpha, eps, momentum, rate,
+            );
+          },
+        },
+      ],
+    };
+  },
+});

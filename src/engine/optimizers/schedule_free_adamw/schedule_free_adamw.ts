@@ -1,0 +1,89 @@
+import { defineOptimizer } from "../optimizer.ts";
+
+/**
+ * Schedule-free AdamW: no schedule to choose, because the weights that are evaluated and served are an average of the iterates.
+ *
+ *     rₜ = lr · min(t, warmup_steps)/warmup_steps          c = wₜ/Σw, wₜ = (largest r so far)^weight_lr_power
+ *     v = β₂ v + (1 − β₂) g²                               g is taken at y
+ *     z = z − rₜ₋₁ · (g / (√(v/(1 − β₂ᵗ)) + eps) + weight_decay · y)
+ *     x = (1 − c) x + c z
+ *     y = β₁ x + (1 − β₁) z
+ *
+ * y is what is trained and x what is evaluated; x is not stored, it is (y − (1 − β₁) z)/β₁. With warm-up the first step has rate 0, as the
+ * base optimizer counts from 0. Defazio et al., "The road less scheduled", NeurIPS 2024 (arXiv:2405.15682), algorithm 1. Semantics of
+ * `optax.contrib.schedule_free_adamw`; leave the job's schedule constant.
+ *
+ * Without warm-up every wₜ is equal, so that x is the plain mean of z₁ … zₜ: with lr = 0.1 and a gradient of 1 z goes 0 → −0.1 → −0.2
+ * and x 0 → −0.1 → −0.15.
+ */
+export const schedule_free_adamw = defineOptimizer({
+  type: "schedule_free_adamw",
+  summary: "AdamW that averages its iterates instead of decaying the rate: no schedule, good weights at any time.",
+  formula: "z −= r · (g/(√v̂ + eps) + weight_decay·y); x = (1−c)x + c·z; y = β₁x + (1−β₁)z",
+  source: "Defazio et al. 2024, arXiv:2405.15682; optax.contrib.schedule_free_adamw",
+  options: {
+    lr: { kind: "number", default: 0.0025, min: 0, doc: "Learning rate." },
+    betas: {
+      kind: "numbers",
+      length: 2,
+      default: [0.9, 0.999],
+      min: 0,
+      below: 1,
+      doc: "Share of the average in y (above 0), and decay of the squared gradient.",
+    },
+    eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the denominator." },
+    weight_decay: { kind: "number", default: 0, min: 0, doc: "Decoupled weight decay, taken at y." },
+    warmup_steps: { kind: "integer", default: 0, min: 0, doc: "Steps over which the rate rises from 0." },
+    weight_lr_power: {
+      kind: "number",
+      default: 2,
+      min: 0,
+      doc: "Iterates count in the average by the largest rate so far to this power.",
+    },
+  },
+  evaluatesOthers: true,
+  state: () => [
+    { name: "z", initial: "parameter" },
+    { name: "exp_avg_sq", initial: 0 },
+  ],
+  check: ({ betas }) =>
+    betas[0] > 0
+      ? []
+      : [{ option: "betas", message: "the first must be above 0: the average is computed by dividing by it" }],
+  create(kernels, options) {
+    const [beta1, beta2] = options.betas;
+    const warm = (t: number) => Math.min(t, options.warmup_steps) / options.warmup_steps;
+    const scalars = { weight_sum: 0, max_lr: 0 };
+    let root2 = 1;
+    let rate = 0;
+    let share = 0;
+    return {
+      scalars,
+      begin(t, lr) {
+        root2 = Math.sqrt(1 - kernels.pow(beta2, t));
+        rate = options.warmup_steps === 0 ? lr : lr * warm(t - 1);
+        scalars.max_lr = Math.max(scalars.max_lr, options.warmup_steps === 0 ? lr : lr * warm(t));
+        const weight = kernels.pow(scalars.max_lr, options.weight_lr_power);
+        scalars.weight_sum += weight;
+        share = scalars.weight_sum > 0 ? weight / scalars.weight_sum : 0;
+      },
+      passes: [
+        {
+          sums: 0,
+          run({ weight, gradient, state: [z, v] }, begin, end) {
+            const at = begin * 4;
+            // prettier-ignore
+            kernels.schedule_free_adamw(
+              weight + at, gradient + at, z + at, v + at, end - begin, beta1, 1 - beta1, beta2, 1 - beta2, root2,
+              options.eps, options.weight_decay, rate, 1 - share, share,
+            );
+          },
+        },
+      ],
+      evaluate({ weight, evaluated, state: [z] }, begin, end) {
+        const at = begin * 4;
+        kernels.schedule_free_average(evaluated + at, weight + at, z + at, end - begin, beta1, 1 - beta1);
+      },
+    };
+  },
+});
