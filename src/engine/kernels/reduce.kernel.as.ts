@@ -14,12 +14,18 @@ export function sum_f32(address: usize, count: i32): f64 {
   return blocks(address, count, TERM_VALUE, 1);
 }
 
-/** The sum of |x|^p over `count` float32; for p = ∞ their largest |x|. The p-norm is its p-th root. */
-export function power_sum(address: usize, count: i32, p: f64): f64 {
+/** The part of `count` float32 in a p-norm: the sum of |x|^p, or for p = ∞ the largest |x|. */
+export function norm_part(address: usize, count: i32, p: f64): f64 {
   if (p == 2) return blocks(address, count, TERM_SQUARE, p);
   if (p == 1) return blocks(address, count, TERM_ABSOLUTE, p);
   if (p == Infinity) return largest(address, count);
   return blocks(address, count, TERM_POWER, p);
+}
+
+/** The p-norm whose parts add up to `sum` (of which `sum` is the largest, for p = ∞). */
+export function norm_of(sum: f64, p: f64): f64 {
+  if (p == 1 || p == Infinity) return sum;
+  return p == 2 ? sqrt<f64>(sum) : NativeMath.pow(sum, 1 / p);
 }
 
 /** The sum of `count` float64 in ascending order. */

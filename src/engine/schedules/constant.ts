@@ -1,0 +1,11 @@
+import { defineSchedule } from "./schedule.ts";
+
+/** The rate never changes. */
+export const constant = defineSchedule({
+  type: "constant",
+  summary: "The same rate throughout; with warmup_steps a warm-up before it.",
+  formula: "lr",
+  source: "no scheduler in PyTorch",
+  options: {},
+  rate: (_kernels, _options, base) => base,
+});
