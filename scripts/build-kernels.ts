@@ -19,7 +19,7 @@ function signatures(source: string): string[] {
       .map((parameter) => parameter.split(":").map((part) => part.trim()))
       .filter(([parameter]) => parameter)
       .map(([parameter, type]) => `${parameter}: ${typeOf(type)}`);
-    return `  ${name}(${list.join(", ")}): ${typeOf(result)};`;
+    return `  readonly ${name}: (${list.join(", ")}) => ${typeOf(result)};`;
   });
 }
 

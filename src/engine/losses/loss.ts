@@ -7,12 +7,18 @@ import type { Description, Options, ValuesOf } from "../options.ts";
  */
 export interface LossType<O extends Options = Options> extends Description {
   readonly options: O;
-  /** What the targets are: class indices (int32), class probabilities or values (float32). */
+  /** What the targets are: class indices (int32) or values (float32). */
   readonly targets: "class" | "value";
-  /** How many model outputs it wants: one per class, or one per target value. */
+  /**
+   * How many model outputs it wants: one per class, or one per target value.
+   * @throws LossFault where the target is not of its kind.
+   */
   outputs(target: { readonly classes: number | null; readonly width: number }): number;
   /** Terms per sample: 1 if the loss is one number a sample, else the number of outputs. */
   terms(outputs: number): number;
+  /** @throws LossFault where an option does not fit the number of outputs. */
+  check?(options: ValuesOf<O>, outputs: number): void;
+  /** Options that name classes have been checked against the target's. */
   create(kernels: Kernels, options: ValuesOf<O>, place: LossPlace): Loss;
 }
 
@@ -23,6 +29,8 @@ export interface LossPlace {
   readonly gradient: number;
   /** int32 [batch] class indices, or float32 [batch, outputs]. */
   readonly target: number;
+  /** Whether a loss over classes finds float32 [batch, outputs] class probabilities there instead of indices. */
+  readonly probabilities?: boolean;
   /** The unscaled terms, float32 [batch, terms]. */
   readonly terms: number;
   readonly outputs: number;
@@ -33,10 +41,19 @@ export interface LossPlace {
 }
 
 export interface Loss {
-  /** The divisor of the mean over samples begin..end: a function of the targets. */
+  /** The divisor of the mean over samples begin..end: a function of the targets, summed in double in ascending order, and never 0. */
   divisor(begin: number, end: number): number;
   /** Writes terms of samples begin..end and, if `scale` is not 0, the gradient of scale × (sum of terms). */
   run(begin: number, end: number, scale: number): void;
+}
+
+/** A loss that does not fit its target; becomes a 422 that names the option. */
+export class LossFault extends Error {
+  readonly option: string | null;
+  constructor(option: string | null, message: string) {
+    super(message);
+    this.option = option;
+  }
 }
 
 export function defineLoss<const O extends Options>(type: LossType<O>): LossType<O> {

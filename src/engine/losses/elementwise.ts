@@ -1,0 +1,48 @@
+import type { Kernels } from "../kernels/kernels.ts";
+import type { Description, Options, ValuesOf } from "../options.ts";
+import { defineLoss, type LossPlace, type LossType } from "./loss.ts";
+
+/** What a loss with one term per output says of itself; the rest follows from it. */
+export interface ElementwiseLoss<O extends Options> extends Description {
+  readonly options: O;
+  readonly check?: LossType<O>["check"];
+  readonly bind: (kernels: Kernels, options: ValuesOf<O>, place: LossPlace) => ElementwiseLossKernel;
+}
+
+/**
+ * The kernel with its options bound, on `samples` samples: predictions x, targets y, terms, and the gradient times `scale`, where
+ * an address of 0 wants none.
+ */
+export type ElementwiseLossKernel = (
+  x: number,
+  y: number,
+  terms: number,
+  gradient: number,
+  samples: number,
+  scale: number,
+) => void;
+
+/** Declares a loss that compares each output with one value; its mean is over all of them. */
+export function defineElementwiseLoss<const O extends Options>({
+  bind,
+  ...description
+}: ElementwiseLoss<O>): LossType<O> {
+  return defineLoss({
+    ...description,
+    targets: "value",
+    outputs: ({ width }) => width,
+    terms: (outputs) => outputs,
+    create(kernels, options, place) {
+      const kernel = bind(kernels, options, place);
+      const bytes = place.outputs * 4;
+      return {
+        divisor: (begin, end) => (end - begin) * place.outputs,
+        run(begin, end, scale) {
+          const offset = begin * bytes;
+          const gradient = scale === 0 ? 0 : place.gradient + offset;
+          kernel(place.prediction + offset, place.target + offset, place.terms + offset, gradient, end - begin, scale);
+        },
+      };
+    },
+  });
+}

@@ -1,0 +1,20 @@
+import { defineElementwiseLoss } from "../elementwise.ts";
+
+/**
+ * Squared error near the target, absolute error beyond `delta`.
+ *
+ * Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35 (1964).
+ */
+export const huber = defineElementwiseLoss({
+  type: "huber",
+  summary: "Squared error for small differences, absolute error for large ones: smooth, and robust against outliers.",
+  formula: "(x − y)² / 2 if |x − y| ≤ delta else delta · (|x − y| − delta / 2)",
+  source: "torch.nn.HuberLoss",
+  options: {
+    delta: { kind: "number", default: 1, above: 0, doc: "The difference at which it turns from squared to absolute." },
+  },
+  bind:
+    (kernels, { delta }, { outputs }) =>
+    (x, y, terms, gradient, samples, scale) =>
+      kernels.huber(x, y, terms, gradient, samples * outputs, scale, delta),
+});
