@@ -1,4 +1,10 @@
-import { compileKernels, createMemory, instantiateKernels, MODULE_BYTES, type Kernels } from "../../src/engine/kernels/kernels.ts";
+import {
+  compileKernels,
+  createMemory,
+  instantiateKernels,
+  MODULE_BYTES,
+  type Kernels,
+} from "../../src/engine/kernels/kernels.ts";
 
 const module = compileKernels();
 
@@ -29,7 +35,8 @@ export class Bench {
   reserve(bytes: number): number {
     const address = this.next;
     this.next += Math.ceil(bytes / 64) * 64;
-    if (this.next > this.kernels.u8.length) throw new RangeError("the test's memory is full; give the Bench more bytes");
+    if (this.next > this.kernels.u8.length)
+      throw new RangeError("the test's memory is full; give the Bench more bytes");
     return address;
   }
 
