@@ -5,6 +5,8 @@ import { defineLoss, type LossPlace, type LossType } from "./loss.ts";
 /** What a loss with one term per output says of itself; the rest follows from it. */
 export interface ElementwiseLoss<O extends Options> extends Description {
   readonly options: O;
+  /** Left out: values of any size. */
+  readonly targets?: "probability";
   readonly check?: LossType<O>["check"];
   readonly bind: (kernels: Kernels, options: ValuesOf<O>, place: LossPlace) => ElementwiseLossKernel;
 }
@@ -28,8 +30,8 @@ export function defineElementwiseLoss<const O extends Options>({
   ...description
 }: ElementwiseLoss<O>): LossType<O> {
   return defineLoss({
-    ...description,
     targets: "value",
+    ...description,
     outputs: ({ width }) => width,
     terms: (outputs) => outputs,
     create(kernels, options, place) {

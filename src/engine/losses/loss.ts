@@ -1,5 +1,6 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import type { Description, Options, ValuesOf } from "../options.ts";
+import type { TargetKind } from "../training.ts";
 
 /**
  * What a loss is. It runs by samples, like a layer, and leaves one value per term in a buffer that the crew adds up in canonical order.
@@ -7,8 +8,8 @@ import type { Description, Options, ValuesOf } from "../options.ts";
  */
 export interface LossType<O extends Options = Options> extends Description {
   readonly options: O;
-  /** What the targets are: class indices (int32) or values (float32). */
-  readonly targets: "class" | "value";
+  /** What the targets are: class indices (int32), or values or probabilities (float32). */
+  readonly targets: TargetKind;
   /**
    * How many model outputs it wants: one per class, or one per target value.
    * @throws LossFault where the target is not of its kind.

@@ -7,6 +7,7 @@ export const bce_with_logits = defineElementwiseLoss({
   summary: "Binary cross entropy: one yes-or-no answer per output, the output being a logit.",
   formula: "−weight · (pos_weight · y · ln σ(x) + (1 − y) · ln(1 − σ(x))), σ(x) = 1 / (1 + exp(−x))",
   source: "torch.nn.BCEWithLogitsLoss",
+  targets: "probability",
   options: {
     pos_weight: {
       kind: "numbers",
