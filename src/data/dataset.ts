@@ -1,0 +1,49 @@
+/** A dataset as the rest of the service sees it: what its columns hold, and why a file may be refused. */
+
+export interface ColumnSummary {
+  readonly name: string;
+  /** Numeric if every cell that is not empty is a decimal number; a column of empty cells is numeric too. */
+  readonly type: "numeric" | "categorical";
+  /** Empty cells. */
+  readonly missing: number;
+  /** Null if the column is categorical or has no values. */
+  readonly min: number | null;
+  readonly max: number | null;
+  readonly mean: number | null;
+  /** The distinct values in ascending order, or null if they are too many (see `MAX_CLASSES`). */
+  readonly classes: string[] | null;
+}
+
+/** What a dataset's bytes hold, in the words of the wire. */
+export interface DatasetContent {
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly rows: number;
+  readonly columns: ColumnSummary[];
+}
+
+/** Distinct values a column may have and still list them as classes. */
+export const MAX_CLASSES = 1000;
+
+/** A longer cell is text, not the name of a class. */
+export const MAX_CLASS_LENGTH = 256;
+
+/** Classes a dataset lists over all columns; beyond it, the columns with the fewest keep theirs. It keeps a dataset's record small. */
+export const MAX_CLASSES_LISTED = 50_000;
+
+/** The bytes are not a CSV table. `line` counts the file's lines from 1; that of a row is the line it starts on. */
+export class InvalidDataset extends Error {
+  readonly line: number;
+  constructor(message: string, line: number) {
+    super(message);
+    this.line = line;
+  }
+}
+
+export class DatasetTooLarge extends Error {
+  readonly limitBytes: number;
+  constructor(limitBytes: number) {
+    super(`A dataset may have at most ${limitBytes} bytes.`);
+    this.limitBytes = limitBytes;
+  }
+}

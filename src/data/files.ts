@@ -1,0 +1,112 @@
+/*
+ * The datasets of this process' data directory, by the SHA-256 of their bytes: `<sha256>.csv` as they were uploaded, `<sha256>.columns` parsed.
+ *
+ * Both come into being under temporary names, are synced, and are then renamed, the columns last: a dataset is there if its columns
+ * are. Whatever goes wrong on the way removes the temporary files; what a crash leaves behind is removed at the next start.
+ */
+import { randomUUID } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { access, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { ColumnFile } from "./column-file.ts";
+import { DatasetTooLarge, InvalidDataset, type DatasetContent } from "./dataset.ts";
+import { runInHelper } from "./pool.ts";
+
+const FINISHED = /^[0-9a-f]{64}\.(csv|columns)$/;
+const UNFINISHED = /^upload-[0-9a-f-]{36}\.(csv|columns)$/;
+
+export class DatasetFiles {
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** Creates the directory, or removes what interrupted uploads left in it. To be called once, before any upload. */
+  async prepare(): Promise<void> {
+    await mkdir(this.#directory, { recursive: true });
+    const names = await readdir(this.#directory);
+    const isHalf = (name: string) => FINISHED.test(name) && !names.includes(`${name.slice(0, 64)}.columns`);
+    const leftovers = names.filter((name) => UNFINISHED.test(name) || isHalf(name));
+    await Promise.all(leftovers.map((name) => rm(join(this.#directory, name))));
+  }
+
+  /**
+   * Keeps a CSV file. Only reads as much of the body as the limit allows, and leaves the rest unread, so that the sender can still be
+   * answered.
+   * @throws InvalidDataset, DatasetTooLarge, or the body's own error if it is cut off; nothing is left on disk then.
+   */
+  async ingest(body: Readable, limitBytes: number): Promise<DatasetContent> {
+    const temporary = join(this.#directory, `upload-${randomUUID()}`);
+    const [csv, columns] = [`${temporary}.csv`, `${temporary}.columns`];
+    try {
+      const chunks = atMost(body.iterator({ destroyOnReturn: false }), limitBytes);
+      await writeFile(csv, chunks, { flag: "wx", flush: true });
+      const result = await runInHelper("ingest", { csv, columns });
+      if ("refused" in result) throw new InvalidDataset(result.refused.message, result.refused.line);
+      await this.#keep(csv, columns, result.content.sha256);
+      return result.content;
+    } finally {
+      await Promise.all([rm(csv, { force: true }), rm(columns, { force: true })]);
+    }
+  }
+
+  async #keep(csv: string, columns: string, sha256: string): Promise<void> {
+    if (await this.has(sha256)) return;
+    await rename(csv, this.#path(sha256, "csv"));
+    await rename(columns, this.#path(sha256, "columns"));
+    await syncDirectory(this.#directory);
+  }
+
+  async has(sha256: string): Promise<boolean> {
+    return access(this.columnsPath(sha256)).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** What is known of a dataset that is there. */
+  content(sha256: string): Promise<DatasetContent> {
+    return ColumnFile.with(this.columnsPath(sha256), (file) => file.content);
+  }
+
+  /** The bytes as they were uploaded. */
+  contentStream(sha256: string): Readable {
+    return createReadStream(this.#path(sha256, "csv"));
+  }
+
+  /** The file of typed columns, which exists if the dataset does. */
+  columnsPath(sha256: string): string {
+    return this.#path(sha256, "columns");
+  }
+
+  async remove(sha256: string): Promise<void> {
+    await rm(this.columnsPath(sha256), { force: true });
+    await rm(this.#path(sha256, "csv"), { force: true });
+  }
+
+  #path(sha256: string, extension: "csv" | "columns"): string {
+    const name = `${sha256}.${extension}`;
+    if (!FINISHED.test(name)) throw new Error(`${JSON.stringify(sha256)} is no SHA-256.`);
+    return join(this.#directory, name);
+  }
+}
+
+async function* atMost(chunks: AsyncIterable<Buffer>, limitBytes: number): AsyncGenerator<Buffer> {
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    if (bytes > limitBytes) throw new DatasetTooLarge(limitBytes);
+    yield chunk;
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path);
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}

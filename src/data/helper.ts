@@ -1,0 +1,20 @@
+/** The program of a helper thread: does what it is asked, one task at a time. */
+import { parentPort } from "node:worker_threads";
+import { encodeFile, measureFile } from "./encode.ts";
+import { ingest } from "./ingest.ts";
+import type { Reply, Request } from "./pool.ts";
+
+const tasks = { ingest, encodeFile, measureFile };
+export type Tasks = typeof tasks;
+
+async function answer({ task, input }: Request): Promise<Reply> {
+  try {
+    return { result: await tasks[task](input as never) };
+  } catch (error) {
+    return { error: error instanceof Error ? error : new Error(String(error)) };
+  }
+}
+
+parentPort?.on("message", (request: Request) => {
+  void answer(request).then((reply) => parentPort?.postMessage(reply));
+});

@@ -1,0 +1,20 @@
+/**
+ * What the engine trains on: a dataset that has become numbers. Everything lies on SharedArrayBuffers, so that the threads of all crews of a
+ * process read one copy.
+ */
+export interface TrainingData {
+  /** float32 [rows, width], row-major. */
+  readonly features: Float32Array;
+  readonly width: number;
+  /** For each row its class' index, or its (scaled) value. */
+  readonly targets: Int32Array | Float32Array;
+  /** Row numbers, ascending. Rows in neither list are not used. */
+  readonly trainRows: Int32Array;
+  /** Empty if there is no validation. */
+  readonly validRows: Int32Array;
+  /** Turns predictions back into the data's terms: the classes in order, or value × std + mean (mean 0 and std 1 if not scaled). */
+  readonly target: { readonly classes: string[] | null; readonly mean: number; readonly std: number };
+}
+
+/** What a loss compares predictions with: one class per row, a value to come near to, or a probability in 0..1. */
+export type TargetKind = "class" | "value" | "probability";
