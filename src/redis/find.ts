@@ -5,10 +5,7 @@ import { delimiter, join } from "node:path";
 import type { Logger } from "pino";
 import { StartFailure } from "../start-failure.ts";
 import { installFromDebian } from "./install.ts";
-import { probe, unpackedServer, type RedisServer } from "./server.ts";
-
-/** The oldest major version whose scripts, streams and multi-part AOF the service relies on. */
-export const MIN_MAJOR = 7;
+import { MIN_MAJOR, probe, unpackedServer, type RedisServer } from "./server.ts";
 
 export interface FindOptions {
   /** Where a fetched server is kept. */
@@ -41,7 +38,7 @@ export async function findServer({
   if (install === "never") throw new StartFailure(`${refusal} (RAPPEL_INSTALL=never forbids fetching one).`);
   if (!(await which("apt-get", path)) || !(await which("dpkg-deb", path))) throw new StartFailure(`${refusal}.`);
   log.info({ directory: toolsDirectory }, "no Redis 7 on PATH: fetching one with apt, privately and without root");
-  const fetched = await installFromDebian(toolsDirectory).catch((error: Error) => {
+  const fetched = await installFromDebian(toolsDirectory, path).catch((error: Error) => {
     throw new StartFailure(`${refusal} (fetching one privately failed: ${error.message}).`);
   });
   if (!isRecent(fetched)) {

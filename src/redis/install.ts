@@ -14,12 +14,15 @@ import { unpackedServer, type RedisServer } from "./server.ts";
 const run = promisify(execFile);
 const COMMAND_TIMEOUT_MS = 120_000;
 
+type Execute = (command: string, args: string[]) => Promise<void>;
+
 /** @throws Error with what apt or dpkg said, if the packages cannot be had. */
-export async function installFromDebian(toolsDirectory: string): Promise<RedisServer> {
+export async function installFromDebian(toolsDirectory: string, path = process.env.PATH): Promise<RedisServer> {
+  const execute = (command: string, args: string[]) => executeWith(path, command, args);
   await mkdir(toolsDirectory, { recursive: true });
   const work = await mkdtemp(join(toolsDirectory, ".installing-"));
   try {
-    const archives = await download(work);
+    const archives = await download(work, execute);
     const unpacked = join(work, "root");
     for (const archive of archives) await execute("dpkg-deb", ["-x", archive, unpacked]);
     const fetched = await unpackedServer(unpacked);
@@ -30,7 +33,7 @@ export async function installFromDebian(toolsDirectory: string): Promise<RedisSe
   }
 }
 
-async function download(work: string): Promise<string[]> {
+async function download(work: string, execute: Execute): Promise<string[]> {
   const archives = join(work, "cache/archives");
   await mkdir(join(work, "state/lists/partial"), { recursive: true });
   await mkdir(join(archives, "partial"), { recursive: true });
@@ -84,8 +87,8 @@ async function moveIntoPlace(unpacked: string, place: string): Promise<RedisServ
   return installed;
 }
 
-async function execute(command: string, args: string[]): Promise<void> {
-  const env = { ...process.env, LC_ALL: "C", DEBIAN_FRONTEND: "noninteractive" };
+async function executeWith(path: string | undefined, command: string, args: string[]): Promise<void> {
+  const env = { ...process.env, PATH: path, LC_ALL: "C", DEBIAN_FRONTEND: "noninteractive" };
   try {
     await run(command, args, { env, timeout: COMMAND_TIMEOUT_MS });
   } catch (error) {

@@ -4,6 +4,9 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
+/** The oldest major version whose scripts, streams and multi-part AOF the service relies on. */
+export const MIN_MAJOR = 7;
+
 /** A server program that ran `--version`, and the environment it needs to run. */
 export interface RedisServer {
   readonly command: string;

@@ -76,13 +76,15 @@ function serverArguments(settings: SpawnSettings): string[] {
  * limit while it lives.
  */
 async function untilReady(socket: string, ended: Promise<string>): Promise<string | null> {
-  const probe = new Redis(socket, { retryStrategy: () => 5, maxRetriesPerRequest: null });
+  let over = false;
+  void ended.then(() => (over = true));
+  const probe = new Redis(socket, { retryStrategy: () => (over ? null : 5), maxRetriesPerRequest: null });
   probe.on("error", () => undefined);
-  void ended.then(() => probe.disconnect());
   try {
     await probe.ping();
     return null;
   } catch {
+    // It gave up, which it does only after the end.
     return await ended;
   } finally {
     probe.disconnect();

@@ -1,6 +1,6 @@
 // A private, real Redis for a test file: own data directory, own socket, gone when the test process is.
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { userInfo, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis, type RedisOptions } from "ioredis";
@@ -45,6 +45,13 @@ export function cacheDirectory(): string {
   const directory = join(tmpdir(), `rappel-test-${uid}`);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   if (statSync(directory).uid !== uid) throw new Error(`${directory} belongs to someone else`);
+  return directory;
+}
+
+/** A fresh data directory for a service, which finds the tests' server in it and need not fetch one. */
+export function makeDataDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), "rappel-data-"));
+  symlinkSync(cacheDirectory(), join(directory, "tools"));
   return directory;
 }
 

@@ -1,0 +1,235 @@
+import { execFileSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
+import { pino } from "pino";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { openEmbedded, type EmbeddedRedis } from "../../src/redis/embedded.ts";
+import { identify, isRunning } from "../../src/redis/process.ts";
+import { startTestRedis, makeDataDirectory, testServer } from "../support/redis.ts";
+
+let dataDirectory: string;
+let opened: EmbeddedRedis | null;
+beforeEach(async () => {
+  await testServer();
+  dataDirectory = makeDataDirectory();
+  opened = null;
+});
+afterEach(async () => {
+  await opened?.close();
+  rmSync(dataDirectory, { recursive: true });
+});
+
+async function open(overrides: { maxBytes?: number; onLost?: (failure: Error) => void } = {}): Promise<EmbeddedRedis> {
+  const log = pino({ level: "silent" });
+  const onLost = (failure: Error) => {
+    throw failure;
+  };
+  opened = await openEmbedded({
+    dataDirectory,
+    install: "auto",
+    maxBytes: 64 * 1024 * 1024,
+    log,
+    onLost,
+    ...overrides,
+  });
+  return opened;
+}
+
+async function ask<T>(url: string, question: (redis: Redis) => Promise<T>): Promise<T> {
+  const redis = new Redis(url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
+  redis.on("error", () => undefined);
+  try {
+    return await question(redis);
+  } finally {
+    redis.disconnect();
+  }
+}
+
+async function pidOf(url: string): Promise<number> {
+  return Number(/process_id:(\d+)/.exec(await ask(url, (redis) => redis.info("server")))![1]);
+}
+
+/** What a service that is killed leaves: its server, its record, and its lock, whose holder no longer runs. */
+async function abandon(redis: EmbeddedRedis): Promise<{ record: string; pid: number; socket: string }> {
+  const record = readFileSync(join(dataDirectory, "redis.json"), "utf8");
+  const program = await testServer();
+  const socket = redis.url;
+  await redis.close();
+  opened = null;
+  mkdirSync(dirname(socket), { recursive: true, mode: 0o700 });
+  const { spawnServer } = await import("../../src/redis/spawn.ts");
+  const directory = join(dataDirectory, "redis");
+  const child = await spawnServer(program, {
+    directory,
+    socket,
+    maxBytes: 1e8,
+    appendfsync: "always",
+    detached: false,
+  });
+  const process = identify(child.pid!);
+  writeFileSync(join(dataDirectory, "redis.json"), JSON.stringify({ ...JSON.parse(record), process }));
+  writeFileSync(join(dataDirectory, "rappel.lock"), JSON.stringify({ pid: 2 ** 22 + 1, started: "then" }));
+  return { record, pid: child.pid!, socket };
+}
+
+test("a server is private, durable and limited, and is gone when it is closed", async () => {
+  const { url } = await open();
+  expect(statSync(dirname(url)).mode & 0o777).toBe(0o700);
+  const settings = await ask(url, (redis) =>
+    redis.config("GET", "dir", "port", "appendonly", "appendfsync", "save", "maxmemory", "maxmemory-policy"),
+  );
+  const pairs = settings as string[];
+  expect(
+    Object.fromEntries(pairs.flatMap((name, index) => (index % 2 === 0 ? [[name, pairs[index + 1]]] : []))),
+  ).toEqual({
+    dir: realpathSync(join(dataDirectory, "redis")),
+    port: "0",
+    appendonly: "yes",
+    appendfsync: "always",
+    save: "",
+    maxmemory: String(64 * 1024 * 1024),
+    "maxmemory-policy": "noeviction",
+  });
+  const server = identify(await pidOf(url))!;
+  await opened!.close();
+  expect(isRunning(server)).toBe(false);
+  expect(existsSync(dirname(url))).toBe(false);
+  expect(existsSync(join(dataDirectory, "rappel.lock"))).toBe(false);
+});
+
+test("the data are there again at the next start", async () => {
+  await ask((await open()).url, (redis) => redis.set("key", "kept"));
+  await opened!.close();
+  expect(await ask((await open()).url, (redis) => redis.get("key"))).toBe("kept");
+});
+
+test("a data directory in use is refused with the user's process id", async () => {
+  await open();
+  await expect(
+    openEmbedded({
+      dataDirectory,
+      install: "auto",
+      maxBytes: 1e8,
+      log: pino({ level: "silent" }),
+      onLost: () => undefined,
+    }),
+  ).rejects.toThrow(
+    `The data directory ${dataDirectory} is in use by the service with process id ${process.pid}: stop that one, or set RAPPEL_DATA_DIR to another directory.`,
+  );
+});
+
+test("a server that dies is started again, at the same address and with the same data", async () => {
+  const { url } = await open();
+  await ask(url, (redis) => redis.set("key", "kept"));
+  const first = await pidOf(url);
+  process.kill(first, "SIGKILL");
+  const again = await ask(url, async (redis) => {
+    while ((await pidOf(url)) === first) await sleep(20);
+    return await redis.get("key");
+  });
+  expect(again).toBe("kept");
+});
+
+test("an orphan is adopted, with the limits of now", async () => {
+  const redis = await open();
+  await ask(redis.url, (client) => client.set("key", "kept"));
+  const orphan = await abandon(redis);
+  const adopted = await open({ maxBytes: 99 * 1024 * 1024 });
+  expect(await pidOf(adopted.url)).toBe(orphan.pid);
+  expect(await ask(adopted.url, (client) => client.get("key"))).toBe("kept");
+  expect(await ask(adopted.url, (client) => client.config("GET", "maxmemory"))).toEqual([
+    "maxmemory",
+    String(99 * 1024 * 1024),
+  ]);
+});
+
+test("an orphan that cannot be reached is ended before another server is started", async () => {
+  const orphan = await abandon(await open());
+  const identity = identify(orphan.pid)!;
+  rmSync(orphan.socket);
+  const { url } = await open();
+  expect(isRunning(identity)).toBe(false);
+  expect(await pidOf(url)).not.toBe(orphan.pid);
+});
+
+test("a server with another directory is neither adopted nor touched", async () => {
+  const stranger = await startTestRedis();
+  writeFileSync(join(dataDirectory, "redis.json"), JSON.stringify({ socket: stranger.url, process: null }));
+  const { url } = await open();
+  expect(url).not.toBe(stranger.url);
+  expect(await stranger.client().ping()).toBe("PONG");
+  await stranger.stop();
+});
+
+/** Damage in the middle: a cut-off end would be a power cut, from which Redis recovers itself. */
+function damage(): string {
+  const file = join(dataDirectory, "redis/appendonlydir/appendonly.aof.1.incr.aof");
+  const bytes = readFileSync(file);
+  bytes.fill("x", 20, 40);
+  writeFileSync(file, bytes);
+  return join(dataDirectory, "redis/appendonlydir/appendonly.aof.manifest");
+}
+
+test("damaged data are refused with the command that repairs them, and it does", async () => {
+  await ask((await open()).url, async (redis) => {
+    for (let index = 0; index < 10; index++) await redis.set(`key ${index}`, "value");
+  });
+  await opened!.close();
+  opened = null;
+  const manifest = damage();
+  const failure = await open().catch((error: Error) => error);
+  expect((failure as Error).message).toMatch(
+    /^Redis' data in .* are damaged \(.*\): copy that directory away, then repair it with: .*redis-check-aof --fix .*manifest$/,
+  );
+  const command = (failure as Error).message.split("repair it with: ")[1];
+  expect(command).toContain(manifest);
+  execFileSync("/bin/sh", ["-c", command], { input: "y\n" });
+  await open();
+});
+
+test("a write that was cut off by a power cut does not stop the start", async () => {
+  await ask((await open()).url, async (redis) => {
+    for (let index = 0; index < 10; index++) await redis.set(`key ${index}`, "value");
+  });
+  await opened!.close();
+  const file = join(dataDirectory, "redis/appendonlydir/appendonly.aof.1.incr.aof");
+  truncateSync(file, statSync(file).size - 7);
+  expect(await ask((await open()).url, (redis) => redis.get("key 8"))).toBe("value");
+});
+
+test("a server that dies and cannot be started again is reported", async () => {
+  const lost = new Promise<Error>((resolve) => {
+    void open({ onLost: resolve });
+  });
+  while (opened === null) await sleep(10);
+  await ask(opened.url, (redis) => redis.set("key", "a value that is long enough to be damaged"));
+  damage();
+  process.kill(await pidOf(opened.url), "SIGKILL");
+  expect((await lost).message).toContain("are damaged");
+});
+
+test("a path too long for a socket is refused clearly", async () => {
+  const before = process.env.TMPDIR;
+  const long = join(dataDirectory, "d".repeat(90));
+  mkdirSync(long);
+  process.env.TMPDIR = long;
+  try {
+    await expect(open()).rejects.toThrow(
+      /is \d+ bytes long and the system allows 10\d: set TMPDIR to a shorter directory\.$/,
+    );
+  } finally {
+    if (before === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = before;
+  }
+});
