@@ -28,14 +28,12 @@ function registry(kind: string): string {
 
 /** What is generated, in an order in which each may import what was written before it. */
 const outputs: { file: string; render: () => string | Promise<string> }[] = [
-  "layers",
-  "losses",
-  "optimizers",
-  "schedules",
-].map((kind) => ({
-  file: `src/engine/${kind}/registry.generated.ts`,
-  render: () => registry(kind),
-}));
+  ...["layers", "losses", "optimizers", "schedules"].map((kind) => ({
+    file: `src/engine/${kind}/registry.generated.ts`,
+    render: () => registry(kind),
+  })),
+  { file: "openapi.yaml", render: async () => (await import("../src/api/openapi.ts")).renderOpenapi() },
+];
 
 const check = process.argv.includes("--check");
 for (const { file, render } of outputs) {

@@ -1,0 +1,40 @@
+import type { Series } from "../spec/wire.ts";
+
+/**
+ * Thins a curve to at most `maxPoints` points (at least 2) so that what one looks for in a curve stays: its ends, and the lowest and highest point of every
+ * stretch, and so of the whole. Every point kept is a point of the curve; the same curve gives the same points.
+ *
+ * The points between the first and the last are cut into equal stretches, each of which keeps its two extremes. Fewer than 4 points leave no room for that:
+ * then only the extremes of the whole are kept.
+ */
+export function downsample(series: Series, maxPoints: number): Series {
+  const count = series.steps.length;
+  if (count <= maxPoints) return series;
+  const ends = maxPoints < 4 ? 0 : 1;
+  const inner = count - 2 * ends;
+  const stretches = Math.floor((maxPoints - 2 * ends) / 2);
+  const kept: number[] = ends ? [0] : [];
+  for (let i = 0; i < stretches; i++) {
+    const begin = ends + Math.floor((i * inner) / stretches);
+    const end = ends + Math.floor(((i + 1) * inner) / stretches);
+    kept.push(...extremes(series.values, begin, end));
+  }
+  if (ends) kept.push(count - 1);
+  return { steps: kept.map((i) => series.steps[i]), values: kept.map((i) => series.values[i]) };
+}
+
+/** Positions of the lowest and the highest value in begin..end, ascending; one position if they are the same. */
+function extremes(values: Series["values"], begin: number, end: number): number[] {
+  let low = begin;
+  let high = begin;
+  let min = Infinity;
+  let max = -Infinity;
+  for (let i = begin; i < end; i++) {
+    const value = values[i];
+    // A value that is not finite has no place in the order; it is kept where there is nothing else.
+    if (value === null) continue;
+    if (value < min) [low, min] = [i, value];
+    if (value > max) [high, max] = [i, value];
+  }
+  return low === high ? [low] : [Math.min(low, high), Math.max(low, high)];
+}

@@ -1,0 +1,25 @@
+import { createHash } from "node:crypto";
+import type { FastifyReply, FastifyRequest } from "fastify";
+
+/** Sends `body` under a strong ETag, or 304 if the client has it. */
+export function sendTagged(request: FastifyRequest, reply: FastifyReply, tag: string, body: unknown): FastifyReply {
+  const etag = `"${tag}"`;
+  reply.header("etag", etag);
+  // Revalidate every time: it costs next to nothing, and what is cached may be another owner's after a change of keys.
+  reply.header("cache-control", "private, no-cache");
+  if (has(request.headers["if-none-match"], etag)) return reply.code(304).send();
+  return reply.send(body);
+}
+
+/** Sends JSON under an ETag that is its hash. */
+export function sendJsonTagged(request: FastifyRequest, reply: FastifyReply, value: unknown): FastifyReply {
+  const body = JSON.stringify(value);
+  const tag = createHash("sha256").update(body).digest("base64url").slice(0, 22);
+  return sendTagged(request, reply.type("application/json; charset=utf-8"), tag, body);
+}
+
+/** If-None-Match compares weakly (RFC 9110, 13.1.2). */
+function has(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false;
+  return header.split(",").some((candidate) => ["*", etag].includes(candidate.trim().replace(/^W\//, "")));
+}

@@ -1,0 +1,132 @@
+/**
+ * Whatever goes wrong becomes a problem document: what a route throws, what Fastify refuses before a route is reached, and what Node's HTTP
+ * parser refuses before there is a request.
+ */
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { DatasetTooLarge, InvalidDataset } from "../../data/dataset.ts";
+import { errors, Problem, retryLater } from "../../spec/errors.ts";
+import { Unavailable } from "../../store/errors.ts";
+import { newRequestId } from "../request-id.ts";
+
+const TYPE = "application/problem+json";
+
+export function sendProblem(problem: Problem, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  // Fastify closes the connection when it refuses a body; Node reads the rest and throws it away instead, so that a client that is still
+  // sending gets to see the answer.
+  reply.removeHeader("connection");
+  return reply
+    .code(problem.status)
+    .headers(problem.headers)
+    .header("x-request-id", request.id)
+    .type(TYPE)
+    .send(JSON.stringify(problem.document(request.id)));
+}
+
+export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const problem = asProblem(error, request);
+  if (problem.status >= 500) request.log.error({ err: error }, problem.message);
+  return sendProblem(problem, request, reply);
+}
+
+function asProblem(error: unknown, request: FastifyRequest): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof Unavailable) return retryLater("unavailable", "The store cannot be reached just now.", 2);
+  if (error instanceof InvalidDataset) return new Problem("invalid_dataset", error.message, { line: error.line });
+  if (error instanceof DatasetTooLarge) return new Problem("too_large", error.message);
+  return (
+    fromFastify(error as FastifyError, request) ??
+    new Problem("internal", `Something went wrong here. The log has more under the request id ${request.id}.`)
+  );
+}
+
+/** What Fastify itself refuses, by its codes. */
+function fromFastify({ code, message, statusCode }: FastifyError, request: FastifyRequest): Problem | null {
+  switch (code) {
+    case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
+      return wrongMediaType(request);
+    case "FST_ERR_CTP_BODY_TOO_LARGE":
+      return new Problem("too_large", `The body may have at most ${request.routeOptions.bodyLimit} bytes.`);
+    case "FST_ERR_CTP_INVALID_CONTENT_LENGTH":
+      return new Problem("invalid_parameter", "The body's length is not what Content-Length says.");
+    case "FST_ERR_BAD_URL":
+      return new Problem(
+        "invalid_parameter",
+        "The URL holds a % that is not followed by two hexadecimal digits of UTF-8.",
+      );
+    case "FST_ERR_MAX_PARAM_LENGTH":
+      return notFound();
+    default:
+      return statusCode && statusCode >= 400 && statusCode < 500 ? new Problem("invalid_parameter", message) : null;
+  }
+}
+
+export function notFound(detail = "There is nothing here."): Problem {
+  return new Problem("not_found", detail);
+}
+
+/** 415 with the type that the route wants. */
+export function wrongMediaType(request: FastifyRequest): Problem {
+  const given = request.headers["content-type"];
+  const wanted = request.routeOptions.schema?.consumes?.[0] ?? "application/json";
+  return new Problem(
+    "unsupported_media_type",
+    `Send ${wanted} and say so in Content-Type${given === undefined ? "; it is missing" : `, not ${given.slice(0, 100)}`}.`,
+  );
+}
+
+/** 404 for paths that no route has, 405 for paths that another method has. */
+export function handleUnknownRoutes(app: FastifyInstance): void {
+  const routes: { segments: string[]; method: string }[] = [];
+  app.addHook("onRoute", ({ url, method }) => {
+    for (const name of [method].flat()) routes.push({ segments: url.split("/"), method: name });
+  });
+  app.setNotFoundHandler((request) => {
+    const path = request.url.split("?", 1)[0].split("/");
+    const allowed = routes.filter(({ segments }) => fits(segments, path)).map(({ method }) => method);
+    if (allowed.length === 0) throw notFound(`There is no ${path.join("/").slice(0, 200)}.`);
+    const allow = [...new Set(allowed)].sort().join(", ");
+    throw new Problem("method_not_allowed", `${request.method} is not possible here, but ${allow} is.`, {}, { allow });
+  });
+}
+
+function fits(pattern: readonly string[], path: readonly string[]): boolean {
+  return (
+    pattern.length === path.length &&
+    pattern.every((segment, i) => segment === path[i] || (segment.startsWith(":") && path[i] !== ""))
+  );
+}
+
+/** Node's own refusals, written to the socket by hand since there is no request to reply to. */
+export function handleClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const problem = fromParser(error);
+  const id = newRequestId();
+  const body = JSON.stringify(problem.document(id));
+  const { status, title } = errors[problem.code];
+  socket.end(
+    `HTTP/1.1 ${status} ${title}\r\ncontent-type: ${TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nx-request-id: ${id}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+function fromParser({ code }: NodeJS.ErrnoException): Problem {
+  if (code === "HPE_HEADER_OVERFLOW") return new Problem("headers_too_large", "The headers may have at most 16 KiB.");
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT")
+    return new Problem("request_timeout", "The request took too long to arrive.");
+  return new Problem("invalid_parameter", "This is not a valid HTTP request.");
+}
+
+/** Node would answer an `Expect` it does not know with an empty 417. */
+export function refuseExpectations(server: Server): void {
+  server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
+    const id = newRequestId();
+    const detail = `The only expectation met here is 100-continue, not ${String(request.headers.expect).slice(0, 100)}.`;
+    const problem = new Problem("expectation_failed", detail);
+    response.writeHead(problem.status, { "content-type": TYPE, "x-request-id": id, connection: "close" });
+    response.end(JSON.stringify(problem.document(id)));
+  });
+}

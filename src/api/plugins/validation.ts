@@ -1,0 +1,56 @@
+/** Requests are checked against the zod schemas of their routes; responses are only written. */
+import type { FastifyInstance, FastifySchemaCompiler } from "fastify";
+import type { z } from "zod";
+import { faulty, Problem } from "../../spec/errors.ts";
+import { check, type Fault } from "../../spec/faults.ts";
+import { notFound } from "./problems.ts";
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** A JSON body as it came: an idempotency key belongs to these very characters. */
+    bodyText: string;
+  }
+}
+
+export function validate(app: FastifyInstance): void {
+  app.setValidatorCompiler(validatorOf as FastifySchemaCompiler<unknown>);
+  app.setSerializerCompiler(() => JSON.stringify);
+  app.decorateRequest("bodyText", "");
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "string" }, (request, text: string, done) => {
+    request.bodyText = text;
+    try {
+      // A POST without a body (cancel) may well carry the type that its client gives every request.
+      done(null, text === "" ? undefined : JSON.parse(text));
+    } catch (error) {
+      done(new Problem("malformed_json", `The body is not JSON: ${(error as SyntaxError).message}.`));
+    }
+  });
+  app.addHook("onRequest", async ({ headers }) => {
+    const encoding = headers["content-encoding"] ?? "identity";
+    if (encoding !== "identity") {
+      throw new Problem(
+        "unsupported_media_type",
+        `Send the body as it is, without the Content-Encoding ${encoding.slice(0, 50)}.`,
+      );
+    }
+  });
+}
+
+function validatorOf({ schema, httpPart }: { schema: z.ZodType; httpPart?: string }) {
+  // The one JSON body there is, a job's spec, is checked where it is resolved: with its dataset, all faults at once.
+  if (httpPart === "body") return (value: unknown) => ({ value });
+  return (data: unknown) => {
+    const { value, faults } = check(schema, data);
+    return faults === null ? { value } : { error: refusal(httpPart, faults) };
+  };
+}
+
+function refusal(part: string | undefined, faults: readonly Fault[]): Problem {
+  if (part === "params") return notFound("There is no such id.");
+  const mark = part === "querystring" ? "?" : "";
+  return faulty(
+    "invalid_parameter",
+    faults.map(({ pointer, message }) => ({ pointer: mark + pointer.split("/")[1], message })),
+  );
+}

@@ -1,0 +1,37 @@
+/** What responses of many routes have in common, for openapi.yaml. */
+import type { Readable } from "node:stream";
+import { z } from "zod";
+import { errors, type ErrorCode } from "../spec/errors.ts";
+import { ProblemDocument } from "../spec/wire.ts";
+
+/** What any route with a key may answer. */
+const EVERYWHERE: readonly ErrorCode[] = ["unauthorized", "internal", "unavailable"];
+
+/**
+ * The problem responses of a route, by status. The type says nothing of them, so that a handler's replies are checked against its own responses; problems are thrown.
+ */
+export function problems(...codes: ErrorCode[]): object {
+  const byStatus = Map.groupBy([...codes, ...EVERYWHERE], (code) => errors[code].status);
+  return Object.fromEntries(
+    [...byStatus].map(([status, group]) => [
+      status,
+      {
+        description: `${errors[group[0]].title}: ${group.map((code) => `\`${code}\``).join(" or ")}.`,
+        content: { "application/problem+json": { schema: ProblemDocument } },
+      },
+    ]),
+  );
+}
+
+/** A response that is not JSON. */
+export function bytes(type: string, description: string) {
+  const schema = z.custom<Readable | Buffer>().meta({ type: "string", format: "binary" });
+  return { description, content: { [type]: { schema } } };
+}
+
+/** A JSON response with a description of its own. */
+export function json<T extends z.ZodType>(schema: T, description: string) {
+  return { description, content: { "application/json": { schema } } };
+}
+
+export const notModified = z.undefined().describe("What the client has is up to date.");

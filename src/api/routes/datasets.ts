@@ -1,0 +1,146 @@
+import { Readable } from "node:stream";
+import { ulid } from "ulid";
+import { z } from "zod";
+import { Problem, retryLater } from "../../spec/errors.ts";
+import { Dataset, DatasetId, DatasetList } from "../../spec/wire.ts";
+import { notFound, wrongMediaType } from "../plugins/problems.ts";
+import { pageQuery } from "../requests.ts";
+import { bytes, json, problems } from "../responses.ts";
+import type { Routes } from "../services.ts";
+
+const params = z.object({ id: DatasetId });
+const missing = () => notFound("There is no such dataset.");
+
+export const datasets: Routes = async (app, { store, files, config }) => {
+  // A dataset is streamed to disk as it arrives, and nothing else is taken for one.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("text/csv", (_request, payload, done) => done(null, payload));
+
+  app.post(
+    "/v1/datasets",
+    {
+      schema: {
+        tags: ["datasets"],
+        operationId: "createDataset",
+        summary: "Upload a dataset",
+        description:
+          "The body is the CSV file itself (UTF-8, the first line names the columns), streamed. `Location` names the dataset.",
+        consumes: ["text/csv"],
+        querystring: z.strictObject({
+          name: z.string().min(1).max(128).optional().describe("What to call it. Ignored if these bytes are known."),
+        }),
+        body: z.string().meta({ examples: ["x,y\n0.5,1\n0.25,0\n"] }),
+        response: {
+          200: json(Dataset, "These bytes were known already."),
+          201: json(Dataset, "A new dataset."),
+          ...problems("invalid_parameter", "too_large", "unsupported_media_type", "invalid_dataset"),
+        },
+      },
+    },
+    async (request, reply) => {
+      const body: unknown = request.body;
+      if (!(body instanceof Readable) || !isUtf8(request.headers["content-type"])) throw wrongMediaType(request);
+      const content = await files.ingest(body, config.maxDatasetBytes);
+      const id = `ds_${ulid().toLowerCase()}`;
+      const { record, created } = await store.datasets.put(request.owner, {
+        id,
+        name: request.query.name ?? null,
+        format: "csv",
+        ...content,
+      });
+      // The last dataset with these bytes may have been deleted, and its file with it, between the two lines above.
+      if (!(await files.has(content.sha256))) {
+        throw retryLater("unavailable", "The same file was being deleted just now; send it again.", 1);
+      }
+      return reply
+        .code(created ? 201 : 200)
+        .header("location", `/v1/datasets/${record.id}`)
+        .send(record);
+    },
+  );
+
+  app.get(
+    "/v1/datasets",
+    {
+      schema: {
+        tags: ["datasets"],
+        operationId: "listDatasets",
+        summary: "List datasets, newest first",
+        querystring: z.strictObject(pageQuery(DatasetId)),
+        response: { 200: json(DatasetList, "A page."), ...problems("invalid_parameter") },
+      },
+    },
+    async (request) => store.datasets.list(request.owner, request.query),
+  );
+
+  app.get(
+    "/v1/datasets/:id",
+    {
+      schema: {
+        tags: ["datasets"],
+        operationId: "getDataset",
+        summary: "Read a dataset's description",
+        params,
+        response: { 200: json(Dataset, "The dataset."), ...problems("not_found") },
+      },
+    },
+    async (request) => {
+      const record = await store.datasets.get(request.owner, request.params.id);
+      if (record === null) throw missing();
+      return record;
+    },
+  );
+
+  app.get(
+    "/v1/datasets/:id/content",
+    {
+      schema: {
+        tags: ["datasets"],
+        operationId: "getDatasetContent",
+        summary: "Read a dataset's bytes",
+        params,
+        response: { 200: bytes("text/csv", "The bytes as they were uploaded."), ...problems("not_found") },
+      },
+    },
+    async (request, reply) => {
+      const record = await store.datasets.get(request.owner, request.params.id);
+      if (record === null || !(await files.has(record.sha256))) throw missing();
+      return reply
+        .type("text/csv; charset=utf-8")
+        .header("content-length", record.bytes)
+        .header("etag", `"${record.sha256}"`)
+        .send(files.contentStream(record.sha256));
+    },
+  );
+
+  app.delete(
+    "/v1/datasets/:id",
+    {
+      schema: {
+        tags: ["datasets"],
+        operationId: "deleteDataset",
+        summary: "Delete a dataset",
+        params,
+        response: {
+          204: z.undefined().describe("It is gone."),
+          ...problems("not_found", "dataset_in_use"),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { owner, params } = request;
+      const record = await store.datasets.get(owner, params.id);
+      const outcome = record === null ? "missing" : await store.datasets.remove(owner, params.id);
+      if (record === null || outcome === "missing") throw missing();
+      if (outcome === "in_use") throw new Problem("dataset_in_use", "A job that has not ended uses this dataset.");
+      if (!(await store.datasets.referenced(record.sha256))) await files.remove(record.sha256);
+      return reply.code(204).send();
+    },
+  );
+};
+
+/** A charset is optional, but if there is one it must be the one we read. */
+function isUtf8(contentType = ""): boolean {
+  const [, charset] = /;\s*charset\s*=\s*"?([^;"\s]+)/i.exec(contentType) ?? [];
+  return charset === undefined || /^(utf-?8|us-ascii)$/i.test(charset);
+}

@@ -1,0 +1,214 @@
+import { createHash } from "node:crypto";
+import type { FastifyReply } from "fastify";
+import { ulid } from "ulid";
+import { z } from "zod";
+import type { Config } from "../../config.ts";
+import { ARITHMETIC_VERSION } from "../../engine/kernels/kernels.ts";
+import { faulty, Problem } from "../../spec/errors.ts";
+import { resolveSpec, type Resolved } from "../../spec/resolve.ts";
+import { Spec } from "../../spec/spec.ts";
+import { Job, JobId, JobList, JobStatus, ValidatedSpec } from "../../spec/wire.ts";
+import type { Created, Replayed } from "../../store/jobs.ts";
+import { notFound } from "../plugins/problems.ts";
+import { commaSeparated, pageQuery } from "../requests.ts";
+import { json, problems } from "../responses.ts";
+import type { Routes } from "../services.ts";
+
+const params = z.object({ id: JobId });
+const page = pageQuery(JobId);
+export const noSuchJob = () => notFound("There is no such job.");
+
+const createQuery = z.strictObject({
+  validate_only: z
+    .enum(["true", "false"])
+    .default("false")
+    .describe("`true`: say what would become of the job, and store nothing."),
+});
+
+const idempotency = z.looseObject({
+  "idempotency-key": z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .describe("Posting again with the same key and body within 24 hours gives the first job again."),
+});
+
+const listQuery = z
+  .object({
+    ...page,
+    status: commaSeparated(JobStatus)
+      .optional()
+      .describe("One or more, separated by commas.")
+      .meta({ examples: ["running,queued"] }),
+  })
+  .catchall(z.string())
+  .superRefine((query, context) => {
+    for (const name of Object.keys(query)) {
+      if (name in page || name === "status" || name.startsWith("metadata.")) continue;
+      context.addIssue({
+        code: "custom",
+        path: [name],
+        message: "is not known here; known: limit, after, status, metadata.<key>",
+      });
+    }
+  });
+
+export const jobs: Routes = async (app, { store, files, queue, config }) => {
+  app.post(
+    "/v1/jobs",
+    {
+      schema: {
+        tags: ["jobs"],
+        operationId: "createJob",
+        summary: "Create a job",
+        description:
+          "`Location` names the job. With `Idempotency-Key`, a repeated request is answered with the first one's job and `Idempotency-Replayed: true`.",
+        querystring: createQuery,
+        headers: idempotency,
+        body: Spec,
+        response: {
+          200: json(ValidatedSpec, "With `validate_only`: the job would be accepted."),
+          201: json(Job, "The job, which waits in the queue."),
+          ...problems(
+            "malformed_json",
+            "invalid_parameter",
+            "too_large",
+            "unsupported_media_type",
+            "invalid_spec",
+            "idempotency_mismatch",
+          ),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { owner, bodyText } = request;
+      if (bodyText === "") throw new Problem("malformed_json", "The body is empty; it must be a spec in JSON.");
+      const validateOnly = request.query.validate_only === "true";
+      const key = validateOnly ? undefined : request.headers["idempotency-key"];
+      const use = key === undefined ? null : { key, bodySha256: sha256(bodyText) };
+      // Before the spec is checked: its dataset may be gone by now.
+      const earlier = use && (await store.jobs.replay(owner, use.key, use.bodySha256));
+      if (earlier) return sendCreated(reply, earlier);
+      const resolved = await resolveSpec(request.body, {
+        dataset: (id) => store.datasets.get(owner, id),
+        files,
+        maxMemoryBytes: config.maxJobBytes,
+        maxStateBytes: maxStateBytes(config),
+      });
+      if (validateOnly) return validated(resolved);
+      const outcome = await store.jobs.create({
+        id: `job_${ulid().toLowerCase()}`,
+        owner,
+        spec: resolved.spec,
+        specSha256: resolved.specSha256,
+        datasetId: resolved.spec.data.dataset,
+        arithmeticVersion: ARITHMETIC_VERSION,
+        totalSteps: resolved.totalSteps,
+        stateBytes: resolved.stateBytes,
+        idempotency: use,
+      });
+      if (outcome.outcome === "created") {
+        // The job is recorded: should this fail, the reconciler delivers it.
+        await queue.deliver(outcome.record.id, 1).catch((error: unknown) => {
+          request.log.warn({ err: error, job_id: outcome.record.id }, "not delivered yet");
+        });
+      }
+      return sendCreated(reply, outcome);
+    },
+  );
+
+  app.get(
+    "/v1/jobs",
+    {
+      schema: {
+        tags: ["jobs"],
+        operationId: "listJobs",
+        summary: "List jobs, newest first",
+        description: "`metadata.<key>=<value>` narrows the list to jobs that carry it; several must all fit.",
+        querystring: listQuery,
+        response: { 200: json(JobList, "A page; the jobs lack `spec`."), ...problems("invalid_parameter") },
+      },
+    },
+    async (request) => {
+      const { limit, after, status, ...rest } = request.query;
+      const metadata = Object.entries(rest).map(([name, value]) => [name.slice("metadata.".length), value]);
+      return store.jobs.list(request.owner, { limit, after, statuses: status, metadata: Object.fromEntries(metadata) });
+    },
+  );
+
+  app.get(
+    "/v1/jobs/:id",
+    {
+      schema: {
+        tags: ["jobs"],
+        operationId: "getJob",
+        summary: "Read a job",
+        params,
+        response: { 200: json(Job, "The job."), ...problems("not_found") },
+      },
+    },
+    async (request) => {
+      const job = await store.jobs.get(request.owner, request.params.id);
+      if (job === null) throw noSuchJob();
+      return job;
+    },
+  );
+
+  app.post(
+    "/v1/jobs/:id/cancel",
+    {
+      schema: {
+        tags: ["jobs"],
+        operationId: "cancelJob",
+        summary: "Cancel a job",
+        description: "A job that no worker holds is cancelled at once; a running one stops at its next step.",
+        params,
+        response: {
+          200: json(Job, "It was cancelled before."),
+          202: json(Job, "It is cancelled, or about to be."),
+          ...problems("not_found", "wrong_status"),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { outcome, record } = await store.jobs.cancel(request.owner, request.params.id);
+      if (outcome === "missing") throw noSuchJob();
+      if (outcome === "wrong_status") {
+        throw new Problem("wrong_status", `The job has ${record.status}.`, { current_status: record.status });
+      }
+      return reply.code(outcome === "already" ? 200 : 202).send(record);
+    },
+  );
+};
+
+function sendCreated(reply: FastifyReply, { outcome, record }: Created | Replayed): FastifyReply {
+  if (outcome === "mismatch") {
+    throw new Problem("idempotency_mismatch", "This Idempotency-Key was used for another body; take a new one.");
+  }
+  if (outcome === "dataset_missing") {
+    throw faulty("invalid_spec", [{ pointer: "/data/dataset", message: "was deleted just now" }]);
+  }
+  if (outcome === "replayed") reply.header("idempotency-replayed", "true");
+  return reply.code(201).header("location", `/v1/jobs/${record.id}`).send(record);
+}
+
+function validated({ spec, parameterCount, memoryBytes, stateBytes, totalSteps }: Resolved) {
+  return {
+    valid: true as const,
+    spec,
+    parameters: parameterCount,
+    memory_bytes: memoryBytes,
+    state_bytes: stateBytes,
+    total_steps: totalSteps,
+  };
+}
+
+/** Of Redis' memory 70 % are for checkpoints, and one is written while the last one is still there. */
+function maxStateBytes({ maxStateBytes, redisMaxBytes }: Pick<Config, "maxStateBytes" | "redisMaxBytes">): number {
+  return Math.min(maxStateBytes, Math.floor((0.7 * redisMaxBytes) / 2));
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}

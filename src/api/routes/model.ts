@@ -1,0 +1,77 @@
+import { z } from "zod";
+import { Problem } from "../../spec/errors.ts";
+import { JobId, ModelDescription } from "../../spec/wire.ts";
+import type { Store } from "../../store/store.ts";
+import { sendJsonTagged, sendTagged } from "../etag.ts";
+import { notFound } from "../plugins/problems.ts";
+import { bytes, json, notModified, problems } from "../responses.ts";
+import type { Routes } from "../services.ts";
+import { noSuchJob } from "./jobs.ts";
+
+const params = z.object({ id: JobId });
+
+export const model: Routes = async (app, { store }) => {
+  app.get(
+    "/v1/jobs/:id/model",
+    {
+      schema: {
+        tags: ["results"],
+        operationId: "getModel",
+        summary: "Read a trained model's weights",
+        description:
+          "A safetensors file with PyTorch's names, as `load_state_dict` takes them. The `ETag` is the job's `weights_sha256`, which is the SHA-256 of these bytes.",
+        params,
+        querystring: z.strictObject({
+          which: z
+            .enum(["final", "best"])
+            .default("final")
+            .describe("The last weights, or those of the best evaluation, which needs `checkpoint.keep_best`."),
+        }),
+        response: {
+          200: bytes("application/octet-stream", "A safetensors file."),
+          304: notModified,
+          ...problems("invalid_parameter", "not_found", "wrong_status"),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params;
+      await assertSucceeded(store, request.owner, id);
+      const file = await store.jobs.model(request.owner, id, request.query.which);
+      if (file === null) throw notFound("This job kept no best weights; that takes checkpoint.keep_best in its spec.");
+      return sendTagged(request, reply.type("application/octet-stream"), file.sha256, file.bytes);
+    },
+  );
+
+  app.get(
+    "/v1/jobs/:id/model/description",
+    {
+      schema: {
+        tags: ["results"],
+        operationId: "getModelDescription",
+        summary: "Read how to use a trained model",
+        params,
+        response: {
+          200: json(ModelDescription, "Layers, encoders of the inputs, meaning of the outputs."),
+          304: notModified,
+          ...problems("not_found", "wrong_status"),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params;
+      await assertSucceeded(store, request.owner, id);
+      const description = await store.jobs.description(request.owner, id);
+      if (description === null) throw noSuchJob();
+      return sendJsonTagged(request, reply, description);
+    },
+  );
+};
+
+async function assertSucceeded(store: Store, owner: string, id: string): Promise<void> {
+  const found = await store.jobs.progress(owner, id);
+  if (found === null) throw noSuchJob();
+  if (found.status === "succeeded") return;
+  const detail = `There is a model once the job has succeeded; it is ${found.status}.`;
+  throw new Problem("wrong_status", detail, { current_status: found.status });
+}

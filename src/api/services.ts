@@ -1,0 +1,18 @@
+import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
+import type { Config } from "../config.ts";
+import type { DatasetFiles } from "../data/files.ts";
+import type { Deliveries } from "../queue/deliveries.ts";
+import type { Store } from "../store/store.ts";
+
+/** What the routes work with. */
+export interface Services {
+  readonly store: Store;
+  readonly files: DatasetFiles;
+  readonly queue: Deliveries;
+  readonly config: Pick<Config, "apiKeys" | "maxDatasetBytes" | "maxJobBytes" | "maxStateBytes" | "redisMaxBytes">;
+  /** What must work for this process to be ready, by name; each throws if it does not. */
+  readonly checks: Readonly<Record<string, () => Promise<unknown>>>;
+}
+
+/** The routes of one resource. */
+export type Routes = FastifyPluginAsyncZod<Services>;

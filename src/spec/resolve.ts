@@ -1,0 +1,244 @@
+/*
+ * From what a client wrote to a spec in which nothing is left open, or to everything that is wrong with it at once.
+ *
+ * Faults are looked for as far down as they can be seen. The shape comes first (spec.ts); but a misspelt optimizer does not hide a missing dataset, so
+ * each section that is well-formed goes on even if others are not: `data` to its dataset, `data` and `loss` to the columns, and with `model` and
+ * `optimizer` to the plan, which knows shapes and bytes.
+ */
+import { createHash } from "node:crypto";
+import { checkData, checkSizes } from "../data/check.ts";
+import { featuresOf, type DataSizes } from "../data/encoding.ts";
+import { splitCounts } from "../data/encodings.ts";
+import type { DatasetFiles } from "../data/files.ts";
+import { batchRows, stepsPerEpoch } from "../engine/job.ts";
+import { losses } from "../engine/losses/registry.generated.ts";
+import { PlanError, planModel, type Plan } from "../engine/model.ts";
+import type { Member, Options } from "../engine/options.ts";
+import type { TargetKind } from "../engine/training.ts";
+import { canonicalJson } from "./canonical.ts";
+import { faulty, retryLater } from "./errors.ts";
+import { check, didYouMean, pointer, type Fault } from "./faults.ts";
+import { MAX_POINTS_PER_SERIES, Spec, type ResolvedSpec } from "./spec.ts";
+import type { Column, Dataset } from "./wire.ts";
+
+export interface ResolveContext {
+  /** Looks a dataset of the owner up. */
+  dataset(id: string): Promise<Dataset | null>;
+  readonly files: DatasetFiles;
+  /** What a job may take while it runs. */
+  readonly maxMemoryBytes: number;
+  /** What a checkpoint of it may take. */
+  readonly maxStateBytes: number;
+}
+
+export interface Resolved {
+  readonly spec: ResolvedSpec;
+  readonly specSha256: string;
+  readonly parameterCount: number;
+  readonly memoryBytes: number;
+  readonly stateBytes: number;
+  readonly totalSteps: number;
+}
+
+/** What is known of the data once nothing is wrong with them. */
+interface Table {
+  readonly data: ResolvedSpec["data"];
+  readonly rows: number;
+  readonly sizes: DataSizes;
+  /** Null if the target is a value. */
+  readonly classes: readonly string[] | null;
+}
+
+/** @throws Problem `invalid_spec` with every fault. */
+export async function resolveSpec(body: unknown, context: ResolveContext): Promise<Resolved> {
+  const { value, faults: misshapen } = check(Spec, body);
+  const parts = value ?? wellFormedSections(body);
+  const faults: Fault[] = [...(misshapen ?? []), ...validationFaults(parts)];
+  const table = await readTable(parts, context, faults);
+  if (table) faults.push(...trainingFaults(parts, table), ...classFaults(parts, table));
+  const plan = table && planWith(parts, table, context, faults);
+  if (value === null || !table || !plan || faults.length > 0) throw faulty("invalid_spec", faults);
+
+  const spec = fillIn(value, table, plan);
+  return {
+    spec,
+    specSha256: createHash("sha256").update(canonicalJson(spec)).digest("hex"),
+    parameterCount: plan.parameterCount,
+    memoryBytes: plan.memoryBytes + encodedBytes(table),
+    stateBytes: plan.stateBytes,
+    totalSteps: totalSteps(value, table),
+  };
+}
+
+/** The sections of a faulty spec that have no fault themselves. */
+function wellFormedSections(body: unknown): Partial<Spec> {
+  if (typeof body !== "object" || body === null) return {};
+  const sections = Object.entries(Spec.shape).flatMap(([name, schema]) => {
+    const { value, faults } = check(schema, (body as Record<string, unknown>)[name]);
+    return faults === null ? [[name, value]] : [];
+  });
+  return Object.fromEntries(sections) as Partial<Spec>;
+}
+
+/** What needs validation, and a metric that the task has. */
+function validationFaults({ data, loss, training, checkpoint }: Partial<Spec>): Fault[] {
+  const faults: Fault[] = [];
+  const stopping = training?.early_stopping;
+  if (data && data.validation === null) {
+    const message = "needs validation; set /data/validation";
+    if (stopping) faults.push({ pointer: "/training/early_stopping", message });
+    if (checkpoint?.keep_best) faults.push({ pointer: "/checkpoint/keep_best", message });
+  }
+  if (stopping && loss) {
+    const regression = targetsOf(loss) === "value";
+    const metrics = ["valid_loss", ...(regression ? ["valid_r2", "valid_mae"] : ["valid_accuracy", "valid_macro_f1"])];
+    if (!metrics.includes(stopping.metric)) {
+      faults.push({
+        pointer: "/training/early_stopping/metric",
+        message: `must be one of ${metrics.join(", ")} under ${loss.type}`,
+      });
+    }
+  }
+  return faults;
+}
+
+/** Looks the dataset up and checks `data` against it; null if something is wrong with it. */
+async function readTable(
+  { data, loss }: Partial<Spec>,
+  context: ResolveContext,
+  faults: Fault[],
+): Promise<Table | null> {
+  if (!data) return null;
+  const dataset = await context.dataset(data.dataset);
+  if (dataset === null) {
+    faults.push({ pointer: "/data/dataset", message: "names no dataset that there is" });
+    return null;
+  }
+  if (!loss) return null;
+  const targets = targetsOf(loss);
+  const before = faults.length;
+  faults.push(...checkData(dataset, data, targets));
+  if (faults.length > before) return null;
+  if (!(await context.files.has(dataset.sha256))) {
+    throw retryLater("unavailable", `The file of ${data.dataset} is not on this machine.`, 30);
+  }
+  const filled = { ...data, features: [...featuresOf(dataset.columns, data)] };
+  const sizes = await splitCounts(context.files, dataset.sha256, filled);
+  faults.push(...checkSizes(sizes, filled));
+  if (faults.length > before) return null;
+  const column = dataset.columns.find(({ name }) => name === data.target) as Column;
+  return { data: filled, rows: dataset.rows, sizes, classes: targets === "class" ? column.classes : null };
+}
+
+function trainingFaults({ training }: Partial<Spec>, { sizes: { train } }: Table): Fault[] {
+  if (!training) return [];
+  const { batch_size: batch, log_every_steps: every, epochs } = training;
+  if (batch !== "full" && batch > train) {
+    return [{ pointer: "/training/batch_size", message: `must be at most ${train}, the rows that train, or "full"` }];
+  }
+  const steps = epochs * stepsPerEpoch(training, train);
+  const least = Math.ceil(steps / MAX_POINTS_PER_SERIES);
+  if (every === null || every >= least) return [];
+  return [
+    { pointer: "/training/log_every_steps", message: `must be at least ${least} for ${steps} steps, or left out` },
+  ];
+}
+
+/** Options that name classes which the target does not have. */
+function classFaults({ loss }: Partial<Spec>, { classes, data }: Table): Fault[] {
+  if (!loss || classes === null) return [];
+  const options: Options = losses[loss.type as keyof typeof losses].options;
+  const named = Object.entries(options).flatMap(([option, { kind }]) => {
+    const value = loss[option];
+    if (value === null) return [];
+    if (kind === "class") return [{ path: ["loss", option], name: value as string }];
+    if (kind !== "class_numbers") return [];
+    return Object.keys(value as Record<string, number>).map((name) => ({ path: ["loss", option, name], name }));
+  });
+  return named
+    .filter(({ name }) => !classes.includes(name))
+    .map(({ path, name }) => ({
+      pointer: pointer(path),
+      message: `is no class of ${JSON.stringify(data.target)}${didYouMean(name, classes) || `, whose classes are ${listed(classes)}`}`,
+    }));
+}
+
+function listed(names: readonly string[]): string {
+  const more = names.length > 10 ? ` and ${names.length - 10} more` : "";
+  return (
+    names
+      .slice(0, 10)
+      .map((name) => JSON.stringify(name))
+      .join(", ") + more
+  );
+}
+
+/** Plans the model; null if it cannot be. A section that is missing here has a fault already. */
+function planWith(parts: Partial<Spec>, table: Table, context: ResolveContext, faults: Fault[]): Plan | null {
+  const { model, loss, optimizer, training, resources, checkpoint } = parts;
+  if (!model || !loss || !optimizer) return null;
+  const { train, valid, width } = table.sizes;
+  try {
+    const plan = planModel({
+      model,
+      loss,
+      optimizer,
+      inputShape: [width],
+      target: { classes: table.classes?.length ?? null, width: 1 },
+      batchRows: training ? Math.min(train, batchRows(training, train)) : 1,
+      trainRows: train,
+      validRows: valid,
+      threads: resources?.threads ?? 1,
+      keepBest: checkpoint?.keep_best ?? false,
+    });
+    faults.push(...sizeFaults(plan, table, context));
+    return plan;
+  } catch (error) {
+    if (!(error instanceof PlanError)) throw error;
+    faults.push(...error.faults);
+    return null;
+  }
+}
+
+function sizeFaults(plan: Plan, table: Table, { maxMemoryBytes, maxStateBytes }: ResolveContext): Fault[] {
+  const faults: Fault[] = [];
+  const memory = plan.memoryBytes + encodedBytes(table);
+  if (memory > maxMemoryBytes) {
+    const what = plan.memoryBytes > encodedBytes(table) ? "/model" : "/data";
+    const message = `makes the job take ${mebibytes(memory)} of memory; it may take ${mebibytes(maxMemoryBytes)} (RAPPEL_MAX_JOB_BYTES)`;
+    faults.push({ pointer: what, message });
+  }
+  if (plan.stateBytes > maxStateBytes) {
+    const message = `makes a checkpoint take ${mebibytes(plan.stateBytes)}; it may take ${mebibytes(maxStateBytes)} (RAPPEL_MAX_STATE_BYTES, RAPPEL_REDIS_MAX_BYTES)`;
+    faults.push({ pointer: "/model", message });
+  }
+  return faults;
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
+/** float32 inputs and a target for every row. */
+function encodedBytes({ rows, sizes }: Table): number {
+  return rows * (sizes.width + 1) * 4;
+}
+
+function totalSteps({ training }: Spec, { sizes }: Table): number {
+  return training.epochs * stepsPerEpoch(training, sizes.train);
+}
+
+function fillIn(spec: Spec, table: Table, plan: Plan): ResolvedSpec {
+  const layers = plan.layers.map(({ name, member }) => ({ ...member, name }));
+  const every = spec.training.log_every_steps ?? Math.max(1, Math.ceil(totalSteps(spec, table) / 1000));
+  return {
+    ...spec,
+    data: table.data,
+    model: { layers },
+    training: { ...spec.training, log_every_steps: every },
+  };
+}
+
+function targetsOf(loss: Member): TargetKind {
+  return losses[loss.type as keyof typeof losses].targets;
+}
