@@ -91,10 +91,10 @@ async function executeWith(path: string | undefined, command: string, args: stri
   const env = { ...process.env, PATH: path, LC_ALL: "C", DEBIAN_FRONTEND: "noninteractive" };
   try {
     await run(command, args, { env, timeout: COMMAND_TIMEOUT_MS });
-  } catch (error) {
-    const { stderr, killed } = error as { stderr?: string; killed?: boolean };
-    if (killed) throw new Error(`${command} did not finish within ${COMMAND_TIMEOUT_MS / 1000} s`);
+  } catch (cause) {
+    const { stderr, killed, message } = cause as Error & { stderr?: string; killed?: boolean };
+    if (killed) throw new Error(`${command} did not finish within ${COMMAND_TIMEOUT_MS / 1000} s`, { cause });
     const said = stderr?.split("\n").find((line) => line.startsWith("E: ") || line.startsWith("dpkg"));
-    throw new Error(said ? `${command}: ${said.replace(/^E: /, "")}` : (error as Error).message);
+    throw new Error(said ? `${command}: ${said.replace(/^E: /, "")}` : message, { cause });
   }
 }

@@ -209,13 +209,11 @@ test("a write that was cut off by a power cut does not stop the start", async ()
 });
 
 test("a server that dies and cannot be started again is reported", async () => {
-  const lost = new Promise<Error>((resolve) => {
-    void open({ onLost: resolve });
-  });
-  while (opened === null) await sleep(10);
-  await ask(opened.url, (redis) => redis.set("key", "a value that is long enough to be damaged"));
+  const { promise: lost, resolve } = Promise.withResolvers<Error>();
+  const { url } = await open({ onLost: resolve });
+  await ask(url, (redis) => redis.set("key", "a value that is long enough to be damaged"));
   damage();
-  process.kill(await pidOf(opened.url), "SIGKILL");
+  process.kill(await pidOf(url), "SIGKILL");
   expect((await lost).message).toContain("are damaged");
 });
 

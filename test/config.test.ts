@@ -1,0 +1,116 @@
+import { resolve } from "node:path";
+import { expect, test } from "vitest";
+import { loadConfig } from "../src/config.ts";
+
+const GiB = 1024 ** 3;
+const machine = { cores: 6, memoryBytes: 8 * GiB };
+const load = (env: NodeJS.ProcessEnv = {}, args: string[] = []) => loadConfig(env, args, machine);
+
+test("without any variable the defaults of the wire hold", () => {
+  expect(load()).toEqual({
+    role: "all",
+    host: "127.0.0.1",
+    port: 8080,
+    workerPort: null,
+    dataDirectory: resolve("data"),
+    redisUrl: null,
+    apiUrl: null,
+    apiKeys: [],
+    threads: 6,
+    jobs: 1,
+    kernels: "auto",
+    leaseMs: 5000,
+    shutdownMs: 10_000,
+    keepJobsDays: 30,
+    logLevel: "info",
+    install: "auto",
+    redisMaxBytes: 2 * GiB,
+    maxJobBytes: 4 * GiB - 65536,
+    maxStateBytes: Math.floor((2 * GiB) / 10),
+    maxDatasetBytes: GiB / 2,
+  });
+});
+
+test("an empty variable counts as unset, and unknown ones are not looked at", () => {
+  expect(load({ RAPPEL_PORT: "", REDIS_URL: "", RAPPEL_SERVICE_HOST: "10.0.0.1" })).toEqual(load());
+});
+
+test("small and large machines get limits that work", () => {
+  const small = loadConfig({}, [], { cores: 1, memoryBytes: GiB / 2 });
+  expect(small).toMatchObject({
+    threads: 1,
+    redisMaxBytes: GiB / 4,
+    maxJobBytes: GiB / 4,
+    maxStateBytes: 32 * 1024 ** 2,
+  });
+  const large = loadConfig({}, [], { cores: 192, memoryBytes: 1024 * GiB });
+  expect(large).toMatchObject({ threads: 64, redisMaxBytes: 16 * GiB, maxStateBytes: GiB / 2 });
+});
+
+test("--role goes before RAPPEL_ROLE", () => {
+  expect(load({ RAPPEL_ROLE: "worker" }, ["--role", "api"]).role).toBe("api");
+  expect(load({ REDIS_URL: "redis://h" }, ["--role=worker"]).role).toBe("worker");
+});
+
+test("sizes may have a unit", () => {
+  expect(load({ RAPPEL_MAX_DATASET_BYTES: "1048576" }).maxDatasetBytes).toBe(1024 ** 2);
+  expect(load({ RAPPEL_MAX_DATASET_BYTES: "1.5 MiB" }).maxDatasetBytes).toBe(1.5 * 1024 ** 2);
+});
+
+test("a socket may stand for Redis, as a URL or a path", () => {
+  expect(load({ REDIS_URL: "unix:///run/my%20redis.sock" }).redisUrl).toBe("/run/my redis.sock");
+  expect(load({ REDIS_URL: "/run/redis.sock" }).redisUrl).toBe("/run/redis.sock");
+});
+
+test("keys have an owner and a secret, and an owner may have several", () => {
+  expect(load({ RAPPEL_API_KEYS: "alice:s3cret, bob:with:colon,alice:next" }).apiKeys).toEqual([
+    { owner: "alice", secret: "s3cret" },
+    { owner: "bob", secret: "with:colon" },
+    { owner: "alice", secret: "next" },
+  ]);
+});
+
+test.each([
+  [{ RAPPEL_PORT: "http" }, 'RAPPEL_PORT is "http" and must be an integer from 0 to 65535.'],
+  [{ RAPPEL_PORT: "65536" }, 'RAPPEL_PORT is "65536" and must be an integer from 0 to 65535.'],
+  [{ RAPPEL_THREADS: "0" }, 'RAPPEL_THREADS is "0" and must be an integer from 1 to 64.'],
+  [{ RAPPEL_LEASE_MS: "5s" }, 'RAPPEL_LEASE_MS is "5s" and must be an integer from 250 to 600000.'],
+  [{ RAPPEL_ROLE: "both" }, 'RAPPEL_ROLE is "both" and must be one of all, api, worker.'],
+  [{ RAPPEL_INSECURE: "yes" }, 'RAPPEL_INSECURE is "yes" and must be one of true, false.'],
+  [{ RAPPEL_API_URL: "host:8080" }, 'RAPPEL_API_URL is "host:8080" and must be a URL such as http://127.0.0.1:8080.'],
+  [
+    { RAPPEL_MAX_JOB_BYTES: "4GiB" },
+    'RAPPEL_MAX_JOB_BYTES is "4GiB" and must be a number of bytes from 1 MiB to 4294901760, such as 536870912 or 512MiB.',
+  ],
+  [
+    { RAPPEL_ROLE: "worker" },
+    'RAPPEL_ROLE is "worker" and REDIS_URL is not set: it must name the Redis that the api uses.',
+  ],
+  [
+    { RAPPEL_HOST: "0.0.0.0" },
+    'RAPPEL_HOST is "0.0.0.0" and would let anyone who reaches this machine in: set RAPPEL_API_KEYS=name:secret, or RAPPEL_INSECURE=true to allow it, or RAPPEL_HOST=127.0.0.1.',
+  ],
+])("%j is refused with one sentence", (env: NodeJS.ProcessEnv, sentence) => {
+  expect(() => load(env)).toThrow(sentence);
+});
+
+test.each([
+  [{ REDIS_URL: "http://user:pa55word@host" }, /^REDIS_URL must be a URL such as redis:/],
+  [{ RAPPEL_API_KEYS: "pa55word" }, /^RAPPEL_API_KEYS must be a list of name:secret pairs/],
+  [{ RAPPEL_API_KEYS: "alice:pa55word,bob:pa55word" }, /no secret twice\.$/],
+])("a secret is not repeated where it would be logged: %#", (env: NodeJS.ProcessEnv, sentence) => {
+  expect(() => load(env)).toThrow(sentence);
+  expect(() => load(env)).not.toThrow(/pa55word/);
+});
+
+test("an unknown option is refused", () => {
+  expect(() => load({}, ["--port", "80"])).toThrow(
+    "Unknown option '--port': the only option is --role all|api|worker.",
+  );
+});
+
+test("beyond loopback is allowed with keys, if one insists, and for a worker, which serves no jobs", () => {
+  expect(load({ RAPPEL_HOST: "::", RAPPEL_API_KEYS: "a:b" }).host).toBe("::");
+  expect(load({ RAPPEL_HOST: "0.0.0.0", RAPPEL_INSECURE: "true" }).host).toBe("0.0.0.0");
+  expect(load({ RAPPEL_HOST: "0.0.0.0", RAPPEL_ROLE: "worker", REDIS_URL: "redis://h" }).role).toBe("worker");
+});
