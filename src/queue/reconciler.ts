@@ -1,0 +1,72 @@
+/**
+ * Sets right what a process left undone when it died: delivers again what was lost, finishes what a run was asked to do and did not live to do, deletes
+ * what is past its time. Runs in every process, at its start and every few seconds, under a lock. Whatever it does is decided again inside
+ * a script, so that it may be wrong, late or there twice.
+ */
+import type { Logger } from "pino";
+import { Unavailable } from "../store/errors.ts";
+import type { Store } from "../store/store.ts";
+import type { OpenJob } from "../store/upkeep.ts";
+import type { Deliveries } from "./deliveries.ts";
+
+const INTERVAL_MS = 5000;
+const LOCK_MS = 30_000;
+
+export interface ReconcilerOptions {
+  /** How long jobs are kept once they have ended. */
+  keepMs: number;
+  log: Logger;
+  intervalMs?: number;
+}
+
+export class Reconciler {
+  readonly #store: Store;
+  readonly #deliveries: Deliveries;
+  readonly #options: ReconcilerOptions;
+  readonly #timer: NodeJS.Timeout;
+  #pass: Promise<void> | null = null;
+
+  constructor(store: Store, deliveries: Deliveries, options: ReconcilerOptions) {
+    this.#store = store;
+    this.#deliveries = deliveries;
+    this.#options = options;
+    this.#timer = setInterval(() => this.#start(), options.intervalMs ?? INTERVAL_MS);
+    this.#start();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#pass;
+  }
+
+  #start(): void {
+    this.#pass ??= this.#reconcile()
+      .catch((error: unknown) => {
+        const level = error instanceof Unavailable ? "debug" : "error";
+        this.#options.log[level]({ err: error }, "could not reconcile; trying again shortly");
+      })
+      .finally(() => {
+        this.#pass = null;
+      });
+  }
+
+  async #reconcile(): Promise<void> {
+    await this.#store.upkeep.alone(LOCK_MS, async () => {
+      for await (const jobs of this.#store.upkeep.openJobs()) {
+        await Promise.all(jobs.filter((job) => !job.leased).map((job) => this.#setRight(job)));
+      }
+      await this.#store.upkeep.purge(this.#options.keepMs);
+    });
+  }
+
+  async #setRight(job: OpenJob): Promise<void> {
+    if (job.status === "cancelling" || job.status === "pausing") {
+      await this.#store.upkeep.settle(job);
+    } else if (job.status !== "paused" && !(await this.#deliveries.has(job.id, job.delivery))) {
+      const delivery = await this.#store.upkeep.redeliver(job);
+      if (delivery === null) return;
+      this.#options.log.info({ job_id: job.id, delivery }, "delivering again");
+      await this.#deliveries.deliver(job.id, delivery);
+    }
+  }
+}

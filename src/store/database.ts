@@ -1,0 +1,69 @@
+/** The connection to Redis, the scripts that run there, and what its errors mean to us. */
+import { readdirSync, readFileSync } from "node:fs";
+import { ReplyError, type Redis, type RedisOptions } from "ioredis";
+import { LeaseLost, Unavailable } from "./errors.ts";
+
+const COMMAND_TIMEOUT_MS = 10_000;
+
+/**
+ * How the store wants its connection: commands fail at once while Redis is away, instead of waiting in a queue, since a request must answer 503 and a
+ * run must notice.
+ */
+export const storeConnection: RedisOptions = {
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  commandTimeout: COMMAND_TIMEOUT_MS,
+};
+
+type Argument = string | number | Buffer;
+
+export class Database {
+  readonly #redis: Redis;
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+    for (const [name, lua] of scripts) redis.defineCommand(name, { lua, numberOfKeys: 1 });
+  }
+
+  /** Runs `lua/<script>.lua`. */
+  async run<T>(script: string, key: string, ...args: Argument[]): Promise<T> {
+    const command = (this.#redis as unknown as Record<string, (...args: Argument[]) => Promise<T>>)[script];
+    return await this.use(() => command.call(this.#redis, key, ...args));
+  }
+
+  /** Any commands that need no script. */
+  async use<T>(commands: (redis: Redis) => Promise<T>): Promise<T> {
+    return await available(() => commands(this.#redis));
+  }
+}
+
+/** Says in our words what is wrong if `commands` fail; they should do nothing but talk to Redis. */
+export async function available<T>(commands: () => Promise<T>): Promise<T> {
+  try {
+    return await commands();
+  } catch (error) {
+    throw translated(error);
+  }
+}
+
+/** One file a script; `shared.lua` goes after the first line of each, which is where Redis wants the flags. */
+const scripts = loadScripts(new URL("lua/", import.meta.url));
+
+function loadScripts(directory: URL): Map<string, string> {
+  const read = (file: string) => readFileSync(new URL(file, directory), "utf8");
+  const shared = read("shared.lua");
+  const names = readdirSync(directory).filter((file) => file !== "shared.lua");
+  return new Map(names.map((file) => [file.replace(".lua", ""), read(file).replace("\n", `\n${shared}`)]));
+}
+
+/** What a refusal begins with if it is Redis' state that is to blame and not the command. */
+const transient = /^(OOM|LOADING|BUSY|READONLY|MISCONF|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS)\b/;
+
+function translated(error: unknown): unknown {
+  const message = (error as Error).message;
+  if (!(error instanceof ReplyError)) return new Unavailable(`Redis cannot be reached: ${message}`, { cause: error });
+  if (message.startsWith("FENCED")) return new LeaseLost("the lease is someone else's");
+  if (!transient.test(message)) return error;
+  return new Unavailable(`Redis refuses: ${message}`, { full: message.startsWith("OOM"), cause: error });
+}

@@ -1,0 +1,60 @@
+/** Records of uploaded datasets. The files themselves are named by content and may belong to several owners. */
+import type { Dataset, Page } from "../spec/wire.ts";
+import type { Database } from "./database.ts";
+import { page, type PageOptions } from "./jobs.ts";
+import { keys } from "./keys.ts";
+import { toTime } from "./record.ts";
+
+export type NewDataset = Omit<Dataset, "created_at">;
+
+export class Datasets {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** If the owner has those bytes already, gives the record they have. */
+  async put(owner: string, dataset: NewDataset): Promise<{ record: Dataset; created: boolean }> {
+    const [text, created] = await this.#database.run<[string, number]>(
+      "put_dataset",
+      keys.dataset(owner, dataset.id),
+      dataset.sha256,
+      JSON.stringify(dataset),
+    );
+    return { record: toDataset(text), created: created === 1 };
+  }
+
+  async get(owner: string, id: string): Promise<Dataset | null> {
+    const text = await this.#database.use((redis) => redis.get(keys.dataset(owner, id)));
+    return text === null ? null : toDataset(text);
+  }
+
+  /** Newest first. */
+  async list(owner: string, { limit, after }: PageOptions): Promise<Page<Dataset>> {
+    const below = after === undefined ? "+" : `(${after}`;
+    const ids = await this.#database.use((redis) =>
+      redis.zrevrangebylex(keys.datasets(owner), below, "-", "LIMIT", 0, limit + 1),
+    );
+    const found = await Promise.all(ids.map((id) => this.get(owner, id)));
+    return page(
+      found.filter((dataset) => dataset !== null),
+      limit,
+      (dataset) => dataset.id,
+    );
+  }
+
+  async remove(owner: string, id: string): Promise<"removed" | "in_use" | "missing"> {
+    return await this.#database.run("remove_dataset", keys.dataset(owner, id));
+  }
+
+  /** Whether any owner's dataset has this file. */
+  async referenced(sha256: string): Promise<boolean> {
+    return (await this.#database.use((redis) => redis.hexists(keys.files, sha256))) === 1;
+  }
+}
+
+function toDataset(text: string): Dataset {
+  const dataset = JSON.parse(text);
+  return { ...dataset, created_at: toTime(dataset.created_at) };
+}

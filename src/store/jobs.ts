@@ -1,0 +1,245 @@
+/** What the API does with jobs. An owner sees only what is theirs: somebody else's id is as unknown as one that never was. */
+import { createHash } from "node:crypto";
+import { crashPoint } from "../crash.ts";
+import type { ResolvedSpec } from "../spec/spec.ts";
+import type { Checkpoint, Event, Job, JobStatus, JobSummary, ModelDescription, Page, Progress } from "../spec/wire.ts";
+import { readBlob } from "./blobs.ts";
+import type { Database } from "./database.ts";
+import { keys } from "./keys.ts";
+import {
+  jobFields,
+  named,
+  summaryFields,
+  toCheckpoint,
+  toEvent,
+  toJob,
+  toProgress,
+  toSummary,
+  type MetricRow,
+  type ModelNotes,
+} from "./record.ts";
+
+const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
+
+/** How many records are looked at together when a list is filtered. */
+const BATCH = 200;
+
+export interface NewJob {
+  id: string;
+  owner: string;
+  spec: ResolvedSpec;
+  specSha256: string;
+  datasetId: string | null;
+  arithmeticVersion: number;
+  totalSteps: number;
+  stateBytes: number;
+  idempotency: { key: string; bodySha256: string } | null;
+}
+
+/** `dataset_missing`: the dataset was removed meanwhile. */
+export type Created = { outcome: "created"; record: Job } | { outcome: "dataset_missing"; record: null };
+
+/** What an idempotency key that was used before leads to. `mismatch`: it belongs to another body. */
+export type Replayed = { outcome: "replayed"; record: Job } | { outcome: "mismatch"; record: null };
+
+/** `already`: it was cancelled before. `wrong_status`: it has ended otherwise. */
+export type Cancelled =
+  | { outcome: "cancelled" | "cancelling" | "already" | "wrong_status"; record: Job }
+  | { outcome: "missing"; record: null };
+
+export interface PageOptions {
+  limit: number;
+  /** The `next` of the page before. */
+  after?: string;
+}
+
+export interface JobFilter {
+  statuses?: JobStatus[];
+  /** Pairs that a job's metadata must have. */
+  metadata?: Record<string, string>;
+}
+
+export class Jobs {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** What an idempotency key was used for, or null. Spares the work of checking a spec that was accepted before. */
+  async replay(owner: string, key: string, bodySha256: string): Promise<Replayed | null> {
+    const used = keys.idempotency(owner, hashed(key));
+    const [id, body] = await this.#database.use((redis) => redis.hmget(used, "job", "body_sha256"));
+    if (id === null) return null;
+    if (body !== bodySha256) return { outcome: "mismatch", record: null };
+    const record = await this.get(owner, id);
+    return record && { outcome: "replayed", record };
+  }
+
+  async create(job: NewJob): Promise<Created | Replayed> {
+    const { spec, idempotency } = job;
+    const fields = {
+      ...(spec.name === null ? {} : { name: spec.name }),
+      spec: JSON.stringify(spec),
+      spec_sha256: job.specSha256,
+      metadata: JSON.stringify(spec.metadata),
+      arithmetic_version: job.arithmeticVersion,
+      total_steps: job.totalSteps,
+      total_epochs: spec.training.epochs,
+      state_bytes: job.stateBytes,
+    };
+    const [outcome, known] = await this.#database.run<[(Created | Replayed)["outcome"], string?]>(
+      "create",
+      keys.job(job.owner, job.id),
+      idempotency === null ? "" : hashed(idempotency.key),
+      IDEMPOTENCY_MS,
+      idempotency?.bodySha256 ?? "",
+      job.datasetId ?? "",
+      ...Object.entries(fields).flat(),
+    );
+    if (outcome === "mismatch" || outcome === "dataset_missing") return { outcome, record: null };
+    if (outcome === "created") crashPoint("after-record");
+    const record = await this.get(job.owner, known ?? job.id);
+    return { outcome, record: record! };
+  }
+
+  async get(owner: string, id: string): Promise<Job | null> {
+    const fields = await this.#fields(owner, id, jobFields);
+    return fields && toJob(id, fields);
+  }
+
+  async progress(owner: string, id: string): Promise<Progress | null> {
+    const fields = await this.#fields(owner, id, summaryFields);
+    return fields && toProgress(id, fields);
+  }
+
+  /** Newest first. The cursor is an id, so that jobs that come or go meanwhile shift nothing. */
+  async list(
+    owner: string,
+    { limit, after, statuses, metadata = {} }: PageOptions & JobFilter,
+  ): Promise<Page<JobSummary>> {
+    const wanted = Object.entries(metadata);
+    const matches = (job: JobSummary) =>
+      (statuses?.includes(job.status) ?? true) && wanted.every(([key, value]) => job.metadata[key] === value);
+    const found: JobSummary[] = [];
+    for (let cursor = after; found.length <= limit;) {
+      const ids = await this.#idsBefore(owner, statuses, cursor);
+      if (ids.length === 0) break;
+      cursor = ids.at(-1);
+      found.push(...(await this.#summaries(owner, ids)).filter(matches));
+    }
+    return page(found, limit, (job) => job.id);
+  }
+
+  async cancel(owner: string, id: string): Promise<Cancelled> {
+    const outcome = await this.#database.run<Cancelled["outcome"]>("cancel", keys.job(owner, id));
+    if (outcome === "missing") return { outcome, record: null };
+    return { outcome, record: (await this.get(owner, id))! };
+  }
+
+  /** Rows in ascending order of steps; those of training and of evaluation are apart. */
+  async metrics(owner: string, id: string, fromStep = 0, toStep = Infinity): Promise<MetricRow[] | null> {
+    const job = keys.job(owner, id);
+    const [exists, rows] = await this.#database.use((redis) =>
+      Promise.all([
+        redis.exists(job),
+        redis.zrangebyscore(keys.metrics(job), fromStep, toStep === Infinity ? "+inf" : toStep),
+      ]),
+    );
+    return exists ? rows.map((row) => JSON.parse(row) as MetricRow) : null;
+  }
+
+  /** Oldest first. */
+  async events(owner: string, id: string, { limit, after }: PageOptions): Promise<Page<Event> | null> {
+    const job = keys.job(owner, id);
+    const from = Number.parseInt(after ?? "", 10) || 0;
+    const [exists, texts] = await this.#database.use((redis) =>
+      Promise.all([redis.exists(job), redis.lrange(keys.events(job), from, from + limit)]),
+    );
+    const events = texts.map((text, i) => toEvent(from + i + 1, text));
+    return exists ? page(events, limit, (event) => event.id) : null;
+  }
+
+  /** Newest first. */
+  async checkpoints(owner: string, id: string, { limit, after }: PageOptions): Promise<Page<Checkpoint> | null> {
+    const job = keys.job(owner, id);
+    const step = Number.parseInt(after ?? "", 10);
+    const below = Number.isNaN(step) ? "+inf" : `(${step}`;
+    const [exists, steps] = await this.#database.use((redis) =>
+      Promise.all([
+        redis.exists(job),
+        redis.zrevrangebyscore(keys.checkpoints(job), below, "-inf", "LIMIT", 0, limit + 1),
+      ]),
+    );
+    const manifests = await this.#database.use((redis) =>
+      Promise.all(steps.map((step) => redis.hgetall(keys.checkpoint(job, step)))),
+    );
+    // Retention may have removed one between the two looks.
+    const found = steps.flatMap((step, i) => (manifests[i].blob ? [toCheckpoint(step, manifests[i])] : []));
+    return exists ? page(found, limit, (checkpoint) => String(checkpoint.step)) : null;
+  }
+
+  async checkpointBytes(owner: string, id: string, step: number): Promise<Buffer | null> {
+    const file = await this.#file(keys.job(owner, id), (job) => keys.checkpoint(job, String(step)));
+    return file && file.bytes;
+  }
+
+  async model(owner: string, id: string, which: "final" | "best"): Promise<{ bytes: Buffer; sha256: string } | null> {
+    return await this.#file(keys.job(owner, id), (job) => keys.model(job, which));
+  }
+
+  async description(owner: string, id: string): Promise<ModelDescription | null> {
+    const fields = await this.#fields(owner, id, [...summaryFields, "model"]);
+    if (!fields?.model) return null;
+    const job = toSummary(id, fields);
+    return {
+      job_id: id,
+      weights_sha256: job.result!.weights_sha256,
+      spec_sha256: job.spec_sha256,
+      arithmetic_version: job.arithmetic_version,
+      ...(JSON.parse(fields.model) as ModelNotes),
+      metrics: job.result!.metrics,
+    };
+  }
+
+  async #fields<F extends string>(owner: string, id: string, fields: readonly (F | "status")[]) {
+    const values = await this.#database.use((redis) => redis.hmget(keys.job(owner, id), ...fields));
+    const found = named(fields, values);
+    return found.status === null ? null : found;
+  }
+
+  async #file(job: string, keyOf: (job: string) => string) {
+    const [blob, size, sha256] = await this.#database.use((redis) =>
+      redis.hmget(keyOf(job), "blob", "bytes", "sha256"),
+    );
+    if (!blob || !sha256) return null;
+    const bytes = await readBlob(this.#database, job, { blob, bytes: Number(size) });
+    return bytes && { bytes, sha256 };
+  }
+
+  async #idsBefore(owner: string, statuses?: JobStatus[], cursor?: string): Promise<string[]> {
+    const indexes = statuses?.map((status) => keys.jobsWith(owner, status)) ?? [keys.jobs(owner)];
+    const below = cursor === undefined ? "+" : `(${cursor}`;
+    const ids = await this.#database.use((redis) =>
+      Promise.all(indexes.map((index) => redis.zrevrangebylex(index, below, "-", "LIMIT", 0, BATCH))),
+    );
+    // A job that changes its status between two looks is in both.
+    return [...new Set(ids.flat())].sort().reverse().slice(0, BATCH);
+  }
+
+  async #summaries(owner: string, ids: string[]): Promise<JobSummary[]> {
+    const all = await Promise.all(ids.map((id) => this.#fields(owner, id, summaryFields)));
+    return all.flatMap((fields, i) => (fields ? [toSummary(ids[i], fields)] : []));
+  }
+}
+
+function hashed(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+/** `items` is one more than `limit` if there are more. */
+export function page<T>(items: T[], limit: number, cursor: (item: T) => string): Page<T> {
+  const data = items.slice(0, limit);
+  const more = items.length > limit;
+  return { data, has_more: more, next: more ? cursor(data.at(-1)!) : null };
+}

@@ -1,0 +1,53 @@
+/**
+ * Every Redis key of the service. They share the hash tag `{rappel}`, so that one script may change any of them, on a cluster too.
+ *
+ * | key | type | what |
+ * |---|---|---|
+ * | `{rappel}:open` | hash | job id → owner, of every job that has not ended; how a worker finds the owner of what BullMQ delivers |
+ * | `{rappel}:ended` | sorted set | record keys of the jobs that have ended, by when |
+ * | `{rappel}:files` | hash | SHA-256 → how many dataset records, of any owner, have that file |
+ * | `{rappel}:dropped` | sorted set | blobs let go, by when they expire: `<bytes> <key of the first chunk, without its number>` |
+ * | `{rappel}:reconciler` | string | held by the process that reconciles now |
+ * | `{rappel}:control` | channel | ids of jobs whose run should look at what is wanted of it |
+ * | `{rappel}:deliveries:…` | | BullMQ's |
+ * | `{rappel}:owner:<owner>:jobs` | sorted set | ids of all jobs, to be read by name; a ULID's order is that of creation |
+ * | `{rappel}:owner:<owner>:jobs:<status>` | sorted set | the same by status |
+ * | `{rappel}:owner:<owner>:idempotency:<sha256>` | hash | `job`, `body_sha256`; the name is that of the key, which may be long |
+ * | `{rappel}:owner:<owner>:datasets` | sorted set | ids of all datasets |
+ * | `{rappel}:owner:<owner>:datasets:sha256` | hash | SHA-256 → dataset id |
+ * | `{rappel}:owner:<owner>:dataset:<id>` | string | the dataset as the API shows it |
+ * | `{rappel}:owner:<owner>:dataset:<id>:jobs` | set | jobs that use it and have not ended |
+ * | `{rappel}:owner:<owner>:job:<id>` | hash | the record; its fields are in record.ts |
+ * | `…:events` | list | events as JSON; an event's id is its position, from 1 |
+ * | `…:metrics` | sorted set | rows of metrics as JSON, by step: writing one twice is writing it once |
+ * | `…:checkpoints` | sorted set | steps of the committed checkpoints |
+ * | `…:checkpoint:<step>` | hash | the manifest: `run`, `blob`, `bytes`, `sha256`, `kinds`, `metrics`, `score`, `created_at` |
+ * | `…:model:<final or best>` | hash | `blob`, `bytes`, `sha256` of a model file |
+ * | `…:uploads` | hash | blob → bytes, of what is being uploaded and not committed |
+ * | `…:chunk:<blob>:<number>` | string | a piece of a blob, which is named `<run>.<token>.<upload>`; expires unless committed |
+ */
+const ROOT = "{rappel}";
+
+export const keys = {
+  open: `${ROOT}:open`,
+  ended: `${ROOT}:ended`,
+  files: `${ROOT}:files`,
+  reconciler: `${ROOT}:reconciler`,
+  control: `${ROOT}:control`,
+  jobs: (owner: string) => `${ROOT}:owner:${owner}:jobs`,
+  jobsWith: (owner: string, status: string) => `${ROOT}:owner:${owner}:jobs:${status}`,
+  idempotency: (owner: string, sha256: string) => `${ROOT}:owner:${owner}:idempotency:${sha256}`,
+  datasets: (owner: string) => `${ROOT}:owner:${owner}:datasets`,
+  dataset: (owner: string, id: string) => `${ROOT}:owner:${owner}:dataset:${id}`,
+  job: (owner: string, id: string) => `${ROOT}:owner:${owner}:job:${id}`,
+  events: (job: string) => `${job}:events`,
+  metrics: (job: string) => `${job}:metrics`,
+  checkpoints: (job: string) => `${job}:checkpoints`,
+  checkpoint: (job: string, step: string) => `${job}:checkpoint:${step}`,
+  model: (job: string, which: string) => `${job}:model:${which}`,
+  chunk: (job: string, blob: string, number: number) => `${job}:chunk:${blob}:${number}`,
+};
+
+/** What BullMQ puts before its own keys. */
+export const queuePrefix = ROOT;
+export const queueName = "deliveries";

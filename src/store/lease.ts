@@ -1,0 +1,220 @@
+/**
+ * A run's right to write, and all that it may write.
+ *
+ * A lease is {run, token, expires_at}, by Redis' clock. It lapses unless renewed; then anybody may acquire the job, which raises `run` and draws a new
+ * token. Every write below compares both and throws LeaseLost if they are not the latest, so that a process that stood still for a minute
+ * and comes back cannot write over its successor.
+ *
+ * States and models are uploaded first, in chunks that expire, and then committed in one script together with what they mean: readers never see half of
+ * anything, and a run that dies in between leaves nothing behind.
+ */
+import { randomUUID } from "node:crypto";
+import { crashPoint } from "../crash.ts";
+import type { ResolvedSpec } from "../spec/spec.ts";
+import type { Checkpoint, JobError, JobResult, JobStatus } from "../spec/wire.ts";
+import { eachChunk, readBlob, type Blob } from "./blobs.ts";
+import type { Database } from "./database.ts";
+import { keys } from "./keys.ts";
+import { named, toCheckpoint, type MetricRow, type ModelNotes, type NewEvent, type ProgressReport } from "./record.ts";
+
+/** Runs that may die in a row at the same checkpoint before the job is taken to be the cause. */
+const MAX_CRASHES = 5;
+
+/** The share of Redis' `maxmemory` that checkpoints may fill it up to. */
+const CHECKPOINT_SHARE = 0.7;
+
+export interface AcquireOptions {
+  leaseMs: number;
+  /** Whether the worker runs nothing else. */
+  idle: boolean;
+  arithmeticVersion: number;
+}
+
+/**
+ * `busy`: another run holds it for so many milliseconds. `alone`: its last run died, so only an idle worker may take it. `done`: there is nothing to run.
+ */
+export type Acquired =
+  | { outcome: "taken"; lease: Lease; alone: boolean }
+  | { outcome: "busy"; waitMs: number }
+  | { outcome: "alone" | "done" };
+
+/** What a run needs to know of its job. */
+export interface Work {
+  spec: ResolvedSpec;
+  datasetId: string | null;
+  totalSteps: number;
+  stateBytes: number;
+  /** How far the job was when it was last heard of. */
+  progress: ProgressReport | null;
+  checkpoint: Checkpoint | null;
+}
+
+export interface State extends Blob, Pick<Checkpoint, "step" | "sha256" | "kinds" | "metrics"> {
+  /** Where the job keeps its best state: less is better; null if it does not. */
+  score: number | null;
+}
+
+export interface Ending {
+  status: "succeeded" | "failed" | "cancelled";
+  result?: JobResult;
+  error?: JobError;
+  model?: ModelNotes;
+  progress: ProgressReport;
+  state?: State;
+  models?: Partial<Record<"final" | "best", Blob & { sha256: string }>>;
+  events: NewEvent[];
+}
+
+export async function acquire(database: Database, jobId: string, options: AcquireOptions): Promise<Acquired> {
+  const owner = await database.use((redis) => redis.hget(keys.open, jobId));
+  if (owner === null) return { outcome: "done" };
+  const token = randomUUID();
+  const [outcome, detail, alone] = await database.run<[Acquired["outcome"], number, number]>(
+    "acquire",
+    keys.job(owner, jobId),
+    token,
+    options.leaseMs,
+    options.idle ? 1 : 0,
+    options.arithmeticVersion,
+    MAX_CRASHES,
+  );
+  if (outcome === "busy") return { outcome, waitMs: detail };
+  if (outcome !== "taken") return { outcome };
+  crashPoint("after-acquire");
+  return { outcome, lease: new Lease(database, owner, jobId, detail, token), alone: alone === 1 };
+}
+
+export class Lease {
+  readonly owner: string;
+  readonly jobId: string;
+  readonly run: number;
+  readonly #database: Database;
+  readonly #token: string;
+  readonly #job: string;
+
+  constructor(database: Database, owner: string, jobId: string, run: number, token: string) {
+    this.#database = database;
+    this.owner = owner;
+    this.jobId = jobId;
+    this.run = run;
+    this.#token = token;
+    this.#job = keys.job(owner, jobId);
+  }
+
+  async work(): Promise<Work> {
+    const fields = ["spec", "dataset", "total_steps", "state_bytes", "progress", "checkpoint_step"] as const;
+    const values = await this.#database.use((redis) => redis.hmget(this.#job, ...fields));
+    const record = named(fields, values);
+    const step = record.checkpoint_step;
+    const manifest = step === null ? null : await this.#manifest(step);
+    return {
+      spec: JSON.parse(record.spec!) as ResolvedSpec,
+      datasetId: record.dataset,
+      totalSteps: Number(record.total_steps),
+      stateBytes: Number(record.state_bytes),
+      progress: JSON.parse(record.progress ?? "null") as ProgressReport | null,
+      checkpoint: manifest && toCheckpoint(step!, manifest),
+    };
+  }
+
+  /** The bytes of a committed checkpoint, or null if any are gone. */
+  async checkpointBytes(step: number): Promise<Buffer | null> {
+    const { blob, bytes } = await this.#manifest(String(step));
+    return blob === undefined ? null : await readBlob(this.#database, this.#job, { blob, bytes: Number(bytes) });
+  }
+
+  /** The job's status tells what is wanted of the run. */
+  async renew(leaseMs: number): Promise<JobStatus> {
+    return await this.#run("renew", leaseMs);
+  }
+
+  /** `number` counts this run's reports: one that is sent again, because its answer was lost, is written once. */
+  async report(number: number, progress: ProgressReport, events: NewEvent[], rows: MetricRow[]): Promise<void> {
+    await this.#run("report", number, JSON.stringify(progress), texts(events), ...scored(rows));
+  }
+
+  /** Null if there is no room. What is uploaded vanishes unless it is committed. */
+  async upload(bytes: Uint8Array): Promise<Blob | null> {
+    const blob = await this.#run<string | null>("upload", bytes.byteLength, CHECKPOINT_SHARE);
+    if (blob === null) return null;
+    try {
+      await eachChunk(bytes, (number, chunk) => this.#run("chunk", blob, number, chunk));
+    } catch (error) {
+      await this.abandon(blob).catch(() => undefined);
+      throw error;
+    }
+    return { blob, bytes: bytes.byteLength };
+  }
+
+  async abandon(blob: string): Promise<void> {
+    await this.#run("abandon", blob);
+  }
+
+  /** From here on the job resumes from this state, and `rows` and whatever was reported before are permanent. */
+  async commit(
+    state: State,
+    retention: { keepLast: number; keepBest: boolean },
+    event: NewEvent,
+    rows: MetricRow[],
+  ): Promise<void> {
+    crashPoint("before-commit");
+    const change = {
+      ...packed(state),
+      keep_last: retention.keepLast,
+      keep_best: retention.keepBest,
+      event: JSON.stringify(event),
+    };
+    await this.#run("commit", JSON.stringify(change), ...scored(rows));
+    crashPoint("after-commit");
+  }
+
+  async finish(ending: Ending, rows: MetricRow[]): Promise<void> {
+    const documents = { result: ending.result, error: ending.error, model: ending.model, progress: ending.progress };
+    const change = {
+      status: ending.status,
+      fields: Object.fromEntries(
+        Object.entries(documents).flatMap(([field, document]) => (document ? [[field, JSON.stringify(document)]] : [])),
+      ),
+      state: ending.state ? packed(ending.state) : null,
+      models: ending.models ?? {},
+      events: ending.events.map((event) => JSON.stringify(event)),
+    };
+    await this.#run("finish", JSON.stringify(change), ...scored(rows));
+    if (ending.status === "succeeded") crashPoint("after-final-commit");
+  }
+
+  /** Gives the job back to be run again. The status it has then may be another than `queued` if it was to be stopped anyway. */
+  async release(event: NewEvent): Promise<JobStatus> {
+    crashPoint("during-release");
+    return await this.#run("release", JSON.stringify(event));
+  }
+
+  async #run<T>(script: string, ...args: (string | number | Buffer)[]): Promise<T> {
+    return await this.#database.run<T>(script, this.#job, this.run, this.#token, ...args);
+  }
+
+  async #manifest(step: string): Promise<Record<string, string>> {
+    return await this.#database.use((redis) => redis.hgetall(keys.checkpoint(this.#job, step)));
+  }
+}
+
+/** As lua/shared.lua takes it. */
+function packed({ step, blob, bytes, sha256, kinds, metrics, score }: State) {
+  return {
+    step,
+    blob,
+    bytes,
+    sha256,
+    kinds: kinds.join(","),
+    metrics: JSON.stringify(metrics),
+    score: score === null ? "" : String(score),
+  };
+}
+
+function texts(events: NewEvent[]): string {
+  return JSON.stringify(events.map((event) => JSON.stringify(event)));
+}
+
+function scored(rows: MetricRow[]): (string | number)[] {
+  return rows.flatMap((row) => [row.step, JSON.stringify(row)]);
+}

@@ -1,0 +1,15 @@
+#!lua flags=allow-oom
+--[[
+Deletes what was uploaded and will not be committed.
+
+KEYS[1] the job's record
+ARGV[1] run
+ARGV[2] token
+ARGV[3] the blob's name
+
+Error FENCED if the lease is someone else's.
+]]
+fence(ARGV[1], ARGV[2])
+local bytes = redis.call('HGET', job .. ':uploads', ARGV[3])
+if bytes then delete_blob(ARGV[3], tonumber(bytes)) end
+redis.call('HDEL', job .. ':uploads', ARGV[3])

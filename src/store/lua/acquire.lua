@@ -1,0 +1,59 @@
+#!lua flags=allow-oom
+--[[
+Takes a job for a run, if nobody holds it. What the previous run left after its last committed checkpoint is dropped: this run will make the same again.
+
+A run whose lease lapsed without being released has died or stands still. If that happens at the same checkpoint `limit` times in a row, the job is
+what kills its workers, and fails. After the first time it must run alone, lest it take others with it.
+
+KEYS[1] the job's record
+ARGV[1] the lease's token, not used before
+ARGV[2] for how long it is leased, in milliseconds
+ARGV[3] 1 if the worker runs no other job
+ARGV[4] the arithmetic version of the worker
+ARGV[5] how many runs may die in a row
+
+Returns {'taken', run, 1 if it must run alone}, {'busy', milliseconds until the lease lapses}, {'alone'} if it may only run in an idle
+worker, {'done'} if there is nothing to run
+]]
+local status = get('status')
+if not status then return { 'done' } end
+if lease_left_ms() > 0 then return { 'busy', lease_left_ms() } end
+settle()
+status = get('status')
+if ended[status] or status == 'paused' then return { 'done' } end
+
+local checkpoint = get('checkpoint_step') or ''
+local crashes = 0
+if status == 'running' then
+  crashes = (get('crash_step') == checkpoint and number('crashes') or 0) + 1
+  if crashes < tonumber(ARGV[5]) and ARGV[3] ~= '1' then return { 'alone' } end
+  set('crashes', crashes, 'crash_step', checkpoint)
+  append(event('lease_lost', 'The run no longer renewed its lease: its process or its machine died or stood still.'))
+  if crashes >= tonumber(ARGV[5]) then
+    local message = crashes .. ' runs in a row died at the same point.'
+    local suggestion = 'The job probably needs more memory than its workers have: try a smaller batch_size or model.'
+    set('error', cjson.encode({ code = 'crash_loop', message = message, suggestion = suggestion, step = tonumber(checkpoint) or cjson.null }))
+    append(event('failed', message, tonumber(checkpoint)))
+    end_job('failed')
+    return { 'done' }
+  end
+end
+
+delete_uploads()
+redis.call('ZREMRANGEBYSCORE', job .. ':metrics', '(' .. (tonumber(checkpoint) or 0), '+inf')
+local run = redis.call('HINCRBY', job, 'run', 1)
+set('token', ARGV[1], 'lease_expires_at', now + ARGV[2], 'reported', 0)
+if run == 1 then
+  set('started_at', now)
+  append(event('started', 'Started.'))
+else
+  local from = checkpoint == '' and 'the beginning' or 'the checkpoint of step ' .. checkpoint
+  append(event('resumed', 'Resumed from ' .. from .. '.', tonumber(checkpoint) or 0))
+end
+if get('arithmetic_version') ~= ARGV[4] then
+  local message = 'The arithmetic version was ' .. get('arithmetic_version') .. ' and is ' .. ARGV[4] .. ' from here on.'
+  set('arithmetic_version', ARGV[4])
+  if run > 1 then append(event('arithmetic_changed', message, tonumber(checkpoint))) end
+end
+set_status('running')
+return { 'taken', run, crashes > 0 and 1 or 0 }

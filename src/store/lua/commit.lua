@@ -1,0 +1,31 @@
+#!lua flags=allow-oom
+--[[
+Commits an uploaded state as the job's checkpoint of a step, with all metrics up to it, and lets go of the checkpoints that are no longer to be kept: all but
+the last `keep_last` and the one with the least score. From here on the job resumes there. Committing again changes nothing.
+
+KEYS[1] the job's record
+ARGV[1] run
+ARGV[2] token
+ARGV[3] JSON: step, blob, bytes, sha256, kinds (joined by commas), metrics (JSON text), score (text, less is better, or ''), keep_last, keep_best,
+        event (JSON text)
+ARGV[4…] metrics: step, row, …
+
+Errors: FENCED if the lease is someone else's, INCOMPLETE if a chunk is missing.
+]]
+fence(ARGV[1], ARGV[2])
+local state = cjson.decode(ARGV[3])
+add_metrics(4)
+if not commit_checkpoint(state) then return end
+append(state.event)
+
+local steps = redis.call('ZRANGE', job .. ':checkpoints', 0, -1)
+local best, best_score
+if state.keep_best then
+  for _, step in ipairs(steps) do
+    local score = tonumber(redis.call('HGET', job .. ':checkpoint:' .. step, 'score'))
+    if score and (not best_score or score < best_score) then best, best_score = step, score end
+  end
+end
+for i = 1, #steps - state.keep_last do
+  if steps[i] ~= best then drop_checkpoint(steps[i]) end
+end

@@ -1,0 +1,36 @@
+#!lua
+--[[
+Creates a job: its record, its place in the lists, its idempotency key, its hold on the dataset, its first event.
+
+KEYS[1]  the job's record
+ARGV[1]  SHA-256 of the idempotency key, or ''
+ARGV[2]  how long the idempotency key is kept, in milliseconds
+ARGV[3]  SHA-256 of the request's body
+ARGV[4]  id of the dataset it uses, or ''
+ARGV[5…] the record's fields: name, value, …
+
+Returns {'created'}, {'replayed', id} if the key was used for this body, {'mismatch', id} if for another, {'dataset_missing'}
+]]
+local idempotency = owned .. ':idempotency:' .. ARGV[1]
+local dataset = owned .. ':dataset:' .. ARGV[4]
+
+if ARGV[1] ~= '' then
+  local used = redis.call('HMGET', idempotency, 'job', 'body_sha256')
+  if used[1] then return { used[2] == ARGV[3] and 'replayed' or 'mismatch', used[1] } end
+end
+if ARGV[4] ~= '' then
+  if redis.call('EXISTS', dataset) == 0 then return { 'dataset_missing' } end
+  redis.call('SADD', dataset .. ':jobs', id)
+  set('dataset', ARGV[4])
+end
+if ARGV[1] ~= '' then
+  redis.call('HSET', idempotency, 'job', id, 'body_sha256', ARGV[3])
+  redis.call('PEXPIRE', idempotency, ARGV[2])
+  set('idempotency', ARGV[1])
+end
+set('status', 'queued', 'created_at', now, 'run', 0, 'delivery', 1, unpack(ARGV, 5))
+redis.call('ZADD', owned .. ':jobs', 0, id)
+redis.call('ZADD', owned .. ':jobs:queued', 0, id)
+redis.call('HSET', root .. ':open', id, owner)
+append(event('created', 'Created.'))
+return { 'created' }

@@ -1,0 +1,26 @@
+#!lua flags=allow-oom
+--[[
+Ends a job as its run says: status, result or error, the last state and the model files, the last metrics and events, in one go. Finishing again, as the
+same, changes nothing.
+
+KEYS[1] the job's record
+ARGV[1] run
+ARGV[2] token
+ARGV[3] JSON: status; fields {name: text} of the record; state (as in commit.lua) or null; models {which: {blob, bytes, sha256}}; events [JSON texts]
+ARGV[4…] metrics: step, row, …
+
+Errors: FENCED if the lease is someone else's, INCOMPLETE if a chunk is missing.
+]]
+local change = cjson.decode(ARGV[3])
+if get('status') == change.status and holds(ARGV[1], ARGV[2]) then return end
+fence(ARGV[1], ARGV[2])
+add_metrics(4)
+if change.state ~= cjson.null then commit_checkpoint(change.state) end
+for which, file in pairs(change.models) do
+  keep_blob(file.blob, file.bytes)
+  redis.call('HSET', job .. ':model:' .. which, 'blob', file.blob, 'bytes', file.bytes, 'sha256', file.sha256)
+end
+for field, text in pairs(change.fields) do set(field, text) end
+set('updated_at', now)
+for _, text in ipairs(change.events) do append(text) end
+end_job(change.status)

@@ -1,0 +1,20 @@
+#!lua flags=allow-oom
+--[[
+Gives a job back before it ended, to be run again from its last checkpoint. If it was asked to stop meanwhile, it stops.
+
+KEYS[1] the job's record
+ARGV[1] run
+ARGV[2] token
+ARGV[3] the event, as JSON
+
+Returns the job's status. Error FENCED if the lease is someone else's.
+]]
+fence(ARGV[1], ARGV[2])
+redis.call('HDEL', job, 'lease_expires_at', 'token', 'crashes', 'crash_step')
+delete_uploads()
+settle()
+if get('status') == 'running' then
+  append(ARGV[3])
+  set_status('queued')
+end
+return get('status')

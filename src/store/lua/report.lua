@@ -1,0 +1,19 @@
+#!lua
+--[[
+Writes what a run has to tell: how far it is, events, rows of metrics. A report whose answer was lost is sent again; it is written once.
+
+KEYS[1] the job's record
+ARGV[1] run
+ARGV[2] token
+ARGV[3] number of the report within the run, from 1
+ARGV[4] progress, as JSON
+ARGV[5] events, as a JSON array of JSON texts
+ARGV[6…] metrics: step, row, …
+
+Error FENCED if the lease is someone else's.
+]]
+fence(ARGV[1], ARGV[2])
+if number('reported') >= tonumber(ARGV[3]) then return end
+set('reported', ARGV[3], 'progress', ARGV[4], 'updated_at', now)
+for _, text in ipairs(cjson.decode(ARGV[5])) do append(text) end
+add_metrics(6)

@@ -1,0 +1,7 @@
+#!lua flags=allow-oom
+--[[
+Cancels or pauses a job whose run was asked to do so and has gone.
+
+KEYS[1] the job's record
+]]
+if get('status') then settle() end

@@ -1,0 +1,158 @@
+-- What the scripts share; database.ts puts it after the first line of each.
+--
+-- A script gets one key, that of a job's (or dataset's) record, and derives every other from it: the hash tag puts them in one slot. Documents (specs,
+-- metrics, results) pass through as the text that JavaScript wrote, since cjson rounds numbers to 14 digits.
+local root, owner, kind, id = string.match(KEYS[1], '^(.-):owner:(.-):(%l+):(.+)$')
+local job = KEYS[1]
+local owned = root .. ':owner:' .. owner
+
+local CHUNK_BYTES = 4 * 1024 * 1024
+-- How long a chunk lives that no checkpoint holds: while it is being uploaded, and after it was let go (a download may be going on).
+local LOOSE_MS = 600000
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function get(field)
+  return redis.call('HGET', job, field)
+end
+
+local function number(field)
+  return tonumber(get(field))
+end
+
+local function set(...)
+  redis.call('HSET', job, ...)
+end
+
+-- A list of names and values, as HGETALL gives it, as a table.
+local function fields(flat)
+  local named = {}
+  for i = 1, #flat, 2 do named[flat[i]] = flat[i + 1] end
+  return named
+end
+
+local ended = { succeeded = true, failed = true, cancelled = true }
+
+-- How long the lease still lasts; 0 if there is none or it has lapsed.
+local function lease_left_ms()
+  return math.max(0, (number('lease_expires_at') or 0) - now)
+end
+
+-- Whether `run` and `token` are the latest. A run may write even after its lease lapsed, as long as nobody took over.
+local function holds(run, token)
+  return get('token') == token and get('run') == run
+end
+
+-- Ends the script unless the run may write.
+local function fence(run, token)
+  if not holds(run, token) or ended[get('status')] then error({ err = 'FENCED' }) end
+end
+
+-- Appends an event: a JSON object as text, to which its run and time are added here.
+local function append(event, run)
+  local stamp = string.format('{"run":%d,"created_at":%d,', run or number('run'), now)
+  redis.call('RPUSH', job .. ':events', stamp .. string.sub(event, 2))
+end
+
+local function event(type, message, step)
+  return cjson.encode({ type = type, message = message, step = step or cjson.null, data = cjson.null })
+end
+
+-- Adds rows of metrics: step, JSON, step, JSON, … in ARGV from `first` on.
+local function add_metrics(first)
+  for i = first, #ARGV, 2 do redis.call('ZADD', job .. ':metrics', ARGV[i], ARGV[i + 1]) end
+end
+
+local function each_chunk(blob, bytes, visit)
+  for i = 0, math.ceil(bytes / CHUNK_BYTES) - 1 do
+    visit(job .. ':chunk:' .. blob .. ':' .. i, math.min(CHUNK_BYTES, bytes - i * CHUNK_BYTES))
+  end
+end
+
+-- Makes what was uploaded as `blob` permanent; ends the script if any of it is missing.
+local function keep_blob(blob, bytes)
+  each_chunk(blob, bytes, function(chunk, size)
+    if redis.call('STRLEN', chunk) ~= size then error({ err = 'INCOMPLETE ' .. chunk }) end
+  end)
+  each_chunk(blob, bytes, function(chunk) redis.call('PERSIST', chunk) end)
+  redis.call('HDEL', job .. ':uploads', blob)
+end
+
+-- Lets a blob go: it stays for a while for the downloads in progress, or until the room is needed (upload.lua).
+local function drop_blob(blob, bytes)
+  each_chunk(blob, bytes, function(chunk) redis.call('PEXPIRE', chunk, LOOSE_MS) end)
+  redis.call('ZADD', root .. ':dropped', now + LOOSE_MS, bytes .. ' ' .. job .. ':chunk:' .. blob .. ':')
+  redis.call('PEXPIRE', root .. ':dropped', LOOSE_MS)
+end
+
+local function delete_blob(blob, bytes)
+  each_chunk(blob, bytes, function(chunk) redis.call('UNLINK', chunk) end)
+end
+
+local function delete_uploads()
+  for blob, bytes in pairs(fields(redis.call('HGETALL', job .. ':uploads'))) do delete_blob(blob, tonumber(bytes)) end
+  redis.call('DEL', job .. ':uploads')
+end
+
+local function drop_checkpoint(step)
+  local key = job .. ':checkpoint:' .. step
+  local blob = redis.call('HMGET', key, 'blob', 'bytes')
+  drop_blob(blob[1], tonumber(blob[2]))
+  redis.call('DEL', key)
+  redis.call('ZREM', job .. ':checkpoints', step)
+end
+
+-- Writes the manifest of an uploaded state. A step has one checkpoint: written again, it unites the reasons.
+-- `state`: step, blob, bytes, sha256, kinds, metrics, score. Returns whether it is new.
+local function commit_checkpoint(state)
+  local key = job .. ':checkpoint:' .. state.step
+  local before = fields(redis.call('HGETALL', key))
+  if before.blob == state.blob then return false end
+  keep_blob(state.blob, state.bytes)
+  local kinds = state.kinds
+  if before.blob then
+    drop_blob(before.blob, tonumber(before.bytes))
+    for other in string.gmatch(before.kinds, '%a+') do
+      if not string.find(kinds, other, 1, true) then kinds = other .. ',' .. kinds end
+    end
+  end
+  redis.call('HSET', key, 'run', get('run'), 'blob', state.blob, 'bytes', state.bytes, 'sha256', state.sha256, 'kinds', kinds,
+    'metrics', state.metrics, 'score', state.score, 'created_at', now)
+  redis.call('ZADD', job .. ':checkpoints', state.step, state.step)
+  set('checkpoint_step', state.step)
+  return true
+end
+
+local function set_status(status)
+  redis.call('ZREM', owned .. ':jobs:' .. get('status'), id)
+  redis.call('ZADD', owned .. ':jobs:' .. status, 0, id)
+  set('status', status)
+end
+
+-- Ends the job: frees its lease and its dataset, and of its checkpoints keeps the last.
+local function end_job(status)
+  set_status(status)
+  set('finished_at', now)
+  redis.call('HDEL', job, 'lease_expires_at')
+  redis.call('HDEL', root .. ':open', id)
+  redis.call('ZADD', root .. ':ended', now, job)
+  local dataset = get('dataset')
+  if dataset then redis.call('SREM', owned .. ':dataset:' .. dataset .. ':jobs', id) end
+  delete_uploads()
+  for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -2)) do drop_checkpoint(step) end
+end
+
+-- Finishes what a run was asked to do and did not live to do.
+local function settle()
+  local status = get('status')
+  if lease_left_ms() > 0 then return end
+  if status == 'cancelling' then
+    append(event('cancelled', 'Cancelled; the run was already gone.'))
+    end_job('cancelled')
+  elseif status == 'pausing' then
+    append(event('paused', 'Paused; the run was already gone.'))
+    set_status('paused')
+    redis.call('HDEL', job, 'lease_expires_at', 'token')
+  end
+end

@@ -1,0 +1,35 @@
+/**
+ * The durable record: what is known of jobs and datasets, kept in Redis. The record is the truth; the queue only delivers.
+ *
+ * Whatever belongs together changes together, in one Lua script a command (lua/). Redis being away, or full, throws Unavailable.
+ */
+import type { Redis } from "ioredis";
+import { Database } from "./database.ts";
+import { Datasets } from "./datasets.ts";
+import { Jobs } from "./jobs.ts";
+import { acquire, type Acquired, type AcquireOptions } from "./lease.ts";
+import { Upkeep } from "./upkeep.ts";
+
+export class Store {
+  readonly jobs: Jobs;
+  readonly datasets: Datasets;
+  readonly upkeep: Upkeep;
+  readonly #database: Database;
+
+  constructor(redis: Redis) {
+    this.#database = new Database(redis);
+    this.jobs = new Jobs(this.#database);
+    this.datasets = new Datasets(this.#database);
+    this.upkeep = new Upkeep(this.#database);
+  }
+
+  /** Takes a job for a run. */
+  async acquire(jobId: string, options: AcquireOptions): Promise<Acquired> {
+    return await acquire(this.#database, jobId, options);
+  }
+
+  /** @throws Unavailable */
+  async ping(): Promise<void> {
+    await this.#database.use((redis) => redis.ping());
+  }
+}

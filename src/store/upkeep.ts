@@ -1,0 +1,88 @@
+/** What the reconciler needs: a look over all owners' jobs, and the commands that set them right. */
+import { randomUUID } from "node:crypto";
+import type { JobStatus } from "../spec/wire.ts";
+import type { Database } from "./database.ts";
+import { keys } from "./keys.ts";
+import { named } from "./record.ts";
+
+const BATCH = 500;
+
+/** A job that has not ended. */
+export interface OpenJob {
+  owner: string;
+  id: string;
+  status: JobStatus;
+  delivery: number;
+  /** Whether a run holds it. */
+  leased: boolean;
+}
+
+export class Upkeep {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Does `work`, which should take less than `atMostMs`, unless another process is at it. */
+  async alone(atMostMs: number, work: () => Promise<void>): Promise<void> {
+    const token = randomUUID();
+    const mine = await this.#database.use((redis) => redis.set(keys.reconciler, token, "PX", atMostMs, "NX"));
+    if (mine === null) return;
+    try {
+      await work();
+    } finally {
+      await this.#database.use(async (redis) => {
+        if ((await redis.get(keys.reconciler)) === token) await redis.del(keys.reconciler);
+      });
+    }
+  }
+
+  /** In batches; a job may come twice if others end meanwhile. */
+  async *openJobs(): AsyncGenerator<OpenJob[]> {
+    let cursor = "0";
+    do {
+      const [next, flat] = await this.#database.use((redis) => redis.hscan(keys.open, cursor, "COUNT", BATCH));
+      const now = await this.#now();
+      const found = Array.from({ length: flat.length / 2 }, (_, i) => this.#openJob(flat[2 * i], flat[2 * i + 1], now));
+      yield (await Promise.all(found)).filter((job) => job !== null);
+      cursor = next;
+    } while (cursor !== "0");
+  }
+
+  /** Cancels or pauses a job whose run was asked to do so and has gone. */
+  async settle({ owner, id }: OpenJob): Promise<void> {
+    await this.#database.run("settle", keys.job(owner, id));
+  }
+
+  /** The number of a further delivery, or null if there is no need any more. */
+  async redeliver({ owner, id, delivery }: OpenJob): Promise<number | null> {
+    return await this.#database.run("redeliver", keys.job(owner, id), delivery);
+  }
+
+  /** Deletes the jobs that ended longer ago than `ageMs`. */
+  async purge(ageMs: number): Promise<void> {
+    const until = (await this.#now()) - ageMs;
+    const due = await this.#database.use((redis) => redis.zrangebyscore(keys.ended, "-inf", until, "LIMIT", 0, BATCH));
+    for (const job of due) await this.#database.run("purge", job);
+  }
+
+  async #openJob(id: string, owner: string, now: number): Promise<OpenJob | null> {
+    const fields = ["status", "delivery", "lease_expires_at"] as const;
+    const values = await this.#database.use((redis) => redis.hmget(keys.job(owner, id), ...fields));
+    const { status, delivery, lease_expires_at } = named(fields, values);
+    if (status === null) return null;
+    return {
+      owner,
+      id,
+      status: status as JobStatus,
+      delivery: Number(delivery),
+      leased: Number(lease_expires_at) > now,
+    };
+  }
+
+  async #now(): Promise<number> {
+    const [seconds, microseconds] = await this.#database.use((redis) => redis.time());
+    return Number(seconds) * 1000 + Number(microseconds) / 1000;
+  }
+}
