@@ -1,0 +1,77 @@
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+/** Reference numbers of PyTorch, optax and Keras; test/golden/README.md describes format and tolerances. */
+export interface GoldenTensor {
+  readonly dtype: "float32" | "float64" | "int32";
+  readonly shape: readonly number[];
+  readonly data: readonly number[];
+}
+
+/** The differences between the library's own float32 and float64 results. */
+export interface Spread {
+  readonly mixed: number;
+}
+
+export interface GoldenCase {
+  readonly id: string;
+}
+
+export interface GoldenFile<Case = GoldenCase> {
+  readonly format: string;
+  readonly kind: string;
+  readonly cases: readonly Case[];
+}
+
+const FORMAT = "golden-cases-1";
+
+/** Every file of golden cases in a directory and those below it. */
+export function goldenFiles(directory: string): GoldenFile[] {
+  return globSync("**/*.json", { cwd: directory })
+    .sort()
+    .map((name) => readGolden(pathToFileURL(join(directory, name))))
+    .filter(({ format }) => format === FORMAT);
+}
+
+/** The cases of one file, tensors kept in a .safetensors file beside it filled in. */
+export function readGolden<Case = GoldenCase>(file: URL): GoldenFile<Case> {
+  const files = new Map<string, Map<string, GoldenTensor>>();
+  const tensorsOf = (name: string) => {
+    if (!files.has(name)) files.set(name, readTensors(new URL(name, file)));
+    return files.get(name)!;
+  };
+  return JSON.parse(readFileSync(file, "utf8"), (_key, value: Record<string, unknown> | null) =>
+    value && typeof value.file === "string" && typeof value.name === "string" && Array.isArray(value.shape)
+      ? tensorsOf(value.file).get(value.name)
+      : value,
+  ) as GoldenFile<Case>;
+}
+
+export function isTensor(value: unknown): value is GoldenTensor {
+  return typeof value === "object" && value !== null && "dtype" in value && "shape" in value;
+}
+
+const arrays = { F32: Float32Array, F64: Float64Array, I32: Int32Array };
+const dtypes = { F32: "float32", F64: "float64", I32: "int32" } as const;
+
+function readTensors(url: URL): Map<string, GoldenTensor> {
+  const bytes = new Uint8Array(readFileSync(url)).buffer;
+  const headerBytes = Number(new DataView(bytes).getBigUint64(0, true));
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, headerBytes))) as Record<
+    string,
+    { dtype: keyof typeof arrays; shape: number[]; data_offsets: [number, number] }
+  >;
+  delete header.__metadata__;
+  return new Map(
+    Object.entries(header).map(([name, { dtype, shape, data_offsets }]) => {
+      const [begin, end] = data_offsets.map((offset) => offset + 8 + headerBytes);
+      return [name, { dtype: dtypes[dtype], shape, data: Array.from(new arrays[dtype](bytes.slice(begin, end))) }];
+    }),
+  );
+}
+
+/** The suggested tolerance: `floor`, or five times what separates the library's own float32 from float64 where that is more. */
+export function tolerance(floor: number, ...spreads: (Spread | null | undefined)[]): number {
+  return Math.max(floor, ...spreads.map((spread) => 5 * (spread?.mixed ?? 0)));
+}
