@@ -1,0 +1,152 @@
+import { describe, expect, it } from "vitest";
+import type { LayerType } from "../../../src/engine/layers/layer.ts";
+import { elu } from "../../../src/engine/layers/elu/elu.ts";
+import * as eluReference from "../../../src/engine/layers/elu/reference.ts";
+import { gelu } from "../../../src/engine/layers/gelu/gelu.ts";
+import * as geluReference from "../../../src/engine/layers/gelu/reference.ts";
+import { leaky_relu } from "../../../src/engine/layers/leaky_relu/leaky_relu.ts";
+import * as leakyReluReference from "../../../src/engine/layers/leaky_relu/reference.ts";
+import { relu } from "../../../src/engine/layers/relu/relu.ts";
+import * as reluReference from "../../../src/engine/layers/relu/reference.ts";
+import { sigmoid } from "../../../src/engine/layers/sigmoid/sigmoid.ts";
+import * as sigmoidReference from "../../../src/engine/layers/sigmoid/reference.ts";
+import { silu } from "../../../src/engine/layers/silu/silu.ts";
+import * as siluReference from "../../../src/engine/layers/silu/reference.ts";
+import { softplus } from "../../../src/engine/layers/softplus/softplus.ts";
+import * as softplusReference from "../../../src/engine/layers/softplus/reference.ts";
+import { tanh } from "../../../src/engine/layers/tanh/tanh.ts";
+import * as tanhReference from "../../../src/engine/layers/tanh/reference.ts";
+import { expectClose, goldenCases, tolerance, type GoldenTensor, type Spread } from "../../support/golden.ts";
+import { Bench } from "../../support/kernels.ts";
+
+/** Every elementwise layer, with the options to try and PyTorch's name for it. */
+const members = [
+  { torch: "ReLU", type: relu, reference: reluReference, options: [{}] },
+  {
+    torch: "LeakyReLU",
+    type: leaky_relu,
+    reference: leakyReluReference,
+    options: [{ negative_slope: 0.01 }, { negative_slope: -0.5 }],
+  },
+  { torch: "ELU", type: elu, reference: eluReference, options: [{ alpha: 1 }, { alpha: 0.7 }, { alpha: 0 }] },
+  { torch: "GELU", type: gelu, reference: geluReference, options: [{ approximate: "none" }, { approximate: "tanh" }] },
+  { torch: "SiLU", type: silu, reference: siluReference, options: [{}] },
+  { torch: "Tanh", type: tanh, reference: tanhReference, options: [{}] },
+  { torch: "Sigmoid", type: sigmoid, reference: sigmoidReference, options: [{}] },
+  {
+    torch: "Softplus",
+    type: softplus,
+    reference: softplusReference,
+    options: [
+      { beta: 1, threshold: 20 },
+      { beta: 2, threshold: 5 },
+    ],
+  },
+] as unknown as {
+  torch: string;
+  type: LayerType;
+  reference: Record<"forward" | "derivative", (x: number, options: object) => number>;
+  options: Record<string, number | string>[];
+}[];
+
+/** A layer on `x`, every number a sample of `size` elements; passes run in the given slabs of samples. */
+function run(
+  type: LayerType,
+  options: object,
+  x: ArrayLike<number>,
+  upstream: ArrayLike<number>,
+  size = 1,
+  slabs = [0, x.length / size],
+) {
+  const bench = new Bench(x.length * 16 + 4096);
+  const place = {
+    input: bench.floats(x),
+    output: bench.reserve(x.length * 4),
+    inputGradient: bench.reserve(x.length * 4),
+    outputGradient: bench.floats(upstream),
+    inputSize: size,
+    outputSize: size,
+    inputShape: [size],
+    outputShape: [size],
+    gradients: [],
+    index: 0,
+    scratch: 0,
+  };
+  const layer = type.create(bench.kernels, options as never, place);
+  const pass = { training: true, step: 0, seedLow: 0, seedHigh: 0 };
+  for (let i = 1; i < slabs.length; i++) {
+    layer.forward([], slabs[i - 1], slabs[i], pass);
+    layer.backward([], slabs[i - 1], slabs[i], pass);
+  }
+  return {
+    output: bench.read(place.output, x.length),
+    gradient: bench.read(place.inputGradient, x.length),
+    bits: [bench.bits(place.output, x.length), bench.bits(place.inputGradient, x.length)],
+  };
+}
+
+/** Floats of every magnitude up to 1e30 and both signs, the subnormal ones, and a fine grid where the functions bend. */
+const inputs = (() => {
+  const magnitudes = Array.from({ length: 400 }, (_, i) => 10 ** (i / 5 - 50)).concat([100, 88.7, 20, 1e-45, 1.2e-38]);
+  const grid = Array.from({ length: 4001 }, (_, i) => (i - 2000) / 100);
+  return Float32Array.from([0, -0, ...grid, ...magnitudes, ...magnitudes.map((x) => -x)]);
+})();
+
+interface LayerCase {
+  readonly id: string;
+  readonly layer: string;
+  readonly options: Record<string, number | string>;
+  readonly inputs: { readonly x: GoldenTensor };
+  readonly upstream: { readonly y: GoldenTensor };
+  readonly expected: {
+    readonly float64: {
+      readonly outputs: { readonly y: GoldenTensor };
+      readonly grad_inputs: { readonly x: GoldenTensor };
+    };
+  };
+  readonly float32_vs_float64: Spread;
+}
+
+describe.each(members)("$type.type", ({ torch, type, reference, options }) => {
+  const golden = goldenCases<LayerCase>("layers/activation.json").filter((golden) => golden.layer === torch);
+
+  it("has PyTorch's defaults", () => {
+    const defaults = Object.fromEntries(Object.entries(type.options).map(([name, option]) => [name, option.default]));
+    expect(defaults).toEqual(golden[0].options);
+  });
+
+  it.each(golden)("gives PyTorch's numbers: $id", (golden) => {
+    const { output, gradient } = run(type, golden.options, golden.inputs.x.data, golden.upstream.y.data);
+    const allowed = tolerance(5e-6, golden.float32_vs_float64);
+    expectClose(output, golden.expected.float64.outputs.y.data, allowed, "output");
+    expectClose(gradient, golden.expected.float64.grad_inputs.x.data, allowed, "input gradient");
+  });
+
+  it.each(options)("agrees with its reference: %o", (options) => {
+    const { output, gradient } = run(type, options, inputs, new Float32Array(inputs.length).fill(1));
+    const expected = Array.from(inputs, (x) => reference.forward(x, options));
+    // Relative where the result is large, absolute where it is small: some derivatives cancel.
+    expectClose(output, expected, 5e-7, "output");
+    expectClose(
+      gradient,
+      Array.from(inputs, (x) => reference.derivative(x, options)),
+      5e-7,
+      "derivative",
+    );
+  });
+
+  it.each(options)("hands NaN on: %o", (options) => {
+    const { output, gradient } = run(type, options, new Float32Array(7).fill(NaN), new Float32Array(7).fill(NaN));
+    expect([...output, ...gradient].every(Number.isNaN)).toBe(true);
+  });
+
+  it.each(options)("gives the same bits however the samples are cut: %o", (options) => {
+    const x = inputs.slice(0, 4095);
+    const upstream = x.map((_, i) => Math.sin(i) * 3);
+    const whole = run(type, options, x, upstream, 3).bits;
+    const samples = x.length / 3;
+    for (const slabs of [Array.from({ length: samples + 1 }, (_, i) => i), [0, 1, 7, 7, 102, 500, 1001, samples]]) {
+      expect(run(type, options, x, upstream, 3, slabs).bits).toEqual(whole);
+    }
+  });
+});

@@ -1,0 +1,76 @@
+import { describe, expect, it } from "vitest";
+import type { LossType } from "../../../src/engine/losses/loss.ts";
+import { losses } from "../../../src/engine/losses/registry.generated.ts";
+import { expectClose, goldenCases, tolerance, type GoldenTensor, type Spread } from "../../support/golden.ts";
+import { classNames, runLoss } from "./run.ts";
+
+interface LossCase {
+  readonly id: string;
+  readonly loss: string;
+  readonly options: Record<string, number | GoldenTensor> & { readonly reduction: "mean" | "sum" | "none" };
+  readonly input: GoldenTensor;
+  readonly target: GoldenTensor;
+  readonly upstream?: GoldenTensor;
+  readonly expected: { readonly float64: { readonly value: GoldenTensor; readonly grad_input: GoldenTensor } };
+  readonly float32_vs_float64: { readonly value: Spread; readonly grad_input: Spread };
+}
+
+const types: Record<string, LossType> = {
+  MSELoss: losses.mse,
+  L1Loss: losses.l1,
+  HuberLoss: losses.huber,
+  CrossEntropyLoss: losses.cross_entropy,
+  BCEWithLogitsLoss: losses.bce_with_logits,
+} as unknown as Record<string, LossType>;
+
+const cases = goldenCases<LossCase>("losses/losses.json").filter((golden) => golden.loss in types);
+
+/** PyTorch's options as ours: lists for tensors, and classes by name instead of by index. */
+function translate(
+  type: LossType,
+  { reduction: _, ...given }: LossCase["options"],
+  classes: readonly string[],
+): object {
+  const options: Record<string, unknown> = {};
+  for (const [name, option] of Object.entries(type.options)) options[name] = option.default;
+  for (const [name, value] of Object.entries(given)) {
+    if (name === "ignore_index") options.ignore_class = classes[value as number] ?? null;
+    else if (typeof value === "number") options[name] = value;
+    else if (type.options[name].kind === "numbers") options[name] = value.data;
+    else options[name] = Object.fromEntries(value.data.map((weight, i) => [classes[i], weight]));
+  }
+  return options;
+}
+
+/** From [N, C, positions] to [N · positions, C]: a row for each prediction. Of other shapes nothing changes. */
+function rows({ shape, data }: GoldenTensor): number[] {
+  const [n, classes, positions = 1] = shape;
+  const at = (i: number, c: number, p: number) => data[(i * classes + c) * positions + p];
+  const count = (length: number) => Array.from({ length }, (_, i) => i);
+  return count(n).flatMap((i) => count(positions).flatMap((p) => count(classes).map((c) => at(i, c, p))));
+}
+
+describe("losses give PyTorch's numbers", () => {
+  it("in every case of these five", () => expect(cases).toHaveLength(30));
+
+  it.each(cases)("$id", ({ loss, options, input, target, upstream, expected, float32_vs_float64 }) => {
+    const type = types[loss];
+    const outputs = input.shape[1];
+    const { reduction } = options;
+    const { divisor, terms, gradient } = runLoss(type, {
+      options: translate(type, options, classNames(outputs)),
+      prediction: rows(input),
+      target: target.data,
+      outputs,
+      probabilities: type.targets === "class" && target.dtype === "float32",
+      scale: reduction === "mean" ? "mean" : 1,
+    });
+    const sum = terms.reduce((total, term) => total + term, 0);
+    const value = { mean: [sum / divisor], sum: [sum], none: terms }[reduction];
+    const { value: wantedValue, grad_input } = expected.float64;
+    expectClose(value, wantedValue.data, tolerance(2e-6, float32_vs_float64.value), "value");
+    const perTerm = gradient.length / terms.length;
+    const chained = Array.from(gradient, (g, i) => g * (upstream?.data[Math.floor(i / perTerm)] ?? 1));
+    expectClose(chained, rows(grad_input), tolerance(2e-6, float32_vs_float64.grad_input), "gradient");
+  });
+});

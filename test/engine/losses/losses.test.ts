@@ -1,0 +1,236 @@
+import { describe, expect, it } from "vitest";
+import type { LossType } from "../../../src/engine/losses/loss.ts";
+import * as bceReference from "../../../src/engine/losses/bce_with_logits/reference.ts";
+import { crossEntropy } from "../../../src/engine/losses/cross_entropy/reference.ts";
+import * as huberReference from "../../../src/engine/losses/huber/reference.ts";
+import * as l1Reference from "../../../src/engine/losses/l1/reference.ts";
+import * as mseReference from "../../../src/engine/losses/mse/reference.ts";
+import { LossFault } from "../../../src/engine/losses/loss.ts";
+import { losses } from "../../../src/engine/losses/registry.generated.ts";
+import { expectClose } from "../../support/golden.ts";
+import { runLoss, UNTOUCHED, type LossInput } from "./run.ts";
+
+const fround = (values: readonly number[]): number[] => values.map(Math.fround);
+
+/** Repeatable numbers in 0..1. */
+function numbers(count: number, seed = 1): number[] {
+  let state = seed;
+  return Array.from({ length: count }, () => (state = (state * 48271) % 0x7fffffff) / 0x7fffffff);
+}
+
+const everySample = (samples: number): number[] => Array.from({ length: samples + 1 }, (_, i) => i);
+
+const elementwise = [
+  { type: losses.mse, reference: mseReference, options: {}, perOutput: () => ({}) },
+  { type: losses.l1, reference: l1Reference, options: {}, perOutput: () => ({}) },
+  { type: losses.huber, reference: huberReference, options: { delta: 0.75 }, perOutput: () => ({ delta: 0.75 }) },
+  {
+    type: losses.bce_with_logits,
+    reference: bceReference,
+    options: { pos_weight: [0.5, 1, 1.5, 2, 2.5], weight: [3] },
+    perOutput: (output: number) => ({ pos_weight: (output + 1) / 2, weight: 3 }),
+  },
+] as unknown as {
+  type: LossType;
+  reference: Record<"term" | "derivative", (x: number, y: number, options: object) => number>;
+  options: object;
+  perOutput: (output: number) => object;
+}[];
+
+describe.each(elementwise)("$type.type", ({ type, reference, options, perOutput }) => {
+  const outputs = 5;
+  const extremes = [0, 0, 0.75, -0.75, 1e-20, 100, -100, 88, -104, 1e-45];
+  const prediction = fround([...extremes, ...extremes, ...numbers(2000).map((u) => (u - 0.5) * 20)]);
+  const target = [...extremes.map(() => 0), ...extremes.map(() => 1), ...numbers(2000, 2).map((u) => Math.round(u))];
+  const input: LossInput = { options, prediction, target, outputs };
+
+  it("agrees with its reference", () => {
+    const { terms, gradient, divisor } = runLoss(type, { ...input, scale: 0.125 });
+    const of = (part: "term" | "derivative") =>
+      prediction.map((x, i) => reference[part](x, target[i], perOutput(i % outputs)));
+    expectClose(terms, of("term"), 5e-7, "term");
+    expectClose(
+      gradient,
+      of("derivative").map((slope) => slope / 8),
+      5e-7,
+      "gradient",
+    );
+    expect(divisor).toBe(prediction.length);
+  });
+
+  it("gives the same bits however the samples are cut", () => {
+    const slabs = everySample(prediction.length / outputs);
+    expect(runLoss(type, { ...input, slabs }).bits).toEqual(runLoss(type, input).bits);
+  });
+
+  it("computes no gradient where none is wanted", () => {
+    const { terms, gradient } = runLoss(type, { ...input, scale: 0 });
+    expect(terms).toEqual(runLoss(type, input).terms);
+    expect(gradient.every((g) => g === UNTOUCHED)).toBe(true);
+  });
+
+  it("hands NaN on", () => {
+    const { terms, gradient } = runLoss(type, {
+      options,
+      prediction: [NaN, NaN, NaN, NaN, NaN],
+      target: [0, 1, 0, 1, 0],
+      outputs,
+    });
+    expect([...terms, ...gradient].every(Number.isNaN)).toBe(true);
+  });
+});
+
+describe("bce_with_logits", () => {
+  const { check } = losses.bce_with_logits as unknown as LossType;
+
+  it("wants one weight, or one for each output", () => {
+    expect(() => check!({ pos_weight: [2], weight: [1, 2, 3] } as never, 3)).not.toThrow();
+    expect(() => check!({ pos_weight: [1, 2], weight: null } as never, 3)).toThrow(LossFault);
+  });
+
+  it("keeps the digits of small losses", () => {
+    const { terms } = runLoss(losses.bce_with_logits as unknown as LossType, {
+      options: { pos_weight: null, weight: null },
+      prediction: [-5, -50, -100, 5, 50, 100],
+      target: [0, 0, 0, 1, 1, 1],
+      outputs: 1,
+    });
+    [-5, -50, -100, 5, 50, 100].forEach((x, i) => {
+      expect(Math.abs(terms[i] / Math.fround(Math.log1p(Math.exp(-Math.abs(x)))) - 1)).toBeLessThan(5e-7);
+    });
+  });
+});
+
+describe("cross_entropy", () => {
+  const type = losses.cross_entropy as unknown as LossType;
+  const plain = { label_smoothing: 0, weight: null, ignore_class: null };
+  const samples = 23;
+
+  /** Logits with some extreme ones, class weights, and targets of both kinds, for so many classes. */
+  function problem(classes: number) {
+    const logits = fround(
+      numbers(samples * classes, classes).map((u, i) => (i % 41 === 0 ? (u < 0.5 ? -100 : 100) : (u - 0.5) * 12)),
+    );
+    const weights = fround(numbers(classes, 7).map((u) => 0.25 + u * 3));
+    const classOf = numbers(samples, 5).map((u) => Math.floor(u * classes));
+    const probabilities = fround(numbers(samples * classes, 11).map((u) => (2 * u) / classes));
+    return {
+      logits,
+      weights,
+      classOf,
+      probabilities,
+      named: Object.fromEntries(weights.map((weight, c) => [String(c), weight])),
+    };
+  }
+
+  /** The reference's answer for every sample. */
+  function expected(classes: number, smoothing: number, targets: (sample: number, c: number) => number) {
+    const { logits, weights } = problem(classes);
+    const row = (sample: number) => logits.slice(sample * classes, (sample + 1) * classes);
+    const results = Array.from({ length: samples }, (_, sample) =>
+      crossEntropy(
+        row(sample),
+        weights.map((_, c) => targets(sample, c)),
+        weights,
+        smoothing,
+      ),
+    );
+    return { terms: results.map(({ term }) => term), gradient: results.flatMap(({ gradient }) => gradient) };
+  }
+
+  describe.each([1, 2, 3, 4, 5, 10, 255, 256, 257, 1000])("with %i classes", (classes) => {
+    const { logits, classOf, probabilities, named } = problem(classes);
+
+    it.each([0, 0.1, 1])("agrees with its reference over class indices, label_smoothing %f", (label_smoothing) => {
+      const options = { ...plain, weight: named, label_smoothing };
+      const actual = runLoss(type, { options, prediction: logits, target: classOf, outputs: classes });
+      const wanted = expected(classes, label_smoothing, (sample, c) => Number(classOf[sample] === c));
+      expectClose(actual.terms, wanted.terms, 1e-6, "term");
+      expectClose(actual.gradient, wanted.gradient, 1e-6, "gradient");
+    });
+
+    it.each([0, 0.1])("agrees with its reference over probabilities, label_smoothing %f", (label_smoothing) => {
+      const options = { ...plain, weight: named, label_smoothing };
+      const actual = runLoss(type, {
+        options,
+        prediction: logits,
+        target: probabilities,
+        outputs: classes,
+        probabilities: true,
+      });
+      const wanted = expected(classes, label_smoothing, (sample, c) => probabilities[sample * classes + c]);
+      expectClose(actual.terms, wanted.terms, 1e-6, "term");
+      expectClose(actual.gradient, wanted.gradient, 1e-6, "gradient");
+      expect(actual.divisor).toBe(samples);
+    });
+
+    it("gives the same bits however the samples are cut", () => {
+      const input = {
+        options: { ...plain, label_smoothing: 0.1 },
+        prediction: logits,
+        target: classOf,
+        outputs: classes,
+      };
+      expect(runLoss(type, { ...input, slabs: everySample(samples) }).bits).toEqual(runLoss(type, input).bits);
+    });
+  });
+
+  it("sums over classes in the order it documents", () => {
+    // e^z is 1 once and 2^-25 otherwise: too small to be added to 1 in float32. So what shares the lane of the 1 in its block of 256 is lost, and
+    // nothing else.
+    const classes = 512;
+    const prediction = Array.from({ length: classes }, (_, c) => (c === 0 ? 0 : -25 * Math.LN2));
+    const { terms } = runLoss(type, { options: plain, prediction, target: [0], outputs: classes });
+    expect(terms[0]).toBeCloseTo(Math.log1p((511 - 63) * 2 ** -25), 8);
+  });
+
+  it("leaves out samples of the ignored class and of no class", () => {
+    const prediction = fround(numbers(15).map((u) => u * 4));
+    const options = { ...plain, weight: { 0: 2, 2: 5 }, ignore_class: "2" };
+    const { terms, gradient, divisor } = runLoss(type, { options, prediction, target: [0, 2, -100, 1, 3], outputs: 3 });
+    expect(divisor).toBe(3);
+    expect([terms[1], terms[2], terms[4]]).toEqual([0, 0, 0]);
+    expect([...gradient.slice(3, 9), ...gradient.slice(12)]).toEqual(new Array(9).fill(0));
+    expect(terms[0]).toBeGreaterThan(0);
+    expect(terms[3]).toBeGreaterThan(0);
+  });
+
+  it("has loss 0 where nothing counts", () => {
+    const input = {
+      options: { ...plain, ignore_class: "1" },
+      prediction: [1, 2, 3, 4],
+      target: [1, 1],
+      outputs: 2,
+      scale: "mean" as const,
+    };
+    const { terms, gradient, divisor } = runLoss(type, input);
+    expect([...terms, ...gradient]).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(divisor).toBe(1);
+  });
+
+  it("computes no gradient where none is wanted", () => {
+    const input = { options: plain, prediction: [1, 2, 3, 4], target: [0, -1], outputs: 2 };
+    const { terms, gradient } = runLoss(type, { ...input, scale: 0 });
+    expect(terms).toEqual(runLoss(type, input).terms);
+    expect(gradient.every((g) => g === UNTOUCHED)).toBe(true);
+  });
+
+  it("hands NaN and infinite logits on as NaN", () => {
+    for (const bad of [NaN, Infinity]) {
+      for (const at of [0, 1, 4]) {
+        const prediction = [1, 2, 3, 4, 5];
+        prediction[at] = bad;
+        const { terms, gradient } = runLoss(type, { options: plain, prediction, target: [2], outputs: 5 });
+        expect([...terms, ...gradient].some(Number.isNaN)).toBe(true);
+        expect(terms[0]).toBeNaN();
+      }
+    }
+  });
+
+  it("wants a target with classes, and names that are classes", () => {
+    expect(() => type.outputs({ classes: null, width: 1 })).toThrow(LossFault);
+    const input = { prediction: [1, 2], target: [0], outputs: 2 };
+    expect(() => runLoss(type, { ...input, options: { ...plain, ignore_class: "cat" } })).toThrow(RangeError);
+    expect(() => runLoss(type, { ...input, options: { ...plain, weight: { cat: 2 } } })).toThrow(RangeError);
+  });
+});
