@@ -54,7 +54,7 @@ function loadScripts(directory: URL): Map<string, string> {
   const read = (file: string) => readFileSync(new URL(file, directory), "utf8");
   const shared = read("shared.lua");
   const names = readdirSync(directory).filter((file) => file !== "shared.lua");
-  return new Map(names.map((file) => [file.replace(".lua", ""), read(file).replace("\n", `\n${shared}`)]));
+  return new Map(names.map((file) => [file.replace(".lua", ""), read(file).replace("\n", () => `\n${shared}`)]));
 }
 
 /** What a refusal begins with if it is Redis' state that is to blame and not the command. */

@@ -241,5 +241,5 @@ function hashed(text: string): string {
 export function page<T>(items: T[], limit: number, cursor: (item: T) => string): Page<T> {
   const data = items.slice(0, limit);
   const more = items.length > limit;
-  return { data, has_more: more, next: more ? cursor(data.at(-1)!) : null };
+  return { data, has_more: more, next: more ? cursor(data[limit - 1]) : null };
 }

@@ -83,6 +83,6 @@ export class Upkeep {
 
   async #now(): Promise<number> {
     const [seconds, microseconds] = await this.#database.use((redis) => redis.time());
-    return Number(seconds) * 1000 + Number(microseconds) / 1000;
+    return seconds * 1000 + microseconds / 1000;
   }
 }

@@ -1,0 +1,180 @@
+import type { Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import { Unavailable } from "../../src/store/errors.ts";
+import type { Store } from "../../src/store/store.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import {
+  acquire,
+  checkpoint,
+  connected,
+  eventTypes,
+  lapse,
+  newJob,
+  openStore,
+  OWNER,
+  postJob,
+  progressAt,
+  row,
+  steps,
+} from "./support.ts";
+
+const MiB = 1024 * 1024;
+let server: TestRedis;
+let redis: Redis;
+let store: Store;
+
+beforeAll(async () => {
+  server = await startTestRedis({ maxBytes: 64 * MiB });
+  redis = await connected(server);
+  store = await openStore(server);
+});
+afterAll(() => server.stop());
+beforeEach(() => redis.flushall());
+
+test("a state of several chunks comes back as it was, and is there only once it is committed", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  const bytes = Buffer.alloc(9 * MiB + 17);
+  bytes.forEach((_, i) => (bytes[i] = i % 251));
+  const blob = (await lease.upload(bytes))!;
+  expect(await steps(store, id)).toEqual([]);
+  for (const key of await redis.keys("*:chunk:*")) expect(await redis.pttl(key)).toBeGreaterThan(0);
+  await lease.abandon(blob.blob);
+  expect(await redis.keys("*:chunk:*")).toEqual([]);
+
+  await checkpoint(lease, 10, { bytes, rows: [5, 10].map(row) });
+  expect(bytes.equals((await store.jobs.checkpointBytes(OWNER, id, 10))!)).toBe(true);
+  for (const key of await redis.keys("*:chunk:*")) expect(await redis.pttl(key)).toBe(-1);
+  expect(await store.jobs.metrics(OWNER, id)).toEqual([5, 10].map(row));
+  const manifests = await store.jobs.checkpoints(OWNER, id, { limit: 10 });
+  expect(manifests!.data).toMatchObject([
+    { step: 10, run: 1, bytes: bytes.length, metrics: { valid_loss: 0.1 + 0.2 } },
+  ]);
+  expect(await store.jobs.progress(OWNER, id)).toMatchObject({ last_checkpoint_step: 10 });
+});
+
+test("a state with a missing or a short chunk is not committed, and nothing else of the commit happens", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  for (const damage of ["missing", "short"]) {
+    const blob = (await lease.upload(Buffer.alloc(9 * MiB)))!;
+    const chunks = (await redis.keys(`*:chunk:${blob.blob}:*`)).sort();
+    expect(chunks).toHaveLength(3);
+    if (damage === "missing") await redis.del(chunks[1]);
+    else await redis.set(chunks[2], "short");
+    const state = { ...blob, step: 10, sha256: "", kinds: ["periodic" as const], metrics: {}, score: null };
+    const event = { type: "checkpoint_committed", message: "", step: 10, data: null } as const;
+    await expect(lease.commit(state, { keepLast: 3, keepBest: false }, event, [])).rejects.toThrow("INCOMPLETE");
+    await lease.abandon(blob.blob);
+  }
+  expect(await steps(store, id)).toEqual([]);
+  expect(await eventTypes(store, id)).toEqual(["created", "started"]);
+  expect(await redis.keys("*:chunk:*")).toEqual([]);
+});
+
+test("retention keeps the last ones and the best; what it drops can still be read for a while by those who read already", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  const scores = [0.5, 0.2, 0.3, 0.2, 0.9, 0.8];
+  for (const [i, score] of scores.entries()) await checkpoint(lease, i + 1, { score, keepLast: 2, keepBest: true });
+  expect(await steps(store, id)).toEqual([6, 5, 2]);
+  expect((await eventTypes(store, id)).filter((type) => type === "checkpoint_committed")).toHaveLength(6);
+  const ttls = await Promise.all((await redis.keys("*:chunk:*")).map((key) => redis.pttl(key)));
+  expect(ttls.filter((ttl) => ttl === -1)).toHaveLength(3);
+  expect(ttls.filter((ttl) => ttl > 590_000 && ttl <= 600_000)).toHaveLength(3);
+
+  const page = await store.jobs.checkpoints(OWNER, id, { limit: 2 });
+  expect(page).toMatchObject({ has_more: true, next: "5" });
+  expect((await store.jobs.checkpoints(OWNER, id, { limit: 2, after: "5" }))!.data.map(({ step }) => step)).toEqual([
+    2,
+  ]);
+});
+
+test("a step that is committed twice has one checkpoint with both reasons", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  await checkpoint(lease, 10, { bytes: Buffer.from("first") });
+  await checkpoint(lease, 10, { bytes: Buffer.from("second"), kinds: ["final"] });
+  const { data } = (await store.jobs.checkpoints(OWNER, id, { limit: 10 }))!;
+  expect(data).toMatchObject([{ step: 10, kinds: ["periodic", "final"] }]);
+  expect((await store.jobs.checkpointBytes(OWNER, id, 10))!.toString()).toBe("second");
+});
+
+test("a commit sent again, because its answer was lost, changes nothing", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  const blob = (await lease.upload(Buffer.from("state")))!;
+  const state = { ...blob, step: 10, sha256: "", kinds: ["periodic" as const], metrics: {}, score: null };
+  const event = { type: "checkpoint_committed", message: "", step: 10, data: null } as const;
+  for (let i = 0; i < 3; i++) await lease.commit(state, { keepLast: 3, keepBest: false }, event, [row(10)]);
+  expect(await eventTypes(store, id)).toEqual(["created", "started", "checkpoint_committed"]);
+  expect(await store.jobs.metrics(OWNER, id)).toEqual([row(10)]);
+  expect(await redis.pttl((await redis.keys("*:chunk:*"))[0])).toBe(-1);
+});
+
+test("checkpoints stop at their share of Redis' memory, and dropped ones make room first", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  const bytes = Buffer.alloc(10 * MiB);
+  // 70 % of 64 MiB hold four; each drop is deleted when the next needs its room.
+  for (let step = 1; step <= 12; step++) expect(await checkpoint(lease, step, { bytes, keepLast: 1 })).toBe(true);
+  expect(await steps(store, id)).toEqual([12]);
+  for (const step of [13, 14]) await checkpoint(lease, step, { bytes });
+  const committed = await steps(store, id);
+  expect(await checkpoint(lease, 99, { bytes: Buffer.alloc(20 * MiB) })).toBe(false);
+  expect(await steps(store, id)).toEqual(committed);
+  expect(await lease.renew(5000)).toBe("running");
+});
+
+test("when Redis is full, jobs can still be renewed, released, cancelled and finished; others cannot be created", async () => {
+  const [first, second, third] = [await postJob(store), await postJob(store), await postJob(store)];
+  const leases = await Promise.all([acquire(store, first), acquire(store, second), acquire(store, third)]);
+  // What it holds already is now too much.
+  await redis.config("SET", "maxmemory", 500_000);
+  onTestFinished(() => void redis.config("SET", "maxmemory", 64 * MiB));
+
+  const refused = await store.jobs.create(newJob()).catch((error: unknown) => error);
+  expect(refused).toBeInstanceOf(Unavailable);
+  expect(refused).toMatchObject({ full: true });
+  await expect(leases[0].report(1, progressAt(1), [], [row(1)])).rejects.toThrow(Unavailable);
+  expect(await leases[0].upload(Buffer.alloc(1000))).toBeNull();
+
+  expect(await leases[0].renew(5000)).toBe("running");
+  await leases[0].finish({ status: "failed", progress: progressAt(1), events: [] }, [row(1)]);
+  const requeued = { type: "requeued", message: "", step: null, data: null } as const;
+  expect(await leases[1].release(requeued)).toBe("queued");
+  expect((await store.jobs.cancel(OWNER, second)).outcome).toBe("cancelled");
+  await store.jobs.cancel(OWNER, third);
+  await lapse(redis, third);
+  await store.upkeep.settle({ owner: OWNER, id: third, status: "cancelling", delivery: 1, leased: false });
+  expect(await store.jobs.get(OWNER, third)).toMatchObject({ status: "cancelled" });
+  await store.upkeep.purge(-1000);
+  expect((await store.jobs.list(OWNER, { limit: 10 })).data).toEqual([]);
+});
+
+test("while Redis is away everything fails at once and says so; afterwards it goes on, with nothing lost", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id, { leaseMs: 60_000 });
+  await checkpoint(lease, 10, { rows: [row(10)] });
+  server.kill();
+  const started = performance.now();
+  for (const call of [() => store.ping(), () => store.jobs.get(OWNER, id), () => lease.renew(5000)]) {
+    await expect(call()).rejects.toThrow(Unavailable);
+  }
+  expect(performance.now() - started).toBeLessThan(1000);
+
+  await server.restart();
+  await expect
+    .poll(
+      () =>
+        store.ping().then(
+          () => "back",
+          () => "away",
+        ),
+      { timeout: 5000 },
+    )
+    .toBe("back");
+  expect(await lease.renew(60_000)).toBe("running");
+  expect(await steps(store, id)).toEqual([10]);
+  expect(await store.jobs.metrics(OWNER, id)).toEqual([row(10)]);
+});

@@ -1,0 +1,169 @@
+import type { Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import type { Store } from "../../src/store/store.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import { acquire, connected, eventTypes, newJob, openStore, OWNER, postJob } from "./support.ts";
+
+let server: TestRedis;
+let redis: Redis;
+let store: Store;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = await connected(server);
+  store = await openStore(server);
+});
+afterAll(() => server.stop());
+beforeEach(() => redis.flushall());
+
+const idempotency = { key: "a key", bodySha256: "2".repeat(64) };
+
+test("a created job can be read back, and only by its owner", async () => {
+  const job = newJob({ owner: "alice" });
+  const { outcome, record } = await store.jobs.create(job);
+  expect(outcome).toBe("created");
+  expect(await store.jobs.get("alice", job.id)).toEqual(record);
+  expect(record).toMatchObject({ id: job.id, status: "queued", run: 0, result: null, error: null, name: null });
+  expect(record!.progress).toMatchObject({ step: 0, total_steps: 100, progress: 0, updated_at: null });
+  expect(Date.now() - Date.parse(record!.created_at)).toBeLessThan(10_000);
+  expect(await eventTypes(store, job.id).catch(() => "nothing")).toBe("nothing");
+  for (const owner of ["bob", "default"]) {
+    expect(await store.jobs.get(owner, job.id)).toBeNull();
+    expect(await store.jobs.events(owner, job.id, { limit: 10 })).toBeNull();
+    expect((await store.jobs.cancel(owner, job.id)).outcome).toBe("missing");
+    expect((await store.jobs.list(owner, { limit: 10 })).data).toEqual([]);
+  }
+});
+
+test("an idempotency key gives the first job again, for the same body only, and each owner has their own", async () => {
+  const first = newJob({ idempotency });
+  await store.jobs.create(first);
+  const again = await store.jobs.create(newJob({ idempotency }));
+  expect(again).toMatchObject({ outcome: "replayed", record: { id: first.id } });
+  expect(await store.jobs.replay(OWNER, "a key", idempotency.bodySha256)).toEqual(again);
+
+  const other = { key: "a key", bodySha256: "3".repeat(64) };
+  expect((await store.jobs.create(newJob({ idempotency: other }))).outcome).toBe("mismatch");
+  expect((await store.jobs.replay(OWNER, "a key", other.bodySha256))?.outcome).toBe("mismatch");
+  expect(await store.jobs.replay(OWNER, "another key", idempotency.bodySha256)).toBeNull();
+  expect((await store.jobs.create(newJob({ owner: "bob", idempotency }))).outcome).toBe("created");
+  expect((await store.jobs.list(OWNER, { limit: 10 })).data).toHaveLength(1);
+
+  const [key] = await redis.keys("*:default:idempotency:*");
+  expect(await redis.ttl(key)).toBeGreaterThan(24 * 3600 - 60);
+});
+
+test("fifty simultaneous posts with one idempotency key make one job", async () => {
+  const all = await Promise.all(Array.from({ length: 50 }, () => store.jobs.create(newJob({ idempotency }))));
+  expect(all.filter(({ outcome }) => outcome === "created")).toHaveLength(1);
+  expect(new Set(all.map(({ record }) => record?.id)).size).toBe(1);
+});
+
+test("lists are newest first, and pages neither repeat nor skip while jobs come and end", async () => {
+  const ids: string[] = [];
+  for (let i = 0; i < 7; i++) ids.push(await postJob(store, { id: `job_0000000000000000000000000${i}` }));
+  const first = await store.jobs.list(OWNER, { limit: 3 });
+  expect(first.data.map(({ id }) => id)).toEqual(ids.slice(4).reverse());
+  expect(first).toMatchObject({ has_more: true, next: ids[4] });
+
+  await postJob(store, { id: "job_00000000000000000000000009" });
+  await store.jobs.cancel(OWNER, ids[4]);
+  const second = await store.jobs.list(OWNER, { limit: 3, after: first.next! });
+  expect(second.data.map(({ id }) => id)).toEqual(ids.slice(1, 4).reverse());
+  const third = await store.jobs.list(OWNER, { limit: 3, after: second.next! });
+  expect(third).toMatchObject({ data: [{ id: ids[0] }], has_more: false, next: null });
+  expect(third.data[0]).not.toHaveProperty("spec");
+});
+
+test("lists filter by any of several statuses and by metadata, over more records than are looked at together", async () => {
+  const team = (name: string) => ({ ...newJob({ metadata: { team: name } }) });
+  const wanted: string[] = [];
+  for (let i = 0; i < 450; i++) {
+    const job = team(i % 225 === 0 ? "vision" : "speech");
+    await store.jobs.create(job);
+    if (i % 225 === 0) wanted.unshift(job.id);
+  }
+  const vision = await store.jobs.list(OWNER, { limit: 5, metadata: { team: "vision" } });
+  expect(vision.data.map(({ id }) => id)).toEqual(wanted);
+  await acquire(store, wanted[0]);
+  await store.jobs.cancel(OWNER, wanted[1]);
+  const ids = async (statuses: Parameters<typeof store.jobs.list>[1]["statuses"]) =>
+    (await store.jobs.list(OWNER, { limit: 5, statuses, metadata: { team: "vision" } })).data.map(({ id }) => id);
+  expect(await ids(["running"])).toEqual([wanted[0]]);
+  expect(await ids(["running", "cancelled"])).toEqual(wanted);
+  expect(await ids(["queued", "failed"])).toEqual([]);
+});
+
+test("cancelling: at once if nobody runs it, by asking if somebody does, and never what has ended otherwise", async () => {
+  const waiting = await postJob(store);
+  expect(await store.jobs.cancel(OWNER, waiting)).toMatchObject({
+    outcome: "cancelled",
+    record: { status: "cancelled" },
+  });
+  expect((await store.jobs.cancel(OWNER, waiting)).outcome).toBe("already");
+  expect(await eventTypes(store, waiting)).toEqual(["created", "cancelled"]);
+
+  const running = await postJob(store);
+  const lease = await acquire(store, running);
+  expect((await store.jobs.cancel(OWNER, running)).outcome).toBe("cancelling");
+  expect((await store.jobs.cancel(OWNER, running)).outcome).toBe("cancelling");
+  expect(await lease.renew(5000)).toBe("cancelling");
+  await lease.finish({ status: "succeeded", progress: (await store.jobs.progress(OWNER, running))!, events: [] }, []);
+  expect(await store.jobs.cancel(OWNER, running)).toMatchObject({
+    outcome: "wrong_status",
+    record: { status: "succeeded" },
+  });
+  expect(await eventTypes(store, running)).toEqual(["created", "started", "cancelling"]);
+});
+
+test("events have ascending ids and can be read on from any of them", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  const event = (step: number) =>
+    ({ type: "evaluated", message: `é ${step}`, step, data: { value: 0.1 + 0.2 } }) as const;
+  await lease.report(1, (await store.jobs.progress(OWNER, id))!, [event(1), event(2), event(3)], []);
+  const first = await store.jobs.events(OWNER, id, { limit: 3 });
+  expect(first!.data.map((e) => [e.id, e.type, e.run])).toEqual([
+    ["1", "created", 0],
+    ["2", "started", 1],
+    ["3", "evaluated", 1],
+  ]);
+  const rest = await store.jobs.events(OWNER, id, { limit: 3, after: first!.next! });
+  expect(rest).toMatchObject({ has_more: false, next: null });
+  expect(rest!.data.map((e) => [e.id, e.step, e.message])).toEqual([
+    ["4", 2, "é 2"],
+    ["5", 3, "é 3"],
+  ]);
+  expect(rest!.data[0].data).toEqual({ value: 0.1 + 0.2 });
+});
+
+test("a dataset is kept as long as a job that has not ended uses it", async () => {
+  const dataset = {
+    id: "ds_01k3w9d0c8v6m2q4r7t5x1y9za",
+    name: null,
+    format: "csv" as const,
+    sha256: "4".repeat(64),
+    bytes: 10,
+    rows: 2,
+    columns: [{ name: "x", type: "numeric" as const, missing: 0, min: 0.1, max: 0.3, mean: 0.2, classes: null }],
+  };
+  const { record, created } = await store.datasets.put(OWNER, dataset);
+  expect(created).toBe(true);
+  expect(record).toEqual({ ...dataset, created_at: expect.stringMatching(/Z$/) });
+  const twin = await store.datasets.put(OWNER, { ...dataset, id: "ds_01k3w9d0c8v6m2q4r7t5x1y9zb" });
+  expect(twin).toEqual({ record, created: false });
+  const bobs = await store.datasets.put("bob", { ...dataset, id: "ds_01k3w9d0c8v6m2q4r7t5x1y9zc" });
+  expect(bobs.created).toBe(true);
+
+  const job = await postJob(store, { datasetId: dataset.id });
+  expect(await store.datasets.remove(OWNER, dataset.id)).toBe("in_use");
+  await store.jobs.cancel(OWNER, job);
+  expect(await store.datasets.remove("bob", dataset.id)).toBe("missing");
+  expect(await store.datasets.remove(OWNER, dataset.id)).toBe("removed");
+  expect(await store.datasets.get(OWNER, dataset.id)).toBeNull();
+  expect((await store.datasets.list(OWNER, { limit: 10 })).data).toEqual([]);
+  expect(await store.datasets.referenced(dataset.sha256)).toBe(true);
+  await store.datasets.remove("bob", bobs.record.id);
+  expect(await store.datasets.referenced(dataset.sha256)).toBe(false);
+  expect((await store.jobs.create(newJob({ datasetId: dataset.id }))).outcome).toBe("dataset_missing");
+});

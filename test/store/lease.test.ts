@@ -1,0 +1,252 @@
+import type { Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { LeaseLost } from "../../src/store/errors.ts";
+import type { Store } from "../../src/store/store.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import {
+  acquire,
+  checkpoint,
+  connected,
+  eventTypes,
+  lapse,
+  openStore,
+  OWNER,
+  postJob,
+  progressAt,
+  row,
+  steps,
+  tryAcquire,
+} from "./support.ts";
+
+let server: TestRedis;
+let redis: Redis;
+let store: Store;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = await connected(server);
+  store = await openStore(server);
+});
+afterAll(() => server.stop());
+beforeEach(() => redis.flushall());
+
+const requeued = { type: "requeued", message: "The worker shut down.", step: 5, data: null } as const;
+
+test("one of many who want a job gets it; the others hear for how long", async () => {
+  const id = await postJob(store);
+  const all = await Promise.all(Array.from({ length: 20 }, () => tryAcquire(store, id)));
+  expect(all.filter(({ outcome }) => outcome === "taken")).toHaveLength(1);
+  const refused = all.find((acquired) => acquired.outcome === "busy")!;
+  expect(refused.waitMs).toBeGreaterThan(4000);
+  expect(refused.waitMs).toBeLessThanOrEqual(5000);
+  expect(await store.jobs.get(OWNER, id)).toMatchObject({ status: "running", run: 1 });
+  expect(await eventTypes(store, id)).toEqual(["created", "started"]);
+});
+
+test("a lease lasts as long as it is renewed, and lapses by itself", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id, { leaseMs: 200 });
+  for (let i = 0; i < 4; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(await lease.renew(200)).toBe("running");
+    expect((await tryAcquire(store, id)).outcome).toBe("busy");
+  }
+  await new Promise((resolve) => setTimeout(resolve, 250));
+  // Late, but nobody has taken the job: the run may go on.
+  expect(await lease.renew(200)).toBe("running");
+  await new Promise((resolve) => setTimeout(resolve, 250));
+  expect((await acquire(store, id)).run).toBe(2);
+});
+
+test("a zombie cannot write anything once the job is someone else's", async () => {
+  const id = await postJob(store);
+  const zombie = await acquire(store, id);
+  const blob = (await zombie.upload(Buffer.from("a late state")))!;
+  await lapse(redis, id);
+  const heir = await acquire(store, id);
+  const before = await redis.hgetall(`{rappel}:owner:${OWNER}:job:${id}`);
+
+  const state = { ...blob, step: 5, sha256: "", kinds: ["periodic" as const], metrics: {}, score: null };
+  const attempts = [
+    () => zombie.renew(5000),
+    () => zombie.report(1, progressAt(5), [requeued], [row(5)]),
+    () => zombie.upload(Buffer.from("another")),
+    () => zombie.commit(state, { keepLast: 3, keepBest: false }, requeued, [row(5)]),
+    () => zombie.finish({ status: "succeeded", progress: progressAt(5), events: [] }, []),
+    () => zombie.release(requeued),
+  ];
+  for (const attempt of attempts) await expect(attempt()).rejects.toThrow(LeaseLost);
+
+  expect(await redis.hgetall(`{rappel}:owner:${OWNER}:job:${id}`)).toEqual(before);
+  expect(await redis.keys("*:chunk:*")).toEqual([]);
+  expect(await store.jobs.metrics(OWNER, id)).toEqual([]);
+  expect(await heir.renew(5000)).toBe("running");
+});
+
+test("what has ended cannot be written to, by its last run neither", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  await lapse(redis, id);
+  expect((await store.jobs.cancel(OWNER, id)).outcome).toBe("cancelled");
+  await expect(lease.renew(5000)).rejects.toThrow(LeaseLost);
+  await expect(lease.report(1, progressAt(1), [], [row(1)])).rejects.toThrow(LeaseLost);
+  await expect(lease.finish({ status: "succeeded", progress: progressAt(1), events: [] }, [])).rejects.toThrow(
+    LeaseLost,
+  );
+  expect((await tryAcquire(store, id)).outcome).toBe("done");
+});
+
+test("a take-over drops what lies after the last checkpoint, and nothing before", async () => {
+  const id = await postJob(store);
+  const first = await acquire(store, id);
+  await first.report(1, progressAt(30), [], [10, 20, 30].map(row));
+  await checkpoint(first, 20);
+  await first.report(2, progressAt(40), [], [row(40)]);
+  await first.upload(Buffer.alloc(5 * 1024 * 1024));
+  await lapse(redis, id);
+
+  const second = await acquire(store, id);
+  expect((await store.jobs.metrics(OWNER, id))!.map(({ step }) => step)).toEqual([10, 20]);
+  expect((await second.work()).checkpoint).toMatchObject({ step: 20, run: 1 });
+  expect((await second.checkpointBytes(20))!.toString()).toMatch(/^the state at 20/);
+  expect(await redis.keys("*:chunk:*")).toHaveLength(1);
+  expect(await redis.keys("*:uploads")).toEqual([]);
+  expect(await eventTypes(store, id)).toEqual(["created", "started", "checkpoint_committed", "lease_lost", "resumed"]);
+  await second.report(1, progressAt(40), [], [30, 40].map(row));
+  expect(await store.jobs.metrics(OWNER, id)).toEqual([10, 20, 30, 40].map(row));
+});
+
+test("a report sent again is written once", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  for (let i = 0; i < 3; i++) await lease.report(1, progressAt(2), [requeued], [row(1), row(2)]);
+  expect(await store.jobs.metrics(OWNER, id)).toEqual([1, 2].map(row));
+  expect(await eventTypes(store, id)).toEqual(["created", "started", "requeued"]);
+  expect(await store.jobs.progress(OWNER, id)).toMatchObject({ step: 2, progress: 0.02, samples_per_second: 1000 });
+});
+
+test("a released job is queued and starts where it was, without counting as a crash", async () => {
+  const id = await postJob(store);
+  for (let i = 0; i < 7; i++) {
+    const lease = await acquire(store, id);
+    if (i === 0) await checkpoint(lease, 5, { kinds: ["shutdown"] });
+    expect(await lease.release(requeued)).toBe("queued");
+    expect(await store.jobs.progress(OWNER, id)).toMatchObject({ status: "queued", samples_per_second: null });
+    await expect(lease.renew(5000)).rejects.toThrow(LeaseLost);
+  }
+  const taken = await tryAcquire(store, id);
+  expect(taken).toMatchObject({ outcome: "taken", alone: false, lease: { run: 8 } });
+});
+
+test("a job that was to be cancelled is cancelled when it is released", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  await store.jobs.cancel(OWNER, id);
+  expect(await lease.release(requeued)).toBe("cancelled");
+  expect((await eventTypes(store, id)).slice(-2)).toEqual(["cancelling", "cancelled"]);
+});
+
+test("the fifth run in a row to die at the same checkpoint fails the job; after the first it runs alone", async () => {
+  const id = await postJob(store);
+  await acquire(store, id);
+  for (let crashes = 1; crashes < 5; crashes++) {
+    await lapse(redis, id);
+    expect((await tryAcquire(store, id, { idle: false })).outcome).toBe("alone");
+    expect(await tryAcquire(store, id)).toMatchObject({ outcome: "taken", alone: true });
+  }
+  await lapse(redis, id);
+  expect((await tryAcquire(store, id, { idle: false })).outcome).toBe("done");
+  expect(await store.jobs.get(OWNER, id)).toMatchObject({
+    status: "failed",
+    run: 5,
+    error: { code: "crash_loop", step: null, suggestion: expect.stringContaining("memory") },
+  });
+  const types = await eventTypes(store, id);
+  expect(types.filter((type) => type === "lease_lost")).toHaveLength(5);
+  expect(types.at(-1)).toBe("failed");
+});
+
+test("crashes are counted anew at every checkpoint", async () => {
+  const id = await postJob(store);
+  for (let i = 1; i <= 12; i++) {
+    const lease = await acquire(store, id);
+    if (i % 4 === 0) await checkpoint(lease, i);
+    await lapse(redis, id);
+  }
+  expect(await store.jobs.get(OWNER, id)).toMatchObject({ status: "running", run: 12 });
+});
+
+test("another arithmetic version is noted, and said if it changes in the middle", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id, { arithmeticVersion: 2 });
+  expect(await eventTypes(store, id)).not.toContain("arithmetic_changed");
+  await lease.release(requeued);
+  await acquire(store, id, { arithmeticVersion: 3 });
+  expect(await eventTypes(store, id)).toContain("arithmetic_changed");
+  expect(await store.jobs.get(OWNER, id)).toMatchObject({ arithmetic_version: 3 });
+});
+
+test("finishing commits the last state, the models, the metrics and the result together, and lets go of the rest", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  for (const step of [25, 50, 75]) await checkpoint(lease, step);
+  const bytes = Buffer.alloc(9 * 1024 * 1024, "state");
+  const model = { ...(await lease.upload(Buffer.from("weights")))!, sha256: "5".repeat(64) };
+  const best = { ...(await lease.upload(Buffer.from("better weights")))!, sha256: "6".repeat(64) };
+  const state = {
+    ...(await lease.upload(bytes))!,
+    step: 100,
+    sha256: "7".repeat(64),
+    kinds: ["final" as const],
+    metrics: { valid_loss: 0.25 },
+    score: null,
+  };
+  const result = {
+    weights_sha256: model.sha256,
+    steps: 100,
+    epochs: 10,
+    stop_reason: "completed" as const,
+    metrics: { valid_loss: 0.25 },
+    best: null,
+  };
+  const notes = {
+    layers: [{ name: "0", type: "linear", parameters: { weight: [1, 2] } }],
+    inputs: [],
+    target: { column: "y", task: "regression" as const, classes: null, mean: 0.1, std: 1 },
+  };
+  const succeeded = { type: "succeeded", message: "Done.", step: 100, data: null } as const;
+  const ending = {
+    status: "succeeded" as const,
+    result,
+    model: notes,
+    progress: progressAt(100),
+    state,
+    models: { final: model, best },
+    events: [succeeded],
+  };
+  await lease.finish(ending, [row(100)]);
+  // Its answer may be lost; finishing again changes nothing.
+  await lease.finish(ending, [row(100)]);
+
+  const job = await store.jobs.get(OWNER, id);
+  expect(job).toMatchObject({ status: "succeeded", result, error: null, progress: { step: 100, progress: 1 } });
+  expect(job!.finished_at).not.toBeNull();
+  expect(await store.jobs.metrics(OWNER, id)).toEqual([row(100)]);
+  expect((await eventTypes(store, id)).filter((type) => type === "succeeded")).toHaveLength(1);
+  expect(await steps(store, id)).toEqual([100]);
+  expect(bytes.equals((await store.jobs.checkpointBytes(OWNER, id, 100))!)).toBe(true);
+  expect(await store.jobs.checkpointBytes(OWNER, id, 75)).toBeNull();
+  expect(await store.jobs.model(OWNER, id, "final")).toEqual({ bytes: Buffer.from("weights"), sha256: model.sha256 });
+  expect((await store.jobs.model(OWNER, id, "best"))!.bytes.toString()).toBe("better weights");
+  expect(await store.jobs.description(OWNER, id)).toMatchObject({ job_id: id, weights_sha256: model.sha256, ...notes });
+  expect((await tryAcquire(store, id)).outcome).toBe("done");
+
+  const chunks = await redis.keys("*:chunk:*");
+  const lasting = await Promise.all(chunks.map(async (key) => (await redis.ttl(key)) === -1));
+  expect(lasting.filter(Boolean)).toHaveLength(3 + 1 + 1);
+  await store.upkeep.purge(-1000);
+  const left = await redis.keys("*");
+  const owned = left.filter((key) => !key.includes(":chunk:") && key !== "{rappel}:dropped");
+  expect(owned).toEqual([]);
+  for (const key of left) expect(await redis.ttl(key)).toBeGreaterThan(0);
+});

@@ -1,0 +1,107 @@
+// What the tests of the record have in common: a store on a private Redis, and jobs to put into it.
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import type { Redis } from "ioredis";
+import { ulid } from "ulid";
+import { storeConnection } from "../../src/store/database.ts";
+import type { NewJob } from "../../src/store/jobs.ts";
+import type { Acquired, AcquireOptions, Lease, State } from "../../src/store/lease.ts";
+import type { ProgressReport } from "../../src/store/record.ts";
+import { Store } from "../../src/store/store.ts";
+import type { TestRedis } from "../support/redis.ts";
+
+export const OWNER = "default";
+
+export async function connected(server: TestRedis): Promise<Redis> {
+  const redis = server.client(storeConnection);
+  if (redis.status !== "ready") await once(redis, "ready");
+  return redis;
+}
+
+export async function openStore(server: TestRedis): Promise<Store> {
+  return new Store(await connected(server));
+}
+
+export function newJob(options: Partial<NewJob> & { metadata?: Record<string, string> } = {}): NewJob {
+  const spec = { name: null, metadata: options.metadata ?? {}, training: { epochs: 10 } };
+  return {
+    id: `job_${ulid().toLowerCase()}`,
+    owner: OWNER,
+    spec: spec as unknown as NewJob["spec"],
+    specSha256: "0".repeat(64),
+    datasetId: null,
+    arithmeticVersion: 1,
+    totalSteps: 100,
+    stateBytes: 1000,
+    idempotency: null,
+    ...options,
+  };
+}
+
+export async function postJob(store: Store, options: Partial<NewJob> = {}): Promise<string> {
+  const job = newJob(options);
+  await store.jobs.create(job);
+  return job.id;
+}
+
+export function tryAcquire(store: Store, jobId: string, options: Partial<AcquireOptions> = {}): Promise<Acquired> {
+  return store.acquire(jobId, { leaseMs: 5000, idle: true, arithmeticVersion: 1, ...options });
+}
+
+export async function acquire(store: Store, jobId: string, options: Partial<AcquireOptions> = {}): Promise<Lease> {
+  const acquired = await tryAcquire(store, jobId, options);
+  if (acquired.outcome !== "taken") throw new Error(`expected to get the job, it is ${acquired.outcome}`);
+  return acquired.lease;
+}
+
+/** Makes a lease lapse as if its process had died some time ago. */
+export async function lapse(redis: Redis, jobId: string): Promise<void> {
+  await redis.hdel(`{rappel}:owner:${OWNER}:job:${jobId}`, "lease_expires_at");
+}
+
+export function progressAt(step: number): ProgressReport {
+  return {
+    step,
+    epoch: 0,
+    train_loss: 1 / (step + 1),
+    valid_loss: null,
+    metrics: {},
+    learning_rate: 0.1,
+    samples_per_second: 1000,
+    eta_seconds: 1,
+  };
+}
+
+export function row(step: number) {
+  return { step, train_loss: Math.exp(-step) };
+}
+
+export interface CheckpointOptions {
+  bytes?: Uint8Array;
+  kinds?: State["kinds"];
+  score?: number | null;
+  keepLast?: number;
+  keepBest?: boolean;
+  rows?: { step: number; train_loss: number }[];
+}
+
+/** Uploads and commits. Returns false if there is no room. */
+export async function checkpoint(lease: Lease, step: number, options: CheckpointOptions = {}): Promise<boolean> {
+  const blob = await lease.upload(options.bytes ?? Buffer.from(`the state at ${step} ${randomUUID()}`));
+  if (blob === null) return false;
+  const { kinds = ["periodic"], score = null, keepLast = 3, keepBest = false } = options;
+  const state: State = { ...blob, step, sha256: "1".repeat(64), kinds, metrics: { valid_loss: 0.1 + 0.2 }, score };
+  const event = { type: "checkpoint_committed", message: "Committed.", step, data: null } as const;
+  await lease.commit(state, { keepLast, keepBest }, event, options.rows ?? []);
+  return true;
+}
+
+export async function eventTypes(store: Store, jobId: string): Promise<string[]> {
+  const events = await store.jobs.events(OWNER, jobId, { limit: 1000 });
+  return events!.data.map((event) => event.type);
+}
+
+export async function steps(store: Store, jobId: string): Promise<number[]> {
+  const found = await store.jobs.checkpoints(OWNER, jobId, { limit: 100 });
+  return found!.data.map((manifest) => manifest.step);
+}
