@@ -1,0 +1,88 @@
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { layers } from "../src/engine/layers/registry.generated.ts";
+import { losses } from "../src/engine/losses/registry.generated.ts";
+import { optimizers } from "../src/engine/optimizers/registry.generated.ts";
+import { schedules } from "../src/engine/schedules/registry.generated.ts";
+import { conformance, type Conformance } from "./conformance/conformance.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const golden = join(root, "test/golden");
+
+describe("the golden cases", () => {
+  const result = conformance(golden);
+
+  it("pass wherever the engine has the member", () => {
+    expect(result.failures).toEqual([]);
+    expect(result.kinds.clip.unsupported + result.kinds.initialiser.unsupported).toBe(0);
+  });
+
+  it("are all accounted for", () => {
+    for (const { cases, passed, failed, unsupported } of Object.values(result.kinds)) {
+      expect(passed + failed + unsupported).toBe(cases);
+    }
+    const total = Object.values(result.kinds).reduce((sum, { cases }) => sum + cases, 0);
+    expect(total).toBe(308);
+  });
+
+  it("are unsupported only where a registry lacks the member", () => {
+    const members = Object.keys({ ...layers, ...losses, ...optimizers, ...schedules }).map(plain);
+    const ours = result.unsupported.filter(({ member }) => {
+      const [library, name, option] = member.split(".");
+      return library === "torch" && option === undefined && members.includes(plain(name));
+    });
+    expect(ours).toEqual([]);
+  });
+});
+
+const plain = (name: string) =>
+  name
+    .replace(/(LR|Loss)$/, "")
+    .replaceAll("_", "")
+    .toLowerCase();
+
+describe("npm run conformance", () => {
+  let directory: string;
+  beforeAll(() => (directory = mkdtempSync(join(tmpdir(), "rappel-conformance-"))));
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  const run = (...parameters: string[]) =>
+    spawnSync(process.execPath, [join(root, "scripts/run.mjs"), "scripts/conformance.ts", ...parameters], {
+      cwd: root,
+      encoding: "utf8",
+    });
+
+  it("prints one document, and exits 0 if nothing failed", () => {
+    copyFileSync(join(golden, "schedules/schedules.json"), join(directory, "schedules.json"));
+    const { stdout, status } = run(directory);
+    const { format, kinds, failures, unsupported } = JSON.parse(stdout) as Conformance;
+    expect({ format, failures, status }).toEqual({ format: "conformance-1", failures: [], status: 0 });
+    expect(kinds.schedule.passed).toBeGreaterThanOrEqual(6);
+    expect(kinds.layer).toEqual({ cases: 0, passed: 0, failed: 0, unsupported: 0 });
+    expect(unsupported[0]).toEqual({ id: expect.any(String), member: expect.any(String) });
+  });
+
+  it("names what failed, by how much, and exits 1", () => {
+    const file = JSON.parse(readFileSync(join(golden, "schedules/schedules.json"), "utf8"));
+    file.cases = file.cases.slice(0, 1);
+    file.cases[0].lr.data[31] += 1e-10;
+    writeFileSync(join(directory, "schedules.json"), JSON.stringify(file));
+    const { stdout, status } = run(directory);
+    const { kinds, failures } = JSON.parse(stdout) as Conformance;
+    expect(status).toBe(1);
+    expect(kinds.schedule).toEqual({ cases: 1, passed: 0, failed: 1, unsupported: 0 });
+    expect(failures).toEqual([
+      { id: "StepLR/0", kind: "schedule", what: "lr", error: expect.closeTo(1e-10, 15), tolerance: 1e-12 },
+    ]);
+  });
+
+  it("says so where there is nothing to run", () => {
+    const { stdout, stderr, status } = run(join(directory, "nowhere"));
+    expect({ stdout, status }).toEqual({ stdout: "", status: 1 });
+    expect(stderr).toContain("there are no golden cases in");
+  });
+});
