@@ -95,7 +95,11 @@ function grown<T extends Uint16Array | Float64Array>(from: T, to: T): T {
 function numbersOf(codes: Uint16Array, dictionary: Map<string, number>): Float64Array<ArrayBuffer> | null {
   const values = Float64Array.from(dictionary.keys(), parseDecimal);
   if (values.some(Number.isNaN)) return null;
-  return Float64Array.from(codes, (code) => (code === MISSING_CODE ? Number.NaN : values[code]));
+  const numbers = new Float64Array(codes.length);
+  // A loop, since `from` with a function takes fifty times as long.
+  for (let row = 0; row < codes.length; row++)
+    numbers[row] = codes[row] === MISSING_CODE ? Number.NaN : values[codes[row]];
+  return numbers;
 }
 
 function numericColumn(name: string, missing: number, values: Float64Array<ArrayBuffer>): Column {
@@ -139,6 +143,6 @@ function categoricalColumn(name: string, missing: number, codes: Uint16Array | n
   const classes = order.map(({ cell }) => cell);
   const position = new Uint16Array(cells.length);
   for (const [index, { code }] of order.entries()) position[code] = index;
-  const values = Uint16Array.from(codes, (code) => (code === MISSING_CODE ? MISSING_CODE : position[code]));
+  const values = codes.map((code) => (code === MISSING_CODE ? MISSING_CODE : position[code]));
   return { summary: { ...nothing, classes }, values };
 }

@@ -1,0 +1,157 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
+import { expect, test } from "vitest";
+import { DatasetFiles } from "../../src/data/files.ts";
+import { DatasetTooLarge, InvalidDataset } from "../../src/data/dataset.ts";
+import { datasetFiles, LIMIT_BYTES } from "./support.ts";
+
+const body = (csv: string) => Readable.from([Buffer.from(csv)]);
+
+test("keeps the bytes and the columns, under the hash of the bytes", async () => {
+  const { files, onDisk } = await datasetFiles();
+  const csv = "x,y\r\n1,a\r\n2.5,\r\n";
+  const content = await files.ingest(body(csv), LIMIT_BYTES);
+  expect(content).toEqual({
+    sha256: createHash("sha256").update(csv).digest("hex"),
+    bytes: csv.length,
+    rows: 2,
+    columns: [
+      { name: "x", type: "numeric", missing: 0, min: 1, max: 2.5, mean: 1.75, classes: ["1", "2.5"] },
+      { name: "y", type: "categorical", missing: 1, min: null, max: null, mean: null, classes: ["a"] },
+    ],
+  });
+  expect((await onDisk()).toSorted()).toEqual([`${content.sha256}.columns`, `${content.sha256}.csv`]);
+  expect(await text(files.contentStream(content.sha256))).toBe(csv);
+  expect(await files.content(content.sha256)).toEqual(content);
+});
+
+test("the same bytes again are the same dataset; once removed it is gone", async () => {
+  const { files, onDisk } = await datasetFiles();
+  const [first, second] = await Promise.all([1, 2].map(() => files.ingest(body("x\n1\n"), LIMIT_BYTES)));
+  expect(second).toEqual(first);
+  expect(await files.ingest(body("x\n1\n"), LIMIT_BYTES)).toEqual(first);
+  expect(await onDisk()).toHaveLength(2);
+  expect(await files.has(first.sha256)).toBe(true);
+  await files.remove(first.sha256);
+  expect(await files.has(first.sha256)).toBe(false);
+  expect(await onDisk()).toEqual([]);
+});
+
+test.each([
+  ["an empty file", "", 1, /empty/],
+  ["a header without rows", "a,b\n", 1, /no rows/],
+  ["a first line of numbers", "1,2\n3,4\n", 1, /name the columns/],
+  ["a column without a name", "a,,c\n1,2,3\n", 1, /Column 2 has no name/],
+  ["two columns of one name", 'a,"a"\n1,2\n', 1, /"a"/],
+  ["a long name", `a,${"b".repeat(257)}\n1,2\n`, 1, /256/],
+  ["too many columns", `${Array.from({ length: 10_001 }, (_, i) => `c${i}`).join(",")}\n`, 1, /10000/],
+  ["a row with a cell too few", 'a,b\n"1\n1",2\n3\n', 4, /1 cell,/],
+  ["a row with a cell too many", "a,b\r\n1,2\r\n3,4,5\r\n6,7\r\n", 3, /3 cells/],
+  ["an empty line", "a,b\n1,2\n\n3,4\n", 3, /empty/],
+  ["a long cell", `a\n1\n${"x".repeat(65_537)}\n`, 3, /65536/],
+  ["an open quote", 'a,b\n1,2\n"3,4\n', 3, /never closed/],
+  ["a NUL byte", "a\n1\n\0\n", 3, /NUL/],
+])("refuses %s and keeps nothing", async (_, csv, line, message) => {
+  const { files, onDisk } = await datasetFiles();
+  const refusal = await files.ingest(body(csv), LIMIT_BYTES).catch((error: unknown) => error);
+  expect(refusal).toBeInstanceOf(InvalidDataset);
+  expect(refusal).toMatchObject({ line, message: expect.stringMatching(message) });
+  expect(await onDisk()).toEqual([]);
+});
+
+test("refuses a file over the limit without reading much more, and leaves the sender's stream open", async () => {
+  const { files, onDisk } = await datasetFiles();
+  let sent = 0;
+  const endless = new Readable({
+    read() {
+      sent += 1000;
+      this.push(Buffer.alloc(1000, "1\n"));
+    },
+  });
+  await expect(files.ingest(endless, 100_000)).rejects.toBeInstanceOf(DatasetTooLarge);
+  expect(sent).toBeLessThan(500_000);
+  expect(endless.destroyed).toBe(false);
+  expect(await onDisk()).toEqual([]);
+  expect((await files.ingest(body("x\n1\n"), 4)).bytes).toBe(4);
+});
+
+test.each([
+  ["breaks off", (body: Readable) => body.destroy()],
+  ["fails", (body: Readable) => body.destroy(new Error("aborted"))],
+])("an upload that %s leaves nothing", async (_, end) => {
+  const { files, onDisk } = await datasetFiles();
+  const upload = new Readable({ read() {} });
+  const ingested = files.ingest(upload, LIMIT_BYTES);
+  upload.push(Buffer.from("x,y\n1,2\n"));
+  await expect.poll(onDisk).toHaveLength(1);
+  end(upload);
+  await expect(ingested).rejects.toThrow();
+  expect(await onDisk()).toEqual([]);
+});
+
+test("a start removes what a crash left, and nothing else", async () => {
+  const { files, directory, onDisk } = await datasetFiles();
+  const { sha256 } = await files.ingest(body("x\n1\n"), LIMIT_BYTES);
+  const half = `${"0".repeat(64)}.csv`;
+  const upload = `upload-${crypto.randomUUID()}`;
+  for (const name of [half, `${upload}.csv`, `${upload}.columns`, "note.txt"])
+    await writeFile(join(directory, name), "x");
+  await new DatasetFiles(directory).prepare();
+  expect((await onDisk()).toSorted()).toEqual([`${sha256}.columns`, `${sha256}.csv`, "note.txt"].toSorted());
+  expect(await files.has("0".repeat(64))).toBe(false);
+});
+
+test("a name that is no hash reaches no file", async () => {
+  const { files } = await datasetFiles();
+  expect(() => files.contentStream("../../secret")).toThrow(/no SHA-256/);
+});
+
+test("the columns with the fewest classes list theirs when all together are too many", async () => {
+  const { files } = await datasetFiles();
+  const names = Array.from({ length: 60 }, (_, i) => `n${i}`);
+  const rows = Array.from({ length: 1000 }, (_, row) => `${row % 3},${names.map((_, i) => row + i).join(",")}`);
+  const { columns } = await files.ingest(body(`few,${names.join(",")}\n${rows.join("\n")}\n`), LIMIT_BYTES);
+  expect(columns[0].classes).toEqual(["0", "1", "2"]);
+  expect(columns.filter(({ classes }) => classes !== null)).toHaveLength(1 + 49);
+  expect(columns.reduce((sum, { classes }) => sum + (classes?.length ?? 0), 0)).toBeLessThanOrEqual(50_000);
+});
+
+test("a file of some megabytes in many chunks", async () => {
+  const { files } = await datasetFiles();
+  const row = (i: number) => `${i / 64},"class ${i % 40}",é${i} ${"filler ".repeat(5)},${i % 2}\n`;
+  function* rows() {
+    yield Buffer.from("number,category,text,flag\n");
+    for (let block = 0; block < 100; block++) {
+      const text = Array.from({ length: 1000 }, (_, i) => row(1000 * block + i));
+      yield Buffer.from(text.join(""));
+    }
+  }
+  const content = await files.ingest(Readable.from(rows()), LIMIT_BYTES);
+  expect(content).toMatchObject({
+    rows: 100_000,
+    columns: [
+      { type: "numeric", min: 0, max: 99_999 / 64, mean: 99_999 / 128, classes: null },
+      { type: "categorical", missing: 0 },
+      { type: "categorical", classes: null },
+      { type: "numeric", mean: 0.5, classes: ["0", "1"] },
+    ],
+  });
+  expect(content.columns[1].classes).toHaveLength(40);
+});
+
+test("the examples are the tables they should be", async () => {
+  const { files } = await datasetFiles();
+  const reference = JSON.parse(await readFile("test/golden/datasets/reference_quality.json", "utf8"));
+  for (const name of ["iris", "digits"]) {
+    const { rows, feature_columns, target_column, classes } = reference.datasets[name];
+    const content = await files.ingest(createReadStream(`examples/${name}.csv`), LIMIT_BYTES);
+    expect(content.rows).toBe(rows);
+    expect(content.columns.map((column) => column.name)).toEqual([...feature_columns, target_column]);
+    expect(content.columns.every(({ type, missing }) => type === "numeric" && missing === 0)).toBe(true);
+    expect(content.columns.at(-1)?.classes).toEqual(Array.from({ length: classes }, (_, i) => String(i)));
+  }
+});

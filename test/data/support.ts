@@ -1,0 +1,48 @@
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { onTestFinished } from "vitest";
+import type { DataSpec } from "../../src/data/encoding.ts";
+import { DatasetFiles } from "../../src/data/files.ts";
+
+export const LIMIT_BYTES = 2 ** 30;
+
+/** Dataset files in a directory that goes away with the test. */
+export async function datasetFiles(): Promise<{
+  files: DatasetFiles;
+  directory: string;
+  onDisk: () => Promise<string[]>;
+}> {
+  const directory = await mkdtemp(join(tmpdir(), "rappel-data-"));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  const files = new DatasetFiles(directory);
+  await files.prepare();
+  return { files, directory, onDisk: () => readdir(directory) };
+}
+
+/** A dataset of the given text. */
+export async function dataset(text: string | Buffer) {
+  const { files } = await datasetFiles();
+  const content = await files.ingest(Readable.from([Buffer.from(text)]), LIMIT_BYTES);
+  return { files, content };
+}
+
+/** A spec's `data` with the defaults filled in. */
+export function dataSpec(
+  given: Partial<Omit<DataSpec, "preprocess">> & { preprocess?: Partial<DataSpec["preprocess"]> } = {},
+): DataSpec {
+  return {
+    target: "y",
+    features: null,
+    validation: null,
+    ...given,
+    preprocess: {
+      numeric: "standardize",
+      categorical: "one_hot",
+      missing: "error",
+      target: "auto",
+      ...given.preprocess,
+    },
+  };
+}
