@@ -1,5 +1,5 @@
 /** The HTTP service: limits, plugins, routes. It listens nowhere by itself. */
-import { fastify, type FastifyBaseLogger, type FastifyInstance } from "fastify";
+import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from "fastify";
 import type { Logger } from "../log.ts";
 import { retryLater } from "../spec/errors.ts";
 import { authenticate } from "./plugins/authentication.ts";
@@ -27,8 +27,7 @@ export async function buildApp({ log, ...services }: Services & { log: Logger })
   const app = fastify({
     loggerInstance: log as FastifyBaseLogger,
     genReqId: requestIdOf,
-    requestIdLogLabel: "request_id",
-    disableRequestLogging: true,
+    logController: new LogController({ requestIdLogLabel: "request_id", disableRequestLogging: true }),
     bodyLimit: MAX_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: IDLE_TIMEOUT_MS,

@@ -18,7 +18,7 @@ export function commaSeparated<T extends z.ZodEnum>(item: T) {
 /** The query of a list; a cursor is what stands in the last item of a page, an id or a number. */
 export function pageQuery<T extends z.ZodString>(cursor: T) {
   return {
-    limit: queryInteger(z.int().min(1).max(100)).default(20).describe("How many to give at most."),
+    limit: queryInteger(z.int().min(1).max(100).default(20)).describe("How many to give at most."),
     after: cursor.optional().describe("The `next` of the page before."),
   };
 }

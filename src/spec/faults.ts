@@ -88,11 +88,12 @@ function unknownKeys(keys: readonly string[], schema: unknown): string {
   const known = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
   return keys
     .slice(0, MAX_FAULTS)
-    .map((key) => {
-      const near = didYouMean(key, known);
-      return `is not known here${near || `; known: ${known.join(", ")}`}`;
-    })
+    .map((key) => unknownKey(key, known))
     .join("\n");
+}
+
+export function unknownKey(key: string, known: readonly string[]): string {
+  return `is not known here${didYouMean(key, known) || `; known: ${known.join(", ")}`}`;
 }
 
 function nameOf(expected: string): string {
@@ -105,6 +106,7 @@ function describe(input: unknown): string {
   if (input === null) return "null";
   if (Array.isArray(input)) return "an array";
   if (typeof input === "number") return Number.isFinite(input) ? String(input) : "infinite";
+  if (typeof input === "string" && input.length <= 40) return JSON.stringify(input);
   return nameOf(typeof input);
 }
 
@@ -142,20 +144,24 @@ function plain(name: string): string {
   return name.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
 }
 
-/** Levenshtein's distance; an abbreviation is near whatever it abbreviates. */
+/** How many slips of the keyboard apart; an abbreviation is near whatever it abbreviates. */
 function distance(given: string, known: string): number {
   if (given.length >= 3 && known.startsWith(given)) return 1;
   return editDistance(given, known);
 }
 
+/** Damerau and Levenshtein's: letters put in, left out, replaced, or swapped with their neighbour. */
 function editDistance(a: string, b: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(next[j - 1] + 1, row[j] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const replaced = row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next[j] = Math.min(next[j - 1] + 1, row[j] + 1, replaced, swapped ? before[j - 2] + 1 : Infinity);
     }
-    row = next;
+    [before, row] = [row, next];
   }
   return row[b.length];
 }

@@ -14,12 +14,12 @@ const example = "01k3w9d0c8v6m2q4r7t5x1y9za";
 
 export const JobId = z
   .string()
-  .regex(new RegExp(`^job_${ulid}$`))
+  .regex(new RegExp(`^job_${ulid}$`), "must be a job's id")
   .describe("A job's id.")
   .meta({ examples: [`job_${example}`] });
 export const DatasetId = z
   .string()
-  .regex(new RegExp(`^ds_${ulid}$`))
+  .regex(new RegExp(`^ds_${ulid}$`), "must be a dataset's id")
   .describe("A dataset's id.")
   .meta({ examples: [`ds_${example}`] });
 
@@ -244,8 +244,29 @@ export const Checkpoint = z
 export type Checkpoint = z.infer<typeof Checkpoint>;
 
 const Encoder = z
-  .looseObject({ column: z.string(), type: z.enum(["numeric", "categorical"]) })
-  .meta({ id: "Encoder", description: "How a column becomes model inputs." });
+  .discriminatedUnion("type", [
+    z.object({
+      column: z.string(),
+      type: z.literal("numeric"),
+      scale: z
+        .enum(["standardize", "min_max", "none"])
+        .describe("One input: (x − mean) / std, or (x − min) / (max − min), or x. A range of 0 counts as 1."),
+      mean: z.number(),
+      std: z.number(),
+      min: z.number(),
+      max: z.number(),
+      fill: z.number().nullable().describe("Stands in for an empty cell; null if there may be none."),
+    }),
+    z.object({
+      column: z.string(),
+      type: z.literal("categorical"),
+      classes: z.array(z.string()).describe("An input for each: 1 for the cell's own, 0 for the others."),
+    }),
+  ])
+  .meta({
+    id: "Encoder",
+    description: "How a column becomes inputs of the model, by statistics of the training rows.",
+  });
 
 export const ModelDescription = z
   .object({

@@ -5,6 +5,7 @@ import { z } from "zod";
 import type { Config } from "../../config.ts";
 import { ARITHMETIC_VERSION } from "../../engine/kernels/kernels.ts";
 import { faulty, Problem } from "../../spec/errors.ts";
+import { unknownKey } from "../../spec/faults.ts";
 import { resolveSpec, type Resolved } from "../../spec/resolve.ts";
 import { Spec } from "../../spec/spec.ts";
 import { Job, JobId, JobList, JobStatus, ValidatedSpec } from "../../spec/wire.ts";
@@ -37,20 +38,17 @@ const idempotency = z.looseObject({
 const listQuery = z
   .object({
     ...page,
-    status: commaSeparated(JobStatus)
+    status: commaSeparated(z.enum(JobStatus.options))
       .optional()
       .describe("One or more, separated by commas.")
       .meta({ examples: ["running,queued"] }),
   })
   .catchall(z.string())
   .superRefine((query, context) => {
+    const known = [...Object.keys(page), "status", "metadata.<key>"];
     for (const name of Object.keys(query)) {
-      if (name in page || name === "status" || name.startsWith("metadata.")) continue;
-      context.addIssue({
-        code: "custom",
-        path: [name],
-        message: "is not known here; known: limit, after, status, metadata.<key>",
-      });
+      if (known.includes(name) || name.startsWith("metadata.")) continue;
+      context.addIssue({ code: "custom", path: [name], message: unknownKey(name, known) });
     }
   });
 

@@ -7,7 +7,7 @@ import { json, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
 import { noSuchJob } from "./jobs.ts";
 
-const step = queryInteger(z.int().min(0)).optional();
+const step = queryInteger(z.int().min(0).optional());
 
 const query = z.strictObject({
   names: commaSeparated(SeriesName)
@@ -16,9 +16,9 @@ const query = z.strictObject({
     .meta({ examples: ["train_loss,valid_loss"] }),
   from_step: step.describe("The first step wanted."),
   to_step: step.describe("The last step wanted."),
-  max_points: queryInteger(z.int().min(2).max(10_000))
-    .default(1000)
-    .describe("A longer series is thinned to this many points; its ends and extremes stay."),
+  max_points: queryInteger(z.int().min(2).max(10_000).default(1000)).describe(
+    "A longer series is thinned to this many points; its ends and extremes stay.",
+  ),
 });
 
 export const metrics: Routes = async (app, { store }) => {

@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { csv, specFor, startService, type Service } from "./service.ts";
+
+let service: Service;
+beforeAll(async () => {
+  const apiKeys = [
+    { owner: "ann", secret: "first" },
+    { owner: "ann", secret: "second" },
+    { owner: "bob", secret: "third" },
+  ];
+  service = await startService({ apiKeys });
+});
+afterAll(() => service.stop());
+
+const ann = { authorization: "Bearer first" };
+const bob = { authorization: "Bearer third" };
+
+test.each([
+  undefined,
+  "Bearer",
+  "Bearer ",
+  "Bearer wrong",
+  "Bearer first second",
+  "Basic first",
+  "first",
+  "Bearer firstx",
+])("Authorization: %s is refused", async (authorization) => {
+  const headers: Record<string, string> = authorization === undefined ? {} : { authorization };
+  for (const [method, path] of [
+    ["GET", "/v1/jobs"],
+    ["POST", "/v1/jobs"],
+    ["POST", "/v1/datasets"],
+    ["GET", "/nothing"],
+  ] as const) {
+    const response = await service.call(method, path, { headers });
+    expect([path, response.status, response.body.code]).toEqual([path, 401, "unauthorized"]);
+    expect(response.headers["www-authenticate"]).toBe("Bearer");
+  }
+});
+
+test("health needs no key", async () => {
+  for (const path of ["/healthz", "/readyz"]) expect((await service.call("GET", path)).status).toBe(200);
+});
+
+test("the scheme is case-insensitive, and an owner may have several keys", async () => {
+  const { id } = await service.upload(csv, { authorization: "bearer first" });
+  expect(
+    (await service.call("GET", `/v1/datasets/${id}`, { headers: { authorization: "BEARER second" } })).status,
+  ).toBe(200);
+});
+
+test("an owner sees nothing of another's, on any route", async () => {
+  const dataset = await service.upload(csv.replace("x,y", "u,v"), ann);
+  const job = await service.create(specFor(dataset.id), { ...ann, "idempotency-key": "k" });
+  const foreign = [
+    ["GET", `/v1/datasets/${dataset.id}`],
+    ["GET", `/v1/datasets/${dataset.id}/content`],
+    ["DELETE", `/v1/datasets/${dataset.id}`],
+    ...["", "/progress", "/metrics", "/events", "/checkpoints", "/checkpoints/1", "/model", "/model/description"].map(
+      (path) => ["GET", `/v1/jobs/${job.id}${path}`],
+    ),
+    ["POST", `/v1/jobs/${job.id}/cancel`],
+  ] as ["GET" | "POST" | "DELETE", string][];
+  for (const [method, path] of foreign) {
+    const { status, body } = await service.call(method, path, { headers: bob });
+    expect([method, path, status, body.code]).toEqual([method, path, 404, "not_found"]);
+  }
+  for (const path of ["/v1/jobs", "/v1/datasets"]) {
+    expect((await service.call("GET", path, { headers: bob })).body.data).toEqual([]);
+  }
+
+  const used = await service.call("POST", "/v1/jobs", {
+    body: specFor(dataset.id),
+    headers: { ...bob, "idempotency-key": "k" },
+  });
+  expect([used.status, used.body.errors[0].pointer]).toEqual([422, "/data/dataset"]);
+  expect((await service.call("GET", `/v1/jobs/${job.id}`, { headers: ann })).body.status).toBe("queued");
+});
+
+test("two owners may have the same file, and one may delete it", async () => {
+  const text = csv.replace("x,y", "s,t");
+  const [hers, his] = [await service.upload(text, ann), await service.upload(text, bob)];
+  expect(hers.id).not.toBe(his.id);
+  expect(hers.sha256).toBe(his.sha256);
+  expect((await service.call("DELETE", `/v1/datasets/${hers.id}`, { headers: ann })).status).toBe(204);
+  expect((await service.call("GET", `/v1/datasets/${his.id}/content`, { headers: bob })).text).toBe(text);
+  expect((await service.call("DELETE", `/v1/datasets/${his.id}`, { headers: bob })).status).toBe(204);
+  expect(service.onDisk().filter((name) => name.startsWith(his.sha256))).toEqual([]);
+});
