@@ -56,7 +56,7 @@ class Losses {
     const indices = target.dtype === "int32" && type.targets === "class";
     this.#place = { gradient: bench.reserve(length * 4), terms: bench.reserve(length * 4) };
     const permuted = ({ data }: GoldenTensor) => this.#order.map((at) => data[at]);
-    this.#loss = type.create(bench.kernels, options as never, {
+    this.#loss = type.create(bench.kernels, options, {
       ...this.#place,
       prediction: bench.floats(permuted(input)),
       target: indices ? bench.integers(target.data) : bench.floats(permuted(target)),

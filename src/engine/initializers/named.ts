@@ -45,6 +45,8 @@ const INITIALIZERS = {
 
 export type InitializerName = keyof typeof INITIALIZERS;
 
+const NAMES = Object.keys(INITIALIZERS) as InitializerName[];
+
 /**
  * The initial values called `name` for a parameter of `shape`. A bias is initialized by its weight's shape, since it has no fans of its own.
  */
@@ -56,7 +58,7 @@ export function initializer(name: InitializerName, shape: Shape, options: Initia
 export const initOptions = {
   weight_init: {
     kind: "choice",
-    choices: Object.keys(INITIALIZERS) as InitializerName[],
+    choices: NAMES,
     default: "default",
     doc: "How the weights start. Kaiming suits layers before ReLU and its kin, Xavier those before tanh or sigmoid.",
   },
