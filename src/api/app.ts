@@ -1,7 +1,7 @@
 /** The HTTP service: limits, plugins, routes. It listens nowhere by itself. */
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from "fastify";
 import type { Logger } from "../log.ts";
-import { retryLater } from "../spec/errors.ts";
+import { Problem } from "../spec/errors.ts";
 import { authenticate } from "./plugins/authentication.ts";
 import { describeApi } from "./plugins/description.ts";
 import { handleClientError, handleError, handleUnknownRoutes, refuseExpectations } from "./plugins/problems.ts";
@@ -57,7 +57,8 @@ function refuseWhileClosing(app: FastifyInstance): void {
     closing = true;
   });
   app.addHook("onRequest", async () => {
-    if (closing) throw retryLater("unavailable", "This process is shutting down.", 1);
+    if (!closing) return;
+    throw new Problem("unavailable", "This process is shutting down.", {}, { "retry-after": "1", connection: "close" });
   });
 }
 

@@ -24,6 +24,7 @@ interface Call {
 export interface Service {
   readonly app: FastifyInstance;
   readonly store: Store;
+  readonly queue: Deliveries;
   readonly redis: TestRedis;
   /** The files in the dataset directory. */
   onDisk(): string[];
@@ -64,12 +65,13 @@ export async function startService(config: Partial<Services["config"]> = {}): Pr
     return response;
   };
   const created = (response: Response) => {
-    if (response.status !== 201) throw new Error(response.text);
+    if (response.status !== 200 && response.status !== 201) throw new Error(response.text);
     return response.body;
   };
   return {
     app,
     store,
+    queue,
     redis,
     call,
     onDisk: () => readdirSync(directory),

@@ -126,7 +126,8 @@ export function refuseExpectations(server: Server): void {
     const id = newRequestId();
     const detail = `The only expectation met here is 100-continue, not ${String(request.headers.expect).slice(0, 100)}.`;
     const problem = new Problem("expectation_failed", detail);
-    response.writeHead(problem.status, { "content-type": TYPE, "x-request-id": id, connection: "close" });
-    response.end(JSON.stringify(problem.document(id)));
+    const body = JSON.stringify(problem.document(id));
+    const headers = { "content-type": TYPE, "content-length": Buffer.byteLength(body), "x-request-id": id };
+    response.writeHead(problem.status, { ...headers, connection: "close" }).end(body);
   });
 }

@@ -1,0 +1,140 @@
+import { connect, type AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { csv, specFor, startService, type Service } from "./service.ts";
+
+let service: Service;
+beforeAll(async () => {
+  service = await startService();
+});
+afterAll(() => service.stop());
+afterEach(() => vi.restoreAllMocks());
+
+/** Sends bytes as they are and gives the answer: its status, headers and problem. */
+async function send(text: string) {
+  const { port } = service.app.server.address() as AddressInfo;
+  const socket = connect(port, "127.0.0.1");
+  socket.write(text);
+  const chunks: Buffer[] = [];
+  for await (const chunk of socket) {
+    chunks.push(chunk as Buffer);
+    if (Buffer.concat(chunks).includes("}")) break;
+  }
+  const [head, body] = Buffer.concat(chunks).toString().split("\r\n\r\n");
+  return { status: Number(head.split(" ")[1]), head: head.toLowerCase(), problem: JSON.parse(body) };
+}
+
+test.each([
+  [
+    "an overflow of headers",
+    `GET /healthz HTTP/1.1\r\nhost: x\r\nlong: ${"x".repeat(20_000)}\r\n\r\n`,
+    431,
+    "headers_too_large",
+  ],
+  ["what is not HTTP", "GET / NOTHTTP\r\n\r\n", 400, "invalid_parameter"],
+  ["an unknown method", "BREW /v1/jobs HTTP/1.1\r\nhost: x\r\n\r\n", 400, "invalid_parameter"],
+  ["an unknown expectation", "POST /v1/jobs HTTP/1.1\r\nhost: x\r\nexpect: tea\r\n\r\n", 417, "expectation_failed"],
+])("%s is a problem, though there is no request yet", async (_what, text, status, code) => {
+  const answer = await send(text);
+  expect([answer.status, answer.problem.status, answer.problem.code]).toEqual([status, status, code]);
+  expect(answer.head).toContain("content-type: application/problem+json");
+  expect(answer.head).toContain(`x-request-id: ${answer.problem.request_id}`);
+});
+
+test.each(["/v1/jobs/%E0", "/%", "/v1/datasets/%zz/content"])("the URL %s is a problem", async (url) => {
+  const answer = await send(`GET ${url} HTTP/1.1\r\nhost: x\r\n\r\n`);
+  expect([answer.status, answer.problem.code]).toEqual([400, "invalid_parameter"]);
+  expect(answer.head).toContain(`x-request-id: ${answer.problem.request_id}`);
+});
+
+test.each(["/", "/v1", "/v1/job", "/v1/jobs/", "/v2/jobs", "/V1/jobs", "/metrics", "/docs", "//v1/jobs"])(
+  "the path %s is not found",
+  async (path) => {
+    for (const method of ["GET", "POST", "DELETE"] as const) {
+      const { status, body } = await service.call(method, path);
+      expect([status, body.code]).toEqual([404, "not_found"]);
+    }
+  },
+);
+
+test.each([
+  ["DELETE", "/v1/jobs", "GET, HEAD, POST"],
+  ["PUT", "/v1/jobs/job_01k3w9d0c8v6m2q4r7t5x1y9za", "GET, HEAD"],
+  ["GET", "/v1/jobs/x/cancel", "POST"],
+  ["POST", "/v1/jobs/x/progress?a=b", "GET, HEAD"],
+  ["POST", "/healthz", "GET, HEAD"],
+] as const)("%s %s is told the methods there are", async (method, path, allow) => {
+  const body = method === "GET" ? undefined : { any: "thing" };
+  const response = await service.call(method, path, { body });
+  expect([response.status, response.body.code, response.headers.allow]).toEqual([405, "method_not_allowed", allow]);
+});
+
+test("a sane request id is kept, another is replaced", async () => {
+  const idFor = async (given: string) =>
+    (await service.call("GET", "/nowhere", { headers: { "x-request-id": given } })).body.request_id;
+  expect(await idFor("trace-1.a:b/c")).toBe("trace-1.a:b/c");
+  expect(await idFor("two words")).toMatch(/^req_[0-9a-z]{26}$/);
+  expect(await idFor("x".repeat(129))).toMatch(/^req_/);
+  const { headers } = await service.call("GET", "/healthz", { headers: { "x-request-id": "kept" } });
+  expect(headers["x-request-id"]).toBe("kept");
+});
+
+test("what goes wrong inside stays inside", async () => {
+  vi.spyOn(service.store.jobs, "list").mockRejectedValue(new Error("the secret is 42"));
+  const { status, body, text } = await service.call("GET", "/v1/jobs");
+  expect([status, body.code]).toEqual([500, "internal"]);
+  expect(body.detail).toContain(body.request_id);
+  expect(text).not.toContain("secret");
+});
+
+test("a job whose delivery fails is there nevertheless", async () => {
+  const { id } = await service.upload(csv);
+  vi.spyOn(service.queue, "deliver").mockRejectedValue(new Error("no queue"));
+  expect((await service.call("POST", "/v1/jobs", { body: specFor(id) })).status).toBe(201);
+});
+
+test("while Redis is away everything is unavailable, and then it is not", async () => {
+  const { id } = await service.upload(csv);
+  service.redis.kill();
+  const id26 = "job_01k3w9d0c8v6m2q4r7t5x1y9za";
+  await expect.poll(async () => (await service.call("GET", "/v1/jobs")).status).toBe(503);
+  for (const [method, path] of [
+    ["GET", "/v1/jobs"],
+    ["GET", `/v1/jobs/${id26}`],
+    ["GET", `/v1/jobs/${id26}/progress`],
+    ["GET", `/v1/jobs/${id26}/metrics`],
+    ["GET", `/v1/jobs/${id26}/events`],
+    ["GET", `/v1/jobs/${id26}/model`],
+    ["POST", `/v1/jobs/${id26}/cancel`],
+    ["GET", "/v1/datasets"],
+  ] as const) {
+    const { status, body, headers } = await service.call(method, path);
+    expect([path, status, body.code]).toEqual([path, 503, "unavailable"]);
+    expect(Number(headers["retry-after"])).toBeGreaterThan(0);
+  }
+  const post = await service.call("POST", "/v1/jobs", { body: specFor(id) });
+  expect([post.status, post.body.code]).toEqual([503, "unavailable"]);
+  const ready = await service.call("GET", "/readyz");
+  expect([ready.status, ready.body.status]).toEqual([503, "unavailable"]);
+  expect(ready.body.checks.redis).not.toBe("ok");
+  expect((await service.call("GET", "/healthz")).status).toBe(200);
+
+  await service.redis.restart();
+  await expect.poll(async () => (await service.call("GET", "/readyz")).status, { timeout: 10_000 }).toBe(200);
+});
+
+test("while the service shuts down, what it is at is finished and what is new is refused", async () => {
+  const other = await startService();
+  const { port } = other.app.server.address() as AddressInfo;
+  const socket = connect(port, "127.0.0.1");
+  let answers = "";
+  socket.on("data", (chunk) => (answers += chunk.toString()));
+  socket.write("POST /v1/datasets HTTP/1.1\r\nhost: x\r\ncontent-type: text/csv\r\ncontent-length: 8\r\n\r\na,b\n");
+  await expect.poll(() => other.onDisk()).toHaveLength(1);
+  const stopped = other.stop();
+  await sleep(50);
+  socket.write("1,2\nGET /v1/jobs HTTP/1.1\r\nhost: x\r\n\r\n");
+  await stopped;
+  expect(answers).toMatch(/^HTTP\/1.1 201 /);
+  expect(answers).toMatch(/HTTP\/1.1 503 [^]*retry-after: 1[^]*"code":"unavailable"/);
+});
