@@ -89,9 +89,8 @@ test("a server is private, durable and limited, and is gone when it is closed", 
   const settings = await ask(url, (redis) =>
     redis.config("GET", "dir", "port", "appendonly", "appendfsync", "save", "maxmemory", "maxmemory-policy"),
   );
-  const pairs = settings as string[];
   expect(
-    Object.fromEntries(pairs.flatMap((name, index) => (index % 2 === 0 ? [[name, pairs[index + 1]]] : []))),
+    Object.fromEntries(settings.flatMap((name, index) => (index % 2 === 0 ? [[name, settings[index + 1]]] : []))),
   ).toEqual({
     dir: realpathSync(join(dataDirectory, "redis")),
     port: "0",
