@@ -1,10 +1,15 @@
 import type { Kernels } from "../kernels/kernels.ts";
-import type { Member, ValuesOf } from "../options.ts";
+import type { Member } from "../options.ts";
 import { schedules } from "./registry.generated.ts";
-import type { ScheduleType, timing } from "./schedule.ts";
+import type { ScheduleType } from "./schedule.ts";
 
 /** A schedule as it stands in a resolved spec. */
-export type Schedule = Member & ValuesOf<typeof timing>;
+export type Schedule = Member & {
+  /** What the schedule counts. */
+  readonly interval: "step" | "epoch";
+  /** Steps over which the rate first rises to lr in a straight line; the schedule starts after them. */
+  readonly warmup_steps: number;
+};
 
 /**
  * The learning rate of step `step` (from 0): base × (step + 1)/warmup_steps during the warm-up, then what the schedule says of the

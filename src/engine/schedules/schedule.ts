@@ -14,19 +14,3 @@ export interface ScheduleType<O extends Options = Options> extends Description {
 export function defineSchedule<const O extends Options>(type: ScheduleType<O>): ScheduleType<O> {
   return type;
 }
-
-/** What every schedule has beside its own options. */
-export const timing = {
-  interval: {
-    kind: "choice",
-    choices: ["step", "epoch"],
-    default: "step",
-    doc: "What the schedule counts: optimizer steps or epochs.",
-  },
-  warmup_steps: {
-    kind: "integer",
-    default: 0,
-    min: 0,
-    doc: "Steps over which the rate first rises to lr in a straight line; the schedule starts after them.",
-  },
-} as const satisfies Options;
