@@ -86,7 +86,7 @@ test.each([
   ["class", numeric("y", { classes: ["1", "2.5"] }), /such as 2\.5/],
   ["value", categorical("y"), /not numeric/],
   ["probability", categorical("y"), /not numeric/],
-  ["probability", numeric("y", { min: -1 }), /from -1 to 2/],
+  ["probability", numeric("y", { min: -1, max: 1 }), /from -1 to 1;/],
   ["probability", numeric("y", { max: 1.5 }), /from 0 to 1\.5/],
   ["value", numeric("y", { max: 1e200 }), /beyond ±1e\+150/],
 ] as const)("a %s target refuses %j", (targets, column, message) => {

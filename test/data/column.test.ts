@@ -80,6 +80,10 @@ test("one cell that is no number makes a column categorical, its classes in the 
   });
 });
 
+test("a cell of spaces is not empty, and no number", () => {
+  expect(column(["1", " "])).toMatchObject({ type: "categorical", missing: 0, classes: [" ", "1"] });
+});
+
 test("a column of empty cells is numeric without values", () => {
   expect(column(["", ""])).toMatchObject({
     type: "numeric",

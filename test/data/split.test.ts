@@ -27,7 +27,7 @@ test("as many rows validate as the fraction says, each at most once", () => {
 test("every row has the same chance", () => {
   const rows = 50;
   const seeds = 2000;
-  const hits = new Array<number>(rows).fill(0);
+  const hits = new Uint32Array(rows);
   for (let seed = 0; seed < seeds; seed++) for (const row of splitValidation(rows, 0.2, seed)) hits[row]++;
   // 400 expected with a deviation of 18: five of them either way.
   for (const count of hits) expect(Math.abs(count - 400)).toBeLessThan(90);
