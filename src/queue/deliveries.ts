@@ -9,7 +9,10 @@ import { Queue, type JobsOptions } from "bullmq";
 import type { Redis } from "ioredis";
 import { crashPoint } from "../crash.ts";
 import { available } from "../store/database.ts";
-import { queueName, queuePrefix } from "../store/keys.ts";
+import { hashTag } from "../store/keys.ts";
+
+/** Its keys are `{rappel}:deliveries:…`. */
+export const queue = { name: "deliveries", prefix: hashTag };
 
 export interface Delivery {
   job_id: string;
@@ -27,9 +30,9 @@ export class Deliveries {
   /** `redis` is shared with the store, and not closed here. */
   constructor(redis: Redis) {
     this.#redis = redis;
-    this.#queue = new Queue(queueName, {
+    this.#queue = new Queue(queue.name, {
       connection: redis,
-      prefix: queuePrefix,
+      prefix: queue.prefix,
       streams: { events: { maxLen: MAX_EVENTS } },
     });
     this.#queue.on("error", () => undefined);

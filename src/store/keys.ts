@@ -26,20 +26,20 @@
  * | `…:uploads` | hash | blob → bytes, of what is being uploaded and not committed |
  * | `…:chunk:<blob>:<number>` | string | a piece of a blob, which is named `<run>.<token>.<upload>`; expires unless committed |
  */
-const ROOT = "{rappel}";
+export const hashTag = "{rappel}";
 
 export const keys = {
-  open: `${ROOT}:open`,
-  ended: `${ROOT}:ended`,
-  files: `${ROOT}:files`,
-  reconciler: `${ROOT}:reconciler`,
-  control: `${ROOT}:control`,
-  jobs: (owner: string) => `${ROOT}:owner:${owner}:jobs`,
-  jobsWith: (owner: string, status: string) => `${ROOT}:owner:${owner}:jobs:${status}`,
-  idempotency: (owner: string, sha256: string) => `${ROOT}:owner:${owner}:idempotency:${sha256}`,
-  datasets: (owner: string) => `${ROOT}:owner:${owner}:datasets`,
-  dataset: (owner: string, id: string) => `${ROOT}:owner:${owner}:dataset:${id}`,
-  job: (owner: string, id: string) => `${ROOT}:owner:${owner}:job:${id}`,
+  open: `${hashTag}:open`,
+  ended: `${hashTag}:ended`,
+  files: `${hashTag}:files`,
+  reconciler: `${hashTag}:reconciler`,
+  control: `${hashTag}:control`,
+  jobs: (owner: string) => `${hashTag}:owner:${owner}:jobs`,
+  jobsWith: (owner: string, status: string) => `${hashTag}:owner:${owner}:jobs:${status}`,
+  idempotency: (owner: string, sha256: string) => `${hashTag}:owner:${owner}:idempotency:${sha256}`,
+  datasets: (owner: string) => `${hashTag}:owner:${owner}:datasets`,
+  dataset: (owner: string, id: string) => `${hashTag}:owner:${owner}:dataset:${id}`,
+  job: (owner: string, id: string) => `${hashTag}:owner:${owner}:job:${id}`,
   events: (job: string) => `${job}:events`,
   metrics: (job: string) => `${job}:metrics`,
   checkpoints: (job: string) => `${job}:checkpoints`,
@@ -47,7 +47,3 @@ export const keys = {
   model: (job: string, which: string) => `${job}:model:${which}`,
   chunk: (job: string, blob: string, number: number) => `${job}:chunk:${blob}:${number}`,
 };
-
-/** What BullMQ puts before its own keys. */
-export const queuePrefix = ROOT;
-export const queueName = "deliveries";

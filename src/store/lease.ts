@@ -59,7 +59,8 @@ export interface Ending {
   result?: JobResult;
   error?: JobError;
   model?: ModelNotes;
-  progress: ProgressReport;
+  /** Null: as it was reported last. */
+  progress: ProgressReport | null;
   state?: State;
   models?: Partial<Record<"final" | "best", Blob & { sha256: string }>>;
   events: NewEvent[];

@@ -1,0 +1,141 @@
+/**
+ * Writes a run's checkpoints while it trains on. A snapshot becomes a file at once, so that its buffer is free for the next; if the one before is
+ * still being written the file waits, and the newest that waits is the one that is written. A checkpoint that fails is an
+ * event and not an error: the run goes on, and has its last one still.
+ */
+import type { Snapshot } from "../engine/crew.ts";
+import type { Logger } from "../log.ts";
+import type { Spec } from "../spec/spec.ts";
+import { LeaseLost, Unavailable } from "../store/errors.ts";
+import type { Lease, State } from "../store/lease.ts";
+import type { NewEvent } from "../store/record.ts";
+import { persist } from "./persist.ts";
+import type { Reporter } from "./reporter.ts";
+
+/** A snapshot as a file. */
+export interface StateFile {
+  step: number;
+  kinds: State["kinds"];
+  metrics: Readonly<Record<string, number>>;
+  bytes: Uint8Array;
+  sha256: string;
+}
+
+export async function serialized(snapshot: Snapshot): Promise<StateFile> {
+  const { step, kinds, metrics } = snapshot;
+  return { step, kinds: [...kinds], metrics, ...(await snapshot.serialize()) };
+}
+
+export function committedEvent({ step, bytes, sha256, kinds }: State): NewEvent {
+  const message = `The state at step ${step} is safe.`;
+  return { type: "checkpoint_committed", message, step, data: { bytes, sha256, kinds } };
+}
+
+export class Checkpoints {
+  readonly #lease: Lease;
+  readonly #spec: Pick<Spec, "checkpoint" | "training">;
+  readonly #reporter: Reporter;
+  readonly #gone: AbortSignal;
+  readonly #log: Logger;
+  #waiting: StateFile | null = null;
+  #writing: Promise<void> | null = null;
+  #serializing: Promise<void> | null = null;
+  #skipped = 0;
+
+  constructor(
+    lease: Lease,
+    spec: Pick<Spec, "checkpoint" | "training">,
+    reporter: Reporter,
+    gone: AbortSignal,
+    log: Logger,
+  ) {
+    this.#lease = lease;
+    this.#spec = spec;
+    this.#reporter = reporter;
+    this.#gone = gone;
+    this.#log = log;
+  }
+
+  /** Takes a snapshot to be written. The crew makes the next one only once this one is serialised. */
+  submit(snapshot: Snapshot): void {
+    this.#skipped += snapshot.skipped;
+    this.#serializing = serialized(snapshot)
+      .then((file) => {
+        if (this.#waiting !== null) this.#skipped++;
+        this.#waiting = file;
+        this.#writing ??= this.#writeAll();
+      })
+      .catch((error: unknown) => this.#failed(snapshot.step, error));
+  }
+
+  /** Resolves when all that was submitted is written or has failed. */
+  async idle(): Promise<void> {
+    await this.#serializing;
+    await this.#writing;
+  }
+
+  /** Uploads a file, as the state that a commit speaks of; null if there is no room. */
+  async upload(file: StateFile): Promise<State | null> {
+    const blob = await persist(this.#gone, () => this.#lease.upload(file.bytes));
+    return (
+      blob && {
+        ...blob,
+        step: file.step,
+        sha256: file.sha256,
+        kinds: file.kinds,
+        metrics: file.metrics,
+        score: this.#score(file),
+      }
+    );
+  }
+
+  async #writeAll(): Promise<void> {
+    for (let file = this.#waiting; file !== null; file = this.#waiting) {
+      this.#waiting = null;
+      await this.#write(file).catch((error: unknown) => this.#failed(file.step, error));
+    }
+    this.#writing = null;
+  }
+
+  async #write(file: StateFile): Promise<void> {
+    this.#sayWhatWasSkipped(file.step);
+    const state = await this.upload(file);
+    if (state === null) return this.noRoom(file);
+    const { keep_last: keepLast, keep_best: keepBest } = this.#spec.checkpoint;
+    try {
+      const rows = this.#reporter.rowsUpTo(file.step);
+      await persist(this.#gone, () => this.#lease.commit(state, { keepLast, keepBest }, committedEvent(state), rows));
+    } catch (error) {
+      await this.#lease.abandon(state.blob).catch(() => undefined);
+      throw error;
+    }
+    this.#reporter.committed(file.step);
+  }
+
+  noRoom({ step, bytes }: StateFile): void {
+    const message = `Redis has no room for the ${bytes.byteLength} bytes of the checkpoint.`;
+    this.#reporter.event("checkpoint_failed", message, step, { bytes: bytes.byteLength });
+  }
+
+  #sayWhatWasSkipped(step: number): void {
+    if (this.#skipped === 0) return;
+    const message = `${this.#skipped} checkpoints were due while an earlier one was being written.`;
+    this.#reporter.event("checkpoint_skipped", message, step, { count: this.#skipped });
+    this.#skipped = 0;
+  }
+
+  #failed(step: number, error: unknown): void {
+    if (error instanceof LeaseLost) return;
+    this.#log.warn({ err: error, step }, "checkpoint failed");
+    const full = error instanceof Unavailable && error.full;
+    const message = full ? "Redis is full." : (error as Error).message;
+    this.#reporter.event("checkpoint_failed", `The checkpoint could not be written: ${message}`, step);
+  }
+
+  #score({ metrics }: StateFile): number | null {
+    const { metric, mode } = this.#spec.training.early_stopping ?? { metric: "valid_loss", mode: "min" };
+    const value = metrics[metric];
+    if (value === undefined || !Number.isFinite(value)) return null;
+    return mode === "max" ? -value : value;
+  }
+}

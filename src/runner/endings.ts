@@ -1,0 +1,125 @@
+/**
+ * How a run ends: the last words on a job. Each takes with it whatever the reporter had not yet told, so that nothing is written after the end and nothing is
+ * missing before it.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { crashPoint } from "../crash.ts";
+import type { Outcome } from "../engine/crew.ts";
+import type { HashedFile } from "../engine/state.ts";
+import { extractModel } from "../engine/state-worker.ts";
+import type { Spec } from "../spec/spec.ts";
+import type { Blob } from "../store/blobs.ts";
+import { Unavailable } from "../store/errors.ts";
+import type { Ending, Lease } from "../store/lease.ts";
+import type { ModelNotes, NewEvent, ProgressReport } from "../store/record.ts";
+import { committedEvent, type Checkpoints, type StateFile } from "./checkpoints.ts";
+import { persist } from "./persist.ts";
+import type { JobFailure } from "./prepare.ts";
+import type { Reporter } from "./reporter.ts";
+
+const ROOM_RETRY_MS = 1000;
+
+export interface Finished {
+  outcome: Extract<Outcome, { type: "completed" | "early_stopping" }>;
+  spec: Spec;
+  state: StateFile;
+  notes: ModelNotes;
+}
+
+export class Endings {
+  readonly #lease: Lease;
+  readonly #reporter: Reporter;
+  readonly #gone: AbortSignal;
+
+  /** `gone` is aborted once the run may not write any more. */
+  constructor(lease: Lease, reporter: Reporter, gone: AbortSignal) {
+    this.#lease = lease;
+    this.#reporter = reporter;
+    this.#gone = gone;
+  }
+
+  async cancelled(progress: ProgressReport | null): Promise<void> {
+    crashPoint("during-cancel");
+    await this.#finish({ status: "cancelled", progress }, [
+      { type: "cancelled", message: "Cancelled.", step: progress?.step ?? null, data: null },
+    ]);
+  }
+
+  async failed({ code, message, suggestion, step }: JobFailure, progress: ProgressReport | null): Promise<void> {
+    const event = { message, step, data: { code, suggestion } };
+    const events: NewEvent[] = [{ ...event, type: "failed" }];
+    if (code === "diverged") events.unshift({ ...event, type: "diverged" });
+    await this.#finish({ status: "failed", error: { code, message, suggestion, step }, progress }, events);
+  }
+
+  /** The job is queued again, unless it was to be cancelled. */
+  async released(progress: ProgressReport | null): Promise<void> {
+    await this.#reporter.close(this.#gone);
+    const message = "The worker is shutting down; another one goes on.";
+    const event = { type: "requeued" as const, message, step: progress?.step ?? null, data: null };
+    await persist(this.#gone, () => this.#lease.release(event));
+  }
+
+  /** The model must be stored and waits for room if there is none; false if `interrupted` before there was. */
+  async succeeded(
+    { outcome, spec, state, notes }: Finished,
+    progress: ProgressReport | null,
+    checkpoints: Checkpoints,
+    interrupted: () => boolean,
+  ): Promise<boolean> {
+    const best = spec.checkpoint.keep_best ? outcome.best : null;
+    const models: Required<Ending>["models"] = {};
+    for (const which of best === null ? (["final"] as const) : (["final", "best"] as const)) {
+      const file = await extractModel(state.bytes, which);
+      const blob = await this.#uploadModel(file, outcome.step, interrupted);
+      if (blob === null) return false;
+      models[which] = { ...blob, sha256: file.sha256 };
+    }
+    const { step, epochs, metrics, type } = outcome;
+    const weights = models.final!.sha256;
+    const result = { weights_sha256: weights, steps: step, epochs, stop_reason: type, metrics, best };
+    const committed = await checkpoints.upload(state).catch(orNoRoom);
+    if (committed === null) checkpoints.noRoom(state);
+    const events: NewEvent[] = committed === null ? [] : [committedEvent(committed)];
+    const stopped = type === "early_stopping" ? "Stopped early" : "Trained";
+    events.push({
+      type: "succeeded",
+      message: `${stopped} after ${step} steps.`,
+      step,
+      data: { weights_sha256: weights },
+    });
+    const ending = {
+      status: "succeeded" as const,
+      result,
+      model: notes,
+      progress,
+      state: committed ?? undefined,
+      models,
+    };
+    await this.#finish(ending, events);
+    return true;
+  }
+
+  async #uploadModel({ bytes }: HashedFile, step: number, interrupted: () => boolean): Promise<Blob | null> {
+    for (let attempts = 0; !interrupted(); attempts++) {
+      const blob = await persist(this.#gone, () => this.#lease.upload(bytes)).catch(orNoRoom);
+      if (blob !== null) return blob;
+      if (attempts === 0) {
+        const message = `Redis has no room for the ${bytes.byteLength} bytes of the model; waiting for some.`;
+        this.#reporter.event("checkpoint_failed", message, step, { bytes: bytes.byteLength });
+      }
+      await sleep(ROOM_RETRY_MS, null, { signal: this.#gone }).catch(() => undefined);
+    }
+    return null;
+  }
+
+  async #finish(ending: Omit<Ending, "events">, last: NewEvent[]): Promise<void> {
+    const { events, rows } = await this.#reporter.close(this.#gone);
+    await persist(this.#gone, () => this.#lease.finish({ ...ending, events: [...events, ...last] }, rows));
+  }
+}
+
+function orNoRoom(error: unknown): null {
+  if (error instanceof Unavailable && error.full) return null;
+  throw error;
+}

@@ -1,0 +1,97 @@
+/**
+ * Keeps a run's lease, and BullMQ's lock on its delivery, with one timer; and hears what is wanted of the run.
+ *
+ * The lease is what counts. The lock only keeps BullMQ from delivering the job once more, and a delivery that comes all the same is refused by the
+ * lease; so a lock that lapsed while Redis was away does not end the run.
+ */
+import type { JobStatus } from "../spec/wire.ts";
+import { LeaseLost } from "../store/errors.ts";
+import type { Lease } from "../store/lease.ts";
+
+const BEATS_PER_LEASE = 4;
+
+export interface HeartbeatHandlers {
+  /** What the job's status is, and so what the run is to do. */
+  status(status: JobStatus): void;
+  /** Redis does not answer: nothing can be written, and the lease may lapse. */
+  away(): void;
+  /** Redis answers again, and the run is still the latest. */
+  back(): void;
+  /** The job is someone else's, or has ended. */
+  lost(): void;
+}
+
+export class Heartbeat {
+  readonly #lease: Lease;
+  readonly #leaseMs: number;
+  readonly #renewLock: (leaseMs: number) => Promise<unknown>;
+  readonly #handlers: HeartbeatHandlers;
+  readonly #timer: NodeJS.Timeout;
+  #renewedAt = performance.now();
+  #beating = false;
+  #again = false;
+  #away = false;
+
+  constructor(
+    lease: Lease,
+    leaseMs: number,
+    renewLock: (leaseMs: number) => Promise<unknown>,
+    handlers: HeartbeatHandlers,
+  ) {
+    this.#lease = lease;
+    this.#leaseMs = leaseMs;
+    this.#renewLock = renewLock;
+    this.#handlers = handlers;
+    this.#timer = setInterval(() => this.#tick(), leaseMs / BEATS_PER_LEASE);
+  }
+
+  /** Renews now, to see what is wanted. */
+  look(): void {
+    if (this.#beating) this.#again = true;
+    else void this.#beat();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #tick(): void {
+    // A server that stands still neither answers nor refuses.
+    if (this.#beating && performance.now() - this.#renewedAt > this.#leaseMs) this.#leave();
+    if (!this.#beating) void this.#beat();
+  }
+
+  async #beat(): Promise<void> {
+    this.#beating = true;
+    try {
+      const status = await this.#lease.renew(this.#leaseMs);
+      this.#renewedAt = performance.now();
+      this.#return();
+      this.#handlers.status(status);
+      this.#renewLock(this.#leaseMs).catch(() => undefined);
+    } catch (error) {
+      if (error instanceof LeaseLost) {
+        this.close();
+        this.#handlers.lost();
+      } else this.#leave();
+    } finally {
+      this.#beating = false;
+    }
+    if (this.#again) {
+      this.#again = false;
+      await this.#beat();
+    }
+  }
+
+  #leave(): void {
+    if (this.#away) return;
+    this.#away = true;
+    this.#handlers.away();
+  }
+
+  #return(): void {
+    if (!this.#away) return;
+    this.#away = false;
+    this.#handlers.back();
+  }
+}

@@ -1,0 +1,96 @@
+/** From a job's record to what the engine trains on. */
+import { encode } from "../data/encodings.ts";
+import type { Encoding } from "../data/encoding.ts";
+import type { DatasetFiles } from "../data/files.ts";
+import type { Plan } from "../engine/model.ts";
+import type { TrainingJob } from "../engine/job.ts";
+import { losses } from "../engine/losses/registry.generated.ts";
+import type { ResolvedSpec } from "../spec/spec.ts";
+import type { FailureCode } from "../spec/wire.ts";
+import type { Lease, Work } from "../store/lease.ts";
+import type { ModelNotes } from "../store/record.ts";
+import type { Store } from "../store/store.ts";
+import { persist } from "./persist.ts";
+
+/** Why a job cannot be run, in the words of its error. */
+export class JobFailure extends Error {
+  readonly code: FailureCode;
+  readonly suggestion: string | null;
+  readonly step: number | null;
+
+  constructor(code: FailureCode, message: string, suggestion: string | null = null, step: number | null = null) {
+    super(message);
+    this.code = code;
+    this.suggestion = suggestion;
+    this.step = step;
+  }
+}
+
+export interface Prepared {
+  training: TrainingJob;
+  encoding: Encoding;
+  /** The state to go on from; null at the beginning. */
+  state: Uint8Array | null;
+}
+
+export interface Sources {
+  store: Store;
+  files: DatasetFiles;
+}
+
+/** @throws JobFailure */
+export async function prepare(lease: Lease, work: Work, sources: Sources, gone: AbortSignal): Promise<Prepared> {
+  const [{ data, encoding }, state] = await Promise.all([
+    readData(lease, work, sources, gone),
+    readState(lease, work, gone),
+  ]);
+  const { model, loss, optimizer, schedule, training, checkpoint } = work.spec;
+  const job = { model, loss, optimizer, schedule, training, keepBest: checkpoint.keep_best, data };
+  return { training: job, encoding, state };
+}
+
+async function readData(lease: Lease, { spec, datasetId }: Work, { store, files }: Sources, gone: AbortSignal) {
+  const dataset = datasetId && (await persist(gone, () => store.datasets.get(lease.owner, datasetId)));
+  if (!dataset || !(await files.has(dataset.sha256))) {
+    const what = dataset ? `The file of dataset ${dataset.id}` : "The dataset";
+    throw new JobFailure(
+      "dataset_unavailable",
+      `${what} is not on this machine.`,
+      "Upload it again and post the job anew.",
+    );
+  }
+  return await encode(files, dataset.sha256, spec.data, targetsOf(spec));
+}
+
+function targetsOf({ loss }: ResolvedSpec) {
+  return losses[loss.type as keyof typeof losses].targets;
+}
+
+async function readState(lease: Lease, { checkpoint }: Work, gone: AbortSignal): Promise<Uint8Array | null> {
+  if (checkpoint === null) return null;
+  const bytes = await persist(gone, () => lease.checkpointBytes(checkpoint.step));
+  // Hashed by the thread pool, off the event loop.
+  const sha256 = bytes && Buffer.from(await crypto.subtle.digest("SHA-256", bytes)).toString("hex");
+  if (sha256 !== checkpoint.sha256) throw unreadable(checkpoint.step, "its bytes are missing or damaged");
+  return bytes;
+}
+
+export function unreadable(step: number, why: string): JobFailure {
+  const message = `The checkpoint of step ${step} cannot be read: ${why}.`;
+  return new JobFailure("checkpoint_unreadable", message, "Post the job again; it starts from the beginning.", step);
+}
+
+/** What a user of the weights needs to know beside them. */
+export function notesOn(plan: Plan, { inputs, target }: Encoding): ModelNotes {
+  const layers = plan.layers.map(({ name, member, parameters }) => ({
+    name,
+    type: member.type,
+    parameters: Object.fromEntries(
+      parameters.map((index) => {
+        const parameter = plan.parameters[index];
+        return [parameter.name.slice(name.length + 1), [...parameter.shape]];
+      }),
+    ),
+  }));
+  return { layers, inputs: [...inputs] as ModelNotes["inputs"], target: target as ModelNotes["target"] };
+}

@@ -1,0 +1,74 @@
+/** How far a run is, how fast it is, and how long it will take. */
+import type { Evaluation, LogEntry } from "../engine/crew.ts";
+import { stepsPerEpoch, type TrainingJob } from "../engine/job.ts";
+import type { Checkpoint } from "../spec/wire.ts";
+import type { ProgressReport } from "../store/record.ts";
+
+/** Over which the speed is averaged: short enough to follow a change, long enough to be read. */
+const SPEED_WINDOW_SECONDS = 3;
+
+export class RunProgress {
+  readonly #stepsPerEpoch: number;
+  readonly #samplesPerStep: number;
+  readonly #totalSteps: number;
+  #report: ProgressReport;
+  #stepsPerSecond: number | null = null;
+  #measuredAt = performance.now();
+
+  constructor({ training, data }: TrainingJob, from: Checkpoint | null) {
+    const rows = data.trainRows.length;
+    this.#stepsPerEpoch = stepsPerEpoch(training, rows);
+    this.#samplesPerStep = rows / Math.ceil(this.#stepsPerEpoch);
+    this.#totalSteps = this.#stepsPerEpoch * training.epochs;
+    const step = from?.step ?? 0;
+    this.#report = {
+      step,
+      epoch: Math.floor(step / this.#stepsPerEpoch),
+      train_loss: null,
+      valid_loss: from?.metrics.valid_loss ?? null,
+      metrics: from?.metrics ?? {},
+      learning_rate: null,
+      samples_per_second: null,
+      eta_seconds: null,
+    };
+  }
+
+  logged(entry: LogEntry): void {
+    this.#report.train_loss = entry.train_loss;
+    this.#report.learning_rate = entry.learning_rate;
+  }
+
+  evaluated({ metrics }: Evaluation): void {
+    this.#report.metrics = metrics;
+    this.#report.valid_loss = metrics.valid_loss ?? null;
+  }
+
+  /** The report once `step` steps are done; null: where the run began. */
+  at(step: number | null): ProgressReport {
+    if (step !== null) this.#measure(step);
+    const speed = this.#stepsPerSecond;
+    return {
+      ...this.#report,
+      samples_per_second: speed === null ? null : rounded(speed * this.#samplesPerStep),
+      eta_seconds: speed ? rounded((this.#totalSteps - this.#report.step) / speed) : null,
+    };
+  }
+
+  #measure(step: number): void {
+    const now = performance.now();
+    const seconds = (now - this.#measuredAt) / 1000;
+    const steps = step - this.#report.step;
+    if (steps === 0 || seconds === 0) return;
+    const speed = steps / seconds;
+    const weight = 1 - Math.exp(-seconds / SPEED_WINDOW_SECONDS);
+    this.#stepsPerSecond =
+      this.#stepsPerSecond === null ? speed : this.#stepsPerSecond + weight * (speed - this.#stepsPerSecond);
+    this.#measuredAt = now;
+    this.#report.step = step;
+    this.#report.epoch = Math.floor(step / this.#stepsPerEpoch);
+  }
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 10) / 10;
+}

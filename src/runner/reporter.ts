@@ -1,0 +1,101 @@
+/**
+ * Tells the record what a run does: progress, events, rows of metrics; together, and a few times a second at most.
+ *
+ * Rows are also kept until a checkpoint has carried them, since one that is committed must have all metrics up to its step.
+ */
+import { Unavailable } from "../store/errors.ts";
+import type { Lease } from "../store/lease.ts";
+import type { MetricRow, NewEvent, ProgressReport } from "../store/record.ts";
+import { persist } from "./persist.ts";
+
+const INTERVAL_MS = 200;
+
+interface Report {
+  number: number;
+  events: NewEvent[];
+  rows: MetricRow[];
+}
+
+export class Reporter {
+  readonly #lease: Lease;
+  readonly #progress: () => ProgressReport | null;
+  readonly #timer: NodeJS.Timeout;
+  #events: NewEvent[] = [];
+  #rows: MetricRow[] = [];
+  #uncommitted: MetricRow[] = [];
+  /** What was sent and not acknowledged; it is sent again as it was, before anything else. */
+  #unacknowledged: Report | null = null;
+  #sent = 0;
+  #lastProgress = "";
+  #sending: Promise<void> | null = null;
+
+  /** `progress` gives null while there is nothing to tell of yet. */
+  constructor(lease: Lease, progress: () => ProgressReport | null) {
+    this.#lease = lease;
+    this.#progress = progress;
+    this.#timer = setInterval(() => this.#tick(), INTERVAL_MS);
+  }
+
+  event(type: NewEvent["type"], message: string, step: number | null, data: NewEvent["data"] = null): void {
+    this.#events.push({ type, message, step, data });
+  }
+
+  metrics(rows: MetricRow[]): void {
+    this.#rows.push(...rows);
+    this.#uncommitted.push(...rows);
+  }
+
+  /** The rows that a checkpoint of `step` must carry. */
+  rowsUpTo(step: number): MetricRow[] {
+    return this.#uncommitted.filter((row) => row.step <= step);
+  }
+
+  committed(step: number): void {
+    this.#uncommitted = this.#uncommitted.filter((row) => row.step > step);
+  }
+
+  /** Stops reporting; returns what the last word on the job has to carry. */
+  async close(gone: AbortSignal): Promise<{ events: NewEvent[]; rows: MetricRow[] }> {
+    clearInterval(this.#timer);
+    await this.#sending;
+    try {
+      if (this.#unacknowledged !== null) await persist(gone, () => this.#send());
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
+    }
+    return { events: [...(this.#unacknowledged?.events ?? []), ...this.#events], rows: this.#uncommitted };
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #tick(): void {
+    this.#sending ??= this.#send()
+      // Redis is away or full: next time. The job is someone else's: the heartbeat learns it too.
+      .catch(() => undefined)
+      .finally(() => {
+        this.#sending = null;
+      });
+  }
+
+  async #send(): Promise<void> {
+    const progress = this.#progress();
+    if (progress === null) return;
+    const text = JSON.stringify(progress);
+    const news = this.#events.length > 0 || this.#rows.length > 0 || text !== this.#lastProgress;
+    if (this.#unacknowledged === null && !news) return;
+    this.#unacknowledged ??= this.#take();
+    const { number, events, rows } = this.#unacknowledged;
+    await this.#lease.report(number, progress, events, rows);
+    this.#unacknowledged = null;
+    this.#lastProgress = text;
+  }
+
+  #take(): Report {
+    const report = { number: ++this.#sent, events: this.#events, rows: this.#rows };
+    this.#events = [];
+    this.#rows = [];
+    return report;
+  }
+}

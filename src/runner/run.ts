@@ -1,0 +1,238 @@
+/**
+ * One run of a job: from the lease that was acquired to the word that ends it.
+ *
+ * The engine trains on threads of its own; here its news become the record, and what happens around it becomes requests to it:
+ *
+ * - what is wanted (to cancel) is told by the heartbeat, which also says whether the run may still write;
+ * - a shutdown stops the crew at a step boundary, with a checkpoint if the state is small enough to be written in time, and gives the job back;
+ * - while Redis is away the crew holds at a step boundary, its state in memory, and goes on if the run is still the latest when Redis answers;
+ * - a run that lost its lease stops where it is and writes nothing: its successor has dropped what was not committed, and computes the same again.
+ */
+import { Crew, ThreadFailed, type CrewHandlers, type Outcome } from "../engine/crew.ts";
+import { PlanError } from "../engine/model.ts";
+import type { Logger } from "../log.ts";
+import type { ResolvedSpec } from "../spec/spec.ts";
+import type { JobStatus } from "../spec/wire.ts";
+import { LeaseLost } from "../store/errors.ts";
+import type { Lease, Work } from "../store/lease.ts";
+import type { ProgressReport } from "../store/record.ts";
+import { Checkpoints, serialized, type StateFile } from "./checkpoints.ts";
+import { Endings } from "./endings.ts";
+import { Heartbeat } from "./heartbeat.ts";
+import { persist } from "./persist.ts";
+import { JobFailure, notesOn, prepare, unreadable, type Prepared, type Sources } from "./prepare.ts";
+import { RunProgress } from "./progress.ts";
+import { Reporter } from "./reporter.ts";
+import type { Threads } from "./threads.ts";
+
+/** The largest state that is written when the process is told to end: whoever told it does not wait long. */
+const SHUTDOWN_STATE_BYTES = 64 * 1024 * 1024;
+
+/** `ended`: the job has. `released`: it is queued again. `lost`: it is somebody else's. */
+export type RunEnd = "ended" | "released" | "lost";
+
+export interface RunOptions extends Sources {
+  leaseMs: number;
+  threads: Threads;
+  log: Logger;
+  /** Renews the lock on the delivery that brought the job. */
+  renewLock(leaseMs: number): Promise<unknown>;
+}
+
+export class Run {
+  readonly lease: Lease;
+  readonly #options: RunOptions;
+  readonly #log: Logger;
+  readonly #gone = new AbortController();
+  readonly #reporter: Reporter;
+  readonly #heartbeat: Heartbeat;
+  readonly #endings: Endings;
+  #wanted: "cancel" | "shutdown" | null = null;
+  #away = false;
+  #stateBytes = 0;
+  #crew: Crew | null = null;
+  #checkpoints: Checkpoints | null = null;
+  #final: Promise<StateFile> | null = null;
+  #progress: RunProgress | null = null;
+
+  constructor(lease: Lease, options: RunOptions) {
+    this.lease = lease;
+    this.#options = options;
+    this.#log = options.log.child({ job_id: lease.jobId, run: lease.run });
+    this.#reporter = new Reporter(lease, () => this.#progressNow());
+    this.#endings = new Endings(lease, this.#reporter, this.#gone.signal);
+    this.#heartbeat = new Heartbeat(lease, options.leaseMs, (leaseMs) => options.renewLock(leaseMs), {
+      status: (status) => this.#obey(status),
+      away: () => this.#hold(),
+      back: () => this.#goOn(),
+      lost: () => this.abandon(new LeaseLost("the lease lapsed and the job was taken over")),
+    });
+  }
+
+  async execute(): Promise<RunEnd> {
+    try {
+      return await this.#train().catch((error: unknown) => this.#fail(error));
+    } catch (error) {
+      if (!this.#gone.signal.aborted && !(error instanceof LeaseLost)) throw error;
+      this.#log.warn({ reason: (error as Error).message }, "run dropped");
+      return "lost";
+    } finally {
+      this.#heartbeat.close();
+      this.#reporter.stop();
+    }
+  }
+
+  /** The process is to end: stop soon, and give the job back. */
+  shutdown(): void {
+    this.#want("shutdown");
+  }
+
+  /** Something is wanted of this run: see what. */
+  look(): void {
+    this.#heartbeat.look();
+  }
+
+  /** Stops at once and writes nothing more. */
+  abandon(reason: Error): void {
+    this.#gone.abort(reason);
+    this.#crew?.abandon(reason);
+  }
+
+  async #train(): Promise<RunEnd> {
+    const { signal } = this.#gone;
+    const work = await persist(signal, () => this.lease.work());
+    const prepared = await prepare(this.lease, work, this.#options, signal);
+    this.#stateBytes = work.stateBytes;
+    this.#progress = new RunProgress(prepared.training, work.checkpoint);
+    this.#checkpoints = new Checkpoints(this.lease, work.spec, this.#reporter, signal, this.#log);
+    if (this.#wanted !== null) return await this.#stopped();
+    const outcome = await this.#withThreads(work.spec, (threads) => this.#runCrew(threads, work, prepared));
+    signal.throwIfAborted();
+    await this.#checkpoints.idle();
+    return await this.#conclude(outcome, work.spec, prepared);
+  }
+
+  async #withThreads<T>({ resources }: ResolvedSpec, use: (count: number) => Promise<T>): Promise<T> {
+    const count = this.#options.threads.take(resources.threads);
+    try {
+      return await use(count);
+    } finally {
+      this.#options.threads.giveBack(count);
+    }
+  }
+
+  async #runCrew(threads: number, { spec, checkpoint }: Work, { training, state }: Prepared): Promise<Outcome> {
+    const { every_steps: everySteps, every_seconds: everySeconds } = spec.checkpoint;
+    const crew = await Crew.start(training, { threads, everySteps, state }, this.#handlers()).catch(
+      (error: unknown) => {
+        if (checkpoint === null || error instanceof PlanError) throw error;
+        throw unreadable(checkpoint.step, (error as Error).message);
+      },
+    );
+    this.#gone.signal.throwIfAborted();
+    this.#crew = crew;
+    this.#log.info({ threads, step: checkpoint?.step ?? 0 }, "training");
+    if (this.#away) crew.suspend();
+    if (this.#wanted !== null) this.#stop();
+    const timer = everySeconds === null ? undefined : setInterval(() => crew.snapshot(), everySeconds * 1000);
+    try {
+      return await crew.run();
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  #handlers(): CrewHandlers {
+    const progress = this.#progress!;
+    return {
+      log: (entries) => {
+        // Without clipping there is no norm to tell of.
+        this.#reporter.metrics(
+          entries.map(({ grad_norm, ...row }) => (grad_norm === null ? row : { ...row, grad_norm })),
+        );
+        progress.logged(entries[entries.length - 1]);
+      },
+      evaluated: (evaluation) => {
+        const { step, epoch, metrics, improved } = evaluation;
+        this.#reporter.metrics([{ step, ...metrics }]);
+        this.#reporter.event("evaluated", `Evaluated after epoch ${epoch}.`, step, { epoch, metrics, improved });
+        progress.evaluated(evaluation);
+      },
+      snapshot: (snapshot) => {
+        // The last state is committed together with the end of the job.
+        if (snapshot.kinds.includes("final")) this.#final = serialized(snapshot);
+        else this.#checkpoints!.submit(snapshot);
+      },
+    };
+  }
+
+  async #conclude(outcome: Outcome, spec: ResolvedSpec, { encoding }: Prepared): Promise<RunEnd> {
+    if (outcome.type === "stopped") return await this.#stopped();
+    if (outcome.type === "diverged") {
+      throw new JobFailure("diverged", outcome.message, outcome.suggestion, outcome.step);
+    }
+    const finished = { outcome, spec, state: await this.#final!, notes: notesOn(this.#crew!.plan, encoding) };
+    const interrupted = () => this.#wanted !== null;
+    const done = await this.#endings.succeeded(finished, this.#progressNow(), this.#checkpoints!, interrupted);
+    if (!done) return await this.#stopped();
+    this.#log.info({ step: outcome.step, stop_reason: outcome.type }, "job succeeded");
+    return "ended";
+  }
+
+  async #stopped(): Promise<RunEnd> {
+    const progress = this.#progressNow();
+    if (this.#wanted === "cancel") {
+      await this.#endings.cancelled(progress);
+      this.#log.info({ step: progress?.step }, "job cancelled");
+      return "ended";
+    }
+    await this.#endings.released(progress);
+    this.#log.info({ step: progress?.step }, "job given back");
+    return "released";
+  }
+
+  async #fail(error: unknown): Promise<RunEnd> {
+    if (this.#gone.signal.aborted || error instanceof LeaseLost) throw error;
+    const failure = error instanceof JobFailure ? error : unexpected(error);
+    this.#log[failure === error ? "warn" : "error"]({ err: error }, "job failed");
+    await this.#checkpoints?.idle();
+    await this.#endings.failed(failure, this.#progressNow());
+    return "ended";
+  }
+
+  #obey(status: JobStatus): void {
+    if (status === "cancelling") this.#want("cancel");
+  }
+
+  #want(what: "cancel" | "shutdown"): void {
+    if (this.#wanted === what || this.#wanted === "cancel") return;
+    this.#wanted = what;
+    this.#stop();
+  }
+
+  #stop(): void {
+    this.#crew?.stop({ snapshot: this.#wanted === "shutdown" && this.#stateBytes <= SHUTDOWN_STATE_BYTES });
+  }
+
+  #hold(): void {
+    this.#log.warn("Redis is away: holding");
+    this.#away = true;
+    this.#crew?.suspend();
+  }
+
+  #goOn(): void {
+    this.#log.info("Redis is back: going on");
+    this.#away = false;
+    this.#crew?.resume();
+  }
+
+  /** Null until the job is known. */
+  #progressNow(): ProgressReport | null {
+    return this.#progress && this.#progress.at(this.#crew?.progress().step ?? null);
+  }
+}
+
+function unexpected(error: unknown): JobFailure {
+  if (error instanceof ThreadFailed) return new JobFailure("thread_failed", error.message);
+  return new JobFailure("internal", `Something went wrong in the worker: ${(error as Error).message}`);
+}

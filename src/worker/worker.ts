@@ -1,0 +1,144 @@
+/**
+ * Takes deliveries from the queue and runs the jobs they speak of.
+ *
+ * What a delivery is worth is for the record to say. If the job cannot be had just now (another run holds it, or it must run alone and this worker is
+ * busy) the delivery goes back with a delay; it is never failed, and completed only once there is nothing left to run. A run that
+ * lost its job leaves the delivery alone, since it belongs to someone else by then.
+ *
+ * A job whose last run died runs alone, so that it takes no other with it if it kills this process too. It would wait for ever in a
+ * busy queue, so while it keeps coming back the worker takes nothing else.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { DelayedError, WaitingError, Worker, type Job } from "bullmq";
+import type { Redis } from "ioredis";
+import type { Logger } from "../log.ts";
+import type { Control } from "../queue/control.ts";
+import { queue, type Delivery } from "../queue/deliveries.ts";
+import { beginRun, type Begun } from "../runner/begin.ts";
+import type { Sources } from "../runner/prepare.ts";
+import type { Run, RunEnd } from "../runner/run.ts";
+import { Threads } from "../runner/threads.ts";
+
+/** After which a delivery comes again that this worker does not look at now. */
+const RETRY_MS = 1000;
+/** How long nothing else is taken for the sake of a job that wants to run alone. */
+const RESERVED_MS = 5000;
+/** After which BullMQ asks again for deliveries when Redis was away; its default is 15 s. */
+const RECONNECT_MS = 500;
+
+export interface TrainingWorkerOptions extends Sources {
+  /** Connections of its own, which wait for Redis (maxRetriesPerRequest: null); closed by `close`. */
+  redis: Redis;
+  control: Control;
+  log: Logger;
+  leaseMs: number;
+  /** Jobs at once. */
+  jobs: number;
+  /** Training threads in all. */
+  threads: number;
+}
+
+export class TrainingWorker {
+  readonly #options: TrainingWorkerOptions;
+  readonly #threads: Threads;
+  readonly #worker: Worker<Delivery>;
+  readonly #runs = new Set<Run>();
+  /** Deliveries are looked at one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #alone = false;
+  /** A job that wants to run alone, and until when nothing else is taken for its sake. */
+  #reserved = { jobId: "", until: 0 };
+  #closing = false;
+
+  constructor(options: TrainingWorkerOptions) {
+    this.#options = options;
+    this.#threads = new Threads(options.threads);
+    this.#worker = new Worker<Delivery>(queue.name, (job, token) => this.#process(job, token!), {
+      connection: options.redis,
+      prefix: queue.prefix,
+      concurrency: options.jobs,
+      lockDuration: options.leaseMs,
+      // The run's heartbeat does it.
+      skipLockRenewal: true,
+      stalledInterval: options.leaseMs / 2,
+      // How often a job may kill its worker is for the record to say.
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+      runRetryDelay: RECONNECT_MS,
+    });
+    this.#worker.on("error", (error) => options.log.debug({ err: error }, "BullMQ"));
+  }
+
+  /** Resolves once it looks for deliveries. */
+  async ready(): Promise<void> {
+    await this.#worker.waitUntilReady();
+  }
+
+  /** Gives back what it runs and takes nothing more. What does not stop in time is left to whoever finds its lease lapsed. */
+  async close(withinMs: number): Promise<void> {
+    this.#closing = true;
+    const closed = this.#worker.close().then(() => true);
+    for (const run of this.#runs) run.shutdown();
+    if (!(await Promise.race([closed, sleep(withinMs, false, { ref: false })]))) {
+      this.#options.log.warn({ jobs: [...this.#runs].map((run) => run.lease.jobId) }, "not all jobs stopped in time");
+      for (const run of this.#runs) run.abandon(new Error("the process ends"));
+    }
+    this.#options.redis.disconnect();
+  }
+
+  async #process(delivery: Job<Delivery>, token: string): Promise<void> {
+    const begun = await this.#inTurn(() => this.#begin(delivery, token));
+    if (begun.outcome === "done") return;
+    if (begun.outcome !== "run") {
+      await delivery.moveToDelayed(Date.now() + begun.waitMs, token);
+      throw new DelayedError();
+    }
+    const end = await this.#execute(begun.run);
+    if (end === "ended") return;
+    // If the lock has lapsed the delivery is on its way to somebody else, which is as good.
+    if (end === "released") await delivery.moveToWait(token).catch(() => undefined);
+    throw new WaitingError();
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => undefined);
+    return await result;
+  }
+
+  async #begin(delivery: Job<Delivery>, token: string): Promise<Begun> {
+    const jobId = delivery.data.job_id;
+    const reserved = performance.now() < this.#reserved.until && this.#reserved.jobId !== jobId;
+    if (this.#closing || this.#alone || reserved) return { outcome: "later", waitMs: RETRY_MS };
+    const begun = await beginRun(jobId, this.#runs.size === 0, {
+      ...this.#options,
+      threads: this.#threads,
+      renewLock: (leaseMs) => delivery.extendLock(token, leaseMs),
+    });
+    if (begun.outcome === "alone") this.#reserved = { jobId, until: performance.now() + RESERVED_MS };
+    if (begun.outcome === "run") {
+      this.#alone = begun.alone;
+      this.#runs.add(begun.run);
+    }
+    return begun;
+  }
+
+  async #execute(run: Run): Promise<RunEnd> {
+    const { control, log } = this.#options;
+    const { jobId } = run.lease;
+    control.listen(jobId, () => run.look());
+    // What arrived between the acquisition and now.
+    run.look();
+    if (this.#closing) run.shutdown();
+    try {
+      return await run.execute();
+    } catch (error) {
+      // Its lease lapses, and the job is taken over as if this process had died.
+      log.error({ err: error, job_id: jobId }, "a run broke off");
+      return "lost";
+    } finally {
+      control.unlisten(jobId);
+      this.#runs.delete(run);
+      this.#alone = false;
+    }
+  }
+}
