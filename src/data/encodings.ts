@@ -2,8 +2,8 @@
  * Datasets encoded for training, in helper threads, and shared within the process: jobs that encode one dataset alike train on the same
  * buffers.
  */
-import type { TargetKind } from "../engine/training.ts";
-import type { DataSizes, DataSpec, Encoded } from "./encoding.ts";
+import type { TargetKind, TrainingData } from "../engine/training.ts";
+import type { DataSizes, DataSpec, Encoded, Encoding } from "./encoding.ts";
 import type { DatasetFiles } from "./files.ts";
 import { runInHelper } from "./pool.ts";
 
@@ -25,54 +25,57 @@ function essence({ target, features, validation, preprocess }: DataSpec): DataSp
   return { target, features, validation, preprocess };
 }
 
-/** An encoding that is in use anywhere is always shared; those in use nowhere are kept up to a number of bytes, the latest used first. */
+/**
+ * What any job still trains on is shared, however large; of what none does, the latest used is kept up to a number of bytes. Whether a job does is
+ * for the garbage collector to say: it is as long as someone holds the job's `TrainingData`.
+ */
 export class EncodingCache {
   readonly #keptBytes: number;
   readonly #pending = new Map<string, Promise<Encoded>>();
-  readonly #alive = new Map<string, WeakRef<Encoded>>();
+  readonly #alive = new Map<string, { readonly data: WeakRef<TrainingData>; readonly encoding: Encoding }>();
   /** In the order of their last use. */
-  readonly #kept = new Map<string, Encoded>();
+  readonly #kept = new Map<string, TrainingData>();
 
   constructor(keptBytes: number) {
     this.#keptBytes = keptBytes;
   }
 
-  get(key: string, make: () => Promise<Encoded>): Promise<Encoded> {
-    const alive = this.#alive.get(key)?.deref();
-    if (alive !== undefined) {
-      this.#keep(key, alive);
-      return Promise.resolve(alive);
+  async get(key: string, make: () => Promise<Encoded>): Promise<Encoded> {
+    const alive = this.#alive.get(key);
+    const data = alive?.data.deref();
+    if (alive !== undefined && data !== undefined) {
+      this.#keep(key, data);
+      return { data, encoding: alive.encoding };
     }
     let pending = this.#pending.get(key);
     if (pending === undefined) {
-      pending = make()
-        .then((encoded) => this.#add(key, encoded))
-        .finally(() => this.#pending.delete(key));
+      pending = this.#make(key, make).finally(() => this.#pending.delete(key));
       this.#pending.set(key, pending);
     }
     return pending;
   }
 
-  #add(key: string, encoded: Encoded): Encoded {
-    for (const [other, reference] of this.#alive) if (reference.deref() === undefined) this.#alive.delete(other);
-    this.#alive.set(key, new WeakRef(encoded));
-    this.#keep(key, encoded);
-    return encoded;
+  async #make(key: string, make: () => Promise<Encoded>): Promise<Encoded> {
+    const { data, encoding } = await make();
+    for (const [other, alive] of this.#alive) if (alive.data.deref() === undefined) this.#alive.delete(other);
+    this.#alive.set(key, { data: new WeakRef(data), encoding });
+    this.#keep(key, data);
+    return { data, encoding };
   }
 
-  #keep(key: string, encoded: Encoded): void {
+  #keep(key: string, data: TrainingData): void {
     this.#kept.delete(key);
-    this.#kept.set(key, encoded);
-    let bytes = [...this.#kept.values()].reduce((sum, { data }) => sum + bytesOf(data), 0);
-    for (const [oldest, { data }] of this.#kept) {
+    this.#kept.set(key, data);
+    let bytes = [...this.#kept.values()].reduce((sum, kept) => sum + bytesOf(kept), 0);
+    for (const [oldest, kept] of this.#kept) {
       if (bytes <= this.#keptBytes) break;
       this.#kept.delete(oldest);
-      bytes -= bytesOf(data);
+      bytes -= bytesOf(kept);
     }
   }
 }
 
-function bytesOf({ features, targets, trainRows, validRows }: Encoded["data"]): number {
+function bytesOf({ features, targets, trainRows, validRows }: TrainingData): number {
   return features.byteLength + targets.byteLength + trainRows.byteLength + validRows.byteLength;
 }
 
