@@ -1,0 +1,41 @@
+// A worker process for the tests: no HTTP, so that they can kill it and start it in a moment. The role worker of the service is the same parts with health checks.
+import { join } from "node:path";
+import { DatasetFiles } from "../../src/data/files.ts";
+import { createLog } from "../../src/log.ts";
+import { Control } from "../../src/queue/control.ts";
+import { Deliveries } from "../../src/queue/deliveries.ts";
+import { Reconciler } from "../../src/queue/reconciler.ts";
+import { connector } from "../../src/redis/connect.ts";
+import { storeConnection } from "../../src/store/database.ts";
+import { Store } from "../../src/store/store.ts";
+import { TrainingWorker } from "../../src/worker/worker.ts";
+
+const { REDIS_URL, DATA_DIR, LEASE_MS, JOBS, THREADS, LOG_LEVEL } = process.env as Record<string, string>;
+const log = createLog(LOG_LEVEL ?? "info");
+const connect = connector(REDIS_URL, log);
+
+const shared = connect({ ...storeConnection, lazyConnect: true });
+await shared.connect();
+const store = new Store(shared);
+const deliveries = new Deliveries(shared);
+const reconciler = new Reconciler(store, deliveries, { keepMs: 1e10, log, intervalMs: Number(LEASE_MS) });
+const control = new Control(connect({ maxRetriesPerRequest: null }));
+const files = new DatasetFiles(join(DATA_DIR));
+const worker = new TrainingWorker({
+  store,
+  files,
+  redis: connect({ maxRetriesPerRequest: null }),
+  control,
+  log,
+  leaseMs: Number(LEASE_MS),
+  jobs: Number(JOBS ?? 1),
+  threads: Number(THREADS ?? 2),
+});
+await worker.ready();
+process.on("SIGTERM", async () => {
+  await worker.close(10_000);
+  await reconciler.close();
+  control.close();
+  process.exit(0);
+});
+log.info({ pid: process.pid }, "ready");

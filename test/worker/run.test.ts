@@ -1,0 +1,44 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { eventTypes, OWNER, steps } from "../store/support.ts";
+import { ended, openPlace, sha256, type Place } from "./support.ts";
+
+let place: Place;
+beforeAll(async () => {
+  place = await openPlace();
+  await place.startWorker();
+});
+afterAll(() => place.close());
+
+test("a job is trained, and everything about it can be fetched", async () => {
+  const id = await place.post({ checkpoint: { every_steps: 50, every_seconds: null, keep_last: 2, keep_best: true } });
+  const job = await place.until(id, ended);
+  expect(job).toMatchObject({ status: "succeeded", run: 1, error: null });
+  const total = job.progress.total_steps;
+  expect(job.result).toMatchObject({ steps: total, epochs: 40, stop_reason: "completed" });
+  expect(job.progress).toMatchObject({ step: total, epoch: 40, progress: 1, last_checkpoint_step: total });
+  expect(job.progress.learning_rate).toBeCloseTo(0.001);
+
+  const model = (await place.store.jobs.model(OWNER, id, "final"))!;
+  expect(sha256(model.bytes)).toBe(job.result!.weights_sha256);
+  expect(await place.store.jobs.model(OWNER, id, "best")).not.toBeNull();
+  const description = (await place.store.jobs.description(OWNER, id))!;
+  expect(description.layers.map(({ parameters }) => parameters)).toEqual([
+    { weight: [16, 10], bias: [16] },
+    {},
+    { weight: [3, 16], bias: [3] },
+  ]);
+  expect(description.inputs).toHaveLength(10);
+  expect(description.target).toMatchObject({ column: "y", task: "classification", classes: ["a", "b", "c"] });
+
+  const metrics = (await place.store.jobs.metrics(OWNER, id))!;
+  expect(metrics.filter((row) => "train_loss" in row).map(({ step }) => step)).toEqual(
+    Array.from({ length: total }, (_, i) => i + 1),
+  );
+  expect(metrics.filter((row) => "valid_loss" in row)).toHaveLength(40);
+  expect(await steps(place.store, id)).toEqual([total]);
+  const types = await eventTypes(place.store, id);
+  expect(types.slice(0, 2)).toEqual(["created", "started"]);
+  expect(types.at(-1)).toBe("succeeded");
+  expect(types).toContain("checkpoint_committed");
+  expect(types.filter((type) => type === "evaluated")).toHaveLength(40);
+});

@@ -1,0 +1,161 @@
+// What the tests of running jobs have in common: a Redis, a directory of datasets, jobs, and worker processes to be killed.
+import { spawn, type ChildProcess } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { createInterface } from "node:readline";
+import type { Redis } from "ioredis";
+import { ulid } from "ulid";
+import { DatasetFiles } from "../../src/data/files.ts";
+import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
+import { Deliveries } from "../../src/queue/deliveries.ts";
+import { resolveSpec } from "../../src/spec/resolve.ts";
+import type { Job } from "../../src/spec/wire.ts";
+import { Store } from "../../src/store/store.ts";
+import { connected, OWNER } from "../store/support.ts";
+import { startTestRedis, type TestRedis, type TestRedisOptions } from "../support/redis.ts";
+
+export interface WorkerProcess {
+  readonly pid: number;
+  readonly child: ChildProcess;
+  /** What it logged so far. */
+  readonly log: Record<string, unknown>[];
+  kill(signal: NodeJS.Signals): void;
+  /** Its exit code, or the signal that ended it. */
+  readonly exited: Promise<number | string>;
+}
+
+export interface Place {
+  readonly server: TestRedis;
+  readonly redis: Redis;
+  readonly store: Store;
+  readonly deliveries: Deliveries;
+  startWorker(env?: Record<string, string>): Promise<WorkerProcess>;
+  post(spec?: Record<string, unknown>): Promise<string>;
+  get(id: string): Promise<Job>;
+  /** Waits until the job is as `condition` wants it. */
+  until(id: string, condition: (job: Job) => boolean, withinMs?: number): Promise<Job>;
+  close(): Promise<void>;
+}
+
+export const LEASE_MS = 1000;
+
+export async function openPlace(options: TestRedisOptions = {}): Promise<Place> {
+  const server = await startTestRedis(options);
+  const redis = await connected(server);
+  const store = new Store(redis);
+  const deliveries = new Deliveries(redis);
+  const directory = mkdtempSync(join(tmpdir(), "rappel-worker-"));
+  const files = new DatasetFiles(directory);
+  await files.prepare();
+  const content = await files.ingest(Readable.from([csv()]), 2 ** 24);
+  const dataset = { id: `ds_${ulid().toLowerCase()}`, name: null, format: "csv" as const, ...content };
+  await store.datasets.put(OWNER, { ...dataset, columns: [...dataset.columns] } as never);
+  const workers = new Set<WorkerProcess>();
+
+  const get = async (id: string) => (await store.jobs.get(OWNER, id))!;
+  return {
+    server,
+    redis,
+    store,
+    deliveries,
+    get,
+    async startWorker(env = {}) {
+      const worker = await startProcess({ REDIS_URL: server.url, DATA_DIR: directory, ...env });
+      workers.add(worker);
+      return worker;
+    },
+    async post(changes = {}) {
+      const context = {
+        files,
+        dataset: (id: string) => store.datasets.get(OWNER, id),
+        maxMemoryBytes: 2 ** 30,
+        maxStateBytes: 2 ** 28,
+      };
+      const resolved = await resolveSpec(specFor(dataset.id, changes), context);
+      const { outcome, record } = await store.jobs.create({
+        id: `job_${ulid().toLowerCase()}`,
+        owner: OWNER,
+        spec: resolved.spec,
+        specSha256: resolved.specSha256,
+        datasetId: dataset.id,
+        arithmeticVersion: ARITHMETIC_VERSION,
+        totalSteps: resolved.totalSteps,
+        stateBytes: resolved.stateBytes,
+        idempotency: null,
+      });
+      if (record === null) throw new Error(outcome);
+      await deliveries.deliver(record.id, 1);
+      return record.id;
+    },
+    async until(id, condition, withinMs = 30_000) {
+      const deadline = performance.now() + withinMs;
+      for (;;) {
+        const job = await get(id).catch(() => null);
+        if (job !== null && condition(job)) return job;
+        if (performance.now() > deadline) throw new Error(`waited ${withinMs} ms in vain: ${JSON.stringify(job)}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    },
+    async close() {
+      for (const worker of workers) worker.kill("SIGKILL");
+      await Promise.all([...workers].map(({ exited }) => exited));
+      await deliveries.close();
+      await server.stop();
+      rmSync(directory, { recursive: true });
+    },
+  };
+}
+
+async function startProcess(env: Record<string, string>): Promise<WorkerProcess> {
+  const program = new URL("process.ts", import.meta.url).pathname;
+  const child = spawn(process.execPath, [program], {
+    env: { ...process.env, NODE_ENV: "test", LEASE_MS: String(LEASE_MS), ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exited = once(child, "exit").then(([code, signal]) => (code ?? signal) as number | string);
+  const log: Record<string, unknown>[] = [];
+  const ready = new Promise<void>((resolve, reject) => {
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const entry = JSON.parse(line) as Record<string, unknown>;
+      log.push(entry);
+      if (process.env.SHOW_LOG) process.stderr.write(`${child.pid} ${line}\n`);
+      if (entry.msg === "ready") resolve();
+    });
+    void exited.then((how) => reject(new Error(`the worker ended before it was ready: ${how}`)));
+  });
+  await ready;
+  return { pid: child.pid!, child, log, exited, kill: (signal) => child.kill(signal) };
+}
+
+/** Two interleaved classes in ten columns, the same every time. */
+function csv(): string {
+  const rows = Array.from({ length: 600 }, (_, i) => {
+    const cells = Array.from({ length: 10 }, (_, j) => (Math.sin(i * (j + 1) * 0.7) + (i % 3) * 0.3).toFixed(4));
+    return [...cells, ["a", "b", "c"][i % 3]].join(",");
+  });
+  return `${Array.from({ length: 10 }, (_, j) => `x${j}`).join(",")},y\n${rows.join("\n")}\n`;
+}
+
+function specFor(dataset: string, changes: Record<string, unknown>) {
+  return {
+    data: { dataset, target: "y", validation: { every: 5 } },
+    model: { layers: [{ type: "linear", out_features: 16 }, { type: "relu" }, { type: "linear" }] },
+    loss: { type: "cross_entropy" },
+    optimizer: { type: "adam", lr: 0.001 },
+    training: { epochs: 40, batch_size: 32, seed: 3 },
+    checkpoint: { every_steps: 50, every_seconds: null, keep_last: 2 },
+    ...changes,
+  };
+}
+
+export function ended(job: Job): boolean {
+  return ["succeeded", "failed", "cancelled"].includes(job.status);
+}
+
+export function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
