@@ -174,6 +174,15 @@ describe("dropout", () => {
     expect(values(y)).not.toEqual(first);
   });
 
+  it("keeps an element whose number is exactly p, and zeroes it for any larger p", () => {
+    const p = randomWords(seed, PURPOSE.dropout, 2, 5, 1)[2] * 2 ** -32;
+    const kept = (probability: number) => {
+      drop(0, length, probability);
+      return values(y)[6] !== 0;
+    };
+    expect([kept(p), kept(p + 2 ** -33)]).toEqual([true, false]);
+  });
+
   it("is the identity for p = 0 and zero for p = 1, whatever the input", () => {
     drop(0, length, 0);
     expect(values(y)).toEqual(input);
