@@ -42,7 +42,7 @@ export const CONTROL_BYTES = 512;
 
 export const REQUEST = { stop: 1, snapshot: 2, shutdownSnapshot: 4 } as const;
 
-export const ACTION = { stop: 1, snapshot: 2, shutdownSnapshot: 4, diverged: 8 } as const;
+export const ACTION = { ...REQUEST, diverged: 8 } as const;
 
 /** The log ring: entries of four doubles: step, train loss, learning rate, gradient norm (NaN: none). */
 export const LOG_ENTRIES = 4096;

@@ -2,7 +2,7 @@ import { layers } from "./layers/registry.generated.ts";
 import { losses } from "./losses/registry.generated.ts";
 import { optimizers } from "./optimizers/registry.generated.ts";
 import { LayerFault, type LayerShape, type LayerType, type Shape } from "./layers/layer.ts";
-import type { LossType } from "./losses/loss.ts";
+import { LossFault, type LossType } from "./losses/loss.ts";
 import { MAX_SUMS, SUM_BLOCK, type OptimizerType } from "./optimizers/optimizer.ts";
 import type { Initializer } from "./initializers/initializer.ts";
 import { CONTROL_BYTES, LOG_BYTES } from "./control.ts";
@@ -79,7 +79,7 @@ export interface Plan {
   readonly termsPerSample: number;
   readonly inputSize: number;
   readonly batchRows: number;
-  /** Rows the activation buffers hold: at least a batch, and enough to evaluate at a good speed. */
+  /** Rows the activation buffers hold: a batch, one a thread, and enough to evaluate at a good speed. */
   readonly capacityRows: number;
   readonly blocks: number;
   readonly threads: number;
@@ -96,8 +96,10 @@ export interface Addresses {
   readonly control: number;
   readonly log: number;
   readonly scratch: number;
+  /** The state; the weights come first in it. */
   readonly state: number;
   readonly stateBytes: number;
+  readonly weightBytes: number;
   readonly snapshot: number;
   readonly order: number;
   readonly targets: number;
@@ -122,6 +124,9 @@ export class PlanError extends Error {
   }
 }
 
+/** First parts of names in a checkpoint that are not layers. */
+const RESERVED = new Set(["optimizer", "evaluated", "best"]);
+
 /** Scratch of one thread: the matrix product's packed panel. */
 const SCRATCH_BYTES = 16384;
 
@@ -144,7 +149,7 @@ interface ShapedLayer extends LayerShape {
 export function planModel(input: PlanInput): Plan {
   const loss = losses[input.loss.type as keyof typeof losses] as unknown as LossType;
   const optimizer = optimizers[input.optimizer.type as keyof typeof optimizers] as unknown as OptimizerType;
-  const outputs = loss.outputs(input.target);
+  const outputs = outputsOf(loss, input);
   const shaped = shapeLayers(input, outputs);
   const map = new MemoryMap();
   const control = map.take("control", CONTROL_BYTES);
@@ -153,9 +158,11 @@ export function planModel(input: PlanInput): Plan {
   const stateTensors = optimizer.state(input.optimizer as never).map((tensor) => tensor.name);
   const evaluatesOthers = optimizer.evaluatesOthers ?? false;
   const parameters = placeParameters(map, shaped, stateTensors, evaluatesOthers, input.keepBest);
-  const state = map.regions.find((region) => region.name.startsWith("weight "))?.address ?? map.end;
-  const stateBytes = (map.regions.find((region) => region.name.startsWith("gradient "))?.address ?? map.end) - state;
-  const capacityRows = Math.max(input.batchRows, Math.min(input.validRows, EVALUATION_ROWS));
+  const first = (what: string) => map.regions.find((region) => region.name.startsWith(`${what} `))!.address;
+  const state = first("weight");
+  const stateBytes = first("gradient") - state;
+  const weightBytes = stateBytes / (1 + stateTensors.length + Number(evaluatesOthers) + Number(input.keepBest));
+  const capacityRows = Math.max(input.batchRows, Math.min(input.validRows, EVALUATION_ROWS), input.threads);
   const places = placeActivations(map, shaped, input.inputShape, capacityRows);
   const last = parameters.at(-1);
   const blocks = last ? last.firstBlock + blocksOf(last.length) : 0;
@@ -166,6 +173,7 @@ export function planModel(input: PlanInput): Plan {
     scratch,
     state,
     stateBytes,
+    weightBytes,
     snapshot: map.take("snapshot", stateBytes),
     order: map.take("order", input.trainRows * 4),
     targets: map.take("targets", capacityRows * input.target.width * 4),
@@ -185,7 +193,7 @@ export function planModel(input: PlanInput): Plan {
     outputGradient: places[i + 1].gradient,
     parameters: parameters.flatMap((parameter, index) => (parameter.layer === i ? [index] : [])),
   }));
-  const tensors = parameters.length * (1 + stateTensors.length + Number(evaluatesOthers) + Number(input.keepBest));
+  const tensors = (parameters.length * stateBytes) / weightBytes;
   if (map.end > MAX_MEMORY_BYTES) throw new PlanError([tooLarge(map.end)]);
   return {
     layers: layersPlanned,
@@ -208,9 +216,26 @@ export function planModel(input: PlanInput): Plan {
   };
 }
 
+/** How many outputs the loss wants. @throws PlanError if it does not suit the target, or its options do not. */
+function outputsOf(loss: LossType, input: PlanInput): number {
+  try {
+    const outputs = loss.outputs(input.target);
+    loss.check?.(input.loss as never, outputs);
+    return outputs;
+  } catch (error) {
+    if (!(error instanceof LossFault)) throw error;
+    throw new PlanError([
+      { pointer: `/loss${error.option === null ? "" : `/${error.option}`}`, message: error.message },
+    ]);
+  }
+}
+
 function tooLarge(bytes: number): PlanFault {
   const gib = (bytes / 2 ** 30).toFixed(1);
-  return { pointer: "/model", message: `needs ${gib} GiB of memory; a job has less than 4 GiB: make the model or the batch smaller` };
+  return {
+    pointer: "/model",
+    message: `needs ${gib} GiB of memory; a job has less than 4 GiB: make the model or the batch smaller`,
+  };
 }
 
 /** Infers every shape from the first layer to the last. A layer that does not fit ends it, since no shape is known after it. */
@@ -223,8 +248,17 @@ function shapeLayers(input: PlanInput, outputs: number): ShapedLayer[] {
   members.forEach((member, i) => {
     const name = (member.name as string | undefined | null) ?? String(i);
     const twin = names.get(name);
-    if (twin !== undefined) faults.push({ pointer: `/model/layers/${i}/name`, message: `"${name}" is layer ${twin}'s name too; names must differ` });
+    if (twin !== undefined)
+      faults.push({
+        pointer: `/model/layers/${i}/name`,
+        message: `"${name}" is layer ${twin}'s name too; names must differ`,
+      });
     names.set(name, i);
+    if (RESERVED.has(name))
+      faults.push({
+        pointer: `/model/layers/${i}/name`,
+        message: `"${name}" is reserved: checkpoints use it; choose another`,
+      });
     if (faults.some((fault) => !fault.pointer.endsWith("/name"))) return;
     const type = layers[member.type as keyof typeof layers] as unknown as LayerType;
     try {
@@ -233,11 +267,17 @@ function shapeLayers(input: PlanInput, outputs: number): ShapedLayer[] {
       shape = result.output;
     } catch (error) {
       if (!(error instanceof LayerFault)) throw error;
-      faults.push({ pointer: `/model/layers/${i}${error.option === null ? "" : `/${error.option}`}`, message: error.message });
+      faults.push({
+        pointer: `/model/layers/${i}${error.option === null ? "" : `/${error.option}`}`,
+        message: error.message,
+      });
     }
   });
   const whole = shaped.length === members.length;
   if (whole && (shape.length !== 1 || shape[0] !== outputs)) faults.push(wrongOutput(members, shape, outputs, input));
+  if (whole && shaped.every((layer) => layer.parameters.length === 0)) {
+    faults.push({ pointer: "/model/layers", message: "has nothing to train: add a linear layer" });
+  }
   if (faults.length > 0) throw new PlanError(faults);
   return shaped;
 }
@@ -245,7 +285,8 @@ function shapeLayers(input: PlanInput, outputs: number): ShapedLayer[] {
 function wrongOutput(members: readonly Member[], shape: Shape, outputs: number, input: PlanInput): PlanFault {
   const last = members.length - 1;
   const option = members[last].out_features === undefined || members[last].out_features === null ? "" : "/out_features";
-  const target = input.target.classes === null ? `${input.target.width} target value(s)` : `${input.target.classes} classes`;
+  const target =
+    input.target.classes === null ? `${input.target.width} target value(s)` : `${input.target.classes} classes`;
   return {
     pointer: `/model/layers/${last}${option}`,
     message: `gives ${shape.join(" × ")} outputs, but ${input.loss.type} over ${target} wants ${outputs}; end with a linear layer and leave its out_features out`,
@@ -309,6 +350,9 @@ function placeActivations(
   return [inputShape, ...shaped.map((layer) => layer.output)].map((shape, i) => {
     const bytes = size(shape) * rows * 4;
     const wanted = firstTrained !== -1 && i > firstTrained;
-    return { value: map.take(`activation ${i}`, bytes), gradient: wanted ? map.take(`activation gradient ${i}`, bytes) : 0 };
+    return {
+      value: map.take(`activation ${i}`, bytes),
+      gradient: wanted ? map.take(`activation gradient ${i}`, bytes) : 0,
+    };
   });
 }

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { KernelExports } from "./exports.generated.ts";
 
 /**
- * The typed face of the kernel module: its functions beside typed views of the memory it works on. Addresses are bytes; `f32[address >> 2]` is the
+ * The typed face of the kernel module: its functions beside typed views of the memory it works on. Addresses are bytes; `f32[address >>> 2]` is the
  * element there.
  */
 export interface Kernels extends KernelExports {

@@ -23,7 +23,12 @@ export const dropout = defineLayer({
     return {
       forward(_weights, begin, end, pass) {
         if (pass.training) drop(place.input, place.output, begin, end, pass.seedLow, pass.seedHigh, pass.step);
-        else kernels.u8.copyWithin(place.output + begin * size * 4, place.input + begin * size * 4, place.input + end * size * 4);
+        else
+          kernels.u8.copyWithin(
+            place.output + begin * size * 4,
+            place.input + begin * size * 4,
+            place.input + end * size * 4,
+          );
       },
       backward(_weights, begin, end, pass) {
         drop(place.outputGradient, place.inputGradient, begin, end, pass.seedLow, pass.seedHigh, pass.step);

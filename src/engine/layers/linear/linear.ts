@@ -1,3 +1,4 @@
+import { initializer, initOptions } from "../../initializers/named.ts";
 import { defineLayer, LayerFault } from "../layer.ts";
 
 /**
@@ -26,18 +27,27 @@ export const linear = defineLayer({
       doc: "Number of outputs; the last layer's is inferred from the target.",
     },
     bias: { kind: "boolean", default: true, doc: "Whether to add a learned bias." },
+    ...initOptions,
   },
   shape(options, input, wanted) {
     const inputs = input[input.length - 1];
     if (options.in_features !== null && options.in_features !== inputs) {
-      throw new LayerFault("in_features", `is ${options.in_features}, but the layer before gives ${inputs}; leave it out`);
+      throw new LayerFault(
+        "in_features",
+        `is ${options.in_features}, but the layer before gives ${inputs}; leave it out`,
+      );
     }
     const outputs = options.out_features ?? wanted;
     if (outputs === null) throw new LayerFault("out_features", "is required: only the last layer's is inferred");
     const rows = input.slice(0, -1).reduce((product, size) => product * size, 1);
-    const initializer = { distribution: "uniform", bound: 1 / Math.sqrt(inputs) } as const;
-    const weight = { name: "weight", shape: [outputs, inputs], initializer, rowCost: inputs * rows };
-    const bias = { name: "bias", shape: [outputs], initializer, rowCost: rows };
+    const shape = [outputs, inputs];
+    const weight = {
+      name: "weight",
+      shape,
+      initializer: initializer(options.weight_init, shape),
+      rowCost: inputs * rows,
+    };
+    const bias = { name: "bias", shape: [outputs], initializer: initializer(options.bias_init, shape), rowCost: rows };
     return {
       output: [...input.slice(0, -1), outputs],
       parameters: options.bias ? [weight, bias] : [weight],
@@ -59,18 +69,61 @@ export const linear = defineLayer({
         const first = begin * rowsPerSample;
         const m = end * rowsPerSample - first;
         const [w, bias = 0] = weights;
-        kernels.matmul(y + first * outputRow, x + first * inputRow, w, m, outputs, inputs, outputRow, inputRow, 4, inputRow, 1, bias, place.scratch);
+        kernels.matmul(
+          y + first * outputRow,
+          x + first * inputRow,
+          w,
+          m,
+          outputs,
+          inputs,
+          outputRow,
+          inputRow,
+          4,
+          inputRow,
+          1,
+          bias,
+          place.scratch,
+        );
       },
       backward(weights, begin, end) {
         const first = begin * rowsPerSample;
         const m = end * rowsPerSample - first;
-        kernels.matmul(dx + first * inputRow, dy + first * outputRow, weights[0], m, inputs, outputs, inputRow, outputRow, 4, inputRow, 0, 0, place.scratch);
+        kernels.matmul(
+          dx + first * inputRow,
+          dy + first * outputRow,
+          weights[0],
+          m,
+          inputs,
+          outputs,
+          inputRow,
+          outputRow,
+          4,
+          inputRow,
+          0,
+          0,
+          place.scratch,
+        );
       },
       gradient(parameter, begin, end, samples) {
         const rows = samples * rowsPerSample;
         const out = place.gradients[parameter];
         if (parameter === 1) kernels.column_sums(out, dy, outputRow, rows, begin, end);
-        else kernels.matmul(out + begin * inputRow, dy + begin * 4, x, end - begin, inputs, rows, inputRow, 4, outputRow, inputRow, 0, 0, place.scratch);
+        else
+          kernels.matmul(
+            out + begin * inputRow,
+            dy + begin * 4,
+            x,
+            end - begin,
+            inputs,
+            rows,
+            inputRow,
+            4,
+            outputRow,
+            inputRow,
+            0,
+            0,
+            place.scratch,
+          );
       },
     };
   },

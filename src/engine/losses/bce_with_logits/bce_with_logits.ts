@@ -28,7 +28,7 @@ export const bce_with_logits = defineElementwiseLoss({
   bind(kernels, { pos_weight, weight }, { outputs, constants }) {
     const constantsOf = (address: number, values: readonly number[] | null) => {
       for (let i = 0; i < outputs; i++)
-        kernels.f32[(address >> 2) + i] = values === null ? 1 : values[values.length === 1 ? 0 : i];
+        kernels.f32[(address >>> 2) + i] = values === null ? 1 : values[values.length === 1 ? 0 : i];
       return address;
     };
     const positive = constantsOf(constants, pos_weight);

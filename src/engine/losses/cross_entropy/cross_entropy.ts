@@ -49,7 +49,7 @@ export const cross_entropy = defineLoss({
       if (index === NONE) throw new RangeError(`"${name}" is no class of the target`);
       return index;
     };
-    const weights = kernels.f32.subarray(constants >> 2, (constants >> 2) + outputs);
+    const weights = kernels.f32.subarray(constants >>> 2, (constants >>> 2) + outputs);
     weights.fill(1);
     for (const [name, weight] of Object.entries(options.weight ?? {})) weights[indexOf(name)] = weight;
     const ignored = options.ignore_class === null ? NONE : indexOf(options.ignore_class);
@@ -61,7 +61,7 @@ export const cross_entropy = defineLoss({
         if (probabilities) return end - begin;
         let sum = 0;
         for (let sample = begin; sample < end; sample++) {
-          const index = kernels.i32[(place.target >> 2) + sample];
+          const index = kernels.i32[(place.target >>> 2) + sample];
           if (index !== ignored && index >= 0 && index < outputs) sum += weights[index];
         }
         return sum === 0 ? 1 : sum;

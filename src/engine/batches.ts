@@ -1,0 +1,97 @@
+import type { Barrier } from "./barrier.ts";
+import type { Kernels } from "./kernels/kernels.ts";
+import type { TrainingJob } from "./job.ts";
+import { batchRows, stepsPerEpoch } from "./job.ts";
+import type { Plan } from "./model.ts";
+
+/** Fewer floats than this are copied one by one: making a view costs more. */
+const SHORT_ROW = 32;
+
+/**
+ * Which rows make the batch of a step, and their way into the job's memory. The order of an epoch is a function of (seed, epoch): the
+ * leader shuffles when an epoch begins, the others wait for it.
+ */
+export class Batches {
+  /** Samples in the present batch. */
+  samples = 0;
+  readonly #kernels: Kernels;
+  readonly #plan: Plan;
+  readonly #job: TrainingJob;
+  readonly #barrier: Barrier;
+  readonly #leader: boolean;
+  readonly #order: Int32Array;
+  readonly #seed: readonly [number, number];
+  readonly #classTargets: boolean;
+  readonly #stepsPerEpoch: number;
+  #epoch = -1;
+  #first = 0;
+
+  constructor(kernels: Kernels, plan: Plan, job: TrainingJob, barrier: Barrier, leader: boolean) {
+    this.#kernels = kernels;
+    this.#plan = plan;
+    this.#job = job;
+    this.#barrier = barrier;
+    this.#leader = leader;
+    const { trainRows } = job.data;
+    this.#order = new Int32Array(kernels.memory.buffer, plan.addresses.order, trainRows.length);
+    this.#seed = halves(job.training.seed);
+    this.#classTargets = job.data.targets instanceof Int32Array;
+    this.#stepsPerEpoch = stepsPerEpoch(job.training, trainRows.length);
+  }
+
+  /** Turns to the batch of `step` (from 0). A meeting of the crew when a new epoch begins. */
+  begin(step: number): void {
+    const epoch = Math.floor(step / this.#stepsPerEpoch);
+    if (epoch !== this.#epoch) this.#beginEpoch(epoch);
+    const { training, data } = this.#job;
+    const size = batchRows(training, data.trainRows.length);
+    this.#first = (step % this.#stepsPerEpoch) * size;
+    this.samples = Math.min(size, data.trainRows.length - this.#first);
+  }
+
+  #beginEpoch(epoch: number): void {
+    const { training, data } = this.#job;
+    const first = this.#epoch === -1;
+    this.#epoch = epoch;
+    if (!training.shuffle && !first) return;
+    if (this.#leader) {
+      for (let i = 0; i < this.#order.length; i++) this.#order[i] = i;
+      if (training.shuffle)
+        this.#kernels.shuffle(this.#plan.addresses.order, data.trainRows.length, this.#seed[0], this.#seed[1], epoch);
+    }
+    this.#barrier.meet();
+  }
+
+  /** Copies the features of samples begin..end of the batch to their places in the input. */
+  gather(begin: number, end: number): void {
+    const { trainRows } = this.#job.data;
+    for (let i = begin; i < end; i++) this.copyRow(trainRows[this.#order[this.#first + i]], i);
+  }
+
+  /** Copies all targets of the batch: every thread does it, since the loss' divisor needs all. */
+  gatherTargets(): void {
+    const { trainRows } = this.#job.data;
+    for (let i = 0; i < this.samples; i++) this.copyTarget(trainRows[this.#order[this.#first + i]], i);
+  }
+
+  /** Row `row` of the data becomes sample `sample` of the input. */
+  copyRow(row: number, sample: number): void {
+    const { features, width } = this.#job.data;
+    const { f32 } = this.#kernels;
+    const from = row * width;
+    const to = (this.#plan.layers[0].input >>> 2) + sample * width;
+    if (width < SHORT_ROW) for (let i = 0; i < width; i++) f32[to + i] = features[from + i];
+    else f32.set(features.subarray(from, from + width), to);
+  }
+
+  copyTarget(row: number, sample: number): void {
+    const at = (this.#plan.addresses.targets >>> 2) + sample;
+    if (this.#classTargets) this.#kernels.i32[at] = this.#job.data.targets[row];
+    else this.#kernels.f32[at] = this.#job.data.targets[row];
+  }
+}
+
+/** An integer up to 2^53 − 1 as two unsigned 32-bit halves: low, high. */
+export function halves(seed: number): readonly [number, number] {
+  return [seed >>> 0, Math.floor(seed / 2 ** 32)];
+}

@@ -1,0 +1,306 @@
+import type { Worker } from "node:worker_threads";
+import { DOUBLE, LOG_ENTRIES, REQUEST, WORD } from "./control.ts";
+import { suggestRemedy } from "./divergence.ts";
+import { batchRows, stepsPerEpoch, type TrainingJob } from "./job.ts";
+import { assertFused, compileKernels, createMemory, instantiateKernels, MODULE_BYTES } from "./kernels/kernels.ts";
+import { planModel, type Plan } from "./model.ts";
+import { joinCrews, leaveCrews, returnThread, takeThreads } from "./pool.ts";
+import { stateEntries, type HashedFile, type Progress } from "./state.ts";
+import { loadState, serializeState } from "./state-worker.ts";
+import type { SnapshotKind, StartMessage, ThreadMessage } from "./thread.ts";
+
+/*
+ * The threads that train one job together, seen from the main thread: it starts them, sets request words, and is told of log entries,
+ * evaluations and snapshots. It takes no part in training, and training does not wait for it (unless it lets the log's ring
+ * fill up).
+ */
+
+export interface LogEntry {
+  readonly step: number;
+  readonly train_loss: number;
+  readonly learning_rate: number;
+  readonly grad_norm: number | null;
+}
+
+export interface Evaluation {
+  readonly step: number;
+  readonly epoch: number;
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly improved: boolean;
+}
+
+/** The whole state as it stood at a step boundary. */
+export interface Snapshot {
+  readonly step: number;
+  readonly kinds: readonly SnapshotKind[];
+  readonly metrics: Readonly<Record<string, number>>;
+  /** Checkpoints that were due since the last snapshot and were passed over, because the buffer was not free. */
+  readonly skipped: number;
+  /** Makes the safetensors file, in another thread, and frees the buffer for the next snapshot. To be called once. */
+  serialize(): Promise<HashedFile>;
+}
+
+export type Outcome =
+  | {
+      readonly type: "completed" | "early_stopping";
+      readonly step: number;
+      readonly epochs: number;
+      readonly metrics: Readonly<Record<string, number>>;
+      readonly best: Progress["best"];
+    }
+  | { readonly type: "diverged"; readonly step: number; readonly message: string; readonly suggestion: string }
+  | { readonly type: "stopped"; readonly step: number };
+
+export interface CrewHandlers {
+  log(entries: readonly LogEntry[]): void;
+  evaluated(evaluation: Evaluation): void;
+  snapshot(snapshot: Snapshot): void;
+}
+
+export interface CrewOptions {
+  readonly threads: number;
+  /** Steps between checkpoints, or null. */
+  readonly everySteps: number | null;
+  /** The bytes of an earlier snapshot to go on from. */
+  readonly state: Uint8Array | null;
+}
+
+/** A thread of the crew died; the job can go on from its last checkpoint in another crew. */
+export class ThreadFailed extends Error {}
+
+/** How often the log is read while nothing else calls for it. */
+const DRAIN_MS = 50;
+
+let compiled: WebAssembly.Module | null = null;
+
+/** The kernel module, compiled and probed once a process. @throws Error on a host whose arithmetic differs */
+function kernelModule(): WebAssembly.Module {
+  if (compiled === null) {
+    const module = compileKernels();
+    assertFused(instantiateKernels(module, createMemory(MODULE_BYTES)));
+    compiled = module;
+  }
+  return compiled;
+}
+
+export class Crew {
+  readonly threads: number;
+  readonly plan: Plan;
+  readonly #job: TrainingJob;
+  readonly #memory: WebAssembly.Memory;
+  readonly #words: Int32Array;
+  readonly #doubles: Float64Array;
+  readonly #ring: Float64Array;
+  readonly #handlers: CrewHandlers;
+  readonly #everySteps: number | null;
+  readonly #progress: Progress | null;
+  readonly #recent: LogEntry[] = [];
+  #workers: Worker[] = [];
+  #idle = 0;
+  #left: () => void = () => {};
+  #ended: { outcome: "finished" | "stopped" | "diverged"; progress: Progress } | null = null;
+  #failure: Error | null = null;
+
+  private constructor(
+    job: TrainingJob,
+    plan: Plan,
+    memory: WebAssembly.Memory,
+    options: CrewOptions,
+    progress: Progress | null,
+    handlers: CrewHandlers,
+  ) {
+    const { control, log } = plan.addresses;
+    this.threads = plan.threads;
+    this.plan = plan;
+    this.#job = job;
+    this.#memory = memory;
+    this.#words = new Int32Array(memory.buffer, control);
+    this.#doubles = new Float64Array(memory.buffer, control);
+    this.#ring = new Float64Array(memory.buffer, log, LOG_ENTRIES * 4);
+    this.#everySteps = options.everySteps;
+    this.#progress = progress;
+    this.#handlers = handlers;
+  }
+
+  /**
+   * Makes the job's memory and, if `state` is given, restores it. Nothing runs yet.
+   * @throws PlanError, and Error if the state is damaged or is not of this job
+   */
+  static async start(job: TrainingJob, options: CrewOptions, handlers: CrewHandlers): Promise<Crew> {
+    const plan = planOf(job, options.threads);
+    kernelModule();
+    const memory = createMemory(plan.memoryBytes);
+    const progress = options.state === null ? null : await loadState(options.state, memory, stateEntries(plan));
+    const crew = new Crew(job, plan, memory, options, progress, handlers);
+    crew.#words[WORD.step] = progress?.step ?? 0;
+    crew.#doubles[DOUBLE.trainLoss] = Number.NaN;
+    return crew;
+  }
+
+  /** Trains until the job ends, diverges or is stopped. @throws ThreadFailed */
+  async run(): Promise<Outcome> {
+    const drain = setInterval(() => this.#drain(), DRAIN_MS);
+    joinCrews(this, this.threads, (turns) => Atomics.store(this.#words, WORD.spin, turns));
+    try {
+      await new Promise<void>((resolve) => {
+        this.#left = resolve;
+        this.#workers = takeThreads(this.threads);
+        this.#workers.forEach((worker, thread) => this.#launch(worker, thread));
+      });
+    } finally {
+      clearInterval(drain);
+      leaveCrews(this);
+    }
+    this.#drain();
+    if (this.#failure !== null) throw this.#failure;
+    return this.#outcome();
+  }
+
+  #launch(worker: Worker, thread: number): void {
+    const lost = (error: Error) => {
+      this.#fail(new ThreadFailed(`a training thread ended: ${error.message}`));
+      this.#leave();
+    };
+    worker.once("error", lost);
+    worker.once("exit", () => lost(new Error("it exited")));
+    worker.on("message", (message: ThreadMessage) => {
+      if (message.type !== "idle") return this.#receive(message);
+      returnThread(worker);
+      this.#leave();
+    });
+    const start: StartMessage = {
+      module: kernelModule(),
+      memory: this.#memory,
+      plan: this.plan,
+      job: this.#job,
+      thread,
+      everySteps: this.#everySteps,
+      progress: this.#progress,
+    };
+    worker.postMessage(start);
+  }
+
+  #receive(message: Exclude<ThreadMessage, { type: "idle" }>): void {
+    // What was logged before the message was sent comes first.
+    this.#drain();
+    if (message.type === "evaluated") this.#handlers.evaluated(message);
+    else if (message.type === "snapshot") this.#handlers.snapshot(this.#snapshotOf(message));
+    else if (message.type === "ended") this.#ended = message;
+    else if (message.type === "failed") this.#fail(new ThreadFailed(message.message));
+  }
+
+  /** A thread that failed has not left its barrier in order: the others are called off. */
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    this.#abort();
+  }
+
+  #abort(): void {
+    Atomics.store(this.#words, WORD.abort, 1);
+    for (const word of [WORD.barrier + 1, WORD.suspended, WORD.snapshotBusy, WORD.logRead])
+      Atomics.notify(this.#words, word);
+  }
+
+  #leave(): void {
+    this.#idle++;
+    if (this.#idle === this.threads) this.#left();
+  }
+
+  #snapshotOf({ kinds, skipped, progress }: Extract<ThreadMessage, { type: "snapshot" }>): Snapshot {
+    const { state, snapshot } = this.plan.addresses;
+    return {
+      step: progress.step,
+      kinds,
+      metrics: progress.metrics,
+      skipped,
+      serialize: async () => {
+        try {
+          return await serializeState(this.#memory, stateEntries(this.plan), snapshot - state, progress);
+        } finally {
+          Atomics.store(this.#words, WORD.snapshotBusy, 0);
+          Atomics.notify(this.#words, WORD.snapshotBusy);
+        }
+      },
+    };
+  }
+
+  #outcome(): Outcome {
+    const { outcome, progress } = this.#ended!;
+    const { step, metrics, best } = progress;
+    if (outcome === "stopped") return { type: "stopped", step };
+    if (outcome === "diverged") return { type: "diverged", step, ...suggestRemedy(this.#job, this.#recent, step) };
+    const epochs = Math.floor(step / stepsPerEpoch(this.#job.training, this.#job.data.trainRows.length));
+    return { type: progress.finished!, step, epochs, metrics, best };
+  }
+
+  /** Hands on what the leader has logged since the last time. */
+  #drain(): void {
+    const written = Atomics.load(this.#words, WORD.logWritten);
+    const entries: LogEntry[] = [];
+    for (let i = this.#words[WORD.logRead]; i < written; i++) {
+      const [step, loss, rate, norm] = this.#ring.subarray((i % LOG_ENTRIES) * 4, (i % LOG_ENTRIES) * 4 + 4);
+      entries.push({ step, train_loss: loss, learning_rate: rate, grad_norm: Number.isNaN(norm) ? null : norm });
+    }
+    if (entries.length === 0) return;
+    Atomics.store(this.#words, WORD.logRead, written);
+    Atomics.notify(this.#words, WORD.logRead);
+    this.#recent.push(...entries);
+    this.#recent.splice(0, this.#recent.length - RECENT_ENTRIES);
+    this.#handlers.log(entries);
+  }
+
+  /** Where training stands. Cheap. */
+  progress(): { step: number; epoch: number; trainLoss: number | null } {
+    const loss = this.#doubles[DOUBLE.trainLoss];
+    return {
+      step: Atomics.load(this.#words, WORD.step),
+      epoch: Atomics.load(this.#words, WORD.epoch),
+      trainLoss: Number.isNaN(loss) ? null : loss,
+    };
+  }
+
+  /** Asks for a snapshot at the next step boundary at which the buffer is free. */
+  snapshot(): void {
+    Atomics.or(this.#words, WORD.request, REQUEST.snapshot);
+  }
+
+  /** Stops at the next step boundary, with a "shutdown" snapshot before if it is asked for; `run` then resolves. */
+  stop({ snapshot }: { readonly snapshot: boolean }): void {
+    Atomics.or(this.#words, WORD.request, REQUEST.stop | (snapshot ? REQUEST.shutdownSnapshot : 0));
+    this.resume();
+  }
+
+  /** Calls the threads off at once, wherever they are; `run` rejects. */
+  abandon(error: Error): void {
+    this.#fail(error);
+  }
+
+  /** Holds at the next step boundary, everything in memory. */
+  suspend(): void {
+    Atomics.store(this.#words, WORD.suspended, 1);
+  }
+
+  resume(): void {
+    Atomics.store(this.#words, WORD.suspended, 0);
+    Atomics.notify(this.#words, WORD.suspended);
+  }
+}
+
+/** Log entries kept to say why a run diverged. */
+const RECENT_ENTRIES = 1000;
+
+function planOf(job: TrainingJob, threads: number): Plan {
+  const { data } = job;
+  return planModel({
+    model: job.model,
+    loss: job.loss,
+    optimizer: job.optimizer,
+    inputShape: [data.width],
+    target: { classes: data.target.classes?.length ?? null, width: 1 },
+    batchRows: batchRows(job.training, data.trainRows.length),
+    trainRows: data.trainRows.length,
+    validRows: data.validRows.length,
+    threads,
+    keepBest: job.keepBest,
+  });
+}

@@ -1,0 +1,50 @@
+import type { Member } from "./options.ts";
+import type { Schedule } from "./schedules/learning-rate.ts";
+import type { TrainingData } from "./training.ts";
+
+/** Everything that influences a job's numbers: from the resolved spec, and the data. */
+export interface TrainingJob {
+  readonly model: { readonly layers: readonly Member[] };
+  readonly loss: Member;
+  readonly optimizer: Member;
+  readonly schedule: Schedule;
+  readonly training: Training;
+  readonly keepBest: boolean;
+  readonly data: TrainingData;
+}
+
+export interface NormClip {
+  readonly max_norm: number;
+  readonly norm_type: number | "inf";
+}
+
+/** The `training` part of a resolved spec. */
+export interface Training {
+  readonly epochs: number;
+  readonly batch_size: number | "full";
+  readonly seed: number;
+  readonly shuffle: boolean;
+  readonly drop_last: boolean;
+  readonly clip_grad_norm: number | NormClip | null;
+  readonly clip_grad_value: number | null;
+  readonly eval_every_epochs: number;
+  readonly log_every_steps: number;
+  readonly early_stopping: EarlyStopping | null;
+}
+
+export interface EarlyStopping {
+  readonly metric: string;
+  readonly mode: "min" | "max";
+  readonly patience: number;
+  readonly min_delta: number;
+}
+
+/** Rows of a batch: the last one of an epoch may have fewer. */
+export function batchRows(training: Pick<Training, "batch_size">, trainRows: number): number {
+  return training.batch_size === "full" ? trainRows : training.batch_size;
+}
+
+export function stepsPerEpoch(training: Pick<Training, "batch_size" | "drop_last">, trainRows: number): number {
+  const batches = trainRows / batchRows(training, trainRows);
+  return training.drop_last ? Math.floor(batches) : Math.ceil(batches);
+}

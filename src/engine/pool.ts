@@ -1,0 +1,65 @@
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+
+/*
+ * The process' training threads. Starting one costs some 50 ms, so that idle ones are kept and lent again. The pool also knows how many threads
+ * train at the moment, since spinning at a barrier is right only while all of them have a core.
+ */
+
+/** Turns a barrier spins before it sleeps, if all training threads fit the cores: fewer let both sides fall asleep in turn. */
+const SPIN_TURNS = 300_000;
+
+/** Idle threads kept; more are ended. */
+const IDLE_THREADS = 64;
+
+const idle: Worker[] = [];
+const crews = new Map<object, { threads: number; setSpin(turns: number): void }>();
+
+/** Threads for one crew, new or idle. */
+export function takeThreads(count: number): Worker[] {
+  return Array.from({ length: count }, () => {
+    const worker = idle.pop()?.removeAllListeners("exit") ?? new Worker(new URL("./thread.ts", import.meta.url));
+    worker.ref();
+    return worker;
+  });
+}
+
+/** Gives back a thread that has left its job. */
+export function returnThread(worker: Worker): void {
+  // By name: removing all would also remove the worker's own, and it would never be heard of again.
+  for (const event of ["message", "error", "exit"]) worker.removeAllListeners(event);
+  worker.unref();
+  if (idle.length >= IDLE_THREADS) void worker.terminate();
+  else {
+    idle.push(worker);
+    // An idle thread that dies must not be lent again.
+    worker.once("exit", () => {
+      const at = idle.indexOf(worker);
+      if (at !== -1) idle.splice(at, 1);
+    });
+  }
+}
+
+/** Counts a crew in; `setSpin` is called now and whenever the number of training threads changes. */
+export function joinCrews(crew: object, threads: number, setSpin: (turns: number) => void): void {
+  crews.set(crew, { threads, setSpin });
+  shareCores();
+}
+
+export function leaveCrews(crew: object): void {
+  if (crews.delete(crew)) shareCores();
+}
+
+function shareCores(): void {
+  const training = [...crews.values()].reduce((sum, crew) => sum + crew.threads, 0);
+  const turns = training <= coresForTraining ? SPIN_TURNS : 0;
+  for (const crew of crews.values()) crew.setSpin(turns);
+}
+
+let coresForTraining = availableParallelism();
+
+/** How many cores this process may train on: the cgroup's quota is less than the machine's cores. */
+export function setCores(cores: number): void {
+  coresForTraining = cores;
+  shareCores();
+}

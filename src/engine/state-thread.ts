@@ -1,0 +1,57 @@
+import { parentPort } from "node:worker_threads";
+import {
+  hashed,
+  modelFile,
+  restoreState,
+  writeState,
+  type HashedFile,
+  type Progress,
+  type StateEntry,
+} from "./state.ts";
+
+/*
+ * The thread that turns states into files and back, so that neither training nor an event loop waits for copying and hashing. One
+ * a process; its callers are in state-worker.ts.
+ */
+
+export type StateTask =
+  | {
+      readonly type: "write";
+      readonly memory: WebAssembly.Memory;
+      readonly entries: readonly StateEntry[];
+      readonly offset: number;
+      readonly progress: Progress;
+    }
+  | {
+      readonly type: "restore";
+      readonly memory: WebAssembly.Memory;
+      readonly entries: readonly StateEntry[];
+      readonly file: Uint8Array;
+    }
+  | { readonly type: "model"; readonly file: Uint8Array; readonly which: "final" | "best" };
+
+export interface StateRequest {
+  readonly id: number;
+  readonly task: StateTask;
+}
+
+export type StateReply = { readonly id: number } & (
+  | { readonly result: HashedFile | Progress }
+  | { readonly error: string }
+);
+
+function perform(task: StateTask): HashedFile | Progress {
+  if (task.type === "write")
+    return hashed(writeState(new Uint8Array(task.memory.buffer), task.entries, task.offset, task.progress));
+  if (task.type === "restore") return restoreState(task.file, new Uint8Array(task.memory.buffer), task.entries);
+  return modelFile(task.file, task.which);
+}
+
+parentPort?.on("message", ({ id, task }: StateRequest) => {
+  try {
+    const result = perform(task);
+    parentPort!.postMessage({ id, result } satisfies StateReply, "bytes" in result ? [result.bytes.buffer] : []);
+  } catch (error) {
+    parentPort!.postMessage({ id, error: error instanceof Error ? error.message : String(error) } satisfies StateReply);
+  }
+});

@@ -1,0 +1,113 @@
+import { createHash } from "node:crypto";
+import { ARITHMETIC_VERSION } from "./kernels/kernels.ts";
+import type { Plan } from "./model.ts";
+import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.ts";
+
+/*
+ * The whole training state as one safetensors file: weights under PyTorch's names, the optimizer's tensors as
+ * `optimizer.exp_avg.<name>`, evaluation weights as `evaluated.<name>` where the optimizer has others, best weights as `best.<name>`; what is not a
+ * tensor is JSON in the metadata. Restored, training goes on bit for bit. And the model file that is served, which is made from
+ * a state.
+ */
+
+/** What a run knows besides its tensors. Doubles survive JSON unchanged. */
+export interface Progress {
+  /** Steps finished. */
+  step: number;
+  finished: "completed" | "early_stopping" | null;
+  /** The best evaluation so far. */
+  best: { step: number; metric: string; value: number } | null;
+  /** Evaluations since then. */
+  worse: number;
+  /** Loss summed, and steps counted, since the last log entry. */
+  lossSum: number;
+  lossSteps: number;
+  /** The last evaluation. */
+  metrics: Record<string, number>;
+  /** The optimizer's own doubles. */
+  scalars: Record<string, number>;
+}
+
+/** A tensor of the state and where it lies in the job's memory. */
+export interface StateEntry {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly address: number;
+  readonly bytes: number;
+}
+
+export function stateEntries(plan: Plan): StateEntry[] {
+  return plan.parameters.flatMap(({ name, shape, length, weight, state, evaluated, best }) => {
+    const entry = (prefix: string, address: number) => ({
+      name: `${prefix}${name}`,
+      shape,
+      address,
+      bytes: length * 4,
+    });
+    return [
+      entry("", weight),
+      ...state.map((address, i) => entry(`optimizer.${plan.stateTensors[i]}.`, address)),
+      ...(plan.evaluatesOthers ? [entry("evaluated.", evaluated)] : []),
+      ...(best === 0 ? [] : [entry("best.", best)]),
+    ];
+  });
+}
+
+/** The state file from what lies `offset` bytes after the entries' addresses (the snapshot buffer). */
+export function writeState(
+  memory: Uint8Array,
+  entries: readonly StateEntry[],
+  offset: number,
+  progress: Progress,
+): Uint8Array<ArrayBuffer> {
+  const tensors = entries.map(({ name, shape, address, bytes }) => ({
+    name,
+    shape,
+    bytes: memory.subarray(address + offset, address + offset + bytes),
+  }));
+  return writeSafetensors(tensors, {
+    format: "pt",
+    arithmetic_version: String(ARITHMETIC_VERSION),
+    progress: JSON.stringify(progress),
+  });
+}
+
+/**
+ * Copies a state file's tensors into the memory and returns the rest.
+ * @throws Error if the file is damaged or is not of this plan; nothing can be said of the memory then.
+ */
+export function restoreState(file: Uint8Array, memory: Uint8Array, entries: readonly StateEntry[]): Progress {
+  const { tensors, metadata } = readSafetensors(file);
+  for (const { name, shape, address } of entries) {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) throw new Error(`the checkpoint lacks the tensor ${name}`);
+    if (String(tensor.shape) !== String(shape))
+      throw new Error(`the checkpoint's ${name} is ${tensor.shape.join(" × ")}, the model's ${shape.join(" × ")}`);
+    memory.set(tensor.bytes, address);
+  }
+  if (tensors.size !== entries.length) throw new Error("the checkpoint has tensors that the model lacks");
+  return JSON.parse(metadata.progress) as Progress;
+}
+
+export interface HashedFile {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly sha256: string;
+}
+
+export function hashed(bytes: Uint8Array<ArrayBuffer>): HashedFile {
+  return { bytes, sha256: createHash("sha256").update(bytes).digest("hex") };
+}
+
+/** The model file, the state_dict alone, of the last or the best weights in a state file. @throws Error if there are none */
+export function modelFile(state: Uint8Array, which: "final" | "best"): HashedFile {
+  const { tensors } = readSafetensors(state);
+  const prefixes = ["optimizer.", "evaluated.", "best."];
+  const names = [...tensors.keys()].filter((name) => !prefixes.some((prefix) => name.startsWith(prefix)));
+  const chosen = names.map((name): Tensor => {
+    const tensor =
+      which === "best" ? tensors.get(`best.${name}`) : (tensors.get(`evaluated.${name}`) ?? tensors.get(name));
+    if (tensor === undefined) throw new Error(`the state holds no best weights (${name})`);
+    return { ...tensor, name };
+  });
+  return hashed(writeSafetensors(chosen, { format: "pt" }));
+}

@@ -1,0 +1,207 @@
+import { parentPort, type MessagePort } from "node:worker_threads";
+import { Aborted } from "./barrier.ts";
+import { halves } from "./batches.ts";
+import { ACTION, DOUBLE, WORD } from "./control.ts";
+import { evaluateShare, metricsOf } from "./evaluation.ts";
+import type { EarlyStopping, TrainingJob } from "./job.ts";
+import { instantiateKernels, type Kernels } from "./kernels/kernels.ts";
+import type { Plan } from "./model.ts";
+import { share } from "./slices.ts";
+import type { Progress } from "./state.ts";
+import { TrainingStep } from "./step.ts";
+
+/*
+ * A thread of a crew: runs one job from wherever it stands to its end, step after step, without returning to its event loop.
+ * At each step boundary, in this order: evaluate if due, early stopping, keep the best, checkpoint if due, obey. Every
+ * thread takes the same decisions from the same words; the leader (thread 0) alone speaks to the main thread.
+ */
+
+export interface StartMessage {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly plan: Plan;
+  readonly job: TrainingJob;
+  readonly thread: number;
+  readonly everySteps: number | null;
+  /** Where to go on; null to begin with fresh weights. */
+  readonly progress: Progress | null;
+}
+
+export type SnapshotKind = "periodic" | "final" | "shutdown";
+
+export type ThreadMessage =
+  | { readonly type: "log" }
+  | {
+      readonly type: "evaluated";
+      readonly step: number;
+      readonly epoch: number;
+      readonly metrics: Record<string, number>;
+      readonly improved: boolean;
+    }
+  | { readonly type: "snapshot"; readonly kinds: SnapshotKind[]; readonly skipped: number; readonly progress: Progress }
+  | { readonly type: "ended"; readonly outcome: "finished" | "stopped" | "diverged"; readonly progress: Progress }
+  /** The thread has left the job and can take another. */
+  | { readonly type: "idle" }
+  | { readonly type: "failed"; readonly message: string };
+
+class CrewThread {
+  readonly #kernels: Kernels;
+  readonly #start: StartMessage;
+  readonly #plan: Plan;
+  readonly #job: TrainingJob;
+  readonly #step: TrainingStep;
+  readonly #progress: Progress;
+  readonly #leader: boolean;
+  readonly #post: (message: ThreadMessage) => void;
+
+  constructor(start: StartMessage, progress: Progress, post: (message: ThreadMessage) => void) {
+    this.#kernels = instantiateKernels(start.module, start.memory);
+    this.#start = start;
+    this.#plan = start.plan;
+    this.#job = start.job;
+    this.#progress = progress;
+    this.#leader = start.thread === 0;
+    this.#post = post;
+    this.#step = new TrainingStep(this.#kernels, start.plan, start.job, start.thread, start.everySteps, () =>
+      post({ type: "log" }),
+    );
+  }
+
+  run(): void {
+    const progress = this.#progress;
+    if (this.#start.progress === null) this.#initialize();
+    Object.assign(this.#step.update.optimizer.scalars ?? {}, progress.scalars);
+    const outcome = this.#train();
+    progress.scalars = { ...this.#step.update.optimizer.scalars };
+    if (this.#leader) this.#post({ type: "ended", outcome, progress });
+  }
+
+  #initialize(): void {
+    const [low, high] = halves(this.#job.training.seed);
+    this.#step.update.initialize(low, high, this.#job.optimizer);
+    this.#step.barrier.meet();
+  }
+
+  #train(): "finished" | "stopped" | "diverged" {
+    const progress = this.#progress;
+    let action = 0;
+    while (progress.finished === null) {
+      this.#step.run(progress);
+      action = this.#step.words[WORD.action];
+      if (action & ACTION.diverged) return "diverged";
+      if (this.#evaluationDue()) this.#evaluate();
+      if (progress.step === this.#step.totalSteps) progress.finished = "completed";
+      const kinds = this.#kinds(action);
+      if (kinds.length > 0 && !this.#snapshot(kinds)) return "diverged";
+      if (action & ACTION.stop && progress.finished === null) return "stopped";
+    }
+    // A job restored after its end takes no step, and says again what it said.
+    if (action === 0 && this.#start.progress?.finished != null && !this.#snapshot(["final"])) return "diverged";
+    return "finished";
+  }
+
+  #kinds(action: number): SnapshotKind[] {
+    const kinds: SnapshotKind[] = [];
+    if (action & ACTION.snapshot) kinds.push("periodic");
+    if (this.#progress.finished !== null) kinds.push("final");
+    else if (action & ACTION.shutdownSnapshot) kinds.push("shutdown");
+    return kinds;
+  }
+
+  #evaluationDue(): boolean {
+    const { step } = this.#progress;
+    const { stepsPerEpoch, totalSteps } = this.#step;
+    if (this.#job.data.validRows.length === 0 || step % stepsPerEpoch !== 0) return false;
+    return (step / stepsPerEpoch) % this.#job.training.eval_every_epochs === 0 || step === totalSteps;
+  }
+
+  #evaluate(): void {
+    const { barrier, network, batches, update, doubles, stepsPerEpoch } = this.#step;
+    const progress = this.#progress;
+    const rule = this.#job.training.early_stopping;
+    const metric = rule?.metric ?? "valid_loss";
+    this.#evaluationWeights();
+    evaluateShare(this.#kernels, this.#plan, this.#job.data, network, batches, this.#start.thread);
+    barrier.meet();
+    if (this.#leader) {
+      progress.metrics = metricsOf(this.#kernels, this.#plan, this.#job.data, this.#job.loss.type);
+      doubles[DOUBLE.monitored] = progress.metrics[metric];
+    }
+    barrier.meet();
+    const value = doubles[DOUBLE.monitored];
+    const improved = isBetter(value, progress.best?.value ?? null, rule);
+    if (improved) progress.best = { step: progress.step, metric, value };
+    progress.worse = improved ? 0 : progress.worse + 1;
+    if (improved && this.#job.keepBest) update.keepBest();
+    if (rule !== null && progress.worse >= rule.patience) progress.finished = "early_stopping";
+    if (!this.#leader) return;
+    this.#post({
+      type: "evaluated",
+      step: progress.step,
+      epoch: progress.step / stepsPerEpoch,
+      metrics: progress.metrics,
+      improved,
+    });
+  }
+
+  /** Puts the evaluation weights in place, where they are not those that are trained. */
+  #evaluationWeights(): void {
+    if (!this.#plan.evaluatesOthers) return;
+    this.#step.update.evaluate();
+    this.#step.barrier.meet();
+  }
+
+  /** Copies the state into the snapshot buffer, each thread its share. False if a weight is not finite: such a state is not kept. */
+  #snapshot(kinds: SnapshotKind[]): boolean {
+    const { words, barrier } = this.#step;
+    const { state, stateBytes, weightBytes, snapshot } = this.#plan.addresses;
+    this.#evaluationWeights();
+    if (this.#leader)
+      while (Atomics.load(words, WORD.snapshotBusy) === 1 && words[WORD.abort] === 0)
+        Atomics.wait(words, WORD.snapshotBusy, 1, 100);
+    barrier.meet();
+    const [from, to] = share(stateBytes / 64, this.#start.thread, this.#plan.threads).map((line) => line * 64);
+    this.#kernels.u8.copyWithin(snapshot + from, state + from, state + to);
+    const weights = Math.min(to, weightBytes) - from;
+    if (weights > 0 && this.#kernels.all_finite(state + from, weights / 4) === 0)
+      Atomics.store(words, WORD.notFinite, 1);
+    barrier.meet();
+    if (Atomics.load(words, WORD.notFinite) === 1) return false;
+    if (this.#leader) this.#postSnapshot(kinds);
+    return true;
+  }
+
+  #postSnapshot(kinds: SnapshotKind[]): void {
+    const step = this.#step;
+    Atomics.store(step.words, WORD.snapshotBusy, 1);
+    const progress = { ...this.#progress, scalars: { ...step.update.optimizer.scalars } };
+    this.#post({ type: "snapshot", kinds, skipped: step.skipped, progress });
+    step.skipped = 0;
+  }
+}
+
+/** Whether an evaluation beats the best so far by more than min_delta. A metric that is not a number beats nothing. */
+function isBetter(value: number, best: number | null, rule: EarlyStopping | null): boolean {
+  if (Number.isNaN(value)) return false;
+  if (best === null) return true;
+  const delta = rule?.min_delta ?? 0;
+  return rule?.mode === "max" ? value > best + delta : value < best - delta;
+}
+
+function work(port: MessagePort, start: StartMessage): void {
+  const post = (message: ThreadMessage) => port.postMessage(message);
+  const progress = structuredClone(start.progress ?? freshProgress());
+  try {
+    new CrewThread(start, progress, post).run();
+  } catch (error) {
+    if (!(error instanceof Aborted))
+      post({ type: "failed", message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  }
+  post({ type: "idle" });
+}
+
+function freshProgress(): Progress {
+  return { step: 0, finished: null, best: null, worse: 0, lossSum: 0, lossSteps: 0, metrics: {}, scalars: {} };
+}
+
+parentPort?.on("message", (start: StartMessage) => work(parentPort!, start));
