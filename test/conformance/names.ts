@@ -17,9 +17,8 @@ const RENAMED: Readonly<Record<string, (options: Values) => { type?: string; opt
     options,
   }),
   "torch.AdamW": ({ decoupled_weight_decay: _always, ...options }) => ({ options }),
-  "optax.lamb": (options) => ({ options: torchStyle(options) }),
   "optax.schedule_free_adamw": ({ warmup_steps, ...options }) => ({
-    options: { ...torchStyle(options), warmup_steps: warmup_steps ?? 0 },
+    options: { ...options, warmup_steps: warmup_steps ?? 0 },
   }),
   // Our classes have names; the cases' are numbered. A negative ignore_index marks targets that are no class, which never count.
   "torch.CrossEntropyLoss": ({ ignore_index: index, ...options }) => ({
@@ -36,6 +35,7 @@ export const STATE_NAMES: Readonly<Record<string, string>> = { mu: "exp_avg", nu
 /** State that the engine counts itself. */
 export const COUNTERS = new Set(["step", "count", "iterations", "step_count"]);
 
+/** optax' optimizers name their options in their own way, all in the same. */
 function torchStyle({ learning_rate, b1, b2, ...options }: Values): Values {
   return { lr: learning_rate, betas: [b1, b2], ...options };
 }
@@ -55,7 +55,8 @@ export function translate(
   given: Values,
 ): { type: string; [option: string]: unknown } {
   const full = `${library}.${name}`;
-  const renamed = RENAMED[full]?.(given) ?? { options: given };
+  const options = library === "optax" ? torchStyle(given) : given;
+  const renamed = RENAMED[full]?.(options) ?? { options };
   const plain = (text: string) =>
     text
       .replace(/(LR|Loss)$/, "")
