@@ -1,6 +1,5 @@
 /** The HTTP service: limits, plugins, routes. It listens nowhere by itself. */
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from "fastify";
-import type { Logger } from "../log.ts";
 import { Problem } from "../spec/errors.ts";
 import { authenticate } from "./plugins/authentication.ts";
 import { describeApi } from "./plugins/description.ts";
@@ -23,9 +22,9 @@ const REQUEST_TIMEOUT_MS = 300_000;
 /** For a connection on which nothing moves. */
 const IDLE_TIMEOUT_MS = 60_000;
 
-export async function buildApp({ log, ...services }: Services & { log: Logger }): Promise<FastifyInstance> {
+export async function buildApp({ log, ...services }: Services & { log: FastifyBaseLogger }): Promise<FastifyInstance> {
   const app = fastify({
-    loggerInstance: log as FastifyBaseLogger,
+    loggerInstance: log,
     genReqId: requestIdOf,
     logController: new LogController({ requestIdLogLabel: "request_id", disableRequestLogging: true }),
     bodyLimit: MAX_BODY_BYTES,

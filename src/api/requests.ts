@@ -11,7 +11,8 @@ export function queryInteger<T extends z.ZodType>(schema: T) {
 
 /** Values separated by commas, or given by repeating the parameter. */
 export function commaSeparated<T extends z.ZodEnum>(item: T) {
-  const split = (value: unknown) => (value === undefined ? value : [value].flat().join().split(","));
+  const split = (value: unknown) =>
+    [value].flat().flatMap((text) => (typeof text === "string" ? text.split(",") : [text]));
   return z.preprocess(split, z.array(item));
 }
 

@@ -18,15 +18,29 @@ export function pointer(path: readonly PropertyKey[]): string {
 /** How many faults one answer carries. */
 const MAX_FAULTS = 100;
 
+/** Members an object or array may have: more than any schema here allows, and few enough that looking at each holds nobody up. */
+const MAX_MEMBERS = 10_000;
+/** How deep to look for more than that; no schema here goes deeper. */
+const MAX_DEPTH = 8;
+
 /** Parses, or gives every fault. */
 export function check<T extends z.ZodType>(
   schema: T,
   value: unknown,
 ): { value: z.output<T>; faults: null } | { value: null; faults: Fault[] } {
+  const crowds = crowded(value, []);
+  if (crowds.length > 0) return { value: null, faults: crowds.slice(0, MAX_FAULTS) };
   const result = schema.safeParse(value, { error: explain });
   if (result.success) return { value: result.data, faults: null };
   const issues = result.error.issues.slice(0, MAX_FAULTS);
   return { value: null, faults: issues.flatMap((issue) => faultsOf(issue, [])).slice(0, MAX_FAULTS) };
+}
+
+function crowded(value: unknown, path: string[]): Fault[] {
+  if (typeof value !== "object" || value === null || path.length === MAX_DEPTH) return [];
+  const count = Array.isArray(value) ? value.length : Object.keys(value).length;
+  if (count <= MAX_MEMBERS) return Object.entries(value).flatMap(([key, inner]) => crowded(inner, [...path, key]));
+  return [{ pointer: pointer(path), message: `must have at most ${MAX_MEMBERS} members, not ${count}` }];
 }
 
 function faultsOf(issue: z.core.$ZodIssue, base: readonly PropertyKey[]): Fault[] {

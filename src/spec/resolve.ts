@@ -10,6 +10,7 @@ import { checkData, checkSizes } from "../data/check.ts";
 import { featuresOf, type DataSizes } from "../data/encoding.ts";
 import { splitCounts } from "../data/encodings.ts";
 import type { DatasetFiles } from "../data/files.ts";
+import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
 import { batchRows, stepsPerEpoch } from "../engine/job.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
 import { PlanError, planModel, type Plan } from "../engine/model.ts";
@@ -34,6 +35,8 @@ export interface ResolveContext {
 export interface Resolved {
   readonly spec: ResolvedSpec;
   readonly specSha256: string;
+  /** With the spec it decides every bit of the result. */
+  readonly arithmeticVersion: number;
   readonly parameterCount: number;
   readonly memoryBytes: number;
   readonly stateBytes: number;
@@ -63,6 +66,7 @@ export async function resolveSpec(body: unknown, context: ResolveContext): Promi
   return {
     spec,
     specSha256: createHash("sha256").update(canonicalJson(spec)).digest("hex"),
+    arithmeticVersion: ARITHMETIC_VERSION,
     parameterCount: plan.parameterCount,
     memoryBytes: plan.memoryBytes + encodedBytes(table),
     stateBytes: plan.stateBytes,
@@ -151,7 +155,7 @@ function classFaults({ loss }: Partial<Spec>, { classes, data }: Table): Fault[]
   const named = Object.entries(options).flatMap(([option, { kind }]) => {
     const value = loss[option];
     if (value === null) return [];
-    if (kind === "class") return [{ path: ["loss", option], name: value as string }];
+    if (kind === "class") return [{ path: ["loss", option], name: value }];
     if (kind !== "class_numbers") return [];
     return Object.keys(value as Record<string, number>).map((name) => ({ path: ["loss", option, name], name }));
   });

@@ -14,7 +14,7 @@ import { memberUnion } from "./members.ts";
 export const MAX_POINTS_PER_SERIES = 100_000;
 
 const columnName = z.string().min(1).max(1024);
-const seed = z.int().min(0).max(Number.MAX_SAFE_INTEGER).default(0);
+const seed = z.int().min(0).default(0);
 
 const Validation = z
   .union(

@@ -101,7 +101,7 @@ test.each([
 ])("the headers %o are refused", async (headers, detail) => {
   const { status, body } = await service.call("POST", "/v1/datasets", {
     body: "a\n1\n",
-    headers: headers as Record<string, string>,
+    headers,
   });
   expect([status, body.code]).toEqual([415, "unsupported_media_type"]);
   expect(body.detail).toContain(detail);

@@ -56,9 +56,9 @@ export async function startService(config: Partial<Services["config"]> = {}): Pr
   await app.listen({ port: 0 });
 
   const call: Service["call"] = async (method, url, { body, headers = {} } = {}) => {
+    const agent = request(app.server);
     const verb = method.toLowerCase() as "get" | "post" | "delete" | "put" | "head";
-    const response = await request(app.server)
-      [verb](url)
+    const response = await agent[verb](url)
       .set(headers)
       .send(body as string);
     assertDescribed(method, url, response);

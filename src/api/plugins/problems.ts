@@ -12,11 +12,11 @@ import { newRequestId } from "../request-id.ts";
 
 const TYPE = "application/problem+json";
 
-export function sendProblem(problem: Problem, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+export function sendProblem(problem: Problem, request: FastifyRequest, reply: FastifyReply): void {
   // Fastify closes the connection when it refuses a body; Node reads the rest and throws it away instead, so that a client that is still
   // sending gets to see the answer.
   reply.removeHeader("connection");
-  return reply
+  void reply
     .code(problem.status)
     .headers(problem.headers)
     .header("x-request-id", request.id)
@@ -24,10 +24,10 @@ export function sendProblem(problem: Problem, request: FastifyRequest, reply: Fa
     .send(JSON.stringify(problem.document(request.id)));
 }
 
-export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = asProblem(error, request);
   if (problem.status >= 500) request.log.error({ err: error }, problem.message);
-  return sendProblem(problem, request, reply);
+  sendProblem(problem, request, reply);
 }
 
 function asProblem(error: unknown, request: FastifyRequest): Problem {

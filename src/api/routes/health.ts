@@ -1,10 +1,11 @@
 import { Health } from "../../spec/wire.ts";
 import { json } from "../responses.ts";
-import type { Routes, Services } from "../services.ts";
+import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
+import type { Services } from "../services.ts";
 
 const CHECK_TIMEOUT_MS = 2000;
 
-export const health: Routes = async (app, { checks }) => {
+export const health: FastifyPluginAsyncZod<Pick<Services, "checks">> = async (app, { checks }) => {
   app.get(
     "/healthz",
     {

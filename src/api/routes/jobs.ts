@@ -3,7 +3,6 @@ import type { FastifyReply } from "fastify";
 import { ulid } from "ulid";
 import { z } from "zod";
 import type { Config } from "../../config.ts";
-import { ARITHMETIC_VERSION } from "../../engine/kernels/kernels.ts";
 import { faulty, Problem } from "../../spec/errors.ts";
 import { unknownKey } from "../../spec/faults.ts";
 import { resolveSpec, type Resolved } from "../../spec/resolve.ts";
@@ -101,7 +100,7 @@ export const jobs: Routes = async (app, { store, files, queue, config }) => {
         spec: resolved.spec,
         specSha256: resolved.specSha256,
         datasetId: resolved.spec.data.dataset,
-        arithmeticVersion: ARITHMETIC_VERSION,
+        arithmeticVersion: resolved.arithmeticVersion,
         totalSteps: resolved.totalSteps,
         stateBytes: resolved.stateBytes,
         idempotency: use,

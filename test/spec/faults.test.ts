@@ -1,0 +1,82 @@
+import { expect, test } from "vitest";
+import { z } from "zod";
+import { check, didYouMean, pointer } from "../../src/spec/faults.ts";
+
+const faultsOf = (schema: z.ZodType, value: unknown) =>
+  check(schema, value).faults?.map((fault) => `${fault.pointer} ${fault.message}`) ?? null;
+
+test("a pointer escapes as RFC 6901 wants it", () => {
+  expect(pointer([])).toBe("");
+  expect(pointer(["a/b", "m~n", 0, ""])).toBe("/a~1b/m~0n/0/");
+});
+
+test.each([
+  [z.number(), "5", ' must be a number, not "5"'],
+  [z.number(), null, " must be a number, not null"],
+  [z.number(), [], " must be a number, not an array"],
+  [z.number(), Infinity, " must be a number, not infinite"],
+  [z.int(), 1.5, " must be an integer, not 1.5"],
+  [z.int().min(1), 0, " must be at least 1"],
+  [z.number().gt(0), 0, " must be more than 0"],
+  [z.number().lt(1), 1, " must be less than 1"],
+  [z.string().max(3), "four", " must have at most 3 characters"],
+  [z.array(z.int()).length(2), [1], " must have exactly 2 items"],
+  [z.array(z.int()).min(1), [], " must have at least 1 item"],
+  [z.boolean(), "true", ' must be a boolean, not "true"'],
+  [z.literal("adam"), "adma", ' must be "adam"; did you mean "adam"?'],
+  [z.enum(["step", "epoch"]), "day", ' must be one of "step", "epoch"'],
+  [z.strictObject({ a: z.int() }), {}, "/a is required"],
+  [z.strictObject({ a: z.int() }), "x".repeat(50), " must be an object, not a string"],
+])("%#: one fault, said plainly", (schema, value, fault) => {
+  expect(faultsOf(schema, value)).toEqual([fault]);
+});
+
+test("each unknown name is a fault of its own, with the one that was meant", () => {
+  const schema = z.strictObject({ batch_size: z.int().optional(), epochs: z.int().optional() });
+  expect(faultsOf(schema, { batchsize: 1, "a/b": 2, epoch: 3 })).toEqual([
+    '/batchsize is not known here; did you mean "batch_size"?',
+    "/a~1b is not known here; known: batch_size, epochs",
+    '/epoch is not known here; did you mean "epochs"?',
+  ]);
+});
+
+test("a union tells the faults of the branch that was meant, or what there is to choose from", () => {
+  const branches = [
+    z.strictObject({ every: z.int().min(2) }),
+    z.strictObject({ column: z.string() }),
+    z.number(),
+  ] as const;
+  const schema = z.strictObject({ v: z.union(branches, { error: "must be one of these" }) });
+  expect(faultsOf(schema, { v: { every: 1 } })).toEqual(["/v/every must be at least 2"]);
+  expect(faultsOf(schema, { v: { column: 5, x: 1 } })).toEqual([
+    "/v/column must be a string, not 5",
+    "/v/x is not known here; known: column",
+  ]);
+  for (const v of [{}, "x", { every: 2, column: "c" }])
+    expect(faultsOf(schema, { v })).toEqual(["/v must be one of these"]);
+});
+
+test("faults are many, but not without end", () => {
+  const record = z.record(z.string().max(1), z.int());
+  const crowd = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`k${i}`, i]));
+  expect(faultsOf(record, crowd)).toHaveLength(100);
+  expect(faultsOf(z.strictObject({}), crowd)).toHaveLength(100);
+  expect(faultsOf(z.strictObject({ a: record }), { a: Array.from({ length: 10_001 }, () => ({})) })).toEqual([
+    "/a must have at most 10000 members, not 10001",
+  ]);
+});
+
+test.each([
+  ["Adam", "adam"],
+  ["crossentropy", "cross_entropy"],
+  ["CrossEntropy", "cross_entropy"],
+  ["cosine", "cosine_annealing"],
+  ["adma", "adam"],
+  ["sdg", "sgd"],
+  ["x", null],
+  ["quadratic", null],
+  [5, null],
+])("%s is taken for %s", (given, meant) => {
+  const known = ["adam", "sgd", "cross_entropy", "cosine_annealing"];
+  expect(didYouMean(given, known)).toBe(meant === null ? "" : `; did you mean "${meant}"?`);
+});

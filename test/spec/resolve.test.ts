@@ -1,0 +1,161 @@
+import { Readable } from "node:stream";
+import { expect, test } from "vitest";
+import { Problem } from "../../src/spec/errors.ts";
+import { resolveSpec } from "../../src/spec/resolve.ts";
+import type { Dataset } from "../../src/spec/wire.ts";
+import { csv, specFor } from "../api/service.ts";
+import { datasetFiles, LIMIT_BYTES } from "../data/support.ts";
+
+const id = "ds_01k3w9d0c8v6m2q4r7t5x1y9za";
+const MiB = 2 ** 20;
+
+async function resolve(body: unknown, { text = csv, maxMemoryBytes = 64 * MiB, maxStateBytes = 8 * MiB } = {}) {
+  const { files } = await datasetFiles();
+  const content = await files.ingest(Readable.from([text]), LIMIT_BYTES);
+  const record: Dataset = { id, name: null, format: "csv", created_at: "2026-11-22T00:00:00.000Z", ...content };
+  const dataset = async (wanted: string) => (wanted === id ? record : null);
+  return resolveSpec(body, { dataset, files, maxMemoryBytes, maxStateBytes });
+}
+
+async function faultsOf(changes: Record<string, unknown>, options = {}): Promise<string[]> {
+  const problem = await resolve(specFor(id, changes), options).then(
+    () => null,
+    (error: unknown) => error,
+  );
+  if (problem === null) return [];
+  if (!(problem instanceof Problem)) throw problem;
+  expect(problem.code).toBe("invalid_spec");
+  return problem.members.errors!.map((fault) => `${fault.pointer} ${fault.message}`);
+}
+
+const training = (changes: object) => ({ training: { epochs: 3, batch_size: 4, ...changes } });
+const data = (changes: object) => ({ data: { dataset: id, target: "label", validation: { every: 5 }, ...changes } });
+const regression = { loss: { type: "mse" }, ...data({ target: "price" }) };
+
+test("steps and the log interval follow from the rows that train", async () => {
+  const whole = await resolve(specFor(id));
+  expect([whole.totalSteps, whole.spec.training.log_every_steps]).toEqual([3 * 4, 1]);
+  const short = await resolve(specFor(id, training({ batch_size: 5, drop_last: true, epochs: 1000 })));
+  expect([short.totalSteps, short.spec.training.log_every_steps]).toEqual([3000, 3]);
+  const full = await resolve(specFor(id, training({ batch_size: "full" })));
+  expect([full.totalSteps, full.spec.training.batch_size]).toEqual([3, "full"]);
+});
+
+test("features are filled in: neither the target nor the column that validates", async () => {
+  const text = csv.replaceAll(/^(.*)$/gm, (line) => `${line},${line.startsWith("x") ? "test" : line.length % 2}`);
+  const { spec } = await resolve(specFor(id, data({ validation: { column: "test" } })), { text });
+  expect(spec.data.features).toEqual(["x", "y", "colour", "price"]);
+  const { spec: chosen } = await resolve(specFor(id, data({ features: ["price", "x"] })));
+  expect(chosen.data.features).toEqual(["price", "x"]);
+  expect(chosen.model.layers[0]).toMatchObject({ in_features: 2, out_features: 8, name: "0" });
+});
+
+test("the memory counts the data", async () => {
+  const few = await resolve(specFor(id, data({ features: ["x"] })));
+  const many = await resolve(specFor(id, { ...data({ features: ["x", "y"] }) }));
+  expect(many.memoryBytes - few.memoryBytes).toBeGreaterThanOrEqual(20 * 4);
+});
+
+test.each([
+  [data({ dataset: "ds_01k3w9d0c8v6m2q4r7t5x1y9zb" }), ["/data/dataset names no dataset that there is"]],
+  [data({ target: "lable" }), [expect.stringMatching(/^\/data\/target names "lable", and the dataset has only "x"/)]],
+  [data({ features: ["x", "z"] }), [expect.stringMatching(/^\/data\/features\/1 names "z"/)]],
+  [{ loss: { type: "mse" } }, [expect.stringMatching(/^\/data\/target names "label", which is not numeric/)]],
+  [data({ target: "price" }), [expect.stringMatching(/^\/data\/target names "price", whose values .* are no classes/)]],
+  [training({ batch_size: 17 }), ['/training/batch_size must be at most 16, the rows that train, or "full"']],
+  [
+    training({ epochs: 100_000, batch_size: 1, log_every_steps: 15 }),
+    ["/training/log_every_steps must be at least 16 for 1600000 steps, or left out"],
+  ],
+  [
+    {
+      ...data({ validation: null }),
+      ...training({ early_stopping: { patience: 1 } }),
+      checkpoint: { keep_best: true },
+    },
+    [
+      "/training/early_stopping needs validation; set /data/validation",
+      "/checkpoint/keep_best needs validation; set /data/validation",
+    ],
+  ],
+  [
+    training({ early_stopping: { patience: 1, metric: "valid_r2" } }),
+    ["/training/early_stopping/metric must be one of valid_loss, valid_accuracy, valid_macro_f1 under cross_entropy"],
+  ],
+  [
+    { ...regression, ...training({ early_stopping: { patience: 1, metric: "valid_accuracy" } }) },
+    ["/training/early_stopping/metric must be one of valid_loss, valid_r2, valid_mae under mse"],
+  ],
+  [
+    { loss: { type: "cross_entropy", weight: { cat: 2, dgo: 1, bird: 3 } } },
+    [
+      '/loss/weight/dgo is no class of "label"; did you mean "dog"?',
+      '/loss/weight/bird is no class of "label", whose classes are "cat", "dog"',
+    ],
+  ],
+  [
+    {
+      model: {
+        layers: [
+          { type: "linear", out_features: 8 },
+          { type: "linear", out_features: 3 },
+        ],
+      },
+    },
+    [expect.stringMatching(/^\/model\/layers\/1\/out_features gives 3 outputs/)],
+  ],
+  [
+    {
+      model: {
+        layers: [
+          { type: "linear", name: "a", in_features: 4, out_features: 8 },
+          { type: "linear", name: "a" },
+        ],
+      },
+    },
+    [
+      expect.stringMatching(/^\/model\/layers\/0\/in_features is 4/),
+      expect.stringMatching(/^\/model\/layers\/1\/name "a"/),
+    ],
+  ],
+  [
+    { model: { layers: [{ type: "relu" }] } },
+    [expect.stringMatching(/^\/model/), expect.stringMatching(/^\/model\/layers has nothing/)],
+  ],
+])("%j", async (changes, faults) => {
+  expect(await faultsOf(changes)).toEqual(faults);
+});
+
+test("limits are told with the variable that sets them", async () => {
+  const wide = { model: { layers: [{ type: "linear", out_features: 1_000_000 }, { type: "linear" }] } };
+  expect(await faultsOf(wide)).toEqual([
+    expect.stringMatching(
+      /^\/model makes the job take \d+\.\d MiB of memory; it may take 64.0 MiB \(RAPPEL_MAX_JOB_BYTES\)$/,
+    ),
+    expect.stringMatching(/^\/model makes a checkpoint take \d+\.\d MiB; it may take 8.0 MiB \(RAPPEL_MAX_STATE_BYTES/),
+  ]);
+  const huge = { model: { layers: Array.from({ length: 3 }, () => ({ type: "linear", out_features: 1_000_000 })) } };
+  expect((await faultsOf(huge))[0]).toMatch(/^\/model/);
+  expect(await faultsOf({}, { maxMemoryBytes: 1000 })).toEqual([
+    expect.stringMatching(/^\/(model|data) makes the job take/),
+  ]);
+});
+
+test("a fault in one section hides none in another", async () => {
+  const faults = await faultsOf({
+    ...data({ dataset: "ds_01k3w9d0c8v6m2q4r7t5x1y9zb" }),
+    optimizer: { type: "adma" },
+    training: { epochs: 1, batch_size: 99 },
+  });
+  expect(faults).toEqual([expect.stringMatching(/^\/optimizer\/type/), expect.stringMatching(/^\/data\/dataset/)]);
+  const shapes = await faultsOf({
+    model: { layers: [{ type: "linear", out_features: 3 }] },
+    training: { batch_size: 99 },
+    checkpoint: { keep_last: 0 },
+  });
+  expect(shapes.map((fault) => fault.split(" ")[0]).sort()).toEqual([
+    "/checkpoint/keep_last",
+    "/model/layers/0/out_features",
+    "/training/epochs",
+  ]);
+});

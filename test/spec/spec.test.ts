@@ -1,0 +1,119 @@
+import { expect, test } from "vitest";
+import { canonicalJson } from "../../src/spec/canonical.ts";
+import { check } from "../../src/spec/faults.ts";
+import { Spec } from "../../src/spec/spec.ts";
+import { specFor } from "../api/service.ts";
+
+const id = "ds_01k3w9d0c8v6m2q4r7t5x1y9za";
+const faultsOf = (changes: Record<string, unknown>) =>
+  check(Spec, specFor(id, changes)).faults?.map((fault) => `${fault.pointer} ${fault.message}`) ?? null;
+const training = (changes: object) => ({ training: { epochs: 1, batch_size: 2, ...changes } });
+const data = (changes: object) => ({ data: { dataset: id, target: "label", ...changes } });
+
+test("the least one can write gets all defaults of the contract", () => {
+  const { value } = check(Spec, {
+    data: { dataset: id, target: "y" },
+    model: { layers: [{ type: "linear" }] },
+    loss: { type: "cross_entropy" },
+    optimizer: { type: "adam" },
+    training: { epochs: 1, batch_size: "full" },
+  });
+  expect(value).toMatchObject({
+    name: null,
+    metadata: {},
+    data: {
+      features: null,
+      validation: null,
+      preprocess: { numeric: "standardize", categorical: "one_hot", missing: "error", target: "auto" },
+    },
+    model: { layers: [{ type: "linear", name: null, in_features: null, out_features: null, bias: true }] },
+    loss: { type: "cross_entropy", label_smoothing: 0, weight: null },
+    optimizer: { type: "adam", lr: 0.001, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0, amsgrad: false },
+    schedule: { type: "constant", interval: "step", warmup_steps: 0 },
+    training: {
+      epochs: 1,
+      batch_size: "full",
+      seed: 0,
+      shuffle: true,
+      drop_last: false,
+      clip_grad_norm: null,
+      clip_grad_value: null,
+      eval_every_epochs: 1,
+      log_every_steps: null,
+      early_stopping: null,
+    },
+    checkpoint: { every_steps: null, every_seconds: 30, keep_last: 3, keep_best: false },
+    resources: { threads: 1 },
+  });
+});
+
+test("the example of the contract is accepted", () => {
+  expect(check(Spec, (Spec.meta()!.examples as unknown[])[0]).faults).toBeNull();
+});
+
+test.each([
+  [training({ epochs: 0 }), "/training/epochs must be at least 1"],
+  [training({ epochs: 100_001 }), "/training/epochs must be at most 100000"],
+  [training({ batch_size: "all" }), '/training/batch_size must be an integer of at least 1, or "full"'],
+  [training({ batch_size: 0 }), "/training/batch_size must be at least 1"],
+  [training({ seed: 2 ** 53 }), "/training/seed must be at most 9007199254740991"],
+  [training({ clip_grad_norm: 0 }), "/training/clip_grad_norm must be more than 0"],
+  [
+    training({ clip_grad_norm: { max_norm: 1, norm_type: 0.5 } }),
+    "/training/clip_grad_norm/norm_type must be at least 1",
+  ],
+  [
+    training({ clip_grad_norm: { norm_type: 2 } }),
+    '/training/clip_grad_norm must be null, a number more than 0, or {"max_norm", "norm_type"}',
+  ],
+  [training({ early_stopping: {} }), "/training/early_stopping/patience is required"],
+  [data({ validation: { every: 1 } }), "/data/validation/every must be at least 2"],
+  [data({ validation: { fraction: 1 } }), "/data/validation/fraction must be less than 1"],
+  [data({ features: [] }), "/data/features must have at least 1 item"],
+  [data({ inline: {} }), "/data/inline is not known here; known: dataset, target, features, validation, preprocess"],
+  [data({ dataset: "digits" }), "/data/dataset must be a dataset's id, as POST /v1/datasets gives it"],
+  [{ metadata: { Team: "x" } }, "/metadata/Team must have a name of 1 to 64 of a-z, 0-9 and _"],
+  [{ metadata: { team: 5 } }, "/metadata/team must be a string, not 5"],
+  [
+    { metadata: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`k${i}`, ""])) },
+    "/metadata must have at most 16 entries",
+  ],
+  [{ resources: { threads: 65 } }, "/resources/threads must be at most 64"],
+  [{ loss: { type: "cross_entropy", weight: { cat: -1 } } }, "/loss/weight/cat must be at least 0"],
+  [{ optimizer: { type: "adam", betas: [0.9] } }, "/optimizer/betas must have exactly 2 items"],
+  [{ optimizer: { type: "adam", lr: null } }, "/optimizer/lr must be a number, not null"],
+  [{ schedule: { type: "cosine_annealing" } }, "/schedule/t_max is required"],
+  [
+    { schedule: { type: "step", step_size: 1, intervall: "epoch" } },
+    '/schedule/intervall is not known here; did you mean "interval"?',
+  ],
+  [{ model: { layers: [] } }, "/model/layers must have at least 1 item"],
+  [
+    { model: { layers: [{ type: "linear", name: "a.b" }] } },
+    "/model/layers/0/name must be 1 to 64 letters, digits, _ or -",
+  ],
+])("%j", (changes, fault) => {
+  expect(faultsOf(changes)).toEqual([fault]);
+});
+
+test("an unknown member is told which there are", () => {
+  expect(faultsOf({ optimizer: { type: "Adan" } })?.[0]).toMatch(
+    /^\/optimizer\/type must be one of "adam", .*; did you mean "adam"\?$/,
+  );
+  expect(faultsOf({ model: { layers: [{ type: "relu" }, {}] } })?.[0]).toMatch(
+    /^\/model\/layers\/1\/type is required: one of /,
+  );
+});
+
+test.each([1, { max_norm: 1 }, { max_norm: 1, norm_type: "inf" }, { max_norm: 0.5, norm_type: 3 }])(
+  "clip_grad_norm may be %j",
+  (clip) => {
+    expect(faultsOf(training({ clip_grad_norm: clip }))).toBeNull();
+  },
+);
+
+test("canonical JSON has one text for a value", () => {
+  expect(canonicalJson({ b: [1, { d: null, c: "ü\n" }], 10: true, 9: 1e-8, a: -0 })).toBe(
+    '{"10":true,"9":1e-8,"a":0,"b":[1,{"c":"ü\\n","d":null}]}',
+  );
+});
