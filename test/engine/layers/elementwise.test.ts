@@ -49,6 +49,9 @@ const members = [
   options: Record<string, number | string>[];
 }[];
 
+/** What the buffers hold before a layer writes to them. */
+const UNTOUCHED = -12345;
+
 /** A layer on `x`, every number a sample of `size` elements; passes run in the given slabs of samples. */
 function run(
   type: LayerType,
@@ -61,8 +64,8 @@ function run(
   const bench = new Bench(x.length * 16 + 4096);
   const place = {
     input: bench.floats(x),
-    output: bench.reserve(x.length * 4),
-    inputGradient: bench.reserve(x.length * 4),
+    output: bench.floats(new Float32Array(x.length).fill(UNTOUCHED)),
+    inputGradient: bench.floats(new Float32Array(x.length).fill(UNTOUCHED)),
     outputGradient: bench.floats(upstream),
     inputSize: size,
     outputSize: size,
@@ -147,6 +150,14 @@ describe.each(members)("$type.type", ({ torch, type, reference, options }) => {
     const samples = x.length / 3;
     for (const slabs of [Array.from({ length: samples + 1 }, (_, i) => i), [0, 1, 7, 7, 102, 500, 1001, samples]]) {
       expect(run(type, options, x, upstream, 3, slabs).bits).toEqual(whole);
+    }
+  });
+
+  it("touches no other samples", () => {
+    const { output, gradient } = run(type, options[0], inputs.slice(0, 99), inputs.slice(0, 99), 3, [7, 12]);
+    for (const values of [output, gradient]) {
+      expect(values.slice(21, 36)).not.toContain(UNTOUCHED);
+      expect([...values.slice(0, 21), ...values.slice(36)]).toEqual(new Array(84).fill(UNTOUCHED));
     }
   });
 });

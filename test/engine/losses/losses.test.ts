@@ -63,6 +63,14 @@ describe.each(elementwise)("$type.type", ({ type, reference, options, perOutput 
     expect(runLoss(type, { ...input, slabs }).bits).toEqual(runLoss(type, input).bits);
   });
 
+  it("touches no other samples", () => {
+    const { terms, gradient } = runLoss(type, { ...input, slabs: [7, 12] });
+    for (const values of [terms, gradient]) {
+      expect(values.slice(35, 60)).not.toContain(UNTOUCHED);
+      expect([...values.slice(0, 35), ...values.slice(60)].every((value) => value === UNTOUCHED)).toBe(true);
+    }
+  });
+
   it("computes no gradient where none is wanted", () => {
     const { terms, gradient } = runLoss(type, { ...input, scale: 0 });
     expect(terms).toEqual(runLoss(type, input).terms);
@@ -173,6 +181,23 @@ describe("cross_entropy", () => {
       };
       expect(runLoss(type, { ...input, slabs: everySample(samples) }).bits).toEqual(runLoss(type, input).bits);
     });
+
+    it("touches no other samples", () => {
+      const { terms, gradient } = runLoss(type, {
+        options: plain,
+        prediction: logits,
+        target: classOf,
+        outputs: classes,
+        slabs: [7, 12],
+      });
+      const outside = [
+        terms.slice(0, 7),
+        terms.slice(12),
+        gradient.slice(0, 7 * classes),
+        gradient.slice(12 * classes),
+      ];
+      expect(outside.every((values) => values.every((value) => value === UNTOUCHED))).toBe(true);
+    });
   });
 
   it("sums over classes in the order it documents", () => {
@@ -186,7 +211,7 @@ describe("cross_entropy", () => {
 
   it("leaves out samples of the ignored class and of no class", () => {
     const prediction = fround(numbers(15).map((u) => u * 4));
-    const options = { ...plain, weight: { 0: 2, 2: 5 }, ignore_class: "2" };
+    const options = { label_smoothing: 0.1, weight: { 0: 2, 2: 5 }, ignore_class: "2" };
     const { terms, gradient, divisor } = runLoss(type, { options, prediction, target: [0, 2, -100, 1, 3], outputs: 3 });
     expect(divisor).toBe(3);
     expect([terms[1], terms[2], terms[4]]).toEqual([0, 0, 0]);

@@ -17,7 +17,7 @@ export interface LossInput {
 /** Every loss under test has classes named by their index. */
 export const classNames = (count: number): string[] => Array.from({ length: count }, (_, i) => String(i));
 
-/** What a gradient buffer holds before a loss writes to it. */
+/** What the buffers hold before a loss writes to them. */
 export const UNTOUCHED = -12345;
 
 export function runLoss(type: LossType, input: LossInput) {
@@ -30,7 +30,7 @@ export function runLoss(type: LossType, input: LossInput) {
     gradient: bench.floats(new Float32Array(prediction.length).fill(UNTOUCHED)),
     target: type.targets === "class" && !probabilities ? bench.integers(target) : bench.floats(target),
     probabilities,
-    terms: bench.reserve(terms * 4),
+    terms: bench.floats(new Float32Array(terms).fill(UNTOUCHED)),
     outputs,
     classes: type.targets === "class" ? classNames(outputs) : null,
     constants: bench.reserve(outputs * 8),
