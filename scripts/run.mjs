@@ -26,7 +26,9 @@ function nodeBinary() {
   const name = bundled[`${process.platform}-${process.arch}`];
   const path = name && fileURLToPath(new URL(`node_modules/${name}/bin/node`, root));
   if (path && existsSync(path)) return path;
-  const why = name ? `the package ${name} is not installed (run: npm ci)` : `no bundled Node exists for ${process.platform}-${process.arch}`;
+  const why = name
+    ? `the package ${name} is not installed (run: npm ci)`
+    : `no bundled Node exists for ${process.platform}-${process.arch}`;
   process.stderr.write(`Rappel needs Node 22.18 or later; this is ${process.versions.node}, and ${why}.\n`);
   process.exit(1);
 }

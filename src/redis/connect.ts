@@ -1,7 +1,7 @@
 // Connections to a Redis, and what the service demands of it.
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis, type RedisOptions } from "ioredis";
-import type { Logger } from "pino";
+import type { Logger } from "../log.ts";
 import { StartFailure } from "../start-failure.ts";
 import { MIN_MAJOR } from "./server.ts";
 
@@ -92,6 +92,6 @@ async function facts(redis: Redis): Promise<Record<string, string>> {
 }
 
 /** The address without the credentials it may hold. */
-function nameOf(url: string): string {
+export function nameOf(url: string): string {
   return url.startsWith("/") ? url : new URL(url).host;
 }

@@ -19,7 +19,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmdirSync, rmSync } from "node:fs
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Logger } from "pino";
+import type { Logger } from "../log.ts";
 import { StartFailure } from "../start-failure.ts";
 import { findServer } from "./find.ts";
 import { adjustServer, askServer, endServer, readRecord, writeRecord, type ServerRecord } from "./leftover.ts";

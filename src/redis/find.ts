@@ -2,7 +2,7 @@
 // says what to type.
 import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import type { Logger } from "pino";
+import type { Logger } from "../log.ts";
 import { StartFailure } from "../start-failure.ts";
 import { installFromDebian } from "./install.ts";
 import { MIN_MAJOR, probe, unpackedServer, type RedisServer } from "./server.ts";

@@ -1,0 +1,61 @@
+// The process: reads its configuration, opens the service, says that it is ready, waits for a reason to end.
+//
+// Every end is one path: SIGTERM, SIGINT, SIGHUP, the disappearance of the launcher (its IPC channel closes), an error nobody
+// caught, a Redis that is lost for good. It may be taken while the service still opens.
+import { setTimeout as sleep } from "node:timers/promises";
+import { loadConfig, type Config } from "./config.ts";
+import { createLog, type Logger } from "./log.ts";
+import { openService, type Service } from "./service.ts";
+import { StartFailure } from "./start-failure.ts";
+
+interface Ending {
+  readonly reason: string;
+  /** What went wrong; null if someone asked for the end. */
+  readonly failure: Error | null;
+}
+
+function untilEnded(): { ended: Promise<Ending>; lose: (failure: Error) => void } {
+  const { promise: ended, resolve: end } = Promise.withResolvers<Ending>();
+  const lose = (failure: Error) => end({ reason: failure.message, failure });
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"])
+    process.on(signal, () => end({ reason: signal, failure: null }));
+  process.on("disconnect", () => end({ reason: "the launcher is gone", failure: null }));
+  process.on("uncaughtException", lose);
+  return { ended, lose };
+}
+
+/** The one line that a log level cannot silence: whoever started the process may wait for it. */
+function sayReady(log: Logger, config: Config, { address, redis }: Service): void {
+  const { role, kernels } = config;
+  const ready = { role, pid: process.pid, address, redis, kernels: kernels === "native" ? "native" : "wasm" };
+  log.child({}, { level: "info" }).info(ready, "ready");
+}
+
+async function run(config: Config, log: Logger): Promise<number> {
+  const { ended, lose } = untilEnded();
+  const opening = openService(config, log, lose);
+  const opened = await Promise.race([opening, ended.then(() => null)]);
+  if (opened !== null) sayReady(log, config, opened);
+
+  const { reason, failure } = await ended;
+  if (failure === null) log.info({ reason }, "shutting down");
+  else log.fatal({ err: failure }, "shutting down");
+  if (failure instanceof StartFailure) process.stderr.write(`${failure.message}\n`);
+  const service = await Promise.race([opening.catch(() => null), sleep(config.shutdownMs, null, { ref: false })]);
+  await service?.close();
+  return failure === null ? 0 : 1;
+}
+
+async function main(): Promise<number> {
+  try {
+    const config = loadConfig(process.env, process.argv.slice(2));
+    return await run(config, createLog(config.logLevel));
+  } catch (error) {
+    // A StartFailure says all there is to say; anything else is a fault of ours, and its stack helps.
+    const text = error instanceof StartFailure ? error.message : `Rappel could not start: ${(error as Error).stack}`;
+    process.stderr.write(`${text}\n`);
+    return 1;
+  }
+}
+
+process.exit(await main());

@@ -1,0 +1,148 @@
+// What a process of each role is made of, opened in order and closed in reverse: Redis first and last.
+import { access, constants, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { FastifyInstance } from "fastify";
+import { buildApp } from "./api/app.ts";
+import { buildWorkerApp } from "./api/worker-app.ts";
+import type { Config } from "./config.ts";
+import { DatasetFiles } from "./data/files.ts";
+import type { Logger } from "./log.ts";
+import { Control } from "./queue/control.ts";
+import { Deliveries } from "./queue/deliveries.ts";
+import { Reconciler } from "./queue/reconciler.ts";
+import { openRedis, type RedisService } from "./redis/redis.ts";
+import { StartFailure } from "./start-failure.ts";
+import { storeConnection } from "./store/database.ts";
+import { Store } from "./store/store.ts";
+import { TrainingWorker } from "./worker/worker.ts";
+
+const DAY_MS = 86_400_000;
+/** For what is left to do once the worker's time is up. */
+const GRACE_MS = 1000;
+
+export interface Service {
+  /** Where it serves HTTP; null for a worker without a port. */
+  readonly address: string | null;
+  /** The address of its Redis. */
+  readonly redis: string;
+  /** Returns soon after RAPPEL_SHUTDOWN_MS at the latest, or once our Redis has written everything. */
+  close(): Promise<void>;
+}
+
+type Close = () => unknown;
+
+/**
+ * @param onLost called if our Redis died and cannot be started again
+ * @throws StartFailure, with everything closed again
+ */
+export async function openService(config: Config, log: Logger, onLost: (failure: Error) => void): Promise<Service> {
+  await prepareDirectory(config.dataDirectory);
+  const redis = await openRedis(config, log, onLost);
+  const closers: Close[] = [];
+  const close = async () => {
+    const late = sleep(config.shutdownMs + GRACE_MS, "late", { ref: false });
+    if ((await Promise.race([closeAll(closers, log), late])) === "late") {
+      log.warn("not everything closed in time: the next start sets it right");
+    }
+    await redis.close();
+  };
+  try {
+    const address = await openParts(config, log, redis, closers);
+    return { address, redis: redis.name, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Returns where it serves HTTP. */
+async function openParts(config: Config, log: Logger, redis: RedisService, closers: Close[]): Promise<string | null> {
+  const connection = redis.connect({ ...storeConnection, lazyConnect: true });
+  closers.push(() => connection.disconnect());
+  await connection.connect();
+
+  const store = new Store(connection);
+  const queue = new Deliveries(connection);
+  closers.push(() => queue.close());
+  const reconciler = new Reconciler(store, queue, { keepMs: config.keepJobsDays * DAY_MS, log });
+  closers.push(() => reconciler.close());
+  const files = new DatasetFiles(join(config.dataDirectory, "datasets"));
+  const checks = { redis: () => store.ping() };
+
+  // A job posted while the service shuts down would only be given back: the api and the worker close together.
+  const serving: Close[] = [];
+  closers.push(() => Promise.all(serving.map((close) => close())));
+  if (config.role !== "api") {
+    serving.push(await openWorker(config, redis, { store, files, log }));
+  }
+  if (config.role === "worker") {
+    if (config.workerPort === null) return null;
+    const app = await buildWorkerApp({ log, checks });
+    serving.push(() => app.close());
+    return await listen(app, config.host, config.workerPort, "RAPPEL_WORKER_PORT");
+  }
+  await files.prepare();
+  const limits = { ...config, redisMaxBytes: redis.maxBytes ?? config.redisMaxBytes };
+  const app = await buildApp({ store, files, queue, config: limits, checks, log });
+  serving.push(() => app.close());
+  return await listen(app, config.host, config.port, "RAPPEL_PORT");
+}
+
+interface Parts {
+  readonly store: Store;
+  readonly files: DatasetFiles;
+  readonly log: Logger;
+}
+
+async function openWorker(config: Config, redis: RedisService, parts: Parts): Promise<Close> {
+  const { leaseMs, jobs, threads } = config;
+  const patient = { maxRetriesPerRequest: null };
+  const control = new Control(redis.connect(patient));
+  const worker = new TrainingWorker({ ...parts, redis: redis.connect(patient), control, leaseMs, jobs, threads });
+  await worker.ready();
+  return async () => {
+    await worker.close(config.shutdownMs);
+    control.close();
+  };
+}
+
+async function closeAll(closers: readonly Close[], log: Logger): Promise<void> {
+  for (const close of closers.toReversed()) {
+    try {
+      await close();
+    } catch (error) {
+      log.error({ err: error }, "could not be closed");
+    }
+  }
+}
+
+async function prepareDirectory(directory: string): Promise<void> {
+  try {
+    // What people upload is nobody else's business.
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await access(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new StartFailure(
+      `RAPPEL_DATA_DIR is ${JSON.stringify(directory)}, which must be a directory this user can write to (${code}).`,
+    );
+  }
+}
+
+/** Returns the URL. */
+async function listen(app: FastifyInstance, host: string, port: number, variable: string): Promise<string> {
+  try {
+    return await app.listen({ host, port });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EADDRINUSE") {
+      throw new StartFailure(
+        `${variable} is ${port}, where another program listens: choose another port, or 0 for any that is free.`,
+      );
+    }
+    throw new StartFailure(
+      `RAPPEL_HOST is ${JSON.stringify(host)} and ${variable} is ${port}, where this process cannot listen (${code}).`,
+    );
+  }
+}

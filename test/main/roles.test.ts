@@ -1,0 +1,105 @@
+import { readFileSync, rmSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { makeDataDirectory, startTestRedis, type TestRedis } from "../support/redis.ts";
+import { startService, type ServiceProcess } from "../support/service.ts";
+
+/** The service in parts: an api and workers, which share a Redis and a directory of datasets. */
+
+let redis: TestRedis;
+let dataDirectory: string;
+let api: ServiceProcess;
+let dataset: string;
+const workers: ServiceProcess[] = [];
+
+beforeAll(async () => {
+  redis = await startTestRedis();
+  dataDirectory = makeDataDirectory();
+  api = await start("api");
+  const { address } = await api.ready;
+  const body = readFileSync(new URL("../../examples/digits.csv", import.meta.url));
+  const headers = { "content-type": "text/csv" };
+  dataset = (
+    (await (await fetch(`${address}/v1/datasets`, { method: "POST", headers, body })).json()) as { id: string }
+  ).id;
+});
+afterAll(async () => {
+  await Promise.all([api, ...workers].map((service) => service.stop()));
+  await redis.stop();
+  rmSync(dataDirectory, { recursive: true });
+});
+
+async function start(role: string, env: NodeJS.ProcessEnv = {}): Promise<ServiceProcess> {
+  const settings = { REDIS_URL: redis.url, RAPPEL_DATA_DIR: dataDirectory, ...env };
+  return await startService({ env: settings, args: ["--role", role] });
+}
+
+async function startWorker(env: NodeJS.ProcessEnv = {}): Promise<ServiceProcess> {
+  const worker = await start("worker", { RAPPEL_LEASE_MS: "1000", ...env });
+  workers.push(worker);
+  return worker;
+}
+
+async function post(epochs: number): Promise<string> {
+  const { address } = await api.ready;
+  const response = await fetch(`${address}/v1/jobs`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      data: { dataset, target: "target" },
+      model: { layers: [{ type: "linear", out_features: 64 }, { type: "relu" }, { type: "linear" }] },
+      loss: { type: "cross_entropy" },
+      optimizer: { type: "adam" },
+      training: { epochs, batch_size: 32, log_every_steps: 100 },
+    }),
+  });
+  const body = (await response.json()) as { id: string };
+  expect([response.status, body]).toEqual([201, body]);
+  return `${address}/v1/jobs/${body.id}`;
+}
+
+interface Seen {
+  status: string;
+  run: number;
+  result: { weights_sha256: string } | null;
+}
+
+async function until(job: string, wanted: (seen: Seen) => boolean): Promise<Seen> {
+  for (;;) {
+    const seen = (await (await fetch(job)).json()) as Seen;
+    if (wanted(seen)) return seen;
+    await sleep(20);
+  }
+}
+
+test("a job waits while there is no worker, and is run by one that comes", async () => {
+  const job = await post(1);
+  expect((await until(job, () => true)).status).toBe("queued");
+  const { role, address, redis: name } = await (await startWorker()).ready;
+  expect({ role, address, name }).toEqual({ role: "worker", address: null, name: redis.url });
+  expect((await until(job, ({ status }) => status !== "queued" && status !== "running")).status).toBe("succeeded");
+});
+
+test("a worker serves its health where it is told to", async () => {
+  const { address } = await (await startWorker({ RAPPEL_WORKER_PORT: "0" })).ready;
+  const answers = await Promise.all(["/healthz", "/readyz", "/v1/jobs"].map((path) => fetch(address + path)));
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 404]);
+  expect(await answers[1].json()).toEqual({ status: "ok", checks: { redis: "ok" } });
+});
+
+test("a job whose worker is killed, and whose next worker is told to end, comes to the same weights", async () => {
+  const undisturbed = await until(await post(150), ({ result }) => result !== null);
+  for (const worker of workers.splice(0)) await worker.stop();
+
+  const job = await post(150);
+  const first = await startWorker();
+  await until(job, ({ status }) => status === "running");
+  await first.stop("SIGKILL");
+  const second = await startWorker();
+  await until(job, ({ run }) => run === 2);
+  expect((await second.stop()).code).toBe(0);
+  await startWorker();
+  const disturbed = await until(job, ({ result }) => result !== null);
+  expect(disturbed.run).toBe(3);
+  expect(disturbed.result!.weights_sha256).toBe(undisturbed.result!.weights_sha256);
+});

@@ -1,0 +1,74 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import { startService, type ServiceOptions } from "../support/service.ts";
+
+/** Starts that fail: exit code 1, and one sentence on stderr that says what to do. */
+
+let directory: string;
+let redis: TestRedis;
+beforeAll(async () => {
+  directory = mkdtempSync(join(tmpdir(), "rappel-start-"));
+  redis = await startTestRedis();
+});
+afterAll(async () => {
+  await redis.stop();
+  rmSync(directory, { recursive: true });
+});
+
+async function refusal(options: ServiceOptions): Promise<string> {
+  const env = { REDIS_URL: redis.url, RAPPEL_DATA_DIR: join(directory, "data"), ...options.env };
+  const { code, stderr } = await (await startService({ ...options, env })).ended;
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^[^\n]+\n$/);
+  return stderr.trim();
+}
+
+test("a bad value is named", async () => {
+  expect(await refusal({ env: { RAPPEL_PORT: "http" } })).toBe(
+    'RAPPEL_PORT is "http" and must be an integer from 0 to 65535.',
+  );
+});
+
+test("an unknown option is named, through the launcher too", async () => {
+  expect(await refusal({ env: {}, args: ["--rol", "api"], launcher: true })).toContain("Unknown option '--rol'");
+});
+
+test("a worker without a Redis to share is refused", async () => {
+  expect(await refusal({ env: { REDIS_URL: "" }, args: ["--role", "worker"] })).toContain("REDIS_URL is not set");
+});
+
+test("a Redis that drops keys is refused", async () => {
+  const evicting = await startTestRedis({ extraArguments: ["--maxmemory-policy", "volatile-ttl"] });
+  expect(await refusal({ env: { REDIS_URL: evicting.url } })).toContain("maxmemory-policy is volatile-ttl");
+  await evicting.stop();
+});
+
+test("a Redis that is away is refused", async () => {
+  expect(await refusal({ env: { REDIS_URL: "redis://127.0.0.1:1" } })).toContain("No Redis can be used at 127.0.0.1:1");
+});
+
+test("a data directory that is none is refused", async () => {
+  const file = join(directory, "file");
+  writeFileSync(file, "");
+  expect(await refusal({ env: { RAPPEL_DATA_DIR: file } })).toBe(
+    `RAPPEL_DATA_DIR is "${file}", which must be a directory this user can write to (EEXIST).`,
+  );
+});
+
+test("a port in use is refused", async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  expect(await refusal({ env: { RAPPEL_PORT: String(port) } })).toBe(
+    `RAPPEL_PORT is ${port}, where another program listens: choose another port, or 0 for any that is free.`,
+  );
+  server.close();
+});
+
+test("an address that is not this machine's is refused", async () => {
+  expect(await refusal({ env: { RAPPEL_HOST: "192.0.2.1", RAPPEL_INSECURE: "true" } })).toContain("EADDRNOTAVAIL");
+});
