@@ -3,8 +3,8 @@
  *
  *   8 bytes   length of the header, little-endian
  *   header    JSON, padded with spaces to a multiple of 8: {"format": "rappel-columns-1", "content": <DatasetContent>}
- *   columns   in the header's order; numeric: a double a row, NaN for an empty cell; categorical: a 16-bit index into `classes` a row,
- *             0xffff for an empty cell, padded to a multiple of 8; a categorical column without classes takes no bytes
+ *   columns   in the header's order. Numeric: a double a row, NaN for an empty cell. Categorical: a 16-bit index into
+ *             `classes` a row, 0xffff for an empty cell, padded to a multiple of 8; nothing if it has no classes
  *
  * Where a column lies follows from the header. Numbers are little-endian, like every processor this runs on.
  */

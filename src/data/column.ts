@@ -1,11 +1,12 @@
 /*
  * Builds one typed column from its cells, without knowing in advance what type it will turn out to be.
  *
- * A column starts out coded: a dictionary of the distinct cells, and a 16-bit code for each row. That suits small integers, flags and categories, which is what
- * most columns hold. Cell number 1,001 of the dictionary decides: if all distinct cells so far are decimal numbers, the column goes on as
- * doubles; else it cannot be a list of classes any more and only its missing cells are counted. The first cell that is no number
- * sends a column of doubles the same way, and rightly so, since it has more than 1,000 distinct cells. So no cell is ever needed twice, and a
- * column takes 0, 2 or 8 bytes a row.
+ * A column starts out coded: a dictionary of the distinct cells, and a 16-bit code for each row. That suits small
+ * integers, flags and categories, which is what most columns hold. Cell number 1,001 of the dictionary decides: if all
+ * distinct cells so far are decimal numbers, the column goes on as doubles; else it cannot be a list of classes any
+ * more and only its missing cells are counted. The first cell that is no number sends a column of doubles the same way,
+ * and rightly so, since it has more than 1,000 distinct cells. So no cell is ever needed twice, and a column takes 0, 2
+ * or 8 bytes a row.
  */
 import { MAX_CLASSES, MAX_CLASS_LENGTH, type ColumnSummary } from "./dataset.ts";
 
@@ -13,8 +14,8 @@ import { MAX_CLASSES, MAX_CLASS_LENGTH, type ColumnSummary } from "./dataset.ts"
 export const MISSING_CODE = 0xffff;
 
 /**
- * Doubles with NaN for empty cells if the column is numeric; if it is categorical, indices into `classes` with `MISSING_CODE` for empty cells, or
- * null where there are too many classes for that.
+ * Doubles with NaN for empty cells if the column is numeric; if it is categorical, indices into `classes` with
+ * `MISSING_CODE` for empty cells, or null where there are too many classes for that.
  */
 export type ColumnValues = Float64Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | null;
 
@@ -26,8 +27,8 @@ export interface Column {
 const DECIMAL = /^[ \t]*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?[ \t]*$/;
 
 /**
- * The value of a decimal number, or NaN if the cell is none. `+1`, `.5`, `1.` and `1e-3` are; so is a number between spaces or tabs.
- * `0x10`, `1_000`, `NaN`, `Infinity` and what a double cannot hold (`1e999`) are not.
+ * The value of a decimal number, or NaN if the cell is none. `+1`, `.5`, `1.` and `1e-3` are; so is a number between
+ * spaces or tabs. `0x10`, `1_000`, `NaN`, `Infinity` and what a double cannot hold (`1e999`) are not.
  */
 export function parseDecimal(cell: string): number {
   if (!DECIMAL.test(cell)) return Number.NaN;

@@ -1,9 +1,10 @@
 /*
  * Reads the bytes of a CSV file (RFC 4180) row by row, with the line each row starts on.
  *
- * csv-parse splits rows and cells; it gets bytes and would turn what is no UTF-8 into replacement characters, and it stops at nothing else either, so every chunk is checked
- * before it. Lines are counted here, since csv-parse counts a CRLF in quotes twice. Rows end in LF or CRLF, mixed as they come; a quoted cell may hold
- * either. A byte order mark is skipped. An empty line is a row with one empty cell: a missing value if the table has one column, and a fault otherwise.
+ * csv-parse splits rows and cells. It would turn bytes that are not UTF-8 into replacement characters, so every chunk is
+ * checked before it gets there; and it counts a CRLF in quotes as two lines, so lines are counted here. Rows end in LF or
+ * CRLF, mixed as they come; a quoted cell may hold either. A byte order mark is skipped. An empty line is a row with one
+ * empty cell: a missing value if the table has one column, and a fault otherwise.
  */
 import { isUtf8 } from "node:buffer";
 import { pipeline } from "node:stream/promises";
@@ -51,9 +52,9 @@ function explain({ code, message }: CsvError): string {
     case "CSV_QUOTE_NOT_CLOSED":
       return 'A cell of this row opens with a quote (") that is never closed.';
     case "CSV_INVALID_CLOSING_QUOTE":
-      return 'In this row a closing quote (") is followed by something other than a comma or the end of the line. A quote inside a quoted cell is written twice.';
+      return 'A closing quote (") ends a cell, but here the cell goes on. Inside quotes a quote is written twice.';
     case "INVALID_OPENING_QUOTE":
-      return 'In this row a quote (") stands inside a cell that is not quoted. Quote the whole cell, and write the quote inside it twice.';
+      return 'A quote (") stands inside a cell that is not quoted. Quote the cell, and write the quote twice.';
     case "CSV_MAX_RECORD_SIZE":
       return `This row has more than ${MAX_ROW_BYTES} bytes. Is a quote (") left open?`;
     default:
@@ -62,8 +63,8 @@ function explain({ code, message }: CsvError): string {
 }
 
 /**
- * Passes the chunks on, and throws at the first line that is not UTF-8 or holds a NUL byte. The line a chunk breaks off in is checked with the next chunk: before
- * its row is complete, and so before any of it is used.
+ * Passes the chunks on, and throws at the first line that is not UTF-8 or holds a NUL byte. The line a chunk breaks off
+ * in is checked with the next chunk: before its row is complete, and so before any of it is used.
  */
 async function* checkedText(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let line = 1;

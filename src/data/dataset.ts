@@ -28,7 +28,10 @@ export const MAX_CLASSES = 1000;
 /** A longer cell is text, not the name of a class. */
 export const MAX_CLASS_LENGTH = 256;
 
-/** Classes a dataset lists over all columns; beyond it, the columns with the fewest keep theirs. It keeps a dataset's record small. */
+/**
+ * Classes a dataset lists over all columns; beyond it, the columns with the fewest keep theirs. It keeps a dataset's
+ * record small.
+ */
 export const MAX_CLASSES_LISTED = 50_000;
 
 /** The bytes are not a CSV table. `line` counts the file's lines from 1; that of a row is the line it starts on. */

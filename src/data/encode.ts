@@ -1,9 +1,10 @@
 /*
  * From typed columns to what the engine trains on. Runs in a helper thread, one column in memory at a time.
  *
- * The numbers here influence the training, so each is computed in one fixed order: sums run over the training rows in file order, in double, the mean first and
- * then the squared deviations from it; a scaled value is (x − offset) / divisor in double, rounded once to float32. No function of `Math` but `sqrt` is
- * used, which IEEE 754 defines to the last bit.
+ * The numbers here influence the training, so each is computed in one fixed order: sums run over the training rows in
+ * file order, in double, the mean first and then the squared deviations from it; a scaled value is (x − offset) /
+ * divisor in double, rounded once to float32. No function of `Math` but `sqrt` is used, which IEEE 754 defines to the
+ * last bit.
  */
 import type { TargetKind, TrainingData } from "../engine/training.ts";
 import { checkData, checkSizes } from "./check.ts";
@@ -84,7 +85,9 @@ async function fitCategorical(file: ColumnFile, index: number, train: Int32Array
   return { column: name, type: "categorical", classes: (classes ?? []).filter((_, code) => seen.has(code)) };
 }
 
-/** Over the given rows' values that are there; all of a column without any count as 0, and so does its spread, which is given as 1. */
+/**
+ * Of the values in the given rows that are there. A deviation of 0 is given as 1; without any value all others are 0.
+ */
 function statisticsOf(values: Float64Array, rows: Int32Array): Pick<NumericEncoder, "mean" | "std" | "min" | "max"> {
   let count = 0;
   let sum = 0;

@@ -1,4 +1,7 @@
-/** What a job asks of its dataset, and what became of it: the spec's `data`, and the description of the model's inputs and target. */
+/**
+ * What a job asks of its dataset, and what became of it: the spec's `data`, and the description of the model's inputs
+ * and target.
+ */
 
 import type { TrainingData } from "../engine/training.ts";
 
@@ -24,10 +27,11 @@ export type Validation =
 export type Scale = "standardize" | "min_max" | "none";
 
 /**
- * How a column's cells become inputs of the model. All statistics are those of the training rows' cells that are not empty, in double.
+ * How a column's cells become inputs of the model. All statistics are those of the training rows' cells that are not
+ * empty, in double.
  *
- * Numeric, one input: (x − mean) / std, (x − min) / (max − min) or x. A deviation of 0 is given as 1; a range of 0 counts as 1.
- * `fill` stands in for an empty cell; null if there may be none.
+ * Numeric, one input: (x − mean) / std, (x − min) / (max − min) or x. A deviation of 0 is given as 1; a range of 0
+ * counts as 1. `fill` stands in for an empty cell; null if there may be none.
  */
 export interface NumericEncoder {
   readonly column: string;
@@ -40,7 +44,10 @@ export interface NumericEncoder {
   readonly fill: number | null;
 }
 
-/** Categorical: an input for each class that occurs in the training rows, 1 for the cell's own; all are 0 for any other class and for an empty cell. */
+/**
+ * Categorical: an input for each class that occurs in the training rows, 1 for the cell's own; all are 0 for any other
+ * class and for an empty cell.
+ */
 export interface CategoricalEncoder {
   readonly column: string;
   readonly type: "categorical";

@@ -1,6 +1,6 @@
 /**
- * Datasets encoded for training, in helper threads, and shared within the process: jobs that encode one dataset alike train on the same
- * buffers.
+ * Datasets encoded for training, in helper threads, and shared within the process: jobs that encode one dataset alike
+ * train on the same buffers.
  */
 import type { TargetKind, TrainingData } from "../engine/training.ts";
 import type { DataSizes, DataSpec, Encoded, Encoding } from "./encoding.ts";
@@ -20,14 +20,18 @@ export function encode(files: DatasetFiles, sha256: string, data: DataSpec, targ
   return encodings.get(JSON.stringify(input), () => runInHelper("encodeFile", input));
 }
 
-/** Without what does not influence the encoding, such as the dataset's id, which differs between owners of the same bytes. */
+/**
+ * Without what does not influence the encoding, such as the dataset's id, which differs between owners of the same
+ * bytes.
+ */
 function essence({ target, features, validation, preprocess }: DataSpec): DataSpec {
   return { target, features, validation, preprocess };
 }
 
 /**
- * What any job still trains on is shared, however large; of what none does, the latest used is kept up to a number of bytes. Whether a job does is
- * for the garbage collector to say: it is as long as someone holds the job's `TrainingData`.
+ * What any job still trains on is shared, however large; of what none does, the latest used is kept up to a number of
+ * bytes. Whether a job does is for the garbage collector to say: it is as long as someone holds the job's
+ * `TrainingData`.
  */
 export class EncodingCache {
   readonly #keptBytes: number;

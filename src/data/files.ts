@@ -1,8 +1,10 @@
 /*
- * The datasets of this process' data directory, by the SHA-256 of their bytes: `<sha256>.csv` as they were uploaded, `<sha256>.columns` parsed.
+ * The datasets of this process' data directory, by the SHA-256 of their bytes: `<sha256>.csv` as they were uploaded,
+ * `<sha256>.columns` parsed.
  *
- * Both come into being under temporary names, are synced, and are then renamed, the columns last: a dataset is there if its columns
- * are. Whatever goes wrong on the way removes the temporary files; what a crash leaves behind is removed at the next start.
+ * Both come into being under temporary names, are synced, and are then renamed, the columns last: a dataset is there if
+ * its columns are. Whatever goes wrong on the way removes the temporary files; what a crash leaves behind is removed at
+ * the next start.
  */
 import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -26,15 +28,16 @@ export class DatasetFiles {
   /** Creates the directory, or removes what interrupted uploads left in it. To be called once, before any upload. */
   async prepare(): Promise<void> {
     await mkdir(this.#directory, { recursive: true });
-    const names = await readdir(this.#directory);
-    const isHalf = (name: string) => FINISHED.test(name) && !names.includes(`${name.slice(0, 64)}.columns`);
-    const leftovers = names.filter((name) => UNFINISHED.test(name) || isHalf(name));
+    const names = new Set(await readdir(this.#directory));
+    const isWhole = (sha256: string) => names.has(`${sha256}.csv`) && names.has(`${sha256}.columns`);
+    const isLeftover = (name: string) => UNFINISHED.test(name) || (FINISHED.test(name) && !isWhole(name.slice(0, 64)));
+    const leftovers = [...names].filter(isLeftover);
     await Promise.all(leftovers.map((name) => rm(join(this.#directory, name))));
   }
 
   /**
-   * Keeps a CSV file. Only reads as much of the body as the limit allows, and leaves the rest unread, so that the sender can still be
-   * answered.
+   * Keeps a CSV file. Only reads as much of the body as the limit allows, and leaves the rest unread, so that the
+   * sender can still be answered.
    * @throws InvalidDataset, DatasetTooLarge, or the body's own error if it is cut off; nothing is left on disk then.
    */
   async ingest(body: Readable, limitBytes: number): Promise<DatasetContent> {

@@ -1,6 +1,6 @@
 /**
- * A few threads for work on datasets that would hold up an event loop: parsing uploads, encoding. A thread is started when it is first
- * needed, does one task at a time, and keeps the process alive only while it does.
+ * A few threads for work on datasets that would hold up an event loop: parsing uploads, encoding. A thread is started
+ * when it is first needed, does one task at a time, and keeps the process alive only while it does.
  */
 import { Worker } from "node:worker_threads";
 import type { Tasks } from "./helper.ts";

@@ -1,8 +1,9 @@
 /*
  * Which rows train and which validate.
  *
- * The split is decided over all rows of the file, by their number from 0 in file order; only then `drop_row` leaves rows with an empty cell (in the target or a
- * feature) out of both sides. So `every: 5` means the same rows whatever the cells hold.
+ * The split is decided over all rows of the file, by their number from 0 in file order; only then `drop_row` leaves
+ * rows with an empty cell (in the target or a feature) out of both sides. So `every: 5` means the same rows whatever
+ * the cells hold.
  */
 import { PURPOSE, shuffle } from "../engine/random.ts";
 import type { ColumnFile } from "./column-file.ts";
