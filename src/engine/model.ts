@@ -1,13 +1,10 @@
-import { layers } from "./layers/registry.generated.ts";
-import { losses } from "./losses/registry.generated.ts";
-import { optimizers } from "./optimizers/registry.generated.ts";
-import { LayerFault, type LayerShape, type LayerType, type Shape } from "./layers/layer.ts";
-import { LossFault, type LossType } from "./losses/loss.ts";
-import { MAX_SUMS, SUM_BLOCK, type OptimizerType } from "./optimizers/optimizer.ts";
+import type { Shape } from "./layers/layer.ts";
+import { MAX_SUMS, SUM_BLOCK } from "./optimizers/optimizer.ts";
 import type { Initializer } from "./initializers/initializer.ts";
 import { CONTROL_BYTES, LOG_BYTES } from "./control.ts";
 import { MAX_MEMORY_BYTES, MemoryMap, type Region } from "./memory.ts";
 import type { Member } from "./options.ts";
+import { PlanError, shapeModel, type PlanFault, type PlanInput, type ShapedLayer } from "./shapes.ts";
 
 /*
  * From a model's layers to a plan: every shape, every parameter, and the address of every byte that training will touch. Nothing is
@@ -17,21 +14,6 @@ import type { Member } from "./options.ts";
  * The state (weights, the optimizer's tensors, evaluation weights, best weights) lies in one stretch, so that a checkpoint is one
  * copy of it into the snapshot buffer, cut among the threads without regard to what is in it.
  */
-
-export interface PlanInput {
-  readonly model: { readonly layers: readonly Member[] };
-  readonly loss: Member;
-  readonly optimizer: Member;
-  /** Shape of one sample. */
-  readonly inputShape: Shape;
-  /** `classes`: how many, or null for values; `width`: values per sample. */
-  readonly target: { readonly classes: number | null; readonly width: number };
-  readonly batchRows: number;
-  readonly trainRows: number;
-  readonly validRows: number;
-  readonly threads: number;
-  readonly keepBest: boolean;
-}
 
 export interface PlannedLayer {
   readonly name: string;
@@ -109,26 +91,11 @@ export interface Addresses {
   readonly evaluation: number;
 }
 
-export interface PlanFault {
-  /** RFC 6901, into the spec. */
-  readonly pointer: string;
-  readonly message: string;
-}
-
-/** All that is wrong with a model, at once. */
-export class PlanError extends Error {
-  readonly faults: readonly PlanFault[];
-  constructor(faults: readonly PlanFault[]) {
-    super(faults.map((fault) => `${fault.pointer}: ${fault.message}`).join("; "));
-    this.faults = faults;
-  }
-}
-
-/** First parts of names in a checkpoint that are not layers. */
-const RESERVED = new Set(["optimizer", "evaluated", "best"]);
-
 /** Scratch of one thread: the matrix product's packed panel. */
 const SCRATCH_BYTES = 16384;
+
+/** What a tensor takes in a state file's header, about. */
+const TENSOR_HEADER_BYTES = 128;
 
 /** Doubles recorded for each validation row: loss, divisor, target, prediction. */
 export const EVALUATION_DOUBLES = 4;
@@ -139,41 +106,31 @@ export const SUM_STRIDE = MAX_SUMS + 1;
 /** Rows evaluated at once, if the batch is smaller: enough to keep the matrix products busy. */
 const EVALUATION_ROWS = 256;
 
-interface ShapedLayer extends LayerShape {
-  readonly name: string;
-  readonly member: Member;
-  readonly input: Shape;
-}
-
 /** @throws PlanError with every fault. */
 export function planModel(input: PlanInput): Plan {
-  const loss = losses[input.loss.type as keyof typeof losses] as unknown as LossType;
-  const optimizer = optimizers[input.optimizer.type as keyof typeof optimizers] as unknown as OptimizerType;
-  const outputs = outputsOf(loss, input);
-  const shaped = shapeLayers(input, outputs);
+  const { layers, loss, optimizer, outputs } = shapeModel(input);
   const map = new MemoryMap();
   const control = map.take("control", CONTROL_BYTES);
   const log = map.take("log", LOG_BYTES);
   const scratch = map.take("scratch", SCRATCH_BYTES * input.threads);
   const stateTensors = optimizer.state(input.optimizer as never).map((tensor) => tensor.name);
   const evaluatesOthers = optimizer.evaluatesOthers ?? false;
-  const parameters = placeParameters(map, shaped, stateTensors, evaluatesOthers, input.keepBest);
-  const first = (what: string) => map.regions.find((region) => region.name.startsWith(`${what} `))!.address;
-  const state = first("weight");
-  const stateBytes = first("gradient") - state;
-  const weightBytes = stateBytes / (1 + stateTensors.length + Number(evaluatesOthers) + Number(input.keepBest));
+  const parameters = placeParameters(map, layers, stateTensors, evaluatesOthers, input.keepBest);
   const capacityRows = Math.max(input.batchRows, Math.min(input.validRows, EVALUATION_ROWS), input.threads);
-  const places = placeActivations(map, shaped, input.inputShape, capacityRows);
-  const last = parameters.at(-1);
-  const blocks = last ? last.firstBlock + blocksOf(last.length) : 0;
+  const places = placeActivations(map, layers, input.inputShape, capacityRows);
+  const last = parameters[parameters.length - 1];
+  const blocks = last.firstBlock + blocksOf(last.length);
   const termsPerSample = loss.terms(outputs);
+  const copies = 1 + stateTensors.length + Number(evaluatesOthers) + Number(input.keepBest);
+  const state = parameters[0].weight;
+  const stateBytes = parameters[0].gradient - state;
   const addresses: Addresses = {
     control,
     log,
     scratch,
     state,
     stateBytes,
-    weightBytes,
+    weightBytes: stateBytes / copies,
     snapshot: map.take("snapshot", stateBytes),
     order: map.take("order", input.trainRows * 4),
     targets: map.take("targets", capacityRows * input.target.width * 4),
@@ -182,21 +139,9 @@ export function planModel(input: PlanInput): Plan {
     sums: map.take("sums", blocks * SUM_STRIDE * 8),
     evaluation: map.take("evaluation", input.validRows * EVALUATION_DOUBLES * 8),
   };
-  const layersPlanned = shaped.map((layer, i) => ({
-    name: layer.name,
-    member: layer.member,
-    inputShape: layer.input,
-    outputShape: layer.output,
-    input: places[i].value,
-    output: places[i + 1].value,
-    inputGradient: places[i].gradient,
-    outputGradient: places[i + 1].gradient,
-    parameters: parameters.flatMap((parameter, index) => (parameter.layer === i ? [index] : [])),
-  }));
-  const tensors = (parameters.length * stateBytes) / weightBytes;
   if (map.end > MAX_MEMORY_BYTES) throw new PlanError([tooLarge(map.end)]);
   return {
-    layers: layersPlanned,
+    layers: layers.map((layer, i) => plannedLayer(layer, i, places, parameters)),
     parameters,
     parameterCount: parameters.reduce((count, parameter) => count + parameter.length, 0),
     stateTensors,
@@ -212,22 +157,32 @@ export function planModel(input: PlanInput): Plan {
     addresses,
     regions: map.regions,
     memoryBytes: map.end,
-    stateBytes: stateBytes + tensors * 128 + 4096,
+    stateBytes: stateBytes + parameters.length * copies * TENSOR_HEADER_BYTES + 4096,
   };
 }
 
-/** How many outputs the loss wants. @throws PlanError if it does not suit the target, or its options do not. */
-function outputsOf(loss: LossType, input: PlanInput): number {
-  try {
-    const outputs = loss.outputs(input.target);
-    loss.check?.(input.loss as never, outputs);
-    return outputs;
-  } catch (error) {
-    if (!(error instanceof LossFault)) throw error;
-    throw new PlanError([
-      { pointer: `/loss${error.option === null ? "" : `/${error.option}`}`, message: error.message },
-    ]);
-  }
+interface BufferPair {
+  readonly value: number;
+  readonly gradient: number;
+}
+
+function plannedLayer(
+  layer: ShapedLayer,
+  i: number,
+  places: readonly BufferPair[],
+  parameters: readonly PlannedParameter[],
+): PlannedLayer {
+  return {
+    name: layer.name,
+    member: layer.member,
+    inputShape: layer.input,
+    outputShape: layer.output,
+    input: places[i].value,
+    output: places[i + 1].value,
+    inputGradient: places[i].gradient,
+    outputGradient: places[i + 1].gradient,
+    parameters: parameters.flatMap((parameter, index) => (parameter.layer === i ? [index] : [])),
+  };
 }
 
 function tooLarge(bytes: number): PlanFault {
@@ -235,61 +190,6 @@ function tooLarge(bytes: number): PlanFault {
   return {
     pointer: "/model",
     message: `needs ${gib} GiB of memory; a job has less than 4 GiB: make the model or the batch smaller`,
-  };
-}
-
-/** Infers every shape from the first layer to the last. A layer that does not fit ends it, since no shape is known after it. */
-function shapeLayers(input: PlanInput, outputs: number): ShapedLayer[] {
-  const members = input.model.layers;
-  const shaped: ShapedLayer[] = [];
-  const faults: PlanFault[] = [];
-  const names = new Map<string, number>();
-  let shape = input.inputShape;
-  members.forEach((member, i) => {
-    const name = (member.name as string | undefined | null) ?? String(i);
-    const twin = names.get(name);
-    if (twin !== undefined)
-      faults.push({
-        pointer: `/model/layers/${i}/name`,
-        message: `"${name}" is layer ${twin}'s name too; names must differ`,
-      });
-    names.set(name, i);
-    if (RESERVED.has(name))
-      faults.push({
-        pointer: `/model/layers/${i}/name`,
-        message: `"${name}" is reserved: checkpoints use it; choose another`,
-      });
-    if (faults.some((fault) => !fault.pointer.endsWith("/name"))) return;
-    const type = layers[member.type as keyof typeof layers] as unknown as LayerType;
-    try {
-      const result = type.shape(member as never, shape, i === members.length - 1 ? outputs : null);
-      shaped.push({ ...result, name, input: shape, member: { ...member, ...result.inferred } });
-      shape = result.output;
-    } catch (error) {
-      if (!(error instanceof LayerFault)) throw error;
-      faults.push({
-        pointer: `/model/layers/${i}${error.option === null ? "" : `/${error.option}`}`,
-        message: error.message,
-      });
-    }
-  });
-  const whole = shaped.length === members.length;
-  if (whole && (shape.length !== 1 || shape[0] !== outputs)) faults.push(wrongOutput(members, shape, outputs, input));
-  if (whole && shaped.every((layer) => layer.parameters.length === 0)) {
-    faults.push({ pointer: "/model/layers", message: "has nothing to train: add a linear layer" });
-  }
-  if (faults.length > 0) throw new PlanError(faults);
-  return shaped;
-}
-
-function wrongOutput(members: readonly Member[], shape: Shape, outputs: number, input: PlanInput): PlanFault {
-  const last = members.length - 1;
-  const option = members[last].out_features === undefined || members[last].out_features === null ? "" : "/out_features";
-  const target =
-    input.target.classes === null ? `${input.target.width} target value(s)` : `${input.target.classes} classes`;
-  return {
-    pointer: `/model/layers/${last}${option}`,
-    message: `gives ${shape.join(" × ")} outputs, but ${input.loss.type} over ${target} wants ${outputs}; end with a linear layer and leave its out_features out`,
   };
 }
 
@@ -345,7 +245,7 @@ function placeActivations(
   shaped: readonly ShapedLayer[],
   inputShape: Shape,
   rows: number,
-): { value: number; gradient: number }[] {
+): BufferPair[] {
   const firstTrained = shaped.findIndex((layer) => layer.parameters.length > 0);
   return [inputShape, ...shaped.map((layer) => layer.output)].map((shape, i) => {
     const bytes = size(shape) * rows * 4;

@@ -9,7 +9,7 @@
  * - a run that lost its lease stops where it is and writes nothing: its successor has dropped what was not committed, and computes the same again.
  */
 import { Crew, ThreadFailed, type CrewHandlers, type Outcome } from "../engine/crew.ts";
-import { PlanError } from "../engine/model.ts";
+import { PlanError } from "../engine/shapes.ts";
 import type { Logger } from "../log.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { JobStatus } from "../spec/wire.ts";

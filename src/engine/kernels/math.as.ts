@@ -8,8 +8,8 @@
 // rest fitted again). The error given beside each function is an upper bound of what was found against double precision at 20 million
 // arguments of every magnitude, in units in the last place (ulp); test/engine/math.test.ts holds it. NaN gives NaN everywhere.
 //
-// Constants stand in tables in memory, not in the code: V8 loads one with a single instruction, but builds it from several wherever the code names it, which made
-// these functions up to twice as slow.
+// Constants stand in tables in memory, not in the code: V8 loads one with a single instruction, but builds it from several wherever
+// the code names it, which made these functions up to twice as slow.
 import { fma, fnma } from "./vector.as";
 
 // Each polynomial's coefficients, lowest first, without the leading ones that are exact.

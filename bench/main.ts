@@ -1,0 +1,14 @@
+// npm run bench -- NAME…: benchmarks of the engine. Medians of interleaved rounds: the machine's speed drifts, so that only what was
+// measured in the same run may be compared.
+import { benchModels } from "./models.ts";
+
+const benches: Record<string, () => Promise<void>> = { models: benchModels };
+
+const names = process.argv.slice(2);
+const unknown = names.filter((name) => !(name in benches));
+if (names.length === 0 || unknown.length > 0) {
+  console.error(`usage: npm run bench -- NAME…   (names: ${Object.keys(benches).join(", ")})`);
+  process.exit(1);
+}
+for (const name of names) await benches[name]();
+process.exit(0);

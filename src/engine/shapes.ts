@@ -1,0 +1,142 @@
+import type { LossType } from "./losses/loss.ts";
+import { LossFault } from "./losses/loss.ts";
+import { layers } from "./layers/registry.generated.ts";
+import { LayerFault, type LayerShape, type LayerType, type Shape } from "./layers/layer.ts";
+import { losses } from "./losses/registry.generated.ts";
+import { optimizers } from "./optimizers/registry.generated.ts";
+import type { OptimizerType } from "./optimizers/optimizer.ts";
+import type { Member } from "./options.ts";
+
+/*
+ * Whether layers, loss, optimizer and target fit together, and the shapes that follow: from the first layer's input to the outputs
+ * that the loss wants. All faults are found at once, as far as one can be known in spite of another.
+ */
+
+export interface PlanInput {
+  readonly model: { readonly layers: readonly Member[] };
+  readonly loss: Member;
+  readonly optimizer: Member;
+  /** Shape of one sample. */
+  readonly inputShape: Shape;
+  /** `classes`: how many, or null for values; `width`: values per sample. */
+  readonly target: { readonly classes: number | null; readonly width: number };
+  readonly batchRows: number;
+  readonly trainRows: number;
+  readonly validRows: number;
+  readonly threads: number;
+  readonly keepBest: boolean;
+}
+
+export interface PlanFault {
+  /** RFC 6901, into the spec. */
+  readonly pointer: string;
+  readonly message: string;
+}
+
+/** All that is wrong with a model, at once. */
+export class PlanError extends Error {
+  readonly faults: readonly PlanFault[];
+  constructor(faults: readonly PlanFault[]) {
+    super(faults.map((fault) => `${fault.pointer}: ${fault.message}`).join("; "));
+    this.faults = faults;
+  }
+}
+
+/** A layer with its shapes. */
+export interface ShapedLayer extends LayerShape {
+  readonly name: string;
+  /** With inferred options filled in. */
+  readonly member: Member;
+  readonly input: Shape;
+}
+
+export interface ShapedModel {
+  readonly layers: readonly ShapedLayer[];
+  readonly loss: LossType;
+  readonly optimizer: OptimizerType;
+  /** What the loss wants of the last layer. */
+  readonly outputs: number;
+}
+
+/** First parts of names in a checkpoint that are not layers. */
+const RESERVED = new Set(["optimizer", "evaluated", "best"]);
+
+/** @throws PlanError with every fault */
+export function shapeModel(input: PlanInput): ShapedModel {
+  const loss = losses[input.loss.type as keyof typeof losses] as unknown as LossType;
+  const optimizer = optimizers[input.optimizer.type as keyof typeof optimizers] as unknown as OptimizerType;
+  const faults: PlanFault[] = (optimizer.check?.(input.optimizer as never) ?? []).map(({ option, message }) => ({
+    pointer: `/optimizer/${option}`,
+    message,
+  }));
+  faults.push(...nameFaults(input.model.layers));
+  const outputs = outputsOf(loss, input, faults);
+  const shaped = outputs === null ? [] : shapeLayers(input, outputs, faults);
+  if (faults.length > 0 || outputs === null) throw new PlanError(faults);
+  return { layers: shaped, loss, optimizer, outputs };
+}
+
+const at = (pointer: string, option: string | null): string => (option === null ? pointer : `${pointer}/${option}`);
+
+/** How many outputs the loss wants; null if it does not suit the target. */
+function outputsOf(loss: LossType, input: PlanInput, faults: PlanFault[]): number | null {
+  try {
+    const outputs = loss.outputs(input.target);
+    loss.check?.(input.loss as never, outputs);
+    return outputs;
+  } catch (error) {
+    if (!(error instanceof LossFault)) throw error;
+    faults.push({ pointer: at("/loss", error.option), message: error.message });
+    return null;
+  }
+}
+
+/** A layer's name: its own, or its index, as in nn.Sequential. */
+const nameOf = (member: Member, index: number): string => (member.name as string | null | undefined) ?? String(index);
+
+function nameFaults(members: readonly Member[]): PlanFault[] {
+  const names = new Map<string, number>();
+  return members.flatMap((member, i) => {
+    const name = nameOf(member, i);
+    const pointer = `/model/layers/${i}/name`;
+    const twin = names.get(name);
+    names.set(name, i);
+    if (RESERVED.has(name)) return [{ pointer, message: `"${name}" is reserved: checkpoints use it; choose another` }];
+    return twin === undefined ? [] : [{ pointer, message: `"${name}" is layer ${twin}'s name too; names must differ` }];
+  });
+}
+
+/** Infers every shape from the first layer to the last. A layer that does not fit ends it, since no shape is known after it. */
+function shapeLayers(input: PlanInput, outputs: number, faults: PlanFault[]): ShapedLayer[] {
+  const members = input.model.layers;
+  const shaped: ShapedLayer[] = [];
+  let shape = input.inputShape;
+  for (const [i, member] of members.entries()) {
+    const type = layers[member.type as keyof typeof layers] as unknown as LayerType;
+    try {
+      const result = type.shape(member as never, shape, i === members.length - 1 ? outputs : null);
+      shaped.push({ ...result, name: nameOf(member, i), input: shape, member: { ...member, ...result.inferred } });
+      shape = result.output;
+    } catch (error) {
+      if (!(error instanceof LayerFault)) throw error;
+      faults.push({ pointer: at(`/model/layers/${i}`, error.option), message: error.message });
+      return shaped;
+    }
+  }
+  if (shape.length !== 1 || shape[0] !== outputs) faults.push(wrongOutput(members, shape, outputs, input));
+  if (shaped.every((layer) => layer.parameters.length === 0)) {
+    faults.push({ pointer: "/model/layers", message: "has nothing to train: add a linear layer" });
+  }
+  return shaped;
+}
+
+function wrongOutput(members: readonly Member[], shape: Shape, outputs: number, input: PlanInput): PlanFault {
+  const last = members.length - 1;
+  const option = typeof members[last].out_features === "number" ? "out_features" : null;
+  const target =
+    input.target.classes === null ? `${input.target.width} target value(s)` : `${input.target.classes} classes`;
+  return {
+    pointer: at(`/model/layers/${last}`, option),
+    message: `gives ${shape.join(" × ")} outputs, but ${input.loss.type} over ${target} wants ${outputs}; end with a linear layer and leave its out_features out`,
+  };
+}
