@@ -27,11 +27,11 @@ beforeAll(async () => {
   const compiled: { wasm?: Uint8Array } = {};
   const options = "-O3 --runtime stub --noAssert --importMemory --sharedMemory --initialMemory 2 --maximumMemory 65536";
   const features = ["simd", "threads", "relaxed-simd"].flatMap((feature) => ["--enable", feature]);
-  const { error, stderr } = await asc.main(
+  const { error } = await asc.main(
     ["test/engine/math.as.ts", "--baseDir", root, "-o", "math.wasm", ...options.split(" "), ...features],
     { writeFile: (_name, contents) => void (compiled.wasm = contents as Uint8Array) },
   );
-  if (error) throw new Error(stderr.toString());
+  if (error) throw error;
   const instance = new WebAssembly.Instance(new WebAssembly.Module(compiled.wasm!), { env: { memory } });
   functions = instance.exports as unknown as Record<string, Over>;
 });

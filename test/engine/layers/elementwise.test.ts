@@ -157,7 +157,7 @@ describe.each(members)("$type.type", ({ torch, type, reference, options }) => {
     const { output, gradient } = run(type, options[0], inputs.slice(0, 99), inputs.slice(0, 99), 3, [7, 12]);
     for (const values of [output, gradient]) {
       expect(values.slice(21, 36)).not.toContain(UNTOUCHED);
-      expect([...values.slice(0, 21), ...values.slice(36)]).toEqual(new Array(84).fill(UNTOUCHED));
+      expect([...values.slice(0, 21), ...values.slice(36)].every((value) => value === UNTOUCHED)).toBe(true);
     }
   });
 });

@@ -26,18 +26,17 @@ const types: Record<string, LossType> = {
 const cases = goldenCases<LossCase>("losses/losses.json").filter((golden) => golden.loss in types);
 
 /** PyTorch's options as ours: lists for tensors, and classes by name instead of by index. */
-function translate(
-  type: LossType,
-  { reduction: _, ...given }: LossCase["options"],
-  classes: readonly string[],
-): object {
+function translate(type: LossType, given: Record<string, unknown>, classes: readonly string[]): object {
   const options: Record<string, unknown> = {};
   for (const [name, option] of Object.entries(type.options)) options[name] = option.default;
   for (const [name, value] of Object.entries(given)) {
+    const { data } = value as GoldenTensor;
+    const kind = type.options[name]?.kind;
     if (name === "ignore_index") options.ignore_class = classes[value as number] ?? null;
-    else if (typeof value === "number") options[name] = value;
-    else if (type.options[name].kind === "numbers") options[name] = value.data;
-    else options[name] = Object.fromEntries(value.data.map((weight, i) => [classes[i], weight]));
+    else if (kind === "numbers") options[name] = data;
+    else if (kind === "class_numbers")
+      options[name] = Object.fromEntries(data.map((weight, i) => [classes[i], weight]));
+    else options[name] = value;
   }
   return options;
 }

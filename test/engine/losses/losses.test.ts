@@ -215,7 +215,7 @@ describe("cross_entropy", () => {
     const { terms, gradient, divisor } = runLoss(type, { options, prediction, target: [0, 2, -100, 1, 3], outputs: 3 });
     expect(divisor).toBe(3);
     expect([terms[1], terms[2], terms[4]]).toEqual([0, 0, 0]);
-    expect([...gradient.slice(3, 9), ...gradient.slice(12)]).toEqual(new Array(9).fill(0));
+    expect([...gradient.slice(3, 9), ...gradient.slice(12)].every((g) => g === 0)).toBe(true);
     expect(terms[0]).toBeGreaterThan(0);
     expect(terms[3]).toBeGreaterThan(0);
   });
