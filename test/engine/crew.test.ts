@@ -1,0 +1,173 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { Crew, ThreadFailed } from "../../src/engine/crew.ts";
+import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
+import { modelFile } from "../../src/engine/state.ts";
+import { classes, member, smallJob, train, type Trained } from "../support/training.ts";
+
+const handlers = { log() {}, evaluated() {}, snapshot() {} };
+
+describe("the same bytes", () => {
+  const variants = Object.keys(optimizers).flatMap((type) => [
+    { type, clip: null },
+    { type, clip: 0.5 },
+  ]);
+
+  describe.each(variants)("$type, gradient norm limited to $clip", ({ type, clip }) => {
+    const job = () =>
+      smallJob({
+        optimizer: member("optimizers", type, { lr: 0.01 }),
+        training: { clip_grad_norm: clip, clip_grad_value: clip },
+        keepBest: true,
+      });
+    let alone: Trained;
+
+    beforeAll(async () => {
+      alone = await train(job(), { everySteps: 13 });
+    });
+
+    test.each([2, 3, 5, 8])("from %i threads as from one", async (threads) => {
+      const crew = await train(job(), { threads });
+      expect(crew.crew.threads).toBe(threads);
+      expect(crew.state?.sha256).toBe(alone.state?.sha256);
+      expect(crew.weights).toBe(alone.weights);
+      expect(crew.losses).toEqual(alone.losses);
+    });
+
+    test("resumed at every checkpoint", async () => {
+      // One may be passed over while the one before is still being written; the last never is.
+      expect(alone.checkpoints.size).toBeGreaterThan(1);
+      expect(alone.checkpoints.has(60)).toBe(true);
+      for (const [step, state] of alone.checkpoints) {
+        const resumed = await train(job(), { threads: 2, state });
+        expect(resumed.state?.sha256).toBe(alone.state?.sha256);
+        expect(resumed.losses).toEqual(alone.losses.filter(([logged]) => logged > step));
+      }
+    });
+  });
+
+  test("are others under another seed", async () => {
+    const one = await train(smallJob());
+    const other = await train(smallJob({ training: { seed: 8 } }));
+    expect(other.weights).not.toBe(one.weights);
+  });
+
+  test("whatever the batch, down to one sample and up to all, and rows that do not divide", async () => {
+    for (const batch_size of [1, 7, 168, "full"] as const) {
+      const job = () => smallJob({ training: { batch_size, epochs: 2 } });
+      const [one, three] = [await train(job()), await train(job(), { threads: 3 })];
+      expect(three.state?.sha256).toBe(one.state?.sha256);
+    }
+  });
+});
+
+describe("a run", () => {
+  test("learns what can be learned, and its metrics are those of the last weights", async () => {
+    const { outcome, losses } = await train(smallJob({ training: { epochs: 40 } }), { threads: 2 });
+    expect(outcome).toMatchObject({ type: "completed", step: 240, epochs: 40 });
+    expect(losses[0][1]).toBeGreaterThan(0.9);
+    expect(losses.at(-1)![1]).toBeLessThan(0.4);
+    if (outcome.type !== "completed") throw new Error("not completed");
+    expect(outcome.metrics.valid_accuracy).toBeGreaterThan(0.7);
+  });
+
+  test("that had already ended takes no step", async () => {
+    const first = await train(smallJob());
+    const again = await train(smallJob(), { threads: 2, state: first.state!.bytes });
+    expect(again.losses).toEqual([]);
+    expect(again.outcome).toEqual(first.outcome);
+    expect(again.state?.sha256).toBe(first.state?.sha256);
+  });
+
+  test("stops early after `patience` evaluations that are no better, and keeps the best weights", async () => {
+    const evaluations: { step: number; improved: boolean; loss: number }[] = [];
+    const job = smallJob({
+      optimizer: member("optimizers", "adam", { lr: 0.05 }),
+      training: {
+        epochs: 200,
+        eval_every_epochs: 1,
+        early_stopping: { metric: "valid_loss", mode: "min", patience: 3, min_delta: 0 },
+      },
+      keepBest: true,
+    });
+    const { outcome, state } = await train(job, {
+      threads: 2,
+      evaluated: ({ step, improved, metrics }) => evaluations.push({ step, improved, loss: metrics.valid_loss }),
+    });
+    expect(outcome.type).toBe("early_stopping");
+    const best = evaluations.filter(({ improved }) => improved).at(-1)!;
+    expect(evaluations.slice(-3).every(({ improved }) => !improved)).toBe(true);
+    expect(outcome).toMatchObject({ best: { step: best.step, metric: "valid_loss", value: best.loss } });
+    expect(best.loss).toBe(Math.min(...evaluations.map(({ loss }) => loss)));
+    expect(modelFile(state!.bytes, "best").sha256).not.toBe(modelFile(state!.bytes, "final").sha256);
+  });
+
+  test("that diverges says at which step and what to change, and leaves no state", async () => {
+    const job = smallJob({
+      layers: [member("layers", "linear", { out_features: 8 }), member("layers", "relu"), member("layers", "linear")],
+      optimizer: member("optimizers", "sgd", { lr: 1e30 }),
+      schedule: { ...member("schedules", "constant"), interval: "step", warmup_steps: 0 },
+    });
+    const { outcome, state } = await train(job, { threads: 2 });
+    expect(outcome).toMatchObject({ type: "diverged" });
+    if (outcome.type !== "diverged") throw new Error("not diverged");
+    expect(outcome.step).toBeLessThan(60);
+    expect(outcome.suggestion).toMatch(/lr \(it was 1e\+30\) to about 1e\+29.*clip_grad_norm/);
+    expect(state).toBeNull();
+  });
+
+  test("stops at a step boundary with its state when it is told to, and goes on from there to the same bytes", async () => {
+    const whole = await train(smallJob({ training: { epochs: 100 } }));
+    const stopped = await train(smallJob({ training: { epochs: 100 } }), {
+      threads: 2,
+      evaluated: () => {},
+      meanwhile: (crew) => setTimeout(() => crew.stop({ snapshot: true }), 20),
+    });
+    expect(stopped.outcome.type).toBe("stopped");
+    const [step, state] = [...stopped.checkpoints].at(-1)!;
+    expect(stopped.outcome).toMatchObject({ step });
+    const resumed = await train(smallJob({ training: { epochs: 100 } }), { threads: 3, state });
+    expect(resumed.weights).toBe(whole.weights);
+  });
+
+  test("holds while it is suspended", async () => {
+    const steps: number[] = [];
+    const { outcome } = await train(smallJob({ training: { epochs: 3000 } }), {
+      threads: 2,
+      meanwhile(crew) {
+        setTimeout(() => crew.suspend(), 30);
+        setTimeout(() => steps.push(crew.progress().step), 130);
+        setTimeout(() => {
+          steps.push(crew.progress().step);
+          crew.stop({ snapshot: false });
+        }, 230);
+      },
+    });
+    expect(outcome.type).toBe("stopped");
+    expect(steps[1] - steps[0]).toBeLessThanOrEqual(1);
+  });
+
+  test("fails, and calls all its threads off, when it is abandoned", async () => {
+    const crew = await Crew.start(
+      smallJob({ training: { epochs: 100_000 } }),
+      { threads: 3, everySteps: null, state: null },
+      handlers,
+    );
+    setTimeout(() => crew.abandon(new ThreadFailed("a thread was lost")), 30);
+    await expect(crew.run()).rejects.toThrow("a thread was lost");
+    // The threads are lent again, in order.
+    expect((await train(smallJob(), { threads: 3 })).outcome.type).toBe("completed");
+  });
+});
+
+describe("a state", () => {
+  test("that is damaged, or another job's, is refused", async () => {
+    const { state } = await train(smallJob());
+    const start = (bytes: Uint8Array, job = smallJob()) =>
+      Crew.start(job, { threads: 1, everySteps: null, state: bytes }, handlers);
+    await expect(start(state!.bytes.slice(0, 1000))).rejects.toThrow("header");
+    await expect(start(state!.bytes, smallJob({ data: classes(210, 12) }))).rejects.toThrow("0.weight is 33 × 11");
+    await expect(start(state!.bytes, smallJob({ optimizer: member("optimizers", "sgd", { lr: 1 }) }))).rejects.toThrow(
+      "lacks",
+    );
+  });
+});

@@ -1,0 +1,148 @@
+// Small training jobs for tests of the engine.
+import { Crew, type CrewHandlers, type Outcome, type Snapshot } from "../../src/engine/crew.ts";
+import type { TrainingJob } from "../../src/engine/job.ts";
+import type { HashedFile } from "../../src/engine/state.ts";
+import { modelFile } from "../../src/engine/state.ts";
+import { layers } from "../../src/engine/layers/registry.generated.ts";
+import { losses } from "../../src/engine/losses/registry.generated.ts";
+import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
+import { schedules } from "../../src/engine/schedules/registry.generated.ts";
+import type { Member, Options } from "../../src/engine/options.ts";
+import type { TrainingData } from "../../src/engine/training.ts";
+
+const registries = { layers, losses, optimizers, schedules } as Record<string, Record<string, { options: Options }>>;
+
+/** A member with its declared defaults filled in. */
+export function member(registry: keyof typeof registries, type: string, options: Record<string, unknown> = {}): Member {
+  const declared = Object.entries(registries[registry][type].options);
+  const defaults = declared.flatMap(([name, option]) => ("default" in option ? [[name, option.default]] : []));
+  return { type, ...Object.fromEntries(defaults), ...options };
+}
+
+/** `rows` samples of `width` features in three classes that can be told apart; every fifth row validates. */
+export function classes(rows: number, width: number): TrainingData {
+  const features = new Float32Array(new SharedArrayBuffer(rows * width * 4));
+  const targets = new Int32Array(new SharedArrayBuffer(rows * 4));
+  let state = 1;
+  for (let i = 0; i < rows; i++) {
+    let sum = 0;
+    for (let j = 0; j < width; j++) {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      features[i * width + j] = state / 2 ** 31 - 1;
+      if (j < 3) sum += features[i * width + j];
+    }
+    targets[i] = sum > 0.5 ? 2 : sum < -0.5 ? 0 : 1;
+  }
+  const all = Array.from({ length: rows }, (_, i) => i);
+  const shared = (list: number[]) => {
+    const copy = new Int32Array(new SharedArrayBuffer(list.length * 4));
+    copy.set(list);
+    return copy;
+  };
+  return {
+    features,
+    width,
+    targets,
+    trainRows: shared(all.filter((i) => i % 5 !== 0)),
+    validRows: shared(all.filter((i) => i % 5 === 0)),
+    target: { classes: ["0", "1", "2"], mean: 0, std: 1 },
+  };
+}
+
+export interface JobChanges {
+  readonly layers?: readonly Member[];
+  readonly optimizer?: Member;
+  readonly schedule?: Member;
+  readonly training?: Partial<TrainingJob["training"]>;
+  readonly keepBest?: boolean;
+  readonly data?: TrainingData;
+}
+
+/** Three linear layers of sizes that are no multiple of a vector, with dropout, under Adam. */
+export function smallJob(changes: JobChanges = {}): TrainingJob {
+  const linear = (outputs: number | null) => member("layers", "linear", { out_features: outputs });
+  const model = [
+    linear(33),
+    member("layers", "gelu"),
+    member("layers", "dropout", { p: 0.2 }),
+    linear(17),
+    member("layers", "tanh"),
+    linear(null),
+  ];
+  return {
+    model: { layers: changes.layers ?? model },
+    loss: member("losses", "cross_entropy"),
+    optimizer: changes.optimizer ?? member("optimizers", "adam", { lr: 0.01 }),
+    schedule: (changes.schedule ?? {
+      ...member("schedules", "cosine_annealing", { t_max: 100 }),
+      interval: "step",
+      warmup_steps: 5,
+    }) as TrainingJob["schedule"],
+    training: {
+      epochs: 10,
+      batch_size: 32,
+      seed: 2 ** 40 + 7,
+      shuffle: true,
+      drop_last: false,
+      clip_grad_norm: null,
+      clip_grad_value: null,
+      eval_every_epochs: 2,
+      log_every_steps: 4,
+      early_stopping: null,
+      ...changes.training,
+    },
+    keepBest: changes.keepBest ?? false,
+    data: changes.data ?? classes(210, 11),
+  };
+}
+
+export interface Trained {
+  readonly outcome: Outcome;
+  readonly crew: Crew;
+  /** The final state, and the model made of it; null unless the job came to its end. */
+  readonly state: HashedFile | null;
+  readonly weights: string | null;
+  /** Every periodic checkpoint's bytes by step. */
+  readonly checkpoints: ReadonlyMap<number, Uint8Array>;
+  readonly losses: readonly (readonly [number, number])[];
+}
+
+export interface TrainOptions {
+  readonly threads?: number;
+  readonly everySteps?: number | null;
+  readonly state?: Uint8Array | null;
+  /** Called with the crew before it runs. */
+  readonly meanwhile?: (crew: Crew) => void;
+  readonly evaluated?: CrewHandlers["evaluated"];
+  readonly onSnapshot?: (snapshot: Snapshot, crew: Crew) => void;
+}
+
+/** Trains to the end, keeping what the crew reports. */
+export async function train(job: TrainingJob, options: TrainOptions = {}): Promise<Trained> {
+  const files: Promise<[Snapshot, HashedFile]>[] = [];
+  const losses: [number, number][] = [];
+  const crew: Crew = await Crew.start(
+    job,
+    { threads: options.threads ?? 1, everySteps: options.everySteps ?? null, state: options.state ?? null },
+    {
+      log: (entries) => losses.push(...entries.map((entry): [number, number] => [entry.step, entry.train_loss])),
+      evaluated: options.evaluated ?? (() => {}),
+      snapshot(snapshot) {
+        files.push(snapshot.serialize().then((file) => [snapshot, file]));
+        options.onSnapshot?.(snapshot, crew);
+      },
+    },
+  );
+  options.meanwhile?.(crew);
+  const outcome = await crew.run();
+  const written = await Promise.all(files);
+  const state = written.find(([{ kinds }]) => kinds.includes("final"))?.[1] ?? null;
+  return {
+    outcome,
+    crew,
+    state,
+    weights: state && modelFile(state.bytes, "final").sha256,
+    checkpoints: new Map(written.map(([{ step }, { bytes }]) => [step, bytes])),
+    losses,
+  };
+}
