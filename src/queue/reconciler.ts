@@ -10,7 +10,6 @@ import type { OpenJob } from "../store/upkeep.ts";
 import type { Deliveries } from "./deliveries.ts";
 
 const INTERVAL_MS = 5000;
-const LOCK_MS = 30_000;
 
 export interface ReconcilerOptions {
   /** How long jobs are kept once they have ended. */
@@ -23,6 +22,7 @@ export class Reconciler {
   readonly #store: Store;
   readonly #deliveries: Deliveries;
   readonly #options: ReconcilerOptions;
+  readonly #intervalMs: number;
   readonly #timer: NodeJS.Timeout;
   #pass: Promise<void> | null = null;
 
@@ -30,7 +30,8 @@ export class Reconciler {
     this.#store = store;
     this.#deliveries = deliveries;
     this.#options = options;
-    this.#timer = setInterval(() => this.#start(), options.intervalMs ?? INTERVAL_MS);
+    this.#intervalMs = options.intervalMs ?? INTERVAL_MS;
+    this.#timer = setInterval(() => this.#start(), this.#intervalMs);
     this.#start();
   }
 
@@ -51,7 +52,8 @@ export class Reconciler {
   }
 
   async #reconcile(): Promise<void> {
-    await this.#store.upkeep.alone(LOCK_MS, async () => {
+    // Whoever dies in the middle keeps others out for one interval.
+    await this.#store.upkeep.alone(this.#intervalMs, async () => {
       for await (const jobs of this.#store.upkeep.openJobs()) {
         await Promise.all(jobs.filter((job) => !job.leased).map((job) => this.#setRight(job)));
       }

@@ -119,7 +119,7 @@ export class Checkpoints {
 
   #sayWhatWasSkipped(step: number): void {
     if (this.#skipped === 0) return;
-    const message = `${this.#skipped} checkpoints were due while an earlier one was being written.`;
+    const message = `Checkpoints that were due while an earlier one was being written: ${this.#skipped}.`;
     this.#reporter.event("checkpoint_skipped", message, step, { count: this.#skipped });
     this.#skipped = 0;
   }

@@ -28,6 +28,9 @@ import type { Threads } from "./threads.ts";
 /** The largest state that is written when the process is told to end: whoever told it does not wait long. */
 const SHUTDOWN_STATE_BYTES = 64 * 1024 * 1024;
 
+/** Of a job that is evaluated more often, every so many evaluations become an event; the metrics have all. */
+const MAX_EVALUATED_EVENTS = 1000;
+
 /** `ended`: the job has. `released`: it is queued again. `lost`: it is somebody else's. */
 export type RunEnd = "ended" | "released" | "lost";
 
@@ -123,7 +126,7 @@ export class Run {
 
   async #runCrew(threads: number, { spec, checkpoint }: Work, { training, state }: Prepared): Promise<Outcome> {
     const { every_steps: everySteps, every_seconds: everySeconds } = spec.checkpoint;
-    const crew = await Crew.start(training, { threads, everySteps, state }, this.#handlers()).catch(
+    const crew = await Crew.start(training, { threads, everySteps, state }, this.#handlers(spec)).catch(
       (error: unknown) => {
         if (checkpoint === null || error instanceof PlanError) throw error;
         throw unreadable(checkpoint.step, (error as Error).message);
@@ -142,8 +145,10 @@ export class Run {
     }
   }
 
-  #handlers(): CrewHandlers {
+  #handlers({ training }: ResolvedSpec): CrewHandlers {
     const progress = this.#progress!;
+    const evaluations = training.epochs / training.eval_every_epochs;
+    const epochsPerEvent = training.eval_every_epochs * Math.ceil(evaluations / MAX_EVALUATED_EVENTS);
     return {
       log: (entries) => {
         // Without clipping there is no norm to tell of.
@@ -155,13 +160,17 @@ export class Run {
       evaluated: (evaluation) => {
         const { step, epoch, metrics, improved } = evaluation;
         this.#reporter.metrics([{ step, ...metrics }]);
-        this.#reporter.event("evaluated", `Evaluated after epoch ${epoch}.`, step, { epoch, metrics, improved });
+        if (epoch % epochsPerEvent === 0) {
+          this.#reporter.event("evaluated", `Evaluated after epoch ${epoch}.`, step, { epoch, metrics, improved });
+        }
         progress.evaluated(evaluation);
       },
       snapshot: (snapshot) => {
         // The last state is committed together with the end of the job.
-        if (snapshot.kinds.includes("final")) this.#final = serialized(snapshot);
-        else this.#checkpoints!.submit(snapshot);
+        if (!snapshot.kinds.includes("final")) return this.#checkpoints!.submit(snapshot);
+        this.#final = serialized(snapshot);
+        // Awaited at the end, which a run that is dropped does not reach.
+        this.#final.catch(() => undefined);
       },
     };
   }
@@ -194,7 +203,8 @@ export class Run {
   async #fail(error: unknown): Promise<RunEnd> {
     if (this.#gone.signal.aborted || error instanceof LeaseLost) throw error;
     const failure = error instanceof JobFailure ? error : unexpected(error);
-    this.#log[failure === error ? "warn" : "error"]({ err: error }, "job failed");
+    if (failure === error) this.#log.warn({ code: failure.code, reason: failure.message }, "job failed");
+    else this.#log.error({ err: error }, "job failed");
     await this.#checkpoints?.idle();
     await this.#endings.failed(failure, this.#progressNow());
     return "ended";

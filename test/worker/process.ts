@@ -1,5 +1,5 @@
 // A worker process for the tests: no HTTP, so that they can kill it and start it in a moment. The role worker of the service is the same parts with health checks.
-import { join } from "node:path";
+import { once } from "node:events";
 import { DatasetFiles } from "../../src/data/files.ts";
 import { createLog } from "../../src/log.ts";
 import { Control } from "../../src/queue/control.ts";
@@ -20,7 +20,7 @@ const store = new Store(shared);
 const deliveries = new Deliveries(shared);
 const reconciler = new Reconciler(store, deliveries, { keepMs: 1e10, log, intervalMs: Number(LEASE_MS) });
 const control = new Control(connect({ maxRetriesPerRequest: null }));
-const files = new DatasetFiles(join(DATA_DIR));
+const files = new DatasetFiles(DATA_DIR);
 const worker = new TrainingWorker({
   store,
   files,
@@ -32,10 +32,10 @@ const worker = new TrainingWorker({
   threads: Number(THREADS ?? 2),
 });
 await worker.ready();
-process.on("SIGTERM", async () => {
-  await worker.close(10_000);
-  await reconciler.close();
-  control.close();
-  process.exit(0);
-});
 log.info({ pid: process.pid }, "ready");
+
+await once(process, "SIGTERM");
+await worker.close(10_000);
+await reconciler.close();
+control.close();
+process.exit(0);

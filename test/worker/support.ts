@@ -35,9 +35,12 @@ export interface Place {
   readonly deliveries: Deliveries;
   startWorker(env?: Record<string, string>): Promise<WorkerProcess>;
   post(spec?: Record<string, unknown>): Promise<string>;
+  /** Posts from a process that dies at a crash point. */
+  postAndCrash(at: string, spec?: Record<string, unknown>): Promise<string>;
   get(id: string): Promise<Job>;
   /** Waits until the job is as `condition` wants it. */
   until(id: string, condition: (job: Job) => boolean, withinMs?: number): Promise<Job>;
+  killWorkers(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -56,6 +59,11 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
   await store.datasets.put(OWNER, { ...dataset, columns: [...dataset.columns] } as never);
   const workers = new Set<WorkerProcess>();
 
+  const killWorkers = async () => {
+    for (const worker of workers) worker.kill("SIGKILL");
+    await Promise.all([...workers].map(({ exited }) => exited));
+    workers.clear();
+  };
   const get = async (id: string) => (await store.jobs.get(OWNER, id))!;
   return {
     server,
@@ -68,28 +76,14 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
       workers.add(worker);
       return worker;
     },
-    async post(changes = {}) {
-      const context = {
-        files,
-        dataset: (id: string) => store.datasets.get(OWNER, id),
-        maxMemoryBytes: 2 ** 30,
-        maxStateBytes: 2 ** 28,
-      };
-      const resolved = await resolveSpec(specFor(dataset.id, changes), context);
-      const { outcome, record } = await store.jobs.create({
-        id: `job_${ulid().toLowerCase()}`,
-        owner: OWNER,
-        spec: resolved.spec,
-        specSha256: resolved.specSha256,
-        datasetId: dataset.id,
-        arithmeticVersion: ARITHMETIC_VERSION,
-        totalSteps: resolved.totalSteps,
-        stateBytes: resolved.stateBytes,
-        idempotency: null,
-      });
-      if (record === null) throw new Error(outcome);
-      await deliveries.deliver(record.id, 1);
-      return record.id;
+    post: (changes = {}) => postJob({ store, deliveries, files }, specFor(dataset.id, changes)),
+    async postAndCrash(at, changes = {}) {
+      const env = { REDIS_URL: server.url, DATA_DIR: directory, SPEC: JSON.stringify(specFor(dataset.id, changes)) };
+      const child = spawnProgram("post.ts", { ...env, RAPPEL_CRASH_AT: at });
+      await once(child, "exit");
+      if (child.signalCode !== "SIGKILL") throw new Error(`expected the process to die at ${at}`);
+      const [newest] = (await store.jobs.list(OWNER, { limit: 1 })).data;
+      return newest.id;
     },
     async until(id, condition, withinMs = 30_000) {
       const deadline = performance.now() + withinMs;
@@ -100,9 +94,9 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
     },
+    killWorkers,
     async close() {
-      for (const worker of workers) worker.kill("SIGKILL");
-      await Promise.all([...workers].map(({ exited }) => exited));
+      await killWorkers();
       await deliveries.close();
       await server.stop();
       rmSync(directory, { recursive: true });
@@ -110,16 +104,43 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
   };
 }
 
-async function startProcess(env: Record<string, string>): Promise<WorkerProcess> {
-  const program = new URL("process.ts", import.meta.url).pathname;
-  const child = spawn(process.execPath, [program], {
+/** What `POST /v1/jobs` does. */
+export async function postJob(
+  { store, deliveries, files }: { store: Store; deliveries: Deliveries; files: DatasetFiles },
+  spec: unknown,
+): Promise<string> {
+  const dataset = (id: string) => store.datasets.get(OWNER, id);
+  const resolved = await resolveSpec(spec, { files, dataset, maxMemoryBytes: 2 ** 30, maxStateBytes: 2 ** 28 });
+  const { outcome, record } = await store.jobs.create({
+    id: `job_${ulid().toLowerCase()}`,
+    owner: OWNER,
+    spec: resolved.spec,
+    specSha256: resolved.specSha256,
+    datasetId: resolved.spec.data.dataset,
+    arithmeticVersion: ARITHMETIC_VERSION,
+    totalSteps: resolved.totalSteps,
+    stateBytes: resolved.stateBytes,
+    idempotency: null,
+  });
+  if (record === null) throw new Error(outcome);
+  await deliveries.deliver(record.id, 1);
+  return record.id;
+}
+
+function spawnProgram(file: string, env: Record<string, string>): ChildProcess {
+  const program = new URL(file, import.meta.url).pathname;
+  return spawn(process.execPath, [program], {
     env: { ...process.env, NODE_ENV: "test", LEASE_MS: String(LEASE_MS), ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });
+}
+
+async function startProcess(env: Record<string, string>): Promise<WorkerProcess> {
+  const child = spawnProgram("process.ts", env);
   const exited = once(child, "exit").then(([code, signal]) => (code ?? signal) as number | string);
   const log: Record<string, unknown>[] = [];
   const ready = new Promise<void>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on("line", (line) => {
+    createInterface({ input: child.stdout! }).on("line", (line) => {
       const entry = JSON.parse(line) as Record<string, unknown>;
       log.push(entry);
       if (process.env.SHOW_LOG) process.stderr.write(`${child.pid} ${line}\n`);

@@ -1,0 +1,115 @@
+import type { Redis } from "ioredis";
+import { pino } from "pino";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { Deliveries } from "../../src/queue/deliveries.ts";
+import { Reconciler } from "../../src/queue/reconciler.ts";
+import type { Store } from "../../src/store/store.ts";
+import { acquire, connected, eventTypes, lapse, openStore, OWNER, postJob } from "../store/support.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+
+let server: TestRedis;
+let redis: Redis;
+let store: Store;
+let deliveries: Deliveries;
+const reconcilers: Reconciler[] = [];
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = await connected(server);
+  store = await openStore(server);
+  deliveries = new Deliveries(redis);
+});
+afterAll(async () => {
+  await deliveries.close();
+  await server.stop();
+});
+beforeEach(() => redis.flushall());
+afterEach(() => Promise.all(reconcilers.splice(0).map((reconciler) => reconciler.close())));
+
+function reconcile(keepMs = 1e9): void {
+  const log = pino({ level: "silent" });
+  reconcilers.push(new Reconciler(store, deliveries, { keepMs, log, intervalMs: 50 }));
+}
+
+/** Long enough for a few passes. */
+function somePasses(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 300));
+}
+
+async function waiting(): Promise<number> {
+  return (await deliveries.lengths()).waiting;
+}
+
+test("a job whose delivery was lost is delivered again, once, however many look after it", async () => {
+  const id = await postJob(store);
+  for (let i = 0; i < 5; i++) reconcile();
+  await expect.poll(waiting).toBe(1);
+  await somePasses();
+  expect(await waiting()).toBe(1);
+  expect(await deliveries.has(id, 2)).toBe(true);
+});
+
+test("a run that died is delivered again when its lease has lapsed, not before", async () => {
+  const id = await postJob(store);
+  await acquire(store, id);
+  reconcile();
+  await somePasses();
+  expect(await waiting()).toBe(0);
+  await lapse(redis, id);
+  await expect.poll(waiting).toBe(1);
+});
+
+test("what waits for delivery, is paused or has ended is left alone", async () => {
+  const delivered = await postJob(store);
+  await deliveries.deliver(delivered, 1);
+  const paused = await postJob(store);
+  await redis.hset(`{rappel}:owner:${OWNER}:job:${paused}`, "status", "paused");
+  const cancelled = await postJob(store);
+  await store.jobs.cancel(OWNER, cancelled);
+  reconcile();
+  await somePasses();
+  expect(await deliveries.lengths()).toEqual({ waiting: 1, active: 0, delayed: 0 });
+  expect(await deliveries.has(delivered, 1)).toBe(true);
+});
+
+test("a run that was asked to stop and died is taken at its word", async () => {
+  const [cancelling, pausing] = [await postJob(store), await postJob(store)];
+  for (const id of [cancelling, pausing]) await acquire(store, id);
+  await store.jobs.cancel(OWNER, cancelling);
+  await redis.hset(`{rappel}:owner:${OWNER}:job:${pausing}`, "status", "pausing");
+  reconcile();
+  await somePasses();
+  expect((await store.jobs.get(OWNER, cancelling))!.status).toBe("cancelling");
+  for (const id of [cancelling, pausing]) await lapse(redis, id);
+  await expect.poll(async () => (await store.jobs.get(OWNER, cancelling))!.status).toBe("cancelled");
+  await expect.poll(async () => (await store.jobs.get(OWNER, pausing))!.status).toBe("paused");
+  expect((await eventTypes(store, pausing)).at(-1)).toBe("paused");
+});
+
+test("jobs are deleted when they have been over for long enough", async () => {
+  const [open, over] = [await postJob(store), await postJob(store)];
+  await store.jobs.cancel(OWNER, over);
+  reconcile(200);
+  expect(await store.jobs.get(OWNER, over)).not.toBeNull();
+  await expect.poll(() => store.jobs.get(OWNER, over)).toBeNull();
+  expect((await store.jobs.list(OWNER, { limit: 10 })).data.map(({ id }) => id)).toEqual([open]);
+});
+
+test("passes go on after Redis was away", async () => {
+  reconcile();
+  server.kill();
+  await somePasses();
+  await server.restart();
+  await expect
+    .poll(
+      () =>
+        store.ping().then(
+          () => true,
+          () => false,
+        ),
+      { timeout: 5000 },
+    )
+    .toBe(true);
+  await postJob(store);
+  await expect.poll(waiting, { timeout: 5000 }).toBe(1);
+});

@@ -1,0 +1,130 @@
+// Kill a process anywhere: the job ends with the same bytes, the same metrics, and nothing left behind.
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { Job } from "../../src/spec/wire.ts";
+import type { MetricRow } from "../../src/store/record.ts";
+import { eventTypes, OWNER } from "../store/support.ts";
+import { ended, openPlace, type Place } from "./support.ts";
+
+let place: Place;
+let undisturbed: { job: Job; metrics: MetricRow[]; keys: string[] };
+
+/** Three seconds or so, and some ten checkpoints, each of two chunks. */
+const spec = {
+  model: {
+    layers: [
+      { type: "linear", out_features: 640 },
+      { type: "relu" },
+      { type: "linear", out_features: 640 },
+      { type: "relu" },
+      { type: "linear" },
+    ],
+  },
+  training: { epochs: 66, batch_size: 32, seed: 3, log_every_steps: 3, eval_every_epochs: 4 },
+  checkpoint: { every_steps: 90, every_seconds: null, keep_last: 2 },
+  resources: { threads: 2 },
+};
+
+async function outcome(id: string) {
+  const job = await place.until(id, ended, 60_000);
+  return { job, metrics: (await place.store.jobs.metrics(OWNER, id))!, keys: await lastingKeys(id) };
+}
+
+/** What is kept of a job for good, without what differs between any two. */
+async function lastingKeys(id: string): Promise<string[]> {
+  const keys = await place.redis.keys(`*${id}*`);
+  const lasting = await Promise.all(keys.map(async (key) => (await place.redis.ttl(key)) === -1));
+  return keys
+    .filter((_, i) => lasting[i])
+    .map((key) => key.replace(id, "").replace(/chunk:[^:]+/, "chunk"))
+    .sort();
+}
+
+async function expectUndisturbed(id: string): Promise<Job> {
+  const { job, metrics } = await outcome(id);
+  expect(job).toMatchObject({ status: "succeeded", result: undisturbed.job.result });
+  expect(metrics).toEqual(undisturbed.metrics);
+  // A delivery that is not needed any more goes when it has been looked at.
+  await expect.poll(() => lastingKeys(id), { timeout: 10_000 }).toEqual(undisturbed.keys);
+  return job;
+}
+
+beforeAll(async () => {
+  place = await openPlace();
+  await place.startWorker();
+  const id = await place.post(spec);
+  await place.until(id, ended);
+  // The worker still has to tell BullMQ.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  undisturbed = await outcome(id);
+  expect(undisturbed.job.status).toBe("succeeded");
+  expect(undisturbed.keys).not.toContainEqual(expect.stringContaining("deliveries"));
+});
+afterEach(() => place.killWorkers());
+afterAll(() => place.close());
+
+test.each(["after-record", "after-add"])("the API dies %s", async (point) => {
+  const id = await place.postAndCrash(point, spec);
+  await place.startWorker();
+  const job = await expectUndisturbed(id);
+  expect(job.run).toBe(1);
+});
+
+const points = [
+  "after-acquire",
+  "mid-chunk:3",
+  "before-commit:2",
+  "after-commit:2",
+  "before-commit:7",
+  "after-final-commit",
+];
+
+test.each(points)("a worker dies at %s", async (point) => {
+  const dying = await place.startWorker({ RAPPEL_CRASH_AT: point });
+  const id = await place.post(spec);
+  expect(await dying.exited).toBe("SIGKILL");
+  await place.startWorker();
+  const job = await expectUndisturbed(id);
+  expect(job.run).toBe(point === "after-final-commit" ? 1 : 2);
+});
+
+test("a worker dies while it cancels: the job is cancelled all the same", async () => {
+  const dying = await place.startWorker({ RAPPEL_CRASH_AT: "during-cancel" });
+  const id = await place.post(spec);
+  await place.until(id, (job) => job.progress.step > 0);
+  await place.store.jobs.cancel(OWNER, id);
+  expect(await dying.exited).toBe("SIGKILL");
+  await place.startWorker();
+  expect((await place.until(id, ended)).status).toBe("cancelled");
+  expect((await eventTypes(place.store, id)).slice(-2)).toEqual(["cancelling", "cancelled"]);
+});
+
+test("a worker dies while it gives a job back", async () => {
+  const dying = await place.startWorker({ RAPPEL_CRASH_AT: "during-release" });
+  const id = await place.post(spec);
+  await place.until(id, (job) => job.progress.step > 200);
+  dying.kill("SIGTERM");
+  expect(await dying.exited).toBe("SIGKILL");
+  await place.startWorker();
+  const job = await expectUndisturbed(id);
+  expect(job.run).toBe(2);
+});
+
+test("five kills at any time of a longer job", { timeout: 120_000 }, async () => {
+  const longer = { ...spec, training: { ...spec.training, epochs: 260 } };
+  await place.startWorker();
+  const first = await outcome(await place.post(longer));
+  await place.killWorkers();
+
+  const id = await place.post(longer);
+  for (let kill = 0; kill < 5; kill++) {
+    const worker = await place.startWorker();
+    await place.until(id, (job) => job.run > kill);
+    await new Promise((resolve) => setTimeout(resolve, 300 + Math.random() * 1500));
+    worker.kill("SIGKILL");
+    await worker.exited;
+  }
+  await place.startWorker();
+  const last = await outcome(id);
+  expect(last.job).toMatchObject({ status: "succeeded", result: first.job.result, run: 6 });
+  expect(last.metrics).toEqual(first.metrics);
+});

@@ -1,0 +1,199 @@
+// What else can happen to a run: it is cancelled, its process is told to end, stands still, loses Redis, diverges.
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { Job } from "../../src/spec/wire.ts";
+import type { MetricRow } from "../../src/store/record.ts";
+import { eventTypes, OWNER, steps } from "../store/support.ts";
+import { ended, LEASE_MS, openPlace, type Place } from "./support.ts";
+
+let place: Place;
+let undisturbed: { job: Job; metrics: MetricRow[] };
+
+/** Four seconds or so. */
+const spec = {
+  model: {
+    layers: [
+      { type: "linear", out_features: 512 },
+      { type: "relu" },
+      { type: "linear", out_features: 512 },
+      { type: "relu" },
+      { type: "linear" },
+    ],
+  },
+  training: { epochs: 120, batch_size: 32, seed: 5, log_every_steps: 5, eval_every_epochs: 5 },
+  checkpoint: { every_steps: 200, every_seconds: null, keep_last: 2 },
+};
+
+async function outcome(id: string) {
+  const job = await place.until(id, ended, 60_000);
+  return { job, metrics: (await place.store.jobs.metrics(OWNER, id))! };
+}
+
+async function expectUndisturbed(id: string): Promise<Job> {
+  const { job, metrics } = await outcome(id);
+  expect(job).toMatchObject({ status: "succeeded", result: undisturbed.job.result });
+  expect(metrics).toEqual(undisturbed.metrics);
+  return job;
+}
+
+beforeAll(async () => {
+  place = await openPlace({ appendfsync: "everysec" });
+  await place.startWorker();
+  undisturbed = await outcome(await place.post(spec));
+});
+afterEach(() => place.killWorkers());
+afterAll(() => place.close());
+
+test("a running job is cancelled within a step or a tenth of a second, told or not", async () => {
+  await place.startWorker();
+  for (const told of [true, false]) {
+    const id = await place.post(spec);
+    await place.until(id, (job) => job.progress.step > 20);
+    const start = performance.now();
+    if (told) await place.store.jobs.cancel(OWNER, id);
+    else await cancelUnheard(id);
+    const job = await place.until(id, ended);
+    expect(job).toMatchObject({ status: "cancelled", result: null, error: null });
+    expect(performance.now() - start).toBeLessThan(told ? 150 : LEASE_MS);
+    const types = await eventTypes(place.store, id);
+    expect(types).toContain("cancelling");
+    expect(types.at(-1)).toBe("cancelled");
+  }
+});
+
+/** Cancels as if the message had been lost. */
+async function cancelUnheard(id: string): Promise<void> {
+  const numbers = await place.redis.call("CLIENT", "LIST", "TYPE", "PUBSUB");
+  for (const [, client] of String(numbers).matchAll(/\bid=(\d+)/g)) await place.redis.client("KILL", "ID", client);
+  await place.store.jobs.cancel(OWNER, id);
+}
+
+test("a worker that is told to end gives its job back within two seconds, and another goes on where it was", async () => {
+  const first = await place.startWorker();
+  const id = await place.post(spec);
+  await place.until(id, (job) => job.progress.step > 250);
+  const start = performance.now();
+  first.kill("SIGTERM");
+  expect(await first.exited).toBe(0);
+  expect(performance.now() - start).toBeLessThan(2000);
+  const [newest] = (await place.store.jobs.checkpoints(OWNER, id, { limit: 1 }))!.data;
+  expect(newest.kinds).toContain("shutdown");
+  expect(await place.get(id)).toMatchObject({ status: "queued", run: 1 });
+  expect((await eventTypes(place.store, id)).at(-1)).toBe("requeued");
+
+  await place.startWorker();
+  const again = performance.now();
+  const resumed = await place.until(id, (job) => job.run === 2);
+  expect(performance.now() - again).toBeLessThan(1000);
+  expect(resumed.progress.last_checkpoint_step).toBe(newest.step);
+  await expectUndisturbed(id);
+});
+
+test("a worker that stood still past its lease finds its job taken over, and harms nothing", async () => {
+  const zombie = await place.startWorker();
+  const id = await place.post(spec);
+  await place.until(id, (job) => (job.progress.last_checkpoint_step ?? 0) >= 200);
+  zombie.kill("SIGSTOP");
+  const heir = await place.startWorker();
+  const start = performance.now();
+  await place.until(id, (job) => job.run === 2);
+  expect(performance.now() - start).toBeLessThan(3 * LEASE_MS);
+  zombie.kill("SIGCONT");
+  const job = await expectUndisturbed(id);
+  expect(job.run).toBe(2);
+  expect(await eventTypes(place.store, id)).toContain("lease_lost");
+  expect(zombie.log).toContainEqual(expect.objectContaining({ msg: "run dropped" }));
+
+  // It is a worker like any other again.
+  heir.kill("SIGKILL");
+  await heir.exited;
+  expect((await expectUndisturbed(await place.post(spec))).run).toBe(1);
+});
+
+test("Redis is killed and comes back: the run holds, goes on, and is not taken for dead", async () => {
+  const worker = await place.startWorker();
+  const id = await place.post(spec);
+  await place.until(id, (job) => job.progress.step > 300);
+  place.server.kill();
+  await expect
+    .poll(() => worker.log, { timeout: 5000 })
+    .toContainEqual(expect.objectContaining({ msg: "Redis is away: holding" }));
+  await new Promise((resolve) => setTimeout(resolve, 2 * LEASE_MS));
+  await place.server.restart();
+  const job = await expectUndisturbed(id);
+  expect(job.run).toBe(1);
+  // The delivery that BullMQ held for dead meanwhile is refused, and goes once the job has ended.
+  await expect
+    .poll(() => place.deliveries.lengths(), { timeout: 15_000 })
+    .toEqual({ waiting: 0, active: 0, delayed: 0 });
+});
+
+test("a delivery that comes twice, or long after the end, does nothing", async () => {
+  await place.startWorker({ JOBS: "2" });
+  const id = await place.post(spec);
+  await place.until(id, (job) => job.status === "running");
+  await place.deliveries.deliver(id, 2);
+  expect((await expectUndisturbed(id)).run).toBe(1);
+  await place.deliveries.deliver(id, 3);
+  await expect
+    .poll(() => place.deliveries.lengths(), { timeout: 15_000 })
+    .toEqual({ waiting: 0, active: 0, delayed: 0 });
+  expect((await place.get(id)).run).toBe(1);
+});
+
+test("a job that diverges fails with a reason, and keeps its last good checkpoint", async () => {
+  await place.startWorker();
+  const id = await place.post({
+    ...spec,
+    optimizer: { type: "sgd", lr: 1e6 },
+    checkpoint: { every_steps: 1, every_seconds: null, keep_last: 2 },
+  });
+  const job = await place.until(id, ended);
+  expect(job).toMatchObject({ status: "failed", error: { code: "diverged", step: expect.any(Number) } });
+  expect(job.error!.suggestion).toMatch(/lr/);
+  expect((await eventTypes(place.store, id)).slice(-2)).toEqual(["diverged", "failed"]);
+  expect((await steps(place.store, id)).every((step) => step < job.error!.step!)).toBe(true);
+});
+
+test("a checkpoint whose bytes are gone fails the job, saying so", async () => {
+  const first = await place.startWorker();
+  const id = await place.post(spec);
+  await place.until(id, (job) => job.progress.last_checkpoint_step !== null);
+  first.kill("SIGKILL");
+  await first.exited;
+  for (const key of await place.redis.keys(`*${id}:chunk:*`)) await place.redis.del(key);
+  await place.startWorker();
+  const job = await place.until(id, ended);
+  expect(job).toMatchObject({ status: "failed", error: { code: "checkpoint_unreadable", step: expect.any(Number) } });
+});
+
+test("a full Redis costs checkpoints and not the run", async () => {
+  await place.startWorker();
+  const id = await place.post(spec);
+  await place.until(id, (job) => job.progress.step > 20);
+  await place.redis.config("SET", "maxmemory", 1_000_000);
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  expect((await place.get(id)).status).toBe("running");
+  await place.redis.config("SET", "maxmemory", 256 * 1024 * 1024);
+  await expectUndisturbed(id);
+  expect(await eventTypes(place.store, id)).toContain("checkpoint_failed");
+});
+
+test("a job whose run died waits until it can run alone, and nothing new begins before it", async () => {
+  const dying = await place.startWorker({ RAPPEL_CRASH_AT: "after-acquire" });
+  const crashed = await place.post(spec);
+  expect(await dying.exited).toBe("SIGKILL");
+  await place.startWorker({ JOBS: "2" });
+  const first = await place.post(spec);
+  await place.until(first, (job) => job.status === "running");
+  await new Promise((resolve) => setTimeout(resolve, 2.5 * LEASE_MS));
+  const later = await place.post({ ...spec, training: { ...spec.training, epochs: 2 } });
+
+  const finished = async (id: string) => Date.parse((await place.until(id, ended, 60_000)).finished_at!);
+  const ends = [await finished(first), await finished(crashed), await finished(later)];
+  const resumed = (await place.store.jobs.events(OWNER, crashed, { limit: 100 }))!.data.find(
+    (event) => event.type === "resumed",
+  )!;
+  expect(Date.parse(resumed.created_at)).toBeGreaterThanOrEqual(ends[0]);
+  expect(Date.parse((await place.get(later)).started_at!)).toBeGreaterThanOrEqual(ends[1]);
+  await expectUndisturbed(crashed);
+});
