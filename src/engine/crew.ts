@@ -132,7 +132,9 @@ export class Crew {
     const memory = createMemory(plan.memoryBytes);
     const progress = options.state === null ? null : await loadState(options.state, memory, stateEntries(plan));
     const crew = new Crew(job, plan, memory, options, progress, handlers);
-    crew.#words[WORD.step] = progress?.step ?? 0;
+    const step = progress?.step ?? 0;
+    crew.#words[WORD.step] = step;
+    crew.#words[WORD.epoch] = Math.floor(step / stepsPerEpoch(job.training, job.data.trainRows.length));
     crew.#doubles[DOUBLE.trainLoss] = Number.NaN;
     return crew;
   }
@@ -157,12 +159,11 @@ export class Crew {
   }
 
   #launch(worker: Worker, thread: number): void {
-    const lost = (error: Error) => {
-      this.#fail(new ThreadFailed(`a training thread ended: ${error.message}`));
+    worker.once("error", (error) => this.#fail(new ThreadFailed(`a training thread failed: ${error.message}`)));
+    worker.once("exit", () => {
+      this.#fail(new ThreadFailed("a training thread ended"));
       this.#leave();
-    };
-    worker.once("error", lost);
-    worker.once("exit", () => lost(new Error("it exited")));
+    });
     worker.on("message", (message: ThreadMessage) => {
       if (message.type !== "idle") return this.#receive(message);
       returnThread(worker);

@@ -18,7 +18,8 @@ const crews = new Map<object, { threads: number; setSpin(turns: number): void }>
 /** Threads for one crew, new or idle. */
 export function takeThreads(count: number): Worker[] {
   return Array.from({ length: count }, () => {
-    const worker = idle.pop()?.removeAllListeners("exit") ?? new Worker(new URL("./thread.ts", import.meta.url));
+    const worker = idle.pop() ?? new Worker(new URL("./thread.ts", import.meta.url));
+    forget(worker);
     worker.ref();
     return worker;
   });
@@ -26,18 +27,21 @@ export function takeThreads(count: number): Worker[] {
 
 /** Gives back a thread that has left its job. */
 export function returnThread(worker: Worker): void {
-  // By name: removing all would also remove the worker's own, and it would never be heard of again.
-  for (const event of ["message", "error", "exit"]) worker.removeAllListeners(event);
+  forget(worker);
   worker.unref();
-  if (idle.length >= IDLE_THREADS) void worker.terminate();
-  else {
-    idle.push(worker);
-    // An idle thread that dies must not be lent again.
-    worker.once("exit", () => {
-      const at = idle.indexOf(worker);
-      if (at !== -1) idle.splice(at, 1);
-    });
+  if (idle.length >= IDLE_THREADS) {
+    void worker.terminate();
+    return;
   }
+  idle.push(worker);
+  // An idle thread that dies must not be lent again.
+  worker.once("error", () => {});
+  worker.once("exit", () => idle.splice(idle.indexOf(worker), 1));
+}
+
+/** By name: removing all listeners would also remove the worker's own, and it would never be heard of again. */
+function forget(worker: Worker): void {
+  for (const event of ["message", "error", "exit"]) worker.removeAllListeners(event);
 }
 
 /** Counts a crew in; `setSpin` is called now and whenever the number of training threads changes. */
