@@ -58,6 +58,7 @@ beforeAll(async () => {
   undisturbed = await outcome(id);
   expect(undisturbed.job.status).toBe("succeeded");
   expect(undisturbed.keys).not.toContainEqual(expect.stringContaining("deliveries"));
+  await place.killWorkers();
 });
 afterEach(() => place.killWorkers());
 afterAll(() => place.close());

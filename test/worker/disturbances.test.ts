@@ -39,6 +39,7 @@ beforeAll(async () => {
   place = await openPlace({ appendfsync: "everysec" });
   await place.startWorker();
   undisturbed = await outcome(await place.post(spec));
+  await place.killWorkers();
 });
 afterEach(() => place.killWorkers());
 afterAll(() => place.close());
