@@ -1,22 +1,28 @@
 /**
- * Tells a run at once that something is wanted of it. The message is only "look": what is wanted stands in the record, where a run that missed the
- * message finds it when it next renews its lease.
+ * Tells a run at once what is wanted of it: a message is a job's id and its new status. A run that misses it finds the status in the record when it
+ * next renews its lease.
  */
 import type { Redis } from "ioredis";
+import type { JobStatus } from "../spec/wire.ts";
 import { keys } from "../store/keys.ts";
+
+type Listener = (status: JobStatus) => void;
 
 export class Control {
   readonly #redis: Redis;
-  readonly #listeners = new Map<string, () => void>();
+  readonly #listeners = new Map<string, Listener>();
 
   /** `redis` is a connection of its own, which waits for Redis (maxRetriesPerRequest: null). */
   constructor(redis: Redis) {
     this.#redis = redis;
-    this.#redis.on("message", (_channel, jobId) => this.#listeners.get(jobId)?.());
+    this.#redis.on("message", (_channel, message) => {
+      const [jobId, status] = message.split(" ");
+      this.#listeners.get(jobId)?.(status as JobStatus);
+    });
     this.#redis.subscribe(keys.control).catch(() => undefined);
   }
 
-  listen(jobId: string, listener: () => void): void {
+  listen(jobId: string, listener: Listener): void {
     this.#listeners.set(jobId, listener);
   }
 

@@ -51,6 +51,8 @@ export class Run {
   readonly #heartbeat: Heartbeat;
   readonly #endings: Endings;
   #wanted: "cancel" | "shutdown" | null = null;
+  /** Resolved once anything is wanted. */
+  readonly #toStop = Promise.withResolvers<null>();
   #away = false;
   #stateBytes = 0;
   #crew: Crew | null = null;
@@ -65,7 +67,7 @@ export class Run {
     this.#reporter = new Reporter(lease, () => this.#progressNow());
     this.#endings = new Endings(lease, this.#reporter, this.#gone.signal);
     this.#heartbeat = new Heartbeat(lease, options.leaseMs, (leaseMs) => options.renewLock(leaseMs), {
-      status: (status) => this.#obey(status),
+      status: (status) => this.told(status),
       away: () => this.#hold(),
       back: () => this.#goOn(),
       lost: () => this.abandon(new LeaseLost("the lease lapsed and the job was taken over")),
@@ -90,7 +92,12 @@ export class Run {
     this.#want("shutdown");
   }
 
-  /** Something is wanted of this run: see what. */
+  /** What the job's status is, and so what is wanted of this run. */
+  told(status: JobStatus): void {
+    if (status === "cancelling") this.#want("cancel");
+  }
+
+  /** Asks the record what is wanted. */
   look(): void {
     this.#heartbeat.look();
   }
@@ -104,14 +111,15 @@ export class Run {
   async #train(): Promise<RunEnd> {
     const { signal } = this.#gone;
     const work = await persist(signal, () => this.lease.work());
-    const prepared = await prepare(this.lease, work, this.#options, signal);
+    const preparing = prepare(this.lease, work, this.#options, signal);
+    preparing.catch(() => undefined);
+    const prepared = await Promise.race([preparing, this.#toStop.promise]);
+    if (prepared === null) return await this.#stopped();
     this.#stateBytes = work.stateBytes;
     this.#progress = new RunProgress(prepared.training, work.checkpoint);
     this.#checkpoints = new Checkpoints(this.lease, work.spec, this.#reporter, signal, this.#log);
-    if (this.#wanted !== null) return await this.#stopped();
     const outcome = await this.#withThreads(work.spec, (threads) => this.#runCrew(threads, work, prepared));
     signal.throwIfAborted();
-    await this.#checkpoints.idle();
     return await this.#conclude(outcome, work.spec, prepared);
   }
 
@@ -180,6 +188,7 @@ export class Run {
     if (outcome.type === "diverged") {
       throw new JobFailure("diverged", outcome.message, outcome.suggestion, outcome.step);
     }
+    await this.#checkpoints!.idle();
     const finished = { outcome, spec, state: await this.#final!, notes: notesOn(this.#crew!.plan, encoding) };
     const interrupted = () => this.#wanted !== null;
     const done = await this.#endings.succeeded(finished, this.#progressNow(), this.#checkpoints!, interrupted);
@@ -191,10 +200,12 @@ export class Run {
   async #stopped(): Promise<RunEnd> {
     const progress = this.#progressNow();
     if (this.#wanted === "cancel") {
+      // A checkpoint that is still being written is not waited for: it will find the job ended.
       await this.#endings.cancelled(progress);
       this.#log.info({ step: progress?.step }, "job cancelled");
       return "ended";
     }
+    await this.#checkpoints?.idle();
     await this.#endings.released(progress);
     this.#log.info({ step: progress?.step }, "job given back");
     return "released";
@@ -210,13 +221,10 @@ export class Run {
     return "ended";
   }
 
-  #obey(status: JobStatus): void {
-    if (status === "cancelling") this.#want("cancel");
-  }
-
   #want(what: "cancel" | "shutdown"): void {
     if (this.#wanted === what || this.#wanted === "cancel") return;
     this.#wanted = what;
+    this.#toStop.resolve(null);
     this.#stop();
   }
 

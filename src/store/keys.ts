@@ -8,7 +8,7 @@
  * | `{rappel}:files` | hash | SHA-256 → how many dataset records, of any owner, have that file |
  * | `{rappel}:dropped` | sorted set | blobs let go, by when they expire: `<bytes> <key of the first chunk, without its number>` |
  * | `{rappel}:reconciler` | string | held by the process that reconciles now |
- * | `{rappel}:control` | channel | ids of jobs whose run should look at what is wanted of it |
+ * | `{rappel}:control` | channel | `<job id> <status>`: what is wanted of the run that has the job |
  * | `{rappel}:deliveries:…` | | BullMQ's |
  * | `{rappel}:owner:<owner>:jobs` | sorted set | ids of all jobs, to be read by name; a ULID's order is that of creation |
  * | `{rappel}:owner:<owner>:jobs:<status>` | sorted set | the same by status |

@@ -125,7 +125,7 @@ export class TrainingWorker {
   async #execute(run: Run): Promise<RunEnd> {
     const { control, log } = this.#options;
     const { jobId } = run.lease;
-    control.listen(jobId, () => run.look());
+    control.listen(jobId, (status) => run.told(status));
     // What arrived between the acquisition and now.
     run.look();
     if (this.#closing) run.shutdown();

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 --[[
-Cancels a job: at once if no run holds it, else by asking the run to stop. It is told over a channel to look at the job's status, and looks whenever it
-renews its lease anyway.
+Cancels a job: at once if no run holds it, else by asking the run to stop. It is told over a channel, and sees the status when it next renews
+its lease.
 
 KEYS[1] the job's record
 
@@ -20,5 +20,5 @@ if status ~= 'cancelling' then
   append(event('cancelling', 'The run was asked to stop.'))
   set_status('cancelling')
 end
-redis.call('PUBLISH', root .. ':control', id)
+redis.call('PUBLISH', root .. ':control', id .. ' cancelling')
 return 'cancelling'
