@@ -60,7 +60,11 @@ function randomData(inputs: number, classes: number | null): TrainingData {
     targets: onShared(targets),
     trainRows: onShared(Int32Array.from({ length: ROWS }, (_, i) => i)),
     validRows: new Int32Array(shared(0)),
-    target: { classes: classes === null ? null : Array.from({ length: classes }, (_, i) => String(i)), mean: 0, std: 1 },
+    target: {
+      classes: classes === null ? null : Array.from({ length: classes }, (_, i) => String(i)),
+      mean: 0,
+      std: 1,
+    },
   };
 }
 
@@ -76,7 +80,15 @@ async function measure(workload: Workload, data: TrainingData, threads: number):
   const job: TrainingJob = {
     model: { layers: workload.layers },
     loss: workload.loss,
-    optimizer: { type: "adam", lr: 0.001, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0, amsgrad: false, maximize: false },
+    optimizer: {
+      type: "adam",
+      lr: 0.001,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      weight_decay: 0,
+      amsgrad: false,
+      maximize: false,
+    },
     schedule: { type: "constant", interval: "step", warmup_steps: 0 },
     training: {
       epochs: Math.ceil((workload.steps * workload.batch) / ROWS),
@@ -93,7 +105,11 @@ async function measure(workload: Workload, data: TrainingData, threads: number):
     keepBest: false,
     data,
   };
-  const crew = await Crew.start(job, { threads, everySteps: null, state: null }, { log() {}, evaluated() {}, snapshot() {} });
+  const crew = await Crew.start(
+    job,
+    { threads, everySteps: null, state: null },
+    { log() {}, evaluated() {}, snapshot() {} },
+  );
   const running = crew.run();
   while (crew.progress().step < workload.steps / 5) await sleep(1);
   const begin = { step: crew.progress().step, time: performance.now() };
@@ -106,8 +122,10 @@ export async function benchModels(): Promise<void> {
   for (const workload of workloads) {
     const data = randomData(workload.inputs, workload.classes);
     const times: Record<number, number[]> = { 1: [], 2: [] };
-    for (let round = 0; round < ROUNDS; round++) for (const threads of [1, 2]) times[threads].push(await measure(workload, data, threads));
-    const column = (threads: number) => `${median(times[threads]).toFixed(4)} (${Math.min(...times[threads]).toFixed(4)})`;
+    for (let round = 0; round < ROUNDS; round++)
+      for (const threads of [1, 2]) times[threads].push(await measure(workload, data, threads));
+    const column = (threads: number) =>
+      `${median(times[threads]).toFixed(4)} (${Math.min(...times[threads]).toFixed(4)})`;
     console.log(`${workload.name.padEnd(48)} 1 thread ${column(1)}   2 threads ${column(2)}`);
   }
 }

@@ -186,13 +186,16 @@ function badVariable(issue: z.core.$ZodIssue, given: NodeJS.ProcessEnv): StartFa
 }
 
 function assertConsistent(
-  config: { role: string; host: string; redisUrl: string | null; apiKeys: ApiKey[] },
+  config: { role: string; host: string; kernels: string; redisUrl: string | null; apiKeys: ApiKey[] },
   insecure: boolean,
 ) {
   if (config.role === "worker" && config.redisUrl === null) {
     throw new StartFailure(
       'RAPPEL_ROLE is "worker" and REDIS_URL is not set: it must name the Redis that the api uses.',
     );
+  }
+  if (config.kernels === "native") {
+    throw new StartFailure('RAPPEL_KERNELS is "native" and no native kernels are built here: use auto or wasm.');
   }
   if (config.role !== "worker" && !isLoopback(config.host) && config.apiKeys.length === 0 && !insecure) {
     throw new StartFailure(

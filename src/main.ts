@@ -26,8 +26,8 @@ function untilEnded(): { ended: Promise<Ending>; lose: (failure: Error) => void 
 
 /** The one line that a log level cannot silence: whoever started the process may wait for it. */
 function sayReady(log: Logger, config: Config, { address, redis }: Service): void {
-  const { role, kernels } = config;
-  const ready = { role, pid: process.pid, address, redis, kernels: kernels === "native" ? "native" : "wasm" };
+  const { role } = config;
+  const ready = { role, pid: process.pid, address, redis, kernels: "wasm" };
   log.child({}, { level: "info" }).info(ready, "ready");
 }
 

@@ -114,3 +114,7 @@ test("beyond loopback is allowed with keys, if one insists, and for a worker, wh
   expect(load({ RAPPEL_HOST: "0.0.0.0", RAPPEL_INSECURE: "true" }).host).toBe("0.0.0.0");
   expect(load({ RAPPEL_HOST: "0.0.0.0", RAPPEL_ROLE: "worker", REDIS_URL: "redis://h" }).role).toBe("worker");
 });
+
+test("native kernels are refused where there are none, rather than replaced in silence", () => {
+  expect(() => load({ RAPPEL_KERNELS: "native" })).toThrow("no native kernels are built here: use auto or wasm");
+});
