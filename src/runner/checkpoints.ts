@@ -103,8 +103,9 @@ export class Checkpoints {
     if (state === null) return this.noRoom(file);
     const { keep_last: keepLast, keep_best: keepBest } = this.#spec.checkpoint;
     try {
-      const rows = this.#reporter.rowsUpTo(file.step);
-      await persist(this.#gone, () => this.#lease.commit(state, { keepLast, keepBest }, committedEvent(state), rows));
+      const progress = this.#reporter.progress()!;
+      const news = { progress, event: committedEvent(state), rows: this.#reporter.rowsUpTo(file.step) };
+      await persist(this.#gone, () => this.#lease.commit(state, { keepLast, keepBest }, news));
     } catch (error) {
       await this.#lease.abandon(state.blob).catch(() => undefined);
       throw error;

@@ -18,7 +18,8 @@ interface Report {
 
 export class Reporter {
   readonly #lease: Lease;
-  readonly #progress: () => ProgressReport | null;
+  /** How far the run is; null while there is nothing to tell of yet. */
+  readonly progress: () => ProgressReport | null;
   readonly #timer: NodeJS.Timeout;
   #events: NewEvent[] = [];
   #rows: MetricRow[] = [];
@@ -29,10 +30,9 @@ export class Reporter {
   #lastProgress = "";
   #sending: Promise<void> | null = null;
 
-  /** `progress` gives null while there is nothing to tell of yet. */
   constructor(lease: Lease, progress: () => ProgressReport | null) {
     this.#lease = lease;
-    this.#progress = progress;
+    this.progress = progress;
     this.#timer = setInterval(() => this.#tick(), INTERVAL_MS);
   }
 
@@ -80,7 +80,7 @@ export class Reporter {
   }
 
   async #send(): Promise<void> {
-    const progress = this.#progress();
+    const progress = this.progress();
     if (progress === null) return;
     const text = JSON.stringify(progress);
     const news = this.#events.length > 0 || this.#rows.length > 0 || text !== this.#lastProgress;

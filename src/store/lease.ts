@@ -54,6 +54,20 @@ export interface State extends Blob, Pick<Checkpoint, "step" | "sha256" | "kinds
   score: number | null;
 }
 
+/** Which checkpoints stay. */
+export interface Retention {
+  keepLast: number;
+  keepBest: boolean;
+}
+
+/** What a commit tells beside the state. */
+export interface News {
+  progress: ProgressReport;
+  event: NewEvent;
+  /** All metrics up to the state's step that no earlier commit carried. */
+  rows: MetricRow[];
+}
+
 export interface Ending {
   status: "succeeded" | "failed" | "cancelled";
   result?: JobResult;
@@ -152,20 +166,16 @@ export class Lease {
   }
 
   /** From here on the job resumes from this state, and `rows` and whatever was reported before are permanent. */
-  async commit(
-    state: State,
-    retention: { keepLast: number; keepBest: boolean },
-    event: NewEvent,
-    rows: MetricRow[],
-  ): Promise<void> {
+  async commit(state: State, retention: Retention, news: News): Promise<void> {
     crashPoint("before-commit");
     const change = {
       ...packed(state),
       keep_last: retention.keepLast,
       keep_best: retention.keepBest,
-      event: JSON.stringify(event),
+      progress: JSON.stringify(news.progress),
+      event: JSON.stringify(news.event),
     };
-    await this.#run("commit", JSON.stringify(change), ...scored(rows));
+    await this.#run("commit", JSON.stringify(change), ...scored(news.rows));
     crashPoint("after-commit");
   }
 

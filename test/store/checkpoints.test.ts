@@ -50,7 +50,7 @@ test("a state of several chunks comes back as it was, and is there only once it 
   expect(manifests!.data).toMatchObject([
     { step: 10, run: 1, bytes: bytes.length, metrics: { valid_loss: 0.1 + 0.2 } },
   ]);
-  expect(await store.jobs.progress(OWNER, id)).toMatchObject({ last_checkpoint_step: 10 });
+  expect(await store.jobs.progress(OWNER, id)).toMatchObject({ step: 10, last_checkpoint_step: 10 });
 });
 
 test("a state with a missing or a short chunk is not committed, and nothing else of the commit happens", async () => {
@@ -64,7 +64,9 @@ test("a state with a missing or a short chunk is not committed, and nothing else
     else await redis.set(chunks[2], "short");
     const state = { ...blob, step: 10, sha256: "", kinds: ["periodic" as const], metrics: {}, score: null };
     const event = { type: "checkpoint_committed", message: "", step: 10, data: null } as const;
-    await expect(lease.commit(state, { keepLast: 3, keepBest: false }, event, [])).rejects.toThrow("INCOMPLETE");
+    await expect(
+      lease.commit(state, { keepLast: 3, keepBest: false }, { progress: progressAt(10), event: event, rows: [] }),
+    ).rejects.toThrow("INCOMPLETE");
     await lease.abandon(blob.blob);
   }
   expect(await steps(store, id)).toEqual([]);
@@ -106,7 +108,12 @@ test("a commit sent again, because its answer was lost, changes nothing", async 
   const blob = (await lease.upload(Buffer.from("state")))!;
   const state = { ...blob, step: 10, sha256: "", kinds: ["periodic" as const], metrics: {}, score: null };
   const event = { type: "checkpoint_committed", message: "", step: 10, data: null } as const;
-  for (let i = 0; i < 3; i++) await lease.commit(state, { keepLast: 3, keepBest: false }, event, [row(10)]);
+  for (let i = 0; i < 3; i++)
+    await lease.commit(
+      state,
+      { keepLast: 3, keepBest: false },
+      { progress: progressAt(10), event: event, rows: [row(10)] },
+    );
   expect(await eventTypes(store, id)).toEqual(["created", "started", "checkpoint_committed"]);
   expect(await store.jobs.metrics(OWNER, id)).toEqual([row(10)]);
   expect(await redis.pttl((await redis.keys("*:chunk:*"))[0])).toBe(-1);

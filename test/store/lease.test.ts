@@ -71,7 +71,12 @@ test("a zombie cannot write anything once the job is someone else's", async () =
     () => zombie.renew(5000),
     () => zombie.report(1, progressAt(5), [requeued], [row(5)]),
     () => zombie.upload(Buffer.from("another")),
-    () => zombie.commit(state, { keepLast: 3, keepBest: false }, requeued, [row(5)]),
+    () =>
+      zombie.commit(
+        state,
+        { keepLast: 3, keepBest: false },
+        { progress: progressAt(10), event: requeued, rows: [row(5)] },
+      ),
     () => zombie.finish({ status: "succeeded", progress: progressAt(5), events: [] }, []),
     () => zombie.release(requeued),
   ];

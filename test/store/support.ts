@@ -92,7 +92,8 @@ export async function checkpoint(lease: Lease, step: number, options: Checkpoint
   const { kinds = ["periodic"], score = null, keepLast = 3, keepBest = false } = options;
   const state: State = { ...blob, step, sha256: "1".repeat(64), kinds, metrics: { valid_loss: 0.1 + 0.2 }, score };
   const event = { type: "checkpoint_committed", message: "Committed.", step, data: null } as const;
-  await lease.commit(state, { keepLast, keepBest }, event, options.rows ?? []);
+  const news = { progress: progressAt(step), event, rows: options.rows ?? [] };
+  await lease.commit(state, { keepLast, keepBest }, news);
   return true;
 }
 

@@ -153,7 +153,7 @@ async function startProcess(env: Record<string, string>): Promise<WorkerProcess>
 }
 
 /** Two interleaved classes in ten columns, the same every time. */
-function csv(): string {
+export function csv(): string {
   const rows = Array.from({ length: 600 }, (_, i) => {
     const cells = Array.from({ length: 10 }, (_, j) => (Math.sin(i * (j + 1) * 0.7) + (i % 3) * 0.3).toFixed(4));
     return [...cells, ["a", "b", "c"][i % 3]].join(",");
@@ -161,7 +161,7 @@ function csv(): string {
   return `${Array.from({ length: 10 }, (_, j) => `x${j}`).join(",")},y\n${rows.join("\n")}\n`;
 }
 
-function specFor(dataset: string, changes: Record<string, unknown>) {
+export function specFor(dataset: string, changes: Record<string, unknown>) {
   return {
     data: { dataset, target: "y", validation: { every: 5 } },
     model: { layers: [{ type: "linear", out_features: 16 }, { type: "relu" }, { type: "linear" }] },

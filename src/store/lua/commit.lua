@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 --[[
-Commits an uploaded state as the job's checkpoint of a step, with all metrics up to it, and lets go of the checkpoints that are no longer to be kept: all but
+Commits an uploaded state as the job's checkpoint of a step, with all metrics up to it and how far the run is, and lets go of the checkpoints that are no longer to be kept: all but
 the last `keep_last` and the one with the least score. From here on the job resumes there. Committing again changes nothing.
 
 KEYS[1] the job's record
 ARGV[1] run
 ARGV[2] token
 ARGV[3] JSON: step, blob, bytes, sha256, kinds (joined by commas), metrics (JSON text), score (text, less is better, or ''), keep_last, keep_best,
-        event (JSON text)
+        progress, event (JSON texts)
 ARGV[4…] metrics: step, row, …
 
 Errors: FENCED if the lease is someone else's, INCOMPLETE if a chunk is missing.
@@ -16,6 +16,7 @@ fence(ARGV[1], ARGV[2])
 local state = cjson.decode(ARGV[3])
 add_metrics(4)
 if not commit_checkpoint(state) then return end
+set('progress', state.progress, 'updated_at', now)
 append(state.event)
 
 local steps = redis.call('ZRANGE', job .. ':checkpoints', 0, -1)
