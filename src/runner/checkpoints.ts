@@ -103,6 +103,8 @@ export class Checkpoints {
     if (state === null) return this.noRoom(file);
     const { keep_last: keepLast, keep_best: keepBest } = this.#spec.checkpoint;
     try {
+      // What happened before the checkpoint is told before it: a run that resumes there does not tell it again.
+      await this.#reporter.flush(this.#gone);
       const progress = this.#reporter.progress()!;
       const news = { progress, event: committedEvent(state), rows: this.#reporter.rowsUpTo(file.step) };
       await persist(this.#gone, () => this.#lease.commit(state, { keepLast, keepBest }, news));

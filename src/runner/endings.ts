@@ -54,10 +54,10 @@ export class Endings {
 
   /** The job is queued again, unless it was to be cancelled. */
   async released(progress: ProgressReport | null): Promise<void> {
-    await this.#reporter.close(this.#gone);
+    const { events } = await this.#reporter.close(this.#gone);
     const message = "The worker is shutting down; another one goes on.";
-    const event = { type: "requeued" as const, message, step: progress?.step ?? null, data: null };
-    await persist(this.#gone, () => this.#lease.release(event));
+    const requeued = { type: "requeued" as const, message, step: progress?.step ?? null, data: null };
+    await persist(this.#gone, () => this.#lease.release(requeued, events));
   }
 
   /** The model must be stored and waits for room if there is none; false if `interrupted` before there was. */

@@ -54,15 +54,17 @@ export class Reporter {
     this.#uncommitted = this.#uncommitted.filter((row) => row.step > step);
   }
 
+  /** Tells what there is to tell, if Redis has room for it. */
+  async flush(gone: AbortSignal): Promise<void> {
+    await this.#sending?.catch(() => undefined);
+    await persist(gone, () => this.#send()).catch(unlessFull);
+  }
+
   /** Stops reporting; returns what the last word on the job has to carry. */
   async close(gone: AbortSignal): Promise<{ events: NewEvent[]; rows: MetricRow[] }> {
-    clearInterval(this.#timer);
-    await this.#sending;
-    try {
-      if (this.#unacknowledged !== null) await persist(gone, () => this.#send());
-    } catch (error) {
-      if (!(error instanceof Unavailable)) throw error;
-    }
+    this.stop();
+    await this.#sending?.catch(() => undefined);
+    if (this.#unacknowledged !== null) await this.flush(gone);
     return { events: [...(this.#unacknowledged?.events ?? []), ...this.#events], rows: this.#uncommitted };
   }
 
@@ -71,25 +73,31 @@ export class Reporter {
   }
 
   #tick(): void {
-    this.#sending ??= this.#send()
-      // Redis is away or full: next time. The job is someone else's: the heartbeat learns it too.
-      .catch(() => undefined)
-      .finally(() => {
-        this.#sending = null;
-      });
+    // Redis is away or full: next time. The job is someone else's: the heartbeat learns it too.
+    this.#send().catch(() => undefined);
   }
 
-  async #send(): Promise<void> {
-    const progress = this.progress();
-    if (progress === null) return;
-    const text = JSON.stringify(progress);
-    const news = this.#events.length > 0 || this.#rows.length > 0 || text !== this.#lastProgress;
-    if (this.#unacknowledged === null && !news) return;
-    this.#unacknowledged ??= this.#take();
-    const { number, events, rows } = this.#unacknowledged;
-    await this.#lease.report(number, progress, events, rows);
-    this.#unacknowledged = null;
-    this.#lastProgress = text;
+  /** One at a time: whoever comes meanwhile waits for the same. */
+  #send(): Promise<void> {
+    this.#sending ??= this.#sendAll().finally(() => {
+      this.#sending = null;
+    });
+    return this.#sending;
+  }
+
+  async #sendAll(): Promise<void> {
+    do {
+      const progress = this.progress();
+      if (progress === null) return;
+      const text = JSON.stringify(progress);
+      const news = this.#events.length > 0 || this.#rows.length > 0 || text !== this.#lastProgress;
+      if (this.#unacknowledged === null && !news) return;
+      this.#unacknowledged ??= this.#take();
+      const { number, events, rows } = this.#unacknowledged;
+      await this.#lease.report(number, progress, events, rows);
+      this.#unacknowledged = null;
+      this.#lastProgress = text;
+    } while (this.#events.length > 0);
   }
 
   #take(): Report {
@@ -98,4 +106,8 @@ export class Reporter {
     this.#rows = [];
     return report;
   }
+}
+
+function unlessFull(error: unknown): void {
+  if (!(error instanceof Unavailable)) throw error;
 }

@@ -3,7 +3,7 @@
  *
  * The engine trains on threads of its own; here its news become the record, and what happens around it becomes requests to it:
  *
- * - what is wanted (to cancel) is told by the heartbeat, which also says whether the run may still write;
+ * - what is wanted (to cancel) is told by a message, or by the heartbeat, which also says whether the run may still write;
  * - a shutdown stops the crew at a step boundary, with a checkpoint if the state is small enough to be written in time, and gives the job back;
  * - while Redis is away the crew holds at a step boundary, its state in memory, and goes on if the run is still the latest when Redis answers;
  * - a run that lost its lease stops where it is and writes nothing: its successor has dropped what was not committed, and computes the same again.
@@ -136,7 +136,9 @@ export class Run {
     const { every_steps: everySteps, every_seconds: everySeconds } = spec.checkpoint;
     const crew = await Crew.start(training, { threads, everySteps, state }, this.#handlers(spec)).catch(
       (error: unknown) => {
-        if (checkpoint === null || error instanceof PlanError) throw error;
+        // No plan or no memory is not the checkpoint's fault.
+        const otherwise = error instanceof PlanError || error instanceof RangeError;
+        if (checkpoint === null || otherwise) throw error;
         throw unreadable(checkpoint.step, (error as Error).message);
       },
     );

@@ -194,10 +194,13 @@ export class Lease {
     if (ending.status === "succeeded") crashPoint("after-final-commit");
   }
 
-  /** Gives the job back to be run again. The status it has then may be another than `queued` if it was to be stopped anyway. */
-  async release(event: NewEvent): Promise<JobStatus> {
+  /**
+   * Gives the job back to be run again, with what was not yet told. The status it has then may be another than `queued` if it was to be stopped
+   * anyway.
+   */
+  async release(requeued: NewEvent, events: NewEvent[] = []): Promise<JobStatus> {
     crashPoint("during-release");
-    return await this.#run("release", JSON.stringify(event));
+    return await this.#run("release", JSON.stringify(requeued), texts(events));
   }
 
   async #run<T>(script: string, ...args: (string | number | Buffer)[]): Promise<T> {

@@ -6,7 +6,7 @@ import { eventTypes, OWNER } from "../store/support.ts";
 import { ended, openPlace, type Place } from "./support.ts";
 
 let place: Place;
-let undisturbed: { job: Job; metrics: MetricRow[]; keys: string[] };
+let undisturbed: { job: Job; metrics: MetricRow[]; evaluated: number[]; keys: string[] };
 
 /** Three seconds or so, and some ten checkpoints, each of two chunks. */
 const spec = {
@@ -26,7 +26,15 @@ const spec = {
 
 async function outcome(id: string) {
   const job = await place.until(id, ended, 60_000);
-  return { job, metrics: (await place.store.jobs.metrics(OWNER, id))!, keys: await lastingKeys(id) };
+  const metrics = (await place.store.jobs.metrics(OWNER, id))!;
+  return { job, metrics, evaluated: await evaluatedSteps(id), keys: await lastingKeys(id) };
+}
+
+/** Steps at which an evaluation was told of; by how many runs does not count. */
+async function evaluatedSteps(id: string): Promise<number[]> {
+  const { data } = (await place.store.jobs.events(OWNER, id, { limit: 10_000 }))!;
+  const steps = data.filter(({ type }) => type === "evaluated").map(({ step }) => step!);
+  return [...new Set(steps)].sort((a, b) => a - b);
 }
 
 /** What is kept of a job for good, without what differs between any two. */
@@ -40,9 +48,10 @@ async function lastingKeys(id: string): Promise<string[]> {
 }
 
 async function expectUndisturbed(id: string): Promise<Job> {
-  const { job, metrics } = await outcome(id);
+  const { job, metrics, evaluated } = await outcome(id);
   expect(job).toMatchObject({ status: "succeeded", result: undisturbed.job.result });
   expect(metrics).toEqual(undisturbed.metrics);
+  expect(evaluated).toEqual(undisturbed.evaluated);
   // A delivery that is not needed any more goes when it has been looked at.
   await expect.poll(() => lastingKeys(id), { timeout: 10_000 }).toEqual(undisturbed.keys);
   return job;
@@ -111,7 +120,7 @@ test("a worker dies while it gives a job back", async () => {
 });
 
 test("five kills at any time of a longer job", { timeout: 120_000 }, async () => {
-  const longer = { ...spec, training: { ...spec.training, epochs: 260 } };
+  const longer = { ...spec, training: { ...spec.training, epochs: 400 } };
   await place.startWorker();
   const first = await outcome(await place.post(longer));
   await place.killWorkers();
@@ -120,12 +129,14 @@ test("five kills at any time of a longer job", { timeout: 120_000 }, async () =>
   for (let kill = 0; kill < 5; kill++) {
     const worker = await place.startWorker();
     await place.until(id, (job) => job.run > kill);
-    await new Promise((resolve) => setTimeout(resolve, 300 + Math.random() * 1500));
+    await new Promise((resolve) => setTimeout(resolve, 200 + Math.random() * 1000));
     worker.kill("SIGKILL");
     await worker.exited;
+    expect((await place.get(id)).status).toBe("running");
   }
   await place.startWorker();
   const last = await outcome(id);
   expect(last.job).toMatchObject({ status: "succeeded", result: first.job.result, run: 6 });
   expect(last.metrics).toEqual(first.metrics);
+  expect(last.evaluated).toEqual(first.evaluated);
 });
