@@ -32,6 +32,7 @@ export class Upkeep {
     try {
       await work();
     } finally {
+      // Were it lost between the two commands, two would be at work for a while, which harms nothing.
       await this.#database.use(async (redis) => {
         if ((await redis.get(keys.reconciler)) === token) await redis.del(keys.reconciler);
       });
