@@ -69,9 +69,9 @@ export function shapeModel(input: PlanInput): ShapedModel {
     pointer: `/optimizer/${option}`,
     message,
   }));
-  faults.push(...nameFaults(input.model.layers));
   const outputs = outputsOf(loss, input, faults);
   const shaped = outputs === null ? [] : shapeLayers(input, outputs, faults);
+  faults.push(...nameFaults(input.model.layers));
   if (faults.length > 0 || outputs === null) throw new PlanError(faults);
   return { layers: shaped, loss, optimizer, outputs };
 }

@@ -119,7 +119,7 @@ test("a worker dies while it gives a job back", async () => {
   expect(job.run).toBe(2);
 });
 
-test("five kills at any time of a longer job", { timeout: 120_000 }, async () => {
+test("five kills at any time of a longer job", { timeout: 300_000 }, async () => {
   const longer = { ...spec, training: { ...spec.training, epochs: 400 } };
   await place.startWorker();
   const first = await outcome(await place.post(longer));
