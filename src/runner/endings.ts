@@ -67,9 +67,10 @@ export class Endings {
     checkpoints: Checkpoints,
     interrupted: () => boolean,
   ): Promise<boolean> {
-    const best = spec.checkpoint.keep_best ? outcome.best : null;
+    const { best } = outcome;
+    const kept = spec.checkpoint.keep_best && best !== null ? (["final", "best"] as const) : (["final"] as const);
     const models: Required<Ending>["models"] = {};
-    for (const which of best === null ? (["final"] as const) : (["final", "best"] as const)) {
+    for (const which of kept) {
       const file = await extractModel(state.bytes, which);
       const blob = await this.#uploadModel(file, outcome.step, interrupted);
       if (blob === null) return false;
