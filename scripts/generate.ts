@@ -1,4 +1,4 @@
-// Writes the files that follow from other files: the registries of the engine's members and the API's description.
+// Writes the files that follow from other files: the registries of the engine's members, the API's description and the catalogue's page.
 // With --check it compares them with what is committed instead and exits 1 if they differ.
 //
 // A member of `layers`, `losses`, `optimizers` or `schedules` is a file anywhere below that folder which is named after the member and exports its
@@ -33,6 +33,7 @@ const outputs: { file: string; render: () => string | Promise<string> }[] = [
     render: () => registry(kind),
   })),
   { file: "openapi.yaml", render: async () => (await import("../src/api/openapi.ts")).renderOpenapi() },
+  { file: "docs/catalogue.md", render: async () => (await import("./catalogue-page.ts")).renderCatalogue() },
 ];
 
 const check = process.argv.includes("--check");

@@ -6,6 +6,7 @@ import { describeApi } from "./plugins/description.ts";
 import { handleClientError, handleError, handleUnknownRoutes, refuseExpectations } from "./plugins/problems.ts";
 import { validate } from "./plugins/validation.ts";
 import { requestIdOf } from "./request-id.ts";
+import { catalogue } from "./routes/catalogue.ts";
 import { checkpoints } from "./routes/checkpoints.ts";
 import { datasets } from "./routes/datasets.ts";
 import { events } from "./routes/events.ts";
@@ -43,7 +44,7 @@ export async function buildApp({ log, ...services }: Services & { log: FastifyBa
   validate(app);
   handleUnknownRoutes(app);
   await describeApi(app);
-  for (const routes of [datasets, jobs, progress, metrics, events, checkpoints, model, health]) {
+  for (const routes of [datasets, jobs, progress, metrics, events, checkpoints, model, catalogue, health]) {
     await app.register(routes, services);
   }
   return app;

@@ -5,7 +5,7 @@
  * `ValuesOf`, the type that the member's own code sees. An option without `default` is required; a default of `null`
  * makes it optional and nullable. Bounds: `min`/`max` are inclusive, `above`/`below` exclusive.
  */
-interface Bounds {
+export interface Bounds {
   readonly min?: number;
   readonly max?: number;
   readonly above?: number;

@@ -1,6 +1,6 @@
 /** The zod schema of a kind of member, from the engine's declarations: a new folder there is a new branch of the union here. */
 import { z } from "zod";
-import type { Description, Member, Option } from "../engine/options.ts";
+import type { Bounds, Description, Member, Option, Options, ValuesOf } from "../engine/options.ts";
 
 /**
  * A union over `type` of every member of a registry, each a strict object of its own options and the `common` ones.
@@ -12,7 +12,7 @@ export function memberUnion<C extends z.ZodRawShape>(
   common: C,
 ): z.ZodType<Member & z.output<z.ZodObject<C>>, Member & z.input<z.ZodObject<C>>> {
   const branches = Object.values(registry).map((member) =>
-    z.strictObject({ type: z.literal(member.type), ...optionSchemas(member), ...common }).meta({
+    z.strictObject({ type: z.literal(member.type), ...optionSchemas(member.options), ...common }).meta({
       id: `${pascalCase(member.type)}${kind}`,
       description: `${member.summary}\n\n${member.formula}\n\n${member.source}`,
     }),
@@ -22,8 +22,15 @@ export function memberUnion<C extends z.ZodRawShape>(
   return union as unknown as z.ZodType<Member & z.output<z.ZodObject<C>>, Member & z.input<z.ZodObject<C>>>;
 }
 
-function optionSchemas({ options }: Description): Record<string, z.ZodType> {
-  return Object.fromEntries(Object.entries(options).map(([name, option]) => [name, optionSchema(option)]));
+type OptionSchemas<O extends Options> = {
+  [K in keyof O]: O[K] extends { readonly default: unknown }
+    ? z.ZodDefault<z.ZodType<ValuesOf<O>[K]>>
+    : z.ZodType<ValuesOf<O>[K]>;
+};
+
+export function optionSchemas<O extends Options>(options: O): OptionSchemas<O> {
+  const schemas = Object.entries(options).map(([name, option]) => [name, optionSchema(option)]);
+  return Object.fromEntries(schemas) as OptionSchemas<O>;
 }
 
 function optionSchema(option: Option): z.ZodType {
@@ -57,10 +64,7 @@ function plainSchema(option: Option): z.ZodType {
 /** How long a list of any length may be. */
 const MAX_NUMBERS = 10_000;
 
-function bounded(
-  schema: z.ZodNumber,
-  { min, max, above, below }: { min?: number; max?: number; above?: number; below?: number },
-): z.ZodNumber {
+function bounded(schema: z.ZodNumber, { min, max, above, below }: Bounds): z.ZodNumber {
   let result = schema;
   if (min !== undefined) result = result.min(min);
   if (max !== undefined) result = result.max(max);

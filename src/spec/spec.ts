@@ -8,8 +8,9 @@ import { z } from "zod";
 import { layers } from "../engine/layers/registry.generated.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
 import { optimizers } from "../engine/optimizers/registry.generated.ts";
+import type { Options } from "../engine/options.ts";
 import { schedules } from "../engine/schedules/registry.generated.ts";
-import { memberUnion } from "./members.ts";
+import { memberUnion, optionSchemas } from "./members.ts";
 
 export const MAX_POINTS_PER_SERIES = 100_000;
 
@@ -81,14 +82,16 @@ const Model = z
   })
   .meta({ id: "ModelSpec", description: "Layers, one after the other." });
 
-const scheduleOptions = {
-  interval: z.enum(["step", "epoch"]).default("step").describe("What the schedule counts."),
-  warmup_steps: z
-    .int()
-    .min(0)
-    .default(0)
-    .describe("Steps over which the rate rises linearly to its base; the schedule begins after them."),
-};
+/** What every schedule has beside its own options: when it counts. */
+export const timingOptions = {
+  interval: { kind: "choice", choices: ["step", "epoch"], default: "step", doc: "What the schedule counts." },
+  warmup_steps: {
+    kind: "integer",
+    default: 0,
+    min: 0,
+    doc: "Steps over which the rate rises linearly to its base; the schedule begins after them.",
+  },
+} as const satisfies Options;
 
 const ClipGradNorm = z
   .union(
@@ -170,7 +173,7 @@ export const Spec = z
     model: Model,
     loss: memberUnion("Loss", losses, {}),
     optimizer: memberUnion("Optimizer", optimizers, {}),
-    schedule: memberUnion("Schedule", schedules, scheduleOptions)
+    schedule: memberUnion("Schedule", schedules, optionSchemas(timingOptions))
       .prefault({ type: "constant" })
       .describe("The learning rate over time."),
     training: Training,

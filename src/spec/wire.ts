@@ -302,7 +302,7 @@ export interface Page<T> {
 }
 
 /** The envelope of a list of `item`, as the component `<name>List`. */
-function list<T extends z.ZodType>(name: string, item: T) {
+export function list<T extends z.ZodType>(name: string, item: T) {
   return z
     .object({
       data: z.array(item),

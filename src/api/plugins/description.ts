@@ -19,6 +19,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
         { name: "datasets", description: "Tables to learn from." },
         { name: "jobs", description: "Trainings: their life, progress and curves." },
         { name: "results", description: "Checkpoints and trained models." },
+        { name: "catalogue", description: "What a spec can be made of." },
         { name: "health", description: "For orchestrators." },
       ],
       components: { securitySchemes: { key: { type: "http", scheme: "bearer" } } },
