@@ -11,8 +11,8 @@ import { runInHelper } from "./pool.ts";
 const KEPT_BYTES = 256 * 2 ** 20;
 
 /** The rows on either side of the split, and how many inputs a model of these data has. */
-export function splitCounts(files: DatasetFiles, sha256: string, data: DataSpec): Promise<DataSizes> {
-  return runInHelper("measureFile", { path: files.columnsPath(sha256), data: essence(data) });
+export function splitCounts(columnsPath: string, data: DataSpec): Promise<DataSizes> {
+  return runInHelper("measureFile", { path: columnsPath, data: essence(data) });
 }
 
 export function encode(files: DatasetFiles, sha256: string, data: DataSpec, targets: TargetKind): Promise<Encoded> {

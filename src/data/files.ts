@@ -14,9 +14,21 @@ import type { Readable } from "node:stream";
 import { ColumnFile } from "./column-file.ts";
 import { DatasetTooLarge, InvalidDataset, type DatasetContent } from "./dataset.ts";
 import { runInHelper } from "./pool.ts";
+import type { Source } from "./source.ts";
 
 const FINISHED = /^[0-9a-f]{64}\.(csv|columns)$/;
 const UNFINISHED = /^upload-[0-9a-f-]{36}\.(csv|columns)$/;
+
+/** A table that was read and is not kept yet. */
+export interface Draft {
+  readonly content: DatasetContent;
+  /** The file of its columns, until it is kept or discarded. */
+  readonly columnsPath: string;
+  /** Makes it a dataset file by the hash of its bytes. */
+  keep(): Promise<void>;
+  /** Removes what was not kept. */
+  discard(): Promise<void>;
+}
 
 export class DatasetFiles {
   readonly #directory: string;
@@ -41,17 +53,39 @@ export class DatasetFiles {
    * @throws InvalidDataset, DatasetTooLarge, or the body's own error if it is cut off; nothing is left on disk then.
    */
   async ingest(body: Readable, limitBytes: number): Promise<DatasetContent> {
-    const temporary = join(this.#directory, `upload-${randomUUID()}`);
-    const [csv, columns] = [`${temporary}.csv`, `${temporary}.columns`];
+    const chunks = atMost(body.iterator({ destroyOnReturn: false }), limitBytes);
+    const draft = await this.#draft((csv) => writeFile(csv, chunks, { flag: "wx", flush: true }));
     try {
-      const chunks = atMost(body.iterator({ destroyOnReturn: false }), limitBytes);
-      await writeFile(csv, chunks, { flag: "wx", flush: true });
-      const result = await runInHelper("ingest", { csv, columns });
-      if ("refused" in result) throw new InvalidDataset(result.refused.message, result.refused.line);
-      await this.#keep(csv, columns, result.content.sha256);
-      return result.content;
+      await draft.keep();
+      return draft.content;
     } finally {
-      await Promise.all([rm(csv, { force: true }), rm(columns, { force: true })]);
+      await draft.discard();
+    }
+  }
+
+  /**
+   * The table of a spec's own source.
+   * @throws InvalidDataset
+   */
+  draft(source: Source): Promise<Draft> {
+    return this.#draft((csv) => runInHelper("writeSource", { source, csv }));
+  }
+
+  async #draft(write: (csv: string) => Promise<void>): Promise<Draft> {
+    const temporary = join(this.#directory, `upload-${randomUUID()}`);
+    const [csv, columnsPath] = [`${temporary}.csv`, `${temporary}.columns`];
+    const discard = async () => {
+      await Promise.all([rm(csv, { force: true }), rm(columnsPath, { force: true })]);
+    };
+    try {
+      await write(csv);
+      const result = await runInHelper("ingest", { csv, columns: columnsPath });
+      if ("refused" in result) throw new InvalidDataset(result.refused.message, result.refused.line);
+      const { content } = result;
+      return { content, columnsPath, keep: () => this.#keep(csv, columnsPath, content.sha256), discard };
+    } catch (error) {
+      await discard();
+      throw error;
     }
   }
 

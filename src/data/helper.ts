@@ -2,9 +2,10 @@
 import { parentPort } from "node:worker_threads";
 import { encodeFile, measureFile } from "./encode.ts";
 import { ingest } from "./ingest.ts";
+import { writeSource } from "./source.ts";
 import type { Reply, Request } from "./pool.ts";
 
-const tasks = { ingest, encodeFile, measureFile };
+const tasks = { ingest, writeSource, encodeFile, measureFile };
 export type Tasks = typeof tasks;
 
 async function answer({ task, input }: Request): Promise<Reply> {

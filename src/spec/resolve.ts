@@ -9,7 +9,9 @@ import { createHash } from "node:crypto";
 import { checkData, checkSizes } from "../data/check.ts";
 import { featuresOf, type DataSizes } from "../data/encoding.ts";
 import { splitCounts } from "../data/encodings.ts";
-import type { DatasetFiles } from "../data/files.ts";
+import { InvalidDataset, type DatasetContent } from "../data/dataset.ts";
+import type { DatasetFiles, Draft } from "../data/files.ts";
+import { checkInline, type Source } from "../data/source.ts";
 import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
 import { batchRows, stepsPerEpoch } from "../engine/job.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
@@ -42,6 +44,15 @@ export interface Resolved {
   readonly memoryBytes: number;
   readonly stateBytes: number;
   readonly totalSteps: number;
+  /** The table that came with the spec, for the caller to keep or discard; null if the spec names a dataset. */
+  readonly draft: Draft | null;
+}
+
+/** What there is to learn from, before anything is checked against it. */
+interface Input {
+  readonly content: Pick<DatasetContent, "rows" | "columns">;
+  readonly columnsPath: string;
+  readonly draft: Draft | null;
 }
 
 /** What is known of the data once nothing is wrong with them. */
@@ -55,10 +66,27 @@ interface Table {
 
 /** @throws Problem `invalid_spec` with every fault. */
 export async function resolveSpec(body: unknown, context: ResolveContext): Promise<Resolved> {
-  const { value, faults: misshapen } = check(Spec, body);
+  const { value, faults: misshapen } = check(Spec, body, ROOMY);
   const parts = value ?? wellFormedSections(body);
   const faults: Fault[] = [...(misshapen ?? []), ...validationFaults(parts)];
-  const table = await readTable(parts, context, faults);
+  const input = parts.data ? await openInput(parts.data, context, faults) : null;
+  try {
+    const planned = await planJob(value, parts, input, context, faults);
+    return { ...planned, draft: input?.draft ?? null };
+  } catch (error) {
+    await input?.draft?.discard();
+    throw error;
+  }
+}
+
+async function planJob(
+  value: Spec | null,
+  parts: Partial<Spec>,
+  input: Input | null,
+  context: ResolveContext,
+  faults: Fault[],
+): Promise<Omit<Resolved, "draft">> {
+  const table = input && (await readTable(parts, input, faults));
   if (table) faults.push(...trainingFaults(parts, table), ...classFaults(parts, table));
   const plan = table && planWith(parts, table, context, faults);
   if (value === null || !table || !plan || faults.length > 0) throw faulty("invalid_spec", faults);
@@ -75,11 +103,14 @@ export async function resolveSpec(body: unknown, context: ResolveContext): Promi
   };
 }
 
+/** The cells of inline rows, which checkInline looks at. */
+const ROOMY = "/inline/rows";
+
 /** The sections of a faulty spec that have no fault themselves. */
 function wellFormedSections(body: unknown): Partial<Spec> {
   if (typeof body !== "object" || body === null) return {};
   const sections = Object.entries(Spec.shape).flatMap(([name, schema]) => {
-    const { value, faults } = check(schema, (body as Record<string, unknown>)[name]);
+    const { value, faults } = check(schema, (body as Record<string, unknown>)[name], ROOMY);
     return faults === null ? [[name, value]] : [];
   });
   return Object.fromEntries(sections) as Partial<Spec>;
@@ -107,32 +138,48 @@ function validationFaults({ data, loss, training, checkpoint }: Partial<Spec>): 
   return faults;
 }
 
-/** Looks the dataset up and checks `data` against it; null if something is wrong with it. */
-async function readTable(
-  { data, loss }: Partial<Spec>,
-  context: ResolveContext,
-  faults: Fault[],
-): Promise<Table | null> {
-  if (!data) return null;
+/** Looks the dataset up, or makes one of the rows that the spec brings; null if something is wrong with it. */
+async function openInput(data: Spec["data"], context: ResolveContext, faults: Fault[]): Promise<Input | null> {
+  if (data.dataset === undefined) return draftInput(data as Source, context, faults);
   const dataset = await context.dataset(data.dataset);
   if (dataset === null) {
     faults.push({ pointer: "/data/dataset", message: "names no dataset that there is" });
     return null;
   }
-  if (!loss) return null;
-  const targets = targetsOf(loss);
-  const before = faults.length;
-  faults.push(...checkData(dataset, data, targets));
-  if (faults.length > before) return null;
   if (!(await context.files.has(dataset.sha256))) {
     throw retryLater("unavailable", `The file of ${data.dataset} is not on this machine.`, 30);
   }
-  const filled = { ...data, features: [...featuresOf(dataset.columns, data)] };
-  const sizes = await splitCounts(context.files, dataset.sha256, filled);
+  return { content: dataset, columnsPath: context.files.columnsPath(dataset.sha256), draft: null };
+}
+
+async function draftInput(source: Source, { files }: ResolveContext, faults: Fault[]): Promise<Input | null> {
+  const found = "inline" in source ? checkInline(source.inline) : [];
+  faults.push(...found);
+  if (found.length > 0) return null;
+  try {
+    const draft = await files.draft(source);
+    return { content: draft.content, columnsPath: draft.columnsPath, draft };
+  } catch (error) {
+    if (!(error instanceof InvalidDataset)) throw error;
+    faults.push({ pointer: "/data/inline", message: `is no table: ${error.message.replace(/\.$/, "")}` });
+    return null;
+  }
+}
+
+/** Checks `data` against its table; null if something is wrong with it. */
+async function readTable({ data, loss }: Partial<Spec>, input: Input, faults: Fault[]): Promise<Table | null> {
+  if (!data || !loss) return null;
+  const { rows, columns } = input.content;
+  const targets = targetsOf(loss);
+  const before = faults.length;
+  faults.push(...checkData(input.content, data, targets));
+  if (faults.length > before) return null;
+  const filled = { ...data, features: [...featuresOf(columns, data)] };
+  const sizes = await splitCounts(input.columnsPath, filled);
   faults.push(...checkSizes(sizes, filled));
   if (faults.length > before) return null;
-  const column = dataset.columns.find(({ name }) => name === data.target) as Column;
-  return { data: filled, rows: dataset.rows, sizes, classes: targets === "class" ? column.classes : null };
+  const column = columns.find(({ name }) => name === data.target) as Column;
+  return { data: filled, rows, sizes, classes: targets === "class" ? column.classes : null };
 }
 
 function trainingFaults({ training }: Partial<Spec>, { sizes: { train } }: Table): Fault[] {

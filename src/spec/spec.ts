@@ -5,6 +5,8 @@
  * resolve.ts.
  */
 import { z } from "zod";
+import { MAX_INLINE_BYTES, type Cell } from "../data/source.ts";
+import { SYNTHETIC_TYPES } from "../data/synthetic.ts";
 import { layers } from "../engine/layers/registry.generated.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
 import { optimizers } from "../engine/optimizers/registry.generated.ts";
@@ -46,12 +48,47 @@ const Preprocess = z
   .prefault({})
   .describe("Statistics come from the training rows only, in double precision.");
 
+const Inline = z
+  .strictObject({
+    columns: z.array(columnName).min(1).max(10_000),
+    // Each row is looked at in data/source.ts: zod would take a hundred times as long over a megabyte of cells.
+    rows: z
+      .custom<Cell[][]>(Array.isArray, {
+        error: ({ input }) => (input === undefined ? "is required" : "must be an array of rows"),
+      })
+      .meta({ type: "array", items: { type: "array", items: { type: ["number", "string", "null"] } } }),
+  })
+  .describe(`The table itself, at most ${MAX_INLINE_BYTES} bytes of it; null is an empty cell.`);
+
+const SyntheticSource = z
+  .strictObject({
+    type: z
+      .enum(SYNTHETIC_TYPES)
+      .describe(
+        "`two_moons` and `spirals` have the features x0 and x1 and two classes, `sine` has x0 and a number, `linear` x0, x1, x2 and a number; the column to predict is `target`.",
+      ),
+    rows: z.int().min(2).max(1_000_000),
+    noise: z
+      .number()
+      .min(0)
+      .max(1000)
+      .default(0)
+      .describe("The deviation of what is added to the features, or to the target where it is a number."),
+    seed,
+  })
+  .describe("A table made up by a formula.");
+
+const sources = ["dataset", "inline", "synthetic"] as const;
+
 const Data = z
   .strictObject({
     dataset: z
       .string()
       .regex(/^ds_[0-9a-z]{26}$/, "must be a dataset's id, as POST /v1/datasets gives it")
+      .optional()
       .meta({ examples: ["ds_01k3w9d0c8v6m2q4r7t5x1y9za"] }),
+    inline: Inline.optional(),
+    synthetic: SyntheticSource.optional(),
     target: columnName.describe("The column to predict."),
     features: z
       .array(columnName)
@@ -63,7 +100,15 @@ const Data = z
     validation: Validation,
     preprocess: Preprocess,
   })
-  .meta({ id: "DataSpec", description: "What to learn from." });
+  .refine((data) => sources.filter((source) => data[source] !== undefined).length === 1, {
+    error: `must have exactly one of ${sources.join(", ")}`,
+  })
+  .meta({
+    id: "DataSpec",
+    description:
+      "What to learn from: an uploaded `dataset`, or rows that come with the spec, which then become a dataset like any other.",
+    oneOf: sources.map((source) => ({ required: [source] })),
+  });
 export type DataSpec = z.output<typeof Data>;
 
 const layerName = z

@@ -7,7 +7,7 @@ import { dataset, datasetFiles, dataSpec, LIMIT_BYTES } from "./support.ts";
 async function encoded(csv: string, data: DataSpec, targets: "class" | "value" | "probability" = "value") {
   const { files, content } = await dataset(csv);
   const result = await encode(files, content.sha256, data, targets);
-  const { train, valid, width } = await splitCounts(files, content.sha256, data);
+  const { train, valid, width } = await splitCounts(files.columnsPath(content.sha256), data);
   expect({ train, valid, width }).toEqual({
     train: result.data.trainRows.length,
     valid: result.data.validRows.length,

@@ -8,35 +8,28 @@ import { datasetFiles, LIMIT_BYTES } from "./support.ts";
 
 const DATASET_ID = "ds_00000000000000000000000000";
 
-/** An example's table, and its spec as the service resolves it. */
-async function example(table: string, spec: string) {
+/** An example's spec as the service resolves it, over its table if it has one. */
+async function example(spec: string, table: string | null) {
   const { files } = await datasetFiles();
-  const content = await files.ingest(createReadStream(`examples/${table}.csv`), LIMIT_BYTES);
-  const body = JSON.parse(await readFile(`examples/${spec}.json`, "utf8"));
-  const dataset = {
+  const content = table === null ? null : await files.ingest(createReadStream(`examples/${table}.csv`), LIMIT_BYTES);
+  const known = content && {
     ...content,
     id: DATASET_ID,
     name: null,
     format: "csv" as const,
     created_at: "2026-01-01T00:00:00.000Z",
   };
-  const context = { dataset: async () => dataset, files, maxMemoryBytes: 2 ** 30, maxStateBytes: 2 ** 30 };
-  const resolved = await resolveSpec({ ...body, data: { ...body.data, dataset: DATASET_ID } }, context);
-  return { files, content, resolved };
+  const body = JSON.parse(await readFile(`examples/${spec}.json`, "utf8"));
+  if (known) body.data.dataset = DATASET_ID;
+  const context = { dataset: async () => known, files, maxMemoryBytes: 2 ** 30, maxStateBytes: 2 ** 30 };
+  const resolved = await resolveSpec(body, context);
+  await resolved.draft?.keep();
+  return { files, sha256: (resolved.draft?.content ?? known!).sha256, resolved };
 }
 
-test.each([
-  ["iris", "iris-adamw"],
-  ["digits", "digits-adam"],
-])("the spec for %s is sound, and its learning rate falls to the end of the training", async (table, spec) => {
-  const { resolved } = await example(table, spec);
-  expect(resolved.spec.schedule).toMatchObject({ type: "cosine_annealing", t_max: resolved.totalSteps });
-});
-
-test("iris is learnt as well as a reference model learns it", async () => {
-  const { files, content, resolved } = await example("iris", "iris-adamw");
+async function metricsOf({ files, sha256, resolved }: Awaited<ReturnType<typeof example>>) {
   const { spec } = resolved;
-  const { data } = await encode(files, content.sha256, spec.data, "class");
+  const { data } = await encode(files, sha256, spec.data, spec.loss.type === "mse" ? "value" : "class");
   const ignore = () => undefined;
   const crew = await Crew.start(
     { ...spec, keepBest: false, data },
@@ -44,7 +37,37 @@ test("iris is learnt as well as a reference model learns it", async () => {
     { log: ignore, evaluated: ignore, snapshot: ignore },
   );
   const outcome = await crew.run();
-  const reference = JSON.parse(await readFile("test/golden/datasets/reference_quality.json", "utf8"));
   if (outcome.type !== "completed") throw new Error(`The training ended as ${outcome.type}.`);
-  expect(outcome.metrics.valid_accuracy).toBeGreaterThanOrEqual(reference.datasets.iris.suggested_pass_threshold);
+  return outcome.metrics;
+}
+
+test.each([
+  ["iris-adamw", "iris"],
+  ["wine-adamw", "wine"],
+  ["breast_cancer-adamw", "breast_cancer"],
+  ["digits-adam", "digits"],
+  ["digits-adamw", "digits"],
+  ["diabetes-adamw", "diabetes"],
+  ["two_moons-sgd", null],
+])("%s is sound, and its learning rate falls to the end of the training", async (spec, table) => {
+  const { resolved } = await example(spec, table);
+  expect(resolved.spec.schedule).toMatchObject({ type: "cosine_annealing", t_max: resolved.totalSteps });
+});
+
+test.each([
+  ["iris", "valid_accuracy"],
+  ["wine", "valid_accuracy"],
+  ["breast_cancer", "valid_accuracy"],
+  ["digits", "valid_accuracy"],
+  ["diabetes", "valid_r2"],
+])("%s is learnt as well as a reference model learns it", async (name, metric) => {
+  const reference = JSON.parse(await readFile("test/golden/datasets/reference_quality.json", "utf8"));
+  const metrics = await metricsOf(await example(`${name}-adamw`, name));
+  expect(metrics[metric]).toBeGreaterThanOrEqual(reference.datasets[name].suggested_pass_threshold);
+});
+
+test("two moons are told apart", async () => {
+  const metrics = await metricsOf(await example("two_moons-sgd", null));
+  expect(metrics).toMatchObject({ valid_accuracy: expect.any(Number), valid_macro_f1: expect.any(Number) });
+  expect(metrics.valid_macro_f1).toBeGreaterThan(0.95);
 });

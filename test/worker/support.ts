@@ -116,7 +116,7 @@ export async function postJob(
     owner: OWNER,
     spec: resolved.spec,
     specSha256: resolved.specSha256,
-    datasetId: resolved.spec.data.dataset,
+    datasetId: resolved.spec.data.dataset ?? null,
     arithmeticVersion: ARITHMETIC_VERSION,
     totalSteps: resolved.totalSteps,
     stateBytes: resolved.stateBytes,

@@ -1,8 +1,8 @@
 import { Readable } from "node:stream";
-import { ulid } from "ulid";
 import { z } from "zod";
-import { Problem, retryLater } from "../../spec/errors.ts";
+import { Problem } from "../../spec/errors.ts";
 import { Dataset, DatasetId, DatasetList } from "../../spec/wire.ts";
+import { recordDataset } from "../datasets.ts";
 import { notFound, wrongMediaType } from "../plugins/problems.ts";
 import { pageQuery } from "../requests.ts";
 import { bytes, json, problems } from "../responses.ts";
@@ -41,17 +41,8 @@ export const datasets: Routes = async (app, { store, files, config }) => {
       const body: unknown = request.body;
       if (!(body instanceof Readable) || !isUtf8(request.headers["content-type"])) throw wrongMediaType(request);
       const content = await files.ingest(body, config.maxDatasetBytes);
-      const id = `ds_${ulid().toLowerCase()}`;
-      const { record, created } = await store.datasets.put(request.owner, {
-        id,
-        name: request.query.name ?? null,
-        format: "csv",
-        ...content,
-      });
-      // The last dataset with these bytes may have been deleted, and its file with it, between the two lines above.
-      if (!(await files.has(content.sha256))) {
-        throw retryLater("unavailable", "The same file was being deleted just now; send it again.", 1);
-      }
+      const name = request.query.name ?? null;
+      const { record, created } = await recordDataset({ store, files }, request.owner, name, content);
       return reply
         .code(created ? 201 : 200)
         .header("location", `/v1/datasets/${record.id}`)

@@ -9,10 +9,11 @@ import { resolveSpec, type Resolved } from "../../spec/resolve.ts";
 import { Spec } from "../../spec/spec.ts";
 import { Job, JobId, JobList, JobStatus, ValidatedSpec } from "../../spec/wire.ts";
 import type { Created, Replayed } from "../../store/jobs.ts";
+import { recordDataset } from "../datasets.ts";
 import { notFound } from "../plugins/problems.ts";
 import { commaSeparated, pageQuery } from "../requests.ts";
 import { json, problems } from "../responses.ts";
-import type { Routes } from "../services.ts";
+import type { Routes, Services } from "../services.ts";
 
 const params = z.object({ id: JobId });
 const page = pageQuery(JobId);
@@ -93,22 +94,17 @@ export const jobs: Routes = async (app, { store, files, queue, config }) => {
         maxMemoryBytes: config.maxJobBytes,
         maxStateBytes: maxStateBytes(config),
       });
-      if (validateOnly) return validated(resolved);
-      const outcome = await store.jobs.create({
-        id: `job_${ulid().toLowerCase()}`,
-        owner,
-        spec: resolved.spec,
-        specSha256: resolved.specSha256,
-        datasetId: resolved.spec.data.dataset,
-        arithmeticVersion: resolved.arithmeticVersion,
-        totalSteps: resolved.totalSteps,
-        stateBytes: resolved.stateBytes,
-        idempotency: use,
-      });
+      let outcome: Created | Replayed | null;
+      try {
+        outcome = validateOnly ? null : await createJob({ store, files }, owner, resolved, use);
+      } finally {
+        await resolved.draft?.discard();
+      }
+      if (outcome === null) return validated(resolved);
       if (outcome.outcome === "created") {
         // The job is recorded: should this fail, the reconciler delivers it.
         await queue.deliver(outcome.record.id, 1).catch((error: unknown) => {
-          request.log.warn({ err: error, job_id: outcome.record.id }, "not delivered yet");
+          request.log.warn({ err: error, job_id: outcome.record?.id }, "not delivered yet");
         });
       }
       return sendCreated(reply, outcome);
@@ -179,12 +175,44 @@ export const jobs: Routes = async (app, { store, files, queue, config }) => {
   );
 };
 
+async function createJob(
+  services: Pick<Services, "store" | "files">,
+  owner: string,
+  resolved: Resolved,
+  idempotency: { key: string; bodySha256: string } | null,
+): Promise<Created | Replayed> {
+  return services.store.jobs.create({
+    id: `job_${ulid().toLowerCase()}`,
+    owner,
+    spec: resolved.spec,
+    specSha256: resolved.specSha256,
+    datasetId: await datasetOf(resolved, owner, services),
+    arithmeticVersion: resolved.arithmeticVersion,
+    totalSteps: resolved.totalSteps,
+    stateBytes: resolved.stateBytes,
+    idempotency,
+  });
+}
+
+/** The id of the dataset that the job holds on to; rows that came with the spec become one. */
+async function datasetOf(
+  { spec, draft }: Resolved,
+  owner: string,
+  services: Pick<Services, "store" | "files">,
+): Promise<string> {
+  const { dataset, synthetic } = spec.data;
+  if (dataset !== undefined || draft === null) return dataset!;
+  await draft.keep();
+  const { record } = await recordDataset(services, owner, synthetic?.type ?? "inline", draft.content);
+  return record.id;
+}
+
 function sendCreated(reply: FastifyReply, { outcome, record }: Created | Replayed): FastifyReply {
   if (outcome === "mismatch") {
     throw new Problem("idempotency_mismatch", "This Idempotency-Key was used for another body; take a new one.");
   }
   if (outcome === "dataset_missing") {
-    throw faulty("invalid_spec", [{ pointer: "/data/dataset", message: "was deleted just now" }]);
+    throw faulty("invalid_spec", [{ pointer: "/data", message: "names a dataset that was deleted just now" }]);
   }
   if (outcome === "replayed") reply.header("idempotency-replayed", "true");
   return reply.code(201).header("location", `/v1/jobs/${record.id}`).send(record);

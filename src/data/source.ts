@@ -1,0 +1,84 @@
+/**
+ * Tables that come with a spec instead of a file: rows written into it, or made up by a formula. Either is written as the CSV file that its user might have
+ * uploaded, and from there on is a dataset like any other.
+ */
+import { writeFile } from "node:fs/promises";
+import type { DataFault } from "./check.ts";
+import { syntheticTable, type Synthetic } from "./synthetic.ts";
+
+export type Cell = number | string | null;
+
+export interface Inline {
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly Cell[])[];
+}
+
+export type Source = { readonly inline: Inline } | { readonly synthetic: Synthetic };
+
+/** Of its JSON. */
+export const MAX_INLINE_BYTES = 2 ** 20;
+/** How many faults are looked for. */
+const MAX_FAULTS = 100;
+/** Rows that are written at once. */
+const BATCH = 1000;
+
+/** What is wrong with inline rows, each in itself. */
+export function checkInline({ columns, rows }: Inline): DataFault[] {
+  if (Buffer.byteLength(JSON.stringify({ columns, rows })) > MAX_INLINE_BYTES) {
+    return [
+      { pointer: "/data/inline", message: `may take ${MAX_INLINE_BYTES} bytes; upload what is larger as a dataset` },
+    ];
+  }
+  if (rows.length === 0) return [{ pointer: "/data/inline/rows", message: "must have at least 1 row" }];
+  const faults: DataFault[] = [];
+  for (const [i, row] of rows.entries()) {
+    if (faults.length >= MAX_FAULTS) break;
+    faults.push(
+      ...rowFaults(row, columns.length).map(({ at, message }) => ({ pointer: `/data/inline/rows/${i}${at}`, message })),
+    );
+  }
+  return faults;
+}
+
+function rowFaults(row: unknown, width: number): { at: string; message: string }[] {
+  if (!Array.isArray(row)) return [{ at: "", message: "must be an array of cells" }];
+  if (row.length !== width)
+    return [{ at: "", message: `has ${counted(row.length, "cell")}, but there are ${counted(width, "column")}` }];
+  return row.flatMap((cell, i) =>
+    isCell(cell) ? [] : [{ at: `/${i}`, message: "must be a finite number, a string, or null for an empty cell" }],
+  );
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
+function isCell(value: unknown): value is Cell {
+  return value === null || typeof value === "string" || Number.isFinite(value);
+}
+
+/** Writes the table as a new CSV file. Runs in a helper thread. */
+export async function writeSource({ source, csv }: { source: Source; csv: string }): Promise<void> {
+  const { columns, rows } = "inline" in source ? source.inline : syntheticTable(source.synthetic);
+  await writeFile(csv, lines(columns, rows), { flag: "wx", flush: true });
+}
+
+function* lines(columns: readonly string[], rows: Inline["rows"]): Generator<string> {
+  yield line(columns);
+  for (let i = 0; i < rows.length; i += BATCH)
+    yield rows
+      .slice(i, i + BATCH)
+      .map(line)
+      .join("");
+}
+
+function line(cells: readonly Cell[]): string {
+  return `${cells.map(text).join(",")}\n`;
+}
+
+/** A number's shortest decimal, which reads back as the same double; text in quotes where CSV asks for them. */
+function text(cell: Cell): string {
+  if (cell === null) return "";
+  const plain = String(cell);
+  return /[",\r\n]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
+}

@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { csv, specFor, startService, type Service } from "./service.ts";
+
+let service: Service;
+beforeAll(async () => {
+  service = await startService();
+});
+afterAll(() => service.stop());
+
+const [header, ...lines] = csv.split("\n").map((line) => line.split(","));
+const inline = {
+  columns: header,
+  rows: lines.map((cells) => cells.map((cell) => (/\d/.test(cell) ? Number(cell) : cell))),
+};
+const withData = (data: object) => specFor("", { data: { target: "label", validation: { every: 5 }, ...data } });
+const validate = (data: object) => service.call("POST", "/v1/jobs?validate_only=true", { body: withData(data) });
+const faults = async (data: object) =>
+  (await validate(data)).body.errors.map(
+    ({ pointer, message }: { pointer: string; message: string }) => `${pointer} ${message}`,
+  );
+
+test("inline rows train like the same rows uploaded, and become a dataset", async () => {
+  const job = await service.create(withData({ inline }));
+  expect(job).toMatchObject({ status: "queued", spec: { data: { inline, features: ["x", "y", "colour", "price"] } } });
+  expect(job.spec.data).not.toHaveProperty("dataset");
+  const uploaded = await service.upload(`${csv}\n`);
+  expect(uploaded).toMatchObject({ name: "inline", rows: 20 });
+  expect((await service.call("DELETE", `/v1/datasets/${uploaded.id}`)).body.code).toBe("dataset_in_use");
+  await service.call("POST", `/v1/jobs/${job.id}/cancel`);
+  expect((await service.call("DELETE", `/v1/datasets/${uploaded.id}`)).status).toBe(204);
+});
+
+test("a synthetic table is a dataset that can be read, the same for equal options", async () => {
+  const synthetic = { type: "two_moons", rows: 100, noise: 0.1 };
+  const [first, second] = [
+    await service.create(withData({ synthetic, target: "target" })),
+    await service.create(withData({ synthetic, target: "target" })),
+  ];
+  expect(first.spec.data.synthetic).toEqual({ ...synthetic, seed: 0 });
+  expect(second.spec_sha256).toBe(first.spec_sha256);
+  const { data } = (await service.call("GET", "/v1/datasets")).body;
+  expect(data).toMatchObject([
+    {
+      name: "two_moons",
+      rows: 100,
+      columns: [{ name: "x0" }, { name: "x1" }, { name: "target", classes: ["0", "1"] }],
+    },
+  ]);
+  const { text } = await service.call("GET", `/v1/datasets/${data[0].id}/content`);
+  expect(text.split("\n")).toHaveLength(102);
+  // What a job says of itself can be posted again.
+  expect((await service.create(first.spec)).spec_sha256).toBe(first.spec_sha256);
+});
+
+test("validating stores nothing, and neither does a refusal", async () => {
+  const before = service.onDisk();
+  const listed = (await service.call("GET", "/v1/datasets")).body;
+  const synthetic = { type: "sine", rows: 77 };
+  const { body } = await validate({ synthetic, target: "target", validation: null });
+  expect(body.errors).toMatchObject([{ pointer: "/data/target" }]);
+  const sound = withData({ synthetic, target: "target" });
+  const valid = await service.call("POST", "/v1/jobs?validate_only=true", {
+    body: { ...sound, loss: { type: "mse" } },
+  });
+  expect(valid.body).toMatchObject({
+    valid: true,
+    spec: { data: { synthetic: { noise: 0, seed: 0 } } },
+    total_steps: 3 * 16,
+  });
+  expect(service.onDisk()).toEqual(before);
+  expect((await service.call("GET", "/v1/datasets")).body).toEqual(listed);
+});
+
+test("every fault of inline rows points at its cell", async () => {
+  expect(
+    await faults({ inline: { columns: ["x", "label"], rows: [[1, "a"], [1], "no", [true, {}], [2, null]] } }),
+  ).toEqual([
+    "/data/inline/rows/1 has 1 cell, but there are 2 columns",
+    "/data/inline/rows/2 must be an array of cells",
+    "/data/inline/rows/3/0 must be a finite number, a string, or null for an empty cell",
+    "/data/inline/rows/3/1 must be a finite number, a string, or null for an empty cell",
+  ]);
+  expect(await faults({ inline: { columns: ["x", "x"], rows: [[1, 2]] } })).toEqual([
+    '/data/inline is no table: Two columns are named "x"',
+  ]);
+  expect(await faults({ inline: { columns: ["x", "label"], rows: [] } })).toEqual([
+    "/data/inline/rows must have at least 1 row",
+  ]);
+  expect(
+    await faults({
+      inline: {
+        columns: ["x", "label"],
+        rows: [
+          [1, "a"],
+          [null, "b"],
+          [2, "b"],
+        ],
+      },
+    }),
+  ).toEqual(['/data/features names "x", which has 1 empty cell; /data/preprocess/missing can be "mean" or "drop_row"']);
+});
+
+test("inline rows may be many, but take a mebibyte at most", async () => {
+  const rows = Array.from({ length: 40_000 }, (_, i) => [i, i % 2 === 0 ? "a" : "b"]);
+  expect((await validate({ inline: { columns: ["x", "label"], rows } })).status).toBe(200);
+  const large = rows.map(([x, label]) => [x, label, "some more text for every row"]);
+  expect(await faults({ inline: { columns: ["x", "label", "more"], rows: large } })).toEqual([
+    "/data/inline may take 1048576 bytes; upload what is larger as a dataset",
+  ]);
+});
