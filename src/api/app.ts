@@ -3,6 +3,7 @@ import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } 
 import { Problem } from "../spec/errors.ts";
 import { authenticate } from "./plugins/authentication.ts";
 import { describeApi } from "./plugins/description.ts";
+import { protect } from "./plugins/headers.ts";
 import { handleClientError, handleError, handleUnknownRoutes, refuseExpectations } from "./plugins/problems.ts";
 import { validate } from "./plugins/validation.ts";
 import { requestIdOf } from "./request-id.ts";
@@ -37,6 +38,7 @@ export async function buildApp({ log, ...services }: Services & { log: FastifyBa
   });
   app.setErrorHandler(handleError);
   app.addHook("onRequest", async (request, reply) => void reply.header("x-request-id", request.id));
+  await protect(app);
   refuseWhileClosing(app);
   logRequests(app);
   refuseExpectations(app.server);

@@ -1,4 +1,5 @@
 import swagger from "@fastify/swagger";
+import swaggerUi from "@fastify/swagger-ui";
 import type { FastifyInstance } from "fastify";
 import { jsonSchemaTransform, jsonSchemaTransformObject } from "fastify-type-provider-zod";
 
@@ -9,7 +10,24 @@ with a stable \`code\`, and carries all faults at once. Every response has an \`
 
 With API keys set, every route but the health checks wants \`Authorization: Bearer <secret>\`, and an owner sees only what is theirs.`;
 
-/** The API's description in OpenAPI 3.1, from the schemas of its routes. */
+/** What the page may load: its own files. Its styles also come inline, from a script of it. */
+const PAGE_POLICY = {
+  "default-src": "'none'",
+  "script-src": "'self'",
+  "style-src": "'self' 'unsafe-inline'",
+  "img-src": "'self' data:",
+  "connect-src": "'self'",
+  "base-uri": "'none'",
+  "form-action": "'none'",
+  "frame-ancestors": "'none'",
+};
+
+interface Document {
+  paths: unknown;
+  components: { schemas: Record<string, unknown> };
+}
+
+/** The API's description in OpenAPI 3.1, from the schemas of its routes, and the page under /docs that shows it. */
 export async function describeApi(app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
     openapi: {
@@ -26,6 +44,28 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
       security: [{ key: [] }, {}],
     },
     transform: jsonSchemaTransform,
-    transformObject: jsonSchemaTransformObject,
+    transformObject: (documents) => pruned(jsonSchemaTransformObject(documents) as unknown as Document) as object,
   });
+  await app.register(swaggerUi, {
+    routePrefix: "/docs",
+    uiConfig: { defaultModelsExpandDepth: 0, displayRequestDuration: true, persistAuthorization: true },
+    theme: { title: "Rappel" },
+    staticCSP: PAGE_POLICY,
+  });
+}
+
+/** Every schema is offered as the input and as the output of something; keeps those that are one. */
+function pruned(document: Document): Document {
+  const { paths, components } = document;
+  const used = new Set<string>();
+  const visit = (value: unknown) => {
+    for (const [, name] of JSON.stringify(value).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+      if (used.has(name)) continue;
+      used.add(name);
+      visit(components.schemas[name]);
+    }
+  };
+  visit(paths);
+  const schemas = Object.fromEntries(Object.entries(components.schemas).filter(([name]) => used.has(name)));
+  return { ...document, components: { ...components, schemas } };
 }
