@@ -24,8 +24,10 @@ const spec = {
   resources: { threads: 2 },
 };
 
+const checkpointOf = (job: Job): number => job.progress.last_checkpoint_step ?? 0;
+
 async function outcome(id: string) {
-  const job = await place.until(id, ended, 60_000);
+  const job = await place.until(id, ended, 120_000);
   const metrics = (await place.store.jobs.metrics(OWNER, id))!;
   return { job, metrics, evaluated: await evaluatedSteps(id), keys: await lastingKeys(id) };
 }
@@ -126,10 +128,13 @@ test("five kills at any time of a longer job", { timeout: 300_000 }, async () =>
   await place.killWorkers();
 
   const id = await place.post(longer);
+  let committed = -1;
   for (let kill = 0; kill < 5; kill++) {
     const worker = await place.startWorker();
-    await place.until(id, (job) => job.run > kill);
-    await new Promise((resolve) => setTimeout(resolve, 200 + Math.random() * 1000));
+    // Beyond the last checkpoint, that is: five runs that die without getting on are a crash loop, on a busy machine too.
+    const onward = await place.until(id, (job) => job.run > kill && checkpointOf(job) > committed, 120_000);
+    committed = checkpointOf(onward);
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 1000));
     worker.kill("SIGKILL");
     await worker.exited;
     expect((await place.get(id)).status).toBe("running");
