@@ -10,12 +10,10 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { SingleBar } from "cli-progress";
-import type { Job, Progress } from "../src/spec/wire.ts";
+import { watch } from "../src/cli/watch.ts";
+import { Client, type SpecInput } from "../src/client/client.ts";
 
-const POLL_MS = 100;
 const examples = new URL("../examples/", import.meta.url);
 
 /** Settings of ours, and of the user's only those that have no say in what the demo touches. */
@@ -50,78 +48,6 @@ async function startService(directory: string, onStart: (child: ChildProcess) =>
   });
 }
 
-async function call(url: string, init: RequestInit = {}): Promise<Response> {
-  const response = await fetch(url, init);
-  if (response.ok) return response;
-  const problem = (await response.json().catch(() => null)) as { detail?: string; errors?: unknown } | null;
-  const what = `${init.method ?? "GET"} ${new URL(url).pathname}`;
-  throw new Error(
-    `${what} was answered ${response.status}: ${problem?.detail ?? ""} ${JSON.stringify(problem?.errors ?? "")}`,
-  );
-}
-
-async function getJson<T>(url: string, init?: RequestInit): Promise<T> {
-  return (await (await call(url, init)).json()) as T;
-}
-
-async function upload(service: string): Promise<string> {
-  const body = await readFile(new URL("digits.csv", examples));
-  const headers = { "content-type": "text/csv" };
-  const dataset = await getJson<{ id: string }>(`${service}/v1/datasets?name=digits`, {
-    method: "POST",
-    headers,
-    body,
-  });
-  return dataset.id;
-}
-
-async function post(service: string, dataset: string): Promise<Job> {
-  const spec = JSON.parse(await readFile(new URL("digits-adam.json", examples), "utf8")) as { data: object };
-  const body = JSON.stringify({ ...spec, data: { ...spec.data, dataset } });
-  return await getJson<Job>(`${service}/v1/jobs`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body,
-  });
-}
-
-async function watch(job: string): Promise<Job> {
-  const bar = new SingleBar({
-    format:
-      "step {value}/{total} |{bar}| loss {loss}  validation accuracy {accuracy}  {speed} samples/s  ETA {remaining}",
-    stream: process.stderr,
-    barsize: 24,
-    hideCursor: true,
-    // Where no terminal can redraw it: a line now and then.
-    noTTYOutput: true,
-    notTTYSchedule: 2000,
-  });
-  let shown = await getJson<Progress>(`${job}/progress`);
-  bar.start(shown.total_steps, shown.step, figures(shown));
-  try {
-    while (!["succeeded", "failed", "cancelled"].includes(shown.status)) {
-      await sleep(POLL_MS);
-      shown = await getJson<Progress>(`${job}/progress`);
-      bar.update(shown.step, figures(shown));
-    }
-  } finally {
-    bar.stop();
-  }
-  const ended = await getJson<Job>(job);
-  if (ended.status === "succeeded") return ended;
-  throw new Error(`The job ended as ${ended.status}: ${ended.error?.message ?? "without an error"}`);
-}
-
-function figures(progress: Progress): Record<string, string> {
-  const fixed = (value: number | null | undefined, digits: number) => (value == null ? "–" : value.toFixed(digits));
-  return {
-    loss: fixed(progress.train_loss, 4),
-    accuracy: fixed(progress.metrics.valid_accuracy, 4),
-    speed: progress.samples_per_second === null ? "–" : Math.round(progress.samples_per_second).toLocaleString("en"),
-    remaining: progress.eta_seconds === null ? "–" : `${Math.ceil(progress.eta_seconds)} s`,
-  };
-}
-
 function say(text: string): void {
   process.stderr.write(`${text}\n`);
 }
@@ -138,12 +64,16 @@ async function demonstrate(directory: string, onStart: (child: ChildProcess) => 
   say("Starting the service …");
   const service = await startService(directory, onStart);
   say(`It listens at ${service}. Uploading examples/digits.csv and posting examples/digits-adam.json …`);
-  const posted = await post(service, await upload(service));
-  const jobUrl = `${service}/v1/jobs/${posted.id}`;
-  const job = await watch(jobUrl);
-  const model = await call(`${jobUrl}/model`);
+  const client = new Client({ url: service });
+  const dataset = await client.createDataset(await readFile(new URL("digits.csv", examples)), { name: "digits" });
+  const spec = JSON.parse(await readFile(new URL("digits-adam.json", examples), "utf8")) as SpecInput;
+  const { id } = await client.createJob({ ...spec, data: { ...spec.data, dataset: dataset.id } });
+  const job = await watch(client, id, process.stderr);
+  if (job.status !== "succeeded") {
+    throw new Error(`The job ended as ${job.status}: ${job.error?.message ?? "without an error"}`);
+  }
   const modelPath = join(directory, "digits.safetensors");
-  await writeFile(modelPath, Buffer.from(await model.arrayBuffer()));
+  await writeFile(modelPath, await client.getModel(id));
   return {
     job_id: job.id,
     status: job.status,

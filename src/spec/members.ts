@@ -2,6 +2,11 @@
 import { z } from "zod";
 import type { Bounds, Description, Member, Option, Options, ValuesOf } from "../engine/options.ts";
 
+/** Of no common options zod's types would say that there are no others either. */
+type MemberSchema<C extends z.ZodRawShape> = keyof C extends never
+  ? z.ZodType<Member, Member>
+  : z.ZodType<Member & z.output<z.ZodObject<C>>, Member & z.input<z.ZodObject<C>>>;
+
 /**
  * A union over `type` of every member of a registry, each a strict object of its own options and the `common` ones.
  * @param kind what follows the type in the names of the components: `AdamOptimizer`.
@@ -10,7 +15,7 @@ export function memberUnion<C extends z.ZodRawShape>(
   kind: string,
   registry: Readonly<Record<string, Description>>,
   common: C,
-): z.ZodType<Member & z.output<z.ZodObject<C>>, Member & z.input<z.ZodObject<C>>> {
+): MemberSchema<C> {
   const branches = Object.values(registry).map((member) =>
     z.strictObject({ type: z.literal(member.type), ...optionSchemas(member.options), ...common }).meta({
       id: `${pascalCase(member.type)}${kind}`,
@@ -19,7 +24,7 @@ export function memberUnion<C extends z.ZodRawShape>(
   );
   const union = z.discriminatedUnion("type", branches as unknown as [z.core.$ZodTypeDiscriminable]);
   // The branches are built at run time, so what they have in common is all that the type can say.
-  return union as unknown as z.ZodType<Member & z.output<z.ZodObject<C>>, Member & z.input<z.ZodObject<C>>>;
+  return union as unknown as MemberSchema<C>;
 }
 
 type OptionSchemas<O extends Options> = {

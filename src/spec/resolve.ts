@@ -203,7 +203,7 @@ function classFaults({ loss }: Partial<Spec>, { classes, data }: Table): Fault[]
   const named = Object.entries(options).flatMap(([option, { kind }]) => {
     const value = loss[option];
     if (value === null) return [];
-    if (kind === "class") return [{ path: ["loss", option], name: value }];
+    if (kind === "class") return [{ path: ["loss", option], name: value as string }];
     if (kind !== "class_numbers") return [];
     return Object.keys(value as Record<string, number>).map((name) => ({ path: ["loss", option, name], name }));
   });

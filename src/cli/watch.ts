@@ -1,0 +1,73 @@
+/** Follows a job to its end on a stream for people: a progress bar, and on a terminal the losses' curves above it. */
+import type { WriteStream } from "node:tty";
+import type { Client } from "../client/client.ts";
+import type { Job, Progress } from "../spec/wire.ts";
+import { lossChart } from "./chart.ts";
+
+const BAR_WIDTH = 24;
+/** How often the curves are fetched, and how often there is a line where nothing can be redrawn. */
+const CHART_MS = 1000;
+const LINE_MS = 2000;
+const CHART_POINTS = 200;
+
+export async function watch(client: Client, id: string, stream: WriteStream): Promise<Job> {
+  const show = stream.isTTY ? redrawn(client, id, stream) : lines(stream);
+  for await (const progress of client.watch(id)) await show(progress);
+  return client.getJob(id);
+}
+
+type Show = (progress: Progress) => void | Promise<void>;
+
+function lines(stream: WriteStream): Show {
+  let shownMs = -Infinity;
+  return (progress) => {
+    const nowMs = performance.now();
+    if (nowMs - shownMs < LINE_MS && !isLast(progress)) return;
+    shownMs = nowMs;
+    stream.write(`${progressLine(progress)}\n`);
+  };
+}
+
+function redrawn(client: Client, id: string, stream: WriteStream): Show {
+  let chart = "";
+  let chartMs = -Infinity;
+  let height = 0;
+  return async (progress) => {
+    const nowMs = performance.now();
+    if (nowMs - chartMs >= CHART_MS || isLast(progress)) {
+      chartMs = nowMs;
+      const metrics = await client.getMetrics(id, { names: ["train_loss", "valid_loss"], max_points: CHART_POINTS });
+      chart = lossChart(metrics, stream.columns);
+    }
+    // A line that wraps would not be erased again.
+    const block = `${chart}${progressLine(progress).slice(0, stream.columns - 1)}\n`;
+    stream.moveCursor(0, -height);
+    stream.clearScreenDown();
+    stream.write(block);
+    height = block.split("\n").length - 1;
+  };
+}
+
+function isLast({ status }: Progress): boolean {
+  return ["succeeded", "failed", "cancelled"].includes(status);
+}
+
+function progressLine(progress: Progress): string {
+  const done = Math.round(BAR_WIDTH * progress.progress);
+  const bar = "█".repeat(done) + "░".repeat(BAR_WIDTH - done);
+  const { valid_accuracy: accuracy, valid_r2: r2 } = progress.metrics;
+  const parts = [
+    `step ${progress.step}/${progress.total_steps} |${bar}| loss ${fixed(progress.train_loss)}`,
+    r2 === undefined ? `validation accuracy ${fixed(accuracy)}` : `validation R² ${fixed(r2)}`,
+    ...(progress.samples_per_second === null
+      ? []
+      : [`${Math.round(progress.samples_per_second).toLocaleString("en")} samples/s`]),
+    ...(progress.eta_seconds === null ? [] : [`ETA ${Math.ceil(progress.eta_seconds)} s`]),
+    ...(progress.status === "running" ? [] : [progress.status]),
+  ];
+  return parts.join("  ");
+}
+
+function fixed(value: number | null | undefined): string {
+  return value == null ? "–" : value.toFixed(4);
+}

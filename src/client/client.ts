@@ -1,0 +1,286 @@
+/**
+ * A client of the service: one method for each operation of openapi.yaml, under its name. Its types are those of the wire's schemas; at run time it needs
+ * `fetch` and nothing else.
+ *
+ *     const rappel = new Client({ url: "http://127.0.0.1:8080" });
+ *     const { id } = await rappel.createDataset(await readFile("iris.csv"));
+ *     const job = await rappel.createJob({ data: { dataset: id, target: "target" }, … });
+ *     for await (const progress of rappel.watch(job.id)) console.log(progress.train_loss);
+ *     const weights = await rappel.getModel(job.id);
+ *
+ * A request that the service puts off (429, or 503 while it restarts) is made again when the service says, if making it twice does no harm: creating a job
+ * does none, since it carries an idempotency key.
+ */
+import type { z } from "zod";
+import type { LayerEntry, LossEntry, OptimizerEntry, ScheduleEntry } from "../spec/catalogue.ts";
+import type { Spec } from "../spec/spec.ts";
+import type {
+  Checkpoint,
+  Dataset,
+  Event,
+  Health,
+  Job,
+  JobStatus,
+  JobSummary,
+  MetricSeries,
+  ModelDescription,
+  Page,
+  Progress,
+  SeriesName,
+  ValidatedSpec,
+} from "../spec/wire.ts";
+import { RequestRefused, ServiceUnreachable } from "./errors.ts";
+
+/** A spec as it may be written, with everything left out that has a default. */
+export type SpecInput = z.input<typeof Spec>;
+
+export interface ClientOptions {
+  readonly url?: string;
+  /** An API key, where the service wants one. */
+  readonly key?: string;
+}
+
+export interface PageQuery {
+  readonly limit?: number;
+  /** The `next` of the page before. */
+  readonly after?: string;
+}
+
+export interface Fork {
+  /** The checkpoint to start from. */
+  readonly step: number | "final" | "best";
+  /** What differs in the new job's spec: a merge patch (RFC 7396). */
+  readonly overrides?: object;
+  /** Whether the optimizer's state comes along too; it does unless told otherwise. */
+  readonly optimizer?: boolean;
+}
+
+/** What `fetch` takes for a body. */
+export type Body = NonNullable<RequestInit["body"]>;
+
+interface Call {
+  readonly query?: Readonly<Record<string, unknown>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Body;
+  /** Whether to make it again when the service puts it off. */
+  readonly again?: boolean;
+}
+
+const ENDED: readonly JobStatus[] = ["succeeded", "failed", "cancelled"];
+/** How often a request is made at most, and how long to wait if the service does not say. */
+const ATTEMPTS = 5;
+const WAIT_S = 1;
+
+export class Client {
+  readonly url: string;
+  readonly #key: string | undefined;
+
+  constructor({ url = "http://127.0.0.1:8080", key }: ClientOptions = {}) {
+    this.url = url.replace(/\/+$/, "");
+    this.#key = key;
+  }
+
+  /** `csv`: the file's bytes, or a stream of them. */
+  createDataset(csv: Body, { name }: { name?: string } = {}): Promise<Dataset> {
+    const again = !(csv instanceof ReadableStream);
+    return this.#json("POST", "/v1/datasets", {
+      query: { name },
+      headers: { "content-type": "text/csv" },
+      body: csv,
+      again,
+    });
+  }
+
+  listDatasets(query: PageQuery = {}): Promise<Page<Dataset>> {
+    return this.#json("GET", "/v1/datasets", { query: { ...query } });
+  }
+
+  getDataset(id: string): Promise<Dataset> {
+    return this.#json("GET", path`/v1/datasets/${id}`);
+  }
+
+  getDatasetContent(id: string): Promise<Uint8Array> {
+    return this.#bytes(path`/v1/datasets/${id}/content`);
+  }
+
+  async deleteDataset(id: string): Promise<void> {
+    await this.#call("DELETE", path`/v1/datasets/${id}`);
+  }
+
+  createJob(spec: SpecInput, { idempotencyKey = crypto.randomUUID() }: { idempotencyKey?: string } = {}): Promise<Job> {
+    return this.#send("/v1/jobs", spec, { headers: { "idempotency-key": idempotencyKey }, again: true });
+  }
+
+  /** What would become of a job; it is not created. */
+  validateJob(spec: SpecInput): Promise<ValidatedSpec> {
+    return this.#send("/v1/jobs", spec, { query: { validate_only: true }, again: true });
+  }
+
+  listJobs({
+    status,
+    metadata = {},
+    ...query
+  }: PageQuery & { status?: readonly JobStatus[]; metadata?: Record<string, string> } = {}): Promise<Page<JobSummary>> {
+    const pairs = Object.entries(metadata).map(([name, value]) => [`metadata.${name}`, value]);
+    return this.#json("GET", "/v1/jobs", { query: { ...query, status, ...Object.fromEntries(pairs) } });
+  }
+
+  getJob(id: string): Promise<Job> {
+    return this.#json("GET", path`/v1/jobs/${id}`);
+  }
+
+  cancelJob(id: string): Promise<Job> {
+    return this.#json("POST", path`/v1/jobs/${id}/cancel`);
+  }
+
+  pauseJob(id: string): Promise<Job> {
+    return this.#json("POST", path`/v1/jobs/${id}/pause`);
+  }
+
+  resumeJob(id: string): Promise<Job> {
+    return this.#json("POST", path`/v1/jobs/${id}/resume`);
+  }
+
+  /** A new job that starts from a checkpoint of this one. */
+  forkJob(id: string, fork: Fork): Promise<Job> {
+    return this.#send(path`/v1/jobs/${id}/fork`, fork);
+  }
+
+  async deleteJob(id: string): Promise<void> {
+    await this.#call("DELETE", path`/v1/jobs/${id}`);
+  }
+
+  getProgress(id: string): Promise<Progress> {
+    return this.#json("GET", path`/v1/jobs/${id}/progress`);
+  }
+
+  /** How far a job has come, whenever that has changed; the last is of the job's end. */
+  async *watch(id: string, { everyMs = 200 }: { everyMs?: number } = {}): AsyncGenerator<Progress, void> {
+    for (let etag = ""; ;) {
+      const headers: Record<string, string> = etag === "" ? {} : { "if-none-match": etag };
+      const response = await this.#call("GET", path`/v1/jobs/${id}/progress`, { headers });
+      if (response.status !== 304) {
+        etag = response.headers.get("etag") ?? "";
+        const progress = (await response.json()) as Progress;
+        yield progress;
+        if (ENDED.includes(progress.status)) return;
+      }
+      await sleep(everyMs);
+    }
+  }
+
+  getMetrics(
+    id: string,
+    query: { names?: readonly SeriesName[]; from_step?: number; to_step?: number; max_points?: number } = {},
+  ): Promise<MetricSeries> {
+    return this.#json("GET", path`/v1/jobs/${id}/metrics`, { query });
+  }
+
+  listEvents(id: string, query: PageQuery = {}): Promise<Page<Event>> {
+    return this.#json("GET", path`/v1/jobs/${id}/events`, { query: { ...query } });
+  }
+
+  listCheckpoints(id: string, query: PageQuery = {}): Promise<Page<Checkpoint>> {
+    return this.#json("GET", path`/v1/jobs/${id}/checkpoints`, { query: { ...query } });
+  }
+
+  /** A safetensors file of the whole state. */
+  getCheckpoint(id: string, step: number): Promise<Uint8Array> {
+    return this.#bytes(path`/v1/jobs/${id}/checkpoints/${step}`);
+  }
+
+  /** A safetensors file of the weights. */
+  getModel(id: string, { which = "final" }: { which?: "final" | "best" } = {}): Promise<Uint8Array> {
+    return this.#bytes(path`/v1/jobs/${id}/model`, { which });
+  }
+
+  getModelDescription(id: string): Promise<ModelDescription> {
+    return this.#json("GET", path`/v1/jobs/${id}/model/description`);
+  }
+
+  listOptimizers(query: PageQuery = {}): Promise<Page<OptimizerEntry>> {
+    return this.#json("GET", "/v1/optimizers", { query: { ...query } });
+  }
+
+  getOptimizer(type: string): Promise<OptimizerEntry> {
+    return this.#json("GET", path`/v1/optimizers/${type}`);
+  }
+
+  listLayers(query: PageQuery = {}): Promise<Page<LayerEntry>> {
+    return this.#json("GET", "/v1/layers", { query: { ...query } });
+  }
+
+  getLayer(type: string): Promise<LayerEntry> {
+    return this.#json("GET", path`/v1/layers/${type}`);
+  }
+
+  listLosses(query: PageQuery = {}): Promise<Page<LossEntry>> {
+    return this.#json("GET", "/v1/losses", { query: { ...query } });
+  }
+
+  getLoss(type: string): Promise<LossEntry> {
+    return this.#json("GET", path`/v1/losses/${type}`);
+  }
+
+  listSchedules(query: PageQuery = {}): Promise<Page<ScheduleEntry>> {
+    return this.#json("GET", "/v1/schedules", { query: { ...query } });
+  }
+
+  getSchedule(type: string): Promise<ScheduleEntry> {
+    return this.#json("GET", path`/v1/schedules/${type}`);
+  }
+
+  health(): Promise<Health> {
+    return this.#json("GET", "/healthz");
+  }
+
+  ready(): Promise<Health> {
+    return this.#json("GET", "/readyz");
+  }
+
+  async #json<T>(method: string, route: string, call: Call = {}): Promise<T> {
+    return (await (await this.#call(method, route, call)).json()) as T;
+  }
+
+  #send<T>(route: string, value: object, call: Call = {}): Promise<T> {
+    const headers = { ...call.headers, "content-type": "application/json" };
+    return this.#json("POST", route, { ...call, headers, body: JSON.stringify(value) });
+  }
+
+  async #bytes(route: string, query: Record<string, unknown> = {}): Promise<Uint8Array> {
+    return new Uint8Array(await (await this.#call("GET", route, { query })).arrayBuffer());
+  }
+
+  /** @throws RequestRefused, ServiceUnreachable */
+  async #call(method: string, route: string, call: Call = {}): Promise<Response> {
+    const { query = {}, headers = {}, body, again = method === "GET" } = call;
+    const given = Object.entries(query).filter(([, value]) => value !== undefined);
+    const search = new URLSearchParams(
+      given.map(([name, value]): [string, string] => [name, String(value)]),
+    ).toString();
+    const url = `${this.url}${route}${search && `?${search}`}`;
+    const authorization: Record<string, string> =
+      this.#key === undefined ? {} : { authorization: `Bearer ${this.#key}` };
+    // A stream is a body that fetch wants to be told of.
+    const init = { method, headers: { ...authorization, ...headers }, body, duplex: "half" } as RequestInit;
+    for (let attempt = 1; ; attempt++) {
+      const response = await fetch(url, init).catch((error: unknown) => {
+        throw new ServiceUnreachable(this.url, error);
+      });
+      if (response.ok || response.status === 304) return response;
+      if (!again || attempt === ATTEMPTS || ![429, 503].includes(response.status)) {
+        throw await RequestRefused.of(response, `${method} ${route}`);
+      }
+      await sleep(1000 * (Number(response.headers.get("retry-after")) || WAIT_S));
+    }
+  }
+}
+
+/** Ids and types in a path, whatever characters they hold. */
+function path(parts: TemplateStringsArray, ...values: readonly (string | number)[]): string {
+  return String.raw({ raw: parts }, ...values.map((value) => encodeURIComponent(value)));
+}
+
+function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

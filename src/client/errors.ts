@@ -1,0 +1,28 @@
+import type { ProblemDocument } from "../spec/wire.ts";
+
+/** The service answered, and said no. */
+export class RequestRefused extends Error {
+  readonly status: number;
+  /** Null if what answered was not the service but something before it. */
+  readonly problem: ProblemDocument | null;
+
+  constructor(message: string, status: number, problem: ProblemDocument | null) {
+    super(message);
+    this.status = status;
+    this.problem = problem;
+  }
+
+  static async of(response: Response, what: string): Promise<RequestRefused> {
+    const isProblem = response.headers.get("content-type")?.startsWith("application/problem+json") ?? false;
+    const problem = isProblem ? ((await response.json()) as ProblemDocument) : null;
+    return new RequestRefused(problem?.detail ?? `${what} was answered ${response.status}.`, response.status, problem);
+  }
+}
+
+/** There was no answer. */
+export class ServiceUnreachable extends Error {
+  constructor(url: string, cause: unknown) {
+    const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause : (cause as Error);
+    super(`No service answers at ${url}: ${reason.message}`, { cause });
+  }
+}

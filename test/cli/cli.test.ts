@@ -1,0 +1,164 @@
+// The command line against the whole service, as its users run both.
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Client } from "../../src/client/client.ts";
+import { startService, type ServiceProcess } from "../support/service.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "rappel-cli-"));
+let service: ServiceProcess;
+let url: string;
+beforeAll(async () => {
+  service = await startService({ env: { RAPPEL_DATA_DIR: join(directory, "data"), RAPPEL_API_KEYS: "ann:first" } });
+  url = (await service.ready).address!;
+}, 120_000);
+afterAll(async () => {
+  await service.stop();
+  rmSync(directory, { recursive: true });
+});
+
+async function rappel(args: string[], { input = "", env = {} }: { input?: string; env?: Record<string, string> } = {}) {
+  const child = spawn(process.execPath, ["scripts/rappel.mjs", ...args], {
+    env: { ...process.env, RAPPEL_API_URL: url, RAPPEL_API_KEY: "first", ...env },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  child.stdin.end(input);
+  let [stdout, stderr] = ["", ""];
+  child.stdout.on("data", (text: Buffer) => (stdout += text.toString()));
+  child.stderr.on("data", (text: Buffer) => (stderr += text.toString()));
+  const [code] = (await once(child, "close")) as [number];
+  return { code, stdout, stderr };
+}
+
+/** A spec in YAML over a synthetic table; `more` is added to it. */
+const moons = (more = "") => `
+data: { synthetic: { type: two_moons, rows: 200, noise: 0.1 }, target: target, validation: { every: 5 } }
+model: { layers: [{ type: linear, out_features: 8 }, { type: tanh }, { type: linear }] }
+loss: { type: cross_entropy }
+optimizer: { type: adam, lr: 0.05 }
+${more || "training: { epochs: 10, batch_size: 32 }"}
+`;
+const endless = moons("training: { epochs: 100000, batch_size: 1, eval_every_epochs: 1000 }");
+
+const diverging = `
+data: { synthetic: { type: linear, rows: 100 }, target: target }
+model: { layers: [{ type: linear, out_features: 8 }, { type: linear }] }
+loss: { type: mse }
+optimizer: { type: sgd, lr: 1.0e+20 }
+training: { epochs: 50, batch_size: 10 }
+`;
+
+test("submit, watch, list and fetch the model", async () => {
+  const spec = join(directory, "iris.json");
+  writeFileSync(spec, readFileSync("examples/iris-adamw.json"));
+  const watched = await rappel(["submit", spec, "--data", "examples/iris.csv", "--watch"]);
+  expect(watched).toEqual({
+    code: 0,
+    stdout: expect.stringMatching(
+      /^job_\w+ succeeded after 240 steps\n(.*\n)* {2}valid_accuracy .*\n(.*\n)* {2}weights_sha256 [0-9a-f]{64}\n$/,
+    ),
+    stderr: expect.stringMatching(
+      /^job_\w+\n(step .*\n)*step 240\/240 \|█+\| loss 0\.\d{4} {2}validation accuracy 0\.\d{4} {2}succeeded\n$/,
+    ),
+  });
+  const [, id] = /^(job_\w+)/.exec(watched.stdout)!;
+  const again = await rappel(["watch", id, "--json"]);
+  expect(again.code).toBe(0);
+  const job = JSON.parse(again.stdout);
+  expect(job).toMatchObject({ id, status: "succeeded", name: "iris-adamw" });
+
+  const listed = await rappel(["jobs", "--status", "succeeded,failed"]);
+  expect(listed.stdout).toMatch(new RegExp(`^${id} {2}succeeded {3}100 % {2}\\S+ {2}iris-adamw\n$`));
+  expect((await rappel(["jobs", "--status", "queued"])).stdout).toBe("There are no jobs.\n");
+  expect(JSON.parse((await rappel(["--json", "jobs"])).stdout).data).toHaveLength(1);
+
+  const output = join(directory, "iris.safetensors");
+  const fetched = await rappel(["model", id, "-o", output, "--json"]);
+  const { sha256 } = JSON.parse(fetched.stdout);
+  expect([fetched.code, sha256]).toEqual([0, job.result.weights_sha256]);
+  expect(createHash("sha256").update(readFileSync(output)).digest("hex")).toBe(sha256);
+});
+
+test("a spec may come from the standard input, in YAML, and be validated only", async () => {
+  const valid = await rappel(["submit", "-", "--validate"], { input: moons() });
+  expect(valid).toEqual({ code: 0, stdout: "Valid: 42 parameters, 50 steps.\n", stderr: "" });
+  const wrong = await rappel(["submit", "-"], { input: moons("training: { epochs: 0, batch_size: 32 }\nname: 5") });
+  expect(wrong).toMatchObject({ code: 1, stdout: "" });
+  expect(wrong.stderr).toContain("\n  /training/epochs must be at least 1\n");
+  const problem = await rappel(["submit", "-", "--json"], { input: "{}" });
+  expect(JSON.parse(problem.stderr)).toMatchObject({ code: "invalid_spec", status: 422 });
+  expect(await rappel(["submit", "-"], { input: "- 1" })).toMatchObject({
+    code: 1,
+    stderr: "The body must be an object, not an array.\n",
+  });
+  expect(await rappel(["submit", "nowhere.yaml"])).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("ENOENT"),
+  });
+});
+
+test("the exit code says how a watched job ended", async () => {
+  const { stdout } = await rappel(["submit", "-"], { input: endless });
+  const id = stdout.trim();
+  expect(id).toMatch(/^job_\w{26}$/);
+  const watching = rappel(["watch", id]);
+  const cancelled = await rappel(["cancel", id]);
+  expect(cancelled).toMatchObject({ code: 0, stdout: expect.stringMatching(`^${id} cancell(ing|ed)\n$`) });
+  expect(await watching).toMatchObject({ code: 4, stdout: `${id} cancelled\n` });
+
+  const failed = await rappel(["submit", "-", "--watch"], { input: diverging });
+  expect(failed).toMatchObject({ code: 3, stdout: expect.stringMatching(/^job_\w+ failed: .+\n {2}.+\n$/) });
+});
+
+test("a wrong command line, a wrong key and no service have codes of their own", async () => {
+  expect(await rappel(["submit"])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("missing required argument"),
+  });
+  expect(await rappel(["jobs", "--limt", "3"])).toMatchObject({ code: 2, stderr: expect.stringContaining("--limit") });
+  expect(await rappel(["fork", "job_x", "--from", "last"])).toMatchObject({ code: 2 });
+  expect(await rappel(["jobs", "--key", "wrong"])).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: "This API key is not known.\n",
+  });
+  expect(await rappel(["jobs", "--url", "http://127.0.0.1:1"])).toMatchObject({ code: 5 });
+  expect(await rappel(["--help"])).toMatchObject({ code: 0, stdout: expect.stringContaining("Exit codes:") });
+});
+
+test("inline rows with empty cells, min_max and a column that validates are described with the model", async () => {
+  const client = new Client({ url, key: "first" });
+  const rows = Array.from({ length: 40 }, (_, i) => [
+    i % 10 === 3 ? null : i,
+    i % 3 === 0 ? "red" : "blue",
+    5 * i,
+    i % 4 === 0 ? 1 : 0,
+  ]);
+  const job = await client.createJob({
+    data: {
+      inline: { columns: ["x", "colour", "y", "held_out"], rows },
+      target: "y",
+      validation: { column: "held_out" },
+      preprocess: { numeric: "min_max", missing: "mean" },
+    },
+    model: { layers: [{ type: "linear" }] },
+    loss: { type: "mse" },
+    optimizer: { type: "sgd", lr: 0.1 },
+    training: { epochs: 20, batch_size: "full" },
+  });
+  for await (const { status } of client.watch(job.id)) if (status === "failed") throw new Error("it failed");
+  const train = rows.filter(([, , , heldOut]) => heldOut === 0).map(([x]) => x as number | null);
+  const present = train.filter((x) => x !== null);
+  const mean = present.reduce((sum, x) => sum + x, 0) / present.length;
+  const { inputs, target, metrics } = await client.getModelDescription(job.id);
+  expect(inputs).toMatchObject([
+    { column: "x", type: "numeric", scale: "min_max", min: 1, max: 39, fill: expect.closeTo(mean, 12) },
+    { column: "colour", type: "categorical", classes: ["blue", "red"] },
+  ]);
+  expect(target).toMatchObject({ column: "y", task: "regression", classes: null });
+  expect(metrics).toMatchObject({ valid_r2: expect.any(Number), valid_mae: expect.any(Number) });
+});

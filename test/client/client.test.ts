@@ -1,0 +1,142 @@
+import { readFileSync } from "node:fs";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { parse } from "yaml";
+import { Client, type SpecInput } from "../../src/client/client.ts";
+import { RequestRefused, ServiceUnreachable } from "../../src/client/errors.ts";
+import { csv, specFor, startService, type Service } from "../api/service.ts";
+
+let service: Service;
+let client: Client;
+beforeAll(async () => {
+  service = await startService({ apiKeys: [{ owner: "ann", secret: "first" }] });
+  const { port } = service.app.server.address() as AddressInfo;
+  client = new Client({ url: `http://127.0.0.1:${port}/`, key: "first" });
+});
+afterAll(() => service.stop());
+
+/** A server that stands in for the service where a test needs it to misbehave. */
+async function standIn(answer: (request: IncomingMessage, response: ServerResponse) => unknown): Promise<Client> {
+  const server = createServer((request, response) => void answer(request, response)).listen(0);
+  onTestFinished(() => void server.close());
+  return new Client({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+}
+
+test("every operation of openapi.yaml is a method", () => {
+  const { paths } = parse(readFileSync("openapi.yaml", "utf8")) as {
+    paths: Record<string, Record<string, { operationId: string }>>;
+  };
+  const operations = Object.values(paths).flatMap((methods) =>
+    Object.values(methods).map(({ operationId }) => operationId),
+  );
+  for (const operation of operations) expect(Client.prototype).toHaveProperty(operation, expect.any(Function));
+});
+
+test("datasets: uploaded, listed, read and deleted", async () => {
+  const dataset = await client.createDataset(csv, { name: "some name" });
+  expect(dataset).toMatchObject({ name: "some name", rows: 20 });
+  expect(await client.getDataset(dataset.id)).toEqual(dataset);
+  expect((await client.listDatasets({ limit: 5 })).data).toEqual([dataset]);
+  expect(Buffer.from(await client.getDatasetContent(dataset.id)).toString()).toBe(csv);
+  await client.deleteDataset(dataset.id);
+  await expect(client.getDataset(dataset.id)).rejects.toMatchObject({ status: 404, problem: { code: "not_found" } });
+});
+
+test("jobs: validated, created, listed, watched and cancelled", async () => {
+  const { id: dataset } = await client.createDataset(new Blob([csv]));
+  const spec = { ...specFor(dataset), metadata: { team: "vision" } } as SpecInput;
+  expect(await client.validateJob(spec)).toMatchObject({ valid: true, total_steps: 12 });
+  const job = await client.createJob(spec, { idempotencyKey: "once" });
+  expect((await client.createJob(spec, { idempotencyKey: "once" })).id).toBe(job.id);
+  const other = await client.createJob(spec);
+  expect(other.id).not.toBe(job.id);
+  const list = await client.listJobs({ status: ["queued", "running"], metadata: { team: "vision" }, limit: 1 });
+  expect(list).toMatchObject({ data: [{ id: other.id }], has_more: true });
+  expect((await client.listJobs({ after: list.next! })).data).toMatchObject([{ id: job.id }]);
+  expect(await client.getProgress(job.id)).toMatchObject({ status: "queued", step: 0 });
+  expect(await client.getMetrics(job.id, { names: ["train_loss"], max_points: 10 })).toMatchObject({ series: {} });
+  expect((await client.listEvents(job.id)).data).toMatchObject([{ type: "created" }]);
+  expect((await client.listCheckpoints(job.id)).data).toEqual([]);
+  await expect(client.getModel(job.id)).rejects.toMatchObject({
+    problem: { code: "wrong_status", current_status: "queued" },
+  });
+
+  const seen: string[] = [];
+  for await (const { status } of client.watch(job.id, { everyMs: 10 })) {
+    seen.push(status);
+    if (status === "queued") await client.cancelJob(job.id);
+  }
+  expect(seen).toEqual(["queued", "cancelled"]);
+});
+
+test("the catalogue and the health checks", async () => {
+  expect((await client.listOptimizers()).data).toContainEqual(await client.getOptimizer("adam"));
+  expect((await client.listLayers({ limit: 1 })).has_more).toBe(true);
+  expect([await client.getLayer("relu"), await client.getLoss("mse"), await client.getSchedule("step")]).toMatchObject([
+    { type: "relu" },
+    { type: "mse" },
+    { type: "step" },
+  ]);
+  expect([await client.health(), await client.ready()]).toMatchObject([{ status: "ok" }, { status: "ok" }]);
+});
+
+test("a refusal is an error that carries the problem", async () => {
+  const refusal = await client
+    .createJob({ ...specFor("ds_0"), training: {} } as SpecInput)
+    .catch((error: unknown) => error);
+  if (!(refusal instanceof RequestRefused)) throw refusal;
+  expect(refusal.status).toBe(422);
+  expect(refusal.message).toBe(refusal.problem!.detail);
+  expect(refusal.problem!.errors!.length).toBeGreaterThan(1);
+  await expect(client.getJob("../datasets")).rejects.toMatchObject({ status: 404 });
+  const keyless = new Client({ url: client.url });
+  await expect(keyless.listJobs()).rejects.toMatchObject({ status: 401 });
+});
+
+test("what is put off is asked for again, if that does no harm", async () => {
+  const asked: string[] = [];
+  const flaky = await standIn((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    request.resume();
+    if (asked.length % 2 === 1) response.writeHead(503, { "retry-after": "0.01" }).end();
+    else response.writeHead(200, { "content-type": "application/json" }).end('{"id": "x"}');
+  });
+  expect(await flaky.getJob("x")).toEqual({ id: "x" });
+  expect(await flaky.createJob({} as SpecInput)).toEqual({ id: "x" });
+  await expect(flaky.cancelJob("x")).rejects.toMatchObject({ status: 503, problem: null });
+  expect(asked).toEqual([
+    "GET /v1/jobs/x",
+    "GET /v1/jobs/x",
+    "POST /v1/jobs",
+    "POST /v1/jobs",
+    "POST /v1/jobs/x/cancel",
+  ]);
+});
+
+test("the routes of control are asked for as they are defined", async () => {
+  const asked: unknown[] = [];
+  const listener = await standIn(async (request, response) => {
+    let body = "";
+    for await (const chunk of request) body += String(chunk);
+    asked.push([request.method, request.url, body && JSON.parse(body)]);
+    if (request.method === "DELETE") response.writeHead(204).end();
+    else response.writeHead(202, { "content-type": "application/json" }).end("{}");
+  });
+  await listener.pauseJob("a");
+  await listener.resumeJob("a");
+  await listener.forkJob("a", { step: 5, overrides: { name: null }, optimizer: false });
+  await listener.deleteJob("a");
+  expect(asked).toEqual([
+    ["POST", "/v1/jobs/a/pause", ""],
+    ["POST", "/v1/jobs/a/resume", ""],
+    ["POST", "/v1/jobs/a/fork", { step: 5, overrides: { name: null }, optimizer: false }],
+    ["DELETE", "/v1/jobs/a", ""],
+  ]);
+});
+
+test("no answer is an error of its own", async () => {
+  const nobody = new Client({ url: "http://127.0.0.1:1" });
+  await expect(nobody.health()).rejects.toBeInstanceOf(ServiceUnreachable);
+  await expect(nobody.health()).rejects.toThrow(/^No service answers at http:\/\/127\.0\.0\.1:1: /);
+});
