@@ -31,19 +31,20 @@ export function checkInline({ columns, rows }: Inline): DataFault[] {
   }
   if (rows.length === 0) return [{ pointer: "/data/inline/rows", message: "must have at least 1 row" }];
   const faults: DataFault[] = [];
-  for (const [i, row] of rows.entries()) {
-    if (faults.length >= MAX_FAULTS) break;
-    faults.push(
-      ...rowFaults(row, columns.length).map(({ at, message }) => ({ pointer: `/data/inline/rows/${i}${at}`, message })),
-    );
+  for (let i = 0; i < rows.length && faults.length < MAX_FAULTS; i++) {
+    for (const { at, message } of rowFaults(rows[i], columns.length)) {
+      faults.push({ pointer: `/data/inline/rows/${i}${at}`, message });
+    }
   }
   return faults;
 }
 
 function rowFaults(row: unknown, width: number): { at: string; message: string }[] {
   if (!Array.isArray(row)) return [{ at: "", message: "must be an array of cells" }];
-  if (row.length !== width)
+  if (row.length !== width) {
     return [{ at: "", message: `has ${counted(row.length, "cell")}, but there are ${counted(width, "column")}` }];
+  }
+  if (row.every(isCell)) return [];
   return row.flatMap((cell, i) =>
     isCell(cell) ? [] : [{ at: `/${i}`, message: "must be a finite number, a string, or null for an empty cell" }],
   );

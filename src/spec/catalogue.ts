@@ -14,14 +14,25 @@ import { schedules } from "../engine/schedules/registry.generated.ts";
 import { timingOptions } from "./spec.ts";
 import { list } from "./wire.ts";
 
+/** What a hyperparameter of each kind takes. */
+const kinds = {
+  number: "a number",
+  integer: "an integer",
+  boolean: "true or false",
+  choice: "one of `choices`",
+  numbers: "a list of numbers",
+  class_numbers: "an object from names of the target's classes to numbers",
+  class: "the name of one of the target's classes",
+} as const satisfies Record<Option["kind"], string>;
+
 export const Hyperparameter = z
   .object({
     name: z.string(),
-    type: z
-      .enum(["number", "integer", "boolean", "choice", "numbers", "class_numbers", "class"])
-      .describe(
-        "`class` is the name of one of the target's classes, `class_numbers` an object from such names to numbers.",
-      ),
+    type: z.enum(Object.keys(kinds) as [Option["kind"], ...Option["kind"][]]).describe(
+      Object.entries(kinds)
+        .map(([kind, meaning]) => `\`${kind}\`: ${meaning}`)
+        .join("; "),
+    ),
     required: z.boolean(),
     default: z
       .union([z.number(), z.boolean(), z.string(), z.array(z.number())])
@@ -128,8 +139,8 @@ function hyperparameter(name: string, option: Option): Hyperparameter {
     max,
     above,
     below,
-    choices: option.kind === "choice" ? [...option.choices] : null,
-    length: option.kind === "numbers" ? option.length : null,
+    choices: "choices" in option ? [...option.choices] : null,
+    length: "length" in option ? option.length : null,
     description: option.doc,
   };
 }
