@@ -81,7 +81,7 @@ test("lists have pages like any other", async () => {
 test("an unknown type is a 404 that names the known ones", async () => {
   const { status, body } = await service.call("GET", "/v1/optimizers/adamm");
   expect({ status, code: body.code }).toEqual({ status: 404, code: "not_found" });
-  expect(body.detail).toMatch(/^There is no optimizer "adamm"; did you mean "adam"\? Known: adam, adamw, /);
+  expect(body.detail).toMatch(/^There is no optimizer "adamm"; did you mean "adam"\? Known: (\w+, )*adam, /);
   expect((await service.call("GET", "/v1/losses/zzzzzzzz")).body.detail).toMatch(
     /"zzzzzzzz"\. Known: bce_with_logits, /,
   );
