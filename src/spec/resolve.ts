@@ -94,13 +94,18 @@ async function planJob(
   const spec = fillIn(value, table, plan);
   return {
     spec,
-    specSha256: createHash("sha256").update(canonicalJson(spec)).digest("hex"),
+    specSha256: hashSpec(spec),
     arithmeticVersion: ARITHMETIC_VERSION,
     parameterCount: plan.parameterCount,
     memoryBytes: plan.memoryBytes + encodedBytes(table),
     stateBytes: plan.stateBytes,
     totalSteps: totalSteps(value, table),
   };
+}
+
+/** Of its JSON with sorted keys. */
+export function hashSpec(spec: ResolvedSpec): string {
+  return createHash("sha256").update(canonicalJson(spec)).digest("hex");
 }
 
 /** The cells of inline rows, which checkInline looks at. */

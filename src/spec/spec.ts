@@ -58,7 +58,9 @@ const Inline = z
       })
       .meta({ type: "array", items: { type: "array", items: { type: ["number", "string", "null"] } } }),
   })
-  .describe(`The table itself, at most ${MAX_INLINE_BYTES} bytes of it; null is an empty cell.`);
+  .describe(
+    `The table itself, at most ${MAX_INLINE_BYTES} bytes of it; null is an empty cell. The job's own spec names the dataset that it became.`,
+  );
 
 const SyntheticSource = z
   .strictObject({

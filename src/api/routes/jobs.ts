@@ -5,8 +5,8 @@ import { z } from "zod";
 import type { Config } from "../../config.ts";
 import { faulty, Problem } from "../../spec/errors.ts";
 import { unknownKey } from "../../spec/faults.ts";
-import { resolveSpec, type Resolved } from "../../spec/resolve.ts";
-import { Spec } from "../../spec/spec.ts";
+import { hashSpec, resolveSpec, type Resolved } from "../../spec/resolve.ts";
+import { Spec, type ResolvedSpec } from "../../spec/spec.ts";
 import { Job, JobId, JobList, JobStatus, ValidatedSpec } from "../../spec/wire.ts";
 import type { Created, Replayed } from "../../store/jobs.ts";
 import { recordDataset } from "../datasets.ts";
@@ -184,9 +184,7 @@ async function createJob(
   return services.store.jobs.create({
     id: `job_${ulid().toLowerCase()}`,
     owner,
-    spec: resolved.spec,
-    specSha256: resolved.specSha256,
-    datasetId: await datasetOf(resolved, owner, services),
+    ...(await keepData(services, owner, resolved)),
     arithmeticVersion: resolved.arithmeticVersion,
     totalSteps: resolved.totalSteps,
     stateBytes: resolved.stateBytes,
@@ -194,17 +192,21 @@ async function createJob(
   });
 }
 
-/** The id of the dataset that the job holds on to; rows that came with the spec become one. */
-async function datasetOf(
-  { spec, draft }: Resolved,
-  owner: string,
+/**
+ * Makes a dataset of the rows that came with a spec. Those that were written into it are too many for the job's record: there the dataset stands for them.
+ */
+async function keepData(
   services: Pick<Services, "store" | "files">,
-): Promise<string> {
-  const { dataset, synthetic } = spec.data;
-  if (dataset !== undefined || draft === null) return dataset!;
+  owner: string,
+  { spec, specSha256, draft }: Resolved,
+): Promise<{ spec: ResolvedSpec; specSha256: string; datasetId: string }> {
+  const { inline, ...data } = spec.data;
+  if (draft === null) return { spec, specSha256, datasetId: data.dataset! };
   await draft.keep();
-  const { record } = await recordDataset(services, owner, synthetic?.type ?? "inline", draft.content);
-  return record.id;
+  const { record } = await recordDataset(services, owner, data.synthetic?.type ?? "inline", draft.content);
+  if (inline === undefined) return { spec, specSha256, datasetId: record.id };
+  const kept = { ...spec, data: { dataset: record.id, ...data } };
+  return { spec: kept, specSha256: hashSpec(kept), datasetId: record.id };
 }
 
 function sendCreated(reply: FastifyReply, { outcome, record }: Created | Replayed): FastifyReply {
