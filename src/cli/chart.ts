@@ -5,6 +5,7 @@ const HEIGHT = 8;
 /** What the axis and its numbers take beside the plot. */
 const MARGIN = 12;
 const TICKS = 5;
+const MAX_POINTS = 60;
 
 /** The losses of a job over its steps, in at most `columns` columns; nothing as long as there is no curve to draw. */
 export function lossChart({ series }: MetricSeries, columns: number): string {
@@ -28,9 +29,16 @@ export function lossChart({ series }: MetricSeries, columns: number): string {
   );
 }
 
+/** A curve's points; of many, the means of equal stretches, since the loss of single batches jumps about. */
 function pointsOf({ steps, values }: Series): [number, number][] {
-  return steps.flatMap((step, i) => {
+  const points = steps.flatMap((step, i): [number, number][] => {
     const value = values[i];
-    return value === null ? [] : [[step, value] as [number, number]];
+    return value === null ? [] : [[step, value]];
+  });
+  const length = Math.max(1, Math.ceil(points.length / MAX_POINTS));
+  return Array.from({ length: Math.ceil(points.length / length) }, (_, i) => {
+    const stretch = points.slice(i * length, (i + 1) * length);
+    const mean = stretch.reduce((sum, [, value]) => sum + value, 0) / stretch.length;
+    return [stretch.at(-1)![0], mean];
   });
 }

@@ -4,11 +4,13 @@ import type { Client } from "../client/client.ts";
 import type { Job, Progress } from "../spec/wire.ts";
 import { lossChart } from "./chart.ts";
 
-const BAR_WIDTH = 24;
+/** The bar takes what room there is. */
+const MIN_BAR_WIDTH = 8;
+const MAX_BAR_WIDTH = 24;
 /** How often the curves are fetched, and how often there is a line where nothing can be redrawn. */
 const CHART_MS = 1000;
 const LINE_MS = 2000;
-const CHART_POINTS = 200;
+const CHART_POINTS = 2000;
 
 export async function watch(client: Client, id: string, stream: WriteStream): Promise<Job> {
   const show = stream.isTTY ? redrawn(client, id, stream) : lines(stream);
@@ -40,7 +42,7 @@ function redrawn(client: Client, id: string, stream: WriteStream): Show {
       chart = lossChart(metrics, stream.columns);
     }
     // A line that wraps would not be erased again.
-    const block = `${chart}${progressLine(progress).slice(0, stream.columns - 1)}\n`;
+    const block = `${chart}${progressLine(progress, stream.columns - 1).slice(0, stream.columns - 1)}\n`;
     stream.moveCursor(0, -height);
     stream.clearScreenDown();
     stream.write(block);
@@ -52,20 +54,25 @@ function isLast({ status }: Progress): boolean {
   return ["succeeded", "failed", "cancelled"].includes(status);
 }
 
-function progressLine(progress: Progress): string {
-  const done = Math.round(BAR_WIDTH * progress.progress);
-  const bar = "█".repeat(done) + "░".repeat(BAR_WIDTH - done);
+function progressLine(progress: Progress, columns = Infinity): string {
   const { valid_accuracy: accuracy, valid_r2: r2 } = progress.metrics;
-  const parts = [
-    `step ${progress.step}/${progress.total_steps} |${bar}| loss ${fixed(progress.train_loss)}`,
+  const figures = [
+    `loss ${fixed(progress.train_loss)}`,
     r2 === undefined ? `validation accuracy ${fixed(accuracy)}` : `validation R² ${fixed(r2)}`,
     ...(progress.samples_per_second === null
       ? []
       : [`${Math.round(progress.samples_per_second).toLocaleString("en")} samples/s`]),
     ...(progress.eta_seconds === null ? [] : [`ETA ${Math.ceil(progress.eta_seconds)} s`]),
     ...(progress.status === "running" ? [] : [progress.status]),
-  ];
-  return parts.join("  ");
+  ].join("  ");
+  const steps = `step ${progress.step}/${progress.total_steps}`;
+  const room = columns - steps.length - figures.length - " || ".length;
+  return `${steps} |${bar(progress.progress, Math.max(MIN_BAR_WIDTH, Math.min(room, MAX_BAR_WIDTH)))}| ${figures}`;
+}
+
+function bar(share: number, width: number): string {
+  const done = Math.round(width * share);
+  return "█".repeat(done) + "░".repeat(width - done);
 }
 
 function fixed(value: number | null | undefined): string {

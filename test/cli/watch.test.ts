@@ -62,10 +62,19 @@ test("on a terminal the curves stand above the bar, and what was shown before is
   } as unknown as Client;
   expect(await watch(client, "job_x", terminal as unknown as WriteStream)).toEqual({ status: "succeeded" });
   const bars = terminal.shown.filter((line) => line.startsWith("step "));
-  expect(bars).toEqual(["step 50/50 |████████████████████████| loss 0.0400  validati"]);
+  expect(bars).toEqual(["step 50/50 |████████| loss 0.0400  validation R² 0.5000  1,"]);
   expect(terminal.shown.filter((line) => line.includes("┤")).length).toBeGreaterThan(4);
   expect(terminal.shown.filter((line) => line.includes("train_loss"))).toHaveLength(1);
   for (const line of terminal.shown) expect(line.length).toBeLessThan(terminal.columns);
+});
+
+test("of many points a curve is drawn through means", () => {
+  const many = Array.from({ length: 1000 }, (_, i) => i + 1);
+  const noisy = { train_loss: { steps: many, values: many.map((step) => 1 + (step % 2)) } };
+  const ticks = stripVTControlCharacters(lossChart({ job_id: "", series: noisy }, 80))
+    .match(/[\d.]+(?=┤)/g)!
+    .map(Number);
+  for (const tick of ticks) expect(tick).toBeCloseTo(1.5, 1);
 });
 
 test("a curve needs two points", () => {
