@@ -1,4 +1,5 @@
 import type { TrainingJob } from "./job.ts";
+import { configure } from "./optimizers/configure.ts";
 
 interface Observation {
   readonly step: number;
@@ -18,7 +19,8 @@ export function suggestRemedy(
 ): { message: string; suggestion: string } {
   const finite = seen.filter((entry) => Number.isFinite(entry.train_loss));
   const message = `The loss or a weight was no longer a finite number at step ${step}${course(finite)}.`;
-  const lr = seen.at(-1)?.learning_rate ?? (job.optimizer.lr as number);
+  const { rate, rateOption } = configure(job.optimizer);
+  const lr = seen.at(-1)?.learning_rate ?? rate;
   const clip = job.training.clip_grad_norm === null ? ', or set "clip_grad_norm": 1.0' : "";
   const warm = job.schedule.warmup_steps === 0 ? ', or set the schedule\'s "warmup_steps"' : "";
   if (step <= 2 && lr <= 0.1 && hugeFeatures(job)) {
@@ -33,7 +35,7 @@ export function suggestRemedy(
   }
   return {
     message,
-    suggestion: `Lower the optimizer's lr (it was ${short(lr)}) to about ${short(lr / 10)}${clip}${warm}.`,
+    suggestion: `Lower the optimizer's ${rateOption} (it was ${short(lr)}) to about ${short(lr / 10)}${clip}${warm}.`,
   };
 }
 

@@ -10,7 +10,8 @@ export interface Region {
 /** wasm32 ends at 4 GiB; the last page is left free so that no address computed past an array's end wraps around. */
 export const MAX_MEMORY_BYTES = 65536 * PAGE_BYTES - PAGE_BYTES;
 
-const LINE = 64;
+/** Bytes of a cache line. */
+export const LINE = 64;
 
 /**
  * The memory map of a job: hands out stretches of its one memory, one after another, before anything runs. Every stretch begins

@@ -1,8 +1,8 @@
 import type { Shape } from "./layers/layer.ts";
-import { MAX_SUMS, SUM_BLOCK } from "./optimizers/optimizer.ts";
+import { MAX_SUMS, SUM_BLOCK, type ConfiguredOptimizer, type StateTensor } from "./optimizers/optimizer.ts";
 import type { Initializer } from "./initializers/initializer.ts";
 import { CONTROL_BYTES, LOG_BYTES } from "./control.ts";
-import { MAX_MEMORY_BYTES, MemoryMap, type Region } from "./memory.ts";
+import { LINE, MAX_MEMORY_BYTES, MemoryMap, type Region } from "./memory.ts";
 import type { Member } from "./options.ts";
 import { PlanError, shapeModel, type PlanFault, type PlanInput, type ShapedLayer } from "./shapes.ts";
 
@@ -42,7 +42,7 @@ export interface PlannedParameter {
   readonly weight: number;
   readonly gradient: number;
   /** The optimizer's tensors, in its order. */
-  readonly state: readonly number[];
+  readonly state: readonly PlannedState[];
   /** Weights to evaluate and to serve: `weight` itself unless the optimizer has others. */
   readonly evaluated: number;
   /** Best weights, 0 unless they are kept. */
@@ -51,11 +51,15 @@ export interface PlannedParameter {
   readonly firstBlock: number;
 }
 
+/** One of the optimizer's tensors for a parameter. */
+export interface PlannedState extends Required<StateTensor> {
+  readonly address: number;
+}
+
 export interface Plan {
   readonly layers: readonly PlannedLayer[];
   readonly parameters: readonly PlannedParameter[];
   readonly parameterCount: number;
-  readonly stateTensors: readonly string[];
   readonly evaluatesOthers: boolean;
   readonly outputs: number;
   readonly termsPerSample: number;
@@ -91,7 +95,7 @@ export interface Addresses {
   readonly evaluation: number;
 }
 
-/** Scratch of one thread: the matrix product's packed panel. */
+/** Least scratch of one thread: the matrix product's packed panel. */
 const SCRATCH_BYTES = 16384;
 
 /** What a tensor takes in a state file's header, about. */
@@ -100,8 +104,11 @@ const TENSOR_HEADER_BYTES = 128;
 /** Doubles recorded for each validation row: loss, divisor, target, prediction. */
 export const EVALUATION_DOUBLES = 4;
 
-/** Doubles of one block of a tensor: the optimizer's sums, then the gradient norm's. */
-export const SUM_STRIDE = MAX_SUMS + 1;
+/** Doubles of one block of a tensor: two banks of the optimizer's sums, which it uses in turn, then the gradient norm's. */
+export const SUM_STRIDE = 2 * MAX_SUMS + 1;
+
+/** Which of them is the norm's. */
+export const NORM_SUM = 2 * MAX_SUMS;
 
 /** Rows evaluated at once, if the batch is smaller: enough to keep the matrix products busy. */
 const EVALUATION_ROWS = 256;
@@ -112,25 +119,28 @@ export function planModel(input: PlanInput): Plan {
   const map = new MemoryMap();
   const control = map.take("control", CONTROL_BYTES);
   const log = map.take("log", LOG_BYTES);
-  const scratch = map.take("scratch", SCRATCH_BYTES * input.threads);
-  const stateTensors = optimizer.state(input.optimizer as never).map((tensor) => tensor.name);
-  const evaluatesOthers = optimizer.evaluatesOthers ?? false;
-  const parameters = placeParameters(map, layers, stateTensors, evaluatesOthers, input.keepBest);
+  const shapes = layers.flatMap((layer) => layer.parameters.map(({ shape }) => shape));
+  const scratchBytes = Math.max(SCRATCH_BYTES, ...shapes.map((shape) => roundUp(optimizer.scratch(shape), LINE)));
+  const scratch = map.take("scratch", scratchBytes * input.threads);
+  const parameters = placeParameters(map, layers, optimizer, input.keepBest);
   const capacityRows = Math.max(input.batchRows, Math.min(input.validRows, EVALUATION_ROWS), input.threads);
   const places = placeActivations(map, layers, input.inputShape, capacityRows);
   const last = parameters[parameters.length - 1];
   const blocks = last.firstBlock + blocksOf(last.length);
   const termsPerSample = loss.terms(outputs);
-  const copies = 1 + stateTensors.length + Number(evaluatesOthers) + Number(input.keepBest);
   const state = parameters[0].weight;
   const stateBytes = parameters[0].gradient - state;
+  const weightBytes = parameters.reduce((bytes, { length }) => bytes + roundUp(length * 4, LINE), 0);
+  const evaluatesOthers = optimizer.type.evaluatesOthers ?? false;
+  const copies = 1 + Number(evaluatesOthers) + Number(input.keepBest);
+  const tensors = parameters.reduce((count, parameter) => count + copies + parameter.state.length, 0);
   const addresses: Addresses = {
     control,
     log,
     scratch,
     state,
     stateBytes,
-    weightBytes: stateBytes / copies,
+    weightBytes,
     snapshot: map.take("snapshot", stateBytes),
     order: map.take("order", input.trainRows * 4),
     targets: map.take("targets", capacityRows * input.target.width * 4),
@@ -144,7 +154,6 @@ export function planModel(input: PlanInput): Plan {
     layers: layers.map((layer, i) => plannedLayer(layer, i, places, parameters)),
     parameters,
     parameterCount: parameters.reduce((count, parameter) => count + parameter.length, 0),
-    stateTensors,
     evaluatesOthers,
     outputs,
     termsPerSample,
@@ -153,11 +162,11 @@ export function planModel(input: PlanInput): Plan {
     capacityRows,
     blocks,
     threads: input.threads,
-    scratchBytes: SCRATCH_BYTES,
+    scratchBytes,
     addresses,
     regions: map.regions,
     memoryBytes: map.end,
-    stateBytes: stateBytes + parameters.length * copies * TENSOR_HEADER_BYTES + 4096,
+    stateBytes: stateBytes + tensors * TENSOR_HEADER_BYTES + 4096,
   };
 }
 
@@ -193,6 +202,8 @@ function tooLarge(bytes: number): PlanFault {
   };
 }
 
+const roundUp = (bytes: number, unit: number): number => Math.ceil(bytes / unit) * unit;
+
 const size = (shape: Shape): number => shape.reduce((product, length) => product * length, 1);
 
 const blocksOf = (length: number): number => Math.ceil(length / SUM_BLOCK);
@@ -201,8 +212,7 @@ const blocksOf = (length: number): number => Math.ceil(length / SUM_BLOCK);
 function placeParameters(
   map: MemoryMap,
   shaped: readonly ShapedLayer[],
-  stateTensors: readonly string[],
-  evaluatesOthers: boolean,
+  optimizer: ConfiguredOptimizer,
   keepBest: boolean,
 ): PlannedParameter[] {
   const all = shaped.flatMap((layer, i) =>
@@ -216,8 +226,13 @@ function placeParameters(
   );
   const takeAll = (what: string) => all.map(({ name, length }) => map.take(`${what} ${name}`, length * 4));
   const weights = takeAll("weight");
-  const states = stateTensors.map((tensor) => takeAll(tensor));
-  const evaluated = evaluatesOthers ? takeAll("evaluated") : weights;
+  const states = all.map(({ name, shape }) =>
+    optimizer.state(shape).map((tensor): PlannedState => {
+      const own = { shape, ...tensor };
+      return { ...own, address: map.take(`${own.name} ${name}`, size(own.shape) * 4) };
+    }),
+  );
+  const evaluated = optimizer.type.evaluatesOthers ? takeAll("evaluated") : weights;
   const best = keepBest ? takeAll("best") : null;
   const gradients = takeAll("gradient");
   let firstBlock = 0;
@@ -226,7 +241,7 @@ function placeParameters(
       ...parameter,
       weight: weights[i],
       gradient: gradients[i],
-      state: states.map((tensor) => tensor[i]),
+      state: states[i],
       evaluated: evaluated[i],
       best: best === null ? 0 : best[i],
       firstBlock,

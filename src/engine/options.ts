@@ -1,3 +1,5 @@
+import type { ConfiguredOptimizer } from "./optimizers/optimizer.ts";
+
 /**
  * How a member (layer, loss, optimizer, schedule, initializer) declares its options.
  *
@@ -23,6 +25,8 @@ export type Option = { readonly doc: string } & (
   | { readonly kind: "class_numbers"; readonly default: null }
   /** One class' name as it stands in the data. */
   | { readonly kind: "class"; readonly default: null }
+  /** Another optimizer, which this one wraps or falls back on. */
+  | { readonly kind: "optimizer"; readonly default?: Member }
 );
 
 export type Options = Readonly<Record<string, Option>>;
@@ -40,10 +44,24 @@ type Plain<O> = O extends { readonly kind: "number" | "integer" }
           ? Readonly<Record<string, number>>
           : O extends { readonly kind: "class" }
             ? string
-            : never;
+            : O extends { readonly kind: "optimizer" }
+              ? ConfiguredOptimizer
+              : never;
 
 /** The values of declared options, with defaults filled in. */
 export type ValuesOf<O extends Options> = { readonly [K in keyof O]: Nullable<O[K], Plain<O[K]>> };
+
+/** A member with the defaults of its options; `given` are those that are set. */
+export function withDefaults(
+  declared: { readonly type: string; readonly dialect?: string; readonly options: Options },
+  given: Readonly<Record<string, unknown>> = {},
+): Member {
+  const { type, dialect = "torch", options } = declared;
+  const defaults = Object.entries(options)
+    .filter(([, option]) => option.default !== undefined)
+    .map(([name, option]): [string, unknown] => [name, option.default]);
+  return { type, dialect, ...Object.fromEntries(defaults), ...given };
+}
 
 /** A fault in a value; `option` names the option to change. */
 export interface OptionFault {

@@ -3,9 +3,9 @@ import { LossFault } from "./losses/loss.ts";
 import { layers } from "./layers/registry.generated.ts";
 import { LayerFault, type LayerShape, type LayerType, type Shape } from "./layers/layer.ts";
 import { losses } from "./losses/registry.generated.ts";
-import { optimizers } from "./optimizers/registry.generated.ts";
-import type { OptimizerType } from "./optimizers/optimizer.ts";
-import type { Member } from "./options.ts";
+import { configure } from "./optimizers/configure.ts";
+import type { ConfiguredOptimizer } from "./optimizers/optimizer.ts";
+import type { Member, OptionFault } from "./options.ts";
 
 /*
  * Whether layers, loss, optimizer and target fit together, and the shapes that follow: from the first layer's input to the outputs
@@ -53,7 +53,7 @@ export interface ShapedLayer extends LayerShape {
 export interface ShapedModel {
   readonly layers: readonly ShapedLayer[];
   readonly loss: LossType;
-  readonly optimizer: OptimizerType;
+  readonly optimizer: ConfiguredOptimizer;
   /** What the loss wants of the last layer. */
   readonly outputs: number;
 }
@@ -64,16 +64,36 @@ const RESERVED = new Set(["optimizer", "evaluated", "best"]);
 /** @throws PlanError with every fault */
 export function shapeModel(input: PlanInput): ShapedModel {
   const loss = losses[input.loss.type as keyof typeof losses] as unknown as LossType;
-  const optimizer = optimizers[input.optimizer.type as keyof typeof optimizers] as unknown as OptimizerType;
-  const faults: PlanFault[] = (optimizer.check?.(input.optimizer as never) ?? []).map(({ option, message }) => ({
-    pointer: `/optimizer/${option}`,
-    message,
-  }));
+  const optimizer = configure(input.optimizer);
+  const faults: PlanFault[] = optimizerFaults(optimizer.check());
+  if (optimizer.type.fullBatch) faults.push(...chanceFaults(input));
   const outputs = outputsOf(loss, input, faults);
   const shaped = outputs === null ? [] : shapeLayers(input, outputs, faults);
+  const shapes = shaped.flatMap((layer) => layer.parameters.map(({ shape }) => shape));
+  if (shaped.length === input.model.layers.length) faults.push(...optimizerFaults(optimizer.fits(shapes)));
   faults.push(...nameFaults(input.model.layers));
   if (faults.length > 0 || outputs === null) throw new PlanError(faults);
   return { layers: shaped, loss, optimizer, outputs };
+}
+
+function optimizerFaults(faults: readonly OptionFault[]): PlanFault[] {
+  return faults.map(({ option, message }) => ({ pointer: `/optimizer/${option}`, message }));
+}
+
+/** What makes the loss another function at every step. */
+function chanceFaults({ optimizer, model, batchRows, trainRows }: PlanInput): PlanFault[] {
+  const faults: PlanFault[] = [];
+  if (batchRows < trainRows) {
+    const message = `${optimizer.type} compares losses of different weights, which must come from the same rows: set "full"`;
+    faults.push({ pointer: "/training/batch_size", message });
+  }
+  for (const [i, member] of model.layers.entries()) {
+    const type = layers[member.type as keyof typeof layers] as unknown as LayerType;
+    if (!type.random?.(member as never)) continue;
+    const message = `is random, and ${optimizer.type} compares losses of different weights: leave it out or use adam`;
+    faults.push({ pointer: `/model/layers/${i}`, message });
+  }
+  return faults;
 }
 
 const at = (pointer: string, option: string | null): string => (option === null ? pointer : `${pointer}/${option}`);

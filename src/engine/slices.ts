@@ -67,6 +67,17 @@ export function parameterBlocks(plan: Plan, thread: number): Block[] {
   });
 }
 
+/** Which tensors, by number, fall to thread `thread`: the costliest first, each to whoever has least to do so far. */
+export function ownTensors(costs: readonly number[], threads: number, thread: number): number[] {
+  const work = new Float64Array(threads);
+  const order = costs.map((_, i) => i).sort((a, b) => costs[b] - costs[a] || a - b);
+  return order.filter((i) => {
+    const idlest = work.indexOf(Math.min(...work));
+    work[idlest] += costs[i];
+    return idlest === thread;
+  });
+}
+
 /** Part `part` of `parts` of the numbers 0..count. */
 export function share(count: number, part: number, parts: number): [number, number] {
   return [Math.floor((count * part) / parts), Math.floor((count * (part + 1)) / parts)];

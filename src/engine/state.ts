@@ -37,16 +37,16 @@ export interface StateEntry {
 }
 
 export function stateEntries(plan: Plan): StateEntry[] {
-  return plan.parameters.flatMap(({ name, shape, length, weight, state, evaluated, best }) => {
-    const entry = (prefix: string, address: number) => ({
+  return plan.parameters.flatMap(({ name, shape: whole, weight, state, evaluated, best }) => {
+    const entry = (prefix: string, address: number, shape = whole) => ({
       name: `${prefix}${name}`,
       shape,
       address,
-      bytes: length * 4,
+      bytes: shape.reduce((product, length) => product * length, 4),
     });
     return [
       entry("", weight),
-      ...state.map((address, i) => entry(`optimizer.${plan.stateTensors[i]}.`, address)),
+      ...state.map((tensor) => entry(`optimizer.${tensor.name}.`, tensor.address, tensor.shape)),
       ...(plan.evaluatesOthers ? [entry("evaluated.", evaluated)] : []),
       ...(best === 0 ? [] : [entry("best.", best)]),
     ];

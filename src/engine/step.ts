@@ -6,6 +6,7 @@ import type { Kernels } from "./kernels/kernels.ts";
 import type { ForwardPass } from "./layers/layer.ts";
 import type { Plan } from "./model.ts";
 import { Network } from "./network.ts";
+import { configure } from "./optimizers/configure.ts";
 import { learningRate } from "./schedules/learning-rate.ts";
 import { gradientTiles, share, type Tile } from "./slices.ts";
 import type { Progress } from "./state.ts";
@@ -16,9 +17,9 @@ import { Update } from "./update.ts";
  *
  *   by samples      gather my slab of the batch, forward, loss, backward down to each layer's input gradient
  *   ── meet ──
- *   by parameters   the gradients of my rows over the whole batch, and the update of each tile while it is in cache;
- *                   the leader adds up the loss, logs, and decides what all do at the step's end
- *   (── meet ──     and the passes over my blocks, only if something needs the whole gradient)
+ *   by parameters   the gradients of my rows over the whole batch, and the update of each tile while it is in cache
+ *   (── meet ──     and the optimizer's passes, only if something needs the whole gradient; a search evaluates again, as above)
+ *                   the leader logs, and decides what all do at the step's end
  *   ── meet ──
  *
  * Everything a thread needs to know is in the memory or computed alike by all; the only words that pass between threads are the barrier's and
@@ -38,6 +39,8 @@ export class TrainingStep {
   readonly #plan: Plan;
   readonly #job: TrainingJob;
   readonly #thread: number;
+  /** What the schedule starts from. */
+  readonly #rate: number;
   readonly #tiles: readonly Tile[];
   readonly #pass: ForwardPass;
   readonly #everySteps: number | null;
@@ -66,6 +69,7 @@ export class TrainingStep {
     this.barrier = new Barrier(kernels, this.words, control, plan.threads);
     this.batches = new Batches(kernels, plan, job, this.barrier, thread === 0);
     this.network = new Network(kernels, plan, job.loss, job.data.target.classes, thread);
+    this.#rate = configure(job.optimizer).rate;
     this.update = new Update(kernels, plan, job.optimizer, job.training, this.barrier, thread);
     this.stepsPerEpoch = stepsPerEpoch(job.training, job.data.trainRows.length);
     this.totalSteps = this.stepsPerEpoch * job.training.epochs;
@@ -78,26 +82,29 @@ export class TrainingStep {
   run(progress: Progress): void {
     const step = progress.step;
     this.batches.begin(step);
-    const lr = learningRate(
-      this.#kernels,
-      this.#job.schedule,
-      this.#job.optimizer.lr as number,
-      step,
-      this.stepsPerEpoch,
-    );
+    const lr = learningRate(this.#kernels, this.#job.schedule, this.#rate, step, this.stepsPerEpoch);
     this.update.begin(step + 1, lr);
+    const loss = this.#evaluate(step);
+    if (!this.update.tilewise) {
+      this.barrier.meet();
+      this.update.run(loss, () => {
+        const again = this.#evaluate(step);
+        this.barrier.meet();
+        return again;
+      });
+    }
+    progress.step = step + 1;
+    if (this.#thread === 0) this.#lead(progress, loss, lr);
+    this.barrier.meet();
+  }
+
+  /** The loss at the present weights, and my rows of its gradient. */
+  #evaluate(step: number): number {
     const divisor = this.#bySamples(step);
     this.barrier.meet();
     this.#gradients();
-    progress.step = step + 1;
-    if (this.update.tilewise) {
-      if (this.#thread === 0) this.#lead(progress, divisor, lr);
-    } else {
-      this.barrier.meet();
-      this.update.updateAll();
-      if (this.#thread === 0) this.#lead(progress, divisor, lr);
-    }
-    this.barrier.meet();
+    const terms = this.batches.samples * this.#plan.termsPerSample;
+    return this.#kernels.sum_f32(this.#plan.addresses.terms, terms) / divisor;
   }
 
   /** Returns the loss' divisor. */
@@ -123,11 +130,9 @@ export class TrainingStep {
     }
   }
 
-  /** What the leader alone does, between the step's meetings: the loss, the log, the decision. */
-  #lead(progress: Progress, divisor: number, lr: number): void {
+  /** What the leader alone does, between the step's meetings: the log, the decision. */
+  #lead(progress: Progress, loss: number, lr: number): void {
     const { words, doubles } = this;
-    const terms = this.batches.samples * this.#plan.termsPerSample;
-    const loss = this.#kernels.sum_f32(this.#plan.addresses.terms, terms) / divisor;
     progress.lossSum += loss;
     progress.lossSteps++;
     const done = progress.step;

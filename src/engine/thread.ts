@@ -3,10 +3,11 @@ import { Aborted } from "./barrier.ts";
 import { halves } from "./batches.ts";
 import { ACTION, DOUBLE, WORD } from "./control.ts";
 import { evaluateShare, metricsOf } from "./evaluation.ts";
+import { initialize } from "./initialize.ts";
 import type { EarlyStopping, TrainingJob } from "./job.ts";
 import { instantiateKernels, type Kernels } from "./kernels/kernels.ts";
 import type { Plan } from "./model.ts";
-import { share } from "./slices.ts";
+import { parameterBlocks, share } from "./slices.ts";
 import type { Progress } from "./state.ts";
 import { TrainingStep } from "./step.ts";
 
@@ -77,8 +78,8 @@ class CrewThread {
   }
 
   #initialize(): void {
-    const [low, high] = halves(this.#job.training.seed);
-    this.#step.update.initialize(low, high, this.#job.optimizer);
+    const blocks = parameterBlocks(this.#plan, this.#start.thread);
+    initialize(this.#kernels, this.#plan, blocks, halves(this.#job.training.seed));
     this.#step.barrier.meet();
   }
 

@@ -2,29 +2,46 @@ import type { Barrier } from "./barrier.ts";
 import { clipCoefficient } from "./clip.ts";
 import type { NormClip, Training } from "./job.ts";
 import type { Kernels } from "./kernels/kernels.ts";
-import { SUM_STRIDE, type Plan } from "./model.ts";
-import { optimizers } from "./optimizers/registry.generated.ts";
+import { NORM_SUM, SUM_STRIDE, type Plan } from "./model.ts";
+import { configure } from "./optimizers/configure.ts";
 import {
+  EVALUATE,
   MAX_SUMS,
   SUM_BLOCK,
+  type Objective,
   type Optimizer,
-  type OptimizerType,
   type ParameterTensor,
   type Pass,
 } from "./optimizers/optimizer.ts";
 import type { Member } from "./options.ts";
-import { parameterBlocks, type Block, type Tile } from "./slices.ts";
+import { gradientTiles, ownTensors, parameterBlocks, type Block, type Tile } from "./slices.ts";
 
 /*
  * From gradients to new weights, as one thread does its part.
  *
  * If the optimizer is a single elementwise pass and nothing needs the whole gradient, each tile is updated right after its gradient was
- * computed (`updateTile`). Otherwise the whole gradient is written first and the passes run over this thread's blocks
- * (`updateAll`), with a meeting wherever sums over a tensor are wanted. The same passes, called from two places.
+ * computed (`tileReady`). Otherwise the whole gradient is written first and the passes run one after the other (`run`), this thread
+ * taking its share of each: its blocks, its rows, or the tensors that fell to it. The crew meets between passes, and once more before
+ * sums over tensors are read. The same passes, called from two places.
  */
 
 /** The part of a job's `training` that concerns the gradient. */
 type Clipping = Pick<Training, "clip_grad_norm" | "clip_grad_value">;
+
+/** A parameter as the optimizer sees it, and what only the crew needs to know of it. */
+interface Tensor extends ParameterTensor {
+  readonly firstBlock: number;
+  /** The first pass that reads its gradient; it scales it, if the gradient is clipped, while it is in the cache. */
+  readonly firstPass: Pass | undefined;
+}
+
+/** What one call of a pass is given. */
+interface Piece {
+  readonly tensor: Tensor;
+  readonly begin: number;
+  readonly end: number;
+  readonly workspace: number;
+}
 
 export class Update {
   /** Whether tiles are updated as their gradients come. */
@@ -35,25 +52,34 @@ export class Update {
   readonly #kernels: Kernels;
   readonly #plan: Plan;
   readonly #barrier: Barrier;
-  readonly #tensors: readonly (ParameterTensor & { readonly firstBlock: number })[];
+  readonly #thread: number;
+  readonly #tensors: readonly Tensor[];
   readonly #blocks: readonly Block[];
+  readonly #pieces = new Map<Pass, readonly Piece[]>();
   readonly #clipNorm: { max: number; type: number } | null;
   readonly #clipValue: number | null;
   readonly #f64: Float64Array;
+  readonly #totals = new Float64Array(MAX_SUMS);
+  /** Which of the two banks of sums comes next: while one thread writes the next pass' sums another may still read the last one's. */
+  #bank = 0;
 
   constructor(kernels: Kernels, plan: Plan, optimizer: Member, clipping: Clipping, barrier: Barrier, thread: number) {
     this.#kernels = kernels;
     this.#plan = plan;
     this.#barrier = barrier;
+    this.#thread = thread;
     this.#f64 = kernels.f64;
-    const type = optimizers[optimizer.type as keyof typeof optimizers] as unknown as OptimizerType;
-    this.optimizer = type.create(kernels, optimizer as never);
-    this.#tensors = plan.parameters.map((parameter) => ({ ...parameter, sums: new Float64Array(MAX_SUMS) }));
+    this.optimizer = configure(optimizer).create(kernels);
+    const { passes } = this.optimizer;
+    this.#tensors = plan.parameters.map((parameter) => {
+      const state = parameter.state.map(({ address }) => address);
+      const tensor = { ...parameter, state, sums: new Float64Array(MAX_SUMS) };
+      return { ...tensor, firstPass: passes.find((pass) => covers(pass, tensor)) };
+    });
     this.#blocks = parameterBlocks(plan, thread);
     this.#clipNorm = normClip(clipping.clip_grad_norm);
     this.#clipValue = clipping.clip_grad_value;
-    const { passes } = this.optimizer;
-    this.tilewise = this.#clipNorm === null && passes.length === 1 && passes[0].sums === 0;
+    this.tilewise = this.#clipNorm === null && passes.length === 1 && isElementwise(passes[0]);
   }
 
   /** Prepares step `t` (from 1). */
@@ -71,63 +97,126 @@ export class Update {
     if (this.tilewise) this.optimizer.passes[0].run(tensor, begin, end, 0);
   }
 
-  /** Runs all passes over this thread's blocks; every thread must have written its gradients before. */
-  updateAll(): void {
-    const scale = this.#clipNorm === null ? 1 : this.#clipCoefficient(this.#clipNorm.max, this.#clipNorm.type);
-    let sums = 0;
-    for (const pass of this.optimizer.passes) {
-      this.#run(pass, sums, pass === this.optimizer.passes[0] ? scale : 1);
-      if (pass.sums > 0) {
-        this.#barrier.meet();
-        for (let i = 0; i < pass.sums; i++) this.#addUp(sums + i);
-        sums += pass.sums;
+  /**
+   * Makes the step; every thread must have written its gradients before. `loss` belongs to them, and `evaluate` computes both anew at
+   * weights to which the optimizer has moved.
+   */
+  run(loss: number, evaluate: () => number): void {
+    const { passes, search } = this.optimizer;
+    if (search) return this.#search(search, loss, evaluate);
+    const scale = this.#clipCoefficient();
+    for (const [i, pass] of passes.entries()) {
+      this.#pass(pass, scale);
+      if (i < passes.length - 1 || pass.sums) this.#settle(pass);
+    }
+  }
+
+  #search(search: NonNullable<Optimizer["search"]>, loss: number, evaluate: () => number): void {
+    const objective: { loss: number } & Objective = { loss };
+    this.#scaleGradient();
+    for (const request of search(objective)) {
+      if (request === EVALUATE) {
+        objective.loss = evaluate();
+        this.#scaleGradient();
+      } else {
+        this.#pass(request, 1);
+        this.#settle(request);
       }
     }
   }
 
-  /** The gradient is scaled block by block, right before the first pass reads it from the cache. */
-  #run(pass: Pass, sums: number, scale: number): void {
-    for (const block of this.#blocks) {
-      const tensor = this.#tensors[block.parameter];
-      if (scale !== 1) this.#kernels.scale(tensor.gradient + block.begin * 4, block.end - block.begin, scale);
-      pass.run(tensor, block.begin, block.end, block.sums + sums * 8);
+  #pass(pass: Pass, scale: number): void {
+    const offset = pass.sums ? this.#bank * 8 : 0;
+    for (const { tensor, begin, end, workspace } of this.#piecesOf(pass)) {
+      if (scale !== 1 && tensor.firstPass === pass)
+        this.#kernels.scale(tensor.gradient + begin * 4, end - begin, scale);
+      pass.run(tensor, begin, end, workspace + offset);
     }
   }
 
-  /** Adds up sum number `index` over the blocks of each tensor, in ascending order; every thread for itself. */
-  #addUp(index: number): void {
-    for (const tensor of this.#tensors)
-      tensor.sums[index] = this.#sumBlocks(tensor.firstBlock, blocksOf(tensor), index);
+  /** Meets after a pass, and adds its sums up: every thread for itself, in the same order. */
+  #settle(pass: Pass): void {
+    this.#barrier.meet();
+    if (!pass.sums) return;
+    const totals = this.#totals.fill(0);
+    const largest = pass.reduce === "largest";
+    for (const tensor of this.#tensors) {
+      for (let i = 0; i < pass.sums && covers(pass, tensor); i++) {
+        tensor.sums[i] = this.#reduce(tensor.firstBlock, blocksOf(tensor), this.#bank + i, largest);
+        totals[i] = largest ? Math.max(totals[i], tensor.sums[i]) : totals[i] + tensor.sums[i];
+      }
+    }
+    this.#bank = MAX_SUMS - this.#bank;
+    pass.settle?.(totals);
   }
 
-  #sumBlocks(first: number, count: number, index: number): number {
+  #piecesOf(pass: Pass): readonly Piece[] {
+    const known = this.#pieces.get(pass);
+    if (known) return known;
+    const pieces = this.#share(pass).filter(({ tensor }) => covers(pass, tensor));
+    this.#pieces.set(pass, pieces);
+    return pieces;
+  }
+
+  /** This thread's part of a pass. */
+  #share(pass: Pass): Piece[] {
+    const tensors = this.#tensors;
+    if (pass.over === "tensors") {
+      const { addresses, scratchBytes, threads } = this.#plan;
+      const workspace = addresses.scratch + this.#thread * scratchBytes;
+      const costs = tensors.map((tensor) => (covers(pass, tensor) ? (pass.cost?.(tensor) ?? tensor.length) : 0));
+      return ownTensors(costs, threads, this.#thread).map((i) => ({
+        tensor: tensors[i],
+        begin: 0,
+        end: tensors[i].length,
+        workspace,
+      }));
+    }
+    if (pass.over === "rows") {
+      return gradientTiles(this.#plan, this.#thread).map(({ parameter, begin, end }) => {
+        const tensor = tensors[parameter];
+        const row = tensor.length / tensor.shape[0];
+        return { tensor, begin: begin * row, end: end * row, workspace: 0 };
+      });
+    }
+    return this.#blocks.map(({ parameter, begin, end, sums }) => ({
+      tensor: tensors[parameter],
+      begin,
+      end,
+      workspace: sums,
+    }));
+  }
+
+  /** Brings sum number `index` of `count` blocks together, in ascending order. */
+  #reduce(first: number, count: number, index: number, largest: boolean): number {
     let at = (this.#plan.addresses.sums >>> 3) + first * SUM_STRIDE + index;
-    let sum = 0;
-    for (let i = 0; i < count; i++, at += SUM_STRIDE) sum += this.#f64[at];
-    return sum;
+    let result = 0;
+    for (let i = 0; i < count; i++, at += SUM_STRIDE)
+      result = largest ? Math.max(result, this.#f64[at]) : result + this.#f64[at];
+    return result;
   }
 
-  /** The factor that brings the whole gradient's norm down to `max`. A meeting of the crew. */
-  #clipCoefficient(max: number, type: number): number {
-    for (const block of this.#blocks) {
-      const { gradient } = this.#tensors[block.parameter];
-      this.#f64[(block.sums >>> 3) + MAX_SUMS] = this.#kernels.norm_part(
-        gradient + block.begin * 4,
-        block.end - block.begin,
-        type,
-      );
+  /** Clips the gradient by its norm before a search looks at it. */
+  #scaleGradient(): void {
+    const scale = this.#clipCoefficient();
+    if (scale === 1) return;
+    for (const { parameter, begin, end } of this.#blocks)
+      this.#kernels.scale(this.#tensors[parameter].gradient + begin * 4, end - begin, scale);
+    this.#barrier.meet();
+  }
+
+  /** The factor that brings the whole gradient's norm down to its limit. A meeting of the crew if there is one. */
+  #clipCoefficient(): number {
+    if (this.#clipNorm === null) return 1;
+    const { max, type } = this.#clipNorm;
+    for (const { parameter, begin, end, sums } of this.#blocks) {
+      const at = this.#tensors[parameter].gradient + begin * 4;
+      this.#f64[(sums >>> 3) + NORM_SUM] = this.#kernels.norm_part(at, end - begin, type);
     }
     this.#barrier.meet();
-    this.gradientNorm = this.#kernels.norm_of(this.#sumNorms(type), type);
+    const sum = this.#reduce(0, this.#plan.blocks, NORM_SUM, type === Infinity);
+    this.gradientNorm = this.#kernels.norm_of(sum, type);
     return clipCoefficient(this.gradientNorm, max);
-  }
-
-  #sumNorms(type: number): number {
-    if (type !== Infinity) return this.#sumBlocks(0, this.#plan.blocks, MAX_SUMS);
-    let largest = 0;
-    let at = (this.#plan.addresses.sums >>> 3) + MAX_SUMS;
-    for (let i = 0; i < this.#plan.blocks; i++, at += SUM_STRIDE) largest = Math.max(largest, this.#f64[at]);
-    return largest;
   }
 
   /** Writes the evaluation weights of this thread's blocks, where they are not the trained ones. */
@@ -143,29 +232,14 @@ export class Update {
       this.#kernels.u8.copyWithin(best + begin * 4, evaluated + begin * 4, evaluated + end * 4);
     }
   }
-
-  /** Draws the initial weights of this thread's blocks, and starts the optimizer's tensors. */
-  initialize(seedLow: number, seedHigh: number, optimizer: Member): void {
-    const type = optimizers[optimizer.type as keyof typeof optimizers] as unknown as OptimizerType;
-    const states = type.state(optimizer as never);
-    for (const { parameter, begin, end } of this.#blocks) {
-      const { initializer, weight, state } = this.#plan.parameters[parameter];
-      const at = weight + begin * 4;
-      if (initializer.distribution === "constant") this.#fill(at, end - begin, initializer.value);
-      else if (initializer.distribution === "uniform")
-        this.#kernels.fill_uniform(weight, begin, end, seedLow, seedHigh, parameter, initializer.bound);
-      else this.#kernels.fill_normal(weight, begin, end, seedLow, seedHigh, parameter, initializer.deviation);
-      states.forEach(({ initial }, i) => {
-        if (initial === "parameter") this.#kernels.u8.copyWithin(state[i] + begin * 4, at, weight + end * 4);
-        else this.#fill(state[i] + begin * 4, end - begin, initial);
-      });
-    }
-  }
-
-  #fill(address: number, count: number, value: number): void {
-    this.#kernels.f32.fill(value, address >>> 2, (address >>> 2) + count);
-  }
 }
+
+/** Whether a pass can run on a tile as soon as its gradient is there. */
+function isElementwise({ over, sums, covers }: Pass): boolean {
+  return over !== "tensors" && !sums && covers === undefined;
+}
+
+const covers = (pass: Pass, tensor: ParameterTensor): boolean => pass.covers?.(tensor) ?? true;
 
 const blocksOf = (tensor: ParameterTensor): number => Math.ceil(tensor.length / SUM_BLOCK);
 

@@ -20,7 +20,7 @@ const MAX_FAULTS = 100;
 
 /** Members an object or array may have: more than any schema here allows, and few enough that looking at each holds nobody up. */
 const MAX_MEMBERS = 10_000;
-/** How deep to look for more than that; no schema here goes deeper. */
+/** How deep a value may be; optimizers around optimizers could go on for ever. */
 const MAX_DEPTH = 8;
 
 /**
@@ -41,7 +41,8 @@ export function check<T extends z.ZodType>(
 }
 
 function crowded(value: unknown, path: string[], roomy?: string): Fault[] {
-  if (typeof value !== "object" || value === null || path.length === MAX_DEPTH) return [];
+  if (typeof value !== "object" || value === null) return [];
+  if (path.length === MAX_DEPTH) return [{ pointer: pointer(path), message: "is nested too deeply" }];
   if (roomy !== undefined && pointer(path).endsWith(roomy)) return [];
   const count = Array.isArray(value) ? value.length : Object.keys(value).length;
   if (count <= MAX_MEMBERS)
@@ -99,17 +100,19 @@ function explain(issue: z.core.$ZodRawIssue): string | undefined {
 
 function unknownType({ discriminator, input, options }: z.core.$ZodRawIssue<z.core.$ZodIssueInvalidUnion>): string {
   const value = (input as Record<string, unknown>)[discriminator ?? ""];
-  const known = options as readonly unknown[];
+  const known = (options as readonly unknown[]).filter((option) => option !== undefined);
   return value === undefined ? `is required: ${oneOf(known)}` : `must be ${oneOf(known)}${didYouMean(value, known)}`;
 }
 
 /** One line a key, in order. */
 function unknownKeys(keys: readonly string[], schema: unknown): string {
   const known = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
-  return keys
-    .slice(0, MAX_FAULTS)
-    .map((key) => unknownKey(key, known))
-    .join("\n");
+  return explainKeys(keys, (key) => unknownKey(key, known));
+}
+
+/** The message of an issue with several keys: `faultsOf` takes it apart again. */
+export function explainKeys(keys: readonly string[], explain: (key: string) => string): string {
+  return keys.slice(0, MAX_FAULTS).map(explain).join("\n");
 }
 
 export function unknownKey(key: string, known: readonly string[]): string {

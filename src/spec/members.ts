@@ -16,15 +16,22 @@ export function memberUnion<C extends z.ZodRawShape>(
   registry: Readonly<Record<string, Description>>,
   common: C,
 ): MemberSchema<C> {
-  const branches = Object.values(registry).map((member) =>
-    z.strictObject({ type: z.literal(member.type), ...optionSchemas(member.options), ...common }).meta({
-      id: `${pascalCase(member.type)}${kind}`,
-      description: `${member.summary}\n\n${member.formula}\n\n${member.source}`,
-    }),
-  );
-  const union = z.discriminatedUnion("type", branches as unknown as [z.core.$ZodTypeDiscriminable]);
+  const branches = Object.values(registry).map((member) => {
+    const shape = { type: z.literal(member.type), ...optionSchemas(member.options), ...common };
+    return z.strictObject(shape).meta(described(`${pascalCase(member.type)}${kind}`, member));
+  });
   // The branches are built at run time, so what they have in common is all that the type can say.
-  return union as unknown as MemberSchema<C>;
+  return discriminated("type", branches) as unknown as MemberSchema<C>;
+}
+
+/** The union of schemas built at run time, each with another value in `key`. */
+export function discriminated(key: string, schemas: readonly z.ZodType[]): z.ZodType {
+  return z.discriminatedUnion(key, schemas as unknown as [z.core.$ZodTypeDiscriminable]);
+}
+
+/** What a member's component says of it. */
+export function described(id: string, { summary, formula, source }: Description): { id: string; description: string } {
+  return { id, description: `${summary}\n\n${formula}\n\n${source}` };
 }
 
 type OptionSchemas<O extends Options> = {
@@ -33,19 +40,20 @@ type OptionSchemas<O extends Options> = {
     : z.ZodType<ValuesOf<O>[K]>;
 };
 
-export function optionSchemas<O extends Options>(options: O): OptionSchemas<O> {
-  const schemas = Object.entries(options).map(([name, option]) => [name, optionSchema(option)]);
+/** @param optimizer the schema of options that are optimizers themselves. */
+export function optionSchemas<O extends Options>(options: O, optimizer: z.ZodType = z.never()): OptionSchemas<O> {
+  const schemas = Object.entries(options).map(([name, option]) => [name, optionSchema(option, optimizer)]);
   return Object.fromEntries(schemas) as OptionSchemas<O>;
 }
 
-function optionSchema(option: Option): z.ZodType {
-  const plain = plainSchema(option);
+function optionSchema(option: Option, optimizer: z.ZodType): z.ZodType {
+  const plain = option.kind === "optimizer" ? optimizer : plainSchema(option);
   if (option.default === undefined) return plain.describe(option.doc);
   const nullable = option.default === null ? plain.nullable() : plain;
   return nullable.default(option.default).describe(option.doc);
 }
 
-function plainSchema(option: Option): z.ZodType {
+function plainSchema(option: Exclude<Option, { kind: "optimizer" }>): z.ZodType {
   switch (option.kind) {
     case "number":
       return bounded(z.number(), option);
@@ -78,6 +86,6 @@ function bounded(schema: z.ZodNumber, { min, max, above, below }: Bounds): z.Zod
   return result;
 }
 
-function pascalCase(name: string): string {
+export function pascalCase(name: string): string {
   return name.replaceAll(/(?:^|_)([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }

@@ -9,10 +9,10 @@ import { MAX_INLINE_BYTES, type Cell } from "../data/source.ts";
 import { SYNTHETIC_TYPES } from "../data/synthetic.ts";
 import { layers } from "../engine/layers/registry.generated.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
-import { optimizers } from "../engine/optimizers/registry.generated.ts";
 import type { Options } from "../engine/options.ts";
 import { schedules } from "../engine/schedules/registry.generated.ts";
 import { memberUnion, optionSchemas } from "./members.ts";
+import { Optimizer } from "./optimizers.ts";
 
 export const MAX_POINTS_PER_SERIES = 100_000;
 
@@ -219,7 +219,7 @@ export const Spec = z
     data: Data,
     model: Model,
     loss: memberUnion("Loss", losses, {}),
-    optimizer: memberUnion("Optimizer", optimizers, {}),
+    optimizer: Optimizer,
     schedule: memberUnion("Schedule", schedules, optionSchemas(timingOptions))
       .prefault({ type: "constant" })
       .describe("The learning rate over time."),

@@ -1,4 +1,4 @@
-import type { Options } from "../../src/engine/options.ts";
+import { withDefaults, type Member, type Options } from "../../src/engine/options.ts";
 import { isTensor, type GoldenTensor } from "./golden.ts";
 import { Unsupported } from "./verdict.ts";
 
@@ -11,12 +11,15 @@ import { Unsupported } from "./verdict.ts";
 type Values = Readonly<Record<string, unknown>>;
 
 const RENAMED: Readonly<Record<string, (options: Values) => { type?: string; options: Values }>> = {
-  // AdamW is Adam with its weight decay decoupled; we have two members for it.
-  "torch.Adam": ({ decoupled_weight_decay, ...options }) => ({
-    type: decoupled_weight_decay ? "adamw" : "adam",
-    options,
-  }),
   "torch.AdamW": ({ decoupled_weight_decay: _always, ...options }) => ({ options }),
+  // The first of Adafactor's eps is null in PyTorch where it means the smallest float32 above 1, less 1.
+  "torch.Adafactor": ({ eps, ...options }) => ({
+    options: { ...options, eps: (eps as (number | null)[]).map((value) => value ?? 2 ** -23) },
+  }),
+  "optax.lookahead_adam": ({ sync_period, slow_step_size, ...adam }) => ({
+    type: "lookahead",
+    options: { sync_period, slow_step_size, fast_optimizer: { type: "adam", dialect: "optax", ...adam } },
+  }),
   "optax.schedule_free_adamw": ({ warmup_steps, ...options }) => ({
     options: { ...options, warmup_steps: warmup_steps ?? 0 },
   }),
@@ -26,21 +29,35 @@ const RENAMED: Readonly<Record<string, (options: Values) => { type?: string; opt
   }),
 };
 
-/** Keras' optimizers of PyTorch's names compute something else: eps inside the root or uncorrected, the rate inside the momentum. */
-const OTHER_FORMULAS = /^keras\./;
-
-/** State tensors that the libraries name differently. */
-export const STATE_NAMES: Readonly<Record<string, string>> = { mu: "exp_avg", nu: "exp_avg_sq" };
+/** State tensors that the libraries name differently, by library or by optimizer. */
+const STATE_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  optax: { mu: "exp_avg", nu: "exp_avg_sq" },
+  keras: {
+    momentum: "exp_avg",
+    velocity: "exp_avg_sq",
+    velocity_hat: "max_exp_avg_sq",
+    norm: "exp_inf",
+    u_product: "mu_product",
+    accumulated_grad: "square_avg",
+    accumulated_delta_var: "acc_delta",
+  },
+  "keras.SGD": { momentum: "momentum_buffer" },
+  "keras.RMSprop": { momentum: "momentum_buffer", velocity: "square_avg", average_gradient: "grad_avg" },
+  "keras.Adagrad": { accumulator: "sum" },
+};
 
 /** State that the engine counts itself. */
-export const COUNTERS = new Set(["step", "count", "iterations", "step_count"]);
+const COUNTERS = new Set(["step", "count", "iterations", "step_count", "steps_since_sync"]);
 
-/** optax' optimizers name their options in their own way, all in the same. */
-function torchStyle({ learning_rate, b1, b2, ...options }: Values): Values {
-  return { lr: learning_rate, betas: [b1, b2], ...options };
+/** What we call a part of a library's optimizer's state; null if the engine counts it itself. */
+export function stateName(library: string, optimizer: string, name: string): string | null {
+  if (COUNTERS.has(name)) return null;
+  return STATE_NAMES[`${library}.${optimizer}`]?.[name] ?? STATE_NAMES[library]?.[name] ?? name;
 }
 
 interface Declared {
+  readonly type: string;
+  readonly dialect?: string;
   readonly options: Options;
 }
 
@@ -53,31 +70,30 @@ export function translate(
   library: string,
   name: string,
   given: Values,
-): { type: string; [option: string]: unknown } {
+): Member {
   const full = `${library}.${name}`;
-  const options = library === "optax" ? torchStyle(given) : given;
-  const renamed = RENAMED[full]?.(options) ?? { options };
-  const plain = (text: string) =>
-    text
-      .replace(/(LR|Loss)$/, "")
-      .replaceAll("_", "")
-      .toLowerCase();
-  const type = Object.keys(registry).find(
-    (member) => member === renamed.type || plain(member) === plain(renamed.type ?? name),
+  const { type = name, options } = RENAMED[full]?.(given) ?? { options: given };
+  const declared = Object.values(registry).find(
+    (member) => (member.dialect ?? "torch") === library && plain(member.type) === plain(type),
   );
-  if (type === undefined || OTHER_FORMULAS.test(full)) throw new Unsupported(full);
-  const declared = registry[type].options;
+  if (declared === undefined) throw new Unsupported(full);
   const values: Record<string, unknown> = {};
-  for (const [option, { default: value }] of Object.entries(declared)) values[option] = value;
-  for (const [option, value] of Object.entries(renamed.options)) {
-    const ours = option.toLowerCase();
-    if (!(ours in declared)) throw new Unsupported(`${full}.${option}`);
-    values[ours] = isTensor(value) ? fromTensor(declared[ours].kind, value, `${full}.${option}`) : value;
-    if (declared[ours].kind === "choice" && !declared[ours].choices.includes(String(value))) {
-      throw new Unsupported(`${full}.${option}=${String(value)}`);
-    }
+  for (const [theirs, value] of Object.entries(options)) {
+    const ours = theirs.toLowerCase();
+    if (!(ours in declared.options)) throw new Unsupported(`${full}.${theirs}`);
+    const option = declared.options[ours];
+    values[ours] = isTensor(value) ? fromTensor(option.kind, value, `${full}.${theirs}`) : value;
+    if (option.kind === "choice" && value !== null && !option.choices.includes(String(value)))
+      throw new Unsupported(`${full}.${theirs}=${String(value)}`);
   }
-  return { ...values, type };
+  return withDefaults(declared, values);
+}
+
+function plain(name: string): string {
+  return name
+    .replace(/(LR|Loss)$/, "")
+    .replaceAll("_", "")
+    .toLowerCase();
 }
 
 /** Numbers for classes named by their index, or for outputs. */

@@ -1,10 +1,11 @@
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
-import type { OptimizerType } from "../../src/engine/optimizers/optimizer.ts";
+import type { Member } from "../../src/engine/options.ts";
 import { Bench } from "../support/kernels.ts";
-import { Optimizing } from "../support/optimizing.ts";
+import { Optimizing, size } from "../support/optimizing.ts";
 import { isTensor, tolerance, type GoldenCase, type GoldenTensor, type Spread } from "./golden.ts";
-import { COUNTERS, STATE_NAMES, translate } from "./names.ts";
-import { Unsupported, type Verdict } from "./verdict.ts";
+import { stateName, translate } from "./names.ts";
+import { objectives, type ObjectiveCase } from "./objectives.ts";
+import type { Verdict } from "./verdict.ts";
 
 export interface OptimizerCase extends GoldenCase {
   readonly library: string;
@@ -12,9 +13,18 @@ export interface OptimizerCase extends GoldenCase {
   readonly options: Readonly<Record<string, unknown>>;
   readonly steps: number;
   readonly lr_per_step?: readonly number[];
-  readonly params: readonly { readonly name: string; readonly initial: GoldenTensor; readonly grads: GoldenTensor }[];
-  readonly expected: { readonly float64: Readonly<Record<string, ExpectedParameter>> };
-  readonly float32_vs_float64: { readonly float32: { readonly params: Spread; readonly state: Spread | null } };
+  readonly params: readonly OptimizedParameter[];
+  readonly expected: Readonly<Record<string, Readonly<Record<string, ExpectedParameter>>>>;
+  readonly float32_vs_float64: Readonly<Record<string, { readonly params: Spread; readonly state: Spread | null }>>;
+}
+
+interface OptimizedParameter {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly initial: GoldenTensor;
+  readonly grads?: GoldenTensor;
+  /** Instead of `grads`: for each step the rows that have one; a row may come twice, and its values are added. */
+  readonly sparse_grads?: readonly { readonly rows: readonly number[]; readonly values: GoldenTensor }[];
 }
 
 interface ExpectedParameter {
@@ -26,63 +36,79 @@ interface ExpectedParameter {
 
 const FLOOR = 2e-6;
 
-/** The weights at the checkpoints, and the whole state at the end. */
+/**
+ * The weights at the checkpoints, and the whole state at the end. Muon's cases hold the numbers of its iteration in float32 besides those
+ * of PyTorch's, which is in bfloat16: we have both.
+ */
 export function optimizer(golden: OptimizerCase, verdict: Verdict): void {
-  const { params, steps, lr_per_step: rates } = golden;
   const member = translate(optimizers, golden.library, golden.optimizer, golden.options);
-  const type = optimizers[member.type as keyof typeof optimizers] as unknown as OptimizerType;
-  const run = new Optimizing(
-    new Bench(1 << 22),
-    type,
-    member,
-    params.map(({ initial }) => initial.data),
-  );
-  const limit = tolerance(FLOOR, golden.float32_vs_float64.float32.params);
+  compare(golden, member, "", verdict);
+  if ("float64_ns_exact" in golden.expected) compare(golden, { ...member, ns_precision: "float32" }, "_ns_exact", verdict);
+}
+
+function compare(golden: OptimizerCase, member: Member, variant: string, verdict: Verdict): void {
+  const { params, steps, lr_per_step: rates, library } = golden;
+  const expected = golden.expected[`float64${variant}`];
+  const spread = golden.float32_vs_float64[`float32${variant}`];
+  const parameters = params.map(({ shape, initial }) => ({ shape, values: initial.data }));
+  const run = new Optimizing(new Bench(1 << 22), member, parameters);
+  const limit = tolerance(FLOOR, spread.params);
   for (let t = 1; t <= steps; t++) {
-    run.step(
-      t,
-      rates?.[t - 1] ?? (member.lr as number),
-      params.map(({ initial, grads }) => row(grads, t - 1, initial.data.length)),
-    );
+    run.setGradients(params.map((parameter) => gradientOf(parameter, t)));
+    run.step(t, rates?.[t - 1] ?? run.configured.rate);
     params.forEach(({ name, initial }, i) => {
-      const { checkpoints, values, eval_values } = golden.expected.float64[name];
+      const { checkpoints, values, eval_values: others } = expected[name];
       const at = checkpoints.indexOf(t);
       if (at === -1) return;
-      verdict.close(`${name} after step ${t}`, run.weights(i), row(values, at, initial.data.length), limit);
-      if (eval_values === undefined) return;
-      verdict.close(
-        `${name} to evaluate after step ${t}`,
-        run.evaluated(i),
-        row(eval_values, at, initial.data.length),
-        limit,
-      );
+      const what = `${name}${variant} after step ${t}`;
+      verdict.close(what, run.weights(i), row(values, at, initial.data.length), limit);
+      if (others) verdict.close(`${what}, to evaluate`, run.evaluated(i), row(others, at, initial.data.length), limit);
     });
   }
-  const stateLimit = tolerance(FLOOR, golden.float32_vs_float64.float32.state);
-  params.forEach(({ name }, i) => checkState(run, i, name, golden.expected.float64[name].state, verdict, stateLimit));
+  const stateLimit = tolerance(FLOOR, spread.state);
+  params.forEach(({ name }, i) => {
+    for (const [theirs, value] of Object.entries(expected[name].state)) {
+      const ours = stateName(library, golden.optimizer, theirs);
+      if (ours === null) continue;
+      const actual = run.state(i).get(ours) ?? [run.optimizer.scalars?.[ours] ?? NaN];
+      verdict.close(`${name}${variant} ${ours}`, actual, isTensor(value) ? value.data : [value], stateLimit);
+    }
+  });
 }
 
-function checkState(
-  run: Optimizing,
-  parameter: number,
-  name: string,
-  expected: ExpectedParameter["state"],
-  verdict: Verdict,
-  limit: number,
-): void {
-  for (const [theirs, value] of Object.entries(expected)) {
-    const ours = STATE_NAMES[theirs] ?? theirs;
-    if (COUNTERS.has(theirs)) continue;
-    if (isTensor(value)) verdict.close(`${name} ${ours}`, run.state(parameter, ours), value.data, limit);
-    else verdict.close(`${name} ${ours}`, [run.optimizer.scalars?.[ours] ?? NaN], [value], limit);
-  }
+/** The gradient of step t, from 1. */
+export function gradientOf({ shape, grads, sparse_grads: sparse }: OptimizedParameter, t: number): readonly number[] {
+  if (grads) return row(grads, t - 1, size(shape));
+  const dense = new Float32Array(size(shape));
+  const { rows, values } = sparse![t - 1];
+  const width = size(shape) / shape[0];
+  rows.forEach((to, i) => row(values, i, width).forEach((value, j) => (dense[to * width + j] += value)));
+  return [...dense];
 }
 
-export function row({ data }: GoldenTensor, index: number, length: number): readonly number[] {
+function row({ data }: GoldenTensor, index: number, length: number): readonly number[] {
   return data.slice(index * length, (index + 1) * length);
 }
 
-/** Optimizers that evaluate the objective themselves: none of ours does. */
-export function optimizerClosure({ library, optimizer: name }: OptimizerCase): void {
-  throw new Unsupported(`${library}.${name}`);
+/** Optimizers that evaluate the objective themselves: the loss before each step, and the weights after it. */
+export function optimizerClosure(golden: ObjectiveCase, verdict: Verdict): void {
+  const { initial, expected, step_calls: steps } = golden;
+  const member = translate(optimizers, golden.library, golden.optimizer, golden.options);
+  const run = new Optimizing(new Bench(), member, [{ shape: initial.shape, values: initial.data }]);
+  const objective = objectives[golden.objective.name](golden.objective);
+  const limit = tolerance(FLOOR, golden.float32_vs_float64.float32.params);
+  const { loss_before_each_step: losses, params_after_each_step: weights } = expected.float64;
+  const seen: number[] = [];
+  for (let t = 1; t <= steps; t++) {
+    let first = true;
+    run.search(t, run.configured.rate, () => {
+      const { loss, gradient } = objective([...run.weights(0)]);
+      run.setGradients([gradient]);
+      if (first) seen.push(loss);
+      first = false;
+      return loss;
+    });
+    verdict.close(`weights after step ${t}`, run.weights(0), row(weights, t - 1, initial.data.length), limit);
+  }
+  verdict.close("loss before each step", seen, losses.data, limit);
 }

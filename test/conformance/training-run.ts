@@ -5,7 +5,6 @@ import { compileKernels, createMemory, instantiateKernels, type Kernels } from "
 import { planModel, type Plan } from "../../src/engine/model.ts";
 import { Network } from "../../src/engine/network.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
-import type { OptimizerType } from "../../src/engine/optimizers/optimizer.ts";
 import type { Member } from "../../src/engine/options.ts";
 import { gradientTiles } from "../../src/engine/slices.ts";
 import { Update } from "../../src/engine/update.ts";
@@ -97,19 +96,16 @@ class Run {
     this.#kernels = kernels;
     this.#network = new Network(kernels, plan, loss, null, 0);
     this.#update = new Update(kernels, plan, optimizer, training, barrier, 0);
-    this.#start(optimizer);
+    this.#start();
   }
 
-  #start(optimizer: Member): void {
-    const type = optimizers[optimizer.type as keyof typeof optimizers] as unknown as OptimizerType;
-    const states = type.state(optimizer as never);
+  #start(): void {
+    const { f32 } = this.#kernels;
     for (const { name, weight, length, state } of this.#plan.parameters) {
       const { data } = this.#golden.initial_weights[name];
-      this.#kernels.f32.set(data, weight >> 2);
-      states.forEach(({ initial }, i) => {
-        const values = initial === "parameter" ? data : new Float32Array(length).fill(initial);
-        this.#kernels.f32.set(values, state[i] >> 2);
-      });
+      f32.set(data, weight >> 2);
+      for (const { initial, address } of state)
+        f32.set(initial === "parameter" ? data : new Float32Array(length).fill(initial), address >> 2);
     }
   }
 
@@ -129,9 +125,10 @@ class Run {
       network.gradient(tile.parameter, tile.begin, tile.end, samples);
       this.#update.tileReady(tile);
     }
-    if (!this.#update.tilewise) this.#update.updateAll();
+    const loss = this.#kernels.sum_f32(plan.addresses.terms, samples * plan.termsPerSample) / divisor;
+    if (!this.#update.tilewise) this.#update.run(loss, () => Number.NaN);
     this.gradientNorms.push(this.#update.gradientNorm);
-    return this.#kernels.sum_f32(plan.addresses.terms, samples * plan.termsPerSample) / divisor;
+    return loss;
   }
 
   #gather(rows: readonly number[]): void {

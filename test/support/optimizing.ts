@@ -1,63 +1,92 @@
+import { configure } from "../../src/engine/optimizers/configure.ts";
 import {
+  EVALUATE,
   MAX_SUMS,
   SUM_BLOCK,
+  type ConfiguredOptimizer,
   type Optimizer,
-  type OptimizerType,
   type ParameterTensor,
+  type Pass,
+  type Shape,
 } from "../../src/engine/optimizers/optimizer.ts";
 import type { Member } from "../../src/engine/options.ts";
 import type { Bench } from "./kernels.ts";
 
-/** An optimizer on parameters of its own, run by one thread with given gradients. */
+export interface Parameter {
+  readonly shape: Shape;
+  readonly values: ArrayLike<number>;
+}
+
+/** An optimizer on parameters of its own, run by one thread with given gradients, or with those of an objective. */
 export class Optimizing {
   readonly bench: Bench;
   readonly tensors: readonly ParameterTensor[];
   readonly optimizer: Optimizer;
-  readonly stateNames: readonly string[];
+  readonly configured: ConfiguredOptimizer;
+  readonly #scratch: number;
   readonly #sums: number;
 
-  constructor(bench: Bench, type: OptimizerType, options: Member, initial: readonly ArrayLike<number>[]) {
-    const state = type.state(options as never);
+  constructor(bench: Bench, member: Member, parameters: readonly Parameter[]) {
     this.bench = bench;
-    this.stateNames = state.map(({ name }) => name);
-    this.optimizer = type.create(bench.kernels, options as never);
+    this.configured = configure(member);
+    this.optimizer = this.configured.create(bench.kernels);
     this.#sums = bench.reserve(MAX_SUMS * 8);
-    this.tensors = initial.map((values, i) => {
-      const length = values.length;
+    this.#scratch = bench.reserve(Math.max(0, ...parameters.map(({ shape }) => this.configured.scratch(shape))));
+    this.tensors = parameters.map(({ shape, values }, i) => {
       const weight = bench.floats(values);
       return {
         name: `p${i}`,
-        shape: [length],
-        length,
+        shape,
+        length: values.length,
         weight,
-        gradient: bench.reserve(length * 4),
-        state: state.map(({ initial: start }) =>
-          bench.floats(start === "parameter" ? values : new Float32Array(length).fill(start)),
-        ),
-        evaluated: type.evaluatesOthers ? bench.reserve(length * 4) : weight,
+        gradient: bench.reserve(values.length * 4),
+        state: this.configured
+          .state(shape)
+          .map(({ initial, shape: own = shape }) =>
+            bench.floats(initial === "parameter" ? values : new Float32Array(size(own)).fill(initial)),
+          ),
+        evaluated: this.configured.type.evaluatesOthers ? bench.reserve(values.length * 4) : weight,
         sums: new Float64Array(MAX_SUMS),
       };
     });
   }
 
-  /** Step `t` (from 1) with a gradient for every parameter. Elementwise passes run in slices of `slice` elements. */
-  step(t: number, lr: number, gradients: readonly ArrayLike<number>[], slice = SUM_BLOCK): void {
+  setGradients(gradients: readonly ArrayLike<number>[]): void {
     this.tensors.forEach(({ gradient }, i) => this.bench.kernels.f32.set(gradients[i], gradient >> 2));
+  }
+
+  /** Step `t` (from 1) with the gradients that are set. Elementwise passes run in slices of `slice` elements. */
+  step(t: number, lr: number, slice = SUM_BLOCK): void {
     this.optimizer.begin(t, lr);
-    let taken = 0;
-    for (const pass of this.optimizer.passes) {
-      const length = pass.sums > 0 ? SUM_BLOCK : slice;
-      for (const tensor of this.tensors) {
-        for (let begin = 0; begin < tensor.length; begin += length) {
-          pass.run(tensor, begin, Math.min(begin + length, tensor.length), this.#sums);
-          for (let i = 0; i < pass.sums; i++) {
-            tensor.sums[taken + i] =
-              (begin === 0 ? 0 : tensor.sums[taken + i]) + this.bench.kernels.f64[(this.#sums >> 3) + i];
-          }
-        }
-      }
-      taken += pass.sums;
+    for (const pass of this.optimizer.passes) this.#run(pass, slice);
+  }
+
+  /** Step `t` on an objective: `evaluate` sets the gradients at the present weights and returns the loss there. */
+  search(t: number, lr: number, evaluate: () => number): void {
+    const objective = { loss: evaluate() };
+    this.optimizer.begin(t, lr);
+    for (const request of this.optimizer.search!(objective)) {
+      if (request === EVALUATE) objective.loss = evaluate();
+      else this.#run(request, SUM_BLOCK);
     }
+  }
+
+  #run(pass: Pass, slice: number): void {
+    const covered = this.tensors.filter((tensor) => pass.covers?.(tensor) ?? true);
+    const combine = (a: number, b: number) => (pass.reduce === "largest" ? Math.max(a, b) : a + b);
+    const totals = new Float64Array(MAX_SUMS);
+    for (const tensor of covered) {
+      const length = pieceLength(pass, tensor, slice);
+      tensor.sums.fill(0, 0, pass.sums ?? 0);
+      for (let begin = 0; begin < tensor.length; begin += length) {
+        const workspace = pass.over === "tensors" ? this.#scratch : this.#sums;
+        pass.run(tensor, begin, Math.min(begin + length, tensor.length), workspace);
+        for (let i = 0; i < (pass.sums ?? 0); i++)
+          tensor.sums[i] = combine(tensor.sums[i], this.bench.kernels.f64[(this.#sums >> 3) + i]);
+      }
+      for (let i = 0; i < (pass.sums ?? 0); i++) totals[i] = combine(totals[i], tensor.sums[i]);
+    }
+    pass.settle?.(totals);
   }
 
   weights(parameter: number): Float32Array {
@@ -71,8 +100,22 @@ export class Optimizing {
     return this.bench.read(tensor.evaluated, tensor.length);
   }
 
-  state(parameter: number, name: string): Float32Array {
-    const { state, length } = this.tensors[parameter];
-    return this.bench.read(state[this.stateNames.indexOf(name)], length);
+  /** The state's tensors of a parameter, by name. */
+  state(parameter: number): Map<string, Float32Array> {
+    const { shape, state } = this.tensors[parameter];
+    const declared = this.configured.state(shape);
+    return new Map(
+      declared.map(({ name, shape: own = shape }, i) => [name, this.bench.read(state[i], size(own))] as const),
+    );
   }
+}
+
+export const size = (shape: Shape): number => shape.reduce((product, length) => product * length, 1);
+
+function pieceLength({ over, sums }: Pass, { shape, length }: ParameterTensor, slice: number): number {
+  if (over === "tensors") return length;
+  if (over !== "rows") return sums ? SUM_BLOCK : slice;
+  const row = length / shape[0];
+  // Four rows begin on a vector again, whatever their length.
+  return Math.max(1, Math.floor(slice / row / 4)) * 4 * row;
 }

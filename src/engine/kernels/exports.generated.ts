@@ -64,12 +64,12 @@ export interface KernelExports {
   // src/engine/losses/mse/kernel.as.ts
   readonly mse: (x: number, y: number, terms: number, gradient: number, n: number, scale: number) => void;
   // src/engine/optimizers/adam/kernel.as.ts
-  readonly adam: (x: number, g: number, m: number, v: number, maximum: number, n: number, sign: number, coupled: number, shrink: number, weight1: number, beta2: number, weight2: number, stepSize: number, root2: number, eps: number) => void;
+  readonly adam: (x: number, g: number, m: number, v: number, maximum: number, n: number, sign: number, coupled: number, shrink: number, weight1: number, beta2: number, weight2: number, stepSize: number, root2: number, eps: number, inside: number) => void;
   // src/engine/optimizers/lamb/kernel.as.ts
   readonly lamb_moments: (x: number, g: number, m: number, v: number, sums: number, n: number, beta1: number, weight1: number, beta2: number, weight2: number, correction1: number, correction2: number, eps: number, epsRoot: number, decay: number) => void;
   readonly lamb_step: (x: number, m: number, v: number, n: number, correction1: number, correction2: number, eps: number, epsRoot: number, decay: number, rate: number) => void;
   // src/engine/optimizers/rmsprop/kernel.as.ts
-  readonly rmsprop: (x: number, g: number, square: number, average: number, buffer: number, n: number, sign: number, coupled: number, alpha: number, weight: number, eps: number, momentum: number, lr: number) => void;
+  readonly rmsprop: (x: number, g: number, square: number, average: number, buffer: number, n: number, sign: number, coupled: number, alpha: number, weight: number, inside: number, outside: number, momentum: number, scale: number, lr: number) => void;
   // src/engine/optimizers/schedule_free_adamw/kernel.as.ts
   readonly schedule_free_adamw: (y: number, g: number, z: number, v: number, n: number, beta1: number, weight1: number, beta2: number, weight2: number, root2: number, eps: number, decay: number, rate: number, kept: number, share: number) => void;
   readonly schedule_free_average: (out: number, y: number, z: number, n: number, beta1: number, weight1: number) => void;

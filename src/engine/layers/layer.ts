@@ -17,6 +17,8 @@ export interface LayerType<O extends Options = Options> extends Description {
    * @throws LayerFault where the input does not fit; the option it names goes into the problem's pointer.
    */
   shape(options: ValuesOf<O>, input: Shape, wanted: number | null): LayerShape;
+  /** Whether the output for a sample is another at every step, by chance. */
+  random?(options: ValuesOf<O>): boolean;
   create(kernels: Kernels, options: ValuesOf<O>, place: LayerPlace): Layer;
 }
 

@@ -15,6 +15,7 @@ export const dropout = defineLayer({
   options: {
     p: { kind: "number", default: 0.5, min: 0, max: 1, doc: "Probability of zeroing an element." },
   },
+  random: ({ p }) => p > 0,
   shape: (_options, input) => ({ output: input, parameters: [] }),
   create(kernels, options, place) {
     const size = place.inputSize;

@@ -1,6 +1,6 @@
 import type { Kernels } from "../../kernels/kernels.ts";
 import type { Options, ValuesOf } from "../../options.ts";
-import { defineOptimizer, type Optimizer } from "../optimizer.ts";
+import { defineOptimizer, zeros, type Optimizer, type StateTensor } from "../optimizer.ts";
 
 export const adamOptions = {
   lr: { kind: "number", default: 1e-3, min: 0, doc: "Learning rate." },
@@ -15,6 +15,11 @@ export const adamOptions = {
   eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the denominator." },
   weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
   amsgrad: { kind: "boolean", default: false, doc: "Divide by the largest second moment so far." },
+  decoupled_weight_decay: {
+    kind: "boolean",
+    default: false,
+    doc: "The weights decay on their own, not through the gradient: AdamW.",
+  },
   maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
 } as const satisfies Options;
 
@@ -39,38 +44,50 @@ export const adam = defineOptimizer({
   source: "Kingma & Ba 2015, arXiv:1412.6980; torch.optim.Adam",
   options: adamOptions,
   state: adamState,
-  create: (kernels, options) => createAdam(kernels, options, false),
+  create: (kernels, options) => createAdam(kernels, options, { decoupled: options.decoupled_weight_decay }),
 });
 
-export function adamState(options: { readonly amsgrad: boolean }): { name: string; initial: number }[] {
-  const names = ["exp_avg", "exp_avg_sq", ...(options.amsgrad ? ["max_exp_avg_sq"] : [])];
-  return names.map((name) => ({ name, initial: 0 }));
+export function adamState({ amsgrad }: { readonly amsgrad: boolean }): StateTensor[] {
+  return zeros("exp_avg", "exp_avg_sq", ...(amsgrad ? ["max_exp_avg_sq"] : []));
 }
 
-/** `decoupled`: the weights decay on their own, not through the gradient (AdamW). */
-export function createAdam(kernels: Kernels, options: ValuesOf<typeof adamOptions>, decoupled: boolean): Optimizer {
+type AdamOptions = Omit<ValuesOf<typeof adamOptions>, "decoupled_weight_decay">;
+
+/** What the members of Adam's family do differently. */
+export interface AdamVariant {
+  /** The weights decay on their own, not through the gradient (AdamW). */
+  readonly decoupled?: boolean;
+  /** `eps` is added to the root of the uncorrected second moment: the form at the end of section 2 of the paper, "epsilon hat". */
+  readonly epsilonHat?: boolean;
+  /** Added to the corrected second moment, under the root. */
+  readonly epsRoot?: number;
+}
+
+export function createAdam(kernels: Kernels, options: AdamOptions, variant: AdamVariant): Optimizer {
+  const { amsgrad, weight_decay: decay, eps } = options;
+  const { decoupled = false, epsilonHat = false, epsRoot = 0 } = variant;
   const [beta1, beta2] = options.betas;
   const sign = options.maximize ? -1 : 1;
-  const coupled = decoupled ? 0 : options.weight_decay;
+  const coupled = decoupled ? 0 : decay;
   let shrink = 1;
   let stepSize = 0;
-  let root2 = 1;
+  let correction2 = 1;
   return {
     begin(t, lr) {
-      if (decoupled) shrink = 1 - lr * options.weight_decay;
+      if (decoupled) shrink = 1 - lr * decay;
       stepSize = lr / (1 - kernels.pow(beta1, t));
-      root2 = Math.sqrt(1 - kernels.pow(beta2, t));
+      correction2 = 1 - kernels.pow(beta2, t);
     },
     passes: [
       {
-        sums: 0,
         run({ weight, gradient, state: [m, v, maximum] }, begin, end) {
           const at = begin * 4;
-          const largest = maximum === undefined ? 0 : maximum + at;
+          const root2 = Math.sqrt(correction2);
           // prettier-ignore
           kernels.adam(
-            weight + at, gradient + at, m + at, v + at, largest, end - begin,
-            sign, coupled, shrink, 1 - beta1, beta2, 1 - beta2, stepSize, root2, options.eps,
+            weight + at, gradient + at, m + at, v + at, amsgrad ? maximum + at : 0, end - begin,
+            sign, coupled, shrink, 1 - beta1, beta2, 1 - beta2, stepSize, root2,
+            epsilonHat ? eps / root2 : eps, epsRoot * correction2,
           );
         },
       },

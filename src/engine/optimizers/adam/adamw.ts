@@ -1,6 +1,8 @@
 import { defineOptimizer } from "../optimizer.ts";
 import { adamOptions, adamState, createAdam } from "./adam.ts";
 
+const { decoupled_weight_decay: _always, ...shared } = adamOptions;
+
 /**
  * AdamW: Adam whose weight decay does not pass through the moments, so that it shrinks every weight at the same rate.
  *
@@ -18,7 +20,7 @@ export const adamw = defineOptimizer({
   formula: "x *= 1 − lr · weight_decay; then as adam without weight decay",
   source: "Loshchilov & Hutter 2019, arXiv:1711.05101; torch.optim.AdamW",
   options: {
-    ...adamOptions,
+    ...shared,
     weight_decay: {
       kind: "number",
       default: 0.01,
@@ -27,5 +29,5 @@ export const adamw = defineOptimizer({
     },
   },
   state: adamState,
-  create: (kernels, options) => createAdam(kernels, options, true),
+  create: (kernels, options) => createAdam(kernels, options, { decoupled: true }),
 });

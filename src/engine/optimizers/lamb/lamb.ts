@@ -1,4 +1,4 @@
-import { defineOptimizer } from "../optimizer.ts";
+import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
  * LAMB: Adam's direction, each tensor's step as long as lr times the tensor's own norm.
@@ -33,10 +33,7 @@ export const lamb = defineOptimizer({
     eps_root: { kind: "number", default: 0, min: 0, doc: "Added under the root." },
     weight_decay: { kind: "number", default: 0, min: 0, doc: "Share of the weights added to the direction." },
   },
-  state: () => [
-    { name: "exp_avg", initial: 0 },
-    { name: "exp_avg_sq", initial: 0 },
-  ],
+  state: () => zeros("exp_avg", "exp_avg_sq"),
   create(kernels, { betas: [beta1, beta2], eps, eps_root: epsRoot, weight_decay: decay }) {
     let rate = 0;
     let correction1 = 1;
@@ -60,7 +57,6 @@ export const lamb = defineOptimizer({
           },
         },
         {
-          sums: 0,
           run({ weight, state: [m, v], sums: [squaredWeights, squaredSteps] }, begin, end) {
             const at = begin * 4;
             const trust =

@@ -1,8 +1,8 @@
 import type { ValuesOf } from "../../options.ts";
-import type { Reference } from "../reference.ts";
+import { each } from "../reference.ts";
 import type { lamb as declaration } from "./lamb.ts";
 
-export const lamb: Reference<ValuesOf<typeof declaration.options>> = (options, { weight, gradient, state }, t, lr) => {
+export const lamb = each<ValuesOf<typeof declaration.options>>((options, { weight, gradient, state }, t, lr) => {
   const [beta1, beta2] = options.betas;
   const { exp_avg: m, exp_avg_sq: v } = state;
   const direction = weight.map((x, i) => {
@@ -16,7 +16,7 @@ export const lamb: Reference<ValuesOf<typeof declaration.options>> = (options, {
   const ratio = norm(weight) / norm(direction);
   const trust = ratio > 0 && Number.isFinite(ratio) ? ratio : 1;
   for (let i = 0; i < weight.length; i++) weight[i] -= lr * trust * direction[i];
-};
+});
 
 function norm(x: Float64Array): number {
   return Math.sqrt(x.reduce((sum, value) => sum + value * value, 0));

@@ -3,28 +3,29 @@ import { fma, fnma, load, store } from "../../kernels/vector.as";
 /**
  * One fused pass of RMSprop over `n` elements: PyTorch's arithmetic, in its order.
  * `average` is the address of grad_avg, or 0 if not centered; `buffer` that of momentum_buffer, or 0 without momentum. `alpha` and
- * `weight` = 1 − alpha move the averages; `coupled` is weight_decay, `sign` −1 for maximize.
+ * `weight` = 1 − alpha move the averages; `coupled` is weight_decay, `sign` −1 for maximize. Constants are added to the mean square, `inside` the
+ * root, and to the root, `outside`; steps are multiplied by `scale` before they enter the buffer and by `lr` after.
  */
 export function rmsprop(
   x: usize, g: usize, square: usize, average: usize, buffer: usize, n: i32, sign: f32, coupled: f32,
-  alpha: f32, weight: f32, eps: f32, momentum: f32, lr: f32,
+  alpha: f32, weight: f32, inside: f32, outside: f32, momentum: f32, scale: f32, lr: f32,
 ): void {
   const s = f32x4.splat(sign), c = f32x4.splat(coupled), a = f32x4.splat(alpha), w = f32x4.splat(weight);
-  const e = f32x4.splat(eps), m = f32x4.splat(momentum), r = f32x4.splat(lr);
+  const e = f32x4.splat(inside), o = f32x4.splat(outside), m = f32x4.splat(momentum), p = f32x4.splat(scale), r = f32x4.splat(lr);
   let i: usize = 0;
   const whole = (<usize>n & ~3) << 2, all = <usize>n << 2;
   for (; i < whole; i += 16) {
-    element(x + i, g + i, square + i, average == 0 ? 0 : average + i, buffer == 0 ? 0 : buffer + i, s, c, a, w, e, m, r, true);
+    element(x + i, g + i, square + i, average == 0 ? 0 : average + i, buffer == 0 ? 0 : buffer + i, s, c, a, w, e, o, m, p, r, true);
   }
   for (; i < all; i += 4) {
-    element(x + i, g + i, square + i, average == 0 ? 0 : average + i, buffer == 0 ? 0 : buffer + i, s, c, a, w, e, m, r, false);
+    element(x + i, g + i, square + i, average == 0 ? 0 : average + i, buffer == 0 ? 0 : buffer + i, s, c, a, w, e, o, m, p, r, false);
   }
 }
 
 @inline
 function element(
   x: usize, g: usize, square: usize, average: usize, buffer: usize, sign: v128, coupled: v128,
-  alpha: v128, weight: v128, eps: v128, momentum: v128, lr: v128, full: bool,
+  alpha: v128, weight: v128, inside: v128, outside: v128, momentum: v128, scale: v128, lr: v128, full: bool,
 ): void {
   const value = load(x, full);
   const gradient = fma(coupled, value, f32x4.mul(sign, load(g, full)));
@@ -37,11 +38,11 @@ function element(
     // Rounding can take the variance of a constant gradient below 0, where torch's root gives NaN.
     second = f32x4.max(fnma(mean, mean, second), f32x4.splat(0));
   }
-  const denominator = f32x4.add(f32x4.sqrt(second), eps);
+  const denominator = f32x4.add(f32x4.sqrt(f32x4.add(second, inside)), outside);
   if (buffer == 0) {
-    store(x, f32x4.sub(value, f32x4.div(f32x4.mul(lr, gradient), denominator)), full);
+    store(x, f32x4.sub(value, f32x4.div(f32x4.mul(f32x4.mul(lr, scale), gradient), denominator)), full);
   } else {
-    const step = f32x4.add(f32x4.mul(momentum, load(buffer, full)), f32x4.div(gradient, denominator));
+    const step = f32x4.add(f32x4.mul(momentum, load(buffer, full)), f32x4.mul(scale, f32x4.div(gradient, denominator)));
     store(buffer, step, full);
     store(x, fnma(lr, step, value), full);
   }

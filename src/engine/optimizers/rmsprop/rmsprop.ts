@@ -1,4 +1,20 @@
-import { defineOptimizer } from "../optimizer.ts";
+import type { Kernels } from "../../kernels/kernels.ts";
+import type { Options, ValuesOf } from "../../options.ts";
+import { defineOptimizer, zeros, type Optimizer, type StateTensor } from "../optimizer.ts";
+
+const rmspropOptions = {
+  lr: { kind: "number", default: 1e-2, min: 0, doc: "Learning rate." },
+  alpha: { kind: "number", default: 0.99, min: 0, max: 1, doc: "Decay of the average of the squared gradient." },
+  eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the denominator." },
+  weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
+  momentum: { kind: "number", default: 0, min: 0, doc: "How much of the former step is kept." },
+  centered: {
+    kind: "boolean",
+    default: false,
+    doc: "Divide by the deviation of the gradient, not by its root mean square.",
+  },
+  maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
+} as const satisfies Options;
 
 /**
  * RMSprop: every coordinate's gradient divided by the root of its own recent mean square.
@@ -19,47 +35,52 @@ export const rmsprop = defineOptimizer({
   summary: "Steps scaled by each weight's recent gradients: for recurrent networks and noisy, shifting problems.",
   formula: "v = alpha·v + (1−alpha)·g²; x −= lr · g / (√v + eps)",
   source: "Tieleman & Hinton 2012; torch.optim.RMSprop",
-  options: {
-    lr: { kind: "number", default: 1e-2, min: 0, doc: "Learning rate." },
-    alpha: { kind: "number", default: 0.99, min: 0, max: 1, doc: "Decay of the average of the squared gradient." },
-    eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the denominator." },
-    weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
-    momentum: { kind: "number", default: 0, min: 0, doc: "How much of the former step is kept." },
-    centered: {
-      kind: "boolean",
-      default: false,
-      doc: "Divide by the deviation of the gradient, not by its root mean square.",
-    },
-    maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
-  },
-  state({ momentum, centered }) {
-    const names = ["square_avg", ...(momentum > 0 ? ["momentum_buffer"] : []), ...(centered ? ["grad_avg"] : [])];
-    return names.map((name) => ({ name, initial: 0 }));
-  },
-  create(kernels, options) {
-    const { alpha, eps, momentum, centered, weight_decay: coupled } = options;
-    const sign = options.maximize ? -1 : 1;
-    const averageAt = momentum > 0 ? 2 : 1;
-    let rate = 0;
-    return {
-      begin(_t, lr) {
-        rate = lr;
-      },
-      passes: [
-        {
-          sums: 0,
-          run({ weight, gradient, state }, begin, end) {
-            const at = begin * 4;
-            const average = centered ? state[averageAt] + at : 0;
-            const buffer = momentum > 0 ? state[1] + at : 0;
-            // prettier-ignore
-            kernels.rmsprop(
-              weight + at, gradient + at, state[0] + at, average, buffer, end - begin,
-              sign, coupled, alpha, 1 - alpha, eps, momentum, rate,
-            );
-          },
-        },
-      ],
-    };
-  },
+  options: rmspropOptions,
+  state: ({ momentum, centered }) => rmspropState(momentum, centered, 0),
+  create: (kernels, options) => createRmsprop(kernels, options, {}),
 });
+
+/** `start`: what the mean square starts as. */
+export function rmspropState(momentum: number, centered: boolean, start: number): StateTensor[] {
+  const others = zeros(...(momentum > 0 ? ["momentum_buffer"] : []), ...(centered ? ["grad_avg"] : []));
+  return [{ name: "square_avg", initial: start }, ...others];
+}
+
+/** What other libraries do differently. */
+export interface RmspropVariant {
+  /** eps is added to the mean square, under the root. */
+  readonly epsInside?: boolean;
+  /** The learning rate is part of the momentum buffer, which then holds steps. */
+  readonly rateInside?: boolean;
+}
+
+export function createRmsprop(
+  kernels: Kernels,
+  options: ValuesOf<typeof rmspropOptions>,
+  { epsInside = false, rateInside = false }: RmspropVariant,
+): Optimizer {
+  const { alpha, eps, momentum, centered, weight_decay: coupled } = options;
+  const sign = options.maximize ? -1 : 1;
+  const averageAt = momentum > 0 ? 2 : 1;
+  let rate = 0;
+  return {
+    begin(_t, lr) {
+      rate = lr;
+    },
+    passes: [
+      {
+        run({ weight, gradient, state }, begin, end) {
+          const at = begin * 4;
+          const average = centered ? state[averageAt] + at : 0;
+          const buffer = momentum > 0 ? state[1] + at : 0;
+          // prettier-ignore
+          kernels.rmsprop(
+            weight + at, gradient + at, state[0] + at, average, buffer, end - begin,
+            sign, coupled, alpha, 1 - alpha, epsInside ? eps : 0, epsInside ? 0 : eps,
+            momentum, rateInside ? rate : 1, rateInside ? 1 : rate,
+          );
+        },
+      },
+    ],
+  };
+}

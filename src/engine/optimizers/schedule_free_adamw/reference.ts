@@ -1,8 +1,8 @@
 import type { ValuesOf } from "../../options.ts";
-import type { Reference } from "../reference.ts";
+import { each } from "../reference.ts";
 import type { schedule_free_adamw as declaration } from "./schedule_free_adamw.ts";
 
-export const schedule_free_adamw: Reference<ValuesOf<typeof declaration.options>> = (options, tensor, t, lr) => {
+export const schedule_free_adamw = each<ValuesOf<typeof declaration.options>>((options, tensor, t, lr) => {
   const { weight: y, gradient, state, scalars, evaluated } = tensor;
   const { z, exp_avg_sq: v } = state;
   const [beta1, beta2] = options.betas;
@@ -20,4 +20,4 @@ export const schedule_free_adamw: Reference<ValuesOf<typeof declaration.options>
     evaluated[i] = (1 - share) * x + share * z[i];
     y[i] = beta1 * evaluated[i] + (1 - beta1) * z[i];
   }
-};
+});

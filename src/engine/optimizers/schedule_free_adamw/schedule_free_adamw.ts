@@ -1,4 +1,4 @@
-import { defineOptimizer } from "../optimizer.ts";
+import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
  * Schedule-free AdamW: no schedule to choose, because the weights that are evaluated and served are an average of the iterates.
@@ -42,10 +42,7 @@ export const schedule_free_adamw = defineOptimizer({
     },
   },
   evaluatesOthers: true,
-  state: () => [
-    { name: "z", initial: "parameter" },
-    { name: "exp_avg_sq", initial: 0 },
-  ],
+  state: () => [{ name: "z", initial: "parameter" }, ...zeros("exp_avg_sq")],
   check: ({ betas }) =>
     betas[0] > 0
       ? []
@@ -69,7 +66,6 @@ export const schedule_free_adamw = defineOptimizer({
       },
       passes: [
         {
-          sums: 0,
           run({ weight, gradient, state: [z, v] }, begin, end) {
             const at = begin * 4;
             // prettier-ignore

@@ -1,8 +1,10 @@
 import type { ValuesOf } from "../../options.ts";
-import type { Reference } from "../reference.ts";
+import { each } from "../reference.ts";
 import type { sgd as declaration } from "./sgd.ts";
 
-export const sgd: Reference<ValuesOf<typeof declaration.options>> = (options, { weight, gradient, state }, t, lr) => {
+type SgdOptions = ValuesOf<typeof declaration.options>;
+
+export const sgd = each<SgdOptions>((options, { weight, gradient, state }, t, lr) => {
   const { momentum, dampening, nesterov } = options;
   const buffer = state.momentum_buffer;
   for (let i = 0; i < weight.length; i++) {
@@ -14,4 +16,16 @@ export const sgd: Reference<ValuesOf<typeof declaration.options>> = (options, { 
     }
     weight[i] -= lr * g;
   }
-};
+});
+
+export const keras_sgd = each<SgdOptions>(({ momentum, nesterov }, { weight, gradient, state }, _t, lr) => {
+  const m = state.momentum_buffer;
+  for (let i = 0; i < weight.length; i++) {
+    let step = -lr * gradient[i];
+    if (momentum !== 0) {
+      m[i] = momentum * m[i] + step;
+      step = nesterov ? momentum * m[i] + step : m[i];
+    }
+    weight[i] += step;
+  }
+});

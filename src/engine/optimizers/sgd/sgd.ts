@@ -1,4 +1,15 @@
-import { defineOptimizer } from "../optimizer.ts";
+import type { Kernels } from "../../kernels/kernels.ts";
+import type { Options, ValuesOf } from "../../options.ts";
+import { defineOptimizer, zeros, type Optimizer } from "../optimizer.ts";
+
+const sgdOptions = {
+  lr: { kind: "number", default: 1e-3, min: 0, doc: "Learning rate." },
+  momentum: { kind: "number", default: 0, min: 0, doc: "How much of the former direction is kept." },
+  dampening: { kind: "number", default: 0, doc: "How much less of the gradient enters the momentum buffer." },
+  weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
+  nesterov: { kind: "boolean", default: false, doc: "Take the gradient as if the momentum step had been made." },
+  maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
+} as const satisfies Options;
 
 /**
  * Stochastic gradient descent, with momentum if wanted.
@@ -18,45 +29,44 @@ export const sgd = defineOptimizer({
     "Plain gradient steps, with momentum if wanted: little memory, and often the best final accuracy with a good schedule.",
   formula: "b = momentum·b + (1−dampening)·g; x −= lr·b (g + momentum·b with nesterov)",
   source: "Sutskever et al. 2013; torch.optim.SGD",
-  options: {
-    lr: { kind: "number", default: 1e-3, min: 0, doc: "Learning rate." },
-    momentum: { kind: "number", default: 0, min: 0, doc: "How much of the former direction is kept." },
-    dampening: { kind: "number", default: 0, doc: "How much less of the gradient enters the momentum buffer." },
-    weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
-    nesterov: { kind: "boolean", default: false, doc: "Take the gradient as if the momentum step had been made." },
-    maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
-  },
-  state: (options) => (options.momentum === 0 ? [] : [{ name: "momentum_buffer", initial: 0 }]),
+  options: sgdOptions,
+  state: ({ momentum }) => (momentum === 0 ? [] : zeros("momentum_buffer")),
   check({ nesterov, momentum, dampening }) {
     if (!nesterov || (momentum > 0 && dampening === 0)) return [];
     const option = momentum > 0 ? "dampening" : "momentum";
     return [{ option, message: "nesterov needs a momentum above 0 and no dampening" }];
   },
-  create(kernels, options) {
-    const sign = options.maximize ? -1 : 1;
-    const lookahead = options.nesterov ? options.momentum : 0;
-    let rate = 0;
-    let decay = 0;
-    let share = 1;
-    return {
-      begin(t, lr) {
-        rate = lr;
-        decay = t === 1 ? 0 : options.momentum;
-        share = t === 1 ? 1 : 1 - options.dampening;
-      },
-      passes: [
-        {
-          sums: 0,
-          run({ weight, gradient, state: [momentum] }, begin, end) {
-            const at = begin * 4;
-            const buffer = momentum === undefined ? 0 : momentum + at;
-            // prettier-ignore
-            kernels.sgd(
-              weight + at, gradient + at, buffer, end - begin, sign, options.weight_decay, decay, share, lookahead, rate,
-            );
-          },
-        },
-      ],
-    };
-  },
+  create: (kernels, options) => createSgd(kernels, options, false),
 });
+
+/** `rateInside`: the learning rate is part of the momentum buffer, which then holds steps (Keras). */
+export function createSgd(kernels: Kernels, options: ValuesOf<typeof sgdOptions>, rateInside: boolean): Optimizer {
+  const { momentum, weight_decay: coupled } = options;
+  const lookahead = options.nesterov ? momentum : 0;
+  const sign = options.maximize ? -1 : 1;
+  let scale = sign;
+  let rate = 0;
+  let decay = 0;
+  let share = 1;
+  return {
+    begin(t, lr) {
+      // A buffer of steps is taken −1 times, so that it points the way Keras' does: downhill.
+      scale = rateInside ? -lr * sign : sign;
+      rate = rateInside ? -1 : lr;
+      decay = t === 1 ? 0 : momentum;
+      share = t === 1 ? 1 : 1 - options.dampening;
+    },
+    passes: [
+      {
+        run({ weight, gradient, state: [velocity] }, begin, end) {
+          const at = begin * 4;
+          const buffer = momentum === 0 ? 0 : velocity + at;
+          // prettier-ignore
+          kernels.sgd(
+            weight + at, gradient + at, buffer, end - begin, scale, coupled, decay, share, lookahead, rate,
+          );
+        },
+      },
+    ],
+  };
+}

@@ -1,0 +1,75 @@
+import type { Kernels } from "../kernels/kernels.ts";
+import type { Option, OptionFault, Options, ValuesOf } from "../options.ts";
+import type { Dialect, Optimizer, OptimizerType, StateTensor } from "./optimizer.ts";
+
+/** What a library does otherwise than the default dialect with an optimizer that both have. Names are the default dialect's. */
+interface Differences<O extends Options, E extends Options> {
+  /** The library's class or function. */
+  readonly source: string;
+  readonly formula?: string;
+  /** What the library calls an option; a list of numbers may become one option for each. */
+  readonly names: { readonly [K in keyof O]?: string | readonly string[] };
+  readonly defaults?: Partial<ValuesOf<O>>;
+  /** Options without default. */
+  readonly required?: readonly (keyof O)[];
+  /** The values of options that the library does not have. */
+  readonly fixed?: Partial<ValuesOf<O>>;
+  /** Options that the library alone has. */
+  readonly extra?: E;
+  state?(options: ValuesOf<O> & ValuesOf<E>): readonly StateTensor[];
+  check?(options: ValuesOf<O> & ValuesOf<E>): readonly OptionFault[];
+  /** Where the arithmetic is not that of the default dialect under the same options. */
+  create?(kernels: Kernels, options: ValuesOf<O> & ValuesOf<E>): Optimizer;
+}
+
+/**
+ * Declares an optimizer of the default dialect as another library has it: other names and defaults for its options and, if need be, another
+ * arithmetic. `state` and `create` see the options under the default dialect's names.
+ */
+export function defineDialect<O extends Options, const E extends Options = Record<never, never>>(
+  dialect: Dialect,
+  base: OptimizerType<O>,
+  own: Differences<O, E>,
+): OptimizerType {
+  type Values = ValuesOf<O> & ValuesOf<E>;
+  const kept = Object.entries(base.options).filter(([name]) => !(name in (own.fixed ?? {})));
+  const namesOf = (name: string) => own.names[name] ?? name;
+  const renamed = kept.flatMap(([name, option]) => {
+    const required = own.required?.includes(name) ?? false;
+    const value = own.defaults && name in own.defaults ? own.defaults[name] : option.default;
+    return split(namesOf(name), { ...option, default: required ? undefined : value } as Option);
+  });
+  const translate = (given: ValuesOf<Options>): Values => {
+    const values = kept.map(([name]): [string, unknown] => [name, joined(namesOf(name), given)]);
+    return { ...given, ...Object.fromEntries(values), ...own.fixed } as Values;
+  };
+  const { state, check, create } = own;
+  return {
+    type: base.type,
+    summary: base.summary,
+    formula: own.formula ?? base.formula,
+    source: own.source,
+    dialect,
+    names: own.names as OptimizerType["names"],
+    translate,
+    rate: namesOf(base.rate ?? "lr") as string,
+    evaluatesOthers: base.evaluatesOthers ?? false,
+    options: { ...Object.fromEntries(renamed), ...own.extra },
+    state: (options, shape) => state?.(translate(options)) ?? base.state(translate(options), shape),
+    check: (options) => check?.(translate(options)) ?? [],
+    create: (kernels, options) => (create ?? base.create)(kernels, translate(options)),
+  };
+}
+
+function split(names: string | readonly string[], option: Option): [string, Option][] {
+  if (typeof names === "string") return [[names, option]];
+  const { default: values, ...rest } = option as Extract<Option, { kind: "numbers" }>;
+  return names.map((name, i) => [
+    name,
+    { ...rest, kind: "number", default: values?.[i], doc: `${rest.doc} Number ${i + 1} of ${names.length}.` },
+  ]);
+}
+
+function joined(names: string | readonly string[], given: ValuesOf<Options>): unknown {
+  return typeof names === "string" ? given[names] : names.map((name) => given[name]);
+}

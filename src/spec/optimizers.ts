@@ -1,0 +1,57 @@
+/**
+ * The zod schema of an optimizer: a type in one of its dialects. Each dialect of a type has the options of its own library; an option that another
+ * one has is told from one that is misspelt.
+ */
+import { z } from "zod";
+import type { Dialect, OptimizerType } from "../engine/optimizers/optimizer.ts";
+import { optimizers } from "../engine/optimizers/registry.generated.ts";
+import type { Member } from "../engine/options.ts";
+import { explainKeys, unknownKey } from "./faults.ts";
+import { described, discriminated, optionSchemas, pascalCase } from "./members.ts";
+
+const LIBRARIES: Readonly<Record<Dialect, string>> = { torch: "PyTorch", keras: "Keras", optax: "optax" };
+
+const declarations = Object.values(optimizers) as unknown as OptimizerType[];
+
+const types = [...new Set(declarations.map(({ type }) => type))];
+
+export const Optimizer = discriminated(
+  "type",
+  types.map((type) =>
+    discriminated("dialect", declarations.filter((declared) => declared.type === type).map(schemaOf)),
+  ),
+) as z.ZodType<Member, Member>;
+
+function schemaOf(declared: OptimizerType): z.ZodType {
+  const { type, dialect } = declared;
+  const shape = {
+    type: z.literal(type),
+    dialect: dialectSchema(dialect),
+    ...optionSchemas(
+      declared.options,
+      z.lazy(() => Optimizer),
+    ),
+  };
+  const error = (issue: z.core.$ZodRawIssue) =>
+    issue.code === "unrecognized_keys"
+      ? explainKeys(issue.keys, (key) => foreign(key, declared) ?? unknownKey(key, Object.keys(shape)))
+      : undefined;
+  return z
+    .strictObject(shape, { error })
+    .meta(described(`${pascalCase(`${dialect ?? ""}_${type}`)}Optimizer`, declared));
+}
+
+function dialectSchema(dialect: Dialect | undefined): z.ZodType {
+  const schema = dialect === undefined ? z.literal("torch").default("torch") : z.literal(dialect);
+  return schema.describe("The library whose names, defaults and arithmetic are meant.");
+}
+
+/** What to say of an option that another dialect of the type has, but this one calls otherwise or does not have. */
+function foreign(option: string, { type, dialect = "torch", options, names }: OptimizerType): string | null {
+  const other = declarations.find((declared) => declared.type === type && option in declared.options);
+  if (other === undefined) return null;
+  const common = Object.entries(other.names ?? {}).find(([, own]) => [own].flat().includes(option))?.[0] ?? option;
+  const own = [names?.[common] ?? common].flat().filter((name) => name in options);
+  const counterpart = own.length === 0 ? "there is no such option" : `it is ${own.join(" and ")}`;
+  return `is ${LIBRARIES[other.dialect ?? "torch"]}'s name; in dialect ${dialect} ${counterpart}`;
+}
