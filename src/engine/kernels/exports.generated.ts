@@ -63,13 +63,27 @@ export interface KernelExports {
   readonly l1: (x: number, y: number, terms: number, gradient: number, n: number, scale: number) => void;
   // src/engine/losses/mse/kernel.as.ts
   readonly mse: (x: number, y: number, terms: number, gradient: number, n: number, scale: number) => void;
+  // src/engine/optimizers/adadelta/kernel.as.ts
+  readonly adadelta: (x: number, g: number, v: number, a: number, n: number, sign: number, coupled: number, rho: number, weight: number, eps: number, rate: number) => void;
+  // src/engine/optimizers/adagrad/kernel.as.ts
+  readonly adagrad: (x: number, g: number, sum: number, n: number, sign: number, coupled: number, inside: number, outside: number, rate: number) => void;
   // src/engine/optimizers/adam/kernel.as.ts
   readonly adam: (x: number, g: number, m: number, v: number, maximum: number, n: number, sign: number, coupled: number, shrink: number, weight1: number, beta2: number, weight2: number, stepSize: number, root2: number, eps: number, inside: number) => void;
+  // src/engine/optimizers/adamax/kernel.as.ts
+  readonly adamax: (x: number, g: number, m: number, u: number, n: number, sign: number, coupled: number, weight1: number, beta2: number, inside: number, outside: number, stepSize: number) => void;
+  // src/engine/optimizers/asgd/kernel.as.ts
+  readonly asgd: (x: number, g: number, average: number, n: number, sign: number, coupled: number, shrink: number, eta: number, mu: number) => void;
   // src/engine/optimizers/lamb/kernel.as.ts
   readonly lamb_moments: (x: number, g: number, m: number, v: number, sums: number, n: number, beta1: number, weight1: number, beta2: number, weight2: number, correction1: number, correction2: number, eps: number, epsRoot: number, decay: number) => void;
   readonly lamb_step: (x: number, m: number, v: number, n: number, correction1: number, correction2: number, eps: number, epsRoot: number, decay: number, rate: number) => void;
+  // src/engine/optimizers/nadam/kernel.as.ts
+  readonly nadam: (x: number, g: number, m: number, v: number, n: number, sign: number, coupled: number, shrink: number, weight1: number, beta2: number, weight2: number, root2: number, eps: number, rateGradient: number, rateMomentum: number) => void;
+  // src/engine/optimizers/radam/kernel.as.ts
+  readonly radam: (x: number, g: number, m: number, v: number, n: number, sign: number, coupled: number, shrink: number, weight1: number, beta2: number, weight2: number, eps: number, stepSize: number, rectified: number) => void;
   // src/engine/optimizers/rmsprop/kernel.as.ts
   readonly rmsprop: (x: number, g: number, square: number, average: number, buffer: number, n: number, sign: number, coupled: number, alpha: number, weight: number, inside: number, outside: number, momentum: number, scale: number, lr: number) => void;
+  // src/engine/optimizers/rprop/kernel.as.ts
+  readonly rprop: (x: number, g: number, previous: number, step: number, n: number, sign: number, shorter: number, longer: number, least: number, most: number, first: number) => void;
   // src/engine/optimizers/schedule_free_adamw/kernel.as.ts
   readonly schedule_free_adamw: (y: number, g: number, z: number, v: number, n: number, beta1: number, weight1: number, beta2: number, weight2: number, root2: number, eps: number, decay: number, rate: number, kept: number, share: number) => void;
   readonly schedule_free_average: (out: number, y: number, z: number, n: number, beta1: number, weight1: number) => void;
