@@ -43,7 +43,8 @@ const FLOOR = 2e-6;
 export function optimizer(golden: OptimizerCase, verdict: Verdict): void {
   const member = translate(optimizers, golden.library, golden.optimizer, golden.options);
   compare(golden, member, "", verdict);
-  if ("float64_ns_exact" in golden.expected) compare(golden, { ...member, ns_precision: "float32" }, "_ns_exact", verdict);
+  if ("float64_ns_exact" in golden.expected)
+    compare(golden, { ...member, ns_precision: "float32" }, "_ns_exact", verdict);
 }
 
 function compare(golden: OptimizerCase, member: Member, variant: string, verdict: Verdict): void {

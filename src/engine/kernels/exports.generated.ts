@@ -63,21 +63,45 @@ export interface KernelExports {
   readonly l1: (x: number, y: number, terms: number, gradient: number, n: number, scale: number) => void;
   // src/engine/losses/mse/kernel.as.ts
   readonly mse: (x: number, y: number, terms: number, gradient: number, n: number, scale: number) => void;
+  // src/engine/optimizers/adabelief/kernel.as.ts
+  readonly adabelief: (x: number, g: number, m: number, v: number, n: number, beta1: number, weight1: number, beta2: number, weight2: number, epsRoot: number, root2: number, eps: number, stepSize: number) => void;
   // src/engine/optimizers/adadelta/kernel.as.ts
   readonly adadelta: (x: number, g: number, v: number, a: number, n: number, sign: number, coupled: number, rho: number, weight: number, eps: number, rate: number) => void;
+  // src/engine/optimizers/adafactor/kernel.as.ts
+  readonly adafactor_moments: (g: number, row: number, col: number, rows: number, columns: number, share: number, sums: number) => void;
+  readonly adafactor_squares: (g: number, row: number, col: number, rows: number, columns: number, least: number) => number;
+  readonly adafactor_step: (x: number, g: number, row: number, col: number, rows: number, columns: number, least: number, shrink: number, rate: number) => void;
   // src/engine/optimizers/adagrad/kernel.as.ts
   readonly adagrad: (x: number, g: number, sum: number, n: number, sign: number, coupled: number, inside: number, outside: number, rate: number) => void;
   // src/engine/optimizers/adam/kernel.as.ts
   readonly adam: (x: number, g: number, m: number, v: number, maximum: number, n: number, sign: number, coupled: number, shrink: number, weight1: number, beta2: number, weight2: number, stepSize: number, root2: number, eps: number, inside: number) => void;
   // src/engine/optimizers/adamax/kernel.as.ts
   readonly adamax: (x: number, g: number, m: number, u: number, n: number, sign: number, coupled: number, weight1: number, beta2: number, inside: number, outside: number, stepSize: number) => void;
+  // src/engine/optimizers/ademamix/kernel.as.ts
+  readonly ademamix: (x: number, g: number, fast: number, square: number, old: number, n: number, beta1: number, weight1: number, beta2: number, weight2: number, beta3: number, weight3: number, correction: number, share: number, root2: number, eps: number, inside: number, decay: number, rate: number) => void;
   // src/engine/optimizers/asgd/kernel.as.ts
   readonly asgd: (x: number, g: number, average: number, n: number, sign: number, coupled: number, shrink: number, eta: number, mu: number) => void;
+  // src/engine/optimizers/ftrl/kernel.as.ts
+  readonly ftrl: (x: number, g: number, accumulator: number, linear: number, n: number, power: number, inverse: number, l1: number, penalty: number, shrinkage: number) => void;
   // src/engine/optimizers/lamb/kernel.as.ts
   readonly lamb_moments: (x: number, g: number, m: number, v: number, sums: number, n: number, beta1: number, weight1: number, beta2: number, weight2: number, correction1: number, correction2: number, eps: number, epsRoot: number, decay: number) => void;
   readonly lamb_step: (x: number, m: number, v: number, n: number, correction1: number, correction2: number, eps: number, epsRoot: number, decay: number, rate: number) => void;
+  // src/engine/optimizers/lion/kernel.as.ts
+  readonly lion: (x: number, g: number, m: number, n: number, beta1: number, weight1: number, beta2: number, weight2: number, decay: number, rate: number) => void;
+  // src/engine/optimizers/lookahead/kernel.as.ts
+  readonly lookahead: (fast: number, slow: number, n: number, share: number) => void;
+  // src/engine/optimizers/muon/kernel.as.ts
+  readonly muon_direction: (g: number, buffer: number, out: number, n: number, weight: number, lookahead: number, round: number) => void;
+  readonly muon_divide: (x: number, n: number, divisor: number, round: number) => void;
+  readonly muon_add: (x: number, y: number, n: number, a: number, b: number, round: number) => void;
+  readonly muon_step: (x: number, direction: number, n: number, shrink: number, rate: number) => void;
   // src/engine/optimizers/nadam/kernel.as.ts
   readonly nadam: (x: number, g: number, m: number, v: number, n: number, sign: number, coupled: number, shrink: number, weight1: number, beta2: number, weight2: number, root2: number, eps: number, rateGradient: number, rateMomentum: number) => void;
+  // src/engine/optimizers/novograd/kernel.as.ts
+  readonly novograd: (x: number, g: number, m: number, n: number, denominator: number, decay: number, beta1: number, rate: number) => void;
+  // src/engine/optimizers/prodigy/kernel.as.ts
+  readonly prodigy_moments: (x: number, g: number, m: number, v: number, s: number, x0: number, sums: number, n: number, beta1: number, weight1: number, beta2: number, weight2: number, beta3: number, share: number) => void;
+  readonly prodigy_step: (x: number, m: number, v: number, n: number, shrink: number, eps: number, rate: number) => void;
   // src/engine/optimizers/radam/kernel.as.ts
   readonly radam: (x: number, g: number, m: number, v: number, n: number, sign: number, coupled: number, shrink: number, weight1: number, beta2: number, weight2: number, eps: number, stepSize: number, rectified: number) => void;
   // src/engine/optimizers/rmsprop/kernel.as.ts
@@ -89,4 +113,8 @@ export interface KernelExports {
   readonly schedule_free_average: (out: number, y: number, z: number, n: number, beta1: number, weight1: number) => void;
   // src/engine/optimizers/sgd/kernel.as.ts
   readonly sgd: (x: number, g: number, buffer: number, n: number, sign: number, coupled: number, decay: number, weight: number, lookahead: number, lr: number) => void;
+  // src/engine/optimizers/sparse_adam/kernel.as.ts
+  readonly sparse_adam: (x: number, g: number, m: number, v: number, n: number, row: number, sign: number, weight1: number, weight2: number, eps: number, stepSize: number) => void;
+  // src/engine/optimizers/yogi/kernel.as.ts
+  readonly yogi: (x: number, g: number, m: number, v: number, n: number, beta1: number, weight1: number, weight2: number, root2: number, eps: number, stepSize: number) => void;
 }

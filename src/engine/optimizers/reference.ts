@@ -5,6 +5,9 @@
  */
 export type Reference<Options> = (options: Options, tensors: readonly ReferenceTensor[], t: number, lr: number) => void;
 
+/** The reference of an optimizer that stands among another one's options, with its own options. */
+export type InnerReference = (tensors: readonly ReferenceTensor[], t: number, lr: number) => void;
+
 export interface ReferenceTensor {
   readonly shape: readonly number[];
   readonly weight: Float64Array;

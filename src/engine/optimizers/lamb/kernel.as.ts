@@ -1,4 +1,5 @@
 import { fma, fnma, load, store } from "../../kernels/vector.as";
+import { across, lower, square, upper } from "../../kernels/wide.as";
 
 /**
  * LAMB's first pass over one block of `n` elements: moves the moments m and v, and leaves the sums of x² and u² of the
@@ -18,18 +19,18 @@ export function lamb_moments(
     moments(g + i, m + i, v + i, b1, w1, b2, w2, true);
     const value = load(x + i, true);
     const u = direction(value, m + i, v + i, c1, c2, e, er, d, true);
-    x01 = f64x2.add(x01, squares(value));
-    x23 = f64x2.add(x23, squares(upper(value)));
-    u01 = f64x2.add(u01, squares(u));
-    u23 = f64x2.add(u23, squares(upper(u)));
+    x01 = f64x2.add(x01, square(lower(value)));
+    x23 = f64x2.add(x23, square(upper(value)));
+    u01 = f64x2.add(u01, square(lower(u)));
+    u23 = f64x2.add(u23, square(upper(u)));
   }
   let sumX = across(x01) + across(x23), sumU = across(u01) + across(u23);
   for (; i < all; i += 4) {
     moments(g + i, m + i, v + i, b1, w1, b2, w2, false);
     const value = load(x + i, false);
     const u = direction(value, m + i, v + i, c1, c2, e, er, d, false);
-    sumX += f64x2.extract_lane(squares(value), 0);
-    sumU += f64x2.extract_lane(squares(u), 0);
+    sumX += f64x2.extract_lane(square(lower(value)), 0);
+    sumU += f64x2.extract_lane(square(lower(u)), 0);
   }
   v128.store(sums, f64x2.replace_lane(f64x2.splat(sumX), 1, sumU));
 }
@@ -64,21 +65,4 @@ function direction(value: v128, m: usize, v: usize, c1: v128, c2: v128, eps: v12
 function step(x: usize, m: usize, v: usize, c1: v128, c2: v128, e: v128, er: v128, d: v128, rate: v128, full: bool): void {
   const value = load(x, full);
   store(x, fnma(rate, direction(value, m, v, c1, c2, e, er, d, full), value), full);
-}
-
-/** Squares of the lower two, in double. */
-@inline
-function squares(x: v128): v128 {
-  const wide = f64x2.promote_low_f32x4(x);
-  return f64x2.mul(wide, wide);
-}
-
-@inline
-function upper(x: v128): v128 {
-  return i64x2.shuffle(x, x, 1, 1);
-}
-
-@inline
-function across(pair: v128): f64 {
-  return f64x2.extract_lane(pair, 0) + f64x2.extract_lane(pair, 1);
 }

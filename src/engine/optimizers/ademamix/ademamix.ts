@@ -1,0 +1,91 @@
+import type { Kernels } from "../../kernels/kernels.ts";
+import type { Options, ValuesOf } from "../../options.ts";
+import { defineOptimizer, zeros, type Optimizer } from "../optimizer.ts";
+
+const ademamixOptions = {
+  lr: { kind: "number", default: 1e-3, min: 0, doc: "Learning rate." },
+  betas: {
+    kind: "numbers",
+    length: 3,
+    default: [0.9, 0.999, 0.9999],
+    above: 0,
+    below: 1,
+    doc: "Decay of the fast average of the gradient, of its square, and of the slow average.",
+  },
+  alpha: { kind: "number", default: 5, min: 0, doc: "How much the slow average counts." },
+  eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the denominator." },
+  weight_decay: { kind: "number", default: 0, min: 0, doc: "Share of each weight, times lr, taken off at every step." },
+  alpha_warmup: { kind: "integer", default: null, min: 1, doc: "Steps over which alpha rises from 0; null: none." },
+  beta3_warmup: {
+    kind: "integer",
+    default: null,
+    min: 1,
+    doc: "Steps over which the slow average's half-life grows from the fast one's; null: none.",
+  },
+} as const satisfies Options;
+
+/**
+ * AdEMAMix: AdamW with a second, much slower average of the gradient beside the fast one.
+ *
+ *     m₁ = β₁ m₁ + (1 − β₁) g
+ *     m₂ = β₃(t) m₂ + (1 − β₃(t)) g
+ *     v  = β₂ v + (1 − β₂) g²
+ *     x  = x − lr · ((m₁/(1 − β₁ᵗ) + α(t) m₂) / (√(v/(1 − β₂ᵗ)) + eps) + weight_decay · x)
+ *
+ *     α(t) = alpha · min(t/alpha_warmup, 1)
+ *     ln β₃(t) = ln β₁ ln β₃ / ((1 − s) ln β₃ + s ln β₁), s = min(t/beta3_warmup, 1)
+ *
+ * m₂ is not corrected: it is meant to fill slowly. Without the warm-ups (the paper sets both to the number of steps) a slow average can
+ * drive early training off. Pagliardini, Ablin & Grangier, "The AdEMAMix optimizer: better, faster, older", ICLR 2025 (arXiv:2409.03137), algorithm 1.
+ *
+ * At the first step without warm-up m₂ is g/10000, so that x moves by lr · (1 + 5/10000): as under Adam.
+ */
+export const ademamix = defineOptimizer({
+  type: "ademamix",
+  summary: "AdamW that also follows gradients of thousands of steps ago: for long runs.",
+  formula: "x −= lr · ((m̂₁ + α(t)·m₂)/(√v̂ + eps) + weight_decay·x), m₂ = β₃(t)m₂ + (1−β₃(t))g",
+  source: "Pagliardini et al. 2025, arXiv:2409.03137",
+  options: ademamixOptions,
+  state: () => zeros("exp_avg_fast", "exp_avg_sq", "exp_avg_slow"),
+  create: (kernels, options) => createAdemamix(kernels, options, 0),
+});
+
+/** `epsRoot` is added to the corrected second moment, under the root. */
+export function createAdemamix(
+  kernels: Kernels,
+  options: ValuesOf<typeof ademamixOptions>,
+  epsRoot: number,
+): Optimizer {
+  const { eps, weight_decay: decay, alpha, alpha_warmup: alphaSteps, beta3_warmup: betaSteps } = options;
+  const [beta1, beta2, beta3] = options.betas;
+  const logFast = kernels.log(beta1);
+  const logSlow = kernels.log(beta3);
+  let correction1 = 1;
+  let correction2 = 1;
+  let slow = beta3;
+  let share = alpha;
+  let rate = 0;
+  return {
+    begin(t, lr) {
+      rate = lr;
+      correction1 = 1 - kernels.pow(beta1, t);
+      correction2 = 1 - kernels.pow(beta2, t);
+      share = alphaSteps === null ? alpha : alpha * Math.min(t / alphaSteps, 1);
+      const s = betaSteps === null ? 1 : Math.min(t / betaSteps, 1);
+      slow = s === 1 ? beta3 : kernels.exp((logFast * logSlow) / ((1 - s) * logSlow + s * logFast));
+    },
+    passes: [
+      {
+        run({ weight, gradient, state: [fast, square, old] }, begin, end) {
+          const at = begin * 4;
+          // prettier-ignore
+          kernels.ademamix(
+            weight + at, gradient + at, fast + at, square + at, old + at, end - begin,
+            beta1, 1 - beta1, beta2, 1 - beta2, slow, 1 - slow, 1 / correction1, share,
+            Math.sqrt(correction2), eps, epsRoot * correction2, decay, rate,
+          );
+        },
+      },
+    ],
+  };
+}

@@ -1,0 +1,57 @@
+import { defineOptimizer, zeros } from "../optimizer.ts";
+
+/**
+ * Sparse Adam: Adam that leaves rows alone whose gradient is all zeros: their averages do not decay and their weights do not drift.
+ *
+ *     for rows with a gradient:
+ *     m = β₁ m + (1 − β₁) g
+ *     v = β₂ v + (1 − β₂) g²
+ *     x = x − lr · √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m/(√v + eps)
+ *
+ * For embeddings, most of whose rows no sample of a batch uses. t counts all steps, not a row's own. Kingma & Ba 2015. Semantics of
+ * `torch.optim.SparseAdam`, with "not in the sparse gradient" being "all zeros".
+ *
+ * A row first used at step 1000 moves by lr · √0.632/1 · 0.1/√0.001 = 2.5 · lr: its averages are as short as the corrections think them long.
+ */
+export const sparse_adam = defineOptimizer({
+  type: "sparse_adam",
+  summary: "Adam for embeddings: rows that a batch does not use are left alone.",
+  formula: "for rows with a gradient: m, v as adam; x −= lr · √(1−β₂ᵗ)/(1−β₁ᵗ) · m/(√v + eps)",
+  source: "Kingma & Ba 2015; torch.optim.SparseAdam",
+  options: {
+    lr: { kind: "number", default: 1e-3, min: 0, doc: "Learning rate." },
+    betas: {
+      kind: "numbers",
+      length: 2,
+      default: [0.9, 0.999],
+      min: 0,
+      below: 1,
+      doc: "Decay of the averages of the gradient and of its square.",
+    },
+    eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the root of the uncorrected second moment." },
+    maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
+  },
+  state: () => zeros("exp_avg", "exp_avg_sq"),
+  create(kernels, { betas: [beta1, beta2], eps, maximize }) {
+    const sign = maximize ? -1 : 1;
+    let stepSize = 0;
+    return {
+      begin(t, lr) {
+        stepSize = (lr * Math.sqrt(1 - kernels.pow(beta2, t))) / (1 - kernels.pow(beta1, t));
+      },
+      passes: [
+        {
+          over: "rows",
+          run({ weight, gradient, length, shape, state: [m, v] }, begin, end) {
+            const at = begin * 4;
+            // prettier-ignore
+            kernels.sparse_adam(
+              weight + at, gradient + at, m + at, v + at, end - begin, length / shape[0],
+              sign, 1 - beta1, 1 - beta2, eps, stepSize,
+            );
+          },
+        },
+      ],
+    };
+  },
+});
