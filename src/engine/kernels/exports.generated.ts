@@ -86,6 +86,12 @@ export interface KernelExports {
   // src/engine/optimizers/lamb/kernel.as.ts
   readonly lamb_moments: (x: number, g: number, m: number, v: number, sums: number, n: number, beta1: number, weight1: number, beta2: number, weight2: number, correction1: number, correction2: number, eps: number, epsRoot: number, decay: number) => void;
   readonly lamb_step: (x: number, m: number, v: number, n: number, correction1: number, correction2: number, eps: number, epsRoot: number, decay: number, rate: number) => void;
+  // src/engine/optimizers/lbfgs/kernel.as.ts
+  readonly lbfgs_dot: (a: number, b: number, n: number) => number;
+  readonly lbfgs_add: (out: number, x: number, y: number, n: number, factor: number) => void;
+  readonly lbfgs_scale: (out: number, x: number, n: number, factor: number) => void;
+  readonly lbfgs_change_dot: (g: number, previous: number, d: number, n: number) => number;
+  readonly lbfgs_change_square: (g: number, previous: number, n: number) => number;
   // src/engine/optimizers/lion/kernel.as.ts
   readonly lion: (x: number, g: number, m: number, n: number, beta1: number, weight1: number, beta2: number, weight2: number, decay: number, rate: number) => void;
   // src/engine/optimizers/lookahead/kernel.as.ts

@@ -30,6 +30,7 @@ export * from "../optimizers/ademamix/kernel.as";
 export * from "../optimizers/asgd/kernel.as";
 export * from "../optimizers/ftrl/kernel.as";
 export * from "../optimizers/lamb/kernel.as";
+export * from "../optimizers/lbfgs/kernel.as";
 export * from "../optimizers/lion/kernel.as";
 export * from "../optimizers/lookahead/kernel.as";
 export * from "../optimizers/muon/kernel.as";

@@ -19,6 +19,7 @@ import { keras_nadam } from "./nadam/keras_nadam.ts";
 import { keras_rmsprop } from "./rmsprop/keras_rmsprop.ts";
 import { keras_sgd } from "./sgd/keras_sgd.ts";
 import { lamb } from "./lamb/lamb.ts";
+import { lbfgs } from "./lbfgs/lbfgs.ts";
 import { lion } from "./lion/lion.ts";
 import { lookahead } from "./lookahead/lookahead.ts";
 import { muon } from "./muon/muon.ts";
@@ -67,6 +68,7 @@ export const optimizers = {
   keras_rmsprop,
   keras_sgd,
   lamb,
+  lbfgs,
   lion,
   lookahead,
   muon,
