@@ -8,7 +8,6 @@ import {
   EVALUATE,
   MAX_SUMS,
   SUM_BLOCK,
-  type Objective,
   type Optimizer,
   type ParameterTensor,
   type Pass,
@@ -102,8 +101,8 @@ export class Update {
    * weights to which the optimizer has moved.
    */
   run(loss: number, evaluate: () => number): void {
-    const { passes, search } = this.optimizer;
-    if (search) return this.#search(search, loss, evaluate);
+    const { passes } = this.optimizer;
+    if (this.optimizer.search) return this.#search({ loss }, evaluate);
     const scale = this.#clipCoefficient();
     for (const [i, pass] of passes.entries()) {
       this.#pass(pass, scale);
@@ -111,10 +110,9 @@ export class Update {
     }
   }
 
-  #search(search: NonNullable<Optimizer["search"]>, loss: number, evaluate: () => number): void {
-    const objective: { loss: number } & Objective = { loss };
+  #search(objective: { loss: number }, evaluate: () => number): void {
     this.#scaleGradient();
-    for (const request of search(objective)) {
+    for (const request of this.optimizer.search!(objective)) {
       if (request === EVALUATE) {
         objective.loss = evaluate();
         this.#scaleGradient();

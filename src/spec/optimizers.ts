@@ -9,18 +9,18 @@ import type { Member } from "../engine/options.ts";
 import { explainKeys, unknownKey } from "./faults.ts";
 import { described, discriminated, optionSchemas, pascalCase } from "./members.ts";
 
-const LIBRARIES: Readonly<Record<Dialect, string>> = { torch: "PyTorch", keras: "Keras", optax: "optax" };
+const WHOSE: Readonly<Record<Dialect, string>> = { torch: "PyTorch's", keras: "Keras'", optax: "optax'" };
 
 const declarations = Object.values(optimizers) as unknown as OptimizerType[];
 
-const types = [...new Set(declarations.map(({ type }) => type))];
+const types = [...new Set(declarations.map(({ type }) => type))].sort();
 
 export const Optimizer = discriminated(
   "type",
   types.map((type) =>
     discriminated("dialect", declarations.filter((declared) => declared.type === type).map(schemaOf)),
   ),
-) as z.ZodType<Member, Member>;
+).meta({ id: "Optimizer" }) as z.ZodType<Member, Member>;
 
 function schemaOf(declared: OptimizerType): z.ZodType {
   const { type, dialect } = declared;
@@ -53,5 +53,5 @@ function foreign(option: string, { type, dialect = "torch", options, names }: Op
   const common = Object.entries(other.names ?? {}).find(([, own]) => [own].flat().includes(option))?.[0] ?? option;
   const own = [names?.[common] ?? common].flat().filter((name) => name in options);
   const counterpart = own.length === 0 ? "there is no such option" : `it is ${own.join(" and ")}`;
-  return `is ${LIBRARIES[other.dialect ?? "torch"]}'s name; in dialect ${dialect} ${counterpart}`;
+  return `is ${WHOSE[other.dialect ?? "torch"]} name; in dialect ${dialect} ${counterpart}`;
 }

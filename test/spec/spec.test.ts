@@ -10,6 +10,10 @@ const faultsOf = (changes: Record<string, unknown>) =>
 const training = (changes: object) => ({ training: { epochs: 1, batch_size: 2, ...changes } });
 const data = (changes: object) => ({ data: { dataset: id, target: "label", ...changes } });
 
+/** Lookahead around lookahead around …, `depth` times. */
+const nested = (depth: number): object =>
+  depth === 0 ? { type: "adam" } : { type: "lookahead", optimizer: nested(depth - 1) };
+
 test("the least one can write gets all defaults of the contract", () => {
   const { value } = check(Spec, {
     data: { dataset: id, target: "y" },
@@ -28,7 +32,15 @@ test("the least one can write gets all defaults of the contract", () => {
     },
     model: { layers: [{ type: "linear", name: null, in_features: null, out_features: null, bias: true }] },
     loss: { type: "cross_entropy", label_smoothing: 0, weight: null },
-    optimizer: { type: "adam", lr: 0.001, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0, amsgrad: false },
+    optimizer: {
+      type: "adam",
+      dialect: "torch",
+      lr: 0.001,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      weight_decay: 0,
+      amsgrad: false,
+    },
     schedule: { type: "constant", interval: "step", warmup_steps: 0 },
     training: {
       epochs: 1,
@@ -90,6 +102,31 @@ test.each([
   [{ loss: { type: "cross_entropy", weight: { cat: -1 } } }, "/loss/weight/cat must be at least 0"],
   [{ optimizer: { type: "adam", betas: [0.9] } }, "/optimizer/betas must have exactly 2 items"],
   [{ optimizer: { type: "adam", lr: null } }, "/optimizer/lr must be a number, not null"],
+  [
+    { optimizer: { type: "adam", dialect: "keras", lr: 0.1 } },
+    "/optimizer/lr is PyTorch's name; in dialect keras it is learning_rate",
+  ],
+  [
+    { optimizer: { type: "adam", dialect: "keras", betas: [0.9, 0.99] } },
+    "/optimizer/betas is PyTorch's name; in dialect keras it is beta_1 and beta_2",
+  ],
+  [{ optimizer: { type: "adam", epsilon: 1 } }, "/optimizer/epsilon is Keras' name; in dialect torch it is eps"],
+  [
+    { optimizer: { type: "rmsprop", dialect: "optax", learning_rate: 1, rho: 0.9 } },
+    "/optimizer/rho is Keras' name; in dialect optax it is decay",
+  ],
+  [
+    { optimizer: { type: "adam", dialect: "optax", learning_rate: 1, amsgrad: true } },
+    "/optimizer/amsgrad is PyTorch's name; in dialect optax there is no such option",
+  ],
+  [{ optimizer: { type: "adam", dialect: "optax" } }, "/optimizer/learning_rate is required"],
+  [{ optimizer: { type: "lion", dialect: "keras" } }, '/optimizer/dialect must be one of "torch", "optax"'],
+  [{ optimizer: { type: "muon", dialect: "optax" } }, '/optimizer/dialect must be "torch"'],
+  [
+    { optimizer: { type: "lookahead", optimizer: { type: "adam", dialect: "keras", lr: 1 } } },
+    "/optimizer/optimizer/lr is PyTorch's name; in dialect keras it is learning_rate",
+  ],
+  [{ optimizer: nested(20) }, `/optimizer${"/optimizer".repeat(7)} is nested too deeply`],
   [{ schedule: { type: "cosine_annealing" } }, "/schedule/t_max is required"],
   [
     { schedule: { type: "step", step_size: 1, intervall: "epoch" } },
@@ -106,7 +143,7 @@ test.each([
 
 test("an unknown member is told which there are", () => {
   expect(faultsOf({ optimizer: { type: "Adan" } })?.[0]).toMatch(
-    /^\/optimizer\/type must be one of "adam", .*; did you mean "adam"\?$/,
+    /^\/optimizer\/type must be one of "adabelief", .*; did you mean "adam"\?$/,
   );
   expect(faultsOf({ model: { layers: [{ type: "relu" }, {}] } })?.[0]).toMatch(
     /^\/model\/layers\/1\/type is required: one of /,

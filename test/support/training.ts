@@ -7,16 +7,17 @@ import { layers } from "../../src/engine/layers/registry.generated.ts";
 import { losses } from "../../src/engine/losses/registry.generated.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
 import { schedules } from "../../src/engine/schedules/registry.generated.ts";
-import type { Member, Options } from "../../src/engine/options.ts";
+import { withDefaults, type Member, type Options } from "../../src/engine/options.ts";
 import type { TrainingData } from "../../src/engine/training.ts";
 
-const registries = { layers, losses, optimizers, schedules } as Record<string, Record<string, { options: Options }>>;
+const registries = { layers, losses, optimizers, schedules } as Record<
+  string,
+  Record<string, { type: string; dialect?: string; options: Options }>
+>;
 
-/** A member with its declared defaults filled in. */
+/** A member with its declared defaults filled in; optimizers go by their names in the registry (`keras_adam`). */
 export function member(registry: keyof typeof registries, type: string, options: Record<string, unknown> = {}): Member {
-  const declared = Object.entries(registries[registry][type].options);
-  const defaults = declared.flatMap(([name, option]) => ("default" in option ? [[name, option.default]] : []));
-  return { type, ...Object.fromEntries(defaults), ...options };
+  return withDefaults(registries[registry][type], options);
 }
 
 /** `rows` samples of `width` features in three classes that can be told apart; every fifth row validates. */
