@@ -51,11 +51,13 @@ function anchor(kind: string, { type }: Entry): string {
   return `${kind}-${type}`;
 }
 
+const OPTIONS = "| option | default | values | meaning |\n|---|---|---|---|";
+
 function detail(kind: string, entry: Entry): string {
   const options =
     entry.hyperparameters.length === 0
       ? "It has no options.\n"
-      : `| option | default | values | meaning |\n|---|---|---|---|\n${entry.hyperparameters.map(row).join("\n")}\n`;
+      : `${OPTIONS}\n${entry.hyperparameters.map(row).join("\n")}\n`;
   return `### <a id="${anchor(kind, entry)}"></a>\`${entry.type}\`
 
 ${entry.summary} (${entry.source})
@@ -64,7 +66,20 @@ ${entry.summary} (${entry.source})
 ${entry.formula}
 \`\`\`
 
-${options}`;
+${options}${"dialects" in entry ? entry.dialects.map(dialect).join("") : ""}`;
+}
+
+function dialect({ dialect: name, formula, source, hyperparameters }: OptimizerEntry["dialects"][number]): string {
+  return `
+With \`"dialect": "${name}"\` (${source}):
+
+\`\`\`
+${formula}
+\`\`\`
+
+${OPTIONS}
+${hyperparameters.map(row).join("\n")}
+`;
 }
 
 function row(option: Hyperparameter): string {
@@ -88,6 +103,7 @@ function values({ type, choices, length, min, max, above, below }: Hyperparamete
     numbers: length === null ? "numbers" : `${length} numbers`,
     class_numbers: "object: class → number",
     class: "class",
+    optimizer: "optimizer",
   };
   return bounds.length === 0 ? words[type] : `${words[type]} ${bounds.join(" and ")}`;
 }

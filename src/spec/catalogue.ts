@@ -8,8 +8,9 @@ import type { LayerType } from "../engine/layers/layer.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
 import type { LossType } from "../engine/losses/loss.ts";
 import { optimizers } from "../engine/optimizers/registry.generated.ts";
-import type { OptimizerType, StateTensor } from "../engine/optimizers/optimizer.ts";
-import type { Bounds, Description, Option, Options } from "../engine/options.ts";
+import { configure } from "../engine/optimizers/configure.ts";
+import type { OptimizerType } from "../engine/optimizers/optimizer.ts";
+import { withDefaults, type Bounds, type Description, type Option, type Options } from "../engine/options.ts";
 import { schedules } from "../engine/schedules/registry.generated.ts";
 import { timingOptions } from "./spec.ts";
 import { list } from "./wire.ts";
@@ -23,6 +24,7 @@ const kinds = {
   numbers: "a list of numbers",
   class_numbers: "an object from names of the target's classes to numbers",
   class: "the name of one of the target's classes",
+  optimizer: "another optimizer, written like the spec's own",
 } as const satisfies Record<Option["kind"], string>;
 
 export const Hyperparameter = z
@@ -35,7 +37,7 @@ export const Hyperparameter = z
     ),
     required: z.boolean(),
     default: z
-      .union([z.number(), z.boolean(), z.string(), z.array(z.number())])
+      .union([z.number(), z.boolean(), z.string(), z.array(z.number()), z.record(z.string(), z.unknown())])
       .nullable()
       .describe("What it is if it is left out; null if it is required, or may be null and then means nothing."),
     min: z.number().nullable().describe("The least value; of a list, of each of its numbers."),
@@ -60,6 +62,16 @@ const member = {
 export const OptimizerEntry = z
   .object({
     ...member,
+    dialects: z
+      .array(
+        z.object({
+          dialect: z.enum(["keras", "optax"]),
+          formula: z.string(),
+          source: z.string(),
+          hyperparameters: z.array(Hyperparameter),
+        }),
+      )
+      .describe("The optimizer as other libraries have it: what `dialect` may be instead of `torch`."),
     state: z
       .array(
         z.object({
@@ -73,11 +85,11 @@ export const OptimizerEntry = z
             .describe("The hyperparameter that has to be set for it; null if it is there by default."),
         }),
       )
-      .describe("Float32 tensors of each parameter's shape that are kept between steps."),
+      .describe("Float32 tensors that are kept between steps, most of each parameter's shape."),
     state_bytes_per_parameter: z
       .int()
       .min(0)
-      .describe("What they take by default, beside the 4 bytes of the parameter itself."),
+      .describe("What they take by default for a large matrix, beside the 4 bytes of the parameter itself."),
     evaluates_other_weights: z
       .boolean()
       .describe("Whether other weights are evaluated and served than those that are trained."),
@@ -106,13 +118,22 @@ export const LayerList = list("Layer", LayerEntry);
 export const LossList = list("Loss", LossEntry);
 export const ScheduleList = list("Schedule", ScheduleEntry);
 
+/** Shapes that show what state an optimizer keeps. */
+const MATRIX = [1000, 1000];
+const VECTOR = [1000];
+
+const declaredOptimizers = Object.values(optimizers) as readonly unknown[] as readonly OptimizerType[];
+
 /** Every member by kind, in the order of their names. */
 export const catalogue = {
-  optimizers: (Object.values(optimizers) as readonly OptimizerType[]).map((optimizer): OptimizerEntry => ({
-    ...described(optimizer),
-    ...stateOf(optimizer),
-    evaluates_other_weights: optimizer.evaluatesOthers ?? false,
-  })),
+  optimizers: declaredOptimizers
+    .filter(({ dialect }) => dialect === undefined)
+    .map((optimizer): OptimizerEntry => ({
+      ...described(optimizer),
+      dialects: declaredOptimizers.flatMap((other) => (other.type === optimizer.type ? dialectOf(other) : [])),
+      ...stateOf(optimizer),
+      evaluates_other_weights: optimizer.evaluatesOthers ?? false,
+    })),
   layers: (Object.values(layers) as readonly LayerType[]).map((layer): LayerEntry => described(layer)),
   losses: (Object.values(losses) as readonly LossType[]).map((loss): LossEntry => ({
     ...described(loss),
@@ -145,21 +166,35 @@ function hyperparameter(name: string, option: Option): Hyperparameter {
   };
 }
 
-/** The state by default, and what each hyperparameter, changed alone, adds to it. */
-function stateOf({ options, state }: OptimizerType): Pick<OptimizerEntry, "state" | "state_bytes_per_parameter"> {
-  const defaults = Object.fromEntries(Object.entries(options).map(([name, option]) => [name, option.default]));
-  const tensors = (changes: object) => state({ ...defaults, ...changes } as never);
-  const always = tensors({});
-  const found = new Map<string, StateTensor & { option: string | null }>();
-  for (const tensor of always) found.set(tensor.name, { ...tensor, option: null });
-  for (const [name, option] of Object.entries(options)) {
-    for (const value of otherValues(option)) {
-      for (const tensor of tensors({ [name]: value })) {
-        if (!found.has(tensor.name)) found.set(tensor.name, { ...tensor, option: name });
-      }
-    }
-  }
-  return { state: [...found.values()], state_bytes_per_parameter: 4 * always.length };
+function dialectOf(optimizer: OptimizerType): OptimizerEntry["dialects"] {
+  const { dialect } = optimizer;
+  if (dialect === undefined || dialect === "torch") return [];
+  const { formula, source, hyperparameters } = described(optimizer);
+  return [{ dialect, formula, source, hyperparameters }];
+}
+
+/** The state by default, of a matrix and of a vector, and what each hyperparameter, changed alone, adds to it. */
+function stateOf(optimizer: OptimizerType): Pick<OptimizerEntry, "state" | "state_bytes_per_parameter"> {
+  const tensors = (changes: object) => {
+    const { state } = configure(withDefaults(optimizer, { ...changes }));
+    return [...state(MATRIX), ...state(VECTOR)];
+  };
+  const found = new Map<string, OptimizerEntry["state"][number]>();
+  const add = (option: string | null, changes: object) => {
+    for (const { name, initial } of tensors(changes)) if (!found.has(name)) found.set(name, { name, initial, option });
+  };
+  add(null, {});
+  for (const [name, option] of Object.entries(optimizer.options))
+    for (const value of otherValues(option)) add(name, { [name]: value });
+  const sizes = configure(withDefaults(optimizer))
+    .state(MATRIX)
+    .map(({ shape = MATRIX }) => size(shape));
+  const bytes = (4 * sizes.reduce((sum, count) => sum + count, 0)) / size(MATRIX);
+  return { state: [...found.values()], state_bytes_per_parameter: Math.round(bytes) };
+}
+
+function size(shape: readonly number[]): number {
+  return shape.reduce((product, length) => product * length, 1);
 }
 
 /** Values that an option may have instead of its default: all where they are few, else one. */

@@ -14,12 +14,16 @@ afterAll(() => service.stop());
 
 const registries = { optimizers, layers, losses, schedules };
 
+/** The types of a registry; its other keys are dialects of them. */
+const typesOf = (registry: object) =>
+  Object.entries(registry).flatMap(([key, { type }]: [string, { type: string }]) => (key === type ? [type] : []));
+
 test.each(Object.entries(registries))(
   "%s: all are listed and each can be read, with all its options",
   async (kind, registry) => {
     const { body } = await service.call("GET", `/v1/${kind}`);
     expect(body).toMatchObject({ has_more: false, next: null });
-    expect(body.data.map(({ type }: OptimizerEntry) => type)).toEqual(Object.keys(registry));
+    expect(body.data.map(({ type }: OptimizerEntry) => type)).toEqual(typesOf(registry));
     for (const entry of body.data as OptimizerEntry[]) {
       expect((await service.call("GET", `/v1/${kind}/${entry.type}`)).body).toEqual(entry);
       const { options } = registry[entry.type as keyof typeof registry] as { options: object };
@@ -65,8 +69,22 @@ test("an optimizer says what it keeps, and which options make it keep more", asy
   const { body: sgd } = await service.call("GET", "/v1/optimizers/sgd");
   expect(sgd.state).toEqual([{ name: "momentum_buffer", initial: 0, option: "momentum" }]);
   expect(sgd.state_bytes_per_parameter).toBe(0);
+  const { body: adafactor } = await service.call("GET", "/v1/optimizers/adafactor");
+  expect(adafactor.state.map(({ name }: { name: string }) => name)).toEqual(["row_var", "col_var", "variance"]);
+  expect(adafactor.state_bytes_per_parameter).toBe(0);
   const { body: free } = await service.call("GET", "/v1/optimizers/schedule_free_adamw");
   expect(free).toMatchObject({ evaluates_other_weights: true, state: [{ name: "z", initial: "parameter" }, {}] });
+});
+
+test("an optimizer says what it is in other dialects", async () => {
+  const { body } = await service.call("GET", "/v1/optimizers/rmsprop");
+  expect(body.dialects).toMatchObject([{ dialect: "keras" }, { dialect: "optax" }]);
+  const [keras, optax] = body.dialects as OptimizerEntry["dialects"];
+  expect(keras.hyperparameters.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(["learning_rate", "rho", "epsilon"]),
+  );
+  expect(optax.hyperparameters).toContainEqual(expect.objectContaining({ name: "learning_rate", required: true }));
+  expect((await service.call("GET", "/v1/optimizers/muon")).body.dialects).toEqual([]);
 });
 
 test("lists have pages like any other", async () => {
@@ -74,7 +92,7 @@ test("lists have pages like any other", async () => {
   expect(first.data).toHaveLength(2);
   expect(first).toMatchObject({ has_more: true, next: first.data[1].type });
   const rest = (await service.call("GET", `/v1/optimizers?after=${first.next}`)).body;
-  expect([...first.data, ...rest.data].map(({ type }) => type)).toEqual(Object.keys(optimizers));
+  expect([...first.data, ...rest.data].map(({ type }) => type)).toEqual(typesOf(optimizers));
   expect((await service.call("GET", "/v1/optimizers?limit=0")).body.errors).toMatchObject([{ pointer: "?limit" }]);
 });
 

@@ -83,8 +83,8 @@ export function translate(
     if (!(ours in declared.options)) throw new Unsupported(`${full}.${theirs}`);
     const option = declared.options[ours];
     values[ours] = isTensor(value) ? fromTensor(option.kind, value, `${full}.${theirs}`) : value;
-    if (option.kind === "choice" && value !== null && !option.choices.includes(String(value)))
-      throw new Unsupported(`${full}.${theirs}=${String(value)}`);
+    if (option.kind === "choice" && value !== null && !option.choices.includes(value as string))
+      throw new Unsupported(`${full}.${theirs}=${JSON.stringify(value)}`);
   }
   return withDefaults(declared, values);
 }

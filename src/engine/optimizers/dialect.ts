@@ -26,7 +26,7 @@ interface Differences<O extends Options, E extends Options> {
  * Declares an optimizer of the default dialect as another library has it: other names and defaults for its options and, if need be, another
  * arithmetic. `state` and `create` see the options under the default dialect's names.
  */
-export function defineDialect<O extends Options, const E extends Options = Record<never, never>>(
+export function defineDialect<O extends Options, const E extends Options = O>(
   dialect: Dialect,
   base: OptimizerType<O>,
   own: Differences<O, E>,

@@ -42,8 +42,8 @@ export const adafactor = defineOptimizer({
   state(_options, shape) {
     if (shape.length === 1) return [{ name: "variance", initial: 0 }];
     return [
-      { name: "row_var", initial: 0, shape: shape.with(-1, 1) },
-      { name: "col_var", initial: 0, shape: shape.with(-2, 1) },
+      { name: "row_var", initial: 0, shape: [...shape.slice(0, -1), 1] },
+      { name: "col_var", initial: 0, shape: [...shape.slice(0, -2), 1, shape.at(-1)!] },
     ];
   },
   scratch: (_options, shape) => matricesOf(shape).columns * 8,
