@@ -5,6 +5,7 @@ import { availableParallelism, totalmem } from "node:os";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
+import { ambiguous, apiKey, named, readKeysFile, webhookSecret, type ApiKey } from "./secrets.ts";
 import { StartFailure } from "./start-failure.ts";
 
 const KiB = 1024;
@@ -13,11 +14,6 @@ const GiB = 1024 * MiB;
 
 /** A job's memory is one WebAssembly memory, whose addresses have 32 bits; its last page stays unused. */
 const WASM_MEMORY_BYTES = 4 * GiB - 64 * KiB;
-
-export interface ApiKey {
-  readonly owner: string;
-  readonly secret: string;
-}
 
 /** What the defaults depend on; both respect the quotas of the container, if this is one. */
 export interface Machine {
@@ -69,17 +65,36 @@ function url(protocols: string[], example: string) {
   return z.string().refine(valid, { error: `must be a URL such as ${example}` });
 }
 
+function list<T>(parse: (item: string) => T | null, error: string) {
+  return z.string().transform((text, context): T[] => {
+    const items = text.split(",").map((item) => parse(item.trim()));
+    if (items.includes(null)) context.addIssue({ code: "custom", message: error });
+    return items.filter((item) => item !== null);
+  });
+}
+
 const keysError =
   "must be a list of name:secret pairs such as alice:s3cret,bob:hunter2, names of up to 64 letters, digits, - and _, no secret twice";
 
-const apiKeys = z
-  .string()
-  .transform((text) => text.split(",").map((pair) => pair.trim()))
-  .pipe(z.array(z.string().regex(/^[\w-]{1,64}:\S+$/, { error: keysError })))
-  .transform((pairs): ApiKey[] =>
-    pairs.map((pair) => ({ owner: pair.slice(0, pair.indexOf(":")), secret: pair.slice(pair.indexOf(":") + 1) })),
-  )
-  .refine((keys) => new Set(keys.map(({ secret }) => secret)).size === keys.length, { error: keysError });
+const apiKeys = list((item) => {
+  const key = named(item);
+  return key && apiKey(key.name, key.secret);
+}, keysError).refine((keys) => !ambiguous(keys), { error: keysError });
+
+/** Several of one owner sign together, so that one can be replaced while receivers still know the other. */
+const webhookSecrets = list((item) => {
+  const pair = named(item);
+  const secret = pair && webhookSecret(pair.secret);
+  return secret && { owner: pair.name, secret };
+}, "must be a list of name:whsec_… pairs, whsec_ followed by the base64 of 24 to 64 random bytes (openssl rand -base64 32)");
+
+const hosts = list(
+  (item) =>
+    URL.canParse(`https://${item}`) && new URL(`https://${item}`).hostname === item.toLowerCase()
+      ? item.toLowerCase()
+      : null,
+  "must be a list of host names or addresses such as hooks.internal,10.0.0.7,[::1], without ports",
+);
 
 const redisUrl = z.union(
   [
@@ -104,6 +119,7 @@ function variables(machine: Machine) {
     REDIS_URL: redisUrl.optional(),
     RAPPEL_API_URL: url(["http:", "https:"], "http://127.0.0.1:8080").optional(),
     RAPPEL_API_KEYS: apiKeys.default([]),
+    RAPPEL_API_KEYS_FILE: z.string().optional(),
     RAPPEL_INSECURE: choice(["true", "false"]).default("false"),
     RAPPEL_THREADS: integer(1, 64).default(Math.min(machine.cores, 64)),
     RAPPEL_JOBS: integer(1, 64).default(1),
@@ -120,11 +136,39 @@ function variables(machine: Machine) {
     // A job keeps several checkpoints (the last three, the best, the one being written), and is not alone in Redis.
     RAPPEL_MAX_STATE_BYTES: bytes(MiB, WASM_MEMORY_BYTES).default(clamp(redisMaxBytes / 10, 32 * MiB, 512 * MiB)),
     RAPPEL_MAX_DATASET_BYTES: bytes(KiB, 4 * GiB).default(512 * MiB),
+    RAPPEL_OWNER_MAX_WAITING: integer(1, 1_000_000).optional(),
+    RAPPEL_OWNER_MAX_RUNNING: integer(1, 1_000_000).optional(),
+    RAPPEL_OWNER_MAX_DATASET_BYTES: bytes(KiB, 1024 * GiB).optional(),
+    RAPPEL_OWNER_MAX_CHECKPOINT_BYTES: bytes(KiB, 1024 * GiB).optional(),
+    RAPPEL_OWNER_REQUESTS_PER_MINUTE: integer(1, 1_000_000).optional(),
+    RAPPEL_WEBHOOK_SECRETS: webhookSecrets.default([]),
+    RAPPEL_WEBHOOK_ALLOW: hosts.default([]),
   });
 }
 
 function clamp(value: number, from: number, to: number): number {
   return Math.floor(Math.min(Math.max(value, from), to));
+}
+
+/** What one owner may have; null: as much as there is. */
+export interface OwnerLimits {
+  readonly waiting: number | null;
+  readonly running: number | null;
+  readonly datasetBytes: number | null;
+  readonly checkpointBytes: number | null;
+  readonly requestsPerMinute: number | null;
+}
+
+/** Where owners share a service each has limits. How many jobs run needs none: they take turns, and a limit would leave workers idle. */
+function ownerLimits(values: z.output<ReturnType<typeof variables>>, shared: boolean): OwnerLimits {
+  const unless = (value: number | undefined, inDoubt: number) => value ?? (shared ? inDoubt : null);
+  return {
+    waiting: unless(values.RAPPEL_OWNER_MAX_WAITING, 1000),
+    running: values.RAPPEL_OWNER_MAX_RUNNING ?? null,
+    datasetBytes: unless(values.RAPPEL_OWNER_MAX_DATASET_BYTES, 8 * GiB),
+    checkpointBytes: unless(values.RAPPEL_OWNER_MAX_CHECKPOINT_BYTES, Math.floor(values.RAPPEL_REDIS_MAX_BYTES / 2)),
+    requestsPerMinute: unless(values.RAPPEL_OWNER_REQUESTS_PER_MINUTE, 6000),
+  };
 }
 
 export type Config = ReturnType<typeof loadConfig>;
@@ -138,6 +182,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, args: readonly string[], mach
   const parsed = schema.safeParse(Object.fromEntries(given));
   if (!parsed.success) throw badVariable(parsed.error.issues[0], Object.fromEntries(given));
   const values = parsed.data;
+  const keys = allKeys(values);
   const config = {
     role: values.RAPPEL_ROLE,
     host: values.RAPPEL_HOST,
@@ -149,7 +194,11 @@ export function loadConfig(env: NodeJS.ProcessEnv, args: readonly string[], mach
     redisUrl: values.REDIS_URL ?? null,
     apiUrl: values.RAPPEL_API_URL ?? null,
     /** Empty: no authentication, one owner. */
-    apiKeys: values.RAPPEL_API_KEYS,
+    apiKeys: keys,
+    ownerLimits: ownerLimits(values, keys.length > 0),
+    /** By owner. */
+    webhookSecrets: secretsByOwner(values.RAPPEL_WEBHOOK_SECRETS),
+    webhookHosts: values.RAPPEL_WEBHOOK_ALLOW,
     threads: values.RAPPEL_THREADS,
     jobs: values.RAPPEL_JOBS,
     kernels: values.RAPPEL_KERNELS,
@@ -167,6 +216,20 @@ export function loadConfig(env: NodeJS.ProcessEnv, args: readonly string[], mach
   return config;
 }
 
+function allKeys(values: { RAPPEL_API_KEYS: ApiKey[]; RAPPEL_API_KEYS_FILE?: string }): readonly ApiKey[] {
+  const file = values.RAPPEL_API_KEYS_FILE;
+  if (file === undefined) return values.RAPPEL_API_KEYS;
+  const keys = [...values.RAPPEL_API_KEYS, ...readKeysFile(file)];
+  if (ambiguous(keys))
+    throw new StartFailure("RAPPEL_API_KEYS_FILE must not hold a secret twice, or one of RAPPEL_API_KEYS.");
+  return keys;
+}
+
+function secretsByOwner(secrets: readonly { owner: string; secret: Buffer }[]): ReadonlyMap<string, readonly Buffer[]> {
+  const groups = Map.groupBy(secrets, ({ owner }) => owner);
+  return new Map([...groups].map(([owner, group]) => [owner, group.map(({ secret }) => secret)]));
+}
+
 /** `--role worker` is RAPPEL_ROLE=worker. */
 function commandLine(args: readonly string[]): NodeJS.ProcessEnv {
   try {
@@ -177,7 +240,7 @@ function commandLine(args: readonly string[]): NodeJS.ProcessEnv {
   }
 }
 
-const SECRET = new Set(["RAPPEL_API_KEYS", "REDIS_URL"]);
+const SECRET = new Set(["RAPPEL_API_KEYS", "RAPPEL_WEBHOOK_SECRETS", "REDIS_URL"]);
 
 function badVariable(issue: z.core.$ZodIssue, given: NodeJS.ProcessEnv): StartFailure {
   const name = String(issue.path[0]);
@@ -186,7 +249,7 @@ function badVariable(issue: z.core.$ZodIssue, given: NodeJS.ProcessEnv): StartFa
 }
 
 function assertConsistent(
-  config: { role: string; host: string; kernels: string; redisUrl: string | null; apiKeys: ApiKey[] },
+  config: { role: string; host: string; kernels: string; redisUrl: string | null; apiKeys: readonly ApiKey[] },
   insecure: boolean,
 ) {
   if (config.role === "worker" && config.redisUrl === null) {

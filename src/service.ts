@@ -3,6 +3,7 @@ import { access, constants, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FastifyInstance } from "fastify";
+import type { Redis } from "ioredis";
 import { buildApp } from "./api/app.ts";
 import { buildWorkerApp } from "./api/worker-app.ts";
 import type { Config } from "./config.ts";
@@ -15,6 +16,7 @@ import { openRedis, type RedisService } from "./redis/redis.ts";
 import { StartFailure } from "./start-failure.ts";
 import { storeConnection } from "./store/database.ts";
 import { Store } from "./store/store.ts";
+import { Webhooks } from "./webhooks/webhooks.ts";
 import { TrainingWorker } from "./worker/worker.ts";
 
 const DAY_MS = 86_400_000;
@@ -82,6 +84,8 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
     serving.push(() => app.close());
     return await listen(app, config.host, config.workerPort, "RAPPEL_WORKER_PORT");
   }
+  const webhooks = openWebhooks(config, redis, { store, connection, log });
+  serving.push(() => webhooks.close());
   await files.prepare();
   const limits = { ...config, redisMaxBytes: redis.maxBytes ?? config.redisMaxBytes };
   const app = await buildApp({ store, files, queue, config: limits, checks, log });
@@ -105,6 +109,15 @@ async function openWorker(config: Config, redis: RedisService, parts: Parts): Pr
     await worker.close(config.shutdownMs);
     control.close();
   };
+}
+
+function openWebhooks(
+  { webhookSecrets: secrets, webhookHosts: allowedHosts }: Config,
+  redis: RedisService,
+  { store, connection, log }: { store: Store; connection: Redis; log: Logger },
+): Webhooks {
+  const patientRedis = redis.connect({ maxRetriesPerRequest: null });
+  return new Webhooks({ store, redis: connection, patientRedis, secrets, allowedHosts, log });
 }
 
 async function closeAll(closers: readonly Close[], log: Logger): Promise<void> {

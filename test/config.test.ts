@@ -1,10 +1,21 @@
-import { resolve } from "node:path";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { inspect } from "node:util";
 import { expect, test } from "vitest";
 import { loadConfig } from "../src/config.ts";
+import { apiKey } from "../src/secrets.ts";
 
 const GiB = 1024 ** 3;
 const machine = { cores: 6, memoryBytes: 8 * GiB };
+const unlimited = { waiting: null, running: null, datasetBytes: null, checkpointBytes: null, requestsPerMinute: null };
 const load = (env: NodeJS.ProcessEnv = {}, args: string[] = []) => loadConfig(env, args, machine);
+
+function keysFile(text: string): string {
+  const file = join(mkdtempSync(join(tmpdir(), "rappel-keys-")), "keys");
+  writeFileSync(file, text);
+  return file;
+}
 
 test("without any variable the defaults of the wire hold", () => {
   expect(load()).toEqual({
@@ -16,6 +27,9 @@ test("without any variable the defaults of the wire hold", () => {
     redisUrl: null,
     apiUrl: null,
     apiKeys: [],
+    ownerLimits: unlimited,
+    webhookSecrets: new Map(),
+    webhookHosts: [],
     threads: 6,
     jobs: 1,
     kernels: "auto",
@@ -62,11 +76,69 @@ test("a socket may stand for Redis, as a URL or a path", () => {
   expect(load({ REDIS_URL: "/run/redis.sock" }).redisUrl).toBe("/run/redis.sock");
 });
 
-test("keys have an owner and a secret, and an owner may have several", () => {
-  expect(load({ RAPPEL_API_KEYS: "alice:s3cret, bob:with:colon,alice:next" }).apiKeys).toEqual([
-    { owner: "alice", secret: "s3cret" },
-    { owner: "bob", secret: "with:colon" },
-    { owner: "alice", secret: "next" },
+test("keys have an owner and a secret, and an owner may have several; what is kept is a hash", () => {
+  const keys = [apiKey("alice", "s3cret"), apiKey("bob", "with:colon"), apiKey("alice", "next")];
+  const config = load({ RAPPEL_API_KEYS: "alice:s3cret, bob:with:colon,alice:next" });
+  expect(config.apiKeys).toEqual(keys);
+  expect(inspect(config, { depth: 9 })).not.toContain("s3cret");
+});
+
+test("keys may be in a file, one a line, beside those of the environment", () => {
+  const file = keysFile("# the platform's\n\nalice:s3cret\n  bob:with:colon\r\n");
+  const fromFile = [apiKey("alice", "s3cret"), apiKey("bob", "with:colon")];
+  expect(load({ RAPPEL_API_KEYS_FILE: file }).apiKeys).toEqual(fromFile);
+  expect(load({ RAPPEL_API_KEYS_FILE: file, RAPPEL_API_KEYS: "eve:x" }).apiKeys).toEqual([
+    apiKey("eve", "x"),
+    ...fromFile,
+  ]);
+  expect(load({ RAPPEL_API_KEYS_FILE: file, RAPPEL_HOST: "0.0.0.0" }).host).toBe("0.0.0.0");
+});
+
+test.each([
+  ["alice", "whose line 1 must be name:secret"],
+  ["# nobody\n", "which holds no key"],
+  ["alice:pa55word\nbob:pa55word", "must not hold a secret twice"],
+  ["alice:pa55word\nbob: pa55word", "whose line 2 must be name:secret"],
+])("a file with %j is refused, without repeating what it holds", (text, sentence) => {
+  const env = { RAPPEL_API_KEYS_FILE: keysFile(text) };
+  expect(() => load(env)).toThrow(sentence);
+  expect(() => load(env)).not.toThrow(/pa55word/);
+});
+
+test("a file that is not there is refused", () => {
+  expect(() => load({ RAPPEL_API_KEYS_FILE: "/nowhere/keys" })).toThrow(
+    'RAPPEL_API_KEYS_FILE is "/nowhere/keys", which cannot be read (ENOENT).',
+  );
+});
+
+test("owners who share a service have limits, and the only one of an open service has those that are set", () => {
+  expect(load({ RAPPEL_API_KEYS: "alice:s3cret" }).ownerLimits).toEqual({
+    waiting: 1000,
+    running: null,
+    datasetBytes: 8 * GiB,
+    checkpointBytes: GiB,
+    requestsPerMinute: 6000,
+  });
+  const set = {
+    RAPPEL_OWNER_MAX_WAITING: "5",
+    RAPPEL_OWNER_MAX_RUNNING: "2",
+    RAPPEL_OWNER_MAX_DATASET_BYTES: "1GiB",
+    RAPPEL_OWNER_MAX_CHECKPOINT_BYTES: "2GiB",
+    RAPPEL_OWNER_REQUESTS_PER_MINUTE: "60",
+  };
+  const limits = { waiting: 5, running: 2, datasetBytes: GiB, checkpointBytes: 2 * GiB, requestsPerMinute: 60 };
+  expect(load(set).ownerLimits).toEqual(limits);
+  expect(load({ ...set, RAPPEL_API_KEYS: "alice:s3cret" }).ownerLimits).toEqual(limits);
+});
+
+test("webhook secrets have an owner, who may have several; hosts are as URLs have them", () => {
+  const [a, b] = [Buffer.alloc(24, 1), Buffer.alloc(64, 2)];
+  const text = [`alice:whsec_${a.toString("base64")}`, `alice:whsec_${b.toString("base64")}`].join(",");
+  expect(load({ RAPPEL_WEBHOOK_SECRETS: text }).webhookSecrets).toEqual(new Map([["alice", [a, b]]]));
+  expect(load({ RAPPEL_WEBHOOK_ALLOW: "Hooks.internal, 10.0.0.7,[::1]" }).webhookHosts).toEqual([
+    "hooks.internal",
+    "10.0.0.7",
+    "[::1]",
   ]);
 });
 
@@ -83,6 +155,11 @@ test.each([
     'RAPPEL_MAX_JOB_BYTES is "4GiB" and must be a number of bytes from 1 MiB to 4294901760, such as 536870912 or 512MiB.',
   ],
   [
+    { RAPPEL_WEBHOOK_ALLOW: "https://hooks.internal" },
+    'RAPPEL_WEBHOOK_ALLOW is "https://hooks.internal" and must be a list of host names or addresses such as hooks.internal,10.0.0.7,[::1], without ports.',
+  ],
+  [{ RAPPEL_OWNER_MAX_WAITING: "0" }, 'RAPPEL_OWNER_MAX_WAITING is "0" and must be an integer from 1 to 1000000.'],
+  [
     { RAPPEL_ROLE: "worker" },
     'RAPPEL_ROLE is "worker" and REDIS_URL is not set: it must name the Redis that the api uses.',
   ],
@@ -98,6 +175,8 @@ test.each([
   [{ REDIS_URL: "http://user:pa55word@host" }, /^REDIS_URL must be a URL such as redis:/],
   [{ RAPPEL_API_KEYS: "pa55word" }, /^RAPPEL_API_KEYS must be a list of name:secret pairs/],
   [{ RAPPEL_API_KEYS: "alice:pa55word,bob:pa55word" }, /no secret twice\.$/],
+  [{ RAPPEL_WEBHOOK_SECRETS: "alice:pa55word" }, /^RAPPEL_WEBHOOK_SECRETS must be a list of name:whsec_… pairs/],
+  [{ RAPPEL_WEBHOOK_SECRETS: "alice:whsec_pa55word" }, /24 to 64 random bytes/],
 ])("a secret is not repeated where it would be logged: %#", (env: NodeJS.ProcessEnv, sentence) => {
   expect(() => load(env)).toThrow(sentence);
   expect(() => load(env)).not.toThrow(/pa55word/);

@@ -5,6 +5,7 @@ import { authenticate } from "./plugins/authentication.ts";
 import { describeApi } from "./plugins/description.ts";
 import { protect } from "./plugins/headers.ts";
 import { handleClientError, handleError, handleUnknownRoutes, refuseExpectations } from "./plugins/problems.ts";
+import { limitRequests } from "./plugins/rate-limit.ts";
 import { validate } from "./plugins/validation.ts";
 import { requestIdOf } from "./request-id.ts";
 import { catalogue } from "./routes/catalogue.ts";
@@ -43,6 +44,7 @@ export async function buildApp({ log, ...services }: Services & { log: FastifyBa
   logRequests(app);
   refuseExpectations(app.server);
   authenticate(app, services.config.apiKeys);
+  await limitRequests(app, services.config.ownerLimits.requestsPerMinute);
   validate(app);
   handleUnknownRoutes(app);
   await describeApi(app);

@@ -9,7 +9,17 @@ export interface Services {
   readonly store: Store;
   readonly files: DatasetFiles;
   readonly queue: Deliveries;
-  readonly config: Pick<Config, "apiKeys" | "maxDatasetBytes" | "maxJobBytes" | "maxStateBytes" | "redisMaxBytes">;
+  readonly config: Pick<
+    Config,
+    | "apiKeys"
+    | "maxDatasetBytes"
+    | "maxJobBytes"
+    | "maxStateBytes"
+    | "ownerLimits"
+    | "redisMaxBytes"
+    | "webhookHosts"
+    | "webhookSecrets"
+  >;
   /** What must work for this process to be ready, by name; each throws if it does not. */
   readonly checks: Readonly<Record<string, () => Promise<unknown>>>;
 }

@@ -23,6 +23,7 @@ import { canonicalJson } from "./canonical.ts";
 import { faulty, retryLater } from "./errors.ts";
 import { check, didYouMean, pointer, type Fault } from "./faults.ts";
 import { MAX_POINTS_PER_SERIES, Spec, type ResolvedSpec } from "./spec.ts";
+import type { Webhook } from "./webhook.ts";
 import type { Column, Dataset } from "./wire.ts";
 
 export interface ResolveContext {
@@ -33,6 +34,8 @@ export interface ResolveContext {
   readonly maxMemoryBytes: number;
   /** What a checkpoint of it may take. */
   readonly maxStateBytes: number;
+  /** What speaks against sending the owner's events there. */
+  webhookFaults(webhook: Webhook): readonly Fault[];
 }
 
 export interface Resolved {
@@ -69,6 +72,7 @@ export async function resolveSpec(body: unknown, context: ResolveContext): Promi
   const { value, faults: misshapen } = check(Spec, body, ROOMY);
   const parts = value ?? wellFormedSections(body);
   const faults: Fault[] = [...(misshapen ?? []), ...validationFaults(parts)];
+  if (parts.webhook) faults.push(...context.webhookFaults(parts.webhook));
   const input = parts.data ? await openInput(parts.data, context, faults) : null;
   try {
     const planned = await planJob(value, parts, input, context, faults);

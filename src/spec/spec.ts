@@ -13,6 +13,7 @@ import type { Options } from "../engine/options.ts";
 import { schedules } from "../engine/schedules/registry.generated.ts";
 import { memberUnion, optionSchemas } from "./members.ts";
 import { Optimizer } from "./optimizers.ts";
+import { Webhook } from "./webhook.ts";
 
 export const MAX_POINTS_PER_SERIES = 100_000;
 
@@ -229,6 +230,7 @@ export const Spec = z
       .strictObject({ threads: z.int().min(1).max(64).default(1) })
       .prefault({})
       .describe("Threads are a wish; the result does not depend on how many are given."),
+    webhook: Webhook,
   })
   .meta({
     id: "Spec",

@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { ErrorCode } from "./errors.ts";
+import { EventType } from "./event-type.ts";
 import { Spec } from "./spec.ts";
 
 /** Crockford's base32 in lower case; the first character of a ULID is at most 7. */
@@ -192,27 +193,6 @@ export const MetricSeries = z
   })
   .meta({ id: "MetricSeries", description: "The curves of a job." });
 export type MetricSeries = z.infer<typeof MetricSeries>;
-
-export const EventType = z.enum([
-  "created",
-  "started",
-  "resumed",
-  "checkpoint_committed",
-  "checkpoint_failed",
-  "checkpoint_skipped",
-  "evaluated",
-  "pausing",
-  "paused",
-  "requeued",
-  "lease_lost",
-  "arithmetic_changed",
-  "diverged",
-  "cancelling",
-  "cancelled",
-  "succeeded",
-  "failed",
-]);
-export type EventType = z.infer<typeof EventType>;
 
 export const Event = z
   .object({

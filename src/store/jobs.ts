@@ -87,6 +87,7 @@ export class Jobs {
       total_steps: job.totalSteps,
       total_epochs: spec.training.epochs,
       state_bytes: job.stateBytes,
+      ...(spec.webhook === null ? {} : { webhook: JSON.stringify(spec.webhook.events) }),
     };
     const [outcome, known] = await this.#database.run<[(Created | Replayed)["outcome"], string?]>(
       "create",

@@ -7,9 +7,10 @@
  * | `{rappel}:ended` | sorted set | record keys of the jobs that have ended, by when |
  * | `{rappel}:files` | hash | SHA-256 → how many dataset records, of any owner, have that file |
  * | `{rappel}:dropped` | sorted set | blobs let go, by when they expire: `<bytes> <key of the first chunk, without its number>` |
+ * | `{rappel}:outbox` | list | `<owner> <job id> <event id>`: events that a webhook wants and the queue does not have yet |
  * | `{rappel}:reconciler` | string | held by the process that reconciles now |
  * | `{rappel}:control` | channel | `<job id> <status>`: what is wanted of the run that has the job |
- * | `{rappel}:deliveries:…` | | BullMQ's |
+ * | `{rappel}:deliveries:…`, `{rappel}:webhooks:…` | | BullMQ's |
  * | `{rappel}:owner:<owner>:jobs` | sorted set | ids of all jobs, to be read by name; a ULID's order is that of creation |
  * | `{rappel}:owner:<owner>:jobs:<status>` | sorted set | the same by status |
  * | `{rappel}:owner:<owner>:idempotency:<sha256>` | hash | `job`, `body_sha256`; the name is that of the key, which may be long |
@@ -32,6 +33,7 @@ export const keys = {
   open: `${hashTag}:open`,
   ended: `${hashTag}:ended`,
   files: `${hashTag}:files`,
+  outbox: `${hashTag}:outbox`,
   reconciler: `${hashTag}:reconciler`,
   control: `${hashTag}:control`,
   jobs: (owner: string) => `${hashTag}:owner:${owner}:jobs`,

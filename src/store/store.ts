@@ -8,11 +8,13 @@ import { Database } from "./database.ts";
 import { Datasets } from "./datasets.ts";
 import { Jobs } from "./jobs.ts";
 import { acquire, type Acquired, type AcquireOptions } from "./lease.ts";
+import { Outbox } from "./outbox.ts";
 import { Upkeep } from "./upkeep.ts";
 
 export class Store {
   readonly jobs: Jobs;
   readonly datasets: Datasets;
+  readonly outbox: Outbox;
   readonly upkeep: Upkeep;
   readonly #database: Database;
 
@@ -20,6 +22,7 @@ export class Store {
     this.#database = new Database(redis);
     this.jobs = new Jobs(this.#database);
     this.datasets = new Datasets(this.#database);
+    this.outbox = new Outbox(this.#database, this.jobs);
     this.upkeep = new Upkeep(this.#database);
   }
 

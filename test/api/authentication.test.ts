@@ -1,13 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { apiKey } from "../../src/secrets.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 
 let service: Service;
 beforeAll(async () => {
-  const apiKeys = [
-    { owner: "ann", secret: "first" },
-    { owner: "ann", secret: "second" },
-    { owner: "bob", secret: "third" },
-  ];
+  const apiKeys = [apiKey("ann", "first"), apiKey("ann", "second"), apiKey("bob", "third")];
   service = await startService({ apiKeys });
 });
 afterAll(() => service.stop());

@@ -21,7 +21,8 @@ async function example(spec: string, table: string | null) {
   };
   const body = JSON.parse(await readFile(`examples/${spec}.json`, "utf8"));
   if (known) body.data.dataset = DATASET_ID;
-  const context = { dataset: async () => known, files, maxMemoryBytes: 2 ** 30, maxStateBytes: 2 ** 30 };
+  const limits = { maxMemoryBytes: 2 ** 30, maxStateBytes: 2 ** 30 };
+  const context = { dataset: async () => known, files, ...limits, webhookFaults: () => [] };
   const resolved = await resolveSpec(body, context);
   await resolved.draft?.keep();
   return { files, sha256: (resolved.draft?.content ?? known!).sha256, resolved };

@@ -14,7 +14,7 @@ async function resolve(body: unknown, { text = csv, maxMemoryBytes = 64 * MiB, m
   const content = await files.ingest(Readable.from([text]), LIMIT_BYTES);
   const record: Dataset = { id, name: null, format: "csv", created_at: "2026-11-22T00:00:00.000Z", ...content };
   const dataset = async (wanted: string) => (wanted === id ? record : null);
-  return resolveSpec(body, { dataset, files, maxMemoryBytes, maxStateBytes });
+  return resolveSpec(body, { dataset, files, maxMemoryBytes, maxStateBytes, webhookFaults: () => [] });
 }
 
 async function faultsOf(changes: Record<string, unknown>, options = {}): Promise<string[]> {

@@ -23,7 +23,7 @@ export async function openStore(server: TestRedis): Promise<Store> {
 }
 
 export function newJob(options: Partial<NewJob> & { metadata?: Record<string, string> } = {}): NewJob {
-  const spec = { name: null, metadata: options.metadata ?? {}, training: { epochs: 10 } };
+  const spec = { name: null, metadata: options.metadata ?? {}, training: { epochs: 10 }, webhook: null };
   return {
     id: `job_${ulid().toLowerCase()}`,
     owner: OWNER,

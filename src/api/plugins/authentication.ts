@@ -1,6 +1,6 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import type { ApiKey } from "../../config.ts";
+import { hashed, type ApiKey } from "../../secrets.ts";
 import { Problem } from "../../spec/errors.ts";
 
 declare module "fastify" {
@@ -16,29 +16,24 @@ declare module "fastify" {
 
 /** Without keys everyone is `default`; with keys every route but the public ones wants one. */
 export function authenticate(app: FastifyInstance, keys: readonly ApiKey[]): void {
-  const known = keys.map(({ owner, secret }) => ({ owner, digest: digest(secret) }));
   app.decorateRequest("owner", "default");
-  if (known.length === 0) return;
+  if (keys.length === 0) return;
   app.addHook("onRequest", async (request) => {
     if (request.routeOptions.config?.public) return;
-    request.owner = ownerOf(request, known);
+    request.owner = ownerOf(request, keys);
   });
 }
 
-function ownerOf(request: FastifyRequest, known: readonly { owner: string; digest: Buffer }[]): string {
+function ownerOf(request: FastifyRequest, keys: readonly ApiKey[]): string {
   const [, secret] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "") ?? [];
   if (secret === undefined) throw unauthorized("Send your API key: Authorization: Bearer <secret>.");
-  const given = digest(secret);
+  const given = hashed(secret);
   // Digests have one length, and every key is compared, so that the time taken says nothing about any of them.
-  const owners = known.filter((key) => timingSafeEqual(key.digest, given)).map((key) => key.owner);
+  const owners = keys.filter((key) => timingSafeEqual(key.sha256, given)).map((key) => key.owner);
   if (owners.length === 0) throw unauthorized("This API key is not known.");
   return owners[0];
 }
 
 function unauthorized(detail: string): Problem {
   return new Problem("unauthorized", detail, {}, { "www-authenticate": "Bearer" });
-}
-
-function digest(secret: string): Buffer {
-  return createHash("sha256").update(secret).digest();
 }

@@ -4,9 +4,10 @@ import { ulid } from "ulid";
 import { z } from "zod";
 import type { Config } from "../../config.ts";
 import { faulty, Problem } from "../../spec/errors.ts";
-import { unknownKey } from "../../spec/faults.ts";
+import { unknownKey, type Fault } from "../../spec/faults.ts";
 import { hashSpec, resolveSpec, type Resolved } from "../../spec/resolve.ts";
 import { Spec, type ResolvedSpec } from "../../spec/spec.ts";
+import { urlFault, type Webhook } from "../../spec/webhook.ts";
 import { Job, JobId, JobList, JobStatus, ValidatedSpec } from "../../spec/wire.ts";
 import type { Created, Replayed } from "../../store/jobs.ts";
 import { recordDataset } from "../datasets.ts";
@@ -93,6 +94,7 @@ export const jobs: Routes = async (app, { store, files, queue, config }) => {
         files,
         maxMemoryBytes: config.maxJobBytes,
         maxStateBytes: maxStateBytes(config),
+        webhookFaults: (webhook) => webhookFaults(webhook, owner, config),
       });
       let outcome: Created | Replayed | null;
       try {
@@ -234,6 +236,22 @@ function validated({ spec, parameterCount, memoryBytes, stateBytes, totalSteps }
 /** Of Redis' memory 70 % are for checkpoints, and one is written while the last one is still there. */
 function maxStateBytes({ maxStateBytes, redisMaxBytes }: Pick<Config, "maxStateBytes" | "redisMaxBytes">): number {
   return Math.min(maxStateBytes, Math.floor((0.7 * redisMaxBytes) / 2));
+}
+
+/** What is sent must be signed, and go nowhere but where it may. */
+function webhookFaults(
+  { url }: Webhook,
+  owner: string,
+  { webhookHosts, webhookSecrets }: Pick<Config, "webhookHosts" | "webhookSecrets">,
+): Fault[] {
+  const faults: Fault[] = [];
+  const message = urlFault(url, webhookHosts);
+  if (message !== null) faults.push({ pointer: "/webhook/url", message });
+  if (!webhookSecrets.has(owner)) {
+    const needs = `needs a secret to sign with: RAPPEL_WEBHOOK_SECRETS has none of ${owner}`;
+    faults.push({ pointer: "/webhook", message: needs });
+  }
+  return faults;
 }
 
 function sha256(text: string): string {

@@ -49,10 +49,15 @@ local function fence(run, token)
   if not holds(run, token) or ended[get('status')] then error({ err = 'FENCED' }) end
 end
 
--- Appends an event: a JSON object as text, to which its run and time are added here.
+-- Appends an event: a JSON object as text, to which its run and time are added here. If the job's webhook wants it, it goes into the outbox in the same
+-- breath: whatever was recorded will be sent.
 local function append(event, run)
   local stamp = string.format('{"run":%d,"created_at":%d,', run or number('run'), now)
-  redis.call('RPUSH', job .. ':events', stamp .. string.sub(event, 2))
+  local place = redis.call('RPUSH', job .. ':events', stamp .. string.sub(event, 2))
+  local wanted = get('webhook')
+  if wanted and string.find(wanted, cjson.encode(cjson.decode(event).type), 1, true) then
+    redis.call('RPUSH', root .. ':outbox', owner .. ' ' .. id .. ' ' .. place)
+  end
 end
 
 local function event(type, message, step)

@@ -1,0 +1,28 @@
+import rateLimit from "@fastify/rate-limit";
+import type { FastifyInstance } from "fastify";
+import { retryLater } from "../../spec/errors.ts";
+
+const WINDOW_MS = 60_000;
+
+/**
+ * Counts each owner's requests to this process, a minute at a time, and says how they stand in the fields of the IETF's draft (RateLimit-Policy, RateLimit).
+ * What orchestrators ask is not counted.
+ */
+export async function limitRequests(app: FastifyInstance, perMinute: number | null): Promise<void> {
+  if (perMinute === null) return;
+  await app.register(rateLimit, { global: false });
+  const count = app.createRateLimit({
+    max: perMinute,
+    timeWindow: WINDOW_MS,
+    keyGenerator: ({ owner }) => owner,
+    allowList: ({ routeOptions }) => routeOptions.config?.public ?? false,
+  });
+  app.addHook("onRequest", async (request, reply) => {
+    const use = await count(request);
+    if (use.isAllowed) return;
+    reply.header("ratelimit-policy", `"owner";q=${use.max};w=${WINDOW_MS / 1000}`);
+    reply.header("ratelimit", `"owner";r=${use.remaining};t=${use.ttlInSeconds}`);
+    if (!use.isExceeded) return;
+    throw retryLater("rate_limited", `You have made the ${use.max} requests of this minute.`, use.ttlInSeconds);
+  });
+}

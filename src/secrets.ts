@@ -1,0 +1,64 @@
+/** What owners prove themselves with (API keys), and what we prove ourselves to them with (webhook secrets): lists of `name:secret`. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { StartFailure } from "./start-failure.ts";
+
+/** A key as it is kept: nobody who reads our memory learns how to sign in. */
+export interface ApiKey {
+  readonly owner: string;
+  readonly sha256: Buffer;
+}
+
+export interface Named {
+  readonly name: string;
+  readonly secret: string;
+}
+
+export function apiKey(owner: string, secret: string): ApiKey {
+  return { owner, sha256: hashed(secret) };
+}
+
+export function hashed(secret: string): Buffer {
+  return createHash("sha256").update(secret).digest();
+}
+
+/** Null if it is no `name:secret`. */
+export function named(text: string): Named | null {
+  const [, name, secret] = /^([\w-]{1,64}):(\S+)$/.exec(text.trim()) ?? [];
+  return name === undefined ? null : { name, secret };
+}
+
+/**
+ * One `name:secret` a line; empty lines and lines that begin with # do not count.
+ * @throws StartFailure, which does not repeat what is in the file
+ */
+export function readKeysFile(path: string): ApiKey[] {
+  const refuse = (why: string) => new StartFailure(`RAPPEL_API_KEYS_FILE is ${JSON.stringify(path)}, ${why}.`);
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw refuse(`which cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+  const keys = text.split("\n").flatMap((line, i) => {
+    if (/^\s*(#|$)/.test(line)) return [];
+    const key = named(line);
+    if (key === null)
+      throw refuse(`whose line ${i + 1} must be name:secret, the name of up to 64 letters, digits, - and _`);
+    return [apiKey(key.name, key.secret)];
+  });
+  if (keys.length === 0) throw refuse("which holds no key: write one name:secret a line");
+  return keys;
+}
+
+/** Whether two keys have one secret, so that it would not be clear whose it is. */
+export function ambiguous(keys: readonly ApiKey[]): boolean {
+  return new Set(keys.map(({ sha256 }) => sha256.toString("hex"))).size < keys.length;
+}
+
+/** `whsec_` and base64 of 24 to 64 bytes, as Standard Webhooks writes a secret; null if it is not that. */
+export function webhookSecret(text: string): Buffer | null {
+  const [, base64] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text) ?? [];
+  const secret = Buffer.from(base64 ?? "", "base64");
+  return secret.length >= 24 && secret.length <= 64 ? secret : null;
+}

@@ -1,0 +1,22 @@
+import { z } from "zod";
+
+export const EventType = z.enum([
+  "created",
+  "started",
+  "resumed",
+  "checkpoint_committed",
+  "checkpoint_failed",
+  "checkpoint_skipped",
+  "evaluated",
+  "pausing",
+  "paused",
+  "requeued",
+  "lease_lost",
+  "arithmetic_changed",
+  "diverged",
+  "cancelling",
+  "cancelled",
+  "succeeded",
+  "failed",
+]);
+export type EventType = z.infer<typeof EventType>;

@@ -1,0 +1,62 @@
+/**
+ * Events on their way to webhooks. The script that records an event puts it here too, so that none is missed; it stays until it was handed on, so that
+ * whoever dies in between leaves it to the next.
+ */
+import type { Event, JobSummary } from "../spec/wire.ts";
+import type { Database } from "./database.ts";
+import type { Jobs } from "./jobs.ts";
+import { keys } from "./keys.ts";
+
+const BATCH = 100;
+
+/** An event that a job's webhook wants. */
+export interface Notice {
+  readonly owner: string;
+  readonly url: string;
+  readonly event: Event;
+  /** The job as it is now. */
+  readonly job: JobSummary;
+}
+
+export class Outbox {
+  readonly #database: Database;
+  readonly #jobs: Jobs;
+
+  constructor(database: Database, jobs: Jobs) {
+    this.#database = database;
+    this.#jobs = jobs;
+  }
+
+  /** Gives what is there to `handOn`, in order. What it throws at stays. */
+  async forward(handOn: (notice: Notice) => Promise<void>): Promise<void> {
+    for (;;) {
+      const entries = await this.#database.use((redis) => redis.lrange(keys.outbox, 0, BATCH - 1));
+      for (const entry of entries) {
+        const notice = await this.#notice(entry);
+        if (notice !== null) await handOn(notice);
+        await this.#database.use((redis) => redis.lrem(keys.outbox, 1, entry));
+      }
+      if (entries.length < BATCH) return;
+    }
+  }
+
+  /** Whether the job is still there, and its webhook too. */
+  async wanted(owner: string, jobId: string): Promise<boolean> {
+    return (await this.#database.use((redis) => redis.hexists(keys.job(owner, jobId), "webhook"))) === 1;
+  }
+
+  /** Nothing more goes to the job's webhook. */
+  async disable(owner: string, jobId: string): Promise<void> {
+    await this.#database.use((redis) => redis.hdel(keys.job(owner, jobId), "webhook"));
+  }
+
+  /** Null if the job was deleted meanwhile. */
+  async #notice(entry: string): Promise<Notice | null> {
+    const [owner, jobId, eventId] = entry.split(" ");
+    const found = await this.#jobs.get(owner, jobId);
+    const events = await this.#jobs.events(owner, jobId, { limit: 1, after: String(Number(eventId) - 1) });
+    if (!found?.spec.webhook || !events?.data.length) return null;
+    const { spec, ...job } = found;
+    return { owner, url: spec.webhook!.url, event: events.data[0], job };
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * A request to a URL that a stranger chose, from inside our network. Whoever can post a job could otherwise have us talk to Redis, to a cloud's
+ * metadata service or to a router's web page.
+ *
+ * The name is resolved once, all its addresses must be public, and the connection goes to those very addresses: had the socket resolved the name
+ * again, it might get others than were checked. The certificate is checked against the name, which is also what `Host` says. No redirect is
+ * followed, no proxy of the environment asked, no connection reused, and of the response only the head is read.
+ */
+import { lookup, type LookupAddress } from "node:dns";
+import { request as requestHttp, type IncomingMessage, type RequestOptions } from "node:http";
+import { request as requestHttps } from "node:https";
+import { isIP } from "node:net";
+import { promisify } from "node:util";
+import { hostOf, isPublic, urlFault } from "../spec/webhook.ts";
+
+export interface PostOptions {
+  /** Hosts that may be anywhere, and need no TLS. */
+  readonly allowedHosts: readonly string[];
+  /** For everything together. */
+  readonly timeoutMs: number;
+  readonly resolve?: Resolve;
+}
+
+/** Gives all addresses of a host. */
+export type Resolve = (host: string) => Promise<readonly LookupAddress[]>;
+
+export interface Reply {
+  readonly status: number;
+  /** What the receiver asks us to wait, if it says so in seconds. */
+  readonly retryAfterMs: number;
+}
+
+const resolveName: Resolve = (host) => promisify(lookup)(host, { all: true });
+
+/** @throws Error if the URL may not be requested, or nobody answers in time. */
+export async function post(
+  url: string,
+  headers: Record<string, string>,
+  body: string,
+  { allowedHosts, timeoutMs, resolve = resolveName }: PostOptions,
+): Promise<Reply> {
+  const fault = urlFault(url, allowedHosts);
+  if (fault !== null) throw new Error(`The URL ${fault}.`);
+  const target = new URL(url);
+  const signal = AbortSignal.timeout(timeoutMs);
+  const addresses = await untilAborted(addressesOf(target, resolve), signal);
+  if (!allowedHosts.includes(target.hostname)) assertPublic(target, addresses);
+  return await send(target, { ...headers, "content-length": String(Buffer.byteLength(body)) }, body, addresses, signal);
+}
+
+async function addressesOf(url: URL, resolve: Resolve): Promise<readonly LookupAddress[]> {
+  const host = hostOf(url);
+  const family = isIP(host);
+  return family === 0 ? await resolve(host) : [{ address: host, family }];
+}
+
+/** One address that is not public is enough to refuse: a name that has both is somebody's attempt. */
+function assertPublic({ hostname }: URL, addresses: readonly LookupAddress[]): void {
+  if (addresses.length === 0) throw new Error(`${hostname} has no address.`);
+  const hidden = addresses.find(({ address }) => !isPublic(address));
+  if (hidden) throw new Error(`${hostname} is at ${hidden.address}, which is not on the public internet.`);
+}
+
+async function send(
+  url: URL,
+  headers: Record<string, string>,
+  body: string,
+  addresses: readonly LookupAddress[],
+  signal: AbortSignal,
+): Promise<Reply> {
+  const options: RequestOptions = {
+    method: "POST",
+    headers,
+    signal,
+    agent: false,
+    lookup: (_host, { all }, done) =>
+      all ? done(null, [...addresses]) : done(null, addresses[0].address, addresses[0].family),
+  };
+  const request = url.protocol === "https:" ? requestHttps(url, options) : requestHttp(url, options);
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  request.on("response", resolve);
+  request.on("error", reject);
+  request.on("close", () => reject(new Error("The connection was closed without an answer.")));
+  request.end(body);
+  const { statusCode, headers: answered } = await promise.finally(() => request.destroy());
+  return { status: statusCode!, retryAfterMs: secondsOf(answered["retry-after"]) * 1000 };
+}
+
+function secondsOf(retryAfter = ""): number {
+  return /^\d{1,9}$/.test(retryAfter) ? Number(retryAfter) : 0;
+}
+
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  signal.addEventListener("abort", () => aborted.reject(signal.reason));
+  return await Promise.race([work, aborted.promise]);
+}

@@ -1,0 +1,192 @@
+/**
+ * Sends events of jobs to the URLs in their specs: at least once, in no promised order, signed as Standard Webhooks has it.
+ *
+ * An event is recorded together with its entry in the outbox (src/store/outbox.ts). From there it becomes a message in a BullMQ queue, whose body is
+ * fixed then, so that every attempt sends the same; BullMQ keeps the message over restarts and brings it up again by the schedule. The message
+ * is named by the job and the event, `<job id>-<event id>`: BullMQ takes a name once, and a receiver that sees it twice knows it (`webhook-id`).
+ *
+ * Any answer but 2xx is a failure, a redirect too. 410 ends the matter: nothing more goes to that job's webhook. A receiver that is slow holds up
+ * its own owner's messages and nobody else's.
+ */
+import { DelayedError, Queue, UnrecoverableError, Worker, type Job } from "bullmq";
+import type { Redis } from "ioredis";
+import type { Logger } from "pino";
+import { hashTag } from "../store/keys.ts";
+import { available } from "../store/database.ts";
+import { Unavailable } from "../store/errors.ts";
+import type { Notice } from "../store/outbox.ts";
+import type { Store } from "../store/store.ts";
+import { post, type Resolve } from "./post.ts";
+import { signature } from "./signature.ts";
+
+const SECOND_MS = 1000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+
+/** How long to wait after each failure: the schedule of the Standard Webhooks specification, a little over three days. */
+const SCHEDULE_MS = [
+  5 * SECOND_MS,
+  5 * MINUTE_MS,
+  30 * MINUTE_MS,
+  2 * HOUR_MS,
+  5 * HOUR_MS,
+  10 * HOUR_MS,
+  14 * HOUR_MS,
+  20 * HOUR_MS,
+  24 * HOUR_MS,
+];
+/** What is added at random at most, so that what failed together does not come back together. */
+const JITTER = 0.1;
+const TIMEOUT_MS = 15 * SECOND_MS;
+/** How often the outbox is looked into. */
+const FORWARD_MS = 500;
+const AT_ONCE = 16;
+const AT_ONCE_PER_OWNER = 8;
+/** After which a message comes again whose owner has too many on the way. */
+const TURN_MS = 500;
+
+const queue = { name: "webhooks", prefix: hashTag };
+
+interface Message {
+  readonly owner: string;
+  readonly job_id: string;
+  readonly url: string;
+  readonly body: string;
+}
+
+export interface WebhooksOptions {
+  readonly store: Store;
+  /** The store's connection, and one that waits for Redis (maxRetriesPerRequest: null). The latter is closed here. */
+  readonly redis: Redis;
+  readonly patientRedis: Redis;
+  /** By owner. */
+  readonly secrets: ReadonlyMap<string, readonly Buffer[]>;
+  readonly allowedHosts: readonly string[];
+  readonly log: Logger;
+  readonly scheduleMs?: readonly number[];
+  readonly timeoutMs?: number;
+  readonly resolve?: Resolve;
+}
+
+export class Webhooks {
+  readonly #options: WebhooksOptions;
+  readonly #scheduleMs: readonly number[];
+  readonly #queue: Queue<Message>;
+  readonly #worker: Worker<Message>;
+  readonly #onTheWay = new Map<string, number>();
+  readonly #timer: NodeJS.Timeout;
+  #forwarding: Promise<void> | null = null;
+
+  constructor(options: WebhooksOptions) {
+    this.#options = options;
+    this.#scheduleMs = options.scheduleMs ?? SCHEDULE_MS;
+    this.#queue = new Queue(queue.name, { connection: options.redis, prefix: queue.prefix });
+    this.#queue.on("error", () => undefined);
+    this.#worker = new Worker<Message>(queue.name, (message, token) => this.#process(message, token!), {
+      connection: options.patientRedis,
+      prefix: queue.prefix,
+      concurrency: AT_ONCE,
+      // A process that dies while it sends is no reason to give a message up.
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+      settings: { backoffStrategy: (failures, _type, error) => this.#waitMs(failures, error) },
+    });
+    this.#worker.on("error", (error) => options.log.debug({ err: error }, "BullMQ"));
+    this.#timer = setInterval(() => this.#forward(), FORWARD_MS);
+    this.#forward();
+  }
+
+  /** What is being sent is sent to its end, or to its time limit. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#forwarding;
+    await this.#worker.close();
+    await this.#queue.close();
+    this.#options.patientRedis.disconnect();
+  }
+
+  #forward(): void {
+    this.#forwarding ??= this.#options.store.outbox
+      .forward((notice) => this.#add(notice))
+      .catch((error: unknown) => {
+        const level = error instanceof Unavailable ? "debug" : "error";
+        this.#options.log[level]({ err: error }, "could not empty the outbox; trying again shortly");
+      })
+      .finally(() => {
+        this.#forwarding = null;
+      });
+  }
+
+  async #add({ owner, url, event, job }: Notice): Promise<void> {
+    const body = JSON.stringify({ type: `job.${event.type}`, timestamp: event.created_at, data: { event, job } });
+    const message = { owner, job_id: job.id, url, body };
+    const options = {
+      jobId: `${job.id}-${event.id}`,
+      attempts: this.#scheduleMs.length + 1,
+      backoff: { type: "schedule" },
+      // For a while its name stays taken: another process may be about to forward the same event.
+      removeOnComplete: { age: 60, count: 1000 },
+      removeOnFail: true,
+    };
+    await available(() => this.#queue.add("send", message, options));
+  }
+
+  async #process(message: Job<Message>, token: string): Promise<void> {
+    const { owner } = message.data;
+    const others = this.#onTheWay.get(owner) ?? 0;
+    if (others >= AT_ONCE_PER_OWNER) {
+      await message.moveToDelayed(Date.now() + TURN_MS, token);
+      throw new DelayedError();
+    }
+    this.#onTheWay.set(owner, others + 1);
+    try {
+      await this.#send(message);
+    } catch (error) {
+      const last = error instanceof UnrecoverableError || message.attemptsMade + 1 >= message.opts.attempts!;
+      const about = { job_id: message.data.job_id, webhook_id: message.id, err: error };
+      this.#options.log.warn(about, last ? "webhook given up" : "webhook to be tried again");
+      throw error;
+    } finally {
+      const left = this.#onTheWay.get(owner)! - 1;
+      if (left === 0) this.#onTheWay.delete(owner);
+      else this.#onTheWay.set(owner, left);
+    }
+  }
+
+  async #send({ id, data: { owner, job_id, url, body } }: Job<Message>): Promise<void> {
+    const { store, secrets, allowedHosts, timeoutMs = TIMEOUT_MS, resolve } = this.#options;
+    if (!(await store.outbox.wanted(owner, job_id))) return;
+    const known = secrets.get(owner);
+    if (!known) throw new Error(`RAPPEL_WEBHOOK_SECRETS has no secret of ${owner} any more.`);
+    const timestamp = Math.floor(Date.now() / 1000);
+    const headers = {
+      "content-type": "application/json",
+      "user-agent": "rappel",
+      "webhook-id": id!,
+      "webhook-timestamp": String(timestamp),
+      "webhook-signature": signature(known, id!, timestamp, body),
+    };
+    const reply = await post(url, headers, body, { allowedHosts, timeoutMs, resolve });
+    if (reply.status >= 200 && reply.status < 300) return;
+    if (reply.status === 410) {
+      await store.outbox.disable(owner, job_id);
+      throw new UnrecoverableError("The receiver answered 410: nothing more will be sent for this job.");
+    }
+    throw new Refused(reply.status, reply.retryAfterMs);
+  }
+
+  /** What the schedule says, or the receiver if it wants more. */
+  #waitMs(failures: number, error?: Error): number {
+    const scheduled = this.#scheduleMs[failures - 1] * (1 + JITTER * Math.random());
+    const asked = error instanceof Refused ? Math.min(error.retryAfterMs, SCHEDULE_MS.at(-1)!) : 0;
+    return Math.max(scheduled, asked);
+  }
+}
+
+class Refused extends Error {
+  readonly retryAfterMs: number;
+
+  constructor(status: number, retryAfterMs: number) {
+    super(`The receiver answered ${status}.`);
+    this.retryAfterMs = retryAfterMs;
+  }
+}

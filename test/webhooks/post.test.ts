@@ -1,0 +1,195 @@
+import { once } from "node:events";
+import type { ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { isPublic, urlFault } from "../../src/spec/webhook.ts";
+import { post, type PostOptions, type Resolve } from "../../src/webhooks/post.ts";
+import { startReceiver, type Receiver } from "./receiver.ts";
+
+let receiver: Receiver;
+beforeAll(async () => {
+  receiver = await startReceiver();
+});
+afterAll(() => receiver.stop());
+beforeEach(() => {
+  receiver.received.length = 0;
+  receiver.answer((response) => response.writeHead(204).end());
+});
+
+const at =
+  (...addresses: string[]): Resolve =>
+  async () =>
+    addresses.map((address) => ({ address, family: address.includes(":") ? 6 : 4 }));
+
+function send(url: string, options: Partial<PostOptions> = {}) {
+  return post(url, { "webhook-id": "x" }, "{}", { allowedHosts: [], timeoutMs: 2000, ...options });
+}
+
+test.each([
+  "0.0.0.0",
+  "10.1.2.3",
+  "100.64.0.1",
+  "127.0.0.1",
+  "127.255.255.254",
+  "169.254.169.254",
+  "172.16.0.1",
+  "172.31.255.255",
+  "192.0.0.1",
+  "192.0.2.1",
+  "192.168.1.1",
+  "198.18.0.1",
+  "224.0.0.1",
+  "239.255.255.255",
+  "240.0.0.1",
+  "255.255.255.255",
+  "::",
+  "::1",
+  "::127.0.0.1",
+  "::ffff:127.0.0.1",
+  "::ffff:8.8.8.8",
+  "64:ff9b::7f00:1",
+  "64:ff9b:1::a00:1",
+  "2002:7f00:1::",
+  "2001::1",
+  "2001:db8::1",
+  "fc00::1",
+  "fd12:3456::1",
+  "fe80::1",
+  "fe80::1%eth0",
+  "fec0::1",
+  "ff02::1",
+  "100::1",
+  "4000::1",
+  "not an address",
+])("%s is not on the public internet", async (address) => {
+  expect(isPublic(address)).toBe(false);
+  await expect(send("https://hooks.example/", { resolve: at(address) })).rejects.toThrow("not on the public internet");
+});
+
+test.each(["8.8.8.8", "93.184.216.34", "172.32.0.1", "100.128.0.1", "2606:2800:220:1::1"])("%s is", (address) => {
+  expect(isPublic(address)).toBe(true);
+});
+
+test.each([
+  ["http://platform.example/", "must begin with https://"],
+  ["ftp://platform.example/", "must begin with https://"],
+  ["file:///etc/passwd", "must begin with https://"],
+  ["platform.example", "must be a URL"],
+  ["", "must be a URL"],
+  ["https://user:pw@platform.example/", "must not hold a user name"],
+  ["https://127.0.0.1/", "must be on the public internet"],
+  ["https://2130706433/", "must be on the public internet"],
+  ["https://0x7f.1/", "must be on the public internet"],
+  ["https://127.1/", "must be on the public internet"],
+  ["https://localhost/", "must be on the public internet"],
+  ["https://[::1]/", "must be on the public internet"],
+  ["https://[::ffff:10.0.0.1]/", "must be on the public internet"],
+  ["https://169.254.169.254/latest/meta-data", "must be on the public internet"],
+  ["https://１２７.0.0.1/", "must be on the public internet"],
+])("%s is refused before anything is sent", async (url, why) => {
+  expect(urlFault(url, [])).toContain(why);
+  await expect(send(url)).rejects.toThrow(why);
+});
+
+test("an allowed host may be anywhere and without TLS, but only by that name", async () => {
+  const { port } = receiver;
+  expect(await send(`http://127.0.0.1:${port}/a?b=c`, { allowedHosts: ["127.0.0.1"] })).toEqual({
+    status: 204,
+    retryAfterMs: 0,
+  });
+  expect(receiver.received[0]).toMatchObject({ url: "/a?b=c", body: "{}" });
+  await expect(send(`http://127.0.0.2:${port}/`, { allowedHosts: ["127.0.0.1"] })).rejects.toThrow("https");
+  await expect(send(`ftp://127.0.0.1:${port}/`, { allowedHosts: ["127.0.0.1"] })).rejects.toThrow("https");
+});
+
+test("a name that is public and private is refused", async () => {
+  for (const resolve of [at("93.184.216.34", "127.0.0.1"), at("127.0.0.1", "93.184.216.34"), at()]) {
+    await expect(send(`https://hooks.example:${receiver.port}/`, { resolve })).rejects.toThrow(/public|no address/);
+  }
+  expect(receiver.received).toEqual([]);
+});
+
+test("the connection goes to the address that was checked, under the name", async () => {
+  // A name that leads elsewhere the second time it is asked for.
+  const resolve = vi.fn<Resolve>(at("127.0.0.9")).mockImplementationOnce(at("127.0.0.1"));
+  const url = `http://hooks.example:${receiver.port}/`;
+  expect((await send(url, { allowedHosts: ["hooks.example"], resolve })).status).toBe(204);
+  expect(resolve).toHaveBeenCalledTimes(1);
+  expect(receiver.received[0].headers.host).toBe(`hooks.example:${receiver.port}`);
+});
+
+test("TLS asks for the name's certificate, and takes no other", async () => {
+  const names: string[] = [];
+  const server = createTlsServer({
+    SNICallback(name, done) {
+      names.push(name);
+      done(new Error("no certificate"));
+    },
+  });
+  server.on("tlsClientError", () => undefined);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const options = { allowedHosts: ["hooks.example"], resolve: at("127.0.0.1") };
+  await expect(send(`https://hooks.example:${port}/`, options)).rejects.toThrow();
+  expect(names).toEqual(["hooks.example"]);
+  server.close();
+});
+
+test("redirects are not followed", async () => {
+  const target = `http://127.0.0.1:${receiver.port}/`;
+  receiver.answer((response) => response.writeHead(307, { location: `${target}elsewhere` }).end());
+  expect((await send(target, { allowedHosts: ["127.0.0.1"] })).status).toBe(307);
+  expect(receiver.received).toHaveLength(1);
+});
+
+test.each<[string, (response: ServerResponse) => unknown]>([
+  ["says nothing", () => undefined],
+  ["goes on saying 102", (response) => setInterval(() => response.writeProcessing(), 20).unref()],
+])("a receiver that %s is left after the time limit", async (_what, how) => {
+  receiver.answer((response) => void how(response));
+  const start = performance.now();
+  await expect(
+    send(`http://127.0.0.1:${receiver.port}/`, { allowedHosts: ["127.0.0.1"], timeoutMs: 200 }),
+  ).rejects.toThrow();
+  expect(performance.now() - start).toBeLessThan(1000);
+});
+
+test("so is a resolver", async () => {
+  const start = performance.now();
+  const resolve: Resolve = () => new Promise(() => undefined);
+  await expect(send("https://hooks.example/", { resolve, timeoutMs: 200 })).rejects.toThrow("timeout");
+  expect(performance.now() - start).toBeLessThan(1000);
+});
+
+test("a connection that is closed without an answer is a failure", async () => {
+  receiver.answer((response) => response.destroy());
+  await expect(send(`http://127.0.0.1:${receiver.port}/`, { allowedHosts: ["127.0.0.1"] })).rejects.toThrow();
+});
+
+test("of an endless response only the head is read", async () => {
+  let written = 0;
+  receiver.answer((response) => {
+    response.writeHead(200);
+    const more = setInterval(() => response.write(Buffer.alloc(2 ** 16), () => (written += 2 ** 16)), 1);
+    response.on("close", () => clearInterval(more));
+  });
+  expect((await send(`http://127.0.0.1:${receiver.port}/`, { allowedHosts: ["127.0.0.1"] })).status).toBe(200);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(written).toBeLessThan(2 ** 23);
+});
+
+test("a head that is too long is a failure", async () => {
+  receiver.answer((response) => response.writeHead(200, { "x-long": "x".repeat(2 ** 17) }).end());
+  await expect(send(`http://127.0.0.1:${receiver.port}/`, { allowedHosts: ["127.0.0.1"] })).rejects.toThrow();
+});
+
+test("Retry-After is understood in seconds", async () => {
+  receiver.answer((response, nth) =>
+    response.writeHead(503, { "retry-after": nth === 1 ? "7" : "Wed, 21 Oct 2026 07:28:00 GMT" }).end(),
+  );
+  const url = `http://127.0.0.1:${receiver.port}/`;
+  expect(await send(url, { allowedHosts: ["127.0.0.1"] })).toEqual({ status: 503, retryAfterMs: 7000 });
+  expect(await send(url, { allowedHosts: ["127.0.0.1"] })).toEqual({ status: 503, retryAfterMs: 0 });
+});

@@ -1,0 +1,243 @@
+import { randomBytes, webcrypto } from "node:crypto";
+import type { Redis } from "ioredis";
+import { pino } from "pino";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import type { EventType } from "../../src/spec/event-type.ts";
+import { keys } from "../../src/store/keys.ts";
+import type { Store } from "../../src/store/store.ts";
+import { Webhooks, type WebhooksOptions } from "../../src/webhooks/webhooks.ts";
+import { acquire, connected, newJob, openStore } from "../store/support.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import { startReceiver, type Received, type Receiver } from "./receiver.ts";
+
+let server: TestRedis;
+let redis: Redis;
+let store: Store;
+let receiver: Receiver;
+const open: Webhooks[] = [];
+const secrets = { ann: randomBytes(32), old: randomBytes(24), bob: randomBytes(64) };
+
+beforeAll(async () => {
+  [server, receiver] = await Promise.all([startTestRedis(), startReceiver()]);
+  redis = await connected(server);
+  store = await openStore(server);
+});
+afterAll(() => Promise.all([server.stop(), receiver.stop()]));
+beforeEach(async () => {
+  await redis.flushall();
+  receiver.received.length = 0;
+  receiver.answer((response) => response.writeHead(204).end());
+});
+afterEach(() => Promise.all(open.splice(0).map((webhooks) => webhooks.close())));
+
+function start(options: Partial<WebhooksOptions> = {}): void {
+  const webhooks = new Webhooks({
+    store,
+    redis,
+    patientRedis: server.client({ maxRetriesPerRequest: null }),
+    secrets: new Map([
+      ["ann", [secrets.ann, secrets.old]],
+      ["bob", [secrets.bob]],
+    ]),
+    allowedHosts: ["127.0.0.1"],
+    log: pino({ level: "silent" }),
+    scheduleMs: [50, 100, 200],
+    timeoutMs: 1000,
+    ...options,
+  });
+  open.push(webhooks);
+}
+
+async function post(owner = "ann", events: EventType[] = ["succeeded", "failed", "cancelled"], url = hook()) {
+  const job = newJob({ owner, metadata: { team: "vision" } });
+  Object.assign(job.spec, { webhook: { url, events } });
+  await store.jobs.create(job);
+  return job.id;
+}
+
+function hook(path = "/hook"): string {
+  return `http://127.0.0.1:${receiver.port}${path}`;
+}
+
+async function received(count: number): Promise<Received[]> {
+  await expect.poll(() => receiver.received.length, { timeout: 5000 }).toBeGreaterThanOrEqual(count);
+  return receiver.received;
+}
+
+function quiet(ms = 700): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** As a receiver checks it who has only read the specification. */
+async function verified({ headers, body }: Received, secret: Uint8Array): Promise<boolean> {
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const key = await webcrypto.subtle.importKey("raw", secret, algorithm, false, ["verify"]);
+  const [id, timestamp] = [String(headers["webhook-id"]), String(headers["webhook-timestamp"])];
+  const content = new TextEncoder().encode(`${id}.${timestamp}.${body}`);
+  const signatures = String(headers["webhook-signature"]).split(" ");
+  const checks = signatures.map(async (signature) => {
+    const [version, base64] = signature.split(",");
+    return version === "v1" && webcrypto.subtle.verify("HMAC", key, Buffer.from(base64, "base64"), content);
+  });
+  return (await Promise.all(checks)).includes(true);
+}
+
+test("an event is sent, signed with each of the owner's secrets, and only if it is wanted", async () => {
+  start();
+  const id = await post();
+  await store.jobs.cancel("ann", id);
+  const [message] = await received(1);
+  expect(message.url).toBe("/hook");
+  expect(message.headers).toMatchObject({ "content-type": "application/json", "webhook-id": `${id}-2` });
+  expect(Math.abs(Number(message.headers["webhook-timestamp"]) - Date.now() / 1000)).toBeLessThan(5);
+  expect(await verified(message, secrets.ann)).toBe(true);
+  expect(await verified(message, secrets.old)).toBe(true);
+  expect(await verified(message, secrets.bob)).toBe(false);
+  expect(await verified({ ...message, body: `${message.body} ` }, secrets.ann)).toBe(false);
+
+  const body = JSON.parse(message.body);
+  expect(body).toMatchObject({
+    type: "job.cancelled",
+    data: { event: { id: "2", type: "cancelled" }, job: { id, status: "cancelled", metadata: { team: "vision" } } },
+  });
+  expect(body.timestamp).toBe(body.data.event.created_at);
+  expect(body.data.job).not.toHaveProperty("spec");
+  await quiet();
+  expect(receiver.received).toHaveLength(1);
+});
+
+test("any event can be wanted, whoever records it", async () => {
+  start();
+  const id = await post("ann", ["created", "started", "requeued"]);
+  const lease = await acquire(store, id);
+  await lease.release({ type: "requeued", message: "Back.", step: null, data: null });
+  const messages = await received(3);
+  const types = messages.map(({ body }) => JSON.parse(body).type as string);
+  expect(types.sort()).toEqual(["job.created", "job.requeued", "job.started"]);
+});
+
+test("what fails is sent again: the same message, signed anew", async () => {
+  receiver.answer((response, nth) => {
+    if (nth === 1) response.writeHead(500).end();
+    else if (nth === 2) response.writeHead(302, { location: hook("/elsewhere") }).end();
+    else if (nth === 3) response.destroy();
+    else response.writeHead(200).end("thanks");
+  });
+  start();
+  const id = await post();
+  await store.jobs.cancel("ann", id);
+  const messages = await received(4);
+  await quiet();
+  expect(messages).toHaveLength(4);
+  expect(new Set(messages.map(({ body }) => body)).size).toBe(1);
+  expect(new Set(messages.map(({ headers }) => headers["webhook-id"])).size).toBe(1);
+  expect(messages.map(({ url }) => url)).toEqual(Array(4).fill("/hook"));
+  for (const message of messages) expect(await verified(message, secrets.ann)).toBe(true);
+  const gaps = messages.slice(1).map(({ at }, i) => at - messages[i].at);
+  expect(gaps[0]).toBeGreaterThanOrEqual(49);
+  expect(gaps[1]).toBeGreaterThanOrEqual(99);
+  expect(gaps[2]).toBeGreaterThanOrEqual(199);
+});
+
+test("a receiver that never answers is given up at the end of the schedule, and others are served meanwhile", async () => {
+  receiver.answer((response) => {
+    if (response.req.url === "/hook") response.writeHead(204).end();
+  });
+  start({ timeoutMs: 100 });
+  const silent = await post("ann", ["cancelled"], hook("/silent"));
+  const sound = await post("bob");
+  await store.jobs.cancel("ann", silent);
+  await store.jobs.cancel("bob", sound);
+  await expect.poll(() => count("/silent"), { timeout: 5000 }).toBe(4);
+  expect(count("/hook")).toBe(1);
+  await quiet();
+  expect(count("/silent")).toBe(4);
+  expect(await redis.keys("{rappel}:webhooks:job_*")).toEqual([`{rappel}:webhooks:${sound}-2`]);
+});
+
+function count(url: string): number {
+  return receiver.received.filter((message) => message.url === url).length;
+}
+
+test("Retry-After is heeded", async () => {
+  receiver.answer((response, nth) => response.writeHead(nth === 1 ? 429 : 204, { "retry-after": "1" }).end());
+  start();
+  await store.jobs.cancel("ann", await post());
+  const [first, second] = await received(2);
+  expect(second.at - first.at).toBeGreaterThanOrEqual(990);
+});
+
+test("410 ends it for that job", async () => {
+  receiver.answer((response) => response.writeHead(410).end());
+  start();
+  const [id, other] = [await post("ann", ["created", "cancelled"]), await post("ann", ["cancelled"])];
+  await received(1);
+  await expect.poll(() => store.outbox.wanted("ann", id)).toBe(false);
+  await store.jobs.cancel("ann", id);
+  await quiet();
+  expect(receiver.received).toHaveLength(1);
+  expect(await store.outbox.wanted("ann", other)).toBe(true);
+});
+
+test("an event that was recorded is sent, whenever there is somebody to send it", async () => {
+  const id = await post();
+  await store.jobs.cancel("ann", id);
+  const [entry] = await redis.lrange(keys.outbox, 0, -1);
+  expect(entry).toBe(`ann ${id} 2`);
+  start();
+  await received(1);
+  await expect.poll(() => redis.llen(keys.outbox)).toBe(0);
+  // As if a process had died after it gave the message to the queue, and before it took the entry out.
+  await redis.rpush(keys.outbox, entry);
+  await expect.poll(() => redis.llen(keys.outbox)).toBe(0);
+  await quiet();
+  expect(receiver.received).toHaveLength(1);
+});
+
+test("it is sent once, however many processes send", async () => {
+  for (let i = 0; i < 4; i++) start();
+  const ids = await Promise.all(Array.from({ length: 30 }, () => post()));
+  await Promise.all(ids.map((id) => store.jobs.cancel("ann", id)));
+  await received(30);
+  await quiet();
+  expect(receiver.received.map(({ headers }) => String(headers["webhook-id"])).sort()).toEqual(
+    ids.map((id) => `${id}-2`).sort(),
+  );
+});
+
+test("a slow receiver holds up nobody but its owner", async () => {
+  receiver.answer((response) => {
+    setTimeout(() => response.writeHead(204).end(), response.req.url === "/slow" ? 900 : 0);
+  });
+  start();
+  const slow = await Promise.all(Array.from({ length: 40 }, () => post("ann", ["cancelled"], hook("/slow"))));
+  await Promise.all(slow.map((id) => store.jobs.cancel("ann", id)));
+  await received(8);
+  const begin = performance.now();
+  await store.jobs.cancel("bob", await post("bob"));
+  await expect.poll(() => count("/hook"), { timeout: 5000 }).toBe(1);
+  expect(performance.now() - begin).toBeLessThan(1500);
+  expect(count("/slow")).toBeLessThan(40);
+});
+
+test("what must not be requested never is, and nothing is sent unsigned", async () => {
+  const resolve = async () => [{ address: "127.0.0.1", family: 4 }];
+  start({ allowedHosts: [], resolve });
+  await store.jobs.cancel("ann", await post("ann", ["cancelled"], `https://hooks.example:${receiver.port}/`));
+  await store.jobs.cancel("ann", await post("ann", ["cancelled"], hook()));
+  start({ secrets: new Map() });
+  await store.jobs.cancel("eve", await post("eve"));
+  await quiet(1500);
+  expect(receiver.received).toEqual([]);
+});
+
+test("a job that was deleted says nothing more", async () => {
+  const id = await post();
+  await store.jobs.cancel("ann", id);
+  await store.upkeep.purge(-1000);
+  expect(await store.jobs.get("ann", id)).toBeNull();
+  start();
+  await expect.poll(() => redis.llen(keys.outbox)).toBe(0);
+  await quiet();
+  expect(receiver.received).toEqual([]);
+});
