@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import { z } from "zod";
 import { ambiguous, apiKey, named, readKeysFile, webhookSecret, type ApiKey } from "./secrets.ts";
 import { StartFailure } from "./start-failure.ts";
+import type { OwnerLimits } from "./store/store.ts";
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -150,24 +151,14 @@ function clamp(value: number, from: number, to: number): number {
   return Math.floor(Math.min(Math.max(value, from), to));
 }
 
-/** What one owner may have; null: as much as there is. */
-export interface OwnerLimits {
-  readonly waiting: number | null;
-  readonly running: number | null;
-  readonly datasetBytes: number | null;
-  readonly checkpointBytes: number | null;
-  readonly requestsPerMinute: number | null;
-}
-
 /** Where owners share a service each has limits. How many jobs run needs none: they take turns, and a limit would leave workers idle. */
 function ownerLimits(values: z.output<ReturnType<typeof variables>>, shared: boolean): OwnerLimits {
   const unless = (value: number | undefined, inDoubt: number) => value ?? (shared ? inDoubt : null);
   return {
     waiting: unless(values.RAPPEL_OWNER_MAX_WAITING, 1000),
     running: values.RAPPEL_OWNER_MAX_RUNNING ?? null,
-    datasetBytes: unless(values.RAPPEL_OWNER_MAX_DATASET_BYTES, 8 * GiB),
-    checkpointBytes: unless(values.RAPPEL_OWNER_MAX_CHECKPOINT_BYTES, Math.floor(values.RAPPEL_REDIS_MAX_BYTES / 2)),
-    requestsPerMinute: unless(values.RAPPEL_OWNER_REQUESTS_PER_MINUTE, 6000),
+    dataset_bytes: unless(values.RAPPEL_OWNER_MAX_DATASET_BYTES, 8 * GiB),
+    checkpoint_bytes: unless(values.RAPPEL_OWNER_MAX_CHECKPOINT_BYTES, Math.floor(values.RAPPEL_REDIS_MAX_BYTES / 2)),
   };
 }
 
@@ -196,6 +187,8 @@ export function loadConfig(env: NodeJS.ProcessEnv, args: readonly string[], mach
     /** Empty: no authentication, one owner. */
     apiKeys: keys,
     ownerLimits: ownerLimits(values, keys.length > 0),
+    /** Of one owner; null for any number. */
+    requestsPerMinute: values.RAPPEL_OWNER_REQUESTS_PER_MINUTE ?? (keys.length > 0 ? 6000 : null),
     /** By owner. */
     webhookSecrets: secretsByOwner(values.RAPPEL_WEBHOOK_SECRETS),
     webhookHosts: values.RAPPEL_WEBHOOK_ALLOW,

@@ -84,6 +84,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
     serving.push(() => app.close());
     return await listen(app, config.host, config.workerPort, "RAPPEL_WORKER_PORT");
   }
+  await store.limitOwners(config.ownerLimits);
   const webhooks = openWebhooks(config, redis, { store, connection, log });
   serving.push(() => webhooks.close());
   await files.prepare();

@@ -8,7 +8,7 @@ import { apiKey } from "../src/secrets.ts";
 
 const GiB = 1024 ** 3;
 const machine = { cores: 6, memoryBytes: 8 * GiB };
-const unlimited = { waiting: null, running: null, datasetBytes: null, checkpointBytes: null, requestsPerMinute: null };
+const unlimited = { waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: null };
 const load = (env: NodeJS.ProcessEnv = {}, args: string[] = []) => loadConfig(env, args, machine);
 
 function keysFile(text: string): string {
@@ -28,6 +28,7 @@ test("without any variable the defaults of the wire hold", () => {
     apiUrl: null,
     apiKeys: [],
     ownerLimits: unlimited,
+    requestsPerMinute: null,
     webhookSecrets: new Map(),
     webhookHosts: [],
     threads: 6,
@@ -115,9 +116,8 @@ test("owners who share a service have limits, and the only one of an open servic
   expect(load({ RAPPEL_API_KEYS: "alice:s3cret" }).ownerLimits).toEqual({
     waiting: 1000,
     running: null,
-    datasetBytes: 8 * GiB,
-    checkpointBytes: GiB,
-    requestsPerMinute: 6000,
+    dataset_bytes: 8 * GiB,
+    checkpoint_bytes: GiB,
   });
   const set = {
     RAPPEL_OWNER_MAX_WAITING: "5",
@@ -126,8 +126,9 @@ test("owners who share a service have limits, and the only one of an open servic
     RAPPEL_OWNER_MAX_CHECKPOINT_BYTES: "2GiB",
     RAPPEL_OWNER_REQUESTS_PER_MINUTE: "60",
   };
-  const limits = { waiting: 5, running: 2, datasetBytes: GiB, checkpointBytes: 2 * GiB, requestsPerMinute: 60 };
-  expect(load(set).ownerLimits).toEqual(limits);
+  const limits = { waiting: 5, running: 2, dataset_bytes: GiB, checkpoint_bytes: 2 * GiB };
+  expect(load(set)).toMatchObject({ ownerLimits: limits, requestsPerMinute: 60 });
+  expect(load({ RAPPEL_API_KEYS: "alice:s3cret" }).requestsPerMinute).toBe(6000);
   expect(load({ ...set, RAPPEL_API_KEYS: "alice:s3cret" }).ownerLimits).toEqual(limits);
 });
 

@@ -44,7 +44,7 @@ export async function buildApp({ log, ...services }: Services & { log: FastifyBa
   logRequests(app);
   refuseExpectations(app.server);
   authenticate(app, services.config.apiKeys);
-  await limitRequests(app, services.config.ownerLimits.requestsPerMinute);
+  await limitRequests(app, services.config.requestsPerMinute);
   validate(app);
   handleUnknownRoutes(app);
   await describeApi(app);

@@ -15,8 +15,8 @@ export interface Services {
     | "maxDatasetBytes"
     | "maxJobBytes"
     | "maxStateBytes"
-    | "ownerLimits"
     | "redisMaxBytes"
+    | "requestsPerMinute"
     | "webhookHosts"
     | "webhookSecrets"
   >;

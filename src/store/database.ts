@@ -1,7 +1,7 @@
 /** The connection to Redis, the scripts that run there, and what its errors mean to us. */
 import { readdirSync, readFileSync } from "node:fs";
 import { ReplyError, type Redis, type RedisOptions } from "ioredis";
-import { LeaseLost, Unavailable } from "./errors.ts";
+import { LeaseLost, OverLimit, Unavailable, type LimitedKind } from "./errors.ts";
 
 const COMMAND_TIMEOUT_MS = 10_000;
 
@@ -64,6 +64,12 @@ function translated(error: unknown): unknown {
   const message = (error as Error).message;
   if (!(error instanceof ReplyError)) return new Unavailable(`Redis cannot be reached: ${message}`, { cause: error });
   if (message.startsWith("FENCED")) return new LeaseLost("the lease is someone else's");
+  if (message.startsWith("LIMITED")) return overLimit(message);
   if (!transient.test(message)) return error;
   return new Unavailable(`Redis refuses: ${message}`, { full: message.startsWith("OOM"), cause: error });
+}
+
+function overLimit(message: string): OverLimit {
+  const [, what, limit, used, more] = message.split(" ");
+  return new OverLimit(what as LimitedKind, Number(limit), Number(used), Number(more));
 }

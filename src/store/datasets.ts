@@ -14,12 +14,16 @@ export class Datasets {
     this.#database = database;
   }
 
-  /** If the owner has those bytes already, gives the record they have. */
+  /**
+   * If the owner has those bytes already, gives the record they have.
+   * @throws OverLimit
+   */
   async put(owner: string, dataset: NewDataset): Promise<{ record: Dataset; created: boolean }> {
     const [text, created] = await this.#database.run<[string, number]>(
       "put_dataset",
       keys.dataset(owner, dataset.id),
       dataset.sha256,
+      dataset.bytes,
       JSON.stringify(dataset),
     );
     return { record: toDataset(text), created: created === 1 };

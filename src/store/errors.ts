@@ -14,3 +14,23 @@ export class Unavailable extends Error {
 export class LeaseLost extends Error {
   override readonly name = "LeaseLost";
 }
+
+/** The owner has as much as one may have. */
+export class OverLimit extends Error {
+  override readonly name = "OverLimit";
+  readonly what: LimitedKind;
+  readonly limit: number;
+  readonly used: number;
+  /** What was asked for. */
+  readonly more: number;
+
+  constructor(what: LimitedKind, limit: number, used: number, more: number) {
+    super(`${what}: ${used} and ${more} more, of ${limit}`);
+    this.what = what;
+    this.limit = limit;
+    this.used = used;
+    this.more = more;
+  }
+}
+
+export type LimitedKind = "waiting" | "dataset_bytes" | "checkpoint_bytes";

@@ -37,7 +37,9 @@ export interface NewJob {
 }
 
 /** `dataset_missing`: the dataset was removed meanwhile. */
-export type Created = { outcome: "created"; record: Job } | { outcome: "dataset_missing"; record: null };
+export type Created =
+  /** `turn`: when it is to be delivered. */
+  { outcome: "created"; record: Job; turn: number } | { outcome: "dataset_missing"; record: null };
 
 /** What an idempotency key that was used before leads to. `mismatch`: it belongs to another body. */
 export type Replayed = { outcome: "replayed"; record: Job } | { outcome: "mismatch"; record: null };
@@ -76,6 +78,7 @@ export class Jobs {
     return record && { outcome: "replayed", record };
   }
 
+  /** @throws OverLimit */
   async create(job: NewJob): Promise<Created | Replayed> {
     const { spec, idempotency } = job;
     const fields = {
@@ -89,19 +92,20 @@ export class Jobs {
       state_bytes: job.stateBytes,
       ...(spec.webhook === null ? {} : { webhook: JSON.stringify(spec.webhook.events) }),
     };
-    const [outcome, known] = await this.#database.run<[(Created | Replayed)["outcome"], string?]>(
+    const [outcome, detail] = await this.#database.run<[(Created | Replayed)["outcome"], (string | number)?]>(
       "create",
       keys.job(job.owner, job.id),
       idempotency === null ? "" : hashed(idempotency.key),
       IDEMPOTENCY_MS,
       idempotency?.bodySha256 ?? "",
       job.datasetId ?? "",
+      mostBytes(job),
       ...Object.entries(fields).flat(),
     );
     if (outcome === "mismatch" || outcome === "dataset_missing") return { outcome, record: null };
-    if (outcome === "created") crashPoint("after-record");
-    const record = await this.get(job.owner, known ?? job.id);
-    return { outcome, record: record! };
+    if (outcome === "replayed") return { outcome, record: (await this.get(job.owner, String(detail)))! };
+    crashPoint("after-record");
+    return { outcome, record: (await this.get(job.owner, job.id))!, turn: Number(detail) };
   }
 
   async get(owner: string, id: string): Promise<Job | null> {
@@ -232,6 +236,11 @@ export class Jobs {
     const all = await Promise.all(ids.map((id) => this.#fields(owner, id, summaryFields)));
     return all.flatMap((fields, i) => (fields ? [toSummary(ids[i], fields)] : []));
   }
+}
+
+/** The checkpoints that are kept, the one being written, and the best. Once the job has ended its last one and the model take no more. */
+function mostBytes({ stateBytes, spec: { checkpoint } }: NewJob): number {
+  return stateBytes * (checkpoint.keep_last + 1 + (checkpoint.keep_best ? 1 : 0));
 }
 
 function hashed(text: string): string {

@@ -4,6 +4,9 @@
  * | key | type | what |
  * |---|---|---|
  * | `{rappel}:open` | hash | job id → owner, of every job that has not ended; how a worker finds the owner of what BullMQ delivers |
+ * | `{rappel}:waiting` | set | ids of the jobs that are queued, of all owners |
+ * | `{rappel}:turn` | string | the highest turn of any job that was started (create.lua); absent for 0 |
+ * | `{rappel}:limits` | hash | what one owner may have: `waiting`, `running`, `dataset_bytes`, `checkpoint_bytes`; absent for no limit |
  * | `{rappel}:ended` | sorted set | record keys of the jobs that have ended, by when |
  * | `{rappel}:files` | hash | SHA-256 → how many dataset records, of any owner, have that file |
  * | `{rappel}:dropped` | sorted set | blobs let go, by when they expire: `<bytes> <key of the first chunk, without its number>` |
@@ -13,6 +16,7 @@
  * | `{rappel}:deliveries:…`, `{rappel}:webhooks:…` | | BullMQ's |
  * | `{rappel}:owner:<owner>:jobs` | sorted set | ids of all jobs, to be read by name; a ULID's order is that of creation |
  * | `{rappel}:owner:<owner>:jobs:<status>` | sorted set | the same by status |
+ * | `{rappel}:owner:<owner>:usage` | hash | `dataset_bytes`, `checkpoint_bytes` |
  * | `{rappel}:owner:<owner>:idempotency:<sha256>` | hash | `job`, `body_sha256`; the name is that of the key, which may be long |
  * | `{rappel}:owner:<owner>:datasets` | sorted set | ids of all datasets |
  * | `{rappel}:owner:<owner>:datasets:sha256` | hash | SHA-256 → dataset id |
@@ -33,6 +37,7 @@ export const keys = {
   open: `${hashTag}:open`,
   ended: `${hashTag}:ended`,
   files: `${hashTag}:files`,
+  limits: `${hashTag}:limits`,
   outbox: `${hashTag}:outbox`,
   reconciler: `${hashTag}:reconciler`,
   control: `${hashTag}:control`,

@@ -7,9 +7,19 @@ import type { Redis } from "ioredis";
 import { Database } from "./database.ts";
 import { Datasets } from "./datasets.ts";
 import { Jobs } from "./jobs.ts";
+import { keys } from "./keys.ts";
 import { acquire, type Acquired, type AcquireOptions } from "./lease.ts";
 import { Outbox } from "./outbox.ts";
 import { Upkeep } from "./upkeep.ts";
+
+/** What one owner may have; null: as much as there is. */
+export interface OwnerLimits {
+  /** Jobs. */
+  readonly waiting: number | null;
+  readonly running: number | null;
+  readonly dataset_bytes: number | null;
+  readonly checkpoint_bytes: number | null;
+}
 
 export class Store {
   readonly jobs: Jobs;
@@ -24,6 +34,16 @@ export class Store {
     this.datasets = new Datasets(this.#database);
     this.outbox = new Outbox(this.#database, this.jobs);
     this.upkeep = new Upkeep(this.#database);
+  }
+
+  /** Whatever process enforces them, they are those of the API that started last. */
+  async limitOwners(limits: OwnerLimits): Promise<void> {
+    const set = Object.entries(limits).filter(([, limit]) => limit !== null) as [string, number][];
+    await this.#database.use(async (redis) => {
+      const change = redis.multi().del(keys.limits);
+      if (set.length > 0) change.hset(keys.limits, Object.fromEntries(set));
+      return await change.exec();
+    });
   }
 
   /** Takes a job for a run. */

@@ -13,6 +13,7 @@ export interface OpenJob {
   id: string;
   status: JobStatus;
   delivery: number;
+  turn: number;
   /** Whether a run holds it. */
   leased: boolean;
 }
@@ -69,15 +70,16 @@ export class Upkeep {
   }
 
   async #openJob(id: string, owner: string, now: number): Promise<OpenJob | null> {
-    const fields = ["status", "delivery", "lease_expires_at"] as const;
+    const fields = ["status", "delivery", "turn", "lease_expires_at"] as const;
     const values = await this.#database.use((redis) => redis.hmget(keys.job(owner, id), ...fields));
-    const { status, delivery, lease_expires_at } = named(fields, values);
+    const { status, delivery, turn, lease_expires_at } = named(fields, values);
     if (status === null) return null;
     return {
       owner,
       id,
       status: status as JobStatus,
       delivery: Number(delivery),
+      turn: Number(turn),
       leased: Number(lease_expires_at) > now,
     };
   }

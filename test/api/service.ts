@@ -36,14 +36,6 @@ export interface Service {
 
 const MiB = 2 ** 20;
 
-export const unlimited = {
-  waiting: null,
-  running: null,
-  datasetBytes: null,
-  checkpointBytes: null,
-  requestsPerMinute: null,
-};
-
 export async function startService(config: Partial<Services["config"]> = {}): Promise<Service> {
   const redis = await startTestRedis();
   const connection = await connected(redis);
@@ -57,7 +49,7 @@ export async function startService(config: Partial<Services["config"]> = {}): Pr
     store,
     files,
     queue,
-    config: { apiKeys: [], ownerLimits: unlimited, webhookHosts: [], webhookSecrets: new Map(), ...limits, ...config },
+    config: { apiKeys: [], requestsPerMinute: null, webhookHosts: [], webhookSecrets: new Map(), ...limits, ...config },
     checks: { redis: () => store.ping() },
     log: pino({ level: "silent" }),
   });

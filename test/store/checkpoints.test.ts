@@ -153,7 +153,7 @@ test("when Redis is full, jobs can still be renewed, released, cancelled and fin
   expect((await store.jobs.cancel(OWNER, second)).outcome).toBe("cancelled");
   await store.jobs.cancel(OWNER, third);
   await lapse(redis, third);
-  await store.upkeep.settle({ owner: OWNER, id: third, status: "cancelling", delivery: 1, leased: false });
+  await store.upkeep.settle({ owner: OWNER, id: third, status: "cancelling", delivery: 1, turn: 1, leased: false });
   expect(await store.jobs.get(OWNER, third)).toMatchObject({ status: "cancelled" });
   await store.upkeep.purge(-1000);
   expect((await store.jobs.list(OWNER, { limit: 10 })).data).toEqual([]);

@@ -23,7 +23,13 @@ export async function openStore(server: TestRedis): Promise<Store> {
 }
 
 export function newJob(options: Partial<NewJob> & { metadata?: Record<string, string> } = {}): NewJob {
-  const spec = { name: null, metadata: options.metadata ?? {}, training: { epochs: 10 }, webhook: null };
+  const spec = {
+    name: null,
+    metadata: options.metadata ?? {},
+    training: { epochs: 10 },
+    webhook: null,
+    checkpoint: { keep_last: 3, keep_best: false },
+  };
   return {
     id: `job_${ulid().toLowerCase()}`,
     owner: OWNER,

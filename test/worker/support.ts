@@ -112,7 +112,7 @@ export async function postJob(
   const dataset = (id: string) => store.datasets.get(OWNER, id);
   const limits = { maxMemoryBytes: 2 ** 30, maxStateBytes: 2 ** 28 };
   const resolved = await resolveSpec(spec, { files, dataset, ...limits, webhookFaults: () => [] });
-  const { outcome, record } = await store.jobs.create({
+  const created = await store.jobs.create({
     id: `job_${ulid().toLowerCase()}`,
     owner: OWNER,
     spec: resolved.spec,
@@ -123,9 +123,9 @@ export async function postJob(
     stateBytes: resolved.stateBytes,
     idempotency: null,
   });
-  if (record === null) throw new Error(outcome);
-  await deliveries.deliver(record.id, 1);
-  return record.id;
+  if (created.outcome !== "created") throw new Error(created.outcome);
+  await deliveries.deliver(created.record.id, 1, created.turn);
+  return created.record.id;
 }
 
 function spawnProgram(file: string, env: Record<string, string>): ChildProcess {

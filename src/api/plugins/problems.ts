@@ -7,7 +7,7 @@ import type { Socket } from "node:net";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { DatasetTooLarge, InvalidDataset } from "../../data/dataset.ts";
 import { errors, Problem, retryLater } from "../../spec/errors.ts";
-import { Unavailable } from "../../store/errors.ts";
+import { OverLimit, Unavailable } from "../../store/errors.ts";
 import { newRequestId } from "../request-id.ts";
 
 const TYPE = "application/problem+json";
@@ -33,12 +33,31 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
 function asProblem(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof Unavailable) return retryLater("unavailable", "The store cannot be reached just now.", 2);
+  if (error instanceof OverLimit) return overLimit(error);
   if (error instanceof InvalidDataset) return new Problem("invalid_dataset", error.message, { line: error.line });
   if (error instanceof DatasetTooLarge) return new Problem("too_large", error.message);
   return (
     fromFastify(error as FastifyError, request) ??
     new Problem("internal", `Something went wrong here. The log has more under the request id ${request.id}.`)
   );
+}
+
+const limited = {
+  waiting: { kind: "jobs waiting", remedy: "Post it again when one has started.", retrySeconds: 10 },
+  dataset_bytes: { kind: "bytes of datasets", remedy: "Delete some that you no longer need.", retrySeconds: 60 },
+  checkpoint_bytes: {
+    kind: "bytes of checkpoints and models",
+    remedy: "Post it again when a job has ended, or delete some that you no longer need.",
+    retrySeconds: 60,
+  },
+};
+
+/** What would fit at another time is refused until then, what never would for good. */
+function overLimit({ what, limit, used, more }: OverLimit): Problem {
+  const { kind, remedy, retrySeconds } = limited[what];
+  if (more > limit) return new Problem("too_large", `This may take ${more} ${kind}, and an owner may have ${limit}.`);
+  const detail = `You may have ${limit} ${kind}; you have ${used}, and this would be ${more} more. ${remedy}`;
+  return retryLater("rate_limited", detail, retrySeconds);
 }
 
 /** What Fastify itself refuses, by its codes. */

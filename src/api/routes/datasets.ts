@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { z } from "zod";
 import { Problem } from "../../spec/errors.ts";
 import { Dataset, DatasetId, DatasetList } from "../../spec/wire.ts";
-import { recordDataset } from "../datasets.ts";
+import { recordDataset, removeUnused } from "../datasets.ts";
 import { notFound, wrongMediaType } from "../plugins/problems.ts";
 import { pageQuery } from "../requests.ts";
 import { bytes, json, problems } from "../responses.ts";
@@ -124,7 +124,7 @@ export const datasets: Routes = async (app, { store, files, config }) => {
       const outcome = record === null ? "missing" : await store.datasets.remove(owner, params.id);
       if (record === null || outcome === "missing") throw missing();
       if (outcome === "in_use") throw new Problem("dataset_in_use", "A job that has not ended uses this dataset.");
-      if (!(await store.datasets.referenced(record.sha256))) await files.remove(record.sha256);
+      await removeUnused({ store, files }, record.sha256);
       return reply.code(204).send();
     },
   );

@@ -105,7 +105,7 @@ export const jobs: Routes = async (app, { store, files, queue, config }) => {
       if (outcome === null) return validated(resolved);
       if (outcome.outcome === "created") {
         // The job is recorded: should this fail, the reconciler delivers it.
-        await queue.deliver(outcome.record.id, 1).catch((error: unknown) => {
+        await queue.deliver(outcome.record.id, 1, outcome.turn).catch((error: unknown) => {
           request.log.warn({ err: error, job_id: outcome.record?.id }, "not delivered yet");
         });
       }

@@ -12,7 +12,7 @@ ARGV[3] 1 if the worker runs no other job
 ARGV[4] the arithmetic version of the worker
 ARGV[5] how many runs may die in a row
 
-Returns {'taken', run, 1 if it must run alone}, {'busy', milliseconds until the lease lapses}, {'alone'} if it may only run in an idle
+Returns {'taken', run, 1 if it must run alone}, {'busy', milliseconds until it is worth another try}, {'alone'} if it may only run in an idle
 worker, {'done'} if there is nothing to run
 ]]
 local status = get('status')
@@ -21,6 +21,12 @@ if lease_left_ms() > 0 then return { 'busy', lease_left_ms() } end
 settle()
 status = get('status')
 if ended[status] or status == 'paused' then return { 'done' } end
+
+local limit = limit_of('running')
+if status == 'queued' and limit and count('running', 'pausing', 'cancelling') >= limit then
+  -- The more of them wait the less often each asks.
+  return { 'busy', math.max(1000, 20 * count('queued')) }
+end
 
 local checkpoint = get('checkpoint_step') or ''
 local crashes = 0
@@ -54,6 +60,9 @@ if get('arithmetic_version') ~= ARGV[4] then
   local message = 'The arithmetic version was ' .. get('arithmetic_version') .. ' and is ' .. ARGV[4] .. ' from here on.'
   set('arithmetic_version', ARGV[4])
   if run > 1 then append(event('arithmetic_changed', message, tonumber(checkpoint))) end
+end
+if (number('turn') or 0) > tonumber(redis.call('GET', root .. ':turn') or 0) then
+  redis.call('SET', root .. ':turn', get('turn'))
 end
 set_status('running')
 return { 'taken', run, crashes > 0 and 1 or 0 }

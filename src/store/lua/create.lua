@@ -1,15 +1,20 @@
 #!lua
 --[[
-Creates a job: its record, its place in the lists, its idempotency key, its hold on the dataset, its first event.
+Creates a job: its record, its place in the lists, its idempotency key, its hold on the dataset, its turn, its first event.
+
+Owners take turns. Each has one job in a turn: `<root>:turn` says which is on, and a job comes as many turns later as its owner has jobs waiting. When
+nobody waits, turns begin anew.
 
 KEYS[1]  the job's record
 ARGV[1]  SHA-256 of the idempotency key, or ''
 ARGV[2]  how long the idempotency key is kept, in milliseconds
 ARGV[3]  SHA-256 of the request's body
 ARGV[4]  id of the dataset it uses, or ''
-ARGV[5…] the record's fields: name, value, …
+ARGV[5]  how many bytes of checkpoints it may have at once
+ARGV[6…] the record's fields: name, value, …
 
-Returns {'created'}, {'replayed', id} if the key was used for this body, {'mismatch', id} if for another, {'dataset_missing'}
+Returns {'created', turn}, {'replayed', id} if the key was used for this body, {'mismatch', id} if for another, {'dataset_missing'}
+Error LIMITED if its owner may not have more.
 ]]
 local idempotency = owned .. ':idempotency:' .. ARGV[1]
 local dataset = owned .. ':dataset:' .. ARGV[4]
@@ -18,6 +23,8 @@ if ARGV[1] ~= '' then
   local used = redis.call('HMGET', idempotency, 'job', 'body_sha256')
   if used[1] then return { used[2] == ARGV[3] and 'replayed' or 'mismatch', used[1] } end
 end
+stay_within('waiting', count('queued', 'paused'), 1)
+stay_within('checkpoint_bytes', used_bytes('checkpoint_bytes'), tonumber(ARGV[5]))
 if ARGV[4] ~= '' then
   if redis.call('EXISTS', dataset) == 0 then return { 'dataset_missing' } end
   redis.call('SADD', dataset .. ':jobs', id)
@@ -28,9 +35,13 @@ if ARGV[1] ~= '' then
   redis.call('PEXPIRE', idempotency, ARGV[2])
   set('idempotency', ARGV[1])
 end
-set('status', 'queued', 'created_at', now, 'run', 0, 'delivery', 1, unpack(ARGV, 5))
+if redis.call('EXISTS', root .. ':waiting') == 0 then redis.call('DEL', root .. ':turn') end
+set('created_at', now, 'run', 0, 'delivery', 1, unpack(ARGV, 6))
+set_status('queued')
+local turn = (redis.call('GET', root .. ':turn') or 0) + count('queued')
+set('turn', turn)
+count_bytes(tonumber(ARGV[5]))
 redis.call('ZADD', owned .. ':jobs', 0, id)
-redis.call('ZADD', owned .. ':jobs:queued', 0, id)
 redis.call('HSET', root .. ':open', id, owner)
 append(event('created', 'Created.'))
-return { 'created' }
+return { 'created', turn }

@@ -14,6 +14,7 @@ for _, which in ipairs({ 'final', 'best' }) do
   if blob[1] then drop_blob(blob[1], tonumber(blob[2])) end
   redis.call('DEL', job .. ':model:' .. which)
 end
+count_bytes(0)
 if get('idempotency') then redis.call('DEL', owned .. ':idempotency:' .. get('idempotency')) end
 redis.call('ZREM', root .. ':ended', job)
 redis.call('ZREM', owned .. ':jobs', id)

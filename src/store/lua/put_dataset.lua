@@ -4,13 +4,16 @@ Records an uploaded dataset, unless its owner has those bytes already.
 
 KEYS[1] the dataset
 ARGV[1] SHA-256 of the file
-ARGV[2] the dataset as JSON, to which its time is added here
+ARGV[2] its bytes
+ARGV[3] the dataset as JSON, to which its time is added here
 
-Returns the dataset, and 1 if it is new.
+Returns the dataset, and 1 if it is new. Error LIMITED if its owner may not have more.
 ]]
 local known = redis.call('HGET', owned .. ':datasets:sha256', ARGV[1])
 if known then return { redis.call('GET', owned .. ':dataset:' .. known), 0 } end
-local dataset = string.format('{"created_at":%d,', now) .. string.sub(ARGV[2], 2)
+stay_within('dataset_bytes', used_bytes('dataset_bytes'), tonumber(ARGV[2]))
+use_bytes('dataset_bytes', ARGV[2])
+local dataset = string.format('{"created_at":%d,', now) .. string.sub(ARGV[3], 2)
 redis.call('SET', KEYS[1], dataset)
 redis.call('HSET', owned .. ':datasets:sha256', ARGV[1], id)
 redis.call('ZADD', owned .. ':datasets', 0, id)

@@ -9,7 +9,9 @@ Returns 'removed', 'in_use', 'missing'
 local dataset = redis.call('GET', KEYS[1])
 if not dataset then return 'missing' end
 if redis.call('EXISTS', KEYS[1] .. ':jobs') == 1 then return 'in_use' end
-local sha256 = cjson.decode(dataset).sha256
+local record = cjson.decode(dataset)
+local sha256 = record.sha256
+use_bytes('dataset_bytes', -record.bytes)
 redis.call('DEL', KEYS[1])
 redis.call('HDEL', owned .. ':datasets:sha256', sha256)
 redis.call('ZREM', owned .. ':datasets', id)

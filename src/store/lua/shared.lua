@@ -130,9 +130,47 @@ local function commit_checkpoint(state)
 end
 
 local function set_status(status)
-  redis.call('ZREM', owned .. ':jobs:' .. get('status'), id)
+  local before = get('status')
+  if before then redis.call('ZREM', owned .. ':jobs:' .. before, id) end
   redis.call('ZADD', owned .. ':jobs:' .. status, 0, id)
+  if before == 'queued' then redis.call('SREM', root .. ':waiting', id) end
+  if status == 'queued' then redis.call('SADD', root .. ':waiting', id) end
   set('status', status)
+end
+
+-- How many jobs the owner has in these statuses.
+local function count(...)
+  local total = 0
+  for _, status in ipairs({ ... }) do total = total + redis.call('ZCARD', owned .. ':jobs:' .. status) end
+  return total
+end
+
+-- What an owner may have of `what`; nil: as much as there is.
+local function limit_of(what)
+  return tonumber(redis.call('HGET', root .. ':limits', what))
+end
+
+-- Ends the script if the owner has so many that `more` would be over the limit.
+local function stay_within(what, used, more)
+  local limit = limit_of(what)
+  if limit and used + more > limit then
+    error({ err = string.format('LIMITED %s %.0f %.0f %.0f', what, limit, used, more) })
+  end
+end
+
+-- What the owner's datasets, or jobs, take together.
+local function used_bytes(what)
+  return tonumber(redis.call('HGET', owned .. ':usage', what) or 0)
+end
+
+local function use_bytes(what, more)
+  if redis.call('HINCRBY', owned .. ':usage', what, more) == 0 then redis.call('HDEL', owned .. ':usage', what) end
+end
+
+-- What the job counts for in its owner's checkpoint bytes: what it may need until it ends, what it has from then on.
+local function count_bytes(bytes)
+  use_bytes('checkpoint_bytes', bytes - (number('counted_bytes') or 0))
+  set('counted_bytes', bytes)
 end
 
 -- Ends the job: frees its lease and its dataset, and of its checkpoints keeps the last.
@@ -146,6 +184,12 @@ local function end_job(status)
   if dataset then redis.call('SREM', owned .. ':dataset:' .. dataset .. ':jobs', id) end
   delete_uploads()
   for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -2)) do drop_checkpoint(step) end
+  local kept = 0
+  for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -1)) do
+    kept = kept + redis.call('HGET', job .. ':checkpoint:' .. step, 'bytes')
+  end
+  for _, which in ipairs({ 'final', 'best' }) do kept = kept + (redis.call('HGET', job .. ':model:' .. which, 'bytes') or 0) end
+  count_bytes(kept)
 end
 
 -- Finishes what a run was asked to do and did not live to do.

@@ -1,0 +1,136 @@
+// Owners take turns: what one of them posts, however much, does not make another wait for more than a turn.
+import { Worker } from "bullmq";
+import type { Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { Deliveries, queue, type Delivery } from "../../src/queue/deliveries.ts";
+import type { Store } from "../../src/store/store.ts";
+import { acquire, connected, newJob, openStore, tryAcquire } from "../store/support.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+
+let server: TestRedis;
+let redis: Redis;
+let store: Store;
+let deliveries: Deliveries;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = await connected(server);
+  store = await openStore(server);
+  deliveries = new Deliveries(redis);
+});
+afterAll(async () => {
+  await deliveries.close();
+  await server.stop();
+});
+beforeEach(() => redis.flushall());
+
+async function post(owner: string): Promise<string> {
+  const created = await store.jobs.create(newJob({ owner }));
+  if (created.outcome !== "created") throw new Error(created.outcome);
+  await deliveries.deliver(created.record.id, 1, created.turn);
+  return created.record.id;
+}
+
+async function postMany(owner: string, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await post(owner);
+}
+
+/** Runs `count` jobs, one after the other, and says whose they were; `meanwhile` is called before each. */
+async function runs(count: number, meanwhile?: (nth: number) => Promise<unknown>): Promise<string[]> {
+  const owners: string[] = [];
+  const done = Promise.withResolvers<void>();
+  const connection = server.client({ maxRetriesPerRequest: null });
+  const worker = new Worker<Delivery>(
+    queue.name,
+    async ({ data }) => {
+      if (owners.length === count) return;
+      const lease = await acquire(store, data.job_id);
+      owners.push(lease.owner);
+      await meanwhile?.(owners.length);
+      await lease.finish({ status: "cancelled", progress: null, events: [] }, []);
+      if (owners.length === count) done.resolve();
+    },
+    { connection, prefix: queue.prefix },
+  );
+  worker.on("failed", (_job, error) => done.reject(error));
+  await done.promise;
+  await worker.close();
+  return owners;
+}
+
+test("a hundred jobs of one delay the first job of another by one", async () => {
+  await postMany("ann", 100);
+  await post("bob");
+  expect(await runs(4)).toEqual(["ann", "bob", "ann", "ann"]);
+});
+
+test("also when many of the hundred have run", async () => {
+  await postMany("ann", 100);
+  const order = await runs(60, (nth) => (nth === 50 ? post("bob") : Promise.resolve()));
+  expect(order.indexOf("bob")).toBeLessThanOrEqual(51);
+});
+
+test("owners who all have many take turns", async () => {
+  for (const owner of ["ann", "bob", "eve"]) await postMany(owner, 20);
+  const order = await runs(30);
+  for (let turn = 0; turn < 10; turn++) {
+    expect(order.slice(3 * turn, 3 * turn + 3).sort()).toEqual(["ann", "bob", "eve"]);
+  }
+});
+
+test("an owner who always posts the next job does not hold up one who posted many", async () => {
+  await postMany("ann", 10);
+  await post("bob");
+  const order = await runs(16, () => post("bob"));
+  expect(order.filter((owner) => owner === "ann").length).toBeGreaterThanOrEqual(7);
+  expect(order.filter((owner) => owner === "bob").length).toBeGreaterThanOrEqual(7);
+});
+
+test("an owner's own jobs run in the order in which they came", async () => {
+  const ids: string[] = [];
+  for (let i = 0; i < 10; i++) ids.push(await post("ann"));
+  const started: string[] = [];
+  const order = async () => {
+    const jobs = (await store.jobs.list("ann", { limit: 50, statuses: ["running"] })).data;
+    started.push(...jobs.map(({ id }) => id));
+    if (ids.length < 20) ids.push(await post("ann"));
+  };
+  await runs(20, order);
+  expect(started).toEqual(ids);
+});
+
+test("turns begin anew when nobody waits", async () => {
+  await postMany("ann", 30);
+  await runs(30);
+  expect(await redis.get("{rappel}:turn")).toBe("30");
+  const created = await store.jobs.create(newJob({ owner: "ann" }));
+  expect(created).toMatchObject({ turn: 1 });
+});
+
+test("a job that is given back goes first", async () => {
+  const id = await post("ann");
+  await postMany("bob", 3);
+  const lease = await acquire(store, id);
+  await lease.release({ type: "requeued", message: "Back.", step: null, data: null });
+  expect(await runs(1)).toEqual(["ann"]);
+});
+
+test("a turn beyond what BullMQ can take is the last", async () => {
+  await redis.sadd("{rappel}:waiting", "somebody");
+  await redis.set("{rappel}:turn", 5_000_000);
+  await post("ann");
+  await post("bob");
+  expect(await runs(2)).toEqual(["ann", "bob"]);
+});
+
+test("no more jobs of one owner run than one may have running, and a take-over is none more", async () => {
+  await store.limitOwners({ waiting: null, running: 2, dataset_bytes: null, checkpoint_bytes: null });
+  const ids = [await post("ann"), await post("ann"), await post("ann")];
+  const [first] = [await acquire(store, ids[0]), await acquire(store, ids[1])];
+  expect(await tryAcquire(store, ids[2])).toEqual({ outcome: "busy", waitMs: 1000 });
+  await acquire(store, await post("bob"));
+  await redis.hdel(`{rappel}:owner:ann:job:${ids[1]}`, "lease_expires_at");
+  expect((await tryAcquire(store, ids[1])).outcome).toBe("taken");
+  await first.finish({ status: "cancelled", progress: null, events: [] }, []);
+  expect((await tryAcquire(store, ids[2])).outcome).toBe("taken");
+});
