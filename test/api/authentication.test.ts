@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { apiKey } from "../../src/secrets.ts";
-import { csv, specFor, startService, type Service } from "./service.ts";
+import { csv, startService, type Service } from "./service.ts";
 
 let service: Service;
 beforeAll(async () => {
@@ -44,34 +44,6 @@ test("the scheme is case-insensitive, and an owner may have several keys", async
   expect(
     (await service.call("GET", `/v1/datasets/${id}`, { headers: { authorization: "BEARER second" } })).status,
   ).toBe(200);
-});
-
-test("an owner sees nothing of another's, on any route", async () => {
-  const dataset = await service.upload(csv.replace("x,y", "u,v"), ann);
-  const job = await service.create(specFor(dataset.id), { ...ann, "idempotency-key": "k" });
-  const foreign = [
-    ["GET", `/v1/datasets/${dataset.id}`],
-    ["GET", `/v1/datasets/${dataset.id}/content`],
-    ["DELETE", `/v1/datasets/${dataset.id}`],
-    ...["", "/progress", "/metrics", "/events", "/checkpoints", "/checkpoints/1", "/model", "/model/description"].map(
-      (path) => ["GET", `/v1/jobs/${job.id}${path}`],
-    ),
-    ["POST", `/v1/jobs/${job.id}/cancel`],
-  ] as ["GET" | "POST" | "DELETE", string][];
-  for (const [method, path] of foreign) {
-    const { status, body } = await service.call(method, path, { headers: bob });
-    expect([method, path, status, body.code]).toEqual([method, path, 404, "not_found"]);
-  }
-  for (const path of ["/v1/jobs", "/v1/datasets"]) {
-    expect((await service.call("GET", path, { headers: bob })).body.data).toEqual([]);
-  }
-
-  const used = await service.call("POST", "/v1/jobs", {
-    body: specFor(dataset.id),
-    headers: { ...bob, "idempotency-key": "k" },
-  });
-  expect([used.status, used.body.errors[0].pointer]).toEqual([422, "/data/dataset"]);
-  expect((await service.call("GET", `/v1/jobs/${job.id}`, { headers: ann })).body.status).toBe("queued");
 });
 
 test("two owners may have the same file, and one may delete it", async () => {

@@ -1,0 +1,108 @@
+// An owner sees nothing of another's, on any route that openapi.yaml has: what is someone else's is as unknown as what never was.
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { parse } from "yaml";
+import { apiKey } from "../../src/secrets.ts";
+import type { Lease } from "../../src/store/lease.ts";
+import { checkpoint } from "../store/support.ts";
+import { csv, specFor, startService, type Service } from "./service.ts";
+
+type Method = "GET" | "POST" | "PUT" | "DELETE";
+
+const { paths } = parse(readFileSync(new URL("../../openapi.yaml", import.meta.url), "utf8")) as {
+  paths: Record<string, Record<string, { requestBody?: unknown }>>;
+};
+const routes = Object.entries(paths).flatMap(([path, methods]) =>
+  Object.keys(methods).map((method) => ({ method: method.toUpperCase() as Method, path })),
+);
+const ofOne = routes.filter(({ path }) => path.includes("{id}"));
+const lists = ["/v1/jobs", "/v1/datasets"];
+
+let service: Service;
+let dataset: string;
+/** One that ended and has all there can be, one that waits. */
+let ended: string;
+let waiting: string;
+const ann = { authorization: "Bearer a" };
+const bob = { authorization: "Bearer b" };
+
+beforeAll(async () => {
+  service = await startService({ apiKeys: [apiKey("ann", "a"), apiKey("bob", "b")] });
+  dataset = (await service.upload(csv, ann)).id;
+  ended = (await service.create(specFor(dataset, { name: "ended" }), ann)).id;
+  const acquired = await service.store.acquire(ended, { leaseMs: 60_000, idle: true, arithmeticVersion: 1 });
+  if (acquired.outcome !== "taken") throw new Error(acquired.outcome);
+  await succeed(acquired.lease);
+  waiting = (await service.create(specFor(dataset), { ...ann, "idempotency-key": "k" })).id;
+});
+afterAll(() => service.stop());
+
+async function succeed(lease: Lease): Promise<void> {
+  await checkpoint(lease, 1);
+  const sha256 = "1".repeat(64);
+  const result = {
+    weights_sha256: sha256,
+    steps: 1,
+    epochs: 1,
+    stop_reason: "completed" as const,
+    metrics: {},
+    best: null,
+  };
+  const target = { column: "label", task: "classification" as const, classes: ["a"], mean: null, std: null };
+  const final = { ...(await lease.upload(Buffer.from("weights")))!, sha256 };
+  const model = { layers: [], inputs: [], target };
+  await lease.finish({ status: "succeeded", result, model, models: { final }, progress: null, events: [] }, []);
+}
+
+/** The route with ids in it that its owner can use: what is read is there, what is changed can be. */
+function url(path: string, method: Method): string {
+  const id = path.startsWith("/v1/datasets") ? dataset : method === "GET" ? ended : waiting;
+  return path.replace("{id}", id).replace("{step}", "1");
+}
+
+test("what the matrix reads is there for its owner", async () => {
+  for (const { path } of ofOne.filter(({ method }) => method === "GET")) {
+    const { status } = await service.call("GET", url(path, "GET"), { headers: ann });
+    expect([path, status]).toEqual([path, 200]);
+  }
+});
+
+test.each(ofOne)("$method $path is not found by another", async ({ method, path }) => {
+  const before = await things();
+  const body = paths[path][method.toLowerCase()].requestBody === undefined ? undefined : {};
+  const response = await service.call(method, url(path, method), { headers: bob, body });
+  expect([response.status, response.body.code]).toEqual([404, "not_found"]);
+  const absent = url(path, method).replace(/_\w{26}/, `_${"0".repeat(26)}`);
+  const unknown = await service.call(method, absent, { headers: bob, body });
+  const { request_id: _, ...document } = unknown.body;
+  expect(response.body).toMatchObject(document);
+  expect(await things()).toEqual(before);
+});
+
+async function things(): Promise<unknown> {
+  const urls = [`/v1/jobs/${ended}`, `/v1/jobs/${waiting}`, `/v1/datasets/${dataset}`];
+  return Promise.all(urls.map(async (path) => (await service.call("GET", path, { headers: ann })).body));
+}
+
+test.each(lists)("%s is empty for another", async (path) => {
+  expect((await service.call("GET", path, { headers: ann })).body.data).not.toEqual([]);
+  expect((await service.call("GET", path, { headers: bob })).body.data).toEqual([]);
+});
+
+test("another's dataset cannot be used, and another's idempotency key is free", async () => {
+  const headers = { ...bob, "idempotency-key": "k" };
+  const stolen = await service.call("POST", "/v1/jobs", { body: specFor(dataset), headers });
+  expect([stolen.status, stolen.body.errors[0].pointer]).toEqual([422, "/data/dataset"]);
+  const own = (await service.upload(csv, bob)).id;
+  const posted = await service.call("POST", "/v1/jobs", { body: specFor(own), headers });
+  expect([posted.status, posted.headers["idempotency-replayed"]]).toEqual([201, undefined]);
+  expect(posted.body.id).not.toBe(waiting);
+});
+
+test("every route wants a key, but for those that say they do not", async () => {
+  for (const { method, path } of routes) {
+    const open = (paths[path][method.toLowerCase()] as { security?: unknown[] }).security?.length === 0;
+    const { status } = await service.call(method, url(path, method));
+    expect([method, path, status === 401]).toEqual([method, path, !open]);
+  }
+});
