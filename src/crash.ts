@@ -10,6 +10,8 @@ export type CrashPoint =
   | "before-commit"
   | "after-commit"
   | "after-final-commit"
+  | "before-forward"
+  | "after-forward"
   | "during-cancel"
   | "during-release";
 

@@ -2,6 +2,7 @@
  * Events on their way to webhooks. The script that records an event puts it here too, so that none is missed; it stays until it was handed on, so that
  * whoever dies in between leaves it to the next.
  */
+import { crashPoint } from "../crash.ts";
 import type { Event, JobSummary } from "../spec/wire.ts";
 import type { Database } from "./database.ts";
 import type { Jobs } from "./jobs.ts";
@@ -33,7 +34,9 @@ export class Outbox {
       const entries = await this.#database.use((redis) => redis.lrange(keys.outbox, 0, BATCH - 1));
       for (const entry of entries) {
         const notice = await this.#notice(entry);
+        crashPoint("before-forward");
         if (notice !== null) await handOn(notice);
+        crashPoint("after-forward");
         await this.#database.use((redis) => redis.lrem(keys.outbox, 1, entry));
       }
       if (entries.length < BATCH) return;

@@ -45,6 +45,9 @@ const AT_ONCE_PER_OWNER = 8;
 /** After which a message comes again whose owner has too many on the way. */
 const TURN_MS = 500;
 
+/** After which a message comes again whose process died while it sent it. */
+const LOCK_MS = 5 * SECOND_MS;
+
 const queue = { name: "webhooks", prefix: hashTag };
 
 interface Message {
@@ -86,6 +89,8 @@ export class Webhooks {
       connection: options.patientRedis,
       prefix: queue.prefix,
       concurrency: AT_ONCE,
+      lockDuration: LOCK_MS,
+      stalledInterval: LOCK_MS,
       // A process that dies while it sends is no reason to give a message up.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
       settings: { backoffStrategy: (failures, _type, error) => this.#waitMs(failures, error) },
