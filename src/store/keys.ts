@@ -4,7 +4,7 @@
  * | key | type | what |
  * |---|---|---|
  * | `{rappel}:open` | hash | job id → owner, of every job that has not ended; how a worker finds the owner of what BullMQ delivers |
- * | `{rappel}:waiting` | set | ids of the jobs that are queued, of all owners |
+ * | `{rappel}:waiting` | sorted set | ids of the queued jobs, by since when they wait |
  * | `{rappel}:turn` | string | the highest turn of any job that was started (create.lua); absent for 0 |
  * | `{rappel}:limits` | hash | what one owner may have: `waiting`, `running`, `dataset_bytes`, `checkpoint_bytes`; absent for no limit |
  * | `{rappel}:ended` | sorted set | record keys of the jobs that have ended, by when |

@@ -116,7 +116,7 @@ test("a job that is given back goes first", async () => {
 });
 
 test("a turn beyond what BullMQ can take is the last", async () => {
-  await redis.sadd("{rappel}:waiting", "somebody");
+  await redis.zadd("{rappel}:waiting", 1, "somebody");
   await redis.set("{rappel}:turn", 5_000_000);
   await post("ann");
   await post("bob");

@@ -2,13 +2,16 @@ import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
 import type { FastifyInstance } from "fastify";
 import { jsonSchemaTransform, jsonSchemaTransformObject } from "fastify-type-provider-zod";
+import { jobEvent } from "../job-event.ts";
 
 const about = `Rappel trains models from declarative specs. Post a dataset, post a job that uses it, poll its progress, fetch the model.
 
 Bodies are JSON up to 2 MiB (datasets excepted). Times are RFC 3339 in UTC. What is absent is null. Whatever goes wrong is a problem document (RFC 9457)
 with a stable \`code\`, and carries all faults at once. Every response has an \`x-request-id\`; one you send is kept.
 
-With API keys set, every route but the health checks wants \`Authorization: Bearer <secret>\`, and an owner sees only what is theirs.`;
+With API keys set, every route but the health checks wants \`Authorization: Bearer <secret>\`, and an owner sees only what is theirs. An owner's
+requests are counted: \`RateLimit-Policy\` and \`RateLimit\` say how they stand. Whoever is over a limit, of requests, of jobs that wait or of bytes, gets 429 and
+\`Retry-After\`.`;
 
 /** What the page may load: its own files. Its styles also come inline, from a script of it. */
 const PAGE_POLICY = {
@@ -40,6 +43,7 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
         { name: "catalogue", description: "What a spec can be made of." },
         { name: "health", description: "For orchestrators." },
       ],
+      webhooks: { jobEvent: { post: jobEvent } },
       components: { securitySchemes: { key: { type: "http", scheme: "bearer" } } },
       security: [{ key: [] }, {}],
     },

@@ -133,8 +133,8 @@ local function set_status(status)
   local before = get('status')
   if before then redis.call('ZREM', owned .. ':jobs:' .. before, id) end
   redis.call('ZADD', owned .. ':jobs:' .. status, 0, id)
-  if before == 'queued' then redis.call('SREM', root .. ':waiting', id) end
-  if status == 'queued' then redis.call('SADD', root .. ':waiting', id) end
+  redis.call('ZREM', root .. ':waiting', id)
+  if status == 'queued' then redis.call('ZADD', root .. ':waiting', now, id) end
   set('status', status)
 end
 
