@@ -1,9 +1,11 @@
 /**
  * How jobs reach workers: BullMQ, used for nothing but delivery. The record (src/store) is the truth.
  *
- * A delivery is a BullMQ job named `<job id>-<delivery>` that carries the job's id and nothing else. It is attempted once and leaves no trace when it
- * is done: whether to run again is for the record to say. It comes when it is its owner's turn (lua/create.lua), which BullMQ takes for its priority. A lost delivery is found by the reconciler; a double one is harmless,
+ * A delivery is a BullMQ job named `<job id>-<delivery>` that carries the ids of the job and its owner and nothing else. It is attempted once and
+ * leaves no trace when it is done: whether to run again is for the record to say. A lost delivery is found by the reconciler; a double one is harmless,
  * since the lease decides who runs.
+ *
+ * Owners take turns (lua/create.lua). BullMQ knows a turn as a priority; which of its jobs an owner's turn goes to is for the record to say (lua/acquire.lua).
  */
 import { Queue, type JobsOptions } from "bullmq";
 import type { Redis } from "ioredis";
@@ -15,7 +17,17 @@ import { hashTag } from "../store/keys.ts";
 export const queue = { name: "deliveries", prefix: hashTag };
 
 export interface Delivery {
+  owner: string;
   job_id: string;
+}
+
+/** A job that is to be delivered. */
+export interface Due {
+  owner: string;
+  id: string;
+  /** How many times it was delivered, with this one. */
+  delivery: number;
+  turn: number;
 }
 
 const options: JobsOptions = { attempts: 1, removeOnComplete: true, removeOnFail: true };
@@ -42,10 +54,10 @@ export class Deliveries {
   }
 
   /** If it fails after the job was recorded nothing is lost: the reconciler delivers it. Within a turn, who comes first is served first. */
-  async deliver(jobId: string, delivery: number, turn: number): Promise<void> {
-    const name = nameOf(jobId, delivery);
+  async deliver({ owner, id, delivery, turn }: Due): Promise<void> {
     const priority = Math.min(Math.max(turn, 1), LAST_PRIORITY);
-    await available(() => this.#queue.add("train", { job_id: jobId }, { ...options, jobId: name, priority }));
+    const named = { ...options, jobId: nameOf(id, delivery), priority };
+    await available(() => this.#queue.add("train", { owner, job_id: id }, named));
     crashPoint("after-add");
   }
 

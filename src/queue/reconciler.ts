@@ -68,7 +68,7 @@ export class Reconciler {
       const delivery = await this.#store.upkeep.redeliver(job);
       if (delivery === null) return;
       this.#options.log.info({ job_id: job.id, delivery }, "delivering again");
-      await this.#deliveries.deliver(job.id, delivery, job.turn);
+      await this.#deliveries.deliver({ ...job, delivery });
     }
   }
 }

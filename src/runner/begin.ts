@@ -3,6 +3,12 @@ import { Unavailable } from "../store/errors.ts";
 import type { Acquired } from "../store/lease.ts";
 import { Run, type RunOptions } from "./run.ts";
 
+/** What was delivered. */
+interface Due {
+  readonly owner: string;
+  readonly job_id: string;
+}
+
 /** After which to ask again for a job that could not be had, unless it is known when it becomes free. */
 const RETRY_MS = 1000;
 
@@ -12,9 +18,9 @@ export type Begun =
   | { outcome: "later" | "alone"; waitMs: number }
   | { outcome: "done" };
 
-/** Takes a job, if it can be had. `idle`: the worker runs nothing else. */
-export async function beginRun(jobId: string, idle: boolean, options: RunOptions): Promise<Begun> {
-  const acquired = await acquire(jobId, idle, options);
+/** Takes a job, if it can be had, or one of the same owner that goes before it. `idle`: the worker runs nothing else. */
+export async function beginRun(due: Due, idle: boolean, options: RunOptions): Promise<Begun> {
+  const acquired = await acquire(due, idle, options);
   switch (acquired.outcome) {
     case "taken":
       return { outcome: "run", run: new Run(acquired.lease, options), alone: acquired.alone };
@@ -27,9 +33,10 @@ export async function beginRun(jobId: string, idle: boolean, options: RunOptions
   }
 }
 
-async function acquire(jobId: string, idle: boolean, { store, leaseMs }: RunOptions): Promise<Acquired> {
+async function acquire({ owner, job_id }: Due, idle: boolean, { store, leaseMs }: RunOptions): Promise<Acquired> {
   try {
-    return await store.acquire(jobId, { leaseMs, idle, arithmeticVersion: ARITHMETIC_VERSION });
+    const options = { leaseMs, idle, arithmeticVersion: ARITHMETIC_VERSION, orAnotherOf: owner };
+    return await store.acquire(job_id, options);
   } catch (error) {
     if (error instanceof Unavailable) return { outcome: "busy", waitMs: RETRY_MS };
     throw error;

@@ -17,6 +17,7 @@
  * | `{rappel}:owner:<owner>:jobs` | sorted set | ids of all jobs, to be read by name; a ULID's order is that of creation |
  * | `{rappel}:owner:<owner>:jobs:<status>` | sorted set | the same by status |
  * | `{rappel}:owner:<owner>:usage` | hash | `dataset_bytes`, `checkpoint_bytes` |
+ * | `{rappel}:owner:<owner>:waiting` | sorted set | ids of the queued jobs, the most urgent first, of those the oldest |
  * | `{rappel}:owner:<owner>:idempotency:<sha256>` | hash | `job`, `body_sha256`; the name is that of the key, which may be long |
  * | `{rappel}:owner:<owner>:datasets` | sorted set | ids of all datasets |
  * | `{rappel}:owner:<owner>:datasets:sha256` | hash | SHA-256 → dataset id |

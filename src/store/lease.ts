@@ -28,6 +28,8 @@ export interface AcquireOptions {
   /** Whether the worker runs nothing else. */
   idle: boolean;
   arithmeticVersion: number;
+  /** Given: it may be another of this owner's jobs that is more urgent, or older. */
+  orAnotherOf?: string;
 }
 
 /**
@@ -81,10 +83,10 @@ export interface Ending {
 }
 
 export async function acquire(database: Database, jobId: string, options: AcquireOptions): Promise<Acquired> {
-  const owner = await database.use((redis) => redis.hget(keys.open, jobId));
+  const owner = options.orAnotherOf ?? (await database.use((redis) => redis.hget(keys.open, jobId)));
   if (owner === null) return { outcome: "done" };
   const token = randomUUID();
-  const [outcome, detail, alone] = await database.run<[Acquired["outcome"], number, number]>(
+  const [outcome, detail, alone] = await database.run<[Acquired["outcome"] | "instead", number | string, number]>(
     "acquire",
     keys.job(owner, jobId),
     token,
@@ -92,11 +94,13 @@ export async function acquire(database: Database, jobId: string, options: Acquir
     options.idle ? 1 : 0,
     options.arithmeticVersion,
     MAX_CRASHES,
+    options.orAnotherOf === undefined ? 0 : 1,
   );
-  if (outcome === "busy") return { outcome, waitMs: detail };
+  if (outcome === "instead") return await acquire(database, String(detail), options);
+  if (outcome === "busy") return { outcome, waitMs: Number(detail) };
   if (outcome !== "taken") return { outcome };
   crashPoint("after-acquire");
-  return { outcome, lease: new Lease(database, owner, jobId, detail, token), alone: alone === 1 };
+  return { outcome, lease: new Lease(database, owner, jobId, Number(detail), token), alone: alone === 1 };
 }
 
 export class Lease {

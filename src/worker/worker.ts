@@ -109,7 +109,7 @@ export class TrainingWorker {
     const jobId = delivery.data.job_id;
     const reserved = performance.now() < this.#reserved.until && this.#reserved.jobId !== jobId;
     if (this.#closing || this.#alone || reserved) return { outcome: "later", waitMs: RETRY_MS };
-    const begun = await beginRun(jobId, this.#runs.size === 0, {
+    const begun = await beginRun(delivery.data, this.#runs.size === 0, {
       ...this.#options,
       threads: this.#threads,
       renewLock: (leaseMs) => delivery.extendLock(token, leaseMs),

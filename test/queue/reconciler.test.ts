@@ -61,7 +61,7 @@ test("a run that died is delivered again when its lease has lapsed, not before",
 
 test("what waits for delivery, is paused or has ended is left alone", async () => {
   const delivered = await postJob(store);
-  await deliveries.deliver(delivered, 1, 1);
+  await deliveries.deliver({ owner: OWNER, id: delivered, delivery: 1, turn: 1 });
   const paused = await postJob(store);
   await redis.hset(`{rappel}:owner:${OWNER}:job:${paused}`, "status", "paused");
   const cancelled = await postJob(store);

@@ -132,9 +132,9 @@ test("a delivery that comes twice, or long after the end, does nothing", async (
   await place.startWorker({ JOBS: "2" });
   const id = await place.post(spec);
   await place.until(id, (job) => job.status === "running");
-  await place.deliveries.deliver(id, 2, 1);
+  await place.deliveries.deliver({ owner: OWNER, id, delivery: 2, turn: 1 });
   expect((await expectUndisturbed(id)).run).toBe(1);
-  await place.deliveries.deliver(id, 3, 1);
+  await place.deliveries.deliver({ owner: OWNER, id, delivery: 3, turn: 1 });
   await expect
     .poll(() => place.deliveries.lengths(), { timeout: 15_000 })
     .toEqual({ waiting: 0, active: 0, delayed: 0 });

@@ -124,7 +124,7 @@ export async function postJob(
     idempotency: null,
   });
   if (created.outcome !== "created") throw new Error(created.outcome);
-  await deliveries.deliver(created.record.id, 1, created.turn);
+  await deliveries.deliver({ owner: OWNER, id: created.record.id, delivery: 1, turn: created.turn });
   return created.record.id;
 }
 

@@ -105,8 +105,9 @@ export const jobs: Routes = async (app, { store, files, queue, config }) => {
       if (outcome === null) return validated(resolved);
       if (outcome.outcome === "created") {
         // The job is recorded: should this fail, the reconciler delivers it.
-        await queue.deliver(outcome.record.id, 1, outcome.turn).catch((error: unknown) => {
-          request.log.warn({ err: error, job_id: outcome.record?.id }, "not delivered yet");
+        const { id } = outcome.record;
+        await queue.deliver({ owner, id, delivery: 1, turn: outcome.turn }).catch((error: unknown) => {
+          request.log.warn({ err: error, job_id: id }, "not delivered yet");
         });
       }
       return sendCreated(reply, outcome);

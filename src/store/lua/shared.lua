@@ -134,7 +134,11 @@ local function set_status(status)
   if before then redis.call('ZREM', owned .. ':jobs:' .. before, id) end
   redis.call('ZADD', owned .. ':jobs:' .. status, 0, id)
   redis.call('ZREM', root .. ':waiting', id)
-  if status == 'queued' then redis.call('ZADD', root .. ':waiting', now, id) end
+  redis.call('ZREM', owned .. ':waiting', id)
+  if status == 'queued' then
+    redis.call('ZADD', root .. ':waiting', now, id)
+    redis.call('ZADD', owned .. ':waiting', -(number('priority') or 0), id)
+  end
   set('status', status)
 end
 
