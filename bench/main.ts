@@ -1,8 +1,9 @@
-// npm run bench -- NAME…: benchmarks of the engine. Medians of interleaved rounds: the machine's speed drifts, so that only what was
+// npm run bench -- NAME…: benchmarks of the engine and of the api. Medians of interleaved rounds: the machine's speed drifts, so that only what was
 // measured in the same run may be compared.
+import { benchApi } from "./api.ts";
 import { benchModels } from "./models.ts";
 
-const benches: Record<string, () => Promise<void>> = { models: benchModels };
+const benches: Record<string, () => Promise<void>> = { api: benchApi, models: benchModels };
 
 const names = process.argv.slice(2);
 const unknown = names.filter((name) => !(name in benches));

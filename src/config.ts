@@ -121,6 +121,8 @@ function variables(machine: Machine) {
     RAPPEL_API_URL: url(["http:", "https:"], "http://127.0.0.1:8080").optional(),
     RAPPEL_API_KEYS: apiKeys.default([]),
     RAPPEL_API_KEYS_FILE: z.string().optional(),
+    RAPPEL_ADMIN_KEY: z.string().regex(/^\S+$/, { error: "must be a secret without blanks" }).optional(),
+    OTEL_EXPORTER_OTLP_ENDPOINT: url(["http:", "https:"], "http://127.0.0.1:4318").optional(),
     RAPPEL_INSECURE: choice(["true", "false"]).default("false"),
     RAPPEL_THREADS: integer(1, 64).default(Math.min(machine.cores, 64)),
     RAPPEL_JOBS: integer(1, 64).default(1),
@@ -144,6 +146,7 @@ function variables(machine: Machine) {
     RAPPEL_OWNER_REQUESTS_PER_MINUTE: integer(1, 1_000_000).optional(),
     RAPPEL_WEBHOOK_SECRETS: webhookSecrets.default([]),
     RAPPEL_WEBHOOK_ALLOW: hosts.default([]),
+    RAPPEL_MAX_CACHE_BYTES: bytes(0, 1024 * GiB).default(10 * GiB),
   });
 }
 
@@ -183,9 +186,14 @@ export function loadConfig(env: NodeJS.ProcessEnv, args: readonly string[], mach
     dataDirectory: resolve(values.RAPPEL_DATA_DIR),
     /** What `new Redis(…)` takes; null for the embedded one. */
     redisUrl: values.REDIS_URL ?? null,
+    /** Where a worker gets the datasets that it lacks; null for nowhere. */
     apiUrl: values.RAPPEL_API_URL ?? null,
     /** Empty: no authentication, one owner. */
     apiKeys: keys,
+    /** Opens the queues' dashboard; null for none. */
+    adminKey: values.RAPPEL_ADMIN_KEY ?? null,
+    /** Where to is for the exporter to read. */
+    traces: values.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined,
     ownerLimits: ownerLimits(values, keys.length > 0),
     /** Of one owner; null for any number. */
     requestsPerMinute: values.RAPPEL_OWNER_REQUESTS_PER_MINUTE ?? (keys.length > 0 ? 6000 : null),
@@ -204,6 +212,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, args: readonly string[], mach
     maxJobBytes: values.RAPPEL_MAX_JOB_BYTES,
     maxStateBytes: values.RAPPEL_MAX_STATE_BYTES,
     maxDatasetBytes: values.RAPPEL_MAX_DATASET_BYTES,
+    maxCacheBytes: values.RAPPEL_MAX_CACHE_BYTES,
   } as const;
   assertConsistent(config, values.RAPPEL_INSECURE === "true");
   return config;
@@ -233,7 +242,7 @@ function commandLine(args: readonly string[]): NodeJS.ProcessEnv {
   }
 }
 
-const SECRET = new Set(["RAPPEL_API_KEYS", "RAPPEL_WEBHOOK_SECRETS", "REDIS_URL"]);
+const SECRET = new Set(["RAPPEL_ADMIN_KEY", "RAPPEL_API_KEYS", "RAPPEL_WEBHOOK_SECRETS", "REDIS_URL"]);
 
 function badVariable(issue: z.core.$ZodIssue, given: NodeJS.ProcessEnv): StartFailure {
   const name = String(issue.path[0]);

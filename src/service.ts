@@ -2,13 +2,16 @@
 import { access, constants, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Telemetry } from "bullmq";
 import type { FastifyInstance } from "fastify";
 import type { Redis } from "ioredis";
 import { buildApp } from "./api/app.ts";
 import { buildWorkerApp } from "./api/worker-app.ts";
 import type { Config } from "./config.ts";
+import { DatasetCache } from "./data/cache.ts";
 import { DatasetFiles } from "./data/files.ts";
 import type { Logger } from "./log.ts";
+import { measureProcess } from "./meters.ts";
 import { Control } from "./queue/control.ts";
 import { Deliveries } from "./queue/deliveries.ts";
 import { Reconciler } from "./queue/reconciler.ts";
@@ -39,6 +42,7 @@ type Close = () => unknown;
  * @throws StartFailure, with everything closed again
  */
 export async function openService(config: Config, log: Logger, onLost: (failure: Error) => void): Promise<Service> {
+  measureProcess();
   await prepareDirectory(config.dataDirectory);
   const redis = await openRedis(config, log, onLost);
   const closers: Close[] = [];
@@ -60,12 +64,15 @@ export async function openService(config: Config, log: Logger, onLost: (failure:
 
 /** Returns where it serves HTTP. */
 async function openParts(config: Config, log: Logger, redis: RedisService, closers: Close[]): Promise<string | null> {
+  // A megabyte of code that most do without.
+  const tracing = config.traces ? (await import("./tracing.ts")).openTracing(config.role, log) : null;
+  if (tracing !== null) closers.push(() => tracing.close());
   const connection = redis.connect({ ...storeConnection, lazyConnect: true });
   closers.push(() => connection.disconnect());
   await connection.connect();
 
   const store = new Store(connection);
-  const queue = new Deliveries(connection);
+  const queue = new Deliveries(connection, tracing?.telemetry);
   closers.push(() => queue.close());
   const reconciler = new Reconciler(store, queue, { keepMs: config.keepJobsDays * DAY_MS, log });
   closers.push(() => reconciler.close());
@@ -75,12 +82,15 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   // A job posted while the service shuts down would only be given back: the api and the worker close together.
   const serving: Close[] = [];
   closers.push(() => Promise.all(serving.map((close) => close())));
+  const vitals: Record<string, () => void> = {};
   if (config.role !== "api") {
-    serving.push(await openWorker(config, redis, { store, files, log }));
+    const worker = await openWorker(config, redis, { store, files, log, telemetry: tracing?.telemetry });
+    serving.push(worker.close);
+    vitals.crews = worker.assertMoving;
   }
   if (config.role === "worker") {
     if (config.workerPort === null) return null;
-    const app = await buildWorkerApp({ log, checks });
+    const app = await buildWorkerApp({ log, checks, vitals });
     serving.push(() => app.close());
     return await listen(app, config.host, config.workerPort, "RAPPEL_WORKER_PORT");
   }
@@ -89,7 +99,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   serving.push(() => webhooks.close());
   await files.prepare();
   const limits = { ...config, redisMaxBytes: redis.maxBytes ?? config.redisMaxBytes };
-  const app = await buildApp({ store, files, queue, config: limits, checks, log });
+  const app = await buildApp({ store, files, queue, config: limits, checks, vitals, log, tracing: tracing?.plugin });
   serving.push(() => app.close());
   return await listen(app, config.host, config.port, "RAPPEL_PORT");
 }
@@ -98,18 +108,45 @@ interface Parts {
   readonly store: Store;
   readonly files: DatasetFiles;
   readonly log: Logger;
+  readonly telemetry?: Telemetry;
 }
 
-async function openWorker(config: Config, redis: RedisService, parts: Parts): Promise<Close> {
+interface OpenWorker {
+  readonly close: Close;
+  /** Throws if a crew stands still. */
+  readonly assertMoving: () => void;
+}
+
+async function openWorker(config: Config, redis: RedisService, parts: Parts): Promise<OpenWorker> {
   const { leaseMs, jobs, threads } = config;
   const patient = { maxRetriesPerRequest: null };
   const control = new Control(redis.connect(patient));
-  const worker = new TrainingWorker({ ...parts, redis: redis.connect(patient), control, leaseMs, jobs, threads });
+  const cache = await openCache(config, parts.store);
+  const worker = new TrainingWorker({
+    ...parts,
+    cache,
+    redis: redis.connect(patient),
+    control,
+    leaseMs,
+    jobs,
+    threads,
+  });
   await worker.ready();
-  return async () => {
+  const close = async () => {
     await worker.close(config.shutdownMs);
     control.close();
   };
+  return { close, assertMoving: () => worker.assertMoving() };
+}
+
+/** What is fetched lies apart from what was uploaded here, since only a copy may be let go. */
+async function openCache(config: Config, { tickets }: Store): Promise<DatasetCache | null> {
+  const { apiUrl, maxCacheBytes: maxBytes, dataDirectory } = config;
+  if (apiUrl === null) return null;
+  const authorize = async (sha256: string) => `Bearer ${await tickets.issue(sha256)}`;
+  const cache = new DatasetCache(join(dataDirectory, "cache"), { apiUrl, authorize, maxBytes });
+  await cache.prepare();
+  return cache;
 }
 
 function openWebhooks(

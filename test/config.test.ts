@@ -31,6 +31,8 @@ test("without any variable the defaults of the wire hold", () => {
     requestsPerMinute: null,
     webhookSecrets: new Map(),
     webhookHosts: [],
+    adminKey: null,
+    traces: false,
     threads: 6,
     jobs: 1,
     kernels: "auto",
@@ -42,6 +44,7 @@ test("without any variable the defaults of the wire hold", () => {
     redisMaxBytes: 2 * GiB,
     maxJobBytes: 4 * GiB - 65536,
     maxStateBytes: Math.floor((2 * GiB) / 10),
+    maxCacheBytes: 10 * 2 ** 30,
     maxDatasetBytes: GiB / 2,
   });
 });

@@ -1,55 +1,57 @@
-/** The HTTP service: limits, plugins, routes. It listens nowhere by itself. */
-import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from "fastify";
+/** The HTTP service: plugins and routes. It listens nowhere by itself. */
+import type { FastifyBaseLogger, FastifyInstance, FastifyPluginCallback } from "fastify";
 import { Problem } from "../spec/errors.ts";
+import { buildBase } from "./base.ts";
 import { authenticate } from "./plugins/authentication.ts";
 import { describeApi } from "./plugins/description.ts";
-import { protect } from "./plugins/headers.ts";
-import { handleClientError, handleError, handleUnknownRoutes, refuseExpectations } from "./plugins/problems.ts";
 import { limitRequests } from "./plugins/rate-limit.ts";
-import { validate } from "./plugins/validation.ts";
-import { requestIdOf } from "./request-id.ts";
 import { catalogue } from "./routes/catalogue.ts";
 import { checkpoints } from "./routes/checkpoints.ts";
 import { datasets } from "./routes/datasets.ts";
 import { events } from "./routes/events.ts";
+import { files } from "./routes/files.ts";
 import { health } from "./routes/health.ts";
 import { jobs } from "./routes/jobs.ts";
 import { metrics } from "./routes/metrics.ts";
 import { model } from "./routes/model.ts";
 import { progress } from "./routes/progress.ts";
+import { status } from "./routes/status.ts";
 import type { Services } from "./services.ts";
 
-export const MAX_BODY_BYTES = 2 * 1024 * 1024;
-/** For a whole request, uploads included. */
-const REQUEST_TIMEOUT_MS = 300_000;
-/** For a connection on which nothing moves. */
-const IDLE_TIMEOUT_MS = 60_000;
+export interface AppOptions extends Services {
+  readonly log: FastifyBaseLogger;
+  /** Makes spans of requests. */
+  readonly tracing?: FastifyPluginCallback;
+}
 
-export async function buildApp({ log, ...services }: Services & { log: FastifyBaseLogger }): Promise<FastifyInstance> {
-  const app = fastify({
-    loggerInstance: log,
-    genReqId: requestIdOf,
-    logController: new LogController({ requestIdLogLabel: "request_id", disableRequestLogging: true }),
-    bodyLimit: MAX_BODY_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionTimeout: IDLE_TIMEOUT_MS,
-    return503OnClosing: false,
-    frameworkErrors: handleError,
-    clientErrorHandler: handleClientError,
-  });
-  app.setErrorHandler(handleError);
-  app.addHook("onRequest", async (request, reply) => void reply.header("x-request-id", request.id));
-  await protect(app);
+export async function buildApp({ log, tracing, ...services }: AppOptions): Promise<FastifyInstance> {
+  const app = await buildBase(log);
+  if (tracing !== undefined) await app.register(tracing);
   refuseWhileClosing(app);
   logRequests(app);
-  refuseExpectations(app.server);
   authenticate(app, services.config.apiKeys);
   await limitRequests(app, services.config.requestsPerMinute);
-  validate(app);
-  handleUnknownRoutes(app);
   await describeApi(app);
-  for (const routes of [datasets, jobs, progress, metrics, events, checkpoints, model, catalogue, health]) {
+  for (const routes of [
+    datasets,
+    files,
+    jobs,
+    progress,
+    metrics,
+    events,
+    checkpoints,
+    model,
+    catalogue,
+    status,
+    health,
+  ]) {
     await app.register(routes, services);
+  }
+  const { adminKey } = services.config;
+  if (adminKey !== null) {
+    // Only whoever wants the dashboard pays for loading it.
+    const { board } = await import("./routes/board.ts");
+    await app.register(board, { queue: services.queue, adminKey });
   }
   return app;
 }

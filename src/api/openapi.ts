@@ -5,8 +5,10 @@ import { buildApp } from "./app.ts";
 import type { Services } from "./services.ts";
 
 export async function renderOpenapi(): Promise<string> {
-  const config = { apiKeys: [], requestsPerMinute: null } as unknown as Services["config"];
-  const app = await buildApp({ config, checks: {}, log: pino({ level: "silent" }) } as Services & { log: pino.Logger });
+  const config = { apiKeys: [], adminKey: null, requestsPerMinute: null } as unknown as Services["config"];
+  const app = await buildApp({ config, checks: {}, vitals: {}, log: pino({ level: "silent" }) } as Services & {
+    log: pino.Logger;
+  });
   await app.ready();
   const document = app.swagger();
   await app.close();

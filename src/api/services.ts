@@ -4,6 +4,8 @@ import type { DatasetFiles } from "../data/files.ts";
 import type { Deliveries } from "../queue/deliveries.ts";
 import type { Store } from "../store/store.ts";
 
+export type Checks = Readonly<Record<string, () => unknown>>;
+
 /** What the routes work with. */
 export interface Services {
   readonly store: Store;
@@ -11,6 +13,7 @@ export interface Services {
   readonly queue: Deliveries;
   readonly config: Pick<
     Config,
+    | "adminKey"
     | "apiKeys"
     | "maxDatasetBytes"
     | "maxJobBytes"
@@ -21,7 +24,9 @@ export interface Services {
     | "webhookSecrets"
   >;
   /** What must work for this process to be ready, by name; each throws if it does not. */
-  readonly checks: Readonly<Record<string, () => Promise<unknown>>>;
+  readonly checks: Checks;
+  /** What must be so for it to be alive. If it is not, only a new process helps. */
+  readonly vitals: Checks;
 }
 
 /** The routes of one resource. */

@@ -27,6 +27,7 @@ import type {
   Page,
   Progress,
   SeriesName,
+  ServiceStatus,
   ValidatedSpec,
 } from "../spec/wire.ts";
 import { RequestRefused, ServiceUnreachable } from "./errors.ts";
@@ -228,6 +229,15 @@ export class Client {
 
   getSchedule(type: string): Promise<ScheduleEntry> {
     return this.#json("GET", path`/v1/schedules/${type}`);
+  }
+
+  /** The workers and the queue. */
+  getStatus(): Promise<ServiceStatus> {
+    return this.#json("GET", "/v1/status");
+  }
+
+  async getPrometheusMetrics(): Promise<string> {
+    return await (await this.#call("GET", "/metrics")).text();
   }
 
   health(): Promise<Health> {

@@ -4,7 +4,6 @@
  */
 import type { TargetKind, TrainingData } from "../engine/training.ts";
 import type { DataSizes, DataSpec, Encoded, Encoding } from "./encoding.ts";
-import type { DatasetFiles } from "./files.ts";
 import { runInHelper } from "./pool.ts";
 
 /** Of the encodings that no job uses any more, the latest up to this size are kept for the next job. */
@@ -15,8 +14,9 @@ export function splitCounts(columnsPath: string, data: DataSpec): Promise<DataSi
   return runInHelper("measureFile", { path: columnsPath, data: essence(data) });
 }
 
-export function encode(files: DatasetFiles, sha256: string, data: DataSpec, targets: TargetKind): Promise<Encoded> {
-  const input = { path: files.columnsPath(sha256), data: essence(data), targets };
+/** The file's path stands for its content: it is named by a hash. */
+export function encode(columnsPath: string, data: DataSpec, targets: TargetKind): Promise<Encoded> {
+  const input = { path: columnsPath, data: essence(data), targets };
   return encodings.get(JSON.stringify(input), () => runInHelper("encodeFile", input));
 }
 

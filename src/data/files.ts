@@ -4,14 +4,15 @@
  *
  * Both come into being under temporary names, are synced, and are then renamed, the columns last: a dataset is there if
  * its columns are. Whatever goes wrong on the way removes the temporary files; what a crash leaves behind is removed at
- * the next start.
+ * a start an hour later, since another process may share the directory.
  */
 import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { access, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { ColumnFile } from "./column-file.ts";
+import { removeAbandoned, syncDirectory } from "./disk.ts";
 import { DatasetTooLarge, InvalidDataset, type DatasetContent } from "./dataset.ts";
 import { runInHelper } from "./pool.ts";
 import type { Source } from "./source.ts";
@@ -37,14 +38,13 @@ export class DatasetFiles {
     this.#directory = directory;
   }
 
-  /** Creates the directory, or removes what interrupted uploads left in it. To be called once, before any upload. */
+  /** Creates the directory, or removes what interrupted uploads left in it some time ago. To be called once, before any upload. */
   async prepare(): Promise<void> {
     await mkdir(this.#directory, { recursive: true });
     const names = new Set(await readdir(this.#directory));
     const isWhole = (sha256: string) => names.has(`${sha256}.csv`) && names.has(`${sha256}.columns`);
     const isLeftover = (name: string) => UNFINISHED.test(name) || (FINISHED.test(name) && !isWhole(name.slice(0, 64)));
-    const leftovers = [...names].filter(isLeftover);
-    await Promise.all(leftovers.map((name) => rm(join(this.#directory, name))));
+    await removeAbandoned(this.#directory, [...names].filter(isLeftover));
   }
 
   /**
@@ -108,9 +108,14 @@ export class DatasetFiles {
     return ColumnFile.with(this.columnsPath(sha256), (file) => file.content);
   }
 
-  /** The bytes as they were uploaded. */
-  contentStream(sha256: string): Readable {
-    return createReadStream(this.#path(sha256, "csv"));
+  /** How many bytes were uploaded. */
+  async contentBytes(sha256: string): Promise<number> {
+    return (await stat(this.#path(sha256, "csv"))).size;
+  }
+
+  /** The bytes as they were uploaded, from some byte on. */
+  contentStream(sha256: string, from = 0): Readable {
+    return createReadStream(this.#path(sha256, "csv"), { start: from });
   }
 
   /** The file of typed columns, which exists if the dataset does. */
@@ -136,14 +141,5 @@ async function* atMost(chunks: AsyncIterable<Buffer>, limitBytes: number): Async
     bytes += chunk.length;
     if (bytes > limitBytes) throw new DatasetTooLarge(limitBytes);
     yield chunk;
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path);
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
   }
 }

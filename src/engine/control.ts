@@ -26,6 +26,8 @@ export const WORD = {
   logRead: 48,
   /** 1 from the moment a snapshot is copied until it has been serialised. */
   snapshotBusy: 49,
+  /** Counts the slabs of validation rows that were evaluated, by any thread and without a lock: it moves, and need not be exact. */
+  evaluated: 50,
   /** Set by any thread that met a weight that is not finite while copying a snapshot. */
   notFinite: 64,
 } as const;

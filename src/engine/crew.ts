@@ -260,6 +260,11 @@ export class Crew {
     };
   }
 
+  /** A number that changes as long as the crew trains or evaluates. */
+  pulse(): number {
+    return Atomics.load(this.#words, WORD.step) + Atomics.load(this.#words, WORD.evaluated);
+  }
+
   /** Asks for a snapshot at the next step boundary at which the buffer is free. */
   snapshot(): void {
     Atomics.or(this.#words, WORD.request, REQUEST.snapshot);

@@ -1,3 +1,4 @@
+import { WORD } from "./control.ts";
 import type { Batches } from "./batches.ts";
 import type { TrainingData } from "./training.ts";
 import type { Kernels } from "./kernels/kernels.ts";
@@ -33,6 +34,7 @@ export function evaluateShare(
     }
     network.forward(first, first + count, pass);
     network.loss.run(first, first + count, 0);
+    kernels.i32[(plan.addresses.control >>> 2) + WORD.evaluated]++;
     for (let i = 0; i < count; i++) record(kernels, plan, data, network, first + i, at + i);
   }
 }

@@ -7,7 +7,7 @@
  *
  * Owners take turns (lua/create.lua). BullMQ knows a turn as a priority; which of its jobs an owner's turn goes to is for the record to say (lua/acquire.lua).
  */
-import { Queue, type JobsOptions } from "bullmq";
+import { Queue, type JobsOptions, type Telemetry } from "bullmq";
 import type { Redis } from "ioredis";
 import { crashPoint } from "../crash.ts";
 import { available } from "../store/database.ts";
@@ -39,40 +39,42 @@ const LAST_PRIORITY = 2 ** 21 - 1;
 const MAX_EVENTS = 100;
 
 export class Deliveries {
+  /** For the dashboard. */
+  readonly bull: Queue<Delivery>;
   readonly #redis: Redis;
-  readonly #queue: Queue<Delivery>;
 
   /** `redis` is shared with the store, and not closed here. */
-  constructor(redis: Redis) {
+  constructor(redis: Redis, telemetry?: Telemetry) {
     this.#redis = redis;
-    this.#queue = new Queue(queue.name, {
+    this.bull = new Queue(queue.name, {
       connection: redis,
       prefix: queue.prefix,
       streams: { events: { maxLen: MAX_EVENTS } },
+      telemetry,
     });
-    this.#queue.on("error", () => undefined);
+    this.bull.on("error", () => undefined);
   }
 
   /** If it fails after the job was recorded nothing is lost: the reconciler delivers it. Within a turn, who comes first is served first. */
   async deliver({ owner, id, delivery, turn }: Due): Promise<void> {
     const priority = Math.min(Math.max(turn, 1), LAST_PRIORITY);
     const named = { ...options, jobId: nameOf(id, delivery), priority };
-    await available(() => this.#queue.add("train", { owner, job_id: id }, named));
+    await available(() => this.bull.add("train", { owner, job_id: id }, named));
     crashPoint("after-add");
   }
 
   /** Whether BullMQ still has it, be it waiting, delayed or in a worker's hands. */
   async has(jobId: string, delivery: number): Promise<boolean> {
-    return (await available(() => this.#redis.exists(this.#queue.toKey(nameOf(jobId, delivery))))) === 1;
+    return (await available(() => this.#redis.exists(this.bull.toKey(nameOf(jobId, delivery))))) === 1;
   }
 
   async lengths(): Promise<{ waiting: number; active: number; delayed: number }> {
-    const counts = await available(() => this.#queue.getJobCounts("waiting", "prioritized", "active", "delayed"));
+    const counts = await available(() => this.bull.getJobCounts("waiting", "prioritized", "active", "delayed"));
     return { waiting: counts.waiting + counts.prioritized, active: counts.active, delayed: counts.delayed };
   }
 
   async close(): Promise<void> {
-    await this.#queue.close();
+    await this.bull.close();
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import type { Snapshot } from "../engine/crew.ts";
 import type { Logger } from "../log.ts";
+import { meters } from "../meters.ts";
 import type { Spec } from "../spec/spec.ts";
 import { LeaseLost, Unavailable } from "../store/errors.ts";
 import type { Lease, State } from "../store/lease.ts";
@@ -76,17 +77,13 @@ export class Checkpoints {
 
   /** Uploads a file, as the state that a commit speaks of; null if there is no room. */
   async upload(file: StateFile): Promise<State | null> {
+    const uploaded = meters.checkpoints.startTimer();
     const blob = await persist(this.#gone, () => this.#lease.upload(file.bytes));
-    return (
-      blob && {
-        ...blob,
-        step: file.step,
-        sha256: file.sha256,
-        kinds: file.kinds,
-        metrics: file.metrics,
-        score: this.#score(file),
-      }
-    );
+    if (blob === null) return null;
+    uploaded();
+    meters.checkpointBytes.inc(blob.bytes);
+    const { step, sha256, kinds, metrics } = file;
+    return { ...blob, step, sha256, kinds, metrics, score: this.#score(file) };
   }
 
   async #writeAll(): Promise<void> {
@@ -116,6 +113,7 @@ export class Checkpoints {
   }
 
   noRoom({ step, bytes }: StateFile): void {
+    meters.checkpointFailures.inc();
     const message = `Redis has no room for the ${bytes.byteLength} bytes of the checkpoint.`;
     this.#reporter.event("checkpoint_failed", message, step, { bytes: bytes.byteLength });
   }
@@ -129,6 +127,7 @@ export class Checkpoints {
 
   #failed(step: number, error: unknown): void {
     if (error instanceof LeaseLost) return;
+    meters.checkpointFailures.inc();
     this.#log.warn({ err: error, step }, "checkpoint failed");
     const full = error instanceof Unavailable && error.full;
     const message = full ? "Redis is full." : (error as Error).message;

@@ -53,9 +53,8 @@ export class Endings {
   }
 
   /** The job is queued again, unless it was to be cancelled. */
-  async released(progress: ProgressReport | null): Promise<void> {
+  async released(message: string, progress: ProgressReport | null): Promise<void> {
     const { events } = await this.#reporter.close(this.#gone);
-    const message = "The worker is shutting down; another one goes on.";
     const requeued = { type: "requeued" as const, message, step: progress?.step ?? null, data: null };
     await persist(this.#gone, () => this.#lease.release(requeued, events));
   }

@@ -1,6 +1,7 @@
 /** From a job's record to what the engine trains on. */
 import { encode } from "../data/encodings.ts";
-import type { Encoding } from "../data/encoding.ts";
+import type { Encoded, Encoding } from "../data/encoding.ts";
+import { DatasetLost, type DatasetCache } from "../data/cache.ts";
 import type { DatasetFiles } from "../data/files.ts";
 import type { Plan } from "../engine/model.ts";
 import type { TrainingJob } from "../engine/job.ts";
@@ -35,10 +36,13 @@ export interface Prepared {
 
 export interface Sources {
   store: Store;
+  /** The datasets that were uploaded to this machine, if any. */
   files: DatasetFiles;
+  /** Those of other machines; null if there is no api to get them from. */
+  cache: DatasetCache | null;
 }
 
-/** @throws JobFailure */
+/** @throws JobFailure, DatasetUnreachable */
 export async function prepare(lease: Lease, work: Work, sources: Sources, gone: AbortSignal): Promise<Prepared> {
   const [{ data, encoding }, state] = await Promise.all([
     readData(lease, work, sources, gone),
@@ -49,17 +53,27 @@ export async function prepare(lease: Lease, work: Work, sources: Sources, gone: 
   return { training: job, encoding, state };
 }
 
-async function readData(lease: Lease, { spec, datasetId }: Work, { store, files }: Sources, gone: AbortSignal) {
+async function readData(
+  lease: Lease,
+  { spec, datasetId }: Work,
+  sources: Sources,
+  gone: AbortSignal,
+): Promise<Encoded> {
+  const { store, files, cache } = sources;
   const dataset = datasetId && (await persist(gone, () => store.datasets.get(lease.owner, datasetId)));
-  if (!dataset || !(await files.has(dataset.sha256))) {
-    const what = dataset ? `The file of dataset ${dataset.id}` : "The dataset";
-    throw new JobFailure(
-      "dataset_unavailable",
-      `${what} is not on this machine.`,
-      "Upload it again and post the job anew.",
-    );
+  if (!dataset) throw unavailable("The dataset has no record any more.");
+  const read = (columnsPath: string) => encode(columnsPath, spec.data, targetsOf(spec));
+  if (await files.has(dataset.sha256)) return await read(files.columnsPath(dataset.sha256));
+  if (cache === null) throw unavailable(`The file of dataset ${dataset.id} is not on this machine.`);
+  try {
+    return await cache.use(dataset, read);
+  } catch (error) {
+    throw error instanceof DatasetLost ? unavailable(error.message) : error;
   }
-  return await encode(files, dataset.sha256, spec.data, targetsOf(spec));
+}
+
+function unavailable(message: string): JobFailure {
+  return new JobFailure("dataset_unavailable", message, "Upload it again and post the job anew.");
 }
 
 function targetsOf({ loss }: ResolvedSpec) {

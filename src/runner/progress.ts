@@ -1,6 +1,7 @@
 /** How far a run is, how fast it is, and how long it will take. */
 import type { Evaluation, LogEntry } from "../engine/crew.ts";
 import { stepsPerEpoch, type TrainingJob } from "../engine/job.ts";
+import { meters } from "../meters.ts";
 import type { Checkpoint } from "../spec/wire.ts";
 import type { ProgressReport } from "../store/record.ts";
 
@@ -59,6 +60,8 @@ export class RunProgress {
     const seconds = (now - this.#measuredAt) / 1000;
     const steps = step - this.#report.step;
     if (steps === 0 || seconds === 0) return;
+    meters.steps.inc(steps);
+    meters.samples.inc(steps * this.#samplesPerStep);
     const speed = steps / seconds;
     const weight = 1 - Math.exp(-seconds / SPEED_WINDOW_SECONDS);
     this.#stepsPerSecond =

@@ -8,9 +8,11 @@
  * - while Redis is away the crew holds at a step boundary, its state in memory, and goes on if the run is still the latest when Redis answers;
  * - a run that lost its lease stops where it is and writes nothing: its successor has dropped what was not committed, and computes the same again.
  */
+import { DatasetUnreachable } from "../data/cache.ts";
 import { Crew, ThreadFailed, type CrewHandlers, type Outcome } from "../engine/crew.ts";
 import { PlanError } from "../engine/shapes.ts";
 import type { Logger } from "../log.ts";
+import { meters } from "../meters.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { JobStatus } from "../spec/wire.ts";
 import { LeaseLost } from "../store/errors.ts";
@@ -22,6 +24,7 @@ import { Heartbeat } from "./heartbeat.ts";
 import { persist } from "./persist.ts";
 import { JobFailure, notesOn, prepare, unreadable, type Prepared, type Sources } from "./prepare.ts";
 import { RunProgress } from "./progress.ts";
+import { Pulse } from "./pulse.ts";
 import { Reporter } from "./reporter.ts";
 import type { Threads } from "./threads.ts";
 
@@ -31,8 +34,11 @@ const SHUTDOWN_STATE_BYTES = 64 * 1024 * 1024;
 /** Of a job that is evaluated more often, every so many evaluations become an event; the metrics have all. */
 const MAX_EVALUATED_EVENTS = 1000;
 
-/** `ended`: the job has. `released`: it is queued again. `lost`: it is somebody else's. */
-export type RunEnd = "ended" | "released" | "lost";
+/** How often a crew's pulse is taken. */
+const PULSE_MS = 1000;
+
+/** `ended`: the job has. `released`: it is queued again. `postponed`: that too, but not to be tried at once. `lost`: it is somebody else's. */
+export type RunEnd = "ended" | "released" | "postponed" | "lost";
 
 export interface RunOptions extends Sources {
   leaseMs: number;
@@ -56,6 +62,8 @@ export class Run {
   #away = false;
   #stateBytes = 0;
   #crew: Crew | null = null;
+  /** Null unless the crew trains. */
+  #pulse: Pulse | null = null;
   #checkpoints: Checkpoints | null = null;
   #final: Promise<StateFile> | null = null;
   #progress: RunProgress | null = null;
@@ -70,7 +78,10 @@ export class Run {
       status: (status) => this.told(status),
       away: () => this.#hold(),
       back: () => this.#goOn(),
-      lost: () => this.abandon(new LeaseLost("the lease lapsed and the job was taken over")),
+      lost: () => {
+        meters.leaseLosses.inc();
+        this.abandon(new LeaseLost("the lease lapsed and the job was taken over"));
+      },
     });
   }
 
@@ -100,6 +111,12 @@ export class Run {
   /** Asks the record what is wanted. */
   look(): void {
     this.#heartbeat.look();
+  }
+
+  /** @throws Error if its crew stands still */
+  assertMoving(): void {
+    const seconds = this.#pulse?.stillSeconds() ?? null;
+    if (seconds !== null) throw new Error(`the crew of ${this.lease.jobId} has stood still for ${seconds} seconds`);
   }
 
   /** Stops at once and writes nothing more. */
@@ -147,11 +164,16 @@ export class Run {
     this.#log.info({ threads, step: checkpoint?.step ?? 0 }, "training");
     if (this.#away) crew.suspend();
     if (this.#wanted !== null) this.#stop();
-    const timer = everySeconds === null ? undefined : setInterval(() => crew.snapshot(), everySeconds * 1000);
+    const snapshots = everySeconds === null ? undefined : setInterval(() => crew.snapshot(), everySeconds * 1000);
+    const pulse = new Pulse();
+    const pulses = setInterval(() => (this.#away ? pulse.rest() : pulse.take(crew.pulse())), PULSE_MS);
+    this.#pulse = pulse;
     try {
       return await crew.run();
     } finally {
-      clearInterval(timer);
+      clearInterval(snapshots);
+      clearInterval(pulses);
+      this.#pulse = null;
     }
   }
 
@@ -208,19 +230,27 @@ export class Run {
       return "ended";
     }
     await this.#checkpoints?.idle();
-    await this.#endings.released(progress);
+    await this.#endings.released("The worker is shutting down; another one goes on.", progress);
     this.#log.info({ step: progress?.step }, "job given back");
     return "released";
   }
 
   async #fail(error: unknown): Promise<RunEnd> {
     if (this.#gone.signal.aborted || error instanceof LeaseLost) throw error;
+    if (error instanceof DatasetUnreachable) return await this.#postponed(error);
     const failure = error instanceof JobFailure ? error : unexpected(error);
     if (failure === error) this.#log.warn({ code: failure.code, reason: failure.message }, "job failed");
     else this.#log.error({ err: error }, "job failed");
     await this.#checkpoints?.idle();
     await this.#endings.failed(failure, this.#progressNow());
     return "ended";
+  }
+
+  /** It is not the job's fault: another worker may have the data, or this one later. */
+  async #postponed({ message }: DatasetUnreachable): Promise<RunEnd> {
+    this.#log.warn({ reason: message }, "job given back");
+    await this.#endings.released(message, null);
+    return "postponed";
   }
 
   #want(what: "cancel" | "shutdown"): void {

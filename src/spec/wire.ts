@@ -336,3 +336,38 @@ export const Health = z
   })
   .meta({ id: "Health", description: "The health of this process." });
 export type Health = z.infer<typeof Health>;
+
+const WorkerStatus = z
+  .object({
+    id: z.string(),
+    host: z.string(),
+    pid: z.int(),
+    started_at: Time,
+    draining: z.boolean().describe("It gives back what it runs, and takes nothing more."),
+    threads: z.object({ busy: Count, total: Count }),
+    jobs: z.object({
+      running: Count,
+      max: Count,
+      ids: z.array(JobId).describe("Those of them that are yours."),
+    }),
+  })
+  .meta({ id: "WorkerStatus", description: "A worker that was heard of within the last ten seconds." });
+
+export const ServiceStatus = z
+  .object({
+    workers: z.array(WorkerStatus),
+    jobs: z
+      .record(JobStatus, Count)
+      .describe("How many jobs, of all owners, have which status.")
+      .meta({ examples: [{ queued: 3, running: 2, succeeded: 40 }] }),
+    queue: z
+      .object({
+        waiting: Count,
+        active: Count,
+        delayed: Count,
+        oldest_seconds: z.number().nullable().describe("For how long the job has waited that waits longest."),
+      })
+      .describe("Deliveries of jobs to workers."),
+  })
+  .meta({ id: "ServiceStatus", description: "The service as a whole." });
+export type ServiceStatus = z.infer<typeof ServiceStatus>;

@@ -4,14 +4,18 @@
  * | key | type | what |
  * |---|---|---|
  * | `{rappel}:open` | hash | job id → owner, of every job that has not ended; how a worker finds the owner of what BullMQ delivers |
+ * | `{rappel}:statuses` | hash | status → how many jobs, of any owner, have it |
  * | `{rappel}:waiting` | sorted set | ids of the queued jobs, by since when they wait |
  * | `{rappel}:turn` | string | the highest turn of any job that was started (create.lua); absent for 0 |
  * | `{rappel}:limits` | hash | what one owner may have: `waiting`, `running`, `dataset_bytes`, `checkpoint_bytes`; absent for no limit |
+ * | `{rappel}:workers` | set | ids of the workers that were heard of; the live ones have a heartbeat |
+ * | `{rappel}:worker:<id>` | string | its last heartbeat, which expires |
  * | `{rappel}:ended` | sorted set | record keys of the jobs that have ended, by when |
  * | `{rappel}:files` | hash | SHA-256 → how many dataset records, of any owner, have that file |
  * | `{rappel}:dropped` | sorted set | blobs let go, by when they expire: `<bytes> <key of the first chunk, without its number>` |
  * | `{rappel}:outbox` | list | `<owner> <job id> <event id>`: events that a webhook wants and the queue does not have yet |
  * | `{rappel}:reconciler` | string | held by the process that reconciles now |
+ * | `{rappel}:ticket:<random>` | string | SHA-256 of the dataset that whoever shows it may have |
  * | `{rappel}:control` | channel | `<job id> <status>`: what is wanted of the run that has the job |
  * | `{rappel}:deliveries:…`, `{rappel}:webhooks:…` | | BullMQ's |
  * | `{rappel}:owner:<owner>:jobs` | sorted set | ids of all jobs, to be read by name; a ULID's order is that of creation |
@@ -40,8 +44,13 @@ export const keys = {
   files: `${hashTag}:files`,
   limits: `${hashTag}:limits`,
   outbox: `${hashTag}:outbox`,
+  statuses: `${hashTag}:statuses`,
+  waiting: `${hashTag}:waiting`,
+  workers: `${hashTag}:workers`,
+  worker: (id: string) => `${hashTag}:worker:${id}`,
   reconciler: `${hashTag}:reconciler`,
   control: `${hashTag}:control`,
+  ticket: (ticket: string) => `${hashTag}:ticket:${ticket}`,
   jobs: (owner: string) => `${hashTag}:owner:${owner}:jobs`,
   jobsWith: (owner: string, status: string) => `${hashTag}:owner:${owner}:jobs:${status}`,
   idempotency: (owner: string, sha256: string) => `${hashTag}:owner:${owner}:idempotency:${sha256}`,

@@ -10,6 +10,8 @@ import { Jobs } from "./jobs.ts";
 import { keys } from "./keys.ts";
 import { acquire, type Acquired, type AcquireOptions } from "./lease.ts";
 import { Outbox } from "./outbox.ts";
+import { Overview } from "./overview.ts";
+import { Tickets } from "./tickets.ts";
 import { Upkeep } from "./upkeep.ts";
 
 /** What one owner may have; null: as much as there is. */
@@ -25,6 +27,8 @@ export class Store {
   readonly jobs: Jobs;
   readonly datasets: Datasets;
   readonly outbox: Outbox;
+  readonly overview: Overview;
+  readonly tickets: Tickets;
   readonly upkeep: Upkeep;
   readonly #database: Database;
 
@@ -33,6 +37,8 @@ export class Store {
     this.jobs = new Jobs(this.#database);
     this.datasets = new Datasets(this.#database);
     this.outbox = new Outbox(this.#database, this.jobs);
+    this.overview = new Overview(this.#database);
+    this.tickets = new Tickets(this.#database);
     this.upkeep = new Upkeep(this.#database);
   }
 

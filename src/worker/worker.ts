@@ -9,18 +9,22 @@
  * busy queue, so while it keeps coming back the worker takes nothing else.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { DelayedError, WaitingError, Worker, type Job } from "bullmq";
+import { DelayedError, WaitingError, Worker, type Job, type Telemetry } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Logger } from "../log.ts";
+import { meters } from "../meters.ts";
 import type { Control } from "../queue/control.ts";
 import { queue, type Delivery } from "../queue/deliveries.ts";
 import { beginRun, type Begun } from "../runner/begin.ts";
 import type { Sources } from "../runner/prepare.ts";
 import type { Run, RunEnd } from "../runner/run.ts";
 import { Threads } from "../runner/threads.ts";
+import { Presence, type Doing } from "./presence.ts";
 
 /** After which a delivery comes again that this worker does not look at now. */
 const RETRY_MS = 1000;
+/** After which a job comes again whose data could not be had. */
+const POSTPONED_MS = 5000;
 /** How long nothing else is taken for the sake of a job that wants to run alone. */
 const RESERVED_MS = 5000;
 /** After which BullMQ asks again for deliveries when Redis was away; its default is 15 s. */
@@ -36,12 +40,14 @@ export interface TrainingWorkerOptions extends Sources {
   jobs: number;
   /** Training threads in all. */
   threads: number;
+  telemetry?: Telemetry;
 }
 
 export class TrainingWorker {
   readonly #options: TrainingWorkerOptions;
   readonly #threads: Threads;
   readonly #worker: Worker<Delivery>;
+  readonly #presence: Presence;
   readonly #runs = new Set<Run>();
   /** Deliveries are looked at one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -64,8 +70,10 @@ export class TrainingWorker {
       // How often a job may kill its worker is for the record to say.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
       runRetryDelay: RECONNECT_MS,
+      telemetry: options.telemetry,
     });
     this.#worker.on("error", (error) => options.log.debug({ err: error }, "BullMQ"));
+    this.#presence = new Presence(options.store.overview, () => this.#doing(), options.log);
   }
 
   /** Resolves once it looks for deliveries. */
@@ -73,27 +81,39 @@ export class TrainingWorker {
     await this.#worker.waitUntilReady();
   }
 
+  /** @throws Error if a crew stands still: only a new process helps then */
+  assertMoving(): void {
+    for (const run of this.#runs) run.assertMoving();
+  }
+
+  #doing(): Doing {
+    const running = [...this.#runs].map(({ lease: { jobId, owner } }) => ({ id: jobId, owner }));
+    const { busy, total } = this.#threads;
+    return { draining: this.#closing, threads: { busy, total }, max_jobs: this.#options.jobs, running };
+  }
+
   /** Gives back what it runs and takes nothing more. What does not stop in time is left to whoever finds its lease lapsed. */
   async close(withinMs: number): Promise<void> {
     this.#closing = true;
+    this.#presence.tell();
     const closed = this.#worker.close().then(() => true);
     for (const run of this.#runs) run.shutdown();
     if (!(await Promise.race([closed, sleep(withinMs, false, { ref: false })]))) {
       this.#options.log.warn({ jobs: [...this.#runs].map((run) => run.lease.jobId) }, "not all jobs stopped in time");
       for (const run of this.#runs) run.abandon(new Error("the process ends"));
     }
+    await this.#presence.close();
     this.#options.redis.disconnect();
   }
 
   async #process(delivery: Job<Delivery>, token: string): Promise<void> {
     const begun = await this.#inTurn(() => this.#begin(delivery, token));
     if (begun.outcome === "done") return;
-    if (begun.outcome !== "run") {
-      await delivery.moveToDelayed(Date.now() + begun.waitMs, token);
-      throw new DelayedError();
-    }
+    if (begun.outcome !== "run") return await putOff(delivery, begun.waitMs, token);
     const end = await this.#execute(begun.run);
+    meters.runEnds.inc({ end });
     if (end === "ended") return;
+    if (end === "postponed") return await putOff(delivery, POSTPONED_MS, token);
     // If the lock has lapsed the delivery is on its way to somebody else, which is as good.
     if (end === "released") await delivery.moveToWait(token).catch(() => undefined);
     throw new WaitingError();
@@ -118,6 +138,7 @@ export class TrainingWorker {
     if (begun.outcome === "run") {
       this.#alone = begun.alone;
       this.#runs.add(begun.run);
+      meters.runs.set(this.#runs.size);
     }
     return begun;
   }
@@ -138,7 +159,14 @@ export class TrainingWorker {
     } finally {
       control.unlisten(jobId);
       this.#runs.delete(run);
+      meters.runs.set(this.#runs.size);
       this.#alone = false;
     }
   }
+}
+
+/** Has BullMQ deliver it again after a while. */
+async function putOff(delivery: Job<Delivery>, waitMs: number, token: string): Promise<never> {
+  await delivery.moveToDelayed(Date.now() + waitMs, token);
+  throw new DelayedError();
 }

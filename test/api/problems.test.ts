@@ -47,7 +47,7 @@ test.each(["/v1/jobs/%E0", "/%", "/v1/datasets/%zz/content"])("the URL %s is a p
   expect(answer.head).toContain(`x-request-id: ${answer.problem.request_id}`);
 });
 
-test.each(["/", "/v1", "/v1/job", "/v1/jobs/", "/v2/jobs", "/V1/jobs", "/metrics", "/doc", "//v1/jobs"])(
+test.each(["/", "/v1", "/v1/job", "/v1/jobs/", "/v2/jobs", "/V1/jobs", "/doc", "//v1/jobs"])(
   "the path %s is not found",
   async (path) => {
     for (const method of ["GET", "POST", "DELETE"] as const) {

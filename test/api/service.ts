@@ -49,8 +49,17 @@ export async function startService(config: Partial<Services["config"]> = {}): Pr
     store,
     files,
     queue,
-    config: { apiKeys: [], requestsPerMinute: null, webhookHosts: [], webhookSecrets: new Map(), ...limits, ...config },
+    config: {
+      apiKeys: [],
+      adminKey: null,
+      requestsPerMinute: null,
+      webhookHosts: [],
+      webhookSecrets: new Map(),
+      ...limits,
+      ...config,
+    },
     checks: { redis: () => store.ping() },
+    vitals: {},
     log: pino({ level: "silent" }),
   });
   await app.listen({ port: 0 });

@@ -5,12 +5,13 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
 import { Client, type SpecInput } from "../../src/client/client.ts";
 import { RequestRefused, ServiceUnreachable } from "../../src/client/errors.ts";
+import { apiKey } from "../../src/secrets.ts";
 import { csv, specFor, startService, type Service } from "../api/service.ts";
 
 let service: Service;
 let client: Client;
 beforeAll(async () => {
-  service = await startService({ apiKeys: [{ owner: "ann", secret: "first" }] });
+  service = await startService({ apiKeys: [apiKey("ann", "first")] });
   const { port } = service.app.server.address() as AddressInfo;
   client = new Client({ url: `http://127.0.0.1:${port}/`, key: "first" });
 });
@@ -31,6 +32,11 @@ test("every operation of openapi.yaml is a method", () => {
     Object.values(methods).map(({ operationId }) => operationId),
   );
   for (const operation of operations) expect(Client.prototype).toHaveProperty(operation, expect.any(Function));
+});
+
+test("the service: its status and metrics", async () => {
+  expect(await client.getStatus()).toMatchObject({ workers: [], queue: { active: 0 } });
+  expect(await client.getPrometheusMetrics()).toContain("rappel_redis_up 1");
 });
 
 test("datasets: uploaded, listed, read and deleted", async () => {

@@ -6,7 +6,7 @@ import { dataset, datasetFiles, dataSpec, LIMIT_BYTES } from "./support.ts";
 
 async function encoded(csv: string, data: DataSpec, targets: "class" | "value" | "probability" = "value") {
   const { files, content } = await dataset(csv);
-  const result = await encode(files, content.sha256, data, targets);
+  const result = await encode(files.columnsPath(content.sha256), data, targets);
   const { train, valid, width } = await splitCounts(files.columnsPath(content.sha256), data);
   expect({ train, valid, width }).toEqual({
     train: result.data.trainRows.length,
@@ -186,7 +186,11 @@ test.each([
 ])("%s has the shape of the reference", async (name, rows, valid, width, classes) => {
   const { files } = await datasetFiles();
   const { sha256 } = await files.ingest(createReadStream(`examples/${name}.csv`), LIMIT_BYTES);
-  const { data } = await encode(files, sha256, dataSpec({ target: "target", validation: { every: 5 } }), "class");
+  const { data } = await encode(
+    files.columnsPath(sha256),
+    dataSpec({ target: "target", validation: { every: 5 } }),
+    "class",
+  );
   expect(data.width).toBe(width);
   expect(data.features).toHaveLength(rows * width);
   expect(data.validRows).toHaveLength(valid);

@@ -30,7 +30,7 @@ async function example(spec: string, table: string | null) {
 
 async function metricsOf({ files, sha256, resolved }: Awaited<ReturnType<typeof example>>) {
   const { spec } = resolved;
-  const { data } = await encode(files, sha256, spec.data, spec.loss.type === "mse" ? "value" : "class");
+  const { data } = await encode(files.columnsPath(sha256), spec.data, spec.loss.type === "mse" ? "value" : "class");
   const ignore = () => undefined;
   const crew = await Crew.start(
     { ...spec, keepBest: false, data },

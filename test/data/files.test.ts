@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
@@ -93,13 +93,18 @@ test.each([
   expect(await onDisk()).toEqual([]);
 });
 
-test("a start removes what a crash left, and nothing else", async () => {
+test("a start removes what a crash left an hour ago, and nothing else", async () => {
   const { files, directory, onDisk } = await datasetFiles();
   const { sha256 } = await files.ingest(body("x\n1\n"), LIMIT_BYTES);
   const halves = [`${"0".repeat(64)}.csv`, `${"1".repeat(64)}.columns`];
   const upload = `upload-${crypto.randomUUID()}`;
   for (const name of [...halves, `${upload}.csv`, `${upload}.columns`, "note.txt"])
     await writeFile(join(directory, name), "x");
+  // What another process uploads meanwhile stays.
+  await new DatasetFiles(directory).prepare();
+  expect(await onDisk()).toHaveLength(7);
+  const then = new Date(Date.now() - 3_700_000);
+  for (const name of await onDisk()) await utimes(join(directory, name), then, then);
   await new DatasetFiles(directory).prepare();
   expect((await onDisk()).toSorted()).toEqual([`${sha256}.columns`, `${sha256}.csv`, "note.txt"].toSorted());
 });

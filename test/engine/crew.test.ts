@@ -148,19 +148,30 @@ describe("a run", () => {
 
   test("holds while it is suspended", async () => {
     const steps: number[] = [];
+    const pulses: number[] = [];
+    const look = (crew: Crew) => {
+      steps.push(crew.progress().step);
+      pulses.push(crew.pulse());
+    };
     const { outcome } = await train(smallJob({ training: { epochs: 3000 } }), {
       threads: 2,
       meanwhile(crew) {
         setTimeout(() => crew.suspend(), 30);
-        setTimeout(() => steps.push(crew.progress().step), 130);
+        setTimeout(() => look(crew), 130);
         setTimeout(() => {
-          steps.push(crew.progress().step);
+          look(crew);
           crew.stop({ snapshot: false });
         }, 230);
       },
     });
     expect(outcome.type).toBe("stopped");
     expect(steps[1] - steps[0]).toBeLessThanOrEqual(1);
+    expect(pulses[1] - pulses[0]).toBeLessThanOrEqual(1);
+  });
+
+  test("has a pulse that counts its steps and what it evaluates", async () => {
+    const { crew } = await train(smallJob({ training: { epochs: 5 } }), { threads: 2 });
+    expect(crew.pulse()).toBeGreaterThan(crew.progress().step);
   });
 
   test("fails, and calls all its threads off, when it is abandoned", async () => {

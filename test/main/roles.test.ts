@@ -80,14 +80,41 @@ test("a job waits while there is no worker, and is run by one that comes", async
   expect((await until(job, ({ status }) => status !== "queued" && status !== "running")).status).toBe("succeeded");
 });
 
-test("a worker serves its health where it is told to", async () => {
-  const { address } = await (await startWorker({ RAPPEL_WORKER_PORT: "0" })).ready;
+test("a worker serves its health and metrics where it is told to, and the api knows of it while it lives", async () => {
+  for (const worker of workers.splice(0)) await worker.stop();
+  const worker = await startWorker({ RAPPEL_WORKER_PORT: "0", RAPPEL_THREADS: "2", RAPPEL_JOBS: "3" });
+  const { address, pid } = await worker.ready;
   const answers = await Promise.all(["/healthz", "/readyz", "/v1/jobs"].map((path) => fetch(address + path)));
   expect(answers.map(({ status }) => status)).toEqual([200, 200, 404]);
+  expect(await answers[0].json()).toEqual({ status: "ok", checks: { crews: "ok" } });
   expect(await answers[1].json()).toEqual({ status: "ok", checks: { redis: "ok" } });
+
+  const job = await post(2000);
+  await until(job, ({ status }) => status === "running");
+  const workersSeen = async () => {
+    const status = await fetch(`${(await api.ready).address}/v1/status`);
+    return ((await status.json()) as { workers: unknown[] }).workers;
+  };
+  await expect.poll(workersSeen, { timeout: 5000 }).toMatchObject([
+    {
+      pid,
+      draining: false,
+      threads: { busy: 1, total: 2 },
+      jobs: { running: 1, max: 3, ids: [job.split("/").at(-1)] },
+    },
+  ]);
+  await fetch(`${job}/cancel`, { method: "POST" });
+  await until(job, ({ status }) => status === "cancelled");
+  const metrics = await (await fetch(`${address}/metrics`)).text();
+  expect(Number(/^rappel_steps_total (\d+)$/m.exec(metrics)![1])).toBeGreaterThan(0);
+  expect(metrics).toContain('rappel_run_ends_total{end="ended"} 1');
+  expect(metrics).toContain("nodejs_eventloop_lag_p99_seconds");
+  await worker.stop();
+  expect(await workersSeen()).toEqual([]);
 });
 
 test("a job whose worker is killed, and whose next worker is told to end, comes to the same weights", async () => {
+  await startWorker();
   const undisturbed = await until(await post(150), ({ result }) => result !== null);
   for (const worker of workers.splice(0)) await worker.stop();
 

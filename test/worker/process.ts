@@ -24,6 +24,7 @@ const files = new DatasetFiles(DATA_DIR);
 const worker = new TrainingWorker({
   store,
   files,
+  cache: null,
   redis: connect({ maxRetriesPerRequest: null }),
   control,
   log,

@@ -25,13 +25,18 @@ export function authenticate(app: FastifyInstance, keys: readonly ApiKey[]): voi
 }
 
 function ownerOf(request: FastifyRequest, keys: readonly ApiKey[]): string {
-  const [, secret] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "") ?? [];
-  if (secret === undefined) throw unauthorized("Send your API key: Authorization: Bearer <secret>.");
+  const secret = bearerOf(request);
+  if (secret === null) throw unauthorized("Send your API key: Authorization: Bearer <secret>.");
   const given = hashed(secret);
   // Digests have one length, and every key is compared, so that the time taken says nothing about any of them.
   const owners = keys.filter((key) => timingSafeEqual(key.sha256, given)).map((key) => key.owner);
   if (owners.length === 0) throw unauthorized("This API key is not known.");
   return owners[0];
+}
+
+/** What `Authorization: Bearer …` says, or null. */
+export function bearerOf({ headers }: FastifyRequest): string | null {
+  return /^Bearer +(\S+)$/i.exec(headers.authorization ?? "")?.[1] ?? null;
 }
 
 function unauthorized(detail: string): Problem {

@@ -1,11 +1,13 @@
 import { Health } from "../../spec/wire.ts";
 import { json } from "../responses.ts";
+import type { FastifyReply } from "fastify";
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
-import type { Services } from "../services.ts";
+import type { Checks, Services } from "../services.ts";
 
 const CHECK_TIMEOUT_MS = 2000;
 
-export const health: FastifyPluginAsyncZod<Pick<Services, "checks">> = async (app, { checks }) => {
+export const health: FastifyPluginAsyncZod<Pick<Services, "checks" | "vitals">> = async (app, services) => {
+  const { checks, vitals } = services;
   app.get(
     "/healthz",
     {
@@ -15,10 +17,11 @@ export const health: FastifyPluginAsyncZod<Pick<Services, "checks">> = async (ap
         operationId: "health",
         summary: "Is this process alive?",
         security: [],
-        response: { 200: json(Health, "It answers, so it is.") },
+        description: "It answers, so its event loop turns; and no crew of its worker has stood still for 30 seconds.",
+        response: { 200: json(Health, "Yes."), 503: json(Health, "No; `checks` says why. Start it anew.") },
       },
     },
-    async () => ({ status: "ok" as const, checks: {} }),
+    (_request, reply) => answer(vitals, reply),
   );
 
   app.get(
@@ -33,21 +36,23 @@ export const health: FastifyPluginAsyncZod<Pick<Services, "checks">> = async (ap
         response: { 200: json(Health, "Yes."), 503: json(Health, "No; `checks` says why.") },
       },
     },
-    async (_request, reply) => {
-      const results = await runChecks(checks);
-      const ready = Object.values(results).every((result) => result === "ok");
-      if (ready) return { status: "ok" as const, checks: results };
-      return reply.code(503).header("retry-after", "1").send({ status: "unavailable", checks: results });
-    },
+    (_request, reply) => answer(checks, reply),
   );
 };
 
-async function runChecks(checks: Services["checks"]): Promise<Record<string, string>> {
+async function answer(checks: Checks, reply: FastifyReply): Promise<Health> {
+  const results = await runChecks(checks);
+  if (Object.values(results).every((result) => result === "ok")) return { status: "ok", checks: results };
+  reply.code(503).header("retry-after", "1");
+  return { status: "unavailable", checks: results };
+}
+
+async function runChecks(checks: Checks): Promise<Record<string, string>> {
   const results = Object.entries(checks).map(async ([name, run]) => [name, await outcome(run)]);
   return Object.fromEntries(await Promise.all(results));
 }
 
-async function outcome(check: () => Promise<unknown>): Promise<string> {
+async function outcome(check: () => unknown): Promise<string> {
   const late = new Promise((_, reject) => {
     setTimeout(() => reject(new Error(`no answer within ${CHECK_TIMEOUT_MS} ms`)), CHECK_TIMEOUT_MS).unref();
   });

@@ -18,6 +18,6 @@ count_bytes(0)
 if get('idempotency') then redis.call('DEL', owned .. ':idempotency:' .. get('idempotency')) end
 redis.call('ZREM', root .. ':ended', job)
 redis.call('ZREM', owned .. ':jobs', id)
-redis.call('ZREM', owned .. ':jobs:' .. status, id)
+unlist(status)
 redis.call('DEL', job, job .. ':events', job .. ':metrics')
 return 1

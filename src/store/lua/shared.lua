@@ -129,16 +129,27 @@ local function commit_checkpoint(state)
   return true
 end
 
-local function set_status(status)
-  local before = get('status')
-  if before then redis.call('ZREM', owned .. ':jobs:' .. before, id) end
-  redis.call('ZADD', owned .. ':jobs:' .. status, 0, id)
+-- Takes the job out of the lists of a status, or puts it into them: the owner's lists, the count over all owners, and who waits since when.
+local function unlist(status)
+  redis.call('ZREM', owned .. ':jobs:' .. status, id)
+  if redis.call('HINCRBY', root .. ':statuses', status, -1) == 0 then redis.call('HDEL', root .. ':statuses', status) end
   redis.call('ZREM', root .. ':waiting', id)
   redis.call('ZREM', owned .. ':waiting', id)
+end
+
+local function list(status)
+  redis.call('ZADD', owned .. ':jobs:' .. status, 0, id)
+  redis.call('HINCRBY', root .. ':statuses', status, 1)
   if status == 'queued' then
     redis.call('ZADD', root .. ':waiting', now, id)
     redis.call('ZADD', owned .. ':waiting', -(number('priority') or 0), id)
   end
+end
+
+local function set_status(status)
+  local before = get('status')
+  if before then unlist(before) end
+  list(status)
   set('status', status)
 end
 

@@ -1,0 +1,39 @@
+/** What every HTTP server of the service has in common, the api's and a worker's: limits, request ids, problem documents, measurement. */
+import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from "fastify";
+import { meters } from "../meters.ts";
+import { protect } from "./plugins/headers.ts";
+import { handleClientError, handleError, handleUnknownRoutes, refuseExpectations } from "./plugins/problems.ts";
+import { validate } from "./plugins/validation.ts";
+import { requestIdOf } from "./request-id.ts";
+
+export const MAX_BODY_BYTES = 2 * 1024 * 1024;
+/** For a whole request, uploads included. */
+const REQUEST_TIMEOUT_MS = 300_000;
+/** For a connection on which nothing moves. */
+const IDLE_TIMEOUT_MS = 60_000;
+
+export async function buildBase(log: FastifyBaseLogger): Promise<FastifyInstance> {
+  const app = fastify({
+    loggerInstance: log,
+    genReqId: requestIdOf,
+    logController: new LogController({ requestIdLogLabel: "request_id", disableRequestLogging: true }),
+    bodyLimit: MAX_BODY_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionTimeout: IDLE_TIMEOUT_MS,
+    return503OnClosing: false,
+    frameworkErrors: handleError,
+    clientErrorHandler: handleClientError,
+  });
+  app.setErrorHandler(handleError);
+  app.addHook("onRequest", async (request, reply) => void reply.header("x-request-id", request.id));
+  await protect(app);
+  app.addHook("onResponse", async (request, reply) => {
+    const { method, routeOptions } = request;
+    const labels = { method, route: routeOptions.url ?? "none", status: reply.statusCode };
+    meters.requests.observe(labels, reply.elapsedTime / 1000);
+  });
+  refuseExpectations(app.server);
+  validate(app);
+  handleUnknownRoutes(app);
+  return app;
+}

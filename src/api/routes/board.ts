@@ -1,0 +1,68 @@
+/** The queues' dashboard (bull-board), to look and not to touch: what a job's state is the record says, and the queue only delivers. */
+import { timingSafeEqual } from "node:crypto";
+import { createBullBoard } from "@bull-board/api";
+import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
+import { FastifyAdapter } from "@bull-board/fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { Problem } from "../../spec/errors.ts";
+import { bearerOf } from "../plugins/authentication.ts";
+import { sendProblem } from "../plugins/problems.ts";
+import type { Services } from "../services.ts";
+import { hashed } from "../../secrets.ts";
+
+const PREFIX = "/admin/queues";
+
+/** The page may load its own files; the fonts it asks another host for it can do without. */
+const PAGE_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "font-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'self'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+export interface BoardOptions {
+  readonly queue: Services["queue"];
+  readonly adminKey: string;
+}
+
+export async function board(app: FastifyInstance, { queue, adminKey }: BoardOptions): Promise<void> {
+  const adapter = new FastifyAdapter().setBasePath(PREFIX);
+  createBullBoard({
+    queues: [new BullMQAdapter(queue.bull, { readOnlyMode: true })],
+    serverAdapter: adapter,
+    options: { uiConfig: { boardTitle: "Rappel" } },
+  });
+  // It has a key of its own, and none of the owners'.
+  app.addHook("onRoute", (route) => {
+    route.config = { ...route.config, public: true };
+  });
+  app.addHook("onRequest", async (request, reply) => {
+    if (same(secretOf(request), adminKey)) {
+      reply.header("content-security-policy", PAGE_POLICY);
+      return;
+    }
+    const headers = { "www-authenticate": 'Basic realm="Rappel", charset="UTF-8"' };
+    // The board has an error handler of its own, which would make something else of it.
+    sendProblem(new Problem("unauthorized", "The admin key is needed, as a password.", {}, headers), request, reply);
+    return reply;
+  });
+  await app.register(adapter.registerPlugin(), { prefix: PREFIX });
+}
+
+/** As a bearer token, or as the password that a browser asks for; the name does not matter. */
+function secretOf(request: FastifyRequest): string {
+  const [, basic] = /^Basic +(\S+)$/i.exec(request.headers.authorization ?? "") ?? [];
+  if (basic === undefined) return bearerOf(request) ?? "";
+  return Buffer.from(basic, "base64")
+    .toString()
+    .replace(/^[^:]*:/, "");
+}
+
+/** In a time that says nothing about either. */
+function same(given: string, wanted: string): boolean {
+  return timingSafeEqual(hashed(given), hashed(wanted));
+}

@@ -1,0 +1,178 @@
+/*
+ * The datasets of a worker that has a data directory of its own. What it lacks it gets from the api, by the SHA-256 of the bytes, and keeps the typed
+ * columns as `<sha256>.columns` for the jobs to come.
+ *
+ * A file is brought once, however many jobs wait for it. What is downloaded (`fetch-<sha256>-<process>`) stays while attempts fail, so that the next one
+ * goes on where the last one broke off, even after a restart. It is parsed here, which also tells its hash: bytes that are not what they
+ * should be are thrown away. Columns appear by a rename, synced, so that they are there whole or not at all.
+ *
+ * When the kept files take more than their limit, those that were used longest ago go; one that a job reads is never among them. When a file was used
+ * last is its time of modification, which outlives the process.
+ */
+import { mkdir, readdir, rename, rm, stat, utimes } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { removeAbandoned, syncDirectory } from "./disk.ts";
+import { download, NotThere } from "./download.ts";
+
+import { runInHelper } from "./pool.ts";
+
+const ATTEMPTS = 5;
+/** Before the second attempt; doubled before each further one. */
+const BACKOFF_MS = 500;
+/** The api does not have the dataset, or what it has are other bytes. */
+export class DatasetLost extends Error {}
+
+/** The dataset could not be had from the api; later, or from elsewhere, it may. */
+export class DatasetUnreachable extends Error {}
+
+export interface DatasetCacheOptions {
+  /** The api. */
+  apiUrl: string;
+  /** What to show the api as `Authorization`, to be given a dataset. */
+  authorize(sha256: string): Promise<string>;
+  /** How much is kept of what no job reads. */
+  maxBytes: number;
+  backoffMs?: number;
+}
+
+export interface WantedDataset {
+  readonly sha256: string;
+  /** Of the file as it was uploaded. */
+  readonly bytes: number;
+}
+
+export class DatasetCache {
+  readonly #directory: string;
+  readonly #options: DatasetCacheOptions;
+  /** How many jobs read a dataset, or wait to. */
+  readonly #readers = new Map<string, number>();
+  readonly #arriving = new Map<string, Promise<void>>();
+  readonly #leaving = new Map<string, Promise<void>>();
+
+  constructor(directory: string, options: DatasetCacheOptions) {
+    this.#directory = directory;
+    this.#options = options;
+  }
+
+  /** Creates the directory, or removes what was abandoned in it. To be called once, before any use. */
+  async prepare(): Promise<void> {
+    await mkdir(this.#directory, { recursive: true });
+    const names = await readdir(this.#directory);
+    await removeAbandoned(
+      this.#directory,
+      names.filter((name) => name.startsWith("fetch-")),
+    );
+  }
+
+  /**
+   * Gives `read` the path of the dataset's columns, which stay there until it is done.
+   * @throws DatasetLost, DatasetUnreachable, and whatever `read` throws
+   */
+  async use<T>(dataset: WantedDataset, read: (columnsPath: string) => Promise<T>): Promise<T> {
+    const { sha256 } = dataset;
+    this.#readers.set(sha256, (this.#readers.get(sha256) ?? 0) + 1);
+    try {
+      await this.#bring(dataset);
+      return await read(this.#columnsPath(sha256));
+    } finally {
+      const readers = this.#readers.get(sha256)! - 1;
+      if (readers > 0) this.#readers.set(sha256, readers);
+      else this.#readers.delete(sha256);
+      // What cannot be removed now is tried again the next time.
+      await this.#shrink().catch(() => undefined);
+    }
+  }
+
+  #columnsPath(sha256: string): string {
+    return join(this.#directory, `${sha256}.columns`);
+  }
+
+  async #bring(dataset: WantedDataset): Promise<void> {
+    const { sha256 } = dataset;
+    await this.#leaving.get(sha256);
+    let arriving = this.#arriving.get(sha256);
+    if (arriving === undefined) {
+      arriving = this.#find(dataset).finally(() => this.#arriving.delete(sha256));
+      this.#arriving.set(sha256, arriving);
+    }
+    await arriving;
+  }
+
+  async #find(dataset: WantedDataset): Promise<void> {
+    const now = new Date();
+    const here = await utimes(this.#columnsPath(dataset.sha256), now, now).then(
+      () => true,
+      () => false,
+    );
+    if (!here) await this.#fetch(dataset);
+  }
+
+  async #fetch(dataset: WantedDataset): Promise<void> {
+    const backoffMs = this.#options.backoffMs ?? BACKOFF_MS;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#attempt(dataset);
+      } catch (error) {
+        const lost = error instanceof DatasetLost || error instanceof NotThere;
+        if (attempt === ATTEMPTS) {
+          const message = `The dataset ${dataset.sha256} could not be had from ${this.#options.apiUrl}: ${reasonOf(error)}.`;
+          throw lost ? new DatasetLost(message) : new DatasetUnreachable(message, { cause: error });
+        }
+      }
+      await sleep(backoffMs * 2 ** (attempt - 1));
+    }
+  }
+
+  async #attempt({ sha256, bytes }: WantedDataset): Promise<void> {
+    const { apiUrl, authorize } = this.#options;
+    const csv = join(this.#directory, `fetch-${sha256}-${process.pid}.csv`);
+    const columns = join(this.#directory, `fetch-${sha256}-${process.pid}.columns`);
+    const url = new URL(`internal/datasets/${sha256}`, apiUrl.endsWith("/") ? apiUrl : `${apiUrl}/`).href;
+    await download({ url, authorization: await authorize(sha256), path: csv, bytes });
+    try {
+      await rm(columns, { force: true });
+      const result = await runInHelper("ingest", { csv, columns });
+      if ("refused" in result || result.content.sha256 !== sha256)
+        throw new DatasetLost("what it sent are other bytes");
+      await rename(columns, this.#columnsPath(sha256));
+      await syncDirectory(this.#directory);
+    } finally {
+      await Promise.all([rm(csv, { force: true }), rm(columns, { force: true })]);
+    }
+  }
+
+  /** Lets go of what was used longest ago until the rest keeps to the limit. */
+  async #shrink(): Promise<void> {
+    const names = (await readdir(this.#directory)).filter(
+      (name) => name.endsWith(".columns") && !name.startsWith("fetch-"),
+    );
+    const files = await Promise.all(
+      names.map(async (name) => ({ sha256: name.slice(0, 64), ...(await sizeAndUse(join(this.#directory, name))) })),
+    );
+    let bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+    for (const { sha256, bytes: size } of files.sort((a, b) => a.usedMs - b.usedMs)) {
+      if (bytes <= this.#options.maxBytes) return;
+      if (this.#readers.has(sha256) || this.#leaving.has(sha256)) continue;
+      bytes -= size;
+      // Whoever wants it now waits until it is gone, and fetches it again.
+      const leaving = rm(this.#columnsPath(sha256), { force: true }).finally(() => this.#leaving.delete(sha256));
+      this.#leaving.set(sha256, leaving);
+      await leaving;
+    }
+  }
+}
+
+async function sizeAndUse(path: string): Promise<{ bytes: number; usedMs: number }> {
+  // It may be gone since the directory was read.
+  return stat(path).then(
+    ({ size, mtimeMs }) => ({ bytes: size, usedMs: mtimeMs }),
+    () => ({ bytes: 0, usedMs: 0 }),
+  );
+}
+
+/** What `fetch` says of a failure is in its cause. */
+function reasonOf(error: unknown): string {
+  const { message, cause } = error as Error;
+  return cause instanceof Error && cause.message !== "" ? cause.message : message;
+}

@@ -1,0 +1,77 @@
+/**
+ * What Prometheus is told. The metrics belong to the process, like its log, so that whatever counts something does so where it happens. None has a label
+ * for a job or an owner: there may be millions. Rates are for Prometheus to take: `rate(rappel_steps_total[1m])`.
+ */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+
+export const registry = new Registry();
+const registers = [registry];
+
+export const meters = {
+  requests: new Histogram({
+    name: "rappel_http_request_seconds",
+    help: "Time to answer HTTP requests, by method, route and status.",
+    labelNames: ["method", "route", "status"],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    registers,
+  }),
+
+  // Of the whole service; only an api tells them.
+  jobs: new Gauge({
+    name: "rappel_jobs",
+    help: "Jobs that Redis knows, of all owners, by status.",
+    labelNames: ["status"],
+    registers,
+  }),
+  deliveries: new Gauge({
+    name: "rappel_queue_deliveries",
+    help: "Deliveries in the queue, by state (waiting, active, delayed).",
+    labelNames: ["state"],
+    registers,
+  }),
+  oldestWaiting: new Gauge({
+    name: "rappel_queue_oldest_seconds",
+    help: "For how long the job has waited that waits longest; 0 if none does.",
+    registers,
+  }),
+  workers: new Gauge({ name: "rappel_workers", help: "Live workers.", registers }),
+  redisUp: new Gauge({ name: "rappel_redis_up", help: "1 if Redis answers this process, else 0.", registers }),
+
+  // Of this process' worker.
+  runs: new Gauge({ name: "rappel_runs", help: "Jobs that this process runs.", registers }),
+  threads: new Gauge({ name: "rappel_training_threads", help: "Threads that train in this process.", registers }),
+  runEnds: new Counter({
+    name: "rappel_run_ends_total",
+    help: "Runs that ended: the job did (ended), it was given back (released, postponed), or its lease was lost (lost).",
+    labelNames: ["end"],
+    registers,
+  }),
+  leaseLosses: new Counter({
+    name: "rappel_lease_losses_total",
+    help: "Runs whose job was taken over or ended while they ran it.",
+    registers,
+  }),
+  steps: new Counter({ name: "rappel_steps_total", help: "Optimizer steps.", registers }),
+  samples: new Counter({ name: "rappel_samples_total", help: "Samples trained on.", registers }),
+  checkpointBytes: new Counter({
+    name: "rappel_checkpoint_bytes_total",
+    help: "Bytes of checkpoints written to Redis.",
+    registers,
+  }),
+  checkpoints: new Histogram({
+    name: "rappel_checkpoint_seconds",
+    help: "Time to write checkpoints to Redis.",
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers,
+  }),
+  checkpointFailures: new Counter({
+    name: "rappel_checkpoint_failures_total",
+    help: "Checkpoints that could not be written.",
+    registers,
+  }),
+};
+
+/** Adds what Node knows of the process: memory, processor time, garbage collection, the lag of its event loop. */
+export function measureProcess(): void {
+  collectDefaultMetrics({ register: registry });
+}

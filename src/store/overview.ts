@@ -1,0 +1,69 @@
+/** The service as a whole, over all owners: which workers live, how many jobs there are, how long they wait. */
+import { JobStatus } from "../spec/wire.ts";
+import type { Database } from "./database.ts";
+import { keys } from "./keys.ts";
+
+/** After which a worker that says nothing is taken for dead. */
+const HEARTBEAT_LIFE_MS = 10_000;
+
+/** What a worker says of itself, every few seconds. */
+export interface Heartbeat {
+  id: string;
+  host: string;
+  pid: number;
+  started_at: string;
+  /** It gives back what it runs and takes nothing more. */
+  draining: boolean;
+  threads: { busy: number; total: number };
+  /** Jobs at once. */
+  max_jobs: number;
+  running: { id: string; owner: string }[];
+}
+
+export class Overview {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  async beat(heartbeat: Heartbeat): Promise<void> {
+    const { id } = heartbeat;
+    await this.#database.use((redis) =>
+      Promise.all([
+        redis.set(keys.worker(id), JSON.stringify(heartbeat), "PX", HEARTBEAT_LIFE_MS),
+        redis.sadd(keys.workers, id),
+      ]),
+    );
+  }
+
+  async leave(id: string): Promise<void> {
+    await this.#database.use((redis) => Promise.all([redis.del(keys.worker(id)), redis.srem(keys.workers, id)]));
+  }
+
+  /** The live ones, the oldest first. */
+  async workers(): Promise<Heartbeat[]> {
+    const ids = (await this.#database.use((redis) => redis.smembers(keys.workers))).sort();
+    if (ids.length === 0) return [];
+    const texts = await this.#database.use((redis) => redis.mget(ids.map((id) => keys.worker(id))));
+    const dead = ids.filter((_, i) => texts[i] === null);
+    if (dead.length > 0) await this.#database.use((redis) => redis.srem(keys.workers, dead));
+    return texts.filter((text) => text !== null).map((text) => JSON.parse(text) as Heartbeat);
+  }
+
+  async jobs(): Promise<Record<JobStatus, number>> {
+    const counts = await this.#database.use((redis) => redis.hgetall(keys.statuses));
+    const named = JobStatus.options.map((status) => [status, Number(counts[status] ?? 0)]);
+    return Object.fromEntries(named) as Record<JobStatus, number>;
+  }
+
+  /** For how long the job has waited that waits longest; null if none does. */
+  async oldestWaitingSeconds(): Promise<number | null> {
+    const [oldest, [seconds, microseconds]] = await this.#database.use((redis) =>
+      Promise.all([redis.zrange(keys.waiting, "0", "0", "WITHSCORES"), redis.time()]),
+    );
+    if (oldest.length === 0) return null;
+    const waitedMs = seconds * 1000 + microseconds / 1000 - Number(oldest[1]);
+    return Math.max(0, Math.round(waitedMs) / 1000);
+  }
+}

@@ -1,0 +1,46 @@
+/** Says every few seconds that a worker lives, and what it is doing. */
+import { hostname } from "node:os";
+import { ulid } from "ulid";
+import type { Logger } from "../log.ts";
+import type { Sources } from "../runner/prepare.ts";
+
+const INTERVAL_MS = 2000;
+
+type Overview = Sources["store"]["overview"];
+type Heartbeat = Parameters<Overview["beat"]>[0];
+
+/** What changes from one time to the next. */
+export type Doing = Pick<Heartbeat, "draining" | "threads" | "max_jobs" | "running">;
+
+export class Presence {
+  readonly #overview: Overview;
+  readonly #doing: () => Doing;
+  readonly #log: Logger;
+  readonly #worker = {
+    id: `worker_${ulid().toLowerCase()}`,
+    host: hostname(),
+    pid: process.pid,
+    started_at: new Date().toISOString(),
+  };
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(overview: Overview, doing: () => Doing, log: Logger) {
+    this.#overview = overview;
+    this.#doing = doing;
+    this.#log = log;
+    this.#timer = setInterval(() => this.tell(), INTERVAL_MS);
+    this.tell();
+  }
+
+  tell(): void {
+    this.#overview
+      .beat({ ...this.#worker, ...this.#doing() })
+      .catch((error: unknown) => this.#log.debug({ err: error }, "no heartbeat"));
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    // If Redis is away, the last heartbeat expires.
+    await this.#overview.leave(this.#worker.id).catch(() => undefined);
+  }
+}

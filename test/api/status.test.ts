@@ -1,0 +1,122 @@
+import { apiKey } from "../../src/secrets.ts";
+import { readFileSync } from "node:fs";
+import { pino } from "pino";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { buildWorkerApp } from "../../src/api/worker-app.ts";
+import { registry } from "../../src/meters.ts";
+import { csv, specFor, startService, type Service } from "./service.ts";
+
+let service: Service;
+beforeAll(async () => {
+  const apiKeys = ["ann", "bob"].map((owner) => apiKey(owner, `of-${owner}`));
+  service = await startService({ apiKeys });
+});
+afterAll(() => service.stop());
+
+const ann = { authorization: "Bearer of-ann" };
+const bob = { authorization: "Bearer of-bob" };
+
+test("the status shows live workers, jobs and the queue, and of jobs only one's own", async () => {
+  const dataset = await service.upload(csv, ann);
+  const jobs = [await service.create(specFor(dataset.id), ann), await service.create(specFor(dataset.id), ann)];
+  await service.call("POST", `/v1/jobs/${jobs[1].id}/cancel`, { headers: ann });
+  await service.store.overview.beat({
+    id: "worker_1",
+    host: "trainer",
+    pid: 7,
+    started_at: "2026-11-22T09:30:00.000Z",
+    draining: false,
+    threads: { busy: 1, total: 4 },
+    max_jobs: 2,
+    running: [{ id: jobs[0].id, owner: "ann" }],
+  });
+  const { status, body } = await service.call("GET", "/v1/status", { headers: ann });
+  expect(status).toBe(200);
+  expect(body.workers).toEqual([
+    {
+      id: "worker_1",
+      host: "trainer",
+      pid: 7,
+      started_at: "2026-11-22T09:30:00.000Z",
+      draining: false,
+      threads: { busy: 1, total: 4 },
+      jobs: { running: 1, max: 2, ids: [jobs[0].id] },
+    },
+  ]);
+  expect(body.jobs).toMatchObject({ queued: 1, running: 0, cancelled: 1 });
+  expect(body.queue).toMatchObject({ waiting: 2, active: 0, delayed: 0 });
+  expect(body.queue.oldest_seconds).toBeGreaterThan(0);
+  const [seen] = (await service.call("GET", "/v1/status", { headers: bob })).body.workers;
+  expect(seen.jobs).toEqual({ running: 1, max: 2, ids: [] });
+});
+
+test("status and metrics want a key", async () => {
+  for (const path of ["/v1/status", "/metrics"]) {
+    expect((await service.call("GET", path)).status).toBe(401);
+    expect((await service.call("GET", path, { headers: bob })).status).toBe(200);
+  }
+});
+
+test("metrics tell of requests by route and status, of jobs and of the queue, and name no job and no owner", async () => {
+  await service.call("GET", "/v1/jobs/job_01k3w9d0c8v6m2q4r7t5x1y9za", { headers: ann });
+  await service.call("GET", "/nowhere/else", { headers: ann });
+  const { text, headers } = await service.call("GET", "/metrics", { headers: ann });
+  expect(headers["content-type"]).toMatch(/^text\/plain; version=0\.0\.4/);
+  expect(text).toContain('rappel_http_request_seconds_count{method="GET",route="/v1/jobs/:id",status="404"} 1');
+  expect(text).toContain('rappel_http_request_seconds_count{method="GET",route="none",status="404"} 1');
+  expect(text).toContain('rappel_jobs{status="queued"} 1');
+  expect(text).toContain('rappel_jobs{status="failed"} 0');
+  expect(text).toContain('rappel_queue_deliveries{state="waiting"} 2');
+  expect(text).toMatch(/^rappel_queue_oldest_seconds [\d.]+$/m);
+  expect(text).toContain("rappel_workers 1");
+  expect(text).toContain("rappel_redis_up 1");
+  expect(text).not.toMatch(/job_|ann|bob/);
+});
+
+test("docs/operations.md explains every metric of ours", async () => {
+  const text = readFileSync("docs/operations.md", "utf8");
+  for (const { name } of await registry.getMetricsAsJSON()) expect(text).toContain(`\`${name}\``);
+});
+
+test("while Redis is away metrics tell that it is, and nothing that is not known", async () => {
+  service.redis.kill();
+  const metrics = async () => (await service.call("GET", "/metrics", { headers: ann })).text;
+  await expect.poll(metrics).toContain("rappel_redis_up 0");
+  expect(await metrics()).not.toMatch(/^rappel_(jobs|queue_deliveries|queue_oldest_seconds|workers)[{ ]/m);
+  expect(await metrics()).toContain('status="404"} 1');
+  await service.redis.restart();
+  await expect.poll(metrics).toContain("rappel_redis_up 1");
+});
+
+test("a worker whose crew stands still is not alive, and speaks in problem documents as the api does", async () => {
+  let still = false;
+  const app = await buildWorkerApp({
+    log: pino({ level: "silent" }),
+    checks: {},
+    vitals: {
+      crews() {
+        if (still) throw new Error("the crew of job_1 has stood still for 31 seconds");
+      },
+    },
+  });
+  const get = async (url: string) => {
+    const { statusCode, body } = await app.inject(url);
+    return { status: statusCode, body };
+  };
+  expect(await get("/healthz")).toEqual({ status: 200, body: '{"status":"ok","checks":{"crews":"ok"}}' });
+  still = true;
+  const dead = await get("/healthz");
+  expect([dead.status, JSON.parse(dead.body)]).toEqual([
+    503,
+    { status: "unavailable", checks: { crews: "the crew of job_1 has stood still for 31 seconds" } },
+  ]);
+  expect((await get("/readyz")).status).toBe(200);
+  expect((await get("/metrics")).body).toContain("# TYPE rappel_steps_total counter");
+  for (const [url, code] of [
+    ["/v1/status", "not_found"],
+    ["/%zz", "invalid_parameter"],
+  ]) {
+    expect(JSON.parse((await get(url)).body)).toMatchObject({ code });
+  }
+  await app.close();
+});

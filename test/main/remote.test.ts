@@ -1,0 +1,154 @@
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Redis } from "ioredis";
+import { Store } from "../../src/store/store.ts";
+import { makeDataDirectory, startTestRedis, type TestRedis } from "../support/redis.ts";
+import { startService, type ServiceProcess } from "../support/service.ts";
+
+/** Workers on other hosts: each has a data directory of its own, and nothing in common with the api but Redis and HTTP. */
+
+const authorization = "Bearer s3cret";
+const digits = readFileSync(new URL("../../examples/digits.csv", import.meta.url));
+
+let redis: TestRedis;
+let api: ServiceProcess;
+let address: string;
+let dataset: Body;
+const directories: string[] = [];
+const services: ServiceProcess[] = [];
+
+beforeAll(async () => {
+  redis = await startTestRedis();
+  api = await start("api", { RAPPEL_API_KEYS: "ann:s3cret", RAPPEL_LOG_LEVEL: "debug" });
+  address = (await api.ready).address!;
+  dataset = await upload(digits);
+});
+afterAll(async () => {
+  await Promise.all(services.map((service) => service.stop()));
+  await redis.stop();
+  for (const directory of directories) rmSync(directory, { recursive: true });
+});
+
+async function start(role: string, env: NodeJS.ProcessEnv): Promise<ServiceProcess> {
+  const directory = makeDataDirectory();
+  directories.push(directory);
+  const settings = { REDIS_URL: redis.url, RAPPEL_DATA_DIR: directory, RAPPEL_LEASE_MS: "1000", ...env };
+  const service = await startService({ env: settings, args: ["--role", role] });
+  services.push(service);
+  await service.ready;
+  return service;
+}
+
+/** What the tests look at in an answer, whichever it is. */
+interface Body {
+  id: string;
+  sha256: string;
+  status: string;
+  error: { code: string; message: string } | null;
+  data: { type: string; message: string }[];
+}
+
+interface Call {
+  method?: string;
+  headers?: Record<string, string>;
+  body?: Buffer | string;
+}
+
+async function call(path: string, { headers, ...init }: Call = {}): Promise<{ status: number; body: Body }> {
+  const response = await fetch(address + path, { ...init, headers: { authorization, ...headers } });
+  return { status: response.status, body: (await response.json()) as Body };
+}
+
+async function upload(body: Buffer | string): Promise<Body> {
+  return (await call("/v1/datasets", { method: "POST", headers: { "content-type": "text/csv" }, body })).body;
+}
+
+async function post(id: string): Promise<string> {
+  const spec = {
+    data: { dataset: id, target: "target" },
+    model: { layers: [{ type: "linear" }] },
+    loss: { type: "cross_entropy" },
+    optimizer: { type: "adam" },
+    training: { epochs: 2, batch_size: "full" },
+  };
+  const headers = { "content-type": "application/json" };
+  const { status, body } = await call("/v1/jobs", { method: "POST", headers, body: JSON.stringify(spec) });
+  expect([status, body]).toEqual([201, body]);
+  return `/v1/jobs/${body.id}`;
+}
+
+async function untilEnded(job: string): Promise<Body> {
+  for (;;) {
+    const { body } = await call(job);
+    if (!["queued", "running"].includes(body.status)) return body;
+    await sleep(20);
+  }
+}
+
+test("a worker that lacks a dataset gets it from the api, once, with API keys on", async () => {
+  const worker = await start("worker", { RAPPEL_API_URL: address, RAPPEL_JOBS: "2" });
+  const jobs = [await post(dataset.id), await post(dataset.id), await post(dataset.id)];
+  for (const job of jobs) expect((await untilEnded(job)).status).toBe("succeeded");
+  expect(api.log.filter(({ url }) => String(url).startsWith("/internal"))).toHaveLength(1);
+  expect(readdirSync(join(directories.at(-1)!, "cache"))).toEqual([`${dataset.sha256}.columns`]);
+  await worker.stop();
+});
+
+test("a dataset's file is given for a ticket for that file, and for nothing else", async () => {
+  const connection = new Redis(redis.url);
+  const { tickets } = new Store(connection);
+  const ticket = await tickets.issue(dataset.sha256);
+  const other = await tickets.issue("0".repeat(64));
+  connection.disconnect();
+  const get = (sha256: string, headers: Record<string, string>) =>
+    fetch(`${address}/internal/datasets/${sha256}`, { headers });
+  const refused = [undefined, authorization, `Bearer ${other}`, "Bearer", `Bearer ${ticket}x`];
+  for (const value of refused) {
+    const response = await get(dataset.sha256, value === undefined ? {} : { authorization: value });
+    expect([value, response.status]).toEqual([value, 401]);
+  }
+  expect((await get("0".repeat(64), { authorization: `Bearer ${other}` })).status).toBe(404);
+  expect((await get("..%2fx", { authorization: `Bearer ${other}` })).status).toBe(404);
+  // A ticket opens no other door.
+  const jobs = await fetch(`${address}/v1/jobs`, { headers: { authorization: `Bearer ${ticket}` } });
+  expect(jobs.status).toBe(401);
+
+  const admitted = { authorization: `Bearer ${ticket}` };
+  const whole = await get(dataset.sha256, admitted);
+  const hash = createHash("sha256").update(Buffer.from(await whole.arrayBuffer()));
+  expect([whole.status, hash.digest("hex")]).toEqual([200, dataset.sha256]);
+  const rest = await get(dataset.sha256, { ...admitted, range: "bytes=1000-" });
+  expect([rest.status, rest.headers.get("content-range")]).toEqual([
+    206,
+    `bytes 1000-${digits.length - 1}/${digits.length}`,
+  ]);
+  expect(Buffer.from(await rest.arrayBuffer()).equals(digits.subarray(1000))).toBe(true);
+  for (const range of [`bytes=${digits.length}-`, "bytes=5-6", "lines=1-"]) {
+    const ignored = await get(dataset.sha256, { ...admitted, range });
+    expect([ignored.status, (await ignored.arrayBuffer()).byteLength]).toEqual([200, digits.length]);
+  }
+});
+
+test("a job goes back to the queue while the api is away, and is run by a worker that reaches it", async () => {
+  const job = await post(dataset.id);
+  const astray = await start("worker", { RAPPEL_API_URL: "http://127.0.0.1:9" });
+  const requeued = async () => (await call(`${job}/events`)).body.data.find(({ type }) => type === "requeued")?.message;
+  await expect.poll(requeued, { timeout: 20_000 }).toContain("could not be had from http://127.0.0.1:9");
+  expect((await call(job)).body.status).toBe("queued");
+  await astray.stop();
+  await start("worker", { RAPPEL_API_URL: address });
+  expect((await untilEnded(job)).status).toBe("succeeded");
+});
+
+test("a job whose dataset is nowhere any more fails", async () => {
+  for (const worker of services.filter(({ process }) => process.exitCode === null).slice(1)) await worker.stop();
+  const gone = await upload("x,target\n1,a\n2,b\n3,a\n4,b\n");
+  const job = await post(gone.id);
+  for (const kind of ["csv", "columns"]) rmSync(join(directories[0], "datasets", `${gone.sha256}.${kind}`));
+  await start("worker", { RAPPEL_API_URL: address });
+  const { status, error } = await untilEnded(job);
+  expect([status, error?.code]).toEqual(["failed", "dataset_unavailable"]);
+});

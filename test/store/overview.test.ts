@@ -1,0 +1,79 @@
+import type { Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import type { Heartbeat } from "../../src/store/overview.ts";
+import type { Store } from "../../src/store/store.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import { acquire, connected, lapse, openStore, OWNER, postJob } from "./support.ts";
+
+let server: TestRedis;
+let redis: Redis;
+let store: Store;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = await connected(server);
+  store = await openStore(server);
+});
+afterAll(() => server.stop());
+beforeEach(() => redis.flushall());
+
+const none = { queued: 0, running: 0, pausing: 0, paused: 0, cancelling: 0, succeeded: 0, failed: 0, cancelled: 0 };
+const requeued = { type: "requeued" as const, message: "Given back.", step: null, data: null };
+
+test("jobs are counted by status, over all owners, through their whole life", async () => {
+  expect(await store.overview.jobs()).toEqual(none);
+  const [first, second] = [await postJob(store), await postJob(store)];
+  await postJob(store, { owner: "bob" });
+  expect(await store.overview.jobs()).toEqual({ ...none, queued: 3 });
+
+  const lease = await acquire(store, first);
+  expect(await store.overview.jobs()).toEqual({ ...none, queued: 2, running: 1 });
+  await lease.release(requeued);
+  expect(await store.overview.jobs()).toEqual({ ...none, queued: 3 });
+  await acquire(store, first);
+  await store.jobs.cancel(OWNER, first);
+  await store.jobs.cancel(OWNER, second);
+  expect(await store.overview.jobs()).toEqual({ ...none, queued: 1, cancelling: 1, cancelled: 1 });
+
+  await lapse(redis, first);
+  await store.jobs.cancel(OWNER, first);
+  expect(await store.overview.jobs()).toEqual({ ...none, queued: 1, cancelled: 2 });
+  await store.upkeep.purge(-1000);
+  expect(await store.overview.jobs()).toEqual({ ...none, queued: 1 });
+});
+
+test("the oldest of those that wait is known, and nothing of those that do not", async () => {
+  const age = () => store.overview.oldestWaitingSeconds();
+  expect(await age()).toBeNull();
+  const [first, second] = [await postJob(store), await postJob(store)];
+  await redis.zincrby("{rappel}:waiting", -60_000, first);
+  expect(await age()).toBeCloseTo(60, 0);
+  const lease = await acquire(store, first);
+  expect(await age()).toBeLessThan(10);
+  await store.jobs.cancel(OWNER, second);
+  expect(await age()).toBeNull();
+  await lease.release(requeued);
+  expect(await age()).toBeLessThan(10);
+});
+
+test("workers are known while they are heard of", async () => {
+  const worker = (id: string): Heartbeat => ({
+    id,
+    host: "h",
+    pid: 1,
+    started_at: "2026-11-22T09:30:00.000Z",
+    draining: false,
+    threads: { busy: 0, total: 2 },
+    max_jobs: 1,
+    running: [],
+  });
+  expect(await store.overview.workers()).toEqual([]);
+  for (const id of ["b", "a", "c"]) await store.overview.beat(worker(id));
+  await store.overview.beat({ ...worker("c"), draining: true });
+  expect(await store.overview.workers()).toEqual([worker("a"), worker("b"), { ...worker("c"), draining: true }]);
+  await store.overview.leave("a");
+  expect(await redis.pttl("{rappel}:worker:b")).toBeGreaterThan(5000);
+  await redis.del("{rappel}:worker:b");
+  expect((await store.overview.workers()).map(({ id }) => id)).toEqual(["c"]);
+  expect(await redis.smembers("{rappel}:workers")).toEqual(["c"]);
+});
