@@ -9,6 +9,8 @@ const about = {
   layers: "Every layer may also have a `name`, which its parameters are called after; without one it is its index.",
   losses: "A regression target is standardised under mse, l1 and huber unless the spec says otherwise.",
   schedules: "`lr` is the optimizer's; t counts steps, or epochs where `interval` says so.",
+  detectors:
+    'They stand in a spec by name, as `"detectors": {"plateau": {"policy": "stop"}}`, and watch every job unless it says otherwise. Losses are means over windows of a hundredth of all steps, 5 to 50; what some need besides comes with `observe` or validation.',
 };
 
 export function renderCatalogue(): string {
@@ -18,7 +20,7 @@ export function renderCatalogue(): string {
 # What a spec can be made of
 
 A member stands in a spec as \`{"type": "adam", "lr": 0.01}\`: its type and whichever of its options differ from their defaults. The same is served as JSON
-by \`GET /v1/optimizers\`, \`/v1/layers\`, \`/v1/losses\` and \`/v1/schedules\`, and of one by \`GET /v1/optimizers/adam\`.
+by \`GET /v1/optimizers\`, \`/v1/layers\`, \`/v1/losses\`, \`/v1/schedules\` and \`/v1/detectors\`, and of one by \`GET /v1/optimizers/adam\`.
 
 ${sections.join("\n")}`;
 }
@@ -101,6 +103,8 @@ function values({ type, choices, length, min, max, above, below }: Hyperparamete
     boolean: "true or false",
     choice: "",
     numbers: length === null ? "numbers" : `${length} numbers`,
+    integers: length === null ? "integers" : `${length} integers`,
+    members: "members",
     class_numbers: "object: class → number",
     class: "class",
     optimizer: "optimizer",

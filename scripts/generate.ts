@@ -1,7 +1,7 @@
 // Writes the files that follow from other files: the registries of the engine's members, the API's description and the catalogue's page.
 // With --check it compares them with what is committed instead and exits 1 if they differ.
 //
-// A member of `layers`, `losses`, `optimizers` or `schedules` is a file anywhere below that folder which is named after the member and exports its
+// A member of `layers`, `losses`, `optimizers`, `schedules` or `detectors` is a file anywhere below that folder which is named after the member and exports its
 // declaration under that name: `adam/adamw.ts` with `export const adamw = defineOptimizer(…)`. A member with a kernel has a folder, and
 // variants that share the kernel are further files in it.
 import { globSync, readFileSync, writeFileSync } from "node:fs";
@@ -28,7 +28,7 @@ function registry(kind: string): string {
 
 /** What is generated, in an order in which each may import what was written before it. */
 const outputs: { file: string; render: () => string | Promise<string> }[] = [
-  ...["layers", "losses", "optimizers", "schedules"].map((kind) => ({
+  ...["layers", "losses", "optimizers", "schedules", "detectors"].map((kind) => ({
     file: `src/engine/${kind}/registry.generated.ts`,
     render: () => registry(kind),
   })),

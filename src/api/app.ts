@@ -8,6 +8,7 @@ import { limitRequests } from "./plugins/rate-limit.ts";
 import { catalogue } from "./routes/catalogue.ts";
 import { checkpoints } from "./routes/checkpoints.ts";
 import { datasets } from "./routes/datasets.ts";
+import { diagnosis } from "./routes/diagnosis.ts";
 import { events } from "./routes/events.ts";
 import { files } from "./routes/files.ts";
 import { health } from "./routes/health.ts";
@@ -15,6 +16,7 @@ import { jobs } from "./routes/jobs.ts";
 import { metrics } from "./routes/metrics.ts";
 import { model } from "./routes/model.ts";
 import { progress } from "./routes/progress.ts";
+import { schedules } from "./routes/schedules.ts";
 import { status } from "./routes/status.ts";
 import type { Services } from "./services.ts";
 
@@ -38,10 +40,12 @@ export async function buildApp({ log, tracing, ...services }: AppOptions): Promi
     jobs,
     progress,
     metrics,
+    diagnosis,
     events,
     checkpoints,
     model,
     catalogue,
+    schedules,
     status,
     health,
   ]) {

@@ -8,8 +8,14 @@ import type { Series } from "../spec/wire.ts";
  * then only the extremes of the whole are kept.
  */
 export function downsample(series: Series, maxPoints: number): Series {
-  const count = series.steps.length;
-  if (count <= maxPoints) return series;
+  if (series.steps.length <= maxPoints) return series;
+  const kept = positionsKept(series.values, maxPoints);
+  return { steps: kept.map((i) => series.steps[i]), values: kept.map((i) => series.values[i]) };
+}
+
+/** Positions, ascending, of the points that stay of a curve of more than `maxPoints`. */
+export function positionsKept(values: Series["values"], maxPoints: number): number[] {
+  const count = values.length;
   const ends = maxPoints < 4 ? 0 : 1;
   const inner = count - 2 * ends;
   const stretches = Math.floor((maxPoints - 2 * ends) / 2);
@@ -17,10 +23,10 @@ export function downsample(series: Series, maxPoints: number): Series {
   for (let i = 0; i < stretches; i++) {
     const begin = ends + Math.floor((i * inner) / stretches);
     const end = ends + Math.floor(((i + 1) * inner) / stretches);
-    kept.push(...extremes(series.values, begin, end));
+    kept.push(...extremes(values, begin, end));
   }
   if (ends) kept.push(count - 1);
-  return { steps: kept.map((i) => series.steps[i]), values: kept.map((i) => series.values[i]) };
+  return kept;
 }
 
 /** Positions of the lowest and the highest value in begin..end, ascending; one position if they are the same. */

@@ -10,7 +10,7 @@ export function queryInteger<T extends z.ZodType>(schema: T) {
 }
 
 /** Values separated by commas, or given by repeating the parameter. */
-export function commaSeparated<T extends z.ZodEnum>(item: T) {
+export function commaSeparated<T extends z.ZodEnum | z.ZodString>(item: T) {
   const split = (value: unknown) =>
     [value].flat().flatMap((text) => (typeof text === "string" ? text.split(",") : [text]));
   return z.preprocess(split, z.array(item));

@@ -12,7 +12,10 @@
  * does none, since it carries an idempotency key.
  */
 import type { z } from "zod";
-import type { LayerEntry, LossEntry, OptimizerEntry, ScheduleEntry } from "../spec/catalogue.ts";
+import type { DetectorEntry, LayerEntry, LossEntry, OptimizerEntry, ScheduleEntry } from "../spec/catalogue.ts";
+import type { Diagnosis } from "../spec/diagnosis.ts";
+import type { SchedulePreview } from "../spec/preview.ts";
+import type { SeriesName } from "../spec/series.ts";
 import type { Spec } from "../spec/spec.ts";
 import type {
   Checkpoint,
@@ -26,7 +29,7 @@ import type {
   ModelDescription,
   Page,
   Progress,
-  SeriesName,
+  ScheduleCurve,
   ServiceStatus,
   ValidatedSpec,
 } from "../spec/wire.ts";
@@ -34,6 +37,9 @@ import { RequestRefused, ServiceUnreachable } from "./errors.ts";
 
 /** A spec as it may be written, with everything left out that has a default. */
 export type SpecInput = z.input<typeof Spec>;
+
+/** Likewise a schedule to look at. */
+export type PreviewInput = z.input<typeof SchedulePreview>;
 
 export interface ClientOptions {
   readonly url?: string;
@@ -177,6 +183,11 @@ export class Client {
     return this.#json("GET", path`/v1/jobs/${id}/metrics`, { query });
   }
 
+  /** What the job's detectors have found. */
+  getDiagnosis(id: string): Promise<Diagnosis> {
+    return this.#json("GET", path`/v1/jobs/${id}/diagnosis`);
+  }
+
   listEvents(id: string, query: PageQuery = {}): Promise<Page<Event>> {
     return this.#json("GET", path`/v1/jobs/${id}/events`, { query: { ...query } });
   }
@@ -229,6 +240,19 @@ export class Client {
 
   getSchedule(type: string): Promise<ScheduleEntry> {
     return this.#json("GET", path`/v1/schedules/${type}`);
+  }
+
+  /** The learning rate, and the momentum if it is cycled, of each step. */
+  previewSchedule(preview: PreviewInput): Promise<ScheduleCurve> {
+    return this.#send("/v1/schedules/preview", preview, { again: true });
+  }
+
+  listDetectors(query: PageQuery = {}): Promise<Page<DetectorEntry>> {
+    return this.#json("GET", "/v1/detectors", { query: { ...query } });
+  }
+
+  getDetector(type: string): Promise<DetectorEntry> {
+    return this.#json("GET", path`/v1/detectors/${type}`);
   }
 
   /** The workers and the queue. */

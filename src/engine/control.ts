@@ -26,6 +26,8 @@ export const WORD = {
   logRead: 48,
   /** 1 from the moment a snapshot is copied until it has been serialised. */
   snapshotBusy: 49,
+  /** From the leader: VERDICT of what the detectors found, at the end of a step or of an evaluation. */
+  verdict: 36,
   /** Counts the slabs of validation rows that were evaluated, by any thread and without a lock: it moves, and need not be exact. */
   evaluated: 50,
   /** Set by any thread that met a weight that is not finite while copying a snapshot. */
@@ -38,11 +40,16 @@ export const DOUBLE = {
   trainLoss: 40,
   /** The evaluation's outcome, written by the leader, read by all: the value that early stopping and keeping the best look at. */
   monitored: 41,
+  /** The value of the metric that the schedule follows, written and read likewise. */
+  followed: 42,
 } as const;
 
 export const CONTROL_BYTES = 512;
 
 export const REQUEST = { stop: 1, snapshot: 2, shutdownSnapshot: 4 } as const;
+
+/** By rising weight. */
+export const VERDICT = { goOn: 0, end: 1, fail: 2 } as const;
 
 export const ACTION = { ...REQUEST, diverged: 8 } as const;
 

@@ -1,11 +1,12 @@
 import type { Worker } from "node:worker_threads";
-import { DOUBLE, LOG_ENTRIES, REQUEST, WORD } from "./control.ts";
-import { suggestRemedy } from "./divergence.ts";
+import { DOUBLE, LOG_ENTRIES, REQUEST, VERDICT, WORD } from "./control.ts";
+import type { Finding } from "./detectors/detector.ts";
+import { explainDivergence, verdictOf } from "./diagnosis.ts";
 import { batchRows, stepsPerEpoch, type TrainingJob } from "./job.ts";
 import { assertFused, compileKernels, createMemory, instantiateKernels, MODULE_BYTES } from "./kernels/kernels.ts";
 import { planModel, type Plan } from "./model.ts";
 import { joinCrews, leaveCrews, returnThread, takeThreads } from "./pool.ts";
-import { stateEntries, type HashedFile, type Progress } from "./state.ts";
+import { stateEntries, type HashedFile, type Progress, type StopReason } from "./state.ts";
 import { loadState, serializeState } from "./state-worker.ts";
 import type { SnapshotKind, StartMessage, ThreadMessage } from "./thread.ts";
 
@@ -42,18 +43,22 @@ export interface Snapshot {
 
 export type Outcome =
   | {
-      readonly type: "completed" | "early_stopping";
+      readonly type: StopReason;
       readonly step: number;
       readonly epochs: number;
       readonly metrics: Readonly<Record<string, number>>;
       readonly best: Progress["best"];
     }
-  | { readonly type: "diverged"; readonly step: number; readonly message: string; readonly suggestion: string }
+  | { readonly type: "diverged"; readonly step: number; readonly finding: Finding }
   | { readonly type: "stopped"; readonly step: number };
 
 export interface CrewHandlers {
   log(entries: readonly LogEntry[]): void;
   evaluated(evaluation: Evaluation): void;
+  /** Metrics of a step that was looked at closely, by name. */
+  observed?(step: number, metrics: Readonly<Record<string, number>>): void;
+  /** A detector found something. */
+  diagnosed?(finding: Finding): void;
   snapshot(snapshot: Snapshot): void;
 }
 
@@ -185,6 +190,8 @@ export class Crew {
     // What was logged before the message was sent comes first.
     this.#drain();
     if (message.type === "evaluated") this.#handlers.evaluated(message);
+    else if (message.type === "observed") this.#handlers.observed?.(message.step, message.metrics);
+    else if (message.type === "diagnosed") this.#handlers.diagnosed?.(message.finding);
     else if (message.type === "snapshot") this.#handlers.snapshot(this.#snapshotOf(message));
     else if (message.type === "ended") this.#ended = message;
     else if (message.type === "failed") this.#fail(new ThreadFailed(message.message));
@@ -229,8 +236,13 @@ export class Crew {
     const { outcome, progress } = this.#ended!;
     const { step, metrics, best } = progress;
     if (outcome === "stopped") return { type: "stopped", step };
-    if (outcome === "diverged") return { type: "diverged", step, ...suggestRemedy(this.#job, this.#recent, step) };
-    const epochs = Math.floor(step / stepsPerEpoch(this.#job.training, this.#job.data.trainRows.length));
+    const perEpoch = stepsPerEpoch(this.#job.training, this.#job.data.trainRows.length);
+    if (outcome === "diverged") {
+      const fatal = progress.diagnosis.findings.find((finding) => verdictOf(this.#job, finding) === VERDICT.fail);
+      const totalSteps = perEpoch * this.#job.training.epochs;
+      return { type: "diverged", step, finding: fatal ?? explainDivergence(this.#job, totalSteps, this.#recent, step) };
+    }
+    const epochs = Math.floor(step / perEpoch);
     return { type: progress.finished!, step, epochs, metrics, best };
   }
 
@@ -248,6 +260,11 @@ export class Crew {
     this.#recent.push(...entries);
     this.#recent.splice(0, this.#recent.length - RECENT_ENTRIES);
     this.#handlers.log(entries);
+  }
+
+  /** What detectors had found in the state that the crew goes on from. */
+  get findings(): readonly Finding[] {
+    return this.#progress?.diagnosis.findings ?? [];
   }
 
   /** Where training stands. Cheap. */
@@ -308,5 +325,6 @@ function planOf(job: TrainingJob, threads: number): Plan {
     validRows: data.validRows.length,
     threads,
     keepBest: job.keepBest,
+    observed: job.observe != null,
   });
 }

@@ -1,3 +1,5 @@
+import type { DetectorSettings } from "./detectors/detector.ts";
+import type { Observe } from "./observer.ts";
 import type { Member } from "./options.ts";
 import type { Schedule } from "./schedules/learning-rate.ts";
 import type { TrainingData } from "./training.ts";
@@ -11,6 +13,10 @@ export interface TrainingJob {
   readonly training: Training;
   readonly keepBest: boolean;
   readonly data: TrainingData;
+  /** How often a step is looked at closely; never unless said so. */
+  readonly observe?: Observe | null;
+  /** Which detectors watch the run, with their thresholds; none unless said so. */
+  readonly detectors?: DetectorSettings;
 }
 
 export interface NormClip {

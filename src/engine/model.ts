@@ -93,6 +93,9 @@ export interface Addresses {
   readonly lossConstants: number;
   readonly sums: number;
   readonly evaluation: number;
+  /** For observed jobs: the weights before the step, and sums and counts (observer.ts). */
+  readonly previous: number;
+  readonly observation: number;
 }
 
 /** Least scratch of one thread: the matrix product's packed panel. */
@@ -109,6 +112,9 @@ export const SUM_STRIDE = 2 * MAX_SUMS + 1;
 
 /** Which of them is the norm's. */
 export const NORM_SUM = 2 * MAX_SUMS;
+
+/** Doubles of one block of a tensor in an observed step (observer.ts). */
+export const OBSERVED_DOUBLES = 5;
 
 /** Rows evaluated at once, if the batch is smaller: enough to keep the matrix products busy. */
 const EVALUATION_ROWS = 256;
@@ -148,6 +154,11 @@ export function planModel(input: PlanInput): Plan {
     lossConstants: map.take("loss constants", outputs * 8),
     sums: map.take("sums", blocks * SUM_STRIDE * 8),
     evaluation: map.take("evaluation", input.validRows * EVALUATION_DOUBLES * 8),
+    previous: map.take("previous weights", input.observed ? weightBytes : 0),
+    observation: map.take(
+      "observation",
+      input.observed ? (blocks * OBSERVED_DOUBLES + layers.length * input.threads) * 8 : 0,
+    ),
   };
   if (map.end > MAX_MEMORY_BYTES) throw new PlanError([tooLarge(map.end)]);
   return {

@@ -21,6 +21,14 @@ export type Option = { readonly doc: string } & (
   | { readonly kind: "choice"; readonly choices: readonly string[]; readonly default?: string | null }
   /** A list of numbers: of a fixed `length`, or of any if it is null. */
   | ({ readonly kind: "numbers"; readonly length: number | null; readonly default?: readonly number[] | null } & Bounds)
+  /** Likewise of integers. */
+  | ({
+      readonly kind: "integers";
+      readonly length: number | null;
+      readonly default?: readonly number[] | null;
+    } & Bounds)
+  /** Members of the kind that has this option, at least one: the schedules that a schedule is made of. */
+  | { readonly kind: "members"; readonly default?: null }
   /** A number for every class, by the class' name as it stands in the data: `{"cat": 2, "dog": 1}`; classes left out count 1. */
   | { readonly kind: "class_numbers"; readonly default: null }
   /** One class' name as it stands in the data. */
@@ -38,15 +46,17 @@ type Plain<O> = O extends { readonly kind: "number" | "integer" }
     ? boolean
     : O extends { readonly kind: "choice"; readonly choices: readonly (infer C)[] }
       ? C
-      : O extends { readonly kind: "numbers" }
+      : O extends { readonly kind: "numbers" | "integers" }
         ? readonly number[]
-        : O extends { readonly kind: "class_numbers" }
-          ? Readonly<Record<string, number>>
-          : O extends { readonly kind: "class" }
-            ? string
-            : O extends { readonly kind: "optimizer" }
-              ? ConfiguredOptimizer
-              : never;
+        : O extends { readonly kind: "members" }
+          ? readonly Member[]
+          : O extends { readonly kind: "class_numbers" }
+            ? Readonly<Record<string, number>>
+            : O extends { readonly kind: "class" }
+              ? string
+              : O extends { readonly kind: "optimizer" }
+                ? ConfiguredOptimizer
+                : never;
 
 /** The values of declared options, with defaults filled in. */
 export type ValuesOf<O extends Options> = { readonly [K in keyof O]: Nullable<O[K], Plain<O[K]>> };
@@ -63,7 +73,7 @@ export function withDefaults(
   return { type, dialect, ...Object.fromEntries(defaults), ...given };
 }
 
-/** A fault in a value; `option` names the option to change. */
+/** A fault in a value; `option` names the option to change, or the path to it (`schedulers/0/gamma`). */
 export interface OptionFault {
   readonly option: string;
   readonly message: string;

@@ -25,6 +25,8 @@ export interface PlanInput {
   readonly validRows: number;
   readonly threads: number;
   readonly keepBest: boolean;
+  /** Whether steps will be observed, which takes room for the weights before them. */
+  readonly observed?: boolean;
 }
 
 export interface PlanFault {

@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { ARITHMETIC_VERSION } from "./kernels/kernels.ts";
+import { freshDiagnosis, type DiagnosisState } from "./diagnosis.ts";
 import type { Plan } from "./model.ts";
+import type { FollowerState } from "./schedules/follower.ts";
 import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.ts";
 
 /*
@@ -10,11 +12,14 @@ import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.ts
  * a state.
  */
 
+/** Why a job ended that did not fail; `diagnosed`: a detector whose policy is `stop` found something. */
+export type StopReason = "completed" | "early_stopping" | "diagnosed";
+
 /** What a run knows besides its tensors. Doubles survive JSON unchanged. */
 export interface Progress {
   /** Steps finished. */
   step: number;
-  finished: "completed" | "early_stopping" | null;
+  finished: StopReason | null;
   /** The best evaluation so far. */
   best: { step: number; metric: string; value: number } | null;
   /** Evaluations since then. */
@@ -24,8 +29,30 @@ export interface Progress {
   lossSteps: number;
   /** The last evaluation. */
   metrics: Record<string, number>;
+  /** What the schedule remembers of the metric that it follows; null if it follows none. */
+  schedule: FollowerState | null;
+  /** Steps whose gradient was clipped, and steps counted, since the last observation; only the leader's is kept up. */
+  clipped: { count: number; steps: number };
+  /** What the detectors remember; only the leader's is kept up. */
+  diagnosis: DiagnosisState;
   /** The optimizer's own doubles. */
   scalars: Record<string, number>;
+}
+
+export function freshProgress(): Progress {
+  return {
+    step: 0,
+    finished: null,
+    best: null,
+    worse: 0,
+    lossSum: 0,
+    lossSteps: 0,
+    metrics: {},
+    schedule: null,
+    clipped: { count: 0, steps: 0 },
+    diagnosis: freshDiagnosis(),
+    scalars: {},
+  };
 }
 
 /** A tensor of the state and where it lies in the job's memory. */
@@ -86,7 +113,8 @@ export function restoreState(file: Uint8Array, memory: Uint8Array, entries: read
     memory.set(tensor.bytes, address);
   }
   if (tensors.size !== entries.length) throw new Error("the checkpoint has tensors that the model lacks");
-  return JSON.parse(metadata.progress) as Progress;
+  // A checkpoint may be older than a field.
+  return { ...freshProgress(), ...(JSON.parse(metadata.progress) as Partial<Progress>) };
 }
 
 export interface HashedFile {

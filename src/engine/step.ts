@@ -1,16 +1,27 @@
 import { Barrier } from "./barrier.ts";
 import { Batches, halves } from "./batches.ts";
 import { ACTION, DOUBLE, LOG_ENTRIES, REQUEST, WORD } from "./control.ts";
+import type { Finding } from "./detectors/detector.ts";
+import { Diagnosis, verdictOf } from "./diagnosis.ts";
 import { stepsPerEpoch, type TrainingJob } from "./job.ts";
 import type { Kernels } from "./kernels/kernels.ts";
 import type { ForwardPass } from "./layers/layer.ts";
 import type { Plan } from "./model.ts";
 import { Network } from "./network.ts";
+import { observedMetrics, Observer, type LayerObservation } from "./observer.ts";
 import { configure } from "./optimizers/configure.ts";
-import { learningRate } from "./schedules/learning-rate.ts";
+import { followerOf, type Follower } from "./schedules/follower.ts";
+import { rateAt, type Rate } from "./schedules/learning-rate.ts";
 import { gradientTiles, share, type Tile } from "./slices.ts";
 import type { Progress } from "./state.ts";
 import { Update } from "./update.ts";
+
+/** What a boundary brings beside the log. */
+interface News {
+  /** Metrics of the step, if it was observed. */
+  observed: Record<string, number> | null;
+  findings: Finding[];
+}
 
 /*
  * One training step, as every thread of a crew runs it.
@@ -18,8 +29,9 @@ import { Update } from "./update.ts";
  *   by samples      gather my slab of the batch, forward, loss, backward down to each layer's input gradient
  *   ── meet ──
  *   by parameters   the gradients of my rows over the whole batch, and the update of each tile while it is in cache
- *   (── meet ──     and the optimizer's passes, only if something needs the whole gradient; a search evaluates again, as above)
- *                   the leader logs, and decides what all do at the step's end
+ *   (── meet ──     and the optimizer's passes, only if something needs the whole gradient; a search evaluates again, as above;
+ *                   an observation looks at my blocks before and after)
+ *                   the leader logs, diagnoses, and decides what all do at the step's end
  *   ── meet ──
  *
  * Everything a thread needs to know is in the memory or computed alike by all; the only words that pass between threads are the barrier's and
@@ -30,23 +42,31 @@ export class TrainingStep {
   readonly batches: Batches;
   readonly network: Network;
   readonly update: Update;
+  /** Null unless the schedule follows a metric. */
+  readonly follower: Follower | null;
+  readonly observer: Observer | null;
+  /** What the leader has to tell of at the next boundary. */
+  news: News = { observed: null, findings: [] };
   /** Control words and doubles. */
   readonly words: Int32Array;
   readonly doubles: Float64Array;
   readonly stepsPerEpoch: number;
   readonly totalSteps: number;
+  readonly #diagnosis: Diagnosis;
   readonly #kernels: Kernels;
   readonly #plan: Plan;
   readonly #job: TrainingJob;
   readonly #thread: number;
   /** What the schedule starts from. */
-  readonly #rate: number;
+  readonly #base: number;
   readonly #tiles: readonly Tile[];
   readonly #pass: ForwardPass;
   readonly #everySteps: number | null;
   readonly #notify: () => void;
   /** Checkpoints that were due, since the last one taken, while the snapshot buffer was not free (the leader counts them). */
   skipped = 0;
+  /** Learning rate of the last step. */
+  #lr = 0;
 
   /** `everySteps`: steps between checkpoints, or null. `notify` tells the main thread that the log is filling up. */
   constructor(
@@ -69,10 +89,13 @@ export class TrainingStep {
     this.barrier = new Barrier(kernels, this.words, control, plan.threads);
     this.batches = new Batches(kernels, plan, job, this.barrier, thread === 0);
     this.network = new Network(kernels, plan, job.loss, job.data.target.classes, thread);
-    this.#rate = configure(job.optimizer).rate;
+    this.#base = configure(job.optimizer).rate;
     this.update = new Update(kernels, plan, job.optimizer, job.training, this.barrier, thread);
     this.stepsPerEpoch = stepsPerEpoch(job.training, job.data.trainRows.length);
     this.totalSteps = this.stepsPerEpoch * job.training.epochs;
+    this.follower = followerOf(job.schedule, this.#base, this.stepsPerEpoch);
+    this.observer = job.observe ? new Observer(kernels, plan, job.observe, thread) : null;
+    this.#diagnosis = new Diagnosis(job, this.totalSteps);
     this.#tiles = gradientTiles(plan, thread);
     const [seedLow, seedHigh] = halves(job.training.seed);
     this.#pass = { training: true, step: 0, seedLow, seedHigh };
@@ -82,19 +105,16 @@ export class TrainingStep {
   run(progress: Progress): void {
     const step = progress.step;
     this.batches.begin(step);
-    const lr = learningRate(this.#kernels, this.#job.schedule, this.#rate, step, this.stepsPerEpoch);
-    this.update.begin(step + 1, lr);
+    const rate = this.#rate(progress);
+    const observer = this.observer?.due(step + 1) ? this.observer : null;
+    this.update.begin(step + 1, rate, observer !== null);
     const loss = this.#evaluate(step);
     if (!this.update.tilewise) {
       this.barrier.meet();
-      this.update.run(loss, () => {
-        const again = this.#evaluate(step);
-        this.barrier.meet();
-        return again;
-      });
+      this.#update(step, loss, observer);
     }
     progress.step = step + 1;
-    if (this.#thread === 0) this.#lead(progress, loss, lr);
+    if (this.#thread === 0) this.#lead(progress, loss, rate, observer?.read() ?? null);
     this.barrier.meet();
   }
 
@@ -105,6 +125,27 @@ export class TrainingStep {
     this.#gradients();
     const terms = this.batches.samples * this.#plan.termsPerSample;
     return this.#kernels.sum_f32(this.#plan.addresses.terms, terms) / divisor;
+  }
+
+  /** Makes the step from the whole gradient. An observed one meets around it: what a thread looks at may be another's work. */
+  #update(step: number, loss: number, observer: Observer | null): void {
+    observer?.before(this.batches.samples);
+    if (observer) this.barrier.meet();
+    this.update.run(loss, () => {
+      const again = this.#evaluate(step);
+      this.barrier.meet();
+      return again;
+    });
+    if (!observer) return;
+    this.barrier.meet();
+    observer.after();
+    this.barrier.meet();
+  }
+
+  #rate({ step, schedule }: Progress): Rate {
+    const state = schedule?.state ?? null;
+    const when = { step, stepsPerEpoch: this.stepsPerEpoch, state };
+    return rateAt(this.#kernels, this.#job.schedule, this.#base, when);
   }
 
   /** Returns the loss' divisor. */
@@ -130,12 +171,14 @@ export class TrainingStep {
     }
   }
 
-  /** What the leader alone does, between the step's meetings: the log, the decision. */
-  #lead(progress: Progress, loss: number, lr: number): void {
+  /** What the leader alone does, between the step's meetings: the log, the diagnosis, the decision. */
+  #lead(progress: Progress, loss: number, { lr }: Rate, observed: readonly LayerObservation[] | null): void {
     const { words, doubles } = this;
     progress.lossSum += loss;
     progress.lossSteps++;
     const done = progress.step;
+    const followed = this.follower?.addLoss(progress, loss) ?? null;
+    if (followed !== null) doubles[DOUBLE.followed] = followed;
     if (done % this.#job.training.log_every_steps === 0 || done === this.totalSteps) {
       const mean = progress.lossSum / progress.lossSteps;
       progress.lossSum = 0;
@@ -143,9 +186,36 @@ export class TrainingStep {
       doubles[DOUBLE.trainLoss] = mean;
       this.#log(done, mean, lr);
     }
+    this.#lr = lr;
+    this.#observe(progress, observed);
+    if (Number.isFinite(loss)) this.#found(this.#diagnosis.step(progress.diagnosis, done, loss, lr, observed));
     Atomics.store(words, WORD.epoch, Math.floor(done / this.stepsPerEpoch));
     Atomics.store(words, WORD.step, done);
     Atomics.store(words, WORD.action, Number.isFinite(loss) ? this.#decide(done) : ACTION.diverged);
+  }
+
+  #observe({ clipped }: Progress, observed: readonly LayerObservation[] | null): void {
+    if (this.observer === null) return;
+    const scaled = this.update.clipped;
+    clipped.steps++;
+    clipped.count += Number(scaled);
+    if (observed === null) return;
+    const fraction = scaled === null ? null : clipped.count / clipped.steps;
+    this.news.observed = observedMetrics(observed, fraction, this.#job.observe!.per_layer);
+    clipped.steps = 0;
+    clipped.count = 0;
+  }
+
+  /** Shows the leader's detectors an evaluation. */
+  diagnose({ step, metrics, diagnosis }: Progress): void {
+    this.#found(this.#diagnosis.evaluated(diagnosis, step, metrics.valid_loss, this.#lr));
+  }
+
+  /** Keeps what the detectors found to be told, and lets the other threads know if it ends the job. */
+  #found(findings: readonly Finding[]): void {
+    this.news.findings.push(...findings);
+    for (const finding of findings)
+      this.words[WORD.verdict] = Math.max(this.words[WORD.verdict], verdictOf(this.#job, finding));
   }
 
   /** Puts an entry into the ring, and waits for the main thread only if it is full. */
@@ -156,7 +226,8 @@ export class TrainingStep {
     while (behind() >= LOG_ENTRIES && this.words[WORD.abort] === 0)
       Atomics.wait(this.words, WORD.logRead, written - LOG_ENTRIES, 100);
     const at = (this.#plan.addresses.log >>> 3) + (written % LOG_ENTRIES) * 4;
-    this.#kernels.f64.set([done, loss, lr, this.update.gradientNorm], at);
+    // An observed job tells the norm of the steps it looks at, the 2-norm whatever the clipping's.
+    this.#kernels.f64.set([done, loss, lr, this.observer === null ? this.update.gradientNorm : Number.NaN], at);
     Atomics.store(this.words, WORD.logWritten, written + 1);
   }
 

@@ -1,20 +1,22 @@
 import { parentPort, type MessagePort } from "node:worker_threads";
 import { Aborted } from "./barrier.ts";
 import { halves } from "./batches.ts";
-import { ACTION, DOUBLE, WORD } from "./control.ts";
+import { ACTION, DOUBLE, VERDICT, WORD } from "./control.ts";
+import type { Finding } from "./detectors/detector.ts";
 import { evaluateShare, metricsOf } from "./evaluation.ts";
 import { initialize } from "./initialize.ts";
 import type { EarlyStopping, TrainingJob } from "./job.ts";
 import { instantiateKernels, type Kernels } from "./kernels/kernels.ts";
 import type { Plan } from "./model.ts";
 import { parameterBlocks, share } from "./slices.ts";
-import type { Progress } from "./state.ts";
+import { freshProgress, type Progress } from "./state.ts";
 import { TrainingStep } from "./step.ts";
 
 /*
  * A thread of a crew: runs one job from wherever it stands to its end, step after step, without returning to its event loop.
- * At each step boundary, in this order: evaluate if due, early stopping, keep the best, checkpoint if due, obey. Every
- * thread takes the same decisions from the same words; the leader (thread 0) alone speaks to the main thread.
+ * At each step boundary, in this order: evaluate if due, early stopping, keep the best, the metric that the schedule follows, what the
+ * detectors found, checkpoint if due, obey. Every thread takes the same decisions from the same words; the leader (thread 0) alone
+ * watches the run and speaks to the main thread.
  */
 
 export interface StartMessage {
@@ -39,6 +41,8 @@ export type ThreadMessage =
       readonly metrics: Record<string, number>;
       readonly improved: boolean;
     }
+  | { readonly type: "observed"; readonly step: number; readonly metrics: Record<string, number> }
+  | { readonly type: "diagnosed"; readonly finding: Finding }
   | { readonly type: "snapshot"; readonly kinds: SnapshotKind[]; readonly skipped: number; readonly progress: Progress }
   | { readonly type: "ended"; readonly outcome: "finished" | "stopped" | "diverged"; readonly progress: Progress }
   /** The thread has left the job and can take another. */
@@ -71,6 +75,7 @@ class CrewThread {
   run(): void {
     const progress = this.#progress;
     if (this.#start.progress === null) this.#initialize();
+    progress.schedule ??= this.#step.follower?.fresh() ?? null;
     Object.assign(this.#step.update.optimizer.scalars ?? {}, progress.scalars);
     const outcome = this.#train();
     progress.scalars = { ...this.#step.update.optimizer.scalars };
@@ -90,7 +95,13 @@ class CrewThread {
       this.#step.run(progress);
       action = this.#step.words[WORD.action];
       if (action & ACTION.diverged) return "diverged";
-      if (this.#evaluationDue()) this.#evaluate();
+      const evaluated = this.#evaluationDue();
+      if (evaluated) this.#evaluate();
+      this.#step.follower?.follow(progress, evaluated, this.#step.doubles[DOUBLE.followed]);
+      const verdict = this.#step.words[WORD.verdict];
+      if (verdict === VERDICT.end) this.#endEarly(evaluated);
+      if (this.#leader) this.#tell();
+      if (verdict === VERDICT.fail) return "diverged";
       if (progress.step === this.#step.totalSteps) progress.finished = "completed";
       const kinds = this.#kinds(action);
       if (kinds.length > 0 && !this.#snapshot(kinds)) return "diverged";
@@ -99,6 +110,21 @@ class CrewThread {
     // A job restored after its end takes no step, and says again what it said.
     if (action === 0 && this.#start.progress?.finished != null && !this.#snapshot(["final"])) return "diverged";
     return "finished";
+  }
+
+  /** What a detector found ends the job; its metrics are to be those of its last weights. */
+  #endEarly(evaluated: boolean): void {
+    if (!evaluated && this.#job.data.validRows.length > 0) this.#evaluate();
+    this.#progress.finished ??= "diagnosed";
+  }
+
+  /** Posts what the step, or the evaluation after it, has brought. */
+  #tell(): void {
+    const { observed, findings } = this.#step.news;
+    if (observed === null && findings.length === 0) return;
+    this.#step.news = { observed: null, findings: [] };
+    if (observed !== null) this.#post({ type: "observed", step: this.#progress.step, metrics: observed });
+    for (const finding of findings) this.#post({ type: "diagnosed", finding });
   }
 
   #kinds(action: number): SnapshotKind[] {
@@ -117,7 +143,7 @@ class CrewThread {
   }
 
   #evaluate(): void {
-    const { barrier, network, batches, update, doubles, stepsPerEpoch } = this.#step;
+    const { barrier, network, batches, update, follower, doubles, stepsPerEpoch } = this.#step;
     const progress = this.#progress;
     const rule = this.#job.training.early_stopping;
     const metric = rule?.metric ?? "valid_loss";
@@ -127,6 +153,9 @@ class CrewThread {
     if (this.#leader) {
       progress.metrics = metricsOf(this.#kernels, this.#plan, this.#job.data, this.#job.loss.type);
       doubles[DOUBLE.monitored] = progress.metrics[metric];
+      if (follower !== null && follower.metric !== "train_loss")
+        doubles[DOUBLE.followed] = progress.metrics[follower.metric];
+      this.#step.diagnose(progress);
     }
     barrier.meet();
     const value = doubles[DOUBLE.monitored];
@@ -199,10 +228,6 @@ function work(port: MessagePort, start: StartMessage): void {
       post({ type: "failed", message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
   post({ type: "idle" });
-}
-
-function freshProgress(): Progress {
-  return { step: 0, finished: null, best: null, worse: 0, lossSum: 0, lossSteps: 0, metrics: {}, scalars: {} };
 }
 
 parentPort?.on("message", (start: StartMessage) => work(parentPort!, start));

@@ -13,6 +13,7 @@ import {
   type Pass,
 } from "./optimizers/optimizer.ts";
 import type { Member } from "./options.ts";
+import type { Rate } from "./schedules/learning-rate.ts";
 import { gradientTiles, ownTensors, parameterBlocks, type Block, type Tile } from "./slices.ts";
 
 /*
@@ -43,11 +44,12 @@ interface Piece {
 }
 
 export class Update {
-  /** Whether tiles are updated as their gradients come. */
-  readonly tilewise: boolean;
+  /** Whether tiles are updated as their gradients come, in the present step. */
+  tilewise: boolean;
   /** The gradient's norm before clipping at the last step; NaN if it is not clipped by norm. */
   gradientNorm = Number.NaN;
   readonly optimizer: Optimizer;
+  readonly #elementwise: boolean;
   readonly #kernels: Kernels;
   readonly #plan: Plan;
   readonly #barrier: Barrier;
@@ -78,12 +80,19 @@ export class Update {
     this.#blocks = parameterBlocks(plan, thread);
     this.#clipNorm = normClip(clipping.clip_grad_norm);
     this.#clipValue = clipping.clip_grad_value;
-    this.tilewise = this.#clipNorm === null && passes.length === 1 && isElementwise(passes[0]);
+    this.#elementwise = this.#clipNorm === null && passes.length === 1 && isElementwise(passes[0]);
+    this.tilewise = this.#elementwise;
   }
 
-  /** Prepares step `t` (from 1). */
-  begin(t: number, lr: number): void {
-    this.optimizer.begin(t, lr);
+  /** Prepares step `t` (from 1). `whole`: the gradient is wanted whole, before anything is updated. */
+  begin(t: number, { lr, momentum }: Rate, whole: boolean): void {
+    this.tilewise = this.#elementwise && !whole;
+    this.optimizer.begin(t, lr, momentum);
+  }
+
+  /** Whether the last step's gradient was scaled down; null if it is not clipped by its norm. */
+  get clipped(): boolean | null {
+    return this.#clipNorm && this.gradientNorm > this.#clipNorm.max;
   }
 
   /** What is done to every tile of the gradient when it has just been computed. */

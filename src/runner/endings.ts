@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { crashPoint } from "../crash.ts";
 import type { Outcome } from "../engine/crew.ts";
-import type { HashedFile } from "../engine/state.ts";
+import type { HashedFile, StopReason } from "../engine/state.ts";
 import { extractModel } from "../engine/state-worker.ts";
 import type { Spec } from "../spec/spec.ts";
 import type { Blob } from "../store/blobs.ts";
@@ -20,7 +20,7 @@ import type { Reporter } from "./reporter.ts";
 const ROOM_RETRY_MS = 1000;
 
 export interface Finished {
-  outcome: Extract<Outcome, { type: "completed" | "early_stopping" }>;
+  outcome: Extract<Outcome, { type: StopReason }>;
   spec: Spec;
   state: StateFile;
   notes: ModelNotes;
@@ -81,7 +81,7 @@ export class Endings {
     const committed = await checkpoints.upload(state).catch(orNoRoom);
     if (committed === null) checkpoints.noRoom(state);
     const events: NewEvent[] = committed === null ? [] : [committedEvent(committed)];
-    const stopped = type === "early_stopping" ? "Stopped early" : "Trained";
+    const stopped = type === "completed" ? "Trained" : "Stopped early";
     events.push({
       type: "succeeded",
       message: `${stopped} after ${step} steps.`,

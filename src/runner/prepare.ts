@@ -48,8 +48,9 @@ export async function prepare(lease: Lease, work: Work, sources: Sources, gone: 
     readData(lease, work, sources, gone),
     readState(lease, work, gone),
   ]);
-  const { model, loss, optimizer, schedule, training, checkpoint } = work.spec;
-  const job = { model, loss, optimizer, schedule, training, keepBest: checkpoint.keep_best, data };
+  const { model, loss, optimizer, schedule, training, checkpoint, observe, detectors } = work.spec;
+  const keepBest = checkpoint.keep_best;
+  const job = { model, loss, optimizer, schedule, training, keepBest, data, observe, detectors };
   return { training: job, encoding, state };
 }
 

@@ -1,5 +1,6 @@
 /** How far a run is, how fast it is, and how long it will take. */
 import type { Evaluation, LogEntry } from "../engine/crew.ts";
+import type { Finding } from "../engine/detectors/detector.ts";
 import { stepsPerEpoch, type TrainingJob } from "../engine/job.ts";
 import { meters } from "../meters.ts";
 import type { Checkpoint } from "../spec/wire.ts";
@@ -32,6 +33,13 @@ export class RunProgress {
       samples_per_second: null,
       eta_seconds: null,
     };
+  }
+
+  /** A detector is heard once in a job. */
+  diagnosed(finding: Finding): void {
+    const known = this.#report.findings ?? [];
+    if (known.some(({ detector }) => detector === finding.detector)) return;
+    this.#report.findings = [...known, finding];
   }
 
   logged(entry: LogEntry): void {

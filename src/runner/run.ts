@@ -161,6 +161,7 @@ export class Run {
     );
     this.#gone.signal.throwIfAborted();
     this.#crew = crew;
+    for (const finding of crew.findings) this.#progress!.diagnosed(finding);
     this.#log.info({ threads, step: checkpoint?.step ?? 0 }, "training");
     if (this.#away) crew.suspend();
     if (this.#wanted !== null) this.#stop();
@@ -197,6 +198,12 @@ export class Run {
         }
         progress.evaluated(evaluation);
       },
+      observed: (step, metrics) => this.#reporter.metrics([{ step, ...metrics }]),
+      diagnosed: (finding) => {
+        const { step, message, remedy, ...data } = finding;
+        this.#reporter.event("diagnosed", `${message} ${remedy}`, step, { ...data, remedy });
+        progress.diagnosed(finding);
+      },
       snapshot: (snapshot) => {
         // The last state is committed together with the end of the job.
         if (!snapshot.kinds.includes("final")) return this.#checkpoints!.submit(snapshot);
@@ -210,7 +217,9 @@ export class Run {
   async #conclude(outcome: Outcome, spec: ResolvedSpec, { encoding }: Prepared): Promise<RunEnd> {
     if (outcome.type === "stopped") return await this.#stopped();
     if (outcome.type === "diverged") {
-      throw new JobFailure("diverged", outcome.message, outcome.suggestion, outcome.step);
+      const { finding, step } = outcome;
+      this.#progress!.diagnosed(finding);
+      throw new JobFailure("diverged", finding.message, finding.remedy, step);
     }
     await this.#checkpoints!.idle();
     const finished = { outcome, spec, state: await this.#final!, notes: notesOn(this.#crew!.plan, encoding) };

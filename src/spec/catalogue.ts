@@ -3,6 +3,8 @@
  * takes a line in `catalogue` and one in the kind's schema.
  */
 import { z } from "zod";
+import type { DetectorType } from "../engine/detectors/detector.ts";
+import { detectors } from "../engine/detectors/registry.generated.ts";
 import { layers } from "../engine/layers/registry.generated.ts";
 import type { LayerType } from "../engine/layers/layer.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
@@ -12,7 +14,7 @@ import { configure } from "../engine/optimizers/configure.ts";
 import type { OptimizerType } from "../engine/optimizers/optimizer.ts";
 import { withDefaults, type Bounds, type Description, type Option, type Options } from "../engine/options.ts";
 import { schedules } from "../engine/schedules/registry.generated.ts";
-import { timingOptions } from "./spec.ts";
+import { policyOptions, timingOptions } from "./spec.ts";
 import { list } from "./wire.ts";
 
 /** What a hyperparameter of each kind takes. */
@@ -22,6 +24,8 @@ const kinds = {
   boolean: "true or false",
   choice: "one of `choices`",
   numbers: "a list of numbers",
+  integers: "a list of integers",
+  members: "a list of members of the same kind, without the options that the whole has in common",
   class_numbers: "an object from names of the target's classes to numbers",
   class: "the name of one of the target's classes",
   optimizer: "another optimizer, written like the spec's own",
@@ -113,10 +117,21 @@ export type LossEntry = z.infer<typeof LossEntry>;
 export const ScheduleEntry = z.object(member).meta({ id: "ScheduleEntry", description: "A learning-rate schedule." });
 export type ScheduleEntry = z.infer<typeof ScheduleEntry>;
 
+export const DetectorEntry = z
+  .object({
+    ...member,
+    needs: z
+      .enum(["losses", "evaluations", "observations"])
+      .describe("What it looks at: there are evaluations with `data.validation`, and observations with `observe`."),
+  })
+  .meta({ id: "DetectorEntry", description: "What watches a training for one kind of fault." });
+export type DetectorEntry = z.infer<typeof DetectorEntry>;
+
 export const OptimizerList = list("Optimizer", OptimizerEntry);
 export const LayerList = list("Layer", LayerEntry);
 export const LossList = list("Loss", LossEntry);
 export const ScheduleList = list("Schedule", ScheduleEntry);
+export const DetectorList = list("Detector", DetectorEntry);
 
 /** Shapes that show what state an optimizer keeps. */
 const MATRIX = [1000, 1000];
@@ -142,6 +157,10 @@ export const catalogue = {
   schedules: (Object.values(schedules) as readonly Description[]).map((schedule): ScheduleEntry =>
     described(schedule, timingOptions),
   ),
+  detectors: (Object.values(detectors) as unknown as readonly DetectorType[]).map((detector): DetectorEntry => ({
+    ...described(detector, policyOptions),
+    needs: detector.needs,
+  })),
 };
 
 function described({ type, summary, formula, source, options }: Description, common: Options = {}) {

@@ -13,6 +13,7 @@ export const EventType = z.enum([
   "requeued",
   "lease_lost",
   "arithmetic_changed",
+  "diagnosed",
   "diverged",
   "cancelling",
   "cancelled",

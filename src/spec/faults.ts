@@ -20,7 +20,7 @@ const MAX_FAULTS = 100;
 
 /** Members an object or array may have: more than any schema here allows, and few enough that looking at each holds nobody up. */
 const MAX_MEMBERS = 10_000;
-/** How deep a value may be; optimizers around optimizers could go on for ever. */
+/** How deep a value may be; optimizers around optimizers, and schedules within schedules, could go on for ever. */
 const MAX_DEPTH = 8;
 
 /**
@@ -42,8 +42,8 @@ export function check<T extends z.ZodType>(
 
 function crowded(value: unknown, path: string[], roomy?: string): Fault[] {
   if (typeof value !== "object" || value === null) return [];
-  if (path.length === MAX_DEPTH) return [{ pointer: pointer(path), message: "is nested too deeply" }];
   if (roomy !== undefined && pointer(path).endsWith(roomy)) return [];
+  if (path.length === MAX_DEPTH) return [{ pointer: pointer(path), message: "is nested too deeply" }];
   const count = Array.isArray(value) ? value.length : Object.keys(value).length;
   if (count <= MAX_MEMBERS)
     return Object.entries(value).flatMap(([key, inner]) => crowded(inner, [...path, key], roomy));

@@ -14,6 +14,8 @@ import type { DatasetFiles, Draft } from "../data/files.ts";
 import { checkInline, type Source } from "../data/source.ts";
 import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
 import { batchRows, stepsPerEpoch } from "../engine/job.ts";
+import { checkSchedule } from "../engine/schedules/check.ts";
+import { scheduleType } from "../engine/schedules/learning-rate.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
 import { planModel, type Plan } from "../engine/model.ts";
 import { PlanError } from "../engine/shapes.ts";
@@ -71,7 +73,7 @@ interface Table {
 export async function resolveSpec(body: unknown, context: ResolveContext): Promise<Resolved> {
   const { value, faults: misshapen } = check(Spec, body, ROOMY);
   const parts = value ?? wellFormedSections(body);
-  const faults: Fault[] = [...(misshapen ?? []), ...validationFaults(parts)];
+  const faults: Fault[] = [...(misshapen ?? []), ...validationFaults(parts), ...scheduleFaults(parts)];
   if (parts.webhook) faults.push(...context.webhookFaults(parts.webhook));
   const input = parts.data ? await openInput(parts.data, context, faults) : null;
   try {
@@ -125,26 +127,42 @@ function wellFormedSections(body: unknown): Partial<Spec> {
   return Object.fromEntries(sections) as Partial<Spec>;
 }
 
-/** What needs validation, and a metric that the task has. */
-function validationFaults({ data, loss, training, checkpoint }: Partial<Spec>): Fault[] {
+/** What needs validation, and metrics that the task has. */
+function validationFaults({ data, loss, training, checkpoint, schedule }: Partial<Spec>): Fault[] {
   const faults: Fault[] = [];
   const stopping = training?.early_stopping;
+  const followed = followedMetric(schedule);
   if (data && data.validation === null) {
     const message = "needs validation; set /data/validation";
     if (stopping) faults.push({ pointer: "/training/early_stopping", message });
     if (checkpoint?.keep_best) faults.push({ pointer: "/checkpoint/keep_best", message });
+    if (followed) faults.push({ pointer: "/schedule/metric", message: `${message}, or follow "train_loss"` });
   }
-  if (stopping && loss) {
-    const regression = targetsOf(loss) === "value";
-    const metrics = ["valid_loss", ...(regression ? ["valid_r2", "valid_mae"] : ["valid_accuracy", "valid_macro_f1"])];
-    if (!metrics.includes(stopping.metric)) {
-      faults.push({
-        pointer: "/training/early_stopping/metric",
-        message: `must be one of ${metrics.join(", ")} under ${loss.type}`,
-      });
-    }
-  }
+  if (!loss) return faults;
+  if (stopping) faults.push(...metricFaults("/training/early_stopping/metric", stopping.metric, loss));
+  if (followed) faults.push(...metricFaults("/schedule/metric", followed, loss));
   return faults;
+}
+
+/** The metric of the evaluation that a schedule follows; null if it follows none. */
+function followedMetric(schedule: Spec["schedule"] | undefined): string | null {
+  if (!schedule || !scheduleType(schedule).follow || schedule.metric === "train_loss") return null;
+  return schedule.metric as string;
+}
+
+function metricFaults(pointer: string, metric: string, loss: Member): Fault[] {
+  const regression = targetsOf(loss) === "value";
+  const metrics = ["valid_loss", ...(regression ? ["valid_r2", "valid_mae"] : ["valid_accuracy", "valid_macro_f1"])];
+  if (metrics.includes(metric)) return [];
+  return [{ pointer, message: `must be one of ${metrics.join(", ")} under ${loss.type}` }];
+}
+
+function scheduleFaults({ schedule, optimizer }: Partial<Spec>): Fault[] {
+  if (!schedule) return [];
+  return checkSchedule(schedule, optimizer ?? null).map(({ option, message }) => ({
+    pointer: `/schedule/${option}`,
+    message,
+  }));
 }
 
 /** Looks the dataset up, or makes one of the rows that the spec brings; null if something is wrong with it. */
@@ -191,7 +209,7 @@ async function readTable({ data, loss }: Partial<Spec>, input: Input, faults: Fa
   return { data: filled, rows, sizes, classes: targets === "class" ? column.classes : null };
 }
 
-function trainingFaults({ training }: Partial<Spec>, { sizes: { train } }: Table): Fault[] {
+function trainingFaults({ training, observe, model }: Partial<Spec>, { sizes: { train } }: Table): Fault[] {
   if (!training) return [];
   const { batch_size: batch, log_every_steps: every, epochs } = training;
   if (batch !== "full" && batch > train) {
@@ -199,10 +217,19 @@ function trainingFaults({ training }: Partial<Spec>, { sizes: { train } }: Table
   }
   const steps = epochs * stepsPerEpoch(training, train);
   const least = Math.ceil(steps / MAX_POINTS_PER_SERIES);
-  if (every === null || every >= least) return [];
-  return [
-    { pointer: "/training/log_every_steps", message: `must be at least ${least} for ${steps} steps, or left out` },
-  ];
+  const faults: Fault[] = [];
+  if (every !== null && every < least) {
+    const message = `must be at least ${least} for ${steps} steps, or left out`;
+    faults.push({ pointer: "/training/log_every_steps", message });
+  }
+  // The layers' curves are points like any other.
+  const curves = observe?.per_layer ? 1 + (model?.layers.length ?? 0) : 1;
+  const rarest = Math.ceil((steps * curves) / MAX_POINTS_PER_SERIES);
+  if (observe && observe.every_steps < rarest) {
+    const of = curves === 1 ? "" : ` of ${curves - 1} layers`;
+    faults.push({ pointer: "/observe/every_steps", message: `must be at least ${rarest} for ${steps} steps${of}` });
+  }
+  return faults;
 }
 
 /** Options that name classes which the target does not have. */
@@ -251,6 +278,7 @@ function planWith(parts: Partial<Spec>, table: Table, context: ResolveContext, f
       validRows: valid,
       threads: resources?.threads ?? 1,
       keepBest: checkpoint?.keep_best ?? false,
+      observed: parts.observe != null,
     });
     faults.push(...sizeFaults(plan, table, context));
     return plan;

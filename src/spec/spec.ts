@@ -11,6 +11,8 @@ import { layers } from "../engine/layers/registry.generated.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
 import type { Options } from "../engine/options.ts";
 import { schedules } from "../engine/schedules/registry.generated.ts";
+import { detectors } from "../engine/detectors/registry.generated.ts";
+import { POLICIES, type DetectorSettings } from "../engine/detectors/detector.ts";
 import { memberUnion, optionSchemas } from "./members.ts";
 import { Optimizer } from "./optimizers.ts";
 import { Webhook } from "./webhook.ts";
@@ -141,6 +143,8 @@ export const timingOptions = {
   },
 } as const satisfies Options;
 
+export const ScheduleSpec = memberUnion("Schedule", schedules, optionSchemas(timingOptions));
+
 const ClipGradNorm = z
   .union(
     [
@@ -206,6 +210,45 @@ const CheckpointPolicy = z
   .prefault({})
   .describe("When the whole state is written, and how many of them are kept. Does not influence the result.");
 
+const Observe = z
+  .strictObject({
+    every_steps: z.int().min(1).describe("Which steps are looked at closely: multiples of this."),
+    per_layer: z.boolean().default(false).describe("Tell the metrics of each layer too."),
+  })
+  .nullable()
+  .default(null)
+  .describe(
+    "Adds metrics of norms, update ratios and dead units, and gives sight to the detectors that need them. Does not influence the result; an observed step takes longer.",
+  );
+
+/** What every detector has beside its thresholds. */
+export const policyOptions = {
+  policy: {
+    kind: "choice",
+    choices: POLICIES,
+    default: "warn",
+    doc: "`warn`: an event `diagnosed`. `stop`: also end the job. `ignore`: do not look.",
+  },
+} as const satisfies Options;
+
+const detectorSchemas = Object.values(detectors).map(({ type, options, summary, formula, source }) => [
+  type,
+  z
+    .strictObject(optionSchemas<Options>({ ...policyOptions, ...options }))
+    .prefault({})
+    .describe(`${summary}\n\n${formula}\n\n${source}`),
+]);
+
+// The thresholds are built at run time, so what they have in common is all that the type can say.
+const Detectors = (
+  z.strictObject(Object.fromEntries(detectorSchemas)) as unknown as z.ZodType<
+    DetectorSettings,
+    Readonly<Record<string, object>>
+  >
+)
+  .prefault({})
+  .meta({ id: "DetectorsSpec", description: "What to look out for while the job trains, and what to do about it." });
+
 const Metadata = z
   .record(z.string().regex(/^[a-z0-9_]{1,64}$/, "must have a name of 1 to 64 of a-z, 0-9 and _"), z.string().max(256))
   .refine((metadata) => Object.keys(metadata).length <= 16, "must have at most 16 entries")
@@ -221,10 +264,10 @@ export const Spec = z
     model: Model,
     loss: memberUnion("Loss", losses, {}),
     optimizer: Optimizer,
-    schedule: memberUnion("Schedule", schedules, optionSchemas(timingOptions))
-      .prefault({ type: "constant" })
-      .describe("The learning rate over time."),
+    schedule: ScheduleSpec.prefault({ type: "constant" }).describe("The learning rate over time."),
     training: Training,
+    observe: Observe,
+    detectors: Detectors,
     checkpoint: CheckpointPolicy,
     resources: z
       .strictObject({ threads: z.int().min(1).max(64).default(1) })

@@ -33,7 +33,7 @@ const Sha256 = z
   .regex(/^[0-9a-f]{64}$/)
   .describe("SHA-256 in hexadecimal.")
   .meta({ examples: ["2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"] });
-const Count = z.int().min(0);
+export const Count = z.int().min(0);
 const Run = Count.describe("Which attempt of the job on a worker this is, from 1; 0 before the first.");
 const Metrics = z
   .record(z.string(), z.number().nullable())
@@ -104,7 +104,9 @@ export const JobResult = z
     weights_sha256: Sha256.describe("SHA-256 of the body of `GET …/model`."),
     steps: Count,
     epochs: Count,
-    stop_reason: z.enum(["completed", "early_stopping"]),
+    stop_reason: z
+      .enum(["completed", "early_stopping", "diagnosed"])
+      .describe("`diagnosed`: a detector whose policy is `stop` found something."),
     metrics: Metrics.describe("The last evaluation, that of the final weights."),
     best: z
       .object({ step: Count, metric: z.string(), value: z.number().nullable() })
@@ -169,18 +171,6 @@ export const ValidatedSpec = z
   .meta({ id: "ValidatedSpec", description: "What a job would be." });
 export type ValidatedSpec = z.infer<typeof ValidatedSpec>;
 
-export const SeriesName = z.enum([
-  "train_loss",
-  "valid_loss",
-  "learning_rate",
-  "grad_norm",
-  "valid_accuracy",
-  "valid_macro_f1",
-  "valid_r2",
-  "valid_mae",
-]);
-export type SeriesName = z.infer<typeof SeriesName>;
-
 export const Series = z
   .object({ steps: z.array(Count), values: z.array(z.number().nullable()) })
   .meta({ id: "Series", description: "Values of one metric beside the steps they belong to, ascending." });
@@ -193,6 +183,18 @@ export const MetricSeries = z
   })
   .meta({ id: "MetricSeries", description: "The curves of a job." });
 export type MetricSeries = z.infer<typeof MetricSeries>;
+
+export const ScheduleCurve = z
+  .object({
+    steps: z.array(Count).describe("Steps, from 0, ascending."),
+    learning_rate: z.array(z.number()).describe("The rate of each of them."),
+    momentum: z
+      .array(z.number().nullable())
+      .nullable()
+      .describe("Likewise the momentum (of Adam and its kin: beta1), if it is cycled."),
+  })
+  .meta({ id: "ScheduleCurve", description: "What a schedule does, step by step." });
+export type ScheduleCurve = z.infer<typeof ScheduleCurve>;
 
 export const Event = z
   .object({

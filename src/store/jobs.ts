@@ -1,6 +1,7 @@
 /** What the API does with jobs. An owner sees only what is theirs: somebody else's id is as unknown as one that never was. */
 import { createHash } from "node:crypto";
 import { crashPoint } from "../crash.ts";
+import { diagnosisOf, type Diagnosis } from "../spec/diagnosis.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { Checkpoint, Event, Job, JobStatus, JobSummary, ModelDescription, Page, Progress } from "../spec/wire.ts";
 import { readBlob } from "./blobs.ts";
@@ -17,6 +18,7 @@ import {
   toSummary,
   type MetricRow,
   type ModelNotes,
+  type ProgressReport,
 } from "./record.ts";
 
 const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
@@ -116,6 +118,13 @@ export class Jobs {
   async progress(owner: string, id: string): Promise<Progress | null> {
     const fields = await this.#fields(owner, id, summaryFields);
     return fields && toProgress(id, fields);
+  }
+
+  async diagnosis(owner: string, id: string): Promise<Diagnosis | null> {
+    const fields = await this.#fields(owner, id, jobFields);
+    if (fields === null) return null;
+    const report = JSON.parse(fields.progress ?? "null") as ProgressReport | null;
+    return diagnosisOf(toJob(id, fields), report?.findings ?? []);
   }
 
   /** Newest first. The cursor is an id, so that jobs that come or go meanwhile shift nothing. */

@@ -19,13 +19,17 @@
  * | `model` | JSON: the parts of the model's description that only the run knew |
  */
 import type { ResolvedSpec } from "../spec/spec.ts";
+import type { Finding } from "../spec/diagnosis.ts";
 import type { Checkpoint, Event, Job, JobSummary, ModelDescription, Progress } from "../spec/wire.ts";
 
 /** How far a run has come; what it knows of a Progress. */
-export type ProgressReport = Pick<
+export interface ProgressReport extends Pick<
   Progress,
   "step" | "epoch" | "train_loss" | "valid_loss" | "metrics" | "learning_rate" | "samples_per_second" | "eta_seconds"
->;
+> {
+  /** What detectors have found in this job. */
+  findings?: Finding[];
+}
 
 /** A row of metrics: those that were taken together at one step. */
 export type MetricRow = { step: number } & Record<string, number | null>;

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { detectors } from "../../src/engine/detectors/registry.generated.ts";
 import { layers } from "../../src/engine/layers/registry.generated.ts";
 import { losses } from "../../src/engine/losses/registry.generated.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
@@ -12,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 
-const registries = { optimizers, layers, losses, schedules };
+const registries = { optimizers, layers, losses, schedules, detectors };
 
 /** The types of a registry; its other keys are dialects of them. */
 const typesOf = (registry: object) =>

@@ -62,6 +62,7 @@ test("jobs: validated, created, listed, watched and cancelled", async () => {
   expect((await client.listJobs({ after: list.next! })).data).toMatchObject([{ id: job.id }]);
   expect(await client.getProgress(job.id)).toMatchObject({ status: "queued", step: 0 });
   expect(await client.getMetrics(job.id, { names: ["train_loss"], max_points: 10 })).toMatchObject({ series: {} });
+  expect(await client.getDiagnosis(job.id)).toMatchObject({ job_id: job.id, findings: [] });
   expect((await client.listEvents(job.id)).data).toMatchObject([{ type: "created" }]);
   expect((await client.listCheckpoints(job.id)).data).toEqual([]);
   await expect(client.getModel(job.id)).rejects.toMatchObject({
@@ -79,6 +80,14 @@ test("jobs: validated, created, listed, watched and cancelled", async () => {
 test("the catalogue and the health checks", async () => {
   expect((await client.listOptimizers()).data).toContainEqual(await client.getOptimizer("adam"));
   expect((await client.listLayers({ limit: 1 })).has_more).toBe(true);
+  expect((await client.listDetectors()).data).toHaveLength(8);
+  expect(await client.getDetector("plateau")).toMatchObject({ type: "plateau", needs: "losses" });
+  const preview = {
+    schedule: { type: "exponential", gamma: 0.5, interval: "step", warmup_steps: 0 },
+    lr: 1,
+    steps: 3,
+  } as const;
+  expect((await client.previewSchedule(preview)).learning_rate).toEqual([1, 0.5, 0.25]);
   expect([await client.getLayer("relu"), await client.getLoss("mse"), await client.getSchedule("step")]).toMatchObject([
     { type: "relu" },
     { type: "mse" },

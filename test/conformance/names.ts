@@ -23,6 +23,16 @@ const RENAMED: Readonly<Record<string, (options: Values) => { type?: string; opt
   "optax.schedule_free_adamw": ({ warmup_steps, ...options }) => ({
     options: { ...options, warmup_steps: warmup_steps ?? 0 },
   }),
+  "torch.ConstantLR": (options) => ({ type: "constant_factor", options }),
+  // Without a function for it the scale's mode says nothing.
+  "torch.CyclicLR": ({ scale_mode: _nothing, ...options }) => ({ options }),
+  "torch.OneCycleLR": ({ total_steps, epochs, steps_per_epoch: each, ...options }) => ({
+    options: { ...options, total_steps: total_steps ?? Number(epochs) * Number(each) },
+  }),
+  "torch.ReduceLROnPlateau": (options) => ({ type: "reduce_on_plateau", options }),
+  "torch.ChainedScheduler": (options) => ({ type: "chained", options }),
+  "torch.LambdaLR": lambda,
+  "formula.WSD": (options) => ({ type: "warmup_stable_decay", options }),
   // Our classes have names; the cases' are numbered. A negative ignore_index marks targets that are no class, which never count.
   "torch.CrossEntropyLoss": ({ ignore_index: index, ...options }) => ({
     options: typeof index === "number" && index >= 0 ? { ...options, ignore_class: String(index) } : options,
@@ -55,6 +65,23 @@ export function stateName(library: string, optimizer: string, name: string): str
   return STATE_NAMES[`${library}.${optimizer}`]?.[name] ?? STATE_NAMES[library]?.[name] ?? name;
 }
 
+/** PyTorch's LambdaLR takes a function; the cases name the formula. */
+function lambda({ formula, warmup, total, ...options }: Values): { type?: string; options: Values } {
+  const rise = ["Piecewise", { milestones: [0, warmup], factors: [0, 1], interpolation: "linear" }];
+  const left = Number(total) - Number(warmup);
+  if (formula === "linear_warmup_cosine")
+    return {
+      type: "sequential",
+      options: { schedulers: [rise, ["CosineAnnealingLR", { T_max: left }]], milestones: [warmup] },
+    };
+  if (formula === "linear_warmup_linear")
+    return {
+      type: "sequential",
+      options: { schedulers: [rise, ["PolynomialLR", { total_iters: left }]], milestones: [warmup] },
+    };
+  return { type: String(formula), options: { ...options, warmup } };
+}
+
 interface Declared {
   readonly type: string;
   readonly dialect?: string;
@@ -73,8 +100,10 @@ export function translate(
 ): Member {
   const full = `${library}.${name}`;
   const { type = name, options } = RENAMED[full]?.(given) ?? { options: given };
+  // What no library has is given as a formula; ours is under the default dialect.
+  const dialect = library === "formula" ? "torch" : library;
   const declared = Object.values(registry).find(
-    (member) => (member.dialect ?? "torch") === library && plain(member.type) === plain(type),
+    (member) => (member.dialect ?? "torch") === dialect && plain(member.type) === plain(type),
   );
   if (declared === undefined) throw new Unsupported(full);
   const values: Record<string, unknown> = {};
@@ -83,6 +112,8 @@ export function translate(
     if (!(ours in declared.options)) throw new Unsupported(`${full}.${theirs}`);
     const option = declared.options[ours];
     values[ours] = isTensor(value) ? fromTensor(option.kind, value, `${full}.${theirs}`) : value;
+    if (option.kind === "members")
+      values[ours] = (value as [string, Values][]).map(([part, its]) => translate(registry, library, part, its));
     if (option.kind === "choice" && value !== null && !option.choices.includes(value as string))
       throw new Unsupported(`${full}.${theirs}=${JSON.stringify(value)}`);
   }

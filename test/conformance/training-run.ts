@@ -116,7 +116,7 @@ class Run {
     const samples = rows.length;
     this.#gather(rows);
     this.#pass.step = t - 1;
-    this.#update.begin(t, lr);
+    this.#update.begin(t, { lr, momentum: null }, false);
     const divisor = network.loss.divisor(0, samples);
     network.forward(0, samples, this.#pass);
     network.loss.run(0, samples, 1 / divisor);

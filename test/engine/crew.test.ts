@@ -62,6 +62,58 @@ describe("the same bytes", () => {
     });
   });
 
+  const timed = (type: string, options: object) => ({
+    ...member("schedules", type, options as Record<string, unknown>),
+    interval: "step",
+    warmup_steps: 5,
+  });
+  test.each([
+    ["a momentum that is cycled", timed("one_cycle", { max_lr: 0.05, total_steps: 50 })],
+    [
+      "a followed train loss",
+      timed("reduce_on_plateau", { metric: "train_loss", every_steps: 4, patience: 0, threshold: 0.2 }),
+    ],
+    [
+      "a followed train loss of epochs",
+      timed("reduce_on_plateau", { metric: "train_loss", patience: 0, threshold: 0.5 }),
+    ],
+    ["a followed evaluation", timed("reduce_on_plateau", { patience: 0, threshold: 0.5 })],
+  ])("under %s, from three threads and from every checkpoint", async (_name, schedule) => {
+    const rates: number[] = [];
+    const job = () => smallJob({ schedule });
+    const alone = await train(job(), { everySteps: 13, rates });
+    expect(new Set(rates.slice(3)).size).toBeGreaterThan(2);
+    for (const state of [null, ...alone.checkpoints.values()])
+      expect((await train(job(), { threads: 3, state })).state?.sha256).toBe(alone.state?.sha256);
+  });
+
+  test("observed or not, and what is observed does not depend on the threads", async () => {
+    const changes = {
+      layers: [
+        member("layers", "linear", { out_features: 67 }),
+        member("layers", "relu"),
+        member("layers", "linear", { out_features: 90 }),
+        member("layers", "relu"),
+        member("layers", "linear"),
+      ],
+      observe: { every_steps: 3, per_layer: true },
+    };
+    for (const optimizer of [member("optimizers", "adam", { lr: 0.01 }), member("optimizers", "lamb", { lr: 0.01 })]) {
+      for (const clip_grad_norm of [null, 0.2]) {
+        const training = { clip_grad_norm };
+        const plain = await train(smallJob({ ...changes, optimizer, training, observe: null }));
+        const seen = await train(smallJob({ ...changes, optimizer, training }), { everySteps: 25 });
+        const crew = await train(smallJob({ ...changes, optimizer, training }), { threads: 3 });
+        expect(seen.weights).toBe(plain.weights);
+        expect(crew.weights).toBe(plain.weights);
+        expect(crew.observed).toEqual(seen.observed);
+        const [step, state] = [...seen.checkpoints][0];
+        const resumed = await train(smallJob({ ...changes, optimizer, training }), { threads: 2, state });
+        expect(resumed.observed).toEqual(seen.observed.filter(([observed]) => observed > step));
+      }
+    }
+  });
+
   test("are others under another seed", async () => {
     const one = await train(smallJob());
     const other = await train(smallJob({ training: { seed: 8 } }));
@@ -128,7 +180,8 @@ describe("a run", () => {
     expect(outcome).toMatchObject({ type: "diverged" });
     if (outcome.type !== "diverged") throw new Error("not diverged");
     expect(outcome.step).toBeLessThan(60);
-    expect(outcome.suggestion).toMatch(/lr \(it was 1e\+30\) to about 1e\+29.*clip_grad_norm/);
+    expect(outcome.finding).toMatchObject({ detector: "diverging", cause: "learning_rate_too_high" });
+    expect(outcome.finding.remedy).toMatch(/lr \(now 1e\+30\) to about 1e\+29.*clip_grad_norm/);
     expect(state).toBeNull();
   });
 

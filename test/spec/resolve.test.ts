@@ -62,6 +62,28 @@ test.each([
   [data({ features: ["x", "z"] }), [expect.stringMatching(/^\/data\/features\/1 names "z"/)]],
   [{ loss: { type: "mse" } }, [expect.stringMatching(/^\/data\/target names "label", which is not numeric/)]],
   [data({ target: "price" }), [expect.stringMatching(/^\/data\/target names "price", whose values .* are no classes/)]],
+  [
+    { schedule: { type: "reduce_on_plateau" }, ...data({ validation: null }) },
+    ['/schedule/metric needs validation; set /data/validation, or follow "train_loss"'],
+  ],
+  [{ schedule: { type: "reduce_on_plateau", metric: "train_loss" }, ...data({ validation: null }) }, []],
+  [
+    { schedule: { type: "reduce_on_plateau", metric: "valid_r2" } },
+    ["/schedule/metric must be one of valid_loss, valid_accuracy, valid_macro_f1 under cross_entropy"],
+  ],
+  [
+    { schedule: { type: "reduce_on_plateau", every_steps: 3 } },
+    ["/schedule/every_steps must be null: valid_loss comes with every evaluation (training.eval_every_epochs)"],
+  ],
+  [
+    { schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 }, optimizer: { type: "rmsprop" } },
+    ["/schedule/cycle_momentum must be false: rmsprop has no momentum that a schedule can cycle"],
+  ],
+  [
+    { schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 }, optimizer: { type: "sgd" } },
+    [expect.stringMatching(/^\/schedule\/cycle_momentum must be false, or the optimizer's momentum above 0/)],
+  ],
+  [{ schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 } }, []],
   [training({ batch_size: 17 }), ['/training/batch_size must be at most 16, the rows that train, or "full"']],
   [
     training({ epochs: 100_000, batch_size: 1, log_every_steps: 15 }),

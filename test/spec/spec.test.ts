@@ -42,6 +42,17 @@ test("the least one can write gets all defaults of the contract", () => {
       amsgrad: false,
     },
     schedule: { type: "constant", interval: "step", warmup_steps: 0 },
+    observe: null,
+    detectors: {
+      diverging: { policy: "warn", factor: 1.5, patience: 2 },
+      exploding_gradient: { policy: "warn", growth: 100, norm: 1000, patience: 2 },
+      vanishing_gradient: { policy: "warn", ratio: 1e-4, patience: 3 },
+      plateau: { policy: "warn", after: 0.5, min_drop: 0.05 },
+      dead_relu: { policy: "warn", fraction: 0.7, patience: 3 },
+      overfitting: { policy: "warn", rise: 0.2, patience: 5 },
+      update_ratio_out_of_range: { policy: "warn", min: 1e-5, max: 0.3, patience: 3 },
+      noisy_loss: { policy: "warn", ratio: 0.75, patience: 5 },
+    },
     training: {
       epochs: 1,
       batch_size: "full",

@@ -56,8 +56,8 @@ export class Optimizing {
   }
 
   /** Step `t` (from 1) with the gradients that are set. Elementwise passes run in slices of `slice` elements. */
-  step(t: number, lr: number, slice = SUM_BLOCK): void {
-    this.optimizer.begin(t, lr);
+  step(t: number, lr: number, slice = SUM_BLOCK, momentum?: number): void {
+    this.optimizer.begin(t, lr, momentum);
     for (const pass of this.optimizer.passes) this.#run(pass, slice);
   }
 

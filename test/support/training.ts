@@ -1,16 +1,18 @@
 // Small training jobs for tests of the engine.
 import { Crew, type CrewHandlers, type Outcome, type Snapshot } from "../../src/engine/crew.ts";
+import type { Finding } from "../../src/engine/detectors/detector.ts";
 import type { TrainingJob } from "../../src/engine/job.ts";
 import type { HashedFile } from "../../src/engine/state.ts";
 import { modelFile } from "../../src/engine/state.ts";
 import { layers } from "../../src/engine/layers/registry.generated.ts";
+import { detectors } from "../../src/engine/detectors/registry.generated.ts";
 import { losses } from "../../src/engine/losses/registry.generated.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
 import { schedules } from "../../src/engine/schedules/registry.generated.ts";
 import { withDefaults, type Member, type Options } from "../../src/engine/options.ts";
 import type { TrainingData } from "../../src/engine/training.ts";
 
-const registries = { layers, losses, optimizers, schedules } as Record<
+const registries = { layers, losses, optimizers, schedules, detectors } as Record<
   string,
   Record<string, { type: string; dialect?: string; options: Options }>
 >;
@@ -57,6 +59,9 @@ export interface JobChanges {
   readonly training?: Partial<TrainingJob["training"]>;
   readonly keepBest?: boolean;
   readonly data?: TrainingData;
+  readonly loss?: Member;
+  readonly observe?: TrainingJob["observe"];
+  readonly detectors?: TrainingJob["detectors"];
 }
 
 /** Three linear layers of sizes that are no multiple of a vector, with dropout, under Adam. */
@@ -72,7 +77,7 @@ export function smallJob(changes: JobChanges = {}): TrainingJob {
   ];
   return {
     model: { layers: changes.layers ?? model },
-    loss: member("losses", "cross_entropy"),
+    loss: changes.loss ?? member("losses", "cross_entropy"),
     optimizer: changes.optimizer ?? member("optimizers", "adam", { lr: 0.01 }),
     schedule: (changes.schedule ?? {
       ...member("schedules", "cosine_annealing", { t_max: 100 }),
@@ -94,6 +99,8 @@ export function smallJob(changes: JobChanges = {}): TrainingJob {
     },
     keepBest: changes.keepBest ?? false,
     data: changes.data ?? classes(210, 11),
+    observe: changes.observe,
+    detectors: changes.detectors,
   };
 }
 
@@ -106,6 +113,9 @@ export interface Trained {
   /** Every periodic checkpoint's bytes by step. */
   readonly checkpoints: ReadonlyMap<number, Uint8Array>;
   readonly losses: readonly (readonly [number, number])[];
+  /** Metrics of observed steps. */
+  readonly observed: readonly (readonly [number, Readonly<Record<string, number>>])[];
+  readonly findings: readonly Finding[];
 }
 
 export interface TrainOptions {
@@ -114,6 +124,8 @@ export interface TrainOptions {
   readonly state?: Uint8Array | null;
   /** Called with the crew before it runs. */
   readonly meanwhile?: (crew: Crew) => void;
+  /** Where the learning rates that are logged go. */
+  readonly rates?: number[];
   readonly evaluated?: CrewHandlers["evaluated"];
   readonly onSnapshot?: (snapshot: Snapshot, crew: Crew) => void;
 }
@@ -122,12 +134,19 @@ export interface TrainOptions {
 export async function train(job: TrainingJob, options: TrainOptions = {}): Promise<Trained> {
   const files: Promise<[Snapshot, HashedFile]>[] = [];
   const losses: [number, number][] = [];
+  const observed: [number, Readonly<Record<string, number>>][] = [];
+  const findings: Finding[] = [];
   const crew: Crew = await Crew.start(
     job,
     { threads: options.threads ?? 1, everySteps: options.everySteps ?? null, state: options.state ?? null },
     {
-      log: (entries) => losses.push(...entries.map((entry): [number, number] => [entry.step, entry.train_loss])),
+      log(entries) {
+        losses.push(...entries.map((entry): [number, number] => [entry.step, entry.train_loss]));
+        options.rates?.push(...entries.map((entry) => entry.learning_rate));
+      },
       evaluated: options.evaluated ?? (() => {}),
+      observed: (step, metrics) => observed.push([step, metrics]),
+      diagnosed: (finding) => findings.push(finding),
       snapshot(snapshot) {
         files.push(snapshot.serialize().then((file) => [snapshot, file]));
         options.onSnapshot?.(snapshot, crew);
@@ -145,5 +164,7 @@ export async function train(job: TrainingJob, options: TrainOptions = {}): Promi
     weights: state && modelFile(state.bytes, "final").sha256,
     checkpoints: new Map(written.map(([{ step }, { bytes }]) => [step, bytes])),
     losses,
+    observed,
+    findings,
   };
 }

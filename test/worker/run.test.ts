@@ -42,3 +42,37 @@ test("a job is trained, and everything about it can be fetched", async () => {
   expect(types).toContain("checkpoint_committed");
   expect(types.filter((type) => type === "evaluated")).toHaveLength(40);
 });
+
+test("a job that gets nowhere is ended by its detector, and says why", async () => {
+  const id = await place.post({
+    optimizer: { type: "adam", lr: 1e-6 },
+    observe: { every_steps: 10, per_layer: true },
+    detectors: { plateau: { policy: "stop" } },
+  });
+  const job = await place.until(id, ended);
+  expect(job).toMatchObject({ status: "succeeded", result: { stop_reason: "diagnosed" } });
+  expect(job.result!.steps).toBeLessThan(job.progress.total_steps);
+  const diagnosis = (await place.store.jobs.diagnosis(OWNER, id))!;
+  expect(diagnosis.findings.map(({ detector, cause }) => [detector, cause])).toEqual([
+    ["update_ratio_out_of_range", "learning_rate_too_low"],
+    ["plateau", "learning_rate_too_low"],
+  ]);
+  const { data } = (await place.store.jobs.events(OWNER, id, { limit: 100 }))!;
+  const told = data.filter(({ type }) => type === "diagnosed");
+  expect(told.map(({ step, message }) => [step, message])).toEqual(
+    diagnosis.findings.map(({ step, message, remedy }) => [step, `${message} ${remedy}`]),
+  );
+  const rows = (await place.store.jobs.metrics(OWNER, id))!.filter((row) => "update_ratio.0" in row);
+  expect(rows.map(({ step }) => step)).toEqual(rows.map((_, i) => 10 * (i + 1)));
+  expect(rows.at(-1)!.step).toBeGreaterThan(job.result!.steps - 10);
+});
+
+test("a job that diverges fails with the cause, which is its diagnosis too", async () => {
+  const id = await place.post({ optimizer: { type: "sgd", lr: 1e30 } });
+  const job = await place.until(id, ended);
+  expect(job).toMatchObject({ status: "failed", error: { code: "diverged" } });
+  const { findings, summary } = (await place.store.jobs.diagnosis(OWNER, id))!;
+  expect(findings).toMatchObject([{ detector: "diverging", cause: "learning_rate_too_high" }]);
+  expect(findings[0]).toMatchObject({ message: job.error!.message, remedy: job.error!.suggestion });
+  expect(summary).toContain("Lower lr (now 1e+30)");
+});

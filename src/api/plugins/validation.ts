@@ -38,7 +38,7 @@ export function validate(app: FastifyInstance): void {
 }
 
 function validatorOf({ schema, httpPart }: { schema: z.ZodType; httpPart?: string }) {
-  // The one JSON body there is, a job's spec, is checked where it is resolved: with its dataset, all faults at once.
+  // JSON bodies (a job's spec, a schedule to preview) are checked where they are resolved: all faults at once, those between options included.
   if (httpPart === "body") return (value: unknown) => ({ value });
   return (data: unknown) => {
     const { value, faults } = check(schema, data);

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import {
   catalogue as members,
+  DetectorEntry,
+  DetectorList,
   LayerEntry,
   LayerList,
   LossEntry,
@@ -22,6 +24,7 @@ const kinds = [
   { kind: "layers", noun: "layer", Entry: LayerEntry, List: LayerList },
   { kind: "losses", noun: "loss", Entry: LossEntry, List: LossList },
   { kind: "schedules", noun: "schedule", Entry: ScheduleEntry, List: ScheduleList },
+  { kind: "detectors", noun: "detector", Entry: DetectorEntry, List: DetectorList },
 ] as const;
 
 const query = z.strictObject({

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { MetricRow } from "../../store/record.ts";
-import { JobId, MetricSeries, SeriesName, type Series } from "../../spec/wire.ts";
+import { SeriesName } from "../../spec/series.ts";
+import { JobId, MetricSeries, type Series } from "../../spec/wire.ts";
 import { downsample } from "../downsample.ts";
 import { commaSeparated, queryInteger } from "../requests.ts";
 import { json, problems } from "../responses.ts";
@@ -39,7 +40,7 @@ export const metrics: Routes = async (app, { store }) => {
       const { id } = request.params;
       const rows = await store.jobs.metrics(request.owner, id, from_step, to_step);
       if (rows === null) throw noSuchJob();
-      const series = Object.entries(seriesOf(rows, names ?? SeriesName.options));
+      const series = Object.entries(seriesOf(rows, names));
       return {
         job_id: id,
         series: Object.fromEntries(series.map(([name, curve]) => [name, downsample(curve, max_points)])),
@@ -49,12 +50,12 @@ export const metrics: Routes = async (app, { store }) => {
 };
 
 /** The series that have any values; a row holds only what was measured at its step. */
-function seriesOf(rows: readonly MetricRow[], names: readonly SeriesName[]): Record<string, Series> {
+function seriesOf(rows: readonly MetricRow[], wanted: readonly SeriesName[] | undefined): Record<string, Series> {
   const series: Record<string, Series> = {};
   for (const row of rows) {
-    for (const name of names) {
+    for (const name of wanted ?? Object.keys(row)) {
       const value = row[name];
-      if (value === undefined) continue;
+      if (value === undefined || name === "step") continue;
       const { steps, values } = (series[name] ??= { steps: [], values: [] });
       steps.push(row.step);
       values.push(value);

@@ -15,6 +15,9 @@ export interface KernelExports {
   // src/engine/kernels/matmul.kernel.as.ts
   readonly matmul: (c: number, a: number, b: number, m: number, n: number, k: number, cRow: number, aRow: number, aStep: number, bRow: number, transposed: number, bias: number, panel: number) => void;
   readonly column_sums: (out: number, x: number, row: number, count: number, begin: number, end: number) => void;
+  // src/engine/kernels/observe.kernel.as.ts
+  readonly subtract_from: (after: number, before: number, count: number) => void;
+  readonly silent_units: (address: number, rows: number, width: number, begin: number, end: number) => number;
   // src/engine/kernels/probe.kernel.as.ts
   readonly multiply_add: (a: number, b: number, c: number) => number;
   // src/engine/kernels/random.kernel.as.ts

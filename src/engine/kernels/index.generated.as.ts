@@ -4,6 +4,7 @@ export * from "./clip.kernel.as";
 export * from "./double.kernel.as";
 export * from "./finite.kernel.as";
 export * from "./matmul.kernel.as";
+export * from "./observe.kernel.as";
 export * from "./probe.kernel.as";
 export * from "./random.kernel.as";
 export * from "./reduce.kernel.as";

@@ -5,6 +5,7 @@ import { defineLayer, type LayerType } from "./layer.ts";
 /** What an elementwise layer says of itself; the rest follows from it. */
 export interface Elementwise<O extends Options> extends Description {
   readonly options: O;
+  readonly mortal?: boolean;
   /** Whether the derivative is computed from the layer's input or, which is cheaper where it can be done, from its output. */
   readonly derivativeOf: "input" | "output";
   readonly bind: (kernels: Kernels, options: ValuesOf<O>) => ElementwiseKernels;

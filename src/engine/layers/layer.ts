@@ -11,6 +11,8 @@ import type { Initializer } from "../initializers/initializer.ts";
  */
 export interface LayerType<O extends Options = Options> extends Description {
   readonly options: O;
+  /** True if the gradient is 0 wherever the output is not positive, so that a unit may stop learning for good; observed steps count those. */
+  readonly mortal?: boolean;
   /**
    * Shapes for one sample (without the batch dimension). `input` may be of any rank ≥ 1. `wanted` is the number of outputs
    * that the loss asks of the last layer, and null for every other layer.

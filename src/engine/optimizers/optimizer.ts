@@ -31,6 +31,11 @@ export interface OptimizerType<O extends Options = Options> extends Description 
   readonly rate?: keyof O & string;
   /** True if other weights are evaluated and served than those that are trained; then `create` gives an `evaluate`. */
   readonly evaluatesOthers?: boolean;
+  /**
+   * The option that a schedule which cycles the momentum replaces step by step (of `betas` the first); `begin` heeds its `momentum` then.
+   * Optimizers without it refuse such schedules.
+   */
+  readonly cycledOption?: keyof O & string;
   /** True if the loss must be the same function of the weights at every evaluation: full batches, and nothing random. */
   readonly fullBatch?: boolean;
   /** Float32 tensors kept for a parameter of this shape, under PyTorch's names. A wrapper's own come after those it wraps. */
@@ -67,10 +72,10 @@ export interface ConfiguredOptimizer {
 
 export interface Optimizer {
   /**
-   * Prepares the scalars of step `t` (from 1, an integer) under learning rate `lr`. Called once a step by every thread, with
-   * equal arguments, before any pass.
+   * Prepares the scalars of step `t` (from 1, an integer) under learning rate `lr`, and under `momentum` in place of the option
+   * if one is given. Called once a step by every thread, with equal arguments, before any pass.
    */
-  begin(t: number, lr: number): void;
+  begin(t: number, lr: number, momentum?: number | null): void;
   readonly passes: readonly Pass[];
   /** One step, instead of `passes`. Every thread runs it; all control flow hangs on `objective` and on sums, which all see alike. */
   search?(objective: Objective): Iterable<Pass | typeof EVALUATE>;

@@ -7,5 +7,5 @@ export const constant = defineSchedule({
   formula: "lr",
   source: "no scheduler in PyTorch",
   options: {},
-  rate: (_kernels, _options, base) => base,
+  rate: (_options, { base }) => base,
 });

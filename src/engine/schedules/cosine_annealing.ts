@@ -18,6 +18,7 @@ export const cosine_annealing = defineSchedule({
     },
     eta_min: { kind: "number", default: 0, min: 0, doc: "The lowest rate." },
   },
-  rate: (kernels, { t_max, eta_min }, base, t) =>
+  setsRate: ({ eta_min }) => eta_min > 0,
+  rate: ({ t_max, eta_min }, { kernels, base, t }) =>
     eta_min + ((base - eta_min) * (1 + kernels.cos((Math.PI * t) / t_max))) / 2,
 });

@@ -11,6 +11,6 @@ export const linear = defineSchedule({
     end_factor: { kind: "number", default: 1, min: 0, max: 1, doc: "What lr is multiplied by from total_iters on." },
     total_iters: { kind: "integer", default: 5, min: 1, doc: "Steps (or epochs) until end_factor is reached." },
   },
-  rate: (_kernels, { start_factor, end_factor, total_iters }, base, t) =>
+  rate: ({ start_factor, end_factor, total_iters }, { base, t }) =>
     base * (start_factor + ((end_factor - start_factor) * Math.min(t, total_iters)) / total_iters),
 });

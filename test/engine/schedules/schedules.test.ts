@@ -1,15 +1,23 @@
 import { describe, expect, it } from "vitest";
-import { learningRate, type Schedule } from "../../../src/engine/schedules/learning-rate.ts";
+import type { OptimizerType } from "../../../src/engine/optimizers/optimizer.ts";
+import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
+import { rateAt, scheduleType, type Schedule } from "../../../src/engine/schedules/learning-rate.ts";
+import type { ScheduleState } from "../../../src/engine/schedules/schedule.ts";
 import { schedules } from "../../../src/engine/schedules/registry.generated.ts";
 import { translate } from "../../conformance/names.ts";
 import { Bench } from "../../support/kernels.ts";
+import { Optimizing } from "../../support/optimizing.ts";
+import { member } from "../../support/training.ts";
 
 const { kernels } = new Bench(0);
 
 function rates(type: string, options: object, steps: number, stepsPerEpoch = 1): number[] {
   const { warmup_steps = 0, interval = "step", ...own } = options as { warmup_steps?: number; interval?: string };
   const schedule = { ...translate(schedules, "torch", type, own), warmup_steps, interval } as Schedule;
-  return Array.from({ length: steps }, (_, step) => learningRate(kernels, schedule, 0.1, step, stepsPerEpoch));
+  return Array.from(
+    { length: steps },
+    (_, step) => rateAt(kernels, schedule, 0.1, { step, stepsPerEpoch, state: null }).lr,
+  );
 }
 
 function expectRates(actual: readonly number[], expected: readonly number[]): void {
@@ -39,7 +47,105 @@ describe("schedules", () => {
     ));
 });
 
+describe("further schedules", () => {
+  it.each<[string, object, number[]]>([
+    ["multi_step", { milestones: [3, 1, 3], gamma: 0.5 }, [0.1, 0.05, 0.05, 0.0125, 0.0125]],
+    ["constant_factor", { factor: 0.5, total_iters: 2 }, [0.05, 0.05, 0.1, 0.1]],
+    ["exponential", { gamma: 0.5 }, [0.1, 0.05, 0.025]],
+    ["multiplicative", { factor: 0.5 }, [0.1, 0.05, 0.025]],
+    ["polynomial", { total_iters: 4, power: 2 }, [0.1, 0.05625, 0.025, 0.00625, 0, 0]],
+    ["cosine_annealing_warm_restarts", { t_0: 1, t_mult: 2 }, [0.1, 0.1, 0.05, 0.1, 0.08535533905932738, 0.05]],
+    ["cosine_annealing_warm_restarts", { t_0: 2, t_mult: 1 }, [0.1, 0.05, 0.1, 0.05]],
+    ["cyclic", { base_lr: 0.1, max_lr: 0.5, step_size_up: 2 }, [0.1, 0.3, 0.5, 0.3, 0.1, 0.3]],
+    ["cyclic", { base_lr: 0, max_lr: 1, step_size_up: 1, mode: "triangular2" }, [0, 1, 0, 0.5, 0, 0.25]],
+    ["cyclic", { base_lr: 0, max_lr: 1, step_size_up: 1, mode: "exp_range", gamma: 0.5 }, [0, 0.5, 0, 0.125]],
+    ["cyclic", { base_lr: 0, max_lr: 1, step_size_up: 1, step_size_down: 2 }, [0, 1, 0.5, 0, 1]],
+    [
+      "one_cycle",
+      { max_lr: 1, total_steps: 5, pct_start: 0.6, div_factor: 2, final_div_factor: 5, anneal_strategy: "linear" },
+      [0.5, 0.75, 1, 0.55, 0.1, 0.1, 0.1],
+    ],
+    ["inverse_sqrt", { warmup: 4 }, [0.025, 0.05, 0.075, 0.1, 0.1 * Math.sqrt(0.8)]],
+    ["noam", { warmup: 4, d_model: 100 }, [0.00125, 0.0025, 0.00375, 0.005, 0.01 / Math.sqrt(5)]],
+    ["warmup_stable_decay", { warmup: 2, stable: 1, decay: 2 }, [0.05, 0.1, 0.1, 0.1, 0.05, 0, 0]],
+    ["piecewise", { milestones: [1, 3], factors: [1, 0.5] }, [0.1, 0.1, 0.1, 0.05, 0.05]],
+    ["piecewise", { milestones: [1, 3], factors: [0, 1], interpolation: "linear" }, [0, 0, 0.05, 0.1, 0.1]],
+    ["piecewise", { milestones: [0, 4], factors: [0, 1], interpolation: "cosine" }, [0, 0.1 * 0.14644660940672624]],
+    [
+      "sequential",
+      {
+        schedulers: [
+          ["ConstantLR", { factor: 0.5, total_iters: 9 }],
+          ["ExponentialLR", { gamma: 0.5 }],
+        ],
+        milestones: [2],
+      },
+      [0.05, 0.05, 0.1, 0.05, 0.025],
+    ],
+    [
+      "chained",
+      {
+        schedulers: [
+          ["ConstantLR", { factor: 0.5, total_iters: 2 }],
+          ["ExponentialLR", { gamma: 0.5 }],
+        ],
+      },
+      [0.05, 0.025, 0.025, 0.0125],
+    ],
+  ])("%s %j", (type, options, expected) => expectRates(rates(type, options, expected.length), expected));
+
+  it("reduce_on_plateau drops after more than `patience` values that are no better, and then waits", () => {
+    const options = {
+      mode: "max",
+      factor: 0.5,
+      patience: 1,
+      threshold: 0.1,
+      threshold_mode: "abs",
+      cooldown: 2,
+      min_lr: 0.03,
+    };
+    const schedule = translate(schedules, "torch", "ReduceLROnPlateau", options) as unknown as Schedule;
+    let state: ScheduleState | null = null;
+    const seen = [NaN, 1, 1.05, 1.1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3].map((value) => {
+      state = scheduleType(schedule).follow!(schedule as never, 0.1, state, value);
+      return state.lr;
+    });
+    //                  NaN  1    ·    · drop  2     wait  wait  ·    · drop   3     wait  wait  ·     ·
+    expect(seen).toEqual([0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05, 0.03, 0.03, 0.03, 0.03, 0.03, 0.03, 0.03]);
+  });
+});
+
+describe("a cycled momentum", () => {
+  const cycling = Object.entries(optimizers as unknown as Record<string, OptimizerType>).filter(
+    ([, { cycledOption }]) => cycledOption !== undefined,
+  );
+
+  it.each(cycling)("takes the place of %s's own", (name, type) => {
+    const after = (own: number, cycled: number | undefined) => {
+      const value = type.cycledOption === "betas" ? [own, 0.99] : own;
+      const options = member("optimizers", name, { [type.cycledOption!]: value });
+      const run = new Optimizing(new Bench(), options, [{ shape: [3], values: [1, 2, 3] }]);
+      for (let t = 1; t <= 3; t++) {
+        run.setGradients([[1, -t, 1 / t]]);
+        run.step(t, 0.1, undefined, cycled);
+      }
+      return run.weights(0);
+    };
+    expect(after(0.9, 0.5)).toEqual(after(0.5, undefined));
+    expect(after(0.9, 0.5)).not.toEqual(after(0.9, undefined));
+  });
+});
+
 describe("timing", () => {
+  it("the momentum waits at the schedule's first during a warm-up", () => {
+    const options = { base_lr: 0, max_lr: 1, step_size_up: 2, cycle_momentum: true };
+    const schedule = { ...translate(schedules, "torch", "CyclicLR", options), warmup_steps: 2, interval: "step" };
+    const momenta = [0, 1, 2, 3].map(
+      (step) => rateAt(kernels, schedule as Schedule, 0.1, { step, stepsPerEpoch: 1, state: null }).momentum,
+    );
+    expect(momenta).toEqual([0.9, 0.9, 0.9, expect.closeTo(0.85, 12)]);
+  });
+
   it("a warm-up reaches lr with its last step, and the schedule starts after it", () =>
     expectRates(
       rates("step", { step_size: 2, gamma: 0.5, warmup_steps: 4 }, 8),

@@ -7,6 +7,7 @@ export const relu = defineElementwise({
   formula: "y = max(0, x)",
   source: "torch.nn.ReLU",
   options: {},
+  mortal: true,
   derivativeOf: "input",
   bind: (kernels) => ({ forward: kernels.relu_forward, backward: kernels.relu_backward }),
 });

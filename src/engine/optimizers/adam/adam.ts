@@ -43,6 +43,7 @@ export const adam = defineOptimizer({
   formula: "m = β₁m + (1−β₁)g; v = β₂v + (1−β₂)g²; x −= lr · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + eps)",
   source: "Kingma & Ba 2015, arXiv:1412.6980; torch.optim.Adam",
   options: adamOptions,
+  cycledOption: "betas",
   state: adamState,
   create: (kernels, options) => createAdam(kernels, options, { decoupled: options.decoupled_weight_decay }),
 });
@@ -66,14 +67,16 @@ export interface AdamVariant {
 export function createAdam(kernels: Kernels, options: AdamOptions, variant: AdamVariant): Optimizer {
   const { amsgrad, weight_decay: decay, eps } = options;
   const { decoupled = false, epsilonHat = false, epsRoot = 0 } = variant;
-  const [beta1, beta2] = options.betas;
+  const beta2 = options.betas[1];
   const sign = options.maximize ? -1 : 1;
   const coupled = decoupled ? 0 : decay;
+  let beta1 = options.betas[0];
   let shrink = 1;
   let stepSize = 0;
   let correction2 = 1;
   return {
-    begin(t, lr) {
+    begin(t, lr, momentum) {
+      beta1 = momentum ?? options.betas[0];
       if (decoupled) shrink = 1 - lr * decay;
       stepSize = lr / (1 - kernels.pow(beta1, t));
       correction2 = 1 - kernels.pow(beta2, t);

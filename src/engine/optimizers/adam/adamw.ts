@@ -28,6 +28,7 @@ export const adamw = defineOptimizer({
       doc: "Share of each weight, times lr, taken off at every step.",
     },
   },
+  cycledOption: "betas",
   state: adamState,
   create: (kernels, options) => createAdam(kernels, options, { decoupled: true }),
 });

@@ -30,6 +30,7 @@ export const sgd = defineOptimizer({
   formula: "b = momentum·b + (1−dampening)·g; x −= lr·b (g + momentum·b with nesterov)",
   source: "Sutskever et al. 2013; torch.optim.SGD",
   options: sgdOptions,
+  cycledOption: "momentum",
   state: ({ momentum }) => (momentum === 0 ? [] : zeros("momentum_buffer")),
   check({ nesterov, momentum, dampening }) {
     if (!nesterov || (momentum > 0 && dampening === 0)) return [];
@@ -42,18 +43,20 @@ export const sgd = defineOptimizer({
 /** `rateInside`: the learning rate is part of the momentum buffer, which then holds steps (Keras). */
 export function createSgd(kernels: Kernels, options: ValuesOf<typeof sgdOptions>, rateInside: boolean): Optimizer {
   const { momentum, weight_decay: coupled } = options;
-  const lookahead = options.nesterov ? momentum : 0;
   const sign = options.maximize ? -1 : 1;
   let scale = sign;
   let rate = 0;
+  let lookahead = 0;
   let decay = 0;
   let share = 1;
   return {
-    begin(t, lr) {
+    begin(t, lr, cycled) {
+      const kept = cycled ?? momentum;
       // A buffer of steps is taken −1 times, so that it points the way Keras' does: downhill.
       scale = rateInside ? -lr * sign : sign;
       rate = rateInside ? -1 : lr;
-      decay = t === 1 ? 0 : momentum;
+      lookahead = options.nesterov ? kept : 0;
+      decay = t === 1 ? 0 : kept;
       share = t === 1 ? 1 : 1 - options.dampening;
     },
     passes: [

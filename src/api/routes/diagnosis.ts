@@ -1,0 +1,28 @@
+import { z } from "zod";
+import { Diagnosis } from "../../spec/diagnosis.ts";
+import { JobId } from "../../spec/wire.ts";
+import { sendJsonTagged } from "../etag.ts";
+import { json, notModified, problems } from "../responses.ts";
+import type { Routes } from "../services.ts";
+import { noSuchJob } from "./jobs.ts";
+
+export const diagnosis: Routes = async (app, { store }) => {
+  app.get(
+    "/v1/jobs/:id/diagnosis",
+    {
+      schema: {
+        tags: ["jobs"],
+        operationId: "getDiagnosis",
+        summary: "Read why a job's training goes wrong",
+        description: "What the detectors of its spec have found so far: causes, remedies and the numbers behind them.",
+        params: z.object({ id: JobId }),
+        response: { 200: json(Diagnosis, "The diagnosis."), 304: notModified, ...problems("not_found") },
+      },
+    },
+    async (request, reply) => {
+      const found = await store.jobs.diagnosis(request.owner, request.params.id);
+      if (found === null) throw noSuchJob();
+      return sendJsonTagged(request, reply, found);
+    },
+  );
+};

@@ -1,0 +1,94 @@
+import type { Description, Options, ValuesOf } from "../options.ts";
+import type { LayerObservation } from "../observer.ts";
+import type { Cause } from "./causes.ts";
+import type { RunFacts } from "./facts.ts";
+
+/**
+ * What a detector is: a fold over the numbers of a run. It is given one reading after another and says, as soon as it can, that something is
+ * wrong and why. It is a pure function of the readings, which are a function of the run alone, and its state is part of the
+ * checkpoint: a resumed run finds the same, at the same steps.
+ *
+ * Thresholds are options of the spec; beside them every detector has a `policy`. A detector speaks once in a job.
+ */
+export interface DetectorType<O extends Options = Options, S = unknown> extends Description {
+  readonly options: O;
+  /** What it cannot do without: losses, which there always are, evaluations, or the observations that `observe` asks for. */
+  readonly needs: Reading["kind"];
+  /** True if what it finds ruins the weights: with the policy `stop` the job fails then, instead of ending early. */
+  readonly ruinous?: boolean;
+  /** `state` is null before the first reading, and must survive JSON: no value that is not finite. */
+  watch(options: ValuesOf<O>, state: S | null, reading: Reading, run: RunFacts): Watched<S>;
+}
+
+export interface Watched<S> {
+  readonly state: S;
+  readonly found: Found | null;
+}
+
+export interface Found {
+  readonly cause: Cause;
+  /** What was seen, in one sentence without its end: "The loss rose from 0.3 at step 40 to 7 at step 60". */
+  readonly seen: string;
+  /** The numbers of the sentence, for programs. */
+  readonly data: Readonly<Record<string, number | string>>;
+}
+
+/** Numbers of a run, all finite but for an observation's. */
+export type Reading = WindowReading | EvaluationReading | ObservationReading;
+
+interface Common {
+  /** The step after which they were taken. */
+  readonly step: number;
+  readonly learningRate: number;
+  /** The train loss that the run started from. */
+  readonly start: number;
+}
+
+/** The train loss over a stretch of steps (windows of a fixed length, so that it does not depend on what is logged). */
+export interface WindowReading extends Common {
+  readonly kind: "losses";
+  readonly steps: number;
+  readonly mean: number;
+  /** Standard deviation of the steps' losses. */
+  readonly deviation: number;
+}
+
+export interface EvaluationReading extends Common {
+  readonly kind: "evaluations";
+  readonly validLoss: number;
+  /** Mean since the evaluation before. */
+  readonly trainLoss: number;
+}
+
+export interface ObservationReading extends Common {
+  readonly kind: "observations";
+  /** The step's own loss. */
+  readonly loss: number;
+  readonly layers: readonly LayerObservation[];
+}
+
+/** `ignore`: not looked for. `warn`: an event. `stop`: an event, and the end of the job. */
+export const POLICIES = ["ignore", "warn", "stop"] as const;
+export type Policy = (typeof POLICIES)[number];
+
+/** A policy and thresholds for each detector, by name: the `detectors` part of a resolved spec. */
+export type DetectorSettings = Readonly<
+  Record<string, { readonly policy: Policy } & Readonly<Record<string, unknown>>>
+>;
+
+/** What a detector found, as events and the diagnosis tell it. */
+export interface Finding extends Omit<Found, "seen"> {
+  readonly detector: string;
+  readonly step: number;
+  /** What was seen: a sentence. */
+  readonly message: string;
+  /** What is likely to help: a sentence. */
+  readonly remedy: string;
+}
+
+export function defineDetector<const O extends Options, S>(type: DetectorType<O, S>): DetectorType<O, S> {
+  return type;
+}
+
+/** A number as sentences have it. */
+export const short = (value: number): string => String(Number(value.toPrecision(3)));

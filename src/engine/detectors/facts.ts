@@ -1,0 +1,60 @@
+import { configure } from "../optimizers/configure.ts";
+import { batchRows, type TrainingJob } from "../job.ts";
+
+/** Values looked at to judge the scale of the data: enough for any table, and quickly done. */
+const SAMPLE = 1_000_000;
+
+/** Where standardised values have a root mean square of 1, one beyond this is another scale. */
+const UNSCALED = 10;
+
+/** What is known of a run beside its numbers, as far as causes and remedies hang on it. */
+export class RunFacts {
+  readonly totalSteps: number;
+  readonly batchRows: number;
+  readonly trainRows: number;
+  /** The optimizer's learning rate, and where it stands in its options. */
+  readonly baseRate: number;
+  readonly rateOption: string;
+  readonly warmupSteps: number;
+  readonly clipped: boolean;
+  readonly regularised: boolean;
+  readonly earlyStopping: boolean;
+  /** Layers whose derivative is small almost everywhere. */
+  readonly saturating: readonly string[];
+  readonly #job: TrainingJob;
+  #featuresUnscaled: boolean | null = null;
+  #targetsUnscaled: boolean | null = null;
+
+  constructor(job: TrainingJob, totalSteps: number) {
+    const types = job.model.layers.map((layer) => layer.type);
+    this.#job = job;
+    this.totalSteps = totalSteps;
+    this.trainRows = job.data.trainRows.length;
+    this.batchRows = batchRows(job.training, this.trainRows);
+    const { rate, rateOption } = configure(job.optimizer);
+    this.baseRate = rate;
+    this.rateOption = rateOption;
+    this.warmupSteps = job.schedule.warmup_steps;
+    this.clipped = job.training.clip_grad_norm !== null;
+    this.regularised = types.includes("dropout");
+    this.earlyStopping = job.training.early_stopping !== null;
+    this.saturating = [...new Set(types.filter((type) => type === "sigmoid" || type === "tanh"))];
+  }
+
+  /** Worked out when it is first asked for, which in a healthy run is never. */
+  get featuresUnscaled(): boolean {
+    this.#featuresUnscaled ??= rootMeanSquare(this.#job.data.features) > UNSCALED;
+    return this.#featuresUnscaled;
+  }
+
+  get targetsUnscaled(): boolean {
+    const { targets } = this.#job.data;
+    this.#targetsUnscaled ??= targets instanceof Float32Array && rootMeanSquare(targets) > UNSCALED;
+    return this.#targetsUnscaled;
+  }
+}
+
+function rootMeanSquare(values: Float32Array): number {
+  const sample = values.subarray(0, SAMPLE);
+  return Math.sqrt(sample.reduce((sum, value) => sum + value * value, 0) / Math.max(1, sample.length));
+}

@@ -1,0 +1,41 @@
+import { whyTooFast } from "./causes.ts";
+import { defineDetector, short } from "./detector.ts";
+
+/** Batches below this size are the likeliest reason. */
+const SMALL_BATCH = 16;
+
+/** What the loss has fallen to, of where it started, when a few hard rows make all of it: no fault. */
+const LEARNED = 0.3;
+
+interface State {
+  readonly streak: number;
+}
+
+/** McCandlish et al., "An empirical model of large-batch training", 2018 (arXiv:1812.06162). */
+export const noisy_loss = defineDetector({
+  type: "noisy_loss",
+  summary: "The train loss jumps from step to step by about as much as it amounts to.",
+  formula:
+    "deviation of the steps' losses > ratio · their mean, patience windows in a row, while the loss is above 0.3 of its start",
+  source: "McCandlish et al. 2018, arXiv:1812.06162",
+  needs: "losses",
+  options: {
+    ratio: { kind: "number", default: 0.75, above: 0, doc: "What part of the mean is too much." },
+    patience: { kind: "integer", default: 5, min: 1, doc: "For how many windows in a row." },
+  },
+  watch({ ratio, patience }, state: State | null, reading, run) {
+    const before = state ?? { streak: 0 };
+    if (reading.kind !== "losses") return { state: before, found: null };
+    const { mean, deviation, step, start } = reading;
+    const streak = deviation > ratio * mean && mean > LEARNED * start ? before.streak + 1 : 0;
+    if (streak < patience) return { state: { streak }, found: null };
+    return {
+      state: { streak },
+      found: {
+        cause: run.batchRows < SMALL_BATCH ? "batch_too_small" : whyTooFast(run),
+        seen: `The losses of the steps up to ${step} deviate by ${short(deviation)} from their mean of ${short(mean)}`,
+        data: { mean, deviation },
+      },
+    };
+  },
+});

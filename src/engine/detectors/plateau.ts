@@ -1,0 +1,98 @@
+import { gradientFade, wholeModel } from "../observer.ts";
+import { whyTooFast, type Cause } from "./causes.ts";
+import { defineDetector, short } from "./detector.ts";
+import type { RunFacts } from "./facts.ts";
+
+/** Updates below this part of the weights explain why nothing moves. */
+const SMALL_UPDATES = 1e-4;
+
+/** A loss that has been this many times what it was at the start has been thrown there. */
+const TOO_HIGH = 1.2;
+
+/** As vanishing_gradient has it. */
+const FADED = 1e-4;
+
+/** The weight of the newest window in the average of all. */
+const NEWS = 0.3;
+
+interface State {
+  readonly lowest: number;
+  readonly highest: number;
+  readonly windows: number;
+  /** Windows that brought the average down. */
+  readonly falls: number;
+  /** Moving average of the windows. */
+  readonly smooth: number;
+  /** Of the last observation; null if there was none. */
+  readonly updateRatio: number | null;
+  readonly dead: boolean;
+  /** Whether hardly any gradient reached the first layer. */
+  readonly faded: boolean;
+}
+
+/** A run that learned and then stands still has converged. This finds the ones that never got going. */
+export const plateau = defineDetector({
+  type: "plateau",
+  summary: "The train loss has hardly fallen since the start.",
+  formula: "lowest moving average of the loss > (1 − min_drop) · start once the part `after` of all steps is done",
+  source: "a loss that has not moved by half of the training will not by its end",
+  needs: "losses",
+  options: {
+    after: { kind: "number", default: 0.5, above: 0, max: 1, doc: "What part of all steps to wait for." },
+    min_drop: { kind: "number", default: 0.05, above: 0, below: 1, doc: "By what part the loss should have fallen." },
+  },
+  watch({ after, min_drop }, state: State | null, reading, run) {
+    const before = state ?? {
+      lowest: reading.start,
+      highest: reading.start,
+      windows: 0,
+      falls: 0,
+      smooth: reading.start,
+      updateRatio: null,
+      dead: false,
+      faded: false,
+    };
+    if (reading.kind === "observations") {
+      const { updateNorm, weightNorm, units, deadUnits } = wholeModel(reading.layers);
+      const ratio = updateNorm / weightNorm;
+      const updateRatio = Number.isFinite(ratio) ? ratio : before.updateRatio;
+      return {
+        state: { ...before, updateRatio, dead: deadUnits > units / 2, faded: gradientFade(reading.layers) < FADED },
+        found: null,
+      };
+    }
+    if (reading.kind !== "losses") return { state: before, found: null };
+    const { mean, step, start } = reading;
+    const smooth = before.smooth + NEWS * (mean - before.smooth);
+    const seen = {
+      ...before,
+      smooth,
+      lowest: Math.min(before.lowest, smooth),
+      highest: Math.max(before.highest, mean),
+      windows: before.windows + 1,
+      falls: before.falls + Number(smooth < before.smooth),
+    };
+    const stuck = step >= after * run.totalSteps && seen.windows > 2 && seen.lowest > (1 - min_drop) * start;
+    if (!stuck) return { state: seen, found: null };
+    const drop = 1 - seen.lowest / start;
+    return {
+      state: seen,
+      found: {
+        cause: why(seen, start, run),
+        seen: `In ${step} steps the loss has fallen by ${short(drop * 100)} % from its ${short(start)} at the start`,
+        data: { start, drop },
+      },
+    };
+  },
+});
+
+function why({ highest, windows, falls, updateRatio, dead, faded }: State, start: number, run: RunFacts): Cause {
+  if (highest > TOO_HIGH * start) return whyTooFast(run);
+  if (dead) return "dead_units";
+  if (run.featuresUnscaled) return "features_unscaled";
+  if (run.targetsUnscaled) return "targets_unscaled";
+  if (faded) return "saturating_activations";
+  // Without observations: a loss that falls window by window goes the right way, too slowly.
+  const slow = updateRatio === null ? falls >= 0.8 * windows : updateRatio < SMALL_UPDATES;
+  return slow ? "learning_rate_too_low" : "not_learning";
+}

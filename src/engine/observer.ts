@@ -1,0 +1,236 @@
+import type { Kernels } from "./kernels/kernels.ts";
+import { layers } from "./layers/registry.generated.ts";
+import type { LayerType } from "./layers/layer.ts";
+import { OBSERVED_DOUBLES, type Plan, type PlannedParameter } from "./model.ts";
+import { SUM_BLOCK } from "./optimizers/optimizer.ts";
+import { parameterBlocks, share, type Block } from "./slices.ts";
+
+/*
+ * Looks at a step without touching it: norms of gradient, weights, update and moment estimates, and units that no sample of the batch
+ * woke. Each thread measures its blocks of the parameters before and after the update, in the fixed blocks of all sums; the
+ * leader adds them up in ascending order. So what is seen does not depend on the threads either.
+ *
+ * An observed step writes its whole gradient before anything is updated, as a clipped one does, and the optimizer's passes then do what they
+ * would have done tile by tile. The weights before the step are kept in a region of their own, which only observed jobs have.
+ */
+
+/** The `observe` part of a resolved spec. */
+export interface Observe {
+  readonly every_steps: number;
+  readonly per_layer: boolean;
+}
+
+/** One layer in one step. Norms are 2-norms; those of moments are null where the optimizer keeps none. */
+export interface LayerObservation {
+  readonly name: string;
+  /** How many weights and biases it has. */
+  readonly parameters: number;
+  /** After clip_grad_value, before clip_grad_norm. */
+  readonly gradientNorm: number;
+  /** Of the weights before the step. */
+  readonly weightNorm: number;
+  readonly updateNorm: number;
+  readonly firstMomentNorm: number | null;
+  readonly secondMomentNorm: number | null;
+  /** Outputs of a layer whose units can die (0: it is of another kind), and how many of them were positive for no sample. */
+  readonly units: number;
+  readonly deadUnits: number;
+}
+
+/** Optimizers' names for what averages the gradient, and for what averages its square. */
+const FIRST_MOMENTS = new Set(["exp_avg", "momentum_buffer"]);
+const SECOND_MOMENTS = new Set(["exp_avg_sq", "square_avg", "sum", "exp_inf"]);
+
+/** Doubles of a block: sums of squares. */
+const SUM = { gradient: 0, weight: 1, update: 2, first: 3, second: 4 } as const;
+
+export class Observer {
+  readonly #kernels: Kernels;
+  readonly #plan: Plan;
+  readonly #thread: number;
+  readonly #everySteps: number;
+  readonly #blocks: readonly Block[];
+  /** For each parameter where its moments lie; 0: it has none. */
+  readonly #first: readonly number[];
+  readonly #second: readonly number[];
+  /** Layers whose units can die. */
+  readonly #mortal: readonly number[];
+
+  constructor(kernels: Kernels, plan: Plan, observe: Observe, thread: number) {
+    this.#kernels = kernels;
+    this.#plan = plan;
+    this.#thread = thread;
+    this.#everySteps = observe.every_steps;
+    this.#blocks = parameterBlocks(plan, thread);
+    this.#first = plan.parameters.map((parameter) => momentOf(parameter, FIRST_MOMENTS));
+    this.#second = plan.parameters.map((parameter) => momentOf(parameter, SECOND_MOMENTS));
+    this.#mortal = plan.layers.flatMap(({ member }, i) => (isMortal(member.type) ? [i] : []));
+  }
+
+  /** Whether step number `step`, from 1, is to be looked at. */
+  due(step: number): boolean {
+    return step % this.#everySteps === 0;
+  }
+
+  /** When the gradient is written and nothing is updated yet. `samples`: of the batch. */
+  before(samples: number): void {
+    const { f64, u8 } = this.#kernels;
+    for (const block of this.#blocks) {
+      const { weight, gradient } = this.#plan.parameters[block.parameter];
+      const [from, to] = [block.begin * 4, block.end * 4];
+      const at = this.#sums(block);
+      f64[at + SUM.gradient] = this.#squares(gradient, block);
+      f64[at + SUM.weight] = this.#squares(weight, block);
+      u8.copyWithin(this.#previous(weight) + from, weight + from, weight + to);
+    }
+    this.#mortal.forEach((layer, i) => {
+      f64[this.#units(this.#thread) + i] = this.#silentUnits(layer, samples);
+    });
+  }
+
+  /** When all is updated. */
+  after(): void {
+    const { f64 } = this.#kernels;
+    for (const block of this.#blocks) {
+      const { weight } = this.#plan.parameters[block.parameter];
+      const offset = block.begin * 4;
+      const at = this.#sums(block);
+      const previous = this.#previous(weight);
+      this.#kernels.subtract_from(weight + offset, previous + offset, block.end - block.begin);
+      f64[at + SUM.update] = this.#squares(previous, block);
+      const [first, second] = [this.#first[block.parameter], this.#second[block.parameter]];
+      if (first !== 0) f64[at + SUM.first] = this.#squares(first, block);
+      if (second !== 0) f64[at + SUM.second] = this.#squares(second, block);
+    }
+  }
+
+  /** What all threads have seen, by layers that learn or whose units can die. For the leader, once all are done. */
+  read(): LayerObservation[] {
+    return this.#plan.layers.flatMap(({ name, outputShape, parameters }, layer) => {
+      const mortal = this.#mortal.indexOf(layer);
+      if (parameters.length === 0 && mortal === -1) return [];
+      const norm = (sum: number) =>
+        Math.sqrt(parameters.reduce((total, parameter) => total + this.#sumOf(parameter, sum), 0));
+      const kept = (moments: readonly number[]) => parameters.some((parameter) => moments[parameter] !== 0);
+      const observation: LayerObservation = {
+        name,
+        parameters: parameters.reduce((count, parameter) => count + this.#plan.parameters[parameter].length, 0),
+        gradientNorm: norm(SUM.gradient),
+        weightNorm: norm(SUM.weight),
+        updateNorm: norm(SUM.update),
+        firstMomentNorm: kept(this.#first) ? norm(SUM.first) : null,
+        secondMomentNorm: kept(this.#second) ? norm(SUM.second) : null,
+        units: mortal === -1 ? 0 : size(outputShape),
+        deadUnits: mortal === -1 ? 0 : this.#deadUnits(mortal),
+      };
+      return [observation];
+    });
+  }
+
+  /** Sum number `sum` of one parameter, over its blocks in ascending order. */
+  #sumOf(parameter: number, sum: number): number {
+    const { firstBlock } = this.#plan.parameters[parameter];
+    const end = this.#plan.parameters[parameter + 1]?.firstBlock ?? this.#plan.blocks;
+    let total = 0;
+    for (let block = firstBlock; block < end; block++)
+      total += this.#kernels.f64[(this.#plan.addresses.observation >>> 3) + block * OBSERVED_DOUBLES + sum];
+    return total;
+  }
+
+  #deadUnits(mortal: number): number {
+    let count = 0;
+    for (let thread = 0; thread < this.#plan.threads; thread++)
+      count += this.#kernels.f64[this.#units(thread) + mortal];
+    return count;
+  }
+
+  /** Of this thread's share of a layer's units. */
+  #silentUnits(layer: number, samples: number): number {
+    const { output, outputShape } = this.#plan.layers[layer];
+    const width = size(outputShape);
+    const [begin, end] = share(width, this.#thread, this.#plan.threads);
+    return this.#kernels.silent_units(output, samples, width, begin, end);
+  }
+
+  #squares(address: number, { begin, end }: Block): number {
+    return this.#kernels.norm_part(address + begin * 4, end - begin, 2);
+  }
+
+  /** Where the weights of a parameter are kept as they were. */
+  #previous(weight: number): number {
+    return this.#plan.addresses.previous + weight - this.#plan.addresses.state;
+  }
+
+  /** Index of the first double of a block; its number is where its other sums lie. */
+  #sums({ parameter, begin }: Block): number {
+    const number = this.#plan.parameters[parameter].firstBlock + begin / SUM_BLOCK;
+    return (this.#plan.addresses.observation >>> 3) + number * OBSERVED_DOUBLES;
+  }
+
+  /** Index of the first of a thread's counts of units. */
+  #units(thread: number): number {
+    const { addresses, blocks, layers } = this.#plan;
+    return (addresses.observation >>> 3) + blocks * OBSERVED_DOUBLES + thread * layers.length;
+  }
+}
+
+/** The address of one of the optimizer's tensors for a parameter, if it is a moment for each of its elements; else 0. */
+function momentOf({ state, length }: PlannedParameter, names: ReadonlySet<string>): number {
+  return state.find(({ name, shape }) => names.has(name) && size(shape) === length)?.address ?? 0;
+}
+
+function isMortal(type: string): boolean {
+  return (layers[type as keyof typeof layers] as unknown as LayerType).mortal ?? false;
+}
+
+const size = (shape: readonly number[]): number => shape.reduce((product, length) => product * length, 1);
+
+/** All layers together: a norm over several layers is the root of the sum of their norms' squares. */
+export function wholeModel(observed: readonly LayerObservation[]): Omit<LayerObservation, "name"> {
+  const sum = (value: (layer: LayerObservation) => number) =>
+    observed.reduce((total, layer) => total + value(layer), 0);
+  const norm = (value: (layer: LayerObservation) => number | null) =>
+    Math.sqrt(sum((layer) => (value(layer) ?? 0) ** 2));
+  const some = (value: (layer: LayerObservation) => number | null) => observed.some((layer) => value(layer) !== null);
+  return {
+    parameters: sum((layer) => layer.parameters),
+    gradientNorm: norm((layer) => layer.gradientNorm),
+    weightNorm: norm((layer) => layer.weightNorm),
+    updateNorm: norm((layer) => layer.updateNorm),
+    firstMomentNorm: some((layer) => layer.firstMomentNorm) ? norm((layer) => layer.firstMomentNorm) : null,
+    secondMomentNorm: some((layer) => layer.secondMomentNorm) ? norm((layer) => layer.secondMomentNorm) : null,
+    units: sum((layer) => layer.units),
+    deadUnits: sum((layer) => layer.deadUnits),
+  };
+}
+
+/** The gradient of a weight in the first layer that learns, as a part of one in the last: root mean squares. NaN if there is none at all. */
+export function gradientFade(observed: readonly LayerObservation[]): number {
+  const learning = observed.filter(({ parameters }) => parameters > 0);
+  const size = ({ gradientNorm, parameters }: LayerObservation) => gradientNorm / Math.sqrt(parameters);
+  return size(learning[0]) / size(learning[learning.length - 1]);
+}
+
+/** The metrics of an observed step by name; per layer `<name>.<layer>`. A ratio whose divisor is 0 is left out. */
+export function observedMetrics(
+  observed: readonly LayerObservation[],
+  clippedFraction: number | null,
+  perLayer: boolean,
+): Record<string, number> {
+  const all = named(wholeModel(observed), "");
+  if (clippedFraction !== null) all.clipped_fraction = clippedFraction;
+  return perLayer ? Object.assign(all, ...observed.map((layer) => named(layer, `.${layer.name}`))) : all;
+}
+
+function named(seen: Omit<LayerObservation, "name">, suffix: string): Record<string, number> {
+  const { gradientNorm, weightNorm, updateNorm, firstMomentNorm, secondMomentNorm, parameters, units, deadUnits } =
+    seen;
+  const metrics: Record<string, number> = {};
+  if (parameters > 0) metrics[`grad_norm${suffix}`] = gradientNorm;
+  if (weightNorm > 0) metrics[`update_ratio${suffix}`] = updateNorm / weightNorm;
+  if (gradientNorm > 0) metrics[`effective_learning_rate${suffix}`] = updateNorm / gradientNorm;
+  if (parameters > 0 && firstMomentNorm !== null) metrics[`first_moment_norm${suffix}`] = firstMomentNorm;
+  if (parameters > 0 && secondMomentNorm !== null) metrics[`second_moment_norm${suffix}`] = secondMomentNorm;
+  if (units > 0) metrics[`dead_fraction${suffix}`] = deadUnits / units;
+  return metrics;
+}

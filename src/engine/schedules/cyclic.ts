@@ -1,0 +1,61 @@
+import type { Kernels } from "../kernels/kernels.ts";
+import { defineSchedule } from "./schedule.ts";
+
+/**
+ * With base_lr = 0.1, max_lr = 0.5 and step_size_up = 4: 0.1, 0.2, 0.3, 0.4, 0.5, 0.4, 0.3, 0.2, 0.1, … In triangular2 the second peak
+ * is 0.3, the third 0.2; in exp_range the height shrinks by gamma with every step. The momentum moves the other way, from max_momentum at the foot to
+ * base_momentum at the peak.
+ *
+ * Smith, "Cyclical learning rates for training neural networks", WACV 2017 (arXiv:1506.01186).
+ */
+export const cyclic = defineSchedule({
+  type: "cyclic",
+  summary: "The rate rises and falls in triangles between two bounds, which take the place of the optimizer's lr.",
+  formula: "base_lr + (max_lr − base_lr) · triangle(t) · height; height 1, 2^−cycle or gamma^t",
+  source: "Smith 2017, arXiv:1506.01186; torch.optim.lr_scheduler.CyclicLR",
+  options: {
+    base_lr: { kind: "number", min: 0, doc: "The lower bound, where each cycle starts and ends." },
+    max_lr: { kind: "number", min: 0, doc: "The upper bound." },
+    step_size_up: { kind: "integer", default: 2000, min: 1, doc: "Steps (or epochs) on the way up." },
+    step_size_down: { kind: "integer", default: null, min: 1, doc: "On the way down; null: as many." },
+    mode: {
+      kind: "choice",
+      choices: ["triangular", "triangular2", "exp_range"],
+      default: "triangular",
+      doc: "Height of the cycles: always the same, halved after each, or times gamma with every step.",
+    },
+    gamma: { kind: "number", default: 1, min: 0, doc: "The factor of exp_range." },
+    cycle_momentum: {
+      kind: "boolean",
+      default: true,
+      doc: "Move the momentum (of Adam and its kin: beta1) the other way.",
+    },
+    base_momentum: { kind: "number", default: 0.8, min: 0, below: 1, doc: "The momentum at the peak." },
+    max_momentum: { kind: "number", default: 0.9, min: 0, below: 1, doc: "The momentum at the foot." },
+  },
+  setsRate: () => true,
+  check: ({ base_lr, max_lr }) =>
+    max_lr < base_lr ? [{ option: "max_lr", message: `must be at least base_lr (${base_lr})` }] : [],
+  rate: (options, { kernels, t }) => options.base_lr + (options.max_lr - options.base_lr) * height(kernels, options, t),
+  momentum: (options, { kernels, t }) =>
+    options.cycle_momentum
+      ? options.max_momentum - (options.max_momentum - options.base_momentum) * height(kernels, options, t)
+      : null,
+});
+
+interface Cycles {
+  readonly step_size_up: number;
+  readonly step_size_down: number | null;
+  readonly mode: string;
+  readonly gamma: number;
+}
+
+/** Between 0 at the foot and at most 1 at the peak. */
+function height(kernels: Kernels, { step_size_up: up, step_size_down, mode, gamma }: Cycles, t: number): number {
+  const length = up + (step_size_down ?? up);
+  const cycle = Math.floor(t / length);
+  const since = t - cycle * length;
+  const triangle = since <= up ? since / up : (length - since) / (length - up);
+  if (mode === "triangular2") return triangle * kernels.pow(2, -cycle);
+  return mode === "exp_range" ? triangle * kernels.pow(gamma, t) : triangle;
+}

@@ -1,0 +1,74 @@
+import { defineSchedule } from "./schedule.ts";
+
+/**
+ * With lr = 0.1, factor = 0.5 and patience = 2: once three values in a row are no better than the best before them, the rate is 0.05; after three
+ * more 0.025; and so on down to min_lr.
+ *
+ * The values come when the job evaluates, or for train_loss after every `every_steps` steps. Those that come during a warm-up do not count.
+ */
+export const reduce_on_plateau = defineSchedule({
+  type: "reduce_on_plateau",
+  summary: "The rate drops by a factor whenever a metric no longer improves.",
+  formula:
+    "lr → max(lr · factor, min_lr) after more than patience values that are no better than best · (1 − threshold)",
+  source: "torch.optim.lr_scheduler.ReduceLROnPlateau",
+  options: {
+    metric: {
+      kind: "choice",
+      choices: ["valid_loss", "valid_accuracy", "valid_macro_f1", "valid_r2", "valid_mae", "train_loss"],
+      default: "valid_loss",
+      doc: "What is followed. All but train_loss need validation.",
+    },
+    every_steps: {
+      kind: "integer",
+      default: null,
+      min: 1,
+      doc: "Only with train_loss, whose mean over so many steps is followed; null: over an epoch.",
+    },
+    mode: { kind: "choice", choices: ["min", "max"], default: "min", doc: "Whether less or more is better." },
+    factor: { kind: "number", default: 0.1, min: 0, below: 1, doc: "What the rate is multiplied by." },
+    patience: { kind: "integer", default: 10, min: 0, doc: "How many values in a row may be no better." },
+    threshold: { kind: "number", default: 1e-4, min: 0, doc: "How much better counts." },
+    threshold_mode: {
+      kind: "choice",
+      choices: ["rel", "abs"],
+      default: "rel",
+      doc: "Whether threshold is a share of the best value or a difference from it.",
+    },
+    cooldown: { kind: "integer", default: 0, min: 0, doc: "How many values after a drop are not counted." },
+    min_lr: { kind: "number", default: 0, min: 0, doc: "The lowest rate." },
+    eps: { kind: "number", default: 1e-8, min: 0, doc: "A drop that is not larger than this is not made." },
+  },
+  check: ({ metric, every_steps }) =>
+    every_steps !== null && metric !== "train_loss"
+      ? [
+          {
+            option: "every_steps",
+            message: `must be null: ${metric} comes with every evaluation (training.eval_every_epochs)`,
+          },
+        ]
+      : [],
+  rate: (_options, { base, state }) => (state === null ? base : state.lr!),
+  follow(options, base, state, value) {
+    const { lr, best, bad, cooldown } = state ?? { lr: base, best: null, bad: 0, cooldown: 0 };
+    const better = isBetter(value, best, options);
+    const waiting = cooldown! > 0;
+    const worse = better || waiting ? 0 : bad! + 1;
+    const next = { lr, best: better ? value : best, bad: worse, cooldown: waiting ? cooldown! - 1 : 0 };
+    if (worse <= options.patience) return next;
+    const lower = Math.max(lr! * options.factor, options.min_lr);
+    return { ...next, lr: lr! - lower > options.eps ? lower : lr, bad: 0, cooldown: options.cooldown };
+  },
+});
+
+/** Anything is better than nothing; a value that is no number is better than none. */
+function isBetter(
+  value: number,
+  best: number | null,
+  { mode, threshold, threshold_mode }: { mode: string; threshold: number; threshold_mode: string },
+): boolean {
+  if (best === null) return Number.isFinite(value);
+  const sign = mode === "min" ? -1 : 1;
+  const bar = threshold_mode === "rel" ? best * (1 + sign * threshold) : best + sign * threshold;
+  return mode === "min" ? value < bar : value > bar;
+}

@@ -1,0 +1,44 @@
+import type { Member } from "../options.ts";
+import { defineSchedule } from "./schedule.ts";
+
+/** With schedulers = [linear from 0.1 over 10, cosine_annealing with t_max 90] and milestones = [10]: a warm-up, then a cosine that starts at t = 10. */
+export const sequential = defineSchedule({
+  type: "sequential",
+  summary: "One schedule after another, each of them starting anew when its turn comes.",
+  formula: "schedulers[k](t − milestones[k−1]) from milestones[k−1] on",
+  source: "torch.optim.lr_scheduler.SequentialLR",
+  options: {
+    schedulers: { kind: "members", doc: "The schedules, in order." },
+    milestones: { kind: "integers", length: null, min: 1, doc: "When each of them but the first begins, ascending." },
+  },
+  check({ schedulers, milestones }) {
+    if (milestones.length !== schedulers.length - 1)
+      return [
+        {
+          option: "milestones",
+          message: `must be one fewer than schedulers, ${schedulers.length - 1}, not ${milestones.length}`,
+        },
+      ];
+    if (milestones.some((milestone, i) => i > 0 && milestone <= milestones[i - 1]))
+      return [{ option: "milestones", message: "must ascend" }];
+    return [];
+  },
+  setsRate: ({ schedulers }, typeOf) => schedulers.some((part) => typeOf(part).setsRate?.(part as never, typeOf)),
+  rate(options, at) {
+    const { member, since } = current(options, at.t);
+    return at.rateOf(member, since);
+  },
+  momentum(options, at) {
+    const { member, since } = current(options, at.t);
+    return at.momentumOf(member, since);
+  },
+});
+
+/** Whose turn it is at time t, and since how long. */
+function current(
+  { schedulers, milestones }: { readonly schedulers: readonly Member[]; readonly milestones: readonly number[] },
+  t: number,
+): { member: Member; since: number } {
+  const begun = milestones.filter((milestone) => milestone <= t).length;
+  return { member: schedulers[begun], since: begun === 0 ? t : t - milestones[begun - 1] };
+}

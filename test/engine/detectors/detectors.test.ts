@@ -1,0 +1,166 @@
+import { describe, expect, test } from "vitest";
+import { detectors } from "../../../src/engine/detectors/registry.generated.ts";
+import { classes, member, train, type Trained } from "../../support/training.ts";
+import { faulty, healthy } from "./cases.ts";
+import { linear, layer, optimizer, perceptron, values, watched, watchful } from "./jobs.ts";
+
+/** With what ended the job, if it is not among them. */
+function findingsOf({ findings, outcome }: Trained) {
+  return outcome.type === "diverged" ? [...findings, outcome.finding] : findings;
+}
+
+describe("a faulty job is diagnosed:", () => {
+  test("there are twenty, and every detector finds one", () => {
+    expect(faulty.length).toBeGreaterThanOrEqual(20);
+    expect(new Set(faulty.map(({ detector }) => detector))).toEqual(new Set(Object.keys(detectors)));
+  });
+
+  test.each(faulty)("$name", async ({ job, detector, cause, also = [] }) => {
+    const findings = findingsOf(await train(job()));
+    expect(findings.map((finding) => [finding.detector, finding.cause])).toContainEqual([detector, cause]);
+    for (const finding of findings) expect([cause, ...also]).toContain(finding.cause);
+  });
+});
+
+describe("a sound job raises no warning:", () => {
+  test("there are twenty", () => expect(healthy.length).toBeGreaterThanOrEqual(20));
+
+  test.each(healthy)("$name", async ({ job }) => {
+    const trained = await train(job());
+    expect(findingsOf(trained)).toEqual([]);
+    expect(trained.losses.at(-1)![1]).toBeLessThan(0.7 * trained.losses[0][1]);
+  });
+});
+
+describe("a finding", () => {
+  const doomed = () => watched({ optimizer: optimizer("sgd", { lr: 0.01 }), schedule: growing });
+  const growing = { ...member("schedules", "exponential", { gamma: 1.05 }), interval: "step", warmup_steps: 0 };
+
+  test("says in plain words what was seen and what helps, with numbers", async () => {
+    const { findings } = await train(doomed());
+    const { message, remedy } = findings.find(({ detector }) => detector === "diverging")!;
+    expect(message).toMatch(
+      /^The loss rose from 0\.\d+ at step \d+ to [\d.]+ at step \d+ while the gradient norm grew \d+-fold\.$/,
+    );
+    expect(remedy).toMatch(/^Lower lr \(now [\d.]+\) to about [\d.]+, or set clip_grad_norm to 1\.0, or set/);
+  });
+
+  test("is made once, at the same step from any threads and any checkpoint, and the state is the same", async () => {
+    const alone = await train(doomed(), { everySteps: 60 });
+    expect(alone.findings.length).toBeGreaterThan(1);
+    expect(new Set(alone.findings.map(({ detector }) => detector)).size).toBe(alone.findings.length);
+    const crew = await train(doomed(), { threads: 3 });
+    expect(crew.findings).toEqual(alone.findings);
+    expect(crew.state?.sha256).toBe(alone.state?.sha256);
+    for (const [step, state] of alone.checkpoints) {
+      const resumed = await train(doomed(), { threads: 2, state });
+      expect(resumed.findings).toEqual(alone.findings.filter((finding) => finding.step > step));
+      expect(resumed.crew.findings).toEqual(alone.findings.filter((finding) => finding.step <= step));
+      expect(resumed.state?.sha256).toBe(alone.state?.sha256);
+    }
+  });
+
+  test("changes no bit of the weights", async () => {
+    const blind = await train({ ...doomed(), observe: null, detectors: {} });
+    expect(blind.findings).toEqual([]);
+    expect(blind.weights).toBe((await train(doomed())).weights);
+  });
+
+  test("ends the job under the policy stop, with metrics of its last weights", async () => {
+    const detectors = watchful({ plateau: { policy: "stop" } });
+    const { outcome, findings, state } = await train(
+      watched({ detectors, optimizer: optimizer("adam", { lr: 1e-6 }) }),
+    );
+    const found = findings.find(({ detector }) => detector === "plateau")!;
+    expect(outcome).toMatchObject({ type: "diagnosed", step: found.step });
+    expect(outcome.type === "diagnosed" && outcome.metrics.valid_loss).toBeGreaterThan(1);
+    expect(state).not.toBeNull();
+    const again = await train(watched({ detectors, optimizer: optimizer("adam", { lr: 1e-6 }) }), {
+      state: state!.bytes,
+    });
+    expect(again.outcome).toEqual(outcome);
+    expect(again.losses).toEqual([]);
+  });
+
+  test("that an evaluation brings ends it too, in every thread", async () => {
+    const { job } = faulty.find(({ detector }) => detector === "overfitting")!;
+    const detectors = watchful({ overfitting: { policy: "stop" } });
+    const [one, three] = [await train({ ...job(), detectors }), await train({ ...job(), detectors }, { threads: 3 })];
+    expect(one.outcome).toMatchObject({ type: "diagnosed", step: one.findings[0].step });
+    expect(three.outcome).toEqual(one.outcome);
+  });
+
+  test("of divergence fails the job under the policy stop, before it is too late", async () => {
+    const { outcome, findings } = await train({ ...doomed(), detectors: watchful({ diverging: { policy: "stop" } }) });
+    expect(outcome).toMatchObject({
+      type: "diverged",
+      finding: { detector: "diverging", cause: "learning_rate_too_high" },
+    });
+    expect(outcome.type === "diverged" && outcome.finding).toEqual(
+      findings.find(({ detector }) => detector === "diverging"),
+    );
+  });
+
+  test("is not made under the policy ignore, nor within other thresholds", async () => {
+    const names = async (changes: Record<string, object>) =>
+      (await train({ ...doomed(), detectors: watchful(changes) })).findings.map(({ detector }) => detector);
+    expect(await names({})).toContain("diverging");
+    expect(await names({ diverging: { policy: "ignore" } })).not.toContain("diverging");
+    expect(await names({ diverging: { factor: 1e9 } })).not.toContain("diverging");
+  });
+});
+
+describe("what is observed", () => {
+  test("of plain gradient descent is its rate", async () => {
+    const job = watched({ optimizer: optimizer("sgd", { lr: 0.125 }), observe: { every_steps: 1, per_layer: true } });
+    const { observed } = await train(job);
+    expect(observed.length).toBe(300);
+    for (const [, metrics] of observed) {
+      expect(metrics.effective_learning_rate).toBeCloseTo(0.125, 5);
+      expect(metrics["effective_learning_rate.0"]).toBeCloseTo(0.125, 4);
+      const squares = ["0", "2", "4"].map((name) => metrics[`grad_norm.${name}`] ** 2);
+      expect(metrics.grad_norm).toBeCloseTo(Math.sqrt(squares.reduce((sum, square) => sum + square)), 10);
+      expect(metrics.first_moment_norm).toBeUndefined();
+      expect(metrics.clipped_fraction).toBeUndefined();
+    }
+  });
+
+  test("of a first step with momentum is the gradient, and of Adam its tenth and its thousandth", async () => {
+    const first = async (type: string, options: object) => {
+      const job = watched({ optimizer: optimizer(type, options), observe: { every_steps: 1, per_layer: false } });
+      return (await train(job)).observed[0][1];
+    };
+    const sgd = await first("sgd", { lr: 0.1, momentum: 0.9 });
+    expect(sgd.first_moment_norm).toBeCloseTo(sgd.grad_norm, 12);
+    const adam = await first("adam", { lr: 0.1 });
+    expect(adam.first_moment_norm).toBeCloseTo(sgd.grad_norm / 10, 6);
+    expect(adam.second_moment_norm).toBeGreaterThan(0);
+  });
+
+  test("of clipping is the part of steps since the last observation", async () => {
+    const norms = async (clip_grad_norm: number) => {
+      const job = watched({ observe: { every_steps: 4, per_layer: false }, training: { clip_grad_norm } });
+      return (await train(job)).observed.map(([, metrics]) => metrics.clipped_fraction);
+    };
+    expect(new Set(await norms(1e-6))).toEqual(new Set([1]));
+    expect(new Set(await norms(1e6))).toEqual(new Set([0]));
+    for (const fraction of await norms(0.3)) expect([0, 0.25, 0.5, 0.75, 1]).toContain(fraction);
+  });
+
+  test("of units that no row wakes is their part, over any number of threads", async () => {
+    const layers = [linear(13, { weight_init: "zeros", bias_init: "zeros" }), layer("relu"), linear(null)];
+    const job = () => watched({ layers, observe: { every_steps: 1, per_layer: true }, training: { epochs: 1 } });
+    for (const threads of [1, 3]) {
+      const { observed } = await train(job(), { threads });
+      expect(observed[0][1]).toMatchObject({ dead_fraction: 1, "dead_fraction.1": 1 });
+    }
+    const awake = await train(
+      watched({ layers: perceptron("relu", 13), data: classes(600, 8), training: { epochs: 1 } }),
+    );
+    expect(awake.observed[0][1].dead_fraction).toBeLessThan(0.2);
+    const smooth = await train(
+      watched({ layers: perceptron("gelu", 13), data: values(600), loss: member("losses", "mse") }),
+    );
+    expect(smooth.observed[0][1].dead_fraction).toBeUndefined();
+  });
+});
