@@ -1,7 +1,7 @@
 /**
  * How jobs reach workers: BullMQ, used for nothing but delivery. The record (src/store) is the truth.
  *
- * A delivery is a BullMQ job named `<job id>-<delivery>` that carries the ids of the job and its owner and nothing else. It is attempted once and
+ * A delivery is a BullMQ job named `<job id>-<delivery>` that carries whose turn it is and nothing else. It is attempted once and
  * leaves no trace when it is done: whether to run again is for the record to say. A lost delivery is found by the reconciler; a double one is harmless,
  * since the lease decides who runs.
  *
@@ -19,6 +19,8 @@ export const queue = { name: "deliveries", prefix: hashTag };
 export interface Delivery {
   owner: string;
   job_id: string;
+  /** From 1. */
+  turn: number;
 }
 
 /** A job that is to be delivered. */
@@ -57,9 +59,9 @@ export class Deliveries {
 
   /** If it fails after the job was recorded nothing is lost: the reconciler delivers it. Within a turn, who comes first is served first. */
   async deliver({ owner, id, delivery, turn }: Due): Promise<void> {
-    const priority = Math.min(Math.max(turn, 1), LAST_PRIORITY);
+    const priority = Math.min(turn, LAST_PRIORITY);
     const named = { ...options, jobId: nameOf(id, delivery), priority };
-    await available(() => this.bull.add("train", { owner, job_id: id }, named));
+    await available(() => this.bull.add("train", { owner, job_id: id, turn }, named));
     crashPoint("after-add");
   }
 

@@ -7,6 +7,7 @@ import { Run, type RunOptions } from "./run.ts";
 interface Due {
   readonly owner: string;
   readonly job_id: string;
+  readonly turn: number;
 }
 
 /** After which to ask again for a job that could not be had, unless it is known when it becomes free. */
@@ -33,9 +34,9 @@ export async function beginRun(due: Due, idle: boolean, options: RunOptions): Pr
   }
 }
 
-async function acquire({ owner, job_id }: Due, idle: boolean, { store, leaseMs }: RunOptions): Promise<Acquired> {
+async function acquire({ owner, job_id, turn }: Due, idle: boolean, { store, leaseMs }: RunOptions): Promise<Acquired> {
   try {
-    const options = { leaseMs, idle, arithmeticVersion: ARITHMETIC_VERSION, orAnotherOf: owner };
+    const options = { leaseMs, idle, arithmeticVersion: ARITHMETIC_VERSION, turnOf: { owner, turn } };
     return await store.acquire(job_id, options);
   } catch (error) {
     if (error instanceof Unavailable) return { outcome: "busy", waitMs: RETRY_MS };

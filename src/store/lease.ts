@@ -28,8 +28,8 @@ export interface AcquireOptions {
   /** Whether the worker runs nothing else. */
   idle: boolean;
   arithmeticVersion: number;
-  /** Given: it may be another of this owner's jobs that is more urgent, or older. */
-  orAnotherOf?: string;
+  /** Given: it is this owner's turn, which may go to another of the owner's jobs that is more urgent, or older. */
+  turnOf?: { owner: string; turn: number };
 }
 
 /**
@@ -83,7 +83,7 @@ export interface Ending {
 }
 
 export async function acquire(database: Database, jobId: string, options: AcquireOptions): Promise<Acquired> {
-  const owner = options.orAnotherOf ?? (await database.use((redis) => redis.hget(keys.open, jobId)));
+  const owner = options.turnOf?.owner ?? (await database.use((redis) => redis.hget(keys.open, jobId)));
   if (owner === null) return { outcome: "done" };
   const token = randomUUID();
   const [outcome, detail, alone] = await database.run<[Acquired["outcome"] | "instead", number | string, number]>(
@@ -94,7 +94,7 @@ export async function acquire(database: Database, jobId: string, options: Acquir
     options.idle ? 1 : 0,
     options.arithmeticVersion,
     MAX_CRASHES,
-    options.orAnotherOf === undefined ? 0 : 1,
+    options.turnOf?.turn ?? 0,
   );
   if (outcome === "instead") return await acquire(database, String(detail), options);
   if (outcome === "busy") return { outcome, waitMs: Number(detail) };

@@ -79,7 +79,7 @@ export class Upkeep {
       id,
       status: status as JobStatus,
       delivery: Number(delivery),
-      turn: Number(turn),
+      turn: Number(turn ?? 1),
       leased: Number(lease_expires_at) > now,
     };
   }

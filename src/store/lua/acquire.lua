@@ -11,7 +11,7 @@ ARGV[2] for how long it is leased, in milliseconds
 ARGV[3] 1 if the worker runs no other job
 ARGV[4] the arithmetic version of the worker
 ARGV[5] how many runs may die in a row
-ARGV[6] 1 if it may be another job of the same owner
+ARGV[6] the turn that has come (create.lua), in which it may be another job of the same owner; 0 if it must be this one
 
 Returns {'taken', run, 1 if it must run alone}, {'busy', milliseconds until it is worth another try}, {'alone'} if it may only run in an idle
 worker, {'instead', id} if another job is to be taken, {'done'} if there is nothing to run
@@ -19,7 +19,7 @@ worker, {'instead', id} if another job is to be taken, {'done'} if there is noth
 -- Owners take turns (create.lua); which of its jobs takes an owner's turn is seen when it has come: the most urgent that waits. So the delivery of a
 -- job may serve another; its own is then served by the other's, which may come when it has ended.
 local function instead()
-  local first = ARGV[6] == '1' and redis.call('ZRANGE', owned .. ':waiting', 0, 0)[1]
+  local first = ARGV[6] ~= '0' and redis.call('ZRANGE', owned .. ':waiting', 0, 0)[1]
   return first and first ~= id and { 'instead', first }
 end
 
@@ -71,8 +71,6 @@ if get('arithmetic_version') ~= ARGV[4] then
   set('arithmetic_version', ARGV[4])
   if run > 1 then append(event('arithmetic_changed', message, tonumber(checkpoint))) end
 end
-if (number('turn') or 0) > tonumber(redis.call('GET', root .. ':turn') or 0) then
-  redis.call('SET', root .. ':turn', get('turn'))
-end
+if tonumber(ARGV[6]) > tonumber(redis.call('GET', root .. ':turn') or 0) then redis.call('SET', root .. ':turn', ARGV[6]) end
 set_status('running')
 return { 'taken', run, crashes > 0 and 1 or 0 }
