@@ -2,8 +2,13 @@
 // measured in the same run may be compared.
 import { benchApi } from "./api.ts";
 import { benchModels } from "./models.ts";
+import { benchOptimizers } from "./optimizers.ts";
 
-const benches: Record<string, () => Promise<void>> = { api: benchApi, models: benchModels };
+const benches: Record<string, () => Promise<void>> = {
+  api: benchApi,
+  models: benchModels,
+  optimizers: benchOptimizers,
+};
 
 const names = process.argv.slice(2);
 const unknown = names.filter((name) => !(name in benches));

@@ -1,0 +1,80 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { Barrier } from "../src/engine/barrier.ts";
+import { WORD } from "../src/engine/control.ts";
+import { instantiateKernels } from "../src/engine/kernels/kernels.ts";
+import type { Plan } from "../src/engine/model.ts";
+import type { Member } from "../src/engine/options.ts";
+import { gradientTiles, parameterBlocks, share } from "../src/engine/slices.ts";
+import { Update } from "../src/engine/update.ts";
+
+/** One thread of a measurement: an optimizer's steps as a crew runs them, over gradients that stay as they are. */
+
+export interface Measurement {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly plan: Plan;
+  readonly optimizer: Member;
+  readonly thread: number;
+}
+
+/** How long a measurement is to take. */
+const DURATION_MS = 30;
+
+const { module, memory, plan, optimizer, thread } = workerData as Measurement;
+const kernels = instantiateKernels(module, memory);
+const words = new Int32Array(memory.buffer, plan.addresses.control);
+words[WORD.spin] = 1_000_000;
+const barrier = new Barrier(kernels, words, plan.addresses.control, plan.threads);
+const update = new Update(kernels, plan, optimizer, { clip_grad_norm: null, clip_grad_value: null }, barrier, thread);
+const tiles = gradientTiles(plan, thread);
+
+let t = 0;
+fill(kernels);
+barrier.meet();
+const stepping = measured(step);
+const copying = measured(copyState);
+if (thread === 0) parentPort!.postMessage({ stepping, copying });
+
+/** Milliseconds a run. How often to run is the leader's to say, who tries first. */
+function measured(run: () => void): number {
+  run();
+  const once = timed(1, run);
+  if (thread === 0) words[WORD.request] = Math.min(20_000, Math.ceil(DURATION_MS / once));
+  barrier.meet();
+  return timed(words[WORD.request], run);
+}
+
+function timed(count: number, run: () => void): number {
+  barrier.meet();
+  const begin = performance.now();
+  for (let i = 0; i < count; i++) run();
+  barrier.meet();
+  return (performance.now() - begin) / count;
+}
+
+function step(): void {
+  update.begin(++t, 1e-4);
+  for (const tile of tiles) update.tileReady(tile);
+  if (!update.tilewise) update.run(0, () => 0);
+  barrier.meet();
+}
+
+function copyState(): void {
+  const { state, stateBytes, snapshot } = plan.addresses;
+  const [from, to] = share(stateBytes / 64, thread, plan.threads).map((line) => line * 64);
+  kernels.u8.copyWithin(snapshot + from, state + from, state + to);
+  barrier.meet();
+}
+
+/** Weights and gradients within ± 1, and a state of zeros. */
+function fill({ fill_uniform, u8 }: typeof kernels): void {
+  const { state, stateBytes } = plan.addresses;
+  const [from, to] = share(stateBytes, thread, plan.threads);
+  u8.fill(0, state + from, state + to);
+  barrier.meet();
+  for (const { parameter, begin, end } of parameterBlocks(plan, thread)) {
+    const { weight, gradient } = plan.parameters[parameter];
+    fill_uniform(weight, begin, end, 1, 0, 0, 1);
+    fill_uniform(gradient, begin, end, 1, 0, 1, 1);
+  }
+}
