@@ -53,7 +53,7 @@ function timed(count: number, run: () => void): number {
 }
 
 function step(): void {
-  update.begin(++t, 1e-4);
+  update.begin(++t, { lr: 1e-4, momentum: null }, false);
   for (const tile of tiles) update.tileReady(tile);
   if (!update.tilewise) update.run(0, () => 0);
   barrier.meet();
