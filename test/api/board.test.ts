@@ -36,7 +36,9 @@ test("with the admin key it shows the queue, and changes nothing", async () => {
       headers: admin,
     });
     expect(body.queues[0]).toMatchObject({ name: "deliveries", readOnlyMode: true });
-    expect(body.queues[0].jobs.map(({ data }: { data: unknown }) => data)).toEqual([{ owner: "ann", job_id: job.id }]);
+    expect(body.queues[0].jobs.map(({ data }: { data: unknown }) => data)).toEqual([
+      { owner: "ann", job_id: job.id, turn: 1 },
+    ]);
   }
   // The board's own answers are no problem documents.
   const { port } = service.app.server.address() as AddressInfo;
