@@ -7,6 +7,7 @@ import { describeApi } from "./plugins/description.ts";
 import { limitRequests } from "./plugins/rate-limit.ts";
 import { catalogue } from "./routes/catalogue.ts";
 import { checkpoints } from "./routes/checkpoints.ts";
+import { control } from "./routes/control.ts";
 import { datasets } from "./routes/datasets.ts";
 import { diagnosis } from "./routes/diagnosis.ts";
 import { events } from "./routes/events.ts";
@@ -38,6 +39,7 @@ export async function buildApp({ log, tracing, ...services }: AppOptions): Promi
     datasets,
     files,
     jobs,
+    control,
     progress,
     metrics,
     diagnosis,

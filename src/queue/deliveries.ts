@@ -5,7 +5,7 @@
  * leaves no trace when it is done: whether to run again is for the record to say. A lost delivery is found by the reconciler; a double one is harmless,
  * since the lease decides who runs.
  *
- * Owners take turns (lua/create.lua). BullMQ knows a turn as a priority; which of its jobs an owner's turn goes to is for the record to say (lua/acquire.lua).
+ * Owners take turns (lua/shared.lua). BullMQ knows a turn as a priority; which of its jobs an owner's turn goes to is for the record to say (lua/acquire.lua).
  */
 import { Queue, type JobsOptions, type Telemetry } from "bullmq";
 import type { Redis } from "ioredis";
@@ -63,6 +63,11 @@ export class Deliveries {
     const named = { ...options, jobId: nameOf(id, delivery), priority };
     await available(() => this.bull.add("train", { owner, job_id: id, turn }, named));
     crashPoint("after-add");
+  }
+
+  /** Takes a delivery back that no worker has taken yet. One that stays does no harm: there is nothing to run. */
+  async withdraw(jobId: string, delivery: number): Promise<void> {
+    await available(() => this.#queue.remove(nameOf(jobId, delivery)));
   }
 
   /** Whether BullMQ still has it, be it waiting, delayed or in a worker's hands. */

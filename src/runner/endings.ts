@@ -9,6 +9,7 @@ import type { HashedFile, StopReason } from "../engine/state.ts";
 import { extractModel } from "../engine/state-worker.ts";
 import type { Spec } from "../spec/spec.ts";
 import type { Blob } from "../store/blobs.ts";
+import type { JobStatus } from "../spec/wire.ts";
 import { Unavailable } from "../store/errors.ts";
 import type { Ending, Lease } from "../store/lease.ts";
 import type { ModelNotes, NewEvent, ProgressReport } from "../store/record.ts";
@@ -52,11 +53,11 @@ export class Endings {
     await this.#finish({ status: "failed", error: { code, message, suggestion, step }, progress }, events);
   }
 
-  /** The job is queued again, unless it was to be cancelled. */
-  async released(message: string, progress: ProgressReport | null): Promise<void> {
+  /** The job is queued again, unless it was to be paused or cancelled; returns its status. */
+  async released(message: string, progress: ProgressReport | null): Promise<JobStatus> {
     const { events } = await this.#reporter.close(this.#gone);
     const requeued = { type: "requeued" as const, message, step: progress?.step ?? null, data: null };
-    await persist(this.#gone, () => this.#lease.release(requeued, events));
+    return await persist(this.#gone, () => this.#lease.release(requeued, events));
   }
 
   /** The model must be stored and waits for room if there is none; false if `interrupted` before there was. */
@@ -64,7 +65,7 @@ export class Endings {
     { outcome, spec, state, notes }: Finished,
     progress: ProgressReport | null,
     checkpoints: Checkpoints,
-    interrupted: () => boolean,
+    interrupted: (waiting: boolean) => boolean,
   ): Promise<boolean> {
     const { best } = outcome;
     const kept = spec.checkpoint.keep_best && best !== null ? (["final", "best"] as const) : (["final"] as const);
@@ -100,8 +101,12 @@ export class Endings {
     return true;
   }
 
-  async #uploadModel({ bytes }: HashedFile, step: number, interrupted: () => boolean): Promise<Blob | null> {
-    for (let attempts = 0; !interrupted(); attempts++) {
+  async #uploadModel(
+    { bytes }: HashedFile,
+    step: number,
+    interrupted: (waiting: boolean) => boolean,
+  ): Promise<Blob | null> {
+    for (let attempts = 0; !interrupted(attempts > 0); attempts++) {
       const blob = await persist(this.#gone, () => this.#lease.upload(bytes)).catch(orNoRoom);
       if (blob !== null) return blob;
       if (attempts === 0) {

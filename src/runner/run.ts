@@ -3,8 +3,9 @@
  *
  * The engine trains on threads of its own; here its news become the record, and what happens around it becomes requests to it:
  *
- * - what is wanted (to cancel) is told by a message, or by the heartbeat, which also says whether the run may still write;
- * - a shutdown stops the crew at a step boundary, with a checkpoint if the state is small enough to be written in time, and gives the job back;
+ * - what is wanted (to cancel, to pause) is told by a message, or by the heartbeat, which also says whether the run may still write;
+ * - a pause stops the crew at a step boundary, with a checkpoint, and gives the job back as paused; one that comes when the training is over is too late;
+ * - a shutdown does the same, but writes a checkpoint only if the state is small enough to be written in time, and gives the job back as queued;
  * - while Redis is away the crew holds at a step boundary, its state in memory, and goes on if the run is still the latest when Redis answers;
  * - a run that lost its lease stops where it is and writes nothing: its successor has dropped what was not committed, and computes the same again.
  */
@@ -37,7 +38,14 @@ const MAX_EVALUATED_EVENTS = 1000;
 /** How often a crew's pulse is taken. */
 const PULSE_MS = 1000;
 
-/** `ended`: the job has. `released`: it is queued again. `postponed`: that too, but not to be tried at once. `lost`: it is somebody else's. */
+/** What a run may be asked to do, the more urgent last. */
+const URGENCY = ["pause", "shutdown", "cancel"] as const;
+type Wanted = (typeof URGENCY)[number];
+
+/**
+ * `ended`: there is nothing left to run, for good or until the job is resumed. `released`: it is queued again. `postponed`: that too, but not to be tried at
+ * once. `lost`: it is somebody else's.
+ */
 export type RunEnd = "ended" | "released" | "postponed" | "lost";
 
 export interface RunOptions extends Sources {
@@ -56,7 +64,7 @@ export class Run {
   readonly #reporter: Reporter;
   readonly #heartbeat: Heartbeat;
   readonly #endings: Endings;
-  #wanted: "cancel" | "shutdown" | null = null;
+  #wanted: Wanted | null = null;
   /** Resolved once anything is wanted. */
   readonly #toStop = Promise.withResolvers<null>();
   #away = false;
@@ -106,6 +114,7 @@ export class Run {
   /** What the job's status is, and so what is wanted of this run. */
   told(status: JobStatus): void {
     if (status === "cancelling") this.#want("cancel");
+    if (status === "pausing") this.#want("pause");
   }
 
   /** Asks the record what is wanted. */
@@ -223,7 +232,7 @@ export class Run {
     }
     await this.#checkpoints!.idle();
     const finished = { outcome, spec, state: await this.#final!, notes: notesOn(this.#crew!.plan, encoding) };
-    const interrupted = () => this.#wanted !== null;
+    const interrupted = (waiting: boolean) => this.#wanted === "cancel" || (waiting && this.#wanted !== null);
     const done = await this.#endings.succeeded(finished, this.#progressNow(), this.#checkpoints!, interrupted);
     if (!done) return await this.#stopped();
     this.#log.info({ step: outcome.step, stop_reason: outcome.type }, "job succeeded");
@@ -239,9 +248,9 @@ export class Run {
       return "ended";
     }
     await this.#checkpoints?.idle();
-    await this.#endings.released("The worker is shutting down; another one goes on.", progress);
-    this.#log.info({ step: progress?.step }, "job given back");
-    return "released";
+    const status = await this.#endings.released("The worker is shutting down; another one goes on.", progress);
+    this.#log.info({ step: progress?.step, status }, "job given back");
+    return status === "queued" ? "released" : "ended";
   }
 
   async #fail(error: unknown): Promise<RunEnd> {
@@ -258,19 +267,20 @@ export class Run {
   /** It is not the job's fault: another worker may have the data, or this one later. */
   async #postponed({ message }: DatasetUnreachable): Promise<RunEnd> {
     this.#log.warn({ reason: message }, "job given back");
-    await this.#endings.released(message, null);
-    return "postponed";
+    const status = await this.#endings.released(message, null);
+    return status === "queued" ? "postponed" : "ended";
   }
 
-  #want(what: "cancel" | "shutdown"): void {
-    if (this.#wanted === what || this.#wanted === "cancel") return;
+  #want(what: Wanted): void {
+    if (this.#wanted !== null && URGENCY.indexOf(what) <= URGENCY.indexOf(this.#wanted)) return;
     this.#wanted = what;
     this.#toStop.resolve(null);
     this.#stop();
   }
 
   #stop(): void {
-    this.#crew?.stop({ snapshot: this.#wanted === "shutdown" && this.#stateBytes <= SHUTDOWN_STATE_BYTES });
+    const quick = this.#stateBytes <= SHUTDOWN_STATE_BYTES;
+    this.#crew?.stop({ snapshot: this.#wanted === "pause" || (this.#wanted === "shutdown" && quick) });
   }
 
   #hold(): void {

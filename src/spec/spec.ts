@@ -270,9 +270,21 @@ export const Spec = z
     detectors: Detectors,
     checkpoint: CheckpointPolicy,
     resources: z
-      .strictObject({ threads: z.int().min(1).max(64).default(1) })
-      .prefault({})
-      .describe("Threads are a wish; the result does not depend on how many are given."),
+      .strictObject({
+        threads: z
+          .int()
+          .min(1)
+          .max(64)
+          .default(1)
+          .describe("A wish; the result does not depend on how many are given."),
+        priority: z
+          .int()
+          .min(0)
+          .max(10)
+          .default(0)
+          .describe("Of an owner's jobs that wait, the highest is taken first."),
+      })
+      .prefault({}),
     webhook: Webhook,
   })
   .meta({

@@ -46,10 +46,13 @@ export type Created =
 /** What an idempotency key that was used before leads to. `mismatch`: it belongs to another body. */
 export type Replayed = { outcome: "replayed"; record: Job } | { outcome: "mismatch"; record: null };
 
-/** `already`: it was cancelled before. `wrong_status`: it has ended otherwise. */
-export type Cancelled =
-  | { outcome: "cancelled" | "cancelling" | "already" | "wrong_status"; record: Job }
-  | { outcome: "missing"; record: null };
+/** What came of a request to change a job; `delivery` is its latest, for its `turn`. Null: there is no such job. */
+export type Changed<Outcome extends string> = {
+  outcome: Outcome | "wrong_status";
+  record: Job;
+  delivery: number;
+  turn: number;
+} | null;
 
 export interface PageOptions {
   limit: number;
@@ -93,6 +96,7 @@ export class Jobs {
       total_epochs: spec.training.epochs,
       state_bytes: job.stateBytes,
       ...(spec.webhook === null ? {} : { webhook: JSON.stringify(spec.webhook.events) }),
+      priority: spec.resources.priority,
     };
     const [outcome, detail] = await this.#database.run<[(Created | Replayed)["outcome"], (string | number)?]>(
       "create",
@@ -145,10 +149,26 @@ export class Jobs {
     return page(found, limit, (job) => job.id);
   }
 
-  async cancel(owner: string, id: string): Promise<Cancelled> {
-    const outcome = await this.#database.run<Cancelled["outcome"]>("cancel", keys.job(owner, id));
-    if (outcome === "missing") return { outcome, record: null };
-    return { outcome, record: (await this.get(owner, id))! };
+  /** `cancelled`: at once, so that its delivery is no longer wanted. `already`: it was cancelled before. */
+  async cancel(owner: string, id: string): Promise<Changed<"cancelled" | "cancelling" | "already">> {
+    return await this.#change("cancel", owner, id);
+  }
+
+  /** `paused`: at once, so that its delivery is no longer wanted. */
+  async pause(owner: string, id: string): Promise<Changed<"paused" | "pausing">> {
+    return await this.#change("pause", owner, id);
+  }
+
+  /** `queued`: it is to be delivered. */
+  async resume(owner: string, id: string): Promise<Changed<"queued">> {
+    return await this.#change("resume", owner, id);
+  }
+
+  /** Deletes a job that has ended. */
+  async remove(owner: string, id: string): Promise<Changed<"removed">> {
+    const before = await this.#withDelivery(owner, id);
+    const outcome = await this.#database.run<"removed" | "wrong_status" | "missing">("remove_job", keys.job(owner, id));
+    return before === null || outcome === "missing" ? null : { outcome, ...before };
   }
 
   /** Rows in ascending order of steps; those of training and of evaluation are apart. */
@@ -214,6 +234,17 @@ export class Jobs {
       ...(JSON.parse(fields.model) as ModelNotes),
       metrics: job.result!.metrics,
     };
+  }
+
+  async #change<Outcome extends string>(script: string, owner: string, id: string): Promise<Changed<Outcome>> {
+    const outcome = await this.#database.run<Outcome | "wrong_status" | "missing">(script, keys.job(owner, id));
+    const after = await this.#withDelivery(owner, id);
+    return after && { outcome: outcome as Outcome | "wrong_status", ...after };
+  }
+
+  async #withDelivery(owner: string, id: string): Promise<{ record: Job; delivery: number; turn: number } | null> {
+    const fields = await this.#fields(owner, id, [...jobFields, "delivery", "turn"]);
+    return fields && { record: toJob(id, fields), delivery: Number(fields.delivery), turn: Number(fields.turn) };
   }
 
   async #fields<F extends string>(owner: string, id: string, fields: readonly (F | "status")[]) {

@@ -6,7 +6,7 @@
  * | `{rappel}:open` | hash | job id → owner, of every job that has not ended; how a worker finds the owner of what BullMQ delivers |
  * | `{rappel}:statuses` | hash | status → how many jobs, of any owner, have it |
  * | `{rappel}:waiting` | sorted set | ids of the queued jobs, by since when they wait |
- * | `{rappel}:turn` | string | the turn that is on (create.lua); absent for 0 |
+ * | `{rappel}:turn` | string | the turn that is on (shared.lua); absent for 0 |
  * | `{rappel}:turns` | hash | owner → the last turn that was given to a job of theirs |
  * | `{rappel}:limits` | hash | what one owner may have: `waiting`, `running`, `dataset_bytes`, `checkpoint_bytes`; absent for no limit |
  * | `{rappel}:workers` | set | ids of the workers that were heard of; the live ones have a heartbeat |

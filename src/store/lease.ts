@@ -75,9 +75,9 @@ export interface Ending {
   result?: JobResult;
   error?: JobError;
   model?: ModelNotes;
+  state?: State;
   /** Null: as it was reported last. */
   progress: ProgressReport | null;
-  state?: State;
   models?: Partial<Record<"final" | "best", Blob & { sha256: string }>>;
   events: NewEvent[];
 }
@@ -199,8 +199,8 @@ export class Lease {
   }
 
   /**
-   * Gives the job back to be run again, with what was not yet told. The status it has then may be another than `queued` if it was to be stopped
-   * anyway.
+   * Gives the job back to be run again, with what was not yet told. The status it has then is another than `queued` if it was to be paused or
+   * cancelled.
    */
   async release(requeued: NewEvent, events: NewEvent[] = []): Promise<JobStatus> {
     crashPoint("during-release");

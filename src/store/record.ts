@@ -7,8 +7,9 @@
  * | `total_steps`, `total_epochs`, `state_bytes` | sizes, worked out when the job was posted |
  * | `status` | see the arrows in lua/ |
  * | `dataset`, `idempotency` | what the job holds on to: a dataset's id, the SHA-256 of an idempotency key |
- * | `turn` | when it is to be delivered (create.lua) |
+ * | `turn` | when it is to be delivered (shared.lua) |
  * | `counted_bytes` | what it counts for in its owner's checkpoint bytes |
+ * | `priority` | as in its spec |
  * | `delivery` | how many times it was given to BullMQ |
  * | `run`, `token`, `lease_expires_at` | the lease; it is free if the last is absent or past |
  * | `crashes`, `crash_step` | how many runs died in a row, and at which checkpoint |

@@ -53,7 +53,7 @@ export class Upkeep {
   }
 
   /** Cancels or pauses a job whose run was asked to do so and has gone. */
-  async settle({ owner, id }: OpenJob): Promise<void> {
+  async settle({ owner, id }: Pick<OpenJob, "owner" | "id">): Promise<void> {
     await this.#database.run("settle", keys.job(owner, id));
   }
 
@@ -66,7 +66,7 @@ export class Upkeep {
   async purge(ageMs: number): Promise<void> {
     const until = (await this.#now()) - ageMs;
     const due = await this.#database.use((redis) => redis.zrangebyscore(keys.ended, "-inf", until, "LIMIT", 0, BATCH));
-    for (const job of due) await this.#database.run("purge", job);
+    for (const job of due) await this.#database.run("remove_job", job);
   }
 
   async #openJob(id: string, owner: string, now: number): Promise<OpenJob | null> {

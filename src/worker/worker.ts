@@ -115,8 +115,14 @@ export class TrainingWorker {
     if (end === "ended") return;
     if (end === "postponed") return await putOff(delivery, POSTPONED_MS, token);
     // If the lock has lapsed the delivery is on its way to somebody else, which is as good.
-    if (end === "released") await delivery.moveToWait(token).catch(() => undefined);
+    if (end === "released") await this.#giveBack(delivery, token).catch(() => undefined);
     throw new WaitingError();
+  }
+
+  /** What was begun goes before everything that waits; and BullMQ would wake no idle worker for a delivery with a priority. */
+  async #giveBack(delivery: Job<Delivery>, token: string): Promise<void> {
+    await delivery.changePriority({ priority: 0 });
+    await delivery.moveToWait(token);
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {

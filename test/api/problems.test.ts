@@ -59,7 +59,7 @@ test.each(["/", "/v1", "/v1/job", "/v1/jobs/", "/v2/jobs", "/V1/jobs", "/doc", "
 
 test.each([
   ["DELETE", "/v1/jobs", "GET, HEAD, POST"],
-  ["PUT", "/v1/jobs/job_01k3w9d0c8v6m2q4r7t5x1y9za", "GET, HEAD"],
+  ["PUT", "/v1/jobs/job_01k3w9d0c8v6m2q4r7t5x1y9za", "DELETE, GET, HEAD"],
   ["GET", "/v1/jobs/x/cancel", "POST"],
   ["POST", "/v1/jobs/x/progress?a=b", "GET, HEAD"],
   ["POST", "/healthz", "GET, HEAD"],

@@ -150,10 +150,10 @@ test("when Redis is full, jobs can still be renewed, released, cancelled and fin
   await leases[0].finish({ status: "failed", progress: progressAt(1), events: [] }, [row(1)]);
   const requeued = { type: "requeued", message: "", step: null, data: null } as const;
   expect(await leases[1].release(requeued)).toBe("queued");
-  expect((await store.jobs.cancel(OWNER, second)).outcome).toBe("cancelled");
+  expect((await store.jobs.cancel(OWNER, second))?.outcome).toBe("cancelled");
   await store.jobs.cancel(OWNER, third);
   await lapse(redis, third);
-  await store.upkeep.settle({ owner: OWNER, id: third, status: "cancelling", delivery: 1, turn: 1, leased: false });
+  await store.upkeep.settle({ owner: OWNER, id: third });
   expect(await store.jobs.get(OWNER, third)).toMatchObject({ status: "cancelled" });
   await store.upkeep.purge(-1000);
   expect((await store.jobs.list(OWNER, { limit: 10 })).data).toEqual([]);

@@ -92,7 +92,7 @@ test("what has ended cannot be written to, by its last run neither", async () =>
   const id = await postJob(store);
   const lease = await acquire(store, id);
   await lapse(redis, id);
-  expect((await store.jobs.cancel(OWNER, id)).outcome).toBe("cancelled");
+  expect((await store.jobs.cancel(OWNER, id))?.outcome).toBe("cancelled");
   await expect(lease.renew(5000)).rejects.toThrow(LeaseLost);
   await expect(lease.report(1, progressAt(1), [], [row(1)])).rejects.toThrow(LeaseLost);
   await expect(lease.finish({ status: "succeeded", progress: progressAt(1), events: [] }, [])).rejects.toThrow(

@@ -28,6 +28,7 @@ export function newJob(options: Partial<NewJob> & { metadata?: Record<string, st
     metadata: options.metadata ?? {},
     training: { epochs: 10 },
     webhook: null,
+    resources: { priority: 0 },
     checkpoint: { keep_last: 3, keep_best: false },
   };
   return {

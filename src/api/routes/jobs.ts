@@ -150,32 +150,6 @@ export const jobs: Routes = async (app, { store, files, queue, config }) => {
       return job;
     },
   );
-
-  app.post(
-    "/v1/jobs/:id/cancel",
-    {
-      schema: {
-        tags: ["jobs"],
-        operationId: "cancelJob",
-        summary: "Cancel a job",
-        description: "A job that no worker holds is cancelled at once; a running one stops at its next step.",
-        params,
-        response: {
-          200: json(Job, "It was cancelled before."),
-          202: json(Job, "It is cancelled, or about to be."),
-          ...problems("not_found", "wrong_status"),
-        },
-      },
-    },
-    async (request, reply) => {
-      const { outcome, record } = await store.jobs.cancel(request.owner, request.params.id);
-      if (outcome === "missing") throw noSuchJob();
-      if (outcome === "wrong_status") {
-        throw new Problem("wrong_status", `The job has ${record.status}.`, { current_status: record.status });
-      }
-      return reply.code(outcome === "already" ? 200 : 202).send(record);
-    },
-  );
 };
 
 async function createJob(

@@ -11,12 +11,12 @@ ARGV[2] for how long it is leased, in milliseconds
 ARGV[3] 1 if the worker runs no other job
 ARGV[4] the arithmetic version of the worker
 ARGV[5] how many runs may die in a row
-ARGV[6] the turn that has come (create.lua), in which it may be another job of the same owner; 0 if it must be this one
+ARGV[6] the turn that has come (shared.lua), in which it may be another job of the same owner; 0 if it must be this one
 
 Returns {'taken', run, 1 if it must run alone}, {'busy', milliseconds until it is worth another try}, {'alone'} if it may only run in an idle
 worker, {'instead', id} if another job is to be taken, {'done'} if there is nothing to run
 ]]
--- Owners take turns (create.lua); which of its jobs takes an owner's turn is seen when it has come: the most urgent that waits. So the delivery of a
+-- Owners take turns (shared.lua); which of its jobs takes an owner's turn is seen when it has come: the most urgent that waits. So the delivery of a
 -- job may serve another; its own is then served by the other's, which may come when it has ended.
 local function instead()
   local first = ARGV[6] ~= '0' and redis.call('ZRANGE', owned .. ':waiting', 0, 0)[1]
@@ -26,9 +26,9 @@ end
 local status = get('status')
 if not status then return { 'done' } end
 if lease_left_ms() > 0 then return instead() or { 'busy', lease_left_ms() } end
-settle()
+settle('; the run was already gone')
 status = get('status')
-if ended[status] and number('run') > 0 and instead() then return instead() end
+if (ended[status] or status == 'paused') and number('run') > 0 and instead() then return instead() end
 if ended[status] or status == 'paused' then return { 'done' } end
 
 if status == 'queued' and instead() then return instead() end

@@ -2,9 +2,6 @@
 --[[
 Creates a job: its record, its place in the lists, its idempotency key, its hold on the dataset, its turn, its first event.
 
-Owners take turns, and each has one job in a turn. `<root>:turn` says which is on; a job gets the one after it, or after the last that its owner was given,
-but no more turns later than its owner has jobs waiting: those of cancelled jobs are not waited for. When nobody waits, turns begin anew.
-
 KEYS[1]  the job's record
 ARGV[1]  SHA-256 of the idempotency key, or ''
 ARGV[2]  how long the idempotency key is kept, in milliseconds
@@ -35,13 +32,8 @@ if ARGV[1] ~= '' then
   redis.call('PEXPIRE', idempotency, ARGV[2])
   set('idempotency', ARGV[1])
 end
-if redis.call('EXISTS', root .. ':waiting') == 0 then redis.call('DEL', root .. ':turn', root .. ':turns') end
-local on = tonumber(redis.call('GET', root .. ':turn') or 0)
-local given = tonumber(redis.call('HGET', root .. ':turns', owner) or 0)
-local turn = math.min(math.max(on, given), on + count('queued')) + 1
-redis.call('HSET', root .. ':turns', owner, turn)
-set('created_at', now, 'run', 0, 'delivery', 1, 'turn', turn, unpack(ARGV, 6))
-set_status('queued')
+set('created_at', now, 'run', 0, 'delivery', 1, unpack(ARGV, 6))
+local turn = take_turn()
 count_bytes(tonumber(ARGV[5]))
 redis.call('ZADD', owned .. ':jobs', 0, id)
 redis.call('HSET', root .. ':open', id, owner)

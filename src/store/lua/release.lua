@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 --[[
-Gives a job back before it ended, to be run again from its last checkpoint. If it was asked to stop meanwhile, it stops.
+Gives a job back before it ended, to be run again from its last checkpoint. If it was asked to stop, it stops.
 
 KEYS[1] the job's record
 ARGV[1] run
 ARGV[2] token
-ARGV[3] the event that says so, as JSON
+ARGV[3] the event if it is to be run again, as JSON
 ARGV[4] events before it, as a JSON array of JSON texts
 
 Returns the job's status. Error FENCED if the lease is someone else's.
@@ -14,7 +14,7 @@ fence(ARGV[1], ARGV[2])
 for _, text in ipairs(cjson.decode(ARGV[4])) do append(text) end
 redis.call('HDEL', job, 'lease_expires_at', 'token', 'crashes', 'crash_step')
 delete_uploads()
-settle()
+settle('')
 if get('status') == 'running' then
   append(ARGV[3])
   set_status('queued')

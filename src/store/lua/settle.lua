@@ -4,4 +4,4 @@ Cancels or pauses a job whose run was asked to do so and has gone.
 
 KEYS[1] the job's record
 ]]
-if get('status') then settle() end
+if get('status') then settle('; the run was already gone') end

@@ -95,6 +95,19 @@ local function delete_blob(blob, bytes)
   each_chunk(blob, bytes, function(chunk) redis.call('UNLINK', chunk) end)
 end
 
+-- Deletes the blobs that were let go and are still there.
+local function delete_dropped()
+  local dropped = root .. ':dropped'
+  local mine = ' ' .. job .. ':chunk:'
+  for _, member in ipairs(redis.call('ZRANGE', dropped, 0, -1)) do
+    local place, last = string.find(member, mine, 1, true)
+    if place then
+      delete_blob(string.sub(member, last + 1, -2), tonumber(string.sub(member, 1, place - 1)))
+      redis.call('ZREM', dropped, member)
+    end
+  end
+end
+
 local function delete_uploads()
   for blob, bytes in pairs(fields(redis.call('HGETALL', job .. ':uploads'))) do delete_blob(blob, tonumber(bytes)) end
   redis.call('DEL', job .. ':uploads')
@@ -160,6 +173,21 @@ local function count(...)
   return total
 end
 
+-- Queues the job, and returns its turn.
+--
+-- Owners take turns, and each has one job in a turn. `<root>:turn` says which is on; a job gets the one after it, or after the last that its owner was
+-- given, but no more turns later than its owner has jobs waiting: those of cancelled jobs are not waited for. When nobody waits, turns begin anew.
+local function take_turn()
+  if redis.call('EXISTS', root .. ':waiting') == 0 then redis.call('DEL', root .. ':turn', root .. ':turns') end
+  local on = tonumber(redis.call('GET', root .. ':turn') or 0)
+  local given = tonumber(redis.call('HGET', root .. ':turns', owner) or 0)
+  local turn = math.min(math.max(on, given), on + count('queued')) + 1
+  redis.call('HSET', root .. ':turns', owner, turn)
+  set('turn', turn)
+  set_status('queued')
+  return turn
+end
+
 -- What an owner may have of `what`; nil: as much as there is.
 local function limit_of(what)
   return tonumber(redis.call('HGET', root .. ':limits', what))
@@ -207,16 +235,20 @@ local function end_job(status)
   count_bytes(kept)
 end
 
--- Finishes what a run was asked to do and did not live to do.
-local function settle()
+local function pause(message)
+  append(event('paused', message, number('checkpoint_step')))
+  set_status('paused')
+  redis.call('HDEL', job, 'lease_expires_at', 'token')
+end
+
+-- Finishes what a run was asked to do, once no run holds the job; `how` goes into the event's message.
+local function settle(how)
   local status = get('status')
   if lease_left_ms() > 0 then return end
   if status == 'cancelling' then
-    append(event('cancelled', 'Cancelled; the run was already gone.'))
+    append(event('cancelled', 'Cancelled' .. how .. '.'))
     end_job('cancelled')
   elseif status == 'pausing' then
-    append(event('paused', 'Paused; the run was already gone.'))
-    set_status('paused')
-    redis.call('HDEL', job, 'lease_expires_at', 'token')
+    pause('Paused' .. how .. '.')
   end
 end

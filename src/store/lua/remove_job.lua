@@ -4,10 +4,11 @@ Deletes a job that has ended, with everything that belongs to it.
 
 KEYS[1] the job's record
 
-Returns 1, or 0 if it has not ended.
+Returns 'removed', 'wrong_status', 'missing'
 ]]
 local status = get('status')
-if not ended[status] then return 0 end
+if not status then return 'missing' end
+if not ended[status] then return 'wrong_status' end
 for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -1)) do drop_checkpoint(step) end
 for _, which in ipairs({ 'final', 'best' }) do
   local blob = redis.call('HMGET', job .. ':model:' .. which, 'blob', 'bytes')
@@ -15,9 +16,12 @@ for _, which in ipairs({ 'final', 'best' }) do
   redis.call('DEL', job .. ':model:' .. which)
 end
 count_bytes(0)
-if get('idempotency') then redis.call('DEL', owned .. ':idempotency:' .. get('idempotency')) end
+delete_dropped()
+local idempotency = get('idempotency') and owned .. ':idempotency:' .. get('idempotency')
+-- The key may have expired and been used anew.
+if idempotency and redis.call('HGET', idempotency, 'job') == id then redis.call('DEL', idempotency) end
 redis.call('ZREM', root .. ':ended', job)
 redis.call('ZREM', owned .. ':jobs', id)
 unlist(status)
 redis.call('DEL', job, job .. ':events', job .. ':metrics')
-return 1
+return 'removed'

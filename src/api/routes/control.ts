@@ -1,0 +1,110 @@
+import type { FastifyBaseLogger } from "fastify";
+import { z } from "zod";
+import { Problem } from "../../spec/errors.ts";
+import { Job, JobId } from "../../spec/wire.ts";
+import type { Changed } from "../../store/jobs.ts";
+import { json, problems } from "../responses.ts";
+import type { Routes } from "../services.ts";
+import { noSuchJob } from "./jobs.ts";
+
+const params = z.object({ id: JobId });
+
+export const control: Routes = async (app, { store, queue }) => {
+  app.post(
+    "/v1/jobs/:id/cancel",
+    {
+      schema: {
+        tags: ["jobs"],
+        operationId: "cancelJob",
+        summary: "Cancel a job",
+        description: "A job that no worker holds is cancelled at once; a running one stops at its next step.",
+        params,
+        response: {
+          200: json(Job, "It was cancelled before."),
+          202: json(Job, "It is cancelled, or about to be."),
+          ...problems("not_found", "wrong_status"),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { outcome, record, delivery } = possible(await store.jobs.cancel(request.owner, request.params.id));
+      if (outcome === "cancelled") await tried(queue.withdraw(record.id, delivery), request.log);
+      return reply.code(outcome === "already" ? 200 : 202).send(record);
+    },
+  );
+
+  app.post(
+    "/v1/jobs/:id/pause",
+    {
+      schema: {
+        tags: ["jobs"],
+        operationId: "pauseJob",
+        summary: "Pause a job",
+        description:
+          "A job that waits is paused at once; a running one stops at its next step, with a checkpoint, and gives its threads to others. One that ends before it can be paused has ended.",
+        params,
+        response: {
+          202: json(Job, "It is paused, or about to be."),
+          ...problems("not_found", "wrong_status"),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { outcome, record, delivery } = possible(await store.jobs.pause(request.owner, request.params.id));
+      if (outcome === "paused") await tried(queue.withdraw(record.id, delivery), request.log);
+      return reply.code(202).send(record);
+    },
+  );
+
+  app.post(
+    "/v1/jobs/:id/resume",
+    {
+      schema: {
+        tags: ["jobs"],
+        operationId: "resumeJob",
+        summary: "Resume a paused job",
+        description:
+          "It waits for a worker again, and goes on where it was: its result is as if it had never been paused.",
+        params,
+        response: { 202: json(Job, "It waits in the queue."), ...problems("not_found", "wrong_status") },
+      },
+    },
+    async (request, reply) => {
+      const { owner } = request;
+      const { record, delivery, turn } = possible(await store.jobs.resume(owner, request.params.id));
+      await tried(queue.deliver({ owner, id: record.id, delivery, turn }), request.log);
+      return reply.code(202).send(record);
+    },
+  );
+
+  app.delete(
+    "/v1/jobs/:id",
+    {
+      schema: {
+        tags: ["jobs"],
+        operationId: "deleteJob",
+        summary: "Delete a job that has ended",
+        description: "With its checkpoints, models, metrics and events. Its dataset stays.",
+        params,
+        response: { 204: z.undefined().describe("It is gone."), ...problems("not_found", "wrong_status") },
+      },
+    },
+    async (request, reply) => {
+      possible(await store.jobs.remove(request.owner, request.params.id));
+      return reply.code(204).send();
+    },
+  );
+};
+
+/** @throws Problem if there is no such job, or its status does not allow what was asked. */
+function possible<Outcome extends string>(changed: Changed<Outcome>) {
+  if (changed === null) throw noSuchJob();
+  const { outcome, record } = changed;
+  if (outcome !== "wrong_status") return changed;
+  throw new Problem("wrong_status", `The job is ${record.status}.`, { current_status: record.status });
+}
+
+/** The record has changed already; what the queue missed the reconciler sets right. */
+async function tried(change: Promise<void>, log: FastifyBaseLogger): Promise<void> {
+  await change.catch((error: unknown) => log.warn({ err: error }, "the queue does not know yet"));
+}

@@ -1,0 +1,15 @@
+#!lua flags=allow-oom
+--[[
+Queues a paused job again, to go on from its last checkpoint.
+
+KEYS[1] the job's record
+
+Returns 'queued' (it is to be delivered), 'wrong_status', 'missing'
+]]
+local status = get('status')
+if not status then return 'missing' end
+if status ~= 'paused' then return 'wrong_status' end
+append(event('requeued', 'Resumed; it waits for a worker.', number('checkpoint_step')))
+take_turn()
+redis.call('HINCRBY', job, 'delivery', 1)
+return 'queued'

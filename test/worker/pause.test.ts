@@ -1,0 +1,157 @@
+// Pauses and resumes at any time, and which of the waiting jobs comes first.
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { Job } from "../../src/spec/wire.ts";
+import type { MetricRow } from "../../src/store/record.ts";
+import { eventTypes, OWNER } from "../store/support.ts";
+import { ended, LEASE_MS, openPlace, type Place } from "./support.ts";
+
+let place: Place;
+let undisturbed: { job: Job; metrics: MetricRow[] };
+
+/** Two seconds or so. */
+const spec = {
+  model: {
+    layers: [
+      { type: "linear", out_features: 512 },
+      { type: "relu" },
+      { type: "linear", out_features: 512 },
+      { type: "relu" },
+      { type: "linear" },
+    ],
+  },
+  training: { epochs: 60, batch_size: 32, seed: 5, log_every_steps: 5, eval_every_epochs: 5 },
+  checkpoint: { every_steps: 200, every_seconds: null, keep_last: 2 },
+};
+const totalSteps = 900;
+
+beforeAll(async () => {
+  place = await openPlace();
+  await place.startWorker();
+  undisturbed = await outcome(await place.post(spec));
+  await place.killWorkers();
+});
+afterEach(() => place.killWorkers());
+afterAll(() => place.close());
+
+async function outcome(id: string) {
+  const job = await place.until(id, ended);
+  return { job, metrics: (await place.store.jobs.metrics(OWNER, id))! };
+}
+
+async function expectUndisturbed(id: string): Promise<void> {
+  const { job, metrics } = await outcome(id);
+  expect(job).toMatchObject({ status: "succeeded", result: undisturbed.job.result });
+  expect(metrics).toEqual(undisturbed.metrics);
+}
+
+/** What `POST …/resume` does. */
+async function resume(id: string): Promise<void> {
+  const resumed = (await place.store.jobs.resume(OWNER, id))!;
+  expect(resumed).toMatchObject({ outcome: "queued", record: { status: "queued" } });
+  const { delivery, turn } = resumed;
+  await place.deliveries.deliver({ owner: OWNER, id, delivery, turn });
+}
+
+test("a job that is paused and resumed at random steps ends as if it had not been", async () => {
+  const id = await place.post(spec);
+  await place.startWorker();
+  for (let pauses = 1; pauses <= 4; pauses++) {
+    const from = (await place.get(id)).progress.step;
+    await place.until(id, (job) => job.status === "running" && job.run === pauses && job.progress.step > from);
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 300));
+    expect(await place.store.jobs.pause(OWNER, id)).toMatchObject({
+      outcome: "pausing",
+      record: { status: "pausing" },
+    });
+    const paused = await place.until(id, (job) => job.status === "paused");
+    const [newest] = (await place.store.jobs.checkpoints(OWNER, id, { limit: 1 }))!.data;
+    expect(paused.progress).toMatchObject({ step: newest.step, last_checkpoint_step: newest.step, eta_seconds: null });
+    // Nobody runs it meanwhile.
+    await new Promise((resolve) => setTimeout(resolve, 1.2 * LEASE_MS));
+    expect(await place.get(id)).toMatchObject({ status: "paused", run: pauses });
+    await resume(id);
+  }
+  await expectUndisturbed(id);
+  const types = (await eventTypes(place.store, id)).filter((type) => /paus|queued|resumed|started/.test(type));
+  const pause = ["pausing", "paused", "requeued", "resumed"];
+  expect(types).toEqual(["started", ...pause, ...pause, ...pause, ...pause]);
+});
+
+test("no event is lost or told twice by a pause", async () => {
+  const id = await place.post({ ...spec, training: { ...spec.training, eval_every_epochs: 1 } });
+  await place.startWorker();
+  await place.until(id, (job) => job.progress.step > 300);
+  await place.store.jobs.pause(OWNER, id);
+  await place.until(id, (job) => job.status === "paused");
+  await resume(id);
+  await place.until(id, ended);
+  const events = (await place.store.jobs.events(OWNER, id, { limit: 1000 }))!.data;
+  const evaluated = events.filter(({ type }) => type === "evaluated").map(({ step }) => step);
+  expect(evaluated).toEqual(Array.from({ length: 60 }, (_, i) => (i + 1) * 15));
+});
+
+test("a pause near the end is too late or not, and either way changes nothing", async () => {
+  await place.startWorker();
+  for (let i = 0; i < 3; i++) {
+    const id = await place.post(spec);
+    await place.until(id, (job) => job.progress.step > totalSteps - 120);
+    await new Promise((resolve) => setTimeout(resolve, i * 50));
+    await place.store.jobs.pause(OWNER, id);
+    const { status } = await place.until(id, (job) => job.status === "paused" || ended(job));
+    if (status === "paused") await resume(id);
+    await expectUndisturbed(id);
+  }
+});
+
+test("a worker dies while it pauses: the job is paused all the same", async () => {
+  const dying = await place.startWorker({ RAPPEL_CRASH_AT: "during-release" });
+  const id = await place.post(spec);
+  await place.until(id, (job) => job.progress.step > 250);
+  await place.store.jobs.pause(OWNER, id);
+  expect(await dying.exited).toBe("SIGKILL");
+  await place.startWorker();
+  await place.until(id, (job) => job.status === "paused");
+  expect((await eventTypes(place.store, id)).at(-1)).toBe("paused");
+  await resume(id);
+  await expectUndisturbed(id);
+});
+
+test("a job that is pausing can be cancelled, and a worker that ends leaves it paused", async () => {
+  const slow = { ...spec, training: { ...spec.training, batch_size: "full" } };
+  const worker = await place.startWorker();
+  const id = await place.post(slow);
+  await place.until(id, (job) => job.progress.step > 5);
+  await place.store.jobs.pause(OWNER, id);
+  await place.store.jobs.cancel(OWNER, id);
+  expect((await place.until(id, ended)).status).toMatch(/cancelled|succeeded/);
+
+  const other = await place.post(spec);
+  await place.until(other, (job) => job.progress.step > 100);
+  await place.store.jobs.pause(OWNER, other);
+  worker.kill("SIGTERM");
+  expect(await worker.exited).toBe(0);
+  expect((await place.get(other)).status).toBe("paused");
+});
+
+test("a job that is given back is taken at once by a worker that is idle", async () => {
+  const first = await place.startWorker();
+  const id = await place.post(spec);
+  await place.until(id, (job) => job.progress.step > 100);
+  await place.startWorker();
+  first.kill("SIGTERM");
+  await first.exited;
+  const start = performance.now();
+  await place.until(id, (job) => job.run === 2);
+  expect(performance.now() - start).toBeLessThan(1000);
+  await expectUndisturbed(id);
+});
+
+test("of the jobs that wait the most urgent is taken first, then the oldest", async () => {
+  const short = { training: { ...spec.training, epochs: 2 } };
+  const waiting = [];
+  for (const priority of [0, 5, 10, 5]) waiting.push(await place.post({ ...short, resources: { priority } }));
+  await place.startWorker();
+  const jobs = await Promise.all(waiting.map((id) => place.until(id, ended)));
+  const order = jobs.map((job) => Date.parse(job.started_at!));
+  expect([...order].sort((a, b) => a - b)).toEqual([order[2], order[1], order[3], order[0]]);
+});
