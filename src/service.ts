@@ -14,6 +14,7 @@ import type { Logger } from "./log.ts";
 import { measureProcess } from "./meters.ts";
 import { Control } from "./queue/control.ts";
 import { Deliveries } from "./queue/deliveries.ts";
+import { News } from "./queue/news.ts";
 import { Reconciler } from "./queue/reconciler.ts";
 import { openRedis, type RedisService } from "./redis/redis.ts";
 import { StartFailure } from "./start-failure.ts";
@@ -22,6 +23,8 @@ import { Store } from "./store/store.ts";
 import { Webhooks } from "./webhooks/webhooks.ts";
 import { TrainingWorker } from "./worker/worker.ts";
 
+/** Of connections that wait for Redis while it is away. */
+const PATIENT = { maxRetriesPerRequest: null };
 const DAY_MS = 86_400_000;
 /** For what is left to do once the worker's time is up. */
 const GRACE_MS = 1000;
@@ -98,9 +101,23 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   const webhooks = openWebhooks(config, redis, { store, connection, log });
   serving.push(() => webhooks.close());
   await files.prepare();
+  const news = new News(redis.connect(PATIENT));
   const limits = { ...config, redisMaxBytes: redis.maxBytes ?? config.redisMaxBytes };
-  const app = await buildApp({ store, files, queue, config: limits, checks, vitals, log, tracing: tracing?.plugin });
-  serving.push(() => app.close());
+  const app = await buildApp({
+    store,
+    files,
+    queue,
+    news,
+    config: limits,
+    checks,
+    vitals,
+    log,
+    tracing: tracing?.plugin,
+  });
+  serving.push(async () => {
+    await app.close();
+    news.close();
+  });
   return await listen(app, config.host, config.port, "RAPPEL_PORT");
 }
 
@@ -119,13 +136,12 @@ interface OpenWorker {
 
 async function openWorker(config: Config, redis: RedisService, parts: Parts): Promise<OpenWorker> {
   const { leaseMs, jobs, threads } = config;
-  const patient = { maxRetriesPerRequest: null };
-  const control = new Control(redis.connect(patient));
+  const control = new Control(redis.connect(PATIENT));
   const cache = await openCache(config, parts.store);
   const worker = new TrainingWorker({
     ...parts,
     cache,
-    redis: redis.connect(patient),
+    redis: redis.connect(PATIENT),
     control,
     leaseMs,
     jobs,
@@ -154,7 +170,7 @@ function openWebhooks(
   redis: RedisService,
   { store, connection, log }: { store: Store; connection: Redis; log: Logger },
 ): Webhooks {
-  const patientRedis = redis.connect({ maxRetriesPerRequest: null });
+  const patientRedis = redis.connect(PATIENT);
   return new Webhooks({ store, redis: connection, patientRedis, secrets, allowedHosts, log });
 }
 

@@ -4,6 +4,7 @@ import { Problem } from "../spec/errors.ts";
 import { buildBase } from "./base.ts";
 import { authenticate } from "./plugins/authentication.ts";
 import { describeApi } from "./plugins/description.ts";
+import { endLongLived } from "./plugins/long-lived.ts";
 import { limitRequests } from "./plugins/rate-limit.ts";
 import { catalogue } from "./routes/catalogue.ts";
 import { checkpoints } from "./routes/checkpoints.ts";
@@ -31,6 +32,7 @@ export async function buildApp({ log, tracing, ...services }: AppOptions): Promi
   const app = await buildBase(log);
   if (tracing !== undefined) await app.register(tracing);
   refuseWhileClosing(app);
+  endLongLived(app);
   logRequests(app);
   authenticate(app, services.config.apiKeys);
   await limitRequests(app, services.config.requestsPerMinute);

@@ -7,19 +7,28 @@ export function sendTagged(request: FastifyRequest, reply: FastifyReply, tag: st
   reply.header("etag", etag);
   // Revalidate every time: it costs next to nothing, and what is cached may be another owner's after a change of keys.
   reply.header("cache-control", "private, no-cache");
-  if (has(request.headers["if-none-match"], etag)) return reply.code(304).send();
+  if (has(request, etag)) return reply.code(304).send();
   return reply.send(body);
 }
 
 /** Sends JSON under an ETag that is its hash. */
 export function sendJsonTagged(request: FastifyRequest, reply: FastifyReply, value: unknown): FastifyReply {
   const body = JSON.stringify(value);
-  const tag = createHash("sha256").update(body).digest("base64url").slice(0, 22);
-  return sendTagged(request, reply.type("application/json; charset=utf-8"), tag, body);
+  return sendTagged(request, reply.type("application/json; charset=utf-8"), hashed(body), body);
+}
+
+/** Whether that would be a 304: the client has this very value. */
+export function isKnown(request: FastifyRequest, value: unknown): boolean {
+  return has(request, `"${hashed(JSON.stringify(value))}"`);
+}
+
+function hashed(body: string): string {
+  return createHash("sha256").update(body).digest("base64url").slice(0, 22);
 }
 
 /** If-None-Match compares weakly (RFC 9110, 13.1.2). */
-function has(header: string | undefined, etag: string): boolean {
+function has({ headers }: FastifyRequest, etag: string): boolean {
+  const header = headers["if-none-match"];
   if (header === undefined) return false;
   return header.split(",").some((candidate) => ["*", etag].includes(candidate.trim().replace(/^W\//, "")));
 }

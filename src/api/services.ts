@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import type { Config } from "../config.ts";
 import type { DatasetFiles } from "../data/files.ts";
 import type { Deliveries } from "../queue/deliveries.ts";
+import type { News } from "../queue/news.ts";
 import type { Store } from "../store/store.ts";
 
 export type Checks = Readonly<Record<string, () => unknown>>;
@@ -11,6 +12,7 @@ export interface Services {
   readonly store: Store;
   readonly files: DatasetFiles;
   readonly queue: Deliveries;
+  readonly news: News;
   readonly config: Pick<
     Config,
     | "adminKey"

@@ -75,6 +75,11 @@ export const JobStatus = z
   .meta({ id: "JobStatus", description: "Where a job stands. `succeeded`, `failed` and `cancelled` are final." });
 export type JobStatus = z.infer<typeof JobStatus>;
 
+/** Whether a job of this status has ended, or an event of this type says so. */
+export function isFinal(what: JobStatus | EventType): boolean {
+  return what === "succeeded" || what === "failed" || what === "cancelled";
+}
+
 export const Progress = z
   .object({
     job_id: JobId,

@@ -18,6 +18,7 @@
  * | `{rappel}:reconciler` | string | held by the process that reconciles now |
  * | `{rappel}:ticket:<random>` | string | SHA-256 of the dataset that whoever shows it may have |
  * | `{rappel}:control` | channel | `<job id> <status>`: what is wanted of the run that has the job |
+ * | `{rappel}:news:<job id>` | channel | `event` or `progress`: what there is to read anew for whoever follows the job |
  * | `{rappel}:deliveries:…`, `{rappel}:webhooks:…` | | BullMQ's |
  * | `{rappel}:owner:<owner>:jobs` | sorted set | ids of all jobs, to be read by name; a ULID's order is that of creation |
  * | `{rappel}:owner:<owner>:jobs:<status>` | sorted set | the same by status |
@@ -52,6 +53,7 @@ export const keys = {
   reconciler: `${hashTag}:reconciler`,
   control: `${hashTag}:control`,
   ticket: (ticket: string) => `${hashTag}:ticket:${ticket}`,
+  news: (jobId: string) => `${hashTag}:news:${jobId}`,
   jobs: (owner: string) => `${hashTag}:owner:${owner}:jobs`,
   jobsWith: (owner: string, status: string) => `${hashTag}:owner:${owner}:jobs:${status}`,
   idempotency: (owner: string, sha256: string) => `${hashTag}:owner:${owner}:idempotency:${sha256}`,

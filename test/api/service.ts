@@ -11,6 +11,7 @@ import { buildApp } from "../../src/api/app.ts";
 import type { Services } from "../../src/api/services.ts";
 import { DatasetFiles } from "../../src/data/files.ts";
 import { Deliveries } from "../../src/queue/deliveries.ts";
+import { News } from "../../src/queue/news.ts";
 import type { Dataset, Job } from "../../src/spec/wire.ts";
 import { Store } from "../../src/store/store.ts";
 import { connected } from "../store/support.ts";
@@ -44,11 +45,13 @@ export async function startService(config: Partial<Services["config"]> = {}): Pr
   await files.prepare();
   const store = new Store(connection);
   const queue = new Deliveries(connection);
+  const news = new News(redis.client({ maxRetriesPerRequest: null }));
   const limits = { maxDatasetBytes: MiB, maxJobBytes: 64 * MiB, maxStateBytes: 8 * MiB, redisMaxBytes: 256 * MiB };
   const app = await buildApp({
     store,
     files,
     queue,
+    news,
     config: {
       apiKeys: [],
       adminKey: null,
@@ -90,6 +93,7 @@ export async function startService(config: Partial<Services["config"]> = {}): Pr
     async stop() {
       await app.close();
       await queue.close();
+      news.close();
       await redis.stop();
       rmSync(directory, { recursive: true });
     },

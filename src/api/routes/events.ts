@@ -1,27 +1,75 @@
+import { Readable } from "node:stream";
+import type { FastifyRequest } from "fastify";
 import { z } from "zod";
-import { EventList, JobId } from "../../spec/wire.ts";
+import { EventList, isFinal, JobId } from "../../spec/wire.ts";
+import { Follower, type Followed } from "../follow.ts";
 import { numberCursor, pageQuery } from "../requests.ts";
-import { json, problems } from "../responses.ts";
+import { problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
 import { noSuchJob } from "./jobs.ts";
 
-export const events: Routes = async (app, { store }) => {
+const EVENT_STREAM = "text/event-stream";
+/** What is made of a stream before its client has taken it. */
+const AHEAD_BYTES = 16 * 1024;
+
+const description = `With \`Accept: ${EVENT_STREAM}\` the answer is a stream of server-sent events: those there were and those to come, each with its \`id\` and its \`type\` as \`event\`, up to the one that ends the job. With \`include=progress\` there are also events \`progress\` whose data are a Progress. A comment is sent when nothing has happened for 15 seconds.
+
+A client that was cut off sends the last id it saw as \`Last-Event-ID\`, as browsers do by themselves, and gets what it missed. If that was the end the answer is 204, which tells a browser to stay away.`;
+
+export const events: Routes = async (app, { store, news }) => {
+  const follower = new Follower(store, news);
+  const hasEnded = async ({ owner, id }: Followed) =>
+    isFinal((await store.jobs.progress(owner, id))?.status ?? "failed");
+
   app.get(
     "/v1/jobs/:id/events",
     {
       schema: {
         tags: ["jobs"],
         operationId: "listEvents",
-        summary: "List what happened to a job, oldest first",
+        summary: "List what happened to a job, oldest first, or follow it",
+        description,
         params: z.object({ id: JobId }),
-        querystring: z.strictObject(pageQuery(numberCursor)),
-        response: { 200: json(EventList, "A page."), ...problems("invalid_parameter", "not_found") },
+        querystring: z.strictObject({
+          ...pageQuery(numberCursor),
+          include: z.literal("progress").optional().describe("Of a stream: also the progress, whenever it changes."),
+        }),
+        headers: z.looseObject({
+          "last-event-id": z
+            .union([z.literal(""), numberCursor])
+            .optional()
+            .describe("Of a stream: where to go on."),
+        }),
+        response: {
+          200: {
+            description: "A page, or the stream.",
+            content: {
+              "application/json": { schema: EventList },
+              [EVENT_STREAM]: { schema: z.custom<Readable>().meta({ type: "string" }) },
+            },
+          },
+          204: z.undefined().describe("There is nothing more to stream."),
+          ...problems("invalid_parameter", "not_found"),
+        },
       },
     },
-    async (request) => {
-      const page = await store.jobs.events(request.owner, request.params.id, request.query);
+    async (request, reply) => {
+      const { owner, params, query } = request;
+      reply.header("vary", "accept");
+      const after = (wantsStream(request) && request.headers["last-event-id"]) || query.after;
+      const page = await store.jobs.events(owner, params.id, { limit: query.limit, after });
       if (page === null) throw noSuchJob();
-      return page;
+      if (!wantsStream(request)) return page;
+      const followed = { owner, id: params.id, progress: query.include === "progress" };
+      if (page.data.length === 0 && (await hasEnded(followed))) return reply.code(204).send();
+      const stream = follower.follow(followed, after ?? "0", reply.pointless());
+      // Proxies would keep it back, or keep the connection when it is over.
+      reply.headers({ "cache-control": "no-store", "x-accel-buffering": "no", connection: "close" }).type(EVENT_STREAM);
+      return reply.send(Readable.from(stream, { objectMode: false, highWaterMark: AHEAD_BYTES }));
     },
   );
 };
+
+function wantsStream({ method, headers }: Pick<FastifyRequest, "method" | "headers">): boolean {
+  return method === "GET" && (headers.accept ?? "").toLowerCase().includes(EVENT_STREAM);
+}

@@ -49,6 +49,11 @@ local function fence(run, token)
   if not holds(run, token) or ended[get('status')] then error({ err = 'FENCED' }) end
 end
 
+-- Tells whoever follows the job what to read anew: 'event' or 'progress'.
+local function tell(what)
+  redis.call('PUBLISH', root .. ':news:' .. id, what)
+end
+
 -- Appends an event: a JSON object as text, to which its run and time are added here. If the job's webhook wants it, it goes into the outbox in the same
 -- breath: whatever was recorded will be sent.
 local function append(event, run)
@@ -58,6 +63,7 @@ local function append(event, run)
   if wanted and string.find(wanted, cjson.encode(cjson.decode(event).type), 1, true) then
     redis.call('RPUSH', root .. ':outbox', owner .. ' ' .. id .. ' ' .. place)
   end
+  tell('event')
 end
 
 local function event(type, message, step)

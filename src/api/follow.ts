@@ -1,0 +1,105 @@
+/**
+ * What happens to a job, as server-sent events.
+ *
+ * The record remembers what there is to tell, so a stream is nothing but a place in it: it reads on whenever there is news and its client has taken
+ * what came before. A client that is slow, or away, costs no memory; one that comes back says where it was. Streams that want
+ * the same at the same time share one look at the record.
+ */
+import type { News } from "../queue/news.ts";
+import { isFinal, type Event, type EventType } from "../spec/wire.ts";
+import { Unavailable } from "../store/errors.ts";
+import type { Store } from "../store/store.ts";
+
+const HEARTBEAT_MS = 15_000;
+/** After which the client should come back if it is cut off. */
+const RETRY_MS = 1000;
+const EVENTS_AT_ONCE = 100;
+
+export interface Followed {
+  readonly owner: string;
+  readonly id: string;
+  /** Also how far it is. */
+  readonly progress: boolean;
+}
+
+/** What a stream has told: up to which event, and which progress. */
+interface Place {
+  readonly event: string;
+  readonly progress: string;
+}
+
+interface Reading {
+  /** In the format of the stream. */
+  readonly text: string;
+  readonly place: Place;
+  readonly next: "more" | "wait" | "end";
+}
+
+export class Follower {
+  readonly #store: Store;
+  readonly #news: News;
+  readonly #readings = new Map<string, Promise<Reading>>();
+
+  constructor(store: Store, news: News) {
+    this.#store = store;
+    this.#news = news;
+  }
+
+  /** The stream after an event, up to the one that ends the job. */
+  async *follow(what: Followed, after: string, signal: AbortSignal): AsyncGenerator<string> {
+    const watch = this.#news.watch(what.id, what.progress ? ["event", "progress"] : ["event"]);
+    let place: Place = { event: after, progress: "" };
+    try {
+      yield `retry: ${RETRY_MS}\n\n`;
+      while (!signal.aborted) {
+        const reading = await this.#read(what, place);
+        if (reading.text !== "") yield reading.text;
+        place = reading.place;
+        if (reading.next === "end") return;
+        if (reading.next === "wait" && !(await watch.wait(HEARTBEAT_MS, signal)) && !signal.aborted) yield ":\n\n";
+      }
+    } finally {
+      watch.close();
+    }
+  }
+
+  #read(what: Followed, place: Place): Promise<Reading> {
+    const key = JSON.stringify([what, place]);
+    const known = this.#readings.get(key);
+    if (known !== undefined) return known;
+    const reading = this.#look(what, place)
+      .catch((error: unknown) => {
+        // Redis will be back, and news with it.
+        if (error instanceof Unavailable) return { text: "", place, next: "wait" as const };
+        throw error;
+      })
+      .finally(() => this.#readings.delete(key));
+    this.#readings.set(key, reading);
+    return reading;
+  }
+
+  async #look({ owner, id, progress }: Followed, place: Place): Promise<Reading> {
+    const [page, document] = await Promise.all([
+      this.#store.jobs.events(owner, id, { limit: EVENTS_AT_ONCE, after: place.event }),
+      progress ? this.#store.jobs.progress(owner, id) : null,
+    ]);
+    const events = page?.data ?? [];
+    const ended = page === null || events.some(({ type }) => isFinal(type));
+    const now = document === null ? place.progress : JSON.stringify(document);
+    const news = now === place.progress ? "" : frame("progress", now);
+    return {
+      text: news + events.map(eventFrame).join(""),
+      place: { event: events.at(-1)?.id ?? place.event, progress: now },
+      next: ended ? "end" : page.has_more ? "more" : "wait",
+    };
+  }
+}
+
+function eventFrame(event: Event): string {
+  return `id: ${event.id}\n${frame(event.type, JSON.stringify(event))}`;
+}
+
+/** Without an id the client stays where it was: after the last event. */
+function frame(type: EventType | "progress", json: string): string {
+  return `event: ${type}\ndata: ${json}\n\n`;
+}
