@@ -13,6 +13,7 @@ import { datasets } from "./routes/datasets.ts";
 import { diagnosis } from "./routes/diagnosis.ts";
 import { events } from "./routes/events.ts";
 import { files } from "./routes/files.ts";
+import { fork } from "./routes/fork.ts";
 import { health } from "./routes/health.ts";
 import { jobs } from "./routes/jobs.ts";
 import { metrics } from "./routes/metrics.ts";
@@ -42,6 +43,7 @@ export async function buildApp({ log, tracing, ...services }: AppOptions): Promi
     files,
     jobs,
     control,
+    fork,
     progress,
     metrics,
     diagnosis,

@@ -6,7 +6,7 @@
  * the same at the same time share one look at the record.
  */
 import type { News } from "../queue/news.ts";
-import { isFinal, type Event, type EventType } from "../spec/wire.ts";
+import { isFinal, type Event } from "../spec/wire.ts";
 import { Unavailable } from "../store/errors.ts";
 import type { Store } from "../store/store.ts";
 
@@ -100,6 +100,6 @@ function eventFrame(event: Event): string {
 }
 
 /** Without an id the client stays where it was: after the last event. */
-function frame(type: EventType | "progress", json: string): string {
+function frame(type: Event["type"] | "progress", json: string): string {
   return `event: ${type}\ndata: ${json}\n\n`;
 }

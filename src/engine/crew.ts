@@ -6,8 +6,8 @@ import { batchRows, stepsPerEpoch, type TrainingJob } from "./job.ts";
 import { assertFused, compileKernels, createMemory, instantiateKernels, MODULE_BYTES } from "./kernels/kernels.ts";
 import { planModel, type Plan } from "./model.ts";
 import { joinCrews, leaveCrews, returnThread, takeThreads } from "./pool.ts";
-import { stateEntries, type HashedFile, type Progress, type StopReason } from "./state.ts";
-import { loadState, serializeState } from "./state-worker.ts";
+import { isWeight, stateEntries, type HashedFile, type Progress, type StopReason } from "./state.ts";
+import { loadState, loadWeights, serializeState } from "./state-worker.ts";
 import type { SnapshotKind, StartMessage, ThreadMessage } from "./thread.ts";
 
 /*
@@ -68,6 +68,8 @@ export interface CrewOptions {
   readonly everySteps: number | null;
   /** The bytes of an earlier snapshot to go on from. */
   readonly state: Uint8Array | null;
+  /** The bytes of a model file to begin with, instead of weights that are drawn. */
+  readonly weights?: Uint8Array | null;
 }
 
 /** A thread of the crew died; the job can go on from its last checkpoint in another crew. */
@@ -99,6 +101,7 @@ export class Crew {
   readonly #handlers: CrewHandlers;
   readonly #everySteps: number | null;
   readonly #progress: Progress | null;
+  readonly #drawn: boolean;
   readonly #recent: LogEntry[] = [];
   #workers: Worker[] = [];
   #idle = 0;
@@ -124,6 +127,7 @@ export class Crew {
     this.#ring = new Float64Array(memory.buffer, log, LOG_ENTRIES * 4);
     this.#everySteps = options.everySteps;
     this.#progress = progress;
+    this.#drawn = (options.weights ?? null) === null;
     this.#handlers = handlers;
   }
 
@@ -135,7 +139,15 @@ export class Crew {
     const plan = planOf(job, options.threads);
     kernelModule();
     const memory = createMemory(plan.memoryBytes);
-    const progress = options.state === null ? null : await loadState(options.state, memory, stateEntries(plan));
+    const entries = stateEntries(plan);
+    const { state, weights = null } = options;
+    if (weights !== null)
+      await loadWeights(
+        weights,
+        memory,
+        entries.filter(({ name }) => isWeight(name)),
+      );
+    const progress = state === null ? null : await loadState(state, memory, entries);
     const crew = new Crew(job, plan, memory, options, progress, handlers);
     const step = progress?.step ?? 0;
     crew.#words[WORD.step] = step;
@@ -182,6 +194,7 @@ export class Crew {
       thread,
       everySteps: this.#everySteps,
       progress: this.#progress,
+      drawn: this.#drawn,
     };
     worker.postMessage(start);
   }

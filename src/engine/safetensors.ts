@@ -48,10 +48,32 @@ export function writeSafetensors(
   return file;
 }
 
-interface HeaderEntry {
+export interface HeaderEntry {
   readonly dtype: string;
   readonly shape: readonly number[];
   readonly data_offsets: readonly [number, number];
+}
+
+export interface SafetensorsHeader {
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly tensors: Readonly<Record<string, HeaderEntry>>;
+  /** Where the tensors' bytes begin. */
+  readonly start: number;
+}
+
+/**
+ * Reads what a file says of itself, from as much of its beginning as holds the header.
+ * @throws Error saying what is wrong with it.
+ */
+export function readHeader(file: Uint8Array): SafetensorsHeader {
+  if (file.byteLength < 8) throw new Error("not a safetensors file: shorter than its header's length");
+  const headerBytes = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
+  const start = 8 + headerBytes;
+  if (headerBytes > MAX_HEADER_BYTES || start > file.byteLength)
+    throw new Error("not a safetensors file: its header ends after the file");
+  const header = JSON.parse(Buffer.from(file.subarray(8, start)).toString()) as Record<string, unknown>;
+  const { __metadata__: metadata = {}, ...tensors } = header;
+  return { metadata, tensors, start } as SafetensorsHeader;
 }
 
 /**
@@ -59,15 +81,9 @@ interface HeaderEntry {
  * @throws Error saying what is wrong with it.
  */
 export function readSafetensors(file: Uint8Array): SafetensorsFile {
-  if (file.byteLength < 8) throw new Error("not a safetensors file: shorter than its header's length");
-  const headerBytes = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
-  const start = 8 + headerBytes;
-  if (headerBytes > MAX_HEADER_BYTES || start > file.byteLength)
-    throw new Error("not a safetensors file: its header ends after the file");
-  const header = JSON.parse(Buffer.from(file.subarray(8, start)).toString()) as Record<string, HeaderEntry>;
-  const { __metadata__: metadata = {}, ...rest } = header as Record<string, unknown>;
+  const { metadata, tensors: entries, start } = readHeader(file);
   const tensors = new Map<string, Tensor>();
-  for (const [name, { dtype, shape, data_offsets }] of Object.entries(rest as Record<string, HeaderEntry>)) {
+  for (const [name, { dtype, shape, data_offsets }] of Object.entries(entries)) {
     const bytes = file.subarray(start + data_offsets[0], start + data_offsets[1]);
     const length = shape.reduce((product, size) => product * size, 1);
     if (dtype !== "F32") throw new Error(`tensor ${name} is ${dtype}, not F32`);
@@ -75,5 +91,5 @@ export function readSafetensors(file: Uint8Array): SafetensorsFile {
       throw new Error(`tensor ${name} has ${bytes.byteLength} bytes, but its shape wants ${length * 4}`);
     tensors.set(name, { name, shape, bytes });
   }
-  return { metadata: metadata as Record<string, string>, tensors };
+  return { metadata, tensors };
 }

@@ -1,8 +1,10 @@
 import { parentPort } from "node:worker_threads";
 import {
+  forkState,
   hashed,
   modelFile,
   restoreState,
+  restoreTensors,
   writeState,
   type HashedFile,
   type Progress,
@@ -28,6 +30,18 @@ export type StateTask =
       readonly entries: readonly StateEntry[];
       readonly file: Uint8Array;
     }
+  | {
+      readonly type: "weights";
+      readonly memory: WebAssembly.Memory;
+      readonly entries: readonly StateEntry[];
+      readonly file: Uint8Array;
+    }
+  | {
+      readonly type: "fork";
+      readonly file: Uint8Array;
+      readonly changes: Partial<Progress>;
+      readonly keepBest: boolean;
+    }
   | { readonly type: "model"; readonly file: Uint8Array; readonly which: "final" | "best" };
 
 export interface StateRequest {
@@ -36,21 +50,33 @@ export interface StateRequest {
 }
 
 export type StateReply = { readonly id: number } & (
-  | { readonly result: HashedFile | Progress }
+  | { readonly result: HashedFile | Progress | null }
   | { readonly error: string }
 );
 
-function perform(task: StateTask): HashedFile | Progress {
-  if (task.type === "write")
-    return hashed(writeState(new Uint8Array(task.memory.buffer), task.entries, task.offset, task.progress));
-  if (task.type === "restore") return restoreState(task.file, new Uint8Array(task.memory.buffer), task.entries);
-  return modelFile(task.file, task.which);
+function perform(task: StateTask): HashedFile | Progress | null {
+  switch (task.type) {
+    case "write":
+      return hashed(writeState(new Uint8Array(task.memory.buffer), task.entries, task.offset, task.progress));
+    case "restore":
+      return restoreState(task.file, new Uint8Array(task.memory.buffer), task.entries);
+    case "weights":
+      restoreTensors(task.file, new Uint8Array(task.memory.buffer), task.entries);
+      return null;
+    case "fork":
+      return forkState(task.file, task.changes, task.keepBest);
+    case "model":
+      return modelFile(task.file, task.which);
+  }
 }
 
 parentPort?.on("message", ({ id, task }: StateRequest) => {
   try {
     const result = perform(task);
-    parentPort!.postMessage({ id, result } satisfies StateReply, "bytes" in result ? [result.bytes.buffer] : []);
+    parentPort!.postMessage(
+      { id, result } satisfies StateReply,
+      result !== null && "bytes" in result ? [result.bytes.buffer] : [],
+    );
   } catch (error) {
     parentPort!.postMessage({ id, error: error instanceof Error ? error.message : String(error) } satisfies StateReply);
   }

@@ -3,7 +3,7 @@ import type { HashedFile, Progress, StateEntry } from "./state.ts";
 import type { StateReply, StateTask } from "./state-thread.ts";
 
 interface Waiting {
-  resolve(result: HashedFile | Progress): void;
+  resolve(result: HashedFile | Progress | null): void;
   reject(error: Error): void;
 }
 
@@ -48,6 +48,14 @@ export const serializeState = (
 /** Copies a state file into the memory. @throws Error if the file is damaged or is not of this job */
 export const loadState = (file: Uint8Array, memory: WebAssembly.Memory, entries: readonly StateEntry[]) =>
   perform<Progress>({ type: "restore", file, memory, entries });
+
+/** Copies a model file into the memory. @throws Error if the file is damaged or is not of this job */
+export const loadWeights = (file: Uint8Array, memory: WebAssembly.Memory, entries: readonly StateEntry[]) =>
+  perform<null>({ type: "weights", file, memory, entries });
+
+/** A state for another job to go on from. @throws Error if the file is damaged */
+export const forkState = (file: Uint8Array, changes: Partial<Progress>, keepBest: boolean) =>
+  perform<HashedFile>({ type: "fork", file, changes, keepBest });
 
 /** The model file of the last or the best weights in a state file. @throws Error if there are none */
 export const extractModel = (file: Uint8Array, which: "final" | "best") =>

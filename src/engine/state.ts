@@ -3,7 +3,7 @@ import { ARITHMETIC_VERSION } from "./kernels/kernels.ts";
 import { freshDiagnosis, type DiagnosisState } from "./diagnosis.ts";
 import type { Plan } from "./model.ts";
 import type { FollowerState } from "./schedules/follower.ts";
-import { readSafetensors, writeSafetensors, type Tensor } from "./safetensors.ts";
+import { readHeader, readSafetensors, writeSafetensors, type Tensor } from "./safetensors.ts";
 
 /*
  * The whole training state as one safetensors file: weights under PyTorch's names, the optimizer's tensors as
@@ -104,6 +104,15 @@ export function writeState(
  * @throws Error if the file is damaged or is not of this plan; nothing can be said of the memory then.
  */
 export function restoreState(file: Uint8Array, memory: Uint8Array, entries: readonly StateEntry[]): Progress {
+  return progressIn(restoreTensors(file, memory, entries));
+}
+
+/** Copies the tensors of a state file, or of a model file, into the memory and returns its metadata. @throws Error as restoreState */
+export function restoreTensors(
+  file: Uint8Array,
+  memory: Uint8Array,
+  entries: readonly StateEntry[],
+): Readonly<Record<string, string>> {
   const { tensors, metadata } = readSafetensors(file);
   for (const { name, shape, address } of entries) {
     const tensor = tensors.get(name);
@@ -113,8 +122,46 @@ export function restoreState(file: Uint8Array, memory: Uint8Array, entries: read
     memory.set(tensor.bytes, address);
   }
   if (tensors.size !== entries.length) throw new Error("the checkpoint has tensors that the model lacks");
+  return metadata;
+}
+
+/** What the beginning of a state file says: the shapes of its tensors, and the progress. @throws Error if it is none */
+export function stateHead(file: Uint8Array): { shapes: ReadonlyMap<string, readonly number[]>; progress: Progress } {
+  const { tensors, metadata } = readHeader(file);
+  const shapes = new Map(Object.entries(tensors).map(([name, { shape }]) => [name, shape]));
+  return { shapes, progress: progressIn(metadata) };
+}
+
+function progressIn(metadata: Readonly<Record<string, string>>): Progress {
   // A checkpoint may be older than a field.
   return { ...freshProgress(), ...(JSON.parse(metadata.progress) as Partial<Progress>) };
+}
+
+/** The part of the state's tensors that begins with one of these is not weights. */
+const PREFIXES = { optimizer: "optimizer.", evaluated: "evaluated.", best: "best." };
+
+export function isWeight(name: string): boolean {
+  return !Object.values(PREFIXES).some((prefix) => name.startsWith(prefix));
+}
+
+export function isBestWeight(name: string): boolean {
+  return name.startsWith(PREFIXES.best);
+}
+
+/**
+ * A state for another job to go on from: `changes` to its progress, and best weights if that job keeps them. Where there were none the
+ * weights stand in, until there is a best.
+ */
+export function forkState(file: Uint8Array, changes: Partial<Progress>, keepBest: boolean): HashedFile {
+  const { tensors, metadata } = readSafetensors(file);
+  const others = [...tensors.values()].filter(({ name }) => !isBestWeight(name));
+  const best = others
+    .filter(({ name }) => isWeight(name))
+    .map((weight) => ({ ...weight, ...tensors.get(`best.${weight.name}`), name: `best.${weight.name}` }));
+  const progress = { ...progressIn(metadata), ...changes };
+  return hashed(
+    writeSafetensors(keepBest ? [...others, ...best] : others, { ...metadata, progress: JSON.stringify(progress) }),
+  );
 }
 
 export interface HashedFile {
@@ -129,8 +176,7 @@ export function hashed(bytes: Uint8Array<ArrayBuffer>): HashedFile {
 /** The model file, the state_dict alone, of the last or the best weights in a state file. @throws Error if there are none */
 export function modelFile(state: Uint8Array, which: "final" | "best"): HashedFile {
   const { tensors } = readSafetensors(state);
-  const prefixes = ["optimizer.", "evaluated.", "best."];
-  const names = [...tensors.keys()].filter((name) => !prefixes.some((prefix) => name.startsWith(prefix)));
+  const names = [...tensors.keys()].filter(isWeight);
   const chosen = names.map((name): Tensor => {
     const tensor =
       which === "best" ? tensors.get(`best.${name}`) : (tensors.get(`evaluated.${name}`) ?? tensors.get(name));

@@ -4,7 +4,7 @@ import { halves } from "./batches.ts";
 import { ACTION, DOUBLE, VERDICT, WORD } from "./control.ts";
 import type { Finding } from "./detectors/detector.ts";
 import { evaluateShare, metricsOf } from "./evaluation.ts";
-import { initialize } from "./initialize.ts";
+import { drawWeights, startOptimizer } from "./initialize.ts";
 import type { EarlyStopping, TrainingJob } from "./job.ts";
 import { instantiateKernels, type Kernels } from "./kernels/kernels.ts";
 import type { Plan } from "./model.ts";
@@ -26,8 +26,10 @@ export interface StartMessage {
   readonly job: TrainingJob;
   readonly thread: number;
   readonly everySteps: number | null;
-  /** Where to go on; null to begin with fresh weights. */
+  /** Where to go on; null to begin. */
   readonly progress: Progress | null;
+  /** Whether the weights to begin with are drawn; else they are in the memory. */
+  readonly drawn: boolean;
 }
 
 export type SnapshotKind = "periodic" | "final" | "shutdown";
@@ -84,7 +86,8 @@ class CrewThread {
 
   #initialize(): void {
     const blocks = parameterBlocks(this.#plan, this.#start.thread);
-    initialize(this.#kernels, this.#plan, blocks, halves(this.#job.training.seed));
+    if (this.#start.drawn) drawWeights(this.#kernels, this.#plan, blocks, halves(this.#job.training.seed));
+    startOptimizer(this.#kernels, this.#plan, blocks);
     this.#step.barrier.meet();
   }
 

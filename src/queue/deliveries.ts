@@ -67,7 +67,7 @@ export class Deliveries {
 
   /** Takes a delivery back that no worker has taken yet. One that stays does no harm: there is nothing to run. */
   async withdraw(jobId: string, delivery: number): Promise<void> {
-    await available(() => this.queue.remove(nameOf(jobId, delivery)));
+    await available(() => this.bull.remove(nameOf(jobId, delivery)));
   }
 
   /** Whether BullMQ still has it, be it waiting, delayed or in a worker's hands. */

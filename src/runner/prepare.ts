@@ -5,9 +5,10 @@ import { DatasetLost, type DatasetCache } from "../data/cache.ts";
 import type { DatasetFiles } from "../data/files.ts";
 import type { Plan } from "../engine/model.ts";
 import type { TrainingJob } from "../engine/job.ts";
+import { extractModel, forkState } from "../engine/state-worker.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
-import type { FailureCode } from "../spec/wire.ts";
+import type { Checkpoint, FailureCode } from "../spec/wire.ts";
 import type { Lease, Work } from "../store/lease.ts";
 import type { ModelNotes } from "../store/record.ts";
 import type { Store } from "../store/store.ts";
@@ -32,6 +33,8 @@ export interface Prepared {
   encoding: Encoding;
   /** The state to go on from; null at the beginning. */
   state: Uint8Array | null;
+  /** The weights to begin with; null: drawn ones, or those of the state. */
+  weights: Uint8Array | null;
 }
 
 export interface Sources {
@@ -44,14 +47,14 @@ export interface Sources {
 
 /** @throws JobFailure, DatasetUnreachable */
 export async function prepare(lease: Lease, work: Work, sources: Sources, gone: AbortSignal): Promise<Prepared> {
-  const [{ data, encoding }, state] = await Promise.all([
+  const [{ data, encoding }, start] = await Promise.all([
     readData(lease, work, sources, gone),
-    readState(lease, work, gone),
+    readStart(lease, work, gone),
   ]);
   const { model, loss, optimizer, schedule, training, checkpoint, observe, detectors } = work.spec;
   const keepBest = checkpoint.keep_best;
   const job = { model, loss, optimizer, schedule, training, keepBest, data, observe, detectors };
-  return { training: job, encoding, state };
+  return { training: job, encoding, ...start };
 }
 
 async function readData(
@@ -81,12 +84,31 @@ function targetsOf({ loss }: ResolvedSpec) {
   return losses[loss.type as keyof typeof losses].targets;
 }
 
-async function readState(lease: Lease, { checkpoint }: Work, gone: AbortSignal): Promise<Uint8Array | null> {
-  if (checkpoint === null) return null;
-  const bytes = await persist(gone, () => lease.checkpointBytes(checkpoint.step));
+/** From the job's last checkpoint; while it has none, as its fork wants it or from nothing. */
+async function readStart(
+  lease: Lease,
+  { spec, checkpoint, origin }: Work,
+  gone: AbortSignal,
+): Promise<Pick<Prepared, "state" | "weights">> {
+  if (checkpoint !== null) {
+    const state = await verified(checkpoint, () => lease.checkpointBytes(checkpoint.step), gone);
+    return { state, weights: null };
+  }
+  if (origin === null) return { state: null, weights: null };
+  const file = await verified(origin, () => lease.originBytes(origin), gone);
+  if (origin.use !== "state") return { state: null, weights: (await extractModel(file, origin.use)).bytes };
+  return { state: (await forkState(file, origin.changes, spec.checkpoint.keep_best)).bytes, weights: null };
+}
+
+async function verified(
+  { step, sha256 }: Pick<Checkpoint, "step" | "sha256">,
+  read: () => Promise<Buffer | null>,
+  gone: AbortSignal,
+): Promise<Buffer> {
+  const bytes = await persist(gone, read);
   // Hashed by the thread pool, off the event loop.
-  const sha256 = bytes && Buffer.from(await crypto.subtle.digest("SHA-256", bytes)).toString("hex");
-  if (sha256 !== checkpoint.sha256) throw unreadable(checkpoint.step, "its bytes are missing or damaged");
+  const hash = bytes && Buffer.from(await crypto.subtle.digest("SHA-256", bytes)).toString("hex");
+  if (bytes === null || hash !== sha256) throw unreadable(step, "its bytes are missing or damaged");
   return bytes;
 }
 

@@ -17,7 +17,7 @@ export class RunProgress {
   #stepsPerSecond: number | null = null;
   #measuredAt = performance.now();
 
-  constructor({ training, data }: TrainingJob, from: Checkpoint | null) {
+  constructor({ training, data }: TrainingJob, from: Pick<Checkpoint, "step" | "metrics"> | null) {
     const rows = data.trainRows.length;
     this.#stepsPerEpoch = stepsPerEpoch(training, rows);
     this.#samplesPerStep = rows / Math.ceil(this.#stepsPerEpoch);

@@ -15,7 +15,7 @@ import { PlanError } from "../engine/shapes.ts";
 import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
-import type { JobStatus } from "../spec/wire.ts";
+import type { Checkpoint, JobStatus } from "../spec/wire.ts";
 import { LeaseLost } from "../store/errors.ts";
 import type { Lease, Work } from "../store/lease.ts";
 import type { ProgressReport } from "../store/record.ts";
@@ -142,7 +142,7 @@ export class Run {
     const prepared = await Promise.race([preparing, this.#toStop.promise]);
     if (prepared === null) return await this.#stopped();
     this.#stateBytes = work.stateBytes;
-    this.#progress = new RunProgress(prepared.training, work.checkpoint);
+    this.#progress = new RunProgress(prepared.training, goesOnFrom(work));
     this.#checkpoints = new Checkpoints(this.lease, work.spec, this.#reporter, signal, this.#log);
     const outcome = await this.#withThreads(work.spec, (threads) => this.#runCrew(threads, work, prepared));
     signal.throwIfAborted();
@@ -158,20 +158,22 @@ export class Run {
     }
   }
 
-  async #runCrew(threads: number, { spec, checkpoint }: Work, { training, state }: Prepared): Promise<Outcome> {
+  async #runCrew(threads: number, work: Work, { training, state, weights }: Prepared): Promise<Outcome> {
+    const { spec, checkpoint, origin } = work;
     const { every_steps: everySteps, every_seconds: everySeconds } = spec.checkpoint;
-    const crew = await Crew.start(training, { threads, everySteps, state }, this.#handlers(spec)).catch(
+    const crew = await Crew.start(training, { threads, everySteps, state, weights }, this.#handlers(spec)).catch(
       (error: unknown) => {
+        const from = checkpoint ?? origin;
         // No plan or no memory is not the checkpoint's fault.
         const otherwise = error instanceof PlanError || error instanceof RangeError;
-        if (checkpoint === null || otherwise) throw error;
-        throw unreadable(checkpoint.step, (error as Error).message);
+        if (from === null || otherwise) throw error;
+        throw unreadable(from.step, (error as Error).message);
       },
     );
     this.#gone.signal.throwIfAborted();
     this.#crew = crew;
     for (const finding of crew.findings) this.#progress!.diagnosed(finding);
-    this.#log.info({ threads, step: checkpoint?.step ?? 0 }, "training");
+    this.#log.info({ threads, step: goesOnFrom(work)?.step ?? 0 }, "training");
     if (this.#away) crew.suspend();
     if (this.#wanted !== null) this.#stop();
     const snapshots = everySeconds === null ? undefined : setInterval(() => crew.snapshot(), everySeconds * 1000);
@@ -299,6 +301,11 @@ export class Run {
   #progressNow(): ProgressReport | null {
     return this.#progress && this.#progress.at(this.#crew?.progress().step ?? null);
   }
+}
+
+/** What the run does not do again; null: it begins at step 0. */
+function goesOnFrom({ checkpoint, origin }: Work): Pick<Checkpoint, "step" | "metrics"> | null {
+  return checkpoint ?? (origin?.use === "state" ? origin : null);
 }
 
 function unexpected(error: unknown): JobFailure {

@@ -19,6 +19,7 @@ import { scheduleType } from "../engine/schedules/learning-rate.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
 import { planModel, type Plan } from "../engine/model.ts";
 import { PlanError } from "../engine/shapes.ts";
+import { stateEntries } from "../engine/state.ts";
 import type { Member, Options } from "../engine/options.ts";
 import type { TargetKind } from "../engine/training.ts";
 import { canonicalJson } from "./canonical.ts";
@@ -49,6 +50,8 @@ export interface Resolved {
   readonly memoryBytes: number;
   readonly stateBytes: number;
   readonly totalSteps: number;
+  /** What a checkpoint of it holds: shapes by name. */
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
   /** The table that came with the spec, for the caller to keep or discard; null if the spec names a dataset. */
   readonly draft: Draft | null;
 }
@@ -106,6 +109,7 @@ async function planJob(
     memoryBytes: plan.memoryBytes + encodedBytes(table),
     stateBytes: plan.stateBytes,
     totalSteps: totalSteps(value, table),
+    shapes: new Map(stateEntries(plan).map(({ name, shape }) => [name, shape])),
   };
 }
 

@@ -154,6 +154,10 @@ export const Job = z
     finished_at: Time.nullable(),
     run: Run,
     arithmetic_version: Count.describe("Results are equal to the last bit under an equal arithmetic version."),
+    parent: z
+      .object({ job_id: JobId, step: Count })
+      .nullable()
+      .describe("The job it was forked from, which may be gone, and the step; null if it is no fork."),
     progress: Progress,
     result: JobResult.nullable(),
     error: JobError.nullable(),

@@ -13,6 +13,9 @@ export interface Blob {
   bytes: number;
 }
 
+/** The share of Redis' `maxmemory` that checkpoints may fill it up to. */
+export const CHECKPOINT_SHARE = 0.7;
+
 /** Gives the chunks of `bytes` to `put`, at most two at once. */
 export async function eachChunk(bytes: Uint8Array, put: (number: number, chunk: Buffer) => Promise<unknown>) {
   const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -4,7 +4,7 @@ import { crashPoint } from "../crash.ts";
 import { diagnosisOf, type Diagnosis } from "../spec/diagnosis.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { Checkpoint, Event, Job, JobStatus, JobSummary, ModelDescription, Page, Progress } from "../spec/wire.ts";
-import { readBlob } from "./blobs.ts";
+import { CHECKPOINT_SHARE, CHUNK_BYTES, readBlob } from "./blobs.ts";
 import type { Database } from "./database.ts";
 import { keys } from "./keys.ts";
 import {
@@ -18,10 +18,14 @@ import {
   toSummary,
   type MetricRow,
   type ModelNotes,
+  type Origin,
   type ProgressReport,
 } from "./record.ts";
 
 const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
+
+/** What holds the header of any state: some thousand tensors of a hundred bytes each. */
+const HEAD_BYTES = 2 * 1024 * 1024;
 
 /** How many records are looked at together when a list is filtered. */
 const BATCH = 200;
@@ -36,12 +40,25 @@ export interface NewJob {
   totalSteps: number;
   stateBytes: number;
   idempotency: { key: string; bodySha256: string } | null;
+  /** Null: it is no fork. */
+  fork: Fork | null;
 }
 
-/** `dataset_missing`: the dataset was removed meanwhile. */
-export type Created =
-  /** `turn`: when it is to be delivered. */
-  { outcome: "created"; record: Job; turn: number } | { outcome: "dataset_missing"; record: null };
+/** From what another job of the same owner left. */
+export interface Fork {
+  parent: NonNullable<Job["parent"]>;
+  /** The blob of the parent's checkpoint. */
+  blob: string;
+  origin: Origin;
+  /** How far the fork is before it begins; null: it begins at step 0. */
+  progress: ProgressReport | null;
+}
+
+/** What was to be used is gone, or there is no room for a copy of it. */
+type Unmet = "dataset_missing" | "origin_missing" | "no_room";
+
+/** `turn`: when it is to be delivered. */
+export type Created = { outcome: "created"; record: Job; turn: number } | { outcome: Unmet; record: null };
 
 /** What an idempotency key that was used before leads to. `mismatch`: it belongs to another body. */
 export type Replayed = { outcome: "replayed"; record: Job } | { outcome: "mismatch"; record: null };
@@ -85,7 +102,9 @@ export class Jobs {
 
   /** @throws OverLimit */
   async create(job: NewJob): Promise<Created | Replayed> {
-    const { spec, idempotency } = job;
+    const { spec, idempotency, fork } = job;
+    const unmet = fork && (await this.#copyOrigin(job, fork));
+    if (unmet !== null) return { outcome: unmet, record: null };
     const fields = {
       ...(spec.name === null ? {} : { name: spec.name }),
       spec: JSON.stringify(spec),
@@ -97,6 +116,8 @@ export class Jobs {
       state_bytes: job.stateBytes,
       ...(spec.webhook === null ? {} : { webhook: JSON.stringify(spec.webhook.events) }),
       priority: spec.resources.priority,
+      ...(fork === null ? {} : { parent: JSON.stringify(fork.parent), origin: JSON.stringify(fork.origin) }),
+      ...(fork?.progress ? { progress: JSON.stringify(fork.progress) } : {}),
     };
     const [outcome, detail] = await this.#database.run<[(Created | Replayed)["outcome"], (string | number)?]>(
       "create",
@@ -106,10 +127,12 @@ export class Jobs {
       idempotency?.bodySha256 ?? "",
       job.datasetId ?? "",
       mostBytes(job),
+      fork?.origin.bytes ?? "",
+      fork === null ? "Created." : `Forked from step ${fork.parent.step} of ${fork.parent.job_id}.`,
       ...Object.entries(fields).flat(),
     );
-    if (outcome === "mismatch" || outcome === "dataset_missing") return { outcome, record: null };
     if (outcome === "replayed") return { outcome, record: (await this.get(job.owner, String(detail)))! };
+    if (outcome !== "created") return { outcome, record: null };
     crashPoint("after-record");
     return { outcome, record: (await this.get(job.owner, job.id))!, turn: Number(detail) };
   }
@@ -213,6 +236,16 @@ export class Jobs {
     return exists ? page(found, limit, (checkpoint) => String(checkpoint.step)) : null;
   }
 
+  /** A checkpoint's manifest and blob, and the beginning of its file, which says what is in it; null if it is gone. */
+  async checkpointHead(owner: string, id: string, step: number) {
+    const job = keys.job(owner, id);
+    const manifest = await this.#database.use((redis) => redis.hgetall(keys.checkpoint(job, String(step))));
+    if (!manifest.blob) return null;
+    const first = keys.chunk(job, manifest.blob, 0);
+    const head = await this.#database.use((redis) => redis.getrangeBuffer(first, 0, HEAD_BYTES - 1));
+    return head.length === 0 ? null : { checkpoint: toCheckpoint(String(step), manifest), blob: manifest.blob, head };
+  }
+
   async checkpointBytes(owner: string, id: string, step: number): Promise<Buffer | null> {
     const file = await this.#file(keys.job(owner, id), (job) => keys.checkpoint(job, String(step)));
     return file && file.bytes;
@@ -234,6 +267,16 @@ export class Jobs {
       ...(JSON.parse(fields.model) as ModelNotes),
       metrics: job.result!.metrics,
     };
+  }
+
+  /** Copies the parent's checkpoint into the fork's keys, where it stays only if the fork is created. */
+  async #copyOrigin({ owner, id }: NewJob, { parent, blob, origin }: Fork): Promise<Unmet | null> {
+    for (let number = 0; number < Math.ceil(origin.bytes / CHUNK_BYTES); number++) {
+      const from = [parent.job_id, blob, origin.bytes, number, CHECKPOINT_SHARE];
+      const outcome = await this.#database.run<"copied" | "no_room" | "missing">("copy", keys.job(owner, id), ...from);
+      if (outcome !== "copied") return outcome === "no_room" ? outcome : "origin_missing";
+    }
+    return null;
   }
 
   async #change<Outcome extends string>(script: string, owner: string, id: string): Promise<Changed<Outcome>> {

@@ -36,7 +36,7 @@
  * | `…:checkpoint:<step>` | hash | the manifest: `run`, `blob`, `bytes`, `sha256`, `kinds`, `metrics`, `score`, `created_at` |
  * | `…:model:<final or best>` | hash | `blob`, `bytes`, `sha256` of a model file |
  * | `…:uploads` | hash | blob → bytes, of what is being uploaded and not committed |
- * | `…:chunk:<blob>:<number>` | string | a piece of a blob, which is named `<run>.<token>.<upload>`; expires unless committed |
+ * | `…:chunk:<blob>:<number>` | string | a piece of a blob, which is named `<run>.<token>.<upload>`, or `origin`; expires unless committed |
  */
 export const hashTag = "{rappel}";
 

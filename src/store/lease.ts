@@ -12,16 +12,21 @@ import { randomUUID } from "node:crypto";
 import { crashPoint } from "../crash.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { Checkpoint, JobError, JobResult, JobStatus } from "../spec/wire.ts";
-import { eachChunk, readBlob, type Blob } from "./blobs.ts";
+import { CHECKPOINT_SHARE, eachChunk, readBlob, type Blob } from "./blobs.ts";
 import type { Database } from "./database.ts";
 import { keys } from "./keys.ts";
-import { named, toCheckpoint, type MetricRow, type ModelNotes, type NewEvent, type ProgressReport } from "./record.ts";
+import {
+  named,
+  toCheckpoint,
+  type MetricRow,
+  type ModelNotes,
+  type NewEvent,
+  type Origin,
+  type ProgressReport,
+} from "./record.ts";
 
 /** Runs that may die in a row at the same checkpoint before the job is taken to be the cause. */
 const MAX_CRASHES = 5;
-
-/** The share of Redis' `maxmemory` that checkpoints may fill it up to. */
-const CHECKPOINT_SHARE = 0.7;
 
 export interface AcquireOptions {
   leaseMs: number;
@@ -49,6 +54,8 @@ export interface Work {
   /** How far the job was when it was last heard of. */
   progress: ProgressReport | null;
   checkpoint: Checkpoint | null;
+  /** What the job begins with while it has no checkpoint; null: nothing. */
+  origin: Origin | null;
 }
 
 export interface State extends Blob, Pick<Checkpoint, "step" | "sha256" | "kinds" | "metrics"> {
@@ -121,7 +128,7 @@ export class Lease {
   }
 
   async work(): Promise<Work> {
-    const fields = ["spec", "dataset", "total_steps", "state_bytes", "progress", "checkpoint_step"] as const;
+    const fields = ["spec", "dataset", "total_steps", "state_bytes", "progress", "checkpoint_step", "origin"] as const;
     const values = await this.#database.use((redis) => redis.hmget(this.#job, ...fields));
     const record = named(fields, values);
     const step = record.checkpoint_step;
@@ -133,6 +140,7 @@ export class Lease {
       stateBytes: Number(record.state_bytes),
       progress: JSON.parse(record.progress ?? "null") as ProgressReport | null,
       checkpoint: manifest && toCheckpoint(step!, manifest),
+      origin: JSON.parse(record.origin ?? "null") as Origin | null,
     };
   }
 
@@ -140,6 +148,10 @@ export class Lease {
   async checkpointBytes(step: number): Promise<Buffer | null> {
     const { blob, bytes } = await this.#manifest(String(step));
     return blob === undefined ? null : await readBlob(this.#database, this.#job, { blob, bytes: Number(bytes) });
+  }
+
+  async originBytes({ bytes }: Origin): Promise<Buffer | null> {
+    return await readBlob(this.#database, this.#job, { blob: "origin", bytes });
   }
 
   /** The job's status tells what is wanted of the run. */

@@ -4,6 +4,8 @@
  * | field | what |
  * |---|---|
  * | `name`, `spec`, `spec_sha256`, `metadata`, `arithmetic_version`, `created_at`, `started_at`, `finished_at`, `result`, `error` | as the API shows them |
+ * | `parent` | likewise; absent unless the job is a fork |
+ * | `origin` | JSON: an Origin, until the job has a checkpoint of its own |
  * | `total_steps`, `total_epochs`, `state_bytes` | sizes, worked out when the job was posted |
  * | `status` | see the arrows in lua/ |
  * | `dataset`, `idempotency` | what the job holds on to: a dataset's id, the SHA-256 of an idempotency key |
@@ -32,6 +34,13 @@ export interface ProgressReport extends Pick<
   findings?: Finding[];
 }
 
+/** What a forked job begins with: a copy of another job's checkpoint, as the blob `origin`. */
+export interface Origin extends Pick<Checkpoint, "step" | "bytes" | "sha256" | "metrics"> {
+  /** `state`: the job goes on from it, with `changes` to what it says of its progress. Else it begins with the last, or the best, weights in it. */
+  use: "state" | "final" | "best";
+  changes: object;
+}
+
 /** A row of metrics: those that were taken together at one step. */
 export type MetricRow = { step: number } & Record<string, number | null>;
 
@@ -53,6 +62,7 @@ export const summaryFields = [
   "finished_at",
   "run",
   "arithmetic_version",
+  "parent",
   "total_steps",
   "total_epochs",
   "checkpoint_step",
@@ -81,6 +91,7 @@ export function toSummary(id: string, fields: SummaryFields): JobSummary {
     finished_at: toTime(fields.finished_at),
     run: Number(fields.run),
     arithmetic_version: Number(fields.arithmetic_version),
+    parent: json(fields.parent),
     progress: toProgress(id, fields),
     result: json(fields.result),
     error: json(fields.error),
@@ -91,7 +102,8 @@ export function toJob(id: string, fields: Fields<(typeof jobFields)[number]>): J
   return { ...toSummary(id, fields), spec: json<ResolvedSpec>(fields.spec!) };
 }
 
-const beforeTheFirstReport: ProgressReport = {
+/** Of a job that nothing was heard of yet. */
+export const atTheBeginning: ProgressReport = {
   step: 0,
   epoch: 0,
   train_loss: null,
@@ -103,7 +115,7 @@ const beforeTheFirstReport: ProgressReport = {
 };
 
 export function toProgress(id: string, fields: SummaryFields): Progress {
-  const report = json<ProgressReport>(fields.progress) ?? beforeTheFirstReport;
+  const report = json<ProgressReport>(fields.progress) ?? atTheBeginning;
   const status = fields.status as Progress["status"];
   const totalSteps = Number(fields.total_steps);
   const running = status === "running";

@@ -27,6 +27,8 @@ export interface Service {
   readonly store: Store;
   readonly queue: Deliveries;
   readonly redis: TestRedis;
+  /** Where the datasets are. */
+  readonly directory: string;
   /** The files in the dataset directory. */
   onDisk(): string[];
   call(method: "GET" | "POST" | "DELETE" | "PUT" | "HEAD", url: string, call?: Call): Promise<Response>;
@@ -85,6 +87,7 @@ export async function startService(config: Partial<Services["config"]> = {}): Pr
     store,
     queue,
     redis,
+    directory,
     call,
     onDisk: () => readdirSync(directory),
     upload: async (csv, headers = {}) =>

@@ -41,6 +41,7 @@ export function newJob(options: Partial<NewJob> & { metadata?: Record<string, st
     totalSteps: 100,
     stateBytes: 1000,
     idempotency: null,
+    fork: null,
     ...options,
   };
 }

@@ -122,6 +122,7 @@ export async function postJob(
     totalSteps: resolved.totalSteps,
     stateBytes: resolved.stateBytes,
     idempotency: null,
+    fork: null,
   });
   if (created.outcome !== "created") throw new Error(created.outcome);
   await deliveries.deliver({ owner: OWNER, id: created.record.id, delivery: 1, turn: created.turn });
@@ -136,7 +137,8 @@ function spawnProgram(file: string, env: Record<string, string>): ChildProcess {
   });
 }
 
-async function startProcess(env: Record<string, string>): Promise<WorkerProcess> {
+/** A worker on a Redis (`REDIS_URL`) and a directory of datasets (`DATA_DIR`). */
+export async function startProcess(env: Record<string, string>): Promise<WorkerProcess> {
   const child = spawnProgram("process.ts", env);
   const exited = once(child, "exit").then(([code, signal]) => (code ?? signal) as number | string);
   const log: Record<string, unknown>[] = [];

@@ -81,11 +81,19 @@ local function each_chunk(blob, bytes, visit)
   end
 end
 
+-- A chunk of a blob that is not there, or nil.
+local function missing_chunk(blob, bytes)
+  local missing
+  each_chunk(blob, bytes, function(chunk, size)
+    if redis.call('STRLEN', chunk) ~= size then missing = chunk end
+  end)
+  return missing
+end
+
 -- Makes what was uploaded as `blob` permanent; ends the script if any of it is missing.
 local function keep_blob(blob, bytes)
-  each_chunk(blob, bytes, function(chunk, size)
-    if redis.call('STRLEN', chunk) ~= size then error({ err = 'INCOMPLETE ' .. chunk }) end
-  end)
+  local missing = missing_chunk(blob, bytes)
+  if missing then error({ err = 'INCOMPLETE ' .. missing }) end
   each_chunk(blob, bytes, function(chunk) redis.call('PERSIST', chunk) end)
   redis.call('HDEL', job .. ':uploads', blob)
 end
@@ -99,6 +107,24 @@ end
 
 local function delete_blob(blob, bytes)
   each_chunk(blob, bytes, function(chunk) redis.call('UNLINK', chunk) end)
+end
+
+-- Whether there is room for so many bytes of checkpoints, which may fill a share of Redis' `maxmemory`. Blobs that were let go are
+-- deleted, the oldest first, when their room is needed.
+local function make_room(bytes, share)
+  local memory = redis.call('INFO', 'memory')
+  local limit = tonumber(string.match(memory, 'maxmemory:(%d+)'))
+  local used = tonumber(string.match(memory, 'used_memory:(%d+)'))
+  local dropped = root .. ':dropped'
+  redis.call('ZREMRANGEBYSCORE', dropped, '-inf', now)
+  while limit > 0 and used + bytes > limit * share do
+    local oldest = redis.call('ZPOPMIN', dropped)[1]
+    if not oldest then return false end
+    local freed, chunk = string.match(oldest, '^(%d+) (.+)$')
+    for i = 0, math.ceil(freed / CHUNK_BYTES) - 1 do redis.call('DEL', chunk .. i) end
+    used = used - freed
+  end
+  return true
 end
 
 -- Deletes the blobs that were let go and are still there.
@@ -127,6 +153,14 @@ local function drop_checkpoint(step)
   redis.call('ZREM', job .. ':checkpoints', step)
 end
 
+-- Lets go of the state that a forked job began with.
+local function drop_origin()
+  local origin = get('origin')
+  if not origin then return end
+  drop_blob('origin', cjson.decode(origin).bytes)
+  redis.call('HDEL', job, 'origin')
+end
+
 -- Writes the manifest of an uploaded state. A step has one checkpoint: written again, it unites the reasons.
 -- `state`: step, blob, bytes, sha256, kinds, metrics, score. Returns whether it is new.
 local function commit_checkpoint(state)
@@ -145,6 +179,7 @@ local function commit_checkpoint(state)
     'metrics', state.metrics, 'score', state.score, 'created_at', now)
   redis.call('ZADD', job .. ':checkpoints', state.step, state.step)
   set('checkpoint_step', state.step)
+  drop_origin()
   return true
 end
 
@@ -232,6 +267,7 @@ local function end_job(status)
   local dataset = get('dataset')
   if dataset then redis.call('SREM', owned .. ':dataset:' .. dataset .. ':jobs', id) end
   delete_uploads()
+  drop_origin()
   for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -2)) do drop_checkpoint(step) end
   local kept = 0
   for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -1)) do

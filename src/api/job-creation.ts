@@ -1,0 +1,124 @@
+/** What the routes that create jobs have in common. */
+import { createHash } from "node:crypto";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { ulid } from "ulid";
+import { z } from "zod";
+import { faulty, Problem, retryLater } from "../spec/errors.ts";
+import type { Fault } from "../spec/faults.ts";
+import { hashSpec, type ResolveContext, type Resolved } from "../spec/resolve.ts";
+import { urlFault, type Webhook } from "../spec/webhook.ts";
+import type { Created, Fork, NewJob, Replayed } from "../store/jobs.ts";
+import { recordDataset } from "./datasets.ts";
+import type { Services } from "./services.ts";
+
+export const idempotencyHeaders = z.looseObject({
+  "idempotency-key": z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .describe("Posting again with the same key and body within 24 hours gives the first job again."),
+});
+
+/** The use of an idempotency key for a body, and for what else the answer depends on. */
+export function idempotencyOf(key: string | undefined, ...text: string[]): NewJob["idempotency"] {
+  if (key === undefined) return null;
+  return { key, bodySha256: createHash("sha256").update(text.join("\n")).digest("hex") };
+}
+
+export function resolveContext({ store, files, config }: Omit<Services, "checks" | "queue" | "news">, owner: string) {
+  const context: ResolveContext = {
+    dataset: (id) => store.datasets.get(owner, id),
+    files,
+    maxMemoryBytes: config.maxJobBytes,
+    // Of Redis' memory 70 % are for checkpoints, and one is written while the last one is still there.
+    maxStateBytes: Math.min(config.maxStateBytes, Math.floor((0.7 * config.redisMaxBytes) / 2)),
+    webhookFaults: (webhook) => webhookFaults(webhook, owner, config),
+  };
+  return context;
+}
+
+/** Records a job and has it delivered; what the spec brought along is kept or gone then. */
+export async function createJob(
+  services: Pick<Services, "store" | "files" | "queue">,
+  { owner, log }: Pick<FastifyRequest, "owner" | "log">,
+  resolved: Resolved,
+  idempotency: NewJob["idempotency"],
+  fork: Fork | null,
+): Promise<Created | Replayed> {
+  const created = await record(services, owner, resolved, { idempotency, fork });
+  if (created.outcome === "created") {
+    const { record, turn } = created;
+    const { id } = record;
+    // The job is recorded: should this fail, the reconciler delivers it.
+    await services.queue.deliver({ owner, id, delivery: 1, turn }).catch((error: unknown) => {
+      log.warn({ err: error, job_id: id }, "not delivered yet");
+    });
+  }
+  return created;
+}
+
+async function record(
+  services: Pick<Services, "store" | "files">,
+  owner: string,
+  resolved: Resolved,
+  use: Pick<NewJob, "idempotency" | "fork">,
+): Promise<Created | Replayed> {
+  const { arithmeticVersion, totalSteps, stateBytes } = resolved;
+  const id = `job_${ulid().toLowerCase()}`;
+  try {
+    const data = await keepData(services, owner, resolved);
+    return await services.store.jobs.create({ id, owner, ...data, arithmeticVersion, totalSteps, stateBytes, ...use });
+  } finally {
+    await resolved.draft?.discard();
+  }
+}
+
+/**
+ * Makes a dataset of the rows that came with a spec. Those that were written into it are too many for the job's record: there the dataset stands for them.
+ */
+async function keepData(
+  services: Pick<Services, "store" | "files">,
+  owner: string,
+  { spec, specSha256, draft }: Resolved,
+): Promise<Pick<NewJob, "spec" | "specSha256" | "datasetId">> {
+  const { inline, ...data } = spec.data;
+  if (draft === null) return { spec, specSha256, datasetId: data.dataset! };
+  await draft.keep();
+  const { record } = await recordDataset(services, owner, data.synthetic?.type ?? "inline", draft.content);
+  if (inline === undefined) return { spec, specSha256, datasetId: record.id };
+  const kept = { ...spec, data: { dataset: record.id, ...data } };
+  return { spec: kept, specSha256: hashSpec(kept), datasetId: record.id };
+}
+
+/** What is sent must be signed, and go nowhere but where it may. */
+function webhookFaults(
+  { url }: Webhook,
+  owner: string,
+  { webhookHosts, webhookSecrets }: Pick<Services["config"], "webhookHosts" | "webhookSecrets">,
+): Fault[] {
+  const faults: Fault[] = [];
+  const message = urlFault(url, webhookHosts);
+  if (message !== null) faults.push({ pointer: "/webhook/url", message });
+  if (!webhookSecrets.has(owner)) {
+    const needs = `needs a secret to sign with: RAPPEL_WEBHOOK_SECRETS has none of ${owner}`;
+    faults.push({ pointer: "/webhook", message: needs });
+  }
+  return faults;
+}
+
+export function sendCreated(reply: FastifyReply, { outcome, record }: Created | Replayed): FastifyReply {
+  switch (outcome) {
+    case "mismatch":
+      throw new Problem("idempotency_mismatch", "This Idempotency-Key was used for another body; take a new one.");
+    case "dataset_missing":
+      throw faulty("invalid_spec", [{ pointer: "/data", message: "names a dataset that was deleted just now" }]);
+    case "origin_missing":
+      throw faulty("invalid_spec", [{ pointer: "/step", message: "means a checkpoint that was removed just now" }]);
+    case "no_room":
+      throw retryLater("unavailable", "Redis has no room for a copy of the checkpoint just now.", 30);
+    default:
+      if (outcome === "replayed") reply.header("idempotency-replayed", "true");
+      return reply.code(201).header("location", `/v1/jobs/${record.id}`).send(record);
+  }
+}

@@ -1,0 +1,83 @@
+import { z } from "zod";
+import { Problem } from "../../spec/errors.ts";
+import { Fork, resolveFork, type ResolvedFork } from "../../spec/fork.ts";
+import { Job, JobId } from "../../spec/wire.ts";
+import type { Fork as StoredFork } from "../../store/jobs.ts";
+import { atTheBeginning } from "../../store/record.ts";
+import type { Store } from "../../store/store.ts";
+import { createJob, idempotencyHeaders, idempotencyOf, resolveContext, sendCreated } from "../job-creation.ts";
+import { json, problems } from "../responses.ts";
+import type { Routes } from "../services.ts";
+import { noSuchJob } from "./jobs.ts";
+
+export const fork: Routes = async (app, services) => {
+  const { store } = services;
+  app.post(
+    "/v1/jobs/:id/fork",
+    {
+      schema: {
+        tags: ["jobs"],
+        operationId: "forkJob",
+        summary: "Create a job from a checkpoint of another",
+        description:
+          "With the optimizer's state the fork goes on where the checkpoint was taken; unchanged, it ends with the very weights of its parent. Without, it begins at step 0 with the checkpoint's weights instead of random ones. It keeps a copy of what it needs, so the parent may be deleted. Its model must have the tensors of the checkpoint. Pointers of faults lead into this body.",
+        params: z.object({ id: JobId }),
+        headers: idempotencyHeaders,
+        body: Fork,
+        response: {
+          201: json(Job, "The new job, which waits in the queue."),
+          ...problems(
+            "malformed_json",
+            "invalid_parameter",
+            "not_found",
+            "wrong_status",
+            "too_large",
+            "unsupported_media_type",
+            "invalid_spec",
+            "idempotency_mismatch",
+          ),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { owner, bodyText, params } = request;
+      if (bodyText === "") throw new Problem("malformed_json", "The body is empty; it must be a fork in JSON.");
+      const use = idempotencyOf(request.headers["idempotency-key"], params.id, bodyText);
+      // Before the parent is looked for: it may be gone by now.
+      const earlier = use && (await store.jobs.replay(owner, use.key, use.bodySha256));
+      if (earlier) return sendCreated(reply, earlier);
+      const parent = await store.jobs.get(owner, params.id);
+      if (parent === null) throw noSuchJob();
+      const find = (step: Fork["step"]) => checkpointOf(store, owner, parent, step);
+      const fork = await resolveFork(request.body, parent.spec, find, resolveContext(services, owner));
+      return sendCreated(reply, await createJob(services, request, fork.resolved, use, beginning(parent, fork)));
+    },
+  );
+};
+
+type Source = NonNullable<Awaited<ReturnType<Store["jobs"]["checkpointHead"]>>>;
+
+/** The checkpoint that `step` means, or why there is none. */
+async function checkpointOf(store: Store, owner: string, parent: Job, step: Fork["step"]) {
+  if (step === "final" && parent.status !== "succeeded") {
+    const detail = `There is a final state once the job has succeeded; it is ${parent.status}.`;
+    throw new Problem("wrong_status", detail, { current_status: parent.status });
+  }
+  // The best weights so far are in every checkpoint.
+  const meant = { final: parent.result?.steps, best: parent.progress.last_checkpoint_step };
+  const wanted = typeof step === "number" ? step : (meant[step] ?? null);
+  const found = wanted === null ? null : await store.jobs.checkpointHead(owner, parent.id, wanted);
+  return found ?? { fault: "has no checkpoint (any more); the list of checkpoints says which there are" };
+}
+
+function beginning(parent: Job, { resolved, source, use, step, changes }: ResolvedFork<Source>): StoredFork {
+  const { bytes, sha256, metrics } = source.checkpoint;
+  const stepsPerEpoch = resolved.totalSteps / resolved.spec.training.epochs;
+  const progress = { ...atTheBeginning, step, epoch: Math.floor(step / stepsPerEpoch), metrics };
+  return {
+    parent: { job_id: parent.id, step },
+    blob: source.blob,
+    origin: { step, bytes, sha256, metrics, use, changes },
+    progress: use === "state" ? { ...progress, valid_loss: metrics.valid_loss ?? null } : null,
+  };
+}

@@ -1,0 +1,178 @@
+/*
+ * A fork: a new job that begins with what another one learned.
+ *
+ * With the optimizer's state it goes on where the checkpoint was taken: at that step of its schedule, with the moments, the order of the rows and all
+ * counters; unchanged, it ends with the bytes of its parent. Without it, it is a training of its own that begins at step 0 with the checkpoint's
+ * weights instead of random ones. Of the best evaluation only weights are kept, so from there it is always the latter.
+ */
+import { z } from "zod";
+import { freshProgress, isBestWeight, isWeight, stateHead, type Progress } from "../engine/state.ts";
+import { canonicalJson } from "./canonical.ts";
+import { faulty, Problem } from "./errors.ts";
+import { check, type Fault } from "./faults.ts";
+import { mergePatch } from "./merge-patch.ts";
+import { resolveSpec, type ResolveContext, type Resolved } from "./resolve.ts";
+import type { Spec } from "./spec.ts";
+
+export const Fork = z
+  .strictObject({
+    step: z
+      .union([z.int().min(0), z.enum(["final", "best"])], { error: 'must be a step, "final" or "best"' })
+      .describe(
+        "A step with a checkpoint; or the last one of a job that has succeeded; or the best evaluation so far.",
+      ),
+    overrides: z
+      .record(z.string(), z.unknown())
+      .default({})
+      .describe("What is different: a merge patch (RFC 7396) of the job's spec, in which null stands for the default.")
+      .meta({ examples: [{ optimizer: { lr: 0.0001 } }] }),
+    optimizer: z
+      .boolean()
+      .optional()
+      .describe(
+        "Whether to go on with the optimizer's state, at the same step; else the fork begins at step 0 with the weights alone. By default true, and false from `best`, of which only weights are kept.",
+      ),
+  })
+  .meta({ id: "Fork", description: "What a fork begins with, and what is different." });
+export type Fork = z.output<typeof Fork>;
+
+/** A checkpoint that a fork may begin with: at least the beginning of its file. */
+export interface ForkSource {
+  readonly head: Uint8Array;
+}
+
+export interface ResolvedFork<Source extends ForkSource> {
+  readonly resolved: Resolved;
+  readonly source: Source;
+  readonly use: "state" | "final" | "best";
+  /** The parent's step whose weights it begins with. */
+  readonly step: number;
+  /** What is different in the state's progress. */
+  readonly changes: Partial<Progress>;
+}
+
+/**
+ * @param find the checkpoint that `step` means; may answer with what is wrong with it
+ * @throws Problem `invalid_spec` with every fault; pointers lead into `body`
+ */
+export async function resolveFork<Source extends ForkSource>(
+  body: unknown,
+  parent: Spec,
+  find: (step: Fork["step"]) => Promise<Source | { fault: string }>,
+  context: ResolveContext,
+): Promise<ResolvedFork<Source>> {
+  const { value: fork, faults: misshapen } = check(Fork, body);
+  if (fork === null) throw faulty("invalid_spec", misshapen);
+  const use = fork.step === "best" ? "best" : fork.optimizer === false ? "final" : "state";
+  const faults: Fault[] = [];
+  const found = await find(fork.step);
+  const head = "head" in found ? stateHead(found.head) : null;
+  if ("fault" in found) faults.push({ pointer: "/step", message: found.fault });
+  if (use === "best") faults.push(...bestFaults(fork, head));
+  const resolved = await resolveOverrides(fork, parent, faults, context);
+  try {
+    if (resolved === null || head === null || "fault" in found) throw faulty("invalid_spec", faults);
+    const changes = changesOf(head, parent, resolved);
+    faults.push(...weightFaults(fork, head, resolved));
+    if (use === "state") faults.push(...optimizerFaults(head, resolved), ...stepFaults(head, changes, resolved));
+    if (faults.length > 0) throw faulty("invalid_spec", faults.slice(0, MAX_FAULTS));
+    const step = use === "best" ? head.progress.best!.step : head.progress.step;
+    return { resolved, source: found, use, step, changes };
+  } catch (error) {
+    await resolved?.draft?.discard();
+    throw error;
+  }
+}
+
+/** How many faults one answer carries. */
+const MAX_FAULTS = 100;
+
+type Head = ReturnType<typeof stateHead>;
+
+/** Null if something is wrong, which `faults` say then. */
+async function resolveOverrides(fork: Fork, parent: Spec, faults: Fault[], context: ResolveContext) {
+  try {
+    return await resolveSpec(mergePatch(parent, fork.overrides), context);
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code !== "invalid_spec") throw error;
+    const found = error.members.errors ?? [];
+    faults.push(...found.map(({ pointer, message }) => ({ pointer: `/overrides${pointer}`, message })));
+    return null;
+  }
+}
+
+function bestFaults(fork: Fork, head: Head | null): Fault[] {
+  const faults: Fault[] = [];
+  if (fork.optimizer === true) {
+    faults.push({ pointer: "/optimizer", message: 'must be false with "best", of which only weights are kept' });
+  }
+  if (head && (head.progress.best === null || ![...head.shapes.keys()].some(isBestWeight))) {
+    faults.push({ pointer: "/step", message: "finds no best weights; keeping them takes checkpoint.keep_best" });
+  }
+  return faults;
+}
+
+/** A fault for each tensor of weights that is not the same on both sides. */
+function weightFaults({ overrides }: Fork, head: Head, { shapes }: Resolved): Fault[] {
+  const pointer = "model" in overrides ? "/overrides/model" : "/overrides";
+  return differing(head.shapes, shapes, isWeight).map((name) => {
+    const [there, here] = [head.shapes.get(name), shapes.get(name)].map((shape) => shape?.join(" × "));
+    if (here === undefined) return { pointer, message: `leaves out ${name}, which is ${there} in the checkpoint` };
+    if (there === undefined) return { pointer, message: `needs ${name}, which the checkpoint lacks` };
+    return { pointer, message: `makes ${name} ${here}, and in the checkpoint it is ${there}` };
+  });
+}
+
+function optimizerFaults(head: Head, { shapes, spec }: Resolved): Fault[] {
+  const isState = (name: string) => !isWeight(name) && !isBestWeight(name);
+  const names = differing(head.shapes, shapes, isState);
+  // Where weights differ their moments do too, and are no further fault.
+  if (names.length === 0 || differing(head.shapes, shapes, isWeight).length > 0) return [];
+  const message = `must be false: ${spec.optimizer.type} keeps another state than the checkpoint has (${names[0]})`;
+  return [{ pointer: "/optimizer", message }];
+}
+
+function differing(a: Head["shapes"], b: Head["shapes"], among: (name: string) => boolean): string[] {
+  const names = new Set([...a.keys(), ...b.keys()].filter(among));
+  return [...names].filter((name) => String(a.get(name)) !== String(b.get(name)));
+}
+
+/** A state that is not finished must have a step to take. */
+function stepFaults({ progress: { step } }: Head, { finished }: Partial<Progress>, { totalSteps }: Resolved): Fault[] {
+  if (step < totalSteps || finished !== null) return [];
+  const message = `must leave steps to take: the checkpoint is at step ${step}, and these make ${totalSteps}`;
+  return [{ pointer: "/overrides/training/epochs", message }];
+}
+
+/**
+ * A state remembers whether it is finished, its best evaluation, and what its schedule and the detectors saw. What was overridden may make that untrue.
+ */
+function changesOf({ progress, shapes }: Head, parent: Spec, { spec }: Resolved): Partial<Progress> {
+  const same = (...of: ((spec: Spec) => unknown)[]) =>
+    of.every((part) => canonicalJson(part(parent) ?? null) === canonicalJson(part(spec) ?? null));
+  const sameTask = same(
+    (of) => of.data,
+    (of) => of.loss,
+    (of) => of.training.early_stopping?.metric,
+    (of) => of.training.early_stopping?.mode,
+  );
+  const sameRate = same(
+    (of) => of.schedule,
+    (of) => of.optimizer,
+  );
+  const unchanged =
+    sameTask &&
+    sameRate &&
+    same(
+      (of) => of.model,
+      (of) => of.training,
+      (of) => of.detectors,
+    );
+  const best = sameTask && (!spec.checkpoint.keep_best || [...shapes.keys()].some(isBestWeight));
+  return {
+    finished: unchanged ? progress.finished : null,
+    ...(unchanged ? {} : { worse: 0, diagnosis: freshProgress().diagnosis }),
+    ...(best ? {} : { best: null, worse: 0 }),
+    ...(sameRate ? {} : { schedule: null }),
+  };
+}

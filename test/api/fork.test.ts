@@ -1,0 +1,268 @@
+// Forks of jobs that a real worker trains.
+import type { Redis } from "ioredis";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { Checkpoint, Job } from "../../src/spec/wire.ts";
+import { ended, startProcess, type WorkerProcess } from "../worker/support.ts";
+import { specFor, startService, type Service } from "./service.ts";
+
+let service: Service;
+let redis: Redis;
+let dataset: string;
+let worker: WorkerProcess;
+
+const startWorker = (env: Record<string, string> = {}) =>
+  startProcess({ REDIS_URL: service.redis.url, DATA_DIR: service.directory, ...env });
+
+beforeAll(async () => {
+  service = await startService();
+  redis = service.redis.client();
+  const rows = Array.from({ length: 300 }, (_, i) => `${Math.sin(i)},${(i * 7) % 11},${["cat", "dog", "emu"][i % 3]}`);
+  dataset = (await service.upload(["x,y,label", ...rows].join("\n"))).id;
+  worker = await startWorker();
+});
+afterAll(async () => {
+  worker.kill("SIGKILL");
+  await worker.exited;
+  await service.stop();
+});
+
+// They would fill the Redis of the tests.
+afterEach(async () => {
+  const { data } = (await service.call("GET", "/v1/jobs?limit=100")).body as { data: Job[] };
+  for (const { id } of data) {
+    await service.call("POST", `/v1/jobs/${id}/cancel`);
+    await until(id, ended);
+    await service.call("DELETE", `/v1/jobs/${id}`);
+  }
+});
+
+/** A second or so. */
+const layers = [
+  { type: "linear", out_features: 256 },
+  { type: "relu" },
+  { type: "linear", out_features: 256 },
+  { type: "relu" },
+  { type: "linear" },
+];
+const training = { epochs: 50, batch_size: 8, seed: 5 };
+const spec = (changes: Record<string, unknown> = {}) =>
+  specFor(dataset, {
+    model: { layers },
+    training,
+    checkpoint: { every_steps: 100, every_seconds: null, keep_last: 100, keep_best: true },
+    ...changes,
+  });
+
+const post = (id: string, body: unknown, headers: Record<string, string> = {}) =>
+  service.call("POST", `/v1/jobs/${id}/fork`, { body, headers });
+
+async function fork(id: string, body: unknown): Promise<Job> {
+  const response = await post(id, body);
+  expect(response.status, response.text).toBe(201);
+  expect(response.headers.location).toBe(`/v1/jobs/${response.body.id}`);
+  return response.body;
+}
+
+async function until(id: string, condition: (job: Job) => boolean): Promise<Job> {
+  const get = async () => (await service.call("GET", `/v1/jobs/${id}`)).body as Job;
+  await expect.poll(async () => condition(await get()), { timeout: 30_000, interval: 20 }).toBe(true);
+  return await get();
+}
+
+const series = async (id: string) => (await service.call("GET", `/v1/jobs/${id}/metrics`)).body.series;
+
+/** A job that has ended, and a paused twin that still has its checkpoints up to the middle. */
+async function trained(
+  changes: Record<string, unknown> = {},
+): Promise<{ parent: Job; paused: string; steps: number[] }> {
+  const { id: paused } = await service.create(spec(changes));
+  await until(paused, (job) => (job.progress.last_checkpoint_step ?? 0) >= 300);
+  await service.call("POST", `/v1/jobs/${paused}/pause`);
+  await until(paused, (job) => job.status === "paused");
+  const { id } = await service.create(spec(changes));
+  const parent = await until(id, ended);
+  expect(parent.status).toBe("succeeded");
+  const { data } = (await service.call("GET", `/v1/jobs/${paused}/checkpoints`)).body as { data: Checkpoint[] };
+  return { parent, paused, steps: data.map(({ step }) => step) };
+}
+
+test("an unchanged fork ends as its parent does, wherever it began, even if the parent is gone by then", async () => {
+  const { parent, paused, steps } = await trained();
+  expect(parent.parent).toBeNull();
+  expect(steps.length).toBeGreaterThanOrEqual(3);
+  // So that the forks wait.
+  const busy = await service.create(spec({ training: { ...training, epochs: 400 } }));
+  await until(busy.id, (job) => job.status === "running");
+  const forks = await Promise.all(
+    [...steps, "final"].map((step) => fork(step === "final" ? parent.id : paused, { step })),
+  );
+  for (const id of [paused, busy.id]) await service.call("POST", `/v1/jobs/${id}/cancel`);
+  await until(busy.id, ended);
+  for (const id of [paused, parent.id]) expect((await service.call("DELETE", `/v1/jobs/${id}`)).status).toBe(204);
+
+  for (const [i, { id, spec, progress, parent: from }] of forks.entries()) {
+    const step = steps[i] ?? parent.result!.steps;
+    expect(spec).toEqual(parent.spec);
+    expect(from).toEqual({ job_id: step === parent.result!.steps ? parent.id : paused, step });
+    expect(progress).toMatchObject({ step, last_checkpoint_step: null, total_steps: parent.progress.total_steps });
+    const job = await until(id, ended);
+    expect(job).toMatchObject({ status: "succeeded", run: 1, parent: from, result: parent.result });
+    const { steps: logged = [] } = (await series(id)).train_loss ?? {};
+    expect(logged.every((at: number) => at > step)).toBe(true);
+    const [created] = (await service.call("GET", `/v1/jobs/${id}/events`)).body.data;
+    expect(created.message).toBe(`Forked from step ${step} of ${from!.job_id}.`);
+  }
+  // The copy goes once the fork has a checkpoint of its own.
+  const origins = await redis.keys("*:chunk:origin:*");
+  for (const key of origins) expect(await redis.ttl(key)).toBeGreaterThan(0);
+  const [last] = forks;
+  await service.call("DELETE", `/v1/jobs/${last.id}`);
+  expect(await redis.keys(`*${last.id}*`)).toEqual([]);
+});
+
+test("a fork that is given more epochs goes on from the end, as if it had had them from the beginning", async () => {
+  const { id } = await service.create(spec());
+  const parent = await until(id, ended);
+  const longer = { ...training, epochs: 75 };
+  const straight = await service.create(spec({ training: longer }));
+  const forked = await fork(parent.id, { step: "final", overrides: { training: { epochs: 75 } } });
+  const [a, b] = [await until(straight.id, ended), await until(forked.id, ended)];
+  expect(b.result!.weights_sha256).toBe(a.result!.weights_sha256);
+  expect(b.result!.best).toEqual(a.result!.best);
+  expect(b.result!.weights_sha256).not.toBe(parent.result!.weights_sha256);
+});
+
+test("without the optimizer's state a fork begins at step 0 with the weights", async () => {
+  const { id } = await service.create(spec());
+  const parent = await until(id, ended);
+  const best = (await service.call("GET", `/v1/jobs/${id}/model?which=best`)).headers.etag;
+  const still = { optimizer: { type: "sgd", lr: 0, betas: null, eps: null, amsgrad: null }, training: { epochs: 2 } };
+  const fromFinal = await fork(id, { step: "final", optimizer: false, overrides: still });
+  const fromBest = await fork(id, { step: "best", overrides: still });
+  expect([fromFinal.parent!.step, fromBest.parent!.step]).toEqual([parent.result!.steps, parent.result!.best!.step]);
+  for (const { progress } of [fromFinal, fromBest]) expect(progress.step).toBe(0);
+  // At a rate of 0 they stay what they are.
+  const final = await until(fromFinal.id, ended);
+  expect(final.result).toMatchObject({ weights_sha256: parent.result!.weights_sha256, epochs: 2 });
+  expect(`"${(await until(fromBest.id, ended)).result!.weights_sha256}"`).toBe(best);
+});
+
+test("a fork that is killed before its first checkpoint begins again where it began", async () => {
+  const { parent, paused, steps } = await trained();
+  worker.kill("SIGKILL");
+  await worker.exited;
+  const { id } = await fork(paused, { step: steps.at(-1) });
+  const other = await fork(paused, { step: steps.at(-1), optimizer: false });
+  worker = await startWorker({ RAPPEL_CRASH_AT: "before-commit" });
+  expect(await worker.exited).toBe("SIGKILL");
+  worker = await startWorker();
+  expect(await until(id, ended)).toMatchObject({ status: "succeeded", run: 2, result: parent.result });
+  expect((await until(other.id, ended)).status).toBe("succeeded");
+});
+
+test("what ended a job early ends its fork too, unless the fork knows no such rule", async () => {
+  const rule = { ...training, epochs: 120, early_stopping: { patience: 2 } };
+  const { id } = await service.create(spec({ training: rule, optimizer: { type: "adam", lr: 0.02 } }));
+  const parent = await until(id, ended);
+  expect(parent.result!.stop_reason).toBe("early_stopping");
+  const same = await fork(id, { step: "final" });
+  expect((await until(same.id, ended)).result).toEqual(parent.result);
+  const free = await fork(id, { step: "final", overrides: { training: { early_stopping: null } } });
+  const { result } = await until(free.id, ended);
+  expect(result).toMatchObject({ stop_reason: "completed", epochs: 120 });
+});
+
+test("best weights can be kept from a fork on, and be given up", async () => {
+  const { parent, paused, steps } = await trained({
+    checkpoint: { every_steps: 100, every_seconds: null, keep_last: 100 },
+  });
+  const keeping = await fork(paused, { step: steps[0], overrides: { checkpoint: { keep_best: true } } });
+  const kept = await until(keeping.id, ended);
+  expect(kept.result!.weights_sha256).toBe(parent.result!.weights_sha256);
+  expect((await service.call("GET", `/v1/jobs/${keeping.id}/model?which=best`)).status).toBe(200);
+  const dropping = await fork(keeping.id, { step: "final", overrides: { checkpoint: { keep_best: false } } });
+  expect((await until(dropping.id, ended)).result!.weights_sha256).toBe(parent.result!.weights_sha256);
+});
+
+test("a fork is refused with all that is wrong, and pointers into its body", async () => {
+  const { parent, paused, steps } = await trained();
+  const faults = async (body: unknown, id = paused) => {
+    const { status, body: problem } = await post(id, body);
+    expect([status, problem.code]).toEqual([422, "invalid_spec"]);
+    return Object.fromEntries(
+      problem.errors.map((fault: { pointer: string; message: string }) => [fault.pointer, fault.message]),
+    );
+  };
+  const step = steps[0];
+  const narrow = { layers: [{ type: "linear", out_features: 32 }, ...layers.slice(1)] };
+  const { body } = await post(paused, { step, overrides: { model: narrow } });
+  expect(body.errors).toEqual([
+    { pointer: "/overrides/model", message: "makes 0.bias 32, and in the checkpoint it is 256" },
+    { pointer: "/overrides/model", message: "makes 0.weight 32 × 2, and in the checkpoint it is 256 × 2" },
+    { pointer: "/overrides/model", message: "makes 2.weight 256 × 32, and in the checkpoint it is 256 × 256" },
+  ]);
+  const deeper = { layers: [...layers.slice(0, 4), layers[0], { type: "linear" }] };
+  expect(Object.values(await faults({ step, optimizer: false, overrides: { model: deeper } })).join()).toMatch(
+    /needs 5\./,
+  );
+  expect(await faults({ step, overrides: { data: { features: ["x"] } } })).toEqual({
+    "/overrides/model/layers/0/in_features": expect.any(String),
+  });
+  expect(
+    await faults({ step, overrides: { optimizer: { type: "sgd", betas: null, eps: null, amsgrad: null } } }),
+  ).toEqual({
+    "/optimizer": expect.stringContaining("must be false: sgd keeps another state"),
+  });
+  expect(await faults({ step: 13, overrides: { training: { epochs: 0 }, optimizer: { type: "Adam" } } })).toEqual({
+    "/step": expect.stringContaining("has no checkpoint"),
+    "/overrides/training/epochs": expect.any(String),
+    "/overrides/optimizer/type": expect.any(String),
+  });
+  expect(await faults({ step, overrides: { training: { epochs: 2 } } })).toEqual({
+    "/overrides/training/epochs": `must leave steps to take: the checkpoint is at step ${step}, and these make 60`,
+  });
+  expect(await faults({ step: "best", optimizer: true })).toEqual({ "/optimizer": expect.any(String) });
+  expect(await faults({ step: "first", overides: {} })).toEqual({
+    "/step": expect.any(String),
+    "/overides": expect.stringContaining('did you mean "overrides"'),
+  });
+  expect(await faults({})).toEqual({ "/step": expect.any(String) });
+  expect(await faults({ step, overrides: [] })).toEqual({ "/overrides": expect.any(String) });
+  expect(await faults({ step: 100 }, parent.id)).toEqual({ "/step": expect.stringContaining("has no checkpoint") });
+
+  const queued = await service.create(spec({ checkpoint: {} }));
+  expect(Object.keys(await faults({ step: "best" }, queued.id))).toEqual(["/step"]);
+  const early = await post(paused, { step: "final" });
+  expect([early.status, early.body.code, early.body.current_status]).toEqual([409, "wrong_status", "paused"]);
+  expect((await post("job_01k3w9d0c8v6m2q4r7t5x1y9za", { step: 1 })).status).toBe(404);
+  const empty = await post(paused, undefined);
+  expect([empty.status, empty.body.code]).toEqual([400, "malformed_json"]);
+  const deep = `{"step":${step},"overrides":${'{"model":'.repeat(50_000)}1${"}".repeat(50_000)}}`;
+  const json = { "content-type": "application/json" };
+  expect((await service.call("POST", `/v1/jobs/${paused}/fork`, { body: deep, headers: json })).status).toBe(422);
+
+  // Else the room would be made of what was let go.
+  await redis.del("{rappel}:dropped");
+  const used = Number(/used_memory:(\d+)/.exec(await redis.info("memory"))![1]);
+  await redis.config("SET", "maxmemory", Math.round(used * 1.2));
+  const full = await post(paused, { step });
+  await redis.config("SET", "maxmemory", 256 * 2 ** 20);
+  expect([full.status, full.body.code, full.headers["retry-after"]]).toEqual([503, "unavailable", "30"]);
+  // Nothing is left of what was refused.
+  const copies = await redis.keys("*:chunk:origin:*");
+  for (const key of copies) expect(await redis.ttl(key)).toBeGreaterThan(0);
+});
+
+test("an idempotency key gives the first fork again, and belongs to its parent and body", async () => {
+  const { id } = await service.create(spec());
+  const { id: twin } = await service.create(spec());
+  for (const job of [id, twin]) await until(job, ended);
+  const headers = { "idempotency-key": "a fork" };
+  const first = await post(id, { step: "final" }, headers);
+  await service.call("DELETE", `/v1/jobs/${id}`);
+  const again = await post(id, { step: "final" }, headers);
+  expect([again.status, again.body.id, again.headers["idempotency-replayed"]]).toEqual([201, first.body.id, "true"]);
+  for (const other of [await post(twin, { step: "final" }, headers), await post(id, { step: 1 }, headers)]) {
+    expect([other.status, other.body.code]).toEqual([422, "idempotency_mismatch"]);
+  }
+});
