@@ -8,6 +8,8 @@ import { gradientTiles, parameterBlocks, share } from "../../src/engine/slices.t
 import { stateEntries } from "../../src/engine/state.ts";
 import { member } from "../support/training.ts";
 
+const ROWS = 1000;
+
 const anyInput: fc.Arbitrary<PlanInput> = fc
   .record({
     widths: fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 4 }),
@@ -19,7 +21,10 @@ const anyInput: fc.Arbitrary<PlanInput> = fc
     validRows: fc.integer({ min: 0, max: 500 }),
     threads: fc.integer({ min: 1, max: 64 }),
     keepBest: fc.boolean(),
+    observed: fc.boolean(),
   })
+  // A search wants nothing random, and full batches.
+  .map((drawn) => (drawn.optimizer === "lbfgs" ? { ...drawn, activation: "relu", batchRows: ROWS } : drawn))
   .map(({ widths, inputs, classes, optimizer, activation, ...rest }) => ({
     model: {
       layers: [...widths, null].flatMap((width, i) => [
@@ -28,10 +33,10 @@ const anyInput: fc.Arbitrary<PlanInput> = fc
       ]),
     },
     loss: member("losses", "cross_entropy"),
-    optimizer: member("optimizers", optimizer, { lr: 0.1 }),
+    optimizer: member("optimizers", optimizer, { lr: 0.1, fast_optimizer: member("optimizers", "adam") }),
     inputShape: [inputs],
     target: { classes, width: 1 },
-    trainRows: 1000,
+    trainRows: ROWS,
     ...rest,
   }));
 
