@@ -98,7 +98,8 @@ describe("the same bytes", () => {
       ],
       observe: { every_steps: 3, per_layer: true },
     };
-    for (const optimizer of [member("optimizers", "adam", { lr: 0.01 }), member("optimizers", "lamb", { lr: 0.01 })]) {
+    for (const type of ["adam", "lamb", "muon", "adafactor", "lookahead"]) {
+      const optimizer = member("optimizers", type);
       for (const clip_grad_norm of [null, 0.2]) {
         const training = { clip_grad_norm };
         const plain = await train(smallJob({ ...changes, optimizer, training, observe: null }));
