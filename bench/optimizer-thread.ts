@@ -17,6 +17,12 @@ export interface Measurement {
   readonly thread: number;
 }
 
+/** Milliseconds a step, and a copy of the state. */
+export interface Times {
+  readonly stepping: number;
+  readonly copying: number;
+}
+
 /** How long a measurement is to take. */
 const DURATION_MS = 30;
 
@@ -33,7 +39,7 @@ fill(kernels);
 barrier.meet();
 const stepping = measured(step);
 const copying = measured(copyState);
-if (thread === 0) parentPort!.postMessage({ stepping, copying });
+if (thread === 0) parentPort!.postMessage({ stepping, copying } satisfies Times);
 
 /** Milliseconds a run. How often to run is the leader's to say, who tries first. */
 function measured(run: () => void): number {

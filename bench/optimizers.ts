@@ -4,13 +4,13 @@ import { planModel, type Plan } from "../src/engine/model.ts";
 import type { OptimizerType } from "../src/engine/optimizers/optimizer.ts";
 import { optimizers } from "../src/engine/optimizers/registry.generated.ts";
 import { withDefaults, type Member } from "../src/engine/options.ts";
-import type { Measurement } from "./optimizer-thread.ts";
+import type { Measurement, Times } from "./optimizer-thread.ts";
 import { median } from "./statistics.ts";
 
 /*
  * Parameters updated a second by every optimizer of the default dialect, of one square matrix of n weights, and what share of the speed of
  * copying memory that is. The bytes are the least that an update must move: the gradient read, weights and state read and written. What
- * copying moves counts likewise, read and written; it is measured in the same rounds, on as much memory as Adam's state takes.
+ * copying moves counts likewise, read and written; it is measured in the same rounds, on weights and state.
  */
 
 const SIZES = [1e3, 1e4, 1e5, 1e6, 1e7];
@@ -43,41 +43,22 @@ export async function benchOptimizers(): Promise<void> {
       SIZES.map((n) => n.toExponential(0).replace("+", "")),
     ),
   );
-  const copying = await copySpeeds();
   for (const member of members) {
     const cells: string[] = [];
     let last = 0;
-    for (const [i, n] of SIZES.entries()) {
+    for (const n of SIZES) {
       if (last * 32 > LONGEST_MS) continue;
       const speeds: string[] = [];
-      for (const [j, threads] of THREADS.entries()) {
+      for (const threads of THREADS) {
         const plan = planOf(member, n, threads);
-        last = (await repeat(plan, member)).stepping;
-        const speed = plan.parameterCount / last;
-        const portion = (100 * speed * bytesOf(plan)) / copying[i][j];
-        speeds.push(`${(speed / 1e3).toFixed(0)} (${portion.toFixed(0)})`);
+        const { step, share } = await repeat(plan, member);
+        last = step;
+        speeds.push(`${(plan.parameterCount / step / 1e3).toFixed(0)} (${(100 * share).toFixed(0)})`);
       }
       cells.push(speeds.join(" / "));
     }
     console.log(row(member.type, bytesOf(planOf(member, SIZES[0], 1)).toFixed(0), cells));
   }
-  const gigabytes = copying.map((speeds) => speeds.map((speed) => (speed / 1e6).toFixed(1)).join(" / "));
-  console.log(row("copying, GB/s", "", gigabytes));
-}
-
-/** Bytes a millisecond, read and written, for each size and number of threads. */
-async function copySpeeds(): Promise<number[][]> {
-  const adam = withDefaults(optimizers.adam);
-  const speeds: number[][] = [];
-  for (const n of SIZES) {
-    const ofSize: number[] = [];
-    for (const threads of THREADS) {
-      const plan = planOf(adam, n, threads);
-      ofSize.push((2 * plan.addresses.stateBytes) / (await repeat(plan, adam)).copying);
-    }
-    speeds.push(ofSize);
-  }
-  return speeds;
 }
 
 function row(name: string, bytes: string, cells: readonly string[]): string {
@@ -108,17 +89,15 @@ function bytesOf({ parameters: [{ length, state }] }: Plan): number {
   return 12 + (8 * sizes.reduce((sum, size) => sum + size, 0)) / length;
 }
 
-interface Times {
-  readonly stepping: number;
-  readonly copying: number;
-}
-
-async function repeat(plan: Plan, optimizer: Member): Promise<Times> {
-  const times: Times[] = [];
-  for (let round = 0; round < ROUNDS; round++) times.push(await measure(plan, optimizer));
+/** Milliseconds a step, and the share of the speed of copying in the same round; medians. */
+async function repeat(plan: Plan, optimizer: Member): Promise<{ step: number; share: number }> {
+  const rounds: Times[] = [];
+  for (let i = 0; i < ROUNDS; i++) rounds.push(await measure(plan, optimizer));
+  const moved = plan.parameterCount * bytesOf(plan);
+  const copied = 2 * plan.addresses.stateBytes;
   return {
-    stepping: median(times.map(({ stepping }) => stepping)),
-    copying: median(times.map(({ copying }) => copying)),
+    step: median(rounds.map(({ stepping }) => stepping)),
+    share: median(rounds.map(({ stepping, copying }) => moved / stepping / (copied / copying))),
   };
 }
 

@@ -21,8 +21,8 @@ import { gradientTiles, ownTensors, parameterBlocks, type Block, type Tile } fro
  *
  * If the optimizer is a single elementwise pass and nothing needs the whole gradient, each tile is updated right after its gradient was
  * computed (`tileReady`). Otherwise the whole gradient is written first and the passes run one after the other (`run`), this thread
- * taking its share of each: its blocks, its rows, or the tensors that fell to it. The crew meets between passes, and once more before
- * sums over tensors are read. The same passes, called from two places.
+ * taking its share of each: its blocks, its rows, or the tensors that fell to it. After a pass the crew meets, and every thread adds its
+ * sums up for itself. The same passes, called from two places. A search yields its passes one by one, and asks for evaluations between them.
  */
 
 /** The part of a job's `training` that concerns the gradient. */
