@@ -136,7 +136,10 @@ test("without the optimizer's state a fork begins at step 0 with the weights", a
   const { id } = await service.create(spec());
   const parent = await until(id, ended);
   const best = (await service.call("GET", `/v1/jobs/${id}/model?which=best`)).headers.etag;
-  const still = { optimizer: { type: "sgd", lr: 0, betas: null, eps: null, amsgrad: null }, training: { epochs: 2 } };
+  const still = {
+    optimizer: { type: "sgd", lr: 0, betas: null, eps: null, amsgrad: null, decoupled_weight_decay: null },
+    training: { epochs: 2 },
+  };
   const fromFinal = await fork(id, { step: "final", optimizer: false, overrides: still });
   const fromBest = await fork(id, { step: "best", overrides: still });
   expect([fromFinal.parent!.step, fromBest.parent!.step]).toEqual([parent.result!.steps, parent.result!.best!.step]);
@@ -209,7 +212,10 @@ test("a fork is refused with all that is wrong, and pointers into its body", asy
     "/overrides/model/layers/0/in_features": expect.any(String),
   });
   expect(
-    await faults({ step, overrides: { optimizer: { type: "sgd", betas: null, eps: null, amsgrad: null } } }),
+    await faults({
+      step,
+      overrides: { optimizer: { type: "sgd", betas: null, eps: null, amsgrad: null, decoupled_weight_decay: null } },
+    }),
   ).toEqual({
     "/optimizer": expect.stringContaining("must be false: sgd keeps another state"),
   });
