@@ -24,7 +24,9 @@ export const Fork = z
     overrides: z
       .record(z.string(), z.unknown())
       .default({})
-      .describe("What is different: a merge patch (RFC 7396) of the job's spec, in which null stands for the default.")
+      .describe(
+        "What is different: a merge patch (RFC 7396) of the job's spec, in which null stands for the default. A member of another `type` keeps none of the options it had.",
+      )
       .meta({ examples: [{ optimizer: { lr: 0.0001 } }] }),
     optimizer: z
       .boolean()

@@ -1,10 +1,16 @@
 /** Deeper than this no spec goes: what lies there is left as it is, for the check to refuse. */
 const MAX_DEPTH = 8;
 
-/** A JSON merge patch (RFC 7396): members replace members, null removes them, anything but an object replaces the whole. */
+/** What tells an optimizer from another, and with it which options there are. */
+const KINDS = ["type", "dialect"];
+
+/**
+ * A JSON merge patch (RFC 7396): members replace members, null removes them, anything but an object replaces the whole. But what becomes of another
+ * type keeps nothing: the options of one optimizer mean nothing to another.
+ */
 export function mergePatch(target: unknown, patch: unknown, depth = 0): unknown {
   if (!isObject(patch) || depth === MAX_DEPTH) return patch;
-  const members = new Map(isObject(target) ? Object.entries(target) : []);
+  const members = new Map(isObject(target) && !isOtherKind(target, patch) ? Object.entries(target) : []);
   for (const [name, value] of Object.entries(patch)) {
     if (value === null) members.delete(name);
     else members.set(name, mergePatch(members.get(name), value, depth + 1));
@@ -12,6 +18,12 @@ export function mergePatch(target: unknown, patch: unknown, depth = 0): unknown 
   return Object.fromEntries(members);
 }
 
-function isObject(value: unknown): value is object {
+function isOtherKind(target: Members, patch: Members): boolean {
+  return KINDS.some((kind) => kind in target && kind in patch && target[kind] !== patch[kind]);
+}
+
+type Members = Record<string, unknown>;
+
+function isObject(value: unknown): value is Members {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

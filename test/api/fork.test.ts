@@ -71,14 +71,22 @@ async function until(id: string, condition: (job: Job) => boolean): Promise<Job>
 
 const series = async (id: string) => (await service.call("GET", `/v1/jobs/${id}/metrics`)).body.series;
 
+/** On a busy machine a job may be over before it can be paused. */
+async function pausedInTheMiddle(changes: Record<string, unknown>): Promise<string> {
+  for (;;) {
+    const { id } = await service.create(spec(changes));
+    await until(id, (job) => (job.progress.last_checkpoint_step ?? 0) >= 300);
+    await service.call("POST", `/v1/jobs/${id}/pause`);
+    const { status } = await until(id, (job) => job.status === "paused" || ended(job));
+    if (status === "paused") return id;
+  }
+}
+
 /** A job that has ended, and a paused twin that still has its checkpoints up to the middle. */
 async function trained(
   changes: Record<string, unknown> = {},
 ): Promise<{ parent: Job; paused: string; steps: number[] }> {
-  const { id: paused } = await service.create(spec(changes));
-  await until(paused, (job) => (job.progress.last_checkpoint_step ?? 0) >= 300);
-  await service.call("POST", `/v1/jobs/${paused}/pause`);
-  await until(paused, (job) => job.status === "paused");
+  const paused = await pausedInTheMiddle(changes);
   const { id } = await service.create(spec(changes));
   const parent = await until(id, ended);
   expect(parent.status).toBe("succeeded");
@@ -136,10 +144,7 @@ test("without the optimizer's state a fork begins at step 0 with the weights", a
   const { id } = await service.create(spec());
   const parent = await until(id, ended);
   const best = (await service.call("GET", `/v1/jobs/${id}/model?which=best`)).headers.etag;
-  const still = {
-    optimizer: { type: "sgd", lr: 0, betas: null, eps: null, amsgrad: null, decoupled_weight_decay: null },
-    training: { epochs: 2 },
-  };
+  const still = { optimizer: { type: "sgd", lr: 0 }, training: { epochs: 2 } };
   const fromFinal = await fork(id, { step: "final", optimizer: false, overrides: still });
   const fromBest = await fork(id, { step: "best", overrides: still });
   expect([fromFinal.parent!.step, fromBest.parent!.step]).toEqual([parent.result!.steps, parent.result!.best!.step]);
@@ -211,12 +216,7 @@ test("a fork is refused with all that is wrong, and pointers into its body", asy
   expect(await faults({ step, overrides: { data: { features: ["x"] } } })).toEqual({
     "/overrides/model/layers/0/in_features": expect.any(String),
   });
-  expect(
-    await faults({
-      step,
-      overrides: { optimizer: { type: "sgd", betas: null, eps: null, amsgrad: null, decoupled_weight_decay: null } },
-    }),
-  ).toEqual({
+  expect(await faults({ step, overrides: { optimizer: { type: "sgd" } } })).toEqual({
     "/optimizer": expect.stringContaining("must be false: sgd keeps another state"),
   });
   expect(await faults({ step: 13, overrides: { training: { epochs: 0 }, optimizer: { type: "Adam" } } })).toEqual({

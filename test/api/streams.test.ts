@@ -241,7 +241,7 @@ test("a thousand streams cost no further connection to Redis, and nothing once t
   await expect.poll(() => streams.every((stream) => stream.events().length === 2), { timeout: 10_000 }).toBe(true);
   expect(performance.now() - start).toBeLessThan(5000);
   for (const stream of streams) stream.close();
-  await expect.poll(channels).toBe(0);
+  await expect.poll(channels, { timeout: 10_000 }).toBe(0);
 });
 
 test("when the service shuts down, streams end as they should and polls are answered", async () => {

@@ -21,6 +21,18 @@ test.each([
   expect(mergePatch(JSON.parse(target), JSON.parse(patch))).toEqual(JSON.parse(result));
 });
 
+test("what becomes of another type keeps none of its options", () => {
+  const spec = { optimizer: { type: "adam", lr: 0.1, betas: [0.9, 0.999] }, name: "a" };
+  expect(mergePatch(spec, { optimizer: { type: "sgd", lr: 1 } })).toEqual({
+    optimizer: { type: "sgd", lr: 1 },
+    name: "a",
+  });
+  expect(mergePatch(spec, { optimizer: { type: "adam", lr: 1 } })).toEqual({
+    optimizer: { type: "adam", lr: 1, betas: [0.9, 0.999] },
+    name: "a",
+  });
+});
+
 test("a patch cannot reach a prototype, nor the end of the stack", () => {
   const patched = mergePatch({}, JSON.parse('{"__proto__":{"polluted":true}}')) as object;
   expect(({} as { polluted?: boolean }).polluted).toBeUndefined();

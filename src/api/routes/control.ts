@@ -90,7 +90,8 @@ export const control: Routes = async (app, { store, queue }) => {
       },
     },
     async (request, reply) => {
-      possible(await store.jobs.remove(request.owner, request.params.id));
+      const { record, delivery } = possible(await store.jobs.remove(request.owner, request.params.id));
+      await tried(queue.withdraw(record.id, delivery), request.log);
       return reply.code(204).send();
     },
   );
