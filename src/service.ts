@@ -108,6 +108,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
     files,
     queue,
     news,
+    queues: [queue.bull, webhooks.bull],
     config: limits,
     checks,
     vitals,

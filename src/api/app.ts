@@ -1,4 +1,5 @@
 /** The HTTP service: plugins and routes. It listens nowhere by itself. */
+import type { Queue } from "bullmq";
 import type { FastifyBaseLogger, FastifyInstance, FastifyPluginCallback } from "fastify";
 import { Problem } from "../spec/errors.ts";
 import { buildBase } from "./base.ts";
@@ -25,11 +26,13 @@ import type { Services } from "./services.ts";
 
 export interface AppOptions extends Services {
   readonly log: FastifyBaseLogger;
+  /** What the dashboard shows. */
+  readonly queues: readonly Queue[];
   /** Makes spans of requests. */
   readonly tracing?: FastifyPluginCallback;
 }
 
-export async function buildApp({ log, tracing, ...services }: AppOptions): Promise<FastifyInstance> {
+export async function buildApp({ log, queues, tracing, ...services }: AppOptions): Promise<FastifyInstance> {
   const app = await buildBase(log);
   if (tracing !== undefined) await app.register(tracing);
   refuseWhileClosing(app);
@@ -61,7 +64,7 @@ export async function buildApp({ log, tracing, ...services }: AppOptions): Promi
   if (adminKey !== null) {
     // Only whoever wants the dashboard pays for loading it.
     const { board } = await import("./routes/board.ts");
-    await app.register(board, { queue: services.queue, adminKey });
+    await app.register(board, { queues, adminKey });
   }
   return app;
 }

@@ -1,14 +1,12 @@
 /** openapi.yaml, as scripts/generate.ts writes it. */
 import { pino } from "pino";
 import { stringify } from "yaml";
-import { buildApp } from "./app.ts";
-import type { Services } from "./services.ts";
+import { buildApp, type AppOptions } from "./app.ts";
 
 export async function renderOpenapi(): Promise<string> {
-  const config = { apiKeys: [], adminKey: null, requestsPerMinute: null } as unknown as Services["config"];
-  const app = await buildApp({ config, checks: {}, vitals: {}, log: pino({ level: "silent" }) } as Services & {
-    log: pino.Logger;
-  });
+  const config = { apiKeys: [], adminKey: null, requestsPerMinute: null };
+  const log = pino({ level: "silent" });
+  const app = await buildApp({ config, checks: {}, vitals: {}, queues: [], log } as unknown as AppOptions);
   await app.ready();
   const document = app.swagger();
   await app.close();

@@ -72,9 +72,10 @@ export interface WebhooksOptions {
 }
 
 export class Webhooks {
+  /** For the dashboard. */
+  readonly bull: Queue<Message>;
   readonly #options: WebhooksOptions;
   readonly #scheduleMs: readonly number[];
-  readonly #queue: Queue<Message>;
   readonly #worker: Worker<Message>;
   readonly #onTheWay = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
@@ -83,8 +84,8 @@ export class Webhooks {
   constructor(options: WebhooksOptions) {
     this.#options = options;
     this.#scheduleMs = options.scheduleMs ?? SCHEDULE_MS;
-    this.#queue = new Queue(queue.name, { connection: options.redis, prefix: queue.prefix });
-    this.#queue.on("error", () => undefined);
+    this.bull = new Queue(queue.name, { connection: options.redis, prefix: queue.prefix });
+    this.bull.on("error", () => undefined);
     this.#worker = new Worker<Message>(queue.name, (message, token) => this.#process(message, token!), {
       connection: options.patientRedis,
       prefix: queue.prefix,
@@ -105,7 +106,7 @@ export class Webhooks {
     clearInterval(this.#timer);
     await this.#forwarding;
     await this.#worker.close();
-    await this.#queue.close();
+    await this.bull.close();
     this.#options.patientRedis.disconnect();
   }
 
@@ -132,7 +133,7 @@ export class Webhooks {
       removeOnComplete: { age: 60, count: 1000 },
       removeOnFail: true,
     };
-    await available(() => this.#queue.add("send", message, options));
+    await available(() => this.bull.add("send", message, options));
   }
 
   async #process(message: Job<Message>, token: string): Promise<void> {

@@ -54,6 +54,7 @@ export async function startService(config: Partial<Services["config"]> = {}): Pr
     files,
     queue,
     news,
+    queues: [queue.bull],
     config: {
       apiKeys: [],
       adminKey: null,

@@ -3,11 +3,11 @@ import { timingSafeEqual } from "node:crypto";
 import { createBullBoard } from "@bull-board/api";
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import { FastifyAdapter } from "@bull-board/fastify";
+import type { Queue } from "bullmq";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { Problem } from "../../spec/errors.ts";
 import { bearerOf } from "../plugins/authentication.ts";
 import { sendProblem } from "../plugins/problems.ts";
-import type { Services } from "../services.ts";
 import { hashed } from "../../secrets.ts";
 
 const PREFIX = "/admin/queues";
@@ -25,14 +25,14 @@ const PAGE_POLICY = [
 ].join("; ");
 
 export interface BoardOptions {
-  readonly queue: Services["queue"];
+  readonly queues: readonly Queue[];
   readonly adminKey: string;
 }
 
-export async function board(app: FastifyInstance, { queue, adminKey }: BoardOptions): Promise<void> {
+export async function board(app: FastifyInstance, { queues, adminKey }: BoardOptions): Promise<void> {
   const adapter = new FastifyAdapter().setBasePath(PREFIX);
   createBullBoard({
-    queues: [new BullMQAdapter(queue.bull, { readOnlyMode: true })],
+    queues: queues.map((queue) => new BullMQAdapter(queue, { readOnlyMode: true })),
     serverAdapter: adapter,
     options: { uiConfig: { boardTitle: "Rappel" } },
   });
