@@ -39,11 +39,9 @@ export async function fork(
   options: { from: Fork["step"]; overrides?: string; optimizer: boolean; watch?: boolean },
 ): Promise<Output> {
   const overrides = options.overrides === undefined ? {} : ((await readDocument(options.overrides)) as object);
-  return created(
-    client,
-    await client.forkJob(id, { step: options.from, overrides, optimizer: options.optimizer }),
-    options,
-  );
+  // Said only if it is refused: what goes along by itself depends on the step.
+  const optimizer = options.optimizer ? {} : { optimizer: false };
+  return created(client, await client.forkJob(id, { step: options.from, overrides, ...optimizer }), options);
 }
 
 async function created(client: Client, job: Job, options: { watch?: boolean }): Promise<Output> {

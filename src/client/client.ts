@@ -58,7 +58,7 @@ export interface Fork {
   readonly step: number | "final" | "best";
   /** What differs in the new job's spec: a merge patch (RFC 7396). */
   readonly overrides?: object;
-  /** Whether the optimizer's state comes along too; it does unless told otherwise. */
+  /** Whether the optimizer's state comes along too; it does unless told otherwise, and never from `best`. */
   readonly optimizer?: boolean;
 }
 
