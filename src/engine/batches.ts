@@ -3,6 +3,7 @@ import type { Kernels } from "./kernels/kernels.ts";
 import type { TrainingJob } from "./job.ts";
 import { batchRows, stepsPerEpoch } from "./job.ts";
 import type { Plan } from "./model.ts";
+import { seedHalves } from "./random.ts";
 
 /** Fewer floats than this are copied one by one: making a view costs more. */
 const SHORT_ROW = 32;
@@ -34,7 +35,7 @@ export class Batches {
     this.#leader = leader;
     const { trainRows } = job.data;
     this.#order = new Int32Array(kernels.memory.buffer, plan.addresses.order, trainRows.length);
-    this.#seed = halves(job.training.seed);
+    this.#seed = seedHalves(job.training.seed);
     this.#classTargets = job.data.targets instanceof Int32Array;
     this.#stepsPerEpoch = stepsPerEpoch(job.training, trainRows.length);
   }
@@ -89,9 +90,4 @@ export class Batches {
     if (this.#classTargets) this.#kernels.i32[at] = this.#job.data.targets[row];
     else this.#kernels.f32[at] = this.#job.data.targets[row];
   }
-}
-
-/** An integer up to 2^53 − 1 as two unsigned 32-bit halves: low, high. */
-export function halves(seed: number): readonly [number, number] {
-  return [seed >>> 0, Math.floor(seed / 2 ** 32)];
 }

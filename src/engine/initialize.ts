@@ -1,5 +1,6 @@
 import type { Kernels } from "./kernels/kernels.ts";
 import type { Plan } from "./model.ts";
+import { size } from "./shape.ts";
 import type { Block } from "./slices.ts";
 
 /** Draws the initial weights of some blocks. */
@@ -23,11 +24,10 @@ export function startOptimizer(kernels: Kernels, plan: Plan, blocks: readonly Bl
   for (const { parameter, begin, end } of blocks) {
     const { weight, state, length } = plan.parameters[parameter];
     for (const { initial, address, shape } of state) {
-      const size = shape.reduce((product, count) => product * count, 1);
       if (initial === "parameter") kernels.u8.copyWithin(address + begin * 4, weight + begin * 4, weight + end * 4);
-      else if (initial !== 0 && size === length) fill(kernels, address + begin * 4, end - begin, initial);
+      else if (initial !== 0 && size(shape) === length) fill(kernels, address + begin * 4, end - begin, initial);
       // A tensor of another shape belongs to whoever has the parameter's first block.
-      else if (initial !== 0 && begin === 0) fill(kernels, address, size, initial);
+      else if (initial !== 0 && begin === 0) fill(kernels, address, size(shape), initial);
     }
   }
 }

@@ -1,9 +1,9 @@
-import type { Shape } from "./layers/layer.ts";
 import { MAX_SUMS, SUM_BLOCK, type ConfiguredOptimizer, type StateTensor } from "./optimizers/optimizer.ts";
 import type { Initializer } from "./initializers/initializer.ts";
 import { CONTROL_BYTES, LOG_BYTES } from "./control.ts";
 import { LINE, MAX_MEMORY_BYTES, MemoryMap, type Region } from "./memory.ts";
 import type { Member } from "./options.ts";
+import { size, type Shape } from "./shape.ts";
 import { PlanError, shapeModel, type PlanFault, type PlanInput, type ShapedLayer } from "./shapes.ts";
 
 /*
@@ -214,8 +214,6 @@ function tooLarge(bytes: number): PlanFault {
 }
 
 const roundUp = (bytes: number, unit: number): number => Math.ceil(bytes / unit) * unit;
-
-const size = (shape: Shape): number => shape.reduce((product, length) => product * length, 1);
 
 const blocksOf = (length: number): number => Math.ceil(length / SUM_BLOCK);
 

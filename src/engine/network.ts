@@ -5,6 +5,7 @@ import { losses } from "./losses/registry.generated.ts";
 import type { Loss, LossType } from "./losses/loss.ts";
 import type { Plan, PlannedLayer } from "./model.ts";
 import type { Member } from "./options.ts";
+import { size } from "./shape.ts";
 
 /** The model and its loss as one thread runs them: kernels bound to the plan's addresses. */
 export class Network {
@@ -59,7 +60,6 @@ export class Network {
 
 function createLayer(kernels: Kernels, plan: Plan, planned: PlannedLayer, index: number, scratch: number): Layer {
   const type = layers[planned.member.type as keyof typeof layers] as unknown as LayerType;
-  const size = (shape: readonly number[]) => shape.reduce((product, length) => product * length, 1);
   return type.create(kernels, planned.member as never, {
     input: planned.input,
     output: planned.output,

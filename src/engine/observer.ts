@@ -3,6 +3,7 @@ import { layers } from "./layers/registry.generated.ts";
 import type { LayerType } from "./layers/layer.ts";
 import { OBSERVED_DOUBLES, type Plan, type PlannedParameter } from "./model.ts";
 import { SUM_BLOCK } from "./optimizers/optimizer.ts";
+import { size } from "./shape.ts";
 import { parameterBlocks, share, type Block } from "./slices.ts";
 
 /*
@@ -182,8 +183,6 @@ function momentOf({ state, length }: PlannedParameter, names: ReadonlySet<string
 function isMortal(type: string): boolean {
   return (layers[type as keyof typeof layers] as unknown as LayerType).mortal ?? false;
 }
-
-const size = (shape: readonly number[]): number => shape.reduce((product, length) => product * length, 1);
 
 /** All layers together: a norm over several layers is the root of the sum of their norms' squares. */
 export function wholeModel(observed: readonly LayerObservation[]): Omit<LayerObservation, "name"> {

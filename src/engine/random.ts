@@ -13,14 +13,14 @@ export const PURPOSE = { initialize: 1, shuffle: 2, dropout: 3, split: 4, synthe
 /** Four unsigned 32-bit words. */
 export type Words = readonly [number, number, number, number];
 
-/** An integer up to 2^53 − 1 as two unsigned 32-bit words: Philox' key. */
-export function seedHalves(seed: number): { low: number; high: number } {
-  return { low: seed >>> 0, high: Math.floor(seed / 2 ** 32) };
+/** An integer up to 2^53 − 1 as two unsigned 32-bit words, low and high: Philox' key. */
+export function seedHalves(seed: number): readonly [low: number, high: number] {
+  return [seed >>> 0, Math.floor(seed / 2 ** 32)];
 }
 
 /** Block number `block` of a stream. */
 export function randomWords(seed: number, purpose: number, stream: number, step: number, block: number): Words {
-  const { low, high } = seedHalves(seed);
+  const [low, high] = seedHalves(seed);
   return philox([block, step, stream, purpose], low, high);
 }
 

@@ -1,3 +1,5 @@
+import { size } from "./shape.ts";
+
 /*
  * The safetensors format: 8 bytes of header length (little-endian), a JSON header, then the tensors' bytes, row-major and
  * little-endian. What we write is canonical, so that equal tensors give equal files: names in bytewise order, no gaps, header padded with
@@ -85,7 +87,7 @@ export function readSafetensors(file: Uint8Array): SafetensorsFile {
   const tensors = new Map<string, Tensor>();
   for (const [name, { dtype, shape, data_offsets }] of Object.entries(entries)) {
     const bytes = file.subarray(start + data_offsets[0], start + data_offsets[1]);
-    const length = shape.reduce((product, size) => product * size, 1);
+    const length = size(shape);
     if (dtype !== "F32") throw new Error(`tensor ${name} is ${dtype}, not F32`);
     if (bytes.byteLength !== length * 4)
       throw new Error(`tensor ${name} has ${bytes.byteLength} bytes, but its shape wants ${length * 4}`);

@@ -1,11 +1,12 @@
 import type { LossType } from "./losses/loss.ts";
 import { LossFault } from "./losses/loss.ts";
 import { layers } from "./layers/registry.generated.ts";
-import { LayerFault, type LayerShape, type LayerType, type Shape } from "./layers/layer.ts";
+import { LayerFault, type LayerShape, type LayerType } from "./layers/layer.ts";
 import { losses } from "./losses/registry.generated.ts";
 import { configure } from "./optimizers/configure.ts";
 import type { ConfiguredOptimizer } from "./optimizers/optimizer.ts";
 import type { Member, OptionFault } from "./options.ts";
+import type { Shape } from "./shape.ts";
 
 /*
  * Whether layers, loss, optimizer and target fit together, and the shapes that follow: from the first layer's input to the outputs

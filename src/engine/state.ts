@@ -4,6 +4,7 @@ import { freshDiagnosis, type DiagnosisState } from "./diagnosis.ts";
 import type { Plan } from "./model.ts";
 import type { FollowerState } from "./schedules/follower.ts";
 import { readHeader, readSafetensors, writeSafetensors, type Tensor } from "./safetensors.ts";
+import { size } from "./shape.ts";
 
 /*
  * The whole training state as one safetensors file: weights under PyTorch's names, the optimizer's tensors as
@@ -69,7 +70,7 @@ export function stateEntries(plan: Plan): StateEntry[] {
       name: `${prefix}${name}`,
       shape,
       address,
-      bytes: shape.reduce((product, length) => product * length, 4),
+      bytes: size(shape) * 4,
     });
     return [
       entry("", weight),

@@ -1,5 +1,5 @@
 import { Barrier } from "./barrier.ts";
-import { Batches, halves } from "./batches.ts";
+import { Batches } from "./batches.ts";
 import { ACTION, DOUBLE, LOG_ENTRIES, REQUEST, WORD } from "./control.ts";
 import type { Finding } from "./detectors/detector.ts";
 import { Diagnosis, verdictOf } from "./diagnosis.ts";
@@ -10,6 +10,7 @@ import type { Plan } from "./model.ts";
 import { Network } from "./network.ts";
 import { observedMetrics, Observer, type LayerObservation } from "./observer.ts";
 import { configure } from "./optimizers/configure.ts";
+import { seedHalves } from "./random.ts";
 import { followerOf, type Follower } from "./schedules/follower.ts";
 import { rateAt, type Rate } from "./schedules/learning-rate.ts";
 import { gradientTiles, share, type Tile } from "./slices.ts";
@@ -97,7 +98,7 @@ export class TrainingStep {
     this.observer = job.observe ? new Observer(kernels, plan, job.observe, thread) : null;
     this.#diagnosis = new Diagnosis(job, this.totalSteps);
     this.#tiles = gradientTiles(plan, thread);
-    const [seedLow, seedHigh] = halves(job.training.seed);
+    const [seedLow, seedHigh] = seedHalves(job.training.seed);
     this.#pass = { training: true, step: 0, seedLow, seedHigh };
   }
 

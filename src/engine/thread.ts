@@ -1,6 +1,5 @@
 import { parentPort, type MessagePort } from "node:worker_threads";
 import { Aborted } from "./barrier.ts";
-import { halves } from "./batches.ts";
 import { ACTION, DOUBLE, VERDICT, WORD } from "./control.ts";
 import type { Finding } from "./detectors/detector.ts";
 import { evaluateShare, metricsOf } from "./evaluation.ts";
@@ -8,6 +7,7 @@ import { drawWeights, startOptimizer } from "./initialize.ts";
 import type { EarlyStopping, TrainingJob } from "./job.ts";
 import { instantiateKernels, type Kernels } from "./kernels/kernels.ts";
 import type { Plan } from "./model.ts";
+import { seedHalves } from "./random.ts";
 import { parameterBlocks, share } from "./slices.ts";
 import { freshProgress, type Progress } from "./state.ts";
 import { TrainingStep } from "./step.ts";
@@ -86,7 +86,7 @@ class CrewThread {
 
   #initialize(): void {
     const blocks = parameterBlocks(this.#plan, this.#start.thread);
-    if (this.#start.drawn) drawWeights(this.#kernels, this.#plan, blocks, halves(this.#job.training.seed));
+    if (this.#start.drawn) drawWeights(this.#kernels, this.#plan, blocks, seedHalves(this.#job.training.seed));
     startOptimizer(this.#kernels, this.#plan, blocks);
     this.#step.barrier.meet();
   }

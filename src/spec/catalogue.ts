@@ -13,6 +13,7 @@ import { optimizers } from "../engine/optimizers/registry.generated.ts";
 import { configure } from "../engine/optimizers/configure.ts";
 import type { OptimizerType } from "../engine/optimizers/optimizer.ts";
 import { withDefaults, type Bounds, type Description, type Option, type Options } from "../engine/options.ts";
+import { size } from "../engine/shape.ts";
 import { schedules } from "../engine/schedules/registry.generated.ts";
 import { policyOptions, timingOptions } from "./spec.ts";
 import { list } from "./wire.ts";
@@ -210,10 +211,6 @@ function stateOf(optimizer: OptimizerType): Pick<OptimizerEntry, "state" | "stat
     .map(({ shape = MATRIX }) => size(shape));
   const bytes = (4 * sizes.reduce((sum, count) => sum + count, 0)) / size(MATRIX);
   return { state: [...found.values()], state_bytes_per_parameter: Math.round(bytes) };
-}
-
-function size(shape: readonly number[]): number {
-  return shape.reduce((product, length) => product * length, 1);
 }
 
 /** Values that an option may have instead of its default: all where they are few, else one. */

@@ -1,7 +1,8 @@
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
 import type { Member } from "../../src/engine/options.ts";
 import { Bench } from "../support/kernels.ts";
-import { Optimizing, size } from "../support/optimizing.ts";
+import { size } from "../../src/engine/shape.ts";
+import { Optimizing } from "../support/optimizing.ts";
 import { isTensor, tolerance, type GoldenCase, type GoldenTensor, type Spread } from "./golden.ts";
 import { stateName, translate } from "./names.ts";
 import { objectives, type ObjectiveCase } from "./objectives.ts";

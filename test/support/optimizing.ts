@@ -7,9 +7,9 @@ import {
   type Optimizer,
   type ParameterTensor,
   type Pass,
-  type Shape,
 } from "../../src/engine/optimizers/optimizer.ts";
 import type { Member } from "../../src/engine/options.ts";
+import { size, type Shape } from "../../src/engine/shape.ts";
 import type { Bench } from "./kernels.ts";
 
 export interface Parameter {
@@ -109,8 +109,6 @@ export class Optimizing {
     );
   }
 }
-
-export const size = (shape: Shape): number => shape.reduce((product, length) => product * length, 1);
 
 function pieceLength({ over, sums }: Pass, { shape, length }: ParameterTensor, slice: number): number {
   if (over === "tensors") return length;

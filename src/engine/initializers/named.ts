@@ -1,4 +1,4 @@
-import type { Shape } from "../layers/layer.ts";
+import type { Shape } from "../shape.ts";
 import type { Options } from "../options.ts";
 import { fans, type Initializer } from "./initializer.ts";
 

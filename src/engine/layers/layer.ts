@@ -1,6 +1,7 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import type { Description, Options, ValuesOf } from "../options.ts";
 import type { Initializer } from "../initializers/initializer.ts";
+import type { Shape } from "../shape.ts";
 
 /**
  * What a layer is: a declaration, the shapes it makes, and three kernels' worth of work.
@@ -23,8 +24,6 @@ export interface LayerType<O extends Options = Options> extends Description {
   random?(options: ValuesOf<O>): boolean;
   create(kernels: Kernels, options: ValuesOf<O>, place: LayerPlace): Layer;
 }
-
-export type Shape = readonly number[];
 
 export interface LayerShape {
   readonly output: Shape;

@@ -1,5 +1,6 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import type { Description, OptionFault, Options, ValuesOf } from "../options.ts";
+import type { Shape } from "../shape.ts";
 
 /*
  * What an optimizer is: a declaration and a short program of passes.
@@ -16,8 +17,6 @@ import type { Description, OptionFault, Options, ValuesOf } from "../options.ts"
 
 /** A library whose names, defaults and arithmetic an optimizer may have. */
 export type Dialect = "torch" | "keras" | "optax";
-
-export type Shape = readonly number[];
 
 export interface OptimizerType<O extends Options = Options> extends Description {
   readonly options: O;

@@ -2,12 +2,13 @@ import { globSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
 import { configure } from "../../../src/engine/optimizers/configure.ts";
-import { MAX_SUMS, type OptimizerType, type Shape } from "../../../src/engine/optimizers/optimizer.ts";
+import { MAX_SUMS, type OptimizerType } from "../../../src/engine/optimizers/optimizer.ts";
+import { size, type Shape } from "../../../src/engine/shape.ts";
 import type { Reference, ReferenceTensor } from "../../../src/engine/optimizers/reference.ts";
 import { withDefaults, type Member, type Option } from "../../../src/engine/options.ts";
 import { Bench } from "../../support/kernels.ts";
 import { expectClose, goldenCases, tolerance } from "../../support/golden.ts";
-import { Optimizing, size, type Parameter } from "../../support/optimizing.ts";
+import { Optimizing, type Parameter } from "../../support/optimizing.ts";
 import { gradientOf, type OptimizerCase } from "../../conformance/optimizer.ts";
 import { translate } from "../../conformance/names.ts";
 

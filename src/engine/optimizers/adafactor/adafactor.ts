@@ -1,4 +1,5 @@
-import { defineOptimizer, type Shape } from "../optimizer.ts";
+import type { Shape } from "../../shape.ts";
+import { defineOptimizer } from "../optimizer.ts";
 
 /**
  * Adafactor: Adam without momentum that keeps of a matrix' second moments only the means of its rows and columns.

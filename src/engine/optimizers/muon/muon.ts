@@ -1,6 +1,7 @@
 import { withDefaults } from "../../options.ts";
+import type { Shape } from "../../shape.ts";
 import { adamw } from "../adam/adamw.ts";
-import { defineOptimizer, zeros, type ParameterTensor, type Pass, type Shape } from "../optimizer.ts";
+import { defineOptimizer, zeros, type ParameterTensor, type Pass } from "../optimizer.ts";
 import { newtonSchulz, newtonSchulzBytes } from "./newton-schulz.ts";
 
 /**
