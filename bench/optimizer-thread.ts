@@ -1,6 +1,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { Barrier } from "../src/engine/barrier.ts";
 import { WORD } from "../src/engine/control.ts";
+import { Gradient } from "../src/engine/gradient.ts";
 import { instantiateKernels } from "../src/engine/kernels/kernels.ts";
 import type { Plan } from "../src/engine/model.ts";
 import type { Member } from "../src/engine/options.ts";
@@ -31,7 +32,8 @@ const kernels = instantiateKernels(module, memory);
 const words = new Int32Array(memory.buffer, plan.addresses.control);
 words[WORD.spin] = 1_000_000;
 const barrier = new Barrier(kernels, words, plan.addresses.control, plan.threads);
-const update = new Update(kernels, plan, optimizer, { clip_grad_norm: null, clip_grad_value: null }, barrier, thread);
+const gradient = new Gradient(kernels, plan, { clip_grad_norm: null, clip_grad_value: null }, barrier, thread);
+const update = new Update(kernels, plan, optimizer, gradient, barrier, thread);
 const tiles = gradientTiles(plan, thread);
 
 let t = 0;

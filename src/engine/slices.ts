@@ -67,6 +67,21 @@ export function parameterBlocks(plan: Plan, thread: number): Block[] {
   });
 }
 
+/** Brings sum number `index` of `count` blocks together, in ascending order. */
+export function sumOfBlocks(
+  f64: Float64Array,
+  plan: Plan,
+  first: number,
+  count: number,
+  index: number,
+  largest: boolean,
+): number {
+  let at = (plan.addresses.sums >>> 3) + first * SUM_STRIDE + index;
+  let result = 0;
+  for (let i = 0; i < count; i++, at += SUM_STRIDE) result = largest ? Math.max(result, f64[at]) : result + f64[at];
+  return result;
+}
+
 /** Which tensors, by number, fall to thread `thread`: the costliest first, each to whoever has least to do so far. */
 export function ownTensors(costs: readonly number[], threads: number, thread: number): number[] {
   const work = new Float64Array(threads);

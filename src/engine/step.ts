@@ -3,6 +3,7 @@ import { Batches } from "./batches.ts";
 import { ACTION, DOUBLE, LOG_ENTRIES, REQUEST, WORD } from "./control.ts";
 import type { Finding } from "./detectors/detector.ts";
 import { Diagnosis, verdictOf } from "./diagnosis.ts";
+import { Gradient } from "./gradient.ts";
 import { stepsPerEpoch, type TrainingJob } from "./job.ts";
 import type { Kernels } from "./kernels/kernels.ts";
 import type { ForwardPass } from "./layers/layer.ts";
@@ -42,6 +43,7 @@ export class TrainingStep {
   readonly barrier: Barrier;
   readonly batches: Batches;
   readonly network: Network;
+  readonly gradient: Gradient;
   readonly update: Update;
   /** Null unless the schedule follows a metric. */
   readonly follower: Follower | null;
@@ -91,7 +93,8 @@ export class TrainingStep {
     this.batches = new Batches(kernels, plan, job, this.barrier, thread === 0);
     this.network = new Network(kernels, plan, job.loss, job.data.target.classes, thread);
     this.#base = configure(job.optimizer).rate;
-    this.update = new Update(kernels, plan, job.optimizer, job.training, this.barrier, thread);
+    this.gradient = new Gradient(kernels, plan, job.training, this.barrier, thread);
+    this.update = new Update(kernels, plan, job.optimizer, this.gradient, this.barrier, thread);
     this.stepsPerEpoch = stepsPerEpoch(job.training, job.data.trainRows.length);
     this.totalSteps = this.stepsPerEpoch * job.training.epochs;
     this.follower = followerOf(job.schedule, this.#base, this.stepsPerEpoch);
@@ -168,6 +171,7 @@ export class TrainingStep {
   #gradients(): void {
     for (const tile of this.#tiles) {
       this.network.gradient(tile.parameter, tile.begin, tile.end, this.batches.samples);
+      this.gradient.tileReady(tile);
       this.update.tileReady(tile);
     }
   }
@@ -197,7 +201,7 @@ export class TrainingStep {
 
   #observe({ clipped }: Progress, observed: readonly LayerObservation[] | null): void {
     if (this.observer === null) return;
-    const scaled = this.update.clipped;
+    const scaled = this.gradient.clipped;
     clipped.steps++;
     clipped.count += Number(scaled);
     if (observed === null) return;
@@ -228,7 +232,7 @@ export class TrainingStep {
       Atomics.wait(this.words, WORD.logRead, written - LOG_ENTRIES, 100);
     const at = (this.#plan.addresses.log >>> 3) + (written % LOG_ENTRIES) * 4;
     // An observed job tells the norm of the steps it looks at, the 2-norm whatever the clipping's.
-    this.#kernels.f64.set([done, loss, lr, this.observer === null ? this.update.gradientNorm : Number.NaN], at);
+    this.#kernels.f64.set([done, loss, lr, this.observer === null ? this.gradient.norm : Number.NaN], at);
     Atomics.store(this.words, WORD.logWritten, written + 1);
   }
 

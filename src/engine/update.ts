@@ -1,8 +1,7 @@
 import type { Barrier } from "./barrier.ts";
-import { clipCoefficient } from "./clip.ts";
-import type { NormClip, Training } from "./job.ts";
+import type { Gradient } from "./gradient.ts";
 import type { Kernels } from "./kernels/kernels.ts";
-import { NORM_SUM, SUM_STRIDE, type Plan } from "./model.ts";
+import type { Plan } from "./model.ts";
 import { configure } from "./optimizers/configure.ts";
 import {
   EVALUATE,
@@ -14,7 +13,7 @@ import {
 } from "./optimizers/optimizer.ts";
 import type { Member } from "./options.ts";
 import type { Rate } from "./schedules/learning-rate.ts";
-import { gradientTiles, ownTensors, parameterBlocks, type Block, type Tile } from "./slices.ts";
+import { gradientTiles, ownTensors, parameterBlocks, sumOfBlocks, type Block, type Tile } from "./slices.ts";
 
 /*
  * From gradients to new weights, as one thread does its part.
@@ -25,13 +24,12 @@ import { gradientTiles, ownTensors, parameterBlocks, type Block, type Tile } fro
  * sums up for itself. The same passes, called from two places. A search yields its passes one by one, and asks for evaluations between them.
  */
 
-/** The part of a job's `training` that concerns the gradient. */
-type Clipping = Pick<Training, "clip_grad_norm" | "clip_grad_value">;
-
 /** A parameter as the optimizer sees it, and what only the crew needs to know of it. */
 interface Tensor extends ParameterTensor {
+  /** Which of the plan's parameters it is. */
+  readonly number: number;
   readonly firstBlock: number;
-  /** The first pass that reads its gradient; it scales it, if the gradient is clipped, while it is in the cache. */
+  /** The first pass that reads its gradient; what is left to do to the gradient is done then, while it is in the cache. */
   readonly firstPass: Pass | undefined;
 }
 
@@ -46,8 +44,6 @@ interface Piece {
 export class Update {
   /** Whether tiles are updated as their gradients come, in the present step. */
   tilewise: boolean;
-  /** The gradient's norm before clipping at the last step; NaN if it is not clipped by norm. */
-  gradientNorm = Number.NaN;
   readonly optimizer: Optimizer;
   readonly #elementwise: boolean;
   readonly #kernels: Kernels;
@@ -57,30 +53,26 @@ export class Update {
   readonly #tensors: readonly Tensor[];
   readonly #blocks: readonly Block[];
   readonly #pieces = new Map<Pass, readonly Piece[]>();
-  readonly #clipNorm: { max: number; type: number } | null;
-  readonly #clipValue: number | null;
-  readonly #f64: Float64Array;
+  readonly #gradient: Gradient;
   readonly #totals = new Float64Array(MAX_SUMS);
   /** Which of the two banks of sums comes next: while one thread writes the next pass' sums another may still read the last one's. */
   #bank = 0;
 
-  constructor(kernels: Kernels, plan: Plan, optimizer: Member, clipping: Clipping, barrier: Barrier, thread: number) {
+  constructor(kernels: Kernels, plan: Plan, optimizer: Member, gradient: Gradient, barrier: Barrier, thread: number) {
     this.#kernels = kernels;
     this.#plan = plan;
+    this.#gradient = gradient;
     this.#barrier = barrier;
     this.#thread = thread;
-    this.#f64 = kernels.f64;
     this.optimizer = configure(optimizer).create(kernels);
     const { passes } = this.optimizer;
-    this.#tensors = plan.parameters.map((parameter) => {
+    this.#tensors = plan.parameters.map((parameter, number) => {
       const state = parameter.state.map(({ address }) => address);
-      const tensor = { ...parameter, state, sums: new Float64Array(MAX_SUMS) };
+      const tensor = { ...parameter, number, state, sums: new Float64Array(MAX_SUMS) };
       return { ...tensor, firstPass: passes.find((pass) => covers(pass, tensor)) };
     });
     this.#blocks = parameterBlocks(plan, thread);
-    this.#clipNorm = normClip(clipping.clip_grad_norm);
-    this.#clipValue = clipping.clip_grad_value;
-    this.#elementwise = this.#clipNorm === null && passes.length === 1 && isElementwise(passes[0]);
+    this.#elementwise = !gradient.neededWhole && passes.length === 1 && isElementwise(passes[0]);
     this.tilewise = this.#elementwise;
   }
 
@@ -90,19 +82,12 @@ export class Update {
     this.optimizer.begin(t, lr, momentum);
   }
 
-  /** Whether the last step's gradient was scaled down; null if it is not clipped by its norm. */
-  get clipped(): boolean | null {
-    return this.#clipNorm && this.gradientNorm > this.#clipNorm.max;
-  }
-
-  /** What is done to every tile of the gradient when it has just been computed. */
-  tileReady(tile: Tile): void {
-    const tensor = this.#tensors[tile.parameter];
+  /** Updates a tile whose gradient has just been computed, in a step that goes tile by tile. */
+  tileReady({ parameter, begin, end }: Tile): void {
+    if (!this.tilewise) return;
+    const tensor = this.#tensors[parameter];
     const row = tensor.length / tensor.shape[0];
-    const begin = tile.begin * row;
-    const end = tile.end * row;
-    if (this.#clipValue !== null) this.#kernels.clamp(tensor.gradient + begin * 4, end - begin, this.#clipValue);
-    if (this.tilewise) this.optimizer.passes[0].run(tensor, begin, end, 0);
+    this.optimizer.passes[0].run(tensor, begin * row, end * row, 0);
   }
 
   /**
@@ -112,31 +97,30 @@ export class Update {
   run(loss: number, evaluate: () => number): void {
     const { passes } = this.optimizer;
     if (this.optimizer.search) return this.#search({ loss }, evaluate);
-    const scale = this.#clipCoefficient();
+    this.#gradient.measure();
     for (const [i, pass] of passes.entries()) {
-      this.#pass(pass, scale);
+      this.#pass(pass);
       if (i < passes.length - 1 || pass.sums) this.#settle(pass);
     }
   }
 
   #search(objective: { loss: number }, evaluate: () => number): void {
-    this.#scaleGradient();
+    this.#gradient.finishWhole();
     for (const request of this.optimizer.search!(objective)) {
       if (request === EVALUATE) {
         objective.loss = evaluate();
-        this.#scaleGradient();
+        this.#gradient.finishWhole();
       } else {
-        this.#pass(request, 1);
+        this.#pass(request);
         this.#settle(request);
       }
     }
   }
 
-  #pass(pass: Pass, scale: number): void {
+  #pass(pass: Pass): void {
     const offset = pass.sums ? this.#bank * 8 : 0;
     for (const { tensor, begin, end, workspace } of this.#piecesOf(pass)) {
-      if (scale !== 1 && tensor.firstPass === pass)
-        this.#kernels.scale(tensor.gradient + begin * 4, end - begin, scale);
+      if (tensor.firstPass === pass) this.#gradient.finish(tensor.number, begin, end);
       pass.run(tensor, begin, end, workspace + offset);
     }
   }
@@ -149,7 +133,14 @@ export class Update {
     const largest = pass.reduce === "largest";
     for (const tensor of this.#tensors) {
       for (let i = 0; i < pass.sums && covers(pass, tensor); i++) {
-        tensor.sums[i] = this.#reduce(tensor.firstBlock, blocksOf(tensor), this.#bank + i, largest);
+        tensor.sums[i] = sumOfBlocks(
+          this.#kernels.f64,
+          this.#plan,
+          tensor.firstBlock,
+          blocksOf(tensor),
+          this.#bank + i,
+          largest,
+        );
         totals[i] = largest ? Math.max(totals[i], tensor.sums[i]) : totals[i] + tensor.sums[i];
       }
     }
@@ -194,38 +185,6 @@ export class Update {
     }));
   }
 
-  /** Brings sum number `index` of `count` blocks together, in ascending order. */
-  #reduce(first: number, count: number, index: number, largest: boolean): number {
-    let at = (this.#plan.addresses.sums >>> 3) + first * SUM_STRIDE + index;
-    let result = 0;
-    for (let i = 0; i < count; i++, at += SUM_STRIDE)
-      result = largest ? Math.max(result, this.#f64[at]) : result + this.#f64[at];
-    return result;
-  }
-
-  /** Clips the gradient by its norm before a search looks at it. */
-  #scaleGradient(): void {
-    const scale = this.#clipCoefficient();
-    if (scale === 1) return;
-    for (const { parameter, begin, end } of this.#blocks)
-      this.#kernels.scale(this.#tensors[parameter].gradient + begin * 4, end - begin, scale);
-    this.#barrier.meet();
-  }
-
-  /** The factor that brings the whole gradient's norm down to its limit. A meeting of the crew if there is one. */
-  #clipCoefficient(): number {
-    if (this.#clipNorm === null) return 1;
-    const { max, type } = this.#clipNorm;
-    for (const { parameter, begin, end, sums } of this.#blocks) {
-      const at = this.#tensors[parameter].gradient + begin * 4;
-      this.#f64[(sums >>> 3) + NORM_SUM] = this.#kernels.norm_part(at, end - begin, type);
-    }
-    this.#barrier.meet();
-    const sum = this.#reduce(0, this.#plan.blocks, NORM_SUM, type === Infinity);
-    this.gradientNorm = this.#kernels.norm_of(sum, type);
-    return clipCoefficient(this.gradientNorm, max);
-  }
-
   /** Writes the evaluation weights of this thread's blocks, where they are not the trained ones. */
   evaluate(): void {
     for (const { parameter, begin, end } of this.#blocks)
@@ -249,9 +208,3 @@ function isElementwise({ over, sums, covers }: Pass): boolean {
 const covers = (pass: Pass, tensor: ParameterTensor): boolean => pass.covers?.(tensor) ?? true;
 
 const blocksOf = (tensor: ParameterTensor): number => Math.ceil(tensor.length / SUM_BLOCK);
-
-function normClip(clip: number | NormClip | null): { max: number; type: number } | null {
-  if (clip === null) return null;
-  if (typeof clip === "number") return { max: clip, type: 2 };
-  return { max: clip.max_norm, type: clip.norm_type === "inf" ? Infinity : clip.norm_type };
-}

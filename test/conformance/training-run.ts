@@ -1,4 +1,5 @@
 import { Barrier } from "../../src/engine/barrier.ts";
+import { Gradient } from "../../src/engine/gradient.ts";
 import { layers } from "../../src/engine/layers/registry.generated.ts";
 import { losses } from "../../src/engine/losses/registry.generated.ts";
 import { compileKernels, createMemory, instantiateKernels, type Kernels } from "../../src/engine/kernels/kernels.ts";
@@ -67,6 +68,7 @@ class Run {
   readonly #plan: Plan;
   readonly #kernels: Kernels;
   readonly #network: Network;
+  readonly #gradient: Gradient;
   readonly #update: Update;
   readonly #golden: TrainingCase;
   readonly #pass = { training: true, step: 0, seedLow: 0, seedHigh: 0 };
@@ -95,7 +97,8 @@ class Run {
     this.#plan = plan;
     this.#kernels = kernels;
     this.#network = new Network(kernels, plan, loss, null, 0);
-    this.#update = new Update(kernels, plan, optimizer, training, barrier, 0);
+    this.#gradient = new Gradient(kernels, plan, training, barrier, 0);
+    this.#update = new Update(kernels, plan, optimizer, this.#gradient, barrier, 0);
     this.#start();
   }
 
@@ -123,11 +126,12 @@ class Run {
     network.backward(0, samples, this.#pass);
     for (const tile of gradientTiles(plan, 0)) {
       network.gradient(tile.parameter, tile.begin, tile.end, samples);
+      this.#gradient.tileReady(tile);
       this.#update.tileReady(tile);
     }
     const loss = this.#kernels.sum_f32(plan.addresses.terms, samples * plan.termsPerSample) / divisor;
     if (!this.#update.tilewise) this.#update.run(loss, () => Number.NaN);
-    this.gradientNorms.push(this.#update.gradientNorm);
+    this.gradientNorms.push(this.#gradient.norm);
     return loss;
   }
 

@@ -1,0 +1,89 @@
+import type { Barrier } from "./barrier.ts";
+import { clipCoefficient } from "./clip.ts";
+import type { NormClip, Training } from "./job.ts";
+import type { Kernels } from "./kernels/kernels.ts";
+import { NORM_SUM, type Plan } from "./model.ts";
+import { parameterBlocks, sumOfBlocks, type Block, type Tile } from "./slices.ts";
+
+/*
+ * What is done to the gradient before an optimizer sees it, as one thread does its part.
+ *
+ * What an element, or a row, can tell by itself is done to each tile when it has just been computed (`tileReady`). What takes the whole gradient is
+ * measured once all threads have written theirs (`measure`), and done to a slice when the optimizer first reads it (`finish`), while it is in
+ * cache.
+ */
+
+/** The part of a job's `training` that concerns the gradient. */
+export type Treatment = Pick<Training, "clip_grad_norm" | "clip_grad_value">;
+
+export class Gradient {
+  /** Its norm before clipping at the last step; NaN if it is not clipped by norm. */
+  norm = Number.NaN;
+  /** Whether nothing can be updated before the whole of it is there. */
+  readonly neededWhole: boolean;
+  readonly #kernels: Kernels;
+  readonly #plan: Plan;
+  readonly #barrier: Barrier;
+  readonly #blocks: readonly Block[];
+  readonly #clipNorm: { max: number; type: number } | null;
+  readonly #clipValue: number | null;
+  #scale = 1;
+
+  constructor(kernels: Kernels, plan: Plan, treatment: Treatment, barrier: Barrier, thread: number) {
+    this.#kernels = kernels;
+    this.#plan = plan;
+    this.#barrier = barrier;
+    this.#blocks = parameterBlocks(plan, thread);
+    this.#clipNorm = normClip(treatment.clip_grad_norm);
+    this.#clipValue = treatment.clip_grad_value;
+    this.neededWhole = this.#clipNorm !== null;
+  }
+
+  /** Whether it was scaled down at the last step; null if it is not clipped by its norm. */
+  get clipped(): boolean | null {
+    return this.#clipNorm && this.norm > this.#clipNorm.max;
+  }
+
+  /** What is done to every tile when it has just been computed. */
+  tileReady({ parameter, begin, end }: Tile): void {
+    if (this.#clipValue === null) return;
+    const { gradient, length, shape } = this.#plan.parameters[parameter];
+    const row = length / shape[0];
+    this.#kernels.clamp(gradient + begin * row * 4, (end - begin) * row, this.#clipValue);
+  }
+
+  /** Takes the measure of the whole, which all threads must have written. A meeting of the crew if it is clipped by its norm. */
+  measure(): void {
+    if (this.#clipNorm === null) return;
+    const { max, type } = this.#clipNorm;
+    const { f64 } = this.#kernels;
+    for (const { parameter, begin, end, sums } of this.#blocks) {
+      const at = this.#plan.parameters[parameter].gradient + begin * 4;
+      f64[(sums >>> 3) + NORM_SUM] = this.#kernels.norm_part(at, end - begin, type);
+    }
+    this.#barrier.meet();
+    const sum = sumOfBlocks(f64, this.#plan, 0, this.#plan.blocks, NORM_SUM, type === Infinity);
+    this.norm = this.#kernels.norm_of(sum, type);
+    this.#scale = clipCoefficient(this.norm, max);
+  }
+
+  /** Does what is left to do to elements begin..end of a parameter's, once it is measured. */
+  finish(parameter: number, begin: number, end: number): void {
+    if (this.#scale === 1) return;
+    this.#kernels.scale(this.#plan.parameters[parameter].gradient + begin * 4, end - begin, this.#scale);
+  }
+
+  /** Measures and finishes all of it, for who reads it again and again. */
+  finishWhole(): void {
+    this.measure();
+    if (this.#scale === 1) return;
+    for (const { parameter, begin, end } of this.#blocks) this.finish(parameter, begin, end);
+    this.#barrier.meet();
+  }
+}
+
+function normClip(clip: number | NormClip | null): { max: number; type: number } | null {
+  if (clip === null) return null;
+  if (typeof clip === "number") return { max: clip, type: 2 };
+  return { max: clip.max_norm, type: clip.norm_type === "inf" ? Infinity : clip.norm_type };
+}
