@@ -72,8 +72,8 @@ export interface KernelExports {
   readonly adadelta: (x: number, g: number, v: number, a: number, n: number, sign: number, coupled: number, rho: number, weight: number, eps: number, rate: number) => void;
   // src/engine/optimizers/adafactor/kernel.as.ts
   readonly adafactor_moments: (g: number, row: number, col: number, rows: number, columns: number, share: number, sums: number) => void;
-  readonly adafactor_squares: (g: number, row: number, col: number, rows: number, columns: number, least: number) => number;
-  readonly adafactor_step: (x: number, g: number, row: number, col: number, rows: number, columns: number, least: number, shrink: number, rate: number) => void;
+  readonly adafactor_squares: (g: number, row: number, col: number, rows: number, columns: number, least: number, roots: number) => number;
+  readonly adafactor_step: (x: number, g: number, row: number, col: number, rows: number, columns: number, least: number, shrink: number, rate: number, roots: number) => void;
   // src/engine/optimizers/adagrad/kernel.as.ts
   readonly adagrad: (x: number, g: number, sum: number, n: number, sign: number, coupled: number, inside: number, outside: number, rate: number) => void;
   // src/engine/optimizers/adam/kernel.as.ts
@@ -87,8 +87,8 @@ export interface KernelExports {
   // src/engine/optimizers/ftrl/kernel.as.ts
   readonly ftrl: (x: number, g: number, accumulator: number, linear: number, n: number, power: number, inverse: number, l1: number, penalty: number, shrinkage: number) => void;
   // src/engine/optimizers/lamb/kernel.as.ts
-  readonly lamb_moments: (x: number, g: number, m: number, v: number, sums: number, n: number, beta1: number, weight1: number, beta2: number, weight2: number, correction1: number, correction2: number, eps: number, epsRoot: number, decay: number) => void;
-  readonly lamb_step: (x: number, m: number, v: number, n: number, correction1: number, correction2: number, eps: number, epsRoot: number, decay: number, rate: number) => void;
+  readonly lamb_moments: (x: number, g: number, m: number, v: number, sums: number, n: number, beta1: number, weight1: number, beta2: number, weight2: number, scale2: number, inside: number, outside: number, decay: number) => void;
+  readonly lamb_step: (x: number, u: number, n: number, rate: number) => void;
   // src/engine/optimizers/lbfgs/kernel.as.ts
   readonly lbfgs_dot: (a: number, b: number, n: number) => number;
   readonly lbfgs_add: (out: number, x: number, y: number, n: number, factor: number) => void;
@@ -118,12 +118,12 @@ export interface KernelExports {
   // src/engine/optimizers/rprop/kernel.as.ts
   readonly rprop: (x: number, g: number, previous: number, step: number, n: number, sign: number, shorter: number, longer: number, least: number, most: number, first: number) => void;
   // src/engine/optimizers/schedule_free_adamw/kernel.as.ts
-  readonly schedule_free_adamw: (y: number, g: number, z: number, v: number, n: number, beta1: number, weight1: number, beta2: number, weight2: number, root2: number, eps: number, decay: number, rate: number, kept: number, share: number) => void;
+  readonly schedule_free_adamw: (y: number, g: number, z: number, v: number, n: number, weight1: number, beta2: number, weight2: number, scale2: number, eps: number, decay: number, rate: number, kept: number, pull: number) => void;
   readonly schedule_free_average: (out: number, y: number, z: number, n: number, beta1: number, weight1: number) => void;
   // src/engine/optimizers/sgd/kernel.as.ts
   readonly sgd: (x: number, g: number, buffer: number, n: number, sign: number, coupled: number, decay: number, weight: number, lookahead: number, lr: number) => void;
   // src/engine/optimizers/sparse_adam/kernel.as.ts
   readonly sparse_adam: (x: number, g: number, m: number, v: number, n: number, row: number, sign: number, weight1: number, weight2: number, eps: number, stepSize: number) => void;
   // src/engine/optimizers/yogi/kernel.as.ts
-  readonly yogi: (x: number, g: number, m: number, v: number, n: number, beta1: number, weight1: number, weight2: number, root2: number, eps: number, stepSize: number) => void;
+  readonly yogi: (x: number, g: number, m: number, v: number, n: number, beta1: number, weight1: number, weight2: number, scale2: number, eps: number, stepSize: number) => void;
 }

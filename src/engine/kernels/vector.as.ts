@@ -25,3 +25,9 @@ export function fma(a: v128, b: v128, c: v128): v128 {
 export function fnma(a: v128, b: v128, c: v128): v128 {
   return f32x4.relaxed_nmadd(a, b, c);
 }
+
+/** a where `mask`, a comparison's result, is true, else b: one instruction, where bitselect takes three. */
+@inline
+export function select(a: v128, b: v128, mask: v128): v128 {
+  return i32x4.relaxed_laneselect(a, b, mask);
+}

@@ -106,7 +106,7 @@ export interface Pass {
   /**
    * Runs over elements begin..end (exclusive) of one parameter. `begin` is a multiple of 4 (16 bytes aligned); of `SUM_BLOCK`
    * when the pass takes sums, and then at most `SUM_BLOCK` elements are given and `workspace` is the address where the pass leaves its
-   * doubles. For a pass over whole tensors `workspace` is the thread's scratch.
+   * doubles. For a pass over whole tensors `workspace` is the thread's scratch. Once the gradient has been read its place is free for the passes to come.
    */
   run(tensor: ParameterTensor, begin: number, end: number, workspace: number): void;
   /** Told, in every thread, of the pass' sums over all the tensors it covers, once they are known. */

@@ -76,14 +76,14 @@ export const adafactor = defineOptimizer({
             for (const { at, row, column } of matrices) {
               // prettier-ignore
               kernels.adafactor_moments(gradient + at, row, column, rows, columns, share, scratch);
-              squares += kernels.adafactor_squares(gradient + at, row, column, rows, columns, least);
+              squares += kernels.adafactor_squares(gradient + at, row, column, rows, columns, least, scratch);
             }
             const clip = Math.max(1, Math.sqrt(squares / length) / limit);
             const step = (sign * Math.max(leastSize, size) * relative) / clip;
             for (const { at, row, column } of matrices) {
               // prettier-ignore
               kernels.adafactor_step(
-                weight + at, gradient + at, row, column, rows, columns, least, 1 - rate * decay, step,
+                weight + at, gradient + at, row, column, rows, columns, least, 1 - rate * decay, step, scratch,
               );
             }
           },

@@ -1,5 +1,5 @@
 import { fma, fnma, load, store } from "../../kernels/vector.as";
-import { across, lower, square, upper } from "../../kernels/wide.as";
+import { across, addSquare, lower, upper } from "../../kernels/wide.as";
 
 // A matrix of `rows` by `columns` gradients g. Its second moments are row × col / mean(row), where row and col have an element for
 // each row and column; if `row` is 0 they are those of col alone, and the matrix is a vector.
@@ -16,68 +16,85 @@ export function adafactor_moments(
   for (let j = 0; j < columns; j++) move(col + <usize>(j << 2), f64.load(sums + <usize>(j << 3)) / rows, share);
 }
 
-/** The sum of u², where u is g divided by the root of its second moment, which counts `least`² at least. */
-export function adafactor_squares(g: usize, row: usize, col: usize, rows: i32, columns: i32, least: f32): f64 {
-  const floor = f32x4.splat(least * least), scale = inverseMean(row, rows, least);
-  const body = (<usize>columns & ~3) << 2, all = <usize>columns << 2;
+/** The sum of u², where u is g divided by the root of its second moment, which counts `least`² at least. `roots`: scratch of a float a column. */
+export function adafactor_squares(
+  g: usize, row: usize, col: usize, rows: i32, columns: i32, least: f32, roots: usize,
+): f64 {
+  inverseRoots(col, columns, roots);
+  const most = f32x4.splat(1 / least), scale = inverseMean(row, rows, least);
+  const body = (<usize>columns & ~7) << 2, all = <usize>columns << 2;
   let sum: f64 = 0;
   for (let i = 0; i < rows; i++, g += all) {
-    const factor = f32x4.splat(rowFactor(row, i, scale));
-    let pair = f64x2.splat(0);
+    const root = f32x4.splat(rowRoot(row, i, scale));
+    let s01 = f64x2.splat(0), s23 = s01, s45 = s01, s67 = s01;
     let j: usize = 0;
-    for (; j < body; j += 16) {
-      const u = direction(g + j, col + j, factor, floor, true);
-      pair = f64x2.add(pair, f64x2.add(square(lower(u)), square(upper(u))));
+    for (; j < body; j += 32) {
+      const u = direction(g + j, roots + j, root, most, true), w = direction(g + j + 16, roots + j + 16, root, most, true);
+      s01 = addSquare(s01, lower(u));
+      s23 = addSquare(s23, upper(u));
+      s45 = addSquare(s45, lower(w));
+      s67 = addSquare(s67, upper(w));
     }
-    for (; j < all; j += 4) pair = f64x2.add(pair, square(lower(direction(g + j, col + j, factor, floor, false))));
-    sum += across(pair);
+    sum += across(s01) + across(s23) + (across(s45) + across(s67));
+    for (; j < all; j += 4) {
+      const u = <f64>f32x4.extract_lane(direction(g + j, roots + j, root, most, false), 0);
+      sum += u * u;
+    }
   }
   return sum;
 }
 
-/** x = shrink × x − rate × u */
+/** x = shrink × x − rate × u. `roots`: scratch of a float a column. */
 export function adafactor_step(
-  x: usize, g: usize, row: usize, col: usize, rows: i32, columns: i32, least: f32, shrink: f32, rate: f32,
+  x: usize, g: usize, row: usize, col: usize, rows: i32, columns: i32, least: f32, shrink: f32, rate: f32, roots: usize,
 ): void {
-  const floor = f32x4.splat(least * least), scale = inverseMean(row, rows, least);
+  inverseRoots(col, columns, roots);
+  const most = f32x4.splat(1 / least), scale = inverseMean(row, rows, least);
   const k = f32x4.splat(shrink), r = f32x4.splat(rate);
   const body = (<usize>columns & ~3) << 2, all = <usize>columns << 2;
   for (let i = 0; i < rows; i++, x += all, g += all) {
-    const factor = f32x4.splat(rowFactor(row, i, scale));
+    const root = f32x4.splat(rowRoot(row, i, scale));
     let j: usize = 0;
-    for (; j < body; j += 16) step(x + j, g + j, col + j, factor, floor, k, r, true);
-    for (; j < all; j += 4) step(x + j, g + j, col + j, factor, floor, k, r, false);
+    for (; j < body; j += 16) step(x + j, g + j, roots + j, root, most, k, r, true);
+    for (; j < all; j += 4) step(x + j, g + j, roots + j, root, most, k, r, false);
   }
 }
 
 @inline
-function step(x: usize, g: usize, col: usize, factor: v128, floor: v128, shrink: v128, rate: v128, full: bool): void {
-  store(x, fnma(rate, direction(g, col, factor, floor, full), f32x4.mul(shrink, load(x, full))), full);
+function step(x: usize, g: usize, roots: usize, root: v128, most: v128, shrink: v128, rate: v128, full: bool): void {
+  store(x, fnma(rate, direction(g, roots, root, most, full), f32x4.mul(shrink, load(x, full))), full);
 }
 
-/** u of one vector; in the tail the lanes beyond the first are 0. */
+/** u of one vector: no root and no division for each element, the root of row × col being one of roots. */
 @inline
-function direction(g: usize, col: usize, factor: v128, floor: v128, full: bool): v128 {
-  const moment = f32x4.max(f32x4.mul(factor, load(col, full)), floor);
-  const u = f32x4.div(load(g, full), f32x4.sqrt(moment));
-  return full ? u : f32x4.replace_lane(f32x4.splat(0), 0, f32x4.extract_lane(u, 0));
+function direction(g: usize, roots: usize, root: v128, most: v128, full: bool): v128 {
+  return f32x4.mul(load(g, full), f32x4.pmin(f32x4.mul(root, load(roots, full)), most));
+}
+
+/** 1/√ of each column's second moment. */
+function inverseRoots(col: usize, columns: i32, roots: usize): void {
+  for (let j: usize = 0; j < <usize>columns << 2; j += 4) f32.store(roots + j, <f32>(1 / sqrt<f64>(f32.load(col + j))));
 }
 
 /** Adds the squares of a row to the columns' sums, and returns their own sum. */
 function addSquares(g: usize, columns: i32, sums: usize): f64 {
-  let pair = f64x2.splat(0);
-  const body = columns & ~3;
-  let j = 0;
-  for (; j < body; j += 4) {
-    const x = v128.load(g + <usize>(j << 2)), at = sums + <usize>(j << 3);
-    const low = square(lower(x)), high = square(upper(x));
-    v128.store(at, f64x2.add(v128.load(at), low));
-    v128.store(at, f64x2.add(v128.load(at, 16), high), 16);
-    pair = f64x2.add(pair, f64x2.add(low, high));
+  let s01 = f64x2.splat(0), s23 = s01, s45 = s01, s67 = s01;
+  const body = (<usize>columns & ~7) << 2, all = <usize>columns << 2;
+  let j: usize = 0;
+  for (; j < body; j += 32) {
+    const x = v128.load(g + j), y = v128.load(g + j, 16), at = sums + (j << 1);
+    s01 = addSquare(s01, lower(x));
+    s23 = addSquare(s23, upper(x));
+    s45 = addSquare(s45, lower(y));
+    s67 = addSquare(s67, upper(y));
+    v128.store(at, addSquare(v128.load(at), lower(x)));
+    v128.store(at, addSquare(v128.load(at, 16), upper(x)), 16);
+    v128.store(at, addSquare(v128.load(at, 32), lower(y)), 32);
+    v128.store(at, addSquare(v128.load(at, 48), upper(y)), 48);
   }
-  let sum = across(pair);
-  for (; j < columns; j++) {
-    const x = <f64>f32.load(g + <usize>(j << 2)), at = sums + <usize>(j << 3);
+  let sum = across(s01) + across(s23) + (across(s45) + across(s67));
+  for (; j < all; j += 4) {
+    const x = <f64>f32.load(g + j), at = sums + (j << 1);
     f64.store(at, f64.load(at) + x * x);
     sum += x * x;
   }
@@ -98,8 +115,8 @@ function inverseMean(row: usize, rows: i32, least: f32): f64 {
   return 1 / max(sum / rows, <f64>least);
 }
 
-/** What a row's second moments are, in parts of the columns'. Not above `rows`, so that the product does not overflow. */
+/** 1/√ of what a row's second moments are in parts of the columns'. */
 @inline
-function rowFactor(row: usize, i: i32, scale: f64): f32 {
-  return row == 0 ? 1 : <f32>(f32.load(row + <usize>(i << 2)) * scale);
+function rowRoot(row: usize, i: i32, scale: f64): f32 {
+  return row == 0 ? 1 : <f32>(1 / sqrt<f64>(f32.load(row + <usize>(i << 2)) * scale));
 }

@@ -1,3 +1,4 @@
+import { clamp } from "../../kernels/math.as";
 import { fma, fnma, load, store } from "../../kernels/vector.as";
 
 /**
@@ -7,31 +8,35 @@ import { fma, fnma, load, store } from "../../kernels/vector.as";
 export function ftrl(
   x: usize, g: usize, accumulator: usize, linear: usize, n: i32, power: f64, inverse: f32, l1: f32, penalty: f32, shrinkage: f32,
 ): void {
+  if (power == 0.5) each(true, x, g, accumulator, linear, n, power, inverse, l1, penalty, shrinkage);
+  else each(false, x, g, accumulator, linear, n, power, inverse, l1, penalty, shrinkage);
+}
+
+@inline
+function each(
+  root: bool, x: usize, g: usize, accumulator: usize, linear: usize, n: i32, power: f64, inverse: f32, l1: f32, penalty: f32, shrinkage: f32,
+): void {
   const v = f32x4.splat(inverse), l = f32x4.splat(l1), p = f32x4.splat(penalty), s = f32x4.splat(shrinkage);
   let i: usize = 0;
   const whole = (<usize>n & ~3) << 2, all = <usize>n << 2;
-  for (; i < whole; i += 16) element(x + i, g + i, accumulator + i, linear + i, power, v, l, p, s, true);
-  for (; i < all; i += 4) element(x + i, g + i, accumulator + i, linear + i, power, v, l, p, s, false);
+  for (; i < whole; i += 16) element(root, x + i, g + i, accumulator + i, linear + i, power, v, l, p, s, true);
+  for (; i < all; i += 4) element(root, x + i, g + i, accumulator + i, linear + i, power, v, l, p, s, false);
 }
 
 @inline
 function element(
-  x: usize, g: usize, accumulator: usize, linear: usize, power: f64, inverse: v128, l1: v128, penalty: v128, shrinkage: v128, full: bool,
+  root: bool, x: usize, g: usize, accumulator: usize, linear: usize, power: f64, inverse: v128, l1: v128, penalty: v128, shrinkage: v128,
+  full: bool,
 ): void {
   const weight = load(x, full), gradient = load(g, full), before = load(accumulator, full);
   const after = fma(gradient, gradient, before);
   store(accumulator, after, full);
-  const strength = powers(after, power);
-  const growth = f32x4.mul(f32x4.sub(strength, powers(before, power)), inverse);
+  const strength = root ? f32x4.sqrt(after) : eachPower(after, power);
+  const growth = f32x4.mul(f32x4.sub(strength, root ? f32x4.sqrt(before) : eachPower(before, power)), inverse);
   const sum = fnma(growth, weight, f32x4.add(load(linear, full), fma(shrinkage, weight, gradient)));
   store(linear, sum, full);
-  const kept = f32x4.max(f32x4.min(sum, l1), f32x4.neg(l1));
+  const kept = clamp(sum, f32x4.neg(l1), l1);
   store(x, f32x4.div(f32x4.sub(kept, sum), fma(strength, inverse, penalty)), full);
-}
-
-@inline
-function powers(x: v128, power: f64): v128 {
-  return power == 0.5 ? f32x4.sqrt(x) : eachPower(x, power);
 }
 
 function eachPower(x: v128, power: f64): v128 {

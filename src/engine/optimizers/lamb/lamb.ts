@@ -8,8 +8,8 @@ import { defineOptimizer, zeros } from "../optimizer.ts";
  *     u = m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ) + eps_root) + eps) + weight_decay · x
  *     x = x − lr · ‖x‖/‖u‖ · u            (the ratio is 1 if either norm is 0)
  *
- * The norms are over a whole tensor, so there are two passes: the first moves the moments and takes the sums of squares, the second computes
- * u again, which costs less than storing it. You et al., "Large batch optimization for deep learning: training BERT in 76 minutes",
+ * The norms are over a whole tensor, so there are two passes: the first moves the moments, puts u in the gradient's place and takes the sums of
+ * squares, the second makes the step. You et al., "Large batch optimization for deep learning: training BERT in 76 minutes",
  * ICLR 2020 (arXiv:1904.00962), algorithm 2. Semantics of `optax.lamb`.
  *
  * At the first step u is the gradient's sign. A tensor [3, 4] has norm 5 and u = [1, 1] norm √2: with lr = 0.1 both weights move by 0.354.
@@ -36,13 +36,16 @@ export const lamb = defineOptimizer({
   state: () => zeros("exp_avg", "exp_avg_sq"),
   create(kernels, { betas: [beta1, beta2], eps, eps_root: epsRoot, weight_decay: decay }) {
     let rate = 0;
-    let correction1 = 1;
-    let correction2 = 1;
+    let scale2 = 1;
+    let inside = 0;
+    let outside = 0;
     return {
       begin(t, lr) {
         rate = lr;
-        correction1 = 1 / (1 - kernels.pow(beta1, t));
-        correction2 = 1 / (1 - kernels.pow(beta2, t));
+        const correction1 = 1 - kernels.pow(beta1, t);
+        scale2 = correction1 ** 2 / (1 - kernels.pow(beta2, t));
+        inside = correction1 ** 2 * epsRoot;
+        outside = correction1 * eps;
       },
       passes: [
         {
@@ -52,19 +55,16 @@ export const lamb = defineOptimizer({
             // prettier-ignore
             kernels.lamb_moments(
               weight + at, gradient + at, m + at, v + at, sums, end - begin,
-              beta1, 1 - beta1, beta2, 1 - beta2, correction1, correction2, eps, epsRoot, decay,
+              beta1, 1 - beta1, beta2, 1 - beta2, scale2, inside, outside, decay,
             );
           },
         },
         {
-          run({ weight, state: [m, v], sums: [squaredWeights, squaredSteps] }, begin, end) {
+          run({ weight, gradient, sums: [squaredWeights, squaredSteps] }, begin, end) {
             const at = begin * 4;
             const trust =
               squaredWeights > 0 && squaredSteps > 0 ? Math.sqrt(squaredWeights) / Math.sqrt(squaredSteps) : 1;
-            // prettier-ignore
-            kernels.lamb_step(
-              weight + at, m + at, v + at, end - begin, correction1, correction2, eps, epsRoot, decay, rate * trust,
-            );
+            kernels.lamb_step(weight + at, gradient + at, end - begin, rate * trust);
           },
         },
       ],

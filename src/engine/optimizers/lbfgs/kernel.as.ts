@@ -1,5 +1,5 @@
 import { fma, load, store } from "../../kernels/vector.as";
-import { across, lower, square, upper } from "../../kernels/wide.as";
+import { across, addSquare, lower, upper } from "../../kernels/wide.as";
 
 /** The product of `n` elements of two vectors, in double. */
 export function lbfgs_dot(a: usize, b: usize, n: i32): f64 {
@@ -57,9 +57,9 @@ export function lbfgs_change_square(g: usize, previous: usize, n: i32): f64 {
   const whole = (<usize>n & ~3) << 2, all = <usize>n << 2;
   for (; i < whole; i += 16) {
     const y = f32x4.sub(load(g + i, true), load(previous + i, true));
-    even = f64x2.add(even, square(lower(y)));
-    odd = f64x2.add(odd, square(upper(y)));
+    even = addSquare(even, lower(y));
+    odd = addSquare(odd, upper(y));
   }
-  for (; i < all; i += 4) even = f64x2.add(even, square(lower(f32x4.sub(load(g + i, false), load(previous + i, false)))));
+  for (; i < all; i += 4) even = addSquare(even, lower(f32x4.sub(load(g + i, false), load(previous + i, false))));
   return across(even) + across(odd);
 }

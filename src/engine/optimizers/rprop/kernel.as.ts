@@ -1,5 +1,6 @@
+import { clamp } from "../../kernels/math.as";
 import { signOf } from "../../kernels/sign.as";
-import { fnma, load, store } from "../../kernels/vector.as";
+import { fnma, load, select, store } from "../../kernels/vector.as";
 
 /** One fused pass of Rprop over `n` elements. `first` is what every step size begins with, at the first step; 0 later. `sign` is −1 for maximize. */
 export function rprop(
@@ -21,8 +22,8 @@ function element(
   let gradient = f32x4.mul(sign, load(g, full));
   const product = f32x4.mul(gradient, load(previous, full));
   const turned = f32x4.lt(product, zero);
-  const factor = v128.bitselect(longer, v128.bitselect(shorter, f32x4.splat(1), turned), f32x4.gt(product, zero));
-  const size = f32x4.min(f32x4.max(f32x4.mul(f32x4.add(load(step, full), first), factor), least), most);
+  const factor = select(longer, select(shorter, f32x4.splat(1), turned), f32x4.gt(product, zero));
+  const size = clamp(f32x4.mul(f32x4.add(load(step, full), first), factor), least, most);
   gradient = v128.andnot(gradient, turned);
   store(step, size, full);
   store(previous, gradient, full);

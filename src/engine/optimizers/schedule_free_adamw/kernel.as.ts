@@ -2,19 +2,20 @@ import { fma, fnma, load, store } from "../../kernels/vector.as";
 
 /**
  * One fused pass of schedule-free AdamW over `n` elements. `y` are the weights that are trained, z the base optimizer's iterates and x =
- * (y − (1 − β₁) z)/β₁ their average, which moves to z by `share`. `rate` is the base step's learning rate.
+ * (y − (1 − β₁) z)/β₁ their average, which moves to z' by a share c. x itself is not needed: y' = β₁ x' + (1 − β₁) z' is
+ * (1 − c)(y − (1 − β₁) z) + (1 − β₁ + β₁ c) z'. `kept` is 1 − c, `pull` the last factor, `scale2` 1/√(1 − β₂ᵗ), `rate` the base step's learning rate.
  */
 export function schedule_free_adamw(
-  y: usize, g: usize, z: usize, v: usize, n: i32, beta1: f32, weight1: f32, beta2: f32, weight2: f32, root2: f32, eps: f32,
-  decay: f32, rate: f32, kept: f32, share: f32,
+  y: usize, g: usize, z: usize, v: usize, n: i32, weight1: f32, beta2: f32, weight2: f32, scale2: f32, eps: f32,
+  decay: f32, rate: f32, kept: f32, pull: f32,
 ): void {
-  const b1 = f32x4.splat(beta1), w1 = f32x4.splat(weight1), b2 = f32x4.splat(beta2), w2 = f32x4.splat(weight2);
-  const r2 = f32x4.splat(root2), e = f32x4.splat(eps), d = f32x4.splat(decay), r = f32x4.splat(rate);
-  const k = f32x4.splat(kept), s = f32x4.splat(share);
+  const w1 = f32x4.splat(weight1), b2 = f32x4.splat(beta2), w2 = f32x4.splat(weight2);
+  const s2 = f32x4.splat(scale2), e = f32x4.splat(eps), d = f32x4.splat(decay), r = f32x4.splat(rate);
+  const k = f32x4.splat(kept), p = f32x4.splat(pull);
   let i: usize = 0;
   const whole = (<usize>n & ~3) << 2, all = <usize>n << 2;
-  for (; i < whole; i += 16) element(y + i, g + i, z + i, v + i, b1, w1, b2, w2, r2, e, d, r, k, s, true);
-  for (; i < all; i += 4) element(y + i, g + i, z + i, v + i, b1, w1, b2, w2, r2, e, d, r, k, s, false);
+  for (; i < whole; i += 16) element(y + i, g + i, z + i, v + i, w1, b2, w2, s2, e, d, r, k, p, true);
+  for (; i < all; i += 4) element(y + i, g + i, z + i, v + i, w1, b2, w2, s2, e, d, r, k, p, false);
 }
 
 /** Writes the average x of `n` elements to `out`. */
@@ -28,19 +29,18 @@ export function schedule_free_average(out: usize, y: usize, z: usize, n: i32, be
 
 @inline
 function element(
-  y: usize, g: usize, z: usize, v: usize, b1: v128, w1: v128, b2: v128, w2: v128, root2: v128, eps: v128,
-  decay: v128, rate: v128, kept: v128, share: v128, full: bool,
+  y: usize, g: usize, z: usize, v: usize, w1: v128, b2: v128, w2: v128, scale2: v128, eps: v128,
+  decay: v128, rate: v128, kept: v128, pull: v128, full: bool,
 ): void {
   const value = load(y, full), gradient = load(g, full);
   let base = load(z, full);
-  let x = average(value, base, b1, w1);
+  const rest = f32x4.mul(kept, fnma(w1, base, value));
   const second = fma(f32x4.mul(w2, gradient), gradient, f32x4.mul(b2, load(v, full)));
   store(v, second, full);
-  const denominator = f32x4.add(f32x4.div(f32x4.sqrt(second), root2), eps);
+  const denominator = fma(f32x4.sqrt(second), scale2, eps);
   base = fnma(rate, fma(decay, value, f32x4.div(gradient, denominator)), base);
   store(z, base, full);
-  x = fma(share, base, f32x4.mul(kept, x));
-  store(y, fma(w1, base, f32x4.mul(b1, x)), full);
+  store(y, fma(pull, base, rest), full);
 }
 
 @inline

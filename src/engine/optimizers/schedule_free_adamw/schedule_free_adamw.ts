@@ -51,13 +51,13 @@ export const schedule_free_adamw = defineOptimizer({
     const [beta1, beta2] = options.betas;
     const warm = (t: number) => Math.min(t, options.warmup_steps) / options.warmup_steps;
     const scalars = { weight_sum: 0, max_lr: 0 };
-    let root2 = 1;
+    let scale2 = 1;
     let rate = 0;
     let share = 0;
     return {
       scalars,
       begin(t, lr) {
-        root2 = Math.sqrt(1 - kernels.pow(beta2, t));
+        scale2 = 1 / Math.sqrt(1 - kernels.pow(beta2, t));
         rate = options.warmup_steps === 0 ? lr : lr * warm(t - 1);
         scalars.max_lr = Math.max(scalars.max_lr, options.warmup_steps === 0 ? lr : lr * warm(t));
         const weight = kernels.pow(scalars.max_lr, options.weight_lr_power);
@@ -70,8 +70,8 @@ export const schedule_free_adamw = defineOptimizer({
             const at = begin * 4;
             // prettier-ignore
             kernels.schedule_free_adamw(
-              weight + at, gradient + at, z + at, v + at, end - begin, beta1, 1 - beta1, beta2, 1 - beta2, root2,
-              options.eps, options.weight_decay, rate, 1 - share, share,
+              weight + at, gradient + at, z + at, v + at, end - begin, 1 - beta1, beta2, 1 - beta2, scale2,
+              options.eps, options.weight_decay, rate, 1 - share, 1 - beta1 + beta1 * share,
             );
           },
         },

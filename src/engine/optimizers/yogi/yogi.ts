@@ -36,11 +36,11 @@ export const yogi = defineOptimizer({
   ],
   create(kernels, { betas: [beta1, beta2], eps }) {
     let stepSize = 0;
-    let root2 = 1;
+    let scale2 = 1;
     return {
       begin(t, lr) {
         stepSize = lr / (1 - kernels.pow(beta1, t));
-        root2 = Math.sqrt(1 - kernels.pow(beta2, t));
+        scale2 = 1 / Math.sqrt(1 - kernels.pow(beta2, t));
       },
       passes: [
         {
@@ -48,7 +48,7 @@ export const yogi = defineOptimizer({
             const at = begin * 4;
             // prettier-ignore
             kernels.yogi(
-              weight + at, gradient + at, m + at, v + at, end - begin, beta1, 1 - beta1, 1 - beta2, root2, eps, stepSize,
+              weight + at, gradient + at, m + at, v + at, end - begin, beta1, 1 - beta1, 1 - beta2, scale2, eps, stepSize,
             );
           },
         },
