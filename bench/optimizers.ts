@@ -8,9 +8,9 @@ import type { Measurement, Times } from "./optimizer-thread.ts";
 import { median } from "./statistics.ts";
 
 /*
- * Parameters updated a second by every optimizer of the default dialect, of one square matrix of n weights, and what share of the speed of
- * copying memory that is. The bytes are the least that an update must move: the gradient read, weights and state read and written. What
- * copying moves counts likewise, read and written; it is measured in the same rounds, on weights and state.
+ * Parameters updated a second by every optimizer of the default dialect, of one square matrix of n weights; what share of the speed of
+ * copying memory that is, and how many bytes a second beside Adam's. The bytes are those that its passes read and write. What copying moves counts
+ * likewise; it is measured in the same rounds as the optimizer and Adam, on weights and state.
  */
 
 const SIZES = [1e3, 1e4, 1e5, 1e6, 1e7];
@@ -18,6 +18,14 @@ const THREADS = [1, 2];
 const ROUNDS = 3;
 /** An optimizer whose step may take longer than this is not measured at that size. */
 const LONGEST_MS = 4000;
+
+/** Bytes a parameter of each pass over a matrix, where there are several; else the gradient is read, weights and state are read and written. */
+const PASS_BYTES: Readonly<Record<string, readonly number[]>> = {
+  adafactor: [4, 4, 4, 12],
+  lamb: [28, 12],
+  novograd: [4, 20],
+  prodigy: [36, 16],
+};
 
 /** What would make an optimizer stop, or not fit into memory. */
 const CHANGES: Readonly<Record<string, Record<string, unknown>>> = {
@@ -34,7 +42,7 @@ export async function benchOptimizers(): Promise<void> {
   const needs = members.map((member) => planOf(member, SIZES.at(-1)!, THREADS.at(-1)!).memoryBytes);
   memory = createMemory(Math.max(...needs));
   console.log(
-    "10⁶ parameters a second with 1 / 2 threads; in brackets the share of the speed of copying memory, in per cent",
+    "10⁶ parameters a second with 1 / 2 threads; in brackets, in per cent: of the speed of copying memory, of Adam's bytes a second",
   );
   console.log(
     row(
@@ -48,21 +56,21 @@ export async function benchOptimizers(): Promise<void> {
     let last = 0;
     for (const n of SIZES) {
       if (last * 32 > LONGEST_MS) continue;
-      const speeds: string[] = [];
-      for (const threads of THREADS) {
-        const plan = planOf(member, n, threads);
-        const { step, share } = await repeat(plan, member);
-        last = step;
-        speeds.push(`${(plan.parameterCount / step / 1e3).toFixed(0)} (${(100 * share).toFixed(0)})`);
-      }
-      cells.push(speeds.join(" / "));
+      const found: Figures[] = [];
+      for (const threads of THREADS) found.push(await repeat(n, threads, member));
+      last = found[0].step;
+      const both = (text: (figures: Figures) => string) => found.map(text).join(" / ");
+      const shares = `(${both(({ ofCopy }) => percent(ofCopy))}, ${both(({ ofAdam }) => percent(ofAdam))})`;
+      cells.push(`${both(({ speed }) => speed.toFixed(0))} ${shares}`);
     }
-    console.log(row(member.type, bytesOf(planOf(member, SIZES[0], 1)).toFixed(0), cells));
+    console.log(row(member.type, bytesOf(planOf(member, SIZES[0], 1), member).toFixed(0), cells));
   }
 }
 
+const percent = (share: number): string => (100 * share).toFixed(0);
+
 function row(name: string, bytes: string, cells: readonly string[]): string {
-  return [name.padEnd(20), bytes.padStart(5), ...cells.map((cell) => cell.padStart(24))].join(" ");
+  return [name.padEnd(20), bytes.padStart(5), ...cells.map((cell) => cell.padStart(36))].join(" ");
 }
 
 /** A model of one square matrix of about n weights. */
@@ -83,21 +91,45 @@ function planOf(optimizer: Member, n: number, threads: number): Plan {
   });
 }
 
-/** Bytes a parameter: its gradient read, weight and state read and written. */
-function bytesOf({ parameters: [{ length, state }] }: Plan): number {
+/** Bytes a parameter that a step moves. */
+function bytesOf({ parameters: [{ length, state }] }: Plan, { type }: Member): number {
+  if (type in PASS_BYTES) return PASS_BYTES[type].reduce((sum, bytes) => sum + bytes, 0);
   const sizes = state.map(({ shape }) => shape.reduce((product, count) => product * count, 1));
   return 12 + (8 * sizes.reduce((sum, size) => sum + size, 0)) / length;
 }
 
-/** Milliseconds a step, and the share of the speed of copying in the same round; medians. */
-async function repeat(plan: Plan, optimizer: Member): Promise<{ step: number; share: number }> {
-  const rounds: Times[] = [];
-  for (let i = 0; i < ROUNDS; i++) rounds.push(await measure(plan, optimizer));
-  const moved = plan.parameterCount * bytesOf(plan);
-  const copied = 2 * plan.addresses.stateBytes;
+interface Figures {
+  /** Milliseconds a step. */
+  readonly step: number;
+  /** 10⁶ parameters a second. */
+  readonly speed: number;
+  readonly ofCopy: number;
+  readonly ofAdam: number;
+}
+
+/** Medians over rounds, each of which measures the optimizer, copying, and Adam. */
+async function repeat(n: number, threads: number, member: Member): Promise<Figures> {
+  const plan = planOf(member, n, threads);
+  const adam = withDefaults(optimizers.adam as unknown as OptimizerType);
+  const adamPlan = planOf(adam, n, threads);
+  const moved = plan.parameterCount * bytesOf(plan, member);
+  const movedByAdam = adamPlan.parameterCount * bytesOf(adamPlan, adam);
+  const rounds: { step: number; ofCopy: number; ofAdam: number }[] = [];
+  for (let i = 0; i < ROUNDS; i++) {
+    const { stepping, copying } = await measure(plan, member);
+    const beside = await measure(adamPlan, adam);
+    rounds.push({
+      step: stepping,
+      ofCopy: moved / stepping / ((2 * plan.addresses.stateBytes) / copying),
+      ofAdam: moved / stepping / (movedByAdam / beside.stepping),
+    });
+  }
+  const step = median(rounds.map((round) => round.step));
   return {
-    step: median(rounds.map(({ stepping }) => stepping)),
-    share: median(rounds.map(({ stepping, copying }) => moved / stepping / (copied / copying))),
+    step,
+    speed: plan.parameterCount / step / 1e3,
+    ofCopy: median(rounds.map(({ ofCopy }) => ofCopy)),
+    ofAdam: median(rounds.map(({ ofAdam }) => ofAdam)),
   };
 }
 
