@@ -1,7 +1,7 @@
 import type { Barrier } from "./barrier.ts";
 import type { Kernels } from "./kernels/kernels.ts";
 import type { TrainingJob } from "./job.ts";
-import { batchRows, stepsPerEpoch } from "./job.ts";
+import { batchesPerEpoch, batchesPerStep, batchRows, stepsPerEpoch } from "./job.ts";
 import type { Plan } from "./model.ts";
 import { seedHalves } from "./random.ts";
 
@@ -9,10 +9,12 @@ import { seedHalves } from "./random.ts";
 const SHORT_ROW = 32;
 
 /**
- * Which rows make the batch of a step, and their way into the job's memory. The order of an epoch is a function of (seed, epoch): the
+ * Which rows make the batches of a step, and their way into the job's memory. The order of an epoch is a function of (seed, epoch): the
  * leader shuffles when an epoch begins, the others wait for it.
  */
 export class Batches {
+  /** Batches of the present step: more than one where gradients are accumulated. */
+  count = 0;
   /** Samples in the present batch. */
   samples = 0;
   readonly #kernels: Kernels;
@@ -25,6 +27,9 @@ export class Batches {
   readonly #classTargets: boolean;
   readonly #stepsPerEpoch: number;
   #epoch = -1;
+  /** The step's first batch among those of the epoch, and which of the step's is the present one; −1: none yet. */
+  #firstBatch = 0;
+  #batch = -1;
   #first = 0;
 
   constructor(kernels: Kernels, plan: Plan, job: TrainingJob, barrier: Barrier, leader: boolean) {
@@ -40,14 +45,26 @@ export class Batches {
     this.#stepsPerEpoch = stepsPerEpoch(job.training, trainRows.length);
   }
 
-  /** Turns to the batch of `step` (from 0). A meeting of the crew when a new epoch begins. */
+  /** Turns to `step` (from 0). A meeting of the crew when a new epoch begins. */
   begin(step: number): void {
     const epoch = Math.floor(step / this.#stepsPerEpoch);
     if (epoch !== this.#epoch) this.#beginEpoch(epoch);
     const { training, data } = this.#job;
+    const most = batchesPerStep(training);
+    this.#firstBatch = (step % this.#stepsPerEpoch) * most;
+    this.count = Math.min(most, batchesPerEpoch(training, data.trainRows.length) - this.#firstBatch);
+    this.#batch = -1;
+  }
+
+  /** Turns to batch `batch` of the step, from 0. Every thread copies all its targets, since the loss' divisor needs them. */
+  turn(batch: number): void {
+    if (batch === this.#batch) return;
+    const { training, data } = this.#job;
     const size = batchRows(training, data.trainRows.length);
-    this.#first = (step % this.#stepsPerEpoch) * size;
+    this.#batch = batch;
+    this.#first = (this.#firstBatch + batch) * size;
     this.samples = Math.min(size, data.trainRows.length - this.#first);
+    for (let i = 0; i < this.samples; i++) this.copyTarget(data.trainRows[this.#order[this.#first + i]], i);
   }
 
   #beginEpoch(epoch: number): void {
@@ -67,12 +84,6 @@ export class Batches {
   gather(begin: number, end: number): void {
     const { trainRows } = this.#job.data;
     for (let i = begin; i < end; i++) this.copyRow(trainRows[this.#order[this.#first + i]], i);
-  }
-
-  /** Copies all targets of the batch: every thread does it, since the loss' divisor needs all. */
-  gatherTargets(): void {
-    const { trainRows } = this.#job.data;
-    for (let i = 0; i < this.samples; i++) this.copyTarget(trainRows[this.#order[this.#first + i]], i);
   }
 
   /** Row `row` of the data becomes sample `sample` of the input. */

@@ -338,6 +338,7 @@ function planOf(job: TrainingJob, threads: number): Plan {
     validRows: data.validRows.length,
     threads,
     keepBest: job.keepBest,
+    training: job.training,
     observed: job.observe != null,
   });
 }

@@ -78,7 +78,7 @@ export class Diagnosis {
     if (step % this.#windowSteps === 0) {
       const mean = window.sum / window.steps;
       const deviation = Math.sqrt(Math.max(0, window.squares / window.steps - mean * mean));
-      state.start ??= this.#run.batchRows < TELLING_ROWS ? mean : Math.min(mean, state.firstLoss);
+      state.start ??= this.#run.stepRows < TELLING_ROWS ? mean : Math.min(mean, state.firstLoss);
       state.window = { steps: 0, sum: 0, squares: 0 };
       readings.push({
         kind: "losses",

@@ -25,7 +25,7 @@ export function evaluateShare(
   const [from, to] = share(data.validRows.length, thread, plan.threads);
   const [first, last] = share(plan.capacityRows, thread, plan.threads);
   const room = last - first;
-  const pass: ForwardPass = { training: false, step: 0, seedLow: 0, seedHigh: 0 };
+  const pass: ForwardPass = { training: false, batch: 0, seedLow: 0, seedHigh: 0 };
   for (let at = from; at < to; at += room) {
     const count = Math.min(room, to - at);
     for (let i = 0; i < count; i++) {
@@ -70,7 +70,7 @@ export function metricsOf(kernels: Kernels, plan: Plan, data: TrainingData, loss
     sum += records[at];
     divisor += records[at + 1];
   }
-  const metrics = { valid_loss: sum / divisor };
+  const metrics = { valid_loss: sum / (divisor || 1) };
   if (plan.outputs > 1)
     return { ...metrics, ...classification(records, data.target.classes?.length ?? plan.outputs, (output) => output) };
   if (loss === "bce_with_logits") return { ...metrics, ...classification(records, 2, (output) => Number(output > 0)) };

@@ -8,7 +8,10 @@ import { parameterBlocks, sumOfBlocks, type Block, type Tile } from "./slices.ts
 /*
  * What is done to the gradient before an optimizer sees it, as one thread does its part.
  *
- * What an element, or a row, can tell by itself is done to each tile when it has just been computed (`tileReady`). What takes the whole gradient is
+ * A step may have several batches. Each batch's gradient of a tile is computed like a single one's and added to those before it (`accumulate`), in the
+ * order of the batches; the loss is divided by the divisor of all of them, so that the sum is the gradient of one large batch.
+ *
+ * What an element, or a row, can tell by itself is done to each tile when it is whole (`tileReady`). What takes the whole gradient is
  * measured once all threads have written theirs (`measure`), and done to a slice when the optimizer first reads it (`finish`), while it is in
  * cache.
  */
@@ -44,12 +47,23 @@ export class Gradient {
     return this.#clipNorm && this.norm > this.#clipNorm.max;
   }
 
-  /** What is done to every tile when it has just been computed. */
-  tileReady({ parameter, begin, end }: Tile): void {
+  /** Adds a batch's part of a tile to what the step's batches before it brought; after the last one the tile is whole. */
+  accumulate(tile: Tile, first: boolean, last: boolean): void {
+    const { weight, gradient } = this.#plan.parameters[tile.parameter];
+    const { accumulated, state } = this.#plan.addresses;
+    const { offset, count } = elements(this.#plan, tile);
+    const batch = gradient + offset;
+    const sum = accumulated + weight - state + offset;
+    if (first) this.#kernels.u8.copyWithin(sum, batch, batch + count * 4);
+    else if (last) this.#kernels.add(batch, sum, count);
+    else this.#kernels.add(sum, batch, count);
+  }
+
+  /** What is done to every tile when it is whole. */
+  tileReady(tile: Tile): void {
     if (this.#clipValue === null) return;
-    const { gradient, length, shape } = this.#plan.parameters[parameter];
-    const row = length / shape[0];
-    this.#kernels.clamp(gradient + begin * row * 4, (end - begin) * row, this.#clipValue);
+    const { offset, count } = elements(this.#plan, tile);
+    this.#kernels.clamp(this.#plan.parameters[tile.parameter].gradient + offset, count, this.#clipValue);
   }
 
   /** Takes the measure of the whole, which all threads must have written. A meeting of the crew if it is clipped by its norm. */
@@ -80,6 +94,13 @@ export class Gradient {
     for (const { parameter, begin, end } of this.#blocks) this.finish(parameter, begin, end);
     this.#barrier.meet();
   }
+}
+
+/** A tile as bytes from its parameter's beginning, and floats. */
+function elements({ parameters }: Plan, { parameter, begin, end }: Tile): { offset: number; count: number } {
+  const { length, shape } = parameters[parameter];
+  const row = length / shape[0];
+  return { offset: begin * row * 4, count: (end - begin) * row };
 }
 
 function normClip(clip: number | NormClip | null): { max: number; type: number } | null {

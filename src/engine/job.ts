@@ -31,6 +31,8 @@ export interface Training {
   readonly seed: number;
   readonly shuffle: boolean;
   readonly drop_last: boolean;
+  /** Batches a step; 1 unless said so (a job may be older than the field). */
+  readonly gradient_accumulation_steps?: number;
   readonly clip_grad_norm: number | NormClip | null;
   readonly clip_grad_value: number | null;
   readonly eval_every_epochs: number;
@@ -50,7 +52,21 @@ export function batchRows(training: Pick<Training, "batch_size">, trainRows: num
   return training.batch_size === "full" ? trainRows : training.batch_size;
 }
 
-export function stepsPerEpoch(training: Pick<Training, "batch_size" | "drop_last">, trainRows: number): number {
+export function batchesPerEpoch(training: Pick<Training, "batch_size" | "drop_last">, trainRows: number): number {
   const batches = trainRows / batchRows(training, trainRows);
   return training.drop_last ? Math.floor(batches) : Math.ceil(batches);
+}
+
+/** Batches of a step: the last one of an epoch may have fewer. */
+export function batchesPerStep({
+  gradient_accumulation_steps = 1,
+}: Pick<Training, "gradient_accumulation_steps">): number {
+  return gradient_accumulation_steps;
+}
+
+export function stepsPerEpoch(
+  training: Pick<Training, "batch_size" | "drop_last" | "gradient_accumulation_steps">,
+  trainRows: number,
+): number {
+  return Math.ceil(batchesPerEpoch(training, trainRows) / batchesPerStep(training));
 }

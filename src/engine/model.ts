@@ -1,4 +1,5 @@
 import { MAX_SUMS, SUM_BLOCK, type ConfiguredOptimizer, type StateTensor } from "./optimizers/optimizer.ts";
+import { batchesPerStep } from "./job.ts";
 import type { Initializer } from "./initializers/initializer.ts";
 import { CONTROL_BYTES, LOG_BYTES } from "./control.ts";
 import { LINE, MAX_MEMORY_BYTES, MemoryMap, type Region } from "./memory.ts";
@@ -93,6 +94,8 @@ export interface Addresses {
   readonly lossConstants: number;
   readonly sums: number;
   readonly evaluation: number;
+  /** Where a step has several batches: the sum of their gradients so far, laid out like the weights. */
+  readonly accumulated: number;
   /** For observed jobs: the weights before the step, and sums and counts (observer.ts). */
   readonly previous: number;
   readonly observation: number;
@@ -154,6 +157,7 @@ export function planModel(input: PlanInput): Plan {
     lossConstants: map.take("loss constants", outputs * 8),
     sums: map.take("sums", blocks * SUM_STRIDE * 8),
     evaluation: map.take("evaluation", input.validRows * EVALUATION_DOUBLES * 8),
+    accumulated: map.take("accumulated gradients", batchesPerStep(input.training ?? {}) > 1 ? weightBytes : 0),
     previous: map.take("previous weights", input.observed ? weightBytes : 0),
     observation: map.take(
       "observation",

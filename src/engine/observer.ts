@@ -7,8 +7,8 @@ import { size } from "./shape.ts";
 import { parameterBlocks, share, type Block } from "./slices.ts";
 
 /*
- * Looks at a step without touching it: norms of gradient, weights, update and moment estimates, and units that no sample of the batch
- * woke. Each thread measures its blocks of the parameters before and after the update, in the fixed blocks of all sums; the
+ * Looks at a step without touching it: norms of gradient, weights, update and moment estimates, and units that no sample of the step's
+ * last batch woke. Each thread measures its blocks of the parameters before and after the update, in the fixed blocks of all sums; the
  * leader adds them up in ascending order. So what is seen does not depend on the threads either.
  *
  * An observed step writes its whole gradient before anything is updated, as a clipped one does, and the optimizer's passes then do what they
@@ -73,7 +73,7 @@ export class Observer {
     return step % this.#everySteps === 0;
   }
 
-  /** When the gradient is written and nothing is updated yet. `samples`: of the batch. */
+  /** When the gradient is written and nothing is updated yet. `samples`: of the step's last batch. */
   before(samples: number): void {
     const { f64, u8 } = this.#kernels;
     for (const block of this.#blocks) {

@@ -1,5 +1,6 @@
 import type { LossType } from "./losses/loss.ts";
 import { LossFault } from "./losses/loss.ts";
+import { batchesPerStep, type Training } from "./job.ts";
 import { layers } from "./layers/registry.generated.ts";
 import { LayerFault, type LayerShape, type LayerType } from "./layers/layer.ts";
 import { losses } from "./losses/registry.generated.ts";
@@ -12,6 +13,8 @@ import type { Shape } from "./shape.ts";
  * Whether layers, loss, optimizer and target fit together, and the shapes that follow: from the first layer's input to the outputs
  * that the loss wants. All faults are found at once, as far as one can be known in spite of another.
  */
+
+export type PlannedTraining = Pick<Training, "gradient_accumulation_steps">;
 
 export interface PlanInput {
   readonly model: { readonly layers: readonly Member[] };
@@ -26,6 +29,8 @@ export interface PlanInput {
   readonly validRows: number;
   readonly threads: number;
   readonly keepBest: boolean;
+  /** Of a job's `training`, what takes room or does not go with every optimizer; as by default unless said otherwise. */
+  readonly training?: PlannedTraining;
   /** Whether steps will be observed, which takes room for the weights before them. */
   readonly observed?: boolean;
 }
@@ -84,11 +89,15 @@ function optimizerFaults(faults: readonly OptionFault[]): PlanFault[] {
 }
 
 /** What makes the loss another function at every step. */
-function chanceFaults({ optimizer, model, batchRows, trainRows }: PlanInput): PlanFault[] {
+function chanceFaults({ optimizer, model, training = {}, batchRows, trainRows }: PlanInput): PlanFault[] {
   const faults: PlanFault[] = [];
   if (batchRows < trainRows) {
     const message = `${optimizer.type} compares losses of different weights, which must come from the same rows: set "full"`;
     faults.push({ pointer: "/training/batch_size", message });
+  }
+  if (batchesPerStep(training) > 1) {
+    const message = `must be 1: ${optimizer.type} takes all rows as one batch`;
+    faults.push({ pointer: "/training/gradient_accumulation_steps", message });
   }
   for (const [i, member] of model.layers.entries()) {
     const type = layers[member.type as keyof typeof layers] as unknown as LayerType;

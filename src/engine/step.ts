@@ -4,7 +4,7 @@ import { ACTION, DOUBLE, LOG_ENTRIES, REQUEST, WORD } from "./control.ts";
 import type { Finding } from "./detectors/detector.ts";
 import { Diagnosis, verdictOf } from "./diagnosis.ts";
 import { Gradient } from "./gradient.ts";
-import { stepsPerEpoch, type TrainingJob } from "./job.ts";
+import { batchesPerStep, stepsPerEpoch, type TrainingJob } from "./job.ts";
 import type { Kernels } from "./kernels/kernels.ts";
 import type { ForwardPass } from "./layers/layer.ts";
 import type { Plan } from "./model.ts";
@@ -31,6 +31,7 @@ interface News {
  *   by samples      gather my slab of the batch, forward, loss, backward down to each layer's input gradient
  *   ── meet ──
  *   by parameters   the gradients of my rows over the whole batch, and the update of each tile while it is in cache
+ *   (── meet ──     and the same again with the step's next batch, if gradients are accumulated; the last one completes the tiles)
  *   (── meet ──     and the optimizer's passes, only if something needs the whole gradient; a search evaluates again, as above;
  *                   an observation looks at my blocks before and after)
  *                   the leader logs, diagnoses, and decides what all do at the step's end
@@ -102,7 +103,7 @@ export class TrainingStep {
     this.#diagnosis = new Diagnosis(job, this.totalSteps);
     this.#tiles = gradientTiles(plan, thread);
     const [seedLow, seedHigh] = seedHalves(job.training.seed);
-    this.#pass = { training: true, step: 0, seedLow, seedHigh };
+    this.#pass = { training: true, batch: 0, seedLow, seedHigh };
   }
 
   /** Runs the step after `progress.step` steps, and counts it. Afterwards `words[WORD.action]` says what to do at the boundary. */
@@ -122,13 +123,36 @@ export class TrainingStep {
     this.barrier.meet();
   }
 
-  /** The loss at the present weights, and my rows of its gradient. */
+  /** The loss at the present weights, and my rows of its gradient: both of all the step's batches together, of which one at a time is in memory. */
   #evaluate(step: number): number {
-    const divisor = this.#bySamples(step);
-    this.barrier.meet();
-    this.#gradients();
-    const terms = this.batches.samples * this.#plan.termsPerSample;
-    return this.#kernels.sum_f32(this.#plan.addresses.terms, terms) / divisor;
+    const { batches, barrier } = this;
+    const { addresses, termsPerSample } = this.#plan;
+    const divisor = this.#divisor();
+    let sum = 0;
+    for (let batch = 0; batch < batches.count; batch++) {
+      // Until then others may read what the next batch takes the place of.
+      if (batch > 0) barrier.meet();
+      batches.turn(batch);
+      this.#pass.batch = step * batchesPerStep(this.#job.training) + batch;
+      this.#bySamples(divisor);
+      barrier.meet();
+      this.#gradients(batch);
+      sum += this.#kernels.sum_f32(addresses.terms, batches.samples * termsPerSample);
+    }
+    return sum / divisor;
+  }
+
+  /** Of the loss, from the targets of all the step's batches. */
+  #divisor(): number {
+    const { batches, network } = this;
+    let sum = 0;
+    for (let batch = 0; batch < batches.count; batch++) {
+      batches.turn(batch);
+      sum += network.loss.divisor(0, batches.samples);
+    }
+    // The first batch's targets take the place of the last one's again.
+    if (batches.count > 1) this.barrier.meet();
+    return sum || 1;
   }
 
   /** Makes the step from the whole gradient. An observed one meets around it: what a thread looks at may be another's work. */
@@ -152,25 +176,22 @@ export class TrainingStep {
     return rateAt(this.#kernels, this.#job.schedule, this.#base, when);
   }
 
-  /** Returns the loss' divisor. */
-  #bySamples(step: number): number {
+  #bySamples(divisor: number): void {
     const { batches, network } = this;
-    this.#pass.step = step;
-    batches.gatherTargets();
-    const divisor = network.loss.divisor(0, batches.samples);
     const [begin, end] = share(batches.samples, this.#thread, this.#plan.threads);
-    if (begin < end) {
-      batches.gather(begin, end);
-      network.forward(begin, end, this.#pass);
-      network.loss.run(begin, end, 1 / divisor);
-      network.backward(begin, end, this.#pass);
-    }
-    return divisor;
+    if (begin === end) return;
+    batches.gather(begin, end);
+    network.forward(begin, end, this.#pass);
+    network.loss.run(begin, end, 1 / divisor);
+    network.backward(begin, end, this.#pass);
   }
 
-  #gradients(): void {
+  #gradients(batch: number): void {
+    const { count, samples } = this.batches;
     for (const tile of this.#tiles) {
-      this.network.gradient(tile.parameter, tile.begin, tile.end, this.batches.samples);
+      this.network.gradient(tile.parameter, tile.begin, tile.end, samples);
+      if (count > 1) this.gradient.accumulate(tile, batch === 0, batch === count - 1);
+      if (batch < count - 1) continue;
       this.gradient.tileReady(tile);
       this.update.tileReady(tile);
     }

@@ -1,7 +1,7 @@
 /** How far a run is, how fast it is, and how long it will take. */
 import type { Evaluation, LogEntry } from "../engine/crew.ts";
 import type { Finding } from "../engine/detectors/detector.ts";
-import { stepsPerEpoch, type TrainingJob } from "../engine/job.ts";
+import { batchRows, stepsPerEpoch, type TrainingJob } from "../engine/job.ts";
 import { meters } from "../meters.ts";
 import type { Checkpoint } from "../spec/wire.ts";
 import type { ProgressReport } from "../store/record.ts";
@@ -20,7 +20,8 @@ export class RunProgress {
   constructor({ training, data }: TrainingJob, from: Pick<Checkpoint, "step" | "metrics"> | null) {
     const rows = data.trainRows.length;
     this.#stepsPerEpoch = stepsPerEpoch(training, rows);
-    this.#samplesPerStep = rows / Math.ceil(this.#stepsPerEpoch);
+    const dropped = training.drop_last ? rows % batchRows(training, rows) : 0;
+    this.#samplesPerStep = (rows - dropped) / this.#stepsPerEpoch;
     this.#totalSteps = this.#stepsPerEpoch * training.epochs;
     const step = from?.step ?? 0;
     this.#report = {

@@ -21,7 +21,9 @@ export const SchedulePreview = z
       .min(1)
       .nullable()
       .default(null)
-      .describe('Needed by a schedule whose interval is "epoch": ceil(train_rows / batch_size).'),
+      .describe(
+        'Needed by a schedule whose interval is "epoch": ceil(train_rows / batch_size), or fewer if gradients are accumulated.',
+      ),
     max_points: z
       .int()
       .min(4)

@@ -282,6 +282,7 @@ function planWith(parts: Partial<Spec>, table: Table, context: ResolveContext, f
       validRows: valid,
       threads: resources?.threads ?? 1,
       keepBest: checkpoint?.keep_best ?? false,
+      training,
       observed: parts.observe != null,
     });
     faults.push(...sizeFaults(plan, table, context));

@@ -178,10 +178,18 @@ const Training = z
     epochs: z.int().min(1).max(100_000),
     batch_size: z
       .union([z.int().min(1), z.literal("full")], { error: 'must be an integer of at least 1, or "full"' })
-      .describe("Rows a step; at most the training rows, which is what `full` means."),
+      .describe("Rows of a batch; at most the training rows, which is what `full` means."),
     seed: seed.describe("Of the initial weights, the order of the rows and dropout."),
     shuffle: z.boolean().default(true),
     drop_last: z.boolean().default(false).describe("Leaves out an epoch's last batch if it is short."),
+    gradient_accumulation_steps: z
+      .int()
+      .min(1)
+      .max(10_000)
+      .default(1)
+      .describe(
+        "Batches an optimizer step takes, one after the other: the gradient is that of all their rows together, in the memory of one. Steps, schedules and losses count such steps; an epoch's last one takes the batches that are left.",
+      ),
     clip_grad_norm: ClipGradNorm,
     clip_grad_value: z
       .number()

@@ -88,7 +88,7 @@ export const Progress = z
     step: Count.describe(
       "Optimizer steps finished. May go back after a take-over, never below `last_checkpoint_step`.",
     ),
-    total_steps: Count.describe("epochs × ceil(train_rows / batch_size)."),
+    total_steps: Count.describe("epochs × ceil(train_rows / batch_size / gradient_accumulation_steps)."),
     epoch: Count.describe("Epochs finished."),
     total_epochs: Count,
     progress: z.number().min(0).max(1).describe("step / total_steps, and 1 once succeeded."),

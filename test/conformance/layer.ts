@@ -34,7 +34,7 @@ export function layer(golden: LayerCase, verdict: Verdict): void {
   const shape = type.shape(member as never, inputShape, null);
   const { addresses, made } = createLayer(bench, type, member, samples, inputShape, shape, golden);
   const weights = shape.parameters.map(({ name }) => bench.floats(golden.params[name].data));
-  const pass = { training: golden.mode === "train", step: 0, seedLow: 0, seedHigh: 0 };
+  const pass = { training: golden.mode === "train", batch: 0, seedLow: 0, seedHigh: 0 };
   made.forward(weights, 0, samples, pass);
   made.backward(weights, 0, samples, pass);
   shape.parameters.forEach((parameter, i) => made.gradient?.(i, 0, parameter.shape[0], samples));

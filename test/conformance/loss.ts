@@ -71,7 +71,7 @@ class Losses {
     const rows = this.#rows;
     if (reduction === "none") return this.#unreduced(upstream);
     if (reduction !== "mean" && reduction !== "sum") throw new Unsupported(`reduction=${reduction}`);
-    const divisor = reduction === "mean" ? this.#loss.divisor(0, rows) : 1;
+    const divisor = reduction === "mean" ? this.#loss.divisor(0, rows) || 1 : 1;
     this.#loss.run(0, rows, 1 / divisor);
     const sum = this.#bench.kernels.sum_f32(this.#place.terms, rows * this.#terms);
     return { value: [sum / divisor], gradient: this.#inOrder(this.#read(this.#place.gradient, 0, this.#order.length)) };

@@ -71,7 +71,7 @@ class Run {
   readonly #gradient: Gradient;
   readonly #update: Update;
   readonly #golden: TrainingCase;
-  readonly #pass = { training: true, step: 0, seedLow: 0, seedHigh: 0 };
+  readonly #pass = { training: true, batch: 0, seedLow: 0, seedHigh: 0 };
 
   constructor(golden: TrainingCase) {
     const { x, y } = golden.data;
@@ -118,7 +118,7 @@ class Run {
     const network = this.#network;
     const samples = rows.length;
     this.#gather(rows);
-    this.#pass.step = t - 1;
+    this.#pass.batch = t - 1;
     this.#update.begin(t, { lr, momentum: null }, false);
     const divisor = network.loss.divisor(0, samples);
     network.forward(0, samples, this.#pass);

@@ -140,6 +140,19 @@ describe("a run", () => {
     expect(outcome.metrics.valid_accuracy).toBeGreaterThan(0.7);
   });
 
+  test("has a validation loss of the rows that count, and of no others", async () => {
+    const data = classes(210, 11);
+    const loss = member("losses", "cross_entropy", { weight: { "0": 3 }, ignore_class: "1" });
+    const counting = new Int32Array(data.validRows.filter((row) => data.targets[row] !== 1));
+    expect(counting.length).toBeLessThan(data.validRows.length);
+    const validLoss = async (validRows: Int32Array) => {
+      const { outcome } = await train(smallJob({ loss, data: { ...data, validRows } }));
+      if (outcome.type !== "completed") throw new Error("not completed");
+      return outcome.metrics.valid_loss;
+    };
+    expect(await validLoss(data.validRows)).toBe(await validLoss(counting));
+  });
+
   test("that had already ended takes no step", async () => {
     const first = await train(smallJob());
     const again = await train(smallJob(), { threads: 2, state: first.state!.bytes });

@@ -37,6 +37,8 @@ test("steps and the log interval follow from the rows that train", async () => {
   expect([whole.totalSteps, whole.spec.training.log_every_steps]).toEqual([3 * 4, 1]);
   const short = await resolve(specFor(id, training({ batch_size: 5, drop_last: true, epochs: 1000 })));
   expect([short.totalSteps, short.spec.training.log_every_steps]).toEqual([3000, 3]);
+  const accumulated = await resolve(specFor(id, training({ gradient_accumulation_steps: 3, epochs: 1000 })));
+  expect([accumulated.totalSteps, accumulated.spec.training.log_every_steps]).toEqual([2000, 2]);
   const full = await resolve(specFor(id, training({ batch_size: "full" })));
   expect([full.totalSteps, full.spec.training.batch_size]).toEqual([3, "full"]);
 });

@@ -59,6 +59,7 @@ test("the least one can write gets all defaults of the contract", () => {
       seed: 0,
       shuffle: true,
       drop_last: false,
+      gradient_accumulation_steps: 1,
       clip_grad_norm: null,
       clip_grad_value: null,
       eval_every_epochs: 1,
@@ -79,6 +80,8 @@ test.each([
   [training({ epochs: 100_001 }), "/training/epochs must be at most 100000"],
   [training({ batch_size: "all" }), '/training/batch_size must be an integer of at least 1, or "full"'],
   [training({ batch_size: 0 }), "/training/batch_size must be at least 1"],
+  [training({ gradient_accumulation_steps: 0 }), "/training/gradient_accumulation_steps must be at least 1"],
+  [training({ gradient_accumulation_steps: 10_001 }), "/training/gradient_accumulation_steps must be at most 10000"],
   [training({ seed: 2 ** 53 }), "/training/seed must be at most 9007199254740991"],
   [training({ clip_grad_norm: 0 }), "/training/clip_grad_norm must be more than 0"],
   [

@@ -1,5 +1,5 @@
 import { configure } from "../optimizers/configure.ts";
-import { batchRows, type TrainingJob } from "../job.ts";
+import { batchesPerStep, batchRows, type TrainingJob } from "../job.ts";
 
 /** Values looked at to judge the scale of the data: enough for any table, and quickly done. */
 const SAMPLE = 1_000_000;
@@ -11,6 +11,8 @@ const UNSCALED = 10;
 export class RunFacts {
   readonly totalSteps: number;
   readonly batchRows: number;
+  /** Rows that a step's loss and gradient come from. */
+  readonly stepRows: number;
   readonly trainRows: number;
   /** The optimizer's learning rate, and where it stands in its options. */
   readonly baseRate: number;
@@ -31,6 +33,7 @@ export class RunFacts {
     this.totalSteps = totalSteps;
     this.trainRows = job.data.trainRows.length;
     this.batchRows = batchRows(job.training, this.trainRows);
+    this.stepRows = Math.min(this.batchRows * batchesPerStep(job.training), this.trainRows);
     const { rate, rateOption } = configure(job.optimizer);
     this.baseRate = rate;
     this.rateOption = rateOption;

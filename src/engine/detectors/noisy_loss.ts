@@ -32,7 +32,7 @@ export const noisy_loss = defineDetector({
     return {
       state: { streak },
       found: {
-        cause: run.batchRows < SMALL_BATCH ? "batch_too_small" : whyTooFast(run),
+        cause: run.stepRows < SMALL_BATCH ? "batch_too_small" : whyTooFast(run),
         seen: `The losses of the steps up to ${step} deviate by ${short(deviation)} from their mean of ${short(mean)}`,
         data: { mean, deviation },
       },

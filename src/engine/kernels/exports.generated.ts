@@ -2,9 +2,6 @@
 export interface KernelExports {
   // src/engine/kernels/barrier.kernel.as.ts
   readonly barrier: (at: number, threads: number, turns: number) => number;
-  // src/engine/kernels/clip.kernel.as.ts
-  readonly scale: (address: number, count: number, factor: number) => void;
-  readonly clamp: (address: number, count: number, bound: number) => void;
   // src/engine/kernels/double.kernel.as.ts
   readonly pow: (base: number, exponent: number) => number;
   readonly exp: (x: number) => number;
@@ -12,6 +9,10 @@ export interface KernelExports {
   readonly cos: (x: number) => number;
   // src/engine/kernels/finite.kernel.as.ts
   readonly all_finite: (x: number, n: number) => number;
+  // src/engine/kernels/gradient.kernel.as.ts
+  readonly scale: (address: number, count: number, factor: number) => void;
+  readonly clamp: (address: number, count: number, bound: number) => void;
+  readonly add: (to: number, from: number, count: number) => void;
   // src/engine/kernels/matmul.kernel.as.ts
   readonly matmul: (c: number, a: number, b: number, m: number, n: number, k: number, cRow: number, aRow: number, aStep: number, bRow: number, transposed: number, bias: number, panel: number) => void;
   readonly column_sums: (out: number, x: number, row: number, count: number, begin: number, end: number) => void;

@@ -72,8 +72,8 @@ export interface Layer {
 /** What a forward pass is for. One object, changed in place. */
 export interface ForwardPass {
   training: boolean;
-  /** The step it belongs to, from 0; random numbers hang on it. */
-  step: number;
+  /** Which batch of the training it is, from 0; random numbers hang on it. */
+  batch: number;
   /** The job's seed, an integer up to 2^53 - 1, as two unsigned 32-bit halves. */
   seedLow: number;
   seedHigh: number;

@@ -76,7 +76,7 @@ function run(
     scratch: 0,
   };
   const layer = type.create(bench.kernels, options as never, place);
-  const pass = { training: true, step: 0, seedLow: 0, seedHigh: 0 };
+  const pass = { training: true, batch: 0, seedLow: 0, seedHigh: 0 };
   for (let i = 1; i < slabs.length; i++) {
     layer.forward([], slabs[i - 1], slabs[i], pass);
     layer.backward([], slabs[i - 1], slabs[i], pass);

@@ -37,7 +37,7 @@ export function runLoss(type: LossType, input: LossInput) {
   };
   const loss = type.create(bench.kernels, input.options as never, place);
   const divisor = loss.divisor(0, samples);
-  const scale = input.scale === "mean" ? 1 / divisor : (input.scale ?? 1);
+  const scale = input.scale === "mean" ? 1 / (divisor || 1) : (input.scale ?? 1);
   const slabs = input.slabs ?? [0, samples];
   for (let i = 1; i < slabs.length; i++) loss.run(slabs[i - 1], slabs[i], scale);
   return {

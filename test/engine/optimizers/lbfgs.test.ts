@@ -118,6 +118,11 @@ describe("a job under L-BFGS", () => {
     expect(faults({ batchRows: 100, model: { layers: [member("layers", "linear")] } })).toEqual([]);
     const harmless = [member("layers", "dropout", { p: 0 }), member("layers", "linear")];
     expect(faults({ batchRows: 100, model: { layers: harmless } })).toEqual([]);
-    expect(faults({ optimizer: withDefaults(optimizers.adam) })).toEqual([]);
+    const whole = { batchRows: 100, model: { layers: harmless } };
+    expect(faults({ ...whole, training: { gradient_accumulation_steps: 2 } })).toEqual([
+      "/training/gradient_accumulation_steps",
+    ]);
+    const training = { gradient_accumulation_steps: 2 };
+    expect(faults({ optimizer: withDefaults(optimizers.adam), training })).toEqual([]);
   });
 });

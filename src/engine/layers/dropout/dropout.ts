@@ -3,7 +3,7 @@ import { defineLayer } from "../layer.ts";
 /**
  * In training each element is kept with probability 1 − p and multiplied by 1/(1 − p), else it becomes 0; when evaluating
  * the input passes unchanged. Semantics of `torch.nn.Dropout`, random numbers our own: whether an element is kept is a function of
- * (seed, step, layer, element of the batch), so the backward pass draws the same mask again instead of storing it.
+ * (seed, batch, layer, element of the batch), so the backward pass draws the same mask again instead of storing it.
  *
  * Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15 (2014).
  */
@@ -19,11 +19,11 @@ export const dropout = defineLayer({
   shape: (_options, input) => ({ output: input, parameters: [] }),
   create(kernels, options, place) {
     const size = place.inputSize;
-    const drop = (from: number, to: number, begin: number, end: number, low: number, high: number, step: number) =>
-      kernels.dropout(from, to, begin * size, end * size, low, high, place.index, step, options.p);
+    const drop = (from: number, to: number, begin: number, end: number, low: number, high: number, batch: number) =>
+      kernels.dropout(from, to, begin * size, end * size, low, high, place.index, batch, options.p);
     return {
       forward(_weights, begin, end, pass) {
-        if (pass.training) drop(place.input, place.output, begin, end, pass.seedLow, pass.seedHigh, pass.step);
+        if (pass.training) drop(place.input, place.output, begin, end, pass.seedLow, pass.seedHigh, pass.batch);
         else
           kernels.u8.copyWithin(
             place.output + begin * size * 4,
@@ -32,7 +32,7 @@ export const dropout = defineLayer({
           );
       },
       backward(_weights, begin, end, pass) {
-        drop(place.outputGradient, place.inputGradient, begin, end, pass.seedLow, pass.seedHigh, pass.step);
+        drop(place.outputGradient, place.inputGradient, begin, end, pass.seedLow, pass.seedHigh, pass.batch);
       },
     };
   },

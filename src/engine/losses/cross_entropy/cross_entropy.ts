@@ -8,7 +8,7 @@ const NONE = -1;
  *
  * As in PyTorch the mean over class indices divides by the sum of the targets' class weights (label smoothing does not change it), and
  * that over probabilities by the number of samples. Samples of `ignore_class`, and those whose target is no class at all (PyTorch marks them
- * −100), count for nothing. Unlike PyTorch, which then divides 0 by 0, a batch that has only such samples has loss 0.
+ * −100), count for nothing. Unlike in PyTorch, which then divides 0 by 0, the mean over nothing but such samples is 0.
  */
 export const cross_entropy = defineLoss({
   type: "cross_entropy",
@@ -64,7 +64,7 @@ export const cross_entropy = defineLoss({
           const index = kernels.i32[(place.target >>> 2) + sample];
           if (index !== ignored && index >= 0 && index < outputs) sum += weights[index];
         }
-        return sum === 0 ? 1 : sum;
+        return sum;
       },
       run(begin, end, scale) {
         kernels.cross_entropy(
