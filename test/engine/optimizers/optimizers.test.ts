@@ -338,6 +338,15 @@ describe("numbers at the edge", () => {
     }
   });
 
+  it("Adafactor takes the mean of the rows' moments to be eps[0] at least", () => {
+    const member = withDefaults(optimizers.adafactor, { eps: [0.01, 1e-3], d: 2 });
+    const small = new Optimizing(new Bench(), member, [{ shape: [2, 3], values: [1, 1, 1, 1, 1, 1] }]);
+    small.setGradients([new Float32Array(6).fill(0.07)]);
+    small.step(1, 0.01);
+    // V = 0.0049 · 0.0049 / 0.01, so that u = 0.07/√V = 1/0.7.
+    expectClose(small.weights(0), new Array(6).fill(1 - 0.01 / 0.7), 1e-6, "weights");
+  });
+
   it("Adafactor's second moments of a matrix do not overflow under gradients of 1e12", () => {
     const member = withDefaults(optimizers.adafactor);
     const huge = new Optimizing(new Bench(), member, [{ shape: [2, 3], values: [1, 1, 1, 1, 1, 1] }]);
