@@ -4,7 +4,6 @@ import { WORD } from "../src/engine/control.ts";
 import { Gradient } from "../src/engine/gradient.ts";
 import { instantiateKernels } from "../src/engine/kernels/kernels.ts";
 import type { Plan } from "../src/engine/model.ts";
-import type { Member } from "../src/engine/options.ts";
 import { gradientTiles, parameterBlocks, share } from "../src/engine/slices.ts";
 import { Update } from "../src/engine/update.ts";
 
@@ -14,7 +13,6 @@ export interface Measurement {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly plan: Plan;
-  readonly optimizer: Member;
   readonly thread: number;
 }
 
@@ -27,13 +25,13 @@ export interface Times {
 /** How long a measurement is to take. */
 const DURATION_MS = 30;
 
-const { module, memory, plan, optimizer, thread } = workerData as Measurement;
+const { module, memory, plan, thread } = workerData as Measurement;
 const kernels = instantiateKernels(module, memory);
 const words = new Int32Array(memory.buffer, plan.addresses.control);
 words[WORD.spin] = 1_000_000;
 const barrier = new Barrier(kernels, words, plan.addresses.control, plan.threads);
 const gradient = new Gradient(kernels, plan, { clip_grad_norm: null, clip_grad_value: null }, barrier, thread);
-const update = new Update(kernels, plan, optimizer, gradient, barrier, thread);
+const update = new Update(kernels, plan, gradient, barrier, thread);
 const tiles = gradientTiles(plan, thread);
 
 let t = 0;
@@ -61,7 +59,7 @@ function timed(count: number, run: () => void): number {
 }
 
 function step(): void {
-  update.begin(++t, { lr: 1e-4, momentum: null }, false);
+  update.begin(++t, [{ lr: 1e-4, momentum: null }], false);
   for (const tile of tiles) update.tileReady(tile);
   if (!update.tilewise) update.run(0, () => 0);
   barrier.meet();

@@ -116,8 +116,8 @@ async function repeat(n: number, threads: number, member: Member): Promise<Figur
   const movedByAdam = adamPlan.parameterCount * bytesOf(adamPlan, adam);
   const rounds: { step: number; ofCopy: number; ofAdam: number }[] = [];
   for (let i = 0; i < ROUNDS; i++) {
-    const { stepping, copying } = await measure(plan, member);
-    const beside = await measure(adamPlan, adam);
+    const { stepping, copying } = await measure(plan);
+    const beside = await measure(adamPlan);
     rounds.push({
       step: stepping,
       ofCopy: moved / stepping / ((2 * plan.addresses.stateBytes) / copying),
@@ -133,12 +133,12 @@ async function repeat(n: number, threads: number, member: Member): Promise<Figur
   };
 }
 
-function measure(plan: Plan, optimizer: Member): Promise<Times> {
+function measure(plan: Plan): Promise<Times> {
   return new Promise((resolve, reject) => {
     let times: Times | null = null;
     let ended = 0;
     for (let thread = 0; thread < plan.threads; thread++) {
-      const workerData: Measurement = { module, memory, plan, optimizer, thread };
+      const workerData: Measurement = { module, memory, plan, thread };
       const worker = new Worker(new URL("optimizer-thread.ts", import.meta.url), { workerData });
       worker.once("error", reject);
       worker.on("message", (message: Times) => (times = message));

@@ -331,6 +331,7 @@ function planOf(job: TrainingJob, threads: number): Plan {
     model: job.model,
     loss: job.loss,
     optimizer: job.optimizer,
+    groups: job.groups,
     inputShape: [data.width],
     target: { classes: data.target.classes?.length ?? null, width: 1 },
     batchRows: batchRows(job.training, data.trainRows.length),

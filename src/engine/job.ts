@@ -1,4 +1,5 @@
 import type { DetectorSettings } from "./detectors/detector.ts";
+import type { ParameterGroup } from "./groups.ts";
 import type { Observe } from "./observer.ts";
 import type { Member } from "./options.ts";
 import type { Schedule } from "./schedules/learning-rate.ts";
@@ -9,6 +10,8 @@ export interface TrainingJob {
   readonly model: { readonly layers: readonly Member[] };
   readonly loss: Member;
   readonly optimizer: Member;
+  /** Parts of the model that learn otherwise, or not at all; none unless said so. */
+  readonly groups?: readonly ParameterGroup[];
   readonly schedule: Schedule;
   readonly training: Training;
   readonly keepBest: boolean;

@@ -1,11 +1,19 @@
-import { MAX_SUMS, SUM_BLOCK, type ConfiguredOptimizer, type StateTensor } from "./optimizers/optimizer.ts";
+import { MAX_SUMS, SUM_BLOCK, type StateTensor } from "./optimizers/optimizer.ts";
 import { batchesPerStep } from "./job.ts";
-import type { Initializer } from "./initializers/initializer.ts";
 import { CONTROL_BYTES, LOG_BYTES } from "./control.ts";
+import { learningGroups, type LearningGroup } from "./groups.ts";
 import { LINE, MAX_MEMORY_BYTES, MemoryMap, type Region } from "./memory.ts";
 import type { Member } from "./options.ts";
 import { size, type Shape } from "./shape.ts";
-import { PlanError, shapeModel, type PlanFault, type PlanInput, type ShapedLayer } from "./shapes.ts";
+import {
+  PlanError,
+  shapeModel,
+  type PlanFault,
+  type PlanInput,
+  type ShapedLayer,
+  type ShapedModel,
+  type ShapedParameter,
+} from "./shapes.ts";
 
 /*
  * From a model's layers to a plan: every shape, every parameter, and the address of every byte that training will touch. Nothing is
@@ -30,25 +38,17 @@ export interface PlannedLayer {
   readonly parameters: readonly number[];
 }
 
-export interface PlannedParameter {
-  /** PyTorch's name: `<layer>.<parameter>`. */
-  readonly name: string;
-  readonly shape: Shape;
-  readonly length: number;
-  /** Which layer, and its which parameter. */
-  readonly layer: number;
-  readonly index: number;
-  readonly initializer: Initializer;
-  readonly rowCost: number;
+export interface PlannedParameter extends ShapedParameter {
   readonly weight: number;
+  /** 0 if it is frozen. */
   readonly gradient: number;
-  /** The optimizer's tensors, in its order. */
+  /** The optimizer's tensors, in its order; none if it is frozen. */
   readonly state: readonly PlannedState[];
   /** Weights to evaluate and to serve: `weight` itself unless the optimizer has others. */
   readonly evaluated: number;
   /** Best weights, 0 unless they are kept. */
   readonly best: number;
-  /** Number of the first of this tensor's SUM_BLOCKs among all. */
+  /** Number of the first of this tensor's SUM_BLOCKs among all: of those that learn first, then of the frozen ones. */
   readonly firstBlock: number;
 }
 
@@ -60,6 +60,8 @@ export interface PlannedState extends Required<StateTensor> {
 export interface Plan {
   readonly layers: readonly PlannedLayer[];
   readonly parameters: readonly PlannedParameter[];
+  /** What they learn in: the optimizer itself comes first. */
+  readonly groups: readonly LearningGroup[];
   readonly parameterCount: number;
   readonly evaluatesOthers: boolean;
   readonly outputs: number;
@@ -68,7 +70,9 @@ export interface Plan {
   readonly batchRows: number;
   /** Rows the activation buffers hold: a batch, one a thread, and enough to evaluate at a good speed. */
   readonly capacityRows: number;
+  /** SUM_BLOCKs of all that learns, and of all weights. */
   readonly blocks: number;
+  readonly weightBlocks: number;
   readonly threads: number;
   readonly scratchBytes: number;
   readonly addresses: Addresses;
@@ -124,25 +128,24 @@ const EVALUATION_ROWS = 256;
 
 /** @throws PlanError with every fault. */
 export function planModel(input: PlanInput): Plan {
-  const { layers, loss, optimizer, outputs } = shapeModel(input);
+  const model = shapeModel(input);
+  const { layers, loss, optimizer, outputs } = model;
   const map = new MemoryMap();
   const control = map.take("control", CONTROL_BYTES);
   const log = map.take("log", LOG_BYTES);
-  const shapes = layers.flatMap((layer) => layer.parameters.map(({ shape }) => shape));
+  const shapes = model.parameters.filter(learns).map(({ shape }) => shape);
   const scratchBytes = Math.max(SCRATCH_BYTES, ...shapes.map((shape) => roundUp(optimizer.scratch(shape), LINE)));
   const scratch = map.take("scratch", scratchBytes * input.threads);
-  const parameters = placeParameters(map, layers, optimizer, input.keepBest);
+  const state = map.end;
+  const kept = placeState(map, model, input.keepBest);
+  const stateBytes = map.end - state;
+  const parameters = placeGradients(map, kept);
+  const learning = parameters.filter(learns);
+  const blocks = sum(learning, blocksOf);
   const capacityRows = Math.max(input.batchRows, Math.min(input.validRows, EVALUATION_ROWS), input.threads);
-  const places = placeActivations(map, layers, input.inputShape, capacityRows);
-  const last = parameters[parameters.length - 1];
-  const blocks = last.firstBlock + blocksOf(last.length);
+  const places = placeActivations(map, layers, input.inputShape, capacityRows, learning.at(0)?.layer ?? layers.length);
   const termsPerSample = loss.terms(outputs);
-  const state = parameters[0].weight;
-  const stateBytes = parameters[0].gradient - state;
-  const weightBytes = parameters.reduce((bytes, { length }) => bytes + roundUp(length * 4, LINE), 0);
-  const evaluatesOthers = optimizer.type.evaluatesOthers ?? false;
-  const copies = 1 + Number(evaluatesOthers) + Number(input.keepBest);
-  const tensors = parameters.reduce((count, parameter) => count + copies + parameter.state.length, 0);
+  const weightBytes = sum(parameters, ({ length }) => roundUp(length * 4, LINE));
   const addresses: Addresses = {
     control,
     log,
@@ -168,20 +171,22 @@ export function planModel(input: PlanInput): Plan {
   return {
     layers: layers.map((layer, i) => plannedLayer(layer, i, places, parameters)),
     parameters,
-    parameterCount: parameters.reduce((count, parameter) => count + parameter.length, 0),
-    evaluatesOthers,
+    groups: learningGroups(input.optimizer, input.groups ?? []),
+    parameterCount: sum(parameters, ({ length }) => length),
+    evaluatesOthers: optimizer.type.evaluatesOthers ?? false,
     outputs,
     termsPerSample,
     inputSize: size(input.inputShape),
     batchRows: input.batchRows,
     capacityRows,
     blocks,
+    weightBlocks: sum(parameters, blocksOf),
     threads: input.threads,
     scratchBytes,
     addresses,
     regions: map.regions,
     memoryBytes: map.end,
-    stateBytes: stateBytes + tensors * TENSOR_HEADER_BYTES + 4096,
+    stateBytes: stateBytes + sum(parameters, stateTensors) * TENSOR_HEADER_BYTES + 4096,
   };
 }
 
@@ -219,68 +224,75 @@ function tooLarge(bytes: number): PlanFault {
 
 const roundUp = (bytes: number, unit: number): number => Math.ceil(bytes / unit) * unit;
 
-const blocksOf = (length: number): number => Math.ceil(length / SUM_BLOCK);
+type KeptParameter = Omit<PlannedParameter, "gradient" | "firstBlock">;
 
-/** Weights, optimizer state, evaluation and best weights, in that order: the state. Then the gradients. */
-function placeParameters(
-  map: MemoryMap,
-  shaped: readonly ShapedLayer[],
-  optimizer: ConfiguredOptimizer,
-  keepBest: boolean,
-): PlannedParameter[] {
-  const all = shaped.flatMap((layer, i) =>
-    layer.parameters.map((parameter, index) => ({
-      ...parameter,
-      name: `${layer.name}.${parameter.name}`,
-      length: size(parameter.shape),
-      layer: i,
-      index,
-    })),
-  );
-  const takeAll = (what: string) => all.map(({ name, length }) => map.take(`${what} ${name}`, length * 4));
-  const weights = takeAll("weight");
-  const states = all.map(({ name, shape }) =>
-    optimizer.state(shape).map((tensor): PlannedState => {
+/** The state: weights, optimizer state, evaluation and best weights, in that order. */
+function placeState(map: MemoryMap, { parameters, optimizer }: ShapedModel, keepBest: boolean): KeptParameter[] {
+  const take = (what: string, { name, length }: ShapedParameter) => map.take(`${what} ${name}`, length * 4);
+  const weights = parameters.map((parameter) => take("weight", parameter));
+  const states = parameters.map(({ name, shape, group }) =>
+    (group === null ? [] : optimizer.state(shape)).map((tensor): PlannedState => {
       const own = { shape, ...tensor };
       return { ...own, address: map.take(`${own.name} ${name}`, size(own.shape) * 4) };
     }),
   );
-  const evaluated = optimizer.type.evaluatesOthers ? takeAll("evaluated") : weights;
-  const best = keepBest ? takeAll("best") : null;
-  const gradients = takeAll("gradient");
-  let firstBlock = 0;
-  return all.map((parameter, i) => {
-    const planned = {
-      ...parameter,
-      weight: weights[i],
-      gradient: gradients[i],
-      state: states[i],
-      evaluated: evaluated[i],
-      best: best === null ? 0 : best[i],
-      firstBlock,
-    };
-    firstBlock += blocksOf(parameter.length);
-    return planned;
-  });
+  const others = optimizer.type.evaluatesOthers ?? false;
+  const evaluated = parameters.map((parameter, i) =>
+    others && parameter.group !== null ? take("evaluated", parameter) : weights[i],
+  );
+  const best = parameters.map((parameter) => (keepBest ? take("best", parameter) : 0));
+  return parameters.map((parameter, i) => ({
+    ...parameter,
+    weight: weights[i],
+    state: states[i],
+    evaluated: evaluated[i],
+    best: best[i],
+  }));
 }
+
+/** Tensors that a state file holds for a parameter. */
+function stateTensors({ weight, evaluated, best, state }: PlannedParameter): number {
+  return 1 + state.length + Number(evaluated !== weight) + Number(best !== 0);
+}
+
+/** Gradients for all that learns, and numbers for all blocks. */
+function placeGradients(map: MemoryMap, kept: readonly KeptParameter[]): PlannedParameter[] {
+  const firstBlocks = new Map<KeptParameter, number>();
+  let next = 0;
+  for (const parameter of [...kept.filter(learns), ...kept.filter((parameter) => !learns(parameter))]) {
+    firstBlocks.set(parameter, next);
+    next += blocksOf(parameter);
+  }
+  return kept.map((parameter) => ({
+    ...parameter,
+    gradient: learns(parameter) ? map.take(`gradient ${parameter.name}`, parameter.length * 4) : 0,
+    firstBlock: firstBlocks.get(parameter)!,
+  }));
+}
+
+const learns = ({ group }: ShapedParameter): boolean => group !== null;
+
+const blocksOf = ({ length }: ShapedParameter): number => Math.ceil(length / SUM_BLOCK);
+
+const sum = <T>(items: readonly T[], value: (item: T) => number): number =>
+  items.reduce((total, item) => total + value(item), 0);
 
 /**
  * The buffers between the layers: number i is layer i's input, number i + 1 its output. No gradient is needed before the first
- * layer that has parameters.
+ * layer that learns.
  */
 function placeActivations(
   map: MemoryMap,
   shaped: readonly ShapedLayer[],
   inputShape: Shape,
   rows: number,
+  firstLearning: number,
 ): BufferPair[] {
-  const firstTrained = shaped.findIndex((layer) => layer.parameters.length > 0);
   return [inputShape, ...shaped.map((layer) => layer.output)].map((shape, i) => {
     const bytes = size(shape) * rows * 4;
-    const wanted = firstTrained !== -1 && i > firstTrained;
     return {
       value: map.take(`activation ${i}`, bytes),
-      gradient: wanted ? map.take(`activation gradient ${i}`, bytes) : 0,
+      gradient: i > firstLearning ? map.take(`activation gradient ${i}`, bytes) : 0,
     };
   });
 }

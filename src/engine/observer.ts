@@ -24,7 +24,7 @@ export interface Observe {
 /** One layer in one step. Norms are 2-norms; those of moments are null where the optimizer keeps none. */
 export interface LayerObservation {
   readonly name: string;
-  /** How many weights and biases it has. */
+  /** How many weights and biases it has that learn; what is frozen is not looked at. */
   readonly parameters: number;
   /** After clip_grad_value, before clip_grad_norm. */
   readonly gradientNorm: number;
@@ -107,7 +107,8 @@ export class Observer {
 
   /** What all threads have seen, by layers that learn or whose units can die. For the leader, once all are done. */
   read(): LayerObservation[] {
-    return this.#plan.layers.flatMap(({ name, outputShape, parameters }, layer) => {
+    return this.#plan.layers.flatMap(({ name, outputShape, parameters: all }, layer) => {
+      const parameters = all.filter((parameter) => this.#plan.parameters[parameter].group !== null);
       const mortal = this.#mortal.indexOf(layer);
       if (parameters.length === 0 && mortal === -1) return [];
       const norm = (sum: number) =>
@@ -130,8 +131,8 @@ export class Observer {
 
   /** Sum number `sum` of one parameter, over its blocks in ascending order. */
   #sumOf(parameter: number, sum: number): number {
-    const { firstBlock } = this.#plan.parameters[parameter];
-    const end = this.#plan.parameters[parameter + 1]?.firstBlock ?? this.#plan.blocks;
+    const { firstBlock, length } = this.#plan.parameters[parameter];
+    const end = firstBlock + Math.ceil(length / SUM_BLOCK);
     let total = 0;
     for (let block = firstBlock; block < end; block++)
       total += this.#kernels.f64[(this.#plan.addresses.observation >>> 3) + block * OBSERVED_DOUBLES + sum];

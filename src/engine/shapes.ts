@@ -2,12 +2,13 @@ import type { LossType } from "./losses/loss.ts";
 import { LossFault } from "./losses/loss.ts";
 import { batchesPerStep, type Training } from "./job.ts";
 import { layers } from "./layers/registry.generated.ts";
-import { LayerFault, type LayerShape, type LayerType } from "./layers/layer.ts";
+import { LayerFault, type LayerShape, type LayerType, type ParameterShape } from "./layers/layer.ts";
 import { losses } from "./losses/registry.generated.ts";
+import { learningGroupOf, type ParameterGroup } from "./groups.ts";
 import { configure } from "./optimizers/configure.ts";
 import type { ConfiguredOptimizer } from "./optimizers/optimizer.ts";
 import type { Member, OptionFault } from "./options.ts";
-import type { Shape } from "./shape.ts";
+import { size, type Shape } from "./shape.ts";
 
 /*
  * Whether layers, loss, optimizer and target fit together, and the shapes that follow: from the first layer's input to the outputs
@@ -20,6 +21,8 @@ export interface PlanInput {
   readonly model: { readonly layers: readonly Member[] };
   readonly loss: Member;
   readonly optimizer: Member;
+  /** Parts of the model that learn otherwise, or not at all; none unless said so. */
+  readonly groups?: readonly ParameterGroup[];
   /** Shape of one sample. */
   readonly inputShape: Shape;
   /** `classes`: how many, or null for values; `width`: values per sample. */
@@ -58,8 +61,21 @@ export interface ShapedLayer extends LayerShape {
   readonly input: Shape;
 }
 
+/** A parameter, in the order of the layers. */
+export interface ShapedParameter extends ParameterShape {
+  /** PyTorch's name: `<layer>.<parameter>`. */
+  readonly name: string;
+  readonly length: number;
+  /** Which layer, and its which parameter. */
+  readonly layer: number;
+  readonly index: number;
+  /** Which of the learning groups it belongs to (groups.ts); null: it is frozen. */
+  readonly group: number | null;
+}
+
 export interface ShapedModel {
   readonly layers: readonly ShapedLayer[];
+  readonly parameters: readonly ShapedParameter[];
   readonly loss: LossType;
   readonly optimizer: ConfiguredOptimizer;
   /** What the loss wants of the last layer. */
@@ -77,11 +93,22 @@ export function shapeModel(input: PlanInput): ShapedModel {
   if (optimizer.type.fullBatch) faults.push(...chanceFaults(input));
   const outputs = outputsOf(loss, input, faults);
   const shaped = outputs === null ? [] : shapeLayers(input, outputs, faults);
-  const shapes = shaped.flatMap((layer) => layer.parameters.map(({ shape }) => shape));
-  if (shaped.length === input.model.layers.length) faults.push(...optimizerFaults(optimizer.fits(shapes)));
+  const parameters = parametersOf(shaped, input.groups ?? []);
+  const learning = parameters.filter(({ group }) => group !== null).map(({ shape }) => shape);
+  if (shaped.length === input.model.layers.length) faults.push(...optimizerFaults(optimizer.fits(learning)));
   faults.push(...nameFaults(input.model.layers));
   if (faults.length > 0 || outputs === null) throw new PlanError(faults);
-  return { layers: shaped, loss, optimizer, outputs };
+  return { layers: shaped, parameters, loss, optimizer, outputs };
+}
+
+function parametersOf(shaped: readonly ShapedLayer[], groups: readonly ParameterGroup[]): ShapedParameter[] {
+  return shaped.flatMap((layer, i) =>
+    layer.parameters.map((parameter, index) => {
+      const name = `${layer.name}.${parameter.name}`;
+      const group = learningGroupOf(name, groups);
+      return { ...parameter, name, length: size(parameter.shape), layer: i, index, group };
+    }),
+  );
 }
 
 function optimizerFaults(faults: readonly OptionFault[]): PlanFault[] {

@@ -13,7 +13,7 @@ export interface Tile {
   readonly end: number;
 }
 
-/** Elements begin..end of one parameter: one block of sums, whose doubles lie at `sums`. */
+/** Elements begin..end of one parameter: one block of sums, whose doubles lie at `sums`. Frozen parameters take no sums. */
 export interface Block {
   readonly parameter: number;
   readonly begin: number;
@@ -29,12 +29,15 @@ const UPDATE_COST = 8;
 
 /** The gradient rows of thread `thread`, cut by cost, then into tiles. */
 export function gradientTiles(plan: Plan, thread: number): Tile[] {
-  const costs = plan.parameters.map((p) => p.rowCost * plan.batchRows + rowLength(p) * UPDATE_COST);
+  const costs = plan.parameters.map((p) =>
+    p.group === null ? 0 : p.rowCost * plan.batchRows + rowLength(p) * UPDATE_COST,
+  );
   const total = plan.parameters.reduce((sum, p, i) => sum + p.shape[0] * costs[i], 0);
   const from = (total * thread) / plan.threads;
   const to = (total * (thread + 1)) / plan.threads;
   let before = 0;
   return plan.parameters.flatMap((parameter, i) => {
+    if (parameter.group === null) return [];
     const unit = rowUnit(rowLength(parameter));
     const rows = parameter.shape[0];
     const cut = (at: number) => Math.min(rows, Math.max(0, Math.round((at - before) / costs[i] / unit) * unit));
@@ -51,10 +54,17 @@ function tiles(parameter: number, begin: number, end: number, rows: number): Til
   return list;
 }
 
-/** The blocks of thread `thread`: the same number for each. */
+/** The blocks of thread `thread` of all that learns: the same number for each. */
 export function parameterBlocks(plan: Plan, thread: number): Block[] {
-  const from = Math.floor((plan.blocks * thread) / plan.threads);
-  const to = Math.floor((plan.blocks * (thread + 1)) / plan.threads);
+  return blocksBetween(plan, share(plan.blocks, thread, plan.threads));
+}
+
+/** Likewise of all weights, the frozen ones too. */
+export function weightBlocks(plan: Plan, thread: number): Block[] {
+  return blocksBetween(plan, share(plan.weightBlocks, thread, plan.threads));
+}
+
+function blocksBetween(plan: Plan, [from, to]: readonly [number, number]): Block[] {
   return plan.parameters.flatMap((parameter, i) => {
     const list: Block[] = [];
     for (let begin = 0; begin < parameter.length; begin += SUM_BLOCK) {

@@ -3,6 +3,7 @@ import { ARITHMETIC_VERSION } from "./kernels/kernels.ts";
 import { freshDiagnosis, type DiagnosisState } from "./diagnosis.ts";
 import type { Plan } from "./model.ts";
 import type { FollowerState } from "./schedules/follower.ts";
+import type { ScheduleState } from "./schedules/schedule.ts";
 import { readHeader, readSafetensors, writeSafetensors, type Tensor } from "./safetensors.ts";
 import { size } from "./shape.ts";
 
@@ -38,6 +39,13 @@ export interface Progress {
   diagnosis: DiagnosisState;
   /** The optimizer's own doubles. */
   scalars: Record<string, number>;
+  /** What parameter groups that learn have for themselves, in their order: a state of the schedule for each base rate, and doubles. */
+  groups: GroupProgress[];
+}
+
+export interface GroupProgress {
+  schedule: ScheduleState | null;
+  scalars: Record<string, number>;
 }
 
 export function freshProgress(): Progress {
@@ -53,6 +61,7 @@ export function freshProgress(): Progress {
     clipped: { count: 0, steps: 0 },
     diagnosis: freshDiagnosis(),
     scalars: {},
+    groups: [],
   };
 }
 
@@ -75,7 +84,7 @@ export function stateEntries(plan: Plan): StateEntry[] {
     return [
       entry("", weight),
       ...state.map((tensor) => entry(`optimizer.${tensor.name}.`, tensor.address, tensor.shape)),
-      ...(plan.evaluatesOthers ? [entry("evaluated.", evaluated)] : []),
+      ...(evaluated === weight ? [] : [entry("evaluated.", evaluated)]),
       ...(best === 0 ? [] : [entry("best.", best)]),
     ];
   });

@@ -61,8 +61,8 @@ export class TrainingStep {
   readonly #plan: Plan;
   readonly #job: TrainingJob;
   readonly #thread: number;
-  /** What the schedule starts from. */
-  readonly #base: number;
+  /** What the schedule starts from, for each group. */
+  readonly #bases: readonly number[];
   readonly #tiles: readonly Tile[];
   readonly #pass: ForwardPass;
   readonly #everySteps: number | null;
@@ -93,12 +93,12 @@ export class TrainingStep {
     this.barrier = new Barrier(kernels, this.words, control, plan.threads);
     this.batches = new Batches(kernels, plan, job, this.barrier, thread === 0);
     this.network = new Network(kernels, plan, job.loss, job.data.target.classes, thread);
-    this.#base = configure(job.optimizer).rate;
+    this.#bases = plan.groups.map(({ optimizer }) => configure(optimizer).rate);
     this.gradient = new Gradient(kernels, plan, job.training, this.barrier, thread);
-    this.update = new Update(kernels, plan, job.optimizer, this.gradient, this.barrier, thread);
+    this.update = new Update(kernels, plan, this.gradient, this.barrier, thread);
     this.stepsPerEpoch = stepsPerEpoch(job.training, job.data.trainRows.length);
     this.totalSteps = this.stepsPerEpoch * job.training.epochs;
-    this.follower = followerOf(job.schedule, this.#base, this.stepsPerEpoch);
+    this.follower = followerOf(job.schedule, this.#bases, this.stepsPerEpoch);
     this.observer = job.observe ? new Observer(kernels, plan, job.observe, thread) : null;
     this.#diagnosis = new Diagnosis(job, this.totalSteps);
     this.#tiles = gradientTiles(plan, thread);
@@ -110,16 +110,16 @@ export class TrainingStep {
   run(progress: Progress): void {
     const step = progress.step;
     this.batches.begin(step);
-    const rate = this.#rate(progress);
+    const rates = this.#rates(progress);
     const observer = this.observer?.due(step + 1) ? this.observer : null;
-    this.update.begin(step + 1, rate, observer !== null);
+    this.update.begin(step + 1, rates, observer !== null);
     const loss = this.#evaluate(step);
     if (!this.update.tilewise) {
       this.barrier.meet();
       this.#update(step, loss, observer);
     }
     progress.step = step + 1;
-    if (this.#thread === 0) this.#lead(progress, loss, rate, observer?.read() ?? null);
+    if (this.#thread === 0) this.#lead(progress, loss, rates[0].lr, observer?.read() ?? null);
     this.barrier.meet();
   }
 
@@ -170,10 +170,14 @@ export class TrainingStep {
     this.barrier.meet();
   }
 
-  #rate({ step, schedule }: Progress): Rate {
-    const state = schedule?.state ?? null;
-    const when = { step, stepsPerEpoch: this.stepsPerEpoch, state };
-    return rateAt(this.#kernels, this.#job.schedule, this.#base, when);
+  /** What the schedule says for each group; it may remember other things of each. */
+  #rates({ step, schedule, groups }: Progress): Rate[] {
+    return this.#plan.groups.map(({ rateScale }, i) => {
+      const state = i === 0 ? (schedule?.state ?? null) : groups[i - 1].schedule;
+      const when = { step, stepsPerEpoch: this.stepsPerEpoch, state };
+      const { lr, momentum } = rateAt(this.#kernels, this.#job.schedule, this.#bases[i], when);
+      return { lr: lr * rateScale, momentum };
+    });
   }
 
   #bySamples(divisor: number): void {
@@ -198,7 +202,7 @@ export class TrainingStep {
   }
 
   /** What the leader alone does, between the step's meetings: the log, the diagnosis, the decision. */
-  #lead(progress: Progress, loss: number, { lr }: Rate, observed: readonly LayerObservation[] | null): void {
+  #lead(progress: Progress, loss: number, lr: number, observed: readonly LayerObservation[] | null): void {
     const { words, doubles } = this;
     progress.lossSum += loss;
     progress.lossSteps++;

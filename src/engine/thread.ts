@@ -8,7 +8,7 @@ import type { EarlyStopping, TrainingJob } from "./job.ts";
 import { instantiateKernels, type Kernels } from "./kernels/kernels.ts";
 import type { Plan } from "./model.ts";
 import { seedHalves } from "./random.ts";
-import { parameterBlocks, share } from "./slices.ts";
+import { share, weightBlocks } from "./slices.ts";
 import { freshProgress, type Progress } from "./state.ts";
 import { TrainingStep } from "./step.ts";
 
@@ -78,14 +78,13 @@ class CrewThread {
     const progress = this.#progress;
     if (this.#start.progress === null) this.#initialize();
     progress.schedule ??= this.#step.follower?.fresh() ?? null;
-    Object.assign(this.#step.update.optimizer.scalars ?? {}, progress.scalars);
+    this.#step.update.attach(progress);
     const outcome = this.#train();
-    progress.scalars = { ...this.#step.update.optimizer.scalars };
     if (this.#leader) this.#post({ type: "ended", outcome, progress });
   }
 
   #initialize(): void {
-    const blocks = parameterBlocks(this.#plan, this.#start.thread);
+    const blocks = weightBlocks(this.#plan, this.#start.thread);
     if (this.#start.drawn) drawWeights(this.#kernels, this.#plan, blocks, seedHalves(this.#job.training.seed));
     startOptimizer(this.#kernels, this.#plan, blocks);
     this.#step.barrier.meet();
@@ -207,8 +206,7 @@ class CrewThread {
   #postSnapshot(kinds: SnapshotKind[]): void {
     const step = this.#step;
     Atomics.store(step.words, WORD.snapshotBusy, 1);
-    const progress = { ...this.#progress, scalars: { ...step.update.optimizer.scalars } };
-    this.#post({ type: "snapshot", kinds, skipped: step.skipped, progress });
+    this.#post({ type: "snapshot", kinds, skipped: step.skipped, progress: this.#progress });
     step.skipped = 0;
   }
 }

@@ -11,9 +11,17 @@ import {
   type ParameterTensor,
   type Pass,
 } from "./optimizers/optimizer.ts";
-import type { Member } from "./options.ts";
 import type { Rate } from "./schedules/learning-rate.ts";
-import { gradientTiles, ownTensors, parameterBlocks, sumOfBlocks, type Block, type Tile } from "./slices.ts";
+import {
+  gradientTiles,
+  ownTensors,
+  parameterBlocks,
+  sumOfBlocks,
+  weightBlocks,
+  type Block,
+  type Tile,
+} from "./slices.ts";
+import type { Progress } from "./state.ts";
 
 /*
  * From gradients to new weights, as one thread does its part.
@@ -22,19 +30,28 @@ import { gradientTiles, ownTensors, parameterBlocks, sumOfBlocks, type Block, ty
  * computed (`tileReady`). Otherwise the whole gradient is written first and the passes run one after the other (`run`), this thread
  * taking its share of each: its blocks, its rows, or the tensors that fell to it. After a pass the crew meets, and every thread adds its
  * sums up for itself. The same passes, called from two places. A search yields its passes one by one, and asks for evaluations between them.
+ *
+ * Parameter groups have an optimizer each, all of one type, and so passes of one kind: pass number i of every group, over the tensors of that
+ * group, makes up round number i, and the crew meets after a round.
  */
 
 /** A parameter as the optimizer sees it, and what only the crew needs to know of it. */
 interface Tensor extends ParameterTensor {
   /** Which of the plan's parameters it is. */
   readonly number: number;
+  /** Whose optimizer it has; null: it is frozen. */
+  readonly group: number | null;
   readonly firstBlock: number;
   /** The first pass that reads its gradient; what is left to do to the gradient is done then, while it is in the cache. */
   readonly firstPass: Pass | undefined;
 }
 
-/** What one call of a pass is given. */
+/** The passes that run at once: one for each group. */
+type Round = readonly Pass[];
+
+/** One call of a pass. */
 interface Piece {
+  readonly pass: Pass;
   readonly tensor: Tensor;
   readonly begin: number;
   readonly end: number;
@@ -44,7 +61,9 @@ interface Piece {
 export class Update {
   /** Whether tiles are updated as their gradients come, in the present step. */
   tilewise: boolean;
-  readonly optimizer: Optimizer;
+  /** The spec's own first, then those of groups. */
+  readonly #optimizers: readonly Optimizer[];
+  readonly #rounds: readonly Round[];
   readonly #elementwise: boolean;
   readonly #kernels: Kernels;
   readonly #plan: Plan;
@@ -52,34 +71,44 @@ export class Update {
   readonly #thread: number;
   readonly #tensors: readonly Tensor[];
   readonly #blocks: readonly Block[];
+  /** By the first pass of their round. */
   readonly #pieces = new Map<Pass, readonly Piece[]>();
   readonly #gradient: Gradient;
   readonly #totals = new Float64Array(MAX_SUMS);
   /** Which of the two banks of sums comes next: while one thread writes the next pass' sums another may still read the last one's. */
   #bank = 0;
 
-  constructor(kernels: Kernels, plan: Plan, optimizer: Member, gradient: Gradient, barrier: Barrier, thread: number) {
+  constructor(kernels: Kernels, plan: Plan, gradient: Gradient, barrier: Barrier, thread: number) {
     this.#kernels = kernels;
     this.#plan = plan;
     this.#gradient = gradient;
     this.#barrier = barrier;
     this.#thread = thread;
-    this.optimizer = configure(optimizer).create(kernels);
-    const { passes } = this.optimizer;
+    this.#optimizers = plan.groups.map(({ optimizer }) => configure(optimizer).create(kernels));
+    this.#rounds = this.#optimizers[0].passes.map((_, i) => this.#optimizers.map(({ passes }) => passes[i]));
     this.#tensors = plan.parameters.map((parameter, number) => {
       const state = parameter.state.map(({ address }) => address);
       const tensor = { ...parameter, number, state, sums: new Float64Array(MAX_SUMS) };
-      return { ...tensor, firstPass: passes.find((pass) => covers(pass, tensor)) };
+      const passes = parameter.group === null ? [] : this.#optimizers[parameter.group].passes;
+      return { ...tensor, firstPass: passes.find((pass) => pass.covers?.(tensor) ?? true) };
     });
     this.#blocks = parameterBlocks(plan, thread);
-    this.#elementwise = !gradient.neededWhole && passes.length === 1 && isElementwise(passes[0]);
+    this.#elementwise = !gradient.neededWhole && this.#rounds.length === 1 && this.#rounds[0].every(isElementwise);
     this.tilewise = this.#elementwise;
   }
 
-  /** Prepares step `t` (from 1). `whole`: the gradient is wanted whole, before anything is updated. */
-  begin(t: number, { lr, momentum }: Rate, whole: boolean): void {
+  /** Lets the optimizers go on from their doubles in `progress`, and keep them there. */
+  attach(progress: Progress): void {
+    for (const [i, { scalars = {} }] of this.#optimizers.entries()) {
+      const kept = i === 0 ? progress : (progress.groups[i - 1] ??= { schedule: null, scalars: {} });
+      kept.scalars = Object.assign(scalars, kept.scalars);
+    }
+  }
+
+  /** Prepares step `t` (from 1), at the rate of each group. `whole`: the gradient is wanted whole, before anything is updated. */
+  begin(t: number, rates: readonly Rate[], whole: boolean): void {
     this.tilewise = this.#elementwise && !whole;
-    this.optimizer.begin(t, lr, momentum);
+    for (const [i, { lr, momentum }] of rates.entries()) this.#optimizers[i].begin(t, lr, momentum);
   }
 
   /** Updates a tile whose gradient has just been computed, in a step that goes tile by tile. */
@@ -87,7 +116,7 @@ export class Update {
     if (!this.tilewise) return;
     const tensor = this.#tensors[parameter];
     const row = tensor.length / tensor.shape[0];
-    this.optimizer.passes[0].run(tensor, begin * row, end * row, 0);
+    tensor.firstPass!.run(tensor, begin * row, end * row, 0);
   }
 
   /**
@@ -95,74 +124,81 @@ export class Update {
    * weights to which the optimizer has moved.
    */
   run(loss: number, evaluate: () => number): void {
-    const { passes } = this.optimizer;
-    if (this.optimizer.search) return this.#search({ loss }, evaluate);
+    const [own] = this.#optimizers;
+    if (own.search) return this.#search(own, { loss }, evaluate);
     this.#gradient.measure();
-    for (const [i, pass] of passes.entries()) {
-      this.#pass(pass);
-      if (i < passes.length - 1 || pass.sums) this.#settle(pass);
+    for (const [i, round] of this.#rounds.entries()) {
+      this.#run(round);
+      if (i < this.#rounds.length - 1 || round[0].sums) this.#settle(round);
     }
   }
 
-  #search(objective: { loss: number }, evaluate: () => number): void {
+  /** An optimizer that searches has the whole model. */
+  #search(optimizer: Optimizer, objective: { loss: number }, evaluate: () => number): void {
     this.#gradient.finishWhole();
-    for (const request of this.optimizer.search!(objective)) {
+    for (const request of optimizer.search!(objective)) {
       if (request === EVALUATE) {
         objective.loss = evaluate();
         this.#gradient.finishWhole();
       } else {
-        this.#pass(request);
-        this.#settle(request);
+        this.#run([request]);
+        this.#settle([request]);
       }
     }
   }
 
-  #pass(pass: Pass): void {
-    const offset = pass.sums ? this.#bank * 8 : 0;
-    for (const { tensor, begin, end, workspace } of this.#piecesOf(pass)) {
+  #run(round: Round): void {
+    const offset = round[0].sums ? this.#bank * 8 : 0;
+    for (const { pass, tensor, begin, end, workspace } of this.#piecesOf(round)) {
       if (tensor.firstPass === pass) this.#gradient.finish(tensor.number, begin, end);
       pass.run(tensor, begin, end, workspace + offset);
     }
   }
 
-  /** Meets after a pass, and adds its sums up: every thread for itself, in the same order. */
-  #settle(pass: Pass): void {
+  /** Meets after a round, and adds each group's sums up: every thread for itself, in the same order. */
+  #settle(round: Round): void {
     this.#barrier.meet();
-    if (!pass.sums) return;
-    const totals = this.#totals.fill(0);
-    const largest = pass.reduce === "largest";
-    for (const tensor of this.#tensors) {
-      for (let i = 0; i < pass.sums && covers(pass, tensor); i++) {
-        tensor.sums[i] = sumOfBlocks(
-          this.#kernels.f64,
-          this.#plan,
-          tensor.firstBlock,
-          blocksOf(tensor),
-          this.#bank + i,
-          largest,
-        );
-        totals[i] = largest ? Math.max(totals[i], tensor.sums[i]) : totals[i] + tensor.sums[i];
+    const [{ sums = 0, reduce }] = round;
+    if (sums === 0) return;
+    const largest = reduce === "largest";
+    for (const pass of round) {
+      const totals = this.#totals.fill(0);
+      for (const tensor of this.#tensors) {
+        if (passOf(tensor, round) !== pass) continue;
+        const { firstBlock } = tensor;
+        for (let i = 0; i < sums; i++) {
+          const index = this.#bank + i;
+          tensor.sums[i] = sumOfBlocks(this.#kernels.f64, this.#plan, firstBlock, blocksOf(tensor), index, largest);
+          totals[i] = largest ? Math.max(totals[i], tensor.sums[i]) : totals[i] + tensor.sums[i];
+        }
       }
+      pass.settle?.(totals);
     }
     this.#bank = MAX_SUMS - this.#bank;
-    pass.settle?.(totals);
   }
 
-  #piecesOf(pass: Pass): readonly Piece[] {
-    const known = this.#pieces.get(pass);
+  #piecesOf(round: Round): readonly Piece[] {
+    const known = this.#pieces.get(round[0]);
     if (known) return known;
-    const pieces = this.#share(pass).filter(({ tensor }) => covers(pass, tensor));
-    this.#pieces.set(pass, pieces);
+    const pieces = this.#share(round).flatMap((piece): Piece[] => {
+      const pass = passOf(piece.tensor, round);
+      return pass === undefined ? [] : [{ ...piece, pass }];
+    });
+    this.#pieces.set(round[0], pieces);
     return pieces;
   }
 
-  /** This thread's part of a pass. */
-  #share(pass: Pass): Piece[] {
+  /** This thread's part of a round. */
+  #share(round: Round): Omit<Piece, "pass">[] {
     const tensors = this.#tensors;
-    if (pass.over === "tensors") {
+    const [{ over }] = round;
+    if (over === "tensors") {
       const { addresses, scratchBytes, threads } = this.#plan;
       const workspace = addresses.scratch + this.#thread * scratchBytes;
-      const costs = tensors.map((tensor) => (covers(pass, tensor) ? (pass.cost?.(tensor) ?? tensor.length) : 0));
+      const costs = tensors.map((tensor) => {
+        const pass = passOf(tensor, round);
+        return pass === undefined ? 0 : (pass.cost?.(tensor) ?? tensor.length);
+      });
       return ownTensors(costs, threads, this.#thread).map((i) => ({
         tensor: tensors[i],
         begin: 0,
@@ -170,7 +206,7 @@ export class Update {
         workspace,
       }));
     }
-    if (pass.over === "rows") {
+    if (over === "rows") {
       return gradientTiles(this.#plan, this.#thread).map(({ parameter, begin, end }) => {
         const tensor = tensors[parameter];
         const row = tensor.length / tensor.shape[0];
@@ -187,13 +223,15 @@ export class Update {
 
   /** Writes the evaluation weights of this thread's blocks, where they are not the trained ones. */
   evaluate(): void {
-    for (const { parameter, begin, end } of this.#blocks)
-      this.optimizer.evaluate?.(this.#tensors[parameter], begin, end);
+    for (const { parameter, begin, end } of this.#blocks) {
+      const tensor = this.#tensors[parameter];
+      this.#optimizers[tensor.group!].evaluate?.(tensor, begin, end);
+    }
   }
 
-  /** Copies the evaluation weights of this thread's blocks to the best weights. */
+  /** Copies the evaluation weights of this thread's share of all weights to the best ones. */
   keepBest(): void {
-    for (const { parameter, begin, end } of this.#blocks) {
+    for (const { parameter, begin, end } of weightBlocks(this.#plan, this.#thread)) {
       const { evaluated, best } = this.#plan.parameters[parameter];
       this.#kernels.u8.copyWithin(best + begin * 4, evaluated + begin * 4, evaluated + end * 4);
     }
@@ -205,6 +243,10 @@ function isElementwise({ over, sums, covers }: Pass): boolean {
   return over !== "tensors" && !sums && covers === undefined;
 }
 
-const covers = (pass: Pass, tensor: ParameterTensor): boolean => pass.covers?.(tensor) ?? true;
+/** The pass of a round that is for a tensor; undefined: none is. */
+function passOf(tensor: Tensor, round: Round): Pass | undefined {
+  const pass = tensor.group === null ? undefined : round[tensor.group];
+  return (pass?.covers?.(tensor) ?? true) ? pass : undefined;
+}
 
 const blocksOf = (tensor: ParameterTensor): number => Math.ceil(tensor.length / SUM_BLOCK);

@@ -4,6 +4,7 @@ import { layers } from "../../src/engine/layers/registry.generated.ts";
 import { losses } from "../../src/engine/losses/registry.generated.ts";
 import { compileKernels, createMemory, instantiateKernels, type Kernels } from "../../src/engine/kernels/kernels.ts";
 import { planModel, type Plan } from "../../src/engine/model.ts";
+import type { PlanInput } from "../../src/engine/shapes.ts";
 import { Network } from "../../src/engine/network.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
 import type { Member } from "../../src/engine/options.ts";
@@ -23,7 +24,7 @@ export interface TrainingCase extends GoldenCase {
     readonly library: string;
     readonly type: string;
     readonly options: Values;
-    readonly groups?: readonly unknown[];
+    readonly groups?: readonly { readonly params: readonly string[]; readonly options: Values }[];
   };
   readonly clip_grad_norm?: number;
   readonly data: { readonly x: GoldenTensor; readonly y: GoldenTensor };
@@ -75,12 +76,13 @@ class Run {
 
   constructor(golden: TrainingCase) {
     const { x, y } = golden.data;
-    const { loss, optimizer, model } = members(golden);
+    const { loss, optimizer, groups, model } = members(golden);
     const classes = y.dtype === "int32" ? Math.max(...y.data) + 1 : null;
     const plan = planModel({
       model,
       loss,
       optimizer,
+      groups,
       inputShape: x.shape.slice(1),
       target: { classes, width: y.shape[1] ?? 1 },
       batchRows: Math.max(...golden.batches.map((rows) => rows.length)),
@@ -98,7 +100,7 @@ class Run {
     this.#kernels = kernels;
     this.#network = new Network(kernels, plan, loss, null, 0);
     this.#gradient = new Gradient(kernels, plan, training, barrier, 0);
-    this.#update = new Update(kernels, plan, optimizer, this.#gradient, barrier, 0);
+    this.#update = new Update(kernels, plan, this.#gradient, barrier, 0);
     this.#start();
   }
 
@@ -119,7 +121,11 @@ class Run {
     const samples = rows.length;
     this.#gather(rows);
     this.#pass.batch = t - 1;
-    this.#update.begin(t, { lr, momentum: null }, false);
+    this.#update.begin(
+      t,
+      Array.from(plan.groups, () => ({ lr, momentum: null })),
+      false,
+    );
     const divisor = network.loss.divisor(0, samples);
     network.forward(0, samples, this.#pass);
     network.loss.run(0, samples, 1 / divisor);
@@ -154,13 +160,23 @@ class Run {
 }
 
 /** The case's members in our words. @throws Unsupported */
-function members(golden: TrainingCase): { loss: Member; optimizer: Member; model: { layers: Member[] } } {
+function members(golden: TrainingCase): Pick<PlanInput, "loss" | "optimizer" | "groups" | "model"> {
   const { type: lossType, ...lossOptions } = golden.loss;
-  const { library, type, options, groups } = golden.optimizer;
-  if (groups !== undefined) throw new Unsupported("optimizer.groups");
+  const { library, type, options, groups = [] } = golden.optimizer;
   return {
     loss: translate(losses, "torch", lossType, lossOptions),
     optimizer: translate(optimizers, library, type, options),
+    groups: groups.map(({ params, options: { weight_decay: decay, ...others } }) => {
+      // Rates of their own would have to be given for each step.
+      for (const name of Object.keys(others)) throw new Unsupported(`optimizer.groups.${name}`);
+      return {
+        parameters: params,
+        lr: null,
+        lr_scale: 1,
+        weight_decay: (decay ?? null) as number | null,
+        freeze: false,
+      };
+    }),
     // Our regression keeps the dimension of size 1 that Squeeze takes away.
     model: { layers: golden.model.filter((layer) => layer.type !== "Squeeze").map(translateLayer) },
   };

@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MODULE_BYTES } from "../../src/engine/kernels/kernels.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
-import { planModel, type Plan } from "../../src/engine/model.ts";
+import { planModel, SUM_STRIDE, type Plan } from "../../src/engine/model.ts";
 import { PlanError, type PlanInput } from "../../src/engine/shapes.ts";
-import { gradientTiles, parameterBlocks, share } from "../../src/engine/slices.ts";
+import { gradientTiles, parameterBlocks, share, weightBlocks } from "../../src/engine/slices.ts";
 import { stateEntries } from "../../src/engine/state.ts";
 import { member } from "../support/training.ts";
 
@@ -22,10 +22,11 @@ const anyInput: fc.Arbitrary<PlanInput> = fc
     threads: fc.integer({ min: 1, max: 64 }),
     keepBest: fc.boolean(),
     observed: fc.boolean(),
+    frozen: fc.subarray(["0.*", "*.bias", "2.weight", "nothing"]),
   })
   // A search wants nothing random, and full batches.
   .map((drawn) => (drawn.optimizer === "lbfgs" ? { ...drawn, activation: "relu", batchRows: ROWS } : drawn))
-  .map(({ widths, inputs, classes, optimizer, activation, ...rest }) => ({
+  .map(({ widths, inputs, classes, optimizer, activation, frozen, ...rest }) => ({
     model: {
       layers: [...widths, null].flatMap((width, i) => [
         ...(i === 0 ? [] : [member("layers", activation)]),
@@ -34,6 +35,10 @@ const anyInput: fc.Arbitrary<PlanInput> = fc
     },
     loss: member("losses", "cross_entropy"),
     optimizer: member("optimizers", optimizer, { lr: 0.1, fast_optimizer: member("optimizers", "adam") }),
+    // Of a single layer all could be frozen, which muon refuses.
+    groups: frozen
+      .filter(() => widths.length > 1)
+      .map((parameters) => ({ parameters, lr: null, lr_scale: 1, weight_decay: null, freeze: true })),
     inputShape: [inputs],
     target: { classes, width: 1 },
     trainRows: ROWS,
@@ -67,9 +72,10 @@ describe("a plan", () => {
           true,
         );
         expect(new Set(entries.map(({ name }) => name)).size).toBe(entries.length);
-        for (const { weight, length, gradient } of plan.parameters) {
+        for (const { weight, length, gradient, group } of plan.parameters) {
           expect(weight + length * 4).toBeLessThanOrEqual(state + weightBytes);
-          expect(gradient).toBeGreaterThanOrEqual(state + stateBytes);
+          if (group === null) expect(gradient).toBe(0);
+          else expect(gradient).toBeGreaterThanOrEqual(state + stateBytes);
         }
       }),
       { numRuns: 100 },
@@ -86,10 +92,15 @@ describe("a plan", () => {
           threads.flatMap((thread) => gradientTiles(plan, thread)).map((tile) => inElements(plan, tile)),
           4,
         );
+        const blocks = threads.flatMap((thread) => parameterBlocks(plan, thread));
+        expectCover(plan, blocks, 4096);
+        const numbers = blocks.map(({ sums }) => (sums - plan.addresses.sums) / (SUM_STRIDE * 8));
+        expect(numbers.toSorted((a, b) => a - b)).toEqual(Array.from({ length: plan.blocks }, (_, i) => i));
         expectCover(
           plan,
-          threads.flatMap((thread) => parameterBlocks(plan, thread)),
+          threads.flatMap((thread) => weightBlocks(plan, thread)),
           4096,
+          true,
         );
       }),
       { numRuns: 200 },
@@ -120,9 +131,10 @@ function inElements(plan: Plan, { parameter, begin, end }: Range): Range {
   return { parameter, begin: begin * row, end: end * row };
 }
 
-/** The ranges, in the order of threads, go through every parameter from its first element to its last. */
-function expectCover(plan: Plan, ranges: readonly Range[], unit: number): void {
-  plan.parameters.forEach(({ length }, parameter) => {
+/** The ranges, in the order of threads, go through every parameter that learns (or every one) from its first element to its last. */
+function expectCover(plan: Plan, ranges: readonly Range[], unit: number, frozenToo = false): void {
+  plan.parameters.forEach(({ length, group }, parameter) => {
+    if (group === null && !frozenToo) return expect(ranges.some((range) => range.parameter === parameter)).toBe(false);
     let at = 0;
     for (const { begin, end } of ranges.filter((range) => range.parameter === parameter)) {
       expect(begin).toBe(at);

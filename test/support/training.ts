@@ -55,6 +55,7 @@ export function classes(rows: number, width: number): TrainingData {
 export interface JobChanges {
   readonly layers?: readonly Member[];
   readonly optimizer?: Member;
+  readonly groups?: TrainingJob["groups"];
   readonly schedule?: Member;
   readonly training?: Partial<TrainingJob["training"]>;
   readonly keepBest?: boolean;
@@ -79,6 +80,7 @@ export function smallJob(changes: JobChanges = {}): TrainingJob {
     model: { layers: changes.layers ?? model },
     loss: changes.loss ?? member("losses", "cross_entropy"),
     optimizer: changes.optimizer ?? member("optimizers", "adam", { lr: 0.01 }),
+    groups: changes.groups,
     schedule: (changes.schedule ?? {
       ...member("schedules", "cosine_annealing", { t_max: 100 }),
       interval: "step",

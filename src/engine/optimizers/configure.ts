@@ -15,6 +15,8 @@ export function configure(member: Member): ConfiguredOptimizer {
     type,
     rate: wrapped?.rate ?? (member[rateOption] as number),
     rateOption: wrapped ? `${rateOption}/${wrapped.rateOption}` : rateOption,
+    decays: nameIn(type, "weight_decay") in type.options || inner.some(([, { decays }]) => decays),
+    wholeModel: (type.wholeModel ?? false) || inner.some(([, { wholeModel }]) => wholeModel),
     state: (shape) => type.state(options, shape),
     scratch: (shape) => type.scratch?.(options, shape) ?? 0,
     check: () => [
@@ -25,6 +27,19 @@ export function configure(member: Member): ConfiguredOptimizer {
     create: (kernels) => type.create(kernels, options),
   };
 }
+
+/** Sets an option of an optimizer, and of those that stand among its options, wherever they have it. Its name is the default dialect's. */
+export function withOption(member: Member, name: "lr" | "weight_decay", value: number): Member {
+  const type = declarationOf(member);
+  const changes = Object.entries(type.options).flatMap(([option, { kind }]): [string, unknown][] => {
+    if (kind === "optimizer") return [[option, withOption(member[option] as Member, name, value)]];
+    return option === nameIn(type, name) ? [[option, value]] : [];
+  });
+  return { ...member, ...Object.fromEntries(changes) };
+}
+
+/** What a type calls an option that has one name in the default dialect and one in its own. */
+const nameIn = ({ names }: OptimizerType, option: string): string => (names?.[option] as string | undefined) ?? option;
 
 const within = (name: string, faults: ReturnType<ConfiguredOptimizer["check"]>) =>
   faults.map(({ option, message }) => ({ option: `${name}/${option}`, message }));

@@ -54,6 +54,7 @@ export function defineDialect<O extends Options, const E extends Options = O>(
     translate,
     rate: namesOf(base.rate ?? "lr") as string,
     evaluatesOthers: base.evaluatesOthers ?? false,
+    wholeModel: base.wholeModel ?? false,
     options: { ...Object.fromEntries(renamed), ...own.extra },
     state: (options, shape) => state?.(translate(options)) ?? base.state(translate(options), shape),
     scratch: (options, shape) => base.scratch?.(translate(options), shape) ?? 0,

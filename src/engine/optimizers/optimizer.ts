@@ -37,6 +37,8 @@ export interface OptimizerType<O extends Options = Options> extends Description 
   readonly cycledOption?: keyof O & string;
   /** True if the loss must be the same function of the weights at every evaluation: full batches, and nothing random. */
   readonly fullBatch?: boolean;
+  /** True if a step is worked out from sums over the whole model, so that no part of it can have options of its own. */
+  readonly wholeModel?: boolean;
   /** Float32 tensors kept for a parameter of this shape, under PyTorch's names. A wrapper's own come after those it wraps. */
   state(options: ValuesOf<O>, shape: Shape): readonly StateTensor[];
   /** Bytes of scratch that a thread needs for a pass over a whole tensor of this shape. */
@@ -62,6 +64,9 @@ export interface ConfiguredOptimizer {
   /** The base learning rate, and where it stands: `lr`, `learning_rate`, `optimizer/lr`. */
   readonly rate: number;
   readonly rateOption: string;
+  /** Whether it, or one that it wraps, has a weight_decay. */
+  readonly decays: boolean;
+  readonly wholeModel: boolean;
   state(shape: Shape): readonly StateTensor[];
   scratch(shape: Shape): number;
   check(): readonly OptionFault[];

@@ -14,6 +14,8 @@ export interface FollowerState {
 interface Following {
   readonly step: number;
   schedule: FollowerState | null;
+  /** Of groups with rates of their own, in their order. */
+  readonly groups: readonly { schedule: ScheduleState | null }[];
 }
 
 /**
@@ -23,14 +25,15 @@ interface Following {
 export class Follower {
   readonly metric: string;
   readonly #schedule: Schedule;
-  readonly #base: number;
+  /** The optimizer's rate, and then those of groups. */
+  readonly #bases: readonly number[];
   /** Steps that train_loss is averaged over. */
   readonly #everySteps: number;
 
-  constructor(schedule: Schedule, base: number, stepsPerEpoch: number) {
+  constructor(schedule: Schedule, bases: readonly number[], stepsPerEpoch: number) {
     this.metric = schedule.metric as string;
     this.#schedule = schedule;
-    this.#base = base;
+    this.#bases = bases;
     this.#everySteps = (schedule.every_steps as number | null) ?? stepsPerEpoch;
   }
 
@@ -52,15 +55,18 @@ export class Follower {
   }
 
   /** Takes the value that is due now, if one is. Those of the warm-up do not count. */
-  follow({ step, schedule }: Following, evaluated: boolean, value: number): void {
+  follow({ step, schedule, groups }: Following, evaluated: boolean, value: number): void {
     const due = this.metric === "train_loss" ? step % this.#everySteps === 0 : evaluated;
     if (!due || step <= this.#schedule.warmup_steps) return;
     const { follow } = scheduleType(this.#schedule);
-    schedule!.state = follow!(this.#schedule as never, this.#base, schedule!.state, value);
+    const [own, ...others] = this.#bases;
+    schedule!.state = follow!(this.#schedule as never, own, schedule!.state, value);
+    for (const [i, base] of others.entries())
+      groups[i].schedule = follow!(this.#schedule as never, base, groups[i].schedule, value);
   }
 }
 
 /** Null unless the schedule follows a metric. */
-export function followerOf(schedule: Schedule, base: number, stepsPerEpoch: number): Follower | null {
-  return scheduleType(schedule).follow ? new Follower(schedule, base, stepsPerEpoch) : null;
+export function followerOf(schedule: Schedule, bases: readonly number[], stepsPerEpoch: number): Follower | null {
+  return scheduleType(schedule).follow ? new Follower(schedule, bases, stepsPerEpoch) : null;
 }

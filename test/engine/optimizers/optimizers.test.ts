@@ -1,14 +1,13 @@
-import { globSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
 import { configure } from "../../../src/engine/optimizers/configure.ts";
 import { MAX_SUMS, type OptimizerType } from "../../../src/engine/optimizers/optimizer.ts";
 import { size, type Shape } from "../../../src/engine/shape.ts";
-import type { Reference, ReferenceTensor } from "../../../src/engine/optimizers/reference.ts";
 import { withDefaults, type Member, type Option } from "../../../src/engine/options.ts";
 import { Bench } from "../../support/kernels.ts";
 import { expectClose, goldenCases, tolerance } from "../../support/golden.ts";
 import { Optimizing, type Parameter } from "../../support/optimizing.ts";
+import { numbers, referenceOf, referenceTensor } from "../../support/references.ts";
 import { gradientOf, type OptimizerCase } from "../../conformance/optimizer.ts";
 import { translate } from "../../conformance/names.ts";
 
@@ -18,26 +17,8 @@ import { translate } from "../../conformance/names.ts";
  * search for their step have tests of their own (lbfgs.test.ts).
  */
 
-const folder = new URL("../../../src/engine/optimizers/", import.meta.url);
-const modules = globSync("*/reference.ts", { cwd: folder }).map((file) => import(new URL(file, folder).href));
-const references = Object.assign({}, ...(await Promise.all(modules))) as Record<string, Reference<unknown> | undefined>;
 const all = Object.entries(optimizers) as unknown as [string, OptimizerType][];
 const types = all.filter(([, type]) => !type.fullBatch);
-
-/** The reference of a member with its options under the default dialect's names, and those among them that are optimizers likewise. */
-function referenceOf(member: Member): (tensors: readonly ReferenceTensor[], t: number, lr: number) => void {
-  const { type } = configure(member);
-  const key = type.dialect === undefined ? type.type : `${type.dialect}_${type.type}`;
-  const inner = Object.entries(type.options)
-    .filter(([, { kind }]) => kind === "optimizer")
-    .map(([name]) => {
-      const other = member[name] as Member;
-      return [name, Object.assign(referenceOf(other), { rate: configure(other).rate })];
-    });
-  const given = { ...member, ...Object.fromEntries(inner) };
-  const reference = references[key] ?? references[type.type]!;
-  return (tensors, t, lr) => reference(type.translate?.(given as never) ?? given, tensors, t, lr);
-}
 
 /** The defaults, and every change of one or two options to another interesting value, as far as they go together. */
 function settings(type: OptimizerType): Member[] {
@@ -109,18 +90,6 @@ function interesting(name: string, option: Option, { type }: OptimizerType): rea
 }
 
 const exact = (member: Member): Member => ("ns_precision" in member ? { ...member, ns_precision: "float32" } : member);
-
-/**
- * Reproducible numbers in ±[scale/4, scale], every eleventh of them zero. Gradients are kept well above what weight decay adds to them: where
- * the two cancel, an optimizer that divides by the gradient's size makes a full step out of the rounding error.
- */
-function numbers(length: number, seed: number, scale: number): Float32Array {
-  return Float32Array.from({ length }, (_, i) => {
-    const x = Math.sin(12.9898 * (i + 1) + 78.233 * seed) * 43758.5453;
-    const unit = x - Math.floor(x);
-    return i % 11 === 5 ? 0 : Math.sign(unit - 0.5) * scale * (0.25 + 0.75 * unit);
-  });
-}
 
 const SHAPES: readonly Shape[] = [[1], [7], [4, 16], [13, 5], [2, 3, 4, 5], [4099]];
 const parameters = SHAPES.map((shape): Parameter => ({ shape, values: numbers(size(shape), 1, 0.3) }));
@@ -199,24 +168,6 @@ function bytesOf({ bench, tensors, configured }: Optimizing, i: number): Buffer 
   const { weight, state, shape, length } = tensors[i];
   const states = configured.state(shape).map(({ shape: own = shape }, j) => bench.bits(state[j], size(own)));
   return Buffer.concat([bench.bits(weight, length), ...states].map((bits) => Buffer.from(bits.buffer)));
-}
-
-function referenceTensor(member: Member, { shape, values }: Parameter): ReferenceTensor {
-  const configured = configure(member);
-  const state = configured
-    .state(shape)
-    .map(({ name, initial, shape: own = shape }): [string, Float64Array] => [
-      name,
-      initial === "parameter" ? Float64Array.from(values) : new Float64Array(size(own)).fill(initial),
-    ]);
-  return {
-    shape,
-    weight: Float64Array.from(values),
-    gradient: new Float64Array(values.length),
-    state: Object.fromEntries(state),
-    scalars: { ...configured.create(new Bench().kernels).scalars },
-    evaluated: new Float64Array(values.length),
-  };
 }
 
 describe("references", () => {

@@ -52,6 +52,7 @@ export const lbfgs = defineOptimizer({
   source: "Liu & Nocedal 1989; torch.optim.LBFGS",
   options: lbfgsOptions,
   fullBatch: true,
+  wholeModel: true,
   state({ history_size: size, line_search_fn: search }, shape) {
     const history = [...zeros("old_dirs"), ...zeros("old_stps")].map((tensor) => ({
       ...tensor,

@@ -69,7 +69,7 @@ export const muon = defineOptimizer({
       : [
           {
             option: "type",
-            message: "muon is for matrices, and this model has none: add a linear layer, or use adamw",
+            message: "muon is for matrices, and none learns in this model: add a linear layer, or use adamw",
           },
         ],
   create(kernels, options) {

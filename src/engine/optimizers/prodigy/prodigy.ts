@@ -52,6 +52,7 @@ export const prodigy = defineOptimizer({
   formula: "d = max(d, d_coef·Σ⟨g, x₀−x⟩/‖Σg‖₁), weighted sums; x −= lr·d · m/(√v + d·eps), m and v of d·g",
   source: "Mishchenko & Defazio 2024, arXiv:2306.06101",
   options: prodigyOptions,
+  wholeModel: true,
   state: () => [...zeros("exp_avg", "exp_avg_sq", "s"), { name: "p0", initial: "parameter" }],
   create: (kernels, options) => createProdigy(kernels, options, false),
 });
