@@ -221,6 +221,19 @@ describe.each(keys)("%s", (key) => {
   });
 });
 
+test("an option is set wherever it is: in the words of the dialect, and in what is wrapped", () => {
+  const set = (key: string, options: Record<string, unknown> = {}) =>
+    withOption(withOption(member("optimizers", key, options), "lr", 0.5), "weight_decay", 0.25);
+  const both = { lr: 0.5, weight_decay: 0.25 };
+  expect(set("muon")).toMatchObject({ ...both, momentum: 0.95, fallback: { type: "adamw", ...both } });
+  expect(set("lookahead")).toMatchObject({ optimizer: { type: "adam", ...both } });
+  expect(set("keras_adamw")).toMatchObject({ learning_rate: 0.5, weight_decay: 0.25 });
+  const around = set("optax_lookahead", { fast_optimizer: member("optimizers", "muon") });
+  expect(around).toMatchObject({ fast_optimizer: { ...both, fallback: both } });
+  expect(set("keras_adam")).not.toHaveProperty("weight_decay");
+  expect(configure(set("keras_adam")).decays).toBe(false);
+});
+
 describe("what is frozen", () => {
   const frozen = [group({ parameters: ["0.*", "3.weight"], freeze: true })];
   const tensors = async (changes: JobChanges) => {
@@ -291,9 +304,19 @@ describe("what is frozen", () => {
     expect(plan.addresses.stateBytes).toBeLessThan(whole.addresses.stateBytes / 2);
   });
 
-  test("is shared out evenly where all weights are gone through, and what learns where that is", () => {
+  test("is no matrix that muon could learn with", () => {
+    const optimizer = member("optimizers", "muon");
+    const groups = [group({ parameters: "*.weight", freeze: true })];
+    expect(() => new Updating({ optimizer, groups })).toThrow("none learns");
+  });
+
+  test("leaves what learns to be shared out evenly, and numbers its blocks first", () => {
     const layers = [member("layers", "linear", { out_features: 2000 }), member("layers", "linear")];
     const { plan } = new Updating({ layers, groups: [group({ parameters: "0.*", freeze: true })] });
+    for (const thread of [0, 1, 2]) {
+      const rows = gradientTiles({ ...plan, threads: 3 }, thread).map(({ begin, end }) => end - begin);
+      expect(rows[0]).toBe(1);
+    }
     const learning = (parameters: readonly PlannedParameter[]) => parameters.filter(({ group }) => group !== null);
     expect(learning(plan.parameters).map(({ firstBlock }) => firstBlock)).toEqual([0, 2]);
     expect([plan.blocks, plan.weightBlocks]).toEqual([3, 3 + 6 + 1]);
@@ -302,7 +325,13 @@ describe("what is frozen", () => {
 
 describe("a schedule that follows a metric", () => {
   const schedule = {
-    ...member("schedules", "reduce_on_plateau", { metric: "train_loss", patience: 0, factor: 0.1, min_lr: 0.004 }),
+    ...member("schedules", "reduce_on_plateau", {
+      metric: "train_loss",
+      patience: 0,
+      threshold: 0.5,
+      factor: 0.1,
+      min_lr: 0.004,
+    }),
     interval: "step",
     warmup_steps: 0,
   } as unknown as Schedule;
@@ -324,6 +353,16 @@ describe("a schedule that follows a metric", () => {
     }
     expect(once.schedule.state!.lr).toBeCloseTo(0.01, 12);
     expect(once.groups[0].schedule).toMatchObject({ lr: 0.004 });
+  });
+
+  test("sets each group's rate by it", async () => {
+    const job = (changes: JobChanges) => train(smallJob({ schedule, training: { epochs: 4 }, ...changes }));
+    const sgd = (lr: number) => member("optimizers", "sgd", { lr });
+    const grouped = await job({ optimizer: sgd(0.5), groups: [group({ lr: 0.05 })] });
+    const rates: number[] = [];
+    const plain = await train(smallJob({ schedule, training: { epochs: 4 }, optimizer: sgd(0.05) }), { rates });
+    expect(rates.at(-1)).toBeLessThan(0.05);
+    expect(grouped.weights).toBe(plain.weights);
   });
 
   test("goes on from it after a resume", async () => {
