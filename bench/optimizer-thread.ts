@@ -30,7 +30,7 @@ const kernels = instantiateKernels(module, memory);
 const words = new Int32Array(memory.buffer, plan.addresses.control);
 words[WORD.spin] = 1_000_000;
 const barrier = new Barrier(kernels, words, plan.addresses.control, plan.threads);
-const gradient = new Gradient(kernels, plan, { clip_grad_norm: null, clip_grad_value: null }, barrier, thread);
+const gradient = new Gradient(kernels, plan, { seed: 0, clip_grad_norm: null, clip_grad_value: null }, barrier, thread);
 const update = new Update(kernels, plan, gradient, barrier, thread);
 const tiles = gradientTiles(plan, thread);
 

@@ -1,8 +1,10 @@
 import type { Barrier } from "./barrier.ts";
+
 import { clipCoefficient } from "./clip.ts";
 import type { NormClip, Training } from "./job.ts";
 import type { Kernels } from "./kernels/kernels.ts";
 import { NORM_SUM, type Plan } from "./model.ts";
+import { seedHalves } from "./random.ts";
 import { parameterBlocks, sumOfBlocks, type Block, type Tile } from "./slices.ts";
 
 /*
@@ -11,13 +13,19 @@ import { parameterBlocks, sumOfBlocks, type Block, type Tile } from "./slices.ts
  * A step may have several batches. Each batch's gradient of a tile is computed like a single one's and added to those before it (`accumulate`), in the
  * order of the batches; the loss is divided by the divisor of all of them, so that the sum is the gradient of one large batch.
  *
- * What an element, or a row, can tell by itself is done to each tile when it is whole (`tileReady`). What takes the whole gradient is
- * measured once all threads have written theirs (`measure`), and done to a slice when the optimizer first reads it (`finish`), while it is in
- * cache.
+ * Then, in this order: elements are clipped by value, units by their weights' norms, all of it by its norm, and noise is added. Noise comes last as in
+ * the experiments of its paper that clip, and as in optax.noisy_sgd: clipped noise would no longer have the variance that was asked for.
+ *
+ * What an element or a unit can tell by itself is done to each tile when it is whole (`tileReady`). A norm takes the whole gradient: it is measured once
+ * all threads have written theirs (`measure`), and what follows from it is done to a slice when the optimizer first reads it (`finish`), while it
+ * is in cache.
  */
 
 /** The part of a job's `training` that concerns the gradient. */
-export type Treatment = Pick<Training, "clip_grad_norm" | "clip_grad_value">;
+export type Treatment = Pick<
+  Training,
+  "seed" | "clip_grad_norm" | "clip_grad_value" | "clip_grad_adaptive" | "gradient_noise"
+>;
 
 export class Gradient {
   /** Its norm before clipping at the last step; NaN if it is not clipped by norm. */
@@ -30,7 +38,12 @@ export class Gradient {
   readonly #blocks: readonly Block[];
   readonly #clipNorm: { max: number; type: number } | null;
   readonly #clipValue: number | null;
+  readonly #clipUnits: Treatment["clip_grad_adaptive"];
+  readonly #noise: Treatment["gradient_noise"];
+  readonly #seed: readonly [number, number];
+  #step = 0;
   #scale = 1;
+  #deviation = 0;
 
   constructor(kernels: Kernels, plan: Plan, treatment: Treatment, barrier: Barrier, thread: number) {
     this.#kernels = kernels;
@@ -39,7 +52,18 @@ export class Gradient {
     this.#blocks = parameterBlocks(plan, thread);
     this.#clipNorm = normClip(treatment.clip_grad_norm);
     this.#clipValue = treatment.clip_grad_value;
+    this.#clipUnits = treatment.clip_grad_adaptive;
+    this.#noise = treatment.gradient_noise;
+    this.#seed = seedHalves(treatment.seed);
     this.neededWhole = this.#clipNorm !== null;
+  }
+
+  /** Prepares step `step`, from 0. */
+  begin(step: number): void {
+    if (!this.#noise) return;
+    const { eta, gamma } = this.#noise;
+    this.#step = step;
+    this.#deviation = Math.sqrt(eta / this.#kernels.pow(1 + step, gamma));
   }
 
   /** Whether it was scaled down at the last step; null if it is not clipped by its norm. */
@@ -61,9 +85,14 @@ export class Gradient {
 
   /** What is done to every tile when it is whole. */
   tileReady(tile: Tile): void {
-    if (this.#clipValue === null) return;
+    if (this.#clipValue === null && !this.#clipUnits) return;
+    const { weight, gradient, unitRows } = this.#plan.parameters[tile.parameter];
     const { offset, count } = elements(this.#plan, tile);
-    this.#kernels.clamp(this.#plan.parameters[tile.parameter].gradient + offset, count, this.#clipValue);
+    if (this.#clipValue !== null) this.#kernels.clamp(gradient + offset, count, this.#clipValue);
+    if (!this.#clipUnits) return;
+    const { clipping, eps } = this.#clipUnits;
+    const units = (tile.end - tile.begin) / unitRows;
+    this.#kernels.clip_units(gradient + offset, weight + offset, units, count / units, clipping, eps);
   }
 
   /** Takes the measure of the whole, which all threads must have written. A meeting of the crew if it is clipped by its norm. */
@@ -81,13 +110,17 @@ export class Gradient {
     this.#scale = clipCoefficient(this.norm, max);
   }
 
-  /** Does what is left to do to elements begin..end of a parameter's, once it is measured. */
+  /** Does what is left to do to elements begin..end of a parameter's, once it is measured if it is to be. */
   finish(parameter: number, begin: number, end: number): void {
-    if (this.#scale === 1) return;
-    this.#kernels.scale(this.#plan.parameters[parameter].gradient + begin * 4, end - begin, this.#scale);
+    if (this.#scale === 1 && this.#deviation === 0) return;
+    const { gradient } = this.#plan.parameters[parameter];
+    if (this.#scale !== 1) this.#kernels.scale(gradient + begin * 4, end - begin, this.#scale);
+    if (this.#deviation === 0) return;
+    const [low, high] = this.#seed;
+    this.#kernels.add_normal(gradient, begin, end, low, high, parameter, this.#step, this.#deviation);
   }
 
-  /** Measures and finishes all of it, for who reads it again and again. */
+  /** Measures and finishes all of it, for an optimizer that reads it again and again. */
   finishWhole(): void {
     this.measure();
     if (this.#scale === 1) return;

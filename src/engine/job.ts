@@ -38,6 +38,9 @@ export interface Training {
   readonly gradient_accumulation_steps?: number;
   readonly clip_grad_norm: number | NormClip | null;
   readonly clip_grad_value: number | null;
+  /** None unless said so, like those that follow. */
+  readonly clip_grad_adaptive?: { readonly clipping: number; readonly eps: number } | null;
+  readonly gradient_noise?: { readonly eta: number; readonly gamma: number } | null;
   readonly eval_every_epochs: number;
   readonly log_every_steps: number;
   readonly early_stopping: EarlyStopping | null;

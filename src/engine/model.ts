@@ -10,6 +10,7 @@ import {
   shapeModel,
   type PlanFault,
   type PlanInput,
+  type PlannedTraining,
   type ShapedLayer,
   type ShapedModel,
   type ShapedParameter,
@@ -48,6 +49,8 @@ export interface PlannedParameter extends ShapedParameter {
   readonly evaluated: number;
   /** Best weights, 0 unless they are kept. */
   readonly best: number;
+  /** How many rows are one unit, which no thread and no tile has only a part of. */
+  readonly unitRows: number;
   /** Number of the first of this tensor's SUM_BLOCKs among all: of those that learn first, then of the frozen ones. */
   readonly firstBlock: number;
 }
@@ -139,7 +142,7 @@ export function planModel(input: PlanInput): Plan {
   const state = map.end;
   const kept = placeState(map, model, input.keepBest);
   const stateBytes = map.end - state;
-  const parameters = placeGradients(map, kept);
+  const parameters = placeGradients(map, kept, input.training);
   const learning = parameters.filter(learns);
   const blocks = sum(learning, blocksOf);
   const capacityRows = Math.max(input.batchRows, Math.min(input.validRows, EVALUATION_ROWS), input.threads);
@@ -224,7 +227,7 @@ function tooLarge(bytes: number): PlanFault {
 
 const roundUp = (bytes: number, unit: number): number => Math.ceil(bytes / unit) * unit;
 
-type KeptParameter = Omit<PlannedParameter, "gradient" | "firstBlock">;
+type KeptParameter = Omit<PlannedParameter, "gradient" | "unitRows" | "firstBlock">;
 
 /** The state: weights, optimizer state, evaluation and best weights, in that order. */
 function placeState(map: MemoryMap, { parameters, optimizer }: ShapedModel, keepBest: boolean): KeptParameter[] {
@@ -256,7 +259,11 @@ function stateTensors({ weight, evaluated, best, state }: PlannedParameter): num
 }
 
 /** Gradients for all that learns, and numbers for all blocks. */
-function placeGradients(map: MemoryMap, kept: readonly KeptParameter[]): PlannedParameter[] {
+function placeGradients(
+  map: MemoryMap,
+  kept: readonly KeptParameter[],
+  { clip_grad_adaptive = null }: PlannedTraining = {},
+): PlannedParameter[] {
   const firstBlocks = new Map<KeptParameter, number>();
   let next = 0;
   for (const parameter of [...kept.filter(learns), ...kept.filter((parameter) => !learns(parameter))]) {
@@ -266,8 +273,14 @@ function placeGradients(map: MemoryMap, kept: readonly KeptParameter[]): Planned
   return kept.map((parameter) => ({
     ...parameter,
     gradient: learns(parameter) ? map.take(`gradient ${parameter.name}`, parameter.length * 4) : 0,
+    unitRows: clip_grad_adaptive ? unitRows(parameter.shape) : 1,
     firstBlock: firstBlocks.get(parameter)!,
   }));
+}
+
+/** Of the units that adaptive clipping looks at: a row of a matrix, a vector as a whole, whatever dimensions of length 1 it has beside. */
+function unitRows(shape: Shape): number {
+  return shape.filter((length) => length !== 1).length > 1 ? 1 : shape[0];
 }
 
 const learns = ({ group }: ShapedParameter): boolean => group !== null;

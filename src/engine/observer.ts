@@ -26,7 +26,7 @@ export interface LayerObservation {
   readonly name: string;
   /** How many weights and biases it has that learn; what is frozen is not looked at. */
   readonly parameters: number;
-  /** After clip_grad_value, before clip_grad_norm. */
+  /** After clip_grad_value and clip_grad_adaptive, before clip_grad_norm and gradient_noise. */
   readonly gradientNorm: number;
   /** Of the weights before the step. */
   readonly weightNorm: number;

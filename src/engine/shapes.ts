@@ -15,7 +15,7 @@ import { size, type Shape } from "./shape.ts";
  * that the loss wants. All faults are found at once, as far as one can be known in spite of another.
  */
 
-export type PlannedTraining = Pick<Training, "gradient_accumulation_steps">;
+export type PlannedTraining = Pick<Training, "gradient_accumulation_steps" | "clip_grad_adaptive" | "gradient_noise">;
 
 export interface PlanInput {
   readonly model: { readonly layers: readonly Member[] };
@@ -126,11 +126,11 @@ function chanceFaults({ optimizer, model, training = {}, batchRows, trainRows }:
     const message = `must be 1: ${optimizer.type} takes all rows as one batch`;
     faults.push({ pointer: "/training/gradient_accumulation_steps", message });
   }
+  const random = `is random, and ${optimizer.type} compares losses of different weights: leave it out or use adam`;
+  if (training.gradient_noise) faults.push({ pointer: "/training/gradient_noise", message: random });
   for (const [i, member] of model.layers.entries()) {
     const type = layers[member.type as keyof typeof layers] as unknown as LayerType;
-    if (!type.random?.(member as never)) continue;
-    const message = `is random, and ${optimizer.type} compares losses of different weights: leave it out or use adam`;
-    faults.push({ pointer: `/model/layers/${i}`, message });
+    if (type.random?.(member as never)) faults.push({ pointer: `/model/layers/${i}`, message: random });
   }
   return faults;
 }

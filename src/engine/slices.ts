@@ -38,13 +38,13 @@ export function gradientTiles(plan: Plan, thread: number): Tile[] {
   let before = 0;
   return plan.parameters.flatMap((parameter, i) => {
     if (parameter.group === null) return [];
-    const unit = rowUnit(rowLength(parameter));
+    const unit = Math.max(rowUnit(rowLength(parameter)), parameter.unitRows);
     const rows = parameter.shape[0];
     const cut = (at: number) => Math.min(rows, Math.max(0, Math.round((at - before) / costs[i] / unit) * unit));
     const begin = cut(from);
     const end = thread === plan.threads - 1 ? rows : cut(to);
     before += rows * costs[i];
-    return tiles(i, begin, end, tileRows(rowLength(parameter)));
+    return tiles(i, begin, end, Math.max(tileRows(rowLength(parameter)), parameter.unitRows));
   });
 }
 

@@ -112,6 +112,7 @@ export class TrainingStep {
     this.batches.begin(step);
     const rates = this.#rates(progress);
     const observer = this.observer?.due(step + 1) ? this.observer : null;
+    this.gradient.begin(step);
     this.update.begin(step + 1, rates, observer !== null);
     const loss = this.#evaluate(step);
     if (!this.update.tilewise) {

@@ -116,6 +116,7 @@ export class Update {
     if (!this.tilewise) return;
     const tensor = this.#tensors[parameter];
     const row = tensor.length / tensor.shape[0];
+    this.#gradient.finish(parameter, begin * row, end * row);
     tensor.firstPass!.run(tensor, begin * row, end * row, 0);
   }
 

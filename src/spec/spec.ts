@@ -162,6 +162,28 @@ const ClipGradNorm = z
   .default(null)
   .describe("Scales the gradient down to this norm; a number is the `max_norm` of the 2-norm.");
 
+const ClipGradAdaptive = z
+  .strictObject({
+    clipping: z.number().gt(0).default(0.01).describe("The most a gradient's norm may be of its weights' norm."),
+    eps: z.number().gt(0).default(1e-3).describe("What the norm of weights counts as at least."),
+  })
+  .nullable()
+  .default(null)
+  .describe(
+    "Scales the gradient of each output unit (a row of a matrix; a vector as a whole) down to a part of its weights' norm. Brock et al. 2021, arXiv:2102.06171; optax.adaptive_grad_clip.",
+  );
+
+const GradientNoise = z
+  .strictObject({
+    eta: z.number().gt(0).describe("The variance at the first step; the paper tries 0.01, 0.3 and 1."),
+    gamma: z.number().min(0).default(0.55).describe("How fast it falls."),
+  })
+  .nullable()
+  .default(null)
+  .describe(
+    "Adds normal numbers of variance eta / (1 + step)^gamma to the gradient, after all clipping. Neelakantan et al. 2015, arXiv:1511.06807; optax.add_noise.",
+  );
+
 const EarlyStopping = z
   .strictObject({
     metric: z.enum(["valid_loss", "valid_accuracy", "valid_macro_f1", "valid_r2", "valid_mae"]).default("valid_loss"),
@@ -179,7 +201,7 @@ const Training = z
     batch_size: z
       .union([z.int().min(1), z.literal("full")], { error: 'must be an integer of at least 1, or "full"' })
       .describe("Rows of a batch; at most the training rows, which is what `full` means."),
-    seed: seed.describe("Of the initial weights, the order of the rows and dropout."),
+    seed: seed.describe("Of the initial weights, the order of the rows, dropout and gradient noise."),
     shuffle: z.boolean().default(true),
     drop_last: z.boolean().default(false).describe("Leaves out an epoch's last batch if it is short."),
     gradient_accumulation_steps: z
@@ -196,7 +218,9 @@ const Training = z
       .gt(0)
       .nullable()
       .default(null)
-      .describe("Clamps each element of the gradient to ± this."),
+      .describe("Clamps each element of the gradient to ± this; of all clipping the first."),
+    clip_grad_adaptive: ClipGradAdaptive,
+    gradient_noise: GradientNoise,
     eval_every_epochs: z.int().min(1).max(100_000).default(1),
     log_every_steps: z
       .int()

@@ -94,7 +94,7 @@ class Run {
     const kernels = instantiateKernels(module, createMemory(plan.memoryBytes));
     const { control } = plan.addresses;
     const barrier = new Barrier(kernels, new Int32Array(kernels.memory.buffer, control), control, 1);
-    const training = { clip_grad_norm: golden.clip_grad_norm ?? null, clip_grad_value: null };
+    const training = { seed: 0, clip_grad_norm: golden.clip_grad_norm ?? null, clip_grad_value: null };
     this.#golden = golden;
     this.#plan = plan;
     this.#kernels = kernels;

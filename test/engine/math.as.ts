@@ -14,6 +14,12 @@ class Log {
 class Log1p {
   @inline of(x: v128, a: v128, b: v128): v128 { return math.log1p(x); }
 }
+class SinQuarter {
+  @inline of(x: v128, a: v128, b: v128): v128 { return math.sinQuarter(x); }
+}
+class CosQuarter {
+  @inline of(x: v128, a: v128, b: v128): v128 { return math.cosQuarter(x); }
+}
 class Tanh {
   @inline of(x: v128, a: v128, b: v128): v128 { return math.tanh(x); }
 }
@@ -34,6 +40,8 @@ export function exp(x: usize, y: usize, n: i32): void { map<Exp>(x, y, n); }
 export function expm1(x: usize, y: usize, n: i32): void { map<Expm1>(x, y, n); }
 export function log(x: usize, y: usize, n: i32): void { map<Log>(x, y, n); }
 export function log1p(x: usize, y: usize, n: i32): void { map<Log1p>(x, y, n); }
+export function sinQuarter(x: usize, y: usize, n: i32): void { map<SinQuarter>(x, y, n); }
+export function cosQuarter(x: usize, y: usize, n: i32): void { map<CosQuarter>(x, y, n); }
 export function tanh(x: usize, y: usize, n: i32): void { map<Tanh>(x, y, n); }
 export function sigmoid(x: usize, y: usize, n: i32): void { map<Sigmoid>(x, y, n); }
 export function softplus(x: usize, y: usize, n: i32): void { map<Softplus>(x, y, n); }

@@ -87,6 +87,8 @@ describe("float32 functions", () => {
     ["expm1", Math.expm1, -3.4e38, 0, 1],
     ["log", Math.log, 0, 3.4e38, 1],
     ["log1p", Math.log1p, 0, 1, 1.1],
+    ["sinQuarter", (x: number) => Math.sin((Math.PI / 2) * x), -0.5, 0.5, 2],
+    ["cosQuarter", (x: number) => Math.cos((Math.PI / 2) * x), -0.5, 0.5, 2],
     ["tanh", Math.tanh, ...everywhere, 2.5],
     ["sigmoid", sigmoid, ...everywhere, 2.3],
     ["softplus", softplus, ...everywhere, 1.8],

@@ -46,6 +46,46 @@ describe("Philox4x32-10", () => {
   });
 });
 
+describe("gradient noise", () => {
+  const noise = (begin: number, end: number, step = 9) =>
+    kernels.add_normal(address, begin, end, low, high, 7, step, 0.3);
+  const start = (value: number) => kernels.f32.fill(value, address >> 2, (address >> 2) + length);
+
+  it("is what Box and Muller make of random.ts' words, within float32", () => {
+    start(0);
+    noise(0, length);
+    const number = (words: readonly number[], i: number) => {
+      const radius = Math.sqrt(-2 * Math.log((words[i >> 1] + 0.5) / 2 ** 32));
+      const word = words[2 + (i >> 1)];
+      const turns = (word >>> 30) / 4 + ((word & 0x3fffffff) / 2 ** 30 - 0.5) / 4;
+      return 0.3 * radius * (i % 2 === 0 ? Math.cos(2 * Math.PI * turns) : Math.sin(2 * Math.PI * turns));
+    };
+    const expected = drawn(PURPOSE.gradientNoise, 7, 9, number);
+    values().forEach((value, i) => expect(Math.abs(value - expected[i])).toBeLessThan(4e-7));
+  });
+
+  it("is added to what is there, wherever a range is cut", () => {
+    start(5);
+    noise(0, length);
+    const whole = values();
+    expect(whole.every((value) => value > 3 && value < 7 && value !== 5)).toBe(true);
+    start(5);
+    noise(400, 404);
+    noise(404, length);
+    noise(0, 400);
+    expect(values()).toEqual(whole);
+  });
+
+  it("is other noise at another step", () => {
+    start(0);
+    noise(0, length, 8);
+    const before = values();
+    start(0);
+    noise(0, length, 9);
+    expect(values().filter((value, i) => value === before[i])).toEqual([]);
+  });
+});
+
 describe("initial values", () => {
   const uniform = (begin: number, end: number) => kernels.fill_uniform(address, begin, end, low, high, 7, 0.3);
   const normal = (begin: number, end: number) => kernels.fill_normal(address, begin, end, low, high, 7, 0.3);

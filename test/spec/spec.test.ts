@@ -62,6 +62,8 @@ test("the least one can write gets all defaults of the contract", () => {
       gradient_accumulation_steps: 1,
       clip_grad_norm: null,
       clip_grad_value: null,
+      clip_grad_adaptive: null,
+      gradient_noise: null,
       eval_every_epochs: 1,
       log_every_steps: null,
       early_stopping: null,
@@ -92,6 +94,12 @@ test.each([
     training({ clip_grad_norm: { norm_type: 2 } }),
     '/training/clip_grad_norm must be null, a number more than 0, or {"max_norm", "norm_type"}',
   ],
+  [training({ clip_grad_adaptive: 0.01 }), "/training/clip_grad_adaptive must be an object, not 0.01"],
+  [training({ clip_grad_adaptive: { clipping: 0 } }), "/training/clip_grad_adaptive/clipping must be more than 0"],
+  [training({ clip_grad_adaptive: { eps: 0 } }), "/training/clip_grad_adaptive/eps must be more than 0"],
+  [training({ gradient_noise: {} }), "/training/gradient_noise/eta is required"],
+  [training({ gradient_noise: { eta: 0 } }), "/training/gradient_noise/eta must be more than 0"],
+  [training({ gradient_noise: { eta: 1, gamma: -1 } }), "/training/gradient_noise/gamma must be at least 0"],
   [training({ early_stopping: {} }), "/training/early_stopping/patience is required"],
   [data({ validation: { every: 1 } }), "/data/validation/every must be at least 2"],
   [data({ validation: { fraction: 1 } }), "/data/validation/fraction must be less than 1"],
@@ -175,4 +183,12 @@ test("canonical JSON has one text for a value", () => {
   expect(canonicalJson({ b: [1, { d: null, c: "ü\n" }], 10: true, 9: 1e-8, a: -0 })).toBe(
     '{"10":true,"9":1e-8,"a":0,"b":[1,{"c":"ü\\n","d":null}]}',
   );
+});
+
+test("clipping and noise have the defaults of their papers", () => {
+  const { value } = check(Spec, specFor(id, training({ clip_grad_adaptive: {}, gradient_noise: { eta: 0.3 } })));
+  expect(value?.training).toMatchObject({
+    clip_grad_adaptive: { clipping: 0.01, eps: 1e-3 },
+    gradient_noise: { eta: 0.3, gamma: 0.55 },
+  });
 });

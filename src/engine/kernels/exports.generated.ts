@@ -13,6 +13,7 @@ export interface KernelExports {
   readonly scale: (address: number, count: number, factor: number) => void;
   readonly clamp: (address: number, count: number, bound: number) => void;
   readonly add: (to: number, from: number, count: number) => void;
+  readonly clip_units: (gradient: number, weight: number, units: number, length: number, clipping: number, eps: number) => void;
   // src/engine/kernels/matmul.kernel.as.ts
   readonly matmul: (c: number, a: number, b: number, m: number, n: number, k: number, cRow: number, aRow: number, aStep: number, bRow: number, transposed: number, bias: number, panel: number) => void;
   readonly column_sums: (out: number, x: number, row: number, count: number, begin: number, end: number) => void;
@@ -26,6 +27,7 @@ export interface KernelExports {
   readonly fill_normal: (address: number, begin: number, end: number, seedLow: number, seedHigh: number, stream: number, deviation: number) => void;
   readonly shuffle: (address: number, count: number, seedLow: number, seedHigh: number, epoch: number) => void;
   readonly dropout: (x: number, y: number, begin: number, end: number, seedLow: number, seedHigh: number, layer: number, step: number, p: number) => void;
+  readonly add_normal: (address: number, begin: number, end: number, seedLow: number, seedHigh: number, stream: number, step: number, deviation: number) => void;
   // src/engine/kernels/reduce.kernel.as.ts
   readonly sum_f32: (address: number, count: number) => number;
   readonly norm_part: (address: number, count: number, p: number) => number;

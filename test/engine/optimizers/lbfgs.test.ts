@@ -119,10 +119,11 @@ describe("a job under L-BFGS", () => {
     const harmless = [member("layers", "dropout", { p: 0 }), member("layers", "linear")];
     expect(faults({ batchRows: 100, model: { layers: harmless } })).toEqual([]);
     const whole = { batchRows: 100, model: { layers: harmless } };
-    expect(faults({ ...whole, training: { gradient_accumulation_steps: 2 } })).toEqual([
+    const training = { gradient_accumulation_steps: 2, gradient_noise: { eta: 1, gamma: 1 } };
+    expect(faults({ ...whole, training })).toEqual([
       "/training/gradient_accumulation_steps",
+      "/training/gradient_noise",
     ]);
-    const training = { gradient_accumulation_steps: 2 };
     expect(faults({ optimizer: withDefaults(optimizers.adam), training })).toEqual([]);
   });
 });
