@@ -9,6 +9,8 @@ export type CrashPoint =
   | "mid-chunk"
   | "before-commit"
   | "after-commit"
+  | "before-rewind"
+  | "after-rewind"
   | "after-final-commit"
   | "before-forward"
   | "after-forward"

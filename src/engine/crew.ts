@@ -6,7 +6,8 @@ import { batchRows, stepsPerEpoch, type TrainingJob } from "./job.ts";
 import { assertFused, compileKernels, createMemory, instantiateKernels, MODULE_BYTES } from "./kernels/kernels.ts";
 import { planModel, type Plan } from "./model.ts";
 import { joinCrews, leaveCrews, returnThread, takeThreads } from "./pool.ts";
-import { isWeight, stateEntries, type HashedFile, type Progress, type StopReason } from "./state.ts";
+import type { Change } from "./rewind.ts";
+import { freshProgress, isWeight, stateEntries, type HashedFile, type Progress, type StopReason } from "./state.ts";
 import { loadState, loadWeights, serializeState } from "./state-worker.ts";
 import type { SnapshotKind, StartMessage, ThreadMessage } from "./thread.ts";
 
@@ -48,8 +49,14 @@ export type Outcome =
       readonly epochs: number;
       readonly metrics: Readonly<Record<string, number>>;
       readonly best: Progress["best"];
+      readonly changes: readonly Change[];
     }
-  | { readonly type: "diverged"; readonly step: number; readonly finding: Finding }
+  | {
+      readonly type: "diverged";
+      readonly step: number;
+      readonly finding: Finding;
+      readonly changes: readonly Change[];
+    }
   | { readonly type: "stopped"; readonly step: number };
 
 export interface CrewHandlers {
@@ -70,6 +77,8 @@ export interface CrewOptions {
   readonly state: Uint8Array | null;
   /** The bytes of a model file to begin with, instead of weights that are drawn. */
   readonly weights?: Uint8Array | null;
+  /** The rewinds that the run goes on with, of which a state that is older does not know; those of the state unless said otherwise. */
+  readonly changes?: readonly Change[] | null;
 }
 
 /** A thread of the crew died; the job can go on from its last checkpoint in another crew. */
@@ -100,7 +109,8 @@ export class Crew {
   readonly #ring: Float64Array;
   readonly #handlers: CrewHandlers;
   readonly #everySteps: number | null;
-  readonly #progress: Progress | null;
+  readonly #progress: Progress;
+  readonly #begins: boolean;
   readonly #drawn: boolean;
   readonly #recent: LogEntry[] = [];
   #workers: Worker[] = [];
@@ -114,7 +124,7 @@ export class Crew {
     plan: Plan,
     memory: WebAssembly.Memory,
     options: CrewOptions,
-    progress: Progress | null,
+    progress: Progress,
     handlers: CrewHandlers,
   ) {
     const { control, log } = plan.addresses;
@@ -127,6 +137,7 @@ export class Crew {
     this.#ring = new Float64Array(memory.buffer, log, LOG_ENTRIES * 4);
     this.#everySteps = options.everySteps;
     this.#progress = progress;
+    this.#begins = options.state === null;
     this.#drawn = (options.weights ?? null) === null;
     this.#handlers = handlers;
   }
@@ -140,16 +151,17 @@ export class Crew {
     kernelModule();
     const memory = createMemory(plan.memoryBytes);
     const entries = stateEntries(plan);
-    const { state, weights = null } = options;
+    const { state, weights = null, changes = null } = options;
     if (weights !== null)
       await loadWeights(
         weights,
         memory,
         entries.filter(({ name }) => isWeight(name)),
       );
-    const progress = state === null ? null : await loadState(state, memory, entries);
+    const progress = state === null ? freshProgress() : await loadState(state, memory, entries);
+    if (changes !== null) progress.changes = changes;
     const crew = new Crew(job, plan, memory, options, progress, handlers);
-    const step = progress?.step ?? 0;
+    const { step } = progress;
     crew.#words[WORD.step] = step;
     crew.#words[WORD.epoch] = Math.floor(step / stepsPerEpoch(job.training, job.data.trainRows.length));
     crew.#doubles[DOUBLE.trainLoss] = Number.NaN;
@@ -194,6 +206,7 @@ export class Crew {
       thread,
       everySteps: this.#everySteps,
       progress: this.#progress,
+      begins: this.#begins,
       drawn: this.#drawn,
     };
     worker.postMessage(start);
@@ -247,16 +260,17 @@ export class Crew {
 
   #outcome(): Outcome {
     const { outcome, progress } = this.#ended!;
-    const { step, metrics, best } = progress;
+    const { step, metrics, best, changes } = progress;
     if (outcome === "stopped") return { type: "stopped", step };
     const perEpoch = stepsPerEpoch(this.#job.training, this.#job.data.trainRows.length);
     if (outcome === "diverged") {
       const fatal = progress.diagnosis.findings.find((finding) => verdictOf(this.#job, finding) === VERDICT.fail);
       const totalSteps = perEpoch * this.#job.training.epochs;
-      return { type: "diverged", step, finding: fatal ?? explainDivergence(this.#job, totalSteps, this.#recent, step) };
+      const finding = fatal ?? explainDivergence(this.#job, totalSteps, this.#recent, step);
+      return { type: "diverged", step, finding, changes };
     }
     const epochs = Math.floor(step / perEpoch);
-    return { type: progress.finished!, step, epochs, metrics, best };
+    return { type: progress.finished!, step, epochs, metrics, best, changes };
   }
 
   /** Hands on what the leader has logged since the last time. */
@@ -277,7 +291,7 @@ export class Crew {
 
   /** What detectors had found in the state that the crew goes on from. */
   get findings(): readonly Finding[] {
-    return this.#progress?.diagnosis.findings ?? [];
+    return this.#progress.diagnosis.findings;
   }
 
   /** Where training stands. Cheap. */

@@ -30,6 +30,10 @@ export interface DiagnosisState {
 const LEAST_WINDOW = 5;
 const LONGEST_WINDOW = 50;
 
+export function windowSteps(totalSteps: number): number {
+  return Math.min(LONGEST_WINDOW, Math.max(LEAST_WINDOW, Math.ceil(totalSteps / 100)));
+}
+
 /**
  * What a run starts from is the mean of its first window; or the loss of its first step, if that is less since it goes wrong at once, and if a batch
  * has this many rows, so that one step says something.
@@ -49,7 +53,7 @@ export class Diagnosis {
 
   constructor(job: TrainingJob, totalSteps: number) {
     this.#run = new RunFacts(job, totalSteps);
-    this.#windowSteps = Math.min(LONGEST_WINDOW, Math.max(LEAST_WINDOW, Math.ceil(totalSteps / 100)));
+    this.#windowSteps = windowSteps(totalSteps);
     this.#watching = Object.entries(job.detectors ?? {})
       .filter(([, { policy }]) => policy !== "ignore")
       .map(([name, options]) => {
@@ -134,7 +138,9 @@ export function freshDiagnosis(): DiagnosisState {
 
 /** Whether a finding ends the job, and how: one of VERDICT. */
 export function verdictOf(job: TrainingJob, { detector }: Finding): number {
-  if (job.detectors?.[detector].policy !== "stop") return VERDICT.goOn;
+  const policy = job.detectors?.[detector].policy;
+  if (policy === "rewind") return VERDICT.fail;
+  if (policy !== "stop") return VERDICT.goOn;
   const type = detectors[detector as keyof typeof detectors] as unknown as DetectorType;
   return type.ruinous ? VERDICT.fail : VERDICT.end;
 }

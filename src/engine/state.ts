@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { ARITHMETIC_VERSION } from "./kernels/kernels.ts";
 import { freshDiagnosis, type DiagnosisState } from "./diagnosis.ts";
 import type { Plan } from "./model.ts";
+import type { Change } from "./rewind.ts";
 import type { FollowerState } from "./schedules/follower.ts";
 import type { ScheduleState } from "./schedules/schedule.ts";
 import { readHeader, readSafetensors, writeSafetensors, type Tensor } from "./safetensors.ts";
@@ -37,6 +38,8 @@ export interface Progress {
   clipped: { count: number; steps: number };
   /** What the detectors remember; only the leader's is kept up. */
   diagnosis: DiagnosisState;
+  /** The rewinds so far, in the order in which they were made. */
+  changes: readonly Change[];
   /** The optimizer's own doubles. */
   scalars: Record<string, number>;
   /** What parameter groups that learn have for themselves, in their order: a state of the schedule for each base rate, and doubles. */
@@ -60,6 +63,7 @@ export function freshProgress(): Progress {
     schedule: null,
     clipped: { count: 0, steps: 0 },
     diagnosis: freshDiagnosis(),
+    changes: [],
     scalars: {},
     groups: [],
   };

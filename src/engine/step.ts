@@ -12,6 +12,7 @@ import { Network } from "./network.ts";
 import { observedMetrics, Observer, type LayerObservation } from "./observer.ts";
 import { configure } from "./optimizers/configure.ts";
 import { seedHalves } from "./random.ts";
+import { scaleAt } from "./rewind.ts";
 import { followerOf, type Follower } from "./schedules/follower.ts";
 import { rateAt, type Rate } from "./schedules/learning-rate.ts";
 import { gradientTiles, share, type Tile } from "./slices.ts";
@@ -172,12 +173,13 @@ export class TrainingStep {
   }
 
   /** What the schedule says for each group; it may remember other things of each. */
-  #rates({ step, schedule, groups }: Progress): Rate[] {
+  #rates({ step, schedule, groups, changes }: Progress): Rate[] {
+    const changed = scaleAt(step, changes);
     return this.#plan.groups.map(({ rateScale }, i) => {
       const state = i === 0 ? (schedule?.state ?? null) : groups[i - 1].schedule;
       const when = { step, stepsPerEpoch: this.stepsPerEpoch, state };
       const { lr, momentum } = rateAt(this.#kernels, this.#job.schedule, this.#bases[i], when);
-      return { lr: lr * rateScale, momentum };
+      return { lr: lr * rateScale * changed, momentum };
     });
   }
 

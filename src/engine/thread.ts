@@ -8,8 +8,9 @@ import type { EarlyStopping, TrainingJob } from "./job.ts";
 import { instantiateKernels, type Kernels } from "./kernels/kernels.ts";
 import type { Plan } from "./model.ts";
 import { seedHalves } from "./random.ts";
+import { rewindOf, type Rewind } from "./rewind.ts";
 import { share, weightBlocks } from "./slices.ts";
-import { freshProgress, type Progress } from "./state.ts";
+import type { Progress } from "./state.ts";
 import { TrainingStep } from "./step.ts";
 
 /*
@@ -26,8 +27,9 @@ export interface StartMessage {
   readonly job: TrainingJob;
   readonly thread: number;
   readonly everySteps: number | null;
-  /** Where to go on; null to begin. */
-  readonly progress: Progress | null;
+  readonly progress: Progress;
+  /** Whether the job is at its beginning; else its state is in the memory. */
+  readonly begins: boolean;
   /** Whether the weights to begin with are drawn; else they are in the memory. */
   readonly drawn: boolean;
 }
@@ -58,15 +60,17 @@ class CrewThread {
   readonly #job: TrainingJob;
   readonly #step: TrainingStep;
   readonly #progress: Progress;
+  readonly #rewind: Rewind | null;
   readonly #leader: boolean;
   readonly #post: (message: ThreadMessage) => void;
 
-  constructor(start: StartMessage, progress: Progress, post: (message: ThreadMessage) => void) {
+  constructor(start: StartMessage, post: (message: ThreadMessage) => void) {
     this.#kernels = instantiateKernels(start.module, start.memory);
     this.#start = start;
     this.#plan = start.plan;
     this.#job = start.job;
-    this.#progress = progress;
+    this.#progress = start.progress;
+    this.#rewind = rewindOf(start.job);
     this.#leader = start.thread === 0;
     this.#post = post;
     this.#step = new TrainingStep(this.#kernels, start.plan, start.job, start.thread, start.everySteps, () =>
@@ -76,7 +80,7 @@ class CrewThread {
 
   run(): void {
     const progress = this.#progress;
-    if (this.#start.progress === null) this.#initialize();
+    if (this.#start.begins) this.#initialize();
     progress.schedule ??= this.#step.follower?.fresh() ?? null;
     this.#step.update.attach(progress);
     const outcome = this.#train();
@@ -105,12 +109,13 @@ class CrewThread {
       if (this.#leader) this.#tell();
       if (verdict === VERDICT.fail) return "diverged";
       if (progress.step === this.#step.totalSteps) progress.finished = "completed";
+      if (this.#lookDue() && !this.#weightsFinite()) return "diverged";
       const kinds = this.#kinds(action);
-      if (kinds.length > 0 && !this.#snapshot(kinds)) return "diverged";
+      if (kinds.length > 0 && !this.#snapshot(kinds) && this.#rewind === null) return "diverged";
       if (action & ACTION.stop && progress.finished === null) return "stopped";
     }
     // A job restored after its end takes no step, and says again what it said.
-    if (action === 0 && this.#start.progress?.finished != null && !this.#snapshot(["final"])) return "diverged";
+    if (action === 0 && this.#start.progress.finished !== null && !this.#snapshot(["final"])) return "diverged";
     return "finished";
   }
 
@@ -183,6 +188,29 @@ class CrewThread {
     this.#step.barrier.meet();
   }
 
+  /** Whether the weights are looked at, whatever checkpoints are taken (rewind.ts). */
+  #lookDue(): boolean {
+    const { step, finished } = this.#progress;
+    return this.#rewind !== null && (finished !== null || step % this.#rewind.every_steps === 0);
+  }
+
+  #weightsFinite(): boolean {
+    const { words, barrier } = this.#step;
+    const { state, weightBytes } = this.#plan.addresses;
+    this.#forgetWhatWasSeen();
+    barrier.meet();
+    const [from, to] = share(weightBytes / 64, this.#start.thread, this.#plan.threads).map((line) => line * 64);
+    if (from < to && this.#kernels.all_finite(state + from, (to - from) / 4) === 0)
+      Atomics.store(words, WORD.notFinite, 1);
+    barrier.meet();
+    return Atomics.load(words, WORD.notFinite) === 0;
+  }
+
+  /** Before a meeting. A run that is rewound goes on after a snapshot that was not made. */
+  #forgetWhatWasSeen(): void {
+    if (this.#leader) Atomics.store(this.#step.words, WORD.notFinite, 0);
+  }
+
   /** Copies the state into the snapshot buffer, each thread its share. False if a weight is not finite: such a state is not kept. */
   #snapshot(kinds: SnapshotKind[]): boolean {
     const { words, barrier } = this.#step;
@@ -191,6 +219,7 @@ class CrewThread {
     if (this.#leader)
       while (Atomics.load(words, WORD.snapshotBusy) === 1 && words[WORD.abort] === 0)
         Atomics.wait(words, WORD.snapshotBusy, 1, 100);
+    this.#forgetWhatWasSeen();
     barrier.meet();
     const [from, to] = share(stateBytes / 64, this.#start.thread, this.#plan.threads).map((line) => line * 64);
     this.#kernels.u8.copyWithin(snapshot + from, state + from, state + to);
@@ -221,9 +250,8 @@ function isBetter(value: number, best: number | null, rule: EarlyStopping | null
 
 function work(port: MessagePort, start: StartMessage): void {
   const post = (message: ThreadMessage) => port.postMessage(message);
-  const progress = structuredClone(start.progress ?? freshProgress());
   try {
-    new CrewThread(start, progress, post).run();
+    new CrewThread(start, post).run();
   } catch (error) {
     if (!(error instanceof Aborted))
       post({ type: "failed", message: error instanceof Error ? (error.stack ?? error.message) : String(error) });

@@ -4,11 +4,12 @@
  * event and not an error: the run goes on, and has its last one still.
  */
 import type { Snapshot } from "../engine/crew.ts";
+import { rewindOf, rewindStep } from "../engine/rewind.ts";
 import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
 import type { Spec } from "../spec/spec.ts";
 import { LeaseLost, Unavailable } from "../store/errors.ts";
-import type { Lease, State } from "../store/lease.ts";
+import type { Lease, Retention, State } from "../store/lease.ts";
 import type { NewEvent } from "../store/record.ts";
 import { persist } from "./persist.ts";
 import type { Reporter } from "./reporter.ts";
@@ -34,7 +35,7 @@ export function committedEvent({ step, bytes, sha256, kinds }: State): NewEvent 
 
 export class Checkpoints {
   readonly #lease: Lease;
-  readonly #spec: Pick<Spec, "checkpoint" | "training">;
+  readonly #spec: Pick<Spec, "checkpoint" | "training" | "detectors">;
   readonly #reporter: Reporter;
   readonly #gone: AbortSignal;
   readonly #log: Logger;
@@ -45,7 +46,7 @@ export class Checkpoints {
 
   constructor(
     lease: Lease,
-    spec: Pick<Spec, "checkpoint" | "training">,
+    spec: Pick<Spec, "checkpoint" | "training" | "detectors">,
     reporter: Reporter,
     gone: AbortSignal,
     log: Logger,
@@ -98,13 +99,13 @@ export class Checkpoints {
     this.#sayWhatWasSkipped(file.step);
     const state = await this.upload(file);
     if (state === null) return this.noRoom(file);
-    const { keep_last: keepLast, keep_best: keepBest } = this.#spec.checkpoint;
+    const retention = this.#retention(file.step);
     try {
       // What happened before the checkpoint is told before it: a run that resumes there does not tell it again.
       await this.#reporter.flush(this.#gone);
       const progress = this.#reporter.progress()!;
       const news = { progress, event: committedEvent(state), rows: this.#reporter.rowsUpTo(file.step) };
-      await persist(this.#gone, () => this.#lease.commit(state, { keepLast, keepBest }, news));
+      await persist(this.#gone, () => this.#lease.commit(state, retention, news));
     } catch (error) {
       await this.#lease.abandon(state.blob).catch(() => undefined);
       throw error;
@@ -116,6 +117,12 @@ export class Checkpoints {
     meters.checkpointFailures.inc();
     const message = `Redis has no room for the ${bytes.byteLength} bytes of the checkpoint.`;
     this.#reporter.event("checkpoint_failed", message, step, { bytes: bytes.byteLength });
+  }
+
+  #retention(step: number): Retention {
+    const { keep_last: keepLast, keep_best: keepBest } = this.#spec.checkpoint;
+    const rewind = rewindOf(this.#spec);
+    return { keepLast, keepBest, rewindStep: rewind && rewindStep(rewind, step) };
   }
 
   #sayWhatWasSkipped(step: number): void {

@@ -67,7 +67,7 @@ export class Endings {
     checkpoints: Checkpoints,
     interrupted: (waiting: boolean) => boolean,
   ): Promise<boolean> {
-    const { best } = outcome;
+    const { best, changes } = outcome;
     const kept = spec.checkpoint.keep_best && best !== null ? (["final", "best"] as const) : (["final"] as const);
     const models: Required<Ending>["models"] = {};
     for (const which of kept) {
@@ -78,7 +78,15 @@ export class Endings {
     }
     const { step, epochs, metrics, type } = outcome;
     const weights = models.final!.sha256;
-    const result = { weights_sha256: weights, steps: step, epochs, stop_reason: type, metrics, best };
+    const result = {
+      weights_sha256: weights,
+      steps: step,
+      epochs,
+      stop_reason: type,
+      metrics,
+      best,
+      changes: [...changes],
+    };
     const committed = await checkpoints.upload(state).catch(orNoRoom);
     if (committed === null) checkpoints.noRoom(state);
     const events: NewEvent[] = committed === null ? [] : [committedEvent(committed)];

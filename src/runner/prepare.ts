@@ -85,7 +85,7 @@ function targetsOf({ loss }: ResolvedSpec) {
 }
 
 /** From the job's last checkpoint; while it has none, as its fork wants it or from nothing. */
-async function readStart(
+export async function readStart(
   lease: Lease,
   { spec, checkpoint, origin }: Work,
   gone: AbortSignal,

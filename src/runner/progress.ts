@@ -1,8 +1,8 @@
 /** How far a run is, how fast it is, and how long it will take. */
 import type { Evaluation, LogEntry } from "../engine/crew.ts";
-import type { Finding } from "../engine/detectors/detector.ts";
 import { batchRows, stepsPerEpoch, type TrainingJob } from "../engine/job.ts";
 import { meters } from "../meters.ts";
+import type { Finding } from "../spec/diagnosis.ts";
 import type { Checkpoint } from "../spec/wire.ts";
 import type { ProgressReport } from "../store/record.ts";
 
@@ -13,11 +13,19 @@ export class RunProgress {
   readonly #stepsPerEpoch: number;
   readonly #samplesPerStep: number;
   readonly #totalSteps: number;
+  /** Of courses that were given up. */
+  readonly #rewound: readonly Finding[];
+  readonly #findings: Finding[] = [];
   #report: ProgressReport;
   #stepsPerSecond: number | null = null;
   #measuredAt = performance.now();
 
-  constructor({ training, data }: TrainingJob, from: Pick<Checkpoint, "step" | "metrics"> | null) {
+  constructor(
+    { training, data }: TrainingJob,
+    from: Pick<Checkpoint, "step" | "metrics"> | null,
+    rewound: readonly Finding[],
+  ) {
+    this.#rewound = rewound;
     const rows = data.trainRows.length;
     this.#stepsPerEpoch = stepsPerEpoch(training, rows);
     const dropped = training.drop_last ? rows % batchRows(training, rows) : 0;
@@ -36,11 +44,9 @@ export class RunProgress {
     };
   }
 
-  /** A detector is heard once in a job. */
+  /** A detector is heard once in a course. */
   diagnosed(finding: Finding): void {
-    const known = this.#report.findings ?? [];
-    if (known.some(({ detector }) => detector === finding.detector)) return;
-    this.#report.findings = [...known, finding];
+    if (this.#findings.every(({ detector }) => detector !== finding.detector)) this.#findings.push(finding);
   }
 
   logged(entry: LogEntry): void {
@@ -59,6 +65,7 @@ export class RunProgress {
     const speed = this.#stepsPerSecond;
     return {
       ...this.#report,
+      findings: [...this.#rewound, ...this.#findings],
       samples_per_second: speed === null ? null : rounded(speed * this.#samplesPerStep),
       eta_seconds: speed ? rounded((this.#totalSteps - this.#report.step) / speed) : null,
     };

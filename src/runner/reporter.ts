@@ -47,7 +47,7 @@ export class Reporter {
 
   /** The rows that a checkpoint of `step` must carry. */
   rowsUpTo(step: number): MetricRow[] {
-    return this.#uncommitted.filter((row) => row.step <= step);
+    return upTo(step, this.#uncommitted);
   }
 
   committed(step: number): void {
@@ -58,6 +58,15 @@ export class Reporter {
   async flush(gone: AbortSignal): Promise<void> {
     await this.#sending?.catch(() => undefined);
     await persist(gone, () => this.#send()).catch(unlessFull);
+  }
+
+  /** Training goes back to `step`: tells what there is to tell, and forgets the rows after it. */
+  async rewind(step: number, gone: AbortSignal): Promise<void> {
+    await this.flush(gone);
+    this.#rows = upTo(step, this.#rows);
+    this.#uncommitted = upTo(step, this.#uncommitted);
+    // If Redis was too full to take it.
+    if (this.#unacknowledged !== null) this.#unacknowledged.rows = upTo(step, this.#unacknowledged.rows);
   }
 
   /** Stops reporting; returns what the last word on the job has to carry. */
@@ -106,6 +115,10 @@ export class Reporter {
     this.#rows = [];
     return report;
   }
+}
+
+function upTo(step: number, rows: MetricRow[]): MetricRow[] {
+  return rows.filter((row) => row.step <= step);
 }
 
 function unlessFull(error: unknown): void {

@@ -7,13 +7,16 @@
  * - a pause stops the crew at a step boundary, with a checkpoint, and gives the job back as paused; one that comes when the training is over is too late;
  * - a shutdown does the same, but writes a checkpoint only if the state is small enough to be written in time, and gives the job back as queued;
  * - while Redis is away the crew holds at a step boundary, its state in memory, and goes on if the run is still the latest when Redis answers;
+ * - a divergence that is to be rewound ends the crew, and another one begins where it leads to;
  * - a run that lost its lease stops where it is and writes nothing: its successor has dropped what was not committed, and computes the same again.
  */
 import { DatasetUnreachable } from "../data/cache.ts";
 import { Crew, ThreadFailed, type CrewHandlers, type Outcome } from "../engine/crew.ts";
+import { changeAfter, type Change } from "../engine/rewind.ts";
 import { PlanError } from "../engine/shapes.ts";
 import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
+import type { Finding } from "../spec/diagnosis.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { Checkpoint, JobStatus } from "../spec/wire.ts";
 import { LeaseLost } from "../store/errors.ts";
@@ -23,10 +26,11 @@ import { Checkpoints, serialized, type StateFile } from "./checkpoints.ts";
 import { Endings } from "./endings.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { persist } from "./persist.ts";
-import { JobFailure, notesOn, prepare, unreadable, type Prepared, type Sources } from "./prepare.ts";
+import { JobFailure, notesOn, prepare, readStart, unreadable, type Prepared, type Sources } from "./prepare.ts";
 import { RunProgress } from "./progress.ts";
 import { Pulse } from "./pulse.ts";
 import { Reporter } from "./reporter.ts";
+import { rewind } from "./rewind.ts";
 import type { Threads } from "./threads.ts";
 
 /** The largest state that is written when the process is told to end: whoever told it does not wait long. */
@@ -142,10 +146,8 @@ export class Run {
     const prepared = await Promise.race([preparing, this.#toStop.promise]);
     if (prepared === null) return await this.#stopped();
     this.#stateBytes = work.stateBytes;
-    this.#progress = new RunProgress(prepared.training, goesOnFrom(work));
     this.#checkpoints = new Checkpoints(this.lease, work.spec, this.#reporter, signal, this.#log);
-    const outcome = await this.#withThreads(work.spec, (threads) => this.#runCrew(threads, work, prepared));
-    signal.throwIfAborted();
+    const outcome = await this.#withThreads(work.spec, (threads) => this.#runCrews(threads, work, prepared));
     return await this.#conclude(outcome, work.spec, prepared);
   }
 
@@ -158,18 +160,32 @@ export class Run {
     }
   }
 
+  /** One crew after the other, each after the first from where a divergence of the one before leads to. */
+  async #runCrews(threads: number, work: Work, prepared: Prepared): Promise<Outcome> {
+    const { signal } = this.#gone;
+    const outcome = await this.#runCrew(threads, work, prepared);
+    signal.throwIfAborted();
+    const change = outcome.type === "diverged" ? changeAfter(prepared.training, outcome, firstStep(work)) : null;
+    if (outcome.type !== "diverged" || change === null) return outcome;
+    const writers = { lease: this.lease, reporter: this.#reporter, checkpoints: this.#checkpoints!, gone: signal };
+    const back = await rewind(writers, work, outcome, change);
+    this.#log.info({ ...change, from: goesOnFrom(back)?.step ?? 0 }, "rewound");
+    return await this.#runCrews(threads, back, { ...prepared, ...(await readStart(this.lease, back, signal)) });
+  }
+
   async #runCrew(threads: number, work: Work, { training, state, weights }: Prepared): Promise<Outcome> {
-    const { spec, checkpoint, origin } = work;
+    const { spec } = work;
     const { every_steps: everySteps, every_seconds: everySeconds } = spec.checkpoint;
-    const crew = await Crew.start(training, { threads, everySteps, state, weights }, this.#handlers(spec)).catch(
-      (error: unknown) => {
-        const from = checkpoint ?? origin;
-        // No plan or no memory is not the checkpoint's fault.
-        const otherwise = error instanceof PlanError || error instanceof RangeError;
-        if (from === null || otherwise) throw error;
-        throw unreadable(from.step, (error as Error).message);
-      },
-    );
+    this.#crew = null;
+    this.#progress = new RunProgress(training, goesOnFrom(work), findingsOf(work));
+    const options = { threads, everySteps, state, weights, changes: changesOf(work) };
+    const crew = await Crew.start(training, options, this.#handlers(spec)).catch((error: unknown) => {
+      const from = work.checkpoint ?? work.origin;
+      // No plan or no memory is not the checkpoint's fault.
+      const otherwise = error instanceof PlanError || error instanceof RangeError;
+      if (from === null || otherwise) throw error;
+      throw unreadable(from.step, (error as Error).message);
+    });
     this.#gone.signal.throwIfAborted();
     this.#crew = crew;
     for (const finding of crew.findings) this.#progress!.diagnosed(finding);
@@ -230,7 +246,7 @@ export class Run {
     if (outcome.type === "diverged") {
       const { finding, step } = outcome;
       this.#progress!.diagnosed(finding);
-      throw new JobFailure("diverged", finding.message, finding.remedy, step);
+      throw new JobFailure("diverged", `${finding.message}${inVain(outcome)}`, finding.remedy, step);
     }
     await this.#checkpoints!.idle();
     const finished = { outcome, spec, state: await this.#final!, notes: notesOn(this.#crew!.plan, encoding) };
@@ -306,6 +322,25 @@ export class Run {
 /** What the run does not do again; null: it begins at step 0. */
 function goesOnFrom({ checkpoint, origin }: Work): Pick<Checkpoint, "step" | "metrics"> | null {
   return checkpoint ?? (origin?.use === "state" ? origin : null);
+}
+
+/** Before which there is nothing to go back to. */
+function firstStep({ origin }: Work): number {
+  return origin?.use === "state" ? origin.step : 0;
+}
+
+/** The changes as the engine takes them. */
+function changesOf({ changes }: Work): Change[] | null {
+  return changes && changes.map(({ step, detected_step, lr_factor }) => ({ step, detected_step, lr_factor }));
+}
+
+function findingsOf({ changes }: Work): Finding[] {
+  return (changes ?? []).flatMap(({ finding }) => finding ?? []);
+}
+
+function inVain({ changes: { length } }: { changes: readonly Change[] }): string {
+  if (length === 0) return "";
+  return ` Training had gone back ${length === 1 ? "once" : `${length} times`} before.`;
 }
 
 function unexpected(error: unknown): JobFailure {

@@ -15,7 +15,8 @@ import type { OptimizerType } from "../engine/optimizers/optimizer.ts";
 import { withDefaults, type Bounds, type Description, type Option, type Options } from "../engine/options.ts";
 import { size } from "../engine/shape.ts";
 import { schedules } from "../engine/schedules/registry.generated.ts";
-import { policyOptions, timingOptions } from "./spec.ts";
+import { policyOptions } from "./detectors.ts";
+import { timingOptions } from "./spec.ts";
 import { list } from "./wire.ts";
 
 /** What a hyperparameter of each kind takes. */
@@ -159,7 +160,7 @@ export const catalogue = {
     described(schedule, timingOptions),
   ),
   detectors: (Object.values(detectors) as unknown as readonly DetectorType[]).map((detector): DetectorEntry => ({
-    ...described(detector, policyOptions),
+    ...described(detector, policyOptions(detector)),
     needs: detector.needs,
   })),
 };

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { CAUSES } from "../engine/detectors/causes.ts";
 import { detectors } from "../engine/detectors/registry.generated.ts";
-import { Count, JobId, JobStatus, type Job } from "./wire.ts";
+import { Change, Count, JobId, JobStatus, type Job } from "./wire.ts";
 
 export const Finding = z
   .object({
@@ -37,7 +37,8 @@ export const Diagnosis = z
     status: JobStatus,
     step: Count.describe("How far the job has been watched."),
     summary: z.string().describe("One sentence."),
-    findings: z.array(Finding).describe("In the order in which they were found."),
+    findings: z.array(Finding).describe("In the order in which they were found; first those that led to changes."),
+    changes: z.array(Change).describe("What was done about divergences, under the policy `rewind`."),
     detectors: z
       .record(z.string(), z.enum(["found", "quiet", "blind", "ignored"]))
       .describe(
@@ -48,8 +49,8 @@ export const Diagnosis = z
   .meta({ id: "Diagnosis", description: "What is known of how a job's training goes wrong, if it does." });
 export type Diagnosis = z.infer<typeof Diagnosis>;
 
-/** What `findings` come to, in a job that has been watched for `job.progress.step` steps. */
-export function diagnosisOf({ id, status, spec, progress }: Job, findings: Finding[]): Diagnosis {
+/** What findings, the first of which led to `changes`, come to in a job that has been watched for `job.progress.step` steps. */
+export function diagnosisOf({ id, status, spec, progress }: Job, findings: Finding[], changes: Change[]): Diagnosis {
   const states = Object.values(detectors).map(
     (detector) => [detector.type, sightOf(detector, spec, findings)] as const,
   );
@@ -59,10 +60,12 @@ export function diagnosisOf({ id, status, spec, progress }: Job, findings: Findi
     step: progress.step,
     summary: summaryOf(
       findings,
+      changes,
       progress.step,
       states.some(([, sight]) => sight === "blind"),
     ),
     findings,
+    changes,
     detectors: Object.fromEntries(states),
   };
 }
@@ -78,12 +81,18 @@ function sightOf({ type, needs }: { type: string; needs: string }, spec: Job["sp
   return blind ? "blind" : "quiet";
 }
 
-function summaryOf(findings: Finding[], step: number, blind: boolean): string {
+function summaryOf(findings: Finding[], changes: Change[], step: number, blind: boolean): string {
   if (findings.length === 0) {
     const more = blind ? ' Some detectors see nothing without "observe" or validation.' : "";
     return `Nothing wrong was found in ${step} steps.${more}`;
   }
-  const [{ message, remedy }] = findings;
+  // What nothing was done about comes first.
+  const { message, remedy } = findings[changes.length] ?? findings[findings.length - 1];
+  const done = changes.length < findings.length ? remedy : whatWasDone(changes[changes.length - 1]);
   const others = findings.length === 1 ? "" : ` (and ${findings.length - 1} more)`;
-  return `${message} ${remedy}${others}`;
+  return `${message} ${done}${others}`;
+}
+
+export function whatWasDone({ step, lr_factor: factor }: Change): string {
+  return `Training went back to step ${step}, and on from there with ${factor} × the learning rate.`;
 }

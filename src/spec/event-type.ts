@@ -15,6 +15,7 @@ export const EventType = z.enum([
   "arithmetic_changed",
   "diagnosed",
   "diverged",
+  "rewound",
   "cancelling",
   "cancelled",
   "succeeded",

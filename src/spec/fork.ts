@@ -175,6 +175,6 @@ function changesOf({ progress, shapes }: Head, parent: Spec, { spec }: Resolved)
     finished: unchanged ? progress.finished : null,
     ...(unchanged ? {} : { worse: 0, diagnosis: freshProgress().diagnosis }),
     ...(best ? {} : { best: null, worse: 0 }),
-    ...(sameRate ? {} : { schedule: null }),
+    ...(sameRate ? {} : { schedule: null, changes: [] }),
   };
 }

@@ -24,6 +24,7 @@ import type { Member, Options } from "../engine/options.ts";
 import type { TargetKind } from "../engine/training.ts";
 import { canonicalJson } from "./canonical.ts";
 import { faulty, retryLater } from "./errors.ts";
+import { withRewind } from "./detectors.ts";
 import { check, didYouMean, pointer, type Fault } from "./faults.ts";
 import { MAX_POINTS_PER_SERIES, Spec, type ResolvedSpec } from "./spec.ts";
 import type { Webhook } from "./webhook.ts";
@@ -329,6 +330,7 @@ function fillIn(spec: Spec, table: Table, plan: Plan): ResolvedSpec {
     ...spec,
     data: table.data,
     model: { layers },
+    detectors: withRewind(spec.detectors, totalSteps(spec, table)),
     training: { ...spec.training, log_every_steps: every },
   };
 }

@@ -11,8 +11,7 @@ import { layers } from "../engine/layers/registry.generated.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
 import type { Options } from "../engine/options.ts";
 import { schedules } from "../engine/schedules/registry.generated.ts";
-import { detectors } from "../engine/detectors/registry.generated.ts";
-import { POLICIES, type DetectorSettings } from "../engine/detectors/detector.ts";
+import { Detectors } from "./detectors.ts";
 import { memberUnion, optionSchemas } from "./members.ts";
 import { Optimizer } from "./optimizers.ts";
 import { Webhook } from "./webhook.ts";
@@ -252,34 +251,6 @@ const Observe = z
   .describe(
     "Adds metrics of norms, update ratios and dead units, and gives sight to the detectors that need them. Does not influence the result; an observed step takes longer.",
   );
-
-/** What every detector has beside its thresholds. */
-export const policyOptions = {
-  policy: {
-    kind: "choice",
-    choices: POLICIES,
-    default: "warn",
-    doc: "`warn`: an event `diagnosed`. `stop`: also end the job. `ignore`: do not look.",
-  },
-} as const satisfies Options;
-
-const detectorSchemas = Object.values(detectors).map(({ type, options, summary, formula, source }) => [
-  type,
-  z
-    .strictObject(optionSchemas<Options>({ ...policyOptions, ...options }))
-    .prefault({})
-    .describe(`${summary}\n\n${formula}\n\n${source}`),
-]);
-
-// The thresholds are built at run time, so what they have in common is all that the type can say.
-const Detectors = (
-  z.strictObject(Object.fromEntries(detectorSchemas)) as unknown as z.ZodType<
-    DetectorSettings,
-    Readonly<Record<string, object>>
-  >
-)
-  .prefault({})
-  .meta({ id: "DetectorsSpec", description: "What to look out for while the job trains, and what to do about it." });
 
 const Metadata = z
   .record(z.string().regex(/^[a-z0-9_]{1,64}$/, "must have a name of 1 to 64 of a-z, 0-9 and _"), z.string().max(256))

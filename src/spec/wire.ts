@@ -86,7 +86,7 @@ export const Progress = z
     status: JobStatus,
     run: Run,
     step: Count.describe(
-      "Optimizer steps finished. May go back after a take-over, never below `last_checkpoint_step`.",
+      "Optimizer steps finished. May go back after a take-over, never below `last_checkpoint_step`, and by a rewind after a divergence.",
     ),
     total_steps: Count.describe("epochs × ceil(train_rows / batch_size / gradient_accumulation_steps)."),
     epoch: Count.describe("Epochs finished."),
@@ -104,6 +104,15 @@ export const Progress = z
   .meta({ id: "Progress", description: "How far a job has come." });
 export type Progress = z.infer<typeof Progress>;
 
+export const Change = z
+  .object({
+    step: Count.describe("Where training was taken back to, and from which step on the rate is another."),
+    detected_step: Count.describe("When the divergence showed."),
+    lr_factor: z.number().describe("What the rate is multiplied with, beside the factors of the changes before."),
+  })
+  .meta({ id: "Change", description: "A rewind: what was changed of a job while it ran, as its spec says." });
+export type Change = z.infer<typeof Change>;
+
 export const JobResult = z
   .object({
     weights_sha256: Sha256.describe("SHA-256 of the body of `GET …/model`."),
@@ -117,6 +126,7 @@ export const JobResult = z
       .object({ step: Count, metric: z.string(), value: z.number().nullable() })
       .nullable()
       .describe("The best evaluation; null unless `checkpoint.keep_best` is set."),
+    changes: z.array(Change).describe("The rewinds after divergences, in the order in which they were made."),
   })
   .meta({ id: "JobResult", description: "What came of a job that succeeded." });
 export type JobResult = z.infer<typeof JobResult>;

@@ -20,6 +20,7 @@ import {
   type ModelNotes,
   type Origin,
   type ProgressReport,
+  type RecordedChange,
 } from "./record.ts";
 
 const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
@@ -148,10 +149,13 @@ export class Jobs {
   }
 
   async diagnosis(owner: string, id: string): Promise<Diagnosis | null> {
-    const fields = await this.#fields(owner, id, jobFields);
+    const fields = await this.#fields(owner, id, [...jobFields, "changes"]);
     if (fields === null) return null;
     const report = JSON.parse(fields.progress ?? "null") as ProgressReport | null;
-    return diagnosisOf(toJob(id, fields), report?.findings ?? []);
+    const recorded = JSON.parse(fields.changes ?? "[]") as RecordedChange[];
+    // Those without a finding are the parent's.
+    const changes = recorded.flatMap(({ finding, ...change }) => (finding === null ? [] : [change]));
+    return diagnosisOf(toJob(id, fields), report?.findings ?? [], changes);
   }
 
   /** Newest first. The cursor is an id, so that jobs that come or go meanwhile shift nothing. */
@@ -321,9 +325,14 @@ export class Jobs {
   }
 }
 
-/** The checkpoints that are kept, the one being written, and the best. Once the job has ended its last one and the model take no more. */
-function mostBytes({ stateBytes, spec: { checkpoint } }: NewJob): number {
-  return stateBytes * (checkpoint.keep_last + 1 + (checkpoint.keep_best ? 1 : 0));
+/**
+ * The checkpoints that are kept, the one being written, and the best; two to rewind to, and what a fork began with. Once the job has ended its last one and
+ * the model take no more.
+ */
+function mostBytes({ stateBytes, spec, fork }: NewJob): number {
+  const { keep_last: last, keep_best: best } = spec.checkpoint;
+  const rewound = spec.detectors.diverging.policy !== "rewind" ? 0 : fork === null ? 2 : 3;
+  return stateBytes * (last + 1 + (best ? 1 : 0) + rewound);
 }
 
 function hashed(text: string): string {

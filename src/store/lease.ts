@@ -23,6 +23,7 @@ import {
   type NewEvent,
   type Origin,
   type ProgressReport,
+  type RecordedChange,
 } from "./record.ts";
 
 /** Runs that may die in a row at the same checkpoint before the job is taken to be the cause. */
@@ -56,6 +57,8 @@ export interface Work {
   checkpoint: Checkpoint | null;
   /** What the job begins with while it has no checkpoint; null: nothing. */
   origin: Origin | null;
+  /** All rewinds so far; null: those that the state knows of. */
+  changes: RecordedChange[] | null;
 }
 
 export interface State extends Blob, Pick<Checkpoint, "step" | "sha256" | "kinds" | "metrics"> {
@@ -67,6 +70,8 @@ export interface State extends Blob, Pick<Checkpoint, "step" | "sha256" | "kinds
 export interface Retention {
   keepLast: number;
   keepBest: boolean;
+  /** Where training would be taken back to from here, so that a state to do it from must stay; null: it never is. */
+  rewindStep: number | null;
 }
 
 /** What a commit tells beside the state. */
@@ -128,7 +133,16 @@ export class Lease {
   }
 
   async work(): Promise<Work> {
-    const fields = ["spec", "dataset", "total_steps", "state_bytes", "progress", "checkpoint_step", "origin"] as const;
+    const fields = [
+      "spec",
+      "dataset",
+      "total_steps",
+      "state_bytes",
+      "progress",
+      "checkpoint_step",
+      "origin",
+      "changes",
+    ] as const;
     const values = await this.#database.use((redis) => redis.hmget(this.#job, ...fields));
     const record = named(fields, values);
     const step = record.checkpoint_step;
@@ -141,6 +155,7 @@ export class Lease {
       progress: JSON.parse(record.progress ?? "null") as ProgressReport | null,
       checkpoint: manifest && toCheckpoint(step!, manifest),
       origin: JSON.parse(record.origin ?? "null") as Origin | null,
+      changes: JSON.parse(record.changes ?? "null") as RecordedChange[] | null,
     };
   }
 
@@ -188,11 +203,19 @@ export class Lease {
       ...packed(state),
       keep_last: retention.keepLast,
       keep_best: retention.keepBest,
+      rewind_step: retention.rewindStep,
       progress: JSON.stringify(news.progress),
       event: JSON.stringify(news.event),
     };
     await this.#run("commit", JSON.stringify(change), ...scored(news.rows));
     crashPoint("after-commit");
+  }
+
+  /** Gives up what came after a step. From here on the job resumes from a state no later than that, with `changes`, all there were so far. */
+  async rewind(step: number, changes: RecordedChange[], event: NewEvent): Promise<void> {
+    crashPoint("before-rewind");
+    await this.#run("rewind", step, JSON.stringify(changes), JSON.stringify(event));
+    crashPoint("after-rewind");
   }
 
   async finish(ending: Ending, rows: MetricRow[]): Promise<void> {

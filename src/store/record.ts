@@ -5,7 +5,7 @@
  * |---|---|
  * | `name`, `spec`, `spec_sha256`, `metadata`, `arithmetic_version`, `created_at`, `started_at`, `finished_at`, `result`, `error` | as the API shows them |
  * | `parent` | likewise; absent unless the job is a fork |
- * | `origin` | JSON: an Origin, until the job has a checkpoint of its own |
+ * | `origin` | JSON: an Origin, until the job has a checkpoint of its own; of one that may be rewound, until it ends |
  * | `total_steps`, `total_epochs`, `state_bytes` | sizes, worked out when the job was posted |
  * | `status` | see the arrows in lua/ |
  * | `dataset`, `idempotency` | what the job holds on to: a dataset's id, the SHA-256 of an idempotency key |
@@ -16,6 +16,7 @@
  * | `run`, `token`, `lease_expires_at` | the lease; it is free if the last is absent or past |
  * | `crashes`, `crash_step` | how many runs died in a row, and at which checkpoint |
  * | `checkpoint_step` | the step of the last committed checkpoint |
+ * | `changes` | JSON: RecordedChange[], all rewinds so far; absent if this job made none |
  * | `uploads`, `reported` | counters: of uploads, of this run's reports |
  * | `progress`, `updated_at` | how far the run said it was, and when it said so |
  * | `webhook` | JSON: types of the events that go to the spec's webhook; absent if there is none, or none any more |
@@ -23,7 +24,7 @@
  */
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { Finding } from "../spec/diagnosis.ts";
-import type { Checkpoint, Event, Job, JobSummary, ModelDescription, Progress } from "../spec/wire.ts";
+import type { Change, Checkpoint, Event, Job, JobSummary, ModelDescription, Progress } from "../spec/wire.ts";
 
 /** How far a run has come; what it knows of a Progress. */
 export interface ProgressReport extends Pick<
@@ -39,6 +40,11 @@ export interface Origin extends Pick<Checkpoint, "step" | "bytes" | "sha256" | "
   /** `state`: the job goes on from it, with `changes` to what it says of its progress. Else it begins with the last, or the best, weights in it. */
   use: "state" | "final" | "best";
   changes: object;
+}
+
+/** A rewind, and why; null: it was the job's that this one is a fork of. */
+export interface RecordedChange extends Change {
+  finding: Finding | null;
 }
 
 /** A row of metrics: those that were taken together at one step. */

@@ -35,6 +35,7 @@ test("a diagnosis says which detectors see what, before there is anything to see
     step: 0,
     summary: 'Nothing wrong was found in 0 steps. Some detectors see nothing without "observe" or validation.',
     findings: [],
+    changes: [],
     detectors: {
       dead_relu: "blind",
       diverging: "quiet",
@@ -58,6 +59,30 @@ test("a diagnosis tells what was found, and sums it up", async () => {
   expect(one.detectors).toMatchObject({ plateau: "found", dead_relu: "quiet", overfitting: "quiet" });
   await lease.report(2, { ...progressAt(8), findings: [finding, { ...finding, detector: "noisy_loss" }] }, [], []);
   expect((await diagnosisOf(job.id)).body.summary).toMatch(/ \(and 1 more\)$/);
+});
+
+test("a diagnosis tells what was done about a divergence, and a resolved spec where it leads", async () => {
+  const job = await service.create(
+    specFor(dataset, {
+      detectors: { diverging: { policy: "rewind", rewind: { max: 2 } } },
+      training: { epochs: 100, batch_size: 4 },
+    }),
+  );
+  // 400 steps, in windows of 5 of which two must be too high.
+  expect(job.spec.detectors.diverging.rewind).toEqual({ every_steps: 4, window: 20, lr_factor: 0.5, max: 2 });
+  const lease = await acquire(service.store, job.id);
+  const diverged = { ...finding, detector: "diverging", step: 90 };
+  const change = { step: 60, detected_step: 90, lr_factor: 0.5 };
+  const event = { type: "rewound", message: "Back.", step: 60, data: null } as const;
+  await lease.rewind(60, [{ ...change, finding: diverged }], event);
+  await lease.report(1, { ...progressAt(61), findings: [diverged] }, [], []);
+  const one = (await diagnosisOf(job.id)).body;
+  expect(one).toMatchObject({ changes: [change], findings: [diverged] });
+  expect(one.summary).toBe(
+    `${finding.message} Training went back to step 60, and on from there with 0.5 × the learning rate.`,
+  );
+  await lease.report(2, { ...progressAt(70), findings: [diverged, finding] }, [], []);
+  expect((await diagnosisOf(job.id)).body.summary).toBe(`${finding.message} ${finding.remedy} (and 1 more)`);
 });
 
 test("there is none of a job that there is not", async () => {
@@ -95,7 +120,23 @@ test.each([
   [{ detectors: { plateu: {} } }, ['/detectors/plateu is not known here; did you mean "plateau"?']],
   [
     { detectors: { plateau: { policy: "rewind", after: 2 } } },
-    ['/detectors/plateau/policy must be one of "ignore", "warn", "stop"', "/detectors/plateau/after must be at most 1"],
+    [
+      '/detectors/plateau/policy must be one of "ignore", "warn", "stop": "rewind" is for diverging alone',
+      "/detectors/plateau/after must be at most 1",
+    ],
+  ],
+  [{ detectors: { plateau: { rewind: {} } } }, ["/detectors/plateau/rewind is for diverging alone"]],
+  [
+    { detectors: { diverging: { policy: "stop", rewind: { max: 1 } } } },
+    ['/detectors/diverging/rewind goes with the policy "rewind" alone; leave it out, or set that'],
+  ],
+  [
+    { detectors: { diverging: { policy: "rewind", rewind: { lr_factor: 1, windo: 3, every_steps: 0 } } } },
+    [
+      "/detectors/diverging/rewind/every_steps must be at least 1",
+      "/detectors/diverging/rewind/lr_factor must be less than 1",
+      '/detectors/diverging/rewind/windo is not known here; did you mean "window"?',
+    ],
   ],
 ])("%j is refused", async (changes, faults) => {
   const { status, body } = await service.call("POST", "/v1/jobs", { body: specFor(dataset, changes) as object });

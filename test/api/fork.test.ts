@@ -272,3 +272,38 @@ test("an idempotency key gives the first fork again, and belongs to its parent a
     expect([other.status, other.body.code]).toEqual([422, "idempotency_mismatch"]);
   }
 });
+
+const rewinding = {
+  optimizer: { type: "sgd", lr: 0.003, momentum: 0.9 },
+  schedule: { type: "multi_step", milestones: [150, 170, 190], gamma: 8 },
+  detectors: {
+    diverging: { policy: "rewind", rewind: { every_steps: 25, window: 50, lr_factor: 0.3, max: 6 } },
+  },
+};
+
+test("a fork of a rewound job knows its changes, or makes the same again; with another rate it has none", async () => {
+  const { parent, paused, steps } = await trained(rewinding);
+  const { changes } = parent.result!;
+  expect(changes.length).toBeGreaterThan(0);
+  expect(changes[0].step).toBeGreaterThan(100);
+  for (const step of [100, steps[0]]) {
+    const { id } = await fork(paused, { step });
+    expect((await until(id, ended)).result).toEqual(parent.result);
+  }
+  const { id } = await fork(paused, { step: steps[0], overrides: { optimizer: { lr: 1e-6 } } });
+  expect((await until(id, ended)).result!.changes).toEqual([]);
+});
+
+test("a fork is rewound no further than to where it began, and begins there again", async () => {
+  const { paused, steps } = await trained();
+  const overrides = {
+    ...rewinding,
+    optimizer: { lr: 3 },
+    schedule: null,
+    checkpoint: { every_steps: 1, keep_last: 1 },
+  };
+  const { id } = await fork(paused, { step: steps[0], overrides });
+  await until(id, ended);
+  const { changes } = (await service.call("GET", `/v1/jobs/${id}/diagnosis`)).body;
+  expect(changes[0]).toMatchObject({ step: steps[0] });
+});

@@ -47,6 +47,7 @@ async function succeed(lease: Lease): Promise<void> {
     stop_reason: "completed" as const,
     metrics: {},
     best: null,
+    changes: [],
   };
   const target = { column: "label", task: "classification" as const, classes: ["a"], mean: null, std: null };
   const final = { ...(await lease.upload(Buffer.from("weights")))!, sha256 };

@@ -113,7 +113,15 @@ test("a model is there once the job has succeeded, not before", async () => {
   await lease.finish(
     {
       status: "succeeded",
-      result: { weights_sha256: sha256(weights), steps: 12, epochs: 3, stop_reason: "completed", metrics, best: null },
+      result: {
+        weights_sha256: sha256(weights),
+        steps: 12,
+        epochs: 3,
+        stop_reason: "completed",
+        metrics,
+        best: null,
+        changes: [],
+      },
       model: {
         layers: [{ name: "0", type: "linear", parameters: { weight: [8, 6], bias: [8] } }],
         inputs: [
@@ -153,5 +161,9 @@ test("a model is there once the job has succeeded, not before", async () => {
   expect(unchanged.status).toBe(304);
 
   const job = (await service.call("GET", `/v1/jobs/${id}`)).body;
-  expect(job).toMatchObject({ status: "succeeded", progress: { progress: 1 }, result: { metrics, best: null } });
+  expect(job).toMatchObject({
+    status: "succeeded",
+    progress: { progress: 1 },
+    result: { metrics, best: null, changes: [] },
+  });
 });

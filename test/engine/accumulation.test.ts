@@ -132,7 +132,7 @@ describe("the speed in samples", () => {
     [{ batch_size: 10 }, 168 / 17],
   ])("counts the rows of every batch of a step: %j", (training, rowsPerStep) => {
     vi.useFakeTimers({ toFake: ["performance"] });
-    const progress = new RunProgress(smallJob({ training }), null);
+    const progress = new RunProgress(smallJob({ training }), null, []);
     vi.advanceTimersByTime(1000);
     expect(progress.at(20).samples_per_second).toBeCloseTo(20 * rowsPerStep, 0);
   });

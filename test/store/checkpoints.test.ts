@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
-import { Unavailable } from "../../src/store/errors.ts";
+import { LeaseLost, Unavailable } from "../../src/store/errors.ts";
 import type { Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import {
@@ -65,7 +65,11 @@ test("a state with a missing or a short chunk is not committed, and nothing else
     const state = { ...blob, step: 10, sha256: "", kinds: ["periodic" as const], metrics: {}, score: null };
     const event = { type: "checkpoint_committed", message: "", step: 10, data: null } as const;
     await expect(
-      lease.commit(state, { keepLast: 3, keepBest: false }, { progress: progressAt(10), event: event, rows: [] }),
+      lease.commit(
+        state,
+        { keepLast: 3, keepBest: false, rewindStep: null },
+        { progress: progressAt(10), event: event, rows: [] },
+      ),
     ).rejects.toThrow("INCOMPLETE");
     await lease.abandon(blob.blob);
   }
@@ -92,6 +96,44 @@ test("retention keeps the last ones and the best; what it drops can still be rea
   ]);
 });
 
+test("where training may be taken back, a state to do it from stays, and the next one", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  for (let step = 10; step <= 400; step += 10) {
+    const rewindStep = Math.max(0, Math.floor((step - 50) / 25) * 25);
+    await checkpoint(lease, step, { keepLast: 1, rewindStep });
+    const kept = await steps(store, id);
+    const old = kept.filter((other) => other <= rewindStep);
+    expect(kept[0]).toBe(step);
+    expect(kept.length).toBeLessThanOrEqual(3);
+    // As far back again as it is to where training would be taken.
+    if (step > 130) expect(step - old[0]).toBeLessThanOrEqual(2 * (50 + 25));
+  }
+});
+
+test("training that is taken back leaves nothing behind of what came after, once", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  for (const step of [10, 20, 30]) await checkpoint(lease, step, { rows: [row(step - 5), row(step)] });
+  await lease.report(1, progressAt(34), [], [row(34)]);
+  const change = { step: 25, detected_step: 35, lr_factor: 0.5, finding: null };
+  const event = { type: "rewound", message: "Back.", step: 25, data: null } as const;
+  for (let i = 0; i < 2; i++) await lease.rewind(25, [change], event);
+  expect(await steps(store, id)).toEqual([20, 10]);
+  expect((await store.jobs.metrics(OWNER, id))!.map(({ step }) => step)).toEqual([5, 10, 15, 20, 25]);
+  expect((await eventTypes(store, id)).filter((type) => type === "rewound")).toHaveLength(1);
+  expect(await lease.work()).toMatchObject({ checkpoint: { step: 20 }, changes: [change] });
+
+  const second = { step: 5, detected_step: 24, lr_factor: 0.5, finding: null };
+  await lapse(redis, id);
+  const successor = await acquire(store, id);
+  await expect(lease.rewind(5, [change, second], event)).rejects.toThrow(LeaseLost);
+  await successor.rewind(5, [change, second], event);
+  expect(await steps(store, id)).toEqual([]);
+  expect(await successor.work()).toMatchObject({ checkpoint: null, changes: [change, second] });
+  expect(await store.jobs.progress(OWNER, id)).toMatchObject({ last_checkpoint_step: null });
+});
+
 test("a step that is committed twice has one checkpoint with both reasons", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
@@ -111,7 +153,7 @@ test("a commit sent again, because its answer was lost, changes nothing", async 
   for (let i = 0; i < 3; i++)
     await lease.commit(
       state,
-      { keepLast: 3, keepBest: false },
+      { keepLast: 3, keepBest: false, rewindStep: null },
       { progress: progressAt(10), event: event, rows: [row(10)] },
     );
   expect(await eventTypes(store, id)).toEqual(["created", "started", "checkpoint_committed"]);

@@ -74,7 +74,7 @@ test("a zombie cannot write anything once the job is someone else's", async () =
     () =>
       zombie.commit(
         state,
-        { keepLast: 3, keepBest: false },
+        { keepLast: 3, keepBest: false, rewindStep: null },
         { progress: progressAt(10), event: requeued, rows: [row(5)] },
       ),
     () => zombie.finish({ status: "succeeded", progress: progressAt(5), events: [] }, []),
@@ -213,6 +213,7 @@ test("finishing commits the last state, the models, the metrics and the result t
     stop_reason: "completed" as const,
     metrics: { valid_loss: 0.25 },
     best: null,
+    changes: [],
   };
   const notes = {
     layers: [{ name: "0", type: "linear", parameters: { weight: [1, 2] } }],

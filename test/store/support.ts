@@ -27,6 +27,7 @@ export function newJob(options: Partial<NewJob> & { metadata?: Record<string, st
     name: null,
     metadata: options.metadata ?? {},
     training: { epochs: 10 },
+    detectors: { diverging: { policy: "warn" } },
     webhook: null,
     resources: { priority: 0 },
     checkpoint: { keep_last: 3, keep_best: false },
@@ -90,6 +91,7 @@ export interface CheckpointOptions {
   score?: number | null;
   keepLast?: number;
   keepBest?: boolean;
+  rewindStep?: number | null;
   rows?: { step: number; train_loss: number }[];
 }
 
@@ -97,11 +99,11 @@ export interface CheckpointOptions {
 export async function checkpoint(lease: Lease, step: number, options: CheckpointOptions = {}): Promise<boolean> {
   const blob = await lease.upload(options.bytes ?? Buffer.from(`the state at ${step} ${randomUUID()}`));
   if (blob === null) return false;
-  const { kinds = ["periodic"], score = null, keepLast = 3, keepBest = false } = options;
+  const { kinds = ["periodic"], score = null, keepLast = 3, keepBest = false, rewindStep = null } = options;
   const state: State = { ...blob, step, sha256: "1".repeat(64), kinds, metrics: { valid_loss: 0.1 + 0.2 }, score };
   const event = { type: "checkpoint_committed", message: "Committed.", step, data: null } as const;
   const news = { progress: progressAt(step), event, rows: options.rows ?? [] };
-  await lease.commit(state, { keepLast, keepBest }, news);
+  await lease.commit(state, { keepLast, keepBest, rewindStep }, news);
   return true;
 }
 

@@ -2,6 +2,7 @@
 import { Crew, type CrewHandlers, type Outcome, type Snapshot } from "../../src/engine/crew.ts";
 import type { Finding } from "../../src/engine/detectors/detector.ts";
 import type { TrainingJob } from "../../src/engine/job.ts";
+import type { Change } from "../../src/engine/rewind.ts";
 import type { HashedFile } from "../../src/engine/state.ts";
 import { modelFile } from "../../src/engine/state.ts";
 import { layers } from "../../src/engine/layers/registry.generated.ts";
@@ -124,6 +125,7 @@ export interface TrainOptions {
   readonly threads?: number;
   readonly everySteps?: number | null;
   readonly state?: Uint8Array | null;
+  readonly changes?: readonly Change[] | null;
   /** Called with the crew before it runs. */
   readonly meanwhile?: (crew: Crew) => void;
   /** Where the learning rates that are logged go. */
@@ -140,7 +142,12 @@ export async function train(job: TrainingJob, options: TrainOptions = {}): Promi
   const findings: Finding[] = [];
   const crew: Crew = await Crew.start(
     job,
-    { threads: options.threads ?? 1, everySteps: options.everySteps ?? null, state: options.state ?? null },
+    {
+      threads: options.threads ?? 1,
+      everySteps: options.everySteps ?? null,
+      state: options.state ?? null,
+      changes: options.changes,
+    },
     {
       log(entries) {
         losses.push(...entries.map((entry): [number, number] => [entry.step, entry.train_loss]));

@@ -14,7 +14,7 @@ export interface DetectorType<O extends Options = Options, S = unknown> extends 
   readonly options: O;
   /** What it cannot do without: losses, which there always are, evaluations, or the observations that `observe` asks for. */
   readonly needs: Reading["kind"];
-  /** True if what it finds ruins the weights: with the policy `stop` the job fails then, instead of ending early. */
+  /** True if what it finds ruins the weights: with the policy `stop` the job fails then, instead of ending early, and it may have the policy `rewind`. */
   readonly ruinous?: boolean;
   /** `state` is null before the first reading, and must survive JSON: no value that is not finite. */
   watch(options: ValuesOf<O>, state: S | null, reading: Reading, run: RunFacts): Watched<S>;
@@ -69,7 +69,8 @@ export interface ObservationReading extends Common {
 
 /** `ignore`: not looked for. `warn`: an event. `stop`: an event, and the end of the job. */
 export const POLICIES = ["ignore", "warn", "stop"] as const;
-export type Policy = (typeof POLICIES)[number];
+/** `rewind`, where what is found ruins the weights: an event, and back to where they were sound (rewind.ts). */
+export type Policy = (typeof POLICIES)[number] | "rewind";
 
 /** A policy and thresholds for each detector, by name: the `detectors` part of a resolved spec. */
 export type DetectorSettings = Readonly<
@@ -91,4 +92,5 @@ export function defineDetector<const O extends Options, S>(type: DetectorType<O,
 }
 
 /** A number as sentences have it. */
-export const short = (value: number): string => String(Number(value.toPrecision(3)));
+export const short = (value: number): string =>
+  Math.abs(value) < 1e6 ? String(Number(value.toPrecision(3))) : value.toExponential(2).replace("+", "");

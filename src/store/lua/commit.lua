@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 --[[
 Commits an uploaded state as the job's checkpoint of a step, with all metrics up to it and how far the run is, and lets go of the checkpoints that are no longer to be kept: all but
-the last `keep_last` and the one with the least score. From here on the job resumes there. Committing again changes nothing.
+the last `keep_last`, the one with the least score and, if training may be taken back, two to do it from. From here on the job resumes there. Committing again changes nothing.
 
 KEYS[1] the job's record
 ARGV[1] run
 ARGV[2] token
 ARGV[3] JSON: step, blob, bytes, sha256, kinds (joined by commas), metrics (JSON text), score (text, less is better, or ''), keep_last, keep_best,
-        progress, event (JSON texts)
+        rewind_step (to which training would be taken back from here, or null), progress, event (JSON texts)
 ARGV[4…] metrics: step, row, …
 
 Errors: FENCED if the lease is someone else's, INCOMPLETE if a chunk is missing.
@@ -19,6 +19,9 @@ if not commit_checkpoint(state) then return end
 set('progress', state.progress, 'updated_at', now)
 append(state.event)
 
+local rewinds = state.rewind_step ~= cjson.null
+if not rewinds then drop_origin() end
+
 local steps = redis.call('ZRANGE', job .. ':checkpoints', 0, -1)
 local best, best_score
 if state.keep_best then
@@ -27,6 +30,12 @@ if state.keep_best then
     if score and (not best_score or score < best_score) then best, best_score = step, score end
   end
 end
+-- The newest that is old enough to go back to, and the oldest that is not yet: it takes the other's place, which else would never have one.
+local before, after
+for _, step in ipairs(rewinds and steps or {}) do
+  if tonumber(step) <= state.rewind_step then before = step else after = after or step end
+end
 for i = 1, #steps - state.keep_last do
-  if steps[i] ~= best then drop_checkpoint(steps[i]) end
+  local step = steps[i]
+  if step ~= best and step ~= before and step ~= after then drop_checkpoint(step) end
 end

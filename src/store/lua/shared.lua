@@ -179,7 +179,6 @@ local function commit_checkpoint(state)
     'metrics', state.metrics, 'score', state.score, 'created_at', now)
   redis.call('ZADD', job .. ':checkpoints', state.step, state.step)
   set('checkpoint_step', state.step)
-  drop_origin()
   return true
 end
 

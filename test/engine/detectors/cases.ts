@@ -1,8 +1,19 @@
-// Twenty jobs with one fault each, and twenty sound ones.
+// Some twenty jobs with one fault each, and twenty sound ones.
 import type { Cause } from "../../../src/engine/detectors/causes.ts";
 import type { TrainingJob } from "../../../src/engine/job.ts";
 import { classes, member } from "../../support/training.ts";
-import { layer, linear, noise, optimizer, perceptron, scaledClasses, schedule, values, watched } from "./jobs.ts";
+import {
+  layer,
+  linear,
+  noise,
+  optimizer,
+  perceptron,
+  scaledClasses,
+  schedule,
+  values,
+  watched,
+  watchful,
+} from "./jobs.ts";
 
 export interface Sound {
   readonly name: string;
@@ -52,6 +63,19 @@ export const faulty: readonly Faulty[] = [
     name: "a rate that grows without bound",
     job: () =>
       watched({ optimizer: optimizer("sgd", { lr: 0.01 }), schedule: schedule("exponential", { gamma: 1.05 }) }),
+    detector: "diverging",
+    cause: "learning_rate_too_high",
+    also: ["dead_units"],
+  },
+  {
+    name: "a rate that is too high, to be rewound",
+    job: () =>
+      watched({
+        optimizer: optimizer("sgd", { lr: 30 }),
+        detectors: watchful({
+          diverging: { policy: "rewind", rewind: { every_steps: 5, window: 10, lr_factor: 0.5, max: 3 } },
+        }),
+      }),
     detector: "diverging",
     cause: "learning_rate_too_high",
     also: ["dead_units"],

@@ -1,0 +1,46 @@
+/**
+ * Takes a job back after a divergence (engine/rewind.ts), in the same run. First what its crew still has to tell and to commit is done with; then the record
+ * goes back in one script, and forgets the course that was given up. The next crew begins as one that takes over would: from the last checkpoint that is
+ * left, or from the job's beginning, with the changes that the record has. So it does not matter when this process dies: before the script the next run
+ * diverges at the same step and comes to the same decision, after it that run begins where this one would have.
+ */
+import type { Outcome } from "../engine/crew.ts";
+import type { Change, Rewind } from "../engine/rewind.ts";
+import { whatWasDone } from "../spec/diagnosis.ts";
+import type { Lease, Work } from "../store/lease.ts";
+import type { NewEvent } from "../store/record.ts";
+import type { Checkpoints } from "./checkpoints.ts";
+import { persist } from "./persist.ts";
+import type { Reporter } from "./reporter.ts";
+
+type Diverged = Extract<Outcome, { type: "diverged" }>;
+
+interface Writers {
+  readonly lease: Lease;
+  readonly reporter: Reporter;
+  readonly checkpoints: Checkpoints;
+  readonly gone: AbortSignal;
+}
+
+/** Resolves to what there is to do then. */
+export async function rewind(
+  writers: Writers,
+  work: Work,
+  { changes, finding }: Diverged,
+  change: Change,
+): Promise<Work> {
+  const { lease, reporter, checkpoints, gone } = writers;
+  await checkpoints.idle();
+  await reporter.rewind(change.step, gone);
+  const before = work.changes ?? changes.map((inherited) => ({ ...inherited, finding: null }));
+  const { max } = work.spec.detectors.diverging.rewind as Rewind;
+  const { step, ...data } = change;
+  const event: NewEvent = {
+    type: "rewound",
+    message: `${finding.message} ${whatWasDone(change)}`,
+    step,
+    data: { ...data, cause: finding.cause, count: before.length + 1, max },
+  };
+  await persist(gone, () => lease.rewind(step, [...before, { ...change, finding }], event));
+  return await persist(gone, () => lease.work());
+}
