@@ -1,12 +1,10 @@
 /** The API over a real Redis and real files. Every response is held to openapi.yaml on its way to the test. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Ajv2020 } from "ajv/dist/2020.js";
 import type { FastifyInstance } from "fastify";
 import { pino } from "pino";
 import request, { type Response } from "supertest";
-import { parse } from "yaml";
 import { buildApp } from "../../src/api/app.ts";
 import type { Services } from "../../src/api/services.ts";
 import { DatasetFiles } from "../../src/data/files.ts";
@@ -16,6 +14,7 @@ import type { Dataset, Job } from "../../src/spec/wire.ts";
 import { Store } from "../../src/store/store.ts";
 import { connected } from "../store/support.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import { assertDescribed } from "./described.ts";
 
 interface Call {
   body?: unknown;
@@ -102,42 +101,6 @@ export async function startService(config: Partial<Services["config"]> = {}): Pr
       rmSync(directory, { recursive: true });
     },
   };
-}
-
-const openapi = parse(readFileSync(new URL("../../openapi.yaml", import.meta.url), "utf8")) as {
-  paths: Record<string, Record<string, { responses: Record<string, { content?: Record<string, unknown> }> }>>;
-};
-const ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: true });
-ajv.addSchema(openapi, "api");
-
-/** @throws Error unless openapi.yaml allows this response. */
-function assertDescribed(method: string, url: string, response: Response): void {
-  if (!response.headers["x-request-id"]) throw new Error(`${method} ${url} has no x-request-id`);
-  const path = Object.keys(openapi.paths).find((template) => matches(template, url.split("?")[0]));
-  const route = path && openapi.paths[path][method.toLowerCase()];
-  const type = response.headers["content-type"]?.split(";")[0];
-  if (!path || !route) {
-    // What no route says about itself: paths and methods that are unknown, and HEAD.
-    if (response.status >= 400 && method !== "HEAD") assertValid("/components/schemas/Problem", response.body);
-    return;
-  }
-  const described = route.responses[response.status];
-  if (!described) throw new Error(`${method} ${path} does not describe ${response.status}: ${response.text}`);
-  if (!described.content) return;
-  if (!(type in described.content)) throw new Error(`${method} ${path} does not describe ${type}`);
-  if (!type.endsWith("json")) return;
-  const parts = ["paths", path, method.toLowerCase(), "responses", String(response.status), "content", type, "schema"];
-  assertValid(`/${parts.map((part) => part.replaceAll("/", "~1")).join("/")}`, response.body);
-}
-
-function matches(template: string, path: string): boolean {
-  return new RegExp(`^${template.replaceAll(/\{\w+\}/g, "[^/]+")}$`).test(path);
-}
-
-function assertValid(fragment: string, body: unknown): void {
-  const validate = ajv.compile({ $ref: `api#${encodeURI(fragment)}` });
-  if (validate(body)) return;
-  throw new Error(`${fragment}: ${ajv.errorsText(validate.errors)} in ${JSON.stringify(body)}`);
 }
 
 /** 20 rows: two numbers, a colour, a class, a price. */

@@ -1,0 +1,90 @@
+/** The API as openapi.yaml describes it, and whether an answer is one that it allows. */
+import { readFileSync } from "node:fs";
+import type { IncomingHttpHeaders } from "node:http";
+import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
+import { parse } from "yaml";
+
+export interface Schema {
+  readonly [keyword: string]: unknown;
+}
+
+export interface Parameter {
+  readonly in: "path" | "query" | "header";
+  readonly name: string;
+  readonly required?: boolean;
+  readonly schema: Schema;
+}
+
+export interface Operation {
+  readonly operationId: string;
+  readonly parameters?: readonly Parameter[];
+  readonly requestBody?: { readonly content: Record<string, { readonly schema: Schema }> };
+  readonly responses: Record<
+    string,
+    { readonly headers?: Record<string, { readonly $ref: string }>; readonly content?: Record<string, unknown> }
+  >;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  /** Parsed if it is JSON. */
+  readonly body: unknown;
+}
+
+export const openapi = parse(readFileSync(new URL("../../openapi.yaml", import.meta.url), "utf8")) as {
+  readonly paths: Record<string, Record<string, Operation>>;
+  readonly components: {
+    readonly schemas: Record<string, Schema>;
+    readonly headers: Record<string, { readonly required: boolean }>;
+  };
+};
+
+const ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: true });
+ajv.addSchema(openapi, "api");
+const validators = new Map<string, ValidateFunction>();
+
+/** @throws Error unless openapi.yaml allows this answer. */
+export function assertDescribed(method: string, url: string, { status, headers, body }: Answer): void {
+  if (!headers["x-request-id"]) throw new Error(`${method} ${url} has no x-request-id`);
+  const path = Object.keys(openapi.paths).find((template) => matches(template, url.split("?")[0]));
+  const operation = path && openapi.paths[path][method.toLowerCase()];
+  if (!path || !operation) {
+    // What no route says about itself: paths and methods that are unknown, and HEAD.
+    if (status >= 400 && method !== "HEAD") assertValid("/components/schemas/Problem", body);
+    return;
+  }
+  const described = operation.responses[status];
+  if (!described) throw new Error(`${method} ${path} does not describe ${status}: ${JSON.stringify(body)}`);
+  for (const name of Object.keys(described.headers ?? {})) {
+    const missing = openapi.components.headers[name].required && headers[name.toLowerCase()] === undefined;
+    if (missing) throw new Error(`${method} ${path} has no ${name} with its ${status}`);
+  }
+  if (!described.content) return;
+  const type = headers["content-type"]?.split(";")[0] ?? "";
+  if (!(type in described.content)) throw new Error(`${method} ${path} does not describe ${type}`);
+  if (!type.endsWith("json")) return;
+  const parts = ["paths", path, method.toLowerCase(), "responses", String(status), "content", type, "schema"];
+  assertValid(`/${parts.map((part) => part.replaceAll("/", "~1")).join("/")}`, body);
+}
+
+/** Whether a value is what a part of openapi.yaml, named by a pointer, says. */
+export function isValid(pointer: string, value: unknown): boolean {
+  return validator(pointer)(value);
+}
+
+function assertValid(pointer: string, value: unknown): void {
+  const validate = validator(pointer);
+  if (validate(value)) return;
+  throw new Error(`${pointer}: ${ajv.errorsText(validate.errors)} in ${JSON.stringify(value)}`);
+}
+
+function validator(pointer: string): ValidateFunction {
+  const known = validators.get(pointer) ?? ajv.compile({ $ref: `api#${encodeURI(pointer)}` });
+  validators.set(pointer, known);
+  return known;
+}
+
+function matches(template: string, path: string): boolean {
+  return new RegExp(`^${template.replaceAll(/\{\w+\}/g, "[^/]+")}$`).test(path);
+}
