@@ -13,7 +13,7 @@ export function queryInteger<T extends z.ZodType>(schema: T) {
 export function commaSeparated<T extends z.ZodEnum | z.ZodString>(item: T) {
   const split = (value: unknown) =>
     [value].flat().flatMap((text) => (typeof text === "string" ? text.split(",") : [text]));
-  return z.preprocess(split, z.array(item));
+  return z.preprocess(split, z.array(item).min(1));
 }
 
 /** The query of a list; a cursor is what stands in the last item of a page, an id or a number. */

@@ -4,8 +4,14 @@ import { z } from "zod";
 import { errors, type ErrorCode } from "../spec/errors.ts";
 import { ProblemDocument } from "../spec/wire.ts";
 
-/** What any route with a key may answer. */
-const EVERYWHERE: readonly ErrorCode[] = ["unauthorized", "rate_limited", "internal", "unavailable"];
+/** What any route with a key may answer; a URL can be no URL. */
+const EVERYWHERE: readonly ErrorCode[] = [
+  "invalid_parameter",
+  "unauthorized",
+  "rate_limited",
+  "internal",
+  "unavailable",
+];
 
 /**
  * The problem responses of a route, by status. The type says nothing of them, so that a handler's replies are checked against its own responses; problems are thrown.

@@ -188,3 +188,17 @@ test.each([-1, 11, 1.5, "high", null])("the priority %s is refused", async (prio
   const response = await service.call("POST", "/v1/jobs", { body });
   expect([response.status, response.body.errors[0].pointer]).toEqual([422, "/resources/priority"]);
 });
+
+test.each([
+  ["application/x-www-form-urlencoded", ""],
+  ["application/json", "{"],
+  ["text/plain", "please"],
+])("what wants no body does not mind one of %s", async (type, body) => {
+  const headers = { "content-type": type, "content-encoding": "gzip" };
+  const id = await create();
+  for (const action of ["pause", "resume", "cancel"]) {
+    const response = await service.call("POST", `/v1/jobs/${id}/${action}`, { headers, body });
+    expect([action, response.status]).toEqual([action, 202]);
+  }
+  expect((await service.call("DELETE", `/v1/jobs/${id}`, { headers, body })).status).toBe(204);
+});

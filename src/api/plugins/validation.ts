@@ -1,9 +1,9 @@
 /** Requests are checked against the zod schemas of their routes; responses are only written. */
-import type { FastifyInstance, FastifySchemaCompiler } from "fastify";
+import type { FastifyInstance, FastifyRequest, FastifySchemaCompiler } from "fastify";
 import type { z } from "zod";
 import { faulty, Problem } from "../../spec/errors.ts";
 import { check, type Fault } from "../../spec/faults.ts";
-import { notFound } from "./problems.ts";
+import { notFound, wrongMediaType } from "./problems.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -17,24 +17,38 @@ export function validate(app: FastifyInstance): void {
   app.setSerializerCompiler(() => JSON.stringify);
   app.decorateRequest("bodyText", "");
   app.removeAllContentTypeParsers();
+  ignoreUnwantedBodies(app);
   app.addContentTypeParser("application/json", { parseAs: "string" }, (request, text: string, done) => {
+    if (!takesBody(request)) return done(null);
     request.bodyText = text;
     try {
-      // A POST without a body (cancel) may well carry the type that its client gives every request.
       done(null, text === "" ? undefined : JSON.parse(text));
     } catch (error) {
       done(new Problem("malformed_json", `The body is not JSON: ${(error as SyntaxError).message}.`));
     }
   });
-  app.addHook("onRequest", async ({ headers }) => {
-    const encoding = headers["content-encoding"] ?? "identity";
-    if (encoding !== "identity") {
+  app.addHook("onRequest", async (request) => {
+    const encoding = request.headers["content-encoding"] ?? "identity";
+    if (encoding !== "identity" && takesBody(request)) {
       throw new Problem(
         "unsupported_media_type",
         `Send the body as it is, without the Content-Encoding ${encoding.slice(0, 50)}.`,
       );
     }
   });
+}
+
+/** Routes that take no body do not mind one: clients give every POST a type, and some a body. */
+export function ignoreUnwantedBodies(app: FastifyInstance): void {
+  app.addContentTypeParser("*", (request, payload, done) => {
+    if (takesBody(request)) return done(wrongMediaType(request));
+    payload.resume();
+    done(null);
+  });
+}
+
+function takesBody({ routeOptions }: FastifyRequest): boolean {
+  return routeOptions.schema?.body !== undefined;
 }
 
 function validatorOf({ schema, httpPart }: { schema: z.ZodType; httpPart?: string }) {

@@ -47,7 +47,7 @@ export const catalogue: Routes = async (app) => {
           querystring: query,
           response: {
             200: json(List, "A page, which has all of them unless `limit` is given."),
-            ...problems("invalid_parameter"),
+            ...problems(),
           },
         },
       },

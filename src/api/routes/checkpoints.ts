@@ -16,7 +16,7 @@ export const checkpoints: Routes = async (app, { store }) => {
         summary: "List a job's checkpoints, newest first",
         params: z.object({ id: JobId }),
         querystring: z.strictObject(pageQuery(numberCursor)),
-        response: { 200: json(CheckpointList, "A page."), ...problems("invalid_parameter", "not_found") },
+        response: { 200: json(CheckpointList, "A page."), ...problems("not_found") },
       },
     },
     async (request) => {

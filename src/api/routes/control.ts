@@ -22,7 +22,7 @@ export const control: Routes = async (app, { store, queue }) => {
         response: {
           200: json(Job, "It was cancelled before."),
           202: json(Job, "It is cancelled, or about to be."),
-          ...problems("not_found", "wrong_status"),
+          ...problems("not_found", "wrong_status", "unsupported_media_type"),
         },
       },
     },
@@ -45,7 +45,7 @@ export const control: Routes = async (app, { store, queue }) => {
         params,
         response: {
           202: json(Job, "It is paused, or about to be."),
-          ...problems("not_found", "wrong_status"),
+          ...problems("not_found", "wrong_status", "unsupported_media_type"),
         },
       },
     },
@@ -66,7 +66,10 @@ export const control: Routes = async (app, { store, queue }) => {
         description:
           "It waits for a worker again, and goes on where it was: its result is as if it had never been paused.",
         params,
-        response: { 202: json(Job, "It waits in the queue."), ...problems("not_found", "wrong_status") },
+        response: {
+          202: json(Job, "It waits in the queue."),
+          ...problems("not_found", "wrong_status", "unsupported_media_type"),
+        },
       },
     },
     async (request, reply) => {
@@ -86,7 +89,10 @@ export const control: Routes = async (app, { store, queue }) => {
         summary: "Delete a job that has ended",
         description: "With its checkpoints, models, metrics and events. Its dataset stays.",
         params,
-        response: { 204: z.undefined().describe("It is gone."), ...problems("not_found", "wrong_status") },
+        response: {
+          204: z.undefined().describe("It is gone."),
+          ...problems("not_found", "wrong_status", "unsupported_media_type"),
+        },
       },
     },
     async (request, reply) => {

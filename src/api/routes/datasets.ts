@@ -4,6 +4,7 @@ import { Problem } from "../../spec/errors.ts";
 import { Dataset, DatasetId, DatasetList } from "../../spec/wire.ts";
 import { recordDataset, removeUnused } from "../datasets.ts";
 import { notFound, wrongMediaType } from "../plugins/problems.ts";
+import { ignoreUnwantedBodies } from "../plugins/validation.ts";
 import { pageQuery } from "../requests.ts";
 import { bytes, json, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
@@ -14,6 +15,7 @@ const missing = () => notFound("There is no such dataset.");
 export const datasets: Routes = async (app, { store, files, config }) => {
   // A dataset is streamed to disk as it arrives, and nothing else is taken for one.
   app.removeAllContentTypeParsers();
+  ignoreUnwantedBodies(app);
   app.addContentTypeParser("text/csv", (_request, payload, done) => done(null, payload));
 
   app.post(
@@ -33,7 +35,7 @@ export const datasets: Routes = async (app, { store, files, config }) => {
         response: {
           200: json(Dataset, "These bytes were known already."),
           201: json(Dataset, "A new dataset."),
-          ...problems("invalid_parameter", "too_large", "unsupported_media_type", "invalid_dataset"),
+          ...problems("too_large", "unsupported_media_type", "invalid_dataset"),
         },
       },
     },
@@ -58,7 +60,7 @@ export const datasets: Routes = async (app, { store, files, config }) => {
         operationId: "listDatasets",
         summary: "List datasets, newest first",
         querystring: z.strictObject(pageQuery(DatasetId)),
-        response: { 200: json(DatasetList, "A page."), ...problems("invalid_parameter") },
+        response: { 200: json(DatasetList, "A page."), ...problems() },
       },
     },
     async (request) => store.datasets.list(request.owner, request.query),
@@ -114,7 +116,7 @@ export const datasets: Routes = async (app, { store, files, config }) => {
         params,
         response: {
           204: z.undefined().describe("It is gone."),
-          ...problems("not_found", "dataset_in_use"),
+          ...problems("not_found", "dataset_in_use", "unsupported_media_type"),
         },
       },
     },

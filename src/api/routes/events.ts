@@ -49,7 +49,7 @@ export const events: Routes = async (app, { store, news }) => {
             },
           },
           204: z.undefined().describe("There is nothing more to stream."),
-          ...problems("invalid_parameter", "not_found"),
+          ...problems("not_found"),
         },
       },
     },

@@ -28,7 +28,6 @@ export const fork: Routes = async (app, services) => {
           201: json(Job, "The new job, which waits in the queue."),
           ...problems(
             "malformed_json",
-            "invalid_parameter",
             "not_found",
             "wrong_status",
             "too_large",

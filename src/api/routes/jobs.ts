@@ -55,14 +55,7 @@ export const jobs: Routes = async (app, services) => {
         response: {
           200: json(ValidatedSpec, "With `validate_only`: the job would be accepted."),
           201: json(Job, "The job, which waits in the queue."),
-          ...problems(
-            "malformed_json",
-            "invalid_parameter",
-            "too_large",
-            "unsupported_media_type",
-            "invalid_spec",
-            "idempotency_mismatch",
-          ),
+          ...problems("malformed_json", "too_large", "unsupported_media_type", "invalid_spec", "idempotency_mismatch"),
         },
       },
     },
@@ -90,7 +83,7 @@ export const jobs: Routes = async (app, services) => {
         summary: "List jobs, newest first",
         description: "`metadata.<key>=<value>` narrows the list to jobs that carry it; several must all fit.",
         querystring: listQuery,
-        response: { 200: json(JobList, "A page; the jobs lack `spec`."), ...problems("invalid_parameter") },
+        response: { 200: json(JobList, "A page; the jobs lack `spec`."), ...problems() },
       },
     },
     async (request) => {

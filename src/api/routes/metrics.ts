@@ -32,7 +32,7 @@ export const metrics: Routes = async (app, { store }) => {
         summary: "Read a job's curves",
         params: z.object({ id: JobId }),
         querystring: query,
-        response: { 200: json(MetricSeries, "The series."), ...problems("invalid_parameter", "not_found") },
+        response: { 200: json(MetricSeries, "The series."), ...problems("not_found") },
       },
     },
     async (request) => {

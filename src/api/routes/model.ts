@@ -30,7 +30,7 @@ export const model: Routes = async (app, { store }) => {
         response: {
           200: bytes("application/octet-stream", "A safetensors file."),
           304: notModified,
-          ...problems("invalid_parameter", "not_found", "wrong_status"),
+          ...problems("not_found", "wrong_status"),
         },
       },
     },

@@ -53,7 +53,7 @@ export const progress: Routes = async (app, { store, news }) => {
         response: {
           200: json(Progress, "How far it has come."),
           304: notModified,
-          ...problems("invalid_parameter", "not_found"),
+          ...problems("not_found"),
         },
       },
     },

@@ -1,0 +1,333 @@
+/** Requests for the operations of openapi.yaml, as it says, spoiled in one place, or wild; with ids of what earlier ones created. */
+import { openapi, type Answer, type Operation, type Parameter, type Schema } from "./described.ts";
+import { fitting, freshId, Random, spoiled, strangeTexts } from "./generate.ts";
+import { csv, specFor } from "./service.ts";
+
+export interface Asked {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer | undefined;
+  /** Null: there is no such operation. */
+  readonly operation: (Operation & { readonly path: string }) | null;
+  readonly kind: "fitting" | "spoiled" | "wild";
+  /** The body, if it is JSON. */
+  readonly json?: unknown;
+}
+
+/** A request in the making. */
+interface Draft {
+  method: string;
+  path: string;
+  query: [string, string][];
+  headers: Record<string, string>;
+  body: Buffer | undefined;
+}
+
+/** How many of the latest jobs and datasets are asked about. */
+const REMEMBERED = 40;
+const operations = Object.entries(openapi.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({ ...operation, path, method: method.toUpperCase() })),
+);
+type Described = (typeof operations)[number];
+/** Those that make something are asked for more often: the others live on it. */
+const weighted = operations.flatMap((operation) =>
+  Array.from(
+    { length: operation.requestBody === undefined ? 1 : operation.operationId === "createJob" ? 8 : 3 },
+    () => operation,
+  ),
+);
+
+export class Requests {
+  readonly operations: readonly Described[] = operations;
+  readonly #random: Random;
+  readonly #ids: Record<string, string[]> = { job_: [], ds_: [] };
+  readonly #next: Asked[] = [];
+  #etag = '""';
+
+  constructor(seed: number) {
+    this.#random = new Random(seed);
+  }
+
+  next(): Asked {
+    const planned = this.#next.shift();
+    if (planned !== undefined) return planned;
+    const share = this.#random.unit();
+    if (share < 0.1) return this.#wild();
+    const operation = this.#random.pick(weighted);
+    const draft = this.#fitting(operation);
+    if (share < 0.55) return asked(draft, operation, "fitting");
+    const { method, path } = draft;
+    this.#spoil(draft);
+    const same = draft.method === method && draft.path === path;
+    return asked(draft, same ? operation : null, "spoiled");
+  }
+
+  plain(method: string, url: string): Asked {
+    return { method, url, headers: {}, body: undefined, operation: null, kind: "wild" };
+  }
+
+  /** Heeds what an answer says of ids, and has long jobs cancelled. */
+  learn({ operation, method, url }: Asked, { status, headers, body }: Answer, maxSteps: number): void {
+    if (operation === null || status >= 300) return;
+    this.#etag = headers.etag ?? this.#etag;
+    const { id, data, progress } = body as {
+      id?: string;
+      data?: { id?: string }[];
+      progress?: { total_steps: number };
+    };
+    for (const found of [id, ...(data ?? []).map((item) => item.id)]) this.#remember(found);
+    if (status === 201 && progress !== undefined && progress.total_steps > maxSteps)
+      this.#next.push(this.plain("POST", `/v1/jobs/${id}/cancel`));
+    if (method === "DELETE") for (const ids of Object.values(this.#ids)) remove(ids, url.split("/").at(-1)!);
+  }
+
+  #remember(id = ""): void {
+    const ids = Object.entries(this.#ids).find(([prefix]) => id.startsWith(prefix))?.[1];
+    if (ids === undefined) return;
+    remove(ids, id);
+    ids.push(id);
+    if (ids.length > REMEMBERED) ids.shift();
+  }
+
+  /** What of it can be read, for a report. */
+  shown({ method, url, headers, body }: Asked): string {
+    const text = body === undefined ? "" : ` ${JSON.stringify(body.toString("latin1").slice(0, 4000))}`;
+    return `${method} ${url} ${JSON.stringify(headers)}${text}`;
+  }
+
+  #fitting(operation: Described): Draft {
+    const { method, path, parameters = [], requestBody } = operation;
+    const draft: Draft = { method, path, query: [], headers: {}, body: undefined };
+    for (const parameter of parameters) this.#fill(draft, parameter);
+    if (this.#random.chance(0.2)) draft.headers["if-none-match"] = this.#etag;
+    if (operation.operationId === "listEvents")
+      draft.headers.accept = this.#random.pick(["*/*", "application/json", "text/event-stream"]);
+    if (requestBody === undefined) return draft;
+    const [[type, { schema }]] = Object.entries(requestBody.content);
+    draft.headers["content-type"] = type;
+    draft.body = Buffer.from(type === "text/csv" ? this.#csv() : JSON.stringify(this.#body(operation, schema)));
+    return draft;
+  }
+
+  #fill(draft: Draft, { in: place, name, schema, required }: Parameter): void {
+    const random = this.#random;
+    if (place === "path") {
+      draft.path = draft.path.replace(`{${name}}`, encodeURIComponent(this.#pathValue(draft.path, name, schema)));
+    } else if (required || random.chance(0.4)) {
+      const value = name === "wait_ms" ? random.below(40) : fitting(schema, random);
+      if (place === "query") draft.query.push([name, String(value)]);
+      // Few, so that some come again.
+      else draft.headers[name] = name === "idempotency-key" ? `key ${random.below(50)}` : String(value);
+    }
+  }
+
+  #pathValue(path: string, name: string, schema: Schema): string {
+    const random = this.#random;
+    if (name === "type") return random.pick(["adam", "sgd", "linear", "relu", "mse", "constant", "plateau", "step"]);
+    if (name !== "id") return String(random.chance(0.7) ? random.pick([5, 10, 12, 15, 20]) : fitting(schema, random));
+    const prefix = path.startsWith("/v1/datasets") ? "ds_" : "job_";
+    const known = this.#ids[prefix];
+    if (known.length === 0 || random.chance(0.15)) return freshId(random, prefix);
+    // The latest one has hardly begun.
+    return random.chance(0.3) ? known.at(-1)! : random.pick(known);
+  }
+
+  /** A table like the one that sound specs are for, or any. */
+  #csv(): string {
+    const random = this.#random;
+    if (random.chance(0.5)) return `${csv}\n${random.below(5)},1,red,cat,${random.below(10)}`;
+    const cell = () => random.pick(["1", "2.5", "-1e3", "", "a", '"b, c"', '"d""e"', "ü"]);
+    const columns = 1 + random.below(5);
+    const rows = Array.from({ length: random.below(20) }, () => Array.from({ length: columns }, cell).join(","));
+    return [Array.from({ length: columns }, (_, i) => `c${i}`).join(","), ...rows].join(random.pick(["\n", "\r\n"]));
+  }
+
+  #body({ operationId }: Described, schema: Schema): unknown {
+    const random = this.#random;
+    if (operationId === "createJob" && random.chance(0.8)) return this.#sound();
+    if (operationId === "forkJob" && random.chance(0.8)) {
+      const overrides = random.pick([{}, { training: { epochs: 4 } }, this.#sections()]);
+      return {
+        step: random.pick(["final", "best", 5, 10]),
+        overrides,
+        ...(random.chance(0.5) ? { optimizer: false } : {}),
+      };
+    }
+    return fitting(schema, random);
+  }
+
+  /** A spec that mostly becomes a job. */
+  #sound(): unknown {
+    const random = this.#random;
+    const inline = { columns: ["x", "label"], rows: Array.from({ length: 12 }, (_, i) => [i, ["a", "b"][i % 2]]) };
+    const synthetic = { type: "two_moons", rows: 20, noise: 0.1, seed: random.below(3) };
+    const known = random.pick([...this.#ids.ds_, undefined]);
+    const data = random.pick([
+      { dataset: known ?? freshId(random, "ds_"), target: "label", validation: { every: 5 } },
+      { inline, target: "label" },
+      { synthetic, target: "target", validation: { every: 4 } },
+    ]);
+    // A long one is there to be paused and cancelled.
+    const training = { epochs: random.pick([2, 3, 3, 3, 4000]), batch_size: 4 };
+    return {
+      ...specFor(""),
+      data,
+      checkpoint: { every_steps: 5, keep_best: random.chance(0.5) },
+      training,
+      ...this.#sections(),
+    };
+  }
+
+  /** Parts of a spec, each mostly the usual one. */
+  #sections(): Record<string, unknown> {
+    const { properties } = openapi.components.schemas.SpecInput as { properties: Record<string, Schema> };
+    const free = ["name", "metadata", "optimizer", "schedule", "loss", "observe", "detectors", "resources"];
+    const chosen = free.filter(() => this.#random.chance(0.15));
+    return Object.fromEntries(chosen.map((name) => [name, fitting(properties[name], this.#random)]));
+  }
+
+  #spoil(draft: Draft): void {
+    const random = this.#random;
+    const ways = [() => this.#spoilQuery(draft), () => this.#spoilHeader(draft), () => this.#spoilPath(draft)];
+    if (draft.body !== undefined) ways.push(...Array.from({ length: 5 }, () => () => this.#spoilBody(draft)));
+    else ways.push(() => (draft.body = Buffer.from("{}")));
+    random.pick(ways)();
+  }
+
+  #spoilQuery({ query }: Draft): void {
+    const random = this.#random;
+    const name = random.pick([
+      ...query.map(([known]) => known),
+      "limit",
+      "after",
+      "status",
+      "metadata.a",
+      "x",
+      "__proto__",
+    ]);
+    query.push([name, random.pick([...strangeTexts, "1,2", ",", "running,queued", "%", "&", "1e3", "0x10", " 1"])]);
+  }
+
+  #spoilHeader({ headers }: Draft): void {
+    const random = this.#random;
+    const names = [...Object.keys(headers), "content-type", "content-encoding", "accept", "range", "last-event-id"];
+    const name = random.pick([...names, "idempotency-key", "if-none-match", "x-request-id", "expect", "traceparent"]);
+    const types = [
+      "text/plain",
+      "application/json; charset=latin1",
+      "application/problem+json",
+      "multipart/form-data",
+      ";",
+    ];
+    headers[name] = random.pick([
+      ...types,
+      "",
+      "gzip",
+      "x".repeat(300),
+      "bytes=0-1",
+      "\u00ff",
+      '"',
+      "*",
+      "-1",
+      "text/csv",
+    ]);
+  }
+
+  #spoilPath(draft: Draft): void {
+    const random = this.#random;
+    if (random.chance(0.3)) {
+      draft.method = random.pick(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]);
+      return;
+    }
+    const segments = draft.path.split("/");
+    segments[1 + random.below(segments.length - 1)] = segment(random);
+    draft.path = segments.join("/");
+  }
+
+  #spoilBody(draft: Draft): void {
+    const random = this.#random;
+    const text = draft.body!.toString();
+    const at = random.below(text.length);
+    if (draft.headers["content-type"] === "application/json" && random.chance(0.7)) {
+      draft.body = Buffer.from(JSON.stringify(spoiled(JSON.parse(text), random)));
+      return;
+    }
+    const inserted = random.pick([
+      '"',
+      ",",
+      "\n",
+      "\0",
+      "{",
+      "[".repeat(5000),
+      "\ufeff",
+      ' "data": 1,',
+      "1e999",
+      "\\ud800",
+    ]);
+    draft.body = random.pick([
+      Buffer.from(text.slice(0, at)),
+      Buffer.from(text.slice(0, at) + inserted + text.slice(at)),
+      Buffer.concat([Buffer.from(text.slice(0, at)), Buffer.from([0xff, 0xc0, 0x80]), Buffer.from(text.slice(at))]),
+    ]);
+  }
+
+  #wild(): Asked {
+    const random = this.#random;
+    const segments = Array.from({ length: random.below(6) }, () =>
+      random.pick(["v1", "jobs", "datasets", segment(random)]),
+    );
+    const method = random.pick(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]);
+    const bytes = Buffer.from(Array.from({ length: random.below(200) }, () => random.below(256)));
+    const type = random.pick(["application/json", "text/csv", "text/plain"]);
+    const draft: Draft = {
+      method,
+      path: `/${segments.join("/")}`,
+      query: [],
+      headers: { "content-type": type },
+      body: bytes,
+    };
+    if (random.chance(0.5)) this.#spoilQuery(draft);
+    return asked(draft, null, "wild");
+  }
+}
+
+/** Of a path; what HTTP itself does not allow is left out. */
+function segment(random: Random): string {
+  const text = random.pick([
+    ...strangeTexts,
+    "..",
+    ".",
+    "%",
+    "%2f",
+    "%ff",
+    "%00",
+    ":id",
+    "*",
+    "jobs",
+    "metrics",
+    "job_",
+  ]);
+  return random.chance(0.5)
+    ? text.replaceAll(/[^\u0021-\u007e]/g, "")
+    : encodeURIComponent(text.replaceAll(/[\ud800-\udfff]/g, ""));
+}
+
+function asked({ method, path, query, headers, body }: Draft, operation: Described | null, kind: Asked["kind"]): Asked {
+  const url = query.length === 0 ? path : `${path}?${new URLSearchParams(query).toString()}`;
+  return { method, url, headers, body, operation, kind, json: jsonOf(headers, body) };
+}
+
+function jsonOf(headers: Record<string, string>, body: Buffer | undefined): unknown {
+  if (body === undefined || headers["content-type"] !== "application/json") return undefined;
+  try {
+    return JSON.parse(body.toString());
+  } catch {
+    return undefined;
+  }
+}
+
+function remove(ids: string[], id: string): void {
+  const at = ids.indexOf(id);
+  if (at !== -1) ids.splice(at, 1);
+}
