@@ -1,4 +1,5 @@
 import { parentPort } from "node:worker_threads";
+import type { ParameterGroup } from "./groups.ts";
 import {
   forkState,
   hashed,
@@ -41,6 +42,7 @@ export type StateTask =
       readonly file: Uint8Array;
       readonly changes: Partial<Progress>;
       readonly keepBest: boolean;
+      readonly groups: readonly ParameterGroup[];
     }
   | { readonly type: "model"; readonly file: Uint8Array; readonly which: "final" | "best" };
 
@@ -64,7 +66,7 @@ function perform(task: StateTask): HashedFile | Progress | null {
       restoreTensors(task.file, new Uint8Array(task.memory.buffer), task.entries);
       return null;
     case "fork":
-      return forkState(task.file, task.changes, task.keepBest);
+      return forkState(task.file, task.changes, task.keepBest, task.groups);
     case "model":
       return modelFile(task.file, task.which);
   }

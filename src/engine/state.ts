@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { ARITHMETIC_VERSION } from "./kernels/kernels.ts";
 import { freshDiagnosis, type DiagnosisState } from "./diagnosis.ts";
+import { learningGroupOf, type ParameterGroup } from "./groups.ts";
 import type { Plan } from "./model.ts";
 import type { Change } from "./rewind.ts";
 import type { FollowerState } from "./schedules/follower.ts";
@@ -162,13 +163,30 @@ export function isBestWeight(name: string): boolean {
   return name.startsWith(PREFIXES.best);
 }
 
+/** The name of the parameter that a tensor of the state belongs to. */
+export function parameterOf(name: string): string {
+  if (isWeight(name)) return name;
+  const prefixes = name.startsWith(PREFIXES.optimizer) ? 2 : 1;
+  return name.split(".").slice(prefixes).join(".");
+}
+
 /**
  * A state for another job to go on from: `changes` to its progress, and best weights if that job keeps them. Where there were none the
- * weights stand in, until there is a best.
+ * weights stand in, until there is a best. What its `groups` freeze keeps no state, and stays what was last served of it.
  */
-export function forkState(file: Uint8Array, changes: Partial<Progress>, keepBest: boolean): HashedFile {
+export function forkState(
+  file: Uint8Array,
+  changes: Partial<Progress>,
+  keepBest: boolean,
+  groups: readonly ParameterGroup[],
+): HashedFile {
   const { tensors, metadata } = readSafetensors(file);
-  const others = [...tensors.values()].filter(({ name }) => !isBestWeight(name));
+  const isFrozen = ({ name }: Tensor) => learningGroupOf(parameterOf(name), groups) === null;
+  const others = [...tensors.values()]
+    .filter((tensor) => !isBestWeight(tensor.name) && (isWeight(tensor.name) || !isFrozen(tensor)))
+    .map((tensor) =>
+      isFrozen(tensor) ? { ...tensor, ...tensors.get(`evaluated.${tensor.name}`), name: tensor.name } : tensor,
+    );
   const best = others
     .filter(({ name }) => isWeight(name))
     .map((weight) => ({ ...weight, ...tensors.get(`best.${weight.name}`), name: `best.${weight.name}` }));

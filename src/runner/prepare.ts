@@ -52,8 +52,9 @@ export async function prepare(lease: Lease, work: Work, sources: Sources, gone: 
     readStart(lease, work, gone),
   ]);
   const { model, loss, optimizer, schedule, training, checkpoint, observe, detectors } = work.spec;
+  const groups = work.spec.parameter_groups;
   const keepBest = checkpoint.keep_best;
-  const job = { model, loss, optimizer, schedule, training, keepBest, data, observe, detectors };
+  const job = { model, loss, optimizer, groups, schedule, training, keepBest, data, observe, detectors };
   return { training: job, encoding, ...start };
 }
 
@@ -97,7 +98,8 @@ export async function readStart(
   if (origin === null) return { state: null, weights: null };
   const file = await verified(origin, () => lease.originBytes(origin), gone);
   if (origin.use !== "state") return { state: null, weights: (await extractModel(file, origin.use)).bytes };
-  return { state: (await forkState(file, origin.changes, spec.checkpoint.keep_best)).bytes, weights: null };
+  const { checkpoint: policy, parameter_groups: groups } = spec;
+  return { state: (await forkState(file, origin.changes, policy.keep_best, groups)).bytes, weights: null };
 }
 
 async function verified(

@@ -150,6 +150,17 @@ function oneOf(values: readonly unknown[]): string {
   return names.length === 1 ? names[0] : `one of ${names.join(", ")}`;
 }
 
+/** The first ten of them. */
+export function listed(names: readonly string[]): string {
+  const more = names.length > 10 ? ` and ${names.length - 10} more` : "";
+  return (
+    names
+      .slice(0, 10)
+      .map((name) => JSON.stringify(name))
+      .join(", ") + more
+  );
+}
+
 /** `; did you mean "adam"?`, or nothing if no candidate is near. */
 export function didYouMean(given: unknown, candidates: readonly unknown[]): string {
   if (typeof given !== "string" || given.length > 64) return "";

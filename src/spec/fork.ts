@@ -6,7 +6,17 @@
  * weights instead of random ones. Of the best evaluation only weights are kept, so from there it is always the latter.
  */
 import { z } from "zod";
-import { freshProgress, isBestWeight, isWeight, stateHead, type Progress } from "../engine/state.ts";
+import { learningGroupOf, learningGroups } from "../engine/groups.ts";
+import { configure } from "../engine/optimizers/configure.ts";
+import {
+  freshProgress,
+  isBestWeight,
+  isWeight,
+  parameterOf,
+  stateHead,
+  type GroupProgress,
+  type Progress,
+} from "../engine/state.ts";
 import { canonicalJson } from "./canonical.ts";
 import { faulty, Problem } from "./errors.ts";
 import { check, type Fault } from "./faults.ts";
@@ -76,7 +86,8 @@ export async function resolveFork<Source extends ForkSource>(
     if (resolved === null || head === null || "fault" in found) throw faulty("invalid_spec", faults);
     const changes = changesOf(head, parent, resolved);
     faults.push(...weightFaults(fork, head, resolved));
-    if (use === "state") faults.push(...optimizerFaults(head, resolved), ...stepFaults(head, changes, resolved));
+    if (use === "state")
+      faults.push(...optimizerFaults(head, parent, resolved), ...stepFaults(head, changes, resolved));
     if (faults.length > 0) throw faulty("invalid_spec", faults.slice(0, MAX_FAULTS));
     const step = use === "best" ? head.progress.best!.step : head.progress.step;
     return { resolved, source: found, use, step, changes };
@@ -125,12 +136,17 @@ function weightFaults({ overrides }: Fork, head: Head, { shapes }: Resolved): Fa
   });
 }
 
-function optimizerFaults(head: Head, { shapes, spec }: Resolved): Fault[] {
-  const isState = (name: string) => !isWeight(name) && !isBestWeight(name);
+function optimizerFaults(head: Head, parent: Spec, { shapes, spec }: Resolved): Fault[] {
+  // What the fork freezes leaves its state behind.
+  const isState = (name: string) =>
+    !isWeight(name) && !isBestWeight(name) && learningGroupOf(parameterOf(name), spec.parameter_groups) !== null;
   const names = differing(head.shapes, shapes, isState);
   // Where weights differ their moments do too, and are no further fault.
   if (names.length === 0 || differing(head.shapes, shapes, isWeight).length > 0) return [];
-  const message = `must be false: ${spec.optimizer.type} keeps another state than the checkpoint has (${names[0]})`;
+  const thawed = names.map(parameterOf).find((name) => learningGroupOf(name, parent.parameter_groups) === null);
+  const message = thawed
+    ? `must be false: ${thawed} was frozen, so that the checkpoint has no state of the optimizer for it`
+    : `must be false: ${spec.optimizer.type} keeps another state than the checkpoint has (${names[0]})`;
   return [{ pointer: "/optimizer", message }];
 }
 
@@ -169,6 +185,7 @@ function changesOf({ progress, shapes }: Head, parent: Spec, { spec }: Resolved)
       (of) => of.model,
       (of) => of.training,
       (of) => of.detectors,
+      (of) => of.parameter_groups,
     );
   const best = sameTask && (!spec.checkpoint.keep_best || [...shapes.keys()].some(isBestWeight));
   return {
@@ -176,5 +193,21 @@ function changesOf({ progress, shapes }: Head, parent: Spec, { spec }: Resolved)
     ...(unchanged ? {} : { worse: 0, diagnosis: freshProgress().diagnosis }),
     ...(best ? {} : { best: null, worse: 0 }),
     ...(sameRate ? {} : { schedule: null, changes: [] }),
+    ...(unchanged ? {} : { groups: groupsAfter(progress, [...shapes.keys()].filter(isWeight), parent, spec) }),
   };
+}
+
+/** A group goes on from what the group of its first parameter had; a schedule that follows a metric only from the same base. */
+function groupsAfter(progress: Progress, names: readonly string[], parent: Spec, spec: Spec): GroupProgress[] {
+  const before = learningGroups(parent.optimizer, parent.parameter_groups);
+  const now = learningGroups(spec.optimizer, spec.parameter_groups);
+  const sameSchedule = canonicalJson(parent.schedule) === canonicalJson(spec.schedule);
+  const own = { schedule: progress.schedule?.state ?? null, scalars: progress.scalars };
+  return now.slice(1).map(({ optimizer }, i) => {
+    const first = names.find((name) => learningGroupOf(name, spec.parameter_groups) === i + 1);
+    const from = (first && learningGroupOf(first, parent.parameter_groups)) || 0;
+    const { schedule, scalars } = from === 0 ? own : progress.groups[from - 1];
+    const sameBase = configure(optimizer).rate === configure(before[from].optimizer).rate;
+    return { schedule: sameSchedule && sameBase ? schedule : null, scalars };
+  });
 }

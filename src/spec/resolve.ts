@@ -25,7 +25,8 @@ import type { TargetKind } from "../engine/training.ts";
 import { canonicalJson } from "./canonical.ts";
 import { faulty, retryLater } from "./errors.ts";
 import { withRewind } from "./detectors.ts";
-import { check, didYouMean, pointer, type Fault } from "./faults.ts";
+import { check, didYouMean, listed, pointer, type Fault } from "./faults.ts";
+import { groupFaults, membershipFaults } from "./groups.ts";
 import { MAX_POINTS_PER_SERIES, Spec, type ResolvedSpec } from "./spec.ts";
 import type { Webhook } from "./webhook.ts";
 import type { Column, Dataset } from "./wire.ts";
@@ -78,6 +79,7 @@ export async function resolveSpec(body: unknown, context: ResolveContext): Promi
   const { value, faults: misshapen } = check(Spec, body, ROOMY);
   const parts = value ?? wellFormedSections(body);
   const faults: Fault[] = [...(misshapen ?? []), ...validationFaults(parts), ...scheduleFaults(parts)];
+  faults.push(...groupFaults(parts.parameter_groups ?? [], parts.optimizer, parts.schedule));
   if (parts.webhook) faults.push(...context.webhookFaults(parts.webhook));
   const input = parts.data ? await openInput(parts.data, context, faults) : null;
   try {
@@ -256,19 +258,9 @@ function classFaults({ loss }: Partial<Spec>, { classes, data }: Table): Fault[]
     }));
 }
 
-function listed(names: readonly string[]): string {
-  const more = names.length > 10 ? ` and ${names.length - 10} more` : "";
-  return (
-    names
-      .slice(0, 10)
-      .map((name) => JSON.stringify(name))
-      .join(", ") + more
-  );
-}
-
 /** Plans the model; null if it cannot be. A section that is missing here has a fault already. */
 function planWith(parts: Partial<Spec>, table: Table, context: ResolveContext, faults: Fault[]): Plan | null {
-  const { model, loss, optimizer, training, resources, checkpoint } = parts;
+  const { model, loss, optimizer, parameter_groups: groups = [], training, resources, checkpoint } = parts;
   if (!model || !loss || !optimizer) return null;
   const { train, valid, width } = table.sizes;
   try {
@@ -276,6 +268,7 @@ function planWith(parts: Partial<Spec>, table: Table, context: ResolveContext, f
       model,
       loss,
       optimizer,
+      groups,
       inputShape: [width],
       target: { classes: table.classes?.length ?? null, width: 1 },
       batchRows: training ? Math.min(train, batchRows(training, train)) : 1,
@@ -286,7 +279,8 @@ function planWith(parts: Partial<Spec>, table: Table, context: ResolveContext, f
       training,
       observed: parts.observe != null,
     });
-    faults.push(...sizeFaults(plan, table, context));
+    const names = plan.parameters.map(({ name }) => name);
+    faults.push(...membershipFaults(groups, names), ...sizeFaults(plan, table, context));
     return plan;
   } catch (error) {
     if (!(error instanceof PlanError)) throw error;

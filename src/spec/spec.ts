@@ -12,6 +12,7 @@ import { losses } from "../engine/losses/registry.generated.ts";
 import type { Options } from "../engine/options.ts";
 import { schedules } from "../engine/schedules/registry.generated.ts";
 import { Detectors } from "./detectors.ts";
+import { ParameterGroups } from "./groups.ts";
 import { memberUnion, optionSchemas } from "./members.ts";
 import { Optimizer } from "./optimizers.ts";
 import { Webhook } from "./webhook.ts";
@@ -267,6 +268,7 @@ export const Spec = z
     model: Model,
     loss: memberUnion("Loss", losses, {}),
     optimizer: Optimizer,
+    parameter_groups: ParameterGroups,
     schedule: ScheduleSpec.prefault({ type: "constant" }).describe("The learning rate over time."),
     training: Training,
     observe: Observe,

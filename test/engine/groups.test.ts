@@ -12,6 +12,7 @@ import type { Member } from "../../src/engine/options.ts";
 import { readSafetensors } from "../../src/engine/safetensors.ts";
 import { Follower } from "../../src/engine/schedules/follower.ts";
 import type { Schedule } from "../../src/engine/schedules/learning-rate.ts";
+import { forkState } from "../../src/engine/state.ts";
 import { Update } from "../../src/engine/update.ts";
 import { gradientTiles } from "../../src/engine/slices.ts";
 import { expectClose } from "../support/golden.ts";
@@ -308,6 +309,22 @@ describe("what is frozen", () => {
     const optimizer = member("optimizers", "muon");
     const groups = [group({ parameters: "*.weight", freeze: true })];
     expect(() => new Updating({ optimizer, groups })).toThrow("none learns");
+  });
+
+  test("from a checkpoint on stays what was served of it, without its state", async () => {
+    const optimizer = member("optimizers", "lookahead");
+    const { checkpoints } = await train(smallJob({ optimizer, keepBest: true }), { everySteps: 20 });
+    const [state] = checkpoints.values();
+    const fork = forkState(state, {}, true, frozen).bytes;
+    const [before, after] = [state, fork].map((file) => readSafetensors(file).tensors);
+    expect([...after.keys()].filter((name) => name.endsWith("0.weight"))).toEqual(["0.weight", "best.0.weight"]);
+    expect(before.get("evaluated.0.weight")!.bytes).not.toEqual(before.get("0.weight")!.bytes);
+    expect(after.get("0.weight")!.bytes).toEqual(before.get("evaluated.0.weight")!.bytes);
+    expect(after.get("optimizer.slow.3.bias")).toEqual(before.get("optimizer.slow.3.bias"));
+    const job = () => smallJob({ optimizer, keepBest: true, groups: frozen });
+    const [one, three] = [await train(job(), { state: fork }), await train(job(), { threads: 3, state: fork })];
+    expect(readSafetensors(one.state!.bytes).tensors.get("0.weight")).toEqual(after.get("0.weight"));
+    expect(three.state!.sha256).toBe(one.state!.sha256);
   });
 
   test("leaves what learns to be shared out evenly, and numbers its blocks first", () => {

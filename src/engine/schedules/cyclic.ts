@@ -33,6 +33,7 @@ export const cyclic = defineSchedule({
     base_momentum: { kind: "number", default: 0.8, min: 0, below: 1, doc: "The momentum at the peak." },
     max_momentum: { kind: "number", default: 0.9, min: 0, below: 1, doc: "The momentum at the foot." },
   },
+  ownRates: true,
   setsRate: () => true,
   check: ({ base_lr, max_lr }) =>
     max_lr < base_lr ? [{ option: "max_lr", message: `must be at least base_lr (${base_lr})` }] : [],

@@ -40,6 +40,7 @@ export const one_cycle = defineSchedule({
       doc: "Fall to the first rate as fast as it rose, then to the last.",
     },
   },
+  ownRates: true,
   setsRate: () => true,
   check: ({ three_phase, pct_start }) =>
     three_phase && pct_start > 0.5

@@ -14,6 +14,8 @@ export interface ScheduleType<O extends Options = Options> extends Description {
   rate(options: ValuesOf<O>, at: Instant): number;
   /** The momentum (of Adam and its kin: beta1) at a time, for schedules that cycle it; null: the optimizer's own. */
   momentum?(options: ValuesOf<O>, at: Instant): number | null;
+  /** True if the optimizer's lr says nothing, since the schedule's options have all rates. */
+  readonly ownRates?: boolean;
   /** True of options by which the rate does not scale with lr; such a schedule cannot be one of several factors. */
   setsRate?(options: ValuesOf<O>, typeOf: TypeOf): boolean;
   /** For schedules that follow a metric (their option `metric`): the state after one more value of it. */
