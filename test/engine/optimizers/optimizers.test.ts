@@ -295,7 +295,7 @@ describe("numbers at the edge", () => {
     small.setGradients([new Float32Array(6).fill(0.07)]);
     small.step(1, 0.01);
     // V = 0.0049 · 0.0049 / 0.01, so that u = 0.07/√V = 1/0.7.
-    expectClose(small.weights(0), new Array(6).fill(1 - 0.01 / 0.7), 1e-6, "weights");
+    expectClose(small.weights(0), new Float64Array(6).fill(1 - 0.01 / 0.7), 1e-6, "weights");
   });
 
   it("Adafactor's second moments of a matrix do not overflow under gradients of 1e12", () => {
