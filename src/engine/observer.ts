@@ -21,7 +21,7 @@ export interface Observe {
   readonly per_layer: boolean;
 }
 
-/** One layer in one step. Norms are 2-norms; those of moments are null where the optimizer keeps none. */
+/** One layer in one step. Norms are 2-norms; those of moments are null where the optimizer does not keep one for every element. */
 export interface LayerObservation {
   readonly name: string;
   /** How many weights and biases it has that learn; what is frozen is not looked at. */
@@ -39,8 +39,8 @@ export interface LayerObservation {
 }
 
 /** Optimizers' names for what averages the gradient, and for what averages its square. */
-const FIRST_MOMENTS = new Set(["exp_avg", "momentum_buffer"]);
-const SECOND_MOMENTS = new Set(["exp_avg_sq", "square_avg", "sum", "exp_inf"]);
+const FIRST_MOMENTS = new Set(["exp_avg", "exp_avg_fast", "momentum_buffer", "grad_avg"]);
+const SECOND_MOMENTS = new Set(["exp_avg_sq", "square_avg", "sum", "accumulator", "exp_inf"]);
 
 /** Doubles of a block: sums of squares. */
 const SUM = { gradient: 0, weight: 1, update: 2, first: 3, second: 4 } as const;
@@ -113,7 +113,8 @@ export class Observer {
       if (parameters.length === 0 && mortal === -1) return [];
       const norm = (sum: number) =>
         Math.sqrt(parameters.reduce((total, parameter) => total + this.#sumOf(parameter, sum), 0));
-      const kept = (moments: readonly number[]) => parameters.some((parameter) => moments[parameter] !== 0);
+      const kept = (moments: readonly number[]) =>
+        parameters.length > 0 && parameters.every((parameter) => moments[parameter] !== 0);
       const observation: LayerObservation = {
         name,
         parameters: parameters.reduce((count, parameter) => count + this.#plan.parameters[parameter].length, 0),
@@ -177,8 +178,8 @@ export class Observer {
 }
 
 /** The address of one of the optimizer's tensors for a parameter, if it is a moment for each of its elements; else 0. */
-function momentOf({ state, length }: PlannedParameter, names: ReadonlySet<string>): number {
-  return state.find(({ name, shape }) => names.has(name) && size(shape) === length)?.address ?? 0;
+function momentOf({ state, shape: whole }: PlannedParameter, names: ReadonlySet<string>): number {
+  return state.find(({ name, shape }) => names.has(name) && String(shape) === String(whole))?.address ?? 0;
 }
 
 function isMortal(type: string): boolean {
@@ -191,14 +192,15 @@ export function wholeModel(observed: readonly LayerObservation[]): Omit<LayerObs
     observed.reduce((total, layer) => total + value(layer), 0);
   const norm = (value: (layer: LayerObservation) => number | null) =>
     Math.sqrt(sum((layer) => (value(layer) ?? 0) ** 2));
-  const some = (value: (layer: LayerObservation) => number | null) => observed.some((layer) => value(layer) !== null);
+  const learning = observed.filter(({ parameters }) => parameters > 0);
+  const all = (value: (layer: LayerObservation) => number | null) => learning.every((layer) => value(layer) !== null);
   return {
     parameters: sum((layer) => layer.parameters),
     gradientNorm: norm((layer) => layer.gradientNorm),
     weightNorm: norm((layer) => layer.weightNorm),
     updateNorm: norm((layer) => layer.updateNorm),
-    firstMomentNorm: some((layer) => layer.firstMomentNorm) ? norm((layer) => layer.firstMomentNorm) : null,
-    secondMomentNorm: some((layer) => layer.secondMomentNorm) ? norm((layer) => layer.secondMomentNorm) : null,
+    firstMomentNorm: all((layer) => layer.firstMomentNorm) ? norm((layer) => layer.firstMomentNorm) : null,
+    secondMomentNorm: all((layer) => layer.secondMomentNorm) ? norm((layer) => layer.secondMomentNorm) : null,
     units: sum((layer) => layer.units),
     deadUnits: sum((layer) => layer.deadUnits),
   };

@@ -78,8 +78,22 @@ test.each([
     ["/schedule/every_steps must be null: valid_loss comes with every evaluation (training.eval_every_epochs)"],
   ],
   [
-    { schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 }, optimizer: { type: "rmsprop" } },
-    ["/schedule/cycle_momentum must be false: rmsprop has no momentum that a schedule can cycle"],
+    { schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 }, optimizer: { type: "adagrad" } },
+    ["/schedule/cycle_momentum must be false: adagrad has no momentum that a schedule can cycle"],
+  ],
+  [
+    {
+      schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 },
+      optimizer: { type: "lookahead", optimizer: { type: "rmsprop" } },
+    },
+    [expect.stringMatching(/^\/schedule\/cycle_momentum must be .* the optimizer's optimizer\/momentum above 0/)],
+  ],
+  [
+    {
+      schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 },
+      optimizer: { type: "adam", dialect: "keras", beta_1: 0 },
+    },
+    [],
   ],
   [
     { schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 }, optimizer: { type: "sgd" } },

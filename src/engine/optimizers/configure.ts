@@ -1,4 +1,4 @@
-import type { Member } from "../options.ts";
+import type { Member, Options, ValuesOf } from "../options.ts";
 import type { ConfiguredOptimizer, OptimizerType } from "./optimizer.ts";
 import { optimizers } from "./registry.generated.ts";
 
@@ -15,6 +15,7 @@ export function configure(member: Member): ConfiguredOptimizer {
     type,
     rate: wrapped?.rate ?? (member[rateOption] as number),
     rateOption: wrapped ? `${rateOption}/${wrapped.rateOption}` : rateOption,
+    cycled: cycledOf(type, options, inner),
     decays: nameIn(type, "weight_decay") in type.options || inner.some(([, { decays }]) => decays),
     wholeModel: (type.wholeModel ?? false) || inner.some(([, { wholeModel }]) => wholeModel),
     state: (shape) => type.state(options, shape),
@@ -26,6 +27,21 @@ export function configure(member: Member): ConfiguredOptimizer {
     fits: (shapes) => type.fits?.(options, shapes) ?? [],
     create: (kernels) => type.create(kernels, options),
   };
+}
+
+function cycledOf(
+  type: OptimizerType,
+  options: ValuesOf<Options>,
+  inner: readonly [string, ConfiguredOptimizer][],
+): ConfiguredOptimizer["cycled"] {
+  const { cycledOption: cycled } = type;
+  if (cycled === undefined) return null;
+  const [option] = [type.names?.[cycled] ?? cycled].flat();
+  const wrapped = inner.find(([name]) => name === option)?.[1].cycled;
+  if (wrapped !== undefined) return wrapped && { ...wrapped, option: `${option}/${wrapped.option}` };
+  // Without momentum there is no buffer; averages are kept whatever their factor.
+  const values = type.translate?.(options) ?? options;
+  return { option, kept: (values[cycled] as unknown) !== 0 };
 }
 
 /** Sets an option of an optimizer, and of those that stand among its options, wherever they have it. Its name is the default dialect's. */

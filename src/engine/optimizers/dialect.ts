@@ -53,6 +53,7 @@ export function defineDialect<O extends Options, const E extends Options = O>(
     names: own.names as OptimizerType["names"],
     translate,
     rate: namesOf(base.rate ?? "lr") as string,
+    cycledOption: base.cycledOption && !(base.cycledOption in (own.fixed ?? {})) ? base.cycledOption : undefined,
     evaluatesOthers: base.evaluatesOthers ?? false,
     wholeModel: base.wholeModel ?? false,
     options: { ...Object.fromEntries(renamed), ...own.extra },

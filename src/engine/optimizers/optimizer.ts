@@ -31,8 +31,8 @@ export interface OptimizerType<O extends Options = Options> extends Description 
   /** True if other weights are evaluated and served than those that are trained; then `create` gives an `evaluate`. */
   readonly evaluatesOthers?: boolean;
   /**
-   * The option that a schedule which cycles the momentum replaces step by step (of `betas` the first); `begin` heeds its `momentum` then.
-   * Optimizers without it refuse such schedules.
+   * The option that a schedule which cycles the momentum replaces step by step (of `betas` the first), or the optimizer that has it; its name in the
+   * default dialect. `begin` heeds its `momentum` then. Optimizers without it refuse such schedules.
    */
   readonly cycledOption?: keyof O & string;
   /** True if the loss must be the same function of the weights at every evaluation: full batches, and nothing random. */
@@ -64,6 +64,8 @@ export interface ConfiguredOptimizer {
   /** The base learning rate, and where it stands: `lr`, `learning_rate`, `optimizer/lr`. */
   readonly rate: number;
   readonly rateOption: string;
+  /** Where the momentum stands that a schedule may cycle, and whether there is a buffer for it; null if there is none. */
+  readonly cycled: { readonly option: string; readonly kept: boolean } | null;
   /** Whether it, or one that it wraps, has a weight_decay. */
   readonly decays: boolean;
   readonly wholeModel: boolean;

@@ -49,15 +49,11 @@ function partsOf(member: Member, path: string): Part[] {
 /** A schedule cannot cycle a momentum that there is not. */
 function momentumFaults(schedule: Member, optimizer: Member | null): OptionFault[] {
   if (optimizer === null || schedule.cycle_momentum !== true) return [];
-  const { cycledOption } = configure(optimizer).type;
-  if (cycledOption === undefined)
-    return [
-      {
-        option: "cycle_momentum",
-        message: `must be false: ${optimizer.type} has no momentum that a schedule can cycle`,
-      },
-    ];
-  if (optimizer[cycledOption] !== 0) return [];
-  const message = `must be false, or the optimizer's ${cycledOption} above 0, so that it keeps a buffer; the schedule then sets its value`;
+  const { cycled } = configure(optimizer);
+  if (cycled?.kept) return [];
+  const message =
+    cycled === null
+      ? `must be false: ${optimizer.type} has no momentum that a schedule can cycle`
+      : `must be false, or the optimizer's ${cycled.option} above 0, so that it keeps a buffer; the schedule then sets its value`;
   return [{ option: "cycle_momentum", message }];
 }

@@ -137,6 +137,54 @@ describe("what is observed", () => {
     expect(adam.second_moment_norm).toBeGreaterThan(0);
   });
 
+  test.each([
+    ["adabelief", true, true],
+    ["adadelta", false, true],
+    ["adafactor", false, false],
+    ["adagrad", false, true],
+    ["adamax", true, true],
+    ["ademamix", true, true],
+    ["asgd", false, false],
+    ["ftrl", false, true],
+    ["keras_adam", true, true],
+    ["lamb", true, true],
+    ["lion", true, false],
+    ["lookahead", true, true],
+    // Its matrices have one, and what is left to its fallback the other too.
+    ["muon", true, false],
+    ["nadam", true, true],
+    // One number a tensor is no norm.
+    ["novograd", true, false],
+    ["prodigy", true, true],
+    ["radam", true, true],
+    ["rmsprop", false, true],
+    ["rprop", false, false],
+    ["schedule_free_adamw", false, true],
+    ["sgd", false, false],
+    ["sparse_adam", true, true],
+    ["yogi", true, true],
+  ])("of %s: whether its moments have norms, the first %s, the second %s", async (type, first, second) => {
+    // A single output, so that a bias is one number.
+    const job = watched({
+      data: values(100),
+      loss: member("losses", "mse"),
+      optimizer: optimizer(type),
+      observe: { every_steps: 1, per_layer: true },
+      training: { epochs: 1 },
+    });
+    const [[, metrics]] = (await train(job)).observed;
+    for (const layer of ["", ".0", ".4"])
+      expect([`first_moment_norm${layer}` in metrics, `second_moment_norm${layer}` in metrics]).toEqual([
+        first,
+        second,
+      ]);
+  });
+
+  test("of a centred RMSprop is its average of the gradient", async () => {
+    const centred = watched({ optimizer: optimizer("rmsprop", { centered: true }) });
+    expect((await train(centred)).observed[0][1].first_moment_norm).toBeGreaterThan(0);
+  });
+
   test("of clipping is the part of steps since the last observation", async () => {
     const norms = async (clip_grad_norm: number) => {
       const job = watched({ observe: { every_steps: 4, per_layer: false }, training: { clip_grad_norm } });

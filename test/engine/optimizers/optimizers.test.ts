@@ -89,6 +89,14 @@ function interesting(name: string, option: Option, { type }: OptimizerType): rea
   return [0.3];
 }
 
+/** The member with another momentum, wherever it stands; of several numbers the first. */
+function underMomentum(member: Member, momentum: number): Member {
+  const [option, ...within] = configure(member).cycled!.option.split("/");
+  const value = member[option];
+  if (within.length > 0) return { ...member, [option]: underMomentum(value as Member, momentum) };
+  return { ...member, [option]: Array.isArray(value) ? [momentum, ...value.slice(1)] : momentum };
+}
+
 const exact = (member: Member): Member => ("ns_precision" in member ? { ...member, ns_precision: "float32" } : member);
 
 const SHAPES: readonly Shape[] = [[1], [7], [4, 16], [13, 5], [2, 3, 4, 5], [4099]];
@@ -107,6 +115,13 @@ describe.each(all)("%s", (key, type) => {
     for (const text of [type.summary, type.formula, type.source]) expect(text).not.toBe("");
     for (const { doc } of Object.values(type.options)) expect(doc).not.toBe("");
   });
+});
+
+it("cycles the momentum of all that have one which may change", () => {
+  const fixed = all.filter(([, type]) => type.type !== "lookahead" && type.cycledOption === undefined);
+  expect(new Set(fixed.map(([, { type }]) => type))).toEqual(
+    new Set(["adadelta", "adafactor", "adagrad", "asgd", "ftrl", "lbfgs", "rprop", "schedule_free_adamw"]),
+  );
 });
 
 describe.each(types)("%s", (_key, type) => {
@@ -133,6 +148,24 @@ describe.each(types)("%s", (_key, type) => {
           if (type.evaluatesOthers) expectClose(run.evaluated(i), tensor.evaluated, 1e-5, `${what}, to evaluate`);
         });
       }
+    }
+  });
+
+  it("moves as its reference does under a momentum that is cycled, if it has one", () => {
+    for (const member of settings(type).map(exact)) {
+      if (!configure(member).cycled?.kept) continue;
+      const run = new Optimizing(new Bench(), member, parameters);
+      const tensors = parameters.map((parameter) => referenceTensor(member, parameter));
+      for (let t = 1; t <= 6; t++) {
+        const momentum = 0.95 - 0.1 * t;
+        run.setGradients(gradients[t]);
+        run.step(t, 0.02, undefined, momentum);
+        tensors.forEach((tensor, i) => tensor.gradient.set(gradients[t][i]));
+        referenceOf(underMomentum(member, momentum))(tensors, t, 0.02);
+      }
+      tensors.forEach((tensor, i) =>
+        expectClose(run.weights(i), tensor.weight, 1e-5, `${JSON.stringify(member)}, tensor ${i}`),
+      );
     }
   });
 

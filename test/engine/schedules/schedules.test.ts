@@ -1,13 +1,9 @@
 import { describe, expect, it } from "vitest";
-import type { OptimizerType } from "../../../src/engine/optimizers/optimizer.ts";
-import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
 import { rateAt, scheduleType, type Schedule } from "../../../src/engine/schedules/learning-rate.ts";
 import type { ScheduleState } from "../../../src/engine/schedules/schedule.ts";
 import { schedules } from "../../../src/engine/schedules/registry.generated.ts";
 import { translate } from "../../conformance/names.ts";
 import { Bench } from "../../support/kernels.ts";
-import { Optimizing } from "../../support/optimizing.ts";
-import { member } from "../../support/training.ts";
 
 const { kernels } = new Bench(0);
 
@@ -112,27 +108,6 @@ describe("further schedules", () => {
     });
     //                  NaN  1    ·    · drop  2     wait  wait  ·    · drop   3     wait  wait  ·     ·
     expect(seen).toEqual([0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05, 0.03, 0.03, 0.03, 0.03, 0.03, 0.03, 0.03]);
-  });
-});
-
-describe("a cycled momentum", () => {
-  const cycling = Object.entries(optimizers as unknown as Record<string, OptimizerType>).filter(
-    ([, { cycledOption }]) => cycledOption !== undefined,
-  );
-
-  it.each(cycling)("takes the place of %s's own", (name, type) => {
-    const after = (own: number, cycled: number | undefined) => {
-      const value = type.cycledOption === "betas" ? [own, 0.99] : own;
-      const options = member("optimizers", name, { [type.cycledOption!]: value });
-      const run = new Optimizing(new Bench(), options, [{ shape: [3], values: [1, 2, 3] }]);
-      for (let t = 1; t <= 3; t++) {
-        run.setGradients([[1, -t, 1 / t]]);
-        run.step(t, 0.1, undefined, cycled);
-      }
-      return run.weights(0);
-    };
-    expect(after(0.9, 0.5)).toEqual(after(0.5, undefined));
-    expect(after(0.9, 0.5)).not.toEqual(after(0.9, undefined));
   });
 });
 

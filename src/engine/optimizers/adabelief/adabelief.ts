@@ -30,12 +30,15 @@ export const adabelief = defineOptimizer({
     eps: { kind: "number", default: 1e-16, min: 0, doc: "Added to the denominator." },
     eps_root: { kind: "number", default: 1e-16, min: 0, doc: "Added to the second moment at every step." },
   },
+  cycledOption: "betas",
   state: () => zeros("exp_avg", "exp_avg_sq"),
-  create(kernels, { betas: [beta1, beta2], eps, eps_root: epsRoot }) {
+  create(kernels, { betas: [own, beta2], eps, eps_root: epsRoot }) {
+    let beta1 = own;
     let stepSize = 0;
     let root2 = 1;
     return {
-      begin(t, lr) {
+      begin(t, lr, momentum) {
+        beta1 = momentum ?? own;
         stepSize = lr / (1 - kernels.pow(beta1, t));
         root2 = Math.sqrt(1 - kernels.pow(beta2, t));
       },

@@ -36,6 +36,7 @@ export const adamax = defineOptimizer({
   formula: "m = β₁m + (1−β₁)g; u = max(β₂u, |g| + eps); x −= lr/(1−β₁ᵗ) · m/u",
   source: "Kingma & Ba 2015, arXiv:1412.6980, algorithm 2; torch.optim.Adamax",
   options: adamaxOptions,
+  cycledOption: "betas",
   state: () => zeros("exp_avg", "exp_inf"),
   create: (kernels, options) => createAdamax(kernels, options, false),
 });
@@ -47,11 +48,13 @@ export function createAdamax(
   epsOutside: boolean,
 ): Optimizer {
   const { eps, weight_decay: coupled } = options;
-  const [beta1, beta2] = options.betas;
+  const [own, beta2] = options.betas;
   const sign = options.maximize ? -1 : 1;
+  let beta1 = own;
   let stepSize = 0;
   return {
-    begin(t, lr) {
+    begin(t, lr, momentum) {
+      beta1 = momentum ?? own;
       stepSize = lr / (1 - kernels.pow(beta1, t));
     },
     passes: [

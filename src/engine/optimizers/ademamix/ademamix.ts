@@ -46,6 +46,7 @@ export const ademamix = defineOptimizer({
   formula: "x −= lr · ((m̂₁ + α(t)·m₂)/(√v̂ + eps) + weight_decay·x), m₂ = β₃(t)m₂ + (1−β₃(t))g",
   source: "Pagliardini et al. 2025, arXiv:2409.03137",
   options: ademamixOptions,
+  cycledOption: "betas",
   state: () => zeros("exp_avg_fast", "exp_avg_sq", "exp_avg_slow"),
   create: (kernels, options) => createAdemamix(kernels, options, 0),
 });
@@ -57,22 +58,28 @@ export function createAdemamix(
   epsRoot: number,
 ): Optimizer {
   const { eps, weight_decay: decay, alpha, alpha_warmup: alphaSteps, beta3_warmup: betaSteps } = options;
-  const [beta1, beta2, beta3] = options.betas;
-  const logFast = kernels.log(beta1);
+  const [own, beta2, beta3] = options.betas;
   const logSlow = kernels.log(beta3);
+  let beta1 = own;
   let correction1 = 1;
   let correction2 = 1;
   let slow = beta3;
   let share = alpha;
   let rate = 0;
+  // From the fast average's factor to that of the slow one. A cycled momentum may be 0.
+  const slowing = (s: number) => {
+    const logFast = kernels.log(Math.max(beta1, Number.MIN_VALUE));
+    return kernels.exp((logFast * logSlow) / ((1 - s) * logSlow + s * logFast));
+  };
   return {
-    begin(t, lr) {
+    begin(t, lr, momentum) {
+      beta1 = momentum ?? own;
       rate = lr;
       correction1 = 1 - kernels.pow(beta1, t);
       correction2 = 1 - kernels.pow(beta2, t);
       share = alphaSteps === null ? alpha : alpha * Math.min(t / alphaSteps, 1);
       const s = betaSteps === null ? 1 : Math.min(t / betaSteps, 1);
-      slow = s === 1 ? beta3 : kernels.exp((logFast * logSlow) / ((1 - s) * logSlow + s * logFast));
+      slow = s === 1 ? beta3 : slowing(s);
     },
     passes: [
       {

@@ -33,14 +33,17 @@ export const lamb = defineOptimizer({
     eps_root: { kind: "number", default: 0, min: 0, doc: "Added under the root." },
     weight_decay: { kind: "number", default: 0, min: 0, doc: "Share of the weights added to the direction." },
   },
+  cycledOption: "betas",
   state: () => zeros("exp_avg", "exp_avg_sq"),
-  create(kernels, { betas: [beta1, beta2], eps, eps_root: epsRoot, weight_decay: decay }) {
+  create(kernels, { betas: [own, beta2], eps, eps_root: epsRoot, weight_decay: decay }) {
+    let beta1 = own;
     let rate = 0;
     let scale2 = 1;
     let inside = 0;
     let outside = 0;
     return {
-      begin(t, lr) {
+      begin(t, lr, momentum) {
+        beta1 = momentum ?? own;
         rate = lr;
         const correction1 = 1 - kernels.pow(beta1, t);
         scale2 = correction1 ** 2 / (1 - kernels.pow(beta2, t));

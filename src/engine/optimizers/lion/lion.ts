@@ -35,11 +35,14 @@ export const lion = defineOptimizer({
       doc: "Share of each weight, times lr, taken off at every step.",
     },
   },
+  cycledOption: "betas",
   state: () => zeros("exp_avg"),
-  create(kernels, { betas: [beta1, beta2], weight_decay: decay }) {
+  create(kernels, { betas: [own, beta2], weight_decay: decay }) {
+    let beta1 = own;
     let rate = 0;
     return {
-      begin(_t, lr) {
+      begin(_t, lr, momentum) {
+        beta1 = momentum ?? own;
         rate = lr;
       },
       passes: [

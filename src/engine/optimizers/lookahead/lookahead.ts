@@ -25,6 +25,7 @@ export const lookahead = defineOptimizer({
     slow_step_size: { kind: "number", default: 0.5, min: 0, max: 1, doc: "How much of the way they go." },
   },
   rate: "optimizer",
+  cycledOption: "optimizer",
   evaluatesOthers: true,
   state: ({ optimizer }, shape) => [...optimizer.state(shape), { name: "slow", initial: "parameter" }],
   scratch: ({ optimizer }, shape) => optimizer.scratch(shape),
@@ -38,9 +39,9 @@ export const lookahead = defineOptimizer({
     let due = false;
     return {
       ...fast,
-      begin(t, lr) {
+      begin(t, lr, momentum) {
         due = t % period === 0;
-        fast.begin(t, lr);
+        fast.begin(t, lr, momentum);
       },
       passes: fast.passes.map((pass, i) => ({
         ...pass,

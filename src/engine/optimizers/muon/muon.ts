@@ -14,8 +14,8 @@ import { newtonSchulz, newtonSchulzBytes } from "./newton-schulz.ts";
  *     f = √max(1, rows/columns), or 0.2 √max(rows, columns) with match_rms_adamw
  *
  * For matrices; biases and everything else that has not two dimensions is left to the `fallback`, whose own rate follows the schedule in
- * proportion. A pass over whole tensors. Jordan, "Muon: an optimizer for hidden layers in neural networks" (2024); Liu et al., "Muon is scalable
- * for LLM training" (arXiv:2502.16982). Semantics of `torch.optim.Muon`, which iterates in bfloat16.
+ * proportion, and whose momentum is not cycled. A pass over whole tensors. Jordan, "Muon: an optimizer for hidden layers in neural networks" (2024);
+ * Liu et al., "Muon is scalable for LLM training" (arXiv:2502.16982). Semantics of `torch.optim.Muon`, which iterates in bfloat16.
  *
  * A gradient diag(4, 1) becomes about diag(1, 1): with lr = 0.1 both weights move by some 0.1, the second no less than the first.
  */
@@ -57,6 +57,7 @@ export const muon = defineOptimizer({
     },
     fallback: { kind: "optimizer", default: withDefaults(adamw), doc: "The optimizer of whatever is no matrix." },
   },
+  cycledOption: "momentum",
   state: ({ fallback }, shape) => (isMatrix(shape) ? zeros("momentum_buffer") : fallback.state(shape)),
   scratch: ({ fallback }, shape) => (isMatrix(shape) ? newtonSchulzBytes(shape) : fallback.scratch(shape)),
   check: ({ fallback: { type } }) =>
@@ -77,6 +78,7 @@ export const muon = defineOptimizer({
     const round = options.ns_precision === "bfloat16" ? 1 : 0;
     const others = fallback.create(kernels);
     const orthogonal = newtonSchulz(kernels, options, round);
+    let kept = momentum;
     let rate = 0;
     const matrices: Pass = {
       over: "tensors",
@@ -84,8 +86,8 @@ export const muon = defineOptimizer({
       cost: ({ shape: [rows, columns], length }) => length * Math.min(rows, columns) * 3 * options.ns_steps,
       run({ weight, gradient, length, shape, state: [buffer] }, _begin, _end, scratch) {
         const [rows, columns] = shape;
-        const lookahead = nesterov ? momentum : 1;
-        kernels.muon_direction(gradient, buffer, scratch, length, 1 - momentum, lookahead, round);
+        const lookahead = nesterov ? kept : 1;
+        kernels.muon_direction(gradient, buffer, scratch, length, 1 - kept, lookahead, round);
         orthogonal(scratch, shape);
         const factor =
           adjust === "match_rms_adamw"
@@ -100,7 +102,8 @@ export const muon = defineOptimizer({
     }));
     return {
       ...others,
-      begin(t, lr) {
+      begin(t, lr, cycled) {
+        kept = cycled ?? momentum;
         rate = lr;
         others.begin(t, options.lr > 0 ? (fallback.rate * lr) / options.lr : fallback.rate);
       },

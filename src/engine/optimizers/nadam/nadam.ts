@@ -38,26 +38,29 @@ export const nadam = defineOptimizer({
     },
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },
+  cycledOption: "betas",
   state: () => zeros("exp_avg", "exp_avg_sq"),
   create(kernels, options) {
     const { weight_decay: decay, decoupled_weight_decay: decoupled, momentum_decay: growth, eps } = options;
-    const [beta1, beta2] = options.betas;
+    const [own, beta2] = options.betas;
     const sign = options.maximize ? -1 : 1;
     const coupled = decoupled ? 0 : decay;
-    const momentum = (t: number) => beta1 * (1 - 0.5 * kernels.pow(0.96, t * growth));
+    const growing = (t: number) => beta1 * (1 - 0.5 * kernels.pow(0.96, t * growth));
     const scalars = { mu_product: 1 };
+    let beta1 = own;
     let shrink = 1;
     let root2 = 1;
     let rateGradient = 0;
     let rateMomentum = 0;
     return {
       scalars,
-      begin(t, lr) {
+      begin(t, lr, momentum) {
+        beta1 = momentum ?? own;
         if (decoupled) shrink = 1 - lr * decay;
-        const next = momentum(t + 1);
-        scalars.mu_product *= momentum(t);
+        const next = growing(t + 1);
+        scalars.mu_product *= growing(t);
         root2 = Math.sqrt(1 - kernels.pow(beta2, t));
-        rateGradient = (lr * (1 - momentum(t))) / (1 - scalars.mu_product);
+        rateGradient = (lr * (1 - growing(t))) / (1 - scalars.mu_product);
         rateMomentum = (lr * next) / (1 - scalars.mu_product * next);
       },
       passes: [

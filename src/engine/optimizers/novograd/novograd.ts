@@ -34,12 +34,15 @@ export const novograd = defineOptimizer({
     eps_root: { kind: "number", default: 0, min: 0, doc: "Added under the root." },
     weight_decay: { kind: "number", default: 0, min: 0, doc: "Share of the weights added to the direction." },
   },
+  cycledOption: "betas",
   state: () => [...zeros("exp_avg"), { name: "exp_avg_sq", initial: 0, shape: [] }],
-  create(kernels, { betas: [beta1, beta2], eps, eps_root: epsRoot, weight_decay: decay }) {
+  create(kernels, { betas: [own, beta2], eps, eps_root: epsRoot, weight_decay: decay }) {
+    let beta1 = own;
     let rate = 0;
     let first = false;
     return {
-      begin(t, lr) {
+      begin(t, lr, momentum) {
+        beta1 = momentum ?? own;
         rate = lr;
         first = t === 1;
       },

@@ -53,6 +53,7 @@ export const prodigy = defineOptimizer({
   source: "Mishchenko & Defazio 2024, arXiv:2306.06101",
   options: prodigyOptions,
   wholeModel: true,
+  cycledOption: "betas",
   state: () => [...zeros("exp_avg", "exp_avg_sq", "s"), { name: "p0", initial: "parameter" }],
   create: (kernels, options) => createProdigy(kernels, options, false),
 });
@@ -60,15 +61,17 @@ export const prodigy = defineOptimizer({
 /** `newEps`: eps is multiplied by the new d (optax), not by that of the step. */
 export function createProdigy(kernels: Kernels, options: ValuesOf<typeof prodigyOptions>, newEps: boolean): Optimizer {
   const { eps, weight_decay: decay, d_coef: coefficient, use_bias_correction: corrected } = options;
-  const [beta1, beta2] = options.betas;
+  const [own, beta2] = options.betas;
   const beta3 = options.beta3 ?? Math.sqrt(beta2);
   const scalars = { d: options.d0, d_numerator: 0 };
+  let beta1 = own;
   let d = 0;
   let rate = 0;
   let share = 0;
   return {
     scalars,
-    begin(t, lr) {
+    begin(t, lr, momentum) {
+      beta1 = momentum ?? own;
       d = scalars.d;
       const correction = corrected ? Math.sqrt(1 - kernels.pow(beta2, t)) / (1 - kernels.pow(beta1, t)) : 1;
       rate = d * lr * correction;

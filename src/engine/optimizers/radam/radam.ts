@@ -40,18 +40,21 @@ export const radam = defineOptimizer({
     },
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },
+  cycledOption: "betas",
   state: () => zeros("exp_avg", "exp_avg_sq"),
   create(kernels, options) {
     const { weight_decay: decay, decoupled_weight_decay: decoupled, eps } = options;
-    const [beta1, beta2] = options.betas;
+    const [own, beta2] = options.betas;
     const sign = options.maximize ? -1 : 1;
     const coupled = decoupled ? 0 : decay;
     const longest = 2 / (1 - beta2) - 1;
+    let beta1 = own;
     let shrink = 1;
     let rectified = 0;
     let stepSize = 0;
     return {
-      begin(t, lr) {
+      begin(t, lr, momentum) {
+        beta1 = momentum ?? own;
         if (decoupled) shrink = 1 - lr * decay;
         const power = kernels.pow(beta2, t);
         const length = longest - (2 * t * power) / (1 - power);

@@ -36,6 +36,7 @@ export const rmsprop = defineOptimizer({
   formula: "v = alpha·v + (1−alpha)·g²; x −= lr · g / (√v + eps)",
   source: "Tieleman & Hinton 2012; torch.optim.RMSprop",
   options: rmspropOptions,
+  cycledOption: "momentum",
   state: ({ momentum, centered }) => rmspropState(momentum, centered, 0),
   create: (kernels, options) => createRmsprop(kernels, options, {}),
 });
@@ -62,9 +63,11 @@ export function createRmsprop(
   const { alpha, eps, momentum, centered, weight_decay: coupled } = options;
   const sign = options.maximize ? -1 : 1;
   const averageAt = momentum > 0 ? 2 : 1;
+  let kept = momentum;
   let rate = 0;
   return {
-    begin(_t, lr) {
+    begin(_t, lr, cycled) {
+      kept = cycled ?? momentum;
       rate = lr;
     },
     passes: [
@@ -77,7 +80,7 @@ export function createRmsprop(
           kernels.rmsprop(
             weight + at, gradient + at, state[0] + at, average, buffer, end - begin,
             sign, coupled, alpha, 1 - alpha, epsInside ? eps : 0, epsInside ? 0 : eps,
-            momentum, rateInside ? rate : 1, rateInside ? 1 : rate,
+            kept, rateInside ? rate : 1, rateInside ? 1 : rate,
           );
         },
       },

@@ -31,12 +31,15 @@ export const sparse_adam = defineOptimizer({
     eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the root of the uncorrected second moment." },
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },
+  cycledOption: "betas",
   state: () => zeros("exp_avg", "exp_avg_sq"),
-  create(kernels, { betas: [beta1, beta2], eps, maximize }) {
+  create(kernels, { betas: [own, beta2], eps, maximize }) {
     const sign = maximize ? -1 : 1;
+    let beta1 = own;
     let stepSize = 0;
     return {
-      begin(t, lr) {
+      begin(t, lr, momentum) {
+        beta1 = momentum ?? own;
         stepSize = (lr * Math.sqrt(1 - kernels.pow(beta2, t))) / (1 - kernels.pow(beta1, t));
       },
       passes: [

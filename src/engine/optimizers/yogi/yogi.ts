@@ -30,15 +30,18 @@ export const yogi = defineOptimizer({
     eps: { kind: "number", default: 1e-3, min: 0, doc: "Added to the denominator." },
     initial_accumulator_value: { kind: "number", default: 1e-6, min: 0, doc: "What both averages start as." },
   },
+  cycledOption: "betas",
   state: ({ initial_accumulator_value: initial }) => [
     { name: "exp_avg", initial },
     { name: "exp_avg_sq", initial },
   ],
-  create(kernels, { betas: [beta1, beta2], eps }) {
+  create(kernels, { betas: [own, beta2], eps }) {
+    let beta1 = own;
     let stepSize = 0;
     let scale2 = 1;
     return {
-      begin(t, lr) {
+      begin(t, lr, momentum) {
+        beta1 = momentum ?? own;
         stepSize = lr / (1 - kernels.pow(beta1, t));
         scale2 = 1 / Math.sqrt(1 - kernels.pow(beta2, t));
       },
