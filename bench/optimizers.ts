@@ -8,7 +8,7 @@ import type { Measurement, Times } from "./optimizer-thread.ts";
 import { median } from "./statistics.ts";
 
 /*
- * Parameters updated a second by every optimizer of the default dialect, of one square matrix of n weights; what share of the speed of
+ * Parameters updated a second by every optimizer of the default dialect, of four equal matrices of n weights together; what share of the speed of
  * copying memory that is, and how many bytes a second beside Adam's. The bytes are those that its passes read and write. What copying moves counts
  * likewise; it is measured in the same rounds as the optimizer and Adam, on weights and state.
  */
@@ -73,12 +73,15 @@ function row(name: string, bytes: string, cells: readonly string[]): string {
   return [name.padEnd(20), bytes.padStart(5), ...cells.map((cell) => cell.padStart(36))].join(" ");
 }
 
-/** A model of one square matrix of about n weights. */
+/** Some passes take whole tensors: a matrix is one thread's then. */
+const MATRICES = 4;
+
+/** A model of square matrices of about n weights together. */
 function planOf(optimizer: Member, n: number, threads: number): Plan {
-  const side = Math.round(Math.sqrt(n));
+  const side = Math.round(Math.sqrt(n / MATRICES));
   const options = { in_features: null, bias: false, weight_init: "default", bias_init: "default", name: null };
   return planModel({
-    model: { layers: [{ type: "linear", out_features: side, ...options }] },
+    model: { layers: Array.from({ length: MATRICES }, () => ({ type: "linear", out_features: side, ...options })) },
     loss: { type: "mse" },
     optimizer: { ...optimizer },
     inputShape: [side],
