@@ -1,16 +1,12 @@
-// The api under load, as real processes: polls of a job's progress while every core trains, and as many polls as it can answer, beside a Fastify route
-// that does nothing.
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+// The api under load, as real processes: polls of a job's progress while every core trains; as many polls as it can answer, beside a Fastify route
+// that does nothing; the memory of open streams; and how long an owner's job waits behind a hundred of another's.
+import { readFile } from "node:fs/promises";
 import { Agent, get } from "node:http";
 import { connect } from "node:net";
-import { availableParallelism, loadavg, tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
+import { availableParallelism, loadavg } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { Client } from "../src/client/client.ts";
+import { Client, type SpecInput } from "../src/client/client.ts";
+import { Processes } from "./processes.ts";
 import { median } from "./statistics.ts";
 
 const POLLS_PER_SECOND = 200;
@@ -18,33 +14,28 @@ const POLL_SECONDS = 20;
 const CONNECTIONS = 32;
 const ROUNDS = 5;
 const ROUND_SECONDS = 3;
+const STREAMS = 1000;
+const WAITING_JOBS = 100;
 
-/** Starts a program of this repository, and returns the address that its "ready" line tells. */
-async function start(args: string[], env: NodeJS.ProcessEnv, children: ChildProcess[]): Promise<string> {
-  const cwd = fileURLToPath(new URL("..", import.meta.url));
-  const child = spawn(process.execPath, args, { cwd, env, stdio: ["ignore", "pipe", "inherit"] });
-  children.push(child);
-  return await new Promise((resolve, reject) => {
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      const { msg, address } = JSON.parse(line) as { msg: string; address: string };
-      if (msg === "ready") resolve(address);
-    });
-    child.once("exit", () => reject(new Error(`${args[0]} ended before it was ready`)));
-  });
+async function uploadDigits(client: Client): Promise<string> {
+  const csv = await readFile(new URL("../examples/digits.csv", import.meta.url));
+  return (await client.createDataset(csv)).id;
 }
 
-/** A job that keeps all cores busy for longer than the polls take. */
-async function train(client: Client): Promise<string> {
-  const csv = await readFile(new URL("../examples/digits.csv", import.meta.url));
-  const { id: dataset } = await client.createDataset(csv);
-  const { id } = await client.createJob({
+function specOf(dataset: string, width: number, epochs: number): SpecInput {
+  return {
     data: { dataset, target: "target", validation: { every: 5 } },
-    model: { layers: [{ type: "linear", out_features: 512 }, { type: "relu" }, { type: "linear" }] },
+    model: { layers: [{ type: "linear", out_features: width }, { type: "relu" }, { type: "linear" }] },
     loss: { type: "cross_entropy" },
     optimizer: { type: "adam" },
-    training: { epochs: 100_000, batch_size: 256 },
+    training: { epochs, batch_size: 256 },
     resources: { threads: availableParallelism() },
-  });
+  };
+}
+
+/** A job that keeps all cores busy for longer than anything here takes. */
+async function train(client: Client): Promise<string> {
+  const { id } = await client.createJob(specOf(await uploadDigits(client), 512, 100_000));
   while ((await client.getProgress(id)).step === 0) await sleep(100);
   return id;
 }
@@ -94,36 +85,69 @@ async function saturate(url: string): Promise<number> {
   return answers / ROUND_SECONDS;
 }
 
-export async function benchApi(): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), "rappel-bench-"));
-  const children: ChildProcess[] = [];
-  try {
-    const env = { ...process.env, RAPPEL_DATA_DIR: directory, RAPPEL_PORT: "0", RAPPEL_LOG_LEVEL: "warn" };
-    const service = await start(["src/main.ts"], env, children);
-    const client = new Client({ url: service });
-    const job = await train(client);
-    const progress = `${service}/v1/jobs/${job}/progress`;
-    const latencies = await poll(progress);
-    const at = (share: number) => latencies[Math.floor(latencies.length * share)].toFixed(1);
-    console.log(
-      `${POLLS_PER_SECOND} polls/s while ${availableParallelism()} cores train: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`,
-    );
-    await client.cancelJob(job);
+/** MiB that the process grows by while this many streams of a job's events are open, each of which has told what there was to tell. */
+async function streams(url: string, processId: number): Promise<number> {
+  const before = await residentMiB(processId);
+  const agent = new Agent({ maxSockets: STREAMS });
+  const open = Array.from(
+    { length: STREAMS },
+    () =>
+      new Promise<void>((resolve, reject) => {
+        const headers = { accept: "text/event-stream" };
+        get(url, { agent, headers }, (response) => {
+          if (response.statusCode !== 200) reject(new Error(`it answered ${response.statusCode}`));
+          response.once("data", () => resolve()).once("error", () => undefined);
+        }).once("error", reject);
+      }),
+  );
+  await Promise.all(open);
+  await sleep(2000);
+  const grown = (await residentMiB(processId)) - before;
+  agent.destroy();
+  return grown;
+}
 
-    const bytes = (await (await fetch(progress)).arrayBuffer()).byteLength;
-    const bare = await start(["bench/bare.ts", String(bytes)], process.env, children);
-    const rates: Record<string, number[]> = { [progress]: [], [bare]: [] };
-    for (let round = 0; round < ROUNDS; round++)
-      for (const url of [progress, bare]) rates[url].push(await saturate(url));
-    const [polls, nothing] = [progress, bare].map((url) => Math.round(median(rates[url])));
-    console.log(`${CONNECTIONS} connections: ${polls} polls/s; a bare route of ${bytes} bytes ${nothing}/s`);
-    console.log(`load of the machine: ${loadavg()[0].toFixed(1)}`);
-  } finally {
-    for (const child of children) {
-      if (child.exitCode !== null) continue;
-      child.kill();
-      await once(child, "exit");
-    }
-    await rm(directory, { recursive: true });
+async function residentMiB(processId: number): Promise<number> {
+  const status = await readFile(`/proc/${processId}/status`, "utf8");
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) / 1024;
+}
+
+/** Seconds until the first job of a second owner begins, behind a hundred of a first one's. */
+async function secondOwner(first: Client, second: Client): Promise<number> {
+  const [dataset, own] = [await uploadDigits(first), await uploadDigits(second)];
+  for (let i = 0; i < WAITING_JOBS; i++) await first.createJob(specOf(dataset, 64, 20));
+  const { id } = await second.createJob(specOf(own, 64, 20));
+  for (;;) {
+    const { created_at: created, started_at: started } = await second.getJob(id);
+    if (started !== null) return (Date.parse(started) - Date.parse(created)) / 1000;
+    await sleep(20);
   }
+}
+
+export async function benchApi(): Promise<void> {
+  await using processes = await Processes.create();
+  const service = await processes.start(["src/main.ts"]);
+  const client = new Client({ url: service.address });
+  const job = await train(client);
+  const progress = `${service.address}/v1/jobs/${job}/progress`;
+  const latencies = await poll(progress);
+  const at = (share: number) => latencies[Math.floor(latencies.length * share)].toFixed(1);
+  console.log(
+    `${POLLS_PER_SECOND} polls/s while ${availableParallelism()} cores train: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`,
+  );
+  const grown = await streams(`${service.address}/v1/jobs/${job}/events`, service.pid);
+  console.log(`${STREAMS} open streams: ${grown.toFixed(0)} MiB`);
+  await client.cancelJob(job);
+
+  const bytes = (await (await fetch(progress)).arrayBuffer()).byteLength;
+  const { address: bare } = await processes.start(["bench/bare.ts", String(bytes)]);
+  const rates: Record<string, number[]> = { [progress]: [], [bare]: [] };
+  for (let round = 0; round < ROUNDS; round++) for (const url of [progress, bare]) rates[url].push(await saturate(url));
+  const [polls, nothing] = [progress, bare].map((url) => Math.round(median(rates[url])));
+  console.log(`${CONNECTIONS} connections: ${polls} polls/s; a bare route of ${bytes} bytes ${nothing}/s`);
+
+  const { address: url } = await processes.start(["src/main.ts"], { RAPPEL_API_KEYS: "first:one,second:two" });
+  const waited = await secondOwner(new Client({ url, key: "one" }), new Client({ url, key: "two" }));
+  console.log(`the first job of a second owner behind ${WAITING_JOBS} of the first: ${waited.toFixed(2)} s`);
+  console.log(`load of the machine: ${loadavg()[0].toFixed(1)}`);
 }

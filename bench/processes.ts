@@ -1,0 +1,54 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+interface Started {
+  readonly address: string;
+  readonly pid: number;
+}
+
+/** Programs of this repository that run beside a benchmark, each with a data directory of its own; ended and cleared away with it. */
+export class Processes implements AsyncDisposable {
+  readonly #directory: string;
+  readonly #children: ChildProcess[] = [];
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  static async create(): Promise<Processes> {
+    return new Processes(await mkdtemp(join(tmpdir(), "rappel-bench-")));
+  }
+
+  /** Starts one, and resolves to what its "ready" line tells. */
+  async start(args: string[], environment: NodeJS.ProcessEnv = {}): Promise<Started> {
+    const data = join(this.#directory, String(this.#children.length));
+    const own = { RAPPEL_DATA_DIR: data, RAPPEL_PORT: "0", RAPPEL_LOG_LEVEL: "warn" };
+    const child = spawn(process.execPath, args, {
+      cwd: fileURLToPath(new URL("..", import.meta.url)),
+      env: { ...process.env, ...own, ...environment },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    this.#children.push(child);
+    return await new Promise((resolve, reject) => {
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        const { msg, address } = JSON.parse(line) as { msg: string; address: string };
+        if (msg === "ready") resolve({ address, pid: child.pid! });
+      });
+      child.once("exit", () => reject(new Error(`${args[0]} ended before it was ready`)));
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.#children) {
+      if (child.exitCode !== null) continue;
+      child.kill();
+      await once(child, "exit");
+    }
+    await rm(this.#directory, { recursive: true });
+  }
+}
