@@ -1,4 +1,4 @@
-/** docs/catalogue.md: the catalogue for people, from the same declarations as the catalogue routes. */
+/** docs/catalogue.md and the README's tables: the catalogue for people, from the same declarations as the catalogue routes. */
 import { catalogue, type Hyperparameter, type OptimizerEntry } from "../src/spec/catalogue.ts";
 
 type Entry = (typeof catalogue)[keyof typeof catalogue][number];
@@ -23,6 +23,35 @@ A member stands in a spec as \`{"type": "adam", "lr": 0.01}\`: its type and whic
 by \`GET /v1/optimizers\`, \`/v1/layers\`, \`/v1/losses\`, \`/v1/schedules\` and \`/v1/detectors\`, and of one by \`GET /v1/optimizers/adam\`.
 
 ${sections.join("\n")}`;
+}
+
+/** README.md as it stands, with new tables between its marks. @throws Error if it lacks them */
+export function renderReadme(readme: string): string {
+  const { optimizers, schedules } = catalogue;
+  const tables = {
+    optimizers: [
+      "| optimizer | dialects beside PyTorch's | what it is | state, bytes a parameter |",
+      "|---|---|---|---|",
+      ...optimizers.map((entry) => {
+        const dialects = entry.dialects.map(({ dialect: name }) => name).join(", ");
+        return `| ${link("optimizers", entry)} | ${dialects} | ${cell(entry.summary)} | ${entry.state_bytes_per_parameter} |`;
+      }),
+    ],
+    schedules: [
+      "| schedule | what it is |",
+      "|---|---|",
+      ...schedules.map((entry) => `| ${link("schedules", entry)} | ${cell(entry.summary)} |`),
+    ],
+  };
+  return Object.entries(tables).reduce((text, [name, lines]) => {
+    const marks = new RegExp(`(<!-- generated: ${name} -->\n).*?(<!-- end -->)`, "s");
+    if (!marks.test(text)) throw new Error(`README.md has no place for the table of ${name}`);
+    return text.replace(marks, (_, begin: string, end: string) => `${begin}${lines.join("\n")}\n${end}`);
+  }, readme);
+}
+
+function link(kind: string, entry: Entry): string {
+  return `[\`${entry.type}\`](docs/catalogue.md#${anchor(kind, entry)})`;
 }
 
 function section(kind: keyof typeof catalogue, entries: readonly Entry[]): string {
