@@ -20,6 +20,8 @@ export interface Followed {
   readonly id: string;
   /** Also how far it is. */
   readonly progress: boolean;
+  /** Whether the job had ended before: then events may follow the one that ended it, and the stream ends when there are no more. */
+  readonly over: boolean;
 }
 
 /** What a stream has told: up to which event, and which progress. */
@@ -78,13 +80,13 @@ export class Follower {
     return reading;
   }
 
-  async #look({ owner, id, progress }: Followed, place: Place): Promise<Reading> {
+  async #look({ owner, id, progress, over }: Followed, place: Place): Promise<Reading> {
     const [page, document] = await Promise.all([
       this.#store.jobs.events(owner, id, { limit: EVENTS_AT_ONCE, after: place.event }),
       progress ? this.#store.jobs.progress(owner, id) : null,
     ]);
     const events = page?.data ?? [];
-    const ended = page === null || events.some(({ type }) => isFinal(type));
+    const ended = page === null || (over ? !page.has_more : events.some(({ type }) => isFinal(type)));
     const now = document === null ? place.progress : JSON.stringify(document);
     const news = now === place.progress ? "" : frame("progress", now);
     return {

@@ -4,7 +4,7 @@ export const jobEvent = {
   operationId: "jobEvent",
   summary: "Something happened to a job",
   description:
-    "Sent to the `webhook` of a job's spec, at least once. Headers and signature are those of Standard Webhooks; `webhook-id` is `<job id>-<event id>`. Any answer but 2xx is a failure, which is tried again for three days; 410 ends it.",
+    "Sent to the `webhook` of a job's spec, at least once. Headers and signature are those of Standard Webhooks; `webhook-id` is `<job id>-<event id>`. Any answer but 2xx is a failure, which is tried again for three days, and then told in the event `webhook_failed`; 410 ends it.",
   security: [],
   parameters: ["webhook-id", "webhook-timestamp", "webhook-signature"].map((name) => ({
     name,

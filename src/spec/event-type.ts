@@ -20,5 +20,6 @@ export const EventType = z.enum([
   "cancelled",
   "succeeded",
   "failed",
+  "webhook_failed",
 ]);
 export type EventType = z.infer<typeof EventType>;

@@ -15,7 +15,7 @@ export const Webhook = z
       .describe("Where to send: https, on the public internet unless the operator allows its host.")
       .meta({ examples: ["https://platform.example/hooks/rappel"] }),
     events: z
-      .array(EventType)
+      .array(EventType.exclude(["webhook_failed"]))
       .min(1)
       .max(EventType.options.length)
       .default(["succeeded", "failed", "cancelled"])

@@ -4,6 +4,7 @@
  */
 import { crashPoint } from "../crash.ts";
 import type { Event, JobSummary } from "../spec/wire.ts";
+import type { NewEvent } from "./record.ts";
 import type { Database } from "./database.ts";
 import type { Jobs } from "./jobs.ts";
 import { keys } from "./keys.ts";
@@ -51,6 +52,11 @@ export class Outbox {
   /** Nothing more goes to the job's webhook. */
   async disable(owner: string, jobId: string): Promise<void> {
     await this.#database.use((redis) => redis.hdel(keys.job(owner, jobId), "webhook"));
+  }
+
+  /** Tells whoever looks at the job, if it is still there, what was not delivered. */
+  async undelivered(owner: string, jobId: string, event: NewEvent): Promise<void> {
+    await this.#database.run("undelivered", keys.job(owner, jobId), JSON.stringify(event));
   }
 
   /** Null if the job was deleted meanwhile. */

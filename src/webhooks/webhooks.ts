@@ -5,7 +5,7 @@
  * fixed then, so that every attempt sends the same; BullMQ keeps the message over restarts and brings it up again by the schedule. The message
  * is named by the job and the event, `<job id>-<event id>`: BullMQ takes a name once, and a receiver that sees it twice knows it (`webhook-id`).
  *
- * Any answer but 2xx is a failure, a redirect too. 410 ends the matter: nothing more goes to that job's webhook. A receiver that is slow holds up
+ * Any answer but 2xx is a failure, a redirect too. What is given up is told in an event of the job. 410 ends the matter: nothing more goes to that job's webhook. A receiver that is slow holds up
  * its own owner's messages and nobody else's.
  */
 import { DelayedError, Queue, UnrecoverableError, Worker, type Job } from "bullmq";
@@ -150,6 +150,7 @@ export class Webhooks {
       const last = error instanceof UnrecoverableError || message.attemptsMade + 1 >= message.opts.attempts!;
       const about = { job_id: message.data.job_id, webhook_id: message.id, err: error };
       this.#options.log.warn(about, last ? "webhook given up" : "webhook to be tried again");
+      if (last) await this.#giveUp(message, error as Error);
       throw error;
     } finally {
       const left = this.#onTheWay.get(owner)! - 1;
@@ -175,9 +176,20 @@ export class Webhooks {
     if (reply.status >= 200 && reply.status < 300) return;
     if (reply.status === 410) {
       await store.outbox.disable(owner, job_id);
-      throw new UnrecoverableError("The receiver answered 410: nothing more will be sent for this job.");
+      throw new UnrecoverableError("the receiver answered 410: nothing more is sent for this job");
     }
     throw new Refused(reply.status, reply.retryAfterMs);
+  }
+
+  async #giveUp({ id, data, attemptsMade }: Job<Message>, error: Error): Promise<void> {
+    const { type } = JSON.parse(data.body) as { type: string };
+    const attempts = attemptsMade + 1;
+    const reason = reasonOf(error);
+    const message = `${type} was not delivered to the webhook and is given up (attempts: ${attempts}): ${reason}.`;
+    const event = { type: "webhook_failed" as const, message, step: null, data: { webhook_id: id, attempts, reason } };
+    await this.#options.store.outbox.undelivered(data.owner, data.job_id, event).catch((failure: unknown) => {
+      this.#options.log.warn({ job_id: data.job_id, webhook_id: id, err: failure }, "could not record it");
+    });
   }
 
   /** What the schedule says, or the receiver if it wants more. */
@@ -188,11 +200,18 @@ export class Webhooks {
   }
 }
 
+/** In words for the job's owner, who learns nothing from them of the network that we are in. */
+function reasonOf(error: Error): string {
+  if (error instanceof Refused || error instanceof UnrecoverableError) return error.message;
+  const timedOut = [error, error.cause].some((one) => one instanceof Error && one.name === "TimeoutError");
+  return timedOut ? "the receiver did not answer in time" : "the receiver could not be reached";
+}
+
 class Refused extends Error {
   readonly retryAfterMs: number;
 
   constructor(status: number, retryAfterMs: number) {
-    super(`The receiver answered ${status}.`);
+    super(`the receiver answered ${status}`);
     this.retryAfterMs = retryAfterMs;
   }
 }

@@ -89,6 +89,24 @@ test("a stream tells what was, then what comes, and ends with the job", async ()
   expect((await open(id, { after: "5" })).response.statusCode).toBe(204);
 });
 
+test("what happens to a job after its end is in the list and in a stream, which ends", async () => {
+  const id = await create();
+  const cut = await open(id);
+  await finish(await acquire(service.store, id));
+  await cut.ended;
+  const failed: NewEvent = { type: "webhook_failed", message: "Not delivered.", step: null, data: null };
+  await service.store.outbox.undelivered("default", id, failed);
+  const types = ["created", "started", "succeeded", "webhook_failed"];
+  for (const after of [undefined, "2", "3"]) {
+    const stream = await open(id, { after });
+    await stream.ended;
+    expect(stream.events().map(({ type }) => type)).toEqual(types.slice(Number(after ?? 0)));
+  }
+  expect((await open(id, { after: "4" })).response.statusCode).toBe(204);
+  await service.store.outbox.undelivered("default", id.replace(/.$/, "0"), failed);
+  expect(await redis.exists(`{rappel}:owner:default:job:${id.replace(/.$/, "0")}:events`)).toBe(0);
+});
+
 test("with include=progress it tells how far the job is, the latest and nothing twice", async () => {
   const id = await create();
   const stream = await open(id, { query: "?include=progress&after=1" });

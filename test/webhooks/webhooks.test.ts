@@ -153,7 +153,21 @@ test("a receiver that never answers is given up at the end of the schedule, and 
   await quiet();
   expect(count("/silent")).toBe(4);
   expect(await redis.keys("{rappel}:webhooks:job_*")).toEqual([`{rappel}:webhooks:${sound}-2`]);
+  expect((await eventsOf("ann", silent)).slice(2)).toMatchObject([
+    {
+      type: "webhook_failed",
+      step: null,
+      message:
+        "job.cancelled was not delivered to the webhook and is given up (attempts: 4): the receiver did not answer in time.",
+      data: { webhook_id: `${silent}-2`, attempts: 4, reason: "the receiver did not answer in time" },
+    },
+  ]);
+  expect((await eventsOf("bob", sound)).map(({ type }) => type)).toEqual(["created", "cancelled"]);
 });
+
+async function eventsOf(owner: string, id: string) {
+  return (await store.jobs.events(owner, id, { limit: 100 }))!.data;
+}
 
 function count(url: string): number {
   return receiver.received.filter((message) => message.url === url).length;
@@ -177,6 +191,9 @@ test("410 ends it for that job", async () => {
   await quiet();
   expect(receiver.received).toHaveLength(1);
   expect(await store.outbox.wanted("ann", other)).toBe(true);
+  const told = (await eventsOf("ann", id)).filter(({ type }) => type === "webhook_failed");
+  const reason = "the receiver answered 410: nothing more is sent for this job";
+  expect(told.map(({ data }) => data)).toEqual([{ webhook_id: `${id}-1`, attempts: 1, reason }]);
 });
 
 test("an event that was recorded is sent, whenever there is somebody to send it", async () => {
@@ -220,15 +237,18 @@ test("a slow receiver holds up nobody but its owner", async () => {
   expect(count("/slow")).toBeLessThan(40);
 });
 
-test("what must not be requested never is, and nothing is sent unsigned", async () => {
+test("what must not be requested never is, nothing is sent unsigned, and no address is told", async () => {
   const resolve = async () => [{ address: "127.0.0.1", family: 4 }];
   start({ allowedHosts: [], resolve });
-  await store.jobs.cancel("ann", await post("ann", ["cancelled"], `https://hooks.example:${receiver.port}/`));
+  const hidden = await post("ann", ["cancelled"], `https://hooks.example:${receiver.port}/`);
+  await store.jobs.cancel("ann", hidden);
   await store.jobs.cancel("ann", await post("ann", ["cancelled"], hook()));
   start({ secrets: new Map() });
   await store.jobs.cancel("eve", await post("eve"));
   await quiet(1500);
   expect(receiver.received).toEqual([]);
+  const [told] = (await eventsOf("ann", hidden)).slice(2);
+  expect(told.data).toMatchObject({ attempts: 4, reason: "the receiver could not be reached" });
 });
 
 test("a job that was deleted says nothing more", async () => {

@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import { EventList, isFinal, JobId } from "../../spec/wire.ts";
-import { Follower, type Followed } from "../follow.ts";
+import { Follower } from "../follow.ts";
 import { numberCursor, pageQuery } from "../requests.ts";
 import { problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
@@ -18,7 +18,7 @@ A client that was cut off sends the last id it saw as \`Last-Event-ID\`, as brow
 
 export const events: Routes = async (app, { store, news }) => {
   const follower = new Follower(store, news);
-  const hasEnded = async ({ owner, id }: Followed) =>
+  const hasEnded = async (owner: string, id: string) =>
     isFinal((await store.jobs.progress(owner, id))?.status ?? "failed");
 
   app.get(
@@ -57,11 +57,13 @@ export const events: Routes = async (app, { store, news }) => {
       const { owner, params, query } = request;
       reply.header("vary", "accept");
       const after = (wantsStream(request) && request.headers["last-event-id"]) || query.after;
+      // First, so that the page has the event that ended it.
+      const over = wantsStream(request) && (await hasEnded(owner, params.id));
       const page = await store.jobs.events(owner, params.id, { limit: query.limit, after });
       if (page === null) throw noSuchJob();
       if (!wantsStream(request)) return page;
-      const followed = { owner, id: params.id, progress: query.include === "progress" };
-      if (page.data.length === 0 && (await hasEnded(followed))) return reply.code(204).send();
+      if (page.data.length === 0 && over) return reply.code(204).send();
+      const followed = { owner, id: params.id, progress: query.include === "progress", over };
       const stream = follower.follow(followed, after ?? "0", reply.pointless());
       // Proxies would keep it back, or keep the connection when it is over.
       reply.headers({ "cache-control": "no-store", "x-accel-buffering": "no", connection: "close" }).type(EVENT_STREAM);
