@@ -5,7 +5,7 @@ import { Problem } from "../spec/errors.ts";
 import { buildBase } from "./base.ts";
 import { authenticate } from "./plugins/authentication.ts";
 import { describeApi } from "./plugins/description.ts";
-import { endLongLived } from "./plugins/long-lived.ts";
+import { endLongLived, longLivedLimits } from "./plugins/long-lived.ts";
 import { limitRequests } from "./plugins/rate-limit.ts";
 import { catalogue } from "./routes/catalogue.ts";
 import { checkpoints } from "./routes/checkpoints.ts";
@@ -36,7 +36,7 @@ export async function buildApp({ log, queues, tracing, ...services }: AppOptions
   const app = await buildBase(log);
   if (tracing !== undefined) await app.register(tracing);
   refuseWhileClosing(app);
-  endLongLived(app);
+  endLongLived(app, longLivedLimits);
   logRequests(app);
   authenticate(app, services.config.apiKeys);
   await limitRequests(app, services.config.requestsPerMinute);

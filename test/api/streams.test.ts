@@ -103,8 +103,9 @@ test("what happens to a job after its end is in the list and in a stream, which 
     expect(stream.events().map(({ type }) => type)).toEqual(types.slice(Number(after ?? 0)));
   }
   expect((await open(id, { after: "4" })).response.statusCode).toBe(204);
-  await service.store.outbox.undelivered("default", id.replace(/.$/, "0"), failed);
-  expect(await redis.exists(`{rappel}:owner:default:job:${id.replace(/.$/, "0")}:events`)).toBe(0);
+  await service.call("DELETE", `/v1/jobs/${id}`);
+  await service.store.outbox.undelivered("default", id, failed);
+  expect(await redis.exists(`{rappel}:owner:default:job:${id}:events`)).toBe(0);
 });
 
 test("with include=progress it tells how far the job is, the latest and nothing twice", async () => {
@@ -128,22 +129,35 @@ test("a client that is cut off fifty times sees every event once", async () => {
   const id = await create();
   const lease = await acquire(service.store, id);
   let written = 0;
+  const cut = Promise.withResolvers<void>();
   const writing = (async () => {
     for (let report = 1; report <= 150; report++) {
       await lease.report(report, progressAt(report), [evaluated(++written), evaluated(++written)], []);
       await sleep(5);
     }
-    await finish(lease);
+    await cut.promise;
+    await lease.finish({ status: "succeeded", progress: progressAt(150), events: [succeeded] }, []);
   })();
   const seen: Event[] = [];
-  for (let connections = 1; seen.at(-1)?.type !== "succeeded"; connections++) {
+  const steps: number[] = [];
+  let connections = 0;
+  while (seen.at(-1)?.type !== "succeeded") {
     const stream = await open(id, { query: "?include=progress", after: seen.at(-1)?.id });
-    if (connections <= 50) await sleep(Math.random() * 20);
-    else await stream.ended;
+    if (++connections <= 50) {
+      await sleep(Math.random() * 20);
+    } else {
+      cut.resolve();
+      await stream.ended;
+    }
     stream.close();
     seen.push(...stream.events());
+    steps.push(...stream.progress());
   }
   await writing;
+  expect(connections).toBe(51);
+  // Updates of the progress may be left out, but never go back, and the last is told.
+  expect(steps).toEqual(steps.toSorted((a, b) => a - b));
+  expect(steps.at(-1)).toBe(150);
   expect(seen.map((event) => event.id)).toEqual(seen.map((_, i) => String(i + 1)));
   expect(seen).toHaveLength(2 + 300 + 1);
 });

@@ -1,15 +1,29 @@
-/** Replies that wait for something to happen, and must not outlive those who wait for them. */
+/** Replies that wait for something to happen: there are only so many, and they must not outlive those who wait for them. */
 import type { FastifyInstance, FastifyReply } from "fastify";
+import { retryLater } from "../../spec/errors.ts";
 
 declare module "fastify" {
   interface FastifyReply {
-    /** Aborts once nobody waits for this reply any more: the client is gone, or the service shuts down. */
+    /**
+     * Aborts once nobody waits for this reply any more: the client is gone, or the service shuts down.
+     * @throws Problem if too many wait already
+     */
     pointless(): AbortSignal;
   }
 }
 
-export function endLongLived(app: FastifyInstance): void {
+export interface LongLivedLimits {
+  readonly ofProcess: number;
+  readonly ofOwner: number;
+}
+
+/** A stream takes a connection and some kilobytes. */
+export const longLivedLimits: LongLivedLimits = { ofProcess: 10_000, ofOwner: 2000 };
+const RETRY_SECONDS = 5;
+
+export function endLongLived(app: FastifyInstance, limits: LongLivedLimits): void {
   const waiting = new Map<AbortController, FastifyReply>();
+  const byOwner = new Map<string, number>();
   app.addHook("preClose", async () => {
     for (const [controller, reply] of waiting) {
       // The client may take its next request elsewhere.
@@ -18,12 +32,26 @@ export function endLongLived(app: FastifyInstance): void {
     }
   });
   app.decorateReply("pointless", function (this: FastifyReply) {
+    const { owner } = this.request;
+    const others = byOwner.get(owner) ?? 0;
+    refuseBeyond(limits, waiting.size, others);
     const controller = new AbortController();
     waiting.set(controller, this);
+    byOwner.set(owner, others + 1);
     this.raw.once("close", () => {
       waiting.delete(controller);
+      const left = byOwner.get(owner)! - 1;
+      if (left === 0) byOwner.delete(owner);
+      else byOwner.set(owner, left);
       controller.abort();
     });
     return controller.signal;
   });
+}
+
+function refuseBeyond({ ofProcess, ofOwner }: LongLivedLimits, all: number, own: number): void {
+  const what = "streams and long polls";
+  if (own >= ofOwner) throw retryLater("rate_limited", `You have ${own} ${what} open here, the most.`, RETRY_SECONDS);
+  if (all >= ofProcess)
+    throw retryLater("unavailable", `This process has ${all} ${what} open, the most.`, RETRY_SECONDS);
 }

@@ -14,7 +14,7 @@ const AHEAD_BYTES = 16 * 1024;
 
 const description = `With \`Accept: ${EVENT_STREAM}\` the answer is a stream of server-sent events: those there were and those to come, each with its \`id\` and its \`type\` as \`event\`, up to the one that ends the job. With \`include=progress\` there are also events \`progress\` whose data are a Progress. A comment is sent when nothing has happened for 15 seconds.
 
-A client that was cut off sends the last id it saw as \`Last-Event-ID\`, as browsers do by themselves, and gets what it missed. If that was the end the answer is 204, which tells a browser to stay away.`;
+A client that was cut off sends the last id it saw as \`Last-Event-ID\`, as browsers do by themselves, and gets what it missed. If that was the end the answer is 204, which tells a browser to stay away. Too many streams and long polls at once are refused with 429 (an owner's) or 503 (all), and \`Retry-After\`.`;
 
 export const events: Routes = async (app, { store, news }) => {
   const follower = new Follower(store, news);

@@ -1,0 +1,49 @@
+// How many replies may wait at once.
+import { fastify, type FastifyInstance } from "fastify";
+import { request } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { endLongLived } from "../../src/api/plugins/long-lived.ts";
+import { handleError } from "../../src/api/plugins/problems.ts";
+
+let app: FastifyInstance;
+beforeEach(async () => {
+  app = fastify();
+  app.setErrorHandler(handleError);
+  app.decorateRequest("owner", "default");
+  app.addHook("onRequest", async (request) => void (request.owner = String(request.headers.owner)));
+  endLongLived(app, { ofProcess: 3, ofOwner: 2 });
+  app.get("/", async (_request, reply) => {
+    const signal = reply.pointless();
+    reply.raw.writeHead(200).write("waiting");
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    reply.raw.end();
+    return reply;
+  });
+  await app.listen({ port: 0 });
+});
+afterEach(() => app.close());
+
+async function open(owner: string) {
+  const { port } = app.server.address() as AddressInfo;
+  const outgoing = request({ port, headers: { owner }, agent: false });
+  outgoing.end();
+  return await new Promise<{ status: number; retryAfter: string | undefined; close: () => void }>((resolve) => {
+    outgoing.on("response", (response) => {
+      response.on("error", () => undefined).resume();
+      const { statusCode, headers } = response;
+      resolve({ status: statusCode!, retryAfter: headers["retry-after"], close: () => outgoing.destroy() });
+    });
+  });
+}
+
+test("of an owner, and of a process, only so many wait; who goes makes room", async () => {
+  const [first] = [await open("ann"), await open("ann")];
+  expect(await open("ann")).toMatchObject({ status: 429, retryAfter: "5" });
+  expect((await open("bob")).status).toBe(200);
+  expect(await open("bob")).toMatchObject({ status: 503, retryAfter: "5" });
+  expect((await open("ann")).status).toBe(429);
+  first.close();
+  await expect.poll(async () => (await open("ann")).status).toBe(200);
+  expect(await open("ann")).toMatchObject({ status: 429 });
+});
