@@ -6,6 +6,7 @@ import type { Telemetry } from "bullmq";
 import type { FastifyInstance } from "fastify";
 import type { Redis } from "ioredis";
 import { buildApp } from "./api/app.ts";
+import { sweepFiles } from "./api/datasets.ts";
 import { buildWorkerApp } from "./api/worker-app.ts";
 import type { Config } from "./config.ts";
 import { DatasetCache } from "./data/cache.ts";
@@ -101,6 +102,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   const webhooks = openWebhooks(config, redis, { store, connection, log });
   serving.push(() => webhooks.close());
   await files.prepare();
+  await sweepFiles({ store, files }, log);
   const news = new News(redis.connect(PATIENT));
   const limits = { ...config, redisMaxBytes: redis.maxBytes ?? config.redisMaxBytes };
   const app = await buildApp({

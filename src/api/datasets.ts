@@ -1,3 +1,4 @@
+import type { FastifyBaseLogger } from "fastify";
 import { ulid } from "ulid";
 import type { DatasetContent } from "../data/dataset.ts";
 import { retryLater } from "../spec/errors.ts";
@@ -19,6 +20,25 @@ export async function recordDataset(
   // The last dataset with these bytes may have been deleted, and its file with it, since the file was kept.
   if (await files.has(content.sha256)) return recorded;
   throw retryLater("unavailable", "The same rows were being deleted just now; send them again.", 1);
+}
+
+/**
+ * Removes the files of uploads that a crash cut off between file and record. Where Redis knows none of the files it is another Redis than the one they
+ * belong to, or an empty one that is about to be restored: then all of them stay.
+ */
+export async function sweepFiles(
+  { store, files }: Pick<Services, "store" | "files">,
+  log: Pick<FastifyBaseLogger, "warn">,
+): Promise<void> {
+  const hashes = await files.list();
+  const referenced = await Promise.all(hashes.map((sha256) => store.datasets.referenced(sha256)));
+  const unknown = hashes.filter((_, i) => !referenced[i]);
+  if (unknown.length === 0) return;
+  if (unknown.length === hashes.length) {
+    log.warn({ files: hashes.length }, "Redis knows none of the dataset files here; they stay");
+    return;
+  }
+  for (const sha256 of unknown) await files.removeAbandoned(sha256);
 }
 
 /** Removes a file that no dataset has. */

@@ -4,11 +4,12 @@
  *
  * Both come into being under temporary names, are synced, and are then renamed, the columns last: a dataset is there if
  * its columns are. Whatever goes wrong on the way removes the temporary files; what a crash leaves behind is removed at
- * a start an hour later, since another process may share the directory.
+ * a start an hour later, since another process may share the directory. A crash may also leave a dataset that nothing refers to: whoever knows what is
+ * referred to removes it (src/api/datasets.ts). Keeping a dataset that is there already touches it, so that it is not taken for one of those.
  */
 import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { access, mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { ColumnFile } from "./column-file.ts";
@@ -90,10 +91,28 @@ export class DatasetFiles {
   }
 
   async #keep(csv: string, columns: string, sha256: string): Promise<void> {
-    if (await this.has(sha256)) return;
+    if (await this.has(sha256)) return await this.#touch(sha256);
     await rename(csv, this.#path(sha256, "csv"));
     await rename(columns, this.#path(sha256, "columns"));
     await syncDirectory(this.#directory);
+  }
+
+  async #touch(sha256: string): Promise<void> {
+    const now = new Date();
+    // It may be deleted just now, which whoever keeps it sees when it is recorded.
+    const touched = [this.columnsPath(sha256), this.#path(sha256, "csv")].map((path) => utimes(path, now, now));
+    await Promise.allSettled(touched);
+  }
+
+  /** The hashes of the datasets that are there. */
+  async list(): Promise<string[]> {
+    const names = await readdir(this.#directory);
+    return names.filter((name) => FINISHED.test(name) && name.endsWith(".columns")).map((name) => name.slice(0, 64));
+  }
+
+  /** Removes a dataset that was kept, or kept anew, more than an hour ago. */
+  async removeAbandoned(sha256: string): Promise<void> {
+    await removeAbandoned(this.#directory, [`${sha256}.columns`, `${sha256}.csv`]);
   }
 
   async has(sha256: string): Promise<boolean> {

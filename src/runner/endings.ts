@@ -54,10 +54,10 @@ export class Endings {
   }
 
   /** The job is queued again, unless it was to be paused or cancelled; returns its status. */
-  async released(message: string, progress: ProgressReport | null): Promise<JobStatus> {
+  async released(message: string, progress: ProgressReport | null, yields = false): Promise<JobStatus> {
     const { events } = await this.#reporter.close(this.#gone);
     const requeued = { type: "requeued" as const, message, step: progress?.step ?? null, data: null };
-    return await persist(this.#gone, () => this.#lease.release(requeued, events));
+    return await persist(this.#gone, () => this.#lease.release(requeued, events, yields));
   }
 
   /** The model must be stored and waits for room if there is none; false if `interrupted` before there was. */

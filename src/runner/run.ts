@@ -282,10 +282,10 @@ export class Run {
     return "ended";
   }
 
-  /** It is not the job's fault: another worker may have the data, or this one later. */
+  /** It is not the job's fault: another worker may have the data, or this one later. Its owner's other jobs need not wait for that. */
   async #postponed({ message }: DatasetUnreachable): Promise<RunEnd> {
     this.#log.warn({ reason: message }, "job given back");
-    const status = await this.#endings.released(message, null);
+    const status = await this.#endings.released(message, null, true);
     return status === "queued" ? "postponed" : "ended";
   }
 

@@ -187,7 +187,12 @@ const GradientNoise = z
 const EarlyStopping = z
   .strictObject({
     metric: z.enum(["valid_loss", "valid_accuracy", "valid_macro_f1", "valid_r2", "valid_mae"]).default("valid_loss"),
-    mode: z.enum(["min", "max"]).default("min"),
+    mode: z
+      .enum(["min", "max"])
+      .default("min")
+      .describe(
+        "Whether less is better or more: `min` unless said otherwise, whatever the metric. With valid_accuracy, valid_macro_f1 or valid_r2 say `max`, else training that gets better is stopped.",
+      ),
     patience: z.int().min(1).describe("How many evaluations in a row may fail to improve."),
     min_delta: z.number().min(0).default(0).describe("What counts as an improvement."),
   })

@@ -235,11 +235,11 @@ export class Lease {
 
   /**
    * Gives the job back to be run again, with what was not yet told. The status it has then is another than `queued` if it was to be paused or
-   * cancelled.
+   * cancelled. `yields`: its owner's other jobs go first.
    */
-  async release(requeued: NewEvent, events: NewEvent[] = []): Promise<JobStatus> {
+  async release(requeued: NewEvent, events: NewEvent[] = [], yields = false): Promise<JobStatus> {
     crashPoint("during-release");
-    return await this.#run("release", JSON.stringify(requeued), texts(events));
+    return await this.#run("release", JSON.stringify(requeued), texts(events), yields ? 1 : 0);
   }
 
   async #run<T>(script: string, ...args: (string | number | Buffer)[]): Promise<T> {

@@ -1,8 +1,13 @@
 import { createHash } from "node:crypto";
+import { utimes } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { sweepFiles } from "../../src/api/datasets.ts";
+import { DatasetFiles } from "../../src/data/files.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 
 let service: Service;
@@ -147,4 +152,29 @@ test.each([
     const { status, body } = await service.call("GET", path);
     expect([status, body.code]).toEqual([404, "not_found"]);
   }
+});
+
+test("a start removes files that no dataset has, unless an upload may be at them, or Redis knows none at all", async () => {
+  const other = await startService();
+  const files = new DatasetFiles(other.directory);
+  const crashed = await files.ingest(Readable.from([Buffer.from("a,b\n1,2\n")]), 1000);
+  const age = async () => {
+    const then = new Date(Date.now() - 3_700_000);
+    for (const name of other.onDisk()) await utimes(join(other.directory, name), then, then);
+  };
+  const sweep = () => sweepFiles({ store: other.store, files }, { warn: () => undefined });
+  await age();
+  await sweep();
+  expect(other.onDisk()).toHaveLength(2);
+
+  const { sha256 } = await other.upload(csv);
+  // The same bytes are being uploaded again: the file is there, and its record to come.
+  await files.ingest(Readable.from([Buffer.from("a,b\n1,2\n")]), 1000);
+  await sweep();
+  expect(other.onDisk()).toHaveLength(4);
+  await age();
+  await sweep();
+  expect(other.onDisk().toSorted()).toEqual([`${sha256}.columns`, `${sha256}.csv`]);
+  expect(await files.has(crashed.sha256)).toBe(false);
+  await other.stop();
 });

@@ -109,6 +109,22 @@ test("of an owner's own jobs the most urgent takes the turn; others do not wait 
   expect(ids).toEqual([urgent[0], his, urgent[1], first, second]);
 });
 
+test("a job that is given back for want of its data lets its owner's others go first, and then has its turn", async () => {
+  const [first, second, third] = [await post("ann"), await post("ann"), await post("ann")].sort();
+  const turnOf = { owner: "ann", turn: 1 };
+  const back = { type: "requeued" as const, message: "No data.", step: null, data: null };
+  const lease = await acquire(store, first, { turnOf });
+  await lease.release(back, [], true);
+  expect((await acquire(store, second, { turnOf })).jobId).toBe(second);
+  expect((await acquire(store, first, { turnOf })).jobId).toBe(third);
+  const again = await acquire(store, third, { turnOf });
+  expect(again.jobId).toBe(first);
+  // Given back for another reason it is the first again.
+  await again.release(back);
+  const later = await post("ann");
+  expect((await acquire(store, later, { turnOf })).jobId).toBe(first);
+});
+
 test("two workers that are given one owner's jobs at once take both", async () => {
   const [first, second] = [await post("ann"), await post("ann")].sort();
   const swapped = await acquire(store, second, { turnOf: { owner: "ann", turn: 1 } });

@@ -87,7 +87,8 @@ export const control: Routes = async (app, { store, queue }) => {
         tags: ["jobs"],
         operationId: "deleteJob",
         summary: "Delete a job that has ended",
-        description: "With its checkpoints, models, metrics and events. Its dataset stays.",
+        description:
+          "With its checkpoints, models, metrics and events; what its webhook was not told yet is withdrawn. Its dataset stays, one that came with the spec too: delete it by its id.",
         params,
         response: {
           204: z.undefined().describe("It is gone."),
