@@ -7,24 +7,38 @@ const MARGIN = 12;
 const TICKS = 5;
 const MAX_POINTS = 60;
 
+const COLORS = ["ansiCyan", "ansiYellow", "ansiMagenta", "ansiGreen", "ansiRed"] as const;
+
 /** The losses of a job over its steps, in at most `columns` columns; nothing as long as there is no curve to draw. */
 export function lossChart({ series }: MetricSeries, columns: number): string {
-  const curves = (["train_loss", "valid_loss"] as const).flatMap((name) => {
-    const points = series[name] === undefined ? [] : pointsOf(series[name]);
+  const { train_loss, valid_loss } = series;
+  return chart({ train_loss, valid_loss }, columns);
+}
+
+/** Up to five curves over their steps, likewise. */
+export function chart(
+  named: Readonly<Record<string, Series | undefined>>,
+  columns: number,
+  { logarithmic = false }: { readonly logarithmic?: boolean } = {},
+): string {
+  const curves = Object.entries(named).flatMap(([name, series]) => {
+    const points = series === undefined ? [] : pointsOf(series);
     return points.length > 1 ? [{ name, points }] : [];
   });
   if (curves.length === 0) return "";
   const steps = curves.flatMap(({ points }) => points.map(([step]) => step));
   const [first, last] = [Math.min(...steps), Math.max(...steps)];
+  const height = (value: number) => (logarithmic ? Math.log10(value) : value);
+  const value = (height: number) => (logarithmic ? 10 ** height : height);
   return plot(
-    curves.map(({ points }) => points),
+    curves.map(({ points }) => points.map(([step, value]): [number, number] => [step, height(value)])),
     {
       width: Math.max(20, Math.min(columns, 100) - MARGIN),
       height: HEIGHT,
-      color: ["ansiCyan", "ansiYellow"],
+      color: [...COLORS],
       legend: { position: "bottom", series: curves.map(({ name }) => name) },
       customXAxisTicks: Array.from({ length: TICKS }, (_, i) => Math.round(first + ((last - first) * i) / (TICKS - 1))),
-      formatter: (value) => Number(value.toPrecision(3)),
+      formatter: (at, { axis }) => Number((axis === "x" ? at : value(at)).toPrecision(3)),
     },
   );
 }
