@@ -41,10 +41,17 @@ export interface Training {
   /** None unless said so, like those that follow. */
   readonly clip_grad_adaptive?: { readonly clipping: number; readonly eps: number } | null;
   readonly gradient_noise?: { readonly eta: number; readonly gamma: number } | null;
+  readonly averaging?: Averaging | null;
   readonly eval_every_epochs: number;
   readonly log_every_steps: number;
   readonly early_stopping: EarlyStopping | null;
 }
+
+/** Which averages of the weights are evaluated and served (averaging.ts). */
+export type Averaging = { readonly start_step: number; readonly every_steps: number } & (
+  | { readonly type: "ema"; readonly decay: number }
+  | { readonly type: "swa" }
+);
 
 export interface EarlyStopping {
   readonly metric: string;

@@ -45,7 +45,7 @@ export interface PlannedParameter extends ShapedParameter {
   readonly gradient: number;
   /** The optimizer's tensors, in its order; none if it is frozen. */
   readonly state: readonly PlannedState[];
-  /** Weights to evaluate and to serve: `weight` itself unless the optimizer has others. */
+  /** Weights to evaluate and to serve: `weight` itself unless the optimizer has others, or averages are taken. */
   readonly evaluated: number;
   /** Best weights, 0 unless they are kept. */
   readonly best: number;
@@ -140,7 +140,7 @@ export function planModel(input: PlanInput): Plan {
   const scratchBytes = Math.max(SCRATCH_BYTES, ...shapes.map((shape) => roundUp(optimizer.scratch(shape), LINE)));
   const scratch = map.take("scratch", scratchBytes * input.threads);
   const state = map.end;
-  const kept = placeState(map, model, input.keepBest);
+  const kept = placeState(map, model, input);
   const stateBytes = map.end - state;
   const parameters = placeGradients(map, kept, input.training);
   const learning = parameters.filter(learns);
@@ -176,7 +176,7 @@ export function planModel(input: PlanInput): Plan {
     parameters,
     groups: learningGroups(input.optimizer, input.groups ?? []),
     parameterCount: sum(parameters, ({ length }) => length),
-    evaluatesOthers: optimizer.type.evaluatesOthers ?? false,
+    evaluatesOthers: evaluatesOthers(model, input),
     outputs,
     termsPerSample,
     inputSize: size(input.inputShape),
@@ -230,7 +230,8 @@ const roundUp = (bytes: number, unit: number): number => Math.ceil(bytes / unit)
 type KeptParameter = Omit<PlannedParameter, "gradient" | "unitRows" | "firstBlock">;
 
 /** The state: weights, optimizer state, evaluation and best weights, in that order. */
-function placeState(map: MemoryMap, { parameters, optimizer }: ShapedModel, keepBest: boolean): KeptParameter[] {
+function placeState(map: MemoryMap, model: ShapedModel, input: PlanInput): KeptParameter[] {
+  const { parameters, optimizer } = model;
   const take = (what: string, { name, length }: ShapedParameter) => map.take(`${what} ${name}`, length * 4);
   const weights = parameters.map((parameter) => take("weight", parameter));
   const states = parameters.map(({ name, shape, group }) =>
@@ -239,11 +240,11 @@ function placeState(map: MemoryMap, { parameters, optimizer }: ShapedModel, keep
       return { ...own, address: map.take(`${own.name} ${name}`, size(own.shape) * 4) };
     }),
   );
-  const others = optimizer.type.evaluatesOthers ?? false;
+  const others = evaluatesOthers(model, input);
   const evaluated = parameters.map((parameter, i) =>
     others && parameter.group !== null ? take("evaluated", parameter) : weights[i],
   );
-  const best = parameters.map((parameter) => (keepBest ? take("best", parameter) : 0));
+  const best = parameters.map((parameter) => (input.keepBest ? take("best", parameter) : 0));
   return parameters.map((parameter, i) => ({
     ...parameter,
     weight: weights[i],
@@ -251,6 +252,11 @@ function placeState(map: MemoryMap, { parameters, optimizer }: ShapedModel, keep
     evaluated: evaluated[i],
     best: best[i],
   }));
+}
+
+/** Whether other weights are evaluated and served than those that are trained. */
+function evaluatesOthers({ optimizer }: ShapedModel, { training }: PlanInput): boolean {
+  return (optimizer.type.evaluatesOthers ?? false) || training?.averaging != null;
 }
 
 /** Tensors that a state file holds for a parameter. */

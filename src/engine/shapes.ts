@@ -15,7 +15,10 @@ import { size, type Shape } from "./shape.ts";
  * that the loss wants. All faults are found at once, as far as one can be known in spite of another.
  */
 
-export type PlannedTraining = Pick<Training, "gradient_accumulation_steps" | "clip_grad_adaptive" | "gradient_noise">;
+export type PlannedTraining = Pick<
+  Training,
+  "gradient_accumulation_steps" | "clip_grad_adaptive" | "gradient_noise" | "averaging"
+>;
 
 export interface PlanInput {
   readonly model: { readonly layers: readonly Member[] };
@@ -91,6 +94,10 @@ export function shapeModel(input: PlanInput): ShapedModel {
   const optimizer = configure(input.optimizer);
   const faults: PlanFault[] = optimizerFaults(optimizer.check());
   if (optimizer.type.fullBatch) faults.push(...chanceFaults(input));
+  if (optimizer.type.evaluatesOthers && input.training?.averaging) {
+    const message = `must be null: ${optimizer.type.type} is evaluated with averages of its own`;
+    faults.push({ pointer: "/training/averaging", message });
+  }
   const outputs = outputsOf(loss, input, faults);
   const shaped = outputs === null ? [] : shapeLayers(input, outputs, faults);
   const parameters = parametersOf(shaped, input.groups ?? []);

@@ -11,7 +11,7 @@ import { size } from "./shape.ts";
 
 /*
  * The whole training state as one safetensors file: weights under PyTorch's names, the optimizer's tensors as
- * `optimizer.exp_avg.<name>`, evaluation weights as `evaluated.<name>` where the optimizer has others, best weights as `best.<name>`; what is not a
+ * `optimizer.exp_avg.<name>`, evaluation weights as `evaluated.<name>` where they are others, best weights as `best.<name>`; what is not a
  * tensor is JSON in the metadata. Restored, training goes on bit for bit. And the model file that is served, which is made from
  * a state.
  */

@@ -1,3 +1,4 @@
+import { WeightAverages } from "./averaging.ts";
 import { Barrier } from "./barrier.ts";
 import { Batches } from "./batches.ts";
 import { ACTION, DOUBLE, LOG_ENTRIES, REQUEST, WORD } from "./control.ts";
@@ -96,7 +97,8 @@ export class TrainingStep {
     this.network = new Network(kernels, plan, job.loss, job.data.target.classes, thread);
     this.#bases = plan.groups.map(({ optimizer }) => configure(optimizer).rate);
     this.gradient = new Gradient(kernels, plan, job.training, this.barrier, thread);
-    this.update = new Update(kernels, plan, this.gradient, this.barrier, thread);
+    const averages = WeightAverages.of(kernels, plan, job.training);
+    this.update = new Update(kernels, plan, this.gradient, this.barrier, thread, averages);
     this.stepsPerEpoch = stepsPerEpoch(job.training, job.data.trainRows.length);
     this.totalSteps = this.stepsPerEpoch * job.training.epochs;
     this.follower = followerOf(job.schedule, this.#bases, this.stepsPerEpoch);

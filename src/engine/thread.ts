@@ -184,7 +184,7 @@ class CrewThread {
   /** Puts the evaluation weights in place, where they are not those that are trained. */
   #evaluationWeights(): void {
     if (!this.#plan.evaluatesOthers) return;
-    this.#step.update.evaluate();
+    this.#step.update.evaluate(this.#progress.step);
     this.#step.barrier.meet();
   }
 

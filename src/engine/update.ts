@@ -1,3 +1,4 @@
+import type { WeightAverages } from "./averaging.ts";
 import type { Barrier } from "./barrier.ts";
 import type { Gradient } from "./gradient.ts";
 import type { Kernels } from "./kernels/kernels.ts";
@@ -44,6 +45,8 @@ interface Tensor extends ParameterTensor {
   readonly firstBlock: number;
   /** The first pass that reads its gradient; what is left to do to the gradient is done then, while it is in the cache. */
   readonly firstPass: Pass | undefined;
+  /** The last pass that is for it; averages are taken then, likewise. */
+  readonly lastPass: Pass | undefined;
 }
 
 /** The passes that run at once: one for each group. */
@@ -74,14 +77,23 @@ export class Update {
   /** By the first pass of their round. */
   readonly #pieces = new Map<Pass, readonly Piece[]>();
   readonly #gradient: Gradient;
+  readonly #averages: WeightAverages | null;
   readonly #totals = new Float64Array(MAX_SUMS);
   /** Which of the two banks of sums comes next: while one thread writes the next pass' sums another may still read the last one's. */
   #bank = 0;
 
-  constructor(kernels: Kernels, plan: Plan, gradient: Gradient, barrier: Barrier, thread: number) {
+  constructor(
+    kernels: Kernels,
+    plan: Plan,
+    gradient: Gradient,
+    barrier: Barrier,
+    thread: number,
+    averages: WeightAverages | null = null,
+  ) {
     this.#kernels = kernels;
     this.#plan = plan;
     this.#gradient = gradient;
+    this.#averages = averages;
     this.#barrier = barrier;
     this.#thread = thread;
     this.#optimizers = plan.groups.map(({ optimizer }) => configure(optimizer).create(kernels));
@@ -89,8 +101,9 @@ export class Update {
     this.#tensors = plan.parameters.map((parameter, number) => {
       const state = parameter.state.map(({ address }) => address);
       const tensor = { ...parameter, number, state, sums: new Float64Array(MAX_SUMS) };
-      const passes = parameter.group === null ? [] : this.#optimizers[parameter.group].passes;
-      return { ...tensor, firstPass: passes.find((pass) => pass.covers?.(tensor) ?? true) };
+      const all = parameter.group === null ? [] : this.#optimizers[parameter.group].passes;
+      const passes = all.filter((pass) => pass.covers?.(tensor) ?? true);
+      return { ...tensor, firstPass: passes.at(0), lastPass: passes.at(-1) };
     });
     this.#blocks = parameterBlocks(plan, thread);
     this.#elementwise = !gradient.neededWhole && this.#rounds.length === 1 && this.#rounds[0].every(isElementwise);
@@ -109,6 +122,7 @@ export class Update {
   begin(t: number, rates: readonly Rate[], whole: boolean): void {
     this.tilewise = this.#elementwise && !whole;
     for (const [i, { lr, momentum }] of rates.entries()) this.#optimizers[i].begin(t, lr, momentum);
+    this.#averages?.begin(t);
   }
 
   /** Updates a tile whose gradient has just been computed, in a step that goes tile by tile. */
@@ -116,8 +130,11 @@ export class Update {
     if (!this.tilewise) return;
     const tensor = this.#tensors[parameter];
     const row = tensor.length / tensor.shape[0];
-    this.#gradient.finish(parameter, begin * row, end * row);
-    tensor.firstPass!.run(tensor, begin * row, end * row, 0);
+    const from = begin * row;
+    const to = end * row;
+    this.#gradient.finish(parameter, from, to);
+    tensor.firstPass!.run(tensor, from, to, 0);
+    this.#averages?.take(parameter, from, to);
   }
 
   /**
@@ -146,6 +163,7 @@ export class Update {
         this.#settle([request]);
       }
     }
+    for (const { parameter, begin, end } of this.#blocks) this.#averages?.take(parameter, begin, end);
   }
 
   #run(round: Round): void {
@@ -153,6 +171,7 @@ export class Update {
     for (const { pass, tensor, begin, end, workspace } of this.#piecesOf(round)) {
       if (tensor.firstPass === pass) this.#gradient.finish(tensor.number, begin, end);
       pass.run(tensor, begin, end, workspace + offset);
+      if (tensor.lastPass === pass) this.#averages?.take(tensor.number, begin, end);
     }
   }
 
@@ -222,11 +241,12 @@ export class Update {
     }));
   }
 
-  /** Writes the evaluation weights of this thread's blocks, where they are not the trained ones. */
-  evaluate(): void {
+  /** Writes the evaluation weights after `step` steps of this thread's blocks, where they are not the trained ones. */
+  evaluate(step: number): void {
     for (const { parameter, begin, end } of this.#blocks) {
       const tensor = this.#tensors[parameter];
       this.#optimizers[tensor.group!].evaluate?.(tensor, begin, end);
+      this.#averages?.standIn(step, parameter, begin, end);
     }
   }
 

@@ -12,6 +12,7 @@ import { splitCounts } from "../data/encodings.ts";
 import { InvalidDataset, type DatasetContent } from "../data/dataset.ts";
 import type { DatasetFiles, Draft } from "../data/files.ts";
 import { checkInline, type Source } from "../data/source.ts";
+import { averagesBy } from "../engine/averaging.ts";
 import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
 import { batchRows, stepsPerEpoch } from "../engine/job.ts";
 import { checkSchedule } from "../engine/schedules/check.ts";
@@ -228,6 +229,10 @@ function trainingFaults({ training, observe, model }: Partial<Spec>, { sizes: { 
   if (every !== null && every < least) {
     const message = `must be at least ${least} for ${steps} steps, or left out`;
     faults.push({ pointer: "/training/log_every_steps", message });
+  }
+  if (training.averaging && averagesBy(training.averaging, steps) === 0) {
+    const message = `leaves no step to average: the job has ${steps}`;
+    faults.push({ pointer: "/training/averaging/start_step", message });
   }
   // The layers' curves are points like any other.
   const curves = observe?.per_layer ? 1 + (model?.layers.length ?? 0) : 1;

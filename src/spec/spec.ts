@@ -184,6 +184,26 @@ const GradientNoise = z
     "Adds normal numbers of variance eta / (1 + step)^gamma to the gradient, after all clipping. Neelakantan et al. 2015, arXiv:1511.06807; optax.add_noise.",
   );
 
+const averagedSteps = {
+  start_step: z.int().min(0).default(0).describe("The step after which averaging begins."),
+  every_steps: z.int().min(1).default(1).describe("Averages are taken after every so many steps from then on."),
+};
+
+const Averaging = z
+  .discriminatedUnion("type", [
+    z.strictObject({
+      type: z.literal("ema"),
+      decay: z.number().min(0).lt(1).default(0.999).describe("What the average keeps of itself each time."),
+      ...averagedSteps,
+    }),
+    z.strictObject({ type: z.literal("swa"), ...averagedSteps }),
+  ])
+  .nullable()
+  .default(null)
+  .describe(
+    "Averages of the weights, which are evaluated, watched by early stopping, kept as best and served in place of the weights; until there is one, the weights are. `ema`: exponential, `decay · average + (1 − decay) · weights` (Polyak & Juditsky 1992); `swa`: the mean (Izmailov et al. 2018, arXiv:1803.05407); as torch.optim.swa_utils.AveragedModel.",
+  );
+
 const EarlyStopping = z
   .strictObject({
     metric: z.enum(["valid_loss", "valid_accuracy", "valid_macro_f1", "valid_r2", "valid_mae"]).default("valid_loss"),
@@ -226,6 +246,7 @@ const Training = z
       .describe("Clamps each element of the gradient to ± this; of all clipping the first."),
     clip_grad_adaptive: ClipGradAdaptive,
     gradient_noise: GradientNoise,
+    averaging: Averaging,
     eval_every_epochs: z.int().min(1).max(100_000).default(1),
     log_every_steps: z
       .int()

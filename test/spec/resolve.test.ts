@@ -59,6 +59,25 @@ test("the memory counts the data", async () => {
 });
 
 test.each([
+  [
+    training({ averaging: { type: "swa", start_step: 10, every_steps: 3 } }),
+    ["/training/averaging/start_step leaves no step to average: the job has 12"],
+  ],
+  [training({ averaging: { type: "swa", start_step: 9, every_steps: 3 } }), []],
+  [
+    { ...training({ averaging: { type: "ema" } }), optimizer: { type: "lookahead" } },
+    ["/training/averaging must be null: lookahead is evaluated with averages of its own"],
+  ],
+  [
+    {
+      ...training({ batch_size: "full", gradient_accumulation_steps: 2, gradient_noise: { eta: 1 } }),
+      optimizer: { type: "lbfgs" },
+    },
+    [
+      "/training/gradient_accumulation_steps must be 1: lbfgs takes all rows as one batch",
+      "/training/gradient_noise is random, and lbfgs compares losses of different weights: leave it out or use adam",
+    ],
+  ],
   [data({ dataset: "ds_01k3w9d0c8v6m2q4r7t5x1y9zb" }), ["/data/dataset names no dataset that there is"]],
   [data({ target: "lable" }), [expect.stringMatching(/^\/data\/target names "lable", and the dataset has only "x"/)]],
   [data({ features: ["x", "z"] }), [expect.stringMatching(/^\/data\/features\/1 names "z"/)]],

@@ -64,6 +64,7 @@ test("the least one can write gets all defaults of the contract", () => {
       clip_grad_value: null,
       clip_grad_adaptive: null,
       gradient_noise: null,
+      averaging: null,
       eval_every_epochs: 1,
       log_every_steps: null,
       early_stopping: null,
@@ -100,6 +101,14 @@ test.each([
   [training({ gradient_noise: {} }), "/training/gradient_noise/eta is required"],
   [training({ gradient_noise: { eta: 0 } }), "/training/gradient_noise/eta must be more than 0"],
   [training({ gradient_noise: { eta: 1, gamma: -1 } }), "/training/gradient_noise/gamma must be at least 0"],
+  [training({ averaging: { type: "mean" } }), '/training/averaging/type must be one of "ema", "swa"'],
+  [training({ averaging: { type: "ema", decay: 1 } }), "/training/averaging/decay must be less than 1"],
+  [
+    training({ averaging: { type: "swa", decay: 0.9 } }),
+    "/training/averaging/decay is not known here; known: type, start_step, every_steps",
+  ],
+  [training({ averaging: { type: "swa", every_steps: 0 } }), "/training/averaging/every_steps must be at least 1"],
+  [training({ averaging: { type: "swa", start_step: -1 } }), "/training/averaging/start_step must be at least 0"],
   [training({ early_stopping: {} }), "/training/early_stopping/patience is required"],
   [data({ validation: { every: 1 } }), "/data/validation/every must be at least 2"],
   [data({ validation: { fraction: 1 } }), "/data/validation/fraction must be less than 1"],
@@ -185,10 +194,13 @@ test("canonical JSON has one text for a value", () => {
   );
 });
 
-test("clipping and noise have the defaults of their papers", () => {
-  const { value } = check(Spec, specFor(id, training({ clip_grad_adaptive: {}, gradient_noise: { eta: 0.3 } })));
+test("clipping, noise and averages have the defaults of their papers", () => {
+  const averaging = { type: "ema" };
+  const changes = { clip_grad_adaptive: {}, gradient_noise: { eta: 0.3 }, averaging };
+  const { value } = check(Spec, specFor(id, training(changes)));
   expect(value?.training).toMatchObject({
     clip_grad_adaptive: { clipping: 0.01, eps: 1e-3 },
     gradient_noise: { eta: 0.3, gamma: 0.55 },
+    averaging: { type: "ema", decay: 0.999, start_step: 0, every_steps: 1 },
   });
 });
