@@ -96,6 +96,7 @@ class CrewThread {
 
   #train(): "finished" | "stopped" | "diverged" {
     const progress = this.#progress;
+    const ended = progress.finished !== null;
     let action = 0;
     while (progress.finished === null) {
       this.#step.run(progress);
@@ -115,7 +116,7 @@ class CrewThread {
       if (action & ACTION.stop && progress.finished === null) return "stopped";
     }
     // A job restored after its end takes no step, and says again what it said.
-    if (action === 0 && this.#start.progress.finished !== null && !this.#snapshot(["final"])) return "diverged";
+    if (ended && !this.#snapshot(["final"])) return "diverged";
     return "finished";
   }
 

@@ -4,7 +4,7 @@ import type { Averaging, TrainingJob } from "../../src/engine/job.ts";
 import type { OptimizerType } from "../../src/engine/optimizers/optimizer.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
 import { readSafetensors } from "../../src/engine/safetensors.ts";
-import { PlanError, shapeModel } from "../../src/engine/shapes.ts";
+import { shapeModel, type PlanError } from "../../src/engine/shapes.ts";
 import { modelFile } from "../../src/engine/state.ts";
 import { member, smallJob, train, type JobChanges, type Trained } from "../support/training.ts";
 

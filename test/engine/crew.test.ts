@@ -153,6 +153,12 @@ describe("a run", () => {
     expect(await validLoss(data.validRows)).toBe(await validLoss(counting));
   });
 
+  test("makes one final state", async () => {
+    const kinds: string[] = [];
+    await train(smallJob(), { onSnapshot: (snapshot) => kinds.push(...snapshot.kinds) });
+    expect(kinds).toEqual(["final"]);
+  });
+
   test("that had already ended takes no step", async () => {
     const first = await train(smallJob());
     const again = await train(smallJob(), { threads: 2, state: first.state!.bytes });
