@@ -1,4 +1,5 @@
 import { MAX_SUMS, SUM_BLOCK, type StateTensor } from "./optimizers/optimizer.ts";
+import { evaluatesOthers } from "./averaging.ts";
 import { batchesPerStep } from "./job.ts";
 import { CONTROL_BYTES, LOG_BYTES } from "./control.ts";
 import { learningGroups, type LearningGroup } from "./groups.ts";
@@ -176,7 +177,7 @@ export function planModel(input: PlanInput): Plan {
     parameters,
     groups: learningGroups(input.optimizer, input.groups ?? []),
     parameterCount: sum(parameters, ({ length }) => length),
-    evaluatesOthers: evaluatesOthers(model, input),
+    evaluatesOthers: evaluatesOthers(optimizer.type, input.training),
     outputs,
     termsPerSample,
     inputSize: size(input.inputShape),
@@ -230,8 +231,11 @@ const roundUp = (bytes: number, unit: number): number => Math.ceil(bytes / unit)
 type KeptParameter = Omit<PlannedParameter, "gradient" | "unitRows" | "firstBlock">;
 
 /** The state: weights, optimizer state, evaluation and best weights, in that order. */
-function placeState(map: MemoryMap, model: ShapedModel, input: PlanInput): KeptParameter[] {
-  const { parameters, optimizer } = model;
+function placeState(
+  map: MemoryMap,
+  { parameters, optimizer }: ShapedModel,
+  { training, keepBest }: PlanInput,
+): KeptParameter[] {
   const take = (what: string, { name, length }: ShapedParameter) => map.take(`${what} ${name}`, length * 4);
   const weights = parameters.map((parameter) => take("weight", parameter));
   const states = parameters.map(({ name, shape, group }) =>
@@ -240,11 +244,11 @@ function placeState(map: MemoryMap, model: ShapedModel, input: PlanInput): KeptP
       return { ...own, address: map.take(`${own.name} ${name}`, size(own.shape) * 4) };
     }),
   );
-  const others = evaluatesOthers(model, input);
+  const others = evaluatesOthers(optimizer.type, training);
   const evaluated = parameters.map((parameter, i) =>
     others && parameter.group !== null ? take("evaluated", parameter) : weights[i],
   );
-  const best = parameters.map((parameter) => (input.keepBest ? take("best", parameter) : 0));
+  const best = parameters.map((parameter) => (keepBest ? take("best", parameter) : 0));
   return parameters.map((parameter, i) => ({
     ...parameter,
     weight: weights[i],
@@ -252,11 +256,6 @@ function placeState(map: MemoryMap, model: ShapedModel, input: PlanInput): KeptP
     evaluated: evaluated[i],
     best: best[i],
   }));
-}
-
-/** Whether other weights are evaluated and served than those that are trained. */
-function evaluatesOthers({ optimizer }: ShapedModel, { training }: PlanInput): boolean {
-  return (optimizer.type.evaluatesOthers ?? false) || training?.averaging != null;
 }
 
 /** Tensors that a state file holds for a parameter. */

@@ -1,5 +1,4 @@
 import { parentPort } from "node:worker_threads";
-import type { ParameterGroup } from "./groups.ts";
 import {
   forkState,
   hashed,
@@ -10,6 +9,7 @@ import {
   type HashedFile,
   type Progress,
   type StateEntry,
+  type Successor,
 } from "./state.ts";
 
 /*
@@ -41,8 +41,7 @@ export type StateTask =
       readonly type: "fork";
       readonly file: Uint8Array;
       readonly changes: Partial<Progress>;
-      readonly keepBest: boolean;
-      readonly groups: readonly ParameterGroup[];
+      readonly successor: Successor;
     }
   | { readonly type: "model"; readonly file: Uint8Array; readonly which: "final" | "best" };
 
@@ -66,7 +65,7 @@ function perform(task: StateTask): HashedFile | Progress | null {
       restoreTensors(task.file, new Uint8Array(task.memory.buffer), task.entries);
       return null;
     case "fork":
-      return forkState(task.file, task.changes, task.keepBest, task.groups);
+      return forkState(task.file, task.changes, task.successor);
     case "model":
       return modelFile(task.file, task.which);
   }

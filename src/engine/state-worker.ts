@@ -1,6 +1,5 @@
 import { Worker } from "node:worker_threads";
-import type { ParameterGroup } from "./groups.ts";
-import type { HashedFile, Progress, StateEntry } from "./state.ts";
+import type { HashedFile, Progress, StateEntry, Successor } from "./state.ts";
 import type { StateReply, StateTask } from "./state-thread.ts";
 
 interface Waiting {
@@ -55,12 +54,8 @@ export const loadWeights = (file: Uint8Array, memory: WebAssembly.Memory, entrie
   perform<null>({ type: "weights", file, memory, entries });
 
 /** A state for another job to go on from. @throws Error if the file is damaged */
-export const forkState = (
-  file: Uint8Array,
-  changes: Partial<Progress>,
-  keepBest: boolean,
-  groups: readonly ParameterGroup[],
-) => perform<HashedFile>({ type: "fork", file, changes, keepBest, groups });
+export const forkState = (file: Uint8Array, changes: Partial<Progress>, successor: Successor) =>
+  perform<HashedFile>({ type: "fork", file, changes, successor });
 
 /** The model file of the last or the best weights in a state file. @throws Error if there are none */
 export const extractModel = (file: Uint8Array, which: "final" | "best") =>

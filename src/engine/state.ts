@@ -159,6 +159,10 @@ export function isWeight(name: string): boolean {
   return !Object.values(PREFIXES).some((prefix) => name.startsWith(prefix));
 }
 
+export function isOptimizerState(name: string): boolean {
+  return name.startsWith(PREFIXES.optimizer);
+}
+
 export function isBestWeight(name: string): boolean {
   return name.startsWith(PREFIXES.best);
 }
@@ -166,34 +170,45 @@ export function isBestWeight(name: string): boolean {
 /** The name of the parameter that a tensor of the state belongs to. */
 export function parameterOf(name: string): string {
   if (isWeight(name)) return name;
-  const prefixes = name.startsWith(PREFIXES.optimizer) ? 2 : 1;
+  const prefixes = isOptimizerState(name) ? 2 : 1;
   return name.split(".").slice(prefixes).join(".");
 }
 
+/** What a job that goes on from the state of another keeps in its own. */
+export interface Successor {
+  readonly keepBest: boolean;
+  /** Whether it evaluates other weights than it trains. */
+  readonly evaluatesOthers: boolean;
+  readonly groups: readonly ParameterGroup[];
+}
+
 /**
- * A state for another job to go on from: `changes` to its progress, and best weights if that job keeps them. Where there were none the
- * weights stand in, until there is a best. What its `groups` freeze keeps no state, and stays what was last served of it.
+ * A state for another job to go on from: `changes` to its progress, and evaluation and best weights if that job has them. Where there were none the
+ * weights stand in, until there are. What its `groups` freeze keeps no state, and stays what was last served of it.
  */
 export function forkState(
   file: Uint8Array,
   changes: Partial<Progress>,
-  keepBest: boolean,
-  groups: readonly ParameterGroup[],
+  { keepBest, evaluatesOthers, groups }: Successor,
 ): HashedFile {
   const { tensors, metadata } = readSafetensors(file);
   const isFrozen = ({ name }: Tensor) => learningGroupOf(parameterOf(name), groups) === null;
-  const others = [...tensors.values()]
-    .filter((tensor) => !isBestWeight(tensor.name) && (isWeight(tensor.name) || !isFrozen(tensor)))
-    .map((tensor) =>
-      isFrozen(tensor) ? { ...tensor, ...tensors.get(`evaluated.${tensor.name}`), name: tensor.name } : tensor,
-    );
-  const best = others
+  const weights = [...tensors.values()]
     .filter(({ name }) => isWeight(name))
-    .map((weight) => ({ ...weight, ...tensors.get(`best.${weight.name}`), name: `best.${weight.name}` }));
+    .map((weight) =>
+      isFrozen(weight) ? { ...weight, ...tensors.get(`evaluated.${weight.name}`), name: weight.name } : weight,
+    );
+  const learning = weights.filter((weight) => !isFrozen(weight));
+  const copies = (prefix: string, of: readonly Tensor[]) =>
+    of.map((weight) => ({ ...weight, ...tensors.get(prefix + weight.name), name: prefix + weight.name }));
+  const kept = [
+    ...weights,
+    ...[...tensors.values()].filter((tensor) => isOptimizerState(tensor.name) && !isFrozen(tensor)),
+    ...(evaluatesOthers ? copies(PREFIXES.evaluated, learning) : []),
+    ...(keepBest ? copies(PREFIXES.best, weights) : []),
+  ];
   const progress = { ...progressIn(metadata), ...changes };
-  return hashed(
-    writeSafetensors(keepBest ? [...others, ...best] : others, { ...metadata, progress: JSON.stringify(progress) }),
-  );
+  return hashed(writeSafetensors(kept, { ...metadata, progress: JSON.stringify(progress) }));
 }
 
 export interface HashedFile {

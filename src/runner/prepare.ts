@@ -3,7 +3,9 @@ import { encode } from "../data/encodings.ts";
 import type { Encoded, Encoding } from "../data/encoding.ts";
 import { DatasetLost, type DatasetCache } from "../data/cache.ts";
 import type { DatasetFiles } from "../data/files.ts";
+import { evaluatesOthers } from "../engine/averaging.ts";
 import type { Plan } from "../engine/model.ts";
+import { configure } from "../engine/optimizers/configure.ts";
 import type { TrainingJob } from "../engine/job.ts";
 import { extractModel, forkState } from "../engine/state-worker.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
@@ -98,8 +100,12 @@ export async function readStart(
   if (origin === null) return { state: null, weights: null };
   const file = await verified(origin, () => lease.originBytes(origin), gone);
   if (origin.use !== "state") return { state: null, weights: (await extractModel(file, origin.use)).bytes };
-  const { checkpoint: policy, parameter_groups: groups } = spec;
-  return { state: (await forkState(file, origin.changes, policy.keep_best, groups)).bytes, weights: null };
+  const successor = {
+    keepBest: spec.checkpoint.keep_best,
+    evaluatesOthers: evaluatesOthers(configure(spec.optimizer).type, spec.training),
+    groups: spec.parameter_groups,
+  };
+  return { state: (await forkState(file, origin.changes, successor)).bytes, weights: null };
 }
 
 async function verified(

@@ -6,11 +6,13 @@
  * weights instead of random ones. Of the best evaluation only weights are kept, so from there it is always the latter.
  */
 import { z } from "zod";
+import { averagesBy } from "../engine/averaging.ts";
 import { learningGroupOf, learningGroups } from "../engine/groups.ts";
 import { configure } from "../engine/optimizers/configure.ts";
 import {
   freshProgress,
   isBestWeight,
+  isOptimizerState,
   isWeight,
   parameterOf,
   stateHead,
@@ -87,7 +89,11 @@ export async function resolveFork<Source extends ForkSource>(
     const changes = changesOf(head, parent, resolved);
     faults.push(...weightFaults(fork, head, resolved));
     if (use === "state")
-      faults.push(...optimizerFaults(head, parent, resolved), ...stepFaults(head, changes, resolved));
+      faults.push(
+        ...optimizerFaults(head, parent, resolved),
+        ...stepFaults(head, changes, resolved),
+        ...averagingFaults(head, parent, resolved),
+      );
     if (faults.length > 0) throw faulty("invalid_spec", faults.slice(0, MAX_FAULTS));
     const step = use === "best" ? head.progress.best!.step : head.progress.step;
     return { resolved, source: found, use, step, changes };
@@ -139,7 +145,7 @@ function weightFaults({ overrides }: Fork, head: Head, { shapes }: Resolved): Fa
 function optimizerFaults(head: Head, parent: Spec, { shapes, spec }: Resolved): Fault[] {
   // What the fork freezes leaves its state behind.
   const isState = (name: string) =>
-    !isWeight(name) && !isBestWeight(name) && learningGroupOf(parameterOf(name), spec.parameter_groups) !== null;
+    isOptimizerState(name) && learningGroupOf(parameterOf(name), spec.parameter_groups) !== null;
   const names = differing(head.shapes, shapes, isState);
   // Where weights differ their moments do too, and are no further fault.
   if (names.length === 0 || differing(head.shapes, shapes, isWeight).length > 0) return [];
@@ -153,6 +159,15 @@ function optimizerFaults(head: Head, parent: Spec, { shapes, spec }: Resolved): 
 function differing(a: Head["shapes"], b: Head["shapes"], among: (name: string) => boolean): string[] {
   const names = new Set([...a.keys(), ...b.keys()].filter(among));
   return [...names].filter((name) => String(a.get(name)) !== String(b.get(name)));
+}
+
+/** How many averages there are follows from the step alone, so that other ones than the checkpoint has can only begin after it. */
+function averagingFaults({ progress: { step } }: Head, parent: Spec, { spec }: Resolved): Fault[] {
+  const [before, { averaging }] = [parent.training.averaging ?? null, spec.training];
+  if (averaging === null || averagesBy(averaging, step) === 0) return [];
+  if (canonicalJson(before) === canonicalJson(averaging)) return [];
+  const message = `must be at least ${step}, the checkpoint's step: averages that it does not have begin anew`;
+  return [{ pointer: "/overrides/training/averaging/start_step", message }];
 }
 
 /** A state that is not finished must have a step to take. */

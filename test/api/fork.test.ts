@@ -192,6 +192,34 @@ test("best weights can be kept from a fork on, and be given up", async () => {
   expect((await until(dropping.id, ended)).result!.weights_sha256).toBe(parent.result!.weights_sha256);
 });
 
+test("averages go on in a fork, end with it, or begin in it anew", async () => {
+  const averaging = { type: "ema", decay: 0.99 };
+  const { parent, paused, steps } = await trained({ training: { ...training, averaging } });
+  const step = steps.at(-1)!;
+  const of = async (averaging: unknown) => {
+    const { id } = await fork(paused, { step, overrides: { training: { averaging } } });
+    return (await until(id, ended)).result!.weights_sha256;
+  };
+  expect(await of({})).toBe(parent.result!.weights_sha256);
+  const straight = await service.create(spec());
+  expect(await of(null)).toBe((await until(straight.id, ended)).result!.weights_sha256);
+  const later = { type: "swa", start_step: step };
+  const other = await service.create(spec({ training: { ...training, averaging: later } }));
+  expect(await of(later)).toBe((await until(other.id, ended)).result!.weights_sha256);
+
+  const { status, body } = await post(paused, { step, overrides: { training: { averaging: { decay: 0.9 } } } });
+  expect(status).toBe(422);
+  expect(body.errors).toEqual([
+    {
+      pointer: "/overrides/training/averaging/start_step",
+      message: `must be at least ${step}, the checkpoint's step: averages that it does not have begin anew`,
+    },
+  ]);
+  expect(
+    (await post(paused, { step, optimizer: false, overrides: { training: { averaging: { decay: 0.9 } } } })).status,
+  ).toBe(201);
+});
+
 test("a fork is refused with all that is wrong, and pointers into its body", async () => {
   const { parent, paused, steps } = await trained();
   const faults = async (body: unknown, id = paused) => {

@@ -5,7 +5,7 @@ import type { OptimizerType } from "../../src/engine/optimizers/optimizer.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
 import { readSafetensors } from "../../src/engine/safetensors.ts";
 import { shapeModel, type PlanError } from "../../src/engine/shapes.ts";
-import { modelFile } from "../../src/engine/state.ts";
+import { forkState, modelFile } from "../../src/engine/state.ts";
 import { member, smallJob, train, type JobChanges, type Trained } from "../support/training.ts";
 
 const ema = (decay: number, start_step = 0, every_steps = 1): Averaging => ({
@@ -176,6 +176,26 @@ describe("averaging gives the same bytes", () => {
       expect(observed.weights).toBe(alone.weights);
     },
   );
+});
+
+describe("a job that goes on from another's state", () => {
+  const plain = () => smallJob();
+  const averaging = () => smallJob({ training: { averaging: swa(31, 2) } });
+  const successor = { keepBest: false, groups: [] };
+
+  test("may begin averages that the other had not", async () => {
+    const { checkpoints } = await train(plain(), { everySteps: 30 });
+    const state = forkState(checkpoints.get(30)!, {}, { ...successor, evaluatesOthers: true }).bytes;
+    const fork = await train(averaging(), { state });
+    expect(fork.state!.sha256).toBe((await train(averaging())).state!.sha256);
+    expect(fork.weights).not.toBe((await train(plain())).weights);
+  });
+
+  test("may give them up", async () => {
+    const { state } = await train(smallJob({ training: { averaging: ema(0.9), epochs: 5 } }));
+    const before = forkState(state!.bytes, { finished: null }, { ...successor, evaluatesOthers: false }).bytes;
+    expect((await train(plain(), { state: before })).weights).toBe((await train(plain())).weights);
+  });
 });
 
 test("frozen weights have no averages, and are served as they are", async () => {

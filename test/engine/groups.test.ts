@@ -315,7 +315,7 @@ describe("what is frozen", () => {
     const optimizer = member("optimizers", "lookahead");
     const { checkpoints } = await train(smallJob({ optimizer, keepBest: true }), { everySteps: 20 });
     const [state] = checkpoints.values();
-    const fork = forkState(state, {}, true, frozen).bytes;
+    const fork = forkState(state, {}, { keepBest: true, evaluatesOthers: true, groups: frozen }).bytes;
     const [before, after] = [state, fork].map((file) => readSafetensors(file).tensors);
     expect([...after.keys()].filter((name) => name.endsWith("0.weight"))).toEqual(["0.weight", "best.0.weight"]);
     expect(before.get("evaluated.0.weight")!.bytes).not.toEqual(before.get("0.weight")!.bytes);
