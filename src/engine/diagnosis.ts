@@ -178,7 +178,7 @@ export function explainDivergence(
 /** How the loss went before: from its lowest value to its last. */
 function course(finite: readonly Logged[]): string {
   const last = finite.at(-1);
-  if (last === undefined) return ", before any was logged";
+  if (last === undefined) return ", before any loss was logged";
   const lowest = finite.reduce((best, entry) => (entry.train_loss < best.train_loss ? entry : best));
   const rise =
     last.train_loss > lowest.train_loss

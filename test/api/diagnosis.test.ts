@@ -17,7 +17,7 @@ const finding: Finding = {
   detector: "plateau",
   cause: "learning_rate_too_low",
   step: 6,
-  message: "In 6 steps the loss has fallen by 0 % from its 1.1 at the start.",
+  message: "In 6 steps the loss has not fallen from the 1.1 that it began with.",
   remedy: "Raise lr (now 0.001) to about 0.01.",
   data: { start: 1.1, drop: null },
 };

@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 import { changeAfter, scaleAt, rewindStep, type Change, type Rewind } from "../../src/engine/rewind.ts";
 import { readSafetensors, writeSafetensors } from "../../src/engine/safetensors.ts";
 import type { TrainingJob } from "../../src/engine/job.ts";
-import { train, type Trained, type TrainOptions } from "../support/training.ts";
-import { optimizer, perceptron, schedule, watched, watchful } from "./detectors/jobs.ts";
+import { member, train, type Trained, type TrainOptions } from "../support/training.ts";
+import { layer, linear, optimizer, perceptron, schedule, values, watched, watchful } from "./detectors/jobs.ts";
 
 const settings: Rewind = { every_steps: 10, window: 20, lr_factor: 0.25, max: 3 };
 
@@ -100,6 +100,28 @@ describe("a job that diverges", () => {
       const other = await rewound(growing, { threads, everySteps }, pick);
       expect(other.outcome).toEqual(first.outcome);
       expect(other.state?.sha256).toBe(first.state!.sha256);
+    }
+  });
+
+  test("comes to the same bytes with whatever else there is to remember", async () => {
+    const job = () =>
+      watched({
+        layers: [...perceptron("relu", 24, 16).slice(0, -1), layer("dropout"), linear(null)],
+        data: values(400),
+        loss: member("losses", "mse"),
+        optimizer: optimizer("adamax", { lr: 0.01 }),
+        schedule: schedule("exponential", { gamma: 1.04 }),
+        groups: [{ parameters: "*.bias", lr: null, lr_scale: 0.5, weight_decay: 0.01, freeze: false }],
+        detectors: rewinding({ lr_factor: 0.1, max: 9 }),
+        keepBest: true,
+        training: { clip_grad_norm: 5 },
+      });
+    const first = await rewound(job, { everySteps: 10 }, newest);
+    expect(first.rewinds).toBeGreaterThan(0);
+    for (const everySteps of [null, 11]) {
+      const other = await rewound(job, { threads: 3, everySteps }, ([oldest]) => oldest);
+      expect(other.outcome).toEqual(first.outcome);
+      expect(other.state?.sha256).toBe(first.state?.sha256);
     }
   });
 

@@ -74,5 +74,5 @@ test("a job that diverges fails with the cause, which is its diagnosis too", asy
   const { findings, summary } = (await place.store.jobs.diagnosis(OWNER, id))!;
   expect(findings).toMatchObject([{ detector: "diverging", cause: "learning_rate_too_high" }]);
   expect(findings[0]).toMatchObject({ message: job.error!.message, remedy: job.error!.suggestion });
-  expect(summary).toContain("Lower lr (now 1e+30)");
+  expect(summary).toContain("Lower lr (now 1e30)");
 });

@@ -8,8 +8,7 @@ import type { RunFacts } from "./facts.ts";
 
 /** What is to be done about each cause, at the rate `lr` at which it showed; a clause that continues "…: ". */
 const remedies = {
-  learning_rate_too_high: (run, lr) =>
-    `lower ${run.rateOption} (now ${short(lr)}) to about ${short(lr / 10)}${orClip(run)}${orWarmUp(run)}`,
+  learning_rate_too_high: (run, lr) => `${lower(run, lr)}${orClip(run)}${orWarmUp(run)}`,
   learning_rate_too_low: (run, lr) => `raise ${run.rateOption} (now ${short(lr)}) to about ${short(lr * 10)}`,
   features_unscaled: () => 'set data.preprocess.numeric to "standardize", since the features are far from unit scale',
   targets_unscaled: () => 'set data.preprocess.target to "standardize", since the target is far from unit scale',
@@ -19,8 +18,7 @@ const remedies = {
       : "use fewer layers, weight_init kaiming_uniform, or normalisation between the layers",
   initial_weights_too_large: (run) =>
     `start with smaller weights (weight_init "default" or "xavier_uniform") or fewer layers${orClip(run)}`,
-  dead_units: (run, lr) =>
-    `lower ${run.rateOption} (now ${short(lr)}) to about ${short(lr / 10)}, or use leaky_relu or gelu, whose units do not die`,
+  dead_units: (run, lr) => `${lower(run, lr)}, or use leaky_relu or gelu, whose units do not die`,
   overfitting: (run) =>
     [
       ...(run.earlyStopping ? [] : ["set early_stopping"]),
@@ -45,6 +43,13 @@ export function remedyFor(cause: Cause, run: RunFacts, lr: number): string {
 export function whyTooFast(run: RunFacts): Cause {
   if (run.featuresUnscaled) return "features_unscaled";
   return run.targetsUnscaled ? "targets_unscaled" : "learning_rate_too_high";
+}
+
+/** A rate that the schedule has brought up is not brought down by the option. */
+function lower({ rateOption, baseRate }: RunFacts, lr: number): string {
+  const [now, better] = [short(lr), short(lr / 10)];
+  if (lr > 2 * baseRate) return `have the schedule raise ${rateOption} (now ${now}) to about ${better} at most`;
+  return `lower ${rateOption} (now ${now}) to about ${better}`;
 }
 
 function orClip({ clipped }: RunFacts): string {

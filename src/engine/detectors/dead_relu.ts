@@ -30,7 +30,7 @@ export const dead_relu = defineDetector({
       state: { streak },
       found: {
         cause: run.featuresUnscaled ? "features_unscaled" : "dead_units",
-        seen: `At step ${reading.step} ${short(part * 100)} % of the units of layer ${worst.name} were positive for no row of the batch`,
+        seen: `${part === 1 ? "All" : `${short(part * 100)} % of the`} units of layer ${worst.name} gave 0 for every row of the batch of step ${reading.step}`,
         data: { dead_fraction: part, layer: worst.name },
       },
     };

@@ -91,6 +91,9 @@ export function defineDetector<const O extends Options, S>(type: DetectorType<O,
   return type;
 }
 
-/** A number as sentences have it. */
-export const short = (value: number): string =>
-  Math.abs(value) < 1e6 ? String(Number(value.toPrecision(3))) : value.toExponential(2).replace("+", "");
+/** A number as sentences have it: 0.31, 12.5, 4.2e-7. */
+export function short(value: number): string {
+  const size = Math.abs(value);
+  if (size === 0 || (size >= 1e-4 && size < 1e6)) return String(Number(value.toPrecision(3)));
+  return value.toExponential(2).replace(/\.?0*e\+?/, "e");
+}

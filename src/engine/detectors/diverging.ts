@@ -13,7 +13,7 @@ interface State {
   readonly streak: number;
 }
 
-/** The loss has become worse than what the run started from, and stays so. A loss that is not a number ends the job whatever the policy. */
+/** The loss has become worse than what the run started from, and stays so. A loss that is not a number ends the job whatever the policy, but for `rewind`. */
 export const diverging = defineDetector({
   type: "diverging",
   summary: "The train loss has risen above what the run started from.",

@@ -79,7 +79,7 @@ export const plateau = defineDetector({
       state: seen,
       found: {
         cause: why(seen, start, run),
-        seen: `In ${step} steps the loss has fallen by ${short(drop * 100)} % from its ${short(start)} at the start`,
+        seen: `In ${step} steps the loss has ${drop > 0 ? `fallen by ${short(drop * 100)} %` : "not fallen"} from the ${short(start)} that it began with`,
         data: { start, drop },
       },
     };

@@ -42,7 +42,7 @@ export const update_ratio_out_of_range = defineDetector({
       state: after,
       found: {
         cause: after.high >= patience ? whyTooFast(run) : "learning_rate_too_low",
-        seen: `A step changed the weights by ${short(ratio)} of their size at step ${reading.step}`,
+        seen: `Step ${reading.step} changed the weights by ${short(ratio)} times their size`,
         data: { update_ratio: ratio },
       },
     };

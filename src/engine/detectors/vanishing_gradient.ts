@@ -32,7 +32,7 @@ export const vanishing_gradient = defineDetector({
       state: { streak },
       found: {
         cause: run.featuresUnscaled ? "features_unscaled" : "saturating_activations",
-        seen: `At step ${reading.step} the gradient of a weight in the first layer was ${short(part)} of one in the last`,
+        seen: `At step ${reading.step} the gradient of a weight in the first layer was ${short(part)} times that of one in the last`,
         data: { ratio: part },
       },
     };

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { short } from "../../../src/engine/detectors/detector.ts";
 import { detectors } from "../../../src/engine/detectors/registry.generated.ts";
 import { classes, member, train, type Trained } from "../../support/training.ts";
 import { faulty, healthy } from "./cases.ts";
@@ -42,7 +43,27 @@ describe("a finding", () => {
     expect(message).toMatch(
       /^The loss rose from 0\.\d+ at step \d+ to [\d.]+ at step \d+ while the gradient norm grew \d+-fold\.$/,
     );
-    expect(remedy).toMatch(/^Lower lr \(now [\d.]+\) to about [\d.]+, or set clip_grad_norm to 1\.0, or set/);
+    // Its schedule has raised the rate a hundredfold.
+    expect(remedy).toMatch(
+      /^Have the schedule raise lr \(now [\d.]+\) to about [\d.]+ at most, or set clip_grad_norm to 1\.0, or set/,
+    );
+  });
+
+  test.each([
+    [0, "0"],
+    [1 / 3, "0.333"],
+    [12345.6, "12300"],
+    [0.0001, "0.0001"],
+    [0.00001, "1e-5"],
+    [5.1137e-7, "5.11e-7"],
+    [1.9e7, "1.9e7"],
+    [-4.27e19, "-4.27e19"],
+    [1e6, "1e6"],
+  ])("tells %d as %s", (value, text) => expect(short(value)).toBe(text));
+
+  test("of a rate that is too high as it stands says by how much to lower it", async () => {
+    const { findings } = await train(watched({ optimizer: optimizer("sgd", { lr: 30, momentum: 0.9 }) }));
+    expect(findings[0].remedy).toMatch(/^Lower lr \(now 30\) to about 3, or set clip_grad_norm/);
   });
 
   test("is made once, at the same step from any threads and any checkpoint, and the state is the same", async () => {
