@@ -114,7 +114,13 @@ describe("a job that diverges", () => {
         groups: [{ parameters: "*.bias", lr: null, lr_scale: 0.5, weight_decay: 0.01, freeze: false }],
         detectors: rewinding({ lr_factor: 0.1, max: 9 }),
         keepBest: true,
-        training: { clip_grad_norm: 5 },
+        training: {
+          clip_grad_norm: 5,
+          gradient_accumulation_steps: 2,
+          gradient_noise: { eta: 0.001, gamma: 0.55 },
+          averaging: { type: "ema", decay: 0.9, start_step: 3, every_steps: 2 },
+          epochs: 40,
+        },
       });
     const first = await rewound(job, { everySteps: 10 }, newest);
     expect(first.rewinds).toBeGreaterThan(0);
