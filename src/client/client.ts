@@ -17,6 +17,7 @@ import type { Diagnosis } from "../spec/diagnosis.ts";
 import type { SchedulePreview } from "../spec/preview.ts";
 import type { SeriesName } from "../spec/series.ts";
 import type { Spec } from "../spec/spec.ts";
+import type { TorchOptimizer } from "../spec/torch-optimizer.ts";
 import type {
   Checkpoint,
   Dataset,
@@ -199,6 +200,16 @@ export class Client {
   /** A safetensors file of the whole state. */
   getCheckpoint(id: string, step: number): Promise<Uint8Array> {
     return this.#bytes(path`/v1/jobs/${id}/checkpoints/${step}`);
+  }
+
+  /** The optimizer's state as `load_state_dict` of PyTorch's takes it, but for the tensors, which it names. */
+  getTorchOptimizer(id: string, step: number): Promise<TorchOptimizer> {
+    return this.#json("GET", path`/v1/jobs/${id}/checkpoints/${step}`, { query: { format: "torch_optimizer" } });
+  }
+
+  /** A safetensors file of those. */
+  getTorchOptimizerTensors(id: string, step: number): Promise<Uint8Array> {
+    return this.#bytes(path`/v1/jobs/${id}/checkpoints/${step}`, { format: "torch_optimizer_tensors" });
   }
 
   /** A safetensors file of the weights. */

@@ -1,5 +1,7 @@
 import { parentPort } from "node:worker_threads";
+import type { TorchTensor } from "./optimizers/torch.ts";
 import {
+  assembledFile,
   forkState,
   hashed,
   modelFile,
@@ -43,6 +45,7 @@ export type StateTask =
       readonly changes: Partial<Progress>;
       readonly successor: Successor;
     }
+  | { readonly type: "assemble"; readonly file: Uint8Array; readonly wanted: ReadonlyMap<string, TorchTensor> }
   | { readonly type: "model"; readonly file: Uint8Array; readonly which: "final" | "best" };
 
 export interface StateRequest {
@@ -66,6 +69,8 @@ function perform(task: StateTask): HashedFile | Progress | null {
       return null;
     case "fork":
       return forkState(task.file, task.changes, task.successor);
+    case "assemble":
+      return assembledFile(task.file, task.wanted);
     case "model":
       return modelFile(task.file, task.which);
   }

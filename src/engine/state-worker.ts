@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import type { TorchTensor } from "./optimizers/torch.ts";
 import type { HashedFile, Progress, StateEntry, Successor } from "./state.ts";
 import type { StateReply, StateTask } from "./state-thread.ts";
 
@@ -56,6 +57,10 @@ export const loadWeights = (file: Uint8Array, memory: WebAssembly.Memory, entrie
 /** A state for another job to go on from. @throws Error if the file is damaged */
 export const forkState = (file: Uint8Array, changes: Partial<Progress>, successor: Successor) =>
   perform<HashedFile>({ type: "fork", file, changes, successor });
+
+/** A file of tensors that are made of stretches of those of a state file. @throws Error if that is damaged */
+export const assembleFile = (file: Uint8Array, wanted: ReadonlyMap<string, TorchTensor>) =>
+  perform<HashedFile>({ type: "assemble", file, wanted });
 
 /** The model file of the last or the best weights in a state file. @throws Error if there are none */
 export const extractModel = (file: Uint8Array, which: "final" | "best") =>

@@ -1,19 +1,20 @@
 import { createHash } from "node:crypto";
 import { ARITHMETIC_VERSION } from "./kernels/kernels.ts";
 import { freshDiagnosis, type DiagnosisState } from "./diagnosis.ts";
+import type { TorchTensor } from "./optimizers/torch.ts";
 import { learningGroupOf, type ParameterGroup } from "./groups.ts";
 import type { Plan } from "./model.ts";
 import type { Change } from "./rewind.ts";
 import type { FollowerState } from "./schedules/follower.ts";
 import type { ScheduleState } from "./schedules/schedule.ts";
 import { readHeader, readSafetensors, writeSafetensors, type Tensor } from "./safetensors.ts";
-import { size } from "./shape.ts";
+import { size, type Shape } from "./shape.ts";
 
 /*
  * The whole training state as one safetensors file: weights under PyTorch's names, the optimizer's tensors as
  * `optimizer.exp_avg.<name>`, evaluation weights as `evaluated.<name>` where they are others, best weights as `best.<name>`; what is not a
- * tensor is JSON in the metadata. Restored, training goes on bit for bit. And the model file that is served, which is made from
- * a state.
+ * tensor is JSON in the metadata, the parameters' names in the model's order among it. Restored, training goes on bit for bit. And the model file
+ * that is served, which is made from a state.
  */
 
 /** Why a job ended that did not fail; `diagnosed`: a detector whose policy is `stop` found something. */
@@ -110,6 +111,7 @@ export function writeState(
   return writeSafetensors(tensors, {
     format: "pt",
     arithmetic_version: String(ARITHMETIC_VERSION),
+    parameters: JSON.stringify(entries.map(({ name }) => name).filter(isWeight)),
     progress: JSON.stringify(progress),
   });
 }
@@ -140,11 +142,18 @@ export function restoreTensors(
   return metadata;
 }
 
-/** What the beginning of a state file says: the shapes of its tensors, and the progress. @throws Error if it is none */
-export function stateHead(file: Uint8Array): { shapes: ReadonlyMap<string, readonly number[]>; progress: Progress } {
+export interface StateHead {
+  readonly shapes: ReadonlyMap<string, Shape>;
+  /** Names, in the model's order. */
+  readonly parameters: readonly string[];
+  readonly progress: Progress;
+}
+
+/** What the beginning of a state file says. @throws Error if it is none */
+export function stateHead(file: Uint8Array): StateHead {
   const { tensors, metadata } = readHeader(file);
   const shapes = new Map(Object.entries(tensors).map(([name, { shape }]) => [name, shape]));
-  return { shapes, progress: progressIn(metadata) };
+  return { shapes, parameters: JSON.parse(metadata.parameters) as string[], progress: progressIn(metadata) };
 }
 
 function progressIn(metadata: Readonly<Record<string, string>>): Progress {
@@ -209,6 +218,18 @@ export function forkState(
   ];
   const progress = { ...progressIn(metadata), ...changes };
   return hashed(writeSafetensors(kept, { ...metadata, progress: JSON.stringify(progress) }));
+}
+
+/** A file of tensors that are made of stretches of those of a state file. @throws Error if that is damaged */
+export function assembledFile(file: Uint8Array, wanted: ReadonlyMap<string, TorchTensor>): HashedFile {
+  const { tensors } = readSafetensors(file);
+  const assembled = [...wanted].map(([name, { shape, of }]) => {
+    const stretches = of.map(({ tensor, begin, length }) =>
+      tensors.get(tensor)!.bytes.subarray(begin * 4, (begin + length) * 4),
+    );
+    return { name, shape, bytes: stretches.length === 1 ? stretches[0] : Buffer.concat(stretches) };
+  });
+  return hashed(writeSafetensors(assembled, { format: "pt" }));
 }
 
 export interface HashedFile {

@@ -11,11 +11,9 @@ import type { ForwardPass } from "./layers/layer.ts";
 import type { Plan } from "./model.ts";
 import { Network } from "./network.ts";
 import { observedMetrics, Observer, type LayerObservation } from "./observer.ts";
-import { configure } from "./optimizers/configure.ts";
 import { seedHalves } from "./random.ts";
-import { scaleAt } from "./rewind.ts";
 import { followerOf, type Follower } from "./schedules/follower.ts";
-import { rateAt, type Rate } from "./schedules/learning-rate.ts";
+import { Rates } from "./rates.ts";
 import { gradientTiles, share, type Tile } from "./slices.ts";
 import type { Progress } from "./state.ts";
 import { Update } from "./update.ts";
@@ -63,8 +61,7 @@ export class TrainingStep {
   readonly #plan: Plan;
   readonly #job: TrainingJob;
   readonly #thread: number;
-  /** What the schedule starts from, for each group. */
-  readonly #bases: readonly number[];
+  readonly #rates: Rates;
   readonly #tiles: readonly Tile[];
   readonly #pass: ForwardPass;
   readonly #everySteps: number | null;
@@ -95,13 +92,13 @@ export class TrainingStep {
     this.barrier = new Barrier(kernels, this.words, control, plan.threads);
     this.batches = new Batches(kernels, plan, job, this.barrier, thread === 0);
     this.network = new Network(kernels, plan, job.loss, job.data.target.classes, thread);
-    this.#bases = plan.groups.map(({ optimizer }) => configure(optimizer).rate);
     this.gradient = new Gradient(kernels, plan, job.training, this.barrier, thread);
     const averages = WeightAverages.of(kernels, plan, job.training);
     this.update = new Update(kernels, plan, this.gradient, this.barrier, thread, averages);
     this.stepsPerEpoch = stepsPerEpoch(job.training, job.data.trainRows.length);
     this.totalSteps = this.stepsPerEpoch * job.training.epochs;
-    this.follower = followerOf(job.schedule, this.#bases, this.stepsPerEpoch);
+    this.#rates = new Rates(kernels, job.schedule, plan.groups, this.stepsPerEpoch);
+    this.follower = followerOf(job.schedule, this.#rates.bases, this.stepsPerEpoch);
     this.observer = job.observe ? new Observer(kernels, plan, job.observe, thread) : null;
     this.#diagnosis = new Diagnosis(job, this.totalSteps);
     this.#tiles = gradientTiles(plan, thread);
@@ -113,7 +110,7 @@ export class TrainingStep {
   run(progress: Progress): void {
     const step = progress.step;
     this.batches.begin(step);
-    const rates = this.#rates(progress);
+    const rates = this.#rates.next(progress);
     const observer = this.observer?.due(step + 1) ? this.observer : null;
     this.gradient.begin(step);
     this.update.begin(step + 1, rates, observer !== null);
@@ -172,17 +169,6 @@ export class TrainingStep {
     this.barrier.meet();
     observer.after();
     this.barrier.meet();
-  }
-
-  /** What the schedule says for each group; it may remember other things of each. */
-  #rates({ step, schedule, groups, changes }: Progress): Rate[] {
-    const changed = scaleAt(step, changes);
-    return this.#plan.groups.map(({ rateScale }, i) => {
-      const state = i === 0 ? (schedule?.state ?? null) : groups[i - 1].schedule;
-      const when = { step, stepsPerEpoch: this.stepsPerEpoch, state };
-      const { lr, momentum } = rateAt(this.#kernels, this.#job.schedule, this.#bases[i], when);
-      return { lr: lr * rateScale * changed, momentum };
-    });
   }
 
   #bySamples(divisor: number): void {

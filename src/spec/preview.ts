@@ -88,7 +88,8 @@ export async function curveOf({ schedule, lr, steps, steps_per_epoch }: Schedule
 
 let kernels: Kernels | null = null;
 
-function functions(): Kernels {
+/** The kernels, for their functions alone. */
+export function functions(): Kernels {
   kernels ??= instantiateKernels(compileKernels(), createMemory(MODULE_BYTES));
   return kernels;
 }

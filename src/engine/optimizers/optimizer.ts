@@ -1,6 +1,7 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import type { Description, OptionFault, Options, ValuesOf } from "../options.ts";
 import type { Shape } from "../shape.ts";
+import type { TorchForm } from "./torch.ts";
 
 /*
  * What an optimizer is: a declaration and a short program of passes.
@@ -39,6 +40,8 @@ export interface OptimizerType<O extends Options = Options> extends Description 
   readonly fullBatch?: boolean;
   /** True if a step is worked out from sums over the whole model, so that no part of it can have options of its own. */
   readonly wholeModel?: boolean;
+  /** How torch.optim has it, if it does. */
+  readonly torch?: TorchForm<O>;
   /** Float32 tensors kept for a parameter of this shape, under PyTorch's names. A wrapper's own come after those it wraps. */
   state(options: ValuesOf<O>, shape: Shape): readonly StateTensor[];
   /** Bytes of scratch that a thread needs for a pass over a whole tensor of this shape. */

@@ -26,6 +26,7 @@ export const adadelta = defineOptimizer({
     weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },
+  torch: { name: "Adadelta" },
   state: () => zeros("square_avg", "acc_delta"),
   create(kernels, { rho, eps, weight_decay: coupled, maximize }) {
     const sign = maximize ? -1 : 1;

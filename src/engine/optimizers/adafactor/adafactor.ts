@@ -40,6 +40,7 @@ export const adafactor = defineOptimizer({
     },
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },
+  torch: { name: "Adafactor" },
   state(_options, shape) {
     if (shape.length === 1) return [{ name: "variance", initial: 0 }];
     return [

@@ -29,6 +29,7 @@ export const adagrad = defineOptimizer({
   formula: "s += g²; x −= lr/(1+(t−1)·lr_decay) · g/(√s + eps)",
   source: "Duchi et al. 2011; torch.optim.Adagrad",
   options: adagradOptions,
+  torch: { name: "Adagrad" },
   state: ({ initial_accumulator_value: initial }) => [{ name: "sum", initial }],
   create: (kernels, options) => createAdagrad(kernels, options, false),
 });

@@ -44,6 +44,7 @@ export const adam = defineOptimizer({
   source: "Kingma & Ba 2015, arXiv:1412.6980; torch.optim.Adam",
   options: adamOptions,
   cycledOption: "betas",
+  torch: { name: "Adam" },
   state: adamState,
   create: (kernels, options) => createAdam(kernels, options, { decoupled: options.decoupled_weight_decay }),
 });

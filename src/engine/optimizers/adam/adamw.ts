@@ -29,6 +29,7 @@ export const adamw = defineOptimizer({
     },
   },
   cycledOption: "betas",
+  torch: { name: "AdamW", sets: () => ({ decoupled_weight_decay: true }) },
   state: adamState,
   create: (kernels, options) => createAdam(kernels, options, { decoupled: true }),
 });

@@ -37,6 +37,7 @@ export const adamax = defineOptimizer({
   source: "Kingma & Ba 2015, arXiv:1412.6980, algorithm 2; torch.optim.Adamax",
   options: adamaxOptions,
   cycledOption: "betas",
+  torch: { name: "Adamax" },
   state: () => zeros("exp_avg", "exp_inf"),
   create: (kernels, options) => createAdamax(kernels, options, false),
 });

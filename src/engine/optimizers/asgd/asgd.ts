@@ -26,6 +26,7 @@ export const asgd = defineOptimizer({
     weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },
+  torch: { name: "ASGD" },
   state: () => zeros("ax"),
   create(kernels, { lambd, alpha, t0, weight_decay: coupled, maximize }) {
     const sign = maximize ? -1 : 1;

@@ -1,6 +1,8 @@
 import type { Kernels } from "../../kernels/kernels.ts";
 import type { Options, ValuesOf } from "../../options.ts";
 import { defineOptimizer, EVALUATE, zeros, type Objective, type Optimizer, type Pass } from "../optimizer.ts";
+import { size as sizeOf } from "../../shape.ts";
+import type { TorchParameter, TorchValue } from "../torch.ts";
 import { strongWolfe, type Trial } from "./line-search.ts";
 import { D, OLD_DIRS, OLD_STPS, vectorPasses } from "./passes.ts";
 
@@ -60,8 +62,48 @@ export const lbfgs = defineOptimizer({
     }));
     return [...zeros("d", "prev_flat_grad"), ...history, ...(search === null ? [] : zeros("x_init"))];
   },
+  torch: {
+    name: "LBFGS",
+    sets: (options) => ({ max_eval: mostEvaluations(options) }),
+    whole: torchState,
+  },
   create: (kernels, options) => new Lbfgs(kernels, options),
 });
+
+function mostEvaluations({ max_eval: most, max_iter: iterations }: ValuesOf<typeof lbfgsOptions>): number {
+  return most ?? Math.floor((iterations * 5) / 4);
+}
+
+/** PyTorch has vectors of the whole model, the history in lists, the oldest pair first. */
+function torchState(
+  { history_size: size }: ValuesOf<typeof lbfgsOptions>,
+  parameters: readonly TorchParameter[],
+  scalars: Readonly<Record<string, number>>,
+): Record<string, TorchValue> {
+  const lengths = parameters.map(({ shape }) => sizeOf(shape));
+  const flat = (tensor: string, place = 0) => ({
+    shape: [lengths.reduce((sum, length) => sum + length, 0)],
+    of: parameters.map(({ name }, i) => ({
+      tensor: `optimizer.${tensor}.${name}`,
+      begin: place * lengths[i],
+      length: lengths[i],
+    })),
+  });
+  const places = Array.from({ length: scalars.stored }, (_, i) => (scalars.oldest + i) % size);
+  return {
+    func_evals: scalars.func_evals,
+    n_iter: scalars.n_iter,
+    d: flat("d"),
+    t: scalars.t,
+    old_dirs: places.map((place) => flat("old_dirs", place)),
+    old_stps: places.map((place) => flat("old_stps", place)),
+    ro: places.map((place) => scalars[`ro_${place}`]),
+    H_diag: scalars.H_diag,
+    prev_flat_grad: flat("prev_flat_grad"),
+    // Of the step before; the next one asks for its own.
+    prev_loss: null,
+  };
+}
 
 class Lbfgs implements Optimizer {
   readonly passes: readonly Pass[] = [];
@@ -87,7 +129,6 @@ class Lbfgs implements Optimizer {
     const { scalars } = this;
     const { vectors, totals } = this.#vectors;
     const { max_iter: most, tolerance_grad: least, tolerance_change: change } = this.#options;
-    const mostEvaluations = this.#options.max_eval ?? Math.floor((most * 5) / 4);
     const before = scalars.func_evals;
     scalars.func_evals++;
     yield vectors.largestGradient;
@@ -107,7 +148,7 @@ class Lbfgs implements Optimizer {
         scalars.func_evals++;
         yield EVALUATE;
       }
-      if (iteration === most || scalars.func_evals - before >= mostEvaluations) return;
+      if (iteration === most || scalars.func_evals - before >= mostEvaluations(this.#options)) return;
       if (Math.abs(objective.loss - loss) < change) return;
       yield vectors.largestDirection;
       if (totals[0] * scalars.t <= change) return;

@@ -58,6 +58,7 @@ export const muon = defineOptimizer({
     fallback: { kind: "optimizer", default: withDefaults(adamw), doc: "The optimizer of whatever is no matrix." },
   },
   cycledOption: "momentum",
+  torch: { name: "Muon", uncounted: true, lacks: ["fallback", "ns_precision"], takes: (shape) => isMatrix(shape) },
   state: ({ fallback }, shape) => (isMatrix(shape) ? zeros("momentum_buffer") : fallback.state(shape)),
   scratch: ({ fallback }, shape) => (isMatrix(shape) ? newtonSchulzBytes(shape) : fallback.scratch(shape)),
   check: ({ fallback: { type } }) =>

@@ -39,6 +39,7 @@ export const nadam = defineOptimizer({
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },
   cycledOption: "betas",
+  torch: { name: "NAdam" },
   state: () => zeros("exp_avg", "exp_avg_sq"),
   create(kernels, options) {
     const { weight_decay: decay, decoupled_weight_decay: decoupled, momentum_decay: growth, eps } = options;

@@ -41,6 +41,7 @@ export const radam = defineOptimizer({
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },
   cycledOption: "betas",
+  torch: { name: "RAdam" },
   state: () => zeros("exp_avg", "exp_avg_sq"),
   create(kernels, options) {
     const { weight_decay: decay, decoupled_weight_decay: decoupled, eps } = options;

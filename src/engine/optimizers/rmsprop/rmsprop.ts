@@ -37,6 +37,7 @@ export const rmsprop = defineOptimizer({
   source: "Tieleman & Hinton 2012; torch.optim.RMSprop",
   options: rmspropOptions,
   cycledOption: "momentum",
+  torch: { name: "RMSprop" },
   state: ({ momentum, centered }) => rmspropState(momentum, centered, 0),
   create: (kernels, options) => createRmsprop(kernels, options, {}),
 });

@@ -30,6 +30,7 @@ export const rprop = defineOptimizer({
     step_sizes: { kind: "numbers", length: 2, default: [1e-6, 50], min: 0, doc: "The shortest and the longest step." },
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },
+  torch: { name: "Rprop" },
   state: () => zeros("prev", "step_size"),
   check({ etas: [shorter, longer], step_sizes: [least, most] }) {
     const faults = [];

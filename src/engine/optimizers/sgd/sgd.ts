@@ -31,6 +31,7 @@ export const sgd = defineOptimizer({
   source: "Sutskever et al. 2013; torch.optim.SGD",
   options: sgdOptions,
   cycledOption: "momentum",
+  torch: { name: "SGD", uncounted: true },
   state: ({ momentum }) => (momentum === 0 ? [] : zeros("momentum_buffer")),
   check({ nesterov, momentum, dampening }) {
     if (!nesterov || (momentum > 0 && dampening === 0)) return [];

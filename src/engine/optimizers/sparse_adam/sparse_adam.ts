@@ -32,6 +32,7 @@ export const sparse_adam = defineOptimizer({
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },
   cycledOption: "betas",
+  torch: { name: "SparseAdam" },
   state: () => zeros("exp_avg", "exp_avg_sq"),
   create(kernels, { betas: [own, beta2], eps, maximize }) {
     const sign = maximize ? -1 : 1;
