@@ -236,10 +236,13 @@ describe("is refused", () => {
 });
 
 test("the client reads both parts", async () => {
-  const { id } = await trained({ optimizer: { type: "adamw" } });
+  // All of it is in a group: the optimizer itself has nothing, and PyTorch knows of no such group.
+  const parameter_groups = [{ parameters: "*", weight_decay: 0 }];
+  const { id } = await trained({ optimizer: { type: "adamw" }, parameter_groups });
   const { port } = service.app.server.address() as { port: number };
   const client = new Client({ url: `http://127.0.0.1:${port}` });
   const document = await client.getTorchOptimizer(id, STEPS);
+  expect(document.param_groups).toMatchObject([{ weight_decay: 0, params: [0, 1, 2, 3] }]);
   expect(document.state["0"]).toMatchObject({ step: STEPS, exp_avg: { tensor: "0.exp_avg" } });
   const { tensors } = readSafetensors(await client.getTorchOptimizerTensors(id, STEPS));
   expect(tensors.get("0.exp_avg")!.shape[0]).toBe(8);
