@@ -1,5 +1,4 @@
 import type { Barrier } from "./barrier.ts";
-
 import { clipCoefficient } from "./clip.ts";
 import type { NormClip, Training } from "./job.ts";
 import type { Kernels } from "./kernels/kernels.ts";

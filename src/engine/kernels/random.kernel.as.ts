@@ -3,7 +3,7 @@
 //
 // One Philox block serves four elements. A range that begins or ends inside a block draws the whole block and uses part of it.
 import { cosQuarter, log, sinQuarter } from "./math.as";
-import { philox } from "./philox.as";
+import { philox, philoxOfFour, words0, words1, words2, words3 } from "./philox.as";
 import { fma } from "./vector.as";
 
 // The purposes of random.ts.
@@ -89,41 +89,58 @@ export function dropout(
 /**
  * Adds normal numbers with mean 0 to elements begin..end of the tensor at `address`; `begin` is a multiple of 4.
  *
- * In float32, four at a time: this is done to every gradient of every step, where double precision would cost more than the gradient.
+ * Each block of words makes four of them (Box & Muller 1958): its first two words a radius each, the others an angle each, and radius and angle a
+ * cosine and a sine. In float32 and for four blocks at a time: this is done to every gradient of every step.
  */
 export function add_normal(
   address: usize, begin: i32, end: i32, seedLow: u32, seedHigh: u32, stream: u32, step: u32, deviation: f32,
 ): void {
   const scale = f32x4.splat(deviation);
-  for (let i = begin; i < end; i += 4) {
-    let at = address + (<usize>i << 2);
-    let numbers = normals(philox(<u32>i >> 2, step, stream, GRADIENT_NOISE, seedLow, seedHigh));
-    if (i + 4 <= end) v128.store(at, fma(scale, numbers, v128.load(at)));
-    else for (let left = end - i; left > 0; left--, at += 4) {
-      v128.store32_lane(at, fma(scale, numbers, v128.load32_zero(at)), 0);
-      numbers = i32x4.shuffle(numbers, numbers, 1, 2, 3, 0);
-    }
+  for (let i = begin; i < end; i += 16) {
+    philoxOfFour(<u32>i >> 2, step, stream, GRADIENT_NOISE, seedLow, seedHigh);
+    const radius0 = radius(words0), radius1 = radius(words1), angle0 = angle(words2), angle1 = angle(words3);
+    const cos0 = cosQuarter(angle0), sin0 = sinQuarter(angle0), cos1 = cosQuarter(angle1), sin1 = sinQuarter(angle1);
+    // A quarter of a turn on, the cosine is minus what the sine was, and the sine what the cosine was.
+    const x0 = f32x4.mul(radius0, turned(words2, cos0, f32x4.neg(sin0))), y0 = f32x4.mul(radius0, turned(words2, sin0, cos0));
+    const x1 = f32x4.mul(radius1, turned(words3, cos1, f32x4.neg(sin1))), y1 = f32x4.mul(radius1, turned(words3, sin1, cos1));
+    // From vectors of like numbers to the numbers of each block.
+    const first01 = i32x4.shuffle(x0, y0, 0, 4, 1, 5), second01 = i32x4.shuffle(x1, y1, 0, 4, 1, 5);
+    const first23 = i32x4.shuffle(x0, y0, 2, 6, 3, 7), second23 = i32x4.shuffle(x1, y1, 2, 6, 3, 7);
+    const at = address + (<usize>i << 2);
+    addTo(at, end - i, scale, i64x2.shuffle(first01, second01, 0, 2));
+    addTo(at + 16, end - i - 4, scale, i64x2.shuffle(first01, second01, 1, 3));
+    addTo(at + 32, end - i - 8, scale, i64x2.shuffle(first23, second23, 0, 2));
+    addTo(at + 48, end - i - 12, scale, i64x2.shuffle(first23, second23, 1, 3));
   }
 }
 
-/**
- * Four independent standard normal numbers from four words (Box & Muller 1958): the first two words give a radius each, the others an angle each, and
- * each radius and angle a cosine and a sine.
- */
+/** Adds scale × numbers to the floats at `at`, of which there are `left` before the range ends. */
 @inline
-function normals(words: v128): v128 {
-  // Never 0, whose logarithm is infinite.
-  const unit = fma(f32x4.convert_i32x4_u(words), f32x4.splat(<f32>(1.0 / 4294967296.0)), f32x4.splat(<f32>(0.5 / 4294967296.0)));
-  const radii = f32x4.sqrt(f32x4.mul(log(unit), f32x4.splat(-2)));
-  // The upper two bits choose a quarter of the turn, the others an angle within ± half a quarter around its middle.
-  const within = i32x4.sub(v128.and(words, i32x4.splat(0x3fffffff)), i32x4.splat(0x20000000));
-  const angle = f32x4.mul(f32x4.convert_i32x4_s(within), f32x4.splat(<f32>(1.0 / 1073741824.0)));
-  const sine = sinQuarter(angle), cosine = cosQuarter(angle);
-  // cos, sin, cos, sin of the two angles; a quarter on, a cosine becomes minus the sine and a sine the cosine.
-  const straight = i32x4.shuffle(cosine, sine, 2, 6, 3, 7), turned = i32x4.shuffle(f32x4.neg(sine), cosine, 2, 6, 3, 7);
-  const quarter = i32x4.shuffle(i32x4.shr_u(words, 30), words, 2, 2, 3, 3);
-  const odd = i32x4.ne(v128.and(quarter, i32x4.splat(1)), i32x4.splat(0));
-  const sign = i32x4.shl(v128.and(quarter, i32x4.splat(2)), 30);
-  const direction = v128.xor(v128.bitselect(turned, straight, odd), sign);
-  return f32x4.mul(i32x4.shuffle(radii, radii, 0, 0, 1, 1), direction);
+function addTo(at: usize, left: i32, scale: v128, numbers: v128): void {
+  if (left >= 4) v128.store(at, fma(scale, numbers, v128.load(at)));
+  else for (; left > 0; left--, at += 4) {
+    v128.store32_lane(at, fma(scale, numbers, v128.load32_zero(at)), 0);
+    numbers = i32x4.shuffle(numbers, numbers, 1, 2, 3, 0);
+  }
+}
+
+/** √(−2 ln u), where u is a word as a part of 1. It is never 0, whose logarithm is infinite. */
+@inline
+function radius(word: v128): v128 {
+  const unit = fma(f32x4.convert_i32x4_u(word), f32x4.splat(<f32>(1.0 / 4294967296.0)), f32x4.splat(<f32>(0.5 / 4294967296.0)));
+  return f32x4.sqrt(f32x4.mul(log(unit), f32x4.splat(-2)));
+}
+
+/** In quarters of a turn, within ± 1/2 around the middle of the quarter that the word's upper two bits choose. */
+@inline
+function angle(word: v128): v128 {
+  const within = i32x4.sub(v128.and(word, i32x4.splat(0x3fffffff)), i32x4.splat(0x20000000));
+  return f32x4.mul(f32x4.convert_i32x4_s(within), f32x4.splat(<f32>(1.0 / 1073741824.0)));
+}
+
+/** In an odd quarter the other, and in the last two the opposite; the word's upper two bits choose the quarter. */
+@inline
+function turned(word: v128, even: v128, odd: v128): v128 {
+  const isOdd = i32x4.shr_s(i32x4.shl(word, 1), 31);
+  return v128.xor(v128.bitselect(odd, even, isOdd), v128.and(word, i32x4.splat(0x80000000)));
 }
