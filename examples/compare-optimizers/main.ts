@@ -2,7 +2,7 @@
 //
 //     npm run compare [epochs]
 //
-// It posts ten jobs to the service at RAPPEL_URL (with the key in RAPPEL_API_KEY, if it wants one), where they stay to be looked at; without RAPPEL_URL it
+// It posts ten jobs to the service at RAPPEL_API_URL (with the key in RAPPEL_API_KEY, if it wants one), where they stay to be looked at; without RAPPEL_API_URL it
 // starts a service of its own for as long as it takes. Each optimizer has a rate that suits it: at its own defaults half of them
 // would look bad for no fault of theirs. Table and curves go to stdout, everything else to stderr.
 import { readFile } from "node:fs/promises";
@@ -104,7 +104,7 @@ function print(text: string): void {
   process.stdout.write(`${process.stdout.isTTY ? text : stripVTControlCharacters(text)}\n`);
 }
 
-const url = process.env.RAPPEL_URL;
+const url = process.env.RAPPEL_API_URL;
 const results =
   url === undefined
     ? await withService("comparison", compare)

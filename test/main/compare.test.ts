@@ -43,7 +43,7 @@ test("the comparison shows what ten optimizers come to, and leaves nothing", { t
 });
 
 test("the comparison uses a service that there is, and says so if there is none", async () => {
-  const { code, stderr } = await compare({ RAPPEL_URL: "http://127.0.0.1:59999" });
+  const { code, stderr } = await compare({ RAPPEL_API_URL: "http://127.0.0.1:59999" });
   expect(code).toBe(1);
   expect(stderr).toMatch(/^The comparison failed: No service answers at http:\/\/127\.0\.0\.1:59999/);
 });
