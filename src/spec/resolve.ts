@@ -227,7 +227,7 @@ function trainingFaults({ training, observe, model }: Partial<Spec>, { sizes: { 
   const least = Math.ceil(steps / MAX_POINTS_PER_SERIES);
   const faults: Fault[] = [];
   if (every !== null && every < least) {
-    const message = `must be at least ${least} for ${steps} steps, or left out`;
+    const message = `must be at least ${least} for ${steps} steps, or null`;
     faults.push({ pointer: "/training/log_every_steps", message });
   }
   if (training.averaging && averagesBy(training.averaging, steps) === 0) {

@@ -122,7 +122,7 @@ test.each([
   [training({ batch_size: 17 }), ['/training/batch_size must be at most 16, the rows that train, or "full"']],
   [
     training({ epochs: 100_000, batch_size: 1, log_every_steps: 15 }),
-    ["/training/log_every_steps must be at least 16 for 1600000 steps, or left out"],
+    ["/training/log_every_steps must be at least 16 for 1600000 steps, or null"],
   ],
   [
     {
