@@ -50,9 +50,17 @@ export function learningGroupOf(name: string, groups: readonly ParameterGroup[])
   return 1 + groups.slice(0, first).filter(({ freeze }) => !freeze).length;
 }
 
+/** What was found, since the same is asked again and again while a spec is looked at. */
+const found = new WeakMap<readonly ParameterGroup[], Map<string, number>>();
+
 /** The number of the group a parameter belongs to; -1: to none. */
 export function groupOf(name: string, groups: readonly ParameterGroup[]): number {
-  return groups.findIndex((group) => patternsOf(group).some((pattern) => matches(pattern, name)));
+  const known = found.get(groups) ?? new Map<string, number>();
+  found.set(groups, known);
+  const group =
+    known.get(name) ?? groups.findIndex((each) => patternsOf(each).some((pattern) => matches(pattern, name)));
+  known.set(name, group);
+  return group;
 }
 
 export function patternsOf({ parameters }: ParameterGroup): readonly string[] {

@@ -10,7 +10,7 @@ import { didYouMean, listed, type Fault } from "./faults.ts";
 
 const MAX_GROUPS = 64;
 /** Of all groups together. */
-const MAX_PATTERNS = 256;
+const MAX_PATTERNS = 128;
 
 const pattern = z.string().min(1).max(128);
 
@@ -82,21 +82,25 @@ function whyNot(setting: Setting, optimizer: Member | undefined, schedule: Membe
 
 /** What is wrong with groups of a model whose parameters have these names. */
 export function membershipFaults(groups: readonly ParameterGroup[], names: readonly string[]): Fault[] {
-  const faults = groups.flatMap((group, i) => {
-    const unmatched = patternFaults(group, i, names);
-    return unmatched.length > 0 ? unmatched : emptinessFaults(groups, i, names);
+  const unmatched = groups.map((group, i) => unmatchedPatterns(group, i, names));
+  const faults = unmatched.flat().map(({ pointer, pattern }, i) => {
+    const hint = i < MAX_HINTS ? didYouMean(pattern, names) : "";
+    return { pointer, message: `matches no parameter of the model, which has ${listed(names)}${hint}` };
   });
+  for (const i of groups.keys()) if (unmatched[i].length === 0) faults.push(...emptinessFaults(groups, i, names));
   if (names.every((name) => learningGroupOf(name, groups) === null))
     faults.push({ pointer: "/parameter_groups", message: "freeze the whole model; leave something to learn" });
   return faults;
 }
 
-function patternFaults(group: ParameterGroup, i: number, names: readonly string[]): Fault[] {
+/** How many patterns are compared with all names for likeness, which takes a while. */
+const MAX_HINTS = 3;
+
+function unmatchedPatterns(group: ParameterGroup, i: number, names: readonly string[]) {
   const pointer = `/parameter_groups/${i}/parameters`;
   return patternsOf(group).flatMap((pattern, j) => {
     if (names.some((name) => matches(pattern, name))) return [];
-    const message = `matches no parameter of the model, which has ${listed(names)}${didYouMean(pattern, names)}`;
-    return [{ pointer: typeof group.parameters === "string" ? pointer : `${pointer}/${j}`, message }];
+    return [{ pointer: typeof group.parameters === "string" ? pointer : `${pointer}/${j}`, pattern }];
   });
 }
 

@@ -152,11 +152,11 @@ describe("is refused", () => {
     [
       "too many patterns",
       [
-        { parameters: Array.from({ length: 200 }, () => "*"), lr: 1 },
-        { parameters: Array.from({ length: 57 }, () => "*"), lr: 1 },
+        { parameters: Array.from({ length: 100 }, () => "*"), lr: 1 },
+        { parameters: Array.from({ length: 29 }, () => "*"), lr: 1 },
       ],
       {},
-      [["/parameter_groups", "must have at most 256 patterns in all"]],
+      [["/parameter_groups", "must have at most 128 patterns in all"]],
     ],
     [
       "what has no such shape",

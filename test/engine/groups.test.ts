@@ -1,10 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Barrier } from "../../src/engine/barrier.ts";
-import { Gradient } from "../../src/engine/gradient.ts";
 import { matches, type ParameterGroup } from "../../src/engine/groups.ts";
-import { compileKernels, createMemory, instantiateKernels } from "../../src/engine/kernels/kernels.ts";
-import { planModel, type PlannedParameter } from "../../src/engine/model.ts";
 import { configure, withOption } from "../../src/engine/optimizers/configure.ts";
 import type { OptimizerType } from "../../src/engine/optimizers/optimizer.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
@@ -12,35 +8,20 @@ import type { Member } from "../../src/engine/options.ts";
 import { readSafetensors } from "../../src/engine/safetensors.ts";
 import { Follower } from "../../src/engine/schedules/follower.ts";
 import type { Schedule } from "../../src/engine/schedules/learning-rate.ts";
-import { forkState } from "../../src/engine/state.ts";
-import { Update } from "../../src/engine/update.ts";
-import { gradientTiles } from "../../src/engine/slices.ts";
+import { size } from "../../src/engine/shape.ts";
 import { expectClose } from "../support/golden.ts";
-import { numbers, referenceOf, referenceTensor } from "../support/references.ts";
+import { referenceOf, referenceTensor } from "../support/references.ts";
 import { member, smallJob, train, type JobChanges } from "../support/training.ts";
+import { gradientAt, group, initial, Updating } from "../support/updating.ts";
 
 /*
  * Parameter groups: a group is an optimizer with options of its own, held to the references with those options; a group of everything is the
- * optimizer with its options; and what is frozen stays as it was and costs nothing.
+ * optimizer with its options.
  */
 
-const group = (changes: Partial<ParameterGroup>): ParameterGroup => ({
-  parameters: "*",
-  lr: null,
-  lr_scale: 1,
-  weight_decay: null,
-  freeze: false,
-  ...changes,
-});
-
-const keys = Object.entries(optimizers)
-  .filter(([, type]) => !configure(underTest((type as unknown as OptimizerType).type, type)).wholeModel)
-  .map(([key]) => key);
-
-function underTest(key: string, type = optimizers[key as keyof typeof optimizers]): Member {
-  const { rate = "lr", options, dialect } = type as unknown as OptimizerType;
-  const name = dialect === undefined ? (type as unknown as OptimizerType).type : `${dialect}_${type.type}`;
-  return member("optimizers", name, {
+function underTest(key: string): Member {
+  const { rate = "lr", options } = optimizers[key as keyof typeof optimizers] as unknown as OptimizerType;
+  return member("optimizers", key, {
     ...(options[rate].kind === "number" ? { [rate]: 0.01 } : {}),
     ...("fast_optimizer" in options
       ? { fast_optimizer: member("optimizers", "keras_adamw"), sync_period: 4, slow_step_size: 0.5 }
@@ -48,6 +29,8 @@ function underTest(key: string, type = optimizers[key as keyof typeof optimizers
     ...("ns_precision" in options ? { ns_precision: "float32" } : {}),
   });
 }
+
+const keys = Object.keys(optimizers).filter((key) => !configure(underTest(key)).wholeModel);
 
 describe("a pattern", () => {
   test.each([
@@ -85,62 +68,6 @@ describe("a pattern", () => {
     expect(performance.now() - start).toBeLessThan(100);
   });
 });
-
-const module = compileKernels();
-
-/** A job's update by one thread, under gradients that are given. */
-class Updating {
-  readonly plan;
-  readonly gradient;
-  readonly kernels;
-  readonly #update;
-  #t = 0;
-
-  constructor(changes: JobChanges) {
-    const job = smallJob(changes);
-    this.plan = planModel({
-      ...job,
-      inputShape: [11],
-      target: { classes: 3, width: 1 },
-      batchRows: 8,
-      trainRows: 8,
-      validRows: 0,
-      threads: 1,
-    });
-    this.kernels = instantiateKernels(module, createMemory(this.plan.memoryBytes));
-    const { control } = this.plan.addresses;
-    const barrier = new Barrier(this.kernels, new Int32Array(this.kernels.memory.buffer, control), control, 1);
-    this.gradient = new Gradient(this.kernels, this.plan, job.training, barrier, 0);
-    this.#update = new Update(this.kernels, this.plan, this.gradient, barrier, 0);
-    for (const { weight, length, state } of this.plan.parameters) {
-      this.kernels.f32.set(initial(length), weight >> 2);
-      for (const { initial: start, shape, address } of state) {
-        const own = shape.reduce((product, count) => product * count, 1);
-        this.kernels.f32.set(start === "parameter" ? initial(length) : new Float32Array(own).fill(start), address >> 2);
-      }
-    }
-  }
-
-  step(lr: number): void {
-    this.#t++;
-    for (const { gradient, length } of this.plan.parameters)
-      if (gradient !== 0) this.kernels.f32.set(gradientAt(this.#t, length), gradient >> 2);
-    const rates = this.plan.groups.map(({ rateScale }) => ({ lr: lr * rateScale, momentum: null }));
-    this.#update.begin(this.#t, rates, false);
-    for (const tile of gradientTiles(this.plan, 0)) {
-      this.gradient.tileReady(tile);
-      this.#update.tileReady(tile);
-    }
-    if (!this.#update.tilewise) this.#update.run(0, () => Number.NaN);
-  }
-
-  read(address: number, count: number): Float32Array {
-    return this.kernels.f32.slice(address >> 2, (address >> 2) + count);
-  }
-}
-
-const initial = (length: number) => numbers(length, 1, 0.3);
-const gradientAt = (t: number, length: number) => numbers(length, 10 + t, 2);
 
 /** One group for each of the things that a group can change, and one that is frozen. */
 function mixed(key: string): ParameterGroup[] {
@@ -187,7 +114,7 @@ describe.each(keys)("%s", (key) => {
       const { weight, length, state } = run.plan.parameters.find((parameter) => parameter.name === name)!;
       expectClose(run.read(weight, length), tensor.weight, 1e-5, name);
       for (const { name: own, shape, address } of state) {
-        const count = shape.reduce((product, size) => product * size, 1);
+        const count = size(shape);
         expectClose(run.read(address, count), tensor.state[own], 1e-5, `${name}, ${own}`);
       }
     }
@@ -235,109 +162,32 @@ test("an option is set wherever it is: in the words of the dialect, and in what 
   expect(configure(set("keras_adam")).decays).toBe(false);
 });
 
-describe("what is frozen", () => {
-  const frozen = [group({ parameters: ["0.*", "3.weight"], freeze: true })];
-  const tensors = async (changes: JobChanges) => {
-    const { state } = await train(smallJob({ keepBest: true, ...changes }), { threads: 2 });
-    return readSafetensors(state!.bytes).tensors;
-  };
-
-  test.each(["adam", "lookahead", "muon", "lbfgs", "prodigy"])("does not change by one bit under %s", async (type) => {
-    const full: JobChanges =
-      type === "lbfgs"
-        ? {
-            training: { batch_size: "full" },
-            layers: smallJob().model.layers.filter((layer) => layer.type !== "dropout"),
-          }
-        : {};
-    const groups = [group({ parameters: ["0.*", "5.bias"], freeze: true })];
-    const still = await tensors({ ...full, optimizer: member("optimizers", "sgd", { lr: 0 }) });
-    const trained = await tensors({ ...full, optimizer: member("optimizers", type), groups });
-    const namesOf = (suffix: string) => [...trained.keys()].filter((name) => name.endsWith(suffix)).sort();
-    for (const suffix of [".0.weight", ".0.bias"]) expect(namesOf(suffix)).toEqual([`best${suffix}`]);
-    const unchanged = full.layers ? "2" : "3";
-    for (const name of ["0.weight", "0.bias"]) {
-      expect(trained.get(name)).toEqual(still.get(name));
-      expect(trained.get(`best.${name}`)!.bytes).toEqual(still.get(name)!.bytes);
-    }
-    expect(trained.get(`${unchanged}.weight`)!.bytes).not.toEqual(still.get(`${unchanged}.weight`)!.bytes);
-  });
-
-  test("is as if it were no parameter: the others learn as if it were a constant", async () => {
-    // Whatever the optimizer sums over: here the whole model's gradient, clipped.
-    const observe = { every_steps: 1, per_layer: true };
-    const { observed } = await train(
-      smallJob({ groups: frozen, observe, training: { epochs: 1, clip_grad_norm: 0.1 } }),
-    );
-    for (const [, metrics] of observed) {
-      expect(metrics).not.toHaveProperty(["grad_norm.0"]);
-      expect(metrics["grad_norm"]).toBeCloseTo(Math.hypot(metrics["grad_norm.3"], metrics["grad_norm.5"]), 12);
-      expect(metrics).toHaveProperty(["update_ratio.5"]);
-    }
-  });
-
-  test("does not count in the gradient's norm", () => {
-    const run = new Updating({ groups: frozen, training: { clip_grad_norm: 1 } });
-    run.step(0.01);
-    const squares = run.plan.parameters
-      .filter(({ group }) => group !== null)
-      .flatMap(({ length }) => [...gradientAt(1, length)].map((value) => value * value));
-    expect(run.gradient.norm).toBeCloseTo(Math.sqrt(squares.reduce((sum, value) => sum + value, 0)), 10);
-    expect(run.gradient.clipped).toBe(true);
-  });
-
-  test("takes no memory but for its weights, nor do gradients below the first layer that learns", () => {
-    const { plan } = new Updating({ groups: frozen });
-    const named = (name: string) => plan.parameters.find((parameter) => parameter.name === name)!;
-    for (const name of ["0.weight", "0.bias", "3.weight"])
-      expect(named(name)).toMatchObject({ gradient: 0, state: [], group: null });
-    // Layer 3 still has a bias that learns: its output's gradient is needed, its input's is not.
-    expect(plan.layers.map(({ inputGradient }) => inputGradient !== 0)).toEqual([
-      false,
-      false,
-      false,
-      false,
-      true,
-      true,
-    ]);
-    expect(plan.layers[3].outputGradient).toBe(plan.layers[4].inputGradient);
-    const whole = new Updating({}).plan;
-    expect(plan.addresses.stateBytes).toBeLessThan(whole.addresses.stateBytes / 2);
-  });
-
-  test("is no matrix that muon could learn with", () => {
-    const optimizer = member("optimizers", "muon");
-    const groups = [group({ parameters: "*.weight", freeze: true })];
-    expect(() => new Updating({ optimizer, groups })).toThrow("none learns");
-  });
-
-  test("from a checkpoint on stays what was served of it, without its state", async () => {
-    const optimizer = member("optimizers", "lookahead");
-    const { checkpoints } = await train(smallJob({ optimizer, keepBest: true }), { everySteps: 20 });
-    const [state] = checkpoints.values();
-    const fork = forkState(state, {}, { keepBest: true, evaluatesOthers: true, groups: frozen }).bytes;
-    const [before, after] = [state, fork].map((file) => readSafetensors(file).tensors);
-    expect([...after.keys()].filter((name) => name.endsWith("0.weight"))).toEqual(["0.weight", "best.0.weight"]);
-    expect(before.get("evaluated.0.weight")!.bytes).not.toEqual(before.get("0.weight")!.bytes);
-    expect(after.get("0.weight")!.bytes).toEqual(before.get("evaluated.0.weight")!.bytes);
-    expect(after.get("optimizer.slow.3.bias")).toEqual(before.get("optimizer.slow.3.bias"));
-    const job = () => smallJob({ optimizer, keepBest: true, groups: frozen });
-    const [one, three] = [await train(job(), { state: fork }), await train(job(), { threads: 3, state: fork })];
-    expect(readSafetensors(one.state!.bytes).tensors.get("0.weight")).toEqual(after.get("0.weight"));
-    expect(three.state!.sha256).toBe(one.state!.sha256);
-  });
-
-  test("leaves what learns to be shared out evenly, and numbers its blocks first", () => {
-    const layers = [member("layers", "linear", { out_features: 2000 }), member("layers", "linear")];
-    const { plan } = new Updating({ layers, groups: [group({ parameters: "0.*", freeze: true })] });
-    for (const thread of [0, 1, 2]) {
-      const rows = gradientTiles({ ...plan, threads: 3 }, thread).map(({ begin, end }) => end - begin);
-      expect(rows[0]).toBe(1);
-    }
-    const learning = (parameters: readonly PlannedParameter[]) => parameters.filter(({ group }) => group !== null);
-    expect(learning(plan.parameters).map(({ firstBlock }) => firstBlock)).toEqual([0, 2]);
-    expect([plan.blocks, plan.weightBlocks]).toEqual([3, 3 + 6 + 1]);
-  });
+test("groups go with all that is done to gradients and weights besides: the same bytes whoever trains", async () => {
+  const job = (optimizer: string) =>
+    smallJob({
+      optimizer: member("optimizers", optimizer),
+      groups: [group({ parameters: "0.*", freeze: true }), group({ parameters: "*.bias", lr: 0.03, weight_decay: 0 })],
+      training: {
+        gradient_accumulation_steps: 2,
+        clip_grad_adaptive: { clipping: 0.1, eps: 1e-3 },
+        clip_grad_norm: 1,
+        gradient_noise: { eta: 0.01, gamma: 0.55 },
+        averaging: { type: "ema", decay: 0.9, start_step: 4, every_steps: 1 },
+      },
+      keepBest: true,
+      observe: { every_steps: 5, per_layer: true },
+    });
+  for (const optimizer of ["adamw", "lamb", "muon"]) {
+    const alone = await train(job(optimizer), { everySteps: 7 });
+    const { tensors } = readSafetensors(alone.state!.bytes);
+    expect([...tensors.keys()].filter((name) => name.endsWith("0.weight"))).toEqual(["0.weight", "best.0.weight"]);
+    expect(tensors.get("best.0.weight")!.bytes).toEqual(tensors.get("0.weight")!.bytes);
+    const crew = await train(job(optimizer), { threads: 3 });
+    expect(crew.state?.sha256).toBe(alone.state?.sha256);
+    expect(crew.observed).toEqual(alone.observed);
+    for (const state of alone.checkpoints.values())
+      expect((await train(job(optimizer), { threads: 2, state })).state?.sha256).toBe(alone.state?.sha256);
+  }
 });
 
 describe("a schedule that follows a metric", () => {
