@@ -1,5 +1,4 @@
 import type { Barrier } from "./barrier.ts";
-import { clipCoefficient } from "./clip.ts";
 import type { NormClip, Training } from "./job.ts";
 import type { Kernels } from "./kernels/kernels.ts";
 import { NORM_SUM, type Plan } from "./model.ts";
@@ -126,6 +125,14 @@ export class Gradient {
     for (const { parameter, begin, end } of this.#blocks) this.finish(parameter, begin, end);
     this.#barrier.meet();
   }
+}
+
+/**
+ * What every gradient is multiplied by when the norm over all of them together is limited, as in `torch.nn.utils.clip_grad_norm_`:
+ * computed in double and rounded to float32 once, when it meets the gradients. NaN if the norm is.
+ */
+export function clipCoefficient(norm: number, maxNorm: number): number {
+  return Math.min(1, maxNorm / (norm + 1e-6));
 }
 
 /** A tile as bytes from its parameter's beginning, and floats. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { clipCoefficient } from "../../src/engine/clip.ts";
+import { clipCoefficient } from "../../src/engine/gradient.ts";
 import { SUM_BLOCK } from "../../src/engine/optimizers/optimizer.ts";
 import { Bench } from "../support/kernels.ts";
 
