@@ -24,11 +24,6 @@ const BATCH = 1000;
 
 /** What is wrong with inline rows, each in itself. */
 export function checkInline({ columns, rows }: Inline): DataFault[] {
-  if (Buffer.byteLength(JSON.stringify({ columns, rows })) > MAX_INLINE_BYTES) {
-    return [
-      { pointer: "/data/inline", message: `may take ${MAX_INLINE_BYTES} bytes; upload what is larger as a dataset` },
-    ];
-  }
   if (rows.length === 0) return [{ pointer: "/data/inline/rows", message: "must have at least 1 row" }];
   const faults: DataFault[] = [];
   for (let i = 0; i < rows.length && faults.length < MAX_FAULTS; i++) {
@@ -36,7 +31,11 @@ export function checkInline({ columns, rows }: Inline): DataFault[] {
       faults.push({ pointer: `/data/inline/rows/${i}${at}`, message });
     }
   }
-  return faults;
+  // Only of sound rows can one ask how large they are: others may be nested deeper than the stack.
+  if (faults.length > 0 || Buffer.byteLength(JSON.stringify({ columns, rows })) <= MAX_INLINE_BYTES) return faults;
+  return [
+    { pointer: "/data/inline", message: `may take ${MAX_INLINE_BYTES} bytes; upload what is larger as a dataset` },
+  ];
 }
 
 function rowFaults(row: unknown, width: number): { at: string; message: string }[] {

@@ -32,21 +32,26 @@ export function check<T extends z.ZodType>(
   value: unknown,
   roomy?: string,
 ): { value: z.output<T>; faults: null } | { value: null; faults: Fault[] } {
-  const crowds = crowded(value, [], roomy);
-  if (crowds.length > 0) return { value: null, faults: crowds.slice(0, MAX_FAULTS) };
+  const monstrous = monstrosities(value, [], roomy);
+  if (monstrous.length > 0) return { value: null, faults: monstrous.slice(0, MAX_FAULTS) };
   const result = schema.safeParse(value, { error: explain });
   if (result.success) return { value: result.data, faults: null };
   const issues = result.error.issues.slice(0, MAX_FAULTS);
   return { value: null, faults: issues.flatMap((issue) => faultsOf(issue, [])).slice(0, MAX_FAULTS) };
 }
 
-function crowded(value: unknown, path: string[], roomy?: string): Fault[] {
+/** What is to be refused before a schema looks at it. */
+function monstrosities(value: unknown, path: string[], roomy?: string): Fault[] {
   if (typeof value !== "object" || value === null) return [];
   if (roomy !== undefined && pointer(path).endsWith(roomy)) return [];
   if (path.length === MAX_DEPTH) return [{ pointer: pointer(path), message: "is nested too deeply" }];
+  // It would be dropped without a word.
+  if (Object.hasOwn(value, "__proto__")) {
+    return [{ pointer: pointer([...path, "__proto__"]), message: "is a name that cannot be used" }];
+  }
   const count = Array.isArray(value) ? value.length : Object.keys(value).length;
   if (count <= MAX_MEMBERS)
-    return Object.entries(value).flatMap(([key, inner]) => crowded(inner, [...path, key], roomy));
+    return Object.entries(value).flatMap(([key, inner]) => monstrosities(inner, [...path, key], roomy));
   return [{ pointer: pointer(path), message: `must have at most ${MAX_MEMBERS} members, not ${count}` }];
 }
 

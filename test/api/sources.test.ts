@@ -110,3 +110,20 @@ test("inline rows may be many, but take a mebibyte at most", async () => {
     "/data/inline may take 1048576 bytes; upload what is larger as a dataset",
   ]);
 });
+
+test.each(["[", '{"a":'])("rows nested without end with %s are refused like other bad rows", async (open) => {
+  const close = open === "[" ? "]" : "}";
+  const deep = `${open.repeat(200_000)}1${close.repeat(200_000)}`;
+  const spec = JSON.stringify(specFor("", { data: { inline: { columns: ["x"], rows: ["deep"] }, target: "x" } }));
+  const headers = { "content-type": "application/json" };
+  const { status, body } = await service.call("POST", "/v1/jobs", { body: spec.replace('"deep"', deep), headers });
+  expect([status, body.errors[0].pointer.slice(0, 19)]).toEqual([422, "/data/inline/rows/0"]);
+});
+
+test("a name that JavaScript would drop is refused", async () => {
+  const spec = JSON.stringify(specFor("", { metadata: { x: "1" } })).replace('"x"', '"__proto__"');
+  const headers = { "content-type": "application/json" };
+  const { status, body } = await service.call("POST", "/v1/jobs", { body: spec, headers });
+  expect(status).toBe(422);
+  expect(body.errors).toContainEqual({ pointer: "/metadata/__proto__", message: "is a name that cannot be used" });
+});
