@@ -28,8 +28,11 @@ export interface LearningGroup {
   readonly rateScale: number;
 }
 
+/** A spec may be older than groups. */
+const NONE: readonly ParameterGroup[] = [];
+
 /** The optimizer itself, and then the groups that learn. */
-export function learningGroups(optimizer: Member, groups: readonly ParameterGroup[]): LearningGroup[] {
+export function learningGroups(optimizer: Member, groups = NONE): LearningGroup[] {
   const learning = groups.filter(({ freeze }) => !freeze);
   return [
     { optimizer, rateScale: 1 },
@@ -43,7 +46,7 @@ function changed(optimizer: Member, { lr, weight_decay: decay }: ParameterGroup)
 }
 
 /** Which of the `learningGroups` a parameter belongs to; null: it is frozen. */
-export function learningGroupOf(name: string, groups: readonly ParameterGroup[]): number | null {
+export function learningGroupOf(name: string, groups = NONE): number | null {
   const first = groupOf(name, groups);
   if (first === -1) return 0;
   if (groups[first].freeze) return null;

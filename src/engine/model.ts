@@ -175,7 +175,7 @@ export function planModel(input: PlanInput): Plan {
   return {
     layers: layers.map((layer, i) => plannedLayer(layer, i, places, parameters)),
     parameters,
-    groups: learningGroups(input.optimizer, input.groups ?? []),
+    groups: learningGroups(input.optimizer, input.groups),
     parameterCount: sum(parameters, ({ length }) => length),
     evaluatesOthers: evaluatesOthers(optimizer.type, input.training),
     outputs,

@@ -100,7 +100,7 @@ export function shapeModel(input: PlanInput): ShapedModel {
   }
   const outputs = outputsOf(loss, input, faults);
   const shaped = outputs === null ? [] : shapeLayers(input, outputs, faults);
-  const parameters = parametersOf(shaped, input.groups ?? []);
+  const parameters = parametersOf(shaped, input.groups);
   const learning = parameters.filter(({ group }) => group !== null).map(({ shape }) => shape);
   if (shaped.length === input.model.layers.length) faults.push(...optimizerFaults(optimizer.fits(learning)));
   faults.push(...nameFaults(input.model.layers));
@@ -108,7 +108,7 @@ export function shapeModel(input: PlanInput): ShapedModel {
   return { layers: shaped, parameters, loss, optimizer, outputs };
 }
 
-function parametersOf(shaped: readonly ShapedLayer[], groups: readonly ParameterGroup[]): ShapedParameter[] {
+function parametersOf(shaped: readonly ShapedLayer[], groups: PlanInput["groups"]): ShapedParameter[] {
   return shaped.flatMap((layer, i) =>
     layer.parameters.map((parameter, index) => {
       const name = `${layer.name}.${parameter.name}`;

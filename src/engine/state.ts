@@ -153,7 +153,11 @@ export interface StateHead {
 export function stateHead(file: Uint8Array): StateHead {
   const { tensors, metadata } = readHeader(file);
   const shapes = new Map(Object.entries(tensors).map(([name, { shape }]) => [name, shape]));
-  return { shapes, parameters: JSON.parse(metadata.parameters) as string[], progress: progressIn(metadata) };
+  // Here, too, a checkpoint may be older than a field.
+  const parameters = metadata.parameters
+    ? (JSON.parse(metadata.parameters) as string[])
+    : [...shapes.keys()].filter(isWeight);
+  return { shapes, parameters, progress: progressIn(metadata) };
 }
 
 function progressIn(metadata: Readonly<Record<string, string>>): Progress {

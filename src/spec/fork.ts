@@ -200,7 +200,7 @@ function changesOf({ progress, shapes }: Head, parent: Spec, { spec }: Resolved)
       (of) => of.model,
       (of) => of.training,
       (of) => of.detectors,
-      (of) => of.parameter_groups,
+      (of) => of.parameter_groups ?? [],
     );
   const best = sameTask && (!spec.checkpoint.keep_best || [...shapes.keys()].some(isBestWeight));
   return {

@@ -3,7 +3,8 @@ import { Crew, ThreadFailed } from "../../src/engine/crew.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
 import type { OptimizerType } from "../../src/engine/optimizers/optimizer.ts";
 import type { TrainingJob } from "../../src/engine/job.ts";
-import { modelFile } from "../../src/engine/state.ts";
+import { readSafetensors, writeSafetensors } from "../../src/engine/safetensors.ts";
+import { modelFile, stateHead, type Progress } from "../../src/engine/state.ts";
 import { classes, member, smallJob, train, type Trained } from "../support/training.ts";
 
 const handlers = { log() {}, evaluated() {}, snapshot() {} };
@@ -267,6 +268,18 @@ test("a thread that fails ends the run, says why, and the others are called off"
 });
 
 describe("a state", () => {
+  test("that is older than some of its fields is gone on from all the same", async () => {
+    const { checkpoints, weights } = await train(smallJob(), { everySteps: 13 });
+    const [state] = checkpoints.values();
+    const { tensors, metadata } = readSafetensors(state);
+    const { groups: _groups, changes: _changes, ...progress } = JSON.parse(metadata.progress) as Progress;
+    const { parameters: _parameters, ...others } = metadata;
+    const old = writeSafetensors([...tensors.values()], { ...others, progress: JSON.stringify(progress) });
+    expect(stateHead(old).parameters).toEqual(["0.bias", "0.weight", "3.bias", "3.weight", "5.bias", "5.weight"]);
+    expect(stateHead(state).parameters).toEqual(["0.weight", "0.bias", "3.weight", "3.bias", "5.weight", "5.bias"]);
+    expect((await train(smallJob(), { threads: 2, state: old })).weights).toBe(weights);
+  });
+
   test("that is damaged, or another job's, is refused", async () => {
     const { state } = await train(smallJob());
     const start = (bytes: Uint8Array, job = smallJob()) =>

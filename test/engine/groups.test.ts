@@ -10,6 +10,7 @@ import { Follower } from "../../src/engine/schedules/follower.ts";
 import type { Schedule } from "../../src/engine/schedules/learning-rate.ts";
 import { size } from "../../src/engine/shape.ts";
 import { expectClose } from "../support/golden.ts";
+import { Bench } from "../support/kernels.ts";
 import { referenceOf, referenceTensor } from "../support/references.ts";
 import { member, smallJob, train, type JobChanges } from "../support/training.ts";
 import { gradientAt, group, initial, Updating } from "../support/updating.ts";
@@ -92,6 +93,17 @@ const MIXED: Readonly<Record<string, { scale: number; decay: number | null } | n
 describe.each(keys)("%s", (key) => {
   const optimizer = underTest(key);
   const decays = configure(optimizer).decays;
+
+  test("has the same tensors and passes whatever a group changes, so that groups go step by step together", () => {
+    const changed = withOption(withOption(optimizer, "lr", 0), "weight_decay", 0);
+    const [a, b] = [optimizer, changed].map((member) => configure(member));
+    for (const shape of [[3], [2, 3]]) expect(b.state(shape)).toEqual(a.state(shape));
+    const { kernels } = new Bench();
+    const passes = [a, b].map((each) =>
+      each.create(kernels).passes.map(({ over, sums, reduce }) => ({ over, sums, reduce })),
+    );
+    expect(passes[1]).toEqual(passes[0]);
+  });
 
   test("moves each group as the reference does with the group's options", () => {
     const run = new Updating({ optimizer, groups: mixed(key) });

@@ -42,7 +42,7 @@ export interface OptimizerType<O extends Options = Options> extends Description 
   readonly wholeModel?: boolean;
   /** How torch.optim has it, if it does. */
   readonly torch?: TorchForm<O>;
-  /** Float32 tensors kept for a parameter of this shape, under PyTorch's names. A wrapper's own come after those it wraps. */
+  /** Float32 tensors kept for a parameter of this shape, whatever lr and weight_decay, under PyTorch's names. A wrapper's own come after those it wraps. */
   state(options: ValuesOf<O>, shape: Shape): readonly StateTensor[];
   /** Bytes of scratch that a thread needs for a pass over a whole tensor of this shape. */
   scratch?(options: ValuesOf<O>, shape: Shape): number;
