@@ -36,7 +36,7 @@ export function check<T extends z.ZodType>(
   if (monstrous.length > 0) return { value: null, faults: monstrous.slice(0, MAX_FAULTS) };
   const result = schema.safeParse(value, { error: explain });
   if (result.success) return { value: result.data, faults: null };
-  const issues = result.error.issues.slice(0, MAX_FAULTS);
+  const issues = telling(result.error.issues).slice(0, MAX_FAULTS);
   return { value: null, faults: issues.flatMap((issue) => faultsOf(issue, [])).slice(0, MAX_FAULTS) };
 }
 
@@ -55,6 +55,12 @@ function monstrosities(value: unknown, path: string[], roomy?: string): Fault[] 
   return [{ pointer: pointer(path), message: `must have at most ${MAX_MEMBERS} members, not ${count}` }];
 }
 
+/** Of a value of the wrong type nothing else needs to be said: zod counts the letters of a string that is no list. */
+function telling(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] {
+  const mistyped = new Set(issues.filter(({ code }) => code === "invalid_type").map(({ path }) => pointer(path)));
+  return issues.filter(({ code, path }) => code === "invalid_type" || !mistyped.has(pointer(path)));
+}
+
 function faultsOf(issue: z.core.$ZodIssue, base: readonly PropertyKey[]): Fault[] {
   const path = [...base, ...issue.path];
   if (issue.code === "unrecognized_keys") {
@@ -64,7 +70,7 @@ function faultsOf(issue: z.core.$ZodIssue, base: readonly PropertyKey[]): Fault[
   if (issue.code === "invalid_key") return [{ pointer: pointer(path), message: issue.issues[0].message }];
   if (issue.code === "invalid_union") {
     const meant = (issue.errors ?? []).filter(isMeant);
-    if (meant.length === 1) return meant[0].flatMap((inner) => faultsOf(inner, path));
+    if (meant.length === 1) return telling(meant[0]).flatMap((inner) => faultsOf(inner, path));
   }
   return [{ pointer: pointer(path), message: issue.message }];
 }
@@ -185,6 +191,7 @@ function plain(name: string): string {
 
 /** How many slips of the keyboard apart; an abbreviation is near whatever it abbreviates. */
 function distance(given: string, known: string): number {
+  if (given === known) return 0;
   if (given.length >= 3 && known.startsWith(given)) return 1;
   return editDistance(given, known);
 }

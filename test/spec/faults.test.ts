@@ -22,6 +22,7 @@ test.each([
   [z.string().max(3), "four", " must have at most 3 characters"],
   [z.array(z.int()).length(2), [1], " must have exactly 2 items"],
   [z.array(z.int()).min(1), [], " must have at least 1 item"],
+  [z.array(z.int()).length(2), "1, 2", ' must be an array, not "1, 2"'],
   [z.boolean(), "true", ' must be a boolean, not "true"'],
   [z.literal("adam"), "adma", ' must be "adam"; did you mean "adam"?'],
   [z.enum(["step", "epoch"]), "day", ' must be one of "step", "epoch"'],
@@ -68,6 +69,8 @@ test("faults are many, but not without end", () => {
 
 test.each([
   ["Adam", "adam"],
+  ["AdamW", "adamw"],
+  ["NAdam", "nadam"],
   ["crossentropy", "cross_entropy"],
   ["CrossEntropy", "cross_entropy"],
   ["cosine", "cosine_annealing"],
@@ -77,6 +80,6 @@ test.each([
   ["quadratic", null],
   [5, null],
 ])("%s is taken for %s", (given, meant) => {
-  const known = ["adam", "sgd", "cross_entropy", "cosine_annealing"];
+  const known = ["adam", "adamax", "adamw", "nadam", "sgd", "cross_entropy", "cosine_annealing"];
   expect(didYouMean(given, known)).toBe(meant === null ? "" : `; did you mean "${meant}"?`);
 });

@@ -24,7 +24,10 @@ export function configure(member: Member): ConfiguredOptimizer {
       ...(type.check?.(options) ?? []),
       ...inner.flatMap(([name, optimizer]) => within(name, optimizer.check())),
     ],
-    fits: (shapes) => type.fits?.(options, shapes) ?? [],
+    fits: (shapes) => [
+      ...(type.fits?.(options, shapes) ?? []),
+      ...inner.flatMap(([name, optimizer]) => within(name, optimizer.fits(shapes))),
+    ],
     create: (kernels) => type.create(kernels, options),
   };
 }

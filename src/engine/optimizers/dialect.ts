@@ -60,7 +60,7 @@ export function defineDialect<O extends Options, const E extends Options = O>(
     state: (options, shape) => state?.(translate(options)) ?? base.state(translate(options), shape),
     scratch: (options, shape) => base.scratch?.(translate(options), shape) ?? 0,
     check: (options) => check?.(translate(options)) ?? [],
-    fits: (options, shapes) => base.fits?.(translate(options), shapes) ?? [],
+    fits: base.fits && ((options, shapes) => base.fits!(translate(options), shapes)),
     create: (kernels, options) => (create ?? base.create)(kernels, translate(options)),
   };
 }

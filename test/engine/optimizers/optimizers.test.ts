@@ -260,6 +260,7 @@ describe("options that do not go together are named", () => {
     ["lookahead", { optimizer: withDefaults(optimizers.sgd, { nesterov: true }) }, ["optimizer/momentum"]],
     ["optax_lookahead", { fast_optimizer: withDefaults(optimizers.schedule_free_adamw) }, ["fast_optimizer"]],
     ["muon", { fallback: withDefaults(optimizers.muon) }, ["fallback"]],
+    ["muon", { fallback: withDefaults(optimizers.keras_adam) }, []],
     ["muon", {}, []],
   ])("%s %j", (type, options, expected) => {
     expect(faults(type, options)).toEqual(expected);
@@ -270,7 +271,8 @@ describe("options that do not go together are named", () => {
     expect(muon.fits([[3], [2, 3, 4]])).toMatchObject([{ option: "type" }]);
     expect(muon.fits([[3], [2, 3]])).toEqual([]);
     const around = withDefaults(optimizers.lookahead, { optimizer: withDefaults(optimizers.muon) });
-    expect(configure(around).fits([[3]])).toHaveLength(1);
+    expect(configure(around).fits([[3]])).toMatchObject([{ option: "optimizer/type" }]);
+    expect(configure(around).fits([[3], [2, 3]])).toEqual([]);
   });
 });
 

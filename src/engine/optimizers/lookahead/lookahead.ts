@@ -33,7 +33,6 @@ export const lookahead = defineOptimizer({
     type.evaluatesOthers || type.fullBatch
       ? [{ option: "optimizer", message: `cannot be ${type.type}, which chooses its own weights or steps` }]
       : [],
-  fits: ({ optimizer }, shapes) => optimizer.fits(shapes),
   create(kernels, { optimizer, sync_period: period, slow_step_size: share }) {
     const fast = optimizer.create(kernels);
     let due = false;
