@@ -33,7 +33,7 @@ export interface LayerObservation {
   readonly updateNorm: number;
   readonly firstMomentNorm: number | null;
   readonly secondMomentNorm: number | null;
-  /** Outputs of a layer whose units can die (0: it is of another kind), and how many of them were positive for no sample. */
+  /** Outputs of a layer whose units can die (0: it is of another kind, or the batch too short to tell), and how many of them were positive for no sample. */
   readonly units: number;
   readonly deadUnits: number;
 }
@@ -41,6 +41,9 @@ export interface LayerObservation {
 /** Optimizers' names for what averages the gradient, and for what averages its square. */
 const FIRST_MOMENTS = new Set(["exp_avg", "exp_avg_fast", "momentum_buffer", "grad_avg"]);
 const SECOND_MOMENTS = new Set(["exp_avg_sq", "square_avg", "sum", "accumulator", "exp_inf"]);
+
+/** Rows of a batch below which units are silent by chance. */
+export const ENOUGH_ROWS = 16;
 
 /** Doubles of a block: sums of squares. */
 const SUM = { gradient: 0, weight: 1, update: 2, first: 3, second: 4 } as const;
@@ -56,6 +59,8 @@ export class Observer {
   readonly #second: readonly number[];
   /** Layers whose units can die. */
   readonly #mortal: readonly number[];
+  /** Whether units are looked at in this step: not if its last batch has too few rows, while others have enough. */
+  #telling = false;
 
   constructor(kernels: Kernels, plan: Plan, observe: Observe, thread: number) {
     this.#kernels = kernels;
@@ -84,6 +89,7 @@ export class Observer {
       f64[at + SUM.weight] = this.#squares(weight, block);
       u8.copyWithin(this.#previous(weight) + from, weight + from, weight + to);
     }
+    this.#telling = samples >= Math.min(ENOUGH_ROWS, this.#plan.batchRows);
     this.#mortal.forEach((layer, i) => {
       f64[this.#units(this.#thread) + i] = this.#silentUnits(layer, samples);
     });
@@ -109,7 +115,7 @@ export class Observer {
   read(): LayerObservation[] {
     return this.#plan.layers.flatMap(({ name, outputShape, parameters: all }, layer) => {
       const parameters = all.filter((parameter) => this.#plan.parameters[parameter].group !== null);
-      const mortal = this.#mortal.indexOf(layer);
+      const mortal = this.#telling ? this.#mortal.indexOf(layer) : -1;
       if (parameters.length === 0 && mortal === -1) return [];
       const norm = (sum: number) =>
         Math.sqrt(parameters.reduce((total, parameter) => total + this.#sumOf(parameter, sum), 0));

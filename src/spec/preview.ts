@@ -68,7 +68,7 @@ export function resolvePreview(body: unknown): SchedulePreview {
   return value;
 }
 
-/** The rate, and the momentum if there is one, of every step. */
+/** The rate, and the momentum if there is one, of every step. @throws Problem `invalid_spec` if a rate is beyond all numbers */
 export async function curveOf({ schedule, lr, steps, steps_per_epoch }: SchedulePreview): Promise<Curve> {
   const learningRates: number[] = [];
   const momenta: (number | null)[] = [];
@@ -76,6 +76,8 @@ export async function curveOf({ schedule, lr, steps, steps_per_epoch }: Schedule
   for (let step = 0; step < steps; step++) {
     const when = { step, stepsPerEpoch: steps_per_epoch ?? 1, state: null };
     const { lr: rate, momentum } = rateAt(functions(), schedule, lr, when);
+    if (!Number.isFinite(rate))
+      throw faulty("invalid_spec", [{ pointer: "/schedule", message: `makes the rate infinite at step ${step}` }]);
     learningRates.push(rate);
     momenta.push(momentum);
     if (step % 64 === 0 && performance.now() - resumed > SLICE_MS) {

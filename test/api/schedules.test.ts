@@ -79,6 +79,9 @@ describe("POST /v1/schedules/preview", () => {
       "/schedule/schedulers/1 must be another schedule: reduce_on_plateau follows a metric and stands alone",
       "/schedule/schedulers/2/milestones must be one fewer than schedulers, 0, not 1",
     ]);
+    expect(await faultsOf({ schedule: { type: "exponential", gamma: 1e200 }, lr: 1, steps: 5 })).toEqual([
+      "/schedule makes the rate infinite at step 2",
+    ]);
     expect((await preview("")).body.code).toBe("malformed_json");
   });
 

@@ -1,7 +1,5 @@
+import { ENOUGH_ROWS } from "../observer.ts";
 import { defineDetector, short } from "./detector.ts";
-
-/** Rows of a batch below which units are silent by chance. */
-const ENOUGH_ROWS = 16;
 
 interface State {
   readonly streak: number;

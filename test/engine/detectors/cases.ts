@@ -216,6 +216,16 @@ export const faulty: readonly Faulty[] = [
 export const healthy: readonly Sound[] = [
   { name: "adam", job: () => watched() },
   {
+    name: "looked at in the last batch of each epoch alone, which has one row",
+    job: () =>
+      watched({
+        layers: perceptron("relu", 128, 64),
+        optimizer: optimizer("adam", { lr: 0.02 }),
+        data: classes(602, 8),
+        observe: { every_steps: 16, per_layer: true },
+      }),
+  },
+  {
     name: "adam, wide",
     job: () => watched({ layers: perceptron("relu", 128, 64), optimizer: optimizer("adam", { lr: 1e-3 }) }),
   },

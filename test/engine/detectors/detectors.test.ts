@@ -232,4 +232,14 @@ describe("what is observed", () => {
     );
     expect(smooth.observed[0][1].dead_fraction).toBeUndefined();
   });
+
+  test("of units leaves out a last batch that is too short to tell, unless all are", async () => {
+    const seen = async (batch_size: number) => {
+      const training = { epochs: 1, batch_size };
+      const job = watched({ data: classes(602, 8), observe: { every_steps: 1, per_layer: false }, training });
+      return (await train(job)).observed.map(([, metrics]) => "dead_fraction" in metrics);
+    };
+    expect(await seen(32)).toEqual([...Array.from({ length: 15 }, () => true), false]);
+    expect(new Set(await seen(13))).toEqual(new Set([true]));
+  });
 });
