@@ -105,7 +105,7 @@ test.each([
       schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 },
       optimizer: { type: "lookahead", optimizer: { type: "rmsprop" } },
     },
-    [expect.stringMatching(/^\/schedule\/cycle_momentum must be .* the optimizer's optimizer\/momentum above 0/)],
+    [expect.stringMatching(/^\/schedule\/cycle_momentum must be .* the optimizer's optimizer\.momentum above 0/)],
   ],
   [
     {

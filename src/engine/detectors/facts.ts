@@ -14,7 +14,7 @@ export class RunFacts {
   /** Rows that a step's loss and gradient come from. */
   readonly stepRows: number;
   readonly trainRows: number;
-  /** The optimizer's learning rate, and where it stands in its options. */
+  /** The optimizer's learning rate, and where it stands in its options, as sentences have it: `optimizer.lr`. */
   readonly baseRate: number;
   readonly rateOption: string;
   readonly warmupSteps: number;
@@ -36,7 +36,7 @@ export class RunFacts {
     this.stepRows = Math.min(this.batchRows * batchesPerStep(job.training), this.trainRows);
     const { rate, rateOption } = configure(job.optimizer);
     this.baseRate = rate;
-    this.rateOption = rateOption;
+    this.rateOption = rateOption.replaceAll("/", ".");
     this.warmupSteps = job.schedule.warmup_steps;
     this.clipped = job.training.clip_grad_norm !== null;
     this.regularised = types.includes("dropout");

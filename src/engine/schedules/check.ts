@@ -54,6 +54,6 @@ function momentumFaults(schedule: Member, optimizer: Member | null): OptionFault
   const message =
     cycled === null
       ? `must be false: ${optimizer.type} has no momentum that a schedule can cycle`
-      : `must be false, or the optimizer's ${cycled.option} above 0, so that it keeps a buffer; the schedule then sets its value`;
+      : `must be false, or the optimizer's ${cycled.option.replaceAll("/", ".")} above 0, so that it keeps a buffer; the schedule then sets its value`;
   return [{ option: "cycle_momentum", message }];
 }

@@ -66,6 +66,12 @@ describe("a finding", () => {
     expect(findings[0].remedy).toMatch(/^Lower lr \(now 30\) to about 3, or set clip_grad_norm/);
   });
 
+  test("names the rate of an optimizer within another", async () => {
+    const wrapped = optimizer("lookahead", { optimizer: optimizer("sgd", { lr: 30 }) });
+    const { findings } = await train(watched({ optimizer: wrapped }));
+    expect(findings[0].remedy).toContain("ower optimizer.lr (now 30) to about 3");
+  });
+
   test("is made once, at the same step from any threads and any checkpoint, and the state is the same", async () => {
     const alone = await train(doomed(), { everySteps: 60 });
     expect(alone.findings.length).toBeGreaterThan(1);
