@@ -19,6 +19,12 @@ const spec = {
       { type: "linear" },
     ],
   },
+  // With doubles of its own for each group.
+  optimizer: { type: "nadam", lr: 0.001 },
+  parameter_groups: [
+    { parameters: "0.bias", freeze: true },
+    { parameters: "*.bias", lr: 0.002, weight_decay: 0.01 },
+  ],
   training: { epochs: 66, batch_size: 32, seed: 3, log_every_steps: 3, eval_every_epochs: 4 },
   checkpoint: { every_steps: 90, every_seconds: null, keep_last: 2 },
   resources: { threads: 2 },
