@@ -34,7 +34,10 @@ function schemaOf(declared: OptimizerType): z.ZodType {
   };
   const error = (issue: z.core.$ZodRawIssue) =>
     issue.code === "unrecognized_keys"
-      ? explainKeys(issue.keys, (key) => foreign(key, declared) ?? unknownKey(key, Object.keys(shape)))
+      ? explainKeys(
+          issue.keys,
+          (key) => foreign(key, declared) ?? elsewhere(key) ?? unknownKey(key, Object.keys(shape)),
+        )
       : undefined;
   return z
     .strictObject(shape, { error })
@@ -48,10 +51,28 @@ function dialectSchema(dialect: Dialect | undefined): z.ZodType {
 
 /** What to say of an option that another dialect of the type has, but this one calls otherwise or does not have. */
 function foreign(option: string, { type, dialect = "torch", options, names }: OptimizerType): string | null {
-  const other = declarations.find((declared) => declared.type === type && option in declared.options);
+  const other = declarations.find((declared) => declared.type === type && Object.hasOwn(declared.options, option));
   if (other === undefined) return null;
   const common = Object.entries(other.names ?? {}).find(([, own]) => [own].flat().includes(option))?.[0] ?? option;
   const own = [names?.[common] ?? common].flat().filter((name) => name in options);
   const counterpart = own.length === 0 ? "there is no such option" : `it is ${own.join(" and ")}`;
   return `is ${WHOSE[other.dialect ?? "torch"]} name; in dialect ${dialect} ${counterpart}`;
+}
+
+/** What libraries have among an optimizer's options and a spec has in another place. */
+const PLACES: Readonly<Record<string, string>> = {
+  params: "parameter_groups",
+  clipvalue: "training.clip_grad_value",
+  global_clipnorm: "training.clip_grad_norm",
+  use_ema: "training.averaging",
+  ema_momentum: "training.averaging",
+  ema_overwrite_frequency: "training.averaging",
+  gradient_accumulation_steps: "training.gradient_accumulation_steps",
+};
+
+const SWITCHES = ["foreach", "fused", "capturable", "differentiable"];
+
+function elsewhere(option: string): string | null {
+  if (Object.hasOwn(PLACES, option)) return `stands outside the optimizer: set ${PLACES[option]}`;
+  return SWITCHES.includes(option) ? "is about how PyTorch computes, not what: leave it out" : null;
 }

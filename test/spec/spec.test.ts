@@ -151,6 +151,18 @@ test.each([
     "/optimizer/amsgrad is PyTorch's name; in dialect optax there is no such option",
   ],
   [{ optimizer: { type: "adam", dialect: "optax" } }, "/optimizer/learning_rate is required"],
+  [
+    { optimizer: { type: "adam", dialect: "keras", global_clipnorm: 1 } },
+    "/optimizer/global_clipnorm stands outside the optimizer: set training.clip_grad_norm",
+  ],
+  [
+    { optimizer: { type: "adam", fused: true } },
+    "/optimizer/fused is about how PyTorch computes, not what: leave it out",
+  ],
+  [
+    { optimizer: { type: "adam", toString: 1 } },
+    "/optimizer/toString is not known here; known: type, dialect, lr, betas, eps, weight_decay, amsgrad, decoupled_weight_decay, maximize",
+  ],
   [{ optimizer: { type: "lion", dialect: "keras" } }, '/optimizer/dialect must be one of "torch", "optax"'],
   [{ optimizer: { type: "muon", dialect: "optax" } }, '/optimizer/dialect must be "torch"'],
   [
