@@ -118,3 +118,13 @@ export function withRewind(settings: DetectorSettings, totalSteps: number): Dete
   const rewind = { every_steps: every_steps ?? filled.every_steps, window: window ?? filled.window, ...rest };
   return { ...settings, diverging: { ...diverging, rewind } };
 }
+
+/** With a rewind's steps open again, where they are what was, or would have been, worked out for so many. */
+export function withoutRewind(settings: DetectorSettings, totalSteps: number): DetectorSettings {
+  const { diverging } = settings;
+  if (diverging.policy !== "rewind") return settings;
+  const open = (rewind: object | null) => ({ ...settings, diverging: { ...diverging, rewind } });
+  const filled = withRewind(open(null), totalSteps).diverging.rewind as Record<string, unknown>;
+  const chosen = Object.entries(diverging.rewind as object).filter(([name, value]) => value !== filled[name]);
+  return open(chosen.length === 0 ? null : Rewind.parse(Object.fromEntries(chosen)));
+}

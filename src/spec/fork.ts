@@ -23,8 +23,9 @@ import { canonicalJson } from "./canonical.ts";
 import { faulty, Problem } from "./errors.ts";
 import { check, type Fault } from "./faults.ts";
 import { mergePatch } from "./merge-patch.ts";
-import { resolveSpec, type ResolveContext, type Resolved } from "./resolve.ts";
+import { resolveSpec, withoutStepDefaults, type ResolveContext, type Resolved } from "./resolve.ts";
 import type { Spec } from "./spec.ts";
+import type { Job } from "./wire.ts";
 
 export const Fork = z
   .strictObject({
@@ -50,6 +51,9 @@ export const Fork = z
   .meta({ id: "Fork", description: "What a fork begins with, and what is different." });
 export type Fork = z.output<typeof Fork>;
 
+/** What a fork must know of the job that it is one of. */
+export type Parent = Pick<Job, "progress"> & { readonly spec: Spec };
+
 /** A checkpoint that a fork may begin with: at least the beginning of its file. */
 export interface ForkSource {
   readonly head: Uint8Array;
@@ -71,7 +75,7 @@ export interface ResolvedFork<Source extends ForkSource> {
  */
 export async function resolveFork<Source extends ForkSource>(
   body: unknown,
-  parent: Spec,
+  { spec: parent, progress }: Parent,
   find: (step: Fork["step"]) => Promise<Source | { fault: string }>,
   context: ResolveContext,
 ): Promise<ResolvedFork<Source>> {
@@ -83,7 +87,9 @@ export async function resolveFork<Source extends ForkSource>(
   const head = "head" in found ? stateHead(found.head) : null;
   if ("fault" in found) faults.push({ pointer: "/step", message: found.fault });
   if (use === "best") faults.push(...bestFaults(fork, head));
-  const resolved = await resolveOverrides(fork, parent, faults, context);
+  // Another number of steps makes other defaults.
+  const target = withoutStepDefaults(parent, progress.total_steps);
+  const resolved = await resolveOverrides(fork, target, faults, context);
   try {
     if (resolved === null || head === null || "fault" in found) throw faulty("invalid_spec", faults);
     const changes = changesOf(head, parent, resolved);
@@ -109,9 +115,9 @@ const MAX_FAULTS = 100;
 type Head = ReturnType<typeof stateHead>;
 
 /** Null if something is wrong, which `faults` say then. */
-async function resolveOverrides(fork: Fork, parent: Spec, faults: Fault[], context: ResolveContext) {
+async function resolveOverrides(fork: Fork, target: Spec, faults: Fault[], context: ResolveContext) {
   try {
-    return await resolveSpec(mergePatch(parent, fork.overrides), context);
+    return await resolveSpec(mergePatch(target, fork.overrides), context);
   } catch (error) {
     if (!(error instanceof Problem) || error.code !== "invalid_spec") throw error;
     const found = error.members.errors ?? [];

@@ -25,7 +25,7 @@ import type { Member, Options } from "../engine/options.ts";
 import type { TargetKind } from "../engine/training.ts";
 import { canonicalJson } from "./canonical.ts";
 import { faulty, retryLater } from "./errors.ts";
-import { withRewind } from "./detectors.ts";
+import { withoutRewind, withRewind } from "./detectors.ts";
 import { check, didYouMean, listed, pointer, type Fault } from "./faults.ts";
 import { groupFaults, membershipFaults } from "./groups.ts";
 import { MAX_POINTS_PER_SERIES, Spec, type ResolvedSpec } from "./spec.ts";
@@ -324,13 +324,28 @@ function totalSteps({ training }: Spec, { sizes }: Table): number {
 
 function fillIn(spec: Spec, table: Table, plan: Plan): ResolvedSpec {
   const layers = plan.layers.map(({ name, member }) => ({ ...member, name }));
-  const every = spec.training.log_every_steps ?? Math.max(1, Math.ceil(totalSteps(spec, table) / 1000));
+  const steps = totalSteps(spec, table);
   return {
     ...spec,
     data: table.data,
     model: { layers },
-    detectors: withRewind(spec.detectors, totalSteps(spec, table)),
-    training: { ...spec.training, log_every_steps: every },
+    detectors: withRewind(spec.detectors, steps),
+    training: { ...spec.training, log_every_steps: spec.training.log_every_steps ?? defaultLogEverySteps(steps) },
+  };
+}
+
+function defaultLogEverySteps(totalSteps: number): number {
+  return Math.max(1, Math.ceil(totalSteps / 1000));
+}
+
+/** What fillIn worked out from the number of steps is open again, to be worked out for another. */
+export function withoutStepDefaults(spec: Spec, totalSteps: number): Spec {
+  const { log_every_steps: every, ...training } = spec.training;
+  const chosen = every === defaultLogEverySteps(totalSteps) ? null : every;
+  return {
+    ...spec,
+    detectors: withoutRewind(spec.detectors, totalSteps),
+    training: { ...training, log_every_steps: chosen },
   };
 }
 
