@@ -54,9 +54,9 @@ export class Outbox {
     await this.#database.use((redis) => redis.hdel(keys.job(owner, jobId), "webhook"));
   }
 
-  /** Tells whoever looks at the job, if it is still there, what was not delivered. */
-  async undelivered(owner: string, jobId: string, event: NewEvent): Promise<void> {
-    await this.#database.run("undelivered", keys.job(owner, jobId), JSON.stringify(event));
+  /** Tells whoever looks at the job, if it is still there, what was not delivered: once, though a process may die after it and another give the message up again. */
+  async undelivered(owner: string, jobId: string, messageId: string, event: NewEvent): Promise<void> {
+    await this.#database.run("undelivered", keys.job(owner, jobId), messageId, JSON.stringify(event));
   }
 
   /** Null if the job was deleted meanwhile. */

@@ -20,6 +20,7 @@
  * | `uploads`, `reported` | counters: of uploads, of this run's reports |
  * | `progress`, `updated_at` | how far the run said it was, and when it said so |
  * | `webhook` | JSON: types of the events that go to the spec's webhook; absent if there is none, or none any more |
+ * | `undelivered:<message id>` | there if its event `webhook_failed` was recorded |
  * | `model` | JSON: the parts of the model's description that only the run knew |
  */
 import type { ResolvedSpec } from "../spec/spec.ts";

@@ -187,7 +187,7 @@ export class Webhooks {
     const reason = reasonOf(error);
     const message = `${type} was not delivered to the webhook and is given up (attempts: ${attempts}): ${reason}.`;
     const event = { type: "webhook_failed" as const, message, step: null, data: { webhook_id: id, attempts, reason } };
-    await this.#options.store.outbox.undelivered(data.owner, data.job_id, event).catch((failure: unknown) => {
+    await this.#options.store.outbox.undelivered(data.owner, data.job_id, id!, event).catch((failure: unknown) => {
       this.#options.log.warn({ job_id: data.job_id, webhook_id: id, err: failure }, "could not record it");
     });
   }

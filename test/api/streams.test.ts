@@ -95,7 +95,7 @@ test("what happens to a job after its end is in the list and in a stream, which 
   await finish(await acquire(service.store, id));
   await cut.ended;
   const failed: NewEvent = { type: "webhook_failed", message: "Not delivered.", step: null, data: null };
-  await service.store.outbox.undelivered("default", id, failed);
+  await service.store.outbox.undelivered("default", id, `${id}-3`, failed);
   const types = ["created", "started", "succeeded", "webhook_failed"];
   for (const after of [undefined, "2", "3"]) {
     const stream = await open(id, { after });
@@ -104,7 +104,7 @@ test("what happens to a job after its end is in the list and in a stream, which 
   }
   expect((await open(id, { after: "4" })).response.statusCode).toBe(204);
   await service.call("DELETE", `/v1/jobs/${id}`);
-  await service.store.outbox.undelivered("default", id, failed);
+  await service.store.outbox.undelivered("default", id, `${id}-3`, failed);
   expect(await redis.exists(`{rappel}:owner:default:job:${id}:events`)).toBe(0);
 });
 

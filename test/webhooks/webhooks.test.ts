@@ -165,6 +165,13 @@ test("a receiver that never answers is given up at the end of the schedule, and 
   expect((await eventsOf("bob", sound)).map(({ type }) => type)).toEqual(["created", "cancelled"]);
 });
 
+test("what is given up twice, since a process died after the first time, is told once", async () => {
+  const id = await post();
+  const given = { type: "webhook_failed" as const, message: "Given up.", step: null, data: null };
+  for (const message of [`${id}-1`, `${id}-2`, `${id}-1`]) await store.outbox.undelivered("ann", id, message, given);
+  expect((await eventsOf("ann", id)).map(({ type }) => type)).toEqual(["created", "webhook_failed", "webhook_failed"]);
+});
+
 async function eventsOf(owner: string, id: string) {
   return (await store.jobs.events(owner, id, { limit: 100 }))!.data;
 }
