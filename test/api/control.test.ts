@@ -193,6 +193,8 @@ test.each([
   ["application/x-www-form-urlencoded", ""],
   ["application/json", "{"],
   ["text/plain", "please"],
+  ["application/json", `"${"x".repeat(2 ** 22)}"`],
+  ["no type at all", "please"],
 ])("what wants no body does not mind one of %s", async (type, body) => {
   const headers = { "content-type": type, "content-encoding": "gzip" };
   const id = await create();

@@ -19,7 +19,6 @@ export function validate(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   ignoreUnwantedBodies(app);
   app.addContentTypeParser("application/json", { parseAs: "string" }, (request, text: string, done) => {
-    if (!takesBody(request)) return done(null);
     request.bodyText = text;
     try {
       done(null, text === "" ? undefined : JSON.parse(text));
@@ -28,8 +27,13 @@ export function validate(app: FastifyInstance): void {
     }
   });
   app.addHook("onRequest", async (request) => {
+    if (!takesBody(request)) {
+      // Else a parser would be chosen by it that reads the body, and minds its length.
+      delete request.raw.headers["content-type"];
+      return;
+    }
     const encoding = request.headers["content-encoding"] ?? "identity";
-    if (encoding !== "identity" && takesBody(request)) {
+    if (encoding !== "identity") {
       throw new Problem(
         "unsupported_media_type",
         `Send the body as it is, without the Content-Encoding ${encoding.slice(0, 50)}.`,

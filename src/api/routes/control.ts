@@ -22,7 +22,7 @@ export const control: Routes = async (app, { store, queue }) => {
         response: {
           200: json(Job, "It was cancelled before."),
           202: json(Job, "It is cancelled, or about to be."),
-          ...problems("not_found", "wrong_status", "unsupported_media_type"),
+          ...problems("not_found", "wrong_status"),
         },
       },
     },
@@ -45,7 +45,7 @@ export const control: Routes = async (app, { store, queue }) => {
         params,
         response: {
           202: json(Job, "It is paused, or about to be."),
-          ...problems("not_found", "wrong_status", "unsupported_media_type"),
+          ...problems("not_found", "wrong_status"),
         },
       },
     },
@@ -68,7 +68,7 @@ export const control: Routes = async (app, { store, queue }) => {
         params,
         response: {
           202: json(Job, "It waits in the queue."),
-          ...problems("not_found", "wrong_status", "unsupported_media_type"),
+          ...problems("not_found", "wrong_status"),
         },
       },
     },
@@ -92,7 +92,7 @@ export const control: Routes = async (app, { store, queue }) => {
         params,
         response: {
           204: z.undefined().describe("It is gone."),
-          ...problems("not_found", "wrong_status", "unsupported_media_type"),
+          ...problems("not_found", "wrong_status"),
         },
       },
     },

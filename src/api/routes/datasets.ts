@@ -116,7 +116,7 @@ export const datasets: Routes = async (app, { store, files, config }) => {
         params,
         response: {
           204: z.undefined().describe("It is gone."),
-          ...problems("not_found", "dataset_in_use", "unsupported_media_type"),
+          ...problems("not_found", "dataset_in_use"),
         },
       },
     },
