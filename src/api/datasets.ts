@@ -19,6 +19,7 @@ export async function recordDataset(
   });
   // The last dataset with these bytes may have been deleted, and its file with it, since the file was kept.
   if (await files.has(content.sha256)) return recorded;
+  if (recorded.created) await store.datasets.remove(owner, id);
   throw retryLater("unavailable", "The same rows were being deleted just now; send them again.", 1);
 }
 

@@ -50,12 +50,17 @@ function dataset(rows: number, salt = 0) {
   return { csv, sha256: createHash("sha256").update(csv).digest("hex"), bytes: csv.length };
 }
 
-/** The whole file, or what the range asks for; all but the last `cut` bytes, and then the connection breaks. */
+/**
+ * The whole file, or what the range asks for; all but the last `cut` bytes, and then the connection breaks. Not at once: of what has arrived `fetch` drops
+ * what nobody has read by then.
+ */
 function serve(csv: string, cut = 0) {
   return (request: IncomingMessage, response: ServerResponse) => {
     const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range!)![1]);
     response.writeHead(from === 0 ? 200 : 206, { "content-length": csv.length - from });
-    response.write(csv.slice(from, Math.max(from, csv.length - cut)), () => cut > 0 && response.destroy());
+    response.write(csv.slice(from, Math.max(from, csv.length - cut)), () => {
+      if (cut > 0) setTimeout(() => response.destroy(), 100);
+    });
     if (cut === 0) response.end();
   };
 }

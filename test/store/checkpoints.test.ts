@@ -220,7 +220,7 @@ test("while Redis is away everything fails at once and says so; afterwards it go
           () => "back",
           () => "away",
         ),
-      { timeout: 5000 },
+      { timeout: 20_000 },
     )
     .toBe("back");
   expect(await lease.renew(60_000)).toBe("running");
