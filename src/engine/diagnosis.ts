@@ -36,9 +36,14 @@ export function windowSteps(totalSteps: number): number {
 
 /**
  * What a run starts from is the mean of its first window; or the loss of its first step, if that is less since it goes wrong at once, and if a batch
- * has this many rows, so that one step says something.
+ * has this many rows, so that one step says something. The loss of all rows says everything, and may be far down before the window ends.
  */
 const TELLING_ROWS = 8;
+
+function startOf({ stepRows, trainRows }: RunFacts, first: number, mean: number): number {
+  if (stepRows === trainRows) return first;
+  return stepRows < TELLING_ROWS ? mean : Math.min(mean, first);
+}
 
 interface Watching {
   readonly name: string;
@@ -82,7 +87,7 @@ export class Diagnosis {
     if (step % this.#windowSteps === 0) {
       const mean = window.sum / window.steps;
       const deviation = Math.sqrt(Math.max(0, window.squares / window.steps - mean * mean));
-      state.start ??= this.#run.stepRows < TELLING_ROWS ? mean : Math.min(mean, state.firstLoss);
+      state.start ??= startOf(this.#run, state.firstLoss, mean);
       state.window = { steps: 0, sum: 0, squares: 0 };
       readings.push({
         kind: "losses",

@@ -18,6 +18,8 @@ export class RunFacts {
   readonly baseRate: number;
   readonly rateOption: string;
   readonly warmupSteps: number;
+  /** Whether the optimizer finds the length of its steps by itself: they may be short at first, or none at a minimum. */
+  readonly findsRate: boolean;
   readonly clipped: boolean;
   readonly regularised: boolean;
   readonly earlyStopping: boolean;
@@ -34,10 +36,11 @@ export class RunFacts {
     this.trainRows = job.data.trainRows.length;
     this.batchRows = batchRows(job.training, this.trainRows);
     this.stepRows = Math.min(this.batchRows * batchesPerStep(job.training), this.trainRows);
-    const { rate, rateOption } = configure(job.optimizer);
+    const { rate, rateOption, wholeModel } = configure(job.optimizer);
     this.baseRate = rate;
     this.rateOption = rateOption.replaceAll("/", ".");
     this.warmupSteps = job.schedule.warmup_steps;
+    this.findsRate = wholeModel;
     this.clipped = job.training.clip_grad_norm !== null;
     this.regularised = types.includes("dropout");
     this.earlyStopping = job.training.early_stopping !== null;

@@ -63,14 +63,16 @@ export const plateau = defineDetector({
     }
     if (reading.kind !== "losses") return { state: before, found: null };
     const { mean, step, start } = reading;
-    const smooth = before.smooth + NEWS * (mean - before.smooth);
+    // What the run started from is known with the first window; what was seen before that had to do without.
+    const from = before.windows === 0 ? { lowest: start, highest: start, smooth: start } : before;
+    const smooth = from.smooth + NEWS * (mean - from.smooth);
     const seen = {
       ...before,
       smooth,
-      lowest: Math.min(before.lowest, smooth),
-      highest: Math.max(before.highest, mean),
+      lowest: Math.min(from.lowest, smooth),
+      highest: Math.max(from.highest, mean),
       windows: before.windows + 1,
-      falls: before.falls + Number(smooth < before.smooth),
+      falls: before.falls + Number(smooth < from.smooth),
     };
     const stuck = step >= after * run.totalSteps && seen.windows > 2 && seen.lowest > (1 - min_drop) * start;
     if (!stuck) return { state: seen, found: null };

@@ -13,7 +13,7 @@ interface State {
   readonly high: number;
 }
 
-/** About a thousandth is usual. A small one counts only while there is much to learn and the schedule does not ask for it. */
+/** About a thousandth is usual. A small one counts only while there is much to learn and neither the schedule nor the optimizer asks for it. */
 export const update_ratio_out_of_range = defineDetector({
   type: "update_ratio_out_of_range",
   summary: "A step changes the weights by far more, or far less, than their thousandth part.",
@@ -34,7 +34,7 @@ export const update_ratio_out_of_range = defineDetector({
     const stuck = height > STUCK[0] && height < STUCK[1];
     const atRate = reading.step > run.warmupSteps && reading.learningRate >= run.baseRate / 10;
     const after = {
-      low: ratio < min && stuck && atRate ? before.low + 1 : 0,
+      low: ratio < min && stuck && atRate && !run.findsRate ? before.low + 1 : 0,
       high: ratio > max ? before.high + 1 : 0,
     };
     if (Math.max(after.low, after.high) < patience) return { state: after, found: null };

@@ -216,6 +216,25 @@ export const faulty: readonly Faulty[] = [
 export const healthy: readonly Sound[] = [
   { name: "adam", job: () => watched() },
   {
+    name: "prodigy, whose first steps are short",
+    job: () =>
+      watched({
+        optimizer: optimizer("prodigy", { use_bias_correction: true }),
+        observe: { every_steps: 1, per_layer: false },
+      }),
+  },
+  {
+    name: "L-BFGS, which is done before it is looked at",
+    job: () =>
+      watched({
+        data: values(600),
+        loss: mse,
+        layers: [linear(null)],
+        optimizer: optimizer("lbfgs", { line_search_fn: "strong_wolfe" }),
+        training: { batch_size: "full", epochs: 40, log_every_steps: 1 },
+      }),
+  },
+  {
     name: "looked at in the last batch of each epoch alone, which has one row",
     job: () =>
       watched({

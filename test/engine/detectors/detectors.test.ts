@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { short } from "../../../src/engine/detectors/detector.ts";
+import { Diagnosis, freshDiagnosis } from "../../../src/engine/diagnosis.ts";
 import { detectors } from "../../../src/engine/detectors/registry.generated.ts";
 import { classes, member, train, type Trained } from "../../support/training.ts";
 import { faulty, healthy } from "./cases.ts";
-import { linear, layer, optimizer, perceptron, values, watched, watchful } from "./jobs.ts";
+import { linear, layer, noisyClasses, optimizer, perceptron, values, watched, watchful } from "./jobs.ts";
 
 /** With what ended the job, if it is not among them. */
 function findingsOf({ findings, outcome }: Trained) {
@@ -64,6 +65,26 @@ describe("a finding", () => {
   test("of a rate that is too high as it stands says by how much to lower it", async () => {
     const { findings } = await train(watched({ optimizer: optimizer("sgd", { lr: 30, momentum: 0.9 }) }));
     expect(findings[0].remedy).toMatch(/^Lower lr \(now 30\) to about 3, or set clip_grad_norm/);
+  });
+
+  test("is not that steps are short at a minimum which the optimizer has searched for", async () => {
+    const data = noisyClasses(300);
+    const training = { batch_size: "full" as const, epochs: 40 };
+    const found = await train(watched({ data, layers: [linear(null)], optimizer: optimizer("lbfgs"), training }));
+    expect(found.observed.at(-1)![1].update_ratio).toBe(0);
+    expect(found.findings).toEqual([]);
+  });
+
+  test("of a plateau starts from what the first window shows, whatever was seen before it", () => {
+    const job = watched();
+    const diagnosis = new Diagnosis(job, 30);
+    const state = freshDiagnosis();
+    const losses = [2.4, ...Array.from({ length: 29 }, () => 0.05)];
+    const found = losses.flatMap((loss, i) => [
+      ...diagnosis.step(state, i + 1, loss, 0.01, null),
+      ...diagnosis.evaluated(state, i + 1, 0.05, 0.01),
+    ]);
+    expect(found).toEqual([]);
   });
 
   test("names the rate of an optimizer within another", async () => {

@@ -84,3 +84,11 @@ export function noise(rows: number, width: number): TrainingData {
   );
   return { ...base, targets };
 }
+
+/** Classes of which two rows in three are given at random, so that the loss cannot fall far. */
+export function noisyClasses(rows: number): TrainingData {
+  const [learnable, random] = [classes(rows, 8), noise(rows, 8)];
+  const targets = new Int32Array(new SharedArrayBuffer(rows * 4));
+  targets.set(learnable.targets.map((target, i) => (i % 3 === 0 ? target : random.targets[i])));
+  return { ...learnable, targets };
+}
