@@ -53,6 +53,27 @@ describe("the search along a line", () => {
   });
 });
 
+describe("the arithmetic of its vectors", () => {
+  const numbers = (n: number, seed: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * 7.3 + seed));
+  const product = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+
+  it.each([1, 3, 4, 29, 1000])("is the plain one's over %i elements", (n) => {
+    const bench = new Bench();
+    const { kernels } = bench;
+    const vectors = [1, 2, 3].map((seed) => numbers(n, seed));
+    const [x, y, z] = vectors;
+    const [atX, atY, atZ] = vectors.map((vector) => bench.floats(vector));
+    const change = y.map((value, i) => value - x[i]);
+    expect(kernels.lbfgs_dot(atX, atY, n)).toBeCloseTo(product(x, y), 10);
+    expect(kernels.lbfgs_change_dot(atY, atX, atZ, n)).toBeCloseTo(product(change, z), 10);
+    expect(kernels.lbfgs_change_square(atY, atX, n)).toBeCloseTo(product(change, change), 10);
+    kernels.lbfgs_add(atZ, atX, atY, n, -1.5);
+    bench.read(atZ, n).forEach((value, i) => expect(value).toBeCloseTo(x[i] - 1.5 * y[i], 6));
+    kernels.lbfgs_scale(atZ, atX, n, -1.5);
+    bench.read(atZ, n).forEach((value, i) => expect(value).toBeCloseTo(-1.5 * x[i], 6));
+  });
+});
+
 describe("L-BFGS", () => {
   const minimise = (options: Record<string, unknown>, steps: number, start = [-1.2, 1]) => {
     const run = new Optimizing(new Bench(), withDefaults(optimizers.lbfgs, options), [{ shape: [2], values: start }]);
