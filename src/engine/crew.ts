@@ -160,6 +160,7 @@ export class Crew {
       );
     const progress = state === null ? freshProgress() : await loadState(state, memory, entries);
     if (changes !== null) progress.changes = changes;
+    if (weights !== null) progress.diagnosis.learned = true;
     const crew = new Crew(job, plan, memory, options, progress, handlers);
     const { step } = progress;
     crew.#words[WORD.step] = step;

@@ -17,6 +17,8 @@ export interface DiagnosisState {
   /** The loss of the first step, and what the run is taken to have started from; null until they are known. */
   firstLoss: number | null;
   start: number | null;
+  /** Whether it began with weights that had learned before, and so what it started from says nothing of what there was to learn. */
+  learned: boolean;
   /** Losses of the window that is under way. */
   window: { steps: number; sum: number; squares: number };
   /** Losses since the last evaluation. */
@@ -118,6 +120,7 @@ export class Diagnosis {
   #read(state: DiagnosisState, reading: Reading): Finding[] {
     return this.#watching.flatMap(({ name, type, options }) => {
       if (state.findings.some(({ detector }) => detector === name)) return [];
+      if (state.learned && type.fromScratch) return [];
       const watched = type.watch(options, state.states[name] ?? null, reading, this.#run);
       state.states[name] = watched.state;
       if (watched.found === null) return [];
@@ -134,6 +137,7 @@ export function freshDiagnosis(): DiagnosisState {
   return {
     firstLoss: null,
     start: null,
+    learned: false,
     window: { steps: 0, sum: 0, squares: 0 },
     epoch: { steps: 0, sum: 0 },
     states: {},

@@ -7,10 +7,10 @@
  */
 import { z } from "zod";
 import { averagesBy } from "../engine/averaging.ts";
+import { freshDiagnosis, type DiagnosisState } from "../engine/diagnosis.ts";
 import { learningGroupOf, learningGroups } from "../engine/groups.ts";
 import { configure } from "../engine/optimizers/configure.ts";
 import {
-  freshProgress,
   isBestWeight,
   isOptimizerState,
   isWeight,
@@ -211,11 +211,16 @@ function changesOf({ progress, shapes }: Head, parent: Spec, { spec }: Resolved)
   const best = sameTask && (!spec.checkpoint.keep_best || [...shapes.keys()].some(isBestWeight));
   return {
     finished: unchanged ? progress.finished : null,
-    ...(unchanged ? {} : { worse: 0, diagnosis: freshProgress().diagnosis }),
+    ...(unchanged ? {} : { worse: 0, diagnosis: diagnosisAfter(progress, sameTask) }),
     ...(best ? {} : { best: null, worse: 0 }),
     ...(sameRate ? {} : { schedule: null, changes: [] }),
     ...(unchanged ? {} : { groups: groupsAfter(progress, [...shapes.keys()].filter(isWeight), parent, spec) }),
   };
+}
+
+/** Detectors look anew; at the same task from the loss that its training began with, long before the fork. */
+function diagnosisAfter({ diagnosis: { firstLoss, start, learned } }: Progress, sameTask: boolean): DiagnosisState {
+  return { ...freshDiagnosis(), ...(sameTask ? { firstLoss, start, learned } : { learned: true }) };
 }
 
 /** A group goes on from what the group of its first parameter had; a schedule that follows a metric only from the same base. */

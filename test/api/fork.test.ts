@@ -363,3 +363,27 @@ test("a fork is rewound no further than to where it began, and begins there agai
   const { changes } = (await service.call("GET", `/v1/jobs/${id}/diagnosis`)).body;
   expect(changes[0]).toMatchObject({ step: steps[0] });
 });
+
+test("a fork that goes on from what has learned already is not taken for one that learns nothing", async () => {
+  const small = {
+    data: {
+      synthetic: { type: "two_moons", rows: 400, noise: 0.3, seed: 1 },
+      target: "target",
+      validation: { every: 5 },
+    },
+    model: { layers: [{ type: "linear", out_features: 8 }, { type: "relu" }, { type: "linear" }] },
+    optimizer: { type: "adam", lr: 0.01 },
+    training: { epochs: 60, batch_size: 32, seed: 1 },
+  };
+  const { id: parent } = await service.create(spec(small));
+  await until(parent, ended);
+  const stuck = async (body: object) => {
+    const { id } = await fork(parent, body);
+    expect((await until(id, ended)).status).toBe("succeeded");
+    return (await service.call("GET", `/v1/jobs/${id}/diagnosis`)).body.detectors.plateau;
+  };
+  expect(await stuck({ step: "final", overrides: { training: { epochs: 80 } } })).toBe("quiet");
+  const other = { overrides: { training: { epochs: 80 }, data: { synthetic: { seed: 2 } } } };
+  expect(await stuck({ step: "final", ...other })).toBe("quiet");
+  expect(await stuck({ step: "best", overrides: { training: { epochs: 20 } } })).toBe("quiet");
+});

@@ -16,6 +16,8 @@ export interface DetectorType<O extends Options = Options, S = unknown> extends 
   readonly needs: Reading["kind"];
   /** True if what it finds ruins the weights: with the policy `stop` the job fails then, instead of ending early, and it may have the policy `rewind`. */
   readonly ruinous?: boolean;
+  /** True if it can only judge a run whose first weights have learned nothing yet. */
+  readonly fromScratch?: boolean;
   /** `state` is null before the first reading, and must survive JSON: no value that is not finite. */
   watch(options: ValuesOf<O>, state: S | null, reading: Reading, run: RunFacts): Watched<S>;
 }

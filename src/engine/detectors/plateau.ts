@@ -37,6 +37,7 @@ export const plateau = defineDetector({
   formula: "lowest moving average of the loss > (1 − min_drop) · start once the part `after` of all steps is done",
   source: "a loss that has not moved by half of the training will not by its end",
   needs: "losses",
+  fromScratch: true,
   options: {
     after: { kind: "number", default: 0.5, above: 0, max: 1, doc: "What part of all steps to wait for." },
     min_drop: { kind: "number", default: 0.05, above: 0, below: 1, doc: "By what part the loss should have fallen." },
