@@ -95,7 +95,7 @@ function why({ highest, windows, falls, updateRatio, dead, faded }: State, start
   if (run.featuresUnscaled) return "features_unscaled";
   if (run.targetsUnscaled) return "targets_unscaled";
   if (faded) return "saturating_activations";
-  // Without observations: a loss that falls window by window goes the right way, too slowly.
-  const slow = updateRatio === null ? falls >= 0.8 * windows : updateRatio < SMALL_UPDATES;
+  // A loss that falls window by window goes the right way, too slowly.
+  const slow = falls >= 0.8 * windows || (updateRatio !== null && updateRatio < SMALL_UPDATES);
   return slow ? "learning_rate_too_low" : "not_learning";
 }

@@ -32,6 +32,13 @@ const mse = member("losses", "mse");
 
 export const faulty: readonly Faulty[] = [
   {
+    name: "a rate that leads the right way, too slowly for so few steps",
+    job: () =>
+      watched({ data: classes(180, 8), optimizer: optimizer("radam", { lr: 0.008 }), training: { epochs: 10 } }),
+    detector: "plateau",
+    cause: "learning_rate_too_low",
+  },
+  {
     name: "sgd at a rate of 30",
     job: () => watched({ optimizer: optimizer("sgd", { lr: 30, momentum: 0.9 }) }),
     detector: "diverging",
