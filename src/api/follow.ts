@@ -20,8 +20,6 @@ export interface Followed {
   readonly id: string;
   /** Also how far it is. */
   readonly progress: boolean;
-  /** Whether the job had ended before: then events may follow the one that ended it, and the stream ends when there are no more. */
-  readonly over: boolean;
 }
 
 /** What a stream has told: up to which event, and which progress. */
@@ -47,7 +45,7 @@ export class Follower {
     this.#news = news;
   }
 
-  /** The stream after an event, up to the one that ends the job. */
+  /** The stream after an event, until the job has ended; what is recorded after its end, by then, too. */
   async *follow(what: Followed, after: string, signal: AbortSignal): AsyncGenerator<string> {
     const watch = this.#news.watch(what.id, what.progress ? ["event", "progress"] : ["event"]);
     let place: Place = { event: after, progress: "" };
@@ -80,14 +78,14 @@ export class Follower {
     return reading;
   }
 
-  async #look({ owner, id, progress, over }: Followed, place: Place): Promise<Reading> {
-    const [page, document] = await Promise.all([
-      this.#store.jobs.events(owner, id, { limit: EVENTS_AT_ONCE, after: place.event }),
-      progress ? this.#store.jobs.progress(owner, id) : null,
-    ]);
+  async #look({ owner, id, progress }: Followed, place: Place): Promise<Reading> {
+    // First, so that the page has the event that ended the job, if that is before it.
+    const document = await this.#store.jobs.progress(owner, id);
+    const page = await this.#store.jobs.events(owner, id, { limit: EVENTS_AT_ONCE, after: place.event });
     const events = page?.data ?? [];
-    const ended = page === null || (over ? !page.has_more : events.some(({ type }) => isFinal(type)));
-    const now = document === null ? place.progress : JSON.stringify(document);
+    // Of the job and not of its events: a place may lie after them all, in a record that was restored from a copy.
+    const ended = page === null || document === null || (isFinal(document.status) && !page.has_more);
+    const now = progress && document !== null ? JSON.stringify(document) : place.progress;
     const news = now === place.progress ? "" : frame("progress", now);
     return {
       text: news + events.map(eventFrame).join(""),

@@ -23,7 +23,8 @@ export async function submit(
   const spec = (await readDocument(file)) as SpecInput;
   if (options.data !== undefined) {
     const name = basename(options.data, extname(options.data));
-    const dataset = await client.createDataset(await openAsBlob(options.data), { name });
+    const table = await read(options.data, openAsBlob);
+    const dataset = await client.createDataset(table, { name });
     spec.data = { ...spec.data, dataset: dataset.id };
   }
   if (options.validate) {
@@ -95,8 +96,18 @@ export async function model(
 
 /** A YAML or JSON document; JSON is YAML too. `-` is the standard input. */
 async function readDocument(file: string): Promise<unknown> {
-  const text = file === "-" ? await new Response(process.stdin as never).text() : await readFile(file, "utf8");
-  const document: unknown = parse(text);
+  const document: unknown = await read(file, async () =>
+    parse(file === "-" ? await new Response(process.stdin as never).text() : await readFile(file, "utf8")),
+  );
   if (typeof document === "object" && document !== null) return document;
   throw new Error(`${file} holds no YAML or JSON object.`);
+}
+
+/** What goes wrong with a file does not always name it. */
+async function read<T>(file: string, how: (file: string) => Promise<T>): Promise<T> {
+  try {
+    return await how(file);
+  } catch (error) {
+    throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
 }

@@ -43,7 +43,7 @@ program
   .command("jobs")
   .description("list jobs, newest first")
   .option("--status <statuses>", "only these, separated by commas", (text) => text.split(",") as JobStatus[])
-  .option("--limit <count>", "how many at most", Number, 20)
+  .option("--limit <count>", "how many at most", countOf, 20)
   .action((options) => run((client) => jobs(client, options)));
 
 program
@@ -80,6 +80,11 @@ function stepOf(text: string): number | "final" | "best" {
   if (text === "final" || text === "best") return text;
   if (/^\d+$/.test(text)) return Number(text);
   throw new InvalidArgumentError("It must be a step, final or best.");
+}
+
+function countOf(text: string): number {
+  if (/^\d+$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It must be a number.");
 }
 
 async function run(command: (client: Client) => Promise<Output>): Promise<void> {

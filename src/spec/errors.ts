@@ -73,5 +73,6 @@ export function retryLater(code: "unavailable" | "rate_limited", detail: string,
 export function faulty(code: "invalid_spec" | "invalid_parameter", faults: readonly Fault[]): Problem {
   const [{ pointer, message }] = faults;
   const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : "";
-  return new Problem(code, `${pointer || "The body"} ${message}${more}.`, { errors: faults });
+  const end = message.endsWith("?") && more === "" ? "" : ".";
+  return new Problem(code, `${pointer || "The body"} ${message}${more}${end}`, { errors: faults });
 }

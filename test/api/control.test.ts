@@ -90,8 +90,12 @@ describe.each(Object.keys(arrows))("%s", (action) => {
     expect(response.status).toBe(code);
     if (becomes === "gone") return expect([after.status, after.body.code]).toEqual([404, "not_found"]);
     expect(after.body.status).toBe(becomes);
-    if (code === 409) expect(response.body).toMatchObject({ code: "wrong_status", current_status: status });
-    else expect(response.body).toEqual(after.body);
+    if (code === 409) {
+      expect(response.body).toMatchObject({ code: "wrong_status", current_status: status });
+      expect(response.body.detail).toMatch(
+        new RegExp(`^.*(cancelled|paused|resumed|deleted).*; this one is ${status}\\.$`),
+      );
+    } else expect(response.body).toEqual(after.body);
   });
 
   test("of a job that there is not", async () => {

@@ -89,6 +89,14 @@ test("a stream tells what was, then what comes, and ends with the job", async ()
   expect((await open(id, { after: "5" })).response.statusCode).toBe(204);
 });
 
+test("a stream after more events than there are ends with the job nevertheless", async () => {
+  const id = await create();
+  const stream = await open(id, { after: "50" });
+  await finish(await acquire(service.store, id));
+  expect(await Promise.race([stream.ended.then(() => "ended"), sleep(5000)])).toBe("ended");
+  expect(stream.events()).toEqual([]);
+});
+
 test("what happens to a job after its end is in the list and in a stream, which ends", async () => {
   const id = await create();
   const cut = await open(id);

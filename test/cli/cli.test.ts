@@ -97,7 +97,7 @@ test("a spec may come from the standard input, in YAML, and be validated only", 
   });
   expect(await rappel(["submit", "nowhere.yaml"])).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining("ENOENT"),
+    stderr: expect.stringMatching(/^\S+ cannot be read: ENOENT/),
   });
 });
 
@@ -121,6 +121,12 @@ test("a wrong command line, a wrong key and no service have codes of their own",
   });
   expect(await rappel(["jobs", "--limt", "3"])).toMatchObject({ code: 2, stderr: expect.stringContaining("--limit") });
   expect(await rappel(["fork", "job_x", "--from", "last"])).toMatchObject({ code: 2 });
+  expect(await rappel(["jobs", "--limit", "many"])).toMatchObject({ code: 2 });
+  const [good, bad] = [join(directory, "good.yaml"), join(directory, "bad.yaml")];
+  writeFileSync(good, moons());
+  writeFileSync(bad, "a: [1,");
+  expect((await rappel(["submit", bad])).stderr).toMatch(/^\S+bad\.yaml cannot be read: /);
+  expect((await rappel(["submit", good, "--data", "no.csv"])).stderr).toMatch(/^no\.csv cannot be read: /);
   expect(await rappel(["jobs", "--key", "wrong"])).toEqual({
     code: 1,
     stdout: "",

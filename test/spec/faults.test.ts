@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { z } from "zod";
+import { faulty } from "../../src/spec/errors.ts";
 import { check, didYouMean, pointer } from "../../src/spec/faults.ts";
 
 const faultsOf = (schema: z.ZodType, value: unknown) =>
@@ -65,6 +66,15 @@ test("faults are many, but not without end", () => {
   expect(faultsOf(z.strictObject({ a: record }), { a: Array.from({ length: 10_001 }, () => ({})) })).toEqual([
     "/a must have at most 10000 members, not 10001",
   ]);
+});
+
+test("the detail is a sentence of the first fault", () => {
+  const fault = { pointer: "/a", message: 'is unknown; did you mean "b"?' };
+  expect(faulty("invalid_spec", [{ pointer: "", message: "must be an object" }]).message).toBe(
+    "The body must be an object.",
+  );
+  expect(faulty("invalid_spec", [fault]).message).toBe('/a is unknown; did you mean "b"?');
+  expect(faulty("invalid_spec", [fault, fault]).message).toBe('/a is unknown; did you mean "b"? (and 1 more).');
 });
 
 test.each([

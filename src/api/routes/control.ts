@@ -27,7 +27,10 @@ export const control: Routes = async (app, { store, queue }) => {
       },
     },
     async (request, reply) => {
-      const { outcome, record, delivery } = possible(await store.jobs.cancel(request.owner, request.params.id));
+      const { outcome, record, delivery } = possible(
+        "cancel",
+        await store.jobs.cancel(request.owner, request.params.id),
+      );
       if (outcome === "cancelled") await tried(queue.withdraw(record.id, delivery), request.log);
       return reply.code(outcome === "already" ? 200 : 202).send(record);
     },
@@ -50,7 +53,7 @@ export const control: Routes = async (app, { store, queue }) => {
       },
     },
     async (request, reply) => {
-      const { outcome, record, delivery } = possible(await store.jobs.pause(request.owner, request.params.id));
+      const { outcome, record, delivery } = possible("pause", await store.jobs.pause(request.owner, request.params.id));
       if (outcome === "paused") await tried(queue.withdraw(record.id, delivery), request.log);
       return reply.code(202).send(record);
     },
@@ -74,7 +77,7 @@ export const control: Routes = async (app, { store, queue }) => {
     },
     async (request, reply) => {
       const { owner } = request;
-      const { record, delivery, turn } = possible(await store.jobs.resume(owner, request.params.id));
+      const { record, delivery, turn } = possible("resume", await store.jobs.resume(owner, request.params.id));
       await tried(queue.deliver({ owner, id: record.id, delivery, turn }), request.log);
       return reply.code(202).send(record);
     },
@@ -97,19 +100,28 @@ export const control: Routes = async (app, { store, queue }) => {
       },
     },
     async (request, reply) => {
-      const { record, delivery } = possible(await store.jobs.remove(request.owner, request.params.id));
+      const { record, delivery } = possible("delete", await store.jobs.remove(request.owner, request.params.id));
       await tried(queue.withdraw(record.id, delivery), request.log);
       return reply.code(204).send();
     },
   );
 };
 
+const rules = {
+  cancel: "A job can be cancelled until it has ended",
+  pause: "Only a job that is queued or running can be paused",
+  resume: "Only a paused job can be resumed",
+  delete: "Only a job that has ended can be deleted (cancel it first)",
+};
+
 /** @throws Problem if there is no such job, or its status does not allow what was asked. */
-function possible<Outcome extends string>(changed: Changed<Outcome>) {
+function possible<Outcome extends string>(action: keyof typeof rules, changed: Changed<Outcome>) {
   if (changed === null) throw noSuchJob();
   const { outcome, record } = changed;
   if (outcome !== "wrong_status") return changed;
-  throw new Problem("wrong_status", `The job is ${record.status}.`, { current_status: record.status });
+  throw new Problem("wrong_status", `${rules[action]}; this one is ${record.status}.`, {
+    current_status: record.status,
+  });
 }
 
 /** The record has changed already; what the queue missed the reconciler sets right. */

@@ -63,7 +63,7 @@ export const events: Routes = async (app, { store, news }) => {
       if (page === null) throw noSuchJob();
       if (!wantsStream(request)) return page;
       if (page.data.length === 0 && over) return reply.code(204).send();
-      const followed = { owner, id: params.id, progress: query.include === "progress", over };
+      const followed = { owner, id: params.id, progress: query.include === "progress" };
       const stream = follower.follow(followed, after ?? "0", reply.pointless());
       // Proxies would keep it back, or keep the connection when it is over.
       reply.headers({ "cache-control": "no-store", "x-accel-buffering": "no", connection: "close" }).type(EVENT_STREAM);
