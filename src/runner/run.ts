@@ -326,7 +326,7 @@ function goesOnFrom({ checkpoint, origin }: Work): Pick<Checkpoint, "step" | "me
 
 /** Before which there is nothing to go back to. */
 function firstStep({ origin }: Work): number {
-  return origin?.use === "state" ? origin.step : 0;
+  return origin?.use === "state" ? (origin.first ?? origin.step) : 0;
 }
 
 /** The changes as the engine takes them. */

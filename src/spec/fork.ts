@@ -52,7 +52,7 @@ export const Fork = z
 export type Fork = z.output<typeof Fork>;
 
 /** What a fork must know of the job that it is one of. */
-export type Parent = Pick<Job, "progress"> & { readonly spec: Spec };
+export type Parent = Pick<Job, "progress" | "parent"> & { readonly spec: Spec };
 
 /** A checkpoint that a fork may begin with: at least the beginning of its file. */
 export interface ForkSource {
@@ -67,6 +67,8 @@ export interface ResolvedFork<Source extends ForkSource> {
   readonly step: number;
   /** What is different in the state's progress. */
   readonly changes: Partial<Progress>;
+  /** Up to which step back its course can be taken anew, by the spec alone: to the beginning if it is the course of a job that is no fork itself. */
+  readonly first: number;
 }
 
 /**
@@ -75,7 +77,7 @@ export interface ResolvedFork<Source extends ForkSource> {
  */
 export async function resolveFork<Source extends ForkSource>(
   body: unknown,
-  { spec: parent, progress }: Parent,
+  { spec: parent, progress, parent: grandparent }: Parent,
   find: (step: Fork["step"]) => Promise<Source | { fault: string }>,
   context: ResolveContext,
 ): Promise<ResolvedFork<Source>> {
@@ -92,7 +94,8 @@ export async function resolveFork<Source extends ForkSource>(
   const resolved = await resolveOverrides(fork, target, faults, context);
   try {
     if (resolved === null || head === null || "fault" in found) throw faulty("invalid_spec", faults);
-    const changes = changesOf(head, parent, resolved);
+    const unchanged = hasSameCourse(parent, resolved.spec);
+    const changes = changesOf(head, parent, resolved.spec, unchanged);
     faults.push(...weightFaults(fork, head, resolved));
     if (use === "state")
       faults.push(
@@ -102,7 +105,8 @@ export async function resolveFork<Source extends ForkSource>(
       );
     if (faults.length > 0) throw faulty("invalid_spec", faults.slice(0, MAX_FAULTS));
     const step = use === "best" ? head.progress.best!.step : head.progress.step;
-    return { resolved, source: found, use, step, changes };
+    const first = unchanged && grandparent === null ? 0 : step;
+    return { resolved, source: found, use, step, changes, first };
   } catch (error) {
     await resolved?.draft?.discard();
     throw error;
@@ -183,31 +187,36 @@ function stepFaults({ progress: { step } }: Head, { finished }: Partial<Progress
   return [{ pointer: "/overrides/training/epochs", message }];
 }
 
+/** The parts of two specs are the same. */
+function sameIn(parent: Spec, spec: Spec, ...parts: ((spec: Spec) => unknown)[]): boolean {
+  return parts.every((part) => canonicalJson(part(parent) ?? null) === canonicalJson(part(spec) ?? null));
+}
+
+const task = [
+  (of: Spec) => of.data,
+  (of: Spec) => of.loss,
+  (of: Spec) => of.training.early_stopping?.metric,
+  (of: Spec) => of.training.early_stopping?.mode,
+];
+const rate = [(of: Spec) => of.schedule, (of: Spec) => of.optimizer];
+const rest = [
+  (of: Spec) => of.model,
+  (of: Spec) => of.training,
+  (of: Spec) => of.detectors,
+  (of: Spec) => of.parameter_groups ?? [],
+];
+
+/** Whether one takes the steps of the other, from the first to the last. */
+function hasSameCourse(parent: Spec, spec: Spec): boolean {
+  return sameIn(parent, spec, ...task, ...rate, ...rest);
+}
+
 /**
  * A state remembers whether it is finished, its best evaluation, and what its schedule and the detectors saw. What was overridden may make that untrue.
  */
-function changesOf({ progress, shapes }: Head, parent: Spec, { spec }: Resolved): Partial<Progress> {
-  const same = (...of: ((spec: Spec) => unknown)[]) =>
-    of.every((part) => canonicalJson(part(parent) ?? null) === canonicalJson(part(spec) ?? null));
-  const sameTask = same(
-    (of) => of.data,
-    (of) => of.loss,
-    (of) => of.training.early_stopping?.metric,
-    (of) => of.training.early_stopping?.mode,
-  );
-  const sameRate = same(
-    (of) => of.schedule,
-    (of) => of.optimizer,
-  );
-  const unchanged =
-    sameTask &&
-    sameRate &&
-    same(
-      (of) => of.model,
-      (of) => of.training,
-      (of) => of.detectors,
-      (of) => of.parameter_groups ?? [],
-    );
+function changesOf({ progress, shapes }: Head, parent: Spec, spec: Spec, unchanged: boolean): Partial<Progress> {
+  const sameTask = sameIn(parent, spec, ...task);
+  const sameRate = sameIn(parent, spec, ...rate);
   const best = sameTask && (!spec.checkpoint.keep_best || [...shapes.keys()].some(isBestWeight));
   return {
     finished: unchanged ? progress.finished : null,

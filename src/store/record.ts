@@ -5,7 +5,7 @@
  * |---|---|
  * | `name`, `spec`, `spec_sha256`, `metadata`, `arithmetic_version`, `created_at`, `started_at`, `finished_at`, `result`, `error` | as the API shows them |
  * | `parent` | likewise; absent unless the job is a fork |
- * | `origin` | JSON: an Origin, until the job has a checkpoint of its own; of one that may be rewound, until it ends |
+ * | `origin` | JSON: an Origin, until the job has a checkpoint of its own; of one that may be rewound, until it ends or is taken back to before it |
  * | `total_steps`, `total_epochs`, `state_bytes` | sizes, worked out when the job was posted |
  * | `status` | see the arrows in lua/ |
  * | `dataset`, `idempotency` | what the job holds on to: a dataset's id, the SHA-256 of an idempotency key |
@@ -41,6 +41,8 @@ export interface Origin extends Pick<Checkpoint, "step" | "bytes" | "sha256" | "
   /** `state`: the job goes on from it, with `changes` to what it says of its progress. Else it begins with the last, or the best, weights in it. */
   use: "state" | "final" | "best";
   changes: object;
+  /** Up to which step back the job's course can be taken anew without it; absent in older records: up to its own. */
+  first?: number;
 }
 
 /** A rewind, and why; null: it was the job's that this one is a fork of. */

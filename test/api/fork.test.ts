@@ -350,6 +350,27 @@ test("a fork of a rewound job knows its changes, or makes the same again; with a
   expect((await until(id, ended)).result!.changes).toEqual([]);
 });
 
+test("an unchanged fork is rewound to before where it began, as its parent is", async () => {
+  const late = {
+    ...rewinding,
+    schedule: { ...rewinding.schedule, milestones: [1000, 1020, 1040] },
+    detectors: {
+      diverging: { policy: "rewind", rewind: { ...rewinding.detectors.diverging.rewind, window: 2000, max: 9 } },
+    },
+  };
+  const { id: straight } = await service.create(spec(late));
+  const parent = await until(straight, ended);
+  expect(parent.result!.changes[0].step).toBe(0);
+  let paused: string;
+  do paused = await pausedInTheMiddle(late);
+  while ((await service.call("GET", `/v1/jobs/${paused}/diagnosis`)).body.changes.length > 0);
+  const step = (await service.call("GET", `/v1/jobs/${paused}`)).body.progress.last_checkpoint_step;
+  const { id } = await fork(paused, { step, overrides: { resources: { threads: 2 } } });
+  const job = await until(id, ended);
+  expect(job.result).toEqual(parent.result);
+  expect(await series(id)).toEqual(await series(parent.id));
+});
+
 test("a fork is rewound no further than to where it began, and begins there again", async () => {
   const { paused, steps } = await trained();
   const overrides = {

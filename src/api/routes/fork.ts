@@ -69,14 +69,14 @@ async function checkpointOf(store: Store, owner: string, parent: Job, step: Fork
   return found ?? { fault: "has no checkpoint (any more); the list of checkpoints says which there are" };
 }
 
-function beginning(parent: Job, { resolved, source, use, step, changes }: ResolvedFork<Source>): StoredFork {
+function beginning(parent: Job, { resolved, source, use, step, changes, first }: ResolvedFork<Source>): StoredFork {
   const { bytes, sha256, metrics } = source.checkpoint;
   const stepsPerEpoch = resolved.totalSteps / resolved.spec.training.epochs;
   const progress = { ...atTheBeginning, step, epoch: Math.floor(step / stepsPerEpoch), metrics };
   return {
     parent: { job_id: parent.id, step },
     blob: source.blob,
-    origin: { step, bytes, sha256, metrics, use, changes },
+    origin: { step, bytes, sha256, metrics, use, changes, first },
     progress: use === "state" ? { ...progress, valid_loss: metrics.valid_loss ?? null } : null,
   };
 }

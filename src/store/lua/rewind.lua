@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 --[[
 Takes a job back to a step, as its run says that has seen it diverge: what was committed and told of the steps after it belongs to a course that was given up.
-From here on the job resumes from the last checkpoint at or before that step, with the changes. Doing it again changes nothing.
+From here on the job resumes from the last checkpoint at or before that step, or else from its beginning, with the changes. Doing it again changes nothing.
 
 KEYS[1] the job's record
 ARGV[1] run
@@ -16,6 +16,8 @@ fence(ARGV[1], ARGV[2])
 if get('changes') == ARGV[4] then return end
 for _, step in ipairs(redis.call('ZRANGEBYSCORE', job .. ':checkpoints', '(' .. ARGV[3], '+inf')) do drop_checkpoint(step) end
 redis.call('ZREMRANGEBYSCORE', job .. ':metrics', '(' .. ARGV[3], '+inf')
+local origin = get('origin') and cjson.decode(get('origin'))
+if origin and origin.use == 'state' and origin.step > tonumber(ARGV[3]) then drop_origin() end
 local newest = redis.call('ZRANGE', job .. ':checkpoints', -1, -1)[1]
 if newest then set('checkpoint_step', newest) else redis.call('HDEL', job, 'checkpoint_step') end
 set('changes', ARGV[4], 'updated_at', now)
