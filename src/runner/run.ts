@@ -246,7 +246,12 @@ export class Run {
     if (outcome.type === "diverged") {
       const { finding, step } = outcome;
       this.#progress!.diagnosed(finding);
-      throw new JobFailure("diverged", `${finding.message}${inVain(outcome)}`, finding.remedy, step);
+      throw new JobFailure(
+        "diverged",
+        `${finding.message}${inVain(outcome)}`,
+        `${finding.remedy}${furtherBack(outcome)}`,
+        step,
+      );
     }
     await this.#checkpoints!.idle();
     const finished = { outcome, spec, state: await this.#final!, notes: notesOn(this.#crew!.plan, encoding) };
@@ -341,6 +346,14 @@ function findingsOf({ changes }: Work): Finding[] {
 function inVain({ changes: { length } }: { changes: readonly Change[] }): string {
   if (length === 0) return "";
   return ` Training had gone back ${length === 1 ? "once" : `${length} times`} before.`;
+}
+
+/** Going back to one step again and again suggests that the weights were ruined there already. */
+function furtherBack({ changes }: { readonly changes: readonly Change[] }): string {
+  const steps = new Set(changes.map(({ step }) => step));
+  const [step] = steps;
+  if (changes.length < 2 || steps.size > 1 || step === 0) return "";
+  return ` If it was too late at step ${step}, to which training went back each time, raise detectors.diverging.rewind.window.`;
 }
 
 function unexpected(error: unknown): JobFailure {

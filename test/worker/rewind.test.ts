@@ -138,7 +138,9 @@ test("after the last rewind the job fails, and says that it had been taken back"
   const { job } = await outcome(id);
   expect(job).toMatchObject({ status: "failed", result: null, error: { code: "diverged" } });
   expect(job.error!.message).toMatch(/ Training had gone back 2 times before\.$/);
-  expect(job.error!.suggestion).toMatch(/^Lower lr/);
+  expect(job.error!.suggestion).toMatch(
+    /^Lower lr .* too late at step 5, .* raise detectors\.diverging\.rewind\.window\.$/,
+  );
   expect(await eventsOf(id, "rewound")).toHaveLength(2);
   const diagnosis = (await place.store.jobs.diagnosis(OWNER, id))!;
   expect(diagnosis.changes).toHaveLength(2);
