@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import { expect, test } from "vitest";
 import { Problem } from "../../src/spec/errors.ts";
-import { resolveSpec } from "../../src/spec/resolve.ts";
+import { resolveSpec, withoutStepDefaults } from "../../src/spec/resolve.ts";
 import type { Dataset } from "../../src/spec/wire.ts";
 import { csv, specFor } from "../api/service.ts";
 import { datasetFiles, LIMIT_BYTES } from "../data/support.ts";
@@ -41,6 +41,21 @@ test("steps and the log interval follow from the rows that train", async () => {
   expect([accumulated.totalSteps, accumulated.spec.training.log_every_steps]).toEqual([2000, 2]);
   const full = await resolve(specFor(id, training({ batch_size: "full" })));
   expect([full.totalSteps, full.spec.training.batch_size]).toEqual([3, "full"]);
+});
+
+test("what follows from the number of steps can be opened again, and what was chosen stays", async () => {
+  const reopened = async (rewind: object | null, every: number | null) => {
+    const detectors = { diverging: { policy: "rewind", rewind } };
+    const changes = { ...training({ epochs: 1000, log_every_steps: every }), detectors };
+    const { spec, totalSteps } = await resolve(specFor(id, changes));
+    const open = withoutStepDefaults(spec, totalSteps);
+    expect((await resolve(open)).spec).toEqual(spec);
+    return [open.detectors.diverging.rewind, open.training.log_every_steps];
+  };
+  expect(await reopened(null, null)).toEqual([null, null]);
+  const kept = { every_steps: 70, window: null, lr_factor: 0.5, max: 3 };
+  expect(await reopened({ every_steps: 70 }, 7)).toEqual([kept, 7]);
+  expect(await reopened({ lr_factor: 0.3 }, 4)).toEqual([{ ...kept, every_steps: null, lr_factor: 0.3 }, null]);
 });
 
 test("features are filled in: neither the target nor the column that validates", async () => {
