@@ -52,7 +52,7 @@ export class Follower {
     try {
       yield `retry: ${RETRY_MS}\n\n`;
       while (!signal.aborted) {
-        const reading = await this.#read(what, place);
+        const reading = await this.#read(what, place, watch.latest);
         if (reading.text !== "") yield reading.text;
         place = reading.place;
         if (reading.next === "end") return;
@@ -63,8 +63,9 @@ export class Follower {
     }
   }
 
-  #read(what: Followed, place: Place): Promise<Reading> {
-    const key = JSON.stringify([what, place]);
+  /** `latest`: the number of the news that it was woken by. A look that began before them may not have seen what they are of. */
+  #read(what: Followed, place: Place, latest: number): Promise<Reading> {
+    const key = JSON.stringify([what, place, latest]);
     const known = this.#readings.get(key);
     if (known !== undefined) return known;
     const reading = this.#look(what, place)

@@ -15,12 +15,14 @@ export class News {
   readonly #redis: Redis;
   /** By channel. */
   readonly #watches = new Map<string, Set<Watch>>();
+  /** How often this process has been told of news. */
+  #count = 0;
 
   /** `redis` is a connection of its own, which waits for Redis (maxRetriesPerRequest: null); closed by `close`. */
   constructor(redis: Redis) {
     this.#redis = redis;
     redis.on("message", (channel: string, kind: Kind) => {
-      for (const watch of this.#watches.get(channel) ?? []) watch.tell(kind);
+      this.#tell([channel], kind);
     });
     redis.on("ready", () => this.#subscribe([...this.#watches.keys()]));
   }
@@ -46,11 +48,16 @@ export class News {
 
   #subscribe(channels: string[]): void {
     if (channels.length === 0 || this.#redis.status !== "ready") return;
-    const look = () => {
-      for (const channel of channels) for (const watch of this.#watches.get(channel) ?? []) watch.tell();
-    };
     // If it fails the connection is gone, and this is done again when it is back.
-    this.#redis.subscribe(...channels).then(look, () => undefined);
+    this.#redis.subscribe(...channels).then(
+      () => this.#tell(channels),
+      () => undefined,
+    );
+  }
+
+  #tell(channels: readonly string[], kind?: Kind): void {
+    this.#count++;
+    for (const channel of channels) for (const watch of this.#watches.get(channel) ?? []) watch.tell(this.#count, kind);
   }
 
   #drop(channel: string): void {
@@ -62,6 +69,8 @@ export class News {
 /** One follower of one job. */
 export class Watch {
   readonly close: () => void;
+  /** The number of the latest news that it was told of; those who have the same know the same. */
+  latest = 0;
   readonly #kinds: readonly Kind[];
   #news = false;
   #wake = () => {};
@@ -72,8 +81,9 @@ export class Watch {
   }
 
   /** Without a kind: there may be news of any. */
-  tell(kind?: Kind): void {
+  tell(number: number, kind?: Kind): void {
     if (kind !== undefined && !this.#kinds.includes(kind)) return;
+    this.latest = number;
     this.#news = true;
     this.#wake();
   }

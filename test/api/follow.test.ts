@@ -1,0 +1,60 @@
+// What streams of one process have in common.
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Follower } from "../../src/api/follow.ts";
+import { News } from "../../src/queue/news.ts";
+import type { Store } from "../../src/store/store.ts";
+import { OWNER, openStore, postJob } from "../store/support.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+
+let server: TestRedis;
+let store: Store;
+let news: News;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  store = await openStore(server);
+  news = new News(server.client({ maxRetriesPerRequest: null }));
+});
+afterAll(async () => {
+  news.close();
+  await server.stop();
+});
+
+test("a stream that is woken does not make do with a look that another one began before", async () => {
+  const id = await postJob(store);
+  // Looks end when they are told to; what they saw is the record's.
+  let gate = Promise.resolve();
+  const jobs: Store["jobs"] = Object.create(store.jobs, {
+    events: {
+      value: async (...given: Parameters<Store["jobs"]["events"]>) => {
+        const page = await store.jobs.events(...given);
+        await gate;
+        return page;
+      },
+    },
+    progress: { value: (owner: string, job: string) => store.jobs.progress(owner, job) },
+  });
+  const follower = new Follower(Object.create(store, { jobs: { value: jobs } }), news);
+  const closing = new AbortController();
+  const open = (after: string) => follower.follow({ owner: OWNER, id, progress: false }, after, closing.signal);
+  const told: string[] = [];
+  const [{ id: created }] = (await store.jobs.events(OWNER, id, { limit: 1 }))!.data;
+  const first = (async () => {
+    for await (const text of open(created)) told.push(text);
+  })();
+  // It has looked, also when it had subscribed, and waits.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+
+  const { promise, resolve } = Promise.withResolvers<void>();
+  gate = promise;
+  const second = open(created);
+  await second.next();
+  const looking = second.next();
+  await new Promise((done) => setTimeout(done, 100));
+  await store.jobs.pause(OWNER, id);
+  await new Promise((done) => setTimeout(done, 100));
+  resolve();
+  await expect.poll(() => told.join(""), { timeout: 10_000 }).toContain("event: paused");
+  closing.abort();
+  await Promise.all([first, looking]);
+});
