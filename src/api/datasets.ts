@@ -1,26 +1,30 @@
 import type { FastifyBaseLogger } from "fastify";
 import { ulid } from "ulid";
-import type { DatasetContent } from "../data/dataset.ts";
+import type { Draft } from "../data/files.ts";
 import { retryLater } from "../spec/errors.ts";
 import type { Dataset } from "../spec/wire.ts";
 import type { Services } from "./services.ts";
 
-/** Records a dataset whose file has been kept; if its owner has those bytes already, the record they have stands. */
+/** Makes a dataset of a table; if its owner has those bytes already, the record they have stands. */
 export async function recordDataset(
   { store, files }: Pick<Services, "store" | "files">,
   owner: string,
   name: string | null,
-  content: DatasetContent,
+  draft: Draft,
 ): Promise<{ record: Dataset; created: boolean }> {
+  const { content } = draft;
   const id = `ds_${ulid().toLowerCase()}`;
-  const recorded = await store.datasets.put(owner, { id, name, format: "csv", ...content }).catch(async (error) => {
-    await removeUnused({ store, files }, content.sha256);
-    throw error;
+  return await files.exclusively(content.sha256, async () => {
+    await draft.keep();
+    const recorded = await store.datasets.put(owner, { id, name, format: "csv", ...content }).catch(async (error) => {
+      await removeUnused({ store, files }, content.sha256);
+      throw error;
+    });
+    // Another process that shares the directory may have removed the file with the last dataset that had these bytes.
+    if (await files.has(content.sha256)) return recorded;
+    if (recorded.created) await store.datasets.remove(owner, id);
+    throw retryLater("unavailable", "The same rows were being deleted just now; send them again.", 1);
   });
-  // The last dataset with these bytes may have been deleted, and its file with it, since the file was kept.
-  if (await files.has(content.sha256)) return recorded;
-  if (recorded.created) await store.datasets.remove(owner, id);
-  throw retryLater("unavailable", "The same rows were being deleted just now; send them again.", 1);
 }
 
 /**
@@ -42,7 +46,11 @@ export async function sweepFiles(
   for (const sha256 of unknown) await files.removeAbandoned(sha256);
 }
 
-/** Removes a file that no dataset has. */
-export async function removeUnused({ store, files }: Pick<Services, "store" | "files">, sha256: string): Promise<void> {
+/** Removes the files of a dataset that was deleted, unless another one has the same. */
+export async function removeFiles({ store, files }: Pick<Services, "store" | "files">, sha256: string): Promise<void> {
+  await files.exclusively(sha256, () => removeUnused({ store, files }, sha256));
+}
+
+async function removeUnused({ store, files }: Pick<Services, "store" | "files">, sha256: string): Promise<void> {
   if (!(await store.datasets.referenced(sha256))) await files.remove(sha256);
 }

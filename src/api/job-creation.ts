@@ -84,8 +84,7 @@ async function keepData(
 ): Promise<Pick<NewJob, "spec" | "specSha256" | "datasetId">> {
   const { inline, ...data } = spec.data;
   if (draft === null) return { spec, specSha256, datasetId: data.dataset! };
-  await draft.keep();
-  const { record } = await recordDataset(services, owner, data.synthetic?.type ?? "inline", draft.content);
+  const { record } = await recordDataset(services, owner, data.synthetic?.type ?? "inline", draft);
   if (inline === undefined) return { spec, specSha256, datasetId: record.id };
   const kept = { ...spec, data: { dataset: record.id, ...data } };
   return { spec: kept, specSha256: hashSpec(kept), datasetId: record.id };

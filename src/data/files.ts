@@ -34,6 +34,8 @@ export interface Draft {
 
 export class DatasetFiles {
   readonly #directory: string;
+  /** The last that was begun on each dataset's files, by hash. */
+  readonly #turns = new Map<string, Promise<unknown>>();
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -49,19 +51,13 @@ export class DatasetFiles {
   }
 
   /**
-   * Keeps a CSV file. Only reads as much of the body as the limit allows, and leaves the rest unread, so that the
+   * The table of a CSV file. Only reads as much of the body as the limit allows, and leaves the rest unread, so that the
    * sender can still be answered.
    * @throws InvalidDataset, DatasetTooLarge, or the body's own error if it is cut off; nothing is left on disk then.
    */
-  async ingest(body: Readable, limitBytes: number): Promise<DatasetContent> {
+  receive(body: Readable, limitBytes: number): Promise<Draft> {
     const chunks = atMost(body.iterator({ destroyOnReturn: false }), limitBytes);
-    const draft = await this.#draft((csv) => writeFile(csv, chunks, { flag: "wx", flush: true }));
-    try {
-      await draft.keep();
-      return draft.content;
-    } finally {
-      await draft.discard();
-    }
+    return this.#draft((csv) => writeFile(csv, chunks, { flag: "wx", flush: true }));
   }
 
   /**
@@ -102,6 +98,17 @@ export class DatasetFiles {
     // It may be deleted just now, which whoever keeps it sees when it is recorded.
     const touched = [this.columnsPath(sha256), this.#path(sha256, "csv")].map((path) => utimes(path, now, now));
     await Promise.allSettled(touched);
+  }
+
+  /** Does one thing after the other with the files of a dataset: keeping them until they are referred to, or removing them if they are not. */
+  async exclusively<T>(sha256: string, work: () => Promise<T>): Promise<T> {
+    const turn = (this.#turns.get(sha256) ?? Promise.resolve()).then(work, work);
+    this.#turns.set(sha256, turn);
+    try {
+      return await turn;
+    } finally {
+      if (this.#turns.get(sha256) === turn) this.#turns.delete(sha256);
+    }
   }
 
   /** The hashes of the datasets that are there. */

@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { sweepFiles } from "../../src/api/datasets.ts";
+import { recordDataset, removeFiles, sweepFiles } from "../../src/api/datasets.ts";
 import { DatasetFiles } from "../../src/data/files.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
+import { ingest } from "../support/datasets.ts";
 
 let service: Service;
 beforeAll(async () => {
@@ -157,7 +158,7 @@ test.each([
 test("a start removes files that no dataset has, unless an upload may be at them, or Redis knows none at all", async () => {
   const other = await startService();
   const files = new DatasetFiles(other.directory);
-  const crashed = await files.ingest(Readable.from([Buffer.from("a,b\n1,2\n")]), 1000);
+  const crashed = await ingest(files, Readable.from([Buffer.from("a,b\n1,2\n")]), 1000);
   const age = async () => {
     const then = new Date(Date.now() - 3_700_000);
     for (const name of other.onDisk()) await utimes(join(other.directory, name), then, then);
@@ -169,7 +170,7 @@ test("a start removes files that no dataset has, unless an upload may be at them
 
   const { sha256 } = await other.upload(csv);
   // The same bytes are being uploaded again: the file is there, and its record to come.
-  await files.ingest(Readable.from([Buffer.from("a,b\n1,2\n")]), 1000);
+  await ingest(files, Readable.from([Buffer.from("a,b\n1,2\n")]), 1000);
   await sweep();
   expect(other.onDisk()).toHaveLength(4);
   await age();
@@ -177,4 +178,20 @@ test("a start removes files that no dataset has, unless an upload may be at them
   expect(other.onDisk().toSorted()).toEqual([`${sha256}.columns`, `${sha256}.csv`]);
   expect(await files.has(crashed.sha256)).toBe(false);
   await other.stop();
+});
+
+test("bytes that are uploaded while the last dataset that has them is deleted are there afterwards", async () => {
+  const files = new DatasetFiles(service.directory);
+  const draft = await files.receive(Readable.from([Buffer.from("a,b\n5,6\n")]), 1000);
+  const parts = { store: service.store, files };
+  let removed: Promise<void> | undefined;
+  // The deletion comes when the file is kept and its record is still to be written.
+  const keep = async () => {
+    await draft.keep();
+    removed = removeFiles(parts, draft.content.sha256);
+    await sleep(100);
+  };
+  const { record } = await recordDataset(parts, "default", null, { ...draft, keep });
+  await removed;
+  expect((await service.call("GET", `/v1/datasets/${record.id}/content`)).text).toBe("a,b\n5,6\n");
 });

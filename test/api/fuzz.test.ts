@@ -60,10 +60,8 @@ async function ask({ method, url, headers, body }: Asked): Promise<Answer> {
 /** @throws Error if this is no answer to that. */
 function judge({ method, url, operation, kind, json }: Asked, answer: Answer): void {
   const { status, body } = answer;
-  const { errors = [], code, detail } = body as { errors?: { pointer: string }[]; code?: string; detail?: string };
-  // An upload of what another request deletes at that moment is asked to come again.
-  const raced = code === "unavailable" && detail!.startsWith("The same rows were being deleted just now");
-  if (status >= 500 && !raced) throw new Error(`answered with ${status}: ${JSON.stringify(body)}`);
+  const { errors = [], code } = body as { errors?: { pointer: string }[]; code?: string };
+  if (status >= 500) throw new Error(`answered with ${status}: ${JSON.stringify(body)}`);
   // What HTTP wants, before any route is looked for.
   if (code !== "expectation_failed") assertDescribed(method, url, answer);
   const stray = errors.find(({ pointer }) => !/^(\?.*|[a-z-]+|(\/([^~/]|~[01])*)*)$/s.test(pointer));

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { encode, splitCounts } from "../../src/data/encodings.ts";
 import type { DataSpec } from "../../src/data/encoding.ts";
 import { dataset, datasetFiles, dataSpec, LIMIT_BYTES } from "./support.ts";
+import { ingest } from "../support/datasets.ts";
 
 async function encoded(csv: string, data: DataSpec, targets: "class" | "value" | "probability" = "value") {
   const { files, content } = await dataset(csv);
@@ -185,7 +186,7 @@ test.each([
   ["digits", 1797, 360, 64, 10],
 ])("%s has the shape of the reference", async (name, rows, valid, width, classes) => {
   const { files } = await datasetFiles();
-  const { sha256 } = await files.ingest(createReadStream(`examples/${name}.csv`), LIMIT_BYTES);
+  const { sha256 } = await ingest(files, createReadStream(`examples/${name}.csv`), LIMIT_BYTES);
   const { data } = await encode(
     files.columnsPath(sha256),
     dataSpec({ target: "target", validation: { every: 5 } }),

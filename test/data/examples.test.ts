@@ -5,13 +5,14 @@ import { encode } from "../../src/data/encodings.ts";
 import { Crew } from "../../src/engine/crew.ts";
 import { resolveSpec } from "../../src/spec/resolve.ts";
 import { datasetFiles, LIMIT_BYTES } from "./support.ts";
+import { ingest } from "../support/datasets.ts";
 
 const DATASET_ID = "ds_00000000000000000000000000";
 
 /** An example's spec as the service resolves it, over its table if it has one. */
 async function example(spec: string, table: string | null) {
   const { files } = await datasetFiles();
-  const content = table === null ? null : await files.ingest(createReadStream(`examples/${table}.csv`), LIMIT_BYTES);
+  const content = table === null ? null : await ingest(files, createReadStream(`examples/${table}.csv`), LIMIT_BYTES);
   const known = content && {
     ...content,
     id: DATASET_ID,

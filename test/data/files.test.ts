@@ -8,13 +8,14 @@ import { expect, test } from "vitest";
 import { DatasetFiles } from "../../src/data/files.ts";
 import { DatasetTooLarge, InvalidDataset } from "../../src/data/dataset.ts";
 import { datasetFiles, LIMIT_BYTES } from "./support.ts";
+import { ingest } from "../support/datasets.ts";
 
 const body = (csv: string) => Readable.from([Buffer.from(csv)]);
 
 test("keeps the bytes and the columns, under the hash of the bytes", async () => {
   const { files, onDisk } = await datasetFiles();
   const csv = "x,y\r\n1,a\r\n2.5,\r\n";
-  const content = await files.ingest(body(csv), LIMIT_BYTES);
+  const content = await ingest(files, body(csv), LIMIT_BYTES);
   expect(content).toEqual({
     sha256: createHash("sha256").update(csv).digest("hex"),
     bytes: csv.length,
@@ -31,9 +32,9 @@ test("keeps the bytes and the columns, under the hash of the bytes", async () =>
 
 test("the same bytes again are the same dataset; once removed it is gone", async () => {
   const { files, onDisk } = await datasetFiles();
-  const [first, second] = await Promise.all([1, 2].map(() => files.ingest(body("x\n1\n"), LIMIT_BYTES)));
+  const [first, second] = await Promise.all([1, 2].map(() => ingest(files, body("x\n1\n"), LIMIT_BYTES)));
   expect(second).toEqual(first);
-  expect(await files.ingest(body("x\n1\n"), LIMIT_BYTES)).toEqual(first);
+  expect(await ingest(files, body("x\n1\n"), LIMIT_BYTES)).toEqual(first);
   expect(await onDisk()).toHaveLength(2);
   expect(await files.has(first.sha256)).toBe(true);
   await files.remove(first.sha256);
@@ -57,7 +58,7 @@ test.each([
   ["a NUL byte", "a\n1\n\0\n", 3, /NUL/],
 ])("refuses %s and keeps nothing", async (_, csv, line, message) => {
   const { files, onDisk } = await datasetFiles();
-  const refusal = await files.ingest(body(csv), LIMIT_BYTES).catch((error: unknown) => error);
+  const refusal = await ingest(files, body(csv), LIMIT_BYTES).catch((error: unknown) => error);
   expect(refusal).toBeInstanceOf(InvalidDataset);
   expect(refusal).toMatchObject({ line, message: expect.stringMatching(message) });
   expect(await onDisk()).toEqual([]);
@@ -72,11 +73,11 @@ test("refuses a file over the limit without reading much more, and leaves the se
       this.push(Buffer.alloc(1000, "1\n"));
     },
   });
-  await expect(files.ingest(endless, 100_000)).rejects.toBeInstanceOf(DatasetTooLarge);
+  await expect(ingest(files, endless, 100_000)).rejects.toBeInstanceOf(DatasetTooLarge);
   expect(sent).toBeLessThan(500_000);
   expect(endless.destroyed).toBe(false);
   expect(await onDisk()).toEqual([]);
-  expect((await files.ingest(body("x\n1\n"), 4)).bytes).toBe(4);
+  expect((await ingest(files, body("x\n1\n"), 4)).bytes).toBe(4);
 });
 
 test.each([
@@ -85,7 +86,7 @@ test.each([
 ])("an upload that %s leaves nothing", async (_, end) => {
   const { files, onDisk } = await datasetFiles();
   const upload = new Readable({ read() {} });
-  const ingested = files.ingest(upload, LIMIT_BYTES);
+  const ingested = ingest(files, upload, LIMIT_BYTES);
   upload.push(Buffer.from("x,y\n1,2\n"));
   await expect.poll(onDisk).toHaveLength(1);
   end(upload);
@@ -95,7 +96,7 @@ test.each([
 
 test("a start removes what a crash left an hour ago, and nothing else", async () => {
   const { files, directory, onDisk } = await datasetFiles();
-  const { sha256 } = await files.ingest(body("x\n1\n"), LIMIT_BYTES);
+  const { sha256 } = await ingest(files, body("x\n1\n"), LIMIT_BYTES);
   const halves = [`${"0".repeat(64)}.csv`, `${"1".repeat(64)}.columns`];
   const upload = `upload-${crypto.randomUUID()}`;
   for (const name of [...halves, `${upload}.csv`, `${upload}.columns`, "note.txt"])
@@ -118,7 +119,7 @@ test("the columns with the fewest classes list theirs when all together are too 
   const { files } = await datasetFiles();
   const names = Array.from({ length: 60 }, (_, i) => `n${i}`);
   const rows = Array.from({ length: 1000 }, (_, row) => `${row % 3},${names.map((_, i) => row + i).join(",")}`);
-  const { columns } = await files.ingest(body(`few,${names.join(",")}\n${rows.join("\n")}\n`), LIMIT_BYTES);
+  const { columns } = await ingest(files, body(`few,${names.join(",")}\n${rows.join("\n")}\n`), LIMIT_BYTES);
   expect(columns[0].classes).toEqual(["0", "1", "2"]);
   expect(columns.filter(({ classes }) => classes !== null)).toHaveLength(1 + 49);
   expect(columns.reduce((sum, { classes }) => sum + (classes?.length ?? 0), 0)).toBeLessThanOrEqual(50_000);
@@ -134,7 +135,7 @@ test("a file of some megabytes in many chunks", async () => {
       yield Buffer.from(text.join(""));
     }
   }
-  const content = await files.ingest(Readable.from(rows()), LIMIT_BYTES);
+  const content = await ingest(files, Readable.from(rows()), LIMIT_BYTES);
   expect(content).toMatchObject({
     rows: 100_000,
     columns: [
@@ -152,7 +153,7 @@ test("the examples are the tables they should be", async () => {
   const reference = JSON.parse(await readFile("test/golden/datasets/reference_quality.json", "utf8"));
   for (const name of ["iris", "digits"]) {
     const { rows, feature_columns, target_column, classes } = reference.datasets[name];
-    const content = await files.ingest(createReadStream(`examples/${name}.csv`), LIMIT_BYTES);
+    const content = await ingest(files, createReadStream(`examples/${name}.csv`), LIMIT_BYTES);
     expect(content.rows).toBe(rows);
     expect(content.columns.map((column) => column.name)).toEqual([...feature_columns, target_column]);
     expect(content.columns.every(({ type, missing }) => type === "numeric" && missing === 0)).toBe(true);

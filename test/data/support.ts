@@ -5,6 +5,7 @@ import { Readable } from "node:stream";
 import { onTestFinished } from "vitest";
 import type { DataSpec } from "../../src/data/encoding.ts";
 import { DatasetFiles } from "../../src/data/files.ts";
+import { ingest } from "../support/datasets.ts";
 
 export const LIMIT_BYTES = 2 ** 30;
 
@@ -24,7 +25,7 @@ export async function datasetFiles(): Promise<{
 /** A dataset of the given text. */
 export async function dataset(text: string | Buffer) {
   const { files } = await datasetFiles();
-  const content = await files.ingest(Readable.from([Buffer.from(text)]), LIMIT_BYTES);
+  const content = await ingest(files, Readable.from([Buffer.from(text)]), LIMIT_BYTES);
   return { files, content };
 }
 

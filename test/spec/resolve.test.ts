@@ -5,13 +5,14 @@ import { resolveSpec, withoutStepDefaults } from "../../src/spec/resolve.ts";
 import type { Dataset } from "../../src/spec/wire.ts";
 import { csv, specFor } from "../api/service.ts";
 import { datasetFiles, LIMIT_BYTES } from "../data/support.ts";
+import { ingest } from "../support/datasets.ts";
 
 const id = "ds_01k3w9d0c8v6m2q4r7t5x1y9za";
 const MiB = 2 ** 20;
 
 async function resolve(body: unknown, { text = csv, maxMemoryBytes = 64 * MiB, maxStateBytes = 8 * MiB } = {}) {
   const { files } = await datasetFiles();
-  const content = await files.ingest(Readable.from([text]), LIMIT_BYTES);
+  const content = await ingest(files, Readable.from([text]), LIMIT_BYTES);
   const record: Dataset = { id, name: null, format: "csv", created_at: "2026-11-22T00:00:00.000Z", ...content };
   const dataset = async (wanted: string) => (wanted === id ? record : null);
   return resolveSpec(body, { dataset, files, maxMemoryBytes, maxStateBytes, webhookFaults: () => [] });

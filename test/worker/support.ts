@@ -17,6 +17,7 @@ import type { Job } from "../../src/spec/wire.ts";
 import { Store } from "../../src/store/store.ts";
 import { connected, OWNER } from "../store/support.ts";
 import { startTestRedis, type TestRedis, type TestRedisOptions } from "../support/redis.ts";
+import { ingest } from "../support/datasets.ts";
 
 export interface WorkerProcess {
   readonly pid: number;
@@ -54,7 +55,7 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
   const directory = mkdtempSync(join(tmpdir(), "rappel-worker-"));
   const files = new DatasetFiles(directory);
   await files.prepare();
-  const content = await files.ingest(Readable.from([csv()]), 2 ** 24);
+  const content = await ingest(files, Readable.from([csv()]), 2 ** 24);
   const dataset = { id: `ds_${ulid().toLowerCase()}`, name: null, format: "csv" as const, ...content };
   await store.datasets.put(OWNER, { ...dataset, columns: [...dataset.columns] } as never);
   const workers = new Set<WorkerProcess>();

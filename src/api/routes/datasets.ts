@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { z } from "zod";
 import { Problem } from "../../spec/errors.ts";
 import { Dataset, DatasetId, DatasetList } from "../../spec/wire.ts";
-import { recordDataset, removeUnused } from "../datasets.ts";
+import { recordDataset, removeFiles } from "../datasets.ts";
 import { notFound, wrongMediaType } from "../plugins/problems.ts";
 import { ignoreUnwantedBodies } from "../plugins/validation.ts";
 import { pageQuery } from "../requests.ts";
@@ -42,13 +42,15 @@ export const datasets: Routes = async (app, { store, files, config }) => {
     async (request, reply) => {
       const body: unknown = request.body;
       if (!(body instanceof Readable) || !isUtf8(request.headers["content-type"])) throw wrongMediaType(request);
-      const content = await files.ingest(body, config.maxDatasetBytes);
-      const name = request.query.name ?? null;
-      const { record, created } = await recordDataset({ store, files }, request.owner, name, content);
-      return reply
-        .code(created ? 201 : 200)
-        .header("location", `/v1/datasets/${record.id}`)
-        .send(record);
+      const draft = await files.receive(body, config.maxDatasetBytes);
+      try {
+        const name = request.query.name ?? null;
+        const { record, created } = await recordDataset({ store, files }, request.owner, name, draft);
+        reply.code(created ? 201 : 200).header("location", `/v1/datasets/${record.id}`);
+        return record;
+      } finally {
+        await draft.discard();
+      }
     },
   );
 
@@ -126,7 +128,7 @@ export const datasets: Routes = async (app, { store, files, config }) => {
       const outcome = record === null ? "missing" : await store.datasets.remove(owner, params.id);
       if (record === null || outcome === "missing") throw missing();
       if (outcome === "in_use") throw new Problem("dataset_in_use", "A job that has not ended uses this dataset.");
-      await removeUnused({ store, files }, record.sha256);
+      await removeFiles({ store, files }, record.sha256);
       return reply.code(204).send();
     },
   );
