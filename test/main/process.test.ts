@@ -135,6 +135,8 @@ test("a Redis that is killed is started again, and the service goes on", async (
   }
   // Until it is back the answer is "unavailable", never "not found" or a crash.
   expect([...statuses].filter((status) => status !== 200 && status !== 503)).toEqual([]);
+  // Redis answers before the service has seen that it does, and written down who it is.
+  await expect.poll(redisProcess).toMatchObject({ pid: expect.any(Number) });
   expect(redisProcess().pid).not.toBe(redis.pid);
 });
 
