@@ -3,25 +3,13 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/spec/wire.ts";
 import type { MetricRow } from "../../src/store/record.ts";
 import { eventTypes, OWNER, steps } from "../store/support.ts";
-import { ended, LEASE_MS, openPlace, type Place } from "./support.ts";
+import { ended, LEASE_MS, longSpec, openPlace, type Place } from "./support.ts";
 
 let place: Place;
 let undisturbed: { job: Job; metrics: MetricRow[] };
 
 /** Four seconds or so. */
-const spec = {
-  model: {
-    layers: [
-      { type: "linear", out_features: 512 },
-      { type: "relu" },
-      { type: "linear", out_features: 512 },
-      { type: "relu" },
-      { type: "linear" },
-    ],
-  },
-  training: { epochs: 120, batch_size: 32, seed: 5, log_every_steps: 5, eval_every_epochs: 5 },
-  checkpoint: { every_steps: 200, every_seconds: null, keep_last: 2 },
-};
+const spec = longSpec(120);
 
 async function outcome(id: string) {
   const job = await place.until(id, ended, 60_000);

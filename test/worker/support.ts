@@ -184,3 +184,20 @@ export function ended(job: Job): boolean {
 export function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
+
+/** A job of 15 steps an epoch that takes long enough to be disturbed. */
+export function longSpec(epochs: number) {
+  return {
+    model: {
+      layers: [
+        { type: "linear", out_features: 512 },
+        { type: "relu" },
+        { type: "linear", out_features: 512 },
+        { type: "relu" },
+        { type: "linear" },
+      ],
+    },
+    training: { epochs, batch_size: 32, seed: 5, log_every_steps: 5, eval_every_epochs: 5 },
+    checkpoint: { every_steps: 200, every_seconds: null, keep_last: 2 },
+  };
+}

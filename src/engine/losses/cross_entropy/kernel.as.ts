@@ -113,8 +113,7 @@ class Dot {
   }
 }
 
-// @ts-ignore: decorator
-@inline const BLOCK: usize = 256 * 4;
+const BLOCK: usize = 256 * 4;
 
 /**
  * A sum over classes in an order that depends on their number alone: in a block of 256 classes, class j is added to lane j mod 4, and the lanes
