@@ -18,23 +18,23 @@ export const WORD = {
   spin: 18,
   /** From the leader: bits of ACTION for the end of this step. */
   action: 32,
-  /** Steps finished, epochs finished. */
-  step: 33,
-  epoch: 34,
-  /** Entries of the log ring ever written (by the leader) and read (by main). */
+  /** Entries of the log ring written (by the leader) and read (by main): serial numbers, see `serialsApart`. */
   logWritten: 35,
   logRead: 48,
   /** 1 from the moment a snapshot is copied until it has been serialised. */
   snapshotBusy: 49,
   /** From the leader: VERDICT of what the detectors found, at the end of a step or of an evaluation. */
   verdict: 36,
-  /** Counts the slabs of validation rows that were evaluated, by any thread and without a lock: it moves, and need not be exact. */
+  /** Counts the slabs of validation rows that were evaluated, by any thread and without a lock: it moves, and may wrap or be inexact. */
   evaluated: 50,
   /** Set by any thread that met a weight that is not finite while copying a snapshot. */
   notFinite: 64,
 } as const;
 
-/** Indexes of doubles, counted from the control region, after the words. */
+/**
+ * Indexes of doubles, counted from the control region, after the words. Whatever counts steps is one: a small model makes 2^31 steps in
+ * hours. A double that is aligned is read and written in one piece.
+ */
 export const DOUBLE = {
   /** Mean loss of the last log interval. */
   trainLoss: 40,
@@ -42,6 +42,9 @@ export const DOUBLE = {
   monitored: 41,
   /** The value of the metric that the schedule follows, written and read likewise. */
   followed: 42,
+  /** Steps finished, epochs finished. */
+  step: 44,
+  epoch: 45,
 } as const;
 
 export const CONTROL_BYTES = 512;
@@ -53,6 +56,18 @@ export const VERDICT = { goOn: 0, end: 1, fail: 2 } as const;
 
 export const ACTION = { ...REQUEST, diverged: 8 } as const;
 
-/** The log ring: entries of four doubles: step, train loss, learning rate, gradient norm (NaN: none). */
+/** The log ring: entries of four doubles: step, train loss, learning rate, gradient norm (NaN: none). A power of two. */
 export const LOG_ENTRIES = 4096;
 export const LOG_BYTES = LOG_ENTRIES * 4 * 8;
+
+/**
+ * The first serial number of an entry. Threads sleep on these numbers, so that they must be words, and a word wraps after 2^32 entries;
+ * beginning just below 2^31, every longer run passes the place where that could go wrong.
+ */
+export const FIRST_SERIAL = 0x7fffffff - 100;
+
+/** How far `later` is after `earlier`. */
+export const serialsApart = (later: number, earlier: number): number => (later - earlier) | 0;
+
+/** Where the entry lies in the ring. */
+export const logIndex = (serial: number): number => serial & (LOG_ENTRIES - 1);

@@ -1,5 +1,5 @@
 import type { Worker } from "node:worker_threads";
-import { DOUBLE, LOG_ENTRIES, REQUEST, VERDICT, WORD } from "./control.ts";
+import { DOUBLE, FIRST_SERIAL, LOG_ENTRIES, logIndex, REQUEST, serialsApart, VERDICT, WORD } from "./control.ts";
 import type { Finding } from "./detectors/detector.ts";
 import { explainDivergence, verdictOf } from "./diagnosis.ts";
 import { batchRows, stepsPerEpoch, type TrainingJob } from "./job.ts";
@@ -163,8 +163,9 @@ export class Crew {
     if (weights !== null) progress.diagnosis.learned = true;
     const crew = new Crew(job, plan, memory, options, progress, handlers);
     const { step } = progress;
-    crew.#words[WORD.step] = step;
-    crew.#words[WORD.epoch] = Math.floor(step / stepsPerEpoch(job.training, job.data.trainRows.length));
+    for (const word of [WORD.logWritten, WORD.logRead]) crew.#words[word] = FIRST_SERIAL;
+    crew.#doubles[DOUBLE.step] = step;
+    crew.#doubles[DOUBLE.epoch] = Math.floor(step / stepsPerEpoch(job.training, job.data.trainRows.length));
     crew.#doubles[DOUBLE.trainLoss] = Number.NaN;
     return crew;
   }
@@ -278,8 +279,10 @@ export class Crew {
   #drain(): void {
     const written = Atomics.load(this.#words, WORD.logWritten);
     const entries: LogEntry[] = [];
-    for (let i = this.#words[WORD.logRead]; i < written; i++) {
-      const [step, loss, rate, norm] = this.#ring.subarray((i % LOG_ENTRIES) * 4, (i % LOG_ENTRIES) * 4 + 4);
+    const read = this.#words[WORD.logRead];
+    for (let i = 0; i < serialsApart(written, read); i++) {
+      const at = logIndex(read + i) * 4;
+      const [step, loss, rate, norm] = this.#ring.subarray(at, at + 4);
       entries.push({ step, train_loss: loss, learning_rate: rate, grad_norm: Number.isNaN(norm) ? null : norm });
     }
     if (entries.length === 0) return;
@@ -299,15 +302,15 @@ export class Crew {
   progress(): { step: number; epoch: number; trainLoss: number | null } {
     const loss = this.#doubles[DOUBLE.trainLoss];
     return {
-      step: Atomics.load(this.#words, WORD.step),
-      epoch: Atomics.load(this.#words, WORD.epoch),
+      step: this.#doubles[DOUBLE.step],
+      epoch: this.#doubles[DOUBLE.epoch],
       trainLoss: Number.isNaN(loss) ? null : loss,
     };
   }
 
   /** A number that changes as long as the crew trains or evaluates. */
   pulse(): number {
-    return Atomics.load(this.#words, WORD.step) + Atomics.load(this.#words, WORD.evaluated);
+    return this.#doubles[DOUBLE.step] + Atomics.load(this.#words, WORD.evaluated);
   }
 
   /** Asks for a snapshot at the next step boundary at which the buffer is free. */

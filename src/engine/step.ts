@@ -1,7 +1,7 @@
 import { WeightAverages } from "./averaging.ts";
 import { Barrier } from "./barrier.ts";
 import { Batches } from "./batches.ts";
-import { ACTION, DOUBLE, LOG_ENTRIES, REQUEST, WORD } from "./control.ts";
+import { ACTION, DOUBLE, LOG_ENTRIES, logIndex, REQUEST, serialsApart, WORD } from "./control.ts";
 import type { Finding } from "./detectors/detector.ts";
 import { Diagnosis, verdictOf } from "./diagnosis.ts";
 import { Gradient } from "./gradient.ts";
@@ -210,8 +210,8 @@ export class TrainingStep {
     this.#lr = lr;
     this.#observe(progress, observed);
     if (Number.isFinite(loss)) this.#found(this.#diagnosis.step(progress.diagnosis, done, loss, lr, observed));
-    Atomics.store(words, WORD.epoch, Math.floor(done / this.stepsPerEpoch));
-    Atomics.store(words, WORD.step, done);
+    doubles[DOUBLE.epoch] = Math.floor(done / this.stepsPerEpoch);
+    doubles[DOUBLE.step] = done;
     Atomics.store(words, WORD.action, Number.isFinite(loss) ? this.#decide(done) : ACTION.diverged);
   }
 
@@ -242,11 +242,11 @@ export class TrainingStep {
   /** Puts an entry into the ring, and waits for the main thread only if it is full. */
   #log(done: number, loss: number, lr: number): void {
     const written = this.words[WORD.logWritten];
-    const behind = () => written - Atomics.load(this.words, WORD.logRead);
+    const behind = () => serialsApart(written, Atomics.load(this.words, WORD.logRead));
     if (behind() === LOG_ENTRIES / 2) this.#notify();
     while (behind() >= LOG_ENTRIES && this.words[WORD.abort] === 0)
-      Atomics.wait(this.words, WORD.logRead, written - LOG_ENTRIES, 100);
-    const at = (this.#plan.addresses.log >>> 3) + (written % LOG_ENTRIES) * 4;
+      Atomics.wait(this.words, WORD.logRead, (written - LOG_ENTRIES) | 0, 100);
+    const at = (this.#plan.addresses.log >>> 3) + logIndex(written) * 4;
     // An observed job tells the norm of the steps it looks at, the 2-norm whatever the clipping's.
     this.#kernels.f64.set([done, loss, lr, this.observer === null ? this.gradient.norm : Number.NaN], at);
     Atomics.store(this.words, WORD.logWritten, written + 1);

@@ -75,7 +75,8 @@ export class RunProgress {
     const now = performance.now();
     const seconds = (now - this.#measuredAt) / 1000;
     const steps = step - this.#report.step;
-    if (steps === 0 || seconds === 0) return;
+    // A counter never goes back.
+    if (steps <= 0 || seconds === 0) return;
     meters.steps.inc(steps);
     meters.samples.inc(steps * this.#samplesPerStep);
     const speed = steps / seconds;

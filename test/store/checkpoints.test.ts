@@ -53,6 +53,22 @@ test("a state of several chunks comes back as it was, and is there only once it 
   expect(await store.jobs.progress(OWNER, id)).toMatchObject({ step: 10, last_checkpoint_step: 10 });
 });
 
+test("steps past 2^31 and 2^32 are kept, found, ordered and gone back to like any others", async () => {
+  const id = await postJob(store, { totalSteps: 1e13 });
+  const lease = await acquire(store, id);
+  const large = [2 ** 31 - 1, 2 ** 31, 2 ** 32 + 1, 99_999_999_999];
+  await lease.report(1, progressAt(2 ** 31), [{ type: "evaluated", message: "", step: 2 ** 31, data: null }], []);
+  for (const step of large) expect(await checkpoint(lease, step, { rows: [row(step)], keepLast: 4 })).toBe(true);
+  expect((await steps(store, id)).sort((a, b) => a - b)).toEqual(large);
+  expect((await lease.work()).checkpoint?.step).toBe(large[3]);
+  expect(await store.jobs.metrics(OWNER, id, 2 ** 31)).toEqual(large.slice(1).map(row));
+  expect(await store.jobs.metrics(OWNER, id, 2 ** 31, 2 ** 32)).toEqual([row(2 ** 31)]);
+  const events = (await store.jobs.events(OWNER, id, { limit: 10 }))!.data;
+  expect(events.find(({ type }) => type === "evaluated")?.step).toBe(2 ** 31);
+  await lease.rewind(2 ** 32, [], { type: "rewound", message: "", step: 2 ** 32, data: null });
+  expect((await lease.work()).checkpoint?.step).toBe(2 ** 31);
+});
+
 test("a state with a missing or a short chunk is not committed, and nothing else of the commit happens", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
