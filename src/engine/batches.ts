@@ -27,9 +27,8 @@ export class Batches {
   readonly #classTargets: boolean;
   readonly #stepsPerEpoch: number;
   #epoch = -1;
-  /** The step's first batch among those of the epoch, and which of the step's is the present one; −1: none yet. */
+  /** The step's first batch among those of the epoch. */
   #firstBatch = 0;
-  #batch = -1;
   #first = 0;
 
   constructor(kernels: Kernels, plan: Plan, job: TrainingJob, barrier: Barrier, leader: boolean) {
@@ -53,18 +52,31 @@ export class Batches {
     const most = batchesPerStep(training);
     this.#firstBatch = (step % this.#stepsPerEpoch) * most;
     this.count = Math.min(most, batchesPerEpoch(training, data.trainRows.length) - this.#firstBatch);
-    this.#batch = -1;
   }
 
-  /** Turns to batch `batch` of the step, from 0. Every thread copies all its targets, since the loss' divisor needs them. */
+  /** Turns to batch `batch` of the step, from 0. */
   turn(batch: number): void {
-    if (batch === this.#batch) return;
+    this.#first = this.#firstOf(batch);
+    this.samples = this.samplesOf(batch);
+  }
+
+  /** How many samples batch `batch` of the step has. */
+  samplesOf(batch: number): number {
     const { training, data } = this.#job;
-    const size = batchRows(training, data.trainRows.length);
-    this.#batch = batch;
-    this.#first = (this.#firstBatch + batch) * size;
-    this.samples = Math.min(size, data.trainRows.length - this.#first);
-    for (let i = 0; i < this.samples; i++) this.copyTarget(data.trainRows[this.#order[this.#first + i]], i);
+    const rows = data.trainRows.length;
+    return Math.min(batchRows(training, rows), rows - this.#firstOf(batch));
+  }
+
+  /** The target of sample `sample` in batch `batch` of the step, as the data has it. */
+  target(batch: number, sample: number): number {
+    const { trainRows, targets } = this.#job.data;
+    return targets[trainRows[this.#order[this.#firstOf(batch) + sample]]];
+  }
+
+  /** Where the rows of batch `batch` of the step begin in the epoch's order. */
+  #firstOf(batch: number): number {
+    const { training, data } = this.#job;
+    return (this.#firstBatch + batch) * batchRows(training, data.trainRows.length);
   }
 
   #beginEpoch(epoch: number): void {
@@ -80,14 +92,15 @@ export class Batches {
     this.#barrier.meet();
   }
 
-  /** Copies the features of samples begin..end of the batch to their places in the input. */
+  /** Copies samples begin..end of the batch to their places in the job's memory. */
   gather(begin: number, end: number): void {
     const { trainRows } = this.#job.data;
-    for (let i = begin; i < end; i++) this.copyRow(trainRows[this.#order[this.#first + i]], i);
+    for (let i = begin; i < end; i++) this.copy(trainRows[this.#order[this.#first + i]], i);
   }
 
-  /** Row `row` of the data becomes sample `sample` of the input. */
-  copyRow(row: number, sample: number): void {
+  /** Row `row` of the data becomes sample `sample` of the input and of the targets. */
+  copy(row: number, sample: number): void {
+    this.#copyTarget(row, sample);
     const { features, width } = this.#job.data;
     const { f32 } = this.#kernels;
     const from = row * width;
@@ -96,7 +109,7 @@ export class Batches {
     else f32.set(features.subarray(from, from + width), to);
   }
 
-  copyTarget(row: number, sample: number): void {
+  #copyTarget(row: number, sample: number): void {
     const at = (this.#plan.addresses.targets >>> 2) + sample;
     if (this.#classTargets) this.#kernels.i32[at] = this.#job.data.targets[row];
     else this.#kernels.f32[at] = this.#job.data.targets[row];

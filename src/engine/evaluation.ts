@@ -28,10 +28,7 @@ export function evaluateShare(
   const pass: ForwardPass = { training: false, batch: 0, seedLow: 0, seedHigh: 0 };
   for (let at = from; at < to; at += room) {
     const count = Math.min(room, to - at);
-    for (let i = 0; i < count; i++) {
-      batches.copyRow(data.validRows[at + i], first + i);
-      batches.copyTarget(data.validRows[at + i], first + i);
-    }
+    for (let i = 0; i < count; i++) batches.copy(data.validRows[at + i], first + i);
     network.forward(first, first + count, pass);
     network.loss.run(first, first + count, 0);
     kernels.i32[(plan.addresses.control >>> 2) + WORD.evaluated]++;
@@ -46,9 +43,10 @@ function record(kernels: Kernels, plan: Plan, data: TrainingData, network: Netwo
   for (let i = 0; i < plan.termsPerSample; i++) loss += kernels.f32[terms + i];
   const outputs = (plan.layers[plan.layers.length - 1].output >>> 2) + sample * plan.outputs;
   const at = (plan.addresses.evaluation >>> 3) + row * EVALUATION_DOUBLES;
+  const target = data.targets[data.validRows[row]];
   kernels.f64[at] = loss;
-  kernels.f64[at + 1] = network.loss.divisor(sample, sample + 1);
-  kernels.f64[at + 2] = data.targets[data.validRows[row]];
+  kernels.f64[at + 1] = network.loss.divisor(1, () => target);
+  kernels.f64[at + 2] = target;
   kernels.f64[at + 3] = plan.outputs === 1 ? kernels.f32[outputs] : largest(kernels.f32, outputs, plan.outputs);
 }
 

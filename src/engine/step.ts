@@ -143,16 +143,15 @@ export class TrainingStep {
     return sum / divisor;
   }
 
-  /** Of the loss, from the targets of all the step's batches. */
+  /**
+   * Of the loss, from the targets of all the step's batches. They are read in the data, since in the
+   * job's memory a faster thread may already have put another batch in their place.
+   */
   #divisor(): number {
     const { batches, network } = this;
     let sum = 0;
-    for (let batch = 0; batch < batches.count; batch++) {
-      batches.turn(batch);
-      sum += network.loss.divisor(0, batches.samples);
-    }
-    // The first batch's targets take the place of the last one's again.
-    if (batches.count > 1) this.barrier.meet();
+    for (let batch = 0; batch < batches.count; batch++)
+      sum += network.loss.divisor(batches.samplesOf(batch), (sample) => batches.target(batch, sample));
     return sum || 1;
   }
 

@@ -126,7 +126,7 @@ class Run {
       Array.from(plan.groups, () => ({ lr, momentum: null })),
       false,
     );
-    const divisor = network.loss.divisor(0, samples);
+    const divisor = network.loss.divisor(samples, (sample) => this.#golden.data.y.data[rows[sample]]);
     network.forward(0, samples, this.#pass);
     network.loss.run(0, samples, 1 / divisor);
     network.backward(0, samples, this.#pass);

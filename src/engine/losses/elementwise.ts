@@ -38,7 +38,7 @@ export function defineElementwiseLoss<const O extends Options>({
       const kernel = bind(kernels, options, place);
       const bytes = place.outputs * 4;
       return {
-        divisor: (begin, end) => (end - begin) * place.outputs,
+        divisor: (samples) => samples * place.outputs,
         run(begin, end, scale) {
           const offset = begin * bytes;
           const gradient = scale === 0 ? 0 : place.gradient + offset;

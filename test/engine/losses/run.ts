@@ -36,7 +36,7 @@ export function runLoss(type: LossType, input: LossInput) {
     constants: bench.reserve(outputs * 8),
   };
   const loss = type.create(bench.kernels, input.options as never, place);
-  const divisor = loss.divisor(0, samples);
+  const divisor = loss.divisor(samples, (sample) => target[sample]);
   const scale = input.scale === "mean" ? 1 / (divisor || 1) : (input.scale ?? 1);
   const slabs = input.slabs ?? [0, samples];
   for (let i = 1; i < slabs.length; i++) loss.run(slabs[i - 1], slabs[i], scale);

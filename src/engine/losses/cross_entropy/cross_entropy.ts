@@ -57,11 +57,11 @@ export const cross_entropy = defineLoss({
     const row = outputs * 4;
     const targetRow = probabilities ? row : 4;
     return {
-      divisor(begin, end) {
-        if (probabilities) return end - begin;
+      divisor(samples, target) {
+        if (probabilities) return samples;
         let sum = 0;
-        for (let sample = begin; sample < end; sample++) {
-          const index = kernels.i32[(place.target >>> 2) + sample];
+        for (let sample = 0; sample < samples; sample++) {
+          const index = target(sample);
           if (index !== ignored && index >= 0 && index < outputs) sum += weights[index];
         }
         return sum;
