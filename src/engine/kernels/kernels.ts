@@ -19,7 +19,7 @@ export const PAGE_BYTES = 65536;
 export const MODULE_BYTES = 2 * PAGE_BYTES;
 
 /** Raised whenever any bit of any result may change. Stored in job, checkpoint and result. */
-export const ARITHMETIC_VERSION = 2;
+export const ARITHMETIC_VERSION = 3;
 
 /** Compiles the kernel module; once per process, the module is then posted to the threads. */
 export function compileKernels(): WebAssembly.Module {
