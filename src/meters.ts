@@ -37,6 +37,14 @@ export const meters = {
   workers: new Gauge({ name: "rappel_workers", help: "Live workers.", registers }),
   redisUp: new Gauge({ name: "rappel_redis_up", help: "1 if Redis answers this process, else 0.", registers }),
 
+  // What is tried again (retries.ts).
+  retries: new Counter({
+    name: "rappel_retries_total",
+    help: "Attempts that failed and are made again, by loop.",
+    labelNames: ["loop"],
+    registers,
+  }),
+
   // Of this process' worker.
   runs: new Gauge({ name: "rappel_runs", help: "Jobs that this process runs.", registers }),
   threads: new Gauge({ name: "rappel_training_threads", help: "Threads that train in this process.", registers }),

@@ -140,7 +140,7 @@ interface OpenWorker {
 async function openWorker(config: Config, redis: RedisService, parts: Parts): Promise<OpenWorker> {
   const { leaseMs, jobs, threads } = config;
   const control = new Control(redis.connect(PATIENT));
-  const cache = await openCache(config, parts.store);
+  const cache = await openCache(config, parts);
   const worker = new TrainingWorker({
     ...parts,
     cache,
@@ -159,11 +159,11 @@ async function openWorker(config: Config, redis: RedisService, parts: Parts): Pr
 }
 
 /** What is fetched lies apart from what was uploaded here, since only a copy may be let go. */
-async function openCache(config: Config, { tickets }: Store): Promise<DatasetCache | null> {
+async function openCache(config: Config, { store: { tickets }, log }: Parts): Promise<DatasetCache | null> {
   const { apiUrl, maxCacheBytes: maxBytes, dataDirectory } = config;
   if (apiUrl === null) return null;
   const authorize = async (sha256: string) => `Bearer ${await tickets.issue(sha256)}`;
-  const cache = new DatasetCache(join(dataDirectory, "cache"), { apiUrl, authorize, maxBytes });
+  const cache = new DatasetCache(join(dataDirectory, "cache"), { apiUrl, authorize, maxBytes, log });
   await cache.prepare();
   return cache;
 }

@@ -12,6 +12,8 @@
 import { mkdir, readdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "../log.ts";
+import { Retry } from "../retries.ts";
 import { removeAbandoned, syncDirectory } from "./disk.ts";
 import { download, NotThere } from "./download.ts";
 
@@ -33,6 +35,7 @@ export interface DatasetCacheOptions {
   authorize(sha256: string): Promise<string>;
   /** How much is kept of what no job reads. */
   maxBytes: number;
+  log: Logger;
   backoffMs?: number;
 }
 
@@ -109,13 +112,17 @@ export class DatasetCache {
   }
 
   async #fetch(dataset: WantedDataset): Promise<void> {
-    const backoffMs = this.#options.backoffMs ?? BACKOFF_MS;
+    const { log, backoffMs = BACKOFF_MS } = this.#options;
+    const attempts = new Retry("dataset", log);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#attempt(dataset);
+        await this.#attempt(dataset);
+        return attempts.worked();
       } catch (error) {
+        attempts.failed(error);
         const lost = error instanceof DatasetLost || error instanceof NotThere;
         if (attempt === ATTEMPTS) {
+          attempts.gaveUp();
           const message = `The dataset ${dataset.sha256} could not be had from ${this.#options.apiUrl}: ${reasonOf(error)}.`;
           throw lost ? new DatasetLost(message) : new DatasetUnreachable(message, { cause: error });
         }

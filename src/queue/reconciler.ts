@@ -4,7 +4,7 @@
  * a script, so that it may be wrong, late or there twice.
  */
 import type { Logger } from "pino";
-import { Unavailable } from "../store/errors.ts";
+import { Retry } from "../retries.ts";
 import type { Store } from "../store/store.ts";
 import type { OpenJob } from "../store/upkeep.ts";
 import type { Deliveries } from "./deliveries.ts";
@@ -24,12 +24,14 @@ export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #intervalMs: number;
   readonly #timer: NodeJS.Timeout;
+  readonly #attempts: Retry;
   #pass: Promise<void> | null = null;
 
   constructor(store: Store, deliveries: Deliveries, options: ReconcilerOptions) {
     this.#store = store;
     this.#deliveries = deliveries;
     this.#options = options;
+    this.#attempts = new Retry("reconcile", options.log);
     this.#intervalMs = options.intervalMs ?? INTERVAL_MS;
     this.#timer = setInterval(() => this.#start(), this.#intervalMs);
     this.#start();
@@ -38,14 +40,13 @@ export class Reconciler {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.#pass;
+    this.#attempts.gaveUp();
   }
 
   #start(): void {
     this.#pass ??= this.#reconcile()
-      .catch((error: unknown) => {
-        const level = error instanceof Unavailable ? "debug" : "error";
-        this.#options.log[level]({ err: error }, "could not reconcile; trying again shortly");
-      })
+      .then(() => this.#attempts.worked())
+      .catch((error: unknown) => this.#attempts.failed(error))
       .finally(() => {
         this.#pass = null;
       });

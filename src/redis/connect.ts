@@ -2,27 +2,23 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis, type RedisOptions } from "ioredis";
 import type { Logger } from "../log.ts";
+import { Retry } from "../retries.ts";
 import { StartFailure } from "../start-failure.ts";
 import { MIN_MAJOR } from "./server.ts";
 
 const CONNECT_TIMEOUT_MS = 5000;
 const RETRY_MS = 500;
 
-/** Makes connections to one Redis, which retry for ever and say once in the log that it is away and once that it is back. */
+/** Makes connections to one Redis, which retry for ever, and say when it is away and when it is back. */
 export type Connect = (options?: RedisOptions) => Redis;
 
 export function connector(url: string, log: Logger): Connect {
   return (options = {}) => {
     const redis = new Redis(url, { retryStrategy: (attempt) => Math.min(attempt * 50, RETRY_MS), ...options });
-    let away = false;
-    redis.on("error", (error: Error) => {
-      if (!away) log.warn({ error: error.message }, "Redis is away");
-      away = true;
-    });
-    redis.on("ready", () => {
-      if (away) log.info("Redis is back");
-      away = false;
-    });
+    const attempts = new Retry("redis_connection", log);
+    redis.on("error", (error: Error) => attempts.failed(error));
+    redis.on("ready", () => attempts.worked());
+    redis.on("end", () => attempts.gaveUp());
     return redis;
   };
 }

@@ -20,6 +20,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../log.ts";
+import { Retry } from "../retries.ts";
 import { StartFailure } from "../start-failure.ts";
 import { findServer } from "./find.ts";
 import { adjustServer, askServer, endServer, readRecord, writeRecord, type ServerRecord } from "./leftover.ts";
@@ -163,14 +164,18 @@ export class EmbeddedRedis {
   /** Starts the server again whenever it dies, with growing pauses while it keeps dying. */
   async #supervise(): Promise<void> {
     const { log, onLost } = this.#options;
+    const attempts = new Retry("redis_process", log);
     let delayMs = POLL_MS / 2;
     while (!this.#closing) {
       const sinceMs = Date.now();
-      while (!this.#closing && this.#process !== null && isRunning(this.#process)) await sleep(POLL_MS);
-      if (this.#closing) return;
+      while (!this.#closing && this.#process !== null && isRunning(this.#process)) {
+        await sleep(POLL_MS);
+        if (Date.now() - sinceMs > STABLE_MS) attempts.worked();
+      }
+      if (this.#closing) return attempts.gaveUp();
       const lived = Date.now() - sinceMs;
       delayMs = lived > STABLE_MS ? POLL_MS : Math.min(delayMs * 2, MAX_RESPAWN_DELAY_MS);
-      log.error({ redis_pid: this.#process?.pid ?? null, lived_ms: lived }, "Redis died: starting it again");
+      attempts.failed(new Error(`Redis died (process ${this.#process?.pid ?? "unknown"}) after ${lived} ms`));
       await sleep(delayMs);
       try {
         await this.#spawn();

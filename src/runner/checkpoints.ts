@@ -5,13 +5,12 @@
  */
 import type { Snapshot } from "../engine/crew.ts";
 import { rewindOf, rewindStep } from "../engine/rewind.ts";
-import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
 import type { Spec } from "../spec/spec.ts";
 import { LeaseLost, Unavailable } from "../store/errors.ts";
 import type { Lease, Retention, State } from "../store/lease.ts";
 import type { NewEvent } from "../store/record.ts";
-import { persist } from "./persist.ts";
+import { persist, type Life } from "./persist.ts";
 import type { Reporter } from "./reporter.ts";
 
 /** A snapshot as a file. */
@@ -37,25 +36,17 @@ export class Checkpoints {
   readonly #lease: Lease;
   readonly #spec: Pick<Spec, "checkpoint" | "training" | "detectors">;
   readonly #reporter: Reporter;
-  readonly #gone: AbortSignal;
-  readonly #log: Logger;
+  readonly #life: Life;
   #waiting: StateFile | null = null;
   #writing: Promise<void> | null = null;
   #serializing: Promise<void> | null = null;
   #skipped = 0;
 
-  constructor(
-    lease: Lease,
-    spec: Pick<Spec, "checkpoint" | "training" | "detectors">,
-    reporter: Reporter,
-    gone: AbortSignal,
-    log: Logger,
-  ) {
+  constructor(lease: Lease, spec: Pick<Spec, "checkpoint" | "training" | "detectors">, reporter: Reporter, life: Life) {
     this.#lease = lease;
     this.#spec = spec;
     this.#reporter = reporter;
-    this.#gone = gone;
-    this.#log = log;
+    this.#life = life;
   }
 
   /** Takes a snapshot to be written. The crew makes the next one only once this one is serialised. */
@@ -79,7 +70,7 @@ export class Checkpoints {
   /** Uploads a file, as the state that a commit speaks of; null if there is no room. */
   async upload(file: StateFile): Promise<State | null> {
     const uploaded = meters.checkpoints.startTimer();
-    const blob = await persist(this.#gone, () => this.#lease.upload(file.bytes));
+    const blob = await persist(this.#life, () => this.#lease.upload(file.bytes));
     if (blob === null) return null;
     uploaded();
     meters.checkpointBytes.inc(blob.bytes);
@@ -102,10 +93,10 @@ export class Checkpoints {
     const retention = this.#retention(file.step);
     try {
       // What happened before the checkpoint is told before it: a run that resumes there does not tell it again.
-      await this.#reporter.flush(this.#gone);
+      await this.#reporter.flush(this.#life);
       const progress = this.#reporter.progress()!;
       const news = { progress, event: committedEvent(state), rows: this.#reporter.rowsUpTo(file.step) };
-      await persist(this.#gone, () => this.#lease.commit(state, retention, news));
+      await persist(this.#life, () => this.#lease.commit(state, retention, news));
     } catch (error) {
       await this.#lease.abandon(state.blob).catch(() => undefined);
       throw error;
@@ -135,7 +126,7 @@ export class Checkpoints {
   #failed(step: number, error: unknown): void {
     if (error instanceof LeaseLost) return;
     meters.checkpointFailures.inc();
-    this.#log.warn({ err: error, step }, "checkpoint failed");
+    this.#life.log.warn({ err: error, step }, "checkpoint failed");
     const full = error instanceof Unavailable && error.full;
     const message = full ? "Redis is full." : (error as Error).message;
     this.#reporter.event("checkpoint_failed", `The checkpoint could not be written: ${message}`, step);

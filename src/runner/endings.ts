@@ -7,6 +7,7 @@ import { crashPoint } from "../crash.ts";
 import type { Outcome } from "../engine/crew.ts";
 import type { HashedFile, StopReason } from "../engine/state.ts";
 import { extractModel } from "../engine/state-worker.ts";
+import { Retry } from "../retries.ts";
 import type { Spec } from "../spec/spec.ts";
 import type { Blob } from "../store/blobs.ts";
 import type { JobStatus } from "../spec/wire.ts";
@@ -14,7 +15,7 @@ import { Unavailable } from "../store/errors.ts";
 import type { Ending, Lease } from "../store/lease.ts";
 import type { ModelNotes, NewEvent, ProgressReport } from "../store/record.ts";
 import { committedEvent, type Checkpoints, type StateFile } from "./checkpoints.ts";
-import { persist } from "./persist.ts";
+import { persist, type Life } from "./persist.ts";
 import type { JobFailure } from "./prepare.ts";
 import type { Reporter } from "./reporter.ts";
 
@@ -30,13 +31,12 @@ export interface Finished {
 export class Endings {
   readonly #lease: Lease;
   readonly #reporter: Reporter;
-  readonly #gone: AbortSignal;
+  readonly #life: Life;
 
-  /** `gone` is aborted once the run may not write any more. */
-  constructor(lease: Lease, reporter: Reporter, gone: AbortSignal) {
+  constructor(lease: Lease, reporter: Reporter, life: Life) {
     this.#lease = lease;
     this.#reporter = reporter;
-    this.#gone = gone;
+    this.#life = life;
   }
 
   async cancelled(progress: ProgressReport | null): Promise<void> {
@@ -55,9 +55,9 @@ export class Endings {
 
   /** The job is queued again, unless it was to be paused or cancelled; returns its status. */
   async released(message: string, progress: ProgressReport | null, yields = false): Promise<JobStatus> {
-    const { events } = await this.#reporter.close(this.#gone);
+    const { events } = await this.#reporter.close(this.#life);
     const requeued = { type: "requeued" as const, message, step: progress?.step ?? null, data: null };
-    return await persist(this.#gone, () => this.#lease.release(requeued, events, yields));
+    return await persist(this.#life, () => this.#lease.release(requeued, events, yields));
   }
 
   /** The model must be stored and waits for room if there is none; false if `interrupted` before there was. */
@@ -114,21 +114,27 @@ export class Endings {
     step: number,
     interrupted: (waiting: boolean) => boolean,
   ): Promise<Blob | null> {
-    for (let attempts = 0; !interrupted(attempts > 0); attempts++) {
-      const blob = await persist(this.#gone, () => this.#lease.upload(bytes)).catch(orNoRoom);
-      if (blob !== null) return blob;
-      if (attempts === 0) {
-        const message = `Redis has no room for the ${bytes.byteLength} bytes of the model; waiting for some.`;
+    const attempts = new Retry("room", this.#life.log);
+    while (!interrupted(attempts.failures > 0)) {
+      const blob = await persist(this.#life, () => this.#lease.upload(bytes)).catch(orNoRoom);
+      if (blob !== null) {
+        attempts.worked();
+        return blob;
+      }
+      const message = `Redis has no room for the ${bytes.byteLength} bytes of the model; waiting for some.`;
+      if (attempts.failures === 0) {
         this.#reporter.event("checkpoint_failed", message, step, { bytes: bytes.byteLength });
       }
-      await sleep(ROOM_RETRY_MS, null, { signal: this.#gone }).catch(() => undefined);
+      attempts.failed(new Error(message));
+      await sleep(ROOM_RETRY_MS, null, { signal: this.#life.gone }).catch(() => undefined);
     }
+    attempts.gaveUp();
     return null;
   }
 
   async #finish(ending: Omit<Ending, "events">, last: NewEvent[]): Promise<void> {
-    const { events, rows } = await this.#reporter.close(this.#gone);
-    await persist(this.#gone, () => this.#lease.finish({ ...ending, events: [...events, ...last] }, rows));
+    const { events, rows } = await this.#reporter.close(this.#life);
+    await persist(this.#life, () => this.#lease.finish({ ...ending, events: [...events, ...last] }, rows));
   }
 }
 

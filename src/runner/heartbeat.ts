@@ -4,6 +4,8 @@
  * The lease is what counts. The lock only keeps BullMQ from delivering the job once more, and a delivery that comes all the same is refused by the
  * lease; so a lock that lapsed while Redis was away does not end the run.
  */
+import type { Logger } from "../log.ts";
+import { Retry } from "../retries.ts";
 import type { JobStatus } from "../spec/wire.ts";
 import { LeaseLost } from "../store/errors.ts";
 import type { Lease } from "../store/lease.ts";
@@ -27,6 +29,7 @@ export class Heartbeat {
   readonly #renewLock: (leaseMs: number) => Promise<unknown>;
   readonly #handlers: HeartbeatHandlers;
   readonly #timer: NodeJS.Timeout;
+  readonly #attempts: Retry;
   #renewedAt = performance.now();
   #beating = false;
   #again = false;
@@ -37,7 +40,9 @@ export class Heartbeat {
     leaseMs: number,
     renewLock: (leaseMs: number) => Promise<unknown>,
     handlers: HeartbeatHandlers,
+    log: Logger,
   ) {
+    this.#attempts = new Retry("heartbeat", log);
     this.#lease = lease;
     this.#leaseMs = leaseMs;
     this.#renewLock = renewLock;
@@ -53,6 +58,7 @@ export class Heartbeat {
 
   close(): void {
     clearInterval(this.#timer);
+    this.#attempts.gaveUp();
   }
 
   #tick(): void {
@@ -66,6 +72,7 @@ export class Heartbeat {
     try {
       const status = await this.#lease.renew(this.#leaseMs);
       this.#renewedAt = performance.now();
+      this.#attempts.worked();
       this.#return();
       this.#handlers.status(status);
       this.#renewLock(this.#leaseMs).catch(() => undefined);
@@ -73,7 +80,10 @@ export class Heartbeat {
       if (error instanceof LeaseLost) {
         this.close();
         this.#handlers.lost();
-      } else this.#leave();
+      } else {
+        this.#attempts.failed(error);
+        this.#leave();
+      }
     } finally {
       this.#beating = false;
     }

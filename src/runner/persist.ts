@@ -1,20 +1,21 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "../log.ts";
+import { retry } from "../retries.ts";
 import { Unavailable } from "../store/errors.ts";
 
 const RETRY_MS = 200;
+
+/** For how long a run may write, and where it says what goes wrong. */
+export interface Life {
+  /** Aborted once the run may not write any more. */
+  readonly gone: AbortSignal;
+  readonly log: Logger;
+}
 
 /**
  * Tries again for as long as Redis is away; what is called must bear being done twice. A Redis that is full is not away.
  * @throws the reason of `gone` once the run has no right to write any more, and whatever else `call` throws
  */
-export async function persist<T>(gone: AbortSignal, call: () => Promise<T>): Promise<T> {
-  for (;;) {
-    gone.throwIfAborted();
-    try {
-      return await call();
-    } catch (error) {
-      if (!(error instanceof Unavailable) || error.full) throw error;
-    }
-    await sleep(RETRY_MS, null, { signal: gone }).catch(() => undefined);
-  }
+export async function persist<T>({ gone: signal, log }: Life, call: () => Promise<T>): Promise<T> {
+  const passes = (error: unknown) => error instanceof Unavailable && !error.full;
+  return await retry({ loop: "record", log, waitMs: () => RETRY_MS, passes, signal }, call);
 }

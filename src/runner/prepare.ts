@@ -14,7 +14,7 @@ import type { Checkpoint, FailureCode } from "../spec/wire.ts";
 import type { Lease, Work } from "../store/lease.ts";
 import type { ModelNotes } from "../store/record.ts";
 import type { Store } from "../store/store.ts";
-import { persist } from "./persist.ts";
+import { persist, type Life } from "./persist.ts";
 
 /** Why a job cannot be run, in the words of its error. */
 export class JobFailure extends Error {
@@ -48,10 +48,10 @@ export interface Sources {
 }
 
 /** @throws JobFailure, DatasetUnreachable */
-export async function prepare(lease: Lease, work: Work, sources: Sources, gone: AbortSignal): Promise<Prepared> {
+export async function prepare(lease: Lease, work: Work, sources: Sources, life: Life): Promise<Prepared> {
   const [{ data, encoding }, start] = await Promise.all([
-    readData(lease, work, sources, gone),
-    readStart(lease, work, gone),
+    readData(lease, work, sources, life),
+    readStart(lease, work, life),
   ]);
   const { model, loss, optimizer, schedule, training, checkpoint, observe, detectors } = work.spec;
   const groups = work.spec.parameter_groups;
@@ -60,14 +60,9 @@ export async function prepare(lease: Lease, work: Work, sources: Sources, gone: 
   return { training: job, encoding, ...start };
 }
 
-async function readData(
-  lease: Lease,
-  { spec, datasetId }: Work,
-  sources: Sources,
-  gone: AbortSignal,
-): Promise<Encoded> {
+async function readData(lease: Lease, { spec, datasetId }: Work, sources: Sources, life: Life): Promise<Encoded> {
   const { store, files, cache } = sources;
-  const dataset = datasetId && (await persist(gone, () => store.datasets.get(lease.owner, datasetId)));
+  const dataset = datasetId && (await persist(life, () => store.datasets.get(lease.owner, datasetId)));
   if (!dataset) throw unavailable("The dataset has no record any more.");
   const read = (columnsPath: string) => encode(columnsPath, spec.data, targetsOf(spec));
   if (await files.has(dataset.sha256)) return await read(files.columnsPath(dataset.sha256));
@@ -91,14 +86,14 @@ function targetsOf({ loss }: ResolvedSpec) {
 export async function readStart(
   lease: Lease,
   { spec, checkpoint, origin }: Work,
-  gone: AbortSignal,
+  life: Life,
 ): Promise<Pick<Prepared, "state" | "weights">> {
   if (checkpoint !== null) {
-    const state = await verified(checkpoint, () => lease.checkpointBytes(checkpoint.step), gone);
+    const state = await verified(checkpoint, () => lease.checkpointBytes(checkpoint.step), life);
     return { state, weights: null };
   }
   if (origin === null) return { state: null, weights: null };
-  const file = await verified(origin, () => lease.originBytes(origin), gone);
+  const file = await verified(origin, () => lease.originBytes(origin), life);
   if (origin.use !== "state") return { state: null, weights: (await extractModel(file, origin.use)).bytes };
   const successor = {
     keepBest: spec.checkpoint.keep_best,
@@ -111,9 +106,9 @@ export async function readStart(
 async function verified(
   { step, sha256 }: Pick<Checkpoint, "step" | "sha256">,
   read: () => Promise<Buffer | null>,
-  gone: AbortSignal,
+  life: Life,
 ): Promise<Buffer> {
-  const bytes = await persist(gone, read);
+  const bytes = await persist(life, read);
   // Hashed by the thread pool, off the event loop.
   const hash = bytes && Buffer.from(await crypto.subtle.digest("SHA-256", bytes)).toString("hex");
   if (bytes === null || hash !== sha256) throw unreadable(step, "its bytes are missing or damaged");

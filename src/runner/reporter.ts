@@ -3,10 +3,12 @@
  *
  * Rows are also kept until a checkpoint has carried them, since one that is committed must have all metrics up to its step.
  */
-import { Unavailable } from "../store/errors.ts";
+import type { Logger } from "../log.ts";
+import { Retry } from "../retries.ts";
+import { LeaseLost, Unavailable } from "../store/errors.ts";
 import type { Lease } from "../store/lease.ts";
 import type { MetricRow, NewEvent, ProgressReport } from "../store/record.ts";
-import { persist } from "./persist.ts";
+import { persist, type Life } from "./persist.ts";
 
 const INTERVAL_MS = 200;
 
@@ -21,6 +23,7 @@ export class Reporter {
   /** How far the run is; null while there is nothing to tell of yet. */
   readonly progress: () => ProgressReport | null;
   readonly #timer: NodeJS.Timeout;
+  readonly #attempts: Retry;
   #events: NewEvent[] = [];
   #rows: MetricRow[] = [];
   #uncommitted: MetricRow[] = [];
@@ -30,7 +33,8 @@ export class Reporter {
   #lastProgress = "";
   #sending: Promise<void> | null = null;
 
-  constructor(lease: Lease, progress: () => ProgressReport | null) {
+  constructor(lease: Lease, progress: () => ProgressReport | null, log: Logger) {
+    this.#attempts = new Retry("report", log);
     this.#lease = lease;
     this.progress = progress;
     this.#timer = setInterval(() => this.#tick(), INTERVAL_MS);
@@ -55,14 +59,14 @@ export class Reporter {
   }
 
   /** Tells what there is to tell, if Redis has room for it. */
-  async flush(gone: AbortSignal): Promise<void> {
+  async flush(life: Life): Promise<void> {
     await this.#sending?.catch(() => undefined);
-    await persist(gone, () => this.#send()).catch(unlessFull);
+    await persist(life, () => this.#send()).catch(unlessFull);
   }
 
   /** Training goes back to `step`: tells what there is to tell, and forgets the rows after it. */
-  async rewind(step: number, gone: AbortSignal): Promise<void> {
-    await this.flush(gone);
+  async rewind(step: number, life: Life): Promise<void> {
+    await this.flush(life);
     this.#rows = upTo(step, this.#rows);
     this.#uncommitted = upTo(step, this.#uncommitted);
     // If Redis was too full to take it.
@@ -70,20 +74,25 @@ export class Reporter {
   }
 
   /** Stops reporting; returns what the last word on the job has to carry. */
-  async close(gone: AbortSignal): Promise<{ events: NewEvent[]; rows: MetricRow[] }> {
+  async close(life: Life): Promise<{ events: NewEvent[]; rows: MetricRow[] }> {
     this.stop();
     await this.#sending?.catch(() => undefined);
-    if (this.#unacknowledged !== null) await this.flush(gone);
+    if (this.#unacknowledged !== null) await this.flush(life);
     return { events: [...(this.#unacknowledged?.events ?? []), ...this.#events], rows: this.#uncommitted };
   }
 
   stop(): void {
     clearInterval(this.#timer);
+    this.#attempts.gaveUp();
   }
 
   #tick(): void {
-    // Redis is away or full: next time. The job is someone else's: the heartbeat learns it too.
-    this.#send().catch(() => undefined);
+    this.#send()
+      .then(() => this.#attempts.worked())
+      .catch((error: unknown) => {
+        // The job is someone else's: the heartbeat learns it too.
+        if (!(error instanceof LeaseLost)) this.#attempts.failed(error);
+      });
   }
 
   /** One at a time: whoever comes meanwhile waits for the same. */

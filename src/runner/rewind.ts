@@ -10,7 +10,7 @@ import { whatWasDone } from "../spec/diagnosis.ts";
 import type { Lease, Work } from "../store/lease.ts";
 import type { NewEvent } from "../store/record.ts";
 import type { Checkpoints } from "./checkpoints.ts";
-import { persist } from "./persist.ts";
+import { persist, type Life } from "./persist.ts";
 import type { Reporter } from "./reporter.ts";
 
 type Diverged = Extract<Outcome, { type: "diverged" }>;
@@ -19,7 +19,7 @@ interface Writers {
   readonly lease: Lease;
   readonly reporter: Reporter;
   readonly checkpoints: Checkpoints;
-  readonly gone: AbortSignal;
+  readonly life: Life;
 }
 
 /** Resolves to what there is to do then. */
@@ -29,9 +29,9 @@ export async function rewind(
   { changes, finding }: Diverged,
   change: Change,
 ): Promise<Work> {
-  const { lease, reporter, checkpoints, gone } = writers;
+  const { lease, reporter, checkpoints, life } = writers;
   await checkpoints.idle();
-  await reporter.rewind(change.step, gone);
+  await reporter.rewind(change.step, life);
   const before = work.changes ?? changes.map((inherited) => ({ ...inherited, finding: null }));
   const { max } = work.spec.detectors.diverging.rewind as Rewind;
   const { step, ...data } = change;
@@ -41,6 +41,6 @@ export async function rewind(
     step,
     data: { ...data, cause: finding.cause, count: before.length + 1, max },
   };
-  await persist(gone, () => lease.rewind(step, [...before, { ...change, finding }], event));
-  return await persist(gone, () => lease.work());
+  await persist(life, () => lease.rewind(step, [...before, { ...change, finding }], event));
+  return await persist(life, () => lease.work());
 }

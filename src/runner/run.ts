@@ -25,7 +25,7 @@ import type { ProgressReport } from "../store/record.ts";
 import { Checkpoints, serialized, type StateFile } from "./checkpoints.ts";
 import { Endings } from "./endings.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import { persist } from "./persist.ts";
+import { persist, type Life } from "./persist.ts";
 import { JobFailure, notesOn, prepare, readStart, unreadable, type Prepared, type Sources } from "./prepare.ts";
 import { RunProgress } from "./progress.ts";
 import { Pulse } from "./pulse.ts";
@@ -65,6 +65,7 @@ export class Run {
   readonly #options: RunOptions;
   readonly #log: Logger;
   readonly #gone = new AbortController();
+  readonly #life: Life;
   readonly #reporter: Reporter;
   readonly #heartbeat: Heartbeat;
   readonly #endings: Endings;
@@ -84,17 +85,24 @@ export class Run {
     this.lease = lease;
     this.#options = options;
     this.#log = options.log.child({ job_id: lease.jobId, run: lease.run });
-    this.#reporter = new Reporter(lease, () => this.#progressNow());
-    this.#endings = new Endings(lease, this.#reporter, this.#gone.signal);
-    this.#heartbeat = new Heartbeat(lease, options.leaseMs, (leaseMs) => options.renewLock(leaseMs), {
-      status: (status) => this.told(status),
-      away: () => this.#hold(),
-      back: () => this.#goOn(),
-      lost: () => {
-        meters.leaseLosses.inc();
-        this.abandon(new LeaseLost("the lease lapsed and the job was taken over"));
+    this.#life = { gone: this.#gone.signal, log: this.#log };
+    this.#reporter = new Reporter(lease, () => this.#progressNow(), this.#log);
+    this.#endings = new Endings(lease, this.#reporter, this.#life);
+    this.#heartbeat = new Heartbeat(
+      lease,
+      options.leaseMs,
+      (leaseMs) => options.renewLock(leaseMs),
+      {
+        status: (status) => this.told(status),
+        away: () => this.#hold(),
+        back: () => this.#goOn(),
+        lost: () => {
+          meters.leaseLosses.inc();
+          this.abandon(new LeaseLost("the lease lapsed and the job was taken over"));
+        },
       },
-    });
+      this.#log,
+    );
   }
 
   async execute(): Promise<RunEnd> {
@@ -139,14 +147,13 @@ export class Run {
   }
 
   async #train(): Promise<RunEnd> {
-    const { signal } = this.#gone;
-    const work = await persist(signal, () => this.lease.work());
-    const preparing = prepare(this.lease, work, this.#options, signal);
+    const work = await persist(this.#life, () => this.lease.work());
+    const preparing = prepare(this.lease, work, this.#options, this.#life);
     preparing.catch(() => undefined);
     const prepared = await Promise.race([preparing, this.#toStop.promise]);
     if (prepared === null) return await this.#stopped();
     this.#stateBytes = work.stateBytes;
-    this.#checkpoints = new Checkpoints(this.lease, work.spec, this.#reporter, signal, this.#log);
+    this.#checkpoints = new Checkpoints(this.lease, work.spec, this.#reporter, this.#life);
     const outcome = await this.#withThreads(work.spec, (threads) => this.#runCrews(threads, work, prepared));
     return await this.#conclude(outcome, work.spec, prepared);
   }
@@ -162,15 +169,14 @@ export class Run {
 
   /** One crew after the other, each after the first from where a divergence of the one before leads to. */
   async #runCrews(threads: number, work: Work, prepared: Prepared): Promise<Outcome> {
-    const { signal } = this.#gone;
     const outcome = await this.#runCrew(threads, work, prepared);
-    signal.throwIfAborted();
+    this.#gone.signal.throwIfAborted();
     const change = outcome.type === "diverged" ? changeAfter(prepared.training, outcome, firstStep(work)) : null;
     if (outcome.type !== "diverged" || change === null) return outcome;
-    const writers = { lease: this.lease, reporter: this.#reporter, checkpoints: this.#checkpoints!, gone: signal };
+    const writers = { lease: this.lease, reporter: this.#reporter, checkpoints: this.#checkpoints!, life: this.#life };
     const back = await rewind(writers, work, outcome, change);
     this.#log.info({ ...change, from: goesOnFrom(back)?.step ?? 0 }, "rewound");
-    return await this.#runCrews(threads, back, { ...prepared, ...(await readStart(this.lease, back, signal)) });
+    return await this.#runCrews(threads, back, { ...prepared, ...(await readStart(this.lease, back, this.#life)) });
   }
 
   async #runCrew(threads: number, work: Work, { training, state, weights }: Prepared): Promise<Outcome> {

@@ -354,6 +354,16 @@ export const Health = z
   .object({
     status: z.enum(["ok", "unavailable"]),
     checks: z.record(z.string(), z.string()).meta({ examples: [{ redis: "ok" }] }),
+    retrying: z
+      .array(
+        z.object({
+          loop: z.string().meta({ examples: ["record"] }),
+          count: Count.describe("How many loops of that name fail now."),
+          failures: Count.describe("How often they failed in a row, together."),
+          seconds: Count.describe("For how long the one has failed that fails the longest."),
+        }),
+      )
+      .describe("What fails in this process at the moment and is tried again; the log says why."),
   })
   .meta({ id: "Health", description: "The health of this process." });
 export type Health = z.infer<typeof Health>;

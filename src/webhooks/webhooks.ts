@@ -11,9 +11,9 @@
 import { DelayedError, Queue, UnrecoverableError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
+import { Retry } from "../retries.ts";
 import { hashTag } from "../store/keys.ts";
 import { available } from "../store/database.ts";
-import { Unavailable } from "../store/errors.ts";
 import type { Notice } from "../store/outbox.ts";
 import type { Store } from "../store/store.ts";
 import { post, type Resolve } from "./post.ts";
@@ -79,10 +79,12 @@ export class Webhooks {
   readonly #worker: Worker<Message>;
   readonly #onTheWay = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
+  readonly #forwards: Retry;
   #forwarding: Promise<void> | null = null;
 
   constructor(options: WebhooksOptions) {
     this.#options = options;
+    this.#forwards = new Retry("webhook_outbox", options.log);
     this.#scheduleMs = options.scheduleMs ?? SCHEDULE_MS;
     this.bull = new Queue(queue.name, { connection: options.redis, prefix: queue.prefix });
     this.bull.on("error", () => undefined);
@@ -105,6 +107,7 @@ export class Webhooks {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.#forwarding;
+    this.#forwards.gaveUp();
     await this.#worker.close();
     await this.bull.close();
     this.#options.patientRedis.disconnect();
@@ -113,10 +116,8 @@ export class Webhooks {
   #forward(): void {
     this.#forwarding ??= this.#options.store.outbox
       .forward((notice) => this.#add(notice))
-      .catch((error: unknown) => {
-        const level = error instanceof Unavailable ? "debug" : "error";
-        this.#options.log[level]({ err: error }, "could not empty the outbox; trying again shortly");
-      })
+      .then(() => this.#forwards.worked())
+      .catch((error: unknown) => this.#forwards.failed(error))
       .finally(() => {
         this.#forwarding = null;
       });

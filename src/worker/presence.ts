@@ -2,6 +2,7 @@
 import { hostname } from "node:os";
 import { ulid } from "ulid";
 import type { Logger } from "../log.ts";
+import { Retry } from "../retries.ts";
 import type { Sources } from "../runner/prepare.ts";
 
 const INTERVAL_MS = 2000;
@@ -15,7 +16,7 @@ export type Doing = Pick<Heartbeat, "draining" | "threads" | "max_jobs" | "runni
 export class Presence {
   readonly #overview: Overview;
   readonly #doing: () => Doing;
-  readonly #log: Logger;
+  readonly #attempts: Retry;
   readonly #worker = {
     id: `worker_${ulid().toLowerCase()}`,
     host: hostname(),
@@ -27,7 +28,7 @@ export class Presence {
   constructor(overview: Overview, doing: () => Doing, log: Logger) {
     this.#overview = overview;
     this.#doing = doing;
-    this.#log = log;
+    this.#attempts = new Retry("presence", log);
     this.#timer = setInterval(() => this.tell(), INTERVAL_MS);
     this.tell();
   }
@@ -35,11 +36,13 @@ export class Presence {
   tell(): void {
     this.#overview
       .beat({ ...this.#worker, ...this.#doing() })
-      .catch((error: unknown) => this.#log.debug({ err: error }, "no heartbeat"));
+      .then(() => this.#attempts.worked())
+      .catch((error: unknown) => this.#attempts.failed(error));
   }
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    this.#attempts.gaveUp();
     // If Redis is away, the last heartbeat expires.
     await this.#overview.leave(this.#worker.id).catch(() => undefined);
   }

@@ -15,6 +15,7 @@ import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
 import type { Control } from "../queue/control.ts";
 import { queue, type Delivery } from "../queue/deliveries.ts";
+import { Retry } from "../retries.ts";
 import { beginRun, type Begun } from "../runner/begin.ts";
 import type { Sources } from "../runner/prepare.ts";
 import type { Run, RunEnd } from "../runner/run.ts";
@@ -48,6 +49,7 @@ export class TrainingWorker {
   readonly #threads: Threads;
   readonly #worker: Worker<Delivery>;
   readonly #presence: Presence;
+  readonly #deliveries: Retry;
   readonly #runs = new Set<Run>();
   /** Deliveries are looked at one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -58,6 +60,7 @@ export class TrainingWorker {
 
   constructor(options: TrainingWorkerOptions) {
     this.#options = options;
+    this.#deliveries = new Retry("delivery", options.log);
     this.#threads = new Threads(options.threads);
     this.#worker = new Worker<Delivery>(queue.name, (job, token) => this.#process(job, token!), {
       connection: options.redis,
@@ -72,7 +75,8 @@ export class TrainingWorker {
       runRetryDelay: RECONNECT_MS,
       telemetry: options.telemetry,
     });
-    this.#worker.on("error", (error) => options.log.debug({ err: error }, "BullMQ"));
+    this.#worker.on("error", (error) => this.#deliveries.failed(error));
+    this.#worker.on("ready", () => this.#deliveries.worked());
     this.#presence = new Presence(options.store.overview, () => this.#doing(), options.log);
   }
 
@@ -103,10 +107,12 @@ export class TrainingWorker {
       for (const run of this.#runs) run.abandon(new Error("the process ends"));
     }
     await this.#presence.close();
+    this.#deliveries.gaveUp();
     this.#options.redis.disconnect();
   }
 
   async #process(delivery: Job<Delivery>, token: string): Promise<void> {
+    this.#deliveries.worked();
     const begun = await this.#inTurn(() => this.#begin(delivery, token));
     if (begun.outcome === "done") return;
     if (begun.outcome !== "run") return await putOff(delivery, begun.waitMs, token);

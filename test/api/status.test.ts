@@ -4,6 +4,7 @@ import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { buildWorkerApp } from "../../src/api/worker-app.ts";
 import { registry } from "../../src/meters.ts";
+import { retry, retrying } from "../../src/retries.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 
 let service: Service;
@@ -103,12 +104,12 @@ test("a worker whose crew stands still is not alive, and speaks in problem docum
     const { statusCode, body } = await app.inject(url);
     return { status: statusCode, body };
   };
-  expect(await get("/healthz")).toEqual({ status: 200, body: '{"status":"ok","checks":{"crews":"ok"}}' });
+  expect(await get("/healthz")).toEqual({ status: 200, body: '{"status":"ok","checks":{"crews":"ok"},"retrying":[]}' });
   still = true;
   const dead = await get("/healthz");
   expect([dead.status, JSON.parse(dead.body)]).toEqual([
     503,
-    { status: "unavailable", checks: { crews: "the crew of job_1 has stood still for 31 seconds" } },
+    { status: "unavailable", checks: { crews: "the crew of job_1 has stood still for 31 seconds" }, retrying: [] },
   ]);
   expect((await get("/readyz")).status).toBe(200);
   expect((await get("/metrics")).body).toContain("# TYPE rappel_steps_total counter");
@@ -118,5 +119,46 @@ test("a worker whose crew stands still is not alive, and speaks in problem docum
   ]) {
     expect(JSON.parse((await get(url)).body)).toMatchObject({ code });
   }
+  await app.close();
+});
+
+test("a check that does not answer is late, and holds up no other", async () => {
+  const log = pino({ level: "silent" });
+  const app = await buildWorkerApp({ log, checks: { redis: () => new Promise(() => {}), disk: () => {} }, vitals: {} });
+  const { statusCode, body } = await app.inject("/readyz");
+  expect(statusCode).toBe(503);
+  expect(JSON.parse(body).checks).toEqual({ redis: "no answer within 2000 ms", disk: "ok" });
+  await app.close();
+});
+
+test("what fails and is tried again shows in health and metrics, and in the log when it begins and when it ends", async () => {
+  const said: Record<string, unknown>[] = [];
+  const log = pino({}, { write: (line: string) => void said.push(JSON.parse(line) as Record<string, unknown>) });
+  const app = await buildWorkerApp({ log: pino({ level: "silent" }), checks: {}, vitals: {} });
+  const get = async (url: string) => (await app.inject(url)).body;
+  const calls = ["fails", "fails", "works"];
+  const seen: unknown[] = [];
+  const options = { loop: "room", log, waitMs: () => 1, signal: new AbortController().signal } as const;
+  const passes = (error: unknown) => (error as Error).message === "fails";
+  const result = await retry({ ...options, passes }, async () => {
+    seen.push(JSON.parse(await get("/readyz")));
+    const next = calls.shift()!;
+    if (next === "fails") throw new Error(next);
+    return next;
+  });
+  expect(result).toBe("works");
+  const failing = (failures: number) => [{ loop: "room", count: 1, failures, seconds: 0 }];
+  expect(seen.map((health) => (health as { retrying: unknown }).retrying)).toEqual([[], failing(1), failing(2)]);
+  expect(seen).toEqual(seen.map(() => expect.objectContaining({ status: "ok" })));
+  expect(JSON.parse(await get("/healthz")).retrying).toEqual([]);
+  expect(await get("/metrics")).toContain('rappel_retries_total{loop="room"} 2');
+  expect(said).toMatchObject([
+    { level: 40, retry: "room", failures: 1, err: { message: "fails" } },
+    { level: 30, retry: "room", failures: 2 },
+  ]);
+
+  const broken = retry({ ...options, passes }, () => Promise.reject(new RangeError("too many")));
+  await expect(broken).rejects.toThrow("too many");
+  expect(retrying()).toEqual([]);
   await app.close();
 });

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { DatasetCache, DatasetLost, DatasetUnreachable, type DatasetCacheOptions } from "../../src/data/cache.ts";
 import { ColumnFile } from "../../src/data/column-file.ts";
@@ -38,6 +39,7 @@ async function openCache(options: Partial<DatasetCacheOptions> = {}): Promise<Da
     apiUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/base`,
     authorize: async (sha256) => `Bearer for-${sha256.slice(0, 6)}`,
     maxBytes: 2 ** 20,
+    log: pino({ level: "silent" }),
     backoffMs: 1,
     ...options,
   });

@@ -87,5 +87,5 @@ test("a connection survives its server, and says once that it is away and once t
   await redis.restart();
   expect(await answer).toBe("value");
   client.disconnect();
-  expect(said).toEqual(["Redis is away", "Redis is back"]);
+  expect(said).toEqual(["failed, trying again: a connection to Redis", "works again: a connection to Redis"]);
 });

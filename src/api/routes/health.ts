@@ -1,3 +1,4 @@
+import { retrying } from "../../retries.ts";
 import { Health } from "../../spec/wire.ts";
 import { json } from "../responses.ts";
 import type { FastifyReply } from "fastify";
@@ -42,9 +43,10 @@ export const health: FastifyPluginAsyncZod<Pick<Services, "checks" | "vitals">> 
 
 async function answer(checks: Checks, reply: FastifyReply): Promise<Health> {
   const results = await runChecks(checks);
-  if (Object.values(results).every((result) => result === "ok")) return { status: "ok", checks: results };
+  const health = { checks: results, retrying: retrying() };
+  if (Object.values(results).every((result) => result === "ok")) return { status: "ok", ...health };
   reply.code(503).header("retry-after", "1");
-  return { status: "unavailable", checks: results };
+  return { status: "unavailable", ...health };
 }
 
 async function runChecks(checks: Checks): Promise<Record<string, string>> {
@@ -53,13 +55,13 @@ async function runChecks(checks: Checks): Promise<Record<string, string>> {
 }
 
 async function outcome(check: () => unknown): Promise<string> {
-  const late = new Promise((_, reject) => {
-    setTimeout(() => reject(new Error(`no answer within ${CHECK_TIMEOUT_MS} ms`)), CHECK_TIMEOUT_MS).unref();
-  });
+  const { promise: late, resolve } = Promise.withResolvers<string>();
+  const timer = setTimeout(() => resolve(`no answer within ${CHECK_TIMEOUT_MS} ms`), CHECK_TIMEOUT_MS);
   try {
-    await Promise.race([check(), late]);
-    return "ok";
+    return await Promise.race([Promise.resolve(check()).then(() => "ok"), late]);
   } catch (error) {
     return (error as Error).message;
+  } finally {
+    clearTimeout(timer);
   }
 }

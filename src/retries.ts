@@ -1,0 +1,142 @@
+/**
+ * Loops that try again what failed, each under a name: what fails is in the log, is counted, and shows in the health of the process for as long as it lasts.
+ *
+ * A loop holds one `Retry`, tells it of each failure, and tells it when it worked or gave up. Like the meters, the list of those that
+ * fail belongs to the process. What went wrong is said in the log alone: health is public.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "./log.ts";
+import { meters } from "./meters.ts";
+
+/** What is tried again, in the words of the log and of docs/operations.md. */
+export const loops = {
+  redis_connection: "a connection to Redis",
+  redis_process: "the Redis of this service",
+  record: "reading or writing a job's record",
+  report: "telling a job's progress",
+  heartbeat: "prolonging a lease",
+  room: "storing a model, for which Redis has no room",
+  dataset: "fetching a dataset from the api",
+  delivery: "taking a delivery from the queue",
+  presence: "saying that this worker lives",
+  reconcile: "setting right what dead processes left behind",
+  webhook_outbox: "handing events on to be sent to webhooks",
+} as const;
+export type Loop = keyof typeof loops;
+
+/** A loop that has failed and is trying again. */
+export interface Retrying {
+  loop: Loop;
+  /** How many of its kind fail now. */
+  count: number;
+  /** Failures in a row, of all of them. */
+  failures: number;
+  /** For how long the one that fails the longest has failed. */
+  seconds: number;
+}
+
+/** How often a failure that lasts is said again. */
+const SAY_AGAIN_MS = 60_000;
+
+const failing = new Set<Retry>();
+
+export class Retry {
+  readonly loop: Loop;
+  readonly #log: Logger;
+  #failures = 0;
+  #since = 0;
+  #saidAt = 0;
+
+  constructor(loop: Loop, log: Logger) {
+    this.loop = loop;
+    this.#log = log;
+    meters.retries.inc({ loop }, 0);
+  }
+
+  get failures(): number {
+    return this.#failures;
+  }
+
+  get since(): number {
+    return this.#since;
+  }
+
+  /** It failed, and is going to be tried again. */
+  failed(error: unknown): void {
+    const now = performance.now();
+    if (this.#failures === 0) this.#since = now;
+    this.#failures++;
+    failing.add(this);
+    meters.retries.inc({ loop: this.loop });
+    if (this.#failures > 1 && now - this.#saidAt < SAY_AGAIN_MS) return;
+    this.#saidAt = now;
+    this.#log.warn(
+      { retry: this.loop, failures: this.#failures, err: error },
+      `failed, trying again: ${loops[this.loop]}`,
+    );
+  }
+
+  worked(): void {
+    if (this.#failures === 0) return;
+    const seconds = Math.round((performance.now() - this.#since) / 1000);
+    this.#log.info({ retry: this.loop, failures: this.#failures, seconds }, `works again: ${loops[this.loop]}`);
+    this.gaveUp();
+  }
+
+  /** Nothing is tried any more. */
+  gaveUp(): void {
+    this.#failures = 0;
+    failing.delete(this);
+  }
+}
+
+/** What fails at the moment, the longest first. */
+export function retrying(): Retrying[] {
+  const now = performance.now();
+  const found = new Map<Loop, Retrying>();
+  for (const { loop, failures, since } of failing) {
+    const all = found.get(loop) ?? { loop, count: 0, failures: 0, seconds: 0 };
+    all.count++;
+    all.failures += failures;
+    all.seconds = Math.max(all.seconds, Math.round((now - since) / 1000));
+    found.set(loop, all);
+  }
+  return [...found.values()].sort((a, b) => b.seconds - a.seconds);
+}
+
+export interface RetryOptions {
+  loop: Loop;
+  log: Logger;
+  /** Before the next attempt, after so many failures. */
+  waitMs(failures: number): number;
+  /** Whether an error is one that passes; any other is thrown. */
+  passes(error: unknown): boolean;
+  signal: AbortSignal;
+}
+
+/**
+ * Calls until it works; what is called must bear being done twice.
+ * @throws the signal's reason once it is aborted, and what `call` throws that does not pass
+ */
+export async function retry<T>(
+  { loop, log, waitMs, passes, signal }: RetryOptions,
+  call: () => Promise<T>,
+): Promise<T> {
+  const attempts = new Retry(loop, log);
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        const result = await call();
+        attempts.worked();
+        return result;
+      } catch (error) {
+        if (!passes(error)) throw error;
+        attempts.failed(error);
+      }
+      await sleep(waitMs(attempts.failures), null, { signal }).catch(() => undefined);
+    }
+  } finally {
+    attempts.gaveUp();
+  }
+}
