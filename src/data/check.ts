@@ -6,7 +6,13 @@
  * they were counted.
  */
 import type { TargetKind } from "../engine/training.ts";
-import { MAX_CLASSES, MAX_CLASSES_LISTED, type ColumnSummary, type DatasetContent } from "./dataset.ts";
+import {
+  MAX_CLASS_CHARACTERS_LISTED,
+  MAX_CLASSES,
+  MAX_CLASSES_LISTED,
+  type ColumnSummary,
+  type DatasetContent,
+} from "./dataset.ts";
 import { featuresOf, type DataSizes, type DataSpec } from "./encoding.ts";
 import { validationCount } from "./split.ts";
 
@@ -124,7 +130,7 @@ function markerFault({ target }: DataSpec): Check {
   };
 }
 
-const TOO_MANY = `too many distinct values for classes (at most ${MAX_CLASSES}, and ${MAX_CLASSES_LISTED} in all columns together)`;
+const TOO_MANY = `too many distinct values for classes (at most ${MAX_CLASSES}, and ${MAX_CLASSES_LISTED} of ${MAX_CLASS_CHARACTERS_LISTED} characters in all columns together)`;
 
 function quoted(name: string): string {
   return JSON.stringify(name);

@@ -5,14 +5,16 @@
  * checked before it gets there; and it counts a CRLF in quotes as two lines, so lines are counted here. Rows end in LF or
  * CRLF, mixed as they come; a quoted cell may hold either. A byte order mark is skipped. An empty line is a row with one
  * empty cell: a missing value if the table has one column, and a fault otherwise.
+ *
+ * A row has limits in characters and in cells, which hold while it is read: what is not complete yet counts too.
  */
 import { isUtf8 } from "node:buffer";
 import { pipeline } from "node:stream/promises";
 import { CsvError, Parser } from "csv-parse";
-import { InvalidDataset } from "./dataset.ts";
+import { InvalidDataset, MAX_COLUMNS } from "./dataset.ts";
 
 /** What one row may take; also what an opening quote without an end can cost before it is noticed. */
-const MAX_ROW_BYTES = 4 * 2 ** 20;
+const MAX_ROW_CHARACTERS = 4 * 2 ** 20;
 
 /** Calls `onRow` for each row; what it throws ends the reading. */
 export async function readCsv(
@@ -24,7 +26,7 @@ export async function readCsv(
     bom: true,
     record_delimiter: ["\r\n", "\n"],
     relax_column_count: true,
-    max_record_size: MAX_ROW_BYTES,
+    max_record_size: MAX_ROW_CHARACTERS,
     on_record: (cells: string[]) => {
       onRow(cells, line);
       line += 1 + lineBreaks(cells);
@@ -33,10 +35,25 @@ export async function readCsv(
   });
   parser.resume();
   try {
-    await pipeline(source, checkedText, parser);
+    const assertFewCells = () => {
+      if (unfinishedCells(parser) > MAX_COLUMNS) throw tooManyCells(line);
+    };
+    await pipeline(source, (chunks) => checkedText(chunks, assertFewCells), parser);
   } catch (error) {
     throw error instanceof CsvError ? new InvalidDataset(explain(error), line) : error;
   }
+}
+
+/** csv-parse counts a row's characters, and not its cells: empty ones would cost it nothing. */
+function unfinishedCells(parser: Parser): number {
+  return (parser as unknown as { state: { record: unknown[] } }).state.record.length;
+}
+
+export function tooManyCells(line: number): InvalidDataset {
+  return new InvalidDataset(
+    `This row has more than ${MAX_COLUMNS} cells, and a dataset at most as many columns.`,
+    line,
+  );
 }
 
 function lineBreaks(cells: readonly string[]): number {
@@ -56,7 +73,7 @@ function explain({ code, message }: CsvError): string {
     case "INVALID_OPENING_QUOTE":
       return 'A quote (") stands inside a cell that is not quoted. Quote the cell, and write the quote twice.';
     case "CSV_MAX_RECORD_SIZE":
-      return `This row has more than ${MAX_ROW_BYTES} bytes. Is a quote (") left open?`;
+      return `This row has more than ${MAX_ROW_CHARACTERS} characters. Is a quote (") left open?`;
     default:
       return message;
   }
@@ -64,9 +81,10 @@ function explain({ code, message }: CsvError): string {
 
 /**
  * Passes the chunks on, and throws at the first line that is not UTF-8 or holds a NUL byte. The line a chunk breaks off
- * in is checked with the next chunk: before its row is complete, and so before any of it is used.
+ * in is checked with the next chunk: before its row is complete, and so before any of it is used. `onTaken` is called
+ * when the parser has taken a chunk.
  */
-async function* checkedText(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+async function* checkedText(chunks: AsyncIterable<Buffer>, onTaken: () => void): AsyncGenerator<Buffer> {
   let line = 1;
   let rest = Buffer.alloc(0);
   for await (const chunk of chunks) {
@@ -75,6 +93,7 @@ async function* checkedText(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffe
     line = checkLines(text.subarray(0, end), line);
     rest = text.subarray(end);
     yield chunk;
+    onTaken();
   }
   checkLines(rest, line);
 }

@@ -22,6 +22,8 @@ export interface DatasetContent {
   readonly columns: ColumnSummary[];
 }
 
+export const MAX_COLUMNS = 10_000;
+
 /** Distinct values a column may have and still list them as classes. */
 export const MAX_CLASSES = 1000;
 
@@ -33,6 +35,12 @@ export const MAX_CLASS_LENGTH = 256;
  * record small.
  */
 export const MAX_CLASSES_LISTED = 50_000;
+
+/** The same in characters: 50,000 long names would make a record of 40 MB, which every request for it parses. */
+export const MAX_CLASS_CHARACTERS_LISTED = 4 * 2 ** 20;
+
+/** Of all columns together; they are in the record too. */
+export const MAX_NAME_CHARACTERS = 2 ** 20;
 
 /** The bytes are not a CSV table. `line` counts the file's lines from 1; that of a row is the line it starts on. */
 export class InvalidDataset extends Error {

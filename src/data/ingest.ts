@@ -3,10 +3,16 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { writeColumnFile } from "./column-file.ts";
 import { ColumnBuilder, parseDecimal, type Column } from "./column.ts";
-import { readCsv } from "./csv.ts";
-import { InvalidDataset, MAX_CLASSES_LISTED, type DatasetContent } from "./dataset.ts";
+import { readCsv, tooManyCells } from "./csv.ts";
+import {
+  InvalidDataset,
+  MAX_CLASS_CHARACTERS_LISTED,
+  MAX_CLASSES_LISTED,
+  MAX_COLUMNS,
+  MAX_NAME_CHARACTERS,
+  type DatasetContent,
+} from "./dataset.ts";
 
-const MAX_COLUMNS = 10_000;
 const MAX_NAME_LENGTH = 256;
 const MAX_CELL_LENGTH = 65_536;
 
@@ -75,8 +81,9 @@ class TableBuilder {
 }
 
 function checkHeader(names: readonly string[]): void {
-  if (names.length > MAX_COLUMNS)
-    throw headerFault(`The file has ${names.length} columns; at most ${MAX_COLUMNS} are allowed.`);
+  if (names.length > MAX_COLUMNS) throw tooManyCells(1);
+  if (names.reduce((sum, name) => sum + name.length, 0) > MAX_NAME_CHARACTERS)
+    throw headerFault(`The names of all columns may have ${MAX_NAME_CHARACTERS} characters together.`);
   const seen = new Set<string>();
   for (const [i, name] of names.entries()) {
     if (name === "") throw headerFault(`Column ${i + 1} has no name.`);
@@ -100,13 +107,15 @@ function raggedRow(cells: readonly string[], columns: number, line: number): Inv
   return new InvalidDataset(`This row has ${count}, but the header names ${columns} columns.`, line);
 }
 
-/** Leaves out the classes of the columns with the most, once there are more than `MAX_CLASSES_LISTED` in all. */
+/** Leaves out the classes of the columns with the most, once they are too many or too long in all. */
 function listFewest(columns: Column[]): Column[] {
   let listed = 0;
+  let characters = 0;
   const kept = new Set<Column>();
   for (const column of columns.toSorted((a, b) => classCount(a) - classCount(b))) {
     listed += classCount(column);
-    if (listed <= MAX_CLASSES_LISTED) kept.add(column);
+    characters += (column.summary.classes ?? []).reduce((sum, name) => sum + name.length, 0);
+    if (listed <= MAX_CLASSES_LISTED && characters <= MAX_CLASS_CHARACTERS_LISTED) kept.add(column);
   }
   return columns.map((column) => (kept.has(column) ? column : withoutClasses(column)));
 }

@@ -91,3 +91,24 @@ test("an open quote cannot take up more memory than a row may", async () => {
   const bytes = Buffer.concat([Buffer.from('a\n"'), Buffer.alloc(5 * 2 ** 20, "x\n")]);
   await expect(read(bytes)).rejects.toMatchObject({ line: 2, message: expect.stringMatching(/left open/) });
 });
+
+test.each([
+  ["commas", "x,y\n", ",", 2],
+  ["commas in the header", "", ",", 1],
+  ["commas between lines in quotes", "x,y\n1,2\n", `"\n",${",".repeat(1000)}`, 3],
+  ["one line of text", "x\n", "x", 2],
+])("an endless row of %s is refused before more than a few chunks of it were read", async (_, begin, piece, line) => {
+  const chunk = Buffer.from(piece.repeat(Math.ceil(2 ** 18 / piece.length)));
+  let chunks = 0;
+  async function* endless() {
+    yield Buffer.from(begin);
+    for (;;) {
+      // 25 of them are more than a row may have in characters, and a few more may be on the way.
+      if (++chunks > 25) throw new Error("it reads on and on");
+      yield chunk;
+    }
+  }
+  const message = expect.stringMatching(/^This row has more than (10000 cells|4194304 characters)/);
+  await expect(readCsv(endless(), () => undefined)).rejects.toMatchObject({ line, message });
+  if (piece === ",") expect(chunks).toBeLessThanOrEqual(3);
+});

@@ -49,6 +49,12 @@ test.each([
   ["a column without a name", "a,,c\n1,2,3\n", 1, /Column 2 has no name/],
   ["two columns of one name", 'a,"a"\n1,2\n', 1, /"a"/],
   ["a long name", `a,${"b".repeat(257)}\n1,2\n`, 1, /256/],
+  [
+    "names too long in all",
+    `${Array.from({ length: 9000 }, (_, i) => `${i}`.padStart(120, "n")).join(",")}\n`,
+    1,
+    /1048576/,
+  ],
   ["too many columns", `${Array.from({ length: 10_001 }, (_, i) => `c${i}`).join(",")}\n`, 1, /10000/],
   ["a row with a cell too few", 'a,b\n"1\n1",2\n3\n', 4, /1 cell,/],
   ["a row with a cell too many", "a,b\r\n1,2\r\n3,4,5\r\n6,7\r\n", 3, /3 cells/],

@@ -1,3 +1,4 @@
+import { milestonesPassed } from "./milestones.ts";
 import { defineSchedule } from "./schedule.ts";
 
 /**
@@ -34,9 +35,9 @@ export const piecewise = defineSchedule({
       : [{ option: "factors", message: `must be ${pairs}, not ${factors.length}` }];
   },
   rate({ milestones, factors, interpolation }, { kernels, base, t }) {
-    const next = milestones.findIndex((milestone) => milestone > t);
+    const next = milestonesPassed(milestones, t);
     if (next === 0) return base * factors[0];
-    if (next === -1) return base * factors[factors.length - 1];
+    if (next === milestones.length) return base * factors[factors.length - 1];
     const [from, to] = [factors[next - 1], factors[next]];
     const x = (t - milestones[next - 1]) / (milestones[next] - milestones[next - 1]);
     const share = { constant: 0, linear: x, cosine: (1 - kernels.cos(Math.PI * x)) / 2 }[interpolation];

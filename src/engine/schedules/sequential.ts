@@ -1,4 +1,5 @@
 import type { Member } from "../options.ts";
+import { milestonesPassed } from "./milestones.ts";
 import { defineSchedule } from "./schedule.ts";
 
 /** With schedulers = [linear from 0.1 over 10, cosine_annealing with t_max 90] and milestones = [10]: a warm-up, then a cosine that starts at t = 10. */
@@ -39,6 +40,6 @@ function current(
   { schedulers, milestones }: { readonly schedulers: readonly Member[]; readonly milestones: readonly number[] },
   t: number,
 ): { member: Member; since: number } {
-  const begun = milestones.filter((milestone) => milestone <= t).length;
+  const begun = milestonesPassed(milestones, t);
   return { member: schedulers[begun], since: begun === 0 ? t : t - milestones[begun - 1] };
 }

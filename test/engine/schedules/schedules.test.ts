@@ -142,3 +142,42 @@ describe("timing", () => {
       [0.05, 0.1, 0.1, 0.1, 0.1, 0.05],
     ));
 });
+
+describe("schedules with long lists", () => {
+  const LENGTH = 10_000;
+  const STEPS = 2000;
+  const ascending = Array.from({ length: LENGTH }, (_, i) => i + 1);
+  const ones = ascending.map(() => 1);
+  const constants = Array.from({ length: LENGTH + 1 }, () => ({ type: "constant" }));
+  const lists: Record<string, object> = {
+    multi_step: { milestones: ascending, gamma: 0.999 },
+    piecewise: { milestones: ascending, factors: ones, interpolation: "linear" },
+    sequential: { milestones: ascending, schedulers: constants },
+  };
+
+  it("every schedule with a list of any length is tried here", () => {
+    const long = Object.values(schedules).filter(({ options }) =>
+      Object.values(options).some((option) => "length" in option && option.length === null),
+    );
+    expect(long.map(({ type }) => type).sort()).toEqual(Object.keys(lists));
+  });
+
+  it.each(Object.keys(lists))("%s does not go through its list again at every step", (type) => {
+    let reads = 0;
+    const counted = <T extends object>(list: T): T =>
+      new Proxy(list, {
+        get(target, key) {
+          if (typeof key === "string" && /^\d+$/.test(key)) reads++;
+          return Reflect.get(target, key) as unknown;
+        },
+      });
+    const options = Object.entries(lists[type]).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? counted(value as object) : value,
+    ]);
+    const schedule = { type, warmup_steps: 0, interval: "step", ...Object.fromEntries(options) } as Schedule;
+    for (let step = 0; step < STEPS; step++) rateAt(kernels, schedule, 0.1, { step, stepsPerEpoch: 1, state: null });
+    expect(reads).toBeGreaterThan(0);
+    expect(reads).toBeLessThanOrEqual(2 * LENGTH + 4 * STEPS);
+  });
+});
