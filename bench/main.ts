@@ -3,11 +3,13 @@
 import { benchApi } from "./api.ts";
 import { benchModels } from "./models.ts";
 import { benchOptimizers } from "./optimizers.ts";
+import { benchStalls } from "./stalls.ts";
 
 const benches: Record<string, () => Promise<void>> = {
   api: benchApi,
   models: benchModels,
   optimizers: benchOptimizers,
+  stalls: benchStalls,
 };
 
 const names = process.argv.slice(2);

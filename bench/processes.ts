@@ -8,8 +8,12 @@ import { fileURLToPath } from "node:url";
 
 interface Started {
   readonly address: string;
+  /** Of a service: where its Redis is. */
+  readonly redis: string;
   readonly pid: number;
 }
+
+type Line = Record<string, unknown>;
 
 /** Programs of this repository that run beside a benchmark, each with a data directory of its own; ended and cleared away with it. */
 export class Processes implements AsyncDisposable {
@@ -24,8 +28,8 @@ export class Processes implements AsyncDisposable {
     return new Processes(await mkdtemp(join(tmpdir(), "rappel-bench-")));
   }
 
-  /** Starts one, and resolves to what its "ready" line tells. */
-  async start(args: string[], environment: NodeJS.ProcessEnv = {}): Promise<Started> {
+  /** Starts one, and resolves to what its "ready" line tells; `onLine` is told of every line. */
+  async start(args: string[], environment: NodeJS.ProcessEnv = {}, onLine?: (line: Line) => void): Promise<Started> {
     const data = join(this.#directory, String(this.#children.length));
     const own = { RAPPEL_DATA_DIR: data, RAPPEL_PORT: "0", RAPPEL_LOG_LEVEL: "warn" };
     const child = spawn(process.execPath, args, {
@@ -36,8 +40,9 @@ export class Processes implements AsyncDisposable {
     this.#children.push(child);
     return await new Promise((resolve, reject) => {
       createInterface({ input: child.stdout }).on("line", (line) => {
-        const { msg, address } = JSON.parse(line) as { msg: string; address: string };
-        if (msg === "ready") resolve({ address, pid: child.pid! });
+        const told = JSON.parse(line) as Line;
+        onLine?.(told);
+        if (told.msg === "ready") resolve({ ...(told as Line & Started), pid: child.pid! });
       });
       child.once("exit", () => reject(new Error(`${args[0]} ended before it was ready`)));
     });
