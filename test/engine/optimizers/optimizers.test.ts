@@ -3,6 +3,8 @@ import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts
 import { configure } from "../../../src/engine/optimizers/configure.ts";
 import { MAX_SUMS, type OptimizerType } from "../../../src/engine/optimizers/optimizer.ts";
 import { size, type Shape } from "../../../src/engine/shape.ts";
+import { rateAt, type Schedule } from "../../../src/engine/schedules/learning-rate.ts";
+import { schedules } from "../../../src/engine/schedules/registry.generated.ts";
 import { withDefaults, type Member, type Option } from "../../../src/engine/options.ts";
 import { Bench } from "../../support/kernels.ts";
 import { expectClose, goldenCases, tolerance } from "../../support/golden.ts";
@@ -203,6 +205,114 @@ function bytesOf({ bench, tensors, configured }: Optimizing, i: number): Buffer 
   return Buffer.concat([bench.bits(weight, length), ...states].map((bits) => Buffer.from(bits.buffer)));
 }
 
+/** Every rate from which or to which a schedule of the registry leads, after few steps and after very many. */
+const ENDS = (() => {
+  const { kernels } = new Bench(0);
+  const required = {
+    step_size: 3,
+    gamma: 0.5,
+    milestones: [2],
+    factors: [1],
+    stable: 2,
+    decay: 3,
+    total_steps: 10,
+    max_lr: 0.02,
+    base_lr: 0,
+    d_model: 64,
+    factor: 0.5,
+    t_0: 4,
+    t_max: 5,
+    warmup: 3,
+    schedulers: [withDefaults(schedules.polynomial), withDefaults(schedules.exponential, { gamma: 0.1 })],
+  };
+  const times = [0, 1, 4, 5, 9, 30, 50, 320, 1_000_000];
+  const rates = Object.values(schedules).flatMap((type) => {
+    const names = Object.entries(type.options).filter(([, option]) => (option.default ?? null) === null);
+    const given = pick(
+      required,
+      names.map(([name]) => name).filter((name) => name in required),
+    );
+    const schedule = { ...withDefaults(type, given), interval: "step", warmup_steps: 0 } as unknown as Schedule;
+    return times.map((step) => rateAt(kernels, schedule, 0.02, { step, stepsPerEpoch: 1, state: null }).lr);
+  });
+  return [...new Set([...rates, 1e-30])].sort((a, b) => b - a);
+})();
+
+describe("at the end of every schedule", () => {
+  const shapes: readonly Shape[] = [[7], [4, 6]];
+  /** Where weights move to averages, the step before has set the rate, or the rate is no factor of the step. */
+  const MOVES_ON = new Set([
+    "asgd",
+    "rprop",
+    "lookahead",
+    "optax_lookahead",
+    "schedule_free_adamw",
+    "optax_schedule_free_adamw",
+  ]);
+  /** With momentum of a step that the rate is in already. */
+  const keeps = (key: string, { momentum = 0 }: Member) =>
+    !MOVES_ON.has(key) && !(momentum !== 0 && /^keras_|^optax_rmsprop/.test(key));
+
+  it("rates are 0, hardly any and usual ones", () => {
+    expect(ENDS.at(-1)).toBe(0);
+    expect(ENDS.filter((rate) => rate > 0 && rate < 1e-30).length).toBeGreaterThan(2);
+    expect(ENDS.every((rate) => Number.isFinite(rate) && rate <= 0.1)).toBe(true);
+  });
+
+  it.each(types)("%s stays finite, and a rate of 0 moves no weight", (key, type) => {
+    for (const member of settings(type)) {
+      const run = new Optimizing(
+        new Bench(),
+        member,
+        shapes.map((shape) => ({ shape, values: numbers(size(shape), 1, 0.3) })),
+      );
+      const weights = () => shapes.map((_, i) => [...run.weights(i)]);
+      for (const [i, rate] of [0, 0.02, 0, ...ENDS].entries()) {
+        run.setGradients(shapes.map((shape) => numbers(size(shape), 10 + i, 2)));
+        const before = weights();
+        run.step(i + 1, rate);
+        const about = `${JSON.stringify(member)} at ${rate}`;
+        const all = shapes.flatMap((_, j) => [
+          ...run.weights(j),
+          ...run.evaluated(j),
+          ...[...run.state(j).values()].flatMap((tensor) => [...tensor]),
+        ]);
+        expect([...all, ...Object.values(run.optimizer.scalars ?? {})].every(Number.isFinite), about).toBe(true);
+        if (rate === 0 && keeps(key, member)) expect(weights(), about).toEqual(before);
+      }
+    }
+  });
+
+  it.each([null, "strong_wolfe"])("L-BFGS likewise, its line search %s", (line_search_fn) => {
+    const member = withDefaults(optimizers.lbfgs, { line_search_fn, max_iter: 4 });
+    const run = new Optimizing(new Bench(), member, [{ shape: [3], values: [1, -2, 3] }]);
+    const evaluate = () => {
+      const x = [...run.weights(0)];
+      run.setGradients([x.map((value, i) => 2 * (i + 1) * value)]);
+      return x.reduce((sum, value, i) => sum + (i + 1) * value * value, 0);
+    };
+    for (const [i, rate] of [0, 0.02, 0, ...ENDS].entries()) {
+      const before = [...run.weights(0)];
+      run.search(i + 1, rate, evaluate);
+      expect([...run.weights(0), ...Object.values(run.optimizer.scalars!)].every(Number.isFinite)).toBe(true);
+      if (rate === 0 && line_search_fn === null) expect([...run.weights(0)]).toEqual(before);
+    }
+  });
+
+  it("Muon's fallback has a rate in proportion to its own, and none where that is 0", () => {
+    const steps = (lr: number, ...rates: number[]) => {
+      const muon = new Optimizing(new Bench(), withDefaults(optimizers.muon, { lr }), [{ shape: [1], values: [1] }]);
+      muon.setGradients([[1]]);
+      rates.forEach((rate, i) => muon.step(i + 1, rate));
+      return muon.weights(0)[0];
+    };
+    expect(steps(0, 0, 0)).toBe(1);
+    expect(steps(0.02, 0, 0)).toBe(1);
+    // AdamW's first step is as long as its rate of 1e-3, of which a half is asked for.
+    expect(steps(0.02, 0.01)).toBeCloseTo(1 - 0.5e-3, 4);
+  });
+});
+
 describe("references", () => {
   const golden = ["torch", "optax", "keras"].flatMap((library) =>
     goldenCases<OptimizerCase>(`optimizers/${library}.json`),
@@ -331,6 +441,24 @@ describe("numbers at the edge", () => {
     small.step(1, 0.01);
     // V = 0.0049 · 0.0049 / 0.01, so that u = 0.07/√V = 1/0.7.
     expectClose(small.weights(0), new Float64Array(6).fill(1 - 0.01 / 0.7), 1e-6, "weights");
+  });
+
+  it("Adafactor keeps what is not a number to its element of a vector, as PyTorch does, and gives it to a whole matrix", () => {
+    const spoilt = new Optimizing(new Bench(), withDefaults(optimizers.adafactor), [
+      { shape: [4], values: [1, 2, 3, 4] },
+      { shape: [2, 2], values: [1, 2, 3, 4] },
+    ]);
+    spoilt.setGradients([
+      [1, NaN, -1, 1],
+      [1, NaN, 1, 1],
+    ]);
+    for (const t of [1, 2]) {
+      spoilt.step(t, 0.1);
+      expect([...spoilt.weights(0)].map(Number.isFinite)).toEqual([true, false, true, true]);
+      expect([...spoilt.weights(1)].every(Number.isNaN)).toBe(true);
+    }
+    expect(spoilt.weights(0)[0]).toBeLessThan(1);
+    expect(spoilt.weights(0)[2]).toBeGreaterThan(3);
   });
 
   it("Adafactor's second moments of a matrix do not overflow under gradients of 1e12", () => {

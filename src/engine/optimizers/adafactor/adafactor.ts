@@ -79,8 +79,9 @@ export const adafactor = defineOptimizer({
               kernels.adafactor_moments(gradient + at, row, column, rows, columns, share, scratch);
               squares += kernels.adafactor_squares(gradient + at, row, column, rows, columns, least, scratch);
             }
-            const clip = Math.max(1, Math.sqrt(squares / length) / limit);
-            const step = (sign * Math.max(leastSize, size) * relative) / clip;
+            // As Python's max: what is not a number in one element of a vector does not become every element's factor.
+            const clip = atLeast(1, Math.sqrt(squares / length) / limit);
+            const step = (sign * atLeast(leastSize, size) * relative) / clip;
             for (const { at, row, column } of matrices) {
               // prettier-ignore
               kernels.adafactor_step(
@@ -93,6 +94,8 @@ export const adafactor = defineOptimizer({
     };
   },
 });
+
+const atLeast = (least: number, value: number): number => (value > least ? value : least);
 
 /** The matrices of the last two dimensions; a vector is one of a single row. */
 function matricesOf(shape: Shape): { count: number; rows: number; columns: number } {

@@ -6,7 +6,8 @@ export const adafactor = each<ValuesOf<typeof declaration.options>>(
   (options, { shape, weight, gradient, state }, t, lr) => {
     const [least, leastSize] = options.eps;
     const rms = (values: Float64Array) => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / values.length);
-    const alpha = Math.max(leastSize, rms(weight)) * Math.min(lr, 1 / Math.sqrt(t));
+    const size = rms(weight);
+    const alpha = (size > leastSize ? size : leastSize) * Math.min(lr, 1 / Math.sqrt(t));
     const w = t ** options.beta2_decay;
     const squares = gradient.map((g) => g * g);
     const { variance, row_var: row, col_var: column } = state;
@@ -14,7 +15,8 @@ export const adafactor = each<ValuesOf<typeof declaration.options>>(
     else moveMeans(squares, shape, row, column, w);
     const second = shape.length === 1 ? variance : product(shape, row, column, least);
     const u = gradient.map((g, i) => (options.maximize ? -g : g) / Math.sqrt(Math.max(second[i], least * least)));
-    const step = alpha / Math.max(1, rms(u) / options.d);
+    const excess = rms(u) / options.d;
+    const step = excess > 1 ? alpha / excess : alpha;
     for (let i = 0; i < weight.length; i++) weight[i] = weight[i] * (1 - lr * options.weight_decay) - step * u[i];
   },
 );

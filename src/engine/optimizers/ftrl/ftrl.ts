@@ -1,5 +1,8 @@
 import { defineOptimizer, zeros } from "../optimizer.ts";
 
+/** Rates below it count as 0. */
+export const LEAST_RATE = 1e-30;
+
 /**
  * FTRL-Proximal: every weight is the best answer to all gradients so far at once, with an L1 penalty that makes weights exactly zero.
  *
@@ -9,7 +12,8 @@ import { defineOptimizer, zeros } from "../optimizer.ts";
  *
  * Sparse linear models of very many features (click prediction) are its home. McMahan et al., "Ad click prediction: a view from the
  * trenches", KDD 2013, algorithm 1. Semantics of `keras.optimizers.Ftrl`. Weights hang on z alone: what they were before the first step is
- * soon forgotten.
+ * soon forgotten. The formula divides by lr: below `LEAST_RATE`, whose inverse would leave float32 no room, weights and
+ * state stay as they are.
  *
  * With lr = 0.1, l1 = 1, a = 0 at first and a gradient of 3, a weight of 0 goes to (1 − 3)/(3/0.1) = −0.067; under one of 0.9 it stays 0.
  */
@@ -20,7 +24,7 @@ export const ftrl = defineOptimizer({
     "z += g + 2·l2_shrinkage·x − (a'ᵖ−aᵖ)/lr·x; x = (clamp(z, ±l1) − z)/(a'ᵖ/lr + 2·l2 + beta/lr), a' = a + g², p = −lr_power",
   source: "McMahan et al. 2013; keras.optimizers.Ftrl",
   options: {
-    lr: { kind: "number", default: 1e-3, above: 0, doc: "Learning rate." },
+    lr: { kind: "number", default: 1e-3, above: 0, doc: "Learning rate; below 1e-30 nothing moves." },
     lr_power: {
       kind: "number",
       default: -0.5,
@@ -43,6 +47,7 @@ export const ftrl = defineOptimizer({
       passes: [
         {
           run({ weight, gradient, state: [accumulator, linear] }, begin, end) {
+            if (rate < LEAST_RATE) return;
             const at = begin * 4;
             const penalty = 2 * (l2 + beta / (2 * rate));
             // prettier-ignore

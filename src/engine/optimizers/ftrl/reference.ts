@@ -1,8 +1,9 @@
 import type { ValuesOf } from "../../options.ts";
 import { each } from "../reference.ts";
-import type { ftrl as declaration } from "./ftrl.ts";
+import { LEAST_RATE, type ftrl as declaration } from "./ftrl.ts";
 
 export const ftrl = each<ValuesOf<typeof declaration.options>>((options, { weight, gradient, state }, _t, lr) => {
+  if (lr < LEAST_RATE) return;
   const { l1, l2, l2_shrinkage: shrinkage, beta } = options;
   const power = -options.lr_power;
   const { accumulator: a, linear: z } = state;

@@ -14,7 +14,7 @@ import { newtonSchulz, newtonSchulzBytes } from "./newton-schulz.ts";
  *     f = √max(1, rows/columns), or 0.2 √max(rows, columns) with match_rms_adamw
  *
  * For matrices; biases and everything else that has not two dimensions is left to the `fallback`, whose own rate follows the schedule in
- * proportion, and whose momentum is not cycled. A pass over whole tensors. Jordan, "Muon: an optimizer for hidden layers in neural networks" (2024);
+ * proportion (down to 0 where lr is 0), and whose momentum is not cycled. A pass over whole tensors. Jordan, "Muon: an optimizer for hidden layers in neural networks" (2024);
  * Liu et al., "Muon is scalable for LLM training" (arXiv:2502.16982). Semantics of `torch.optim.Muon`, which iterates in bfloat16.
  *
  * A gradient diag(4, 1) becomes about diag(1, 1): with lr = 0.1 both weights move by some 0.1, the second no less than the first.
@@ -55,7 +55,11 @@ export const muon = defineOptimizer({
       default: "bfloat16",
       doc: "Arithmetic of the iteration: PyTorch's, of three digits, or exact.",
     },
-    fallback: { kind: "optimizer", default: withDefaults(adamw), doc: "The optimizer of whatever is no matrix." },
+    fallback: {
+      kind: "optimizer",
+      default: withDefaults(adamw),
+      doc: "The optimizer of whatever is no matrix; its rate follows lr in proportion.",
+    },
   },
   cycledOption: "momentum",
   torch: { name: "Muon", uncounted: true, lacks: ["fallback", "ns_precision"], takes: (shape) => isMatrix(shape) },
@@ -106,11 +110,17 @@ export const muon = defineOptimizer({
       begin(t, lr, cycled) {
         kept = cycled ?? momentum;
         rate = lr;
-        others.begin(t, options.lr > 0 ? (fallback.rate * lr) / options.lr : fallback.rate);
+        others.begin(t, fallbackRate(fallback.rate, lr, options.lr));
       },
       passes: [matrices, ...rest],
     };
   },
 });
+
+/** `lr`: what the schedule has made of the option `base`. Of a base of 0 only 0 is known to be in proportion. */
+function fallbackRate(own: number, lr: number, base: number): number {
+  if (lr === 0) return 0;
+  return base > 0 ? (own * lr) / base : own;
+}
 
 const isMatrix = (shape: Shape): boolean => shape.length === 2;

@@ -16,7 +16,8 @@ interface MuonOptions {
 /** With the iteration in double, whatever `ns_precision` says. */
 export const muon = each<MuonOptions>((options, tensor, t, lr) => {
   const { shape, weight, gradient, state } = tensor;
-  if (shape.length !== 2) return options.fallback([tensor], t, (options.fallback.rate * lr) / options.lr);
+  if (shape.length !== 2)
+    return options.fallback([tensor], t, lr === 0 ? 0 : (options.fallback.rate * lr) / options.lr);
   const [rows, columns] = shape;
   const { momentum_buffer: m } = state;
   m.forEach((value, i) => (m[i] += (1 - options.momentum) * (gradient[i] - value)));
