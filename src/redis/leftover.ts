@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { z } from "zod";
 import { StartFailure } from "../start-failure.ts";
-import { isRunning, type ProcessIdentity } from "./process.ts";
+import { here, isRunning, type ProcessIdentity } from "./process.ts";
 
 const ANSWER_TIMEOUT_MS = 5000;
 const END_TIMEOUT_MS = 10_000;
@@ -12,8 +12,10 @@ const POLL_MS = 20;
 
 const recordSchema = z.object({
   socket: z.string().endsWith("/redis.sock"),
+  /** Where these mean something. Earlier versions did not say. */
+  place: z.string().default(here),
   /** Null until the server has been spawned. */
-  process: z.object({ pid: z.int().positive(), started: z.string() }).nullable(),
+  process: z.object({ pid: z.int().positive(), started: z.string(), place: z.string().default(here) }).nullable(),
 });
 
 /** Where a service's server is, for the service after it. */
@@ -65,11 +67,17 @@ export async function adjustServer(socket: string, maxBytes: number): Promise<vo
 /** Returns once the server has ended, having written everything; one that does not react is killed. */
 export async function endServer(process: ProcessIdentity): Promise<void> {
   signal(process, "SIGTERM");
+  // One that was stopped heeds it only once it goes on.
+  signal(process, "SIGCONT");
   const deadline = Date.now() + END_TIMEOUT_MS;
   while (isRunning(process) && Date.now() < deadline) await sleep(POLL_MS);
   if (!isRunning(process)) return;
-  signal(process, "SIGKILL");
+  killServer(process);
   while (isRunning(process)) await sleep(POLL_MS);
+}
+
+export function killServer(process: ProcessIdentity): void {
+  signal(process, "SIGKILL");
 }
 
 function signal(identity: ProcessIdentity, name: NodeJS.Signals): void {

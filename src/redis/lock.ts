@@ -1,71 +1,264 @@
-// One holder per lock file, and nothing to clean up by hand after a crash.
+// One service a directory, and nothing to clean up by hand after a crash.
 //
-// A lock is a file that names its holder, made complete and exclusive in one step by linking a finished file to its
-// name. A lock whose holder no longer runs may be cleared away, but only by one process at a time, or the slower of two would
-// clear away the lock that the faster has just taken. So who wants to clear a dead holder's lock first takes a lock named after
-// that dead holder, by these same rules, and looks again.
-import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { identify, isRunning, type ProcessIdentity } from "./process.ts";
+// The lock is a file that names its holder, made complete and exclusive in one step by linking a finished file to its name. If it
+// is there already, the question is whether its holder lives. There are three ways to know:
+//
+//   1. The kernel's lock on the directory (kernel-lock.ts). If another process has it, the holder lives. If we got it, no
+//      holder lives on this machine.
+//   2. The holder's process id, if it was given where we run.
+//   3. The holder's heartbeat, which it writes into the file every second. A holder on another machine, or in another container where
+//      the kernel has no lock for us, counts as gone if we see the file stand still for STALE_MS. Clocks need not agree.
+//
+// The lock of a holder that has gone is cleared away by one process at a time, or the slower of two would clear away the lock that the
+// faster has just taken. So who wants to clear it first takes a lock named after that holder, by these same rules, and
+// looks again.
+//
+// A holder that stood still for too long may wake and find the lock taken. It looks before each heartbeat, and is told to end at
+// once (onLost). What it does until then must do no harm: embedded.ts says how.
+import { randomUUID } from "node:crypto";
+import { link, open, readFile, rm, writeFile, type FileHandle } from "node:fs/promises";
+import { hostname } from "node:os";
+import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "../log.ts";
+import { StartFailure } from "../start-failure.ts";
+import { lockDirectory, type KernelLock } from "./kernel-lock.ts";
+import { here, identify, isRunning, isThisKernel, type ProcessIdentity } from "./process.ts";
+
+const BEAT_MS = 1000;
+/** For how long a holder elsewhere must stand still to count as gone. */
+const STALE_MS = 10_000;
+const LOOK_MS = 250;
+/** How often the lock may vanish between two looks before something else must be wrong. */
+const MAX_TRIES = 1000;
+
+interface Holder extends ProcessIdentity {
+  readonly host: string;
+  /** Tells holders apart that share an id. */
+  readonly token: string;
+}
 
 export class LockHeld extends Error {
   override readonly name = "LockHeld";
   readonly pid: number;
-  constructor(path: string, pid: number) {
+  /** The host's name, if the holder is in another container or on another machine. */
+  readonly host: string | null;
+  constructor(path: string, { pid, place, host }: Holder) {
     super(`${path} is held by process ${pid}`);
     this.pid = pid;
+    this.host = place === here ? null : host;
   }
+}
+
+export interface LockOptions {
+  readonly log: Logger;
+  /** Called once if somebody else has taken the lock, because this process stood still for too long. */
+  readonly onLost: () => void;
+  readonly staleMs?: number;
+}
+
+export interface Lock {
+  /** Whether the holder before only stood still, elsewhere: it may wake. */
+  readonly mayReturn: boolean;
+  release(): Promise<void>;
 }
 
 /**
- * Takes the lock for this process and returns what gives it back.
- * @throws LockHeld if a process that runs has it.
+ * Takes the lock for this process.
+ * @throws LockHeld if a process that lives has it, StartFailure if that cannot be told.
  */
-export function acquireLock(path: string): () => void {
-  const self = identify(process.pid)!;
-  while (!tryLink(path, self)) {
-    const holder = readHolder(path);
-    if (holder === null) continue;
-    if (isRunning(holder)) throw new LockHeld(path, holder.pid);
-    const releaseClaim = acquireLock(`${path}.${holder.pid}-${holder.started}`);
-    if (isSame(readHolder(path), holder)) rmSync(path);
-    releaseClaim();
+export async function acquireLock(path: string, options: LockOptions): Promise<Lock> {
+  const kernel = lockDirectory(dirname(path));
+  try {
+    const self: Holder = { ...identify(process.pid)!, host: hostname(), token: randomUUID() };
+    const attempt = { self, kernelLock: kernel.taken, staleMs: options.staleMs ?? STALE_MS, log: options.log };
+    return new HeldLock(path, self, kernel, await take(path, attempt), options);
+  } catch (error) {
+    kernel.release();
+    throw error;
   }
-  return () => {
-    if (isSame(readHolder(path), self)) rmSync(path);
-  };
 }
 
-function tryLink(path: string, self: ProcessIdentity): boolean {
-  const complete = `${path}.${self.pid}.new`;
-  writeFileSync(complete, JSON.stringify(self));
+interface Attempt {
+  readonly self: Holder;
+  /** Of the directory; null: it says nothing. */
+  readonly kernelLock: boolean | null;
+  readonly staleMs: number;
+  readonly log: Logger;
+}
+
+interface Taken {
+  readonly file: FileHandle;
+  readonly mayReturn: boolean;
+}
+
+async function take(path: string, attempt: Attempt): Promise<Taken> {
+  let mayReturn = false;
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const file = await tryLink(path, attempt.self);
+    if (file !== null) return { file, mayReturn };
+    const holder = await readHolder(path);
+    if (holder === null) continue;
+    const state = await stateOf(holder, path, attempt);
+    if (state === "alive") throw new LockHeld(path, (await readHolder(path)) ?? holder);
+    mayReturn ||= state === "silent";
+    await clearAway(path, holder, attempt);
+  }
+  throw unreadable(path, "it leads nowhere");
+}
+
+async function stateOf(
+  holder: Holder,
+  path: string,
+  { kernelLock, staleMs, log }: Attempt,
+): Promise<"alive" | "dead" | "silent"> {
+  if (kernelLock === false) return "alive";
+  if (holder.place === here) return isRunning(holder) ? "alive" : "dead";
+  if (kernelLock === true && isThisKernel(holder.place)) return "dead";
+  log.warn({ host: holder.host, pid: holder.pid, for_ms: staleMs }, "watching whether the directory's last user lives");
+  return (await beats(path, staleMs)) ? "alive" : "silent";
+}
+
+/** Counts its looks instead of the time: a machine that was suspended must not take the time it slept for the holder's silence. */
+async function beats(path: string, staleMs: number): Promise<boolean> {
+  const before = await readText(path);
+  for (let looks = 0; looks < staleMs / LOOK_MS; looks++) {
+    await sleep(Math.min(LOOK_MS, staleMs));
+    if ((await readText(path)) !== before) return true;
+  }
+  return false;
+}
+
+async function clearAway(path: string, { token }: Holder, attempt: Attempt): Promise<void> {
+  const claim = `${path}.${encodeURIComponent(token)}`;
+  // The kernel's lock is the directory's, and says nothing of a claim.
+  const { file } = await take(claim, { ...attempt, kernelLock: null });
+  if ((await readHolder(path))?.token === token) await rm(path, { force: true });
+  await rm(claim, { force: true });
+  await file.close();
+}
+
+class HeldLock implements Lock {
+  readonly mayReturn: boolean;
+  readonly #path: string;
+  readonly #self: Holder;
+  readonly #kernel: KernelLock;
+  readonly #options: LockOptions;
+  readonly #timer: NodeJS.Timeout;
+  #file: FileHandle;
+  #beats = 0;
+  #beating: Promise<void> | null = null;
+  #failing = false;
+
+  constructor(path: string, self: Holder, kernel: KernelLock, { file, mayReturn }: Taken, options: LockOptions) {
+    this.mayReturn = mayReturn;
+    this.#path = path;
+    this.#self = self;
+    this.#kernel = kernel;
+    this.#options = options;
+    this.#file = file;
+    this.#timer = setInterval(() => this.#beat(), BEAT_MS).unref();
+  }
+
+  async release(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#beating;
+    if ((await readHolder(this.#path))?.token === this.#self.token) await rm(this.#path, { force: true });
+    await this.#file.close();
+    this.#kernel.release();
+  }
+
+  #beat(): void {
+    this.#beating ??= this.#renew()
+      .then(() => (this.#failing = false))
+      .catch((error: unknown) => {
+        if (!this.#failing) this.#options.log.warn({ err: error, lock: this.#path }, "the lock cannot be renewed");
+        this.#failing = true;
+      })
+      .then(() => {
+        this.#beating = null;
+      });
+  }
+
+  async #renew(): Promise<void> {
+    const holder = await readHolder(this.#path);
+    if (holder === null) await this.#putBack();
+    else if (holder.token !== this.#self.token) return this.#lose();
+    // Into our own file, whatever its name leads to by now. Other machines see it once it is on disk.
+    await this.#file.write(textOf(this.#self, ++this.#beats), 0);
+    await this.#file.datasync();
+  }
+
+  /** Somebody removed the file, who took it for a leftover. */
+  async #putBack(): Promise<void> {
+    const file = await tryLink(this.#path, this.#self);
+    if (file === null) return;
+    await this.#file.close();
+    this.#file = file;
+  }
+
+  #lose(): void {
+    clearInterval(this.#timer);
+    this.#options.onLost();
+  }
+}
+
+function textOf(holder: Holder, beats: number): string {
+  return JSON.stringify({ ...holder, beats });
+}
+
+/** Null if the lock is there already. */
+async function tryLink(path: string, self: Holder): Promise<FileHandle | null> {
+  const complete = `${path}.${randomUUID()}.new`;
+  await writeFile(complete, textOf(self, 0));
   try {
-    linkSync(complete, path);
-    return true;
+    await link(complete, path);
+    return await open(complete, "r+");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return null;
     throw error;
   } finally {
-    rmSync(complete, { force: true });
+    await rm(complete, { force: true });
   }
 }
 
-/** Null if nobody holds it. A file without a readable holder (the disk lost it in a power cut) is held by a process that cannot run. */
-function readHolder(path: string): ProcessIdentity | null {
-  let text: string;
+async function readText(path: string): Promise<string | null> {
   try {
-    text = readFileSync(path, "utf8");
-  } catch {
-    return null;
+    return await readFile(path, "utf8");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return null;
+    throw unreadable(path, String(code));
   }
+}
+
+function unreadable(path: string, why: string): StartFailure {
+  return new StartFailure(
+    `The lock ${path} cannot be read (${why}): make sure that no service uses this data directory, then remove it.`,
+  );
+}
+
+/** Null if nobody holds it. A file that names nobody (a power cut emptied it) is held by somebody elsewhere: its heartbeat tells. */
+async function readHolder(path: string): Promise<Holder | null> {
+  const text = await readText(path);
+  if (text === null) return null;
   try {
-    const { pid, started } = JSON.parse(text) as Partial<ProcessIdentity>;
-    if (Number.isSafeInteger(pid) && pid! > 0 && typeof started === "string") return { pid: pid!, started };
+    const { pid, started, ...more } = JSON.parse(text) as Partial<Holder>;
+    if (Number.isSafeInteger(pid) && pid! > 0 && typeof started === "string") return holderOf(pid!, started, more);
   } catch {
     // Not JSON: as below.
   }
-  return { pid: 0, started: "unreadable" };
+  return { pid: 0, started: "", place: "unknown", host: "unknown", token: "unreadable" };
 }
 
-function isSame(a: ProcessIdentity | null, b: ProcessIdentity): boolean {
-  return a !== null && a.pid === b.pid && a.started === b.started;
+/** Earlier versions wrote down process id and start only: the place is that of the boot, whose containers they did not tell apart. */
+function holderOf(pid: number, started: string, { place, host, token }: Partial<Holder>): Holder {
+  const boot = started.slice(0, started.lastIndexOf("-"));
+  return {
+    pid,
+    started,
+    place: place ?? (boot === "" || isThisKernel(boot) ? here : boot),
+    host: host ?? "unknown",
+    token: token ?? `${pid}-${started}`,
+  };
 }

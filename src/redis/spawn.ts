@@ -3,11 +3,16 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { Redis } from "ioredis";
+import { setTimeout as sleep } from "node:timers/promises";
 import { StartFailure } from "../start-failure.ts";
+import { lockDirectory, type KernelLock } from "./kernel-lock.ts";
 import { environmentOf, type RedisServer } from "./server.ts";
 
 /** The longest path that fits `sockaddr_un.sun_path`, less its closing zero; shorter on the BSDs, macOS among them. */
 const MAX_SOCKET_PATH_BYTES = process.platform === "linux" ? 107 : 103;
+
+const LOCK_TRIES = 20;
+const LOCK_RETRY_MS = 100;
 
 export interface SpawnSettings {
   /** Where its data, and its log, are kept. */
@@ -34,15 +39,18 @@ export function assertSocketPath(path: string): void {
 export async function spawnServer(server: RedisServer, settings: SpawnSettings): Promise<ChildProcess> {
   assertSocketPath(settings.socket);
   await mkdir(settings.directory, { recursive: true });
+  const lock = await lockFor(settings.directory);
   const logFile = join(settings.directory, "redis.log");
   // One log a start, and the one before: it cannot grow for years.
   await rename(logFile, `${logFile}.1`).catch(() => undefined);
   const log = await open(logFile, "w");
   const child = spawn(server.command, serverArguments(settings), {
     env: environmentOf(server),
-    stdio: ["ignore", log.fd, log.fd],
+    // The server inherits the lock and holds it for as long as it lives, whatever becomes of this process.
+    stdio: ["ignore", log.fd, log.fd, lock.descriptor],
     detached: settings.detached,
   });
+  lock.release();
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(error.message));
     child.once("exit", (code, signal) => resolve(signal === null ? `exit code ${code}` : `killed by ${signal}`));
@@ -51,6 +59,25 @@ export async function spawnServer(server: RedisServer, settings: SpawnSettings):
   const failure = await untilReady(settings.socket, ended);
   if (failure === null) return child;
   throw whyEnded(server, settings.directory, failure, await readFile(logFile, "utf8").catch(() => ""));
+}
+
+/**
+ * Two servers that write to one directory destroy its data.
+ * @throws StartFailure if there is a server that has it, which may be in another container where nobody here sees it
+ */
+async function lockFor(directory: string): Promise<KernelLock> {
+  for (let tries = 0; ; tries++) {
+    const lock = lockDirectory(directory);
+    if (lock.taken !== false) return lock;
+    lock.release();
+    if (tries === LOCK_TRIES) {
+      throw new StartFailure(
+        `Another Redis still writes to ${directory}, perhaps in another container of this machine: end it first, or set RAPPEL_DATA_DIR to another directory.`,
+      );
+    }
+    // A child of a server that died, which was rewriting its file, takes a moment to notice.
+    await sleep(LOCK_RETRY_MS);
+  }
 }
 
 function serverArguments(settings: SpawnSettings): string[] {

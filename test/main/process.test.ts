@@ -1,10 +1,11 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { identify, isRunning, type ProcessIdentity } from "../../src/redis/process.ts";
 import { makeDataDirectory } from "../support/redis.ts";
-import { startService, type ServiceProcess } from "../support/service.ts";
+import { startService, type ServiceOptions, type ServiceProcess } from "../support/service.ts";
 
 /** The life of a whole service with a Redis of its own. */
 
@@ -24,8 +25,8 @@ afterEach(async () => {
   rmSync(dataDirectory, { recursive: true });
 });
 
-async function start(env: NodeJS.ProcessEnv = {}, launcher = false): Promise<ServiceProcess> {
-  const service = await startService({ env: { RAPPEL_DATA_DIR: dataDirectory, ...env }, launcher });
+async function start(env: NodeJS.ProcessEnv = {}, options: Omit<ServiceOptions, "env"> = {}): Promise<ServiceProcess> {
+  const service = await startService({ env: { RAPPEL_DATA_DIR: dataDirectory, ...env }, ...options });
   started.push(service);
   return service;
 }
@@ -101,6 +102,31 @@ test("a second service on the same data directory is refused with the first one'
   );
 });
 
+const inContainer = ["unshare", "-p", "-f", "--mount-proc", "--kill-child"];
+const namespaces = spawnSync(inContainer[0], [...inContainer.slice(1), "true"]).status === 0;
+if (!namespaces) console.warn("skipped: this user may not make namespaces of process ids (unshare -p)");
+
+test.skipIf(!namespaces)("one in another container is refused too, also while the first stands still", async () => {
+  const first = await start({}, { within: inContainer });
+  const { address } = await first.ready;
+  const dataset = await upload(address);
+  const outside = first.process.pid!;
+  const serving = identify(Number(readFileSync(`/proc/${outside}/task/${outside}/children`, "utf8")))!;
+  process.kill(serving.pid, "SIGSTOP");
+  for (const within of [[], inContainer]) {
+    const { code, stderr } = await (await start({}, { within })).ended;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      / is in use by the service with process id 1 on .*, another container or machine: stop that/,
+    );
+  }
+  process.kill(serving.pid, "SIGCONT");
+  expect(await statusOf(address, dataset)).toBe(200);
+  await first.stop("SIGKILL");
+  await untilEnded(serving);
+  expect(await statusOf((await (await start()).ready).address, dataset)).toBe(200);
+});
+
 test("after kill -9 the next service adopts the Redis, and nothing is lost", async () => {
   const first = await start();
   const dataset = await upload((await first.ready).address);
@@ -141,7 +167,7 @@ test("a Redis that is killed is started again, and the service goes on", async (
 });
 
 test("a service whose launcher vanishes ends, and its Redis with it", async () => {
-  const service = await start({}, true);
+  const service = await start({}, { launcher: true });
   const { pid } = await service.ready;
   expect(pid).not.toBe(service.process.pid);
   const [serving, redis] = [identify(pid)!, redisProcess()];
@@ -152,7 +178,7 @@ test("a service whose launcher vanishes ends, and its Redis with it", async () =
 });
 
 test("the launcher passes on the signal, and waits for the end", async () => {
-  const service = await start({}, true);
+  const service = await start({}, { launcher: true });
   const serving = identify((await service.ready).pid)!;
   expect(await service.stop()).toEqual({ code: 0, stderr: "" });
   expect(isRunning(serving)).toBe(false);

@@ -1,13 +1,18 @@
 import { execFileSync } from "node:child_process";
 import {
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
+  readdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,7 +20,8 @@ import { Redis } from "ioredis";
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openEmbedded, type EmbeddedRedis } from "../../src/redis/embedded.ts";
-import { identify, isRunning } from "../../src/redis/process.ts";
+import { prepareFiles } from "../../src/redis/files.ts";
+import { here, identify, isRunning } from "../../src/redis/process.ts";
 import { startTestRedis, makeDataDirectory, testServer } from "../support/redis.ts";
 
 let dataDirectory: string;
@@ -79,7 +85,7 @@ async function abandon(redis: EmbeddedRedis): Promise<{ record: string; pid: num
   });
   const process = identify(child.pid!);
   writeFileSync(join(dataDirectory, "redis.json"), JSON.stringify({ ...JSON.parse(record), process }));
-  writeFileSync(join(dataDirectory, "rappel.lock"), JSON.stringify({ pid: 2 ** 22 + 1, started: "then" }));
+  writeFileSync(join(dataDirectory, "rappel.lock"), JSON.stringify({ pid: 2 ** 22 + 1, started: "then", place: here }));
   return { record, pid: child.pid!, socket };
 }
 
@@ -160,6 +166,64 @@ test("an orphan that cannot be reached is ended before another server is started
   const { url } = await open();
   expect(isRunning(identity)).toBe(false);
   expect(await pidOf(url)).not.toBe(orphan.pid);
+});
+
+test("a frozen orphan is ended before another server is started", async () => {
+  const redis = await open();
+  await ask(redis.url, (client) => client.set("key", "kept"));
+  const orphan = await abandon(redis);
+  const identity = identify(orphan.pid)!;
+  process.kill(orphan.pid, "SIGSTOP");
+  const { url } = await open();
+  expect(isRunning(identity)).toBe(false);
+  expect(await ask(url, (client) => client.get("key"))).toBe("kept");
+});
+
+test("a server of another container, which nobody here can reach or end, keeps its directory", async () => {
+  const orphan = await abandon(await open());
+  const file = join(dataDirectory, "redis.json");
+  const record = JSON.parse(readFileSync(file, "utf8")) as object;
+  writeFileSync(file, JSON.stringify({ ...record, place: "elsewhere" }));
+  await expect(open()).rejects.toThrow(
+    `Another Redis still writes to ${join(dataDirectory, "redis")}, perhaps in another container of this machine: end it first`,
+  );
+  process.kill(orphan.pid, "SIGKILL");
+});
+
+test("a service that finds its directory taken kills its server at once, and leaves what is the other's", async () => {
+  const { promise: lost, resolve } = Promise.withResolvers<Error>();
+  const { url } = await open({ onLost: resolve });
+  const server = identify(await pidOf(url))!;
+  // The other takes the lock, and writes its own server down.
+  const theirs = { "rappel.lock": '{"pid":1,"started":"then","place":"elsewhere"}', "redis.json": "theirs" };
+  for (const [name, text] of Object.entries(theirs)) {
+    rmSync(join(dataDirectory, name));
+    writeFileSync(join(dataDirectory, name), text);
+  }
+  expect((await lost).message).toContain("Another service has taken the data directory");
+  await expect.poll(() => isRunning(server), { timeout: 10_000 }).toBe(false);
+  await opened!.close();
+  opened = null;
+  for (const [name, text] of Object.entries(theirs)) {
+    expect(readFileSync(join(dataDirectory, name), "utf8")).toBe(text);
+  }
+});
+
+test("what a server elsewhere still writes reaches no file of whoever took its directory", async () => {
+  const directory = join(dataDirectory, "files");
+  mkdirSync(join(directory, "appendonlydir"), { recursive: true });
+  const file = join(directory, "appendonlydir/file");
+  writeFileSync(file, "before");
+  const theirs = openSync(file, "a");
+  await prepareFiles(directory, true);
+  writeSync(theirs, " and after");
+  closeSync(theirs);
+  expect(readFileSync(file, "utf8")).toBe("before");
+  // As a start leaves it that was killed between the two renames.
+  renameSync(directory, `${directory}.copy`);
+  await prepareFiles(directory, false);
+  expect(readFileSync(file, "utf8")).toBe("before");
+  expect(readdirSync(dataDirectory).filter((name) => name.startsWith("files"))).toEqual(["files"]);
 });
 
 test("a server with another directory is neither adopted nor touched", async () => {

@@ -1,49 +1,152 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { acquireLock, LockHeld } from "../../src/redis/lock.ts";
-import { identify, isRunning } from "../../src/redis/process.ts";
+import { pino } from "pino";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { acquireLock, LockHeld, type Lock } from "../../src/redis/lock.ts";
+import { here, identify, isRunning } from "../../src/redis/process.ts";
 
 let directory: string;
 let path: string;
+const locks: Lock[] = [];
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "rappel-lock-"));
   path = join(directory, "lock");
+  vi.unstubAllEnvs();
 });
-afterEach(() => rmSync(directory, { recursive: true }));
+afterEach(async () => {
+  for (const lock of locks.splice(0)) await lock.release();
+  rmSync(directory, { recursive: true });
+});
 
-test("a lock has one holder, is named after it, and leaves nothing behind", () => {
-  const release = acquireLock(path);
-  expect(JSON.parse(readFileSync(path, "utf8"))).toEqual(identify(process.pid));
-  expect(() => acquireLock(path)).toThrow(LockHeld);
-  release();
-  acquireLock(path)();
+async function acquire({ staleMs = 1, onLost = () => undefined as void, onWatching = () => undefined as void } = {}) {
+  const log = pino({ level: "warn" }, { write: onWatching });
+  const lock = await acquireLock(path, { log, onLost, staleMs });
+  locks.push(lock);
+  return lock;
+}
+
+async function acquireAndRelease(): Promise<{ mayReturn: boolean }> {
+  const lock = await acquire();
+  await locks.pop()!.release();
+  return lock;
+}
+
+function holder(): Record<string, unknown> {
+  return JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+}
+
+const dead = { pid: 2 ** 22 + 1, started: "then", place: here };
+const foreign = { pid: 1, started: "4711-12", place: "4711 pid:[1]", host: "other", token: "theirs" };
+
+test("a lock has one holder, is named after it, and leaves nothing behind", async () => {
+  const lock = await acquire();
+  expect(lock.mayReturn).toBe(false);
+  expect(holder()).toMatchObject({ ...identify(process.pid), token: expect.any(String) });
+  await expect(acquire()).rejects.toThrow(LockHeld);
+  await locks.pop()!.release();
+  await acquireAndRelease();
   expect(readdirSync(directory)).toEqual([]);
 });
 
 test.each([
-  ["a process that does not run", JSON.stringify({ pid: 2 ** 22 + 1, started: "then" })],
-  ["a process whose id is used again", JSON.stringify({ pid: process.pid, started: "another boot-1" })],
-  ["nobody, because a power cut emptied the file", ""],
-])("a lock held by %s is taken over", (_holder, content) => {
+  ["a process that does not run", JSON.stringify(dead), false],
+  ["a process whose id is used again", JSON.stringify({ pid: process.pid, started: "then", place: here }), false],
+  ["another version, in a process that does not run", JSON.stringify({ ...dead, place: undefined }), true],
+  ["a process of another machine that stands still", JSON.stringify(foreign), true],
+  ["nobody, because a power cut emptied the file", "", true],
+])("a lock held by %s is taken over", async (_holder, content, mayReturn) => {
   writeFileSync(path, content);
-  acquireLock(path)();
+  expect((await acquireAndRelease()).mayReturn).toBe(mayReturn);
   expect(readdirSync(directory)).toEqual([]);
 });
 
-test("a lock that someone else holds by now is not given back", () => {
-  const release = acquireLock(path);
-  writeFileSync(path, JSON.stringify({ pid: 1, started: "theirs" }));
-  release();
-  expect(existsSync(path)).toBe(true);
+test.each([
+  ["by the kernel's word", process.env.PATH!],
+  ["by its process id, where the system has no flock", "/nowhere"],
+])("a process that runs keeps its lock, %s", async (_how, searched) => {
+  vi.stubEnv("PATH", searched);
+  await acquire();
+  await expect(acquire()).rejects.toMatchObject({ pid: process.pid, host: null });
+});
+
+test("a process of an earlier version keeps its lock", async () => {
+  const { pid, started } = identify(process.pid)!;
+  writeFileSync(path, JSON.stringify({ pid, started }));
+  await expect(acquire()).rejects.toThrow(LockHeld);
+});
+
+test("a holder elsewhere keeps its lock as long as its heart beats", async () => {
+  let beats = 0;
+  writeFileSync(path, JSON.stringify({ ...foreign, beats }));
+  const beating = setInterval(() => writeFileSync(path, JSON.stringify({ ...foreign, beats: ++beats })), 5);
+  await expect(acquire({ staleMs: 60_000 })).rejects.toMatchObject({ pid: 1, host: "other" });
+  clearInterval(beating);
+});
+
+test("a holder's heart beats", async () => {
+  await acquire();
+  const before = holder();
+  await expect.poll(holder, { timeout: 10_000 }).toEqual({ ...before, beats: 2 });
+});
+
+test("a holder that finds its lock taken is told so, and leaves it alone", async () => {
+  const { promise: lost, resolve: onLost } = Promise.withResolvers<void>();
+  await acquire({ onLost });
+  // A file of its own, as whoever takes a lock makes one.
+  rmSync(path);
+  writeFileSync(path, JSON.stringify(foreign));
+  await lost;
+  await locks.pop()!.release();
+  expect(holder()).toEqual(foreign);
+});
+
+test("a lock that somebody removed by hand is put back", async () => {
+  await acquire();
+  const { token } = holder();
+  rmSync(path);
+  await expect.poll(() => existsSync(path) && holder().token, { timeout: 10_000 }).toBe(token);
+});
+
+test.each([
+  ["is a directory", () => mkdirSync(path), "(EISDIR)"],
+  ["leads nowhere", () => symlinkSync(join(directory, "gone"), path), "(it leads nowhere)"],
+])("a lock that %s stops the start with a sentence", async (_what, make, why) => {
+  make();
+  await expect(acquire()).rejects.toThrow(
+    `The lock ${path} cannot be read ${why}: make sure that no service uses this data directory, then remove it.`,
+  );
+});
+
+test("who was about to clear a dead holder's lock away looks again, and leaves that of another alone", async () => {
+  writeFileSync(path, JSON.stringify(dead));
+  // Somebody died while they cleared it away, elsewhere: that claim is watched, and meanwhile a third gets the lock.
+  writeFileSync(`${path}.${dead.pid}-${dead.started}`, JSON.stringify(foreign));
+  const third = { ...identify(process.pid), token: "third" };
+  const onWatching = () => {
+    rmSync(path);
+    writeFileSync(path, JSON.stringify(third));
+  };
+  await expect(acquire({ onWatching })).rejects.toThrow(LockHeld);
+  expect(holder()).toEqual(third);
 });
 
 test("of many processes that find the same dead holder exactly one gets the lock", async () => {
-  writeFileSync(path, JSON.stringify({ pid: 2 ** 22 + 1, started: "then" }));
-  const rivals = Array.from({ length: 6 }, () => fork(new URL("lock-rival.ts", import.meta.url), [path]));
+  writeFileSync(path, JSON.stringify(dead));
+  // Without the kernel's lock, which would decide alone.
+  const env = { ...process.env, PATH: "/nowhere" };
+  const rivals = Array.from({ length: 6 }, () => fork(new URL("lock-rival.ts", import.meta.url), [path], { env }));
   // All are up before the first may try.
   await Promise.all(rivals.map((rival) => once(rival, "message")));
   const answers = rivals.map((rival) => once(rival, "message"));

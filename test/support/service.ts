@@ -33,15 +33,23 @@ export interface ServiceOptions {
   args?: string[];
   /** Through scripts/run.mjs, as `npm start` does, or as the container does. */
   launcher?: boolean;
+  /** A command that runs the service, such as `unshare -p`. */
+  within?: string[];
 }
 
 /** The environment is this process', without the settings of the service, plus `env`. The port is any that is free. */
-export async function startService({ env, args = [], launcher = false }: ServiceOptions): Promise<ServiceProcess> {
+export async function startService({
+  env,
+  args = [],
+  launcher = false,
+  within = [],
+}: ServiceOptions): Promise<ServiceProcess> {
   // Fetched once for all tests, if need be, before a test's own time limits count.
   await testServer();
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("RAPPEL_") && name !== "REDIS_URL");
   const program = launcher ? ["scripts/run.mjs", "src/main.ts"] : ["src/main.ts"];
-  const child = spawn(process.execPath, [...program, ...args], {
+  const [command, ...words] = [...within, process.execPath, ...program, ...args];
+  const child = spawn(command, words, {
     cwd: fileURLToPath(root),
     env: { ...Object.fromEntries(inherited), RAPPEL_PORT: "0", ...env },
     stdio: ["ignore", "pipe", "pipe"],
