@@ -12,6 +12,7 @@ import { meters } from "./meters.ts";
 export const loops = {
   redis_connection: "a connection to Redis",
   redis_process: "the Redis of this service",
+  lock: "renewing the lock on the data directory",
   record: "reading or writing a job's record",
   report: "telling a job's progress",
   heartbeat: "prolonging a lease",

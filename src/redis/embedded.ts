@@ -41,7 +41,7 @@ import {
 import { acquireLock, LockHeld, type Lock, type LockOptions } from "./lock.ts";
 import { here, identify, isRunning, type ProcessIdentity } from "./process.ts";
 import type { RedisServer } from "./server.ts";
-import { spawnServer } from "./spawn.ts";
+import { DiskFull, lastWords, spawnServer } from "./spawn.ts";
 
 const POLL_MS = 100;
 /** A server that lived this long did not die of its start: the next one need not wait. */
@@ -213,12 +213,14 @@ export class EmbeddedRedis {
       if (this.#closing) return attempts.gaveUp();
       const lived = Date.now() - sinceMs;
       delayMs = lived > STABLE_MS ? POLL_MS : Math.min(delayMs * 2, MAX_RESPAWN_DELAY_MS);
-      attempts.failed(new Error(`Redis died (process ${this.#process?.pid ?? "unknown"}) after ${lived} ms`));
+      const said = lastWords(this.#directory);
+      attempts.failed(new Error(`Redis died (process ${this.#process?.pid ?? "unknown"}) after ${lived} ms: ${said}`));
       await sleep(delayMs);
-      if (this.#closing) return;
+      if (this.#closing) return attempts.gaveUp();
       try {
         await this.#spawn();
       } catch (error) {
+        if (error instanceof DiskFull) continue;
         onLost(error as Error);
         return;
       }

@@ -21,6 +21,7 @@ import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../log.ts";
+import { Retry } from "../retries.ts";
 import { StartFailure } from "../start-failure.ts";
 import { lockDirectory, type KernelLock } from "./kernel-lock.ts";
 import { here, identify, isRunning, isThisKernel, type ProcessIdentity } from "./process.ts";
@@ -145,10 +146,10 @@ class HeldLock implements Lock {
   readonly #kernel: KernelLock;
   readonly #options: LockOptions;
   readonly #timer: NodeJS.Timeout;
+  readonly #renewal: Retry;
   #file: FileHandle;
   #beats = 0;
   #beating: Promise<void> | null = null;
-  #failing = false;
 
   constructor(path: string, self: Holder, kernel: KernelLock, { file, mayReturn }: Taken, options: LockOptions) {
     this.mayReturn = mayReturn;
@@ -157,12 +158,14 @@ class HeldLock implements Lock {
     this.#kernel = kernel;
     this.#options = options;
     this.#file = file;
+    this.#renewal = new Retry("lock", options.log);
     this.#timer = setInterval(() => this.#beat(), BEAT_MS).unref();
   }
 
   async release(): Promise<void> {
     clearInterval(this.#timer);
     await this.#beating;
+    this.#renewal.gaveUp();
     if ((await readHolder(this.#path))?.token === this.#self.token) await rm(this.#path, { force: true });
     await this.#file.close();
     this.#kernel.release();
@@ -170,14 +173,9 @@ class HeldLock implements Lock {
 
   #beat(): void {
     this.#beating ??= this.#renew()
-      .then(() => (this.#failing = false))
-      .catch((error: unknown) => {
-        if (!this.#failing) this.#options.log.warn({ err: error, lock: this.#path }, "the lock cannot be renewed");
-        this.#failing = true;
-      })
-      .then(() => {
-        this.#beating = null;
-      });
+      .then(() => this.#renewal.worked())
+      .catch((error: unknown) => this.#renewal.failed(error))
+      .finally(() => (this.#beating = null));
   }
 
   async #renew(): Promise<void> {

@@ -1,6 +1,7 @@
 // Starts a private Redis server process and waits until it answers.
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { mkdir, open, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,8 +12,16 @@ import { environmentOf, type RedisServer } from "./server.ts";
 /** The longest path that fits `sockaddr_un.sun_path`, less its closing zero; shorter on the BSDs, macOS among them. */
 const MAX_SOCKET_PATH_BYTES = process.platform === "linux" ? 107 : 103;
 
+const LOG_FILE = "redis.log";
 const LOCK_TRIES = 20;
 const LOCK_RETRY_MS = 100;
+
+/** The server cannot write; it may once there is room again. */
+export class DiskFull extends StartFailure {
+  constructor(directory: string, said: string) {
+    super(`Redis cannot write its data to ${directory} (${said}): make room on that disk.`);
+  }
+}
 
 export interface SpawnSettings {
   /** Where its data, and its log, are kept. */
@@ -40,7 +49,7 @@ export async function spawnServer(server: RedisServer, settings: SpawnSettings):
   assertSocketPath(settings.socket);
   await mkdir(settings.directory, { recursive: true });
   const lock = await lockFor(settings.directory);
-  const logFile = join(settings.directory, "redis.log");
+  const logFile = join(settings.directory, LOG_FILE);
   // One log a start, and the one before: it cannot grow for years.
   await rename(logFile, `${logFile}.1`).catch(() => undefined);
   const log = await open(logFile, "w");
@@ -58,7 +67,7 @@ export async function spawnServer(server: RedisServer, settings: SpawnSettings):
   await log.close();
   const failure = await untilReady(settings.socket, ended);
   if (failure === null) return child;
-  throw whyEnded(server, settings.directory, failure, await readFile(logFile, "utf8").catch(() => ""));
+  throw whyEnded(server, settings.directory, failure);
 }
 
 /**
@@ -118,8 +127,31 @@ async function untilReady(socket: string, ended: Promise<string>): Promise<strin
   }
 }
 
-function whyEnded(server: RedisServer, directory: string, how: string, log: string): StartFailure {
+/** Why the server died, if it knew: that the disk is full, or else what it wrote last. */
+export function lastWords(directory: string): string {
+  const lines = logLines(directory);
+  return lines.findLast(tellsOfFullDisk) ?? lines.at(-1) ?? "it wrote nothing";
+}
+
+function tellsOfFullDisk(line: string): boolean {
+  return /No space left on device|Disk quota exceeded/.test(line);
+}
+
+function logLines(directory: string): string[] {
+  let log: string;
+  try {
+    log = readFileSync(join(directory, LOG_FILE), "utf8");
+  } catch {
+    return [];
+  }
   const lines = log.split("\n").map((line) => line.replace(/^\S+ \d+ \w+ \d+ [\d:.]+ [.\-*#] /, "").trim());
+  return lines.filter((line) => line !== "");
+}
+
+function whyEnded(server: RedisServer, directory: string, how: string): StartFailure {
+  const lines = logLines(directory);
+  const full = lines.findLast(tellsOfFullDisk);
+  if (full !== undefined) return new DiskFull(directory, full);
   const damage = lines.find(
     (line) =>
       /append only file|AOF (manifest|file)/i.test(line) &&
@@ -131,7 +163,7 @@ function whyEnded(server: RedisServer, directory: string, how: string, log: stri
       `Redis' data in ${directory} are damaged (${damage.split(/[.:] /)[0]}): copy that directory away, then repair it with: ${repairCommand(server)} --fix ${manifest}`,
     );
   }
-  const last = lines.findLast((line) => line !== "") ?? "no message";
+  const last = lines.at(-1) ?? "no message";
   return new StartFailure(`Redis (${server.command}) did not start (${how}); it said: ${last}`);
 }
 

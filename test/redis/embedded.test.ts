@@ -10,6 +10,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
   writeSync,
@@ -17,7 +18,7 @@ import {
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { pino } from "pino";
+import { pino, type Logger } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openEmbedded, type EmbeddedRedis } from "../../src/redis/embedded.ts";
 import { prepareFiles } from "../../src/redis/files.ts";
@@ -36,7 +37,9 @@ afterEach(async () => {
   rmSync(dataDirectory, { recursive: true });
 });
 
-async function open(overrides: { maxBytes?: number; onLost?: (failure: Error) => void } = {}): Promise<EmbeddedRedis> {
+async function open(
+  overrides: { maxBytes?: number; onLost?: (failure: Error) => void; log?: Logger } = {},
+): Promise<EmbeddedRedis> {
   const log = pino({ level: "silent" });
   const onLost = (failure: Error) => {
     throw failure;
@@ -278,6 +281,24 @@ test("a server that dies and cannot be started again is reported", async () => {
   damage();
   process.kill(await pidOf(url), "SIGKILL");
   expect((await lost).message).toContain("are damaged");
+});
+
+test("a server that dies of a full disk says so, and lives again once there is room", async () => {
+  const said = Promise.withResolvers<string>();
+  const log = pino({ level: "warn" }, { write: (line) => said.resolve(line) });
+  const { url } = await open({ log });
+  // The file that a rewrite begins to write to; /dev/full answers as a full disk does.
+  const file = join(dataDirectory, "redis/appendonlydir/appendonly.aof.2.incr.aof");
+  symlinkSync("/dev/full", file);
+  const kept = ask(url, async (redis) => {
+    await redis.bgrewriteaof();
+    await redis.set("key", "value");
+    return await redis.get("key");
+  });
+  expect(await said.promise).toContain("No space left on device");
+  rmSync(file);
+  writeFileSync(file, "");
+  expect(await kept).toBe("value");
 });
 
 test("a path too long for a socket is refused clearly", async () => {

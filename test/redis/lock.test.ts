@@ -1,19 +1,22 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  openSync,
   readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { acquireLock, LockHeld, type Lock } from "../../src/redis/lock.ts";
 import { here, identify, isRunning } from "../../src/redis/process.ts";
 
@@ -90,9 +93,13 @@ test("a process of an earlier version keeps its lock", async () => {
 test("a holder elsewhere keeps its lock as long as its heart beats", async () => {
   let beats = 0;
   writeFileSync(path, JSON.stringify({ ...foreign, beats }));
-  const beating = setInterval(() => writeFileSync(path, JSON.stringify({ ...foreign, beats: ++beats })), 5);
+  const file = openSync(path, "r+");
+  const beating = setInterval(() => writeSync(file, JSON.stringify({ ...foreign, beats: ++beats }), 0), 5);
+  onTestFinished(() => {
+    clearInterval(beating);
+    closeSync(file);
+  });
   await expect(acquire({ staleMs: 60_000 })).rejects.toMatchObject({ pid: 1, host: "other" });
-  clearInterval(beating);
 });
 
 test("a holder's heart beats", async () => {
