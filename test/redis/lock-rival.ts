@@ -2,13 +2,11 @@
 import { pino } from "pino";
 import { acquireLock } from "../../src/redis/lock.ts";
 
-process.on("message", async (word) => {
+process.on("message", (word) => {
   if (word === "end") process.exit();
-  try {
-    await acquireLock(process.argv[2], { log: pino({ level: "silent" }), onLost: () => undefined });
-    process.send!("acquired");
-  } catch (error) {
-    process.send!((error as Error).name);
-  }
+  acquireLock(process.argv[2], { log: pino({ level: "silent" }), onLost: () => undefined }).then(
+    () => process.send!("acquired"),
+    (error: Error) => process.send!(error.name),
+  );
 });
 process.send!("ready");
