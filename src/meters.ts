@@ -16,6 +16,13 @@ export const meters = {
     registers,
   }),
 
+  damage: new Counter({
+    name: "rappel_damage_total",
+    help: "Things that were read and turned out to be damaged or missing, by what (columns, dataset, checkpoint, model).",
+    labelNames: ["what"],
+    registers,
+  }),
+
   // Of the whole service; only an api tells them.
   jobs: new Gauge({
     name: "rappel_jobs",

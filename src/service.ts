@@ -80,15 +80,18 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   closers.push(() => queue.close());
   const reconciler = new Reconciler(store, queue, { keepMs: config.keepJobsDays * DAY_MS, log });
   closers.push(() => reconciler.close());
-  const files = new DatasetFiles(join(config.dataDirectory, "datasets"));
-  const checks = { redis: () => store.ping() };
+  const files = new DatasetFiles(join(config.dataDirectory, "datasets"), log);
+  const cache = config.role === "api" ? null : await openCache(config, { store, log });
+  // Of a worker whose api is elsewhere it is the cache that must be written to.
+  const disk = config.role === "worker" ? cache : files;
+  const checks = { redis: () => store.ping(), ...(disk && { disk: () => disk.probe() }) };
 
   // A job posted while the service shuts down would only be given back: the api and the worker close together.
   const serving: Close[] = [];
   closers.push(() => Promise.all(serving.map((close) => close())));
   const vitals: Record<string, () => void> = {};
   if (config.role !== "api") {
-    const worker = await openWorker(config, redis, { store, files, log, telemetry: tracing?.telemetry });
+    const worker = await openWorker(config, redis, { store, files, cache, log, telemetry: tracing?.telemetry });
     serving.push(worker.close);
     vitals.crews = worker.assertMoving;
   }
@@ -127,6 +130,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
 interface Parts {
   readonly store: Store;
   readonly files: DatasetFiles;
+  readonly cache: DatasetCache | null;
   readonly log: Logger;
   readonly telemetry?: Telemetry;
 }
@@ -140,10 +144,8 @@ interface OpenWorker {
 async function openWorker(config: Config, redis: RedisService, parts: Parts): Promise<OpenWorker> {
   const { leaseMs, jobs, threads } = config;
   const control = new Control(redis.connect(PATIENT));
-  const cache = await openCache(config, parts);
   const worker = new TrainingWorker({
     ...parts,
-    cache,
     redis: redis.connect(PATIENT),
     control,
     leaseMs,
@@ -159,7 +161,10 @@ async function openWorker(config: Config, redis: RedisService, parts: Parts): Pr
 }
 
 /** What is fetched lies apart from what was uploaded here, since only a copy may be let go. */
-async function openCache(config: Config, { store: { tickets }, log }: Parts): Promise<DatasetCache | null> {
+async function openCache(
+  config: Config,
+  { store: { tickets }, log }: Pick<Parts, "store" | "log">,
+): Promise<DatasetCache | null> {
   const { apiUrl, maxCacheBytes: maxBytes, dataDirectory } = config;
   if (apiUrl === null) return null;
   const authorize = async (sha256: string) => `Bearer ${await tickets.issue(sha256)}`;

@@ -1,3 +1,12 @@
+/*
+ * A dataset is a record and a file, and files are shared: the same bytes are one file, whoever has them and whichever process keeps or deletes them. Within a process one
+ * thing is done after the other with them. Between processes this order holds, so that no record is left without its file:
+ *
+ * - who keeps bytes puts the file there, then writes the record, and then looks whether the file is still there;
+ * - who deletes takes the file away ("retires" it), then removes the record, then looks whether there is another one, and puts the file back if so.
+ *
+ * Of two that do so at once at least one sees what the other did. A file without a record may remain, for a start to remove.
+ */
 import type { FastifyBaseLogger } from "fastify";
 import { ulid } from "ulid";
 import type { Draft } from "../data/files.ts";
@@ -17,11 +26,11 @@ export async function recordDataset(
   return await files.exclusively(content.sha256, async () => {
     await draft.keep();
     const recorded = await store.datasets.put(owner, { id, name, format: "csv", ...content }).catch(async (error) => {
-      await removeUnused({ store, files }, content.sha256);
+      await removeUnused({ store, files }, content.sha256).catch(() => undefined);
       throw error;
     });
     // Another process that shares the directory may have removed the file with the last dataset that had these bytes.
-    if (await files.has(content.sha256)) return recorded;
+    if (await files.isWhole(content.sha256)) return recorded;
     if (recorded.created) await store.datasets.remove(owner, id);
     throw retryLater("unavailable", "The same rows were being deleted just now; send them again.", 1);
   });
@@ -36,8 +45,8 @@ export async function sweepFiles(
   log: Pick<FastifyBaseLogger, "warn">,
 ): Promise<void> {
   const hashes = await files.list();
-  const referenced = await Promise.all(hashes.map((sha256) => store.datasets.referenced(sha256)));
-  const unknown = hashes.filter((_, i) => !referenced[i]);
+  const referenced = await Promise.all(hashes.map((sha256) => store.datasets.references(sha256)));
+  const unknown = hashes.filter((_, i) => referenced[i] === 0);
   if (unknown.length === 0) return;
   if (unknown.length === hashes.length) {
     log.warn({ files: hashes.length }, "Redis knows none of the dataset files here; they stay");
@@ -46,11 +55,40 @@ export async function sweepFiles(
   for (const sha256 of unknown) await files.removeAbandoned(sha256);
 }
 
-/** Removes the files of a dataset that was deleted, unless another one has the same. */
-export async function removeFiles({ store, files }: Pick<Services, "store" | "files">, sha256: string): Promise<void> {
-  await files.exclusively(sha256, () => removeUnused({ store, files }, sha256));
+/**
+ * Deletes a dataset, and its file unless another one has the same. If the disk does not allow it nothing has changed.
+ * @throws Error of the disk
+ */
+export async function removeDataset(
+  { store, files }: Pick<Services, "store" | "files">,
+  owner: string,
+  { id, sha256 }: Pick<Dataset, "id" | "sha256">,
+): Promise<"removed" | "in_use" | "missing"> {
+  return await files.exclusively(sha256, async () => {
+    // The files must not go away under a job that reads them, not even for a moment.
+    if (await store.datasets.inUse(owner, id)) return "in_use";
+    if ((await store.datasets.references(sha256)) > 1) {
+      const outcome = await store.datasets.remove(owner, id);
+      await removeUnused({ store, files }, sha256);
+      return outcome;
+    }
+    const retired = await files.retire(sha256);
+    try {
+      const outcome = await store.datasets.remove(owner, id);
+      if ((await store.datasets.references(sha256)) === 0) await retired.remove();
+      return outcome;
+    } finally {
+      await retired.putBack();
+    }
+  });
 }
 
 async function removeUnused({ store, files }: Pick<Services, "store" | "files">, sha256: string): Promise<void> {
-  if (!(await store.datasets.referenced(sha256))) await files.remove(sha256);
+  if ((await store.datasets.references(sha256)) > 0) return;
+  const retired = await files.retire(sha256);
+  try {
+    if ((await store.datasets.references(sha256)) === 0) await retired.remove();
+  } finally {
+    await retired.putBack();
+  }
 }

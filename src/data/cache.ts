@@ -4,7 +4,8 @@
  *
  * A file is brought once, however many jobs wait for it. What is downloaded (`fetch-<sha256>-<process>`) stays while attempts fail, so that the next one
  * goes on where the last one broke off, even after a restart. It is parsed here, which also tells its hash: bytes that are not what they
- * should be are thrown away. Columns appear by a rename, synced, so that they are there whole or not at all.
+ * should be are thrown away. Columns appear by a rename, synced, so that they are there whole or not at all. Should they turn out to be damaged later
+ * (column-file.ts), the dataset is fetched anew.
  *
  * When the kept files take more than their limit, those that were used longest ago go; one that a job reads is never among them. When a file was used
  * last is its time of modification, which outlives the process.
@@ -13,19 +14,18 @@ import { mkdir, readdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../log.ts";
+import { meters } from "../meters.ts";
 import { Retry } from "../retries.ts";
-import { removeAbandoned, syncDirectory } from "./disk.ts";
+import { DatasetLost } from "./dataset.ts";
+import { diskFault, isDamaged, PROBE_NAME, probeDirectory, removeAbandoned, syncDirectory } from "./disk.ts";
 import { download, NotThere } from "./download.ts";
-
 import { runInHelper } from "./pool.ts";
 
 const ATTEMPTS = 5;
 /** Before the second attempt; doubled before each further one. */
 const BACKOFF_MS = 500;
-/** The api does not have the dataset, or what it has are other bytes. */
-export class DatasetLost extends Error {}
 
-/** The dataset could not be had from the api; later, or from elsewhere, it may. */
+/** The dataset could not be had from the api, or the disk here has no room for it; later, or from elsewhere, it may. */
 export class DatasetUnreachable extends Error {}
 
 export interface DatasetCacheOptions {
@@ -37,6 +37,7 @@ export interface DatasetCacheOptions {
   maxBytes: number;
   log: Logger;
   backoffMs?: number;
+  stalledMs?: number;
 }
 
 export interface WantedDataset {
@@ -52,6 +53,7 @@ export class DatasetCache {
   readonly #readers = new Map<string, number>();
   readonly #arriving = new Map<string, Promise<void>>();
   readonly #leaving = new Map<string, Promise<void>>();
+  #probing: Promise<void> | null = null;
 
   constructor(directory: string, options: DatasetCacheOptions) {
     this.#directory = directory;
@@ -64,8 +66,14 @@ export class DatasetCache {
     const names = await readdir(this.#directory);
     await removeAbandoned(
       this.#directory,
-      names.filter((name) => name.startsWith("fetch-")),
+      names.filter((name) => name.startsWith("fetch-") || PROBE_NAME.test(name)),
     );
+  }
+
+  /** @throws Error that says what is wrong if nothing can be written to the directory */
+  async probe(): Promise<void> {
+    this.#probing ??= probeDirectory(this.#directory).finally(() => (this.#probing = null));
+    await this.#probing;
   }
 
   /**
@@ -76,8 +84,8 @@ export class DatasetCache {
     const { sha256 } = dataset;
     this.#readers.set(sha256, (this.#readers.get(sha256) ?? 0) + 1);
     try {
-      await this.#bring(dataset);
-      return await read(this.#columnsPath(sha256));
+      await this.#bring(dataset, () => this.#find(dataset));
+      return await this.#readOrRenew(dataset, read);
     } finally {
       const readers = this.#readers.get(sha256)! - 1;
       if (readers > 0) this.#readers.set(sha256, readers);
@@ -87,16 +95,28 @@ export class DatasetCache {
     }
   }
 
+  async #readOrRenew<T>(dataset: WantedDataset, read: (columnsPath: string) => Promise<T>): Promise<T> {
+    const path = this.#columnsPath(dataset.sha256);
+    try {
+      return await read(path);
+    } catch (error) {
+      if (!isDamaged(error)) throw error;
+      meters.damage.inc({ what: "columns" });
+    }
+    await this.#bring(dataset, () => this.#fetch(dataset));
+    return await read(path);
+  }
+
   #columnsPath(sha256: string): string {
     return join(this.#directory, `${sha256}.columns`);
   }
 
-  async #bring(dataset: WantedDataset): Promise<void> {
-    const { sha256 } = dataset;
+  /** `how` is done once for all who wait for the dataset. */
+  async #bring({ sha256 }: WantedDataset, how: () => Promise<void>): Promise<void> {
     await this.#leaving.get(sha256);
     let arriving = this.#arriving.get(sha256);
     if (arriving === undefined) {
-      arriving = this.#find(dataset).finally(() => this.#arriving.delete(sha256));
+      arriving = how().finally(() => this.#arriving.delete(sha256));
       this.#arriving.set(sha256, arriving);
     }
     await arriving;
@@ -120,6 +140,12 @@ export class DatasetCache {
         return attempts.worked();
       } catch (error) {
         attempts.failed(error);
+        const fault = diskFault(error);
+        if (fault !== null) {
+          attempts.gaveUp();
+          const message = `The disk of the cache ${fault}: the dataset ${dataset.sha256} cannot be kept there.`;
+          throw new DatasetUnreachable(message, { cause: error });
+        }
         const lost = error instanceof DatasetLost || error instanceof NotThere;
         if (attempt === ATTEMPTS) {
           attempts.gaveUp();
@@ -132,11 +158,17 @@ export class DatasetCache {
   }
 
   async #attempt({ sha256, bytes }: WantedDataset): Promise<void> {
-    const { apiUrl, authorize } = this.#options;
+    const { apiUrl, authorize, stalledMs } = this.#options;
     const csv = join(this.#directory, `fetch-${sha256}-${process.pid}.csv`);
     const columns = join(this.#directory, `fetch-${sha256}-${process.pid}.columns`);
     const url = new URL(`internal/datasets/${sha256}`, apiUrl.endsWith("/") ? apiUrl : `${apiUrl}/`).href;
-    await download({ url, authorization: await authorize(sha256), path: csv, bytes });
+    await download({ url, authorization: await authorize(sha256), path: csv, bytes, stalledMs }).catch(
+      async (error: unknown) => {
+        // What there is of it must not fill the disk until somebody wants it again.
+        if (diskFault(error) !== null) await rm(csv, { force: true }).catch(() => undefined);
+        throw error;
+      },
+    );
     try {
       await rm(columns, { force: true });
       const result = await runInHelper("ingest", { csv, columns });

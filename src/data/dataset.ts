@@ -58,3 +58,6 @@ export class DatasetTooLarge extends Error {
     this.limitBytes = limitBytes;
   }
 }
+
+/** A dataset's bytes are gone, or are others than they were, here and wherever else there was to look. Whoever has them may upload them again. */
+export class DatasetLost extends Error {}

@@ -4,8 +4,9 @@ import { stat, writeFile } from "node:fs/promises";
 /** The server says that it has no such file. */
 export class NotThere extends Error {}
 
-/** After which a connection on which nothing comes is given up. */
+/** In which at least so much must come: a download that is slower than that would never end. */
 const STALLED_MS = 20_000;
+const LEAST_BYTES = 16_384;
 
 export interface Download {
   readonly url: string;
@@ -14,16 +15,19 @@ export interface Download {
   readonly path: string;
   /** How large the whole is. */
   readonly bytes: number;
+  /** Another one than 20 s. */
+  readonly stalledMs?: number;
 }
 
-/** @throws NotThere, or Error if it breaks off or is not of the size it should have */
-export async function download({ url, authorization, path, bytes }: Download): Promise<void> {
+/** @throws NotThere, or Error if it breaks off, stands still or is not of the size it should have */
+export async function download(wanted: Download): Promise<void> {
+  const { url, authorization, path, bytes, stalledMs = STALLED_MS } = wanted;
   const have = await sizeOf(path);
   if (have === bytes) return;
   const stalled = new AbortController();
   const timer = setTimeout(
-    () => stalled.abort(new Error(`nothing came for ${STALLED_MS / 1000} seconds`)),
-    STALLED_MS,
+    () => stalled.abort(new Error(`less than ${LEAST_BYTES} bytes came in ${stalledMs / 1000} seconds`)),
+    stalledMs,
   ).unref();
   try {
     const headers = { authorization, range: `bytes=${have}-` };
@@ -44,8 +48,13 @@ export async function download({ url, authorization, path, bytes }: Download): P
 
 async function* exactly(body: AsyncIterable<Uint8Array>, bytes: number, alive: () => void): AsyncGenerator<Uint8Array> {
   let left = bytes;
+  let sinceAlive = 0;
   for await (const chunk of body) {
-    alive();
+    sinceAlive += chunk.length;
+    if (sinceAlive >= LEAST_BYTES) {
+      alive();
+      sinceAlive = 0;
+    }
     left -= chunk.length;
     if (left < 0) throw new Error("it sent more than the dataset has");
     yield chunk;

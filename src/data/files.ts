@@ -2,52 +2,103 @@
  * The datasets of this process' data directory, by the SHA-256 of their bytes: `<sha256>.csv` as they were uploaded,
  * `<sha256>.columns` parsed.
  *
- * Both come into being under temporary names, are synced, and are then renamed, the columns last: a dataset is there if
- * its columns are. Whatever goes wrong on the way removes the temporary files; what a crash leaves behind is removed at
- * a start an hour later, since another process may share the directory. A crash may also leave a dataset that nothing refers to: whoever knows what is
- * referred to removes it (src/api/datasets.ts). Keeping a dataset that is there already touches it, so that it is not taken for one of those.
+ * Both come into being under temporary names, are synced, and are then renamed, the columns last. Whatever goes wrong on
+ * the way removes the temporary files; what a crash leaves behind is removed at a start an hour later, since another
+ * process may share the directory. Bytes that are there already are replaced: an upload repairs whatever has become of them.
+ *
+ * The CSV file is the original, and the name is its hash. The columns have checksums (column-file.ts), and are made again
+ * from the original when they turn out to be damaged or missing. If that is damaged too, the dataset is lost.
+ *
+ * To be deleted, files are first renamed ("retired"), and removed once nothing refers to them any more. A disk that does
+ * not allow it has then refused before anything was lost; and whoever keeps the same bytes meanwhile sees that they have gone,
+ * or is seen (src/api/datasets.ts). A crash may leave files retired, which the next start puts back, and files that nothing
+ * refers to, which whoever knows what is referred to removes.
  */
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { access, mkdir, readdir, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
-import { ColumnFile } from "./column-file.ts";
-import { removeAbandoned, syncDirectory } from "./disk.ts";
-import { DatasetTooLarge, InvalidDataset, type DatasetContent } from "./dataset.ts";
+import { pipeline, Transform, type Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { meters } from "../meters.ts";
+import { isDamaged, PROBE_NAME, probeDirectory, removeAbandoned, syncDirectory } from "./disk.ts";
+import { DatasetLost, DatasetTooLarge, InvalidDataset, type DatasetContent } from "./dataset.ts";
 import { runInHelper } from "./pool.ts";
 import type { Source } from "./source.ts";
 
 const FINISHED = /^[0-9a-f]{64}\.(csv|columns)$/;
+/** A deletion that goes on for longer was cut off. */
+const [RETIRED_POLLS, RETIRED_POLL_MS] = [100, 10];
+/** Each deletion has a name of its own: one must not remove what another one may put back. */
+const RETIRED = /^retired-[0-9a-f-]{36}-([0-9a-f]{64}\.(?:csv|columns))$/;
 const UNFINISHED = /^upload-[0-9a-f-]{36}\.(csv|columns)$/;
+
+/** Where it is said that a file was repaired. */
+interface Log {
+  warn(about: object, message: string): void;
+}
+
+const silent: Log = { warn: () => undefined };
+
+/** The files of a dataset on their way out. */
+export interface Retired {
+  putBack(): Promise<void>;
+  remove(): Promise<void>;
+}
 
 /** A table that was read and is not kept yet. */
 export interface Draft {
   readonly content: DatasetContent;
   /** The file of its columns, until it is kept or discarded. */
   readonly columnsPath: string;
-  /** Makes it a dataset file by the hash of its bytes. */
+  /** Makes it the dataset file by the hash of its bytes, in the place of one that is there already. */
   keep(): Promise<void>;
   /** Removes what was not kept. */
   discard(): Promise<void>;
 }
 
+export interface Original {
+  readonly bytes: number;
+  /** From any byte on. Whoever takes them checks their hash. */
+  from(first: number): Readable;
+  /** All of them. The stream fails before it has given the last one if they are others than they were. */
+  checked(): Readable;
+}
+
 export class DatasetFiles {
   readonly #directory: string;
+  readonly #log: Log;
+  /** The columns that are being made again, by hash. */
+  readonly #rebuilding = new Map<string, Promise<void>>();
+  #probing: Promise<void> | null = null;
   /** The last that was begun on each dataset's files, by hash. */
   readonly #turns = new Map<string, Promise<unknown>>();
 
-  constructor(directory: string) {
+  constructor(directory: string, log: Log = silent) {
     this.#directory = directory;
+    this.#log = log;
   }
 
-  /** Creates the directory, or removes what interrupted uploads left in it some time ago. To be called once, before any upload. */
+  /**
+   * Creates the directory, or sets right what a crash left in it: deletions that were cut off are undone, uploads that were cut off some time ago are removed. To be
+   * called once, before any upload.
+   */
   async prepare(): Promise<void> {
     await mkdir(this.#directory, { recursive: true });
-    const names = new Set(await readdir(this.#directory));
-    const isWhole = (sha256: string) => names.has(`${sha256}.csv`) && names.has(`${sha256}.columns`);
-    const isLeftover = (name: string) => UNFINISHED.test(name) || (FINISHED.test(name) && !isWhole(name.slice(0, 64)));
-    await removeAbandoned(this.#directory, [...names].filter(isLeftover));
+    const names = await readdir(this.#directory);
+    for (const name of names) {
+      const [, original] = RETIRED.exec(name) ?? [];
+      if (original !== undefined) await this.#putBack(name, original);
+    }
+    const isLeftover = (name: string) => UNFINISHED.test(name) || PROBE_NAME.test(name);
+    await removeAbandoned(this.#directory, names.filter(isLeftover));
+  }
+
+  /** @throws Error that says what is wrong if nothing can be written to the directory */
+  async probe(): Promise<void> {
+    // One at a time: a disk that hangs must not take a thread for each that asks.
+    this.#probing ??= probeDirectory(this.#directory).finally(() => (this.#probing = null));
+    await this.#probing;
   }
 
   /**
@@ -87,17 +138,9 @@ export class DatasetFiles {
   }
 
   async #keep(csv: string, columns: string, sha256: string): Promise<void> {
-    if (await this.has(sha256)) return await this.#touch(sha256);
     await rename(csv, this.#path(sha256, "csv"));
-    await rename(columns, this.#path(sha256, "columns"));
+    await rename(columns, this.columnsPath(sha256));
     await syncDirectory(this.#directory);
-  }
-
-  async #touch(sha256: string): Promise<void> {
-    const now = new Date();
-    // It may be deleted just now, which whoever keeps it sees when it is recorded.
-    const touched = [this.columnsPath(sha256), this.#path(sha256, "csv")].map((path) => utimes(path, now, now));
-    await Promise.allSettled(touched);
   }
 
   /** Does one thing after the other with the files of a dataset: keeping them until they are referred to, or removing them if they are not. */
@@ -111,10 +154,10 @@ export class DatasetFiles {
     }
   }
 
-  /** The hashes of the datasets that are there. */
+  /** The hashes of the datasets of which there is a file. */
   async list(): Promise<string[]> {
-    const names = await readdir(this.#directory);
-    return names.filter((name) => FINISHED.test(name) && name.endsWith(".columns")).map((name) => name.slice(0, 64));
+    const names = (await readdir(this.#directory)).filter((name) => FINISHED.test(name));
+    return [...new Set(names.map((name) => name.slice(0, 64)))];
   }
 
   /** Removes a dataset that was kept, or kept anew, more than an hour ago. */
@@ -122,36 +165,113 @@ export class DatasetFiles {
     await removeAbandoned(this.#directory, [`${sha256}.columns`, `${sha256}.csv`]);
   }
 
+  /** Whether there is a file of the dataset: its columns, or what they can be made of. */
   async has(sha256: string): Promise<boolean> {
-    return access(this.columnsPath(sha256)).then(
-      () => true,
-      () => false,
-    );
+    return (await this.#isThere(`${sha256}.columns`)) || (await this.#isThere(`${sha256}.csv`));
   }
 
-  /** What is known of a dataset that is there. */
-  content(sha256: string): Promise<DatasetContent> {
-    return ColumnFile.with(this.columnsPath(sha256), (file) => file.content);
+  /** Whether both files of the dataset are there. */
+  async isWhole(sha256: string): Promise<boolean> {
+    return (await this.#isThere(`${sha256}.columns`)) && (await this.#isThere(`${sha256}.csv`));
   }
 
-  /** How many bytes were uploaded. */
-  async contentBytes(sha256: string): Promise<number> {
-    return (await stat(this.#path(sha256, "csv"))).size;
+  /**
+   * Gives `read` the file of typed columns. If that turns out to be damaged it is made again, and read once more.
+   * @throws DatasetLost, and whatever `read` throws
+   */
+  async use<T>(sha256: string, read: (columnsPath: string) => Promise<T>): Promise<T> {
+    const path = this.columnsPath(sha256);
+    try {
+      return await read(path);
+    } catch (error) {
+      if (!isDamaged(error)) throw error;
+      const rebuilding = this.#rebuilding.get(sha256) ?? this.#rebuild(sha256, error as Error);
+      this.#rebuilding.set(sha256, rebuilding);
+      await rebuilding.finally(() => this.#rebuilding.delete(sha256));
+    }
+    return await read(path);
   }
 
-  /** The bytes as they were uploaded, from some byte on. */
-  contentStream(sha256: string, from = 0): Readable {
-    return createReadStream(this.#path(sha256, "csv"), { start: from });
+  /** A file that is retired is about to be removed or put back, which is waited for. */
+  async #isThere(name: string): Promise<boolean> {
+    const path = join(this.#directory, name);
+    for (let i = 0; i < RETIRED_POLLS; i++) {
+      if (await exists(path)) return true;
+      // A worker whose datasets come from elsewhere has no directory.
+      const names = await readdir(this.#directory).catch(() => []);
+      if (!names.some((other) => RETIRED.exec(other)?.[1] === name)) break;
+      await sleep(RETIRED_POLL_MS);
+    }
+    return await exists(path);
   }
 
-  /** The file of typed columns, which exists if the dataset does. */
+  async #rebuild(sha256: string, { message }: Error): Promise<void> {
+    meters.damage.inc({ what: "columns" });
+    const temporary = join(this.#directory, `upload-${randomUUID()}.columns`);
+    try {
+      const csv = this.#path(sha256, "csv");
+      if (!(await this.#isThere(`${sha256}.csv`)))
+        throw new DatasetLost(`${message} The CSV file to make it again from is missing.`);
+      const result = await runInHelper("ingest", { csv, columns: temporary });
+      if ("refused" in result || result.content.sha256 !== sha256) {
+        throw new DatasetLost(`${message} The CSV file to make it again from is damaged as well.`);
+      }
+      await rename(temporary, this.columnsPath(sha256));
+      await syncDirectory(this.#directory);
+      this.#log.warn({ sha256, reason: message }, "the columns of a dataset were made again from its CSV file");
+    } finally {
+      await rm(temporary, { force: true });
+    }
+  }
+
+  /** The bytes as they were uploaded; null if they are not here. */
+  async original(sha256: string): Promise<Original | null> {
+    const path = this.#path(sha256, "csv");
+    if (!(await this.#isThere(`${sha256}.csv`))) return null;
+    const found = await stat(path).catch(() => null);
+    if (found === null) return null;
+    return {
+      bytes: found.size,
+      from: (first) => createReadStream(path, { start: first }),
+      checked: () => pipeline(createReadStream(path), checkedAgainst(sha256), () => undefined),
+    };
+  }
+
+  /** The file of typed columns, to be read by `use`. */
   columnsPath(sha256: string): string {
     return this.#path(sha256, "columns");
   }
 
-  async remove(sha256: string): Promise<void> {
-    await rm(this.columnsPath(sha256), { force: true });
-    await rm(this.#path(sha256, "csv"), { force: true });
+  /** @throws Error if the disk does not allow it; the files are where they were then */
+  async retire(sha256: string): Promise<Retired> {
+    const id = randomUUID();
+    const names = [`${sha256}.columns`, `${sha256}.csv`].map((name) => ({ name, retired: `retired-${id}-${name}` }));
+    const putBack = async () => {
+      for (const { name, retired } of names) await this.#putBack(retired, name);
+    };
+    const remove = async () => {
+      for (const { retired } of names) await rm(join(this.#directory, retired), { force: true });
+    };
+    try {
+      for (const { name, retired } of names) await this.#rename(name, retired);
+    } catch (error) {
+      await putBack();
+      throw error;
+    }
+    return { putBack, remove };
+  }
+
+  /** The same bytes may have been uploaded meanwhile. */
+  async #putBack(retired: string, name: string): Promise<void> {
+    if (await exists(join(this.#directory, name))) await rm(join(this.#directory, retired), { force: true });
+    else await this.#rename(retired, name);
+  }
+
+  /** Unless it is not there. */
+  async #rename(from: string, to: string): Promise<void> {
+    await rename(join(this.#directory, from), join(this.#directory, to)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") throw error;
+    });
   }
 
   #path(sha256: string, extension: "csv" | "columns"): string {
@@ -168,4 +288,29 @@ async function* atMost(chunks: AsyncIterable<Buffer>, limitBytes: number): Async
     if (bytes > limitBytes) throw new DatasetTooLarge(limitBytes);
     yield chunk;
   }
+}
+
+/** Passes on what it gets, the last chunk only if all of it has this hash. */
+function checkedAgainst(sha256: string): Transform {
+  const hash = createHash("sha256");
+  let last: Buffer | undefined;
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      hash.update(chunk);
+      done(null, last);
+      last = chunk;
+    },
+    flush(done) {
+      if (hash.digest("hex") === sha256) return done(null, last);
+      meters.damage.inc({ what: "dataset" });
+      done(new DatasetLost("The file of this dataset is damaged."));
+    },
+  });
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }

@@ -12,7 +12,8 @@ async function answer({ task, input }: Request): Promise<Reply> {
   try {
     return { result: await tasks[task](input as never) };
   } catch (error) {
-    return { error: error instanceof Error ? error : new Error(String(error)) };
+    if (!(error instanceof Error)) return { error: new Error(String(error)) };
+    return { error, code: (error as NodeJS.ErrnoException).code };
   }
 }
 

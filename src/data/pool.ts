@@ -12,7 +12,8 @@ export interface Request {
   readonly input: unknown;
 }
 
-export type Reply = { readonly result: unknown } | { readonly error: Error };
+/** `code`: the error's, which would be lost on the way between threads. */
+export type Reply = { readonly result: unknown } | { readonly error: Error; readonly code?: string };
 
 type Input<T extends keyof Tasks> = Parameters<Tasks[T]>[0];
 type Result<T extends keyof Tasks> = Awaited<ReturnType<Tasks[T]>>;
@@ -31,10 +32,14 @@ export function runInHelper<T extends keyof Tasks>(task: T, input: Input<T>): Pr
   return new Promise((resolve, reject) => {
     waiting.push({
       request: { task, input },
-      settle: (reply) => ("error" in reply ? reject(reply.error) : resolve(reply.result as Result<T>)),
+      settle: (reply) => ("error" in reply ? reject(withCode(reply)) : resolve(reply.result as Result<T>)),
     });
     assign();
   });
+}
+
+function withCode({ error, code }: Extract<Reply, { error: Error }>): Error {
+  return code === undefined ? error : Object.assign(error, { code });
 }
 
 /** Gives the task that waits longest to a thread, if one is free. */

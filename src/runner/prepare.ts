@@ -1,7 +1,9 @@
 /** From a job's record to what the engine trains on. */
 import { encode } from "../data/encodings.ts";
 import type { Encoded, Encoding } from "../data/encoding.ts";
-import { DatasetLost, type DatasetCache } from "../data/cache.ts";
+import { DatasetUnreachable, type DatasetCache, type WantedDataset } from "../data/cache.ts";
+import { DatasetLost } from "../data/dataset.ts";
+import { diskFault } from "../data/disk.ts";
 import type { DatasetFiles } from "../data/files.ts";
 import { evaluatesOthers } from "../engine/averaging.ts";
 import type { Plan } from "../engine/model.ts";
@@ -61,17 +63,32 @@ export async function prepare(lease: Lease, work: Work, sources: Sources, life: 
 }
 
 async function readData(lease: Lease, { spec, datasetId }: Work, sources: Sources, life: Life): Promise<Encoded> {
-  const { store, files, cache } = sources;
-  const dataset = datasetId && (await persist(life, () => store.datasets.get(lease.owner, datasetId)));
+  const dataset = datasetId && (await persist(life, () => sources.store.datasets.get(lease.owner, datasetId)));
   if (!dataset) throw unavailable("The dataset has no record any more.");
-  const read = (columnsPath: string) => encode(columnsPath, spec.data, targetsOf(spec));
-  if (await files.has(dataset.sha256)) return await read(files.columnsPath(dataset.sha256));
-  if (cache === null) throw unavailable(`The file of dataset ${dataset.id} is not on this machine.`);
   try {
-    return await cache.use(dataset, read);
+    return await readDataset(dataset, sources, (columnsPath) => encode(columnsPath, spec.data, targetsOf(spec)));
   } catch (error) {
-    throw error instanceof DatasetLost ? unavailable(error.message) : error;
+    if (error instanceof DatasetLost) throw unavailable(error.message);
+    const fault = diskFault(error);
+    if (fault === null) throw error;
+    throw new DatasetUnreachable(`The disk that dataset ${dataset.id} lies on ${fault}.`, { cause: error });
   }
+}
+
+/** What was uploaded to this machine; what is missing or lost here the api may have. */
+async function readDataset<T>(
+  dataset: WantedDataset,
+  { files, cache }: Sources,
+  read: (columnsPath: string) => Promise<T>,
+): Promise<T> {
+  if (cache === null || (await files.has(dataset.sha256))) {
+    try {
+      return await files.use(dataset.sha256, read);
+    } catch (error) {
+      if (!(error instanceof DatasetLost) || cache === null) throw error;
+    }
+  }
+  return await cache.use(dataset, read);
 }
 
 function unavailable(message: string): JobFailure {

@@ -24,7 +24,7 @@ import { stateEntries } from "../engine/state.ts";
 import type { Member, Options } from "../engine/options.ts";
 import type { TargetKind } from "../engine/training.ts";
 import { canonicalJson } from "./canonical.ts";
-import { faulty, retryLater } from "./errors.ts";
+import { faulty } from "./errors.ts";
 import { withoutRewind, withRewind } from "./detectors.ts";
 import { check, didYouMean, listed, pointer, type Fault } from "./faults.ts";
 import { groupFaults, membershipFaults } from "./groups.ts";
@@ -62,7 +62,8 @@ export interface Resolved {
 /** What there is to learn from, before anything is checked against it. */
 interface Input {
   readonly content: Pick<DatasetContent, "rows" | "columns">;
-  readonly columnsPath: string;
+  /** Gives `read` the file of typed columns. */
+  use<T>(read: (columnsPath: string) => Promise<T>): Promise<T>;
   readonly draft: Draft | null;
 }
 
@@ -181,10 +182,7 @@ async function openInput(data: Spec["data"], context: ResolveContext, faults: Fa
     faults.push({ pointer: "/data/dataset", message: "names no dataset that there is" });
     return null;
   }
-  if (!(await context.files.has(dataset.sha256))) {
-    throw retryLater("unavailable", `The file of ${data.dataset} is not on this machine.`, 30);
-  }
-  return { content: dataset, columnsPath: context.files.columnsPath(dataset.sha256), draft: null };
+  return { content: dataset, use: (read) => context.files.use(dataset.sha256, read), draft: null };
 }
 
 async function draftInput(source: Source, { files }: ResolveContext, faults: Fault[]): Promise<Input | null> {
@@ -193,7 +191,7 @@ async function draftInput(source: Source, { files }: ResolveContext, faults: Fau
   if (found.length > 0) return null;
   try {
     const draft = await files.draft(source);
-    return { content: draft.content, columnsPath: draft.columnsPath, draft };
+    return { content: draft.content, use: (read) => read(draft.columnsPath), draft };
   } catch (error) {
     if (!(error instanceof InvalidDataset)) throw error;
     faults.push({ pointer: "/data/inline", message: `is no table: ${error.message.replace(/\.$/, "")}` });
@@ -210,7 +208,7 @@ async function readTable({ data, loss }: Partial<Spec>, input: Input, faults: Fa
   faults.push(...checkData(input.content, data, targets));
   if (faults.length > before) return null;
   const filled = { ...data, features: [...featuresOf(columns, data)] };
-  const sizes = await splitCounts(input.columnsPath, filled);
+  const sizes = await input.use((columnsPath) => splitCounts(columnsPath, filled));
   faults.push(...checkSizes(sizes, filled));
   if (faults.length > before) return null;
   const column = columns.find(({ name }) => name === data.target) as Column;

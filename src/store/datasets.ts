@@ -52,9 +52,14 @@ export class Datasets {
     return await this.#database.run("remove_dataset", keys.dataset(owner, id));
   }
 
-  /** Whether any owner's dataset has this file. */
-  async referenced(sha256: string): Promise<boolean> {
-    return (await this.#database.use((redis) => redis.hexists(keys.files, sha256))) === 1;
+  /** Whether a job that has not ended uses it. */
+  async inUse(owner: string, id: string): Promise<boolean> {
+    return (await this.#database.use((redis) => redis.exists(keys.datasetJobs(owner, id)))) === 1;
+  }
+
+  /** How many datasets, of any owner, have this file. */
+  async references(sha256: string): Promise<number> {
+    return Number(await this.#database.use((redis) => redis.hget(keys.files, sha256)));
   }
 }
 

@@ -59,6 +59,7 @@ export const keys = {
   idempotency: (owner: string, sha256: string) => `${hashTag}:owner:${owner}:idempotency:${sha256}`,
   datasets: (owner: string) => `${hashTag}:owner:${owner}:datasets`,
   dataset: (owner: string, id: string) => `${hashTag}:owner:${owner}:dataset:${id}`,
+  datasetJobs: (owner: string, id: string) => `${hashTag}:owner:${owner}:dataset:${id}:jobs`,
   job: (owner: string, id: string) => `${hashTag}:owner:${owner}:job:${id}`,
   events: (job: string) => `${job}:events`,
   metrics: (job: string) => `${job}:metrics`,

@@ -1,15 +1,19 @@
 import { createHash } from "node:crypto";
+import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { utimes } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { recordDataset, removeFiles, sweepFiles } from "../../src/api/datasets.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { recordDataset, removeDataset, sweepFiles } from "../../src/api/datasets.ts";
 import { DatasetFiles } from "../../src/data/files.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
+import type { Problem } from "../../src/spec/errors.ts";
 import { ingest } from "../support/datasets.ts";
+import { smallDisk } from "../support/disk.ts";
 
 let service: Service;
 beforeAll(async () => {
@@ -182,16 +186,135 @@ test("a start removes files that no dataset has, unless an upload may be at them
 
 test("bytes that are uploaded while the last dataset that has them is deleted are there afterwards", async () => {
   const files = new DatasetFiles(service.directory);
-  const draft = await files.receive(Readable.from([Buffer.from("a,b\n5,6\n")]), 1000);
   const parts = { store: service.store, files };
-  let removed: Promise<void> | undefined;
+  const before = await service.upload("a,b\n5,6\n");
+  const draft = await files.receive(Readable.from([Buffer.from("a,b\n5,6\n")]), 1000);
+  let removed: Promise<unknown> | undefined;
   // The deletion comes when the file is kept and its record is still to be written.
   const keep = async () => {
     await draft.keep();
-    removed = removeFiles(parts, draft.content.sha256);
+    removed = removeDataset(parts, "default", before);
     await sleep(100);
   };
-  const { record } = await recordDataset(parts, "default", null, { ...draft, keep });
-  await removed;
-  expect((await service.call("GET", `/v1/datasets/${record.id}/content`)).text).toBe("a,b\n5,6\n");
+  const { record } = await recordDataset(parts, "ann", null, { ...draft, keep });
+  expect(await removed).toBe("removed");
+  expect(await text((await files.original(record.sha256))!.checked())).toBe("a,b\n5,6\n");
+});
+
+test("two processes that keep and delete the same bytes leave no record without its file", async () => {
+  // Each process has a DatasetFiles of its own, so that nothing but the order of their steps holds them apart.
+  const processes = [1, 2].map(() => ({ store: service.store, files: new DatasetFiles(service.directory) }));
+  const bytes = "a,b\n7,8\n";
+  const kept: string[] = [];
+  const lane = async (parts: (typeof processes)[number], owner: string) => {
+    for (let i = 0; i < 60; i++) {
+      const draft = await parts.files.receive(Readable.from([Buffer.from(bytes)]), 1000);
+      const { record } = await recordDataset(parts, owner, null, draft).catch((error: Problem) => {
+        expect(error.code).toBe("unavailable");
+        return { record: null };
+      });
+      await draft.discard();
+      if (record === null) continue;
+      // As long as the record is there, so is the file.
+      kept.push(await text((await parts.files.original(record.sha256))!.checked()));
+      expect(await removeDataset(parts, owner, record)).toBe("removed");
+    }
+  };
+  await Promise.all([lane(processes[0], "ann"), lane(processes[1], "bob")]);
+  expect(kept.length).toBeGreaterThan(0);
+  expect(new Set(kept)).toEqual(new Set([bytes]));
+});
+
+describe("a dataset that was damaged on disk", () => {
+  const flip = (path: string) => {
+    const bytes = readFileSync(path);
+    bytes[bytes.length - 9] ^= 1;
+    writeFileSync(path, bytes);
+  };
+  const pathOf = (sha256: string, kind: string) => join(service.directory, `${sha256}.${kind}`);
+
+  test.each([
+    ["flipped", flip],
+    ["cut off", (path: string) => truncateSync(path, 300)],
+    ["missing", (path: string) => rmSync(path)],
+  ])("serves jobs as before if its columns are %s", async (_, damage) => {
+    const { id, sha256 } = await service.upload(`${csv}\n98,1,red,cat,${Math.random()}`);
+    const spec = specFor(id);
+    const before = await service.call("POST", "/v1/jobs?validate_only=true", { body: spec });
+    damage(pathOf(sha256, "columns"));
+    const after = await service.call("POST", "/v1/jobs?validate_only=true", { body: spec });
+    expect([after.status, after.body]).toEqual([200, before.body]);
+  });
+
+  test("is refused with what to do if its original is damaged too, and is repaired by the same bytes", async () => {
+    const body = `${csv}\n97,1,red,cat,7`;
+    const { id, sha256 } = await service.upload(body);
+    flip(pathOf(sha256, "csv"));
+    const content = () => service.call("GET", `/v1/datasets/${id}/content`);
+    const broken = await content();
+    expect([broken.status, broken.body.detail, broken.headers.etag]).toEqual([
+      503,
+      "The file of this dataset is damaged. Upload the same bytes again: that repairs it.",
+      undefined,
+    ]);
+    truncateSync(pathOf(sha256, "columns"), 20);
+    const refused = await service.call("POST", "/v1/jobs", { body: specFor(id) });
+    expect([refused.status, refused.body.code]).toEqual([503, "unavailable"]);
+    expect(refused.body.detail).toContain("Upload the same bytes again");
+
+    const again = await service.call("POST", "/v1/datasets", { body, headers: { "content-type": "text/csv" } });
+    expect([again.status, again.body.id]).toEqual([200, id]);
+    const whole = await content();
+    expect([whole.status, whole.text]).toEqual([200, body]);
+    await service.create(specFor(id));
+  });
+
+  test("whose original is missing says so", async () => {
+    const { id, sha256 } = await service.upload(`${csv}\n96,1,red,cat,7`);
+    rmSync(pathOf(sha256, "csv"));
+    const { status, body } = await service.call("GET", `/v1/datasets/${id}/content`);
+    expect([status, body.code]).toEqual([503, "unavailable"]);
+    expect(body.detail).toContain("is missing on this machine. Upload the same bytes again");
+    // What jobs need is still there.
+    await service.create(specFor(id));
+  });
+});
+
+test("a full disk refuses uploads with a sentence and lets deletions through, a read-only one neither", async (context) => {
+  const disk = smallDisk(context, "512k");
+  const directory = join(disk.directory, "datasets");
+  const small = await startService({}, directory);
+  context.onTestFinished(() => small.stop());
+  const type = { "content-type": "text/csv" };
+  const upload = (body: string) => small.call("POST", "/v1/datasets", { body, headers: type });
+  const ready = async () => {
+    const { status, body } = await small.call("GET", "/readyz");
+    return [status, body.checks.disk];
+  };
+  const content = async (id: string) => (await small.call("GET", `/v1/datasets/${id}/content`)).text;
+  const kept = (await upload(csv)).body;
+  expect(await ready()).toEqual([200, "ok"]);
+
+  disk.fill();
+  const other = `${csv}\n95,1,red,cat,7`;
+  const full = await upload(other);
+  expect([full.status, full.body.detail]).toEqual([503, "The disk that datasets are kept on is full."]);
+  expect(Number(full.headers["retry-after"])).toBeGreaterThan(0);
+  expect(await ready()).toEqual([503, `the disk of ${directory} is full`]);
+  expect(await content(kept.id)).toBe(csv);
+
+  disk.readOnly(true);
+  const refused = await small.call("DELETE", `/v1/datasets/${kept.id}`);
+  expect([refused.status, refused.body.detail]).toEqual([503, "The disk that datasets are kept on is read-only."]);
+  expect((await upload(other)).status).toBe(503);
+  expect(await ready()).toEqual([503, `the disk of ${directory} is read-only`]);
+  expect((await small.call("GET", `/v1/datasets/${kept.id}`)).status).toBe(200);
+  expect(await content(kept.id)).toBe(csv);
+
+  disk.readOnly(false);
+  expect((await small.call("DELETE", `/v1/datasets/${kept.id}`)).status).toBe(204);
+  expect(small.onDisk().filter((name) => name.includes(kept.sha256))).toEqual([]);
+  disk.resize("1m");
+  expect((await upload(other)).status).toBe(201);
+  expect(await ready()).toEqual([200, "ok"]);
 });

@@ -38,10 +38,12 @@ export interface Service {
 
 const MiB = 2 ** 20;
 
-export async function startService(config: Partial<Services["config"]> = {}): Promise<Service> {
+export async function startService(
+  config: Partial<Services["config"]> = {},
+  directory = mkdtempSync(join(tmpdir(), "rappel-api-")),
+): Promise<Service> {
   const redis = await startTestRedis();
   const connection = await connected(redis);
-  const directory = mkdtempSync(join(tmpdir(), "rappel-api-"));
   const files = new DatasetFiles(directory);
   await files.prepare();
   const store = new Store(connection);
@@ -63,7 +65,7 @@ export async function startService(config: Partial<Services["config"]> = {}): Pr
       ...limits,
       ...config,
     },
-    checks: { redis: () => store.ping() },
+    checks: { redis: () => store.ping(), disk: () => files.probe() },
     vitals: {},
     log: pino({ level: "silent" }),
   });

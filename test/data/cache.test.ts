@@ -1,14 +1,18 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, rmSync, utimesSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { DatasetCache, DatasetLost, DatasetUnreachable, type DatasetCacheOptions } from "../../src/data/cache.ts";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { DatasetCache, DatasetUnreachable, type DatasetCacheOptions } from "../../src/data/cache.ts";
+import { DatasetLost } from "../../src/data/dataset.ts";
 import { ColumnFile } from "../../src/data/column-file.ts";
+import { encode } from "../../src/data/encodings.ts";
+import { smallDisk } from "../support/disk.ts";
+import { dataSpec } from "./support.ts";
 
 /** A worker's cache against a server that behaves as each test wants it to. */
 
@@ -34,8 +38,8 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-async function openCache(options: Partial<DatasetCacheOptions> = {}): Promise<DatasetCache> {
-  const cache = new DatasetCache(join(directory, "cache"), {
+async function openCache(options: Partial<DatasetCacheOptions> = {}, place = join(directory, "cache")) {
+  const cache = new DatasetCache(place, {
     apiUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/base`,
     authorize: async (sha256) => `Bearer for-${sha256.slice(0, 6)}`,
     maxBytes: 2 ** 20,
@@ -176,4 +180,113 @@ test("beyond the limit those go that were used longest ago, and none that is bei
   expect(await reading).toBe(1000);
   expect(kept()).toEqual([]);
   expect(await tiny.use(first, rowsOf)).toBe(1000);
+});
+
+test("a dataset that is wanted while it is let go is fetched again", async () => {
+  const { csv, ...wanted } = dataset(100);
+  answer = serve(csv);
+  const cache = await openCache({ maxBytes: 0 });
+  // Each use ends with letting the file go, while others come that want it.
+  const lane = async () => {
+    for (let i = 0; i < 20; i++) expect(await cache.use(wanted, rowsOf)).toBe(100);
+  };
+  await Promise.all([lane(), lane(), lane()]);
+  expect(kept()).toEqual([]);
+});
+
+describe("a cached file that is damaged between two jobs", () => {
+  const flip = (path: string) => {
+    const bytes = readFileSync(path);
+    bytes[bytes.length - 9] ^= 1;
+    writeFileSync(path, bytes);
+  };
+  const numbers = (path: string) => ColumnFile.with(path, (file) => file.numbers(1));
+
+  test.each([
+    ["by a bit", flip],
+    ["by its end", (path: string) => truncateSync(path, 500)],
+    ["altogether", (path: string) => rmSync(path)],
+  ])("%s is fetched anew, once for all who want it", async (_, damage) => {
+    const { csv, ...wanted } = dataset(100);
+    answer = serve(csv);
+    const cache = await openCache();
+    const before = await cache.use(wanted, numbers);
+    damage(join(directory, "cache", `${wanted.sha256}.columns`));
+    expect(await Promise.all([1, 2, 3].map(() => cache.use(wanted, numbers)))).toEqual([before, before, before]);
+    expect(requests).toHaveLength(2);
+    expect(kept()).toEqual([`${wanted.sha256}.columns`]);
+  });
+
+  test("and that the api does not have any more is lost", async () => {
+    const { csv, ...wanted } = dataset(100);
+    answer = serve(csv);
+    const cache = await openCache();
+    await cache.use(wanted, numbers);
+    flip(join(directory, "cache", `${wanted.sha256}.columns`));
+    answer = (_request, response) => void response.writeHead(404).end();
+    await expect(cache.use(wanted, numbers)).rejects.toThrow(DatasetLost);
+  });
+
+  test("does not reach a job that encodes the data otherwise, and what is in memory stays as it was", async () => {
+    const { csv, ...wanted } = dataset(100);
+    answer = serve(csv);
+    const cache = await openCache();
+    const encoded = (numeric: "standardize" | "none") =>
+      cache.use(wanted, (path) => encode(path, dataSpec({ target: "b", preprocess: { numeric } }), "value"));
+    const first = await encoded("standardize");
+    const features = Float32Array.from(first.data.features);
+    flip(join(directory, "cache", `${wanted.sha256}.columns`));
+    expect((await encoded("standardize")).data.features).toEqual(features);
+    expect(requests).toHaveLength(1);
+    const plain = (await encoded("none")).data;
+    expect([...plain.features]).toEqual(Array.from({ length: 100 }, (_, i) => i));
+    expect(requests).toHaveLength(2);
+  });
+});
+
+test("a slow download ends if it goes on, and one that does not go on is given up", async () => {
+  // Three times the least in three times the time in which it must come.
+  const { csv, ...wanted } = dataset(6000);
+  let more: NodeJS.Timeout;
+  const slowly = (bytes: number, everyMs: number) => (request: IncomingMessage, response: ServerResponse) => {
+    let at = Number(/^bytes=(\d+)-$/.exec(request.headers.range!)![1]);
+    response.writeHead(at === 0 ? 200 : 206, { "content-length": csv.length - at });
+    more = setInterval(() => {
+      if (at >= csv.length) return void (clearInterval(more), response.end());
+      response.write(csv.slice(at, at + bytes));
+      at += bytes;
+    }, everyMs);
+    response.on("close", () => clearInterval(more));
+  };
+  const cache = await openCache({ stalledMs: 400 });
+  answer = slowly(1, 20);
+  const failure = await cache.use(wanted, rowsOf).catch((error: unknown) => error as Error);
+  expect(failure).toBeInstanceOf(DatasetUnreachable);
+  expect((failure as Error).message).toContain("less than 16384 bytes came in 0.4 seconds");
+  expect(requests).toHaveLength(5);
+
+  answer = slowly(4096, 40);
+  expect(await cache.use(wanted, rowsOf)).toBe(6000);
+});
+
+test("a worker whose disk is full says so, keeps nothing of what it began, and goes on when there is room", async (context) => {
+  const disk = smallDisk(context, "256k");
+  const { csv, ...wanted } = dataset(40_000);
+  const small = dataset(100, 5);
+  answer = (request, response) => serve(request.url!.endsWith(wanted.sha256) ? csv : small.csv)(request, response);
+  const cache = await openCache({}, disk.directory);
+  expect(await cache.use(small, rowsOf)).toBe(100);
+  const failure = await cache.use(wanted, rowsOf).catch((error: unknown) => error as Error);
+  expect(failure).toBeInstanceOf(DatasetUnreachable);
+  expect((failure as Error).message).toBe(
+    `The disk of the cache is full: the dataset ${wanted.sha256} cannot be kept there.`,
+  );
+  expect(readdirSync(disk.directory)).toEqual([`${small.sha256}.columns`]);
+  await cache.probe();
+  disk.fill();
+  await expect(cache.probe()).rejects.toThrow("is full");
+  disk.resize("8m");
+  await cache.probe();
+  expect(await cache.use(wanted, rowsOf)).toBe(40_000);
+  expect(readdirSync(disk.directory)).not.toContainEqual(expect.stringContaining("fetch-"));
 });

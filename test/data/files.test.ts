@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { readFile, utimes, writeFile } from "node:fs/promises";
+import { createReadStream, readFileSync } from "node:fs";
+import { readFile, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { ColumnFile } from "../../src/data/column-file.ts";
 import { DatasetFiles } from "../../src/data/files.ts";
-import { DatasetTooLarge, InvalidDataset } from "../../src/data/dataset.ts";
+import { DatasetLost, DatasetTooLarge, InvalidDataset } from "../../src/data/dataset.ts";
 import { datasetFiles, LIMIT_BYTES } from "./support.ts";
 import { ingest } from "../support/datasets.ts";
 
@@ -26,8 +27,8 @@ test("keeps the bytes and the columns, under the hash of the bytes", async () =>
     ],
   });
   expect((await onDisk()).toSorted()).toEqual([`${content.sha256}.columns`, `${content.sha256}.csv`]);
-  expect(await text(files.contentStream(content.sha256))).toBe(csv);
-  expect(await files.content(content.sha256)).toEqual(content);
+  expect(await text((await files.original(content.sha256))!.checked())).toBe(csv);
+  expect(await files.use(content.sha256, (path) => ColumnFile.with(path, (file) => file.content))).toEqual(content);
 });
 
 test("the same bytes again are the same dataset; once removed it is gone", async () => {
@@ -37,7 +38,7 @@ test("the same bytes again are the same dataset; once removed it is gone", async
   expect(await ingest(files, body("x\n1\n"), LIMIT_BYTES)).toEqual(first);
   expect(await onDisk()).toHaveLength(2);
   expect(await files.has(first.sha256)).toBe(true);
-  await files.remove(first.sha256);
+  await (await files.retire(first.sha256)).remove();
   expect(await files.has(first.sha256)).toBe(false);
   expect(await onDisk()).toEqual([]);
 });
@@ -113,12 +114,114 @@ test("a start removes what a crash left an hour ago, and nothing else", async ()
   const then = new Date(Date.now() - 3_700_000);
   for (const name of await onDisk()) await utimes(join(directory, name), then, then);
   await new DatasetFiles(directory).prepare();
-  expect((await onDisk()).toSorted()).toEqual([`${sha256}.columns`, `${sha256}.csv`, "note.txt"].toSorted());
+  // Half a dataset may still be what a record refers to.
+  const left = [`${sha256}.columns`, `${sha256}.csv`, ...halves, "note.txt"];
+  expect((await onDisk()).toSorted()).toEqual(left.toSorted());
+});
+
+test("a start puts back what a deletion that was cut off had taken away", async () => {
+  const { files, directory, onDisk } = await datasetFiles();
+  const { sha256 } = await ingest(files, body("x\n1\n"), LIMIT_BYTES);
+  await files.retire(sha256);
+  expect(await files.has(sha256)).toBe(false);
+  await new DatasetFiles(directory).prepare();
+  expect((await onDisk()).toSorted()).toEqual([`${sha256}.columns`, `${sha256}.csv`]);
+});
+
+test("what is retired and put back gives way to the same bytes that were uploaded meanwhile", async () => {
+  const { files, directory, onDisk } = await datasetFiles();
+  const csv = "x\n1\n2\n";
+  const { sha256 } = await ingest(files, body(csv), LIMIT_BYTES);
+  await writeFile(join(directory, `${sha256}.csv`), "damaged");
+  const retired = await files.retire(sha256);
+  await ingest(files, body(csv), LIMIT_BYTES);
+  await retired.putBack();
+  expect(await onDisk()).toHaveLength(2);
+  expect(await text((await files.original(sha256))!.checked())).toBe(csv);
+});
+
+describe("columns", () => {
+  const csv = `a,b,c\n${Array.from({ length: 2000 }, (_, i) => `${i},${i % 3},k${i % 2}`).join("\n")}\n`;
+  const readAll = (path: string) =>
+    ColumnFile.with(path, async (file) => ({
+      a: await file.numbers(0),
+      b: await file.numbers(1),
+      c: await file.codes(2),
+    }));
+  const flipped = (at: number) => async (path: string) => {
+    const bytes = await readFile(path);
+    bytes[at < 0 ? bytes.length + at : at] ^= 1;
+    await writeFile(path, bytes);
+  };
+
+  test.each([
+    ["with a flipped bit in the length of the header", flipped(0)],
+    ["with a flipped bit in the header", flipped(60)],
+    ["with a flipped bit in the first column", flipped(3000)],
+    ["with a flipped bit in the last column", flipped(-9)],
+    ["that lack their last byte", async (path: string) => truncate(path, (await stat(path)).size - 1)],
+    ["that lack all but ten bytes", (path: string) => truncate(path, 10)],
+    ["that are empty", (path: string) => truncate(path, 0)],
+    ["that are missing", (path: string) => rm(path)],
+    ["of the format without checksums", (path: string) => writeFile(path, withoutChecksums(path))],
+  ])("%s are made again from the original", async (_, damage) => {
+    const { files, directory, onDisk } = await datasetFiles();
+    const { sha256 } = await ingest(files, body(csv), LIMIT_BYTES);
+    const path = join(directory, `${sha256}.columns`);
+    const [columns, bytes] = [await files.use(sha256, readAll), await readFile(path)];
+    await damage(path);
+    expect(await Promise.all([1, 2, 3].map(() => files.use(sha256, readAll)))).toEqual([columns, columns, columns]);
+    expect((await readFile(path)).equals(bytes)).toBe(true);
+    expect(await onDisk()).toHaveLength(2);
+  });
+
+  test.each([
+    ["missing", (path: string) => rm(path)],
+    ["damaged", flipped(20)],
+    ["no table any more", (path: string) => writeFile(path, "")],
+  ])("of which the original is %s are lost, until the same bytes are uploaded again", async (_, damage) => {
+    const { files, directory, onDisk } = await datasetFiles();
+    const { sha256 } = await ingest(files, body(csv), LIMIT_BYTES);
+    const columns = await files.use(sha256, readAll);
+    await flipped(3000)(join(directory, `${sha256}.columns`));
+    await damage(join(directory, `${sha256}.csv`));
+    await expect(files.use(sha256, readAll)).rejects.toBeInstanceOf(DatasetLost);
+    await expect(files.use(sha256, readAll)).rejects.toBeInstanceOf(DatasetLost);
+    await ingest(files, body(csv), LIMIT_BYTES);
+    expect(await files.use(sha256, readAll)).toEqual(columns);
+    expect(await text((await files.original(sha256))!.checked())).toBe(csv);
+    expect(await onDisk()).toHaveLength(2);
+  });
+
+  /** As version 1 had them: no checksum anywhere. */
+  function withoutChecksums(path: string): Uint8Array {
+    const bytes = readFileSync(path);
+    const length = Number(bytes.readBigUInt64LE());
+    const { content } = JSON.parse(bytes.toString("utf8", 40, 40 + length)) as { content: unknown };
+    const json = JSON.stringify({ format: "rappel-columns-1", content });
+    const header = Buffer.alloc(8 + Math.ceil(json.length / 8) * 8, " ");
+    header.writeBigUInt64LE(BigInt(header.length - 8));
+    header.write(json, 8);
+    return Buffer.concat([header, bytes.subarray(40 + length)]);
+  }
+});
+
+test("the original is given whole only if it is what was uploaded", async () => {
+  const { files, directory } = await datasetFiles();
+  const csv = `x\n${"1\n".repeat(100_000)}`;
+  const { sha256 } = await ingest(files, body(csv), LIMIT_BYTES);
+  await writeFile(join(directory, `${sha256}.csv`), csv.replace(/1\n$/, "2\n"));
+  let given = 0;
+  const read = async () => {
+    for await (const chunk of (await files.original(sha256))!.checked()) given += (chunk as Buffer).length;
+  };
+  await expect(read()).rejects.toBeInstanceOf(DatasetLost);
+  expect(given).toBeLessThan(csv.length);
 });
 
 test("a name that is no hash reaches no file", async () => {
   const { files } = await datasetFiles();
-  expect(() => files.contentStream("../../secret")).toThrow(/no SHA-256/);
+  await expect(files.original("../../secret")).rejects.toThrow(/no SHA-256/);
 });
 
 test("the columns with the fewest classes list theirs when all together are too many", async () => {

@@ -88,7 +88,7 @@ test("a table is drafted without a trace unless it is kept", async () => {
   await kept.keep();
   await kept.discard();
   expect(await files.has(kept.content.sha256)).toBe(true);
-  expect(await files.contentStream(kept.content.sha256).toArray()).toEqual([
+  expect(await (await files.original(kept.content.sha256))!.checked().toArray()).toEqual([
     Buffer.from('"a ""b""",c\n"x,\ny",0.1\n,0\n'),
   ]);
 });

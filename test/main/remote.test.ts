@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -48,6 +48,7 @@ interface Body {
   sha256: string;
   status: string;
   error: { code: string; message: string } | null;
+  result: { weights_sha256: string } | null;
   data: { type: string; message: string }[];
 }
 
@@ -143,12 +144,35 @@ test("a job goes back to the queue while the api is away, and is run by a worker
   expect((await untilEnded(job)).status).toBe("succeeded");
 });
 
-test("a job whose dataset is nowhere any more fails", async () => {
+test("what is damaged in a worker's cache between two jobs is fetched anew, and the weights are the same", async () => {
+  for (const worker of services.filter(({ process }) => process.exitCode === null).slice(1)) await worker.stop();
+  const worker = await start("worker", { RAPPEL_API_URL: address });
+  const weights = async () => (await untilEnded(await post(dataset.id))).result?.weights_sha256;
+  const before = await weights();
+  await worker.stop();
+  const path = join(directories.at(-1)!, "cache", `${dataset.sha256}.columns`);
+  const sound = readFileSync(path);
+  const damaged = Buffer.from(sound);
+  // The exponent of one of the last numbers.
+  damaged[damaged.length - 1001] ^= 0x40;
+  writeFileSync(path, damaged);
+  const settings = { RAPPEL_API_URL: address, RAPPEL_DATA_DIR: directories.at(-1)! };
+  const next = await start("worker", settings);
+  expect(await weights()).toBe(before);
+  expect(readFileSync(path).equals(sound)).toBe(true);
+  await next.stop();
+});
+
+test("a job fails whose dataset is nowhere any more, or only there without its original", async () => {
   for (const worker of services.filter(({ process }) => process.exitCode === null).slice(1)) await worker.stop();
   const gone = await upload("x,target\n1,a\n2,b\n3,a\n4,b\n");
-  const job = await post(gone.id);
-  for (const kind of ["csv", "columns"]) rmSync(join(directories[0], "datasets", `${gone.sha256}.${kind}`));
-  await start("worker", { RAPPEL_API_URL: address });
-  const { status, error } = await untilEnded(job);
-  expect([status, error?.code]).toEqual(["failed", "dataset_unavailable"]);
+  const half = await upload("x,target\n1,a\n2,b\n3,a\n5,b\n");
+  const jobs = [await post(gone.id), await post(half.id)];
+  for (const name of [`${gone.sha256}.csv`, `${gone.sha256}.columns`, `${half.sha256}.csv`]) {
+    rmSync(join(directories[0], "datasets", name));
+  }
+  await start("worker", { RAPPEL_API_URL: address, RAPPEL_JOBS: "2" });
+  for (const { status, error } of await Promise.all(jobs.map(untilEnded))) {
+    expect([status, error?.code]).toEqual(["failed", "dataset_unavailable"]);
+  }
 });

@@ -162,8 +162,8 @@ test("a dataset is kept as long as a job that has not ended uses it", async () =
   expect(await store.datasets.remove(OWNER, dataset.id)).toBe("removed");
   expect(await store.datasets.get(OWNER, dataset.id)).toBeNull();
   expect((await store.datasets.list(OWNER, { limit: 10 })).data).toEqual([]);
-  expect(await store.datasets.referenced(dataset.sha256)).toBe(true);
+  expect(await store.datasets.references(dataset.sha256)).toBe(1);
   await store.datasets.remove("bob", bobs.record.id);
-  expect(await store.datasets.referenced(dataset.sha256)).toBe(false);
+  expect(await store.datasets.references(dataset.sha256)).toBe(0);
   expect((await store.jobs.create(newJob({ datasetId: dataset.id }))).outcome).toBe("dataset_missing");
 });

@@ -5,10 +5,13 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { DatasetTooLarge, InvalidDataset } from "../../data/dataset.ts";
+import { DatasetLost, DatasetTooLarge, InvalidDataset } from "../../data/dataset.ts";
+import { diskFault } from "../../data/disk.ts";
 import { errors, Problem, retryLater } from "../../spec/errors.ts";
 import { OverLimit, Unavailable } from "../../store/errors.ts";
 import { newRequestId } from "../request-id.ts";
+
+const UPLOAD_AGAIN = "Upload the same bytes again: that repairs it.";
 
 const TYPE = "application/problem+json";
 
@@ -16,6 +19,8 @@ export function sendProblem(problem: Problem, request: FastifyRequest, reply: Fa
   // Fastify closes the connection when it refuses a body; Node reads the rest and throws it away instead, so that a client that is still
   // sending gets to see the answer.
   reply.removeHeader("connection");
+  // What was to be sent may have had one.
+  reply.removeHeader("etag");
   void reply
     .code(problem.status)
     .headers(problem.headers)
@@ -35,6 +40,9 @@ function asProblem(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof Unavailable) return retryLater("unavailable", "The store cannot be reached just now.", 2);
   if (error instanceof OverLimit) return overLimit(error);
   if (error instanceof InvalidDataset) return new Problem("invalid_dataset", error.message, { line: error.line });
+  if (error instanceof DatasetLost) return retryLater("unavailable", `${error.message} ${UPLOAD_AGAIN}`, 30);
+  const fault = diskFault(error);
+  if (fault !== null) return retryLater("unavailable", `The disk that datasets are kept on ${fault}.`, 30);
   if (error instanceof DatasetTooLarge) return new Problem("too_large", error.message);
   return (
     fromFastify(error as FastifyError, request) ??

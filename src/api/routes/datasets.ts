@@ -1,8 +1,9 @@
 import { Readable } from "node:stream";
 import { z } from "zod";
+import { DatasetLost } from "../../data/dataset.ts";
 import { Problem } from "../../spec/errors.ts";
 import { Dataset, DatasetId, DatasetList } from "../../spec/wire.ts";
-import { recordDataset, removeFiles } from "../datasets.ts";
+import { recordDataset, removeDataset } from "../datasets.ts";
 import { notFound, wrongMediaType } from "../plugins/problems.ts";
 import { ignoreUnwantedBodies } from "../plugins/validation.ts";
 import { pageQuery } from "../requests.ts";
@@ -99,12 +100,14 @@ export const datasets: Routes = async (app, { store, files, config }) => {
     },
     async (request, reply) => {
       const record = await store.datasets.get(request.owner, request.params.id);
-      if (record === null || !(await files.has(record.sha256))) throw missing();
+      if (record === null) throw missing();
+      const original = await files.original(record.sha256);
+      if (original === null) throw new DatasetLost("The CSV file of this dataset is missing on this machine.");
       return reply
         .type("text/csv; charset=utf-8")
         .header("content-length", record.bytes)
         .header("etag", `"${record.sha256}"`)
-        .send(files.contentStream(record.sha256));
+        .send(original.checked());
     },
   );
 
@@ -125,10 +128,9 @@ export const datasets: Routes = async (app, { store, files, config }) => {
     async (request, reply) => {
       const { owner, params } = request;
       const record = await store.datasets.get(owner, params.id);
-      const outcome = record === null ? "missing" : await store.datasets.remove(owner, params.id);
-      if (record === null || outcome === "missing") throw missing();
+      const outcome = record === null ? "missing" : await removeDataset({ store, files }, owner, record);
+      if (outcome === "missing") throw missing();
       if (outcome === "in_use") throw new Problem("dataset_in_use", "A job that has not ended uses this dataset.");
-      await removeFiles({ store, files }, record.sha256);
       return reply.code(204).send();
     },
   );

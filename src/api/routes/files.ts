@@ -18,14 +18,15 @@ export const files: Routes = async (app, { store, files }) => {
       if (ticket === null || !(await store.tickets.admits(ticket, sha256))) {
         throw new Problem("unauthorized", "A worker's ticket for this dataset is needed.");
       }
-      if (!(await files.has(sha256))) throw notFound("There is no such dataset on this machine.");
-      const bytes = await files.contentBytes(sha256);
+      const original = await files.original(sha256);
+      if (original === null) throw notFound("There is no such dataset on this machine.");
+      const { bytes } = original;
       const from = firstByte(request.headers.range);
       if (from > 0 && from < bytes) {
         reply.code(206).header("content-range", `bytes ${from}-${bytes - 1}/${bytes}`);
-        return reply.header("content-length", bytes - from).send(files.contentStream(sha256, from));
+        return reply.header("content-length", bytes - from).send(original.from(from));
       }
-      return reply.header("content-length", bytes).send(files.contentStream(sha256));
+      return reply.header("content-length", bytes).send(original.from(0));
     },
   );
 };
