@@ -103,7 +103,10 @@ function classification(
   return { valid_accuracy: (right * EVALUATION_DOUBLES) / records.length, valid_macro_f1: f1 / seen };
 }
 
-/** R² and the mean absolute error, in the target's original units. */
+/**
+ * R² and the mean absolute error, in the target's original units. Of a target that does not vary R² is 1 if
+ * every prediction is right, else 0, as scikit-learn has it.
+ */
 function regression(records: Float64Array, std: number): Record<string, number> {
   const rows = records.length / EVALUATION_DOUBLES;
   let mean = 0;
@@ -119,5 +122,7 @@ function regression(records: Float64Array, std: number): Record<string, number> 
     total += spread * spread;
     absolute += Math.abs(error);
   }
-  return { valid_r2: 1 - residual / total, valid_mae: (absolute / rows) * std };
+  // Without variance what is left over is none at all, or everything; NaN stays NaN.
+  const unexplained = total === 0 ? Math.sign(residual) : residual / total;
+  return { valid_r2: 1 - unexplained, valid_mae: (absolute / rows) * std };
 }

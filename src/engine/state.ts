@@ -4,6 +4,7 @@ import { freshDiagnosis, type DiagnosisState } from "./diagnosis.ts";
 import type { TorchTensor } from "./optimizers/torch.ts";
 import { learningGroupOf, type ParameterGroup } from "./groups.ts";
 import type { Plan } from "./model.ts";
+import { exactJson, fromExactJson } from "./numbers.ts";
 import type { Change } from "./rewind.ts";
 import type { FollowerState } from "./schedules/follower.ts";
 import type { ScheduleState } from "./schedules/schedule.ts";
@@ -13,14 +14,14 @@ import { size, type Shape } from "./shape.ts";
 /*
  * The whole training state as one safetensors file: weights under PyTorch's names, the optimizer's tensors as
  * `optimizer.exp_avg.<name>`, evaluation weights as `evaluated.<name>` where they are others, best weights as `best.<name>`; what is not a
- * tensor is JSON in the metadata, the parameters' names in the model's order among it. Restored, training goes on bit for bit. And the model file
+ * tensor is JSON in the metadata (numbers.ts), the parameters' names in the model's order among it. Restored, training goes on bit for bit. And the model file
  * that is served, which is made from a state.
  */
 
 /** Why a job ended that did not fail; `diagnosed`: a detector whose policy is `stop` found something. */
 export type StopReason = "completed" | "early_stopping" | "diagnosed";
 
-/** What a run knows besides its tensors. Doubles survive JSON unchanged. */
+/** What a run knows besides its tensors. */
 export interface Progress {
   /** Steps finished. */
   step: number;
@@ -112,7 +113,7 @@ export function writeState(
     format: "pt",
     arithmetic_version: String(ARITHMETIC_VERSION),
     parameters: JSON.stringify(entries.map(({ name }) => name).filter(isWeight)),
-    progress: JSON.stringify(progress),
+    progress: exactJson(progress),
   });
 }
 
@@ -162,7 +163,7 @@ export function stateHead(file: Uint8Array): StateHead {
 
 function progressIn(metadata: Readonly<Record<string, string>>): Progress {
   // A checkpoint may be older than a field.
-  return { ...freshProgress(), ...(JSON.parse(metadata.progress) as Partial<Progress>) };
+  return { ...freshProgress(), ...(fromExactJson(metadata.progress) as Partial<Progress>) };
 }
 
 /** The part of the state's tensors that begins with one of these is not weights. */
@@ -221,7 +222,7 @@ export function forkState(
     ...(keepBest ? copies(PREFIXES.best, weights) : []),
   ];
   const progress = { ...progressIn(metadata), ...changes };
-  return hashed(writeSafetensors(kept, { ...metadata, progress: JSON.stringify(progress) }));
+  return hashed(writeSafetensors(kept, { ...metadata, progress: exactJson(progress) }));
 }
 
 /** A file of tensors that are made of stretches of those of a state file. @throws Error if that is damaged */

@@ -241,9 +241,9 @@ class CrewThread {
   }
 }
 
-/** Whether an evaluation beats the best so far by more than min_delta. A metric that is not a number beats nothing. */
+/** Whether an evaluation beats the best so far by more than min_delta. A metric that is not finite beats nothing. */
 function isBetter(value: number, best: number | null, rule: EarlyStopping | null): boolean {
-  if (Number.isNaN(value)) return false;
+  if (!Number.isFinite(value)) return false;
   if (best === null) return true;
   const delta = rule?.min_delta ?? 0;
   return rule?.mode === "max" ? value > best + delta : value < best - delta;

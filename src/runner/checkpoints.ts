@@ -4,6 +4,7 @@
  * event and not an error: the run goes on, and has its last one still.
  */
 import type { Snapshot } from "../engine/crew.ts";
+import type { EarlyStopping } from "../engine/job.ts";
 import { rewindOf, rewindStep } from "../engine/rewind.ts";
 import { meters } from "../meters.ts";
 import type { Spec } from "../spec/spec.ts";
@@ -75,7 +76,7 @@ export class Checkpoints {
     uploaded();
     meters.checkpointBytes.inc(blob.bytes);
     const { step, sha256, kinds, metrics } = file;
-    return { ...blob, step, sha256, kinds, metrics, score: this.#score(file) };
+    return { ...blob, step, sha256, kinds, metrics, score: scoreOf(file.metrics, this.#spec.training.early_stopping) };
   }
 
   async #writeAll(): Promise<void> {
@@ -131,11 +132,15 @@ export class Checkpoints {
     const message = full ? "Redis is full." : (error as Error).message;
     this.#reporter.event("checkpoint_failed", `The checkpoint could not be written: ${message}`, step);
   }
+}
 
-  #score({ metrics }: StateFile): number | null {
-    const { metric, mode } = this.#spec.training.early_stopping ?? { metric: "valid_loss", mode: "min" };
-    const value = metrics[metric];
-    if (value === undefined || !Number.isFinite(value)) return null;
-    return mode === "max" ? -value : value;
-  }
+/** What the best of a job's states has least of; null if that is not known. */
+export function scoreOf(
+  metrics: Readonly<Record<string, number>>,
+  rule: Pick<EarlyStopping, "metric" | "mode"> | null,
+): number | null {
+  const { metric, mode } = rule ?? { metric: "valid_loss", mode: "min" };
+  const value = metrics[metric];
+  if (value === undefined || !Number.isFinite(value)) return null;
+  return mode === "max" ? -value : value;
 }

@@ -7,6 +7,7 @@ import { diskFault } from "../data/disk.ts";
 import type { DatasetFiles } from "../data/files.ts";
 import { evaluatesOthers } from "../engine/averaging.ts";
 import type { Plan } from "../engine/model.ts";
+import { fromExactJson } from "../engine/numbers.ts";
 import { configure } from "../engine/optimizers/configure.ts";
 import type { TrainingJob } from "../engine/job.ts";
 import { extractModel, forkState } from "../engine/state-worker.ts";
@@ -117,7 +118,8 @@ export async function readStart(
     evaluatesOthers: evaluatesOthers(configure(spec.optimizer).type, spec.training),
     groups: spec.parameter_groups,
   };
-  return { state: (await forkState(file, origin.changes, successor)).bytes, weights: null };
+  const changes = fromExactJson(JSON.stringify(origin.changes)) as object;
+  return { state: (await forkState(file, changes, successor)).bytes, weights: null };
 }
 
 async function verified(

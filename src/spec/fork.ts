@@ -9,6 +9,7 @@ import { z } from "zod";
 import { averagesBy } from "../engine/averaging.ts";
 import { freshDiagnosis, type DiagnosisState } from "../engine/diagnosis.ts";
 import { learningGroupOf, learningGroups } from "../engine/groups.ts";
+import { exactJson } from "../engine/numbers.ts";
 import { configure } from "../engine/optimizers/configure.ts";
 import {
   isBestWeight,
@@ -65,8 +66,8 @@ export interface ResolvedFork<Source extends ForkSource> {
   readonly use: "state" | "final" | "best";
   /** The parent's step whose weights it begins with. */
   readonly step: number;
-  /** What is different in the state's progress. */
-  readonly changes: Partial<Progress>;
+  /** What is different in the state's progress, in a form that JSON keeps (numbers.ts). */
+  readonly changes: object;
   /** Up to which step back its course can be taken anew, by the spec alone: to the beginning if it is the course of a job that is no fork itself. */
   readonly first: number;
 }
@@ -106,7 +107,7 @@ export async function resolveFork<Source extends ForkSource>(
     if (faults.length > 0) throw faulty("invalid_spec", faults.slice(0, MAX_FAULTS));
     const step = use === "best" ? head.progress.best!.step : head.progress.step;
     const first = unchanged && grandparent === null ? 0 : step;
-    return { resolved, source: found, use, step, changes, first };
+    return { resolved, source: found, use, step, changes: JSON.parse(exactJson(changes)) as object, first };
   } catch (error) {
     await resolved?.draft?.discard();
     throw error;

@@ -19,7 +19,8 @@ const seriesNames = {
   valid_loss: "of an evaluation, as the next four",
   valid_accuracy: "part of the rows whose class is predicted",
   valid_macro_f1: "mean of F1 over the classes",
-  valid_r2: "share of the target's variance that is explained",
+  valid_r2:
+    "share of the target's variance that is explained; of a target that does not vary 1 if every row is right, else 0",
   valid_mae: "mean absolute error in the data's units",
   ...observedNames,
   clipped_fraction: "part of the steps since the last observation whose gradient clip_grad_norm scaled down",

@@ -61,13 +61,14 @@ export const reduce_on_plateau = defineSchedule({
   },
 });
 
-/** Anything is better than nothing; a value that is no number is better than none. */
+/** Anything is better than nothing; a value that is not finite is better than none. */
 function isBetter(
   value: number,
   best: number | null,
   { mode, threshold, threshold_mode }: { mode: string; threshold: number; threshold_mode: string },
 ): boolean {
-  if (best === null) return Number.isFinite(value);
+  if (!Number.isFinite(value)) return false;
+  if (best === null) return true;
   const sign = mode === "min" ? -1 : 1;
   const bar = threshold_mode === "rel" ? best * (1 + sign * threshold) : best + sign * threshold;
   return mode === "min" ? value < bar : value > bar;

@@ -90,6 +90,36 @@ describe("further schedules", () => {
     ],
   ])("%s %j", (type, options, expected) => expectRates(rates(type, options, expected.length), expected));
 
+  /** The rates that values of the metric lead to. */
+  function followed(options: object, values: readonly number[]): (number | null)[] {
+    const schedule = translate(schedules, "torch", "ReduceLROnPlateau", options as never) as unknown as Schedule;
+    let state: ScheduleState | null = null;
+    return values.map((value) => {
+      state = scheduleType(schedule).follow!(schedule as never, 0.1, state, value);
+      return state.lr;
+    });
+  }
+
+  it("reduce_on_plateau wants a share of the best value more, or less, of a relative threshold", () => {
+    const options = { factor: 0.5, patience: 0, threshold: 0.1, threshold_mode: "rel" };
+    // Less is better: below 0.9, then below 0.72; more is better: above 1.1, then above 1.32.
+    expect(followed({ ...options, mode: "min" }, [1, 0.91, 0.8, 0.73, 0.71])).toEqual([0.1, 0.05, 0.05, 0.025, 0.025]);
+    expect(followed({ ...options, mode: "max" }, [1, 1.09, 1.2, 1.31, 1.33])).toEqual([0.1, 0.05, 0.05, 0.025, 0.025]);
+  });
+
+  it("reduce_on_plateau makes no drop that is not larger than eps", () => {
+    expect(followed({ factor: 0.5, patience: 0, eps: 0.06 }, [1, 1, 1])).toEqual([0.1, 0.1, 0.1]);
+    expect(followed({ factor: 0.5, patience: 0, eps: 0.04 }, [1, 1, 1])).toEqual([0.1, 0.05, 0.05]);
+  });
+
+  it.each(["min", "max"])("reduce_on_plateau takes what is not finite for no improvement, mode %s", (mode) => {
+    const options = { mode, factor: 0.5, patience: 0, threshold: 0 };
+    for (const value of [NaN, Infinity, -Infinity]) {
+      expect(followed(options, [value, value])).toEqual([0.05, 0.025]);
+      expect(followed(options, [1, value, value])).toEqual([0.1, 0.05, 0.025]);
+    }
+  });
+
   it("reduce_on_plateau drops after more than `patience` values that are no better, and then waits", () => {
     const options = {
       mode: "max",
@@ -100,12 +130,7 @@ describe("further schedules", () => {
       cooldown: 2,
       min_lr: 0.03,
     };
-    const schedule = translate(schedules, "torch", "ReduceLROnPlateau", options) as unknown as Schedule;
-    let state: ScheduleState | null = null;
-    const seen = [NaN, 1, 1.05, 1.1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3].map((value) => {
-      state = scheduleType(schedule).follow!(schedule as never, 0.1, state, value);
-      return state.lr;
-    });
+    const seen = followed(options, [NaN, 1, 1.05, 1.1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3]);
     //                  NaN  1    ·    · drop  2     wait  wait  ·    · drop   3     wait  wait  ·     ·
     expect(seen).toEqual([0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05, 0.03, 0.03, 0.03, 0.03, 0.03, 0.03, 0.03]);
   });
