@@ -1,20 +1,37 @@
 import type { Worker } from "node:worker_threads";
-import { DOUBLE, FIRST_SERIAL, LOG_ENTRIES, logIndex, REQUEST, serialsApart, VERDICT, WORD } from "./control.ts";
+import {
+  CONTROL_BYTES,
+  DOUBLE,
+  FIRST_SERIAL,
+  LOG_ENTRIES,
+  logIndex,
+  REQUEST,
+  serialsApart,
+  VERDICT,
+  WORD,
+} from "./control.ts";
 import type { Finding } from "./detectors/detector.ts";
 import { explainDivergence, verdictOf } from "./diagnosis.ts";
 import { batchRows, stepsPerEpoch, type TrainingJob } from "./job.ts";
 import { assertFused, compileKernels, createMemory, instantiateKernels, MODULE_BYTES } from "./kernels/kernels.ts";
+import { LARGE_BYTES } from "./garbage.ts";
+import { collectLater, returnMemory, takeMemory } from "./memories.ts";
 import { planModel, type Plan } from "./model.ts";
 import { joinCrews, leaveCrews, returnThread, takeThreads } from "./pool.ts";
 import type { Change } from "./rewind.ts";
 import { freshProgress, isWeight, stateEntries, type HashedFile, type Progress, type StopReason } from "./state.ts";
 import { loadState, loadWeights, serializeState } from "./state-worker.ts";
 import type { SnapshotKind, StartMessage, ThreadMessage } from "./thread.ts";
+import type { TrainingData } from "./training.ts";
 
 /*
- * The threads that train one job together, seen from the main thread: it starts them, sets request words, and is told of log entries,
- * evaluations and snapshots. It takes no part in training, and training does not wait for it (unless it lets the log's ring
- * fill up).
+ * The threads that train one job together, seen from the main thread: it starts them, sets request
+ * words, and is told of log entries, evaluations and snapshots. It takes no part in training, and
+ * training does not wait for it (unless it lets the log's ring fill up).
+ *
+ * A crew has its job's memory until its last thread has left it, in order or by its death, and its
+ * last snapshot is serialised. Then the memory goes back to be another job's, and what the crew
+ * still knows and is told is no longer in it.
  */
 
 export interface LogEntry {
@@ -73,9 +90,15 @@ export interface CrewOptions {
   readonly threads: number;
   /** Steps between checkpoints, or null. */
   readonly everySteps: number | null;
-  /** The bytes of an earlier snapshot to go on from. */
+  /**
+   * The bytes of an earlier snapshot to go on from; the crew takes them over, and the array is
+   * empty afterwards.
+   */
   readonly state: Uint8Array | null;
-  /** The bytes of a model file to begin with, instead of weights that are drawn. */
+  /**
+   * The bytes of a model file to begin with, instead of weights that are drawn; taken over
+   * likewise.
+   */
   readonly weights?: Uint8Array | null;
   /** The rewinds that the run goes on with, of which a state that is older does not know; those of the state unless said otherwise. */
   readonly changes?: readonly Change[] | null;
@@ -103,10 +126,11 @@ export class Crew {
   readonly threads: number;
   readonly plan: Plan;
   readonly #job: TrainingJob;
-  readonly #memory: WebAssembly.Memory;
-  readonly #words: Int32Array;
-  readonly #doubles: Float64Array;
-  readonly #ring: Float64Array;
+  /** Null once it was given back. */
+  #memory: WebAssembly.Memory | null;
+  #words: Int32Array;
+  #doubles: Float64Array;
+  #ring: Float64Array;
   readonly #handlers: CrewHandlers;
   readonly #everySteps: number | null;
   readonly #progress: Progress;
@@ -115,6 +139,9 @@ export class Crew {
   readonly #recent: LogEntry[] = [];
   #workers: Worker[] = [];
   #idle = 0;
+  /** Snapshots that are not serialised yet. */
+  #snapshots = 0;
+  #over = false;
   #left: () => void = () => {};
   #ended: { outcome: "finished" | "stopped" | "diverged"; progress: Progress } | null = null;
   #failure: Error | null = null;
@@ -149,16 +176,12 @@ export class Crew {
   static async start(job: TrainingJob, options: CrewOptions, handlers: CrewHandlers): Promise<Crew> {
     const plan = planOf(job, options.threads);
     kernelModule();
-    const memory = createMemory(plan.memoryBytes);
-    const entries = stateEntries(plan);
-    const { state, weights = null, changes = null } = options;
-    if (weights !== null)
-      await loadWeights(
-        weights,
-        memory,
-        entries.filter(({ name }) => isWeight(name)),
-      );
-    const progress = state === null ? freshProgress() : await loadState(state, memory, entries);
+    const memory = takeMemory(plan.memoryBytes);
+    const { weights = null, changes = null } = options;
+    const progress = await load(plan, memory, options).catch(async (error: unknown) => {
+      await returnMemory(memory, plan.memoryBytes);
+      throw error;
+    });
     if (changes !== null) progress.changes = changes;
     if (weights !== null) progress.diagnosis.learned = true;
     const crew = new Crew(job, plan, memory, options, progress, handlers);
@@ -170,8 +193,22 @@ export class Crew {
     return crew;
   }
 
-  /** Trains until the job ends, diverges or is stopped. @throws ThreadFailed */
+  /**
+   * Trains until the job ends, diverges or is stopped. To be called once, by whoever has started
+   * the crew. @throws ThreadFailed
+   */
   async run(): Promise<Outcome> {
+    try {
+      if (this.#failure === null) await this.#train();
+    } finally {
+      this.#over = true;
+      this.#giveBackMemory();
+    }
+    if (this.#failure !== null) throw this.#failure;
+    return this.#outcome();
+  }
+
+  async #train(): Promise<void> {
     const drain = setInterval(() => this.#drain(), DRAIN_MS);
     joinCrews(this, this.threads, (turns) => Atomics.store(this.#words, WORD.spin, turns));
     try {
@@ -185,8 +222,18 @@ export class Crew {
       leaveCrews(this);
     }
     this.#drain();
-    if (this.#failure !== null) throw this.#failure;
-    return this.#outcome();
+  }
+
+  /** Once nobody uses it. The control words go on in a copy. */
+  #giveBackMemory(): void {
+    const memory = this.#memory;
+    if (memory === null || !this.#over || this.#snapshots > 0) return;
+    this.#memory = null;
+    this.#words = this.#words.slice(0, CONTROL_BYTES / 4);
+    this.#doubles = this.#doubles.slice(0, CONTROL_BYTES / 8);
+    this.#ring = new Float64Array(0);
+    void returnMemory(memory, this.plan.memoryBytes);
+    if (dataBytes(this.#job.data) >= LARGE_BYTES) collectLater();
   }
 
   #launch(worker: Worker, thread: number): void {
@@ -197,12 +244,13 @@ export class Crew {
     });
     worker.on("message", (message: ThreadMessage) => {
       if (message.type !== "idle") return this.#receive(message);
-      returnThread(worker);
+      returnThread(worker, this.plan.memoryBytes + dataBytes(this.#job.data));
       this.#leave();
     });
     const start: StartMessage = {
+      type: "start",
       module: kernelModule(),
-      memory: this.#memory,
+      memory: this.#memory!,
       plan: this.plan,
       job: this.#job,
       thread,
@@ -244,6 +292,7 @@ export class Crew {
 
   #snapshotOf({ kinds, skipped, progress }: Extract<ThreadMessage, { type: "snapshot" }>): Snapshot {
     const { state, snapshot } = this.plan.addresses;
+    this.#snapshots++;
     return {
       step: progress.step,
       kinds,
@@ -251,10 +300,12 @@ export class Crew {
       skipped,
       serialize: async () => {
         try {
-          return await serializeState(this.#memory, stateEntries(this.plan), snapshot - state, progress);
+          return await serializeState(this.#memory!, stateEntries(this.plan), snapshot - state, progress);
         } finally {
           Atomics.store(this.#words, WORD.snapshotBusy, 0);
           Atomics.notify(this.#words, WORD.snapshotBusy);
+          this.#snapshots--;
+          this.#giveBackMemory();
         }
       },
     };
@@ -342,6 +393,18 @@ export class Crew {
 
 /** Log entries kept to say why a run diverged. */
 const RECENT_ENTRIES = 1000;
+
+/** What a run begins with, in its memory. */
+async function load(plan: Plan, memory: WebAssembly.Memory, { state, weights = null }: CrewOptions): Promise<Progress> {
+  const entries = stateEntries(plan);
+  const weightEntries = entries.filter(({ name }) => isWeight(name));
+  if (weights !== null) await loadWeights(weights, memory, weightEntries);
+  return state === null ? freshProgress() : await loadState(state, memory, entries);
+}
+
+function dataBytes({ features, targets, trainRows, validRows }: TrainingData): number {
+  return features.byteLength + targets.byteLength + trainRows.byteLength + validRows.byteLength;
+}
 
 function planOf(job: TrainingJob, threads: number): Plan {
   const { data } = job;

@@ -1,5 +1,7 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import { LARGE_BYTES } from "./garbage.ts";
+import type { ThreadRequest } from "./thread.ts";
 
 /*
  * The process' training threads. Starting one costs some 50 ms, so that idle ones are kept and lent again. The pool also knows how many threads
@@ -13,20 +15,32 @@ const SPIN_TURNS = 300_000;
 const IDLE_THREADS = 64;
 
 const idle: Worker[] = [];
+/** How often threads were to be collected, and how often each has been told. */
+let collections = 0;
+const told = new WeakMap<Worker, number>();
 const crews = new Map<object, { threads: number; setSpin(turns: number): void }>();
 
 /** Threads for one crew, new or idle. */
 export function takeThreads(count: number): Worker[] {
   return Array.from({ length: count }, () => {
-    const worker = idle.pop() ?? new Worker(new URL("./thread.ts", import.meta.url));
+    const worker = idle.pop() ?? startThread();
     forget(worker);
     worker.ref();
     return worker;
   });
 }
 
-/** Gives back a thread that has left its job. */
-export function returnThread(worker: Worker): void {
+function startThread(): Worker {
+  const worker = new Worker(new URL("./thread.ts", import.meta.url));
+  told.set(worker, collections);
+  return worker;
+}
+
+/**
+ * Gives back a thread that has left its job. `sharedBytes`: of the memory and the data that it has
+ * seen there.
+ */
+export function returnThread(worker: Worker, sharedBytes: number): void {
   forget(worker);
   worker.unref();
   if (idle.length >= IDLE_THREADS) {
@@ -37,6 +51,21 @@ export function returnThread(worker: Worker): void {
   // An idle thread that dies must not be lent again.
   worker.once("error", () => {});
   worker.once("exit", () => idle.splice(idle.indexOf(worker), 1));
+  if (sharedBytes >= LARGE_BYTES || told.get(worker) !== collections) collect(worker);
+}
+
+/**
+ * Has all threads let go of shared memory that was given up: idle ones now, the others when they
+ * have left their job.
+ */
+export function collectThreads(): void {
+  collections++;
+  idle.forEach(collect);
+}
+
+function collect(worker: Worker): void {
+  told.set(worker, collections);
+  worker.postMessage({ type: "collect" } satisfies ThreadRequest);
 }
 
 /** By name: removing all listeners would also remove the worker's own, and it would never be heard of again. */

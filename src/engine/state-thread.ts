@@ -1,4 +1,6 @@
 import { parentPort } from "node:worker_threads";
+import { collectNow } from "./garbage.ts";
+import { MODULE_BYTES } from "./kernels/kernels.ts";
 import type { TorchTensor } from "./optimizers/torch.ts";
 import {
   assembledFile,
@@ -12,78 +14,70 @@ import {
   type Progress,
   type StateEntry,
   type Successor,
+  type Which,
 } from "./state.ts";
 
 /*
- * The thread that turns states into files and back, so that neither training nor an event loop waits for copying and hashing. One
- * a process; its callers are in state-worker.ts.
+ * The thread that turns states into files and back, and clears memories, so that neither training
+ * nor an event loop waits for copying and hashing. One a process; its callers are in
+ * state-worker.ts. Files are handed over and back, never copied on the way.
  */
 
-export type StateTask =
-  | {
-      readonly type: "write";
-      readonly memory: WebAssembly.Memory;
-      readonly entries: readonly StateEntry[];
-      readonly offset: number;
-      readonly progress: Progress;
-    }
-  | {
-      readonly type: "restore";
-      readonly memory: WebAssembly.Memory;
-      readonly entries: readonly StateEntry[];
-      readonly file: Uint8Array;
-    }
-  | {
-      readonly type: "weights";
-      readonly memory: WebAssembly.Memory;
-      readonly entries: readonly StateEntry[];
-      readonly file: Uint8Array;
-    }
-  | {
-      readonly type: "fork";
-      readonly file: Uint8Array;
-      readonly changes: Partial<Progress>;
-      readonly successor: Successor;
-    }
-  | { readonly type: "assemble"; readonly file: Uint8Array; readonly wanted: ReadonlyMap<string, TorchTensor> }
-  | { readonly type: "model"; readonly file: Uint8Array; readonly which: "final" | "best" };
+type Bytes = Uint8Array<ArrayBuffer>;
+interface Place {
+  memory: WebAssembly.Memory;
+  entries: readonly StateEntry[];
+}
+
+const tasks = {
+  write: ({ memory, entries, offset, progress }: Place & { offset: number; progress: Progress }): HashedFile =>
+    hashed(writeState(new Uint8Array(memory.buffer), entries, offset, progress)),
+  restore: ({ file, memory, entries }: Place & { file: Bytes }): Progress =>
+    restoreState(file, new Uint8Array(memory.buffer), entries),
+  weights({ file, memory, entries }: Place & { file: Bytes }): void {
+    restoreTensors(file, new Uint8Array(memory.buffer), entries);
+  },
+  fork: ({ file, changes, successor }: { file: Bytes; changes: Partial<Progress>; successor: Successor }): HashedFile =>
+    forkState(file, changes, successor),
+  assemble: ({ file, wanted }: { file: Bytes; wanted: ReadonlyMap<string, TorchTensor> }): HashedFile =>
+    assembledFile(file, wanted),
+  models: ({ file, which }: { file: Bytes; which: readonly Which[] }): { state: Bytes; models: HashedFile[] } => ({
+    state: file,
+    models: which.map((one) => modelFile(file, one)),
+  }),
+  hash: ({ file }: { file: Bytes }): HashedFile => hashed(file),
+  /** Without the module's constants, which come first: each thread writes them anew. */
+  clear({ memory, used }: { memory: WebAssembly.Memory; used: number }): void {
+    new Uint8Array(memory.buffer).fill(0, MODULE_BYTES, used);
+  },
+  collect: collectNow,
+};
+
+type Tasks = typeof tasks;
+export type TaskName = keyof Tasks;
+/** Null if it takes nothing. */
+export type TaskInput<T extends TaskName> = Parameters<Tasks[T]> extends [infer Input] ? Input : null;
+export type TaskResult<T extends TaskName> = ReturnType<Tasks[T]>;
 
 export interface StateRequest {
   readonly id: number;
-  readonly task: StateTask;
+  readonly name: TaskName;
+  readonly input: unknown;
 }
 
-export type StateReply = { readonly id: number } & (
-  | { readonly result: HashedFile | Progress | null }
-  | { readonly error: string }
-);
+export type StateReply = { readonly id: number } & ({ readonly result: unknown } | { readonly error: string });
 
-function perform(task: StateTask): HashedFile | Progress | null {
-  switch (task.type) {
-    case "write":
-      return hashed(writeState(new Uint8Array(task.memory.buffer), task.entries, task.offset, task.progress));
-    case "restore":
-      return restoreState(task.file, new Uint8Array(task.memory.buffer), task.entries);
-    case "weights":
-      restoreTensors(task.file, new Uint8Array(task.memory.buffer), task.entries);
-      return null;
-    case "fork":
-      return forkState(task.file, task.changes, task.successor);
-    case "assemble":
-      return assembledFile(task.file, task.wanted);
-    case "model":
-      return modelFile(task.file, task.which);
-  }
-}
-
-parentPort?.on("message", ({ id, task }: StateRequest) => {
+parentPort?.on("message", ({ id, name, input }: StateRequest) => {
   try {
-    const result = perform(task);
-    parentPort!.postMessage(
-      { id, result } satisfies StateReply,
-      result !== null && "bytes" in result ? [result.bytes.buffer] : [],
-    );
+    const result = tasks[name](input as never);
+    parentPort!.postMessage({ id, result } satisfies StateReply, buffersIn(result));
   } catch (error) {
     parentPort!.postMessage({ id, error: error instanceof Error ? error.message : String(error) } satisfies StateReply);
   }
 });
+
+/** Those of all files in a result, to be handed over. */
+function buffersIn(result: unknown): ArrayBuffer[] {
+  if (result instanceof Uint8Array) return [result.buffer as ArrayBuffer];
+  return typeof result === "object" && result !== null ? Object.values(result).flatMap(buffersIn) : [];
+}

@@ -246,8 +246,10 @@ export function hashed(bytes: Uint8Array<ArrayBuffer>): HashedFile {
   return { bytes, sha256: createHash("sha256").update(bytes).digest("hex") };
 }
 
+export type Which = "final" | "best";
+
 /** The model file, the state_dict alone, of the last or the best weights in a state file. @throws Error if there are none */
-export function modelFile(state: Uint8Array, which: "final" | "best"): HashedFile {
+export function modelFile(state: Uint8Array, which: Which): HashedFile {
   const { tensors } = readSafetensors(state);
   const names = [...tensors.keys()].filter(isWeight);
   const chosen = names.map((name): Tensor => {

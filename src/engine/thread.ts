@@ -3,6 +3,7 @@ import { Aborted } from "./barrier.ts";
 import { ACTION, DOUBLE, VERDICT, WORD } from "./control.ts";
 import type { Finding } from "./detectors/detector.ts";
 import { evaluateShare, metricsOf } from "./evaluation.ts";
+import { collectNow } from "./garbage.ts";
 import { drawWeights, startOptimizer } from "./initialize.ts";
 import type { EarlyStopping, TrainingJob } from "./job.ts";
 import { instantiateKernels, type Kernels } from "./kernels/kernels.ts";
@@ -20,7 +21,11 @@ import { TrainingStep } from "./step.ts";
  * watches the run and speaks to the main thread.
  */
 
+/** What a thread is asked for, one thing after another. */
+export type ThreadRequest = StartMessage | { readonly type: "collect" };
+
 export interface StartMessage {
+  readonly type: "start";
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly plan: Plan;
@@ -260,4 +265,7 @@ function work(port: MessagePort, start: StartMessage): void {
   post({ type: "idle" });
 }
 
-parentPort?.on("message", (start: StartMessage) => work(parentPort!, start));
+parentPort?.on("message", (request: ThreadRequest) => {
+  if (request.type === "start") work(parentPort!, request);
+  else collectNow();
+});

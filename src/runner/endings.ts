@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { crashPoint } from "../crash.ts";
 import type { Outcome } from "../engine/crew.ts";
 import type { HashedFile, StopReason } from "../engine/state.ts";
-import { extractModel } from "../engine/state-worker.ts";
+import { extractModels } from "../engine/state-worker.ts";
 import { Retry } from "../retries.ts";
 import type { Spec } from "../spec/spec.ts";
 import type { Blob } from "../store/blobs.ts";
@@ -70,8 +70,10 @@ export class Endings {
     const { best, changes } = outcome;
     const kept = spec.checkpoint.keep_best && best !== null ? (["final", "best"] as const) : (["final"] as const);
     const models: Required<Ending>["models"] = {};
-    for (const which of kept) {
-      const file = await extractModel(state.bytes, which);
+    const extracted = await extractModels(state.bytes, kept);
+    state.bytes = extracted.state;
+    for (const [i, which] of kept.entries()) {
+      const file = extracted.models[i];
       const blob = await this.#uploadModel(file, outcome.step, interrupted);
       if (blob === null) return false;
       models[which] = { ...blob, sha256: file.sha256 };

@@ -10,7 +10,7 @@ import type { Plan } from "../engine/model.ts";
 import { fromExactJson } from "../engine/numbers.ts";
 import { configure } from "../engine/optimizers/configure.ts";
 import type { TrainingJob } from "../engine/job.ts";
-import { extractModel, forkState } from "../engine/state-worker.ts";
+import { extractModels, forkState, hashFile } from "../engine/state-worker.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { Checkpoint, FailureCode } from "../spec/wire.ts";
@@ -112,7 +112,10 @@ export async function readStart(
   }
   if (origin === null) return { state: null, weights: null };
   const file = await verified(origin, () => lease.originBytes(origin), life);
-  if (origin.use !== "state") return { state: null, weights: (await extractModel(file, origin.use)).bytes };
+  if (origin.use !== "state") {
+    const { models } = await extractModels(file, [origin.use]);
+    return { state: null, weights: models[0].bytes };
+  }
   const successor = {
     keepBest: spec.checkpoint.keep_best,
     evaluatesOthers: evaluatesOthers(configure(spec.optimizer).type, spec.training),
@@ -126,12 +129,11 @@ async function verified(
   { step, sha256 }: Pick<Checkpoint, "step" | "sha256">,
   read: () => Promise<Buffer | null>,
   life: Life,
-): Promise<Buffer> {
+): Promise<Uint8Array> {
   const bytes = await persist(life, read);
-  // Hashed by the thread pool, off the event loop.
-  const hash = bytes && Buffer.from(await crypto.subtle.digest("SHA-256", bytes)).toString("hex");
-  if (bytes === null || hash !== sha256) throw unreadable(step, "its bytes are missing or damaged");
-  return bytes;
+  const file = bytes && (await hashFile(bytes));
+  if (file?.sha256 !== sha256) throw unreadable(step, "its bytes are missing or damaged");
+  return file.bytes;
 }
 
 export function unreadable(step: number, why: string): JobFailure {

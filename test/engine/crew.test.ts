@@ -283,7 +283,7 @@ describe("a state", () => {
   test("that is damaged, or another job's, is refused", async () => {
     const { state } = await train(smallJob());
     const start = (bytes: Uint8Array, job = smallJob()) =>
-      Crew.start(job, { threads: 1, everySteps: null, state: bytes }, handlers);
+      Crew.start(job, { threads: 1, everySteps: null, state: bytes.slice() }, handlers);
     await expect(start(state!.bytes.slice(0, 1000))).rejects.toThrow("header");
     await expect(start(state!.bytes, smallJob({ data: classes(210, 12) }))).rejects.toThrow("0.weight is 33 × 11");
     await expect(start(state!.bytes, smallJob({ optimizer: member("optimizers", "sgd", { lr: 1 }) }))).rejects.toThrow(

@@ -41,7 +41,7 @@ const rows = coveringRows(factors, excluded, SEED);
 
 describe("the same bytes from any number of threads, and from a checkpoint,", () => {
   beforeAll(() => {
-    for (let i = 0; i < 5; i++) returnThread(new Worker(new URL("../support/delayed-thread.ts", import.meta.url)));
+    for (let i = 0; i < 5; i++) returnThread(new Worker(new URL("../support/delayed-thread.ts", import.meta.url)), 0);
   });
 
   test("are tried with every pair of options", () => {

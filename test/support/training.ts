@@ -145,7 +145,8 @@ export async function train(job: TrainingJob, options: TrainOptions = {}): Promi
     {
       threads: options.threads ?? 1,
       everySteps: options.everySteps ?? null,
-      state: options.state ?? null,
+      // The crew takes it over.
+      state: options.state?.slice() ?? null,
       changes: options.changes,
     },
     {

@@ -1,0 +1,117 @@
+import { collectSoon } from "./garbage.ts";
+import { createMemory } from "./kernels/kernels.ts";
+import { MAX_MEMORY_BYTES } from "./memory.ts";
+import { collectThreads } from "./pool.ts";
+import { clearMemory, collectStateThread } from "./state-worker.ts";
+
+/*
+ * The memories of jobs. One that a job has left is cleared and kept for the next job of its size
+ * class, since making one and touching its pages for the first time costs more than clearing it.
+ * What is kept is all zeros, as if it were new.
+ *
+ * Not more than KEPT_BYTES are kept, those being cleared among them, and no longer than KEPT_MS.
+ * What is dropped has to be collected in every isolate that has seen it before it is really free
+ * (garbage.ts).
+ */
+
+export const KEPT_BYTES = 2 ** 30;
+export const KEPT_MS = 20_000;
+const COLLECT_LATER_MS = 10_000;
+
+/**
+ * Sizes are rounded up to a quarter of the next smaller power of two, and to this at least. Pages
+ * that no job touches cost nothing.
+ */
+const LEAST_BYTES = 2 ** 20;
+
+interface Kept {
+  readonly memory: WebAssembly.Memory;
+  readonly since: number;
+}
+
+/** The longest unused first. */
+const kept: Kept[] = [];
+let clearingBytes = 0;
+let timer: NodeJS.Timeout | null = null;
+let later: NodeJS.Timeout | null = null;
+
+/** A zeroed memory of at least `bytes` bytes. @throws RangeError if there is none to be had */
+export function takeMemory(bytes: number): WebAssembly.Memory {
+  const size = sizeClass(bytes);
+  const last = kept.findLastIndex(({ memory }) => memory.buffer.byteLength === size);
+  if (last >= 0) return kept.splice(last, 1)[0].memory;
+  makeRoom(size);
+  return createMemory(size);
+}
+
+/**
+ * Takes a memory back that nothing and nobody writes to or reads from any more. `used`: how much of
+ * it is not zero.
+ */
+export async function returnMemory(memory: WebAssembly.Memory, used: number): Promise<void> {
+  const size = memory.buffer.byteLength;
+  makeRoom(size);
+  if (keptBytes() + size > KEPT_BYTES) return collectAll();
+  clearingBytes += size;
+  try {
+    await clearMemory(memory, used);
+    kept.push({ memory, since: performance.now() });
+    timer ??= setInterval(() => dropUnused(performance.now()), KEPT_MS / 4).unref();
+  } catch {
+    // The thread that clears has died: so has what it had of the memory.
+    collectAll();
+  } finally {
+    clearingBytes -= size;
+  }
+}
+
+/** What is kept for jobs to come, what is being cleared for them included. */
+export function keptBytes(): number {
+  return kept.reduce((sum, { memory }) => sum + memory.buffer.byteLength, clearingBytes);
+}
+
+/** Drops what no job has wanted for KEPT_MS. */
+export function dropUnused(now: number): void {
+  const young = kept.findIndex(({ since }) => now - since < KEPT_MS);
+  drop(young === -1 ? kept.length : young);
+  if (kept.length > 0 || timer === null) return;
+  clearInterval(timer);
+  timer = null;
+}
+
+/**
+ * Drops the longest unused until there is room for another `bytes` bytes, or nothing left to drop.
+ */
+function makeRoom(bytes: number): void {
+  let count = 0;
+  for (let total = keptBytes() + bytes; count < kept.length && total > KEPT_BYTES; count++)
+    total -= kept[count].memory.buffer.byteLength;
+  drop(count);
+}
+
+function drop(count: number): void {
+  if (kept.splice(0, count).length > 0) collectAll();
+}
+
+/** Shared memory was given up: every isolate of training lets go of it. */
+function collectAll(): void {
+  collectThreads();
+  collectStateThread();
+  collectSoon();
+}
+
+/**
+ * The data of a job lie in shared memory too; whoever prepared the job has let go of it by then, if
+ * it is not kept for others.
+ */
+export function collectLater(): void {
+  later ??= setTimeout(() => {
+    later = null;
+    collectAll();
+  }, COLLECT_LATER_MS).unref();
+}
+
+export function sizeClass(bytes: number): number {
+  const unit = 2 ** Math.floor(Math.log2(Math.max(bytes, LEAST_BYTES))) / 4;
+  return Math.min(Math.max(Math.ceil(bytes / unit) * unit, LEAST_BYTES), MAX_MEMORY_BYTES);
+}
