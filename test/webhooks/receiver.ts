@@ -19,7 +19,7 @@ export interface Receiver {
   stop(): Promise<void>;
 }
 
-export async function startReceiver(): Promise<Receiver> {
+export async function startReceiver({ host = "127.0.0.1", port = 0 } = {}): Promise<Receiver> {
   const received: Received[] = [];
   let answer: (response: ServerResponse, nth: number) => void = (response) => response.writeHead(204).end();
   const server = createServer((request, response) => {
@@ -28,7 +28,7 @@ export async function startReceiver(): Promise<Receiver> {
       answer(response, received.length);
     });
   });
-  server.listen(0, "127.0.0.1");
+  server.listen(port, host);
   await once(server, "listening");
   return {
     port: (server.address() as AddressInfo).port,
