@@ -89,13 +89,12 @@ const webhookSecrets = list((item) => {
   return secret && { owner: pair.name, secret };
 }, "must be a list of name:whsec_… pairs, whsec_ followed by the base64 of 24 to 64 random bytes (openssl rand -base64 32)");
 
-const hosts = list(
-  (item) =>
-    URL.canParse(`https://${item}`) && new URL(`https://${item}`).hostname === item.toLowerCase()
-      ? item.toLowerCase()
-      : null,
-  "must be a list of host names or addresses such as hooks.internal,10.0.0.7,[::1], without ports",
-);
+/** As a URL has them, with a port or without. */
+const hosts = list((item) => {
+  const [, host = "", port = ""] = /^(.+?)(:\d{1,5})?$/.exec(item.toLowerCase()) ?? [];
+  const text = `https://${host}${port}`;
+  return URL.canParse(text) && new URL(text).hostname === host ? `${host}${port}` : null;
+}, "must be a list of host names or addresses, with a port or without, such as hooks.internal,10.0.0.7:8080,[::1]");
 
 const redisUrl = z.union(
   [

@@ -139,10 +139,12 @@ test("webhook secrets have an owner, who may have several; hosts are as URLs hav
   const [a, b] = [Buffer.alloc(24, 1), Buffer.alloc(64, 2)];
   const text = [`alice:whsec_${a.toString("base64")}`, `alice:whsec_${b.toString("base64")}`].join(",");
   expect(load({ RAPPEL_WEBHOOK_SECRETS: text }).webhookSecrets).toEqual(new Map([["alice", [a, b]]]));
-  expect(load({ RAPPEL_WEBHOOK_ALLOW: "Hooks.internal, 10.0.0.7,[::1]" }).webhookHosts).toEqual([
+  expect(load({ RAPPEL_WEBHOOK_ALLOW: "Hooks.internal, 10.0.0.7,[::1],a.b:8080,[::1]:443" }).webhookHosts).toEqual([
     "hooks.internal",
     "10.0.0.7",
     "[::1]",
+    "a.b:8080",
+    "[::1]:443",
   ]);
 });
 
@@ -160,7 +162,7 @@ test.each([
   ],
   [
     { RAPPEL_WEBHOOK_ALLOW: "https://hooks.internal" },
-    'RAPPEL_WEBHOOK_ALLOW is "https://hooks.internal" and must be a list of host names or addresses such as hooks.internal,10.0.0.7,[::1], without ports.',
+    'RAPPEL_WEBHOOK_ALLOW is "https://hooks.internal" and must be a list of host names or addresses, with a port or without, such as hooks.internal,10.0.0.7:8080,[::1].',
   ],
   [{ RAPPEL_OWNER_MAX_WAITING: "0" }, 'RAPPEL_OWNER_MAX_WAITING is "0" and must be an integer from 1 to 1000000.'],
   [

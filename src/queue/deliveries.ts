@@ -35,7 +35,7 @@ export interface Due {
 const options: JobsOptions = { attempts: 1, removeOnComplete: true, removeOnFail: true };
 
 /** BullMQ takes no higher one. It would take two million turns during which somebody always waits; from then on it is first come, first served. */
-const LAST_PRIORITY = 2 ** 21 - 1;
+export const LAST_PRIORITY = 2 ** 21 - 1;
 
 /** BullMQ logs what it does in a stream that nobody here reads. */
 const MAX_EVENTS = 100;

@@ -33,7 +33,7 @@ export function urlFault(text: string, allowedHosts: readonly string[]): string 
   if (url.username !== "" || url.password !== "") {
     return "must not hold a user name or password: the signature says who sends";
   }
-  if (allowedHosts.includes(url.hostname)) {
+  if (isAllowed(url, allowedHosts)) {
     return ["http:", "https:"].includes(url.protocol) ? null : "must begin with https:// or http://";
   }
   if (url.protocol !== "https:") return "must begin with https:// (RAPPEL_WEBHOOK_ALLOW names the hosts that need not)";
@@ -44,6 +44,12 @@ export function urlFault(text: string, allowedHosts: readonly string[]): string 
   return null;
 }
 
+/** Whether the operator allows the URL's host, at any port or at this one. */
+export function isAllowed({ hostname, port, protocol }: URL, allowedHosts: readonly string[]): boolean {
+  const usual = protocol === "https:" ? "443" : "80";
+  return allowedHosts.includes(hostname) || allowedHosts.includes(`${hostname}:${port || usual}`);
+}
+
 /** The host as resolvers and sockets take it: IPv6 without its brackets. */
 export function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[(.*)\]$/, "$1");
@@ -52,11 +58,17 @@ export function hostOf({ hostname }: URL): string {
 const globalUnicast = ipaddr.IPv6.parseCIDR("2000::/3");
 
 /**
+ * Addresses that look public and lead to a service of the machine's own cloud: Azure's. Those of the other clouds are link-local (169.254.169.254),
+ * shared (Alibaba's 100.100.100.200), reserved (Oracle's 192.0.0.192) or private (Amazon's fd00:ec2::254, Google's fd20:ce::254) anyway.
+ */
+const cloudServices = ["168.63.129.16"];
+
+/**
  * Whether an address is one of the public internet's. What is not known to be is not: private, shared, loopback, link-local and multicast addresses, those
  * that stand for another address (IPv4-mapped, NAT64, 6to4, Teredo) whatever that is, and whatever is reserved.
  */
 export function isPublic(address: string): boolean {
-  if (!ipaddr.isValid(address)) return false;
+  if (!ipaddr.isValid(address) || cloudServices.includes(address)) return false;
   const parsed = ipaddr.parse(address);
   if (parsed.range() !== "unicast") return false;
   return parsed instanceof ipaddr.IPv4 || parsed.match(globalUnicast);

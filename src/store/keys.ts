@@ -15,6 +15,7 @@
  * | `{rappel}:files` | hash | SHA-256 → how many dataset records, of any owner, have that file |
  * | `{rappel}:dropped` | sorted set | blobs let go, by when they expire: `<bytes> <key of the first chunk, without its number>` |
  * | `{rappel}:outbox` | list | `<owner> <job id> <event id>`: events that a webhook wants and the queue does not have yet |
+ * | `{rappel}:webhook_turn`, `{rappel}:webhook_turns` | string, hash | the same for what goes to webhooks (lua/notice_turn.lua) |
  * | `{rappel}:reconciler` | string | held by the process that reconciles now |
  * | `{rappel}:ticket:<random>` | string | SHA-256 of the dataset that whoever shows it may have |
  * | `{rappel}:control` | channel | `<job id> <status>`: what is wanted of the run that has the job |

@@ -15,6 +15,8 @@ const BATCH = 100;
 export interface Notice {
   readonly owner: string;
   readonly url: string;
+  /** Owners take turns (lua/notice_turn.lua). */
+  readonly turn: number;
   readonly event: Event;
   /** The job as it is now. */
   readonly job: JobSummary;
@@ -29,24 +31,33 @@ export class Outbox {
     this.#jobs = jobs;
   }
 
-  /** Gives what is there to `handOn`, in order. What it throws at stays. */
+  /**
+   * Gives what is there to `handOn`, many at a time. What it throws at stays and holds up nothing else.
+   * @throws the first of what it threw, at the end
+   */
   async forward(handOn: (notice: Notice) => Promise<void>): Promise<void> {
+    const failures: unknown[] = [];
     for (;;) {
-      const entries = await this.#database.use((redis) => redis.lrange(keys.outbox, 0, BATCH - 1));
-      for (const entry of entries) {
-        const notice = await this.#notice(entry);
-        crashPoint("before-forward");
-        if (notice !== null) await handOn(notice);
-        crashPoint("after-forward");
-        await this.#database.use((redis) => redis.lrem(keys.outbox, 1, entry));
-      }
-      if (entries.length < BATCH) return;
+      const from = failures.length;
+      const entries = await this.#database.use((redis) => redis.lrange(keys.outbox, from, from + BATCH - 1));
+      const outcomes = await Promise.allSettled(entries.map((entry) => this.#forwardOne(entry, handOn)));
+      for (const outcome of outcomes) if (outcome.status === "rejected") failures.push(outcome.reason);
+      if (entries.length < BATCH) break;
     }
+    if (failures.length > 0) throw failures[0];
   }
 
-  /** Whether the job is still there, and its webhook too. */
-  async wanted(owner: string, jobId: string): Promise<boolean> {
-    return (await this.#database.use((redis) => redis.hexists(keys.job(owner, jobId), "webhook"))) === 1;
+  async #forwardOne(entry: string, handOn: (notice: Notice) => Promise<void>): Promise<void> {
+    const notice = await this.#notice(entry);
+    crashPoint("before-forward");
+    if (notice !== null) await handOn(notice);
+    crashPoint("after-forward");
+    await this.#database.use((redis) => redis.lrem(keys.outbox, 1, entry));
+  }
+
+  /** Whether the notice whose turn has come is still wanted: the job is there, and its webhook too. */
+  async begin(owner: string, jobId: string, turn: number): Promise<boolean> {
+    return (await this.#database.run("notice_begins", keys.job(owner, jobId), turn)) === 1;
   }
 
   /** Nothing more goes to the job's webhook. */
@@ -66,6 +77,7 @@ export class Outbox {
     const events = await this.#jobs.events(owner, jobId, { limit: 1, after: String(Number(eventId) - 1) });
     if (!found?.spec.webhook || !events?.data.length) return null;
     const { spec, ...job } = found;
-    return { owner, url: spec.webhook!.url, event: events.data[0], job };
+    const turn = await this.#database.run<number>("notice_turn", keys.job(owner, jobId));
+    return { owner, url: spec.webhook!.url, turn, event: events.data[0], job };
   }
 }

@@ -5,16 +5,19 @@
  * The name is resolved once, all its addresses must be public, and the connection goes to those very addresses: had the socket resolved the name
  * again, it might get others than were checked. The certificate is checked against the name, which is also what `Host` says. No redirect is
  * followed, no proxy of the environment asked, no connection reused, and of the response only the head is read.
+ *
+ * A name that a stranger chose is resolved with a socket of our own (c-ares). The system's resolver would keep a thread busy for as long as that name's
+ * server stays silent, and there are two such threads for everybody.
  */
-import { lookup, type LookupAddress } from "node:dns";
+import type { LookupAddress } from "node:dns";
+import dns from "node:dns/promises";
 import { request as requestHttp, type IncomingMessage, type RequestOptions } from "node:http";
 import { request as requestHttps } from "node:https";
 import { isIP } from "node:net";
-import { promisify } from "node:util";
-import { hostOf, isPublic, urlFault } from "../spec/webhook.ts";
+import { hostOf, isAllowed, isPublic, urlFault } from "../spec/webhook.ts";
 
 export interface PostOptions {
-  /** Hosts that may be anywhere, and need no TLS. */
+  /** Hosts (`host` or `host:port`) that may be anywhere, and need no TLS. */
   readonly allowedHosts: readonly string[];
   /** For everything together. */
   readonly timeoutMs: number;
@@ -30,21 +33,35 @@ export interface Reply {
   readonly retryAfterMs: number;
 }
 
-const resolveName: Resolve = (host) => promisify(lookup)(host, { all: true });
+/** More answers than these that are no answer yet (1xx) are an attempt to keep us busy. */
+const MAX_INTERIM_ANSWERS = 8;
+
+/** As the machine itself would: what the operator named may stand in its list of hosts. */
+const resolveLocally: Resolve = (host) => dns.lookup(host, { all: true });
+
+const resolvePublicly: Resolve = async (host) => {
+  const [v4, v6] = await Promise.allSettled([dns.resolve4(host), dns.resolve6(host)]);
+  if (v4.status === "rejected" && v6.status === "rejected") throw v4.reason;
+  const as = (family: number, found: PromiseSettledResult<string[]>) =>
+    found.status === "rejected" ? [] : found.value.map((address) => ({ address, family }));
+  return [...as(4, v4), ...as(6, v6)];
+};
 
 /** @throws Error if the URL may not be requested, or nobody answers in time. */
 export async function post(
   url: string,
   headers: Record<string, string>,
   body: string,
-  { allowedHosts, timeoutMs, resolve = resolveName }: PostOptions,
+  { allowedHosts, timeoutMs, resolve }: PostOptions,
 ): Promise<Reply> {
   const fault = urlFault(url, allowedHosts);
   if (fault !== null) throw new Error(`The URL ${fault}.`);
   const target = new URL(url);
   const signal = AbortSignal.timeout(timeoutMs);
-  const addresses = await untilAborted(addressesOf(target, resolve), signal);
-  if (!allowedHosts.includes(target.hostname)) assertPublic(target, addresses);
+  const allowed = isAllowed(target, allowedHosts);
+  const resolver = resolve ?? (allowed ? resolveLocally : resolvePublicly);
+  const addresses = await untilAborted(addressesOf(target, resolver), signal);
+  if (!allowed) assertPublic(target, addresses);
   return await send(target, { ...headers, "content-length": String(Buffer.byteLength(body)) }, body, addresses, signal);
 }
 
@@ -79,6 +96,11 @@ async function send(
   const request = url.protocol === "https:" ? requestHttps(url, options) : requestHttp(url, options);
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   request.on("response", resolve);
+  let interim = 0;
+  request.on("information", () => {
+    if (++interim > MAX_INTERIM_ANSWERS)
+      request.destroy(new Error("The receiver goes on giving interim answers (1xx)."));
+  });
   request.on("error", reject);
   request.on("close", () => reject(new Error("The connection was closed without an answer.")));
   request.end(body);

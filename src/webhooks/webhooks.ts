@@ -5,8 +5,10 @@
  * fixed then, so that every attempt sends the same; BullMQ keeps the message over restarts and brings it up again by the schedule. The message
  * is named by the job and the event, `<job id>-<event id>`: BullMQ takes a name once, and a receiver that sees it twice knows it (`webhook-id`).
  *
- * Any answer but 2xx is a failure, a redirect too. What is given up is told in an event of the job. 410 ends the matter: nothing more goes to that job's webhook. A receiver that is slow holds up
- * its own owner's messages and nobody else's.
+ * Any answer but 2xx is a failure, a redirect too. What is given up is told in an event of the job. 410 ends the matter: nothing more goes to that job's webhook.
+ *
+ * A receiver that is slow holds up its own owner's messages and nobody else's. Owners take turns, which BullMQ knows as priorities, so that nobody waits
+ * behind the thousand messages of another; and of what is sent at once one owner has a bounded share (slots.ts).
  */
 import { DelayedError, Queue, UnrecoverableError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
@@ -16,8 +18,10 @@ import { hashTag } from "../store/keys.ts";
 import { available } from "../store/database.ts";
 import type { Notice } from "../store/outbox.ts";
 import type { Store } from "../store/store.ts";
+import { LAST_PRIORITY } from "../queue/deliveries.ts";
 import { post, type Resolve } from "./post.ts";
 import { signature } from "./signature.ts";
+import { SLOTS, Slots } from "./slots.ts";
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
@@ -37,13 +41,10 @@ const SCHEDULE_MS = [
 ];
 /** What is added at random at most, so that what failed together does not come back together. */
 const JITTER = 0.1;
+const MAX_ASKED_MS = 24 * HOUR_MS;
 const TIMEOUT_MS = 15 * SECOND_MS;
 /** How often the outbox is looked into. */
 const FORWARD_MS = 500;
-const AT_ONCE = 16;
-const AT_ONCE_PER_OWNER = 8;
-/** After which a message comes again whose owner has too many on the way. */
-const TURN_MS = 500;
 
 /** After which a message comes again whose process died while it sent it. */
 const LOCK_MS = 5 * SECOND_MS;
@@ -53,6 +54,8 @@ const queue = { name: "webhooks", prefix: hashTag };
 interface Message {
   readonly owner: string;
   readonly job_id: string;
+  /** Messages of earlier versions have none. */
+  readonly turn?: number;
   readonly url: string;
   readonly body: string;
 }
@@ -77,7 +80,7 @@ export class Webhooks {
   readonly #options: WebhooksOptions;
   readonly #scheduleMs: readonly number[];
   readonly #worker: Worker<Message>;
-  readonly #onTheWay = new Map<string, number>();
+  readonly #slots = new Slots();
   readonly #timer: NodeJS.Timeout;
   readonly #forwards: Retry;
   #forwarding: Promise<void> | null = null;
@@ -91,12 +94,12 @@ export class Webhooks {
     this.#worker = new Worker<Message>(queue.name, (message, token) => this.#process(message, token!), {
       connection: options.patientRedis,
       prefix: queue.prefix,
-      concurrency: AT_ONCE,
+      concurrency: SLOTS,
       lockDuration: LOCK_MS,
       stalledInterval: LOCK_MS,
       // A process that dies while it sends is no reason to give a message up.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
-      settings: { backoffStrategy: (failures, _type, error) => this.#waitMs(failures, error) },
+      settings: { backoffStrategy: (failures, _type, error) => waitMs(this.#scheduleMs[failures - 1], error) },
     });
     this.#worker.on("error", (error) => options.log.debug({ err: error }, "BullMQ"));
     this.#timer = setInterval(() => this.#forward(), FORWARD_MS);
@@ -123,11 +126,12 @@ export class Webhooks {
       });
   }
 
-  async #add({ owner, url, event, job }: Notice): Promise<void> {
+  async #add({ owner, url, turn, event, job }: Notice): Promise<void> {
     const body = JSON.stringify({ type: `job.${event.type}`, timestamp: event.created_at, data: { event, job } });
-    const message = { owner, job_id: job.id, url, body };
+    const message = { owner, job_id: job.id, turn, url, body };
     const options = {
       jobId: `${job.id}-${event.id}`,
+      priority: Math.min(turn, LAST_PRIORITY),
       attempts: this.#scheduleMs.length + 1,
       backoff: { type: "schedule" },
       // For a while its name stays taken: another process may be about to forward the same event.
@@ -139,12 +143,10 @@ export class Webhooks {
 
   async #process(message: Job<Message>, token: string): Promise<void> {
     const { owner } = message.data;
-    const others = this.#onTheWay.get(owner) ?? 0;
-    if (others >= AT_ONCE_PER_OWNER) {
-      await message.moveToDelayed(Date.now() + TURN_MS, token);
+    if (!this.#slots.take(owner)) {
+      await message.moveToDelayed(this.#slots.nextLook(owner, Date.now()), token);
       throw new DelayedError();
     }
-    this.#onTheWay.set(owner, others + 1);
     try {
       await this.#send(message);
     } catch (error) {
@@ -154,15 +156,13 @@ export class Webhooks {
       if (last) await this.#giveUp(message, error as Error);
       throw error;
     } finally {
-      const left = this.#onTheWay.get(owner)! - 1;
-      if (left === 0) this.#onTheWay.delete(owner);
-      else this.#onTheWay.set(owner, left);
+      this.#slots.giveBack(owner);
     }
   }
 
-  async #send({ id, data: { owner, job_id, url, body } }: Job<Message>): Promise<void> {
+  async #send({ id, data: { owner, job_id, url, body, turn = 0 } }: Job<Message>): Promise<void> {
     const { store, secrets, allowedHosts, timeoutMs = TIMEOUT_MS, resolve } = this.#options;
-    if (!(await store.outbox.wanted(owner, job_id))) return;
+    if (!(await store.outbox.begin(owner, job_id, turn))) return;
     const known = secrets.get(owner);
     if (!known) throw new Error(`RAPPEL_WEBHOOK_SECRETS has no secret of ${owner} any more.`);
     const timestamp = Math.floor(Date.now() / 1000);
@@ -192,13 +192,12 @@ export class Webhooks {
       this.#options.log.warn({ job_id: data.job_id, webhook_id: id, err: failure }, "could not record it");
     });
   }
+}
 
-  /** What the schedule says, or the receiver if it wants more. */
-  #waitMs(failures: number, error?: Error): number {
-    const scheduled = this.#scheduleMs[failures - 1] * (1 + JITTER * Math.random());
-    const asked = error instanceof Refused ? Math.min(error.retryAfterMs, SCHEDULE_MS.at(-1)!) : 0;
-    return Math.max(scheduled, asked);
-  }
+/** What the schedule says, or the receiver if it wants more: a day at most. */
+export function waitMs(scheduledMs: number, error?: Error): number {
+  const asked = error instanceof Refused ? Math.min(error.retryAfterMs, MAX_ASKED_MS) : 0;
+  return Math.max(scheduledMs * (1 + JITTER * Math.random()), asked);
 }
 
 /** In words for the job's owner, who learns nothing from them of the network that we are in. */
@@ -208,7 +207,7 @@ function reasonOf(error: Error): string {
   return timedOut ? "the receiver did not answer in time" : "the receiver could not be reached";
 }
 
-class Refused extends Error {
+export class Refused extends Error {
   readonly retryAfterMs: number;
 
   constructor(status: number, retryAfterMs: number) {

@@ -1,0 +1,32 @@
+import { expect, test } from "vitest";
+import { SLOTS, Slots } from "../../src/webhooks/slots.ts";
+
+function takeAll(slots: Slots, owner: string): number {
+  let taken = 0;
+  while (slots.take(owner)) taken++;
+  return taken;
+}
+
+test("an owner has a bounded number of slots, and gets back what was given back", () => {
+  const slots = new Slots();
+  expect(takeAll(slots, "ann")).toBe(8);
+  slots.giveBack("ann");
+  expect(takeAll(slots, "ann")).toBe(1);
+});
+
+test("however many take all they can get, whoever comes next gets one", () => {
+  const slots = new Slots();
+  const taken = Array.from({ length: 40 }, (_, i) => takeAll(slots, `owner ${i}`));
+  expect(taken.slice(0, 15)).toEqual(Array(15).fill(8));
+  expect(Math.min(...taken.slice(0, 18))).toBeGreaterThanOrEqual(1);
+  const all = taken.reduce((sum, one) => sum + one, 0);
+  expect(all).toBeLessThanOrEqual(SLOTS);
+});
+
+test("messages that wait for a slot come again one after the other", () => {
+  const slots = new Slots();
+  const looks = Array.from({ length: 1000 }, () => slots.nextLook("ann", 0));
+  expect([looks[0], looks[1], looks[999]]).toEqual([500, 520, 500 + 999 * 20]);
+  expect(slots.nextLook("bob", 0)).toBe(500);
+  expect(slots.nextLook("ann", 100_000)).toBe(100_500);
+});
