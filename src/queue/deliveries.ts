@@ -11,7 +11,7 @@ import { Queue, type JobsOptions, type Telemetry } from "bullmq";
 import type { Redis } from "ioredis";
 import { crashPoint } from "../crash.ts";
 import { available } from "../store/database.ts";
-import { hashTag } from "../store/keys.ts";
+import { hashTag, LAST_TURN } from "../store/keys.ts";
 
 /** Its keys are `{rappel}:deliveries:…`. */
 export const queue = { name: "deliveries", prefix: hashTag };
@@ -33,9 +33,6 @@ export interface Due {
 }
 
 const options: JobsOptions = { attempts: 1, removeOnComplete: true, removeOnFail: true };
-
-/** BullMQ takes no higher one. It would take two million turns during which somebody always waits; from then on it is first come, first served. */
-export const LAST_PRIORITY = 2 ** 21 - 1;
 
 /** BullMQ logs what it does in a stream that nobody here reads. */
 const MAX_EVENTS = 100;
@@ -59,7 +56,7 @@ export class Deliveries {
 
   /** If it fails after the job was recorded nothing is lost: the reconciler delivers it. Within a turn, who comes first is served first. */
   async deliver({ owner, id, delivery, turn }: Due): Promise<void> {
-    const priority = Math.min(turn, LAST_PRIORITY);
+    const priority = Math.min(turn, LAST_TURN);
     const named = { ...options, jobId: nameOf(id, delivery), priority };
     await available(() => this.bull.add("train", { owner, job_id: id, turn }, named));
     crashPoint("after-add");

@@ -41,6 +41,9 @@
  */
 export const hashTag = "{rappel}";
 
+/** BullMQ takes no higher priority. It would take two million turns during which somebody always waits; from then on it is first come, first served. */
+export const LAST_TURN = 2 ** 21 - 1;
+
 export const keys = {
   open: `${hashTag}:open`,
   ended: `${hashTag}:ended`,

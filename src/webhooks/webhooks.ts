@@ -14,11 +14,10 @@ import { DelayedError, Queue, UnrecoverableError, Worker, type Job } from "bullm
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import { Retry } from "../retries.ts";
-import { hashTag } from "../store/keys.ts";
+import { hashTag, LAST_TURN } from "../store/keys.ts";
 import { available } from "../store/database.ts";
 import type { Notice } from "../store/outbox.ts";
 import type { Store } from "../store/store.ts";
-import { LAST_PRIORITY } from "../queue/deliveries.ts";
 import { post, type Resolve } from "./post.ts";
 import { signature } from "./signature.ts";
 import { SLOTS, Slots } from "./slots.ts";
@@ -131,7 +130,7 @@ export class Webhooks {
     const message = { owner, job_id: job.id, turn, url, body };
     const options = {
       jobId: `${job.id}-${event.id}`,
-      priority: Math.min(turn, LAST_PRIORITY),
+      priority: Math.min(turn, LAST_TURN),
       attempts: this.#scheduleMs.length + 1,
       backoff: { type: "schedule" },
       // For a while its name stays taken: another process may be about to forward the same event.

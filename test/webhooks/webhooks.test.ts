@@ -262,7 +262,7 @@ test("owners take turns: nobody waits behind all the messages of another", async
   const ann = await Promise.all(Array.from({ length: 5 }, () => post("ann", ["created"])));
   const bob = await post("bob", ["created"]);
   await forward();
-  expect(ann.map((id) => turns.get(id)!).sort()).toEqual([1, 2, 3, 4, 5]);
+  expect(ann.map((id) => turns.get(id)!).sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5]);
   expect(turns.get(bob)).toBe(1);
   // The turn that is on is the latest of which something was sent.
   await store.outbox.begin("ann", ann[0], 4);
