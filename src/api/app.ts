@@ -3,6 +3,7 @@ import type { Queue } from "bullmq";
 import type { FastifyBaseLogger, FastifyInstance, FastifyPluginCallback } from "fastify";
 import { Problem } from "../spec/errors.ts";
 import { buildBase } from "./base.ts";
+import { nameAskers } from "./plugins/askers.ts";
 import { authenticate } from "./plugins/authentication.ts";
 import { describeApi } from "./plugins/description.ts";
 import { endLongLived, longLivedLimits } from "./plugins/long-lived.ts";
@@ -37,6 +38,7 @@ export async function buildApp({ log, queues, tracing, ...services }: AppOptions
   if (tracing !== undefined) await app.register(tracing);
   refuseWhileClosing(app);
   endLongLived(app, longLivedLimits);
+  nameAskers(app);
   logRequests(app);
   authenticate(app, services.config.apiKeys);
   await limitRequests(app, services.config.requestsPerMinute);

@@ -13,8 +13,11 @@ export function downsample(series: Series, maxPoints: number): Series {
   return { steps: kept.map((i) => series.steps[i]), values: kept.map((i) => series.values[i]) };
 }
 
+/** NaN stands for a value that there is not, as null does. */
+type Values = ArrayLike<number | null>;
+
 /** Positions, ascending, of the points that stay of a curve of more than `maxPoints`. */
-export function positionsKept(values: Series["values"], maxPoints: number): number[] {
+export function positionsKept(values: Values, maxPoints: number): number[] {
   const count = values.length;
   const ends = maxPoints < 4 ? 0 : 1;
   const inner = count - 2 * ends;
@@ -30,7 +33,7 @@ export function positionsKept(values: Series["values"], maxPoints: number): numb
 }
 
 /** Positions of the lowest and the highest value in begin..end, ascending; one position if they are the same. */
-function extremes(values: Series["values"], begin: number, end: number): number[] {
+function extremes(values: Values, begin: number, end: number): number[] {
   let low = begin;
   let high = begin;
   let min = Infinity;

@@ -26,10 +26,15 @@ export function idempotencyOf(key: string | undefined, ...text: string[]): NewJo
   return { key, bodySha256: createHash("sha256").update(text.join("\n")).digest("hex") };
 }
 
-export function resolveContext({ store, files, config }: Omit<Services, "checks" | "queue" | "news">, owner: string) {
+export function resolveContext(
+  { store, files, config }: Pick<Services, "store" | "files" | "config">,
+  reply: FastifyReply,
+) {
+  const { owner } = reply.request;
   const context: ResolveContext = {
     dataset: (id) => store.datasets.get(owner, id),
     files,
+    asker: reply.asker(),
     maxMemoryBytes: config.maxJobBytes,
     // Of Redis' memory 70 % are for checkpoints, and one is written while the last one is still there.
     maxStateBytes: Math.min(config.maxStateBytes, Math.floor((0.7 * config.redisMaxBytes) / 2)),
@@ -70,7 +75,7 @@ async function record(
     const data = await keepData(services, owner, resolved);
     return await services.store.jobs.create({ id, owner, ...data, arithmeticVersion, totalSteps, stateBytes, ...use });
   } finally {
-    await resolved.draft?.discard();
+    await resolved.table?.discard();
   }
 }
 
@@ -80,11 +85,11 @@ async function record(
 async function keepData(
   services: Pick<Services, "store" | "files">,
   owner: string,
-  { spec, specSha256, draft }: Resolved,
+  { spec, specSha256, table }: Resolved,
 ): Promise<Pick<NewJob, "spec" | "specSha256" | "datasetId">> {
   const { inline, ...data } = spec.data;
-  if (draft === null) return { spec, specSha256, datasetId: data.dataset! };
-  const { record } = await recordDataset(services, owner, data.synthetic?.type ?? "inline", draft);
+  if (table === null) return { spec, specSha256, datasetId: data.dataset! };
+  const { record } = await recordDataset(services, owner, data.synthetic?.type ?? "inline", await table.make());
   if (inline === undefined) return { spec, specSha256, datasetId: record.id };
   const kept = { ...spec, data: { dataset: record.id, ...data } };
   return { spec: kept, specSha256: hashSpec(kept), datasetId: record.id };

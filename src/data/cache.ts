@@ -19,7 +19,7 @@ import { Retry } from "../retries.ts";
 import { DatasetLost } from "./dataset.ts";
 import { diskFault, isDamaged, PROBE_NAME, probeDirectory, removeAbandoned, syncDirectory } from "./disk.ts";
 import { download, NotThere } from "./download.ts";
-import { runInHelper } from "./pool.ts";
+import { itself, runInHelper } from "./pool.ts";
 
 const ATTEMPTS = 5;
 /** Before the second attempt; doubled before each further one. */
@@ -171,7 +171,7 @@ export class DatasetCache {
     );
     try {
       await rm(columns, { force: true });
-      const result = await runInHelper("ingest", { csv, columns });
+      const result = await runInHelper("ingest", { csv, columns }, itself);
       if ("refused" in result || result.content.sha256 !== sha256)
         throw new DatasetLost("what it sent are other bytes");
       await rename(columns, this.#columnsPath(sha256));

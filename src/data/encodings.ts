@@ -4,20 +4,20 @@
  */
 import type { TargetKind, TrainingData } from "../engine/training.ts";
 import type { DataSizes, DataSpec, Encoded, Encoding } from "./encoding.ts";
-import { runInHelper } from "./pool.ts";
+import { itself, runInHelper } from "./pool.ts";
 
 /** Of the encodings that no job uses any more, the latest up to this size are kept for the next job. */
 const KEPT_BYTES = 256 * 2 ** 20;
 
 /** The rows on either side of the split, and how many inputs a model of these data has. */
-export function splitCounts(columnsPath: string, data: DataSpec): Promise<DataSizes> {
-  return runInHelper("measureFile", { path: columnsPath, data: essence(data) });
+export function splitCounts(columnsPath: string, data: DataSpec, asker = itself): Promise<DataSizes> {
+  return runInHelper("measureFile", { path: columnsPath, data: essence(data) }, asker);
 }
 
 /** The file's path stands for its content: it is named by a hash. */
 export function encode(columnsPath: string, data: DataSpec, targets: TargetKind): Promise<Encoded> {
   const input = { path: columnsPath, data: essence(data), targets };
-  return encodings.get(JSON.stringify(input), () => runInHelper("encodeFile", input));
+  return encodings.get(JSON.stringify(input), () => runInHelper("encodeFile", input, itself));
 }
 
 /**

@@ -23,7 +23,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { meters } from "../meters.ts";
 import { isDamaged, PROBE_NAME, probeDirectory, removeAbandoned, syncDirectory } from "./disk.ts";
 import { DatasetLost, DatasetTooLarge, InvalidDataset, type DatasetContent } from "./dataset.ts";
-import { runInHelper } from "./pool.ts";
+import { itself, runInHelper, type Asker } from "./pool.ts";
 import type { Source } from "./source.ts";
 
 const FINISHED = /^[0-9a-f]{64}\.(csv|columns)$/;
@@ -106,20 +106,20 @@ export class DatasetFiles {
    * sender can still be answered.
    * @throws InvalidDataset, DatasetTooLarge, or the body's own error if it is cut off; nothing is left on disk then.
    */
-  receive(body: Readable, limitBytes: number): Promise<Draft> {
+  receive(body: Readable, limitBytes: number, asker = itself): Promise<Draft> {
     const chunks = atMost(body.iterator({ destroyOnReturn: false }), limitBytes);
-    return this.#draft((csv) => writeFile(csv, chunks, { flag: "wx", flush: true }));
+    return this.#draft(asker, (csv) => writeFile(csv, chunks, { flag: "wx", flush: true }));
   }
 
   /**
    * The table of a spec's own source.
    * @throws InvalidDataset
    */
-  draft(source: Source): Promise<Draft> {
-    return this.#draft((csv) => runInHelper("writeSource", { source, csv }));
+  draft(source: Source, asker = itself): Promise<Draft> {
+    return this.#draft(asker, (csv) => runInHelper("writeSource", { source, csv }, asker));
   }
 
-  async #draft(write: (csv: string) => Promise<void>): Promise<Draft> {
+  async #draft(asker: Asker, write: (csv: string) => Promise<void>): Promise<Draft> {
     const temporary = join(this.#directory, `upload-${randomUUID()}`);
     const [csv, columnsPath] = [`${temporary}.csv`, `${temporary}.columns`];
     const discard = async () => {
@@ -127,7 +127,7 @@ export class DatasetFiles {
     };
     try {
       await write(csv);
-      const result = await runInHelper("ingest", { csv, columns: columnsPath });
+      const result = await runInHelper("ingest", { csv, columns: columnsPath }, asker);
       if ("refused" in result) throw new InvalidDataset(result.refused.message, result.refused.line);
       const { content } = result;
       return { content, columnsPath, keep: () => this.#keep(csv, columnsPath, content.sha256), discard };
@@ -212,7 +212,7 @@ export class DatasetFiles {
       const csv = this.#path(sha256, "csv");
       if (!(await this.#isThere(`${sha256}.csv`)))
         throw new DatasetLost(`${message} The CSV file to make it again from is missing.`);
-      const result = await runInHelper("ingest", { csv, columns: temporary });
+      const result = await runInHelper("ingest", { csv, columns: temporary }, itself);
       if ("refused" in result || result.content.sha256 !== sha256) {
         throw new DatasetLost(`${message} The CSV file to make it again from is damaged as well.`);
       }

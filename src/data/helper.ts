@@ -1,16 +1,17 @@
 /** The program of a helper thread: does what it is asked, one task at a time. */
 import { parentPort } from "node:worker_threads";
+import { curveOf } from "../engine/schedules/curve.ts";
 import { encodeFile, measureFile } from "./encode.ts";
 import { ingest } from "./ingest.ts";
 import { writeSource } from "./source.ts";
 import type { Reply, Request } from "./pool.ts";
 
-const tasks = { ingest, writeSource, encodeFile, measureFile };
+const tasks = { ingest, writeSource, encodeFile, measureFile, curveOf };
 export type Tasks = typeof tasks;
 
 async function answer({ task, input }: Request): Promise<Reply> {
   try {
-    return { result: await tasks[task](input as never) };
+    return { result: await tasks[task as keyof Tasks](input as never) };
   } catch (error) {
     if (!(error instanceof Error)) return { error: new Error(String(error)) };
     return { error, code: (error as NodeJS.ErrnoException).code };

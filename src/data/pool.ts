@@ -1,14 +1,56 @@
-/**
+/*
  * A few threads for work on datasets that would hold up an event loop: parsing uploads, encoding. A thread is started
  * when it is first needed, does one task at a time, and keeps the process alive only while it does.
+ *
+ * Owners take turns. Of those who have tasks waiting, the one whose turn is longest ago is served, with the oldest task
+ * of theirs; no owner has all threads at once, so that somebody else's short task finds one beside their long ones. Only
+ * so many tasks wait. A task whose client is gone is abandoned: it leaves the queue, or its thread ends with it.
  */
 import { Worker } from "node:worker_threads";
 import type { Tasks } from "./helper.ts";
 
 const MAX_THREADS = 4;
 
+/** How many tasks may run and wait. A client that asks for a hundred things at once is no enemy yet. */
+export interface PoolLimits {
+  readonly runningOfOwner: number;
+  readonly waitingOfOwner: number;
+  readonly waiting: number;
+}
+
+const limits: PoolLimits = { runningOfOwner: MAX_THREADS / 2, waitingOfOwner: 100, waiting: 1000 };
+
+/** For whom a task is done. */
+export interface Asker {
+  /** Null: this process itself, which is never refused. */
+  readonly owner: string | null;
+  /** Aborts once nobody waits for the result any more. */
+  readonly signal?: AbortSignal;
+}
+
+export const itself: Asker = { owner: null };
+
+/** There are too many tasks already; later there may be fewer. */
+export class PoolBusy extends Error {
+  override readonly name = "PoolBusy";
+  /** Whose they are: the asker's own, or everybody's. */
+  readonly whose: "own" | "all";
+  readonly waiting: number;
+
+  constructor(whose: "own" | "all", waiting: number) {
+    super(`${waiting} tasks wait for a helper thread`);
+    this.whose = whose;
+    this.waiting = waiting;
+  }
+}
+
+/** The client is gone. */
+export class Abandoned extends Error {
+  override readonly name = "Abandoned";
+}
+
 export interface Request {
-  readonly task: keyof Tasks;
+  readonly task: string;
   readonly input: unknown;
 }
 
@@ -18,65 +60,143 @@ export type Reply = { readonly result: unknown } | { readonly error: Error; read
 type Input<T extends keyof Tasks> = Parameters<Tasks[T]>[0];
 type Result<T extends keyof Tasks> = Awaited<ReturnType<Tasks[T]>>;
 
-interface Waiting {
+/** Runs a task of helper.ts in one of the threads. @throws PoolBusy, Abandoned, or what the task threw */
+export function runInHelper<T extends keyof Tasks>(task: T, input: Input<T>, asker: Asker): Promise<Result<T>> {
+  return pool.run({ task, input }, asker) as Promise<Result<T>>;
+}
+
+interface Task {
   readonly request: Request;
+  readonly owner: string | null;
   readonly settle: (reply: Reply) => void;
 }
 
-const waiting: Waiting[] = [];
-const idle: Helper[] = [];
-let threads = 0;
+export class Pool {
+  readonly #program: URL;
+  readonly #limits: PoolLimits;
+  /** By owner, in the order of their turns; nobody is here without a task that waits. */
+  readonly #waiting = new Map<string | null, Task[]>();
+  readonly #running = new Map<Task, Helper>();
+  readonly #idle: Helper[] = [];
+  #threads = 0;
 
-/** Runs a task of helper.ts in one of the threads. */
-export function runInHelper<T extends keyof Tasks>(task: T, input: Input<T>): Promise<Result<T>> {
-  return new Promise((resolve, reject) => {
-    waiting.push({
-      request: { task, input },
-      settle: (reply) => ("error" in reply ? reject(withCode(reply)) : resolve(reply.result as Result<T>)),
+  constructor(program: URL, limits: PoolLimits) {
+    this.#program = program;
+    this.#limits = limits;
+  }
+
+  async run(request: Request, { owner, signal }: Asker): Promise<unknown> {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    if (signal?.aborted) throw new Abandoned();
+    if (owner !== null) this.#assertRoom(owner);
+    const abandon = () => void this.#abandon(task);
+    const settle = (reply: Reply) => {
+      signal?.removeEventListener("abort", abandon);
+      if ("error" in reply) reject(withCode(reply));
+      else resolve(reply.result);
+    };
+    const task: Task = { request, owner, settle };
+    signal?.addEventListener("abort", abandon, { once: true });
+    const own = this.#waiting.get(owner);
+    if (own === undefined) this.#waiting.set(owner, [task]);
+    else own.push(task);
+    this.#assign();
+    return await promise;
+  }
+
+  #assertRoom(owner: string): void {
+    const own = this.#waiting.get(owner)?.length ?? 0;
+    if (own >= this.#limits.waitingOfOwner) throw new PoolBusy("own", own);
+    const all = [...this.#waiting.values()].reduce((sum, tasks) => sum + tasks.length, 0);
+    if (all >= this.#limits.waiting) throw new PoolBusy("all", all);
+  }
+
+  /** Gives tasks to the threads that are free, as the turns go. */
+  #assign(): void {
+    for (const [owner, tasks] of this.#waiting) {
+      if (this.#idle.length === 0 && this.#threads === MAX_THREADS) return;
+      const running = [...this.#running.keys()].filter((task) => task.owner === owner).length;
+      if (owner !== null && running >= this.#limits.runningOfOwner) continue;
+      const task = tasks.shift()!;
+      // Whoever was served is the last in the order now; a map's loop comes to what is added meanwhile.
+      this.#waiting.delete(owner);
+      if (tasks.length > 0) this.#waiting.set(owner, tasks);
+      this.#start(task);
+    }
+  }
+
+  #start(task: Task): void {
+    const helper = this.#idle.pop() ?? this.#newHelper();
+    this.#running.set(task, helper);
+    helper.run(task.request, (reply) => {
+      this.#running.delete(task);
+      task.settle(reply);
     });
-    assign();
-  });
+  }
+
+  #newHelper(): Helper {
+    this.#threads++;
+    const helper: Helper = new Helper(this.#program, {
+      onIdle: () => {
+        this.#idle.push(helper);
+        this.#assign();
+      },
+      onExit: () => {
+        this.#threads--;
+        const at = this.#idle.indexOf(helper);
+        if (at >= 0) this.#idle.splice(at, 1);
+        this.#assign();
+      },
+    });
+    return helper;
+  }
+
+  async #abandon(task: Task): Promise<void> {
+    const helper = this.#running.get(task);
+    // Whoever asked may remove the task's files once it is settled: nobody writes to them then.
+    if (helper !== undefined) return await helper.end(new Abandoned());
+    const tasks = this.#waiting.get(task.owner)!;
+    tasks.splice(tasks.indexOf(task), 1);
+    if (tasks.length === 0) this.#waiting.delete(task.owner);
+    task.settle({ error: new Abandoned() });
+  }
 }
 
 function withCode({ error, code }: Extract<Reply, { error: Error }>): Error {
   return code === undefined ? error : Object.assign(error, { code });
 }
 
-/** Gives the task that waits longest to a thread, if one is free. */
-function assign(): void {
-  const next = waiting.shift();
-  if (next === undefined) return;
-  const helper = idle.pop() ?? (threads < MAX_THREADS ? new Helper() : undefined);
-  if (helper === undefined) waiting.unshift(next);
-  else helper.run(next);
-}
-
 class Helper {
-  readonly #worker = new Worker(new URL("./helper.ts", import.meta.url));
+  readonly #worker: Worker;
   #settle: ((reply: Reply) => void) | null = null;
+  #ending: Error | null = null;
 
-  constructor() {
-    threads++;
+  constructor(program: URL, { onIdle, onExit }: { onIdle: () => void; onExit: () => void }) {
+    this.#worker = new Worker(program);
     this.#worker.on("message", (reply: Reply) => {
+      if (this.#ending !== null) return;
       this.#finish(reply);
       this.#worker.unref();
-      idle.push(this);
-      assign();
+      onIdle();
     });
     // A thread that dies (of a lack of memory) takes only its task with it.
     this.#worker.on("error", (error: Error) => this.#finish({ error }));
     this.#worker.on("exit", () => {
-      threads--;
-      const at = idle.indexOf(this);
-      if (at >= 0) idle.splice(at, 1);
-      assign();
+      this.#finish({ error: this.#ending ?? new Error("The helper thread ended.") });
+      onExit();
     });
   }
 
-  run({ request, settle }: Waiting): void {
+  run(request: Request, settle: (reply: Reply) => void): void {
     this.#settle = settle;
     this.#worker.ref();
     this.#worker.postMessage(request);
+  }
+
+  /** Ends the thread; `reason` is what its task fails with. */
+  async end(reason: Error): Promise<void> {
+    this.#ending = reason;
+    await this.#worker.terminate();
   }
 
   #finish(reply: Reply): void {
@@ -84,3 +204,5 @@ class Helper {
     this.#settle = null;
   }
 }
+
+const pool = new Pool(new URL("./helper.ts", import.meta.url), limits);

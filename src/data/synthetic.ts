@@ -43,6 +43,9 @@ interface Shape {
   readonly point: Point;
 }
 
+/** The column that holds the class, where there are classes. */
+export const CLASS_COLUMN = "target";
+
 /** The coefficients of `linear`. */
 const WEIGHTS = [2, -3, 0.5];
 const BIAS = 1;
@@ -89,6 +92,11 @@ const shapes: Record<Synthetic["type"], Shape> = {
     },
   },
 };
+
+export function syntheticColumns({ type }: Synthetic): { names: readonly string[]; classes: number } {
+  const { columns, classes } = shapes[type];
+  return { names: columns, classes };
+}
 
 export function syntheticTable({ type, rows, noise, seed }: Synthetic): {
   columns: readonly string[];

@@ -109,7 +109,7 @@ export async function resolveFork<Source extends ForkSource>(
     const first = unchanged && grandparent === null ? 0 : step;
     return { resolved, source: found, use, step, changes: JSON.parse(exactJson(changes)) as object, first };
   } catch (error) {
-    await resolved?.draft?.discard();
+    await resolved?.table?.discard();
     throw error;
   }
 }

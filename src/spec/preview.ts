@@ -1,10 +1,9 @@
 /** What a schedule does, before it is used: its curve over a number of steps. */
-import { setImmediate as breathe } from "node:timers/promises";
 import { z } from "zod";
+import { runInHelper, type Asker } from "../data/pool.ts";
 import { compileKernels, createMemory, instantiateKernels, MODULE_BYTES } from "../engine/kernels/kernels.ts";
 import type { Kernels } from "../engine/kernels/kernels.ts";
 import { checkSchedule } from "../engine/schedules/check.ts";
-import { rateAt } from "../engine/schedules/learning-rate.ts";
 import { faulty } from "./errors.ts";
 import { check, type Fault } from "./faults.ts";
 import { ScheduleSpec } from "./spec.ts";
@@ -42,13 +41,10 @@ export const SchedulePreview = z
 export type SchedulePreview = z.output<typeof SchedulePreview>;
 
 export interface Curve {
-  learningRates: number[];
-  /** Null unless the schedule cycles it; its steps are null while the part of it does not that is at work. */
-  momenta: (number | null)[] | null;
+  readonly learningRates: Float64Array;
+  /** Null unless the schedule cycles it; NaN while the part of it that does not is at work. */
+  readonly momenta: Float64Array | null;
 }
-
-/** How long to work before others get their turn. */
-const SLICE_MS = 5;
 
 /** @throws Problem `invalid_spec` with every fault. */
 export function resolvePreview(body: unknown): SchedulePreview {
@@ -69,23 +65,16 @@ export function resolvePreview(body: unknown): SchedulePreview {
 }
 
 /** The rate, and the momentum if there is one, of every step. @throws Problem `invalid_spec` if a rate is beyond all numbers */
-export async function curveOf({ schedule, lr, steps, steps_per_epoch }: SchedulePreview): Promise<Curve> {
-  const learningRates: number[] = [];
-  const momenta: (number | null)[] = [];
-  let resumed = performance.now();
-  for (let step = 0; step < steps; step++) {
-    const when = { step, stepsPerEpoch: steps_per_epoch ?? 1, state: null };
-    const { lr: rate, momentum } = rateAt(functions(), schedule, lr, when);
-    if (!Number.isFinite(rate))
-      throw faulty("invalid_spec", [{ pointer: "/schedule", message: `makes the rate infinite at step ${step}` }]);
-    learningRates.push(rate);
-    momenta.push(momentum);
-    if (step % 64 === 0 && performance.now() - resumed > SLICE_MS) {
-      await breathe();
-      resumed = performance.now();
-    }
-  }
-  return { learningRates, momenta: momenta.every((momentum) => momentum === null) ? null : momenta };
+export async function curveOf(
+  { schedule, lr, steps, steps_per_epoch: stepsPerEpoch }: SchedulePreview,
+  asker: Asker,
+): Promise<Curve> {
+  const input = { schedule, lr, steps, stepsPerEpoch: stepsPerEpoch ?? 1 };
+  const { learningRates, momenta } = await runInHelper("curveOf", input, asker);
+  const infinite = learningRates.findIndex((rate) => !Number.isFinite(rate));
+  if (infinite !== -1)
+    throw faulty("invalid_spec", [{ pointer: "/schedule", message: `makes the rate infinite at step ${infinite}` }]);
+  return { learningRates, momenta: momenta.every(Number.isNaN) ? null : momenta };
 }
 
 let kernels: Kernels | null = null;

@@ -7,10 +7,12 @@
  */
 import { createHash } from "node:crypto";
 import { checkData, checkSizes } from "../data/check.ts";
-import { featuresOf, type DataSizes } from "../data/encoding.ts";
+import { featuresOf, type DataSizes, type DataSpec } from "../data/encoding.ts";
 import { splitCounts } from "../data/encodings.ts";
 import { InvalidDataset, type DatasetContent } from "../data/dataset.ts";
 import type { DatasetFiles, Draft } from "../data/files.ts";
+import type { Asker } from "../data/pool.ts";
+import { outlineOf } from "../data/outline.ts";
 import { checkInline, type Source } from "../data/source.ts";
 import { averagesBy } from "../engine/averaging.ts";
 import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
@@ -36,6 +38,8 @@ export interface ResolveContext {
   /** Looks a dataset of the owner up. */
   dataset(id: string): Promise<Dataset | null>;
   readonly files: DatasetFiles;
+  /** For whom the tables are looked at. */
+  readonly asker?: Asker;
   /** What a job may take while it runs. */
   readonly maxMemoryBytes: number;
   /** What a checkpoint of it may take. */
@@ -55,16 +59,21 @@ export interface Resolved {
   readonly totalSteps: number;
   /** What a checkpoint of it holds: shapes by name. */
   readonly shapes: ReadonlyMap<string, readonly number[]>;
-  /** The table that came with the spec, for the caller to keep or discard; null if the spec names a dataset. */
-  readonly draft: Draft | null;
+  /** The table that came with the spec, for the caller to make and keep, or to discard; null if the spec names a dataset. */
+  readonly table: BroughtTable | null;
+}
+
+/** What is only asked about is never made: a million rows take seconds. */
+export interface BroughtTable {
+  make(): Promise<Draft>;
+  discard(): Promise<void>;
 }
 
 /** What there is to learn from, before anything is checked against it. */
 interface Input {
   readonly content: Pick<DatasetContent, "rows" | "columns">;
-  /** Gives `read` the file of typed columns. */
-  use<T>(read: (columnsPath: string) => Promise<T>): Promise<T>;
-  readonly draft: Draft | null;
+  sizes(data: DataSpec): Promise<DataSizes>;
+  readonly table: BroughtTable | null;
 }
 
 /** What is known of the data once nothing is wrong with them. */
@@ -83,12 +92,12 @@ export async function resolveSpec(body: unknown, context: ResolveContext): Promi
   const faults: Fault[] = [...(misshapen ?? []), ...validationFaults(parts), ...scheduleFaults(parts)];
   faults.push(...groupFaults(parts.parameter_groups ?? [], parts.optimizer, parts.schedule));
   if (parts.webhook) faults.push(...context.webhookFaults(parts.webhook));
-  const input = parts.data ? await openInput(parts.data, context, faults) : null;
+  const input = parts.data ? await openInput(parts.data, parts.loss, context, faults) : null;
   try {
     const planned = await planJob(value, parts, input, context, faults);
-    return { ...planned, draft: input?.draft ?? null };
+    return { ...planned, table: input?.table ?? null };
   } catch (error) {
-    await input?.draft?.discard();
+    await input?.table?.discard();
     throw error;
   }
 }
@@ -99,7 +108,7 @@ async function planJob(
   input: Input | null,
   context: ResolveContext,
   faults: Fault[],
-): Promise<Omit<Resolved, "draft">> {
+): Promise<Omit<Resolved, "table">> {
   const table = input && (await readTable(parts, input, faults));
   if (table) faults.push(...trainingFaults(parts, table), ...classFaults(parts, table));
   const plan = table && planWith(parts, table, context, faults);
@@ -174,29 +183,54 @@ function scheduleFaults({ schedule, optimizer }: Partial<Spec>): Fault[] {
   }));
 }
 
-/** Looks the dataset up, or makes one of the rows that the spec brings; null if something is wrong with it. */
-async function openInput(data: Spec["data"], context: ResolveContext, faults: Fault[]): Promise<Input | null> {
-  if (data.dataset === undefined) return draftInput(data as Source, context, faults);
-  const dataset = await context.dataset(data.dataset);
+/** Looks the dataset up, or at what the spec brings; null if something is wrong with it. */
+async function openInput(
+  data: Spec["data"],
+  loss: Spec["loss"] | undefined,
+  context: ResolveContext,
+  faults: Fault[],
+): Promise<Input | null> {
+  if (data.synthetic !== undefined) {
+    // Without a loss there is no telling what the numbers are to be.
+    const outline = loss ? outlineOf(data.synthetic, data, targetsOf(loss)) : null;
+    if (outline === null) return loss ? await draftInput({ synthetic: data.synthetic }, context, faults) : null;
+    const table = lazily({ synthetic: data.synthetic }, context);
+    return { content: outline.content, sizes: async (filled) => outline.sizes(filled), table };
+  }
+  if (data.inline !== undefined) return await draftInput({ inline: data.inline }, context, faults);
+  const dataset = await context.dataset(data.dataset!);
   if (dataset === null) {
     faults.push({ pointer: "/data/dataset", message: "names no dataset that there is" });
     return null;
   }
-  return { content: dataset, use: (read) => context.files.use(dataset.sha256, read), draft: null };
+  const sizes = (filled: DataSpec) =>
+    context.files.use(dataset.sha256, (path) => splitCounts(path, filled, context.asker));
+  return { content: dataset, sizes, table: null };
 }
 
-async function draftInput(source: Source, { files }: ResolveContext, faults: Fault[]): Promise<Input | null> {
+async function draftInput(source: Source, context: ResolveContext, faults: Fault[]): Promise<Input | null> {
   const found = "inline" in source ? checkInline(source.inline) : [];
   faults.push(...found);
   if (found.length > 0) return null;
   try {
-    const draft = await files.draft(source);
-    return { content: draft.content, use: (read) => read(draft.columnsPath), draft };
+    const table = lazily(source, context);
+    const { content, columnsPath } = await table.make();
+    return { content, sizes: (filled) => splitCounts(columnsPath, filled, context.asker), table };
   } catch (error) {
     if (!(error instanceof InvalidDataset)) throw error;
     faults.push({ pointer: "/data/inline", message: `is no table: ${error.message.replace(/\.$/, "")}` });
     return null;
   }
+}
+
+/** Makes the table when it is first asked for. */
+function lazily(source: Source, { files, asker }: ResolveContext): BroughtTable {
+  let draft: Promise<Draft> | null = null;
+  return {
+    make: () => (draft ??= files.draft(source, asker)),
+    // One that could not be made has left nothing.
+    discard: async () => await draft?.then(({ discard }) => discard()).catch(() => undefined),
+  };
 }
 
 /** Checks `data` against its table; null if something is wrong with it. */
@@ -208,7 +242,7 @@ async function readTable({ data, loss }: Partial<Spec>, input: Input, faults: Fa
   faults.push(...checkData(input.content, data, targets));
   if (faults.length > before) return null;
   const filled = { ...data, features: [...featuresOf(columns, data)] };
-  const sizes = await input.use((columnsPath) => splitCounts(columnsPath, filled));
+  const sizes = await input.sizes(filled);
   faults.push(...checkSizes(sizes, filled));
   if (faults.length > before) return null;
   const column = columns.find(({ name }) => name === data.target) as Column;

@@ -25,8 +25,9 @@ async function example(spec: string, table: string | null) {
   const limits = { maxMemoryBytes: 2 ** 30, maxStateBytes: 2 ** 30 };
   const context = { dataset: async () => known, files, ...limits, webhookFaults: () => [] };
   const resolved = await resolveSpec(body, context);
-  await resolved.draft?.keep();
-  return { files, sha256: (resolved.draft?.content ?? known!).sha256, resolved };
+  const draft = await resolved.table?.make();
+  await draft?.keep();
+  return { files, sha256: (draft?.content ?? known!).sha256, resolved };
 }
 
 async function metricsOf({ files, sha256, resolved }: Awaited<ReturnType<typeof example>>) {

@@ -1,7 +1,10 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
+import { checkData } from "../../src/data/check.ts";
+import { splitCounts } from "../../src/data/encodings.ts";
+import { outlineOf } from "../../src/data/outline.ts";
 import { syntheticTable, SYNTHETIC_TYPES, type Synthetic } from "../../src/data/synthetic.ts";
-import { datasetFiles } from "./support.ts";
+import { dataSpec, datasetFiles } from "./support.ts";
 
 const table = (type: Synthetic["type"], changes: Partial<Synthetic> = {}) =>
   syntheticTable({ type, rows: 200, noise: 0, seed: 0, ...changes });
@@ -92,3 +95,31 @@ test("a table is drafted without a trace unless it is kept", async () => {
     Buffer.from('"a ""b""",c\n"x,\ny",0.1\n,0\n'),
   ]);
 });
+
+test("what is said of a table before it is made is what is found once it is", async () => {
+  const { files } = await datasetFiles();
+  let outlined = 0;
+  for (const type of SYNTHETIC_TYPES) {
+    const synthetic = { type, rows: 200, noise: 0.1, seed: 3 };
+    const draft = await files.draft({ synthetic });
+    const names = draft.content.columns.map(({ name }) => name);
+    for (const targets of ["class", "probability", "value"] as const) {
+      for (const target of [...names, "nothing"]) {
+        for (const validation of [null, { every: 7 }, { fraction: 0.3, seed: 1 }, { column: names[0] }]) {
+          const data = dataSpec({ target, validation });
+          const outline = outlineOf(synthetic, data, targets);
+          if (outline === null) continue;
+          outlined++;
+          const faults = checkData(draft.content, data, targets);
+          expect(checkData(outline.content, data, targets)).toEqual(faults);
+          expect(outline.content.columns.map(({ name }) => name)).toEqual(names);
+          if (faults.length === 0) expect(outline.sizes(data)).toEqual(await splitCounts(draft.columnsPath, data));
+          const classes = (content: typeof outline.content) =>
+            content.columns.find(({ name }) => name === target)?.classes;
+          if (targets === "class") expect(classes(outline.content)).toEqual(classes(draft.content));
+        }
+      }
+    }
+  }
+  expect(outlined).toBeGreaterThan(40);
+}, 30_000);

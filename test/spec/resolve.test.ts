@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import { expect, test } from "vitest";
+import { DatasetFiles } from "../../src/data/files.ts";
 import { Problem } from "../../src/spec/errors.ts";
 import { resolveSpec, withoutStepDefaults } from "../../src/spec/resolve.ts";
 import type { Dataset } from "../../src/spec/wire.ts";
@@ -231,4 +232,26 @@ test("a fault in one section hides none in another", async () => {
     "/model/layers/0/out_features",
     "/training/epochs",
   ]);
+});
+
+test("a synthetic table is only made to be kept: not to plan its job, and not to find what is wrong with it", async () => {
+  // Nothing can be written there.
+  const files = new DatasetFiles("/proc/nowhere");
+  const context = {
+    dataset: async () => null,
+    files,
+    maxMemoryBytes: 1024 * MiB,
+    maxStateBytes: MiB,
+    webhookFaults: () => [],
+  };
+  const data = { synthetic: { type: "two_moons", rows: 1_000_000 }, target: "target", validation: { fraction: 0.2 } };
+  const spec = specFor("", { data });
+  const { spec: resolved, totalSteps, table } = await resolveSpec(spec, context);
+  expect([resolved.data.features, totalSteps]).toEqual([["x0", "x1"], 3 * 200_000]);
+  await expect(resolveSpec({ ...spec, optimizer: { type: "adma" } }, context)).rejects.toThrow(/did you mean "adam"/);
+  await expect(resolveSpec({ ...spec, ...training({ batch_size: 900_000 }) }, context)).rejects.toThrow(
+    /at most 800000/,
+  );
+  await expect(table!.make()).rejects.toThrow(/ENOENT/);
+  await table!.discard();
 });

@@ -7,6 +7,7 @@ import type { Socket } from "node:net";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { DatasetLost, DatasetTooLarge, InvalidDataset } from "../../data/dataset.ts";
 import { diskFault } from "../../data/disk.ts";
+import { Abandoned, PoolBusy } from "../../data/pool.ts";
 import { errors, Problem, retryLater } from "../../spec/errors.ts";
 import { OverLimit, Unavailable } from "../../store/errors.ts";
 import { newRequestId } from "../request-id.ts";
@@ -39,6 +40,8 @@ function asProblem(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof Unavailable) return retryLater("unavailable", "The store cannot be reached just now.", 2);
   if (error instanceof OverLimit) return overLimit(error);
+  if (error instanceof PoolBusy) return busy(error);
+  if (error instanceof Abandoned) return new Problem("request_timeout", "The client did not wait for the answer.");
   if (error instanceof InvalidDataset) return new Problem("invalid_dataset", error.message, { line: error.line });
   if (error instanceof DatasetLost) return retryLater("unavailable", `${error.message} ${UPLOAD_AGAIN}`, 30);
   const fault = diskFault(error);
@@ -48,6 +51,13 @@ function asProblem(error: unknown, request: FastifyRequest): Problem {
     fromFastify(error as FastifyError, request) ??
     new Problem("internal", `Something went wrong here. The log has more under the request id ${request.id}.`)
   );
+}
+
+function busy({ whose, waiting }: PoolBusy): Problem {
+  const what = "tables, specs and schedules wait to be looked at";
+  return whose === "own"
+    ? retryLater("rate_limited", `${waiting} of your ${what}, the most.`, 2)
+    : retryLater("unavailable", `${waiting} ${what} here, the most.`, 2);
 }
 
 const limited = {

@@ -43,7 +43,7 @@ export const datasets: Routes = async (app, { store, files, config }) => {
     async (request, reply) => {
       const body: unknown = request.body;
       if (!(body instanceof Readable) || !isUtf8(request.headers["content-type"])) throw wrongMediaType(request);
-      const draft = await files.receive(body, config.maxDatasetBytes);
+      const draft = await files.receive(body, config.maxDatasetBytes, reply.asker());
       try {
         const name = request.query.name ?? null;
         const { record, created } = await recordDataset({ store, files }, request.owner, name, draft);

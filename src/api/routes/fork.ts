@@ -48,7 +48,7 @@ export const fork: Routes = async (app, services) => {
       const parent = await store.jobs.get(owner, params.id);
       if (parent === null) throw noSuchJob();
       const find = (step: Fork["step"]) => checkpointOf(store, owner, parent, step);
-      const fork = await resolveFork(request.body, parent, find, resolveContext(services, owner));
+      const fork = await resolveFork(request.body, parent, find, resolveContext(services, reply));
       return sendCreated(reply, await createJob(services, request, fork.resolved, use, beginning(parent, fork)));
     },
   );

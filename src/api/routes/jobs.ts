@@ -67,9 +67,9 @@ export const jobs: Routes = async (app, services) => {
       // Before the spec is checked: its dataset may be gone by now.
       const earlier = use && (await store.jobs.replay(owner, use.key, use.bodySha256));
       if (earlier) return sendCreated(reply, earlier);
-      const resolved = await resolveSpec(request.body, resolveContext(services, owner));
+      const resolved = await resolveSpec(request.body, resolveContext(services, reply));
       if (!validateOnly) return sendCreated(reply, await createJob(services, request, resolved, use, null));
-      await resolved.draft?.discard();
+      await resolved.table?.discard();
       return validated(resolved);
     },
   );

@@ -2,6 +2,7 @@ import { Problem } from "../../spec/errors.ts";
 import { curveOf, resolvePreview, SchedulePreview, type Curve } from "../../spec/preview.ts";
 import { ScheduleCurve } from "../../spec/wire.ts";
 import { positionsKept } from "../downsample.ts";
+import { sendLongJson } from "../json.ts";
 import { json, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
 
@@ -22,11 +23,12 @@ export const schedules: Routes = async (app) => {
         },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       if (request.bodyText === "")
         throw new Problem("malformed_json", "The body is empty; it must be a schedule to preview, in JSON.");
       const preview = resolvePreview(request.body);
-      return thinned(await curveOf(preview), preview.max_points ?? preview.steps);
+      const curve = await curveOf(preview, reply.asker());
+      return sendLongJson(reply, thinned(curve, preview.max_points ?? preview.steps));
     },
   );
 };
@@ -37,7 +39,7 @@ function thinned({ learningRates, momenta }: Curve, maxPoints: number): Schedule
   return {
     steps,
     learning_rate: steps.map((step) => learningRates[step]),
-    momentum: momenta && steps.map((step) => momenta[step]),
+    momentum: momenta && steps.map((step) => (Number.isNaN(momenta[step]) ? null : momenta[step])),
   };
 }
 

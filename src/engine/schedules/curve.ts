@@ -1,0 +1,28 @@
+import { compileKernels, createMemory, instantiateKernels, MODULE_BYTES } from "../kernels/kernels.ts";
+import { rateAt, type Schedule } from "./learning-rate.ts";
+
+export interface CurveInput {
+  readonly schedule: Schedule;
+  /** The optimizer's. */
+  readonly lr: number;
+  readonly steps: number;
+  readonly stepsPerEpoch: number;
+}
+
+export interface Curve {
+  readonly learningRates: Float64Array;
+  /** NaN where the part of the schedule that is at work does not cycle it. */
+  readonly momenta: Float64Array;
+}
+
+/** The rate and the momentum of every step. A schedule of many parts takes a second for 100,000 steps: not for an event loop. */
+export function curveOf({ schedule, lr, steps, stepsPerEpoch }: CurveInput): Curve {
+  const kernels = instantiateKernels(compileKernels(), createMemory(MODULE_BYTES));
+  const curve = { learningRates: new Float64Array(steps), momenta: new Float64Array(steps) };
+  for (let step = 0; step < steps; step++) {
+    const rate = rateAt(kernels, schedule, lr, { step, stepsPerEpoch, state: null });
+    curve.learningRates[step] = rate.lr;
+    curve.momenta[step] = rate.momentum ?? Number.NaN;
+  }
+  return curve;
+}

@@ -1,0 +1,89 @@
+import { setImmediate } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { Abandoned, itself, Pool, PoolBusy } from "../../src/data/pool.ts";
+
+const limits = { runningOfOwner: 2, waitingOfOwner: 3, waiting: 5 };
+const pool = (changes = {}) => new Pool(new URL("./pool-tasks.ts", import.meta.url), { ...limits, ...changes });
+
+/** A place where tasks wait until it is opened, and tell that they have begun. */
+class Gate {
+  readonly cells = new Int32Array(new SharedArrayBuffer(8));
+
+  async entered(count: number): Promise<void> {
+    while (this.cells[0] < count) await setImmediate();
+  }
+
+  open(): void {
+    Atomics.store(this.cells, 1, 1);
+    Atomics.notify(this.cells, 1);
+  }
+}
+
+test("an owner's tasks leave threads to others, and owners take turns", async () => {
+  const threads = pool({ waitingOfOwner: 100, waiting: 100 });
+  const [first, then] = [new Gate(), new Gate()];
+  const ended: string[] = [];
+  const run = (owner: string, name: string, gate: Gate) =>
+    threads.run({ task: name, input: gate.cells }, { owner }).then((result) => ended.push(String(result)));
+  const all = [run("ann", "a1", first), run("ann", "a2", first)];
+  await first.entered(2);
+  // Two threads are free, and ann may not have them.
+  all.push(run("ann", "a3", then), run("ann", "a4", then));
+  const others = new Gate();
+  all.push(run("bob", "b1", others), run("bob", "b2", others));
+  await others.entered(2);
+  expect([first.cells[0], then.cells[0]]).toEqual([2, 0]);
+  all.push(run("eve", "e1", then), run("ann", "a5", then), run("eve", "e2", then));
+  then.open();
+  others.open();
+  await expect.poll(() => ended.filter((name) => name.startsWith("e"))).toEqual(["e1", "e2"]);
+  expect(ended).not.toContain("a3");
+  first.open();
+  await Promise.all(all);
+  expect(ended.filter((name) => /a[345]/.test(name))).toEqual(["a3", "a4", "a5"]);
+});
+
+test("only so many tasks of an owner wait, and only so many in all; the process itself is not refused", async () => {
+  const threads = pool();
+  const gate = new Gate();
+  const run = (owner: string | null) => threads.run({ task: "task", input: gate.cells }, { owner });
+  const accepted = Array.from({ length: 5 }, () => run("ann"));
+  await expect(run("ann")).rejects.toThrow(PoolBusy);
+  await expect(run("ann")).rejects.toMatchObject({ whose: "own", waiting: 3 });
+  accepted.push(...Array.from({ length: 4 }, () => run("bob")));
+  await expect(run("eve")).rejects.toMatchObject({ whose: "all", waiting: 5 });
+  accepted.push(threads.run({ task: "task", input: gate.cells }, itself));
+  gate.open();
+  expect(await Promise.all(accepted)).toHaveLength(10);
+  expect(await run("ann")).toBe("task");
+});
+
+test("a task whose client is gone leaves the queue, or ends with its thread; the others' go on", async () => {
+  const threads = pool();
+  const gate = new Gate();
+  const clients = Array.from({ length: 3 }, () => new AbortController());
+  const spinning = clients
+    .slice(0, 2)
+    .map(({ signal }) => threads.run({ task: "spin", input: 0 }, { owner: "ann", signal }));
+  const waiting = threads.run({ task: "never", input: gate.cells }, { owner: "ann", signal: clients[2].signal });
+  const next = threads.run({ task: "next", input: gate.cells }, { owner: "ann" });
+  clients[2].abort();
+  await expect(waiting).rejects.toThrow(Abandoned);
+  gate.open();
+  // It waits for a thread that only those who spin can give it.
+  for (const client of clients) client.abort();
+  for (const task of spinning) await expect(task).rejects.toThrow(Abandoned);
+  expect(await next).toBe("next");
+  expect(gate.cells[0]).toBe(1);
+  await expect(
+    threads.run({ task: "never", input: gate.cells }, { owner: "ann", signal: AbortSignal.abort() }),
+  ).rejects.toThrow(Abandoned);
+});
+
+test("a thread that ends by itself fails its task and no other", async () => {
+  const threads = pool();
+  const gate = new Gate();
+  gate.open();
+  await expect(threads.run({ task: "exit", input: 0 }, { owner: "ann" })).rejects.toThrow("The helper thread ended.");
+  expect(await threads.run({ task: "sound", input: gate.cells }, { owner: "ann" })).toBe("sound");
+});
