@@ -9,11 +9,16 @@ export function queryInteger<T extends z.ZodType>(schema: T) {
   );
 }
 
+const MAX_SEPARATED = 100;
+
 /** Values separated by commas, or given by repeating the parameter. */
 export function commaSeparated<T extends z.ZodEnum | z.ZodString>(item: T) {
-  const split = (value: unknown) =>
-    [value].flat().flatMap((text) => (typeof text === "string" ? text.split(",") : [text]));
-  return z.preprocess(split, z.array(item).min(1));
+  const split = (value: unknown) => {
+    const items = [value].flat().flatMap((text) => (typeof text === "string" ? text.split(",") : [text]));
+    // Of too many one more is enough to say so.
+    return items.slice(0, MAX_SEPARATED + 1);
+  };
+  return z.preprocess(split, z.array(item).min(1).max(MAX_SEPARATED));
 }
 
 /** The query of a list; a cursor is what stands in the last item of a page, an id or a number. */

@@ -36,12 +36,13 @@ export function checkData(
   const { target, features, validation } = data;
   const byName = new Map(columns.map((column) => [column.name, column]));
   const faults: DataFault[] = [];
+  const known = listed(columns);
 
   const check = (pointer: string, name: string, checks: readonly Check[]) => {
     const column = byName.get(name);
     const messages = column
       ? checks.map((one) => one(column))
-      : [`names ${quoted(name)}, and the dataset has only ${listed(columns)}`];
+      : [`names ${quoted(name)}, and the dataset has only ${known}`];
     for (const message of messages) if (message !== null) faults.push({ pointer, message });
   };
 

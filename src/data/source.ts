@@ -27,7 +27,7 @@ export function checkInline({ columns, rows }: Inline): DataFault[] {
   if (rows.length === 0) return [{ pointer: "/data/inline/rows", message: "must have at least 1 row" }];
   const faults: DataFault[] = [];
   for (let i = 0; i < rows.length && faults.length < MAX_FAULTS; i++) {
-    for (const { at, message } of rowFaults(rows[i], columns.length)) {
+    for (const { at, message } of rowFaults(rows[i], columns.length).slice(0, MAX_FAULTS - faults.length)) {
       faults.push({ pointer: `/data/inline/rows/${i}${at}`, message });
     }
   }
@@ -43,10 +43,12 @@ function rowFaults(row: unknown, width: number): { at: string; message: string }
   if (row.length !== width) {
     return [{ at: "", message: `has ${counted(row.length, "cell")}, but there are ${counted(width, "column")}` }];
   }
-  if (row.every(isCell)) return [];
-  return row.flatMap((cell, i) =>
-    isCell(cell) ? [] : [{ at: `/${i}`, message: "must be a finite number, a string, or null for an empty cell" }],
-  );
+  const wrong: { at: string; message: string }[] = [];
+  for (let i = 0; i < row.length && wrong.length < MAX_FAULTS; i++) {
+    if (isCell(row[i])) continue;
+    wrong.push({ at: `/${i}`, message: "must be a finite number, a string, or null for an empty cell" });
+  }
+  return wrong;
 }
 
 function counted(count: number, what: string): string {

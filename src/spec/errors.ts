@@ -1,6 +1,6 @@
 /** The one table of error codes, and the error that becomes a problem document (RFC 9457). */
 import { z } from "zod";
-import type { Fault } from "./faults.ts";
+import { MAX_FAULTS, type Fault } from "./faults.ts";
 
 export const errors = {
   malformed_json: { status: 400, title: "Malformed JSON" },
@@ -69,10 +69,20 @@ export function retryLater(code: "unavailable" | "rate_limited", detail: string,
   return new Problem(code, detail, {}, { "retry-after": String(seconds) });
 }
 
-/** All faults of a request at once; the detail names the first, for those who only read that. */
-export function faulty(code: "invalid_spec" | "invalid_parameter", faults: readonly Fault[]): Problem {
+/** A problem with every fault that was found, of which the answer carries the first hundred. */
+export class Faulty extends Problem {
+  readonly faults: readonly Fault[];
+
+  constructor(code: "invalid_spec" | "invalid_parameter", detail: string, faults: readonly Fault[]) {
+    super(code, detail, { errors: faults.slice(0, MAX_FAULTS) });
+    this.faults = faults;
+  }
+}
+
+/** All faults of a request at once; the detail names the first, for those who only read that, and says how many more there are. */
+export function faulty(code: "invalid_spec" | "invalid_parameter", faults: readonly Fault[]): Faulty {
   const [{ pointer, message }] = faults;
   const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : "";
   const end = message.endsWith("?") && more === "" ? "" : ".";
-  return new Problem(code, `${pointer || "The body"} ${message}${more}${end}`, { errors: faults });
+  return new Faulty(code, `${pointer || "The body"} ${message}${more}${end}`, faults);
 }

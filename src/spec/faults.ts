@@ -15,44 +15,97 @@ export function pointer(path: readonly PropertyKey[]): string {
   return path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 }
 
-/** How many faults one answer carries. */
-const MAX_FAULTS = 100;
+/** How many faults one answer carries; those after them are only counted. */
+export const MAX_FAULTS = 100;
 
-/** Members an object or array may have: more than any schema here allows, and few enough that looking at each holds nobody up. */
-const MAX_MEMBERS = 10_000;
+/** Stands for a fault that is counted and not told. */
+const UNTOLD: Fault = { pointer: "", message: "is wrong" };
+
+/**
+ * What a value may have, so that looking at it holds nobody up: plain values in an array; objects and arrays in one, and members of an object; and
+ * all of them in the whole. More than any schema here allows, but for what is roomy.
+ */
+const MAX_ITEMS = 10_000;
+const MAX_MEMBERS = 1000;
+const MAX_IN_ALL = 200_000;
 /** How deep a value may be; optimizers around optimizers, and schedules within schedules, could go on for ever. */
 const MAX_DEPTH = 8;
+/** How often one parse looks for what may have been meant: 64 letters are compared with some ten names in 100 µs. */
+const MAX_HINTS = 100;
+
+let hintsLeft = 0;
 
 /**
  * Parses, or gives every fault.
- * @param roomy the end of the pointer to what may have any number of members, since the schema does not look at each.
+ * @param roomy the last two names of the path to what may have any number of members, since the schema does not look at each.
  */
 export function check<T extends z.ZodType>(
   schema: T,
   value: unknown,
-  roomy?: string,
+  roomy?: readonly [string, string],
 ): { value: z.output<T>; faults: null } | { value: null; faults: Fault[] } {
-  const monstrous = monstrosities(value, [], roomy);
-  if (monstrous.length > 0) return { value: null, faults: monstrous.slice(0, MAX_FAULTS) };
+  const monstrous = new Monstrosities(roomy);
+  monstrous.look(value);
+  if (monstrous.faults.length > 0) return { value: null, faults: monstrous.faults };
+  hintsLeft = MAX_HINTS;
   const result = schema.safeParse(value, { error: explain });
   if (result.success) return { value: result.data, faults: null };
-  const issues = telling(result.error.issues).slice(0, MAX_FAULTS);
-  return { value: null, faults: issues.flatMap((issue) => faultsOf(issue, [])).slice(0, MAX_FAULTS) };
+  const faults: Fault[] = [];
+  for (const issue of telling(result.error.issues)) {
+    for (const fault of faults.length < MAX_FAULTS ? faultsOf(issue, []) : untold(issue)) faults.push(fault);
+  }
+  return { value: null, faults };
+}
+
+function untold(issue: z.core.$ZodIssue): Fault[] {
+  return Array.from({ length: issue.code === "unrecognized_keys" ? issue.keys.length : 1 }, () => UNTOLD);
 }
 
 /** What is to be refused before a schema looks at it. */
-function monstrosities(value: unknown, path: string[], roomy?: string): Fault[] {
-  if (typeof value !== "object" || value === null) return [];
-  if (roomy !== undefined && pointer(path).endsWith(roomy)) return [];
-  if (path.length === MAX_DEPTH) return [{ pointer: pointer(path), message: "is nested too deeply" }];
-  // It would be dropped without a word.
-  if (Object.hasOwn(value, "__proto__")) {
-    return [{ pointer: pointer([...path, "__proto__"]), message: "is a name that cannot be used" }];
+class Monstrosities {
+  readonly faults: Fault[] = [];
+  readonly #roomy: readonly [string, string] | undefined;
+  readonly #path: string[] = [];
+  #seen = 0;
+
+  constructor(roomy: readonly [string, string] | undefined) {
+    this.#roomy = roomy;
   }
-  const count = Array.isArray(value) ? value.length : Object.keys(value).length;
-  if (count <= MAX_MEMBERS)
-    return Object.entries(value).flatMap(([key, inner]) => monstrosities(inner, [...path, key], roomy));
-  return [{ pointer: pointer(path), message: `must have at most ${MAX_MEMBERS} members, not ${count}` }];
+
+  look(value: unknown): void {
+    if (typeof value !== "object" || value === null || this.#isRoomy()) return;
+    if (this.#path.length === MAX_DEPTH) return this.#tell("is nested too deeply");
+    const keys = Object.keys(value);
+    this.#seen += keys.length;
+    if (this.#seen > MAX_IN_ALL) {
+      this.faults.length = 0;
+      this.faults.push({ pointer: "", message: `must have at most ${MAX_IN_ALL} members in all` });
+      return;
+    }
+    const most = Array.isArray(value) && !value.some(isContainer) ? MAX_ITEMS : MAX_MEMBERS;
+    if (keys.length > most) return this.#tell(`must have at most ${most} members, not ${keys.length}`);
+    for (const key of keys) {
+      if (this.faults.length >= MAX_FAULTS || this.#seen > MAX_IN_ALL) return;
+      this.#path.push(key);
+      // It would be dropped without a word.
+      if (key === "__proto__") this.#tell("is a name that cannot be used");
+      else this.look((value as Record<string, unknown>)[key]);
+      this.#path.pop();
+    }
+  }
+
+  #isRoomy(): boolean {
+    const path = this.#path;
+    return this.#roomy !== undefined && path.at(-1) === this.#roomy[1] && path.at(-2) === this.#roomy[0];
+  }
+
+  #tell(message: string): void {
+    this.faults.push({ pointer: pointer(this.#path), message });
+  }
+}
+
+function isContainer(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 /** Of a value of the wrong type nothing else needs to be said: zod counts the letters of a string that is no list. */
@@ -93,7 +146,7 @@ function explain(issue: z.core.$ZodRawIssue): string | undefined {
       return issue.input === undefined ? REQUIRED : `must be ${nameOf(issue.expected)}, not ${describe(issue.input)}`;
     case "invalid_value":
       if (issue.input === undefined) return REQUIRED;
-      return `must be ${oneOf(issue.values)}${didYouMean(issue.input, issue.values)}`;
+      return `must be ${oneOf(issue.values)}${hint(issue.input, issue.values)}`;
     case "too_small":
       return `must ${amount(issue.origin, boundWord(issue, "at least", "more than"), Number(issue.minimum))}`;
     case "too_big":
@@ -112,7 +165,7 @@ function explain(issue: z.core.$ZodRawIssue): string | undefined {
 function unknownType({ discriminator, input, options }: z.core.$ZodRawIssue<z.core.$ZodIssueInvalidUnion>): string {
   const value = (input as Record<string, unknown>)[discriminator ?? ""];
   const known = (options as readonly unknown[]).filter((option) => option !== undefined);
-  return value === undefined ? `is required: ${oneOf(known)}` : `must be ${oneOf(known)}${didYouMean(value, known)}`;
+  return value === undefined ? `is required: ${oneOf(known)}` : `must be ${oneOf(known)}${hint(value, known)}`;
 }
 
 /** One line a key, in order. */
@@ -123,11 +176,11 @@ function unknownKeys(keys: readonly string[], schema: unknown): string {
 
 /** The message of an issue with several keys: `faultsOf` takes it apart again. */
 export function explainKeys(keys: readonly string[], explain: (key: string) => string): string {
-  return keys.slice(0, MAX_FAULTS).map(explain).join("\n");
+  return keys.map((key, i) => (i < MAX_FAULTS ? explain(key) : UNTOLD.message)).join("\n");
 }
 
 export function unknownKey(key: string, known: readonly string[]): string {
-  return `is not known here${didYouMean(key, known) || `; known: ${known.join(", ")}`}`;
+  return `is not known here${hint(key, known) || `; known: ${known.join(", ")}`}`;
 }
 
 function nameOf(expected: string): string {
@@ -172,16 +225,25 @@ export function listed(names: readonly string[]): string {
   );
 }
 
+/** The same within a parse, which says it only so many times. */
+function hint(given: unknown, candidates: readonly unknown[]): string {
+  return hintsLeft-- > 0 ? didYouMean(given, candidates) : "";
+}
+
+/** The longest name that is compared with others. */
+const MAX_COMPARED = 64;
+
 /** `; did you mean "adam"?`, or nothing if no candidate is near. */
 export function didYouMean(given: unknown, candidates: readonly unknown[]): string {
-  if (typeof given !== "string" || given.length > 64) return "";
-  const ranked = candidates
-    .filter((candidate) => typeof candidate === "string")
-    .map((candidate) => ({ candidate, distance: distance(plain(given), plain(candidate)) }))
-    .sort((a, b) => a.distance - b.distance);
-  const best = ranked.at(0);
-  if (!best || best.distance > Math.max(1, Math.floor(given.length / 3))) return "";
-  return `; did you mean ${JSON.stringify(best.candidate)}?`;
+  if (typeof given !== "string" || given.length > MAX_COMPARED) return "";
+  const most = Math.max(1, Math.floor(given.length / 3));
+  let [best, least] = ["", most + 1];
+  for (const candidate of candidates) {
+    if (typeof candidate !== "string" || candidate.length > MAX_COMPARED) continue;
+    const found = distance(plain(given), plain(candidate));
+    if (found < least) [best, least] = [candidate, found];
+  }
+  return least > most ? "" : `; did you mean ${JSON.stringify(best)}?`;
 }
 
 /** `CrossEntropy`, `cross-entropy` and `cross_entropy` are the same thing misspelt. */

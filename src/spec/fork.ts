@@ -21,7 +21,7 @@ import {
   type Progress,
 } from "../engine/state.ts";
 import { canonicalJson } from "./canonical.ts";
-import { faulty, Problem } from "./errors.ts";
+import { Faulty, faulty } from "./errors.ts";
 import { check, type Fault } from "./faults.ts";
 import { mergePatch } from "./merge-patch.ts";
 import { resolveSpec, withoutStepDefaults, type ResolveContext, type Resolved } from "./resolve.ts";
@@ -104,7 +104,7 @@ export async function resolveFork<Source extends ForkSource>(
         ...stepFaults(head, changes, resolved),
         ...averagingFaults(head, parent, resolved),
       );
-    if (faults.length > 0) throw faulty("invalid_spec", faults.slice(0, MAX_FAULTS));
+    if (faults.length > 0) throw faulty("invalid_spec", faults);
     const step = use === "best" ? head.progress.best!.step : head.progress.step;
     const first = unchanged && grandparent === null ? 0 : step;
     return { resolved, source: found, use, step, changes: JSON.parse(exactJson(changes)) as object, first };
@@ -114,9 +114,6 @@ export async function resolveFork<Source extends ForkSource>(
   }
 }
 
-/** How many faults one answer carries. */
-const MAX_FAULTS = 100;
-
 type Head = ReturnType<typeof stateHead>;
 
 /** Null if something is wrong, which `faults` say then. */
@@ -124,9 +121,8 @@ async function resolveOverrides(fork: Fork, target: Spec, faults: Fault[], conte
   try {
     return await resolveSpec(mergePatch(target, fork.overrides), context);
   } catch (error) {
-    if (!(error instanceof Problem) || error.code !== "invalid_spec") throw error;
-    const found = error.members.errors ?? [];
-    faults.push(...found.map(({ pointer, message }) => ({ pointer: `/overrides${pointer}`, message })));
+    if (!(error instanceof Faulty)) throw error;
+    for (const { pointer, message } of error.faults) faults.push({ pointer: `/overrides${pointer}`, message });
     return null;
   }
 }

@@ -133,7 +133,7 @@ export function hashSpec(spec: ResolvedSpec): string {
 }
 
 /** The cells of inline rows, which checkInline looks at. */
-const ROOMY = "/inline/rows";
+const ROOMY = ["inline", "rows"] as const;
 
 /** The sections of a faulty spec that have no fault themselves. */
 function wellFormedSections(body: unknown): Partial<Spec> {
@@ -239,7 +239,7 @@ async function readTable({ data, loss }: Partial<Spec>, input: Input, faults: Fa
   const { rows, columns } = input.content;
   const targets = targetsOf(loss);
   const before = faults.length;
-  faults.push(...checkData(input.content, data, targets));
+  for (const fault of checkData(input.content, data, targets)) faults.push(fault);
   if (faults.length > before) return null;
   const filled = { ...data, features: [...featuresOf(columns, data)] };
   const sizes = await input.sizes(filled);
@@ -289,9 +289,9 @@ function classFaults({ loss }: Partial<Spec>, { classes, data }: Table): Fault[]
   });
   return named
     .filter(({ name }) => !classes.includes(name))
-    .map(({ path, name }) => ({
+    .map(({ path, name }, i) => ({
       pointer: pointer(path),
-      message: `is no class of ${JSON.stringify(data.target)}${didYouMean(name, classes) || `, whose classes are ${listed(classes)}`}`,
+      message: `is no class of ${JSON.stringify(data.target)}${(i === 0 && didYouMean(name, classes)) || `, whose classes are ${listed(classes)}`}`,
     }));
 }
 

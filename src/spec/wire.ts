@@ -7,6 +7,7 @@
 import { z } from "zod";
 import { ErrorCode } from "./errors.ts";
 import { EventType } from "./event-type.ts";
+import { MAX_FAULTS } from "./faults.ts";
 import { Spec } from "./spec.ts";
 
 /** Crockford's base32 in lower case; the first character of a ULID is at most 7. */
@@ -328,8 +329,11 @@ export const ProblemDocument = z
     request_id: z.string(),
     errors: z
       .array(z.object({ pointer: z.string(), message: z.string() }))
+      .max(MAX_FAULTS)
       .optional()
-      .describe("Every fault found. `pointer` is an RFC 6901 pointer into the body, or `?name` for a query parameter."),
+      .describe(
+        "The faults found, at most 100; `detail` says how many more there are. `pointer` is an RFC 6901 pointer into the body, or `?name` for a query parameter.",
+      ),
     current_status: JobStatus.optional().describe("With `wrong_status`."),
     line: z.int().optional().describe("With `invalid_dataset`: the line of the file, from 1."),
   })

@@ -28,6 +28,9 @@ const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
 /** What holds the header of any state: some thousand tensors of a hundred bytes each. */
 const HEAD_BYTES = 2 * 1024 * 1024;
 
+/** How many rows of metrics are read at a time. */
+const ROWS = 500;
+
 /** How many records are looked at together when a list is filtered. */
 const BATCH = 200;
 
@@ -198,16 +201,25 @@ export class Jobs {
     return before === null || outcome === "missing" ? null : { outcome, ...before };
   }
 
-  /** Rows in ascending order of steps; those of training and of evaluation are apart. */
-  async metrics(owner: string, id: string, fromStep = 0, toStep = Infinity): Promise<MetricRow[] | null> {
+  /**
+   * Rows as JSON in ascending order of steps, some hundred at a time; those of training and of evaluation are apart.
+   * Nothing, not even an empty list, if there is no such job.
+   */
+  async *metrics(owner: string, id: string, fromStep = 0, toStep = Infinity): AsyncGenerator<string[]> {
     const job = keys.job(owner, id);
-    const [exists, rows] = await this.#database.use((redis) =>
-      Promise.all([
-        redis.exists(job),
-        redis.zrangebyscore(keys.metrics(job), fromStep, toStep === Infinity ? "+inf" : toStep),
-      ]),
-    );
-    return exists ? rows.map((row) => JSON.parse(row) as MetricRow) : null;
+    if ((await this.#database.use((redis) => redis.exists(job))) === 0) return;
+    const to = toStep === Infinity ? "+inf" : toStep;
+    // Those of the last step that were given: there may be more of it behind them.
+    let given: string[] = [];
+    for (let from = String(fromStep); ;) {
+      const rows = await this.#database.use((redis) =>
+        redis.zrangebyscore(keys.metrics(job), from, to, "LIMIT", 0, ROWS + given.length),
+      );
+      yield rows.filter((row) => !given.includes(row));
+      if (rows.length < ROWS + given.length) return;
+      from = String((JSON.parse(rows.at(-1)!) as MetricRow).step);
+      given = rows.filter((row) => (JSON.parse(row) as MetricRow).step === Number(from));
+    }
   }
 
   /** Oldest first. */

@@ -58,14 +58,44 @@ test("a union tells the faults of the branch that was meant, or what there is to
     expect(faultsOf(schema, { v })).toEqual(["/v must be one of these"]);
 });
 
-test("faults are many, but not without end", () => {
+const crowd = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, i]));
+
+test("an answer tells a hundred faults, and how many more there are", () => {
   const record = z.record(z.string().max(1), z.int());
-  const crowd = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`k${i}`, i]));
-  expect(faultsOf(record, crowd)).toHaveLength(100);
-  expect(faultsOf(z.strictObject({}), crowd)).toHaveLength(100);
-  expect(faultsOf(z.strictObject({ a: record }), { a: Array.from({ length: 10_001 }, () => ({})) })).toEqual([
+  for (const [schema, value] of [
+    [record, crowd(1000)],
+    [z.strictObject({}), crowd(1000)],
+    [z.array(z.string()), Array.from({ length: 1000 }, () => 5)],
+    [z.strictObject({ a: z.strictObject({}), b: z.array(z.int()) }), { a: crowd(998), b: ["x", "y"] }],
+  ] as const) {
+    const { faults } = check(schema, value);
+    expect(faults).toHaveLength(1000);
+    const { message, members } = faulty("invalid_spec", faults!);
+    expect(message).toMatch(/ \(and 999 more\)\.$/);
+    expect(members.errors).toHaveLength(100);
+    expect(new Set(members.errors!.map(({ pointer }) => pointer)).size).toBe(100);
+  }
+});
+
+test("what is monstrous is refused before a schema looks at it", () => {
+  let looks = 0;
+  const schema = z.record(
+    z.string(),
+    z.any().refine(() => ++looks > 0),
+  );
+  const arrays = (count: number, length: number) =>
+    Array.from({ length: count }, () => Array.from({ length }, () => 0));
+  expect(faultsOf(schema, { a: Array.from({ length: 10_001 }, () => 0) })).toEqual([
     "/a must have at most 10000 members, not 10001",
   ]);
+  expect(faultsOf(schema, { a: Array.from({ length: 1001 }, () => ({})) })).toEqual([
+    "/a must have at most 1000 members, not 1001",
+  ]);
+  expect(faultsOf(schema, crowd(1001))).toEqual([" must have at most 1000 members, not 1001"]);
+  expect(faultsOf(schema, { a: arrays(21, 10_000) })).toEqual([" must have at most 200000 members in all"]);
+  expect(looks).toBe(0);
+  expect(faultsOf(schema, { a: arrays(19, 10_000) })).toBeNull();
+  expect(looks).toBe(1);
 });
 
 test("the detail is a sentence of the first fault", () => {
