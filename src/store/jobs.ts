@@ -205,7 +205,7 @@ export class Jobs {
    * Rows as JSON in ascending order of steps, some hundred at a time; those of training and of evaluation are apart.
    * Nothing, not even an empty list, if there is no such job.
    */
-  async *metrics(owner: string, id: string, fromStep = 0, toStep = Infinity): AsyncGenerator<string[]> {
+  async *metricPages(owner: string, id: string, fromStep = 0, toStep = Infinity): AsyncGenerator<string[]> {
     const job = keys.job(owner, id);
     if ((await this.#database.use((redis) => redis.exists(job))) === 0) return;
     const to = toStep === Infinity ? "+inf" : toStep;
@@ -220,6 +220,13 @@ export class Jobs {
       from = String((JSON.parse(rows.at(-1)!) as MetricRow).step);
       given = rows.filter((row) => (JSON.parse(row) as MetricRow).step === Number(from));
     }
+  }
+
+  /** All rows at once. Null: there is no such job. */
+  async metrics(owner: string, id: string, fromStep = 0, toStep = Infinity): Promise<MetricRow[] | null> {
+    const pages: string[][] = [];
+    for await (const page of this.metricPages(owner, id, fromStep, toStep)) pages.push(page);
+    return pages.length === 0 ? null : pages.flat().map((row) => JSON.parse(row) as MetricRow);
   }
 
   /** Oldest first. */

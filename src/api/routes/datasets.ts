@@ -63,7 +63,10 @@ export const datasets: Routes = async (app, { store, files, config }) => {
         operationId: "listDatasets",
         summary: "List datasets, newest first",
         querystring: z.strictObject(pageQuery(DatasetId)),
-        response: { 200: json(DatasetList, "A page."), ...problems() },
+        response: {
+          200: json(DatasetList, "A page, which is shorter where tables have very many columns."),
+          ...problems(),
+        },
       },
     },
     async (request) => store.datasets.list(request.owner, request.query),

@@ -3,6 +3,8 @@ import type { MetricRow } from "../../store/record.ts";
 import { SeriesName } from "../../spec/series.ts";
 import { JobId, MetricSeries, type Series } from "../../spec/wire.ts";
 import { downsample } from "../downsample.ts";
+import { sendLongJson } from "../json.ts";
+import { Pace } from "../pace.ts";
 import { commaSeparated, queryInteger } from "../requests.ts";
 import { json, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
@@ -35,31 +37,47 @@ export const metrics: Routes = async (app, { store }) => {
         response: { 200: json(MetricSeries, "The series."), ...problems("not_found") },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { names, from_step, to_step, max_points } = request.query;
       const { id } = request.params;
-      const rows = await store.jobs.metrics(request.owner, id, from_step, to_step);
-      if (rows === null) throw noSuchJob();
-      const series = Object.entries(seriesOf(rows, names));
-      return {
-        job_id: id,
-        series: Object.fromEntries(series.map(([name, curve]) => [name, downsample(curve, max_points)])),
-      };
+      const pace = new Pace();
+      const curves = new Curves(names);
+      let found = false;
+      for await (const rows of store.jobs.metricPages(request.owner, id, from_step, to_step)) {
+        found = true;
+        for (const row of rows) {
+          await pace.turn();
+          curves.add(JSON.parse(row) as MetricRow);
+        }
+      }
+      if (!found) throw noSuchJob();
+      const series: Record<string, Series> = {};
+      for (const [name, curve] of curves.series) {
+        await pace.turn();
+        series[name] = downsample(curve, max_points);
+      }
+      return sendLongJson(reply, { job_id: id, series });
     },
   );
 };
 
 /** The series that have any values; a row holds only what was measured at its step. */
-function seriesOf(rows: readonly MetricRow[], wanted: readonly SeriesName[] | undefined): Record<string, Series> {
-  const series: Record<string, Series> = {};
-  for (const row of rows) {
-    for (const name of wanted ?? Object.keys(row)) {
+class Curves {
+  readonly series = new Map<string, Series>();
+  readonly #wanted: readonly SeriesName[] | undefined;
+
+  constructor(wanted: readonly SeriesName[] | undefined) {
+    this.#wanted = wanted;
+  }
+
+  add(row: MetricRow): void {
+    for (const name of this.#wanted ?? Object.keys(row)) {
       const value = row[name];
       if (value === undefined || name === "step") continue;
-      const { steps, values } = (series[name] ??= { steps: [], values: [] });
-      steps.push(row.step);
-      values.push(value);
+      const curve = this.series.get(name) ?? { steps: [], values: [] };
+      this.series.set(name, curve);
+      curve.steps.push(row.step);
+      curve.values.push(value);
     }
   }
-  return series;
 }

@@ -1,0 +1,56 @@
+// Long work on the event loop: one slice a turn, and long answers in pieces.
+import { setImmediate } from "node:timers/promises";
+import { fastify } from "fastify";
+import { expect, test } from "vitest";
+import { sendLongJson } from "../../src/api/json.ts";
+import { Pace } from "../../src/api/pace.ts";
+
+test("however many ask for a slice, a turn of the loop takes one", async () => {
+  let taken = 0;
+  const work = async () => {
+    await new Pace().turn();
+    taken++;
+  };
+  const all = Array.from({ length: 20 }, work);
+  const perTurn: number[] = [];
+  while (taken < all.length) {
+    const before = taken;
+    await setImmediate();
+    perTurn.push(taken - before);
+  }
+  await Promise.all(all);
+  expect(Math.max(...perTurn)).toBe(1);
+});
+
+test("a slice is one's own until it is used up", async () => {
+  const pace = new Pace();
+  await pace.turn();
+  let turned = false;
+  const turn = setImmediate().then(() => (turned = true));
+  await pace.turn();
+  expect(turned).toBe(false);
+  for (const until = performance.now() + 10; performance.now() < until;);
+  await pace.turn();
+  await turn;
+  expect(turned).toBe(true);
+});
+
+const long = Array.from({ length: 12_345 }, (_, i) => (i % 7 === 0 ? null : i / 3));
+
+test.each([
+  ["short", { a: [1, null, "x"], b: {}, c: null }, true],
+  ["empty", {}, true],
+  [
+    "long",
+    { job_id: "x", series: { 'l"oss': { steps: long, values: [] }, none: {} }, momentum: null, rest: [long, {}] },
+    false,
+  ],
+])("a %s answer is the JSON of its value, in pieces if it is long", async (_, value, whole) => {
+  const app = fastify();
+  app.get("/", (_request, reply) => sendLongJson(reply, value));
+  const { headers, body } = await app.inject("/");
+  expect(body).toBe(JSON.stringify(value));
+  expect("content-length" in headers).toBe(whole);
+  expect(headers["content-type"]).toBe("application/json; charset=utf-8");
+  await app.close();
+});
