@@ -86,7 +86,9 @@ async function fitCategorical(file: ColumnFile, index: number, train: Int32Array
 }
 
 /**
- * Of the values in the given rows that are there. A deviation of 0 is given as 1; without any value all others are 0.
+ * Of the values in the given rows that are there. If they are all the same, the deviation is given as 1
+ * and the mean is that value: computed, both would be off by rounding, and the quotient of two
+ * rounding errors can be any number. Without any value all others are 0.
  */
 function statisticsOf(values: Float64Array, rows: Int32Array): Pick<NumericEncoder, "mean" | "std" | "min" | "max"> {
   let count = 0;
@@ -102,6 +104,7 @@ function statisticsOf(values: Float64Array, rows: Int32Array): Pick<NumericEncod
     if (value > max) max = value;
   }
   if (count === 0) return { mean: 0, std: 1, min: 0, max: 0 };
+  if (min === max) return { mean: min, std: 1, min, max };
   const mean = sum / count;
   let squares = 0;
   for (const row of rows) {

@@ -50,6 +50,19 @@ test("standardizes by the training rows' mean and population deviation", async (
   });
 });
 
+test("a constant column is 0 with deviation 1, whatever its value", async () => {
+  // In double, the mean of 149 times 0.3 is not 0.3, and the deviation from it is not 0.
+  const rows = Array.from({ length: 149 }, (_, row) => `0.3,${row},0.7`);
+  const csv = `c,x,y\n0.8,0,0.2\n${rows.join("\n")}\n`;
+  // Row 0 validates.
+  const { features, targets, width, target, encoding } = await encoded(csv, dataSpec({ validation: { every: 200 } }));
+  expect(encoding.inputs[0]).toMatchObject({ mean: 0.3, std: 1, min: 0.3, max: 0.3 });
+  expect(target).toMatchObject({ mean: 0.7, std: 1 });
+  const constant = Array.from({ length: 150 }, (_, row) => features[row * width]);
+  expect(constant).toEqual([Math.fround(0.5), ...Array.from({ length: 149 }, () => 0)]);
+  expect([...targets]).toEqual([Math.fround(0.2 - 0.7), ...Array.from({ length: 149 }, () => 0)]);
+});
+
 test("deviations are taken from the mean, so that an offset does not drown them", async () => {
   const { encoding } = await encoded("x,y\n1000000001,1\n1000000002,2\n1000000003,3\n", dataSpec());
   expect(encoding.inputs[0]).toMatchObject({ mean: 1000000002, std: Math.sqrt(2 / 3) });
