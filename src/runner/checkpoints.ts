@@ -7,7 +7,7 @@ import type { Snapshot } from "../engine/crew.ts";
 import type { EarlyStopping } from "../engine/job.ts";
 import { rewindOf, rewindStep } from "../engine/rewind.ts";
 import { meters } from "../meters.ts";
-import type { Spec } from "../spec/spec.ts";
+import type { ResolvedSpec } from "../spec/spec.ts";
 import { LeaseLost, Unavailable } from "../store/errors.ts";
 import type { Lease, Retention, State } from "../store/lease.ts";
 import type { NewEvent } from "../store/record.ts";
@@ -35,7 +35,7 @@ export function committedEvent({ step, bytes, sha256, kinds }: State): NewEvent 
 
 export class Checkpoints {
   readonly #lease: Lease;
-  readonly #spec: Pick<Spec, "checkpoint" | "training" | "detectors">;
+  readonly #spec: Pick<ResolvedSpec, "checkpoint" | "training" | "detectors">;
   readonly #reporter: Reporter;
   readonly #life: Life;
   #waiting: StateFile | null = null;
@@ -43,7 +43,7 @@ export class Checkpoints {
   #serializing: Promise<void> | null = null;
   #skipped = 0;
 
-  constructor(lease: Lease, spec: Pick<Spec, "checkpoint" | "training" | "detectors">, reporter: Reporter, life: Life) {
+  constructor(lease: Lease, spec: Pick<ResolvedSpec, "checkpoint" | "training" | "detectors">, reporter: Reporter, life: Life) {
     this.#lease = lease;
     this.#spec = spec;
     this.#reporter = reporter;

@@ -24,7 +24,7 @@ import { canonicalJson } from "./canonical.ts";
 import { Faulty, faulty } from "./errors.ts";
 import { check, type Fault } from "./faults.ts";
 import { mergePatch } from "./merge-patch.ts";
-import { resolveSpec, withoutStepDefaults, type ResolveContext, type Resolved } from "./resolve.ts";
+import { resolveSpec, withoutDerived, type ResolveContext, type Resolved } from "./resolve.ts";
 import type { Spec } from "./spec.ts";
 import type { Job } from "./wire.ts";
 
@@ -91,7 +91,7 @@ export async function resolveFork<Source extends ForkSource>(
   if ("fault" in found) faults.push({ pointer: "/step", message: found.fault });
   if (use === "best") faults.push(...bestFaults(fork, head));
   // Another number of steps makes other defaults.
-  const target = withoutStepDefaults(parent, progress.total_steps);
+  const target = withoutDerived(parent, progress.total_steps);
   const resolved = await resolveOverrides(fork, target, faults, context);
   try {
     if (resolved === null || head === null || "fault" in found) throw faulty("invalid_spec", faults);

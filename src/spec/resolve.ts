@@ -18,6 +18,7 @@ import { averagesBy } from "../engine/averaging.ts";
 import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
 import { batchRows, stepsPerEpoch } from "../engine/job.ts";
 import { checkSchedule } from "../engine/schedules/check.ts";
+import { directionOf, modeFault, type Direction } from "../engine/metrics.ts";
 import { scheduleType } from "../engine/schedules/learning-rate.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
 import { planModel, type Plan } from "../engine/model.ts";
@@ -156,6 +157,8 @@ function validationFaults({ data, loss, training, checkpoint, schedule }: Partia
     if (checkpoint?.keep_best) faults.push({ pointer: "/checkpoint/keep_best", message });
     if (followed) faults.push({ pointer: "/schedule/metric", message: `${message}, or follow "train_loss"` });
   }
+  const mode = stopping && modeFault(stopping.metric, stopping.mode);
+  if (mode) faults.push({ pointer: "/training/early_stopping/mode", message: mode });
   if (!loss) return faults;
   if (stopping) faults.push(...metricFaults("/training/early_stopping/metric", stopping.metric, loss));
   if (followed) faults.push(...metricFaults("/schedule/metric", followed, loss));
@@ -357,12 +360,17 @@ function totalSteps({ training }: Spec, { sizes }: Table): number {
 function fillIn(spec: Spec, table: Table, plan: Plan): ResolvedSpec {
   const layers = plan.layers.map(({ name, member }) => ({ ...member, name }));
   const steps = totalSteps(spec, table);
+  const { early_stopping: stopping } = spec.training;
   return {
     ...spec,
     data: table.data,
     model: { layers },
     detectors: withRewind(spec.detectors, steps),
-    training: { ...spec.training, log_every_steps: spec.training.log_every_steps ?? defaultLogEverySteps(steps) },
+    training: {
+      ...spec.training,
+      log_every_steps: spec.training.log_every_steps ?? defaultLogEverySteps(steps),
+      early_stopping: stopping && { ...stopping, mode: directionOf(stopping.metric) },
+    },
   };
 }
 
@@ -370,14 +378,25 @@ function defaultLogEverySteps(totalSteps: number): number {
   return Math.max(1, Math.ceil(totalSteps / 1000));
 }
 
-/** What fillIn worked out from the number of steps is open again, to be worked out for another. */
-export function withoutStepDefaults(spec: Spec, totalSteps: number): Spec {
-  const { log_every_steps: every, ...training } = spec.training;
+/** Earlier versions stored a schedule's default mode, `min`, whatever the metric that it follows. */
+function withoutWrongMode(schedule: Spec["schedule"]): Spec["schedule"] {
+  if (!scheduleType(schedule).follow) return schedule;
+  const fault = modeFault(String(schedule.metric), (schedule.mode ?? null) as Direction | null);
+  return fault === null ? schedule : { ...schedule, mode: null };
+}
+
+/**
+ * What was worked out from the number of steps is open again, to be worked out for another; and so are
+ * directions, which follow from the metrics.
+ */
+export function withoutDerived(spec: Spec, totalSteps: number): Spec {
+  const { log_every_steps: every, early_stopping: stopping, ...training } = spec.training;
   const chosen = every === defaultLogEverySteps(totalSteps) ? null : every;
   return {
     ...spec,
     detectors: withoutRewind(spec.detectors, totalSteps),
-    training: { ...training, log_every_steps: chosen },
+    schedule: withoutWrongMode(spec.schedule),
+    training: { ...training, log_every_steps: chosen, early_stopping: stopping && { ...stopping, mode: null } },
   };
 }
 

@@ -7,6 +7,7 @@
 import { z } from "zod";
 import { MAX_INLINE_BYTES, type Cell } from "../data/source.ts";
 import { SYNTHETIC_TYPES } from "../data/synthetic.ts";
+import { metricNames, type Direction } from "../engine/metrics.ts";
 import { layers } from "../engine/layers/registry.generated.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
 import type { Options } from "../engine/options.ts";
@@ -206,19 +207,20 @@ const Averaging = z
 
 const EarlyStopping = z
   .strictObject({
-    metric: z.enum(["valid_loss", "valid_accuracy", "valid_macro_f1", "valid_r2", "valid_mae"]).default("valid_loss"),
+    metric: z.enum(metricNames).default("valid_loss"),
     mode: z
       .enum(["min", "max"])
-      .default("min")
-      .describe(
-        "Whether less is better or more: `min` unless said otherwise, whatever the metric. With valid_accuracy, valid_macro_f1 or valid_r2 say `max`, else training that gets better is stopped.",
-      ),
+      .nullable()
+      .default(null)
+      .describe("Whether less or more is better; null: as the metric has it, and another one is refused."),
     patience: z.int().min(1).describe("How many evaluations in a row may fail to improve."),
     min_delta: z.number().min(0).default(0).describe("What counts as an improvement."),
   })
   .nullable()
   .default(null)
   .describe("Stops once the metric no longer improves. Needs validation.");
+
+type EarlyStopping = NonNullable<z.output<typeof EarlyStopping>>;
 
 const Training = z
   .strictObject({
@@ -342,5 +344,8 @@ export type Spec = z.output<typeof Spec>;
 export interface ResolvedSpec extends Spec {
   data: DataSpec & { features: string[] };
   model: { layers: (Spec["model"]["layers"][number] & { name: string })[] };
-  training: Spec["training"] & { log_every_steps: number };
+  training: Spec["training"] & {
+    log_every_steps: number;
+    early_stopping: (EarlyStopping & { mode: Direction }) | null;
+  };
 }

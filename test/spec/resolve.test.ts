@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { expect, test } from "vitest";
 import { DatasetFiles } from "../../src/data/files.ts";
 import { Problem } from "../../src/spec/errors.ts";
-import { resolveSpec, withoutStepDefaults } from "../../src/spec/resolve.ts";
+import { resolveSpec, withoutDerived } from "../../src/spec/resolve.ts";
 import type { Dataset } from "../../src/spec/wire.ts";
 import { csv, specFor } from "../api/service.ts";
 import { datasetFiles, LIMIT_BYTES } from "../data/support.ts";
@@ -50,7 +50,7 @@ test("what follows from the number of steps can be opened again, and what was ch
     const detectors = { diverging: { policy: "rewind", rewind } };
     const changes = { ...training({ epochs: 1000, log_every_steps: every }), detectors };
     const { spec, totalSteps } = await resolve(specFor(id, changes));
-    const open = withoutStepDefaults(spec, totalSteps);
+    const open = withoutDerived(spec, totalSteps);
     expect((await resolve(open)).spec).toEqual(spec);
     return [open.detectors.diverging.rewind, open.training.log_every_steps];
   };
@@ -58,6 +58,44 @@ test("what follows from the number of steps can be opened again, and what was ch
   const kept = { every_steps: 70, window: null, lr_factor: 0.5, max: 3 };
   expect(await reopened({ every_steps: 70 }, 7)).toEqual([kept, 7]);
   expect(await reopened({ lr_factor: 0.3 }, 4)).toEqual([{ ...kept, every_steps: null, lr_factor: 0.3 }, null]);
+});
+
+test("early stopping and a schedule that follows a metric go the metric's own way", async () => {
+  const stopping = (early_stopping: object) => training({ early_stopping: { patience: 2, ...early_stopping } });
+  const following = (options: object) => ({ schedule: { type: "reduce_on_plateau", ...options } });
+  const valid = (changes: Record<string, object>) => ({ ...data({ validation: { every: 3 } }), ...changes });
+  const mode = async (metric: string) => {
+    const { spec } = await resolve(specFor(id, valid(stopping({ metric }))));
+    return spec.training.early_stopping!.mode;
+  };
+  expect(await mode("valid_accuracy")).toBe("max");
+  expect(await mode("valid_macro_f1")).toBe("max");
+  expect(await mode("valid_loss")).toBe("min");
+
+  const accuracy = { metric: "valid_accuracy", mode: "min" };
+  const wrong = valid({ ...stopping(accuracy), ...following(accuracy) });
+  const message = 'must be "max", or left out: valid_accuracy gets better as it rises';
+  expect(await faultsOf(wrong)).toEqual([`/training/early_stopping/mode ${message}`, `/schedule/mode ${message}`]);
+});
+
+test("a fork of a job that was stored with the wrong way takes the right one", async () => {
+  const accuracy = { metric: "valid_accuracy", mode: "min" } as const;
+  const good = {
+    ...data({ validation: { every: 3 } }),
+    schedule: { type: "reduce_on_plateau", ...accuracy, mode: "max" },
+  };
+  const stopping = training({ early_stopping: { ...accuracy, mode: "max", patience: 2 } });
+  const { spec, totalSteps } = await resolve(specFor(id, { ...good, ...stopping }));
+  const stored = {
+    ...spec,
+    schedule: { ...spec.schedule, mode: "min" },
+    training: { ...spec.training, early_stopping: { ...spec.training.early_stopping!, mode: "min" as const } },
+  };
+  const forked = (await resolve(withoutDerived(stored, totalSteps))).spec;
+  expect(forked.training.early_stopping!.mode).toBe("max");
+  expect(forked.schedule.mode).toBeNull();
+  // What is right stays as it was written, so that a fork that changes nothing ends with its parent's bytes.
+  expect(withoutDerived(spec, totalSteps).schedule).toEqual(spec.schedule);
 });
 
 test("features are filled in: neither the target nor the column that validates", async () => {

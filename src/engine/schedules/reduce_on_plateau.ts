@@ -1,3 +1,4 @@
+import { directionOf, metricNames, modeFault } from "../metrics.ts";
 import { defineSchedule } from "./schedule.ts";
 
 /**
@@ -15,7 +16,7 @@ export const reduce_on_plateau = defineSchedule({
   options: {
     metric: {
       kind: "choice",
-      choices: ["valid_loss", "valid_accuracy", "valid_macro_f1", "valid_r2", "valid_mae", "train_loss"],
+      choices: [...metricNames, "train_loss"],
       default: "valid_loss",
       doc: "What is followed. All but train_loss need validation.",
     },
@@ -25,7 +26,12 @@ export const reduce_on_plateau = defineSchedule({
       min: 1,
       doc: "Only with train_loss, whose mean over so many steps is followed; null: over an epoch.",
     },
-    mode: { kind: "choice", choices: ["min", "max"], default: "min", doc: "Whether less or more is better." },
+    mode: {
+      kind: "choice",
+      choices: ["min", "max"],
+      default: null,
+      doc: "Whether less or more is better; null: as the metric has it, and another one is refused.",
+    },
     factor: { kind: "number", default: 0.1, min: 0, below: 1, doc: "What the rate is multiplied by." },
     patience: { kind: "integer", default: 10, min: 0, doc: "How many values in a row may be no better." },
     threshold: { kind: "number", default: 1e-4, min: 0, doc: "How much better counts." },
@@ -39,15 +45,16 @@ export const reduce_on_plateau = defineSchedule({
     min_lr: { kind: "number", default: 0, min: 0, doc: "The lowest rate." },
     eps: { kind: "number", default: 1e-8, min: 0, doc: "A drop that is not larger than this is not made." },
   },
-  check: ({ metric, every_steps }) =>
-    every_steps !== null && metric !== "train_loss"
-      ? [
-          {
-            option: "every_steps",
-            message: `must be null: ${metric} comes with every evaluation (training.eval_every_epochs)`,
-          },
-        ]
-      : [],
+  check({ metric, every_steps, mode }) {
+    const faults = [];
+    const message = modeFault(metric, mode);
+    if (message !== null) faults.push({ option: "mode", message });
+    if (every_steps !== null && metric !== "train_loss") {
+      const comes = `must be null: ${metric} comes with every evaluation (training.eval_every_epochs)`;
+      faults.push({ option: "every_steps", message: comes });
+    }
+    return faults;
+  },
   rate: (_options, { base, state }) => (state === null ? base : state.lr!),
   follow(options, base, state, value) {
     const { lr, best, bad, cooldown } = state ?? { lr: base, best: null, bad: 0, cooldown: 0 };
@@ -65,10 +72,12 @@ export const reduce_on_plateau = defineSchedule({
 function isBetter(
   value: number,
   best: number | null,
-  { mode, threshold, threshold_mode }: { mode: string; threshold: number; threshold_mode: string },
+  options: { metric: string; mode: "min" | "max" | null; threshold: number; threshold_mode: string },
 ): boolean {
   if (!Number.isFinite(value)) return false;
   if (best === null) return true;
+  const { threshold, threshold_mode } = options;
+  const mode = options.mode ?? directionOf(options.metric);
   const sign = mode === "min" ? -1 : 1;
   const bar = threshold_mode === "rel" ? best * (1 + sign * threshold) : best + sign * threshold;
   return mode === "min" ? value < bar : value > bar;
