@@ -43,7 +43,12 @@ export class Checkpoints {
   #serializing: Promise<void> | null = null;
   #skipped = 0;
 
-  constructor(lease: Lease, spec: Pick<ResolvedSpec, "checkpoint" | "training" | "detectors">, reporter: Reporter, life: Life) {
+  constructor(
+    lease: Lease,
+    spec: Pick<ResolvedSpec, "checkpoint" | "training" | "detectors">,
+    reporter: Reporter,
+    life: Life,
+  ) {
     this.#lease = lease;
     this.#spec = spec;
     this.#reporter = reporter;
