@@ -20,6 +20,7 @@ import { Reconciler } from "./queue/reconciler.ts";
 import { openRedis, type RedisService } from "./redis/redis.ts";
 import { StartFailure } from "./start-failure.ts";
 import { storeConnection } from "./store/database.ts";
+import { NewerStore } from "./store/errors.ts";
 import { Store } from "./store/store.ts";
 import { Webhooks } from "./webhooks/webhooks.ts";
 import { TrainingWorker } from "./worker/worker.ts";
@@ -76,6 +77,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   await connection.connect();
 
   const store = new Store(connection);
+  await upgradeStore(store, log);
   const queue = new Deliveries(connection, tracing?.telemetry);
   closers.push(() => queue.close());
   const reconciler = new Reconciler(store, queue, { keepMs: config.keepJobsDays * DAY_MS, log });
@@ -84,7 +86,11 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   const cache = config.role === "api" ? null : await openCache(config, { store, log });
   // Of a worker whose api is elsewhere it is the cache that must be written to.
   const disk = config.role === "worker" ? cache : files;
-  const checks = { redis: () => store.ping(), ...(disk && { disk: () => disk.probe() }) };
+  const checks = {
+    redis: () => store.ping(),
+    store: () => store.format.check(),
+    ...(disk && { disk: () => disk.probe() }),
+  };
 
   // A job posted while the service shuts down would only be given back: the api and the worker close together.
   const serving: Close[] = [];
@@ -125,6 +131,16 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
     news.close();
   });
   return await listen(app, config.host, config.port, "RAPPEL_PORT");
+}
+
+/** Before anything reads what is stored. */
+async function upgradeStore(store: Store, log: Logger): Promise<void> {
+  try {
+    await store.format.upgrade(log);
+  } catch (error) {
+    if (error instanceof NewerStore) throw new StartFailure(error.message);
+    throw error;
+  }
 }
 
 interface Parts {

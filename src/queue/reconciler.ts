@@ -53,6 +53,7 @@ export class Reconciler {
   }
 
   async #reconcile(): Promise<void> {
+    await this.#store.format.check();
     // Whoever dies in the middle keeps others out for one interval.
     await this.#store.upkeep.alone(this.#intervalMs, async () => {
       for await (const jobs of this.#store.upkeep.openJobs()) {

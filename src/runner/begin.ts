@@ -13,10 +13,11 @@ interface Due {
 /** After which to ask again for a job that could not be had, unless it is known when it becomes free. */
 const RETRY_MS = 1000;
 
-/** `later`: another run holds the job, or Redis is away. `alone`: only an idle worker may run it. `done`: there is nothing to run. */
+/** `later`: another run holds the job, or Redis is away. `alone`: only an idle worker may run it. `done`: there is nothing to run. `newer`: this
+ * process must take no more. */
 export type Begun =
   | { outcome: "run"; run: Run; alone: boolean }
-  | { outcome: "later" | "alone"; waitMs: number }
+  | { outcome: "later" | "alone" | "newer"; waitMs: number }
   | { outcome: "done" };
 
 /** Takes a job, if it can be had, or one of the same owner that goes before it. `idle`: the worker runs nothing else. */
@@ -28,7 +29,8 @@ export async function beginRun(due: Due, idle: boolean, options: RunOptions): Pr
     case "busy":
       return { outcome: "later", waitMs: acquired.waitMs };
     case "alone":
-      return { outcome: "alone", waitMs: RETRY_MS };
+    case "newer":
+      return { outcome: acquired.outcome, waitMs: RETRY_MS };
     case "done":
       return { outcome: "done" };
   }

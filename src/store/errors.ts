@@ -15,6 +15,17 @@ export class LeaseLost extends Error {
   override readonly name = "LeaseLost";
 }
 
+/** What is stored is of a later version than this process. */
+export class NewerStore extends Error {
+  override readonly name = "NewerStore";
+
+  constructor(stored: number, known: number) {
+    super(
+      `The store in Redis has format ${stored}, and this version of Rappel knows formats up to ${known}: start the version that made it or a later one, or restore a back-up made before the upgrade.`,
+    );
+  }
+}
+
 /** The owner has as much as one may have. */
 export class OverLimit extends Error {
   override readonly name = "OverLimit";

@@ -3,6 +3,8 @@
  *
  * | key | type | what |
  * |---|---|---|
+ * | `{rappel}:format` | string | the number of the format that all of this has (format.ts); absent for 1 |
+ * | `{rappel}:upgrade` | string | held by the process that upgrades the store now |
  * | `{rappel}:open` | hash | job id → owner, of every job that has not ended; how a worker finds the owner of what BullMQ delivers |
  * | `{rappel}:statuses` | hash | status → how many jobs, of any owner, have it |
  * | `{rappel}:waiting` | sorted set | ids of the queued jobs, by since when they wait |
@@ -45,6 +47,8 @@ export const hashTag = "{rappel}";
 export const LAST_TURN = 2 ** 21 - 1;
 
 export const keys = {
+  format: `${hashTag}:format`,
+  upgrade: `${hashTag}:upgrade`,
   open: `${hashTag}:open`,
   ended: `${hashTag}:ended`,
   files: `${hashTag}:files`,

@@ -14,6 +14,7 @@ import type { ResolvedSpec } from "../spec/spec.ts";
 import type { Checkpoint, JobError, JobResult, JobStatus } from "../spec/wire.ts";
 import { CHECKPOINT_SHARE, eachChunk, readBlob, type Blob } from "./blobs.ts";
 import type { Database } from "./database.ts";
+import { FORMAT } from "./format.ts";
 import { keys } from "./keys.ts";
 import {
   named,
@@ -39,12 +40,13 @@ export interface AcquireOptions {
 }
 
 /**
- * `busy`: another run holds it for so many milliseconds. `alone`: its last run died, so only an idle worker may take it. `done`: there is nothing to run.
+ * `busy`: another run holds it for so many milliseconds. `alone`: its last run died, so only an idle worker may take it. `done`: there is nothing to run. `newer`: the store
+ * is of a later version than this process.
  */
 export type Acquired =
   | { outcome: "taken"; lease: Lease; alone: boolean }
   | { outcome: "busy"; waitMs: number }
-  | { outcome: "alone" | "done" };
+  | { outcome: "alone" | "done" | "newer" };
 
 /** What a run needs to know of its job. */
 export interface Work {
@@ -107,6 +109,7 @@ export async function acquire(database: Database, jobId: string, options: Acquir
     options.arithmeticVersion,
     MAX_CRASHES,
     options.turnOf?.turn ?? 0,
+    FORMAT,
   );
   if (outcome === "instead") return await acquire(database, String(detail), options);
   if (outcome === "busy") return { outcome, waitMs: Number(detail) };

@@ -6,6 +6,7 @@
 import type { Redis } from "ioredis";
 import { Database } from "./database.ts";
 import { Datasets } from "./datasets.ts";
+import { Format } from "./format.ts";
 import { Jobs } from "./jobs.ts";
 import { keys } from "./keys.ts";
 import { acquire, type Acquired, type AcquireOptions } from "./lease.ts";
@@ -24,6 +25,7 @@ export interface OwnerLimits {
 }
 
 export class Store {
+  readonly format: Format;
   readonly jobs: Jobs;
   readonly datasets: Datasets;
   readonly outbox: Outbox;
@@ -34,6 +36,7 @@ export class Store {
 
   constructor(redis: Redis) {
     this.#database = new Database(redis);
+    this.format = new Format(this.#database);
     this.jobs = new Jobs(this.#database);
     this.datasets = new Datasets(this.#database);
     this.outbox = new Outbox(this.#database, this.jobs);

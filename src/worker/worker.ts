@@ -147,12 +147,20 @@ export class TrainingWorker {
       renewLock: (leaseMs) => delivery.extendLock(token, leaseMs),
     });
     if (begun.outcome === "alone") this.#reserved = { jobId, until: performance.now() + RESERVED_MS };
+    if (begun.outcome === "newer") this.#retire();
     if (begun.outcome === "run") {
       this.#alone = begun.alone;
       this.#runs.add(begun.run);
       meters.runs.set(this.#runs.size);
     }
     return begun;
+  }
+
+  /** A later version has upgraded the store: what this one has begun is all that it does. */
+  #retire(): void {
+    if (this.#worker.isPaused()) return;
+    this.#options.log.error("this worker takes no more jobs: a later version has upgraded the store");
+    void this.#worker.pause(true);
   }
 
   async #execute(run: Run): Promise<RunEnd> {

@@ -12,10 +12,13 @@ ARGV[3] 1 if the worker runs no other job
 ARGV[4] the arithmetic version of the worker
 ARGV[5] how many runs may die in a row
 ARGV[6] the turn that has come (shared.lua), in which it may be another job of the same owner; 0 if it must be this one
+ARGV[7] the format of the store that the worker knows
 
 Returns {'taken', run, 1 if it must run alone}, {'busy', milliseconds until it is worth another try}, {'alone'} if it may only run in an idle
-worker, {'instead', id} if another job is to be taken, {'done'} if there is nothing to run
+worker, {'instead', id} if another job is to be taken, {'done'} if there is nothing to run, {'newer'} if the store is too new for this worker
 ]]
+if tonumber(redis.call('GET', root .. ':format') or 1) > tonumber(ARGV[7]) then return { 'newer' } end
+
 -- Owners take turns (shared.lua); which of its jobs takes an owner's turn is seen when it has come: the most urgent that waits. So the delivery of a
 -- job may serve another; its own is then served by the other's, which may come when it has ended.
 local function instead()

@@ -1,0 +1,76 @@
+/**
+ * The format of what is stored, as a number in Redis, so that no process works on data that it does not know.
+ *
+ * A process that starts compares the number with its own. If the store is older, the process upgrades it, one number after the other, while others that
+ * start wait. If the store is newer, the process does not start. One that runs already while a newer one upgrades the store takes no more jobs
+ * (lua/acquire.lua) and says so in its health. A store without the number is of the versions before there was one: format 1.
+ *
+ * An upgrade adds what the next format has and earlier records lack. It may break off, or be done twice at once if it outlasts its lock: each
+ * must come to the same whatever part of it was done before.
+ */
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "pino";
+import type { Database } from "./database.ts";
+import { NewerStore } from "./errors.ts";
+import { keys } from "./keys.ts";
+
+/** What makes a store of one format one of the next: the first is for format 1. */
+const upgrades: readonly ((database: Database) => Promise<void>)[] = [async () => {}];
+
+export const FORMAT = upgrades.length + 1;
+
+const LOCK_MS = 60_000;
+const RETRY_MS = 100;
+
+export class Format {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** @throws NewerStore */
+  async check(): Promise<void> {
+    const stored = await this.#stored();
+    if (stored > FORMAT) throw new NewerStore(stored, FORMAT);
+  }
+
+  /**
+   * Makes the store one of this format, if it is older.
+   * @throws NewerStore
+   */
+  async upgrade(log: Logger): Promise<void> {
+    await this.check();
+    while ((await this.#stored()) < FORMAT) {
+      if (!(await this.#alone(() => this.#upgrade(log)))) await sleep(RETRY_MS);
+    }
+  }
+
+  async #upgrade(log: Logger): Promise<void> {
+    for (let stored = await this.#stored(); stored < FORMAT; stored++) {
+      log.info({ from: stored, to: stored + 1 }, "upgrading the store");
+      await upgrades[stored - 1](this.#database);
+      await this.#database.use((redis) => redis.set(keys.format, stored + 1));
+    }
+  }
+
+  async #stored(): Promise<number> {
+    return Number((await this.#database.use((redis) => redis.get(keys.format))) ?? 1);
+  }
+
+  /** Whether `work` was done: it is not while another process is at it. */
+  async #alone(work: () => Promise<void>): Promise<boolean> {
+    const token = randomUUID();
+    const mine = await this.#database.use((redis) => redis.set(keys.upgrade, token, "PX", LOCK_MS, "NX"));
+    if (mine === null) return false;
+    try {
+      await work();
+      return true;
+    } finally {
+      await this.#database.use(async (redis) => {
+        if ((await redis.get(keys.upgrade)) === token) await redis.del(keys.upgrade);
+      });
+    }
+  }
+}

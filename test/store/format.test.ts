@@ -1,0 +1,62 @@
+import type { Redis } from "ioredis";
+import { pino } from "pino";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { FORMAT } from "../../src/store/format.ts";
+import { Store } from "../../src/store/store.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import { connected, OWNER, postJob, tryAcquire } from "./support.ts";
+
+const log = pino({ level: "silent" });
+const [key, lock] = ["{rappel}:format", "{rappel}:upgrade"];
+const newer = `The store in Redis has format ${FORMAT + 1}, and this version of Rappel knows formats up to ${FORMAT}: start the version that made it or a later one, or restore a back-up made before the upgrade.`;
+
+let server: TestRedis;
+let redis: Redis;
+let store: Store;
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = await connected(server);
+  store = new Store(redis);
+});
+afterAll(() => server.stop());
+beforeEach(() => redis.flushall());
+
+test("a store without a number gets it, and the lock is given back", async () => {
+  await store.format.upgrade(log);
+  expect(await redis.get(key)).toBe(String(FORMAT));
+  expect(await redis.exists(lock)).toBe(0);
+  await store.format.check();
+});
+
+test("while another process upgrades the store, this one waits", async () => {
+  await redis.set(lock, "another");
+  let done = false;
+  const upgrading = store.format.upgrade(log).then(() => (done = true));
+  const tries = async () => Number(/cmdstat_set:calls=(\d+)/.exec(await redis.info("commandstats"))![1]);
+  const before = await tries();
+  await expect.poll(tries).toBeGreaterThan(before + 1);
+  expect({ done, number: await redis.get(key), lock: await redis.get(lock) }).toEqual({
+    done: false,
+    number: null,
+    lock: "another",
+  });
+  await redis.del(lock);
+  await upgrading;
+  expect(await redis.get(key)).toBe(String(FORMAT));
+});
+
+test("a newer store is refused with a sentence, and stays as it is", async () => {
+  await redis.set(key, FORMAT + 1);
+  await expect(store.format.upgrade(log)).rejects.toThrow(newer);
+  await expect(store.format.check()).rejects.toThrow(newer);
+  expect(await redis.get(key)).toBe(String(FORMAT + 1));
+});
+
+test("no run takes a job from a newer store", async () => {
+  const id = await postJob(store);
+  await redis.set(key, FORMAT + 1);
+  expect(await tryAcquire(store, id)).toEqual({ outcome: "newer" });
+  expect(await store.jobs.get(OWNER, id)).toMatchObject({ status: "queued", run: 0 });
+  await redis.set(key, FORMAT);
+  expect(await tryAcquire(store, id)).toMatchObject({ outcome: "taken" });
+});
