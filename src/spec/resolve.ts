@@ -279,9 +279,13 @@ function trainingFaults({ training, observe, model }: Partial<Spec>, { sizes: { 
   return faults;
 }
 
-/** Options that name classes which the target does not have. */
+/** A single class, which leaves nothing to learn, and options that name classes which the target does not have. */
 function classFaults({ loss }: Partial<Spec>, { classes, data }: Table): Fault[] {
   if (!loss || classes === null) return [];
+  if (classes.length === 1) {
+    const message = `names ${JSON.stringify(data.target)}, which has one class, ${JSON.stringify(classes[0])}, in all rows; it takes two to learn from`;
+    return [{ pointer: "/data/target", message }];
+  }
   const options: Options = losses[loss.type as keyof typeof losses].options;
   const named = Object.entries(options).flatMap(([option, { kind }]) => {
     const value = loss[option];

@@ -98,6 +98,13 @@ test("a fork of a job that was stored with the wrong way takes the right one", a
   expect(withoutDerived(spec, totalSteps).schedule).toEqual(spec.schedule);
 });
 
+test("a target of one class leaves nothing to learn", async () => {
+  const text = "x0,label\n1,a\n2,a\n3,a\n4,a\n";
+  expect(await faultsOf(data({ validation: null }), { text })).toEqual([
+    '/data/target names "label", which has one class, "a", in all rows; it takes two to learn from',
+  ]);
+});
+
 test("features are filled in: neither the target nor the column that validates", async () => {
   const text = csv.replaceAll(/^(.*)$/gm, (line) => `${line},${line.startsWith("x") ? "test" : line.length % 2}`);
   const { spec } = await resolve(specFor(id, data({ validation: { column: "test" } })), { text });
