@@ -67,10 +67,12 @@ export class Batches {
     return Math.min(batchRows(training, rows), rows - this.#firstOf(batch));
   }
 
-  /** The target of sample `sample` in batch `batch` of the step, as the data has it. */
-  target(batch: number, sample: number): number {
+  /** Tells the target of each sample in batch `batch` of the step, as the data has it. */
+  targetsOf(batch: number): (sample: number) => number {
     const { trainRows, targets } = this.#job.data;
-    return targets[trainRows[this.#order[this.#firstOf(batch) + sample]]];
+    const order = this.#order;
+    const first = this.#firstOf(batch);
+    return (sample) => targets[trainRows[order[first + sample]]];
   }
 
   /** Where the rows of batch `batch` of the step begin in the epoch's order. */

@@ -151,7 +151,7 @@ export class TrainingStep {
     const { batches, network } = this;
     let sum = 0;
     for (let batch = 0; batch < batches.count; batch++)
-      sum += network.loss.divisor(batches.samplesOf(batch), (sample) => batches.target(batch, sample));
+      sum += network.loss.divisor(batches.samplesOf(batch), batches.targetsOf(batch));
     return sum || 1;
   }
 
