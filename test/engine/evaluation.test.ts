@@ -131,7 +131,7 @@ describe("a metric that is to rise", () => {
       training: {
         epochs,
         eval_every_epochs: 1,
-        early_stopping: { metric: "valid_accuracy", mode: "max", patience: 3, min_delta: 0.02 },
+        early_stopping: { metric: "valid_accuracy", mode: "max", patience: 3, min_delta: 0.03 },
         ...changes.training,
       },
     });
@@ -139,10 +139,14 @@ describe("a metric that is to rise", () => {
   test("stops a job after `patience` evaluations that are no better, and the best weights are those of its peak", async () => {
     const { outcome, evaluations, state } = await followed(job(100), "valid_accuracy", { threads: 2 });
     let best = -Infinity;
+    let close = 0;
     for (const { value, improved } of evaluations) {
-      expect(improved).toBe(value > best + 0.02);
+      expect(improved).toBe(value > best + 0.03);
+      close += Number(value > best && !improved);
       if (improved) best = value;
     }
+    // One row more of 42.
+    expect(close).toBeGreaterThan(0);
     expect(outcome).toMatchObject({ type: "early_stopping", best: { metric: "valid_accuracy", value: best } });
     expect(evaluations.slice(-4).map(({ improved }) => improved)).toEqual([true, false, false, false]);
     const peak = evaluations.at(-4)!.step;

@@ -6,14 +6,14 @@ import { train, type Trained } from "../support/training.ts";
 import { excluded, factors, jobOf } from "./option-table.ts";
 
 /** Everything that may be seen of a run after `step` steps. */
-function seen({ outcome, state, losses, observed, findings, evaluations }: Evaluated, step = 0) {
+function seen({ outcome, state, logged, observed, findings, evaluations }: Evaluated, step = 0) {
   // A weight that is not finite may first be seen by a checkpoint (rewind.ts).
   if (outcome.type === "diverged") return outcome.type;
   const after = <T>(rows: readonly T[], stepOf: (row: T) => number) => rows.filter((row) => stepOf(row) > step);
   return {
     outcome,
     state: state?.sha256,
-    losses: after(losses, ([at]) => at),
+    logged: after(logged, (entry) => entry.step),
     observed: after(observed, ([at]) => at),
     findings: after(findings, (finding) => finding.step),
     evaluations: after(evaluations, (evaluation) => evaluation.step),

@@ -1,5 +1,5 @@
 // Small training jobs for tests of the engine.
-import { Crew, type CrewHandlers, type Outcome, type Snapshot } from "../../src/engine/crew.ts";
+import { Crew, type CrewHandlers, type LogEntry, type Outcome, type Snapshot } from "../../src/engine/crew.ts";
 import type { Finding } from "../../src/engine/detectors/detector.ts";
 import type { TrainingJob } from "../../src/engine/job.ts";
 import type { Change } from "../../src/engine/rewind.ts";
@@ -116,6 +116,7 @@ export interface Trained {
   /** Every periodic checkpoint's bytes by step. */
   readonly checkpoints: ReadonlyMap<number, Uint8Array>;
   readonly losses: readonly (readonly [number, number])[];
+  readonly logged: readonly LogEntry[];
   /** Metrics of observed steps. */
   readonly observed: readonly (readonly [number, Readonly<Record<string, number>>])[];
   readonly findings: readonly Finding[];
@@ -137,7 +138,7 @@ export interface TrainOptions {
 /** Trains to the end, keeping what the crew reports. */
 export async function train(job: TrainingJob, options: TrainOptions = {}): Promise<Trained> {
   const files: Promise<[Snapshot, HashedFile]>[] = [];
-  const losses: [number, number][] = [];
+  const logged: LogEntry[] = [];
   const observed: [number, Readonly<Record<string, number>>][] = [];
   const findings: Finding[] = [];
   const crew: Crew = await Crew.start(
@@ -151,7 +152,7 @@ export async function train(job: TrainingJob, options: TrainOptions = {}): Promi
     },
     {
       log(entries) {
-        losses.push(...entries.map((entry): [number, number] => [entry.step, entry.train_loss]));
+        logged.push(...entries);
         options.rates?.push(...entries.map((entry) => entry.learning_rate));
       },
       evaluated: options.evaluated ?? (() => {}),
@@ -173,7 +174,8 @@ export async function train(job: TrainingJob, options: TrainOptions = {}): Promi
     state,
     weights: state && modelFile(state.bytes, "final").sha256,
     checkpoints: new Map(written.map(([{ step }, { bytes }]) => [step, bytes])),
-    losses,
+    losses: logged.map(({ step, train_loss }) => [step, train_loss]),
+    logged,
     observed,
     findings,
   };

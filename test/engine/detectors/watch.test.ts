@@ -330,7 +330,15 @@ describe("what the detectors are given", () => {
 
 describe("an observation of several layers", () => {
   const layers = [
-    seen({ gradientNorm: 3, weightNorm: 6, updateNorm: 0.3, firstMomentNorm: 1, units: 4, deadUnits: 1 }),
+    seen({
+      gradientNorm: 3,
+      weightNorm: 6,
+      updateNorm: 0.3,
+      firstMomentNorm: 1,
+      secondMomentNorm: 1,
+      units: 4,
+      deadUnits: 1,
+    }),
     seen({ name: "1", parameters: 0, gradientNorm: 0, weightNorm: 0, updateNorm: 0, units: 6, deadUnits: 4 }),
     seen({ name: "2", parameters: 1, gradientNorm: 4, weightNorm: 8, updateNorm: 0.4, firstMomentNorm: 2 }),
   ];

@@ -107,6 +107,10 @@ describe("further schedules", () => {
     expect(followed({ ...options, mode: "max" }, [1, 1.09, 1.2, 1.31, 1.33])).toEqual([0.1, 0.05, 0.05, 0.025, 0.025]);
   });
 
+  it("reduce_on_plateau counts anew after a drop", () => {
+    expect(followed({ factor: 0.5, patience: 1 }, [1, 1, 1, 1, 1])).toEqual([0.1, 0.1, 0.05, 0.05, 0.025]);
+  });
+
   it("reduce_on_plateau makes no drop that is not larger than eps", () => {
     expect(followed({ factor: 0.5, patience: 0, eps: 0.06 }, [1, 1, 1])).toEqual([0.1, 0.1, 0.1]);
     expect(followed({ factor: 0.5, patience: 0, eps: 0.04 }, [1, 1, 1])).toEqual([0.1, 0.05, 0.05]);
