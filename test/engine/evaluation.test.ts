@@ -108,6 +108,13 @@ describe("metrics of values", () => {
   });
 });
 
+test("a job is evaluated after its last step, too, where that is not every second epoch's", async () => {
+  const job = smallJob({ training: { epochs: 5, eval_every_epochs: 2 } });
+  const { evaluations, outcome } = await followed(job, "valid_loss");
+  expect(evaluations.map(({ step }) => step)).toEqual([12, 24, 30]);
+  expect(outcome).toMatchObject({ step: 30, metrics: { valid_loss: evaluations[2].value } });
+});
+
 interface Followed extends Trained {
   readonly evaluations: readonly { readonly step: number; readonly improved: boolean; readonly value: number }[];
 }

@@ -17,6 +17,17 @@ beforeAll(async () => {
   await place.startWorker();
   undisturbed = await outcome(await place.post(spec));
   await place.killWorkers();
+  // What is compared has every kind of curve in it.
+  const curves = undisturbed.metrics.flatMap((row) => Object.keys(row));
+  expect([...new Set(curves)].sort()).toEqual([
+    "grad_norm",
+    "learning_rate",
+    "step",
+    "train_loss",
+    "valid_accuracy",
+    "valid_loss",
+    "valid_macro_f1",
+  ]);
 });
 afterEach(() => place.killWorkers());
 afterAll(() => place.close());

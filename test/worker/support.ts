@@ -197,7 +197,7 @@ export function longSpec(epochs: number) {
         { type: "linear" },
       ],
     },
-    training: { epochs, batch_size: 32, seed: 5, log_every_steps: 5, eval_every_epochs: 5 },
+    training: { epochs, batch_size: 32, seed: 5, log_every_steps: 5, eval_every_epochs: 5, clip_grad_norm: 1 },
     checkpoint: { every_steps: 200, every_seconds: null, keep_last: 2 },
   };
 }
