@@ -5,7 +5,6 @@
  * each section that is well-formed goes on even if others are not: `data` to its dataset, `data` and `loss` to the columns, and with `model` and
  * `optimizer` to the plan, which knows shapes and bytes.
  */
-import { createHash } from "node:crypto";
 import { checkData, checkSizes } from "../data/check.ts";
 import { featuresOf, type DataSizes, type DataSpec } from "../data/encoding.ts";
 import { splitCounts } from "../data/encodings.ts";
@@ -26,11 +25,11 @@ import { PlanError } from "../engine/shapes.ts";
 import { stateEntries } from "../engine/state.ts";
 import type { Member, Options } from "../engine/options.ts";
 import type { TargetKind } from "../engine/training.ts";
-import { canonicalJson } from "./canonical.ts";
 import { faulty } from "./errors.ts";
 import { withoutRewind, withRewind } from "./detectors.ts";
 import { check, didYouMean, listed, pointer, type Fault } from "./faults.ts";
 import { groupFaults, membershipFaults } from "./groups.ts";
+import { hashSpec } from "./identity.ts";
 import { MAX_POINTS_PER_SERIES, Spec, type ResolvedSpec } from "./spec.ts";
 import type { Webhook } from "./webhook.ts";
 import type { Column, Dataset } from "./wire.ts";
@@ -126,11 +125,6 @@ async function planJob(
     totalSteps: totalSteps(value, table),
     shapes: new Map(stateEntries(plan).map(({ name, shape }) => [name, shape])),
   };
-}
-
-/** Of its JSON with sorted keys. */
-export function hashSpec(spec: ResolvedSpec): string {
-  return createHash("sha256").update(canonicalJson(spec)).digest("hex");
 }
 
 /** The cells of inline rows, which checkInline looks at. */

@@ -158,13 +158,20 @@ export const Job = z
     name: z.string().nullable(),
     status: JobStatus,
     spec: Spec.describe("The spec with every default filled in."),
-    spec_sha256: Sha256.describe("SHA-256 of the resolved spec as JSON with sorted keys."),
+    spec_sha256: Sha256.describe(
+      "SHA-256 of what in the spec can change a number, as JSON with sorted keys: equal for equal results, whatever the name, the checkpoints or the threads, and whatever options later versions add.",
+    ),
     metadata: z.record(z.string(), z.string()),
     created_at: Time,
     started_at: Time.nullable(),
     finished_at: Time.nullable(),
     run: Run,
-    arithmetic_version: Count.describe("Results are equal to the last bit under an equal arithmetic version."),
+    arithmetic_version: Count.describe(
+      "The one the job began under. Results are equal to the last bit under an equal arithmetic version.",
+    ),
+    arithmetic_changes: z
+      .array(z.object({ step: Count, from: Count, to: Count }))
+      .describe("Where the job went on under another arithmetic version: the steps after `step` are computed by `to`."),
     parent: z
       .object({ job_id: JobId, step: Count })
       .nullable()
@@ -238,6 +245,9 @@ export const Checkpoint = z
     created_at: Time,
     kinds: z.array(z.enum(["periodic", "final", "shutdown"])),
     metrics: Metrics,
+    arithmetic_version: Count.nullable().describe(
+      "The one that computed its last step; null in checkpoints that an earlier version of the service wrote.",
+    ),
   })
   .meta({
     id: "Checkpoint",
@@ -276,6 +286,7 @@ export const ModelDescription = z
     weights_sha256: Sha256,
     spec_sha256: Sha256,
     arithmetic_version: Count,
+    arithmetic_changes: Job.shape.arithmetic_changes,
     layers: z.array(
       z.object({
         name: z.string(),

@@ -287,6 +287,7 @@ export class Jobs {
       weights_sha256: job.result!.weights_sha256,
       spec_sha256: job.spec_sha256,
       arithmetic_version: job.arithmetic_version,
+      arithmetic_changes: job.arithmetic_changes,
       ...(JSON.parse(fields.model) as ModelNotes),
       metrics: job.result!.metrics,
     };

@@ -36,7 +36,7 @@
  * | `…:events` | list | events as JSON; an event's id is its position, from 1 |
  * | `…:metrics` | sorted set | rows of metrics as JSON, by step: writing one twice is writing it once |
  * | `…:checkpoints` | sorted set | steps of the committed checkpoints |
- * | `…:checkpoint:<step>` | hash | the manifest: `run`, `blob`, `bytes`, `sha256`, `kinds`, `metrics`, `score`, `created_at` |
+ * | `…:checkpoint:<step>` | hash | the manifest: `run`, `blob`, `bytes`, `sha256`, `kinds`, `metrics`, `score`, `arithmetic_version`, `created_at` |
  * | `…:model:<final or best>` | hash | `blob`, `bytes`, `sha256` of a model file |
  * | `…:uploads` | hash | blob → bytes, of what is being uploaded and not committed |
  * | `…:chunk:<blob>:<number>` | string | a piece of a blob, which is named `<run>.<token>.<upload>`, or `origin`; expires unless committed |

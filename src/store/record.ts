@@ -4,6 +4,7 @@
  * | field | what |
  * |---|---|
  * | `name`, `spec`, `spec_sha256`, `metadata`, `arithmetic_version`, `created_at`, `started_at`, `finished_at`, `result`, `error` | as the API shows them |
+ * | `arithmetic_changes` | likewise; absent if there are none |
  * | `parent` | likewise; absent unless the job is a fork |
  * | `origin` | JSON: an Origin, until the job has a checkpoint of its own; of one that may be rewound, until it ends or is taken back to before it |
  * | `total_steps`, `total_epochs`, `state_bytes` | sizes, worked out when the job was posted |
@@ -71,6 +72,7 @@ export const summaryFields = [
   "finished_at",
   "run",
   "arithmetic_version",
+  "arithmetic_changes",
   "parent",
   "total_steps",
   "total_epochs",
@@ -100,6 +102,7 @@ export function toSummary(id: string, fields: SummaryFields): JobSummary {
     finished_at: toTime(fields.finished_at),
     run: Number(fields.run),
     arithmetic_version: Number(fields.arithmetic_version),
+    arithmetic_changes: json(fields.arithmetic_changes) ?? [],
     parent: json(fields.parent),
     progress: toProgress(id, fields),
     result: json(fields.result),
@@ -171,6 +174,7 @@ export function toCheckpoint(step: string, fields: Record<string, string>): Chec
     created_at: toTime(fields.created_at),
     kinds: fields.kinds.split(",") as Checkpoint["kinds"],
     metrics: json(fields.metrics),
+    arithmetic_version: fields.arithmetic_version === undefined ? null : Number(fields.arithmetic_version),
   };
 }
 

@@ -1,6 +1,5 @@
-import { createHash } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { canonicalJson } from "../../src/spec/canonical.ts";
+import { hashSpec } from "../../src/spec/identity.ts";
 import type { Dataset } from "../../src/spec/wire.ts";
 import { acquire, eventTypes } from "../store/support.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
@@ -33,7 +32,7 @@ describe("create", () => {
     expect(body.spec.schedule).toEqual({ type: "constant", interval: "step", warmup_steps: 0 });
     expect(body.spec.checkpoint).toEqual({ every_steps: null, every_seconds: 30, keep_last: 3, keep_best: false });
     expect(body.spec.training).toMatchObject({ log_every_steps: 1, seed: 0, shuffle: true, clip_grad_norm: null });
-    expect(body.spec_sha256).toBe(createHash("sha256").update(canonicalJson(body.spec)).digest("hex"));
+    expect(body.spec_sha256).toBe(hashSpec(body.spec));
     expect(body.progress).toMatchObject({
       step: 0,
       total_steps: 12,

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { LeaseLost } from "../../src/store/errors.ts";
 import type { Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
@@ -181,14 +181,66 @@ test("crashes are counted anew at every checkpoint", async () => {
   expect(await store.jobs.get(OWNER, id)).toMatchObject({ status: "running", run: 12 });
 });
 
-test("another arithmetic version is noted, and said if it changes in the middle", async () => {
-  const id = await postJob(store);
-  const lease = await acquire(store, id, { arithmeticVersion: 2 });
-  expect(await eventTypes(store, id)).not.toContain("arithmetic_changed");
-  await lease.release(requeued);
-  await acquire(store, id, { arithmeticVersion: 3 });
-  expect(await eventTypes(store, id)).toContain("arithmetic_changed");
-  expect(await store.jobs.get(OWNER, id)).toMatchObject({ arithmetic_version: 3 });
+describe("the arithmetic's version", () => {
+  const job = async (id: string) => {
+    const { arithmetic_version: began, arithmetic_changes: changes } = (await store.jobs.get(OWNER, id))!;
+    return { began, changes };
+  };
+  const run = async (id: string, arithmeticVersion: number, steps: number[] = []) => {
+    const lease = await acquire(store, id, { arithmeticVersion });
+    for (const step of steps) await checkpoint(lease, step);
+    await lease.release(requeued);
+  };
+
+  test("is the one that a job began under, not the one it was posted under", async () => {
+    const id = await postJob(store);
+    await run(id, 2);
+    expect(await job(id)).toEqual({ began: 2, changes: [] });
+    expect(await eventTypes(store, id)).not.toContain("arithmetic_changed");
+  });
+
+  test("stays, and where it changed is told, by the checkpoints too", async () => {
+    const id = await postJob(store);
+    await run(id, 2, [10, 20]);
+    await run(id, 3, [30]);
+    await run(id, 3, [40]);
+    await run(id, 5, [50]);
+    const changes = [
+      { step: 20, from: 2, to: 3 },
+      { step: 40, from: 3, to: 5 },
+    ];
+    expect(await job(id)).toEqual({ began: 2, changes });
+    const events = await eventTypes(store, id);
+    expect(events.filter((type) => type === "arithmetic_changed")).toHaveLength(2);
+    const { data } = (await store.jobs.checkpoints(OWNER, id, { limit: 10 }))!;
+    expect(data.map(({ step, arithmetic_version }) => [step, arithmetic_version])).toEqual([
+      [50, 5],
+      [40, 3],
+      [30, 3],
+    ]);
+  });
+
+  test("is forgotten with the steps that it computed", async () => {
+    const id = await postJob(store);
+    // Nothing came of the first run, nor of the third.
+    await run(id, 2);
+    await run(id, 3, [10]);
+    await run(id, 4);
+    expect(await job(id)).toEqual({ began: 3, changes: [{ step: 10, from: 3, to: 4 }] });
+    await run(id, 3, [20]);
+    expect(await job(id)).toEqual({ began: 3, changes: [] });
+  });
+
+  test("is taken back with the job", async () => {
+    const id = await postJob(store);
+    await run(id, 2, [10, 20]);
+    await run(id, 3, [30]);
+    const lease = await acquire(store, id, { arithmeticVersion: 3 });
+    await lease.rewind(10, [], { type: "diagnosed", message: "Back.", step: 10, data: null });
+    expect(await job(id)).toEqual({ began: 2, changes: [{ step: 10, from: 2, to: 3 }] });
+    await lease.rewind(5, [{ step: 5 } as never], { type: "diagnosed", message: "Back.", step: 5, data: null });
+    expect(await job(id)).toEqual({ began: 3, changes: [] });
+  });
 });
 
 test("finishing commits the last state, the models, the metrics and the result together, and lets go of the rest", async () => {

@@ -69,11 +69,12 @@ else
   local from = checkpoint == '' and 'the beginning' or 'the checkpoint of step ' .. checkpoint
   append(event('resumed', 'Resumed from ' .. from .. '.', tonumber(checkpoint) or 0))
 end
-if get('arithmetic_version') ~= ARGV[4] then
-  local message = 'The arithmetic version was ' .. get('arithmetic_version') .. ' and is ' .. ARGV[4] .. ' from here on.'
-  set('arithmetic_version', ARGV[4])
-  if run > 1 then append(event('arithmetic_changed', message, tonumber(checkpoint))) end
+local version = tonumber(ARGV[4])
+if run > 1 and arithmetic_version() ~= version then
+  local message = 'The arithmetic version was ' .. arithmetic_version() .. ' and is ' .. version .. ' from here on.'
+  append(event('arithmetic_changed', message, tonumber(checkpoint)))
 end
+compute_from(tonumber(checkpoint) or 0, version)
 if tonumber(ARGV[6]) > tonumber(redis.call('GET', root .. ':turn') or 0) then redis.call('SET', root .. ':turn', ARGV[6]) end
 set_status('running')
 return { 'taken', run, crashes > 0 and 1 or 0 }

@@ -161,6 +161,33 @@ local function drop_origin()
   redis.call('HDEL', job, 'origin')
 end
 
+-- The changes of the arithmetic's version while the job trained: where, from which, to which.
+local function arithmetic_changes()
+  return cjson.decode(get('arithmetic_changes') or '[]')
+end
+
+-- The version of the arithmetic that computes the job's next step.
+local function arithmetic_version()
+  local changes = arithmetic_changes()
+  return #changes > 0 and changes[#changes].to or number('arithmetic_version')
+end
+
+-- Says that the steps after `step` are computed by this version of the arithmetic, whatever was said of them before. A job that begins
+-- anew began under it.
+local function compute_from(step, version)
+  local changes = {}
+  local from = step == 0 and version or number('arithmetic_version')
+  set('arithmetic_version', from)
+  for _, change in ipairs(arithmetic_changes()) do
+    if change.step < step then
+      table.insert(changes, change)
+      from = change.to
+    end
+  end
+  if from ~= version then table.insert(changes, { step = step, from = from, to = version }) end
+  if #changes > 0 then set('arithmetic_changes', cjson.encode(changes)) else redis.call('HDEL', job, 'arithmetic_changes') end
+end
+
 -- Writes the manifest of an uploaded state. A step has one checkpoint: written again, it unites the reasons.
 -- `state`: step, blob, bytes, sha256, kinds, metrics, score. Returns whether it is new.
 local function commit_checkpoint(state)
@@ -176,7 +203,7 @@ local function commit_checkpoint(state)
     end
   end
   redis.call('HSET', key, 'run', get('run'), 'blob', state.blob, 'bytes', state.bytes, 'sha256', state.sha256, 'kinds', kinds,
-    'metrics', state.metrics, 'score', state.score, 'created_at', now)
+    'metrics', state.metrics, 'score', state.score, 'arithmetic_version', arithmetic_version(), 'created_at', now)
   redis.call('ZADD', job .. ':checkpoints', state.step, state.step)
   set('checkpoint_step', state.step)
   return true
