@@ -1,6 +1,3 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
-
 /*
  * Shared memory is freed once no isolate of the process refers to it, not even by garbage. V8 does
  * not count shared memory when it decides whether to collect, and an idle isolate allocates
@@ -25,9 +22,10 @@ export function collectNow(): void {
   gc();
 }
 
+/** Threads that never need these modules do not load them: they take milliseconds. */
 function exposed(): () => void {
-  setFlagsFromString("--expose-gc");
-  return runInNewContext("gc") as () => void;
+  process.getBuiltinModule("node:v8").setFlagsFromString("--expose-gc");
+  return process.getBuiltinModule("node:vm").runInNewContext("gc") as () => void;
 }
 
 /**
