@@ -3,12 +3,14 @@
 import { benchApi } from "./api.ts";
 import { benchModels } from "./models.ts";
 import { benchOptimizers } from "./optimizers.ts";
+import { benchSoak } from "./soak.ts";
 import { benchStalls } from "./stalls.ts";
 
 const benches: Record<string, () => Promise<void>> = {
   api: benchApi,
   models: benchModels,
   optimizers: benchOptimizers,
+  soak: benchSoak,
   stalls: benchStalls,
 };
 

@@ -1,0 +1,58 @@
+import { describe, expect, test } from "vitest";
+import { Crew } from "../../src/engine/crew.ts";
+import { readHeader } from "../../src/engine/safetensors.ts";
+import { assembleFile, extractModels, forkState, hashFile } from "../../src/engine/state-worker.ts";
+import { smallJob, train } from "../support/training.ts";
+
+const successor = { keepBest: true, evaluatesOthers: false, groups: [] };
+const handlers = { log() {}, evaluated() {}, snapshot() {} };
+const finalState = async () => (await train(smallJob({ keepBest: true }))).state!.bytes;
+
+/** Copying a state on an event loop would stop it for seconds; a buffer that was handed over is gone at once. */
+describe("a file is handed over, not copied,", () => {
+  test.each<[string, (file: Uint8Array) => Promise<unknown>]>([
+    ["to be hashed", hashFile],
+    ["to be forked", (file) => forkState(file, { finished: null }, successor)],
+    ["to be assembled anew", (file) => assembleFile(file, new Map())],
+    ["for its models", (file) => extractModels(file, ["final", "best"])],
+    [
+      "to be restored",
+      (state) => Crew.start(smallJob({ keepBest: true }), { threads: 1, everySteps: null, state }, handlers),
+    ],
+  ])("%s", async (_name, use) => {
+    const file = await finalState();
+    const { buffer } = file;
+    const using = use(file);
+    expect(buffer.detached).toBe(true);
+    await using;
+  });
+
+  test("for a crew to begin with its weights", async () => {
+    const { models } = await extractModels(await finalState(), ["best"]);
+    const weights = models[0].bytes;
+    const { buffer } = weights;
+    const options = { threads: 1, everySteps: null, state: null, weights };
+    const starting = Crew.start(smallJob({ keepBest: true }), options, handlers);
+    expect(buffer.detached).toBe(true);
+    await starting;
+  });
+});
+
+test("a file comes back as it was, with its hash, and a state with its models", async () => {
+  const { state } = await train(smallJob({ keepBest: true }));
+  const copy = state!.bytes.slice();
+  const hashed = await hashFile(state!.bytes);
+  expect(hashed.sha256).toBe(state!.sha256);
+  expect(Buffer.compare(hashed.bytes, copy)).toBe(0);
+  const extracted = await extractModels(hashed.bytes, ["final", "best"]);
+  expect(Buffer.compare(extracted.state, copy)).toBe(0);
+  expect(extracted.models).toHaveLength(2);
+  for (const { bytes } of extracted.models) expect(Object.keys(readHeader(bytes).tensors)).toHaveLength(6);
+});
+
+test("what lies on a buffer with other things is copied, and the others stay", async () => {
+  const buffer = new Uint8Array(100).fill(7);
+  const { sha256 } = await hashFile(buffer.subarray(10, 20));
+  expect(buffer.byteLength).toBe(100);
+  expect((await hashFile(new Uint8Array(10).fill(7))).sha256).toBe(sha256);
+});
