@@ -42,6 +42,21 @@ export const meters = {
     registers,
   }),
   workers: new Gauge({ name: "rappel_workers", help: "Live workers.", registers }),
+  storeUsed: new Gauge({
+    name: "rappel_store_used_bytes",
+    help: "What Redis holds, without what may be deleted at once.",
+    registers,
+  }),
+  storeReserved: new Gauge({
+    name: "rappel_store_reserved_bytes",
+    help: "What jobs that have not ended may yet need beside it.",
+    registers,
+  }),
+  storeLimit: new Gauge({
+    name: "rappel_store_limit_bytes",
+    help: "How much both may be, beyond which jobs are refused; absent if Redis has no limit.",
+    registers,
+  }),
   redisUp: new Gauge({ name: "rappel_redis_up", help: "1 if Redis answers this process, else 0.", registers }),
 
   // What is tried again (retries.ts).

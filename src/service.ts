@@ -89,6 +89,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   const checks = {
     redis: () => store.ping(),
     store: () => store.format.check(),
+    room: () => store.fullness(),
     ...(disk && { disk: () => disk.probe() }),
   };
 

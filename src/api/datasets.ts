@@ -8,7 +8,6 @@
  * Of two that do so at once at least one sees what the other did. A file without a record may remain, for a start to remove.
  */
 import type { FastifyBaseLogger } from "fastify";
-import { ulid } from "ulid";
 import type { Draft } from "../data/files.ts";
 import { retryLater } from "../spec/errors.ts";
 import type { Dataset } from "../spec/wire.ts";
@@ -22,7 +21,7 @@ export async function recordDataset(
   draft: Draft,
 ): Promise<{ record: Dataset; created: boolean }> {
   const { content } = draft;
-  const id = `ds_${ulid().toLowerCase()}`;
+  const id = `ds_${await store.newUlid()}`;
   return await files.exclusively(content.sha256, async () => {
     await draft.keep();
     const recorded = await store.datasets.put(owner, { id, name, format: "csv", ...content }).catch(async (error) => {

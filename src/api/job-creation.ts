@@ -1,15 +1,15 @@
 /** What the routes that create jobs have in common. */
 import { createHash } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { ulid } from "ulid";
 import { z } from "zod";
-import { faulty, Problem, retryLater } from "../spec/errors.ts";
+import { faulty, Problem } from "../spec/errors.ts";
 import type { Fault } from "../spec/faults.ts";
 import { hashSpec } from "../spec/identity.ts";
 import type { ResolveContext, Resolved } from "../spec/resolve.ts";
 import { urlFault, type Webhook } from "../spec/webhook.ts";
-import type { Created, Fork, NewJob, Replayed } from "../store/jobs.ts";
-import { recordDataset } from "./datasets.ts";
+import type { Created, Fork, NewJob, Promised, Replayed } from "../store/jobs.ts";
+import { roomOf } from "../store/room.ts";
+import { recordDataset, removeDataset } from "./datasets.ts";
 import type { Services } from "./services.ts";
 
 export const idempotencyHeaders = z.looseObject({
@@ -70,30 +70,71 @@ async function record(
   resolved: Resolved,
   use: Pick<NewJob, "idempotency" | "fork">,
 ): Promise<Created | Replayed> {
-  const { arithmeticVersion, totalSteps, stateBytes } = resolved;
-  const id = `job_${ulid().toLowerCase()}`;
+  const { store } = services;
+  const id = `job_${await store.newUlid()}`;
+  const job = { id, owner, room: roomOf(resolved, use.fork?.origin.bytes ?? 0), ...use };
   try {
-    const data = await keepData(services, owner, resolved);
-    return await services.store.jobs.create({ id, owner, ...data, arithmeticVersion, totalSteps, stateBytes, ...use });
+    // What is kept for a job before it is recorded is promised its room first.
+    if (resolved.table === null && use.fork === null) return await recordWith(services, job, resolved, null);
+    const reserved = await store.jobs.reserve(job);
+    return reserved.outcome === "reserved" ? await keepAndRecord(services, job, resolved) : reserved;
   } finally {
     await resolved.table?.discard();
   }
 }
 
-/**
- * Makes a dataset of the rows that came with a spec. Those that were written into it are too many for the job's record: there the dataset stands for them.
- */
+/** Leaves nothing behind of a job that is not created. */
+async function keepAndRecord(
+  services: Pick<Services, "store" | "files">,
+  job: Promised,
+  resolved: Resolved,
+): Promise<Created | Replayed> {
+  const { owner } = job;
+  let kept: Kept | null = null;
+  let created = false;
+  try {
+    kept = await keepData(services, owner, resolved);
+    const recorded = await recordWith(services, job, resolved, kept);
+    created = recorded.outcome === "created";
+    return recorded;
+  } finally {
+    if (!created) await giveUp(services, job, kept);
+  }
+}
+
+async function giveUp(services: Pick<Services, "store" | "files">, job: Promised, kept: Kept | null): Promise<void> {
+  const { store } = services;
+  // Should Redis be away, it lapses.
+  await store.jobs.forgo(job).catch(() => undefined);
+  if (kept?.created) await removeDataset(services, job.owner, kept.record).catch(() => undefined);
+}
+
+async function recordWith(
+  { store }: Pick<Services, "store">,
+  job: Promised,
+  { spec, specSha256, ...resolved }: Resolved,
+  kept: Kept | null,
+): Promise<Created | Replayed> {
+  const { inline, ...data } = spec.data;
+  const datasetId = kept?.record.id ?? data.dataset!;
+  const { arithmeticVersion, totalSteps, stateBytes } = resolved;
+  const sizes = { arithmeticVersion, totalSteps, stateBytes };
+  if (inline === undefined) return await store.jobs.create({ ...job, spec, specSha256, datasetId, ...sizes });
+  // The rows that were written into it are too many for the job's record: there the dataset stands for them.
+  const without = { ...spec, data: { dataset: datasetId, ...data } };
+  return await store.jobs.create({ ...job, spec: without, specSha256: hashSpec(without), datasetId, ...sizes });
+}
+
+type Kept = Awaited<ReturnType<typeof recordDataset>>;
+
+/** Makes a dataset of the rows that came with a spec, if any did. */
 async function keepData(
   services: Pick<Services, "store" | "files">,
   owner: string,
-  { spec, specSha256, table }: Resolved,
-): Promise<Pick<NewJob, "spec" | "specSha256" | "datasetId">> {
-  const { inline, ...data } = spec.data;
-  if (table === null) return { spec, specSha256, datasetId: data.dataset! };
-  const { record } = await recordDataset(services, owner, data.synthetic?.type ?? "inline", await table.make());
-  if (inline === undefined) return { spec, specSha256, datasetId: record.id };
-  const kept = { ...spec, data: { dataset: record.id, ...data } };
-  return { spec: kept, specSha256: hashSpec(kept), datasetId: record.id };
+  { spec: { data }, table }: Resolved,
+): Promise<Kept | null> {
+  if (table === null) return null;
+  return await recordDataset(services, owner, data.synthetic?.type ?? "inline", await table.make());
 }
 
 /** What is sent must be signed, and go nowhere but where it may. */
@@ -120,8 +161,6 @@ export function sendCreated(reply: FastifyReply, { outcome, record }: Created | 
       throw faulty("invalid_spec", [{ pointer: "/data", message: "names a dataset that was deleted just now" }]);
     case "origin_missing":
       throw faulty("invalid_spec", [{ pointer: "/step", message: "means a checkpoint that was removed just now" }]);
-    case "no_room":
-      throw retryLater("unavailable", "Redis has no room for a copy of the checkpoint just now.", 30);
     default:
       if (outcome === "replayed") reply.header("idempotency-replayed", "true");
       return reply.code(201).header("location", `/v1/jobs/${record.id}`).send(record);

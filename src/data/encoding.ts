@@ -94,3 +94,11 @@ export function featuresOf(
   const marker = validation !== null && "column" in validation ? validation.column : null;
   return columns.map(({ name }) => name).filter((name) => name !== target && name !== marker);
 }
+
+/** What names of features may take in a spec whose client left them out. */
+const MAX_NAMES_BYTES = 4096;
+
+/** The features as a spec names them; null if they are too many: it would repeat its dataset, in every job anew. */
+export function writtenOut(features: readonly string[]): string[] | null {
+  return Buffer.byteLength(JSON.stringify(features)) <= MAX_NAMES_BYTES ? [...features] : null;
+}

@@ -76,7 +76,7 @@ export class Checkpoints {
   /** Uploads a file, as the state that a commit speaks of; null if there is no room. */
   async upload(file: StateFile): Promise<State | null> {
     const uploaded = meters.checkpoints.startTimer();
-    const blob = await persist(this.#life, () => this.#lease.upload(file.bytes));
+    const blob = await persist(this.#life, () => this.#lease.upload(file.bytes, "state"));
     if (blob === null) return null;
     uploaded();
     meters.checkpointBytes.inc(blob.bytes);

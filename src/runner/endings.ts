@@ -74,7 +74,7 @@ export class Endings {
     state.bytes = extracted.state;
     for (const [i, which] of kept.entries()) {
       const file = extracted.models[i];
-      const blob = await this.#uploadModel(file, outcome.step, interrupted);
+      const blob = await this.#uploadModel(file, which, outcome.step, interrupted);
       if (blob === null) return false;
       models[which] = { ...blob, sha256: file.sha256 };
     }
@@ -113,12 +113,13 @@ export class Endings {
 
   async #uploadModel(
     { bytes }: HashedFile,
+    which: "final" | "best",
     step: number,
     interrupted: (waiting: boolean) => boolean,
   ): Promise<Blob | null> {
     const attempts = new Retry("room", this.#life.log);
     while (!interrupted(attempts.failures > 0)) {
-      const blob = await persist(this.#life, () => this.#lease.upload(bytes)).catch(orNoRoom);
+      const blob = await persist(this.#life, () => this.#lease.upload(bytes, which)).catch(orNoRoom);
       if (blob !== null) {
         attempts.worked();
         return blob;

@@ -21,5 +21,6 @@ export const EventType = z.enum([
   "succeeded",
   "failed",
   "webhook_failed",
+  "events_omitted",
 ]);
 export type EventType = z.infer<typeof EventType>;

@@ -6,7 +6,7 @@
  * `optimizer` to the plan, which knows shapes and bytes.
  */
 import { checkData, checkSizes } from "../data/check.ts";
-import { featuresOf, type DataSizes, type DataSpec } from "../data/encoding.ts";
+import { featuresOf, writtenOut, type DataSizes, type DataSpec } from "../data/encoding.ts";
 import { splitCounts } from "../data/encodings.ts";
 import { InvalidDataset, type DatasetContent } from "../data/dataset.ts";
 import type { DatasetFiles, Draft } from "../data/files.ts";
@@ -30,6 +30,7 @@ import { withoutRewind, withRewind } from "./detectors.ts";
 import { check, didYouMean, listed, pointer, type Fault } from "./faults.ts";
 import { groupFaults, membershipFaults } from "./groups.ts";
 import { hashSpec } from "./identity.ts";
+import { sizesOf, type Sizes } from "./sizes.ts";
 import { MAX_POINTS_PER_SERIES, Spec, type ResolvedSpec } from "./spec.ts";
 import type { Webhook } from "./webhook.ts";
 import type { Column, Dataset } from "./wire.ts";
@@ -56,6 +57,7 @@ export interface Resolved {
   readonly parameterCount: number;
   readonly memoryBytes: number;
   readonly stateBytes: number;
+  readonly sizes: Sizes;
   readonly totalSteps: number;
   /** What a checkpoint of it holds: shapes by name. */
   readonly shapes: ReadonlyMap<string, readonly number[]>;
@@ -80,6 +82,8 @@ interface Input {
 interface Table {
   readonly data: ResolvedSpec["data"];
   readonly rows: number;
+  readonly columns: readonly Column[];
+  readonly features: readonly string[];
   readonly sizes: DataSizes;
   /** Null if the target is a value. */
   readonly classes: readonly string[] | null;
@@ -122,6 +126,7 @@ async function planJob(
     parameterCount: plan.parameterCount,
     memoryBytes: plan.memoryBytes + encodedBytes(table),
     stateBytes: plan.stateBytes,
+    sizes: sizesOf(spec, plan, table),
     totalSteps: totalSteps(value, table),
     shapes: new Map(stateEntries(plan).map(({ name, shape }) => [name, shape])),
   };
@@ -238,12 +243,13 @@ async function readTable({ data, loss }: Partial<Spec>, input: Input, faults: Fa
   const before = faults.length;
   for (const fault of checkData(input.content, data, targets)) faults.push(fault);
   if (faults.length > before) return null;
-  const filled = { ...data, features: [...featuresOf(columns, data)] };
+  const features = featuresOf(columns, data);
+  const filled = { ...data, features: writtenOut(features) ?? data.features };
   const sizes = await input.sizes(filled);
   faults.push(...checkSizes(sizes, filled));
   if (faults.length > before) return null;
   const column = columns.find(({ name }) => name === data.target) as Column;
-  return { data: filled, rows, sizes, classes: targets === "class" ? column.classes : null };
+  return { data: filled, rows, columns, features, sizes, classes: targets === "class" ? column.classes : null };
 }
 
 function trainingFaults({ training, observe, model }: Partial<Spec>, { sizes: { train } }: Table): Fault[] {

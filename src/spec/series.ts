@@ -2,7 +2,7 @@
 import { z } from "zod";
 
 /** What an observed step is measured by; those of one layer have its name after a dot: `grad_norm.0`. */
-const observedNames = {
+export const observedNames = {
   grad_norm:
     "2-norm of the gradient, before clip_grad_norm; without `observe`: the norm that is clipped, at logged steps",
   update_ratio: "2-norm of the step over that of the weights; about 0.001 is usual",

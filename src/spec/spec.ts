@@ -342,7 +342,6 @@ export type Spec = z.output<typeof Spec>;
 
 /** A spec in which nothing is left to be worked out. */
 export interface ResolvedSpec extends Spec {
-  data: DataSpec & { features: string[] };
   model: { layers: (Spec["model"]["layers"][number] & { name: string })[] };
   training: Spec["training"] & {
     log_every_steps: number;

@@ -367,7 +367,9 @@ export type ProblemDocument = z.infer<typeof ProblemDocument>;
 
 export const Health = z
   .object({
-    status: z.enum(["ok", "unavailable"]),
+    status: z
+      .enum(["ok", "degraded", "unavailable"])
+      .describe("`degraded`: it serves, but not everything; `checks` says what it lacks."),
     checks: z.record(z.string(), z.string()).meta({ examples: [{ redis: "ok" }] }),
     retrying: z
       .array(
@@ -414,6 +416,14 @@ export const ServiceStatus = z
         oldest_seconds: z.number().nullable().describe("For how long the job has waited that waits longest."),
       })
       .describe("Deliveries of jobs to workers."),
+    store: z
+      .object({
+        used_bytes: Count.describe("What Redis holds."),
+        reserved_bytes: Count.describe("What jobs that have not ended may yet need beside it."),
+        limit_bytes: Count.nullable().describe("How much both may be; null: Redis has no limit."),
+        full: z.boolean().describe("Whether what was refused for want of room would be refused again."),
+      })
+      .describe("How full the store is."),
   })
   .meta({ id: "ServiceStatus", description: "The service as a whole." });
 export type ServiceStatus = z.infer<typeof ServiceStatus>;

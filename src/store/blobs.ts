@@ -2,9 +2,8 @@
 import { crashPoint } from "../crash.ts";
 import type { Database } from "./database.ts";
 import { keys } from "./keys.ts";
+import { CHUNK_BYTES } from "./room.ts";
 
-/** Also in lua/shared.lua. */
-export const CHUNK_BYTES = 4 * 1024 * 1024;
 const IN_FLIGHT = 2;
 
 /** A blob's name and size, as records refer to it. */
@@ -12,9 +11,6 @@ export interface Blob {
   blob: string;
   bytes: number;
 }
-
-/** The share of Redis' `maxmemory` that checkpoints may fill it up to. */
-export const CHECKPOINT_SHARE = 0.7;
 
 /** Gives the chunks of `bytes` to `put`, at most two at once. */
 export async function eachChunk(bytes: Uint8Array, put: (number: number, chunk: Buffer) => Promise<unknown>) {

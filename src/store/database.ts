@@ -1,7 +1,7 @@
 /** The connection to Redis, the scripts that run there, and what its errors mean to us. */
 import { readdirSync, readFileSync } from "node:fs";
 import { ReplyError, type Redis, type RedisOptions } from "ioredis";
-import { LeaseLost, OverLimit, Unavailable, type LimitedKind } from "./errors.ts";
+import { LeaseLost, NoRoom, OverLimit, Unavailable, type LimitedKind } from "./errors.ts";
 
 const COMMAND_TIMEOUT_MS = 10_000;
 
@@ -47,13 +47,16 @@ export async function available<T>(commands: () => Promise<T>): Promise<T> {
   }
 }
 
-/** One file a script; `shared.lua` goes after the first line of each, which is where Redis wants the flags. */
+/** What the scripts share, in this order. */
+const SHARED = ["base.lua", "room.lua", "shared.lua"];
+
+/** One file a script; what they share goes after the first line of each, which is where Redis wants the flags. */
 const scripts = loadScripts(new URL("lua/", import.meta.url));
 
 function loadScripts(directory: URL): Map<string, string> {
   const read = (file: string) => readFileSync(new URL(file, directory), "utf8");
-  const shared = read("shared.lua");
-  const names = readdirSync(directory).filter((file) => file !== "shared.lua");
+  const shared = SHARED.map(read).join("");
+  const names = readdirSync(directory).filter((file) => !SHARED.includes(file));
   return new Map(names.map((file) => [file.replace(".lua", ""), read(file).replace("\n", () => `\n${shared}`)]));
 }
 
@@ -65,8 +68,14 @@ function translated(error: unknown): unknown {
   if (!(error instanceof ReplyError)) return new Unavailable(`Redis cannot be reached: ${message}`, { cause: error });
   if (message.startsWith("FENCED")) return new LeaseLost("the lease is someone else's");
   if (message.startsWith("LIMITED")) return overLimit(message);
+  if (message.startsWith("FULL")) return noRoom(message);
   if (!transient.test(message)) return error;
   return new Unavailable(`Redis refuses: ${message}`, { full: message.startsWith("OOM"), cause: error });
+}
+
+function noRoom(message: string): NoRoom {
+  const [need, free, limit] = message.split(" ").slice(1).map(Number);
+  return new NoRoom(need, free, limit);
 }
 
 function overLimit(message: string): OverLimit {

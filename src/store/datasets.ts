@@ -19,7 +19,7 @@ export class Datasets {
 
   /**
    * If the owner has those bytes already, gives the record they have.
-   * @throws OverLimit
+   * @throws OverLimit, NoRoom
    */
   async put(owner: string, dataset: NewDataset): Promise<{ record: Dataset; created: boolean }> {
     const [text, created] = await this.#database.run<[string, number]>(
@@ -76,6 +76,6 @@ export class Datasets {
 }
 
 function toDataset(text: string): Dataset {
-  const dataset = JSON.parse(text);
+  const { counted_bytes: _, ...dataset } = JSON.parse(text);
   return { ...dataset, created_at: toTime(dataset.created_at) };
 }

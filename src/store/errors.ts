@@ -44,4 +44,20 @@ export class OverLimit extends Error {
   }
 }
 
+/** Redis cannot hold so much more (room.ts). */
+export class NoRoom extends Error {
+  override readonly name = "NoRoom";
+  readonly needBytes: number;
+  readonly freeBytes: number;
+  /** What there is to fill, if nothing is in it. */
+  readonly limitBytes: number;
+
+  constructor(needBytes: number, freeBytes: number, limitBytes: number) {
+    super(`room for ${needBytes} bytes: ${freeBytes} are free, of ${limitBytes}`);
+    this.needBytes = needBytes;
+    this.freeBytes = freeBytes;
+    this.limitBytes = limitBytes;
+  }
+}
+
 export type LimitedKind = "waiting" | "dataset_bytes" | "checkpoint_bytes";

@@ -4,7 +4,7 @@ import { crashPoint } from "../crash.ts";
 import { diagnosisOf, type Diagnosis } from "../spec/diagnosis.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { Checkpoint, Event, Job, JobStatus, JobSummary, ModelDescription, Page, Progress } from "../spec/wire.ts";
-import { CHECKPOINT_SHARE, CHUNK_BYTES, readBlob } from "./blobs.ts";
+import { readBlob } from "./blobs.ts";
 import type { Database } from "./database.ts";
 import { keys } from "./keys.ts";
 import {
@@ -22,6 +22,7 @@ import {
   type ProgressReport,
   type RecordedChange,
 } from "./record.ts";
+import { CHUNK_BYTES, type Room } from "./room.ts";
 
 const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
 
@@ -43,6 +44,7 @@ export interface NewJob {
   arithmeticVersion: number;
   totalSteps: number;
   stateBytes: number;
+  room: Room;
   idempotency: { key: string; bodySha256: string } | null;
   /** Null: it is no fork. */
   fork: Fork | null;
@@ -58,11 +60,18 @@ export interface Fork {
   progress: ProgressReport | null;
 }
 
-/** What was to be used is gone, or there is no room for a copy of it. */
-type Unmet = "dataset_missing" | "origin_missing" | "no_room";
+/** What was to be used is gone. */
+type Unmet = "dataset_missing" | "origin_missing";
 
 /** `turn`: when it is to be delivered. */
 export type Created = { outcome: "created"; record: Job; turn: number } | { outcome: Unmet; record: null };
+
+/** A job that is to be created. */
+export type Promised = Pick<NewJob, "owner" | "id" | "idempotency" | "room" | "fork">;
+export interface Reserved {
+  outcome: "reserved";
+  record: null;
+}
 
 /** What an idempotency key that was used before leads to. `mismatch`: it belongs to another body. */
 export type Replayed = { outcome: "replayed"; record: Job } | { outcome: "mismatch"; record: null };
@@ -104,11 +113,31 @@ export class Jobs {
     return record && { outcome: "replayed", record };
   }
 
-  /** @throws OverLimit */
+  /**
+   * Promises a job its room before anything is kept for it. Then it is created, or `forgo` gives the room back.
+   * @throws OverLimit, NoRoom
+   */
+  async reserve({ owner, id, idempotency, room }: Promised): Promise<Reserved | Replayed> {
+    const key = idempotency === null ? ["", ""] : [hashed(idempotency.key), idempotency.bodySha256];
+    const [outcome, detail] = await this.#database.run<[(Reserved | Replayed)["outcome"], string?]>(
+      "reserve",
+      keys.job(owner, id),
+      ...key,
+      room.bytes,
+    );
+    if (outcome === "replayed") return { outcome, record: (await this.get(owner, detail!))! };
+    return { outcome, record: null };
+  }
+
+  /** Gives up a job that was not created. */
+  async forgo({ owner, id, room, fork }: Promised): Promise<void> {
+    await this.#database.run("forgo", keys.job(owner, id), room.bytes, fork?.origin.bytes ?? 0);
+  }
+
+  /** @throws OverLimit, NoRoom */
   async create(job: NewJob): Promise<Created | Replayed> {
-    const { spec, idempotency, fork } = job;
-    const unmet = fork && (await this.#copyOrigin(job, fork));
-    if (unmet !== null) return { outcome: unmet, record: null };
+    const { spec, idempotency, fork, room } = job;
+    if (fork !== null && !(await this.#copyOrigin(job, fork))) return { outcome: "origin_missing", record: null };
     const fields = {
       ...(spec.name === null ? {} : { name: spec.name }),
       spec: JSON.stringify(spec),
@@ -118,6 +147,9 @@ export class Jobs {
       total_steps: job.totalSteps,
       total_epochs: spec.training.epochs,
       state_bytes: job.stateBytes,
+      event_limits: JSON.stringify(room.eventLimits),
+      message_bytes: room.messageBytes,
+      keep_most: room.keepMost,
       ...(spec.webhook === null ? {} : { webhook: JSON.stringify(spec.webhook.events) }),
       priority: spec.resources.priority,
       ...(fork === null ? {} : { parent: JSON.stringify(fork.parent), origin: JSON.stringify(fork.origin) }),
@@ -130,7 +162,7 @@ export class Jobs {
       IDEMPOTENCY_MS,
       idempotency?.bodySha256 ?? "",
       job.datasetId ?? "",
-      mostBytes(job),
+      room.bytes,
       fork?.origin.bytes ?? "",
       fork === null ? "Created." : `Forked from step ${fork.parent.step} of ${fork.parent.job_id}.`,
       ...Object.entries(fields).flat(),
@@ -254,9 +286,8 @@ export class Jobs {
     const manifests = await this.#database.use((redis) =>
       Promise.all(steps.map((step) => redis.hgetall(keys.checkpoint(job, step)))),
     );
-    // Retention may have removed one between the two looks.
-    const found = steps.flatMap((step, i) => (manifests[i].blob ? [toCheckpoint(step, manifests[i])] : []));
-    return exists ? page(found, limit, (checkpoint) => String(checkpoint.step)) : null;
+    const found = steps.map((step, i) => (manifests[i].blob ? toCheckpoint(step, manifests[i]) : null));
+    return exists ? pageOf(steps, found, limit) : null;
   }
 
   /** A checkpoint's manifest and blob, and the beginning of its file, which says what is in it; null if it is gone. */
@@ -293,14 +324,14 @@ export class Jobs {
     };
   }
 
-  /** Copies the parent's checkpoint into the fork's keys, where it stays only if the fork is created. */
-  async #copyOrigin({ owner, id }: NewJob, { parent, blob, origin }: Fork): Promise<Unmet | null> {
+  /** Copies the parent's checkpoint into the fork's keys, where it stays only if the fork is created; false if it is gone. */
+  async #copyOrigin({ owner, id }: NewJob, { parent, blob, origin }: Fork): Promise<boolean> {
     for (let number = 0; number < Math.ceil(origin.bytes / CHUNK_BYTES); number++) {
-      const from = [parent.job_id, blob, origin.bytes, number, CHECKPOINT_SHARE];
-      const outcome = await this.#database.run<"copied" | "no_room" | "missing">("copy", keys.job(owner, id), ...from);
-      if (outcome !== "copied") return outcome === "no_room" ? outcome : "origin_missing";
+      const from = [parent.job_id, blob, origin.bytes, number];
+      const outcome = await this.#database.run<"copied" | "missing">("copy", keys.job(owner, id), ...from);
+      if (outcome === "missing") return false;
     }
-    return null;
+    return true;
   }
 
   async #change<Outcome extends string>(script: string, owner: string, id: string): Promise<Changed<Outcome>> {
@@ -345,18 +376,15 @@ export class Jobs {
   }
 }
 
-/**
- * The checkpoints that are kept, the one being written, and the best; two to rewind to, and what a fork began with. Once the job has ended its last one and
- * the model take no more.
- */
-function mostBytes({ stateBytes, spec, fork }: NewJob): number {
-  const { keep_last: last, keep_best: best } = spec.checkpoint;
-  const rewound = spec.detectors.diverging.policy !== "rewind" ? 0 : fork === null ? 2 : 3;
-  return stateBytes * (last + 1 + (best ? 1 : 0) + rewound);
-}
-
 function hashed(text: string): string {
   return createHash("sha256").update(text).digest("hex");
+}
+
+/** `found` is what has the cursors, which are one more than `limit` if there are more; null: it was removed between the two looks. */
+export function pageOf<T>(cursors: string[], found: (T | null)[], limit: number): Page<T> {
+  const more = cursors.length > limit;
+  const data = found.slice(0, limit).filter((item) => item !== null);
+  return { data, has_more: more, next: more ? cursors[limit - 1] : null };
 }
 
 /** `items` is one more than `limit` if there are more. */

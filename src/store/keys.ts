@@ -15,7 +15,9 @@
  * | `{rappel}:worker:<id>` | string | its last heartbeat, which expires |
  * | `{rappel}:ended` | sorted set | record keys of the jobs that have ended, by when |
  * | `{rappel}:files` | hash | SHA-256 → how many dataset records, of any owner, have that file |
- * | `{rappel}:dropped` | sorted set | blobs let go, by when they expire: `<bytes> <key of the first chunk, without its number>` |
+ * | `{rappel}:room` | hash | `promised`, `loose`: bytes that open jobs may yet take, and of blobs let go; `refused`: the least that there was no room for, while there is none |
+ * | `{rappel}:loose` | sorted set | blobs let go, by when they expire: `<bytes> <key of the first chunk, without its number>` |
+ * | `{rappel}:pending` | sorted set | what was promised to jobs that are being created, by when that lapses: `<bytes> <owner> <job id>` |
  * | `{rappel}:outbox` | list | `<owner> <job id> <event id>`: events that a webhook wants and the queue does not have yet |
  * | `{rappel}:webhook_turn`, `{rappel}:webhook_turns` | string, hash | the same for what goes to webhooks (lua/notice_turn.lua) |
  * | `{rappel}:reconciler` | string | held by the process that reconciles now |
@@ -39,7 +41,9 @@
  * | `…:checkpoint:<step>` | hash | the manifest: `run`, `blob`, `bytes`, `sha256`, `kinds`, `metrics`, `score`, `arithmetic_version`, `created_at` |
  * | `…:model:<final or best>` | hash | `blob`, `bytes`, `sha256` of a model file |
  * | `…:uploads` | hash | blob → bytes, of what is being uploaded and not committed |
- * | `…:chunk:<blob>:<number>` | string | a piece of a blob, which is named `<run>.<token>.<upload>`, or `origin`; expires unless committed |
+ * | `…:dropped` | list | its blobs that were let go, as in `{rappel}:loose` |
+ * | `…:told` | hash | type → how many events of it this run has told; `bytes`: what they take |
+ * | `…:chunk:<blob>:<number>` | string | a piece of a blob, which is named `<run>.<token>.<upload>.<purpose>`, or `origin`; expires unless committed |
  */
 export const hashTag = "{rappel}";
 
@@ -58,6 +62,7 @@ export const keys = {
   waiting: `${hashTag}:waiting`,
   workers: `${hashTag}:workers`,
   worker: (id: string) => `${hashTag}:worker:${id}`,
+  room: `${hashTag}:room`,
   reconciler: `${hashTag}:reconciler`,
   control: `${hashTag}:control`,
   ticket: (ticket: string) => `${hashTag}:ticket:${ticket}`,

@@ -12,7 +12,7 @@ import { randomUUID } from "node:crypto";
 import { crashPoint } from "../crash.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { Checkpoint, JobError, JobResult, JobStatus } from "../spec/wire.ts";
-import { CHECKPOINT_SHARE, eachChunk, readBlob, type Blob } from "./blobs.ts";
+import { eachChunk, readBlob, type Blob } from "./blobs.ts";
 import type { Database } from "./database.ts";
 import { FORMAT } from "./format.ts";
 import { keys } from "./keys.ts";
@@ -182,9 +182,9 @@ export class Lease {
     await this.#run("report", number, JSON.stringify(progress), texts(events), ...scored(rows));
   }
 
-  /** Null if there is no room. What is uploaded vanishes unless it is committed. */
-  async upload(bytes: Uint8Array): Promise<Blob | null> {
-    const blob = await this.#run<string | null>("upload", bytes.byteLength, CHECKPOINT_SHARE);
+  /** Null if there is no room. What is uploaded vanishes unless it is committed, and at the latest with the next upload for the same purpose. */
+  async upload(bytes: Uint8Array, purpose: "state" | "final" | "best" = "state"): Promise<Blob | null> {
+    const blob = await this.#run<string | null>("upload", bytes.byteLength, purpose);
     if (blob === null) return null;
     try {
       await eachChunk(bytes, (number, chunk) => this.#run("chunk", blob, number, chunk));

@@ -20,6 +20,17 @@ export interface Heartbeat {
   running: { id: string; owner: string }[];
 }
 
+/** How full Redis is, in bytes (room.ts). */
+export interface Fullness {
+  used: number;
+  /** What open jobs may yet need of the rest. */
+  reserved: number;
+  /** How much both may be; null: Redis has no limit. */
+  limit: number | null;
+  /** Whether what was refused for want of room would be refused again. */
+  full: boolean;
+}
+
 export class Overview {
   readonly #database: Database;
 
@@ -55,6 +66,12 @@ export class Overview {
     const counts = await this.#database.use((redis) => redis.hgetall(keys.statuses));
     const named = JobStatus.options.map((status) => [status, Number(counts[status] ?? 0)]);
     return Object.fromEntries(named) as Record<JobStatus, number>;
+  }
+
+  async room(): Promise<Fullness> {
+    const [used, reserved, limit, refused] = await this.#database.run<(string | null)[]>("room_now", keys.room);
+    const fullness = { used: Number(used), reserved: Number(reserved), limit: limit === null ? null : Number(limit) };
+    return { ...fullness, full: refused !== null };
   }
 
   /** For how long the job has waited that waits longest; null if none does. */

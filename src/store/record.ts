@@ -11,7 +11,9 @@
  * | `status` | see the arrows in lua/ |
  * | `dataset`, `idempotency` | what the job holds on to: a dataset's id, the SHA-256 of an idempotency key |
  * | `turn` | when it is to be delivered (shared.lua) |
- * | `counted_bytes` | what it counts for in its owner's checkpoint bytes |
+ * | `counted_bytes` | what it counts for among its owner's bytes |
+ * | `reserved`, `spent` | bytes it was promised until it ends, and how many of them it has (room.ts); absent once it has ended |
+ * | `event_limits`, `message_bytes`, `keep_most` | JSON: type → how many events of it a run may tell; what a message to its webhook takes; how many checkpoints are kept at most; likewise |
  * | `priority` | as in its spec |
  * | `delivery` | how many times it was given to BullMQ |
  * | `run`, `token`, `lease_expires_at` | the lease; it is free if the last is absent or past |

@@ -4,6 +4,7 @@
  * Whatever belongs together changes together, in one Lua script a command (lua/). Redis being away, or full, throws Unavailable.
  */
 import type { Redis } from "ioredis";
+import { ulid } from "ulid";
 import { Database } from "./database.ts";
 import { Datasets } from "./datasets.ts";
 import { Format } from "./format.ts";
@@ -55,9 +56,24 @@ export class Store {
     });
   }
 
+  /**
+   * A new id's part that orders: by Redis' clock, since lists are in the order of ids, and the hosts that serve the API need not agree on the time.
+   */
+  async newUlid(): Promise<string> {
+    const [seconds, microseconds] = await this.#database.use((redis) => redis.time());
+    return ulid(Math.floor(seconds * 1000 + microseconds / 1000)).toLowerCase();
+  }
+
   /** Takes a job for a run. */
   async acquire(jobId: string, options: AcquireOptions): Promise<Acquired> {
     return await acquire(this.#database, jobId, options);
+  }
+
+  /** What to say of a store that is full; null if it is not. @throws Unavailable */
+  async fullness(): Promise<string | null> {
+    const { used, reserved, limit, full } = await this.overview.room();
+    if (!full) return null;
+    return `full: ${used} bytes are used and ${reserved} reserved of ${limit}, so new jobs are refused; those that are there go on`;
   }
 
   /** @throws Unavailable */

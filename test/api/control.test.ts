@@ -144,7 +144,7 @@ test("a deleted job leaves no key behind, and its idempotency key can be used ag
   const lease = await acquire(service.store, id);
   await lease.report(1, progressAt(2), [], [{ step: 1, train_loss: 1 }]);
   for (const step of [1, 2, 3]) await checkpoint(lease, step, { bytes: Buffer.alloc(5 * 2 ** 20), keepLast: 1 });
-  const model = { ...(await lease.upload(Buffer.from("weights")))!, sha256: "5".repeat(64) };
+  const model = { ...(await lease.upload(Buffer.from("weights"), "final"))!, sha256: "5".repeat(64) };
   await lease.upload(Buffer.from("never committed"));
   await lease.finish({ status: "succeeded", progress: progressAt(3), models: { final: model }, events: [] }, []);
   const other = await jobIn.running();

@@ -65,7 +65,7 @@ export async function startService(
       ...limits,
       ...config,
     },
-    checks: { redis: () => store.ping(), disk: () => files.probe() },
+    checks: { redis: () => store.ping(), room: () => store.fullness(), disk: () => files.probe() },
     vitals: {},
     log: pino({ level: "silent" }),
   });

@@ -147,12 +147,12 @@ test("a dataset is kept as long as a job that has not ended uses it", async () =
     rows: 2,
     columns: [{ name: "x", type: "numeric" as const, missing: 0, min: 0.1, max: 0.3, mean: 0.2, classes: null }],
   };
-  const { record, created } = await store.datasets.put(OWNER, dataset);
+  const { record, created } = (await store.datasets.put(OWNER, dataset))!;
   expect(created).toBe(true);
   expect(record).toEqual({ ...dataset, created_at: expect.stringMatching(/Z$/) });
   const twin = await store.datasets.put(OWNER, { ...dataset, id: "ds_01k3w9d0c8v6m2q4r7t5x1y9zb" });
   expect(twin).toEqual({ record, created: false });
-  const bobs = await store.datasets.put("bob", { ...dataset, id: "ds_01k3w9d0c8v6m2q4r7t5x1y9zc" });
+  const bobs = (await store.datasets.put("bob", { ...dataset, id: "ds_01k3w9d0c8v6m2q4r7t5x1y9zc" }))!;
   expect(bobs.created).toBe(true);
 
   const job = await postJob(store, { datasetId: dataset.id });

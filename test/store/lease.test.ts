@@ -248,8 +248,8 @@ test("finishing commits the last state, the models, the metrics and the result t
   const lease = await acquire(store, id);
   for (const step of [25, 50, 75]) await checkpoint(lease, step);
   const bytes = Buffer.alloc(9 * 1024 * 1024, "state");
-  const model = { ...(await lease.upload(Buffer.from("weights")))!, sha256: "5".repeat(64) };
-  const best = { ...(await lease.upload(Buffer.from("better weights")))!, sha256: "6".repeat(64) };
+  const model = { ...(await lease.upload(Buffer.from("weights"), "final"))!, sha256: "5".repeat(64) };
+  const best = { ...(await lease.upload(Buffer.from("better weights"), "best"))!, sha256: "6".repeat(64) };
   const state = {
     ...(await lease.upload(bytes))!,
     step: 100,

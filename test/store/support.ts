@@ -7,6 +7,7 @@ import { storeConnection } from "../../src/store/database.ts";
 import type { NewJob } from "../../src/store/jobs.ts";
 import type { Acquired, AcquireOptions, Lease, State } from "../../src/store/lease.ts";
 import type { ProgressReport } from "../../src/store/record.ts";
+import type { Room } from "../../src/store/room.ts";
 import { Store } from "../../src/store/store.ts";
 import type { TestRedis } from "../support/redis.ts";
 
@@ -41,10 +42,16 @@ export function newJob(options: Partial<NewJob> & { metadata?: Record<string, st
     arithmeticVersion: 1,
     totalSteps: 100,
     stateBytes: 1000,
+    room: room(4000),
     idempotency: null,
     fork: null,
     ...options,
   };
+}
+
+/** What a job may need; it may tell as many events as these tests want. */
+export function room(bytes: number): Room {
+  return { bytes, eventLimits: { checkpoint_committed: 1000, evaluated: 1000 }, messageBytes: 0, keepMost: 100 };
 }
 
 export async function postJob(store: Store, options: Partial<NewJob> = {}): Promise<string> {

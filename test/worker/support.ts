@@ -14,6 +14,7 @@ import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
 import { Deliveries } from "../../src/queue/deliveries.ts";
 import { resolveSpec } from "../../src/spec/resolve.ts";
 import type { Job } from "../../src/spec/wire.ts";
+import { roomOf } from "../../src/store/room.ts";
 import { Store } from "../../src/store/store.ts";
 import { connected, OWNER } from "../store/support.ts";
 import { startTestRedis, type TestRedis, type TestRedisOptions } from "../support/redis.ts";
@@ -122,6 +123,7 @@ export async function postJob(
     arithmeticVersion: ARITHMETIC_VERSION,
     totalSteps: resolved.totalSteps,
     stateBytes: resolved.stateBytes,
+    room: roomOf(resolved, 0),
     idempotency: null,
     fork: null,
   });

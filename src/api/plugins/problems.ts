@@ -9,7 +9,7 @@ import { DatasetLost, DatasetTooLarge, InvalidDataset } from "../../data/dataset
 import { diskFault } from "../../data/disk.ts";
 import { Abandoned, PoolBusy } from "../../data/pool.ts";
 import { errors, Problem, retryLater } from "../../spec/errors.ts";
-import { OverLimit, Unavailable } from "../../store/errors.ts";
+import { NoRoom, OverLimit, Unavailable } from "../../store/errors.ts";
 import { newRequestId } from "../request-id.ts";
 
 const UPLOAD_AGAIN = "Upload the same bytes again: that repairs it.";
@@ -32,13 +32,15 @@ export function sendProblem(problem: Problem, request: FastifyRequest, reply: Fa
 
 export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = asProblem(error, request);
-  if (problem.status >= 500) request.log.error({ err: error }, problem.message);
+  if (error instanceof NoRoom) request.log.warn(problem.message);
+  else if (problem.status >= 500) request.log.error({ err: error }, problem.message);
   sendProblem(problem, request, reply);
 }
 
 function asProblem(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof Problem) return error;
-  if (error instanceof Unavailable) return retryLater("unavailable", "The store cannot be reached just now.", 2);
+  if (error instanceof Unavailable) return unavailable(error);
+  if (error instanceof NoRoom) return noRoom(error);
   if (error instanceof OverLimit) return overLimit(error);
   if (error instanceof PoolBusy) return busy(error);
   if (error instanceof Abandoned) return new Problem("request_timeout", "The client did not wait for the answer.");
@@ -60,11 +62,33 @@ function busy({ whose, waiting }: PoolBusy): Problem {
     : retryLater("unavailable", `${waiting} ${what} here, the most.`, 2);
 }
 
+const ROOM_RETRY_SECONDS = 30;
+const MAKE_ROOM = "Try again when jobs have ended, or delete some that you no longer need.";
+
+function unavailable({ full }: Unavailable): Problem {
+  if (full) return retryLater("unavailable", `The store is full. ${MAKE_ROOM}`, ROOM_RETRY_SECONDS);
+  return retryLater("unavailable", "The store cannot be reached just now.", 2);
+}
+
+/** What would fit into an empty store is refused until there is room, what never would for good. */
+function noRoom({ needBytes, freeBytes, limitBytes }: NoRoom): Problem {
+  const need = `This may need ${needBytes} bytes in the store`;
+  if (needBytes > limitBytes) {
+    const remedy = "A smaller model, fewer checkpoints (checkpoint.keep_last) or fewer rows of metrics need less.";
+    return new Problem("too_large", `${need}, which has ${limitBytes} in all. ${remedy}`);
+  }
+  return retryLater(
+    "unavailable",
+    `The store is full: ${need.replace("This", "this")}, and ${freeBytes} are free. ${MAKE_ROOM}`,
+    ROOM_RETRY_SECONDS,
+  );
+}
+
 const limited = {
   waiting: { kind: "jobs waiting", remedy: "Post it again when one has started.", retrySeconds: 10 },
   dataset_bytes: { kind: "bytes of datasets", remedy: "Delete some that you no longer need.", retrySeconds: 60 },
   checkpoint_bytes: {
-    kind: "bytes of checkpoints and models",
+    kind: "bytes in the store",
     remedy: "Post it again when a job has ended, or delete some that you no longer need.",
     retrySeconds: 60,
   },

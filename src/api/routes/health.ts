@@ -43,24 +43,34 @@ export const health: FastifyPluginAsyncZod<Pick<Services, "checks" | "vitals">> 
 
 async function answer(checks: Checks, reply: FastifyReply): Promise<Health> {
   const results = await runChecks(checks);
-  const health = { checks: results, retrying: retrying() };
-  if (Object.values(results).every((result) => result === "ok")) return { status: "ok", ...health };
+  const checked = Object.entries(results).map(([name, { message }]) => [name, message]);
+  const health = { checks: Object.fromEntries(checked) as Health["checks"], retrying: retrying() };
+  const found = Object.values(results).map(({ status }) => status);
+  if (found.every((status) => status !== "unavailable")) {
+    return { status: found.includes("degraded") ? "degraded" : "ok", ...health };
+  }
   reply.code(503).header("retry-after", "1");
   return { status: "unavailable", ...health };
 }
 
-async function runChecks(checks: Checks): Promise<Record<string, string>> {
+interface Result {
+  readonly status: Health["status"];
+  readonly message: string;
+}
+
+async function runChecks(checks: Checks): Promise<Record<string, Result>> {
   const results = Object.entries(checks).map(async ([name, run]) => [name, await outcome(run)]);
   return Object.fromEntries(await Promise.all(results));
 }
 
-async function outcome(check: () => unknown): Promise<string> {
-  const { promise: late, resolve } = Promise.withResolvers<string>();
-  const timer = setTimeout(() => resolve(`no answer within ${CHECK_TIMEOUT_MS} ms`), CHECK_TIMEOUT_MS);
+async function outcome(check: () => unknown): Promise<Result> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`no answer within ${CHECK_TIMEOUT_MS} ms`)), CHECK_TIMEOUT_MS);
   try {
-    return await Promise.race([Promise.resolve(check()).then(() => "ok"), late]);
+    const message = await Promise.race([check(), late]);
+    return typeof message === "string" ? { status: "degraded", message } : { status: "ok", message: "ok" };
   } catch (error) {
-    return (error as Error).message;
+    return { status: "unavailable", message: (error as Error).message };
   } finally {
     clearTimeout(timer);
   }

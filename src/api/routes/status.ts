@@ -18,7 +18,7 @@ export const status: Routes = async (app, services) => {
       },
     },
     async ({ owner }) => {
-      const { jobs, queue, workers } = await look(services);
+      const { jobs, queue, workers, room } = await look(services);
       return {
         workers: workers.map(({ max_jobs: max, running, ...worker }) => {
           const ids = running.filter((job) => job.owner === owner).map(({ id }) => id);
@@ -26,34 +26,41 @@ export const status: Routes = async (app, services) => {
         }),
         jobs,
         queue,
+        store: { used_bytes: room.used, reserved_bytes: room.reserved, limit_bytes: room.limit, full: room.full },
       };
     },
   );
 };
 
 async function look({ store: { overview }, queue }: Pick<Services, "store" | "queue">) {
-  const [jobs, lengths, oldest, workers] = await Promise.all([
+  const [jobs, lengths, oldest, workers, room] = await Promise.all([
     overview.jobs(),
     queue.lengths(),
     overview.oldestWaitingSeconds(),
     overview.workers(),
+    overview.room(),
   ]);
-  return { jobs, queue: { ...lengths, oldest_seconds: oldest }, workers };
+  return { jobs, queue: { ...lengths, oldest_seconds: oldest }, workers, room };
 }
 
 /** A scrape while Redis is away still tells of the process; what is not known then is left out. */
 async function measure(services: Pick<Services, "store" | "queue">): Promise<void> {
   try {
-    const { jobs, queue, workers } = await look(services);
+    const { jobs, queue, workers, room } = await look(services);
     const { oldest_seconds: oldest, ...lengths } = queue;
     for (const [status, count] of Object.entries(jobs)) meters.jobs.set({ status }, count);
     for (const [state, count] of Object.entries(lengths)) meters.deliveries.set({ state }, count);
     meters.oldestWaiting.set(oldest ?? 0);
     meters.workers.set(workers.length);
+    meters.storeUsed.set(room.used);
+    meters.storeReserved.set(room.reserved);
+    if (room.limit === null) meters.storeLimit.remove();
+    else meters.storeLimit.set(room.limit);
     meters.redisUp.set(1);
   } catch {
     for (const labelled of [meters.jobs, meters.deliveries]) labelled.reset();
-    for (const single of [meters.oldestWaiting, meters.workers]) single.remove();
+    const { oldestWaiting, workers, storeUsed, storeReserved, storeLimit } = meters;
+    for (const single of [oldestWaiting, workers, storeUsed, storeReserved, storeLimit]) single.remove();
     meters.redisUp.set(0);
   }
 }

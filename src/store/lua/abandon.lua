@@ -11,5 +11,7 @@ Error FENCED if the lease is someone else's.
 ]]
 fence(ARGV[1], ARGV[2])
 local bytes = redis.call('HGET', job .. ':uploads', ARGV[3])
-if bytes then delete_blob(ARGV[3], tonumber(bytes)) end
+if not bytes then return end
+delete_blob(ARGV[3], tonumber(bytes))
 redis.call('HDEL', job .. ':uploads', ARGV[3])
+spend(-blob_room(bytes))

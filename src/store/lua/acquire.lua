@@ -58,14 +58,16 @@ if status == 'running' then
   end
 end
 
+adopt()
 delete_uploads()
-redis.call('ZREMRANGEBYSCORE', job .. ':metrics', '(' .. (tonumber(checkpoint) or 0), '+inf')
+drop_rows(tonumber(checkpoint) or 0)
 local run = redis.call('HINCRBY', job, 'run', 1)
 set('token', ARGV[1], 'lease_expires_at', now + ARGV[2], 'reported', 0)
 if run == 1 then
   set('started_at', now)
   append(event('started', 'Started.'))
 else
+  renew_events()
   local from = checkpoint == '' and 'the beginning' or 'the checkpoint of step ' .. checkpoint
   append(event('resumed', 'Resumed from ' .. from .. '.', tonumber(checkpoint) or 0))
 end

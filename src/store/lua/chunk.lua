@@ -13,4 +13,3 @@ Error FENCED if the lease is someone else's.
 ]]
 fence(ARGV[1], ARGV[2])
 redis.call('SET', job .. ':chunk:' .. ARGV[3] .. ':' .. ARGV[4], ARGV[5], 'PX', LOOSE_MS)
-redis.call('PEXPIRE', job .. ':uploads', LOOSE_MS)

@@ -35,7 +35,7 @@ local before, after
 for _, step in ipairs(rewinds and steps or {}) do
   if tonumber(step) <= state.rewind_step then before = step else after = after or step end
 end
-for i = 1, #steps - state.keep_last do
+for i = 1, #steps - math.min(state.keep_last, number('keep_most') or state.keep_last) do
   local step = steps[i]
   if step ~= best and step ~= before and step ~= after then drop_checkpoint(step) end
 end

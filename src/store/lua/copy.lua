@@ -1,18 +1,17 @@
 #!lua
 --[[
-Copies a chunk of another job's blob for a job that is about to be created, if there is room for the whole blob. The copy expires unless the job is
-created with it.
+Copies a chunk of another job's blob for a job that is about to be created, and that was promised the room for it. The copy expires unless the job is created
+with it.
 
 KEYS[1] the new job's record
 ARGV[1] id of the other job, of the same owner
 ARGV[2] the blob's name there; it is `origin` here
 ARGV[3] its bytes
 ARGV[4] the chunk's number, from 0
-ARGV[5] the share of Redis' memory that may be filled, 0 to 1
 
-Returns 'copied', 'no_room', 'missing'
+Returns 'copied', 'missing'
 ]]
-if ARGV[4] == '0' and not make_room(ARGV[3], ARGV[5]) then return 'no_room' end
+if ARGV[4] == '0' then make_room(blob_room(ARGV[3])) end
 local chunk = owned .. ':job:' .. ARGV[1] .. ':chunk:' .. ARGV[2] .. ':' .. ARGV[4]
 local copy = job .. ':chunk:origin:' .. ARGV[4]
 if redis.call('COPY', chunk, copy, 'REPLACE') == 0 then return 'missing' end

@@ -11,6 +11,9 @@ ARGV[4…] metrics: step, row, …
 
 Errors: FENCED if the lease is someone else's, INCOMPLETE if a chunk is missing.
 ]]
+-- What the record of a model's file takes.
+local MODEL_BYTES = 300
+
 local change = cjson.decode(ARGV[3])
 if get('status') == change.status and holds(ARGV[1], ARGV[2]) then return end
 fence(ARGV[1], ARGV[2])
@@ -18,9 +21,13 @@ add_metrics(4)
 if change.state ~= cjson.null then commit_checkpoint(change.state) end
 for which, file in pairs(change.models) do
   keep_blob(file.blob, file.bytes)
+  spend(MODEL_BYTES)
   redis.call('HSET', job .. ':model:' .. which, 'blob', file.blob, 'bytes', file.bytes, 'sha256', file.sha256)
 end
-for field, text in pairs(change.fields) do set(field, text) end
+for field, text in pairs(change.fields) do
+  set(field, text)
+  spend(text_room(text, FIELD_BYTES))
+end
 set('updated_at', now)
 for _, text in ipairs(change.events) do append(text) end
 end_job(change.status)

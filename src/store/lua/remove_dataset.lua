@@ -12,6 +12,7 @@ if redis.call('EXISTS', KEYS[1] .. ':jobs') == 1 then return 'in_use' end
 local record = cjson.decode(dataset)
 local sha256 = record.sha256
 use_bytes('dataset_bytes', -record.bytes)
+use_bytes('checkpoint_bytes', -(record.counted_bytes or 0))
 redis.call('DEL', KEYS[1])
 redis.call('HDEL', owned .. ':datasets:sha256', sha256)
 redis.call('ZREM', owned .. ':datasets', id)

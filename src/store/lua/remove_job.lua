@@ -26,5 +26,5 @@ if idempotency and redis.call('HGET', idempotency, 'job') == id then redis.call(
 redis.call('ZREM', root .. ':ended', job)
 redis.call('ZREM', owned .. ':jobs', id)
 unlist(status)
-redis.call('DEL', job, job .. ':events', job .. ':metrics', job .. ':checkpoints')
+redis.call('DEL', job, job .. ':events', job .. ':metrics', job .. ':checkpoints', job .. ':told')
 return 'removed'

@@ -15,11 +15,12 @@ Error FENCED if the lease is someone else's.
 fence(ARGV[1], ARGV[2])
 if get('changes') == ARGV[4] then return end
 for _, step in ipairs(redis.call('ZRANGEBYSCORE', job .. ':checkpoints', '(' .. ARGV[3], '+inf')) do drop_checkpoint(step) end
-redis.call('ZREMRANGEBYSCORE', job .. ':metrics', '(' .. ARGV[3], '+inf')
+drop_rows(ARGV[3])
 local origin = get('origin') and cjson.decode(get('origin'))
 if origin and origin.use == 'state' and origin.step > tonumber(ARGV[3]) then drop_origin() end
 local newest = redis.call('ZRANGE', job .. ':checkpoints', -1, -1)[1]
 if newest then set('checkpoint_step', newest) else redis.call('HDEL', job, 'checkpoint_step') end
 compute_from(tonumber(newest) or 0, arithmetic_version())
 set('changes', ARGV[4], 'updated_at', now)
+renew_events()
 append(ARGV[5])

@@ -1,37 +1,4 @@
--- What the scripts share; database.ts puts it after the first line of each.
---
--- A script gets one key, that of a job's (or dataset's) record, and derives every other from it: the hash tag puts them in one slot. Documents (specs,
--- metrics, results) pass through as the text that JavaScript wrote, since cjson rounds numbers to 14 digits.
-local root, owner, kind, id = string.match(KEYS[1], '^(.-):owner:(.-):(%l+):(.+)$')
-local job = KEYS[1]
-local owned = root .. ':owner:' .. owner
-
-local CHUNK_BYTES = 4 * 1024 * 1024
--- How long a chunk lives that no checkpoint holds: while it is being uploaded, and after it was let go (a download may be going on).
-local LOOSE_MS = 600000
-
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local function get(field)
-  return redis.call('HGET', job, field)
-end
-
-local function number(field)
-  return tonumber(get(field))
-end
-
-local function set(...)
-  redis.call('HSET', job, ...)
-end
-
--- A list of names and values, as HGETALL gives it, as a table.
-local function fields(flat)
-  local named = {}
-  for i = 1, #flat, 2 do named[flat[i]] = flat[i + 1] end
-  return named
-end
-
+-- What the scripts share, of jobs and their owners. It builds on base.lua and room.lua.
 local ended = { succeeded = true, failed = true, cancelled = true }
 
 -- How long the lease still lasts; 0 if there is none or it has lapsed.
@@ -54,15 +21,29 @@ local function tell(what)
   redis.call('PUBLISH', root .. ':news:' .. id, what)
 end
 
--- Appends an event: a JSON object as text, to which its run and time are added here. If the job's webhook wants it, it goes into the outbox in the same
--- breath: whatever was recorded will be sent.
-local function append(event, run)
-  local stamp = string.format('{"run":%d,"created_at":%d,', run or number('run'), now)
-  local place = redis.call('RPUSH', job .. ':events', stamp .. string.sub(event, 2))
+local function record_event(text)
+  local place = redis.call('RPUSH', job .. ':events', text)
+  local type = cjson.decode(text).type
+  local room = text_room(text, EVENT_BYTES)
   local wanted = get('webhook')
-  if wanted and string.find(wanted, cjson.encode(cjson.decode(event).type), 1, true) then
+  if wanted and string.find(wanted, cjson.encode(type), 1, true) then
     redis.call('RPUSH', root .. ':outbox', owner .. ' ' .. id .. ' ' .. place)
+    room = room + #text + (number('message_bytes') or 0)
   end
+  if spend(room) then redis.call('HINCRBY', job .. ':told', 'bytes', room) end
+end
+
+-- Appends an event: a JSON object as text, to which its run and time are added here. If the job's webhook wants it, it goes into the outbox in the same
+-- breath: whatever was recorded will be sent. A run tells so many events of a type (room.lua).
+local function append(event, run)
+  local type = cjson.decode(event).type
+  local told = count_event(type)
+  if told == 'omitted' then return end
+  if told == 'last' then
+    local message = 'This run has told as many events of the type ' .. type .. ' as it may; further ones are left out.'
+    event = cjson.encode({ type = 'events_omitted', message = message, step = cjson.null, data = { type = type } })
+  end
+  record_event(string.format('{"run":%d,"created_at":%d,', run or number('run'), now) .. string.sub(event, 2))
   tell('event')
 end
 
@@ -72,7 +53,21 @@ end
 
 -- Adds rows of metrics: step, JSON, step, JSON, … in ARGV from `first` on.
 local function add_metrics(first)
-  for i = first, #ARGV, 2 do redis.call('ZADD', job .. ':metrics', ARGV[i], ARGV[i + 1]) end
+  local room = 0
+  for i = first, #ARGV, 2 do
+    if redis.call('ZADD', job .. ':metrics', ARGV[i], ARGV[i + 1]) == 1 then room = room + text_room(ARGV[i + 1], ROW_BYTES) end
+  end
+  spend(room)
+end
+
+-- Forgets the rows after a step.
+local function drop_rows(step)
+  local room = 0
+  for _, row in ipairs(redis.call('ZRANGEBYSCORE', job .. ':metrics', '(' .. step, '+inf')) do
+    room = room + text_room(row, ROW_BYTES)
+  end
+  redis.call('ZREMRANGEBYSCORE', job .. ':metrics', '(' .. step, '+inf')
+  spend(-room)
 end
 
 local function each_chunk(blob, bytes, visit)
@@ -98,52 +93,39 @@ local function keep_blob(blob, bytes)
   redis.call('HDEL', job .. ':uploads', blob)
 end
 
--- Lets a blob go: it stays for a while for the downloads in progress, or until the room is needed (upload.lua).
-local function drop_blob(blob, bytes)
-  each_chunk(blob, bytes, function(chunk) redis.call('PEXPIRE', chunk, LOOSE_MS) end)
-  redis.call('ZADD', root .. ':dropped', now + LOOSE_MS, bytes .. ' ' .. job .. ':chunk:' .. blob .. ':')
-  redis.call('PEXPIRE', root .. ':dropped', LOOSE_MS)
-end
-
 local function delete_blob(blob, bytes)
   each_chunk(blob, bytes, function(chunk) redis.call('UNLINK', chunk) end)
 end
 
--- Whether there is room for so many bytes of checkpoints, which may fill a share of Redis' `maxmemory`. Blobs that were let go are
--- deleted, the oldest first, when their room is needed.
-local function make_room(bytes, share)
-  local memory = redis.call('INFO', 'memory')
-  local limit = tonumber(string.match(memory, 'maxmemory:(%d+)'))
-  local used = tonumber(string.match(memory, 'used_memory:(%d+)'))
-  local dropped = root .. ':dropped'
-  redis.call('ZREMRANGEBYSCORE', dropped, '-inf', now)
-  while limit > 0 and used + bytes > limit * share do
-    local oldest = redis.call('ZPOPMIN', dropped)[1]
-    if not oldest then return false end
-    local freed, chunk = string.match(oldest, '^(%d+) (.+)$')
-    for i = 0, math.ceil(freed / CHUNK_BYTES) - 1 do redis.call('DEL', chunk .. i) end
-    used = used - freed
-  end
-  return true
+-- Lets a blob go: it stays for a while for the downloads in progress, or until the room is needed (room.lua).
+local function drop_blob(blob, bytes)
+  each_chunk(blob, bytes, function(chunk) redis.call('PEXPIRE', chunk, LOOSE_MS) end)
+  local dropped = bytes .. ' ' .. job .. ':chunk:' .. blob .. ':'
+  add_dropped(dropped)
+  redis.call('RPUSH', job .. ':dropped', dropped)
+  redis.call('PEXPIRE', job .. ':dropped', LOOSE_MS)
+  spend(-blob_room(bytes))
 end
 
 -- Deletes the blobs that were let go and are still there.
 local function delete_dropped()
-  local dropped = root .. ':dropped'
-  local mine = ' ' .. job .. ':chunk:'
-  for _, member in ipairs(redis.call('ZRANGE', dropped, 0, -1)) do
-    local place, last = string.find(member, mine, 1, true)
-    if place then
-      delete_blob(string.sub(member, last + 1, -2), tonumber(string.sub(member, 1, place - 1)))
-      redis.call('ZREM', dropped, member)
+  for _, dropped in ipairs(redis.call('LRANGE', job .. ':dropped', 0, -1)) do remove_dropped(dropped) end
+  redis.call('DEL', job .. ':dropped')
+end
+
+-- Deletes what was uploaded and is not committed; `purpose`: of one purpose alone.
+local function delete_uploads(purpose)
+  for blob, bytes in pairs(fields(redis.call('HGETALL', job .. ':uploads'))) do
+    if not purpose or string.match(blob, '%a+$') == purpose then
+      delete_blob(blob, tonumber(bytes))
+      redis.call('HDEL', job .. ':uploads', blob)
+      spend(-blob_room(bytes))
     end
   end
 end
 
-local function delete_uploads()
-  for blob, bytes in pairs(fields(redis.call('HGETALL', job .. ':uploads'))) do delete_blob(blob, tonumber(bytes)) end
-  redis.call('DEL', job .. ':uploads')
-end
+-- What the manifest of a checkpoint takes.
+local MANIFEST_BYTES = 900
 
 local function drop_checkpoint(step)
   local key = job .. ':checkpoint:' .. step
@@ -151,6 +133,7 @@ local function drop_checkpoint(step)
   drop_blob(blob[1], tonumber(blob[2]))
   redis.call('DEL', key)
   redis.call('ZREM', job .. ':checkpoints', step)
+  spend(-MANIFEST_BYTES)
 end
 
 -- Lets go of the state that a forked job began with.
@@ -195,6 +178,7 @@ local function commit_checkpoint(state)
   local before = fields(redis.call('HGETALL', key))
   if before.blob == state.blob then return false end
   keep_blob(state.blob, state.bytes)
+  if not before.blob then spend(MANIFEST_BYTES) end
   local kinds = state.kinds
   if before.blob then
     drop_blob(before.blob, tonumber(before.bytes))
@@ -207,6 +191,13 @@ local function commit_checkpoint(state)
   redis.call('ZADD', job .. ':checkpoints', state.step, state.step)
   set('checkpoint_step', state.step)
   return true
+end
+
+-- What an idempotency key was used for: {'replayed', id} if for this body, {'mismatch', id} if for another; nil if for nothing.
+local function used_before(key, body)
+  if key == '' then return nil end
+  local used = redis.call('HMGET', owned .. ':idempotency:' .. key, 'job', 'body_sha256')
+  return used[1] and { used[2] == body and 'replayed' or 'mismatch', used[1] }
 end
 
 -- Takes the job out of the lists of a status, or puts it into them: the owner's lists, the count over all owners, and who waits since when.
@@ -255,36 +246,21 @@ local function take_turn()
   return turn
 end
 
--- What an owner may have of `what`; nil: as much as there is.
-local function limit_of(what)
-  return tonumber(redis.call('HGET', root .. ':limits', what))
-end
-
--- Ends the script if the owner has so many that `more` would be over the limit.
-local function stay_within(what, used, more)
-  local limit = limit_of(what)
-  if limit and used + more > limit then
-    error({ err = string.format('LIMITED %s %.0f %.0f %.0f', what, limit, used, more) })
+-- A job whose record is older than the room that is kept for jobs: its states were counted, and it must end as others do.
+local function adopt()
+  if number('reserved') then return end
+  set('reserved', number('counted_bytes') or 0, 'spent', 0, 'event_limits', '{"evaluated":1000,"checkpoint_committed":1000}')
+  promise(number('reserved'))
+  for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -1)) do
+    spend(blob_room(redis.call('HGET', job .. ':checkpoint:' .. step, 'bytes')) + MANIFEST_BYTES)
   end
+  local origin = get('origin')
+  if origin then spend(blob_room(cjson.decode(origin).bytes)) end
 end
 
--- What the owner's datasets, or jobs, take together.
-local function used_bytes(what)
-  return tonumber(redis.call('HGET', owned .. ':usage', what) or 0)
-end
-
-local function use_bytes(what, more)
-  if redis.call('HINCRBY', owned .. ':usage', what, more) == 0 then redis.call('HDEL', owned .. ':usage', what) end
-end
-
--- What the job counts for in its owner's checkpoint bytes: what it may need until it ends, what it has from then on.
-local function count_bytes(bytes)
-  use_bytes('checkpoint_bytes', bytes - (number('counted_bytes') or 0))
-  set('counted_bytes', bytes)
-end
-
--- Ends the job: frees its lease and its dataset, and of its checkpoints keeps the last.
+-- Ends the job: frees its lease, its dataset and the room it was promised, and of its checkpoints keeps the last.
 local function end_job(status)
+  adopt()
   set_status(status)
   set('finished_at', now)
   redis.call('HDEL', job, 'lease_expires_at')
@@ -295,12 +271,7 @@ local function end_job(status)
   delete_uploads()
   drop_origin()
   for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -2)) do drop_checkpoint(step) end
-  local kept = 0
-  for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -1)) do
-    kept = kept + redis.call('HGET', job .. ':checkpoint:' .. step, 'bytes')
-  end
-  for _, which in ipairs({ 'final', 'best' }) do kept = kept + (redis.call('HGET', job .. ':model:' .. which, 'bytes') or 0) end
-  count_bytes(kept)
+  settle_room()
 end
 
 local function pause(message)

@@ -1,0 +1,34 @@
+-- What the scripts share: this file, room.lua and shared.lua; database.ts puts them after the first line of each.
+--
+-- A script gets one key, that of a job's (or dataset's) record, and derives every other from it: the hash tag puts them in one slot. Documents (specs,
+-- metrics, results) pass through as the text that JavaScript wrote, since cjson rounds numbers to 14 digits.
+local root, owner, kind, id = string.match(KEYS[1], '^(.-):owner:(.-):(%l+):(.+)$')
+root = root or string.match(KEYS[1], '^{%l+}')
+local job = KEYS[1]
+local owned = root .. ':owner:' .. (owner or '')
+
+local CHUNK_BYTES = 4 * 1024 * 1024
+-- How long a chunk lives that no checkpoint holds: while it is being uploaded, and after it was let go (a download may be going on).
+local LOOSE_MS = 600000
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function get(field)
+  return redis.call('HGET', job, field)
+end
+
+local function number(field)
+  return tonumber(get(field))
+end
+
+local function set(...)
+  redis.call('HSET', job, ...)
+end
+
+-- A list of names and values, as HGETALL gives it, as a table.
+local function fields(flat)
+  local named = {}
+  for i = 1, #flat, 2 do named[flat[i]] = flat[i + 1] end
+  return named
+end

@@ -1,0 +1,20 @@
+#!lua
+--[[
+Promises room to a job that is about to be created, before anything is kept for it. Unless it is created within a while, or given up, the promise lapses.
+
+KEYS[1] the job's record
+ARGV[1] SHA-256 of the idempotency key, or ''
+ARGV[2] SHA-256 of the request's body
+ARGV[3] how many bytes it may need
+
+Returns {'reserved'}, {'replayed', id} if the key was used for this body, {'mismatch', id} if for another
+Errors: LIMITED if its owner may not have more, FULL if there is no room.
+]]
+local used = used_before(ARGV[1], ARGV[2])
+if used then return used end
+stay_within('waiting', count('queued', 'paused'), 1)
+assert_room(tonumber(ARGV[3]))
+promise(ARGV[3])
+use_bytes('checkpoint_bytes', ARGV[3])
+redis.call('ZADD', PENDING, now + LOOSE_MS, ARGV[3] .. ' ' .. owner .. ' ' .. id)
+return { 'reserved' }

@@ -1,0 +1,186 @@
+-- Room: how much of Redis' memory there is left to promise, and who has it. The design, and how much a job needs, are in room.ts.
+
+-- The share of `maxmemory` that may be filled; the rest is for what is on its way: buffers of connections, BullMQ's lists.
+local SHARE = 0.7
+local CHUNK_BYTES = 4 * 1024 * 1024
+-- How long a chunk lives that nothing holds: while it is being uploaded, and after it was let go (a download may be going on).
+local LOOSE_MS = 600000
+-- What Redis adds to each of them.
+local FIELD_BYTES = 50
+local ROW_BYTES = 100
+local EVENT_BYTES = 16
+local CHUNK_KEY_BYTES = 250
+-- How many events of a type a run may tell if the job's record does not say.
+local OTHER_EVENTS = 8
+
+local ROOM = root .. ':room'
+local LOOSE = root .. ':loose'
+local PENDING = root .. ':pending'
+
+-- What a text takes, with what Redis adds to it.
+local function text_room(text, added)
+  return math.ceil(#text * 1.15) + added
+end
+
+-- What a blob takes: Redis rounds up what it allocates, by a quarter at most.
+local function blob_room(bytes)
+  return math.ceil(bytes * 1.25) + CHUNK_KEY_BYTES * math.ceil(bytes / CHUNK_BYTES)
+end
+
+local function whole(number)
+  -- Redis takes no -0.
+  return string.format('%.0f', number + 0)
+end
+
+-- Adds to a sum; one of 0 is not there.
+local function add(sums, name, more)
+  if redis.call('HINCRBY', sums, name, whole(more)) == 0 then redis.call('HDEL', sums, name) end
+end
+
+local function promise(bytes)
+  add(ROOM, 'promised', bytes)
+end
+
+-- What an owner may have of `what`; nil: as much as there is.
+local function limit_of(what)
+  return tonumber(redis.call('HGET', root .. ':limits', what))
+end
+
+-- What the owner's datasets, or jobs, take together.
+local function used_bytes(what)
+  return tonumber(redis.call('HGET', owned .. ':usage', what) or 0)
+end
+
+local function use_bytes(what, more, whose)
+  add(root .. ':owner:' .. (whose or owner) .. ':usage', what, more)
+end
+
+-- Ends the script if the owner has so many that `more` would be over the limit.
+local function stay_within(what, used, more)
+  local limit = limit_of(what)
+  if limit and used + more > limit then
+    error({ err = string.format('LIMITED %s %.0f %.0f %.0f', what, limit, used, more) })
+  end
+end
+
+-- What the job counts for among its owner's bytes: what it may need until it ends, what it has from then on.
+local function count_bytes(bytes)
+  use_bytes('checkpoint_bytes', bytes - (number('counted_bytes') or 0))
+  set('counted_bytes', whole(bytes))
+end
+
+-- Moves a job's bytes from what it was promised to what it has; less than 0: back. False once the job has ended: it is promised nothing then.
+local function spend(bytes)
+  local reserved = number('reserved')
+  if not reserved then return false end
+  local before = number('spent')
+  local after = math.max(0, before + bytes)
+  set('spent', whole(after))
+  promise(math.max(0, reserved - after) - math.max(0, reserved - before))
+  return true
+end
+
+-- Blobs that were let go are kept in order of their expiry, with the sum of their bytes.
+local function add_dropped(dropped)
+  redis.call('ZADD', LOOSE, now + LOOSE_MS, dropped)
+  add(ROOM, 'loose', string.match(dropped, '^%d+'))
+end
+
+-- Deletes a blob that was let go, if it is still there. Returns its bytes.
+local function remove_dropped(dropped)
+  if redis.call('ZREM', LOOSE, dropped) == 0 then return 0 end
+  local bytes, chunk = string.match(dropped, '^(%d+) (.+)$')
+  for i = 0, math.ceil(bytes / CHUNK_BYTES) - 1 do redis.call('DEL', chunk .. i) end
+  add(ROOM, 'loose', -bytes)
+  return tonumber(bytes)
+end
+
+-- Gives back what was promised to a job that was not made.
+local function give_back(pending)
+  if redis.call('ZREM', PENDING, pending) == 0 then return false end
+  local bytes, whose = string.match(pending, '^(%d+) (.+) ')
+  promise(-bytes)
+  use_bytes('checkpoint_bytes', -bytes, whose)
+  return true
+end
+
+-- Takes out of the lists what has expired: a bounded number at a time, and often enough.
+local function forget_expired(limit)
+  for _, dropped in ipairs(redis.call('ZRANGEBYSCORE', LOOSE, '-inf', now, 'LIMIT', 0, limit)) do remove_dropped(dropped) end
+  for _, pending in ipairs(redis.call('ZRANGEBYSCORE', PENDING, '-inf', now, 'LIMIT', 0, limit)) do give_back(pending) end
+end
+
+-- What Redis holds, without what may be deleted at once; what is promised beside it; how much both may be (nil: there is no limit).
+local function look_at_room()
+  forget_expired(1000)
+  local memory = redis.call('INFO', 'memory')
+  local function of(name) return tonumber(string.match(memory, name .. ':(%d+)')) end
+  local maximum = of('maxmemory')
+  local sums = redis.call('HMGET', ROOM, 'promised', 'loose')
+  local promised, loose = tonumber(sums[1] or 0), tonumber(sums[2] or 0)
+  local room = { memory = of('used_memory'), promised = promised, limit = maximum > 0 and math.floor(maximum * SHARE) }
+  room.used = math.max(0, room.memory - loose)
+  room.free = room.limit and room.limit - room.used - promised
+  local refused = tonumber(redis.call('HGET', ROOM, 'refused'))
+  if refused and (not room.free or refused <= room.free) then redis.call('HDEL', ROOM, 'refused') else room.refused = refused end
+  return room
+end
+
+local function has_room(bytes)
+  local free = look_at_room().free
+  return not free or bytes <= free
+end
+
+-- Ends the script unless so many bytes can be promised to a job of the owner. That they could not is noted, until they can.
+local function assert_room(bytes)
+  stay_within('checkpoint_bytes', used_bytes('checkpoint_bytes'), bytes)
+  local room = look_at_room()
+  if not room.free or bytes <= room.free then return end
+  if not room.refused or bytes < room.refused then redis.call('HSET', ROOM, 'refused', whole(bytes)) end
+  error({ err = string.format('FULL %.0f %.0f %.0f', bytes, math.max(0, room.free), room.limit) })
+end
+
+-- Deletes blobs that were let go, the oldest first, until so many bytes fit in what may be filled, or none is left.
+local function make_room(bytes)
+  local room = look_at_room()
+  local memory = room.memory
+  while room.limit and memory + bytes > room.limit do
+    local oldest = redis.call('ZRANGE', LOOSE, 0, 0)[1]
+    if not oldest then return end
+    memory = memory - remove_dropped(oldest)
+  end
+end
+
+-- Types that tell of what happens once, or of what was asked for.
+local always_told = { created = true, started = true, succeeded = true, failed = true, cancelled = true, diverged = true, webhook_failed = true }
+
+-- Whether a run may still tell an event of this type: `told`; `last`: it may tell that it leaves out this and what follows.
+local function count_event(type)
+  if always_told[type] or not number('reserved') then return 'told' end
+  local limit = cjson.decode(get('event_limits'))[type] or OTHER_EVENTS
+  local told = redis.call('HINCRBY', job .. ':told', type, 1) - limit
+  return told <= 0 and 'told' or told == 1 and 'last' or 'omitted'
+end
+
+-- A run that does again what an earlier one did tells it again, if there is room to.
+local function renew_events()
+  local told = tonumber(redis.call('HGET', job .. ':told', 'bytes') or 0)
+  local limit = limit_of('checkpoint_bytes')
+  if told == 0 or not has_room(told) or (limit and used_bytes('checkpoint_bytes') + told > limit) then return end
+  redis.call('DEL', job .. ':told')
+  local unspent = number('reserved') - number('spent')
+  local reserved = number('reserved') + told
+  promise(math.max(0, unspent + told) - math.max(0, unspent))
+  set('reserved', whole(reserved))
+  count_bytes(reserved)
+end
+
+-- Ends what a job was promised: what it has is what it counts for.
+local function settle_room()
+  promise(-math.max(0, number('reserved') - number('spent')))
+  count_bytes(number('spent'))
+  redis.call('HDEL', job, 'reserved', 'spent', 'event_limits', 'message_bytes', 'keep_most')
+  redis.call('DEL', job .. ':told')
+  -- Should the sum be wrong, by a process of another release, this is when it can be known.
+  if redis.call('EXISTS', root .. ':open', PENDING) == 0 then redis.call('HDEL', ROOM, 'promised') end
+end

@@ -1,0 +1,164 @@
+/**
+ * Room: why a job that was accepted ends, however many others there are.
+ *
+ * Redis' memory is bounded (`maxmemory`), and a part of it (SHARE in lua/room.lua) may be filled. A job is accepted only if all that it may need until it
+ * ends can be promised to it:
+ *
+ *     used + promised + need ≤ SHARE × maxmemory
+ *
+ * - `used`: what Redis holds (`used_memory`, so that datasets, the queue and whatever else is there count too), less the blobs that were let go, which
+ *   stay ten minutes for downloads and are deleted, the oldest first, when their room is wanted.
+ * - `promised`: the sum over all open jobs of what each was promised (`reserved` in its record) and does not have yet (`spent`). Every script that writes to
+ *   a job, or deletes something of it, moves bytes between the two, so that the sum is always there and no script looks at all jobs.
+ * - `need`: what `roomOf` says, here below.
+ *
+ * All of it happens in the script that creates the job, so that two posts cannot both have the last room. A job that brings something along (the rows of an
+ * inline table, the checkpoint that a fork begins with) is promised its room before that is kept for it; the promise lapses after ten minutes, if whoever
+ * creates the job dies meanwhile. At its end a job gives back what it did not need.
+ *
+ * The same bytes count against its owner's limit: while a job is open what it was promised, from then on what it has, until it is deleted.
+ *
+ * For there to be a need, everything is bounded: rows by the spec; checkpoints by what is kept (`keep_last`, or fewer if a job will not make as many); events by how many of each type a run may tell (the
+ * rest are left out, and `events_omitted` says so). A run that takes over tells again what the one before has told, if there is room to.
+ * Prices are those of Redis 7 with jemalloc, from above. What few jobs write and none much of (findings, the words on pauses) has a lump sum, and whatever
+ * goes beyond a promise takes from the part of the memory that may not be filled.
+ *
+ * Room is never made by deleting what an owner may still want.
+ */
+import type { EventType } from "../spec/event-type.ts";
+import type { Sizes } from "../spec/sizes.ts";
+import type { ResolvedSpec } from "../spec/spec.ts";
+
+/** Also in lua/room.lua and the scripts, as the next. */
+export const CHUNK_BYTES = 4 * 1024 * 1024;
+const ROW_BYTES = 100;
+const EVENT_BYTES = 16;
+const CHUNK_KEY_BYTES = 250;
+const FIELD_BYTES = 50;
+const RECORD_BYTES = 3000;
+const MANIFEST_BYTES = 900;
+const MODEL_BYTES = 300;
+
+/** Of fields that come later: progress, result, error. */
+const LATER_BYTES = 2500;
+/** What one rewind leaves: an event, and its finding in two fields. */
+const REWIND_BYTES = 2500;
+/** All events but those that are counted below: started, paused, resumed, diagnosed, succeeded, … */
+const OTHER_EVENTS_BYTES = 6000;
+/** Of events, beside their metrics. */
+const EVALUATED_BYTES = 150;
+const COMMITTED_BYTES = 260;
+/** A message to a webhook on its way, beside its event and what its owner wrote. */
+const MESSAGE_BYTES = 2500;
+
+/** The most events of a type that a run tells, and as many of any other type (also in lua/room.lua). */
+const MAX_EVENTS = 1000;
+const OTHER_EVENTS = 8;
+
+export interface Room {
+  /** All that the job may need until it ends. */
+  readonly bytes: number;
+  /** How many events of a type a run may tell, if it is another number than OTHER_EVENTS. */
+  readonly eventLimits: Readonly<Partial<Record<EventType, number>>>;
+  /** What a message to the webhook takes, beside its event. */
+  readonly messageBytes: number;
+  /** How many checkpoints are kept at most, beside the best and those to rewind to. */
+  readonly keepMost: number;
+}
+
+export interface Needs {
+  readonly spec: ResolvedSpec;
+  readonly sizes: Sizes;
+  readonly totalSteps: number;
+}
+
+/** @param originBytes of the checkpoint that a fork begins with; 0: it is no fork */
+export function roomOf(job: Needs, originBytes: number): Room {
+  const { spec, sizes } = job;
+  const { evaluated, committed, rewinds, keepMost } = counts(job);
+  const eventLimits = {
+    evaluated,
+    checkpoint_committed: committed,
+    diagnosed: OTHER_EVENTS * (rewinds + 1),
+    rewound: OTHER_EVENTS + rewinds,
+  };
+  const messageBytes = spec.webhook === null ? 0 : MESSAGE_BYTES + 2 * text([spec.name, spec.metadata, spec.webhook]);
+  const message = messageBytes + textRoom(COMMITTED_BYTES, COMMITTED_BYTES);
+  const bytes =
+    recordBytes(job, rewinds) +
+    rowBytes(job) +
+    evaluated * textRoom(EVALUATED_BYTES + sizes.evaluationRow, EVENT_BYTES) +
+    committed * textRoom(COMMITTED_BYTES, EVENT_BYTES) +
+    OTHER_EVENTS_BYTES +
+    messagesOf(spec, eventLimits) * message +
+    blobBytes(job, keepMost, originBytes);
+  return { bytes: Math.ceil(bytes), eventLimits, messageBytes, keepMost };
+}
+
+/** How many events of the frequent types a run may tell, how often a job may go back, and how many checkpoints it keeps at most. */
+function counts({ spec: { data, training, checkpoint, detectors }, totalSteps }: Needs) {
+  const evaluations = data.validation === null ? 0 : Math.ceil(training.epochs / training.eval_every_epochs);
+  const bySteps = checkpoint.every_steps === null ? 0 : Math.ceil(totalSteps / checkpoint.every_steps);
+  // How many there are by time nobody knows: short jobs tell of few.
+  const byTime = checkpoint.every_seconds === null ? 0 : totalSteps;
+  const { policy, rewind } = detectors.diverging;
+  return {
+    evaluated: Math.min(MAX_EVENTS, evaluations + 1),
+    committed: Math.min(MAX_EVENTS, bySteps + Math.max(OTHER_EVENTS, Math.ceil(byTime / 16))),
+    // Pauses and the end make some too.
+    keepMost: Math.min(checkpoint.keep_last, bySteps + byTime + 3),
+    rewinds: policy === "rewind" ? (rewind as { max: number }).max : 0,
+  };
+}
+
+function recordBytes({ spec, sizes }: Needs, rewinds: number): number {
+  const written = textRoom(2 * text(spec.metadata) + text(spec) + sizes.notes, 40 * FIELD_BYTES);
+  return RECORD_BYTES + LATER_BYTES + 2 * MODEL_BYTES + rewinds * REWIND_BYTES + written;
+}
+
+function rowBytes({ spec: { data, training, observe }, sizes, totalSteps }: Needs): number {
+  const logged = Math.ceil(totalSteps / training.log_every_steps) + 1;
+  const evaluated = data.validation === null ? 0 : Math.ceil(training.epochs / training.eval_every_epochs) + 1;
+  const observed = observe === null ? 0 : Math.floor(totalSteps / observe.every_steps);
+  return (
+    logged * textRoom(sizes.logRow, ROW_BYTES) +
+    evaluated * textRoom(sizes.evaluationRow, ROW_BYTES) +
+    observed * textRoom(sizes.observedRow, ROW_BYTES)
+  );
+}
+
+/** The one that tells of the end, and those before it that are wanted. */
+function messagesOf({ webhook }: ResolvedSpec, limits: Room["eventLimits"]): number {
+  if (webhook === null) return 0;
+  const before = webhook.events.filter((type) => !ENDS.has(type));
+  return before.reduce((total, type) => total + (limits[type] ?? OTHER_EVENTS), 1);
+}
+
+const ENDS: ReadonlySet<EventType> = new Set(["succeeded", "failed", "cancelled"]);
+
+/**
+ * The checkpoints that are kept, the one that is being written, and the best; two to rewind to; the one that a fork began with, until it has one of its own, or
+ * until it needs none to rewind to. At the end all of them are there beside the models.
+ */
+function blobBytes({ spec: { checkpoint, detectors }, sizes }: Needs, keepMost: number, originBytes: number): number {
+  const { keep_best: best } = checkpoint;
+  const rewinds = detectors.diverging.policy === "rewind";
+  const states = keepMost + 1 + (best ? 1 : 0) + (rewinds ? 2 : 0);
+  const state = blobRoom(sizes.state) + MANIFEST_BYTES;
+  const origin = originBytes === 0 ? 0 : blobRoom(originBytes);
+  const checkpoints = rewinds ? origin + states * state : Math.max(origin + state, states * state);
+  return checkpoints + (best ? 2 : 1) * blobRoom(sizes.model);
+}
+
+/** Redis rounds up what it allocates. */
+function blobRoom(bytes: number): number {
+  return Math.ceil(bytes * 1.25) + CHUNK_KEY_BYTES * Math.ceil(bytes / CHUNK_BYTES);
+}
+
+function textRoom(bytes: number, added: number): number {
+  return Math.ceil(bytes * 1.15) + added;
+}
+
+function text(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value));
+}
