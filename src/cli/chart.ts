@@ -27,7 +27,8 @@ export function chart(
   });
   if (curves.length === 0) return "";
   const steps = curves.flatMap(({ points }) => points.map(([step]) => step));
-  const [first, last] = [Math.min(...steps), Math.max(...steps)];
+  const first = steps.reduce((least, step) => Math.min(least, step));
+  const last = steps.reduce((greatest, step) => Math.max(greatest, step));
   const height = (value: number) => (logarithmic ? Math.log10(value) : value);
   const value = (height: number) => (logarithmic ? 10 ** height : height);
   return plot(

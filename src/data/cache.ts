@@ -54,6 +54,8 @@ export class DatasetCache {
   readonly #arriving = new Map<string, Promise<void>>();
   readonly #leaving = new Map<string, Promise<void>>();
   #probing: Promise<void> | null = null;
+  /** Pieces that came from the api so far. */
+  received = 0;
 
   constructor(directory: string, options: DatasetCacheOptions) {
     this.#directory = directory;
@@ -162,13 +164,18 @@ export class DatasetCache {
     const csv = join(this.#directory, `fetch-${sha256}-${process.pid}.csv`);
     const columns = join(this.#directory, `fetch-${sha256}-${process.pid}.columns`);
     const url = new URL(`internal/datasets/${sha256}`, apiUrl.endsWith("/") ? apiUrl : `${apiUrl}/`).href;
-    await download({ url, authorization: await authorize(sha256), path: csv, bytes, stalledMs }).catch(
-      async (error: unknown) => {
-        // What there is of it must not fill the disk until somebody wants it again.
-        if (diskFault(error) !== null) await rm(csv, { force: true }).catch(() => undefined);
-        throw error;
-      },
-    );
+    await download({
+      url,
+      authorization: await authorize(sha256),
+      path: csv,
+      bytes,
+      stalledMs,
+      arrived: () => this.received++,
+    }).catch(async (error: unknown) => {
+      // What there is of it must not fill the disk until somebody wants it again.
+      if (diskFault(error) !== null) await rm(csv, { force: true }).catch(() => undefined);
+      throw error;
+    });
     try {
       await rm(columns, { force: true });
       const result = await runInHelper("ingest", { csv, columns }, itself);

@@ -17,11 +17,13 @@ export interface Download {
   readonly bytes: number;
   /** Another one than 20 s. */
   readonly stalledMs?: number;
+  /** Called whenever more of it has come. */
+  arrived(): void;
 }
 
 /** @throws NotThere, or Error if it breaks off, stands still or is not of the size it should have */
 export async function download(wanted: Download): Promise<void> {
-  const { url, authorization, path, bytes, stalledMs = STALLED_MS } = wanted;
+  const { url, authorization, path, bytes, arrived, stalledMs = STALLED_MS } = wanted;
   const have = await sizeOf(path);
   if (have === bytes) return;
   const stalled = new AbortController();
@@ -39,7 +41,10 @@ export async function download(wanted: Download): Promise<void> {
     }
     // A server may ignore the range and begin anew.
     const resumed = status === 206;
-    const chunks = exactly(body, bytes - (resumed ? have : 0), () => timer.refresh());
+    const chunks = exactly(body, bytes - (resumed ? have : 0), () => {
+      timer.refresh();
+      arrived();
+    });
     await writeFile(path, chunks, { flag: resumed ? "a" : "w", flush: true });
   } finally {
     clearTimeout(timer);

@@ -339,7 +339,7 @@ export class Crew {
     if (entries.length === 0) return;
     Atomics.store(this.#words, WORD.logRead, written);
     Atomics.notify(this.#words, WORD.logRead);
-    this.#recent.push(...entries);
+    for (const entry of entries) this.#recent.push(entry);
     this.#recent.splice(0, this.#recent.length - RECENT_ENTRIES);
     this.#handlers.log(entries);
   }

@@ -8,6 +8,9 @@
 import type { Redis } from "ioredis";
 import { keys } from "../store/keys.ts";
 
+/** Subscribed to by one command; there may be as many as followers. */
+const CHANNELS_AT_ONCE = 1000;
+
 /** `event`: one more in the list. `progress`: the document changed otherwise. */
 export type Kind = "event" | "progress";
 
@@ -48,11 +51,14 @@ export class News {
 
   #subscribe(channels: string[]): void {
     if (channels.length === 0 || this.#redis.status !== "ready") return;
-    // If it fails the connection is gone, and this is done again when it is back.
-    this.#redis.subscribe(...channels).then(
-      () => this.#tell(channels),
-      () => undefined,
-    );
+    for (let i = 0; i < channels.length; i += CHANNELS_AT_ONCE) {
+      const some = channels.slice(i, i + CHANNELS_AT_ONCE);
+      // If it fails the connection is gone, and this is done again when it is back.
+      this.#redis.subscribe(...some).then(
+        () => this.#tell(some),
+        () => undefined,
+      );
+    }
   }
 
   #tell(channels: readonly string[], kind?: Kind): void {

@@ -11,7 +11,7 @@ import type { ResolvedSpec } from "../spec/spec.ts";
 import { LeaseLost, Unavailable } from "../store/errors.ts";
 import type { Lease, Retention, State } from "../store/lease.ts";
 import type { NewEvent } from "../store/record.ts";
-import { persist, type Life } from "./persist.ts";
+import { persist, persistUpload, type Life } from "./persist.ts";
 import type { Reporter } from "./reporter.ts";
 
 /** A snapshot as a file. */
@@ -38,17 +38,21 @@ export class Checkpoints {
   readonly #spec: Pick<ResolvedSpec, "checkpoint" | "training" | "detectors">;
   readonly #reporter: Reporter;
   readonly #life: Life;
+  readonly #committed: () => void;
   #waiting: StateFile | null = null;
   #writing: Promise<void> | null = null;
   #serializing: Promise<void> | null = null;
   #skipped = 0;
 
+  /** `committed` is called after each commit. */
   constructor(
     lease: Lease,
     spec: Pick<ResolvedSpec, "checkpoint" | "training" | "detectors">,
     reporter: Reporter,
     life: Life,
+    committed: () => void,
   ) {
+    this.#committed = committed;
     this.#lease = lease;
     this.#spec = spec;
     this.#reporter = reporter;
@@ -87,7 +91,8 @@ export class Checkpoints {
   async #writeAll(): Promise<void> {
     for (let file = this.#waiting; file !== null; file = this.#waiting) {
       this.#waiting = null;
-      await this.#write(file).catch((error: unknown) => this.#failed(file.step, error));
+      const write = () => this.#write(file);
+      await persistUpload(this.#life, write).catch((error: unknown) => this.#failed(file.step, error));
     }
     this.#writing = null;
   }
@@ -108,6 +113,7 @@ export class Checkpoints {
       throw error;
     }
     this.#reporter.committed(file.step);
+    this.#committed();
   }
 
   noRoom({ step, bytes }: StateFile): void {
@@ -130,7 +136,7 @@ export class Checkpoints {
   }
 
   #failed(step: number, error: unknown): void {
-    if (error instanceof LeaseLost) return;
+    if (error instanceof LeaseLost || this.#life.gone.aborted) return;
     meters.checkpointFailures.inc();
     this.#life.log.warn({ err: error, step }, "checkpoint failed");
     const full = error instanceof Unavailable && error.full;

@@ -11,11 +11,11 @@ import { Retry } from "../retries.ts";
 import type { Spec } from "../spec/spec.ts";
 import type { Blob } from "../store/blobs.ts";
 import type { JobStatus } from "../spec/wire.ts";
-import { Unavailable } from "../store/errors.ts";
+import { LeaseLost, Unavailable } from "../store/errors.ts";
 import type { Ending, Lease } from "../store/lease.ts";
-import type { ModelNotes, NewEvent, ProgressReport } from "../store/record.ts";
+import type { MetricRow, ModelNotes, NewEvent, ProgressReport } from "../store/record.ts";
 import { committedEvent, type Checkpoints, type StateFile } from "./checkpoints.ts";
-import { persist, type Life } from "./persist.ts";
+import { persist, persistUpload, type Life } from "./persist.ts";
 import type { JobFailure } from "./prepare.ts";
 import type { Reporter } from "./reporter.ts";
 
@@ -32,8 +32,11 @@ export class Endings {
   readonly #lease: Lease;
   readonly #reporter: Reporter;
   readonly #life: Life;
+  readonly #lastWord: () => void;
 
-  constructor(lease: Lease, reporter: Reporter, life: Life) {
+  /** `lastWord` is called before each attempt to give up the lease. */
+  constructor(lease: Lease, reporter: Reporter, life: Life, lastWord: () => void) {
+    this.#lastWord = lastWord;
     this.#lease = lease;
     this.#reporter = reporter;
     this.#life = life;
@@ -50,22 +53,47 @@ export class Endings {
     const event = { message, step, data: { code, suggestion } };
     const events: NewEvent[] = [{ ...event, type: "failed" }];
     if (code === "diverged") events.unshift({ ...event, type: "diverged" });
-    await this.#finish({ status: "failed", error: { code, message, suggestion, step }, progress }, events);
+    const ending = { status: "failed" as const, error: { code, message, suggestion, step } };
+    try {
+      await this.#finish({ ...ending, progress }, events);
+    } catch (error) {
+      if (error instanceof LeaseLost || this.#life.gone.aborted) throw error;
+      // What was still to be told may be what cannot be written.
+      this.#life.log.error({ err: error }, "the job's last metrics and events could not be written");
+      await this.#say({ ...ending, progress: null, events }, []);
+    }
   }
 
   /** The job is queued again, unless it was to be paused or cancelled; returns its status. */
   async released(message: string, progress: ProgressReport | null, yields = false): Promise<JobStatus> {
     const { events } = await this.#reporter.close(this.#life);
     const requeued = { type: "requeued" as const, message, step: progress?.step ?? null, data: null };
-    return await persist(this.#life, () => this.#lease.release(requeued, events, yields));
+    return await persist(this.#life, () => {
+      this.#lastWord();
+      return this.#lease.release(requeued, events, yields);
+    });
   }
 
-  /** The model must be stored and waits for room if there is none; false if `interrupted` before there was. */
+  /**
+   * The model must be stored and waits for room if there is none; false if `interrupted` before there was.
+   * @param life for as long as the job may still succeed
+   */
   async succeeded(
+    finished: Finished,
+    progress: ProgressReport | null,
+    checkpoints: Checkpoints,
+    interrupted: (waiting: boolean) => boolean,
+    life: Life,
+  ): Promise<boolean> {
+    return await persistUpload(life, () => this.#succeed(finished, progress, checkpoints, interrupted, life));
+  }
+
+  async #succeed(
     { outcome, spec, state, notes }: Finished,
     progress: ProgressReport | null,
     checkpoints: Checkpoints,
     interrupted: (waiting: boolean) => boolean,
+    life: Life,
   ): Promise<boolean> {
     const { best, changes } = outcome;
     const kept = spec.checkpoint.keep_best && best !== null ? (["final", "best"] as const) : (["final"] as const);
@@ -74,7 +102,7 @@ export class Endings {
     state.bytes = extracted.state;
     for (const [i, which] of kept.entries()) {
       const file = extracted.models[i];
-      const blob = await this.#uploadModel(file, which, outcome.step, interrupted);
+      const blob = await this.#uploadModel(file, which, outcome.step, interrupted, life);
       if (blob === null) return false;
       models[which] = { ...blob, sha256: file.sha256 };
     }
@@ -107,7 +135,7 @@ export class Endings {
       state: committed ?? undefined,
       models,
     };
-    await this.#finish(ending, events);
+    await this.#finish(ending, events, life);
     return true;
   }
 
@@ -116,10 +144,11 @@ export class Endings {
     which: "final" | "best",
     step: number,
     interrupted: (waiting: boolean) => boolean,
+    life: Life,
   ): Promise<Blob | null> {
-    const attempts = new Retry("room", this.#life.log);
-    while (!interrupted(attempts.failures > 0)) {
-      const blob = await persist(this.#life, () => this.#lease.upload(bytes, which)).catch(orNoRoom);
+    const attempts = new Retry("room", life.log);
+    while (!life.gone.aborted && !interrupted(attempts.failures > 0)) {
+      const blob = await persist(life, () => this.#lease.upload(bytes, which)).catch(orNoRoom);
       if (blob !== null) {
         attempts.worked();
         return blob;
@@ -129,15 +158,22 @@ export class Endings {
         this.#reporter.event("checkpoint_failed", message, step, { bytes: bytes.byteLength });
       }
       attempts.failed(new Error(message));
-      await sleep(ROOM_RETRY_MS, null, { signal: this.#life.gone }).catch(() => undefined);
+      await sleep(ROOM_RETRY_MS, null, { signal: life.gone }).catch(() => undefined);
     }
     attempts.gaveUp();
     return null;
   }
 
-  async #finish(ending: Omit<Ending, "events">, last: NewEvent[]): Promise<void> {
-    const { events, rows } = await this.#reporter.close(this.#life);
-    await persist(this.#life, () => this.#lease.finish({ ...ending, events: [...events, ...last] }, rows));
+  async #finish(ending: Omit<Ending, "events">, last: NewEvent[], life = this.#life): Promise<void> {
+    const { events, rows } = await this.#reporter.close(life);
+    await this.#say({ ...ending, events: [...events, ...last] }, rows, life);
+  }
+
+  async #say(ending: Ending, rows: MetricRow[], life = this.#life): Promise<void> {
+    await persist(life, () => {
+      this.#lastWord();
+      return this.#lease.finish(ending, rows);
+    });
   }
 }
 

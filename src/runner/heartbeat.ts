@@ -7,8 +7,8 @@
 import type { Logger } from "../log.ts";
 import { Retry } from "../retries.ts";
 import type { JobStatus } from "../spec/wire.ts";
-import { LeaseLost } from "../store/errors.ts";
-import type { Lease } from "../store/lease.ts";
+import { LeaseLost, Unavailable } from "../store/errors.ts";
+import type { Blame, Lease } from "../store/lease.ts";
 
 const BEATS_PER_LEASE = 4;
 
@@ -19,13 +19,16 @@ export interface HeartbeatHandlers {
   away(): void;
   /** Redis answers again, and the run is still the latest. */
   back(): void;
-  /** The job is someone else's, or has ended. */
-  lost(): void;
+  /** The job is someone else's, or has ended; `silenced`: and Redis did not answer for a while before. */
+  lost(silenced: boolean): void;
+  /** Something else than Redis is at fault, and would be the next time. */
+  broken(error: unknown): void;
 }
 
 export class Heartbeat {
   readonly #lease: Lease;
   readonly #leaseMs: number;
+  readonly #blame: () => Blame;
   readonly #renewLock: (leaseMs: number) => Promise<unknown>;
   readonly #handlers: HeartbeatHandlers;
   readonly #timer: NodeJS.Timeout;
@@ -34,10 +37,13 @@ export class Heartbeat {
   #beating = false;
   #again = false;
   #away = false;
+  #lastWord = false;
+  #closed = false;
 
   constructor(
     lease: Lease,
     leaseMs: number,
+    blame: () => Blame,
     renewLock: (leaseMs: number) => Promise<unknown>,
     handlers: HeartbeatHandlers,
     log: Logger,
@@ -45,6 +51,7 @@ export class Heartbeat {
     this.#attempts = new Retry("heartbeat", log);
     this.#lease = lease;
     this.#leaseMs = leaseMs;
+    this.#blame = blame;
     this.#renewLock = renewLock;
     this.#handlers = handlers;
     this.#timer = setInterval(() => this.#tick(), leaseMs / BEATS_PER_LEASE);
@@ -52,11 +59,18 @@ export class Heartbeat {
 
   /** Renews now, to see what is wanted. */
   look(): void {
+    if (this.#closed) return;
     if (this.#beating) this.#again = true;
     else void this.#beat();
   }
 
+  /** The run is about to give up its lease: that it is gone then is no loss. */
+  lastWord(): void {
+    this.#lastWord = true;
+  }
+
   close(): void {
+    this.#closed = true;
     clearInterval(this.#timer);
     this.#attempts.gaveUp();
   }
@@ -70,27 +84,31 @@ export class Heartbeat {
   async #beat(): Promise<void> {
     this.#beating = true;
     try {
-      const status = await this.#lease.renew(this.#leaseMs);
+      const status = await this.#lease.renew(this.#leaseMs, this.#blame());
       this.#renewedAt = performance.now();
       this.#attempts.worked();
       this.#return();
       this.#handlers.status(status);
       this.#renewLock(this.#leaseMs).catch(() => undefined);
     } catch (error) {
-      if (error instanceof LeaseLost) {
-        this.close();
-        this.#handlers.lost();
-      } else {
-        this.#attempts.failed(error);
-        this.#leave();
-      }
+      this.#failed(error);
     } finally {
       this.#beating = false;
     }
-    if (this.#again) {
+    if (this.#again && !this.#closed) {
       this.#again = false;
       await this.#beat();
     }
+  }
+
+  #failed(error: unknown): void {
+    if (error instanceof Unavailable) {
+      this.#attempts.failed(error);
+      return this.#leave();
+    }
+    this.close();
+    if (!(error instanceof LeaseLost)) this.#handlers.broken(error);
+    else if (!this.#lastWord) this.#handlers.lost(this.#away);
   }
 
   #leave(): void {

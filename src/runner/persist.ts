@@ -1,12 +1,12 @@
 import type { Logger } from "../log.ts";
 import { retry } from "../retries.ts";
-import { Unavailable } from "../store/errors.ts";
+import { Incomplete, Unavailable } from "../store/errors.ts";
 
 const RETRY_MS = 200;
 
-/** For how long a run may write, and where it says what goes wrong. */
+/** For how long a run may write, or may go on with what it is at, and where it says what goes wrong. */
 export interface Life {
-  /** Aborted once the run may not write any more. */
+  /** Aborted once it may not. */
   readonly gone: AbortSignal;
   readonly log: Logger;
 }
@@ -17,5 +17,11 @@ export interface Life {
  */
 export async function persist<T>({ gone: signal, log }: Life, call: () => Promise<T>): Promise<T> {
   const passes = (error: unknown) => error instanceof Unavailable && !error.full;
+  return await retry({ loop: "record", log, waitMs: () => RETRY_MS, passes, signal }, call);
+}
+
+/** Uploads and commits, again if Redis was away for so long in between that what was uploaded expired. */
+export async function persistUpload<T>({ gone: signal, log }: Life, call: () => Promise<T>): Promise<T> {
+  const passes = (error: unknown) => error instanceof Incomplete;
   return await retry({ loop: "record", log, waitMs: () => RETRY_MS, passes, signal }, call);
 }

@@ -1,17 +1,27 @@
 /**
- * Notices that a crew stands still: that its count of steps and of validated rows has not moved for half a minute.
+ * Notices that a run stands still, at whatever it is.
  *
- * Some models take longer than that for a single step. How long theirs are is known once one is done, and then ten times the longest pause is waited;
- * before that, ten minutes.
+ * A crew does if its count of steps and of validated rows has not moved for half a minute. Some models take longer than that for a single step. How long
+ * theirs are is known once one is done, and then ten times the longest pause is waited; before that, ten minutes. A run that prepares or ends moves with each
+ * piece of a dataset that arrives and each write that Redis answers; what lies between two of them is bounded by the sizes that a job may have.
  */
 const STILL_MS = 30_000;
 const FIRST_MS = 600_000;
 const PAUSES = 10;
+const PREPARING_MS = 600_000;
+const ENDING_MS = 120_000;
+const TAKE_MS = 1000;
 
 export class Pulse {
+  readonly #fixedMs: number | null;
   #count = -1;
   #movedAt = 0;
   #longestMs: number | null = null;
+
+  /** `fixedMs`: how long a pause may be, if that is known beforehand. */
+  constructor(fixedMs: number | null = null) {
+    this.#fixedMs = fixedMs;
+  }
 
   /** To be called every second or so. */
   take(count: number, now = performance.now()): void {
@@ -30,8 +40,61 @@ export class Pulse {
   /** For how many seconds the crew has stood still; null if it is alive. */
   stillSeconds(now = performance.now()): number | null {
     if (this.#count === -1) return null;
-    const limitMs = this.#longestMs === null ? FIRST_MS : Math.max(STILL_MS, PAUSES * this.#longestMs);
     const stillMs = now - this.#movedAt;
-    return stillMs > limitMs ? Math.round(stillMs / 1000) : null;
+    return stillMs > this.#limitMs() ? Math.round(stillMs / 1000) : null;
+  }
+
+  #limitMs(): number {
+    if (this.#fixedMs !== null) return this.#fixedMs;
+    return this.#longestMs === null ? FIRST_MS : Math.max(STILL_MS, PAUSES * this.#longestMs);
+  }
+}
+
+const stages = {
+  preparing: { limitMs: PREPARING_MS, who: "the preparation" },
+  training: { limitMs: null, who: "the crew" },
+  ending: { limitMs: ENDING_MS, who: "the ending" },
+};
+export type Stage = keyof typeof stages;
+
+/** Takes the pulse of a run through its stages. */
+export class StageWatch {
+  readonly #held: () => boolean;
+  readonly #timer: NodeJS.Timeout;
+  #stage: Stage;
+  #count: () => number;
+  #pulse: Pulse;
+
+  /** While the run is `held` there is nothing to notice. */
+  constructor(stage: Stage, count: () => number, held: () => boolean) {
+    this.#held = held;
+    this.#stage = stage;
+    this.#count = count;
+    this.#pulse = new Pulse(stages[stage].limitMs);
+    this.#timer = setInterval(() => this.take(), TAKE_MS);
+    this.take();
+  }
+
+  /** `count` changes as long as the run moves. */
+  enter(stage: Stage, count: () => number, now = performance.now()): void {
+    this.#stage = stage;
+    this.#count = count;
+    this.#pulse = new Pulse(stages[stage].limitMs);
+    this.take(now);
+  }
+
+  take(now = performance.now()): void {
+    if (this.#held()) this.#pulse.rest(now);
+    else this.#pulse.take(this.#count(), now);
+  }
+
+  /** Says what stands still, of a run of `jobId`; null if it moves. */
+  still(jobId: string, now = performance.now()): string | null {
+    const seconds = this.#pulse.stillSeconds(now);
+    return seconds === null ? null : `${stages[this.#stage].who} of ${jobId} has stood still for ${seconds} seconds`;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
   }
 }

@@ -11,6 +11,8 @@ import type { MetricRow, NewEvent, ProgressReport } from "../store/record.ts";
 import { persist, type Life } from "./persist.ts";
 
 const INTERVAL_MS = 200;
+/** What one script appends at most. */
+const EVENTS_PER_REPORT = 200;
 
 interface Report {
   number: number;
@@ -24,6 +26,7 @@ export class Reporter {
   readonly progress: () => ProgressReport | null;
   readonly #timer: NodeJS.Timeout;
   readonly #attempts: Retry;
+  readonly #broken: (error: unknown) => void;
   #events: NewEvent[] = [];
   #rows: MetricRow[] = [];
   #uncommitted: MetricRow[] = [];
@@ -33,7 +36,9 @@ export class Reporter {
   #lastProgress = "";
   #sending: Promise<void> | null = null;
 
-  constructor(lease: Lease, progress: () => ProgressReport | null, log: Logger) {
+  /** `broken` is told of what goes wrong and would again. */
+  constructor(lease: Lease, progress: () => ProgressReport | null, log: Logger, broken: (error: unknown) => void) {
+    this.#broken = broken;
     this.#attempts = new Retry("report", log);
     this.#lease = lease;
     this.progress = progress;
@@ -45,8 +50,10 @@ export class Reporter {
   }
 
   metrics(rows: MetricRow[]): void {
-    this.#rows.push(...rows);
-    this.#uncommitted.push(...rows);
+    for (const row of rows) {
+      this.#rows.push(row);
+      this.#uncommitted.push(row);
+    }
   }
 
   /** The rows that a checkpoint of `step` must carry. */
@@ -58,27 +65,24 @@ export class Reporter {
     this.#uncommitted = this.#uncommitted.filter((row) => row.step > step);
   }
 
-  /** Tells what there is to tell, if Redis has room for it. */
+  /** Tells what there is to tell. */
   async flush(life: Life): Promise<void> {
     await this.#sending?.catch(() => undefined);
-    await persist(life, () => this.#send()).catch(unlessFull);
+    await persist(life, () => this.#send());
   }
 
   /** Training goes back to `step`: tells what there is to tell, and forgets the rows after it. */
   async rewind(step: number, life: Life): Promise<void> {
     await this.flush(life);
-    this.#rows = upTo(step, this.#rows);
     this.#uncommitted = upTo(step, this.#uncommitted);
-    // If Redis was too full to take it.
-    if (this.#unacknowledged !== null) this.#unacknowledged.rows = upTo(step, this.#unacknowledged.rows);
   }
 
   /** Stops reporting; returns what the last word on the job has to carry. */
   async close(life: Life): Promise<{ events: NewEvent[]; rows: MetricRow[] }> {
     this.stop();
     await this.#sending?.catch(() => undefined);
-    if (this.#unacknowledged !== null) await this.flush(life);
-    return { events: [...(this.#unacknowledged?.events ?? []), ...this.#events], rows: this.#uncommitted };
+    if (this.#unacknowledged !== null || this.#events.length > EVENTS_PER_REPORT) await this.flush(life);
+    return { events: this.#events, rows: this.#uncommitted };
   }
 
   stop(): void {
@@ -90,8 +94,9 @@ export class Reporter {
     this.#send()
       .then(() => this.#attempts.worked())
       .catch((error: unknown) => {
+        if (error instanceof Unavailable) this.#attempts.failed(error);
         // The job is someone else's: the heartbeat learns it too.
-        if (!(error instanceof LeaseLost)) this.#attempts.failed(error);
+        else if (!(error instanceof LeaseLost)) this.#broken(error);
       });
   }
 
@@ -119,8 +124,8 @@ export class Reporter {
   }
 
   #take(): Report {
-    const report = { number: ++this.#sent, events: this.#events, rows: this.#rows };
-    this.#events = [];
+    const events = this.#events.splice(0, EVENTS_PER_REPORT);
+    const report = { number: ++this.#sent, events, rows: this.#rows };
     this.#rows = [];
     return report;
   }
@@ -128,8 +133,4 @@ export class Reporter {
 
 function upTo(step: number, rows: MetricRow[]): MetricRow[] {
   return rows.filter((row) => row.step <= step);
-}
-
-function unlessFull(error: unknown): void {
-  if (!(error instanceof Unavailable)) throw error;
 }

@@ -8,6 +8,7 @@
  * - a shutdown does the same, but writes a checkpoint only if the state is small enough to be written in time, and gives the job back as queued;
  * - while Redis is away the crew holds at a step boundary, its state in memory, and goes on if the run is still the latest when Redis answers;
  * - a divergence that is to be rewound ends the crew, and another one begins where it leads to;
+ * - what is wanted at once (to cancel), and what nobody can mend (an error of ours), ends the run whatever it is at;
  * - a run that lost its lease stops where it is and writes nothing: its successor has dropped what was not committed, and computes the same again.
  */
 import { DatasetUnreachable } from "../data/cache.ts";
@@ -20,7 +21,7 @@ import type { Finding } from "../spec/diagnosis.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { Checkpoint, JobStatus } from "../spec/wire.ts";
 import { LeaseLost } from "../store/errors.ts";
-import type { Lease, Work } from "../store/lease.ts";
+import type { Blame, Lease, Work } from "../store/lease.ts";
 import type { ProgressReport } from "../store/record.ts";
 import { Checkpoints, serialized, type StateFile } from "./checkpoints.ts";
 import { Endings } from "./endings.ts";
@@ -28,7 +29,7 @@ import { Heartbeat } from "./heartbeat.ts";
 import { persist, type Life } from "./persist.ts";
 import { JobFailure, notesOn, prepare, readStart, unreadable, type Prepared, type Sources } from "./prepare.ts";
 import { RunProgress } from "./progress.ts";
-import { Pulse } from "./pulse.ts";
+import { StageWatch } from "./pulse.ts";
 import { Reporter } from "./reporter.ts";
 import { rewind } from "./rewind.ts";
 import type { Threads } from "./threads.ts";
@@ -39,12 +40,12 @@ const SHUTDOWN_STATE_BYTES = 64 * 1024 * 1024;
 /** Of a job that is evaluated more often, every so many evaluations become an event; the metrics have all. */
 const MAX_EVALUATED_EVENTS = 1000;
 
-/** How often a crew's pulse is taken. */
-const PULSE_MS = 1000;
-
 /** What a run may be asked to do, the more urgent last. */
 const URGENCY = ["pause", "shutdown", "cancel"] as const;
 type Wanted = (typeof URGENCY)[number];
+
+/** The run was asked to cancel its job while it was at something that it need not finish. */
+class Cancelled extends Error {}
 
 /**
  * `ended`: there is nothing left to run, for good or until the job is resumed. `released`: it is queued again. `postponed`: that too, but not to be tried at
@@ -58,6 +59,10 @@ export interface RunOptions extends Sources {
   log: Logger;
   /** Renews the lock on the delivery that brought the job. */
   renewLock(leaseMs: number): Promise<unknown>;
+  /** Whether its process runs no other job now. */
+  alone(): boolean;
+  /** Called whenever the job is safe up to a further step. */
+  committed(run: Run): void;
 }
 
 export class Run {
@@ -65,7 +70,11 @@ export class Run {
   readonly #options: RunOptions;
   readonly #log: Logger;
   readonly #gone = new AbortController();
+  /** For the last word on the job, and for all that comes before it. */
   readonly #life: Life;
+  readonly #course: Life;
+  readonly #interruption = new AbortController();
+  readonly #interrupted = Promise.withResolvers<never>();
   readonly #reporter: Reporter;
   readonly #heartbeat: Heartbeat;
   readonly #endings: Endings;
@@ -75,8 +84,7 @@ export class Run {
   #away = false;
   #stateBytes = 0;
   #crew: Crew | null = null;
-  /** Null unless the crew trains. */
-  #pulse: Pulse | null = null;
+  readonly #watch: StageWatch;
   #checkpoints: Checkpoints | null = null;
   #final: Promise<StateFile> | null = null;
   #progress: RunProgress | null = null;
@@ -86,20 +94,34 @@ export class Run {
     this.#options = options;
     this.#log = options.log.child({ job_id: lease.jobId, run: lease.run });
     this.#life = { gone: this.#gone.signal, log: this.#log };
-    this.#reporter = new Reporter(lease, () => this.#progressNow(), this.#log);
-    this.#endings = new Endings(lease, this.#reporter, this.#life);
+    this.#course = { gone: this.#interruption.signal, log: this.#log };
+    this.#interrupted.promise.catch(() => undefined);
+    this.#watch = new StageWatch(
+      "preparing",
+      () => this.#arrived(),
+      () => this.#away,
+    );
+    this.#reporter = new Reporter(
+      lease,
+      () => this.#progressNow(),
+      this.#log,
+      (error) => this.#interrupt(error),
+    );
+    this.#endings = new Endings(lease, this.#reporter, this.#life, () => this.#heartbeat.lastWord());
     this.#heartbeat = new Heartbeat(
       lease,
       options.leaseMs,
+      () => this.#blame(),
       (leaseMs) => options.renewLock(leaseMs),
       {
         status: (status) => this.told(status),
         away: () => this.#hold(),
         back: () => this.#goOn(),
-        lost: () => {
-          meters.leaseLosses.inc();
+        lost: (silenced) => {
+          if (silenced) lease.lives().catch(() => undefined);
           this.abandon(new LeaseLost("the lease lapsed and the job was taken over"));
         },
+        broken: (error) => this.#interrupt(error),
       },
       this.#log,
     );
@@ -109,12 +131,18 @@ export class Run {
     try {
       return await this.#train().catch((error: unknown) => this.#fail(error));
     } catch (error) {
-      if (!this.#gone.signal.aborted && !(error instanceof LeaseLost)) throw error;
+      const { aborted, reason } = this.#gone.signal;
+      const lost = (aborted ? reason : error) instanceof LeaseLost;
+      if (!aborted && !lost) throw error;
+      if (lost) meters.leaseLosses.inc();
       this.#log.warn({ reason: (error as Error).message }, "run dropped");
       return "lost";
     } finally {
       this.#heartbeat.close();
       this.#reporter.stop();
+      this.#watch.close();
+      // Whatever it left unfinished ends too.
+      this.abandon(new LeaseLost("the run has ended"));
     }
   }
 
@@ -134,26 +162,51 @@ export class Run {
     this.#heartbeat.look();
   }
 
-  /** @throws Error if its crew stands still */
+  /** @throws Error if it stands still */
   assertMoving(): void {
-    const seconds = this.#pulse?.stillSeconds() ?? null;
-    if (seconds !== null) throw new Error(`the crew of ${this.lease.jobId} has stood still for ${seconds} seconds`);
+    const still = this.#watch.still(this.lease.jobId);
+    if (still !== null) throw new Error(still);
   }
 
   /** Stops at once and writes nothing more. */
   abandon(reason: Error): void {
     this.#gone.abort(reason);
-    this.#crew?.abandon(reason);
+    this.#interrupt(reason);
+  }
+
+  /** Stops at once; the job goes on elsewhere, from its last checkpoint. */
+  async drop(): Promise<void> {
+    this.abandon(new Error("the process ends"));
+    const message = "The worker had to shut down before the job could stop; another one goes on.";
+    await this.lease.release({ type: "requeued", message, step: null, data: null });
+  }
+
+  /** Ends the run's course, whatever it is at, with `reason`. */
+  #interrupt(reason: unknown): void {
+    this.#interruption.abort(reason);
+    this.#interrupted.reject(reason);
+    if (!(reason instanceof Cancelled)) this.#crew?.abandon(reason as Error);
+  }
+
+  /** Waits for `work` unless the run is interrupted. */
+  async #uninterrupted<T>(work: Promise<T>): Promise<T> {
+    return await Promise.race([work, this.#interrupted.promise]);
+  }
+
+  /** A number that changes as long as anything comes of what the run waits for outside its crew. */
+  #arrived(): number {
+    return this.lease.answered + (this.#options.cache?.received ?? 0);
   }
 
   async #train(): Promise<RunEnd> {
-    const work = await persist(this.#life, () => this.lease.work());
-    const preparing = prepare(this.lease, work, this.#options, this.#life);
+    const work = await this.#uninterrupted(persist(this.#course, () => this.lease.work()));
+    const preparing = prepare(this.lease, work, this.#options, this.#course);
     preparing.catch(() => undefined);
-    const prepared = await Promise.race([preparing, this.#toStop.promise]);
+    const prepared = await this.#uninterrupted(Promise.race([preparing, this.#toStop.promise]));
     if (prepared === null) return await this.#stopped();
     this.#stateBytes = work.stateBytes;
-    this.#checkpoints = new Checkpoints(this.lease, work.spec, this.#reporter, this.#life);
+    const committed = () => this.#options.committed(this);
+    this.#checkpoints = new Checkpoints(this.lease, work.spec, this.#reporter, this.#course, committed);
     const outcome = await this.#withThreads(work.spec, (threads) => this.#runCrews(threads, work, prepared));
     return await this.#conclude(outcome, work.spec, prepared);
   }
@@ -170,13 +223,20 @@ export class Run {
   /** One crew after the other, each after the first from where a divergence of the one before leads to. */
   async #runCrews(threads: number, work: Work, prepared: Prepared): Promise<Outcome> {
     const outcome = await this.#runCrew(threads, work, prepared);
-    this.#gone.signal.throwIfAborted();
+    this.#interruption.signal.throwIfAborted();
     const change = outcome.type === "diverged" ? changeAfter(prepared.training, outcome, firstStep(work)) : null;
     if (outcome.type !== "diverged" || change === null) return outcome;
-    const writers = { lease: this.lease, reporter: this.#reporter, checkpoints: this.#checkpoints!, life: this.#life };
-    const back = await rewind(writers, work, outcome, change);
+    const writers = {
+      lease: this.lease,
+      reporter: this.#reporter,
+      checkpoints: this.#checkpoints!,
+      life: this.#course,
+    };
+    this.#watch.enter("preparing", () => this.#arrived());
+    const back = await this.#uninterrupted(rewind(writers, work, outcome, change));
     this.#log.info({ ...change, from: goesOnFrom(back)?.step ?? 0 }, "rewound");
-    return await this.#runCrews(threads, back, { ...prepared, ...(await readStart(this.lease, back, this.#life)) });
+    const start = await this.#uninterrupted(readStart(this.lease, back, this.#course));
+    return await this.#runCrews(threads, back, { ...prepared, ...start });
   }
 
   async #runCrew(threads: number, work: Work, { training, state, weights }: Prepared): Promise<Outcome> {
@@ -199,15 +259,12 @@ export class Run {
     if (this.#away) crew.suspend();
     if (this.#wanted !== null) this.#stop();
     const snapshots = everySeconds === null ? undefined : setInterval(() => crew.snapshot(), everySeconds * 1000);
-    const pulse = new Pulse();
-    const pulses = setInterval(() => (this.#away ? pulse.rest() : pulse.take(crew.pulse())), PULSE_MS);
-    this.#pulse = pulse;
+    this.#watch.enter("training", () => crew.pulse());
     try {
       return await crew.run();
     } finally {
       clearInterval(snapshots);
-      clearInterval(pulses);
-      this.#pulse = null;
+      this.#watch.enter("ending", () => this.lease.answered);
     }
   }
 
@@ -259,10 +316,13 @@ export class Run {
         step,
       );
     }
-    await this.#checkpoints!.idle();
-    const finished = { outcome, spec, state: await this.#final!, notes: notesOn(this.#crew!.plan, encoding) };
-    const interrupted = (waiting: boolean) => this.#wanted === "cancel" || (waiting && this.#wanted !== null);
-    const done = await this.#endings.succeeded(finished, this.#progressNow(), this.#checkpoints!, interrupted);
+    await this.#uninterrupted(this.#checkpoints!.idle());
+    const state = await this.#uninterrupted(this.#final!);
+    const finished = { outcome, spec, state, notes: notesOn(this.#crew!.plan, encoding) };
+    const interrupted = (waiting: boolean) => waiting && this.#wanted !== null;
+    const done = await this.#uninterrupted(
+      this.#endings.succeeded(finished, this.#progressNow(), this.#checkpoints!, interrupted, this.#course),
+    );
     if (!done) return await this.#stopped();
     this.#log.info({ step: outcome.step, stop_reason: outcome.type }, "job succeeded");
     return "ended";
@@ -276,7 +336,7 @@ export class Run {
       this.#log.info({ step: progress?.step }, "job cancelled");
       return "ended";
     }
-    await this.#checkpoints?.idle();
+    if (this.#checkpoints !== null) await this.#uninterrupted(this.#checkpoints.idle());
     const status = await this.#endings.released("The worker is shutting down; another one goes on.", progress);
     this.#log.info({ step: progress?.step, status }, "job given back");
     return status === "queued" ? "released" : "ended";
@@ -284,11 +344,12 @@ export class Run {
 
   async #fail(error: unknown): Promise<RunEnd> {
     if (this.#gone.signal.aborted || error instanceof LeaseLost) throw error;
+    if (error instanceof Cancelled) return await this.#stopped();
     if (error instanceof DatasetUnreachable) return await this.#postponed(error);
     const failure = error instanceof JobFailure ? error : unexpected(error);
     if (failure === error) this.#log.warn({ code: failure.code, reason: failure.message }, "job failed");
     else this.#log.error({ err: error }, "job failed");
-    await this.#checkpoints?.idle();
+    if (this.#checkpoints !== null) await this.#uninterrupted(this.#checkpoints.idle()).catch(() => undefined);
     await this.#endings.failed(failure, this.#progressNow());
     return "ended";
   }
@@ -305,6 +366,14 @@ export class Run {
     this.#wanted = what;
     this.#toStop.resolve(null);
     this.#stop();
+    if (what === "cancel") this.#interrupt(new Cancelled("the job is to be cancelled"));
+    // From now on its end is nobody's crash.
+    if (what === "shutdown") this.look();
+  }
+
+  #blame(): Blame {
+    if (this.#wanted === "shutdown") return "none";
+    return this.#options.alone() ? "own" : "shared";
   }
 
   #stop(): void {

@@ -12,7 +12,7 @@ export interface Blob {
   bytes: number;
 }
 
-/** Gives the chunks of `bytes` to `put`, at most two at once. */
+/** Gives the chunks of `bytes` to `put`, at most two at once; after one that fails no other is given. */
 export async function eachChunk(bytes: Uint8Array, put: (number: number, chunk: Buffer) => Promise<unknown>) {
   const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const count = Math.ceil(bytes.byteLength / CHUNK_BYTES);
@@ -24,7 +24,10 @@ export async function eachChunk(bytes: Uint8Array, put: (number: number, chunk: 
       crashPoint("mid-chunk");
     }
   };
-  await Promise.all(Array.from({ length: IN_FLIGHT }, lane));
+  const stopOthers = () => (next = count);
+  // It fails once both lanes have ended: nothing comes after what is done about it.
+  const lanes = Array.from({ length: IN_FLIGHT }, () => lane().finally(stopOthers));
+  for (const ended of await Promise.allSettled(lanes)) if (ended.status === "rejected") throw ended.reason;
 }
 
 /** The bytes of a blob, or null if any of them is gone. */

@@ -1,9 +1,10 @@
 /** The connection to Redis, the scripts that run there, and what its errors mean to us. */
 import { readdirSync, readFileSync } from "node:fs";
 import { ReplyError, type Redis, type RedisOptions } from "ioredis";
-import { LeaseLost, NoRoom, OverLimit, Unavailable, type LimitedKind } from "./errors.ts";
+import { Incomplete, LeaseLost, NoRoom, OverLimit, Unavailable, type LimitedKind } from "./errors.ts";
 
-const COMMAND_TIMEOUT_MS = 10_000;
+/** A server that has been silent for so long while it owes an answer hangs, and counts as away: a request is answered within two seconds. */
+const SILENCE_MS = 1500;
 
 /**
  * How the store wants its connection: commands fail at once while Redis is away, instead of waiting in a queue, since a request must answer 503 and a
@@ -13,7 +14,7 @@ export const storeConnection: RedisOptions = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
-  commandTimeout: COMMAND_TIMEOUT_MS,
+  socketTimeout: SILENCE_MS,
 };
 
 type Argument = string | number | Buffer;
@@ -61,14 +62,29 @@ function loadScripts(directory: URL): Map<string, string> {
 }
 
 /** What a refusal begins with if it is Redis' state that is to blame and not the command. */
-const transient = /^(OOM|LOADING|BUSY|READONLY|MISCONF|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS)\b/;
+const transient =
+  /^(OOM|LOADING|BUSY|READONLY|MISCONF|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|NOAUTH|NOPERM|WRONGPASS)\b/;
+
+/** How the client says that a command got no answer because of the connection. It has no classes for it, and few codes. */
+const unanswered = /^(Connection is closed|Stream isn't writeable|Socket timeout|Command aborted|connect ETIMEDOUT)/;
+const unansweredNames = new Set(["AbortError", "MaxRetriesPerRequestError"]);
+
+/** Whether it is the connection that failed, and the same call may work later. Anything else would fail again. */
+function isConnectionError(error: Error): boolean {
+  return "syscall" in error || unansweredNames.has(error.name) || unanswered.test(error.message);
+}
 
 function translated(error: unknown): unknown {
-  const message = (error as Error).message;
-  if (!(error instanceof ReplyError)) return new Unavailable(`Redis cannot be reached: ${message}`, { cause: error });
+  if (!(error instanceof Error)) return error;
+  const { message } = error;
+  if (!(error instanceof ReplyError)) {
+    if (!isConnectionError(error)) return error;
+    return new Unavailable(`Redis cannot be reached: ${message}`, { cause: error });
+  }
   if (message.startsWith("FENCED")) return new LeaseLost("the lease is someone else's");
   if (message.startsWith("LIMITED")) return overLimit(message);
   if (message.startsWith("FULL")) return noRoom(message);
+  if (message.startsWith("INCOMPLETE")) return new Incomplete("what was uploaded has expired");
   if (!transient.test(message)) return error;
   return new Unavailable(`Redis refuses: ${message}`, { full: message.startsWith("OOM"), cause: error });
 }

@@ -26,6 +26,11 @@ export class NewerStore extends Error {
   }
 }
 
+/** What was uploaded expired before it was committed: it must be uploaded again. */
+export class Incomplete extends Error {
+  override readonly name = "Incomplete";
+}
+
 /** The owner has as much as one may have. */
 export class OverLimit extends Error {
   override readonly name = "OverLimit";

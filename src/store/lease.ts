@@ -30,6 +30,10 @@ import {
 /** Runs that may die in a row at the same checkpoint before the job is taken to be the cause. */
 const MAX_CRASHES = 5;
 
+/** How many rows of metrics one script takes at most, and how many characters of them unless it is a single row. */
+const SLICE_ROWS = 1000;
+const SLICE_LENGTH = 256 * 1024;
+
 export interface AcquireOptions {
   leaseMs: number;
   /** Whether the worker runs nothing else. */
@@ -47,6 +51,12 @@ export type Acquired =
   | { outcome: "taken"; lease: Lease; alone: boolean }
   | { outcome: "busy"; waitMs: number }
   | { outcome: "alone" | "done" | "newer" };
+
+/**
+ * Of what a run that dies now will have died, as far as can be told: its `own` job; perhaps another that `shared` its process; `none`, since the process
+ * was told to end.
+ */
+export type Blame = "own" | "shared" | "none";
 
 /** What a run needs to know of its job. */
 export interface Work {
@@ -125,6 +135,7 @@ export class Lease {
   readonly #database: Database;
   readonly #token: string;
   readonly #job: string;
+  #answered = 0;
 
   constructor(database: Database, owner: string, jobId: string, run: number, token: string) {
     this.#database = database;
@@ -173,13 +184,23 @@ export class Lease {
   }
 
   /** The job's status tells what is wanted of the run. */
-  async renew(leaseMs: number): Promise<JobStatus> {
-    return await this.#run("renew", leaseMs);
+  async renew(leaseMs: number, blame: Blame = "own"): Promise<JobStatus> {
+    return await this.#run("renew", leaseMs, blame);
+  }
+
+  /** The run lost its lease and lives: it was not the job that killed it. */
+  async lives(): Promise<void> {
+    await this.#run("lives");
+  }
+
+  /** How many of its writes Redis has answered so far; what is written at intervals anyway does not count. */
+  get answered(): number {
+    return this.#answered;
   }
 
   /** `number` counts this run's reports: one that is sent again, because its answer was lost, is written once. */
   async report(number: number, progress: ProgressReport, events: NewEvent[], rows: MetricRow[]): Promise<void> {
-    await this.#run("report", number, JSON.stringify(progress), texts(events), ...scored(rows));
+    await this.#run("report", number, JSON.stringify(progress), texts(events), ...(await this.#carried(rows)));
   }
 
   /** Null if there is no room. What is uploaded vanishes unless it is committed, and at the latest with the next upload for the same purpose. */
@@ -210,7 +231,7 @@ export class Lease {
       progress: JSON.stringify(news.progress),
       event: JSON.stringify(news.event),
     };
-    await this.#run("commit", JSON.stringify(change), ...scored(news.rows));
+    await this.#run("commit", JSON.stringify(change), ...(await this.#carried(news.rows)));
     crashPoint("after-commit");
   }
 
@@ -232,7 +253,7 @@ export class Lease {
       models: ending.models ?? {},
       events: ending.events.map((event) => JSON.stringify(event)),
     };
-    await this.#run("finish", JSON.stringify(change), ...scored(rows));
+    await this.#run("finish", JSON.stringify(change), ...(await this.#carried(rows)));
     if (ending.status === "succeeded") crashPoint("after-final-commit");
   }
 
@@ -246,7 +267,22 @@ export class Lease {
   }
 
   async #run<T>(script: string, ...args: (string | number | Buffer)[]): Promise<T> {
-    return await this.#database.run<T>(script, this.#job, this.run, this.#token, ...args);
+    const answer = await this.#database.run<T>(script, this.#job, this.run, this.#token, ...args);
+    if (script !== "renew" && script !== "report") this.#answered++;
+    return answer;
+  }
+
+  /**
+   * Adds all rows but the last slice, which is returned to go with what is said of them. A row is its step's, and written twice it is there
+   * once; those of a run that dies before it says it are dropped by the next.
+   */
+  async #carried(rows: MetricRow[]): Promise<(string | number)[]> {
+    let last: (string | number)[] = [];
+    for (const slice of sliced(rows)) {
+      if (last.length > 0) await this.#run("carry", ...last);
+      last = slice;
+    }
+    return last;
   }
 
   async #manifest(step: string): Promise<Record<string, string>> {
@@ -271,6 +307,19 @@ function texts(events: NewEvent[]): string {
   return JSON.stringify(events.map((event) => JSON.stringify(event)));
 }
 
-function scored(rows: MetricRow[]): (string | number)[] {
-  return rows.flatMap((row) => [row.step, JSON.stringify(row)]);
+/** Rows as the scripts take them (step, JSON, …), in slices that keep neither Redis nor this event loop from others for long. */
+function* sliced(rows: MetricRow[]): Generator<(string | number)[]> {
+  let slice: (string | number)[] = [];
+  let length = 0;
+  for (const row of rows) {
+    const text = JSON.stringify(row);
+    if (slice.length === 2 * SLICE_ROWS || (length > 0 && length + text.length > SLICE_LENGTH)) {
+      yield slice;
+      slice = [];
+      length = 0;
+    }
+    slice.push(row.step, text);
+    length += text.length;
+  }
+  yield slice;
 }

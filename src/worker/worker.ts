@@ -26,6 +26,8 @@ import { Presence, type Doing } from "./presence.ts";
 const RETRY_MS = 1000;
 /** After which a job comes again whose data could not be had. */
 const POSTPONED_MS = 5000;
+/** How long it may take to give back what did not stop in time. */
+const DROP_MS = 500;
 /** How long nothing else is taken for the sake of a job that wants to run alone. */
 const RESERVED_MS = 5000;
 /** After which BullMQ asks again for deliveries when Redis was away; its default is 15 s. */
@@ -53,7 +55,8 @@ export class TrainingWorker {
   readonly #runs = new Set<Run>();
   /** Deliveries are looked at one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
-  #alone = false;
+  /** The run that must have the process to itself. */
+  #alone: Run | null = null;
   /** A job that wants to run alone, and until when nothing else is taken for its sake. */
   #reserved = { jobId: "", until: 0 };
   #closing = false;
@@ -104,7 +107,8 @@ export class TrainingWorker {
     for (const run of this.#runs) run.shutdown();
     if (!(await Promise.race([closed, sleep(withinMs, false, { ref: false })]))) {
       this.#options.log.warn({ jobs: [...this.#runs].map((run) => run.lease.jobId) }, "not all jobs stopped in time");
-      for (const run of this.#runs) run.abandon(new Error("the process ends"));
+      const dropped = Promise.allSettled([...this.#runs].map((run) => run.drop()));
+      await Promise.race([dropped, sleep(DROP_MS, null, { ref: false })]);
     }
     await this.#presence.close();
     this.#deliveries.gaveUp();
@@ -140,17 +144,21 @@ export class TrainingWorker {
   async #begin(delivery: Job<Delivery>, token: string): Promise<Begun> {
     const jobId = delivery.data.job_id;
     const reserved = performance.now() < this.#reserved.until && this.#reserved.jobId !== jobId;
-    if (this.#closing || this.#alone || reserved) return { outcome: "later", waitMs: RETRY_MS };
+    if (this.#closing || this.#alone !== null || reserved) return { outcome: "later", waitMs: RETRY_MS };
     const begun = await beginRun(delivery.data, this.#runs.size === 0, {
       ...this.#options,
       threads: this.#threads,
       renewLock: (leaseMs) => delivery.extendLock(token, leaseMs),
+      alone: () => this.#runs.size === 1,
+      committed: (run) => this.#committed(run),
     });
     if (begun.outcome === "alone") this.#reserved = { jobId, until: performance.now() + RESERVED_MS };
     if (begun.outcome === "newer") this.#retire();
     if (begun.outcome === "run") {
-      this.#alone = begun.alone;
+      if (begun.alone) this.#alone = begun.run;
       this.#runs.add(begun.run);
+      // If the process dies from now on, it may be by the new one.
+      for (const run of this.#runs) run.look();
       meters.runs.set(this.#runs.size);
     }
     return begun;
@@ -180,8 +188,13 @@ export class TrainingWorker {
       control.unlisten(jobId);
       this.#runs.delete(run);
       meters.runs.set(this.#runs.size);
-      this.#alone = false;
+      this.#committed(run);
     }
+  }
+
+  /** A run that got past the point at which the one before it died, or ended, need not be alone any longer. */
+  #committed(run: Run): void {
+    if (this.#alone === run) this.#alone = null;
   }
 }
 

@@ -1,6 +1,9 @@
 import type { Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { LeaseLost } from "../../src/store/errors.ts";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { eachChunk } from "../../src/store/blobs.ts";
+import { available } from "../../src/store/database.ts";
+import { LeaseLost, Unavailable } from "../../src/store/errors.ts";
+import type { OpenJob } from "../../src/store/upkeep.ts";
 import type { Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import {
@@ -307,4 +310,140 @@ test("finishing commits the last state, the models, the metrics and the result t
   const owned = left.filter((key) => !key.includes(":chunk:") && key !== "{rappel}:dropped");
   expect(owned).toEqual([]);
   for (const key of left) expect(await redis.ttl(key)).toBeGreaterThan(0);
+});
+
+test("the death of a process that ran other jobs too is not counted, but the job runs alone then", async () => {
+  const id = await postJob(store);
+  for (let i = 1; i <= 7; i++) {
+    const lease = await acquire(store, id);
+    await lease.renew(5000, "shared");
+    await lapse(redis, id);
+    expect((await tryAcquire(store, id, { idle: false })).outcome).toBe("alone");
+  }
+  expect(await store.jobs.get(OWNER, id)).toMatchObject({ status: "running", run: 7 });
+});
+
+test("five times killed after it was told to end is no crash loop, and asks for nothing", async () => {
+  const id = await postJob(store);
+  for (let i = 1; i <= 7; i++) {
+    const lease = await acquire(store, id, { idle: false });
+    await lease.renew(5000, "none");
+    await lapse(redis, id);
+  }
+  expect(await tryAcquire(store, id, { idle: false })).toMatchObject({ outcome: "taken", alone: false });
+});
+
+test("a run that comes back after Redis was away takes its death back, once", async () => {
+  const id = await postJob(store);
+  const crashes = () => redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "crashes");
+  const first = await acquire(store, id);
+  await lapse(redis, id);
+  const second = await acquire(store, id);
+  await lapse(redis, id);
+  await acquire(store, id);
+  expect(await crashes()).toBe("2");
+  await first.lives();
+  expect(await crashes()).toBe("2");
+  await second.lives();
+  await second.lives();
+  expect(await crashes()).toBe("1");
+});
+
+test("a release clears the crashes before it", async () => {
+  const id = await postJob(store);
+  for (let round = 0; round < 2; round++) {
+    for (let i = 0; i < 4; i++) {
+      await acquire(store, id);
+      await lapse(redis, id);
+    }
+    const lease = await acquire(store, id);
+    await lease.release(requeued);
+    expect(await tryAcquire(store, id, { idle: false })).toMatchObject({ outcome: "taken", alone: false });
+    await lapse(redis, id);
+  }
+  expect(await store.jobs.get(OWNER, id)).toMatchObject({ status: "running", error: null });
+});
+
+test("how a crash loop fails follows from how far its runs were", async () => {
+  const words = async (step: number | null) => {
+    const id = await postJob(store);
+    for (let i = 0; i < 5; i++) {
+      const lease = await acquire(store, id);
+      if (step !== null) await lease.report(1, progressAt(step), [], []);
+      await lapse(redis, id);
+    }
+    await tryAcquire(store, id);
+    return (await store.jobs.get(OWNER, id))!.error!;
+  };
+  expect(await words(null)).toMatchObject({
+    code: "crash_loop",
+    message: "5 runs in a row died before their first step was done.",
+    suggestion: expect.stringContaining("batch_size"),
+  });
+  expect((await words(7)).message).toBe("5 runs in a row died at the same point, the last one after step 7.");
+  const late = await words(100);
+  expect(late.message).toBe("5 runs in a row died after the last step, before the result was stored.");
+  expect(late.suggestion).not.toContain("memory");
+});
+
+test("of two that deliver a lost job again at once one does", async () => {
+  const id = await postJob(store);
+  const { value } = await store.upkeep.openJobs().next();
+  const [job] = value as OpenJob[];
+  expect(job).toMatchObject({ id, delivery: 1 });
+  const delivered = await Promise.all(Array.from({ length: 5 }, () => store.upkeep.redeliver(job)));
+  expect(delivered.filter((delivery) => delivery !== null)).toEqual([2]);
+});
+
+test("only a connection that failed means that Redis is away", async () => {
+  const refused = Object.assign(new Error("connect ECONNREFUSED"), { syscall: "connect" });
+  for (const error of [refused, new Error("Connection is closed."), new Error("Socket timeout. Expecting data")]) {
+    await expect(available(() => Promise.reject(error))).rejects.toThrow(Unavailable);
+  }
+  for (const error of [new RangeError("Maximum call stack size exceeded"), new TypeError("not a function")]) {
+    await expect(available(() => Promise.reject(error))).rejects.toBe(error);
+  }
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  await redis.set(`{rappel}:owner:${OWNER}:job:${id}:metrics`, "not a list of rows");
+  await expect(lease.report(1, progressAt(1), [], [row(1)])).rejects.toThrow("WRONGTYPE");
+});
+
+test("after a chunk that fails no other is stored, and nothing stays", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  const given: number[] = [];
+  const put = async (number: number) => {
+    given.push(number);
+    if (number === 1) throw new Error("no");
+    // The other lane is still at its chunk when the first one fails.
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  await expect(eachChunk(Buffer.alloc(40 * 1024 * 1024), put)).rejects.toThrow("no");
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(given).toEqual([0, 1]);
+  expect(await lease.upload(Buffer.from("another"))).not.toBeNull();
+});
+
+test("a Redis that hangs counts as away, and the lease goes on when it answers again", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id, { leaseMs: 60_000 });
+  server.kill("SIGSTOP");
+  onTestFinished(() => server.kill("SIGCONT"));
+  await expect(lease.renew(60_000)).rejects.toThrow(Unavailable);
+  await expect(store.jobs.get(OWNER, id)).rejects.toThrow(Unavailable);
+  server.kill("SIGCONT");
+  await expect.poll(() => lease.renew(60_000).catch(() => "away"), { timeout: 10_000 }).toBe("running");
+});
+
+test("Redis was started again since the run renewed its lease: its lapse is nobody's crash", async () => {
+  const id = await postJob(store);
+  await acquire(store, id, { leaseMs: 1500 });
+  // Redis knows its age in whole seconds.
+  await new Promise((resolve) => setTimeout(resolve, 1100));
+  await server.restart();
+  await expect
+    .poll(() => tryAcquire(store, id, { idle: false, leaseMs: 1500 }).catch(() => null), { timeout: 10_000 })
+    .toMatchObject({ outcome: "taken", alone: false });
+  expect(await redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "crashes")).toBe("0");
 });

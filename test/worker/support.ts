@@ -36,6 +36,8 @@ export interface Place {
   readonly store: Store;
   readonly deliveries: Deliveries;
   startWorker(env?: Record<string, string>): Promise<WorkerProcess>;
+  /** Keeps a dataset beside the one that jobs have by default. Returns its id. */
+  upload(csv: Readable): Promise<string>;
   post(spec?: Record<string, unknown>): Promise<string>;
   /** Posts from a process that dies at a crash point. */
   postAndCrash(at: string, spec?: Record<string, unknown>): Promise<string>;
@@ -56,9 +58,13 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
   const directory = mkdtempSync(join(tmpdir(), "rappel-worker-"));
   const files = new DatasetFiles(directory);
   await files.prepare();
-  const content = await ingest(files, Readable.from([csv()]), 2 ** 24);
-  const dataset = { id: `ds_${ulid().toLowerCase()}`, name: null, format: "csv" as const, ...content };
-  await store.datasets.put(OWNER, { ...dataset, columns: [...dataset.columns] } as never);
+  const upload = async (body: Readable) => {
+    const content = await ingest(files, body, 2 ** 24);
+    const dataset = { id: `ds_${ulid().toLowerCase()}`, name: null, format: "csv" as const, ...content };
+    await store.datasets.put(OWNER, { ...dataset, columns: [...dataset.columns] } as never);
+    return dataset.id;
+  };
+  const dataset = await upload(Readable.from([csv()]));
   const workers = new Set<WorkerProcess>();
 
   const killWorkers = async () => {
@@ -78,9 +84,10 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
       workers.add(worker);
       return worker;
     },
-    post: (changes = {}) => postJob({ store, deliveries, files }, specFor(dataset.id, changes)),
+    upload,
+    post: (changes = {}) => postJob({ store, deliveries, files }, specFor(dataset, changes)),
     async postAndCrash(at, changes = {}) {
-      const env = { REDIS_URL: server.url, DATA_DIR: directory, SPEC: JSON.stringify(specFor(dataset.id, changes)) };
+      const env = { REDIS_URL: server.url, DATA_DIR: directory, SPEC: JSON.stringify(specFor(dataset, changes)) };
       const child = spawnProgram("post.ts", { ...env, RAPPEL_CRASH_AT: at });
       await once(child, "exit");
       if (child.signalCode !== "SIGKILL") throw new Error(`expected the process to die at ${at}`);

@@ -18,7 +18,8 @@ export const health: FastifyPluginAsyncZod<Pick<Services, "checks" | "vitals">> 
         operationId: "health",
         summary: "Is this process alive?",
         security: [],
-        description: "It answers, so its event loop turns; and no crew of its worker has stood still for 30 seconds.",
+        description:
+          "It answers, so its event loop turns; and no run of its worker stands still: no crew for 30 seconds, none that prepares for ten minutes or that ends for two.",
         response: { 200: json(Health, "Yes."), 503: json(Health, "No; `checks` says why. Start it anew.") },
       },
     },

@@ -2,8 +2,10 @@
 --[[
 Takes a job for a run, if nobody holds it. What the previous run left after its last committed checkpoint is dropped: this run will make the same again.
 
-A run whose lease lapsed without being released has died or stands still. If that happens at the same checkpoint `limit` times in a row, the job is
-what kills its workers, and fails. After the first time it must run alone, lest it take others with it.
+A run whose lease lapsed without being released has died or stands still. If that happens at the same checkpoint `limit` times in a row, and nothing else can
+have been the reason, the job is what kills its workers, and fails. After the first time it must run alone, lest it take others with it. Not blamed on the job are
+deaths in a process that ran other jobs too (but then it must run alone, to see), or that had been told to end; lapses while Redis itself was
+away, as far as Redis knows; and those of runs that say later that they live (lives.lua).
 
 KEYS[1] the job's record
 ARGV[1] the lease's token, not used before
@@ -41,16 +43,37 @@ if status == 'queued' and limit and count('running', 'pausing', 'cancelling') >=
   return { 'busy', math.max(1000, 20 * count('queued')) }
 end
 
+-- Whether Redis was started after the run last renewed its lease. It counts its age in whole seconds, and may be a second older than it says.
+local function redis_was_away()
+  local expired = number('lease_expires_at')
+  local uptime = tonumber(string.match(redis.call('INFO', 'server'), 'uptime_in_seconds:(%d+)'))
+  return expired and now - (uptime + 1) * 1000 > expired - ARGV[2]
+end
+
+-- In which words a job that kills its workers fails: they follow from how far its last run was.
+local function crash_loop(crashes)
+  local step = get('progress') and cjson.decode(get('progress')).step or 0
+  if step >= number('total_steps') then
+    return crashes .. ' runs in a row died after the last step, before the result was stored.',
+      'The training is not at fault. Look into the log of the workers for what ends them, and post the job again.'
+  end
+  local at = step > 0 and 'at the same point, the last one after step ' .. string.format('%.0f', step) or 'before their first step was done'
+  return crashes .. ' runs in a row died ' .. at .. '.',
+    'Their processes ended without a word, as those do that take more memory than their machine has: try a smaller batch_size or model. If that is not it, look into the log of the workers.'
+end
+
 local checkpoint = get('checkpoint_step') or ''
-local crashes = 0
+local alone = false
 if status == 'running' then
-  crashes = (get('crash_step') == checkpoint and number('crashes') or 0) + 1
-  if crashes < tonumber(ARGV[5]) and ARGV[3] ~= '1' then return { 'alone' } end
+  local blame = redis_was_away() and 'none' or get('blame') or 'own'
+  local crashes = (get('crash_step') == checkpoint and number('crashes') or 0) + (blame == 'own' and 1 or 0)
+  alone = blame ~= 'none' or crashes > 0
+  if alone and crashes < tonumber(ARGV[5]) and ARGV[3] ~= '1' then return { 'alone' } end
   set('crashes', crashes, 'crash_step', checkpoint)
+  if blame == 'own' then set('crash_run', get('run')) end
   append(event('lease_lost', 'The run no longer renewed its lease: its process or its machine died or stood still.'))
   if crashes >= tonumber(ARGV[5]) then
-    local message = crashes .. ' runs in a row died at the same point.'
-    local suggestion = 'The job probably needs more memory than its workers have: try a smaller batch_size or model.'
+    local message, suggestion = crash_loop(crashes)
     set('error', cjson.encode({ code = 'crash_loop', message = message, suggestion = suggestion, step = tonumber(checkpoint) or cjson.null }))
     append(event('failed', message, tonumber(checkpoint)))
     end_job('failed')
@@ -62,7 +85,7 @@ adopt()
 delete_uploads()
 drop_rows(tonumber(checkpoint) or 0)
 local run = redis.call('HINCRBY', job, 'run', 1)
-set('token', ARGV[1], 'lease_expires_at', now + ARGV[2], 'reported', 0)
+set('token', ARGV[1], 'lease_expires_at', now + ARGV[2], 'reported', 0, 'blame', ARGV[3] == '1' and 'own' or 'shared')
 if run == 1 then
   set('started_at', now)
   append(event('started', 'Started.'))
@@ -79,4 +102,4 @@ end
 compute_from(tonumber(checkpoint) or 0, version)
 if tonumber(ARGV[6]) > tonumber(redis.call('GET', root .. ':turn') or 0) then redis.call('SET', root .. ':turn', ARGV[6]) end
 set_status('running')
-return { 'taken', run, crashes > 0 and 1 or 0 }
+return { 'taken', run, alone and 1 or 0 }

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 --[[
 Writes what a run has to tell: how far it is, events, rows of metrics. A report whose answer was lost is sent again; it is written once.
 
