@@ -141,6 +141,17 @@ describe("a run", () => {
     expect(outcome.metrics.valid_accuracy).toBeGreaterThan(0.7);
   });
 
+  test("logs the mean of the losses since it last did, and at its end what is left", async () => {
+    const logged = async (log_every_steps: number) => (await train(smallJob({ training: { log_every_steps } }))).losses;
+    const each = (await logged(1)).map(([, loss]) => loss);
+    const sevenths = await logged(7);
+    expect(sevenths.map(([step]) => step)).toEqual([7, 14, 21, 28, 35, 42, 49, 56, 60]);
+    for (const [step, mean] of sevenths) {
+      const losses = each.slice(step === 60 ? 56 : step - 7, step);
+      expect(mean).toBeCloseTo(losses.reduce((sum, loss) => sum + loss) / losses.length, 12);
+    }
+  });
+
   test("has a validation loss of the rows that count, and of no others", async () => {
     const data = classes(210, 11);
     const loss = member("losses", "cross_entropy", { weight: { "0": 3 }, ignore_class: "1" });

@@ -42,6 +42,9 @@ function treated(
   for (let thread = 0; thread < threads; thread++) {
     const gradient = new Gradient(kernels, plan, treatment, barrier, thread);
     for (const tile of gradientTiles(plan, thread)) gradient.tileReady(tile);
+    if (threads > 1) continue;
+    gradient.measure();
+    plan.parameters.forEach(({ length }, i) => gradient.finish(i, 0, length));
   }
   return plan.parameters.map(({ gradient, length }) => [
     ...kernels.f32.subarray(gradient >> 2, (gradient >> 2) + length),
@@ -56,6 +59,22 @@ function clipUnit(weight: readonly number[], gradient: readonly number[], clippi
   const size = norm(gradient);
   return size < limit ? [...gradient] : gradient.map((value) => (value * limit) / Math.max(size, 1e-6));
 }
+
+test.each([
+  [1, 19],
+  [2, 13],
+  [3, Math.cbrt(27 + 64 + 1728)],
+  ["inf", 12],
+] as const)("the norm of type %s is over all elements of all parameters", (norm_type, size) => {
+  const values = [
+    { weight: [1, 1], gradient: [3, -4] },
+    { weight: [1], gradient: [12] },
+  ];
+  const clip = (max_norm: number) =>
+    treated([linear(null)], 2, values, { ...UNTREATED, clip_grad_norm: { max_norm, norm_type } }).flat();
+  clip(1).forEach((value, i) => expect(value).toBeCloseTo([3, -4, 12][i] / size, 5));
+  expect(clip(size * 1.001)).toEqual([3, -4, 12]);
+});
 
 describe("adaptive clipping", () => {
   const clip = { clipping: 0.1, eps: 0.01 };
