@@ -171,6 +171,25 @@ describe("a run", () => {
     expect(kinds).toEqual(["final"]);
   });
 
+  test("counts the checkpoints that were due while the buffer was not free, and trains on", async () => {
+    const skipped: number[] = [];
+    const crew: Crew = await Crew.start(
+      smallJob(),
+      { threads: 2, everySteps: 4, state: null },
+      {
+        ...handlers,
+        snapshot(snapshot) {
+          skipped.push(snapshot.skipped);
+          const free = () => (crew.progress().step === 60 ? void snapshot.serialize() : void setTimeout(free, 1));
+          free();
+        },
+      },
+    );
+    expect(await crew.run()).toMatchObject({ type: "completed", step: 60 });
+    // Of fifteen that were due all but the first.
+    expect(skipped).toEqual([0, 14]);
+  });
+
   test("that had already ended takes no step", async () => {
     const first = await train(smallJob());
     const again = await train(smallJob(), { threads: 2, state: first.state!.bytes });
