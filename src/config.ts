@@ -5,7 +5,17 @@ import { availableParallelism, totalmem } from "node:os";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
-import { ambiguous, apiKey, named, readKeysFile, webhookSecret, type ApiKey } from "./secrets.ts";
+import {
+  ambiguous,
+  apiKey,
+  isOpenToOthers,
+  isShort,
+  named,
+  readKeysFile,
+  shortSecretWarning,
+  webhookSecret,
+  type ApiKey,
+} from "./secrets.ts";
 import { StartFailure } from "./start-failure.ts";
 import type { OwnerLimits } from "./store/store.ts";
 
@@ -212,6 +222,8 @@ export function loadConfig(env: NodeJS.ProcessEnv, args: readonly string[], mach
     maxStateBytes: values.RAPPEL_MAX_STATE_BYTES,
     maxDatasetBytes: values.RAPPEL_MAX_DATASET_BYTES,
     maxCacheBytes: values.RAPPEL_MAX_CACHE_BYTES,
+    /** What is allowed and had better be otherwise, for the log. */
+    warnings: warningsOf(values, keys),
   } as const;
   assertConsistent(config, values.RAPPEL_INSECURE === "true");
   return config;
@@ -224,6 +236,18 @@ function allKeys(values: { RAPPEL_API_KEYS: ApiKey[]; RAPPEL_API_KEYS_FILE?: str
   if (ambiguous(keys))
     throw new StartFailure("RAPPEL_API_KEYS_FILE must not hold a secret twice, or one of RAPPEL_API_KEYS.");
   return keys;
+}
+
+function warningsOf(
+  { RAPPEL_ADMIN_KEY: adminKey, RAPPEL_API_KEYS_FILE: file }: z.output<ReturnType<typeof variables>>,
+  keys: readonly ApiKey[],
+): string[] {
+  const warnings = keys.filter(({ short }) => short).map(({ owner }) => shortSecretWarning(`an API key of ${owner}`));
+  if (adminKey !== undefined && isShort(adminKey)) warnings.push(shortSecretWarning("RAPPEL_ADMIN_KEY"));
+  if (file !== undefined && isOpenToOthers(file)) {
+    warnings.push(`others may read RAPPEL_API_KEYS_FILE: take the right away with "chmod go= ${file}"`);
+  }
+  return warnings;
 }
 
 function secretsByOwner(secrets: readonly { owner: string; secret: Buffer }[]): ReadonlyMap<string, readonly Buffer[]> {
@@ -245,7 +269,9 @@ const SECRET = new Set(["RAPPEL_ADMIN_KEY", "RAPPEL_API_KEYS", "RAPPEL_WEBHOOK_S
 
 function badVariable(issue: z.core.$ZodIssue, given: NodeJS.ProcessEnv): StartFailure {
   const name = String(issue.path[0]);
-  const value = SECRET.has(name) ? "" : `is ${JSON.stringify(given[name])} and `;
+  // Any URL may hold a password.
+  const shown = given[name]?.replace(/^(\w+:\/\/)?.*@/, "$1…@");
+  const value = SECRET.has(name) ? "" : `is ${JSON.stringify(shown)} and `;
   return new StartFailure(`${name} ${value}${issue.message}.`);
 }
 

@@ -47,9 +47,13 @@ async function run(config: Config, log: Logger): Promise<number> {
 }
 
 async function main(): Promise<number> {
+  // Of every file from here on, also those of the processes that this one starts (src/data-directory.ts).
+  process.umask(0o077);
   try {
     const config = loadConfig(process.env, process.argv.slice(2));
-    return await run(config, createLog(config.logLevel));
+    const log = createLog(config.logLevel);
+    for (const warning of config.warnings) log.warn(warning);
+    return await run(config, log);
   } catch (error) {
     // A StartFailure says all there is to say; anything else is a fault of ours, and its stack helps.
     const text = error instanceof StartFailure ? error.message : `Rappel could not start: ${(error as Error).stack}`;

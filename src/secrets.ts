@@ -1,13 +1,17 @@
 /** What owners prove themselves with (API keys), and what we prove ourselves to them with (webhook secrets): lists of `name:secret`. */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { StartFailure } from "./start-failure.ts";
 
 /** A key as it is kept: nobody who reads our memory learns how to sign in. */
 export interface ApiKey {
   readonly owner: string;
   readonly sha256: Buffer;
+  readonly short: boolean;
 }
+
+/** What is shorter can be guessed. The next release refuses it. */
+const MIN_SECRET_CHARACTERS = 16;
 
 export interface Named {
   readonly name: string;
@@ -15,7 +19,16 @@ export interface Named {
 }
 
 export function apiKey(owner: string, secret: string): ApiKey {
-  return { owner, sha256: hashed(secret) };
+  return { owner, sha256: hashed(secret), short: isShort(secret) };
+}
+
+export function isShort(secret: string): boolean {
+  return secret.length < MIN_SECRET_CHARACTERS;
+}
+
+/** `what` has it: a sentence for the log that does not repeat it. */
+export function shortSecretWarning(what: string): string {
+  return `${what} is shorter than ${MIN_SECRET_CHARACTERS} characters, which the next release refuses: make another with "openssl rand -hex 16"`;
 }
 
 export function hashed(secret: string): Buffer {
@@ -49,6 +62,11 @@ export function readKeysFile(path: string): ApiKey[] {
   });
   if (keys.length === 0) throw refuse("which holds no key: write one name:secret a line");
   return keys;
+}
+
+/** Whether others than its owner may read a file. */
+export function isOpenToOthers(path: string): boolean {
+  return (statSync(path).mode & 0o077) !== 0;
 }
 
 /** Whether two keys have one secret, so that it would not be clear whose it is. */

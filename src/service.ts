@@ -1,5 +1,4 @@
 // What a process of each role is made of, opened in order and closed in reverse: Redis first and last.
-import { access, constants, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Telemetry } from "bullmq";
@@ -9,6 +8,7 @@ import { buildApp } from "./api/app.ts";
 import { sweepFiles } from "./api/datasets.ts";
 import { buildWorkerApp } from "./api/worker-app.ts";
 import type { Config } from "./config.ts";
+import { prepareDataDirectory } from "./data-directory.ts";
 import { DatasetCache } from "./data/cache.ts";
 import { DatasetFiles } from "./data/files.ts";
 import type { Logger } from "./log.ts";
@@ -48,7 +48,7 @@ type Close = () => unknown;
  */
 export async function openService(config: Config, log: Logger, onLost: (failure: Error) => void): Promise<Service> {
   measureProcess();
-  await prepareDirectory(config.dataDirectory);
+  prepareDataDirectory(config.dataDirectory, log);
   const redis = await openRedis(config, log, onLost);
   const closers: Close[] = [];
   const close = async () => {
@@ -206,19 +206,6 @@ async function closeAll(closers: readonly Close[], log: Logger): Promise<void> {
     } catch (error) {
       log.error({ err: error }, "could not be closed");
     }
-  }
-}
-
-async function prepareDirectory(directory: string): Promise<void> {
-  try {
-    // What people upload is nobody else's business.
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    await access(directory, constants.R_OK | constants.W_OK | constants.X_OK);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new StartFailure(
-      `RAPPEL_DATA_DIR is ${JSON.stringify(directory)}, which must be a directory this user can write to (${code}).`,
-    );
   }
 }
 

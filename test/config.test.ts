@@ -1,9 +1,10 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { inspect } from "node:util";
-import { expect, test } from "vitest";
-import { loadConfig } from "../src/config.ts";
+import { afterAll, expect, test } from "vitest";
+import { loadConfig, type Machine } from "../src/config.ts";
 import { apiKey } from "../src/secrets.ts";
 
 const GiB = 1024 ** 3;
@@ -46,6 +47,7 @@ test("without any variable the defaults of the wire hold", () => {
     maxStateBytes: Math.floor((2 * GiB) / 10),
     maxCacheBytes: 10 * 2 ** 30,
     maxDatasetBytes: GiB / 2,
+    warnings: [],
   });
 });
 
@@ -181,11 +183,63 @@ test.each([
   [{ REDIS_URL: "http://user:pa55word@host" }, /^REDIS_URL must be a URL such as redis:/],
   [{ RAPPEL_API_KEYS: "pa55word" }, /^RAPPEL_API_KEYS must be a list of name:secret pairs/],
   [{ RAPPEL_API_KEYS: "alice:pa55word,bob:pa55word" }, /no secret twice\.$/],
+  [{ RAPPEL_ADMIN_KEY: "pa55word and more" }, /^RAPPEL_ADMIN_KEY must be a secret without blanks\.$/],
+  [{ RAPPEL_API_URL: "ftp://user:pa55word@host" }, /^RAPPEL_API_URL is "ftp:\/\/…@host" and must be a URL/],
+  [{ OTEL_EXPORTER_OTLP_ENDPOINT: "user:pa55word@host//a:pa55word@b" }, /^OTEL_EXPORTER_OTLP_ENDPOINT /],
   [{ RAPPEL_WEBHOOK_SECRETS: "alice:pa55word" }, /^RAPPEL_WEBHOOK_SECRETS must be a list of name:whsec_… pairs/],
   [{ RAPPEL_WEBHOOK_SECRETS: "alice:whsec_pa55word" }, /24 to 64 random bytes/],
 ])("a secret is not repeated where it would be logged: %#", (env: NodeJS.ProcessEnv, sentence) => {
   expect(() => load(env)).toThrow(sentence);
   expect(() => load(env)).not.toThrow(/pa55word/);
+});
+
+test("short secrets and open files are warned of, and not repeated", () => {
+  const long = "0123456789abcdef";
+  expect(load({ RAPPEL_API_KEYS: `alice:${long}`, RAPPEL_ADMIN_KEY: long }).warnings).toEqual([]);
+  const next =
+    'is shorter than 16 characters, which the next release refuses: make another with "openssl rand -hex 16"';
+  const short = load({ RAPPEL_API_KEYS: `alice:${long},bob:pa55word`, RAPPEL_ADMIN_KEY: "pa55word" });
+  expect(short.warnings).toEqual([`an API key of bob ${next}`, `RAPPEL_ADMIN_KEY ${next}`]);
+
+  const file = keysFile(`alice:${long}\ncarl:pa55word`);
+  chmodSync(file, 0o600);
+  expect(load({ RAPPEL_API_KEYS_FILE: file }).warnings).toEqual([`an API key of carl ${next}`]);
+  chmodSync(file, 0o640);
+  expect(load({ RAPPEL_API_KEYS_FILE: file }).warnings.at(-1)).toBe(
+    `others may read RAPPEL_API_KEYS_FILE: take the right away with "chmod go= ${file}"`,
+  );
+});
+
+/** A new group of processes with a limit of memory; null where this user may not make one. */
+function memoryGroup(bytes: number): string | null {
+  const parts = { "/sys/fs/cgroup": "memory.max", "/sys/fs/cgroup/memory": "memory.limit_in_bytes" };
+  for (const [root, limit] of Object.entries(parts)) {
+    const group = join(root, `rappel-test-${process.pid}`);
+    try {
+      mkdirSync(group);
+      // Else it is a plain directory, beside those of the first version of groups.
+      if (!existsSync(join(group, "cgroup.procs"))) throw new Error("no group");
+      writeFileSync(join(group, limit), String(bytes));
+      return group;
+    } catch {
+      if (existsSync(group)) rmdirSync(group);
+    }
+  }
+  return null;
+}
+
+const group = memoryGroup(768 * 1024 ** 2);
+if (group === null) console.warn("skipped: this user may not limit the memory of a group of processes (cgroups)");
+afterAll(() => group !== null && rmdirSync(group));
+
+test.skipIf(group === null)("in a container its memory counts, not the machine's", () => {
+  const module = JSON.stringify(new URL("../src/config.ts", import.meta.url).href);
+  const script = `console.log(JSON.stringify((await import(${module})).thisMachine()))`;
+  const inGroup = `echo $$ > ${group}/cgroup.procs && exec "$@"`;
+  const words = ["-c", inGroup, "sh", process.execPath, "--input-type=module", "--eval", script];
+  const { memoryBytes } = JSON.parse(execFileSync("/bin/sh", words, { encoding: "utf8" })) as Machine;
+  expect(memoryBytes).toBe(768 * 1024 ** 2);
+  expect(loadConfig({}, [], { cores: 1, memoryBytes })).toMatchObject({ maxJobBytes: 384 * 1024 ** 2 });
 });
 
 test("an unknown option is refused", () => {

@@ -8,7 +8,7 @@
  *     for await (const progress of rappel.watch(job.id)) console.log(progress.train_loss);
  *     const weights = await rappel.getModel(job.id);
  *
- * A request that the service puts off (429, or 503 while it restarts) is made again when the service says, if making it twice does no harm: creating a job
+ * A request that the service puts off (429, or 503 while it restarts) is made again when the service says, within a minute, if making it twice does no harm: creating a job
  * does none, since it carries an idempotency key.
  */
 import type { z } from "zod";
@@ -35,6 +35,7 @@ import type {
   ValidatedSpec,
 } from "../spec/wire.ts";
 import { RequestRefused, ServiceUnreachable } from "./errors.ts";
+import { waitMs } from "./wait.ts";
 
 /** A spec as it may be written, with everything left out that has a default. */
 export type SpecInput = z.input<typeof Spec>;
@@ -75,9 +76,8 @@ interface Call {
 }
 
 const ENDED: readonly JobStatus[] = ["succeeded", "failed", "cancelled"];
-/** How often a request is made at most, and how long to wait if the service does not say. */
+/** How often a request is made at most. */
 const ATTEMPTS = 5;
-const WAIT_S = 1;
 
 export class Client {
   readonly url: string;
@@ -313,10 +313,11 @@ export class Client {
         throw new ServiceUnreachable(this.url, error);
       });
       if (response.ok || response.status === 304) return response;
-      if (!again || attempt === ATTEMPTS || ![429, 503].includes(response.status)) {
+      const wait = waitMs(response.headers.get("retry-after"));
+      if (!again || attempt === ATTEMPTS || ![429, 503].includes(response.status) || wait === null) {
         throw await RequestRefused.of(response, `${method} ${route}`);
       }
-      await sleep(1000 * (Number(response.headers.get("retry-after")) || WAIT_S));
+      await sleep(wait);
     }
   }
 }

@@ -1,12 +1,13 @@
 // Brings a Redis to a machine that has none, without root and without touching the system.
 //
 // Debian and its relatives let any user resolve and download packages as long as apt keeps its state somewhere else. So apt
-// gets a private state and cache directory, works out what redis-server needs beyond the packages that are installed,
+// gets a private state and cache directory and a list of the installed packages without Redis (what of it is installed may not be on PATH, or be a
+// part of it, such as redis-cli), works out what redis-server needs beyond the packages that are installed,
 // downloads it from the machine's own configured sources (signatures checked as ever), and dpkg-deb unpacks the archives into a
 // directory that is renamed into place at the end: whoever sees `tools/redis` sees all of it. Several processes may do
 // this at once; one of them wins, the others use what it brought.
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { unpackedServer, type RedisServer } from "./server.ts";
@@ -16,12 +17,20 @@ const COMMAND_TIMEOUT_MS = 120_000;
 
 type Execute = (command: string, args: string[]) => Promise<void>;
 
-/** @throws Error with what apt or dpkg said, if the packages cannot be had. */
-export async function installFromDebian(toolsDirectory: string, path = process.env.PATH): Promise<RedisServer> {
+/**
+ * @param installed dpkg's list of the packages that the system has
+ * @throws Error with what apt or dpkg said, if the packages cannot be had
+ */
+export async function installFromDebian(
+  toolsDirectory: string,
+  path = process.env.PATH,
+  installed = "/var/lib/dpkg/status",
+): Promise<RedisServer> {
   const execute = (command: string, args: string[]) => executeWith(path, command, args);
   await mkdir(toolsDirectory, { recursive: true });
   const work = await mkdtemp(join(toolsDirectory, ".installing-"));
   try {
+    await writeFile(join(work, "status"), withoutRedis(await readFile(installed, "utf8")));
     const archives = await download(work, execute);
     const unpacked = join(work, "root");
     for (const archive of archives) await execute("dpkg-deb", ["-x", archive, unpacked]);
@@ -51,11 +60,19 @@ async function download(work: string, execute: Execute): Promise<string[]> {
   return files.map((name) => join(archives, name));
 }
 
-/** The system's sources, keys and list of installed packages; everything apt writes goes to the work directory. */
+/** A package is a paragraph. */
+function withoutRedis(status: string): string {
+  return status
+    .split("\n\n")
+    .filter((paragraph) => !/^Package: (redis|valkey)/m.test(paragraph))
+    .join("\n\n");
+}
+
+/** The system's sources and keys, and its list of installed packages without Redis; everything apt writes goes to the work directory. */
 function aptConfiguration(work: string): string {
   return [
     `Dir::State "${work}/state";`,
-    `Dir::State::status "/var/lib/dpkg/status";`,
+    `Dir::State::status "${work}/status";`,
     `Dir::Cache "${work}/cache";`,
     `Debug::NoLocking "true";`,
     // As root apt would fetch as the user _apt, who may not enter our directory.

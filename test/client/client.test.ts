@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
 import { Client, type SpecInput } from "../../src/client/client.ts";
 import { RequestRefused, ServiceUnreachable } from "../../src/client/errors.ts";
+import { waitMs } from "../../src/client/wait.ts";
 import { apiKey } from "../../src/secrets.ts";
 import { csv, specFor, startService, type Service } from "../api/service.ts";
 
@@ -127,6 +128,33 @@ test("what is put off is asked for again, if that does no harm", async () => {
     "POST /v1/jobs",
     "POST /v1/jobs/x/cancel",
   ]);
+});
+
+test("nobody waits for a service that asks for more than a minute, or asks it more than five times", async () => {
+  let asked = 0;
+  let retryAfter = "86400";
+  const away = await standIn((_request, response) => {
+    asked++;
+    response.writeHead(503, { "retry-after": retryAfter }).end();
+  });
+  await expect(away.getJob("x")).rejects.toMatchObject({ status: 503 });
+  expect(asked).toBe(1);
+  retryAfter = "0.001";
+  await expect(away.getJob("x")).rejects.toMatchObject({ status: 503 });
+  expect(asked).toBe(1 + 5);
+});
+
+test("a wait is what the service says and up to a tenth more, or a second", () => {
+  const waits = Array.from({ length: 200 }, () => waitMs("2")!);
+  expect(Math.min(...waits)).toBeGreaterThanOrEqual(2000);
+  expect(Math.max(...waits)).toBeLessThanOrEqual(2200);
+  expect(Math.max(...waits) - Math.min(...waits)).toBeGreaterThan(100);
+  for (const unclear of [null, "", "0", "-5", "soon", "Wed, 21 Oct 2026 07:28:00 GMT"]) {
+    expect(waitMs(unclear)).toBeGreaterThanOrEqual(1000);
+    expect(waitMs(unclear)).toBeLessThanOrEqual(1100);
+  }
+  expect(waitMs("60")).toBeGreaterThanOrEqual(60_000);
+  expect(waitMs("61")).toBeNull();
 });
 
 test("the routes of control are asked for as they are defined", async () => {

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -57,6 +57,25 @@ async function statusOf(address: string | null, dataset: string): Promise<number
   await response.body?.cancel();
   return response.status;
 }
+
+/** What others than its owner may do anything with. */
+function openToOthers(): string[] {
+  const paths = ["", ...(readdirSync(dataDirectory, { recursive: true }) as string[])];
+  // The tests share their tools.
+  const own = paths.filter((path) => !path.startsWith("tools"));
+  return own.filter((path) => (lstatSync(join(dataDirectory, path)).mode & 0o077) !== 0);
+}
+
+test("what a service keeps is its user's alone, also in a directory that was there", async () => {
+  chmodSync(dataDirectory, 0o755);
+  const { address, redis } = await (await start()).ready;
+  await upload(address);
+  expect(readdirSync(dataDirectory)).toEqual(
+    expect.arrayContaining(["datasets", "redis", "rappel.lock", "redis.json"]),
+  );
+  expect(openToOthers()).toEqual([]);
+  expect(statSync(redis).mode & 0o077).toBe(0);
+});
 
 test.each(["SIGTERM", "SIGINT"] as const)(
   "%s ends everything, with exit code 0 and nothing on stderr",

@@ -1,6 +1,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
@@ -89,9 +98,23 @@ async function hasApt(): Promise<boolean> {
   );
 }
 
-test.runIf(onDebian)("two processes fetch one at once, and both get a server that runs", async () => {
+/** The system's list of packages, as if it had these. */
+function statusWith(...packages: string[]): string {
+  const file = join(directory, "status");
+  const entries = packages.map(
+    (name) =>
+      `\nPackage: ${name}\nStatus: install ok installed\nMaintainer: M\nArchitecture: all\nVersion: 99\nDescription: d\n`,
+  );
+  writeFileSync(file, readFileSync("/var/lib/dpkg/status", "utf8") + entries.join(""));
+  return file;
+}
+
+test.runIf(onDebian)("two processes fetch one at once, though apt has Redis or parts of it already", async () => {
   const tools = join(directory, "tools");
-  const [one, two] = await Promise.all([installFromDebian(tools), installFromDebian(tools)]);
+  const [one, two] = await Promise.all([
+    installFromDebian(tools, process.env.PATH, statusWith("redis-tools", "redis-server")),
+    installFromDebian(tools),
+  ]);
   expect(one).toEqual(two);
   expect(one.command).toBe(join(tools, "redis/usr/bin/redis-server"));
   expect(readdirSync(tools)).toEqual(["redis"]);

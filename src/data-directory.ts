@@ -1,0 +1,51 @@
+/**
+ * The directory of everything that the service keeps. What people upload, and what Redis holds, is nobody else's business: directories have
+ * mode 0700 and files 0600. What is made from here on has that by the process' umask (main.ts); what is there already is tightened here.
+ */
+import { accessSync, chmodSync, constants, lstatSync, mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Logger } from "./log.ts";
+import { StartFailure } from "./start-failure.ts";
+
+/** What the service makes in it. Somebody who keeps other things there has their reasons. */
+const OURS = ["datasets", "cache", "tools", "redis", "redis.json", "rappel.lock"];
+
+const OTHERS = 0o077;
+const STICKY = 0o1000;
+
+/** @throws StartFailure if there is no directory that this process can use */
+export function prepareDataDirectory(directory: string, log: Logger): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new StartFailure(
+      `RAPPEL_DATA_DIR is ${JSON.stringify(directory)}, which must be a directory this user can write to (${code}).`,
+    );
+  }
+  const open = [...tighten(directory), ...OURS.flatMap((name) => tightenAll(join(directory, name)))];
+  if (open.length === 0) return;
+  log.warn(
+    { directory, open: open.length, first: open[0] },
+    "others may read the data directory, or files in it, and the service may not change that: make them this user's, with mode 0700 (0600)",
+  );
+}
+
+/** Returns what is still open to others. */
+function tightenAll(path: string): string[] {
+  const open = tighten(path);
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) return open;
+  // One by one, since there may be a hundred thousand.
+  for (const name of readdirSync(path)) for (const one of tightenAll(join(path, name))) open.push(one);
+  return open;
+}
+
+function tighten(path: string): string[] {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats === undefined || stats.isSymbolicLink() || (stats.mode & OTHERS) === 0) return [];
+  // Everybody's directory for temporary files, for one, must stay so.
+  if (stats.uid !== process.getuid?.() || (stats.mode & STICKY) !== 0) return [path];
+  chmodSync(path, stats.mode & ~OTHERS & 0o7777);
+  return [];
+}
