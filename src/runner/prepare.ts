@@ -10,10 +10,11 @@ import type { Plan } from "../engine/model.ts";
 import { fromExactJson } from "../engine/numbers.ts";
 import { configure } from "../engine/optimizers/configure.ts";
 import type { TrainingJob } from "../engine/job.ts";
-import { extractModels, forkState, hashFile } from "../engine/state-worker.ts";
+import { extractModels, forkState } from "../engine/state-worker.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { Checkpoint, FailureCode } from "../spec/wire.ts";
+import { Damaged } from "../store/errors.ts";
 import type { Lease, Work } from "../store/lease.ts";
 import type { ModelNotes } from "../store/record.ts";
 import type { Store } from "../store/store.ts";
@@ -33,13 +34,19 @@ export class JobFailure extends Error {
   }
 }
 
-export interface Prepared {
-  training: TrainingJob;
-  encoding: Encoding;
+/** Where a run begins. */
+export interface Start {
+  /** What there is to do from there: not what there was, if a checkpoint was damaged. */
+  work: Work;
   /** The state to go on from; null at the beginning. */
   state: Uint8Array | null;
   /** The weights to begin with; null: drawn ones, or those of the state. */
   weights: Uint8Array | null;
+}
+
+export interface Prepared extends Start {
+  training: TrainingJob;
+  encoding: Encoding;
 }
 
 export interface Sources {
@@ -100,21 +107,24 @@ function targetsOf({ loss }: ResolvedSpec) {
   return losses[loss.type as keyof typeof losses].targets;
 }
 
-/** From the job's last checkpoint; while it has none, as its fork wants it or from nothing. */
-export async function readStart(
-  lease: Lease,
-  { spec, checkpoint, origin }: Work,
-  life: Life,
-): Promise<Pick<Prepared, "state" | "weights">> {
+/**
+ * From the job's last checkpoint that is sound; without any, as its fork wants it or from nothing. Those that turn out to be damaged are given up on the way: whatever was computed after
+ * the one before is computed again, to the same bytes.
+ */
+export async function readStart(lease: Lease, work: Work, life: Life): Promise<Start> {
+  const { spec, checkpoint, origin } = work;
   if (checkpoint !== null) {
-    const state = await verified(checkpoint, () => lease.checkpointBytes(checkpoint.step), life);
-    return { state, weights: null };
+    const state = await sound(() => lease.checkpointBytes(checkpoint.step), life);
+    if (state !== null) return { work, state, weights: null };
+    return await readStart(lease, await fallBack(lease, checkpoint, life), life);
   }
-  if (origin === null) return { state: null, weights: null };
-  const file = await verified(origin, () => lease.originBytes(origin), life);
+  if (origin === null) return { work, state: null, weights: null };
+  const file = await sound(() => lease.originBytes(origin), life);
+  // To begin with other weights would give another model, and nobody would know.
+  if (file === null) throw unreadable(origin.step, DAMAGED, "Fork the job that this one is a fork of again.");
   if (origin.use !== "state") {
     const { models } = await extractModels(file, [origin.use]);
-    return { state: null, weights: models[0].bytes };
+    return { work, state: null, weights: models[0].bytes };
   }
   const successor = {
     keepBest: spec.checkpoint.keep_best,
@@ -122,23 +132,42 @@ export async function readStart(
     groups: spec.parameter_groups,
   };
   const changes = fromExactJson(JSON.stringify(origin.changes)) as object;
-  return { state: (await forkState(file, changes, successor)).bytes, weights: null };
+  return { work, state: (await forkState(file, changes, successor)).bytes, weights: null };
 }
 
-async function verified(
-  { step, sha256 }: Pick<Checkpoint, "step" | "sha256">,
-  read: () => Promise<Buffer | null>,
-  life: Life,
-): Promise<Uint8Array> {
-  const bytes = await persist(life, read);
-  const file = bytes && (await hashFile(bytes));
-  if (file?.sha256 !== sha256) throw unreadable(step, "its bytes are missing or damaged");
-  return file.bytes;
+const DAMAGED = "its bytes are missing or damaged";
+
+/** What is read, or null if it is damaged. */
+async function sound(read: () => Promise<Buffer>, life: Life): Promise<Buffer | null> {
+  try {
+    return await persist(life, read);
+  } catch (error) {
+    if (error instanceof Damaged) return null;
+    throw error;
+  }
 }
 
-export function unreadable(step: number, why: string): JobFailure {
-  const message = `The checkpoint of step ${step} cannot be read: ${why}.`;
-  return new JobFailure("checkpoint_unreadable", message, "Post the job again; it starts from the beginning.", step);
+async function fallBack(lease: Lease, { step }: Checkpoint, life: Life): Promise<Work> {
+  life.log.warn({ step }, "a checkpoint is damaged: going back to the one before");
+  const outcome = await persist(life, () => lease.fallBack(step));
+  if (outcome === "stuck") {
+    const why = `${DAMAGED}, and there is no other one left`;
+    throw unreadable(step, why, "Fork the job that this one is a fork of again.");
+  }
+  return await persist(life, () => lease.work());
+}
+
+export function unreadable(
+  step: number,
+  why: string,
+  suggestion = "Post the job again; it starts from the beginning.",
+): JobFailure {
+  return new JobFailure(
+    "checkpoint_unreadable",
+    `The checkpoint of step ${step} cannot be read: ${why}.`,
+    suggestion,
+    step,
+  );
 }
 
 /** What a user of the weights needs to know beside them. */

@@ -207,7 +207,7 @@ export class Run {
     this.#stateBytes = work.stateBytes;
     const committed = () => this.#options.committed(this);
     this.#checkpoints = new Checkpoints(this.lease, work.spec, this.#reporter, this.#course, committed);
-    const outcome = await this.#withThreads(work.spec, (threads) => this.#runCrews(threads, work, prepared));
+    const outcome = await this.#withThreads(work.spec, (threads) => this.#runCrews(threads, prepared));
     return await this.#conclude(outcome, work.spec, prepared);
   }
 
@@ -221,8 +221,9 @@ export class Run {
   }
 
   /** One crew after the other, each after the first from where a divergence of the one before leads to. */
-  async #runCrews(threads: number, work: Work, prepared: Prepared): Promise<Outcome> {
-    const outcome = await this.#runCrew(threads, work, prepared);
+  async #runCrews(threads: number, prepared: Prepared): Promise<Outcome> {
+    const { work } = prepared;
+    const outcome = await this.#runCrew(threads, prepared);
     this.#interruption.signal.throwIfAborted();
     const change = outcome.type === "diverged" ? changeAfter(prepared.training, outcome, firstStep(work)) : null;
     if (outcome.type !== "diverged" || change === null) return outcome;
@@ -236,10 +237,10 @@ export class Run {
     const back = await this.#uninterrupted(rewind(writers, work, outcome, change));
     this.#log.info({ ...change, from: goesOnFrom(back)?.step ?? 0 }, "rewound");
     const start = await this.#uninterrupted(readStart(this.lease, back, this.#course));
-    return await this.#runCrews(threads, back, { ...prepared, ...start });
+    return await this.#runCrews(threads, { ...prepared, ...start });
   }
 
-  async #runCrew(threads: number, work: Work, { training, state, weights }: Prepared): Promise<Outcome> {
+  async #runCrew(threads: number, { work, training, state, weights }: Prepared): Promise<Outcome> {
     const { spec } = work;
     const { every_steps: everySteps, every_seconds: everySeconds } = spec.checkpoint;
     this.#crew = null;

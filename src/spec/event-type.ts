@@ -7,6 +7,7 @@ export const EventType = z.enum([
   "checkpoint_committed",
   "checkpoint_failed",
   "checkpoint_skipped",
+  "checkpoint_damaged",
   "evaluated",
   "pausing",
   "paused",

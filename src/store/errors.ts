@@ -66,3 +66,14 @@ export class NoRoom extends Error {
 }
 
 export type LimitedKind = "waiting" | "dataset_bytes" | "checkpoint_bytes";
+
+/** What was read is not what was written, or is gone though its record says that it is there. */
+export class Damaged extends Error {
+  override readonly name = "Damaged";
+
+  constructor(what: StoredKind) {
+    super(`The stored ${what} is damaged: bytes of it are missing, or are not those that were written.`);
+  }
+}
+
+export type StoredKind = "checkpoint" | "model";

@@ -4,8 +4,9 @@ import { crashPoint } from "../crash.ts";
 import { diagnosisOf, type Diagnosis } from "../spec/diagnosis.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { Checkpoint, Event, Job, JobStatus, JobSummary, ModelDescription, Page, Progress } from "../spec/wire.ts";
-import { readBlob } from "./blobs.ts";
+import { readBlob, readHead, type StoredBlob } from "./blobs.ts";
 import type { Database } from "./database.ts";
+import { Damaged, type StoredKind } from "./errors.ts";
 import { keys } from "./keys.ts";
 import {
   jobFields,
@@ -290,23 +291,30 @@ export class Jobs {
     return exists ? pageOf(steps, found, limit) : null;
   }
 
-  /** A checkpoint's manifest and blob, and the beginning of its file, which says what is in it; null if it is gone. */
+  /**
+   * A checkpoint's manifest and blob, and the beginning of its file, which says what is in it; null if it is gone.
+   * @throws Damaged
+   */
   async checkpointHead(owner: string, id: string, step: number) {
     const job = keys.job(owner, id);
-    const manifest = await this.#database.use((redis) => redis.hgetall(keys.checkpoint(job, String(step))));
-    if (!manifest.blob) return null;
-    const first = keys.chunk(job, manifest.blob, 0);
-    const head = await this.#database.use((redis) => redis.getrangeBuffer(first, 0, HEAD_BYTES - 1));
-    return head.length === 0 ? null : { checkpoint: toCheckpoint(String(step), manifest), blob: manifest.blob, head };
+    const key = keys.checkpoint(job, String(step));
+    const manifest = await this.#database.use((redis) => redis.hgetall(key));
+    const file = await this.#file(job, key, "checkpoint", (source, blob) => readHead(source, blob, HEAD_BYTES));
+    if (!manifest.blob || file?.sha256 !== manifest.sha256) return null;
+    return { checkpoint: toCheckpoint(String(step), manifest), blob: manifest.blob, head: file.bytes };
   }
 
+  /** @throws Damaged */
   async checkpointBytes(owner: string, id: string, step: number): Promise<Buffer | null> {
-    const file = await this.#file(keys.job(owner, id), (job) => keys.checkpoint(job, String(step)));
+    const job = keys.job(owner, id);
+    const file = await this.#file(job, keys.checkpoint(job, String(step)), "checkpoint", readBlob);
     return file && file.bytes;
   }
 
+  /** @throws Damaged */
   async model(owner: string, id: string, which: "final" | "best"): Promise<{ bytes: Buffer; sha256: string } | null> {
-    return await this.#file(keys.job(owner, id), (job) => keys.model(job, which));
+    const job = keys.job(owner, id);
+    return await this.#file(job, keys.model(job, which), "model", readBlob);
   }
 
   async description(owner: string, id: string): Promise<ModelDescription | null> {
@@ -351,13 +359,22 @@ export class Jobs {
     return found.status === null ? null : found;
   }
 
-  async #file(job: string, keyOf: (job: string) => string) {
-    const [blob, size, sha256] = await this.#database.use((redis) =>
-      redis.hmget(keyOf(job), "blob", "bytes", "sha256"),
-    );
-    if (!blob || !sha256) return null;
-    const bytes = await readBlob(this.#database, job, { blob, bytes: Number(size) });
-    return bytes && { bytes, sha256 };
+  /** What `read` makes of the blob that a record speaks of. */
+  async #file(job: string, record: string, kind: StoredKind, read: typeof readBlob) {
+    const look = async (): Promise<StoredBlob | null> => {
+      const fields = await this.#database.use((redis) => redis.hmget(record, "blob", "bytes", "sha256"));
+      const [blob, bytes, sha256] = fields;
+      return blob && sha256 ? { blob, bytes: Number(bytes), sha256 } : null;
+    };
+    const blob = await look();
+    if (blob === null) return null;
+    try {
+      return { bytes: await read({ database: this.#database, job, kind }, blob), sha256: blob.sha256 };
+    } catch (error) {
+      // It may have been let go while it was read.
+      if (error instanceof Damaged && (await look())?.blob !== blob.blob) return null;
+      throw error;
+    }
   }
 
   async #idsBefore(owner: string, statuses?: JobStatus[], cursor?: string): Promise<string[]> {

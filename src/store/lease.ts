@@ -12,12 +12,14 @@ import { randomUUID } from "node:crypto";
 import { crashPoint } from "../crash.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { Checkpoint, JobError, JobResult, JobStatus } from "../spec/wire.ts";
-import { eachChunk, readBlob, type Blob } from "./blobs.ts";
+import { eachChunk, readBlob, type Blob, type Source } from "./blobs.ts";
 import type { Database } from "./database.ts";
+import { Damaged } from "./errors.ts";
 import { FORMAT } from "./format.ts";
 import { keys } from "./keys.ts";
 import {
   named,
+  lostCheckpoint,
   toCheckpoint,
   type MetricRow,
   type ModelNotes,
@@ -67,7 +69,7 @@ export interface Work {
   /** How far the job was when it was last heard of. */
   progress: ProgressReport | null;
   checkpoint: Checkpoint | null;
-  /** What the job begins with while it has no checkpoint; null: nothing. */
+  /** What the job begins with if it has no checkpoint that can be read; null: nothing. */
   origin: Origin | null;
   /** All rewinds so far; null: those that the state knows of. */
   changes: RecordedChange[] | null;
@@ -167,20 +169,29 @@ export class Lease {
       totalSteps: Number(record.total_steps),
       stateBytes: Number(record.state_bytes),
       progress: JSON.parse(record.progress ?? "null") as ProgressReport | null,
-      checkpoint: manifest && toCheckpoint(step!, manifest),
+      checkpoint: manifest && (manifest.blob ? toCheckpoint(step!, manifest) : lostCheckpoint(step!)),
       origin: JSON.parse(record.origin ?? "null") as Origin | null,
       changes: JSON.parse(record.changes ?? "null") as RecordedChange[] | null,
     };
   }
 
-  /** The bytes of a committed checkpoint, or null if any are gone. */
-  async checkpointBytes(step: number): Promise<Buffer | null> {
-    const { blob, bytes } = await this.#manifest(String(step));
-    return blob === undefined ? null : await readBlob(this.#database, this.#job, { blob, bytes: Number(bytes) });
+  /** The bytes of a committed checkpoint. @throws Damaged */
+  async checkpointBytes(step: number): Promise<Buffer> {
+    const { blob, bytes, sha256 } = await this.#manifest(String(step));
+    if (blob === undefined) throw new Damaged("checkpoint");
+    return await readBlob(this.#source, { blob, bytes: Number(bytes), sha256 });
   }
 
-  async originBytes({ bytes }: Origin): Promise<Buffer | null> {
-    return await readBlob(this.#database, this.#job, { blob: "origin", bytes });
+  /** @throws Damaged */
+  async originBytes({ bytes, sha256 }: Origin): Promise<Buffer> {
+    return await readBlob(this.#source, { blob: "origin", bytes, sha256 });
+  }
+
+  /**
+   * Gives up the last checkpoint, which is damaged: the job goes on from the one before, or as it began. `stuck`: there is neither, and nothing has changed.
+   */
+  async fallBack(step: number): Promise<"done" | "stuck"> {
+    return await this.#run("fall_back", step);
   }
 
   /** The job's status tells what is wanted of the run. */
@@ -264,6 +275,10 @@ export class Lease {
   async release(requeued: NewEvent, events: NewEvent[] = [], yields = false): Promise<JobStatus> {
     crashPoint("during-release");
     return await this.#run("release", JSON.stringify(requeued), texts(events), yields ? 1 : 0);
+  }
+
+  get #source(): Source {
+    return { database: this.#database, job: this.#job, kind: "checkpoint" };
   }
 
   async #run<T>(script: string, ...args: (string | number | Buffer)[]): Promise<T> {

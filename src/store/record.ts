@@ -6,7 +6,7 @@
  * | `name`, `spec`, `spec_sha256`, `metadata`, `arithmetic_version`, `created_at`, `started_at`, `finished_at`, `result`, `error` | as the API shows them |
  * | `arithmetic_changes` | likewise; absent if there are none |
  * | `parent` | likewise; absent unless the job is a fork |
- * | `origin` | JSON: an Origin, until the job has a checkpoint of its own; of one that may be rewound, until it ends or is taken back to before it |
+ * | `origin` | JSON: an Origin, until the job has two checkpoints of its own; of one that keeps but one, or may be rewound, until it ends or is taken back to before it |
  * | `total_steps`, `total_epochs`, `state_bytes` | sizes, worked out when the job was posted |
  * | `status` | see the arrows in lua/ |
  * | `dataset`, `idempotency` | what the job holds on to: a dataset's id, the SHA-256 of an idempotency key |
@@ -178,6 +178,12 @@ export function toCheckpoint(step: string, fields: Record<string, string>): Chec
     metrics: json(fields.metrics),
     arithmetic_version: fields.arithmetic_version === undefined ? null : Number(fields.arithmetic_version),
   };
+}
+
+/** One whose manifest is gone, and so what it says of its bytes: they cannot be read. */
+export function lostCheckpoint(step: string): Checkpoint {
+  const nothing = { run: 0, bytes: 0, sha256: "", created_at: "", kinds: [], metrics: {}, arithmetic_version: null };
+  return { ...nothing, step: Number(step) };
 }
 
 export function toTime(milliseconds: string | number): string;

@@ -137,8 +137,8 @@ function messagesOf({ webhook }: ResolvedSpec, limits: Room["eventLimits"]): num
 const ENDS: ReadonlySet<EventType> = new Set(["succeeded", "failed", "cancelled"]);
 
 /**
- * The checkpoints that are kept, the one that is being written, and the best; two to rewind to; the one that a fork began with, until it has one of its own, or
- * until it needs none to rewind to. At the end all of them are there beside the models.
+ * The checkpoints that are kept, the one that is being written, and the best; two to rewind to; the one that a fork began with, until it has two of its own, or to
+ * the end if it keeps one or may need it to rewind to. At the end all of them are there beside the models.
  */
 function blobBytes({ spec: { checkpoint, detectors }, sizes }: Needs, keepMost: number, originBytes: number): number {
   const { keep_best: best } = checkpoint;
@@ -146,7 +146,8 @@ function blobBytes({ spec: { checkpoint, detectors }, sizes }: Needs, keepMost: 
   const states = keepMost + 1 + (best ? 1 : 0) + (rewinds ? 2 : 0);
   const state = blobRoom(sizes.state) + MANIFEST_BYTES;
   const origin = originBytes === 0 ? 0 : blobRoom(originBytes);
-  const checkpoints = rewinds ? origin + states * state : Math.max(origin + state, states * state);
+  const keepsOrigin = rewinds || keepMost === 1;
+  const checkpoints = keepsOrigin ? origin + states * state : Math.max(origin + 2 * state, states * state);
   return checkpoints + (best ? 2 : 1) * blobRoom(sizes.model);
 }
 

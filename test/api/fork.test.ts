@@ -124,7 +124,7 @@ test("an unchanged fork ends as its parent does, wherever it began, even if the 
     const [created] = (await service.call("GET", `/v1/jobs/${id}/events`)).body.data;
     expect(created.message).toBe(`Forked from step ${step} of ${from!.job_id}.`);
   }
-  // The copy goes once the fork has a checkpoint of its own.
+  // The copy goes once the fork has two checkpoints of its own.
   const origins = await redis.keys("*:chunk:origin:*");
   for (const key of origins) expect(await redis.ttl(key)).toBeGreaterThan(0);
   const [last] = forks;

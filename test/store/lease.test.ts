@@ -17,6 +17,7 @@ import {
   postJob,
   progressAt,
   row,
+  sha256,
   steps,
   tryAcquire,
 } from "./support.ts";
@@ -251,12 +252,12 @@ test("finishing commits the last state, the models, the metrics and the result t
   const lease = await acquire(store, id);
   for (const step of [25, 50, 75]) await checkpoint(lease, step);
   const bytes = Buffer.alloc(9 * 1024 * 1024, "state");
-  const model = { ...(await lease.upload(Buffer.from("weights"), "final"))!, sha256: "5".repeat(64) };
-  const best = { ...(await lease.upload(Buffer.from("better weights"), "best"))!, sha256: "6".repeat(64) };
+  const model = { ...(await lease.upload(Buffer.from("weights"), "final"))!, sha256: sha256("weights") };
+  const best = { ...(await lease.upload(Buffer.from("better weights"), "best"))!, sha256: sha256("better weights") };
   const state = {
     ...(await lease.upload(bytes))!,
     step: 100,
-    sha256: "7".repeat(64),
+    sha256: sha256(bytes),
     kinds: ["final" as const],
     metrics: { valid_loss: 0.25 },
     score: null,

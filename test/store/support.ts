@@ -1,5 +1,5 @@
 // What the tests of the record have in common: a store on a private Redis, and jobs to put into it.
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import type { Redis } from "ioredis";
 import { ulid } from "ulid";
@@ -104,10 +104,11 @@ export interface CheckpointOptions {
 
 /** Uploads and commits. Returns false if there is no room. */
 export async function checkpoint(lease: Lease, step: number, options: CheckpointOptions = {}): Promise<boolean> {
-  const blob = await lease.upload(options.bytes ?? Buffer.from(`the state at ${step} ${randomUUID()}`));
+  const bytes = options.bytes ?? Buffer.from(`the state at ${step} ${randomUUID()}`);
+  const blob = await lease.upload(bytes);
   if (blob === null) return false;
   const { kinds = ["periodic"], score = null, keepLast = 3, keepBest = false, rewindStep = null } = options;
-  const state: State = { ...blob, step, sha256: "1".repeat(64), kinds, metrics: { valid_loss: 0.1 + 0.2 }, score };
+  const state: State = { ...blob, step, sha256: sha256(bytes), kinds, metrics: { valid_loss: 0.1 + 0.2 }, score };
   const event = { type: "checkpoint_committed", message: "Committed.", step, data: null } as const;
   const news = { progress: progressAt(step), event, rows: options.rows ?? [] };
   await lease.commit(state, { keepLast, keepBest, rewindStep }, news);
@@ -122,4 +123,8 @@ export async function eventTypes(store: Store, jobId: string): Promise<string[]>
 export async function steps(store: Store, jobId: string): Promise<number[]> {
   const found = await store.jobs.checkpoints(OWNER, jobId, { limit: 100 });
   return found!.data.map((manifest) => manifest.step);
+}
+
+export function sha256(bytes: Uint8Array | string): string {
+  return createHash("sha256").update(bytes).digest("hex");
 }

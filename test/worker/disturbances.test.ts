@@ -143,18 +143,6 @@ test("a job that diverges fails with a reason, and keeps its last good checkpoin
   expect((await steps(place.store, id)).every((step) => step < job.error!.step!)).toBe(true);
 });
 
-test("a checkpoint whose bytes are gone fails the job, saying so", async () => {
-  const first = await place.startWorker();
-  const id = await place.post(spec);
-  await place.until(id, (job) => job.progress.last_checkpoint_step !== null);
-  first.kill("SIGKILL");
-  await first.exited;
-  for (const key of await place.redis.keys(`*${id}:chunk:*`)) await place.redis.del(key);
-  await place.startWorker();
-  const job = await place.until(id, ended);
-  expect(job).toMatchObject({ status: "failed", error: { code: "checkpoint_unreadable", step: expect.any(Number) } });
-});
-
 test("a full Redis costs checkpoints and not the run", async () => {
   await place.startWorker();
   const id = await place.post(spec);

@@ -9,7 +9,7 @@ import { DatasetLost, DatasetTooLarge, InvalidDataset } from "../../data/dataset
 import { diskFault } from "../../data/disk.ts";
 import { Abandoned, PoolBusy } from "../../data/pool.ts";
 import { errors, Problem, retryLater } from "../../spec/errors.ts";
-import { NoRoom, OverLimit, Unavailable } from "../../store/errors.ts";
+import { Damaged, NoRoom, OverLimit, Unavailable } from "../../store/errors.ts";
 import { newRequestId } from "../request-id.ts";
 
 const UPLOAD_AGAIN = "Upload the same bytes again: that repairs it.";
@@ -40,6 +40,7 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
 function asProblem(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof Unavailable) return unavailable(error);
+  if (error instanceof Damaged) return new Problem("internal", error.message);
   if (error instanceof NoRoom) return noRoom(error);
   if (error instanceof OverLimit) return overLimit(error);
   if (error instanceof PoolBusy) return busy(error);

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { Problem } from "../../spec/errors.ts";
 import { Fork, resolveFork, type ResolvedFork } from "../../spec/fork.ts";
 import { Job, JobId } from "../../spec/wire.ts";
+import { Damaged } from "../../store/errors.ts";
 import type { Fork as StoredFork } from "../../store/jobs.ts";
 import { atTheBeginning } from "../../store/record.ts";
 import type { Store } from "../../store/store.ts";
@@ -65,8 +66,14 @@ async function checkpointOf(store: Store, owner: string, parent: Job, step: Fork
   // The best weights so far are in every checkpoint.
   const meant = { final: parent.result?.steps, best: parent.progress.last_checkpoint_step };
   const wanted = typeof step === "number" ? step : (meant[step] ?? null);
-  const found = wanted === null ? null : await store.jobs.checkpointHead(owner, parent.id, wanted);
-  return found ?? { fault: "has no checkpoint (any more); the list of checkpoints says which there are" };
+  try {
+    const found = wanted === null ? null : await store.jobs.checkpointHead(owner, parent.id, wanted);
+    if (found !== null) return found;
+  } catch (error) {
+    if (!(error instanceof Damaged)) throw error;
+    return { fault: "means a checkpoint that is damaged; choose another step" };
+  }
+  return { fault: "has no checkpoint (any more); the list of checkpoints says which there are" };
 }
 
 function beginning(parent: Job, { resolved, source, use, step, changes, first }: ResolvedFork<Source>): StoredFork {

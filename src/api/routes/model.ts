@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { Problem } from "../../spec/errors.ts";
-import { JobId, ModelDescription } from "../../spec/wire.ts";
+import { JobId, ModelDescription, type Job } from "../../spec/wire.ts";
+import { Damaged } from "../../store/errors.ts";
 import type { Store } from "../../store/store.ts";
 import { sendJsonTagged, sendTagged } from "../etag.ts";
 import { notFound } from "../plugins/problems.ts";
@@ -36,9 +37,13 @@ export const model: Routes = async (app, { store }) => {
     },
     async (request, reply) => {
       const { id } = request.params;
-      await assertSucceeded(store, request.owner, id);
-      const file = await store.jobs.model(request.owner, id, request.query.which);
-      if (file === null) throw notFound("This job kept no best weights; that takes checkpoint.keep_best in its spec.");
+      const { which } = request.query;
+      const { spec, result } = await succeeded(store, request.owner, id);
+      if (which === "best" && (!spec.checkpoint.keep_best || result!.best === null)) {
+        throw notFound("This job kept no best weights; that takes checkpoint.keep_best in its spec.");
+      }
+      const file = await store.jobs.model(request.owner, id, which);
+      if (file === null) throw new Damaged("model");
       return sendTagged(request, reply.type("application/octet-stream"), file.sha256, file.bytes);
     },
   );
@@ -60,7 +65,7 @@ export const model: Routes = async (app, { store }) => {
     },
     async (request, reply) => {
       const { id } = request.params;
-      await assertSucceeded(store, request.owner, id);
+      await succeeded(store, request.owner, id);
       const description = await store.jobs.description(request.owner, id);
       if (description === null) throw noSuchJob();
       return sendJsonTagged(request, reply, description);
@@ -68,10 +73,10 @@ export const model: Routes = async (app, { store }) => {
   );
 };
 
-async function assertSucceeded(store: Store, owner: string, id: string): Promise<void> {
-  const found = await store.jobs.progress(owner, id);
+async function succeeded(store: Store, owner: string, id: string): Promise<Job> {
+  const found = await store.jobs.get(owner, id);
   if (found === null) throw noSuchJob();
-  if (found.status === "succeeded") return;
+  if (found.status === "succeeded") return found;
   const detail = `There is a model once the job has succeeded; it is ${found.status}.`;
   throw new Problem("wrong_status", detail, { current_status: found.status });
 }

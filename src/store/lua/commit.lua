@@ -20,9 +20,11 @@ set('progress', state.progress, 'updated_at', now)
 append(state.event)
 
 local rewinds = state.rewind_step ~= cjson.null
-if not rewinds then drop_origin() end
-
 local steps = redis.call('ZRANGE', job .. ':checkpoints', 0, -1)
+local keep_last = math.min(state.keep_last, number('keep_most') or state.keep_last)
+-- One checkpoint may turn out to be damaged: a fork needs something else to go on from.
+if not rewinds and keep_last > 1 and #steps > 1 then drop_origin() end
+
 local best, best_score
 if state.keep_best then
   for _, step in ipairs(steps) do
@@ -35,7 +37,7 @@ local before, after
 for _, step in ipairs(rewinds and steps or {}) do
   if tonumber(step) <= state.rewind_step then before = step else after = after or step end
 end
-for i = 1, #steps - math.min(state.keep_last, number('keep_most') or state.keep_last) do
+for i = 1, #steps - keep_last do
   local step = steps[i]
   if step ~= best and step ~= before and step ~= after then drop_checkpoint(step) end
 end

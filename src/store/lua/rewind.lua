@@ -18,9 +18,7 @@ for _, step in ipairs(redis.call('ZRANGEBYSCORE', job .. ':checkpoints', '(' .. 
 drop_rows(ARGV[3])
 local origin = get('origin') and cjson.decode(get('origin'))
 if origin and origin.use == 'state' and origin.step > tonumber(ARGV[3]) then drop_origin() end
-local newest = redis.call('ZRANGE', job .. ':checkpoints', -1, -1)[1]
-if newest then set('checkpoint_step', newest) else redis.call('HDEL', job, 'checkpoint_step') end
-compute_from(tonumber(newest) or 0, arithmetic_version())
+resume_from_newest()
 set('changes', ARGV[4], 'updated_at', now)
 renew_events()
 append(ARGV[5])

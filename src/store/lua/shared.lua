@@ -130,7 +130,8 @@ local MANIFEST_BYTES = 900
 local function drop_checkpoint(step)
   local key = job .. ':checkpoint:' .. step
   local blob = redis.call('HMGET', key, 'blob', 'bytes')
-  drop_blob(blob[1], tonumber(blob[2]))
+  -- A manifest that is damaged may be gone.
+  if blob[1] then drop_blob(blob[1], tonumber(blob[2])) end
   redis.call('DEL', key)
   redis.call('ZREM', job .. ':checkpoints', step)
   spend(-MANIFEST_BYTES)
@@ -169,6 +170,14 @@ local function compute_from(step, version)
   end
   if from ~= version then table.insert(changes, { step = step, from = from, to = version }) end
   if #changes > 0 then set('arithmetic_changes', cjson.encode(changes)) else redis.call('HDEL', job, 'arithmetic_changes') end
+end
+
+-- Has the job go on from the newest checkpoint that it still has, which is returned, or as it began.
+local function resume_from_newest()
+  local newest = redis.call('ZRANGE', job .. ':checkpoints', -1, -1)[1]
+  if newest then set('checkpoint_step', newest) else redis.call('HDEL', job, 'checkpoint_step') end
+  compute_from(tonumber(newest) or 0, arithmetic_version())
+  return newest
 end
 
 -- Writes the manifest of an uploaded state. A step has one checkpoint: written again, it unites the reasons.

@@ -1,0 +1,26 @@
+#!lua flags=allow-oom
+--[[
+Gives up a job's last checkpoint, since its bytes turned out to be damaged: what was told of the steps after the one before is dropped, and the run makes it again. Without
+another checkpoint the job begins as it began. Doing it again changes nothing.
+
+KEYS[1] the job's record
+ARGV[1] run
+ARGV[2] token
+ARGV[3] the step of the checkpoint
+
+Returns 'done', or 'stuck' if there is nothing to go on from: of a fork, what it began with is gone. Then nothing has changed. Error FENCED if the lease is
+someone else's.
+]]
+fence(ARGV[1], ARGV[2])
+if get('checkpoint_step') ~= ARGV[3] then return 'done' end
+local step = tonumber(ARGV[3])
+local earlier = redis.call('ZCOUNT', job .. ':checkpoints', '-inf', '(' .. ARGV[3]) > 0
+-- A fork that was taken back to before its origin goes on from nothing, as the job did that it is a fork of (rewind.lua).
+if not earlier and get('parent') and not get('origin') and not get('changes') then return 'stuck' end
+drop_checkpoint(ARGV[3])
+local newest = resume_from_newest()
+redis.call('ZREMRANGEBYSCORE', job .. ':metrics', '(' .. (newest or 0), '+inf')
+set('updated_at', now)
+local from = newest and 'the checkpoint of step ' .. newest or get('origin') and 'what it was forked from' or 'the beginning'
+append(event('checkpoint_damaged', 'The checkpoint of step ' .. ARGV[3] .. ' is damaged: the job goes on from ' .. from .. '.', step))
+return 'done'
