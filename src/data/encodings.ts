@@ -2,7 +2,7 @@
  * Datasets encoded for training, in helper threads, and shared within the process: jobs that encode one dataset alike
  * train on the same buffers.
  */
-import type { TargetKind, TrainingData } from "../engine/training.ts";
+import { dataBytes, type TargetKind, type TrainingData } from "../engine/training.ts";
 import type { DataSizes, DataSpec, Encoded, Encoding } from "./encoding.ts";
 import { itself, runInHelper } from "./pool.ts";
 
@@ -70,17 +70,13 @@ export class EncodingCache {
   #keep(key: string, data: TrainingData): void {
     this.#kept.delete(key);
     this.#kept.set(key, data);
-    let bytes = [...this.#kept.values()].reduce((sum, kept) => sum + bytesOf(kept), 0);
+    let bytes = [...this.#kept.values()].reduce((sum, kept) => sum + dataBytes(kept), 0);
     for (const [oldest, kept] of this.#kept) {
       if (bytes <= this.#keptBytes) break;
       this.#kept.delete(oldest);
-      bytes -= bytesOf(kept);
+      bytes -= dataBytes(kept);
     }
   }
-}
-
-function bytesOf({ features, targets, trainRows, validRows }: TrainingData): number {
-  return features.byteLength + targets.byteLength + trainRows.byteLength + validRows.byteLength;
 }
 
 const encodings = new EncodingCache(KEPT_BYTES);

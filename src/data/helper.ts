@@ -1,7 +1,10 @@
 /** The program of a helper thread: does what it is asked, one task at a time. */
 import { parentPort } from "node:worker_threads";
+import { collectNow, LARGE_BYTES } from "../engine/garbage.ts";
 import { curveOf } from "../engine/schedules/curve.ts";
+import { dataBytes } from "../engine/training.ts";
 import { encodeFile, measureFile } from "./encode.ts";
+import type { Encoded } from "./encoding.ts";
 import { ingest } from "./ingest.ts";
 import { writeSource } from "./source.ts";
 import type { Reply, Request } from "./pool.ts";
@@ -19,5 +22,13 @@ async function answer({ task, input }: Request): Promise<Reply> {
 }
 
 parentPort?.on("message", (request: Request) => {
-  void answer(request).then((reply) => parentPort?.postMessage(reply));
+  void answer(request).then((reply) => {
+    parentPort?.postMessage(reply);
+    if (isLarge(request, reply)) setImmediate(collectNow);
+  });
 });
+
+/** A table on shared memory, of which this thread must not keep garbage (engine/garbage.ts). */
+function isLarge({ task }: Request, reply: Reply): boolean {
+  return task === "encodeFile" && "result" in reply && dataBytes((reply.result as Encoded).data) >= LARGE_BYTES;
+}

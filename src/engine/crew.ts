@@ -22,7 +22,7 @@ import type { Change } from "./rewind.ts";
 import { freshProgress, isWeight, stateEntries, type HashedFile, type Progress, type StopReason } from "./state.ts";
 import { loadState, loadWeights, serializeState } from "./state-worker.ts";
 import type { SnapshotKind, StartMessage, ThreadMessage } from "./thread.ts";
-import type { TrainingData } from "./training.ts";
+import { dataBytes } from "./training.ts";
 
 /*
  * The threads that train one job together, seen from the main thread: it starts them, sets request
@@ -400,10 +400,6 @@ async function load(plan: Plan, memory: WebAssembly.Memory, { state, weights = n
   const weightEntries = entries.filter(({ name }) => isWeight(name));
   if (weights !== null) await loadWeights(weights, memory, weightEntries);
   return state === null ? freshProgress() : await loadState(state, memory, entries);
-}
-
-function dataBytes({ features, targets, trainRows, validRows }: TrainingData): number {
-  return features.byteLength + targets.byteLength + trainRows.byteLength + validRows.byteLength;
 }
 
 function planOf(job: TrainingJob, threads: number): Plan {

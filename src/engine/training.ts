@@ -19,5 +19,10 @@ export interface TrainingData {
   readonly target: { readonly classes: string[] | null; readonly mean: number; readonly std: number };
 }
 
+/** Bytes of all the buffers. */
+export function dataBytes({ features, targets, trainRows, validRows }: TrainingData): number {
+  return features.byteLength + targets.byteLength + trainRows.byteLength + validRows.byteLength;
+}
+
 /** What a loss compares predictions with: one class per row, a value to come near to, or a probability in 0..1. */
 export type TargetKind = "class" | "value" | "probability";
