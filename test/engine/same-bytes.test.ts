@@ -37,6 +37,7 @@ const positions: Readonly<Record<string, (steps: number[]) => number>> = {
 };
 
 const SEED = 8;
+let diverged = 0;
 const rows = coveringRows(factors, excluded, SEED);
 
 describe("the same bytes from any number of threads, and from a checkpoint,", () => {
@@ -53,11 +54,16 @@ describe("the same bytes from any number of threads, and from a checkpoint,", ()
 
   test.each(rows.map((row) => [Object.values(row).join(" "), row] as const))("%s", async (_name, row) => {
     const whole = await trained(row, 1, Number(row.checkpoints));
+    diverged += Number(whole.outcome.type === "diverged");
     expect(seen(await trained(row, Number(row.threads), null))).toEqual(seen(whole));
     const steps = [...whole.checkpoints.keys()];
     if (steps.length === 0) return;
     const step = steps[positions[row.resumedAt](steps)];
     const resumed = await trained(row, Number(row.resumedBy), null, whole.checkpoints.get(step));
     expect(seen(resumed, step)).toEqual(seen(whole, step));
+  });
+
+  test("and hardly any job has diverged, of which less would be seen", () => {
+    expect(diverged).toBeLessThan(rows.length / 20);
   });
 });
