@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { changeAfter, scaleAt, rewindStep, type Change, type Rewind } from "../../src/engine/rewind.ts";
+import { changeAfter, rewindDefaults, scaleAt, rewindStep, type Change, type Rewind } from "../../src/engine/rewind.ts";
 import { readSafetensors, writeSafetensors } from "../../src/engine/safetensors.ts";
 import type { TrainingJob } from "../../src/engine/job.ts";
 import { member, train, type Trained, type TrainOptions } from "../support/training.ts";
@@ -48,6 +48,11 @@ describe("where to", () => {
       80, 80, 80, 90, 0, 10, 0,
     ]);
     expect([130, 122, 119].map((step) => rewindStep(settings, step, 105))).toEqual([110, 105, 105]);
+  });
+
+  test("by default a hundredth of the run apart, and twice as far as it takes to see a divergence", () => {
+    expect(rewindDefaults(1000, 15)).toEqual({ every_steps: 10, window: 30 });
+    expect(rewindDefaults(1001, 15)).toEqual({ every_steps: 11, window: 30 });
   });
 
   test("each change adds to those before, from its own step on", () => {

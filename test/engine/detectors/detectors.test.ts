@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { short } from "../../../src/engine/detectors/detector.ts";
 import { Diagnosis, freshDiagnosis } from "../../../src/engine/diagnosis.ts";
 import { detectors } from "../../../src/engine/detectors/registry.generated.ts";
-import { classes, member, train, type Trained } from "../../support/training.ts";
+import { classes, member, train, type JobChanges, type Trained } from "../../support/training.ts";
 import { faulty, healthy } from "./cases.ts";
 import { linear, layer, noisyClasses, optimizer, perceptron, values, watched, watchful } from "./jobs.ts";
 
@@ -128,6 +128,28 @@ describe("a finding", () => {
     });
     expect(again.outcome).toEqual(outcome);
     expect(again.losses).toEqual([]);
+  });
+
+  test("ends the job with an evaluation, and says that it stopped early where it would have anyway", async () => {
+    // Half of the 300 steps are done with the tenth epoch.
+    const ending = async (training: JobChanges["training"]) => {
+      const evaluated: number[] = [];
+      const job = watched({
+        detectors: watchful({ plateau: { policy: "stop" } }),
+        optimizer: optimizer("adam", { lr: 1e-6 }),
+        training,
+      });
+      const { outcome } = await train(job, { threads: 2, evaluated: ({ step }) => evaluated.push(step) });
+      return { outcome, evaluated };
+    };
+    const between = await ending({ eval_every_epochs: 4 });
+    expect(between.evaluated).toEqual([60, 120, 150]);
+    expect(between.outcome).toMatchObject({ type: "diagnosed", step: 150 });
+    const rule = { metric: "valid_loss", mode: "min", min_delta: 1e9 } as const;
+    const early = await ending({ early_stopping: { ...rule, patience: 9 } });
+    expect(early.outcome).toMatchObject({ type: "early_stopping", step: 150 });
+    const later = await ending({ early_stopping: { ...rule, patience: 10 } });
+    expect(later.outcome).toMatchObject({ type: "diagnosed", step: 150 });
   });
 
   test("that an evaluation brings ends it too, in every thread", async () => {
