@@ -7,6 +7,7 @@ import type { Event, JobSummary } from "../spec/wire.ts";
 import type { NewEvent } from "./record.ts";
 import type { Database } from "./database.ts";
 import type { Jobs } from "./jobs.ts";
+import { Unavailable } from "./errors.ts";
 import { keys } from "./keys.ts";
 
 const BATCH = 100;
@@ -42,7 +43,8 @@ export class Outbox {
       const entries = await this.#database.use((redis) => redis.lrange(keys.outbox, from, from + BATCH - 1));
       const outcomes = await Promise.allSettled(entries.map((entry) => this.#forwardOne(entry, handOn)));
       for (const outcome of outcomes) if (outcome.status === "rejected") failures.push(outcome.reason);
-      if (entries.length < BATCH) break;
+      // A store that is away or full takes none of the others either.
+      if (entries.length < BATCH || failures.some((failure) => failure instanceof Unavailable)) break;
     }
     if (failures.length > 0) throw failures[0];
   }

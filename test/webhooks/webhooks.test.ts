@@ -4,6 +4,7 @@ import type { Redis } from "ioredis";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import type { EventType } from "../../src/spec/event-type.ts";
+import { Unavailable } from "../../src/store/errors.ts";
 import { keys } from "../../src/store/keys.ts";
 import type { Store } from "../../src/store/store.ts";
 import { Refused, waitMs, Webhooks, type WebhooksOptions } from "../../src/webhooks/webhooks.ts";
@@ -292,6 +293,18 @@ test("an event that cannot be handed on stays, and holds up no other", async () 
   await store.outbox.forward(async ({ job }) => void handedOn.push(job.id));
   expect(handedOn.slice(54).sort()).toEqual([...stuck].sort());
   expect(await redis.llen(keys.outbox)).toBe(0);
+});
+
+test("a queue that takes nothing is not asked for everything", async () => {
+  for (let i = 0; i < 205; i++) await post("ann", ["created"]);
+  let asked = 0;
+  const forwarded = store.outbox.forward(async () => {
+    asked++;
+    throw new Unavailable("Redis refuses: OOM");
+  });
+  await expect(forwarded).rejects.toThrow("OOM");
+  expect(asked).toBe(100);
+  expect(await redis.llen(keys.outbox)).toBe(205);
 });
 
 test("a wait is what the schedule says and up to a tenth more, or what the receiver asks, a day at most", () => {
