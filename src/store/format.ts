@@ -16,7 +16,10 @@ import { NewerStore } from "./errors.ts";
 import { keys } from "./keys.ts";
 
 /** What makes a store of one format one of the next: the first is for format 1. */
-const upgrades: readonly ((database: Database) => Promise<void>)[] = [async () => {}];
+const upgrades: readonly ((database: Database) => Promise<void>)[] = [
+  // What format 2 adds to a job's record is worked out when the job is taken up or ends (lua/shared.lua).
+  async () => {},
+];
 
 export const FORMAT = upgrades.length + 1;
 
