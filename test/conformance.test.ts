@@ -21,12 +21,18 @@ describe("the golden cases", () => {
     expect(result.kinds.clip.unsupported + result.kinds.initialiser.unsupported).toBe(0);
   });
 
-  it("are all accounted for", () => {
-    for (const { cases, passed, failed, unsupported } of Object.values(result.kinds)) {
-      expect(passed + failed + unsupported).toBe(cases);
-    }
-    const total = Object.values(result.kinds).reduce((sum, { cases }) => sum + cases, 0);
-    expect(total).toBe(308);
+  it("are so many of each kind, and so many of them pass", () => {
+    const counts = Object.entries(result.kinds).map(([kind, { cases, passed }]) => [kind, [passed, cases]]);
+    expect(Object.fromEntries(counts)).toEqual({
+      clip: [10, 10],
+      initialiser: [13, 13],
+      layer: [18, 112],
+      loss: [30, 52],
+      optimizer: [76, 76],
+      "optimizer-closure": [4, 4],
+      schedule: [33, 33],
+      "training-run": [4, 8],
+    });
   });
 
   it("are unsupported only where a registry lacks the member", () => {

@@ -48,9 +48,8 @@ test.each([
 });
 
 test("a hopeless cell is refused in linear time", () => {
-  const start = performance.now();
-  parseDecimal(`${"1".repeat(65_000)}x`);
-  expect(performance.now() - start).toBeLessThan(1000);
+  // Else it would take minutes.
+  expect(parseDecimal(`${"1".repeat(2_000_000)}x`)).toBeNaN();
 });
 
 test("a column of numbers has its range, mean and distinct values in numeric order", () => {

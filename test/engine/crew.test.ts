@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Crew, ThreadFailed } from "../../src/engine/crew.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
@@ -6,6 +7,11 @@ import type { TrainingJob } from "../../src/engine/job.ts";
 import { readSafetensors, writeSafetensors } from "../../src/engine/safetensors.ts";
 import { modelFile, stateHead, type Progress } from "../../src/engine/state.ts";
 import { classes, member, smallJob, train, type Trained } from "../support/training.ts";
+
+/** The crew trains. */
+async function begun(crew: Crew): Promise<void> {
+  while (crew.progress().step === 0) await sleep(1);
+}
 
 const handlers = { log() {}, evaluated() {}, snapshot() {} };
 
@@ -215,7 +221,7 @@ describe("a run", () => {
     });
     expect(outcome.type).toBe("early_stopping");
     const best = evaluations.filter(({ improved }) => improved).at(-1)!;
-    expect(evaluations.slice(-3).every(({ improved }) => !improved)).toBe(true);
+    expect(evaluations.slice(-4).map(({ improved }) => improved)).toEqual([true, false, false, false]);
     expect(outcome).toMatchObject({ best: { step: best.step, metric: "valid_loss", value: best.loss } });
     expect(best.loss).toBe(Math.min(...evaluations.map(({ loss }) => loss)));
     expect(modelFile(state!.bytes, "best").sha256).not.toBe(modelFile(state!.bytes, "final").sha256);
@@ -241,7 +247,7 @@ describe("a run", () => {
     const stopped = await train(smallJob({ training: { epochs: 100 } }), {
       threads: 2,
       evaluated: () => {},
-      meanwhile: (crew) => setTimeout(() => crew.stop({ snapshot: true }), 20),
+      meanwhile: (crew) => void begun(crew).then(() => crew.stop({ snapshot: true })),
     });
     expect(stopped.outcome.type).toBe("stopped");
     const [step, state] = [...stopped.checkpoints].at(-1)!;
@@ -260,12 +266,15 @@ describe("a run", () => {
     const { outcome } = await train(smallJob({ training: { epochs: 3000 } }), {
       threads: 2,
       meanwhile(crew) {
-        setTimeout(() => crew.suspend(), 30);
-        setTimeout(() => look(crew), 130);
-        setTimeout(() => {
+        void (async () => {
+          await begun(crew);
+          crew.suspend();
+          await sleep(100);
+          look(crew);
+          await sleep(100);
           look(crew);
           crew.stop({ snapshot: false });
-        }, 230);
+        })();
       },
     });
     expect(outcome.type).toBe("stopped");
@@ -284,7 +293,7 @@ describe("a run", () => {
       { threads: 3, everySteps: null, state: null },
       handlers,
     );
-    setTimeout(() => crew.abandon(new ThreadFailed("a thread was lost")), 30);
+    void begun(crew).then(() => crew.abandon(new ThreadFailed("a thread was lost")));
     await expect(crew.run()).rejects.toThrow("a thread was lost");
     // The threads are lent again, in order.
     expect((await train(smallJob(), { threads: 3 })).outcome.type).toBe("completed");

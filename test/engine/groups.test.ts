@@ -63,10 +63,9 @@ describe("a pattern", () => {
     );
   });
 
-  test("that matches almost everywhere takes no time", () => {
-    const start = performance.now();
+  test("that matches almost everywhere is matched without trying everything", () => {
+    // Which would take longer than anybody waits.
     expect(matches(`${"*a".repeat(60)}b`, "a".repeat(200))).toBe(false);
-    expect(performance.now() - start).toBeLessThan(100);
   });
 });
 

@@ -2,6 +2,7 @@ import type { Redis } from "ioredis";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { Deliveries } from "../../src/queue/deliveries.ts";
+import { retrying } from "../../src/retries.ts";
 import { Reconciler } from "../../src/queue/reconciler.ts";
 import type { Store } from "../../src/store/store.ts";
 import { acquire, connected, eventTypes, lapse, openStore, OWNER, postJob } from "../store/support.ts";
@@ -31,9 +32,11 @@ function reconcile(keepMs = 1e9): void {
   reconcilers.push(new Reconciler(store, deliveries, { keepMs, log, intervalMs: 50 }));
 }
 
-/** Long enough for a few passes. */
-function somePasses(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 300));
+/** Waits until a few passes were made: each looks through the open jobs. */
+async function somePasses(): Promise<void> {
+  const looks = async () => Number(/cmdstat_hscan:calls=(\d+)/.exec(await redis.info("commandstats"))?.[1] ?? 0);
+  const before = await looks();
+  await expect.poll(looks, { timeout: 10_000 }).toBeGreaterThan(before + 3);
 }
 
 async function waiting(): Promise<number> {
@@ -89,16 +92,18 @@ test("a run that was asked to stop and died is taken at its word", async () => {
 test("jobs are deleted when they have been over for long enough", async () => {
   const [open, over] = [await postJob(store), await postJob(store)];
   await store.jobs.cancel(OWNER, over);
-  reconcile(200);
-  expect(await store.jobs.get(OWNER, over)).not.toBeNull();
-  await expect.poll(() => store.jobs.get(OWNER, over)).toBeNull();
+  reconcile(600_000);
+  await somePasses();
+  expect(await store.jobs.get(OWNER, over)).toMatchObject({ status: "cancelled" });
+  reconcile(0);
+  await expect.poll(() => store.jobs.get(OWNER, over), { timeout: 10_000 }).toBeNull();
   expect((await store.jobs.list(OWNER, { limit: 10 })).data.map(({ id }) => id)).toEqual([open]);
 });
 
 test("passes go on after Redis was away", async () => {
   reconcile();
   server.kill();
-  await somePasses();
+  await expect.poll(() => retrying().map(({ loop }) => loop), { timeout: 10_000 }).toContain("reconcile");
   await server.restart();
   await expect
     .poll(

@@ -38,13 +38,14 @@ test("a state of several chunks comes back as it was, and is there only once it 
   bytes.forEach((_, i) => (bytes[i] = i % 251));
   const blob = (await lease.upload(bytes))!;
   expect(await steps(store, id)).toEqual([]);
-  for (const key of await redis.keys("*:chunk:*")) expect(await redis.pttl(key)).toBeGreaterThan(0);
+  const lives = async () => await Promise.all((await redis.keys("*:chunk:*")).map((key) => redis.pttl(key)));
+  expect((await lives()).map((ms) => ms > 0)).toEqual([true, true, true]);
   await lease.abandon(blob.blob);
   expect(await redis.keys("*:chunk:*")).toEqual([]);
 
   await checkpoint(lease, 10, { bytes, rows: [5, 10].map(row) });
   expect(bytes.equals((await store.jobs.checkpointBytes(OWNER, id, 10))!)).toBe(true);
-  for (const key of await redis.keys("*:chunk:*")) expect(await redis.pttl(key)).toBe(-1);
+  expect(await lives()).toEqual([-1, -1, -1]);
   expect(await store.jobs.metrics(OWNER, id)).toEqual([5, 10].map(row));
   const manifests = await store.jobs.checkpoints(OWNER, id, { limit: 10 });
   expect(manifests!.data).toMatchObject([
@@ -222,11 +223,12 @@ test("while Redis is away everything fails at once and says so; afterwards it go
   const lease = await acquire(store, id, { leaseMs: 60_000 });
   await checkpoint(lease, 10, { rows: [row(10)] });
   server.kill();
-  const started = performance.now();
   for (const call of [() => store.ping(), () => store.jobs.get(OWNER, id), () => lease.renew(5000)]) {
-    await expect(call()).rejects.toThrow(Unavailable);
+    const failure = (await call().catch((error: unknown) => error)) as Error;
+    expect(failure).toBeInstanceOf(Unavailable);
+    // It did not wait for an answer.
+    expect(failure.message).not.toMatch(/timed out/i);
   }
-  expect(performance.now() - started).toBeLessThan(1000);
 
   await server.restart();
   await expect

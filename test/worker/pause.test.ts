@@ -142,13 +142,13 @@ test("a job that is given back is taken at once by a worker that is idle", async
   const first = await place.startWorker();
   const id = await place.post(spec);
   await place.until(id, (job) => job.progress.step > 100);
-  await place.startWorker();
+  // Nothing that goes by the lease would find the job within the test's time.
+  await place.startWorker({ LEASE_MS: "60000" });
   first.kill("SIGTERM");
   await first.exited;
-  const start = performance.now();
   await place.until(id, (job) => job.run === 2);
-  expect(performance.now() - start).toBeLessThan(1000);
   await expectUndisturbed(id);
+  await place.forgetLook();
 });
 
 test("of the jobs that wait the most urgent is taken first, then the oldest", async () => {

@@ -45,6 +45,8 @@ export interface Place {
   /** Waits until the job is as `condition` wants it. */
   until(id: string, condition: (job: Job) => boolean, withinMs?: number): Promise<Job>;
   killWorkers(): Promise<void>;
+  /** A worker with a long lease keeps others from looking for stalled deliveries for half of it. */
+  forgetLook(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -104,6 +106,9 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
       }
     },
     killWorkers,
+    async forgetLook() {
+      await redis.del("{rappel}:deliveries:stalled-check");
+    },
     async close() {
       await killWorkers();
       await deliveries.close();
