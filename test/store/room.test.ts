@@ -1,0 +1,238 @@
+// What jobs are promised, and what becomes of it (src/store/room.ts).
+import type { Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { NoRoom } from "../../src/store/errors.ts";
+import type { Fork } from "../../src/store/jobs.ts";
+import { keys } from "../../src/store/keys.ts";
+import type { Store } from "../../src/store/store.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import { acquire, checkpoint, connected, eventTypes, lapse, newJob, openStore, OWNER } from "./support.ts";
+import { postJob, progressAt, room, row, steps } from "./support.ts";
+
+const MiB = 2 ** 20;
+const MAX_BYTES = 64 * MiB;
+const FILLABLE = Math.floor(0.7 * MAX_BYTES);
+
+let server: TestRedis;
+let redis: Redis;
+let store: Store;
+
+beforeAll(async () => {
+  server = await startTestRedis({ maxBytes: MAX_BYTES });
+  redis = await connected(server);
+  store = await openStore(server);
+});
+afterAll(() => server.stop());
+beforeEach(() => redis.flushall());
+
+const usage = () => redis.hgetall(`{rappel}:owner:${OWNER}:usage`);
+const loose = () => redis.zrange("{rappel}:loose", "0", "-1");
+const requeued = { type: "requeued" as const, message: "Given back.", step: null, data: null };
+
+/** As if ten minutes had passed. */
+async function expire(list: "loose" | "pending"): Promise<void> {
+  for (const member of await redis.zrange(`{rappel}:${list}`, "0", "-1"))
+    await redis.zadd(`{rappel}:${list}`, "1", member);
+}
+
+async function free(): Promise<number> {
+  const { used, reserved, limit } = await store.overview.room();
+  return limit! - used - reserved;
+}
+
+async function succeed(lease: Awaited<ReturnType<typeof acquire>>): Promise<void> {
+  const final = { ...(await lease.upload(Buffer.from("weights"), "final"))!, sha256: "5".repeat(64) };
+  await lease.finish({ status: "succeeded", progress: null, models: { final }, events: [] }, []);
+}
+
+test("of two posts at once for the last room one gets it; the other hears how much is free, and gets it later", async () => {
+  const most = room(0.6 * FILLABLE);
+  const posts = [newJob({ room: most }), newJob({ room: most })];
+  const [first, second] = await Promise.allSettled(posts.map((job) => store.jobs.create(job)));
+  const refused = [first, second].find(({ status }) => status === "rejected") as PromiseRejectedResult;
+  expect([first.status, second.status].sort()).toEqual(["fulfilled", "rejected"]);
+  expect(refused.reason).toBeInstanceOf(NoRoom);
+  expect(refused.reason).toMatchObject({ needBytes: Math.floor(most.bytes), limitBytes: FILLABLE });
+  expect(refused.reason.freeBytes).toBeLessThan(most.bytes);
+  expect(await store.overview.room()).toMatchObject({ full: true });
+  expect(await store.fullness()).toMatch(/^full: \d+ bytes are used and \d+ reserved of \d+/);
+
+  const winner = first.status === "fulfilled" ? posts[0] : posts[1];
+  await store.jobs.cancel(OWNER, winner.id);
+  expect(await store.overview.room()).toMatchObject({ full: false, reserved: 0 });
+  await store.jobs.create(newJob({ room: most }));
+});
+
+test("a job takes from what it was promised, and gives it back, whatever it does; nothing is left of it at the end", async () => {
+  const id = await postJob(store, { room: room(20 * MiB) });
+  const other = await postJob(store, { room: room(MiB) });
+  const promised = async () => {
+    const of = async (job: string) => (await redis.hmget(keys.job(OWNER, job), "reserved", "spent")).map(Number);
+    const [[reserved, spent], [reservedToo, spentToo]] = await Promise.all([of(id), of(other)]);
+    return reserved - spent + reservedToo - spentToo;
+  };
+  const lease = await acquire(store, id);
+  const bytes = Buffer.alloc(3 * MiB);
+  for (const step of [10, 20, 30]) await checkpoint(lease, step, { bytes, keepLast: 2, rows: [row(step)] });
+  await lease.upload(bytes, "state");
+  await lease.rewind(25, [], { type: "rewound", message: "Back.", step: 25, data: null });
+  await lease.report(1, progressAt(26), [], [row(26)]);
+  expect((await store.overview.room()).reserved).toBe(await promised());
+  // A checkpoint, and an upload that the next run deletes.
+  expect(Number(await redis.hget(keys.job(OWNER, id), "spent"))).toBeGreaterThan(6 * MiB);
+  await lapse(redis, id);
+  const successor = await acquire(store, id);
+  expect(Number(await redis.hget(keys.job(OWNER, id), "spent"))).toBeLessThan(4 * MiB);
+  expect((await store.overview.room()).reserved).toBe(await promised());
+  await successor.release(requeued);
+  await succeed(await acquire(store, id));
+  const counted = Number(await redis.hget(keys.job(OWNER, id), "counted_bytes"));
+  expect(await usage()).toEqual({ checkpoint_bytes: String(counted + MiB) });
+  await store.jobs.cancel(OWNER, other);
+  expect(await redis.hget(keys.room, "promised")).toBeNull();
+  await store.upkeep.purge(-1000);
+  expect(await usage()).toEqual({});
+});
+
+test("an upload finds its room in a full store: of what was let go the oldest is deleted, and nothing else", async () => {
+  const old = await postJob(store, { room: room(30 * MiB) });
+  const lease = await acquire(store, old);
+  for (const step of [1, 2, 3, 4]) await checkpoint(lease, step, { bytes: Buffer.alloc(4 * MiB), keepLast: 1 });
+  const dropped = await loose();
+  expect(dropped).toHaveLength(3);
+  await succeed(lease);
+  // All the room there is, which what was let go still takes.
+  const most = (await free()) - MiB;
+  const id = await postJob(store, { room: room(most) });
+  const next = await acquire(store, id);
+  expect(await next.upload(Buffer.alloc(Math.floor(most / 1.25) - 6 * MiB), "state")).not.toBeNull();
+  const left = await loose();
+  expect(left.length).toBeLessThan(3);
+  expect(left).toEqual(dropped.slice(3 - left.length));
+  // A state finds room after the model was stored.
+  expect(await next.upload(Buffer.alloc(MiB), "final")).not.toBeNull();
+  expect(await next.upload(Buffer.alloc(4 * MiB), "best")).not.toBeNull();
+  expect(await steps(store, old)).toEqual([4]);
+  expect((await store.jobs.model(OWNER, old, "final"))!.bytes.toString()).toBe("weights");
+});
+
+test("an upload that breaks off gives its room to the next one for the same purpose", async () => {
+  const id = await postJob(store, { room: room(10 * MiB) });
+  const lease = await acquire(store, id);
+  const [first, final] = [
+    await lease.upload(Buffer.alloc(MiB), "state"),
+    await lease.upload(Buffer.alloc(100), "final"),
+  ];
+  const second = await lease.upload(Buffer.alloc(MiB), "state");
+  expect(Object.keys(await redis.hgetall(`${keys.job(OWNER, id)}:uploads`)).sort()).toEqual(
+    [final!.blob, second!.blob].sort(),
+  );
+  expect(await redis.exists(keys.chunk(keys.job(OWNER, id), first!.blob, 0))).toBe(0);
+});
+
+test("a fork's room is promised before its copy is made, lapses if it is abandoned, and is given back with the copy if it is given up", async () => {
+  const parent = await postJob(store, { room: room(10 * MiB) });
+  const lease = await acquire(store, parent);
+  await checkpoint(lease, 10, { bytes: Buffer.alloc(5 * MiB) });
+  const { blob, checkpoint: manifest } = (await store.jobs.checkpointHead(OWNER, parent, 10))!;
+  const origin = {
+    step: 10,
+    bytes: manifest.bytes,
+    sha256: manifest.sha256,
+    metrics: {},
+    use: "state",
+    changes: {},
+  } as const;
+  const fork: Fork = { parent: { job_id: parent, step: 10 }, blob, origin, progress: null };
+  const before = [await usage(), await redis.hgetall(keys.room)];
+  const forking = () => newJob({ fork, room: room(12 * MiB), datasetId: "ds_gone" });
+
+  // It is refused when the copy is made: its dataset is gone.
+  const abandoned = forking();
+  expect(await store.jobs.reserve(abandoned)).toMatchObject({ outcome: "reserved" });
+  expect(await usage()).toEqual({ checkpoint_bytes: String(22 * MiB) });
+  await expect(store.jobs.reserve(newJob({ room: room(30 * MiB) }))).rejects.toBeInstanceOf(NoRoom);
+  expect((await store.jobs.create(abandoned)).outcome).toBe("dataset_missing");
+  const copies = await redis.keys("*:chunk:origin:*");
+  expect(copies).toHaveLength(2);
+  for (const key of copies) expect(await redis.pttl(key)).toBeGreaterThan(0);
+  await expire("pending");
+  expect((await store.overview.room()).reserved).toBeLessThan(10 * MiB);
+  expect(await usage()).toEqual(before[0]);
+
+  const refused = forking();
+  await store.jobs.reserve(refused);
+  await store.jobs.create(refused);
+  await store.jobs.forgo(refused);
+  expect((await redis.keys("*:chunk:origin:*")).sort()).toEqual(copies.sort());
+  expect(await usage()).toEqual(before[0]);
+
+  const made = { ...forking(), datasetId: null };
+  await store.jobs.reserve(made);
+  expect((await store.jobs.create(made)).outcome).toBe("created");
+  expect(await usage()).toEqual({ checkpoint_bytes: String(22 * MiB) });
+  await store.jobs.cancel(OWNER, made.id);
+  expect(await loose()).toContainEqual(expect.stringContaining(`${made.id}:chunk:origin`));
+  await expire("loose");
+  await store.overview.room();
+  expect((await redis.keys("*:chunk:origin:*")).sort()).toEqual(copies.sort());
+});
+
+test("a run tells so many events of a type, says that it leaves the rest out, and the next one may tell them again", async () => {
+  const limits = { ...room(MiB), eventLimits: { evaluated: 2 } };
+  const id = await postJob(store, { room: limits });
+  const evaluated = { type: "evaluated" as const, message: "x".repeat(50_000), step: 1, data: null };
+  const tell = async (lease: Awaited<ReturnType<typeof acquire>>) =>
+    lease.report(1, progressAt(1), [evaluated, evaluated, evaluated, evaluated], []);
+  await tell(await acquire(store, id));
+  const told = ["evaluated", "evaluated", "events_omitted"];
+  expect(await eventTypes(store, id)).toEqual(["created", "started", ...told]);
+  await lapse(redis, id);
+  const second = await acquire(store, id);
+  await tell(second);
+  await second.finish({ status: "failed", progress: null, events: [{ ...requeued, type: "failed" }] }, []);
+  expect(await eventTypes(store, id)).toEqual([
+    "created",
+    "started",
+    ...told,
+    "lease_lost",
+    "resumed",
+    ...told,
+    "failed",
+  ]);
+
+  // Where there is no room for that it stays with what was told.
+  const full = await postJob(store, { room: limits });
+  await tell(await acquire(store, full));
+  await postJob(store, { room: room((await free()) - 50_000) });
+  await lapse(redis, full);
+  await tell(await acquire(store, full));
+  expect(await eventTypes(store, full)).toEqual(["created", "started", ...told, "lease_lost", "resumed"]);
+});
+
+test("no more checkpoints are kept than room was promised for", async () => {
+  const id = await postJob(store, { room: { ...room(MiB), keepMost: 2 } });
+  const lease = await acquire(store, id);
+  for (const step of [1, 2, 3, 4]) await checkpoint(lease, step, { keepLast: 100 });
+  expect(await steps(store, id)).toEqual([4, 3]);
+});
+
+test("a job of an older record ends, and its owner's bytes are right then", async () => {
+  const id = await postJob(store, { room: room(100_000) });
+  const job = keys.job(OWNER, id);
+  await redis.hdel(job, "reserved", "spent", "event_limits", "message_bytes", "keep_most");
+  await redis.hdel(keys.room, "promised");
+  const lease = await acquire(store, id);
+  expect(Number(await redis.hget(job, "reserved"))).toBe(100_000);
+  await checkpoint(lease, 10, { bytes: Buffer.alloc(10_000), rows: [row(10)] });
+  // It was counted for less than it needs, and there is no more: its run goes on without, and ends when there is.
+  await postJob(store, { room: room((await free()) - 50_000) });
+  expect(await lease.upload(Buffer.alloc(200_000), "state")).toBeNull();
+  await succeed(lease);
+  expect(Number((await usage()).checkpoint_bytes) - FILLABLE).toBeLessThan(0);
+  expect(Number(await redis.hget(job, "counted_bytes"))).toBeGreaterThan(10_000);
+  await store.upkeep.purge(-1000);
+  const [other] = await redis.hvals("{rappel}:open");
+  expect(other).toBe(OWNER);
+  expect(Object.keys(await usage())).toEqual(["checkpoint_bytes"]);
+});
