@@ -13,6 +13,7 @@ import { DatasetCache } from "./data/cache.ts";
 import { DatasetFiles } from "./data/files.ts";
 import type { Logger } from "./log.ts";
 import { measureProcess } from "./meters.ts";
+import { Epoch } from "./epoch.ts";
 import { Control } from "./queue/control.ts";
 import { Deliveries } from "./queue/deliveries.ts";
 import { News } from "./queue/news.ts";
@@ -86,7 +87,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   const cache = config.role === "api" ? null : await openCache(config, { store, log });
   // Of a worker whose api is elsewhere it is the cache that must be written to.
   const disk = config.role === "worker" ? cache : files;
-  const checks = {
+  const checks: Record<string, () => unknown> = {
     redis: () => store.ping(),
     store: () => store.format.check(),
     room: () => store.fullness(),
@@ -109,10 +110,17 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
     return await listen(app, config.host, config.workerPort, "RAPPEL_WORKER_PORT");
   }
   await store.limitOwners(config.ownerLimits);
+  const refill = async () => {
+    await upgradeStore(store, log);
+    await store.limitOwners(config.ownerLimits);
+  };
+  const epoch = await Epoch.open({ store, path: join(config.dataDirectory, "epoch"), log, refill });
+  closers.push(() => epoch.close());
+  checks.epoch = () => epoch.check();
   const webhooks = openWebhooks(config, redis, { store, connection, log });
   serving.push(() => webhooks.close());
   await files.prepare();
-  await sweepFiles({ store, files }, log);
+  if (epoch.lost === null) await sweepFiles({ store, files }, log);
   const news = new News(redis.connect(PATIENT));
   const limits = { ...config, redisMaxBytes: redis.maxBytes ?? config.redisMaxBytes };
   const app = await buildApp({

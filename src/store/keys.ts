@@ -4,6 +4,7 @@
  * | key | type | what |
  * |---|---|---|
  * | `{rappel}:format` | string | the number of the format that all of this has (format.ts); absent for 1 |
+ * | `{rappel}:epoch` | string | a random id that is gone if these data are (src/epoch.ts) |
  * | `{rappel}:upgrade` | string | held by the process that upgrades the store now |
  * | `{rappel}:open` | hash | job id → owner, of every job that has not ended; how a worker finds the owner of what BullMQ delivers |
  * | `{rappel}:statuses` | hash | status → how many jobs, of any owner, have it |
@@ -52,6 +53,7 @@ export const LAST_TURN = 2 ** 21 - 1;
 
 export const keys = {
   format: `${hashTag}:format`,
+  epoch: `${hashTag}:epoch`,
   upgrade: `${hashTag}:upgrade`,
   open: `${hashTag}:open`,
   ended: `${hashTag}:ended`,

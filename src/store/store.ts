@@ -25,6 +25,14 @@ export interface OwnerLimits {
   readonly checkpoint_bytes: number | null;
 }
 
+/** What is there, of all owners. */
+export interface Contents {
+  readonly epoch: string | null;
+  readonly jobs: number;
+  /** That differ. */
+  readonly datasets: number;
+}
+
 export class Store {
   readonly format: Format;
   readonly jobs: Jobs;
@@ -74,6 +82,25 @@ export class Store {
     const { used, reserved, limit, full } = await this.overview.room();
     if (!full) return null;
     return `full: ${used} bytes are used and ${reserved} reserved of ${limit}, so new jobs are refused; those that are there go on`;
+  }
+
+  /** Gives the data an id if they have none, and returns the one they have. */
+  async beginEpoch(id: string): Promise<string> {
+    return await this.#database.use(async (redis) => {
+      await redis.set(keys.epoch, id, "NX");
+      return (await redis.get(keys.epoch)) ?? id;
+    });
+  }
+
+  async contents(): Promise<Contents> {
+    return await this.#database.use(async (redis) => {
+      const [epoch, statuses, datasets] = await Promise.all([
+        redis.get(keys.epoch),
+        redis.hvals(keys.statuses),
+        redis.hlen(keys.files),
+      ]);
+      return { epoch, jobs: statuses.reduce((sum, count) => sum + Number(count), 0), datasets };
+    });
   }
 
   /** @throws Unavailable */

@@ -1,0 +1,84 @@
+/**
+ * Notices that Redis has lost its data: that it was emptied, came back without them, or is another one than before.
+ *
+ * Redis holds a random id, its epoch, under a key of its own; the data directory remembers it in the file `epoch`. As long as both agree the records are
+ * those that belong to the files here. If they do not, this is in the log and `/readyz` fails with what was lost, over restarts too, until the
+ * back-up is restored or an operator accepts the loss by removing the file. Meanwhile no file is removed for want of a record.
+ */
+import { randomUUID } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import type { Logger } from "./log.ts";
+import { Unavailable } from "./store/errors.ts";
+import type { Contents, Store } from "./store/store.ts";
+
+const LOOK_MS = 2000;
+
+export interface EpochOptions {
+  readonly store: Store;
+  /** Where it is remembered. */
+  readonly path: string;
+  readonly log: Logger;
+  /** Writes anew what a start writes into Redis. */
+  readonly refill: () => Promise<void>;
+}
+
+export class Epoch {
+  readonly #options: EpochOptions;
+  readonly #timer: NodeJS.Timeout;
+  /** When all was well. */
+  #last: Contents | null = null;
+  #lost: string | null = null;
+
+  private constructor(options: EpochOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => void this.#look().catch(() => undefined), LOOK_MS).unref();
+  }
+
+  static async open(options: EpochOptions): Promise<Epoch> {
+    const epoch = new Epoch(options);
+    await epoch.#look();
+    return epoch;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** What was lost, as a sentence; null: nothing. */
+  get lost(): string | null {
+    return this.#lost;
+  }
+
+  /** @throws Error that says what was lost */
+  async check(): Promise<void> {
+    await this.#look().catch((error: unknown) => {
+      // That Redis is away another check says.
+      if (!(error instanceof Unavailable)) throw error;
+    });
+    if (this.#lost !== null) throw new Error(this.#lost);
+  }
+
+  async #look(): Promise<void> {
+    const { store, path, log, refill } = this.#options;
+    const remembered = await readFile(path, "utf8").catch(() => "");
+    if (remembered === "") {
+      const id = await store.beginEpoch(randomUUID());
+      await writeFile(path, id, { mode: 0o600 });
+      if (this.#lost !== null) log.warn("the loss of Redis' data was accepted");
+      this.#lost = null;
+      return;
+    }
+    const contents = await store.contents();
+    if (contents.epoch === remembered) {
+      if (this.#lost !== null) log.warn("Redis has the data again that it had lost");
+      this.#lost = null;
+      this.#last = contents;
+      return;
+    }
+    if (this.#lost !== null) return;
+    const had = this.#last && ` It had ${this.#last.jobs} jobs and ${this.#last.datasets} datasets.`;
+    this.#lost = `Redis came back without the data that belong to this data directory, or is another one.${had ?? ""} Restore the back-up, or accept the loss by removing ${path}.`;
+    log.error({ epoch: contents.epoch, remembered }, this.#lost);
+    await refill();
+  }
+}
