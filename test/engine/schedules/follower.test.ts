@@ -57,6 +57,22 @@ describe("a schedule that follows an evaluation", () => {
     expect(rates()).toEqual([0.05]);
   });
 
+  test.each([
+    ["valid_loss", "falls"],
+    ["valid_mae", "falls"],
+    ["valid_accuracy", "rises"],
+    ["valid_macro_f1", "rises"],
+    ["valid_r2", "rises"],
+  ])("of %s knows that what is better %s", (metric, way) => {
+    const rate = (second: number) => {
+      const { follower, at, rates } = run({ metric });
+      follower.follow(at(1), true, 0.5);
+      follower.follow(at(2), true, second);
+      return rates()[0];
+    };
+    expect([rate(0.4), rate(0.6)]).toEqual(way === "falls" ? [0.1, 0.05] : [0.05, 0.1]);
+  });
+
   test("takes none during the warm-up", () => {
     const { follower, at, rates } = run({ warmup_steps: EPOCH });
     follower.follow(at(EPOCH), true, 1);
