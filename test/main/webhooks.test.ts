@@ -58,8 +58,8 @@ async function ask(path: string, type: string, body: string): Promise<string> {
   return made.id;
 }
 
-test("a job that has succeeded says so", async () => {
-  await start();
+test("a job that has succeeded says so, and however much is logged no secret is", async () => {
+  await start({ RAPPEL_LOG_LEVEL: "trace", RAPPEL_ADMIN_KEY: "adm1n-key" });
   const id = await post();
   await expect.poll(() => receiver.received.length, { timeout: 20_000 }).toBe(1);
   const [{ headers, body }] = receiver.received;
@@ -67,6 +67,17 @@ test("a job that has succeeded says so", async () => {
   const expected = createHmac("sha256", secret).update(content).digest("base64");
   expect(headers["webhook-signature"]).toBe(`v1,${expected}`);
   expect(JSON.parse(body)).toMatchObject({ type: "job.succeeded", data: { job: { id, status: "succeeded" } } });
+
+  const { address } = await service.ready;
+  for (const authorization of ["Bearer s3cret-not", `Basic ${btoa("admin:adm1n-key")}`, "Bearer adm1n-key"]) {
+    for (const path of ["/v1/jobs", "/admin/queues"]) await fetch(`${address}${path}`, { headers: { authorization } });
+  }
+  const { stderr } = await service.stop();
+  const said = JSON.stringify(service.log) + stderr;
+  expect(said).toContain("an API key of ann is shorter than 16 characters");
+  for (const hidden of ["s3cret", "adm1n-key", btoa("admin:adm1n-key"), secret.toString("base64")]) {
+    expect(said).not.toContain(hidden);
+  }
 });
 
 test.each(["before-forward", "after-forward"])("a process that dies %s loses nothing", async (point) => {
