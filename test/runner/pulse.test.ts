@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Pulse } from "../../src/runner/pulse.ts";
+import { Pulse, StageWatch } from "../../src/runner/pulse.ts";
 
 /** Takes counts at seconds, and says what the pulse says at the last of them. */
 function after(...takes: [seconds: number, count: number | "held"][]): number | null {
@@ -28,4 +28,40 @@ test("before its first step it has ten minutes, and then ten times its longest p
 test("while it is held it does not stand still", () => {
   expect(after([0, 5], [1, 6], [100, "held"], [129, 6])).toBeNull();
   expect(after([0, 5], [1, 6], [100, "held"], [131, 6])).toBe(31);
+});
+
+test("a run is watched at each stage, and by what moves then", () => {
+  let count = 0;
+  let away = false;
+  const now = performance.now();
+  const watch = new StageWatch(
+    "preparing",
+    () => count,
+    () => away,
+  );
+  const at = (seconds: number) => {
+    watch.take(now + seconds * 1000);
+    return watch.still("job_1", now + seconds * 1000);
+  };
+  expect(at(599)).toBeNull();
+  count++;
+  expect(at(700)).toBeNull();
+  expect(at(1299)).toBeNull();
+  expect(at(1301)).toBe("the preparation of job_1 has stood still for 601 seconds");
+
+  let steps = 0;
+  watch.enter("training", () => steps, now + 2000_000);
+  steps++;
+  expect(at(2001)).toBeNull();
+  expect(at(2040)).toBe("the crew of job_1 has stood still for 39 seconds");
+
+  watch.enter("ending", () => count, now + 3000_000);
+  expect(at(3119)).toBeNull();
+  expect(at(3121)).toBe("the ending of job_1 has stood still for 121 seconds");
+  away = true;
+  expect(at(3130)).toBeNull();
+  away = false;
+  expect(at(3249)).toBeNull();
+  expect(at(3251)).toBe("the ending of job_1 has stood still for 121 seconds");
+  watch.close();
 });

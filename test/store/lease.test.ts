@@ -4,7 +4,7 @@ import { eachChunk } from "../../src/store/blobs.ts";
 import { available } from "../../src/store/database.ts";
 import { LeaseLost, Unavailable } from "../../src/store/errors.ts";
 import type { OpenJob } from "../../src/store/upkeep.ts";
-import type { Store } from "../../src/store/store.ts";
+import { Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import {
   acquire,
@@ -456,5 +456,21 @@ test("Redis was started again since the run renewed its lease: its lapse is nobo
   await expect
     .poll(() => tryAcquire(store, id, { idle: false, leaseMs: 1500 }).catch(() => null), { timeout: 10_000 })
     .toMatchObject({ outcome: "taken", alone: false });
-  expect(await redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "crashes")).toBe("0");
+  const crashes = () => redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "crashes").catch(() => "away");
+  await expect.poll(crashes, { timeout: 10_000 }).toBe("0");
+});
+
+test("a zombie cannot add to a blob that it had begun", async () => {
+  const id = await postJob(store);
+  const scripts = await connected(server);
+  const zombies = new Store(scripts);
+  const zombie = await acquire(zombies, id);
+  const key = `{rappel}:owner:${OWNER}:job:${id}`;
+  const { blob } = (await zombie.upload(Buffer.from("the first chunk")))!;
+  const token = (await redis.hget(key, "token"))!;
+  await lapse(redis, id);
+  await acquire(store, id);
+  const add = (scripts as unknown as Record<string, (...args: (string | number)[]) => Promise<unknown>>).chunk;
+  await expect(add.call(scripts, key, 1, token, blob, 1, "the second")).rejects.toThrow("FENCED");
+  expect(await redis.keys("*:chunk:*")).toEqual([]);
 });

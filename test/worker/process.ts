@@ -10,7 +10,7 @@ import { storeConnection } from "../../src/store/database.ts";
 import { Store } from "../../src/store/store.ts";
 import { TrainingWorker } from "../../src/worker/worker.ts";
 
-const { REDIS_URL, DATA_DIR, LEASE_MS, JOBS, THREADS, LOG_LEVEL } = process.env as Record<string, string>;
+const { REDIS_URL, DATA_DIR, LEASE_MS, JOBS, THREADS, LOG_LEVEL, SHUTDOWN_MS } = process.env as Record<string, string>;
 const log = createLog(LOG_LEVEL ?? "info");
 const connect = connector(REDIS_URL, log);
 
@@ -36,7 +36,7 @@ await worker.ready();
 log.info({ pid: process.pid }, "ready");
 
 await once(process, "SIGTERM");
-await worker.close(10_000);
+await worker.close(Number(SHUTDOWN_MS ?? 10_000));
 await reconciler.close();
 control.close();
 process.exit(0);

@@ -1,0 +1,90 @@
+import type { Redis } from "ioredis";
+import { pino } from "pino";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Checkpoints } from "../../src/runner/checkpoints.ts";
+import { Endings } from "../../src/runner/endings.ts";
+import { Heartbeat } from "../../src/runner/heartbeat.ts";
+import { Reporter } from "../../src/runner/reporter.ts";
+import { Store } from "../../src/store/store.ts";
+import { acquire, connected, OWNER, postJob, progressAt, row } from "../store/support.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import { smallJob, train } from "../support/training.ts";
+
+let server: TestRedis;
+let redis: Redis;
+let store: Store;
+beforeAll(async () => {
+  server = await startTestRedis();
+  // One connection: what is sent first is done first.
+  redis = await connected(server);
+  store = new Store(redis);
+});
+afterAll(() => server.stop());
+
+const log = pino({ level: "silent" });
+
+test("what expired before the job could end is uploaded again", async () => {
+  const { state, outcome } = await train(smallJob());
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  const life = { gone: new AbortController().signal, log };
+  const reporter = new Reporter(
+    lease,
+    () => progressAt(1),
+    log,
+    () => {},
+  );
+  reporter.metrics([row(1)]);
+  const words: Promise<unknown>[] = [];
+  const expire = "for _, key in ipairs(redis.call('KEYS', '*:chunk:*')) do redis.call('DEL', key) end";
+  const endings = new Endings(lease, reporter, life, () => {
+    words.push(words.length === 0 ? redis.eval(expire, 0) : Promise.resolve());
+  });
+  const spec = { checkpoint: { keep_best: false }, training: { early_stopping: null } } as never;
+  const checkpoints = new Checkpoints(lease, spec, reporter, life, () => {});
+  const file = { step: 1, kinds: ["final" as const], metrics: {}, ...state! };
+  const finished = { outcome, spec, state: file, notes: { layers: [], inputs: [], target: {} } } as never;
+  expect(await endings.succeeded(finished, progressAt(1), checkpoints, () => false, life)).toBe(true);
+  await Promise.all(words);
+  expect(words).toHaveLength(2);
+  const job = (await store.jobs.get(OWNER, id))!;
+  expect(job.status).toBe("succeeded");
+  const model = (await store.jobs.model(OWNER, id, "final"))!;
+  expect(model.sha256).toBe(job.result!.weights_sha256);
+  expect(await store.jobs.metrics(OWNER, id)).toEqual([row(1)]);
+});
+
+test("a beat that meets the end of its own job is no lost lease, one that meets another run is", async () => {
+  const beat = async (silently: boolean) => {
+    const id = await postJob(store);
+    const lease = await acquire(store, id);
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const handlers = {
+      status: () => {},
+      away: () => {},
+      back: () => {},
+      lost: () => resolve("lost"),
+      broken: () => resolve("broken"),
+    };
+    const heartbeat = new Heartbeat(
+      lease,
+      60_000,
+      () => "own",
+      async () => {},
+      handlers,
+      log,
+    );
+    if (silently) heartbeat.lastWord();
+    const finishing = lease.finish({ status: "failed", progress: null, events: [] }, []);
+    heartbeat.look();
+    await finishing;
+    // The beat was answered before this is.
+    await redis.ping();
+    setImmediate(() => resolve("nothing"));
+    const heard = await promise;
+    heartbeat.close();
+    return heard;
+  };
+  expect(await beat(false)).toBe("lost");
+  expect(await beat(true)).toBe("nothing");
+});
