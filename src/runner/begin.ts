@@ -1,6 +1,5 @@
 import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
 import { Unavailable } from "../store/errors.ts";
-import type { Acquired } from "../store/lease.ts";
 import { Run, type RunOptions } from "./run.ts";
 
 /** What was delivered. */
@@ -17,12 +16,13 @@ const RETRY_MS = 1000;
  * process must take no more. */
 export type Begun =
   | { outcome: "run"; run: Run; alone: boolean }
-  | { outcome: "later" | "alone" | "newer"; waitMs: number }
+  | { outcome: "later" | "alone" | "newer"; waitMs: number; away?: Unavailable }
   | { outcome: "done" };
 
 /** Takes a job, if it can be had, or one of the same owner that goes before it. `idle`: the worker runs nothing else. */
 export async function beginRun(due: Due, idle: boolean, options: RunOptions): Promise<Begun> {
   const acquired = await acquire(due, idle, options);
+  if (acquired instanceof Unavailable) return { outcome: "later", waitMs: RETRY_MS, away: acquired };
   switch (acquired.outcome) {
     case "taken":
       return { outcome: "run", run: new Run(acquired.lease, options), alone: acquired.alone };
@@ -36,12 +36,12 @@ export async function beginRun(due: Due, idle: boolean, options: RunOptions): Pr
   }
 }
 
-async function acquire({ owner, job_id, turn }: Due, idle: boolean, { store, leaseMs }: RunOptions): Promise<Acquired> {
+async function acquire({ owner, job_id, turn }: Due, idle: boolean, { store, leaseMs }: RunOptions) {
   try {
     const options = { leaseMs, idle, arithmeticVersion: ARITHMETIC_VERSION, turnOf: { owner, turn } };
     return await store.acquire(job_id, options);
   } catch (error) {
-    if (error instanceof Unavailable) return { outcome: "busy", waitMs: RETRY_MS };
+    if (error instanceof Unavailable) return error;
     throw error;
   }
 }

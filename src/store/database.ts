@@ -85,8 +85,14 @@ function translated(error: unknown): unknown {
   if (message.startsWith("LIMITED")) return overLimit(message);
   if (message.startsWith("FULL")) return noRoom(message);
   if (message.startsWith("INCOMPLETE")) return new Incomplete("what was uploaded has expired");
-  if (!transient.test(message)) return error;
+  if (!transient.test(message)) return withoutCommand(error);
   return new Unavailable(`Redis refuses: ${message}`, { full: message.startsWith("OOM"), cause: error });
+}
+
+/** The client adds all that was sent, which is of any size and may be secret, and nothing for the log. */
+function withoutCommand(error: Error & { command?: unknown }): Error {
+  delete error.command;
+  return error;
 }
 
 function noRoom(message: string): NoRoom {

@@ -79,6 +79,8 @@ export class TrainingWorker {
       telemetry: options.telemetry,
     });
     this.#worker.on("error", (error) => this.#deliveries.failed(error));
+    // The reconciler delivers it again.
+    this.#worker.on("failed", (_delivery, error) => this.#deliveries.failed(error));
     this.#worker.on("ready", () => this.#deliveries.worked());
     this.#presence = new Presence(options.store.overview, () => this.#doing(), options.log);
   }
@@ -116,8 +118,9 @@ export class TrainingWorker {
   }
 
   async #process(delivery: Job<Delivery>, token: string): Promise<void> {
-    this.#deliveries.worked();
     const begun = await this.#inTurn(() => this.#begin(delivery, token));
+    if (begun.outcome === "later" && begun.away) this.#deliveries.failed(begun.away);
+    else this.#deliveries.worked();
     if (begun.outcome === "done") return;
     if (begun.outcome !== "run") return await putOff(delivery, begun.waitMs, token);
     const end = await this.#execute(begun.run);

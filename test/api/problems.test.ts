@@ -1,6 +1,6 @@
 import { connect, type AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { csv, specFor, startService, type Service } from "./service.ts";
 
 let service: Service;
@@ -155,4 +155,16 @@ test("while the service shuts down, what it is at is finished and what is new is
   await stopped;
   expect(answers).toMatch(/^HTTP\/1.1 201 /);
   expect(answers).toMatch(/HTTP\/1.1 503 [^]*retry-after: 1[^]*"code":"unavailable"/);
+});
+
+test("while Redis hangs everything is unavailable too, and then it is not", async () => {
+  service.redis.kill("SIGSTOP");
+  onTestFinished(() => service.redis.kill("SIGCONT"));
+  const began = performance.now();
+  const answers = await Promise.all(["/v1/jobs", "/v1/datasets", "/readyz"].map((path) => service.call("GET", path)));
+  expect(answers.map(({ status }) => status)).toEqual([503, 503, 503]);
+  // What is promised is two seconds; a busy machine adds to them.
+  expect(performance.now() - began).toBeLessThan(5000);
+  service.redis.kill("SIGCONT");
+  await expect.poll(async () => (await service.call("GET", "/v1/jobs")).status, { timeout: 10_000 }).toBe(200);
 });

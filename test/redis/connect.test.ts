@@ -89,3 +89,20 @@ test("a connection survives its server, and says once that it is away and once t
   client.disconnect();
   expect(said).toEqual(["failed, trying again: a connection to Redis", "works again: a connection to Redis"]);
 });
+
+test("a start waits for a Redis that is still loading its data, and says so", async () => {
+  // Hidden settings of Redis for its own tests: it takes its time for each key.
+  const slowly = ["--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024"];
+  const redis = await redisWith({ extraArguments: slowly });
+  const keys = Array.from({ length: 4000 }, (_, i) => [`key-${i}`, "v"]);
+  await redis.client().mset(Object.fromEntries(keys));
+  redis.kill();
+  const restarted = redis.restart();
+  const said: unknown[] = [];
+  const recording = pino({}, { write: (line: string) => void said.push((JSON.parse(line) as { msg: string }).msg) });
+  const { version } = await checkServer(redis.url, recording);
+  expect(Number.parseInt(version, 10)).toBeGreaterThanOrEqual(7);
+  expect(said).toContain("waiting for Redis to load its data");
+  await restarted;
+  expect(await redis.client().dbsize()).toBe(4000);
+});

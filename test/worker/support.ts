@@ -35,6 +35,7 @@ export interface Place {
   readonly redis: Redis;
   readonly store: Store;
   readonly deliveries: Deliveries;
+  readonly files: DatasetFiles;
   startWorker(env?: Record<string, string>): Promise<WorkerProcess>;
   /** Keeps a dataset beside the one that jobs have by default. Returns its id. */
   upload(csv: Readable): Promise<string>;
@@ -80,6 +81,7 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
     redis,
     store,
     deliveries,
+    files,
     get,
     async startWorker(env = {}) {
       const worker = await startProcess({ REDIS_URL: server.url, DATA_DIR: directory, ...env });
