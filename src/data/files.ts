@@ -57,6 +57,8 @@ export interface Draft {
   discard(): Promise<void>;
 }
 
+type Arrived = (bytes: number) => Promise<void>;
+
 export interface Original {
   readonly bytes: number;
   /** From any byte on. Whoever takes them checks their hash. */
@@ -102,12 +104,13 @@ export class DatasetFiles {
   }
 
   /**
-   * The table of a CSV file. Only reads as much of the body as the limit allows, and leaves the rest unread, so that the
-   * sender can still be answered.
-   * @throws InvalidDataset, DatasetTooLarge, or the body's own error if it is cut off; nothing is left on disk then.
+   * The table of a CSV file. Only reads as much of the body as the limit and `arrived` allow, which is told of all bytes so
+   * far, and leaves the rest unread, so that the sender can still be answered.
+   * @throws InvalidDataset, DatasetTooLarge, what `arrived` throws, or the body's own error if it is cut off; nothing is
+   * left on disk then.
    */
-  receive(body: Readable, limitBytes: number, asker = itself): Promise<Draft> {
-    const chunks = atMost(body.iterator({ destroyOnReturn: false }), limitBytes);
+  receive(body: Readable, limitBytes: number, asker = itself, arrived?: Arrived): Promise<Draft> {
+    const chunks = atMost(body.iterator({ destroyOnReturn: false }), limitBytes, arrived);
     return this.#draft(asker, (csv) => writeFile(csv, chunks, { flag: "wx", flush: true }));
   }
 
@@ -281,11 +284,12 @@ export class DatasetFiles {
   }
 }
 
-async function* atMost(chunks: AsyncIterable<Buffer>, limitBytes: number): AsyncGenerator<Buffer> {
+async function* atMost(chunks: AsyncIterable<Buffer>, limitBytes: number, arrived?: Arrived): AsyncGenerator<Buffer> {
   let bytes = 0;
   for await (const chunk of chunks) {
     bytes += chunk.length;
     if (bytes > limitBytes) throw new DatasetTooLarge(limitBytes);
+    await arrived?.(bytes);
     yield chunk;
   }
 }

@@ -8,6 +8,9 @@ import { toTime } from "./record.ts";
 /** After so much of JSON a page of a list ends. */
 const PAGE_CHARACTERS = 2 ** 20;
 
+/** What stands before the columns of a record, whatever its name is. */
+const HEAD_BYTES = 2048;
+
 export type NewDataset = Omit<Dataset, "created_at">;
 
 export class Datasets {
@@ -54,6 +57,25 @@ export class Datasets {
     }
     const more = looked < ids.length;
     return { data, has_more: more, next: more ? ids[looked - 1] : null };
+  }
+
+  /** How many bytes of datasets the owner may have and has. */
+  async room(owner: string): Promise<{ limit: number | null; used: number }> {
+    const [limit, used] = await this.#database.use((redis) =>
+      Promise.all([redis.hget(keys.limits, "dataset_bytes"), redis.hget(keys.usage(owner), "dataset_bytes")]),
+    );
+    return { limit: limit === null ? null : Number(limit), used: Number(used) };
+  }
+
+  /** The bytes of the owner's largest dataset: nothing larger is known already. */
+  async largest(owner: string): Promise<number> {
+    const ids = await this.#database.use((redis) => redis.zrange(keys.datasets(owner), "0", "-1"));
+    let most = 0;
+    for (const id of ids) {
+      const head = await this.#database.use((redis) => redis.getrange(keys.dataset(owner, id), 0, HEAD_BYTES - 1));
+      most = Math.max(most, Number(/"sha256":"[0-9a-f]*","bytes":(\d+)/.exec(head)?.[1] ?? 0));
+    }
+    return most;
   }
 
   async #text(owner: string, id: string): Promise<string | null> {

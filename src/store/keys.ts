@@ -72,6 +72,7 @@ export const keys = {
   jobs: (owner: string) => `${hashTag}:owner:${owner}:jobs`,
   jobsWith: (owner: string, status: string) => `${hashTag}:owner:${owner}:jobs:${status}`,
   idempotency: (owner: string, sha256: string) => `${hashTag}:owner:${owner}:idempotency:${sha256}`,
+  usage: (owner: string) => `${hashTag}:owner:${owner}:usage`,
   datasets: (owner: string) => `${hashTag}:owner:${owner}:datasets`,
   dataset: (owner: string, id: string) => `${hashTag}:owner:${owner}:dataset:${id}`,
   datasetJobs: (owner: string, id: string) => `${hashTag}:owner:${owner}:dataset:${id}:jobs`,

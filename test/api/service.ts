@@ -1,5 +1,5 @@
 /** The API over a real Redis and real files. Every response is held to openapi.yaml on its way to the test. */
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
@@ -30,6 +30,8 @@ export interface Service {
   readonly directory: string;
   /** The files in the dataset directory. */
   onDisk(): string[];
+  /** What they take together. */
+  bytesOnDisk(): number;
   call(method: "GET" | "POST" | "DELETE" | "PUT" | "HEAD", url: string, call?: Call): Promise<Response>;
   upload(csv: string, headers?: Record<string, string>): Promise<Dataset>;
   create(spec: unknown, headers?: Record<string, string>): Promise<Job>;
@@ -92,6 +94,11 @@ export async function startService(
     directory,
     call,
     onDisk: () => readdirSync(directory),
+    bytesOnDisk: () =>
+      readdirSync(directory).reduce(
+        (sum, name) => sum + (statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0),
+        0,
+      ),
     upload: async (csv, headers = {}) =>
       created(await call("POST", "/v1/datasets", { body: csv, headers: { "content-type": "text/csv", ...headers } })),
     create: async (spec, headers) => created(await call("POST", "/v1/jobs", { body: spec as object, headers })),

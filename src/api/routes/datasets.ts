@@ -7,6 +7,7 @@ import { recordDataset, removeDataset } from "../datasets.ts";
 import { notFound, wrongMediaType } from "../plugins/problems.ts";
 import { ignoreUnwantedBodies } from "../plugins/validation.ts";
 import { pageQuery } from "../requests.ts";
+import { Uploads } from "../uploads.ts";
 import { bytes, json, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
 
@@ -14,6 +15,7 @@ const params = z.object({ id: DatasetId });
 const missing = () => notFound("There is no such dataset.");
 
 export const datasets: Routes = async (app, { store, files, config }) => {
+  const uploads = new Uploads(store);
   // A dataset is streamed to disk as it arrives, and nothing else is taken for one.
   app.removeAllContentTypeParsers();
   ignoreUnwantedBodies(app);
@@ -43,7 +45,9 @@ export const datasets: Routes = async (app, { store, files, config }) => {
     async (request, reply) => {
       const body: unknown = request.body;
       if (!(body instanceof Readable) || !isUtf8(request.headers["content-type"])) throw wrongMediaType(request);
-      const draft = await files.receive(body, config.maxDatasetBytes, reply.asker());
+      const draft = await uploads.during(request.owner, Number(request.headers["content-length"] ?? 0), (arrived) =>
+        files.receive(body, config.maxDatasetBytes, reply.asker(), arrived),
+      );
       try {
         const name = request.query.name ?? null;
         const { record, created } = await recordDataset({ store, files }, request.owner, name, draft);
