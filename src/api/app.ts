@@ -3,9 +3,11 @@ import type { Queue } from "bullmq";
 import type { FastifyBaseLogger, FastifyInstance, FastifyPluginCallback } from "fastify";
 import { Problem } from "../spec/errors.ts";
 import { buildBase } from "./base.ts";
+import { Attempts } from "./plugins/attempts.ts";
 import { nameAskers } from "./plugins/askers.ts";
 import { authenticate } from "./plugins/authentication.ts";
 import { describeApi } from "./plugins/description.ts";
+import { refuseForeignPages } from "./plugins/local-only.ts";
 import { endLongLived, longLivedLimits } from "./plugins/long-lived.ts";
 import { limitRequests } from "./plugins/rate-limit.ts";
 import { catalogue } from "./routes/catalogue.ts";
@@ -40,7 +42,10 @@ export async function buildApp({ log, queues, tracing, ...services }: AppOptions
   endLongLived(app, longLivedLimits);
   nameAskers(app);
   logRequests(app);
-  authenticate(app, services.config.apiKeys);
+  const { apiKeys, host } = services.config;
+  refuseForeignPages(app, { host, keyless: apiKeys.length === 0 });
+  const attempts = new Attempts();
+  authenticate(app, apiKeys, attempts);
   await limitRequests(app, services.config.requestsPerMinute);
   await describeApi(app);
   for (const routes of [
@@ -66,7 +71,7 @@ export async function buildApp({ log, queues, tracing, ...services }: AppOptions
   if (adminKey !== null) {
     // Only whoever wants the dashboard pays for loading it.
     const { board } = await import("./routes/board.ts");
-    await app.register(board, { queues, adminKey });
+    await app.register(board, { queues, adminKey, attempts });
   }
   return app;
 }

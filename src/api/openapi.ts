@@ -4,7 +4,7 @@ import { stringify } from "yaml";
 import { buildApp, type AppOptions } from "./app.ts";
 
 export async function renderOpenapi(): Promise<string> {
-  const config = { apiKeys: [], adminKey: null, requestsPerMinute: null };
+  const config = { apiKeys: [], host: "127.0.0.1", adminKey: null, requestsPerMinute: null };
   const log = pino({ level: "silent" });
   const app = await buildApp({ config, checks: {}, vitals: {}, queues: [], log } as unknown as AppOptions);
   await app.ready();

@@ -8,6 +8,7 @@ import { ProblemDocument } from "../spec/wire.ts";
 const EVERYWHERE: readonly ErrorCode[] = [
   "invalid_parameter",
   "unauthorized",
+  "foreign_origin",
   "rate_limited",
   "internal",
   "unavailable",

@@ -17,6 +17,7 @@ export interface Services {
     Config,
     | "adminKey"
     | "apiKeys"
+    | "host"
     | "maxDatasetBytes"
     | "maxJobBytes"
     | "maxStateBytes"

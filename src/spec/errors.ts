@@ -6,6 +6,7 @@ export const errors = {
   malformed_json: { status: 400, title: "Malformed JSON" },
   invalid_parameter: { status: 400, title: "Invalid parameter" },
   unauthorized: { status: 401, title: "Unauthorized" },
+  foreign_origin: { status: 403, title: "Foreign origin" },
   not_found: { status: 404, title: "Not found" },
   method_not_allowed: { status: 405, title: "Method not allowed" },
   request_timeout: { status: 408, title: "Request timeout" },

@@ -27,13 +27,18 @@ async function send(text: string) {
 test.each([
   [
     "an overflow of headers",
-    `GET /healthz HTTP/1.1\r\nhost: x\r\nlong: ${"x".repeat(20_000)}\r\n\r\n`,
+    `GET /healthz HTTP/1.1\r\nhost: localhost\r\nlong: ${"x".repeat(20_000)}\r\n\r\n`,
     431,
     "headers_too_large",
   ],
   ["what is not HTTP", "GET / NOTHTTP\r\n\r\n", 400, "invalid_parameter"],
-  ["an unknown method", "BREW /v1/jobs HTTP/1.1\r\nhost: x\r\n\r\n", 400, "invalid_parameter"],
-  ["an unknown expectation", "POST /v1/jobs HTTP/1.1\r\nhost: x\r\nexpect: tea\r\n\r\n", 417, "expectation_failed"],
+  ["an unknown method", "BREW /v1/jobs HTTP/1.1\r\nhost: localhost\r\n\r\n", 400, "invalid_parameter"],
+  [
+    "an unknown expectation",
+    "POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\nexpect: tea\r\n\r\n",
+    417,
+    "expectation_failed",
+  ],
 ])("%s is a problem, though there is no request yet", async (_what, text, status, code) => {
   const answer = await send(text);
   expect([answer.status, answer.problem.status, answer.problem.code]).toEqual([status, status, code]);
@@ -42,7 +47,7 @@ test.each([
 });
 
 test.each(["/v1/jobs/%E0", "/%", "/v1/datasets/%zz/content"])("the URL %s is a problem", async (url) => {
-  const answer = await send(`GET ${url} HTTP/1.1\r\nhost: x\r\n\r\n`);
+  const answer = await send(`GET ${url} HTTP/1.1\r\nhost: localhost\r\n\r\n`);
   expect([answer.status, answer.problem.code]).toEqual([400, "invalid_parameter"]);
   expect(answer.head).toContain(`x-request-id: ${answer.problem.request_id}`);
 });
@@ -131,7 +136,7 @@ test("a client that is still sending what is too large gets to see the answer, a
   socket.on("error", (error) => errors.push(error)).on("data", (chunk) => (answer += chunk.toString()));
   const chunk = Buffer.alloc(2 ** 20, " ");
   socket.write(
-    `POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${20 * 2 ** 20}\r\n\r\n`,
+    `POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${20 * 2 ** 20}\r\n\r\n`,
   );
   for (let i = 0; i < 20 && errors.length === 0; i++) {
     await new Promise((resolve) => socket.write(chunk, resolve));
@@ -147,11 +152,13 @@ test("while the service shuts down, what it is at is finished and what is new is
   const socket = connect(port, "127.0.0.1");
   let answers = "";
   socket.on("data", (chunk) => (answers += chunk.toString()));
-  socket.write("POST /v1/datasets HTTP/1.1\r\nhost: x\r\ncontent-type: text/csv\r\ncontent-length: 8\r\n\r\na,b\n");
+  socket.write(
+    "POST /v1/datasets HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/csv\r\ncontent-length: 8\r\n\r\na,b\n",
+  );
   await expect.poll(() => other.onDisk()).toHaveLength(1);
   const stopped = other.stop();
   await sleep(50);
-  socket.write("1,2\nGET /v1/jobs HTTP/1.1\r\nhost: x\r\n\r\n");
+  socket.write("1,2\nGET /v1/jobs HTTP/1.1\r\nhost: localhost\r\n\r\n");
   await stopped;
   expect(answers).toMatch(/^HTTP\/1.1 201 /);
   expect(answers).toMatch(/HTTP\/1.1 503 [^]*retry-after: 1[^]*"code":"unavailable"/);

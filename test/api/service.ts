@@ -60,6 +60,7 @@ export async function startService(
     queues: [queue.bull],
     config: {
       apiKeys: [],
+      host: "127.0.0.1",
       adminKey: null,
       requestsPerMinute: null,
       webhookHosts: [],

@@ -2,6 +2,7 @@ import { timingSafeEqual } from "node:crypto";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { hashed, type ApiKey } from "../../secrets.ts";
 import { Problem } from "../../spec/errors.ts";
+import type { Attempts } from "./attempts.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -15,23 +16,26 @@ declare module "fastify" {
 }
 
 /** Without keys everyone is `default`; with keys every route but the public ones wants one. */
-export function authenticate(app: FastifyInstance, keys: readonly ApiKey[]): void {
+export function authenticate(app: FastifyInstance, keys: readonly ApiKey[], attempts: Attempts): void {
   app.decorateRequest("owner", "default");
   if (keys.length === 0) return;
   app.addHook("onRequest", async (request) => {
     if (request.routeOptions.config?.public) return;
-    request.owner = ownerOf(request, keys);
+    request.owner = ownerOf(request, keys, attempts);
   });
 }
 
-function ownerOf(request: FastifyRequest, keys: readonly ApiKey[]): string {
+function ownerOf(request: FastifyRequest, keys: readonly ApiKey[], attempts: Attempts): string {
   const secret = bearerOf(request);
   if (secret === null) throw unauthorized("Send your API key: Authorization: Bearer <secret>.");
   const given = hashed(secret);
-  // Digests have one length, and every key is compared, so that the time taken says nothing about any of them.
-  const owners = keys.filter((key) => timingSafeEqual(key.sha256, given)).map((key) => key.owner);
-  if (owners.length === 0) throw unauthorized("This API key is not known.");
-  return owners[0];
+  const owner = attempts.check(request, () => {
+    // Digests have one length, and every key is compared, so that the time taken says nothing about any of them.
+    const owners = keys.filter((key) => timingSafeEqual(key.sha256, given)).map((key) => key.owner);
+    return owners[0] ?? null;
+  });
+  if (owner === null) throw unauthorized("This API key is not known.");
+  return owner;
 }
 
 /** What `Authorization: Bearer …` says, or null. */

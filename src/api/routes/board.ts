@@ -6,9 +6,13 @@ import { FastifyAdapter } from "@bull-board/fastify";
 import type { Queue } from "bullmq";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { Problem } from "../../spec/errors.ts";
+import type { Attempts } from "../plugins/attempts.ts";
 import { bearerOf } from "../plugins/authentication.ts";
 import { sendProblem } from "../plugins/problems.ts";
 import { hashed } from "../../secrets.ts";
+
+/** No owner can be called that. */
+const ADMIN = "/admin";
 
 const PREFIX = "/admin/queues";
 
@@ -27,27 +31,41 @@ const PAGE_POLICY = [
 export interface BoardOptions {
   readonly queues: readonly Queue[];
   readonly adminKey: string;
+  readonly attempts: Attempts;
 }
 
-export async function board(app: FastifyInstance, { queues, adminKey }: BoardOptions): Promise<void> {
+export async function board(app: FastifyInstance, { queues, adminKey, attempts }: BoardOptions): Promise<void> {
   const adapter = new FastifyAdapter().setBasePath(PREFIX);
   createBullBoard({
     queues: queues.map((queue) => new BullMQAdapter(queue, { readOnlyMode: true })),
     serverAdapter: adapter,
     options: { uiConfig: { boardTitle: "Rappel" } },
   });
+  /** Null: the key is right. */
+  const refusalOf = (request: FastifyRequest): Problem | null => {
+    const secret = secretOf(request);
+    try {
+      // A browser's first request has none, which is no attempt.
+      const right = secret !== "" && attempts.check(request, () => (same(secret, adminKey) ? ADMIN : null)) !== null;
+      const headers = { "www-authenticate": 'Basic realm="Rappel", charset="UTF-8"' };
+      return right ? null : new Problem("unauthorized", "The admin key is needed, as a password.", {}, headers);
+    } catch (error) {
+      if (error instanceof Problem) return error;
+      throw error;
+    }
+  };
   // It has a key of its own, and none of the owners'.
   app.addHook("onRoute", (route) => {
     route.config = { ...route.config, public: true };
   });
   app.addHook("onRequest", async (request, reply) => {
-    if (same(secretOf(request), adminKey)) {
+    const problem = refusalOf(request);
+    if (problem === null) {
       reply.header("content-security-policy", PAGE_POLICY);
       return;
     }
-    const headers = { "www-authenticate": 'Basic realm="Rappel", charset="UTF-8"' };
     // The board has an error handler of its own, which would make something else of it.
-    sendProblem(new Problem("unauthorized", "The admin key is needed, as a password.", {}, headers), request, reply);
+    sendProblem(problem, request, reply);
     return reply;
   });
   await app.register(adapter.registerPlugin(), { prefix: PREFIX });

@@ -1,0 +1,61 @@
+/**
+ * Attempts to guess a key. From an address there may be so many wrong ones a minute; beyond that only keys are looked at
+ * that were right from there before, so that one guest of a network does not lock its others out.
+ */
+import type { FastifyRequest } from "fastify";
+import { retryLater } from "../../spec/errors.ts";
+
+const MAX_FAILURES = 30;
+const WINDOW_MS = 60_000;
+/** Addresses that are remembered; beyond it those that were heard of first are forgotten. */
+const MAX_ADDRESSES = 10_000;
+
+interface Address {
+  failures: number;
+  until: number;
+  /** What was right from there. */
+  readonly trusted: Set<string>;
+}
+
+export class Attempts {
+  readonly #addresses = new Map<string, Address>();
+
+  /**
+   * Whose the key is, by `find`; null if nobody's.
+   * @throws Problem if too many wrong ones came from there
+   */
+  check(request: FastifyRequest, find: () => string | null): string | null {
+    const name = addressOf(request);
+    const known = this.#addresses.get(name);
+    const address = known ?? { failures: 0, until: 0, trusted: new Set<string>() };
+    const now = performance.now();
+    if (now >= address.until) address.failures = 0;
+    const owner = find();
+    if (owner !== null && (address.failures < MAX_FAILURES || address.trusted.has(owner))) {
+      if (!address.trusted.has(owner)) this.#remember(name, address).trusted.add(owner);
+      return owner;
+    }
+    if (address.failures >= MAX_FAILURES) {
+      const seconds = Math.ceil((address.until - now) / 1000);
+      const detail = `From your address came ${MAX_FAILURES} wrong keys within a minute.`;
+      throw retryLater("rate_limited", detail, seconds);
+    }
+    if (address.failures === 0) address.until = now + WINDOW_MS;
+    this.#remember(name, address).failures++;
+    return null;
+  }
+
+  #remember(name: string, address: Address): Address {
+    this.#addresses.delete(name);
+    this.#addresses.set(name, address);
+    if (this.#addresses.size > MAX_ADDRESSES) this.#addresses.delete(this.#addresses.keys().next().value!);
+    return address;
+  }
+}
+
+/** Of IPv6 the network, since whoever has one address there has 2^64. */
+function addressOf(request: FastifyRequest): string {
+  // Of a connection that has gone there is none.
+  const ip = String(request.ip);
+  return ip.includes(":") && !ip.includes(".") ? ip.split(":").slice(0, 4).join(":") : ip;
+}

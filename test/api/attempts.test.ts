@@ -1,0 +1,34 @@
+// Guessing keys: only so often from an address.
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { apiKey } from "../../src/secrets.ts";
+import { startService, type Service } from "./service.ts";
+
+let service: Service;
+beforeAll(async () => {
+  service = await startService({ apiKeys: [apiKey("ann", "first"), apiKey("bob", "second")], adminKey: "admin" });
+});
+afterAll(() => service.stop());
+
+const ask = (secret: string | null, path = "/v1/jobs") =>
+  service.call("GET", path, { headers: secret === null ? {} : { authorization: `Bearer ${secret}` } });
+
+test("after many wrong keys others are not looked at, but for those that were right before", async () => {
+  expect((await ask("first")).status).toBe(200);
+  // A request without a key guesses nothing.
+  for (let i = 0; i < 40; i++) expect((await ask(null)).status).toBe(401);
+  for (let i = 0; i < 29; i++) expect((await ask(`guess ${i}`.replace(" ", ""))).status).toBe(401);
+  expect((await ask("wrong", "/admin/queues")).status).toBe(401);
+  const { status, headers, body } = await ask("guess");
+  expect([status, body.code, body.detail]).toEqual([
+    429,
+    "rate_limited",
+    "From your address came 30 wrong keys within a minute.",
+  ]);
+  expect(Number(headers["retry-after"])).toBeGreaterThan(0);
+  expect(Number(headers["retry-after"])).toBeLessThanOrEqual(60);
+  expect((await ask("first")).status).toBe(200);
+  // Right, but how is one to tell it from a lucky guess?
+  expect((await ask("second")).status).toBe(429);
+  expect((await ask("admin", "/admin/queues")).status).toBe(429);
+  expect((await service.call("GET", "/healthz")).status).toBe(200);
+});
