@@ -18,7 +18,7 @@ import { PlanError } from "../engine/shapes.ts";
 import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
 import type { Finding } from "../spec/diagnosis.ts";
-import type { ResolvedSpec } from "../spec/spec.ts";
+import { MAX_SECONDS, type ResolvedSpec } from "../spec/spec.ts";
 import type { Checkpoint, JobStatus } from "../spec/wire.ts";
 import { LeaseLost } from "../store/errors.ts";
 import type { Blame, Lease, Work } from "../store/lease.ts";
@@ -259,7 +259,9 @@ export class Run {
     this.#log.info({ threads, step: goesOnFrom(work)?.step ?? 0 }, "training");
     if (this.#away) crew.suspend();
     if (this.#wanted !== null) this.#stop();
-    const snapshots = everySeconds === null ? undefined : setInterval(() => crew.snapshot(), everySeconds * 1000);
+    // A spec that was stored earlier may say more than a timer can.
+    const everyMs = everySeconds === null ? null : Math.min(everySeconds, MAX_SECONDS) * 1000;
+    const snapshots = everyMs === null ? undefined : setInterval(() => crew.snapshot(), everyMs);
     this.#watch.enter("training", () => crew.pulse());
     try {
       return await crew.run();

@@ -20,6 +20,9 @@ import { Webhook } from "./webhook.ts";
 
 export const MAX_POINTS_PER_SERIES = 100_000;
 
+/** A timer of more than 2^31 − 1 milliseconds goes off at once, and again and again. */
+export const MAX_SECONDS = 1_000_000;
+
 const columnName = z.string().min(1).max(1024);
 const seed = z.int().min(0).default(0);
 
@@ -263,7 +266,13 @@ const Training = z
 const CheckpointPolicy = z
   .strictObject({
     every_steps: z.int().min(1).nullable().default(null),
-    every_seconds: z.number().gt(0).nullable().default(30),
+    every_seconds: z
+      .number()
+      .min(0.01)
+      .max(MAX_SECONDS)
+      .nullable()
+      .default(30)
+      .describe("At most 1,000,000, eleven days. Null: no matter how long it takes."),
     keep_last: z.int().min(1).max(100).default(3),
     keep_best: z.boolean().default(false).describe("Keeps the weights of the best evaluation. Needs validation."),
   })
