@@ -6,13 +6,7 @@
  * `optimizer` to the plan, which knows shapes and bytes.
  */
 import { checkData, checkSizes } from "../data/check.ts";
-import { featuresOf, writtenOut, type DataSizes, type DataSpec } from "../data/encoding.ts";
-import { splitCounts } from "../data/encodings.ts";
-import { InvalidDataset, type DatasetContent } from "../data/dataset.ts";
-import type { DatasetFiles, Draft } from "../data/files.ts";
-import type { Asker } from "../data/pool.ts";
-import { outlineOf } from "../data/outline.ts";
-import { checkInline, type Source } from "../data/source.ts";
+import { featuresOf, writtenOut, type DataSizes } from "../data/encoding.ts";
 import { averagesBy } from "../engine/averaging.ts";
 import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
 import { batchRows, stepsPerEpoch } from "../engine/job.ts";
@@ -32,15 +26,11 @@ import { groupFaults, membershipFaults } from "./groups.ts";
 import { hashSpec } from "./identity.ts";
 import { sizesOf, type Sizes } from "./sizes.ts";
 import { MAX_POINTS_PER_SERIES, Spec, type ResolvedSpec } from "./spec.ts";
+import { openInput, type BroughtTable, type Input, type TableContext } from "./tables.ts";
 import type { Webhook } from "./webhook.ts";
-import type { Column, Dataset } from "./wire.ts";
+import type { Column } from "./wire.ts";
 
-export interface ResolveContext {
-  /** Looks a dataset of the owner up. */
-  dataset(id: string): Promise<Dataset | null>;
-  readonly files: DatasetFiles;
-  /** For whom the tables are looked at. */
-  readonly asker?: Asker;
+export interface ResolveContext extends TableContext {
   /** What a job may take while it runs. */
   readonly maxMemoryBytes: number;
   /** What a checkpoint of it may take. */
@@ -65,19 +55,6 @@ export interface Resolved {
   readonly table: BroughtTable | null;
 }
 
-/** What is only asked about is never made: a million rows take seconds. */
-export interface BroughtTable {
-  make(): Promise<Draft>;
-  discard(): Promise<void>;
-}
-
-/** What there is to learn from, before anything is checked against it. */
-interface Input {
-  readonly content: Pick<DatasetContent, "rows" | "columns">;
-  sizes(data: DataSpec): Promise<DataSizes>;
-  readonly table: BroughtTable | null;
-}
-
 /** What is known of the data once nothing is wrong with them. */
 interface Table {
   readonly data: ResolvedSpec["data"];
@@ -96,7 +73,9 @@ export async function resolveSpec(body: unknown, context: ResolveContext): Promi
   const faults: Fault[] = [...(misshapen ?? []), ...validationFaults(parts), ...scheduleFaults(parts)];
   faults.push(...groupFaults(parts.parameter_groups ?? [], parts.optimizer, parts.schedule));
   if (parts.webhook) faults.push(...context.webhookFaults(parts.webhook));
-  const input = parts.data ? await openInput(parts.data, parts.loss, context, faults) : null;
+  const input = parts.data
+    ? await openInput(parts.data, parts.loss ? targetsOf(parts.loss) : null, context, faults)
+    : null;
   try {
     const planned = await planJob(value, parts, input, context, faults);
     return { ...planned, table: input?.table ?? null };
@@ -183,56 +162,6 @@ function scheduleFaults({ schedule, optimizer }: Partial<Spec>): Fault[] {
     pointer: `/schedule/${option}`,
     message,
   }));
-}
-
-/** Looks the dataset up, or at what the spec brings; null if something is wrong with it. */
-async function openInput(
-  data: Spec["data"],
-  loss: Spec["loss"] | undefined,
-  context: ResolveContext,
-  faults: Fault[],
-): Promise<Input | null> {
-  if (data.synthetic !== undefined) {
-    // Without a loss there is no telling what the numbers are to be.
-    const outline = loss ? outlineOf(data.synthetic, data, targetsOf(loss)) : null;
-    if (outline === null) return loss ? await draftInput({ synthetic: data.synthetic }, context, faults) : null;
-    const table = lazily({ synthetic: data.synthetic }, context);
-    return { content: outline.content, sizes: async (filled) => outline.sizes(filled), table };
-  }
-  if (data.inline !== undefined) return await draftInput({ inline: data.inline }, context, faults);
-  const dataset = await context.dataset(data.dataset!);
-  if (dataset === null) {
-    faults.push({ pointer: "/data/dataset", message: "names no dataset that there is" });
-    return null;
-  }
-  const sizes = (filled: DataSpec) =>
-    context.files.use(dataset.sha256, (path) => splitCounts(path, filled, context.asker));
-  return { content: dataset, sizes, table: null };
-}
-
-async function draftInput(source: Source, context: ResolveContext, faults: Fault[]): Promise<Input | null> {
-  const found = "inline" in source ? checkInline(source.inline) : [];
-  faults.push(...found);
-  if (found.length > 0) return null;
-  try {
-    const table = lazily(source, context);
-    const { content, columnsPath } = await table.make();
-    return { content, sizes: (filled) => splitCounts(columnsPath, filled, context.asker), table };
-  } catch (error) {
-    if (!(error instanceof InvalidDataset)) throw error;
-    faults.push({ pointer: "/data/inline", message: `is no table: ${error.message.replace(/\.$/, "")}` });
-    return null;
-  }
-}
-
-/** Makes the table when it is first asked for. */
-function lazily(source: Source, { files, asker }: ResolveContext): BroughtTable {
-  let draft: Promise<Draft> | null = null;
-  return {
-    make: () => (draft ??= files.draft(source, asker)),
-    // One that could not be made has left nothing.
-    discard: async () => await draft?.then(({ discard }) => discard()).catch(() => undefined),
-  };
 }
 
 /** Checks `data` against its table; null if something is wrong with it. */

@@ -1,0 +1,90 @@
+/**
+ * The tables that specs learn from, before anything is checked against them: datasets that are there already, and rows that
+ * a spec brings. What a spec brings is made as late as can be.
+ */
+import { InvalidDataset, type DatasetContent } from "../data/dataset.ts";
+import { splitCounts } from "../data/encodings.ts";
+import type { DataSizes, DataSpec } from "../data/encoding.ts";
+import type { DatasetFiles, Draft } from "../data/files.ts";
+import { outlineOf } from "../data/outline.ts";
+import type { Asker } from "../data/pool.ts";
+import { checkInline, type Source } from "../data/source.ts";
+import type { TargetKind } from "../engine/training.ts";
+import type { Fault } from "./faults.ts";
+import type { Spec } from "./spec.ts";
+import type { Dataset } from "./wire.ts";
+
+export interface TableContext {
+  /** Looks a dataset of the owner up. */
+  dataset(id: string): Promise<Dataset | null>;
+  readonly files: DatasetFiles;
+  /** For whom the tables are looked at. */
+  readonly asker?: Asker;
+}
+
+/** What is only asked about is never made: a million rows take seconds. */
+export interface BroughtTable {
+  make(): Promise<Draft>;
+  discard(): Promise<void>;
+}
+
+/** What there is to learn from, before anything is checked against it. */
+export interface Input {
+  readonly content: Pick<DatasetContent, "rows" | "columns">;
+  sizes(data: DataSpec): Promise<DataSizes>;
+  readonly table: BroughtTable | null;
+}
+
+/**
+ * Looks the dataset up, or at what the spec brings; null if something is wrong with it.
+ * @param targets what the loss makes of the target; null if the loss is not known
+ */
+export async function openInput(
+  data: Spec["data"],
+  targets: TargetKind | null,
+  context: TableContext,
+  faults: Fault[],
+): Promise<Input | null> {
+  if (data.synthetic !== undefined) {
+    // Without a loss there is no telling what the numbers are to be.
+    if (targets === null) return null;
+    const outline = outlineOf(data.synthetic, data, targets);
+    if (outline === null) return await draftInput({ synthetic: data.synthetic }, context, faults);
+    const table = lazily({ synthetic: data.synthetic }, context);
+    return { content: outline.content, sizes: async (filled) => outline.sizes(filled), table };
+  }
+  if (data.inline !== undefined) return await draftInput({ inline: data.inline }, context, faults);
+  const dataset = await context.dataset(data.dataset!);
+  if (dataset === null) {
+    faults.push({ pointer: "/data/dataset", message: "names no dataset that there is" });
+    return null;
+  }
+  const sizes = (filled: DataSpec) =>
+    context.files.use(dataset.sha256, (path) => splitCounts(path, filled, context.asker));
+  return { content: dataset, sizes, table: null };
+}
+
+async function draftInput(source: Source, context: TableContext, faults: Fault[]): Promise<Input | null> {
+  const found = "inline" in source ? checkInline(source.inline) : [];
+  faults.push(...found);
+  if (found.length > 0) return null;
+  try {
+    const table = lazily(source, context);
+    const { content, columnsPath } = await table.make();
+    return { content, sizes: (filled) => splitCounts(columnsPath, filled, context.asker), table };
+  } catch (error) {
+    if (!(error instanceof InvalidDataset)) throw error;
+    faults.push({ pointer: "/data/inline", message: `is no table: ${error.message.replace(/\.$/, "")}` });
+    return null;
+  }
+}
+
+/** Makes the table when it is first asked for. */
+function lazily(source: Source, { files, asker }: TableContext): BroughtTable {
+  let draft: Promise<Draft> | null = null;
+  return {
+    make: () => (draft ??= files.draft(source, asker)),
+    // One that could not be made has left nothing.
+    discard: async () => await draft?.then(({ discard }) => discard()).catch(() => undefined),
+  };
+}
