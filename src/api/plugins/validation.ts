@@ -20,7 +20,8 @@ export function validate(app: FastifyInstance): void {
   ignoreUnwantedBodies(app);
   app.addContentTypeParser("application/json", { parseAs: "string" }, (request, text: string, done) => {
     request.bodyText = text;
-    if (isDeep(text)) return done(faulty("invalid_spec", [{ pointer: "", message: "is nested too deeply" }]));
+    const problem = depthProblem(text);
+    if (problem !== null) return done(problem);
     try {
       done(null, text === "" ? undefined : JSON.parse(text));
     } catch (error) {
@@ -46,21 +47,24 @@ export function validate(app: FastifyInstance): void {
 /** Deeper than any schema goes, and than the cells of inline rows may wrongly go. */
 const MAX_DEPTH = 64;
 
-/** Whether objects and arrays lie within each other without end: a million of them take the parser 150 ms, and this 5. */
-function isDeep(text: string): boolean {
+/** What is wrong with how objects and arrays lie within each other; a million of them take the parser 150 ms, and this 5. */
+function depthProblem(text: string): Problem | null {
   const [quote, backslash] = ['"', "\\"];
   let depth = 0;
+  let deepest = 0;
   for (let at = 0; at < text.length; at++) {
     const character = text[at];
     if (character === "[" || character === "{") {
-      if (++depth > MAX_DEPTH) return true;
+      deepest = Math.max(deepest, ++depth);
     } else if (character === "]" || character === "}") {
       depth--;
     } else if (character === quote) {
       for (at++; at < text.length && text[at] !== quote; at++) if (text[at] === backslash) at++;
     }
   }
-  return false;
+  if (deepest <= MAX_DEPTH) return null;
+  if (depth !== 0) return new Problem("malformed_json", "The body is not JSON: not every bracket in it is closed.");
+  return faulty("invalid_spec", [{ pointer: "", message: "is nested too deeply" }]);
 }
 
 /** Routes that take no body do not mind one: clients give every POST a type, and some a body. */
