@@ -55,7 +55,7 @@ export class Attempts {
 
 /** Of IPv6 the network, since whoever has one address there has 2^64. */
 function addressOf(request: FastifyRequest): string {
-  // Of a connection that has gone there is none.
-  const ip = String(request.ip);
+  // A connection that has gone has none.
+  const ip = (request.ip as string | undefined) ?? "";
   return ip.includes(":") && !ip.includes(".") ? ip.split(":").slice(0, 4).join(":") : ip;
 }
