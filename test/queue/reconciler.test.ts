@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 import { Deliveries } from "../../src/queue/deliveries.ts";
 import { retrying } from "../../src/retries.ts";
 import { Reconciler } from "../../src/queue/reconciler.ts";
+import { FORMAT } from "../../src/store/format.ts";
 import type { Store } from "../../src/store/store.ts";
 import { acquire, connected, eventTypes, lapse, openStore, OWNER, postJob } from "../store/support.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
@@ -117,4 +118,14 @@ test("passes go on after Redis was away", async () => {
     .toBe(true);
   await postJob(store);
   await expect.poll(waiting, { timeout: 5000 }).toBe(1);
+});
+
+test("nothing is set right in a store of a later version", async () => {
+  await postJob(store);
+  await redis.set("{rappel}:format", FORMAT + 1);
+  reconcile();
+  await expect.poll(() => retrying().map(({ loop }) => loop), { timeout: 10_000 }).toContain("reconcile");
+  expect(await waiting()).toBe(0);
+  await redis.set("{rappel}:format", FORMAT);
+  await expect.poll(waiting, { timeout: 10_000 }).toBe(1);
 });
