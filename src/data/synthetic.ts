@@ -4,13 +4,7 @@
  * The points of a table are spread evenly along its curves and then shuffled, so that any split of the rows has points of every class and of every stretch.
  * `noise` is the deviation of a normal number that is added to each feature where the target is a class, and to the target where it is a number.
  */
-import {
-  compileKernels,
-  createMemory,
-  instantiateKernels,
-  MODULE_BYTES,
-  type Kernels,
-} from "../engine/kernels/kernels.ts";
+import { functionKernels, type Kernels } from "../engine/kernels/kernels.ts";
 import { normalPair, PURPOSE, randomWords, shuffle } from "../engine/random.ts";
 
 export const SYNTHETIC_TYPES = ["two_moons", "spirals", "sine", "linear"] as const;
@@ -103,7 +97,7 @@ export function syntheticTable({ type, rows, noise, seed }: Synthetic): {
   rows: number[][];
 } {
   const { columns, classes, point } = shapes[type];
-  const kernels = instantiateKernels(compileKernels(), createMemory(MODULE_BYTES));
+  const kernels = functionKernels();
   const functions = { cos: kernels.cos, sin: (x: number) => kernels.cos(x - Math.PI / 2) };
   const order = Int32Array.from({ length: rows }, (_, row) => row);
   shuffle(order, seed, 0, PURPOSE.synthesize);

@@ -1,8 +1,6 @@
 /** What a schedule does, before it is used: its curve over a number of steps. */
 import { z } from "zod";
 import { runInHelper, type Asker } from "../data/pool.ts";
-import { compileKernels, createMemory, instantiateKernels, MODULE_BYTES } from "../engine/kernels/kernels.ts";
-import type { Kernels } from "../engine/kernels/kernels.ts";
 import { checkSchedule } from "../engine/schedules/check.ts";
 import { faulty } from "./errors.ts";
 import { check, type Fault } from "./faults.ts";
@@ -75,12 +73,4 @@ export async function curveOf(
   if (infinite !== -1)
     throw faulty("invalid_spec", [{ pointer: "/schedule", message: `makes the rate infinite at step ${infinite}` }]);
   return { learningRates, momenta: momenta.every(Number.isNaN) ? null : momenta };
-}
-
-let kernels: Kernels | null = null;
-
-/** The kernels, for their functions alone. */
-export function functions(): Kernels {
-  kernels ??= instantiateKernels(compileKernels(), createMemory(MODULE_BYTES));
-  return kernels;
 }

@@ -12,10 +12,10 @@ import type { Member } from "../engine/options.ts";
 import { Rates } from "../engine/rates.ts";
 import { scheduleType, type Rate } from "../engine/schedules/learning-rate.ts";
 import { size } from "../engine/shape.ts";
+import { functionKernels } from "../engine/kernels/kernels.ts";
 import { stateHead, type StateHead } from "../engine/state.ts";
 import { assembleFile } from "../engine/state-worker.ts";
 import { faulty, type Problem } from "./errors.ts";
-import { functions } from "./preview.ts";
 import { JobId, type Job } from "./wire.ts";
 
 const Item = z.union([
@@ -77,7 +77,7 @@ function translated(
     return group === null ? [] : [{ id, name, shape: shapes.get(name)!, group }];
   });
   const form = formOf(optimizer, learners);
-  const rates = new Rates(functions(), schedule, groups, total_steps / training.epochs);
+  const rates = new Rates(functionKernels(), schedule, groups, total_steps / training.epochs);
   const next = rates.next(progress);
   const heedsBase = !scheduleType(schedule).ownRates && (schedule.type !== "constant" || schedule.warmup_steps > 0);
   const scalars = [progress.scalars, ...progress.groups.map((group) => group.scalars)];

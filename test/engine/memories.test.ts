@@ -12,6 +12,9 @@ import {
   sizeClass,
   takeMemory,
 } from "../../src/engine/memories.ts";
+import { syntheticTable } from "../../src/data/synthetic.ts";
+import { curveOf } from "../../src/engine/schedules/curve.ts";
+import type { Schedule } from "../../src/engine/schedules/learning-rate.ts";
 import { returnThread, takeThreads } from "../../src/engine/pool.ts";
 import { hashFile } from "../../src/engine/state-worker.ts";
 import { member, smallJob, train } from "../support/training.ts";
@@ -218,8 +221,18 @@ describe("a crew leaves nothing behind", () => {
   });
 });
 
-describe.runIf(process.platform === "linux")("jobs one after another", () => {
-  test("take no more memory than two, and give it back when no job wants it", async () => {
+describe.runIf(process.platform === "linux")("one after another", () => {
+  test("curves and synthetic tables take one memory, which is none of a job's", () => {
+    const schedule = { ...member("schedules", "constant"), interval: "step", warmup_steps: 0 } as Schedule;
+    const before = memories();
+    for (let i = 0; i < 20; i++) {
+      curveOf({ schedule, lr: 1, steps: 5, stepsPerEpoch: 1 });
+      syntheticTable({ type: "linear", rows: 20, noise: 0, seed: i });
+    }
+    expect(memories()).toBeLessThanOrEqual(before + 2);
+  });
+
+  test("jobs take no more memory than two, and give it back when no job wants it", async () => {
     const rounds = async (count: number) => {
       for (let i = 0; i < count; i++) await train(large(), { threads: 2 });
     };

@@ -43,6 +43,17 @@ export function instantiateKernels(module: WebAssembly.Module, memory: WebAssemb
   }) as Kernels;
 }
 
+let functions: Kernels | null = null;
+
+/**
+ * The kernels for their functions alone, without a job. There is one in each isolate, since every
+ * memory takes some 10 GB of addresses until it is collected.
+ */
+export function functionKernels(): Kernels {
+  functions ??= instantiateKernels(compileKernels(), createMemory(MODULE_BYTES));
+  return functions;
+}
+
 /**
  * Refuses a host whose relaxed multiply-add rounds twice: its bits would differ from every other host's.
  * @throws Error with what to do.

@@ -1,4 +1,4 @@
-import { compileKernels, createMemory, instantiateKernels, MODULE_BYTES } from "../kernels/kernels.ts";
+import { functionKernels } from "../kernels/kernels.ts";
 import { rateAt, type Schedule } from "./learning-rate.ts";
 
 export interface CurveInput {
@@ -17,7 +17,7 @@ export interface Curve {
 
 /** The rate and the momentum of every step. A schedule of many parts takes a second for 100,000 steps: not for an event loop. */
 export function curveOf({ schedule, lr, steps, stepsPerEpoch }: CurveInput): Curve {
-  const kernels = instantiateKernels(compileKernels(), createMemory(MODULE_BYTES));
+  const kernels = functionKernels();
   const curve = { learningRates: new Float64Array(steps), momenta: new Float64Array(steps) };
   for (let step = 0; step < steps; step++) {
     const rate = rateAt(kernels, schedule, lr, { step, stepsPerEpoch, state: null });
