@@ -245,3 +245,15 @@ test("while Redis is away everything fails at once and says so; afterwards it go
   expect(await steps(store, id)).toEqual([10]);
   expect(await store.jobs.metrics(OWNER, id)).toEqual([row(10)]);
 });
+
+test("a page says that there is more, though what it would have shown was removed meanwhile", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  for (const step of [1, 2, 3]) await checkpoint(lease, step);
+  // The list of steps is read, then each manifest: retention comes between the two.
+  await redis.del(`{rappel}:owner:${OWNER}:job:${id}:checkpoint:3`);
+  const first = (await store.jobs.checkpoints(OWNER, id, { limit: 2 }))!;
+  expect(first).toMatchObject({ data: [{ step: 2 }], has_more: true, next: "2" });
+  const second = await store.jobs.checkpoints(OWNER, id, { limit: 2, after: first.next! });
+  expect(second).toMatchObject({ data: [{ step: 1 }], has_more: false, next: null });
+});

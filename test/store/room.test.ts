@@ -1,4 +1,5 @@
 // What jobs are promised, and what becomes of it (src/store/room.ts).
+import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { NoRoom } from "../../src/store/errors.ts";
@@ -11,6 +12,7 @@ import { postJob, progressAt, room, row, steps } from "./support.ts";
 
 const MiB = 2 ** 20;
 const MAX_BYTES = 64 * MiB;
+const WEIGHTS_SHA256 = createHash("sha256").update("weights").digest("hex");
 const FILLABLE = Math.floor(0.7 * MAX_BYTES);
 
 let server: TestRedis;
@@ -41,7 +43,7 @@ async function free(): Promise<number> {
 }
 
 async function succeed(lease: Awaited<ReturnType<typeof acquire>>): Promise<void> {
-  const final = { ...(await lease.upload(Buffer.from("weights"), "final"))!, sha256: "5".repeat(64) };
+  const final = { ...(await lease.upload(Buffer.from("weights"), "final"))!, sha256: WEIGHTS_SHA256 };
   await lease.finish({ status: "succeeded", progress: null, models: { final }, events: [] }, []);
 }
 

@@ -19,7 +19,8 @@ local earlier = redis.call('ZCOUNT', job .. ':checkpoints', '-inf', '(' .. ARGV[
 if not earlier and get('parent') and not get('origin') and not get('changes') then return 'stuck' end
 drop_checkpoint(ARGV[3])
 local newest = resume_from_newest()
-redis.call('ZREMRANGEBYSCORE', job .. ':metrics', '(' .. (newest or 0), '+inf')
+drop_rows(newest or 0)
+renew_events()
 set('updated_at', now)
 local from = newest and 'the checkpoint of step ' .. newest or get('origin') and 'what it was forked from' or 'the beginning'
 append(event('checkpoint_damaged', 'The checkpoint of step ' .. ARGV[3] .. ' is damaged: the job goes on from ' .. from .. '.', step))
