@@ -1,6 +1,7 @@
 /**
- * The directory of everything that the service keeps. What people upload, and what Redis holds, is nobody else's business: directories have
- * mode 0700 and files 0600. What is made from here on has that by the process' umask (main.ts); what is there already is tightened here.
+ * The directory of everything that the service keeps. What people upload, and what Redis holds, is
+ * nobody else's business: directories have mode 0700 and files 0600. What is made from here on has
+ * that by the process' umask (main.ts); what is there already is tightened here.
  */
 import { accessSync, chmodSync, constants, lstatSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";

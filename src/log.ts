@@ -4,8 +4,9 @@ import pretty from "pino-pretty";
 export type { Logger };
 
 /**
- * What is told of an error. Others of its properties may be secret or large: an error of Redis holds the command with all its arguments, the password
- * of a refused one and the bytes of a checkpoint among them.
+ * What is told of an error. Others of its properties may be secret or large: an error of Redis
+ * holds the command with all its arguments, the password of a refused one and the bytes of a
+ * checkpoint among them.
  */
 export const serializers = {
   err(error: Error) {
@@ -15,8 +16,8 @@ export const serializers = {
 };
 
 /**
- * One JSON line an event on stdout, for people only if stdout is a terminal. What an event belongs to is said in the
- * fields `request_id`, `job_id` and `run`, whoever logs it.
+ * One JSON line an event on stdout, for people only if stdout is a terminal. What an event belongs
+ * to is said in the fields `request_id`, `job_id` and `run`, whoever logs it.
  */
 export function createLog(level: string): Logger {
   const options = {

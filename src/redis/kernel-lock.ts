@@ -1,8 +1,9 @@
-// The kernel's lock on a directory (flock). It is exact: it holds for every process and container of this machine, also while the
-// holder stands still, and the kernel gives it back when the last process that has the descriptor ends.
+// The kernel's lock on a directory (flock). It is exact: it holds for every process and container
+// of this machine, also while the holder stands still, and the kernel gives it back when the last
+// process that has the descriptor ends.
 //
-// Node has no call for it, so the program `flock` (util-linux, busybox) takes it on a descriptor that it inherits: the lock belongs to
-// the open file, and outlives that program.
+// Node has no call for it, so the program `flock` (util-linux, busybox) takes it on a descriptor
+// that it inherits: the lock belongs to the open file, and outlives that program.
 import { spawnSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 

@@ -1,7 +1,8 @@
 // One service a directory, and nothing to clean up by hand after a crash.
 //
-// The lock is a file that names its holder, made complete and exclusive in one step by linking a finished file to its name. If it
-// is there already, the question is whether its holder lives. There are three ways to know:
+// The lock is a file that names its holder, made complete and exclusive in one step by linking a
+// finished file to its name. If it is there already, the question is whether its holder lives.
+// There are three ways to know:
 //
 //   1. The kernel's lock on the directory (kernel-lock.ts). If another process has it, the holder lives. If we got it, no
 //      holder lives on this machine.
@@ -9,12 +10,13 @@
 //   3. The holder's heartbeat, which it writes into the file every second. A holder on another machine, or in another container where
 //      the kernel has no lock for us, counts as gone if we see the file stand still for STALE_MS. Clocks need not agree.
 //
-// The lock of a holder that has gone is cleared away by one process at a time, or the slower of two would clear away the lock that the
-// faster has just taken. So who wants to clear it first takes a lock named after that holder, by these same rules, and
-// looks again.
+// The lock of a holder that has gone is cleared away by one process at a time, or the slower of two
+// would clear away the lock that the faster has just taken. So who wants to clear it first takes a
+// lock named after that holder, by these same rules, and looks again.
 //
-// A holder that stood still for too long may wake and find the lock taken. It looks before each heartbeat, and is told to end at
-// once (onLost). What it does until then must do no harm: embedded.ts says how.
+// A holder that stood still for too long may wake and find the lock taken. It looks before each
+// heartbeat, and is told to end at once (onLost). What it does until then must do no harm:
+// embedded.ts says how.
 import { randomUUID } from "node:crypto";
 import { link, open, readFile, rm, writeFile, type FileHandle } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -182,7 +184,8 @@ class HeldLock implements Lock {
     const holder = await readHolder(this.#path);
     if (holder === null) await this.#putBack();
     else if (holder.token !== this.#self.token) return this.#lose();
-    // Into our own file, whatever its name leads to by now. Other machines see it once it is on disk.
+    // Into our own file, whatever its name leads to by now. Other machines see it once it is on
+    // disk.
     await this.#file.write(textOf(this.#self, ++this.#beats), 0);
     await this.#file.datasync();
   }

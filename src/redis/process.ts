@@ -1,6 +1,6 @@
-// Which process a number means. Process ids are used again, so a process is known by its id and the moment it started. They also
-// mean something only where they were given: on one machine since its last start, in one namespace of process ids (a
-// container has its own).
+// Which process a number means. Process ids are used again, so a process is known by its id and the
+// moment it started. They also mean something only where they were given: on one machine since its
+// last start, in one namespace of process ids (a container has its own).
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 
@@ -36,7 +36,8 @@ export function isThisKernel(place: string): boolean {
 export function identify(pid: number): ProcessIdentity | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The second field is the program's name in parentheses, which may itself contain spaces and parentheses.
+    // The second field is the program's name in parentheses, which may itself contain spaces and
+    // parentheses.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     if (fields[0] === "Z" || fields[0] === "X") return null;
     return { pid, started: `${bootId()}-${fields[19]}`, place: here };

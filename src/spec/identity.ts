@@ -1,14 +1,17 @@
 /**
- * What a spec is to its results: two jobs with one `spec_sha256`, one dataset and one arithmetic version have the same bytes.
+ * What a spec is to its results: two jobs with one `spec_sha256`, one dataset and one arithmetic
+ * version have the same bytes.
  *
- * It is the SHA-256 of the resolved spec as JSON with sorted keys, without what cannot change a number:
+ * It is the SHA-256 of the resolved spec as JSON with sorted keys, without what cannot change a
+ * number:
  *
  * - names, metadata, webhook, resources and the checkpoints' policy;
  * - detectors that only warn or do not look, and what is observed, unless a detector acts on it;
  * - every option that is null, false or an empty list, and those in NEUTRAL at their neutral value.
  *
- * The last is for the options of later versions. One whose default changes nothing must not change the hash of the specs that leave it out. So give
- * a new option such a default that is null, false or an empty list, or list it below. A default that changes numbers is there like any other.
+ * The last is for the options of later versions. One whose default changes nothing must not change
+ * the hash of the specs that leave it out. So give a new option such a default that is null, false
+ * or an empty list, or list it below. A default that changes numbers is there like any other.
  */
 import { createHash } from "node:crypto";
 import { canonicalJson } from "./canonical.ts";

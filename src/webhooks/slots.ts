@@ -1,9 +1,10 @@
 /**
- * Who may send: a process sends so many messages at once, and whoever's receivers are slow leaves room for the others.
+ * Who may send: a process sends so many messages at once, and whoever's receivers are slow leaves
+ * room for the others.
  *
- * An owner gets a further slot while fewer are taken by that owner than are free. So one owner alone gets the most there is for one; of
- * several whose receivers are all slow each gets the same; and a slot stays free for the next who comes, until as many owners as there
- * are slots hold one.
+ * An owner gets a further slot while fewer are taken by that owner than are free. So one owner
+ * alone gets the most there is for one; of several whose receivers are all slow each gets the same;
+ * and a slot stays free for the next who comes, until as many owners as there are slots hold one.
  */
 export const SLOTS = 128;
 const PER_OWNER = 8;
