@@ -76,6 +76,9 @@ test("submit, watch, list and fetch the model", async () => {
   expect((await rappel(["jobs", "--status", "queued"])).stdout).toBe("There are no jobs.\n");
   expect(JSON.parse((await rappel(["--json", "jobs"])).stdout).data).toHaveLength(1);
 
+  const forked = await rappel(["fork", id, "--from", "240", "--no-optimizer", "--json"]);
+  expect(JSON.parse(forked.stdout)).toMatchObject({ parent: { job_id: id, step: 240 } });
+
   const output = join(directory, "iris.safetensors");
   const fetched = await rappel(["model", id, "-o", output, "--json"]);
   const { sha256 } = JSON.parse(fetched.stdout);
