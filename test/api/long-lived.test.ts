@@ -1,5 +1,6 @@
 // How many replies may wait at once.
 import { fastify, type FastifyInstance } from "fastify";
+import { EventEmitter, once } from "node:events";
 import { request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -7,6 +8,10 @@ import { endLongLived } from "../../src/api/plugins/long-lived.ts";
 import { handleError } from "../../src/api/plugins/problems.ts";
 
 let app: FastifyInstance;
+const arrived = new EventEmitter();
+/** What the reply at /later waited for, and then whether nobody waited for it any more. */
+let gone: PromiseWithResolvers<void>;
+let pointless: PromiseWithResolvers<boolean>;
 beforeEach(async () => {
   app = fastify();
   app.setErrorHandler(handleError);
@@ -19,6 +24,15 @@ beforeEach(async () => {
     await new Promise((resolve) => signal.addEventListener("abort", resolve));
     reply.raw.end();
     return reply;
+  });
+  gone = Promise.withResolvers();
+  pointless = Promise.withResolvers();
+  app.get("/later", async (_request, reply) => {
+    reply.raw.once("close", gone.resolve);
+    arrived.emit("request");
+    await gone.promise;
+    pointless.resolve(reply.pointless().aborted);
+    return reply.hijack();
   });
   await app.listen({ port: 0 });
 });
@@ -46,4 +60,18 @@ test("of an owner, and of a process, only so many wait; who goes makes room", as
   first.close();
   await expect.poll(async () => (await open("ann")).status).toBe(200);
   expect(await open("ann")).toMatchObject({ status: 429 });
+});
+
+test("who goes before there was anything to wait for takes no place", async () => {
+  const { port } = app.server.address() as AddressInfo;
+  for (let i = 0; i < 3; i++) {
+    gone = Promise.withResolvers();
+    pointless = Promise.withResolvers();
+    const outgoing = request({ port, path: "/later", headers: { owner: "ann" }, agent: false });
+    outgoing.on("error", () => undefined).end();
+    await once(arrived, "request");
+    outgoing.destroy();
+    expect(await pointless.promise).toBe(true);
+  }
+  expect((await open("ann")).status).toBe(200);
 });

@@ -32,6 +32,8 @@ export function endLongLived(app: FastifyInstance, limits: LongLivedLimits): voi
     }
   });
   app.decorateReply("pointless", function (this: FastifyReply) {
+    // Who went while something else was awaited is not heard of again.
+    if (this.raw.destroyed) return AbortSignal.abort();
     const { owner } = this.request;
     const others = byOwner.get(owner) ?? 0;
     refuseBeyond(limits, waiting.size, others);
