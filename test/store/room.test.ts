@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { NoRoom } from "../../src/store/errors.ts";
 import type { Fork } from "../../src/store/jobs.ts";
 import { keys } from "../../src/store/keys.ts";
+import type { Lease } from "../../src/store/lease.ts";
 import type { Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import { acquire, checkpoint, connected, eventTypes, lapse, newJob, openStore, OWNER } from "./support.ts";
@@ -95,6 +96,35 @@ test("a job takes from what it was promised, and gives it back, whatever it does
   await store.upkeep.purge(-1000);
   expect(await usage()).toEqual({});
 });
+
+test.each([
+  ["is taken back", (lease) => lease.rewind(15, [], { type: "rewound", message: "Back.", step: 15, data: null })],
+  ["gives up a damaged checkpoint", (lease) => lease.fallBack(20)],
+] satisfies [string, (lease: Lease) => Promise<unknown>][])(
+  "the rows that go when a job %s give their room back",
+  async (_, goBack) => {
+    const spent = async (id: string) => Number(await redis.hget(keys.job(OWNER, id), "spent"));
+    const sums: [before: number, after: number][] = [];
+    for (const rows of [[], Array.from({ length: 500 }, (_, i) => row(16 + i))]) {
+      const id = await postJob(store, { room: room(MiB) });
+      const lease = await acquire(store, id);
+      await checkpoint(lease, 10, { rows: [row(10)] });
+      await checkpoint(lease, 20, { rows: rows.slice(0, 4) });
+      await lease.report(1, progressAt(600), [], rows);
+      const before = await spent(id);
+      await goBack(lease);
+      sums.push([before, await spent(id)]);
+      expect(await store.jobs.metrics(OWNER, id)).toEqual([row(10)]);
+      const [reserved] = await redis.hmget(keys.job(OWNER, id), "reserved");
+      expect((await store.overview.room()).reserved).toBe(Number(reserved) - (await spent(id)));
+      await store.jobs.cancel(OWNER, id);
+      await lease.finish({ status: "cancelled", progress: null, events: [] }, []);
+    }
+    const [without, withRows] = sums;
+    expect(withRows[0]).toBeGreaterThan(without[0] + 500 * 100);
+    expect(withRows[1]).toBe(without[1]);
+  },
+);
 
 test("an upload finds its room in a full store: of what was let go the oldest is deleted, and nothing else", async () => {
   const old = await postJob(store, { room: room(30 * MiB) });
