@@ -2,10 +2,13 @@
  * Twenty thousand requests, made from openapi.yaml: as it says, spoiled in one place, and wild ones. Whatever comes, the answer is one that
  * openapi.yaml allows, and never a 5xx; what is accepted is what it describes. A worker trains the jobs that come of it.
  *
- * The seed decides what is asked, but for ids and for who comes first of those that are on the way together. FUZZ_SEED names another one.
+ * The seed decides what is asked, but for ids and for who comes first of those that are on the way together. It is drawn from the commit, so that
+ * each commit asks something else; FUZZ_SEED names one that is to be asked again. Meanwhile /healthz is polled: what it takes at most is printed.
  */
+import { execFileSync } from "node:child_process";
 import { Agent, request, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startProcess, type WorkerProcess } from "../worker/support.ts";
 import { assertDescribed, isValid, type Answer } from "./described.ts";
@@ -14,15 +17,27 @@ import { startService, type Service } from "./service.ts";
 
 const COUNT = 20_000;
 const AT_ONCE = 16;
-const SEED = Number(process.env.FUZZ_SEED ?? 1);
+const SEED = Number(process.env.FUZZ_SEED ?? seedOfCommit());
+const POLL_MS = 20;
 /** How long a stream is read that does not end. */
 const STREAM_MS = 30;
 /** A longer job is cancelled: it would hold up the others. */
 const MAX_STEPS = 50_000;
 
+/** 1 where there is no repository. */
+function seedOfCommit(): number {
+  try {
+    const commit = execFileSync("git", ["rev-parse", "HEAD"], { stdio: ["ignore", "pipe", "ignore"] }).toString();
+    return Number.parseInt(commit.slice(0, 8), 16);
+  } catch {
+    console.log("there is no git repository here to draw the fuzz's seed from");
+    return 1;
+  }
+}
+
 let service: Service;
 let worker: WorkerProcess;
-const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });
+const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE + 1 });
 beforeAll(async () => {
   service = await startService();
   worker = await startProcess({
@@ -57,6 +72,26 @@ async function ask({ method, url, headers, body }: Asked): Promise<Answer> {
   return { status: response.statusCode!, headers: response.headers, body: isJson ? JSON.parse(text) : text };
 }
 
+/** Asks /healthz while answers are awaited, and knows how long the slowest took: client and service share this process. */
+class Pulse {
+  longestMs = 0;
+
+  async during<T>(work: Promise<T>): Promise<T> {
+    const state = { done: false };
+    const settled = work.finally(() => (state.done = true));
+    const poll = async () => {
+      while (!state.done) {
+        const began = performance.now();
+        await ask({ method: "GET", url: "/healthz", headers: {}, body: undefined, operation: null, kind: "wild" });
+        this.longestMs = Math.max(this.longestMs, performance.now() - began);
+        await Promise.race([settled, sleep(POLL_MS)]);
+      }
+    };
+    await Promise.all([settled, poll()]);
+    return await settled;
+  }
+}
+
 /** @throws Error if this is no answer to that. */
 function judge({ method, url, operation, kind, json }: Asked, answer: Answer): void {
   const { status, body } = answer;
@@ -78,12 +113,14 @@ function judge({ method, url, operation, kind, json }: Asked, answer: Answer): v
 }
 
 test(`no answer to ${COUNT} requests of seed ${SEED} is one that openapi.yaml does not allow`, async () => {
+  console.log(`FUZZ_SEED=${SEED}`);
   const requests = new Requests(SEED);
+  const pulse = new Pulse();
   const wrong = new Map<string, string>();
   const answered = new Map<string, number>();
   for (let done = 0; done < COUNT && wrong.size < 10; done += AT_ONCE) {
     const asked = Array.from({ length: AT_ONCE }, () => requests.next());
-    const answers = await Promise.all(asked.map(ask));
+    const answers = await pulse.during(Promise.all(asked.map(ask)));
     for (const [i, one] of asked.entries()) {
       const name = one.operation?.operationId;
       try {
@@ -97,6 +134,7 @@ test(`no answer to ${COUNT} requests of seed ${SEED} is one that openapi.yaml do
       }
     }
   }
+  console.log(`/healthz took ${Math.round(pulse.longestMs)} ms at most`);
   expect([...wrong.values()].join("\n\n")).toBe("");
   // Else the requests would say little: every operation has also done what it is for.
   expect(requests.operations.map(({ operationId }) => operationId).filter((name) => !answered.has(name))).toEqual([]);

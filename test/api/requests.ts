@@ -73,10 +73,11 @@ export class Requests {
     this.#etag = headers.etag ?? this.#etag;
     const { id, data, progress } = body as {
       id?: string;
-      data?: { id?: string }[];
+      /** Of a list; a document may have another member of this name. */
+      data?: { id?: string }[] | object;
       progress?: { total_steps: number };
     };
-    for (const found of [id, ...(data ?? []).map((item) => item.id)]) this.#remember(found);
+    for (const found of [id, ...(Array.isArray(data) ? data : []).map((item) => item.id)]) this.#remember(found);
     if (status === 201 && progress !== undefined && progress.total_steps > maxSteps)
       this.#next.push(this.plain("POST", `/v1/jobs/${id}/cancel`));
     if (method === "DELETE") for (const ids of Object.values(this.#ids)) remove(ids, url.split("/").at(-1)!);
