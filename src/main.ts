@@ -42,7 +42,9 @@ async function run(config: Config, log: Logger): Promise<number> {
   else log.fatal({ err: failure }, "shutting down");
   if (failure instanceof StartFailure) process.stderr.write(`${failure.message}\n`);
   const service = await Promise.race([opening.catch(() => null), sleep(config.shutdownMs, null, { ref: false })]);
-  await service?.close();
+  // A job may have caused what nobody caught.
+  const broken = failure !== null && !(failure instanceof StartFailure);
+  await service?.close({ broken });
   return failure === null ? 0 : 1;
 }
 

@@ -24,7 +24,7 @@ import { storeConnection } from "./store/database.ts";
 import { NewerStore } from "./store/errors.ts";
 import { Store } from "./store/store.ts";
 import { Webhooks } from "./webhooks/webhooks.ts";
-import { TrainingWorker } from "./worker/worker.ts";
+import { TrainingWorker, type ClosingReason } from "./worker/worker.ts";
 
 /** Of connections that wait for Redis while it is away. */
 const PATIENT = { maxRetriesPerRequest: null };
@@ -38,10 +38,10 @@ export interface Service {
   /** The address of its Redis. */
   readonly redis: string;
   /** Returns soon after RAPPEL_SHUTDOWN_MS at the latest, or once our Redis has written everything. */
-  close(): Promise<void>;
+  close(why: ClosingReason): Promise<void>;
 }
 
-type Close = () => unknown;
+type Close = (why: ClosingReason) => unknown;
 
 /**
  * @param onLost called if our Redis died and cannot be started again
@@ -52,9 +52,9 @@ export async function openService(config: Config, log: Logger, onLost: (failure:
   prepareDataDirectory(config.dataDirectory, log);
   const redis = await openRedis(config, log, onLost);
   const closers: Close[] = [];
-  const close = async () => {
+  const close = async (why: ClosingReason) => {
     const late = sleep(config.shutdownMs + GRACE_MS, "late", { ref: false });
-    if ((await Promise.race([closeAll(closers, log), late])) === "late") {
+    if ((await Promise.race([closeAll(closers, why, log), late])) === "late") {
       log.warn("not everything closed in time: the next start sets it right");
     }
     await redis.close();
@@ -63,7 +63,7 @@ export async function openService(config: Config, log: Logger, onLost: (failure:
     const address = await openParts(config, log, redis, closers);
     return { address, redis: redis.name, close };
   } catch (error) {
-    await close();
+    await close({ broken: false });
     throw error;
   }
 }
@@ -96,7 +96,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
 
   // A job posted while the service shuts down would only be given back: the api and the worker close together.
   const serving: Close[] = [];
-  closers.push(() => Promise.all(serving.map((close) => close())));
+  closers.push((why) => Promise.all(serving.map((close) => close(why))));
   const vitals: Record<string, () => void> = {};
   if (config.role !== "api") {
     const worker = await openWorker(config, redis, { store, files, cache, log, telemetry: tracing?.telemetry });
@@ -178,8 +178,8 @@ async function openWorker(config: Config, redis: RedisService, parts: Parts): Pr
     threads,
   });
   await worker.ready();
-  const close = async () => {
-    await worker.close(config.shutdownMs);
+  const close: Close = async (why) => {
+    await worker.close(config.shutdownMs, why);
     control.close();
   };
   return { close, assertMoving: () => worker.assertMoving() };
@@ -207,10 +207,10 @@ function openWebhooks(
   return new Webhooks({ store, redis: connection, patientRedis, secrets, allowedHosts, log });
 }
 
-async function closeAll(closers: readonly Close[], log: Logger): Promise<void> {
+async function closeAll(closers: readonly Close[], why: ClosingReason, log: Logger): Promise<void> {
   for (const close of closers.toReversed()) {
     try {
-      await close();
+      await close(why);
     } catch (error) {
       log.error({ err: error }, "could not be closed");
     }

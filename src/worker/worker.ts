@@ -46,6 +46,14 @@ export interface TrainingWorkerOptions extends Sources {
   telemetry?: Telemetry;
 }
 
+export interface ClosingReason {
+  /**
+   * An error that nobody caught ends the process, and a job may have caused it. So no job is given
+   * back: their leases lapse, which counts (crash_loop), and such a job does not go round for ever.
+   */
+  readonly broken: boolean;
+}
+
 export class TrainingWorker {
   readonly #options: TrainingWorkerOptions;
   readonly #threads: Threads;
@@ -102,11 +110,14 @@ export class TrainingWorker {
   }
 
   /** Gives back what it runs and takes nothing more. What does not stop in time is left to whoever finds its lease lapsed. */
-  async close(withinMs: number): Promise<void> {
+  async close(withinMs: number, { broken }: ClosingReason): Promise<void> {
     this.#closing = true;
     this.#presence.tell();
     const closed = this.#worker.close().then(() => true);
-    for (const run of this.#runs) run.shutdown();
+    for (const run of this.#runs) {
+      if (broken) run.abandon(new Error("the process broke"));
+      else run.shutdown();
+    }
     if (!(await Promise.race([closed, sleep(withinMs, false, { ref: false })]))) {
       this.#options.log.warn({ jobs: [...this.#runs].map((run) => run.lease.jobId) }, "not all jobs stopped in time");
       const dropped = Promise.allSettled([...this.#runs].map((run) => run.drop()));

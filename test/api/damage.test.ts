@@ -228,3 +228,23 @@ test("a job whose dataset is damaged beyond repair by the time it runs ends as d
     message: "The file of columns is cut off. The CSV file to make it again from is missing.",
   });
 });
+
+test("what is deleted while it is read has gone, and is not called damaged", async () => {
+  const readers = Array.from({ length: 15 });
+  const beside = async (read: () => Promise<{ status: number }>, path: string) => {
+    const removed = service.call("DELETE", path);
+    const statuses = (await Promise.all(readers.map(read))).map(({ status }) => status);
+    expect((await removed).status).toBe(204);
+    return statuses;
+  };
+  for (let round = 0; round < 4; round++) {
+    const { id: table } = await service.upload(`x,label\n${round},a\n1,b\n2,a\n3,b\n`);
+    const short = specFor(table, { training: { epochs: 1, batch_size: 2 } });
+    const { job } = await outcome((await service.create(short)).id);
+    const model = await beside(() => service.call("GET", `/v1/jobs/${job.id}/model`), `/v1/jobs/${job.id}`);
+    expect(model.filter((status) => status !== 200 && status !== 404)).toEqual([]);
+    const validate = () => service.call("POST", "/v1/jobs?validate_only=true", { body: short });
+    const valid = await beside(validate, `/v1/datasets/${table}`);
+    expect(valid.filter((status) => status !== 200 && status !== 422)).toEqual([]);
+  }
+});

@@ -215,3 +215,33 @@ test("damaged data stop the start with the command that repairs them", async () 
   expect(code).toBe(1);
   expect(stderr).toMatch(/^[^\n]*redis-check-aof --fix [^\n]*appendonly\.aof\.manifest\n$/);
 });
+
+test("an error that nobody caught counts as a death of the jobs that ran", async () => {
+  // On SIGUSR2 the process throws, as a fault in any callback would.
+  const fault = 'process.on("SIGUSR2", () => setImmediate(() => { throw new Error("a fault"); }))';
+  const env = { RAPPEL_LEASE_MS: "1000", NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(fault)}` };
+  const post = async (address: string | null, path: string, body: object) => {
+    const headers = { "content-type": "application/json" };
+    return await (await fetch(`${address}${path}`, { method: "POST", headers, body: JSON.stringify(body) })).json();
+  };
+  const get = async (address: string | null, path: string) => await (await fetch(`${address}${path}`)).json();
+
+  const first = await start(env);
+  const { address } = await first.ready;
+  const { id } = (await post(address, "/v1/jobs", {
+    data: { synthetic: { type: "linear", rows: 1000 }, target: "target" },
+    model: { layers: [{ type: "linear" }] },
+    loss: { type: "mse" },
+    optimizer: { type: "sgd", lr: 1e-6 },
+    training: { epochs: 100_000, batch_size: 10, log_every_steps: 10_000 },
+  })) as { id: string };
+  while (((await get(address, `/v1/jobs/${id}/progress`)) as { step: number }).step === 0) await sleep(20);
+  expect(await first.stop("SIGUSR2")).toMatchObject({ code: 1 });
+
+  const second = await (await start({ RAPPEL_LEASE_MS: "1000" })).ready;
+  const types = async () =>
+    ((await get(second.address, `/v1/jobs/${id}/events`)) as { data: { type: string }[] }).data.map(({ type }) => type);
+  while (!(await types()).includes("resumed")) await sleep(50);
+  expect(await types()).toEqual(["created", "started", "lease_lost", "resumed"]);
+  await post(second.address, `/v1/jobs/${id}/cancel`, {});
+});

@@ -36,7 +36,7 @@ await worker.ready();
 log.info({ pid: process.pid }, "ready");
 
 await once(process, "SIGTERM");
-await worker.close(Number(SHUTDOWN_MS ?? 10_000));
+await worker.close(Number(SHUTDOWN_MS ?? 10_000), { broken: false });
 await reconciler.close();
 control.close();
 process.exit(0);

@@ -45,6 +45,8 @@ function asProblem(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof OverLimit) return overLimit(error);
   if (error instanceof PoolBusy) return busy(error);
   if (error instanceof Abandoned) return new Problem("request_timeout", "The client did not wait for the answer.");
+  // Nobody hears it. It must count as the client's doing.
+  if (error === request.raw.errored) return new Problem("request_timeout", "The body was cut off.");
   if (error instanceof InvalidDataset) return new Problem("invalid_dataset", error.message, { line: error.line });
   if (error instanceof DatasetLost) return retryLater("unavailable", `${error.message} ${UPLOAD_AGAIN}`, 30);
   const fault = diskFault(error);
