@@ -85,7 +85,7 @@ function list<T>(parse: (item: string) => T | null, error: string) {
 }
 
 const keysError =
-  "must be a list of name:secret pairs such as alice:s3cret,bob:hunter2, names of up to 64 letters, digits, - and _, no secret twice";
+  "must be a list of name:secret pairs such as alice:$(openssl rand -hex 16), names of up to 64 letters, digits, - and _, no secret twice";
 
 const apiKeys = list((item) => {
   const key = named(item);

@@ -9,7 +9,7 @@ import type { Logger } from "./log.ts";
 import { StartFailure } from "./start-failure.ts";
 
 /** What the service makes in it. Somebody who keeps other things there has their reasons. */
-const OURS = ["datasets", "cache", "tools", "redis", "redis.json", "rappel.lock"];
+const OURS = ["datasets", "cache", "tools", "redis", "redis.json", "rappel.lock", "epoch"];
 
 const OTHERS = 0o077;
 const STICKY = 0o1000;

@@ -101,6 +101,10 @@ export const meters = {
   }),
 };
 
+// Prometheus sees no increase in a series that begins with 1: an alert would miss the first damage.
+for (const what of ["columns", "dataset", "checkpoint", "model"]) meters.damage.inc({ what }, 0);
+for (const end of ["ended", "released", "postponed", "lost"]) meters.runEnds.inc({ end }, 0);
+
 /** Adds what Node knows of the process: memory, processor time, garbage collection, the lag of its event loop. */
 export function measureProcess(): void {
   collectDefaultMetrics({ register: registry });

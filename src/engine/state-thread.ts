@@ -45,7 +45,6 @@ const tasks = {
     state: file,
     models: which.map((one) => modelFile(file, one)),
   }),
-  hash: ({ file }: { file: Bytes }): HashedFile => hashed(file),
   /** Without the module's constants, which come first: each thread writes them anew. */
   clear({ memory, used }: { memory: WebAssembly.Memory; used: number }): void {
     new Uint8Array(memory.buffer).fill(0, MODULE_BYTES, used);

@@ -116,9 +116,3 @@ export function extractModels(state: Uint8Array, which: readonly Which[]) {
   const file = owned(state);
   return perform("models", { file, which }, file);
 }
-
-/** The file, given back with its hash. */
-export function hashFile(bytes: Uint8Array) {
-  const file = owned(bytes);
-  return perform("hash", { file }, file);
-}

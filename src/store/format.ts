@@ -51,11 +51,18 @@ export class Format {
   }
 
   async #upgrade(log: Logger): Promise<void> {
+    // The first start of all has nothing to upgrade, and an operator nothing to think about.
+    const isNew = await this.#isNew();
     for (let stored = await this.#stored(); stored < FORMAT; stored++) {
-      log.info({ from: stored, to: stored + 1 }, "upgrading the store");
+      if (!isNew) log.info({ from: stored, to: stored + 1 }, "upgrading the store");
       await upgrades[stored - 1](this.#database);
       await this.#database.use((redis) => redis.set(keys.format, stored + 1));
     }
+  }
+
+  /** Whether no job and no dataset was ever stored. */
+  async #isNew(): Promise<boolean> {
+    return (await this.#database.use((redis) => redis.exists(keys.statuses, keys.files))) === 0;
   }
 
   async #stored(): Promise<number> {

@@ -71,6 +71,11 @@ test("metrics tell of requests by route and status, of jobs and of the queue, an
   expect(text).toMatch(/^rappel_queue_oldest_seconds [\d.]+$/m);
   expect(text).toContain("rappel_workers 1");
   expect(text).toContain("rappel_redis_up 1");
+  // An alert sees an increase only in a series that was there before.
+  for (const what of ["columns", "dataset", "checkpoint", "model"]) {
+    expect(text).toMatch(new RegExp(`^rappel_damage_total\\{what="${what}"\\} \\d+$`, "m"));
+  }
+  expect(text).toMatch(/^rappel_run_ends_total\{end="postponed"\} \d+$/m);
   expect(text).not.toMatch(/job_|ann|bob/);
 });
 

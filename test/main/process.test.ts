@@ -71,7 +71,7 @@ test("what a service keeps is its user's alone, also in a directory that was the
   const { address, redis } = await (await start()).ready;
   await upload(address);
   expect(readdirSync(dataDirectory)).toEqual(
-    expect.arrayContaining(["datasets", "redis", "rappel.lock", "redis.json"]),
+    expect.arrayContaining(["datasets", "redis", "rappel.lock", "redis.json", "epoch"]),
   );
   expect(openToOthers()).toEqual([]);
   expect(statSync(redis).mode & 0o077).toBe(0);
@@ -97,6 +97,13 @@ test.each(["SIGTERM", "SIGINT"] as const)(
     expect(existsSync(ready.redis)).toBe(false);
   },
 );
+
+test("a signal to npm ends the service that npm start runs", async () => {
+  const service = await start({}, { within: ["sh", "-c", "exec npm start --silent", "sh"] });
+  const serving = identify((await service.ready).pid)!;
+  expect(await service.stop()).toEqual({ code: 0, stderr: "" });
+  expect(isRunning(serving)).toBe(false);
+});
 
 test("a service that is told to end while it starts does so, and leaves nothing behind", async () => {
   const service = await start();

@@ -28,6 +28,18 @@ test("a store without a number gets it, and the lock is given back", async () =>
   await store.format.check();
 });
 
+test("an upgrade is logged, but not that of a store that never held anything", async () => {
+  const lines: string[] = [];
+  const logged = pino({}, { write: (line: string) => void lines.push(line) });
+  await store.format.upgrade(logged);
+  expect(lines).toEqual([]);
+  await postJob(store);
+  await redis.del(key);
+  await store.format.upgrade(logged);
+  expect(lines).toHaveLength(FORMAT - 1);
+  expect(JSON.parse(lines[0])).toMatchObject({ from: 1, to: 2, msg: "upgrading the store" });
+});
+
 test("while another process upgrades the store, this one waits", async () => {
   await redis.set(lock, "another");
   let done = false;
