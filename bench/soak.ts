@@ -1,5 +1,6 @@
-// A service that trains job after job: what its process takes when it has trained a few, and when it has trained all. Equal jobs must give equal
-// weights, and the last job must not take more than the first ones did.
+// A service that trains job after job: what its process takes when it has trained a few, and when
+// it has trained all. Equal jobs must give equal weights, and the last job must not take more than
+// the first ones did.
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, type SpecInput } from "../src/client/client.ts";
@@ -21,7 +22,10 @@ export interface SoakOptions {
   readonly told?: (jobs: number, soaked: Soaked) => void;
 }
 
-/** Before that many jobs of a kind have run, memory still grows: every thread trains once, V8 finds its heap's size. */
+/**
+ * Before that many jobs of a kind have run, memory still grows: every thread trains once, V8 finds
+ * its heap's size.
+ */
 const WARM_UP = { tiny: 30, large: 3 };
 
 const tiny: Partial<SpecInput> = {

@@ -1,5 +1,6 @@
-// Loaded before a service's own program (node --import): writes a line for each stretch in which its event loop did not turn. It measures the time of
-// the thread's processor, so that other programs on the machine do not count.
+// Loaded before a service's own program (node --import): writes a line for each stretch in which
+// its event loop did not turn. It measures the time of the thread's processor, so that other
+// programs on the machine do not count.
 import { isMainThread } from "node:worker_threads";
 
 const TICK_MS = 1;

@@ -1,4 +1,5 @@
-// For how long single requests hold the event loop of the api: the longest stretch without a turn, for each of a number of hostile requests.
+// For how long single requests hold the event loop of the api: the longest stretch without a turn,
+// for each of a number of hostile requests.
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { Processes } from "./processes.ts";
@@ -12,7 +13,10 @@ const JOBS = 3000;
 interface Target {
   readonly address: string;
   readonly redis: Redis;
-  /** Ids of a job that has ended, whose record was given all the rows and events that one may have, and of a wide dataset. */
+  /**
+   * Ids of a job that has ended, whose record was given all the rows and events that one may have,
+   * and of a wide dataset.
+   */
   readonly job: string;
   readonly wide: string;
 }

@@ -1,9 +1,12 @@
 /**
- * Notices that Redis has lost its data: that it was emptied, came back without them, or is another one than before.
+ * Notices that Redis has lost its data: that it was emptied, came back without them, or is another
+ * one than before.
  *
- * Redis holds a random id, its epoch, under a key of its own; the data directory remembers it in the file `epoch`. As long as both agree the records are
- * those that belong to the files here. If they do not, this is in the log and `/readyz` fails with what was lost, over restarts too, until the
- * back-up is restored or an operator accepts the loss by removing the file. Meanwhile no file is removed for want of a record.
+ * Redis holds a random id, its epoch, under a key of its own; the data directory remembers it in
+ * the file `epoch`. While both agree, the records belong to the files here. If they differ, the log
+ * says so and `/readyz` fails with what was lost, over restarts too. That ends when the back-up is
+ * restored, or when an operator accepts the loss by removing the file. Until then no file is
+ * removed because it has no record.
  */
 import { randomUUID } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
@@ -52,7 +55,7 @@ export class Epoch {
   /** @throws Error that says what was lost */
   async check(): Promise<void> {
     await this.#look().catch((error: unknown) => {
-      // That Redis is away another check says.
+      // Another check says that Redis is away.
       if (!(error instanceof Unavailable)) throw error;
     });
     if (this.#lost !== null) throw new Error(this.#lost);

@@ -49,7 +49,8 @@ async function run(config: Config, log: Logger): Promise<number> {
 }
 
 async function main(): Promise<number> {
-  // Of every file from here on, also those of the processes that this one starts (src/data-directory.ts).
+  // Of every file from here on, also those of the processes that this one starts
+  // (src/data-directory.ts).
   process.umask(0o077);
   try {
     const config = loadConfig(process.env, process.argv.slice(2));

@@ -1,8 +1,10 @@
 /**
- * Loops that try again what failed, each under a name: what fails is in the log, is counted, and shows in the health of the process for as long as it lasts.
+ * Loops that try again what failed. Each has a name. A failure is logged and counted, and the
+ * health of the process shows it for as long as it lasts.
  *
- * A loop holds one `Retry`, tells it of each failure, and tells it when it worked or gave up. Like the meters, the list of those that
- * fail belongs to the process. What went wrong is said in the log alone: health is public.
+ * A loop holds one `Retry`, tells it of each failure, and tells it when it worked or gave up. Like
+ * the meters, the list of those that fail belongs to the process. What went wrong is said in the
+ * log alone: health is public.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "./log.ts";

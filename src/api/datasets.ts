@@ -1,11 +1,15 @@
 /*
- * A dataset is a record and a file, and files are shared: the same bytes are one file, whoever has them and whichever process keeps or deletes them. Within a process one
- * thing is done after the other with them. Between processes this order holds, so that no record is left without its file:
+ * A dataset is a record and a file. The same bytes are one file, for all owners and processes.
+ * Within a process one thing after the other is done with a file. Between processes this order
+ * holds, so that no record is left without its file:
  *
- * - who keeps bytes puts the file there, then writes the record, and then looks whether the file is still there;
- * - who deletes takes the file away ("retires" it), then removes the record, then looks whether there is another one, and puts the file back if so.
+ * - An upload puts the file there, then writes the record, and then looks whether the file is still
+ *   there.
+ * - A deletion takes the file away ("retires" it), then removes the record, then looks for another
+ *   record of the file, and puts the file back if there is one.
  *
- * Of two that do so at once at least one sees what the other did. A file without a record may remain, for a start to remove.
+ * Of two that run at once at least one sees what the other did. A file without a record may remain;
+ * the next start removes it.
  */
 import type { FastifyBaseLogger } from "fastify";
 import type { Draft } from "../data/files.ts";
@@ -55,7 +59,8 @@ export async function sweepFiles(
 }
 
 /**
- * Deletes a dataset, and its file unless another one has the same. If the disk does not allow it nothing has changed.
+ * Deletes a dataset, and its file unless another one has the same. If the disk does not allow it
+ * nothing has changed.
  * @throws Error of the disk
  */
 export async function removeDataset(

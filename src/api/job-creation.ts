@@ -120,7 +120,8 @@ async function recordWith(
   const { arithmeticVersion, totalSteps, stateBytes } = resolved;
   const sizes = { arithmeticVersion, totalSteps, stateBytes };
   if (inline === undefined) return await store.jobs.create({ ...job, spec, specSha256, datasetId, ...sizes });
-  // The rows that were written into it are too many for the job's record: there the dataset stands for them.
+  // Rows that were written into the spec are too many for the job's record, which names the dataset
+  // instead.
   const without = { ...spec, data: { dataset: datasetId, ...data } };
   return await store.jobs.create({ ...job, spec: without, specSha256: hashSpec(without), datasetId, ...sizes });
 }

@@ -21,7 +21,10 @@ function members(value: unknown): number {
   return Object.values(value).reduce((sum: number, inner) => sum + members(inner), 1);
 }
 
-/** The text of objects and arrays within each other. Arrays of plain values are cut, others are written whole. */
+/**
+ * The text of objects and arrays within each other. Arrays of plain values are cut, others are
+ * written whole.
+ */
 async function* pieces(value: unknown, pace: Pace): AsyncGenerator<string> {
   await pace.turn();
   if (Array.isArray(value)) {

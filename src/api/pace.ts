@@ -1,6 +1,7 @@
 /**
- * Long work that has to be done on the event loop, in slices of a few milliseconds. All such work waits in one line, and
- * a turn of the loop takes one slice: however many requests ask for it at once, others are answered in between.
+ * Long work that has to be done on the event loop, in slices of a few milliseconds. All such work
+ * waits in one line, and a turn of the loop takes one slice. However much is in the line, other
+ * requests are answered in between.
  */
 const SLICE_MS = 5;
 
@@ -14,7 +15,10 @@ function next(): void {
 export class Pace {
   #resumed = Number.NEGATIVE_INFINITY;
 
-  /** Waits in the line if the slice is used up, or lies in the past. To be awaited often; it costs next to nothing. */
+  /**
+   * Waits in the line if the slice is used up, or lies in the past. To be awaited often; it costs
+   * next to nothing.
+   */
   async turn(): Promise<void> {
     if (performance.now() - this.#resumed < SLICE_MS) return;
     await new Promise<void>((resolve) => {

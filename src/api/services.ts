@@ -26,7 +26,10 @@ export interface Services {
     | "webhookHosts"
     | "webhookSecrets"
   >;
-  /** What must work for this process to be ready, by name; each throws if it does not, and may return a sentence on what works in part. */
+  /**
+   * What must work for this process to be ready, by name; each throws if it does not, and may
+   * return a sentence on what works in part.
+   */
   readonly checks: Checks;
   /** What must be so for it to be alive. If it is not, only a new process helps. */
   readonly vitals: Checks;

@@ -1,7 +1,8 @@
 /**
- * Uploads that are under way in this process. An owner has only so many at once, and what has arrived of them counts as
- * if it were kept, chunk by chunk: who may have no more fills no disk. Only the record decides whether a dataset is kept
- * (put_dataset.lua), since other processes take uploads too, and bytes that are known already cost nothing.
+ * Uploads that are under way in this process. An owner may have only so many at once. What has
+ * arrived of an upload counts as if it were kept, so that an owner at the limit cannot fill the
+ * disk. The record alone decides whether a dataset is kept (put_dataset.lua): other processes take
+ * uploads too, and bytes that are known already cost nothing.
  */
 import { retryLater } from "../spec/errors.ts";
 import { OverLimit } from "../store/errors.ts";
@@ -23,8 +24,8 @@ export class Uploads {
   }
 
   /**
-   * Does `receive` as one of an owner's uploads; it calls `arrived` with all bytes so far, again and again. `declared`: how
-   * many there will be, if the client says so.
+   * Does `receive` as one of an owner's uploads; it calls `arrived` with all bytes so far, again
+   * and again. `declared`: how many there will be, if the client says so.
    * @throws Problem if there are too many, OverLimit if it is beyond what the owner may have
    */
   async during<T>(

@@ -8,8 +8,9 @@
  *     for await (const progress of rappel.watch(job.id)) console.log(progress.train_loss);
  *     const weights = await rappel.getModel(job.id);
  *
- * A request that the service puts off (429, or 503 while it restarts) is made again when the service says, within a minute, if making it twice does no harm: creating a job
- * does none, since it carries an idempotency key.
+ * A request that the service puts off (429, or 503 while it restarts) is made again when the
+ * service says, within a minute, if making it twice does no harm: creating a job does none, since
+ * it carries an idempotency key.
  */
 import type { z } from "zod";
 import type { DetectorEntry, LayerEntry, LossEntry, OptimizerEntry, ScheduleEntry } from "../spec/catalogue.ts";

@@ -4,8 +4,9 @@
  *
  * A file is brought once, however many jobs wait for it. What is downloaded (`fetch-<sha256>-<process>`) stays while attempts fail, so that the next one
  * goes on where the last one broke off, even after a restart. It is parsed here, which also tells its hash: bytes that are not what they
- * should be are thrown away. Columns appear by a rename, synced, so that they are there whole or not at all. Should they turn out to be damaged later
- * (column-file.ts), the dataset is fetched anew.
+ * should be are thrown away. Columns appear by a rename, synced, so that they are there whole or
+ * not at all. Should they turn out to be damaged later (column-file.ts), the dataset is fetched
+ * anew.
  *
  * When the kept files take more than their limit, those that were used longest ago go; one that a job reads is never among them. When a file was used
  * last is its time of modification, which outlives the process.
@@ -25,7 +26,10 @@ const ATTEMPTS = 5;
 /** Before the second attempt; doubled before each further one. */
 const BACKOFF_MS = 500;
 
-/** The dataset could not be had from the api, or the disk here has no room for it; later, or from elsewhere, it may. */
+/**
+ * The dataset could not be had from the api, or the disk here has no room for it; later, or from
+ * elsewhere, it may.
+ */
 export class DatasetUnreachable extends Error {}
 
 export interface DatasetCacheOptions {

@@ -4,17 +4,19 @@
  *   8 bytes   length of the header, little-endian
  *   32 bytes  SHA-256 of the header
  *   header    JSON, padded with spaces to a multiple of 8:
- *             {"format": "rappel-columns-2", "content": <DatasetContent>, "sha256": [of each column's bytes]}
+ *             {"format": "rappel-columns-2", "content": <DatasetContent>,
+ *              "sha256": [of each column's bytes]}
  *   columns   in the header's order. Numeric: a double a row, NaN for an empty cell. Categorical: a 16-bit index into
  *             `classes` a row, 0xffff for an empty cell, padded to a multiple of 8; nothing if it has no classes
  *
  * Where a column lies follows from the header. Numbers are little-endian, like every processor this runs on.
  *
- * A disk, or whoever has access to it, may change a bit, and a model trained on that would be another one without a
- * word. So the header is checked whenever a file is opened, and a column whenever it is read: what is handed out is what
- * was written. This happens in a helper thread and takes 0.65 ms a megabyte (65 ms for 100 MB, where the processor has
- * instructions for SHA-256). A file that fails is no loss, since it can be made again from the CSV file; one without
- * checksums, as earlier versions wrote them, fails too.
+ * A disk, or whoever has access to it, may change a bit, and a model trained on that would be
+ * another one without a word. So the header is checked whenever a file is opened, and a column
+ * whenever it is read: what is handed out is what was written. This happens in a helper thread and
+ * takes 0.65 ms a megabyte (65 ms for 100 MB, where the processor has instructions for SHA-256). A
+ * file that fails is no loss, since it can be made again from the CSV file; one without checksums,
+ * as earlier versions wrote them, fails too.
  */
 import { createHash } from "node:crypto";
 import { open, writeFile, type FileHandle } from "node:fs/promises";

@@ -6,7 +6,8 @@
  * CRLF, mixed as they come; a quoted cell may hold either. A byte order mark is skipped. An empty line is a row with one
  * empty cell: a missing value if the table has one column, and a fault otherwise.
  *
- * A row has limits in characters and in cells, which hold while it is read: what is not complete yet counts too.
+ * A row has limits in characters and in cells, which hold while it is read: what is not complete
+ * yet counts too.
  */
 import { isUtf8 } from "node:buffer";
 import { pipeline } from "node:stream/promises";
@@ -81,8 +82,8 @@ function explain({ code, message }: CsvError): string {
 
 /**
  * Passes the chunks on, and throws at the first line that is not UTF-8 or holds a NUL byte. The line a chunk breaks off
- * in is checked with the next chunk: before its row is complete, and so before any of it is used. `onTaken` is called
- * when the parser has taken a chunk.
+ * in is checked with the next chunk: before its row is complete, and so before any of it is used.
+ * `onTaken` is called when the parser has taken a chunk.
  */
 async function* checkedText(chunks: AsyncIterable<Buffer>, onTaken: () => void): AsyncGenerator<Buffer> {
   let line = 1;

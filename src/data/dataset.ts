@@ -36,7 +36,10 @@ export const MAX_CLASS_LENGTH = 256;
  */
 export const MAX_CLASSES_LISTED = 50_000;
 
-/** The same in characters: 50,000 long names would make a record of 40 MB, which every request for it parses. */
+/**
+ * The same in characters: 50,000 long names would make a record of 40 MB, which every request for
+ * it parses.
+ */
 export const MAX_CLASS_CHARACTERS_LISTED = 4 * 2 ** 20;
 
 /** Of all columns together; they are in the record too. */
@@ -59,5 +62,8 @@ export class DatasetTooLarge extends Error {
   }
 }
 
-/** A dataset's bytes are gone, or are others than they were, here and wherever else there was to look. Whoever has them may upload them again. */
+/**
+ * A dataset's bytes are gone, or are others than they were, here and wherever else there was to
+ * look. Whoever has them may upload them again.
+ */
 export class DatasetLost extends Error {}

@@ -12,10 +12,16 @@ const PROBE = Buffer.alloc(4096);
 /** The name of a probe that a crash left behind. */
 export const PROBE_NAME = /^probe-[0-9a-f-]{36}$/;
 
-/** The code of a DamagedFile. An error's class is lost on the way between threads, its code is not (pool.ts). */
+/**
+ * The code of a DamagedFile. An error's class is lost on the way between threads, its code is not
+ * (pool.ts).
+ */
 const DAMAGED = "RAPPEL_DAMAGED";
 
-/** A file is missing, cut off, or holds other bytes than were written to it. There may be another way to get what was in it. */
+/**
+ * A file is missing, cut off, or holds other bytes than were written to it. There may be another
+ * way to get what was in it.
+ */
 export class DamagedFile extends Error {
   readonly code = DAMAGED;
 }
@@ -36,7 +42,10 @@ const FAULTS: Readonly<Record<string, string>> = {
   ESTALE: "is gone: its server does not know it any more",
 };
 
-/** What is wrong with the disk if that is why something failed, as the end of a sentence that begins with it; else null. */
+/**
+ * The end of a sentence that says what is wrong with the disk, if that is why something failed;
+ * else null.
+ */
 export function diskFault(error: unknown): string | null {
   return FAULTS[(error as NodeJS.ErrnoException | null)?.code ?? ""] ?? null;
 }

@@ -21,7 +21,9 @@ export interface Download {
   arrived(): void;
 }
 
-/** @throws NotThere, or Error if it breaks off, stands still or is not of the size it should have */
+/**
+ * @throws NotThere, or Error if it breaks off, stands still or is not of the size it should have
+ */
 export async function download(wanted: Download): Promise<void> {
   const { url, authorization, path, bytes, arrived, stalledMs = STALLED_MS } = wanted;
   const have = await sizeOf(path);

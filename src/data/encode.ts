@@ -86,8 +86,8 @@ async function fitCategorical(file: ColumnFile, index: number, train: Int32Array
 }
 
 /**
- * Of the values in the given rows that are there. If they are all the same, the deviation is given as 1
- * and the mean is that value: computed, both would be off by rounding, and the quotient of two
+ * Of the values in the given rows that are there. If they are all the same, the deviation is given
+ * as 1 and the mean is that value: computed, both would be off by rounding, and the quotient of two
  * rounding errors can be any number. Without any value all others are 0.
  */
 function statisticsOf(values: Float64Array, rows: Int32Array): Pick<NumericEncoder, "mean" | "std" | "min" | "max"> {

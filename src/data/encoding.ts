@@ -98,7 +98,10 @@ export function featuresOf(
 /** What names of features may take in a spec whose client left them out. */
 const MAX_NAMES_BYTES = 4096;
 
-/** The features as a spec names them; null if they are too many: it would repeat its dataset, in every job anew. */
+/**
+ * The features as a spec names them; null if they are too many: it would repeat its dataset, in
+ * every job anew.
+ */
 export function writtenOut(features: readonly string[]): string[] | null {
   return Buffer.byteLength(JSON.stringify(features)) <= MAX_NAMES_BYTES ? [...features] : null;
 }

@@ -2,17 +2,20 @@
  * The datasets of this process' data directory, by the SHA-256 of their bytes: `<sha256>.csv` as they were uploaded,
  * `<sha256>.columns` parsed.
  *
- * Both come into being under temporary names, are synced, and are then renamed, the columns last. Whatever goes wrong on
- * the way removes the temporary files; what a crash leaves behind is removed at a start an hour later, since another
- * process may share the directory. Bytes that are there already are replaced: an upload repairs whatever has become of them.
+ * Both are written under temporary names, synced, and then renamed, the columns last. An error
+ * removes the temporary files. What a crash leaves behind is removed by a start that comes an hour
+ * later or more, since another process may share the directory. An upload replaces bytes that are
+ * there already, and so repairs damaged ones.
  *
- * The CSV file is the original, and the name is its hash. The columns have checksums (column-file.ts), and are made again
- * from the original when they turn out to be damaged or missing. If that is damaged too, the dataset is lost.
+ * The CSV file is the original, and the name is its hash. The columns have checksums
+ * (column-file.ts), and are made again from the original when they turn out to be damaged or
+ * missing. If that is damaged too, the dataset is lost.
  *
- * To be deleted, files are first renamed ("retired"), and removed once nothing refers to them any more. A disk that does
- * not allow it has then refused before anything was lost; and whoever keeps the same bytes meanwhile sees that they have gone,
- * or is seen (src/api/datasets.ts). A crash may leave files retired, which the next start puts back, and files that nothing
- * refers to, which whoever knows what is referred to removes.
+ * A deletion first renames the files ("retires" them), and removes them once nothing refers to them
+ * any more. A disk that does not allow it refuses before anything is lost. An upload of the same
+ * bytes meanwhile either sees that they have gone or is seen (src/api/datasets.ts). After a crash
+ * the next start puts retired files back. Files that nothing refers to are removed by the caller,
+ * who knows the records.
  */
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -51,7 +54,9 @@ export interface Draft {
   readonly content: DatasetContent;
   /** The file of its columns, until it is kept or discarded. */
   readonly columnsPath: string;
-  /** Makes it the dataset file by the hash of its bytes, in the place of one that is there already. */
+  /**
+   * Makes it the dataset file by the hash of its bytes, in the place of one that is there already.
+   */
   keep(): Promise<void>;
   /** Removes what was not kept. */
   discard(): Promise<void>;
@@ -63,7 +68,10 @@ export interface Original {
   readonly bytes: number;
   /** From any byte on. Whoever takes them checks their hash. */
   from(first: number): Readable;
-  /** All of them. The stream fails before it has given the last one if they are others than they were. */
+  /**
+   * All of them. The stream fails before it has given the last one if they are others than they
+   * were.
+   */
   checked(): Readable;
 }
 
@@ -82,8 +90,9 @@ export class DatasetFiles {
   }
 
   /**
-   * Creates the directory, or sets right what a crash left in it: deletions that were cut off are undone, uploads that were cut off some time ago are removed. To be
-   * called once, before any upload.
+   * Creates the directory, or sets right what a crash left in it: deletions that were cut off are
+   * undone, uploads that were cut off some time ago are removed. To be called once, before any
+   * upload.
    */
   async prepare(): Promise<void> {
     await mkdir(this.#directory, { recursive: true });
@@ -104,10 +113,11 @@ export class DatasetFiles {
   }
 
   /**
-   * The table of a CSV file. Only reads as much of the body as the limit and `arrived` allow, which is told of all bytes so
-   * far, and leaves the rest unread, so that the sender can still be answered.
-   * @throws InvalidDataset, DatasetTooLarge, what `arrived` throws, or the body's own error if it is cut off; nothing is
-   * left on disk then.
+   * The table of a CSV file. Only reads as much of the body as the limit and `arrived` allow, which
+   * is told of all bytes so far, and leaves the rest unread, so that the sender can still be
+   * answered.
+   * @throws InvalidDataset, DatasetTooLarge, what `arrived` throws, or the body's own error if it
+   * is cut off; nothing is left on disk then.
    */
   receive(body: Readable, limitBytes: number, asker = itself, arrived?: Arrived): Promise<Draft> {
     const chunks = atMost(body.iterator({ destroyOnReturn: false }), limitBytes, arrived);
@@ -179,7 +189,8 @@ export class DatasetFiles {
   }
 
   /**
-   * Gives `read` the file of typed columns. If that turns out to be damaged it is made again, and read once more.
+   * Gives `read` the file of typed columns. If that turns out to be damaged it is made again, and
+   * read once more.
    * @throws DatasetLost, and whatever `read` throws
    */
   async use<T>(sha256: string, read: (columnsPath: string) => Promise<T>): Promise<T> {

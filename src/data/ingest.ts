@@ -107,7 +107,9 @@ function raggedRow(cells: readonly string[], columns: number, line: number): Inv
   return new InvalidDataset(`This row has ${count}, but the header names ${columns} columns.`, line);
 }
 
-/** Leaves out the classes of the columns with the most, once they are too many or too long in all. */
+/**
+ * Leaves out the classes of the columns with the most, once they are too many or too long in all.
+ */
 function listFewest(columns: Column[]): Column[] {
   let listed = 0;
   let characters = 0;

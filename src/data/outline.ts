@@ -1,4 +1,7 @@
-/** What there is to know of a synthetic table before it is made: enough to plan a job, and to find what is wrong with one. */
+/**
+ * What there is to know of a synthetic table before it is made: enough to plan a job, and to find
+ * what is wrong with one.
+ */
 import type { TargetKind } from "../engine/training.ts";
 import type { ColumnSummary, DatasetContent } from "./dataset.ts";
 import { featuresOf, type DataSizes, type DataSpec } from "./encoding.ts";
@@ -10,7 +13,10 @@ export interface Outline {
   sizes(data: DataSpec): DataSizes;
 }
 
-/** Null if the answer depends on the table's numbers: on which rows a column marks, or which values are to be classes. */
+/**
+ * Null if the answer depends on the table's numbers: on which rows a column marks, or which values
+ * are to be classes.
+ */
 export function outlineOf(synthetic: Synthetic, { target, validation }: DataSpec, targets: TargetKind): Outline | null {
   const { names, classes } = syntheticColumns(synthetic);
   const valid = validationCount(synthetic.rows, validation);

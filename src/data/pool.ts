@@ -2,16 +2,19 @@
  * A few threads for work on datasets that would hold up an event loop: parsing uploads, encoding. A thread is started
  * when it is first needed, does one task at a time, and keeps the process alive only while it does.
  *
- * Owners take turns. Of those who have tasks waiting, the one whose turn is longest ago is served, with the oldest task
- * of theirs; no owner has all threads at once, so that somebody else's short task finds one beside their long ones. Only
- * so many tasks wait. A task whose client is gone is abandoned: it leaves the queue, or its thread ends with it.
+ * Owners take turns. A free thread takes the oldest task of the owner whose turn is longest ago. No
+ * owner has all threads at once, so that a short task of another finds a free one. The number of
+ * waiting tasks is limited. A task whose client has gone is abandoned: it leaves the queue, or its
+ * thread is ended.
  */
 import { Worker } from "node:worker_threads";
 import type { Tasks } from "./helper.ts";
 
 const MAX_THREADS = 4;
 
-/** How many tasks may run and wait. A client that asks for a hundred things at once is no enemy yet. */
+/**
+ * How many tasks may run and wait. A client that asks for a hundred things at once is no enemy yet.
+ */
 export interface PoolLimits {
   readonly runningOfOwner: number;
   readonly waitingOfOwner: number;
@@ -60,7 +63,10 @@ export type Reply = { readonly result: unknown } | { readonly error: Error; read
 type Input<T extends keyof Tasks> = Parameters<Tasks[T]>[0];
 type Result<T extends keyof Tasks> = Awaited<ReturnType<Tasks[T]>>;
 
-/** Runs a task of helper.ts in one of the threads. @throws PoolBusy, Abandoned, or what the task threw */
+/**
+ * Runs a task of helper.ts in one of the threads. @throws PoolBusy, Abandoned, or what the task
+ * threw
+ */
 export function runInHelper<T extends keyof Tasks>(task: T, input: Input<T>, asker: Asker): Promise<Result<T>> {
   return pool.run({ task, input }, asker) as Promise<Result<T>>;
 }
@@ -118,7 +124,8 @@ export class Pool {
       const running = [...this.#running.keys()].filter((task) => task.owner === owner).length;
       if (owner !== null && running >= this.#limits.runningOfOwner) continue;
       const task = tasks.shift()!;
-      // Whoever was served is the last in the order now; a map's loop comes to what is added meanwhile.
+      // Whoever was served is the last in the order now; a map's loop comes to what is added
+      // meanwhile.
       this.#waiting.delete(owner);
       if (tasks.length > 0) this.#waiting.set(owner, tasks);
       this.#start(task);

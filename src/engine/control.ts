@@ -18,22 +18,29 @@ export const WORD = {
   spin: 18,
   /** From the leader: bits of ACTION for the end of this step. */
   action: 32,
-  /** Entries of the log ring written (by the leader) and read (by main): serial numbers, see `serialsApart`. */
+  /**
+   * Entries of the log ring written (by the leader) and read (by main): serial numbers, see
+   * `serialsApart`.
+   */
   logWritten: 35,
   logRead: 48,
   /** 1 from the moment a snapshot is copied until it has been serialised. */
   snapshotBusy: 49,
   /** From the leader: VERDICT of what the detectors found, at the end of a step or of an evaluation. */
   verdict: 36,
-  /** Counts the slabs of validation rows that were evaluated, by any thread and without a lock: it moves, and may wrap or be inexact. */
+  /**
+   * Counts the slabs of validation rows that were evaluated, by any thread and without a lock. It
+   * only shows that something moves: it may wrap or be inexact.
+   */
   evaluated: 50,
   /** Set by any thread that met a weight that is not finite while copying a snapshot. */
   notFinite: 64,
 } as const;
 
 /**
- * Indexes of doubles, counted from the control region, after the words. Whatever counts steps is one: a small model makes 2^31 steps in
- * hours. A double that is aligned is read and written in one piece.
+ * Indexes of doubles, counted from the control region, after the words. Everything that counts
+ * steps is a double, since a small model makes 2^31 steps in hours. An aligned double is read and
+ * written in one piece.
  */
 export const DOUBLE = {
   /** Mean loss of the last log interval. */
@@ -56,13 +63,17 @@ export const VERDICT = { goOn: 0, end: 1, fail: 2 } as const;
 
 export const ACTION = { ...REQUEST, diverged: 8 } as const;
 
-/** The log ring: entries of four doubles: step, train loss, learning rate, gradient norm (NaN: none). A power of two. */
+/**
+ * The log ring: entries of four doubles (step, train loss, learning rate, gradient norm; NaN:
+ * none). A power of two.
+ */
 export const LOG_ENTRIES = 4096;
 export const LOG_BYTES = LOG_ENTRIES * 4 * 8;
 
 /**
- * The first serial number of an entry. Threads sleep on these numbers, so that they must be words, and a word wraps after 2^32 entries;
- * beginning just below 2^31, every longer run passes the place where that could go wrong.
+ * The first serial number of an entry. Threads sleep on these numbers, so they must be words, and a
+ * word wraps after 2^32 entries. They begin just below 2^31, so that every longer run passes the
+ * place where a wrap could go wrong.
  */
 export const FIRST_SERIAL = 0x7fffffff - 100;
 

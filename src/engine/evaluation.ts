@@ -104,8 +104,8 @@ function classification(
 }
 
 /**
- * R² and the mean absolute error, in the target's original units. Of a target that does not vary R² is 1 if
- * every prediction is right, else 0, as scikit-learn has it.
+ * R² and the mean absolute error, in the target's original units. Of a target that does not vary R²
+ * is 1 if every prediction is right, else 0, as scikit-learn has it.
  */
 function regression(records: Float64Array, std: number): Record<string, number> {
   const rows = records.length / EVALUATION_DOUBLES;
@@ -122,7 +122,7 @@ function regression(records: Float64Array, std: number): Record<string, number> 
     total += spread * spread;
     absolute += Math.abs(error);
   }
-  // Without variance what is left over is none at all, or everything; NaN stays NaN.
+  // Without variance the residual is zero or everything; NaN stays NaN.
   const unexplained = total === 0 ? Math.sign(residual) : residual / total;
   return { valid_r2: 1 - unexplained, valid_mae: (absolute / rows) * std };
 }

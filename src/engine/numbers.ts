@@ -1,7 +1,7 @@
 /*
- * JSON that keeps every number. JSON has no form for NaN and the infinities, which it makes null, and
- * JSON.stringify makes 0 of -0. Here such a number is an object of its own, {"$number": "-Infinity"};
- * every other double survives JSON as it is. A text without such objects is read as JSON always was.
+ * JSON that keeps every number. JSON has no form for NaN and the infinities, which it makes null,
+ * and JSON.stringify makes 0 of -0. Here {"$number": "-Infinity"} stands for such a number. Every
+ * other double survives JSON as it is. A text without such objects is read as JSON always was.
  */
 
 const KEY = "$number";

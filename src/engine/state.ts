@@ -14,8 +14,9 @@ import { size, type Shape } from "./shape.ts";
 /*
  * The whole training state as one safetensors file: weights under PyTorch's names, the optimizer's tensors as
  * `optimizer.exp_avg.<name>`, evaluation weights as `evaluated.<name>` where they are others, best weights as `best.<name>`; what is not a
- * tensor is JSON in the metadata (numbers.ts), the parameters' names in the model's order among it. Restored, training goes on bit for bit. And the model file
- * that is served, which is made from a state.
+ * tensor is JSON in the metadata (numbers.ts), the parameters' names in the model's order among it.
+ * Restored, training goes on bit for bit. And the model file that is served, which is made from a
+ * state.
  */
 
 /** Why a job ended that did not fail; `diagnosed`: a detector whose policy is `stop` found something. */

@@ -144,8 +144,8 @@ export class TrainingStep {
   }
 
   /**
-   * Of the loss, from the targets of all the step's batches. They are read in the data, since in the
-   * job's memory a faster thread may already have put another batch in their place.
+   * Of the loss, from the targets of all the step's batches. They are read in the data, since in
+   * the job's memory a faster thread may already have put another batch in their place.
    */
   #divisor(): number {
     const { batches, network } = this;

@@ -246,7 +246,10 @@ class CrewThread {
   }
 }
 
-/** Whether an evaluation beats the best so far by more than min_delta. A metric that is not finite beats nothing. */
+/**
+ * Whether an evaluation beats the best so far by more than min_delta. A metric that is not finite
+ * beats nothing.
+ */
 function isBetter(value: number, best: number | null, rule: EarlyStopping | null): boolean {
   if (!Number.isFinite(value)) return false;
   if (best === null) return true;

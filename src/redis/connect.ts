@@ -9,7 +9,10 @@ import { MIN_MAJOR } from "./server.ts";
 const CONNECT_TIMEOUT_MS = 5000;
 const RETRY_MS = 500;
 
-/** Makes connections to one Redis, which retry for ever, and say when it is away and when it is back. */
+/**
+ * Makes connections to one Redis, which retry for ever, and say when it is away and when it is
+ * back.
+ */
 export type Connect = (options?: RedisOptions) => Redis;
 
 export function connector(url: string, log: Logger): Connect {

@@ -2,15 +2,17 @@
 //
 // A start finds one of three situations. Nothing was left behind: a server is spawned. An earlier service was killed and
 // its server lives on: it is adopted, if it says itself that its `dir` is ours. Or that server lives but cannot be reached
-// any more (someone cleaned the temporary directory): it is asked to end, and a new one reads its data. While the service runs,
-// a server that dies is started again at the same socket, so that every client finds it by reconnecting.
+// any more (someone cleaned the temporary directory): it is asked to end, and a new one reads its
+// data. While the service runs, a server that dies is started again at the same socket, so that
+// every client finds it by reconnecting.
 //
-// In no case do two servers write to the same files. The lock on the data directory (lock.ts) keeps a second service out, and the
-// record of the server (`redis.json`), written before there is one, names the server to the next service. The server itself holds
-// the kernel's lock on its directory, so that one in another container is found out, too. What is left is a
-// holder on another machine that stood still for so long that it lost the lock, and wakes. Within a second it sees that and kills its
-// server; and until then its server writes into files that are nobody's any more, since whoever takes the lock from such a holder goes
-// on with a copy. What that server answered for in this second is lost.
+// Two servers never write to the same files. The lock on the data directory (lock.ts) keeps a
+// second service out. The record of the server (`redis.json`), written before the server starts,
+// names it to the next service. The server itself holds the kernel's lock on its directory, so that
+// a server in another container is found too. One case is left: a holder on another machine stood
+// still for so long that it lost the lock, and wakes. Within a second it sees that and kills its
+// server. Until then that server writes into files that nobody uses any more, since the new holder
+// works on a copy. What it accepted in this second is lost.
 //
 // `appendfsync always`, because what the API has answered for, and a checkpoint that was committed, should survive a power cut.
 // On a virtual disk with an fsync of 0.3 ms it made a lone small write 0.34 ms instead of 0.07 ms, 16 clients at once

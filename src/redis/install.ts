@@ -1,11 +1,12 @@
 // Brings a Redis to a machine that has none, without root and without touching the system.
 //
 // Debian and its relatives let any user resolve and download packages as long as apt keeps its state somewhere else. So apt
-// gets a private state and cache directory and a list of the installed packages without Redis (what of it is installed may not be on PATH, or be a
-// part of it, such as redis-cli), works out what redis-server needs beyond the packages that are installed,
-// downloads it from the machine's own configured sources (signatures checked as ever), and dpkg-deb unpacks the archives into a
-// directory that is renamed into place at the end: whoever sees `tools/redis` sees all of it. Several processes may do
-// this at once; one of them wins, the others use what it brought.
+// gets a private state and cache directory and a list of the installed packages without Redis (what
+// of it is installed may not be on PATH, or be a part of it, such as redis-cli), works out what
+// redis-server needs beyond the packages that are installed, downloads it from the machine's own
+// configured sources (signatures checked as ever), and dpkg-deb unpacks the archives into a
+// directory that is renamed into place at the end: whoever sees `tools/redis` sees all of it.
+// Several processes may do this at once; one of them wins, the others use what it brought.
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -68,7 +69,10 @@ function withoutRedis(status: string): string {
     .join("\n\n");
 }
 
-/** The system's sources and keys, and its list of installed packages without Redis; everything apt writes goes to the work directory. */
+/**
+ * The system's sources and keys, and its list of installed packages without Redis; everything apt
+ * writes goes to the work directory.
+ */
 function aptConfiguration(work: string): string {
   return [
     `Dir::State "${work}/state";`,

@@ -4,11 +4,12 @@
 // finished file to its name. If it is there already, the question is whether its holder lives.
 // There are three ways to know:
 //
-//   1. The kernel's lock on the directory (kernel-lock.ts). If another process has it, the holder lives. If we got it, no
-//      holder lives on this machine.
+//   1. The kernel's lock on the directory (kernel-lock.ts). If another process has it, the holder
+//      lives. If we got it, no holder lives on this machine.
 //   2. The holder's process id, if it was given where we run.
-//   3. The holder's heartbeat, which it writes into the file every second. A holder on another machine, or in another container where
-//      the kernel has no lock for us, counts as gone if we see the file stand still for STALE_MS. Clocks need not agree.
+//   3. The holder's heartbeat, which it writes into the file every second. A holder on another
+//      machine, or in another container where the kernel has no lock for us, counts as gone if we
+//      see the file stand still for STALE_MS. Clocks need not agree.
 //
 // The lock of a holder that has gone is cleared away by one process at a time, or the slower of two
 // would clear away the lock that the faster has just taken. So who wants to clear it first takes a
@@ -55,7 +56,9 @@ export class LockHeld extends Error {
 
 export interface LockOptions {
   readonly log: Logger;
-  /** Called once if somebody else has taken the lock, because this process stood still for too long. */
+  /**
+   * Called once if somebody else has taken the lock, because this process stood still for too long.
+   */
   readonly onLost: () => void;
   readonly staleMs?: number;
 }
@@ -122,7 +125,7 @@ async function stateOf(
   return (await beats(path, staleMs)) ? "alive" : "silent";
 }
 
-/** Counts its looks instead of the time: a machine that was suspended must not take the time it slept for the holder's silence. */
+/** Counts looks, not time: the time that a suspended machine slept is not silence of the holder. */
 async function beats(path: string, staleMs: number): Promise<boolean> {
   const before = await readText(path);
   for (let looks = 0; looks < staleMs / LOOK_MS; looks++) {
@@ -239,7 +242,10 @@ function unreadable(path: string, why: string): StartFailure {
   );
 }
 
-/** Null if nobody holds it. A file that names nobody (a power cut emptied it) is held by somebody elsewhere: its heartbeat tells. */
+/**
+ * Null if nobody holds it. A file that names nobody (a power cut emptied it) counts as held by a
+ * process elsewhere, and its heartbeat decides.
+ */
 async function readHolder(path: string): Promise<Holder | null> {
   const text = await readText(path);
   if (text === null) return null;
@@ -252,7 +258,10 @@ async function readHolder(path: string): Promise<Holder | null> {
   return { pid: 0, started: "", place: "unknown", host: "unknown", token: "unreadable" };
 }
 
-/** Earlier versions wrote down process id and start only: the place is that of the boot, whose containers they did not tell apart. */
+/**
+ * Earlier versions stored only process id and start. Their place is that of the boot: they did not
+ * tell its containers apart.
+ */
 function holderOf(pid: number, started: string, { place, host, token }: Partial<Holder>): Holder {
   const boot = started.slice(0, started.lastIndexOf("-"));
   return {

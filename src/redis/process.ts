@@ -12,7 +12,9 @@ export interface ProcessIdentity {
   readonly place: string;
 }
 
-/** Where this process runs: boot and namespace, or the host's name where the system does not tell. */
+/**
+ * Where this process runs: boot and namespace, or the host's name where the system does not tell.
+ */
 export const here = placeOfThisProcess();
 
 function placeOfThisProcess(): string {
@@ -27,12 +29,18 @@ function bootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }
 
-/** Whether a place is on this machine as it has run since its last start, though in another namespace perhaps. */
+/**
+ * Whether a place is on this machine as it has run since its last start, though in another
+ * namespace perhaps.
+ */
 export function isThisKernel(place: string): boolean {
   return place.split(" ")[0] === here.split(" ")[0];
 }
 
-/** Null if no such process runs here. One that has ended and that nobody has waited for (a zombie) does not run. */
+/**
+ * Null if no such process runs here. One that has ended and that nobody has waited for (a zombie)
+ * does not run.
+ */
 export function identify(pid: number): ProcessIdentity | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
@@ -46,7 +54,10 @@ export function identify(pid: number): ProcessIdentity | null {
   }
 }
 
-/** Whether the process that was identified runs here; in doubt it does. One of another place does not. */
+/**
+ * Whether the process that was identified runs here; in doubt it does. One of another place does
+ * not.
+ */
 export function isRunning({ pid, started, place }: ProcessIdentity): boolean {
   if (place !== here) return false;
   const now = identify(pid);

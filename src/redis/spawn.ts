@@ -55,7 +55,8 @@ export async function spawnServer(server: RedisServer, settings: SpawnSettings):
   const log = await open(logFile, "w");
   const child = spawn(server.command, serverArguments(settings), {
     env: environmentOf(server),
-    // The server inherits the lock and holds it for as long as it lives, whatever becomes of this process.
+    // The server inherits the lock and holds it for as long as it lives, whatever becomes of this
+    // process.
     stdio: ["ignore", log.fd, log.fd, lock.descriptor],
     detached: settings.detached,
   });
@@ -72,7 +73,8 @@ export async function spawnServer(server: RedisServer, settings: SpawnSettings):
 
 /**
  * Two servers that write to one directory destroy its data.
- * @throws StartFailure if there is a server that has it, which may be in another container where nobody here sees it
+ * @throws StartFailure if there is a server that has it, which may be in another container where
+ * nobody here sees it
  */
 async function lockFor(directory: string): Promise<KernelLock> {
   for (let tries = 0; ; tries++) {

@@ -12,8 +12,10 @@ interface Due {
 /** After which to ask again for a job that could not be had, unless it is known when it becomes free. */
 const RETRY_MS = 1000;
 
-/** `later`: another run holds the job, or Redis is away. `alone`: only an idle worker may run it. `done`: there is nothing to run. `newer`: this
- * process must take no more. */
+/**
+ * `later`: another run holds the job, or Redis is away. `alone`: only an idle worker may run it.
+ * `done`: there is nothing to run. `newer`: this process must take no more jobs.
+ */
 export type Begun =
   | { outcome: "run"; run: Run; alone: boolean }
   | { outcome: "later" | "alone" | "newer"; waitMs: number; away?: Unavailable }

@@ -75,7 +75,8 @@ export class Endings {
   }
 
   /**
-   * The model must be stored and waits for room if there is none; false if `interrupted` before there was.
+   * The model must be stored and waits for room if there is none; false if `interrupted` before
+   * there was.
    * @param life for as long as the job may still succeed
    */
   async succeeded(

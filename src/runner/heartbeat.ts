@@ -19,9 +19,12 @@ export interface HeartbeatHandlers {
   away(): void;
   /** Redis answers again, and the run is still the latest. */
   back(): void;
-  /** The job is someone else's, or has ended; `silenced`: and Redis did not answer for a while before. */
+  /**
+   * The job is someone else's, or has ended; `silenced`: and Redis did not answer for a while
+   * before.
+   */
   lost(silenced: boolean): void;
-  /** Something else than Redis is at fault, and would be the next time. */
+  /** Redis is not at fault, and the next attempt would fail too. */
   broken(error: unknown): void;
 }
 
@@ -64,7 +67,7 @@ export class Heartbeat {
     else void this.#beat();
   }
 
-  /** The run is about to give up its lease: that it is gone then is no loss. */
+  /** The run is about to give up its lease: losing it then is no loss. */
   lastWord(): void {
     this.#lastWord = true;
   }

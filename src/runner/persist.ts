@@ -4,7 +4,9 @@ import { Incomplete, Unavailable } from "../store/errors.ts";
 
 const RETRY_MS = 200;
 
-/** For how long a run may write, or may go on with what it is at, and where it says what goes wrong. */
+/**
+ * For how long a run may write, or may go on with what it is at, and where it says what goes wrong.
+ */
 export interface Life {
   /** Aborted once it may not. */
   readonly gone: AbortSignal;
@@ -20,7 +22,7 @@ export async function persist<T>({ gone: signal, log }: Life, call: () => Promis
   return await retry({ loop: "record", log, waitMs: () => RETRY_MS, passes, signal }, call);
 }
 
-/** Uploads and commits, again if Redis was away for so long in between that what was uploaded expired. */
+/** Uploads and commits. Does both again if Redis was away for so long that the upload expired. */
 export async function persistUpload<T>({ gone: signal, log }: Life, call: () => Promise<T>): Promise<T> {
   const passes = (error: unknown) => error instanceof Incomplete;
   return await retry({ loop: "record", log, waitMs: () => RETRY_MS, passes, signal }, call);

@@ -108,8 +108,9 @@ function targetsOf({ loss }: ResolvedSpec) {
 }
 
 /**
- * From the job's last checkpoint that is sound; without any, as its fork wants it or from nothing. Those that turn out to be damaged are given up on the way: whatever was computed after
- * the one before is computed again, to the same bytes.
+ * From the job's last sound checkpoint. Without one, the run begins as its fork says, or from
+ * nothing. Damaged checkpoints are given up on the way. The steps after the one before are computed
+ * again, to the same bytes.
  */
 export async function readStart(lease: Lease, work: Work, life: Life): Promise<Start> {
   const { spec, checkpoint, origin } = work;

@@ -1,9 +1,11 @@
 /**
- * Notices that a run stands still, at whatever it is.
+ * Notices that a run stands still, in any stage.
  *
- * A crew does if its count of steps and of validated rows has not moved for half a minute. Some models take longer than that for a single step. How long
- * theirs are is known once one is done, and then ten times the longest pause is waited; before that, ten minutes. A run that prepares or ends moves with each
- * piece of a dataset that arrives and each write that Redis answers; what lies between two of them is bounded by the sizes that a job may have.
+ * A crew stands still if its count of steps and of validated rows has not moved for half a minute.
+ * A step of some models takes longer than that. So ten minutes are allowed until the first step is
+ * done, and then ten times the longest pause so far. A run that prepares or ends moves with each
+ * piece of a dataset that arrives and with each write that Redis answers. The sizes that a job may
+ * have bound the time between two of these.
  */
 const STILL_MS = 30_000;
 const FIRST_MS = 600_000;

@@ -8,7 +8,8 @@
  * - a shutdown does the same, but writes a checkpoint only if the state is small enough to be written in time, and gives the job back as queued;
  * - while Redis is away the crew holds at a step boundary, its state in memory, and goes on if the run is still the latest when Redis answers;
  * - a divergence that is to be rewound ends the crew, and another one begins where it leads to;
- * - what is wanted at once (to cancel), and what nobody can mend (an error of ours), ends the run whatever it is at;
+ * - What is wanted at once (to cancel), and what nobody can mend (an error of ours), ends the run
+ *   in any stage;
  * - a run that lost its lease stops where it is and writes nothing: its successor has dropped what was not committed, and computes the same again.
  */
 import { DatasetUnreachable } from "../data/cache.ts";

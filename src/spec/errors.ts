@@ -80,7 +80,10 @@ export class Faulty extends Problem {
   }
 }
 
-/** All faults of a request at once; the detail names the first, for those who only read that, and says how many more there are. */
+/**
+ * All faults of a request at once; the detail names the first, for those who only read that, and
+ * says how many more there are.
+ */
 export function faulty(code: "invalid_spec" | "invalid_parameter", faults: readonly Fault[]): Faulty {
   const [{ pointer, message }] = faults;
   const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : "";

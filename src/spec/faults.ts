@@ -22,22 +22,27 @@ export const MAX_FAULTS = 100;
 const UNTOLD: Fault = { pointer: "", message: "is wrong" };
 
 /**
- * What a value may have, so that looking at it holds nobody up: plain values in an array; objects and arrays in one, and members of an object; and
- * all of them in the whole. More than any schema here allows, but for what is roomy.
+ * The bounds of a value, so that looking at it holds nobody up: plain values in an array; objects
+ * and arrays in one, and members of an object; and all of them together. Except where a schema is
+ * roomy, they are more than it allows.
  */
 const MAX_ITEMS = 10_000;
 const MAX_MEMBERS = 1000;
 const MAX_IN_ALL = 200_000;
 /** How deep a value may be; optimizers around optimizers, and schedules within schedules, could go on for ever. */
 const MAX_DEPTH = 8;
-/** How often one parse looks for what may have been meant: 64 letters are compared with some ten names in 100 µs. */
+/**
+ * How often one parse looks for what may have been meant: 64 letters are compared with some ten
+ * names in 100 µs.
+ */
 const MAX_HINTS = 100;
 
 let hintsLeft = 0;
 
 /**
  * Parses, or gives every fault.
- * @param roomy the last two names of the path to what may have any number of members, since the schema does not look at each.
+ * @param roomy the last two names of the path to what may have any number of members, since the
+ * schema does not look at each.
  */
 export function check<T extends z.ZodType>(
   schema: T,

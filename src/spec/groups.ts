@@ -93,7 +93,9 @@ export function membershipFaults(groups: readonly ParameterGroup[], names: reado
   return faults;
 }
 
-/** How many patterns are compared with all names for likeness: 512 names of 64 letters take 10 ms. */
+/**
+ * How many patterns are compared with all names for likeness: 512 names of 64 letters take 10 ms.
+ */
 const MAX_HINTS = 1;
 
 function unmatchedPatterns(group: ParameterGroup, i: number, names: readonly string[]) {

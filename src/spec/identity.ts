@@ -17,7 +17,9 @@ import { createHash } from "node:crypto";
 import { canonicalJson } from "./canonical.ts";
 import type { ResolvedSpec } from "./spec.ts";
 
-/** Options by their path (an array has no part in it), and the value at which they change nothing. */
+/**
+ * Options by their path (an array has no part in it), and the value at which they change nothing.
+ */
 const NEUTRAL: Readonly<Record<string, unknown>> = {
   "schedule.warmup_steps": 0,
   "training.gradient_accumulation_steps": 1,

@@ -51,7 +51,10 @@ export interface Resolved {
   readonly totalSteps: number;
   /** What a checkpoint of it holds: shapes by name. */
   readonly shapes: ReadonlyMap<string, readonly number[]>;
-  /** The table that came with the spec, for the caller to make and keep, or to discard; null if the spec names a dataset. */
+  /**
+   * The table that came with the spec, for the caller to make and keep, or to discard; null if the
+   * spec names a dataset.
+   */
   readonly table: BroughtTable | null;
 }
 
@@ -208,7 +211,10 @@ function trainingFaults({ training, observe, model }: Partial<Spec>, { sizes: { 
   return faults;
 }
 
-/** A single class, which leaves nothing to learn, and options that name classes which the target does not have. */
+/**
+ * A single class, which leaves nothing to learn, and options that name classes which the target
+ * does not have.
+ */
 function classFaults({ loss }: Partial<Spec>, { classes, data }: Table): Fault[] {
   if (!loss || classes === null) return [];
   if (classes.length === 1) {
@@ -311,7 +317,9 @@ function defaultLogEverySteps(totalSteps: number): number {
   return Math.max(1, Math.ceil(totalSteps / 1000));
 }
 
-/** Earlier versions stored a schedule's default mode, `min`, whatever the metric that it follows. */
+/**
+ * Earlier versions stored a schedule's default mode, `min`, whatever the metric that it follows.
+ */
 function withoutWrongMode(schedule: Spec["schedule"]): Spec["schedule"] {
   if (!scheduleType(schedule).follow) return schedule;
   const fault = modeFault(String(schedule.metric), (schedule.mode ?? null) as Direction | null);
@@ -319,7 +327,7 @@ function withoutWrongMode(schedule: Spec["schedule"]): Spec["schedule"] {
 }
 
 /**
- * What was worked out from the number of steps is open again, to be worked out for another; and so are
+ * Opens what was worked out from the number of steps, to be worked out for another number; and the
  * directions, which follow from the metrics.
  */
 export function withoutDerived(spec: Spec, totalSteps: number): Spec {

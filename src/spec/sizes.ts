@@ -1,6 +1,7 @@
 /**
- * What the files and documents of a job come to, in bytes: what the store keeps room for (src/store/room.ts). They are estimates from above, by numbers
- * written out in full; findings, which few jobs have, may make a state a few kilobytes larger.
+ * The sizes in bytes of the files and documents of a job, for which the store keeps room
+ * (src/store/room.ts). They are upper bounds, with numbers written out in full. Findings, which few
+ * jobs have, may make a state a few kilobytes larger.
  */
 import type { ColumnSummary } from "../data/dataset.ts";
 import type { Plan } from "../engine/model.ts";

@@ -1,6 +1,6 @@
 /**
- * The tables that specs learn from, before anything is checked against them: datasets that are there already, and rows that
- * a spec brings. What a spec brings is made as late as can be.
+ * The tables that specs are checked against: datasets that are stored, and rows that a spec brings.
+ * A table that a spec brings is made as late as possible.
  */
 import { InvalidDataset, type DatasetContent } from "../data/dataset.ts";
 import { splitCounts } from "../data/encodings.ts";
@@ -22,7 +22,7 @@ export interface TableContext {
   readonly asker?: Asker;
 }
 
-/** What is only asked about is never made: a million rows take seconds. */
+/** Validation alone makes no table: a million rows take seconds. */
 export interface BroughtTable {
   make(): Promise<Draft>;
   discard(): Promise<void>;

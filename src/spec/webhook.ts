@@ -58,8 +58,9 @@ export function hostOf({ hostname }: URL): string {
 const globalUnicast = ipaddr.IPv6.parseCIDR("2000::/3");
 
 /**
- * Addresses that look public and lead to a service of the machine's own cloud: Azure's. Those of the other clouds are link-local (169.254.169.254),
- * shared (Alibaba's 100.100.100.200), reserved (Oracle's 192.0.0.192) or private (Amazon's fd00:ec2::254, Google's fd20:ce::254) anyway.
+ * Addresses that look public and lead to a service of the machine's own cloud: Azure's. Those of
+ * the other clouds are link-local (169.254.169.254), shared (Alibaba's 100.100.100.200), reserved
+ * (Oracle's 192.0.0.192) or private (Amazon's fd00:ec2::254, Google's fd20:ce::254) anyway.
  */
 const cloudServices = ["168.63.129.16"];
 

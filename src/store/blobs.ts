@@ -1,6 +1,8 @@
 /**
- * Large values: cut into chunks, since Redis serves nobody else while it takes or gives a value. Whatever is read is checked against the hash that was taken when it was
- * written. A chunk is hashed when it arrives, which takes 3 ms on the event loop: 65 ms for 100 MB, while the next one is on its way.
+ * Large values, cut into chunks, since Redis serves nobody else while it takes or gives a value.
+ * Whatever is read is checked against the hash that was taken when it was written. A chunk is
+ * hashed when it arrives. That takes 3 ms on the event loop (65 ms for 100 MB) while the next chunk
+ * is on its way.
  */
 import { createHash } from "node:crypto";
 import { crashPoint } from "../crash.ts";
@@ -18,7 +20,10 @@ export interface Blob {
   bytes: number;
 }
 
-/** Gives the chunks of `bytes` to `put`, at most two at once; after one that fails no other is given. */
+/**
+ * Gives the chunks of `bytes` to `put`, at most two at once; after one that fails no other is
+ * given.
+ */
 export async function eachChunk(bytes: Uint8Array, put: (number: number, chunk: Buffer) => Promise<unknown>) {
   const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const count = Math.ceil(bytes.byteLength / CHUNK_BYTES);

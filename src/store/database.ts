@@ -3,7 +3,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { ReplyError, type Redis, type RedisOptions } from "ioredis";
 import { Incomplete, LeaseLost, NoRoom, OverLimit, Unavailable, type LimitedKind } from "./errors.ts";
 
-/** A server that has been silent for so long while it owes an answer hangs, and counts as away: a request is answered within two seconds. */
+/**
+ * A server that owes an answer and is silent for so long counts as away. A request is then answered
+ * within two seconds.
+ */
 const SILENCE_MS = 1500;
 
 /**
@@ -51,7 +54,9 @@ export async function available<T>(commands: () => Promise<T>): Promise<T> {
 /** What the scripts share, in this order. */
 const SHARED = ["base.lua", "room.lua", "shared.lua"];
 
-/** One file a script; what they share goes after the first line of each, which is where Redis wants the flags. */
+/**
+ * Each script is one file. The shared files go after its first line, where Redis wants the flags.
+ */
 const scripts = loadScripts(new URL("lua/", import.meta.url));
 
 function loadScripts(directory: URL): Map<string, string> {
@@ -65,11 +70,17 @@ function loadScripts(directory: URL): Map<string, string> {
 const transient =
   /^(OOM|LOADING|BUSY|READONLY|MISCONF|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|NOAUTH|NOPERM|WRONGPASS)\b/;
 
-/** How the client says that a command got no answer because of the connection. It has no classes for it, and few codes. */
+/**
+ * How the client says that a command got no answer because of the connection. It has no classes for
+ * it, and few codes.
+ */
 const unanswered = /^(Connection is closed|Stream isn't writeable|Socket timeout|Command aborted|connect ETIMEDOUT)/;
 const unansweredNames = new Set(["AbortError", "MaxRetriesPerRequestError"]);
 
-/** Whether it is the connection that failed, and the same call may work later. Anything else would fail again. */
+/**
+ * Whether it is the connection that failed, and the same call may work later. Anything else would
+ * fail again.
+ */
 function isConnectionError(error: Error): boolean {
   return "syscall" in error || unansweredNames.has(error.name) || unanswered.test(error.message);
 }
@@ -89,7 +100,9 @@ function translated(error: unknown): unknown {
   return new Unavailable(`Redis refuses: ${message}`, { full: message.startsWith("OOM"), cause: error });
 }
 
-/** The client adds all that was sent, which is of any size and may be secret, and nothing for the log. */
+/**
+ * The client adds all that was sent. That may be large or secret, and does not belong in the log.
+ */
 function withoutCommand(error: Error & { command?: unknown }): Error {
   delete error.command;
   return error;

@@ -40,7 +40,10 @@ export class Datasets {
     return text === null ? null : toDataset(text);
   }
 
-  /** Newest first. A page ends early when its records are large: a hundred of the widest tables would be 700 MB. */
+  /**
+   * Newest first. A page ends early when its records are large: a hundred of the widest tables
+   * would be 700 MB.
+   */
   async list(owner: string, { limit, after }: PageOptions): Promise<Page<Dataset>> {
     const below = after === undefined ? "+" : `(${after}`;
     const ids = await this.#database.use((redis) =>

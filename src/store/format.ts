@@ -1,12 +1,14 @@
 /**
- * The format of what is stored, as a number in Redis, so that no process works on data that it does not know.
+ * The format of what is stored, as a number in Redis, so that no process works on data that it does
+ * not know.
  *
- * A process that starts compares the number with its own. If the store is older, the process upgrades it, one number after the other, while others that
- * start wait. If the store is newer, the process does not start. One that runs already while a newer one upgrades the store takes no more jobs
- * (lua/acquire.lua) and says so in its health. A store without the number is of the versions before there was one: format 1.
+ * A process that starts compares the number with its own. If the store is older, the process
+ * upgrades it, one number after the other, while others that start wait. If the store is newer, the
+ * process does not start. A process that runs while a newer one upgrades the store takes no more
+ * jobs (lua/acquire.lua), and its health says so. A store without the number has format 1.
  *
- * An upgrade adds what the next format has and earlier records lack. It may break off, or be done twice at once if it outlasts its lock: each
- * must come to the same whatever part of it was done before.
+ * An upgrade adds what earlier records lack. It may break off, and two may run at once if one
+ * outlasts its lock. So it must give the same result whatever part of it was done before.
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,7 +19,8 @@ import { keys } from "./keys.ts";
 
 /** What makes a store of one format one of the next: the first is for format 1. */
 const upgrades: readonly ((database: Database) => Promise<void>)[] = [
-  // What format 2 adds to a job's record is worked out when the job is taken up or ends (lua/shared.lua).
+  // What format 2 adds to a job's record is worked out when the job is taken up or ends
+  // (lua/shared.lua).
   async () => {},
 ];
 

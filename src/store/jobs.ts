@@ -115,7 +115,8 @@ export class Jobs {
   }
 
   /**
-   * Promises a job its room before anything is kept for it. Then it is created, or `forgo` gives the room back.
+   * Promises a job its room before anything is kept for it. Then it is created, or `forgo` gives
+   * the room back.
    * @throws OverLimit, NoRoom
    */
   async reserve({ owner, id, idempotency, room }: Promised): Promise<Reserved | Replayed> {
@@ -235,8 +236,8 @@ export class Jobs {
   }
 
   /**
-   * Rows as JSON in ascending order of steps, some hundred at a time; those of training and of evaluation are apart.
-   * Nothing, not even an empty list, if there is no such job.
+   * Rows as JSON in ascending order of steps, some hundred at a time; those of training and of
+   * evaluation are apart. Nothing, not even an empty list, if there is no such job.
    */
   async *metricPages(owner: string, id: string, fromStep = 0, toStep = Infinity): AsyncGenerator<string[]> {
     const job = keys.job(owner, id);
@@ -292,7 +293,8 @@ export class Jobs {
   }
 
   /**
-   * A checkpoint's manifest and blob, and the beginning of its file, which says what is in it; null if it is gone.
+   * A checkpoint's manifest and blob, and the beginning of its file, which says what is in it; null
+   * if it is gone.
    * @throws Damaged
    */
   async checkpointHead(owner: string, id: string, step: number) {
@@ -332,7 +334,10 @@ export class Jobs {
     };
   }
 
-  /** Copies the parent's checkpoint into the fork's keys, where it stays only if the fork is created; false if it is gone. */
+  /**
+   * Copies the parent's checkpoint into the fork's keys, where it stays only if the fork is
+   * created; false if it is gone.
+   */
   async #copyOrigin({ owner, id }: NewJob, { parent, blob, origin }: Fork): Promise<boolean> {
     for (let number = 0; number < Math.ceil(origin.bytes / CHUNK_BYTES); number++) {
       const from = [parent.job_id, blob, origin.bytes, number];
@@ -397,7 +402,10 @@ function hashed(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-/** `found` is what has the cursors, which are one more than `limit` if there are more; null: it was removed between the two looks. */
+/**
+ * `found` is what has the cursors, which are one more than `limit` if there are more; null: it was
+ * removed between the two looks.
+ */
 export function pageOf<T>(cursors: string[], found: (T | null)[], limit: number): Page<T> {
   const more = cursors.length > limit;
   const data = found.slice(0, limit).filter((item) => item !== null);

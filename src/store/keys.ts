@@ -48,7 +48,10 @@
  */
 export const hashTag = "{rappel}";
 
-/** BullMQ takes no higher priority. It would take two million turns during which somebody always waits; from then on it is first come, first served. */
+/**
+ * BullMQ takes no higher priority. It would take two million turns during which somebody always
+ * waits; from then on it is first come, first served.
+ */
 export const LAST_TURN = 2 ** 21 - 1;
 
 export const keys = {

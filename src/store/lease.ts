@@ -32,7 +32,10 @@ import {
 /** Runs that may die in a row at the same checkpoint before the job is taken to be the cause. */
 const MAX_CRASHES = 5;
 
-/** How many rows of metrics one script takes at most, and how many characters of them unless it is a single row. */
+/**
+ * How many rows of metrics one script takes at most, and how many characters of them unless it is a
+ * single row.
+ */
 const SLICE_ROWS = 1000;
 const SLICE_LENGTH = 256 * 1024;
 
@@ -46,8 +49,9 @@ export interface AcquireOptions {
 }
 
 /**
- * `busy`: another run holds it for so many milliseconds. `alone`: its last run died, so only an idle worker may take it. `done`: there is nothing to run. `newer`: the store
- * is of a later version than this process.
+ * `busy`: another run holds it for so many milliseconds. `alone`: its last run died, so only an
+ * idle worker may take it. `done`: there is nothing to run. `newer`: the store is of a later
+ * version than this process.
  */
 export type Acquired =
   | { outcome: "taken"; lease: Lease; alone: boolean }
@@ -55,8 +59,8 @@ export type Acquired =
   | { outcome: "alone" | "done" | "newer" };
 
 /**
- * Of what a run that dies now will have died, as far as can be told: its `own` job; perhaps another that `shared` its process; `none`, since the process
- * was told to end.
+ * Of what a run that dies now will have died, as far as can be told: its `own` job; perhaps another
+ * that `shared` its process; `none`, since the process was told to end.
  */
 export type Blame = "own" | "shared" | "none";
 
@@ -188,7 +192,8 @@ export class Lease {
   }
 
   /**
-   * Gives up the last checkpoint, which is damaged: the job goes on from the one before, or as it began. `stuck`: there is neither, and nothing has changed.
+   * Gives up the last checkpoint, which is damaged: the job goes on from the one before, or as it
+   * began. `stuck`: there is neither, and nothing has changed.
    */
   async fallBack(step: number): Promise<"done" | "stuck"> {
     return await this.#run("fall_back", step);
@@ -204,7 +209,10 @@ export class Lease {
     await this.#run("lives");
   }
 
-  /** How many of its writes Redis has answered so far; what is written at intervals anyway does not count. */
+  /**
+   * How many of its writes Redis has answered so far; what is written at intervals anyway does not
+   * count.
+   */
   get answered(): number {
     return this.#answered;
   }
@@ -214,7 +222,10 @@ export class Lease {
     await this.#run("report", number, JSON.stringify(progress), texts(events), ...(await this.#carried(rows)));
   }
 
-  /** Null if there is no room. What is uploaded vanishes unless it is committed, and at the latest with the next upload for the same purpose. */
+  /**
+   * Null if there is no room. An upload vanishes unless it is committed, at the latest with the
+   * next upload for the same purpose.
+   */
   async upload(bytes: Uint8Array, purpose: "state" | "final" | "best" = "state"): Promise<Blob | null> {
     const blob = await this.#run<string | null>("upload", bytes.byteLength, purpose);
     if (blob === null) return null;
@@ -288,8 +299,9 @@ export class Lease {
   }
 
   /**
-   * Adds all rows but the last slice, which is returned to go with what is said of them. A row is its step's, and written twice it is there
-   * once; those of a run that dies before it says it are dropped by the next.
+   * Adds all rows but the last slice, which is returned to go with what is said of them. A row is
+   * its step's, and written twice it is there once; those of a run that dies before it says it are
+   * dropped by the next.
    */
   async #carried(rows: MetricRow[]): Promise<(string | number)[]> {
     let last: (string | number)[] = [];
@@ -322,7 +334,10 @@ function texts(events: NewEvent[]): string {
   return JSON.stringify(events.map((event) => JSON.stringify(event)));
 }
 
-/** Rows as the scripts take them (step, JSON, …), in slices that keep neither Redis nor this event loop from others for long. */
+/**
+ * Rows as the scripts take them (step, JSON, …). The slices are small enough to hold up neither
+ * Redis nor this event loop for long.
+ */
 function* sliced(rows: MetricRow[]): Generator<(string | number)[]> {
   let slice: (string | number)[] = [];
   let length = 0;

@@ -33,7 +33,8 @@ export class Outbox {
   }
 
   /**
-   * Gives what is there to `handOn`, many at a time. What it throws at stays and holds up nothing else.
+   * Gives what is there to `handOn`, many at a time. What it throws at stays and holds up nothing
+   * else.
    * @throws the first of what it threw, at the end
    */
   async forward(handOn: (notice: Notice) => Promise<void>): Promise<void> {
@@ -57,7 +58,10 @@ export class Outbox {
     await this.#database.use((redis) => redis.lrem(keys.outbox, 1, entry));
   }
 
-  /** Whether the notice whose turn has come is still wanted: the job is there, and its webhook too. */
+  /**
+   * Whether the notice is still wanted when its turn comes: the job and its webhook are still
+   * there.
+   */
   async begin(owner: string, jobId: string, turn: number): Promise<boolean> {
     return (await this.#database.run("notice_begins", keys.job(owner, jobId), turn)) === 1;
   }

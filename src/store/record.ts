@@ -41,7 +41,10 @@ export interface ProgressReport extends Pick<
 
 /** What a forked job begins with: a copy of another job's checkpoint, as the blob `origin`. */
 export interface Origin extends Pick<Checkpoint, "step" | "bytes" | "sha256" | "metrics"> {
-  /** `state`: the job goes on from it, with `changes` (numbers.ts) to what it says of its progress. Else it begins with the last, or the best, weights in it. */
+  /**
+   * `state`: the job goes on from it, with `changes` (numbers.ts) to what it says of its progress.
+   * Else it begins with the last, or the best, weights in it.
+   */
   use: "state" | "final" | "best";
   changes: object;
   /** Up to which step back the job's course can be taken anew without it; absent in older records: up to its own. */

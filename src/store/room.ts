@@ -1,27 +1,34 @@
 /**
  * Room: why a job that was accepted ends, however many others there are.
  *
- * Redis' memory is bounded (`maxmemory`), and a part of it (SHARE in lua/room.lua) may be filled. A job is accepted only if all that it may need until it
- * ends can be promised to it:
+ * Redis' memory is bounded (`maxmemory`), and only a part of it (SHARE in lua/room.lua) may be
+ * filled. A job is accepted only if the store can promise it all that it may need until it ends:
  *
  *     used + promised + need ≤ SHARE × maxmemory
  *
- * - `used`: what Redis holds (`used_memory`, so that datasets, the queue and whatever else is there count too), less the blobs that were let go, which
- *   stay ten minutes for downloads and are deleted, the oldest first, when their room is wanted.
- * - `promised`: the sum over all open jobs of what each was promised (`reserved` in its record) and does not have yet (`spent`). Every script that writes to
- *   a job, or deletes something of it, moves bytes between the two, so that the sum is always there and no script looks at all jobs.
+ * - `used`: what Redis holds (`used_memory`, so that datasets, the queue and everything else count
+ *   too), without the blobs that were let go. These stay ten minutes for downloads. When their room
+ *   is needed, they are deleted, the oldest first.
+ * - `promised`: the sum over all open jobs of what each was promised (`reserved` in its record) and
+ *   does not have yet (`spent`). Every script that adds to a job or deletes from it moves bytes
+ *   between the two. So the sum is always there, and no script looks at all jobs.
  * - `need`: what `roomOf` says, here below.
  *
- * All of it happens in the script that creates the job, so that two posts cannot both have the last room. A job that brings something along (the rows of an
- * inline table, the checkpoint that a fork begins with) is promised its room before that is kept for it; the promise lapses after ten minutes, if whoever
- * creates the job dies meanwhile. At its end a job gives back what it did not need.
+ * All of it happens in the script that creates the job, so that two posts cannot both have the last
+ * room. Some jobs bring data along: the rows of an inline table, the checkpoint that a fork begins
+ * with. Such a job is promised its room before the data are stored. The promise lapses after ten
+ * minutes if the process that creates the job dies meanwhile. At its end a job gives back what it
+ * did not need.
  *
- * The same bytes count against its owner's limit: while a job is open what it was promised, from then on what it has, until it is deleted.
+ * The same bytes count against the owner's limit: what an open job was promised, and what an ended
+ * job has until it is deleted.
  *
- * For there to be a need, everything is bounded: rows by the spec; checkpoints by what is kept (`keep_last`, or fewer if a job will not make as many); events by how many of each type a run may tell (the
- * rest are left out, and `events_omitted` says so). A run that takes over tells again what the one before has told, if there is room to.
- * Prices are those of Redis 7 with jemalloc, from above. What few jobs write and none much of (findings, the words on pauses) has a lump sum, and whatever
- * goes beyond a promise takes from the part of the memory that may not be filled.
+ * A need can be computed only if everything is bounded. The spec bounds rows. `keep_last` bounds
+ * checkpoints, and so does how many a job will make. Events of each type have a limit for a run;
+ * the rest are left out, and `events_omitted` says so. A run that takes over repeats events of the
+ * one before, if there is room. Prices are upper bounds for Redis 7 with jemalloc. What few jobs
+ * write, and none much of (findings, pauses), has a lump sum. What goes beyond a promise takes from
+ * the part of the memory that may not be filled.
  *
  * Room is never made by deleting what an owner may still want.
  */
@@ -43,7 +50,9 @@ const MODEL_BYTES = 300;
 const LATER_BYTES = 2500;
 /** What one rewind leaves: an event, and its finding in two fields. */
 const REWIND_BYTES = 2500;
-/** All events but those that are counted below: started, paused, resumed, diagnosed, succeeded, … */
+/**
+ * All events but those that are counted below: started, paused, resumed, diagnosed, succeeded, …
+ */
 const OTHER_EVENTS_BYTES = 6000;
 /** Of events, beside their metrics. */
 const EVALUATED_BYTES = 150;
@@ -51,7 +60,9 @@ const COMMITTED_BYTES = 260;
 /** A message to a webhook on its way, beside its event and what its owner wrote. */
 const MESSAGE_BYTES = 2500;
 
-/** The most events of a type that a run tells, and as many of any other type (also in lua/room.lua). */
+/**
+ * The most events of a type that a run tells, and as many of any other type (also in lua/room.lua).
+ */
 const MAX_EVENTS = 1000;
 const OTHER_EVENTS = 8;
 
@@ -95,7 +106,10 @@ export function roomOf(job: Needs, originBytes: number): Room {
   return { bytes: Math.ceil(bytes), eventLimits, messageBytes, keepMost };
 }
 
-/** How many events of the frequent types a run may tell, how often a job may go back, and how many checkpoints it keeps at most. */
+/**
+ * How many events of the frequent types a run may tell, how often a job may go back, and how many
+ * checkpoints it keeps at most.
+ */
 function counts({ spec: { data, training, checkpoint, detectors }, totalSteps }: Needs) {
   const evaluations = data.validation === null ? 0 : Math.ceil(training.epochs / training.eval_every_epochs);
   const bySteps = checkpoint.every_steps === null ? 0 : Math.ceil(totalSteps / checkpoint.every_steps);
@@ -137,8 +151,10 @@ function messagesOf({ webhook }: ResolvedSpec, limits: Room["eventLimits"]): num
 const ENDS: ReadonlySet<EventType> = new Set(["succeeded", "failed", "cancelled"]);
 
 /**
- * The checkpoints that are kept, the one that is being written, and the best; two to rewind to; the one that a fork began with, until it has two of its own, or to
- * the end if it keeps one or may need it to rewind to. At the end all of them are there beside the models.
+ * The checkpoints that are kept, the one that is being written, and the best; two to rewind to; and
+ * the one that a fork began with. A fork has that until it has two of its own, or until it ends if
+ * it keeps only one or may need it to rewind to. At the end all of them are there beside the
+ * models.
  */
 function blobBytes({ spec: { checkpoint, detectors }, sizes }: Needs, keepMost: number, originBytes: number): number {
   const { keep_best: best } = checkpoint;

@@ -65,7 +65,8 @@ export class Store {
   }
 
   /**
-   * A new id's part that orders: by Redis' clock, since lists are in the order of ids, and the hosts that serve the API need not agree on the time.
+   * A new id's part that orders: by Redis' clock, since lists are in the order of ids, and the
+   * hosts that serve the API need not agree on the time.
    */
   async newUlid(): Promise<string> {
     const [seconds, microseconds] = await this.#database.use((redis) => redis.time());

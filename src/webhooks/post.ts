@@ -6,8 +6,9 @@
  * again, it might get others than were checked. The certificate is checked against the name, which is also what `Host` says. No redirect is
  * followed, no proxy of the environment asked, no connection reused, and of the response only the head is read.
  *
- * A name that a stranger chose is resolved with a socket of our own (c-ares). The system's resolver would keep a thread busy for as long as that name's
- * server stays silent, and there are two such threads for everybody.
+ * A name that a stranger chose is resolved with a socket of our own (c-ares). The system's resolver
+ * would keep a thread busy for as long as that name's server stays silent, and there are two such
+ * threads for everybody.
  */
 import type { LookupAddress } from "node:dns";
 import dns from "node:dns/promises";

@@ -9,7 +9,10 @@
 export const SLOTS = 128;
 const PER_OWNER = 8;
 
-/** After which a message comes again whose owner has no slot, and how far apart those of one owner come. */
+/**
+ * How long a message of an owner without a free slot waits, and how far apart such messages of one
+ * owner come.
+ */
 const WAIT_MS = 500;
 const APART_MS = 20;
 
@@ -34,7 +37,9 @@ export class Slots {
     this.#free++;
   }
 
-  /** When a message that got none is to come again: a thousand that wait must not all come at once. */
+  /**
+   * When a message without a slot is to come again: a thousand that wait must not all come at once.
+   */
   nextLook(owner: string, now: number): number {
     const next = Math.max(now + WAIT_MS, (this.#nextLook.get(owner) ?? 0) + APART_MS);
     this.#nextLook.set(owner, next);

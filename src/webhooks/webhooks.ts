@@ -5,10 +5,12 @@
  * fixed then, so that every attempt sends the same; BullMQ keeps the message over restarts and brings it up again by the schedule. The message
  * is named by the job and the event, `<job id>-<event id>`: BullMQ takes a name once, and a receiver that sees it twice knows it (`webhook-id`).
  *
- * Any answer but 2xx is a failure, a redirect too. What is given up is told in an event of the job. 410 ends the matter: nothing more goes to that job's webhook.
+ * Any answer but 2xx is a failure, a redirect too. What is given up is told in an event of the job.
+ * 410 ends the matter: nothing more goes to that job's webhook.
  *
- * A receiver that is slow holds up its own owner's messages and nobody else's. Owners take turns, which BullMQ knows as priorities, so that nobody waits
- * behind the thousand messages of another; and of what is sent at once one owner has a bounded share (slots.ts).
+ * A receiver that is slow holds up its own owner's messages and nobody else's. Owners take turns,
+ * which BullMQ knows as priorities, so that nobody waits behind the thousand messages of another;
+ * and of what is sent at once one owner has a bounded share (slots.ts).
  */
 import { DelayedError, Queue, UnrecoverableError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";

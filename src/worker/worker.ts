@@ -206,7 +206,10 @@ export class TrainingWorker {
     }
   }
 
-  /** A run that got past the point at which the one before it died, or ended, need not be alone any longer. */
+  /**
+   * A run that got past the point at which the one before it died, or ended, need not be alone any
+   * longer.
+   */
   #committed(run: Run): void {
     if (this.#alone === run) this.#alone = null;
   }

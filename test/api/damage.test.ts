@@ -1,4 +1,5 @@
-// Bits that flip in what Redis keeps: a run goes on from what is sound, to the same bytes, and nobody is served anything else.
+// Bits that flip in what Redis keeps: a run goes on from what is sound, to the same bytes, and
+// nobody is served anything else.
 import { rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -202,7 +202,8 @@ test("bytes that are uploaded while the last dataset that has them is deleted ar
 });
 
 test("two processes that keep and delete the same bytes leave no record without its file", async () => {
-  // Each process has a DatasetFiles of its own, so that nothing but the order of their steps holds them apart.
+  // Each process has a DatasetFiles of its own, so that nothing but the order of their steps holds
+  // them apart.
   const processes = [1, 2].map(() => ({ store: service.store, files: new DatasetFiles(service.directory) }));
   const bytes = "a,b\n7,8\n";
   const kept: string[] = [];

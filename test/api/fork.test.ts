@@ -291,7 +291,8 @@ test("a fork is refused with all that is wrong, and pointers into its body", asy
   const json = { "content-type": "application/json" };
   expect((await service.call("POST", `/v1/jobs/${paused}/fork`, { body: deep, headers: json })).status).toBe(422);
 
-  // A store that is full to the last kilobyte: refused before anything is copied, however often it is tried.
+  // A store that is full to the last kilobyte: refused before anything is copied, however often it
+  // is tried.
   const usage = () => redis.hgetall("{rappel}:owner:default:usage");
   const [before, counted, { promised }] = [await redis.keys("*"), await usage(), await redis.hgetall("{rappel}:room")];
   const used = Number(/used_memory:(\d+)/.exec(await redis.info("memory"))![1]);

@@ -2,8 +2,9 @@
  * Twenty thousand requests, made from openapi.yaml: as it says, spoiled in one place, and wild ones. Whatever comes, the answer is one that
  * openapi.yaml allows, and never a 5xx; what is accepted is what it describes. A worker trains the jobs that come of it.
  *
- * The seed decides what is asked, but for ids and for who comes first of those that are on the way together. It is drawn from the commit, so that
- * each commit asks something else; FUZZ_SEED names one that is to be asked again. Meanwhile /healthz is polled: what it takes at most is printed.
+ * The seed decides what is asked, but for ids and for who comes first of those that are on the way
+ * together. It is drawn from the commit, so that each commit asks something else; FUZZ_SEED names
+ * one that is to be asked again. Meanwhile /healthz is polled: what it takes at most is printed.
  */
 import { execFileSync } from "node:child_process";
 import { Agent, request, type IncomingMessage } from "node:http";
@@ -72,7 +73,10 @@ async function ask({ method, url, headers, body }: Asked): Promise<Answer> {
   return { status: response.statusCode!, headers: response.headers, body: isJson ? JSON.parse(text) : text };
 }
 
-/** Asks /healthz while answers are awaited, and knows how long the slowest took: client and service share this process. */
+/**
+ * Asks /healthz while answers are awaited, and knows how long the slowest took: client and service
+ * share this process.
+ */
 class Pulse {
   longestMs = 0;
 

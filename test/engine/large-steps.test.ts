@@ -5,7 +5,10 @@ import type { Progress } from "../../src/engine/state.ts";
 import { RunProgress } from "../../src/runner/progress.ts";
 import { classes, member, smallJob, train } from "../support/training.ts";
 
-/** Every epoch is a step. Whatever numbers its steps is in use: shuffling, dropout, noise, averages, a schedule. */
+/**
+ * Every epoch is a step. Whatever numbers its steps is in use: shuffling, dropout, noise, averages,
+ * a schedule.
+ */
 const endingAt = (epochs: number) =>
   smallJob({
     data: classes(210, 11),

@@ -1,4 +1,5 @@
-// Every option of a job that may have to do with who computes what, and jobs made of choices among them.
+// Every option of a job that may have to do with who computes what, and jobs made of choices among
+// them.
 import type { DetectorSettings } from "../../src/engine/detectors/detector.ts";
 import type { ParameterGroup } from "../../src/engine/groups.ts";
 import type { TrainingJob } from "../../src/engine/job.ts";

@@ -38,7 +38,8 @@ test.each([null, 0.5, { max_norm: 0.5, norm_type: "inf" as const }])("whatever i
   expect(whole.evaluations.map(({ step }) => step)).toEqual([18, 36, 54, 72]);
   expect(whole.entries.every(({ grad_norm }) => (clip === null ? grad_norm === null : grad_norm! > 0))).toBe(true);
   expect(whole.entries).toHaveLength(15);
-  // The first one, one in the middle of a log's interval, and one at an evaluation; those taken while another was written are missing.
+  // The first one, one in the middle of a log's interval, and one at an evaluation; those taken
+  // while another was written are missing.
   const steps = [...whole.states.keys()].filter((step) => step < 72);
   const some = new Set([steps[0], steps.find((step) => step % 5 !== 0)!, steps.at(-1)!]);
   for (const step of some) {

@@ -8,7 +8,10 @@ const successor = { keepBest: true, evaluatesOthers: false, groups: [] };
 const handlers = { log() {}, evaluated() {}, snapshot() {} };
 const finalState = async () => (await train(smallJob({ keepBest: true }))).state!.bytes;
 
-/** Copying a state on an event loop would stop it for seconds; a buffer that was handed over is gone at once. */
+/**
+ * Copying a state on an event loop would stop it for seconds; a buffer that was handed over is gone
+ * at once.
+ */
 describe("a file is handed over, not copied,", () => {
   test.each<[string, (file: Uint8Array) => Promise<unknown>]>([
     ["to be forked", (file) => forkState(file, { finished: null }, successor)],

@@ -1,6 +1,7 @@
 /**
- * What an earlier version left when it was killed is taken over: what it told is still told, what it had not finished ends with its bytes, and nothing of
- * it stays once it is deleted. test/fixtures/upgrade/make.ts made it, and says what is in it.
+ * What an earlier version left when it was killed is taken over: what it told is still told, what
+ * it had not finished ends with its bytes, and nothing of it stays once it is deleted.
+ * test/fixtures/upgrade/make.ts made it, and says what is in it.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

@@ -91,7 +91,8 @@ test("a connection survives its server, and says once that it is away and once t
 });
 
 test("a start waits for a Redis that is still loading its data, and says so", async () => {
-  // A setting of Redis for its own tests: it takes its time for each command that it reads from its log.
+  // A setting of Redis for its own tests: it takes its time for each command that it reads from its
+  // log.
   const redis = await redisWith({ extraArguments: ["--key-load-delay", "500"] });
   const writing = redis.client().pipeline();
   for (let i = 0; i < 4000; i++) writing.set(`key-${i}`, "v");

@@ -138,7 +138,8 @@ test.each([
 
 test("who was about to clear a dead holder's lock away looks again, and leaves that of another alone", async () => {
   writeFileSync(path, JSON.stringify(dead));
-  // Somebody died while they cleared it away, elsewhere: that claim is watched, and meanwhile a third gets the lock.
+  // Somebody died while they cleared it away, elsewhere: that claim is watched, and meanwhile a
+  // third gets the lock.
   writeFileSync(`${path}.${dead.pid}-${dead.started}`, JSON.stringify(foreign));
   const third = { ...identify(process.pid), token: "third" };
   const onWatching = () => {

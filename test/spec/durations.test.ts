@@ -1,4 +1,5 @@
-// Timers of more than 2^31 − 1 ms go off at once, and again and again: no duration may be that long.
+// Timers of more than 2^31 − 1 ms go off at once, and again and again: no duration may be that
+// long.
 import { expect, test } from "vitest";
 import { check } from "../../src/spec/faults.ts";
 import { Spec } from "../../src/spec/spec.ts";

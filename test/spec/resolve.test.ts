@@ -94,7 +94,8 @@ test("a fork of a job that was stored with the wrong way takes the right one", a
   const forked = (await resolve(withoutDerived(stored, totalSteps))).spec;
   expect(forked.training.early_stopping!.mode).toBe("max");
   expect(forked.schedule.mode).toBeNull();
-  // What is right stays as it was written, so that a fork that changes nothing ends with its parent's bytes.
+  // What is right stays as it was written, so that a fork that changes nothing ends with its
+  // parent's bytes.
   expect(withoutDerived(spec, totalSteps).schedule).toEqual(spec.schedule);
 });
 

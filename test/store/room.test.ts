@@ -257,7 +257,8 @@ test("a job of an older record ends, and its owner's bytes are right then", asyn
   const lease = await acquire(store, id);
   expect(Number(await redis.hget(job, "reserved"))).toBe(100_000);
   await checkpoint(lease, 10, { bytes: Buffer.alloc(10_000), rows: [row(10)] });
-  // It was counted for less than it needs, and there is no more: its run goes on without, and ends when there is.
+  // It was counted for less than it needs, and there is no more: its run goes on without, and ends
+  // when there is.
   await postJob(store, { room: room((await free()) - 50_000) });
   expect(await lease.upload(Buffer.alloc(200_000), "state")).toBeNull();
   await succeed(lease);

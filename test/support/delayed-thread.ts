@@ -1,6 +1,7 @@
-// A training thread that dawdles: before and after what it does it sleeps now and then, for as long as
-// others take for whole phases of a step. A region that one thread reads while another may already write
-// it, with no meeting in between, then holds what it should not, and bytes that should be equal differ.
+// A training thread that dawdles: before and after what it does it sleeps now and then, for as long
+// as others take for whole phases of a step. A region that one thread reads while another may
+// already write it, with no meeting in between, then holds what it should not, and bytes that
+// should be equal differ.
 import { WeightAverages } from "../../src/engine/averaging.ts";
 import { Barrier } from "../../src/engine/barrier.ts";
 import { Batches } from "../../src/engine/batches.ts";

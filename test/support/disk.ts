@@ -1,4 +1,5 @@
-// A disk that can be filled, made read-only and made larger: a file system in memory, which takes root to mount.
+// A disk that can be filled, made read-only and made larger: a file system in memory, which takes
+// root to mount.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,7 +14,9 @@ export interface SmallDisk {
   readOnly(on: boolean): void;
 }
 
-/** It is there until the test is over. Skips the test, with the reason, where that is not permitted. */
+/**
+ * It is there until the test is over. Skips the test, with the reason, where that is not permitted.
+ */
 export function smallDisk({ skip }: Pick<TestContext, "skip">, size: string): SmallDisk {
   const directory = mkdtempSync(join(tmpdir(), "rappel-disk-"));
   const run = (...command: [string, ...string[]]) => execFileSync(command[0], command.slice(1), { stdio: "pipe" });

@@ -33,7 +33,8 @@ test.each([
   "100.64.0.1",
   "127.0.0.1",
   "127.255.255.254",
-  // Services of the machine's own cloud: Amazon, Google and many more; Amazon's of containers; Azure; Alibaba; Oracle.
+  // Services of the machine's own cloud: Amazon, Google and many more; Amazon's of containers;
+  // Azure; Alibaba; Oracle.
   "169.254.169.254",
   "169.254.170.2",
   "168.63.129.16",

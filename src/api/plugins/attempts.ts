@@ -1,6 +1,7 @@
 /**
- * Attempts to guess a key. From an address there may be so many wrong ones a minute; beyond that only keys are looked at
- * that were right from there before, so that one guest of a network does not lock its others out.
+ * Attempts to guess a key. An address may send only so many wrong keys a minute. Beyond that only
+ * keys that were right from there before are looked at, so that one guest of a network does not
+ * lock out the others.
  */
 import type { FastifyRequest } from "fastify";
 import { retryLater } from "../../spec/errors.ts";

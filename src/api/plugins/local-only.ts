@@ -1,8 +1,8 @@
 /**
- * A service without keys on a loopback address trusts whoever reaches it, which is meant to be people and programs of this
- * machine. A page of any site that somebody here looks at reaches it too: by its address, or by a name that the site's
- * DNS first gives its own address and then this one. So a request must be for a host that is this machine, and no browser
- * may say that another site's page sent it.
+ * A service without keys on a loopback address trusts whoever reaches it. That should be people and
+ * programs of this machine. But a browser here lets the pages of any site reach it too: by its
+ * address, or by a name whose DNS first gives the site's address and then this one. So a request
+ * must name a host that is this machine, and must not come from a page of another site.
  */
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { isLoopback } from "../../config.ts";

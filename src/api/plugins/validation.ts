@@ -47,7 +47,10 @@ export function validate(app: FastifyInstance): void {
 /** Deeper than any schema goes, and than the cells of inline rows may wrongly go. */
 const MAX_DEPTH = 64;
 
-/** What is wrong with how objects and arrays lie within each other; a million of them take the parser 150 ms, and this 5. */
+/**
+ * What is wrong with how objects and arrays lie within each other; a million of them take the
+ * parser 150 ms, and this 5.
+ */
 function depthProblem(text: string): Problem | null {
   const [quote, backslash] = ['"', "\\"];
   let depth = 0;

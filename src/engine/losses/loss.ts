@@ -43,8 +43,9 @@ export interface LossPlace {
 
 export interface Loss {
   /**
-   * The divisor of the mean over `samples` samples: a function of their targets, which `target` tells by
-   * number, summed in double in ascending order. 0 if none of them counts; a mean over nothing else is 0.
+   * The divisor of the mean over `samples` samples: a function of their targets, which `target`
+   * tells by number, summed in double in ascending order. 0 if none of them counts; a mean over
+   * nothing else is 0.
    */
   divisor(samples: number, target: (sample: number) => number): number;
   /** Writes terms of samples begin..end and, if `scale` is not 0, the gradient of scale × (sum of terms). */

@@ -15,7 +15,10 @@ export interface Curve {
   readonly momenta: Float64Array;
 }
 
-/** The rate and the momentum of every step. A schedule of many parts takes a second for 100,000 steps: not for an event loop. */
+/**
+ * The rate and the momentum of every step. A schedule of many parts takes a second for 100,000
+ * steps: not for an event loop.
+ */
 export function curveOf({ schedule, lr, steps, stepsPerEpoch }: CurveInput): Curve {
   const kernels = functionKernels();
   const curve = { learningRates: new Float64Array(steps), momenta: new Float64Array(steps) };

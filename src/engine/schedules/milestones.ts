@@ -1,7 +1,13 @@
-/** Lists of milestones in ascending order; a schedule is asked at every step, and its list is sorted once. */
+/**
+ * Lists of milestones in ascending order; a schedule is asked at every step, and its list is sorted
+ * once.
+ */
 const sorted = new WeakMap<readonly number[], Float64Array>();
 
-/** How many of the milestones are at most `t`. Takes the logarithm of their number: there may be ten thousand. */
+/**
+ * How many of the milestones are at most `t`. Takes the logarithm of their number: there may be ten
+ * thousand.
+ */
 export function milestonesPassed(milestones: readonly number[], t: number): number {
   const ascending = sorted.get(milestones) ?? Float64Array.from(milestones).sort();
   sorted.set(milestones, ascending);

@@ -1,14 +1,17 @@
--- What the scripts share: this file, room.lua and shared.lua; database.ts puts them after the first line of each.
+-- What the scripts share: this file, room.lua and shared.lua; database.ts puts them after the first
+-- line of each.
 --
--- A script gets one key, that of a job's (or dataset's) record, and derives every other from it: the hash tag puts them in one slot. Documents (specs,
--- metrics, results) pass through as the text that JavaScript wrote, since cjson rounds numbers to 14 digits.
+-- A script gets one key, that of a job's (or dataset's) record, and derives every other from it:
+-- the hash tag puts them in one slot. Documents (specs, metrics, results) pass through as the text
+-- that JavaScript wrote, since cjson rounds numbers to 14 digits.
 local root, owner, kind, id = string.match(KEYS[1], '^(.-):owner:(.-):(%l+):(.+)$')
 root = root or string.match(KEYS[1], '^{%l+}')
 local job = KEYS[1]
 local owned = root .. ':owner:' .. (owner or '')
 
 local CHUNK_BYTES = 4 * 1024 * 1024
--- How long a chunk lives that no checkpoint holds: while it is being uploaded, and after it was let go (a download may be going on).
+-- How long a chunk lives that no checkpoint holds: while it is being uploaded, and after it was let
+-- go (a download may be going on).
 local LOOSE_MS = 600000
 
 local time = redis.call('TIME')

@@ -15,7 +15,8 @@ fence(ARGV[1], ARGV[2])
 if get('checkpoint_step') ~= ARGV[3] then return 'done' end
 local step = tonumber(ARGV[3])
 local earlier = redis.call('ZCOUNT', job .. ':checkpoints', '-inf', '(' .. ARGV[3]) > 0
--- A fork that was taken back to before its origin goes on from nothing, as the job did that it is a fork of (rewind.lua).
+-- A fork that was taken back to before its origin starts from nothing, as the job it was forked
+-- from did (rewind.lua).
 if not earlier and get('parent') and not get('origin') and not get('changes') then return 'stuck' end
 drop_checkpoint(ARGV[3])
 local newest = resume_from_newest()

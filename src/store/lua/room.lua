@@ -1,9 +1,12 @@
--- Room: how much of Redis' memory there is left to promise, and who has it. The design, and how much a job needs, are in room.ts.
+-- Room: how much of Redis' memory there is left to promise, and who has it. The design, and how
+-- much a job needs, are in room.ts.
 
--- The share of `maxmemory` that may be filled; the rest is for what is on its way: buffers of connections, BullMQ's lists.
+-- The share of `maxmemory` that may be filled; the rest is for what is on its way: buffers of
+-- connections, BullMQ's lists.
 local SHARE = 0.7
 local CHUNK_BYTES = 4 * 1024 * 1024
--- How long a chunk lives that nothing holds: while it is being uploaded, and after it was let go (a download may be going on).
+-- How long a chunk lives that nothing holds: while it is being uploaded, and after it was let go (a
+-- download may be going on).
 local LOOSE_MS = 600000
 -- What Redis adds to each of them.
 local FIELD_BYTES = 50
@@ -63,13 +66,14 @@ local function stay_within(what, used, more)
   end
 end
 
--- What the job counts for among its owner's bytes: what it may need until it ends, what it has from then on.
+-- What a job counts for with its owner: what it may need until it ends, then what it has.
 local function count_bytes(bytes)
   use_bytes('checkpoint_bytes', bytes - (number('counted_bytes') or 0))
   set('counted_bytes', whole(bytes))
 end
 
--- Moves a job's bytes from what it was promised to what it has; less than 0: back. False once the job has ended: it is promised nothing then.
+-- Moves a job's bytes from what it was promised to what it has; less than 0: back. False once the
+-- job has ended: it is promised nothing then.
 local function spend(bytes)
   local reserved = number('reserved')
   if not reserved then return false end
@@ -110,7 +114,8 @@ local function forget_expired(limit)
   for _, pending in ipairs(redis.call('ZRANGEBYSCORE', PENDING, '-inf', now, 'LIMIT', 0, limit)) do give_back(pending) end
 end
 
--- What Redis holds, without what may be deleted at once; what is promised beside it; how much both may be (nil: there is no limit).
+-- What Redis holds, without what may be deleted at once; what is promised beside it; how much both
+-- may be (nil: there is no limit).
 local function look_at_room()
   forget_expired(1000)
   local memory = redis.call('INFO', 'memory')
@@ -131,7 +136,8 @@ local function has_room(bytes)
   return not free or bytes <= free
 end
 
--- Ends the script unless so many bytes can be promised to a job of the owner. That they could not is noted, until they can.
+-- Ends the script unless so many bytes can be promised to a job of the owner. A refusal is noted
+-- until there is room again.
 local function assert_room(bytes)
   stay_within('checkpoint_bytes', used_bytes('checkpoint_bytes'), bytes)
   local room = look_at_room()
@@ -140,7 +146,8 @@ local function assert_room(bytes)
   error({ err = string.format('FULL %.0f %.0f %.0f', bytes, math.max(0, room.free), room.limit) })
 end
 
--- Deletes blobs that were let go, the oldest first, until so many bytes fit in what may be filled, or none is left.
+-- Deletes blobs that were let go, the oldest first, until so many bytes fit in what may be filled,
+-- or none is left.
 local function make_room(bytes)
   local room = look_at_room()
   local memory = room.memory
@@ -154,7 +161,8 @@ end
 -- Types that tell of what happens once, or of what was asked for.
 local always_told = { created = true, started = true, succeeded = true, failed = true, cancelled = true, diverged = true, webhook_failed = true }
 
--- Whether a run may still tell an event of this type: `told`; `last`: it may tell that it leaves out this and what follows.
+-- Whether a run may still tell an event of this type: `told`; `last`: it may tell that it leaves
+-- out this and what follows.
 local function count_event(type)
   if always_told[type] or not number('reserved') then return 'told' end
   local limit = cjson.decode(get('event_limits'))[type] or OTHER_EVENTS

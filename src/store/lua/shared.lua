@@ -33,8 +33,9 @@ local function record_event(text)
   if spend(room) then redis.call('HINCRBY', job .. ':told', 'bytes', room) end
 end
 
--- Appends an event: a JSON object as text, to which its run and time are added here. If the job's webhook wants it, it goes into the outbox in the same
--- breath: whatever was recorded will be sent. A run tells so many events of a type (room.lua).
+-- Appends an event: a JSON object as text, to which its run and time are added here. If the job's
+-- webhook wants it, it goes into the outbox in the same breath: whatever was recorded will be sent.
+-- A run tells so many events of a type (room.lua).
 local function append(event, run)
   local type = cjson.decode(event).type
   local told = count_event(type)
@@ -97,7 +98,8 @@ local function delete_blob(blob, bytes)
   each_chunk(blob, bytes, function(chunk) redis.call('UNLINK', chunk) end)
 end
 
--- Lets a blob go: it stays for a while for the downloads in progress, or until the room is needed (room.lua).
+-- Lets a blob go: it stays for a while for the downloads in progress, or until the room is needed
+-- (room.lua).
 local function drop_blob(blob, bytes)
   each_chunk(blob, bytes, function(chunk) redis.call('PEXPIRE', chunk, LOOSE_MS) end)
   local dropped = bytes .. ' ' .. job .. ':chunk:' .. blob .. ':'
@@ -156,8 +158,8 @@ local function arithmetic_version()
   return #changes > 0 and changes[#changes].to or number('arithmetic_version')
 end
 
--- Says that the steps after `step` are computed by this version of the arithmetic, whatever was said of them before. A job that begins
--- anew began under it.
+-- Says that the steps after `step` are computed by this version of the arithmetic, whatever was
+-- said of them before. A job that begins anew began under it.
 local function compute_from(step, version)
   local changes = {}
   local from = step == 0 and version or number('arithmetic_version')
@@ -172,7 +174,8 @@ local function compute_from(step, version)
   if #changes > 0 then set('arithmetic_changes', cjson.encode(changes)) else redis.call('HDEL', job, 'arithmetic_changes') end
 end
 
--- Has the job go on from the newest checkpoint that it still has, which is returned, or as it began.
+-- Takes the job back to the newest checkpoint that it still has, which is returned, or to its
+-- beginning.
 local function resume_from_newest()
   local newest = redis.call('ZRANGE', job .. ':checkpoints', -1, -1)[1]
   if newest then set('checkpoint_step', newest) else redis.call('HDEL', job, 'checkpoint_step') end
@@ -202,7 +205,8 @@ local function commit_checkpoint(state)
   return true
 end
 
--- What an idempotency key was used for: {'replayed', id} if for this body, {'mismatch', id} if for another; nil if for nothing.
+-- What an idempotency key was used for: {'replayed', id} if for this body, {'mismatch', id} if for
+-- another; nil if for nothing.
 local function used_before(key, body)
   if key == '' then return nil end
   local used = redis.call('HMGET', owned .. ':idempotency:' .. key, 'job', 'body_sha256')
@@ -255,7 +259,8 @@ local function take_turn()
   return turn
 end
 
--- A job whose record is older than the room that is kept for jobs: its states were counted, and it must end as others do.
+-- A job whose record is older than the promises of room. Its states were counted, and it must end
+-- as others do.
 local function adopt()
   if number('reserved') then return end
   set('reserved', number('counted_bytes') or 0, 'spent', 0, 'event_limits', '{"evaluated":1000,"checkpoint_committed":1000}')
@@ -267,7 +272,8 @@ local function adopt()
   if origin then spend(blob_room(cjson.decode(origin).bytes)) end
 end
 
--- Ends the job: frees its lease, its dataset and the room it was promised, and of its checkpoints keeps the last.
+-- Ends the job: frees its lease, its dataset and the room it was promised, and of its checkpoints
+-- keeps the last.
 local function end_job(status)
   adopt()
   set_status(status)

@@ -278,7 +278,10 @@ describe("update_ratio_out_of_range", () => {
 });
 
 describe("what the detectors are given", () => {
-  /** A detector that keeps what it is given: plateau's state has the average, diverging's the lowest. */
+  /**
+   * A detector that keeps what it is given: plateau's state has the average, diverging's the
+   * lowest.
+   */
   const states = (losses: readonly number[], totalSteps: number, changes: JobChanges = {}) => {
     const job = watched({ detectors: watchful(), ...changes });
     const diagnosis = new Diagnosis(job, totalSteps);

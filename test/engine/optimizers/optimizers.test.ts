@@ -205,7 +205,10 @@ function bytesOf({ bench, tensors, configured }: Optimizing, i: number): Buffer 
   return Buffer.concat([bench.bits(weight, length), ...states].map((bits) => Buffer.from(bits.buffer)));
 }
 
-/** Every rate from which or to which a schedule of the registry leads, after few steps and after very many. */
+/**
+ * Every rate from which or to which a schedule of the registry leads, after few steps and after
+ * very many.
+ */
 const ENDS = (() => {
   const { kernels } = new Bench(0);
   const required = {
@@ -240,7 +243,10 @@ const ENDS = (() => {
 
 describe("at the end of every schedule", () => {
   const shapes: readonly Shape[] = [[7], [4, 6]];
-  /** Where weights move to averages, the step before has set the rate, or the rate is no factor of the step. */
+  /**
+   * Where weights move to averages, the step before has set the rate, or the rate is no factor of
+   * the step.
+   */
   const MOVES_ON = new Set([
     "asgd",
     "rprop",

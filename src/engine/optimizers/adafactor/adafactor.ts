@@ -79,7 +79,8 @@ export const adafactor = defineOptimizer({
               kernels.adafactor_moments(gradient + at, row, column, rows, columns, share, scratch);
               squares += kernels.adafactor_squares(gradient + at, row, column, rows, columns, least, scratch);
             }
-            // As Python's max: what is not a number in one element of a vector does not become every element's factor.
+            // As Python's max does: a NaN in one element must not become the factor of every
+            // element.
             const clip = atLeast(1, Math.sqrt(squares / length) / limit);
             const step = (sign * atLeast(leastSize, size) * relative) / clip;
             for (const { at, row, column } of matrices) {

@@ -14,8 +14,10 @@ import { newtonSchulz, newtonSchulzBytes } from "./newton-schulz.ts";
  *     f = √max(1, rows/columns), or 0.2 √max(rows, columns) with match_rms_adamw
  *
  * For matrices; biases and everything else that has not two dimensions is left to the `fallback`, whose own rate follows the schedule in
- * proportion (down to 0 where lr is 0), and whose momentum is not cycled. A pass over whole tensors. Jordan, "Muon: an optimizer for hidden layers in neural networks" (2024);
- * Liu et al., "Muon is scalable for LLM training" (arXiv:2502.16982). Semantics of `torch.optim.Muon`, which iterates in bfloat16.
+ * proportion (down to 0 where lr is 0), and whose momentum is not cycled. A pass over whole
+ * tensors. Jordan, "Muon: an optimizer for hidden layers in neural networks" (2024); Liu et al.,
+ * "Muon is scalable for LLM training" (arXiv:2502.16982). Semantics of `torch.optim.Muon`, which
+ * iterates in bfloat16.
  *
  * A gradient diag(4, 1) becomes about diag(1, 1): with lr = 0.1 both weights move by some 0.1, the second no less than the first.
  */
@@ -117,7 +119,10 @@ export const muon = defineOptimizer({
   },
 });
 
-/** `lr`: what the schedule has made of the option `base`. Of a base of 0 only 0 is known to be in proportion. */
+/**
+ * `lr`: what the schedule has made of the option `base`. Of a base of 0 only 0 is known to be in
+ * proportion.
+ */
 function fallbackRate(own: number, lr: number, base: number): number {
   if (lr === 0) return 0;
   return base > 0 ? (own * lr) / base : own;
