@@ -332,6 +332,21 @@ test("what must not be requested never is, nothing is sent unsigned, and no addr
   expect(told.data).toMatchObject({ attempts: 4, reason: "the receiver could not be reached" });
 });
 
+test("a job that is deleted takes along its messages that were sent or are to be tried again, and no others", async () => {
+  receiver.answer((response, nth) => response.writeHead(nth === 1 ? 204 : 500).end());
+  start({ scheduleMs: [3_600_000] });
+  const deleted = await post("ann", ["created", "cancelled"]);
+  await received(1);
+  await store.jobs.cancel("ann", deleted);
+  const kept = await post("ann", ["created"]);
+  await received(3);
+  await expect.poll(() => redis.zcard("{rappel}:webhooks:delayed")).toBe(2);
+  expect(await redis.zrange("{rappel}:webhooks:completed", 0, -1)).toEqual([`${deleted}-1`]);
+  expect(await store.jobs.remove("ann", deleted)).toMatchObject({ outcome: "removed" });
+  expect(await redis.keys("{rappel}:webhooks:job_*")).toEqual([`{rappel}:webhooks:${kept}-1`]);
+  expect(await redis.zcard("{rappel}:webhooks:completed")).toBe(0);
+});
+
 test("a job that was deleted says nothing more", async () => {
   const id = await post();
   await store.jobs.cancel("ann", id);

@@ -9,6 +9,18 @@ Returns 'removed', 'wrong_status', 'missing'
 local status = get('status')
 if not status then return 'missing' end
 if not ended[status] then return 'wrong_status' end
+-- The messages to its webhook that wait, are to be tried again or were sent a short while ago (src/webhooks): nothing more is sent of a job that is gone,
+-- and their room, which the job counted for, is given back here. What is just being sent is left to its sender.
+local function delete_messages()
+  local queue = root .. ':webhooks:'
+  for event = 1, redis.call('LLEN', job .. ':events') do
+    local message = id .. '-' .. event
+    for _, list in ipairs({ 'prioritized', 'delayed', 'completed' }) do
+      if redis.call('ZREM', queue .. list, message) == 1 then redis.call('DEL', queue .. message) end
+    end
+  end
+end
+
 local function delete_file(key)
   local blob = redis.call('HMGET', key, 'blob', 'bytes')
   if blob[1] then delete_blob(blob[1], tonumber(blob[2])) end
@@ -19,6 +31,7 @@ for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -1)) do del
 for _, which in ipairs({ 'final', 'best' }) do delete_file(job .. ':model:' .. which) end
 -- What was let go is gone by itself some time after the end.
 if now - number('finished_at') < LOOSE_MS then delete_dropped() end
+delete_messages()
 count_bytes(0)
 local idempotency = get('idempotency') and owned .. ':idempotency:' .. get('idempotency')
 -- The key may have expired and been used anew.
