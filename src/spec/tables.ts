@@ -2,7 +2,7 @@
  * The tables that specs are checked against: datasets that are stored, and rows that a spec brings.
  * A table that a spec brings is made as late as possible.
  */
-import { InvalidDataset, type DatasetContent } from "../data/dataset.ts";
+import { DatasetLost, InvalidDataset, type DatasetContent } from "../data/dataset.ts";
 import { splitCounts } from "../data/encodings.ts";
 import type { DataSizes, DataSpec } from "../data/encoding.ts";
 import type { DatasetFiles, Draft } from "../data/files.ts";
@@ -10,6 +10,7 @@ import { outlineOf } from "../data/outline.ts";
 import type { Asker } from "../data/pool.ts";
 import { checkInline, type Source } from "../data/source.ts";
 import type { TargetKind } from "../engine/training.ts";
+import { faulty } from "./errors.ts";
 import type { Fault } from "./faults.ts";
 import type { Spec } from "./spec.ts";
 import type { Dataset } from "./wire.ts";
@@ -59,10 +60,19 @@ export async function openInput(
     faults.push({ pointer: "/data/dataset", message: "names no dataset that there is" });
     return null;
   }
-  const sizes = (filled: DataSpec) =>
-    context.files.use(dataset.sha256, (path) => splitCounts(path, filled, context.asker));
+  const count = (path: string, filled: DataSpec) => splitCounts(path, filled, context.asker);
+  const sizes = async (filled: DataSpec) => {
+    try {
+      return await context.files.use(dataset.sha256, (path) => count(path, filled));
+    } catch (error) {
+      const deleted = error instanceof DatasetLost && (await context.dataset(dataset.id)) === null;
+      throw deleted ? faulty("invalid_spec", [DELETED]) : error;
+    }
+  };
   return { content: dataset, sizes, table: null };
 }
+
+const DELETED: Fault = { pointer: "/data/dataset", message: "names a dataset that was deleted just now" };
 
 async function draftInput(source: Source, context: TableContext, faults: Fault[]): Promise<Input | null> {
   const found = "inline" in source ? checkInline(source.inline) : [];

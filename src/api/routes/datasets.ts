@@ -106,10 +106,15 @@ export const datasets: Routes = async (app, { store, files, config }) => {
       },
     },
     async (request, reply) => {
-      const record = await store.datasets.get(request.owner, request.params.id);
+      const { owner, params } = request;
+      const record = await store.datasets.get(owner, params.id);
       if (record === null) throw missing();
       const original = await files.original(record.sha256);
-      if (original === null) throw new DatasetLost("The CSV file of this dataset is missing on this machine.");
+      if (original === null) {
+        // It may have been deleted meanwhile.
+        if ((await store.datasets.get(owner, params.id)) === null) throw missing();
+        throw new DatasetLost("The CSV file of this dataset is missing on this machine.");
+      }
       return reply
         .type("text/csv; charset=utf-8")
         .header("content-length", record.bytes)

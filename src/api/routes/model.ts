@@ -43,7 +43,11 @@ export const model: Routes = async (app, { store }) => {
         throw notFound("This job kept no best weights; that takes checkpoint.keep_best in its spec.");
       }
       const file = await store.jobs.model(request.owner, id, which);
-      if (file === null) throw new Damaged("model");
+      if (file === null) {
+        // The job may have been deleted meanwhile.
+        await succeeded(store, request.owner, id);
+        throw new Damaged("model");
+      }
       return sendTagged(request, reply.type("application/octet-stream"), file.sha256, file.bytes);
     },
   );
