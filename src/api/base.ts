@@ -1,4 +1,5 @@
 /** What every HTTP server of the service has in common, the api's and a worker's: limits, request ids, problem documents, measurement. */
+import type { Socket } from "node:net";
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from "fastify";
 import { meters } from "../meters.ts";
 import { protect } from "./plugins/headers.ts";
@@ -9,7 +10,7 @@ import { requestIdOf } from "./request-id.ts";
 export const MAX_BODY_BYTES = 2 * 1024 * 1024;
 /** For a whole request, uploads included. */
 const REQUEST_TIMEOUT_MS = 300_000;
-/** For a connection on which nothing moves. */
+/** For a client that neither sends what is missing nor takes what there is. */
 const IDLE_TIMEOUT_MS = 60_000;
 
 export async function buildBase(log: FastifyBaseLogger): Promise<FastifyInstance> {
@@ -26,6 +27,12 @@ export async function buildBase(log: FastifyBaseLogger): Promise<FastifyInstance
   });
   app.setErrorHandler(handleError);
   app.addHook("onRequest", async (request, reply) => void reply.header("x-request-id", request.id));
+  // While a request that has arrived is worked on nothing moves either, and that may take long: it is not cut off.
+  app.addHook("onRequest", async (request, reply) => {
+    reply.raw.on("timeout", (socket: Socket) => {
+      if (!request.raw.complete || reply.raw.headersSent) socket.destroy();
+    });
+  });
   await protect(app);
   app.addHook("onResponse", async (request, reply) => {
     const { method, routeOptions } = request;

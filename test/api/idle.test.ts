@@ -1,0 +1,59 @@
+// Connections on which nothing moves, and those that break off.
+import { once } from "node:events";
+import { connect, type AddressInfo, type Socket } from "node:net";
+import { text } from "node:stream/consumers";
+import type { FastifyInstance } from "fastify";
+import { pino } from "pino";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { buildBase } from "../../src/api/base.ts";
+
+let app: FastifyInstance;
+let idle: PromiseWithResolvers<void>;
+let failed: PromiseWithResolvers<void>;
+const errors: string[] = [];
+beforeEach(async () => {
+  idle = Promise.withResolvers();
+  failed = Promise.withResolvers();
+  app = await buildBase(pino({ level: "error" }, { write: (line) => errors.push(line) }));
+  // Before it is handled.
+  app.addHook("onError", async () => void setImmediate(failed.resolve));
+
+  app.addContentTypeParser("text/csv", (_request, payload, done) => done(null, payload));
+  app.post("/csv", async ({ raw }) => text(raw));
+  app.post("/", async () => {
+    await idle.promise;
+    return { done: true };
+  });
+  await app.listen({ port: 0 });
+  app.server.timeout = 50;
+  // Node's own listener, which cuts connections off, comes before this one.
+  app.server.on("connection", (socket: Socket) => socket.once("timeout", () => idle.resolve()));
+});
+afterEach(() => app.close());
+
+function post(body: string, path = "/", type = "application/json"): Socket {
+  const client = connect((app.server.address() as AddressInfo).port);
+  client.write(`POST ${path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n`);
+  client.write(`content-type: ${type}\r\ncontent-length: 2\r\n\r\n${body}`);
+  return client;
+}
+
+test("who waits for an answer gets it, however long the work takes", async () => {
+  expect(await text(post("{}"))).toMatch(/^HTTP\/1.1 200 OK[^]*\{"done":true\}$/);
+});
+
+test("who does not send what is missing is cut off", async () => {
+  const client = post("{");
+  client.on("error", () => undefined).resume();
+  await once(client, "close");
+  expect(client.bytesRead).toBe(0);
+});
+
+test("a body that is cut off is no error of ours", async () => {
+  const client = post("1", "/csv", "text/csv");
+  client.on("error", () => undefined);
+  await once(app.server, "request");
+  client.destroy();
+  await failed.promise;
+  expect(errors).toEqual([]);
+});
