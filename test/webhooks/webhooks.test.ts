@@ -341,7 +341,7 @@ test("a job that is deleted takes along its messages that were sent or are to be
   const kept = await post("ann", ["created"]);
   await received(3);
   await expect.poll(() => redis.zcard("{rappel}:webhooks:delayed")).toBe(2);
-  expect(await redis.zrange("{rappel}:webhooks:completed", 0, -1)).toEqual([`${deleted}-1`]);
+  expect(await redis.zrange("{rappel}:webhooks:completed", "0", "-1")).toEqual([`${deleted}-1`]);
   expect(await store.jobs.remove("ann", deleted)).toMatchObject({ outcome: "removed" });
   expect(await redis.keys("{rappel}:webhooks:job_*")).toEqual([`{rappel}:webhooks:${kept}-1`]);
   expect(await redis.zcard("{rappel}:webhooks:completed")).toBe(0);
