@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -31,14 +31,10 @@ test("a back-up that was made while jobs ran is restored as docs/operations.md s
   onTestFinished(() => {
     for (const path of [place, directory]) rmSync(path, { recursive: true, force: true });
   });
-  const run = (block: string, socket: string) => {
-    mkdirSync(dirname(socket), { recursive: true });
-    // The programs of the tests, and where Redis is.
-    const programs = `redis-cli() { command redis-cli -s "${socket}" "$@"; }
-      redis-server() { command redis-server --port 0 --unixsocket "${socket}" "$@"; }`;
-    const variables = { RAPPEL_DATA_DIR: directory, REDIS_DIR: join(directory, "redis") };
+  const run = (block: string) => {
+    const variables = { RAPPEL_DATA_DIR: directory, REDIS_DIR: join(directory, "redis"), TMPDIR: place };
     const env = { ...environmentOf(server), ...variables, PATH: `${dirname(server.command)}:${process.env.PATH}` };
-    execFileSync("bash", ["-euc", `${programs}\n${block}\nwait`], { cwd: place, env, stdio: "pipe", timeout: 20_000 });
+    execFileSync("bash", ["-euc", `${block}\nwait`], { cwd: place, env, stdio: "pipe", timeout: 20_000 });
   };
   const start = async () => {
     const service = await startService({ env: { RAPPEL_DATA_DIR: directory } });
@@ -84,13 +80,14 @@ test("a back-up that was made while jobs ran is restored as docs/operations.md s
 
   const [backUp, restore] = commands();
   // Else Redis waits five seconds for other replicas before it makes the copy.
-  run(`redis-cli config set repl-diskless-sync-delay 0\n${backUp}`, redis);
+  const here = `redis-cli() { command redis-cli -s "${redis}" "$@"; }`;
+  run(`${here}\nredis-cli config set repl-diskless-sync-delay 0\n${backUp}`);
   expect((await get(`/v1/jobs/${long}`)).status).toBe("running");
   const { result } = await until(long, succeeded);
   await service.stop();
   rmSync(join(directory, "datasets"), { recursive: true });
   rmSync(join(directory, "redis"), { recursive: true });
-  run(restore, join(place, "redis.sock"));
+  run(restore);
 
   ({ service, address, redis } = await start());
   expect((await get("/readyz")).status).toBe("ok");
