@@ -96,6 +96,9 @@ test("a job that would not fit into an empty store is too large", async () => {
   const refused = await post(large);
   expect([refused.status, refused.body.code]).toEqual([413, "too_large"]);
   expect(refused.body.detail).toContain(`which has ${FILLABLE} in all`);
+  // That does not make the store full.
+  expect((await service.call("GET", "/v1/status")).body.store.full).toBe(false);
+  expect((await service.call("GET", "/readyz")).body).toMatchObject({ status: "ok", checks: { room: "ok" } });
 });
 
 test("a spec does not repeat a wide dataset; its model's description is counted", async () => {

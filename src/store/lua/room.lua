@@ -127,7 +127,9 @@ local function look_at_room()
   room.used = math.max(0, room.memory - loose)
   room.free = room.limit and room.limit - room.used - promised
   local refused = tonumber(redis.call('HGET', ROOM, 'refused'))
-  if refused and (not room.free or refused <= room.free) then redis.call('HDEL', ROOM, 'refused') else room.refused = refused end
+  -- What would not fit into an empty store says nothing of how full it is.
+  local moot = refused and (not room.free or refused <= room.free or refused > room.limit)
+  if moot then redis.call('HDEL', ROOM, 'refused') else room.refused = refused end
   return room
 end
 
