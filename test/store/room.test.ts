@@ -148,6 +148,18 @@ test("an upload finds its room in a full store: of what was let go the oldest is
   expect((await store.jobs.model(OWNER, old, "final"))!.bytes.toString()).toBe("weights");
 });
 
+test("what a job let go of is forgotten once it has expired, while the job runs", async () => {
+  const id = await postJob(store, { room: room(MiB) });
+  const lease = await acquire(store, id);
+  const dropped = () => redis.lrange(`${keys.job(OWNER, id)}:dropped`, 0, -1);
+  for (const step of [1, 2, 3, 4, 5, 6]) await checkpoint(lease, step, { keepLast: 1 });
+  expect(await dropped()).toHaveLength(5);
+  await expire("loose");
+  for (const step of [7, 8, 9]) await checkpoint(lease, step, { keepLast: 1 });
+  expect(await dropped()).toHaveLength(3);
+  expect(await dropped()).toEqual(await loose());
+});
+
 test("an upload that breaks off gives its room to the next one for the same purpose", async () => {
   const id = await postJob(store, { room: room(10 * MiB) });
   const lease = await acquire(store, id);

@@ -104,8 +104,14 @@ local function drop_blob(blob, bytes)
   each_chunk(blob, bytes, function(chunk) redis.call('PEXPIRE', chunk, LOOSE_MS) end)
   local dropped = bytes .. ' ' .. job .. ':chunk:' .. blob .. ':'
   add_dropped(dropped)
-  redis.call('RPUSH', job .. ':dropped', dropped)
-  redis.call('PEXPIRE', job .. ':dropped', LOOSE_MS)
+  local list = job .. ':dropped'
+  redis.call('RPUSH', list, dropped)
+  redis.call('PEXPIRE', list, LOOSE_MS)
+  -- Two that have gone for each that comes are forgotten, or the list would grow for as long as the job runs.
+  for _ = 1, 2 do
+    if redis.call('ZSCORE', LOOSE, redis.call('LINDEX', list, 0)) then break end
+    redis.call('LPOP', list)
+  end
   spend(-blob_room(bytes))
 end
 
