@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from "fastify";
 import { meters } from "../meters.ts";
 import { protect } from "./plugins/headers.ts";
+import { handleInTurn } from "./plugins/pipelining.ts";
 import { handleClientError, handleError, handleUnknownRoutes, refuseExpectations } from "./plugins/problems.ts";
 import { validate } from "./plugins/validation.ts";
 import { requestIdOf } from "./request-id.ts";
@@ -26,6 +27,7 @@ export async function buildBase(log: FastifyBaseLogger): Promise<FastifyInstance
     clientErrorHandler: handleClientError,
   });
   app.setErrorHandler(handleError);
+  handleInTurn(app);
   app.addHook("onRequest", async (request, reply) => void reply.header("x-request-id", request.id));
   // While a request that has arrived is worked on nothing moves either, and that may take long: it is not cut off.
   app.addHook("onRequest", async (request, reply) => {

@@ -1,0 +1,24 @@
+/**
+ * A client may send requests without waiting for the answers (pipelining), a thousand in one packet. Handled all at once
+ * they would keep the event loop for seconds. So those of one connection are handled one after the other, each in a
+ * turn of its own, and other connections have theirs in between.
+ */
+import type { IncomingMessage } from "node:http";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { FastifyInstance } from "fastify";
+
+/** To be added before all other hooks. */
+export function handleInTurn(app: FastifyInstance): void {
+  const last = new WeakMap<IncomingMessage["socket"], Promise<void>>();
+  app.addHook("onRequest", async ({ raw: { socket } }, reply) => {
+    const before = last.get(socket);
+    const { promise: answered, resolve } = Promise.withResolvers<void>();
+    last.set(socket, answered);
+    reply.raw.once("close", resolve);
+    if (before === undefined) return;
+    await before;
+    await nextTurn();
+    // Its answer would never be heard of again: a connection that closes tells only the answer that is its turn.
+    if (socket.destroyed) reply.hijack();
+  });
+}
