@@ -49,6 +49,7 @@ export class Retry {
   #failures = 0;
   #since = 0;
   #saidAt = 0;
+  #over = false;
 
   constructor(loop: Loop, log: Logger) {
     this.loop = loop;
@@ -64,8 +65,9 @@ export class Retry {
     return this.#since;
   }
 
-  /** It failed, and is going to be tried again. */
+  /** It failed, and is going to be tried again; unless it was given up while it was tried. */
   failed(error: unknown): void {
+    if (this.#over) return;
     const now = performance.now();
     if (this.#failures === 0) this.#since = now;
     this.#failures++;
@@ -83,11 +85,16 @@ export class Retry {
     if (this.#failures === 0) return;
     const seconds = Math.round((performance.now() - this.#since) / 1000);
     this.#log.info({ retry: this.loop, failures: this.#failures, seconds }, `works again: ${loops[this.loop]}`);
-    this.gaveUp();
+    this.#clear();
   }
 
-  /** Nothing is tried any more. */
+  /** Nothing is tried any more, for good. */
   gaveUp(): void {
+    this.#over = true;
+    this.#clear();
+  }
+
+  #clear(): void {
     this.#failures = 0;
     failing.delete(this);
   }

@@ -148,21 +148,24 @@ export class Endings {
     life: Life,
   ): Promise<Blob | null> {
     const attempts = new Retry("room", life.log);
-    while (!life.gone.aborted && !interrupted(attempts.failures > 0)) {
-      const blob = await persist(life, () => this.#lease.upload(bytes, which)).catch(orNoRoom);
-      if (blob !== null) {
-        attempts.worked();
-        return blob;
+    try {
+      while (!life.gone.aborted && !interrupted(attempts.failures > 0)) {
+        const blob = await persist(life, () => this.#lease.upload(bytes, which)).catch(orNoRoom);
+        if (blob !== null) {
+          attempts.worked();
+          return blob;
+        }
+        const message = `Redis has no room for the ${bytes.byteLength} bytes of the model; waiting for some.`;
+        if (attempts.failures === 0) {
+          this.#reporter.event("checkpoint_failed", message, step, { bytes: bytes.byteLength });
+        }
+        attempts.failed(new Error(message));
+        await sleep(ROOM_RETRY_MS, null, { signal: life.gone }).catch(() => undefined);
       }
-      const message = `Redis has no room for the ${bytes.byteLength} bytes of the model; waiting for some.`;
-      if (attempts.failures === 0) {
-        this.#reporter.event("checkpoint_failed", message, step, { bytes: bytes.byteLength });
-      }
-      attempts.failed(new Error(message));
-      await sleep(ROOM_RETRY_MS, null, { signal: life.gone }).catch(() => undefined);
+      return null;
+    } finally {
+      attempts.gaveUp();
     }
-    attempts.gaveUp();
-    return null;
   }
 
   async #finish(ending: Omit<Ending, "events">, last: NewEvent[], life = this.#life): Promise<void> {

@@ -5,6 +5,7 @@ import { Checkpoints } from "../../src/runner/checkpoints.ts";
 import { Endings } from "../../src/runner/endings.ts";
 import { Heartbeat } from "../../src/runner/heartbeat.ts";
 import { Reporter } from "../../src/runner/reporter.ts";
+import { retrying } from "../../src/retries.ts";
 import { Store } from "../../src/store/store.ts";
 import { acquire, connected, OWNER, postJob, progressAt, row } from "../store/support.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
@@ -86,4 +87,63 @@ test("a beat that meets the end of its own job is no lost lease, one that meets 
   };
   expect(await beat(false)).toBe("lost");
   expect(await beat(true)).toBe("nothing");
+});
+
+test("a beat that fails after its run has ended is no beat that is tried again", async () => {
+  const connection = await connected(server);
+  const lease = await acquire(new Store(connection), await postJob(store));
+  const unexpected = () => expect.unreachable();
+  const { promise: failed, resolve: away } = Promise.withResolvers<void>();
+  const handlers = { status: unexpected, away, back: unexpected, lost: unexpected, broken: unexpected };
+  const heartbeat = new Heartbeat(
+    lease,
+    60_000,
+    () => "own",
+    async () => {},
+    handlers,
+    log,
+  );
+  server.kill("SIGSTOP");
+  try {
+    heartbeat.look();
+    heartbeat.close();
+    await failed;
+  } finally {
+    server.kill("SIGCONT");
+  }
+  expect(retrying()).toEqual([]);
+});
+
+test("a run that must end while its model waits for room is no upload that is tried again", async () => {
+  const { state, outcome } = await train(smallJob());
+  const lease = await acquire(store, await postJob(store));
+  const gone = new AbortController();
+  const life = { gone: gone.signal, log };
+  const reporter = new Reporter(
+    lease,
+    () => null,
+    log,
+    () => {},
+  );
+  const endings = new Endings(lease, reporter, life, () => {});
+  const spec = { checkpoint: { keep_best: false }, training: { early_stopping: null } } as never;
+  const checkpoints = new Checkpoints(lease, spec, reporter, life, () => {});
+  const file = { step: 1, kinds: ["final" as const], metrics: {}, ...state! };
+  const finished = { outcome, spec, state: file, notes: { layers: [], inputs: [], target: {} } } as never;
+  let waited: unknown[] = [];
+  const interrupted = (waiting: boolean) => {
+    if (!waiting) return false;
+    waited = retrying();
+    gone.abort();
+    return false;
+  };
+  await redis.config("SET", "maxmemory", 1);
+  try {
+    await endings.succeeded(finished, progressAt(1), checkpoints, interrupted, life).catch(() => undefined);
+  } finally {
+    await redis.config("SET", "maxmemory", 0);
+    reporter.stop();
+  }
+  expect(waited).toMatchObject([{ loop: "room", failures: 1 }]);
+  expect(retrying()).toEqual([]);
 });

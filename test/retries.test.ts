@@ -1,0 +1,24 @@
+import { pino } from "pino";
+import { expect, test } from "vitest";
+import { Retry, retrying } from "../src/retries.ts";
+
+const log = pino({ level: "silent" });
+
+test("what fails is listed until it works, and what was given up is not listed again", () => {
+  const [lease, report] = [new Retry("heartbeat", log), new Retry("report", log)];
+  lease.failed(new Error("away"));
+  lease.failed(new Error("away"));
+  report.failed(new Error("away"));
+  expect(retrying()).toMatchObject([
+    { loop: "heartbeat", count: 1, failures: 2 },
+    { loop: "report", count: 1, failures: 1 },
+  ]);
+  report.worked();
+  lease.gaveUp();
+  expect(retrying()).toEqual([]);
+  // The last attempt may fail after that: a run ends while Redis does not answer.
+  lease.failed(new Error("away"));
+  report.failed(new Error("away"));
+  expect(retrying()).toMatchObject([{ loop: "report", failures: 1 }]);
+  report.gaveUp();
+});
