@@ -46,6 +46,10 @@ const MAX_ASKED_MS = 24 * HOUR_MS;
 const TIMEOUT_MS = 15 * SECOND_MS;
 /** How often the outbox is looked into. */
 const FORWARD_MS = 500;
+/** For how long the name of a message that was sent stays taken: another process may be about to forward the same event. */
+const KEPT_MS = MINUTE_MS;
+/** BullMQ logs what it does in a stream that nobody here reads. */
+const MAX_EVENTS = 100;
 
 /** After which a message comes again whose process died while it sent it. */
 const LOCK_MS = 5 * SECOND_MS;
@@ -72,6 +76,7 @@ export interface WebhooksOptions {
   readonly log: Logger;
   readonly scheduleMs?: readonly number[];
   readonly timeoutMs?: number;
+  readonly keptMs?: number;
   readonly resolve?: Resolve;
 }
 
@@ -85,12 +90,17 @@ export class Webhooks {
   readonly #timer: NodeJS.Timeout;
   readonly #forwards: Retry;
   #forwarding: Promise<void> | null = null;
+  #forgotAt = 0;
 
   constructor(options: WebhooksOptions) {
     this.#options = options;
     this.#forwards = new Retry("webhook_outbox", options.log);
     this.#scheduleMs = options.scheduleMs ?? SCHEDULE_MS;
-    this.bull = new Queue(queue.name, { connection: options.redis, prefix: queue.prefix });
+    this.bull = new Queue(queue.name, {
+      connection: options.redis,
+      prefix: queue.prefix,
+      streams: { events: { maxLen: MAX_EVENTS } },
+    });
     this.bull.on("error", () => undefined);
     this.#worker = new Worker<Message>(queue.name, (message, token) => this.#process(message, token!), {
       connection: options.patientRedis,
@@ -120,6 +130,7 @@ export class Webhooks {
   #forward(): void {
     this.#forwarding ??= this.#options.store.outbox
       .forward((notice) => this.#add(notice))
+      .then(() => this.#forget())
       .then(() => this.#forwards.worked())
       .catch((error: unknown) => this.#forwards.failed(error))
       .finally(() => {
@@ -135,11 +146,19 @@ export class Webhooks {
       priority: Math.min(turn, LAST_TURN),
       attempts: this.#scheduleMs.length + 1,
       backoff: { type: "schedule" },
-      // For a while its name stays taken: another process may be about to forward the same event.
-      removeOnComplete: { age: 60, count: 1000 },
+      // By age they go when #forget says so: BullMQ itself looks only when a further message was sent.
+      removeOnComplete: { count: 1000 },
       removeOnFail: true,
     };
     await available(() => this.bull.add("send", message, options));
+  }
+
+  /** What was sent speaks of jobs that may be deleted by now, and takes room. */
+  async #forget(): Promise<void> {
+    const { keptMs = KEPT_MS } = this.#options;
+    if (performance.now() - this.#forgotAt < keptMs) return;
+    await available(() => this.bull.clean(keptMs, 0, "completed"));
+    this.#forgotAt = performance.now();
   }
 
   async #process(message: Job<Message>, token: string): Promise<void> {

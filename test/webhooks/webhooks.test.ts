@@ -357,3 +357,13 @@ test("a job that was deleted says nothing more", async () => {
   await quiet();
   expect(receiver.received).toEqual([]);
 });
+
+test("what was sent is forgotten after a while, though nothing more is sent", async () => {
+  start({ keptMs: 100 });
+  await post("ann", ["created"]);
+  await received(1);
+  const messages = async () => (await redis.keys("{rappel}:webhooks:job_*")).length;
+  await expect.poll(messages, { timeout: 5000 }).toBe(0);
+  expect(await redis.zcard("{rappel}:webhooks:completed")).toBe(0);
+  expect(await redis.hget("{rappel}:webhooks:meta", "opts.maxLenEvents")).toBe("100");
+});
