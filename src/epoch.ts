@@ -31,6 +31,7 @@ export class Epoch {
   /** When all was well. */
   #last: Contents | null = null;
   #lost: string | null = null;
+  #toRefill = false;
 
   private constructor(options: EpochOptions) {
     this.#options = options;
@@ -62,8 +63,8 @@ export class Epoch {
   }
 
   async #look(): Promise<void> {
-    const { store, path, log, refill } = this.#options;
-    const remembered = await readFile(path, "utf8").catch(() => "");
+    const { store, path, log } = this.#options;
+    const remembered = await readRemembered(path);
     if (remembered === "") {
       const id = await store.beginEpoch(randomUUID());
       await writeFile(path, id, { mode: 0o600 });
@@ -78,10 +79,28 @@ export class Epoch {
       this.#last = contents;
       return;
     }
-    if (this.#lost !== null) return;
+    if (this.#lost !== null) return await this.#refillOnce();
     const had = this.#last && ` It had ${this.#last.jobs} jobs and ${this.#last.datasets} datasets.`;
     this.#lost = `Redis came back without the data that belong to this data directory, or is another one.${had ?? ""} Restore the back-up, or accept the loss by removing ${path}.`;
     log.error({ epoch: contents.epoch, remembered }, this.#lost);
-    await refill();
+    this.#toRefill = true;
+    await this.#refillOnce();
+  }
+
+  /** Until it has worked: without it owners would have no limits. */
+  async #refillOnce(): Promise<void> {
+    if (!this.#toRefill) return;
+    await this.#options.refill();
+    this.#toRefill = false;
+  }
+}
+
+/** Empty if there is no such file, which accepts a loss; one that cannot be read just now does not. */
+async function readRemembered(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw error;
   }
 }

@@ -1,0 +1,58 @@
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Redis } from "ioredis";
+import { pino } from "pino";
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import { Epoch } from "../src/epoch.ts";
+import { keys } from "../src/store/keys.ts";
+import type { Store } from "../src/store/store.ts";
+import { connected, openStore } from "./store/support.ts";
+import { startTestRedis, type TestRedis } from "./support/redis.ts";
+
+let server: TestRedis;
+let redis: Redis;
+let store: Store;
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = await connected(server);
+  store = await openStore(server);
+});
+afterAll(() => server.stop());
+beforeEach(() => redis.flushall());
+
+async function open(refill = async () => {}): Promise<{ epoch: Epoch; path: string }> {
+  const directory = mkdtempSync(join(tmpdir(), "rappel-epoch-"));
+  const path = join(directory, "epoch");
+  const epoch = await Epoch.open({ store, path, log: pino({ level: "silent" }), refill });
+  onTestFinished(() => {
+    epoch.close();
+    rmSync(directory, { recursive: true });
+  });
+  return { epoch, path };
+}
+
+test("a file that cannot be read just now accepts no loss", async () => {
+  const { epoch, path } = await open();
+  await redis.flushall();
+  await expect(epoch.check()).rejects.toThrow("Redis came back without the data");
+  renameSync(path, `${path}.away`);
+  mkdirSync(path);
+  await expect(epoch.check()).rejects.toThrow("EISDIR");
+  expect(await redis.get(keys.epoch)).toBe(null);
+  rmSync(path, { recursive: true });
+  renameSync(`${path}.away`, path);
+  await expect(epoch.check()).rejects.toThrow("Redis came back without the data");
+});
+
+test("what a start writes is written anew until it has worked, and then no more", async () => {
+  let calls = 0;
+  const { epoch } = await open(async () => {
+    if (++calls === 1) throw new Error("a full disk");
+  });
+  await redis.flushall();
+  await expect(epoch.check()).rejects.toThrow("a full disk");
+  await expect.poll(() => calls, { timeout: 10_000 }).toBe(2);
+  await expect(epoch.check()).rejects.toThrow("Redis came back without the data");
+  expect(calls).toBe(2);
+});
