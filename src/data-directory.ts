@@ -38,8 +38,19 @@ function tightenAll(path: string): string[] {
   const open = tighten(path);
   if (!lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) return open;
   // One by one, since there may be a hundred thousand.
-  for (const name of readdirSync(path)) for (const one of tightenAll(join(path, name))) open.push(one);
+  for (const name of namesIn(path)) for (const one of tightenAll(join(path, name))) open.push(one);
   return open;
+}
+
+function namesIn(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new StartFailure(
+      `The service made ${path} as another user, and this one may not read it (${code}): make it this user's ("chown -R"), or set RAPPEL_DATA_DIR to another directory.`,
+    );
+  }
 }
 
 function tighten(path: string): string[] {
@@ -47,6 +58,11 @@ function tighten(path: string): string[] {
   if (stats === undefined || stats.isSymbolicLink() || (stats.mode & OTHERS) === 0) return [];
   // Everybody's directory for temporary files, for one, must stay so.
   if (stats.uid !== process.getuid?.() || (stats.mode & STICKY) !== 0) return [path];
-  chmodSync(path, stats.mode & ~OTHERS & 0o7777);
-  return [];
+  try {
+    chmodSync(path, stats.mode & ~OTHERS & 0o7777);
+    return [];
+  } catch {
+    // Some file systems (FAT, some network shares) have no modes of their own.
+    return [path];
+  }
 }

@@ -1,6 +1,8 @@
+import { execFile } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { pino } from "pino";
 import { beforeEach, afterEach, expect, test } from "vitest";
 import { prepareDataDirectory } from "../src/data-directory.ts";
@@ -70,4 +72,22 @@ test.skipIf(!isRoot)("what belongs to another user stays, and is warned of once"
   }
   expect(prepare(directory)).toMatchObject([{ open: 2, first: join(directory, "redis/appendonlydir/aof") }]);
   expect(modeOf(join(directory, "redis.json"))).toBe("644");
+});
+
+test.skipIf(!isRoot)("what another user made for themselves alone is a sentence, and no stack", async () => {
+  const directory = openDirectory();
+  chmodSync(join(directory, "redis"), 0o700);
+  chmodSync(root, 0o755);
+  chownSync(directory, 65534, 65534);
+  const program = `
+    import { prepareDataDirectory } from ${JSON.stringify(new URL("../src/data-directory.ts", import.meta.url).href)};
+    import { StartFailure } from ${JSON.stringify(new URL("../src/start-failure.ts", import.meta.url).href)};
+    process.setuid(65534);
+    try {
+      prepareDataDirectory(${JSON.stringify(directory)}, console);
+    } catch (error) {
+      console.log(error instanceof StartFailure, error.message);
+    }`;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", program]);
+  expect(stdout).toContain(`true The service made ${join(directory, "redis")} as another user`);
 });
