@@ -118,7 +118,7 @@ export class EmbeddedRedis {
     const left = readRecord(this.#recordFile);
     const adopted = left !== null && (await this.#takeOver(left));
     if (!adopted) {
-      this.#socket = join(mkdtempSync(join(tmpdir(), "rappel-")), "redis.sock");
+      this.#socket = join(makeSocketDirectory(), "redis.sock");
       await this.#spawn().catch((error: unknown) => {
         this.#forget();
         throw error;
@@ -227,6 +227,17 @@ export class EmbeddedRedis {
         return;
       }
     }
+  }
+}
+
+function makeSocketDirectory(): string {
+  try {
+    return mkdtempSync(join(tmpdir(), "rappel-"));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new StartFailure(
+      `Redis' socket cannot be made in ${tmpdir()}, the directory for temporary files (${code}): set TMPDIR to one that this user can write to.`,
+    );
   }
 }
 

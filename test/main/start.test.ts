@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import { makeDataDirectory, startTestRedis, type TestRedis } from "../support/redis.ts";
 import { startService, type ServiceOptions } from "../support/service.ts";
 
 /** Starts that fail: exit code 1, and one sentence on stderr that says what to do. */
@@ -57,6 +57,15 @@ test("a data directory that is none is refused", async () => {
   expect(await refusal({ env: { RAPPEL_DATA_DIR: file } })).toBe(
     `RAPPEL_DATA_DIR is "${file}", which must be a directory this user can write to (EEXIST).`,
   );
+});
+
+test("a directory for temporary files that is none is refused where Redis' socket would be made in it", async () => {
+  const data = makeDataDirectory();
+  const none = join(directory, "none");
+  expect(await refusal({ env: { REDIS_URL: "", RAPPEL_DATA_DIR: data, TMPDIR: none } })).toContain(
+    `Redis' socket cannot be made in ${none}, the directory for temporary files (ENOENT): set TMPDIR`,
+  );
+  rmSync(data, { recursive: true });
 });
 
 test("a port in use is refused", async () => {
