@@ -29,7 +29,8 @@ export async function buildBase(log: FastifyBaseLogger): Promise<FastifyInstance
   app.setErrorHandler(handleError);
   handleInTurn(app);
   app.addHook("onRequest", async (request, reply) => void reply.header("x-request-id", request.id));
-  // While a request that has arrived is worked on nothing moves either, and that may take long: it is not cut off.
+  // A request that has arrived whole is not cut off: nothing moves while it is worked on, and that
+  // may take long.
   app.addHook("onRequest", async (request, reply) => {
     reply.raw.on("timeout", (socket: Socket) => {
       if (!request.raw.complete || reply.raw.headersSent) socket.destroy();

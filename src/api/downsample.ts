@@ -13,7 +13,7 @@ export function downsample(series: Series, maxPoints: number): Series {
   return { steps: kept.map((i) => series.steps[i]), values: kept.map((i) => series.values[i]) };
 }
 
-/** NaN stands for a value that there is not, as null does. */
+/** NaN stands for a missing value, as null does. */
 type Values = ArrayLike<number | null>;
 
 /** Positions, ascending, of the points that stay of a curve of more than `maxPoints`. */

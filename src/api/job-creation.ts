@@ -104,7 +104,7 @@ async function keepAndRecord(
 
 async function giveUp(services: Pick<Services, "store" | "files">, job: Promised, kept: Kept | null): Promise<void> {
   const { store } = services;
-  // Should Redis be away, it lapses.
+  // If Redis is away, the promise lapses.
   await store.jobs.forgo(job).catch(() => undefined);
   if (kept?.created) await removeDataset(services, job.owner, kept.record).catch(() => undefined);
 }

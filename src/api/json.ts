@@ -14,7 +14,7 @@ export function sendLongJson(reply: FastifyReply, value: object): FastifyReply {
   return reply.send(Readable.from(pieces(value, new Pace()), { objectMode: false }));
 }
 
-/** How many numbers, strings and the like are in it, about. */
+/** About how many numbers, strings and the like are in it. */
 function members(value: unknown): number {
   if (typeof value !== "object" || value === null) return 1;
   if (Array.isArray(value)) return value.length;

@@ -15,7 +15,7 @@ const MAX_SEPARATED = 100;
 export function commaSeparated<T extends z.ZodEnum | z.ZodString>(item: T) {
   const split = (value: unknown) => {
     const items = [value].flat().flatMap((text) => (typeof text === "string" ? text.split(",") : [text]));
-    // Of too many one more is enough to say so.
+    // One more than the limit is enough to know that there are too many.
     return items.slice(0, MAX_SEPARATED + 1);
   };
   return z.preprocess(split, z.array(item).min(1).max(MAX_SEPARATED));

@@ -35,7 +35,11 @@ export class Uploads {
   ): Promise<T> {
     const others = this.#byOwner.get(owner) ?? new Set();
     if (others.size >= MAX_UPLOADS) {
-      throw retryLater("rate_limited", `You have ${others.size} uploads under way here, the most.`, RETRY_SECONDS);
+      throw retryLater(
+        "rate_limited",
+        `You have ${others.size} uploads under way here, and may have no more. Wait until one has ended.`,
+        RETRY_SECONDS,
+      );
     }
     const upload: Upload = { bytes: 0 };
     this.#byOwner.set(owner, others.add(upload));

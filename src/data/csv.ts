@@ -52,7 +52,7 @@ function unfinishedCells(parser: Parser): number {
 
 export function tooManyCells(line: number): InvalidDataset {
   return new InvalidDataset(
-    `This row has more than ${MAX_COLUMNS} cells, and a dataset at most as many columns.`,
+    `This row has more than ${MAX_COLUMNS} cells; a dataset may have at most as many columns.`,
     line,
   );
 }

@@ -83,7 +83,9 @@ class TableBuilder {
 function checkHeader(names: readonly string[]): void {
   if (names.length > MAX_COLUMNS) throw tooManyCells(1);
   if (names.reduce((sum, name) => sum + name.length, 0) > MAX_NAME_CHARACTERS)
-    throw headerFault(`The names of all columns may have ${MAX_NAME_CHARACTERS} characters together.`);
+    throw headerFault(
+      `The names of all columns have more than ${MAX_NAME_CHARACTERS} characters together: shorten them.`,
+    );
   const seen = new Set<string>();
   for (const [i, name] of names.entries()) {
     if (name === "") throw headerFault(`Column ${i + 1} has no name.`);

@@ -122,7 +122,7 @@ export async function readStart(lease: Lease, work: Work, life: Life): Promise<S
   if (origin === null) return { work, state: null, weights: null };
   const file = await sound(() => lease.originBytes(origin), life);
   // To begin with other weights would give another model, and nobody would know.
-  if (file === null) throw unreadable(origin.step, DAMAGED, "Fork the job that this one is a fork of again.");
+  if (file === null) throw unreadable(origin.step, DAMAGED, "Fork this job's parent again.");
   if (origin.use !== "state") {
     const { models } = await extractModels(file, [origin.use]);
     return { work, state: null, weights: models[0].bytes };
@@ -153,7 +153,7 @@ async function fallBack(lease: Lease, { step }: Checkpoint, life: Life): Promise
   const outcome = await persist(life, () => lease.fallBack(step));
   if (outcome === "stuck") {
     const why = `${DAMAGED}, and there is no other one left`;
-    throw unreadable(step, why, "Fork the job that this one is a fork of again.");
+    throw unreadable(step, why, "Fork this job's parent again.");
   }
   return await persist(life, () => lease.work());
 }

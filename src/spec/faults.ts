@@ -92,7 +92,7 @@ class Monstrosities {
     for (const key of keys) {
       if (this.faults.length >= MAX_FAULTS || this.#seen > MAX_IN_ALL) return;
       this.#path.push(key);
-      // It would be dropped without a word.
+      // It would be dropped silently.
       if (key === "__proto__") this.#tell("is a name that cannot be used");
       else this.look((value as Record<string, unknown>)[key]);
       this.#path.pop();

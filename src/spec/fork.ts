@@ -66,7 +66,7 @@ export interface ResolvedFork<Source extends ForkSource> {
   readonly use: "state" | "final" | "best";
   /** The parent's step whose weights it begins with. */
   readonly step: number;
-  /** What is different in the state's progress, in a form that JSON keeps (numbers.ts). */
+  /** What changes in the progress of the state, in a form that JSON keeps (numbers.ts). */
   readonly changes: object;
   /** Up to which step back its course can be taken anew, by the spec alone: to the beginning if it is the course of a job that is no fork itself. */
   readonly first: number;

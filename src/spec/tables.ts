@@ -57,7 +57,7 @@ export async function openInput(
   if (data.inline !== undefined) return await draftInput({ inline: data.inline }, context, faults);
   const dataset = await context.dataset(data.dataset!);
   if (dataset === null) {
-    faults.push({ pointer: "/data/dataset", message: "names no dataset that there is" });
+    faults.push({ pointer: "/data/dataset", message: "names a dataset that does not exist" });
     return null;
   }
   const count = (path: string, filled: DataSpec) => splitCounts(path, filled, context.asker);

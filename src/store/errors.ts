@@ -71,8 +71,11 @@ export type LimitedKind = "waiting" | "dataset_bytes" | "checkpoint_bytes";
 export class Damaged extends Error {
   override readonly name = "Damaged";
 
+  readonly what: StoredKind;
+
   constructor(what: StoredKind) {
     super(`The stored ${what} is damaged: bytes of it are missing, or are not those that were written.`);
+    this.what = what;
   }
 }
 

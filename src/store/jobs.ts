@@ -243,7 +243,7 @@ export class Jobs {
     const job = keys.job(owner, id);
     if ((await this.#database.use((redis) => redis.exists(job))) === 0) return;
     const to = toStep === Infinity ? "+inf" : toStep;
-    // Those of the last step that were given: there may be more of it behind them.
+    // The rows of the last step that were given: more rows of that step may follow.
     let given: string[] = [];
     for (let from = String(fromStep); ;) {
       const rows = await this.#database.use((redis) =>
@@ -403,8 +403,8 @@ function hashed(text: string): string {
 }
 
 /**
- * `found` is what has the cursors, which are one more than `limit` if there are more; null: it was
- * removed between the two looks.
+ * `found` holds the items of the cursors, null for one that was removed between the two looks.
+ * There are more items than `limit` if a page follows.
  */
 export function pageOf<T>(cursors: string[], found: (T | null)[], limit: number): Page<T> {
   const more = cursors.length > limit;

@@ -59,8 +59,8 @@ export type Acquired =
   | { outcome: "alone" | "done" | "newer" };
 
 /**
- * Of what a run that dies now will have died, as far as can be told: its `own` job; perhaps another
- * that `shared` its process; `none`, since the process was told to end.
+ * What a run that dies now died of, as far as can be told: `own`, its job; `shared`, perhaps
+ * another job of its process; `none`, since the process was told to end.
  */
 export type Blame = "own" | "shared" | "none";
 
@@ -299,9 +299,9 @@ export class Lease {
   }
 
   /**
-   * Adds all rows but the last slice, which is returned to go with what is said of them. A row is
-   * its step's, and written twice it is there once; those of a run that dies before it says it are
-   * dropped by the next.
+   * Adds all rows but the last slice, which is returned to go with what is said of them. A row
+   * belongs to its step, so that one written twice is there once. If a run dies before it says what
+   * the rows are for, the next run drops them.
    */
   async #carried(rows: MetricRow[]): Promise<(string | number)[]> {
     let last: (string | number)[] = [];

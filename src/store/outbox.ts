@@ -33,8 +33,8 @@ export class Outbox {
   }
 
   /**
-   * Gives what is there to `handOn`, many at a time. What it throws at stays and holds up nothing
-   * else.
+   * Gives the waiting events to `handOn`, many at a time. An event at which it throws stays, and
+   * holds up no other.
    * @throws the first of what it threw, at the end
    */
   async forward(handOn: (notice: Notice) => Promise<void>): Promise<void> {

@@ -22,7 +22,7 @@ test("after many wrong keys others are not looked at, but for those that were ri
   expect([status, body.code, body.detail]).toEqual([
     429,
     "rate_limited",
-    "From your address came 30 wrong keys within a minute.",
+    "Your address sent 30 wrong keys within a minute. Wait before you try another.",
   ]);
   expect(Number(headers["retry-after"])).toBeGreaterThan(0);
   expect(Number(headers["retry-after"])).toBeLessThanOrEqual(60);

@@ -152,7 +152,7 @@ test.each([
   const { job } = await outcome(id);
   if (!goesOn) {
     // To begin with other weights than its parent's would give another model.
-    const error = { code: "checkpoint_unreadable", suggestion: "Fork the job that this one is a fork of again." };
+    const error = { code: "checkpoint_unreadable", suggestion: "Fork this job's parent again." };
     return expect(job.error).toMatchObject(error);
   }
   const { result } = (await outcome((await fork()).id)).job;
@@ -174,7 +174,7 @@ test("a fork whose origin is damaged fails, and says what to do", async () => {
   expect(error).toMatchObject({
     code: "checkpoint_unreadable",
     message: "The checkpoint of step 1500 cannot be read: its bytes are missing or damaged.",
-    suggestion: "Fork the job that this one is a fork of again.",
+    suggestion: "Fork this job's parent again.",
   });
 });
 
@@ -194,12 +194,14 @@ test("models and checkpoints are served only as they were written, and are not f
   await flipCheckpoint(id, 1500);
   for (const [what, path] of Object.entries(paths)) {
     const { status, body, headers } = await service.call("GET", path);
-    const kind = ["final", "best"].includes(what) ? "model" : "checkpoint";
+    const [kind, remedy] = ["final", "best"].includes(what)
+      ? ["model", "Post the job again: it gives the same model."]
+      : ["checkpoint", "Other checkpoints of the job may be whole."];
     expect([what, status, body.code, body.detail, headers.etag]).toEqual([
       what,
       500,
       "internal",
-      `The stored ${kind} is damaged: bytes of it are missing, or are not those that were written.`,
+      `The stored ${kind} is damaged: bytes of it are missing, or are not those that were written. ${remedy}`,
       undefined,
     ]);
   }

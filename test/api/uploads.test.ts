@@ -75,7 +75,7 @@ test("an owner has only so many uploads under way, and others theirs", async () 
   const { status, headers, body } = await answerTo(more);
   expect([status, body.detail, headers["retry-after"]]).toEqual([
     429,
-    "You have 16 uploads under way here, the most.",
+    "You have 16 uploads under way here, and may have no more. Wait until one has ended.",
     "5",
   ]);
   const other = open("b");

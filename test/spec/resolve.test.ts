@@ -141,7 +141,7 @@ test.each([
       "/training/gradient_noise is random, and lbfgs compares losses of different weights: leave it out or use adam",
     ],
   ],
-  [data({ dataset: "ds_01k3w9d0c8v6m2q4r7t5x1y9zb" }), ["/data/dataset names no dataset that there is"]],
+  [data({ dataset: "ds_01k3w9d0c8v6m2q4r7t5x1y9zb" }), ["/data/dataset names a dataset that does not exist"]],
   [data({ target: "lable" }), [expect.stringMatching(/^\/data\/target names "lable", and the dataset has only "x"/)]],
   [data({ features: ["x", "z"] }), [expect.stringMatching(/^\/data\/features\/1 names "z"/)]],
   [{ loss: { type: "mse" } }, [expect.stringMatching(/^\/data\/target names "label", which is not numeric/)]],

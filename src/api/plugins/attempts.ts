@@ -8,13 +8,13 @@ import { retryLater } from "../../spec/errors.ts";
 
 const MAX_FAILURES = 30;
 const WINDOW_MS = 60_000;
-/** Addresses that are remembered; beyond it those that were heard of first are forgotten. */
+/** How many addresses are remembered. Beyond that the oldest are forgotten. */
 const MAX_ADDRESSES = 10_000;
 
 interface Address {
   failures: number;
   until: number;
-  /** What was right from there. */
+  /** The keys that were right from there. */
   readonly trusted: Set<string>;
 }
 
@@ -38,7 +38,7 @@ export class Attempts {
     }
     if (address.failures >= MAX_FAILURES) {
       const seconds = Math.ceil((address.until - now) / 1000);
-      const detail = `From your address came ${MAX_FAILURES} wrong keys within a minute.`;
+      const detail = `Your address sent ${MAX_FAILURES} wrong keys within a minute. Wait before you try another.`;
       throw retryLater("rate_limited", detail, seconds);
     }
     if (address.failures === 0) address.until = now + WINDOW_MS;

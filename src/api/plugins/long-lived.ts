@@ -32,7 +32,7 @@ export function endLongLived(app: FastifyInstance, limits: LongLivedLimits): voi
     }
   });
   app.decorateReply("pointless", function (this: FastifyReply) {
-    // Who went while something else was awaited is not heard of again.
+    // A client that went while something else was awaited gives no event any more.
     if (this.raw.destroyed) return AbortSignal.abort();
     const { owner } = this.request;
     const others = byOwner.get(owner) ?? 0;

@@ -9,10 +9,15 @@ import { DatasetLost, DatasetTooLarge, InvalidDataset } from "../../data/dataset
 import { diskFault } from "../../data/disk.ts";
 import { Abandoned, PoolBusy } from "../../data/pool.ts";
 import { errors, Problem, retryLater } from "../../spec/errors.ts";
-import { Damaged, NoRoom, OverLimit, Unavailable } from "../../store/errors.ts";
+import { Damaged, NoRoom, OverLimit, Unavailable, type StoredKind } from "../../store/errors.ts";
 import { newRequestId } from "../request-id.ts";
 
 const UPLOAD_AGAIN = "Upload the same bytes again: that repairs it.";
+
+const INSTEAD: Record<StoredKind, string> = {
+  checkpoint: "Other checkpoints of the job may be whole.",
+  model: "Post the job again: it gives the same model.",
+};
 
 const TYPE = "application/problem+json";
 
@@ -40,12 +45,12 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
 function asProblem(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof Unavailable) return unavailable(error);
-  if (error instanceof Damaged) return new Problem("internal", error.message);
+  if (error instanceof Damaged) return new Problem("internal", `${error.message} ${INSTEAD[error.what]}`);
   if (error instanceof NoRoom) return noRoom(error);
   if (error instanceof OverLimit) return overLimit(error);
   if (error instanceof PoolBusy) return busy(error);
   if (error instanceof Abandoned) return new Problem("request_timeout", "The client did not wait for the answer.");
-  // Nobody hears it. It must count as the client's doing.
+  // Nobody gets this answer. It must count as the client's doing.
   if (error === request.raw.errored) return new Problem("request_timeout", "The body was cut off.");
   if (error instanceof InvalidDataset) return new Problem("invalid_dataset", error.message, { line: error.line });
   if (error instanceof DatasetLost) return retryLater("unavailable", `${error.message} ${UPLOAD_AGAIN}`, 30);
@@ -73,7 +78,10 @@ function unavailable({ full }: Unavailable): Problem {
   return retryLater("unavailable", "The store cannot be reached just now.", 2);
 }
 
-/** What would fit into an empty store is refused until there is room, what never would for good. */
+/**
+ * What fits into an empty store is refused until there is room. What does not fit is refused for
+ * good.
+ */
 function noRoom({ needBytes, freeBytes, limitBytes }: NoRoom): Problem {
   const need = `This may need ${needBytes} bytes in the store`;
   if (needBytes > limitBytes) {

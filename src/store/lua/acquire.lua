@@ -51,7 +51,8 @@ local function redis_was_away()
   return expired and now - (uptime + 1) * 1000 > expired - ARGV[2]
 end
 
--- In which words a job that kills its workers fails: they follow from how far its last run was.
+-- The words with which a job that kills its workers fails. They follow from how far its last run
+-- was.
 local function crash_loop(crashes)
   local step = get('progress') and cjson.decode(get('progress')).step or 0
   if step >= number('total_steps') then

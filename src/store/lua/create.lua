@@ -15,7 +15,7 @@ ARGV[8…] the record's fields: name, value, …
 Returns {'created', turn}, {'replayed', id} if the key was used for this body, {'mismatch', id} if for another, {'dataset_missing'}, {'origin_missing'}
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
 ]]
--- A job's part of indexes, of the queue, of the fields that come later and do not grow.
+-- What a job takes in indexes, in the queue, and in later fields that do not grow.
 local RECORD_BYTES = 3000
 
 local idempotency = owned .. ':idempotency:' .. ARGV[1]

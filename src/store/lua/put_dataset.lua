@@ -10,7 +10,7 @@ ARGV[3] the dataset as JSON, to which its time is added here, and what its recor
 Returns the dataset, and 1 if it is new, 0 if not.
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
 ]]
--- Its part of indexes.
+-- What it takes in indexes.
 local RECORD_BYTES = 500
 
 local known = redis.call('HGET', owned .. ':datasets:sha256', ARGV[1])

@@ -9,8 +9,9 @@ Returns 'removed', 'wrong_status', 'missing'
 local status = get('status')
 if not status then return 'missing' end
 if not ended[status] then return 'wrong_status' end
--- The messages to its webhook that wait, are to be tried again or were sent a short while ago (src/webhooks): nothing more is sent of a job that is gone,
--- and their room, which the job counted for, is given back here. What is just being sent is left to its sender.
+-- The messages to its webhook that wait, are to be tried again or were sent a short while ago
+-- (src/webhooks): nothing more is sent of a job that is gone, and their room, which the job counted
+-- for, is given back here. What is just being sent is left to its sender.
 local function delete_messages()
   local queue = root .. ':webhooks:'
   for event = 1, redis.call('LLEN', job .. ':events') do

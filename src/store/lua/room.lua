@@ -35,7 +35,7 @@ local function whole(number)
   return string.format('%.0f', number + 0)
 end
 
--- Adds to a sum; one of 0 is not there.
+-- Adds to a sum. A sum of 0 is deleted.
 local function add(sums, name, more)
   if redis.call('HINCRBY', sums, name, whole(more)) == 0 then redis.call('HDEL', sums, name) end
 end
@@ -58,7 +58,7 @@ local function use_bytes(what, more, whose)
   add(root .. ':owner:' .. (whose or owner) .. ':usage', what, more)
 end
 
--- Ends the script if the owner has so many that `more` would be over the limit.
+-- Ends the script if `more` would bring the owner over the limit.
 local function stay_within(what, used, more)
   local limit = limit_of(what)
   if limit and used + more > limit then
@@ -72,8 +72,8 @@ local function count_bytes(bytes)
   set('counted_bytes', whole(bytes))
 end
 
--- Moves a job's bytes from what it was promised to what it has; less than 0: back. False once the
--- job has ended: it is promised nothing then.
+-- Moves bytes of a job from promised to held; a negative number moves them back. False once the job
+-- has ended: nothing is promised to it then.
 local function spend(bytes)
   local reserved = number('reserved')
   if not reserved then return false end
@@ -172,7 +172,7 @@ local function count_event(type)
   return told <= 0 and 'told' or told == 1 and 'last' or 'omitted'
 end
 
--- A run that does again what an earlier one did tells it again, if there is room to.
+-- A run that repeats the work of an earlier one repeats its events, if there is room.
 local function renew_events()
   local told = tonumber(redis.call('HGET', job .. ':told', 'bytes') or 0)
   local limit = limit_of('checkpoint_bytes')
@@ -185,12 +185,12 @@ local function renew_events()
   count_bytes(reserved)
 end
 
--- Ends what a job was promised: what it has is what it counts for.
+-- Ends the promise to a job. From then on it counts for what it has.
 local function settle_room()
   promise(-math.max(0, number('reserved') - number('spent')))
   count_bytes(number('spent'))
   redis.call('HDEL', job, 'reserved', 'spent', 'event_limits', 'message_bytes', 'keep_most')
   redis.call('DEL', job .. ':told')
-  -- Should the sum be wrong, by a process of another release, this is when it can be known.
+  -- If a process of another release made the sum wrong, it can be noticed here.
   if redis.call('EXISTS', root .. ':open', PENDING) == 0 then redis.call('HDEL', ROOM, 'promised') end
 end

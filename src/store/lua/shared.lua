@@ -34,8 +34,8 @@ local function record_event(text)
 end
 
 -- Appends an event: a JSON object as text, to which its run and time are added here. If the job's
--- webhook wants it, it goes into the outbox in the same breath: whatever was recorded will be sent.
--- A run tells so many events of a type (room.lua).
+-- webhook wants it, this script also puts it into the outbox, so that whatever was recorded is
+-- sent. A run may tell only so many events of a type (room.lua).
 local function append(event, run)
   local type = cjson.decode(event).type
   local told = count_event(type)

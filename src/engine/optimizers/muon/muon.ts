@@ -120,8 +120,8 @@ export const muon = defineOptimizer({
 });
 
 /**
- * `lr`: what the schedule has made of the option `base`. Of a base of 0 only 0 is known to be in
- * proportion.
+ * `lr`: what the schedule has made of the option `base`. If `base` is 0, the only rate in
+ * proportion is 0.
  */
 function fallbackRate(own: number, lr: number, base: number): number {
   if (lr === 0) return 0;
