@@ -182,3 +182,18 @@ test("no more jobs of one owner run than one may have running, and a take-over i
   await first.finish({ status: "cancelled", progress: null, events: [] }, []);
   expect((await tryAcquire(store, ids[2])).outcome).toBe("taken");
 });
+
+test("a run that was asked to stop is one that runs until it has stopped", async () => {
+  await store.limitOwners({ waiting: null, running: 2, dataset_bytes: null, checkpoint_bytes: null });
+  const ids = [await post("ann"), await post("ann"), await post("ann")];
+  const [pausing, cancelling] = [await acquire(store, ids[0]), await acquire(store, ids[1])];
+  await store.jobs.pause("ann", ids[0]);
+  await store.jobs.cancel("ann", ids[1]);
+  expect((await tryAcquire(store, ids[2])).outcome).toBe("busy");
+  await cancelling.finish({ status: "cancelled", progress: null, events: [] }, []);
+  const other = await post("ann");
+  expect((await tryAcquire(store, ids[2])).outcome).toBe("taken");
+  expect((await tryAcquire(store, other)).outcome).toBe("busy");
+  await pausing.release({ type: "requeued", message: "Back.", step: null, data: null });
+  expect((await tryAcquire(store, other)).outcome).toBe("taken");
+});

@@ -128,6 +128,13 @@ test("where training may be taken back, a state to do it from stays, and the nex
   }
 });
 
+test("a state at the very step to which training would be taken back is old enough", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  for (const step of [10, 20, 30]) await checkpoint(lease, step, { keepLast: 1, rewindStep: Math.max(0, step - 20) });
+  expect(await steps(store, id)).toEqual([30, 20, 10]);
+});
+
 test("training that is taken back leaves nothing behind of what came after, once", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);

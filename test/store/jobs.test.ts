@@ -2,7 +2,7 @@ import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { acquire, connected, eventTypes, newJob, openStore, OWNER, postJob } from "./support.ts";
+import { acquire, connected, eventTypes, newJob, openStore, OWNER, postJob, progressAt } from "./support.ts";
 
 let server: TestRedis;
 let redis: Redis;
@@ -137,6 +137,28 @@ test("events have ascending ids and can be read on from any of them", async () =
     ["5", 3, "é 3"],
   ]);
   expect(rest!.data[0].data).toEqual({ value: 0.1 + 0.2 });
+});
+
+test("how fast a job is, and how long it takes, is told while it runs", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  await lease.report(1, progressAt(50), [], []);
+  expect(await store.jobs.progress(OWNER, id)).toMatchObject({ samples_per_second: 1000, eta_seconds: 1 });
+  await lease.release({ type: "requeued", message: "Back.", step: 50, data: null });
+  const waiting = { status: "queued", step: 50, progress: 0.5, samples_per_second: null, eta_seconds: null };
+  expect(await store.jobs.progress(OWNER, id)).toMatchObject(waiting);
+});
+
+test("an event is for the webhook only if its own type is wanted, not one that contains it", async () => {
+  const { spec } = newJob();
+  const events = ["checkpoint_failed" as const];
+  const id = await postJob(store, { spec: { ...spec, webhook: { url: "https://platform.example", events } } });
+  const lease = await acquire(store, id);
+  const event = { message: "No.", step: null, data: null };
+  await lease.report(1, progressAt(1), [{ ...event, type: "checkpoint_failed" }], []);
+  await lease.finish({ status: "failed", progress: null, events: [{ ...event, type: "failed" }] }, []);
+  expect(await eventTypes(store, id)).toEqual(["created", "started", "checkpoint_failed", "failed"]);
+  expect(await redis.lrange("{rappel}:outbox", 0, "-1")).toEqual([`${OWNER} ${id} 3`]);
 });
 
 test("a dataset is kept as long as a job that has not ended uses it", async () => {

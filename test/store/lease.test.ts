@@ -1,4 +1,4 @@
-import type { Redis } from "ioredis";
+import { ReplyError, type Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { eachChunk } from "../../src/store/blobs.ts";
 import { available } from "../../src/store/database.ts";
@@ -360,6 +360,18 @@ test("a run that comes back after Redis was away takes its death back, once", as
   expect(await crashes()).toBe("1");
 });
 
+test("a run whose death was not counted takes none back", async () => {
+  const id = await postJob(store);
+  await acquire(store, id);
+  await lapse(redis, id);
+  const shared = await acquire(store, id);
+  await shared.renew(5000, "shared");
+  await lapse(redis, id);
+  await acquire(store, id);
+  await shared.lives();
+  expect(await redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "crashes")).toBe("1");
+});
+
 test("a release clears the crashes before it", async () => {
   const id = await postJob(store);
   for (let round = 0; round < 2; round++) {
@@ -418,6 +430,18 @@ test("only a connection that failed means that Redis is away", async () => {
   const lease = await acquire(store, id);
   await redis.set(`{rappel}:owner:${OWNER}:job:${id}:metrics`, "not a list of rows");
   await expect(lease.report(1, progressAt(1), [], [row(1)])).rejects.toThrow("WRONGTYPE");
+});
+
+test.each([
+  "OOM command not allowed when used memory > 'maxmemory'.",
+  "LOADING Redis is loading the dataset in memory",
+  "BUSY Redis is busy running a script.",
+  "READONLY You can't write against a read only replica.",
+  "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+])("a Redis that refuses for the time being is away too: %s", async (message) => {
+  const refused = await available(() => Promise.reject(new ReplyError(message))).catch((error: unknown) => error);
+  expect(refused).toBeInstanceOf(Unavailable);
+  expect(refused).toMatchObject({ full: message.startsWith("OOM") });
 });
 
 test("after a chunk that fails no other is stored, and nothing stays", async () => {

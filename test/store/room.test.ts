@@ -6,6 +6,8 @@ import { NoRoom } from "../../src/store/errors.ts";
 import type { Fork } from "../../src/store/jobs.ts";
 import { keys } from "../../src/store/keys.ts";
 import type { Lease } from "../../src/store/lease.ts";
+import { roomOf } from "../../src/store/room.ts";
+import type { ResolvedSpec } from "../../src/spec/spec.ts";
 import type { Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import { acquire, checkpoint, connected, eventTypes, lapse, newJob, openStore, OWNER } from "./support.ts";
@@ -233,6 +235,8 @@ test("a run tells so many events of a type, says that it leaves the rest out, an
   expect(await eventTypes(store, id)).toEqual(["created", "started", ...told]);
   await lapse(redis, id);
   const second = await acquire(store, id);
+  // The owner has so much more.
+  expect((await usage()).checkpoint_bytes).toBe(await redis.hget(keys.job(OWNER, id), "reserved"));
   await tell(second);
   await second.finish({ status: "failed", progress: null, events: [{ ...requeued, type: "failed" }] }, []);
   expect(await eventTypes(store, id)).toEqual([
@@ -252,6 +256,98 @@ test("a run tells so many events of a type, says that it leaves the rest out, an
   await lapse(redis, full);
   await tell(await acquire(store, full));
   expect(await eventTypes(store, full)).toEqual(["created", "started", ...told, "lease_lost", "resumed"]);
+});
+
+test("a run that is taken back tells its events again", async () => {
+  const id = await postJob(store, { room: { ...room(MiB), eventLimits: { evaluated: 1 } } });
+  const lease = await acquire(store, id);
+  const evaluated = { type: "evaluated" as const, message: "Evaluated.", step: 1, data: null };
+  await lease.report(1, progressAt(1), [evaluated], []);
+  await lease.rewind(0, [], { type: "rewound", message: "Back.", step: 0, data: null });
+  await lease.report(2, progressAt(1), [evaluated], []);
+  expect(await eventTypes(store, id)).toEqual(["created", "started", "evaluated", "rewound", "evaluated"]);
+});
+
+test("a job that takes more than it was promised takes it from nobody's promise", async () => {
+  const other = await postJob(store, { room: room(MiB) });
+  const before = (await store.overview.room()).reserved;
+  // Its record alone takes more.
+  const id = await postJob(store, { room: room(1000) });
+  const lease = await acquire(store, id);
+  await checkpoint(lease, 10, { bytes: Buffer.alloc(10_000) });
+  expect((await store.overview.room()).reserved).toBe(before);
+  await succeed(lease);
+  await store.jobs.cancel(OWNER, other);
+  expect(await redis.hget(keys.room, "promised")).toBeNull();
+});
+
+test("a store is full for as long as there is no room for the least that was refused", async () => {
+  const other = await postJob(store, { room: room(10 * MiB) });
+  const left = await free();
+  for (const more of [20 * MiB, 5 * MiB, 15 * MiB])
+    await expect(store.jobs.create(newJob({ room: room(left + more) }))).rejects.toBeInstanceOf(NoRoom);
+  expect(await store.overview.room()).toMatchObject({ full: true });
+  await store.jobs.cancel(OWNER, other);
+  expect(await store.overview.room()).toMatchObject({ full: false });
+});
+
+test("what a run uploaded and did not commit goes when it gives the job back", async () => {
+  const id = await postJob(store, { room: room(10 * MiB) });
+  const lease = await acquire(store, id);
+  const spent = async () => Number(await redis.hget(keys.job(OWNER, id), "spent"));
+  const before = await spent();
+  await lease.upload(Buffer.alloc(MiB), "state");
+  expect(await spent()).toBeGreaterThan(before + MiB);
+  await lease.release(requeued);
+  expect(await redis.keys("*:chunk:*")).toEqual([]);
+  expect(await spent()).toBeLessThan(before + 1000);
+});
+
+test("the record of a model has its part of the room", async () => {
+  const id = await postJob(store, { room: room(10 * MiB) });
+  const lease = await acquire(store, id);
+  await lease.finish({ status: "failed", progress: null, events: [] }, []);
+  const without = Number((await usage()).checkpoint_bytes);
+  await succeed(await acquire(store, await postJob(store, { room: room(10 * MiB) })));
+  const [weights, chunk, record] = [Math.ceil("weights".length * 1.25), 250, 300];
+  expect(Number((await usage()).checkpoint_bytes)).toBe(2 * without + weights + chunk + record);
+});
+
+test("a job that may be taken back is promised two more states than one that may not", () => {
+  const size = 2 ** 30;
+  const sizes = { state: size, model: 0, notes: 0, logRow: 0, evaluationRow: 0, observedRow: 0 };
+  const promised = (diverging: object) => {
+    const { spec } = newJob();
+    const parts = {
+      data: { validation: null },
+      training: { epochs: 1, eval_every_epochs: 1, log_every_steps: 1 },
+      observe: null,
+      checkpoint: { every_steps: null, every_seconds: null, keep_last: 1, keep_best: false },
+      detectors: { diverging },
+    };
+    return roomOf({ spec: { ...spec, ...parts } as unknown as ResolvedSpec, sizes, totalSteps: 10 }, 0).bytes;
+  };
+  const more = promised({ policy: "rewind", rewind: { max: 1 } }) - promised({ policy: "warn" });
+  expect(Math.round(more / (1.25 * size))).toBe(2);
+});
+
+test("taken back to where it began a fork still has what it began with, further back it has not", async () => {
+  const parent = await postJob(store, { room: room(MiB) });
+  await checkpoint(await acquire(store, parent), 10);
+  const { blob, checkpoint: manifest } = (await store.jobs.checkpointHead(OWNER, parent, 10))!;
+  const { bytes, sha256 } = manifest;
+  const origin = { step: 10, bytes, sha256, metrics: {}, use: "state", changes: {} } as const;
+  const fork: Fork = { parent: { job_id: parent, step: 10 }, blob, origin, progress: null };
+  const job = newJob({ fork, room: room(MiB) });
+  await store.jobs.reserve(job);
+  await store.jobs.create(job);
+  const lease = await acquire(store, job.id);
+  const change = { detected_step: 20, lr_factor: 0.5, finding: null };
+  const event = { type: "rewound" as const, message: "Back.", step: null, data: null };
+  await lease.rewind(10, [{ ...change, step: 10 }], event);
+  expect((await lease.work()).origin).toEqual(origin);
+  await lease.rewind(9, [{ ...change, step: 9 }], event);
+  expect((await lease.work()).origin).toBeNull();
 });
 
 test("no more checkpoints are kept than room was promised for", async () => {
