@@ -22,3 +22,15 @@ test("what fails is listed until it works, and what was given up is not listed a
   expect(retrying()).toMatchObject([{ loop: "report", failures: 1 }]);
   report.gaveUp();
 });
+
+test("what fails has failed since its first failure in a row", () => {
+  const attempts = new Retry("dataset", log);
+  attempts.failed(new Error("no"));
+  const first = attempts.since;
+  attempts.failed(new Error("no"));
+  expect(attempts.since).toBe(first);
+  attempts.worked();
+  attempts.failed(new Error("no"));
+  expect(attempts.since).toBeGreaterThan(first);
+  attempts.gaveUp();
+});

@@ -1,5 +1,11 @@
-import { expect, test } from "vitest";
-import { scoreOf } from "../../src/runner/checkpoints.ts";
+import { pino } from "pino";
+import { expect, onTestFinished, test } from "vitest";
+import type { Snapshot } from "../../src/engine/crew.ts";
+import { Checkpoints, scoreOf } from "../../src/runner/checkpoints.ts";
+import { Reporter } from "../../src/runner/reporter.ts";
+import type { ResolvedSpec } from "../../src/spec/spec.ts";
+import { acquire, openStore, OWNER, postJob, progressAt, sha256, steps } from "../store/support.ts";
+import { startTestRedis } from "../support/redis.ts";
 
 test("the best state has the least score, whichever way its metric goes", () => {
   const rising = { metric: "valid_accuracy", mode: "max" } as const;
@@ -22,4 +28,36 @@ test("a state without the metric, or with one that is not finite, has no score",
   const without: Record<string, number>[] = [{ valid_loss: 1 }, { valid_r2: NaN }, { valid_r2: -Infinity }];
   expect(without.map((each) => scoreOf(each, rule))).toEqual([null, null, null]);
   expect(scoreOf({ valid_loss: Infinity }, null)).toBeNull();
+});
+
+test("of those that are due while one is written the last is written, and how many were not is told", async () => {
+  const server = await startTestRedis();
+  onTestFinished(() => server.stop());
+  const store = await openStore(server);
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  const life = { gone: new AbortController().signal, log: pino({ level: "silent" }) };
+  const reporter = new Reporter(
+    lease,
+    () => progressAt(4),
+    life.log,
+    (error) => expect.fail(String(error)),
+  );
+  onTestFinished(() => reporter.stop());
+  const spec = {
+    checkpoint: { keep_last: 10, keep_best: false },
+    training: { early_stopping: null },
+    detectors: {},
+  } as unknown as ResolvedSpec;
+  const checkpoints = new Checkpoints(lease, spec, reporter, life, () => undefined);
+  const bytes = Buffer.from("a state");
+  for (const step of [1, 2, 3, 4]) {
+    const serialize = async () => ({ bytes, sha256: sha256(bytes) });
+    const snapshot: Snapshot = { step, kinds: ["periodic"], metrics: {}, skipped: 0, serialize };
+    checkpoints.submit(snapshot);
+  }
+  await checkpoints.idle();
+  expect(await steps(store, id)).toEqual([4, 1]);
+  const { data } = (await store.jobs.events(OWNER, id, { limit: 100 }))!;
+  expect(data.filter(({ type }) => type === "checkpoint_skipped")).toMatchObject([{ step: 4, data: { count: 2 } }]);
 });

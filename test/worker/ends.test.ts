@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { pino } from "pino";
 import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
 import { Run } from "../../src/runner/run.ts";
 import { Threads } from "../../src/runner/threads.ts";
+import { Unavailable } from "../../src/store/errors.ts";
 import { acquire, eventTypes, OWNER } from "../store/support.ts";
 import { ended, LEASE_MS, longSpec, openPlace, type Place, type WorkerProcess } from "./support.ts";
 
@@ -32,10 +34,29 @@ test("what Redis refuses for good ends the job as internal, with a word in the l
   expect(await place.until(await place.post(), ended)).toMatchObject({ status: "succeeded" });
 });
 
+/** A run in this process. */
+async function runOf(id: string, threads: Threads): Promise<Run> {
+  const { store, files } = place;
+  const leaseMs = 60_000;
+  const lease = await acquire(store, id, { arithmeticVersion: ARITHMETIC_VERSION, leaseMs });
+  return new Run(lease, {
+    store,
+    files,
+    cache: null,
+    leaseMs,
+    threads,
+    log: pino({ level: "silent" }),
+    renewLock: async () => {},
+    alone: () => true,
+    committed: () => {},
+  });
+}
+
 test("a job is cancelled though what stores its result does not come back", async () => {
   const id = await place.post();
-  const { store, files } = place;
-  const lease = await acquire(store, id, { arithmeticVersion: ARITHMETIC_VERSION });
+  const threads = new Threads(2);
+  const run = await runOf(id, threads);
+  const { lease } = run;
   const { promise: storing, resolve } = Promise.withResolvers<void>();
   const finish = lease.finish.bind(lease);
   lease.finish = async (ending, rows) => {
@@ -43,25 +64,60 @@ test("a job is cancelled though what stores its result does not come back", asyn
     resolve();
     return await new Promise(() => {});
   };
-  const threads = new Threads(2);
-  const run = new Run(lease, {
-    store,
-    files,
-    cache: null,
-    leaseMs: 5000,
-    threads,
-    log: pino({ level: "silent" }),
-    renewLock: async () => {},
-    alone: () => true,
-    committed: () => {},
-  });
   const end = run.execute();
   await storing;
-  await store.jobs.cancel(OWNER, id);
+  await place.store.jobs.cancel(OWNER, id);
   run.look();
   expect(await end).toBe("ended");
   expect(await place.get(id)).toMatchObject({ status: "cancelled", progress: { progress: 1 } });
   expect(threads.busy).toBe(0);
+});
+
+test("what is wanted of a run just before its crew is there is done", async () => {
+  const id = await place.post(long);
+  // It hears of it when it has what it prepared, and takes its threads.
+  class Telling extends Threads {
+    override take(wanted: number): number {
+      run.told("pausing");
+      return super.take(wanted);
+    }
+  }
+  const run = await runOf(id, new Telling(1));
+  await place.store.jobs.pause(OWNER, id);
+  expect(await run.execute()).toBe("ended");
+  expect(await place.get(id)).toMatchObject({ status: "paused" });
+});
+
+test("a run that hears that Redis is away just before its crew is there holds, and goes on when it is back", async () => {
+  const id = await place.post();
+  class Telling extends Threads {
+    override take(wanted: number): number {
+      run.lease.renew = () => Promise.reject(new Unavailable("Redis is away"));
+      run.look();
+      return super.take(wanted);
+    }
+  }
+  const run = await runOf(id, new Telling(1));
+  const renew = run.lease.renew.bind(run.lease);
+  const end = run.execute();
+  // If it did not hold it would have ended long before.
+  expect(await Promise.race([end, sleep(3000, "holds")])).toBe("holds");
+  run.lease.renew = renew;
+  run.look();
+  expect(await end).toBe("ended");
+  expect(await place.get(id)).toMatchObject({ status: "succeeded", run: 1 });
+});
+
+test("from the moment a process is told to end its death would be nobody's crash", async () => {
+  const id = await place.post(long);
+  const run = await runOf(id, new Threads(1));
+  const end = run.execute();
+  await place.until(id, (job) => job.progress.step > 0);
+  expect(await place.redis.hget(record(id), "blame")).toBe("own");
+  // The next time it would say so anyway is in a quarter of a minute.
+  run.shutdown();
+  expect(await end).toBe("released");
+  expect(await place.redis.hget(record(id), "blame")).toBe("none");
 });
 
 test("a job that lost its worker shares the next one once it is past that point", async () => {
@@ -74,6 +130,15 @@ test("a job that lost its worker shares the next one once it is past that point"
   expect(await place.until(other, ended, 60_000)).toMatchObject({ status: "succeeded" });
   expect(await place.get(crashed)).toMatchObject({ status: "running", run: 2 });
   expect(await eventTypes(place.store, crashed)).toContain("checkpoint_committed");
+});
+
+test("a job that ran alone to its end, without a checkpoint before, makes way for the next one", async () => {
+  const dying = await place.startWorker({ RAPPEL_CRASH_AT: "after-acquire" });
+  const crashed = await place.post({ checkpoint: { every_seconds: null } });
+  expect(await dying.exited).toBe("SIGKILL");
+  await place.startWorker();
+  expect(await place.until(crashed, ended, 60_000)).toMatchObject({ status: "succeeded", run: 2 });
+  expect(await place.until(await place.post(), ended, 30_000)).toMatchObject({ status: "succeeded" });
 });
 
 test("a job that does not stop in time goes back at once, and that is no crash", async () => {

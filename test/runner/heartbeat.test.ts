@@ -1,0 +1,68 @@
+import { once } from "node:events";
+import { pino } from "pino";
+import type { RedisOptions } from "ioredis";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { Heartbeat } from "../../src/runner/heartbeat.ts";
+import { storeConnection } from "../../src/store/database.ts";
+import { Store } from "../../src/store/store.ts";
+import { acquire, connected, lapse, openStore, postJob } from "../store/support.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+
+let server: TestRedis;
+beforeAll(async () => {
+  server = await startTestRedis();
+});
+afterAll(() => server.stop());
+
+/** A heart that beats for a job over a connection of its own, and what it says. */
+async function beating(connection: RedisOptions) {
+  const id = await postJob(await openStore(server));
+  const redis = server.client(connection);
+  if (redis.status !== "ready") await once(redis, "ready");
+  const lease = await acquire(new Store(redis), id, { leaseMs: 60_000 });
+  const heard: string[] = [];
+  const handlers = {
+    status: () => undefined,
+    away: () => void heard.push("away"),
+    back: () => void heard.push("back"),
+    lost: (silenced: boolean) => void heard.push(silenced ? "lost in silence" : "lost"),
+    broken: () => void heard.push("broken"),
+  };
+  const log = pino({ level: "silent" });
+  const blame = () => "own" as const;
+  const heartbeat = new Heartbeat(lease, 1000, blame, () => Promise.resolve(), handlers, log);
+  onTestFinished(() => heartbeat.close());
+  return { id, redis, heard };
+}
+
+async function takeOver(id: string): Promise<void> {
+  await lapse(await connected(server), id);
+  await acquire(await openStore(server), id);
+}
+
+test("a run whose lease may have lapsed, since Redis neither answers nor refuses, is told so, and when it is back", async () => {
+  // A connection that waits for an answer for as long as it takes.
+  const { heard } = await beating({ maxRetriesPerRequest: null });
+  server.kill("SIGSTOP");
+  try {
+    await expect.poll(() => heard, { timeout: 20_000 }).toEqual(["away"]);
+  } finally {
+    server.kill("SIGCONT");
+  }
+  await expect.poll(() => heard, { timeout: 20_000 }).toEqual(["away", "back"]);
+});
+
+test("a run that lost its lease while Redis was away is told that too", async () => {
+  const { id, redis, heard } = await beating(storeConnection);
+  redis.disconnect();
+  await expect.poll(() => heard, { timeout: 20_000 }).toEqual(["away"]);
+  await takeOver(id);
+  await redis.connect();
+  await expect.poll(() => heard, { timeout: 20_000 }).toEqual(["away", "lost in silence"]);
+});
+
+test("a run that lost its lease while Redis answered all the time stood still itself", async () => {
+  const { id, heard } = await beating(storeConnection);
+  await takeOver(id);
+  await expect.poll(() => heard, { timeout: 20_000 }).toEqual(["lost"]);
+});

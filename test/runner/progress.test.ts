@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import type { TrainingJob } from "../../src/engine/job.ts";
+import { RunProgress } from "../../src/runner/progress.ts";
+import type { Finding } from "../../src/spec/diagnosis.ts";
+
+const job = {
+  training: { epochs: 5, batch_size: 4, drop_last: false },
+  data: { trainRows: new Int32Array(40) },
+} as unknown as TrainingJob;
+
+const finding = (detector: string, step: number): Finding => ({
+  detector,
+  cause: "learning_rate_too_high",
+  step,
+  message: "The loss rose.",
+  remedy: "Lower lr.",
+  data: {},
+});
+
+test("a run that goes on says what was known where it begins", () => {
+  const metrics = { valid_loss: 0.25, valid_accuracy: 0.5 };
+  const known = { step: 20, epoch: 2, train_loss: null, valid_loss: 0.25, metrics, eta_seconds: null };
+  expect(new RunProgress(job, { step: 20, metrics }, []).at(null)).toMatchObject(known);
+  const nothing = { step: 0, epoch: 0, valid_loss: null, metrics: {} };
+  expect(new RunProgress(job, null, []).at(null)).toMatchObject(nothing);
+});
+
+test("a detector is told of once in a course, and what led to courses that were given up comes first", () => {
+  const rewound = finding("diverging", 10);
+  const progress = new RunProgress(job, null, [rewound]);
+  const [first, again, other] = [finding("diverging", 30), finding("diverging", 31), finding("plateau", 40)];
+  for (const each of [first, again, other]) progress.diagnosed(each);
+  expect(progress.at(null).findings).toEqual([rewound, first, other]);
+});
