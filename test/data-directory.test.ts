@@ -27,9 +27,9 @@ const modeOf = (path: string) => (statSync(path).mode & 0o7777).toString(8);
 function openDirectory(): string {
   const directory = join(root, "data");
   mkdirSync(join(directory, "redis/appendonlydir"), { recursive: true });
-  mkdirSync(join(directory, "tools/redis"), { recursive: true });
-  for (const file of ["redis.json", "redis/appendonlydir/aof", "tools/redis/server", "theirs.txt"])
-    writeFileSync(join(directory, file), "");
+  for (const made of ["tools/redis", "datasets", "cache"]) mkdirSync(join(directory, made), { recursive: true });
+  const files = ["redis.json", "rappel.lock", "redis/appendonlydir/aof", "datasets/a.csv", "cache/a.columns"];
+  for (const file of [...files, "tools/redis/server", "theirs.txt"]) writeFileSync(join(directory, file), "");
   chmodSync(join(directory, "tools/redis/server"), 0o755);
   chmodSync(directory, 0o755);
   return directory;
@@ -44,13 +44,15 @@ test("one that is there becomes so, with all that the service made in it and not
   const directory = openDirectory();
   const outside = join(root, "outside");
   writeFileSync(outside, "");
-  symlinkSync(outside, join(directory, "cache"));
+  symlinkSync(outside, join(directory, "cache/link"));
   const theirs = modeOf(join(directory, "theirs.txt"));
   expect(prepare(directory)).toEqual([]);
   expect(modeOf(directory)).toBe("700");
   expect(modeOf(join(directory, "redis/appendonlydir"))).toBe("700");
   expect(modeOf(join(directory, "redis/appendonlydir/aof"))).toBe("600");
-  expect(modeOf(join(directory, "redis.json"))).toBe("600");
+  for (const file of ["redis.json", "rappel.lock", "datasets/a.csv", "cache/a.columns"])
+    expect([file, modeOf(join(directory, file))]).toEqual([file, "600"]);
+  for (const made of ["datasets", "cache"]) expect(modeOf(join(directory, made))).toBe("700");
   expect(modeOf(join(directory, "tools/redis/server"))).toBe("700");
   expect(modeOf(join(directory, "theirs.txt"))).toBe(theirs);
   expect(modeOf(outside)).toBe(theirs);

@@ -111,6 +111,16 @@ test("a download that breaks off goes on where it was, even after the attempts w
   expect(kept()).toEqual([`${wanted.sha256}.columns`]);
 });
 
+test("a download that breaks off when all has come is not made again", async () => {
+  const { csv, ...wanted } = dataset(100);
+  answer = (_request, response) => {
+    response.writeHead(200, { "content-length": csv.length + 1 });
+    response.write(csv, () => setTimeout(() => response.destroy(), 100));
+  };
+  expect(await (await openCache()).use(wanted, rowsOf)).toBe(100);
+  expect(requests).toHaveLength(1);
+});
+
 test("a server that ignores the range begins anew", async () => {
   const { csv, ...wanted } = dataset(20_000);
   answer = serve(csv, 1000);
@@ -267,6 +277,22 @@ test("a slow download ends if it goes on, and one that does not go on is given u
 
   answer = slowly(4096, 40);
   expect(await cache.use(wanted, rowsOf)).toBe(6000);
+});
+
+test("a download that goes on well and then slowly is given up", async () => {
+  const { csv, ...wanted } = dataset(6000);
+  let more: NodeJS.Timeout;
+  answer = (request, response) => {
+    let at = Number(/^bytes=(\d+)-$/.exec(request.headers.range!)![1]);
+    response.writeHead(at === 0 ? 200 : 206, { "content-length": csv.length - at });
+    if (at === 0) response.write(csv.slice(0, (at = 20_000)));
+    more = setInterval(() => response.write(csv.slice(at, ++at)), 20);
+    response.on("close", () => clearInterval(more));
+  };
+  const failure = await (await openCache({ stalledMs: 400 })).use(wanted, rowsOf).catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(DatasetUnreachable);
+  expect((failure as Error).message).toContain("less than 16384 bytes came in 0.4 seconds");
+  expect(requests).toHaveLength(5);
 });
 
 test("a worker whose disk is full says so, keeps nothing of what it began, and goes on when there is room", async (context) => {

@@ -157,6 +157,7 @@ describe("columns", () => {
   test.each([
     ["with a flipped bit in the length of the header", flipped(0)],
     ["with a flipped bit in the header", flipped(60)],
+    ["with a header longer than any file", flipped(7)],
     ["with a flipped bit in the first column", flipped(3000)],
     ["with a flipped bit in the last column", flipped(-9)],
     ["that lack their last byte", async (path: string) => truncate(path, (await stat(path)).size - 1)],
@@ -173,6 +174,9 @@ describe("columns", () => {
     expect(await Promise.all([1, 2, 3].map(() => files.use(sha256, readAll)))).toEqual([columns, columns, columns]);
     expect((await readFile(path)).equals(bytes)).toBe(true);
     expect(await onDisk()).toHaveLength(2);
+    // And once more.
+    await damage(path);
+    expect(await files.use(sha256, readAll)).toEqual(columns);
   });
 
   test.each([
@@ -217,6 +221,32 @@ test("the original is given whole only if it is what was uploaded", async () => 
   };
   await expect(read()).rejects.toBeInstanceOf(DatasetLost);
   expect(given).toBeLessThan(csv.length);
+});
+
+test("what is done with a dataset's files waits for what was begun before, and not for its success", async () => {
+  const { files } = await datasetFiles();
+  const done: string[] = [];
+  const work = (name: string, fails: boolean) => async () => {
+    await new Promise((resolve) => setImmediate(resolve));
+    done.push(name);
+    if (fails) throw new Error(`${name} failed`);
+    return name;
+  };
+  const all = [files.exclusively("a", work("first", true)), files.exclusively("a", work("second", false))];
+  expect(await Promise.allSettled(all)).toMatchObject([
+    { status: "rejected", reason: { message: "first failed" } },
+    { status: "fulfilled", value: "second" },
+  ]);
+  expect(done).toEqual(["first", "second"]);
+});
+
+test("a table that came with a spec is written as it is, whatever its cells hold", async () => {
+  const { files } = await datasetFiles();
+  const cells = ["plain", 'a "quote"', "a,comma", "a\nline", "a return\r", "a\r\nboth", " spaces "];
+  const draft = await files.draft({ inline: { columns: ["x", "text"], rows: cells.map((cell, i) => [i, cell]) } });
+  expect(draft.content.rows).toBe(cells.length);
+  expect(draft.content.columns[1].classes).toEqual(cells.toSorted());
+  await draft.discard();
 });
 
 test("a name that is no hash reaches no file", async () => {

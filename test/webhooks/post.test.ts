@@ -235,6 +235,40 @@ test("names whose servers do not answer hold up the resolution of no other", asy
   expect(outcomes.map(({ status }) => status)).toEqual(Array(20).fill("rejected"));
 });
 
+test.each([4, 6])("a name may have addresses of IPv%i alone", async (family) => {
+  const nameServer = createSocket("udp4");
+  nameServer.on("message", (query, from) => {
+    // A question ends with its type (1: IPv4, 28: IPv6) and its class.
+    const type = query.readUInt16BE(query.indexOf(0, 12) + 1);
+    const asked = type === 28 ? 6 : 4;
+    nameServer.send(asked === family ? loopback(query, family) : noAnswers(query), from.port, from.address);
+  });
+  nameServer.bind(0, "127.0.0.1");
+  await once(nameServer, "listening");
+  const before = dns.getServers();
+  dns.setServers([`127.0.0.1:${nameServer.address().port}`]);
+  onTestFinished(() => {
+    dns.setServers(before);
+    nameServer.close();
+  });
+  // It was found: no other one would be refused for where it leads.
+  await expect(send("https://one.example/", { timeoutMs: 600_000 })).rejects.toThrow(
+    `is at ${family === 4 ? "127.0.0.1" : "::1"}, which is not on the public internet`,
+  );
+});
+
+/** A name server's answer that a name leads to the machine itself. */
+function loopback(query: Buffer, family: number): Buffer {
+  const question = query.subarray(0, query.indexOf(0, 12) + 5);
+  const address = family === 4 ? Buffer.from([127, 0, 0, 1]) : Buffer.from([...Array(15).fill(0), 1]);
+  const answer = Buffer.from([0xc0, 12, 0, family === 4 ? 1 : 28, 0, 1, 0, 0, 0, 60, 0, address.length]);
+  const whole = Buffer.concat([question, answer, address]);
+  whole.writeUInt16BE(0x8180, 2);
+  // One question, one answer, and nothing else.
+  for (const [i, count] of [1, 1, 0, 0].entries()) whole.writeUInt16BE(count, 4 + 2 * i);
+  return whole;
+}
+
 /** A name server's answer that a name has no address. */
 function noAnswers(query: Buffer): Buffer {
   const answer = Buffer.from(query);
