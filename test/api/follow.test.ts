@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Follower } from "../../src/api/follow.ts";
 import { News } from "../../src/queue/news.ts";
 import type { Store } from "../../src/store/store.ts";
-import { OWNER, openStore, postJob } from "../store/support.ts";
+import { acquire, OWNER, openStore, postJob, progressAt } from "../store/support.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 
 let server: TestRedis;
@@ -57,4 +57,23 @@ test("a stream that is woken does not make do with a look that another one began
   await expect.poll(() => told.join(""), { timeout: 10_000 }).toContain("event: paused");
   closing.abort();
   await Promise.all([first, looking]);
+});
+
+test("a stream of a job that has ended tells all, however much it is", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  const evaluated = { type: "evaluated" as const, message: "Evaluated.", step: 1, data: null };
+  await lease.report(
+    1,
+    progressAt(1),
+    Array.from({ length: 250 }, () => evaluated),
+    [],
+  );
+  const failed = { ...evaluated, type: "failed" as const };
+  await lease.finish({ status: "failed", progress: null, events: [failed] }, []);
+  const told: string[] = [];
+  const { signal } = new AbortController();
+  const stream = new Follower(store, news).follow({ owner: OWNER, id, progress: false }, "0", signal);
+  for await (const text of stream) told.push(...Array.from(text.matchAll(/^id: (\d+)$/gm), ([, event]) => event));
+  expect(told).toEqual(Array.from({ length: 253 }, (_, i) => String(i + 1)));
 });

@@ -49,6 +49,8 @@ const layers = [
   { type: "linear" },
 ];
 const training = { epochs: 50, batch_size: 8, seed: 5 };
+/** Of 300 rows every fifth validates. */
+const STEPS_PER_EPOCH = 30;
 const spec = (changes: Record<string, unknown> = {}) =>
   specFor(dataset, {
     model: { layers },
@@ -118,6 +120,8 @@ test("an unchanged fork ends as its parent does, wherever it began, even if the 
     expect(spec).toEqual(parent.spec);
     expect(from).toEqual({ job_id: step === parent.result!.steps ? parent.id : paused, step });
     expect(progress).toMatchObject({ step, last_checkpoint_step: null, total_steps: parent.progress.total_steps });
+    expect(progress.valid_loss).toEqual(expect.any(Number));
+    expect(progress.valid_loss).toBe(progress.metrics.valid_loss);
     const job = await until(id, ended);
     expect(job).toMatchObject({ status: "succeeded", run: 1, parent: from, result: parent.result });
     const { steps: logged = [] } = (await series(id)).train_loss ?? {};
@@ -204,6 +208,11 @@ test("best weights can be kept from a fork on, and be given up", async () => {
   const kept = await until(keeping.id, ended);
   expect(kept.result!.weights_sha256).toBe(parent.result!.weights_sha256);
   expect((await service.call("GET", `/v1/jobs/${keeping.id}/model?which=best`)).status).toBe(200);
+  // What was best before is not known any more: an evaluation that is no better is the best of the fork.
+  const still = { checkpoint: { keep_best: true }, optimizer: { lr: 0 } };
+  const step = steps.find((each) => each % STEPS_PER_EPOCH === 0) ?? steps[0];
+  const standing = await until((await fork(paused, { step, overrides: still })).id, ended);
+  expect(standing.result!.best!.step).toBeGreaterThan(step);
   const dropping = await fork(keeping.id, { step: "final", overrides: { checkpoint: { keep_best: false } } });
   expect((await until(dropping.id, ended)).result!.weights_sha256).toBe(parent.result!.weights_sha256);
 });
@@ -271,6 +280,9 @@ test("a fork is refused with all that is wrong, and pointers into its body", asy
   expect(await faults({ step, overrides: { training: { epochs: 2 } } })).toEqual({
     "/overrides/training/epochs": `must leave steps to take: the checkpoint is at step ${step}, and these make 60`,
   });
+  expect(await faults({ step, overrides: { training: { epochs: step, batch_size: "full" } } })).toEqual({
+    "/overrides/training/epochs": `must leave steps to take: the checkpoint is at step ${step}, and these make ${step}`,
+  });
   expect(await faults({ step: "best", optimizer: true })).toEqual({ "/optimizer": expect.any(String) });
   expect(await faults({ step: "first", overides: {} })).toEqual({
     "/step": expect.any(String),
@@ -282,6 +294,9 @@ test("a fork is refused with all that is wrong, and pointers into its body", asy
 
   const queued = await service.create(spec({ checkpoint: {} }));
   expect(Object.keys(await faults({ step: "best" }, queued.id))).toEqual(["/step"]);
+  // What it writes while it runs would be among the keys below.
+  await service.call("POST", `/v1/jobs/${queued.id}/cancel`);
+  await until(queued.id, ended);
   const early = await post(paused, { step: "final" });
   expect([early.status, early.body.code, early.body.current_status]).toEqual([409, "wrong_status", "paused"]);
   expect((await post("job_01k3w9d0c8v6m2q4r7t5x1y9za", { step: 1 })).status).toBe(404);
@@ -375,6 +390,8 @@ test("a fork is rewound no further than to where it began, and begins there agai
   await until(id, ended);
   const { changes } = (await service.call("GET", `/v1/jobs/${id}/diagnosis`)).body;
   expect(changes[0]).toMatchObject({ step: steps[0] });
+  const { train_loss: loss } = await series(id);
+  expect(loss.steps[0]).toBeGreaterThan(steps[0]);
 });
 
 test("a fork that goes on from what has learned already is not taken for one that learns nothing", async () => {

@@ -262,6 +262,19 @@ describe("a fork", () => {
     expect(b.result!.weights_sha256).toBe(a.result!.weights_sha256);
   });
 
+  test("goes on with what a group's schedule had followed, unless its rate is another", async () => {
+    const schedule = { type: "reduce_on_plateau", metric: "train_loss", every_steps: 5 };
+    const parent = await finished((await service.create(spec({ schedule }))).id);
+    const record = (id: string) => `{rappel}:owner:default:job:${id}`;
+    const followed = async (lr: number) => {
+      const overrides = { parameter_groups: [{ parameters: "*.bias", lr }], training: { epochs: 14 } };
+      const { body } = await fork(parent.id, { step: "final", overrides });
+      return JSON.parse((await service.redis.client().hget(record(body.id), "origin"))!).changes.groups[0].schedule;
+    };
+    expect(await followed(0.02)).not.toBeNull();
+    expect(await followed(0.03)).toBeNull();
+  });
+
   test("points at groups that are wrong", async () => {
     const parent = await finished((await service.create(spec())).id);
     const overrides = { parameter_groups: [{ parameters: ["1.*"], lr: 1 }] };

@@ -66,6 +66,23 @@ describe("create", () => {
     expect([query.status, query.body.errors[0].pointer]).toEqual([400, "?validate_only"]);
   });
 
+  test("validate_only does not look at the idempotency key, used or not", async () => {
+    const headers = { "idempotency-key": "validated" };
+    const call = (path: string) => service.call("POST", path, { body: specFor(dataset.id), headers });
+    expect((await call("/v1/jobs?validate_only=true")).status).toBe(200);
+    const created = await call("/v1/jobs");
+    expect([created.status, created.headers["idempotency-replayed"]]).toEqual([201, undefined]);
+    expect((await call("/v1/jobs?validate_only=true")).body).toMatchObject({ valid: true });
+  });
+
+  test("brackets in a string, after a quote that is written in it, are not nested", async () => {
+    const name = `"${"[".repeat(80)}\\"{`;
+    const { status, body } = await service.call("POST", "/v1/jobs?validate_only=true", {
+      body: specFor(dataset.id, { name }),
+    });
+    expect([status, body.spec.name]).toEqual([200, name]);
+  });
+
   test("every fault is told at once, of the shape and of what only the dataset shows", async () => {
     const spec = specFor(dataset.id, {
       data: { dataset: dataset.id, target: "lable", validation: { every: 5 } },
@@ -190,6 +207,7 @@ describe("list", () => {
   test.each([
     ["status=done", "?status", /^must be one of "queued"/],
     ["status=", "?status", /^must be one of/],
+    [`status=${Array(101).fill("queued").join()}`, "?status", /^must have at most 100 items$/],
     ["stats=queued", "?stats", /did you mean "status"\?$/],
     ["team=vision", "?team", /metadata\.<key>/],
     ["after=ds_01k3w9d0c8v6m2q4r7t5x1y9za", "?after", /^must be a job's id$/],

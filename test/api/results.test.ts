@@ -167,3 +167,23 @@ test("a model is there once the job has succeeded, not before", async () => {
     result: { metrics, best: null, changes: [] },
   });
 });
+
+test("of a job that wanted its best weights and never had any there are none", async () => {
+  const checkpoint = { keep_best: true };
+  const job = await service.create(specFor((await service.upload(csv)).id, { checkpoint }));
+  const own = await acquire(service.store, job.id);
+  const weights = Buffer.from("the last weights");
+  const [hash, last] = [sha256(weights), (await own.upload(weights, "final"))!];
+  const result = { weights_sha256: hash, steps: 12, epochs: 3, metrics: {}, best: null, changes: [] };
+  const ending = {
+    status: "succeeded" as const,
+    result: { ...result, stop_reason: "completed" as const },
+    progress: progressAt(12),
+    models: { final: { ...last, sha256: hash } },
+    events: [],
+  };
+  await own.finish(ending, []);
+  expect((await service.call("GET", `/v1/jobs/${job.id}/model`)).status).toBe(200);
+  const { status, body } = await service.call("GET", `/v1/jobs/${job.id}/model?which=best`);
+  expect([status, body.code]).toEqual([404, "not_found"]);
+});

@@ -141,3 +141,23 @@ test("ids carry the time of Redis, not of the host", async () => {
     Date.now = now;
   }
 });
+
+test("of Redis' memory for checkpoints a state may take half, since one is written while the last is there", async () => {
+  const validate = async (redisMaxBytes?: number) => {
+    const other = await startService(redisMaxBytes === undefined ? {} : { redisMaxBytes });
+    try {
+      const body = specFor((await other.upload(csv)).id);
+      return await other.call("POST", "/v1/jobs?validate_only=true", { body });
+    } finally {
+      await other.stop();
+    }
+  };
+  const { state_bytes: bytes } = (await validate()).body;
+  expect((await validate(Math.ceil((2 * bytes) / 0.7) + 2)).status).toBe(200);
+  const { status, body } = await validate(Math.floor((2 * bytes) / 0.7) - 4);
+  expect([status, body.errors.length]).toEqual([422, 1]);
+  expect(body.errors[0]).toMatchObject({
+    pointer: "/model",
+    message: expect.stringContaining("RAPPEL_REDIS_MAX_BYTES"),
+  });
+});

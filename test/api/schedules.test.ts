@@ -57,6 +57,15 @@ describe("POST /v1/schedules/preview", () => {
     expect(Math.max(...body.learning_rate)).toBe(1);
     expect(body.momentum.length).toBe(body.steps.length);
     expect((await preview(ask)).body).toEqual(body);
+    // The rate has its extremes at other steps than the momentum, which there is in one half only.
+    const halves = [
+      { type: "cosine_annealing_warm_restarts", t_0: 37 },
+      { type: "cyclic", base_lr: 0, max_lr: 1, step_size_up: 41 },
+    ];
+    const sequence = { type: "sequential", schedulers: halves, milestones: [50_000] };
+    const both = (await preview({ ...ask, schedule: sequence })).body;
+    expect(both.steps.length).toBeLessThanOrEqual(100);
+    expect(both.steps.at(-1)).toBe(99_999);
   });
 
   test("says everything that is wrong", async () => {

@@ -127,3 +127,19 @@ test("a name that JavaScript would drop is refused", async () => {
   expect(status).toBe(422);
   expect(body.errors).toContainEqual({ pointer: "/metadata/__proto__", message: "is a name that cannot be used" });
 });
+
+test("a dataset that was there before stays whatever becomes of a job whose rows are the same", async () => {
+  const { id } = await service.upload(`${csv}\n`);
+  for (let round = 0; round < 8; round++) {
+    // One of them gets the key, and the other is refused, mostly when its rows are kept already.
+    const headers = { "idempotency-key": `round ${round}` };
+    const other = withData({ synthetic: { type: "two_moons", rows: 50 + round }, target: "target" });
+    const answers = await Promise.all(
+      [withData({ inline }), other].map((body) => service.call("POST", "/v1/jobs", { body, headers })),
+    );
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([201, 422]);
+    const { body } = answers.find(({ status }) => status === 201)!;
+    await service.call("POST", `/v1/jobs/${body.id}/cancel`);
+    expect((await service.call("GET", `/v1/datasets/${id}`)).status).toBe(200);
+  }
+});

@@ -97,6 +97,18 @@ test("a stream after more events than there are ends with the job nevertheless",
   expect(stream.events()).toEqual([]);
 });
 
+test("a client that has seen all there is waits for more", async () => {
+  const id = await create();
+  const stream = await open(id, { after: "1" });
+  expect(stream.response.statusCode).toBe(200);
+  await service.call("POST", `/v1/jobs/${id}/pause`);
+  await expect.poll(() => stream.events().map(({ type }) => type)).toEqual(["paused"]);
+  stream.close();
+  // Where a stream goes on says nothing of a page.
+  const page = await service.call("GET", `/v1/jobs/${id}/events`, { headers: { "last-event-id": "1" } });
+  expect(page.body.data.map(({ type }: Event) => type)).toEqual(["created", "paused"]);
+});
+
 test("what happens to a job after its end is in the list and in a stream, which ends", async () => {
   const id = await create();
   const cut = await open(id);

@@ -50,6 +50,7 @@ interface Body {
   error: { code: string; message: string } | null;
   result: { weights_sha256: string } | null;
   data: { type: string; message: string }[];
+  queue: { waiting: number; active: number; delayed: number };
 }
 
 interface Call {
@@ -139,6 +140,9 @@ test("a job goes back to the queue while the api is away, and is run by a worker
   const requeued = async () => (await call(`${job}/events`)).body.data.find(({ type }) => type === "requeued")?.message;
   await expect.poll(requeued, { timeout: 20_000 }).toContain("could not be had from http://127.0.0.1:9");
   expect((await call(job)).body.status).toBe("queued");
+  // Its delivery waits for a while, and for nobody's lock to lapse.
+  const queue = async () => (await call("/v1/status")).body.queue;
+  await expect.poll(queue, { timeout: 20_000 }).toMatchObject({ waiting: 0, active: 0, delayed: 1 });
   await astray.stop();
   await start("worker", { RAPPEL_API_URL: address });
   expect((await untilEnded(job)).status).toBe("succeeded");

@@ -130,3 +130,28 @@ test("a job whose worker is killed, and whose next worker is told to end, comes 
   expect(disturbed.run).toBe(3);
   expect(disturbed.result!.weights_sha256).toBe(undisturbed.result!.weights_sha256);
 });
+
+test("what a checkpoint may take follows from the limit of the Redis that there is, not of one that would be started", async () => {
+  const client = redis.client();
+  const [, before] = (await client.config("GET", "maxmemory")) as string[];
+  await client.config("SET", "maxmemory", 64 * 2 ** 20);
+  const other = await start("api", { RAPPEL_MAX_STATE_BYTES: "1GiB", RAPPEL_REDIS_MAX_BYTES: "1GiB" });
+  workers.push(other);
+  const { address } = await other.ready;
+  await client.config("SET", "maxmemory", before);
+  const wide = { type: "linear", out_features: 1500 };
+  const response = await fetch(`${address}/v1/jobs?validate_only=true`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      data: { dataset, target: "target" },
+      model: { layers: [wide, { type: "relu" }, wide, { type: "relu" }, { type: "linear" }] },
+      loss: { type: "cross_entropy" },
+      optimizer: { type: "adam" },
+      training: { epochs: 1, batch_size: 64 },
+    }),
+  });
+  const { errors } = (await response.json()) as { errors: { pointer: string; message: string }[] };
+  expect([response.status, errors.length]).toEqual([422, 1]);
+  expect(errors[0]).toMatchObject({ pointer: "/model", message: expect.stringContaining("it may take 22.4 MiB") });
+});

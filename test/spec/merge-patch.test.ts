@@ -33,6 +33,16 @@ test("what becomes of another type keeps none of its options", () => {
   });
 });
 
+test("nor does what becomes of another dialect", () => {
+  const torch = { type: "adam", dialect: "torch", eps: 1e-8 };
+  expect(mergePatch(torch, { type: "adam", dialect: "keras", lr: 1 })).toEqual({
+    type: "adam",
+    dialect: "keras",
+    lr: 1,
+  });
+  expect(mergePatch(torch, { type: "adam", dialect: "torch", lr: 1 })).toEqual({ ...torch, lr: 1 });
+});
+
 test("a patch cannot reach a prototype, nor the end of the stack", () => {
   const patched = mergePatch({}, JSON.parse('{"__proto__":{"polluted":true}}')) as object;
   expect(({} as { polluted?: boolean }).polluted).toBeUndefined();

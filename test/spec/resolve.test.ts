@@ -188,6 +188,14 @@ test.each([
     ["/training/log_every_steps must be at least 16 for 1600000 steps, or null"],
   ],
   [
+    { ...training({ epochs: 100_000, batch_size: 1 }), observe: { every_steps: 15 } },
+    ["/observe/every_steps must be at least 16 for 1600000 steps"],
+  ],
+  [
+    { ...training({ epochs: 100_000, batch_size: 1 }), observe: { every_steps: 63, per_layer: true } },
+    ["/observe/every_steps must be at least 64 for 1600000 steps of 3 layers"],
+  ],
+  [
     {
       ...data({ validation: null }),
       ...training({ early_stopping: { patience: 1 } }),
@@ -259,6 +267,9 @@ test("limits are told with the variable that sets them", async () => {
   expect(await faultsOf({}, { maxMemoryBytes: 1000 })).toEqual([
     expect.stringMatching(/^\/(model|data) makes the job take/),
   ]);
+  const { memoryBytes } = await resolve(specFor(id));
+  expect(await faultsOf({}, { maxMemoryBytes: memoryBytes })).toEqual([]);
+  expect(await faultsOf({}, { maxMemoryBytes: memoryBytes - 1 })).toHaveLength(1);
 });
 
 test("a fault in one section hides none in another", async () => {
