@@ -20,8 +20,8 @@ import { News } from "./queue/news.ts";
 import { Reconciler } from "./queue/reconciler.ts";
 import { openRedis, type RedisService } from "./redis/redis.ts";
 import { StartFailure } from "./start-failure.ts";
-import { storeConnection } from "./store/database.ts";
-import { NewerStore } from "./store/errors.ts";
+import { available, storeConnection } from "./store/database.ts";
+import { NewerStore, Unavailable } from "./store/errors.ts";
 import { Store } from "./store/store.ts";
 import { Webhooks } from "./webhooks/webhooks.ts";
 import { TrainingWorker, type ClosingReason } from "./worker/worker.ts";
@@ -64,7 +64,8 @@ export async function openService(config: Config, log: Logger, onLost: (failure:
     return { address, redis: redis.name, close };
   } catch (error) {
     await close({ broken: false });
-    throw error;
+    if (!(error instanceof Unavailable)) throw error;
+    throw new StartFailure(`Redis failed while Rappel started: start it again once Redis answers. ${error.message}`);
   }
 }
 
@@ -75,7 +76,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   if (tracing !== null) closers.push(() => tracing.close());
   const connection = redis.connect({ ...storeConnection, lazyConnect: true });
   closers.push(() => connection.disconnect());
-  await connection.connect();
+  await available(() => connection.connect());
 
   const store = new Store(connection);
   await upgradeStore(store, log);

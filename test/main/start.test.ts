@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -49,6 +49,22 @@ test("a Redis that drops keys is refused", async () => {
 
 test("a Redis that is away is refused", async () => {
   expect(await refusal({ env: { REDIS_URL: "redis://127.0.0.1:1" } })).toContain("No Redis can be used at 127.0.0.1:1");
+});
+
+test("a Redis that goes away during the start is named", async () => {
+  // It was looked at and found good, which takes one connection.
+  let connections = 0;
+  const server = createServer((client) => {
+    if (++connections > 1) return client.destroy();
+    client.pipe(connect(redis.url)).pipe(client);
+    client.on("error", () => undefined);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  expect(await refusal({ env: { REDIS_URL: `redis://127.0.0.1:${port}` } })).toBe(
+    "Redis failed while Rappel started: start it again once Redis answers. Redis cannot be reached: Connection is closed.",
+  );
+  server.close();
 });
 
 test("a data directory that is none is refused", async () => {
