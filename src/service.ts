@@ -10,6 +10,7 @@ import { buildWorkerApp } from "./api/worker-app.ts";
 import type { Config } from "./config.ts";
 import { prepareDataDirectory } from "./data-directory.ts";
 import { DatasetCache } from "./data/cache.ts";
+import { diskFault } from "./disk-fault.ts";
 import { DatasetFiles } from "./data/files.ts";
 import type { Logger } from "./log.ts";
 import { measureProcess } from "./meters.ts";
@@ -48,6 +49,25 @@ type Close = (why: ClosingReason) => unknown;
  * @throws StartFailure, with everything closed again
  */
 export async function openService(config: Config, log: Logger, onLost: (failure: Error) => void): Promise<Service> {
+  try {
+    return await openAll(config, log, onLost);
+  } catch (error) {
+    throw explained(error, config);
+  }
+}
+
+/** In one sentence if it is Redis or the disk that failed, which the operator can mend. */
+function explained(error: unknown, { dataDirectory }: Config): unknown {
+  if (error instanceof Unavailable) {
+    return new StartFailure(`Redis failed while Rappel started: start it again once Redis answers. ${error.message}`);
+  }
+  const fault = diskFault(error);
+  if (fault === null) return error;
+  const { message } = error as Error;
+  return new StartFailure(`The disk that RAPPEL_DATA_DIR (${dataDirectory}) lies on ${fault} (${message}).`);
+}
+
+async function openAll(config: Config, log: Logger, onLost: (failure: Error) => void): Promise<Service> {
   measureProcess();
   prepareDataDirectory(config.dataDirectory, log);
   const redis = await openRedis(config, log, onLost);
@@ -64,8 +84,7 @@ export async function openService(config: Config, log: Logger, onLost: (failure:
     return { address, redis: redis.name, close };
   } catch (error) {
     await close({ broken: false });
-    if (!(error instanceof Unavailable)) throw error;
-    throw new StartFailure(`Redis failed while Rappel started: start it again once Redis answers. ${error.message}`);
+    throw error;
   }
 }
 

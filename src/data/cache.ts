@@ -18,7 +18,8 @@ import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
 import { Retry } from "../retries.ts";
 import { DatasetLost } from "./dataset.ts";
-import { diskFault, isDamaged, PROBE_NAME, probeDirectory, removeAbandoned, syncDirectory } from "./disk.ts";
+import { diskFault } from "../disk-fault.ts";
+import { isDamaged, PROBE_NAME, probeDirectory, removeAbandoned, syncDirectory } from "./disk.ts";
 import { download, NotThere } from "./download.ts";
 import { itself, runInHelper } from "./pool.ts";
 

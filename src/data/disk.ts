@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { open, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { diskFault } from "../disk-fault.ts";
 
 /** A file that is still being written is written to more often than that. */
 const ABANDONED_MS = 60 * 60 * 1000;
@@ -28,26 +29,6 @@ export class DamagedFile extends Error {
 
 export function isDamaged(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === DAMAGED;
-}
-
-const FAULTS: Readonly<Record<string, string>> = {
-  ENOSPC: "is full",
-  EDQUOT: "is full: its quota is used up",
-  EROFS: "is read-only",
-  EACCES: "may not be written to by this user",
-  EPERM: "does not permit it",
-  EIO: "fails: it answers with an input/output error",
-  ENXIO: "is gone",
-  ENODEV: "is gone",
-  ESTALE: "is gone: its server does not know it any more",
-};
-
-/**
- * The end of a sentence that says what is wrong with the disk, if that is why something failed;
- * else null.
- */
-export function diskFault(error: unknown): string | null {
-  return FAULTS[(error as NodeJS.ErrnoException | null)?.code ?? ""] ?? null;
 }
 
 /** @throws Error that says what is wrong if nothing can be written there */

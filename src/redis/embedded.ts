@@ -26,6 +26,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmdirSync, rmSync } from "node:fs
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { diskFault } from "../disk-fault.ts";
 import type { Logger } from "../log.ts";
 import { Retry } from "../retries.ts";
 import { StartFailure } from "../start-failure.ts";
@@ -119,7 +120,9 @@ export class EmbeddedRedis {
     const adopted = left !== null && (await this.#takeOver(left));
     if (!adopted) {
       this.#socket = join(makeSocketDirectory(), "redis.sock");
-      await this.#spawn().catch((error: unknown) => {
+      await this.#spawn().catch(async (error: unknown) => {
+        // It may be what comes after it that failed.
+        if (this.#process !== null) await endServer(this.#process);
         this.#forget();
         throw error;
       });
@@ -222,7 +225,7 @@ export class EmbeddedRedis {
       try {
         await this.#spawn();
       } catch (error) {
-        if (error instanceof DiskFull) continue;
+        if (error instanceof DiskFull || diskFault(error) !== null) continue;
         onLost(error as Error);
         return;
       }

@@ -214,8 +214,8 @@ function textOf(holder: Holder, beats: number): string {
 /** Null if the lock is there already. */
 async function tryLink(path: string, self: Holder): Promise<FileHandle | null> {
   const complete = `${path}.${randomUUID()}.new`;
-  await writeFile(complete, textOf(self, 0));
   try {
+    await writeFile(complete, textOf(self, 0));
     await link(complete, path);
     return await open(complete, "r+");
   } catch (error) {

@@ -52,7 +52,10 @@ export async function spawnServer(server: RedisServer, settings: SpawnSettings):
   const logFile = join(settings.directory, LOG_FILE);
   // One log a start, and the one before: it cannot grow for years.
   await rename(logFile, `${logFile}.1`).catch(() => undefined);
-  const log = await open(logFile, "w");
+  const log = await open(logFile, "w").catch((error: unknown) => {
+    lock.release();
+    throw error;
+  });
   const child = spawn(server.command, serverArguments(settings), {
     env: environmentOf(server),
     // The server inherits the lock and holds it for as long as it lives, whatever becomes of this

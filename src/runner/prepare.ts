@@ -3,7 +3,7 @@ import { encode } from "../data/encodings.ts";
 import type { Encoded, Encoding } from "../data/encoding.ts";
 import { DatasetUnreachable, type DatasetCache, type WantedDataset } from "../data/cache.ts";
 import { DatasetLost } from "../data/dataset.ts";
-import { diskFault } from "../data/disk.ts";
+import { diskFault } from "../disk-fault.ts";
 import type { DatasetFiles } from "../data/files.ts";
 import { evaluatesOthers } from "../engine/averaging.ts";
 import type { Plan } from "../engine/model.ts";

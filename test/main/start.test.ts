@@ -3,6 +3,7 @@ import { connect, createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { smallDisk } from "../support/disk.ts";
 import { makeDataDirectory, startTestRedis, type TestRedis } from "../support/redis.ts";
 import { startService, type ServiceOptions } from "../support/service.ts";
 
@@ -82,6 +83,14 @@ test("a directory for temporary files that is none is refused where Redis' socke
     `Redis' socket cannot be made in ${none}, the directory for temporary files (ENOENT): set TMPDIR`,
   );
   rmSync(data, { recursive: true });
+});
+
+test("a data directory on a full disk is refused, with Redis of its own or without", async (context) => {
+  const disk = smallDisk(context, "1m");
+  const env = { RAPPEL_DATA_DIR: disk.directory, RAPPEL_INSTALL: "never" };
+  disk.fill();
+  const full = `The disk that RAPPEL_DATA_DIR (${disk.directory}) lies on is full (ENOSPC: no space left on device, write).`;
+  for (const url of ["", redis.url]) expect(await refusal({ env: { ...env, REDIS_URL: url } })).toBe(full);
 });
 
 test("a port in use is refused", async () => {

@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import {
   closeSync,
   existsSync,
@@ -16,13 +17,15 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { pino, type Logger } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openEmbedded, type EmbeddedRedis } from "../../src/redis/embedded.ts";
 import { prepareFiles } from "../../src/redis/files.ts";
 import { here, identify, isRunning } from "../../src/redis/process.ts";
+import { retrying } from "../../src/retries.ts";
+import { spawnServer } from "../../src/redis/spawn.ts";
 import { startTestRedis, makeDataDirectory, testServer } from "../support/redis.ts";
 
 let dataDirectory: string;
@@ -77,7 +80,6 @@ async function abandon(redis: EmbeddedRedis): Promise<{ record: string; pid: num
   await redis.close();
   opened = null;
   mkdirSync(dirname(socket), { recursive: true, mode: 0o700 });
-  const { spawnServer } = await import("../../src/redis/spawn.ts");
   const directory = join(dataDirectory, "redis");
   const child = await spawnServer(program, {
     directory,
@@ -299,6 +301,44 @@ test("a server that dies of a full disk says so, and lives again once there is r
   rmSync(file);
   writeFileSync(file, "");
   expect(await kept).toBe("value");
+});
+
+test("a server that dies while its data directory is full lives again once there is room", async () => {
+  const { url } = await open();
+  // The record of the server that is started next: the disk has no room for it.
+  const file = join(dataDirectory, "redis.json.new");
+  symlinkSync("/dev/full", file);
+  process.kill(await pidOf(url), "SIGKILL");
+  const failures = () => retrying().find(({ loop }) => loop === "redis_process")?.failures;
+  await expect.poll(failures, { timeout: 20_000 }).toBeGreaterThan(1);
+  rmSync(file);
+  expect(await ask(url, (redis) => redis.ping())).toBe("PONG");
+});
+
+test("a start that fails once its server runs leaves no server", async () => {
+  const record = join(dataDirectory, "redis.json");
+  const opening = open();
+  // It is written before the server is spawned, and again with its process id.
+  while (!existsSync(record)) await setImmediate();
+  symlinkSync("/dev/full", `${record}.new`);
+  await expect(opening).rejects.toThrow("ENOSPC");
+  rmSync(`${record}.new`);
+  // Were there one, it would still hold the directory.
+  await open();
+});
+
+test("a server whose log cannot be opened leaves its directory free", async () => {
+  const directory = join(dataDirectory, "redis");
+  const settings = { directory, socket: join(dataDirectory, "s"), maxBytes: 2 ** 26, detached: false } as const;
+  // Neither can be moved out of the way.
+  const paths = ["redis.log", "redis.log.1/file"].map((name) => join(directory, name));
+  for (const path of paths) mkdirSync(path, { recursive: true });
+  const spawn = async () => spawnServer(await testServer(), { ...settings, appendfsync: "no" });
+  await expect(spawn()).rejects.toThrow("EISDIR");
+  rmSync(paths[0], { recursive: true });
+  const server = await spawn();
+  server.kill();
+  await once(server, "exit");
 });
 
 test("a path too long for a socket is refused clearly", async () => {

@@ -6,7 +6,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { DatasetLost, DatasetTooLarge, InvalidDataset } from "../../data/dataset.ts";
-import { diskFault } from "../../data/disk.ts";
+import { diskFault } from "../../disk-fault.ts";
 import { Abandoned, PoolBusy } from "../../data/pool.ts";
 import { errors, Problem, retryLater } from "../../spec/errors.ts";
 import { Damaged, NoRoom, OverLimit, Unavailable, type StoredKind } from "../../store/errors.ts";
