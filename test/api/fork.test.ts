@@ -208,7 +208,7 @@ test("best weights can be kept from a fork on, and be given up", async () => {
   const kept = await until(keeping.id, ended);
   expect(kept.result!.weights_sha256).toBe(parent.result!.weights_sha256);
   expect((await service.call("GET", `/v1/jobs/${keeping.id}/model?which=best`)).status).toBe(200);
-  // What was best before is not known any more: an evaluation that is no better is the best of the fork.
+  // What was best before is not known any more: an evaluation that is no better is the fork's best.
   const still = { checkpoint: { keep_best: true }, optimizer: { lr: 0 } };
   const step = steps.find((each) => each % STEPS_PER_EPOCH === 0) ?? steps[0];
   const standing = await until((await fork(paused, { step, overrides: still })).id, ended);
