@@ -69,7 +69,14 @@ test("a stream tells what was, then what comes, and ends with the job", async ()
   const id = await create();
   const stream = await open(id);
   expect(stream.response.statusCode).toBe(200);
-  expect(stream.response.headers).toMatchObject({ "content-type": "text/event-stream", "cache-control": "no-store" });
+  expect(stream.response.headers).toMatchObject({
+    "content-type": "text/event-stream",
+    // Proxies would keep it back, and clients would take up a connection that has ended.
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",
+    connection: "close",
+    vary: expect.stringMatching(/\baccept\b/i) as string,
+  });
   await expect.poll(() => stream.events().map(({ type }) => type)).toEqual(["created"]);
   const lease = await acquire(service.store, id);
   await expect.poll(() => stream.events().map(({ type }) => type)).toEqual(["created", "started"]);
