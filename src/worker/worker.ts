@@ -32,6 +32,8 @@ const DROP_MS = 500;
 const RESERVED_MS = 5000;
 /** After which BullMQ asks again for deliveries when Redis was away; its default is 15 s. */
 const RECONNECT_MS = 500;
+/** BullMQ says what goes wrong, again and again, and not that it works again: after such a silence it does. */
+const QUIET_MS = 15_000;
 
 export interface TrainingWorkerOptions extends Sources {
   /** Connections of its own, which wait for Redis (maxRetriesPerRequest: null); closed by `close`. */
@@ -44,6 +46,7 @@ export interface TrainingWorkerOptions extends Sources {
   /** Training threads in all. */
   threads: number;
   telemetry?: Telemetry;
+  quietMs?: number;
 }
 
 export interface ClosingReason {
@@ -60,6 +63,7 @@ export class TrainingWorker {
   readonly #worker: Worker<Delivery>;
   readonly #presence: Presence;
   readonly #deliveries: Retry;
+  #quiet: NodeJS.Timeout | undefined;
   readonly #runs = new Set<Run>();
   /** Deliveries are looked at one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -86,10 +90,9 @@ export class TrainingWorker {
       runRetryDelay: RECONNECT_MS,
       telemetry: options.telemetry,
     });
-    this.#worker.on("error", (error) => this.#deliveries.failed(error));
+    this.#worker.on("error", (error) => this.#noDelivery(error));
     // The reconciler delivers it again.
-    this.#worker.on("failed", (_delivery, error) => this.#deliveries.failed(error));
-    this.#worker.on("ready", () => this.#deliveries.worked());
+    this.#worker.on("failed", (_delivery, error) => this.#noDelivery(error));
     this.#presence = new Presence(options.store.overview, () => this.#doing(), options.log);
   }
 
@@ -124,13 +127,20 @@ export class TrainingWorker {
       await Promise.race([dropped, sleep(DROP_MS, null, { ref: false })]);
     }
     await this.#presence.close();
+    clearTimeout(this.#quiet);
     this.#deliveries.gaveUp();
     this.#options.redis.disconnect();
   }
 
+  #noDelivery(error: Error): void {
+    this.#deliveries.failed(error);
+    clearTimeout(this.#quiet);
+    this.#quiet = setTimeout(() => this.#deliveries.worked(), this.#options.quietMs ?? QUIET_MS).unref();
+  }
+
   async #process(delivery: Job<Delivery>, token: string): Promise<void> {
     const begun = await this.#inTurn(() => this.#begin(delivery, token));
-    if (begun.outcome === "later" && begun.away) this.#deliveries.failed(begun.away);
+    if (begun.outcome === "later" && begun.away) this.#noDelivery(begun.away);
     else this.#deliveries.worked();
     if (begun.outcome === "done") return;
     if (begun.outcome !== "run") return await putOff(delivery, begun.waitMs, token);

@@ -111,6 +111,19 @@ test("Redis is killed and comes back: the run holds, goes on, and is not taken f
     .toEqual({ waiting: 0, active: 0, delayed: 0 });
 });
 
+test("Redis is killed and comes back: an idle worker says that it takes deliveries again", async () => {
+  const worker = await place.startWorker({ QUIET_MS: "1000" });
+  const said = (msg: string) => expect.objectContaining({ retry: "delivery", msg });
+  place.server.kill();
+  await expect
+    .poll(() => worker.log, { timeout: 5000 })
+    .toContainEqual(said("failed, trying again: taking a delivery from the queue"));
+  await place.server.restart();
+  await expect
+    .poll(() => worker.log, { timeout: 10_000 })
+    .toContainEqual(said("works again: taking a delivery from the queue"));
+});
+
 test("a delivery that comes twice, or long after the end, does nothing", async () => {
   await place.startWorker({ JOBS: "2" });
   const id = await place.post(spec);

@@ -10,7 +10,10 @@ import { storeConnection } from "../../src/store/database.ts";
 import { Store } from "../../src/store/store.ts";
 import { TrainingWorker } from "../../src/worker/worker.ts";
 
-const { REDIS_URL, DATA_DIR, LEASE_MS, JOBS, THREADS, LOG_LEVEL, SHUTDOWN_MS } = process.env as Record<string, string>;
+const { REDIS_URL, DATA_DIR, LEASE_MS, JOBS, THREADS, LOG_LEVEL, SHUTDOWN_MS, QUIET_MS } = process.env as Record<
+  string,
+  string
+>;
 const log = createLog(LOG_LEVEL ?? "info");
 const connect = connector(REDIS_URL, log);
 
@@ -31,6 +34,7 @@ const worker = new TrainingWorker({
   leaseMs: Number(LEASE_MS),
   jobs: Number(JOBS ?? 1),
   threads: Number(THREADS ?? 2),
+  quietMs: QUIET_MS === undefined ? undefined : Number(QUIET_MS),
 });
 await worker.ready();
 log.info({ pid: process.pid }, "ready");
