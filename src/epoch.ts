@@ -95,7 +95,9 @@ export class Epoch {
   }
 }
 
-/** Empty if there is no such file, which accepts a loss; one that cannot be read just now does not. */
+/**
+ * Empty if there is no such file, which accepts a loss; one that cannot be read just now does not.
+ */
 async function readRemembered(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");

@@ -46,7 +46,10 @@ const MAX_ASKED_MS = 24 * HOUR_MS;
 const TIMEOUT_MS = 15 * SECOND_MS;
 /** How often the outbox is looked into. */
 const FORWARD_MS = 500;
-/** For how long the name of a message that was sent stays taken: another process may be about to forward the same event. */
+/**
+ * For how long the name of a message that was sent stays taken: another process may be about to
+ * forward the same event.
+ */
 const KEPT_MS = MINUTE_MS;
 /** BullMQ logs what it does in a stream that nobody here reads. */
 const MAX_EVENTS = 100;
@@ -146,7 +149,8 @@ export class Webhooks {
       priority: Math.min(turn, LAST_TURN),
       attempts: this.#scheduleMs.length + 1,
       backoff: { type: "schedule" },
-      // By age they go when #forget says so: BullMQ itself looks only when a further message was sent.
+      // Their age counts only when #forget looks: BullMQ itself looks only when a further message
+      // was sent.
       removeOnComplete: { count: 1000 },
       removeOnFail: true,
     };

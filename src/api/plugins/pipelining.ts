@@ -1,7 +1,8 @@
 /**
- * A client may send requests without waiting for the answers (pipelining), a thousand in one packet. Handled all at once
- * they would keep the event loop for seconds. So those of one connection are handled one after the other, each in a
- * turn of its own, and other connections have theirs in between.
+ * A client may send requests without waiting for the answers (pipelining), a thousand in one
+ * packet. Handled all at once they would keep the event loop for seconds. So those of one
+ * connection are handled one after the other, each in a turn of its own, and other connections have
+ * theirs in between.
  */
 import type { IncomingMessage } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -18,7 +19,8 @@ export function handleInTurn(app: FastifyInstance): void {
     if (before === undefined) return;
     await before;
     await nextTurn();
-    // Its answer would never be heard of again: a connection that closes tells only the answer that is its turn.
+    // Its answer would never be heard of again: a connection that closes reports only the answer
+    // whose turn it is.
     if (socket.destroyed) reply.hijack();
   });
 }

@@ -107,7 +107,8 @@ local function drop_blob(blob, bytes)
   local list = job .. ':dropped'
   redis.call('RPUSH', list, dropped)
   redis.call('PEXPIRE', list, LOOSE_MS)
-  -- Two that have gone for each that comes are forgotten, or the list would grow for as long as the job runs.
+  -- For each blob that comes two that have gone are forgotten, or the list would grow for as long
+  -- as the job runs.
   for _ = 1, 2 do
     if redis.call('ZSCORE', LOOSE, redis.call('LINDEX', list, 0)) then break end
     redis.call('LPOP', list)
