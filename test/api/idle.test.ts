@@ -6,6 +6,7 @@ import type { FastifyInstance } from "fastify";
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { buildBase } from "../../src/api/base.ts";
+import { Problem } from "../../src/spec/errors.ts";
 
 let app: FastifyInstance;
 let idle: PromiseWithResolvers<void>;
@@ -23,6 +24,11 @@ beforeEach(async () => {
   app.post("/", async () => {
     await idle.promise;
     return { done: true };
+  });
+  app.post("/refused", async ({ raw }) => {
+    for await (const chunk of raw.iterator({ destroyOnReturn: false })) {
+      throw new Problem("too_large", `${(chunk as Buffer).length} bytes are enough.`);
+    }
   });
   await app.listen({ port: 0 });
   app.server.timeout = 50;
@@ -56,4 +62,16 @@ test("a body that is cut off is no error of ours", async () => {
   client.destroy();
   await failed.promise;
   expect(errors).toEqual([]);
+});
+
+test("the rest of a body that was refused on the way does not stop the next request", { timeout: 10_000 }, async () => {
+  app.server.timeout = 0;
+  const client = connect((app.server.address() as AddressInfo).port);
+  const bytes = 32 * 2 ** 20;
+  client.write(
+    `POST /refused HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/csv\r\ncontent-length: ${bytes}\r\n\r\n`,
+  );
+  client.write(Buffer.alloc(bytes, "a"));
+  client.write("GET /nowhere HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+  expect(await text(client)).toMatch(/^HTTP\/1.1 413 [^]*HTTP\/1.1 404 /);
 });

@@ -25,6 +25,8 @@ export function sendProblem(problem: Problem, request: FastifyRequest, reply: Fa
   // Fastify closes the connection when it refuses a body; Node reads the rest and throws it away instead, so that a client that is still
   // sending gets to see the answer.
   reply.removeHeader("connection");
+  // Node does not do so by itself once some of the body was read. The next request would wait behind the rest.
+  reply.raw.once("finish", () => request.raw.resume());
   // What was to be sent may have had one.
   reply.removeHeader("etag");
   void reply
