@@ -82,6 +82,22 @@ test("a task whose client is gone leaves the queue, or ends with its thread; the
   ).rejects.toThrow(Abandoned);
 });
 
+test("an owner whose only task that waits is given up has no turn any more", async () => {
+  const threads = pool();
+  const gate = new Gate();
+  const [spinner, waiter] = [new AbortController(), new AbortController()];
+  const ask = (task: string, { signal }: AbortController) =>
+    threads.run({ task, input: gate.cells }, { owner: "ann", signal });
+  const spinning = [ask("spin", spinner), ask("spin", spinner)];
+  const waiting = ask("never", waiter);
+  waiter.abort();
+  await expect(waiting).rejects.toThrow(Abandoned);
+  spinner.abort();
+  expect(await Promise.allSettled(spinning)).toMatchObject([{ status: "rejected" }, { status: "rejected" }]);
+  gate.open();
+  expect(await ask("sound", new AbortController())).toBe("sound");
+});
+
 test("a thread that ends by itself fails its task and no other", async () => {
   const threads = pool();
   const gate = new Gate();
