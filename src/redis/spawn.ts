@@ -139,7 +139,7 @@ export function lastWords(directory: string): string {
 }
 
 function tellsOfFullDisk(line: string): boolean {
-  return /No space left on device|Disk quota exceeded/.test(line);
+  return /No space left on device|Disk quota exceeded|Short write while writing to the AOF/.test(line);
 }
 
 function logLines(directory: string): string[] {

@@ -315,6 +315,16 @@ test("a server that dies while its data directory is full lives again once there
   expect(await ask(url, (redis) => redis.ping())).toBe("PONG");
 });
 
+test("a server whose disk took a part of a write, and no more, found it full", async () => {
+  const command = join(dataDirectory, "server");
+  const said = "Short write while writing to the AOF file: (nwritten=1946, expected=2526)";
+  writeFileSync(command, `#!/bin/sh\necho "${said}"\necho "Can't recover. Exiting..."\nexit 1\n`, { mode: 0o700 });
+  const directory = join(dataDirectory, "redis");
+  const settings = { directory, socket: join(dataDirectory, "s"), maxBytes: 2 ** 26, detached: false } as const;
+  const spawning = spawnServer({ ...(await testServer()), command }, { ...settings, appendfsync: "always" });
+  await expect(spawning).rejects.toThrow(`Redis cannot write its data to ${directory} (${said}): make room`);
+});
+
 test("a start that fails once its server runs leaves no server", async () => {
   const record = join(dataDirectory, "redis.json");
   const opening = open();
