@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
 // An owner sees nothing of another's, on any route that openapi.yaml has: what is someone else's is as unknown as what never was.
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
