@@ -203,7 +203,10 @@ export class DatasetFiles {
       this.#rebuilding.set(sha256, rebuilding);
       await rebuilding.finally(() => this.#rebuilding.delete(sha256));
     }
-    return await read(path);
+    return await read(path).catch((error: Error) => {
+      // Made a moment ago: they were deleted since, or the disk keeps nothing.
+      throw isDamaged(error) ? new DatasetLost(error.message) : error;
+    });
   }
 
   /** A file that is retired is about to be removed or put back, which is waited for. */
@@ -224,13 +227,21 @@ export class DatasetFiles {
     const temporary = join(this.#directory, `upload-${randomUUID()}.columns`);
     try {
       const csv = this.#path(sha256, "csv");
-      if (!(await this.#isThere(`${sha256}.csv`)))
-        throw new DatasetLost(`${message} The CSV file to make it again from is missing.`);
-      const result = await runInHelper("ingest", { csv, columns: temporary }, itself);
+      const missing = new DatasetLost(`${message} The CSV file to make it again from is missing.`);
+      if (!(await this.#isThere(`${sha256}.csv`))) throw missing;
+      const ingested = runInHelper("ingest", { csv, columns: temporary }, itself);
+      const result = await ingested.catch((error: NodeJS.ErrnoException) => {
+        throw error.code === "ENOENT" ? missing : error;
+      });
       if ("refused" in result || result.content.sha256 !== sha256) {
         throw new DatasetLost(`${message} The CSV file to make it again from is damaged as well.`);
       }
       await rename(temporary, this.columnsPath(sha256));
+      // The dataset may have been deleted meanwhile, and its columns would stay behind.
+      if (!(await this.#isThere(`${sha256}.csv`))) {
+        await rm(this.columnsPath(sha256), { force: true });
+        throw missing;
+      }
       await syncDirectory(this.#directory);
       this.#log.warn({ sha256, reason: message }, "the columns of a dataset were made again from its CSV file");
     } finally {

@@ -93,6 +93,8 @@ test.each([
 ])("an upload that %s leaves nothing", async (_, end) => {
   const { files, onDisk } = await datasetFiles();
   const upload = new Readable({ read() {} });
+  // A request that nobody listens to yet swallows its error; a plain stream would throw it.
+  upload.on("error", () => undefined);
   const ingested = ingest(files, upload, LIMIT_BYTES);
   upload.push(Buffer.from("x,y\n1,2\n"));
   await expect.poll(onDisk).toHaveLength(1);
@@ -195,6 +197,27 @@ describe("columns", () => {
     expect(await files.use(sha256, readAll)).toEqual(columns);
     expect(await text((await files.original(sha256))!.checked())).toBe(csv);
     expect(await onDisk()).toHaveLength(2);
+  });
+
+  test("that are deleted while they are made again are lost, and leave nothing behind", async () => {
+    const { files, directory, onDisk } = await datasetFiles();
+    const found: unknown[] = [];
+    for (let round = 0; round < 10; round++) {
+      const { sha256 } = await ingest(files, body(csv), LIMIT_BYTES);
+      await flipped(3000)(join(directory, `${sha256}.columns`));
+      const reading = files.use(sha256, readAll).then(
+        () => null,
+        (error: unknown) => error,
+      );
+      // Later in each round, so that it comes between the parts of the rebuilding.
+      for (let turn = 0; turn < 3 * round; turn++) await new Promise(setImmediate);
+      const retired = await files.retire(sha256);
+      await retired.remove();
+      found.push(await reading);
+      expect(await onDisk()).toEqual([]);
+    }
+    const others = found.filter((error) => error !== null && !(error instanceof DatasetLost));
+    expect(others).toEqual([]);
   });
 
   /** As version 1 had them: no checksum anywhere. */
