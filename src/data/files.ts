@@ -18,8 +18,7 @@
  * who knows the records.
  */
 import { createHash, randomUUID } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { access, mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { access, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline, Transform, type Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -64,6 +63,7 @@ export interface Draft {
 
 type Arrived = (bytes: number) => Promise<void>;
 
+/** An open file, to be read by one of its streams, which closes it. */
 export interface Original {
   readonly bytes: number;
   /** From any byte on. Whoever takes them checks their hash. */
@@ -253,12 +253,17 @@ export class DatasetFiles {
   async original(sha256: string): Promise<Original | null> {
     const path = this.#path(sha256, "csv");
     if (!(await this.#isThere(`${sha256}.csv`))) return null;
-    const found = await stat(path).catch(() => null);
-    if (found === null) return null;
+    // Opened, it stays readable to its end even if the dataset is deleted meanwhile.
+    const file = await open(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return null;
+      throw error;
+    });
+    if (file === null) return null;
+    const from = (first: number) => file.createReadStream({ start: first });
     return {
-      bytes: found.size,
-      from: (first) => createReadStream(path, { start: first }),
-      checked: () => pipeline(createReadStream(path), checkedAgainst(sha256), () => undefined),
+      bytes: (await file.stat()).size,
+      from,
+      checked: () => pipeline(from(0), checkedAgainst(sha256), () => undefined),
     };
   }
 

@@ -246,6 +246,12 @@ test("what is deleted while it is read has gone, and is not called damaged", asy
     const { job } = await outcome((await service.create(short)).id);
     const model = await beside(() => service.call("GET", `/v1/jobs/${job.id}/model`), `/v1/jobs/${job.id}`);
     expect(model.filter((status) => status !== 200 && status !== 404)).toEqual([]);
+    const other = await service.upload(`x,label\n${round},c\n1,b\n`);
+    const content = await beside(
+      () => service.call("GET", `/v1/datasets/${other.id}/content`),
+      `/v1/datasets/${other.id}`,
+    );
+    expect(content.filter((status) => status !== 200 && status !== 404)).toEqual([]);
     const validate = () => service.call("POST", "/v1/jobs?validate_only=true", { body: short });
     const valid = await beside(validate, `/v1/datasets/${table}`);
     expect(valid.filter((status) => status !== 200 && status !== 422)).toEqual([]);
