@@ -1,5 +1,8 @@
 // Guessing keys: only so often from an address.
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { FastifyRequest } from "fastify";
+import { Attempts } from "../../src/api/plugins/attempts.ts";
+import { Problem } from "../../src/spec/errors.ts";
 import { apiKey } from "../../src/secrets.ts";
 import { startService, type Service } from "./service.ts";
 
@@ -31,4 +34,14 @@ test("after many wrong keys others are not looked at, but for those that were ri
   expect((await ask("second")).status).toBe(429);
   expect((await ask("admin", "/admin/queues")).status).toBe(429);
   expect((await service.call("GET", "/healthz")).status).toBe(200);
+});
+
+test("of ten thousand addresses the one is forgotten that has tried nothing for longest", () => {
+  const attempts = new Attempts();
+  const guess = (ip: string) => attempts.check({ ip } as FastifyRequest, () => null);
+  for (let i = 0; i < 29; i++) guess("guesser");
+  for (let i = 0; i < 9999; i++) guess(`other ${i}`);
+  guess("guesser");
+  guess("one more");
+  expect(() => guess("guesser")).toThrow(Problem);
 });

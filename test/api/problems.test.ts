@@ -122,6 +122,7 @@ test("while Redis is away everything is unavailable, and then it is not", async 
   const ready = await service.call("GET", "/readyz");
   expect([ready.status, ready.body.status]).toEqual([503, "unavailable"]);
   expect(ready.body.checks.redis).not.toBe("ok");
+  expect(ready.headers["retry-after"]).toBe("1");
   expect((await service.call("GET", "/healthz")).status).toBe(200);
 
   await service.redis.restart();

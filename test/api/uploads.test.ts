@@ -60,6 +60,12 @@ test("what an owner may have is checked while it arrives, all uploads together",
   large.flushHeaders();
   expect((await answerTo(large)).body.code).toBe("too_large");
   large.destroy();
+  // One that fits by itself may come when the others are gone.
+  const exact = open("a");
+  exact.setHeader("content-length", 200_000);
+  exact.flushHeaders();
+  expect((await answerTo(exact)).body.code).toBe("rate_limited");
+  exact.destroy();
   await limit(null);
   expect(await datasets()).toHaveLength(1);
   await expect.poll(() => service.onDisk()).toHaveLength(2);

@@ -135,6 +135,9 @@ test("a wrong command line, a wrong key and no service have codes of their own",
     stdout: "",
     stderr: "This API key is not known.\n",
   });
+  // A single fault is told once.
+  const faulty = await rappel(["submit", "-"], { input: moons("training: { epochs: 0, batch_size: 32 }") });
+  expect(faulty).toMatchObject({ code: 1, stderr: expect.stringMatching(/^\/training\/epochs .+\n$/) });
   expect(await rappel(["jobs", "--url", "http://127.0.0.1:1"])).toMatchObject({ code: 5 });
   expect(await rappel(["--help"])).toMatchObject({ code: 0, stdout: expect.stringContaining("Exit codes:") });
 });

@@ -132,6 +132,17 @@ test("what is put off is asked for again, if that does no harm", async () => {
   ]);
 });
 
+test("a stream can be sent only once, so it is not sent again", async () => {
+  let asked = 0;
+  const busy = await standIn((request, response) => {
+    asked++;
+    request.resume().on("end", () => response.writeHead(503, { "retry-after": "0.01" }).end());
+  });
+  const csv = new Blob(["x\n1\n"]).stream();
+  await expect(busy.createDataset(csv)).rejects.toMatchObject({ status: 503 });
+  expect(asked).toBe(1);
+});
+
 test("nobody waits for a service that asks for more than a minute, or asks it more than five times", async () => {
   let asked = 0;
   let retryAfter = "86400";

@@ -71,6 +71,11 @@ test.each([
   expect(await onDisk()).toEqual([]);
 });
 
+test("a cell may have as many characters as the refusal of a longer one says", async () => {
+  const { files } = await datasetFiles();
+  expect(await ingest(files, body(`a\n1\n${"x".repeat(65_536)}\n`), LIMIT_BYTES)).toMatchObject({ rows: 2 });
+});
+
 test("refuses a file over the limit without reading much more, and leaves the sender's stream open", async () => {
   const { files, onDisk } = await datasetFiles();
   let sent = 0;

@@ -65,18 +65,20 @@ test("a task whose client is gone leaves the queue, or ends with its thread; the
   const spinning = clients
     .slice(0, 2)
     .map(({ signal }) => threads.run({ task: "spin", input: 0 }, { owner: "ann", signal }));
+  // Before it in the queue, and after it.
+  const before = threads.run({ task: "before", input: gate.cells }, { owner: "ann" });
   const waiting = threads.run({ task: "never", input: gate.cells }, { owner: "ann", signal: clients[2].signal });
   const next = threads.run({ task: "next", input: gate.cells }, { owner: "ann" });
   clients[2].abort();
   await expect(waiting).rejects.toThrow(Abandoned);
   gate.open();
-  // It waits for a thread that only those who spin can give it.
+  // They wait for threads that only those who spin can give them.
   for (const client of clients) client.abort();
   // Both at once: nobody would look at the second while the first is waited for.
   const gone = { status: "rejected", reason: expect.any(Abandoned) };
   expect(await Promise.allSettled(spinning)).toMatchObject([gone, gone]);
-  expect(await next).toBe("next");
-  expect(gate.cells[0]).toBe(1);
+  expect(await Promise.all([before, next])).toEqual(["before", "next"]);
+  expect(gate.cells[0]).toBe(2);
   await expect(
     threads.run({ task: "never", input: gate.cells }, { owner: "ann", signal: AbortSignal.abort() }),
   ).rejects.toThrow(Abandoned);

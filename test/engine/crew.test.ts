@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, test } from "vitest";
-import { Crew, ThreadFailed } from "../../src/engine/crew.ts";
+import { Crew, ThreadFailed, type Snapshot } from "../../src/engine/crew.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
 import type { OptimizerType } from "../../src/engine/optimizers/optimizer.ts";
 import type { TrainingJob } from "../../src/engine/job.ts";
@@ -194,6 +194,27 @@ describe("a run", () => {
     expect(await crew.run()).toMatchObject({ type: "completed", step: 60 });
     // Of fifteen that were due all but the first.
     expect(skipped).toEqual([0, 14]);
+  });
+
+  test("counts them anew after each snapshot", async () => {
+    const taken: Snapshot[] = [];
+    const crew: Crew = await Crew.start(
+      smallJob({ training: { epochs: 500 } }),
+      { threads: 2, everySteps: 4, state: null },
+      {
+        ...handlers,
+        snapshot(snapshot) {
+          // The first is held until two more were due.
+          const held = taken.push(snapshot) === 1;
+          const free = () => (held && crew.progress().step < 12 ? void setTimeout(free, 1) : void snapshot.serialize());
+          free();
+        },
+      },
+    );
+    expect(await crew.run()).toMatchObject({ type: "completed", step: 3000 });
+    const periodic = taken.filter(({ kinds }) => kinds.includes("periodic"));
+    expect(periodic.length).toBeGreaterThan(2);
+    expect(periodic.length + taken.reduce((sum, { skipped }) => sum + skipped, 0)).toBe(3000 / 4);
   });
 
   test("that had already ended takes no step", async () => {

@@ -190,9 +190,12 @@ describe("a crew leaves nothing behind", () => {
   test("whose state is not its job's", async () => {
     const state = (await train(smallJob())).state!.bytes;
     await cleared();
+    const before = keptBytes();
     const optimizer = member("optimizers", "sgd", { lr: 1 });
     const job = smallJob({ optimizer });
     await expect(Crew.start(job, { threads: 3, everySteps: null, state }, handlers)).rejects.toThrow("model lacks");
+    await cleared();
+    expect(keptBytes()).toBe(before);
     const crew = await started();
     crew.abandon(new ThreadFailed("called off"));
     await expect(crew.run()).rejects.toThrow();

@@ -278,6 +278,20 @@ test("owners take turns: nobody waits behind all the messages of another", async
   expect(turns.get(ann[0])).toBe(1);
 });
 
+test("a turn beyond the last that the queue knows is sent nevertheless", async () => {
+  start();
+  const { bull } = open.at(-1)!;
+  const waiting = () => redis.zcard("{rappel}:webhooks:prioritized");
+  await bull.pause();
+  await post("ann", ["created"]);
+  await expect.poll(waiting, { timeout: 5000 }).toBe(1);
+  await redis.hset("{rappel}:webhook_turns", "ann", 2 ** 21 + 5);
+  await post("ann", ["created"]);
+  await expect.poll(waiting, { timeout: 5000 }).toBe(2);
+  await bull.resume();
+  await received(2);
+});
+
 test("an event that cannot be handed on stays, and holds up no other", async () => {
   const ids = [];
   for (let i = 0; i < 205; i++) ids.push(await post("ann", ["created"]));

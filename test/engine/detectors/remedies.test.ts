@@ -66,7 +66,7 @@ describe("what is said of a cause", () => {
     const early_stopping = { metric: "valid_loss", mode: "min", patience: 1, min_delta: 0 } as const;
     const all = {
       training: { clip_grad_norm: 1, early_stopping },
-      schedule: schedule("constant", { warmup_steps: 5 }),
+      schedule: schedule("constant", { warmup_steps: 1 }),
       layers: [linear(4), layer("dropout"), linear(null)],
     };
     expect(said("learning_rate_too_high", all)).toBe("lower lr (now 0.003) to about 0.0003");

@@ -237,6 +237,11 @@ describe("dead_relu", () => {
     expect(told[4]).toMatchObject({ cause: "dead_units", data: { dead_fraction: 0.8, layer: "3" } });
   });
 
+  test("measures a layer by its part that is dead, and not by how many units that is", () => {
+    const all = [layer(6), { ...layer(9, "3"), units: 20 }];
+    expect(found(facts(), all, all)[1]).toMatchObject({ data: { dead_fraction: 0.6, layer: "1" } });
+  });
+
   test("says nothing of batches of a few rows", () => {
     const all = [[layer(9)], [layer(9)]];
     expect(when(found(facts({ training: { batch_size: 15 } }), ...all))).toEqual([]);
