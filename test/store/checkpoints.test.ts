@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
-import { Incomplete, LeaseLost, Unavailable } from "../../src/store/errors.ts";
+import { Damaged, Incomplete, LeaseLost, Unavailable } from "../../src/store/errors.ts";
 import type { Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import {
@@ -52,6 +52,16 @@ test("a state of several chunks comes back as it was, and is there only once it 
     { step: 10, run: 1, bytes: bytes.length, metrics: { valid_loss: 0.1 + 0.2 } },
   ]);
   expect(await store.jobs.progress(OWNER, id)).toMatchObject({ step: 10, last_checkpoint_step: 10 });
+});
+
+test("a state whose end is damaged is not read at its beginning either", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  await checkpoint(lease, 10, { bytes: Buffer.alloc(5 * MiB) });
+  expect((await store.jobs.checkpointHead(OWNER, id, 10))!.head).toHaveLength(2 * MiB);
+  const [last] = await redis.keys("*:chunk:*:1");
+  await redis.setrange(last, 7, "x");
+  await expect(store.jobs.checkpointHead(OWNER, id, 10)).rejects.toThrow(Damaged);
 });
 
 test("steps past 2^31 and 2^32 are kept, found, ordered and gone back to like any others", async () => {

@@ -40,6 +40,15 @@ test("an upgrade is logged, but not that of a store that never held anything", a
   expect(JSON.parse(lines[0])).toMatchObject({ from: 1, to: 2, msg: "upgrading the store" });
 });
 
+test("a process whose upgrade outlasts its lock leaves the next one's alone", async () => {
+  await postJob(store);
+  await redis.del(key);
+  // Said in the middle of the upgrade, over one connection: it is done before what comes next.
+  const outlasted = pino({}, { write: () => void redis.set(lock, "another") });
+  await store.format.upgrade(outlasted);
+  expect(await redis.get(lock)).toBe("another");
+});
+
 test("while another process upgrades the store, this one waits", async () => {
   await redis.set(lock, "another");
   let done = false;

@@ -118,6 +118,25 @@ test("cancelling: at once if nobody runs it, by asking if somebody does, and nev
   expect(await eventTypes(store, running)).toEqual(["created", "started", "cancelling"]);
 });
 
+test("pausing: asked for twice it is told once, and each time it goes on it is delivered anew", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  expect(await store.jobs.pause(OWNER, id)).toMatchObject({ outcome: "pausing", delivery: 1 });
+  expect(await store.jobs.pause(OWNER, id)).toMatchObject({ outcome: "pausing", delivery: 1 });
+  expect(await lease.release({ type: "requeued", message: "", step: null, data: null })).toBe("paused");
+  expect(await eventTypes(store, id)).toEqual(["created", "started", "pausing", "paused"]);
+  expect(await store.jobs.resume(OWNER, id)).toMatchObject({ outcome: "queued", delivery: 2 });
+  expect(await store.jobs.pause(OWNER, id)).toMatchObject({ outcome: "paused", delivery: 2 });
+  expect(await store.jobs.resume(OWNER, id)).toMatchObject({ outcome: "queued", delivery: 3 });
+});
+
+test("a job that has succeeded is done, at whatever step it stopped", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  await lease.finish({ status: "succeeded", progress: progressAt(30), events: [] }, []);
+  expect(await store.jobs.progress(OWNER, id)).toMatchObject({ step: 30, total_steps: 100, progress: 1 });
+});
+
 test("events have ascending ids and can be read on from any of them", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);

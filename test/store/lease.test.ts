@@ -84,6 +84,14 @@ test("a zombie cannot write anything once the job is someone else's", async () =
   const attempts = [
     () => zombie.renew(5000),
     () => zombie.report(1, progressAt(5), [requeued], [row(5)]),
+    // More rows than one script takes.
+    () =>
+      zombie.report(
+        1,
+        progressAt(5),
+        [],
+        Array.from({ length: 1500 }, (_, step) => row(step)),
+      ),
     () => zombie.upload(Buffer.from("another")),
     () =>
       zombie.commit(
@@ -141,7 +149,8 @@ test("a report sent again is written once", async () => {
   for (let i = 0; i < 3; i++) await lease.report(1, progressAt(2), [requeued], [row(1), row(2)]);
   expect(await store.jobs.metrics(OWNER, id)).toEqual([1, 2].map(row));
   expect(await eventTypes(store, id)).toEqual(["created", "started", "requeued"]);
-  expect(await store.jobs.progress(OWNER, id)).toMatchObject({ step: 2, progress: 0.02, samples_per_second: 1000 });
+  const progress = { step: 2, progress: 0.02, samples_per_second: 1000, updated_at: expect.any(String) };
+  expect(await store.jobs.progress(OWNER, id)).toMatchObject(progress);
 });
 
 test("a released job is queued and starts where it was, without counting as a crash", async () => {
@@ -418,6 +427,31 @@ test("of two that deliver a lost job again at once one does", async () => {
   expect(delivered.filter((delivery) => delivery !== null)).toEqual([2]);
 });
 
+test("a job that was taken since it was looked at is not delivered again", async () => {
+  const id = await postJob(store);
+  const { value } = await store.upkeep.openJobs().next();
+  const [job] = value as OpenJob[];
+  expect(job).toMatchObject({ id, leased: false });
+  await acquire(store, id);
+  expect(await store.upkeep.redeliver(job)).toBeNull();
+});
+
+test("all jobs that are open are looked at, however many there are", async () => {
+  const posted = await Promise.all(Array.from({ length: 1200 }, () => postJob(store)));
+  const seen = new Set<string>();
+  for await (const jobs of store.upkeep.openJobs()) for (const { id } of jobs) seen.add(id);
+  expect([...seen].sort()).toEqual(posted.sort());
+});
+
+test("what a run writes at intervals is no sign that it moves", async () => {
+  const lease = await acquire(store, await postJob(store));
+  await lease.renew(5000);
+  await lease.report(1, progressAt(1), [], []);
+  expect(lease.answered).toBe(0);
+  await lease.upload(Buffer.from("a state"));
+  expect(lease.answered).toBeGreaterThan(0);
+});
+
 test("only a connection that failed means that Redis is away", async () => {
   const refused = Object.assign(new Error("connect ECONNREFUSED"), { syscall: "connect" });
   for (const error of [refused, new Error("Connection is closed."), new Error("Socket timeout. Expecting data")]) {
@@ -429,7 +463,10 @@ test("only a connection that failed means that Redis is away", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   await redis.set(`{rappel}:owner:${OWNER}:job:${id}:metrics`, "not a list of rows");
-  await expect(lease.report(1, progressAt(1), [], [row(1)])).rejects.toThrow("WRONGTYPE");
+  const failure = await lease.report(1, progressAt(1), [], [row(1)]).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ message: expect.stringContaining("WRONGTYPE") });
+  // What was sent may be large or secret: it is in no error that may be logged.
+  expect(failure).not.toHaveProperty("command");
 });
 
 test.each([

@@ -104,6 +104,14 @@ async function usedBy(id: string): Promise<number> {
   return bytes.reduce((sum: number, each) => sum + Number(each), 0);
 }
 
+test("the largest of an owner's datasets is known, whichever it is", async () => {
+  expect(await store.datasets.largest(OWNER)).toBe(0);
+  for (const [id, bytes] of Object.entries({ a: 20, b: 60, c: 40 }))
+    await store.datasets.put(OWNER, dataset(id, bytes));
+  await store.datasets.put("bob", dataset("d", 90));
+  expect(await store.datasets.largest(OWNER)).toBe(60);
+});
+
 test("datasets count once for each owner, until they are deleted", async () => {
   await limit({ dataset_bytes: 100 });
   await store.datasets.put(OWNER, dataset("a", 60));

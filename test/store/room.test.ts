@@ -6,6 +6,7 @@ import { NoRoom } from "../../src/store/errors.ts";
 import type { Fork } from "../../src/store/jobs.ts";
 import { keys } from "../../src/store/keys.ts";
 import type { Lease } from "../../src/store/lease.ts";
+import type { Origin } from "../../src/store/record.ts";
 import { roomOf } from "../../src/store/room.ts";
 import type { ResolvedSpec } from "../../src/spec/spec.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -258,6 +259,18 @@ test("a run tells so many events of a type, says that it leaves the rest out, an
   expect(await eventTypes(store, full)).toEqual(["created", "started", ...told, "lease_lost", "resumed"]);
 });
 
+test("a job whose owner may have no more does not tell its events again", async () => {
+  const id = await postJob(store, { room: { ...room(MiB), eventLimits: { evaluated: 1 } } });
+  await store.limitOwners({ waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: MiB });
+  const evaluated = { type: "evaluated" as const, message: "Evaluated.", step: 1, data: null };
+  await (await acquire(store, id)).report(1, progressAt(1), [evaluated, evaluated], []);
+  await lapse(redis, id);
+  await (await acquire(store, id)).report(1, progressAt(1), [evaluated, evaluated], []);
+  const told = ["created", "started", "evaluated", "events_omitted", "lease_lost", "resumed"];
+  expect(await eventTypes(store, id)).toEqual(told);
+  expect(await usage()).toEqual({ checkpoint_bytes: String(MiB) });
+});
+
 test("a run that is taken back tells its events again", async () => {
   const id = await postJob(store, { room: { ...room(MiB), eventLimits: { evaluated: 1 } } });
   const lease = await acquire(store, id);
@@ -266,6 +279,18 @@ test("a run that is taken back tells its events again", async () => {
   await lease.rewind(0, [], { type: "rewound", message: "Back.", step: 0, data: null });
   await lease.report(2, progressAt(1), [evaluated], []);
   expect(await eventTypes(store, id)).toEqual(["created", "started", "evaluated", "rewound", "evaluated"]);
+});
+
+test("a run whose checkpoint is damaged tells its events again", async () => {
+  const id = await postJob(store, { room: { ...room(MiB), eventLimits: { evaluated: 1 } } });
+  const lease = await acquire(store, id);
+  const evaluated = { type: "evaluated" as const, message: "Evaluated.", step: 1, data: null };
+  await lease.report(1, progressAt(1), [evaluated], []);
+  await checkpoint(lease, 2);
+  expect(await lease.fallBack(2)).toBe("done");
+  await lease.report(2, progressAt(1), [evaluated], []);
+  const told = ["created", "started", "evaluated", "checkpoint_committed", "checkpoint_damaged", "evaluated"];
+  expect((await eventTypes(store, id)).filter((type) => type !== "events_omitted")).toEqual(told);
 });
 
 test("a job that takes more than it was promised takes it from nobody's promise", async () => {
@@ -289,6 +314,37 @@ test("a store is full for as long as there is no room for the least that was ref
   expect(await store.overview.room()).toMatchObject({ full: true });
   await store.jobs.cancel(OWNER, other);
   expect(await store.overview.room()).toMatchObject({ full: false });
+});
+
+test("a wrong sum of what is promised is right again once no job is open", async () => {
+  const [first, second] = [1, 2].map(() => newJob({ room: room(MiB) }));
+  for (const job of [first, second]) await store.jobs.create(job);
+  await redis.hincrby(keys.room, "promised", 5000);
+  await store.jobs.cancel(OWNER, first.id);
+  expect(Number(await redis.hget(keys.room, "promised"))).toBeGreaterThan(5000);
+  await store.jobs.cancel(OWNER, second.id);
+  expect(await redis.hget(keys.room, "promised")).toBeNull();
+});
+
+test("what a run uploaded and did not commit goes when the job ends", async () => {
+  const id = await postJob(store, { room: room(10 * MiB) });
+  const lease = await acquire(store, id);
+  await lease.upload(Buffer.alloc(MiB), "state");
+  await lease.finish({ status: "failed", progress: null, events: [] }, []);
+  expect(await redis.keys(`*${id}:chunk:*`)).toEqual([]);
+  expect(await redis.keys(`*${id}:uploads`)).toEqual([]);
+  expect(Number((await usage()).checkpoint_bytes)).toBeLessThan(MiB);
+});
+
+test("what a job says at its end has its part of the room", async () => {
+  const ending = async (message: string) => {
+    const before = Number((await usage()).checkpoint_bytes ?? 0);
+    const lease = await acquire(store, await postJob(store, { room: room(MiB) }));
+    const error = { code: "internal", message, suggestion: null, step: null } as const;
+    await lease.finish({ status: "failed", progress: null, error, events: [] }, []);
+    return Number((await usage()).checkpoint_bytes) - before;
+  };
+  expect((await ending("x".repeat(100_000))) - (await ending("x"))).toBeGreaterThanOrEqual(100_000);
 });
 
 test("what a run uploaded and did not commit goes when it gives the job back", async () => {
@@ -331,22 +387,35 @@ test("a job that may be taken back is promised two more states than one that may
   expect(Math.round(more / (1.25 * size))).toBe(2);
 });
 
-test("taken back to where it began a fork still has what it began with, further back it has not", async () => {
+/** A run of a fork that goes on from what its parent had at step 10. */
+async function forked(): Promise<{ origin: Origin; lease: Lease }> {
   const parent = await postJob(store, { room: room(MiB) });
   await checkpoint(await acquire(store, parent), 10);
   const { blob, checkpoint: manifest } = (await store.jobs.checkpointHead(OWNER, parent, 10))!;
   const { bytes, sha256 } = manifest;
-  const origin = { step: 10, bytes, sha256, metrics: {}, use: "state", changes: {} } as const;
+  const origin: Origin = { step: 10, bytes, sha256, metrics: {}, use: "state", changes: {} };
   const fork: Fork = { parent: { job_id: parent, step: 10 }, blob, origin, progress: null };
   const job = newJob({ fork, room: room(MiB) });
   await store.jobs.reserve(job);
   await store.jobs.create(job);
-  const lease = await acquire(store, job.id);
+  return { origin, lease: await acquire(store, job.id) };
+}
+
+test("taken back to where it began a fork still has what it began with, further back it has not", async () => {
+  const { origin, lease } = await forked();
   const change = { detected_step: 20, lr_factor: 0.5, finding: null };
   const event = { type: "rewound" as const, message: "Back.", step: null, data: null };
   await lease.rewind(10, [{ ...change, step: 10 }], event);
   expect((await lease.work()).origin).toEqual(origin);
   await lease.rewind(9, [{ ...change, step: 9 }], event);
+  expect((await lease.work()).origin).toBeNull();
+});
+
+test("a fork has what it began with until it has two checkpoints of its own", async () => {
+  const { origin, lease } = await forked();
+  await checkpoint(lease, 20);
+  expect((await lease.work()).origin).toEqual(origin);
+  await checkpoint(lease, 30);
   expect((await lease.work()).origin).toBeNull();
 });
 
