@@ -1,7 +1,9 @@
+import { once } from "node:events";
+import { Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { Deliveries } from "../../src/queue/deliveries.ts";
+import { Deliveries, queue } from "../../src/queue/deliveries.ts";
 import { retrying } from "../../src/retries.ts";
 import { Reconciler } from "../../src/queue/reconciler.ts";
 import { FORMAT } from "../../src/store/format.ts";
@@ -60,6 +62,19 @@ test("a run that died is delivered again when its lease has lapsed, not before",
   await somePasses();
   expect(await waiting()).toBe(0);
   await lapse(redis, id);
+  await expect.poll(waiting).toBe(1);
+});
+
+test("a delivery that failed is none that the queue still has", async () => {
+  const id = await postJob(store);
+  await deliveries.deliver({ owner: OWNER, id, delivery: 1, turn: 1 });
+  const connection = server.client({ maxRetriesPerRequest: null });
+  const fails = () => Promise.reject(new Error("no"));
+  const worker = new Worker(queue.name, fails, { connection, prefix: queue.prefix });
+  await once(worker, "failed");
+  await worker.close();
+  expect(await deliveries.has(id, 1)).toBe(false);
+  reconcile();
   await expect.poll(waiting).toBe(1);
 });
 

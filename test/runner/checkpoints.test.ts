@@ -4,7 +4,7 @@ import type { Snapshot } from "../../src/engine/crew.ts";
 import { Checkpoints, scoreOf } from "../../src/runner/checkpoints.ts";
 import { Reporter } from "../../src/runner/reporter.ts";
 import type { ResolvedSpec } from "../../src/spec/spec.ts";
-import { acquire, openStore, OWNER, postJob, progressAt, sha256, steps } from "../store/support.ts";
+import { acquire, openStore, OWNER, postJob, progressAt, row, sha256, steps } from "../store/support.ts";
 import { startTestRedis } from "../support/redis.ts";
 
 test("the best state has the least score, whichever way its metric goes", () => {
@@ -30,19 +30,15 @@ test("a state without the metric, or with one that is not finite, has no score",
   expect(scoreOf({ valid_loss: Infinity }, null)).toBeNull();
 });
 
-test("of those that are due while one is written the last is written, and how many were not is told", async () => {
+/** What writes the checkpoints of a run, which is at step 4. */
+async function writing(broken = (error: unknown): void => expect.fail(String(error))) {
   const server = await startTestRedis();
   onTestFinished(() => server.stop());
   const store = await openStore(server);
   const id = await postJob(store);
   const lease = await acquire(store, id);
   const life = { gone: new AbortController().signal, log: pino({ level: "silent" }) };
-  const reporter = new Reporter(
-    lease,
-    () => progressAt(4),
-    life.log,
-    (error) => expect.fail(String(error)),
-  );
+  const reporter = new Reporter(lease, () => progressAt(4), life.log, broken);
   onTestFinished(() => reporter.stop());
   const spec = {
     checkpoint: { keep_last: 10, keep_best: false },
@@ -51,13 +47,32 @@ test("of those that are due while one is written the last is written, and how ma
   } as unknown as ResolvedSpec;
   const checkpoints = new Checkpoints(lease, spec, reporter, life, () => undefined);
   const bytes = Buffer.from("a state");
-  for (const step of [1, 2, 3, 4]) {
+  const submit = (step: number) => {
     const serialize = async () => ({ bytes, sha256: sha256(bytes) });
     const snapshot: Snapshot = { step, kinds: ["periodic"], metrics: {}, skipped: 0, serialize };
     checkpoints.submit(snapshot);
-  }
+  };
+  return { id, store, redis: server.client(), reporter, checkpoints, submit };
+}
+
+test("of those that are due while one is written the last is written, and how many were not is told once", async () => {
+  const { id, store, checkpoints, submit } = await writing();
+  for (const step of [1, 2, 3, 4]) submit(step);
   await checkpoints.idle();
   expect(await steps(store, id)).toEqual([4, 1]);
+  submit(5);
+  await checkpoints.idle();
   const { data } = (await store.jobs.events(OWNER, id, { limit: 100 }))!;
   expect(data.filter(({ type }) => type === "checkpoint_skipped")).toMatchObject([{ step: 4, data: { count: 2 } }]);
+});
+
+test("of a checkpoint that cannot be committed nothing stays", async () => {
+  const { id, store, redis, reporter, checkpoints, submit } = await writing(() => undefined);
+  await redis.set(`{rappel}:owner:${OWNER}:job:${id}:metrics`, "no rows");
+  reporter.metrics([row(1)]);
+  submit(1);
+  await checkpoints.idle();
+  expect(await redis.keys("*:uploads")).toEqual([]);
+  expect(await redis.keys("*:chunk:*")).toEqual([]);
+  expect(await steps(store, id)).toEqual([]);
 });

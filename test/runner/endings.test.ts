@@ -130,11 +130,10 @@ test("a run that must end while its model waits for room is no upload that is tr
   const checkpoints = new Checkpoints(lease, spec, reporter, life, () => {});
   const file = { step: 1, kinds: ["final" as const], metrics: {}, ...state! };
   const finished = { outcome, spec, state: file, notes: { layers: [], inputs: [], target: {} } } as never;
-  let waited: unknown[] = [];
+  const waited: unknown[] = [];
   const interrupted = (waiting: boolean) => {
-    if (!waiting) return false;
-    waited = retrying();
-    gone.abort();
+    if (waiting) waited.push(...retrying());
+    if (waited.length === 2) gone.abort();
     return false;
   };
   await redis.config("SET", "maxmemory", 1);
@@ -144,6 +143,8 @@ test("a run that must end while its model waits for room is no upload that is tr
     await redis.config("SET", "maxmemory", 0);
     reporter.stop();
   }
-  expect(waited).toMatchObject([{ loop: "room", failures: 1 }]);
+  expect(waited).toMatchObject([1, 2].map((failures) => ({ loop: "room", failures })));
   expect(retrying()).toEqual([]);
+  // It is told once, however long it lasts.
+  expect((await reporter.close(life)).events).toMatchObject([{ type: "checkpoint_failed" }]);
 });

@@ -15,14 +15,14 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 /** A heart that beats for a job over a connection of its own, and what it says. */
-async function beating(connection: RedisOptions) {
+async function beating(connection: RedisOptions, { leaseMs = 1000, status = (): unknown => null } = {}) {
   const id = await postJob(await openStore(server));
   const redis = server.client(connection);
   if (redis.status !== "ready") await once(redis, "ready");
   const lease = await acquire(new Store(redis), id, { leaseMs: 60_000 });
   const heard: string[] = [];
   const handlers = {
-    status: () => undefined,
+    status: () => void status(),
     away: () => void heard.push("away"),
     back: () => void heard.push("back"),
     lost: (silenced: boolean) => void heard.push(silenced ? "lost in silence" : "lost"),
@@ -30,10 +30,19 @@ async function beating(connection: RedisOptions) {
   };
   const log = pino({ level: "silent" });
   const blame = () => "own" as const;
-  const heartbeat = new Heartbeat(lease, 1000, blame, () => Promise.resolve(), handlers, log);
+  const heartbeat = new Heartbeat(lease, leaseMs, blame, () => Promise.resolve(), handlers, log);
   onTestFinished(() => heartbeat.close());
-  return { id, redis, heard };
+  return { id, redis, heard, heartbeat };
 }
+
+test("who asks what is wanted while an answer is on its way is answered anew", async () => {
+  let answers = 0;
+  // It beats by itself only every quarter of a minute.
+  const { heartbeat } = await beating(storeConnection, { leaseMs: 60_000, status: () => answers++ });
+  heartbeat.look();
+  heartbeat.look();
+  await expect.poll(() => answers).toBe(2);
+});
 
 async function takeOver(id: string): Promise<void> {
   await lapse(await connected(server), id);

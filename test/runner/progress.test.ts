@@ -25,6 +25,15 @@ test("a run that goes on says what was known where it begins", () => {
   expect(new RunProgress(job, null, []).at(null)).toMatchObject(nothing);
 });
 
+test("rows that a last batch is too small for do not count for the speed", () => {
+  const epochs = 1e9;
+  const [rows, steps] = [43, 10];
+  const training = { epochs, batch_size: 4, drop_last: true };
+  const dropping = { training, data: { trainRows: new Int32Array(rows) } } as unknown as TrainingJob;
+  const { samples_per_second: samples, eta_seconds: eta } = new RunProgress(dropping, null, []).at(1);
+  expect((samples! * eta!) / (epochs * steps)).toBeCloseTo(4, 1);
+});
+
 test("a detector is told of once in a course, and what led to courses that were given up comes first", () => {
   const rewound = finding("diverging", 10);
   const progress = new RunProgress(job, null, [rewound]);

@@ -95,6 +95,20 @@ test("no event is lost or told twice by a pause", async () => {
   expect(evaluated).toEqual(Array.from({ length: 60 }, (_, i) => (i + 1) * 15));
 });
 
+test("what was found before a pause is in the diagnosis after it", async () => {
+  const timid = { optimizer: { type: "adam", lr: 1e-6 }, observe: { every_steps: 10, per_layer: true } };
+  const id = await place.post({ ...spec, ...timid });
+  await place.startWorker();
+  const findings = async () => (await place.store.jobs.diagnosis(OWNER, id))!.findings;
+  await expect.poll(findings, { timeout: 20_000 }).not.toEqual([]);
+  await place.store.jobs.pause(OWNER, id);
+  await place.until(id, (job) => job.status === "paused");
+  const before = await findings();
+  await resume(id);
+  await place.until(id, ended);
+  expect((await findings()).slice(0, before.length)).toEqual(before);
+});
+
 test("a pause near the end is too late or not, and either way changes nothing", async () => {
   await place.startWorker();
   for (let i = 0; i < 3; i++) {

@@ -1,0 +1,51 @@
+import type { Redis } from "ioredis";
+import { pino } from "pino";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { Reporter } from "../../src/runner/reporter.ts";
+import { Store } from "../../src/store/store.ts";
+import { acquire, connected, OWNER, postJob, progressAt, row } from "../store/support.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+
+let server: TestRedis;
+let redis: Redis;
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = await connected(server);
+});
+afterAll(() => server.stop());
+
+const life = { gone: new AbortController().signal, log: pino({ level: "silent" }) };
+
+/** A reporter of a run that stays at one step, and how many reports were written. */
+async function reporting() {
+  const store = new Store(redis);
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  const reporter = new Reporter(
+    lease,
+    () => progressAt(1),
+    life.log,
+    (error) => expect.fail(String(error)),
+  );
+  onTestFinished(() => reporter.stop());
+  return { reporter, reports: () => redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "reported") };
+}
+
+test("what was told is not told again as long as nothing is new", async () => {
+  const { reporter, reports } = await reporting();
+  await reporter.flush(life);
+  await reporter.flush(life);
+  expect(await reports()).toBe("1");
+  reporter.metrics([row(1)]);
+  await reporter.flush(life);
+  expect(await reports()).toBe("2");
+});
+
+test("rows of a course that was given up are in no later checkpoint", async () => {
+  const { reporter } = await reporting();
+  reporter.metrics([1, 2, 3].map(row));
+  await reporter.rewind(2, life);
+  reporter.metrics([row(4)]);
+  expect(reporter.rowsUpTo(9)).toEqual([1, 2, 4].map(row));
+  expect(reporter.rowsUpTo(2)).toEqual([1, 2].map(row));
+});
