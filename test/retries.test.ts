@@ -23,6 +23,15 @@ test("what fails is listed until it works, and what was given up is not listed a
   report.gaveUp();
 });
 
+test("what has failed the longest is listed first", async () => {
+  const [first, second] = [new Retry("presence", log), new Retry("dataset", log)];
+  first.failed(new Error("away"));
+  await expect.poll(() => retrying()[0].seconds, { timeout: 10_000 }).toBeGreaterThan(0);
+  second.failed(new Error("away"));
+  expect(retrying().map(({ loop }) => loop)).toEqual(["presence", "dataset"]);
+  for (const each of [first, second]) each.gaveUp();
+});
+
 test("what fails has failed since its first failure in a row", () => {
   const attempts = new Retry("dataset", log);
   attempts.failed(new Error("no"));

@@ -118,6 +118,16 @@ test("a server is private, durable and limited, and is gone when it is closed", 
   expect(existsSync(join(dataDirectory, "rappel.lock"))).toBe(false);
 });
 
+test("what a server wrote into its log is there for one more start", async () => {
+  const log = join(dataDirectory, "redis/redis.log");
+  const pid = await pidOf((await open()).url);
+  await opened!.close();
+  expect(readFileSync(log, "utf8")).toContain(`${pid}:`);
+  await open();
+  expect(readFileSync(`${log}.1`, "utf8")).toContain(`${pid}:`);
+  expect(readFileSync(log, "utf8")).not.toContain(`${pid}:`);
+});
+
 test("the data are there again at the next start", async () => {
   await ask((await open()).url, (redis) => redis.set("key", "kept"));
   await opened!.close();

@@ -58,6 +58,11 @@ test("a server fetched earlier is used before another is fetched", async () => {
   expect(await find("never", "empty")).toEqual({ command, version: "7.0.15", libraryPath });
 });
 
+test("a server fetched earlier is not used if it is too old by now", async () => {
+  program("tools/redis/usr/bin", "redis-server", redis("6.0.16"));
+  await expect(find("never", "empty")).rejects.toThrow("found none on PATH");
+});
+
 test.each([
   ["apt-get", 'type "sudo apt-get install redis-server"'],
   ["dnf", 'type "sudo dnf install valkey"'],
