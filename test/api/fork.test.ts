@@ -394,6 +394,18 @@ test("a fork is rewound no further than to where it began, and begins there agai
   expect(loss.steps[0]).toBeGreaterThan(steps[0]);
 });
 
+test("nor is a fork of a fork, whose course did not begin with its parent", async () => {
+  const { paused, steps } = await trained();
+  const { id: child } = await fork(paused, { step: steps[0] });
+  const { progress } = await until(child, ended);
+  // As long as another job runs it waits, and still has what it is to begin with.
+  const { id: other } = await service.create(spec({ training: { epochs: 100_000, batch_size: 1 } }));
+  await until(other, ({ status }) => status === "running");
+  const { id } = await fork(child, { step: "final" });
+  const origin = await redis.hget(`{rappel}:owner:default:job:${id}`, "origin");
+  expect(JSON.parse(origin!)).toMatchObject({ step: progress.step, first: progress.step });
+});
+
 test("a fork that goes on from what has learned already is not taken for one that learns nothing", async () => {
   const small = {
     data: {
