@@ -66,6 +66,13 @@ test("what an owner may have is checked while it arrives, all uploads together",
   exact.flushHeaders();
   expect((await answerTo(exact)).body.code).toBe("rate_limited");
   exact.destroy();
+  // All that is left may be used up.
+  await limit(120_004 + 120_008);
+  const rest = open("a");
+  rest.end("x,w\n" + row.repeat(30_001));
+  const kept = await answerTo(rest);
+  expect(kept.status).toBe(201);
+  await service.call("DELETE", `/v1/datasets/${kept.body.id}`, { headers: { authorization: "Bearer a" } });
   await limit(null);
   expect(await datasets()).toHaveLength(1);
   await expect.poll(() => service.onDisk()).toHaveLength(2);
