@@ -1,5 +1,6 @@
 // A private, real Redis for a test file: own data directory, own socket, gone when the test process is.
 import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { userInfo, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,7 +27,10 @@ export interface TestRedis {
   client(options?: RedisOptions): Redis;
   /** Sends a signal, without waiting for what it does. */
   kill(signal?: NodeJS.Signals): void;
-  /** Ends the server if it still runs, and starts it again with the same data at the same url. */
+  /**
+   * Ends the server if it still runs, and starts it again with the same data at the same url. Waits
+   * until each connection made here has found it again.
+   */
   restart(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -92,6 +96,8 @@ export async function startTestRedis(options: TestRedisOptions = {}): Promise<Te
     async restart() {
       await end(child);
       child = await start();
+      const lost = [...clients].filter(({ status }) => !["ready", "wait", "end"].includes(status));
+      await Promise.all(lost.map(async (client) => await once(client, "ready")));
     },
     async stop() {
       for (const client of clients) client.disconnect();
