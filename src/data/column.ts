@@ -125,6 +125,7 @@ function numericColumn(name: string, missing: number, values: Float64Array<Array
     max: finite(max),
     mean: finite(mean),
     classes,
+    reason: null,
   } as const;
   return { summary, values };
 }
@@ -134,7 +135,7 @@ function finite(value: number): number | null {
 }
 
 function categoricalColumn(name: string, missing: number, codes: Uint16Array | null, cells: string[]): Column {
-  const nothing = { name, type: "categorical", missing, min: null, max: null, mean: null } as const;
+  const nothing = { name, type: "categorical", missing, min: null, max: null, mean: null, reason: null } as const;
   if (codes === null || cells.some((cell) => cell.length > MAX_CLASS_LENGTH)) {
     return { summary: { ...nothing, classes: null }, values: null };
   }

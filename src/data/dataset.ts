@@ -1,23 +1,36 @@
 /** A dataset as the rest of the service sees it: what its columns hold, and why a file may be refused. */
+import type { Reading } from "./reading.ts";
 
 export interface ColumnSummary {
   readonly name: string;
   /** Numeric if every cell that is not empty is a decimal number; a column of empty cells is numeric too. */
-  readonly type: "numeric" | "categorical";
-  /** Empty cells. */
+  readonly type: "numeric" | "categorical" | "date" | "boolean";
+  /** Cells without a value. */
   readonly missing: number;
-  /** Null if the column is categorical or has no values. */
+  /**
+   * Null if the column is categorical or boolean, or has no values. Those of dates are milliseconds
+   * since 1970-01-01T00:00:00Z.
+   */
   readonly min: number | null;
   readonly max: number | null;
   readonly mean: number | null;
   /** The distinct values in ascending order, or null if they are too many (see `MAX_CLASSES`). */
   readonly classes: string[] | null;
+  /** The cell that made a column categorical of which other cells are numbers or dates. */
+  readonly reason: Reason | null;
+}
+
+export interface Reason {
+  readonly line: number;
+  readonly cell: string;
+  readonly message: string;
 }
 
 /** What a dataset's bytes hold, in the words of the wire. */
 export interface DatasetContent {
   readonly sha256: string;
   readonly bytes: number;
+  readonly reading: Reading;
   readonly rows: number;
   readonly columns: ColumnSummary[];
 }

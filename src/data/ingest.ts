@@ -12,6 +12,7 @@ import {
   MAX_NAME_CHARACTERS,
   type DatasetContent,
 } from "./dataset.ts";
+import { FIRST_READING } from "./reading.ts";
 
 const MAX_NAME_LENGTH = 256;
 const MAX_CELL_LENGTH = 65_536;
@@ -41,7 +42,14 @@ export async function ingest({ csv, columns: columnsPath }: IngestInput): Promis
   try {
     await readCsv(chunks(), (cells, line) => table.add(cells, line));
     const { rows, columns } = table.finish();
-    const content = { sha256: hash.digest("hex"), bytes, rows, columns: columns.map(({ summary }) => summary) };
+    const reading = FIRST_READING;
+    const content = {
+      sha256: hash.digest("hex"),
+      bytes,
+      reading,
+      rows,
+      columns: columns.map(({ summary }) => summary),
+    };
     await writeColumnFile(columnsPath, content, columns);
     return { content };
   } catch (error) {

@@ -5,10 +5,13 @@
  * every response they see. A schema and its type share one name.
  */
 import { z } from "zod";
+import { decimalMarks, declaredTypes, encodings, separators } from "../data/reading.ts";
 import { ErrorCode } from "./errors.ts";
 import { EventType } from "./event-type.ts";
 import { MAX_FAULTS } from "./faults.ts";
 import { Spec } from "./spec.ts";
+
+export { FIRST_READING } from "../data/reading.ts";
 
 /** Crockford's base32 in lower case; the first character of a ULID is at most 7. */
 const ulid = "[0-7][0-9a-hjkmnp-tv-z]{25}";
@@ -44,8 +47,10 @@ const Metrics = z
 export const Column = z
   .object({
     name: z.string(),
-    type: z.enum(["numeric", "categorical"]).describe("Numeric if every cell that is not empty is a decimal number."),
-    missing: Count.describe("Empty cells."),
+    type: z
+      .enum(["numeric", "categorical", "date", "boolean"])
+      .describe("Numeric if every cell that is not missing is a decimal number."),
+    missing: Count.describe("Cells without a value."),
     min: z.number().nullable(),
     max: z.number().nullable(),
     mean: z.number().nullable(),
@@ -53,9 +58,30 @@ export const Column = z
       .array(z.string())
       .nullable()
       .describe("The distinct values in ascending order; null if there are more than 1,000."),
+    reason: z
+      .object({ line: Count, cell: z.string(), message: z.string() })
+      .nullable()
+      .describe("The cell that made a column categorical of which other cells are numbers or dates."),
   })
-  .meta({ id: "Column", description: "A column of a dataset; `min`, `max` and `mean` are null if it is categorical." });
+  .meta({
+    id: "Column",
+    description:
+      "A column of a dataset; `min`, `max` and `mean` are null if it is categorical or boolean. Those of dates are milliseconds since 1970-01-01T00:00:00Z.",
+  });
 export type Column = z.infer<typeof Column>;
+
+const ReadingSchema = z
+  .object({
+    version: Count.describe("Of the reader; 1: before readings were recorded."),
+    separator: z.enum(separators),
+    decimal: z.enum(decimalMarks),
+    encoding: z.enum(encodings),
+    header: z.boolean().describe("Whether the first line names the columns."),
+    comment: z.string().nullable().describe("What begins lines that are left out."),
+    missing_values: z.array(z.string()).nullable().describe("What is missing besides empty cells; null: the default."),
+    columns: z.record(z.string(), z.enum(declaredTypes)).describe("The types that were declared."),
+  })
+  .meta({ id: "Reading", description: "How the bytes were read: what was asked for, and what was detected." });
 
 export const Dataset = z
   .object({
@@ -64,6 +90,7 @@ export const Dataset = z
     format: z.literal("csv"),
     sha256: Sha256,
     bytes: Count,
+    reading: ReadingSchema,
     rows: Count,
     created_at: Time,
     columns: z.array(Column),

@@ -1,5 +1,5 @@
 /** Records of uploaded datasets. The files themselves are named by content and may belong to several owners. */
-import type { Dataset, Page } from "../spec/wire.ts";
+import { FIRST_READING, type Dataset, type Page } from "../spec/wire.ts";
 import type { Database } from "./database.ts";
 import type { PageOptions } from "./jobs.ts";
 import { keys } from "./keys.ts";
@@ -102,5 +102,7 @@ export class Datasets {
 
 function toDataset(text: string): Dataset {
   const { counted_bytes: _, ...dataset } = JSON.parse(text);
-  return { ...dataset, created_at: toTime(dataset.created_at) };
+  // Earlier versions recorded neither readings nor reasons.
+  const columns = dataset.columns.map((column: object) => ({ reason: null, ...column }));
+  return { reading: FIRST_READING, ...dataset, columns, created_at: toTime(dataset.created_at) };
 }

@@ -11,6 +11,7 @@ const numeric = (name: string, given: Partial<ColumnSummary> = {}): ColumnSummar
   max: 2,
   mean: 1,
   classes: ["0", "1", "2"],
+  reason: null,
   ...given,
 });
 const categorical = (name: string, given: Partial<ColumnSummary> = {}): ColumnSummary => ({
@@ -21,6 +22,7 @@ const categorical = (name: string, given: Partial<ColumnSummary> = {}): ColumnSu
   max: null,
   mean: null,
   classes: ["a", "b"],
+  reason: null,
   ...given,
 });
 const table = (...columns: ColumnSummary[]) => ({ rows: 10, columns });

@@ -8,6 +8,7 @@ import { describe, expect, test } from "vitest";
 import { ColumnFile } from "../../src/data/column-file.ts";
 import { DatasetFiles } from "../../src/data/files.ts";
 import { DatasetLost, DatasetTooLarge, InvalidDataset } from "../../src/data/dataset.ts";
+import { FIRST_READING } from "../../src/data/reading.ts";
 import { datasetFiles, LIMIT_BYTES } from "./support.ts";
 import { ingest } from "../support/datasets.ts";
 
@@ -20,10 +21,11 @@ test("keeps the bytes and the columns, under the hash of the bytes", async () =>
   expect(content).toEqual({
     sha256: createHash("sha256").update(csv).digest("hex"),
     bytes: csv.length,
+    reading: FIRST_READING,
     rows: 2,
     columns: [
-      { name: "x", type: "numeric", missing: 0, min: 1, max: 2.5, mean: 1.75, classes: ["1", "2.5"] },
-      { name: "y", type: "categorical", missing: 1, min: null, max: null, mean: null, classes: ["a"] },
+      { name: "x", type: "numeric", missing: 0, min: 1, max: 2.5, mean: 1.75, classes: ["1", "2.5"], reason: null },
+      { name: "y", type: "categorical", missing: 1, min: null, max: null, mean: null, classes: ["a"], reason: null },
     ],
   });
   expect((await onDisk()).toSorted()).toEqual([`${content.sha256}.columns`, `${content.sha256}.csv`]);

@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { FIRST_READING } from "../../src/data/reading.ts";
 import type { Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import { acquire, connected, eventTypes, newJob, openStore, OWNER, postJob, progressAt } from "./support.ts";
@@ -187,8 +188,11 @@ test("a dataset is kept as long as a job that has not ended uses it", async () =
     format: "csv" as const,
     sha256: "4".repeat(64),
     bytes: 10,
+    reading: FIRST_READING,
     rows: 2,
-    columns: [{ name: "x", type: "numeric" as const, missing: 0, min: 0.1, max: 0.3, mean: 0.2, classes: null }],
+    columns: [
+      { name: "x", type: "numeric" as const, missing: 0, min: 0.1, max: 0.3, mean: 0.2, classes: null, reason: null },
+    ],
   };
   const { record, created } = (await store.datasets.put(OWNER, dataset))!;
   expect(created).toBe(true);

@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { FIRST_READING } from "../../src/data/reading.ts";
 import { keys } from "../../src/store/keys.ts";
 import type { OwnerLimits, Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
@@ -23,7 +24,16 @@ function limit(limits: Partial<OwnerLimits>): Promise<void> {
 
 function dataset(id: string, bytes: number) {
   const sha256 = id.repeat(64).slice(0, 64);
-  return { id: `ds_${id}`, name: null, format: "csv" as const, sha256, bytes, rows: 1, columns: [] };
+  return {
+    id: `ds_${id}`,
+    name: null,
+    format: "csv" as const,
+    sha256,
+    bytes,
+    reading: FIRST_READING,
+    rows: 1,
+    columns: [],
+  };
 }
 
 function usage(): Promise<Record<string, string>> {

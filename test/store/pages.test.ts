@@ -1,6 +1,7 @@
 // What there is much of is read a piece at a time.
 import { ulid } from "ulid";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { FIRST_READING } from "../../src/data/reading.ts";
 import type { Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import { openStore, OWNER, postJob } from "./support.ts";
@@ -42,7 +43,7 @@ test("a page of datasets ends where their records are large", async () => {
   const names = ["a", "b", "c"];
   for (const name of names) {
     const columns = [
-      { name: "x".repeat(600_000), type: "numeric", missing: 0, min: 0, max: 1, mean: 0, classes: null },
+      { name: "x".repeat(600_000), type: "numeric", missing: 0, min: 0, max: 1, mean: 0, classes: null, reason: null },
     ] as const;
     const id = `ds_${ulid().toLowerCase()}`;
     await store.datasets.put(OWNER, {
@@ -51,6 +52,7 @@ test("a page of datasets ends where their records are large", async () => {
       format: "csv",
       sha256: name,
       bytes: 1,
+      reading: FIRST_READING,
       rows: 1,
       columns: [...columns],
     });

@@ -1,0 +1,52 @@
+/**
+ * How the bytes of a table are read. A dataset is its bytes and their reading: together they decide
+ * every value of every column.
+ *
+ * What a client leaves open is detected. The reading that results is recorded whole, with the
+ * version of the reader, so that the same columns can be made again after the rules have changed.
+ */
+
+/** Raised whenever the same bytes and options could give another reading or other values. */
+export const READER_VERSION = 2;
+
+export const separators = [",", ";", "\t", "|"] as const;
+export const decimalMarks = [".", ","] as const;
+export const encodings = ["utf-8", "utf-16le", "utf-16be", "windows-1252"] as const;
+export const declaredTypes = ["numeric", "categorical", "date", "boolean", "text", "ignore"] as const;
+
+export type Separator = (typeof separators)[number];
+export type DecimalMark = (typeof decimalMarks)[number];
+export type Encoding = (typeof encodings)[number];
+/** `text`: no classes are listed. `ignore`: read like any other, but no default feature. */
+export type DeclaredType = (typeof declaredTypes)[number];
+
+export interface Reading {
+  /** READER_VERSION when it was read; 1: before readings were recorded. */
+  readonly version: number;
+  readonly separator: Separator;
+  readonly decimal: DecimalMark;
+  readonly encoding: Encoding;
+  /** Whether the first line names the columns; else they are `column_1` and so on. */
+  readonly header: boolean;
+  /** Lines that begin with it are left out; null: there are none. */
+  readonly comment: string | null;
+  /** The cells that are missing, besides empty ones; null: the tokens of the default. */
+  readonly missing_values: string[] | null;
+  /** The types that the client declared, by column. */
+  readonly columns: Readonly<Record<string, DeclaredType>>;
+}
+
+/** What a client asks for; null where it is to be detected. */
+export type ReadingOptions = { readonly [Option in Exclude<keyof Reading, "version">]: Reading[Option] | null };
+
+/** That of a dataset whose record does not say. */
+export const FIRST_READING: Reading = {
+  version: 1,
+  separator: ",",
+  decimal: ".",
+  encoding: "utf-8",
+  header: true,
+  comment: null,
+  missing_values: [],
+  columns: {},
+};
