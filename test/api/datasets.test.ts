@@ -42,7 +42,9 @@ test("an upload is described, kept byte for byte, and known again", async () => 
     max: 19,
     mean: 9.5,
     classes: Array.from({ length: 20 }, (_, i) => String(i)),
+    reason: null,
   });
+  expect(first.body.reading).toMatchObject({ separator: ",", decimal: ".", encoding: "utf-8", header: true });
   expect(first.body.columns[2]).toMatchObject({ type: "categorical", classes: ["blue", "green", "red"], mean: null });
 
   const second = await service.call("POST", "/v1/datasets", {
