@@ -2,17 +2,11 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { writeColumnFile } from "./column-file.ts";
-import { ColumnBuilder, parseDecimal, type Column } from "./column.ts";
+import { parseDecimal, type Column } from "./column.ts";
 import { readCsv, tooManyCells } from "./csv.ts";
-import {
-  InvalidDataset,
-  MAX_CLASS_CHARACTERS_LISTED,
-  MAX_CLASSES_LISTED,
-  MAX_COLUMNS,
-  MAX_NAME_CHARACTERS,
-  type DatasetContent,
-} from "./dataset.ts";
+import { InvalidDataset, MAX_COLUMNS, MAX_NAME_CHARACTERS, type DatasetContent } from "./dataset.ts";
 import { FIRST_READING } from "./reading.ts";
+import { TableColumns } from "./table-columns.ts";
 
 const MAX_NAME_LENGTH = 256;
 const MAX_CELL_LENGTH = 65_536;
@@ -59,32 +53,34 @@ export async function ingest({ csv, columns: columnsPath }: IngestInput): Promis
 }
 
 class TableBuilder {
-  #names: string[] | null = null;
-  #columns: ColumnBuilder[] = [];
+  #columns: TableColumns | null = null;
+  #width = 0;
   #rows = 0;
 
   add(cells: string[], line: number): void {
-    if (this.#names === null) {
+    if (this.#columns === null) {
       checkHeader(cells);
-      this.#names = cells;
-      this.#columns = cells.map(() => new ColumnBuilder());
+      const { version, decimal, missing_values: missingValues, columns: types } = FIRST_READING;
+      this.#columns = new TableColumns(cells, { version, decimal, missingValues, types });
+      this.#width = cells.length;
       return;
     }
-    if (cells.length !== this.#columns.length) throw raggedRow(cells, this.#columns.length, line);
+    if (cells.length !== this.#width) throw raggedRow(cells, this.#width, line);
     for (let i = 0; i < cells.length; i++) {
       if (cells[i].length > MAX_CELL_LENGTH) {
         throw new InvalidDataset(`Cell ${i + 1} of this row has more than ${MAX_CELL_LENGTH} characters.`, line);
       }
-      this.#columns[i].add(cells[i]);
     }
+    this.#columns.add(cells, line);
     this.#rows++;
   }
 
   finish(): { rows: number; columns: Column[] } {
-    const names = this.#names;
-    if (names === null) throw new InvalidDataset("The file is empty; its first line must name the columns.", 1);
+    const columns = this.#columns;
+    if (columns === null) throw new InvalidDataset("The file is empty; its first line must name the columns.", 1);
     if (this.#rows === 0) throw new InvalidDataset("The file has a header but no rows.", 1);
-    return { rows: this.#rows, columns: listFewest(this.#columns.map((column, i) => column.finish(names[i]))) };
+    columns.settle();
+    return { rows: this.#rows, columns: columns.finish() };
   }
 }
 
@@ -115,27 +111,4 @@ function raggedRow(cells: readonly string[], columns: number, line: number): Inv
   if (cells.length === 1 && cells[0] === "") return new InvalidDataset("This line is empty.", line);
   const count = `${cells.length} ${cells.length === 1 ? "cell" : "cells"}`;
   return new InvalidDataset(`This row has ${count}, but the header names ${columns} columns.`, line);
-}
-
-/**
- * Leaves out the classes of the columns with the most, once they are too many or too long in all.
- */
-function listFewest(columns: Column[]): Column[] {
-  let listed = 0;
-  let characters = 0;
-  const kept = new Set<Column>();
-  for (const column of columns.toSorted((a, b) => classCount(a) - classCount(b))) {
-    listed += classCount(column);
-    characters += (column.summary.classes ?? []).reduce((sum, name) => sum + name.length, 0);
-    if (listed <= MAX_CLASSES_LISTED && characters <= MAX_CLASS_CHARACTERS_LISTED) kept.add(column);
-  }
-  return columns.map((column) => (kept.has(column) ? column : withoutClasses(column)));
-}
-
-function classCount({ summary }: Column): number {
-  return summary.classes?.length ?? 0;
-}
-
-function withoutClasses({ summary, values }: Column): Column {
-  return { summary: { ...summary, classes: null }, values: summary.type === "numeric" ? values : null };
 }
