@@ -1,4 +1,4 @@
-/** docs/catalogue.md and the README's tables: the catalogue for people, from the same declarations as the catalogue routes. */
+/** docs/catalogue.md: the catalogue for people, from the declarations that its routes serve. */
 import { catalogue, type Hyperparameter, type OptimizerEntry } from "../src/spec/catalogue.ts";
 
 type Entry = (typeof catalogue)[keyof typeof catalogue][number];
@@ -25,43 +25,14 @@ by \`GET /v1/optimizers\`, \`/v1/layers\`, \`/v1/losses\`, \`/v1/schedules\` and
 ${sections.join("\n")}`;
 }
 
-/** README.md as it stands, with new tables between its marks. @throws Error if it lacks them */
-export function renderReadme(readme: string): string {
-  const { optimizers, schedules } = catalogue;
-  const tables = {
-    optimizers: [
-      "| optimizer | dialects beside PyTorch's | what it is | state, bytes a parameter |",
-      "|---|---|---|---|",
-      ...optimizers.map((entry) => {
-        const dialects = entry.dialects.map(({ dialect: name }) => name).join(", ");
-        return `| ${link("optimizers", entry)} | ${dialects} | ${cell(entry.summary)} | ${entry.state_bytes_per_parameter} |`;
-      }),
-    ],
-    schedules: [
-      "| schedule | what it is |",
-      "|---|---|",
-      ...schedules.map((entry) => `| ${link("schedules", entry)} | ${cell(entry.summary)} |`),
-    ],
-  };
-  return Object.entries(tables).reduce((text, [name, lines]) => {
-    const marks = new RegExp(`(<!-- generated: ${name} -->\n).*?(<!-- end -->)`, "s");
-    if (!marks.test(text)) throw new Error(`README.md has no place for the table of ${name}`);
-    return text.replace(marks, (_, begin: string, end: string) => `${begin}${lines.join("\n")}\n${end}`);
-  }, readme);
-}
-
-function link(kind: string, entry: Entry): string {
-  return `[\`${entry.type}\`](docs/catalogue.md#${anchor(kind, entry)})`;
-}
-
 function section(kind: keyof typeof catalogue, entries: readonly Entry[]): string {
   const isOptimizer = kind === "optimizers";
   const heading = isOptimizer
-    ? "| type | what it is | state, bytes per parameter |\n|---|---|---|"
+    ? "| type | what it is | dialects besides PyTorch's | state, bytes per parameter |\n|---|---|---|---|"
     : "| type | what it is |\n|---|---|";
   const rows = entries.map((entry) => {
-    const state = "state" in entry ? ` ${stateOf(entry)} |` : "";
-    return `| [\`${entry.type}\`](#${anchor(kind, entry)}) | ${cell(entry.summary)} |${state}`;
+    const more = "state" in entry ? ` ${dialectsOf(entry)} | ${stateOf(entry)} |` : "";
+    return `| [\`${entry.type}\`](#${anchor(kind, entry)}) | ${cell(entry.summary)} |${more}`;
   });
   return `## ${kind[0].toUpperCase()}${kind.slice(1)}
 
@@ -70,6 +41,10 @@ ${about[kind]}
 ${[heading, ...rows].join("\n")}
 
 ${entries.map((entry) => detail(kind, entry)).join("\n")}`;
+}
+
+function dialectsOf({ dialects }: OptimizerEntry): string {
+  return dialects.map(({ dialect: name }) => name).join(", ");
 }
 
 function stateOf({ state, state_bytes_per_parameter: bytes }: OptimizerEntry): string {

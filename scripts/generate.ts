@@ -1,4 +1,5 @@
-// Writes the files that follow from other files: the registries of the engine's members, the API's description, the catalogue's page and the README's tables.
+// Writes the files that follow from other files: the registries of the engine's members, the API's
+// description and the catalogue's page.
 // With --check it compares them with what is committed instead and exits 1 if they differ.
 //
 // A member of `layers`, `losses`, `optimizers`, `schedules` or `detectors` is a file anywhere below that folder which is named after the member and exports its
@@ -34,11 +35,6 @@ const outputs: { file: string; render: () => string | Promise<string> }[] = [
   })),
   { file: "openapi.yaml", render: async () => (await import("../src/api/openapi.ts")).renderOpenapi() },
   { file: "docs/catalogue.md", render: async () => (await import("./catalogue-page.ts")).renderCatalogue() },
-  {
-    file: "README.md",
-    render: async () =>
-      (await import("./catalogue-page.ts")).renderReadme(readFileSync(join(root, "README.md"), "utf8")),
-  },
 ];
 
 const check = process.argv.includes("--check");

@@ -117,7 +117,7 @@ const redisUrl = z.union(
   },
 );
 
-/** The one place where the environment is defined; the README's table says the same in prose. */
+/** The one place where the environment is defined; docs/configuration.md says the same in prose. */
 function variables(machine: Machine) {
   const redisMaxBytes = clamp(machine.memoryBytes / 4, 256 * MiB, 16 * GiB);
   return z.object({

@@ -3,7 +3,7 @@ import type { ConfiguredOptimizer } from "./optimizers/optimizer.ts";
 /**
  * How a member (layer, loss, optimizer, schedule, initializer) declares its options.
  *
- * One declaration serves everything: the zod schema of the spec, the catalogue, OpenAPI, the README's tables and, through
+ * One declaration serves everything: the zod schema of the spec, the catalogue, OpenAPI, docs/catalogue.md and, through
  * `ValuesOf`, the type that the member's own code sees. An option without `default` is required; a default of `null`
  * makes it optional and nullable. Bounds: `min`/`max` are inclusive, `above`/`below` exclusive.
  */

@@ -1,4 +1,4 @@
-// What the README says to type does what it says.
+// What README and docs say to type does what they say.
 import { execFile, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,17 +10,17 @@ import { startService } from "../support/service.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
-/** The commands of a section, as one script. */
-function commandsOf(section: string): string {
-  const text = readFileSync(join(root, "README.md"), "utf8");
-  const [body] = text.split(`\n## ${section}\n`)[1].split("\n## ");
+/** The commands of a page, or of one of its sections, as one script. */
+function commandsOf(page: string, section?: string): string {
+  const text = readFileSync(join(root, page), "utf8");
+  const body = section === undefined ? text : text.split(`\n## ${section}\n`)[1].split("\n## ")[0];
   return [...body.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, commands]) => commands).join("\n");
 }
 
 /** Rappel needs neither bash nor curl; who reads the tour does. */
 const canFollow = spawnSync("bash", ["-c", "curl --fail-with-body --version"]).status === 0;
 
-test.skipIf(!canFollow)("the tour with curl and the one with the command line can be copied and pasted", async () => {
+test.skipIf(!canFollow)("the quick start, the tour and the command line can be copied and pasted", async () => {
   const directory = mkdtempSync(join(tmpdir(), "rappel-readme-"));
   const service = await startService({ env: { RAPPEL_DATA_DIR: join(directory, "data"), RAPPEL_LOG_LEVEL: "warn" } });
   try {
@@ -30,8 +30,9 @@ test.skipIf(!canFollow)("the tour with curl and the one with the command line ca
       "set -euxo pipefail",
       'curl() { command curl --fail-with-body "$@"; }',
       `npx() { [ "$1" = rappel ] && shift && node ${join(root, "scripts/rappel.mjs")} "$@"; }`,
-      commandsOf("A tour with curl"),
-      commandsOf("The same from the command line"),
+      commandsOf("README.md", "Quick start"),
+      commandsOf("docs/tour.md"),
+      commandsOf("docs/command-line.md"),
     ];
     const commands = script.join("\n").replaceAll("localhost:8080", new URL(address!).host);
     const env = { ...process.env, RAPPEL_API_URL: address! };
