@@ -117,13 +117,13 @@ async function recordWith(
 ): Promise<Created | Replayed> {
   const { inline, ...data } = spec.data;
   const datasetId = kept?.record.id ?? data.dataset!;
-  const { arithmeticVersion, totalSteps, stateBytes } = resolved;
-  const sizes = { arithmeticVersion, totalSteps, stateBytes };
-  if (inline === undefined) return await store.jobs.create({ ...job, spec, specSha256, datasetId, ...sizes });
+  const { arithmeticVersion, totalSteps, stateBytes, warnings } = resolved;
+  const rest = { datasetId, arithmeticVersion, totalSteps, stateBytes, warnings };
+  if (inline === undefined) return await store.jobs.create({ ...job, spec, specSha256, ...rest });
   // Rows that were written into the spec are too many for the job's record, which names the dataset
   // instead.
   const without = { ...spec, data: { dataset: datasetId, ...data } };
-  return await store.jobs.create({ ...job, spec: without, specSha256: hashSpec(without), datasetId, ...sizes });
+  return await store.jobs.create({ ...job, spec: without, specSha256: hashSpec(without), ...rest });
 }
 
 type Kept = Awaited<ReturnType<typeof recordDataset>>;

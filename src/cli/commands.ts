@@ -29,6 +29,7 @@ export async function submit(
   }
   if (options.validate) {
     const valid = await client.validateJob(spec);
+    tell(valid.warnings);
     return { value: valid, text: `Valid: ${valid.parameters} parameters, ${valid.total_steps} steps.` };
   }
   return created(client, await client.createJob(spec), options);
@@ -46,9 +47,14 @@ export async function fork(
 }
 
 async function created(client: Client, job: Job, options: { watch?: boolean }): Promise<Output> {
+  tell(job.warnings);
   if (!options.watch) return { value: job, text: job.id };
   process.stderr.write(`${job.id}\n`);
   return follow(client, job.id);
+}
+
+function tell(warnings: Job["warnings"]): void {
+  for (const { pointer, message } of warnings) process.stderr.write(`Warning: ${pointer} ${message}.\n`);
 }
 
 export async function follow(client: Client, id: string): Promise<Output> {

@@ -36,7 +36,7 @@ export function checkData(
   const { target, features, validation } = data;
   const byName = new Map(columns.map((column) => [column.name, column]));
   const faults: DataFault[] = [];
-  const known = listed(columns);
+  const known = quotedFirst(columns.map(({ name }) => name));
 
   const check = (pointer: string, name: string, checks: readonly Check[]) => {
     const column = byName.get(name);
@@ -63,7 +63,7 @@ export function checkData(
 }
 
 /** What shows once the rows on either side and the inputs have been counted. */
-export function checkSizes({ train, valid, width }: DataSizes, data: DataSpec): DataFault[] {
+export function checkSizes({ train, valid, width }: Omit<DataSizes, "untrained">, data: DataSpec): DataFault[] {
   const faults = checkSides(train, valid, data);
   if (width === 0 && train > 0) {
     faults.push({
@@ -133,12 +133,12 @@ function markerFault({ target }: DataSpec): Check {
 
 const TOO_MANY = `too many distinct values for classes (at most ${MAX_CLASSES}, and ${MAX_CLASSES_LISTED} of ${MAX_CLASS_CHARACTERS_LISTED} characters in all columns together)`;
 
-function quoted(name: string): string {
+export function quoted(name: string): string {
   return JSON.stringify(name);
 }
 
-/** The names of the first columns. */
-function listed(columns: readonly ColumnSummary[]): string {
-  const names = columns.slice(0, 10).map(({ name }) => quoted(name));
-  return names.join(", ") + (columns.length > names.length ? ` and ${columns.length - names.length} more` : "");
+/** The first ten names. */
+export function quotedFirst(names: readonly string[]): string {
+  const more = names.length > 10 ? ` and ${names.length - 10} more` : "";
+  return names.slice(0, 10).map(quoted).join(", ") + more;
 }

@@ -22,17 +22,14 @@ import {
 } from "./encoding.ts";
 import { splitRows } from "./split.ts";
 
-export interface MeasureInput {
+export interface EncodeInput {
   /** The file of columns. */
   readonly path: string;
   readonly data: DataSpec;
-}
-
-export interface EncodeInput extends MeasureInput {
   readonly targets: TargetKind;
 }
 
-export function measureFile({ path, data }: MeasureInput): Promise<DataSizes> {
+export function measureFile({ path, data, targets }: EncodeInput): Promise<DataSizes> {
   return ColumnFile.with(path, async (file) => {
     const { train, valid } = await splitRows(file, data);
     let width = 0;
@@ -41,8 +38,18 @@ export function measureFile({ path, data }: MeasureInput): Promise<DataSizes> {
       width +=
         file.content.columns[index].type === "numeric" ? 1 : (await fitCategorical(file, index, train)).classes.length;
     }
-    return { train: train.length, valid: valid.length, width };
+    const untrained = targets === "class" ? await untrainedClasses(file, data.target, train) : [];
+    return { train: train.length, valid: valid.length, width, untrained };
   });
+}
+
+async function untrainedClasses(file: ColumnFile, target: string, train: Int32Array): Promise<string[]> {
+  const index = file.index(target);
+  const classes = file.content.columns[index].classes ?? [];
+  const indices = await classIndices(file, index, classes);
+  const seen = new Set<number>();
+  for (const row of train) seen.add(indices[row]);
+  return classes.filter((_, at) => !seen.has(at));
 }
 
 /** @throws Error if the spec does not fit the dataset, which the checks before should have said. */

@@ -83,6 +83,8 @@ export interface DataSizes {
   readonly valid: number;
   /** Inputs of the model. */
   readonly width: number;
+  /** Of a target that is a class: the classes that no training row has. */
+  readonly untrained: readonly string[];
 }
 
 /** The names of the features, in the order of the model's inputs. */

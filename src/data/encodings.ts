@@ -9,9 +9,14 @@ import { itself, runInHelper } from "./pool.ts";
 /** Of the encodings that no job uses any more, the latest up to this size are kept for the next job. */
 const KEPT_BYTES = 256 * 2 ** 20;
 
-/** The rows on either side of the split, and how many inputs a model of these data has. */
-export function splitCounts(columnsPath: string, data: DataSpec, asker = itself): Promise<DataSizes> {
-  return runInHelper("measureFile", { path: columnsPath, data: essence(data) }, asker);
+/** What is to be counted before a job is planned. */
+export function splitCounts(
+  columnsPath: string,
+  data: DataSpec,
+  targets: TargetKind,
+  asker = itself,
+): Promise<DataSizes> {
+  return runInHelper("measureFile", { path: columnsPath, data: essence(data), targets }, asker);
 }
 
 /** The file's path stands for its content: it is named by a hash. */

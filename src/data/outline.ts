@@ -10,6 +10,7 @@ import { CLASS_COLUMN, syntheticColumns, type Synthetic } from "./synthetic.ts";
 
 export interface Outline {
   readonly content: Pick<DatasetContent, "rows" | "columns">;
+  /** That a class has no training rows is not known. */
   sizes(data: DataSpec): DataSizes;
 }
 
@@ -28,7 +29,7 @@ export function outlineOf(synthetic: Synthetic, { target, validation }: DataSpec
   );
   return {
     content: { rows: synthetic.rows, columns },
-    sizes: (data) => ({ train: synthetic.rows - valid, valid, width: featuresOf(columns, data).length }),
+    sizes: (data) => ({ train: synthetic.rows - valid, valid, width: featuresOf(columns, data).length, untrained: [] }),
   };
 }
 

@@ -7,6 +7,7 @@
  */
 import { checkData, checkSizes } from "../data/check.ts";
 import { featuresOf, writtenOut, type DataSizes } from "../data/encoding.ts";
+import { dataWarnings } from "../data/warn.ts";
 import { averagesBy } from "../engine/averaging.ts";
 import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
 import { batchRows, stepsPerEpoch } from "../engine/job.ts";
@@ -27,6 +28,7 @@ import { hashSpec } from "./identity.ts";
 import { sizesOf, type Sizes } from "./sizes.ts";
 import { MAX_POINTS_PER_SERIES, Spec, type ResolvedSpec } from "./spec.ts";
 import { openInput, type BroughtTable, type Input, type TableContext } from "./tables.ts";
+import { bounded, type Warning } from "./warnings.ts";
 import type { Webhook } from "./webhook.ts";
 import type { Column } from "./wire.ts";
 
@@ -49,6 +51,8 @@ export interface Resolved {
   readonly stateBytes: number;
   readonly sizes: Sizes;
   readonly totalSteps: number;
+  /** At most MAX_WARNINGS. */
+  readonly warnings: readonly Warning[];
   /** What a checkpoint of it holds: shapes by name. */
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   /**
@@ -110,6 +114,7 @@ async function planJob(
     stateBytes: plan.stateBytes,
     sizes: sizesOf(spec, plan, table),
     totalSteps: totalSteps(value, table),
+    warnings: bounded(dataWarnings(table, table.data)),
     shapes: new Map(stateEntries(plan).map(({ name, shape }) => [name, shape])),
   };
 }
@@ -177,7 +182,7 @@ async function readTable({ data, loss }: Partial<Spec>, input: Input, faults: Fa
   if (faults.length > before) return null;
   const features = featuresOf(columns, data);
   const filled = { ...data, features: writtenOut(features) ?? data.features };
-  const sizes = await input.sizes(filled);
+  const sizes = await input.sizes(filled, targets);
   faults.push(...checkSizes(sizes, filled));
   if (faults.length > before) return null;
   const column = columns.find(({ name }) => name === data.target) as Column;

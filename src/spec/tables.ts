@@ -32,7 +32,7 @@ export interface BroughtTable {
 /** What there is to learn from, before anything is checked against it. */
 export interface Input {
   readonly content: Pick<DatasetContent, "rows" | "columns">;
-  sizes(data: DataSpec): Promise<DataSizes>;
+  sizes(data: DataSpec, targets: TargetKind): Promise<DataSizes>;
   readonly table: BroughtTable | null;
 }
 
@@ -60,10 +60,9 @@ export async function openInput(
     faults.push({ pointer: "/data/dataset", message: "names a dataset that does not exist" });
     return null;
   }
-  const count = (path: string, filled: DataSpec) => splitCounts(path, filled, context.asker);
-  const sizes = async (filled: DataSpec) => {
+  const sizes = async (filled: DataSpec, targets: TargetKind) => {
     try {
-      return await context.files.use(dataset.sha256, (path) => count(path, filled));
+      return await context.files.use(dataset.sha256, (path) => splitCounts(path, filled, targets, context.asker));
     } catch (error) {
       const deleted = error instanceof DatasetLost && (await context.dataset(dataset.id)) === null;
       throw deleted ? faulty("invalid_spec", [DELETED]) : error;
@@ -81,7 +80,7 @@ async function draftInput(source: Source, context: TableContext, faults: Fault[]
   try {
     const table = lazily(source, context);
     const { content, columnsPath } = await table.make();
-    return { content, sizes: (filled) => splitCounts(columnsPath, filled, context.asker), table };
+    return { content, sizes: (filled, targets) => splitCounts(columnsPath, filled, targets, context.asker), table };
   } catch (error) {
     if (!(error instanceof InvalidDataset)) throw error;
     faults.push({ pointer: "/data/inline", message: `is no table: ${error.message.replace(/\.$/, "")}` });

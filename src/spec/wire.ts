@@ -10,6 +10,7 @@ import { ErrorCode } from "./errors.ts";
 import { EventType } from "./event-type.ts";
 import { MAX_FAULTS } from "./faults.ts";
 import { Spec } from "./spec.ts";
+import { MAX_WARNINGS, Warning } from "./warnings.ts";
 
 export { FIRST_READING } from "../data/reading.ts";
 
@@ -179,12 +180,18 @@ export const JobError = z
   .meta({ id: "JobError", description: "Why a job failed." });
 export type JobError = z.infer<typeof JobError>;
 
+const Warnings = z
+  .array(Warning)
+  .max(MAX_WARNINGS)
+  .describe(`What to know of the spec although it is accepted; at most ${MAX_WARNINGS}.`);
+
 export const Job = z
   .object({
     id: JobId,
     name: z.string().nullable(),
     status: JobStatus,
     spec: Spec.describe("The spec with every default filled in."),
+    warnings: Warnings,
     spec_sha256: Sha256.describe(
       "SHA-256 of what in the spec can change a number, as JSON with sorted keys: equal for equal results, whatever the name, the checkpoints or the threads, and whatever options later versions add.",
     ),
@@ -210,7 +217,10 @@ export const Job = z
   .meta({ id: "Job", description: "A training job." });
 export type Job = z.infer<typeof Job>;
 
-export const JobSummary = Job.omit({ spec: true }).meta({ id: "JobSummary", description: "A job as lists show it." });
+export const JobSummary = Job.omit({ spec: true, warnings: true }).meta({
+  id: "JobSummary",
+  description: "A job as lists show it.",
+});
 export type JobSummary = z.infer<typeof JobSummary>;
 
 export const ValidatedSpec = z
@@ -221,6 +231,7 @@ export const ValidatedSpec = z
     memory_bytes: Count.describe("What the job would take while it runs."),
     state_bytes: Count.describe("What a checkpoint of it would take, within a few per cent."),
     total_steps: Count,
+    warnings: Warnings,
   })
   .meta({ id: "ValidatedSpec", description: "What a job would be." });
 export type ValidatedSpec = z.infer<typeof ValidatedSpec>;

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { crashPoint } from "../crash.ts";
 import { diagnosisOf, type Diagnosis } from "../spec/diagnosis.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
+import type { Warning } from "../spec/warnings.ts";
 import type { Checkpoint, Event, Job, JobStatus, JobSummary, ModelDescription, Page, Progress } from "../spec/wire.ts";
 import { readBlob, readHead, type StoredBlob } from "./blobs.ts";
 import type { Database } from "./database.ts";
@@ -45,6 +46,7 @@ export interface NewJob {
   arithmeticVersion: number;
   totalSteps: number;
   stateBytes: number;
+  warnings: readonly Warning[];
   room: Room;
   idempotency: { key: string; bodySha256: string } | null;
   /** Null: it is no fork. */
@@ -149,6 +151,7 @@ export class Jobs {
       total_steps: job.totalSteps,
       total_epochs: spec.training.epochs,
       state_bytes: job.stateBytes,
+      ...(job.warnings.length === 0 ? {} : { warnings: JSON.stringify(job.warnings) }),
       event_limits: JSON.stringify(room.eventLimits),
       message_bytes: room.messageBytes,
       keep_most: room.keepMost,

@@ -5,6 +5,7 @@
  * |---|---|
  * | `name`, `spec`, `spec_sha256`, `metadata`, `arithmetic_version`, `created_at`, `started_at`, `finished_at`, `result`, `error` | as the API shows them |
  * | `arithmetic_changes` | likewise; absent if there are none |
+ * | `warnings` | likewise |
  * | `parent` | likewise; absent unless the job is a fork |
  * | `origin` | JSON: an Origin, until the job has two checkpoints of its own; of one that keeps but one, or may be rewound, until it ends or is taken back to before it |
  * | `total_steps`, `total_epochs`, `state_bytes` | sizes, worked out when the job was posted |
@@ -89,7 +90,7 @@ export const summaryFields = [
 ] as const;
 export type SummaryFields = Fields<(typeof summaryFields)[number]>;
 
-export const jobFields = [...summaryFields, "spec"] as const;
+export const jobFields = [...summaryFields, "spec", "warnings"] as const;
 
 export function named<F extends string>(names: readonly F[], values: (string | null)[]): Fields<F> {
   return Object.fromEntries(names.map((name, i) => [name, values[i]])) as Fields<F>;
@@ -116,7 +117,11 @@ export function toSummary(id: string, fields: SummaryFields): JobSummary {
 }
 
 export function toJob(id: string, fields: Fields<(typeof jobFields)[number]>): Job {
-  return { ...toSummary(id, fields), spec: json<ResolvedSpec>(fields.spec!) };
+  return {
+    ...toSummary(id, fields),
+    spec: json<ResolvedSpec>(fields.spec!),
+    warnings: json<Job["warnings"]>(fields.warnings) ?? [],
+  };
 }
 
 /** Of a job that nothing was heard of yet. */

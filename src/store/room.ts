@@ -35,6 +35,7 @@
 import type { EventType } from "../spec/event-type.ts";
 import type { Sizes } from "../spec/sizes.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
+import type { Warning } from "../spec/warnings.ts";
 
 /** Also in lua/room.lua and the scripts, as the next. */
 export const CHUNK_BYTES = 4 * 1024 * 1024;
@@ -81,6 +82,7 @@ export interface Needs {
   readonly spec: ResolvedSpec;
   readonly sizes: Sizes;
   readonly totalSteps: number;
+  readonly warnings: readonly Warning[];
 }
 
 /** @param originBytes of the checkpoint that a fork begins with; 0: it is no fork */
@@ -125,8 +127,8 @@ function counts({ spec: { data, training, checkpoint, detectors }, totalSteps }:
   };
 }
 
-function recordBytes({ spec, sizes }: Needs, rewinds: number): number {
-  const written = textRoom(2 * text(spec.metadata) + text(spec) + sizes.notes, 40 * FIELD_BYTES);
+function recordBytes({ spec, sizes, warnings }: Needs, rewinds: number): number {
+  const written = textRoom(2 * text(spec.metadata) + text(spec) + text(warnings) + sizes.notes, 40 * FIELD_BYTES);
   return RECORD_BYTES + LATER_BYTES + 2 * MODEL_BYTES + rewinds * REWIND_BYTES + written;
 }
 

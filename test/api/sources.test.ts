@@ -143,3 +143,18 @@ test("a dataset that was there before stays whatever becomes of a job whose rows
     expect((await service.call("GET", `/v1/datasets/${id}`)).status).toBe(200);
   }
 });
+
+test("warnings are in the validated spec and in the job, and not in lists", async () => {
+  // Every other row is a cat, and validates.
+  const data = { inline, validation: { every: 2 } };
+  const message = 'leaves the class "cat" of "label" without a row to train on';
+  const warnings = [{ pointer: "/data/validation", code: "untrained_class", message }];
+  expect((await validate(data)).body.warnings).toEqual(warnings);
+  const job = await service.create(withData(data));
+  expect(job.warnings).toEqual(warnings);
+  expect((await service.call("GET", `/v1/jobs/${job.id}`)).body.warnings).toEqual(warnings);
+  const { body } = await service.call("GET", "/v1/jobs?limit=1");
+  expect(body.data[0]).toMatchObject({ id: job.id });
+  expect(body.data[0]).not.toHaveProperty("warnings");
+  expect(await service.create(withData({ inline }))).toMatchObject({ warnings: [] });
+});

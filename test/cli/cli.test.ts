@@ -44,6 +44,15 @@ ${more || "training: { epochs: 10, batch_size: 32 }"}
 `;
 const endless = moons("training: { epochs: 100000, batch_size: 1, eval_every_epochs: 1000 }");
 
+/** Class b has no row to train on. */
+const onlyA = `
+data: { inline: { columns: [x, y], rows: [[1, b], [2, a], [3, a]] }, target: y, validation: { every: 3 } }
+model: { layers: [{ type: linear }] }
+loss: { type: cross_entropy }
+optimizer: { type: sgd }
+training: { epochs: 1, batch_size: 1 }
+`;
+
 const diverging = `
 data: { synthetic: { type: linear, rows: 100 }, target: target }
 model: { layers: [{ type: linear, out_features: 8 }, { type: linear }] }
@@ -89,6 +98,9 @@ test("submit, watch, list and fetch the model", async () => {
 test("a spec may come from the standard input, in YAML, and be validated only", async () => {
   const valid = await rappel(["submit", "-", "--validate"], { input: moons() });
   expect(valid).toEqual({ code: 0, stdout: "Valid: 42 parameters, 50 steps.\n", stderr: "" });
+  const unwise = 'Warning: /data/validation leaves the class "b" of "y" without a row to train on.\n';
+  expect(await rappel(["submit", "-", "--validate"], { input: onlyA })).toMatchObject({ code: 0, stderr: unwise });
+  expect(await rappel(["submit", "-", "--json"], { input: onlyA })).toMatchObject({ code: 0, stderr: unwise });
   const wrong = await rappel(["submit", "-"], { input: moons("training: { epochs: 0, batch_size: 32 }\nname: 5") });
   expect(wrong).toMatchObject({ code: 1, stdout: "" });
   expect(wrong.stderr).toContain("\n  /training/epochs must be at least 1\n");

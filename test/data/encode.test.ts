@@ -8,7 +8,7 @@ import { ingest } from "../support/datasets.ts";
 async function encoded(csv: string, data: DataSpec, targets: "class" | "value" | "probability" = "value") {
   const { files, content } = await dataset(csv);
   const result = await encode(files.columnsPath(content.sha256), data, targets);
-  const { train, valid, width } = await splitCounts(files.columnsPath(content.sha256), data);
+  const { train, valid, width } = await splitCounts(files.columnsPath(content.sha256), data, targets);
   expect({ train, valid, width }).toEqual({
     train: result.data.trainRows.length,
     valid: result.data.validRows.length,

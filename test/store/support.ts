@@ -42,6 +42,7 @@ export function newJob(options: Partial<NewJob> & { metadata?: Record<string, st
     arithmeticVersion: 1,
     totalSteps: 100,
     stateBytes: 1000,
+    warnings: [],
     room: room(4000),
     idempotency: null,
     fork: null,

@@ -137,6 +137,7 @@ export async function postJob(
     arithmeticVersion: ARITHMETIC_VERSION,
     totalSteps: resolved.totalSteps,
     stateBytes: resolved.stateBytes,
+    warnings: resolved.warnings,
     room: roomOf(resolved, 0),
     idempotency: null,
     fork: null,

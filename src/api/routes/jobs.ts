@@ -83,7 +83,7 @@ export const jobs: Routes = async (app, services) => {
         summary: "List jobs, newest first",
         description: "`metadata.<key>=<value>` narrows the list to jobs that carry it; several must all fit.",
         querystring: listQuery,
-        response: { 200: json(JobList, "A page; the jobs lack `spec`."), ...problems() },
+        response: { 200: json(JobList, "A page; the jobs lack `spec` and `warnings`."), ...problems() },
       },
     },
     async (request) => {
@@ -112,7 +112,7 @@ export const jobs: Routes = async (app, services) => {
   );
 };
 
-function validated({ spec, parameterCount, memoryBytes, stateBytes, totalSteps }: Resolved) {
+function validated({ spec, parameterCount, memoryBytes, stateBytes, totalSteps, warnings }: Resolved) {
   return {
     valid: true as const,
     spec,
@@ -120,5 +120,6 @@ function validated({ spec, parameterCount, memoryBytes, stateBytes, totalSteps }
     memory_bytes: memoryBytes,
     state_bytes: stateBytes,
     total_steps: totalSteps,
+    warnings: [...warnings],
   };
 }
