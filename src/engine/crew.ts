@@ -1,20 +1,11 @@
 import type { Worker } from "node:worker_threads";
-import {
-  CONTROL_BYTES,
-  DOUBLE,
-  FIRST_SERIAL,
-  LOG_ENTRIES,
-  logIndex,
-  REQUEST,
-  serialsApart,
-  VERDICT,
-  WORD,
-} from "./control.ts";
+import { CONTROL_BYTES, DOUBLE, REQUEST, VERDICT, WORD } from "./control.ts";
 import type { Finding } from "./detectors/detector.ts";
 import { explainDivergence, verdictOf } from "./diagnosis.ts";
 import { batchRows, stepsPerEpoch, type TrainingJob } from "./job.ts";
 import { assertFused, compileKernels, createMemory, instantiateKernels, MODULE_BYTES } from "./kernels/kernels.ts";
 import { LARGE_BYTES } from "./garbage.ts";
+import { LogReader, type LogEntry } from "./log-reader.ts";
 import { collectLater, returnMemory, takeMemory } from "./memories.ts";
 import { planModel, type Plan } from "./model.ts";
 import { joinCrews, leaveCrews, returnThread, takeThreads } from "./pool.ts";
@@ -33,13 +24,6 @@ import { dataBytes } from "./training.ts";
  * last snapshot is serialised. Then the memory goes back to be another job's, and what the crew
  * still knows and is told is no longer in it.
  */
-
-export interface LogEntry {
-  readonly step: number;
-  readonly train_loss: number;
-  readonly learning_rate: number;
-  readonly grad_norm: number | null;
-}
 
 export interface Evaluation {
   readonly step: number;
@@ -130,13 +114,12 @@ export class Crew {
   #memory: WebAssembly.Memory | null;
   #words: Int32Array;
   #doubles: Float64Array;
-  #ring: Float64Array;
+  readonly #log: LogReader;
   readonly #handlers: CrewHandlers;
   readonly #everySteps: number | null;
   readonly #progress: Progress;
   readonly #begins: boolean;
   readonly #drawn: boolean;
-  readonly #recent: LogEntry[] = [];
   #workers: Worker[] = [];
   #idle = 0;
   /** Snapshots that are not serialised yet. */
@@ -161,7 +144,7 @@ export class Crew {
     this.#memory = memory;
     this.#words = new Int32Array(memory.buffer, control);
     this.#doubles = new Float64Array(memory.buffer, control);
-    this.#ring = new Float64Array(memory.buffer, log, LOG_ENTRIES * 4);
+    this.#log = new LogReader(memory, this.#words, log);
     this.#everySteps = options.everySteps;
     this.#progress = progress;
     this.#begins = options.state === null;
@@ -186,7 +169,6 @@ export class Crew {
     if (weights !== null) progress.diagnosis.learned = true;
     const crew = new Crew(job, plan, memory, options, progress, handlers);
     const { step } = progress;
-    for (const word of [WORD.logWritten, WORD.logRead]) crew.#words[word] = FIRST_SERIAL;
     crew.#doubles[DOUBLE.step] = step;
     crew.#doubles[DOUBLE.epoch] = Math.floor(step / stepsPerEpoch(job.training, job.data.trainRows.length));
     crew.#doubles[DOUBLE.trainLoss] = Number.NaN;
@@ -231,7 +213,7 @@ export class Crew {
     this.#memory = null;
     this.#words = this.#words.slice(0, CONTROL_BYTES / 4);
     this.#doubles = this.#doubles.slice(0, CONTROL_BYTES / 8);
-    this.#ring = new Float64Array(0);
+    this.#log.close();
     void returnMemory(memory, this.plan.memoryBytes);
     if (dataBytes(this.#job.data) >= LARGE_BYTES) collectLater();
   }
@@ -319,7 +301,7 @@ export class Crew {
     if (outcome === "diverged") {
       const fatal = progress.diagnosis.findings.find((finding) => verdictOf(this.#job, finding) === VERDICT.fail);
       const totalSteps = perEpoch * this.#job.training.epochs;
-      const finding = fatal ?? explainDivergence(this.#job, totalSteps, this.#recent, step);
+      const finding = fatal ?? explainDivergence(this.#job, totalSteps, this.#log.recent, step);
       return { type: "diverged", step, finding, changes };
     }
     const epochs = Math.floor(step / perEpoch);
@@ -328,20 +310,8 @@ export class Crew {
 
   /** Hands on what the leader has logged since the last time. */
   #drain(): void {
-    const written = Atomics.load(this.#words, WORD.logWritten);
-    const entries: LogEntry[] = [];
-    const read = this.#words[WORD.logRead];
-    for (let i = 0; i < serialsApart(written, read); i++) {
-      const at = logIndex(read + i) * 4;
-      const [step, loss, rate, norm] = this.#ring.subarray(at, at + 4);
-      entries.push({ step, train_loss: loss, learning_rate: rate, grad_norm: Number.isNaN(norm) ? null : norm });
-    }
-    if (entries.length === 0) return;
-    Atomics.store(this.#words, WORD.logRead, written);
-    Atomics.notify(this.#words, WORD.logRead);
-    for (const entry of entries) this.#recent.push(entry);
-    this.#recent.splice(0, this.#recent.length - RECENT_ENTRIES);
-    this.#handlers.log(entries);
+    const entries = this.#log.read();
+    if (entries.length > 0) this.#handlers.log(entries);
   }
 
   /** What detectors had found in the state that the crew goes on from. */
@@ -390,9 +360,6 @@ export class Crew {
     Atomics.notify(this.#words, WORD.suspended);
   }
 }
-
-/** Log entries kept to say why a run diverged. */
-const RECENT_ENTRIES = 1000;
 
 /** What a run begins with, in its memory. */
 async function load(plan: Plan, memory: WebAssembly.Memory, { state, weights = null }: CrewOptions): Promise<Progress> {

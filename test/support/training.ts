@@ -1,5 +1,6 @@
 // Small training jobs for tests of the engine.
-import { Crew, type CrewHandlers, type LogEntry, type Outcome, type Snapshot } from "../../src/engine/crew.ts";
+import { Crew, type CrewHandlers, type Outcome, type Snapshot } from "../../src/engine/crew.ts";
+import type { LogEntry } from "../../src/engine/log-reader.ts";
 import type { Finding } from "../../src/engine/detectors/detector.ts";
 import type { TrainingJob } from "../../src/engine/job.ts";
 import type { Change } from "../../src/engine/rewind.ts";

@@ -1,0 +1,49 @@
+/** The main thread's side of the ring in which the leader of a crew logs its steps. */
+import { CONTROL_BYTES, FIRST_SERIAL, LOG_ENTRIES, logIndex, serialsApart, WORD } from "./control.ts";
+
+export interface LogEntry {
+  readonly step: number;
+  readonly train_loss: number;
+  readonly learning_rate: number;
+  readonly grad_norm: number | null;
+}
+
+/** Entries that are kept to say why a run diverged. */
+const RECENT_ENTRIES = 1000;
+
+export class LogReader {
+  readonly recent: LogEntry[] = [];
+  #words: Int32Array;
+  #ring: Float64Array;
+
+  /** @param log the address of the ring in `memory` */
+  constructor(memory: WebAssembly.Memory, words: Int32Array, log: number) {
+    this.#words = words;
+    this.#ring = new Float64Array(memory.buffer, log, LOG_ENTRIES * 4);
+    for (const word of [WORD.logWritten, WORD.logRead]) words[word] = FIRST_SERIAL;
+  }
+
+  /** What was logged since the last time. The leader may write over it from then on. */
+  read(): LogEntry[] {
+    const written = Atomics.load(this.#words, WORD.logWritten);
+    const entries: LogEntry[] = [];
+    const read = this.#words[WORD.logRead];
+    for (let i = 0; i < serialsApart(written, read); i++) {
+      const at = logIndex(read + i) * 4;
+      const [step, loss, rate, norm] = this.#ring.subarray(at, at + 4);
+      entries.push({ step, train_loss: loss, learning_rate: rate, grad_norm: Number.isNaN(norm) ? null : norm });
+    }
+    if (entries.length === 0) return entries;
+    Atomics.store(this.#words, WORD.logRead, written);
+    Atomics.notify(this.#words, WORD.logRead);
+    for (const entry of entries) this.recent.push(entry);
+    this.recent.splice(0, this.recent.length - RECENT_ENTRIES);
+    return entries;
+  }
+
+  /** Lets go of the memory, which will be another job's. What is recent stays. */
+  close(): void {
+    this.#words = this.#words.slice(0, CONTROL_BYTES / 4);
+    this.#ring = new Float64Array(0);
+  }
+}
