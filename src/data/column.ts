@@ -125,6 +125,7 @@ function numericColumn(name: string, missing: number, values: Float64Array<Array
     max: finite(max),
     mean: finite(mean),
     classes,
+    all_different: false,
     reason: null,
   } as const;
   return { summary, values };
@@ -135,7 +136,16 @@ function finite(value: number): number | null {
 }
 
 function categoricalColumn(name: string, missing: number, codes: Uint16Array | null, cells: string[]): Column {
-  const nothing = { name, type: "categorical", missing, min: null, max: null, mean: null, reason: null } as const;
+  const nothing = {
+    name,
+    type: "categorical",
+    missing,
+    min: null,
+    max: null,
+    mean: null,
+    all_different: false,
+    reason: null,
+  } as const;
   if (codes === null || cells.some((cell) => cell.length > MAX_CLASS_LENGTH)) {
     return { summary: { ...nothing, classes: null }, values: null };
   }

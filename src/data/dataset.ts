@@ -3,7 +3,7 @@ import type { Reading } from "./reading.ts";
 
 export interface ColumnSummary {
   readonly name: string;
-  /** Numeric if every cell that is not empty is a decimal number; a column of empty cells is numeric too. */
+  /** A column without values is numeric. */
   readonly type: "numeric" | "categorical" | "date" | "boolean";
   /** Cells without a value. */
   readonly missing: number;
@@ -14,8 +14,16 @@ export interface ColumnSummary {
   readonly min: number | null;
   readonly max: number | null;
   readonly mean: number | null;
-  /** The distinct values in ascending order, or null if they are too many (see `MAX_CLASSES`). */
+  /**
+   * The distinct values in ascending order, or null if they are too many (see `MAX_CLASSES`). Those
+   * of dates are written by ISO 8601.
+   */
   readonly classes: string[] | null;
+  /**
+   * Whether it tells rows apart more than it describes them: it has more than 20 values, all of them
+   * texts or integers, and more than 95 % of them differ. Such a column is no default feature.
+   */
+  readonly all_different: boolean;
   /** The cell that made a column categorical of which other cells are numbers or dates. */
   readonly reason: Reason | null;
 }

@@ -35,7 +35,17 @@ export function outlineOf(synthetic: Synthetic, { target, validation }: DataSpec
 
 /** Its numbers are moderate, whatever they are. */
 function column(name: string): ColumnSummary {
-  return { name, type: "numeric", missing: 0, min: null, max: null, mean: null, classes: null, reason: null };
+  return {
+    name,
+    type: "numeric",
+    missing: 0,
+    min: null,
+    max: null,
+    mean: null,
+    classes: null,
+    all_different: false,
+    reason: null,
+  };
 }
 
 function classColumn(name: string, classes: string[]): ColumnSummary {

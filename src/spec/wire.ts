@@ -59,6 +59,9 @@ export const Column = z
       .array(z.string())
       .nullable()
       .describe("The distinct values in ascending order; null if there are more than 1,000."),
+    all_different: z
+      .boolean()
+      .describe("More than 20 values, all texts or integers, of which more than 95 % differ: no default feature."),
     reason: z
       .object({ line: Count, cell: z.string(), message: z.string() })
       .nullable()

@@ -102,7 +102,7 @@ export class Datasets {
 
 function toDataset(text: string): Dataset {
   const { counted_bytes: _, ...dataset } = JSON.parse(text);
-  // Earlier versions recorded neither readings nor reasons.
-  const columns = dataset.columns.map((column: object) => ({ reason: null, ...column }));
+  // Earlier versions recorded neither readings nor what follows here.
+  const columns = dataset.columns.map((column: object) => ({ all_different: false, reason: null, ...column }));
   return { reading: FIRST_READING, ...dataset, columns, created_at: toTime(dataset.created_at) };
 }

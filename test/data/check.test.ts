@@ -11,6 +11,7 @@ const numeric = (name: string, given: Partial<ColumnSummary> = {}): ColumnSummar
   max: 2,
   mean: 1,
   classes: ["0", "1", "2"],
+  all_different: false,
   reason: null,
   ...given,
 });
@@ -22,6 +23,7 @@ const categorical = (name: string, given: Partial<ColumnSummary> = {}): ColumnSu
   max: null,
   mean: null,
   classes: ["a", "b"],
+  all_different: false,
   reason: null,
   ...given,
 });

@@ -61,6 +61,7 @@ test("a column of numbers has its range, mean and distinct values in numeric ord
     max: 10,
     mean: 4.2,
     classes: ["0", "1", "9", "10"],
+    all_different: false,
     reason: null,
     values: [10, 9, NaN, 1, 1, -0],
   });
@@ -76,6 +77,7 @@ test("one cell that is no number makes a column categorical, its classes in the 
     max: null,
     mean: null,
     classes: ["10", "9", "B", "b", "～", "😀"],
+    all_different: false,
     reason: null,
     values: [3, 0, 0xffff, 1, 5, 3, 4, 2],
   });

@@ -24,8 +24,28 @@ test("keeps the bytes and the columns, under the hash of the bytes", async () =>
     reading: FIRST_READING,
     rows: 2,
     columns: [
-      { name: "x", type: "numeric", missing: 0, min: 1, max: 2.5, mean: 1.75, classes: ["1", "2.5"], reason: null },
-      { name: "y", type: "categorical", missing: 1, min: null, max: null, mean: null, classes: ["a"], reason: null },
+      {
+        name: "x",
+        type: "numeric",
+        missing: 0,
+        min: 1,
+        max: 2.5,
+        mean: 1.75,
+        classes: ["1", "2.5"],
+        all_different: false,
+        reason: null,
+      },
+      {
+        name: "y",
+        type: "categorical",
+        missing: 1,
+        min: null,
+        max: null,
+        mean: null,
+        classes: ["a"],
+        all_different: false,
+        reason: null,
+      },
     ],
   });
   expect((await onDisk()).toSorted()).toEqual([`${content.sha256}.columns`, `${content.sha256}.csv`]);

@@ -191,7 +191,17 @@ test("a dataset is kept as long as a job that has not ended uses it", async () =
     reading: FIRST_READING,
     rows: 2,
     columns: [
-      { name: "x", type: "numeric" as const, missing: 0, min: 0.1, max: 0.3, mean: 0.2, classes: null, reason: null },
+      {
+        name: "x",
+        type: "numeric" as const,
+        missing: 0,
+        min: 0.1,
+        max: 0.3,
+        mean: 0.2,
+        classes: null,
+        all_different: false,
+        reason: null,
+      },
     ],
   };
   const { record, created } = (await store.datasets.put(OWNER, dataset))!;

@@ -43,7 +43,17 @@ test("a page of datasets ends where their records are large", async () => {
   const names = ["a", "b", "c"];
   for (const name of names) {
     const columns = [
-      { name: "x".repeat(600_000), type: "numeric", missing: 0, min: 0, max: 1, mean: 0, classes: null, reason: null },
+      {
+        name: "x".repeat(600_000),
+        type: "numeric",
+        missing: 0,
+        min: 0,
+        max: 1,
+        mean: 0,
+        classes: null,
+        all_different: false,
+        reason: null,
+      },
     ] as const;
     const id = `ds_${ulid().toLowerCase()}`;
     await store.datasets.put(OWNER, {
