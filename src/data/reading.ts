@@ -25,6 +25,11 @@ export interface Reading {
   readonly version: number;
   readonly separator: Separator;
   readonly decimal: DecimalMark;
+  /**
+   * Whether the mark was declared, or is proved by a cell. Only then does the other mark group
+   * digits by threes.
+   */
+  readonly decimal_proved: boolean;
   readonly encoding: Encoding;
   /** Whether the first line names the columns; else they are `column_1` and so on. */
   readonly header: boolean;
@@ -37,13 +42,16 @@ export interface Reading {
 }
 
 /** What a client asks for; null where it is to be detected. */
-export type ReadingOptions = { readonly [Option in Exclude<keyof Reading, "version">]: Reading[Option] | null };
+export type ReadingOptions = {
+  readonly [Option in Exclude<keyof Reading, "version" | "decimal_proved">]: Reading[Option] | null;
+};
 
 /** That of a dataset whose record does not say. */
 export const FIRST_READING: Reading = {
   version: 1,
   separator: ",",
   decimal: ".",
+  decimal_proved: false,
   encoding: "utf-8",
   header: true,
   comment: null,

@@ -12,7 +12,7 @@ import type { DecimalMark, DeclaredType } from "./reading.ts";
 export interface ColumnOptions {
   /** That of the reading. */
   readonly version: number;
-  /** Null: to be found out. */
+  /** Null: to be found out. A mark that is given counts as proved. */
   readonly decimal: DecimalMark | null;
   /** Null: the tokens of the default. */
   readonly missingValues: readonly string[] | null;
@@ -38,8 +38,8 @@ export class TableColumns {
   }
 
   /** `again`: every row is needed once more. */
-  settle(): { readonly decimal: DecimalMark; readonly again: boolean } {
-    return { decimal: ".", again: false };
+  settle(): { readonly decimal: DecimalMark; readonly proved: boolean; readonly again: boolean } {
+    return { decimal: ".", proved: false, again: false };
   }
 
   addAgain(_cells: readonly string[]): void {

@@ -79,6 +79,9 @@ const ReadingSchema = z
     version: Count.describe("Of the reader; 1: before readings were recorded."),
     separator: z.enum(separators),
     decimal: z.enum(decimalMarks),
+    decimal_proved: z
+      .boolean()
+      .describe("Whether it was declared, or is proved by a cell: only then the other mark groups digits by threes."),
     encoding: z.enum(encodings),
     header: z.boolean().describe("Whether the first line names the columns."),
     comment: z.string().nullable().describe("What begins lines that are left out."),
