@@ -10,9 +10,15 @@ const registers = [registry];
 export const meters = {
   requests: new Histogram({
     name: "rappel_http_request_seconds",
-    help: "Time to answer HTTP requests, by method, route and status.",
+    help: "Time to answer HTTP requests, but for streams and long polls, by method, route and status.",
     labelNames: ["method", "route", "status"],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    registers,
+  }),
+
+  longLived: new Gauge({
+    name: "rappel_http_long_lived",
+    help: "Streams and long polls that are open in this process.",
     registers,
   }),
 
@@ -28,6 +34,12 @@ export const meters = {
     name: "rappel_jobs",
     help: "Jobs that Redis knows, of all owners, by status.",
     labelNames: ["status"],
+    registers,
+  }),
+  jobEnds: new Counter({
+    name: "rappel_job_ends_total",
+    help: "Jobs that ended, of all owners, by status, and the failed ones by the code of their error.",
+    labelNames: ["status", "code"],
     registers,
   }),
   deliveries: new Gauge({
@@ -67,13 +79,28 @@ export const meters = {
     registers,
   }),
 
+  // What an api sends to webhooks.
+  webhooks: new Counter({
+    name: "rappel_webhook_attempts_total",
+    help: "Messages sent to webhooks: taken by the receiver (delivered), to be tried again (failed), or never again (given_up).",
+    labelNames: ["result"],
+    registers,
+  }),
+
   // Of this process' worker.
   runs: new Gauge({ name: "rappel_runs", help: "Jobs that this process runs.", registers }),
   threads: new Gauge({ name: "rappel_training_threads", help: "Threads that train in this process.", registers }),
-  runEnds: new Counter({
-    name: "rappel_run_ends_total",
-    help: "Runs that ended: the job did (ended), it was given back (released, postponed), or its lease was lost (lost).",
+  queueWait: new Histogram({
+    name: "rappel_queue_wait_seconds",
+    help: "For how long a job waited in the queue before a run of this process took it.",
+    buckets: [0.01, 0.05, 0.25, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600],
+    registers,
+  }),
+  runSeconds: new Histogram({
+    name: "rappel_run_seconds",
+    help: "How long a run took: until the job ended or was paused (ended), was given back (released, postponed) or lost (lost).",
     labelNames: ["end"],
+    buckets: [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600],
     registers,
   }),
   leaseLosses: new Counter({
@@ -103,7 +130,8 @@ export const meters = {
 
 // Prometheus sees no increase in a series that begins with 1: an alert would miss the first damage.
 for (const what of ["columns", "dataset", "checkpoint", "model"]) meters.damage.inc({ what }, 0);
-for (const end of ["ended", "released", "postponed", "lost"]) meters.runEnds.inc({ end }, 0);
+for (const end of ["ended", "released", "postponed", "lost"]) meters.runSeconds.zero({ end });
+for (const result of ["delivered", "failed", "given_up"]) meters.webhooks.inc({ result }, 0);
 
 /** Adds what Node knows of the process: memory, processor time, garbage collection, the lag of its event loop. */
 export function measureProcess(): void {

@@ -8,6 +8,13 @@ import { handleClientError, handleError, handleUnknownRoutes, refuseExpectations
 import { validate } from "./plugins/validation.ts";
 import { requestIdOf } from "./request-id.ts";
 
+declare module "fastify" {
+  interface FastifyReply {
+    /** It waits for something to happen (plugins/long-lived.ts). */
+    longLived: boolean;
+  }
+}
+
 export const MAX_BODY_BYTES = 2 * 1024 * 1024;
 /** For a whole request, uploads included. */
 const REQUEST_TIMEOUT_MS = 300_000;
@@ -37,7 +44,10 @@ export async function buildBase(log: FastifyBaseLogger): Promise<FastifyInstance
     });
   });
   await protect(app);
+  app.decorateReply("longLived", false);
   app.addHook("onResponse", async (request, reply) => {
+    // It took as long as nothing happened to the job, which says nothing of this service.
+    if (reply.longLived) return;
     const { method, routeOptions } = request;
     const labels = { method, route: routeOptions.url ?? "none", status: reply.statusCode };
     meters.requests.observe(labels, reply.elapsedTime / 1000);

@@ -1,4 +1,5 @@
 import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
+import { meters } from "../meters.ts";
 import { Unavailable } from "../store/errors.ts";
 import { Run, type RunOptions } from "./run.ts";
 
@@ -27,6 +28,7 @@ export async function beginRun(due: Due, idle: boolean, options: RunOptions): Pr
   if (acquired instanceof Unavailable) return { outcome: "later", waitMs: RETRY_MS, away: acquired };
   switch (acquired.outcome) {
     case "taken":
+      if (acquired.waitedMs !== null) meters.queueWait.observe(acquired.waitedMs / 1000);
       return { outcome: "run", run: new Run(acquired.lease, options), alone: acquired.alone };
     case "busy":
       return { outcome: "later", waitMs: acquired.waitMs };

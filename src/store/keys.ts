@@ -8,6 +8,7 @@
  * | `{rappel}:upgrade` | string | held by the process that upgrades the store now |
  * | `{rappel}:open` | hash | job id → owner, of every job that has not ended; how a worker finds the owner of what BullMQ delivers |
  * | `{rappel}:statuses` | hash | status → how many jobs, of any owner, have it |
+ * | `{rappel}:ends` | hash | status, of failed jobs `failed:<code>` → how many jobs, of any owner, ever ended so |
  * | `{rappel}:waiting` | sorted set | ids of the queued jobs, by since when they wait |
  * | `{rappel}:turn` | string | the turn that is on (shared.lua); absent for 0 |
  * | `{rappel}:turns` | hash | owner → the last turn that was given to a job of theirs |
@@ -60,6 +61,7 @@ export const keys = {
   upgrade: `${hashTag}:upgrade`,
   open: `${hashTag}:open`,
   ended: `${hashTag}:ended`,
+  ends: `${hashTag}:ends`,
   files: `${hashTag}:files`,
   limits: `${hashTag}:limits`,
   outbox: `${hashTag}:outbox`,

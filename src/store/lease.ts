@@ -49,12 +49,13 @@ export interface AcquireOptions {
 }
 
 /**
+ * `taken`: after it waited in the queue for so long; null if it was taken over from a run that died.
  * `busy`: another run holds it for so many milliseconds. `alone`: its last run died, so only an
  * idle worker may take it. `done`: there is nothing to run. `newer`: the store is of a later
  * version than this process.
  */
 export type Acquired =
-  | { outcome: "taken"; lease: Lease; alone: boolean }
+  | { outcome: "taken"; lease: Lease; alone: boolean; waitedMs: number | null }
   | { outcome: "busy"; waitMs: number }
   | { outcome: "alone" | "done" | "newer" };
 
@@ -116,7 +117,8 @@ export async function acquire(database: Database, jobId: string, options: Acquir
   const owner = options.turnOf?.owner ?? (await database.use((redis) => redis.hget(keys.open, jobId)));
   if (owner === null) return { outcome: "done" };
   const token = randomUUID();
-  const [outcome, detail, alone] = await database.run<[Acquired["outcome"] | "instead", number | string, number]>(
+  type Answer = [Acquired["outcome"] | "instead", number | string, number, number | null];
+  const [outcome, detail, alone, waitedMs] = await database.run<Answer>(
     "acquire",
     keys.job(owner, jobId),
     token,
@@ -131,7 +133,8 @@ export async function acquire(database: Database, jobId: string, options: Acquir
   if (outcome === "busy") return { outcome, waitMs: Number(detail) };
   if (outcome !== "taken") return { outcome };
   crashPoint("after-acquire");
-  return { outcome, lease: new Lease(database, owner, jobId, Number(detail), token), alone: alone === 1 };
+  const lease = new Lease(database, owner, jobId, Number(detail), token);
+  return { outcome, lease, alone: alone === 1, waitedMs };
 }
 
 export class Lease {

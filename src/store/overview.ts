@@ -1,5 +1,5 @@
 /** The service as a whole, over all owners: which workers live, how many jobs there are, how long they wait. */
-import { JobStatus } from "../spec/wire.ts";
+import { FailureCode, JobStatus } from "../spec/wire.ts";
 import type { Database } from "./database.ts";
 import { keys } from "./keys.ts";
 
@@ -66,6 +66,17 @@ export class Overview {
     const counts = await this.#database.use((redis) => redis.hgetall(keys.statuses));
     const named = JobStatus.options.map((status) => [status, Number(counts[status] ?? 0)]);
     return Object.fromEntries(named) as Record<JobStatus, number>;
+  }
+
+  /** How many jobs ever ended how: by status, and of failed ones by code. */
+  async ends(): Promise<{ status: string; code: string; count: number }[]> {
+    const counts = await this.#database.use((redis) => redis.hgetall(keys.ends));
+    const known = ["succeeded", "cancelled", ...FailureCode.options.map((code) => `failed:${code}`)];
+    const all = new Set([...known, ...Object.keys(counts)]);
+    return [...all].map((end) => {
+      const [status, code = ""] = end.split(":");
+      return { status, code, count: Number(counts[end] ?? 0) };
+    });
   }
 
   async room(): Promise<Fullness> {

@@ -15,6 +15,7 @@
 import { DelayedError, Queue, UnrecoverableError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
+import { meters } from "../meters.ts";
 import { Retry } from "../retries.ts";
 import { hashTag, LAST_TURN } from "../store/keys.ts";
 import { available } from "../store/database.ts";
@@ -177,6 +178,7 @@ export class Webhooks {
       const last = error instanceof UnrecoverableError || message.attemptsMade + 1 >= message.opts.attempts!;
       const about = { job_id: message.data.job_id, webhook_id: message.id, err: error };
       this.#options.log.warn(about, last ? "webhook given up" : "webhook to be tried again");
+      meters.webhooks.inc({ result: last ? "given_up" : "failed" });
       if (last) await this.#giveUp(message, error as Error);
       throw error;
     } finally {
@@ -198,7 +200,7 @@ export class Webhooks {
       "webhook-signature": signature(known, id!, timestamp, body),
     };
     const reply = await post(url, headers, body, { allowedHosts, timeoutMs, resolve });
-    if (reply.status >= 200 && reply.status < 300) return;
+    if (reply.status >= 200 && reply.status < 300) return meters.webhooks.inc({ result: "delivered" });
     if (reply.status === 410) {
       await store.outbox.disable(owner, job_id);
       throw new UnrecoverableError("the receiver answered 410: nothing more is sent for this job");

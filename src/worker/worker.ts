@@ -144,8 +144,9 @@ export class TrainingWorker {
     else this.#deliveries.worked();
     if (begun.outcome === "done") return;
     if (begun.outcome !== "run") return await putOff(delivery, begun.waitMs, token);
+    const ended = meters.runSeconds.startTimer();
     const end = await this.#execute(begun.run);
-    meters.runEnds.inc({ end });
+    ended({ end });
     if (end === "ended") return;
     if (end === "postponed") return await putOff(delivery, POSTPONED_MS, token);
     // If the lock has lapsed the delivery is on its way to somebody else, which is as good.

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { buildWorkerApp } from "../../src/api/worker-app.ts";
 import { registry } from "../../src/meters.ts";
 import { retry, retrying } from "../../src/retries.ts";
+import { FailureCode } from "../../src/spec/wire.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 
 let service: Service;
@@ -75,8 +76,48 @@ test("metrics tell of requests by route and status, of jobs and of the queue, an
   for (const what of ["columns", "dataset", "checkpoint", "model"]) {
     expect(text).toMatch(new RegExp(`^rappel_damage_total\\{what="${what}"\\} \\d+$`, "m"));
   }
-  expect(text).toMatch(/^rappel_run_ends_total\{end="postponed"\} \d+$/m);
-  expect(text).not.toMatch(/job_|ann|bob/);
+  expect(text).toMatch(/^rappel_run_seconds_count\{end="postponed"\} \d+$/m);
+  expect(text).toMatch(/^rappel_webhook_attempts_total\{result="given_up"\} \d+$/m);
+  expect(text).toContain('rappel_job_ends_total{status="cancelled",code=""} 1');
+  expect(text).toContain('rappel_job_ends_total{status="failed",code="crash_loop"} 0');
+  expect(text).not.toMatch(/job_\d|ann|bob/);
+});
+
+test("how many jobs ended is told as often as one asks, and counted once", async () => {
+  const ends = async () =>
+    (await service.call("GET", "/metrics", { headers: ann })).text.match(/^rappel_job_ends.*$/gm);
+  const before = await ends();
+  expect(before).toHaveLength(2 + FailureCode.options.length);
+  expect(await ends()).toEqual(before);
+});
+
+test("an answer that waits is not measured, and one that is refused or does not wait is", async () => {
+  const dataset = await service.upload(csv, ann);
+  const { id } = await service.create(specFor(dataset.id), ann);
+  const path = `/v1/jobs/${id}/progress`;
+  const metric = async (name: string) => {
+    const { text } = await service.call("GET", "/metrics", { headers: ann });
+    return text.split("\n").find((line) => line.startsWith(name)) ?? null;
+  };
+  const polls = (status: number) =>
+    metric(`rappel_http_request_seconds_count{method="GET",route="/v1/jobs/:id/progress",status="${status}"}`);
+  const { headers } = await service.call("GET", path, { headers: ann });
+  const known = { ...ann, "if-none-match": headers.etag };
+  const polled = service.call("GET", `${path}?wait_ms=30000`, { headers: known }).then(({ status }) => status);
+  await expect.poll(() => metric("rappel_http_long_lived")).toBe("rappel_http_long_lived 1");
+  await service.call("POST", `/v1/jobs/${id}/cancel`, { headers: ann });
+  expect(await polled).toBe(200);
+  await expect.poll(() => metric("rappel_http_long_lived")).toBe("rappel_http_long_lived 0");
+  expect(await polls(200)).toMatch(/ 1$/);
+  expect((await service.call("GET", path, { headers: { ...known, "if-none-match": '"another"' } })).status).toBe(200);
+  expect(await polls(200)).toMatch(/ 2$/);
+});
+
+test("alerts speak of metrics that there are", async () => {
+  const rules = readFileSync("deploy/alerts.yml", "utf8");
+  const metrics = (await registry.getMetricsAsJSON()).map(({ name }) => name);
+  const named = rules.match(/\brappel_\w+/g)!.map((name) => name.replace(/_(count|bucket)$/, ""));
+  expect(metrics).toEqual(expect.arrayContaining(named));
 });
 
 test("docs/operations.md explains every metric of ours", async () => {

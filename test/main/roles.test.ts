@@ -107,7 +107,8 @@ test("a worker serves its health and metrics where it is told to, and the api kn
   await until(job, ({ status }) => status === "cancelled");
   const metrics = await (await fetch(`${address}/metrics`)).text();
   expect(Number(/^rappel_steps_total (\d+)$/m.exec(metrics)![1])).toBeGreaterThan(0);
-  expect(metrics).toContain('rappel_run_ends_total{end="ended"} 1');
+  expect(metrics).toContain('rappel_run_seconds_count{end="ended"} 1');
+  expect(metrics).toMatch(/^rappel_queue_wait_seconds_count 1$/m);
   expect(metrics).toContain("nodejs_eventloop_lag_p99_seconds");
   await worker.stop();
   expect(await workersSeen()).toEqual([]);

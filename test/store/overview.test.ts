@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { Heartbeat } from "../../src/store/overview.ts";
 import type { Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { acquire, connected, lapse, openStore, OWNER, postJob } from "./support.ts";
+import { acquire, connected, lapse, openStore, OWNER, postJob, tryAcquire } from "./support.ts";
 
 let server: TestRedis;
 let redis: Redis;
@@ -40,6 +40,46 @@ test("jobs are counted by status, over all owners, through their whole life", as
   expect(await store.overview.jobs()).toEqual({ ...none, queued: 1, cancelled: 2 });
   await store.upkeep.purge(-1000);
   expect(await store.overview.jobs()).toEqual({ ...none, queued: 1 });
+});
+
+test("how jobs ended is counted whoever ends them, and outlives them", async () => {
+  const ends = async () => {
+    const counted = (await store.overview.ends()).filter(({ count }) => count > 0);
+    return counted.map(({ status, code, count }) => [status, code, count]);
+  };
+  expect(await ends()).toEqual([]);
+  const ids = [await postJob(store), await postJob(store), await postJob(store), await postJob(store)];
+  await store.jobs.cancel(OWNER, ids[0]);
+  const succeeds = await acquire(store, ids[1]);
+  const success = { status: "succeeded" as const, progress: null, events: [] };
+  await succeeds.finish(success, []);
+  await succeeds.finish(success, []);
+  const error = { code: "diverged" as const, message: "NaN.", suggestion: null, step: 3 };
+  await (await acquire(store, ids[2])).finish({ status: "failed", error, progress: null, events: [] }, []);
+  for (let run = 1; run <= 5; run++) {
+    await acquire(store, ids[3]);
+    await lapse(redis, ids[3]);
+  }
+  expect((await tryAcquire(store, ids[3])).outcome).toBe("done");
+  const all = [
+    ["succeeded", "", 1],
+    ["cancelled", "", 1],
+    ["failed", "diverged", 1],
+    ["failed", "crash_loop", 1],
+  ];
+  expect(await ends()).toEqual(all);
+  await store.upkeep.purge(-1000);
+  expect(await ends()).toEqual(all);
+});
+
+test("a run knows how long its job waited in the queue, and none that was taken over", async () => {
+  const id = await postJob(store);
+  await redis.zincrby("{rappel}:waiting", -60_000, id);
+  const first = await tryAcquire(store, id);
+  expect(first).toMatchObject({ outcome: "taken" });
+  expect(first.outcome === "taken" && first.waitedMs! / 1000).toBeCloseTo(60, 0);
+  await lapse(redis, id);
+  expect(await tryAcquire(store, id)).toMatchObject({ outcome: "taken", waitedMs: null });
 });
 
 test("the oldest of those that wait is known, and nothing of those that do not", async () => {

@@ -4,6 +4,7 @@ import type { Redis } from "ioredis";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import type { EventType } from "../../src/spec/event-type.ts";
+import { meters } from "../../src/meters.ts";
 import { Unavailable } from "../../src/store/errors.ts";
 import { keys } from "../../src/store/keys.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -167,6 +168,27 @@ test("a receiver that never answers is given up at the end of the schedule, and 
     },
   ]);
   expect((await eventsOf("bob", sound)).map(({ type }) => type)).toEqual(["created", "cancelled"]);
+});
+
+test("each attempt is counted by what came of it", async () => {
+  const counts = async () => {
+    const { values } = await meters.webhooks.get();
+    return Object.fromEntries(values.map(({ labels, value }) => [labels.result, value]));
+  };
+  const before = await counts();
+  receiver.answer((response, nth) => response.writeHead(nth === 3 ? 204 : 500).end());
+  start();
+  for (const { length } of [{ length: 3 }, { length: 7 }]) {
+    await store.jobs.cancel("ann", await post());
+    await received(length);
+  }
+  const since = async () => {
+    const now = await counts();
+    return Object.fromEntries(
+      Object.entries(now).map(([result, count]) => [result, Number(count) - Number(before[result])]),
+    );
+  };
+  await expect.poll(since).toEqual({ delivered: 1, failed: 2 + 3, given_up: 1 });
 });
 
 test("what is given up twice, since a process died after the first time, is told once", async () => {

@@ -1,5 +1,6 @@
 /** Replies that wait for something to happen: there are only so many, and they must not outlive those who wait for them. */
 import type { FastifyInstance, FastifyReply } from "fastify";
+import { meters } from "../../meters.ts";
 import { retryLater } from "../../spec/errors.ts";
 
 declare module "fastify" {
@@ -38,10 +39,13 @@ export function endLongLived(app: FastifyInstance, limits: LongLivedLimits): voi
     const others = byOwner.get(owner) ?? 0;
     refuseBeyond(limits, waiting.size, others);
     const controller = new AbortController();
+    this.longLived = true;
     waiting.set(controller, this);
+    meters.longLived.set(waiting.size);
     byOwner.set(owner, others + 1);
     this.raw.once("close", () => {
       waiting.delete(controller);
+      meters.longLived.set(waiting.size);
       const left = byOwner.get(owner)! - 1;
       if (left === 0) byOwner.delete(owner);
       else byOwner.set(owner, left);

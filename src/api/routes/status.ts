@@ -46,10 +46,13 @@ async function look({ store: { overview }, queue }: Pick<Services, "store" | "qu
 /** A scrape while Redis is away still tells of the process; what is not known then is left out. */
 async function measure(services: Pick<Services, "store" | "queue">): Promise<void> {
   try {
-    const { jobs, queue, workers, room } = await look(services);
+    const [{ jobs, queue, workers, room }, ends] = await Promise.all([look(services), services.store.overview.ends()]);
     const { oldest_seconds: oldest, ...lengths } = queue;
     for (const [status, count] of Object.entries(jobs)) meters.jobs.set({ status }, count);
     for (const [state, count] of Object.entries(lengths)) meters.deliveries.set({ state }, count);
+    // The store counts them, from before this process began.
+    meters.jobEnds.reset();
+    for (const { status, code, count } of ends) meters.jobEnds.inc({ status, code }, count);
     meters.oldestWaiting.set(oldest ?? 0);
     meters.workers.set(workers.length);
     meters.storeUsed.set(room.used);
@@ -58,7 +61,7 @@ async function measure(services: Pick<Services, "store" | "queue">): Promise<voi
     else meters.storeLimit.set(room.limit);
     meters.redisUp.set(1);
   } catch {
-    for (const labelled of [meters.jobs, meters.deliveries]) labelled.reset();
+    for (const labelled of [meters.jobs, meters.jobEnds, meters.deliveries]) labelled.reset();
     const { oldestWaiting, workers, storeUsed, storeReserved, storeLimit } = meters;
     for (const single of [oldestWaiting, workers, storeUsed, storeReserved, storeLimit]) single.remove();
     meters.redisUp.set(0);

@@ -16,7 +16,7 @@ ARGV[5] how many runs may die in a row
 ARGV[6] the turn that has come (shared.lua), in which it may be another job of the same owner; 0 if it must be this one
 ARGV[7] the format of the store that the worker knows
 
-Returns {'taken', run, 1 if it must run alone}, {'busy', milliseconds until it is worth another try}, {'alone'} if it may only run in an idle
+Returns {'taken', run, 1 if it must run alone, for how many milliseconds it waited in the queue; nil if it was not in it}, {'busy', milliseconds until it is worth another try}, {'alone'} if it may only run in an idle
 worker, {'instead', id} if another job is to be taken, {'done'} if there is nothing to run, {'newer'} if the store is too new for this worker
 ]]
 if tonumber(redis.call('GET', root .. ':format') or 1) > tonumber(ARGV[7]) then return { 'newer' } end
@@ -83,6 +83,7 @@ if status == 'running' then
   end
 end
 
+local since = redis.call('ZSCORE', root .. ':waiting', id)
 adopt()
 delete_uploads()
 drop_rows(tonumber(checkpoint) or 0)
@@ -104,4 +105,4 @@ end
 compute_from(tonumber(checkpoint) or 0, version)
 if tonumber(ARGV[6]) > tonumber(redis.call('GET', root .. ':turn') or 0) then redis.call('SET', root .. ':turn', ARGV[6]) end
 set_status('running')
-return { 'taken', run, alone and 1 or 0 }
+return { 'taken', run, alone and 1 or 0, since and now - since }

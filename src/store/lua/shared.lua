@@ -284,6 +284,8 @@ end
 local function end_job(status)
   adopt()
   set_status(status)
+  local failure = get('error')
+  redis.call('HINCRBY', root .. ':ends', failure and status .. ':' .. cjson.decode(failure).code or status, 1)
   set('finished_at', now)
   redis.call('HDEL', job, 'lease_expires_at')
   redis.call('HDEL', root .. ':open', id)
