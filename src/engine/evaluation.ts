@@ -1,6 +1,7 @@
 import { WORD } from "./control.ts";
 import type { Batches } from "./batches.ts";
-import type { TrainingData } from "./training.ts";
+import { classification } from "./classification.ts";
+import type { TargetKind, TrainingData } from "./training.ts";
 import type { Kernels } from "./kernels/kernels.ts";
 import type { ForwardPass } from "./layers/layer.ts";
 import { EVALUATION_DOUBLES, type Plan } from "./model.ts";
@@ -8,46 +9,76 @@ import type { Network } from "./network.ts";
 import { share } from "./slices.ts";
 
 /*
- * The validation rows through the model. Each thread takes its share of them through its share of the activation buffers and records four
- * doubles a row; the leader then makes metrics of the records, row by row in ascending order, so that the metrics, too, do not depend
- * on who computed what.
+ * Rows that do not train through the model. Each thread takes its share of them through its share of the activation buffers and records
+ * for each row EVALUATION_DOUBLES doubles, and the scores that tell the classes apart. The leader then makes metrics of the records, row
+ * by row in ascending order, so that the metrics, too, do not depend on who computed what.
  */
 
-/** Runs this thread's share of the validation rows and records them. The evaluation weights must be in place. */
+/** Runs this thread's share of `rows` and records them. The evaluation weights must be in place. */
 export function evaluateShare(
   kernels: Kernels,
   plan: Plan,
   data: TrainingData,
+  rows: Int32Array,
   network: Network,
   batches: Batches,
   thread: number,
 ): void {
-  const [from, to] = share(data.validRows.length, thread, plan.threads);
+  const [from, to] = share(rows.length, thread, plan.threads);
   const [first, last] = share(plan.capacityRows, thread, plan.threads);
   const room = last - first;
   const pass: ForwardPass = { training: false, batch: 0, seedLow: 0, seedHigh: 0 };
   for (let at = from; at < to; at += room) {
     const count = Math.min(room, to - at);
-    for (let i = 0; i < count; i++) batches.copy(data.validRows[at + i], first + i);
+    for (let i = 0; i < count; i++) batches.copy(rows[at + i], first + i);
     network.forward(first, first + count, pass);
     network.loss.run(first, first + count, 0);
     kernels.i32[(plan.addresses.control >>> 2) + WORD.evaluated]++;
-    for (let i = 0; i < count; i++) record(kernels, plan, data, network, first + i, at + i);
+    for (let i = 0; i < count; i++) record(kernels, plan, data.targets[rows[at + i]], network, first + i, at + i);
+    if (network.logLoss === null) continue;
+    network.logLoss.run(first, first + count, 0);
+    for (let i = 0; i < count; i++) recordClasses(kernels, plan, first + i, at + i);
   }
 }
 
 /** Loss, divisor, target and prediction of the row in sample `sample` of the buffers. */
-function record(kernels: Kernels, plan: Plan, data: TrainingData, network: Network, sample: number, row: number): void {
-  const terms = (plan.addresses.terms >>> 2) + sample * plan.termsPerSample;
-  let loss = 0;
-  for (let i = 0; i < plan.termsPerSample; i++) loss += kernels.f32[terms + i];
-  const outputs = (plan.layers[plan.layers.length - 1].output >>> 2) + sample * plan.outputs;
-  const at = (plan.addresses.evaluation >>> 3) + row * EVALUATION_DOUBLES;
-  const target = data.targets[data.validRows[row]];
-  kernels.f64[at] = loss;
+function record(kernels: Kernels, plan: Plan, target: number, network: Network, sample: number, row: number): void {
+  const outputs = outputsOf(plan, sample);
+  const at = recordOf(plan, row);
+  kernels.f64[at] = termsOf(kernels, plan, sample);
   kernels.f64[at + 1] = network.loss.divisor(1, () => target);
   kernels.f64[at + 2] = target;
   kernels.f64[at + 3] = plan.outputs === 1 ? kernels.f32[outputs] : largest(kernels.f32, outputs, plan.outputs);
+}
+
+/**
+ * The log loss of the row, and its scores: of two classes how much more the second is expected than
+ * the first, of more the logarithms of their probabilities.
+ */
+function recordClasses(kernels: Kernels, plan: Plan, sample: number, row: number): void {
+  kernels.f64[recordOf(plan, row) + 4] = termsOf(kernels, plan, sample);
+  const { f32 } = kernels;
+  const from = outputsOf(plan, sample);
+  const to = (plan.addresses.scores >>> 2) + row * plan.scoresPerRow;
+  if (plan.scoresPerRow === 1) f32[to] = plan.outputs === 1 ? f32[from] : f32[from + 1] - f32[from];
+  if (plan.scoresPerRow < 2) return;
+  const most = f32[from + largest(f32, from, plan.outputs)];
+  let sum = 0;
+  for (let i = 0; i < plan.outputs; i++) sum += kernels.exp(f32[from + i] - most);
+  const logSum = most + kernels.log(sum);
+  for (let i = 0; i < plan.outputs; i++) f32[to + i] = f32[from + i] - logSum;
+}
+
+const outputsOf = (plan: Plan, sample: number): number =>
+  (plan.layers[plan.layers.length - 1].output >>> 2) + sample * plan.outputs;
+
+const recordOf = (plan: Plan, row: number): number => (plan.addresses.evaluation >>> 3) + row * EVALUATION_DOUBLES;
+
+function termsOf(kernels: Kernels, plan: Plan, sample: number): number {
+  const terms = (plan.addresses.terms >>> 2) + sample * plan.termsPerSample;
+  let sum = 0;
+  for (let i = 0; i < plan.termsPerSample; i++) sum += kernels.f32[terms + i];
+  return sum;
 }
 
 /** The index of the largest of `count` numbers; of equal ones the first. */
@@ -57,10 +88,15 @@ function largest(values: Float32Array, first: number, count: number): number {
   return best;
 }
 
-/** The metrics of all records. */
-export function metricsOf(kernels: Kernels, plan: Plan, data: TrainingData, loss: string): Record<string, number> {
-  const rows = data.validRows.length;
-  const begin = plan.addresses.evaluation >>> 3;
+/** The metrics of `rows` rows that were recorded: `valid_loss` and so on. One that is undefined is NaN. */
+export function metricsOf(
+  kernels: Kernels,
+  plan: Plan,
+  data: TrainingData,
+  rows: number,
+  targets: TargetKind,
+): Record<string, number> {
+  const begin = recordOf(plan, 0);
   const records = kernels.f64.subarray(begin, begin + rows * EVALUATION_DOUBLES);
   let sum = 0;
   let divisor = 0;
@@ -68,43 +104,40 @@ export function metricsOf(kernels: Kernels, plan: Plan, data: TrainingData, loss
     sum += records[at];
     divisor += records[at + 1];
   }
-  const metrics = { valid_loss: sum / (divisor || 1) };
-  if (plan.outputs > 1)
-    return { ...metrics, ...classification(records, data.target.classes?.length ?? plan.outputs, (output) => output) };
-  if (loss === "bce_with_logits") return { ...metrics, ...classification(records, 2, (output) => Number(output > 0)) };
-  return { ...metrics, ...regression(records, data.target.std) };
+  const metrics = { loss: sum / (divisor || 1), ...taskMetrics(kernels, plan, data, records, targets) };
+  return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`valid_${name}`, value]));
 }
 
-/** Accuracy, and the mean over classes of F1 (a class that is neither present nor predicted is left out). */
-function classification(
+function taskMetrics(
+  kernels: Kernels,
+  plan: Plan,
+  { target }: TrainingData,
   records: Float64Array,
-  classes: number,
-  decide: (output: number) => number,
+  targets: TargetKind,
 ): Record<string, number> {
-  const counts = new Float64Array(classes * 3);
-  let right = 0;
-  for (let at = 0; at < records.length; at += EVALUATION_DOUBLES) {
-    const target = records[at + 2];
-    const decided = decide(records[at + 3]);
-    counts[target * 3]++;
-    counts[decided * 3 + 1]++;
-    if (target !== decided) continue;
-    counts[target * 3 + 2]++;
-    right++;
-  }
-  let f1 = 0;
-  let seen = 0;
-  for (let i = 0; i < classes; i++) {
-    const [present, predicted, both] = counts.subarray(i * 3, i * 3 + 3);
-    if (present + predicted === 0) continue;
-    f1 += (2 * both) / (present + predicted);
-    seen++;
-  }
-  return { valid_accuracy: (right * EVALUATION_DOUBLES) / records.length, valid_macro_f1: f1 / seen };
+  if (targets === "value") return regression(records, target.std);
+  const isBinary = targets === "probability";
+  const rows = records.length / EVALUATION_DOUBLES;
+  const begin = plan.addresses.scores >>> 2;
+  const metrics = classification({
+    classes: isBinary ? 2 : plan.outputs,
+    targets: column(records, 2),
+    decided: column(records, 3).map((output) => (isBinary ? Number(output > 0) : output)),
+    scores: kernels.f32.subarray(begin, begin + rows * plan.scoresPerRow),
+  });
+  const logLoss = column(records, 4).reduce((sum, value) => sum + value, 0) / rows;
+  return { ...metrics, log_loss: logLoss };
+}
+
+/** One of the doubles of each record. */
+function column(records: Float64Array, index: number): Float64Array {
+  const values = new Float64Array(records.length / EVALUATION_DOUBLES);
+  for (let row = 0; row < values.length; row++) values[row] = records[row * EVALUATION_DOUBLES + index];
+  return values;
 }
 
 /**
- * R² and the mean absolute error, in the target's original units. Of a target that does not vary R²
+ * R², the mean absolute error and the root of the mean squared one, in the target's original units. Of a target that does not vary R²
  * is 1 if every prediction is right, else 0, as scikit-learn has it.
  */
 function regression(records: Float64Array, std: number): Record<string, number> {
@@ -124,5 +157,5 @@ function regression(records: Float64Array, std: number): Record<string, number> 
   }
   // Without variance the residual is zero or everything; NaN stays NaN.
   const unexplained = total === 0 ? Math.sign(residual) : residual / total;
-  return { valid_r2: 1 - unexplained, valid_mae: (absolute / rows) * std };
+  return { r2: 1 - unexplained, mae: (absolute / rows) * std, rmse: Math.sqrt(residual / rows) * std };
 }

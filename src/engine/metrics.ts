@@ -1,22 +1,77 @@
-/** The numbers that an evaluation gives, and which way each of them gets better. */
+/**
+ * The numbers that an evaluation gives: for which targets, which way each of them gets better, and
+ * what it means. Definitions are scikit-learn's where it has the metric (evaluation.ts).
+ */
+import type { TargetKind } from "./training.ts";
 
 export type Direction = "min" | "max";
 
-export const metricDirections = {
-  valid_loss: "min",
-  valid_accuracy: "max",
-  valid_macro_f1: "max",
-  valid_r2: "max",
-  valid_mae: "min",
-} as const satisfies Record<string, Direction>;
+interface Metric {
+  readonly better: Direction;
+  /** Which targets have it. A probability has what a class has. */
+  readonly of: "any" | "class" | "value";
+  readonly meaning: string;
+}
 
-export type MetricName = keyof typeof metricDirections;
+const metrics = {
+  loss: { better: "min", of: "any", meaning: "mean loss of an evaluation, as all that begins with valid_" },
+  accuracy: { better: "max", of: "class", meaning: "part of the rows whose class is predicted" },
+  macro_f1: { better: "max", of: "class", meaning: "mean of F1 over the classes" },
+  precision: {
+    better: "max",
+    of: "class",
+    meaning:
+      "mean over the classes of the part that is right of the rows predicted to be of the class; 0 if there are none",
+  },
+  recall: {
+    better: "max",
+    of: "class",
+    meaning: "mean over the classes of the part that is predicted of the class' rows; 0 if there are none",
+  },
+  auc: {
+    better: "max",
+    of: "class",
+    meaning:
+      "area under the ROC curve: of two classes that of the second; of more the mean over the classes of each against the rest; ties count half",
+  },
+  log_loss: {
+    better: "min",
+    of: "class",
+    meaning: "mean of −ln of the probability of the row's class, without class weights and label smoothing",
+  },
+  r2: {
+    better: "max",
+    of: "value",
+    meaning:
+      "share of the target's variance that is explained; of a target that does not vary 1 if every row is right, else 0",
+  },
+  mae: { better: "min", of: "value", meaning: "mean absolute error in the data's units" },
+  rmse: { better: "min", of: "value", meaning: "root of the mean squared error in the data's units" },
+} as const satisfies Record<string, Metric>;
 
-export const metricNames = Object.keys(metricDirections) as MetricName[];
+type Name = keyof typeof metrics;
+export type MetricName = `valid_${Name}`;
+
+const names = Object.keys(metrics) as Name[];
+
+export const metricNames = names.map((name): MetricName => `valid_${name}`);
+
+/** What each metric means, by name. */
+export const metricMeanings = Object.fromEntries(
+  names.map((name) => [`valid_${name}`, metrics[name].meaning]),
+) as Record<MetricName, string>;
+
+/** The metrics that targets of a kind have. */
+export function metricsOfTargets(targets: TargetKind): MetricName[] {
+  const task = targets === "value" ? "value" : "class";
+  return names
+    .filter((name) => metrics[name].of === "any" || metrics[name].of === task)
+    .map((name) => `valid_${name}` as const);
+}
 
 /** Of any other number that training gives, such as train_loss, less is better. */
 export function directionOf(metric: string): Direction {
-  return Object.hasOwn(metricDirections, metric) ? metricDirections[metric as MetricName] : "min";
+  return metricNames.includes(metric as MetricName) ? metrics[metric.slice("valid_".length) as Name].better : "min";
 }
 
 /** What is wrong with a `mode` that is not null and not the metric's own; null: nothing. */

@@ -1,5 +1,6 @@
 import { MAX_SUMS, SUM_BLOCK, type StateTensor } from "./optimizers/optimizer.ts";
 import { evaluatesOthers } from "./averaging.ts";
+import { scoresPerRow } from "./classification.ts";
 import { batchesPerStep } from "./job.ts";
 import { CONTROL_BYTES, LOG_BYTES } from "./control.ts";
 import { learningGroups, type LearningGroup } from "./groups.ts";
@@ -70,6 +71,8 @@ export interface Plan {
   readonly evaluatesOthers: boolean;
   readonly outputs: number;
   readonly termsPerSample: number;
+  /** How many scores an evaluation records of each row (classification.ts). */
+  readonly scoresPerRow: number;
   readonly inputSize: number;
   readonly batchRows: number;
   /** Rows the activation buffers hold: a batch, one a thread, and enough to evaluate at a good speed. */
@@ -100,8 +103,10 @@ export interface Addresses {
   readonly targets: number;
   readonly terms: number;
   readonly lossConstants: number;
+  readonly logLossConstants: number;
   readonly sums: number;
   readonly evaluation: number;
+  readonly scores: number;
   /** Where a step has several batches: the sum of their gradients so far, laid out like the weights. */
   readonly accumulated: number;
   /** For observed jobs: the weights before the step, and sums and counts (observer.ts). */
@@ -115,8 +120,8 @@ const SCRATCH_BYTES = 16384;
 /** What a tensor takes in a state file's header, about. */
 const TENSOR_HEADER_BYTES = 128;
 
-/** Doubles recorded for each validation row: loss, divisor, target, prediction. */
-export const EVALUATION_DOUBLES = 4;
+/** Doubles recorded for each row that is evaluated: loss, divisor, target, prediction, log loss. */
+export const EVALUATION_DOUBLES = 5;
 
 /** Doubles of one block of a tensor: two banks of the optimizer's sums, which it uses in turn, then the gradient norm's. */
 export const SUM_STRIDE = 2 * MAX_SUMS + 1;
@@ -150,6 +155,7 @@ export function planModel(input: PlanInput): Plan {
   const places = placeActivations(map, layers, input.inputShape, capacityRows, learning.at(0)?.layer ?? layers.length);
   const termsPerSample = loss.terms(outputs);
   const weightBytes = sum(parameters, ({ length }) => roundUp(length * 4, LINE));
+  const scores = loss.targets === "value" ? 0 : scoresPerRow(Math.max(outputs, 2), input.validRows);
   const addresses: Addresses = {
     control,
     log,
@@ -162,8 +168,10 @@ export function planModel(input: PlanInput): Plan {
     targets: map.take("targets", capacityRows * input.target.width * 4),
     terms: map.take("terms", capacityRows * termsPerSample * 4),
     lossConstants: map.take("loss constants", outputs * 8),
+    logLossConstants: map.take("log loss constants", outputs * 8),
     sums: map.take("sums", blocks * SUM_STRIDE * 8),
     evaluation: map.take("evaluation", input.validRows * EVALUATION_DOUBLES * 8),
+    scores: map.take("scores", input.validRows * scores * 4),
     accumulated: map.take("accumulated gradients", batchesPerStep(input.training ?? {}) > 1 ? weightBytes : 0),
     previous: map.take("previous weights", input.observed ? weightBytes : 0),
     observation: map.take(
@@ -180,6 +188,7 @@ export function planModel(input: PlanInput): Plan {
     evaluatesOthers: evaluatesOthers(optimizer.type, input.training),
     outputs,
     termsPerSample,
+    scoresPerRow: scores,
     inputSize: size(input.inputShape),
     batchRows: input.batchRows,
     capacityRows,

@@ -4,12 +4,14 @@ import type { ForwardPass, Layer, LayerType } from "./layers/layer.ts";
 import { losses } from "./losses/registry.generated.ts";
 import type { Loss, LossType } from "./losses/loss.ts";
 import type { Plan, PlannedLayer } from "./model.ts";
-import type { Member } from "./options.ts";
+import { withDefaults, type Member } from "./options.ts";
 import { size } from "./shape.ts";
 
 /** The model and its loss as one thread runs them: kernels bound to the plan's addresses. */
 export class Network {
   readonly loss: Loss;
+  /** The same loss as its definition has it, without weights and smoothing; null of values, which have no such loss. */
+  readonly logLoss: Loss | null;
   readonly #layers: readonly Layer[];
   readonly #backward: number;
   readonly #trained: readonly (readonly number[])[];
@@ -26,15 +28,18 @@ export class Network {
     this.#backward = plan.layers.findIndex((layer) => layer.inputGradient !== 0);
     const last = plan.layers[plan.layers.length - 1];
     const type = losses[loss.type as keyof typeof losses] as unknown as LossType;
-    this.loss = type.create(kernels, loss as never, {
-      prediction: last.output,
-      gradient: last.outputGradient,
-      target: plan.addresses.targets,
-      terms: plan.addresses.terms,
-      outputs: plan.outputs,
-      classes,
-      constants: plan.addresses.lossConstants,
-    });
+    const create = (options: Member, constants: number) =>
+      type.create(kernels, options as never, {
+        prediction: last.output,
+        gradient: last.outputGradient,
+        target: plan.addresses.targets,
+        terms: plan.addresses.terms,
+        outputs: plan.outputs,
+        classes,
+        constants,
+      });
+    this.loss = create(loss, plan.addresses.lossConstants);
+    this.logLoss = type.targets === "value" ? null : create(withDefaults(type), plan.addresses.logLossConstants);
   }
 
   /** Samples begin..end, from the input buffer to the predictions. */

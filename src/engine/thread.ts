@@ -7,6 +7,7 @@ import { collectNow } from "./garbage.ts";
 import { drawWeights, startOptimizer } from "./initialize.ts";
 import type { EarlyStopping, TrainingJob } from "./job.ts";
 import { instantiateKernels, type Kernels } from "./kernels/kernels.ts";
+import { targetsOf } from "./losses/targets.ts";
 import type { Plan } from "./model.ts";
 import { seedHalves } from "./random.ts";
 import { rewindOf, type Rewind } from "./rewind.ts";
@@ -161,10 +162,11 @@ class CrewThread {
     const rule = this.#job.training.early_stopping;
     const metric = rule?.metric ?? "valid_loss";
     this.#evaluationWeights();
-    evaluateShare(this.#kernels, this.#plan, this.#job.data, network, batches, this.#start.thread);
+    const { data, loss } = this.#job;
+    evaluateShare(this.#kernels, this.#plan, data, data.validRows, network, batches, this.#start.thread);
     barrier.meet();
     if (this.#leader) {
-      progress.metrics = metricsOf(this.#kernels, this.#plan, this.#job.data, this.#job.loss.type);
+      progress.metrics = metricsOf(this.#kernels, this.#plan, data, data.validRows.length, targetsOf(loss));
       doubles[DOUBLE.monitored] = progress.metrics[metric];
       if (follower !== null && follower.metric !== "train_loss")
         doubles[DOUBLE.followed] = progress.metrics[follower.metric];

@@ -11,8 +11,7 @@ import { fromExactJson } from "../engine/numbers.ts";
 import { configure } from "../engine/optimizers/configure.ts";
 import type { TrainingJob } from "../engine/job.ts";
 import { extractModels, forkState } from "../engine/state-worker.ts";
-import { losses } from "../engine/losses/registry.generated.ts";
-import type { ResolvedSpec } from "../spec/spec.ts";
+import { targetsOf } from "../engine/losses/targets.ts";
 import type { Checkpoint, FailureCode } from "../spec/wire.ts";
 import { Damaged } from "../store/errors.ts";
 import type { Lease, Work } from "../store/lease.ts";
@@ -74,7 +73,7 @@ async function readData(lease: Lease, { spec, datasetId }: Work, sources: Source
   const dataset = datasetId && (await persist(life, () => sources.store.datasets.get(lease.owner, datasetId)));
   if (!dataset) throw unavailable("The dataset has no record any more.");
   try {
-    return await readDataset(dataset, sources, (columnsPath) => encode(columnsPath, spec.data, targetsOf(spec)));
+    return await readDataset(dataset, sources, (columnsPath) => encode(columnsPath, spec.data, targetsOf(spec.loss)));
   } catch (error) {
     if (error instanceof DatasetLost) throw unavailable(error.message);
     const fault = diskFault(error);
@@ -101,10 +100,6 @@ async function readDataset<T>(
 
 function unavailable(message: string): JobFailure {
   return new JobFailure("dataset_unavailable", message, "Upload it again and post the job anew.");
-}
-
-function targetsOf({ loss }: ResolvedSpec) {
-  return losses[loss.type as keyof typeof losses].targets;
 }
 
 /**

@@ -12,14 +12,14 @@ import { averagesBy } from "../engine/averaging.ts";
 import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
 import { batchRows, stepsPerEpoch } from "../engine/job.ts";
 import { checkSchedule } from "../engine/schedules/check.ts";
-import { directionOf, modeFault, type Direction } from "../engine/metrics.ts";
+import { directionOf, metricsOfTargets, modeFault, type Direction } from "../engine/metrics.ts";
 import { scheduleType } from "../engine/schedules/learning-rate.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
+import { targetsOf } from "../engine/losses/targets.ts";
 import { planModel, type Plan } from "../engine/model.ts";
 import { PlanError } from "../engine/shapes.ts";
 import { stateEntries } from "../engine/state.ts";
 import type { Member, Options } from "../engine/options.ts";
-import type { TargetKind } from "../engine/training.ts";
 import { faulty } from "./errors.ts";
 import { withoutRewind, withRewind } from "./detectors.ts";
 import { check, didYouMean, listed, pointer, type Fault } from "./faults.ts";
@@ -158,8 +158,7 @@ function followedMetric(schedule: Spec["schedule"] | undefined): string | null {
 }
 
 function metricFaults(pointer: string, metric: string, loss: Member): Fault[] {
-  const regression = targetsOf(loss) === "value";
-  const metrics = ["valid_loss", ...(regression ? ["valid_r2", "valid_mae"] : ["valid_accuracy", "valid_macro_f1"])];
+  const metrics: readonly string[] = metricsOfTargets(targetsOf(loss));
   if (metrics.includes(metric)) return [];
   return [{ pointer, message: `must be one of ${metrics.join(", ")} under ${loss.type}` }];
 }
@@ -344,8 +343,4 @@ export function withoutDerived(spec: Spec, totalSteps: number): Spec {
     schedule: withoutWrongMode(spec.schedule),
     training: { ...training, log_every_steps: chosen, early_stopping: stopping && { ...stopping, mode: null } },
   };
-}
-
-function targetsOf(loss: Member): TargetKind {
-  return losses[loss.type as keyof typeof losses].targets;
 }

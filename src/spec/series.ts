@@ -1,5 +1,6 @@
 /** The curves of a job by name: what each means, and which names there are. */
 import { z } from "zod";
+import { metricMeanings } from "../engine/metrics.ts";
 
 /** What an observed step is measured by; those of one layer have its name after a dot: `grad_norm.0`. */
 export const observedNames = {
@@ -16,12 +17,7 @@ export const observedNames = {
 const seriesNames = {
   train_loss: "mean over a log interval",
   learning_rate: "of the last step of a log interval",
-  valid_loss: "of an evaluation, as the next four",
-  valid_accuracy: "part of the rows whose class is predicted",
-  valid_macro_f1: "mean of F1 over the classes",
-  valid_r2:
-    "share of the target's variance that is explained; of a target that does not vary 1 if every row is right, else 0",
-  valid_mae: "mean absolute error in the data's units",
+  ...metricMeanings,
   ...observedNames,
   clipped_fraction: "part of the steps since the last observation whose gradient clip_grad_norm scaled down",
 } as const;

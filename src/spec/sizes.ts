@@ -4,6 +4,8 @@
  * jobs have, may make a state a few kilobytes larger.
  */
 import type { ColumnSummary } from "../data/dataset.ts";
+import { targetsOf } from "../engine/losses/targets.ts";
+import { metricsOfTargets } from "../engine/metrics.ts";
 import type { Plan } from "../engine/model.ts";
 import { isWeight, stateEntries } from "../engine/state.ts";
 import { observedNames } from "./series.ts";
@@ -25,7 +27,7 @@ export interface Sizes {
 const NUMBER_BYTES = 25;
 /** Of a tensor in a file's header, beside its name. */
 const TENSOR_BYTES = 100;
-/** Of a file's header beside tensors: what a state tells of its progress. */
+/** Of a file's header beside tensors: what a state tells of its progress, without metrics. */
 const HEADER_BYTES = 1500;
 /** Of an encoder, beside its column's name and its classes. */
 const ENCODER_BYTES = 60 + 5 * NUMBER_BYTES;
@@ -40,15 +42,17 @@ interface Table {
   readonly classes: readonly string[] | null;
 }
 
-export function sizesOf({ data, training, observe, model }: ResolvedSpec, plan: Plan, table: Table): Sizes {
-  const metrics = table.classes === null ? ["valid_r2", "valid_mae"] : ["valid_accuracy", "valid_macro_f1"];
+export function sizesOf({ data, loss, training, observe, model }: ResolvedSpec, plan: Plan, table: Table): Sizes {
   const observed = Object.keys(observedNames);
   const ofLayers = model.layers.flatMap(({ name }) => observed.map((metric) => `${metric}.${name}`));
+  const evaluationRow = data.validation === null ? 0 : rowBytes(metricsOfTargets(targetsOf(loss)));
+  const { state, model: modelBytes } = fileSizes(plan);
   return {
-    ...fileSizes(plan),
+    state: state + evaluationRow,
+    model: modelBytes,
     notes: notesBytes(plan, table),
     logRow: rowBytes(["train_loss", "learning_rate", ...(training.clip_grad_norm === null ? [] : ["grad_norm"])]),
-    evaluationRow: data.validation === null ? 0 : rowBytes(["valid_loss", ...metrics]),
+    evaluationRow,
     observedRow:
       observe === null ? 0 : rowBytes(["clipped_fraction", ...observed, ...(observe.per_layer ? ofLayers : [])]),
   };

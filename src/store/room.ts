@@ -47,7 +47,7 @@ const RECORD_BYTES = 3000;
 const MANIFEST_BYTES = 900;
 const MODEL_BYTES = 300;
 
-/** Of fields that come later: progress, result, error. */
+/** Of fields that come later: progress, result, error; beside their metrics, which are there twice. */
 const LATER_BYTES = 2500;
 /** What one rewind leaves: an event, and its finding in two fields. */
 const REWIND_BYTES = 2500;
@@ -129,7 +129,8 @@ function counts({ spec: { data, training, checkpoint, detectors }, totalSteps }:
 
 function recordBytes({ spec, sizes, warnings }: Needs, rewinds: number): number {
   const written = textRoom(2 * text(spec.metadata) + text(spec) + text(warnings) + sizes.notes, 40 * FIELD_BYTES);
-  return RECORD_BYTES + LATER_BYTES + 2 * MODEL_BYTES + rewinds * REWIND_BYTES + written;
+  const metrics = 2 * textRoom(sizes.evaluationRow, 0);
+  return RECORD_BYTES + LATER_BYTES + metrics + 2 * MODEL_BYTES + rewinds * REWIND_BYTES + written;
 }
 
 function rowBytes({ spec: { data, training, observe }, sizes, totalSteps }: Needs): number {
@@ -162,7 +163,7 @@ function blobBytes({ spec: { checkpoint, detectors }, sizes }: Needs, keepMost: 
   const { keep_best: best } = checkpoint;
   const rewinds = detectors.diverging.policy === "rewind";
   const states = keepMost + 1 + (best ? 1 : 0) + (rewinds ? 2 : 0);
-  const state = blobRoom(sizes.state) + MANIFEST_BYTES;
+  const state = blobRoom(sizes.state) + MANIFEST_BYTES + textRoom(sizes.evaluationRow, 0);
   const origin = originBytes === 0 ? 0 : blobRoom(originBytes);
   const keepsOrigin = rewinds || keepMost === 1;
   const checkpoints = keepsOrigin ? origin + states * state : Math.max(origin + 2 * state, states * state);

@@ -1,37 +1,37 @@
 import { describe, expect, test } from "vitest";
 import { metricsOf } from "../../src/engine/evaluation.ts";
-import type { Plan } from "../../src/engine/model.ts";
+import { EVALUATION_DOUBLES, type Plan } from "../../src/engine/model.ts";
 import type { TrainingJob } from "../../src/engine/job.ts";
 import { readSafetensors } from "../../src/engine/safetensors.ts";
 import { modelFile } from "../../src/engine/state.ts";
-import type { TrainingData } from "../../src/engine/training.ts";
+import type { TargetKind, TrainingData } from "../../src/engine/training.ts";
 import { Bench } from "../support/kernels.ts";
 import { classes, member, smallJob, train, type JobChanges, type Trained } from "../support/training.ts";
 import { schedule, values } from "./detectors/jobs.ts";
 
-/** The metrics of rows that were recorded: loss, divisor, target, prediction. */
-function metrics(rows: readonly (readonly number[])[], loss: string, { std = 1, outputs = 1 } = {}) {
+/** The metrics of rows that were recorded: loss, divisor, target, prediction, log loss. */
+function metrics(rows: readonly (readonly number[])[], targets: TargetKind, { std = 1, outputs = 1 } = {}) {
   const bench = new Bench();
-  const evaluation = bench.reserve(rows.length * 32);
+  const evaluation = bench.reserve(rows.length * EVALUATION_DOUBLES * 8);
   bench.kernels.f64.set(rows.flat(), evaluation >> 3);
-  const plan = { addresses: { evaluation }, outputs } as Plan;
+  const plan = { addresses: { evaluation, scores: evaluation }, outputs, scoresPerRow: 0 } as Plan;
   const names = outputs > 1 ? Array.from({ length: outputs }, (_, i) => String(i)) : null;
-  const data = { validRows: new Int32Array(rows.length), target: { classes: names, mean: 100, std } };
-  return metricsOf(bench.kernels, plan, data as unknown as TrainingData, loss);
+  const data = { target: { classes: names, mean: 100, std } };
+  return metricsOf(bench.kernels, plan, data as unknown as TrainingData, rows.length, targets);
 }
 
 /** Rows of a class each, and what was predicted. */
 const classified = (rows: readonly (readonly [target: number, prediction: number])[], outputs = 4) =>
   metrics(
-    rows.map(([target, prediction]) => [1, 1, target, prediction]),
-    "cross_entropy",
+    rows.map(([target, prediction]) => [1, 1, target, prediction, 0]),
+    "class",
     { outputs },
   );
 
 const predicted = (rows: readonly (readonly [target: number, prediction: number])[], std = 1) =>
   metrics(
-    rows.map(([target, prediction]) => [(target - prediction) ** 2, 1, target, prediction]),
-    "mse",
+    rows.map(([target, prediction]) => [(target - prediction) ** 2, 1, target, prediction, 0]),
+    "value",
     { std },
   );
 
@@ -69,14 +69,98 @@ describe("metrics of classes", () => {
     const data = classes(210, 11);
     const first = [...data.validRows].filter((row) => data.targets[row] === 0).length / data.validRows.length;
     expect((await metricsAfter(smallJob({ ...still, data }))).valid_accuracy).toBeCloseTo(first, 12);
-    const binary = values(200);
-    binary.targets.forEach((value, row) => (binary.targets[row] = Number(value > 0.4)));
-    const no = [...binary.validRows].filter((row) => binary.targets[row] === 0).length / binary.validRows.length;
+    const yesOrNo = binary();
+    const no = [...yesOrNo.validRows].filter((row) => yesOrNo.targets[row] === 0).length / yesOrNo.validRows.length;
     expect(no).not.toBeCloseTo(0.5, 2);
     const loss = member("losses", "bce_with_logits");
-    expect((await metricsAfter(smallJob({ ...still, data: binary, loss }))).valid_accuracy).toBeCloseTo(no, 12);
+    expect((await metricsAfter(smallJob({ ...still, data: yesOrNo, loss }))).valid_accuracy).toBeCloseTo(no, 12);
   });
 });
+
+describe("metrics of probabilities", () => {
+  const linear = [member("layers", "linear")];
+  const job = (data: TrainingData, type: string, options: object = {}, lr = 0.1) =>
+    smallJob({
+      layers: linear,
+      data,
+      loss: member("losses", type, { ...options }),
+      optimizer: member("optimizers", "sgd", { lr }),
+      training: { epochs: 2 },
+    });
+
+  /** Log loss and area by the textbook from the weights, which are a single layer's. */
+  async function byHand(trained: TrainingJob) {
+    const { outcome, state } = await train(trained);
+    const { tensors } = readSafetensors(modelFile(state!.bytes, "final").bytes);
+    const floats = (name: string) => {
+      const { bytes } = tensors.get(name)!;
+      return new Float32Array(bytes.slice().buffer);
+    };
+    const [weight, bias] = [floats("0.weight"), floats("0.bias")];
+    const { features, width, targets, validRows } = trained.data;
+    const rows = [...validRows].map((row) => {
+      const x = [...features.subarray(row * width, (row + 1) * width)];
+      const logits = [...bias].map((b, i) => x.reduce((sum, value, j) => sum + value * weight[i * width + j], b));
+      const all = logits.length === 1 ? [0, logits[0]] : logits;
+      const sum = all.reduce((total, logit) => total + Math.exp(logit), 0);
+      return { target: targets[row], probabilities: all.map((logit) => Math.exp(logit) / sum) };
+    });
+    const classCount = rows[0].probabilities.length;
+    const areas = Array.from({ length: classCount }, (_, i) => {
+      const own = rows.filter(({ target }) => target === i).map(({ probabilities }) => probabilities[i]);
+      const rest = rows.filter(({ target }) => target !== i).map(({ probabilities }) => probabilities[i]);
+      const right = own.flatMap((a) => rest.map((b) => (a > b ? 1 : a === b ? 0.5 : 0)));
+      return right.reduce((total: number, value) => total + value, 0) / right.length;
+    });
+    const auc = classCount === 2 ? areas[1] : areas.reduce((total, area) => total + area, 0) / classCount;
+    const logLoss = rows.reduce((total, row) => total - Math.log(row.probabilities[row.target]), 0) / rows.length;
+    if (outcome.type !== "completed") throw new Error(outcome.type);
+    return { metrics: outcome.metrics, auc, logLoss };
+  }
+
+  const merged = (data: TrainingData): TrainingData => ({
+    ...data,
+    targets: data.targets.map((target) => Math.min(target, 1)),
+    target: { ...data.target, classes: ["no", "yes"] },
+  });
+
+  test.each([
+    ["three classes", job(classes(210, 11), "cross_entropy", { label_smoothing: 0.2, weight: { "2": 5 } })],
+    ["two classes", job(merged(classes(210, 11)), "cross_entropy", { weight: { yes: 3 } })],
+    ["one logit", job(binary(), "bce_with_logits", { pos_weight: [4] })],
+  ])("are those of the predictions, and do not know the loss' weights: %s", async (_name, trained) => {
+    const { metrics: found, auc, logLoss } = await byHand(trained);
+    expect(found.valid_auc).toBeCloseTo(auc, 12);
+    expect(auc).toBeGreaterThan(0.6);
+    expect(found.valid_log_loss).toBeCloseTo(logLoss, 5);
+    expect(found.valid_log_loss).not.toBeCloseTo(found.valid_loss, 2);
+  });
+
+  test("have ties where all rows are predicted alike, and no area if they are of one class", async () => {
+    const zeros = [member("layers", "linear", { weight_init: "zeros", bias_init: "zeros" })];
+    const still = (data: TrainingData) =>
+      metricsAfter({ ...job(data, "cross_entropy", {}, 0), model: { layers: zeros } });
+    const data = classes(210, 11);
+    expect(await still(data)).toMatchObject({ valid_auc: 0.5, valid_log_loss: expect.closeTo(Math.log(3), 6) });
+    expect(
+      (await still({ ...data, validRows: data.validRows.filter((row) => data.targets[row] === 1) })).valid_auc,
+    ).toBeNaN();
+  });
+
+  test("are undefined of targets that are probabilities, but for the log loss", async () => {
+    const soft = binary();
+    soft.targets[soft.validRows[3]] = 0.25;
+    const { metrics: found } = await byHand(job(soft, "bce_with_logits"));
+    expect(found).toMatchObject({ valid_accuracy: NaN, valid_macro_f1: NaN, valid_auc: NaN });
+    expect(found.valid_log_loss).toBe(found.valid_loss);
+  });
+});
+
+function binary(): TrainingData {
+  const data = values(200);
+  data.targets.forEach((value, row) => (data.targets[row] = Number(value > 0.4)));
+  return data;
+}
 
 async function metricsAfter(job: TrainingJob): Promise<Readonly<Record<string, number>>> {
   const { outcome } = await train(job);
@@ -93,6 +177,8 @@ describe("metrics of values", () => {
     ] as const;
     expect(predicted(rows).valid_mae).toBeCloseTo(0.25, 12);
     expect(predicted(rows, 40).valid_mae).toBeCloseTo(10, 12);
+    expect(predicted(rows).valid_rmse).toBeCloseTo(Math.sqrt((0.25 + 0.0625) / 3), 12);
+    expect(predicted(rows, 40).valid_rmse).toBeCloseTo(40 * Math.sqrt((0.25 + 0.0625) / 3), 12);
     for (const std of [1, 40]) expect(predicted(rows, std).valid_r2).toBeCloseTo(1 - (0.25 + 0.0625) / 2, 12);
   });
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { Client, type SpecInput } from "../../src/client/client.ts";
+import { metricsOfTargets } from "../../src/engine/metrics.ts";
 import type { Job } from "../../src/spec/wire.ts";
 import { startService } from "../support/service.ts";
 
@@ -40,7 +41,7 @@ test("the curves of a job that was paused are those of one that was not", { time
   };
 
   const whole = await curves((await client.createJob(spec(dataset))).id);
-  const names = ["grad_norm", "learning_rate", "train_loss", "valid_accuracy", "valid_loss", "valid_macro_f1"];
+  const names = ["grad_norm", "learning_rate", "train_loss", ...metricsOfTargets("class")].sort();
   expect(Object.keys(whole).sort()).toEqual(names);
   expect(whole.valid_loss.steps).toHaveLength(15);
   expect(whole.grad_norm.steps).toHaveLength(230);

@@ -153,7 +153,9 @@ test.each([
   [{ schedule: { type: "reduce_on_plateau", metric: "train_loss" }, ...data({ validation: null }) }, []],
   [
     { schedule: { type: "reduce_on_plateau", metric: "valid_r2" } },
-    ["/schedule/metric must be one of valid_loss, valid_accuracy, valid_macro_f1 under cross_entropy"],
+    [
+      "/schedule/metric must be one of valid_loss, valid_accuracy, valid_macro_f1, valid_precision, valid_recall, valid_auc, valid_log_loss under cross_entropy",
+    ],
   ],
   [
     { schedule: { type: "reduce_on_plateau", every_steps: 3 } },
@@ -208,11 +210,13 @@ test.each([
   ],
   [
     training({ early_stopping: { patience: 1, metric: "valid_r2" } }),
-    ["/training/early_stopping/metric must be one of valid_loss, valid_accuracy, valid_macro_f1 under cross_entropy"],
+    [
+      "/training/early_stopping/metric must be one of valid_loss, valid_accuracy, valid_macro_f1, valid_precision, valid_recall, valid_auc, valid_log_loss under cross_entropy",
+    ],
   ],
   [
     { ...regression, ...training({ early_stopping: { patience: 1, metric: "valid_accuracy" } }) },
-    ["/training/early_stopping/metric must be one of valid_loss, valid_r2, valid_mae under mse"],
+    ["/training/early_stopping/metric must be one of valid_loss, valid_r2, valid_mae, valid_rmse under mse"],
   ],
   [
     { loss: { type: "cross_entropy", weight: { cat: 2, dgo: 1, bird: 3 } } },

@@ -25,8 +25,12 @@ beforeAll(async () => {
     "step",
     "train_loss",
     "valid_accuracy",
+    "valid_auc",
+    "valid_log_loss",
     "valid_loss",
     "valid_macro_f1",
+    "valid_precision",
+    "valid_recall",
   ]);
 });
 afterEach(() => place.killWorkers());

@@ -1,0 +1,8 @@
+import type { Member } from "../options.ts";
+import type { TargetKind } from "../training.ts";
+import { losses } from "./registry.generated.ts";
+
+/** What a loss compares predictions with. */
+export function targetsOf({ type }: Member): TargetKind {
+  return losses[type as keyof typeof losses].targets;
+}
