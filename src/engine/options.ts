@@ -14,28 +14,42 @@ export interface Bounds {
   readonly below?: number;
 }
 
-export type Option = { readonly doc: string } & (
-  | ({ readonly kind: "number"; readonly default?: number | null } & Bounds)
-  | ({ readonly kind: "integer"; readonly default?: number | null } & Bounds)
-  | { readonly kind: "boolean"; readonly default: boolean }
-  | { readonly kind: "choice"; readonly choices: readonly string[]; readonly default?: string | null }
-  /** A list of numbers: of a fixed `length`, or of any if it is null. */
-  | ({ readonly kind: "numbers"; readonly length: number | null; readonly default?: readonly number[] | null } & Bounds)
-  /** Likewise of integers. */
-  | ({
-      readonly kind: "integers";
-      readonly length: number | null;
-      readonly default?: readonly number[] | null;
-    } & Bounds)
-  /** Members of the kind that has this option, at least one: the schedules that a schedule is made of. */
-  | { readonly kind: "members"; readonly default?: null }
-  /** A number for every class, by the class' name as it stands in the data: `{"cat": 2, "dog": 1}`; classes left out count 1. */
-  | { readonly kind: "class_numbers"; readonly default: null }
-  /** One class' name as it stands in the data. */
-  | { readonly kind: "class"; readonly default: null }
-  /** Another optimizer, which this one wraps or falls back on. */
-  | { readonly kind: "optimizer"; readonly default?: Member }
-);
+export interface Explained {
+  readonly doc: string;
+  /**
+   * Values besides the default that show what the option does, and that the tests of every member
+   * try. If none are given they choose by the kind. An optimizer is written as in a spec.
+   */
+  readonly tries?: readonly unknown[];
+}
+
+export type Option = Explained &
+  (
+    | ({ readonly kind: "number"; readonly default?: number | null } & Bounds)
+    | ({ readonly kind: "integer"; readonly default?: number | null } & Bounds)
+    | { readonly kind: "boolean"; readonly default: boolean }
+    | { readonly kind: "choice"; readonly choices: readonly string[]; readonly default?: string | null }
+    /** A list of numbers: of a fixed `length`, or of any if it is null. */
+    | ({
+        readonly kind: "numbers";
+        readonly length: number | null;
+        readonly default?: readonly number[] | null;
+      } & Bounds)
+    /** Likewise of integers. */
+    | ({
+        readonly kind: "integers";
+        readonly length: number | null;
+        readonly default?: readonly number[] | null;
+      } & Bounds)
+    /** Members of the kind that has this option, at least one: the schedules that a schedule is made of. */
+    | { readonly kind: "members"; readonly default?: null }
+    /** A number for every class, by the class' name as it stands in the data: `{"cat": 2, "dog": 1}`; classes left out count 1. */
+    | { readonly kind: "class_numbers"; readonly default: null }
+    /** One class' name as it stands in the data. */
+    | { readonly kind: "class"; readonly default: null }
+    /** Another optimizer, which this one wraps or falls back on. */
+    | { readonly kind: "optimizer"; readonly default?: Member }
+  );
 
 export type Options = Readonly<Record<string, Option>>;
 

@@ -26,6 +26,7 @@ export function defineElementwise<const O extends Options>({
 }: Elementwise<O>): LayerType<O> {
   return defineLayer({
     ...description,
+    elementwise: true,
     shape: (_options, input) => ({ output: input, parameters: [] }),
     create(kernels, options, place) {
       const { forward, backward } = bind(kernels, options);

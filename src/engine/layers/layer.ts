@@ -12,6 +12,8 @@ import type { Shape } from "../shape.ts";
  */
 export interface LayerType<O extends Options = Options> extends Description {
   readonly options: O;
+  /** True if it applies one function to every element (elementwise.ts). */
+  readonly elementwise?: boolean;
   /** True if the gradient is 0 wherever the output is not positive, so that a unit may stop learning for good; observed steps count those. */
   readonly mortal?: boolean;
   /**

@@ -32,6 +32,7 @@ export function defineElementwiseLoss<const O extends Options>({
   return defineLoss({
     targets: "value",
     ...description,
+    elementwise: true,
     outputs: ({ width }) => width,
     terms: (outputs) => outputs,
     create(kernels, options, place) {

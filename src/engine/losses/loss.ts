@@ -8,6 +8,8 @@ import type { TargetKind } from "../training.ts";
  */
 export interface LossType<O extends Options = Options> extends Description {
   readonly options: O;
+  /** True if it has one term for each output, and the mean is over all of them (elementwise.ts). */
+  readonly elementwise?: boolean;
   /** What the targets are: class indices (int32), or values or probabilities (float32). */
   readonly targets: TargetKind;
   /**

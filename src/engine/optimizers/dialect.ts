@@ -67,10 +67,16 @@ export function defineDialect<O extends Options, const E extends Options = O>(
 
 function split(names: string | readonly string[], option: Option): [string, Option][] {
   if (typeof names === "string") return [[names, option]];
-  const { default: values, ...rest } = option as Extract<Option, { kind: "numbers" }>;
+  const { default: values, tries, ...rest } = option as Extract<Option, { kind: "numbers" }>;
   return names.map((name, i) => [
     name,
-    { ...rest, kind: "number", default: values?.[i], doc: `${rest.doc} Number ${i + 1} of ${names.length}.` },
+    {
+      ...rest,
+      kind: "number",
+      default: values?.[i],
+      tries: tries?.map((each) => (each as readonly number[])[i]),
+      doc: `${rest.doc} Number ${i + 1} of ${names.length}.`,
+    },
   ]);
 }
 

@@ -1,53 +1,29 @@
 import { describe, expect, it } from "vitest";
 import type { LayerType } from "../../../src/engine/layers/layer.ts";
-import { elu } from "../../../src/engine/layers/elu/elu.ts";
-import * as eluReference from "../../../src/engine/layers/elu/reference.ts";
-import { gelu } from "../../../src/engine/layers/gelu/gelu.ts";
-import * as geluReference from "../../../src/engine/layers/gelu/reference.ts";
-import { leaky_relu } from "../../../src/engine/layers/leaky_relu/leaky_relu.ts";
-import * as leakyReluReference from "../../../src/engine/layers/leaky_relu/reference.ts";
-import { relu } from "../../../src/engine/layers/relu/relu.ts";
-import * as reluReference from "../../../src/engine/layers/relu/reference.ts";
-import { sigmoid } from "../../../src/engine/layers/sigmoid/sigmoid.ts";
-import * as sigmoidReference from "../../../src/engine/layers/sigmoid/reference.ts";
-import { silu } from "../../../src/engine/layers/silu/silu.ts";
-import * as siluReference from "../../../src/engine/layers/silu/reference.ts";
-import { softplus } from "../../../src/engine/layers/softplus/softplus.ts";
-import * as softplusReference from "../../../src/engine/layers/softplus/reference.ts";
-import { tanh } from "../../../src/engine/layers/tanh/tanh.ts";
-import * as tanhReference from "../../../src/engine/layers/tanh/reference.ts";
+import { layers } from "../../../src/engine/layers/registry.generated.ts";
 import { expectClose, goldenCases, tolerance, type GoldenTensor, type Spread } from "../../support/golden.ts";
 import { Bench } from "../../support/kernels.ts";
+import { settingsOf } from "../../support/tries.ts";
 
-/** Every elementwise layer, with the options to try and PyTorch's name for it. */
-const members = [
-  { torch: "ReLU", type: relu, reference: reluReference, options: [{}] },
-  {
-    torch: "LeakyReLU",
-    type: leaky_relu,
-    reference: leakyReluReference,
-    options: [{ negative_slope: 0.01 }, { negative_slope: -0.5 }],
-  },
-  { torch: "ELU", type: elu, reference: eluReference, options: [{ alpha: 1 }, { alpha: 0.7 }, { alpha: 0 }] },
-  { torch: "GELU", type: gelu, reference: geluReference, options: [{ approximate: "none" }, { approximate: "tanh" }] },
-  { torch: "SiLU", type: silu, reference: siluReference, options: [{}] },
-  { torch: "Tanh", type: tanh, reference: tanhReference, options: [{}] },
-  { torch: "Sigmoid", type: sigmoid, reference: sigmoidReference, options: [{}] },
-  {
-    torch: "Softplus",
-    type: softplus,
-    reference: softplusReference,
-    options: [
-      { beta: 1, threshold: 20 },
-      { beta: 2, threshold: 5 },
-    ],
-  },
-] as unknown as {
-  torch: string;
-  type: LayerType;
-  reference: Record<"forward" | "derivative", (x: number, options: object) => number>;
-  options: Record<string, number | string>[];
-}[];
+/*
+ * What every elementwise layer of the registry must pass. It needs a `reference.ts` beside its
+ * kernel, and a case of PyTorch's in test/golden/layers/activation.json.
+ */
+
+interface Reference {
+  forward(x: number, options: object): number;
+  derivative(x: number, options: object): number;
+}
+
+const elementwise = (Object.values(layers) as unknown as LayerType[]).filter(({ elementwise }) => elementwise);
+const members = await Promise.all(
+  elementwise.map(async (type) => ({
+    torch: type.source.replace("torch.nn.", ""),
+    type,
+    reference: (await import(`../../../src/engine/layers/${type.type}/reference.ts`)) as Reference,
+    options: settingsOf(type),
+  })),
+);
 
 /** What the buffers hold before a layer writes to them. */
 const UNTOUCHED = -12345;

@@ -15,13 +15,9 @@ interface LossCase {
   readonly float32_vs_float64: { readonly value: Spread; readonly grad_input: Spread };
 }
 
-const types: Record<string, LossType> = {
-  MSELoss: losses.mse,
-  L1Loss: losses.l1,
-  HuberLoss: losses.huber,
-  CrossEntropyLoss: losses.cross_entropy,
-  BCEWithLogitsLoss: losses.bce_with_logits,
-} as unknown as Record<string, LossType>;
+const types = Object.fromEntries(
+  (Object.values(losses) as unknown as LossType[]).map((type) => [type.source.replace("torch.nn.", ""), type]),
+);
 
 const cases = goldenCases<LossCase>("losses/losses.json").filter((golden) => golden.loss in types);
 
@@ -50,7 +46,9 @@ function rows({ shape, data }: GoldenTensor): number[] {
 }
 
 describe("losses give PyTorch's numbers", () => {
-  it("in every case of these five", () => expect(cases).toHaveLength(30));
+  it.each(Object.keys(types))("%s has cases", (name) => {
+    expect(cases.filter(({ loss }) => loss === name).length).toBeGreaterThan(0);
+  });
 
   it.each(cases)("$id", ({ loss, options, input, target, upstream, expected, float32_vs_float64 }) => {
     const type = types[loss];

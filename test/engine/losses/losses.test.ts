@@ -1,13 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { LossType } from "../../../src/engine/losses/loss.ts";
-import * as bceReference from "../../../src/engine/losses/bce_with_logits/reference.ts";
 import { crossEntropy } from "../../../src/engine/losses/cross_entropy/reference.ts";
-import * as huberReference from "../../../src/engine/losses/huber/reference.ts";
-import * as l1Reference from "../../../src/engine/losses/l1/reference.ts";
-import * as mseReference from "../../../src/engine/losses/mse/reference.ts";
 import { LossFault } from "../../../src/engine/losses/loss.ts";
 import { losses } from "../../../src/engine/losses/registry.generated.ts";
 import { expectClose } from "../../support/golden.ts";
+import { settingsOf } from "../../support/tries.ts";
 import { runLoss, UNTOUCHED, type LossInput } from "./run.ts";
 
 const fround = (values: readonly number[]): number[] => values.map(Math.fround);
@@ -20,24 +17,30 @@ function numbers(count: number, seed = 1): number[] {
 
 const everySample = (samples: number): number[] => Array.from({ length: samples + 1 }, (_, i) => i);
 
-const elementwise = [
-  { type: losses.mse, reference: mseReference, options: {}, perOutput: () => ({}) },
-  { type: losses.l1, reference: l1Reference, options: {}, perOutput: () => ({}) },
-  { type: losses.huber, reference: huberReference, options: { delta: 0.75 }, perOutput: () => ({ delta: 0.75 }) },
-  {
-    type: losses.bce_with_logits,
-    reference: bceReference,
-    options: { pos_weight: [0.5, 1, 1.5, 2, 2.5], weight: [3] },
-    perOutput: (output: number) => ({ pos_weight: (output + 1) / 2, weight: 3 }),
-  },
-] as unknown as {
-  type: LossType;
-  reference: Record<"term" | "derivative", (x: number, y: number, options: object) => number>;
-  options: object;
-  perOutput: (output: number) => object;
-}[];
+interface Reference {
+  term(x: number, y: number, options: object): number;
+  derivative(x: number, y: number, options: object): number;
+}
 
-describe.each(elementwise)("$type.type", ({ type, reference, options, perOutput }) => {
+/** Each of the registry, with its defaults and with every option changed; each needs a `reference.ts`. */
+const elementwise = (
+  await Promise.all(
+    (Object.values(losses) as unknown as LossType[])
+      .filter(({ elementwise }) => elementwise)
+      .map(async (type) => {
+        const reference = (await import(`../../../src/engine/losses/${type.type}/reference.ts`)) as Reference;
+        return settingsOf(type).map(({ type: name, ...options }) => ({ name, type, reference, options }));
+      }),
+  )
+).flat();
+
+/** The options as one output has them: of a list its own number, or the only one; 1 where there is none. */
+function perOutput(options: object, output: number): object {
+  const own = (value: unknown) => (Array.isArray(value) ? value[value.length === 1 ? 0 : output] : (value ?? 1));
+  return Object.fromEntries(Object.entries(options).map(([name, value]) => [name, own(value)]));
+}
+
+describe.each(elementwise)("$name $options", ({ type, reference, options }) => {
   const outputs = 5;
   const extremes = [0, 0, 0.75, -0.75, 1e-20, 100, -100, 88, -104, 1e-45];
   const prediction = fround([...extremes, ...extremes, ...numbers(2000).map((u) => (u - 0.5) * 20)]);
@@ -47,7 +50,7 @@ describe.each(elementwise)("$type.type", ({ type, reference, options, perOutput 
   it("agrees with its reference", () => {
     const { terms, gradient, divisor } = runLoss(type, { ...input, scale: 0.125 });
     const of = (part: "term" | "derivative") =>
-      prediction.map((x, i) => reference[part](x, target[i], perOutput(i % outputs)));
+      prediction.map((x, i) => reference[part](x, target[i], perOutput(options, i % outputs)));
     expectClose(terms, of("term"), 5e-7, "term");
     expectClose(
       gradient,

@@ -11,7 +11,13 @@ export const elu = defineElementwise({
   formula: "y = x if x > 0 else alpha · (exp(x) − 1)",
   source: "torch.nn.ELU",
   options: {
-    alpha: { kind: "number", default: 1, min: 0, doc: "What large negative inputs are led to, with its sign turned." },
+    alpha: {
+      kind: "number",
+      default: 1,
+      min: 0,
+      tries: [0.7, 0],
+      doc: "What large negative inputs are led to, with its sign turned.",
+    },
   },
   derivativeOf: "output",
   bind: (kernels, { alpha }) => ({

@@ -11,7 +11,7 @@ export const leaky_relu = defineElementwise({
   formula: "y = x if x > 0 else negative_slope · x",
   source: "torch.nn.LeakyReLU",
   options: {
-    negative_slope: { kind: "number", default: 0.01, doc: "Slope where the input is not positive." },
+    negative_slope: { kind: "number", default: 0.01, tries: [-0.5], doc: "Slope where the input is not positive." },
   },
   derivativeOf: "input",
   bind: (kernels, { negative_slope }) => ({

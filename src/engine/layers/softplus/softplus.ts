@@ -7,8 +7,19 @@ export const softplus = defineElementwise({
   formula: "y = ln(1 + exp(beta · x)) / beta if beta · x ≤ threshold else x",
   source: "torch.nn.Softplus",
   options: {
-    beta: { kind: "number", default: 1, above: 0, doc: "How sharply it bends: the larger, the closer to ReLU." },
-    threshold: { kind: "number", default: 20, doc: "Where beta · x is above it, the input passes unchanged." },
+    beta: {
+      kind: "number",
+      default: 1,
+      above: 0,
+      tries: [2],
+      doc: "How sharply it bends: the larger, the closer to ReLU.",
+    },
+    threshold: {
+      kind: "number",
+      default: 20,
+      tries: [5],
+      doc: "Where beta · x is above it, the input passes unchanged.",
+    },
   },
   derivativeOf: "input",
   bind: (kernels, { beta, threshold }) => ({

@@ -14,9 +14,17 @@ export const bce_with_logits = defineElementwiseLoss({
       length: null,
       default: null,
       min: 0,
+      tries: [[0.5, 1, 1.5, 2, 2.5]],
       doc: "Weight of positive targets, one for each output or one for all: above 1 it favours recall.",
     },
-    weight: { kind: "numbers", length: null, default: null, min: 0, doc: "Weight of each output, or one for all." },
+    weight: {
+      kind: "numbers",
+      length: null,
+      default: null,
+      min: 0,
+      tries: [[3]],
+      doc: "Weight of each output, or one for all.",
+    },
   },
   check(options, outputs) {
     for (const option of ["pos_weight", "weight"] as const) {

@@ -11,7 +11,13 @@ export const huber = defineElementwiseLoss({
   formula: "(x − y)² / 2 if |x − y| ≤ delta else delta · (|x − y| − delta / 2)",
   source: "torch.nn.HuberLoss",
   options: {
-    delta: { kind: "number", default: 1, above: 0, doc: "The difference at which it turns from squared to absolute." },
+    delta: {
+      kind: "number",
+      default: 1,
+      above: 0,
+      tries: [0.75],
+      doc: "The difference at which it turns from squared to absolute.",
+    },
   },
   bind:
     (kernels, { delta }, { outputs }) =>

@@ -18,7 +18,7 @@ export const adabelief = defineOptimizer({
   formula: "m = β₁m + (1−β₁)g; v = β₂v + (1−β₂)(g−m)² + eps_root; x −= lr · m̂ / (√v̂ + eps)",
   source: "Zhuang et al. 2020, arXiv:2010.07468; optax.adabelief",
   options: {
-    lr: { kind: "number", default: 1e-3, min: 0, doc: "Learning rate." },
+    lr: { kind: "number", default: 1e-3, min: 0, tries: [0.02], doc: "Learning rate." },
     betas: {
       kind: "numbers",
       length: 2,
@@ -27,7 +27,7 @@ export const adabelief = defineOptimizer({
       below: 1,
       doc: "Decay of the averages of the gradient and of its deviation's square.",
     },
-    eps: { kind: "number", default: 1e-16, min: 0, doc: "Added to the denominator." },
+    eps: { kind: "number", default: 1e-16, min: 0, tries: [0.01], doc: "Added to the denominator." },
     eps_root: { kind: "number", default: 1e-16, min: 0, doc: "Added to the second moment at every step." },
   },
   cycledOption: "betas",

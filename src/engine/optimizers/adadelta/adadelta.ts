@@ -20,9 +20,9 @@ export const adadelta = defineOptimizer({
   formula: "v = rho·v + (1−rho)g²; d = √(a+eps)/√(v+eps)·g; a = rho·a + (1−rho)d²; x −= lr·d",
   source: "Zeiler 2012, arXiv:1212.5701; torch.optim.Adadelta",
   options: {
-    lr: { kind: "number", default: 1, min: 0, doc: "Factor of the steps." },
-    rho: { kind: "number", default: 0.9, min: 0, max: 1, doc: "Decay of both averages." },
-    eps: { kind: "number", default: 1e-6, min: 0, doc: "Added under both roots." },
+    lr: { kind: "number", default: 1, min: 0, tries: [0.02], doc: "Factor of the steps." },
+    rho: { kind: "number", default: 0.9, min: 0, max: 1, tries: [0.7], doc: "Decay of both averages." },
+    eps: { kind: "number", default: 1e-6, min: 0, tries: [0.01], doc: "Added under both roots." },
     weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },

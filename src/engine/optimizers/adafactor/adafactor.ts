@@ -22,16 +22,23 @@ export const adafactor = defineOptimizer({
   formula: "V = row·col/mean(row); u = g/√V; x −= max(eps₂, RMS(x))·min(lr, 1/√t)/max(1, RMS(u)/d) · u",
   source: "Shazeer & Stern 2018, arXiv:1804.04235; torch.optim.Adafactor",
   options: {
-    lr: { kind: "number", default: 1e-2, min: 0, doc: "Largest relative step." },
-    beta2_decay: { kind: "number", default: -0.8, max: 0, doc: "Power of t by which new squares count." },
+    lr: { kind: "number", default: 1e-2, min: 0, tries: [0.02], doc: "Largest relative step." },
+    beta2_decay: {
+      kind: "number",
+      default: -0.8,
+      max: 0,
+      tries: [-0.3],
+      doc: "Power of t by which new squares count.",
+    },
     eps: {
       kind: "numbers",
       length: 2,
       default: [2 ** -23, 1e-3],
       min: 0,
+      tries: [[0.01, 0.1]],
       doc: "Least second moment (its root), and least size of weights that steps are relative to.",
     },
-    d: { kind: "number", default: 1, min: 1, doc: "RMS of the direction above which it is clipped." },
+    d: { kind: "number", default: 1, min: 1, tries: [1.5], doc: "RMS of the direction above which it is clipped." },
     weight_decay: {
       kind: "number",
       default: 0,

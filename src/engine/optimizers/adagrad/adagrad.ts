@@ -3,11 +3,11 @@ import type { Options, ValuesOf } from "../../options.ts";
 import { defineOptimizer, type Optimizer } from "../optimizer.ts";
 
 const adagradOptions = {
-  lr: { kind: "number", default: 1e-2, min: 0, doc: "Learning rate." },
+  lr: { kind: "number", default: 1e-2, min: 0, tries: [0.02], doc: "Learning rate." },
   lr_decay: { kind: "number", default: 0, min: 0, doc: "How fast the rate falls: it is lr/(1 + (t − 1) · lr_decay)." },
   weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
   initial_accumulator_value: { kind: "number", default: 0, min: 0, doc: "What the sum of squares starts as." },
-  eps: { kind: "number", default: 1e-10, min: 0, doc: "Added to the denominator." },
+  eps: { kind: "number", default: 1e-10, min: 0, tries: [0.01], doc: "Added to the denominator." },
   maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
 } as const satisfies Options;
 

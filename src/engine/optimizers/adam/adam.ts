@@ -3,7 +3,7 @@ import type { Options, ValuesOf } from "../../options.ts";
 import { defineOptimizer, zeros, type Optimizer, type StateTensor } from "../optimizer.ts";
 
 export const adamOptions = {
-  lr: { kind: "number", default: 1e-3, min: 0, doc: "Learning rate." },
+  lr: { kind: "number", default: 1e-3, min: 0, tries: [0.02], doc: "Learning rate." },
   betas: {
     kind: "numbers",
     length: 2,
@@ -12,7 +12,7 @@ export const adamOptions = {
     below: 1,
     doc: "Decay of the averages of the gradient and of its square.",
   },
-  eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the denominator." },
+  eps: { kind: "number", default: 1e-8, min: 0, tries: [0.01], doc: "Added to the denominator." },
   weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
   amsgrad: { kind: "boolean", default: false, doc: "Divide by the largest second moment so far." },
   decoupled_weight_decay: {

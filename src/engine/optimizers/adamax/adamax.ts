@@ -3,7 +3,7 @@ import type { Options, ValuesOf } from "../../options.ts";
 import { defineOptimizer, zeros, type Optimizer } from "../optimizer.ts";
 
 const adamaxOptions = {
-  lr: { kind: "number", default: 2e-3, min: 0, doc: "Learning rate." },
+  lr: { kind: "number", default: 2e-3, min: 0, tries: [0.02], doc: "Learning rate." },
   betas: {
     kind: "numbers",
     length: 2,
@@ -12,7 +12,7 @@ const adamaxOptions = {
     below: 1,
     doc: "Decay of the average of the gradient and of its largest size.",
   },
-  eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the size of the gradient." },
+  eps: { kind: "number", default: 1e-8, min: 0, tries: [0.01], doc: "Added to the size of the gradient." },
   weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
   maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
 } as const satisfies Options;

@@ -3,7 +3,7 @@ import type { Options, ValuesOf } from "../../options.ts";
 import { defineOptimizer, zeros, type Optimizer } from "../optimizer.ts";
 
 const ademamixOptions = {
-  lr: { kind: "number", default: 1e-3, min: 0, doc: "Learning rate." },
+  lr: { kind: "number", default: 1e-3, min: 0, tries: [0.02], doc: "Learning rate." },
   betas: {
     kind: "numbers",
     length: 3,
@@ -12,8 +12,8 @@ const ademamixOptions = {
     below: 1,
     doc: "Decay of the fast average of the gradient, of its square, and of the slow average.",
   },
-  alpha: { kind: "number", default: 5, min: 0, doc: "How much the slow average counts." },
-  eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the denominator." },
+  alpha: { kind: "number", default: 5, min: 0, tries: [1], doc: "How much the slow average counts." },
+  eps: { kind: "number", default: 1e-8, min: 0, tries: [0.01], doc: "Added to the denominator." },
   weight_decay: { kind: "number", default: 0, min: 0, doc: "Share of each weight, times lr, taken off at every step." },
   alpha_warmup: { kind: "integer", default: null, min: 1, doc: "Steps over which alpha rises from 0; null: none." },
   beta3_warmup: {

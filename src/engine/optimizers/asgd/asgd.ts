@@ -19,10 +19,10 @@ export const asgd = defineOptimizer({
   formula: "x = x(1 − lambd·η) − η·g; ax += μ(x − ax); η = lr/(1 + lambd·lr·t)^alpha, μ = 1/max(1, t − t0)",
   source: "Polyak & Juditsky 1992; torch.optim.ASGD",
   options: {
-    lr: { kind: "number", default: 1e-2, min: 0, doc: "Learning rate." },
+    lr: { kind: "number", default: 1e-2, min: 0, tries: [0.02], doc: "Learning rate." },
     lambd: { kind: "number", default: 1e-4, min: 0, doc: "Decay of the weights and of the rate." },
-    alpha: { kind: "number", default: 0.75, min: 0, doc: "Power of the rate's fall." },
-    t0: { kind: "number", default: 1e6, min: 0, doc: "The step at which averaging begins." },
+    alpha: { kind: "number", default: 0.75, min: 0, tries: [0.9], doc: "Power of the rate's fall." },
+    t0: { kind: "number", default: 1e6, min: 0, tries: [2], doc: "The step at which averaging begins." },
     weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },

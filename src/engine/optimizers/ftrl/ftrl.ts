@@ -24,11 +24,12 @@ export const ftrl = defineOptimizer({
     "z += g + 2·l2_shrinkage·x − (a'ᵖ−aᵖ)/lr·x; x = (clamp(z, ±l1) − z)/(a'ᵖ/lr + 2·l2 + beta/lr), a' = a + g², p = −lr_power",
   source: "McMahan et al. 2013; keras.optimizers.Ftrl",
   options: {
-    lr: { kind: "number", default: 1e-3, above: 0, doc: "Learning rate; below 1e-30 nothing moves." },
+    lr: { kind: "number", default: 1e-3, above: 0, tries: [0.02], doc: "Learning rate; below 1e-30 nothing moves." },
     lr_power: {
       kind: "number",
       default: -0.5,
       max: 0,
+      tries: [-0.7, 0],
       doc: "How the rate falls with the sum of squares; 0: not at all.",
     },
     initial_accumulator_value: { kind: "number", default: 0.1, min: 0, doc: "What the sum of squares starts as." },

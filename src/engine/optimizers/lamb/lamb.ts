@@ -20,7 +20,7 @@ export const lamb = defineOptimizer({
   formula: "u = m̂ / (√(v̂ + eps_root) + eps) + weight_decay·x; x −= lr · ‖x‖/‖u‖ · u",
   source: "You et al. 2020, arXiv:1904.00962; optax.lamb",
   options: {
-    lr: { kind: "number", default: 1e-3, min: 0, doc: "Learning rate, relative to each tensor's norm." },
+    lr: { kind: "number", default: 1e-3, min: 0, tries: [0.02], doc: "Learning rate, relative to each tensor's norm." },
     betas: {
       kind: "numbers",
       length: 2,
@@ -29,7 +29,7 @@ export const lamb = defineOptimizer({
       below: 1,
       doc: "Decay of the averages of the gradient and of its square.",
     },
-    eps: { kind: "number", default: 1e-6, min: 0, doc: "Added to the denominator." },
+    eps: { kind: "number", default: 1e-6, min: 0, tries: [0.01], doc: "Added to the denominator." },
     eps_root: { kind: "number", default: 0, min: 0, doc: "Added under the root." },
     weight_decay: { kind: "number", default: 0, min: 0, doc: "Share of the weights added to the direction." },
   },

@@ -7,7 +7,13 @@ import { strongWolfe, type Trial } from "./line-search.ts";
 import { D, OLD_DIRS, OLD_STPS, vectorPasses } from "./passes.ts";
 
 const lbfgsOptions = {
-  lr: { kind: "number", default: 1, min: 0, doc: "Length of the steps; with a line search, of the first one tried." },
+  lr: {
+    kind: "number",
+    default: 1,
+    min: 0,
+    tries: [0.02],
+    doc: "Length of the steps; with a line search, of the first one tried.",
+  },
   max_iter: { kind: "integer", default: 20, min: 1, max: 10_000, doc: "Iterations a step." },
   max_eval: {
     kind: "integer",

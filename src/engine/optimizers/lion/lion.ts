@@ -19,7 +19,7 @@ export const lion = defineOptimizer({
   formula: "u = sign(β₁m + (1−β₁)g); m = β₂m + (1−β₂)g; x −= lr · (u + weight_decay·x)",
   source: "Chen et al. 2023, arXiv:2302.06675; optax.lion",
   options: {
-    lr: { kind: "number", default: 1e-4, min: 0, doc: "Learning rate." },
+    lr: { kind: "number", default: 1e-4, min: 0, tries: [0.02], doc: "Learning rate." },
     betas: {
       kind: "numbers",
       length: 2,

@@ -20,8 +20,19 @@ export const lookahead = defineOptimizer({
   formula: "every sync_period steps: slow += slow_step_size · (fast − slow); fast = slow",
   source: "Zhang et al. 2019, arXiv:1907.08610; optax.lookahead",
   options: {
-    optimizer: { kind: "optimizer", default: withDefaults(adam), doc: "The optimizer of the fast weights." },
-    sync_period: { kind: "integer", default: 6, min: 1, doc: "Steps after which the slow weights follow." },
+    optimizer: {
+      kind: "optimizer",
+      default: withDefaults(adam),
+      tries: [{ type: "sgd", momentum: 0.5 }, { type: "novograd" }, { type: "muon", ns_precision: "float32" }],
+      doc: "The optimizer of the fast weights.",
+    },
+    sync_period: {
+      kind: "integer",
+      default: 6,
+      min: 1,
+      tries: [2, 3],
+      doc: "Steps after which the slow weights follow.",
+    },
     slow_step_size: { kind: "number", default: 0.5, min: 0, max: 1, doc: "How much of the way they go." },
   },
   rate: "optimizer",

@@ -28,7 +28,7 @@ export const muon = defineOptimizer({
   formula: "m += (1−momentum)(g−m); O = NewtonSchulz(g + momentum·(m−g)); x = x(1 − lr·weight_decay) − lr·f·O",
   source: "Jordan 2024; Liu et al. 2025, arXiv:2502.16982; torch.optim.Muon",
   options: {
-    lr: { kind: "number", default: 1e-3, min: 0, doc: "Learning rate of the matrices." },
+    lr: { kind: "number", default: 1e-3, min: 0, tries: [0.02], doc: "Learning rate of the matrices." },
     weight_decay: {
       kind: "number",
       default: 0.1,
@@ -41,9 +41,10 @@ export const muon = defineOptimizer({
       kind: "numbers",
       length: 3,
       default: [3.4445, -4.775, 2.0315],
+      tries: [[2, -1.5, 0.5]],
       doc: "a, b, c of the iteration X = aX + (bA + cA²)X, A = XXᵀ.",
     },
-    eps: { kind: "number", default: 1e-7, above: 0, doc: "Least norm that u is divided by." },
+    eps: { kind: "number", default: 1e-7, above: 0, tries: [0.01], doc: "Least norm that u is divided by." },
     ns_steps: { kind: "integer", default: 5, min: 1, max: 99, doc: "Iterations." },
     adjust_lr_fn: {
       kind: "choice",
@@ -55,11 +56,14 @@ export const muon = defineOptimizer({
       kind: "choice",
       choices: ["bfloat16", "float32"],
       default: "bfloat16",
+      // Rounding to three digits has no double form. The golden cases hold it to PyTorch's.
+      tries: [],
       doc: "Arithmetic of the iteration: PyTorch's, of three digits, or exact.",
     },
     fallback: {
       kind: "optimizer",
       default: withDefaults(adamw),
+      tries: [{ type: "sgd", momentum: 0.5, lr: 0.1 }, { type: "lamb" }],
       doc: "The optimizer of whatever is no matrix; its rate follows lr in proportion.",
     },
   },

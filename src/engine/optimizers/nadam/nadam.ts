@@ -19,7 +19,7 @@ export const nadam = defineOptimizer({
   formula: "x −= lr · (μₜ₊₁/(1−Mμₜ₊₁)·m + (1−μₜ)/(1−M)·g) / (√v̂ + eps), μₜ = β₁(1 − 0.96^(t·momentum_decay)/2), M = Πμ",
   source: "Dozat 2016; torch.optim.NAdam",
   options: {
-    lr: { kind: "number", default: 2e-3, min: 0, doc: "Learning rate." },
+    lr: { kind: "number", default: 2e-3, min: 0, tries: [0.02], doc: "Learning rate." },
     betas: {
       kind: "numbers",
       length: 2,
@@ -28,7 +28,7 @@ export const nadam = defineOptimizer({
       below: 1,
       doc: "Decay of the averages of the gradient and of its square.",
     },
-    eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the denominator." },
+    eps: { kind: "number", default: 1e-8, min: 0, tries: [0.01], doc: "Added to the denominator." },
     weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
     momentum_decay: { kind: "number", default: 4e-3, min: 0, doc: "How fast the momentum grows to the first beta." },
     decoupled_weight_decay: {

@@ -21,7 +21,7 @@ export const novograd = defineOptimizer({
   formula: "v = β₂v + (1−β₂)‖g‖²; m = β₁m + g/(√(v + eps_root) + eps) + weight_decay·x; x −= lr·m",
   source: "Ginsburg et al. 2019, arXiv:1905.11286; optax.novograd",
   options: {
-    lr: { kind: "number", default: 1e-3, min: 0, doc: "Learning rate." },
+    lr: { kind: "number", default: 1e-3, min: 0, tries: [0.02], doc: "Learning rate." },
     betas: {
       kind: "numbers",
       length: 2,
@@ -30,7 +30,7 @@ export const novograd = defineOptimizer({
       below: 1,
       doc: "Decay of the momentum and of the squared norm.",
     },
-    eps: { kind: "number", default: 1e-6, min: 0, doc: "Added to the denominator." },
+    eps: { kind: "number", default: 1e-6, min: 0, tries: [0.01], doc: "Added to the denominator." },
     eps_root: { kind: "number", default: 0, min: 0, doc: "Added under the root." },
     weight_decay: { kind: "number", default: 0, min: 0, doc: "Share of the weights added to the direction." },
   },

@@ -3,7 +3,13 @@ import type { Options, ValuesOf } from "../../options.ts";
 import { defineOptimizer, zeros, type Optimizer } from "../optimizer.ts";
 
 const prodigyOptions = {
-  lr: { kind: "number", default: 1, min: 0, doc: "Factor of the rate that is found: 1, or a schedule from 1." },
+  lr: {
+    kind: "number",
+    default: 1,
+    min: 0,
+    tries: [0.02],
+    doc: "Factor of the rate that is found: 1, or a schedule from 1.",
+  },
   betas: {
     kind: "numbers",
     length: 2,
@@ -19,14 +25,26 @@ const prodigyOptions = {
     below: 1,
     doc: "Decay of the sums that the rate is found by; null: the root of the second beta.",
   },
-  eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the denominator, times the rate that was found." },
+  eps: {
+    kind: "number",
+    default: 1e-8,
+    min: 0,
+    tries: [0.01],
+    doc: "Added to the denominator, times the rate that was found.",
+  },
   weight_decay: {
     kind: "number",
     default: 0,
     min: 0,
     doc: "Share of each weight, times the rate, taken off at every step.",
   },
-  d0: { kind: "number", default: 1e-6, above: 0, doc: "The rate to begin with: too small rather than too large." },
+  d0: {
+    kind: "number",
+    default: 1e-6,
+    above: 0,
+    tries: [0.01],
+    doc: "The rate to begin with: too small rather than too large.",
+  },
   d_coef: { kind: "number", default: 1, above: 0, doc: "Factor of the estimates of the rate." },
   use_bias_correction: { kind: "boolean", default: false, doc: "Correct the first averages, as Adam does." },
 } as const satisfies Options;

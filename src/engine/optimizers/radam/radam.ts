@@ -22,7 +22,7 @@ export const radam = defineOptimizer({
   formula: "x −= lr · m̂ · r · √(1−β₂ᵗ)/(√v + eps) once ρ > 5; x −= lr · m̂ before",
   source: "Liu et al. 2020, arXiv:1908.03265; torch.optim.RAdam",
   options: {
-    lr: { kind: "number", default: 1e-3, min: 0, doc: "Learning rate." },
+    lr: { kind: "number", default: 1e-3, min: 0, tries: [0.02], doc: "Learning rate." },
     betas: {
       kind: "numbers",
       length: 2,
@@ -31,7 +31,7 @@ export const radam = defineOptimizer({
       below: 1,
       doc: "Decay of the averages of the gradient and of its square.",
     },
-    eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the denominator." },
+    eps: { kind: "number", default: 1e-8, min: 0, tries: [0.01], doc: "Added to the denominator." },
     weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
     decoupled_weight_decay: {
       kind: "boolean",

@@ -10,7 +10,7 @@ export const optax_rmsprop = defineDialect("optax", rmsprop, {
   defaults: { alpha: 0.9 },
   fixed: { weight_decay: 0, maximize: false },
   extra: {
-    initial_scale: { kind: "number", default: 0, min: 0, doc: "What the mean square starts as." },
+    initial_scale: { kind: "number", default: 0, min: 0, tries: [0.2], doc: "What the mean square starts as." },
     eps_in_sqrt: { kind: "boolean", default: true, doc: "Add eps to the mean square, not to its root." },
   },
   state: ({ momentum, centered, initial_scale: start }) => rmspropState(momentum, centered, start),

@@ -3,9 +3,16 @@ import type { Options, ValuesOf } from "../../options.ts";
 import { defineOptimizer, zeros, type Optimizer, type StateTensor } from "../optimizer.ts";
 
 const rmspropOptions = {
-  lr: { kind: "number", default: 1e-2, min: 0, doc: "Learning rate." },
-  alpha: { kind: "number", default: 0.99, min: 0, max: 1, doc: "Decay of the average of the squared gradient." },
-  eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the denominator." },
+  lr: { kind: "number", default: 1e-2, min: 0, tries: [0.02], doc: "Learning rate." },
+  alpha: {
+    kind: "number",
+    default: 0.99,
+    min: 0,
+    max: 1,
+    tries: [0.9],
+    doc: "Decay of the average of the squared gradient.",
+  },
+  eps: { kind: "number", default: 1e-8, min: 0, tries: [0.01], doc: "Added to the denominator." },
   weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
   momentum: { kind: "number", default: 0, min: 0, doc: "How much of the former step is kept." },
   centered: {

@@ -22,7 +22,7 @@ export const schedule_free_adamw = defineOptimizer({
   formula: "z −= r · (g/(√v̂ + eps) + weight_decay·y); x = (1−c)x + c·z; y = β₁x + (1−β₁)z",
   source: "Defazio et al. 2024, arXiv:2405.15682; optax.contrib.schedule_free_adamw",
   options: {
-    lr: { kind: "number", default: 0.0025, min: 0, doc: "Learning rate." },
+    lr: { kind: "number", default: 0.0025, min: 0, tries: [0.02], doc: "Learning rate." },
     betas: {
       kind: "numbers",
       length: 2,
@@ -31,7 +31,7 @@ export const schedule_free_adamw = defineOptimizer({
       below: 1,
       doc: "Share of the average in y (above 0), and decay of the squared gradient.",
     },
-    eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the denominator." },
+    eps: { kind: "number", default: 1e-8, min: 0, tries: [0.01], doc: "Added to the denominator." },
     weight_decay: { kind: "number", default: 0, min: 0, doc: "Decoupled weight decay, taken at y." },
     warmup_steps: { kind: "integer", default: 0, min: 0, doc: "Steps over which the rate rises from 0." },
     weight_lr_power: {

@@ -3,7 +3,7 @@ import type { Options, ValuesOf } from "../../options.ts";
 import { defineOptimizer, zeros, type Optimizer } from "../optimizer.ts";
 
 const sgdOptions = {
-  lr: { kind: "number", default: 1e-3, min: 0, doc: "Learning rate." },
+  lr: { kind: "number", default: 1e-3, min: 0, tries: [0.02], doc: "Learning rate." },
   momentum: { kind: "number", default: 0, min: 0, doc: "How much of the former direction is kept." },
   dampening: { kind: "number", default: 0, doc: "How much less of the gradient enters the momentum buffer." },
   weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },

@@ -19,7 +19,7 @@ export const sparse_adam = defineOptimizer({
   formula: "for rows with a gradient: m, v as adam; x −= lr · √(1−β₂ᵗ)/(1−β₁ᵗ) · m/(√v + eps)",
   source: "Kingma & Ba 2015; torch.optim.SparseAdam",
   options: {
-    lr: { kind: "number", default: 1e-3, min: 0, doc: "Learning rate." },
+    lr: { kind: "number", default: 1e-3, min: 0, tries: [0.02], doc: "Learning rate." },
     betas: {
       kind: "numbers",
       length: 2,
@@ -28,7 +28,13 @@ export const sparse_adam = defineOptimizer({
       below: 1,
       doc: "Decay of the averages of the gradient and of its square.",
     },
-    eps: { kind: "number", default: 1e-8, min: 0, doc: "Added to the root of the uncorrected second moment." },
+    eps: {
+      kind: "number",
+      default: 1e-8,
+      min: 0,
+      tries: [0.01],
+      doc: "Added to the root of the uncorrected second moment.",
+    },
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },
   cycledOption: "betas",

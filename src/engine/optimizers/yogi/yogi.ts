@@ -18,7 +18,7 @@ export const yogi = defineOptimizer({
   formula: "m = β₁m + (1−β₁)g; v −= (1−β₂)·sign(v−g²)·g²; x −= lr · m̂ / (√v̂ + eps)",
   source: "Zaheer et al. 2018; optax.yogi",
   options: {
-    lr: { kind: "number", default: 1e-2, min: 0, doc: "Learning rate." },
+    lr: { kind: "number", default: 1e-2, min: 0, tries: [0.02], doc: "Learning rate." },
     betas: {
       kind: "numbers",
       length: 2,
@@ -27,7 +27,7 @@ export const yogi = defineOptimizer({
       below: 1,
       doc: "Decay of the average of the gradient, and how slowly the second moment moves.",
     },
-    eps: { kind: "number", default: 1e-3, min: 0, doc: "Added to the denominator." },
+    eps: { kind: "number", default: 1e-3, min: 0, tries: [0.01], doc: "Added to the denominator." },
     initial_accumulator_value: { kind: "number", default: 1e-6, min: 0, doc: "What both averages start as." },
   },
   cycledOption: "betas",

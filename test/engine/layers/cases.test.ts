@@ -1,0 +1,18 @@
+/** No layer is without numbers of PyTorch's. */
+import { readdirSync } from "node:fs";
+import { expect, it } from "vitest";
+import type { LayerType } from "../../../src/engine/layers/layer.ts";
+import { layers } from "../../../src/engine/layers/registry.generated.ts";
+import { goldenCases } from "../../support/golden.ts";
+
+const files = readdirSync("test/golden/layers").filter((name) => name.endsWith(".json"));
+const known = new Set(
+  files.flatMap((name) => goldenCases<{ layer: string }>(`layers/${name}`).map(({ layer }) => layer)),
+);
+
+/** Of random numbers there are no cases; the engine draws them in a way of its own. */
+const fixed = (Object.values(layers) as unknown as LayerType[]).filter(({ random }) => random === undefined);
+
+it.each(fixed)("$type has cases", ({ source }) => {
+  expect(known).toContain(source.replace("torch.nn.", ""));
+});
