@@ -239,13 +239,23 @@ function allKeys(values: { RAPPEL_API_KEYS: ApiKey[]; RAPPEL_API_KEYS_FILE?: str
 }
 
 function warningsOf(
-  { RAPPEL_ADMIN_KEY: adminKey, RAPPEL_API_KEYS_FILE: file }: z.output<ReturnType<typeof variables>>,
+  {
+    RAPPEL_ADMIN_KEY: adminKey,
+    RAPPEL_API_KEYS_FILE: file,
+    RAPPEL_ROLE: role,
+    RAPPEL_WORKER_PORT: workerPort,
+  }: z.output<ReturnType<typeof variables>>,
   keys: readonly ApiKey[],
 ): string[] {
   const warnings = keys.filter(({ short }) => short).map(({ owner }) => shortSecretWarning(`an API key of ${owner}`));
   if (adminKey !== undefined && isShort(adminKey)) warnings.push(shortSecretWarning("RAPPEL_ADMIN_KEY"));
   if (file !== undefined && isOpenToOthers(file)) {
     warnings.push(`others may read RAPPEL_API_KEYS_FILE: take the right away with "chmod go= ${file}"`);
+  }
+  if (workerPort !== undefined && role !== "worker") {
+    warnings.push(
+      `RAPPEL_WORKER_PORT has no effect with RAPPEL_ROLE=${role}, which serves /healthz, /readyz and /metrics on RAPPEL_PORT`,
+    );
   }
   return warnings;
 }

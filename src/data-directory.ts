@@ -3,8 +3,18 @@
  * nobody else's business: directories have mode 0700 and files 0600. What is made from here on has
  * that by the process' umask (main.ts); what is there already is tightened here.
  */
-import { accessSync, chmodSync, constants, lstatSync, mkdirSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmdirSync,
+  statSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import type { Logger } from "./log.ts";
 import { StartFailure } from "./start-failure.ts";
 
@@ -17,10 +27,13 @@ const STICKY = 0o1000;
 /** @throws StartFailure if there is no directory that this process can use */
 export function prepareDataDirectory(directory: string, log: Logger): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory);
     accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+    rmdirSync(mkdtempSync(join(directory, "try-")));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    // That can change while the directory stays, and has a sentence of its own (disk-fault.ts).
+    if (code === "ENOSPC" || code === "EDQUOT") throw error;
     throw new StartFailure(
       `RAPPEL_DATA_DIR is ${JSON.stringify(directory)}, which must be a directory this user can write to (${code}).`,
     );
@@ -31,6 +44,21 @@ export function prepareDataDirectory(directory: string, log: Logger): void {
     { directory, open: open.length, first: open[0] },
     "others may read the data directory, or files in it, and the service may not change that: make them this user's, with mode 0700 (0600)",
   );
+}
+
+/**
+ * With those above it. Node's own recursion goes on for ever where nothing can be made (`/proc/x`),
+ * and blocks the process.
+ */
+function makeDirectory(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  if (dirname(path) !== path) makeDirectory(dirname(path));
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    // Another process may have made it meanwhile.
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST" || !statSync(path).isDirectory()) throw error;
+  }
 }
 
 /** Returns what is still open to others. */

@@ -260,3 +260,11 @@ test("beyond loopback is allowed with keys, if one insists, and for a worker, wh
 test("native kernels are refused where there are none, rather than replaced in silence", () => {
   expect(() => load({ RAPPEL_KERNELS: "native" })).toThrow("no native kernels are built here: use auto or wasm");
 });
+
+test("a port that only a worker serves is warned of where there is no worker alone", () => {
+  expect(load({ RAPPEL_WORKER_PORT: "0", RAPPEL_ROLE: "worker", REDIS_URL: "redis://127.0.0.1" }).warnings).toEqual([]);
+  expect(load({ RAPPEL_WORKER_PORT: "8081" }).warnings).toEqual([
+    "RAPPEL_WORKER_PORT has no effect with RAPPEL_ROLE=all, which serves /healthz, /readyz and /metrics on RAPPEL_PORT",
+  ]);
+  expect(load({ RAPPEL_WORKER_PORT: "8081", RAPPEL_ROLE: "api" }).warnings).toHaveLength(1);
+});

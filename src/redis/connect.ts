@@ -17,11 +17,16 @@ export type Connect = (options?: RedisOptions) => Redis;
 
 export function connector(url: string, log: Logger): Connect {
   return (options = {}) => {
-    const redis = new Redis(url, { retryStrategy: (attempt) => Math.min(attempt * 50, RETRY_MS), ...options });
     const attempts = new Retry("redis_connection", log);
+    const redis = new Redis(url, { retryStrategy: (attempt) => Math.min(attempt * 50, RETRY_MS), ...options });
     redis.on("error", (error: Error) => attempts.failed(error));
     redis.on("ready", () => attempts.worked());
-    redis.on("end", () => attempts.gaveUp());
+    // There is no event for it: of a connection that waits for its next attempt none tells the end.
+    const disconnect = redis.disconnect.bind(redis);
+    redis.disconnect = (reconnect = false) => {
+      disconnect(reconnect);
+      if (!reconnect) attempts.gaveUp();
+    };
     return redis;
   };
 }

@@ -76,6 +76,14 @@ test("a data directory that is none is refused", async () => {
   );
 });
 
+test("a data directory where nothing can be made is refused", async () => {
+  for (const none of ["/proc/rappel/data", "/proc/self"]) {
+    expect(await refusal({ env: { RAPPEL_DATA_DIR: none } })).toMatch(
+      /^RAPPEL_DATA_DIR is "\/proc\/[a-z/]+", which must be a directory this user can write to \(E[A-Z]+\)\.$/,
+    );
+  }
+});
+
 test("a directory for temporary files that is none is refused where Redis' socket would be made in it", async () => {
   const data = makeDataDirectory();
   const none = join(directory, "none");

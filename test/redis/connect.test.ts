@@ -2,6 +2,7 @@ import { createServer, type Server } from "node:net";
 import { pino } from "pino";
 import { afterEach, expect, test } from "vitest";
 import { checkServer, connector } from "../../src/redis/connect.ts";
+import { retrying } from "../../src/retries.ts";
 import { startTestRedis, type TestRedis, type TestRedisOptions } from "../support/redis.ts";
 
 const log = pino({ level: "silent" });
@@ -106,4 +107,12 @@ test("a start waits for a Redis that is still loading its data, and says so", as
   expect(said).toContain("waiting for Redis to load its data");
   await restarted;
   expect(await redis.client().dbsize()).toBe(4000);
+});
+
+test("a connection that is given up while it waits for its next attempt is no retry any more", async () => {
+  const client = connector("redis://127.0.0.1:1", log)({ retryStrategy: () => 60_000 });
+  await expect.poll(() => client.status).toBe("reconnecting");
+  expect(retrying()).toMatchObject([{ loop: "redis_connection", count: 1 }]);
+  client.disconnect();
+  expect(retrying()).toEqual([]);
 });

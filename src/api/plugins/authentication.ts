@@ -29,7 +29,7 @@ function ownerOf(request: FastifyRequest, keys: readonly ApiKey[], attempts: Att
   const secret = bearerOf(request);
   if (secret === null) throw unauthorized("Send your API key: Authorization: Bearer <secret>.");
   const given = hashed(secret);
-  const owner = attempts.check(request, () => {
+  const owner = attempts.check(request, secret, () => {
     // Digests have one length, and every key is compared, so that the time taken says nothing about
     // any of them.
     const owners = keys.filter((key) => timingSafeEqual(key.sha256, given)).map((key) => key.owner);

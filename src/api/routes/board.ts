@@ -46,7 +46,8 @@ export async function board(app: FastifyInstance, { queues, adminKey, attempts }
     const secret = secretOf(request);
     try {
       // A browser's first request has none, which is no attempt.
-      const right = secret !== "" && attempts.check(request, () => (same(secret, adminKey) ? ADMIN : null)) !== null;
+      const find = () => (same(secret, adminKey) ? ADMIN : null);
+      const right = secret !== "" && attempts.check(request, secret, find) !== null;
       const headers = { "www-authenticate": 'Basic realm="Rappel", charset="UTF-8"' };
       return right ? null : new Problem("unauthorized", "The admin key is needed, as a password.", {}, headers);
     } catch (error) {
