@@ -138,7 +138,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   closers.push(() => epoch.close());
   checks.epoch = () => epoch.check();
   const webhooks = openWebhooks(config, redis, { store, connection, log });
-  serving.push(() => webhooks.close());
+  serving.push(() => webhooks.close(config.shutdownMs));
   await files.prepare();
   if (epoch.lost === null) await sweepFiles({ store, files }, log);
   const news = new News(redis.connect(PATIENT));

@@ -133,6 +133,14 @@ export class Jobs {
     return { outcome, record: null };
   }
 
+  /**
+   * Asks whether a job could be promised its room now.
+   * @throws OverLimit, NoRoom
+   */
+  async askRoom(owner: string, { bytes }: Room): Promise<void> {
+    await this.#database.run("ask_room", keys.job(owner, "asked"), bytes);
+  }
+
   /** Gives up a job that was not created. */
   async forgo({ owner, id, room, fork }: Promised): Promise<void> {
     await this.#database.run("forgo", keys.job(owner, id), room.bytes, fork?.origin.bytes ?? 0);
@@ -257,13 +265,6 @@ export class Jobs {
       from = String((JSON.parse(rows.at(-1)!) as MetricRow).step);
       given = rows.filter((row) => (JSON.parse(row) as MetricRow).step === Number(from));
     }
-  }
-
-  /** All rows at once. Null: there is no such job. */
-  async metrics(owner: string, id: string, fromStep = 0, toStep = Infinity): Promise<MetricRow[] | null> {
-    const pages: string[][] = [];
-    for await (const page of this.metricPages(owner, id, fromStep, toStep)) pages.push(page);
-    return pages.length === 0 ? null : pages.flat().map((row) => JSON.parse(row) as MetricRow);
   }
 
   /** Oldest first. */

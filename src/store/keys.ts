@@ -45,6 +45,7 @@
  * | `…:uploads` | hash | blob → bytes, of what is being uploaded and not committed |
  * | `…:dropped` | list | its blobs that were let go, as in `{rappel}:loose` |
  * | `…:told` | hash | type → how many events of it this run has told; `bytes`: what they take |
+ * | `…:messages` | hash | event id → bytes, of the messages to its webhook that are neither delivered nor given up |
  * | `…:chunk:<blob>:<number>` | string | a piece of a blob, which is named `<run>.<token>.<upload>.<purpose>`, or `origin`; expires unless committed |
  */
 export const hashTag = "{rappel}";

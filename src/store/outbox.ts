@@ -76,6 +76,11 @@ export class Outbox {
     await this.#database.run("undelivered", keys.job(owner, jobId), messageId, JSON.stringify(event));
   }
 
+  /** A message that was delivered or given up does not count against its owner any more. */
+  async settled(owner: string, jobId: string, messageId: string): Promise<void> {
+    await this.#database.run("notice_settled", keys.job(owner, jobId), messageId);
+  }
+
   /** Null if the job was deleted meanwhile. */
   async #notice(entry: string): Promise<Notice | null> {
     const [owner, jobId, eventId] = entry.split(" ");

@@ -22,6 +22,8 @@ export interface PostOptions {
   readonly allowedHosts: readonly string[];
   /** For everything together. */
   readonly timeoutMs: number;
+  /** Gives the request up. */
+  readonly signal: AbortSignal;
   readonly resolve?: Resolve;
 }
 
@@ -53,12 +55,12 @@ export async function post(
   url: string,
   headers: Record<string, string>,
   body: string,
-  { allowedHosts, timeoutMs, resolve }: PostOptions,
+  { allowedHosts, timeoutMs, signal: givenUp, resolve }: PostOptions,
 ): Promise<Reply> {
   const fault = urlFault(url, allowedHosts);
   if (fault !== null) throw new Error(`The URL ${fault}.`);
   const target = new URL(url);
-  const signal = AbortSignal.timeout(timeoutMs);
+  const signal = AbortSignal.any([givenUp, AbortSignal.timeout(timeoutMs)]);
   const allowed = isAllowed(target, allowedHosts);
   const resolver = resolve ?? (allowed ? resolveLocally : resolvePublicly);
   const addresses = await untilAborted(addressesOf(target, resolver), signal);

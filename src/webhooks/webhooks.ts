@@ -12,7 +12,7 @@
  * which BullMQ knows as priorities, so that nobody waits behind the thousand messages of another;
  * and of what is sent at once one owner has a bounded share (slots.ts).
  */
-import { DelayedError, Queue, UnrecoverableError, Worker, type Job } from "bullmq";
+import { DelayedError, Queue, UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import { meters } from "../meters.ts";
@@ -45,6 +45,8 @@ const SCHEDULE_MS = [
 const JITTER = 0.1;
 const MAX_ASKED_MS = 24 * HOUR_MS;
 const TIMEOUT_MS = 15 * SECOND_MS;
+/** What is being sent when the process ends has so long to be answered. */
+const CLOSING_MS = 2 * SECOND_MS;
 /** How often the outbox is looked into. */
 const FORWARD_MS = 500;
 /**
@@ -106,7 +108,10 @@ export class Webhooks {
       streams: { events: { maxLen: MAX_EVENTS } },
     });
     this.bull.on("error", () => undefined);
-    this.#worker = new Worker<Message>(queue.name, (message, token) => this.#process(message, token!), {
+    // BullMQ looks at how many parameters the function has.
+    const process = (message: Job<Message>, token?: string, closing?: AbortSignal) =>
+      this.#process(message, token!, closing!);
+    this.#worker = new Worker<Message>(queue.name, process, {
       connection: options.patientRedis,
       prefix: queue.prefix,
       concurrency: SLOTS,
@@ -121,12 +126,17 @@ export class Webhooks {
     this.#forward();
   }
 
-  /** What is being sent is sent to its end, or to its time limit. */
-  async close(): Promise<void> {
+  /**
+   * Within about so many milliseconds. A message that is being sent and not answered by then goes
+   * back to the queue, and is sent again by the next process.
+   */
+  async close(withinMs: number): Promise<void> {
     clearInterval(this.#timer);
+    const late = setTimeout(() => this.#worker.cancelAllJobs(), Math.min(withinMs, CLOSING_MS));
     await this.#forwarding;
     this.#forwards.gaveUp();
     await this.#worker.close();
+    clearTimeout(late);
     await this.bull.close();
     this.#options.patientRedis.disconnect();
   }
@@ -166,27 +176,35 @@ export class Webhooks {
     this.#forgotAt = performance.now();
   }
 
-  async #process(message: Job<Message>, token: string): Promise<void> {
-    const { owner } = message.data;
+  async #process(message: Job<Message>, token: string, closing: AbortSignal): Promise<void> {
+    const { owner, job_id } = message.data;
     if (!this.#slots.take(owner)) {
       await message.moveToDelayed(this.#slots.nextLook(owner, Date.now()), token);
       throw new DelayedError();
     }
     try {
-      await this.#send(message);
+      await this.#send(message, closing);
+      await this.#settled(message);
     } catch (error) {
+      if (closing.aborted) {
+        await message.moveToWait(token);
+        throw new WaitingError();
+      }
       const last = error instanceof UnrecoverableError || message.attemptsMade + 1 >= message.opts.attempts!;
-      const about = { job_id: message.data.job_id, webhook_id: message.id, err: error };
+      const about = { job_id, webhook_id: message.id, err: error };
       this.#options.log.warn(about, last ? "webhook given up" : "webhook to be tried again");
       meters.webhooks.inc({ result: last ? "given_up" : "failed" });
-      if (last) await this.#giveUp(message, error as Error);
+      if (last) {
+        await this.#giveUp(message, error as Error);
+        await this.#settled(message);
+      }
       throw error;
     } finally {
       this.#slots.giveBack(owner);
     }
   }
 
-  async #send({ id, data: { owner, job_id, url, body, turn = 0 } }: Job<Message>): Promise<void> {
+  async #send({ id, data: { owner, job_id, url, body, turn = 0 } }: Job<Message>, closing: AbortSignal): Promise<void> {
     const { store, secrets, allowedHosts, timeoutMs = TIMEOUT_MS, resolve } = this.#options;
     if (!(await store.outbox.begin(owner, job_id, turn))) return;
     const known = secrets.get(owner);
@@ -199,13 +217,18 @@ export class Webhooks {
       "webhook-timestamp": String(timestamp),
       "webhook-signature": signature(known, id!, timestamp, body),
     };
-    const reply = await post(url, headers, body, { allowedHosts, timeoutMs, resolve });
+    const reply = await post(url, headers, body, { allowedHosts, timeoutMs, signal: closing, resolve });
     if (reply.status >= 200 && reply.status < 300) return meters.webhooks.inc({ result: "delivered" });
     if (reply.status === 410) {
       await store.outbox.disable(owner, job_id);
       throw new UnrecoverableError("the receiver answered 410: nothing more is sent for this job");
     }
     throw new Refused(reply.status, reply.retryAfterMs);
+  }
+
+  /** If Redis is away just now the room is given back when the job is deleted. */
+  async #settled({ id, data: { owner, job_id } }: Job<Message>): Promise<void> {
+    await this.#options.store.outbox.settled(owner, job_id, id!).catch(() => undefined);
   }
 
   async #giveUp({ id, data, attemptsMade }: Job<Message>, error: Error): Promise<void> {

@@ -22,6 +22,7 @@ beforeEach(async () => {
 });
 
 const post = (spec: object) => service.call("POST", "/v1/jobs", { body: spec });
+const validate = (spec: object) => service.call("POST", "/v1/jobs?validate_only=true", { body: spec });
 const usage = () => redis.hgetall("{rappel}:owner:default:usage");
 
 /** Of all that is free, `left` bytes are promised to nobody. */
@@ -73,6 +74,9 @@ test("what is refused leaves nothing behind: no dataset of its rows, no file, no
   await fill(50_000);
   const refused = await post(specFor(dataset, { data: inline }));
   expect([refused.status, refused.body.code]).toEqual([503, "unavailable"]);
+  const validated = await validate(specFor(dataset, { data: inline }));
+  const full = expect.stringMatching(/^The store is full: this may need \d+ bytes/);
+  expect([validated.status, validated.body.detail]).toEqual([503, full]);
   expect([
     service.onDisk(),
     (await redis.keys("*")).filter((key) => key !== "{rappel}:room").sort(),
@@ -96,6 +100,8 @@ test("a job that would not fit into an empty store is too large", async () => {
   const refused = await post(large);
   expect([refused.status, refused.body.code]).toEqual([413, "too_large"]);
   expect(refused.body.detail).toContain(`which has ${FILLABLE} in all`);
+  const validated = await validate(large);
+  expect([validated.status, validated.body.detail]).toEqual([413, refused.body.detail]);
   // That does not make the store full.
   expect((await service.call("GET", "/v1/status")).body.store.full).toBe(false);
   expect((await service.call("GET", "/readyz")).body).toMatchObject({ status: "ok", checks: { room: "ok" } });

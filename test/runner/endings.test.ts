@@ -7,7 +7,7 @@ import { Heartbeat } from "../../src/runner/heartbeat.ts";
 import { Reporter } from "../../src/runner/reporter.ts";
 import { retrying } from "../../src/retries.ts";
 import { Store } from "../../src/store/store.ts";
-import { acquire, connected, OWNER, postJob, progressAt, row } from "../store/support.ts";
+import { acquire, connected, metricRows, OWNER, postJob, progressAt, row } from "../store/support.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import { smallJob, train } from "../support/training.ts";
 
@@ -52,7 +52,7 @@ test("what expired before the job could end is uploaded again", async () => {
   expect(job.status).toBe("succeeded");
   const model = (await store.jobs.model(OWNER, id, "final"))!;
   expect(model.sha256).toBe(job.result!.weights_sha256);
-  expect(await store.jobs.metrics(OWNER, id)).toEqual([row(1)]);
+  expect(await metricRows(store, OWNER, id)).toEqual([row(1)]);
 });
 
 test("a beat that meets the end of its own job is no lost lease, one that meets another run is", async () => {

@@ -11,6 +11,7 @@ import {
   lapse,
   newJob,
   openStore,
+  metricRows,
   OWNER,
   postJob,
   progressAt,
@@ -46,7 +47,7 @@ test("a state of several chunks comes back as it was, and is there only once it 
   await checkpoint(lease, 10, { bytes, rows: [5, 10].map(row) });
   expect(bytes.equals((await store.jobs.checkpointBytes(OWNER, id, 10))!)).toBe(true);
   expect(await lives()).toEqual([-1, -1, -1]);
-  expect(await store.jobs.metrics(OWNER, id)).toEqual([5, 10].map(row));
+  expect(await metricRows(store, OWNER, id)).toEqual([5, 10].map(row));
   const manifests = await store.jobs.checkpoints(OWNER, id, { limit: 10 });
   expect(manifests!.data).toMatchObject([
     { step: 10, run: 1, bytes: bytes.length, metrics: { valid_loss: 0.1 + 0.2 } },
@@ -72,8 +73,8 @@ test("steps past 2^31 and 2^32 are kept, found, ordered and gone back to like an
   for (const step of large) expect(await checkpoint(lease, step, { rows: [row(step)], keepLast: 4 })).toBe(true);
   expect((await steps(store, id)).sort((a, b) => a - b)).toEqual(large);
   expect((await lease.work()).checkpoint?.step).toBe(large[3]);
-  expect(await store.jobs.metrics(OWNER, id, 2 ** 31)).toEqual(large.slice(1).map(row));
-  expect(await store.jobs.metrics(OWNER, id, 2 ** 31, 2 ** 32)).toEqual([row(2 ** 31)]);
+  expect(await metricRows(store, OWNER, id, 2 ** 31)).toEqual(large.slice(1).map(row));
+  expect(await metricRows(store, OWNER, id, 2 ** 31, 2 ** 32)).toEqual([row(2 ** 31)]);
   const events = (await store.jobs.events(OWNER, id, { limit: 10 }))!.data;
   expect(events.find(({ type }) => type === "evaluated")?.step).toBe(2 ** 31);
   await lease.rewind(2 ** 32, [], { type: "rewound", message: "", step: 2 ** 32, data: null });
@@ -154,7 +155,7 @@ test("training that is taken back leaves nothing behind of what came after, once
   const event = { type: "rewound", message: "Back.", step: 25, data: null } as const;
   for (let i = 0; i < 2; i++) await lease.rewind(25, [change], event);
   expect(await steps(store, id)).toEqual([20, 10]);
-  expect((await store.jobs.metrics(OWNER, id))!.map(({ step }) => step)).toEqual([5, 10, 15, 20, 25]);
+  expect((await metricRows(store, OWNER, id))!.map(({ step }) => step)).toEqual([5, 10, 15, 20, 25]);
   expect((await eventTypes(store, id)).filter((type) => type === "rewound")).toHaveLength(1);
   expect(await lease.work()).toMatchObject({ checkpoint: { step: 20 }, changes: [change] });
 
@@ -191,7 +192,7 @@ test("a commit sent again, because its answer was lost, changes nothing", async 
       { progress: progressAt(10), event: event, rows: [row(10)] },
     );
   expect(await eventTypes(store, id)).toEqual(["created", "started", "checkpoint_committed"]);
-  expect(await store.jobs.metrics(OWNER, id)).toEqual([row(10)]);
+  expect(await metricRows(store, OWNER, id)).toEqual([row(10)]);
   expect(await redis.pttl((await redis.keys("*:chunk:*"))[0])).toBe(-1);
 });
 
@@ -260,7 +261,7 @@ test("while Redis is away everything fails at once and says so; afterwards it go
     .toBe("back");
   expect(await lease.renew(60_000)).toBe("running");
   expect(await steps(store, id)).toEqual([10]);
-  expect(await store.jobs.metrics(OWNER, id)).toEqual([row(10)]);
+  expect(await metricRows(store, OWNER, id)).toEqual([row(10)]);
 });
 
 test("a page says that there is more, though what it would have shown was removed meanwhile", async () => {

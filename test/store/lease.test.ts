@@ -13,6 +13,7 @@ import {
   eventTypes,
   lapse,
   openStore,
+  metricRows,
   OWNER,
   postJob,
   progressAt,
@@ -106,7 +107,7 @@ test("a zombie cannot write anything once the job is someone else's", async () =
 
   expect(await redis.hgetall(`{rappel}:owner:${OWNER}:job:${id}`)).toEqual(before);
   expect(await redis.keys("*:chunk:*")).toEqual([]);
-  expect(await store.jobs.metrics(OWNER, id)).toEqual([]);
+  expect(await metricRows(store, OWNER, id)).toEqual([]);
   expect(await heir.renew(5000)).toBe("running");
 });
 
@@ -133,21 +134,21 @@ test("a take-over drops what lies after the last checkpoint, and nothing before"
   await lapse(redis, id);
 
   const second = await acquire(store, id);
-  expect((await store.jobs.metrics(OWNER, id))!.map(({ step }) => step)).toEqual([10, 20]);
+  expect((await metricRows(store, OWNER, id))!.map(({ step }) => step)).toEqual([10, 20]);
   expect((await second.work()).checkpoint).toMatchObject({ step: 20, run: 1 });
   expect((await second.checkpointBytes(20))!.toString()).toMatch(/^the state at 20/);
   expect(await redis.keys("*:chunk:*")).toHaveLength(1);
   expect(await redis.keys("*:uploads")).toEqual([]);
   expect(await eventTypes(store, id)).toEqual(["created", "started", "checkpoint_committed", "lease_lost", "resumed"]);
   await second.report(1, progressAt(40), [], [30, 40].map(row));
-  expect(await store.jobs.metrics(OWNER, id)).toEqual([10, 20, 30, 40].map(row));
+  expect(await metricRows(store, OWNER, id)).toEqual([10, 20, 30, 40].map(row));
 });
 
 test("a report sent again is written once", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   for (let i = 0; i < 3; i++) await lease.report(1, progressAt(2), [requeued], [row(1), row(2)]);
-  expect(await store.jobs.metrics(OWNER, id)).toEqual([1, 2].map(row));
+  expect(await metricRows(store, OWNER, id)).toEqual([1, 2].map(row));
   expect(await eventTypes(store, id)).toEqual(["created", "started", "requeued"]);
   const progress = { step: 2, progress: 0.02, samples_per_second: 1000, updated_at: expect.any(String) };
   expect(await store.jobs.progress(OWNER, id)).toMatchObject(progress);
@@ -312,7 +313,7 @@ test("finishing commits the last state, the models, the metrics and the result t
   const job = await store.jobs.get(OWNER, id);
   expect(job).toMatchObject({ status: "succeeded", result, error: null, progress: { step: 100, progress: 1 } });
   expect(job!.finished_at).not.toBeNull();
-  expect(await store.jobs.metrics(OWNER, id)).toEqual([row(100)]);
+  expect(await metricRows(store, OWNER, id)).toEqual([row(100)]);
   expect((await eventTypes(store, id)).filter((type) => type === "succeeded")).toHaveLength(1);
   expect(await steps(store, id)).toEqual([100]);
   expect(bytes.equals((await store.jobs.checkpointBytes(OWNER, id, 100))!)).toBe(true);

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { FIRST_READING } from "../../src/data/reading.ts";
 import type { Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { openStore, OWNER, postJob } from "./support.ts";
+import { openStore, metricRows, OWNER, postJob } from "./support.ts";
 
 let server: TestRedis;
 let store: Store;
@@ -36,7 +36,7 @@ test("rows of metrics come some hundred at a time, none twice and none left out"
   const texts = (among: typeof rows) => among.map((row) => JSON.stringify(row)).sort();
   expect((await read()).toSorted()).toEqual(texts(rows));
   expect((await read(100, 1400)).toSorted()).toEqual(texts(rows.filter(({ step }) => step >= 100 && step <= 1400)));
-  expect(await store.jobs.metrics(OWNER, "job_0")).toBeNull();
+  expect(await metricRows(store, OWNER, "job_0")).toBeNull();
 });
 
 test("a page of datasets ends where their records are large", async () => {

@@ -11,7 +11,7 @@ import { roomOf } from "../../src/store/room.ts";
 import type { ResolvedSpec } from "../../src/spec/spec.ts";
 import type { Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { acquire, checkpoint, connected, eventTypes, lapse, newJob, openStore, OWNER } from "./support.ts";
+import { acquire, checkpoint, connected, eventTypes, lapse, newJob, openStore, metricRows, OWNER } from "./support.ts";
 import { postJob, progressAt, room, row, steps } from "./support.ts";
 
 const MiB = 2 ** 20;
@@ -117,7 +117,7 @@ test.each([
       const before = await spent(id);
       await goBack(lease);
       sums.push([before, await spent(id)]);
-      expect(await store.jobs.metrics(OWNER, id)).toEqual([row(10)]);
+      expect(await metricRows(store, OWNER, id)).toEqual([row(10)]);
       const [reserved] = await redis.hmget(keys.job(OWNER, id), "reserved");
       expect((await store.overview.room()).reserved).toBe(Number(reserved) - (await spent(id)));
       await store.jobs.cancel(OWNER, id);

@@ -6,7 +6,7 @@ import { ulid } from "ulid";
 import { storeConnection } from "../../src/store/database.ts";
 import type { NewJob } from "../../src/store/jobs.ts";
 import type { Acquired, AcquireOptions, Lease, State } from "../../src/store/lease.ts";
-import type { ProgressReport } from "../../src/store/record.ts";
+import type { MetricRow, ProgressReport } from "../../src/store/record.ts";
 import type { Room } from "../../src/store/room.ts";
 import { Store } from "../../src/store/store.ts";
 import type { TestRedis } from "../support/redis.ts";
@@ -128,4 +128,17 @@ export async function steps(store: Store, jobId: string): Promise<number[]> {
 
 export function sha256(bytes: Uint8Array | string): string {
   return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** All rows of a job's metrics. Null: there is no such job. */
+export async function metricRows(
+  store: Store,
+  owner: string,
+  id: string,
+  fromStep?: number,
+  toStep?: number,
+): Promise<MetricRow[] | null> {
+  const pages: string[][] = [];
+  for await (const page of store.jobs.metricPages(owner, id, fromStep, toStep)) pages.push(page);
+  return pages.length === 0 ? null : pages.flat().map((row) => JSON.parse(row) as MetricRow);
 }

@@ -24,7 +24,12 @@ const at =
     addresses.map((address) => ({ address, family: address.includes(":") ? 6 : 4 }));
 
 function send(url: string, options: Partial<PostOptions> = {}) {
-  return post(url, { "webhook-id": "x" }, "{}", { allowedHosts: [], timeoutMs: 2000, ...options });
+  return post(url, { "webhook-id": "x" }, "{}", {
+    allowedHosts: [],
+    timeoutMs: 2000,
+    signal: new AbortController().signal,
+    ...options,
+  });
 }
 
 test.each([

@@ -9,7 +9,7 @@ import { Unavailable } from "../../src/store/errors.ts";
 import { keys } from "../../src/store/keys.ts";
 import type { Store } from "../../src/store/store.ts";
 import { Refused, waitMs, Webhooks, type WebhooksOptions } from "../../src/webhooks/webhooks.ts";
-import { acquire, connected, newJob, openStore } from "../store/support.ts";
+import { acquire, connected, newJob, openStore, room } from "../store/support.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import { startReceiver, type Received, type Receiver } from "./receiver.ts";
 
@@ -31,7 +31,7 @@ beforeEach(async () => {
   receiver.received.length = 0;
   receiver.answer((response) => response.writeHead(204).end());
 });
-afterEach(() => Promise.all(open.splice(0).map((webhooks) => webhooks.close())));
+afterEach(() => Promise.all(open.splice(0).map((webhooks) => webhooks.close(5000))));
 
 function start(options: Partial<WebhooksOptions> = {}): void {
   const webhooks = new Webhooks({
@@ -392,6 +392,43 @@ test("a job that was deleted says nothing more", async () => {
   await expect.poll(() => redis.llen(keys.outbox)).toBe(0);
   await quiet();
   expect(receiver.received).toEqual([]);
+});
+
+test("a message that was delivered or given up does not count against its owner any more", async () => {
+  const counted = async () => Number((await redis.hget("{rappel}:owner:ann:usage", "checkpoint_bytes")) ?? 0);
+  const posted = async () => {
+    const job = newJob({ owner: "ann", room: { ...room(100_000), messageBytes: 30_000 } });
+    Object.assign(job.spec, { webhook: { url: hook(), events: ["created", "cancelled"] } });
+    await store.jobs.create(job);
+    await store.jobs.cancel("ann", job.id);
+    return job.id;
+  };
+  const [first] = [await posted(), await posted()];
+  expect(await counted()).toBeGreaterThan(4 * 30_000);
+  receiver.answer((response, nth) => response.writeHead(nth % 2 === 0 ? 204 : 500).end());
+  start({ scheduleMs: [] });
+  await received(4);
+  await expect.poll(counted, { timeout: 5000 }).toBeLessThan(30_000);
+  // Once, whatever a process does again that died after it.
+  const before = await counted();
+  await store.outbox.settled("ann", first, `${first}-1`);
+  expect(await counted()).toBe(before);
+  expect(await redis.keys("*:messages")).toEqual([]);
+});
+
+test("a process that ends waits for no receiver: what it was sending is sent by the next", async () => {
+  const silent: ServerResponse[] = [];
+  receiver.answer((response) => void silent.push(response));
+  start({ timeoutMs: 600_000 });
+  await store.jobs.cancel("ann", await post());
+  await received(1);
+  await open.splice(0)[0].close(0);
+  expect(await redis.zcard("{rappel}:webhooks:prioritized")).toBe(1);
+  receiver.answer((response) => response.writeHead(204).end());
+  start({ scheduleMs: [] });
+  const [first, again] = await received(2);
+  expect([again.headers["webhook-id"], again.body]).toEqual([first.headers["webhook-id"], first.body]);
+  for (const response of silent) response.destroy();
 });
 
 test("what was sent is forgotten after a while, though nothing more is sent", async () => {

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/spec/wire.ts";
 import type { MetricRow } from "../../src/store/record.ts";
-import { eventTypes, OWNER } from "../store/support.ts";
+import { eventTypes, metricRows, OWNER } from "../store/support.ts";
 import { ended, openPlace, type Place } from "./support.ts";
 
 let place: Place;
@@ -34,7 +34,7 @@ const checkpointOf = (job: Job): number => job.progress.last_checkpoint_step ?? 
 
 async function outcome(id: string) {
   const job = await place.until(id, ended, 120_000);
-  const metrics = (await place.store.jobs.metrics(OWNER, id))!;
+  const metrics = (await metricRows(place.store, OWNER, id))!;
   return { job, metrics, evaluated: await evaluatedSteps(id), keys: await lastingKeys(id) };
 }
 

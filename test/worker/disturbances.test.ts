@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/spec/wire.ts";
 import type { MetricRow } from "../../src/store/record.ts";
-import { eventTypes, OWNER, steps } from "../store/support.ts";
+import { eventTypes, metricRows, OWNER, steps } from "../store/support.ts";
 import { ended, LEASE_MS, longSpec, openPlace, type Place } from "./support.ts";
 
 let place: Place;
@@ -13,7 +13,7 @@ const spec = longSpec(120);
 
 async function outcome(id: string) {
   const job = await place.until(id, ended, 60_000);
-  return { job, metrics: (await place.store.jobs.metrics(OWNER, id))! };
+  return { job, metrics: (await metricRows(place.store, OWNER, id))! };
 }
 
 async function expectUndisturbed(id: string): Promise<Job> {

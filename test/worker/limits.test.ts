@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { MetricRow } from "../../src/store/record.ts";
-import { OWNER } from "../store/support.ts";
+import { metricRows, OWNER } from "../store/support.ts";
 import { ended, openPlace, type Place } from "./support.ts";
 
 /** Jobs at the limits that the spec allows, each the cheapest that reaches its limit. */
@@ -34,7 +34,7 @@ async function succeeded(id: string) {
   const job = await place.until(id, ended, 120_000);
   expect(job).toMatchObject({ status: "succeeded", run: 1, error: null });
   expect(job.result!.steps).toBe(job.progress.total_steps);
-  return (await place.store.jobs.metrics(OWNER, id))!;
+  return (await metricRows(place.store, OWNER, id))!;
 }
 
 const stepsOf = (rows: MetricRow[], name: string) => rows.filter((row) => name in row).map(({ step }) => step);

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/spec/wire.ts";
 import type { MetricRow } from "../../src/store/record.ts";
-import { eventTypes, OWNER } from "../store/support.ts";
+import { eventTypes, metricRows, OWNER } from "../store/support.ts";
 import { ended, LEASE_MS, longSpec, openPlace, type Place } from "./support.ts";
 
 let place: Place;
@@ -38,7 +38,7 @@ afterAll(() => place.close());
 
 async function outcome(id: string) {
   const job = await place.until(id, ended);
-  return { job, metrics: (await place.store.jobs.metrics(OWNER, id))! };
+  return { job, metrics: (await metricRows(place.store, OWNER, id))! };
 }
 
 async function expectUndisturbed(id: string): Promise<void> {

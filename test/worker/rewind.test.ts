@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/spec/wire.ts";
 import type { MetricRow } from "../../src/store/record.ts";
-import { OWNER } from "../store/support.ts";
+import { metricRows, OWNER } from "../store/support.ts";
 import { ended, openPlace, type Place } from "./support.ts";
 
 let place: Place;
@@ -36,7 +36,7 @@ const changes = [
 
 async function outcome(id: string) {
   const job = await place.until(id, ended, 60_000);
-  return { job, metrics: (await place.store.jobs.metrics(OWNER, id))! };
+  return { job, metrics: (await metricRows(place.store, OWNER, id))! };
 }
 
 async function eventsOf(id: string, type: string) {

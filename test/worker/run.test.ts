@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { eventTypes, OWNER, steps } from "../store/support.ts";
+import { eventTypes, metricRows, OWNER, steps } from "../store/support.ts";
 import { ended, openPlace, sha256, type Place } from "./support.ts";
 
 let place: Place;
@@ -30,7 +30,7 @@ test("a job is trained, and everything about it can be fetched", async () => {
   expect(description.inputs).toHaveLength(10);
   expect(description.target).toMatchObject({ column: "y", task: "classification", classes: ["a", "b", "c"] });
 
-  const metrics = (await place.store.jobs.metrics(OWNER, id))!;
+  const metrics = (await metricRows(place.store, OWNER, id))!;
   expect(metrics.filter((row) => "train_loss" in row).map(({ step }) => step)).toEqual(
     Array.from({ length: total }, (_, i) => i + 1),
   );
@@ -62,7 +62,7 @@ test("a job that gets nowhere is ended by its detector, and says why", async () 
   expect(told.map(({ step, message }) => [step, message])).toEqual(
     diagnosis.findings.map(({ step, message, remedy }) => [step, `${message} ${remedy}`]),
   );
-  const rows = (await place.store.jobs.metrics(OWNER, id))!.filter((row) => "update_ratio.0" in row);
+  const rows = (await metricRows(place.store, OWNER, id))!.filter((row) => "update_ratio.0" in row);
   expect(rows.map(({ step }) => step)).toEqual(rows.map((_, i) => 10 * (i + 1)));
   expect(rows.at(-1)!.step).toBeGreaterThan(job.result!.steps - 10);
 });

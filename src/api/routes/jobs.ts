@@ -4,6 +4,7 @@ import { unknownKey } from "../../spec/faults.ts";
 import { resolveSpec, type Resolved } from "../../spec/resolve.ts";
 import { Spec } from "../../spec/spec.ts";
 import { Job, JobId, JobList, JobStatus, ValidatedSpec } from "../../spec/wire.ts";
+import { roomOf } from "../../store/room.ts";
 import { createJob, idempotencyHeaders, idempotencyOf, resolveContext, sendCreated } from "../job-creation.ts";
 import { notFound } from "../plugins/problems.ts";
 import { commaSeparated, pageQuery } from "../requests.ts";
@@ -18,7 +19,7 @@ const createQuery = z.strictObject({
   validate_only: z
     .enum(["true", "false"])
     .default("false")
-    .describe("`true`: say what would become of the job, and store nothing."),
+    .describe("`true`: say what would become of the job, also if the store has no room for it, and store nothing."),
 });
 
 const listQuery = z
@@ -70,6 +71,7 @@ export const jobs: Routes = async (app, services) => {
       const resolved = await resolveSpec(request.body, resolveContext(services, reply));
       if (!validateOnly) return sendCreated(reply, await createJob(services, request, resolved, use, null));
       await resolved.table?.discard();
+      await store.jobs.askRoom(owner, roomOf(resolved, 0));
       return validated(resolved);
     },
   );

@@ -9,11 +9,6 @@ root = root or string.match(KEYS[1], '^{%l+}')
 local job = KEYS[1]
 local owned = root .. ':owner:' .. (owner or '')
 
-local CHUNK_BYTES = 4 * 1024 * 1024
--- How long a chunk lives that no checkpoint holds: while it is being uploaded, and after it was let
--- go (a download may be going on).
-local LOOSE_MS = 600000
-
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 

@@ -40,5 +40,5 @@ if idempotency and redis.call('HGET', idempotency, 'job') == id then redis.call(
 redis.call('ZREM', root .. ':ended', job)
 redis.call('ZREM', owned .. ':jobs', id)
 unlist(status)
-redis.call('DEL', job, job .. ':events', job .. ':metrics', job .. ':checkpoints', job .. ':told')
+redis.call('DEL', job, job .. ':events', job .. ':metrics', job .. ':checkpoints', job .. ':told', job .. ':messages')
 return 'removed'

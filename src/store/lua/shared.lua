@@ -24,13 +24,16 @@ end
 local function record_event(text)
   local place = redis.call('RPUSH', job .. ':events', text)
   local type = cjson.decode(text).type
-  local room = text_room(text, EVENT_BYTES)
+  local room, message = text_room(text, EVENT_BYTES), 0
   local wanted = get('webhook')
   if wanted and string.find(wanted, cjson.encode(type), 1, true) then
     redis.call('RPUSH', root .. ':outbox', owner .. ' ' .. id .. ' ' .. place)
-    room = room + #text + (number('message_bytes') or 0)
+    message = #text + (number('message_bytes') or 0)
   end
-  if spend(room) then redis.call('HINCRBY', job .. ':told', 'bytes', room) end
+  if not spend(room + message) then return end
+  redis.call('HINCRBY', job .. ':told', 'bytes', room + message)
+  -- Until the message is delivered or given up (notice_settled.lua).
+  if message > 0 then redis.call('HSET', job .. ':messages', place, message) end
 end
 
 -- Appends an event: a JSON object as text, to which its run and time are added here. If the job's
