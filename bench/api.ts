@@ -1,5 +1,6 @@
-// The api under load, as real processes: polls of a job's progress while every core trains; as many polls as it can answer, beside a Fastify route
-// that does nothing; the memory of open streams; and how long an owner's job waits behind a hundred of another's.
+// The api under load, as real processes: polls of a job's progress while every core trains; as many
+// polls as it can answer, beside a Fastify route that does nothing; the memory of open streams; and
+// how long an owner's job waits behind a hundred of another's.
 import { readFile } from "node:fs/promises";
 import { Agent, get } from "node:http";
 import { connect } from "node:net";
@@ -85,7 +86,10 @@ async function saturate(url: string): Promise<number> {
   return answers / ROUND_SECONDS;
 }
 
-/** MiB that the process grows by while this many streams of a job's events are open, each of which has told what there was to tell. */
+/**
+ * MiB that the process grows by while this many streams of a job's events are open, each of which
+ * has told what there was to tell.
+ */
 async function streams(url: string, processId: number): Promise<number> {
   const before = await residentMiB(processId);
   const agent = new Agent({ maxSockets: STREAMS });

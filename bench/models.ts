@@ -5,7 +5,8 @@ import type { Member } from "../src/engine/options.ts";
 import type { TrainingData } from "../src/engine/training.ts";
 import { median } from "./statistics.ts";
 
-// Milliseconds a training step of whole models under Adam, gathering the batch included: by a real crew, from step to step.
+// Milliseconds a training step of whole models under Adam, gathering the batch included: by a real
+// crew, from step to step.
 
 interface Workload {
   readonly name: string;

@@ -7,7 +7,10 @@ import type { Plan } from "../src/engine/model.ts";
 import { gradientTiles, parameterBlocks, share } from "../src/engine/slices.ts";
 import { Update } from "../src/engine/update.ts";
 
-/** One thread of a measurement: an optimizer's steps as a crew runs them, over gradients that stay as they are. */
+/**
+ * One thread of a measurement: an optimizer's steps as a crew runs them, over gradients that stay
+ * as they are.
+ */
 
 export interface Measurement {
   readonly module: WebAssembly.Module;

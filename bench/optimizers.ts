@@ -8,9 +8,11 @@ import type { Measurement, Times } from "./optimizer-thread.ts";
 import { median } from "./statistics.ts";
 
 /*
- * Parameters updated a second by every optimizer of the default dialect, of four equal matrices of n weights together; what share of the speed of
- * copying memory that is, and how many bytes a second beside Adam's. The bytes are those that its passes read and write. What copying moves counts
- * likewise; it is measured in the same rounds as the optimizer and Adam, on weights and state.
+ * Parameters updated a second by every optimizer of the default dialect, of four equal matrices of
+ * n weights together; what share of the speed of copying memory that is, and how many bytes a
+ * second beside Adam's. The bytes are those that its passes read and write. What copying moves
+ * counts likewise; it is measured in the same rounds as the optimizer and Adam, on weights and
+ * state.
  */
 
 const SIZES = [1e3, 1e4, 1e5, 1e6, 1e7];
@@ -19,7 +21,10 @@ const ROUNDS = 3;
 /** An optimizer whose step may take longer than this is not measured at that size. */
 const LONGEST_MS = 4000;
 
-/** Bytes a parameter of each pass over a matrix, where there are several; else the gradient is read, weights and state are read and written. */
+/**
+ * Bytes a parameter of each pass over a matrix, where there are several; else the gradient is read,
+ * weights and state are read and written.
+ */
 const PASS_BYTES: Readonly<Record<string, readonly number[]>> = {
   adafactor: [4, 4, 4, 12],
   lamb: [28, 12],

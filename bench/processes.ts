@@ -15,7 +15,10 @@ interface Started {
 
 type Line = Record<string, unknown>;
 
-/** Programs of this repository that run beside a benchmark, each with a data directory of its own; ended and cleared away with it. */
+/**
+ * Programs of this repository that run beside a benchmark, each with a data directory of its own;
+ * ended and cleared away with it.
+ */
 export class Processes implements AsyncDisposable {
   readonly #directory: string;
   readonly #children: ChildProcess[] = [];

@@ -17,8 +17,9 @@ const PATIENCE = 4;
 const PENANCE = 1000;
 
 /**
- * The barrier of a crew as one thread sees it. Spinning beats sleeping tenfold while the others are on their way, and is worse than
- * useless when something else has their core; so a thread whose meetings keep ending asleep stops spinning for a while.
+ * The barrier of a crew as one thread sees it. Spinning beats sleeping tenfold while the others are
+ * on their way, and is worse than useless when something else has their core; so a thread whose
+ * meetings keep ending asleep stops spinning for a while.
  */
 export class Barrier {
   readonly #kernels: Kernels;

@@ -9,8 +9,8 @@ import { seedHalves } from "./random.ts";
 const SHORT_ROW = 32;
 
 /**
- * Which rows make the batches of a step, and their way into the job's memory. The order of an epoch is a function of (seed, epoch): the
- * leader shuffles when an epoch begins, the others wait for it.
+ * Which rows make the batches of a step, and their way into the job's memory. The order of an epoch
+ * is a function of (seed, epoch): the leader shuffles when an epoch begins, the others wait for it.
  */
 export class Batches {
   /** Batches of the present step: more than one where gradients are accumulated. */

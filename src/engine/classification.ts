@@ -1,23 +1,30 @@
 /*
- * Metrics of classes, from what an evaluation recorded of each row. Every sum runs over rows or classes in ascending order, and the area
- * under the ROC curve counts pairs, which is exact: so no order of threads shows in a result.
+ * Metrics of classes, from what an evaluation recorded of each row. Every sum runs over rows or
+ * classes in ascending order, and the area under the ROC curve counts pairs, which is exact: so no
+ * order of threads shows in a result.
  *
- * Cost: the area sorts the rows by their score, once for each class (n log n; about 0.2 s a million scores). MAX_SCORES bounds it and the
- * memory of the scores; beyond it the area is not computed.
+ * Cost: the area sorts the rows by their score, once for each class (n log n; about 0.2 s a million
+ * scores). MAX_SCORES bounds it and the memory of the scores; beyond it the area is not computed.
  */
 
-/** The most scores, rows × classes (two classes have one score a row), of which the area under the ROC curve is computed: 16 MiB. */
+/**
+ * The most scores, rows × classes (two classes have one score a row), of which the area under the
+ * ROC curve is computed: 16 MiB.
+ */
 export const MAX_SCORES = 2 ** 22;
 
-/** Scores a row, with which the classes are told apart; 0: none are recorded. `rows`: how many are evaluated. */
+/**
+ * Scores a row, with which the classes are told apart; 0: none are recorded. `rows`: how many are
+ * evaluated.
+ */
 export function scoresPerRow(classes: number, rows: number): number {
   const scores = classes === 2 ? 1 : classes;
   return rows * scores <= MAX_SCORES ? scores : 0;
 }
 
 /**
- * What is known of the evaluated rows: for each its class, which may be a probability where there are two, the class that was decided for,
- * and its scores.
+ * What is known of the evaluated rows: for each its class, which may be a probability where there
+ * are two, the class that was decided for, and its scores.
  */
 export interface ClassifiedRows {
   readonly classes: number;
@@ -29,8 +36,9 @@ export interface ClassifiedRows {
 const UNDEFINED = { accuracy: NaN, macro_f1: NaN, precision: NaN, recall: NaN, auc: NaN };
 
 /**
- * Accuracy; the means over the classes, without one that is neither present nor predicted, of F1, precision and recall; the area. All are
- * undefined where a target is no class but a probability between.
+ * Accuracy; the means over the classes, without one that is neither present nor predicted, of F1,
+ * precision and recall; the area. All are undefined where a target is no class but a probability
+ * between.
  */
 export function classification(rows: ClassifiedRows): Record<string, number> {
   const { classes, targets, decided } = rows;
@@ -67,8 +75,8 @@ export function classification(rows: ClassifiedRows): Record<string, number> {
 }
 
 /**
- * The area under the ROC curve of the second of two classes, or the mean over the classes that are present. NaN where there are fewer than
- * two of these, or no scores.
+ * The area under the ROC curve of the second of two classes, or the mean over the classes that are
+ * present. NaN where there are fewer than two of these, or no scores.
  */
 function areaOf({ classes, targets, scores }: ClassifiedRows, present: Float64Array): number {
   const perRow = scores.length / targets.length;
@@ -79,7 +87,10 @@ function areaOf({ classes, targets, scores }: ClassifiedRows, present: Float64Ar
   return areas.reduce((sum, area) => sum + area, 0) / areas.length;
 }
 
-/** The part of all pairs of a row of the class and one of the rest in which the first has the higher score; an equal one counts half. */
+/**
+ * The part of all pairs of a row of the class and one of the rest in which the first has the higher
+ * score; an equal one counts half.
+ */
 function areaAgainstRest(
   scores: Float32Array,
   perRow: number,

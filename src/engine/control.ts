@@ -1,12 +1,16 @@
 /*
- * The control words: how the main thread and the threads of a crew speak while training runs, in the job's shared memory.
+ * The control words: how the main thread and the threads of a crew speak while training runs, in
+ * the job's shared memory.
  *
- * The main thread writes requests; thread 0, the leader, reads them once a step, between the step's two barriers, and writes what all do at
- * the step's end into ACTION. Every thread reads ACTION after the second barrier. So all agree, at no cost, and nobody
- * ever waits for the main thread.
+ * The main thread writes requests; thread 0, the leader, reads them once a step, between the step's
+ * two barriers, and writes what all do at the step's end into ACTION. Every thread reads ACTION
+ * after the second barrier. So all agree, at no cost, and nobody ever waits for the main thread.
  */
 
-/** Indexes of 32-bit words, counted from the control region. The barrier's three words come first, on a cache line of their own. */
+/**
+ * Indexes of 32-bit words, counted from the control region. The barrier's three words come first,
+ * on a cache line of their own.
+ */
 export const WORD = {
   barrier: 0,
   abort: 2,
@@ -26,7 +30,9 @@ export const WORD = {
   logRead: 48,
   /** 1 from the moment a snapshot is copied until it has been serialised. */
   snapshotBusy: 49,
-  /** From the leader: VERDICT of what the detectors found, at the end of a step or of an evaluation. */
+  /**
+   * From the leader: VERDICT of what the detectors found, at the end of a step or of an evaluation.
+   */
   verdict: 36,
   /**
    * Counts the slabs of validation rows that were evaluated, by any thread and without a lock. It
@@ -45,7 +51,10 @@ export const WORD = {
 export const DOUBLE = {
   /** Mean loss of the last log interval. */
   trainLoss: 40,
-  /** The evaluation's outcome, written by the leader, read by all: the value that early stopping and keeping the best look at. */
+  /**
+   * The evaluation's outcome, written by the leader, read by all: the value that early stopping and
+   * keeping the best look at.
+   */
   monitored: 41,
   /** The value of the metric that the schedule follows, written and read likewise. */
   followed: 42,

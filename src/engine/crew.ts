@@ -37,9 +37,15 @@ export interface Snapshot {
   readonly step: number;
   readonly kinds: readonly SnapshotKind[];
   readonly metrics: Readonly<Record<string, number>>;
-  /** Checkpoints that were due since the last snapshot and were passed over, because the buffer was not free. */
+  /**
+   * Checkpoints that were due since the last snapshot and were passed over, because the buffer was
+   * not free.
+   */
   readonly skipped: number;
-  /** Makes the safetensors file, in another thread, and frees the buffer for the next snapshot. To be called once. */
+  /**
+   * Makes the safetensors file, in another thread, and frees the buffer for the next snapshot. To
+   * be called once.
+   */
   serialize(): Promise<HashedFile>;
 }
 
@@ -84,7 +90,10 @@ export interface CrewOptions {
    * likewise.
    */
   readonly weights?: Uint8Array | null;
-  /** The rewinds that the run goes on with, of which a state that is older does not know; those of the state unless said otherwise. */
+  /**
+   * The rewinds that the run goes on with, of which a state that is older does not know; those of
+   * the state unless said otherwise.
+   */
   readonly changes?: readonly Change[] | null;
 }
 
@@ -96,7 +105,10 @@ const DRAIN_MS = 50;
 
 let compiled: WebAssembly.Module | null = null;
 
-/** The kernel module, compiled and probed once a process. @throws Error on a host whose arithmetic differs */
+/**
+ * The kernel module, compiled and probed once a process. @throws Error on a host whose arithmetic
+ * differs
+ */
 function kernelModule(): WebAssembly.Module {
   if (compiled === null) {
     const module = compileKernels();
@@ -339,7 +351,10 @@ export class Crew {
     Atomics.or(this.#words, WORD.request, REQUEST.snapshot);
   }
 
-  /** Stops at the next step boundary, with a "shutdown" snapshot before if it is asked for; `run` then resolves. */
+  /**
+   * Stops at the next step boundary, with a "shutdown" snapshot before if it is asked for; `run`
+   * then resolves.
+   */
   stop({ snapshot }: { readonly snapshot: boolean }): void {
     Atomics.or(this.#words, WORD.request, REQUEST.stop | (snapshot ? REQUEST.shutdownSnapshot : 0));
     this.resume();

@@ -8,16 +8,23 @@ import type { TrainingJob } from "./job.ts";
 import type { LayerObservation } from "./observer.ts";
 
 /*
- * Watches a run: makes readings of its numbers and gives them to the detectors. Only the leader does; what is found reaches the other threads as
- * the decision to go on or not. All that it remembers is in a state that is part of the checkpoint.
+ * Watches a run: makes readings of its numbers and gives them to the detectors. Only the leader
+ * does; what is found reaches the other threads as the decision to go on or not. All that it
+ * remembers is in a state that is part of the checkpoint.
  */
 
 /** Part of the checkpoint. */
 export interface DiagnosisState {
-  /** The loss of the first step, and what the run is taken to have started from; null until they are known. */
+  /**
+   * The loss of the first step, and what the run is taken to have started from; null until they are
+   * known.
+   */
   firstLoss: number | null;
   start: number | null;
-  /** Whether it began with weights that had learned before, and so what it started from says nothing of what there was to learn. */
+  /**
+   * Whether it began with weights that had learned before, and so what it started from says nothing
+   * of what there was to learn.
+   */
   learned: boolean;
   /** Losses of the window that is under way. */
   window: { steps: number; sum: number; squares: number };
@@ -28,7 +35,10 @@ export interface DiagnosisState {
   findings: Finding[];
 }
 
-/** Steps of a window: a hundredth of the run, within these bounds, so that a mean means something and nothing is seen late. */
+/**
+ * Steps of a window: a hundredth of the run, within these bounds, so that a mean means something
+ * and nothing is seen late.
+ */
 const LEAST_WINDOW = 5;
 const LONGEST_WINDOW = 50;
 
@@ -37,8 +47,9 @@ export function windowSteps(totalSteps: number): number {
 }
 
 /**
- * What a run starts from is the mean of its first window; or the loss of its first step, if that is less since it goes wrong at once, and if a batch
- * has this many rows, so that one step says something. The loss of all rows says everything, and may be far down before the window ends.
+ * What a run starts from is the mean of its first window; or the loss of its first step, if that is
+ * less since it goes wrong at once, and if a batch has this many rows, so that one step says
+ * something. The loss of all rows says everything, and may be far down before the window ends.
  */
 const TELLING_ROWS = 8;
 
@@ -161,8 +172,8 @@ interface Logged {
 }
 
 /**
- * What to say of a run whose loss or weights are no longer finite. `step` is the first at which that showed, `logged` what was logged last
- * before it.
+ * What to say of a run whose loss or weights are no longer finite. `step` is the first at which
+ * that showed, `logged` what was logged last before it.
  */
 export function explainDivergence(
   job: TrainingJob,

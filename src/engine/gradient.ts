@@ -8,15 +8,18 @@ import { parameterBlocks, sumOfBlocks, type Block, type Tile } from "./slices.ts
 /*
  * What is done to the gradient before an optimizer sees it, as one thread does its part.
  *
- * A step may have several batches. Each batch's gradient of a tile is computed like a single one's and added to those before it (`accumulate`), in the
- * order of the batches; the loss is divided by the divisor of all of them, so that the sum is the gradient of one large batch.
+ * A step may have several batches. Each batch's gradient of a tile is computed like a single one's
+ * and added to those before it (`accumulate`), in the order of the batches; the loss is divided by
+ * the divisor of all of them, so that the sum is the gradient of one large batch.
  *
- * Then, in this order: elements are clipped by value, units by their weights' norms, all of it by its norm, and noise is added. Noise comes last as in
- * the experiments of its paper that clip, and as in optax.noisy_sgd: clipped noise would no longer have the variance that was asked for.
+ * Then, in this order: elements are clipped by value, units by their weights' norms, all of it by
+ * its norm, and noise is added. Noise comes last as in the experiments of its paper that clip, and
+ * as in optax.noisy_sgd: clipped noise would no longer have the variance that was asked for.
  *
- * What an element or a unit can tell by itself is done to each tile when it is whole (`tileReady`). A norm takes the whole gradient: it is measured once
- * all threads have written theirs (`measure`), and what follows from it is done to a slice when the optimizer first reads it (`finish`), while it
- * is in cache.
+ * What an element or a unit can tell by itself is done to each tile when it is whole (`tileReady`).
+ * A norm takes the whole gradient: it is measured once all threads have written theirs (`measure`),
+ * and what follows from it is done to a slice when the optimizer first reads it (`finish`), while
+ * it is in cache.
  */
 
 /** The part of a job's `training` that concerns the gradient. */
@@ -69,7 +72,10 @@ export class Gradient {
     return this.#clipNorm && this.norm > this.#clipNorm.max;
   }
 
-  /** Adds a batch's part of a tile to what the step's batches before it brought; after the last one the tile is whole. */
+  /**
+   * Adds a batch's part of a tile to what the step's batches before it brought; after the last one
+   * the tile is whole.
+   */
   accumulate(tile: Tile, first: boolean, last: boolean): void {
     const { weight, gradient } = this.#plan.parameters[tile.parameter];
     const { accumulated, state } = this.#plan.addresses;
@@ -93,7 +99,10 @@ export class Gradient {
     this.#kernels.clip_units(gradient + offset, weight + offset, units, count / units, clipping, eps);
   }
 
-  /** Takes the measure of the whole, which all threads must have written. A meeting of the crew if it is clipped by its norm. */
+  /**
+   * Takes the measure of the whole, which all threads must have written. A meeting of the crew if
+   * it is clipped by its norm.
+   */
   measure(): void {
     if (this.#clipNorm === null) return;
     const { max, type } = this.#clipNorm;
@@ -108,7 +117,10 @@ export class Gradient {
     this.#scale = clipCoefficient(this.norm, max);
   }
 
-  /** Does what is left to do to elements begin..end of a parameter's, once it is measured if it is to be. */
+  /**
+   * Does what is left to do to elements begin..end of a parameter's, once it is measured if it is
+   * to be.
+   */
   finish(parameter: number, begin: number, end: number): void {
     if (this.#scale === 1 && this.#deviation === 0) return;
     const { gradient } = this.#plan.parameters[parameter];
@@ -128,8 +140,9 @@ export class Gradient {
 }
 
 /**
- * What every gradient is multiplied by when the norm over all of them together is limited, as in `torch.nn.utils.clip_grad_norm_`:
- * computed in double and rounded to float32 once, when it meets the gradients. NaN if the norm is.
+ * What every gradient is multiplied by when the norm over all of them together is limited, as in
+ * `torch.nn.utils.clip_grad_norm_`: computed in double and rounded to float32 once, when it meets
+ * the gradients. NaN if the norm is.
  */
 export function clipCoefficient(norm: number, maxNorm: number): number {
   return Math.min(1, maxNorm / (norm + 1e-6));

@@ -2,11 +2,13 @@ import { withOption } from "./optimizers/configure.ts";
 import type { Member } from "./options.ts";
 
 /*
- * Parameter groups: parts of a model that learn at a rate of their own, decay otherwise, or do not learn at all. A parameter belongs to the first
- * group with a pattern that matches its name; the rest belong to the optimizer itself.
+ * Parameter groups: parts of a model that learn at a rate of their own, decay otherwise, or do not
+ * learn at all. A parameter belongs to the first group with a pattern that matches its name; the
+ * rest belong to the optimizer itself.
  *
- * To the engine a group that learns is one more optimizer of the same type, with options of its own, that runs the passes of its tensors between
- * the same meetings as the others. A frozen parameter has a weight and nothing else: no gradient, no state, no part in any norm or sum.
+ * To the engine a group that learns is one more optimizer of the same type, with options of its
+ * own, that runs the passes of its tensors between the same meetings as the others. A frozen
+ * parameter has a weight and nothing else: no gradient, no state, no part in any norm or sum.
  */
 
 /** A group as it stands in a resolved spec. */

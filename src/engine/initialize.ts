@@ -19,7 +19,10 @@ export function drawWeights(
   }
 }
 
-/** Starts the tensors that the optimizer keeps for some blocks, whose weights are there; the memory is all zeros before. */
+/**
+ * Starts the tensors that the optimizer keeps for some blocks, whose weights are there; the memory
+ * is all zeros before.
+ */
 export function startOptimizer(kernels: Kernels, plan: Plan, blocks: readonly Block[]): void {
   for (const { parameter, begin, end } of blocks) {
     const { weight, state, length } = plan.parameters[parameter];

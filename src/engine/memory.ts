@@ -7,15 +7,19 @@ export interface Region {
   readonly bytes: number;
 }
 
-/** wasm32 ends at 4 GiB; the last page is left free so that no address computed past an array's end wraps around. */
+/**
+ * wasm32 ends at 4 GiB; the last page is left free so that no address computed past an array's end
+ * wraps around.
+ */
 export const MAX_MEMORY_BYTES = 65536 * PAGE_BYTES - PAGE_BYTES;
 
 /** Bytes of a cache line. */
 export const LINE = 64;
 
 /**
- * The memory map of a job: hands out stretches of its one memory, one after another, before anything runs. Every stretch begins
- * on a cache line, so that threads writing neighbours do not share one, and vectors are aligned.
+ * The memory map of a job: hands out stretches of its one memory, one after another, before
+ * anything runs. Every stretch begins on a cache line, so that threads writing neighbours do not
+ * share one, and vectors are aligned.
  */
 export class MemoryMap {
   readonly regions: Region[] = [];

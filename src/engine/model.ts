@@ -19,12 +19,14 @@ import {
 } from "./shapes.ts";
 
 /*
- * From a model's layers to a plan: every shape, every parameter, and the address of every byte that training will touch. Nothing is
- * allocated afterwards. A plan is plain data and a pure function of its input: it is computed once to check and to estimate when
- * a job is posted, and once when it runs, and posted to the threads.
+ * From a model's layers to a plan: every shape, every parameter, and the address of every byte that
+ * training will touch. Nothing is allocated afterwards. A plan is plain data and a pure function of
+ * its input: it is computed once to check and to estimate when a job is posted, and once when it
+ * runs, and posted to the threads.
  *
- * The state (weights, the optimizer's tensors, evaluation weights, best weights) lies in one stretch, so that a checkpoint is one
- * copy of it into the snapshot buffer, cut among the threads without regard to what is in it.
+ * The state (weights, the optimizer's tensors, evaluation weights, best weights) lies in one
+ * stretch, so that a checkpoint is one copy of it into the snapshot buffer, cut among the threads
+ * without regard to what is in it.
  */
 
 export interface PlannedLayer {
@@ -47,13 +49,19 @@ export interface PlannedParameter extends ShapedParameter {
   readonly gradient: number;
   /** The optimizer's tensors, in its order; none if it is frozen. */
   readonly state: readonly PlannedState[];
-  /** Weights to evaluate and to serve: `weight` itself unless the optimizer has others, or averages are taken. */
+  /**
+   * Weights to evaluate and to serve: `weight` itself unless the optimizer has others, or averages
+   * are taken.
+   */
   readonly evaluated: number;
   /** Best weights, 0 unless they are kept. */
   readonly best: number;
   /** How many rows are one unit, which no thread and no tile has only a part of. */
   readonly unitRows: number;
-  /** Number of the first of this tensor's SUM_BLOCKs among all: of those that learn first, then of the frozen ones. */
+  /**
+   * Number of the first of this tensor's SUM_BLOCKs among all: of those that learn first, then of
+   * the frozen ones.
+   */
   readonly firstBlock: number;
 }
 
@@ -75,7 +83,10 @@ export interface Plan {
   readonly scoresPerRow: number;
   readonly inputSize: number;
   readonly batchRows: number;
-  /** Rows the activation buffers hold: a batch, one a thread, and enough to evaluate at a good speed. */
+  /**
+   * Rows the activation buffers hold: a batch, one a thread, and enough to evaluate at a good
+   * speed.
+   */
   readonly capacityRows: number;
   /** SUM_BLOCKs of all that learns, and of all weights. */
   readonly blocks: number;
@@ -107,7 +118,9 @@ export interface Addresses {
   readonly sums: number;
   readonly evaluation: number;
   readonly scores: number;
-  /** Where a step has several batches: the sum of their gradients so far, laid out like the weights. */
+  /**
+   * Where a step has several batches: the sum of their gradients so far, laid out like the weights.
+   */
   readonly accumulated: number;
   /** For observed jobs: the weights before the step, and sums and counts (observer.ts). */
   readonly previous: number;
@@ -123,7 +136,10 @@ const TENSOR_HEADER_BYTES = 128;
 /** Doubles recorded for each row that is evaluated: loss, divisor, target, prediction, log loss. */
 export const EVALUATION_DOUBLES = 5;
 
-/** Doubles of one block of a tensor: two banks of the optimizer's sums, which it uses in turn, then the gradient norm's. */
+/**
+ * Doubles of one block of a tensor: two banks of the optimizer's sums, which it uses in turn, then
+ * the gradient norm's.
+ */
 export const SUM_STRIDE = 2 * MAX_SUMS + 1;
 
 /** Which of them is the norm's. */
@@ -292,7 +308,10 @@ function placeGradients(
   }));
 }
 
-/** Of the units that adaptive clipping looks at: a row of a matrix, a vector as a whole, whatever dimensions of length 1 it has beside. */
+/**
+ * Of the units that adaptive clipping looks at: a row of a matrix, a vector as a whole, whatever
+ * dimensions of length 1 it has beside.
+ */
 function unitRows(shape: Shape): number {
   return shape.filter((length) => length !== 1).length > 1 ? 1 : shape[0];
 }
@@ -305,8 +324,8 @@ const sum = <T>(items: readonly T[], value: (item: T) => number): number =>
   items.reduce((total, item) => total + value(item), 0);
 
 /**
- * The buffers between the layers: number i is layer i's input, number i + 1 its output. No gradient is needed before the first
- * layer that learns.
+ * The buffers between the layers: number i is layer i's input, number i + 1 its output. No gradient
+ * is needed before the first layer that learns.
  */
 function placeActivations(
   map: MemoryMap,

@@ -10,7 +10,10 @@ import { size } from "./shape.ts";
 /** The model and its loss as one thread runs them: kernels bound to the plan's addresses. */
 export class Network {
   readonly loss: Loss;
-  /** The same loss as its definition has it, without weights and smoothing; null of values, which have no such loss. */
+  /**
+   * The same loss as its definition has it, without weights and smoothing; null of values, which
+   * have no such loss.
+   */
   readonly logLoss: Loss | null;
   readonly #layers: readonly Layer[];
   readonly #backward: number;

@@ -7,12 +7,14 @@ import { size } from "./shape.ts";
 import { parameterBlocks, share, type Block } from "./slices.ts";
 
 /*
- * Looks at a step without touching it: norms of gradient, weights, update and moment estimates, and units that no sample of the step's
- * last batch woke. Each thread measures its blocks of the parameters before and after the update, in the fixed blocks of all sums; the
- * leader adds them up in ascending order. So what is seen does not depend on the threads either.
+ * Looks at a step without touching it: norms of gradient, weights, update and moment estimates, and
+ * units that no sample of the step's last batch woke. Each thread measures its blocks of the
+ * parameters before and after the update, in the fixed blocks of all sums; the leader adds them up
+ * in ascending order. So what is seen does not depend on the threads either.
  *
- * An observed step writes its whole gradient before anything is updated, as a clipped one does, and the optimizer's passes then do what they
- * would have done tile by tile. The weights before the step are kept in a region of their own, which only observed jobs have.
+ * An observed step writes its whole gradient before anything is updated, as a clipped one does, and
+ * the optimizer's passes then do what they would have done tile by tile. The weights before the
+ * step are kept in a region of their own, which only observed jobs have.
  */
 
 /** The `observe` part of a resolved spec. */
@@ -21,7 +23,10 @@ export interface Observe {
   readonly per_layer: boolean;
 }
 
-/** One layer in one step. Norms are 2-norms; those of moments are null where the optimizer does not keep one for every element. */
+/**
+ * One layer in one step. Norms are 2-norms; those of moments are null where the optimizer does not
+ * keep one for every element.
+ */
 export interface LayerObservation {
   readonly name: string;
   /** How many weights and biases it has that learn; what is frozen is not looked at. */
@@ -33,7 +38,10 @@ export interface LayerObservation {
   readonly updateNorm: number;
   readonly firstMomentNorm: number | null;
   readonly secondMomentNorm: number | null;
-  /** Outputs of a layer whose units can die (0: it is of another kind, or the batch too short to tell), and how many of them were positive for no sample. */
+  /**
+   * Outputs of a layer whose units can die (0: it is of another kind, or the batch too short to
+   * tell), and how many of them were positive for no sample.
+   */
   readonly units: number;
   readonly deadUnits: number;
 }
@@ -59,7 +67,10 @@ export class Observer {
   readonly #second: readonly number[];
   /** Layers whose units can die. */
   readonly #mortal: readonly number[];
-  /** Whether units are looked at in this step: not if its last batch has too few rows, while others have enough. */
+  /**
+   * Whether units are looked at in this step: not if its last batch has too few rows, while others
+   * have enough.
+   */
   #telling = false;
 
   constructor(kernels: Kernels, plan: Plan, observe: Observe, thread: number) {
@@ -78,7 +89,9 @@ export class Observer {
     return step % this.#everySteps === 0;
   }
 
-  /** When the gradient is written and nothing is updated yet. `samples`: of the step's last batch. */
+  /**
+   * When the gradient is written and nothing is updated yet. `samples`: of the step's last batch.
+   */
   before(samples: number): void {
     const { f64, u8 } = this.#kernels;
     for (const block of this.#blocks) {
@@ -111,7 +124,10 @@ export class Observer {
     }
   }
 
-  /** What all threads have seen, by layers that learn or whose units can die. For the leader, once all are done. */
+  /**
+   * What all threads have seen, by layers that learn or whose units can die. For the leader, once
+   * all are done.
+   */
   read(): LayerObservation[] {
     return this.#plan.layers.flatMap(({ name, outputShape, parameters: all }, layer) => {
       const parameters = all.filter((parameter) => this.#plan.parameters[parameter].group !== null);
@@ -183,7 +199,10 @@ export class Observer {
   }
 }
 
-/** The address of one of the optimizer's tensors for a parameter, if it is a moment for each of its elements; else 0. */
+/**
+ * The address of one of the optimizer's tensors for a parameter, if it is a moment for each of its
+ * elements; else 0.
+ */
 function momentOf({ state, shape: whole }: PlannedParameter, names: ReadonlySet<string>): number {
   return state.find(({ name, shape }) => names.has(name) && String(shape) === String(whole))?.address ?? 0;
 }
@@ -192,7 +211,9 @@ function isMortal(type: string): boolean {
   return (layers[type as keyof typeof layers] as unknown as LayerType).mortal ?? false;
 }
 
-/** All layers together: a norm over several layers is the root of the sum of their norms' squares. */
+/**
+ * All layers together: a norm over several layers is the root of the sum of their norms' squares.
+ */
 export function wholeModel(observed: readonly LayerObservation[]): Omit<LayerObservation, "name"> {
   const sum = (value: (layer: LayerObservation) => number) =>
     observed.reduce((total, layer) => total + value(layer), 0);
@@ -212,14 +233,20 @@ export function wholeModel(observed: readonly LayerObservation[]): Omit<LayerObs
   };
 }
 
-/** The gradient of a weight in the first layer that learns, as a part of one in the last: root mean squares. NaN if there is none at all. */
+/**
+ * The gradient of a weight in the first layer that learns, as a part of one in the last: root mean
+ * squares. NaN if there is none at all.
+ */
 export function gradientFade(observed: readonly LayerObservation[]): number {
   const learning = observed.filter(({ parameters }) => parameters > 0);
   const size = ({ gradientNorm, parameters }: LayerObservation) => gradientNorm / Math.sqrt(parameters);
   return size(learning[0]) / size(learning[learning.length - 1]);
 }
 
-/** The metrics of an observed step by name; per layer `<name>.<layer>`. A ratio whose divisor is 0 is left out. */
+/**
+ * The metrics of an observed step by name; per layer `<name>.<layer>`. A ratio whose divisor is 0
+ * is left out.
+ */
 export function observedMetrics(
   observed: readonly LayerObservation[],
   clippedFraction: number | null,

@@ -3,9 +3,10 @@ import type { ConfiguredOptimizer } from "./optimizers/optimizer.ts";
 /**
  * How a member (layer, loss, optimizer, schedule, initializer) declares its options.
  *
- * One declaration serves everything: the zod schema of the spec, the catalogue, OpenAPI, docs/catalogue.md and, through
- * `ValuesOf`, the type that the member's own code sees. An option without `default` is required; a default of `null`
- * makes it optional and nullable. Bounds: `min`/`max` are inclusive, `above`/`below` exclusive.
+ * One declaration serves everything: the zod schema of the spec, the catalogue, OpenAPI,
+ * docs/catalogue.md and, through `ValuesOf`, the type that the member's own code sees. An option
+ * without `default` is required; a default of `null` makes it optional and nullable. Bounds:
+ * `min`/`max` are inclusive, `above`/`below` exclusive.
  */
 export interface Bounds {
   readonly min?: number;
@@ -41,9 +42,15 @@ export type Option = Explained &
         readonly length: number | null;
         readonly default?: readonly number[] | null;
       } & Bounds)
-    /** Members of the kind that has this option, at least one: the schedules that a schedule is made of. */
+    /**
+     * Members of the kind that has this option, at least one: the schedules that a schedule is made
+     * of.
+     */
     | { readonly kind: "members"; readonly default?: null }
-    /** A number for every class, by the class' name as it stands in the data: `{"cat": 2, "dog": 1}`; classes left out count 1. */
+    /**
+     * A number for every class, by the class' name as it stands in the data: `{"cat": 2, "dog":
+     * 1}`; classes left out count 1.
+     */
     | { readonly kind: "class_numbers"; readonly default: null }
     /** One class' name as it stands in the data. */
     | { readonly kind: "class"; readonly default: null }
@@ -87,7 +94,10 @@ export function withDefaults(
   return { type, dialect, ...Object.fromEntries(defaults), ...given };
 }
 
-/** A fault in a value; `option` names the option to change, or the path to it (`schedulers/0/gamma`). */
+/**
+ * A fault in a value; `option` names the option to change, or the path to it
+ * (`schedulers/0/gamma`).
+ */
 export interface OptionFault {
   readonly option: string;
   readonly message: string;

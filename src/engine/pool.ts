@@ -4,11 +4,15 @@ import { LARGE_BYTES } from "./garbage.ts";
 import type { ThreadRequest } from "./thread.ts";
 
 /*
- * The process' training threads. Starting one costs some 50 ms, so that idle ones are kept and lent again. The pool also knows how many threads
- * train at the moment, since spinning at a barrier is right only while all of them have a core.
+ * The process' training threads. Starting one costs some 50 ms, so that idle ones are kept and lent
+ * again. The pool also knows how many threads train at the moment, since spinning at a barrier is
+ * right only while all of them have a core.
  */
 
-/** Turns a barrier spins before it sleeps, if all training threads fit the cores: fewer let both sides fall asleep in turn. */
+/**
+ * Turns a barrier spins before it sleeps, if all training threads fit the cores: fewer let both
+ * sides fall asleep in turn.
+ */
 const SPIN_TURNS = 300_000;
 
 /** Idle threads kept; more are ended. */
@@ -68,12 +72,17 @@ function collect(worker: Worker): void {
   worker.postMessage({ type: "collect" } satisfies ThreadRequest);
 }
 
-/** By name: removing all listeners would also remove the worker's own, and it would never be heard of again. */
+/**
+ * By name: removing all listeners would also remove the worker's own, and it would never be heard
+ * of again.
+ */
 function forget(worker: Worker): void {
   for (const event of ["message", "error", "exit"]) worker.removeAllListeners(event);
 }
 
-/** Counts a crew in; `setSpin` is called now and whenever the number of training threads changes. */
+/**
+ * Counts a crew in; `setSpin` is called now and whenever the number of training threads changes.
+ */
 export function joinCrews(crew: object, threads: number, setSpin: (turns: number) => void): void {
   crews.set(crew, { threads, setSpin });
   shareCores();
@@ -91,7 +100,9 @@ function shareCores(): void {
 
 let coresForTraining = availableParallelism();
 
-/** How many cores this process may train on: the cgroup's quota is less than the machine's cores. */
+/**
+ * How many cores this process may train on: the cgroup's quota is less than the machine's cores.
+ */
 export function setCores(cores: number): void {
   coresForTraining = cores;
   shareCores();

@@ -1,13 +1,19 @@
 /*
- * Random numbers without a generator's state: each is a pure function of (seed, purpose, stream, step, index), computed by the block
- * function Philox4x32-10 (Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011). So any thread can
- * draw any of them, nothing has to be saved in a checkpoint, and a resumed run draws what the interrupted one would have drawn.
+ * Random numbers without a generator's state: each is a pure function of (seed, purpose, stream,
+ * step, index), computed by the block function Philox4x32-10 (Salmon, Moraes, Dror & Shaw,
+ * "Parallel random numbers: as easy as 1, 2, 3", SC 2011). So any thread can draw any of them,
+ * nothing has to be saved in a checkpoint, and a resumed run draws what the interrupted one would
+ * have drawn.
  *
- * The seed is Philox' key. Its counter of four words is (block, step, stream, purpose): a block is four 32-bit words, `stream`
- * tells parameters or layers or epochs apart. kernels/random.kernel.as.ts does the same in bulk; tests hold it to this file bit for bit.
+ * The seed is Philox' key. Its counter of four words is (block, step, stream, purpose): a block is
+ * four 32-bit words, `stream` tells parameters or layers or epochs apart.
+ * kernels/random.kernel.as.ts does the same in bulk; tests hold it to this file bit for bit.
  */
 
-/** What a number is drawn for; keeps the uses of one seed apart. Never renumber: training results hang on them. */
+/**
+ * What a number is drawn for; keeps the uses of one seed apart. Never renumber: training results
+ * hang on them.
+ */
 export const PURPOSE = { initialize: 1, shuffle: 2, dropout: 3, split: 4, synthesize: 5, gradientNoise: 6 } as const;
 
 /** Four unsigned 32-bit words. */
@@ -39,7 +45,10 @@ export function philox(counter: Words, key0: number, key1: number): Words {
   return [c0, c1, c2, c3];
 }
 
-/** The upper half of a 64-bit product, from 16-bit parts so that every intermediate is exact in a double. */
+/**
+ * The upper half of a 64-bit product, from 16-bit parts so that every intermediate is exact in a
+ * double.
+ */
 function multiplyHigh(a: number, b: number): number {
   const aLow = a & 0xffff;
   const aHigh = a >>> 16;
@@ -70,7 +79,10 @@ export function normalPair(word0: number, word1: number, { log, cos }: Functions
   return [radius * cos(2 * Math.PI * turn), radius * cos(2 * Math.PI * (turn - 0.25))];
 }
 
-/** Fisher and Yates' shuffle, in place, as the kernel `shuffle` does it: a fresh order for every epoch. */
+/**
+ * Fisher and Yates' shuffle, in place, as the kernel `shuffle` does it: a fresh order for every
+ * epoch.
+ */
 export function shuffle(order: Int32Array, seed: number, epoch: number, purpose: number = PURPOSE.shuffle): void {
   for (let i = order.length - 1; i > 0; i--) {
     const words = randomWords(seed, purpose, epoch, 0, i >>> 1);

@@ -5,7 +5,10 @@ import { scaleAt } from "./rewind.ts";
 import { rateAt, type Rate, type Schedule } from "./schedules/learning-rate.ts";
 import type { Progress } from "./state.ts";
 
-/** What the schedule says for each group that learns, after what rewinds have changed. It may remember other things of each. */
+/**
+ * What the schedule says for each group that learns, after what rewinds have changed. It may
+ * remember other things of each.
+ */
 export class Rates {
   /** What it starts from. */
   readonly bases: readonly number[];

@@ -1,9 +1,10 @@
 import { size } from "./shape.ts";
 
 /*
- * The safetensors format: 8 bytes of header length (little-endian), a JSON header, then the tensors' bytes, row-major and
- * little-endian. What we write is canonical, so that equal tensors give equal files: names in bytewise order, no gaps, header padded with
- * spaces to 8 bytes, `__metadata__` first.
+ * The safetensors format: 8 bytes of header length (little-endian), a JSON header, then the
+ * tensors' bytes, row-major and little-endian. What we write is canonical, so that equal tensors
+ * give equal files: names in bytewise order, no gaps, header padded with spaces to 8 bytes,
+ * `__metadata__` first.
  */
 
 export interface Tensor {

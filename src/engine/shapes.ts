@@ -11,8 +11,9 @@ import type { Member, OptionFault } from "./options.ts";
 import { size, type Shape } from "./shape.ts";
 
 /*
- * Whether layers, loss, optimizer and target fit together, and the shapes that follow: from the first layer's input to the outputs
- * that the loss wants. All faults are found at once, as far as one can be known in spite of another.
+ * Whether layers, loss, optimizer and target fit together, and the shapes that follow: from the
+ * first layer's input to the outputs that the loss wants. All faults are found at once, as far as
+ * one can be known in spite of another.
  */
 
 export type PlannedTraining = Pick<
@@ -35,7 +36,10 @@ export interface PlanInput {
   readonly validRows: number;
   readonly threads: number;
   readonly keepBest: boolean;
-  /** Of a job's `training`, what takes room or does not go with every optimizer; as by default unless said otherwise. */
+  /**
+   * Of a job's `training`, what takes room or does not go with every optimizer; as by default
+   * unless said otherwise.
+   */
   readonly training?: PlannedTraining;
   /** Whether steps will be observed, which takes room for the weights before them. */
   readonly observed?: boolean;
@@ -172,7 +176,10 @@ function nameFaults(members: readonly Member[]): PlanFault[] {
   });
 }
 
-/** Infers every shape from the first layer to the last. A layer that does not fit ends it, since no shape is known after it. */
+/**
+ * Infers every shape from the first layer to the last. A layer that does not fit ends it, since no
+ * shape is known after it.
+ */
 function shapeLayers(input: PlanInput, outputs: number, faults: PlanFault[]): ShapedLayer[] {
   const members = input.model.layers;
   const shaped: ShapedLayer[] = [];

@@ -2,8 +2,9 @@ import { SUM_BLOCK } from "./optimizers/optimizer.ts";
 import { SUM_STRIDE, type Plan } from "./model.ts";
 
 /*
- * Who does which part of the parameters. Both cuts are functions of the plan, the number of threads and the thread: no thread asks
- * another, and since each number is computed alike wherever it is computed, no result depends on them.
+ * Who does which part of the parameters. Both cuts are functions of the plan, the number of threads
+ * and the thread: no thread asks another, and since each number is computed alike wherever it is
+ * computed, no result depends on them.
  */
 
 /** Rows begin..end of one parameter's gradient, small enough to be updated while still in cache. */
@@ -13,7 +14,10 @@ export interface Tile {
   readonly end: number;
 }
 
-/** Elements begin..end of one parameter: one block of sums, whose doubles lie at `sums`. Frozen parameters take no sums. */
+/**
+ * Elements begin..end of one parameter: one block of sums, whose doubles lie at `sums`. Frozen
+ * parameters take no sums.
+ */
 export interface Block {
   readonly parameter: number;
   readonly begin: number;
@@ -92,7 +96,10 @@ export function sumOfBlocks(
   return result;
 }
 
-/** Which tensors, by number, fall to thread `thread`: the costliest first, each to whoever has least to do so far. */
+/**
+ * Which tensors, by number, fall to thread `thread`: the costliest first, each to whoever has least
+ * to do so far.
+ */
 export function ownTensors(costs: readonly number[], threads: number, thread: number): number[] {
   const work = new Float64Array(threads);
   const order = costs.map((_, i) => i).sort((a, b) => costs[b] - costs[a] || a - b);
@@ -118,7 +125,10 @@ function rowUnit(length: number): number {
   return length % 2 === 0 ? 2 : 4;
 }
 
-/** Rows of a tile: a multiple of 12, which suits the product's six rows and every row unit; fewer only where rows are very long. */
+/**
+ * Rows of a tile: a multiple of 12, which suits the product's six rows and every row unit; fewer
+ * only where rows are very long.
+ */
 function tileRows(length: number): number {
   const rows = Math.floor(TILE / length);
   return rows >= 12 ? rows - (rows % 12) : 4;

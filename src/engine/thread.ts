@@ -16,10 +16,11 @@ import type { Progress } from "./state.ts";
 import { TrainingStep } from "./step.ts";
 
 /*
- * A thread of a crew: runs one job from wherever it stands to its end, step after step, without returning to its event loop.
- * At each step boundary, in this order: evaluate if due, early stopping, keep the best, the metric that the schedule follows, what the
- * detectors found, checkpoint if due, obey. Every thread takes the same decisions from the same words; the leader (thread 0) alone
- * watches the run and speaks to the main thread.
+ * A thread of a crew: runs one job from wherever it stands to its end, step after step, without
+ * returning to its event loop. At each step boundary, in this order: evaluate if due, early
+ * stopping, keep the best, the metric that the schedule follows, what the detectors found,
+ * checkpoint if due, obey. Every thread takes the same decisions from the same words; the leader
+ * (thread 0) alone watches the run and speaks to the main thread.
  */
 
 /** What a thread is asked for, one thing after another. */
@@ -219,7 +220,10 @@ class CrewThread {
     if (this.#leader) Atomics.store(this.#step.words, WORD.notFinite, 0);
   }
 
-  /** Copies the state into the snapshot buffer, each thread its share. False if a weight is not finite: such a state is not kept. */
+  /**
+   * Copies the state into the snapshot buffer, each thread its share. False if a weight is not
+   * finite: such a state is not kept.
+   */
   #snapshot(kinds: SnapshotKind[]): boolean {
     const { words, barrier } = this.#step;
     const { state, stateBytes, weightBytes, snapshot } = this.#plan.addresses;

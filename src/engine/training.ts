@@ -1,6 +1,6 @@
 /**
- * What the engine trains on: a dataset that has become numbers. Everything lies on SharedArrayBuffers, so that the
- * threads of all crews of a process read one copy.
+ * What the engine trains on: a dataset that has become numbers. Everything lies on
+ * SharedArrayBuffers, so that the threads of all crews of a process read one copy.
  */
 export interface TrainingData {
   /** float32 [rows, width], row-major. */
@@ -13,8 +13,8 @@ export interface TrainingData {
   /** Empty if there is no validation. */
   readonly validRows: Int32Array;
   /**
-   * Turns predictions back into the data's terms: the classes in order, or value × std + mean (mean 0 and std 1 if not
-   * scaled).
+   * Turns predictions back into the data's terms: the classes in order, or value × std + mean (mean
+   * 0 and std 1 if not scaled).
    */
   readonly target: { readonly classes: string[] | null; readonly mean: number; readonly std: number };
 }
@@ -24,5 +24,8 @@ export function dataBytes({ features, targets, trainRows, validRows }: TrainingD
   return features.byteLength + targets.byteLength + trainRows.byteLength + validRows.byteLength;
 }
 
-/** What a loss compares predictions with: one class per row, a value to come near to, or a probability in 0..1. */
+/**
+ * What a loss compares predictions with: one class per row, a value to come near to, or a
+ * probability in 0..1.
+ */
 export type TargetKind = "class" | "value" | "probability";

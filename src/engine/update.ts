@@ -27,13 +27,16 @@ import type { Progress } from "./state.ts";
 /*
  * From gradients to new weights, as one thread does its part.
  *
- * If the optimizer is a single elementwise pass and nothing needs the whole gradient, each tile is updated right after its gradient was
- * computed (`tileReady`). Otherwise the whole gradient is written first and the passes run one after the other (`run`), this thread
- * taking its share of each: its blocks, its rows, or the tensors that fell to it. After a pass the crew meets, and every thread adds its
- * sums up for itself. The same passes, called from two places. A search yields its passes one by one, and asks for evaluations between them.
+ * If the optimizer is a single elementwise pass and nothing needs the whole gradient, each tile is
+ * updated right after its gradient was computed (`tileReady`). Otherwise the whole gradient is
+ * written first and the passes run one after the other (`run`), this thread taking its share of
+ * each: its blocks, its rows, or the tensors that fell to it. After a pass the crew meets, and
+ * every thread adds its sums up for itself. The same passes, called from two places. A search
+ * yields its passes one by one, and asks for evaluations between them.
  *
- * Parameter groups have an optimizer each, all of one type, and so passes of one kind: pass number i of every group, over the tensors of that
- * group, makes up round number i, and the crew meets after a round.
+ * Parameter groups have an optimizer each, all of one type, and so passes of one kind: pass number
+ * i of every group, over the tensors of that group, makes up round number i, and the crew meets
+ * after a round.
  */
 
 /** A parameter as the optimizer sees it, and what only the crew needs to know of it. */
@@ -43,7 +46,10 @@ interface Tensor extends ParameterTensor {
   /** Whose optimizer it has; null: it is frozen. */
   readonly group: number | null;
   readonly firstBlock: number;
-  /** The first pass that reads its gradient; what is left to do to the gradient is done then, while it is in the cache. */
+  /**
+   * The first pass that reads its gradient; what is left to do to the gradient is done then, while
+   * it is in the cache.
+   */
   readonly firstPass: Pass | undefined;
   /** The last pass that is for it; averages are taken then, likewise. */
   readonly lastPass: Pass | undefined;
@@ -79,7 +85,10 @@ export class Update {
   readonly #gradient: Gradient;
   readonly #averages: WeightAverages | null;
   readonly #totals = new Float64Array(MAX_SUMS);
-  /** Which of the two banks of sums comes next: while one thread writes the next pass' sums another may still read the last one's. */
+  /**
+   * Which of the two banks of sums comes next: while one thread writes the next pass' sums another
+   * may still read the last one's.
+   */
   #bank = 0;
 
   constructor(
@@ -118,7 +127,10 @@ export class Update {
     }
   }
 
-  /** Prepares step `t` (from 1), at the rate of each group. `whole`: the gradient is wanted whole, before anything is updated. */
+  /**
+   * Prepares step `t` (from 1), at the rate of each group. `whole`: the gradient is wanted whole,
+   * before anything is updated.
+   */
   begin(t: number, rates: readonly Rate[], whole: boolean): void {
     this.tilewise = this.#elementwise && !whole;
     for (const [i, { lr, momentum }] of rates.entries()) this.#optimizers[i].begin(t, lr, momentum);
@@ -138,8 +150,8 @@ export class Update {
   }
 
   /**
-   * Makes the step; every thread must have written its gradients before. `loss` belongs to them, and `evaluate` computes both anew at
-   * weights to which the optimizer has moved.
+   * Makes the step; every thread must have written its gradients before. `loss` belongs to them,
+   * and `evaluate` computes both anew at weights to which the optimizer has moved.
    */
   run(loss: number, evaluate: () => number): void {
     const [own] = this.#optimizers;
@@ -175,7 +187,9 @@ export class Update {
     }
   }
 
-  /** Meets after a round, and adds each group's sums up: every thread for itself, in the same order. */
+  /**
+   * Meets after a round, and adds each group's sums up: every thread for itself, in the same order.
+   */
   #settle(round: Round): void {
     this.#barrier.meet();
     const [{ sums = 0, reduce }] = round;
@@ -241,7 +255,10 @@ export class Update {
     }));
   }
 
-  /** Writes the evaluation weights after `step` steps of this thread's blocks, where they are not the trained ones. */
+  /**
+   * Writes the evaluation weights after `step` steps of this thread's blocks, where they are not
+   * the trained ones.
+   */
   evaluate(step: number): void {
     for (const { parameter, begin, end } of this.#blocks) {
       const tensor = this.#tensors[parameter];

@@ -9,7 +9,8 @@ import { trainingRun } from "./training-run.ts";
 import { Unsupported, Verdict, type Failure } from "./verdict.ts";
 
 /*
- * Runs golden cases (test/golden/README.md) through the engine's own kernels and registries, and compares.
+ * Runs golden cases (test/golden/README.md) through the engine's own kernels and registries, and
+ * compares.
  */
 
 const KINDS: Readonly<Record<string, (golden: never, verdict: Verdict) => void>> = {

@@ -2,7 +2,10 @@ import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-/** Reference numbers of PyTorch, optax and Keras; test/golden/README.md describes format and tolerances. */
+/**
+ * Reference numbers of PyTorch, optax and Keras; test/golden/README.md describes format and
+ * tolerances.
+ */
 export interface GoldenTensor {
   readonly dtype: "float32" | "float64" | "int32";
   readonly shape: readonly number[];
@@ -44,7 +47,8 @@ export function readGolden<Case = GoldenCase>(file: URL): GoldenFile<Case> {
   return JSON.parse(readFileSync(file, "utf8"), (_key, value: unknown) => {
     if (!isTensor(value)) return value;
     if ("file" in value) return tensorsOf(String(value.file)).get(String((value as { name?: unknown }).name));
-    // A float32 is written with as many digits as tell it from its neighbours; the libraries saw the float32.
+    // A float32 is written with as many digits as tell it from its neighbours; the libraries saw
+    // the float32.
     return value.dtype === "float32" ? { ...value, data: value.data.map(Math.fround) } : value;
   }) as GoldenFile<Case>;
 }
@@ -72,7 +76,10 @@ function readTensors(url: URL): Map<string, GoldenTensor> {
   );
 }
 
-/** The suggested tolerance: `floor`, or five times what separates the library's own float32 from float64 where that is more. */
+/**
+ * The suggested tolerance: `floor`, or five times what separates the library's own float32 from
+ * float64 where that is more.
+ */
 export function tolerance(floor: number, ...spreads: (Spread | null | undefined)[]): number {
   return Math.max(floor, ...spreads.map((spread) => 5 * (spread?.mixed ?? 0)));
 }

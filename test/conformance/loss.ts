@@ -30,8 +30,8 @@ export function loss(golden: LossCase, verdict: Verdict): void {
 }
 
 /**
- * The loss kernel over the rows of a case: [N, …] or, for classes, [N, C, d…], whose class dimension is moved last to make N·d rows
- * of C logits.
+ * The loss kernel over the rows of a case: [N, …] or, for classes, [N, C, d…], whose class
+ * dimension is moved last to make N·d rows of C logits.
  */
 class Losses {
   readonly #bench = new Bench();

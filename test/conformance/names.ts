@@ -3,16 +3,18 @@ import { isTensor, type GoldenTensor } from "./golden.ts";
 import { Unsupported } from "./verdict.ts";
 
 /*
- * From the libraries' names to ours. Our members have PyTorch's and optax' names but for case, underscores and the suffixes LR and Loss, so
- * that `CosineAnnealingLR` with `T_max` finds `cosine_annealing` with `t_max`, and a new member is found without a line here. This
- * table holds what does not follow that rule.
+ * From the libraries' names to ours. Our members have PyTorch's and optax' names but for case,
+ * underscores and the suffixes LR and Loss, so that `CosineAnnealingLR` with `T_max` finds
+ * `cosine_annealing` with `t_max`, and a new member is found without a line here. This table holds
+ * what does not follow that rule.
  */
 
 type Values = Readonly<Record<string, unknown>>;
 
 const RENAMED: Readonly<Record<string, (options: Values) => { type?: string; options: Values }>> = {
   "torch.AdamW": ({ decoupled_weight_decay: _always, ...options }) => ({ options }),
-  // The first of Adafactor's eps is null in PyTorch where it means the smallest float32 above 1, less 1.
+  // The first of Adafactor's eps is null in PyTorch where it means the smallest float32 above 1,
+  // less 1.
   "torch.Adafactor": ({ eps, ...options }) => ({
     options: { ...options, eps: (eps as (number | null)[]).map((value) => value ?? 2 ** -23) },
   }),
@@ -33,7 +35,8 @@ const RENAMED: Readonly<Record<string, (options: Values) => { type?: string; opt
   "torch.ChainedScheduler": (options) => ({ type: "chained", options }),
   "torch.LambdaLR": lambda,
   "formula.WSD": (options) => ({ type: "warmup_stable_decay", options }),
-  // Our classes have names; the cases' are numbered. A negative ignore_index marks targets that are no class, which never count.
+  // Our classes have names; the cases' are numbered. A negative ignore_index marks targets that are
+  // no class, which never count.
   "torch.CrossEntropyLoss": ({ ignore_index: index, ...options }) => ({
     options: typeof index === "number" && index >= 0 ? { ...options, ignore_class: String(index) } : options,
   }),

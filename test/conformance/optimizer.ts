@@ -24,7 +24,10 @@ interface OptimizedParameter {
   readonly shape: readonly number[];
   readonly initial: GoldenTensor;
   readonly grads?: GoldenTensor;
-  /** Instead of `grads`: for each step the rows that have one; a row may come twice, and its values are added. */
+  /**
+   * Instead of `grads`: for each step the rows that have one; a row may come twice, and its values
+   * are added.
+   */
   readonly sparse_grads?: readonly { readonly rows: readonly number[]; readonly values: GoldenTensor }[];
 }
 
@@ -38,8 +41,8 @@ interface ExpectedParameter {
 const FLOOR = 2e-6;
 
 /**
- * The weights at the checkpoints, and the whole state at the end. Muon's cases hold the numbers of its iteration in float32 besides those
- * of PyTorch's, which is in bfloat16: we have both.
+ * The weights at the checkpoints, and the whole state at the end. Muon's cases hold the numbers of
+ * its iteration in float32 besides those of PyTorch's, which is in bfloat16: we have both.
  */
 export function optimizer(golden: OptimizerCase, verdict: Verdict): void {
   const member = translate(optimizers, golden.library, golden.optimizer, golden.options);
@@ -93,8 +96,9 @@ function row({ data }: GoldenTensor, index: number, length: number): readonly nu
 }
 
 /**
- * For optimizers that evaluate the objective themselves. A search's choices hang on the last digits of what it sees: with weights rounded to float32 and all
- * else in double, the case of Rosenbrock's function under the Wolfe conditions already comes out 1e-5 away.
+ * For optimizers that evaluate the objective themselves. A search's choices hang on the last digits
+ * of what it sees: with weights rounded to float32 and all else in double, the case of Rosenbrock's
+ * function under the Wolfe conditions already comes out 1e-5 away.
  */
 const CLOSURE_FLOOR = 1e-5;
 

@@ -1,4 +1,7 @@
-/** Thrown where the registry lacks what a case is about, or its declaration an option that the case sets. */
+/**
+ * Thrown where the registry lacks what a case is about, or its declaration an option that the case
+ * sets.
+ */
 export class Unsupported extends Error {
   /** What is lacking, in the words of the case: `torch.NAdam`, `CrossEntropyLoss.foo`. */
   readonly member: string;

@@ -36,7 +36,8 @@ describe("a step of several batches", () => {
     ["limits of element and norm", { training: { clip_grad_value: 0.02, clip_grad_norm: 0.1 } }],
   ];
 
-  // Of the 168 rows that train, batches of 10 leave a last one of 8, and the last step of 30 rows has 18.
+  // Of the 168 rows that train, batches of 10 leave a last one of 8, and the last step of 30 rows
+  // has 18.
   test.each(cases.flatMap(([name, changes]) => [2, 10].map((batch) => [name, batch, changes] as const)))(
     "is one of a batch as large as all of them: %s, batches of %i",
     async (_name, batch_size, changes) => {

@@ -16,8 +16,8 @@ import { member, smallJob, train, type JobChanges } from "../support/training.ts
 import { gradientAt, group, initial, Updating } from "../support/updating.ts";
 
 /*
- * Parameter groups: a group is an optimizer with options of its own, held to the references with those options; a group of everything is the
- * optimizer with its options.
+ * Parameter groups: a group is an optimizer with options of its own, held to the references with
+ * those options; a group of everything is the optimizer with its options.
  */
 
 function underTest(key: string): Member {
@@ -79,7 +79,9 @@ function mixed(key: string): ParameterGroup[] {
   ];
 }
 
-/** What each parameter of smallJob has then: a rate's factor, and a weight decay if it has another. */
+/**
+ * What each parameter of smallJob has then: a rate's factor, and a weight decay if it has another.
+ */
 const MIXED: Readonly<Record<string, { scale: number; decay: number | null } | null>> = {
   "0.weight": { scale: 1, decay: null },
   "0.bias": { scale: 3, decay: 0.3 },

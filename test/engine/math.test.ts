@@ -5,9 +5,10 @@ import { normal } from "../../src/engine/layers/gelu/reference.ts";
 import { Bench } from "../support/kernels.ts";
 
 /*
- * The float32 functions of the kernels are inlined into them and not exported, so this test compiles a module of its own from
- * math.as.ts. Each function is held to double precision over floats of every magnitude, in ulp: units in the last place of the float32
- * nearest to the true value.
+ * The float32 functions of the kernels are inlined into them and not exported, so this test
+ * compiles a module of its own from math.as.ts. Each function is held to double precision over
+ * floats of every magnitude, in ulp: units in the last place of the float32 nearest to the true
+ * value.
  */
 
 type Over = (x: number, y: number, n: number) => void;
@@ -43,7 +44,10 @@ function apply(name: string, x: readonly number[]): number[] {
   return Array.from(floats.subarray(Y >> 2, (Y >> 2) + x.length));
 }
 
-/** The largest error in ulp over float32 numbers of low..high, evenly drawn from all their bit patterns. */
+/**
+ * The largest error in ulp over float32 numbers of low..high, evenly drawn from all their bit
+ * patterns.
+ */
 function largestError(
   name: string,
   truth: (x: number) => number,

@@ -131,7 +131,10 @@ function inElements(plan: Plan, { parameter, begin, end }: Range): Range {
   return { parameter, begin: begin * row, end: end * row };
 }
 
-/** The ranges, in the order of threads, go through every parameter that learns (or every one) from its first element to its last. */
+/**
+ * The ranges, in the order of threads, go through every parameter that learns (or every one) from
+ * its first element to its last.
+ */
 function expectCover(plan: Plan, ranges: readonly Range[], unit: number, frozenToo = false): void {
   plan.parameters.forEach(({ length, group }, parameter) => {
     if (group === null && !frozenToo) return expect(ranges.some((range) => range.parameter === parameter)).toBe(false);

@@ -20,7 +20,10 @@ const growing = (rewind: Partial<Rewind> = {}): TrainingJob =>
     keepBest: true,
   });
 
-/** As a run does it: what is left of the checkpoints at or before a change is gone on from, or the beginning. */
+/**
+ * As a run does it: what is left of the checkpoints at or before a change is gone on from, or the
+ * beginning.
+ */
 async function rewound(
   job: () => TrainingJob,
   options: TrainOptions,

@@ -2,11 +2,14 @@ import { short } from "./detector.ts";
 import type { RunFacts } from "./facts.ts";
 
 /*
- * Why runs go wrong, and what helps. Detectors name causes; every sentence of advice is written here, so that two detectors which see one
- * cause from two sides say the same.
+ * Why runs go wrong, and what helps. Detectors name causes; every sentence of advice is written
+ * here, so that two detectors which see one cause from two sides say the same.
  */
 
-/** What is to be done about each cause, at the rate `lr` at which it showed; a clause that continues "…: ". */
+/**
+ * What is to be done about each cause, at the rate `lr` at which it showed; a clause that continues
+ * "…: ".
+ */
 const remedies = {
   learning_rate_too_high: (run, lr) => `${lower(run, lr)}${orClip(run)}${orWarmUp(run)}`,
   learning_rate_too_low: (run, lr) => `raise ${run.rateOption} (now ${short(lr)}) to about ${short(lr * 10)}`,

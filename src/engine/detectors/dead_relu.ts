@@ -5,7 +5,10 @@ interface State {
   readonly streak: number;
 }
 
-/** Lu et al., "Dying ReLU and initialization: theory and numerical examples", 2019 (arXiv:1903.06733). */
+/**
+ * Lu et al., "Dying ReLU and initialization: theory and numerical examples", 2019
+ * (arXiv:1903.06733).
+ */
 export const dead_relu = defineDetector({
   type: "dead_relu",
   summary: "Most units of a layer are positive for no row of the batch, so nothing is learned through them.",

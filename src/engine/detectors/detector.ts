@@ -4,21 +4,31 @@ import type { Cause } from "./causes.ts";
 import type { RunFacts } from "./facts.ts";
 
 /**
- * What a detector is: a fold over the numbers of a run. It is given one reading after another and says, as soon as it can, that something is
- * wrong and why. It is a pure function of the readings, which are a function of the run alone, and its state is part of the
- * checkpoint: a resumed run finds the same, at the same steps.
+ * What a detector is: a fold over the numbers of a run. It is given one reading after another and
+ * says, as soon as it can, that something is wrong and why. It is a pure function of the readings,
+ * which are a function of the run alone, and its state is part of the checkpoint: a resumed run
+ * finds the same, at the same steps.
  *
- * Thresholds are options of the spec; beside them every detector has a `policy`. A detector speaks once in a job.
+ * Thresholds are options of the spec; beside them every detector has a `policy`. A detector speaks
+ * once in a job.
  */
 export interface DetectorType<O extends Options = Options, S = unknown> extends Description {
   readonly options: O;
-  /** What it cannot do without: losses, which there always are, evaluations, or the observations that `observe` asks for. */
+  /**
+   * What it cannot do without: losses, which there always are, evaluations, or the observations
+   * that `observe` asks for.
+   */
   readonly needs: Reading["kind"];
-  /** True if what it finds ruins the weights: with the policy `stop` the job fails then, instead of ending early, and it may have the policy `rewind`. */
+  /**
+   * True if what it finds ruins the weights: with the policy `stop` the job fails then, instead of
+   * ending early, and it may have the policy `rewind`.
+   */
   readonly ruinous?: boolean;
   /** True if it can only judge a run whose first weights have learned nothing yet. */
   readonly fromScratch?: boolean;
-  /** `state` is null before the first reading, and must survive JSON: no value that is not finite. */
+  /**
+   * `state` is null before the first reading, and must survive JSON: no value that is not finite.
+   */
   watch(options: ValuesOf<O>, state: S | null, reading: Reading, run: RunFacts): Watched<S>;
 }
 
@@ -29,7 +39,10 @@ export interface Watched<S> {
 
 export interface Found {
   readonly cause: Cause;
-  /** What was seen, in one sentence without its end: "The loss rose from 0.3 at step 40 to 7 at step 60". */
+  /**
+   * What was seen, in one sentence without its end: "The loss rose from 0.3 at step 40 to 7 at step
+   * 60".
+   */
   readonly seen: string;
   /** The numbers of the sentence, for programs. */
   readonly data: Readonly<Record<string, number | string>>;
@@ -46,7 +59,10 @@ interface Common {
   readonly start: number;
 }
 
-/** The train loss over a stretch of steps (windows of a fixed length, so that it does not depend on what is logged). */
+/**
+ * The train loss over a stretch of steps (windows of a fixed length, so that it does not depend on
+ * what is logged).
+ */
 export interface WindowReading extends Common {
   readonly kind: "losses";
   readonly steps: number;
@@ -71,7 +87,10 @@ export interface ObservationReading extends Common {
 
 /** `ignore`: not looked for. `warn`: an event. `stop`: an event, and the end of the job. */
 export const POLICIES = ["ignore", "warn", "stop"] as const;
-/** `rewind`, where what is found ruins the weights: an event, and back to where they were sound (rewind.ts). */
+/**
+ * `rewind`, where what is found ruins the weights: an event, and back to where they were sound
+ * (rewind.ts).
+ */
 export type Policy = (typeof POLICIES)[number] | "rewind";
 
 /** A policy and thresholds for each detector, by name: the `detectors` part of a resolved spec. */

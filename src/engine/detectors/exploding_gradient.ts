@@ -16,7 +16,10 @@ interface State {
   readonly streak: number;
 }
 
-/** Pascanu, Mikolov & Bengio, "On the difficulty of training recurrent neural networks", ICML 2013 (arXiv:1211.5063). */
+/**
+ * Pascanu, Mikolov & Bengio, "On the difficulty of training recurrent neural networks", ICML 2013
+ * (arXiv:1211.5063).
+ */
 export const exploding_gradient = defineDetector({
   type: "exploding_gradient",
   summary: "The gradient is, or has become, very large.",
@@ -54,7 +57,10 @@ export const exploding_gradient = defineDetector({
   },
 });
 
-/** Gradients that are large while the loss is still what it was at the start are so by the weights that the run started with. */
+/**
+ * Gradients that are large while the loss is still what it was at the start are so by the weights
+ * that the run started with.
+ */
 function why(grown: boolean, { loss, start }: ObservationReading, run: RunFacts): Cause {
   const cause = whyTooFast(run);
   return cause === "learning_rate_too_high" && !grown && loss < NEAR_START * start

@@ -14,11 +14,17 @@ export class RunFacts {
   /** Rows that a step's loss and gradient come from. */
   readonly stepRows: number;
   readonly trainRows: number;
-  /** The optimizer's learning rate, and where it stands in its options, as sentences have it: `optimizer.lr`. */
+  /**
+   * The optimizer's learning rate, and where it stands in its options, as sentences have it:
+   * `optimizer.lr`.
+   */
   readonly baseRate: number;
   readonly rateOption: string;
   readonly warmupSteps: number;
-  /** Whether the optimizer finds the length of its steps by itself: they may be short at first, or none at a minimum. */
+  /**
+   * Whether the optimizer finds the length of its steps by itself: they may be short at first, or
+   * none at a minimum.
+   */
   readonly findsRate: boolean;
   readonly clipped: boolean;
   readonly regularised: boolean;

@@ -4,7 +4,9 @@ import { defineDetector, short } from "./detector.ts";
 /** Batches below this size are the likeliest reason. */
 const SMALL_BATCH = 16;
 
-/** What the loss has fallen to, of where it started, when a few hard rows make all of it: no fault. */
+/**
+ * What the loss has fallen to, of where it started, when a few hard rows make all of it: no fault.
+ */
 const LEARNED = 0.3;
 
 interface State {

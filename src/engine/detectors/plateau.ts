@@ -30,7 +30,9 @@ interface State {
   readonly faded: boolean;
 }
 
-/** A run that learned and then stands still has converged. This finds the ones that never got going. */
+/**
+ * A run that learned and then stands still has converged. This finds the ones that never got going.
+ */
 export const plateau = defineDetector({
   type: "plateau",
   summary: "The train loss has hardly fallen since the start.",
@@ -64,7 +66,8 @@ export const plateau = defineDetector({
     }
     if (reading.kind !== "losses") return { state: before, found: null };
     const { mean, step, start } = reading;
-    // What the run started from is known with the first window; what was seen before that had to do without.
+    // What the run started from is known with the first window; what was seen before that had to do
+    // without.
     const from = before.windows === 0 ? { lowest: start, highest: start, smooth: start } : before;
     const smooth = from.smooth + NEWS * (mean - from.smooth);
     const seen = {

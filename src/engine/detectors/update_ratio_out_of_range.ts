@@ -3,8 +3,9 @@ import { whyTooFast } from "./causes.ts";
 import { defineDetector, short } from "./detector.ts";
 
 /**
- * Small steps are a fault while the loss is between these multiples of where it started: below, learning comes to its end; above, the weights have been
- * thrown so far that any step is small beside them.
+ * Small steps are a fault while the loss is between these multiples of where it started: below,
+ * learning comes to its end; above, the weights have been thrown so far that any step is small
+ * beside them.
  */
 const STUCK = [0.7, 1.2] as const;
 
@@ -13,7 +14,10 @@ interface State {
   readonly high: number;
 }
 
-/** About a thousandth is usual. A small one counts only while there is much to learn and neither the schedule nor the optimizer asks for it. */
+/**
+ * About a thousandth is usual. A small one counts only while there is much to learn and neither the
+ * schedule nor the optimizer asks for it.
+ */
 export const update_ratio_out_of_range = defineDetector({
   type: "update_ratio_out_of_range",
   summary: "A step changes the weights by far more, or far less, than their thousandth part.",

@@ -6,10 +6,11 @@ interface State {
 }
 
 /**
- * The gradient of the first layer that learns is a vanishing part of the last one's, weight by weight. Where units are dead that is why, and
- * dead_relu says so.
+ * The gradient of the first layer that learns is a vanishing part of the last one's, weight by
+ * weight. Where units are dead that is why, and dead_relu says so.
  *
- * Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010.
+ * Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+ * AISTATS 2010.
  */
 export const vanishing_gradient = defineDetector({
   type: "vanishing_gradient",

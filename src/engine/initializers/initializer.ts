@@ -1,8 +1,8 @@
 import type { Shape } from "../shape.ts";
 
 /**
- * How a parameter starts. A distribution with its scale worked out; the numbers themselves are drawn in the kernels from the
- * counter-based generator (seed, parameter, element).
+ * How a parameter starts. A distribution with its scale worked out; the numbers themselves are
+ * drawn in the kernels from the counter-based generator (seed, parameter, element).
  */
 export type Initializer =
   | { readonly distribution: "constant"; readonly value: number }
@@ -11,7 +11,10 @@ export type Initializer =
   /** Normal with mean 0. */
   | { readonly distribution: "normal"; readonly deviation: number };
 
-/** fan_in: product of all sizes but the first; fan_out: the first size times the product of sizes from the third (torch.nn.init). */
+/**
+ * fan_in: product of all sizes but the first; fan_out: the first size times the product of sizes
+ * from the third (torch.nn.init).
+ */
 export function fans(shape: Shape): { fanIn: number; fanOut: number } {
   const receptive = shape.slice(2).reduce((product, size) => product * size, 1);
   return { fanIn: shape[1] * receptive, fanOut: shape[0] * receptive };

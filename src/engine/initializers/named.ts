@@ -3,7 +3,8 @@ import type { Options } from "../options.ts";
 import { fans, type Initializer } from "./initializer.ts";
 
 /*
- * The initial values a spec can name, as `torch.nn.init` defines them: each turns a parameter's shape into a distribution.
+ * The initial values a spec can name, as `torch.nn.init` defines them: each turns a parameter's
+ * shape into a distribution.
  */
 
 const NONLINEARITIES = {
@@ -17,7 +18,10 @@ const NONLINEARITIES = {
 
 export type Nonlinearity = keyof typeof NONLINEARITIES;
 
-/** The factor by which an activation shrinks what passes through it, inverted (`torch.nn.init.calculate_gain`). */
+/**
+ * The factor by which an activation shrinks what passes through it, inverted
+ * (`torch.nn.init.calculate_gain`).
+ */
 export function calculateGain(nonlinearity: Nonlinearity, parameter: number | null = null): number {
   return NONLINEARITIES[nonlinearity](parameter);
 }
@@ -25,17 +29,25 @@ export function calculateGain(nonlinearity: Nonlinearity, parameter: number | nu
 export interface InitializerOptions {
   /** Default: 1 for Xavier, ReLU's for Kaiming. */
   readonly gain?: number;
-  /** Whether Kaiming keeps the variance of the forward (fan_in) or of the backward pass (fan_out). */
+  /**
+   * Whether Kaiming keeps the variance of the forward (fan_in) or of the backward pass (fan_out).
+   */
   readonly mode?: "fan_in" | "fan_out";
 }
 
 const INITIALIZERS = {
-  /** What torch.nn's linear and convolutional layers start with: kaiming_uniform with a = √5, which is 1/√fan_in. */
+  /**
+   * What torch.nn's linear and convolutional layers start with: kaiming_uniform with a = √5, which
+   * is 1/√fan_in.
+   */
   default: (shape) => uniform(1 / Math.sqrt(fans(shape).fanIn)),
   /** He et al., "Delving deep into rectifiers", ICCV 2015 (arXiv:1502.01852). */
   kaiming_uniform: (shape, options) => uniform(Math.sqrt(3) * kaiming(shape, options)),
   kaiming_normal: (shape, options) => normal(kaiming(shape, options)),
-  /** Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010. */
+  /**
+   * Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+   * AISTATS 2010.
+   */
   xavier_uniform: (shape, options) => uniform(Math.sqrt(3) * xavier(shape, options)),
   xavier_normal: (shape, options) => normal(xavier(shape, options)),
   /** LeCun et al., "Efficient backprop", 1998. */
@@ -48,7 +60,8 @@ export type InitializerName = keyof typeof INITIALIZERS;
 const NAMES = Object.keys(INITIALIZERS) as InitializerName[];
 
 /**
- * The initial values called `name` for a parameter of `shape`. A bias is initialized by its weight's shape, since it has no fans of its own.
+ * The initial values called `name` for a parameter of `shape`. A bias is initialized by its
+ * weight's shape, since it has no fans of its own.
  */
 export function initializer(name: InitializerName, shape: Shape, options: InitializerOptions = {}): Initializer {
   return INITIALIZERS[name](shape, options);

@@ -1,8 +1,9 @@
 // Where the threads of a crew meet.
 //
-// Three words: how many have arrived, the generation (raised each time all have), and the abort word. The last to arrive starts
-// the next generation; the others first spin on it, which costs a third of a microsecond when all come together, then sleep. The last
-// one always notifies: counting the sleepers, so as to save the call, is what made an engine dead-lock.
+// Three words: how many have arrived, the generation (raised each time all have), and the abort
+// word. The last to arrive starts the next generation; the others first spin on it, which costs a
+// third of a microsecond when all come together, then sleep. The last one always notifies: counting
+// the sleepers, so as to save the call, is what made an engine dead-lock.
 
 const PASSED: i32 = 0;
 const SLEPT: i32 = 1;
@@ -12,8 +13,8 @@ const ABORTED: i32 = 2;
 const NAP: i64 = 100_000_000;
 
 /**
- * Waits until `threads` threads have called it. `turns`: how often to look before sleeping (0: sleep at once).
- * Returns 0 if it passed while awake, 1 if it slept, 2 if the crew was aborted.
+ * Waits until `threads` threads have called it. `turns`: how often to look before sleeping (0:
+ * sleep at once). Returns 0 if it passed while awake, 1 if it slept, 2 if the crew was aborted.
  */
 export function barrier(at: usize, threads: i32, turns: i32): i32 {
   const generation = atomic.load<i32>(at, 4);

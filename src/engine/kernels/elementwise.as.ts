@@ -1,7 +1,8 @@
 // Loops over elements, written once.
 //
-// The function that a loop applies comes as a type: a class with an inlined method and no fields, of which no object ever exists. AssemblyScript
-// compiles a copy of the loop for each class with the method inlined, which it does not do for functions passed as values. `a` and `b` are the
+// The function that a loop applies comes as a type: a class with an inlined method and no fields,
+// of which no object ever exists. AssemblyScript compiles a copy of the loop for each class with
+// the method inlined, which it does not do for functions passed as values. `a` and `b` are the
 // member's options, alike in all lanes; what a member has no use for costs nothing.
 import { load, store } from "./vector.as";
 
@@ -26,8 +27,8 @@ export function chain<F>(x: usize, g: usize, d: usize, n: i32, a: f32 = 0, b: f3
 }
 
 /**
- * terms[i] = L.term(x[i] − y[i]) and, unless `gradient` is 0, gradient[i] = scale × L.slope(x[i] − y[i]): a loss that is a function of
- * the difference.
+ * terms[i] = L.term(x[i] − y[i]) and, unless `gradient` is 0, gradient[i] = scale × L.slope(x[i] −
+ * y[i]): a loss that is a function of the difference.
  */
 @inline
 export function differ<L>(x: usize, y: usize, terms: usize, gradient: usize, n: i32, scale: f32, a: f32 = 0): void {

@@ -1,4 +1,7 @@
-/** 1 if all `n` floats are finite, else 0. A finite number times zero is zero; an infinity or NaN gives NaN, which stays in the sum. */
+/**
+ * 1 if all `n` floats are finite, else 0. A finite number times zero is zero; an infinity or NaN
+ * gives NaN, which stays in the sum.
+ */
 export function all_finite(x: usize, n: i32): i32 {
   const zero = f32x4.splat(0);
   let sum = zero;

@@ -29,8 +29,9 @@ export function add(to: usize, from: usize, count: i32): void {
 }
 
 /**
- * Scales each of `units` rows of `length` float32 down to `clipping` times the norm of its weights, which counts as at least `eps`. Norms are in
- * double; NaN among gradients or weights makes the row NaN.
+ * Scales each of `units` rows of `length` float32 down to `clipping` times the norm of its weights,
+ * which counts as at least `eps`. Norms are in double; NaN among gradients or weights makes the row
+ * NaN.
  */
 export function clip_units(gradient: usize, weight: usize, units: i32, length: i32, clipping: f64, eps: f64): void {
   for (let unit = 0; unit < units; unit++) {

@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import type { KernelExports } from "./exports.generated.ts";
 
 /**
- * The typed face of the kernel module: its functions beside typed views of the memory it works on. Addresses are bytes; `f32[address >>> 2]` is the
- * element there.
+ * The typed face of the kernel module: its functions beside typed views of the memory it works on.
+ * Addresses are bytes; `f32[address >>> 2]` is the element there.
  */
 export interface Kernels extends KernelExports {
   readonly memory: WebAssembly.Memory;
@@ -15,7 +15,10 @@ export interface Kernels extends KernelExports {
 
 export const PAGE_BYTES = 65536;
 
-/** The first bytes of a memory belong to the module itself (its constants); a memory map starts after them. */
+/**
+ * The first bytes of a memory belong to the module itself (its constants); a memory map starts
+ * after them.
+ */
 export const MODULE_BYTES = 2 * PAGE_BYTES;
 
 /** Raised whenever any bit of any result may change. Stored in job, checkpoint and result. */
@@ -55,7 +58,8 @@ export function functionKernels(): Kernels {
 }
 
 /**
- * Refuses a host whose relaxed multiply-add rounds twice: its bits would differ from every other host's.
+ * Refuses a host whose relaxed multiply-add rounds twice: its bits would differ from every other
+ * host's.
  * @throws Error with what to do.
  */
 export function assertFused(kernels: Kernels): void {

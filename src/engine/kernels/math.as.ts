@@ -1,15 +1,19 @@
 // Elementary functions of four floats at once.
 //
-// Why our own: `Math`'s functions differ between versions of V8 in their last bits, and WebAssembly has none. Here every lane is computed by the same
-// additions, multiplications and fused multiply-adds whatever stands in the other lanes, so a result depends on its argument alone.
+// Why our own: `Math`'s functions differ between versions of V8 in their last bits, and WebAssembly
+// has none. Here every lane is computed by the same additions, multiplications and fused
+// multiply-adds whatever stands in the other lanes, so a result depends on its argument alone.
 //
-// How: an argument is brought into a short interval around 0 (by powers of two for exp and log), where a polynomial is as good as float32 can
-// tell. The polynomials are minimax fits (Lawson's iteration, in 40 digits; then coefficient after coefficient rounded to float32, lowest first, and the
-// rest fitted again). The error given beside each function is an upper bound of what was found against double precision at 20 million
-// arguments of every magnitude, in units in the last place (ulp); test/engine/math.test.ts holds it. NaN gives NaN everywhere.
+// How: an argument is brought into a short interval around 0 (by powers of two for exp and log),
+// where a polynomial is as good as float32 can tell. The polynomials are minimax fits (Lawson's
+// iteration, in 40 digits; then coefficient after coefficient rounded to float32, lowest first, and
+// the rest fitted again). The error given beside each function is an upper bound of what was found
+// against double precision at 20 million arguments of every magnitude, in units in the last place
+// (ulp); test/engine/math.test.ts holds it. NaN gives NaN everywhere.
 //
-// Constants stand in tables in memory, not in the code: V8 loads one with a single instruction, but builds it from several wherever
-// the code names it, which made these functions up to twice as slow.
+// Constants stand in tables in memory, not in the code: V8 loads one with a single instruction, but
+// builds it from several wherever the code names it, which made these functions up to twice as
+// slow.
 import { fma, fnma } from "./vector.as";
 
 // Each polynomial's coefficients, lowest first, without the leading ones that are exact.
@@ -24,7 +28,8 @@ const LOG: usize = memory.data<f32>([
 const LOG1P: usize = memory.data<f32>([
   -0.4999993, 0.3333047, -0.24958156, 0.19693193, -0.15349098, 0.10670013, -0.057561528, 0.020150334, -0.0033065395,
 ]);
-// sin(π/2 x) / x and cos(π/2 x) as functions of x², |x| ≤ 1/2; their series, which converge as quickly as any fit.
+// sin(π/2 x) / x and cos(π/2 x) as functions of x², |x| ≤ 1/2; their series, which converge as
+// quickly as any fit.
 const SIN: usize = memory.data<f32>([1.5707964, -0.6459641, 0.079692625, -0.0046817544, 0.00016044118]);
 const COS: usize = memory.data<f32>([1, -1.2337005, 0.2536695, -0.020863481, 0.0009192602, -0.000025202042]);
 // See normalOf.
@@ -39,7 +44,8 @@ const SIGN: usize = memory.data<u32>([0x80000000]);
 const LOG2E: usize = memory.data<f32>([1.44269504]);
 // ln 2 as the sum of two floats.
 const LN2: usize = memory.data<f32>([0.693147182, -1.90465421e-9]);
-// Added to a float below 2^22 in magnitude, 1.5 × 2^23 leaves no bits for a fraction: the sum's low bits are the nearest integer.
+// Added to a float below 2^22 in magnitude, 1.5 × 2^23 leaves no bits for a fraction: the sum's low
+// bits are the nearest integer.
 const ROUND: usize = memory.data<f32>([12582912]);
 const EXPONENT_BIAS: usize = memory.data<i32>([127]);
 // Beyond these e^x is 0 and infinity.
@@ -71,7 +77,10 @@ function polynomial(table: usize, degree: usize, x: v128): v128 {
   return fma(p, x, c(table));
 }
 
-/** x within low..high; NaN stays NaN (pmin and pmax return their first operand if the comparison fails). */
+/**
+ * x within low..high; NaN stays NaN (pmin and pmax return their first operand if the comparison
+ * fails).
+ */
 @inline
 export function clamp(x: v128, low: v128, high: v128): v128 {
   return f32x4.pmin(f32x4.pmax(x, low), high);
@@ -161,7 +170,10 @@ export function tanh(x: v128): v128 {
   return v128.bitselect(x, magnitude, c(SIGN));
 }
 
-/** e^−|x|, from which the functions below and binary cross entropy are found without overflow on either side of 0. */
+/**
+ * e^−|x|, from which the functions below and binary cross entropy are found without overflow on
+ * either side of 0.
+ */
 @inline
 export function decay(x: v128): v128 {
   return exp(f32x4.neg(f32x4.abs(x)));
@@ -198,10 +210,11 @@ export function gaussian(x: v128): v128 {
 }
 
 /**
- * The normal distribution's Φ(x) = (1 + erf(x / √2)) / 2, to 5.6 ulp (3.4e-7 of its value), from x and gaussian(x).
+ * The normal distribution's Φ(x) = (1 + erf(x / √2)) / 2, to 5.6 ulp (3.4e-7 of its value), from x
+ * and gaussian(x).
  *
- * Φ(−a) / e^(−a²/2) falls slowly from 1/2, and over s = 1 / (1 + 0.4 a) it is nearly a line: s times a polynomial in s. Unlike 1 + erf, this
- * keeps the lower tail's digits.
+ * Φ(−a) / e^(−a²/2) falls slowly from 1/2, and over s = 1 / (1 + 0.4 a) it is nearly a line: s
+ * times a polynomial in s. Unlike 1 + erf, this keeps the lower tail's digits.
  */
 @inline
 export function normalOf(x: v128, gaussian: v128): v128 {

@@ -1,21 +1,24 @@
 // The matrix product, C[m,n] = A[m,k] · B[k,n], in canonical arithmetic.
 //
-// Which bits come out is fixed by k alone: k is cut into blocks of 256; in a block each output is one chain of fused multiply-adds
-// from +0 in ascending k; the block sums are added in ascending order, then the bias. Everything below may therefore be
-// re-tiled, widened or replaced (by a native product) without changing a bit, as long as vectors run across outputs and never along k.
+// Which bits come out is fixed by k alone: k is cut into blocks of 256; in a block each output is
+// one chain of fused multiply-adds from +0 in ascending k; the block sums are added in ascending
+// order, then the bias. Everything below may therefore be re-tiled, widened or replaced (by a
+// native product) without changing a bit, as long as vectors run across outputs and never along k.
 //
-// The tile is 6 rows by 8 columns: 12 accumulators, 2 vectors of B and one broadcast of A fill the 16 vector registers of x86-64.
-// B is packed, a panel of 8 columns by one block of k at a time (8 KiB, it stays in the first-level cache), because rows of B lie far
-// apart, and because the forward pass reads B = Wᵀ across its rows. A is read where it lies, with one stride
-// between rows and another along k, so that the same tile serves X·Wᵀ, dY·W and dYᵀ·X.
+// The tile is 6 rows by 8 columns: 12 accumulators, 2 vectors of B and one broadcast of A fill the
+// 16 vector registers of x86-64. B is packed, a panel of 8 columns by one block of k at a time (8
+// KiB, it stays in the first-level cache), because rows of B lie far apart, and because the forward
+// pass reads B = Wᵀ across its rows. A is read where it lies, with one stride between rows and
+// another along k, so that the same tile serves X·Wᵀ, dY·W and dYᵀ·X.
 import { fma } from "./vector.as";
 
 /** Part of the arithmetic: changing it changes results. */
 const BLOCK: i32 = 256;
 
 /**
- * C = A · B (+ bias), all float32. Strides are bytes. A's element (i, p) lies at a + i × aRow + p × aStep. B's element (p, j) lies at
- * b + p × bRow + 4 j or, if `transposed`, at b + j × bRow + 4 p. `bias` is the address of n numbers, or 0. `panel`: 8 KiB of scratch.
+ * C = A · B (+ bias), all float32. Strides are bytes. A's element (i, p) lies at a + i × aRow + p ×
+ * aStep. B's element (p, j) lies at b + p × bRow + 4 j or, if `transposed`, at b + j × bRow + 4 p.
+ * `bias` is the address of n numbers, or 0. `panel`: 8 KiB of scratch.
  */
 export function matmul(
   c: usize, a: usize, b: usize, m: i32, n: i32, k: i32,
@@ -36,7 +39,10 @@ export function matmul(
   }
 }
 
-/** All rows of C against one packed panel: as many tiles of six rows as there are, then what remains. */
+/**
+ * All rows of C against one packed panel: as many tiles of six rows as there are, then what
+ * remains.
+ */
 @inline
 function rows(
   wide: bool, c: usize, cRow: i32, a: usize, aRow: i32, aStep: i32, panel: usize, depth: i32, m: i32, width: i32, add: bool, bias: usize,
@@ -54,7 +60,10 @@ function rows(
   if (i < m) tile(1, wide, c + i * cRow, cRow, a + i * aRow, aRow, aStep, panel, depth, width, add, bias);
 }
 
-/** `count` rows by 8 columns (4 if not `wide`). `count` and `wide` are constants at every call: the branches on them are folded away. */
+/**
+ * `count` rows by 8 columns (4 if not `wide`). `count` and `wide` are constants at every call: the
+ * branches on them are folded away.
+ */
 @inline
 function tile(
   count: i32, wide: bool, c: usize, cRow: i32, a: usize, aRow: i32, aStep: i32, panel: usize, depth: i32, width: i32, add: bool, bias: usize,
@@ -141,7 +150,10 @@ function storePart(at: usize, value: v128, width: i32): void {
   if (width > 2) v128.store32_lane(at, value, 2, 8);
 }
 
-/** Copies `depth` rows of `width` columns into a panel 8 (4 if width ≤ 4) columns wide; missing columns become zeros. */
+/**
+ * Copies `depth` rows of `width` columns into a panel 8 (4 if width ≤ 4) columns wide; missing
+ * columns become zeros.
+ */
 function packRows(panel: usize, b: usize, bRow: i32, depth: i32, width: i32): void {
   for (let p = 0; p < depth; p++) {
     if (width == 8) {
@@ -167,7 +179,10 @@ function packTransposed(panel: usize, b: usize, bRow: i32, depth: i32, width: i3
   if (width > 4) packFour(panel + 16, step, b + 4 * bRow, bRow, depth, width - 4);
 }
 
-/** Four columns of a panel from `count` rows of Bᵀ; a missing row reads the first one's memory and is masked to zero. */
+/**
+ * Four columns of a panel from `count` rows of Bᵀ; a missing row reads the first one's memory and
+ * is masked to zero.
+ */
 function packFour(panel: usize, step: i32, b: usize, bRow: i32, depth: i32, count: i32): void {
   const row1 = count > 1 ? b + bRow : b, row2 = count > 2 ? b + 2 * bRow : b, row3 = count > 3 ? b + 3 * bRow : b;
   const mask = i32x4(-1, count > 1 ? -1 : 0, count > 2 ? -1 : 0, count > 3 ? -1 : 0);
@@ -192,8 +207,8 @@ function packFour(panel: usize, step: i32, b: usize, bRow: i32, depth: i32, coun
 }
 
 /**
- * out[j] = Σᵢ x[i, j] over `count` rows, for columns begin..end: the sums of a bias' gradient. As a product with a row of ones: in
- * blocks of 256 rows, ascending.
+ * out[j] = Σᵢ x[i, j] over `count` rows, for columns begin..end: the sums of a bias' gradient. As a
+ * product with a row of ones: in blocks of 256 rows, ascending.
  */
 export function column_sums(out: usize, x: usize, row: i32, count: i32, begin: i32, end: i32): void {
   let j = begin;

@@ -2,8 +2,8 @@
 const BLOCK = 256;
 
 /**
- * The matrix product C[m,n] = A[m,k] · B[k,n] (+ bias) as the arithmetic defines it, one output at a time. `fma` is the fused
- * multiply-add of float32; A, B and C are row-major.
+ * The matrix product C[m,n] = A[m,k] · B[k,n] (+ bias) as the arithmetic defines it, one output at
+ * a time. `fma` is the fused multiply-add of float32; A, B and C are row-major.
  */
 export function matmul(
   a: Float32Array,

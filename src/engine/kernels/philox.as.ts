@@ -15,7 +15,8 @@ export function philox(c0: u32, c1: u32, c2: u32, c3: u32, key0: u32, key1: u32)
   return i32x4.replace_lane(i32x4.replace_lane(i32x4.replace_lane(i32x4.splat(c0), 1, c1), 2, c2), 3, c3);
 }
 
-// The words of four blocks at once: number b's are lane b of each. Globals belong to a module's instance, and every thread has its own.
+// The words of four blocks at once: number b's are lane b of each. Globals belong to a module's
+// instance, and every thread has its own.
 export let words0: v128 = i32x4.splat(0);
 export let words1: v128 = i32x4.splat(0);
 export let words2: v128 = i32x4.splat(0);

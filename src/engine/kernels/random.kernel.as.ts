@@ -1,7 +1,8 @@
-// Random numbers in bulk: what src/engine/random.ts explains and defines, for whole ranges of a tensor. Every number depends on its
-// element's index alone, so that ranges may be cut anywhere.
+// Random numbers in bulk: what src/engine/random.ts explains and defines, for whole ranges of a
+// tensor. Every number depends on its element's index alone, so that ranges may be cut anywhere.
 //
-// One Philox block serves four elements. A range that begins or ends inside a block draws the whole block and uses part of it.
+// One Philox block serves four elements. A range that begins or ends inside a block draws the whole
+// block and uses part of it.
 import { cosQuarter, log, sinQuarter } from "./math.as";
 import { philox, philoxOfFour, words0, words1, words2, words3 } from "./philox.as";
 import { fma } from "./vector.as";
@@ -44,7 +45,10 @@ export function fill_normal(address: usize, begin: i32, end: i32, seedLow: u32, 
   }
 }
 
-/** Fisher and Yates' shuffle of `count` int32 in place; a function of what stands there, the seed and the epoch. */
+/**
+ * Fisher and Yates' shuffle of `count` int32 in place; a function of what stands there, the seed
+ * and the epoch.
+ */
 export function shuffle(address: usize, count: i32, seedLow: u32, seedHigh: u32, epoch: u32): void {
   for (let i = count - 1; i > 0; i--) {
     const words = philox(<u32>i >> 1, 0, epoch, SHUFFLE, seedLow, seedHigh);
@@ -59,8 +63,9 @@ export function shuffle(address: usize, count: i32, seedLow: u32, seedHigh: u32,
 }
 
 /**
- * Elements begin..end of y become those of x, each zeroed with probability p and else divided by 1 − p. `x` and `y` are the first
- * elements of whole batch arrays. Forward on values and backward on gradients: both draw the same mask.
+ * Elements begin..end of y become those of x, each zeroed with probability p and else divided by 1
+ * − p. `x` and `y` are the first elements of whole batch arrays. Forward on values and backward on
+ * gradients: both draw the same mask.
  */
 export function dropout(
   x: usize, y: usize, begin: i32, end: i32, seedLow: u32, seedHigh: u32, layer: u32, step: u32, p: f64,
@@ -87,10 +92,12 @@ export function dropout(
 }
 
 /**
- * Adds normal numbers with mean 0 to elements begin..end of the tensor at `address`; `begin` is a multiple of 4.
+ * Adds normal numbers with mean 0 to elements begin..end of the tensor at `address`; `begin` is a
+ * multiple of 4.
  *
- * Each block of words makes four of them (Box & Muller 1958): its first two words a radius each, the others an angle each, and radius and angle a
- * cosine and a sine. In float32 and for four blocks at a time: this is done to every gradient of every step.
+ * Each block of words makes four of them (Box & Muller 1958): its first two words a radius each,
+ * the others an angle each, and radius and angle a cosine and a sine. In float32 and for four
+ * blocks at a time: this is done to every gradient of every step.
  */
 export function add_normal(
   address: usize, begin: i32, end: i32, seedLow: u32, seedHigh: u32, stream: u32, step: u32, deviation: f32,
@@ -100,7 +107,8 @@ export function add_normal(
     philoxOfFour(<u32>i >> 2, step, stream, GRADIENT_NOISE, seedLow, seedHigh);
     const radius0 = radius(words0), radius1 = radius(words1), angle0 = angle(words2), angle1 = angle(words3);
     const cos0 = cosQuarter(angle0), sin0 = sinQuarter(angle0), cos1 = cosQuarter(angle1), sin1 = sinQuarter(angle1);
-    // A quarter of a turn on, the cosine is minus what the sine was, and the sine what the cosine was.
+    // A quarter of a turn on, the cosine is minus what the sine was, and the sine what the cosine
+    // was.
     const x0 = f32x4.mul(radius0, turned(words2, cos0, f32x4.neg(sin0))), y0 = f32x4.mul(radius0, turned(words2, sin0, cos0));
     const x1 = f32x4.mul(radius1, turned(words3, cos1, f32x4.neg(sin1))), y1 = f32x4.mul(radius1, turned(words3, sin1, cos1));
     // From vectors of like numbers to the numbers of each block.
@@ -131,14 +139,20 @@ function radius(word: v128): v128 {
   return f32x4.sqrt(f32x4.mul(log(unit), f32x4.splat(-2)));
 }
 
-/** In quarters of a turn, within ± 1/2 around the middle of the quarter that the word's upper two bits choose. */
+/**
+ * In quarters of a turn, within ± 1/2 around the middle of the quarter that the word's upper two
+ * bits choose.
+ */
 @inline
 function angle(word: v128): v128 {
   const within = i32x4.sub(v128.and(word, i32x4.splat(0x3fffffff)), i32x4.splat(0x20000000));
   return f32x4.mul(f32x4.convert_i32x4_s(within), f32x4.splat(<f32>(1.0 / 1073741824.0)));
 }
 
-/** In an odd quarter the other, and in the last two the opposite; the word's upper two bits choose the quarter. */
+/**
+ * In an odd quarter the other, and in the last two the opposite; the word's upper two bits choose
+ * the quarter.
+ */
 @inline
 function turned(word: v128, even: v128, odd: v128): v128 {
   const isOdd = i32x4.shr_s(i32x4.shl(word, 1), 31);

@@ -1,10 +1,13 @@
-// Sums in double over float32 data. The order of additions is a function of the array's length alone:
+// Sums in double over float32 data. The order of additions is a function of the array's length
+// alone:
 //
-//   an array is cut into blocks of SUM_BLOCK elements; in a block element i goes to running sum i mod 8 and the eight are added up as
-//   ((0+1) + (2+3)) + ((4+5) + (6+7)); elements after the last whole eight of a block are added to that one by one; the sums of blocks are
-//   added in ascending order.
+//   an array is cut into blocks of SUM_BLOCK elements; in a block element i goes to running sum i
+//   mod 8 and the eight are added up as ((0+1) + (2+3)) + ((4+5) + (6+7)); elements after the last
+//   whole eight of a block are added to that one by one; the sums of blocks are added in ascending
+//   order.
 //
-// So threads may take blocks in any division and add the blocks' sums up with `sum_f64`: the bits are those of one call over the whole.
+// So threads may take blocks in any division and add the blocks' sums up with `sum_f64`: the bits
+// are those of one call over the whole.
 
 /** Elements in a block; SUM_BLOCK of optimizer.ts. */
 const SUM_BLOCK: i32 = 4096;

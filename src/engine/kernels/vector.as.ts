@@ -1,7 +1,9 @@
-// Loads and stores that serve the vector body and the scalar tail of an elementwise kernel with one piece of code.
+// Loads and stores that serve the vector body and the scalar tail of an elementwise kernel with one
+// piece of code.
 //
-// A kernel writes its arithmetic once, as an inlined function of `full`: four elements at a time while there are four, then one at a time
-// in lane 0 with the other lanes zero. The arithmetic of a lane does not depend on its neighbours, so that both give the same bits.
+// A kernel writes its arithmetic once, as an inlined function of `full`: four elements at a time
+// while there are four, then one at a time in lane 0 with the other lanes zero. The arithmetic of a
+// lane does not depend on its neighbours, so that both give the same bits.
 
 @inline
 export function load(address: usize, full: bool): v128 {
@@ -26,7 +28,10 @@ export function fnma(a: v128, b: v128, c: v128): v128 {
   return f32x4.relaxed_nmadd(a, b, c);
 }
 
-/** a where `mask`, a comparison's result, is true, else b: one instruction, where bitselect takes three. */
+/**
+ * a where `mask`, a comparison's result, is true, else b: one instruction, where bitselect takes
+ * three.
+ */
 @inline
 export function select(a: v128, b: v128, mask: v128): v128 {
   return i32x4.relaxed_laneselect(a, b, mask);

@@ -1,4 +1,5 @@
-// What we use of WebAssembly's JavaScript interface; TypeScript ships it with the browser's types only.
+// What we use of WebAssembly's JavaScript interface; TypeScript ships it with the browser's types
+// only.
 declare namespace WebAssembly {
   class Module {
     constructor(bytes: Uint8Array);

@@ -16,7 +16,10 @@ export function across(pair: v128): f64 {
   return f64x2.extract_lane(pair, 0) + f64x2.extract_lane(pair, 1);
 }
 
-/** sum + pair², rounded once: squares of float32 are exact in double, so that this is no more exact than adding a product, but faster. */
+/**
+ * sum + pair², rounded once: squares of float32 are exact in double, so that this is no more exact
+ * than adding a product, but faster.
+ */
 @inline
 export function addSquare(sum: v128, pair: v128): v128 {
   return f64x2.relaxed_madd(pair, pair, sum);

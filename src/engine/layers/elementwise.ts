@@ -6,7 +6,10 @@ import { defineLayer, type LayerType } from "./layer.ts";
 export interface Elementwise<O extends Options> extends Description {
   readonly options: O;
   readonly mortal?: boolean;
-  /** Whether the derivative is computed from the layer's input or, which is cheaper where it can be done, from its output. */
+  /**
+   * Whether the derivative is computed from the layer's input or, which is cheaper where it can be
+   * done, from its output.
+   */
   readonly derivativeOf: "input" | "output";
   readonly bind: (kernels: Kernels, options: ValuesOf<O>) => ElementwiseKernels;
 }
@@ -18,7 +21,10 @@ export interface ElementwiseKernels {
   readonly backward: (from: number, g: number, d: number, n: number) => void;
 }
 
-/** Declares a layer that applies one function to every element: any shape goes through unchanged, and nothing is learned. */
+/**
+ * Declares a layer that applies one function to every element: any shape goes through unchanged,
+ * and nothing is learned.
+ */
 export function defineElementwise<const O extends Options>({
   derivativeOf,
   bind,

@@ -6,20 +6,24 @@ import type { Shape } from "../shape.ts";
 /**
  * What a layer is: a declaration, the shapes it makes, and three kernels' worth of work.
  *
- * `forward` and `backward` run by samples: on samples begin..end of the batch, and nothing else. `gradient` runs by
- * parameters: over the whole batch, on rows begin..end of one parameter. The crew calls them from its two phases; a layer
- * knows nothing of threads.
+ * `forward` and `backward` run by samples: on samples begin..end of the batch, and nothing else.
+ * `gradient` runs by parameters: over the whole batch, on rows begin..end of one parameter. The
+ * crew calls them from its two phases; a layer knows nothing of threads.
  */
 export interface LayerType<O extends Options = Options> extends Description {
   readonly options: O;
   /** True if it applies one function to every element (elementwise.ts). */
   readonly elementwise?: boolean;
-  /** True if the gradient is 0 wherever the output is not positive, so that a unit may stop learning for good; observed steps count those. */
+  /**
+   * True if the gradient is 0 wherever the output is not positive, so that a unit may stop learning
+   * for good; observed steps count those.
+   */
   readonly mortal?: boolean;
   /**
-   * Shapes for one sample (without the batch dimension). `input` may be of any rank ≥ 1. `wanted` is the number of outputs
-   * that the loss asks of the last layer, and null for every other layer.
-   * @throws LayerFault where the input does not fit; the option it names goes into the problem's pointer.
+   * Shapes for one sample (without the batch dimension). `input` may be of any rank ≥ 1. `wanted`
+   * is the number of outputs that the loss asks of the last layer, and null for every other layer.
+   * @throws LayerFault where the input does not fit; the option it names goes into the problem's
+   * pointer.
    */
   shape(options: ValuesOf<O>, input: Shape, wanted: number | null): LayerShape;
   /** Whether the output for a sample is another at every step, by chance. */
@@ -38,15 +42,23 @@ export interface ParameterShape {
   readonly name: string;
   readonly shape: Shape;
   readonly initializer: Initializer;
-  /** Multiply-adds that one row's gradient (the first dimension's unit) takes for one sample; the crew cuts its slices by it. */
+  /**
+   * Multiply-adds that one row's gradient (the first dimension's unit) takes for one sample; the
+   * crew cuts its slices by it.
+   */
   readonly rowCost: number;
 }
 
-/** Where a layer's buffers lie: byte addresses of [batch, …shape] float32 arrays, 64 bytes aligned. */
+/**
+ * Where a layer's buffers lie: byte addresses of [batch, …shape] float32 arrays, 64 bytes aligned.
+ */
 export interface LayerPlace {
   readonly input: number;
   readonly output: number;
-  /** Gradients with respect to input and output. `inputGradient` is 0 where none is needed (the first layer). */
+  /**
+   * Gradients with respect to input and output. `inputGradient` is 0 where none is needed (the
+   * first layer).
+   */
   readonly inputGradient: number;
   readonly outputGradient: number;
   /** Elements a sample has in the input and in the output. */
@@ -63,11 +75,20 @@ export interface LayerPlace {
 }
 
 export interface Layer {
-  /** Computes the output of samples begin..end. `weights` are the addresses of the parameters to use. */
+  /**
+   * Computes the output of samples begin..end. `weights` are the addresses of the parameters to
+   * use.
+   */
   forward(weights: readonly number[], begin: number, end: number, pass: ForwardPass): void;
-  /** Computes the input gradient of samples begin..end from the output gradient; not called where none is needed. */
+  /**
+   * Computes the input gradient of samples begin..end from the output gradient; not called where
+   * none is needed.
+   */
   backward(weights: readonly number[], begin: number, end: number, pass: ForwardPass): void;
-  /** Computes rows begin..end of parameter number `parameter`'s gradient over the first `samples` samples of the batch. */
+  /**
+   * Computes rows begin..end of parameter number `parameter`'s gradient over the first `samples`
+   * samples of the batch.
+   */
   gradient?(parameter: number, begin: number, end: number, samples: number): void;
 }
 

@@ -12,8 +12,8 @@ export interface ElementwiseLoss<O extends Options> extends Description {
 }
 
 /**
- * The kernel with its options bound, on `samples` samples: predictions x, targets y, terms, and the gradient times `scale`, where
- * an address of 0 wants none.
+ * The kernel with its options bound, on `samples` samples: predictions x, targets y, terms, and the
+ * gradient times `scale`, where an address of 0 wants none.
  */
 export type ElementwiseLossKernel = (
   x: number,

@@ -3,8 +3,9 @@ import type { Description, Options, ValuesOf } from "../options.ts";
 import type { TargetKind } from "../training.ts";
 
 /**
- * What a loss is. It runs by samples, like a layer, and leaves one value per term in a buffer that the crew adds up in canonical order.
- * The divisor of the mean depends on the targets alone and is computed before the forward pass.
+ * What a loss is. It runs by samples, like a layer, and leaves one value per term in a buffer that
+ * the crew adds up in canonical order. The divisor of the mean depends on the targets alone and is
+ * computed before the forward pass.
  */
 export interface LossType<O extends Options = Options> extends Description {
   readonly options: O;
@@ -32,14 +33,20 @@ export interface LossPlace {
   readonly gradient: number;
   /** int32 [batch] class indices, or float32 [batch, outputs]. */
   readonly target: number;
-  /** Whether a loss over classes finds float32 [batch, outputs] class probabilities there instead of indices. */
+  /**
+   * Whether a loss over classes finds float32 [batch, outputs] class probabilities there instead of
+   * indices.
+   */
   readonly probabilities?: boolean;
   /** The unscaled terms, float32 [batch, terms]. */
   readonly terms: number;
   readonly outputs: number;
   /** Class names in order, for options that name classes; null for values. */
   readonly classes: readonly string[] | null;
-  /** Room for constants of the loss (class weights), float32 [2 * outputs], written by `create` through `kernels.f32`. */
+  /**
+   * Room for constants of the loss (class weights), float32 [2 * outputs], written by `create`
+   * through `kernels.f32`.
+   */
   readonly constants: number;
 }
 
@@ -50,7 +57,10 @@ export interface Loss {
    * nothing else is 0.
    */
   divisor(samples: number, target: (sample: number) => number): number;
-  /** Writes terms of samples begin..end and, if `scale` is not 0, the gradient of scale × (sum of terms). */
+  /**
+   * Writes terms of samples begin..end and, if `scale` is not 0, the gradient of scale × (sum of
+   * terms).
+   */
   run(begin: number, end: number, scale: number): void;
 }
 

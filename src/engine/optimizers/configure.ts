@@ -2,7 +2,10 @@ import type { Member, Options, ValuesOf } from "../options.ts";
 import type { ConfiguredOptimizer, OptimizerType } from "./optimizer.ts";
 import { optimizers } from "./registry.generated.ts";
 
-/** The optimizer that a spec's member names, in its dialect, with its options; so are the optimizers that stand among the options. */
+/**
+ * The optimizer that a spec's member names, in its dialect, with its options; so are the optimizers
+ * that stand among the options.
+ */
 export function configure(member: Member): ConfiguredOptimizer {
   const type = declarationOf(member);
   const inner = Object.entries(type.options)
@@ -47,7 +50,10 @@ function cycledOf(
   return { option, kept: (values[cycled] as unknown) !== 0 };
 }
 
-/** Sets an option of an optimizer, and of those that stand among its options, wherever they have it. Its name is the default dialect's. */
+/**
+ * Sets an option of an optimizer, and of those that stand among its options, wherever they have it.
+ * Its name is the default dialect's.
+ */
 export function withOption(member: Member, name: "lr" | "weight_decay", value: number): Member {
   const type = declarationOf(member);
   const changes = Object.entries(type.options).flatMap(([option, { kind }]): [string, unknown][] => {
@@ -63,7 +69,10 @@ const nameIn = ({ names }: OptimizerType, option: string): string => (names?.[op
 const within = (name: string, faults: ReturnType<ConfiguredOptimizer["check"]>) =>
   faults.map(({ option, message }) => ({ option: `${name}/${option}`, message }));
 
-/** The registry's keys are types, with the dialect before them where it is not PyTorch's: `adam`, `keras_adam`. */
+/**
+ * The registry's keys are types, with the dialect before them where it is not PyTorch's: `adam`,
+ * `keras_adam`.
+ */
 function declarationOf({ type, dialect = "torch" }: Member): OptimizerType {
   const key = dialect === "torch" ? type : `${String(dialect)}_${type}`;
   return optimizers[key as keyof typeof optimizers] as unknown as OptimizerType;

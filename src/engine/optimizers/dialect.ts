@@ -2,7 +2,10 @@ import type { Kernels } from "../kernels/kernels.ts";
 import type { Option, OptionFault, Options, ValuesOf } from "../options.ts";
 import type { Dialect, Optimizer, OptimizerType, StateTensor } from "./optimizer.ts";
 
-/** What a library does otherwise than the default dialect with an optimizer that both have. Names are the default dialect's. */
+/**
+ * What a library does otherwise than the default dialect with an optimizer that both have. Names
+ * are the default dialect's.
+ */
 interface Differences<O extends Options, E extends Options> {
   /** The library's class or function. */
   readonly source: string;
@@ -23,8 +26,9 @@ interface Differences<O extends Options, E extends Options> {
 }
 
 /**
- * Declares an optimizer of the default dialect as another library has it: other names and defaults for its options and, if need be, another
- * arithmetic. `state` and `create` see the options under the default dialect's names.
+ * Declares an optimizer of the default dialect as another library has it: other names and defaults
+ * for its options and, if need be, another arithmetic. `state` and `create` see the options under
+ * the default dialect's names.
  */
 export function defineDialect<O extends Options, const E extends Options = O>(
   dialect: Dialect,

@@ -6,14 +6,15 @@ import type { TorchForm } from "./torch.ts";
 /*
  * What an optimizer is: a declaration and a short program of passes.
  *
- * A step is `begin` (scalars, in double, computed alike by every thread) and then each pass over all parameters; between two passes the crew
- * meets. A pass runs on slices of the tensors, on their rows, or on whole tensors, and the crew decides who runs which: a pass may
- * look at nothing but the elements it is given. What it needs to know of other elements comes from the pass before: sums, which
- * the crew adds up in a fixed order. An optimizer with a single pass without sums runs on each tile of the gradient while
- * that is in cache, without any barrier.
+ * A step is `begin` (scalars, in double, computed alike by every thread) and then each pass over
+ * all parameters; between two passes the crew meets. A pass runs on slices of the tensors, on their
+ * rows, or on whole tensors, and the crew decides who runs which: a pass may look at nothing but
+ * the elements it is given. What it needs to know of other elements comes from the pass before:
+ * sums, which the crew adds up in a fixed order. An optimizer with a single pass without sums runs
+ * on each tile of the gradient while that is in cache, without any barrier.
  *
- * An optimizer that looks for its step (L-BFGS) has a `search` instead of passes: it may ask for the loss and the gradient at the weights it
- * has moved to, as often as it likes.
+ * An optimizer that looks for its step (L-BFGS) has a `search` instead of passes: it may ask for
+ * the loss and the gradient at the weights it has moved to, as often as it likes.
  */
 
 /** A library whose names, defaults and arithmetic an optimizer may have. */
@@ -27,22 +28,38 @@ export interface OptimizerType<O extends Options = Options> extends Description 
   readonly names?: Readonly<Record<string, string | readonly string[]>>;
   /** The options under the default dialect's names, with those that this dialect lacks. */
   translate?(options: ValuesOf<O>): ValuesOf<Options>;
-  /** The option that a schedule moves: a learning rate, or the optimizer whose rate it is; `lr` unless said otherwise. */
+  /**
+   * The option that a schedule moves: a learning rate, or the optimizer whose rate it is; `lr`
+   * unless said otherwise.
+   */
   readonly rate?: keyof O & string;
-  /** True if other weights are evaluated and served than those that are trained; then `create` gives an `evaluate`. */
+  /**
+   * True if other weights are evaluated and served than those that are trained; then `create` gives
+   * an `evaluate`.
+   */
   readonly evaluatesOthers?: boolean;
   /**
-   * The option that a schedule which cycles the momentum replaces step by step (of `betas` the first), or the optimizer that has it; its name in the
-   * default dialect. `begin` heeds its `momentum` then. Optimizers without it refuse such schedules.
+   * The option that a schedule which cycles the momentum replaces step by step (of `betas` the
+   * first), or the optimizer that has it; its name in the default dialect. `begin` heeds its
+   * `momentum` then. Optimizers without it refuse such schedules.
    */
   readonly cycledOption?: keyof O & string;
-  /** True if the loss must be the same function of the weights at every evaluation: full batches, and nothing random. */
+  /**
+   * True if the loss must be the same function of the weights at every evaluation: full batches,
+   * and nothing random.
+   */
   readonly fullBatch?: boolean;
-  /** True if a step is worked out from sums over the whole model, so that no part of it can have options of its own. */
+  /**
+   * True if a step is worked out from sums over the whole model, so that no part of it can have
+   * options of its own.
+   */
   readonly wholeModel?: boolean;
   /** How torch.optim has it, if it does. */
   readonly torch?: TorchForm<O>;
-  /** Float32 tensors kept for a parameter of this shape, whatever lr and weight_decay, under PyTorch's names. A wrapper's own come after those it wraps. */
+  /**
+   * Float32 tensors kept for a parameter of this shape, whatever lr and weight_decay, under
+   * PyTorch's names. A wrapper's own come after those it wraps.
+   */
   state(options: ValuesOf<O>, shape: Shape): readonly StateTensor[];
   /** Bytes of scratch that a thread needs for a pass over a whole tensor of this shape. */
   scratch?(options: ValuesOf<O>, shape: Shape): number;
@@ -61,13 +78,19 @@ export interface StateTensor {
   readonly shape?: Shape;
 }
 
-/** A declaration with the options of one job: what a spec's optimizer comes to (`configure`), and what wrappers get of what they wrap. */
+/**
+ * A declaration with the options of one job: what a spec's optimizer comes to (`configure`), and
+ * what wrappers get of what they wrap.
+ */
 export interface ConfiguredOptimizer {
   readonly type: OptimizerType;
   /** The base learning rate, and where it stands: `lr`, `learning_rate`, `optimizer/lr`. */
   readonly rate: number;
   readonly rateOption: string;
-  /** Where the momentum stands that a schedule may cycle, and whether there is a buffer for it; null if there is none. */
+  /**
+   * Where the momentum stands that a schedule may cycle, and whether there is a buffer for it; null
+   * if there is none.
+   */
   readonly cycled: { readonly option: string; readonly kept: boolean } | null;
   /** Whether it, or one that it wraps, has a weight_decay. */
   readonly decays: boolean;
@@ -81,16 +104,26 @@ export interface ConfiguredOptimizer {
 
 export interface Optimizer {
   /**
-   * Prepares the scalars of step `t` (from 1, an integer) under learning rate `lr`, and under `momentum` in place of the option
-   * if one is given. Called once a step by every thread, with equal arguments, before any pass.
+   * Prepares the scalars of step `t` (from 1, an integer) under learning rate `lr`, and under
+   * `momentum` in place of the option if one is given. Called once a step by every thread, with
+   * equal arguments, before any pass.
    */
   begin(t: number, lr: number, momentum?: number | null): void;
   readonly passes: readonly Pass[];
-  /** One step, instead of `passes`. Every thread runs it; all control flow hangs on `objective` and on sums, which all see alike. */
+  /**
+   * One step, instead of `passes`. Every thread runs it; all control flow hangs on `objective` and
+   * on sums, which all see alike.
+   */
   search?(objective: Objective): Iterable<Pass | typeof EVALUATE>;
-  /** Doubles that live as long as the run and are part of the checkpoint, by name. `begin`, `settle` and `search` may change them. */
+  /**
+   * Doubles that live as long as the run and are part of the checkpoint, by name. `begin`, `settle`
+   * and `search` may change them.
+   */
   readonly scalars?: Record<string, number>;
-  /** Writes the weights to evaluate and to serve into `tensor.evaluated`, where they are not those that are trained. */
+  /**
+   * Writes the weights to evaluate and to serve into `tensor.evaluated`, where they are not those
+   * that are trained.
+   */
   evaluate?(tensor: ParameterTensor, begin: number, end: number): void;
 }
 
@@ -103,23 +136,36 @@ export interface Objective {
 export const EVALUATE = "evaluate";
 
 export interface Pass {
-  /** What one run is given: any slice of a tensor (unless said otherwise), whole rows of it, or all of it. */
+  /**
+   * What one run is given: any slice of a tensor (unless said otherwise), whole rows of it, or all
+   * of it.
+   */
   readonly over?: "slices" | "rows" | "tensors";
   /** Tensors that the pass is for; all unless said otherwise. */
   covers?(tensor: ParameterTensor): boolean;
-  /** For a pass over whole tensors: what one costs in multiply-adds, by which they are shared out; its length unless said otherwise. */
+  /**
+   * For a pass over whole tensors: what one costs in multiply-adds, by which they are shared out;
+   * its length unless said otherwise.
+   */
   cost?(tensor: ParameterTensor): number;
-  /** How many sums this pass takes over each tensor; none unless said otherwise. Only for passes over slices. */
+  /**
+   * How many sums this pass takes over each tensor; none unless said otherwise. Only for passes
+   * over slices.
+   */
   readonly sums?: number;
   /** How the parts of a sum come together; added unless said otherwise. */
   readonly reduce?: "sum" | "largest";
   /**
-   * Runs over elements begin..end (exclusive) of one parameter. `begin` is a multiple of 4 (16 bytes aligned); of `SUM_BLOCK`
-   * when the pass takes sums, and then at most `SUM_BLOCK` elements are given and `workspace` is the address where the pass leaves its
-   * doubles. For a pass over whole tensors `workspace` is the thread's scratch. Once the gradient has been read its place is free for the passes to come.
+   * Runs over elements begin..end (exclusive) of one parameter. `begin` is a multiple of 4 (16
+   * bytes aligned); of `SUM_BLOCK` when the pass takes sums, and then at most `SUM_BLOCK` elements
+   * are given and `workspace` is the address where the pass leaves its doubles. For a pass over
+   * whole tensors `workspace` is the thread's scratch. Once the gradient has been read its place is
+   * free for the passes to come.
    */
   run(tensor: ParameterTensor, begin: number, end: number, workspace: number): void;
-  /** Told, in every thread, of the pass' sums over all the tensors it covers, once they are known. */
+  /**
+   * Told, in every thread, of the pass' sums over all the tensors it covers, once they are known.
+   */
   settle?(totals: Readonly<Float64Array>): void;
 }
 
@@ -138,7 +184,9 @@ export interface ParameterTensor {
   readonly sums: Float64Array;
 }
 
-/** Elements a sum is taken over at once: fixed, so that it depends neither on threads nor on slices. */
+/**
+ * Elements a sum is taken over at once: fixed, so that it depends neither on threads nor on slices.
+ */
 export const SUM_BLOCK = 4096;
 
 /** Sums that one pass may take over each tensor. */

@@ -1,7 +1,8 @@
 /**
- * The plain form of an optimizer: one step over its tensors, element by element, in double. It is what the kernel is held to, and the place to read
- * what an optimizer does. A folder's `reference.ts` exports one for each of its members, under the registry's name; a dialect that differs in names
- * alone needs none. Options are those of the default dialect.
+ * The plain form of an optimizer: one step over its tensors, element by element, in double. It is
+ * what the kernel is held to, and the place to read what an optimizer does. A folder's
+ * `reference.ts` exports one for each of its members, under the registry's name; a dialect that
+ * differs in names alone needs none. Options are those of the default dialect.
  */
 export type Reference<Options> = (options: Options, tensors: readonly ReferenceTensor[], t: number, lr: number) => void;
 

@@ -2,9 +2,10 @@ import type { Options, ValuesOf } from "../options.ts";
 import type { Shape } from "../shape.ts";
 
 /*
- * How torch.optim keeps the state of an optimizer. Options, tensors and doubles have PyTorch's names, shapes and meaning already, so that an
- * optimizer declares only its class and where that differs. PyTorch keeps for each parameter what is one number here: the steps, and the
- * optimizer's doubles.
+ * How torch.optim keeps the state of an optimizer. Options, tensors and doubles have PyTorch's
+ * names, shapes and meaning already, so that an optimizer declares only its class and where that
+ * differs. PyTorch keeps for each parameter what is one number here: the steps, and the optimizer's
+ * doubles.
  */
 
 export interface TorchForm<O extends Options = Options> {
@@ -18,7 +19,10 @@ export interface TorchForm<O extends Options = Options> {
   readonly uncounted?: boolean;
   /** The shapes it takes; all unless said otherwise. */
   takes?(shape: Shape): boolean;
-  /** For a class that keeps everything with the first parameter, as a state of all of them: what it is. */
+  /**
+   * For a class that keeps everything with the first parameter, as a state of all of them: what it
+   * is.
+   */
   whole?(
     options: ValuesOf<O>,
     parameters: readonly TorchParameter[],

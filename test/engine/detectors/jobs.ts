@@ -34,7 +34,10 @@ export const schedule = (type: string, options: object = {}): Member => {
 export const optimizer = (type: string, options: object = {}): Member =>
   member("optimizers", type, options as Record<string, unknown>);
 
-/** A job with batches of 32 over `epochs` epochs, under adam and a constant rate unless told otherwise, observed every fifth step. */
+/**
+ * A job with batches of 32 over `epochs` epochs, under adam and a constant rate unless told
+ * otherwise, observed every fifth step.
+ */
 export function watched({ training, ...changes }: JobChanges = {}): TrainingJob {
   return smallJob({
     layers: perceptron("relu", 32, 16),

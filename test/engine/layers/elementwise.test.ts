@@ -28,7 +28,10 @@ const members = await Promise.all(
 /** What the buffers hold before a layer writes to them. */
 const UNTOUCHED = -12345;
 
-/** A layer on `x`, every number a sample of `size` elements; passes run in the given slabs of samples. */
+/**
+ * A layer on `x`, every number a sample of `size` elements; passes run in the given slabs of
+ * samples.
+ */
 function run(
   type: LayerType,
   options: object,
@@ -64,7 +67,10 @@ function run(
   };
 }
 
-/** Floats of every magnitude up to 1e30 and both signs, the subnormal ones, and a fine grid where the functions bend. */
+/**
+ * Floats of every magnitude up to 1e30 and both signs, the subnormal ones, and a fine grid where
+ * the functions bend.
+ */
 const inputs = (() => {
   const magnitudes = Array.from({ length: 400 }, (_, i) => 10 ** (i / 5 - 50)).concat([100, 88.7, 20, 1e-45, 1.2e-38]);
   const grid = Array.from({ length: 4001 }, (_, i) => (i - 2000) / 100);

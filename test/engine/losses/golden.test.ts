@@ -37,7 +37,10 @@ function translate(type: LossType, given: Record<string, unknown>, classes: read
   return options;
 }
 
-/** From [N, C, positions] to [N · positions, C]: a row for each prediction. Of other shapes nothing changes. */
+/**
+ * From [N, C, positions] to [N · positions, C]: a row for each prediction. Of other shapes nothing
+ * changes.
+ */
 function rows({ shape, data }: GoldenTensor): number[] {
   const [n, classes, positions = 1] = shape;
   const at = (i: number, c: number, p: number) => data[(i * classes + c) * positions + p];

@@ -22,7 +22,10 @@ interface Reference {
   derivative(x: number, y: number, options: object): number;
 }
 
-/** Each of the registry, with its defaults and with every option changed; each needs a `reference.ts`. */
+/**
+ * Each of the registry, with its defaults and with every option changed; each needs a
+ * `reference.ts`.
+ */
 const elementwise = (
   await Promise.all(
     (Object.values(losses) as unknown as LossType[])
@@ -34,7 +37,10 @@ const elementwise = (
   )
 ).flat();
 
-/** The options as one output has them: of a list its own number, or the only one; 1 where there is none. */
+/**
+ * The options as one output has them: of a list its own number, or the only one; 1 where there is
+ * none.
+ */
 function perOutput(options: object, output: number): object {
   const own = (value: unknown) => (Array.isArray(value) ? value[value.length === 1 ? 0 : output] : (value ?? 1));
   return Object.fromEntries(Object.entries(options).map(([name, value]) => [name, own(value)]));
@@ -117,7 +123,9 @@ describe("cross_entropy", () => {
   const plain = { label_smoothing: 0, weight: null, ignore_class: null };
   const samples = 23;
 
-  /** Logits with some extreme ones, class weights, and targets of both kinds, for so many classes. */
+  /**
+   * Logits with some extreme ones, class weights, and targets of both kinds, for so many classes.
+   */
   function problem(classes: number) {
     const logits = fround(
       numbers(samples * classes, classes).map((u, i) => (i % 41 === 0 ? (u < 0.5 ? -100 : 100) : (u - 0.5) * 12)),
@@ -204,8 +212,8 @@ describe("cross_entropy", () => {
   });
 
   it("sums over classes in the order it documents", () => {
-    // e^z is 1 once and 2^-25 otherwise: too small to be added to 1 in float32. So what shares the lane of the 1 in its block of 256 is lost, and
-    // nothing else.
+    // e^z is 1 once and 2^-25 otherwise: too small to be added to 1 in float32. So what shares the
+    // lane of the 1 in its block of 256 is lost, and nothing else.
     const classes = 512;
     const prediction = Array.from({ length: classes }, (_, c) => (c === 0 ? 0 : -25 * Math.LN2));
     const { terms } = runLoss(type, { options: plain, prediction, target: [0], outputs: classes });

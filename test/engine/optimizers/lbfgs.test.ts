@@ -8,7 +8,10 @@ import { Bench } from "../../support/kernels.ts";
 import { Optimizing } from "../../support/optimizing.ts";
 import { member } from "../../support/training.ts";
 
-/** L-BFGS, and the search along a line that it makes. What PyTorch's gives is held by the golden cases. */
+/**
+ * L-BFGS, and the search along a line that it makes. What PyTorch's gives is held by the golden
+ * cases.
+ */
 
 type Curve = (step: number) => { loss: number; slope: number };
 

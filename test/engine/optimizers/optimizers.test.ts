@@ -15,15 +15,19 @@ import { gradientOf, type OptimizerCase } from "../../conformance/optimizer.ts";
 import { translate } from "../../conformance/names.ts";
 
 /*
- * What every optimizer of the registry must pass: its kernel agrees with its reference under every pair of settings of its options and gives the
- * same bits however the tensors are sliced, and its reference agrees with the libraries' double-precision numbers. Optimizers that
- * search for their step have tests of their own (lbfgs.test.ts).
+ * What every optimizer of the registry must pass: its kernel agrees with its reference under every
+ * pair of settings of its options and gives the same bits however the tensors are sliced, and its
+ * reference agrees with the libraries' double-precision numbers. Optimizers that search for their
+ * step have tests of their own (lbfgs.test.ts).
  */
 
 const all = Object.entries(optimizers) as unknown as [string, OptimizerType][];
 const types = all.filter(([, type]) => !type.fullBatch);
 
-/** The defaults, and every change of one or two options to another value, as far as they go together. */
+/**
+ * The defaults, and every change of one or two options to another value, as far as they go
+ * together.
+ */
 function settings(type: OptimizerType): Member[] {
   const options = Object.entries(type.options);
   const required = options.filter(([, option]) => option.default === undefined);

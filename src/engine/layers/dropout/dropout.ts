@@ -1,11 +1,13 @@
 import { defineLayer } from "../layer.ts";
 
 /**
- * In training each element is kept with probability 1 − p and multiplied by 1/(1 − p), else it becomes 0; when evaluating
- * the input passes unchanged. Semantics of `torch.nn.Dropout`, random numbers our own: whether an element is kept is a function of
- * (seed, batch, layer, element of the batch), so the backward pass draws the same mask again instead of storing it.
+ * In training each element is kept with probability 1 − p and multiplied by 1/(1 − p), else it
+ * becomes 0; when evaluating the input passes unchanged. Semantics of `torch.nn.Dropout`, random
+ * numbers our own: whether an element is kept is a function of (seed, batch, layer, element of the
+ * batch), so the backward pass draws the same mask again instead of storing it.
  *
- * Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15 (2014).
+ * Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15
+ * (2014).
  */
 export const dropout = defineLayer({
   type: "dropout",

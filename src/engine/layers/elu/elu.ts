@@ -3,7 +3,8 @@ import { defineElementwise } from "../elementwise.ts";
 /**
  * Exponential linear unit. At 0 the negative branch counts: its derivative there is α.
  *
- * Clevert, Unterthiner, Hochreiter, "Fast and accurate deep network learning by exponential linear units", ICLR 2016.
+ * Clevert, Unterthiner, Hochreiter, "Fast and accurate deep network learning by exponential linear
+ * units", ICLR 2016.
  */
 export const elu = defineElementwise({
   type: "elu",

@@ -7,7 +7,9 @@ class Elu {
   }
 }
 
-/** In terms of the output: α e^x = y + α where x ≤ 0, and y > 0 exactly where x > 0, since α ≥ 0. */
+/**
+ * In terms of the output: α e^x = y + α where x ≤ 0, and y > 0 exactly where x > 0, since α ≥ 0.
+ */
 class Derivative {
   @inline of(y: v128, alpha: v128, b: v128): v128 {
     return v128.bitselect(f32x4.splat(1), f32x4.add(y, alpha), f32x4.gt(y, f32x4.splat(0)));

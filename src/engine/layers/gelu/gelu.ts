@@ -1,7 +1,8 @@
 import { defineElementwise } from "../elementwise.ts";
 
 /**
- * Gaussian error linear unit: the input times the probability that a standard normal number is smaller.
+ * Gaussian error linear unit: the input times the probability that a standard normal number is
+ * smaller.
  *
  * Hendrycks, Gimpel, "Gaussian error linear units (GELUs)", arXiv:1606.08415.
  */

@@ -17,7 +17,10 @@ class Derivative {
   }
 }
 
-/** 2 √(2/π) (x + 0.044715 x³): since (1 + tanh u) / 2 = sigmoid(2u), the approximation is x sigmoid of this. */
+/**
+ * 2 √(2/π) (x + 0.044715 x³): since (1 + tanh u) / 2 = sigmoid(2u), the approximation is x sigmoid
+ * of this.
+ */
 @inline
 function argument(x: v128): v128 {
   return f32x4.mul(x, fma(f32x4.mul(x, x), f32x4.splat(0.0713548163), f32x4.splat(1.5957691216)));
@@ -29,7 +32,10 @@ class GeluTanh {
   }
 }
 
-/** s + x s (1 − s) u′ with s = sigmoid(u), 1 − s = sigmoid(−u). Beyond ±15 it is 0 or 1, and x³ could overflow. */
+/**
+ * s + x s (1 − s) u′ with s = sigmoid(u), 1 − s = sigmoid(−u). Beyond ±15 it is 0 or 1, and x³
+ * could overflow.
+ */
 class DerivativeTanh {
   @inline of(input: v128, a: v128, b: v128): v128 {
     const x = clamp(input, f32x4.splat(-15), f32x4.splat(15));

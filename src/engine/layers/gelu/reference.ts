@@ -15,7 +15,10 @@ export function derivative(x: number, { approximate }: Options): number {
 
 const inner = (x: number): number => Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3);
 
-/** Φ: near 0 by its power series, φ(x) (x + x³/3 + x⁵/15 + …) + 1/2; further out the tail's continued fraction, φ(a) / (a + 1/(a + 2/(a + …))). */
+/**
+ * Φ: near 0 by its power series, φ(x) (x + x³/3 + x⁵/15 + …) + 1/2; further out the tail's
+ * continued fraction, φ(a) / (a + 1/(a + 2/(a + …))).
+ */
 export function normal(x: number): number {
   const a = Math.abs(x);
   const density = Math.exp((-a * a) / 2) / Math.sqrt(2 * Math.PI);

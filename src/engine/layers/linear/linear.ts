@@ -2,10 +2,12 @@ import { initializer, initOptions } from "../../initializers/named.ts";
 import { defineLayer, LayerFault } from "../layer.ts";
 
 /**
- * y = x Wᵀ + b over the last dimension; W is [out_features, in_features], b is [out_features]. Leading dimensions are free: each of
- * their rows is one row of the product. Semantics and initial values of `torch.nn.Linear`.
+ * y = x Wᵀ + b over the last dimension; W is [out_features, in_features], b is [out_features].
+ * Leading dimensions are free: each of their rows is one row of the product. Semantics and initial
+ * values of `torch.nn.Linear`.
  *
- * The gradient of W is dYᵀ·X, that of b the column sums of dY, both over the rows of the whole batch.
+ * The gradient of W is dYᵀ·X, that of b the column sums of dY, both over the rows of the whole
+ * batch.
  */
 export const linear = defineLayer({
   type: "linear",

@@ -1,7 +1,10 @@
 import { defineElementwiseLoss } from "../elementwise.ts";
 import { LossFault } from "../loss.ts";
 
-/** Binary cross entropy of logits: a yes-or-no answer (or its probability, 0 to 1) per output. Computed without overflow for logits of any size. */
+/**
+ * Binary cross entropy of logits: a yes-or-no answer (or its probability, 0 to 1) per output.
+ * Computed without overflow for logits of any size.
+ */
 export const bce_with_logits = defineElementwiseLoss({
   type: "bce_with_logits",
   summary: "Binary cross entropy: one yes-or-no answer per output, the output being a logit.",

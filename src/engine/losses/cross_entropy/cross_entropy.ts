@@ -4,11 +4,14 @@ import { defineLoss, LossFault } from "../loss.ts";
 const NONE = -1;
 
 /**
- * Cross entropy of the softmax of logits. The targets are class indices or, given `probabilities`, a probability for every class.
+ * Cross entropy of the softmax of logits. The targets are class indices or, given `probabilities`,
+ * a probability for every class.
  *
- * As in PyTorch the mean over class indices divides by the sum of the targets' class weights (label smoothing does not change it), and
- * that over probabilities by the number of samples. Samples of `ignore_class`, and those whose target is no class at all (PyTorch marks them
- * −100), count for nothing. Unlike in PyTorch, which then divides 0 by 0, the mean over nothing but such samples is 0.
+ * As in PyTorch the mean over class indices divides by the sum of the targets' class weights (label
+ * smoothing does not change it), and that over probabilities by the number of samples. Samples of
+ * `ignore_class`, and those whose target is no class at all (PyTorch marks them −100), count for
+ * nothing. Unlike in PyTorch, which then divides 0 by 0, the mean over nothing but such samples is
+ * 0.
  */
 export const cross_entropy = defineLoss({
   type: "cross_entropy",

@@ -1,15 +1,19 @@
 // Cross entropy of a softmax, row by row.
 //
-// With z = x − max x, sum = Σ e^z and target probabilities q weighted by class weights w, a row's loss is
-//   −Σ w q ln p = mass × ln sum − Σ w q z,   where mass = Σ w q,   and its derivative   p mass − w q,   where p = e^z / sum.
-// Label smoothing s makes q of the targets' probabilities t:  q = (1 − s) t + s / classes. A class index stands for t = 1 there and 0 elsewhere;
-// its part of the sums is added by itself, so that without smoothing no sum but Σ e^z is taken.
+// With z = x − max x, sum = Σ e^z and target probabilities q weighted by class weights w, a row's
+// loss is
+//   −Σ w q ln p = mass × ln sum − Σ w q z,   where mass = Σ w q,   and its derivative   p mass − w
+//   q,   where p = e^z / sum.
+// Label smoothing s makes q of the targets' probabilities t:  q = (1 − s) t + s / classes. A class
+// index stands for t = 1 there and 0 elsewhere; its part of the sums is added by itself, so that
+// without smoothing no sum but Σ e^z is taken.
 import { exp, log } from "../../kernels/math.as";
 import { fma, load as loadFloats, store as storeFloats } from "../../kernels/vector.as";
 
 /**
- * `target` holds a class index (int32) per row, or, with `probabilities`, a float per row and class; `weight` holds a float per class. Rows whose
- * target is `ignored` or no class at all have loss and gradient 0. `gradient` 0: none.
+ * `target` holds a class index (int32) per row, or, with `probabilities`, a float per row and
+ * class; `weight` holds a float per class. Rows whose target is `ignored` or no class at all have
+ * loss and gradient 0. `gradient` 0: none.
  */
 export function cross_entropy(
   x: usize, target: usize, probabilities: bool, weight: usize, terms: usize, gradient: usize, rows: i32, classes: i32,
@@ -88,7 +92,8 @@ function weighted(i: usize, target: usize, weight: usize, kept: v128, spread: v1
   return f32x4.mul(loadFloats(weight + i, full), q);
 }
 
-// What `total` adds up: a class with a method for the element at byte i, and for those after it if `full` (see elementwise.as.ts).
+// What `total` adds up: a class with a method for the element at byte i, and for those after it if
+// `full` (see elementwise.as.ts).
 
 /** e^z, left in `gradient` on the way. */
 class Exponential {
@@ -116,8 +121,9 @@ class Dot {
 const BLOCK: usize = 256 * 4;
 
 /**
- * A sum over classes in an order that depends on their number alone: in a block of 256 classes, class j is added to lane j mod 4, and the lanes
- * are then added as (0 + 1) + (2 + 3); the blocks, and after them the up to three classes past the last four, are added one by one in double.
+ * A sum over classes in an order that depends on their number alone: in a block of 256 classes,
+ * class j is added to lane j mod 4, and the lanes are then added as (0 + 1) + (2 + 3); the blocks,
+ * and after them the up to three classes past the last four, are added one by one in double.
  */
 function total<F>(
   x: usize, target: usize, weight: usize, gradient: usize, bytes: usize, greatest: v128, kept: v128, spread: v128,

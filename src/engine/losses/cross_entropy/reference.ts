@@ -1,4 +1,7 @@
-/** The loss of one sample and its gradient, from its logits x, target probabilities t, class weights w and label_smoothing. */
+/**
+ * The loss of one sample and its gradient, from its logits x, target probabilities t, class weights
+ * w and label_smoothing.
+ */
 export function crossEntropy(
   x: readonly number[],
   t: readonly number[],

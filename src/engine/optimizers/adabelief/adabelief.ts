@@ -1,14 +1,16 @@
 import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
- * AdaBelief: Adam that divides by how far gradients stray from their average: long steps where the gradient is as expected.
+ * AdaBelief: Adam that divides by how far gradients stray from their average: long steps where the
+ * gradient is as expected.
  *
  *     m = β₁ m + (1 − β₁) g
  *     v = β₂ v + (1 − β₂)(g − m)² + eps_root
  *     x = x − lr · m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ)) + eps)
  *
- * eps_root stays in v and adds up there. Zhuang et al., "AdaBelief optimizer: adapting stepsizes by the belief in observed gradients",
- * NeurIPS 2020 (arXiv:2010.07468), algorithm 2. Semantics of `optax.adabelief`.
+ * eps_root stays in v and adds up there. Zhuang et al., "AdaBelief optimizer: adapting stepsizes by
+ * the belief in observed gradients", NeurIPS 2020 (arXiv:2010.07468), algorithm 2. Semantics of
+ * `optax.adabelief`.
  *
  * At the first step m is g/10 and g − m is 0.9 g, so that x moves by lr/0.9, whatever the gradient.
  */

@@ -1,7 +1,8 @@
 import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
- * Adadelta: RMSprop whose rate follows the size of its own recent steps, so that units come out right.
+ * Adadelta: RMSprop whose rate follows the size of its own recent steps, so that units come out
+ * right.
  *
  *     g = ∇f(x) + weight_decay · x
  *     v = rho · v + (1 − rho) · g²
@@ -9,10 +10,11 @@ import { defineOptimizer, zeros } from "../optimizer.ts";
  *     a = rho · a + (1 − rho) · d²
  *     x = x − lr · d
  *
- * Zeiler, "ADADELTA: an adaptive learning rate method" (arXiv:1212.5701), algorithm 1. Semantics of `torch.optim.Adadelta`: eps inside both
- * roots, d without lr in the average.
+ * Zeiler, "ADADELTA: an adaptive learning rate method" (arXiv:1212.5701), algorithm 1. Semantics of
+ * `torch.optim.Adadelta`: eps inside both roots, d without lr in the average.
  *
- * It starts slowly, as a does: with the defaults the first step under a gradient of 2 is √1e-6/√0.4 · 2 = 0.0032.
+ * It starts slowly, as a does: with the defaults the first step under a gradient of 2 is √1e-6/√0.4
+ * · 2 = 0.0032.
  */
 export const adadelta = defineOptimizer({
   type: "adadelta",

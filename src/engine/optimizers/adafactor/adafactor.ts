@@ -2,7 +2,8 @@ import type { Shape } from "../../shape.ts";
 import { defineOptimizer } from "../optimizer.ts";
 
 /**
- * Adafactor: Adam without momentum that keeps of a matrix' second moments only the means of its rows and columns.
+ * Adafactor: Adam without momentum that keeps of a matrix' second moments only the means of its
+ * rows and columns.
  *
  *     ρ = min(lr, 1/√t)      α = max(eps[1], RMS(x)) · ρ      w = t^beta2_decay
  *     row = row + w (mean of g² over columns − row)           V = row · col / max(mean of row, eps[0])
@@ -10,11 +11,14 @@ import { defineOptimizer } from "../optimizer.ts";
  *     u = g/√max(V, eps[0]²)
  *     x = x · (1 − lr · weight_decay) − α/max(1, RMS(u)/d) · u
  *
- * A pass over whole tensors: RMS, row and column means look at all of one. The step is relative to the weights' own size, and clipped where u is
- * surprisingly large. Shazeer & Stern, "Adafactor: adaptive learning rates with sublinear memory cost", ICML 2018 (arXiv:1804.04235), algorithm 5.
- * Semantics of `torch.optim.Adafactor`; of tensors of more dimensions the last two count as a matrix.
+ * A pass over whole tensors: RMS, row and column means look at all of one. The step is relative to
+ * the weights' own size, and clipped where u is surprisingly large. Shazeer & Stern, "Adafactor:
+ * adaptive learning rates with sublinear memory cost", ICML 2018 (arXiv:1804.04235), algorithm 5.
+ * Semantics of `torch.optim.Adafactor`; of tensors of more dimensions the last two count as a
+ * matrix.
  *
- * At the first step w is 1 and V of a matrix whose gradients are all alike is g²: u is their sign, and with lr = 0.01 weights of size 2 move by 0.02.
+ * At the first step w is 1 and V of a matrix whose gradients are all alike is g²: u is their sign,
+ * and with lr = 0.01 weights of size 2 move by 0.02.
  */
 export const adafactor = defineOptimizer({
   type: "adafactor",

@@ -1,8 +1,9 @@
 import { fma, fnma, load, store } from "../../kernels/vector.as";
 import { across, addSquare, lower, upper } from "../../kernels/wide.as";
 
-// A matrix of `rows` by `columns` gradients g. Its second moments are row × col / mean(row), where row and col have an element for
-// each row and column; if `row` is 0 they are those of col alone, and the matrix is a vector.
+// A matrix of `rows` by `columns` gradients g. Its second moments are row × col / mean(row), where
+// row and col have an element for each row and column; if `row` is 0 they are those of col alone,
+// and the matrix is a vector.
 
 /** Moves row and col by `share` to the means of g². `sums`: scratch of a double a column. */
 export function adafactor_moments(
@@ -16,7 +17,10 @@ export function adafactor_moments(
   for (let j = 0; j < columns; j++) move(col + <usize>(j << 2), f64.load(sums + <usize>(j << 3)) / rows, share);
 }
 
-/** The sum of u², where u is g divided by the root of its second moment, which counts `least`² at least. `roots`: scratch of a float a column. */
+/**
+ * The sum of u², where u is g divided by the root of its second moment, which counts `least`² at
+ * least. `roots`: scratch of a float a column.
+ */
 export function adafactor_squares(
   g: usize, row: usize, col: usize, rows: i32, columns: i32, least: f32, roots: usize,
 ): f64 {
@@ -65,7 +69,10 @@ function step(x: usize, g: usize, roots: usize, root: v128, most: v128, shrink: 
   store(x, fnma(rate, direction(g, roots, root, most, full), f32x4.mul(shrink, load(x, full))), full);
 }
 
-/** u of one vector: no root and no division for each element, the root of row × col being one of roots. */
+/**
+ * u of one vector: no root and no division for each element, the root of row × col being one of
+ * roots.
+ */
 @inline
 function direction(g: usize, roots: usize, root: v128, most: v128, full: bool): v128 {
   return f32x4.mul(load(g, full), f32x4.pmin(f32x4.mul(root, load(roots, full)), most));

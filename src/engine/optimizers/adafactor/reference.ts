@@ -21,7 +21,10 @@ export const adafactor = each<ValuesOf<typeof declaration.options>>(
   },
 );
 
-/** Element i of a tensor: which row and which column of the last two dimensions it is in, counted through all matrices. */
+/**
+ * Element i of a tensor: which row and which column of the last two dimensions it is in, counted
+ * through all matrices.
+ */
 function place(shape: readonly number[], i: number): { row: number; column: number } {
   const [rows, columns] = shape.slice(-2);
   const matrix = Math.floor(i / (rows * columns));

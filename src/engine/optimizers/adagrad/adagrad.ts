@@ -18,10 +18,12 @@ const adagradOptions = {
  *     s = s + g²
  *     x = x − lr/(1 + (t − 1) · lr_decay) · g/(√s + eps)
  *
- * The sum only grows, so steps shrink for good: right for convex problems and rare features, too soon for deep networks. Duchi, Hazan &
- * Singer, "Adaptive subgradient methods for online learning and stochastic optimization", JMLR 12 (2011). Semantics of `torch.optim.Adagrad`.
+ * The sum only grows, so steps shrink for good: right for convex problems and rare features, too
+ * soon for deep networks. Duchi, Hazan & Singer, "Adaptive subgradient methods for online learning
+ * and stochastic optimization", JMLR 12 (2011). Semantics of `torch.optim.Adagrad`.
  *
- * With lr = 0.1 and a constant gradient of 2 a weight goes 0 → −0.1 → −0.1707 → −0.2284: by lr/√t whatever the gradient's size.
+ * With lr = 0.1 and a constant gradient of 2 a weight goes 0 → −0.1 → −0.1707 → −0.2284: by lr/√t
+ * whatever the gradient's size.
  */
 export const adagrad = defineOptimizer({
   type: "adagrad",

@@ -31,11 +31,13 @@ export const adamOptions = {
  *     v = β₂ v + (1 − β₂) g²
  *     x = x − lr · m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ)) + eps)
  *
- * AMSGrad keeps the largest v so far and divides by its root instead. Kingma & Ba, "Adam: a method for stochastic optimization", ICLR
- * 2015 (arXiv:1412.6980), algorithm 1; Reddi et al., "On the convergence of Adam and beyond", ICLR 2018. Semantics of `torch.optim.Adam`.
+ * AMSGrad keeps the largest v so far and divides by its root instead. Kingma & Ba, "Adam: a method
+ * for stochastic optimization", ICLR 2015 (arXiv:1412.6980), algorithm 1; Reddi et al., "On the
+ * convergence of Adam and beyond", ICLR 2018. Semantics of `torch.optim.Adam`.
  *
- * The first step is worked easily: m = (1 − β₁) g and v = (1 − β₂) g², the corrections undo both factors, and what is left is
- * x − lr · g/(|g| + eps). With lr = 0.1 a weight of 1 goes to 0.9 under a gradient of 3 as under one of 0.003.
+ * The first step is worked easily: m = (1 − β₁) g and v = (1 − β₂) g², the corrections undo both
+ * factors, and what is left is x − lr · g/(|g| + eps). With lr = 0.1 a weight of 1 goes to 0.9
+ * under a gradient of 3 as under one of 0.003.
  */
 export const adam = defineOptimizer({
   type: "adam",
@@ -59,7 +61,10 @@ type AdamOptions = Omit<ValuesOf<typeof adamOptions>, "decoupled_weight_decay">;
 export interface AdamVariant {
   /** The weights decay on their own, not through the gradient (AdamW). */
   readonly decoupled?: boolean;
-  /** `eps` is added to the root of the uncorrected second moment: the form at the end of section 2 of the paper, "epsilon hat". */
+  /**
+   * `eps` is added to the root of the uncorrected second moment: the form at the end of section 2
+   * of the paper, "epsilon hat".
+   */
   readonly epsilonHat?: boolean;
   /** Added to the corrected second moment, under the root. */
   readonly epsRoot?: number;

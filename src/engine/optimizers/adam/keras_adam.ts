@@ -4,7 +4,10 @@ import { adam, createAdam } from "./adam.ts";
 /** What Keras calls the options of Adam and its kin. */
 export const kerasNames = { lr: "learning_rate", betas: ["beta_1", "beta_2"], eps: "epsilon" } as const;
 
-/** Keras adds epsilon to the root of the uncorrected second moment, so that it weighs more in the first steps than PyTorch's. */
+/**
+ * Keras adds epsilon to the root of the uncorrected second moment, so that it weighs more in the
+ * first steps than PyTorch's.
+ */
 export const keras_adam = defineDialect("keras", adam, {
   source: "Kingma & Ba 2015, section 2, last paragraph; keras.optimizers.Adam",
   formula: "m = β₁m + (1−β₁)g; v = β₂v + (1−β₂)g²; x −= learning_rate · √(1−β₂ᵗ)/(1−β₁ᵗ) · m / (√v + epsilon)",

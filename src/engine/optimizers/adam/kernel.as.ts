@@ -1,9 +1,10 @@
 import { fma, load, store } from "../../kernels/vector.as";
 
 /**
- * One fused pass of Adam over `n` elements: PyTorch's arithmetic, in its order.
- * `coupled` is weight_decay (0: none), `shrink` is 1 − lr × weight_decay of AdamW (1: none), `sign` −1 for maximize;
- * `maximum` is the address of max_exp_avg_sq, or 0 without AMSGrad; `inside` is added to the second moment, under the root.
+ * One fused pass of Adam over `n` elements: PyTorch's arithmetic, in its order. `coupled` is
+ * weight_decay (0: none), `shrink` is 1 − lr × weight_decay of AdamW (1: none), `sign` −1 for
+ * maximize; `maximum` is the address of max_exp_avg_sq, or 0 without AMSGrad; `inside` is added to
+ * the second moment, under the root.
  */
 export function adam(
   x: usize, g: usize, m: usize, v: usize, maximum: usize, n: i32, sign: f32, coupled: f32, shrink: f32,

@@ -25,10 +25,11 @@ const adamaxOptions = {
  *     u = max(β₂ u, |g| + eps)
  *     x = x − lr/(1 − β₁ᵗ) · m/u
  *
- * u needs no correction: it is not an average. Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015
- * (arXiv:1412.6980), algorithm 2. Semantics of `torch.optim.Adamax`.
+ * u needs no correction: it is not an average. Kingma & Ba, "Adam: a method for stochastic
+ * optimization", ICLR 2015 (arXiv:1412.6980), algorithm 2. Semantics of `torch.optim.Adamax`.
  *
- * With lr = 0.1 a weight of 1 goes to 0.9 under a first gradient of 3. If the second is 0, u is still 2.997 and m̂ 0.27/0.19: the step is 0.047.
+ * With lr = 0.1 a weight of 1 goes to 0.9 under a first gradient of 3. If the second is 0, u is
+ * still 2.997 and m̂ 0.27/0.19: the step is 0.047.
  */
 export const adamax = defineOptimizer({
   type: "adamax",

@@ -2,7 +2,10 @@ import { kerasNames } from "../adam/keras_adam.ts";
 import { defineDialect } from "../dialect.ts";
 import { adamax, createAdamax } from "./adamax.ts";
 
-/** Keras adds epsilon to the denominator; PyTorch to the gradient's size, before the maximum is taken. */
+/**
+ * Keras adds epsilon to the denominator; PyTorch to the gradient's size, before the maximum is
+ * taken.
+ */
 export const keras_adamax = defineDialect("keras", adamax, {
   source: "Kingma & Ba 2015, algorithm 2; keras.optimizers.Adamax",
   formula: "m = β₁m + (1−β₁)g; u = max(β₂u, |g|); x −= learning_rate/(1−β₁ᵗ) · m/(u + epsilon)",

@@ -35,10 +35,12 @@ const ademamixOptions = {
  *     α(t) = alpha · min(t/alpha_warmup, 1)
  *     ln β₃(t) = ln β₁ ln β₃ / ((1 − s) ln β₃ + s ln β₁), s = min(t/beta3_warmup, 1)
  *
- * m₂ is not corrected: it is meant to fill slowly. Without the warm-ups (the paper sets both to the number of steps) a slow average can
- * drive early training off. Pagliardini, Ablin & Grangier, "The AdEMAMix optimizer: better, faster, older", ICLR 2025 (arXiv:2409.03137), algorithm 1.
+ * m₂ is not corrected: it is meant to fill slowly. Without the warm-ups (the paper sets both to the
+ * number of steps) a slow average can drive early training off. Pagliardini, Ablin & Grangier, "The
+ * AdEMAMix optimizer: better, faster, older", ICLR 2025 (arXiv:2409.03137), algorithm 1.
  *
- * At the first step without warm-up m₂ is g/10000, so that x moves by lr · (1 + 5/10000): as under Adam.
+ * At the first step without warm-up m₂ is g/10000, so that x moves by lr · (1 + 5/10000): as under
+ * Adam.
  */
 export const ademamix = defineOptimizer({
   type: "ademamix",

@@ -1,17 +1,20 @@
 import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
- * Averaged stochastic gradient descent: plain steps under a falling rate, and beside the weights their average since step t0.
+ * Averaged stochastic gradient descent: plain steps under a falling rate, and beside the weights
+ * their average since step t0.
  *
  *     g = ∇f(x) + weight_decay · x
  *     x = x · (1 − lambd · η) − η · g
  *     a = x until step t0, then a + μ (x − a)
  *     η = lr/(1 + lambd · lr · t)^alpha                        μ = 1/max(1, t − t0)
  *
- * The average is kept as `ax` in the checkpoint, as PyTorch does; what is evaluated and served is x. Polyak & Juditsky, "Acceleration of
- * stochastic approximation by averaging", SIAM J. Control Optim. 30 (1992). Semantics of `torch.optim.ASGD`.
+ * The average is kept as `ax` in the checkpoint, as PyTorch does; what is evaluated and served is
+ * x. Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", SIAM J. Control
+ * Optim. 30 (1992). Semantics of `torch.optim.ASGD`.
  *
- * η and μ of a step come from the step before, η is lr at first: with lr = 0.1 and a gradient of 1 a weight goes 0 → −0.1 → −0.2 (nearly).
+ * η and μ of a step come from the step before, η is lr at first: with lr = 0.1 and a gradient of 1
+ * a weight goes 0 → −0.1 → −0.2 (nearly).
  */
 export const asgd = defineOptimizer({
   type: "asgd",

@@ -4,18 +4,21 @@ import { defineOptimizer, zeros } from "../optimizer.ts";
 export const LEAST_RATE = 1e-30;
 
 /**
- * FTRL-Proximal: every weight is the best answer to all gradients so far at once, with an L1 penalty that makes weights exactly zero.
+ * FTRL-Proximal: every weight is the best answer to all gradients so far at once, with an L1
+ * penalty that makes weights exactly zero.
  *
  *     p = −lr_power                     a' = a + g²
  *     z = z + g + 2 · l2_shrinkage · x − (a'ᵖ − aᵖ)/lr · x
  *     x = (clamp(z, −l1, l1) − z) / (a'ᵖ/lr + 2 (l2 + beta/(2 lr)))
  *
- * Sparse linear models of very many features (click prediction) are its home. McMahan et al., "Ad click prediction: a view from the
- * trenches", KDD 2013, algorithm 1. Semantics of `keras.optimizers.Ftrl`. Weights hang on z alone: what they were before the first step is
- * soon forgotten. The formula divides by lr: below `LEAST_RATE`, whose inverse would leave float32
- * no room, weights and state stay as they are.
+ * Sparse linear models of very many features (click prediction) are its home. McMahan et al., "Ad
+ * click prediction: a view from the trenches", KDD 2013, algorithm 1. Semantics of
+ * `keras.optimizers.Ftrl`. Weights hang on z alone: what they were before the first step is soon
+ * forgotten. The formula divides by lr: below `LEAST_RATE`, whose inverse would leave float32 no
+ * room, weights and state stay as they are.
  *
- * With lr = 0.1, l1 = 1, a = 0 at first and a gradient of 3, a weight of 0 goes to (1 − 3)/(3/0.1) = −0.067; under one of 0.9 it stays 0.
+ * With lr = 0.1, l1 = 1, a = 0 at first and a gradient of 3, a weight of 0 goes to (1 − 3)/(3/0.1)
+ * = −0.067; under one of 0.9 it stays 0.
  */
 export const ftrl = defineOptimizer({
   type: "ftrl",

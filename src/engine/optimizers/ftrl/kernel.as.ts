@@ -2,8 +2,9 @@ import { clamp } from "../../kernels/math.as";
 import { fma, fnma, load, store } from "../../kernels/vector.as";
 
 /**
- * One fused pass of FTRL-Proximal over `n` elements. `inverse` is 1/lr, `penalty` what stands beside a^p/lr in the denominator, `shrinkage`
- * twice the shrinkage. Powers other than ½ are taken in double, one element at a time.
+ * One fused pass of FTRL-Proximal over `n` elements. `inverse` is 1/lr, `penalty` what stands
+ * beside a^p/lr in the denominator, `shrinkage` twice the shrinkage. Powers other than ½ are taken
+ * in double, one element at a time.
  */
 export function ftrl(
   x: usize, g: usize, accumulator: usize, linear: usize, n: i32, power: f64, inverse: f32, l1: f32, penalty: f32, shrinkage: f32,

@@ -2,8 +2,9 @@ import { fma, fnma, load, store } from "../../kernels/vector.as";
 import { across, addSquare, lower, upper } from "../../kernels/wide.as";
 
 /**
- * LAMB's first pass over one block of `n` elements: moves the moments m and v, puts the direction u in the gradient's place, and leaves the sums of
- * x² and u² of the block at `sums`, in double. u = m/(√(scale2 v + inside) + outside) + decay × x: the correction of m is part of the others.
+ * LAMB's first pass over one block of `n` elements: moves the moments m and v, puts the direction u
+ * in the gradient's place, and leaves the sums of x² and u² of the block at `sums`, in double. u =
+ * m/(√(scale2 v + inside) + outside) + decay × x: the correction of m is part of the others.
  */
 export function lamb_moments(
   x: usize, g: usize, m: usize, v: usize, sums: usize, n: i32,
@@ -33,7 +34,10 @@ export function lamb_moments(
   v128.store(sums, f64x2.replace_lane(f64x2.splat(sumX), 1, sumU));
 }
 
-/** LAMB's second pass over `n` elements: x −= rate × u, where rate is lr times the tensor's trust ratio. */
+/**
+ * LAMB's second pass over `n` elements: x −= rate × u, where rate is lr times the tensor's trust
+ * ratio.
+ */
 export function lamb_step(x: usize, u: usize, n: i32, rate: f32): void {
   const r = f32x4.splat(rate);
   let i: usize = 0;

@@ -8,11 +8,13 @@ import { defineOptimizer, zeros } from "../optimizer.ts";
  *     u = m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ) + eps_root) + eps) + weight_decay · x
  *     x = x − lr · ‖x‖/‖u‖ · u            (the ratio is 1 if either norm is 0)
  *
- * The norms are over a whole tensor, so there are two passes: the first moves the moments, puts u in the gradient's place and takes the sums of
- * squares, the second makes the step. You et al., "Large batch optimization for deep learning: training BERT in 76 minutes",
- * ICLR 2020 (arXiv:1904.00962), algorithm 2. Semantics of `optax.lamb`.
+ * The norms are over a whole tensor, so there are two passes: the first moves the moments, puts u
+ * in the gradient's place and takes the sums of squares, the second makes the step. You et al.,
+ * "Large batch optimization for deep learning: training BERT in 76 minutes", ICLR 2020
+ * (arXiv:1904.00962), algorithm 2. Semantics of `optax.lamb`.
  *
- * At the first step u is the gradient's sign. A tensor [3, 4] has norm 5 and u = [1, 1] norm √2: with lr = 0.1 both weights move by 0.354.
+ * At the first step u is the gradient's sign. A tensor [3, 4] has norm 5 and u = [1, 1] norm √2:
+ * with lr = 0.1 both weights move by 0.354.
  */
 export const lamb = defineOptimizer({
   type: "lamb",

@@ -39,19 +39,22 @@ const lbfgsOptions = {
 } as const satisfies Options;
 
 /**
- * L-BFGS: steps along an estimate of Newton's direction, made of the last steps and of what they did to the gradient.
+ * L-BFGS: steps along an estimate of Newton's direction, made of the last steps and of what they
+ * did to the gradient.
  *
  *     sᵢ = step i, yᵢ = change of the gradient by it, ρᵢ = 1/⟨yᵢ, sᵢ⟩
  *     d = −H g by the two loops: q = −g; newest to oldest: αᵢ = ρᵢ⟨sᵢ, q⟩, q = q − αᵢ yᵢ; d = ⟨y, s⟩/⟨y, y⟩ · q;
  *         oldest to newest: d = d + (αᵢ − ρᵢ⟨yᵢ, d⟩) sᵢ
  *     x = x + t d                                              t = lr, or by a search for the strong Wolfe conditions
  *
- * One step makes up to `max_iter` such iterations, evaluating loss and gradient as it goes; so the loss must be one function of the weights: full
- * batches, no dropout. The very first direction is −g, and t is then at most lr/‖g‖₁. Liu & Nocedal, "On the limited memory BFGS
- * method for large scale optimization", Math. Programming 45 (1989). Semantics of `torch.optim.LBFGS`.
+ * One step makes up to `max_iter` such iterations, evaluating loss and gradient as it goes; so the
+ * loss must be one function of the weights: full batches, no dropout. The very first direction is
+ * −g, and t is then at most lr/‖g‖₁. Liu & Nocedal, "On the limited memory BFGS method for large
+ * scale optimization", Math. Programming 45 (1989). Semantics of `torch.optim.LBFGS`.
  *
- * On a quadratic the search finds the minimum of n dimensions in about n iterations. It may end between two points it has
- * tried; loss and gradient are then computed there once more, rather than gradients be kept of every point.
+ * On a quadratic the search finds the minimum of n dimensions in about n iterations. It may end
+ * between two points it has tried; loss and gradient are then computed there once more, rather than
+ * gradients be kept of every point.
  */
 export const lbfgs = defineOptimizer({
   type: "lbfgs",
@@ -114,8 +117,8 @@ function torchState(
 class Lbfgs implements Optimizer {
   readonly passes: readonly Pass[] = [];
   /**
-   * PyTorch's counters and numbers. `stored` pairs lie in a ring of `history_size` places, the oldest in place `oldest`; ρ of the
-   * pair in place i is `ro_i`.
+   * PyTorch's counters and numbers. `stored` pairs lie in a ring of `history_size` places, the
+   * oldest in place `oldest`; ρ of the pair in place i is `ro_i`.
    */
   readonly scalars: Record<string, number> = { n_iter: 0, func_evals: 0, t: 0, H_diag: 1, oldest: 0, stored: 0 };
   readonly #options: ValuesOf<typeof lbfgsOptions>;
@@ -184,7 +187,10 @@ class Lbfgs implements Optimizer {
     }
   }
 
-  /** Adds the last step and its change of the gradient to the history, if the loss curves upward along it. */
+  /**
+   * Adds the last step and its change of the gradient to the history, if the loss curves upward
+   * along it.
+   */
   *#remember(): Generator<Pass, void, void> {
     const { scalars } = this;
     const { vectors, totals } = this.#vectors;

@@ -1,11 +1,17 @@
-/** A point on the line that is searched: how far along it, the loss there, and the loss' slope along the line. */
+/**
+ * A point on the line that is searched: how far along it, the loss there, and the loss' slope along
+ * the line.
+ */
 export interface Trial {
   readonly step: number;
   readonly loss: number;
   readonly slope: number;
 }
 
-/** How much of the decrease that the first slope promises must come true, and how much of the slope must be gone. */
+/**
+ * How much of the decrease that the first slope promises must come true, and how much of the slope
+ * must be gone.
+ */
 const DECREASE = 1e-4;
 const CURVATURE = 0.9;
 
@@ -15,11 +21,13 @@ const MOST_TRIALS = 25;
 const SHORTEST = 1e-9;
 
 /**
- * Looks along a line for a step that satisfies the strong Wolfe conditions: the loss has fallen by enough, and is nearly flat. Yields steps to try, wants the
- * trial of each, and returns one of them, or `start` if none was better.
+ * Looks along a line for a step that satisfies the strong Wolfe conditions: the loss has fallen by
+ * enough, and is nearly flat. Yields steps to try, wants the trial of each, and returns one of
+ * them, or `start` if none was better.
  *
- * First steps grow until two of them must have such a point between them; then that bracket is narrowed by cubic interpolation. Nocedal &
- * Wright, "Numerical optimization" (2006), algorithms 3.5 and 3.6; in every choice that is left open, PyTorch's (and Lua Torch's) search.
+ * First steps grow until two of them must have such a point between them; then that bracket is
+ * narrowed by cubic interpolation. Nocedal & Wright, "Numerical optimization" (2006), algorithms
+ * 3.5 and 3.6; in every choice that is left open, PyTorch's (and Lua Torch's) search.
  *
  * @param first the first step
  * @param size the largest element of the direction
@@ -62,7 +70,8 @@ export function* strongWolfe(start: Trial, first: number, size: number): Generat
 const lower = ([a, b]: readonly Trial[]): number => (a.loss <= b.loss ? 0 : 1);
 
 /**
- * The next step to try within a bracket. Twice in a row next to an end, or on it, is no progress: then a tenth of the bracket away from that end.
+ * The next step to try within a bracket. Twice in a row next to an end, or on it, is no progress:
+ * then a tenth of the bracket away from that end.
  */
 function innerStep([a, b]: readonly Trial[], stalled: boolean): { step: number; stalled: boolean } {
   const least = Math.min(a.step, b.step);
@@ -75,7 +84,9 @@ function innerStep([a, b]: readonly Trial[], stalled: boolean): { step: number; 
   return { step: nearer, stalled: false };
 }
 
-/** Where the cubic through two trials has its minimum, within bounds; their middle if it has none. */
+/**
+ * Where the cubic through two trials has its minimum, within bounds; their middle if it has none.
+ */
 function cubicMinimum(a: Trial, b: Trial, least: number, most: number): number {
   const [left, right] = a.step <= b.step ? [a, b] : [b, a];
   const d1 = a.slope + b.slope - (3 * (a.loss - b.loss)) / (a.step - b.step);

@@ -2,11 +2,13 @@ import type { Kernels } from "../../kernels/kernels.ts";
 import type { ParameterTensor, Pass } from "../optimizer.ts";
 
 /*
- * L-BFGS' vectors are all of the model's parameters together; its arithmetic is a few operations on them, each a pass. Sums come out in
- * `totals`, known once the pass has settled. Vectors are named by their place in the optimizer's state.
+ * L-BFGS' vectors are all of the model's parameters together; its arithmetic is a few operations on
+ * them, each a pass. Sums come out in `totals`, known once the pass has settled. Vectors are named
+ * by their place in the optimizer's state.
  *
- * A pass is one object however often it runs, since the crew keeps who runs what of it. What it is about this time (which vectors, by what factor) is
- * set when it is asked for: `yield vectors.scale(D, 2)`.
+ * A pass is one object however often it runs, since the crew keeps who runs what of it. What it is
+ * about this time (which vectors, by what factor) is set when it is asked for: `yield
+ * vectors.scale(D, 2)`.
  */
 
 export const D = 0;

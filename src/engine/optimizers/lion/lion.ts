@@ -7,8 +7,9 @@ import { defineOptimizer, zeros } from "../optimizer.ts";
  *     m = β₂ m + (1 − β₂) g
  *     x = x − lr · (u + weight_decay · x)
  *
- * One state tensor instead of Adam's two. Every step is as long as lr times the root of the number of weights: choose lr three to ten times
- * smaller than for AdamW, and weight_decay as many times larger. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023
+ * One state tensor instead of Adam's two. Every step is as long as lr times the root of the number
+ * of weights: choose lr three to ten times smaller than for AdamW, and weight_decay as many times
+ * larger. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023
  * (arXiv:2302.06675), program 1. Semantics of `optax.lion`.
  *
  * With lr = 0.1 and no decay a weight of 1 goes to 0.9 under a gradient of 3 as under one of 0.003.

@@ -3,16 +3,19 @@ import { adam } from "../adam/adam.ts";
 import { defineOptimizer } from "../optimizer.ts";
 
 /**
- * Lookahead: slow weights that every few steps go part of the way to where another optimizer has taken the fast ones, which start from there again.
+ * Lookahead: slow weights that every few steps go part of the way to where another optimizer has
+ * taken the fast ones, which start from there again.
  *
  *     fast: as the other optimizer has it
  *     every sync_period steps: slow = slow + slow_step_size · (fast − slow), fast = slow
  *
- * The fast weights are trained, the slow ones evaluated and served. The other optimizer's own state goes on as if nothing had happened; the
- * learning rate, and a schedule, are its own. Zhang et al., "Lookahead optimizer: k steps forward, 1 step back", NeurIPS 2019 (arXiv:1907.08610),
- * algorithm 1. Semantics of `optax.lookahead`.
+ * The fast weights are trained, the slow ones evaluated and served. The other optimizer's own state
+ * goes on as if nothing had happened; the learning rate, and a schedule, are its own. Zhang et al.,
+ * "Lookahead optimizer: k steps forward, 1 step back", NeurIPS 2019 (arXiv:1907.08610), algorithm
+ * 1. Semantics of `optax.lookahead`.
  *
- * With sync_period = 2, slow_step_size = 0.5 and steps of −1 the fast weights go 0, −1, −2 → −1, −2, −3 → −2; the slow ones 0, −1, −2.
+ * With sync_period = 2, slow_step_size = 0.5 and steps of −1 the fast weights go 0, −1, −2 → −1,
+ * −2, −3 → −2; the slow ones 0, −1, −2.
  */
 export const lookahead = defineOptimizer({
   type: "lookahead",

@@ -2,7 +2,10 @@ import { fma, fnma, load, store } from "../../kernels/vector.as";
 
 // `round` is 1 where results are rounded to bfloat16, of which float32 holds the upper half.
 
-/** Moves the average `buffer` to the gradient by `weight`, and writes g + lookahead × (buffer − g) to `out`. */
+/**
+ * Moves the average `buffer` to the gradient by `weight`, and writes g + lookahead × (buffer − g)
+ * to `out`.
+ */
 export function muon_direction(g: usize, buffer: usize, out: usize, n: i32, weight: f32, lookahead: f32, round: i32): void {
   const w = f32x4.splat(weight), l = f32x4.splat(lookahead), r = round != 0;
   let i: usize = 0;

@@ -13,13 +13,14 @@ import { newtonSchulz, newtonSchulzBytes } from "./newton-schulz.ts";
  *     x = x · (1 − lr · weight_decay) − lr · f · O
  *     f = √max(1, rows/columns), or 0.2 √max(rows, columns) with match_rms_adamw
  *
- * For matrices; biases and everything else that has not two dimensions is left to the `fallback`, whose own rate follows the schedule in
- * proportion (down to 0 where lr is 0), and whose momentum is not cycled. A pass over whole
- * tensors. Jordan, "Muon: an optimizer for hidden layers in neural networks" (2024); Liu et al.,
- * "Muon is scalable for LLM training" (arXiv:2502.16982). Semantics of `torch.optim.Muon`, which
- * iterates in bfloat16.
+ * For matrices; biases and everything else that has not two dimensions is left to the `fallback`,
+ * whose own rate follows the schedule in proportion (down to 0 where lr is 0), and whose momentum
+ * is not cycled. A pass over whole tensors. Jordan, "Muon: an optimizer for hidden layers in neural
+ * networks" (2024); Liu et al., "Muon is scalable for LLM training" (arXiv:2502.16982). Semantics
+ * of `torch.optim.Muon`, which iterates in bfloat16.
  *
- * A gradient diag(4, 1) becomes about diag(1, 1): with lr = 0.1 both weights move by some 0.1, the second no less than the first.
+ * A gradient diag(4, 1) becomes about diag(1, 1): with lr = 0.1 both weights move by some 0.1, the
+ * second no less than the first.
  */
 export const muon = defineOptimizer({
   type: "muon",

@@ -10,18 +10,23 @@ interface NewtonSchulzOptions {
 /** The matrix product's packed panel. */
 const PANEL_BYTES = 8192;
 
-/** Scratch for a matrix: itself, a product of its size, a square of its shorter side, and the product's panel. */
+/**
+ * Scratch for a matrix: itself, a product of its size, a square of its shorter side, and the
+ * product's panel.
+ */
 export function newtonSchulzBytes([rows, columns]: Shape): number {
   return 8 * rows * columns + 4 * Math.min(rows, columns) ** 2 + PANEL_BYTES;
 }
 
 /**
- * Makes the matrix X at an address orthogonal, nearly: its singular values come to lie about 1. X is divided by its norm, and then `ns_steps` times
+ * Makes the matrix X at an address orthogonal, nearly: its singular values come to lie about 1. X
+ * is divided by its norm, and then `ns_steps` times
  *
  *     A = X Xᵀ      X = a X + (b A + c A A) X
  *
- * or, if it has more rows than columns, the same of its transpose, by exchanging the strides of the products: A = Xᵀ X and X (b A + c A A); A comes
- * out exactly symmetric. With `round` every matrix is rounded to bfloat16 when it is complete, products and sums within it are not, as in PyTorch.
+ * or, if it has more rows than columns, the same of its transpose, by exchanging the strides of the
+ * products: A = Xᵀ X and X (b A + c A A); A comes out exactly symmetric. With `round` every matrix
+ * is rounded to bfloat16 when it is complete, products and sums within it are not, as in PyTorch.
  */
 export function newtonSchulz(
   kernels: Kernels,

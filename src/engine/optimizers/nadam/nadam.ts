@@ -9,9 +9,11 @@ import { defineOptimizer, zeros } from "../optimizer.ts";
  *     v = β₂ v + (1 − β₂) g²
  *     x = x − lr · (μₜ₊₁/(1 − M μₜ₊₁) · m + (1 − μₜ)/(1 − M) · g) / (√(v/(1 − β₂ᵗ)) + eps)
  *
- * Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016. Semantics of `torch.optim.NAdam`, which keeps M as `mu_product`.
+ * Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016. Semantics of
+ * `torch.optim.NAdam`, which keeps M as `mu_product`.
  *
- * At the first step with the defaults μ₁ is 0.450: (1 − μ₁)/(1 − M) is 1, m is g/10 and its weight 0.451/0.797, so that x moves by 1.057 · lr.
+ * At the first step with the defaults μ₁ is 0.450: (1 − μ₁)/(1 − M) is 1, m is g/10 and its weight
+ * 0.451/0.797, so that x moves by 1.057 · lr.
  */
 export const nadam = defineOptimizer({
   type: "nadam",

@@ -1,18 +1,21 @@
 import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
- * NovoGrad: momentum over gradients that are divided by their tensor's norm; one number of second moment a tensor.
+ * NovoGrad: momentum over gradients that are divided by their tensor's norm; one number of second
+ * moment a tensor.
  *
  *     v = ‖g‖² at the first step, then β₂ v + (1 − β₂) ‖g‖²
  *     u = g/(√(v + eps_root) + eps) + weight_decay · x
  *     m = u at the first step, then β₁ m + u
  *     x = x − lr · m
  *
- * Three passes: the norms, the second moments, the step. m is a sum, not an average: with β₁ = 0.9 it grows to ten times u. Ginsburg
- * et al., "Stochastic gradient methods with layer-wise adaptive moments for training of deep networks" (arXiv:1905.11286), algorithm 1. Semantics
- * of `optax.novograd`.
+ * Three passes: the norms, the second moments, the step. m is a sum, not an average: with β₁ = 0.9
+ * it grows to ten times u. Ginsburg et al., "Stochastic gradient methods with layer-wise adaptive
+ * moments for training of deep networks" (arXiv:1905.11286), algorithm 1. Semantics of
+ * `optax.novograd`.
  *
- * A tensor with gradient [3, 4] has norm 5: with lr = 0.1 its weights move by 0.06 and 0.08, then by 1.9 times as much.
+ * A tensor with gradient [3, 4] has norm 5: with lr = 0.1 its weights move by 0.06 and 0.08, then
+ * by 1.9 times as much.
  */
 export const novograd = defineOptimizer({
   type: "novograd",

@@ -50,7 +50,8 @@ const prodigyOptions = {
 } as const satisfies Options;
 
 /**
- * Prodigy: Adam that finds its learning rate, by how far the weights have come from where they began.
+ * Prodigy: Adam that finds its learning rate, by how far the weights have come from where they
+ * began.
  *
  *     m = β₁ m + (1 − β₁) d g
  *     v = β₂ v + (1 − β₂) d² g²
@@ -59,10 +60,12 @@ const prodigyOptions = {
  *     d' = max(d, d_coef · r/‖s‖₁)
  *     x = x · (1 − γ d · weight_decay) − γ d m/(√v + d eps)
  *
- * r and ‖s‖₁ are sums over the whole model, so there are two passes. d' serves from the next step on. Mishchenko & Defazio, "Prodigy: an
- * expeditiously adaptive parameter-free learner", ICML 2024 (arXiv:2306.06101), algorithm 4; names are those of the authors' package.
+ * r and ‖s‖₁ are sums over the whole model, so there are two passes. d' serves from the next step
+ * on. Mishchenko & Defazio, "Prodigy: an expeditiously adaptive parameter-free learner", ICML 2024
+ * (arXiv:2306.06101), algorithm 4; names are those of the authors' package.
  *
- * The first step has x = x₀, hence r = 0, and moves every weight by d0 times 1/√10 or so. From then on d can grow by any factor in one step.
+ * The first step has x = x₀, hence r = 0, and moves every weight by d0 times 1/√10 or so. From then
+ * on d can grow by any factor in one step.
  */
 export const prodigy = defineOptimizer({
   type: "prodigy",

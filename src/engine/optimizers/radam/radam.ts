@@ -1,7 +1,8 @@
 import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
- * RAdam: Adam that divides by the root of the second moment only once enough gradients have been seen to trust it.
+ * RAdam: Adam that divides by the root of the second moment only once enough gradients have been
+ * seen to trust it.
  *
  *     g = ∇f(x) + weight_decay · x                            (decoupled: x = x · (1 − lr · weight_decay) instead)
  *     m = β₁ m + (1 − β₁) g
@@ -10,11 +11,12 @@ import { defineOptimizer, zeros } from "../optimizer.ts";
  *     r = √((ρ − 4)(ρ − 2) ρ∞ / ((ρ∞ − 4)(ρ∞ − 2) ρ))
  *     x = x − lr · m/(1 − β₁ᵗ) · r √(1 − β₂ᵗ)/(√v + eps)      if ρ > 5, else x = x − lr · m/(1 − β₁ᵗ)
  *
- * Liu et al., "On the variance of the adaptive learning rate and beyond", ICLR 2020 (arXiv:1908.03265), algorithm 2. Semantics of
- * `torch.optim.RAdam`: eps is added to the uncorrected root.
+ * Liu et al., "On the variance of the adaptive learning rate and beyond", ICLR 2020
+ * (arXiv:1908.03265), algorithm 2. Semantics of `torch.optim.RAdam`: eps is added to the
+ * uncorrected root.
  *
- * With β₂ = 0.999 ρ passes 5 at the sixth step. The first five are those of gradient descent with averaged gradients: a gradient of 3 and
- * lr = 0.1 take a weight from 1 to 0.7.
+ * With β₂ = 0.999 ρ passes 5 at the sixth step. The first five are those of gradient descent with
+ * averaged gradients: a gradient of 3 and lr = 0.1 take a weight from 1 to 0.7.
  */
 export const radam = defineOptimizer({
   type: "radam",

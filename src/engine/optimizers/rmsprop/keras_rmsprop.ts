@@ -1,7 +1,9 @@
 import { defineDialect } from "../dialect.ts";
 import { createRmsprop, rmsprop } from "./rmsprop.ts";
 
-/** Keras adds epsilon under the root, and its momentum buffer holds steps, learning rate included. */
+/**
+ * Keras adds epsilon under the root, and its momentum buffer holds steps, learning rate included.
+ */
 export const keras_rmsprop = defineDialect("keras", rmsprop, {
   source: "Tieleman & Hinton 2012; keras.optimizers.RMSprop",
   formula: "v = rho·v + (1−rho)·g²; m = momentum·m + learning_rate · g / √(v + epsilon); x −= m",

@@ -1,10 +1,11 @@
 import { fma, fnma, load, store } from "../../kernels/vector.as";
 
 /**
- * One fused pass of RMSprop over `n` elements: PyTorch's arithmetic, in its order.
- * `average` is the address of grad_avg, or 0 if not centered; `buffer` that of momentum_buffer, or 0 without momentum. `alpha` and
- * `weight` = 1 − alpha move the averages; `coupled` is weight_decay, `sign` −1 for maximize. Constants are added to the mean square, `inside` the
- * root, and to the root, `outside`; steps are multiplied by `scale` before they enter the buffer and by `lr` after.
+ * One fused pass of RMSprop over `n` elements: PyTorch's arithmetic, in its order. `average` is the
+ * address of grad_avg, or 0 if not centered; `buffer` that of momentum_buffer, or 0 without
+ * momentum. `alpha` and `weight` = 1 − alpha move the averages; `coupled` is weight_decay, `sign`
+ * −1 for maximize. Constants are added to the mean square, `inside` the root, and to the root,
+ * `outside`; steps are multiplied by `scale` before they enter the buffer and by `lr` after.
  */
 export function rmsprop(
   x: usize, g: usize, square: usize, average: usize, buffer: usize, n: i32, sign: f32, coupled: f32,

@@ -1,7 +1,10 @@
 import { defineDialect } from "../dialect.ts";
 import { createRmsprop, rmsprop, rmspropState } from "./rmsprop.ts";
 
-/** optax adds eps under the root unless told otherwise, and its momentum buffer holds steps, learning rate included. */
+/**
+ * optax adds eps under the root unless told otherwise, and its momentum buffer holds steps,
+ * learning rate included.
+ */
 export const optax_rmsprop = defineDialect("optax", rmsprop, {
   source: "Tieleman & Hinton 2012; optax.rmsprop",
   formula: "v = decay·v + (1−decay)·g²; m = momentum·m + learning_rate · g / √(v + eps); x −= m",

@@ -32,10 +32,12 @@ const rmspropOptions = {
  *     b = momentum · b + g / (√(v − a²) + eps)
  *     x = x − lr · b
  *
- * Tieleman & Hinton, "Neural networks for machine learning", lecture 6.5 (2012); centered: Graves, arXiv:1308.0850 (2013), section 4.2.
- * Semantics of `torch.optim.RMSprop`: eps outside the root, no correction of the first averages, v − a² not below 0.
+ * Tieleman & Hinton, "Neural networks for machine learning", lecture 6.5 (2012); centered: Graves,
+ * arXiv:1308.0850 (2013), section 4.2. Semantics of `torch.optim.RMSprop`: eps outside the root, no
+ * correction of the first averages, v − a² not below 0.
  *
- * Without that correction the first step is long: with alpha = 0.99 v is g²/100, so x moves by 10 · lr whatever the gradient.
+ * Without that correction the first step is long: with alpha = 0.99 v is g²/100, so x moves by 10 ·
+ * lr whatever the gradient.
  */
 export const rmsprop = defineOptimizer({
   type: "rmsprop",

@@ -1,17 +1,20 @@
 import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
- * Rprop: steps by the gradient's sign alone, each weight's longer while the sign stays and shorter when it turns.
+ * Rprop: steps by the gradient's sign alone, each weight's longer while the sign stays and shorter
+ * when it turns.
  *
  *     s = sign(g · previous g)
  *     step = clamp(step · η₊ if s > 0, step · η₋ if s < 0, step if s = 0; between step_sizes)
  *     g = 0 where s < 0                                        (no step back; the next one is free again)
  *     x = x − sign(g) · step
  *
- * Signs are noise in mini-batches: for full batches. Riedmiller & Braun, "A direct adaptive method for faster backpropagation learning:
- * the RPROP algorithm", ICNN 1993. Semantics of `torch.optim.Rprop`: all steps begin with the first learning rate, and none is used after.
+ * Signs are noise in mini-batches: for full batches. Riedmiller & Braun, "A direct adaptive method
+ * for faster backpropagation learning: the RPROP algorithm", ICNN 1993. Semantics of
+ * `torch.optim.Rprop`: all steps begin with the first learning rate, and none is used after.
  *
- * With lr = 0.1 and gradients 3, 1, 2, −1 a weight goes 0 → −0.1 → −0.22 → −0.364 and stays there once, its step now 0.072.
+ * With lr = 0.1 and gradients 3, 1, 2, −1 a weight goes 0 → −0.1 → −0.22 → −0.364 and stays there
+ * once, its step now 0.072.
  */
 export const rprop = defineOptimizer({
   type: "rprop",

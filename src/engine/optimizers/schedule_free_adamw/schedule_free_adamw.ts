@@ -1,7 +1,8 @@
 import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
- * Schedule-free AdamW: no schedule to choose, because the weights that are evaluated and served are an average of the iterates.
+ * Schedule-free AdamW: no schedule to choose, because the weights that are evaluated and served are
+ * an average of the iterates.
  *
  *     rₜ = lr · min(t, warmup_steps)/warmup_steps          c = wₜ/Σw, wₜ = (largest r so far)^weight_lr_power
  *     v = β₂ v + (1 − β₂) g²                               g is taken at y
@@ -9,12 +10,13 @@ import { defineOptimizer, zeros } from "../optimizer.ts";
  *     x = (1 − c) x + c z
  *     y = β₁ x + (1 − β₁) z
  *
- * y is what is trained and x what is evaluated; x is not stored, it is (y − (1 − β₁) z)/β₁. With warm-up the first step has rate 0, as the
- * base optimizer counts from 0. Defazio et al., "The road less scheduled", NeurIPS 2024 (arXiv:2405.15682), algorithm 1. Semantics of
+ * y is what is trained and x what is evaluated; x is not stored, it is (y − (1 − β₁) z)/β₁. With
+ * warm-up the first step has rate 0, as the base optimizer counts from 0. Defazio et al., "The road
+ * less scheduled", NeurIPS 2024 (arXiv:2405.15682), algorithm 1. Semantics of
  * `optax.contrib.schedule_free_adamw`; leave the job's schedule constant.
  *
- * Without warm-up every wₜ is equal, so that x is the plain mean of z₁ … zₜ: with lr = 0.1 and a gradient of 1 z goes 0 → −0.1 → −0.2
- * and x 0 → −0.1 → −0.15.
+ * Without warm-up every wₜ is equal, so that x is the plain mean of z₁ … zₜ: with lr = 0.1 and a
+ * gradient of 1 z goes 0 → −0.1 → −0.2 and x 0 → −0.1 → −0.15.
  */
 export const schedule_free_adamw = defineOptimizer({
   type: "schedule_free_adamw",

@@ -1,7 +1,10 @@
 import { defineDialect } from "../dialect.ts";
 import { createSgd, sgd } from "./sgd.ts";
 
-/** In Keras the momentum buffer holds steps, learning rate included: a schedule acts on new gradients only, not on what the buffer holds. */
+/**
+ * In Keras the momentum buffer holds steps, learning rate included: a schedule acts on new
+ * gradients only, not on what the buffer holds.
+ */
 export const keras_sgd = defineDialect("keras", sgd, {
   source: "Sutskever et al. 2013; keras.optimizers.SGD",
   formula: "m = momentum·m − learning_rate·g; x += m (momentum·m − learning_rate·g with nesterov)",

@@ -18,10 +18,12 @@ const sgdOptions = {
  *     b = g at the first step, then momentum · b + (1 − dampening) · g
  *     x = x − lr · b                      (g without momentum; g + momentum · b with nesterov)
  *
- * The learning rate is not part of b, so a schedule acts at once. Sutskever et al., "On the importance of initialization and momentum in
- * deep learning", ICML 2013. Semantics of `torch.optim.SGD`.
+ * The learning rate is not part of b, so a schedule acts at once. Sutskever et al., "On the
+ * importance of initialization and momentum in deep learning", ICML 2013. Semantics of
+ * `torch.optim.SGD`.
  *
- * With lr = 0.1, momentum = 0.9 and a constant gradient of 1 a weight goes 0 → −0.1 → −0.29 → −0.561: b is 1, 1.9, 2.71.
+ * With lr = 0.1, momentum = 0.9 and a constant gradient of 1 a weight goes 0 → −0.1 → −0.29 →
+ * −0.561: b is 1, 1.9, 2.71.
  */
 export const sgd = defineOptimizer({
   type: "sgd",
@@ -41,7 +43,9 @@ export const sgd = defineOptimizer({
   create: (kernels, options) => createSgd(kernels, options, false),
 });
 
-/** `rateInside`: the learning rate is part of the momentum buffer, which then holds steps (Keras). */
+/**
+ * `rateInside`: the learning rate is part of the momentum buffer, which then holds steps (Keras).
+ */
 export function createSgd(kernels: Kernels, options: ValuesOf<typeof sgdOptions>, rateInside: boolean): Optimizer {
   const { momentum, weight_decay: coupled } = options;
   const sign = options.maximize ? -1 : 1;

@@ -1,17 +1,20 @@
 import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
- * Sparse Adam: Adam that leaves rows alone whose gradient is all zeros: their averages do not decay and their weights do not drift.
+ * Sparse Adam: Adam that leaves rows alone whose gradient is all zeros: their averages do not decay
+ * and their weights do not drift.
  *
  *     for rows with a gradient:
  *     m = β₁ m + (1 − β₁) g
  *     v = β₂ v + (1 − β₂) g²
  *     x = x − lr · √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m/(√v + eps)
  *
- * For embeddings, most of whose rows no sample of a batch uses. t counts all steps, not a row's own. Kingma & Ba 2015. Semantics of
- * `torch.optim.SparseAdam`, with "not in the sparse gradient" being "all zeros".
+ * For embeddings, most of whose rows no sample of a batch uses. t counts all steps, not a row's
+ * own. Kingma & Ba 2015. Semantics of `torch.optim.SparseAdam`, with "not in the sparse gradient"
+ * being "all zeros".
  *
- * A row first used at step 1000 moves by lr · √0.632/1 · 0.1/√0.001 = 2.5 · lr: its averages are as short as the corrections think them long.
+ * A row first used at step 1000 moves by lr · √0.632/1 · 0.1/√0.001 = 2.5 · lr: its averages are as
+ * short as the corrections think them long.
  */
 export const sparse_adam = defineOptimizer({
   type: "sparse_adam",

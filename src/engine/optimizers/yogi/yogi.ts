@@ -1,16 +1,18 @@
 import { defineOptimizer } from "../optimizer.ts";
 
 /**
- * Yogi: Adam whose second moment changes by a share of g², however far from it, so that the rate cannot shoot up when gradients fade.
+ * Yogi: Adam whose second moment changes by a share of g², however far from it, so that the rate
+ * cannot shoot up when gradients fade.
  *
  *     m = β₁ m + (1 − β₁) g
  *     v = v − (1 − β₂) · sign(v − g²) · g²
  *     x = x − lr · m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ)) + eps)
  *
- * Both averages start at initial_accumulator_value. Zaheer et al., "Adaptive methods for nonconvex optimization", NeurIPS 2018,
- * algorithm 2. Semantics of `optax.yogi`.
+ * Both averages start at initial_accumulator_value. Zaheer et al., "Adaptive methods for nonconvex
+ * optimization", NeurIPS 2018, algorithm 2. Semantics of `optax.yogi`.
  *
- * With β₂ = 0.9, v at 100 and gradients of 1, v goes 99.9, 99.8, 99.7 where Adam's goes 90.1, 81.2, 73.2.
+ * With β₂ = 0.9, v at 100 and gradients of 1, v goes 99.9, 99.8, 99.7 where Adam's goes 90.1, 81.2,
+ * 73.2.
  */
 export const yogi = defineOptimizer({
   type: "yogi",
