@@ -27,7 +27,11 @@ export interface Explained {
 export type Option = Explained &
   (
     | ({ readonly kind: "number"; readonly default?: number | null } & Bounds)
-    | ({ readonly kind: "integer"; readonly default?: number | null } & Bounds)
+    /**
+     * With `whole` null is filled in before the member is used: a schedule's whole time
+     * (schedules/span.ts).
+     */
+    | ({ readonly kind: "integer"; readonly default?: number | null; readonly whole?: true } & Bounds)
     | { readonly kind: "boolean"; readonly default: boolean }
     | { readonly kind: "choice"; readonly choices: readonly string[]; readonly default?: string | null }
     /** A list of numbers: of a fixed `length`, or of any if it is null. */
@@ -60,7 +64,7 @@ export type Option = Explained &
 
 export type Options = Readonly<Record<string, Option>>;
 
-type Nullable<O, T> = O extends { readonly default: null } ? T | null : T;
+type Nullable<O, T> = O extends { readonly whole: true } ? T : O extends { readonly default: null } ? T | null : T;
 type Plain<O> = O extends { readonly kind: "number" | "integer" }
   ? number
   : O extends { readonly kind: "boolean" }

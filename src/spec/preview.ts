@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { runInHelper, type Asker } from "../data/pool.ts";
 import { checkSchedule } from "../engine/schedules/check.ts";
+import { spanOf, withSpan } from "../engine/schedules/span.ts";
 import { faulty } from "./errors.ts";
 import { check, type Fault } from "./faults.ts";
 import { ScheduleSpec } from "./spec.ts";
@@ -59,7 +60,8 @@ export function resolvePreview(body: unknown): SchedulePreview {
       found.push({ pointer: "/steps_per_epoch", message: 'is required, since the schedule\'s interval is "epoch"' });
   }
   if (value === null || found.length > 0) throw faulty("invalid_spec", found);
-  return value;
+  const { schedule, steps, steps_per_epoch: stepsPerEpoch } = value;
+  return { ...value, schedule: withSpan(schedule, spanOf(schedule, steps, stepsPerEpoch ?? 1)) };
 }
 
 /** The rate, and the momentum if there is one, of every step. @throws Problem `invalid_spec` if a rate is beyond all numbers */

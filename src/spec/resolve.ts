@@ -13,6 +13,7 @@ import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
 import { batchRows, stepsPerEpoch } from "../engine/job.ts";
 import { checkSchedule } from "../engine/schedules/check.ts";
 import { directionOf, metricsOfTargets, modeFault, type Direction } from "../engine/metrics.ts";
+import { spanNotes, spanOf, withoutSpan, withSpan } from "../engine/schedules/span.ts";
 import { scheduleType } from "../engine/schedules/learning-rate.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
 import { targetsOf } from "../engine/losses/targets.ts";
@@ -114,7 +115,7 @@ async function planJob(
     stateBytes: plan.stateBytes,
     sizes: sizesOf(spec, plan, table),
     totalSteps: totalSteps(value, table),
-    warnings: bounded(dataWarnings(table, table.data)),
+    warnings: bounded([...dataWarnings(table, table.data), ...scheduleWarnings(spec, table)]),
     shapes: new Map(stateEntries(plan).map(({ name, shape }) => [name, shape])),
   };
 }
@@ -168,6 +169,14 @@ function scheduleFaults({ schedule, optimizer }: Partial<Spec>): Fault[] {
   return checkSchedule(schedule, optimizer ?? null).map(({ option, message }) => ({
     pointer: `/schedule/${option}`,
     message,
+  }));
+}
+
+function scheduleWarnings({ schedule, training }: ResolvedSpec, { sizes }: Table): Warning[] {
+  const perEpoch = stepsPerEpoch(training, sizes.train);
+  return spanNotes(schedule, training.epochs * perEpoch, perEpoch).map(({ option, ...note }) => ({
+    pointer: `/schedule/${option}`,
+    ...note,
   }));
 }
 
@@ -308,6 +317,7 @@ function fillIn(spec: Spec, table: Table, plan: Plan): ResolvedSpec {
     ...spec,
     data: table.data,
     model: { layers },
+    schedule: withSpan(spec.schedule, spanOf(spec.schedule, steps, stepsPerEpoch(spec.training, table.sizes.train))),
     detectors: withRewind(spec.detectors, steps),
     training: {
       ...spec.training,
@@ -340,7 +350,10 @@ export function withoutDerived(spec: Spec, totalSteps: number): Spec {
   return {
     ...spec,
     detectors: withoutRewind(spec.detectors, totalSteps),
-    schedule: withoutWrongMode(spec.schedule),
+    schedule: withoutSpan(
+      withoutWrongMode(spec.schedule),
+      spanOf(spec.schedule, totalSteps, totalSteps / spec.training.epochs),
+    ),
     training: { ...training, log_every_steps: chosen, early_stopping: stopping && { ...stopping, mode: null } },
   };
 }

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { dataWarningCodes } from "../data/warn.ts";
+import { spanCodes } from "../engine/schedules/span.ts";
 
 /** How many a job has at most, and how many of one code. */
 export const MAX_WARNINGS = 50;
@@ -12,7 +13,7 @@ const MAX_OF_CODE = 10;
 const MAX_MESSAGE_LENGTH = 1000;
 
 /** What they are about. */
-const codes = { ...dataWarningCodes };
+const codes = { ...dataWarningCodes, ...spanCodes };
 
 export const Warning = z
   .object({

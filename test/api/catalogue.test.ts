@@ -52,7 +52,7 @@ test("an option says what it is, what it may be and what it is by default", asyn
 
   const schedule = (await service.call("GET", "/v1/schedules/cosine_annealing")).body;
   expect(schedule.hyperparameters).toMatchObject([
-    { name: "t_max", required: true, default: null, type: "integer", min: 1 },
+    { name: "t_max", required: false, default: null, type: "integer", min: 1 },
     { name: "eta_min" },
     { name: "interval", choices: ["step", "epoch"], default: "step" },
     { name: "warmup_steps", default: 0 },

@@ -30,6 +30,11 @@ describe("POST /v1/schedules/preview", () => {
     });
   });
 
+  test("takes the steps that are shown for the whole training", async () => {
+    const schedule = { type: "linear", start_factor: 1, end_factor: 0, warmup_steps: 1 };
+    expect((await preview({ schedule, lr: 1, steps: 5 })).body.learning_rate).toEqual([1, 1, 0.75, 0.5, 0.25]);
+  });
+
   test("gives the momentum where it is cycled, whatever the part of a composition", async () => {
     const cyclic = { type: "cyclic", base_lr: 0, max_lr: 1, step_size_up: 2 };
     const schedule = { type: "sequential", schedulers: [{ type: "constant" }, cyclic], milestones: [2] };

@@ -26,6 +26,9 @@ const RENAMED: Readonly<Record<string, (options: Values) => { type?: string; opt
     options: { ...options, warmup_steps: warmup_steps ?? 0 },
   }),
   "torch.ConstantLR": (options) => ({ type: "constant_factor", options }),
+  // Ours takes the whole training where theirs takes five steps.
+  "torch.LinearLR": (options) => ({ options: { total_iters: 5, ...options } }),
+  "torch.PolynomialLR": (options) => ({ options: { total_iters: 5, ...options } }),
   // Without a function for it the scale's mode says nothing.
   "torch.CyclicLR": ({ scale_mode: _nothing, ...options }) => ({ options }),
   "torch.OneCycleLR": ({ total_steps, epochs, steps_per_epoch: each, ...options }) => ({

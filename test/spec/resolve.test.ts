@@ -45,6 +45,24 @@ test("steps and the log interval follow from the rows that train", async () => {
   expect([full.totalSteps, full.spec.training.batch_size]).toEqual([3, "full"]);
 });
 
+test("a schedule's whole time is the training's, as if it had been written out, and what is not is warned of", async () => {
+  const cosine = async (schedule: object, changes = {}) =>
+    await resolve(specFor(id, { schedule: { type: "cosine_annealing", ...schedule }, ...changes }));
+  const whole = await cosine({});
+  expect(whole.spec.schedule.t_max).toBe(12);
+  expect((await cosine({ t_max: null })).spec).toEqual(whole.spec);
+  expect((await cosine({ t_max: 12 })).specSha256).toBe(whole.specSha256);
+  expect((await cosine({ warmup_steps: 2 })).spec.schedule.t_max).toBe(10);
+  expect((await cosine({ interval: "epoch" })).spec.schedule.t_max).toBe(3);
+  expect(whole.warnings).toEqual([]);
+  const { warnings } = await cosine({ t_max: 100 });
+  expect(warnings).toMatchObject([{ pointer: "/schedule/t_max", code: "schedule_ends_late" }]);
+  // For a fork of more epochs.
+  expect(withoutDerived(whole.spec, whole.totalSteps).schedule.t_max).toBeNull();
+  const chosen = (await cosine({ t_max: 11 })).spec;
+  expect(withoutDerived(chosen, whole.totalSteps).schedule.t_max).toBe(11);
+});
+
 test("what follows from the number of steps can be opened again, and what was chosen stays", async () => {
   const reopened = async (rewind: object | null, every: number | null) => {
     const detectors = { diverging: { policy: "rewind", rewind } };

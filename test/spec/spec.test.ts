@@ -170,7 +170,7 @@ test.each([
     "/optimizer/optimizer/lr is PyTorch's name; in dialect keras it is learning_rate",
   ],
   [{ optimizer: nested(20) }, `/optimizer${"/optimizer".repeat(7)} is nested too deeply`],
-  [{ schedule: { type: "cosine_annealing" } }, "/schedule/t_max is required"],
+  [{ schedule: { type: "step" } }, "/schedule/step_size is required"],
   [
     { schedule: { type: "step", step_size: 1, intervall: "epoch" } },
     '/schedule/intervall is not known here; did you mean "interval"?',

@@ -10,5 +10,6 @@ export const constant_factor = defineSchedule({
     factor: { kind: "number", default: 1 / 3, min: 0, max: 1, doc: "What lr is multiplied by at first." },
     total_iters: { kind: "integer", default: 5, min: 0, doc: "Steps (or epochs) until the rate is lr." },
   },
+  ends: ({ total_iters }) => ({ at: total_iters, option: "total_iters", after: null }),
   rate: ({ factor, total_iters }, { base, t }) => (t < total_iters ? base * factor : base),
 });

@@ -13,12 +13,15 @@ export const cosine_annealing = defineSchedule({
   options: {
     t_max: {
       kind: "integer",
+      default: null,
+      whole: true,
       min: 1,
-      doc: "Steps (or epochs) until eta_min is reached; beyond it the rate rises again.",
+      doc: "Steps (or epochs) until eta_min is reached; beyond it the rate rises again. Null: the whole training.",
     },
     eta_min: { kind: "number", default: 0, min: 0, doc: "The lowest rate." },
   },
   setsRate: ({ eta_min }) => eta_min > 0,
+  ends: ({ t_max }) => ({ at: t_max, option: "t_max", after: "the rate rises again" }),
   rate: ({ t_max, eta_min }, { kernels, base, t }) =>
     eta_min + ((base - eta_min) * (1 + kernels.cos((Math.PI * t) / t_max))) / 2,
 });

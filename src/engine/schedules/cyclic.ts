@@ -37,6 +37,7 @@ export const cyclic = defineSchedule({
   setsRate: () => true,
   check: ({ base_lr, max_lr }) =>
     max_lr < base_lr ? [{ option: "max_lr", message: `must be at least base_lr (${base_lr})` }] : [],
+  ends: ({ step_size_up }) => ({ at: step_size_up, option: "step_size_up", after: null }),
   rate: (options, { kernels, t }) => options.base_lr + (options.max_lr - options.base_lr) * height(kernels, options, t),
   momentum: (options, { kernels, t }) =>
     options.cycle_momentum

@@ -7,5 +7,6 @@ export const inverse_sqrt = defineSchedule({
   formula: "lr · min((t+1)/warmup, √(warmup/(t+1)))",
   source: "Raffel et al. 2020, arXiv:1910.10683 (T5); fairseq's inverse_sqrt",
   options: { warmup: { kind: "integer", min: 1, doc: "Steps (or epochs) until lr is reached." } },
+  ends: ({ warmup }) => ({ at: warmup, option: "warmup", after: null }),
   rate: ({ warmup }, { base, t }) => base * Math.min((t + 1) / warmup, Math.sqrt(warmup / (t + 1))),
 });

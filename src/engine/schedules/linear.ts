@@ -9,8 +9,19 @@ export const linear = defineSchedule({
   options: {
     start_factor: { kind: "number", default: 1 / 3, above: 0, max: 1, doc: "What lr is multiplied by at first." },
     end_factor: { kind: "number", default: 1, min: 0, max: 1, doc: "What lr is multiplied by from total_iters on." },
-    total_iters: { kind: "integer", default: 5, min: 1, doc: "Steps (or epochs) until end_factor is reached." },
+    total_iters: {
+      kind: "integer",
+      default: null,
+      whole: true,
+      min: 1,
+      doc: "Steps (or epochs) until end_factor is reached. Null: the whole training; in PyTorch it is 5 by default.",
+    },
   },
+  ends: ({ start_factor, end_factor, total_iters }) => ({
+    at: total_iters,
+    option: "total_iters",
+    after: end_factor < start_factor ? `the rate stays at ${end_factor} · lr` : null,
+  }),
   rate: ({ start_factor, end_factor, total_iters }, { base, t }) =>
     base * (start_factor + ((end_factor - start_factor) * Math.min(t, total_iters)) / total_iters),
 });

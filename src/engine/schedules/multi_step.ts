@@ -11,5 +11,6 @@ export const multi_step = defineSchedule({
     milestones: { kind: "integers", length: null, min: 0, doc: "Steps (or epochs) at which the rate drops." },
     gamma: { kind: "number", default: 0.1, min: 0, doc: "Factor of each drop." },
   },
+  ends: ({ milestones }) => ({ at: milestones[milestones.length - 1] ?? 0, option: "milestones", after: null }),
   rate: ({ milestones, gamma }, { kernels, base, t }) => base * kernels.pow(gamma, milestonesPassed(milestones, t)),
 });

@@ -15,6 +15,7 @@ export const noam = defineSchedule({
     d_model: { kind: "integer", min: 1, doc: "The model's width." },
     warmup: { kind: "integer", min: 1, doc: "Steps (or epochs) until the highest rate." },
   },
+  ends: ({ warmup }) => ({ at: warmup, option: "warmup", after: null }),
   rate: ({ d_model, warmup }, { base, t }) =>
     (base / Math.sqrt(d_model)) * Math.min(1 / Math.sqrt(t + 1), (t + 1) / (warmup * Math.sqrt(warmup))),
 });

@@ -17,7 +17,13 @@ export const one_cycle = defineSchedule({
   source: "Smith & Topin 2018, arXiv:1708.07120; torch.optim.lr_scheduler.OneCycleLR",
   options: {
     max_lr: { kind: "number", min: 0, doc: "The highest rate." },
-    total_steps: { kind: "integer", min: 1, doc: "Steps (or epochs) of the whole cycle." },
+    total_steps: {
+      kind: "integer",
+      default: null,
+      whole: true,
+      min: 1,
+      doc: "Steps (or epochs) of the whole cycle. Null: the whole training.",
+    },
     pct_start: { kind: "number", default: 0.3, min: 0, max: 1, doc: "The share of the cycle in which the rate rises." },
     anneal_strategy: {
       kind: "choice",
@@ -51,6 +57,7 @@ export const one_cycle = defineSchedule({
           },
         ]
       : [],
+  ends: ({ total_steps }) => ({ at: total_steps, option: "total_steps", after: "the rate stays at its lowest" }),
   rate(options, { kernels, t }) {
     const { max_lr: peak } = options;
     const first = peak / options.div_factor;

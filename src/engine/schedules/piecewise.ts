@@ -34,6 +34,7 @@ export const piecewise = defineSchedule({
       ? []
       : [{ option: "factors", message: `must be ${pairs}, not ${factors.length}` }];
   },
+  ends: ({ milestones }) => ({ at: milestones[milestones.length - 1] ?? 0, option: "milestones", after: null }),
   rate({ milestones, factors, interpolation }, { kernels, base, t }) {
     const next = milestonesPassed(milestones, t);
     if (next === 0) return base * factors[0];

@@ -7,9 +7,16 @@ export const polynomial = defineSchedule({
   formula: "lr · (1 − min(t, total_iters)/total_iters)^power",
   source: "torch.optim.lr_scheduler.PolynomialLR",
   options: {
-    total_iters: { kind: "integer", default: 5, min: 1, doc: "Steps (or epochs) until the rate is 0." },
+    total_iters: {
+      kind: "integer",
+      default: null,
+      whole: true,
+      min: 1,
+      doc: "Steps (or epochs) until the rate is 0. Null: the whole training; in PyTorch it is 5 by default.",
+    },
     power: { kind: "number", default: 1, min: 0, doc: "1: a straight line; more: fast at first, then slowly." },
   },
+  ends: ({ total_iters }) => ({ at: total_iters, option: "total_iters", after: "the rate is 0" }),
   rate: ({ total_iters, power }, { kernels, base, t }) =>
     base * kernels.pow(1 - Math.min(t, total_iters) / total_iters, power),
 });

@@ -20,8 +20,20 @@ export interface ScheduleType<O extends Options = Options> extends Description {
   setsRate?(options: ValuesOf<O>, typeOf: TypeOf): boolean;
   /** For schedules that follow a metric (their option `metric`): the state after one more value of it. */
   follow?(options: ValuesOf<O>, base: number, state: ScheduleState | null, value: number): ScheduleState;
+  /** When it comes to its end, or for the first time does what it is there for. */
+  ends?(options: ValuesOf<O>): Ending;
+  /** For schedules made of others: how long each of these has of the `span` that all have. */
+  partSpans?(options: ValuesOf<O>, span: number): readonly number[];
   /** What is wrong with options that are each within their bounds but do not go together. */
   check?(options: ValuesOf<O>, typeOf: TypeOf): readonly OptionFault[];
+}
+
+export interface Ending {
+  readonly at: number;
+  /** The option that says so. */
+  readonly option: string;
+  /** What becomes of the rate if the training goes on long after; null: what was meant. */
+  readonly after: string | null;
 }
 
 export type TypeOf = (member: Member) => ScheduleType;

@@ -25,6 +25,9 @@ export const sequential = defineSchedule({
     return [];
   },
   setsRate: ({ schedulers }, typeOf) => schedulers.some((part) => typeOf(part).setsRate?.(part as never, typeOf)),
+  ends: ({ milestones }) => ({ at: milestones[milestones.length - 1] ?? 0, option: "milestones", after: null }),
+  partSpans: ({ schedulers, milestones }, span) =>
+    schedulers.map((_, i) => (milestones[i] ?? span) - (i === 0 ? 0 : milestones[i - 1])),
   rate(options, at) {
     const { member, since } = current(options, at.t);
     return at.rateOf(member, since);

@@ -10,5 +10,6 @@ export const step = defineSchedule({
     step_size: { kind: "integer", min: 1, doc: "Steps (or epochs) between two drops." },
     gamma: { kind: "number", default: 0.1, min: 0, doc: "Factor of each drop." },
   },
+  ends: ({ step_size }) => ({ at: step_size, option: "step_size", after: null }),
   rate: ({ step_size, gamma }, { kernels, base, t }) => base * kernels.pow(gamma, Math.floor(t / step_size)),
 });

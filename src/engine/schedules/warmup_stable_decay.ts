@@ -25,6 +25,11 @@ export const warmup_stable_decay = defineSchedule({
       doc: "How the rate falls: evenly, slowly at both ends, or fast at first.",
     },
   },
+  ends: ({ warmup, stable, decay }) => ({
+    at: warmup + stable + decay,
+    option: "decay",
+    after: "the rate stays at its lowest",
+  }),
   rate({ warmup, stable, decay, min_factor, decay_shape }, { kernels, base, t }) {
     if (t < warmup) return (base * (t + 1)) / warmup;
     const x = Math.min(1, Math.max(0, (t - warmup - stable) / decay));

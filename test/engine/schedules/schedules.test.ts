@@ -33,8 +33,8 @@ describe("schedules", () => {
       [0.1, 0.075, 0.05, 0.025, 0, 0],
     ));
 
-  it("linear has PyTorch's defaults: from a third to the whole in five steps", () =>
-    expectRates(rates("linear", {}, 7).slice(4), [0.1 * (1 / 3 + (2 / 3) * 0.8), 0.1, 0.1]));
+  it("linear has PyTorch's factors by default: from a third to the whole", () =>
+    expectRates(rates("linear", { total_iters: 5 }, 7).slice(4), [0.1 * (1 / 3 + (2 / 3) * 0.8), 0.1, 0.1]));
 
   it("cosine_annealing falls to eta_min at t_max and rises again", () =>
     expectRates(
@@ -157,7 +157,10 @@ describe("timing", () => {
     ));
 
   it("a warm-up of one step is none", () =>
-    expectRates(rates("linear", { warmup_steps: 1 }, 3).slice(1), rates("linear", {}, 2)));
+    expectRates(
+      rates("linear", { total_iters: 5, warmup_steps: 1 }, 3).slice(1),
+      rates("linear", { total_iters: 5 }, 2),
+    ));
 
   it("interval epoch counts whole epochs", () =>
     expectRates(

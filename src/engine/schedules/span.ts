@@ -1,0 +1,87 @@
+import type { Member } from "../options.ts";
+import { scheduleType, type Schedule } from "./learning-rate.ts";
+
+/*
+ * How long a schedule is beside how long the training is. Both are counted in the schedule's own unit, without the warm-up. An option of
+ * kind `integer` with `whole` may be null, which means as long as the schedule has: the training, or its turn in a schedule of schedules.
+ */
+
+/** A schedule that is over well before or well after its time. */
+export interface SpanNote {
+  /** The path to the option that says so: `schedulers/0/t_max`. */
+  readonly option: string;
+  readonly code: keyof typeof spanCodes;
+  readonly message: string;
+}
+
+/** What counts as well before and well after. */
+const EARLY = 0.9;
+const LATE = 1.1;
+
+/** How long the schedule has, in its own unit; at least 1. */
+export function spanOf(schedule: Schedule, totalSteps: number, stepsPerEpoch: number): number {
+  const steps = totalSteps - schedule.warmup_steps;
+  return Math.max(1, schedule.interval === "epoch" ? Math.ceil(steps / stepsPerEpoch) : steps);
+}
+
+/** The schedule with each null that stands for the whole `span` filled in. */
+export function withSpan<M extends Member>(schedule: M, span: number): M {
+  return changed(schedule, span, (value, own) => value ?? own);
+}
+
+/** The schedule with null where `withSpan` would give the same number. */
+export function withoutSpan<M extends Member>(schedule: M, span: number): M {
+  return changed(schedule, span, (value, own) => (value === own ? null : value));
+}
+
+/** The codes of notes, and what they are about. */
+export const spanCodes = {
+  schedule_ends_early: "a schedule is over well before the training, which goes on at a rate that may not be meant",
+  schedule_ends_late: "a schedule takes longer than the training, which ends before it",
+} as const;
+
+function changed<M extends Member>(schedule: M, span: number, change: (value: unknown, span: number) => unknown): M {
+  const { options } = scheduleType(schedule);
+  const values = Object.entries(schedule).map(([name, value]) => {
+    const option = Object.hasOwn(options, name) ? options[name] : null;
+    if (option?.kind === "integer" && option.whole) return [name, change(value, span)];
+    if (option?.kind !== "members") return [name, value];
+    const spans = partSpans(schedule, span);
+    return [name, (value as readonly Member[]).map((part, i) => changed(part, spans[i], change))];
+  });
+  return Object.fromEntries(values) as M;
+}
+
+function partSpans(schedule: Member, span: number): number[] {
+  const parts = schedule.schedulers as readonly Member[];
+  const spans = scheduleType(schedule).partSpans?.(schedule as never, span) ?? parts.map(() => span);
+  return spans.map((own) => Math.max(1, own));
+}
+
+/** What is over well before or well after its time, of the schedule and of those that it is made of. */
+export function spanNotes(schedule: Schedule, totalSteps: number, stepsPerEpoch: number): SpanNote[] {
+  const { warmup_steps: warmup, interval } = schedule;
+  if (warmup > 0 && warmup >= totalSteps) {
+    const message = `takes ${warmup} of the training's ${totalSteps} steps: the schedule never begins`;
+    return [{ option: "warmup_steps", code: "schedule_ends_late", message }];
+  }
+  return notesOn(schedule, spanOf(schedule, totalSteps, stepsPerEpoch), `${interval}s`, "");
+}
+
+function notesOn(schedule: Member, span: number, unit: string, path: string): SpanNote[] {
+  const ending = scheduleType(schedule).ends?.(schedule as never);
+  const notes: SpanNote[] = [];
+  if (ending) {
+    const { at, after } = ending;
+    const option = `${path}${ending.option}`;
+    const early = `ends ${schedule.type} after ${at} of the ${span} ${unit} that it has; from then on ${after}`;
+    const late = `makes ${schedule.type} take ${at} ${unit}, and it has ${span}: it does not come so far`;
+    if (after !== null && at < EARLY * span) notes.push({ option, code: "schedule_ends_early", message: early });
+    if (at > LATE * span) notes.push({ option, code: "schedule_ends_late", message: late });
+  }
+  const spans = Array.isArray(schedule.schedulers) ? partSpans(schedule, span) : [];
+  const parts = spans.flatMap((own, i) =>
+    notesOn((schedule.schedulers as readonly Member[])[i], own, unit, `${path}schedulers/${i}/`),
+  );
+  return [...notes, ...parts];
+}
