@@ -9,9 +9,10 @@ import type { Network } from "./network.ts";
 import { share } from "./slices.ts";
 
 /*
- * Rows that do not train through the model. Each thread takes its share of them through its share of the activation buffers and records
- * for each row EVALUATION_DOUBLES doubles, and the scores that tell the classes apart. The leader then makes metrics of the records, row
- * by row in ascending order, so that the metrics, too, do not depend on who computed what.
+ * Rows that do not train through the model. Each thread takes its share of them through its share
+ * of the activation buffers and records for each row EVALUATION_DOUBLES doubles, and the scores
+ * that tell the classes apart. The leader then makes metrics of the records, row by row in
+ * ascending order, so that the metrics, too, do not depend on who computed what.
  */
 
 /** Runs this thread's share of `rows` and records them. The evaluation weights must be in place. */
@@ -88,7 +89,10 @@ function largest(values: Float32Array, first: number, count: number): number {
   return best;
 }
 
-/** The metrics of `rows` rows that were recorded: `valid_loss` and so on. One that is undefined is NaN. */
+/**
+ * The metrics of `rows` rows that were recorded: `valid_loss` and so on. One that is undefined is
+ * NaN.
+ */
 export function metricsOf(
   kernels: Kernels,
   plan: Plan,
@@ -137,8 +141,9 @@ function column(records: Float64Array, index: number): Float64Array {
 }
 
 /**
- * R², the mean absolute error and the root of the mean squared one, in the target's original units. Of a target that does not vary R²
- * is 1 if every prediction is right, else 0, as scikit-learn has it.
+ * R², the mean absolute error and the root of the mean squared one, in the target's original units.
+ * Of a target that does not vary R² is 1 if every prediction is right, else 0, as scikit-learn has
+ * it.
  */
 function regression(records: Float64Array, std: number): Record<string, number> {
   const rows = records.length / EVALUATION_DOUBLES;

@@ -2,8 +2,9 @@ import type { Member } from "../options.ts";
 import { scheduleType, type Schedule } from "./learning-rate.ts";
 
 /*
- * How long a schedule is beside how long the training is. Both are counted in the schedule's own unit, without the warm-up. An option of
- * kind `integer` with `whole` may be null, which means as long as the schedule has: the training, or its turn in a schedule of schedules.
+ * How long a schedule is beside how long the training is. Both are counted in the schedule's own
+ * unit, without the warm-up. An option of kind `integer` with `whole` may be null, which means as
+ * long as the schedule has: the training, or its turn in a schedule of schedules.
  */
 
 /** A schedule that is over well before or well after its time. */
@@ -58,7 +59,9 @@ function partSpans(schedule: Member, span: number): number[] {
   return spans.map((own) => Math.max(1, own));
 }
 
-/** What is over well before or well after its time, of the schedule and of those that it is made of. */
+/**
+ * What is over well before or well after its time, of the schedule and of those that it is made of.
+ */
 export function spanNotes(schedule: Schedule, totalSteps: number, stepsPerEpoch: number): SpanNote[] {
   const { warmup_steps: warmup, interval } = schedule;
   if (warmup > 0 && warmup >= totalSteps) {
