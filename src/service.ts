@@ -1,7 +1,6 @@
 // What a process of each role is made of, opened in order and closed in reverse: Redis first and last.
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Telemetry } from "bullmq";
 import type { FastifyInstance } from "fastify";
 import type { Redis } from "ioredis";
 import { buildApp } from "./api/app.ts";
@@ -20,6 +19,7 @@ import { Deliveries } from "./queue/deliveries.ts";
 import { News } from "./queue/news.ts";
 import { Reconciler } from "./queue/reconciler.ts";
 import { openRedis, type RedisService } from "./redis/redis.ts";
+import type { RunTraces } from "./runner/trace.ts";
 import { StartFailure } from "./start-failure.ts";
 import { available, storeConnection } from "./store/database.ts";
 import { NewerStore, Unavailable } from "./store/errors.ts";
@@ -119,7 +119,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   closers.push((why) => Promise.all(serving.map((close) => close(why))));
   const vitals: Record<string, () => void> = {};
   if (config.role !== "api") {
-    const worker = await openWorker(config, redis, { store, files, cache, log, telemetry: tracing?.telemetry });
+    const worker = await openWorker(config, redis, { store, files, cache, log, traces: tracing ?? undefined });
     serving.push(worker.close);
     vitals.crews = worker.assertMoving;
   }
@@ -177,7 +177,7 @@ interface Parts {
   readonly files: DatasetFiles;
   readonly cache: DatasetCache | null;
   readonly log: Logger;
-  readonly telemetry?: Telemetry;
+  readonly traces?: RunTraces;
 }
 
 interface OpenWorker {

@@ -30,6 +30,8 @@ export interface Evaluation {
   readonly epoch: number;
   readonly metrics: Readonly<Record<string, number>>;
   readonly improved: boolean;
+  /** How long it took. */
+  readonly seconds: number;
 }
 
 /** The whole state as it stood at a step boundary. */

@@ -51,6 +51,7 @@ export type ThreadMessage =
       readonly epoch: number;
       readonly metrics: Record<string, number>;
       readonly improved: boolean;
+      readonly seconds: number;
     }
   | { readonly type: "observed"; readonly step: number; readonly metrics: Record<string, number> }
   | { readonly type: "diagnosed"; readonly finding: Finding }
@@ -162,6 +163,7 @@ class CrewThread {
     const progress = this.#progress;
     const rule = this.#job.training.early_stopping;
     const metric = rule?.metric ?? "valid_loss";
+    const began = performance.now();
     this.#evaluationWeights();
     const { data, loss } = this.#job;
     evaluateShare(this.#kernels, this.#plan, data, data.validRows, network, batches, this.#start.thread);
@@ -187,6 +189,7 @@ class CrewThread {
       epoch: progress.step / stepsPerEpoch,
       metrics: progress.metrics,
       improved,
+      seconds: (performance.now() - began) / 1000,
     });
   }
 

@@ -13,6 +13,7 @@ import type { Lease, Retention, State } from "../store/lease.ts";
 import type { NewEvent } from "../store/record.ts";
 import { persist, persistUpload, type Life } from "./persist.ts";
 import type { Reporter } from "./reporter.ts";
+import type { RunTrace } from "./trace.ts";
 
 /** A snapshot as a file. */
 export interface StateFile {
@@ -38,6 +39,7 @@ export class Checkpoints {
   readonly #spec: Pick<ResolvedSpec, "checkpoint" | "training" | "detectors">;
   readonly #reporter: Reporter;
   readonly #life: Life;
+  readonly #trace: RunTrace;
   readonly #committed: () => void;
   #waiting: StateFile | null = null;
   #writing: Promise<void> | null = null;
@@ -50,8 +52,10 @@ export class Checkpoints {
     spec: Pick<ResolvedSpec, "checkpoint" | "training" | "detectors">,
     reporter: Reporter,
     life: Life,
+    trace: RunTrace,
     committed: () => void,
   ) {
+    this.#trace = trace;
     this.#committed = committed;
     this.#lease = lease;
     this.#spec = spec;
@@ -98,6 +102,7 @@ export class Checkpoints {
   }
 
   async #write(file: StateFile): Promise<void> {
+    const began = Date.now();
     this.#sayWhatWasSkipped(file.step);
     const state = await this.upload(file);
     if (state === null) return this.noRoom(file);
@@ -112,6 +117,7 @@ export class Checkpoints {
       await this.#lease.abandon(state.blob).catch(() => undefined);
       throw error;
     }
+    this.#trace.did("checkpoint", began, file.step);
     this.#reporter.committed(file.step);
     this.#committed();
   }

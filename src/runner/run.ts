@@ -30,15 +30,16 @@ import { Heartbeat } from "./heartbeat.ts";
 import { persist, type Life } from "./persist.ts";
 import { JobFailure, notesOn, prepare, readStart, unreadable, type Prepared, type Sources } from "./prepare.ts";
 import { RunProgress } from "./progress.ts";
-import { StageWatch } from "./pulse.ts";
+import { StageWatch, type Stage } from "./pulse.ts";
 import { Reporter } from "./reporter.ts";
 import { rewind } from "./rewind.ts";
 import type { Threads } from "./threads.ts";
+import type { RunTrace } from "./trace.ts";
 
 /** The largest state that is written when the process is told to end: whoever told it does not wait long. */
 const SHUTDOWN_STATE_BYTES = 64 * 1024 * 1024;
 
-/** Of a job that is evaluated more often, every so many evaluations become an event; the metrics have all. */
+/** Of a job that is evaluated more often, every so many evaluations become an event and a span; the metrics have all. */
 const MAX_EVALUATED_EVENTS = 1000;
 
 /** What a run may be asked to do, the more urgent last. */
@@ -58,6 +59,7 @@ export interface RunOptions extends Sources {
   leaseMs: number;
   threads: Threads;
   log: Logger;
+  trace(lease: Lease): RunTrace;
   /** Renews the lock on the delivery that brought the job. */
   renewLock(leaseMs: number): Promise<unknown>;
   /** Whether its process runs no other job now. */
@@ -68,6 +70,7 @@ export interface RunOptions extends Sources {
 
 export class Run {
   readonly lease: Lease;
+  readonly trace: RunTrace;
   readonly #options: RunOptions;
   readonly #log: Logger;
   readonly #gone = new AbortController();
@@ -92,6 +95,7 @@ export class Run {
 
   constructor(lease: Lease, options: RunOptions) {
     this.lease = lease;
+    this.trace = options.trace(lease);
     this.#options = options;
     this.#log = options.log.child({ job_id: lease.jobId, run: lease.run });
     this.#life = { gone: this.#gone.signal, log: this.#log };
@@ -194,6 +198,11 @@ export class Run {
     return await Promise.race([work, this.#interrupted.promise]);
   }
 
+  #enter(stage: Stage, count: () => number): void {
+    this.#watch.enter(stage, count);
+    this.trace.enter(stage);
+  }
+
   /** A number that changes as long as anything comes of what the run waits for outside its crew. */
   #arrived(): number {
     return this.lease.answered + (this.#options.cache?.received ?? 0);
@@ -207,7 +216,7 @@ export class Run {
     if (prepared === null) return await this.#stopped();
     this.#stateBytes = work.stateBytes;
     const committed = () => this.#options.committed(this);
-    this.#checkpoints = new Checkpoints(this.lease, work.spec, this.#reporter, this.#course, committed);
+    this.#checkpoints = new Checkpoints(this.lease, work.spec, this.#reporter, this.#course, this.trace, committed);
     const outcome = await this.#withThreads(work.spec, (threads) => this.#runCrews(threads, prepared));
     return await this.#conclude(outcome, work.spec, prepared);
   }
@@ -234,7 +243,7 @@ export class Run {
       checkpoints: this.#checkpoints!,
       life: this.#course,
     };
-    this.#watch.enter("preparing", () => this.#arrived());
+    this.#enter("preparing", () => this.#arrived());
     const back = await this.#uninterrupted(rewind(writers, work, outcome, change));
     this.#log.info({ ...change, from: goesOnFrom(back)?.step ?? 0 }, "rewound");
     const start = await this.#uninterrupted(readStart(this.lease, back, this.#course));
@@ -263,12 +272,12 @@ export class Run {
     // A spec that was stored earlier may say more than a timer can.
     const everyMs = everySeconds === null ? null : Math.min(everySeconds, MAX_SECONDS) * 1000;
     const snapshots = everyMs === null ? undefined : setInterval(() => crew.snapshot(), everyMs);
-    this.#watch.enter("training", () => crew.pulse());
+    this.#enter("training", () => crew.pulse());
     try {
       return await crew.run();
     } finally {
       clearInterval(snapshots);
-      this.#watch.enter("ending", () => this.lease.answered);
+      this.#enter("ending", () => this.lease.answered);
     }
   }
 
@@ -285,10 +294,11 @@ export class Run {
         progress.logged(entries[entries.length - 1]);
       },
       evaluated: (evaluation) => {
-        const { step, epoch, metrics, improved } = evaluation;
+        const { step, epoch, metrics, improved, seconds } = evaluation;
         this.#reporter.metrics([{ step, ...metrics }]);
         if (epoch % epochsPerEvent === 0) {
           this.#reporter.event("evaluated", `Evaluated after epoch ${epoch}.`, step, { epoch, metrics, improved });
+          this.trace.did("evaluate", Date.now() - seconds * 1000, step);
         }
         progress.evaluated(evaluation);
       },
@@ -333,6 +343,7 @@ export class Run {
   }
 
   async #stopped(): Promise<RunEnd> {
+    this.trace.enter("ending");
     const progress = this.#progressNow();
     if (this.#wanted === "cancel") {
       // A checkpoint that is still being written is not waited for: it will find the job ended.
@@ -348,9 +359,11 @@ export class Run {
 
   async #fail(error: unknown): Promise<RunEnd> {
     if (this.#gone.signal.aborted || error instanceof LeaseLost) throw error;
+    this.trace.enter("ending");
     if (error instanceof Cancelled) return await this.#stopped();
     if (error instanceof DatasetUnreachable) return await this.#postponed(error);
     const failure = error instanceof JobFailure ? error : unexpected(error);
+    this.trace.failed(failure.code, failure.message);
     if (failure === error) this.#log.warn({ code: failure.code, reason: failure.message }, "job failed");
     else this.#log.error({ err: error }, "job failed");
     if (this.#checkpoints !== null) await this.#uninterrupted(this.#checkpoints.idle()).catch(() => undefined);

@@ -9,7 +9,7 @@
  * busy queue, so while it keeps coming back the worker takes nothing else.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { DelayedError, WaitingError, Worker, type Job, type Telemetry } from "bullmq";
+import { DelayedError, WaitingError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
@@ -20,6 +20,8 @@ import { beginRun, type Begun } from "../runner/begin.ts";
 import type { Sources } from "../runner/prepare.ts";
 import type { Run, RunEnd } from "../runner/run.ts";
 import { Threads } from "../runner/threads.ts";
+import { untraced, type RunTraces } from "../runner/trace.ts";
+import type { Lease } from "../store/lease.ts";
 import { Presence, type Doing } from "./presence.ts";
 
 /** After which a delivery comes again that this worker does not look at now. */
@@ -45,7 +47,7 @@ export interface TrainingWorkerOptions extends Sources {
   jobs: number;
   /** Training threads in all. */
   threads: number;
-  telemetry?: Telemetry;
+  traces?: RunTraces;
   quietMs?: number;
 }
 
@@ -88,7 +90,6 @@ export class TrainingWorker {
       // How often a job may kill its worker is for the record to say.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
       runRetryDelay: RECONNECT_MS,
-      telemetry: options.telemetry,
     });
     this.#worker.on("error", (error) => this.#noDelivery(error));
     // The reconciler delivers it again.
@@ -147,6 +148,7 @@ export class TrainingWorker {
     const ended = meters.runSeconds.startTimer();
     const end = await this.#execute(begun.run);
     ended({ end });
+    begun.run.trace.ended(end);
     if (end === "ended") return;
     if (end === "postponed") return await putOff(delivery, POSTPONED_MS, token);
     // If the lock has lapsed the delivery is on its way to somebody else, which is as good.
@@ -173,6 +175,7 @@ export class TrainingWorker {
     const begun = await beginRun(delivery.data, this.#runs.size === 0, {
       ...this.#options,
       threads: this.#threads,
+      trace: (lease) => this.#options.traces?.trace(lease, contextFor(delivery, lease)) ?? untraced,
       renewLock: (leaseMs) => delivery.extendLock(token, leaseMs),
       alone: () => this.#runs.size === 1,
       committed: (run) => this.#committed(run),
@@ -224,6 +227,11 @@ export class TrainingWorker {
   #committed(run: Run): void {
     if (this.#alone === run) this.#alone = null;
   }
+}
+
+/** What led to this delivery; that means nothing if its turn went to another job. */
+function contextFor(delivery: Job<Delivery>, { jobId }: Lease): string | undefined {
+  return delivery.data.job_id === jobId ? delivery.opts.telemetry?.metadata : undefined;
 }
 
 /** Has BullMQ deliver it again after a while. */

@@ -10,7 +10,12 @@ interface Span {
   name: string;
   kind: number;
   traceId: string;
-  attributes: { key: string; value: { stringValue?: string } }[];
+  spanId: string;
+  parentSpanId?: string;
+  startTimeUnixNano: string;
+  endTimeUnixNano: string;
+  status: { code?: number };
+  attributes: { key: string; value: { stringValue?: string; intValue?: number } }[];
 }
 
 interface Export {
@@ -40,52 +45,109 @@ afterAll(() => {
   rmSync(dataDirectory, { recursive: true });
 });
 
-test("a trace leads from the caller through the request and the queue to the run", async () => {
+/** A service that sends its spans to the collector. */
+async function startTraced() {
   const { port } = collector.address() as AddressInfo;
   const OTEL_EXPORTER_OTLP_ENDPOINT = `http://127.0.0.1:${port}`;
   const service = await startService({ env: { RAPPEL_DATA_DIR: dataDirectory, OTEL_EXPORTER_OTLP_ENDPOINT } });
   const { address } = await service.ready;
-  const upload = await fetch(`${address}/v1/datasets`, {
-    method: "POST",
-    headers: { "content-type": "text/csv" },
-    body: "x,y\n1,a\n2,b\n3,a\n",
-  });
-  const { id: dataset } = (await upload.json()) as { id: string };
-  const traceId = "0af7651916cd43dd8448eb211c80319c";
-  const posted = await fetch(`${address}/v1/jobs`, {
-    method: "POST",
-    headers: {
-      "content-type": "application/json",
-      "x-request-id": "the-request",
-      traceparent: `00-${traceId}-b7ad6b7169203331-01`,
+  const send = async (path: string, body: string, headers: Record<string, string>) =>
+    (await (await fetch(address + path, { method: "POST", headers, body })).json()) as { id: string };
+  return {
+    upload: (csv: string) => send("/v1/datasets", csv, { "content-type": "text/csv" }),
+    post: (spec: object, headers = {}) =>
+      send("/v1/jobs", JSON.stringify(spec), { "content-type": "application/json", ...headers }),
+    async until(job: string, wanted: string) {
+      for (;;) {
+        const { status } = (await (await fetch(`${address}/v1/jobs/${job}`)).json()) as { status: string };
+        if (status === wanted) return;
+        await sleep(20);
+      }
     },
-    body: JSON.stringify({
-      data: { dataset, target: "y" },
-      model: { layers: [{ type: "linear" }] },
-      loss: { type: "cross_entropy" },
-      optimizer: { type: "sgd", lr: 0.1 },
-      training: { epochs: 1, batch_size: "full" },
-    }),
+    get: (path: string) => fetch(address + path),
+    stop: () => service.stop(),
+  };
+}
+
+const told = () =>
+  exports.flatMap(({ resourceSpans }) => resourceSpans.flatMap((one) => one.scopeSpans)).flatMap((one) => one.spans);
+
+function attribute({ attributes }: Span, name: string): string | undefined {
+  const value = attributes.find(({ key }) => key === name)?.value;
+  return value?.stringValue ?? value?.intValue?.toString();
+}
+
+const spec = (dataset: string) => ({
+  data: { dataset, target: "y", validation: { every: 3 } },
+  model: { layers: [{ type: "linear" }] },
+  loss: { type: "cross_entropy" },
+  optimizer: { type: "sgd", lr: 0.1 },
+  training: { epochs: 4, batch_size: "full", eval_every_epochs: 2 },
+  checkpoint: { every_steps: 2, every_seconds: null },
+});
+
+test("a trace leads from the caller through the request and the queue to the run and its stages", async () => {
+  const service = await startTraced();
+  const { id: dataset } = await service.upload("x,y\n1,a\n2,b\n3,a\n4,b\n");
+  const traceId = "0af7651916cd43dd8448eb211c80319c";
+  const { id: job } = await service.post(spec(dataset), {
+    "x-request-id": "the-request",
+    traceparent: `00-${traceId}-b7ad6b7169203331-01`,
   });
-  const { id: job } = (await posted.json()) as { id: string };
-  for (;;) {
-    const { status } = (await (await fetch(`${address}/v1/jobs/${job}`)).json()) as { status: string };
-    if (status === "succeeded") break;
-    await sleep(20);
-  }
+  await service.until(job, "succeeded");
+  await service.get("/no/such/path");
   await service.stop();
 
   expect([...paths]).toEqual(["/v1/traces"]);
   const resource = exports[0].resourceSpans[0].resource.attributes;
   expect(resource).toContainEqual({ key: "service.name", value: { stringValue: "rappel" } });
-  const spans = exports
-    .flatMap(({ resourceSpans }) => resourceSpans.flatMap((one) => one.scopeSpans))
-    .flatMap((one) => one.spans);
-  const ours = spans.filter((span) => span.traceId === traceId);
-  const [server, producer, consumer] = [2, 4, 5].map((kind) => ours.find((span) => span.kind === kind)!);
-  expect(server.attributes).toContainEqual({ key: "rappel.request_id", value: { stringValue: "the-request" } });
-  expect(server.attributes).toContainEqual({ key: "http.route", value: { stringValue: "/v1/jobs" } });
-  expect(producer.name).toBe("add deliveries.train");
-  expect(consumer.name).toBe("process deliveries");
-  expect(consumer.attributes).toContainEqual({ key: "bullmq.job.id", value: { stringValue: `${job}-1` } });
+  const ours = told().filter((span) => span.traceId === traceId);
+  const tree = (parent: string): string[] =>
+    ours.filter(({ parentSpanId }) => parentSpanId === parent).flatMap(({ name, spanId }) => [name, ...tree(spanId)]);
+  const [request, producer, run, ...stages] = tree("b7ad6b7169203331");
+  expect([request, producer, run]).toEqual(["POST /v1/jobs", "add deliveries.train", "run"]);
+  expect(stages.sort()).toEqual(["checkpoint", "evaluate", "evaluate", "finish", "prepare", "train"]);
+
+  const named = (name: string) => ours.filter((span) => span.name === name);
+  expect(attribute(named("POST /v1/jobs")[0], "rappel.request_id")).toBe("the-request");
+  expect(attribute(named("POST /v1/jobs")[0], "http.response.status_code")).toBe("201");
+  expect(attribute(named("run")[0], "rappel.job_id")).toBe(job);
+  expect(attribute(named("run")[0], "rappel.run")).toBe("1");
+  expect(attribute(named("run")[0], "rappel.end")).toBe("ended");
+  expect(named("evaluate").map((span) => attribute(span, "rappel.step"))).toEqual(["2", "4"]);
+  const [prepare, train, finish] = ["prepare", "train", "finish"].map((name) => named(name)[0]);
+  expect(BigInt(prepare.endTimeUnixNano)).toBeLessThanOrEqual(BigInt(train.startTimeUnixNano));
+  expect(BigInt(train.endTimeUnixNano)).toBeLessThanOrEqual(BigInt(finish.startTimeUnixNano));
+  for (const { startTimeUnixNano } of named("evaluate")) {
+    expect(BigInt(startTimeUnixNano)).toBeGreaterThanOrEqual(BigInt(train.startTimeUnixNano) - 1_000_000n);
+  }
+  expect(told().map(({ name }) => name)).toContain("GET");
+});
+
+test("a run whose job fails says so, and a worker that waits for jobs says nothing", async () => {
+  exports.length = 0;
+  const service = await startTraced();
+  const { id: dataset } = await service.upload("x,y\n1,1\n2,2\n3,3\n4,4\n");
+  const diverging = { ...spec(dataset), loss: { type: "mse" }, optimizer: { type: "sgd", lr: 1e30 } };
+  const { id: job } = await service.post({ ...diverging, training: { epochs: 50, batch_size: "full" } });
+  await service.until(job, "failed");
+  // Time for a worker to look for jobs and for stalled ones.
+  await sleep(3000);
+  await service.stop();
+  const run = told().find(({ name }) => name === "run")!;
+  expect(run.status).toMatchObject({ code: 2 });
+  expect(attribute(run, "error.type")).toBe("diverged");
+  const names = new Set(told().map(({ name }) => name));
+  expect([...names].sort()).toEqual([
+    "GET /v1/jobs/:id",
+    "POST /v1/datasets",
+    "POST /v1/jobs",
+    "add deliveries.train",
+    "close deliveries",
+    "evaluate",
+    "finish",
+    "prepare",
+    "run",
+    "train",
+  ]);
 });

@@ -3,6 +3,7 @@ import { expect, onTestFinished, test } from "vitest";
 import type { Snapshot } from "../../src/engine/crew.ts";
 import { Checkpoints, scoreOf } from "../../src/runner/checkpoints.ts";
 import { Reporter } from "../../src/runner/reporter.ts";
+import { untraced } from "../../src/runner/trace.ts";
 import type { ResolvedSpec } from "../../src/spec/spec.ts";
 import { acquire, openStore, OWNER, postJob, progressAt, row, sha256, steps } from "../store/support.ts";
 import { startTestRedis } from "../support/redis.ts";
@@ -45,7 +46,7 @@ async function writing(broken = (error: unknown): void => expect.fail(String(err
     training: { early_stopping: null },
     detectors: {},
   } as unknown as ResolvedSpec;
-  const checkpoints = new Checkpoints(lease, spec, reporter, life, () => undefined);
+  const checkpoints = new Checkpoints(lease, spec, reporter, life, untraced, () => undefined);
   const bytes = Buffer.from("a state");
   const submit = (step: number) => {
     const serialize = async () => ({ bytes, sha256: sha256(bytes) });

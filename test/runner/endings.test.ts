@@ -5,6 +5,7 @@ import { Checkpoints } from "../../src/runner/checkpoints.ts";
 import { Endings } from "../../src/runner/endings.ts";
 import { Heartbeat } from "../../src/runner/heartbeat.ts";
 import { Reporter } from "../../src/runner/reporter.ts";
+import { untraced } from "../../src/runner/trace.ts";
 import { retrying } from "../../src/retries.ts";
 import { Store } from "../../src/store/store.ts";
 import { acquire, connected, metricRows, OWNER, postJob, progressAt, row } from "../store/support.ts";
@@ -42,7 +43,7 @@ test("what expired before the job could end is uploaded again", async () => {
     words.push(words.length === 0 ? redis.eval(expire, 0) : Promise.resolve());
   });
   const spec = { checkpoint: { keep_best: false }, training: { early_stopping: null } } as never;
-  const checkpoints = new Checkpoints(lease, spec, reporter, life, () => {});
+  const checkpoints = new Checkpoints(lease, spec, reporter, life, untraced, () => {});
   const file = { step: 1, kinds: ["final" as const], metrics: {}, ...state! };
   const finished = { outcome, spec, state: file, notes: { layers: [], inputs: [], target: {} } } as never;
   expect(await endings.succeeded(finished, progressAt(1), checkpoints, () => false, life)).toBe(true);
@@ -127,7 +128,7 @@ test("a run that must end while its model waits for room is no upload that is tr
   );
   const endings = new Endings(lease, reporter, life, () => {});
   const spec = { checkpoint: { keep_best: false }, training: { early_stopping: null } } as never;
-  const checkpoints = new Checkpoints(lease, spec, reporter, life, () => {});
+  const checkpoints = new Checkpoints(lease, spec, reporter, life, untraced, () => {});
   const file = { step: 1, kinds: ["final" as const], metrics: {}, ...state! };
   const finished = { outcome, spec, state: file, notes: { layers: [], inputs: [], target: {} } } as never;
   const waited: unknown[] = [];

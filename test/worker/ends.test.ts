@@ -4,6 +4,7 @@ import { pino } from "pino";
 import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
 import { Run } from "../../src/runner/run.ts";
 import { Threads } from "../../src/runner/threads.ts";
+import { untraced } from "../../src/runner/trace.ts";
 import { Unavailable } from "../../src/store/errors.ts";
 import { acquire, eventTypes, OWNER } from "../store/support.ts";
 import { ended, LEASE_MS, longSpec, openPlace, type Place, type WorkerProcess } from "./support.ts";
@@ -46,6 +47,7 @@ async function runOf(id: string, threads: Threads): Promise<Run> {
     leaseMs,
     threads,
     log: pino({ level: "silent" }),
+    trace: () => untraced,
     renewLock: async () => {},
     alone: () => true,
     committed: () => {},
