@@ -21,7 +21,6 @@ import type { Sources } from "../runner/prepare.ts";
 import type { Run, RunEnd } from "../runner/run.ts";
 import { Threads } from "../runner/threads.ts";
 import { untraced, type RunTraces } from "../runner/trace.ts";
-import type { Lease } from "../store/lease.ts";
 import { Presence, type Doing } from "./presence.ts";
 
 /** After which a delivery comes again that this worker does not look at now. */
@@ -175,7 +174,7 @@ export class TrainingWorker {
     const begun = await beginRun(delivery.data, this.#runs.size === 0, {
       ...this.#options,
       threads: this.#threads,
-      trace: (lease) => this.#options.traces?.trace(lease, contextFor(delivery, lease)) ?? untraced,
+      trace: (lease) => this.#options.traces?.trace(lease, contextFor(delivery, lease.jobId)) ?? untraced,
       renewLock: (leaseMs) => delivery.extendLock(token, leaseMs),
       alone: () => this.#runs.size === 1,
       committed: (run) => this.#committed(run),
@@ -230,7 +229,7 @@ export class TrainingWorker {
 }
 
 /** What led to this delivery; that means nothing if its turn went to another job. */
-function contextFor(delivery: Job<Delivery>, { jobId }: Lease): string | undefined {
+function contextFor(delivery: Job<Delivery>, jobId: string): string | undefined {
   return delivery.data.job_id === jobId ? delivery.opts.telemetry?.metadata : undefined;
 }
 
