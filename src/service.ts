@@ -8,7 +8,7 @@ import { sweepFiles } from "./api/datasets.ts";
 import { buildWorkerApp } from "./api/worker-app.ts";
 import type { Config } from "./config.ts";
 import { prepareDataDirectory } from "./data-directory.ts";
-import { DatasetCache } from "./data/cache.ts";
+import { DatasetCache, type WantedDataset } from "./data/cache.ts";
 import { diskFault } from "./disk-fault.ts";
 import { DatasetFiles } from "./data/files.ts";
 import type { Logger } from "./log.ts";
@@ -103,7 +103,8 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   closers.push(() => queue.close());
   const reconciler = new Reconciler(store, queue, { keepMs: config.keepJobsDays * DAY_MS, log });
   closers.push(() => reconciler.close());
-  const files = new DatasetFiles(join(config.dataDirectory, "datasets"), log);
+  const isNeeded = async (name: string) => (await store.datasets.references(name)) > 0;
+  const files = new DatasetFiles(join(config.dataDirectory, "datasets"), log, isNeeded);
   const cache = config.role === "api" ? null : await openCache(config, { store, log });
   // Of a worker whose api is elsewhere it is the cache that must be written to.
   const disk = config.role === "worker" ? cache : files;
@@ -212,7 +213,7 @@ async function openCache(
 ): Promise<DatasetCache | null> {
   const { apiUrl, maxCacheBytes: maxBytes, dataDirectory } = config;
   if (apiUrl === null) return null;
-  const authorize = async (sha256: string) => `Bearer ${await tickets.issue(sha256)}`;
+  const authorize = async ({ owner, id }: WantedDataset) => `Bearer ${await tickets.issue(owner, id)}`;
   const cache = new DatasetCache(join(dataDirectory, "cache"), { apiUrl, authorize, maxBytes, log });
   await cache.prepare();
   return cache;

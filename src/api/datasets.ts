@@ -1,23 +1,28 @@
 /*
- * A dataset is a record and a file. The same bytes are one file, for all owners and processes.
- * Within a process one thing after the other is done with a file. Between processes this order
- * holds, so that no record is left without its file:
+ * A dataset is a record and two files: its bytes, and the columns that one reading made of them.
+ * The same bytes are one file for all readings, owners and processes; the same columns likewise.
+ * Within a process one thing after the other is done with the files of the same bytes. Between
+ * processes this order holds, so that no record is left without its files:
  *
- * - An upload puts the file there, then writes the record, and then looks whether the file is still
- *   there.
- * - A deletion takes the file away ("retires" it), then removes the record, then looks for another
- *   record of the file, and puts the file back if there is one.
+ * - An upload puts the files there, then writes the record, and then looks whether the files are
+ *   still there.
+ * - A deletion takes those files away ("retires" them) that no other record refers to, then removes
+ *   the record, then looks for other records of each file, and puts it back if there is one.
  *
  * Of two that run at once at least one sees what the other did. A file without a record may remain;
  * the next start removes it.
  */
 import type { FastifyBaseLogger } from "fastify";
+import { filesOf, type Named } from "../data/dataset.ts";
 import type { Draft } from "../data/files.ts";
 import { retryLater } from "../spec/errors.ts";
 import type { Dataset } from "../spec/wire.ts";
 import type { Services } from "./services.ts";
 
-/** Makes a dataset of a table; if its owner has those bytes already, the record they have stands. */
+/**
+ * Makes a dataset of a table. If its owner has those bytes already, read in this way, the record
+ * they have stands.
+ */
 export async function recordDataset(
   { store, files }: Pick<Services, "store" | "files">,
   owner: string,
@@ -29,12 +34,13 @@ export async function recordDataset(
   return await files.exclusively(content.sha256, async () => {
     await draft.keep();
     const recorded = await store.datasets.put(owner, { id, name, format: "csv", ...content }).catch(async (error) => {
-      await removeUnused({ store, files }, content.sha256).catch(() => undefined);
+      await removeUnused({ store, files }, filesOf(content)).catch(() => undefined);
       throw error;
     });
-    // Another process that shares the directory may have removed the file with the last dataset that had these bytes.
-    if (await files.isWhole(content.sha256)) return recorded;
+    // Another process that shares the directory may have removed a file with the last dataset that had it.
+    if (await files.isWhole(content)) return recorded;
     if (recorded.created) await store.datasets.remove(owner, id);
+    await removeUnused({ store, files }, filesOf(content));
     throw retryLater("unavailable", "The same rows were being deleted just now; send them again.", 1);
   });
 }
@@ -47,52 +53,56 @@ export async function sweepFiles(
   { store, files }: Pick<Services, "store" | "files">,
   log: Pick<FastifyBaseLogger, "warn">,
 ): Promise<void> {
-  const hashes = await files.list();
-  const referenced = await Promise.all(hashes.map((sha256) => store.datasets.references(sha256)));
-  const unknown = hashes.filter((_, i) => referenced[i] === 0);
+  const names = await files.list();
+  const unknown = await unreferenced(store, names);
   if (unknown.length === 0) return;
-  if (unknown.length === hashes.length) {
-    log.warn({ files: hashes.length }, "Redis knows none of the dataset files here; they stay");
+  if (unknown.length === names.length) {
+    log.warn({ files: names.length }, "Redis knows none of the dataset files here; they stay");
     return;
   }
-  for (const sha256 of unknown) await files.removeAbandoned(sha256);
+  await files.removeAbandoned(unknown);
 }
 
 /**
- * Deletes a dataset, and its file unless another one has the same. If the disk does not allow it
+ * Deletes a dataset, and its files unless another one has the same. If the disk does not allow it
  * nothing has changed.
  * @throws Error of the disk
  */
 export async function removeDataset(
   { store, files }: Pick<Services, "store" | "files">,
   owner: string,
-  { id, sha256 }: Pick<Dataset, "id" | "sha256">,
+  { id, ...named }: Pick<Dataset, "id"> & Named,
 ): Promise<"removed" | "in_use" | "missing"> {
-  return await files.exclusively(sha256, async () => {
+  return await files.exclusively(named.sha256, async () => {
     // The files must not go away under a job that reads them, not even for a moment.
     if (await store.datasets.inUse(owner, id)) return "in_use";
-    if ((await store.datasets.references(sha256)) > 1) {
-      const outcome = await store.datasets.remove(owner, id);
-      await removeUnused({ store, files }, sha256);
-      return outcome;
-    }
-    const retired = await files.retire(sha256);
+    const names = filesOf(named);
+    const retired = await files.retire(await unreferenced(store, names, 1));
+    let outcome;
     try {
-      const outcome = await store.datasets.remove(owner, id);
-      if ((await store.datasets.references(sha256)) === 0) await retired.remove();
-      return outcome;
+      outcome = await store.datasets.remove(owner, id);
+      for (const name of await unreferenced(store, names)) await retired.remove(name);
     } finally {
       await retired.putBack();
     }
+    await removeUnused({ store, files }, names);
+    return outcome;
   });
 }
 
-async function removeUnused({ store, files }: Pick<Services, "store" | "files">, sha256: string): Promise<void> {
-  if ((await store.datasets.references(sha256)) > 0) return;
-  const retired = await files.retire(sha256);
+async function removeUnused({ store, files }: Pick<Services, "store" | "files">, names: string[]): Promise<void> {
+  const unused = await unreferenced(store, names);
+  if (unused.length === 0) return;
+  const retired = await files.retire(unused);
   try {
-    if ((await store.datasets.references(sha256)) === 0) await retired.remove();
+    for (const name of await unreferenced(store, unused)) await retired.remove(name);
   } finally {
     await retired.putBack();
   }
+}
+
+/** The files that no record, or no more than so many of them, refer to. */
+async function unreferenced({ datasets }: Services["store"], names: readonly string[], but = 0): Promise<string[]> {
+  const counts = await Promise.all(names.map((name) => datasets.references(name)));
+  return names.filter((_, i) => counts[i] <= but);
 }

@@ -30,10 +30,10 @@ export function problems(...codes: ErrorCode[]): object {
   );
 }
 
-/** A response that is not JSON. */
-export function bytes(type: string, description: string) {
+/** A response that is not JSON, of one of these types. */
+export function bytes(type: string, description: string, ...others: string[]) {
   const schema = z.custom<Readable | Buffer>().meta({ type: "string", format: "binary" });
-  return { description, content: { [type]: { schema } } };
+  return { description, content: Object.fromEntries([type, ...others].map((each) => [each, { schema }])) };
 }
 
 /** A JSON response with a description of its own. */

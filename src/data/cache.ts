@@ -1,15 +1,17 @@
 /*
- * The datasets of a worker that has a data directory of its own. What it lacks it gets from the api, by the SHA-256 of the bytes, and keeps the typed
- * columns as `<sha256>.columns` for the jobs to come.
+ * The datasets of a worker that has a data directory of its own. What it lacks it gets from the api:
+ * the columns, by the hash that names them, and keeps them as `<hash>.columns` for the jobs to come.
+ * It never reads a CSV file, which a worker of another version might read otherwise.
  *
- * A file is brought once, however many jobs wait for it. What is downloaded (`fetch-<sha256>-<process>`) stays while attempts fail, so that the next one
- * goes on where the last one broke off, even after a restart. It is parsed here, which also tells its hash: bytes that are not what they
- * should be are thrown away. Columns appear by a rename, synced, so that they are there whole or
- * not at all. Should they turn out to be damaged later (column-file.ts), the dataset is fetched
- * anew.
+ * A file is brought once, however many jobs wait for it. What is downloaded (`fetch-<hash>-<process>`)
+ * stays while attempts fail, so that the next one goes on where the last one broke off, even after a
+ * restart. Every byte of it is checked before it gets its name, by a rename, synced: bytes that are
+ * not what they should be are thrown away. Should the columns turn out to be damaged later
+ * (column-file.ts), they are fetched anew.
  *
- * When the kept files take more than their limit, those that were used longest ago go; one that a job reads is never among them. When a file was used
- * last is its time of modification, which outlives the process.
+ * When the kept files take more than their limit, those that were used longest ago go; one that a job
+ * reads is never among them. When a file was used last is its time of modification, which outlives
+ * the process.
  */
 import { mkdir, readdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,7 +19,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
 import { Retry } from "../retries.ts";
-import { DatasetLost } from "./dataset.ts";
+import { headerHash } from "./column-file.ts";
+import { columnsName, DatasetLost, type Named } from "./dataset.ts";
 import { diskFault } from "../disk-fault.ts";
 import { isDamaged, PROBE_NAME, probeDirectory, removeAbandoned, syncDirectory } from "./disk.ts";
 import { download, NotThere } from "./download.ts";
@@ -37,7 +40,7 @@ export interface DatasetCacheOptions {
   /** The api. */
   apiUrl: string;
   /** What to show the api as `Authorization`, to be given a dataset. */
-  authorize(sha256: string): Promise<string>;
+  authorize(dataset: WantedDataset): Promise<string>;
   /** How much is kept of what no job reads. */
   maxBytes: number;
   log: Logger;
@@ -45,10 +48,9 @@ export interface DatasetCacheOptions {
   stalledMs?: number;
 }
 
-export interface WantedDataset {
-  readonly sha256: string;
-  /** Of the file as it was uploaded. */
-  readonly bytes: number;
+export interface WantedDataset extends Named {
+  readonly owner: string;
+  readonly id: string;
 }
 
 export class DatasetCache {
@@ -88,22 +90,22 @@ export class DatasetCache {
    * @throws DatasetLost, DatasetUnreachable, and whatever `read` throws
    */
   async use<T>(dataset: WantedDataset, read: (columnsPath: string) => Promise<T>): Promise<T> {
-    const { sha256 } = dataset;
-    this.#readers.set(sha256, (this.#readers.get(sha256) ?? 0) + 1);
+    const name = columnsName(dataset);
+    this.#readers.set(name, (this.#readers.get(name) ?? 0) + 1);
     try {
       await this.#bring(dataset, () => this.#find(dataset));
       return await this.#readOrRenew(dataset, read);
     } finally {
-      const readers = this.#readers.get(sha256)! - 1;
-      if (readers > 0) this.#readers.set(sha256, readers);
-      else this.#readers.delete(sha256);
+      const readers = this.#readers.get(name)! - 1;
+      if (readers > 0) this.#readers.set(name, readers);
+      else this.#readers.delete(name);
       // What cannot be removed now is tried again the next time.
       await this.#shrink().catch(() => undefined);
     }
   }
 
   async #readOrRenew<T>(dataset: WantedDataset, read: (columnsPath: string) => Promise<T>): Promise<T> {
-    const path = this.#columnsPath(dataset.sha256);
+    const path = this.#columnsPath(columnsName(dataset));
     try {
       return await read(path);
     } catch (error) {
@@ -114,24 +116,25 @@ export class DatasetCache {
     return await read(path);
   }
 
-  #columnsPath(sha256: string): string {
-    return join(this.#directory, `${sha256}.columns`);
+  #columnsPath(name: string): string {
+    return join(this.#directory, `${name}.columns`);
   }
 
   /** `how` is done once for all who wait for the dataset. */
-  async #bring({ sha256 }: WantedDataset, how: () => Promise<void>): Promise<void> {
-    await this.#leaving.get(sha256);
-    let arriving = this.#arriving.get(sha256);
+  async #bring(dataset: WantedDataset, how: () => Promise<void>): Promise<void> {
+    const name = columnsName(dataset);
+    await this.#leaving.get(name);
+    let arriving = this.#arriving.get(name);
     if (arriving === undefined) {
-      arriving = how().finally(() => this.#arriving.delete(sha256));
-      this.#arriving.set(sha256, arriving);
+      arriving = how().finally(() => this.#arriving.delete(name));
+      this.#arriving.set(name, arriving);
     }
     await arriving;
   }
 
   async #find(dataset: WantedDataset): Promise<void> {
     const now = new Date();
-    const here = await utimes(this.#columnsPath(dataset.sha256), now, now).then(
+    const here = await utimes(this.#columnsPath(columnsName(dataset)), now, now).then(
       () => true,
       () => false,
     );
@@ -150,13 +153,13 @@ export class DatasetCache {
         const fault = diskFault(error);
         if (fault !== null) {
           attempts.gaveUp();
-          const message = `The disk of the cache ${fault}: the dataset ${dataset.sha256} cannot be kept there.`;
+          const message = `The disk of the cache ${fault}: the dataset ${dataset.id} cannot be kept there.`;
           throw new DatasetUnreachable(message, { cause: error });
         }
         const lost = error instanceof DatasetLost || error instanceof NotThere;
         if (attempt === ATTEMPTS) {
           attempts.gaveUp();
-          const message = `The dataset ${dataset.sha256} could not be had from ${this.#options.apiUrl}: ${reasonOf(error)}.`;
+          const message = `The dataset ${dataset.id} could not be had from ${this.#options.apiUrl}: ${reasonOf(error)}.`;
           throw lost ? new DatasetLost(message) : new DatasetUnreachable(message, { cause: error });
         }
       }
@@ -164,32 +167,32 @@ export class DatasetCache {
     }
   }
 
-  async #attempt({ sha256, bytes }: WantedDataset): Promise<void> {
+  async #attempt(dataset: WantedDataset): Promise<void> {
     const { apiUrl, authorize, stalledMs } = this.#options;
-    const csv = join(this.#directory, `fetch-${sha256}-${process.pid}.csv`);
-    const columns = join(this.#directory, `fetch-${sha256}-${process.pid}.columns`);
-    const url = new URL(`internal/datasets/${sha256}`, apiUrl.endsWith("/") ? apiUrl : `${apiUrl}/`).href;
+    const name = columnsName(dataset);
+    const path = join(this.#directory, `fetch-${name}-${process.pid}.columns`);
+    const url = new URL(`internal/datasets/${name}`, apiUrl.endsWith("/") ? apiUrl : `${apiUrl}/`).href;
     await download({
       url,
-      authorization: await authorize(sha256),
-      path: csv,
-      bytes,
+      authorization: await authorize(dataset),
+      path,
+      versionOf: headerHash,
       stalledMs,
       arrived: () => this.received++,
     }).catch(async (error: unknown) => {
       // What there is of it must not fill the disk until somebody wants it again.
-      if (diskFault(error) !== null) await rm(csv, { force: true }).catch(() => undefined);
+      if (diskFault(error) !== null) await rm(path, { force: true }).catch(() => undefined);
       throw error;
     });
     try {
-      await rm(columns, { force: true });
-      const result = await runInHelper("ingest", { csv, columns }, itself);
-      if ("refused" in result || result.content.sha256 !== sha256)
-        throw new DatasetLost("what it sent are other bytes");
-      await rename(columns, this.#columnsPath(sha256));
+      const { sha256, columns_sha256 } = dataset;
+      await runInHelper("checkColumns", { path, sha256, columns_sha256 }, itself).catch((error: unknown) => {
+        throw isDamaged(error) ? new DatasetLost("what it sent are other bytes") : error;
+      });
+      await rename(path, this.#columnsPath(name));
       await syncDirectory(this.#directory);
     } finally {
-      await Promise.all([rm(csv, { force: true }), rm(columns, { force: true })]);
+      await rm(path, { force: true });
     }
   }
 
@@ -199,16 +202,16 @@ export class DatasetCache {
       (name) => name.endsWith(".columns") && !name.startsWith("fetch-"),
     );
     const files = await Promise.all(
-      names.map(async (name) => ({ sha256: name.slice(0, 64), ...(await sizeAndUse(join(this.#directory, name))) })),
+      names.map(async (name) => ({ name: name.slice(0, 64), ...(await sizeAndUse(join(this.#directory, name))) })),
     );
     let bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-    for (const { sha256, bytes: size } of files.sort((a, b) => a.usedMs - b.usedMs)) {
+    for (const { name, bytes: size } of files.sort((a, b) => a.usedMs - b.usedMs)) {
       if (bytes <= this.#options.maxBytes) return;
-      if (this.#readers.has(sha256) || this.#leaving.has(sha256)) continue;
+      if (this.#readers.has(name) || this.#leaving.has(name)) continue;
       bytes -= size;
       // Whoever wants it now waits until it is gone, and fetches it again.
-      const leaving = rm(this.#columnsPath(sha256), { force: true }).finally(() => this.#leaving.delete(sha256));
-      this.#leaving.set(sha256, leaving);
+      const leaving = rm(this.#columnsPath(name), { force: true }).finally(() => this.#leaving.delete(name));
+      this.#leaving.set(name, leaving);
       await leaving;
     }
   }

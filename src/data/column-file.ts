@@ -17,10 +17,14 @@
  * takes 0.65 ms a megabyte (65 ms for 100 MB, where the processor has instructions for SHA-256). A
  * file that fails is no loss, since it can be made again from the CSV file; one without checksums,
  * as earlier versions wrote them, fails too.
+ *
+ * The SHA-256 of the whole file stands for the dataset. So a content and its columns must always
+ * give the same bytes: another format may be written only for the readings of later versions.
  */
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { open, writeFile, type FileHandle } from "node:fs/promises";
-import type { ColumnSummary, DatasetContent } from "./dataset.ts";
+import { pipeline } from "node:stream/promises";
+import type { ColumnSummary, DatasetContent, StoredDataset } from "./dataset.ts";
 import type { Column } from "./column.ts";
 import { DamagedFile } from "./disk.ts";
 
@@ -28,9 +32,25 @@ const FORMAT = "rappel-columns-2";
 const HASH_BYTES = 32;
 const HEADER_AT = 8 + HASH_BYTES;
 
-/** Writes and syncs a new file. `content` describes `columns`, which are taken in its order. */
-export function writeColumnFile(path: string, content: DatasetContent, columns: readonly Column[]): Promise<void> {
-  return writeFile(path, blocks(content, columns), { flag: "wx", flush: true });
+/**
+ * Writes and syncs a new file. `content` describes `columns`, which are taken in its order. Returns
+ * the SHA-256 of the file.
+ */
+export async function writeColumnFile(
+  path: string,
+  content: DatasetContent,
+  columns: readonly Column[],
+): Promise<string> {
+  const hash = createHash("sha256");
+  await writeFile(path, through(hash, blocks(content, columns)), { flag: "wx", flush: true });
+  return hash.digest("hex");
+}
+
+function* through(hash: Hash, blocks: Iterable<Uint8Array>): Generator<Uint8Array> {
+  for (const block of blocks) {
+    hash.update(block);
+    yield block;
+  }
 }
 
 function* blocks(content: DatasetContent, columns: readonly Column[]): Generator<Uint8Array> {
@@ -54,6 +74,30 @@ function bytesOf(values: NonNullable<Column["values"]>): Uint8Array {
 
 function sha256Of(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** The file that is to be checked, and the dataset that it should be of. */
+export interface ColumnsToCheck extends Pick<StoredDataset, "sha256" | "columns_sha256"> {
+  readonly path: string;
+}
+
+/**
+ * Reads all of a file.
+ * @throws DamagedFile if it is not the dataset's, or not as it was written
+ */
+export function checkColumns({ path, sha256, columns_sha256 }: ColumnsToCheck): Promise<void> {
+  return ColumnFile.with(path, async (file) => {
+    const same = columns_sha256 === null ? await file.isOf(sha256) : (await file.sha256()) === columns_sha256;
+    if (!same) throw new DamagedFile("The file of columns is not the one of this dataset.");
+  });
+}
+
+/**
+ * Tells a file from other ones of its name by its beginning: the SHA-256 of the header, which holds
+ * those of the columns. Null if there is less of it.
+ */
+export function headerHash(start: Buffer): string | null {
+  return start.length < HEADER_AT ? null : start.toString("hex", 8, HEADER_AT);
 }
 
 interface Header {
@@ -105,6 +149,23 @@ export class ColumnFile {
     const index = this.content.columns.findIndex((column) => column.name === name);
     if (index < 0) throw new Error(`The dataset has no column ${JSON.stringify(name)}.`);
     return index;
+  }
+
+  /** Of the whole file. */
+  async sha256(): Promise<string> {
+    const hash = createHash("sha256");
+    const stream = this.#file.createReadStream({ start: 0, autoClose: false, highWaterMark: 2 ** 18 });
+    await pipeline(stream, hash).catch(unreadable);
+    return hash.digest("hex");
+  }
+
+  /**
+   * Whether these are the columns of a CSV file with this hash.
+   * @throws DamagedFile if a column is not as it was written
+   */
+  async isOf(sha256: string): Promise<boolean> {
+    for (const index of this.content.columns.keys()) await this.#read(index);
+    return this.content.sha256 === sha256;
   }
 
   async numbers(index: number): Promise<Float64Array> {

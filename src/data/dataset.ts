@@ -43,6 +43,42 @@ export interface DatasetContent {
   readonly columns: ColumnSummary[];
 }
 
+/** A dataset whose files are kept. */
+export interface StoredDataset extends DatasetContent {
+  /**
+   * The SHA-256 of its file of columns, whose header holds the content: so it stands for the bytes
+   * and their reading. Null if an earlier version recorded the dataset: the columns of its bytes are
+   * named by the hash of these.
+   */
+  readonly columns_sha256: string | null;
+}
+
+/** A table that was read now. */
+export interface ReadContent extends StoredDataset {
+  readonly columns_sha256: string;
+}
+
+/** What the files of a dataset are named by. */
+export type Named = Pick<StoredDataset, "sha256" | "columns_sha256">;
+
+/** The file of the bytes as they came. All readings of them share it, and all owners. */
+export function csvFile({ sha256 }: Pick<Named, "sha256">): string {
+  return `${sha256}.csv`;
+}
+
+export function columnsFile(dataset: Named): string {
+  return `${columnsName(dataset)}.columns`;
+}
+
+export function filesOf(dataset: Named): string[] {
+  return [columnsFile(dataset), csvFile(dataset)];
+}
+
+/** The hash that its columns are named by. */
+export function columnsName({ sha256, columns_sha256 }: Named): string {
+  return columns_sha256 ?? sha256;
+}
+
 export const MAX_COLUMNS = 10_000;
 
 /** Distinct values a column may have and still list them as classes. */
@@ -85,6 +121,12 @@ export class DatasetTooLarge extends Error {
 
 /**
  * A dataset's bytes are gone, or are others than they were, here and wherever else there was to
- * look. Whoever has them may upload them again.
+ * look; or they are read otherwise now.
  */
-export class DatasetLost extends Error {}
+export class DatasetLost extends Error {
+  readonly remedy: string;
+  constructor(message: string, remedy = "Upload the same bytes again: that repairs it.") {
+    super(message);
+    this.remedy = remedy;
+  }
+}

@@ -1,5 +1,6 @@
 /** One attempt to get a file over HTTP. What it got stays on disk if it breaks off, and the next attempt goes on from there. */
-import { stat, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
+import { OpenFile } from "./open-file.ts";
 
 /** The server says that it has no such file. */
 export class NotThere extends Error {}
@@ -13,48 +14,52 @@ export interface Download {
   readonly authorization: string;
   /** Where it goes. */
   readonly path: string;
-  /** How large the whole is. */
-  readonly bytes: number;
   /** Another one than 20 s. */
   readonly stalledMs?: number;
+  /** What the server calls the version of a file that begins so; null if that cannot be told yet. */
+  versionOf(start: Buffer): string | null;
   /** Called whenever more of it has come. */
   arrived(): void;
 }
 
-/**
- * @throws NotThere, or Error if it breaks off, stands still or is not of the size it should have
- */
+/** @throws NotThere, or Error if it breaks off or stands still */
 export async function download(wanted: Download): Promise<void> {
-  const { url, authorization, path, bytes, arrived, stalledMs = STALLED_MS } = wanted;
-  const have = await sizeOf(path);
-  if (have === bytes) return;
+  const { url, authorization, path, arrived, stalledMs = STALLED_MS } = wanted;
   const stalled = new AbortController();
   const timer = setTimeout(
     () => stalled.abort(new Error(`less than ${LEAST_BYTES} bytes came in ${stalledMs / 1000} seconds`)),
     stalledMs,
   ).unref();
   try {
-    const headers = { authorization, range: `bytes=${have}-` };
+    // What is packed on its way could not be gone on with.
+    const headers = { authorization, "accept-encoding": "identity", ...(await rest(wanted)) };
     const { status, body } = await fetch(url, { headers, signal: stalled.signal });
     if (body === null || (status !== 200 && status !== 206)) {
       await body?.cancel();
       const refused = `it answered ${status}`;
       throw status === 404 ? new NotThere(refused) : new Error(refused);
     }
-    // A server may ignore the range and begin anew.
-    const resumed = status === 206;
-    const chunks = exactly(body, bytes - (resumed ? have : 0), () => {
+    const chunks = watched(body, () => {
       timer.refresh();
       arrived();
     });
-    await writeFile(path, chunks, { flag: resumed ? "a" : "w", flush: true });
+    // A server may begin anew, and does so if it has another version by now.
+    await writeFile(path, chunks, { flag: status === 206 ? "a" : "w", flush: true });
   } finally {
     clearTimeout(timer);
   }
 }
 
-async function* exactly(body: AsyncIterable<Uint8Array>, bytes: number, alive: () => void): AsyncGenerator<Uint8Array> {
-  let left = bytes;
+/** Asks for what is not here yet of the version that has begun to come. */
+async function rest({ path, versionOf }: Download): Promise<Record<string, string>> {
+  const begun = await OpenFile.open(path);
+  if (begun === null) return {};
+  await begun.close();
+  const version = versionOf(begun.start);
+  return version === null ? {} : { range: `bytes=${begun.bytes}-`, "if-range": `"${version}"` };
+}
+
+async function* watched(body: AsyncIterable<Uint8Array>, alive: () => void): AsyncGenerator<Uint8Array> {
   let sinceAlive = 0;
   for await (const chunk of body) {
     sinceAlive += chunk.length;
@@ -62,16 +67,6 @@ async function* exactly(body: AsyncIterable<Uint8Array>, bytes: number, alive: (
       alive();
       sinceAlive = 0;
     }
-    left -= chunk.length;
-    if (left < 0) throw new Error("it sent more than the dataset has");
     yield chunk;
   }
-  if (left > 0) throw new Error(`it broke off ${left} bytes before the end`);
-}
-
-async function sizeOf(path: string): Promise<number> {
-  return stat(path).then(
-    ({ size }) => size,
-    () => 0,
-  );
 }

@@ -5,11 +5,12 @@ import { curveOf } from "../engine/schedules/curve.ts";
 import { dataBytes } from "../engine/training.ts";
 import { encodeFile, measureFile } from "./encode.ts";
 import type { Encoded } from "./encoding.ts";
+import { checkColumns } from "./column-file.ts";
 import { ingest } from "./ingest.ts";
 import { writeSource } from "./source.ts";
 import type { Reply, Request } from "./pool.ts";
 
-const tasks = { ingest, writeSource, encodeFile, measureFile, curveOf };
+const tasks = { ingest, checkColumns, writeSource, encodeFile, measureFile, curveOf };
 export type Tasks = typeof tasks;
 
 async function answer({ task, input }: Request): Promise<Reply> {

@@ -4,8 +4,8 @@ import { createReadStream } from "node:fs";
 import { writeColumnFile } from "./column-file.ts";
 import { parseDecimal, type Column } from "./column.ts";
 import { readCsv, tooManyCells } from "./csv.ts";
-import { InvalidDataset, MAX_COLUMNS, MAX_NAME_CHARACTERS, type DatasetContent } from "./dataset.ts";
-import { FIRST_READING } from "./reading.ts";
+import { InvalidDataset, MAX_COLUMNS, MAX_NAME_CHARACTERS, type ReadContent } from "./dataset.ts";
+import { FIRST_READING, type Reading } from "./reading.ts";
 import { TableColumns } from "./table-columns.ts";
 
 const MAX_NAME_LENGTH = 256;
@@ -15,14 +15,18 @@ export interface IngestInput {
   /** The file to read, and the file of columns to write. */
   readonly csv: string;
   readonly columns: string;
+  /** How it is read. */
+  readonly reading?: Reading;
 }
 
 /** A refusal is a value here, since an error would lose its class on the way between threads. */
-export type IngestResult =
-  | { readonly content: DatasetContent }
-  | { readonly refused: { message: string; line: number } };
+export type IngestResult = { readonly content: ReadContent } | { readonly refused: { message: string; line: number } };
 
-export async function ingest({ csv, columns: columnsPath }: IngestInput): Promise<IngestResult> {
+export async function ingest({
+  csv,
+  columns: columnsPath,
+  reading = FIRST_READING,
+}: IngestInput): Promise<IngestResult> {
   const hash = createHash("sha256");
   let bytes = 0;
   async function* chunks(): AsyncGenerator<Buffer> {
@@ -32,11 +36,10 @@ export async function ingest({ csv, columns: columnsPath }: IngestInput): Promis
       yield chunk;
     }
   }
-  const table = new TableBuilder();
+  const table = new TableBuilder(reading);
   try {
     await readCsv(chunks(), (cells, line) => table.add(cells, line));
     const { rows, columns } = table.finish();
-    const reading = FIRST_READING;
     const content = {
       sha256: hash.digest("hex"),
       bytes,
@@ -44,8 +47,8 @@ export async function ingest({ csv, columns: columnsPath }: IngestInput): Promis
       rows,
       columns: columns.map(({ summary }) => summary),
     };
-    await writeColumnFile(columnsPath, content, columns);
-    return { content };
+    const columns_sha256 = await writeColumnFile(columnsPath, content, columns);
+    return { content: { ...content, columns_sha256 } };
   } catch (error) {
     if (error instanceof InvalidDataset) return { refused: { message: error.message, line: error.line } };
     throw error;
@@ -53,14 +56,19 @@ export async function ingest({ csv, columns: columnsPath }: IngestInput): Promis
 }
 
 class TableBuilder {
+  readonly #reading: Reading;
   #columns: TableColumns | null = null;
   #width = 0;
   #rows = 0;
 
+  constructor(reading: Reading) {
+    this.#reading = reading;
+  }
+
   add(cells: string[], line: number): void {
     if (this.#columns === null) {
       checkHeader(cells);
-      const { version, decimal, missing_values: missingValues, columns: types } = FIRST_READING;
+      const { version, decimal, missing_values: missingValues, columns: types } = this.#reading;
       this.#columns = new TableColumns(cells, { version, decimal, missingValues, types });
       this.#width = cells.length;
       return;

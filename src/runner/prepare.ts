@@ -2,7 +2,7 @@
 import { encode } from "../data/encodings.ts";
 import type { Encoded, Encoding } from "../data/encoding.ts";
 import { DatasetUnreachable, type DatasetCache, type WantedDataset } from "../data/cache.ts";
-import { DatasetLost } from "../data/dataset.ts";
+import { DatasetLost, type StoredDataset } from "../data/dataset.ts";
 import { diskFault } from "../disk-fault.ts";
 import type { DatasetFiles } from "../data/files.ts";
 import { evaluatesOthers } from "../engine/averaging.ts";
@@ -73,7 +73,9 @@ async function readData(lease: Lease, { spec, datasetId }: Work, sources: Source
   const dataset = datasetId && (await persist(life, () => sources.store.datasets.get(lease.owner, datasetId)));
   if (!dataset) throw unavailable("The dataset has no record any more.");
   try {
-    return await readDataset(dataset, sources, (columnsPath) => encode(columnsPath, spec.data, targetsOf(spec.loss)));
+    return await readDataset({ ...dataset, owner: lease.owner }, sources, (columnsPath) =>
+      encode(columnsPath, spec.data, targetsOf(spec.loss)),
+    );
   } catch (error) {
     if (error instanceof DatasetLost) throw unavailable(error.message);
     const fault = diskFault(error);
@@ -84,13 +86,13 @@ async function readData(lease: Lease, { spec, datasetId }: Work, sources: Source
 
 /** What was uploaded to this machine; what is missing or lost here the api may have. */
 async function readDataset<T>(
-  dataset: WantedDataset,
+  dataset: StoredDataset & WantedDataset,
   { files, cache }: Sources,
   read: (columnsPath: string) => Promise<T>,
 ): Promise<T> {
-  if (cache === null || (await files.has(dataset.sha256))) {
+  if (cache === null || (await files.has(dataset))) {
     try {
-      return await files.use(dataset.sha256, read);
+      return await files.use(dataset, read);
     } catch (error) {
       if (!(error instanceof DatasetLost) || cache === null) throw error;
     }

@@ -62,7 +62,7 @@ export async function openInput(
   }
   const sizes = async (filled: DataSpec, targets: TargetKind) => {
     try {
-      return await context.files.use(dataset.sha256, (path) => splitCounts(path, filled, targets, context.asker));
+      return await context.files.use(dataset, (path) => splitCounts(path, filled, targets, context.asker));
     } catch (error) {
       const deleted = error instanceof DatasetLost && (await context.dataset(dataset.id)) === null;
       throw deleted ? faulty("invalid_spec", [DELETED]) : error;

@@ -98,6 +98,9 @@ export const Dataset = z
     sha256: Sha256,
     bytes: Count,
     reading: ReadingSchema,
+    columns_sha256: Sha256.nullable().describe(
+      "SHA-256 of the columns that this reading made of the bytes; null if an earlier version recorded the dataset.",
+    ),
     rows: Count,
     created_at: Time,
     columns: z.array(Column),

@@ -1,4 +1,7 @@
-/** Records of uploaded datasets. The files themselves are named by content and may belong to several owners. */
+/**
+ * Records of uploaded datasets. The files themselves are named by content and may belong to several
+ * owners.
+ */
 import { FIRST_READING, type Dataset, type Page } from "../spec/wire.ts";
 import type { Database } from "./database.ts";
 import type { PageOptions } from "./jobs.ts";
@@ -11,7 +14,7 @@ const PAGE_CHARACTERS = 2 ** 20;
 /** What stands before the columns of a record, whatever its name is. */
 const HEAD_BYTES = 2048;
 
-export type NewDataset = Omit<Dataset, "created_at">;
+export type NewDataset = Omit<Dataset, "created_at" | "columns_sha256"> & { columns_sha256: string };
 
 export class Datasets {
   readonly #database: Database;
@@ -21,13 +24,14 @@ export class Datasets {
   }
 
   /**
-   * If the owner has those bytes already, gives the record they have.
+   * If the owner has those bytes already, read in this way, gives the record they have.
    * @throws OverLimit, NoRoom
    */
   async put(owner: string, dataset: NewDataset): Promise<{ record: Dataset; created: boolean }> {
     const [text, created] = await this.#database.run<[string, number]>(
       "put_dataset",
       keys.dataset(owner, dataset.id),
+      dataset.columns_sha256,
       dataset.sha256,
       dataset.bytes,
       JSON.stringify(dataset),
@@ -94,9 +98,12 @@ export class Datasets {
     return (await this.#database.use((redis) => redis.exists(keys.datasetJobs(owner, id)))) === 1;
   }
 
-  /** How many datasets, of any owner, have this file. */
-  async references(sha256: string): Promise<number> {
-    return Number(await this.#database.use((redis) => redis.hget(keys.files, sha256)));
+  /** How many datasets, of any owner, have the file of this name. */
+  async references(name: string): Promise<number> {
+    // Those that earlier versions recorded are counted by the hash that both their files have.
+    const [hash] = name.split(".");
+    const counts = await this.#database.use((redis) => redis.hmget(keys.files, name, hash));
+    return counts.reduce((sum, count) => sum + Number(count), 0);
   }
 }
 
@@ -104,5 +111,5 @@ function toDataset(text: string): Dataset {
   const { counted_bytes: _, ...dataset } = JSON.parse(text);
   // Earlier versions recorded neither readings nor what follows here.
   const columns = dataset.columns.map((column: object) => ({ all_different: false, reason: null, ...column }));
-  return { reading: FIRST_READING, ...dataset, columns, created_at: toTime(dataset.created_at) };
+  return { reading: FIRST_READING, columns_sha256: null, ...dataset, columns, created_at: toTime(dataset.created_at) };
 }

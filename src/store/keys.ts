@@ -16,14 +16,14 @@
  * | `{rappel}:workers` | set | ids of the workers that were heard of; the live ones have a heartbeat |
  * | `{rappel}:worker:<id>` | string | its last heartbeat, which expires |
  * | `{rappel}:ended` | sorted set | record keys of the jobs that have ended, by when |
- * | `{rappel}:files` | hash | SHA-256 → how many dataset records, of any owner, have that file |
+ * | `{rappel}:files` | hash | name of a file → how many dataset records, of any owner, have it; a SHA-256 alone: how many records without `columns_sha256`, which have both files of that name |
  * | `{rappel}:room` | hash | `promised`, `loose`: bytes that open jobs may yet take, and of blobs let go; `refused`: the least that there was no room for, while there is none |
  * | `{rappel}:loose` | sorted set | blobs let go, by when they expire: `<bytes> <key of the first chunk, without its number>` |
  * | `{rappel}:pending` | sorted set | what was promised to jobs that are being created, by when that lapses: `<bytes> <owner> <job id>` |
  * | `{rappel}:outbox` | list | `<owner> <job id> <event id>`: events that a webhook wants and the queue does not have yet |
  * | `{rappel}:webhook_turn`, `{rappel}:webhook_turns` | string, hash | the same for what goes to webhooks (lua/notice_turn.lua) |
  * | `{rappel}:reconciler` | string | held by the process that reconciles now |
- * | `{rappel}:ticket:<random>` | string | SHA-256 of the dataset that whoever shows it may have |
+ * | `{rappel}:ticket:<random>` | string | `<owner> <dataset id>`: the dataset whose columns whoever shows it may have |
  * | `{rappel}:control` | channel | `<job id> <status>`: what is wanted of the run that has the job |
  * | `{rappel}:news:<job id>` | channel | `event` or `progress`: what there is to read anew for whoever follows the job |
  * | `{rappel}:deliveries:…`, `{rappel}:webhooks:…` | | BullMQ's |
@@ -33,7 +33,7 @@
  * | `{rappel}:owner:<owner>:waiting` | sorted set | ids of the queued jobs, the most urgent first, of those the oldest |
  * | `{rappel}:owner:<owner>:idempotency:<sha256>` | hash | `job`, `body_sha256`; the name is that of the key, which may be long |
  * | `{rappel}:owner:<owner>:datasets` | sorted set | ids of all datasets |
- * | `{rappel}:owner:<owner>:datasets:sha256` | hash | SHA-256 → dataset id |
+ * | `{rappel}:owner:<owner>:datasets:sha256` | hash | SHA-256 that its columns are named by → dataset id |
  * | `{rappel}:owner:<owner>:dataset:<id>` | string | the dataset as the API shows it |
  * | `{rappel}:owner:<owner>:dataset:<id>:jobs` | set | jobs that use it and have not ended |
  * | `{rappel}:owner:<owner>:job:<id>` | hash | the record; its fields are in record.ts |

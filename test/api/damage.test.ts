@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { columnsFile, csvFile } from "../../src/data/dataset.ts";
 import type { Checkpoint, Event, Job } from "../../src/spec/wire.ts";
 import { ended, startProcess, type WorkerProcess } from "../worker/support.ts";
 import { specFor, startService, type Service } from "./service.ts";
@@ -217,12 +218,12 @@ test("models and checkpoints are served only as they were written, and are not f
 });
 
 test("a job whose dataset is damaged beyond repair by the time it runs ends as dataset_unavailable", async () => {
-  const { id, sha256 } = await service.upload("x,y,label\n1,2,cat\n2,1,dog\n3,5,cat\n4,4,dog\n5,1,cat\n6,0,dog\n");
-  const create = () => service.create(specFor(id, { training: { epochs: 1, batch_size: "full" } }));
+  const kept = await service.upload("x,y,label\n1,2,cat\n2,1,dog\n3,5,cat\n4,4,dog\n5,1,cat\n6,0,dog\n");
+  const create = () => service.create(specFor(kept.id, { training: { epochs: 1, batch_size: "full" } }));
   worker.kill("SIGSTOP");
   const job = await create();
-  rmSync(join(service.directory, `${sha256}.csv`));
-  const columns = join(service.directory, `${sha256}.columns`);
+  rmSync(join(service.directory, csvFile(kept)));
+  const columns = join(service.directory, columnsFile(kept));
   truncateSync(columns, statSync(columns).size - 10);
   worker.kill("SIGCONT");
   const { error } = await until(job.id, ended);

@@ -46,9 +46,10 @@ export async function startService(
 ): Promise<Service> {
   const redis = await startTestRedis();
   const connection = await connected(redis);
-  const files = new DatasetFiles(directory);
-  await files.prepare();
   const store = new Store(connection);
+  const isNeeded = async (name: string) => (await store.datasets.references(name)) > 0;
+  const files = new DatasetFiles(directory, undefined, isNeeded);
+  await files.prepare();
   const queue = new Deliveries(connection);
   const news = new News(redis.client({ maxRetriesPerRequest: null }));
   const limits = { maxDatasetBytes: MiB, maxJobBytes: 64 * MiB, maxStateBytes: 8 * MiB, redisMaxBytes: 256 * MiB };

@@ -7,8 +7,8 @@ import { ingest } from "../support/datasets.ts";
 
 async function encoded(csv: string, data: DataSpec, targets: "class" | "value" | "probability" = "value") {
   const { files, content } = await dataset(csv);
-  const result = await encode(files.columnsPath(content.sha256), data, targets);
-  const { train, valid, width } = await splitCounts(files.columnsPath(content.sha256), data, targets);
+  const result = await encode(files.columnsPath(content), data, targets);
+  const { train, valid, width } = await splitCounts(files.columnsPath(content), data, targets);
   expect({ train, valid, width }).toEqual({
     train: result.data.trainRows.length,
     valid: result.data.validRows.length,
@@ -199,9 +199,9 @@ test.each([
   ["digits", 1797, 360, 64, 10],
 ])("%s has the shape of the reference", async (name, rows, valid, width, classes) => {
   const { files } = await datasetFiles();
-  const { sha256 } = await ingest(files, createReadStream(`examples/${name}.csv`), LIMIT_BYTES);
+  const content = await ingest(files, createReadStream(`examples/${name}.csv`), LIMIT_BYTES);
   const { data } = await encode(
-    files.columnsPath(sha256),
+    files.columnsPath(content),
     dataSpec({ target: "target", validation: { every: 5 } }),
     "class",
   );

@@ -37,13 +37,13 @@ async function collectGarbage(): Promise<void> {
 
 test("jobs that encode a dataset alike share it, whoever calls it what; others do not", async () => {
   const { files, content } = await dataset("x,y\n1,1\n2,2\n");
-  const of = (data: object) => encode(files.columnsPath(content.sha256), { ...dataSpec(), ...data }, "value");
+  const of = (data: object) => encode(files.columnsPath(content), { ...dataSpec(), ...data }, "value");
   const [first, second] = await Promise.all([of({ dataset: "ds_1" }), of({ dataset: "ds_2" })]);
   expect(second.data).toBe(first.data);
   expect(await of({})).toEqual(first);
   expect((await of({})).data).toBe(first.data);
   expect((await of({ validation: { every: 2 } })).data).not.toBe(first.data);
-  expect((await encode(files.columnsPath(content.sha256), dataSpec(), "class")).data).not.toBe(first.data);
+  expect((await encode(files.columnsPath(content), dataSpec(), "class")).data).not.toBe(first.data);
 });
 
 test("what is in use stays shared, however large", async () => {

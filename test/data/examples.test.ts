@@ -27,12 +27,12 @@ async function example(spec: string, table: string | null) {
   const resolved = await resolveSpec(body, context);
   const draft = await resolved.table?.make();
   await draft?.keep();
-  return { files, sha256: (draft?.content ?? known!).sha256, resolved };
+  return { files, content: draft?.content ?? known!, resolved };
 }
 
-async function metricsOf({ files, sha256, resolved }: Awaited<ReturnType<typeof example>>) {
+async function metricsOf({ files, content, resolved }: Awaited<ReturnType<typeof example>>) {
   const { spec } = resolved;
-  const { data } = await encode(files.columnsPath(sha256), spec.data, spec.loss.type === "mse" ? "value" : "class");
+  const { data } = await encode(files.columnsPath(content), spec.data, spec.loss.type === "mse" ? "value" : "class");
   const ignore = () => undefined;
   const crew = await Crew.start(
     { ...spec, keepBest: false, data },

@@ -1,25 +1,44 @@
 import { createHash } from "node:crypto";
 import { createReadStream, readFileSync } from "node:fs";
-import { readFile, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { text } from "node:stream/consumers";
+import { buffer, text } from "node:stream/consumers";
 import { describe, expect, test } from "vitest";
 import { ColumnFile } from "../../src/data/column-file.ts";
 import { DatasetFiles } from "../../src/data/files.ts";
-import { DatasetLost, DatasetTooLarge, InvalidDataset } from "../../src/data/dataset.ts";
+import {
+  columnsFile,
+  csvFile,
+  DatasetLost,
+  DatasetTooLarge,
+  filesOf,
+  InvalidDataset,
+  type StoredDataset,
+} from "../../src/data/dataset.ts";
 import { FIRST_READING } from "../../src/data/reading.ts";
 import { datasetFiles, LIMIT_BYTES } from "./support.ts";
 import { ingest } from "../support/datasets.ts";
 
 const body = (csv: string) => Readable.from([Buffer.from(csv)]);
+const sha256Of = (bytes: string | Buffer) => createHash("sha256").update(bytes).digest("hex");
 
-test("keeps the bytes and the columns, under the hash of the bytes", async () => {
+const original = async (files: DatasetFiles, { sha256 }: { sha256: string }) =>
+  await text((await files.original({ sha256 }))!.checked(sha256));
+
+/** All files of a dataset, as a deletion removes them. */
+async function remove(files: DatasetFiles, dataset: StoredDataset): Promise<void> {
+  const retired = await files.retire(filesOf(dataset));
+  for (const name of filesOf(dataset)) await retired.remove(name);
+}
+
+test("keeps the bytes and the columns, each under their hash", async () => {
   const { files, onDisk } = await datasetFiles();
   const csv = "x,y\r\n1,a\r\n2.5,\r\n";
-  const content = await ingest(files, body(csv), LIMIT_BYTES);
+  const stored = await ingest(files, body(csv), LIMIT_BYTES);
+  const { columns_sha256, ...content } = stored;
   expect(content).toEqual({
-    sha256: createHash("sha256").update(csv).digest("hex"),
+    sha256: sha256Of(csv),
     bytes: csv.length,
     reading: FIRST_READING,
     rows: 2,
@@ -48,9 +67,10 @@ test("keeps the bytes and the columns, under the hash of the bytes", async () =>
       },
     ],
   });
-  expect((await onDisk()).toSorted()).toEqual([`${content.sha256}.columns`, `${content.sha256}.csv`]);
-  expect(await text((await files.original(content.sha256))!.checked())).toBe(csv);
-  expect(await files.use(content.sha256, (path) => ColumnFile.with(path, (file) => file.content))).toEqual(content);
+  expect((await onDisk()).toSorted()).toEqual(filesOf(stored).toSorted());
+  expect(await original(files, stored)).toBe(csv);
+  expect(sha256Of(await readFile(files.columnsPath(stored)))).toBe(columns_sha256);
+  expect(await files.use(stored, (path) => ColumnFile.with(path, (file) => file.content))).toEqual(content);
 });
 
 test("the same bytes again are the same dataset; once removed it is gone", async () => {
@@ -59,9 +79,9 @@ test("the same bytes again are the same dataset; once removed it is gone", async
   expect(second).toEqual(first);
   expect(await ingest(files, body("x\n1\n"), LIMIT_BYTES)).toEqual(first);
   expect(await onDisk()).toHaveLength(2);
-  expect(await files.has(first.sha256)).toBe(true);
-  await (await files.retire(first.sha256)).remove();
-  expect(await files.has(first.sha256)).toBe(false);
+  expect(await files.has(first)).toBe(true);
+  await remove(files, first);
+  expect(await files.has(first)).toBe(false);
   expect(await onDisk()).toEqual([]);
 });
 
@@ -132,7 +152,7 @@ test.each([
 
 test("a start removes what a crash left an hour ago, and nothing else", async () => {
   const { files, directory, onDisk } = await datasetFiles();
-  const { sha256 } = await ingest(files, body("x\n1\n"), LIMIT_BYTES);
+  const kept = await ingest(files, body("x\n1\n"), LIMIT_BYTES);
   const halves = [`${"0".repeat(64)}.csv`, `${"1".repeat(64)}.columns`];
   const upload = `upload-${crypto.randomUUID()}`;
   for (const name of [...halves, `${upload}.csv`, `${upload}.columns`, "note.txt"])
@@ -144,29 +164,29 @@ test("a start removes what a crash left an hour ago, and nothing else", async ()
   for (const name of await onDisk()) await utimes(join(directory, name), then, then);
   await new DatasetFiles(directory).prepare();
   // Half a dataset may still be what a record refers to.
-  const left = [`${sha256}.columns`, `${sha256}.csv`, ...halves, "note.txt"];
+  const left = [...filesOf(kept), ...halves, "note.txt"];
   expect((await onDisk()).toSorted()).toEqual(left.toSorted());
 });
 
 test("a start puts back what a deletion that was cut off had taken away", async () => {
   const { files, directory, onDisk } = await datasetFiles();
-  const { sha256 } = await ingest(files, body("x\n1\n"), LIMIT_BYTES);
-  await files.retire(sha256);
-  expect(await files.has(sha256)).toBe(false);
+  const kept = await ingest(files, body("x\n1\n"), LIMIT_BYTES);
+  await files.retire(filesOf(kept));
+  expect(await files.has(kept)).toBe(false);
   await new DatasetFiles(directory).prepare();
-  expect((await onDisk()).toSorted()).toEqual([`${sha256}.columns`, `${sha256}.csv`]);
+  expect((await onDisk()).toSorted()).toEqual(filesOf(kept).toSorted());
 });
 
 test("what is retired and put back gives way to the same bytes that were uploaded meanwhile", async () => {
   const { files, directory, onDisk } = await datasetFiles();
   const csv = "x\n1\n2\n";
-  const { sha256 } = await ingest(files, body(csv), LIMIT_BYTES);
-  await writeFile(join(directory, `${sha256}.csv`), "damaged");
-  const retired = await files.retire(sha256);
+  const kept = await ingest(files, body(csv), LIMIT_BYTES);
+  await writeFile(join(directory, csvFile(kept)), "damaged");
+  const retired = await files.retire(filesOf(kept));
   await ingest(files, body(csv), LIMIT_BYTES);
   await retired.putBack();
   expect(await onDisk()).toHaveLength(2);
-  expect(await text((await files.original(sha256))!.checked())).toBe(csv);
+  expect(await original(files, kept)).toBe(csv);
 });
 
 describe("columns", () => {
@@ -196,16 +216,16 @@ describe("columns", () => {
     ["of the format without checksums", (path: string) => writeFile(path, withoutChecksums(path))],
   ])("%s are made again from the original", async (_, damage) => {
     const { files, directory, onDisk } = await datasetFiles();
-    const { sha256 } = await ingest(files, body(csv), LIMIT_BYTES);
-    const path = join(directory, `${sha256}.columns`);
-    const [columns, bytes] = [await files.use(sha256, readAll), await readFile(path)];
+    const kept = await ingest(files, body(csv), LIMIT_BYTES);
+    const path = join(directory, columnsFile(kept));
+    const [columns, bytes] = [await files.use(kept, readAll), await readFile(path)];
     await damage(path);
-    expect(await Promise.all([1, 2, 3].map(() => files.use(sha256, readAll)))).toEqual([columns, columns, columns]);
+    expect(await Promise.all([1, 2, 3].map(() => files.use(kept, readAll)))).toEqual([columns, columns, columns]);
     expect((await readFile(path)).equals(bytes)).toBe(true);
     expect(await onDisk()).toHaveLength(2);
     // And once more.
     await damage(path);
-    expect(await files.use(sha256, readAll)).toEqual(columns);
+    expect(await files.use(kept, readAll)).toEqual(columns);
   });
 
   test.each([
@@ -214,38 +234,128 @@ describe("columns", () => {
     ["no table any more", (path: string) => writeFile(path, "")],
   ])("of which the original is %s are lost, until the same bytes are uploaded again", async (_, damage) => {
     const { files, directory, onDisk } = await datasetFiles();
-    const { sha256 } = await ingest(files, body(csv), LIMIT_BYTES);
-    const columns = await files.use(sha256, readAll);
-    await flipped(3000)(join(directory, `${sha256}.columns`));
-    await damage(join(directory, `${sha256}.csv`));
-    await expect(files.use(sha256, readAll)).rejects.toBeInstanceOf(DatasetLost);
-    await expect(files.use(sha256, readAll)).rejects.toBeInstanceOf(DatasetLost);
+    const kept = await ingest(files, body(csv), LIMIT_BYTES);
+    const columns = await files.use(kept, readAll);
+    await flipped(3000)(join(directory, columnsFile(kept)));
+    await damage(join(directory, csvFile(kept)));
+    await expect(files.use(kept, readAll)).rejects.toBeInstanceOf(DatasetLost);
+    await expect(files.use(kept, readAll)).rejects.toBeInstanceOf(DatasetLost);
     await ingest(files, body(csv), LIMIT_BYTES);
-    expect(await files.use(sha256, readAll)).toEqual(columns);
-    expect(await text((await files.original(sha256))!.checked())).toBe(csv);
+    expect(await files.use(kept, readAll)).toEqual(columns);
+    expect(await original(files, kept)).toBe(csv);
     expect(await onDisk()).toHaveLength(2);
   });
 
-  test("that are deleted while they are made again are lost, and leave nothing behind", async () => {
+  test("of two readings have one file of bytes, and each is made again as it was", async () => {
+    const { files, onDisk } = await datasetFiles();
+    const readings = [FIRST_READING, { ...FIRST_READING, comment: "#" }];
+    const kept = await Promise.all(readings.map((reading) => ingest(files, body(csv), LIMIT_BYTES, reading)));
+    const names = [csvFile(kept[0]), ...kept.map(columnsFile)];
+    expect((await onDisk()).toSorted()).toEqual(names.toSorted());
+    for (const dataset of kept) {
+      await rm(files.columnsPath(dataset));
+      const { reading } = await files.use(dataset, (path) => ColumnFile.with(path, (file) => file.content));
+      expect(reading).toEqual(dataset.reading);
+      expect(sha256Of(await readFile(files.columnsPath(dataset)))).toBe(dataset.columns_sha256);
+    }
+  });
+
+  test("that an earlier version made lie by the hash of the bytes, and are made again by its reading", async () => {
     const { files, directory, onDisk } = await datasetFiles();
+    const { columns_sha256: _, ...content } = await ingest(files, body(csv), LIMIT_BYTES);
+    const old: StoredDataset = { ...content, columns_sha256: null };
+    await rename(
+      join(
+        directory,
+        (await onDisk()).find((name) => name.endsWith(".columns"))!,
+      ),
+      files.columnsPath(old),
+    );
+    const columns = await files.use(old, readAll);
+    await flipped(3000)(files.columnsPath(old));
+    expect(await files.use(old, readAll)).toEqual(columns);
+    expect((await onDisk()).toSorted()).toEqual([`${content.sha256}.columns`, `${content.sha256}.csv`]);
+  });
+
+  test.each([
+    ["another hash", (kept: StoredDataset) => ({ ...kept, columns_sha256: "0".repeat(64) })],
+    ["another mean", (kept: StoredDataset) => old(kept, { mean: 1 })],
+    ["other classes", (kept: StoredDataset) => old(kept, { classes: ["0", "1"] })],
+    ["another type", (kept: StoredDataset) => old(kept, { type: "categorical" })],
+  ])("of which %s was recorded are not made otherwise", async (_, recorded) => {
+    const { files, onDisk } = await datasetFiles();
+    const kept = await ingest(files, body(csv), LIMIT_BYTES);
+    const before = await onDisk();
+    const lost = await files.use(recorded(kept), readAll).catch((error: unknown) => error);
+    expect(lost).toBeInstanceOf(DatasetLost);
+    expect(lost).toMatchObject({
+      message: expect.stringContaining("this version reads it otherwise"),
+      remedy: "Upload the same bytes again, and use the dataset that this gives.",
+    });
+    expect(await onDisk()).toEqual(before);
+  });
+
+  /** As an earlier version recorded it, with another second column. */
+  function old(kept: StoredDataset, change: Partial<StoredDataset["columns"][number]>): StoredDataset {
+    const columns = kept.columns.map((column, i) => (i === 1 ? { ...column, ...change } : column));
+    return { ...kept, columns, columns_sha256: null };
+  }
+
+  test.each([
+    ["damaged", flipped(3000)],
+    ["cut off", (path: string) => truncate(path, 5000)],
+    ["missing", (path: string) => rm(path)],
+    ["those of another dataset", async (path: string) => writeFile(path, await readFile(await other()))],
+  ])("that are %s are made again before they are sent", async (_, damage) => {
+    const { files } = await datasetFiles();
+    const kept = await ingest(files, body(csv), LIMIT_BYTES);
+    for (const dataset of [kept, { ...kept, columns_sha256: null }]) {
+      const path = files.columnsPath(dataset);
+      await files.use(dataset, readAll);
+      const sound = await readFile(path);
+      await damage(path);
+      expect((await buffer((await files.columns(dataset)).from(0))).equals(sound)).toBe(true);
+    }
+  });
+
+  test.each([
+    ["with their bytes", filesOf],
+    ["while other columns keep their bytes", (kept: StoredDataset) => [columnsFile(kept)]],
+  ])("that are deleted %s while they are made again are lost, and leave nothing behind", async (_, namesOf) => {
+    const gone = new Set<string>();
+    const { directory, onDisk } = await datasetFiles();
+    const files = new DatasetFiles(directory, undefined, async (name) => !gone.has(name));
     const found: unknown[] = [];
     for (let round = 0; round < 10; round++) {
-      const { sha256 } = await ingest(files, body(csv), LIMIT_BYTES);
-      await flipped(3000)(join(directory, `${sha256}.columns`));
-      const reading = files.use(sha256, readAll).then(
+      gone.clear();
+      const kept = await ingest(files, body(csv), LIMIT_BYTES);
+      const names = namesOf(kept);
+      await flipped(3000)(join(directory, columnsFile(kept)));
+      const reading = files.use(kept, readAll).then(
         () => null,
         (error: unknown) => error,
       );
       // Later in each round, so that it comes between the parts of the rebuilding.
       for (let turn = 0; turn < 3 * round; turn++) await new Promise(setImmediate);
-      const retired = await files.retire(sha256);
-      await retired.remove();
+      await files.exclusively(kept.sha256, async () => {
+        const retired = await files.retire(names);
+        for (const name of names) {
+          gone.add(name);
+          await retired.remove(name);
+        }
+      });
       found.push(await reading);
-      expect(await onDisk()).toEqual([]);
+      expect((await onDisk()).filter((name) => names.includes(name))).toEqual([]);
     }
     const others = found.filter((error) => error !== null && !(error instanceof DatasetLost));
     expect(others).toEqual([]);
   });
+
+  /** A sound file of columns. */
+  async function other(): Promise<string> {
+    const { files } = await datasetFiles();
+    return files.columnsPath(await ingest(files, body("a\n1\n"), LIMIT_BYTES));
+  }
 
   /** As version 1 had them: no checksum anywhere. */
   function withoutChecksums(path: string): Uint8Array {
@@ -263,11 +373,11 @@ describe("columns", () => {
 test("the original is given whole only if it is what was uploaded", async () => {
   const { files, directory } = await datasetFiles();
   const csv = `x\n${"1\n".repeat(100_000)}`;
-  const { sha256 } = await ingest(files, body(csv), LIMIT_BYTES);
-  await writeFile(join(directory, `${sha256}.csv`), csv.replace(/1\n$/, "2\n"));
+  const kept = await ingest(files, body(csv), LIMIT_BYTES);
+  await writeFile(join(directory, csvFile(kept)), csv.replace(/1\n$/, "2\n"));
   let given = 0;
   const read = async () => {
-    for await (const chunk of (await files.original(sha256))!.checked()) given += (chunk as Buffer).length;
+    for await (const chunk of (await files.original(kept))!.checked(kept.sha256)) given += (chunk as Buffer).length;
   };
   await expect(read()).rejects.toBeInstanceOf(DatasetLost);
   expect(given).toBeLessThan(csv.length);
@@ -301,7 +411,7 @@ test("a table that came with a spec is written as it is, whatever its cells hold
 
 test("a name that is no hash reaches no file", async () => {
   const { files } = await datasetFiles();
-  await expect(files.original("../../secret")).rejects.toThrow(/no SHA-256/);
+  await expect(files.original({ sha256: "../../secret" })).rejects.toThrow(/not named by a SHA-256/);
 });
 
 test("the columns with the fewest classes list theirs when all together are too many", async () => {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Redis } from "ioredis";
+import { columnsFile, csvFile, filesOf } from "../../src/data/dataset.ts";
 import { Store } from "../../src/store/store.ts";
 import { makeDataDirectory, startTestRedis, type TestRedis } from "../support/redis.ts";
 import { startService, type ServiceProcess } from "../support/service.ts";
@@ -46,6 +47,7 @@ async function start(role: string, env: NodeJS.ProcessEnv): Promise<ServiceProce
 interface Body {
   id: string;
   sha256: string;
+  columns_sha256: string;
   status: string;
   error: { code: string; message: string } | null;
   result: { weights_sha256: string } | null;
@@ -95,43 +97,73 @@ test("a worker that lacks a dataset gets it from the api, once, with API keys on
   const jobs = [await post(dataset.id), await post(dataset.id), await post(dataset.id)];
   for (const job of jobs) expect((await untilEnded(job)).status).toBe("succeeded");
   expect(api.log.filter(({ url }) => String(url).startsWith("/internal"))).toHaveLength(1);
-  expect(readdirSync(join(directories.at(-1)!, "cache"))).toEqual([`${dataset.sha256}.columns`]);
+  expect(readdirSync(join(directories.at(-1)!, "cache"))).toEqual([columnsFile(dataset)]);
   await worker.stop();
 });
 
 test("a dataset's file is given for a ticket for that file, and for nothing else", async () => {
   const connection = new Redis(redis.url);
   const { tickets } = new Store(connection);
-  const ticket = await tickets.issue(dataset.sha256);
-  const other = await tickets.issue("0".repeat(64));
+  const ticket = await tickets.issue("ann", dataset.id);
+  const other = await tickets.issue("ann", (await upload("x,target\n1,a\n2,b\n")).id);
+  const foreign = await tickets.issue("bob", dataset.id);
   connection.disconnect();
   const get = (sha256: string, headers: Record<string, string>) =>
     fetch(`${address}/internal/datasets/${sha256}`, { headers });
-  const refused = [undefined, authorization, `Bearer ${other}`, "Bearer", `Bearer ${ticket}x`];
-  for (const value of refused) {
-    const response = await get(dataset.sha256, value === undefined ? {} : { authorization: value });
+  const hash = dataset.columns_sha256;
+  const others = [other, foreign, `${ticket}x`].map((each) => `Bearer ${each}`);
+  for (const value of [undefined, authorization, "Bearer", ...others]) {
+    const response = await get(hash, value === undefined ? {} : { authorization: value });
     expect([value, response.status]).toEqual([value, 401]);
   }
-  expect((await get("0".repeat(64), { authorization: `Bearer ${other}` })).status).toBe(404);
+  for (const wrong of ["0".repeat(64), dataset.sha256])
+    expect((await get(wrong, { authorization: `Bearer ${ticket}` })).status).toBe(401);
   expect((await get("..%2fx", { authorization: `Bearer ${other}` })).status).toBe(404);
   // A ticket opens no other door.
   const jobs = await fetch(`${address}/v1/jobs`, { headers: { authorization: `Bearer ${ticket}` } });
   expect(jobs.status).toBe(401);
 
   const admitted = { authorization: `Bearer ${ticket}` };
-  const whole = await get(dataset.sha256, admitted);
-  const hash = createHash("sha256").update(Buffer.from(await whole.arrayBuffer()));
-  expect([whole.status, hash.digest("hex")]).toEqual([200, dataset.sha256]);
-  const rest = await get(dataset.sha256, { ...admitted, range: "bytes=1000-" });
-  expect([rest.status, rest.headers.get("content-range")]).toEqual([
-    206,
-    `bytes 1000-${digits.length - 1}/${digits.length}`,
-  ]);
-  expect(Buffer.from(await rest.arrayBuffer()).equals(digits.subarray(1000))).toBe(true);
-  for (const range of [`bytes=${digits.length}-`, "bytes=5-6", "lines=1-"]) {
-    const ignored = await get(dataset.sha256, { ...admitted, range });
-    expect([ignored.status, (await ignored.arrayBuffer()).byteLength]).toEqual([200, digits.length]);
+  const file = readFileSync(join(directories[0], "datasets", columnsFile(dataset)));
+  const whole = await get(hash, admitted);
+  const bytes = Buffer.from(await whole.arrayBuffer());
+  expect([whole.status, createHash("sha256").update(bytes).digest("hex")]).toEqual([200, hash]);
+  const etag = whole.headers.get("etag")!;
+  const range = "bytes=1000-";
+  const conditions: Record<string, string>[] = [{}, { "if-range": etag }];
+  for (const condition of conditions) {
+    const rest = await get(hash, { ...admitted, range, ...condition });
+    expect([rest.status, rest.headers.get("content-range")]).toEqual([
+      206,
+      `bytes 1000-${file.length - 1}/${file.length}`,
+    ]);
+    expect(Buffer.from(await rest.arrayBuffer()).equals(file.subarray(1000))).toBe(true);
   }
+  const ignored: Record<string, string>[] = [`bytes=${file.length}-`, "bytes=5-6", "lines=1-"].map((each) => ({
+    range: each,
+  }));
+  // Another version would not fit what there is of it.
+  for (const headers of [...ignored, { range, "if-range": `"${"0".repeat(64)}"` }]) {
+    const answer = await get(hash, { ...admitted, ...headers });
+    expect([answer.status, (await answer.arrayBuffer()).byteLength]).toEqual([200, file.length]);
+  }
+});
+
+test("columns that are damaged on the api's disk are made again before a worker gets them", async () => {
+  const table = await upload(digits.subarray(0, digits.lastIndexOf("\n", digits.length - 2) + 1));
+  const path = join(directories[0], "datasets", columnsFile(table));
+  const sound = readFileSync(path);
+  const damaged = Buffer.from(sound);
+  damaged[damaged.length >> 1] ^= 0x40;
+  writeFileSync(path, damaged);
+  // To check a spec, the api reads little of the table.
+  const job = await post(table.id);
+  expect(readFileSync(path).equals(damaged)).toBe(true);
+  const worker = await start("worker", { RAPPEL_API_URL: address });
+  expect((await untilEnded(job)).status).toBe("succeeded");
+  const fetched = readFileSync(join(directories.at(-1)!, "cache", columnsFile(table)));
+  expect(fetched.equals(sound)).toBe(true);
+  await worker.stop();
 });
 
 test("a job goes back to the queue while the api is away, and is run by a worker that reaches it", async () => {
@@ -154,7 +186,7 @@ test("what is damaged in a worker's cache between two jobs is fetched anew, and 
   const weights = async () => (await untilEnded(await post(dataset.id))).result?.weights_sha256;
   const before = await weights();
   await worker.stop();
-  const path = join(directories.at(-1)!, "cache", `${dataset.sha256}.columns`);
+  const path = join(directories.at(-1)!, "cache", columnsFile(dataset));
   const sound = readFileSync(path);
   const damaged = Buffer.from(sound);
   // The exponent of one of the last numbers.
@@ -167,14 +199,15 @@ test("what is damaged in a worker's cache between two jobs is fetched anew, and 
   await next.stop();
 });
 
-test("a job fails whose dataset is nowhere any more, or only there without its original", async () => {
+test("a job fails whose dataset is nowhere any more, or only there with a damaged original", async () => {
   for (const worker of services.filter(({ process }) => process.exitCode === null).slice(1)) await worker.stop();
   const gone = await upload("x,target\n1,a\n2,b\n3,a\n4,b\n");
   const half = await upload("x,target\n1,a\n2,b\n3,a\n5,b\n");
   const jobs = [await post(gone.id), await post(half.id)];
-  for (const name of [`${gone.sha256}.csv`, `${gone.sha256}.columns`, `${half.sha256}.csv`]) {
-    rmSync(join(directories[0], "datasets", name));
-  }
+  const csv = readFileSync(join(directories[0], "datasets", csvFile(half)));
+  csv[csv.length - 4] ^= 1;
+  writeFileSync(join(directories[0], "datasets", csvFile(half)), csv);
+  for (const name of [...filesOf(gone), columnsFile(half)]) rmSync(join(directories[0], "datasets", name));
   await start("worker", { RAPPEL_API_URL: address, RAPPEL_JOBS: "2" });
   for (const { status, error } of await Promise.all(jobs.map(untilEnded))) {
     expect([status, error?.code]).toEqual(["failed", "dataset_unavailable"]);

@@ -1,6 +1,8 @@
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { filesOf, type Named } from "../../src/data/dataset.ts";
 import { FIRST_READING } from "../../src/data/reading.ts";
+import { keys } from "../../src/store/keys.ts";
 import type { Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import { acquire, connected, eventTypes, newJob, openStore, OWNER, postJob, progressAt } from "./support.ts";
@@ -181,6 +183,8 @@ test("an event is for the webhook only if its own type is wanted, not one that c
   expect(await redis.lrange("{rappel}:outbox", 0, "-1")).toEqual([`${OWNER} ${id} 3`]);
 });
 
+const references = (dataset: Named) => Promise.all(filesOf(dataset).map((name) => store.datasets.references(name)));
+
 test("a dataset is kept as long as a job that has not ended uses it", async () => {
   const dataset = {
     id: "ds_01k3w9d0c8v6m2q4r7t5x1y9za",
@@ -189,6 +193,7 @@ test("a dataset is kept as long as a job that has not ended uses it", async () =
     sha256: "4".repeat(64),
     bytes: 10,
     reading: FIRST_READING,
+    columns_sha256: "5".repeat(64),
     rows: 2,
     columns: [
       {
@@ -219,8 +224,45 @@ test("a dataset is kept as long as a job that has not ended uses it", async () =
   expect(await store.datasets.remove(OWNER, dataset.id)).toBe("removed");
   expect(await store.datasets.get(OWNER, dataset.id)).toBeNull();
   expect((await store.datasets.list(OWNER, { limit: 10 })).data).toEqual([]);
-  expect(await store.datasets.references(dataset.sha256)).toBe(1);
+  expect(await references(dataset)).toEqual([1, 1]);
   await store.datasets.remove("bob", bobs.record.id);
-  expect(await store.datasets.references(dataset.sha256)).toBe(0);
+  expect(await references(dataset)).toEqual([0, 0]);
   expect((await store.jobs.create(newJob({ datasetId: dataset.id }))).outcome).toBe("dataset_missing");
+});
+
+test("the same bytes read otherwise are another dataset, and each file counts those that have it", async () => {
+  const of = (id: string, columns: string) => ({
+    id: `ds_${id}`,
+    name: null,
+    format: "csv" as const,
+    sha256: "6".repeat(64),
+    bytes: 10,
+    reading: FIRST_READING,
+    columns_sha256: columns.repeat(64),
+    rows: 2,
+    columns: [],
+  });
+  // As an earlier version recorded it.
+  const { columns_sha256: _, reading: __, ...rest } = of("old", "7");
+  const old = { ...rest, columns_sha256: null };
+  await redis.set(keys.dataset(OWNER, old.id), JSON.stringify({ created_at: 1, counted_bytes: 0, ...rest }));
+  await redis.hset("{rappel}:owner:default:datasets:sha256", old.sha256, old.id);
+  await redis.hset(keys.files, old.sha256, 1);
+  const record = await store.datasets.get(OWNER, old.id);
+  expect(record).toMatchObject({ reading: FIRST_READING, columns_sha256: null });
+
+  const [first, second] = [of("first", "8"), of("second", "9")];
+  for (const dataset of [first, second]) expect((await store.datasets.put(OWNER, dataset)).created).toBe(true);
+  expect(await store.datasets.put(OWNER, { ...of("again", "9") })).toMatchObject({
+    record: { id: "ds_second" },
+    created: false,
+  });
+  const all = [old, first, second];
+  expect(await Promise.all(all.map(references))).toEqual([1, 1, 1].map((columns) => [columns, 3]));
+  await store.datasets.remove(OWNER, first.id);
+  expect(await Promise.all(all.map(references))).toEqual([1, 0, 1].map((columns) => [columns, 2]));
+  await store.datasets.remove(OWNER, old.id);
+  expect(await Promise.all(all.map(references))).toEqual([0, 0, 1].map((columns) => [columns, 1]));
+  await store.datasets.remove(OWNER, second.id);
+  expect(await redis.exists(keys.files, "{rappel}:owner:default:datasets:sha256")).toBe(0);
 });

@@ -31,6 +31,7 @@ function dataset(id: string, bytes: number) {
     sha256,
     bytes,
     reading: FIRST_READING,
+    columns_sha256: sha256,
     rows: 1,
     columns: [],
   };
@@ -127,6 +128,9 @@ test("datasets count once for each owner, until they are deleted", async () => {
   await store.datasets.put(OWNER, dataset("a", 60));
   await store.datasets.put(OWNER, { ...dataset("a", 60), id: "ds_again" });
   await store.datasets.put("bob", dataset("a", 60));
+  // Read otherwise, the same bytes are another dataset.
+  const otherwise = { ...dataset("a", 60), id: "ds_b", columns_sha256: "b".repeat(64) };
+  await expect(store.datasets.put(OWNER, otherwise)).rejects.toMatchObject({ what: "dataset_bytes", more: 60 });
   await expect(store.datasets.put(OWNER, dataset("b", 41))).rejects.toMatchObject({ what: "dataset_bytes", more: 41 });
   await store.datasets.put(OWNER, dataset("c", 40));
   expect(await usage()).toMatchObject({ dataset_bytes: "100" });

@@ -63,6 +63,7 @@ test("a page of datasets ends where their records are large", async () => {
       sha256: name,
       bytes: 1,
       reading: FIRST_READING,
+      columns_sha256: name,
       rows: 1,
       columns: [...columns],
     });

@@ -12,12 +12,10 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-test("a ticket admits to its own file, for a minute", async () => {
-  const [mine, other] = ["1".repeat(64), "2".repeat(64)];
-  const ticket = await store.tickets.issue(mine);
-  expect(await store.tickets.admits(ticket, mine)).toBe(true);
-  expect(await store.tickets.admits(ticket, other)).toBe(false);
-  expect(await store.tickets.admits("made up", mine)).toBe(false);
+test("a ticket is for one dataset, for a minute", async () => {
+  const ticket = await store.tickets.issue("ann", "ds_1");
+  expect(await store.tickets.look(ticket)).toEqual({ owner: "ann", datasetId: "ds_1" });
+  expect(await store.tickets.look("made up")).toBeNull();
   const redis = server.client();
   const life = await redis.pttl(keys.ticket(ticket));
   expect(life).toBeGreaterThan(0);

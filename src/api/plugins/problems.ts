@@ -12,8 +12,6 @@ import { errors, Problem, retryLater } from "../../spec/errors.ts";
 import { Damaged, NoRoom, OverLimit, Unavailable, type StoredKind } from "../../store/errors.ts";
 import { newRequestId } from "../request-id.ts";
 
-const UPLOAD_AGAIN = "Upload the same bytes again: that repairs it.";
-
 const INSTEAD: Record<StoredKind, string> = {
   checkpoint: "Other checkpoints of the job may be whole.",
   model: "Post the job again: it gives the same model.",
@@ -55,7 +53,7 @@ function asProblem(error: unknown, request: FastifyRequest): Problem {
   // Nobody gets this answer. It must count as the client's doing.
   if (error === request.raw.errored) return new Problem("request_timeout", "The body was cut off.");
   if (error instanceof InvalidDataset) return new Problem("invalid_dataset", error.message, { line: error.line });
-  if (error instanceof DatasetLost) return retryLater("unavailable", `${error.message} ${UPLOAD_AGAIN}`, 30);
+  if (error instanceof DatasetLost) return retryLater("unavailable", `${error.message} ${error.remedy}`, 30);
   const fault = diskFault(error);
   if (fault !== null) return retryLater("unavailable", `The disk that datasets are kept on ${fault}.`, 30);
   if (error instanceof DatasetTooLarge) return new Problem("too_large", error.message);

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import { z } from "zod";
 import { DatasetLost } from "../../data/dataset.ts";
+import { isGzip } from "../../data/open-file.ts";
 import { Problem } from "../../spec/errors.ts";
 import { Dataset, DatasetId, DatasetList } from "../../spec/wire.ts";
 import { recordDataset, removeDataset } from "../datasets.ts";
@@ -10,6 +11,8 @@ import { pageQuery } from "../requests.ts";
 import { Uploads } from "../uploads.ts";
 import { bytes, json, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
+
+const GZIP = "application/gzip";
 
 const params = z.object({ id: DatasetId });
 const missing = () => notFound("There is no such dataset.");
@@ -102,24 +105,27 @@ export const datasets: Routes = async (app, { store, files, config }) => {
         operationId: "getDatasetContent",
         summary: "Read a dataset's bytes",
         params,
-        response: { 200: bytes("text/csv", "The bytes as they were uploaded."), ...problems("not_found") },
+        response: {
+          200: bytes("text/csv", "The bytes as they were uploaded.", GZIP),
+          ...problems("not_found"),
+        },
       },
     },
     async (request, reply) => {
       const { owner, params } = request;
       const record = await store.datasets.get(owner, params.id);
       if (record === null) throw missing();
-      const original = await files.original(record.sha256);
+      const original = await files.original(record);
       if (original === null) {
         // It may have been deleted meanwhile.
         if ((await store.datasets.get(owner, params.id)) === null) throw missing();
         throw new DatasetLost("The CSV file of this dataset is missing on this machine.");
       }
       return reply
-        .type("text/csv; charset=utf-8")
-        .header("content-length", record.bytes)
+        .type(contentType(original.start, record.reading))
+        .header("content-length", original.bytes)
         .header("etag", `"${record.sha256}"`)
-        .send(original.checked());
+        .send(original.checked(record.sha256));
     },
   );
 
@@ -147,6 +153,11 @@ export const datasets: Routes = async (app, { store, files, config }) => {
     },
   );
 };
+
+/** Of the bytes as they came, which may be packed. */
+function contentType(start: Buffer, { encoding }: Dataset["reading"]): string {
+  return isGzip(start) ? GZIP : `text/csv; charset=${encoding}`;
+}
 
 /** A charset is optional, but if there is one it must be the one we read. */
 function isUtf8(contentType = ""): boolean {

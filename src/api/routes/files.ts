@@ -1,9 +1,16 @@
-/** Datasets by the hash of their bytes, for workers on other hosts. Not part of the API: a worker shows a ticket (src/store/tickets.ts), not a key. */
+/**
+ * The columns of datasets, for workers on other hosts. Not part of the API: a worker shows a ticket
+ * (src/store/tickets.ts), not a key.
+ */
+import type { FastifyRequest } from "fastify";
 import { z } from "zod";
+import { headerHash } from "../../data/column-file.ts";
+import { columnsName, DatasetLost } from "../../data/dataset.ts";
 import { Problem } from "../../spec/errors.ts";
+import type { Dataset } from "../../spec/wire.ts";
 import { bearerOf } from "../plugins/authentication.ts";
 import { notFound } from "../plugins/problems.ts";
-import type { Routes } from "../services.ts";
+import type { Routes, Services } from "../services.ts";
 
 export const files: Routes = async (app, { store, files }) => {
   app.get(
@@ -13,25 +20,38 @@ export const files: Routes = async (app, { store, files }) => {
       schema: { hide: true, params: z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/) }) },
     },
     async (request, reply) => {
-      const { sha256 } = request.params;
-      const ticket = bearerOf(request);
-      if (ticket === null || !(await store.tickets.admits(ticket, sha256))) {
+      const dataset = await wanted(request, store);
+      if (dataset === null || columnsName(dataset) !== request.params.sha256) {
         throw new Problem("unauthorized", "A worker's ticket for this dataset is needed.");
       }
-      const original = await files.original(sha256);
-      if (original === null) throw notFound("There is no such dataset on this machine.");
-      const { bytes } = original;
-      const from = firstByte(request.headers.range);
+      const file = await files.columns(dataset).catch((error: unknown) => {
+        throw error instanceof DatasetLost ? notFound(error.message) : error;
+      });
+      const version = `"${headerHash(file.start)}"`;
+      reply.header("etag", version).type("application/octet-stream");
+      const { bytes } = file;
+      const from = firstByte(request, version);
       if (from > 0 && from < bytes) {
         reply.code(206).header("content-range", `bytes ${from}-${bytes - 1}/${bytes}`);
-        return reply.header("content-length", bytes - from).send(original.from(from));
+        return reply.header("content-length", bytes - from).send(file.from(from));
       }
-      return reply.header("content-length", bytes).send(original.from(0));
+      return reply.header("content-length", bytes).send(file.from(0));
     },
   );
 };
 
-/** Of the one kind of range that a worker asks for; others are ignored, as a server may. */
-function firstByte(range: string | undefined): number {
+/** The dataset that the request has a ticket for. */
+async function wanted(request: FastifyRequest, { tickets, datasets }: Services["store"]): Promise<Dataset | null> {
+  const bearer = bearerOf(request);
+  const ticket = bearer === null ? null : await tickets.look(bearer);
+  return ticket === null ? null : await datasets.get(ticket.owner, ticket.datasetId);
+}
+
+/**
+ * Of the one kind of range that a worker asks for; others are ignored, as a server may. The rest of
+ * another version than the client has would not fit what it has.
+ */
+function firstByte({ headers: { range, "if-range": condition } }: FastifyRequest, version: string): number {
+  if (condition !== undefined && condition !== version) return 0;
   return Number(/^bytes=(\d{1,15})-$/.exec(range ?? "")?.[1] ?? 0);
 }

@@ -1,28 +1,29 @@
 #!lua
 --[[
-Records an uploaded dataset, unless its owner has those bytes already.
+Records an uploaded dataset, unless its owner has those bytes already, read in this way.
 
 KEYS[1] the dataset
-ARGV[1] SHA-256 of the file
-ARGV[2] its bytes
-ARGV[3] the dataset as JSON, to which its time is added here, and what its record takes
+ARGV[1] SHA-256 of its file of columns, which stands for both
+ARGV[2] SHA-256 of its bytes
+ARGV[3] how many these are
+ARGV[4] the dataset as JSON, to which its time is added here, and what its record takes
 
 Returns the dataset, and 1 if it is new, 0 if not.
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
 ]]
 -- What it takes in indexes.
-local RECORD_BYTES = 500
+local RECORD_BYTES = 650
 
 local known = redis.call('HGET', owned .. ':datasets:sha256', ARGV[1])
 if known then return { redis.call('GET', owned .. ':dataset:' .. known), 0 } end
-stay_within('dataset_bytes', used_bytes('dataset_bytes'), tonumber(ARGV[2]))
-local room = RECORD_BYTES + text_room(ARGV[3], FIELD_BYTES)
+stay_within('dataset_bytes', used_bytes('dataset_bytes'), tonumber(ARGV[3]))
+local room = RECORD_BYTES + text_room(ARGV[4], FIELD_BYTES)
 assert_room(room)
-use_bytes('dataset_bytes', ARGV[2])
+use_bytes('dataset_bytes', ARGV[3])
 use_bytes('checkpoint_bytes', room)
-local dataset = string.format('{"created_at":%d,"counted_bytes":%d,', now, room) .. string.sub(ARGV[3], 2)
+local dataset = string.format('{"created_at":%d,"counted_bytes":%d,', now, room) .. string.sub(ARGV[4], 2)
 redis.call('SET', KEYS[1], dataset)
 redis.call('HSET', owned .. ':datasets:sha256', ARGV[1], id)
 redis.call('ZADD', owned .. ':datasets', 0, id)
-redis.call('HINCRBY', root .. ':files', ARGV[1], 1)
+for _, file in ipairs({ ARGV[1] .. '.columns', ARGV[2] .. '.csv' }) do redis.call('HINCRBY', root .. ':files', file, 1) end
 return { dataset, 1 }
