@@ -98,12 +98,5 @@ function shareCores(): void {
   for (const crew of crews.values()) crew.setSpin(turns);
 }
 
-let coresForTraining = availableParallelism();
-
-/**
- * How many cores this process may train on: the cgroup's quota is less than the machine's cores.
- */
-export function setCores(cores: number): void {
-  coresForTraining = cores;
-  shareCores();
-}
+/** A container's quota counts, not the machine's cores alone. */
+const coresForTraining = availableParallelism();
