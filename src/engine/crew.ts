@@ -3,7 +3,7 @@ import { CONTROL_BYTES, DOUBLE, REQUEST, VERDICT, WORD } from "./control.ts";
 import type { Finding } from "./detectors/detector.ts";
 import { explainDivergence, verdictOf } from "./diagnosis.ts";
 import { batchRows, stepsPerEpoch, type TrainingJob } from "./job.ts";
-import { assertFused, compileKernels, createMemory, instantiateKernels, MODULE_BYTES } from "./kernels/kernels.ts";
+import { kernelModule } from "./kernels/kernels.ts";
 import { LARGE_BYTES } from "./garbage.ts";
 import { LogReader, type LogEntry } from "./log-reader.ts";
 import { collectLater, returnMemory, takeMemory } from "./memories.ts";
@@ -104,21 +104,6 @@ export class ThreadFailed extends Error {}
 
 /** How often the log is read while nothing else calls for it. */
 const DRAIN_MS = 50;
-
-let compiled: WebAssembly.Module | null = null;
-
-/**
- * The kernel module, compiled and probed once a process. @throws Error on a host whose arithmetic
- * differs
- */
-function kernelModule(): WebAssembly.Module {
-  if (compiled === null) {
-    const module = compileKernels();
-    assertFused(instantiateKernels(module, createMemory(MODULE_BYTES)));
-    compiled = module;
-  }
-  return compiled;
-}
 
 export class Crew {
   readonly threads: number;

@@ -71,3 +71,18 @@ export function assertFused(kernels: Kernels): void {
     );
   }
 }
+
+let compiled: WebAssembly.Module | null = null;
+
+/**
+ * The kernel module, compiled and probed once a process.
+ * @throws Error on a host whose arithmetic differs
+ */
+export function kernelModule(): WebAssembly.Module {
+  if (compiled === null) {
+    const module = compileKernels();
+    assertFused(instantiateKernels(module, createMemory(MODULE_BYTES)));
+    compiled = module;
+  }
+  return compiled;
+}
