@@ -120,6 +120,15 @@ test.each(["[", '{"a":'])("rows nested without end with %s are refused before th
   expect([status, body.errors]).toEqual([422, [{ pointer: "", message: "is nested too deeply" }]]);
 });
 
+test("more arrays than the largest table has rows are refused before they are parsed", async () => {
+  const withArrays = (count: number) =>
+    validate({ inline: { columns: ["x"], rows: Array(count).fill([]) }, target: "x" });
+  const { status, body } = await withArrays(300_000);
+  const message = expect.stringMatching(/^must have at most 300000 objects and arrays, not 3000\d\d$/);
+  expect([status, body.errors]).toEqual([422, [{ pointer: "", message }]]);
+  expect((await withArrays(299_000)).body.errors).not.toContainEqual(expect.objectContaining({ pointer: "" }));
+});
+
 test("a name that JavaScript would drop is refused", async () => {
   const spec = JSON.stringify(specFor("", { metadata: { x: "1" } })).replace('"x"', '"__proto__"');
   const headers = { "content-type": "application/json" };

@@ -20,7 +20,7 @@ export function validate(app: FastifyInstance): void {
   ignoreUnwantedBodies(app);
   app.addContentTypeParser("application/json", { parseAs: "string" }, (request, text: string, done) => {
     request.bodyText = text;
-    const problem = depthProblem(text);
+    const problem = nestingProblem(text);
     if (problem !== null) return done(problem);
     try {
       done(null, text === "" ? undefined : JSON.parse(text));
@@ -47,27 +47,33 @@ export function validate(app: FastifyInstance): void {
 /** Deeper than any schema goes, and than the cells of inline rows may wrongly go. */
 const MAX_DEPTH = 64;
 
+/** An inline table of a mebibyte has 262,144 rows at most. */
+const MAX_CONTAINERS = 300_000;
+
 /**
- * What is wrong with how objects and arrays lie within each other; a million of them take the
- * parser 150 ms, and this 5.
+ * What is wrong with how many objects and arrays there are, and with how they lie within each
+ * other; a million of them take the parser 150 ms, and this 5.
  */
-function depthProblem(text: string): Problem | null {
+function nestingProblem(text: string): Problem | null {
   const [quote, backslash] = ['"', "\\"];
   let depth = 0;
   let deepest = 0;
+  let containers = 0;
   for (let at = 0; at < text.length; at++) {
     const character = text[at];
     if (character === "[" || character === "{") {
       deepest = Math.max(deepest, ++depth);
+      containers++;
     } else if (character === "]" || character === "}") {
       depth--;
     } else if (character === quote) {
       for (at++; at < text.length && text[at] !== quote; at++) if (text[at] === backslash) at++;
     }
   }
-  if (deepest <= MAX_DEPTH) return null;
+  if (deepest <= MAX_DEPTH && containers <= MAX_CONTAINERS) return null;
   if (depth !== 0) return new Problem("malformed_json", "The body is not JSON: not every bracket in it is closed.");
-  return faulty("invalid_spec", [{ pointer: "", message: "is nested too deeply" }]);
+  const many = `must have at most ${MAX_CONTAINERS} objects and arrays, not ${containers}`;
+  return faulty("invalid_spec", [{ pointer: "", message: deepest > MAX_DEPTH ? "is nested too deeply" : many }]);
 }
 
 /** Routes that take no body do not mind one: clients give every POST a type, and some a body. */
