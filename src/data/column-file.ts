@@ -25,7 +25,7 @@ import { createHash, type Hash } from "node:crypto";
 import { open, writeFile, type FileHandle } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import type { ColumnSummary, DatasetContent, StoredDataset } from "./dataset.ts";
-import type { Column } from "./column.ts";
+import { holdsDoubles, type Column } from "./column.ts";
 import { DamagedFile } from "./disk.ts";
 
 const FORMAT = "rappel-columns-2";
@@ -194,9 +194,9 @@ function offsets({ rows, columns }: DatasetContent, start: number): number[] {
   });
 }
 
-function cellBytes({ type, classes }: ColumnSummary): number {
-  if (type === "numeric") return 8;
-  return classes === null ? 0 : 2;
+function cellBytes(summary: ColumnSummary): number {
+  if (holdsDoubles(summary)) return 8;
+  return summary.classes === null ? 0 : 2;
 }
 
 function padded(length: number): number {

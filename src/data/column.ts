@@ -1,21 +1,14 @@
-/*
- * Builds one typed column from its cells, without knowing in advance what type it will turn out to be.
- *
- * A column starts out coded: a dictionary of the distinct cells, and a 16-bit code for each row. That suits small
- * integers, flags and categories, which is what most columns hold. Cell number 1,001 of the dictionary decides: if all
- * distinct cells so far are decimal numbers, the column goes on as doubles; else it cannot be a list of classes any
- * more and only its missing cells are counted. The first cell that is no number sends a column of doubles the same way,
- * and rightly so, since it has more than 1,000 distinct cells. So no cell is ever needed twice, and a column takes 0, 2
- * or 8 bytes a row.
- */
+/** A typed column: its values, and the summary that describes them. */
+import { areAllDifferent, areIntegers } from "./distinct.ts";
 import { MAX_CLASSES, MAX_CLASS_LENGTH, type ColumnSummary } from "./dataset.ts";
 
-/** The code of an empty cell. */
+/** The code of a missing cell. */
 export const MISSING_CODE = 0xffff;
 
 /**
- * Doubles with NaN for empty cells if the column is numeric; if it is categorical, indices into `classes` with
- * `MISSING_CODE` for empty cells, or null where there are too many classes for that.
+ * Doubles with NaN for missing cells if the column is numeric, or holds dates (milliseconds since
+ * 1970-01-01T00:00:00Z); else indices into `classes` with `MISSING_CODE` for missing cells, or null
+ * where there are too many classes for that.
  */
 export type ColumnValues = Float64Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | null;
 
@@ -24,78 +17,18 @@ export interface Column {
   readonly values: ColumnValues;
 }
 
-const DECIMAL = /^[ \t]*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?[ \t]*$/;
-
-/**
- * The value of a decimal number, or NaN if the cell is none. `+1`, `.5`, `1.` and `1e-3` are; so is a number between
- * spaces or tabs. `0x10`, `1_000`, `NaN`, `Infinity` and what a double cannot hold (`1e999`) are not.
- */
-export function parseDecimal(cell: string): number {
-  if (!DECIMAL.test(cell)) return Number.NaN;
-  const value = Number(cell);
-  return Number.isFinite(value) ? value : Number.NaN;
+/** Whether the values of such a column are doubles, and not codes. */
+export function holdsDoubles({ type }: Pick<ColumnSummary, "type">): boolean {
+  return type === "numeric" || type === "date";
 }
 
-export class ColumnBuilder {
-  #rows = 0;
-  #missing = 0;
-  /** Exactly one of these two is kept; neither once the column is known to hold text. */
-  #codes: Uint16Array<ArrayBuffer> | null = new Uint16Array(64);
-  #numbers: Float64Array<ArrayBuffer> | null = null;
-  readonly #dictionary = new Map<string, number>();
-
-  add(cell: string): void {
-    const row = this.#rows++;
-    if (cell === "") this.#missing++;
-    if (this.#codes !== null) this.#addCode(this.#codes, row, cell);
-    else if (this.#numbers !== null) this.#addNumber(this.#numbers, row, cell);
-  }
-
-  #addCode(codes: Uint16Array<ArrayBuffer>, row: number, cell: string): void {
-    if (row === codes.length) codes = this.#codes = grown(codes, new Uint16Array(2 * row));
-    codes[row] = cell === "" ? MISSING_CODE : this.#code(cell);
-    if (this.#dictionary.size > MAX_CLASSES) this.#decode(codes);
-  }
-
-  #code(cell: string): number {
-    let code = this.#dictionary.get(cell);
-    if (code === undefined) {
-      code = this.#dictionary.size;
-      this.#dictionary.set(cell, code);
-    }
-    return code;
-  }
-
-  #decode(codes: Uint16Array): void {
-    this.#codes = null;
-    this.#numbers = numbersOf(codes, this.#dictionary);
-    this.#dictionary.clear();
-  }
-
-  #addNumber(numbers: Float64Array<ArrayBuffer>, row: number, cell: string): void {
-    if (row === numbers.length) numbers = this.#numbers = grown(numbers, new Float64Array(2 * row));
-    numbers[row] = parseDecimal(cell);
-    if (Number.isNaN(numbers[row]) && cell !== "") this.#numbers = null;
-  }
-
-  finish(name: string): Column {
-    const missing = this.#missing;
-    const numbers = this.#numbers ?? (this.#codes && numbersOf(this.#codes, this.#dictionary));
-    if (numbers !== null) return numericColumn(name, missing, numbers.subarray(0, this.#rows));
-    const codes = this.#codes?.subarray(0, this.#rows) ?? null;
-    return categoricalColumn(name, missing, codes, [...this.#dictionary.keys()]);
-  }
-}
-
-function grown<T extends Uint16Array | Float64Array>(from: T, to: T): T {
+export function grown<T extends Uint16Array | Float64Array>(from: T, to: T): T {
   to.set(from);
   return to;
 }
 
-/** The coded cells as doubles, or null if one of them is no number. */
-function numbersOf(codes: Uint16Array, dictionary: Map<string, number>): Float64Array<ArrayBuffer> | null {
-  const values = Float64Array.from(dictionary.keys(), parseDecimal);
-  if (values.some(Number.isNaN)) return null;
+/** The value of each code, in a row's place. */
+export function tabulated(codes: Uint16Array, values: Float64Array): Float64Array<ArrayBuffer> {
   const numbers = new Float64Array(codes.length);
   // A loop, since `from` with a function takes fifty times as long.
   for (let row = 0; row < codes.length; row++)
@@ -103,7 +36,20 @@ function numbersOf(codes: Uint16Array, dictionary: Map<string, number>): Float64
   return numbers;
 }
 
-function numericColumn(name: string, missing: number, values: Float64Array<ArrayBuffer>): Column {
+export function numericColumn(name: string, missing: number, values: Float64Array<ArrayBuffer>): Column {
+  const { distinct, ...range } = measured(missing, values);
+  const classes = distinct === null ? null : Array.from(distinct, String);
+  const all_different = areIntegers(values) && areAllDifferent(values);
+  return { summary: { name, type: "numeric", missing, ...range, classes, all_different, reason: null }, values };
+}
+
+export function dateColumn(name: string, missing: number, values: Float64Array<ArrayBuffer>): Column {
+  const { distinct, ...range } = measured(missing, values);
+  const classes = distinct === null ? null : datesOf(distinct);
+  return { summary: { name, type: "date", missing, ...range, classes, all_different: false, reason: null }, values };
+}
+
+function measured(missing: number, values: Float64Array) {
   let min = Infinity;
   let max = -Infinity;
   let sum = 0;
@@ -116,26 +62,35 @@ function numericColumn(name: string, missing: number, values: Float64Array<Array
     if (distinct.size <= MAX_CLASSES) distinct.add(value);
   }
   const mean = sum / (values.length - missing);
-  const classes = distinct.size > MAX_CLASSES ? null : Array.from(Float64Array.from(distinct).toSorted(), String);
-  const summary = {
-    name,
-    type: "numeric",
-    missing,
+  return {
     min: finite(min),
     max: finite(max),
     mean: finite(mean),
-    classes,
-    all_different: false,
-    reason: null,
-  } as const;
-  return { summary, values };
+    distinct: distinct.size > MAX_CLASSES ? null : Float64Array.from(distinct).toSorted(),
+  };
 }
 
 function finite(value: number): number | null {
   return Number.isFinite(value) ? value : null;
 }
 
-function categoricalColumn(name: string, missing: number, codes: Uint16Array | null, cells: string[]): Column {
+/** Without their times if all of them are midnight; null if one has a part of a millisecond, which would be lost. */
+function datesOf(values: Float64Array): string[] | null {
+  if (!values.every(Number.isInteger)) return null;
+  const texts = Array.from(values, (value) => new Date(value).toISOString());
+  const isMidnight = texts.every((text) => text.endsWith(MIDNIGHT));
+  return isMidnight ? texts.map((text) => text.slice(0, -MIDNIGHT.length)) : texts;
+}
+
+const MIDNIGHT = "T00:00:00.000Z";
+
+/** `cells` are the spellings of the codes; `codes` null: there are too many. */
+export function categoricalColumn(
+  name: string,
+  missing: number,
+  codes: Uint16Array | null,
+  cells: readonly string[],
+): Column {
   const nothing = {
     name,
     type: "categorical",

@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { writeColumnFile } from "./column-file.ts";
-import { parseDecimal, type Column } from "./column.ts";
+import { parseDecimal } from "./cell-number.ts";
+import type { Column } from "./column.ts";
 import { readCsv, tooManyCells } from "./csv.ts";
 import { InvalidDataset, MAX_COLUMNS, MAX_NAME_CHARACTERS, type ReadContent } from "./dataset.ts";
 import { FIRST_READING, type Reading } from "./reading.ts";

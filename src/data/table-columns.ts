@@ -5,9 +5,13 @@
  * column's type. A column may then need its cells a second time: the rows are read again, and given
  * to `addAgain`. So a file is parsed twice only if one of its columns asks for it.
  */
-import { ColumnBuilder, type Column } from "./column.ts";
+import { MissingCells } from "./cell-word.ts";
+import { holdsDoubles, type Column } from "./column.ts";
 import { MAX_CLASS_CHARACTERS_LISTED, MAX_CLASSES_LISTED } from "./dataset.ts";
-import type { DecimalMark, DeclaredType } from "./reading.ts";
+import { FirstColumn } from "./first-column.ts";
+import { FIRST_READING, type DecimalMark, type DeclaredType } from "./reading.ts";
+import { TypedColumn } from "./typed-column.ts";
+import type { Mark } from "./verdict.ts";
 
 export interface ColumnOptions {
   /** That of the reading. */
@@ -22,33 +26,68 @@ export interface ColumnOptions {
 
 export class TableColumns {
   readonly #names: readonly string[];
-  readonly #columns: ColumnBuilder[];
+  readonly #decimal: DecimalMark | null;
+  /** One of the two has the columns: those of the first version of the reader are decided otherwise. */
+  readonly #first: readonly FirstColumn[];
+  readonly #typed: readonly TypedColumn[];
+  /** Those that need their cells again. */
+  #again: readonly number[] = [];
 
-  constructor(names: readonly string[], _options: ColumnOptions) {
+  constructor(names: readonly string[], { version, decimal, missingValues, types }: ColumnOptions) {
+    const missing = new MissingCells(missingValues);
+    const isFirst = version === FIRST_READING.version;
     this.#names = names;
-    this.#columns = names.map(() => new ColumnBuilder());
+    this.#decimal = decimal;
+    this.#first = isFirst ? names.map((name) => new FirstColumn(name)) : [];
+    this.#typed = isFirst ? [] : names.map((name) => new TypedColumn(name, declaredFor(types, name), missing));
+  }
+
+  /** One row, and the line it starts on. Unquoted cells have no spaces around them any more. */
+  add(cells: readonly string[], line: number): void {
+    if (this.#first.length > 0) for (let i = 0; i < cells.length; i++) this.#first[i].add(cells[i]);
+    else for (let i = 0; i < cells.length; i++) this.#typed[i].add(cells[i], line);
   }
 
   /**
-   * One row, and the line it starts on. Unquoted cells have no spaces around them any more.
-   * @throws InvalidDataset if a cell is not of the type declared for its column; `settle` does so too
+   * Decides what the columns are; `again`: every row is needed once more.
+   * @throws InvalidDataset if a cell is not of the type declared for its column
    */
-  add(cells: readonly string[], _line: number): void {
-    for (let i = 0; i < cells.length; i++) this.#columns[i].add(cells[i]);
-  }
-
-  /** `again`: every row is needed once more. */
   settle(): { readonly decimal: DecimalMark; readonly proved: boolean; readonly again: boolean } {
-    return { decimal: ".", proved: false, again: false };
+    const mark = this.#mark();
+    const needsAgain = this.#typed.map((column) => column.settle(mark));
+    this.#again = [...needsAgain.keys()].filter((i) => needsAgain[i]);
+    return { decimal: mark.mark, proved: mark.proof !== null, again: this.#again.length > 0 };
   }
 
-  addAgain(_cells: readonly string[]): void {
-    throw new Error("No column needs its cells again.");
+  addAgain(cells: readonly string[]): void {
+    for (const i of this.#again) this.#typed[i].addAgain(cells[i]);
   }
 
   finish(): Column[] {
-    return listFewest(this.#columns.map((column, i) => column.finish(this.#names[i])));
+    return listFewest([...this.#first, ...this.#typed].map((column) => column.finish()));
   }
+
+  /** The decimal mark of the file: what its cells show is the same in all columns. */
+  #mark(): Mark {
+    // A cell that shows it is told rather than the declaration, as it would be without one.
+    if (this.#decimal !== null) return { mark: this.#decimal, proof: this.#proof(this.#decimal) ?? "declared" };
+    const point = this.#proof(".");
+    const comma = point === null ? this.#proof(",") : null;
+    return { mark: comma === null ? "." : ",", proof: point ?? comma };
+  }
+
+  #proof(mark: DecimalMark): Mark["proof"] {
+    for (const [i, column] of this.#typed.entries()) {
+      const proof = column.mayProve ? column.evidence.proof(mark) : null;
+      if (proof !== null) return { ...proof, column: this.#names[i] };
+    }
+    return null;
+  }
+}
+
+/** A name like `constructor` is no declaration. */
+function declaredFor(types: ColumnOptions["types"], name: string): DeclaredType | null {
+  return Object.hasOwn(types, name) ? types[name] : null;
 }
 
 /** Leaves out the classes of the columns with the most, once they are too many or too long in all. */
@@ -69,5 +108,5 @@ function classCount({ summary }: Column): number {
 }
 
 function withoutClasses({ summary, values }: Column): Column {
-  return { summary: { ...summary, classes: null }, values: summary.type === "numeric" ? values : null };
+  return { summary: { ...summary, classes: null }, values: holdsDoubles(summary) ? values : null };
 }

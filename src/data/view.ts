@@ -5,7 +5,8 @@
  * classes become numbers, dates or booleans by their spelling. What the record does not hold is a
  * fault whose remedy is to upload the file again with the type.
  */
-import { parseDecimal, MISSING_CODE, type ColumnValues } from "./column.ts";
+import { parseDecimal } from "./cell-number.ts";
+import { MISSING_CODE, type ColumnValues } from "./column.ts";
 import type { ColumnSummary } from "./dataset.ts";
 import type { DeclaredType, Reading } from "./reading.ts";
 

@@ -1,10 +1,13 @@
+import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
-import { ColumnBuilder, parseDecimal } from "../../src/data/column.ts";
+import { parseDecimal } from "../../src/data/cell-number.ts";
+import { FirstColumn } from "../../src/data/first-column.ts";
+import { seededColumns } from "./seeded-cells.ts";
 
 function column(cells: readonly string[]) {
-  const builder = new ColumnBuilder();
+  const builder = new FirstColumn("c");
   for (const cell of cells) builder.add(cell);
-  const { summary, values } = builder.finish("c");
+  const { summary, values } = builder.finish();
   return { ...summary, values: values && [...values] };
 }
 
@@ -135,4 +138,16 @@ test("a column that turns out late to hold text is categorical", () => {
 test("a long cell is no class", () => {
   expect(column(["x".repeat(256), "y"]).classes).toHaveLength(2);
   expect(column(["x".repeat(257), "y"])).toMatchObject({ type: "categorical", classes: null, values: null });
+});
+
+test("the columns are those of before readings were recorded, to the last bit", () => {
+  const hash = createHash("sha256");
+  for (const cells of seededColumns(1, 200)) {
+    const { values, all_different, ...summary } = column(cells);
+    expect(all_different).toBe(false);
+    hash.update(JSON.stringify(summary));
+    if (values !== null) hash.update(summary.type === "numeric" ? new Float64Array(values) : new Uint16Array(values));
+  }
+  // Computed by the code of that time.
+  expect(hash.digest("hex")).toBe("cb1b0c9399df106c234133dc017a1084fc573da0af62a839308f84bdcf96a1e9");
 });

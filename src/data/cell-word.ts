@@ -1,0 +1,86 @@
+/** The words in a cell that are more than text: what says that a value is missing, and true and false. */
+import { isDigit } from "./cell-number.ts";
+
+/** Those of pandas' `read_csv`, and three that people write. */
+const MISSING_TOKENS = [
+  "",
+  "#N/A",
+  "#N/A N/A",
+  "#NA",
+  "-1.#IND",
+  "-1.#QNAN",
+  "-NaN",
+  "-nan",
+  "1.#IND",
+  "1.#QNAN",
+  "<NA>",
+  "N/A",
+  "NA",
+  "NULL",
+  "NaN",
+  "None",
+  "n/a",
+  "nan",
+  "null",
+  "?",
+  "-",
+  ".",
+];
+/** Among texts these are words: Namibia, and that there is none of something. */
+const WORDS_AMONG_TEXTS = ["NA", "None"];
+
+const SPACE = 32;
+
+/** `besideValues`: missing among numbers, dates or booleans, and a class among texts. */
+export type Missing = "no" | "besideValues" | "always";
+
+/** Which cells are missing. */
+export class MissingCells {
+  readonly #tokens: ReadonlySet<string>;
+  readonly #words: ReadonlySet<string>;
+  readonly #isDefault: boolean;
+  #longest = 0;
+
+  /** Null: the tokens of the default. Declared ones hold in every column. */
+  constructor(declared: readonly string[] | null) {
+    this.#isDefault = declared === null;
+    this.#words = new Set(declared === null ? WORDS_AMONG_TEXTS : []);
+    this.#tokens = new Set(declared === null ? MISSING_TOKENS : ["", ...declared]);
+    for (const token of this.#tokens) this.#longest = Math.max(this.#longest, token.length);
+  }
+
+  is(cell: string): Missing {
+    // No token of the default ends in a digit, as most numbers do.
+    if (this.#isDefault && isDigit(cell.charCodeAt(cell.length - 1))) return "no";
+    if (cell.length <= this.#longest && this.#tokens.has(cell))
+      return this.#words.has(cell) ? "besideValues" : "always";
+    // Only spaces in quotes come here.
+    return this.#isDefault && cell.charCodeAt(0) === SPACE && cell.trim() === "" ? "besideValues" : "no";
+  }
+}
+
+interface Truth {
+  readonly value: boolean;
+  /** Words of one pair go together. */
+  readonly pair: number;
+}
+
+const truths = new Map<string, Truth>();
+for (const [pair, [no, yes]] of [
+  ["false", "true"],
+  ["no", "yes"],
+  ["f", "t"],
+  ["n", "y"],
+  ["0", "1"],
+].entries()) {
+  truths.set(no, { value: false, pair });
+  truths.set(yes, { value: true, pair });
+}
+const UNDECLARED_PAIRS = 2;
+
+/** What a cell says, in any case of its letters. The short pairs count only where a column is declared boolean. */
+export function truthOf(cell: string, isDeclared = true): Truth | null {
+  if (cell.length > "false".length) return null;
+  const truth = truths.get(cell.toLowerCase());
+  return truth !== undefined && (isDeclared || truth.pair < UNDECLARED_PAIRS) ? truth : null;
+}
