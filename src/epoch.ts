@@ -80,7 +80,7 @@ export class Epoch {
       return;
     }
     if (this.#lost !== null) return await this.#refillOnce();
-    const had = this.#last && ` It had ${this.#last.jobs} jobs and ${this.#last.datasets} datasets.`;
+    const had = this.#last && ` It had ${this.#last.jobs} jobs and ${this.#last.files} files of datasets.`;
     this.#lost = `Redis came back without the data that belong to this data directory, or is another one.${had ?? ""} Restore the back-up, or accept the loss by removing ${path}.`;
     log.error({ epoch: contents.epoch, remembered }, this.#lost);
     this.#toRefill = true;

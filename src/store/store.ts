@@ -29,8 +29,8 @@ export interface OwnerLimits {
 export interface Contents {
   readonly epoch: string | null;
   readonly jobs: number;
-  /** That differ. */
-  readonly datasets: number;
+  /** Of datasets; one that several have counts once. */
+  readonly files: number;
 }
 
 export class Store {
@@ -95,12 +95,12 @@ export class Store {
 
   async contents(): Promise<Contents> {
     return await this.#database.use(async (redis) => {
-      const [epoch, statuses, datasets] = await Promise.all([
+      const [epoch, statuses, files] = await Promise.all([
         redis.get(keys.epoch),
         redis.hvals(keys.statuses),
         redis.hlen(keys.files),
       ]);
-      return { epoch, jobs: statuses.reduce((sum, count) => sum + Number(count), 0), datasets };
+      return { epoch, jobs: statuses.reduce((sum, count) => sum + Number(count), 0), files };
     });
   }
 

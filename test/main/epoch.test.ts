@@ -42,7 +42,7 @@ test("a Redis that lost its data is noticed, over restarts too, until they are r
   const [status, said] = await ready();
   expect(status).toBe(503);
   expect(said).toContain("Redis came back without the data that belong to this data directory");
-  expect(said).toContain("It had 0 jobs and 1 datasets.");
+  expect(said).toContain("It had 0 jobs and 2 files of datasets.");
   // However often it is asked, it is in the log once.
   for (let i = 0; i < 3; i++) expect(await ready()).toEqual([status, said]);
   expect(service.log.filter(({ level, msg }) => level === "error" && msg === said)).toHaveLength(1);

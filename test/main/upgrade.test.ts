@@ -4,13 +4,14 @@
  * test/fixtures/upgrade/make.ts made it, and says what is in it.
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { FIRST_READING } from "../../src/data/reading.ts";
 import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
 import { Client, type Answers, type JobAnswer } from "../fixtures/upgrade/client.ts";
 import { receiver as place, secrets } from "../fixtures/upgrade/jobs.ts";
@@ -137,12 +138,23 @@ test("keys, lists and datasets are found, and a key leads to the job that it mad
   }
   for (const { owner, id } of Object.values(expected.datasets)) {
     const csv = await (await client.fetch(owner, `/v1/datasets/${id}/content`)).text();
-    expect(await client.upload(owner, csv)).toMatchObject({ id });
+    const old = await client.get(owner, `/v1/datasets/${id}`);
+    expect(old).toMatchObject({ reading: FIRST_READING, columns_sha256: null });
+    // Read by today's rules, the same bytes are another dataset.
+    const today = await client.upload(owner, csv);
+    expect(today).toMatchObject({ sha256: old.sha256, columns_sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect(await client.upload(owner, csv)).toEqual(today);
+    expect(await client.get(owner, `/v1/datasets/${id}`)).toEqual(old);
   }
 });
 
 test("what was not finished ends with the bytes it would have had", { timeout: 120_000 }, async () => {
   const { redis: redisUrl, address } = await api.ready;
+  // The columns of one dataset are lost, and made again as they were.
+  const { sha256 } = await client.get("ann", `/v1/datasets/${expected.datasets.iris.id}`);
+  const columns = join(directory, "api/datasets", `${String(sha256)}.columns`);
+  truncateSync(columns, 100);
+  rmSync(join(directory, "worker/cache"), { recursive: true });
   await start("worker", { REDIS_URL: redisUrl, RAPPEL_API_URL: address!, RAPPEL_JOBS: "4" });
   for (const name of ["paused", "paused-unbegun", "pausing"]) {
     await expect.poll(async () => (await job(name)).status, { timeout: 20_000 }).toBe("paused");
@@ -160,6 +172,7 @@ test("what was not finished ends with the bytes it would have had", { timeout: 1
     const changed = begun && before.arithmetic_version !== ARITHMETIC_VERSION;
     expect({ name, told: types.includes("arithmetic_changed") }).toEqual({ name, told: changed });
   }
+  expect(readFileSync(columns, "latin1")).toContain('"reading":{"version":1,');
 });
 
 test("webhooks that waited arrive, and none of a receiver that wanted no more", { timeout: 60_000 }, async () => {
