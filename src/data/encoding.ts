@@ -4,34 +4,51 @@
  */
 
 import type { TrainingData } from "../engine/training.ts";
+import type { DeclaredType } from "./reading.ts";
 
 /** The `data` of a spec as far as it concerns the encoding, in the words of the wire. */
 export interface DataSpec {
   readonly target: string;
-  /** Null: every column but the target and the one that tells which rows validate. */
+  /** Null: the default (features.ts). */
   readonly features: readonly string[] | null;
-  readonly validation: Validation | null;
-  readonly preprocess: {
-    readonly numeric: Scale;
-    readonly categorical: "one_hot";
-    readonly missing: "error" | "mean" | "drop_row";
-    readonly target: "auto" | "standardize" | "none";
-  };
+  /** Columns that are no default features. */
+  readonly exclude: readonly string[];
+  /** Columns that are taken as another type than they are recorded as (view.ts). */
+  readonly columns: Readonly<Record<string, DeclaredType>>;
+  readonly validation: SplitRule | null;
+  readonly test: SplitRule | null;
+  readonly preprocess: Preprocess;
 }
 
-export type Validation =
-  | { readonly fraction: number; readonly seed: number }
+export interface Preprocess {
+  readonly numeric: Scale;
+  readonly categorical: "one_hot";
+  readonly missing: "error" | "mean" | "median" | "most_frequent" | "drop_row";
+  readonly missing_target: "error" | "drop_row";
+  readonly missing_indicator: boolean;
+  readonly target: "auto" | "standardize" | "none";
+}
+
+/** Which rows validate, or test (split.ts). */
+export type SplitRule =
+  | { readonly fraction: number; readonly seed: number; readonly stratify: boolean }
+  | { readonly group: string; readonly fraction: number; readonly seed: number }
+  | { readonly tail: number }
   | { readonly every: number }
   | { readonly column: string };
 
 export type Scale = "standardize" | "min_max" | "none";
 
+/** The inputs that a date becomes, all of them UTC. */
+export const dateParts = ["year", "month", "day_of_week", "hour", "elapsed_days"] as const;
+export type DatePart = (typeof dateParts)[number];
+
 /**
  * How a column's cells become inputs of the model. All statistics are those of the training rows' cells that are not
- * empty, in double.
+ * missing, in double.
  *
  * Numeric, one input: (x − mean) / std, (x − min) / (max − min) or x. A deviation of 0 is given as 1; a range of 0
- * counts as 1. `fill` stands in for an empty cell; null if there may be none.
+ * counts as 1. `fill` stands in for a missing cell; null if there may be none.
  */
 export interface NumericEncoder {
   readonly column: string;
@@ -44,17 +61,30 @@ export interface NumericEncoder {
   readonly fill: number | null;
 }
 
+/** One part of a date, which is a number like any other. */
+export interface DateEncoder extends Omit<NumericEncoder, "type"> {
+  readonly type: "date";
+  readonly part: DatePart;
+}
+
 /**
- * Categorical: an input for each class that occurs in the training rows, 1 for the cell's own; all are 0 for any other
- * class and for an empty cell.
+ * Categorical and boolean: an input for each class that occurs in the training rows, 1 for the cell's own; all are 0
+ * for any other class. A missing cell counts as `fill`; if that is null, all are 0.
  */
 export interface CategoricalEncoder {
   readonly column: string;
   readonly type: "categorical";
   readonly classes: readonly string[];
+  readonly fill: string | null;
 }
 
-export type Encoder = NumericEncoder | CategoricalEncoder;
+/** One input beside the others of its column: 1 if the cell is missing, else 0. */
+export interface IndicatorEncoder {
+  readonly column: string;
+  readonly type: "missing_indicator";
+}
+
+export type Encoder = NumericEncoder | DateEncoder | CategoricalEncoder | IndicatorEncoder;
 
 /** All that is needed to encode new rows as the training rows were, and to read predictions. Stored with the model. */
 export interface Encoding {
@@ -78,23 +108,14 @@ export interface Encoded {
 
 /** What a model needs to know of its data before they are encoded. */
 export interface DataSizes {
-  /** Rows that train, and rows that validate. */
+  /** Rows that train, that validate, and that are kept for the test. */
   readonly train: number;
   readonly valid: number;
+  readonly test: number;
   /** Inputs of the model. */
   readonly width: number;
   /** Of a target that is a class: the classes that no training row has. */
   readonly untrained: readonly string[];
-}
-
-/** The names of the features, in the order of the model's inputs. */
-export function featuresOf(
-  columns: readonly { readonly name: string }[],
-  { target, features, validation }: DataSpec,
-): readonly string[] {
-  if (features !== null) return features;
-  const marker = validation !== null && "column" in validation ? validation.column : null;
-  return columns.map(({ name }) => name).filter((name) => name !== target && name !== marker);
 }
 
 /** What names of features may take in a spec whose client left them out. */
