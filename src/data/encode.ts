@@ -7,20 +7,24 @@
  * last bit.
  */
 import type { TargetKind, TrainingData } from "../engine/training.ts";
-import { checkData, checkSizes } from "./check.ts";
-import { ColumnFile } from "./column-file.ts";
+import { checkData, checkSizes, type DataFault } from "./check.ts";
 import { MISSING_CODE } from "./column.ts";
+import { datePart } from "./date-parts.ts";
 import {
-  featuresOf,
+  dateParts,
   type CategoricalEncoder,
   type DataSizes,
   type DataSpec,
+  type DateEncoder,
   type Encoded,
   type Encoder,
   type Encoding,
   type NumericEncoder,
 } from "./encoding.ts";
+import { featuresOf } from "./features.ts";
 import { splitRows } from "./split.ts";
+import { classCounts, fillOf, statisticsOf } from "./statistics.ts";
+import { holdsNumbers, ViewedFile } from "./viewed-file.ts";
 
 export interface EncodeInput {
   /** The file of columns. */
@@ -29,21 +33,34 @@ export interface EncodeInput {
   readonly targets: TargetKind;
 }
 
-export function measureFile({ path, data, targets }: EncodeInput): Promise<DataSizes> {
-  return ColumnFile.with(path, async (file) => {
-    const { train, valid } = await splitRows(file, data);
+/** The sizes, or what only the rows show to be wrong. */
+export type Measured = { readonly sizes: DataSizes } | { readonly faults: DataFault[] };
+
+export function measureFile({ path, data, targets }: EncodeInput): Promise<Measured> {
+  return ViewedFile.with(path, data.columns, async (file) => {
+    const wrong = checkData(file.content, data, targets);
+    if (wrong.length > 0) return { faults: wrong };
+    const { train, valid, test } = await splitRows(file, data);
     let width = 0;
-    for (const name of featuresOf(file.content.columns, data)) {
-      const index = file.index(name);
-      width +=
-        file.content.columns[index].type === "numeric" ? 1 : (await fitCategorical(file, index, train)).classes.length;
-    }
+    for (const name of featuresOf(file.content, data)) width += await featureWidth(file, name, data, train);
     const untrained = targets === "class" ? await untrainedClasses(file, data.target, train) : [];
-    return { train: train.length, valid: valid.length, width, untrained };
+    const sizes = { train: train.length, valid: valid.length, test: test.length, width, untrained };
+    const faults = checkSizes(sizes, data);
+    return faults.length > 0 ? { faults } : { sizes };
   });
 }
 
-async function untrainedClasses(file: ColumnFile, target: string, train: Int32Array): Promise<string[]> {
+async function featureWidth(file: ViewedFile, name: string, { preprocess }: DataSpec, train: Int32Array) {
+  const index = file.index(name);
+  const { type, missing } = file.content.columns[index];
+  const mayBeIndicated = preprocess.missing_indicator && missing > 0;
+  // Most columns need not be read.
+  if (holdsNumbers(type) && !mayBeIndicated) return type === "date" ? dateParts.length : 1;
+  const encoders = fitFeature(file, index, await file.values(index), preprocess, train);
+  return encoders.reduce((sum, encoder) => sum + widthOf(encoder), 0);
+}
+
+async function untrainedClasses(file: ViewedFile, target: string, train: Int32Array): Promise<string[]> {
   const index = file.index(target);
   const classes = file.content.columns[index].classes ?? [];
   const indices = await classIndices(file, index, classes);
@@ -54,131 +71,163 @@ async function untrainedClasses(file: ColumnFile, target: string, train: Int32Ar
 
 /** @throws Error if the spec does not fit the dataset, which the checks before should have said. */
 export function encodeFile({ path, data, targets }: EncodeInput): Promise<Encoded> {
-  return ColumnFile.with(path, async (file) => {
+  return ViewedFile.with(path, data.columns, async (file) => {
     assertFits(checkData(file.content, data, targets));
-    const { train, valid } = await splitRows(file, data);
-    const inputs: Encoder[] = [];
-    for (const name of featuresOf(file.content.columns, data)) inputs.push(await fit(file, name, data, train));
+    const { train, valid, test } = await splitRows(file, data);
+    const features: Feature[] = [];
+    for (const name of featuresOf(file.content, data)) {
+      const index = file.index(name);
+      const encoders = fitFeature(file, index, await file.values(index), data.preprocess, train);
+      features.push({ index, encoders });
+    }
+    const inputs = features.flatMap(({ encoders }) => encoders);
     const width = inputs.reduce((sum, encoder) => sum + widthOf(encoder), 0);
-    assertFits(checkSizes({ train: train.length, valid: valid.length, width }, data));
+    assertFits(checkSizes({ train: train.length, valid: valid.length, test: test.length, width }, data));
 
-    const features = await encodeFeatures(file, inputs, width);
+    const encoded = await encodeFeatures(file, features, width);
     const { values, units, description } = await encodeTarget(file, data, targets, train);
     return {
-      data: { features, width, targets: values, trainRows: train, validRows: valid, target: units },
+      data: { features: encoded, width, targets: values, trainRows: train, validRows: valid, target: units },
       encoding: { inputs, target: description },
     };
   });
 }
 
-function assertFits(faults: ReturnType<typeof checkData>): void {
+function assertFits(faults: readonly DataFault[]): void {
   if (faults.length > 0)
     throw new Error(`The dataset does not fit the spec: ${faults[0].pointer} ${faults[0].message}.`);
 }
 
-async function fit(file: ColumnFile, name: string, { preprocess }: DataSpec, train: Int32Array): Promise<Encoder> {
-  const index = file.index(name);
-  if (file.content.columns[index].type === "categorical") return fitCategorical(file, index, train);
-  const statistics = statisticsOf(await file.numbers(index), train);
-  const fill = preprocess.missing === "mean" ? statistics.mean : null;
-  return { column: name, type: "numeric", scale: preprocess.numeric, ...statistics, fill };
+/** A column, and the inputs that it becomes. */
+interface Feature {
+  readonly index: number;
+  readonly encoders: readonly Encoder[];
 }
 
-async function fitCategorical(file: ColumnFile, index: number, train: Int32Array): Promise<CategoricalEncoder> {
-  const { name, classes } = file.content.columns[index];
-  const codes = await file.codes(index);
-  const seen = new Set<number>();
-  for (const row of train) seen.add(codes[row]);
-  return { column: name, type: "categorical", classes: (classes ?? []).filter((_, code) => seen.has(code)) };
+type Preprocess = DataSpec["preprocess"];
+
+function fitFeature(
+  file: ViewedFile,
+  index: number,
+  values: Float64Array | Uint16Array,
+  preprocess: Preprocess,
+  train: Int32Array,
+): Encoder[] {
+  const { name: column, type, classes } = file.content.columns[index];
+  const encoders: Encoder[] = [];
+  if (values instanceof Uint16Array) encoders.push(fitClasses(column, classes ?? [], values, preprocess, train));
+  else if (type === "numeric") encoders.push({ column, type, ...fitNumbers(values, preprocess, train) });
+  else
+    for (const part of dateParts)
+      encoders.push({ column, type: "date", part, ...fitNumbers(datePart(values, part), preprocess, train) });
+  const isMissing = missingTest(values);
+  if (preprocess.missing_indicator && train.some((row) => isMissing(values[row])))
+    encoders.push({ column, type: "missing_indicator" });
+  return encoders;
 }
 
-/**
- * Of the values in the given rows that are there. If they are all the same, the deviation is given
- * as 1 and the mean is that value: computed, both would be off by rounding, and the quotient of two
- * rounding errors can be any number. Without any value all others are 0.
- */
-function statisticsOf(values: Float64Array, rows: Int32Array): Pick<NumericEncoder, "mean" | "std" | "min" | "max"> {
-  let count = 0;
-  let sum = 0;
-  let min = Infinity;
-  let max = -Infinity;
-  for (const row of rows) {
-    const value = values[row];
-    if (Number.isNaN(value)) continue;
-    count++;
-    sum += value;
-    if (value < min) min = value;
-    if (value > max) max = value;
-  }
-  if (count === 0) return { mean: 0, std: 1, min: 0, max: 0 };
-  if (min === max) return { mean: min, std: 1, min, max };
-  const mean = sum / count;
-  let squares = 0;
-  for (const row of rows) {
-    const deviation = values[row] - mean;
-    if (!Number.isNaN(deviation)) squares += deviation * deviation;
-  }
-  return { mean, std: Math.sqrt(squares / count) || 1, min, max };
+function missingTest(values: Float64Array | Uint16Array): (value: number) => boolean {
+  return values instanceof Uint16Array ? (code) => code === MISSING_CODE : Number.isNaN;
+}
+
+function fitNumbers(values: Float64Array, { numeric, missing }: Preprocess, train: Int32Array) {
+  const statistics = statisticsOf(values, train);
+  return { scale: numeric, ...statistics, fill: fillOf(values, train, statistics, missing) };
+}
+
+/** Of equally frequent classes the first stands in for a missing one. */
+function fitClasses(
+  column: string,
+  classes: readonly string[],
+  codes: Uint16Array,
+  { missing }: Preprocess,
+  train: Int32Array,
+): CategoricalEncoder {
+  const counts = classCounts(codes, train, classes.length);
+  const seen = classes.filter((_, code) => counts[code] > 0);
+  const most = counts.reduce((best, count, code) => (count > counts[best] ? code : best), 0);
+  const fill = missing === "most_frequent" && seen.length > 0 ? classes[most] : null;
+  return { column, type: "categorical", classes: seen, fill };
 }
 
 function widthOf(encoder: Encoder): number {
-  return encoder.type === "numeric" ? 1 : encoder.classes.length;
+  return encoder.type === "categorical" ? encoder.classes.length : 1;
 }
 
-async function encodeFeatures(file: ColumnFile, inputs: readonly Encoder[], width: number): Promise<Float32Array> {
+/** Where the inputs of a column go: from `first` on in each row of `width`. */
+interface Place {
+  readonly features: Float32Array;
+  readonly first: number;
+  readonly width: number;
+}
+
+async function encodeFeatures(file: ViewedFile, inputs: readonly Feature[], width: number): Promise<Float32Array> {
   const features = new Float32Array(new SharedArrayBuffer(4 * file.content.rows * width));
   let first = 0;
-  for (const encoder of inputs) {
-    const index = file.index(encoder.column);
-    if (encoder.type === "numeric") encodeNumeric(encoder, await file.numbers(index), features, first, width);
-    else
-      encodeCategorical(
-        encoder,
-        file.content.columns[index].classes ?? [],
-        await file.codes(index),
-        features,
-        first,
-        width,
-      );
-    first += widthOf(encoder);
+  for (const { index, encoders } of inputs) {
+    const values = await file.values(index);
+    for (const encoder of encoders) {
+      encodeColumn(encoder, file.content.columns[index].classes ?? [], values, { features, first, width });
+      first += widthOf(encoder);
+    }
   }
   return features;
 }
 
-function encodeNumeric(
-  encoder: NumericEncoder,
+function encodeColumn(
+  encoder: Encoder,
+  classes: readonly string[],
+  values: Float64Array | Uint16Array,
+  place: Place,
+): void {
+  switch (encoder.type) {
+    case "numeric":
+      return encodeNumbers(encoder, values as Float64Array, place);
+    case "date":
+      return encodeNumbers(encoder, datePart(values as Float64Array, encoder.part), place);
+    case "categorical":
+      return encodeClasses(encoder, classes, values as Uint16Array, place);
+    case "missing_indicator":
+      return encodeMissing(values, place);
+  }
+}
+
+function encodeNumbers(
+  encoder: NumericEncoder | DateEncoder,
   values: Float64Array,
-  features: Float32Array,
-  first: number,
-  width: number,
+  { features, first, width }: Place,
 ): void {
   const { offset, divisor } = scaling(encoder);
   for (let row = 0; row < values.length; row++) {
     const value = Number.isNaN(values[row]) ? encoder.fill : values[row];
-    // A cell that is empty and may not be is in a row that was dropped.
+    // A cell that is missing and may not be is in a row that was dropped.
     if (value !== null) features[row * width + first] = (value - offset) / divisor;
   }
 }
 
-function scaling({ scale, mean, std, min, max }: NumericEncoder): { offset: number; divisor: number } {
+function scaling({ scale, mean, std, min, max }: NumericEncoder | DateEncoder): { offset: number; divisor: number } {
   if (scale === "standardize") return { offset: mean, divisor: std };
   if (scale === "min_max") return { offset: min, divisor: max - min || 1 };
   return { offset: 0, divisor: 1 };
 }
 
-function encodeCategorical(
+function encodeClasses(
   encoder: CategoricalEncoder,
   classes: readonly string[],
   codes: Uint16Array,
-  features: Float32Array,
-  first: number,
-  width: number,
+  { features, first, width }: Place,
 ): void {
   const position = new Map(encoder.classes.map((name, input) => [classes.indexOf(name), input]));
+  if (encoder.fill !== null) position.set(MISSING_CODE, encoder.classes.indexOf(encoder.fill));
   for (let row = 0; row < codes.length; row++) {
     const input = position.get(codes[row]);
     if (input !== undefined) features[row * width + first + input] = 1;
   }
+}
+
+function encodeMissing(values: Float64Array | Uint16Array, { features, first, width }: Place): void {
+  const isMissing = missingTest(values);
+  for (let row = 0; row < values.length; row++) if (isMissing(values[row])) features[row * width + first] = 1;
 }
 
 interface EncodedTarget {
@@ -188,7 +237,7 @@ interface EncodedTarget {
 }
 
 async function encodeTarget(
-  file: ColumnFile,
+  file: ViewedFile,
   data: DataSpec,
   targets: TargetKind,
   train: Int32Array,
@@ -208,14 +257,14 @@ async function encodeTarget(
     data.preprocess.target === "standardize" || (data.preprocess.target === "auto" && targets === "value");
   const { mean, std } = isScaled ? statisticsOf(numbers, train) : { mean: 0, std: 1 };
   const values = new Float32Array(new SharedArrayBuffer(4 * numbers.length));
-  // An empty cell is in a row that was dropped.
+  // A missing cell is in a row that was dropped.
   for (let row = 0; row < values.length; row++)
     values[row] = Number.isNaN(numbers[row]) ? 0 : (numbers[row] - mean) / std;
   const task = targets === "value" ? "regression" : "classification";
   return { values, units: { classes: null, mean, std }, description: { column, task, classes: null, mean, std } };
 }
 
-async function classIndices(file: ColumnFile, index: number, classes: readonly string[]): Promise<Int32Array> {
+async function classIndices(file: ViewedFile, index: number, classes: readonly string[]): Promise<Int32Array> {
   const indices = new Int32Array(new SharedArrayBuffer(4 * file.content.rows));
   if (file.content.columns[index].type === "numeric") {
     const position = new Map(classes.map((name, at) => [Number(name), at]));

@@ -31,7 +31,7 @@ export interface Preprocess {
 
 /** Which rows validate, or test (split.ts). */
 export type SplitRule =
-  | { readonly fraction: number; readonly seed: number; readonly stratify: boolean }
+  | { readonly fraction: number; readonly seed: number; readonly stratify?: boolean }
   | { readonly group: string; readonly fraction: number; readonly seed: number }
   | { readonly tail: number }
   | { readonly every: number }

@@ -3,19 +3,15 @@
  * train on the same buffers.
  */
 import { dataBytes, type TargetKind, type TrainingData } from "../engine/training.ts";
-import type { DataSizes, DataSpec, Encoded, Encoding } from "./encoding.ts";
+import type { Measured } from "./encode.ts";
+import type { DataSpec, Encoded, Encoding } from "./encoding.ts";
 import { itself, runInHelper } from "./pool.ts";
 
 /** Of the encodings that no job uses any more, the latest up to this size are kept for the next job. */
 const KEPT_BYTES = 256 * 2 ** 20;
 
-/** What is to be counted before a job is planned. */
-export function splitCounts(
-  columnsPath: string,
-  data: DataSpec,
-  targets: TargetKind,
-  asker = itself,
-): Promise<DataSizes> {
+/** What only the rows can tell before a job is planned. */
+export function measure(columnsPath: string, data: DataSpec, targets: TargetKind, asker = itself): Promise<Measured> {
   return runInHelper("measureFile", { path: columnsPath, data: essence(data), targets }, asker);
 }
 
@@ -27,10 +23,22 @@ export function encode(columnsPath: string, data: DataSpec, targets: TargetKind)
 
 /**
  * Without what does not influence the encoding, such as the dataset's id, which differs between owners of the same
- * bytes.
+ * bytes; and with what the specs of earlier versions lack.
  */
-function essence({ target, features, validation, preprocess }: DataSpec): DataSpec {
-  return { target, features, validation, preprocess };
+function essence({ target, features, exclude, columns, validation, test, preprocess }: DataSpec): DataSpec {
+  return {
+    target,
+    features,
+    exclude: exclude ?? [],
+    columns: columns ?? {},
+    validation,
+    test: test ?? null,
+    preprocess: {
+      ...preprocess,
+      missing_target: preprocess.missing_target ?? "error",
+      missing_indicator: preprocess.missing_indicator ?? false,
+    },
+  };
 }
 
 /**

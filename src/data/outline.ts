@@ -3,34 +3,36 @@
  * what is wrong with one.
  */
 import type { TargetKind } from "../engine/training.ts";
-import type { ColumnSummary, DatasetContent } from "./dataset.ts";
-import { featuresOf, type DataSizes, type DataSpec } from "./encoding.ts";
-import { validationCount } from "./split.ts";
+import type { ColumnSummary } from "./dataset.ts";
+import type { DataSizes, DataSpec } from "./encoding.ts";
+import { featuresOf, type TableSummary } from "./features.ts";
+import { FIRST_READING, READER_VERSION } from "./reading.ts";
+import { sideCounts } from "./split.ts";
 import { CLASS_COLUMN, syntheticColumns, type Synthetic } from "./synthetic.ts";
 
 export interface Outline {
-  readonly content: Pick<DatasetContent, "rows" | "columns">;
+  readonly content: TableSummary;
   /** That a class has no training rows is not known. */
   sizes(data: DataSpec): DataSizes;
 }
 
 /**
  * Null if the answer depends on the table's numbers: on which rows a column marks, or which values
- * are to be classes.
+ * are to be classes, or what a column is as another type.
  */
-export function outlineOf(synthetic: Synthetic, { target, validation }: DataSpec, targets: TargetKind): Outline | null {
+export function outlineOf(synthetic: Synthetic, data: DataSpec, targets: TargetKind): Outline | null {
+  const { target } = data;
   const { names, classes } = syntheticColumns(synthetic);
-  const valid = validationCount(synthetic.rows, validation);
+  const sides = sideCounts(synthetic.rows, data);
   const hasClasses = target === CLASS_COLUMN && classes > 1;
-  if (valid === null || (targets !== "value" && names.includes(target) && !hasClasses)) return null;
+  if (sides === null || Object.keys(data.columns).length > 0) return null;
+  if (targets !== "value" && names.includes(target) && !hasClasses) return null;
   const labels = Array.from({ length: classes }, (_, label) => String(label));
   const columns = names.map((name) =>
     name === CLASS_COLUMN && classes > 1 ? classColumn(name, labels) : column(name),
   );
-  return {
-    content: { rows: synthetic.rows, columns },
-    sizes: (data) => ({ train: synthetic.rows - valid, valid, width: featuresOf(columns, data).length, untrained: [] }),
-  };
+  const content = { rows: synthetic.rows, columns, reading: { ...FIRST_READING, version: READER_VERSION } };
+  return { content, sizes: (filled) => ({ ...sides, width: featuresOf(content, filled).length, untrained: [] }) };
 }
 
 /** Its numbers are moderate, whatever they are. */

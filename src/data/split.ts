@@ -63,7 +63,7 @@ export function sideCounts(rows: number, { validation, test }: Pick<DataSpec, "v
 async function chosen(file: ViewedFile, data: DataSpec, rule: SplitRule, rows: Int32Array): Promise<Int32Array> {
   if ("tail" in rule) return rows.subarray(rows.length - Math.round(rows.length * rule.tail));
   if ("every" in rule) return rows.filter((_, at) => at % rule.every === 0);
-  if ("column" in rule) return marked(await file.values(file.index(rule.column)), rows);
+  if ("column" in rule) return marked(await file.numbers(file.index(rule.column)), rows);
   if ("group" in rule) return drawGroups(await file.values(file.index(rule.group)), rows, rule);
   const drawn = rule.stratify
     ? drawStratified(await file.values(file.index(data.target)), rows, rule)
@@ -71,8 +71,7 @@ async function chosen(file: ViewedFile, data: DataSpec, rule: SplitRule, rows: I
   return drawn.map((at) => rows[at]);
 }
 
-/** Rows with a 1, or the second of two classes, which is the true one of booleans. */
-function marked(values: ArrayLike<number>, rows: Int32Array): Int32Array {
+function marked(values: Float64Array, rows: Int32Array): Int32Array {
   return rows.filter((row) => values[row] === 1);
 }
 
@@ -85,7 +84,9 @@ function shuffled(count: number, seed: number): Int32Array {
 
 /** Draws round(rows × fraction) rows: the first of a shuffle. Ascending. */
 export function drawRows(rows: number, fraction: number, seed: number): Int32Array {
-  return shuffled(rows, seed).subarray(0, Math.round(rows * fraction)).toSorted();
+  return shuffled(rows, seed)
+    .subarray(0, Math.round(rows * fraction))
+    .toSorted();
 }
 
 /**

@@ -7,9 +7,10 @@ import { MISSING_CODE, type ColumnValues } from "./column.ts";
 import type { ColumnSummary, DatasetContent } from "./dataset.ts";
 import type { DataSpec } from "./encoding.ts";
 import type { TableSummary } from "./features.ts";
-import { viewColumn } from "./view.ts";
+import { viewColumn, type ColumnView } from "./view.ts";
 
 type Views = DataSpec["columns"];
+type Convert = ColumnView["convert"];
 
 /** Whether a column's values are doubles with NaN for what is missing; else they are codes of classes. */
 export function holdsNumbers(type: ColumnSummary["type"]): boolean {
@@ -45,10 +46,10 @@ export class ViewedFile {
   /** Says of every column how many cells are missing. */
   readonly content: DatasetContent;
   readonly #file: ColumnFile;
-  readonly #converted: ReadonlyMap<number, (recorded: ColumnValues) => ColumnValues>;
+  readonly #converted: ReadonlyMap<number, Convert>;
   readonly #indices: ReadonlyMap<string, number>;
 
-  private constructor(file: ColumnFile, content: DatasetContent, converted: ViewedFile["#converted"]) {
+  private constructor(file: ColumnFile, content: DatasetContent, converted: ReadonlyMap<number, Convert>) {
     this.#file = file;
     this.content = content;
     this.#converted = converted;
@@ -65,13 +66,13 @@ export class ViewedFile {
 
   static async #of(file: ColumnFile, views: Views): Promise<ViewedFile> {
     const columns = [...file.content.columns];
-    const converted = new Map<number, (recorded: ColumnValues) => ColumnValues>();
+    const converted = new Map<number, Convert>();
     for (const [index, column] of columns.entries()) {
       if (!Object.hasOwn(views, column.name)) continue;
       const viewed = viewColumn(column, views[column.name], file.content.reading);
       if ("fault" in viewed) throw new Error(`The dataset does not fit the spec: ${viewed.fault}.`);
       converted.set(index, viewed.convert);
-      const values = viewed.convert(await file.values(index));
+      const values = viewed.convert(await recordedValues(file, index));
       columns[index] = { ...viewed.summary, missing: values === null ? column.missing : missingIn(values) };
     }
     return new ViewedFile(file, { ...file.content, columns }, converted);
@@ -84,8 +85,12 @@ export class ViewedFile {
     return index;
   }
 
+  /** Those of a boolean column are 1 for what is true, and 0 for what is not. */
   async numbers(index: number): Promise<Float64Array> {
-    return (await this.values(index)) as Float64Array;
+    const values = await this.values(index);
+    if (values instanceof Float64Array) return values;
+    const truth = (this.content.columns[index].classes ?? []).map((name) => (isTrue(name) ? 1 : 0));
+    return Float64Array.from(values, (code) => (code === MISSING_CODE ? Number.NaN : truth[code]));
   }
 
   async codes(index: number): Promise<Uint16Array> {
@@ -94,10 +99,20 @@ export class ViewedFile {
 
   /** Numbers or codes, whichever the column holds; none if it is text. */
   async values(index: number): Promise<Float64Array | Uint16Array> {
-    const recorded = await this.#file.values(index);
+    const recorded = await recordedValues(this.#file, index);
     const convert = this.#converted.get(index);
     return (convert === undefined ? recorded : convert(recorded)) ?? new Uint16Array();
   }
+}
+
+async function recordedValues(file: ColumnFile, index: number): Promise<NonNullable<ColumnValues>> {
+  const values = holdsNumbers(file.content.columns[index].type) ? file.numbers(index) : file.codes(index);
+  return (await values) as NonNullable<ColumnValues>;
+}
+
+/** Of a boolean column's classes, which keep their spelling. */
+function isTrue(name: string): boolean {
+  return ["true", "yes"].includes(name.toLowerCase());
 }
 
 function missingIn(values: NonNullable<ColumnValues>): number {

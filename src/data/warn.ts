@@ -5,11 +5,17 @@
  */
 import { quoted, quotedFirst } from "./check.ts";
 import type { ColumnSummary } from "./dataset.ts";
-import { featuresOf, type DataSizes, type DataSpec } from "./encoding.ts";
+import type { DataSizes, DataSpec } from "./encoding.ts";
+import { featuresOf, leavingOut, type TableSummary } from "./features.ts";
+
+const MISSING_TOKENS = new Set(["NA", "None"]);
 
 /** What they are about. */
 export const dataWarningCodes = {
   numbers_as_text: "a column is taken as text because of a cell, though others are numbers or dates",
+  missing_as_class: "a column has a class that is spelled like a missing value",
+  unique_column: "a column is no default feature, since nearly all its values differ",
+  index_column: "a column without a name, which numbers the rows, is no default feature",
   untrained_class: "a class of the target has no row to train on",
 } as const;
 
@@ -19,29 +25,64 @@ export interface DataWarning {
   readonly message: string;
 }
 
-interface Table {
-  readonly columns: readonly ColumnSummary[];
-  readonly sizes: DataSizes;
+/** @param table as the spec sees it */
+export function dataWarnings(table: TableSummary, data: DataSpec, sizes: DataSizes): DataWarning[] {
+  const used = new Set([data.target, ...featuresOf(table, data)]);
+  const columns = table.columns.filter(({ name }) => used.has(name));
+  return [
+    ...columns.flatMap((column) => textWarning(column, data)),
+    ...columns.flatMap((column) => missingWarning(column, table, data)),
+    ...leftOutWarnings(table, data),
+    ...untrainedWarnings(sizes, data),
+  ];
 }
 
-export function dataWarnings({ columns, sizes }: Table, data: DataSpec): DataWarning[] {
-  return [...textWarnings(columns, data), ...untrainedWarnings(sizes, data)];
+function textWarning({ name, reason }: ColumnSummary, { target }: DataSpec): DataWarning[] {
+  if (reason === null) return [];
+  const message = `takes ${quoted(name)} as text, though other cells of it are numbers or dates: ${quoted(reason.cell)} in line ${reason.line} ${reason.message}`;
+  return [{ pointer: pointerTo(name, target), code: "numbers_as_text", message }];
 }
 
-/** Columns that are in use, and were read as text because of a few cells. */
-function textWarnings(columns: readonly ColumnSummary[], data: DataSpec): DataWarning[] {
-  const used = new Set([data.target, ...featuresOf(columns, data)]);
-  return columns.flatMap(({ name, reason }) => {
-    if (reason === null || !used.has(name)) return [];
-    const pointer = name === data.target ? "/data/target" : "/data/features";
-    const message = `takes ${quoted(name)} as text, though other cells of it are numbers or dates: ${quoted(reason.cell)} in line ${reason.line} ${reason.message}`;
-    return [{ pointer, code: "numbers_as_text", message }];
+/** Whoever says what is missing has decided. */
+function missingWarning(column: ColumnSummary, { reading }: TableSummary, { target }: DataSpec): DataWarning[] {
+  const { name, type, classes } = column;
+  if (type !== "categorical" || (reading.version > 1 && reading.missing_values !== null)) return [];
+  const spelled = (classes ?? []).filter((value) => MISSING_TOKENS.has(value));
+  if (spelled.length === 0) return [];
+  const upload = `upload the file with ?missing_values=${encodeURIComponent(JSON.stringify(spelled))} if it is missing there`;
+  const message = `takes ${quotedFirst(spelled)} of ${quoted(name)} as a class; ${upload}`;
+  return [{ pointer: pointerTo(name, target), code: "missing_as_class", message }];
+}
+
+function pointerTo(name: string, target: string): string {
+  return name === target ? "/data/target" : "/data/features";
+}
+
+function leftOutWarnings(table: TableSummary, data: DataSpec): DataWarning[] {
+  if (data.features !== null) return [];
+  const whyNot = leavingOut(table, data);
+  return table.columns.flatMap((column): DataWarning[] => {
+    const why = whyNot(column);
+    const leaves = `leaves out ${quoted(column.name)}`;
+    if (why === "all_different") {
+      const message = `${leaves}, whose values are nearly all different; list it in /data/features to use it`;
+      return [{ pointer: "/data/features", code: "unique_column", message }];
+    }
+    if (why !== "ignore" || !isUnnamedIndex(column.name, table, data)) return [];
+    const message = `${leaves}, a column without a name that numbers the rows; list it in /data/features to use it`;
+    return [{ pointer: "/data/features", code: "index_column", message }];
   });
 }
 
-function untrainedWarnings({ untrained }: DataSizes, { target, validation }: DataSpec): DataWarning[] {
+/** Whether the reader gave the column its name, and left it out. */
+function isUnnamedIndex(name: string, { reading }: TableSummary, { columns }: DataSpec): boolean {
+  return /^index(_\d+)?$/.test(name) && Object.hasOwn(reading.columns, name) && !Object.hasOwn(columns, name);
+}
+
+function untrainedWarnings({ untrained }: DataSizes, { target, validation, test }: DataSpec): DataWarning[] {
   if (untrained.length === 0) return [];
-  const pointer = validation === null ? "/data/preprocess/missing" : "/data/validation";
+  const rule = validation === null ? "/data/test" : "/data/validation";
+  const pointer = validation === null && test === null ? "/data/preprocess/missing" : rule;
   const which = untrained.length === 1 ? "the class" : "the classes";
   const message = `leaves ${which} ${quotedFirst(untrained)} of ${quoted(target)} without a row to train on`;
   return [{ pointer, code: "untrained_class", message }];

@@ -24,6 +24,8 @@ const NEUTRAL: Readonly<Record<string, unknown>> = {
   "schedule.warmup_steps": 0,
   "training.gradient_accumulation_steps": 1,
   "parameter_groups.lr_scale": 1,
+  "data.columns": {},
+  "data.preprocess.missing_target": "error",
 };
 
 const INDIFFERENT = ["name", "metadata", "webhook", "resources", "checkpoint"];
@@ -54,7 +56,8 @@ function essence(value: unknown, path: string): unknown {
 
 function isNeutral(value: unknown, path: string): boolean {
   if (value === null || value === undefined || value === false) return true;
-  return (Array.isArray(value) && value.length === 0) || NEUTRAL[path] === value;
+  if (Array.isArray(value) && value.length === 0) return true;
+  return Object.hasOwn(NEUTRAL, path) && canonicalJson(NEUTRAL[path]) === canonicalJson(value);
 }
 
 function below(path: string, name: string): string {

@@ -5,8 +5,9 @@
  * each section that is well-formed goes on even if others are not: `data` to its dataset, `data` and `loss` to the columns, and with `model` and
  * `optimizer` to the plan, which knows shapes and bytes.
  */
-import { checkData, checkSizes } from "../data/check.ts";
-import { featuresOf, writtenOut, type DataSizes } from "../data/encoding.ts";
+import { checkData, viewedTable } from "../data/check.ts";
+import { writtenOut, type DataSizes } from "../data/encoding.ts";
+import { featuresOf } from "../data/features.ts";
 import { dataWarnings } from "../data/warn.ts";
 import { averagesBy } from "../engine/averaging.ts";
 import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
@@ -72,6 +73,7 @@ interface Table {
   readonly sizes: DataSizes;
   /** Null if the target is a value. */
   readonly classes: readonly string[] | null;
+  readonly warnings: readonly Warning[];
 }
 
 /** @throws Problem `invalid_spec` with every fault. */
@@ -115,7 +117,7 @@ async function planJob(
     stateBytes: plan.stateBytes,
     sizes: sizesOf(spec, plan, table),
     totalSteps: totalSteps(value, table),
-    warnings: bounded([...dataWarnings(table, table.data), ...scheduleWarnings(spec, table)]),
+    warnings: bounded([...table.warnings, ...scheduleWarnings(spec, table)]),
     shapes: new Map(stateEntries(plan).map(({ name, shape }) => [name, shape])),
   };
 }
@@ -183,18 +185,24 @@ function scheduleWarnings({ schedule, training }: ResolvedSpec, { sizes }: Table
 /** Checks `data` against its table; null if something is wrong with it. */
 async function readTable({ data, loss }: Partial<Spec>, input: Input, faults: Fault[]): Promise<Table | null> {
   if (!data || !loss) return null;
-  const { rows, columns } = input.content;
   const targets = targetsOf(loss);
   const before = faults.length;
-  for (const fault of checkData(input.content, data, targets)) faults.push(fault);
+  const { table, faults: viewFaults } = viewedTable(input.content, data);
+  const found = viewFaults.length > 0 ? viewFaults : checkData(table, data, targets);
+  for (const fault of found) faults.push(fault);
   if (faults.length > before) return null;
-  const features = featuresOf(columns, data);
+  const { rows, columns } = table;
+  const features = featuresOf(table, data);
   const filled = { ...data, features: writtenOut(features) ?? data.features };
-  const sizes = await input.sizes(filled, targets);
-  faults.push(...checkSizes(sizes, filled));
-  if (faults.length > before) return null;
+  const measured = await input.measure(filled, targets);
+  if ("faults" in measured) {
+    for (const fault of measured.faults) faults.push(fault);
+    return null;
+  }
+  const { sizes } = measured;
   const column = columns.find(({ name }) => name === data.target) as Column;
-  return { data: filled, rows, columns, features, sizes, classes: targets === "class" ? column.classes : null };
+  const classes = targets === "class" ? column.classes : null;
+  return { data: filled, rows, columns, features, sizes, classes, warnings: dataWarnings(table, data, sizes) };
 }
 
 function trainingFaults({ training, observe, model }: Partial<Spec>, { sizes: { train } }: Table): Fault[] {

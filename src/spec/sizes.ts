@@ -3,7 +3,8 @@
  * (src/store/room.ts). They are upper bounds, with numbers written out in full. Findings, which few
  * jobs have, may make a state a few kilobytes larger.
  */
-import type { ColumnSummary } from "../data/dataset.ts";
+import { MAX_CLASS_LENGTH, type ColumnSummary } from "../data/dataset.ts";
+import { dateParts } from "../data/encoding.ts";
 import { targetsOf } from "../engine/losses/targets.ts";
 import { metricsOfTargets } from "../engine/metrics.ts";
 import type { Plan } from "../engine/model.ts";
@@ -71,8 +72,11 @@ function fileSizes(plan: Plan): Pick<Sizes, "state" | "model"> {
 function notesBytes({ layers, parameters }: Plan, { columns, features, classes }: Table): number {
   const byName = new Map(columns.map((column) => [column.name, column]));
   const inputs = sum(features, (name) => {
-    const column = byName.get(name);
-    return text(name) + ENCODER_BYTES + (column?.type === "categorical" ? text(column.classes) : 0);
+    const column = byName.get(name)!;
+    // One more for an indicator, and for the class that stands in for a missing one.
+    const encoders = (column.type === "date" ? dateParts.length : 1) + (column.missing > 0 ? 1 : 0);
+    const isNumber = column.type === "numeric" || column.type === "date";
+    return encoders * (text(name) + ENCODER_BYTES) + (isNumber ? 0 : text(column.classes) + MAX_CLASS_LENGTH);
   });
   const described = sum([...layers, ...parameters], ({ name }) => name.length + DESCRIBED_BYTES);
   return inputs + described + text(classes) + ENCODER_BYTES;

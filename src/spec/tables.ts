@@ -2,9 +2,11 @@
  * The tables that specs are checked against: datasets that are stored, and rows that a spec brings.
  * A table that a spec brings is made as late as possible.
  */
-import { DatasetLost, InvalidDataset, type DatasetContent } from "../data/dataset.ts";
-import { splitCounts } from "../data/encodings.ts";
-import type { DataSizes, DataSpec } from "../data/encoding.ts";
+import { DatasetLost, InvalidDataset } from "../data/dataset.ts";
+import type { Measured } from "../data/encode.ts";
+import { measure } from "../data/encodings.ts";
+import type { DataSpec } from "../data/encoding.ts";
+import type { TableSummary } from "../data/features.ts";
 import type { DatasetFiles, Draft } from "../data/files.ts";
 import { outlineOf } from "../data/outline.ts";
 import type { Asker } from "../data/pool.ts";
@@ -31,8 +33,8 @@ export interface BroughtTable {
 
 /** What there is to learn from, before anything is checked against it. */
 export interface Input {
-  readonly content: Pick<DatasetContent, "rows" | "columns">;
-  sizes(data: DataSpec, targets: TargetKind): Promise<DataSizes>;
+  readonly content: TableSummary;
+  measure(data: DataSpec, targets: TargetKind): Promise<Measured>;
   readonly table: BroughtTable | null;
 }
 
@@ -52,7 +54,7 @@ export async function openInput(
     const outline = outlineOf(data.synthetic, data, targets);
     if (outline === null) return await draftInput({ synthetic: data.synthetic }, context, faults);
     const table = lazily({ synthetic: data.synthetic }, context);
-    return { content: outline.content, sizes: async (filled) => outline.sizes(filled), table };
+    return { content: outline.content, measure: async (filled) => ({ sizes: outline.sizes(filled) }), table };
   }
   if (data.inline !== undefined) return await draftInput({ inline: data.inline }, context, faults);
   const dataset = await context.dataset(data.dataset!);
@@ -60,15 +62,15 @@ export async function openInput(
     faults.push({ pointer: "/data/dataset", message: "names a dataset that does not exist" });
     return null;
   }
-  const sizes = async (filled: DataSpec, targets: TargetKind) => {
+  const measured = async (filled: DataSpec, targets: TargetKind) => {
     try {
-      return await context.files.use(dataset, (path) => splitCounts(path, filled, targets, context.asker));
+      return await context.files.use(dataset, (path) => measure(path, filled, targets, context.asker));
     } catch (error) {
       const deleted = error instanceof DatasetLost && (await context.dataset(dataset.id)) === null;
       throw deleted ? faulty("invalid_spec", [DELETED]) : error;
     }
   };
-  return { content: dataset, sizes, table: null };
+  return { content: dataset, measure: measured, table: null };
 }
 
 const DELETED: Fault = { pointer: "/data/dataset", message: "names a dataset that was deleted just now" };
@@ -80,7 +82,7 @@ async function draftInput(source: Source, context: TableContext, faults: Fault[]
   try {
     const table = lazily(source, context);
     const { content, columnsPath } = await table.make();
-    return { content, sizes: (filled, targets) => splitCounts(columnsPath, filled, targets, context.asker), table };
+    return { content, measure: (filled, targets) => measure(columnsPath, filled, targets, context.asker), table };
   } catch (error) {
     if (!(error instanceof InvalidDataset)) throw error;
     faults.push({ pointer: "/data/inline", message: `is no table: ${error.message.replace(/\.$/, "")}` });

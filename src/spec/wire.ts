@@ -5,6 +5,7 @@
  * every response they see. A schema and its type share one name.
  */
 import { z } from "zod";
+import { dateParts } from "../data/encoding.ts";
 import { decimalMarks, declaredTypes, encodings, separators } from "../data/reading.ts";
 import { ErrorCode } from "./errors.ts";
 import { EventType } from "./event-type.ts";
@@ -302,24 +303,44 @@ export const Checkpoint = z
   });
 export type Checkpoint = z.infer<typeof Checkpoint>;
 
+const numbers = {
+  scale: z
+    .enum(["standardize", "min_max", "none"])
+    .describe("One input: (x − mean) / std, or (x − min) / (max − min), or x. A range of 0 counts as 1."),
+  mean: z.number(),
+  std: z.number(),
+  min: z.number(),
+  max: z.number(),
+  fill: z.number().nullable().describe("Stands in for a missing cell; null if there may be none."),
+};
+
 const Encoder = z
   .discriminatedUnion("type", [
+    z.object({ column: z.string(), type: z.literal("numeric"), ...numbers }),
     z.object({
       column: z.string(),
-      type: z.literal("numeric"),
-      scale: z
-        .enum(["standardize", "min_max", "none"])
-        .describe("One input: (x − mean) / std, or (x − min) / (max − min), or x. A range of 0 counts as 1."),
-      mean: z.number(),
-      std: z.number(),
-      min: z.number(),
-      max: z.number(),
-      fill: z.number().nullable().describe("Stands in for an empty cell; null if there may be none."),
+      type: z.literal("date"),
+      part: z
+        .enum(dateParts)
+        .describe(
+          "x: what of the date, in UTC, becomes this input. Months from 1; days of the week from 0 for Monday; `elapsed_days` since 1970-01-01, with their fraction.",
+        ),
+      ...numbers,
     }),
     z.object({
       column: z.string(),
       type: z.literal("categorical"),
       classes: z.array(z.string()).describe("An input for each: 1 for the cell's own, 0 for the others."),
+      fill: z
+        .string()
+        .nullable()
+        .describe(
+          "The class that a missing cell counts as; null: it has none. Models of earlier versions of the service lack it.",
+        ),
+    }),
+    z.object({
+      column: z.string(),
+      type: z.literal("missing_indicator").describe("One input: 1 if the cell is missing, else 0."),
     }),
   ])
   .meta({

@@ -126,7 +126,7 @@ test("a model is there once the job has succeeded, not before", async () => {
         layers: [{ name: "0", type: "linear", parameters: { weight: [8, 6], bias: [8] } }],
         inputs: [
           { column: "x", type: "numeric", scale: "standardize", mean: 9, std: 5, min: 0, max: 19, fill: null },
-          { column: "colour", type: "categorical", classes: ["blue", "green", "red"] },
+          { column: "colour", type: "categorical", classes: ["blue", "green", "red"], fill: null },
         ],
         target: { column: "label", task: "classification", classes: ["cat", "dog"], mean: null, std: null },
       },

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { checkData, checkSizes } from "../../src/data/check.ts";
 import type { ColumnSummary } from "../../src/data/dataset.ts";
+import type { DataSpec } from "../../src/data/encoding.ts";
+import { FIRST_READING } from "../../src/data/reading.ts";
 import { dataSpec } from "./support.ts";
 
 const numeric = (name: string, given: Partial<ColumnSummary> = {}): ColumnSummary => ({
@@ -27,7 +29,7 @@ const categorical = (name: string, given: Partial<ColumnSummary> = {}): ColumnSu
   reason: null,
   ...given,
 });
-const table = (...columns: ColumnSummary[]) => ({ rows: 10, columns });
+const table = (...columns: ColumnSummary[]) => ({ rows: 10, columns, reading: FIRST_READING });
 
 test("a spec that fits has no faults", () => {
   const fitting = table(numeric("x"), categorical("k"), numeric("y"));
@@ -56,32 +58,43 @@ test("features are neither the target nor named twice", () => {
   ]);
 });
 
-test("empty cells are a fault unless the spec says what to do with them", () => {
+test("missing values are a fault, and the remedies are named", () => {
   const holed = table(numeric("x", { missing: 3 }), categorical("k", { missing: 1 }), numeric("y", { missing: 2 }));
-  const faults = (missing: "error" | "mean" | "drop_row") =>
-    checkData(holed, dataSpec({ preprocess: { missing } }), "value");
-  expect(faults("error")).toEqual([
+  const faults = (preprocess: Partial<DataSpec["preprocess"]>, features: string[] | null = null) =>
+    checkData(holed, dataSpec({ features, preprocess }), "value");
+  const instead = "/data/preprocess/missing can be";
+  const exclude = "; /data/exclude can leave the column out";
+  expect(faults({})).toEqual([
     {
       pointer: "/data/target",
-      message: 'names "y", which has 2 empty cells; /data/preprocess/missing can be "drop_row"',
+      message:
+        'names "y", whose value is missing in 2 of 10 rows; /data/preprocess/missing_target can be "drop_row", which leaves these rows out',
     },
     {
       pointer: "/data/features",
-      message: 'names "x", which has 3 empty cells; /data/preprocess/missing can be "mean" or "drop_row"',
+      message: `names "x", whose value is missing in 3 of 10 rows; ${instead} "mean", "median" or "most_frequent" (of the training rows), or "drop_row"${exclude}`,
     },
     {
       pointer: "/data/features",
-      message: 'names "k", which has 1 empty cell; /data/preprocess/missing can be "mean" or "drop_row"',
+      message: `names "k", whose value is missing in 1 of 10 rows; ${instead} "most_frequent" (of the training rows), "mean" or "median" (both leave the inputs of its classes 0), or "drop_row"${exclude}`,
     },
   ]);
-  expect(faults("mean").map(({ pointer }) => pointer)).toEqual(["/data/target"]);
-  expect(faults("drop_row")).toEqual([]);
+  expect(faults({ missing_target: "drop_row" }, ["k"])).toEqual([
+    { pointer: "/data/features/0", message: expect.stringMatching(/^names "k".*, or "drop_row"$/) },
+  ]);
+  for (const missing of ["mean", "median", "most_frequent"] as const) {
+    expect(faults({ missing }).map(({ pointer }) => pointer)).toEqual(["/data/target"]);
+    expect(faults({ missing, missing_target: "drop_row" })).toEqual([]);
+  }
+  expect(faults({ missing: "drop_row" })).toEqual([]);
 });
 
 test("a column without values is of no use", () => {
   const empty = numeric("x", { missing: 10, min: null, max: null, mean: null, classes: [] });
   const faults = checkData(table(empty, numeric("y")), dataSpec({ preprocess: { missing: "mean" } }), "value");
-  expect(faults).toEqual([{ pointer: "/data/features", message: 'names "x", which has no values at all' }]);
+  expect(faults).toEqual([
+    { pointer: "/data/features", message: expect.stringMatching(/^names "x", which has no values at all/) },
+  ]);
 });
 
 test.each([
@@ -120,7 +133,7 @@ test("a validation column is numeric, and not the target", () => {
   const columns = table(numeric("x"), categorical("k"), numeric("y"));
   const messages = (column: string) =>
     checkData(columns, dataSpec({ features: ["x"], validation: { column } }), "value").map(({ message }) => message);
-  expect(messages("k")).toEqual(['names "k", which is not numeric; rows with 1 validate']);
+  expect(messages("k")).toEqual(['names "k", which is not numeric; rows with 1 are chosen']);
   expect(messages("y")).toEqual(['names "y", the target']);
 });
 
@@ -139,10 +152,10 @@ test("both sides of the split need rows", () => {
 
 test("what is left once rows were counted", () => {
   const spec = dataSpec({ validation: { column: "v" } });
-  expect(checkSizes({ train: 1, valid: 1, width: 1 }, spec)).toEqual([]);
-  expect(checkSizes({ train: 1, valid: 0, width: 1 }, spec)).toHaveLength(1);
-  expect(checkSizes({ train: 0, valid: 0, width: 0 }, dataSpec())).toEqual([
+  expect(checkSizes({ train: 1, valid: 1, test: 0, width: 1 }, spec)).toEqual([]);
+  expect(checkSizes({ train: 1, valid: 0, test: 0, width: 1 }, spec)).toHaveLength(1);
+  expect(checkSizes({ train: 0, valid: 0, test: 0, width: 0 }, dataSpec())).toEqual([
     { pointer: "/data/preprocess/missing", message: "leaves no rows to train on" },
   ]);
-  expect(checkSizes({ train: 1, valid: 0, width: 0 }, dataSpec())[0].pointer).toBe("/data/features");
+  expect(checkSizes({ train: 1, valid: 0, test: 0, width: 0 }, dataSpec())[0].pointer).toBe("/data/features");
 });

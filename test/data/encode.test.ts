@@ -1,28 +1,8 @@
 import { createReadStream } from "node:fs";
 import { expect, test } from "vitest";
-import { encode, splitCounts } from "../../src/data/encodings.ts";
-import type { DataSpec } from "../../src/data/encoding.ts";
-import { dataset, datasetFiles, dataSpec, LIMIT_BYTES } from "./support.ts";
+import { encode } from "../../src/data/encodings.ts";
+import { datasetFiles, dataSpec, encoded, LIMIT_BYTES, rowsOf } from "./support.ts";
 import { ingest } from "../support/datasets.ts";
-
-async function encoded(csv: string, data: DataSpec, targets: "class" | "value" | "probability" = "value") {
-  const { files, content } = await dataset(csv);
-  const result = await encode(files.columnsPath(content), data, targets);
-  const { train, valid, width } = await splitCounts(files.columnsPath(content), data, targets);
-  expect({ train, valid, width }).toEqual({
-    train: result.data.trainRows.length,
-    valid: result.data.validRows.length,
-    width: result.data.width,
-  });
-  return { ...result.data, encoding: result.encoding };
-}
-
-/** The rows of a matrix. */
-function rowsOf({ features, width }: { features: Float32Array; width: number }): number[][] {
-  return Array.from({ length: features.length / width }, (_, row) => [
-    ...features.subarray(row * width, (row + 1) * width),
-  ]);
-}
 
 test("standardizes by the training rows' mean and population deviation", async () => {
   // Rows 0 and 3 validate. Training x: 1, 3, 5, 7 (mean 4, deviation √5); constant c; training y: 10, 20, 30, 40 (mean 25, deviation √125).
@@ -96,7 +76,12 @@ test("the target of a loss on probabilities is scaled only if asked for", async 
 test("categories become one input for each class of the training rows; others are zeros", async () => {
   const csv = "colour,x,y\nunseen,0,0\nred,1,1\nblue,2,2\ngreen,3,3\nred,4,4\nblue,5,5\n";
   const data = await encoded(csv, dataSpec({ validation: { every: 3 }, preprocess: { numeric: "none" } }));
-  expect(data.encoding.inputs[0]).toEqual({ column: "colour", type: "categorical", classes: ["blue", "red"] });
+  expect(data.encoding.inputs[0]).toEqual({
+    column: "colour",
+    type: "categorical",
+    classes: ["blue", "red"],
+    fill: null,
+  });
   expect(rowsOf(data)).toEqual([
     [0, 0, 0],
     [0, 1, 1],
@@ -191,7 +176,9 @@ test("everything the threads of a crew read is shared memory", async () => {
 });
 
 test("a spec that does not fit its dataset is not encoded", async () => {
-  await expect(encoded("x,y\n,1\n2,2\n", dataSpec())).rejects.toThrow(/features names "x", which has 1 empty cell/);
+  await expect(encoded("x,y\n,1\n2,2\n", dataSpec())).rejects.toThrow(
+    /features names "x", whose value is missing in 1 of 2 rows/,
+  );
 });
 
 test.each([

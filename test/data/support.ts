@@ -2,8 +2,9 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import type { DataSpec } from "../../src/data/encoding.ts";
+import { encode, measure } from "../../src/data/encodings.ts";
 import { DatasetFiles } from "../../src/data/files.ts";
 import { ingest } from "../support/datasets.ts";
 
@@ -36,14 +37,37 @@ export function dataSpec(
   return {
     target: "y",
     features: null,
+    exclude: [],
+    columns: {},
     validation: null,
+    test: null,
     ...given,
     preprocess: {
       numeric: "standardize",
       categorical: "one_hot",
       missing: "error",
+      missing_target: "error",
+      missing_indicator: false,
       target: "auto",
       ...given.preprocess,
     },
   };
+}
+
+/** Encoded, and measured the same. */
+export async function encoded(csv: string, data: DataSpec, targets: "class" | "value" | "probability" = "value") {
+  const { files, content } = await dataset(csv);
+  const result = await encode(files.columnsPath(content), data, targets);
+  const { trainRows, validRows, width } = result.data;
+  expect(await measure(files.columnsPath(content), data, targets)).toMatchObject({
+    sizes: { train: trainRows.length, valid: validRows.length, width },
+  });
+  return { ...result.data, encoding: result.encoding };
+}
+
+/** The rows of a matrix. */
+export function rowsOf({ features, width }: { features: Float32Array; width: number }): number[][] {
+  return Array.from({ length: features.length / width }, (_, row) => [
+    ...features.subarray(row * width, (row + 1) * width),
+  ]);
 }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { checkData } from "../../src/data/check.ts";
-import { splitCounts } from "../../src/data/encodings.ts";
+import { measure } from "../../src/data/encodings.ts";
 import { outlineOf } from "../../src/data/outline.ts";
 import { syntheticTable, SYNTHETIC_TYPES, type Synthetic } from "../../src/data/synthetic.ts";
 import { dataSpec, datasetFiles } from "./support.ts";
@@ -114,7 +114,7 @@ test("what is said of a table before it is made is what is found once it is", as
           expect(checkData(outline.content, data, targets)).toEqual(faults);
           expect(outline.content.columns.map(({ name }) => name)).toEqual(names);
           if (faults.length === 0)
-            expect(outline.sizes(data)).toEqual(await splitCounts(draft.columnsPath, data, targets));
+            expect({ sizes: outline.sizes(data) }).toEqual(await measure(draft.columnsPath, data, targets));
           const classes = (content: typeof outline.content) =>
             content.columns.find(({ name }) => name === target)?.classes;
           if (targets === "class") expect(classes(outline.content)).toEqual(classes(draft.content));

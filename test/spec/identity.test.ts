@@ -46,6 +46,8 @@ test.each<[object]>([
   [{ optimizer: { betas: [0.9, 0.999], amsgrad: false } }],
   [{ training: { clip_grad_norm: null, gradient_accumulation_steps: 1 } }],
   [{ parameter_groups: [] }],
+  [{ data: { exclude: [], columns: {}, test: null } }],
+  [{ data: { preprocess: { missing: "error", missing_target: "error", missing_indicator: false } } }],
   [{ schedule: { type: "constant", warmup_steps: 0 } }],
 ])("%j changes no number, and no hash", (patch) => {
   expect(hashWith(patch)).toBe(plain);
@@ -57,7 +59,16 @@ test("whatever changes a number changes the hash", () => {
     { data: { features: ["x"] } },
     { data: { validation: null } },
     { data: { validation: { every: null, fraction: 0.2 } } },
+    { data: { validation: { every: null, fraction: 0.2, stratify: true } } },
+    { data: { validation: { every: null, fraction: 0.2, group: "g" } } },
+    { data: { validation: { every: null, tail: 0.2 } } },
+    { data: { test: { every: 5 } } },
+    { data: { exclude: ["x"] } },
+    { data: { columns: { x: "categorical" } } },
     { data: { preprocess: { numeric: "none" } } },
+    { data: { preprocess: { missing: "median" } } },
+    { data: { preprocess: { missing_target: "drop_row" } } },
+    { data: { preprocess: { missing_indicator: true } } },
     { model: { layers: [{ type: "linear" }] } },
     { model: { layers: [{ type: "linear", bias: false, out_features: 4 }, { type: "relu" }, { type: "linear" }] } },
     { loss: { type: "l1" } },
@@ -80,4 +91,11 @@ test("whatever changes a number changes the hash", () => {
   ];
   const hashes = [plain, ...patches.map((patch) => hashWith(patch))];
   expect(new Set(hashes).size).toBe(hashes.length);
+});
+
+test("a drawn split that is not stratified hashes as it did before it could be", () => {
+  const drawn = { validation: { every: null, fraction: 0.2 } };
+  const [plainly, explicitly] = [drawn, { validation: { ...drawn.validation, stratify: false } }];
+  expect(hashWith({ data: explicitly })).toBe(hashWith({ data: plainly }));
+  expect(hashWith({ data: plainly })).toBe("0c2d3f8fed1b24b039c75da2e8f32f01c260fe08130c7f29907fc0ddfd7afc6c");
 });
