@@ -7,7 +7,7 @@
  */
 import { MissingCells } from "./cell-word.ts";
 import { holdsDoubles, type Column } from "./column.ts";
-import { MAX_CLASS_CHARACTERS_LISTED, MAX_CLASSES_LISTED } from "./dataset.ts";
+import { InvalidDataset, MAX_CLASS_CHARACTERS_LISTED, MAX_CLASSES_LISTED, type Reason } from "./dataset.ts";
 import { FirstColumn } from "./first-column.ts";
 import { FIRST_READING, type DecimalMark, type DeclaredType } from "./reading.ts";
 import { TypedColumn } from "./typed-column.ts";
@@ -27,6 +27,7 @@ export interface ColumnOptions {
 export class TableColumns {
   readonly #names: readonly string[];
   readonly #decimal: DecimalMark | null;
+  readonly #types: ColumnOptions["types"];
   /** One of the two has the columns: those of the first version of the reader are decided otherwise. */
   readonly #first: readonly FirstColumn[];
   readonly #typed: readonly TypedColumn[];
@@ -38,6 +39,7 @@ export class TableColumns {
     const isFirst = version === FIRST_READING.version;
     this.#names = names;
     this.#decimal = decimal;
+    this.#types = types;
     this.#first = isFirst ? names.map((name) => new FirstColumn(name)) : [];
     this.#typed = isFirst ? [] : names.map((name) => new TypedColumn(name, declaredFor(types, name), missing));
   }
@@ -54,8 +56,11 @@ export class TableColumns {
    */
   settle(): { readonly decimal: DecimalMark; readonly proved: boolean; readonly again: boolean } {
     const mark = this.#mark();
-    const needsAgain = this.#typed.map((column) => column.settle(mark));
-    this.#again = [...needsAgain.keys()].filter((i) => needsAgain[i]);
+    for (const [i, column] of this.#typed.entries()) {
+      const fault = column.settle(mark);
+      if (fault !== null) throw notAsDeclared(this.#names[i], this.#types[this.#names[i]], fault);
+    }
+    this.#again = [...this.#typed.keys()].filter((i) => this.#typed[i].needsAgain);
     return { decimal: mark.mark, proved: mark.proof !== null, again: this.#again.length > 0 };
   }
 
@@ -83,6 +88,10 @@ export class TableColumns {
     }
     return null;
   }
+}
+
+function notAsDeclared(name: string, declared: DeclaredType, { line, message }: Reason): InvalidDataset {
+  return new InvalidDataset(`Column ${JSON.stringify(name)} is declared ${declared}: ${message}`, line);
 }
 
 /** A name like `constructor` is no declaration. */

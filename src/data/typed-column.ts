@@ -16,7 +16,7 @@
  */
 import type { MissingCells } from "./cell-word.ts";
 import { categoricalColumn, dateColumn, numericColumn, tabulated, type Column } from "./column.ts";
-import { InvalidDataset, MAX_CLASSES } from "./dataset.ts";
+import { MAX_CLASSES, type Reason } from "./dataset.ts";
 import { Dictionary } from "./dictionary.ts";
 import { areNearlyAll } from "./distinct.ts";
 import { Evidence, type ValueKind } from "./evidence.ts";
@@ -33,6 +33,8 @@ export class TypedColumn {
   /** Once there is no dictionary. */
   #series: Series | null = null;
   #verdict: Decision | null = null;
+  #needsAgain = false;
+  #evidence: Evidence | null = null;
 
   constructor(name: string, declared: DeclaredType | null, missing: MissingCells) {
     this.#name = name;
@@ -54,7 +56,6 @@ export class TypedColumn {
   }
 
   /** What the cells could be, after the last one. */
-  #evidence: Evidence | null = null;
   get evidence(): Evidence {
     this.#evidence ??= this.#series?.evidence ?? (this.#dictionary as Dictionary).evidence(this.#declared);
     return this.#evidence;
@@ -65,15 +66,18 @@ export class TypedColumn {
     return this.#declared === null || this.#declared === "numeric" || this.#declared === "ignore";
   }
 
-  /**
-   * Whether the cells are needed again.
-   * @throws InvalidDataset if a cell is not what was declared
-   */
-  settle(mark: Mark): boolean {
+  /** Decides the type. What is given is about a cell that is not what was declared. */
+  settle(mark: Mark): Reason | null {
     const verdict = verdictOn(this.evidence, this.#declared, this.#name, mark);
-    if (verdict.type === "fault") throw declaredFault(this.#name, this.#declared, verdict.reason);
+    if (verdict.type === "fault") return verdict.reason;
     this.#verdict = verdict;
-    return this.#series !== null && "as" in verdict && this.#series.begin(verdict.as);
+    this.#needsAgain = this.#series !== null && "as" in verdict && this.#series.begin(verdict.as);
+    return null;
+  }
+
+  /** Once it is settled. */
+  get needsAgain(): boolean {
+    return this.#needsAgain;
   }
 
   addAgain(cell: string): void {
@@ -108,12 +112,4 @@ export class TypedColumn {
     const evidence = new Evidence(this.#declared);
     return Float64Array.from(cells, (cell) => evidence.value(evidence.note(cell, 0), as));
   }
-}
-
-function declaredFault(
-  name: string,
-  declared: DeclaredType | null,
-  { line, message }: { line: number; message: string },
-) {
-  return new InvalidDataset(`Column ${JSON.stringify(name)} is declared ${declared}: ${message}`, line);
 }
