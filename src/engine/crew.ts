@@ -2,6 +2,7 @@ import type { Worker } from "node:worker_threads";
 import { CONTROL_BYTES, DOUBLE, REQUEST, VERDICT, WORD } from "./control.ts";
 import type { Finding } from "./detectors/detector.ts";
 import { explainDivergence, verdictOf } from "./diagnosis.ts";
+import type { Evaluation } from "./evaluation.ts";
 import { batchRows, stepsPerEpoch, type TrainingJob } from "./job.ts";
 import { kernelModule } from "./kernels/kernels.ts";
 import { LARGE_BYTES } from "./garbage.ts";
@@ -24,15 +25,6 @@ import { dataBytes } from "./training.ts";
  * last snapshot is serialised. Then the memory goes back to be another job's, and what the crew
  * still knows and is told is no longer in it.
  */
-
-export interface Evaluation {
-  readonly step: number;
-  readonly epoch: number;
-  readonly metrics: Readonly<Record<string, number>>;
-  readonly improved: boolean;
-  /** How long it took. */
-  readonly seconds: number;
-}
 
 /** The whole state as it stood at a step boundary. */
 export interface Snapshot {
@@ -70,7 +62,8 @@ export type Outcome =
 
 export interface CrewHandlers {
   log(entries: readonly LogEntry[]): void;
-  evaluated(evaluation: Evaluation): void;
+  /** `seconds`: how long it took. */
+  evaluated(evaluation: Evaluation, seconds: number): void;
   /** Metrics of a step that was looked at closely, by name. */
   observed?(step: number, metrics: Readonly<Record<string, number>>): void;
   /** A detector found something. */
@@ -246,7 +239,7 @@ export class Crew {
   #receive(message: Exclude<ThreadMessage, { type: "idle" }>): void {
     // What was logged before the message was sent comes first.
     this.#drain();
-    if (message.type === "evaluated") this.#handlers.evaluated(message);
+    if (message.type === "evaluated") this.#handlers.evaluated(message.evaluation, message.seconds);
     else if (message.type === "observed") this.#handlers.observed?.(message.step, message.metrics);
     else if (message.type === "diagnosed") this.#handlers.diagnosed?.(message.finding);
     else if (message.type === "snapshot") this.#handlers.snapshot(this.#snapshotOf(message));

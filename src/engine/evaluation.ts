@@ -15,6 +15,13 @@ import { share } from "./slices.ts";
  * ascending order, so that the metrics, too, do not depend on who computed what.
  */
 
+export interface Evaluation {
+  readonly step: number;
+  readonly epoch: number;
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly improved: boolean;
+}
+
 /** Runs this thread's share of `rows` and records them. The evaluation weights must be in place. */
 export function evaluateShare(
   kernels: Kernels,

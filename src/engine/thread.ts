@@ -2,7 +2,7 @@ import { parentPort, type MessagePort } from "node:worker_threads";
 import { Aborted } from "./barrier.ts";
 import { ACTION, DOUBLE, VERDICT, WORD } from "./control.ts";
 import type { Finding } from "./detectors/detector.ts";
-import { evaluateShare, metricsOf } from "./evaluation.ts";
+import { evaluateShare, metricsOf, type Evaluation } from "./evaluation.ts";
 import { collectNow } from "./garbage.ts";
 import { drawWeights, startOptimizer } from "./initialize.ts";
 import type { EarlyStopping, TrainingJob } from "./job.ts";
@@ -45,14 +45,7 @@ export type SnapshotKind = "periodic" | "final" | "shutdown";
 
 export type ThreadMessage =
   | { readonly type: "log" }
-  | {
-      readonly type: "evaluated";
-      readonly step: number;
-      readonly epoch: number;
-      readonly metrics: Record<string, number>;
-      readonly improved: boolean;
-      readonly seconds: number;
-    }
+  | { readonly type: "evaluated"; readonly evaluation: Evaluation; readonly seconds: number }
   | { readonly type: "observed"; readonly step: number; readonly metrics: Record<string, number> }
   | { readonly type: "diagnosed"; readonly finding: Finding }
   | { readonly type: "snapshot"; readonly kinds: SnapshotKind[]; readonly skipped: number; readonly progress: Progress }
@@ -183,14 +176,9 @@ class CrewThread {
     if (improved && this.#job.keepBest) update.keepBest();
     if (rule !== null && progress.worse >= rule.patience) progress.finished = "early_stopping";
     if (!this.#leader) return;
-    this.#post({
-      type: "evaluated",
-      step: progress.step,
-      epoch: progress.step / stepsPerEpoch,
-      metrics: progress.metrics,
-      improved,
-      seconds: (performance.now() - began) / 1000,
-    });
+    const { step, metrics } = progress;
+    const evaluation = { step, epoch: step / stepsPerEpoch, metrics, improved };
+    this.#post({ type: "evaluated", evaluation, seconds: (performance.now() - began) / 1000 });
   }
 
   /** Puts the evaluation weights in place, where they are not those that are trained. */

@@ -1,5 +1,5 @@
 /** How far a run is, how fast it is, and how long it will take. */
-import type { Evaluation } from "../engine/crew.ts";
+import type { Evaluation } from "../engine/evaluation.ts";
 import type { LogEntry } from "../engine/log-reader.ts";
 import { batchRows, stepsPerEpoch, type TrainingJob } from "../engine/job.ts";
 import { meters } from "../meters.ts";

@@ -293,8 +293,8 @@ export class Run {
         );
         progress.logged(entries[entries.length - 1]);
       },
-      evaluated: (evaluation) => {
-        const { step, epoch, metrics, improved, seconds } = evaluation;
+      evaluated: (evaluation, seconds) => {
+        const { step, epoch, metrics, improved } = evaluation;
         this.#reporter.metrics([{ step, ...metrics }]);
         if (epoch % epochsPerEvent === 0) {
           this.#reporter.event("evaluated", `Evaluated after epoch ${epoch}.`, step, { epoch, metrics, improved });

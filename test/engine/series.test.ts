@@ -1,6 +1,7 @@
 // The curves that a crew tells of: the same from any number of threads and from any checkpoint.
 import { expect, test } from "vitest";
-import { Crew, type Evaluation } from "../../src/engine/crew.ts";
+import { Crew } from "../../src/engine/crew.ts";
+import type { Evaluation } from "../../src/engine/evaluation.ts";
 import type { LogEntry } from "../../src/engine/log-reader.ts";
 import type { TrainingJob } from "../../src/engine/job.ts";
 import { readSafetensors } from "../../src/engine/safetensors.ts";
