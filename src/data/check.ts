@@ -76,7 +76,7 @@ export function checkData(table: TableSummary, data: DataSpec, targets: TargetKi
 }
 
 /** What shows once the rows on each side and the inputs have been counted. */
-export function checkSizes(sizes: Omit<DataSizes, "untrained">, data: DataSpec): DataFault[] {
+export function checkSizes(sizes: Omit<DataSizes, "untrained" | "trained" | "validated">, data: DataSpec): DataFault[] {
   const faults = checkSides(sizes, data);
   if (sizes.width === 0 && sizes.train > 0) {
     faults.push({

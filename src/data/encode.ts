@@ -6,6 +6,7 @@
  * divisor in double, rounded once to float32. No function of `Math` but `sqrt` is used, which IEEE 754 defines to the
  * last bit.
  */
+import type { TargetFacts } from "../engine/metrics.ts";
 import type { TargetKind, TrainingData } from "../engine/training.ts";
 import { checkData, checkSizes, type DataFault } from "./check.ts";
 import { MISSING_CODE } from "./column.ts";
@@ -43,8 +44,8 @@ export function measureFile({ path, data, targets }: EncodeInput): Promise<Measu
     const { train, valid, test } = await splitRows(file, data);
     let width = 0;
     for (const name of featuresOf(file.content, data)) width += await featureWidth(file, name, data, train);
-    const untrained = targets === "class" ? await untrainedClasses(file, data.target, train) : [];
-    const sizes = { train: train.length, valid: valid.length, test: test.length, width, untrained };
+    const counts = { train: train.length, valid: valid.length, test: test.length, width };
+    const sizes = { ...counts, ...(await targetSizes(file, data.target, targets, train, valid)) };
     const faults = checkSizes(sizes, data);
     return faults.length > 0 ? { faults } : { sizes };
   });
@@ -60,13 +61,38 @@ async function featureWidth(file: ViewedFile, name: string, { preprocess }: Data
   return encoders.reduce((sum, encoder) => sum + widthOf(encoder), 0);
 }
 
-async function untrainedClasses(file: ViewedFile, target: string, train: Int32Array): Promise<string[]> {
+async function targetSizes(
+  file: ViewedFile,
+  target: string,
+  targets: TargetKind,
+  train: Int32Array,
+  valid: Int32Array,
+): Promise<Pick<DataSizes, "untrained" | "trained" | "validated">> {
   const index = file.index(target);
-  const classes = file.content.columns[index].classes ?? [];
-  const indices = await classIndices(file, index, classes);
+  const classes = targets === "class" ? (file.content.columns[index].classes ?? []) : [];
+  const values = targets === "class" ? await classIndices(file, index, classes) : await file.numbers(index);
+  const isBetween = (value: number) => targets === "probability" && value > 0 && value < 1;
+  return {
+    untrained: untrainedClasses(classes, values, train),
+    trained: factsOn(values, train, isBetween),
+    validated: factsOn(values, valid, isBetween),
+  };
+}
+
+function untrainedClasses(classes: readonly string[], indices: ArrayLike<number>, train: Int32Array): string[] {
   const seen = new Set<number>();
   for (const row of train) seen.add(indices[row]);
   return classes.filter((_, at) => !seen.has(at));
+}
+
+function factsOn(values: ArrayLike<number>, rows: Int32Array, isBetween: (value: number) => boolean): TargetFacts {
+  let vary = false;
+  let between = false;
+  for (const row of rows) {
+    vary ||= values[row] !== values[rows[0]];
+    between ||= isBetween(values[row]);
+  }
+  return { vary, between };
 }
 
 /** @throws Error if the spec does not fit the dataset, which the checks before should have said. */

@@ -3,6 +3,7 @@
  * and target.
  */
 
+import type { TargetFacts } from "../engine/metrics.ts";
 import type { TrainingData } from "../engine/training.ts";
 import type { DeclaredType } from "./reading.ts";
 
@@ -116,6 +117,9 @@ export interface DataSizes {
   readonly width: number;
   /** Of a target that is a class: the classes that no training row has. */
   readonly untrained: readonly string[];
+  /** Of the targets of the rows that train and of those that validate; null if not known before. */
+  readonly trained: TargetFacts | null;
+  readonly validated: TargetFacts | null;
 }
 
 /** What names of features may take in a spec whose client left them out. */

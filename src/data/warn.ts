@@ -16,6 +16,7 @@ export const dataWarningCodes = {
   missing_as_class: "a column has a class that is spelled like a missing value",
   unique_column: "a column is no default feature, since nearly all its values differ",
   index_column: "a column without a name, which numbers the rows, is no default feature",
+  constant_target: "the target is the same in all rows that train, so that there is nothing to learn",
   untrained_class: "a class of the target has no row to train on",
 } as const;
 
@@ -34,6 +35,7 @@ export function dataWarnings(table: TableSummary, data: DataSpec, sizes: DataSiz
     ...columns.flatMap((column) => missingWarning(column, table, data)),
     ...leftOutWarnings(table, data),
     ...untrainedWarnings(sizes, data),
+    ...constantWarnings(sizes, data),
   ];
 }
 
@@ -86,4 +88,11 @@ function untrainedWarnings({ untrained }: DataSizes, { target, validation, test 
   const which = untrained.length === 1 ? "the class" : "the classes";
   const message = `leaves ${which} ${quotedFirst(untrained)} of ${quoted(target)} without a row to train on`;
   return [{ pointer, code: "untrained_class", message }];
+}
+
+/** Of classes the warning before says it: all but one are without a row. */
+function constantWarnings({ untrained, trained }: DataSizes, { target }: DataSpec): DataWarning[] {
+  if (trained === null || trained.vary || untrained.length > 0) return [];
+  const message = `names ${quoted(target)}, which is the same in all rows that train: there is nothing to learn`;
+  return [{ pointer: "/data/target", code: "constant_target", message }];
 }

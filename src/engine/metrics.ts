@@ -2,6 +2,7 @@
  * The numbers that an evaluation gives: for which targets, which way each of them gets better, and
  * what it means. Definitions are scikit-learn's where it has the metric (evaluation.ts).
  */
+import { MAX_SCORES } from "./classification.ts";
 import type { TargetKind } from "./training.ts";
 
 export type Direction = "min" | "max";
@@ -67,6 +68,29 @@ export function metricsOfTargets(targets: TargetKind): MetricName[] {
   return names
     .filter((name) => metrics[name].of === "any" || metrics[name].of === task)
     .map((name) => `valid_${name}` as const);
+}
+
+/** What is known of the targets of rows before they are evaluated. */
+export interface TargetFacts {
+  /** There are two that differ. */
+  readonly vary: boolean;
+  /** There is a probability between 0 and 1 among them, which is no class. */
+  readonly between: boolean;
+}
+
+/**
+ * Why a metric of rows with such targets is undefined, or says nothing; null if it is not, or if
+ * nothing is known of the targets.
+ */
+export function whyUndefined(metric: string, targets: TargetFacts | null, isScored: boolean): string | null {
+  if (metric === "valid_auc" && !isScored)
+    return `the rows that validate have more than ${MAX_SCORES} scores (rows × classes)`;
+  if (targets === null) return null;
+  const needsClasses = metrics[metric.slice("valid_".length) as Name].of === "class" && metric !== "valid_log_loss";
+  if (needsClasses && targets.between) return "a row that validates has a target between 0 and 1, which is no class";
+  if (metric === "valid_auc" && !targets.vary) return "all rows that validate are of one class";
+  if (metric === "valid_r2" && !targets.vary) return "all rows that validate have the same target";
+  return null;
 }
 
 /** Of any other number that training gives, such as train_loss, less is better. */

@@ -1,7 +1,8 @@
 /**
  * One run of a job: from the lease that was acquired to the word that ends it.
  *
- * The engine trains on threads of its own; here its news become the record, and what happens around it becomes requests to it:
+ * The engine trains on threads of its own; here its news become the record, and what happens around
+ * it becomes requests to it:
  *
  * - what is wanted (to cancel, to pause) is told by a message, or by the heartbeat, which also says whether the run may still write;
  * - a pause stops the crew at a step boundary, with a checkpoint, and gives the job back as paused; one that comes when the training is over is too late;
@@ -13,13 +14,14 @@
  * - a run that lost its lease stops where it is and writes nothing: its successor has dropped what was not committed, and computes the same again.
  */
 import { DatasetUnreachable } from "../data/cache.ts";
-import { Crew, ThreadFailed, type CrewHandlers, type Outcome } from "../engine/crew.ts";
+import { Crew, ThreadFailed, type CrewHandlers, type Evaluation, type Outcome } from "../engine/crew.ts";
 import { changeAfter, type Change } from "../engine/rewind.ts";
 import { PlanError } from "../engine/shapes.ts";
 import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
 import type { Finding } from "../spec/diagnosis.ts";
 import { MAX_SECONDS, type ResolvedSpec } from "../spec/spec.ts";
+import { watchedMetrics, type WatchedMetric } from "../spec/watched.ts";
 import type { Checkpoint, JobStatus } from "../spec/wire.ts";
 import { LeaseLost } from "../store/errors.ts";
 import type { Blame, Lease, Work } from "../store/lease.ts";
@@ -36,10 +38,16 @@ import { rewind } from "./rewind.ts";
 import type { Threads } from "./threads.ts";
 import type { RunTrace } from "./trace.ts";
 
-/** The largest state that is written when the process is told to end: whoever told it does not wait long. */
+/**
+ * The largest state that is written when the process is told to end: whoever told it does not wait
+ * long.
+ */
 const SHUTDOWN_STATE_BYTES = 64 * 1024 * 1024;
 
-/** Of a job that is evaluated more often, every so many evaluations become an event and a span; the metrics have all. */
+/**
+ * Of a job that is evaluated more often, every so many evaluations become an event and a span; the
+ * metrics have all.
+ */
 const MAX_EVALUATED_EVENTS = 1000;
 
 /** What a run may be asked to do, the more urgent last. */
@@ -50,8 +58,8 @@ type Wanted = (typeof URGENCY)[number];
 class Cancelled extends Error {}
 
 /**
- * `ended`: there is nothing left to run, for good or until the job is resumed. `released`: it is queued again. `postponed`: that too, but not to be tried at
- * once. `lost`: it is somebody else's.
+ * `ended`: there is nothing left to run, for good or until the job is resumed. `released`: it is
+ * queued again. `postponed`: that too, but not to be tried at once. `lost`: it is somebody else's.
  */
 export type RunEnd = "ended" | "released" | "postponed" | "lost";
 
@@ -230,7 +238,10 @@ export class Run {
     }
   }
 
-  /** One crew after the other, each after the first from where a divergence of the one before leads to. */
+  /**
+   * One crew after the other, each after the first from where a divergence of the one before leads
+   * to.
+   */
   async #runCrews(threads: number, prepared: Prepared): Promise<Outcome> {
     const { work } = prepared;
     const outcome = await this.#runCrew(threads, prepared);
@@ -281,8 +292,10 @@ export class Run {
     }
   }
 
-  #handlers({ training }: ResolvedSpec): CrewHandlers {
+  #handlers(spec: ResolvedSpec): CrewHandlers {
+    const { training } = spec;
     const progress = this.#progress!;
+    const watched = new Set(watchedMetrics(spec));
     const evaluations = training.epochs / training.eval_every_epochs;
     const epochsPerEvent = training.eval_every_epochs * Math.ceil(evaluations / MAX_EVALUATED_EVENTS);
     return {
@@ -301,6 +314,7 @@ export class Run {
           this.trace.did("evaluate", Date.now() - seconds * 1000, step);
         }
         progress.evaluated(evaluation);
+        this.#tellUndefined(evaluation, watched);
       },
       observed: (step, metrics) => this.#reporter.metrics([{ step, ...metrics }]),
       diagnosed: (finding) => {
@@ -316,6 +330,16 @@ export class Run {
         this.#final.catch(() => undefined);
       },
     };
+  }
+
+  /** Of each metric that decides something it is told once that it cannot. */
+  #tellUndefined({ step, epoch, metrics }: Evaluation, watched: Set<WatchedMetric>): void {
+    for (const each of watched) {
+      if (Number.isFinite(metrics[each.metric])) continue;
+      watched.delete(each);
+      const message = `After epoch ${epoch} ${each.metric} is not a finite number. For ${each.by} that is no improvement, now and whenever it is so again.`;
+      this.#reporter.event("metric_undefined", message, step, { metric: each.metric, epoch });
+    }
   }
 
   async #conclude(outcome: Outcome, spec: ResolvedSpec, { encoding }: Prepared): Promise<RunEnd> {
@@ -371,7 +395,10 @@ export class Run {
     return "ended";
   }
 
-  /** It is not the job's fault: another worker may have the data, or this one later. Its owner's other jobs need not wait for that. */
+  /**
+   * It is not the job's fault: another worker may have the data, or this one later. Its owner's
+   * other jobs need not wait for that.
+   */
   async #postponed({ message }: DatasetUnreachable): Promise<RunEnd> {
     this.#log.warn({ reason: message }, "job given back");
     const status = await this.#endings.released(message, null, true);

@@ -13,7 +13,7 @@ import { averagesBy } from "../engine/averaging.ts";
 import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
 import { batchRows, stepsPerEpoch } from "../engine/job.ts";
 import { checkSchedule } from "../engine/schedules/check.ts";
-import { directionOf, metricsOfTargets, modeFault, type Direction } from "../engine/metrics.ts";
+import { directionOf, metricsOfTargets, modeFault, whyUndefined, type Direction } from "../engine/metrics.ts";
 import { spanNotes, spanOf, withoutSpan, withSpan } from "../engine/schedules/span.ts";
 import { scheduleType } from "../engine/schedules/learning-rate.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
@@ -31,6 +31,7 @@ import { sizesOf, type Sizes } from "./sizes.ts";
 import { MAX_POINTS_PER_SERIES, Spec, type ResolvedSpec } from "./spec.ts";
 import { openInput, type BroughtTable, type Input, type TableContext } from "./tables.ts";
 import { bounded, type Warning } from "./warnings.ts";
+import { followedMetric, watchedMetrics } from "./watched.ts";
 import type { Webhook } from "./webhook.ts";
 import type { Column } from "./wire.ts";
 
@@ -105,6 +106,7 @@ async function planJob(
   const table = input && (await readTable(parts, input, faults));
   if (table) faults.push(...trainingFaults(parts, table), ...classFaults(parts, table));
   const plan = table && planWith(parts, table, context, faults);
+  if (table && plan) faults.push(...undefinedFaults(parts, table, plan));
   if (value === null || !table || !plan || faults.length > 0) throw faulty("invalid_spec", faults);
 
   const spec = fillIn(value, table, plan);
@@ -149,21 +151,23 @@ function validationFaults({ data, loss, training, checkpoint, schedule }: Partia
   const mode = stopping && modeFault(stopping.metric, stopping.mode);
   if (mode) faults.push({ pointer: "/training/early_stopping/mode", message: mode });
   if (!loss) return faults;
-  if (stopping) faults.push(...metricFaults("/training/early_stopping/metric", stopping.metric, loss));
-  if (followed) faults.push(...metricFaults("/schedule/metric", followed, loss));
+  for (const { metric, pointer } of watchedMetrics({ training, schedule }))
+    faults.push(...metricFaults(pointer, metric, loss));
   return faults;
-}
-
-/** The metric of the evaluation that a schedule follows; null if it follows none. */
-function followedMetric(schedule: Spec["schedule"] | undefined): string | null {
-  if (!schedule || !scheduleType(schedule).follow || schedule.metric === "train_loss") return null;
-  return schedule.metric as string;
 }
 
 function metricFaults(pointer: string, metric: string, loss: Member): Fault[] {
   const metrics: readonly string[] = metricsOfTargets(targetsOf(loss));
   if (metrics.includes(metric)) return [];
   return [{ pointer, message: `must be one of ${metrics.join(", ")} under ${loss.type}` }];
+}
+
+/** Metrics that decide something, though the rows that validate leave them undefined. */
+function undefinedFaults(parts: Partial<Spec>, { sizes: { validated } }: Table, plan: Plan): Fault[] {
+  return watchedMetrics(parts).flatMap(({ metric, pointer, by }) => {
+    const why = whyUndefined(metric, validated, plan.scoresPerRow > 0);
+    return why === null ? [] : [{ pointer, message: `names ${metric}, which ${by} cannot use: ${why}` }];
+  });
 }
 
 function scheduleFaults({ schedule, optimizer }: Partial<Spec>): Fault[] {

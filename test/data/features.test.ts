@@ -30,7 +30,7 @@ const tableOf = (columns: ColumnSummary[], types: Reading["columns"] = {}): Tabl
 });
 const faultsOf = (table: TableSummary, data: DataSpec) =>
   checkData(table, data, "value").map(({ pointer, message }) => `${pointer} ${message}`);
-const sizes = { train: 24, valid: 6, test: 0, width: 1, untrained: [] };
+const sizes = { train: 24, valid: 6, test: 0, width: 1, untrained: [], trained: null, validated: null };
 
 test("default features leave out what is used otherwise, declared away, excluded, or tells rows apart", () => {
   const names = ["x", "y", "v", "t", "g", "ignored", "text", "excluded", "z"];

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { checkData } from "../../src/data/check.ts";
+import type { DataSizes } from "../../src/data/encoding.ts";
 import { measure } from "../../src/data/encodings.ts";
 import { outlineOf } from "../../src/data/outline.ts";
 import { syntheticTable, SYNTHETIC_TYPES, type Synthetic } from "../../src/data/synthetic.ts";
@@ -114,7 +115,9 @@ test("what is said of a table before it is made is what is found once it is", as
           expect(checkData(outline.content, data, targets)).toEqual(faults);
           expect(outline.content.columns.map(({ name }) => name)).toEqual(names);
           if (faults.length === 0)
-            expect({ sizes: outline.sizes(data) }).toEqual(await measure(draft.columnsPath, data, targets));
+            expect(await measure(draft.columnsPath, data, targets)).toMatchObject({
+              sizes: known(outline.sizes(data)),
+            });
           const classes = (content: typeof outline.content) =>
             content.columns.find(({ name }) => name === target)?.classes;
           if (targets === "class") expect(classes(outline.content)).toEqual(classes(draft.content));
@@ -124,3 +127,6 @@ test("what is said of a table before it is made is what is found once it is", as
   }
   expect(outlined).toBeGreaterThan(40);
 }, 30_000);
+
+/** Without what is not known of a table that is not made. */
+const known = (sizes: DataSizes) => Object.fromEntries(Object.entries(sizes).filter(([, value]) => value !== null));

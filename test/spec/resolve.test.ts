@@ -63,6 +63,71 @@ test("a schedule's whole time is the training's, as if it had been written out, 
   expect(withoutDerived(chosen, whole.totalSteps).schedule.t_max).toBe(11);
 });
 
+test("a metric that the validation rows leave undefined can decide nothing", async () => {
+  const rows = (label: (i: number) => unknown) =>
+    ["x,label", ...Array.from({ length: 20 }, (_, i) => `${i * 0.1},${label(i)}`)].join("\n");
+  const stop = (metric: string) => training({ early_stopping: { patience: 1, metric } });
+  const plateau = (metric: string) => ({ schedule: { type: "reduce_on_plateau", metric } });
+  const faults = (text: string, ...changes: object[]) => faultsOf(Object.assign({}, ...changes), { text });
+  // Every fifth row validates.
+  const oneClass = rows((i) => (i % 5 === 0 || i % 2 === 0 ? "cat" : "dog"));
+  const why = "cannot use: all rows that validate are of one class";
+  expect(await faults(oneClass, stop("valid_auc"))).toEqual([
+    `/training/early_stopping/metric names valid_auc, which early stopping ${why}`,
+  ]);
+  expect(await faults(oneClass, plateau("valid_auc"))).toEqual([
+    `/schedule/metric names valid_auc, which the schedule ${why}`,
+  ]);
+  expect(await faults(oneClass, stop("valid_macro_f1"))).toEqual([]);
+  const mse = { loss: { type: "mse" } };
+  const constant = rows((i) => (i % 5 === 0 ? 0.3 : i));
+  expect(await faults(constant, mse, stop("valid_r2"))).toEqual([
+    "/training/early_stopping/metric names valid_r2, which early stopping cannot use: all rows that validate have the same target",
+  ]);
+  expect(await faults(constant, mse, stop("valid_rmse"))).toEqual([]);
+  const bce = { loss: { type: "bce_with_logits" } };
+  const soft = (at: number) => rows((i) => (i === at ? 0.5 : i % 2));
+  for (const metric of ["valid_accuracy", "valid_macro_f1", "valid_precision", "valid_recall", "valid_auc"]) {
+    expect(await faults(soft(5), bce, stop(metric))).toEqual([
+      `/training/early_stopping/metric names ${metric}, which early stopping cannot use: a row that validates has a target between 0 and 1, which is no class`,
+    ]);
+    expect(await faults(soft(6), bce, stop(metric))).toEqual([]);
+  }
+  expect(await faults(soft(5), bce, stop("valid_log_loss"))).toEqual([]);
+  expect(await faults(soft(5), bce, { checkpoint: { keep_best: true } })).toEqual([]);
+});
+
+test("a target that is the same in all rows that train is warned of", async () => {
+  const rows = (price: (i: number) => number) =>
+    ["x,label", ...Array.from({ length: 20 }, (_, i) => `${i},${price(i)}`)].join("\n");
+  const warned = async (text: string, type: string) =>
+    (await resolve(specFor(id, { loss: { type } }), { text })).warnings.map(({ pointer, code }) => [pointer, code]);
+  expect(
+    await warned(
+      rows((i) => Number(i % 5 === 0)),
+      "mse",
+    ),
+  ).toEqual([["/data/target", "constant_target"]]);
+  expect(
+    await warned(
+      rows((i) => Number(i % 5 === 0)),
+      "bce_with_logits",
+    ),
+  ).toEqual([["/data/target", "constant_target"]]);
+  expect(
+    await warned(
+      rows((i) => Number(i % 5 === 0)),
+      "cross_entropy",
+    ),
+  ).toEqual([["/data/validation", "untrained_class"]]);
+  expect(
+    await warned(
+      rows((i) => Number(i === 1)),
+      "mse",
+    ),
+  ).toEqual([]);
+});
+
 test("what follows from the number of steps can be opened again, and what was chosen stays", async () => {
   const reopened = async (rewind: object | null, every: number | null) => {
     const detectors = { diverging: { policy: "rewind", rewind } };

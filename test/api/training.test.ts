@@ -1,0 +1,58 @@
+// What a spec asks of a training and its checkpoints, of jobs that a real worker trains.
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Event, Job } from "../../src/spec/wire.ts";
+import { ended, startProcess, type WorkerProcess } from "../worker/support.ts";
+import { specFor, startService, type Service } from "./service.ts";
+
+let service: Service;
+let dataset: string;
+let worker: WorkerProcess;
+
+beforeAll(async () => {
+  service = await startService();
+  const rows = Array.from({ length: 60 }, (_, i) => `${Math.sin(i)},${(i * 7) % 11},${["cat", "dog", "emu"][i % 3]}`);
+  dataset = (await service.upload(["x,y,label", ...rows].join("\n"))).id;
+  worker = await startProcess({ REDIS_URL: service.redis.url, DATA_DIR: service.directory });
+});
+afterAll(async () => {
+  worker.kill("SIGKILL");
+  await worker.exited;
+  await service.stop();
+});
+
+async function trained(spec: object): Promise<Job> {
+  return await until((await service.create(spec)).id);
+}
+
+async function until(id: string): Promise<Job> {
+  for (;;) {
+    const job = (await service.call("GET", `/v1/jobs/${id}`)).body as Job;
+    if (ended(job)) return job;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+async function events(id: string): Promise<Event[]> {
+  return ((await service.call("GET", `/v1/jobs/${id}/events?limit=100`)).body as { data: Event[] }).data;
+}
+
+test("a metric that turns out to be undefined is told of once for each that needs it", async () => {
+  // A single row validates, which is not known of a table that is not made yet.
+  const data = { synthetic: { type: "two_moons", rows: 40 }, target: "target", validation: { every: 40 } };
+  const stopping = { metric: "valid_auc", patience: 3 };
+  const job = await trained(
+    specFor(dataset, {
+      data,
+      training: { epochs: 9, batch_size: 8, early_stopping: stopping },
+      schedule: { type: "reduce_on_plateau", metric: "valid_auc" },
+    }),
+  );
+  expect(job).toMatchObject({ status: "succeeded", result: { stop_reason: "early_stopping", epochs: 3, best: null } });
+  expect(job.result!.metrics).toMatchObject({ valid_auc: null, valid_accuracy: expect.any(Number) });
+  const told = (await events(job.id)).filter(({ type }) => type === "metric_undefined");
+  expect(told.map(({ step, message, data: about }) => [step, message.split(" ").slice(3, 5), about])).toEqual([
+    [5, ["valid_auc", "is"], { metric: "valid_auc", epoch: 1 }],
+    [5, ["valid_auc", "is"], { metric: "valid_auc", epoch: 1 }],
+  ]);
+  expect(told.map(({ message }) => /For (.*) that/.exec(message)![1])).toEqual(["early stopping", "the schedule"]);
+});
