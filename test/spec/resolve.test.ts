@@ -64,7 +64,7 @@ test("a schedule's whole time is the training's, as if it had been written out, 
 });
 
 test("a metric that the validation rows leave undefined can decide nothing", async () => {
-  const rows = (label: (i: number) => unknown) =>
+  const rows = (label: (i: number) => string | number) =>
     ["x,label", ...Array.from({ length: 20 }, (_, i) => `${i * 0.1},${label(i)}`)].join("\n");
   const stop = (metric: string) => training({ early_stopping: { patience: 1, metric } });
   const plateau = (metric: string) => ({ schedule: { type: "reduce_on_plateau", metric } });
