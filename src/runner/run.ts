@@ -14,7 +14,8 @@
  * - a run that lost its lease stops where it is and writes nothing: its successor has dropped what was not committed, and computes the same again.
  */
 import { DatasetUnreachable } from "../data/cache.ts";
-import { Crew, ThreadFailed, type CrewHandlers, type Evaluation, type Outcome } from "../engine/crew.ts";
+import { Crew, ThreadFailed, type CrewHandlers, type Outcome } from "../engine/crew.ts";
+import type { Evaluation } from "../engine/evaluation.ts";
 import { changeAfter, type Change } from "../engine/rewind.ts";
 import { PlanError } from "../engine/shapes.ts";
 import type { Logger } from "../log.ts";
