@@ -91,3 +91,18 @@ test.each(["before-forward", "after-forward"])("a process that dies %s loses not
   const ids = receiver.received.map(({ headers }) => headers["webhook-id"]);
   expect(new Set(ids).size).toBe(1);
 });
+
+test("receivers that do not answer hold up no end of the process, and get the message from the next", async () => {
+  receiver.answer(() => undefined);
+  await start({ RAPPEL_SHUTDOWN_MS: "4000" });
+  const id = await post();
+  await expect.poll(() => receiver.received.length, { timeout: 20_000 }).toBe(1);
+  expect((await service.stop()).code).toBe(0);
+  expect(service.log.map(({ msg }) => msg)).not.toContainEqual(
+    expect.stringContaining("not everything closed in time"),
+  );
+  receiver.answer((response) => response.writeHead(204).end());
+  await start();
+  await expect.poll(() => receiver.received.length, { timeout: 20_000 }).toBe(2);
+  expect(JSON.parse(receiver.received[1].body)).toMatchObject({ data: { job: { id } } });
+});

@@ -163,6 +163,20 @@ test("what a job let go of is forgotten once it has expired, while the job runs"
   expect(await dropped()).toEqual(await loose());
 });
 
+test("an upload that is given up gives its room back at once", async () => {
+  const id = await postJob(store, { room: room(20 * MiB) });
+  const lease = await acquire(store, id);
+  const spent = () => redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "spent");
+  const [before, { reserved }] = [await spent(), await store.overview.room()];
+  const { blob } = (await lease.upload(new Uint8Array(5 * MiB)))!;
+  expect((await store.overview.room()).reserved).toBeLessThan(reserved);
+  await lease.abandon(blob);
+  expect([await spent(), (await store.overview.room()).reserved]).toEqual([before, reserved]);
+  // Giving it up again changes nothing.
+  await lease.abandon(blob);
+  expect(await spent()).toBe(before);
+});
+
 test("an upload that breaks off gives its room to the next one for the same purpose", async () => {
   const id = await postJob(store, { room: room(10 * MiB) });
   const lease = await acquire(store, id);

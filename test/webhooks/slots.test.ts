@@ -21,6 +21,9 @@ test("however many take all they can get, whoever comes next gets one", () => {
   expect(Math.min(...taken.slice(0, 18))).toBeGreaterThanOrEqual(1);
   const all = taken.reduce((sum, one) => sum + one, 0);
   expect(all).toBeLessThanOrEqual(SLOTS);
+  // What is given back is there for others as it was at first.
+  for (const [i, count] of taken.entries()) for (let n = 0; n < count; n++) slots.giveBack(`owner ${i}`);
+  expect(Array.from({ length: 40 }, (_, i) => takeAll(slots, `other ${i}`))).toEqual(taken);
 });
 
 test("messages that wait for a slot come again one after the other", () => {
