@@ -102,10 +102,13 @@ export const MAX_CLASS_CHARACTERS_LISTED = 4 * 2 ** 20;
 /** Of all columns together; they are in the record too. */
 export const MAX_NAME_CHARACTERS = 2 ** 20;
 
-/** The bytes are not a CSV table. `line` counts the file's lines from 1; that of a row is the line it starts on. */
+/**
+ * The bytes are not a CSV table. `line` counts the file's lines from 1; that of a row is the line it
+ * starts on. Null: the fault is in no single line.
+ */
 export class InvalidDataset extends Error {
-  readonly line: number;
-  constructor(message: string, line: number) {
+  readonly line: number | null;
+  constructor(message: string, line: number | null) {
     super(message);
     this.line = line;
   }

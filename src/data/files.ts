@@ -43,8 +43,9 @@ import {
 } from "./dataset.ts";
 import { OpenFile } from "./open-file.ts";
 import { itself, runInHelper, type Asker } from "./pool.ts";
-import type { Reading } from "./reading.ts";
-import type { Source } from "./source.ts";
+import { ALL_DETECTED, type Reading, type ReadingOptions } from "./reading.ts";
+import { SOURCE_READING, type Source } from "./source.ts";
+import { atMost, unpack, type Packing } from "./table/unpack.ts";
 
 const FINISHED = /^[0-9a-f]{64}\.(csv|columns)$/;
 /** A deletion that goes on for longer was cut off. */
@@ -123,15 +124,24 @@ export class DatasetFiles {
   }
 
   /**
-   * The table of a CSV file, read as `reading` says. Only reads as much of the body as the limit and `arrived` allow, which
-   * is told of all bytes so far, and leaves the rest unread, so that the sender can still be
-   * answered.
+   * The table of a CSV file, read as is asked; `packing` is undone first. Only reads as much of the
+   * body as the limit and `arrived` allow, which is told of all bytes so far, and leaves the rest
+   * unread, so that the sender can still be answered. The limit and `arrived` count unpacked bytes.
    * @throws InvalidDataset, DatasetTooLarge, what `arrived` throws, or the body's own error if it
    * is cut off; nothing is left on disk then.
    */
-  receive(body: Readable, limitBytes: number, asker = itself, arrived?: Arrived, reading?: Reading): Promise<Draft> {
-    const chunks = atMost(body.iterator({ destroyOnReturn: false }), limitBytes, arrived);
-    return this.#draft(asker, (csv) => writeFile(csv, chunks, { flag: "wx", flush: true }), reading);
+  receive(
+    body: Readable,
+    limitBytes: number,
+    asker = itself,
+    arrived?: Arrived,
+    asked: ReadingOptions | Reading = ALL_DETECTED,
+    packing: Packing | null = null,
+  ): Promise<Draft> {
+    const sent: AsyncIterable<Buffer> = body.iterator({ destroyOnReturn: false });
+    const chunks = atMost(packing === null ? sent : unpack(sent, packing), limitBytes, arrived);
+    const write = (csv: string) => writeFile(csv, chunks, { flag: "wx", flush: true });
+    return this.#draft(asker, write, asked, limitBytes);
   }
 
   /**
@@ -139,10 +149,16 @@ export class DatasetFiles {
    * @throws InvalidDataset
    */
   draft(source: Source, asker = itself): Promise<Draft> {
-    return this.#draft(asker, (csv) => runInHelper("writeSource", { source, csv }, asker));
+    const write = (csv: string) => runInHelper("writeSource", { source, csv }, asker);
+    return this.#draft(asker, write, SOURCE_READING);
   }
 
-  async #draft(asker: Asker, write: (csv: string) => Promise<void>, reading?: Reading): Promise<Draft> {
+  async #draft(
+    asker: Asker,
+    write: (csv: string) => Promise<void>,
+    asked: ReadingOptions | Reading,
+    limitBytes = Infinity,
+  ): Promise<Draft> {
     const temporary = join(this.#directory, `upload-${randomUUID()}`);
     const [csv, columnsPath] = [`${temporary}.csv`, `${temporary}.columns`];
     const discard = async () => {
@@ -150,8 +166,9 @@ export class DatasetFiles {
     };
     try {
       await write(csv);
-      const result = await runInHelper("ingest", { csv, columns: columnsPath, reading }, asker);
+      const result = await runInHelper("ingest", { csv, columns: columnsPath, asked, limitBytes }, asker);
       if ("refused" in result) throw new InvalidDataset(result.refused.message, result.refused.line);
+      if ("tooLarge" in result) throw new DatasetTooLarge(result.tooLarge.limitBytes);
       const { content } = result;
       return { content, columnsPath, keep: () => this.#keep(csv, columnsPath, content), discard };
     } catch (error) {
@@ -261,11 +278,11 @@ export class DatasetFiles {
     const missing = new DatasetLost(`${why} The CSV file to make it again from is missing.`);
     if (!(await this.#isThere(csvFile(dataset)))) throw missing;
     const csv = this.#path(csvFile(dataset));
-    const ingested = runInHelper("ingest", { csv, columns, reading: dataset.reading }, itself);
+    const ingested = runInHelper("ingest", { csv, columns, asked: dataset.reading, limitBytes: Infinity }, itself);
     const result = await ingested.catch((error: NodeJS.ErrnoException) => {
       throw error.code === "ENOENT" ? missing : error;
     });
-    if ("refused" in result || result.content.sha256 !== dataset.sha256) {
+    if (!("content" in result) || result.content.sha256 !== dataset.sha256) {
       throw new DatasetLost(`${why} The CSV file to make it again from is damaged as well.`);
     }
     if (!hasSameColumns(result.content, dataset)) {
@@ -344,16 +361,6 @@ function hasSameColumns(content: StoredDataset, recorded: StoredDataset): boolea
 /** What the first versions recorded of a column. */
 function firstFacts({ name, type, missing, min, max, mean, classes }: ColumnSummary) {
   return { name, type, missing, min, max, mean, classes };
-}
-
-async function* atMost(chunks: AsyncIterable<Buffer>, limitBytes: number, arrived?: Arrived): AsyncGenerator<Buffer> {
-  let bytes = 0;
-  for await (const chunk of chunks) {
-    bytes += chunk.length;
-    if (bytes > limitBytes) throw new DatasetTooLarge(limitBytes);
-    await arrived?.(bytes);
-    yield chunk;
-  }
 }
 
 function exists(path: string): Promise<boolean> {

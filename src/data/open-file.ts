@@ -57,10 +57,6 @@ export class OpenFile {
 }
 
 /** Whether the bytes that begin so are packed. */
-export function isGzip(start: Uint8Array): boolean {
-  return start[0] === 0x1f && start[1] === 0x8b;
-}
-
 /** Passes on what it gets, the last chunk only if all of it has this hash. */
 function checkedAgainst(sha256: string): Transform {
   const hash = createHash("sha256");

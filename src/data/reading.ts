@@ -43,7 +43,20 @@ export interface Reading {
 
 /** What a client asks for; null where it is to be detected. */
 export type ReadingOptions = {
-  readonly [Option in Exclude<keyof Reading, "version" | "decimal_proved">]: Reading[Option] | null;
+  readonly [Option in Exclude<keyof Reading, "version" | "decimal_proved" | "encoding">]: Reading[Option] | null;
+} & {
+  /** `utf-16`: in the order of bytes that the file has. */
+  readonly encoding: Encoding | "utf-16" | null;
+};
+
+export const ALL_DETECTED: ReadingOptions = {
+  separator: null,
+  decimal: null,
+  encoding: null,
+  header: null,
+  comment: null,
+  missing_values: null,
+  columns: null,
 };
 
 /** That of a dataset whose record does not say. */

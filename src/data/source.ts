@@ -4,6 +4,7 @@
  */
 import { writeFile } from "node:fs/promises";
 import type { DataFault } from "./check.ts";
+import { ALL_DETECTED, type ReadingOptions } from "./reading.ts";
 import { syntheticTable, type Synthetic } from "./synthetic.ts";
 
 export type Cell = number | string | null;
@@ -14,6 +15,17 @@ export interface Inline {
 }
 
 export type Source = { readonly inline: Inline } | { readonly synthetic: Synthetic };
+
+/**
+ * How such a table is written, and so has to be read. Numbers are written with a point, and prove
+ * it; texts may hold others.
+ */
+export const SOURCE_READING: ReadingOptions = {
+  ...ALL_DETECTED,
+  separator: ",",
+  encoding: "utf-8",
+  header: true,
+};
 
 /** Of its JSON. */
 export const MAX_INLINE_BYTES = 2 ** 20;
@@ -75,12 +87,14 @@ function* lines(columns: readonly string[], rows: Inline["rows"]): Generator<str
 }
 
 function line(cells: readonly Cell[]): string {
-  return `${cells.map(text).join(",")}\n`;
+  const texts = cells.map(text);
+  // A row is not blank, and so left out, if something of it is quoted.
+  return `${texts.every((cell) => cell === "") ? ['""', ...texts.slice(1)].join(",") : texts.join(",")}\n`;
 }
 
-/** A number's shortest decimal, which reads back as the same double; text in quotes where CSV asks for them. */
+/** A number's shortest decimal, which reads back as the same double; text in quotes where it would be read otherwise without. */
 function text(cell: Cell): string {
   if (cell === null) return "";
   const plain = String(cell);
-  return /[",\r\n]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
+  return /[",\r\n]|^\s|\s$/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
 }

@@ -49,6 +49,7 @@ test("an upload is described, kept byte for byte, and known again", async () => 
     max: 19,
     mean: 9.5,
     classes: Array.from({ length: 20 }, (_, i) => String(i)),
+    all_different: false,
     reason: null,
   });
   expect(first.body.reading).toMatchObject({ separator: ",", decimal: ".", encoding: "utf-8", header: true });
@@ -115,8 +116,13 @@ test("what is too large is refused with the limit, though it is still being sent
 test.each([
   [{ "content-type": "application/json" }, "Send text/csv"],
   [{ "content-type": "multipart/form-data; boundary=x" }, "Send text/csv"],
-  [{ "content-type": "text/csv; charset=latin1" }, "Send text/csv"],
-  [{ "content-type": "text/csv", "content-encoding": "gzip" }, "Content-Encoding"],
+  [{ "content-type": "text/plain" }, "Send text/csv"],
+  [{ "content-type": "text/csv; charset=koi8-r" }, "The charset koi8-r cannot be read, only utf-8,"],
+  [
+    { "content-type": "text/csv", "content-encoding": "zstd" },
+    "Content-Encoding zstd, or with one of gzip, deflate, br.",
+  ],
+  [{ "content-type": "text/csv", "content-encoding": "gzip, gzip" }, "Content-Encoding"],
 ])("the headers %o are refused", async (headers, detail) => {
   const { status, body } = await service.call("POST", "/v1/datasets", {
     body: "a\n1\n",

@@ -45,6 +45,7 @@ const patterns: Record<string, (random: Random) => string> = {
   "^\\d{1,15}$": (random) => String(random.below(random.pick([3, 20, 10 ** 15]))),
   "^[A-Za-z0-9_-]{1,64}$": (random) => text(random, "abcXYZ019_-", 1, 12),
   "^[a-z0-9_]{1,64}$": (random) => text(random, "abcxyz019_", 1, 12),
+  "^[^\\s\"',;|]{1,16}$": (random) => text(random, "#%/x", 1, 2),
   "^[0-9a-f]{64}$": (random) => text(random, "0123456789abcdef", 64, 64),
 };
 

@@ -24,6 +24,12 @@ interface Draft {
   body: Buffer | undefined;
 }
 
+/** Of what the schema alone does not say: texts of JSON, and how long a test may take. */
+const likely: Record<string, readonly string[]> = {
+  wait_ms: ["0", "5", "20", "40"],
+  columns: ["{}", '{"x": "numeric"}', '{"colour": "categorical", "y": "ignore"}', '{"none": "date"}'],
+  missing_values: ["", "0", "NA,-1", "[]", '["red", "?"]'],
+};
 /** How many of the latest jobs and datasets are asked about. */
 const REMEMBERED = 40;
 const operations = Object.entries(openapi.paths).flatMap(([path, methods]) =>
@@ -116,7 +122,7 @@ export class Requests {
     if (place === "path") {
       draft.path = draft.path.replace(`{${name}}`, encodeURIComponent(this.#pathValue(draft.path, name, schema)));
     } else if (required || random.chance(0.4)) {
-      const value = name === "wait_ms" ? random.below(40) : fitting(schema, random);
+      const value = name in likely ? random.pick(likely[name]) : fitting(schema, random);
       if (place === "query") draft.query.push([name, String(value)]);
       // Few, so that some come again.
       else draft.headers[name] = name === "idempotency-key" ? `key ${random.below(50)}` : String(value);

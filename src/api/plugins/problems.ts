@@ -52,7 +52,8 @@ function asProblem(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof Abandoned) return new Problem("request_timeout", "The client did not wait for the answer.");
   // Nobody gets this answer. It must count as the client's doing.
   if (error === request.raw.errored) return new Problem("request_timeout", "The body was cut off.");
-  if (error instanceof InvalidDataset) return new Problem("invalid_dataset", error.message, { line: error.line });
+  if (error instanceof InvalidDataset)
+    return new Problem("invalid_dataset", error.message, { line: error.line ?? undefined });
   if (error instanceof DatasetLost) return retryLater("unavailable", `${error.message} ${error.remedy}`, 30);
   const fault = diskFault(error);
   if (fault !== null) return retryLater("unavailable", `The disk that datasets are kept on ${fault}.`, 30);

@@ -10,6 +10,10 @@ declare module "fastify" {
     /** A JSON body as it came: an idempotency key belongs to these very characters. */
     bodyText: string;
   }
+  interface FastifyContextConfig {
+    /** The Content-Encodings that the route undoes. */
+    packings?: readonly string[];
+  }
 }
 
 export function validate(app: FastifyInstance): void {
@@ -35,10 +39,12 @@ export function validate(app: FastifyInstance): void {
       return;
     }
     const encoding = request.headers["content-encoding"] ?? "identity";
-    if (encoding !== "identity") {
+    const { packings = [] } = request.routeOptions.config;
+    if (!["identity", ...packings].includes(encoding.toLowerCase())) {
+      const instead = packings.length === 0 ? "" : `, or with one of ${packings.join(", ")}`;
       throw new Problem(
         "unsupported_media_type",
-        `Send the body as it is, without the Content-Encoding ${encoding.slice(0, 50)}.`,
+        `Send the body as it is, without the Content-Encoding ${encoding.slice(0, 50)}${instead}.`,
       );
     }
   });

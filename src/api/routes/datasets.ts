@@ -1,12 +1,14 @@
+import type { IncomingHttpHeaders } from "node:http";
 import { Readable } from "node:stream";
 import { z } from "zod";
 import { DatasetLost } from "../../data/dataset.ts";
-import { isGzip } from "../../data/open-file.ts";
+import { isGzip, packings, type Packing } from "../../data/table/unpack.ts";
 import { Problem } from "../../spec/errors.ts";
 import { Dataset, DatasetId, DatasetList } from "../../spec/wire.ts";
 import { recordDataset, removeDataset } from "../datasets.ts";
 import { notFound, wrongMediaType } from "../plugins/problems.ts";
 import { ignoreUnwantedBodies } from "../plugins/validation.ts";
+import { readingOptions, readingQuery } from "../reading-query.ts";
 import { pageQuery } from "../requests.ts";
 import { Uploads } from "../uploads.ts";
 import { bytes, json, problems } from "../responses.ts";
@@ -17,39 +19,55 @@ const GZIP = "application/gzip";
 const params = z.object({ id: DatasetId });
 const missing = () => notFound("There is no such dataset.");
 
+/** What browsers and other programs call a CSV file, packed or not. The bytes tell what it is. */
+const mediaTypes = [
+  "text/csv",
+  "application/csv",
+  "text/tab-separated-values",
+  "application/vnd.ms-excel",
+  "application/gzip",
+  "application/x-gzip",
+  "application/octet-stream",
+  "application/x-www-form-urlencoded",
+];
+
 export const datasets: Routes = async (app, { store, files, config }) => {
   const uploads = new Uploads(store);
   // A dataset is streamed to disk as it arrives, and nothing else is taken for one.
   app.removeAllContentTypeParsers();
   ignoreUnwantedBodies(app);
-  app.addContentTypeParser("text/csv", (_request, payload, done) => done(null, payload));
+  app.addContentTypeParser(mediaTypes, (_request, payload, done) => done(null, payload));
 
   app.post(
     "/v1/datasets",
     {
+      config: { packings },
       schema: {
         tags: ["datasets"],
         operationId: "createDataset",
         summary: "Upload a dataset",
         description:
-          "The body is the CSV file itself (UTF-8, the first line names the columns), streamed. `Location` names the dataset.",
-        consumes: ["text/csv"],
+          "The body is the CSV file itself, streamed; it may be packed with gzip, or sent with a Content-Encoding. How it is read is found out, unless the query says it, and answered as `reading`. `Location` names the dataset.",
+        consumes: mediaTypes,
         querystring: z.strictObject({
           name: z.string().min(1).max(128).optional().describe("What to call it. Ignored if these bytes are known."),
+          ...readingQuery,
         }),
         body: z.string().meta({ examples: ["x,y\n0.5,1\n0.25,0\n"] }),
         response: {
-          200: json(Dataset, "These bytes were known already."),
+          200: json(Dataset, "These bytes, read in this way, were known already."),
           201: json(Dataset, "A new dataset."),
           ...problems("too_large", "unsupported_media_type", "invalid_dataset"),
         },
       },
     },
     async (request, reply) => {
-      const body: unknown = request.body;
-      if (!(body instanceof Readable) || !isUtf8(request.headers["content-type"])) throw wrongMediaType(request);
-      const draft = await uploads.during(request.owner, Number(request.headers["content-length"] ?? 0), (arrived) =>
-        files.receive(body, config.maxDatasetBytes, reply.asker(), arrived),
+      const { body, headers } = request as { body: unknown; headers: IncomingHttpHeaders };
+      if (!(body instanceof Readable)) throw wrongMediaType(request);
+      const asked = readingOptions(request.query, headers["content-type"]);
+      const packing = packingOf(headers["content-encoding"]);
+      const draft = await uploads.during(request.owner, Number(headers["content-length"] ?? 0), (arrived) =>
+        files.receive(body, config.maxDatasetBytes, reply.asker(), arrived, asked, packing),
       );
       try {
         const name = request.query.name ?? null;
@@ -159,8 +177,7 @@ function contentType(start: Buffer, { encoding }: Dataset["reading"]): string {
   return isGzip(start) ? GZIP : `text/csv; charset=${encoding}`;
 }
 
-/** A charset is optional, but if there is one it must be the one we read. */
-function isUtf8(contentType = ""): boolean {
-  const [, charset] = /;\s*charset\s*=\s*"?([^;"\s]+)/i.exec(contentType) ?? [];
-  return charset === undefined || /^(utf-?8|us-ascii)$/i.test(charset);
+/** Null: the body is as it is. Others were refused when the request came. */
+function packingOf(encoding: string | undefined): Packing | null {
+  return packings.find((known) => known === encoding?.toLowerCase()) ?? null;
 }

@@ -1,0 +1,28 @@
+/** From the bytes of a table to its text. */
+import { TextDecoder } from "node:util";
+import type { Encoding } from "../reading.ts";
+
+/** What Windows-1252 has at 0x80 to 0x9f, where Latin-1 has control characters; it lacks five of them. */
+const WINDOWS_1252 = "€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ";
+
+/** Takes text apart into chunks as the bytes come. A byte order mark at the beginning is left out. */
+export class Decoder {
+  readonly #decoder: TextDecoder | null;
+
+  /** `fatal`: bytes that are no text throw, else they become U+FFFD. */
+  constructor(encoding: Encoding, fatal = false) {
+    this.#decoder = encoding === "windows-1252" ? null : new TextDecoder(encoding, { fatal });
+  }
+
+  decode(bytes: Buffer): string {
+    if (this.#decoder !== null) return this.#decoder.decode(bytes, { stream: true });
+    // Not every version of Node decodes it rightly.
+    const latin1 = bytes.toString("latin1");
+    return latin1.replaceAll(/[\x80-\x9f]/g, (character) => WINDOWS_1252[character.charCodeAt(0) - 0x80]);
+  }
+
+  /** What is left of bytes that end within a character. */
+  end(): string {
+    return this.#decoder?.decode() ?? "";
+  }
+}

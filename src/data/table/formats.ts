@@ -1,0 +1,29 @@
+/** Files that are not a CSV table, though people upload them as one. They are known by their first bytes. */
+import { InvalidDataset } from "../dataset.ts";
+
+const SAVE_AS_CSV = "Save the table as CSV, and upload that.";
+const UNPACK = "Unpack it, and upload the CSV file, or that packed with gzip.";
+
+const formats: readonly (readonly [begin: string | Buffer, what: string, remedy: string])[] = [
+  ["PK\x03\x04", "a zip archive, or an Excel workbook (.xlsx)", `${SAVE_AS_CSV} From an archive, take it out first.`],
+  [Buffer.from("d0cf11e0a1b11ae1", "hex"), "an Excel workbook (.xls)", SAVE_AS_CSV],
+  ["PAR1\x15", "a Parquet file", SAVE_AS_CSV],
+  ["ARROW1\0", "an Arrow file", SAVE_AS_CSV],
+  ["%PDF-", "a PDF document", SAVE_AS_CSV],
+  [Buffer.from([0x1f, 0x8b]), "packed with gzip twice", "Pack it once."],
+  ["BZh91AY&SY", "packed with bzip2", UNPACK],
+  [Buffer.from("fd377a585a00", "hex"), "packed with xz", UNPACK],
+  [Buffer.from("28b52ffd", "hex"), "packed with zstd", UNPACK],
+  [Buffer.from("377abcaf271c", "hex"), "a 7z archive", UNPACK],
+];
+const PAGE = /^\s*<(?:!doctype|html|\?xml)/i;
+
+/** @throws InvalidDataset */
+export function refuseOtherFormats(start: Buffer): void {
+  for (const [begin, what, remedy] of formats) {
+    if (start.subarray(0, begin.length).equals(Buffer.from(begin as string, "latin1")))
+      throw new InvalidDataset(`The file is ${what}, not a CSV table. ${remedy}`, null);
+  }
+  if (PAGE.test(start.toString("latin1", 0, 100)))
+    throw new InvalidDataset("The file is a web page or XML, not a CSV table. Upload what it shows or links to.", null);
+}

@@ -1,0 +1,111 @@
+/** The names of a table's columns. */
+import { NumberReader } from "../cell-number.ts";
+import { InvalidDataset, MAX_COLUMNS, MAX_NAME_CHARACTERS } from "../dataset.ts";
+import type { DeclaredType } from "../reading.ts";
+import { tooManyCells } from "./rows.ts";
+
+const MAX_NAME_LENGTH = 256;
+const MAX_LISTED = 10;
+/** Row numbers are below it, so that all of them take 32 MB at most while they are compared. */
+const MAX_ROW_NUMBER = 2 ** 28;
+
+/** Those of a table that does not name them. */
+export function numberedNames(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `column_${i + 1}`);
+}
+
+/**
+ * The names that a line gives. A first name that is missing is that of an index, which pandas writes without one; whether it is an index is
+ * up to its cells (`RowNumbers`).
+ * @param mayBeNumbers or else a line of numbers is taken for a row whose table lacks a header
+ * @throws InvalidDataset
+ */
+export function namesOf(
+  cells: readonly string[],
+  line: number,
+  mayBeNumbers: boolean,
+): { names: string[]; index: string | null } {
+  const fault = (message: string) => new InvalidDataset(message, line);
+  if (cells.length > MAX_COLUMNS) throw tooManyCells(line);
+  if (cells.reduce((sum, name) => sum + name.length, 0) > MAX_NAME_CHARACTERS)
+    throw fault(`The names of all columns have more than ${MAX_NAME_CHARACTERS} characters together: shorten them.`);
+  const seen = new Set<string>();
+  for (const [i, name] of cells.entries()) {
+    if (name === "" && (i > 0 || cells.length === 1))
+      throw fault(`Column ${i + 1} has no name. ${nameIt(i, cells.length)}`);
+    if (name.length > MAX_NAME_LENGTH)
+      throw fault(`The name of column ${i + 1} has more than ${MAX_NAME_LENGTH} characters: shorten it.`);
+    if (seen.has(name)) throw fault(`Two columns are named ${JSON.stringify(name)}.`);
+    seen.add(name);
+  }
+  const number = new NumberReader();
+  if (!mayBeNumbers && cells.every((name) => number.read(name))) {
+    const remedy = "Say ?header=false if there are no names, or ?header=true if these are names.";
+    throw fault(`This line holds only numbers; it must name the columns. ${remedy}`);
+  }
+  if (cells[0] !== "") return { names: [...cells], index: null };
+  const index = freeName(seen);
+  return { names: [index, ...cells.slice(1)], index };
+}
+
+function nameIt(i: number, count: number): string {
+  return i > 0 && i === count - 1
+    ? "Name it in this line, or remove the separator that ends each line."
+    : "Name it in this line.";
+}
+
+function freeName(taken: ReadonlySet<string>): string {
+  let name = "index";
+  for (let n = 1; taken.has(name); n++) name = `index_${n}`;
+  return name;
+}
+
+/** @throws InvalidDataset if a type is declared for a column that the table does not have */
+export function checkTypes(
+  types: Readonly<Record<string, DeclaredType>>,
+  names: readonly string[],
+  line: number,
+): void {
+  const known = new Set(names);
+  const wrong = Object.keys(types).find((name) => !known.has(name));
+  if (wrong === undefined) return;
+  const more = names.length > MAX_LISTED ? ` and ${names.length - MAX_LISTED} more` : "";
+  const list = names.slice(0, MAX_LISTED).map((name) => JSON.stringify(name));
+  throw new InvalidDataset(
+    `?columns= names ${JSON.stringify(wrong)}, and there is no such column. There are: ${list.join(", ")}${more}.`,
+    line,
+  );
+}
+
+/** Looks whether the cells of a column number its rows: integers that all differ. */
+export class RowNumbers {
+  readonly #headerLine: number;
+  /** A bit each. */
+  #seen = new Uint8Array(2 ** 10);
+
+  constructor(headerLine: number) {
+    this.#headerLine = headerLine;
+  }
+
+  /** @throws InvalidDataset */
+  add(cell: string, line: number): void {
+    const number = /^(?:0|[1-9]\d{0,8})$/.test(cell) ? Number(cell) : MAX_ROW_NUMBER;
+    const [at, bit] = [number >> 3, 1 << (number & 7)];
+    if (number >= MAX_ROW_NUMBER || this.#has(at, bit)) {
+      throw new InvalidDataset(
+        `Column 1 has no name. Only a column that numbers the rows needs none, and ${JSON.stringify(cell.slice(0, 40))} in line ${line} is no number, or not a new one. ${nameIt(0, 1)}`,
+        this.#headerLine,
+      );
+    }
+    this.#seen[at] |= bit;
+  }
+
+  #has(at: number, bit: number): boolean {
+    if (at >= this.#seen.length) {
+      const grown = new Uint8Array(2 ** Math.ceil(Math.log2(at + 1)));
+      grown.set(this.#seen);
+      this.#seen = grown;
+    }
+    return (this.#seen[at] & bit) !== 0;
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * Reads a file of bytes as a table. What is not said about it is detected, and then the whole
+ * reading is known; one that is known already is repeated.
+ */
+import type { Column } from "../column.ts";
+import { READER_VERSION, type Reading, type ReadingOptions } from "../reading.ts";
+import { TableColumns } from "../table-columns.ts";
+import { Assembler, type Sink } from "./assemble.ts";
+import { Decoder } from "./decode.ts";
+import { checkTypes, namesOf, RowNumbers } from "./header.ts";
+import { RowSplitter } from "./rows.ts";
+import { detectSeparator, separatorLine } from "./separator.ts";
+import { survey } from "./survey.ts";
+import { atMost, tableBytes } from "./unpack.ts";
+
+export interface Table {
+  readonly reading: Reading;
+  readonly rows: number;
+  readonly columns: Column[];
+}
+
+/** What is known of how the rows are read. */
+interface Layout extends Pick<Reading, "version" | "separator" | "encoding" | "header" | "comment"> {
+  /** The line that names the separator has so many characters; 0: there is none. */
+  readonly skip: number;
+}
+
+/**
+ * @param limitBytes of the bytes when they are unpacked
+ * @throws InvalidDataset, DatasetTooLarge
+ */
+export async function readTable(path: string, asked: ReadingOptions | Reading, limitBytes = Infinity): Promise<Table> {
+  const layout = await layoutOf(atMost(tableBytes(path), limitBytes), asked);
+  const table = new TableInTheMaking(layout, asked);
+  await readRows(path, layout, table);
+  const { decimal, proved, again } = table.columns.settle();
+  if (again) await readRows(path, layout, { begin: () => undefined, row: (cells) => table.columns.addAgain(cells) });
+  const { skip: _, ...known } = layout;
+  const reading = {
+    ...known,
+    decimal,
+    decimal_proved: proved,
+    missing_values: asked.missing_values,
+    columns: table.types,
+  };
+  return { reading, rows: table.rows, columns: table.columns.finish() };
+}
+
+async function layoutOf(bytes: AsyncIterable<Buffer>, asked: ReadingOptions | Reading): Promise<Layout> {
+  const version = "version" in asked ? asked.version : READER_VERSION;
+  const { comment } = asked;
+  const found = await survey(bytes, asked.encoding);
+  const text = new Decoder(found.encoding).decode(found.start);
+  const named = version > 1 ? separatorLine(text) : null;
+  const skip = named?.length ?? 0;
+  const header = asked.header ?? true;
+  const separator =
+    asked.separator ??
+    named?.separator ??
+    detectSeparator(text.slice(skip), { isWhole: found.isWhole, version, comment, header });
+  return { version, separator, encoding: found.encoding, header, comment, skip };
+}
+
+async function readRows(path: string, layout: Layout, sink: Sink): Promise<void> {
+  const decoder = new Decoder(layout.encoding);
+  const assembler = new Assembler(layout, sink);
+  let { skip } = layout;
+  const splitter = new RowSplitter(layout, (cells, line, blank) => assembler.add(cells, line, blank), skip > 0 ? 2 : 1);
+  for await (const chunk of tableBytes(path)) {
+    const text = decoder.decode(chunk);
+    splitter.push(text.slice(skip));
+    skip = Math.max(0, skip - text.length);
+  }
+  splitter.push(decoder.end());
+  splitter.end();
+  assembler.end();
+}
+
+/** Takes the rows when they are read for the first time. */
+class TableInTheMaking implements Sink {
+  readonly #layout: Layout;
+  readonly #asked: ReadingOptions | Reading;
+  #numbers: RowNumbers | null = null;
+  #columns: TableColumns | null = null;
+  #types: Reading["columns"] = {};
+  #rows = 0;
+
+  constructor(layout: Layout, asked: ReadingOptions | Reading) {
+    this.#layout = layout;
+    this.#asked = asked;
+  }
+
+  begin(cells: string[], line: number): void {
+    const { names, index } = namesOf(cells, line, this.#asked.header !== null);
+    const declared = this.#asked.columns ?? {};
+    checkTypes(declared, names, line);
+    const types = index === null ? declared : { [index]: "ignore" as const, ...declared };
+    // In one order, since readings are compared.
+    this.#types = Object.fromEntries(
+      names.filter((name) => Object.hasOwn(types, name)).map((name) => [name, types[name]]),
+    );
+    if (index !== null) this.#numbers = new RowNumbers(line);
+    this.#columns = new TableColumns(names, {
+      version: this.#layout.version,
+      decimal: declaredMark(this.#asked),
+      missingValues: this.#asked.missing_values,
+      types: this.#types,
+    });
+  }
+
+  row(cells: readonly string[], line: number): void {
+    this.#numbers?.add(cells[0], line);
+    this.columns.add(cells, line);
+    this.#rows++;
+  }
+
+  get columns(): TableColumns {
+    if (this.#columns === null) throw new Error("The columns have no names yet.");
+    return this.#columns;
+  }
+
+  get types(): Reading["columns"] {
+    return this.#types;
+  }
+
+  get rows(): number {
+    return this.#rows;
+  }
+}
+
+/** A mark that nothing proved is found again, and not taken for one that is certain. */
+function declaredMark(asked: ReadingOptions | Reading): Reading["decimal"] | null {
+  return "decimal_proved" in asked && !asked.decimal_proved ? null : asked.decimal;
+}

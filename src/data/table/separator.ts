@@ -1,0 +1,104 @@
+/*
+ * Which separator a table has. Excel says so in a first line `sep=;`, which is no row. Else the first
+ * rows are split by each of the four, and compared:
+ *
+ * 1. The first row, which names the columns, has more than one cell, and most rows have as many.
+ * 2. No quote stands in the way. The names differ; none is empty, but for the first one, of an
+ *    index; none begins or ends with another separator.
+ * 3. More rows have the number of cells that most have.
+ *
+ * What is equal in all of this is decided by how unlikely a separator is elsewhere: tab, semicolon,
+ * pipe, comma. A comma stands in decimal numbers and in texts.
+ *
+ * Where no separator meets the first, nearly all rows but the first may still have the same number
+ * of cells, and more than one. Then the first row is no header, and its fault is told when the table
+ * is read. Else the table has one column.
+ */
+import { InvalidDataset } from "../dataset.ts";
+import { separators, type Separator } from "../reading.ts";
+import { RowSplitter, type RowFormat } from "./rows.ts";
+
+/** So many rows are looked at. */
+const MAX_ROWS = 200;
+const NEARLY_ALL = 0.9;
+const FEW_ROWS = 3;
+const SEPARATOR_LINE = /^"?sep=(\t|[^\p{L}\p{N}\s"])"?[ \t]*(?:\r\n|\n|\r|$)/iu;
+const BY_LIKELIHOOD: readonly Separator[] = ["\t", ";", "|", ","];
+
+/** The line that names the separator: which, and how many characters of the text it takes. */
+export function separatorLine(text: string): { separator: Separator; length: number } | null {
+  const [line, named] = SEPARATOR_LINE.exec(text) ?? [];
+  if (line === undefined) return null;
+  const separator = separators.find((known) => known === named);
+  if (separator !== undefined) return { separator, length: line.length };
+  throw new InvalidDataset(`This line says that ${named} separates cells; only comma, semicolon, tab or pipe may.`, 1);
+}
+
+interface Candidate {
+  readonly separator: Separator;
+  readonly isHeaded: boolean;
+  readonly isSound: boolean;
+  /** Of the rows: those that have as many cells as most. */
+  readonly share: number;
+}
+
+interface Known extends Omit<RowFormat, "separator"> {
+  readonly header: boolean;
+  /** Whether the text is the whole table, and not only its beginning. */
+  readonly isWhole: boolean;
+}
+
+export function detectSeparator(text: string, known: Known): Separator {
+  const candidates = BY_LIKELIHOOD.map((separator) => candidate(text, { ...known, separator }))
+    .filter((found) => found !== null)
+    .toSorted(
+      (a, b) => Number(b.isHeaded) - Number(a.isHeaded) || Number(b.isSound) - Number(a.isSound) || b.share - a.share,
+    );
+  return candidates[0]?.separator ?? ",";
+}
+
+function candidate(text: string, format: Known & RowFormat): Candidate | null {
+  const { rows, isWellQuoted } = firstRows(text, format);
+  const [names = [], ...others] = rows;
+  const { separator, header } = format;
+  const most = mostCommon(rows);
+  if (names.length > 1 && most.cells === names.length) {
+    return { separator, isHeaded: true, isSound: isWellQuoted && (!header || areNames(names)), share: most.share };
+  }
+  const { cells, share } = mostCommon(others);
+  if (cells < 2 || share < NEARLY_ALL || others.length < FEW_ROWS) return null;
+  return { separator, isHeaded: false, isSound: isWellQuoted, share };
+}
+
+/** Those that are whole, up to the first that is wrongly quoted. */
+function firstRows(text: string, format: Known & RowFormat): { rows: string[][]; isWellQuoted: boolean } {
+  const rows: string[][] = [];
+  const enough = new Error("Enough rows.");
+  const splitter = new RowSplitter(format, (cells, _line, blank) => {
+    if (!blank) rows.push(cells);
+    if (rows.length === MAX_ROWS) throw enough;
+  });
+  try {
+    splitter.push(text);
+    if (format.isWhole) splitter.end();
+    return { rows, isWellQuoted: true };
+  } catch (error) {
+    if (error !== enough && !(error instanceof InvalidDataset)) throw error;
+    return { rows, isWellQuoted: error === enough };
+  }
+}
+
+/** How many cells most rows have; the first number that so many have. */
+function mostCommon(rows: readonly string[][]): { cells: number; share: number } {
+  const counts = new Map<number, number>();
+  for (const { length } of rows) counts.set(length, (counts.get(length) ?? 0) + 1);
+  let [cells, most] = [0, 0];
+  for (const [length, count] of counts) if (count > most) [cells, most] = [length, count];
+  return { cells, share: most / rows.length };
+}
+
+function areNames(names: readonly string[]): boolean {
+  const isName = (name: string, i: number) =>
+    (name !== "" || i === 0) && !BY_LIKELIHOOD.some((other) => name.startsWith(other) || name.endsWith(other));
+  return names.every(isName) && new Set(names).size === names.length;
+}

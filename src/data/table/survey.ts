@@ -1,0 +1,230 @@
+/*
+ * Looks through the bytes of a table before they are parsed: what they are named by, and which
+ * encoding they are in. It reads all of them, since the one byte that is not UTF-8 may come late.
+ *
+ * - A byte order mark says what follows it.
+ * - Zero bytes at every other place, or nearly, are UTF-16.
+ * - What is UTF-8 to its end is UTF-8.
+ * - Else, if no character beyond ASCII is UTF-8, and each byte stands for one in Windows-1252, it is
+ *   that.
+ * - Everything else is refused with its line: a file of which only some lines are UTF-8, since
+ *   either guess would spoil the others; one that breaks off within a character; a binary one.
+ *
+ * What was declared is not guessed, but checked: whoever parses the bytes may rely on them.
+ */
+import { isAscii, isUtf8 } from "node:buffer";
+import { InvalidDataset } from "../dataset.ts";
+import type { Encoding, ReadingOptions } from "../reading.ts";
+import { Decoder } from "./decode.ts";
+import { refuseOtherFormats } from "./formats.ts";
+
+/** More than any row may have, in any encoding. */
+const MAX_LINE_BYTES = 2 ** 24;
+/** So many bytes are looked at for zeros, and so many are given to look for the separator. */
+const START_BYTES = 2 ** 20;
+const [LF, CR] = [0x0a, 0x0d];
+
+const marks: readonly (readonly [Encoding, Buffer])[] = [
+  ["utf-8", Buffer.from([0xef, 0xbb, 0xbf])],
+  ["utf-16le", Buffer.from([0xff, 0xfe])],
+  ["utf-16be", Buffer.from([0xfe, 0xff])],
+];
+
+export interface Survey {
+  readonly encoding: Encoding;
+  /** The first megabyte, or all there is. */
+  readonly start: Buffer;
+  readonly isWhole: boolean;
+}
+
+/** @throws InvalidDataset */
+export async function survey(bytes: AsyncIterable<Buffer>, declared: ReadingOptions["encoding"]): Promise<Survey> {
+  const chunks = bytes[Symbol.asyncIterator]();
+  try {
+    const start = await take(chunks, START_BYTES);
+    refuseOtherFormats(start);
+    const check = checkFor(start, declared);
+    check.push(start);
+    let isWhole = true;
+    for (let next = await chunks.next(); !next.done; next = await chunks.next()) {
+      isWhole = false;
+      check.push(next.value);
+    }
+    return { encoding: check.end(), start, isWhole };
+  } finally {
+    await chunks.return?.();
+  }
+}
+
+async function take(chunks: AsyncIterator<Buffer>, bytes: number): Promise<Buffer> {
+  const taken: Buffer[] = [];
+  for (let left = bytes; left > 0;) {
+    const next = await chunks.next();
+    if (next.done) break;
+    taken.push(next.value);
+    left -= next.value.length;
+  }
+  return Buffer.concat(taken);
+}
+
+/** Looks through bytes chunk by chunk. Either step throws InvalidDataset. */
+interface Check {
+  push(chunk: Buffer): void;
+  end(): Encoding;
+}
+
+function checkFor(start: Buffer, declared: ReadingOptions["encoding"]): Check {
+  const marked = marks.find(([, mark]) => start.subarray(0, mark.length).equals(mark))?.[0] ?? null;
+  if (marked !== null && declared !== null && declared !== marked && !(declared === "utf-16" && marked !== "utf-8")) {
+    throw new InvalidDataset(
+      `The file begins with the byte order mark of ${marked}, but ${declared} is declared. Leave ?encoding= out.`,
+      1,
+    );
+  }
+  const known = marked ?? (declared === "utf-16" ? (sixteenBit(start) ?? "utf-16le") : declared) ?? sixteenBit(start);
+  return known === "utf-16le" || known === "utf-16be" ? new SixteenBitCheck(known) : new ByteCheck(known);
+}
+
+/** Text in UTF-16 is mostly ASCII where it is a table: separators, digits, line breaks. */
+function sixteenBit(start: Buffer): Encoding | null {
+  const zeros = [0, 0];
+  for (let i = 0; i < start.length; i++) if (start[i] === 0) zeros[i % 2]++;
+  const [even, odd] = zeros;
+  const most = Math.max(even, odd);
+  // Two bytes could be a slip; a character without a zero may have one at the other place.
+  if (most < 3 || most < start.length / 10 || Math.min(even, odd) > most / 10) return null;
+  return odd > even ? "utf-16le" : "utf-16be";
+}
+
+/** Lines in UTF-8 or Windows-1252. A line is checked when it is complete. */
+class ByteCheck implements Check {
+  readonly #declared: Encoding | null;
+  #rest: Buffer = Buffer.alloc(0);
+  #line = 1;
+  /** The first lines of their kind. */
+  #notUtf8: number | null = null;
+  #notWindows: number | null = null;
+  /** Whether there are lines in UTF-8 that are not just ASCII. */
+  #isPartlyUtf8 = false;
+
+  constructor(declared: Encoding | null) {
+    this.#declared = declared;
+  }
+
+  push(chunk: Buffer): void {
+    const text = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    const lf = text.lastIndexOf(LF);
+    const end = 1 + (lf < 0 ? text.lastIndexOf(CR) : lf);
+    this.#lines(text.subarray(0, end));
+    this.#rest = text.subarray(end);
+    if (this.#rest.length > MAX_LINE_BYTES) {
+      throw new InvalidDataset(`This line has more than ${MAX_LINE_BYTES} bytes. Is the file a table?`, this.#line);
+    }
+  }
+
+  end(): Encoding {
+    const rest = this.#rest;
+    const cutOff = this.#notUtf8 === null && endsWithinCharacter(rest) && this.#declared !== "windows-1252";
+    this.#lines(rest);
+    if (cutOff) throw this.#fault(this.#line, "ends within a character of UTF-8. Is the file cut off?");
+    if (this.#declared === "windows-1252") {
+      if (this.#notWindows !== null)
+        throw this.#fault(this.#notWindows, "holds a byte that Windows-1252 does not have.");
+      return "windows-1252";
+    }
+    if (this.#notUtf8 === null) return "utf-8";
+    const remedy = "Save the file as UTF-8, or say ?encoding=windows-1252 if it is that.";
+    if (this.#declared === "utf-8") throw this.#fault(this.#notUtf8, `is not UTF-8. ${remedy}`);
+    if (this.#isPartlyUtf8) throw this.#fault(this.#notUtf8, `is not UTF-8, but other lines are. ${remedy}`);
+    if (this.#notWindows !== null)
+      throw this.#fault(this.#notWindows, "is neither UTF-8 nor Windows-1252. Save the file as UTF-8.");
+    return "windows-1252";
+  }
+
+  #lines(text: Buffer): void {
+    const isKnown = !text.includes(0) && (isAscii(text) || (this.#declared !== "windows-1252" && isUtf8(text)));
+    const lineBreak = text.includes(LF) ? LF : CR;
+    if (isKnown) {
+      this.#isPartlyUtf8 ||= !isAscii(text);
+      for (let at = text.indexOf(lineBreak); at >= 0; at = text.indexOf(lineBreak, at + 1)) this.#line++;
+      return;
+    }
+    let begin = 0;
+    while (begin < text.length) {
+      const end = text.indexOf(lineBreak, begin) + 1 || text.length;
+      this.#oneLine(text.subarray(begin, end));
+      if (text[end - 1] === lineBreak) this.#line++;
+      begin = end;
+    }
+  }
+
+  #oneLine(line: Buffer): void {
+    if (line.includes(0)) throw this.#fault(this.#line, "holds a NUL byte. Is the file binary?");
+    if (isAscii(line)) return;
+    if (isUtf8(line)) this.#isPartlyUtf8 = true;
+    else this.#notUtf8 ??= this.#line;
+    if (line.some((byte) => UNUSED_IN_WINDOWS_1252.has(byte))) this.#notWindows ??= this.#line;
+  }
+
+  #fault(line: number, what: string): InvalidDataset {
+    return new InvalidDataset(`This line ${what}`, line);
+  }
+}
+
+const UNUSED_IN_WINDOWS_1252 = new Set([0x81, 0x8d, 0x8f, 0x90, 0x9d]);
+
+/** Whether all is UTF-8 but for a last character, of which something is missing. */
+function endsWithinCharacter(text: Buffer): boolean {
+  for (let missing = 1; missing <= 3 && missing <= text.length; missing++) {
+    const start = text.length - missing;
+    if (text[start] >= 0x80 && text[start] < 0xc0) continue;
+    const length = text[start] >= 0xf0 ? 4 : text[start] >= 0xe0 ? 3 : text[start] >= 0xc2 ? 2 : 1;
+    return missing < length && isUtf8(text.subarray(0, start));
+  }
+  return false;
+}
+
+class SixteenBitCheck implements Check {
+  readonly #encoding: "utf-16le" | "utf-16be";
+  readonly #strict: Decoder;
+  /** Shows where the strict one stops. */
+  readonly #lenient: Decoder;
+  #line = 1;
+
+  constructor(encoding: "utf-16le" | "utf-16be") {
+    this.#encoding = encoding;
+    this.#strict = new Decoder(encoding, true);
+    this.#lenient = new Decoder(encoding);
+  }
+
+  push(chunk: Buffer): void {
+    const text = this.#lenient.decode(chunk);
+    try {
+      this.#strict.decode(chunk);
+    } catch {
+      throw this.#fault(text, "\uFFFD", "holds what is no character of UTF-16. Is the file binary?");
+    }
+    if (text.includes("\0")) throw this.#fault(text, "\0", "holds a NUL character. Is the file binary?");
+    this.#line += breaks(text);
+  }
+
+  end(): Encoding {
+    try {
+      this.#strict.end();
+    } catch {
+      throw this.#fault("", "", "ends within a character of UTF-16. Is the file cut off?");
+    }
+    return this.#encoding;
+  }
+
+  #fault(text: string, at: string, what: string): InvalidDataset {
+    return new InvalidDataset(`This line ${what}`, this.#line + breaks(text.slice(0, text.indexOf(at))));
+  }
+}
+
+function breaks(text: string): number {
+  const lineBreak = text.includes("\n") ? "\n" : "\r";
+  let found = 0;
+  for (let at = text.indexOf(lineBreak); at >= 0; at = text.indexOf(lineBreak, at + 1)) found++;
+  return found;
+}

@@ -1,0 +1,76 @@
+/** Packed bytes, unpacked as they arrive: of a request with a Content-Encoding, and of files that were packed with gzip. */
+import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
+import { pipeline, Readable, type Transform } from "node:stream";
+import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
+import { DatasetTooLarge, InvalidDataset } from "../dataset.ts";
+
+const CHUNK_BYTES = 2 ** 18;
+
+const unpackers = { gzip: createGunzip, deflate: createInflate, br: createBrotliDecompress };
+export type Packing = keyof typeof unpackers;
+export const packings = Object.keys(unpackers) as Packing[];
+
+/**
+ * Nothing more is taken from the source once nobody takes what comes out of it.
+ * @throws InvalidDataset if the bytes are damaged, or whatever the source throws
+ */
+export async function* unpack(packed: AsyncIterable<Buffer>, packing: Packing): AsyncGenerator<Buffer> {
+  const unpacker: Transform = unpackers[packing]({ chunkSize: CHUNK_BYTES });
+  pipeline(Readable.from(packed), unpacker, () => undefined);
+  try {
+    for await (const chunk of unpacker as AsyncIterable<Buffer>) yield chunk;
+  } catch (error) {
+    throw isDamage(error as NodeJS.ErrnoException) ? damaged(packing, error as Error) : error;
+  }
+}
+
+/** The codes of zlib, and of brotli. */
+function isDamage({ code }: NodeJS.ErrnoException): boolean {
+  return code !== undefined && /^(Z_|ERR__|ERR_BROTLI)/.test(code);
+}
+
+function damaged(packing: Packing, { message }: Error): InvalidDataset {
+  return new InvalidDataset(
+    `The bytes cannot be unpacked: they are damaged or cut off (${packing}: ${message}).`,
+    null,
+  );
+}
+
+/** The bytes of a table's file; those of one that is packed with gzip are unpacked. */
+export async function* tableBytes(path: string): AsyncGenerator<Buffer> {
+  const stored = createReadStream(path, { highWaterMark: CHUNK_BYTES }) as AsyncIterable<Buffer>;
+  yield* (await isGzipFile(path)) ? unpack(stored, "gzip") : stored;
+}
+
+async function isGzipFile(path: string): Promise<boolean> {
+  const file = await open(path);
+  try {
+    return isGzip((await file.read(Buffer.alloc(2), 0, 2, 0)).buffer);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Whether bytes that begin so are packed with gzip. */
+export function isGzip(start: Uint8Array): boolean {
+  return start[0] === 0x1f && start[1] === 0x8b;
+}
+
+/**
+ * The chunks, as long as they are not too many; `arrived` is told of all bytes so far.
+ * @throws DatasetTooLarge, and what `arrived` throws
+ */
+export async function* atMost(
+  chunks: AsyncIterable<Buffer>,
+  limitBytes: number,
+  arrived?: (bytes: number) => Promise<void>,
+): AsyncGenerator<Buffer> {
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    if (bytes > limitBytes) throw new DatasetTooLarge(limitBytes);
+    await arrived?.(bytes);
+    yield chunk;
+  }
+}
