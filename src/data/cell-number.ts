@@ -42,6 +42,9 @@ const MINUS = 45;
 const POINT = 46;
 const ZERO = 48;
 const CLOSING = 41;
+const PERCENT = 37;
+
+const FREQUENT_CURRENCIES = "$€£¥";
 
 /** Besides every character that Unicode calls a currency symbol. */
 const CURRENCIES =
@@ -132,9 +135,25 @@ export class NumberReader {
   #readDressed(cell: string): boolean {
     if (cell.length > MAX_DRESSED_LENGTH || cell.length === 0) return false;
     const last = cell.charCodeAt(cell.length - 1);
-    // Most texts begin with a letter, as only a currency before its number does.
-    if (isLetter(cell.charCodeAt(0)) && !(isDigit(last) || last === CLOSING)) return false;
-    const parts = DRESSED.exec(cell.trim());
+    // Most texts begin with letters, as a number does only after a currency of three.
+    const isWord =
+      isLetter(cell.charCodeAt(0)) && (isLetter(cell.charCodeAt(3)) || !(isDigit(last) || last === CLOSING));
+    if (isWord) return false;
+    return this.#readUnit(cell, last) || this.#readAnyDress(cell.trim());
+  }
+
+  /** The most frequent dress is a single character, which is taken off fast. */
+  #readUnit(cell: string, last: number): boolean {
+    const isPercent = last === PERCENT;
+    if (!isPercent && !FREQUENT_CURRENCIES.includes(cell[0])) return false;
+    if (!this.#readPlain(isPercent ? cell.slice(0, -1) : cell.slice(1))) return false;
+    this.unit = isPercent ? "%" : cell[0];
+    this.isCode = false;
+    return true;
+  }
+
+  #readAnyDress(cell: string): boolean {
+    const parts = DRESSED.exec(cell);
     if (parts === null) return false;
     const [, opening, sign, before, innerOpening, innerSign, body, within, closing, after] = parts;
     const brackets = opening.length + innerOpening.length;

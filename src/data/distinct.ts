@@ -64,11 +64,11 @@ class DoubleSet {
  */
 export function fingerprint(text: string): number {
   let high = 0x9e3779b1;
-  let low = 0x85ebca6b;
+  let low = 0;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     high = Math.imul(high ^ code, 0x01000193);
-    low = Math.imul(low ^ code, 0x5bd1e995);
+    low = (31 * low + code) | 0;
   }
   high = Math.imul(high ^ (high >>> 15) ^ (low >>> 13), 0xc2b2ae35);
   low = Math.imul(low ^ (low >>> 16) ^ (high >>> 11), 0x27d4eb2f);
