@@ -18,6 +18,21 @@ function keysFile(text: string): string {
   return file;
 }
 
+test("the secrets that deploy/secrets.sh makes are taken, and differ each time", () => {
+  const make = () => {
+    const lines = execFileSync("sh", ["deploy/secrets.sh"], { encoding: "utf8" }).split("\n");
+    const settings = lines.filter((line) => /^\w+=/.test(line)).map((line) => line.split(/=(.*)/s, 2));
+    return Object.fromEntries(settings) as Record<string, string>;
+  };
+  const [first, second] = [make(), make()];
+  const config = load({ ...first, RAPPEL_HOST: "0.0.0.0" });
+  expect(config.warnings).toEqual([]);
+  expect(config.apiKeys.map(({ owner }) => owner)).toEqual(["me"]);
+  expect([...config.webhookSecrets.keys()]).toEqual(["me"]);
+  expect(first.REDIS_PASSWORD).toMatch(/^[0-9a-f]{48}$/);
+  for (const [name, secret] of Object.entries(first)) expect(second[name]).not.toBe(secret);
+});
+
 test("without any variable the defaults of the wire hold", () => {
   expect(load()).toEqual({
     role: "all",

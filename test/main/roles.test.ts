@@ -1,4 +1,9 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { makeDataDirectory, startTestRedis, type TestRedis } from "../support/redis.ts";
@@ -112,6 +117,24 @@ test("a worker serves its health and metrics where it is told to, and the api kn
   expect(metrics).toContain("nodejs_eventloop_lag_p99_seconds");
   await worker.stop();
   expect(await workersSeen()).toEqual([]);
+});
+
+test("the check of a container finds the service whatever its role is, and says what is wrong", async () => {
+  const check = (port: string, workerPort: string) => {
+    const env = { ...process.env, RAPPEL_PORT: port, RAPPEL_WORKER_PORT: workerPort };
+    const child = spawn(process.execPath, ["src/health-check.ts"], { env, stdio: ["ignore", "ignore", "pipe"] });
+    return Promise.all([once(child, "exit"), text(child.stderr)]).then(([[code], said]) => [code, said]);
+  };
+  const worker = await startWorker({ RAPPEL_WORKER_PORT: "0" });
+  const [apiPort, workerPort] = [api, worker].map(async ({ ready }) => new URL((await ready).address!).port);
+  expect(await check(await apiPort, "1")).toEqual([0, ""]);
+  expect(await check("1", await workerPort)).toEqual([0, ""]);
+  const ailing = createServer((_, response) => response.writeHead(503).end("the crew stands still")).listen(0);
+  await once(ailing, "listening");
+  const { port } = ailing.address() as AddressInfo;
+  expect(await check("1", String(port))).toEqual([1, expect.stringContaining("the crew stands still")]);
+  ailing.close();
+  await worker.stop();
 });
 
 test("a job whose worker is killed, and whose next worker is told to end, comes to the same weights", async () => {
