@@ -12,7 +12,7 @@ Returns the dataset, and 1 if it is new, 0 if not.
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
 ]]
 -- What it takes in indexes.
-local RECORD_BYTES = 650
+local RECORD_BYTES = 750
 
 local known = redis.call('HGET', owned .. ':datasets:sha256', ARGV[1])
 if known then return { redis.call('GET', owned .. ':dataset:' .. known), 0 } end
