@@ -84,8 +84,9 @@ const etagOf = (file: Buffer) => `"${file.toString("hex", 8, 40)}"`;
 
 /** Where the rest begins that is asked for of this file; 0: all of it is. */
 function firstByte({ headers }: IncomingMessage, file: Buffer): number {
-  if (headers["if-range"] !== etagOf(file)) return 0;
-  return Number(/^bytes=(\d+)-$/.exec(headers.range!)![1]);
+  const { range, "if-range": condition } = headers;
+  if (condition !== undefined && condition !== etagOf(file)) return 0;
+  return Number(/^bytes=(\d+)-$/.exec(range ?? "")?.[1] ?? 0);
 }
 
 /**
