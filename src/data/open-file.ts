@@ -56,7 +56,6 @@ export class OpenFile {
   }
 }
 
-/** Whether the bytes that begin so are packed. */
 /** Passes on what it gets, the last chunk only if all of it has this hash. */
 function checkedAgainst(sha256: string): Transform {
   const hash = createHash("sha256");
