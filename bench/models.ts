@@ -61,6 +61,7 @@ function randomData(inputs: number, classes: number | null): TrainingData {
     targets: onShared(targets),
     trainRows: onShared(Int32Array.from({ length: ROWS }, (_, i) => i)),
     validRows: new Int32Array(shared(0)),
+    testRows: new Int32Array(shared(0)),
     target: {
       classes: classes === null ? null : Array.from({ length: classes }, (_, i) => String(i)),
       mean: 0,

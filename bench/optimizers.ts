@@ -93,7 +93,7 @@ function planOf(optimizer: Member, n: number, threads: number): Plan {
     target: { classes: null, width: side },
     batchRows: 1,
     trainRows: 1,
-    validRows: 0,
+    evaluatedRows: 0,
     threads,
     keepBest: false,
   });

@@ -113,7 +113,15 @@ export function encodeFile({ path, data, targets }: EncodeInput): Promise<Encode
     const encoded = await encodeFeatures(file, features, width);
     const { values, units, description } = await encodeTarget(file, data, targets, train);
     return {
-      data: { features: encoded, width, targets: values, trainRows: train, validRows: valid, target: units },
+      data: {
+        features: encoded,
+        width,
+        targets: values,
+        trainRows: train,
+        validRows: valid,
+        testRows: test,
+        target: units,
+      },
       encoding: { inputs, target: description },
     };
   });

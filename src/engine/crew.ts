@@ -375,7 +375,7 @@ function planOf(job: TrainingJob, threads: number): Plan {
     target: { classes: data.target.classes?.length ?? null, width: 1 },
     batchRows: batchRows(job.training, data.trainRows.length),
     trainRows: data.trainRows.length,
-    validRows: data.validRows.length,
+    evaluatedRows: Math.max(data.validRows.length, data.testRows.length),
     threads,
     keepBest: job.keepBest,
     training: job.training,

@@ -97,8 +97,8 @@ function largest(values: Float32Array, first: number, count: number): number {
 }
 
 /**
- * The metrics of `rows` rows that were recorded: `valid_loss` and so on. One that is undefined is
- * NaN.
+ * The metrics of `rows` rows that were recorded: `valid_loss` and so on, or `test_loss`. One that is
+ * undefined is NaN.
  */
 export function metricsOf(
   kernels: Kernels,
@@ -106,6 +106,7 @@ export function metricsOf(
   data: TrainingData,
   rows: number,
   targets: TargetKind,
+  side: "valid" | "test" = "valid",
 ): Record<string, number> {
   const begin = recordOf(plan, 0);
   const records = kernels.f64.subarray(begin, begin + rows * EVALUATION_DOUBLES);
@@ -116,7 +117,7 @@ export function metricsOf(
     divisor += records[at + 1];
   }
   const metrics = { loss: sum / (divisor || 1), ...taskMetrics(kernels, plan, data, records, targets) };
-  return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`valid_${name}`, value]));
+  return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`${side}_${name}`, value]));
 }
 
 function taskMetrics(

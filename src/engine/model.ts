@@ -167,11 +167,11 @@ export function planModel(input: PlanInput): Plan {
   const parameters = placeGradients(map, kept, input.training);
   const learning = parameters.filter(learns);
   const blocks = sum(learning, blocksOf);
-  const capacityRows = Math.max(input.batchRows, Math.min(input.validRows, EVALUATION_ROWS), input.threads);
+  const capacityRows = Math.max(input.batchRows, Math.min(input.evaluatedRows, EVALUATION_ROWS), input.threads);
   const places = placeActivations(map, layers, input.inputShape, capacityRows, learning.at(0)?.layer ?? layers.length);
   const termsPerSample = loss.terms(outputs);
   const weightBytes = sum(parameters, ({ length }) => roundUp(length * 4, LINE));
-  const scores = loss.targets === "value" ? 0 : scoresPerRow(Math.max(outputs, 2), input.validRows);
+  const scores = loss.targets === "value" ? 0 : scoresPerRow(Math.max(outputs, 2), input.evaluatedRows);
   const addresses: Addresses = {
     control,
     log,
@@ -186,8 +186,8 @@ export function planModel(input: PlanInput): Plan {
     lossConstants: map.take("loss constants", outputs * 8),
     logLossConstants: map.take("log loss constants", outputs * 8),
     sums: map.take("sums", blocks * SUM_STRIDE * 8),
-    evaluation: map.take("evaluation", input.validRows * EVALUATION_DOUBLES * 8),
-    scores: map.take("scores", input.validRows * scores * 4),
+    evaluation: map.take("evaluation", input.evaluatedRows * EVALUATION_DOUBLES * 8),
+    scores: map.take("scores", input.evaluatedRows * scores * 4),
     accumulated: map.take("accumulated gradients", batchesPerStep(input.training ?? {}) > 1 ? weightBytes : 0),
     previous: map.take("previous weights", input.observed ? weightBytes : 0),
     observation: map.take(

@@ -33,7 +33,8 @@ export interface PlanInput {
   readonly target: { readonly classes: number | null; readonly width: number };
   readonly batchRows: number;
   readonly trainRows: number;
-  readonly validRows: number;
+  /** The rows of an evaluation, whichever has the most. */
+  readonly evaluatedRows: number;
   readonly threads: number;
   readonly keepBest: boolean;
   /**

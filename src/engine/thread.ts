@@ -20,7 +20,8 @@ import { TrainingStep } from "./step.ts";
  * returning to its event loop. At each step boundary, in this order: evaluate if due, early
  * stopping, keep the best, the metric that the schedule follows, what the detectors found,
  * checkpoint if due, obey. Every thread takes the same decisions from the same words; the leader
- * (thread 0) alone watches the run and speaks to the main thread.
+ * (thread 0) alone watches the run and speaks to the main thread. At the job's end the test comes
+ * before the checkpoint.
  */
 
 /** What a thread is asked for, one thing after another. */
@@ -112,6 +113,7 @@ class CrewThread {
       if (verdict === VERDICT.fail) return "diverged";
       if (progress.step === this.#step.totalSteps) progress.finished = "completed";
       if (this.#lookDue() && !this.#weightsFinite()) return "diverged";
+      if (progress.finished !== null) this.#test();
       const kinds = this.#kinds(action);
       if (kinds.length > 0 && !this.#snapshot(kinds) && this.#rewind === null) return "diverged";
       if (action & ACTION.stop && progress.finished === null) return "stopped";
@@ -179,6 +181,20 @@ class CrewThread {
     const { step, metrics } = progress;
     const evaluation = { step, epoch: step / stepsPerEpoch, metrics, improved };
     this.#post({ type: "evaluated", evaluation, seconds: (performance.now() - began) / 1000 });
+  }
+
+  /** Adds what the final weights make of the rows that were kept for it to the metrics. */
+  #test(): void {
+    const { data, loss } = this.#job;
+    const { network, batches, barrier } = this.#step;
+    const rows = data.testRows;
+    if (rows.length === 0) return;
+    this.#evaluationWeights();
+    evaluateShare(this.#kernels, this.#plan, data, rows, network, batches, this.#start.thread);
+    barrier.meet();
+    if (!this.#leader) return;
+    const metrics = metricsOf(this.#kernels, this.#plan, data, rows.length, targetsOf(loss), "test");
+    this.#progress.metrics = { ...this.#progress.metrics, ...metrics };
   }
 
   /** Puts the evaluation weights in place, where they are not those that are trained. */

@@ -8,10 +8,12 @@ export interface TrainingData {
   readonly width: number;
   /** For each row its class' index, or its (scaled) value. */
   readonly targets: Int32Array | Float32Array;
-  /** Row numbers, ascending. Rows in neither list are not used. */
+  /** Row numbers, ascending. Rows in no list are not used. */
   readonly trainRows: Int32Array;
   /** Empty if there is no validation. */
   readonly validRows: Int32Array;
+  /** Kept for the test at the end; empty if there is none. */
+  readonly testRows: Int32Array;
   /**
    * Turns predictions back into the data's terms: the classes in order, or value × std + mean (mean
    * 0 and std 1 if not scaled).
@@ -20,8 +22,9 @@ export interface TrainingData {
 }
 
 /** Bytes of all the buffers. */
-export function dataBytes({ features, targets, trainRows, validRows }: TrainingData): number {
-  return features.byteLength + targets.byteLength + trainRows.byteLength + validRows.byteLength;
+export function dataBytes({ features, targets, trainRows, validRows, testRows }: TrainingData): number {
+  const rows = trainRows.byteLength + validRows.byteLength + testRows.byteLength;
+  return features.byteLength + targets.byteLength + rows;
 }
 
 /**

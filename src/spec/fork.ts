@@ -23,6 +23,7 @@ import {
 import { canonicalJson } from "./canonical.ts";
 import { Faulty, faulty } from "./errors.ts";
 import { check, type Fault } from "./faults.ts";
+import { withoutNeutral } from "./identity.ts";
 import { mergePatch } from "./merge-patch.ts";
 import { resolveSpec, withoutDerived, type ResolveContext, type Resolved } from "./resolve.ts";
 import type { Spec } from "./spec.ts";
@@ -186,7 +187,8 @@ function stepFaults({ progress: { step } }: Head, { finished }: Partial<Progress
 
 /** The parts of two specs are the same. */
 function sameIn(parent: Spec, spec: Spec, ...parts: ((spec: Spec) => unknown)[]): boolean {
-  return parts.every((part) => canonicalJson(part(parent) ?? null) === canonicalJson(part(spec) ?? null));
+  const [before, now] = [withoutNeutral(parent), withoutNeutral(spec)];
+  return parts.every((part) => canonicalJson(part(before) ?? null) === canonicalJson(part(now) ?? null));
 }
 
 const task = [
@@ -217,11 +219,16 @@ function changesOf({ progress, shapes }: Head, parent: Spec, spec: Spec, unchang
   const best = sameTask && (!spec.checkpoint.keep_best || [...shapes.keys()].some(isBestWeight));
   return {
     finished: unchanged ? progress.finished : null,
-    ...(unchanged ? {} : { worse: 0, diagnosis: diagnosisAfter(progress, sameTask) }),
+    ...(unchanged ? {} : { worse: 0, metrics: untested(progress), diagnosis: diagnosisAfter(progress, sameTask) }),
     ...(best ? {} : { best: null, worse: 0 }),
     ...(sameRate ? {} : { schedule: null, changes: [] }),
     ...(unchanged ? {} : { groups: groupsAfter(progress, [...shapes.keys()].filter(isWeight), parent, spec) }),
   };
+}
+
+/** What the parent's weights made of its test rows says nothing of those that the fork will have. */
+function untested({ metrics }: Progress): Progress["metrics"] {
+  return Object.fromEntries(Object.entries(metrics).filter(([name]) => !name.startsWith("test_")));
 }
 
 /** Detectors look anew; at the same task from the loss that its training began with, long before the fork. */

@@ -33,8 +33,13 @@ const ACTING = ["stop", "rewind"];
 
 export function hashSpec(spec: ResolvedSpec): string {
   return createHash("sha256")
-    .update(canonicalJson(essence(numbersOf(spec), "")))
+    .update(canonicalJson(withoutNeutral(numbersOf(spec))))
     .digest("hex");
+}
+
+/** Without the options that change nothing, such as those that an earlier version did not have. */
+export function withoutNeutral<T extends object>(spec: T): T {
+  return essence(spec, "") as T;
 }
 
 /** The parts that can change numbers. */

@@ -266,7 +266,7 @@ function classFaults({ loss }: Partial<Spec>, { classes, data }: Table): Fault[]
 function planWith(parts: Partial<Spec>, table: Table, context: ResolveContext, faults: Fault[]): Plan | null {
   const { model, loss, optimizer, parameter_groups: groups = [], training, resources, checkpoint } = parts;
   if (!model || !loss || !optimizer) return null;
-  const { train, valid, width } = table.sizes;
+  const { train, valid, test, width } = table.sizes;
   try {
     const plan = planModel({
       model,
@@ -277,7 +277,7 @@ function planWith(parts: Partial<Spec>, table: Table, context: ResolveContext, f
       target: { classes: table.classes?.length ?? null, width: 1 },
       batchRows: training ? Math.min(train, batchRows(training, train)) : 1,
       trainRows: train,
-      validRows: valid,
+      evaluatedRows: Math.max(valid, test),
       threads: resources?.threads ?? 1,
       keepBest: checkpoint?.keep_best ?? false,
       training,

@@ -160,7 +160,9 @@ export const JobResult = z
     stop_reason: z
       .enum(["completed", "early_stopping", "diagnosed"])
       .describe("`diagnosed`: a detector whose policy is `stop` found something."),
-    metrics: Metrics.describe("The last evaluation, that of the final weights."),
+    metrics: Metrics.describe(
+      "The last evaluation, that of the final weights; and, as `test_loss` and so on, that of the rows of `data.test`.",
+    ),
     best: z
       .object({ step: Count, metric: z.string(), value: z.number().nullable() })
       .nullable()

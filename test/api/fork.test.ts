@@ -429,3 +429,42 @@ test("a fork that goes on from what has learned already is not taken for one tha
   expect(await stuck({ step: "final", ...other })).toBe("quiet");
   expect(await stuck({ step: "best", overrides: { training: { epochs: 20 } } })).toBe("quiet");
 });
+
+test("final weights are tested once, and a fork of another course is tested anew and warned of its own", async () => {
+  const short = { ...training, epochs: 4 };
+  const data = { dataset, target: "label", validation: { every: 5 }, test: { tail: 0.2 } };
+  const { id } = await service.create(spec({ data, training: short }));
+  const parent = await until(id, ended);
+  const { metrics } = parent.result!;
+  expect(metrics).toMatchObject({ valid_accuracy: expect.any(Number), test_accuracy: expect.any(Number) });
+  expect(parent.warnings).toEqual([]);
+  // The course of a job is not tested.
+  expect(Object.keys(await series(id)).filter((name) => name.startsWith("test_"))).toEqual([]);
+  expect((await until((await fork(id, { step: "final" })).id, ended)).result!.metrics).toEqual(metrics);
+
+  // Nor is one of another course that an earlier version recorded, without options that are new.
+  const { exclude, columns, ...older } = parent.spec.data;
+  expect([exclude, columns]).toEqual([[], {}]);
+  await redis.hset(`{rappel}:owner:default:job:${id}`, "spec", JSON.stringify({ ...parent.spec, data: older }));
+  expect((await until((await fork(id, { step: "final" })).id, ended)).result!.metrics).toEqual(metrics);
+
+  // Without a test of its own it has no metrics of one. Of 300 rows each third is an emu.
+  const untrained = { data: { test: null, validation: { every: null, column: "emu" }, columns: { x: "numeric" } } };
+  const marked = Array.from(
+    { length: 300 },
+    (_, i) => `${Math.sin(i)},${(i * 7) % 11},${["cat", "dog", "emu"][i % 3]},${Number(i % 3 === 2)}`,
+  );
+  const { id: other } = await service.upload(["x,y,label,emu", ...marked].join("\n"));
+  const overrides = { ...untrained, data: { ...untrained.data, dataset: other }, training: { epochs: 6 } };
+  const forked = await fork(id, { step: "final", overrides });
+  const message = 'leaves the class "emu" of "label" without a row to train on';
+  expect(forked.warnings).toEqual([{ pointer: "/data/validation", code: "untrained_class", message }]);
+  const { result } = await until(forked.id, ended);
+  expect(Object.keys(result!.metrics).filter((name) => name.startsWith("test_"))).toEqual([]);
+  const again = await fork(id, {
+    step: "final",
+    overrides: { data: { test: { tail: 0.1 } }, training: { epochs: 6 } },
+  });
+  const retested = (await until(again.id, ended)).result!.metrics;
+  expect(retested.test_loss).not.toBe(metrics.test_loss);
+});

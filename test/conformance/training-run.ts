@@ -87,7 +87,7 @@ class Run {
       target: { classes, width: y.shape[1] ?? 1 },
       batchRows: Math.max(...golden.batches.map((rows) => rows.length)),
       trainRows: x.shape[0],
-      validRows: 0,
+      evaluatedRows: 0,
       threads: 1,
       keepBest: false,
     });

@@ -16,6 +16,7 @@ function encodedOf(numbers: number): Encoded {
       targets: none,
       trainRows: none,
       validRows: none,
+      testRows: none,
       target: { classes: null, mean: 0, std: 1 },
     },
     encoding: { inputs: [], target: { column: "y", task: "regression", classes: null, mean: 0, std: 1 } },

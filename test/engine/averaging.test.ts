@@ -219,7 +219,7 @@ test("optimizers that are evaluated with other weights already refuse averages",
         target: { classes: 3, width: 1 },
         batchRows: 168,
         trainRows: 168,
-        validRows: 0,
+        evaluatedRows: 0,
         threads: 1,
       });
       return [];

@@ -27,7 +27,7 @@ function treated(
     target: { classes: null, width: 1 },
     batchRows: 1,
     trainRows: 1,
-    validRows: 0,
+    evaluatedRows: 0,
     threads,
     keepBest: false,
     training: treatment,

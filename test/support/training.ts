@@ -50,6 +50,7 @@ export function classes(rows: number, width: number): TrainingData {
     targets,
     trainRows: shared(all.filter((i) => i % 5 !== 0)),
     validRows: shared(all.filter((i) => i % 5 === 0)),
+    testRows: shared([]),
     target: { classes: ["0", "1", "2"], mean: 0, std: 1 },
   };
 }

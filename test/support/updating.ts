@@ -36,7 +36,7 @@ export class Updating {
       target: { classes: 3, width: 1 },
       batchRows: 8,
       trainRows: 8,
-      validRows: 0,
+      evaluatedRows: 0,
       threads: 1,
     });
     this.kernels = instantiateKernels(module, createMemory(this.plan.memoryBytes));

@@ -124,7 +124,7 @@ describe("a job under L-BFGS", () => {
     target: { classes: null, width: 1 },
     batchRows: 32,
     trainRows: 100,
-    validRows: 0,
+    evaluatedRows: 0,
     threads: 1,
     keepBest: false,
   };
