@@ -445,8 +445,11 @@ test("final weights are tested once, and a fork of another course is tested anew
   // Nor is one of another course that an earlier version recorded, without options that are new.
   const { exclude, columns, ...older } = parent.spec.data;
   expect([exclude, columns]).toEqual([[], {}]);
-  await redis.hset(`{rappel}:owner:default:job:${id}`, "spec", JSON.stringify({ ...parent.spec, data: older }));
-  expect((await until((await fork(id, { step: "final" })).id, ended)).result!.metrics).toEqual(metrics);
+  const record = `{rappel}:owner:default:job:${id}`;
+  await redis.hset(record, "spec", JSON.stringify({ ...parent.spec, data: older }));
+  const unchanged = await fork(id, { step: "final" });
+  await redis.hset(record, "spec", JSON.stringify(parent.spec));
+  expect((await until(unchanged.id, ended)).result!.metrics).toEqual(metrics);
 
   // Without a test of its own it has no metrics of one. Of 300 rows each third is an emu.
   const untrained = { data: { test: null, validation: { every: null, column: "emu" }, columns: { x: "numeric" } } };
