@@ -30,6 +30,8 @@ export class Evidence {
   readonly date = new DateReader();
   /** The kinds of all cells together. */
   kinds = 0;
+  /** What came first of numbers and dates. */
+  leading: 0 | typeof NUMBER | typeof DATE = 0;
   firstNumber: Located | null = null;
   notNumber: Located | null = null;
   /** A number, but not under this mark. */
@@ -41,6 +43,7 @@ export class Evidence {
   doMarksDiffer = false;
   firstDate: Located | null = null;
   notDate: Located | null = null;
+  oddDate: Located | null = null;
   /** A date, but not in this order. */
   notDayFirst: Located | null = null;
   notMonthFirst: Located | null = null;
@@ -65,10 +68,12 @@ export class Evidence {
   note(cell: string, line: number): number {
     const kind = this.#kindOf(cell);
     this.kinds |= kind;
+    if (this.leading === 0 && (kind === NUMBER || kind === DATE)) this.leading = kind;
     if (kind === NUMBER) this.#noteNumber(cell, line);
     else this.notNumber ??= located(cell, line);
     if (kind === DATE) this.#noteDate(cell, line);
     else this.notDate ??= located(cell, line);
+    if (kind === ODD_DATE) this.oddDate ??= located(cell, line);
     if (kind === BOOLEAN) this.#noteBoolean(cell, line);
     else this.notBoolean ??= located(cell, line);
     return kind;
@@ -86,9 +91,9 @@ export class Evidence {
     return this.kinds === 0 || this.kinds === NUMBER || this.kinds === DATE || this.kinds === BOOLEAN;
   }
 
-  /** Whether further cells can change nothing: the column is categorical, and the reason is known. */
-  get isClosed(): boolean {
-    return (this.kinds & NUMBER) !== 0 && this.kinds !== NUMBER;
+  /** The first cell that is not what the first number or date is. */
+  get spoiler(): Located | null {
+    return this.leading === NUMBER ? this.notNumber : this.leading === DATE ? this.notDate : null;
   }
 
   /** The cell that is a number under this mark alone, if all cells are numbers under it. */

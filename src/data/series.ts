@@ -54,7 +54,8 @@ export class Series {
     const { evidence } = this;
     const as = this.#as;
     if (as === null) {
-      if (!evidence.isClosed) evidence.note(cell, line);
+      // Once a cell is known for the reason, no other can change anything.
+      if (evidence.spoiler === null) evidence.note(cell, line);
       return fingerprint(cell);
     }
     const kind = evidence.note(cell, line);

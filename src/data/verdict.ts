@@ -42,13 +42,13 @@ function faultOr(problem: Reason | null, verdict: Verdict): Verdict {
 }
 
 function found(evidence: Evidence, name: string, mark: Mark): Verdict {
-  const { kinds } = evidence;
+  const { kinds, leading } = evidence;
   if (kinds === BOOLEAN && evidence.notBoolean === null) return { type: "boolean" };
-  if (kinds === 0 || (kinds & NUMBER) !== 0) {
+  if (kinds === 0 || leading === NUMBER) {
     const reason = numberProblem(evidence, mark) ?? codeProblem(evidence, name);
     return reason === null ? { type: "numeric", as: mark.mark } : { type: "categorical", isText: false, reason };
   }
-  const isAboutDates = (kinds & DATE) !== 0 || kinds === ODD_DATE;
+  const isAboutDates = leading === DATE || kinds === ODD_DATE;
   const reason = isAboutDates ? dateProblem(evidence) : null;
   if (isAboutDates && reason === null) return { type: "date", as: orderOf(evidence) };
   return { type: "categorical", isText: false, reason };
@@ -89,7 +89,8 @@ function numberProblem(evidence: Evidence, { mark, proof }: Mark): Reason | null
 
 function against(mark: DecimalMark, proof: Mark["proof"], other: Located | null): string {
   const remedy = `If the column is right, upload the file with ?decimal=${mark === "." ? "," : "."}`;
-  if (proof === "declared") return `and the file is read with ?decimal=${mark}. Write one decimal mark throughout.`;
+  if (proof === "declared")
+    return `and ?decimal= says that the file has a ${markName(mark)}. Write one mark throughout.`;
   if (proof !== null)
     return (
       `but ${quoted(proof)}${placeOf(proof)}, column ${JSON.stringify(proof.column)}, is one only with ` +
@@ -116,9 +117,9 @@ function codeProblem({ code }: Evidence, name: string): Reason | null {
 }
 
 function dateProblem(evidence: Evidence): Reason | null {
-  const { kinds, notDate, firstDate, notDayFirst, notMonthFirst, ordered } = evidence;
+  const { notDate, oddDate, firstDate, notDayFirst, notMonthFirst, ordered } = evidence;
   if (notDate !== null) {
-    if ((kinds & ~(DATE | ODD_DATE)) === 0) {
+    if (notDate.cell === oddDate?.cell) {
       return about(
         notDate,
         "is no date: there is no such day or time, or its year has no four digits. Write dates like 2024-01-31.",

@@ -306,6 +306,10 @@ describe("the reason", () => {
       '"5" in line 2502',
     );
     expectText(["5", "2024-01-31"], "2024-01-31");
+    // What comes first is what the column is about.
+    expectText(["x", "2024-01-31", "5"], "x", "no date");
+    expectText(["2024-01-31", "5", "x"], "5", "no date");
+    expectText([...many(2000, (i) => `w${i}`), "2024-01-31", "5"], "w0", "no date");
   });
 
   test("is null where nothing is a number or a date", () => {
