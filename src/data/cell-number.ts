@@ -4,7 +4,7 @@
  * The decimal mark is a matter of the file, so a cell is read under both: `1.5` is a number under
  * the point alone, `1,5` under the comma alone, and `1,234` is 1234 under the point and 1.234 under
  * the comma. The mark that is not the decimal one groups digits by threes; spaces and apostrophes
- * do so under either.
+ * do so under either. Commas also group as in India: `12,34,567.89`.
  *
  * Most cells are a sign, digits, a mark and an exponent. Those are read in one pass over their
  * characters, which is faster than a regular expression and `Number`. The quotient of two integers
@@ -60,6 +60,8 @@ const DRESSED = new RegExp(
   "u",
 );
 const GROUPED = new RegExp(`^[1-9]\\d{0,2}([.,'’${SPACES}])\\d{3}(?:\\1\\d{3})*(?:([.,])(\\d+))?$`);
+
+const INDIAN = /^[1-9]\d?(?:,\d\d)+,\d{3}(?:\.\d+)?$/;
 
 /** Reads one cell after the other; what it read stays until the next. */
 export class NumberReader {
@@ -161,7 +163,7 @@ export class NumberReader {
     const unit = before + within + after;
     if (brackets !== closing.length || brackets + signs > 1) return false;
     if (unit.length !== Math.max(before.length, within.length, after.length)) return false;
-    if (!this.#readPlain(body) && !this.#readGrouped(body)) return false;
+    if (!this.#readPlain(body) && !this.#readGrouped(body) && !this.#readIndian(body)) return false;
     this.unit = unit;
     this.isCode &&= unit === "" && brackets === 0;
     if (brackets === 1 || (signs === 1 && sign + innerSign !== "+")) {
@@ -181,6 +183,15 @@ export class NumberReader {
     this.point = separator === "." || mark === "," ? Number.NaN : value;
     this.comma = separator === "," || mark === "." ? Number.NaN : value;
     this.commaGroups = separator === ",";
+    this.isCode = false;
+    return true;
+  }
+
+  #readIndian(body: string): boolean {
+    if (!INDIAN.test(body)) return false;
+    this.point = Number(body.replaceAll(",", ""));
+    this.comma = Number.NaN;
+    this.commaGroups = true;
     this.isCode = false;
     return true;
   }

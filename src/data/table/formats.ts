@@ -16,6 +16,7 @@ const formats: readonly (readonly [begin: string | Buffer, what: string, remedy:
   [Buffer.from("28b52ffd", "hex"), "packed with zstd", UNPACK],
   [Buffer.from("377abcaf271c", "hex"), "a 7z archive", UNPACK],
 ];
+const JSON_TEXT = /^\s*[[{]\s*["{[]/;
 const PAGE = /^\s*<(?:!doctype|html|\?xml)/i;
 
 /** @throws InvalidDataset */
@@ -24,6 +25,11 @@ export function refuseOtherFormats(start: Buffer): void {
     if (start.subarray(0, begin.length).equals(Buffer.from(begin as string, "latin1")))
       throw new InvalidDataset(`The file is ${what}, not a CSV table. ${remedy}`, null);
   }
+  if (JSON_TEXT.test(start.toString("latin1", 0, 100)))
+    throw new InvalidDataset(
+      "The file is JSON, not a CSV table. Write its rows as CSV, or put them into a spec as /data/inline.",
+      null,
+    );
   if (PAGE.test(start.toString("latin1", 0, 100)))
     throw new InvalidDataset("The file is a web page or XML, not a CSV table. Upload what it shows or links to.", null);
 }
