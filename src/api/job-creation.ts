@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
+import { canonicalJson } from "../spec/canonical.ts";
 import { faulty, Problem } from "../spec/errors.ts";
 import type { Fault } from "../spec/faults.ts";
 import { hashSpec } from "../spec/identity.ts";
@@ -18,13 +19,23 @@ export const idempotencyHeaders = z.looseObject({
     .min(1)
     .max(255)
     .optional()
-    .describe("Posting again with the same key and body within 24 hours gives the first job again."),
+    .describe(
+      "Posting again with the same key and body, however that is spelled, within 24 hours gives the first job again.",
+    ),
 });
 
-/** The use of an idempotency key for a body, and for what else the answer depends on. */
-export function idempotencyOf(key: string | undefined, ...text: string[]): NewJob["idempotency"] {
+/** The use of an idempotency key for a body, however it is spelled, and for the `path` that it was posted to. */
+export function idempotencyOf(
+  key: string | undefined,
+  { body, bodyText }: Pick<FastifyRequest, "body" | "bodyText">,
+  ...path: string[]
+): NewJob["idempotency"] {
   if (key === undefined) return null;
-  return { key, bodySha256: createHash("sha256").update(text.join("\n")).digest("hex") };
+  const hash = (text: string) =>
+    createHash("sha256")
+      .update([...path, text].join("\n"))
+      .digest("hex");
+  return { key, bodySha256: hash(canonicalJson(body)), textSha256: hash(bodyText) };
 }
 
 export function resolveContext(

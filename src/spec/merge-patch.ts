@@ -10,12 +10,18 @@ const KINDS = ["type", "dialect"];
  */
 export function mergePatch(target: unknown, patch: unknown, depth = 0): unknown {
   if (!isObject(patch) || depth === MAX_DEPTH) return patch;
-  const members = new Map(isObject(target) && !isOtherKind(target, patch) ? Object.entries(target) : []);
+  const members = new Map(isObject(target) ? kept(target, patch) : []);
   for (const [name, value] of Object.entries(patch)) {
     if (value === null) members.delete(name);
     else members.set(name, mergePatch(members.get(name), value, depth + 1));
   }
   return Object.fromEntries(members);
+}
+
+/** Another dialect of a type has other options, and is of that type still. */
+function kept(target: Members, patch: Members): [string, unknown][] {
+  if (!isOtherKind(target, patch)) return Object.entries(target);
+  return "type" in target && !("type" in patch) ? [["type", target.type]] : [];
 }
 
 function isOtherKind(target: Members, patch: Members): boolean {

@@ -37,6 +37,15 @@ const ROWS = 500;
 /** How many records are looked at together when a list is filtered. */
 const BATCH = 200;
 
+/** What an idempotency key is used for. */
+export interface IdempotencyUse {
+  readonly key: string;
+  /** Of the body as canonical JSON. */
+  readonly bodySha256: string;
+  /** Of the body as it was written, which is what an earlier version recorded. */
+  readonly textSha256?: string;
+}
+
 export interface NewJob {
   id: string;
   owner: string;
@@ -48,7 +57,7 @@ export interface NewJob {
   stateBytes: number;
   warnings: readonly Warning[];
   room: Room;
-  idempotency: { key: string; bodySha256: string } | null;
+  idempotency: IdempotencyUse | null;
   /** Null: it is no fork. */
   fork: Fork | null;
 }
@@ -107,11 +116,11 @@ export class Jobs {
   }
 
   /** What an idempotency key was used for, or null. Spares the work of checking a spec that was accepted before. */
-  async replay(owner: string, key: string, bodySha256: string): Promise<Replayed | null> {
+  async replay(owner: string, { key, bodySha256, textSha256 }: IdempotencyUse): Promise<Replayed | null> {
     const used = keys.idempotency(owner, hashed(key));
     const [id, body] = await this.#database.use((redis) => redis.hmget(used, "job", "body_sha256"));
     if (id === null) return null;
-    if (body !== bodySha256) return { outcome: "mismatch", record: null };
+    if (body !== bodySha256 && body !== textSha256) return { outcome: "mismatch", record: null };
     const record = await this.get(owner, id);
     return record && { outcome: "replayed", record };
   }

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { hashSpec } from "../../src/spec/identity.ts";
 import type { Dataset } from "../../src/spec/wire.ts";
@@ -147,6 +148,30 @@ describe("idempotency", () => {
 
     const other = await service.call("POST", "/v1/jobs", { body: specFor(dataset.id, { name: "other" }), headers });
     expect([other.status, other.body.code]).toEqual([422, "idempotency_mismatch"]);
+  });
+
+  test("a body is the same however its JSON is spelled, and as an earlier version recorded it", async () => {
+    const headers = { "idempotency-key": "spelled", "content-type": "application/json" };
+    const spec = specFor(dataset.id, { name: "Zoë", optimizer: { type: "adam", lr: 0.01, eps: 1 } });
+    const first = await service.call("POST", "/v1/jobs", { body: JSON.stringify(spec), headers });
+    const again = async (text: string) => {
+      const { status, body } = await service.call("POST", "/v1/jobs", { body: text, headers });
+      return status === 201 ? body.id === first.body.id : body.code;
+    };
+    const reversed = JSON.stringify(Object.fromEntries(Object.entries(spec).toReversed()), null, 2);
+    const spelled = JSON.stringify(spec)
+      .replace("0.01", "1.0e-2")
+      .replace('"eps":1', '"eps" : 1.0')
+      .replace("Zoë", "Zo\\u00eb");
+    expect(spelled).toContain("Zo\\u00eb");
+    expect([await again(reversed), await again(spelled)]).toEqual([true, true]);
+    expect(await again(spelled.replace("1.0e-2", "1.1e-2"))).toBe("idempotency_mismatch");
+    expect(await again(spelled.replace('"name"', '"nane"'))).toBe("idempotency_mismatch");
+
+    const redis = service.redis.client();
+    const [key] = await redis.keys(`*:idempotency:${createHash("sha256").update("spelled").digest("hex")}`);
+    await redis.hset(key, "body_sha256", createHash("sha256").update(reversed).digest("hex"));
+    expect([await again(reversed), await again(spelled)]).toEqual([true, "idempotency_mismatch"]);
   });
 
   test("many at once make one job", async () => {

@@ -41,6 +41,9 @@ test("nor does what becomes of another dialect", () => {
     lr: 1,
   });
   expect(mergePatch(torch, { type: "adam", dialect: "torch", lr: 1 })).toEqual({ ...torch, lr: 1 });
+  // It is of its type still.
+  expect(mergePatch(torch, { dialect: "keras" })).toEqual({ type: "adam", dialect: "keras" });
+  expect(mergePatch(torch, { type: "lion" })).toEqual({ type: "lion" });
 });
 
 test("a patch cannot reach a prototype, nor the end of the stack", () => {

@@ -43,12 +43,12 @@ test("an idempotency key gives the first job again, for the same body only, and 
   await store.jobs.create(first);
   const again = await store.jobs.create(newJob({ idempotency }));
   expect(again).toMatchObject({ outcome: "replayed", record: { id: first.id } });
-  expect(await store.jobs.replay(OWNER, "a key", idempotency.bodySha256)).toEqual(again);
+  expect(await store.jobs.replay(OWNER, idempotency)).toEqual(again);
 
   const other = { key: "a key", bodySha256: "3".repeat(64) };
   expect((await store.jobs.create(newJob({ idempotency: other }))).outcome).toBe("mismatch");
-  expect((await store.jobs.replay(OWNER, "a key", other.bodySha256))?.outcome).toBe("mismatch");
-  expect(await store.jobs.replay(OWNER, "another key", idempotency.bodySha256)).toBeNull();
+  expect((await store.jobs.replay(OWNER, other))?.outcome).toBe("mismatch");
+  expect(await store.jobs.replay(OWNER, { ...idempotency, key: "another key" })).toBeNull();
   expect((await store.jobs.create(newJob({ owner: "bob", idempotency }))).outcome).toBe("created");
   expect((await store.jobs.list(OWNER, { limit: 10 })).data).toHaveLength(1);
 

@@ -42,9 +42,9 @@ export const fork: Routes = async (app, services) => {
     async (request, reply) => {
       const { owner, bodyText, params } = request;
       if (bodyText === "") throw new Problem("malformed_json", "The body is empty; it must be a fork in JSON.");
-      const use = idempotencyOf(request.headers["idempotency-key"], params.id, bodyText);
+      const use = idempotencyOf(request.headers["idempotency-key"], request, params.id);
       // Before the parent is looked for: it may be gone by now.
-      const earlier = use && (await store.jobs.replay(owner, use.key, use.bodySha256));
+      const earlier = use && (await store.jobs.replay(owner, use));
       if (earlier) return sendCreated(reply, earlier);
       const parent = await store.jobs.get(owner, params.id);
       if (parent === null) throw noSuchJob();

@@ -64,9 +64,9 @@ export const jobs: Routes = async (app, services) => {
       const { owner, bodyText } = request;
       if (bodyText === "") throw new Problem("malformed_json", "The body is empty; it must be a spec in JSON.");
       const validateOnly = request.query.validate_only === "true";
-      const use = validateOnly ? null : idempotencyOf(request.headers["idempotency-key"], bodyText);
+      const use = validateOnly ? null : idempotencyOf(request.headers["idempotency-key"], request);
       // Before the spec is checked: its dataset may be gone by now.
-      const earlier = use && (await store.jobs.replay(owner, use.key, use.bodySha256));
+      const earlier = use && (await store.jobs.replay(owner, use));
       if (earlier) return sendCreated(reply, earlier);
       const resolved = await resolveSpec(request.body, resolveContext(services, reply));
       if (!validateOnly) return sendCreated(reply, await createJob(services, request, resolved, use, null));
