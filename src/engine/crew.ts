@@ -75,6 +75,8 @@ export interface CrewOptions {
   readonly threads: number;
   /** Steps between checkpoints, or null. */
   readonly everySteps: number | null;
+  /** Whether there is one before the first step; not unless said so. */
+  readonly atStart?: boolean;
   /**
    * The bytes of an earlier snapshot to go on from; the crew takes them over, and the array is
    * empty afterwards.
@@ -109,6 +111,7 @@ export class Crew {
   readonly #log: LogReader;
   readonly #handlers: CrewHandlers;
   readonly #everySteps: number | null;
+  readonly #atStart: boolean;
   readonly #progress: Progress;
   readonly #begins: boolean;
   readonly #drawn: boolean;
@@ -138,6 +141,7 @@ export class Crew {
     this.#doubles = new Float64Array(memory.buffer, control);
     this.#log = new LogReader(memory, this.#words, log);
     this.#everySteps = options.everySteps;
+    this.#atStart = options.atStart ?? false;
     this.#progress = progress;
     this.#begins = options.state === null;
     this.#drawn = (options.weights ?? null) === null;
@@ -229,6 +233,7 @@ export class Crew {
       job: this.#job,
       thread,
       everySteps: this.#everySteps,
+      atStart: this.#atStart,
       progress: this.#progress,
       begins: this.#begins,
       drawn: this.#drawn,

@@ -35,6 +35,8 @@ export interface StartMessage {
   readonly job: TrainingJob;
   readonly thread: number;
   readonly everySteps: number | null;
+  /** Whether a checkpoint is taken before the first step. */
+  readonly atStart: boolean;
   readonly progress: Progress;
   /** Whether the job is at its beginning; else its state is in the memory. */
   readonly begins: boolean;
@@ -42,7 +44,7 @@ export interface StartMessage {
   readonly drawn: boolean;
 }
 
-export type SnapshotKind = "periodic" | "final" | "shutdown";
+export type SnapshotKind = "start" | "periodic" | "final" | "shutdown";
 
 export type ThreadMessage =
   | { readonly type: "log" }
@@ -100,6 +102,7 @@ class CrewThread {
     const progress = this.#progress;
     const ended = progress.finished !== null;
     let action = 0;
+    if (this.#start.atStart && !ended && !this.#snapshot(["start"])) return "diverged";
     while (progress.finished === null) {
       this.#step.run(progress);
       action = this.#step.words[WORD.action];

@@ -264,10 +264,12 @@ export class Run {
 
   async #runCrew(threads: number, { work, training, state, weights }: Prepared): Promise<Outcome> {
     const { spec } = work;
-    const { every_steps: everySteps, every_seconds: everySeconds } = spec.checkpoint;
+    const { every_steps: everySteps, every_seconds: everySeconds, at_start } = spec.checkpoint;
     this.#crew = null;
     this.#progress = new RunProgress(training, goesOnFrom(work), findingsOf(work));
-    const options = { threads, everySteps, state, weights, changes: changesOf(work) };
+    // A run that goes on from a checkpoint has one.
+    const atStart = at_start && work.checkpoint === null;
+    const options = { threads, everySteps, atStart, state, weights, changes: changesOf(work) };
     const crew = await Crew.start(training, options, this.#handlers(spec)).catch((error: unknown) => {
       const from = work.checkpoint ?? work.origin;
       // No plan or no memory is not the checkpoint's fault.

@@ -319,7 +319,22 @@ const CheckpointPolicy = z
       .nullable()
       .default(30)
       .describe("At most 1,000,000, eleven days. Null: no matter how long it takes."),
-    keep_last: z.int().min(1).max(100).default(3),
+    at_start: z
+      .boolean()
+      .default(false)
+      .describe("Writes the state before the first step too, and keeps it as long as the job."),
+    keep_last: z
+      .int()
+      .min(1)
+      .max(100)
+      .default(3)
+      .describe(
+        "How many of the last states are kept while the job runs. Once it has ended the last one remains, and with `keep_after_end` all of them.",
+      ),
+    keep_after_end: z
+      .boolean()
+      .default(false)
+      .describe("Keeps the `keep_last` last states after the end, so that forks may begin with any of them."),
     keep_best: z.boolean().default(false).describe("Keeps the weights of the best evaluation. Needs validation."),
   })
   .prefault({})

@@ -293,7 +293,7 @@ export const Checkpoint = z
     bytes: Count,
     sha256: Sha256,
     created_at: Time,
-    kinds: z.array(z.enum(["periodic", "final", "shutdown"])),
+    kinds: z.array(z.enum(["start", "periodic", "final", "shutdown"])),
     metrics: Metrics,
     arithmetic_version: Count.nullable().describe(
       "The one that computed its last step; null in checkpoints that an earlier version of the service wrote.",

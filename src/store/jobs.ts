@@ -172,6 +172,8 @@ export class Jobs {
       event_limits: JSON.stringify(room.eventLimits),
       message_bytes: room.messageBytes,
       keep_most: room.keepMost,
+      ...(spec.checkpoint.keep_after_end ? { keep_after_end: room.keepMost } : {}),
+      ...(spec.checkpoint.at_start ? { keep_start: fork?.progress?.step ?? 0 } : {}),
       ...(spec.webhook === null ? {} : { webhook: JSON.stringify(spec.webhook.events) }),
       priority: spec.resources.priority,
       ...(fork === null ? {} : { parent: JSON.stringify(fork.parent), origin: JSON.stringify(fork.origin) }),

@@ -14,6 +14,8 @@
  * | `turn` | when it is to be delivered (shared.lua) |
  * | `counted_bytes` | what it counts for among its owner's bytes |
  * | `reserved`, `spent` | bytes it was promised until it ends, and how many of them it has (room.ts); absent once it has ended |
+ * | `keep_after_end` | how many checkpoints are kept once the job has ended; one unless it is there |
+ * | `keep_start` | the step whose checkpoint is kept as long as the job |
  * | `event_limits`, `message_bytes`, `keep_most` | JSON: type → how many events of it a run may tell; what a message to its webhook takes; how many checkpoints are kept at most; likewise |
  * | `priority` | as in its spec |
  * | `delivery` | how many times it was given to BullMQ |

@@ -154,15 +154,15 @@ function messagesOf({ webhook }: ResolvedSpec, limits: Room["eventLimits"]): num
 const ENDS: ReadonlySet<EventType> = new Set(["succeeded", "failed", "cancelled"]);
 
 /**
- * The checkpoints that are kept, the one that is being written, and the best; two to rewind to; and
+ * The checkpoints that are kept, the one that is being written, the best, and that of the start; two to rewind to; and
  * the one that a fork began with. A fork has that until it has two of its own, or until it ends if
  * it keeps only one or may need it to rewind to. At the end all of them are there beside the
  * models.
  */
 function blobBytes({ spec: { checkpoint, detectors }, sizes }: Needs, keepMost: number, originBytes: number): number {
-  const { keep_best: best } = checkpoint;
+  const { keep_best: best, at_start: start } = checkpoint;
   const rewinds = detectors.diverging.policy === "rewind";
-  const states = keepMost + 1 + (best ? 1 : 0) + (rewinds ? 2 : 0);
+  const states = keepMost + 1 + (best ? 1 : 0) + (start ? 1 : 0) + (rewinds ? 2 : 0);
   const state = blobRoom(sizes.state) + MANIFEST_BYTES + textRoom(sizes.evaluationRow, 0);
   const origin = originBytes === 0 ? 0 : blobRoom(originBytes);
   const keepsOrigin = rewinds || keepMost === 1;

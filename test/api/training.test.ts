@@ -1,5 +1,5 @@
 // What a spec asks of a training and its checkpoints, of jobs that a real worker trains.
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Event, Job } from "../../src/spec/wire.ts";
 import { ended, startProcess, type WorkerProcess } from "../worker/support.ts";
 import { specFor, startService, type Service } from "./service.ts";
@@ -55,4 +55,54 @@ test("a metric that turns out to be undefined is told of once for each that need
     [5, ["valid_auc", "is"], { metric: "valid_auc", epoch: 1 }],
   ]);
   expect(told.map(({ message }) => /For (.*) that/.exec(message)![1])).toEqual(["early stopping", "the schedule"]);
+});
+
+interface Kept {
+  readonly step: number;
+  readonly kinds: readonly string[];
+}
+
+async function checkpoints(id: string): Promise<[number, string[]][]> {
+  const { data } = (await service.call("GET", `/v1/jobs/${id}/checkpoints`)).body as { data: Kept[] };
+  return data.map(({ step, kinds }) => [step, [...kinds]]);
+}
+
+async function forked(id: string, body: object): Promise<Job> {
+  const fork = await service.call("POST", `/v1/jobs/${id}/fork`, { body });
+  expect(fork.status, JSON.stringify(fork.body)).toBe(201);
+  return await until((fork.body as Job).id);
+}
+
+describe("checkpoints", () => {
+  // Six steps an epoch.
+  const spec = (checkpoint: object) =>
+    specFor(dataset, {
+      training: { epochs: 5, batch_size: 8, seed: 3 },
+      checkpoint: { every_steps: 7, every_seconds: null, ...checkpoint },
+    });
+
+  test("are one at the end, or the last that were kept, from each of which a fork ends alike", async () => {
+    expect(await checkpoints((await trained(spec({}))).id)).toEqual([[30, ["final"]]]);
+    const job = await trained(spec({ keep_after_end: true, keep_last: 2 }));
+    const [last, before, ...others] = await checkpoints(job.id);
+    expect([last, before[1], others]).toEqual([[30, ["final"]], ["periodic"], []]);
+    expect((await forked(job.id, { step: before[0] })).result!.weights_sha256).toBe(job.result!.weights_sha256);
+  });
+
+  test("begin at the start if that is wanted, which is kept as long as the job", async () => {
+    const job = await trained(spec({ at_start: true, keep_last: 1 }));
+    expect(await checkpoints(job.id)).toEqual([
+      [30, ["final"]],
+      [0, ["start"]],
+    ]);
+    const file = await service.call("GET", `/v1/jobs/${job.id}/checkpoints/0`);
+    expect(file.status).toBe(200);
+    const fork = await forked(job.id, { step: 0 });
+    expect(fork.result!.weights_sha256).toBe(job.result!.weights_sha256);
+    // It begins where it was forked.
+    const later = await forked(job.id, { step: 30, overrides: { training: { epochs: 7 } } });
+    expect((await checkpoints(later.id)).map(([step]) => step)).toEqual([42, 30]);
+    const { events_omitted: omitted } = Object.groupBy(await events(job.id), ({ type }) => type);
+    expect(omitted).toBeUndefined();
+  });
 });

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 --[[
 Commits an uploaded state as the job's checkpoint of a step, with all metrics up to it and how far the run is, and lets go of the checkpoints that are no longer to be kept: all but
-the last `keep_last`, the one with the least score and, if training may be taken back, two to do it from. From here on the job resumes there. Committing again changes nothing.
+the last `keep_last`, the one before the first step if that is wanted, the one with the least score and, if training may be taken back, two to do it from. From here on the job resumes there. Committing again changes nothing.
 
 KEYS[1] the job's record
 ARGV[1] run
@@ -37,7 +37,8 @@ local before, after
 for _, step in ipairs(rewinds and steps or {}) do
   if tonumber(step) <= state.rewind_step then before = step else after = after or step end
 end
+local start = get('keep_start')
 for i = 1, #steps - keep_last do
   local step = steps[i]
-  if step ~= best and step ~= before and step ~= after then drop_checkpoint(step) end
+  if step ~= best and step ~= before and step ~= after and step ~= start then drop_checkpoint(step) end
 end

@@ -297,7 +297,10 @@ local function end_job(status)
   if dataset then redis.call('SREM', owned .. ':dataset:' .. dataset .. ':jobs', id) end
   delete_uploads()
   drop_origin()
-  for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -2)) do drop_checkpoint(step) end
+  local start, kept = get('keep_start'), number('keep_after_end') or 1
+  for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -1 - kept)) do
+    if step ~= start then drop_checkpoint(step) end
+  end
   settle_room()
 end
 
