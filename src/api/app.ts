@@ -10,6 +10,7 @@ import { describeApi } from "./plugins/description.ts";
 import { refuseForeignPages } from "./plugins/local-only.ts";
 import { endLongLived, longLivedLimits } from "./plugins/long-lived.ts";
 import { limitRequests } from "./plugins/rate-limit.ts";
+import { batches } from "./routes/batches.ts";
 import { catalogue } from "./routes/catalogue.ts";
 import { checkpoints } from "./routes/checkpoints.ts";
 import { control } from "./routes/control.ts";
@@ -56,6 +57,7 @@ export async function buildApp({ log, queues, tracing, ...services }: AppOptions
     fork,
     progress,
     metrics,
+    batches,
     diagnosis,
     events,
     checkpoints,

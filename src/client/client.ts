@@ -20,6 +20,7 @@ import type { SeriesName } from "../spec/series.ts";
 import type { Spec } from "../spec/spec.ts";
 import type { TorchOptimizer } from "../spec/torch-optimizer.ts";
 import type {
+  Batches,
   Checkpoint,
   Dataset,
   Event,
@@ -183,6 +184,11 @@ export class Client {
     query: { names?: readonly SeriesName[]; from_step?: number; to_step?: number; max_points?: number } = {},
   ): Promise<MetricSeries> {
     return this.#json("GET", path`/v1/jobs/${id}/metrics`, { query });
+  }
+
+  /** Which rows make the batches of an epoch, counted from 0. */
+  getBatches(id: string, query: { epoch?: number; limit?: number; after?: string } = {}): Promise<Batches> {
+    return this.#json("GET", path`/v1/jobs/${id}/batches`, { query });
   }
 
   /** What the job's detectors have found. */

@@ -3,9 +3,10 @@
  * train on the same buffers.
  */
 import { dataBytes, type TargetKind, type TrainingData } from "../engine/training.ts";
+import type { BatchOrderInput, BatchPage } from "./batch-order.ts";
 import type { Measured } from "./encode.ts";
 import type { DataSpec, Encoded, Encoding } from "./encoding.ts";
-import { itself, runInHelper } from "./pool.ts";
+import { itself, runInHelper, type Asker } from "./pool.ts";
 
 /** Of the encodings that no job uses any more, the latest up to this size are kept for the next job. */
 const KEPT_BYTES = 256 * 2 ** 20;
@@ -13,6 +14,16 @@ const KEPT_BYTES = 256 * 2 ** 20;
 /** What only the rows can tell before a job is planned. */
 export function measure(columnsPath: string, data: DataSpec, targets: TargetKind, asker = itself): Promise<Measured> {
   return runInHelper("measureFile", { path: columnsPath, data: essence(data), targets }, asker);
+}
+
+/** Which rows make the batches of an epoch. */
+export function batchesOf(
+  columnsPath: string,
+  data: DataSpec,
+  which: Omit<BatchOrderInput, "path" | "data">,
+  asker: Asker,
+): Promise<BatchPage> {
+  return runInHelper("batchOrder", { path: columnsPath, data: essence(data), ...which }, asker);
 }
 
 /** The file's path stands for its content: it is named by a hash. */

@@ -3,6 +3,7 @@ import { parentPort } from "node:worker_threads";
 import { collectNow, LARGE_BYTES } from "../engine/garbage.ts";
 import { curveOf } from "../engine/schedules/curve.ts";
 import { dataBytes } from "../engine/training.ts";
+import { batchOrder } from "./batch-order.ts";
 import { encodeFile, measureFile } from "./encode.ts";
 import type { Encoded } from "./encoding.ts";
 import { checkColumns } from "./column-file.ts";
@@ -10,7 +11,7 @@ import { ingest } from "./ingest.ts";
 import { writeSource } from "./source.ts";
 import type { Reply, Request } from "./pool.ts";
 
-const tasks = { ingest, checkColumns, writeSource, encodeFile, measureFile, curveOf };
+const tasks = { ingest, checkColumns, writeSource, encodeFile, measureFile, batchOrder, curveOf };
 export type Tasks = typeof tasks;
 
 async function answer({ task, input }: Request): Promise<Reply> {

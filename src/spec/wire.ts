@@ -305,6 +305,24 @@ export const Checkpoint = z
   });
 export type Checkpoint = z.infer<typeof Checkpoint>;
 
+export const Batches = z
+  .object({
+    job_id: JobId,
+    epoch: Count.describe("From 0."),
+    total: Count.describe("How many batches the epoch has."),
+    data: z.array(
+      z.object({
+        batch: Count.describe("Its number in the epoch, from 0."),
+        step: Count.describe("The step that it is a part of, as metrics count: from 1."),
+        rows: z.array(Count).describe("Rows of the dataset, from 0 without the header, in the batch's order."),
+      }),
+    ),
+    has_more: z.boolean(),
+    next: z.string().nullable().describe("The `after` of the next page."),
+  })
+  .meta({ id: "Batches", description: "Which rows make the batches of an epoch." });
+export type Batches = z.infer<typeof Batches>;
+
 const numbers = {
   scale: z
     .enum(["standardize", "min_max", "none"])

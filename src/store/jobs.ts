@@ -207,6 +207,12 @@ export class Jobs {
     return fields && toProgress(id, fields);
   }
 
+  /** What a job learns from, and how; the dataset may have been deleted since the job ended. */
+  async trainedOn(owner: string, id: string): Promise<{ spec: ResolvedSpec; dataset: string | null } | null> {
+    const fields = await this.#fields(owner, id, ["spec", "dataset"]);
+    return fields && { spec: JSON.parse(fields.spec!) as ResolvedSpec, dataset: fields.dataset };
+  }
+
   async diagnosis(owner: string, id: string): Promise<Diagnosis | null> {
     const fields = await this.#fields(owner, id, [...jobFields, "changes"]);
     if (fields === null) return null;

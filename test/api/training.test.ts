@@ -1,6 +1,7 @@
 // What a spec asks of a training and its checkpoints, of jobs that a real worker trains.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Event, Job } from "../../src/spec/wire.ts";
+import { readSafetensors } from "../../src/engine/safetensors.ts";
+import type { Batches, Event, Job } from "../../src/spec/wire.ts";
 import { ended, startProcess, type WorkerProcess } from "../worker/support.ts";
 import { specFor, startService, type Service } from "./service.ts";
 
@@ -104,5 +105,84 @@ describe("checkpoints", () => {
     expect((await checkpoints(later.id)).map(([step]) => step)).toEqual([42, 30]);
     const { events_omitted: omitted } = Object.groupBy(await events(job.id), ({ type }) => type);
     expect(omitted).toBeUndefined();
+  });
+});
+
+describe("the batches of an epoch", () => {
+  const batches = async (id: string, query = "") =>
+    (await service.call("GET", `/v1/jobs/${id}/batches${query}`)).body as Batches;
+
+  /** Weight and bias of a layer with one input and one output. */
+  async function line(id: string, step: number): Promise<[number, number]> {
+    const { body } = await service.call("GET", `/v1/jobs/${id}/checkpoints/${step}`);
+    const { tensors } = readSafetensors(new Uint8Array(body as Buffer));
+    const [weight, bias] = ["0.weight", "0.bias"].map((name) => tensors.get(name)!.bytes.slice().buffer);
+    return [new Float32Array(weight)[0], new Float32Array(bias)[0]];
+  }
+
+  test("are those that the job trains on: by hand they lead to its weights", async () => {
+    const job = await trained(
+      specFor(dataset, {
+        data: {
+          dataset,
+          target: "y",
+          features: ["x"],
+          validation: { every: 5 },
+          preprocess: { numeric: "none", target: "none" },
+        },
+        model: { layers: [{ type: "linear" }] },
+        loss: { type: "mse" },
+        optimizer: { type: "sgd", lr: 0.05 },
+        training: { epochs: 3, batch_size: 5, seed: 11, gradient_accumulation_steps: 3, drop_last: true },
+        checkpoint: { at_start: true },
+      }),
+    );
+    // Of 48 rows nine batches of five; three make a step.
+    const steps = new Map<number, number[]>();
+    for (const epoch of [0, 1, 2]) {
+      const page = await batches(job.id, `?epoch=${epoch}`);
+      expect(page).toMatchObject({ job_id: job.id, epoch, total: 9, has_more: false, next: null });
+      for (const { step, rows } of page.data) steps.set(step, [...(steps.get(step) ?? []), ...rows]);
+    }
+    expect([...steps.keys()]).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    let [weight, bias] = await line(job.id, 0);
+    for (const rows of steps.values()) {
+      const errors = rows.map((row) => weight * Math.sin(row) + bias - ((row * 7) % 11));
+      const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+      const slope = 2 * mean(errors.map((error, i) => error * Math.sin(rows[i])));
+      bias -= 0.05 * 2 * mean(errors);
+      weight -= 0.05 * slope;
+    }
+    const [ours, own] = await line(job.id, 9);
+    expect([weight, bias]).toEqual([expect.closeTo(ours, 5), expect.closeTo(own, 5)]);
+    expect(bias).toBeGreaterThan(1);
+  });
+
+  test("are told before the job runs, in pages, each row that trains once", async () => {
+    const id = (await service.create(specFor(dataset, { training: { epochs: 2, batch_size: 7, seed: 1 } }))).id;
+    const whole = await batches(id, "?epoch=1");
+    expect(whole.data.map(({ batch, step, rows }) => [batch, step, rows.length])).toEqual(
+      [7, 7, 7, 7, 7, 7, 6].map((rows, batch) => [batch, 8 + batch, rows]),
+    );
+    const rows = whole.data.flatMap((batch) => batch.rows);
+    expect(rows.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 60 }, (_, i) => i).filter((i) => i % 5 !== 0));
+    expect((await batches(id)).data.flatMap((batch) => batch.rows)).not.toEqual(rows);
+    const first = await batches(id, "?epoch=1&limit=4");
+    expect(first).toMatchObject({ has_more: true, next: "3" });
+    const second = await batches(id, `?epoch=1&limit=4&after=${first.next}`);
+    expect([...first.data, ...second.data]).toEqual(whole.data);
+    expect(await until(id)).toMatchObject({ status: "succeeded" });
+    expect(await batches(id, "?epoch=1")).toEqual(whole);
+  });
+
+  test("are a fault of the query beyond the last epoch, and gone with the dataset", async () => {
+    const other = (await service.upload("x,label\n1,a\n2,b\n3,a\n4,b\n5,a\n6,b")).id;
+    const { id } = await trained(specFor(other, { training: { epochs: 2, batch_size: "full", shuffle: false } }));
+    expect((await batches(id)).data).toEqual([{ batch: 0, step: 1, rows: [1, 2, 3, 4] }]);
+    const beyond = await service.call("GET", `/v1/jobs/${id}/batches?epoch=2`);
+    expect([beyond.status, beyond.body.errors]).toEqual([400, [{ pointer: "?epoch", message: "must be at most 1" }]]);
+    await service.call("DELETE", `/v1/datasets/${other}`);
+    const gone = await service.call("GET", `/v1/jobs/${id}/batches`);
+    expect([gone.status, gone.body.code]).toEqual([404, "not_found"]);
   });
 });
