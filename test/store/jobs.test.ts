@@ -65,10 +65,10 @@ test("a deleted job frees its idempotency key, but not one that was used anew si
   await store.jobs.create(second);
   await store.jobs.cancel(OWNER, first.id);
   await store.jobs.remove(OWNER, first.id);
-  expect(await store.jobs.replay(OWNER, "a key", idempotency.bodySha256)).toMatchObject({ record: { id: second.id } });
+  expect(await store.jobs.replay(OWNER, idempotency)).toMatchObject({ record: { id: second.id } });
   await store.jobs.cancel(OWNER, second.id);
   await store.jobs.remove(OWNER, second.id);
-  expect(await store.jobs.replay(OWNER, "a key", idempotency.bodySha256)).toBeNull();
+  expect(await store.jobs.replay(OWNER, idempotency)).toBeNull();
   expect(await redis.keys("*:idempotency:*")).toEqual([]);
 });
 
