@@ -6,8 +6,10 @@
  *   header    JSON, padded with spaces to a multiple of 8:
  *             {"format": "rappel-columns-2", "content": <DatasetContent>,
  *              "sha256": [of each column's bytes]}
- *   columns   in the header's order. Numeric: a double a row, NaN for an empty cell. Categorical: a 16-bit index into
- *             `classes` a row, 0xffff for an empty cell, padded to a multiple of 8; nothing if it has no classes
+ *   columns   in the header's order. Numeric: a double a row, NaN for a missing cell. Date: likewise,
+ *             milliseconds since 1970-01-01T00:00:00Z. Categorical and boolean: a 16-bit index into
+ *             `classes` a row, 0xffff for a missing cell, padded to a multiple of 8; nothing if it
+ *             has no classes
  *
  * Where a column lies follows from the header. Numbers are little-endian, like every processor this runs on.
  *

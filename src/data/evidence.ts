@@ -106,9 +106,11 @@ export class Evidence {
     const declared = this.#declared;
     const { date } = this;
     if (declared === "boolean" && truthOf(cell) !== null) return BOOLEAN;
-    if (declared === "date" && date.readDeclared(cell)) return isDate(date) ? DATE : ODD_DATE;
+    if (declared === "date" && date.readDeclared(cell)) return kindOfDate(date);
+    // No cell is a number and a date. What the others are is tried first.
+    if (this.leading === DATE && date.read(cell)) return kindOfDate(date);
     if (this.number.read(cell)) return NUMBER;
-    if (date.read(cell)) return isDate(date) ? DATE : ODD_DATE;
+    if (date.read(cell)) return kindOfDate(date);
     return truthOf(cell, false) === null ? TEXT : BOOLEAN;
   }
 
@@ -145,8 +147,8 @@ export class Evidence {
   }
 }
 
-function isDate({ dayFirst, monthFirst }: DateReader): boolean {
-  return !(Number.isNaN(dayFirst) && Number.isNaN(monthFirst));
+function kindOfDate({ dayFirst, monthFirst }: DateReader): typeof DATE | typeof ODD_DATE {
+  return Number.isNaN(dayFirst) && Number.isNaN(monthFirst) ? ODD_DATE : DATE;
 }
 
 /** What is told of a long cell. */
