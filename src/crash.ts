@@ -3,6 +3,9 @@
  * third. Only under `NODE_ENV=test`.
  */
 export type CrashPoint =
+  | "between-files"
+  | "after-retire"
+  | "after-unrecord"
   | "after-record"
   | "after-add"
   | "after-acquire"

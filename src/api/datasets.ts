@@ -13,6 +13,7 @@
  * the next start removes it.
  */
 import type { FastifyBaseLogger } from "fastify";
+import { crashPoint } from "../crash.ts";
 import { filesOf, type Named } from "../data/dataset.ts";
 import type { Draft } from "../data/files.ts";
 import { retryLater } from "../spec/errors.ts";
@@ -80,7 +81,9 @@ export async function removeDataset(
     const retired = await files.retire(await unreferenced(store, names, 1));
     let outcome;
     try {
+      crashPoint("after-retire");
       outcome = await store.datasets.remove(owner, id);
+      crashPoint("after-unrecord");
       for (const name of await unreferenced(store, names)) await retired.remove(name);
     } finally {
       await retired.putBack();

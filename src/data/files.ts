@@ -27,6 +27,7 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
+import { crashPoint } from "../crash.ts";
 import { meters } from "../meters.ts";
 import { DamagedFile, isDamaged, PROBE_NAME, probeDirectory, removeAbandoned, syncDirectory } from "./disk.ts";
 import {
@@ -179,6 +180,7 @@ export class DatasetFiles {
 
   async #keep(csv: string, columns: string, dataset: StoredDataset): Promise<void> {
     await rename(csv, this.#path(csvFile(dataset)));
+    crashPoint("between-files");
     await rename(columns, this.columnsPath(dataset));
     await syncDirectory(this.#directory);
   }

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { recordDataset, removeDataset, sweepFiles } from "../../src/api/datasets.ts";
 import { columnsFile, csvFile, filesOf } from "../../src/data/dataset.ts";
@@ -69,6 +70,17 @@ test("an upload is described, kept byte for byte, and known again", async () => 
     "content-type": "text/csv; charset=utf-8",
     "content-length": String(csv.length),
   });
+});
+
+test.each([
+  ["CSV", Buffer.from("a,b\n1,2\n"), "text/csv; charset=utf-8"],
+  ["CSV in UTF-16", Buffer.from("\ufeffa,b\n1,3\n", "utf16le"), "text/csv; charset=utf-16le"],
+  ["a gzip file", gzipSync("a,b\n1,4\n"), "application/gzip"],
+])("the content of %s says what it is, under the hash of its bytes", async (_, body, contentType) => {
+  const { id, sha256 } = (await service.call("POST", "/v1/datasets", { body, headers: type })).body;
+  const { headers, rawPayload } = await service.app.inject(`/v1/datasets/${id}/content`);
+  expect([headers["content-type"], headers.etag]).toEqual([contentType, `"${sha256}"`]);
+  expect(rawPayload.equals(body)).toBe(true);
 });
 
 test("lists go from new to old, page by page", async () => {
@@ -311,21 +323,25 @@ async function madeOld(dataset: Dataset): Promise<void> {
 
 test("a dataset of an earlier version stays what it is, beside what its bytes are read as today", async () => {
   const before = service.onDisk();
-  const body = `${csv}\n93,1,red,cat,7`;
-  const old = await service.upload(body);
+  const body = `${csv}\nNA,1,red,cat,7`;
+  const parts = { store: service.store, files: new DatasetFiles(service.directory) };
+  const { record: old } = await keep(parts, "default", body, FIRST_READING);
   const validate = (id: string) => service.call("POST", "/v1/jobs?validate_only=true", { body: specFor(id) });
   const valid = (await validate(old.id)).body;
   await madeOld(old);
   const read = async () => (await service.call("GET", `/v1/datasets/${old.id}`)).body;
-  expect(await read()).toEqual({ ...old, reading: FIRST_READING, columns_sha256: null });
+  expect(await read()).toEqual({ ...old, columns_sha256: null });
+  expect(old.columns[0]).toMatchObject({ type: "categorical", missing: 0 });
 
   const today = await service.call("POST", "/v1/datasets", { body, headers: type });
   expect([today.status, today.body.id === old.id]).toEqual([201, false]);
+  expect(today.body.columns[0]).toMatchObject({ type: "numeric", missing: 1 });
   const again = await service.call("POST", "/v1/datasets", { body, headers: type });
   expect([again.status, again.body]).toEqual([200, today.body]);
   const path = join(service.directory, `${old.sha256}.columns`);
   truncateSync(path, 300);
-  expect((await validate(old.id)).body).toMatchObject({ parameters: valid.parameters, total_steps: valid.total_steps });
+  expect((await validate(old.id)).body).toEqual(valid);
+  expect(await read()).toEqual({ ...old, columns_sha256: null });
 
   // Each takes its own columns away, and the last one the bytes.
   const names = () => service.onDisk().filter((name) => !before.includes(name));
