@@ -6,9 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { startService, type Service } from "./service.ts";
 
 const END = "--- end of the answer ---";
-const [definition, ...examples] = [...readFileSync("docs/tables.md", "utf8").matchAll(/^```sh\n(.*?)^```$/gms)].map(
-  ([, text]) => text,
-);
+const blocks = [...readFileSync("docs/tables.md", "utf8").matchAll(/^```sh\n(.*?)^```$/gms)].map(([, text]) => text);
 const canFollow = spawnSync("bash", ["-c", "curl --url-query a=b --version"]).status === 0;
 
 let service: Service;
@@ -17,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 
-/** The commands of a block, each with pieces of its answer. */
+/** The commands of a block, each with pieces of its answer. One without answers defines helpers. */
 function commandsOf(block: string) {
   return [...block.matchAll(/((?:^[^#].*\n)+)((?:^# .*\n)+)/gm)].map(([, command, comments]) => ({
     command,
@@ -26,13 +24,16 @@ function commandsOf(block: string) {
 }
 
 test.skipIf(!canFollow)("the answers in docs/tables.md are those of the service", async () => {
-  const commands = examples.flatMap(commandsOf);
-  expect(commands.length).toBeGreaterThan(30);
+  const commands = blocks.flatMap(commandsOf);
+  expect(commands.length).toBeGreaterThan(40);
   const { port } = service.app.server.address() as { port: number };
-  const script = [definition, ...commands.map(({ command }) => `${command}echo; echo '${END}'`)].join("\n");
+  const script = blocks.flatMap((block) => {
+    const found = commandsOf(block);
+    return found.length === 0 ? [block] : found.map(({ command }) => `${command}echo; echo '${END}'`);
+  });
   const { stdout } = await promisify(execFile)("bash", [
     "-c",
-    `set -uo pipefail\n${script.replaceAll("localhost:8080", `127.0.0.1:${port}`)}`,
+    `set -uo pipefail\n${script.join("\n").replaceAll("localhost:8080", `127.0.0.1:${port}`)}`,
   ]);
   const answers = stdout.split(END);
   const wrong = commands.flatMap(({ command, pieces }, i) => {
