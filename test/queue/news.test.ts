@@ -34,3 +34,13 @@ test("one of two who leaves does not take the news of the other along", async ()
   expect(await later.wait(10_000, signal)).toBe(true);
   for (const watch of [staying, later]) watch.close();
 });
+
+test("news that was told of is news no more", async () => {
+  const id = await postJob(store);
+  const watch = news.watch(id, ["event"]);
+  expect(await watch.wait(10_000, signal)).toBe(true);
+  await store.jobs.pause(OWNER, id);
+  expect(await watch.wait(10_000, signal)).toBe(true);
+  await expect.poll(() => watch.wait(1, signal)).toBe(false);
+  watch.close();
+});

@@ -169,6 +169,30 @@ test("training that is taken back leaves nothing behind of what came after, once
   expect(await store.jobs.progress(OWNER, id)).toMatchObject({ last_checkpoint_step: null });
 });
 
+test("a run that gives up a damaged checkpoint has the rows up to the one before, or none", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  await checkpoint(lease, 10, { rows: [5, 10].map(row) });
+  await checkpoint(lease, 20, { rows: [15, 20].map(row) });
+  await lease.report(1, progressAt(25), [], [row(25)]);
+  expect(await lease.fallBack(20)).toBe("done");
+  expect(await metricRows(store, OWNER, id)).toEqual([5, 10].map(row));
+  expect(await lease.fallBack(10)).toBe("done");
+  expect(await metricRows(store, OWNER, id)).toEqual([]);
+});
+
+test("a job that is deleted soon after its end takes along what it let go of", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  for (const step of [10, 20, 30]) await checkpoint(lease, step, { keepLast: 1 });
+  expect(await redis.keys("*:chunk:*")).toHaveLength(3);
+  await store.jobs.cancel(OWNER, id);
+  await lease.finish({ status: "cancelled", progress: null, events: [] }, []);
+  await store.jobs.remove(OWNER, id);
+  expect(await redis.keys(`*${id}*`)).toEqual([]);
+  expect(await redis.zcard("{rappel}:loose")).toBe(0);
+});
+
 test("a step that is committed twice has one checkpoint with both reasons", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
