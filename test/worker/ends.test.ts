@@ -143,6 +143,22 @@ test("a job that ran alone to its end, without a checkpoint before, makes way fo
   expect(await place.until(await place.post(), ended, 30_000)).toMatchObject({ status: "succeeded" });
 });
 
+test("a job that a worker gives back goes before those that wait, and wakes the next worker at once", async () => {
+  const worker = await place.startWorker();
+  const id = await place.post(long);
+  await place.until(id, (job) => job.progress.step > 0);
+  const waiting = await place.post();
+  worker.kill("SIGTERM");
+  await worker.exited;
+  // BullMQ takes first what has no priority, and would let nobody know of what has one.
+  const list = (name: string) => `{rappel}:deliveries:${name}`;
+  expect(await place.redis.lrange(list("wait"), 0, -1)).toEqual([`${id}-1`]);
+  expect(await place.redis.zrange(list("prioritized"), "0", "-1")).toEqual([`${waiting}-1`]);
+  await place.startWorker();
+  await place.until(id, (job) => job.run === 2);
+  expect(await place.get(waiting)).toMatchObject({ status: "queued", run: 0 });
+});
+
 test("a job that does not stop in time goes back at once, and that is no crash", async () => {
   const worker = await place.startWorker({ SHUTDOWN_MS: "0" });
   const id = await place.post(long);

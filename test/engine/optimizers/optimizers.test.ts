@@ -4,6 +4,7 @@ import { configure } from "../../../src/engine/optimizers/configure.ts";
 import { MAX_SUMS, type OptimizerType } from "../../../src/engine/optimizers/optimizer.ts";
 import { size, type Shape } from "../../../src/engine/shape.ts";
 import { rateAt, type Schedule } from "../../../src/engine/schedules/learning-rate.ts";
+import { withSpan } from "../../../src/engine/schedules/span.ts";
 import { schedules } from "../../../src/engine/schedules/registry.generated.ts";
 import { withDefaults, type Member, type Options } from "../../../src/engine/options.ts";
 import { Bench } from "../../support/kernels.ts";
@@ -180,9 +181,10 @@ const ENDS = (() => {
   };
   const times = [0, 1, 4, 5, 9, 30, 50, 320, 1_000_000];
   const rates = Object.values(schedules).flatMap((type) => {
-    const open = Object.entries(required).filter(([name]) => (type.options as Options)[name]?.default == null);
-    const given = Object.fromEntries(open.filter(([name]) => name in type.options));
-    const schedule = { ...withDefaults(type, given), interval: "step", warmup_steps: 0 } as unknown as Schedule;
+    const unset = Object.entries(required).filter(([name]) => (type.options as Options)[name]?.default == null);
+    const given = Object.fromEntries(unset.filter(([name]) => name in type.options));
+    const open = { ...withDefaults(type, given), interval: "step", warmup_steps: 0 } as unknown as Schedule;
+    const schedule = withSpan(open, 10);
     return times.map((step) => rateAt(kernels, schedule, 0.02, { step, stepsPerEpoch: 1, state: null }).lr);
   });
   return [...new Set([...rates, 1e-30])].sort((a, b) => b - a);
@@ -326,7 +328,10 @@ describe("options that do not go together are named", () => {
     ["schedule_free_adamw", {}, []],
     ["optax_schedule_free_adamw", { b1: 0 }, ["b1"]],
     ["rprop", { etas: [1.2, 0.5] }, ["etas"]],
+    ["rprop", { etas: [0.5, 1] }, ["etas"]],
+    ["rprop", { etas: [1, 1.2] }, ["etas"]],
     ["rprop", { step_sizes: [1, 0.5] }, ["step_sizes"]],
+    ["rprop", { step_sizes: [0.5, 0.5] }, []],
     ["lookahead", { optimizer: withDefaults(optimizers.lbfgs) }, ["optimizer"]],
     ["lookahead", { optimizer: withDefaults(optimizers.lookahead) }, ["optimizer"]],
     ["lookahead", { optimizer: withDefaults(optimizers.sgd, { nesterov: true }) }, ["optimizer/momentum"]],

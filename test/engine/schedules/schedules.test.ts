@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { withDefaults } from "../../../src/engine/options.ts";
+import { checkSchedule } from "../../../src/engine/schedules/check.ts";
 import { rateAt, scheduleType, type Schedule } from "../../../src/engine/schedules/learning-rate.ts";
 import type { ScheduleState } from "../../../src/engine/schedules/schedule.ts";
 import { schedules } from "../../../src/engine/schedules/registry.generated.ts";
@@ -211,5 +213,39 @@ describe("schedules with long lists", () => {
     for (let step = 0; step < STEPS; step++) rateAt(kernels, schedule, 0.1, { step, stepsPerEpoch: 1, state: null });
     expect(reads).toBeGreaterThan(0);
     expect(reads).toBeLessThanOrEqual(2 * LENGTH + 4 * STEPS);
+  });
+});
+
+describe("options that do not go together are named", () => {
+  const faults = (type: keyof typeof schedules, options: Record<string, unknown>) =>
+    checkSchedule(withDefaults(schedules[type], options), null).map(({ option }) => option);
+  const part = withDefaults(schedules.exponential);
+
+  it.each<[keyof typeof schedules, Record<string, unknown>, string[]]>([
+    ["one_cycle", { max_lr: 1, three_phase: true, pct_start: 0.5 }, []],
+    ["one_cycle", { max_lr: 1, three_phase: true, pct_start: 0.51 }, ["pct_start"]],
+    ["one_cycle", { max_lr: 1, pct_start: 0.51 }, []],
+    ["cyclic", { base_lr: 0.5, max_lr: 0.5 }, []],
+    ["cyclic", { base_lr: 0.5, max_lr: 0.4 }, ["max_lr"]],
+    ["piecewise", { milestones: [0, 5], factors: [1, 0] }, []],
+    ["piecewise", { milestones: [5, 5], factors: [1, 0] }, ["milestones"]],
+    ["piecewise", { milestones: [5, 4], factors: [1, 0] }, ["milestones"]],
+    ["piecewise", { milestones: [], factors: [] }, ["milestones"]],
+    ["piecewise", { milestones: [1, 2], factors: [1] }, ["factors"]],
+    ["sequential", { schedulers: [part, part, part], milestones: [5, 6] }, []],
+    ["sequential", { schedulers: [part, part, part], milestones: [5, 5] }, ["milestones"]],
+    ["sequential", { schedulers: [part, part], milestones: [] }, ["milestones"]],
+    ["sequential", { schedulers: [part, part], milestones: [5, 6] }, ["milestones"]],
+    ["chained", { schedulers: [part, part] }, []],
+    ["chained", { schedulers: [part, withDefaults(schedules.one_cycle, { max_lr: 1 })] }, ["schedulers/1"]],
+    ["chained", { schedulers: [part, withDefaults(schedules.reduce_on_plateau)] }, ["schedulers/1"]],
+    ["chained", { schedulers: Array(32).fill(part) }, []],
+    ["chained", { schedulers: Array(33).fill(part) }, ["schedulers"]],
+    ["reduce_on_plateau", { metric: "train_loss", every_steps: 1 }, []],
+    ["reduce_on_plateau", { metric: "valid_loss", every_steps: 1 }, ["every_steps"]],
+    ["reduce_on_plateau", { metric: "valid_loss", mode: "max" }, ["mode"]],
+    ["reduce_on_plateau", { metric: "valid_accuracy", mode: "max" }, []],
+  ])("%s %j", (type, options, expected) => {
+    expect(faults(type, options)).toEqual(expected);
   });
 });
