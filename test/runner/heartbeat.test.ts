@@ -61,6 +61,20 @@ test("a run whose lease may have lapsed, since Redis neither answers nor refuses
   await expect.poll(() => heard, { timeout: 20_000 }).toEqual(["away", "back"]);
 });
 
+test("a run is told each time that Redis is away, and once each time that it is back", async () => {
+  let answers = 0;
+  const { redis, heard } = await beating(storeConnection, { status: () => answers++ });
+  for (let outage = 0; outage < 2; outage++) {
+    const before = heard.length;
+    redis.disconnect();
+    await expect.poll(() => heard.slice(before), { timeout: 20_000 }).toEqual(["away"]);
+    await redis.connect();
+    const answered = answers;
+    await expect.poll(() => answers, { timeout: 20_000 }).toBeGreaterThan(answered + 2);
+    expect(heard.slice(before)).toEqual(["away", "back"]);
+  }
+});
+
 test("a run that lost its lease while Redis was away is told that too", async () => {
   const { id, redis, heard } = await beating(storeConnection);
   redis.disconnect();

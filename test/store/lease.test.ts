@@ -167,6 +167,17 @@ test("a released job is queued and starts where it was, without counting as a cr
   expect(taken).toMatchObject({ outcome: "taken", alone: false, lease: { run: 8 } });
 });
 
+test("what a run had still to tell is told before it gives the job back", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  const told = ["evaluated", "diagnosed"] as const;
+  await lease.release(
+    requeued,
+    told.map((type) => ({ type, message: "Told.", step: 3, data: null })),
+  );
+  expect(await eventTypes(store, id)).toEqual(["created", "started", ...told, "requeued"]);
+});
+
 test("a job that was to be cancelled is cancelled when it is released", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);

@@ -192,6 +192,8 @@ describe("exploding_gradient", () => {
     expect(grown[4]!.seen).toContain("10 times that of the first steps");
     expect(grown[4]!.cause).toBe("learning_rate_too_high");
     expect(when(found({ growth: 10, patience: 1 }, 1, 2, 900))).toEqual([]);
+    // What is no number tells nothing of how large they are at the start.
+    expect(when(found({ growth: 10, patience: 2 }, 1, NaN, 2, 3, 21, 21))).toEqual([5]);
   });
 
   test("is laid to the first weights while the loss is what they made it", () => {

@@ -1,0 +1,43 @@
+// What is tried again, and for how long.
+import { pino } from "pino";
+import { expect, test } from "vitest";
+import { persist, persistUpload } from "../../src/runner/persist.ts";
+import { Incomplete, LeaseLost, Unavailable } from "../../src/store/errors.ts";
+
+const log = pino({ level: "silent" });
+const gone = new AbortController();
+const life = { gone: gone.signal, log };
+
+/** Fails with each of these in turn, and then works. */
+function failing(...errors: Error[]): () => Promise<string> {
+  return async () => {
+    const error = errors.shift();
+    if (error !== undefined) throw error;
+    return "done";
+  };
+}
+
+const away = () => new Unavailable("Redis cannot be reached");
+const full = () => new Unavailable("Redis refuses: OOM", { full: true });
+const expired = () => new Incomplete("what was uploaded has expired");
+
+test("a Redis that is away is asked again, one that is full is not, and nor is what fails otherwise", async () => {
+  expect(await persist(life, failing(away(), away()))).toBe("done");
+  await expect(persist(life, failing(away(), full()))).rejects.toThrow("OOM");
+  await expect(persist(life, failing(new LeaseLost("gone")))).rejects.toThrow("gone");
+  await expect(persist(life, failing(expired()))).rejects.toThrow("expired");
+});
+
+test("an upload that expired is made again, and what else fails is not", async () => {
+  expect(await persistUpload(life, failing(expired(), expired()))).toBe("done");
+  await expect(persistUpload(life, failing(away()))).rejects.toThrow("cannot be reached");
+});
+
+test("nothing is tried any more once the run may not write", async () => {
+  const ended = new AbortController();
+  const call = async () => {
+    ended.abort(new LeaseLost("taken over"));
+    throw away();
+  };
+  await expect(persist({ gone: ended.signal, log }, call)).rejects.toThrow("taken over");
+});
