@@ -2,8 +2,10 @@ import { createHash } from "node:crypto";
 import { ARITHMETIC_VERSION } from "./kernels/kernels.ts";
 import { freshDiagnosis, type DiagnosisState } from "./diagnosis.ts";
 import type { TorchTensor } from "./optimizers/torch.ts";
-import { learningGroupOf, type ParameterGroup } from "./groups.ts";
+import { learningGroupOf, learningGroups, type ParameterGroup } from "./groups.ts";
 import type { Plan } from "./model.ts";
+import { configure } from "./optimizers/configure.ts";
+import type { Member } from "./options.ts";
 import { exactJson, fromExactJson } from "./numbers.ts";
 import type { Change } from "./rewind.ts";
 import type { FollowerState } from "./schedules/follower.ts";
@@ -194,6 +196,7 @@ export interface Successor {
   readonly keepBest: boolean;
   /** Whether it evaluates other weights than it trains. */
   readonly evaluatesOthers: boolean;
+  readonly optimizer: Member;
   readonly groups: readonly ParameterGroup[];
 }
 
@@ -204,7 +207,7 @@ export interface Successor {
 export function forkState(
   file: Uint8Array,
   changes: Partial<Progress>,
-  { keepBest, evaluatesOthers, groups }: Successor,
+  { keepBest, evaluatesOthers, optimizer, groups }: Successor,
 ): HashedFile {
   const { tensors, metadata } = readSafetensors(file);
   const isFrozen = ({ name }: Tensor) => learningGroupOf(parameterOf(name), groups) === null;
@@ -219,11 +222,23 @@ export function forkState(
   const kept = [
     ...weights,
     ...[...tensors.values()].filter((tensor) => isOptimizerState(tensor.name) && !isFrozen(tensor)),
+    ...learning.flatMap((weight) => freshState(weight, optimizer, groups)).filter(({ name }) => !tensors.has(name)),
     ...(evaluatesOthers ? copies(PREFIXES.evaluated, learning) : []),
     ...(keepBest ? copies(PREFIXES.best, weights) : []),
   ];
   const progress = { ...progressIn(metadata), ...changes };
   return hashed(writeSafetensors(kept, { ...metadata, progress: exactJson(progress) }));
+}
+
+/** What an optimizer keeps for a parameter before its first step. */
+function freshState({ name, shape, bytes }: Tensor, optimizer: Member, groups: readonly ParameterGroup[]): Tensor[] {
+  const group = learningGroupOf(name, groups)!;
+  const kept = configure(learningGroups(optimizer, groups)[group].optimizer).state(shape);
+  return kept.map(({ name: own, initial, shape: ownShape = shape }) => ({
+    name: `${PREFIXES.optimizer}${own}.${name}`,
+    shape: ownShape,
+    bytes: initial === "parameter" ? bytes : new Uint8Array(new Float32Array(size(ownShape)).fill(initial).buffer),
+  }));
 }
 
 /** A file of tensors that are made of stretches of those of a state file. @throws Error if that is damaged */

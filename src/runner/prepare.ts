@@ -127,6 +127,7 @@ export async function readStart(lease: Lease, work: Work, life: Life): Promise<S
   const successor = {
     keepBest: spec.checkpoint.keep_best,
     evaluatesOthers: evaluatesOthers(configure(spec.optimizer).type, spec.training),
+    optimizer: spec.optimizer,
     groups: spec.parameter_groups,
   };
   const changes = fromExactJson(JSON.stringify(origin.changes)) as object;

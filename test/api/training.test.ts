@@ -120,23 +120,31 @@ describe("the batches of an epoch", () => {
     return [new Float32Array(weight)[0], new Float32Array(bias)[0]];
   }
 
+  const lineSpec = (changes: object) =>
+    specFor(dataset, {
+      data: {
+        dataset,
+        target: "y",
+        features: ["x"],
+        validation: { every: 5 },
+        preprocess: { numeric: "none", target: "none" },
+      },
+      model: { layers: [{ type: "linear" }] },
+      loss: { type: "mse" },
+      checkpoint: { at_start: true },
+      ...changes,
+    });
+
+  /** Of the mean squared error of some rows. */
+  function slopes(rows: readonly number[], weight: number, bias: number): [number, number] {
+    const errors = rows.map((row) => weight * Math.sin(row) + bias - ((row * 7) % 11));
+    const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    return [2 * mean(errors.map((error, i) => error * Math.sin(rows[i]))), 2 * mean(errors)];
+  }
+
   test("are those that the job trains on: by hand they lead to its weights", async () => {
-    const job = await trained(
-      specFor(dataset, {
-        data: {
-          dataset,
-          target: "y",
-          features: ["x"],
-          validation: { every: 5 },
-          preprocess: { numeric: "none", target: "none" },
-        },
-        model: { layers: [{ type: "linear" }] },
-        loss: { type: "mse" },
-        optimizer: { type: "sgd", lr: 0.05 },
-        training: { epochs: 3, batch_size: 5, seed: 11, gradient_accumulation_steps: 3, drop_last: true },
-        checkpoint: { at_start: true },
-      }),
-    );
+    const training = { epochs: 3, batch_size: 5, seed: 11, gradient_accumulation_steps: 3, drop_last: true };
+    const job = await trained(lineSpec({ optimizer: { type: "sgd", lr: 0.05 }, training }));
     // Of 48 rows nine batches of five; three make a step.
     const steps = new Map<number, number[]>();
     for (const epoch of [0, 1, 2]) {
@@ -147,15 +155,42 @@ describe("the batches of an epoch", () => {
     expect([...steps.keys()]).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
     let [weight, bias] = await line(job.id, 0);
     for (const rows of steps.values()) {
-      const errors = rows.map((row) => weight * Math.sin(row) + bias - ((row * 7) % 11));
-      const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-      const slope = 2 * mean(errors.map((error, i) => error * Math.sin(rows[i])));
-      bias -= 0.05 * 2 * mean(errors);
-      weight -= 0.05 * slope;
+      const [ofWeight, ofBias] = slopes(rows, weight, bias);
+      weight -= 0.05 * ofWeight;
+      bias -= 0.05 * ofBias;
     }
     const [ours, own] = await line(job.id, 9);
     expect([weight, bias]).toEqual([expect.closeTo(ours, 5), expect.closeTo(own, 5)]);
     expect(bias).toBeGreaterThan(1);
+  });
+
+  test("show what a fork makes of a parameter that learns again: it begins with a fresh state", async () => {
+    const optimizer = { type: "sgd", lr: 0.02, momentum: 0.9 };
+    const parameter_groups = [{ parameters: "0.weight", freeze: true }];
+    const training = { epochs: 2, batch_size: 8, seed: 4 };
+    const parent = await trained(lineSpec({ optimizer, parameter_groups, training }));
+    const fork = await forked(parent.id, {
+      step: "final",
+      overrides: { parameter_groups: [], training: { epochs: 4 } },
+    });
+    let [weight, bias] = await line(parent.id, 0);
+    const drawn = weight;
+    let [ofWeight, ofBias] = [0, 0];
+    for (const epoch of [0, 1, 2, 3]) {
+      for (const { rows } of (await batches(fork.id, `?epoch=${epoch}`)).data) {
+        const [first, second] = slopes(rows, weight, bias);
+        ofBias = 0.9 * ofBias + second;
+        bias -= 0.02 * ofBias;
+        if (epoch < 2) continue;
+        ofWeight = 0.9 * ofWeight + first;
+        weight -= 0.02 * ofWeight;
+      }
+    }
+    const [frozen] = await line(parent.id, parent.result!.steps);
+    expect(frozen).toBe(drawn);
+    const [ours, own] = await line(fork.id, fork.result!.steps);
+    expect([weight, bias]).toEqual([expect.closeTo(ours, 4), expect.closeTo(own, 4)]);
+    expect(Math.abs(weight - drawn)).toBeGreaterThan(0.01);
   });
 
   test("are told before the job runs, in pages, each row that trains once", async () => {

@@ -181,7 +181,7 @@ describe("averaging gives the same bytes", () => {
 describe("a job that goes on from another's state", () => {
   const plain = () => smallJob();
   const averaging = () => smallJob({ training: { averaging: swa(31, 2) } });
-  const successor = { keepBest: false, groups: [] };
+  const successor = { optimizer: member("optimizers", "adam"), keepBest: false, groups: [] };
 
   test("may begin averages that the other had not", async () => {
     const { checkpoints } = await train(plain(), { everySteps: 30 });

@@ -88,7 +88,7 @@ describe("what is frozen", () => {
     const optimizer = member("optimizers", "lookahead");
     const { checkpoints } = await train(smallJob({ optimizer, keepBest: true }), { everySteps: 20 });
     const [state] = checkpoints.values();
-    const fork = forkState(state, {}, { keepBest: true, evaluatesOthers: true, groups: frozen }).bytes;
+    const fork = forkState(state, {}, { keepBest: true, evaluatesOthers: true, optimizer, groups: frozen }).bytes;
     const [before, after] = [state, fork].map((file) => readSafetensors(file).tensors);
     expect([...after.keys()].filter((name) => name.endsWith("0.weight"))).toEqual(["0.weight", "best.0.weight"]);
     expect(before.get("evaluated.0.weight")!.bytes).not.toEqual(before.get("0.weight")!.bytes);
@@ -98,6 +98,13 @@ describe("what is frozen", () => {
     const [one, three] = [await train(job(), { state: fork }), await train(job(), { threads: 3, state: fork })];
     expect(readSafetensors(one.state!.bytes).tensors.get("0.weight")).toEqual(after.get("0.weight"));
     expect(three.state!.sha256).toBe(one.state!.sha256);
+    // Learning again, it begins as it would have begun: slow weights with the weights, moments at 0.
+    const thawed = forkState(fork, {}, { keepBest: true, evaluatesOthers: true, optimizer, groups: [] }).bytes;
+    const fresh = readSafetensors(thawed).tensors;
+    expect([...fresh.keys()].toSorted()).toEqual([...before.keys()].toSorted());
+    expect(fresh.get("optimizer.slow.0.weight")!.bytes).toEqual(after.get("0.weight")!.bytes);
+    expect(fresh.get("optimizer.exp_avg.0.weight")!.bytes.every((byte) => byte === 0)).toBe(true);
+    expect(fresh.get("optimizer.exp_avg.3.bias")).toEqual(after.get("optimizer.exp_avg.3.bias"));
   });
 
   test("leaves what learns to be shared out evenly, and numbers its blocks first", () => {

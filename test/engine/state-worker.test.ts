@@ -2,9 +2,9 @@ import { describe, expect, test } from "vitest";
 import { Crew } from "../../src/engine/crew.ts";
 import { readHeader } from "../../src/engine/safetensors.ts";
 import { assembleFile, extractModels, forkState } from "../../src/engine/state-worker.ts";
-import { smallJob, train } from "../support/training.ts";
+import { member, smallJob, train } from "../support/training.ts";
 
-const successor = { keepBest: true, evaluatesOthers: false, groups: [] };
+const successor = { optimizer: member("optimizers", "adam"), keepBest: true, evaluatesOthers: false, groups: [] };
 const handlers = { log() {}, evaluated() {}, snapshot() {} };
 const finalState = async () => (await train(smallJob({ keepBest: true }))).state!.bytes;
 
