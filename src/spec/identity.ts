@@ -1,6 +1,6 @@
 /**
- * What a spec is to its results: two jobs with one `spec_sha256`, one dataset and one arithmetic
- * version have the same bytes.
+ * What a spec is to its results: two jobs with one `spec_sha256`, one dataset (its bytes and how
+ * they are read) and one arithmetic version have the same bytes.
  *
  * It is the SHA-256 of the resolved spec as JSON with sorted keys, without what cannot change a
  * number:

@@ -1,4 +1,6 @@
+import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
+import { ulid } from "ulid";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { FIRST_READING } from "../../src/data/reading.ts";
 import { keys } from "../../src/store/keys.ts";
@@ -121,6 +123,23 @@ test("the largest of an owner's datasets is known, whichever it is", async () =>
     await store.datasets.put(OWNER, dataset(id, bytes));
   await store.datasets.put("bob", dataset("d", 90));
   expect(await store.datasets.largest(OWNER)).toBe(60);
+});
+
+test("a dataset's record counts for what it takes of Redis", async () => {
+  const record = (i: number) => {
+    const [sha256, columns_sha256] = ["bytes", "columns"].map((what) =>
+      createHash("sha256")
+        .update(what + i)
+        .digest("hex"),
+    );
+    return { ...dataset("a", 1), id: `ds_${ulid().toLowerCase()}`, sha256, columns_sha256 };
+  };
+  const taken = async () => Number(/used_memory:(\d+)/.exec(await redis.info("memory"))![1]);
+  // The first ones also pay for what all have in common, such as the buffers of connections.
+  for (let i = 0; i < 200; i++) await store.datasets.put(OWNER, record(i));
+  const [before, counted] = [await taken(), Number((await usage()).checkpoint_bytes)];
+  for (let i = 200; i < 2000; i++) await store.datasets.put(OWNER, record(i));
+  expect(Number((await usage()).checkpoint_bytes) - counted).toBeGreaterThan((await taken()) - before);
 });
 
 test("datasets count once for each owner, until they are deleted", async () => {
