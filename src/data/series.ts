@@ -13,8 +13,6 @@ export class Series {
   readonly #isDeclaredNumeric: boolean;
   /** What the values are read as; null: they are texts from the start. */
   #as: ValueKind | null;
-  /** Whether each is one of this kind, or missing. */
-  #areSound: boolean;
   #values: Float64Array<ArrayBuffer>;
   #empty: number;
   #words: number;
@@ -31,7 +29,6 @@ export class Series {
     this.#missing = missing;
     this.#isDeclaredNumeric = declared === "numeric";
     this.#as = probableKind(evidence, declared);
-    this.#areSound = this.#as !== null;
     this.#empty = dictionary.count(rows, (cell) => missing.is(cell) === "always");
     this.#words = dictionary.count(rows, (cell) => missing.is(cell) === "besideValues");
     this.#values = dictionary.map(rows, (cell) => (missing.is(cell) === "no" ? this.#valueOf(cell, 0) : Number.NaN));
@@ -61,17 +58,17 @@ export class Series {
     const kind = evidence.note(cell, line);
     const value = evidence.value(kind, as);
     const isSound = !Number.isNaN(value) && (kind !== NUMBER || this.#isDeclaredNumeric || !evidence.number.isCode);
-    if (isSound) return value;
-    this.#areSound = false;
-    return fingerprint(cell);
+    return isSound ? value : fingerprint(cell);
   }
 
-  /** Whether the values have to be read again, as these. */
+  /**
+   * Whether the values have to be read again, as these. If it is what they were read as, none was
+   * anything else: or the column would not be of this type.
+   */
   begin(as: ValueKind): boolean {
     const isSame = this.#as === as || (isMark(this.#as) && isMark(as) && !this.evidence.doMarksDiffer);
-    if (this.#areSound && isSame) return false;
     this.#as = as;
-    return true;
+    return !isSame;
   }
 
   addAgain(cell: string): void {

@@ -192,6 +192,14 @@ describe("the decimal mark", () => {
     });
   });
 
+  test("gives the same columns and reasons when it is found and when it is then given", () => {
+    const both = { comma: ["1,5", "2"], point: ["", "1.5"] };
+    expect(read(both, { decimal: "." })).toEqual(read(both));
+    const comma = { comma: ["1,5", "2"], mixed: ["1,5", "1.5"] };
+    expect(read(comma).columns.mixed.type).toBe("categorical");
+    expect(read(comma, { decimal: "," })).toEqual(read(comma));
+  });
+
   test("that nothing shows leaves 1,234 a text", () => {
     expectText(["5", "1,234"], "1,234", "?decimal=");
     expect(column(["1,234"], { decimal: "." }).values).toEqual([1234]);
