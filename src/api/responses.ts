@@ -18,7 +18,12 @@ const EVERYWHERE: readonly ErrorCode[] = [
  * The problem responses of a route, by status. The type says nothing of them, so that a handler's replies are checked against its own responses; problems are thrown.
  */
 export function problems(...codes: ErrorCode[]): object {
-  const byStatus = Map.groupBy([...codes, ...EVERYWHERE], (code) => errors[code].status);
+  return onlyProblems(...codes, ...EVERYWHERE);
+}
+
+/** Those of a route that may not answer what any other may. */
+export function onlyProblems(...codes: ErrorCode[]): object {
+  const byStatus = Map.groupBy(codes, (code) => errors[code].status);
   return Object.fromEntries(
     [...byStatus].map(([status, group]) => [
       status,

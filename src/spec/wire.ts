@@ -493,9 +493,11 @@ export const ServiceStatus = z
   .object({
     workers: z.array(WorkerStatus),
     jobs: z
-      .record(JobStatus, Count)
+      .object(Object.fromEntries(JobStatus.options.map((status) => [status, Count])) as Record<JobStatus, typeof Count>)
       .describe("How many jobs, of all owners, have which status.")
-      .meta({ examples: [{ queued: 3, running: 2, succeeded: 40 }] }),
+      .meta({
+        examples: [{ ...Object.fromEntries(JobStatus.options.map((status) => [status, 0])), queued: 3, running: 2 }],
+      }),
     queue: z
       .object({
         waiting: Count,

@@ -19,10 +19,13 @@ export interface Operation {
   readonly operationId: string;
   readonly parameters?: readonly Parameter[];
   readonly requestBody?: { readonly content: Record<string, { readonly schema: Schema }> };
-  readonly responses: Record<
-    string,
-    { readonly headers?: Record<string, { readonly $ref: string }>; readonly content?: Record<string, unknown> }
-  >;
+  readonly responses: Record<string, Response | { readonly $ref: string }>;
+}
+
+interface Response {
+  readonly description: string;
+  readonly headers?: Record<string, { readonly $ref: string }>;
+  readonly content?: Record<string, unknown>;
 }
 
 export interface Answer {
@@ -36,9 +39,27 @@ export const openapi = parse(readFileSync(new URL("../../openapi.yaml", import.m
   readonly paths: Record<string, Record<string, Operation>>;
   readonly components: {
     readonly schemas: Record<string, Schema>;
+    readonly responses: Record<string, Response>;
     readonly headers: Record<string, { readonly required: boolean }>;
   };
 };
+
+/** Where a response of an operation is described. */
+export function responseAt(
+  path: string,
+  method: string,
+  status: number | string,
+): { pointer: string; response: Response } | null {
+  const own = openapi.paths[path][method].responses[status];
+  if (own === undefined) return null;
+  if (!("$ref" in own)) return { pointer: pointer("paths", path, method, "responses", String(status)), response: own };
+  const name = own.$ref.split("/").at(-1)!;
+  return { pointer: pointer("components", "responses", name), response: openapi.components.responses[name] };
+}
+
+function pointer(...parts: string[]): string {
+  return `/${parts.map((part) => part.replaceAll("/", "~1")).join("/")}`;
+}
 
 const ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: true });
 ajv.addSchema(openapi, "api");
@@ -54,8 +75,9 @@ export function assertDescribed(method: string, url: string, { status, headers, 
     if (status >= 400 && method !== "HEAD") assertValid("/components/schemas/Problem", body);
     return;
   }
-  const described = operation.responses[status];
-  if (!described) throw new Error(`${method} ${path} does not describe ${status}: ${JSON.stringify(body)}`);
+  const found = responseAt(path, method.toLowerCase(), status);
+  if (found === null) throw new Error(`${method} ${path} does not describe ${status}: ${JSON.stringify(body)}`);
+  const described = found.response;
   for (const name of Object.keys(described.headers ?? {})) {
     const missing = openapi.components.headers[name].required && headers[name.toLowerCase()] === undefined;
     if (missing) throw new Error(`${method} ${path} has no ${name} with its ${status}`);
@@ -64,8 +86,7 @@ export function assertDescribed(method: string, url: string, { status, headers, 
   const type = headers["content-type"]?.split(";")[0] ?? "";
   if (!(type in described.content)) throw new Error(`${method} ${path} does not describe ${type}`);
   if (!type.endsWith("json")) return;
-  const parts = ["paths", path, method.toLowerCase(), "responses", String(status), "content", type, "schema"];
-  assertValid(`/${parts.map((part) => part.replaceAll("/", "~1")).join("/")}`, body);
+  assertValid(found.pointer + pointer("content", type, "schema"), body);
 }
 
 /** Whether a value is what a part of openapi.yaml, named by a pointer, says. */

@@ -2,6 +2,7 @@ import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
 import type { FastifyInstance } from "fastify";
 import { jsonSchemaTransform, jsonSchemaTransformObject } from "fastify-type-provider-zod";
+import { finishDocument, type Document } from "../document.ts";
 import { jobEvent } from "../job-event.ts";
 
 const about = `Rappel trains models from declarative specs. Post a dataset, post a job that uses it, poll its progress, fetch the model.
@@ -25,34 +26,13 @@ const PAGE_POLICY = {
   "frame-ancestors": "'none'",
 };
 
-/** What answers say in their headers. Required: on every answer that lists it. */
-const HEADERS = {
-  Location: { required: true, description: "Where the new thing is." },
-  ETag: { required: true, description: "Of what was sent: `If-None-Match` asks for it only if it has changed." },
-  "Retry-After": { required: true, description: "After how many seconds to try again." },
-  "WWW-Authenticate": { required: true, description: "What is wanted: `Bearer`." },
-  "Idempotency-Replayed": {
-    required: false,
-    description: "`true`: the job was created by an earlier request with this key.",
-  },
-} as const;
-
-interface Operation {
-  parameters?: { in: string; name: string }[];
-  responses: Record<string, { headers?: Record<string, unknown> }>;
-}
-
-interface Document {
-  paths: Record<string, Record<string, Operation>>;
-  components: { schemas: Record<string, unknown>; headers?: unknown };
-}
-
 /** The API's description in OpenAPI 3.1, from the schemas of its routes, and the page under /docs that shows it. */
 export async function describeApi(app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: "3.1.0",
       info: { title: "Rappel", version: "1", description: about, license: { name: "MIT", identifier: "MIT" } },
+      servers: [{ url: "/", description: "The service that serves this document." }],
       tags: [
         { name: "datasets", description: "Tables to learn from." },
         { name: "jobs", description: "Trainings: their life, progress and curves." },
@@ -66,7 +46,8 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
       security: [{ key: [] }, {}],
     },
     transform: jsonSchemaTransform,
-    transformObject: (documents) => finished(jsonSchemaTransformObject(documents) as unknown as Document) as object,
+    transformObject: (documents) =>
+      finishDocument(jsonSchemaTransformObject(documents) as unknown as Document) as object,
   });
   await app.register(swaggerUi, {
     routePrefix: "/docs",
@@ -74,41 +55,4 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
     theme: { title: "Rappel" },
     staticCSP: PAGE_POLICY,
   });
-}
-
-function finished(document: Document): Document {
-  for (const operation of Object.values(document.paths).flatMap((methods) => Object.values(methods))) {
-    for (const [status, response] of Object.entries(operation.responses)) {
-      const headers = headersOf(status, operation).map((name) => [name, { $ref: `#/components/headers/${name}` }]);
-      if (headers.length > 0) response.headers = Object.fromEntries(headers);
-    }
-  }
-  const headers = Object.entries(HEADERS).map(([name, header]) => [name, { ...header, schema: { type: "string" } }]);
-  const whole = pruned(document);
-  return { ...whole, components: { ...whole.components, headers: Object.fromEntries(headers) } };
-}
-
-/** They follow from what an operation takes and gives, so that no route need list them. */
-function headersOf(status: string, { parameters = [], responses }: Operation): (keyof typeof HEADERS)[] {
-  const replays = parameters.some(({ name }) => name === "idempotency-key");
-  if (status === "201") return replays ? ["Location", "Idempotency-Replayed"] : ["Location"];
-  if (status === "304" || (status === "200" && "304" in responses)) return ["ETag"];
-  if (status === "401") return ["WWW-Authenticate"];
-  return status === "429" || status === "503" ? ["Retry-After"] : [];
-}
-
-/** Every schema is offered as the input and as the output of something; keeps those that are one. */
-function pruned(document: Document): Document {
-  const { paths, components } = document;
-  const used = new Set<string>();
-  const visit = (value: unknown) => {
-    for (const [, name] of JSON.stringify(value).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
-      if (used.has(name)) continue;
-      used.add(name);
-      visit(components.schemas[name]);
-    }
-  };
-  visit(paths);
-  const schemas = Object.fromEntries(Object.entries(components.schemas).filter(([name]) => used.has(name)));
-  return { ...document, components: { ...components, schemas } };
 }

@@ -1,6 +1,6 @@
 import { retrying } from "../../retries.ts";
 import { Health } from "../../spec/wire.ts";
-import { json } from "../responses.ts";
+import { json, onlyProblems } from "../responses.ts";
 import type { FastifyReply } from "fastify";
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import type { Checks, Services } from "../services.ts";
@@ -20,7 +20,11 @@ export const health: FastifyPluginAsyncZod<Pick<Services, "checks" | "vitals">> 
         security: [],
         description:
           "It answers, so its event loop turns; and no run of its worker stands still: no crew for 30 seconds, none that prepares for ten minutes or that ends for two.",
-        response: { 200: json(Health, "Yes."), 503: json(Health, "No; `checks` says why. Start it anew.") },
+        response: {
+          200: json(Health, "Yes."),
+          503: json(Health, "No; `checks` says why. Start it anew."),
+          ...onlyProblems("foreign_origin"),
+        },
       },
     },
     (_request, reply) => answer(vitals, reply),
@@ -35,7 +39,11 @@ export const health: FastifyPluginAsyncZod<Pick<Services, "checks" | "vitals">> 
         operationId: "ready",
         summary: "Can this process serve requests?",
         security: [],
-        response: { 200: json(Health, "Yes."), 503: json(Health, "No; `checks` says why.") },
+        response: {
+          200: json(Health, "Yes."),
+          503: json(Health, "No; `checks` says why."),
+          ...onlyProblems("foreign_origin"),
+        },
       },
     },
     (_request, reply) => answer(checks, reply),
