@@ -3,6 +3,7 @@ import { grown, MISSING_CODE, tabulated } from "./column.ts";
 import { MAX_CLASSES } from "./dataset.ts";
 import { Evidence } from "./evidence.ts";
 import type { DeclaredType } from "./reading.ts";
+import { detached } from "./table/rows.ts";
 
 /** The distinct cells of a column with few, and a code for each row. */
 export class Dictionary {
@@ -27,7 +28,7 @@ export class Dictionary {
     let code = this.#codes.get(cell);
     if (code === undefined) {
       code = this.#codes.size;
-      this.#codes.set(cell, code);
+      this.#codes.set(detached(cell), code);
       this.#lines.push(line);
       if (this.#missing.is(cell) !== "no") this.#tokens++;
     }

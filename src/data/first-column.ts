@@ -10,6 +10,7 @@
 import { parseDecimal } from "./cell-number.ts";
 import { categoricalColumn, grown, MISSING_CODE, numericColumn, tabulated, type Column } from "./column.ts";
 import { MAX_CLASSES } from "./dataset.ts";
+import { detached } from "./table/rows.ts";
 
 export class FirstColumn {
   readonly #name: string;
@@ -41,7 +42,7 @@ export class FirstColumn {
     let code = this.#dictionary.get(cell);
     if (code === undefined) {
       code = this.#dictionary.size;
-      this.#dictionary.set(cell, code);
+      this.#dictionary.set(detached(cell), code);
     }
     return code;
   }

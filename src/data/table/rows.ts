@@ -28,7 +28,11 @@ export interface RowFormat {
   readonly comment: string | null;
 }
 
-/** `blank`: nothing but spaces and separators. What it throws ends the reading. */
+/**
+ * A cell is a part of the text around it, which stays in memory as long as the cell does: what is
+ * kept has to be `detached`. `blank`: nothing but spaces and separators. What it throws ends the
+ * reading.
+ */
 export type OnRow = (cells: string[], line: number, blank: boolean) => void;
 
 /** A row with a quote in it, or null if its end has not come yet. */
@@ -225,6 +229,11 @@ export class RowSplitter {
   #fault(message: string): InvalidDataset {
     return new InvalidDataset(message, this.#line);
   }
+}
+
+/** The same text by itself. */
+export function detached(cell: string): string {
+  return Buffer.from(cell).toString();
 }
 
 export function tooManyCells(line: number): InvalidDataset {
