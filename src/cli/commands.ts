@@ -18,13 +18,13 @@ export interface Output {
 export async function submit(
   client: Client,
   file: string,
-  options: { data?: string; watch?: boolean; validate?: boolean },
+  options: { data?: string; read: Record<string, string>; watch?: boolean; validate?: boolean },
 ): Promise<Output> {
   const spec = (await readDocument(file)) as SpecInput;
   if (options.data !== undefined) {
     const name = basename(options.data, extname(options.data));
     const table = await read(options.data, openAsBlob);
-    const dataset = await client.createDataset(table, { name });
+    const dataset = await client.createDataset(table, { name, ...options.read });
     spec.data = { ...spec.data, dataset: dataset.id };
   }
   if (options.validate) {

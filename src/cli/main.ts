@@ -35,6 +35,7 @@ program
   .command("submit <spec>")
   .description("create a job from a spec in YAML or JSON; - reads it from the standard input")
   .option("--data <file>", "a CSV file to upload first, as the spec's data.dataset")
+  .option("--read <option=value>", "how to read that file, as in separator=tab; may be given again", addOption, {})
   .option("--watch", "follow the job to its end")
   .option("--validate", "only say what would become of the job")
   .action((spec: string, options) => run((client) => submit(client, spec, options)));
@@ -80,6 +81,13 @@ function stepOf(text: string): number | "final" | "best" {
   if (text === "final" || text === "best") return text;
   if (/^\d+$/.test(text)) return Number(text);
   throw new InvalidArgumentError("It must be a step, final or best.");
+}
+
+/** An option of the upload, as the service calls it. */
+function addOption(text: string, before: Record<string, string>): Record<string, string> {
+  const at = text.indexOf("=");
+  if (at < 1) throw new InvalidArgumentError("It must be an option and its value, as in separator=tab.");
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
 }
 
 function countOf(text: string): number {

@@ -51,6 +51,21 @@ export interface ClientOptions {
   readonly key?: string;
 }
 
+/** What a dataset is called, and how it is to be read; what is left out is found out. */
+export interface DatasetInput {
+  readonly name?: string;
+  readonly separator?: string;
+  readonly decimal?: string;
+  readonly encoding?: string;
+  /** Whether the first line names the columns. */
+  readonly header?: boolean;
+  /** What lines begin with that are left out. */
+  readonly comment?: string;
+  readonly missing_values?: readonly string[];
+  /** The types of columns, by name. */
+  readonly columns?: Dataset["reading"]["columns"];
+}
+
 export interface PageQuery {
   readonly limit?: number;
   /** The `next` of the page before. */
@@ -91,10 +106,14 @@ export class Client {
   }
 
   /** `csv`: the file's bytes, or a stream of them. */
-  createDataset(csv: Body, { name }: { name?: string } = {}): Promise<Dataset> {
+  createDataset(csv: Body, options: DatasetInput = {}): Promise<Dataset> {
     const again = !(csv instanceof ReadableStream);
+    const texts = Object.entries(options).map(([option, value]) => [
+      option,
+      typeof value === "object" ? JSON.stringify(value) : value,
+    ]);
     return this.#json("POST", "/v1/datasets", {
-      query: { name },
+      query: Object.fromEntries(texts) as Record<string, unknown>,
       headers: { "content-type": "text/csv" },
       body: csv,
       again,

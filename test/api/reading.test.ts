@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { AddressInfo } from "node:net";
 import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startService, type Service } from "./service.ts";
@@ -116,6 +117,14 @@ test.each([
 ])("the media type %s is taken", async (type, encoding) => {
   const { status, body } = await upload(`a,b\n${Math.random()},2\n`, {}, { "content-type": type });
   expect([status, body.reading?.encoding]).toEqual([201, encoding]);
+});
+
+test("a body without a media type is taken", async () => {
+  const { port } = service.app.server.address() as AddressInfo;
+  // Bytes have no type of their own, and so fetch gives none.
+  const body = Buffer.from(`a,b\n${Math.random()},2\n`);
+  const response = await fetch(`http://127.0.0.1:${port}/v1/datasets`, { method: "POST", body });
+  expect(response.status).toBe(201);
 });
 
 test("the query is believed more than the charset", async () => {

@@ -61,6 +61,26 @@ optimizer: { type: sgd, lr: 1.0e+20 }
 training: { epochs: 50, batch_size: 10 }
 `;
 
+test("a table is read as --read says", async () => {
+  const [spec, table] = [join(directory, "table.yaml"), join(directory, "table.tsv")];
+  writeFileSync(table, "# made by hand\nx;y\tz\n1;2\t3\n3;4\t5\n5;6\t8\n");
+  writeFileSync(
+    spec,
+    moons()
+      .replace(/data: .*/, "data: { target: z, features: ['x;y'] }")
+      .replace("cross_entropy", "mse"),
+  );
+  const read = (...options: string[]) =>
+    rappel(["submit", spec, "--validate", "--data", table, ...options.flatMap((option) => ["--read", option])]);
+  const valid = await read("separator=tab", "comment=#");
+  expect(valid).toEqual({ code: 0, stdout: expect.stringMatching(/^Valid: /), stderr: "" });
+  expect(await read("separator=tabs")).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("?separator must be"),
+  });
+  expect(await read("tab")).toMatchObject({ code: 2, stderr: expect.stringContaining("separator=tab") });
+});
+
 test("submit, watch, list and fetch the model", async () => {
   const spec = join(directory, "iris.json");
   writeFileSync(spec, readFileSync("examples/iris-adamw.json"));
@@ -157,7 +177,8 @@ test("a wrong command line, a wrong key and no service have codes of their own",
 test("inline rows with empty cells, min_max and a column that validates are described with the model", async () => {
   const client = new Client({ url, key: "first" });
   const rows = Array.from({ length: 40 }, (_, i) => [
-    i % 10 === 3 ? null : i,
+    // Not an integer, of which all different ones would be ids.
+    i % 10 === 3 ? null : i / 2,
     i % 3 === 0 ? "red" : "blue",
     5 * i,
     i % 4 === 0 ? 1 : 0,
@@ -180,7 +201,7 @@ test("inline rows with empty cells, min_max and a column that validates are desc
   const mean = present.reduce((sum, x) => sum + x, 0) / present.length;
   const { inputs, target, metrics } = await client.getModelDescription(job.id);
   expect(inputs).toMatchObject([
-    { column: "x", type: "numeric", scale: "min_max", min: 1, max: 39, fill: expect.closeTo(mean, 12) },
+    { column: "x", type: "numeric", scale: "min_max", min: 0.5, max: 19.5, fill: expect.closeTo(mean, 12) },
     { column: "colour", type: "categorical", classes: ["blue", "red"] },
   ]);
   expect(target).toMatchObject({ column: "y", task: "regression", classes: null });

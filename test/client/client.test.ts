@@ -47,6 +47,9 @@ test("datasets: uploaded, listed, read and deleted", async () => {
   expect(await client.getDataset(dataset.id)).toEqual(dataset);
   expect((await client.listDatasets({ limit: 5 })).data).toEqual([dataset]);
   expect(Buffer.from(await client.getDatasetContent(dataset.id)).toString()).toBe(csv);
+  const how = { header: false, columns: { column_1: "text" }, missing_values: ["x", "2,5"] } as const;
+  const { reading } = await client.createDataset("1\t2\n", { separator: "tab", ...how });
+  expect(reading).toMatchObject({ separator: "\t", ...how, missing_values: ["2,5", "x"] });
   await client.deleteDataset(dataset.id);
   await expect(client.getDataset(dataset.id)).rejects.toMatchObject({ status: 404, problem: { code: "not_found" } });
 });

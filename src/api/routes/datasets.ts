@@ -37,6 +37,10 @@ export const datasets: Routes = async (app, { store, files, config }) => {
   app.removeAllContentTypeParsers();
   ignoreUnwantedBodies(app);
   app.addContentTypeParser(mediaTypes, (_request, payload, done) => done(null, payload));
+  app.addHook("onRequest", async ({ method, raw: { headers } }) => {
+    // Some programs give no type.
+    if (method === "POST") headers["content-type"] ??= "application/octet-stream";
+  });
 
   app.post(
     "/v1/datasets",
