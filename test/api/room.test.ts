@@ -68,7 +68,7 @@ test("a full store refuses with a sentence, ends what it accepted, shows how ful
 
 test("what is refused leaves nothing behind: no dataset of its rows, no file, no room", async () => {
   const { id: dataset } = await service.upload(csv);
-  const rows = Array.from({ length: 40 }, (_, i) => [i, i % 2]);
+  const rows = Array.from({ length: 40 }, (_, i) => [i / 2, i % 2]);
   const inline = { inline: { columns: ["x", "y"], rows }, target: "y" };
   const before = [service.onDisk(), (await redis.keys("*")).sort(), await usage()];
   await fill(50_000);

@@ -66,7 +66,7 @@ test("a table is read as --read says", async () => {
   writeFileSync(table, "# made by hand\nx;y\tz\n1;2\t3\n3;4\t5\n5;6\t8\n");
   writeFileSync(
     spec,
-    moons()
+    moons("training: { epochs: 1, batch_size: 2 }")
       .replace(/data: .*/, "data: { target: z, features: ['x;y'] }")
       .replace("cross_entropy", "mse"),
   );
