@@ -6,7 +6,13 @@
  * they were counted.
  */
 import type { TargetKind } from "../engine/training.ts";
-import { MAX_CLASS_CHARACTERS_LISTED, MAX_CLASSES, MAX_CLASSES_LISTED, type ColumnSummary } from "./dataset.ts";
+import {
+  MAX_CLASS_CHARACTERS_LISTED,
+  MAX_CLASSES,
+  MAX_CLASSES_LISTED,
+  type ColumnSummary,
+  type Reason,
+} from "./dataset.ts";
 import type { DataSizes, DataSpec, SplitRule } from "./encoding.ts";
 import { declaredType, featuresOf, type TableSummary } from "./features.ts";
 import { sideCounts } from "./split.ts";
@@ -136,7 +142,7 @@ function leaveOut(features: DataSpec["features"]): string {
 function targetFault({ preprocess }: DataSpec, targets: TargetKind): Check {
   return (column) => {
     const { name, type, classes, min, max } = column;
-    if (type === "date") return `names ${quoted(name)}, which holds dates; a target is a number or a class`;
+    if (type === "date") return `names ${quoted(name)}, which holds dates, and a target is a number or a class`;
     if (targets === "class") {
       if (classes === null) return `names ${quoted(name)}, which has ${TOO_MANY}`;
       const fraction = type === "numeric" ? classes.find((value) => !Number.isInteger(Number(value))) : undefined;
@@ -156,7 +162,12 @@ function targetFault({ preprocess }: DataSpec, targets: TargetKind): Check {
 
 /** What made a column text, if other cells of it are none. */
 function because({ reason }: ColumnSummary): string {
-  return reason === null ? "" : `: ${quoted(reason.cell)} in line ${reason.line} ${reason.message}`;
+  return reason === null ? "" : `; ${told(reason)}`;
+}
+
+/** Without its last stop: it is told at the end of a sentence. */
+export function told({ line, message }: Reason): string {
+  return `in line ${line}, ${message.replace(/\.$/, "")}`;
 }
 
 function featureFault(table: TableSummary, data: DataSpec): Check {
@@ -165,8 +176,8 @@ function featureFault(table: TableSummary, data: DataSpec): Check {
       return magnitudeFault(column, data.preprocess.numeric === "none" ? MAX_FLOAT32 : MAX_MAGNITUDE);
     if (column.type === "date" || column.classes !== null) return null;
     const isText = declaredType(table, data, column.name) === "text";
-    const what = isText ? "is declared text" : `is not numeric and has ${TOO_MANY}${because(column)}`;
-    return `names ${quoted(column.name)}, which ${what}${leaveOut(data.features)}`;
+    const what = isText ? "is declared text" : `is not numeric and has ${TOO_MANY}`;
+    return `names ${quoted(column.name)}, which ${what}${leaveOut(data.features)}${because(column)}`;
   };
 }
 

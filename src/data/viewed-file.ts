@@ -2,6 +2,7 @@
  * A table as one job sees it: the file of its columns, some of them taken as another type
  * (`data.columns` of the spec).
  */
+import { truthOf } from "./cell-word.ts";
 import { ColumnFile } from "./column-file.ts";
 import { MISSING_CODE, type ColumnValues } from "./column.ts";
 import type { ColumnSummary, DatasetContent } from "./dataset.ts";
@@ -89,7 +90,7 @@ export class ViewedFile {
   async numbers(index: number): Promise<Float64Array> {
     const values = await this.values(index);
     if (values instanceof Float64Array) return values;
-    const truth = (this.content.columns[index].classes ?? []).map((name) => (isTrue(name) ? 1 : 0));
+    const truth = (this.content.columns[index].classes ?? []).map((name) => Number(truthOf(name)?.value));
     return Float64Array.from(values, (code) => (code === MISSING_CODE ? Number.NaN : truth[code]));
   }
 
@@ -108,11 +109,6 @@ export class ViewedFile {
 async function recordedValues(file: ColumnFile, index: number): Promise<NonNullable<ColumnValues>> {
   const values = holdsNumbers(file.content.columns[index].type) ? file.numbers(index) : file.codes(index);
   return (await values) as NonNullable<ColumnValues>;
-}
-
-/** Of a boolean column's classes, which keep their spelling. */
-function isTrue(name: string): boolean {
-  return ["true", "yes"].includes(name.toLowerCase());
 }
 
 function missingIn(values: NonNullable<ColumnValues>): number {

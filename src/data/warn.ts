@@ -3,16 +3,15 @@
  * may not be meant. Like faults, each has a pointer into the spec and a message that continues the
  * sentence "<pointer> …".
  */
-import { quoted, quotedFirst } from "./check.ts";
+import { MissingCells } from "./cell-word.ts";
+import { quoted, quotedFirst, told } from "./check.ts";
 import type { ColumnSummary } from "./dataset.ts";
 import type { DataSizes, DataSpec } from "./encoding.ts";
 import { featuresOf, leavingOut, type TableSummary } from "./features.ts";
 
-const MISSING_TOKENS = new Set(["NA", "None"]);
-
 /** What they are about. */
 export const dataWarningCodes = {
-  numbers_as_text: "a column is taken as text because of a cell, though others are numbers or dates",
+  numbers_as_text: "a column is taken as text because of one cell, though others are numbers or dates",
   missing_as_class: "a column has a class that is spelled like a missing value",
   unique_column: "a column is no default feature, since nearly all its values differ",
   index_column: "a column without a name, which numbers the rows, is no default feature",
@@ -41,18 +40,20 @@ export function dataWarnings(table: TableSummary, data: DataSpec, sizes: DataSiz
 
 function textWarning({ name, reason }: ColumnSummary, { target }: DataSpec): DataWarning[] {
   if (reason === null) return [];
-  const message = `takes ${quoted(name)} as text, though other cells of it are numbers or dates: ${quoted(reason.cell)} in line ${reason.line} ${reason.message}`;
+  const message = `takes ${quoted(name)} as text: ${told(reason)}`;
   return [{ pointer: pointerTo(name, target), code: "numbers_as_text", message }];
 }
+
+const tokens = new MissingCells(null);
 
 /** Whoever says what is missing has decided. */
 function missingWarning(column: ColumnSummary, { reading }: TableSummary, { target }: DataSpec): DataWarning[] {
   const { name, type, classes } = column;
   if (type !== "categorical" || (reading.version > 1 && reading.missing_values !== null)) return [];
-  const spelled = (classes ?? []).filter((value) => MISSING_TOKENS.has(value));
+  const spelled = (classes ?? []).filter((value) => tokens.is(value) !== "no");
   if (spelled.length === 0) return [];
-  const upload = `upload the file with ?missing_values=${encodeURIComponent(JSON.stringify(spelled))} if it is missing there`;
-  const message = `takes ${quotedFirst(spelled)} of ${quoted(name)} as a class; ${upload}`;
+  const upload = `upload the file with ?missing_values=${JSON.stringify(spelled)}, and what else is missing in it`;
+  const message = `takes ${quotedFirst(spelled)} of ${quoted(name)} as a class; if it means a missing value, ${upload}`;
   return [{ pointer: pointerTo(name, target), code: "missing_as_class", message }];
 }
 

@@ -87,7 +87,7 @@ test("columns are seen as another type, or it is said why not", () => {
 });
 
 test("silent choices are told", () => {
-  const reason = { line: 7, cell: "1,5", message: "is no number" };
+  const reason = { line: 7, cell: "1,5", message: '"1,5" is no number.' };
   const table = tableOf(
     [
       categorical("price", { reason }),
@@ -105,13 +105,13 @@ test("silent choices are told", () => {
     {
       pointer: "/data/features",
       code: "numbers_as_text",
-      message: 'takes "price" as text, though other cells of it are numbers or dates: "1,5" in line 7 is no number',
+      message: 'takes "price" as text: in line 7, "1,5" is no number',
     },
     {
       pointer: "/data/features",
       code: "missing_as_class",
       message:
-        'takes "NA", "None" of "country" as a class; upload the file with ?missing_values=%5B%22NA%22%2C%22None%22%5D if it is missing there',
+        'takes "NA", "None" of "country" as a class; if it means a missing value, upload the file with ?missing_values=["NA","None"], and what else is missing in it',
     },
     {
       pointer: "/data/features",
