@@ -31,7 +31,7 @@ const TENSOR_BYTES = 100;
 /** Of a file's header beside tensors: what a state tells of its progress, without metrics. */
 const HEADER_BYTES = 1500;
 /** Of an encoder, beside its column's name and its classes. */
-const ENCODER_BYTES = 60 + 5 * NUMBER_BYTES;
+const ENCODER_BYTES = 120 + 5 * NUMBER_BYTES;
 /** Of a layer in the model's description, and of a parameter, beside their names. */
 const DESCRIBED_BYTES = 60;
 
