@@ -8,6 +8,8 @@ interface Generated {
   readonly encoding: Encoding;
   /** Python's name of the encoding. */
   readonly python: string;
+  /** Lines before the header. */
+  readonly skip: number;
 }
 
 type Cell = (random: Random, row: number) => string;
@@ -106,9 +108,9 @@ export function generatedTable(seed: number): Generated {
   const decimal = random.chance(0.4) ? "," : ".";
   const group = random.pick(["", "", decimal === "." ? "," : ".", " ", "\u00a0", "'"]);
   const columns = 2 + random.below(7);
-  const rows = 3 + random.below(random.pick([5, 30, 200]));
+  const rows = 3 + random.below(random.pick([5, 5, 30, 30, 30, 200, 200, 3000]));
   const all = random.chance(0.2);
-  const end = random.pick(["\n", "\r\n"]);
+  const end = random.pick(["\n", "\n", "\r\n", "\r\n", "\r"]);
   const cells = Array.from({ length: columns }, () => {
     const kind = kindOf(random, { decimal, group });
     const gaps = random.pick([0, 0, 0.1, 0.5]);
@@ -117,14 +119,20 @@ export function generatedTable(seed: number): Generated {
   });
   const names = Array.from({ length: columns }, (_, i) => (i === 0 ? 'größe "1"' : `column ${i}`));
   const table = [names, ...Array.from({ length: rows }, (_, row) => cells.map((column) => column[row]))];
-  const text = table.map((row) => row.map((cell) => quoted(cell, separator, all)).join(separator)).join(end);
-  return { separator, ...encoded(text + random.pick(["", end, end + end]), random) };
+  const lines = table.map((row) => row.map((cell) => quoted(cell, separator, all)).join(separator));
+  const gap = random.chance(0.1) ? end : "";
+  const skip = random.chance(0.1) ? 1 : 0;
+  const first = skip === 1 ? `sep=${separator}${end}` : "";
+  const text = first + lines.map((line) => line + (random.chance(0.1) ? gap : "")).join(end);
+  return { separator, skip, ...encoded(text + random.pick(["", end, end + end]), random) };
 }
 
 function encoded(text: string, random: Random): Pick<Generated, "bytes" | "encoding" | "python"> {
-  const way = random.below(5);
+  const way = random.below(6);
   if (way === 0) return { bytes: Buffer.from(`\uFEFF${text}`), encoding: "utf-8", python: "utf-8-sig" };
   if (way === 1) return { bytes: Buffer.from(`\uFEFF${text}`, "utf16le"), encoding: "utf-16le", python: "utf-16" };
+  if (way === 3)
+    return { bytes: Buffer.from(`\uFEFF${text}`, "utf16le").swap16(), encoding: "utf-16be", python: "utf-16" };
   const latin = text.replaceAll(/[^\0-\u00ff€]/g, "ß");
   if (way === 2)
     return {

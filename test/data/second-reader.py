@@ -1,6 +1,6 @@
 """Reads tables with Python's csv module and the rules of docs/tables.md, to compare with ours.
 
-Standard input: a JSON array of {"path", "encoding", "separator"}. Standard output: for each file its
+Standard input: a JSON array of {"path", "encoding", "separator", "skip"}. Standard output: for each file its
 decimal mark and its columns, in JSON. Numbers and times are doubles in hexadecimal.
 """
 import csv
@@ -124,10 +124,10 @@ def proves(cells, decimal):
     return found is not None and any(number(cell, other, True) is None for cell in bare)
 
 
-def read(path, encoding, separator):
+def read(path, encoding, separator, skip):
     with open(path, encoding=encoding, newline="") as file:
         rows = [row for row in csv.reader(file, delimiter=separator, strict=True) if row != []]
-    header, body = rows[0], rows[1:]
+    header, body = rows[skip], rows[skip + 1 :]
     columns = [[row[i] for row in body] for i in range(len(header))]
     point, comma = (any(proves(cells, mark) for cells in columns) for mark in ".,")
     decimal = "," if comma and not point else "."
