@@ -2,7 +2,7 @@
  * Records of uploaded datasets. The files themselves are named by content and may belong to several
  * owners.
  */
-import { FIRST_READING, type Dataset, type Page } from "../spec/wire.ts";
+import { FIRST_READING, type Column, type Dataset, type Page } from "../spec/wire.ts";
 import type { Database } from "./database.ts";
 import type { PageOptions } from "./jobs.ts";
 import { keys } from "./keys.ts";
@@ -110,6 +110,11 @@ export class Datasets {
 function toDataset(text: string): Dataset {
   const { counted_bytes: _, ...dataset } = JSON.parse(text);
   // Earlier versions recorded neither readings nor what follows here.
-  const columns = dataset.columns.map((column: object) => ({ all_different: false, reason: null, ...column }));
-  return { reading: FIRST_READING, columns_sha256: null, ...dataset, columns, created_at: toTime(dataset.created_at) };
+  const { reading = FIRST_READING, columns_sha256 = null, created_at } = dataset;
+  const columns = dataset.columns.map((column: Partial<Column>) => {
+    const { all_different = false, reason = null } = column;
+    return { ...column, all_different, reason };
+  });
+  // The client sees them in this order.
+  return { ...dataset, reading, columns, columns_sha256, created_at: toTime(created_at) };
 }

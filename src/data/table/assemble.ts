@@ -90,6 +90,14 @@ export class Assembler {
     return new InvalidDataset(`${has} ${this.#remedy(names, cells)}`, line);
   }
 
+  #aboutTitle(names: readonly string[]): string {
+    if (names.length > 1) return "";
+    const line = `If line ${this.#headerLine} is`;
+    return names[0].startsWith("#")
+      ? ` ${line} a comment, say ?comment=%23.`
+      : ` ${line} a title and no header, remove it.`;
+  }
+
   #expected(columns: number): string {
     if (this.#reading.header) return `the header names ${counted(columns, "column")}`;
     return `the first row has ${counted(columns, "cell")}`;
@@ -106,8 +114,7 @@ export class Assembler {
       return `Separated by a ${separatorNames[better]} ${both}: say ?separator=${separatorNames[better]} if that is meant.`;
     }
     if (cells.length < names.length) return `Write a ${name} for each cell that is empty.`;
-    const isTitle = names.length === 1 ? ` If line ${this.#headerLine} is a title and no header, remove it.` : "";
-    return `Put quotes (") around a cell that holds a ${name}.${isTitle}`;
+    return `Put quotes (") around a cell that holds a ${name}.${this.#aboutTitle(names)}`;
   }
 }
 

@@ -35,7 +35,7 @@ export function namesOf(
       throw fault(`Column ${i + 1} has no name. ${nameIt(i, cells.length)}`);
     if (name.length > MAX_NAME_LENGTH)
       throw fault(`The name of column ${i + 1} has more than ${MAX_NAME_LENGTH} characters: shorten it.`);
-    if (seen.has(name)) throw fault(`Two columns are named ${JSON.stringify(name)}.`);
+    if (seen.has(name)) throw fault(`Two columns are named ${JSON.stringify(name)}. Rename one of them.`);
     seen.add(name);
   }
   const number = new NumberReader();

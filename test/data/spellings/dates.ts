@@ -58,6 +58,12 @@ const iso: Read[] = [
     ["2024-01-31", "soon", "2024-02-01"],
     because(texts("2024-01-31", "soon", "2024-02-01"), 3, "soon", /./),
   ),
+  cells(
+    "a number among days",
+    ["2024-01-31", "2024-02-01", "5"],
+    because(texts("2024-01-31", "2024-02-01", "5"), 4, "5", /./),
+  ),
+  cells("days among numbers", ["5", "2024-01-31", "x"], because(texts("5", "2024-01-31", "x"), 3, "2024-01-31", /./)),
 ];
 
 const ordered: Read[] = [

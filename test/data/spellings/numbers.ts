@@ -250,9 +250,13 @@ const decimalMarks: Read[] = [
     },
     { decimal: "," },
   ),
-  marks("groups that are not of three", ".", ["12,34,567;2.5", "5;3"], {
-    a: because(texts("12,34,567", "5"), 2, "12,34,567", /./),
+  marks("groups that are not of three", ".", ["1,2345,678;2.5", "5;3"], {
+    a: because(texts("1,2345,678", "5"), 2, "1,2345,678", /./),
     b: values(2.5, 3),
+  }),
+  marks("Indian groups", ".", ["12,34,567;x", "1,00,000.50;y"], {
+    a: values(1_234_567, 100_000.5),
+    b: texts("x", "y"),
   }),
   marks("spaces between thousands", ".", ["1 234;7", "12 345 678;8"], { a: values(1234, 12_345_678), b: values(7, 8) }),
   marks("spaces between thousands and a comma", ",", ["1 234,5;7", "12 345;8"], {

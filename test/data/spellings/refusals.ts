@@ -29,7 +29,7 @@ export const refusals: Refused[] = [
     line: 2,
     says: /title/,
   },
-  { what: "a comment that is not declared", body: "# note\na,b\n1,2\n", line: 2, says: /2 cells/ },
+  { what: "a comment that is not declared", body: "# note\na,b\n1,2\n", line: 2, says: /2 cells.*\?comment=%23/ },
   {
     what: "R's header, which is one name short",
     body: '"x","y"\n"1",5,6\n"2",7,8\n',
@@ -47,7 +47,7 @@ export const refusals: Refused[] = [
   },
   { what: "an unnamed first column whose numbers repeat", body: ",x\n0,5\n0,7\n", line: null, says: /no name/ },
   { what: "pandas' index of two levels", body: ",,x\n0,1,5\n0,2,7\n", line: 1, says: /no name/ },
-  { what: "two columns of one name", body: "a,b,a\n1,2,3\n", line: 1, says: /"a"/ },
+  { what: "two columns of one name", body: "a,b,a\n1,2,3\n", line: 1, says: /"a"\. Rename/ },
   { what: "two columns of one name but for spaces", body: "a,b, a\n1,2,3\n", line: 1, says: /"a"/ },
   { what: "a name of 257 characters", body: `a,${"b".repeat(257)}\n1,2\n`, line: 1, says: /256/ },
   { what: "10,001 columns", body: `${wide(10_001)}\n`, line: 1, says: /10000/ },
@@ -115,5 +115,9 @@ export const refusals: Refused[] = [
     line: null,
     says: /columns/,
   },
+  { what: "lines of JSON", body: '{"a": 1}\n{"a": 2}\n', line: null, says: /JSON.*CSV/ },
+  { what: "an array of JSON", body: '[\n  { "a": 1, "b": 2 }\n]', line: null, says: /JSON.*CSV/ },
+  { what: "an Excel workbook", body: Buffer.from("504b030414000600", "hex"), line: null, says: /Excel.*CSV/ },
+  { what: "a web page", body: "<!DOCTYPE html><p>a,b</p>\n", line: null, says: /web page/ },
   { what: "an image", body: Buffer.from("89504e470d0a1a0a0000000d49484452", "hex"), line: 3, says: /binary|NUL|UTF-8/ },
 ];
