@@ -206,7 +206,7 @@ export class Client {
   }
 
   /** Which rows make the batches of an epoch, counted from 0. */
-  getBatches(id: string, query: { epoch?: number; limit?: number; after?: string } = {}): Promise<Batches> {
+  listBatches(id: string, query: { epoch?: number; limit?: number; after?: string } = {}): Promise<Batches> {
     return this.#json("GET", path`/v1/jobs/${id}/batches`, { query });
   }
 

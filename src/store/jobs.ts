@@ -209,7 +209,7 @@ export class Jobs {
 
   /** What a job learns from, and how; the dataset may have been deleted since the job ended. */
   async trainedOn(owner: string, id: string): Promise<{ spec: ResolvedSpec; dataset: string | null } | null> {
-    const fields = await this.#fields(owner, id, ["spec", "dataset"]);
+    const fields = await this.#fields(owner, id, ["status", "spec", "dataset"]);
     return fields && { spec: JSON.parse(fields.spec!) as ResolvedSpec, dataset: fields.dataset };
   }
 
