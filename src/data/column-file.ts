@@ -21,7 +21,8 @@
  * as earlier versions wrote them, fails too.
  *
  * The SHA-256 of the whole file stands for the dataset. So a content and its columns must always
- * give the same bytes: another format may be written only for the readings of later versions.
+ * give the same bytes: another format may be written only for the readings of later versions. The
+ * reasons of columns are left out (null), so that their wording may change.
  */
 import { createHash, type Hash } from "node:crypto";
 import { open, writeFile, type FileHandle } from "node:fs/promises";
@@ -57,7 +58,8 @@ function* through(hash: Hash, blocks: Iterable<Uint8Array>): Generator<Uint8Arra
 
 function* blocks(content: DatasetContent, columns: readonly Column[]): Generator<Uint8Array> {
   const sha256 = columns.map(({ values }) => sha256Of(values === null ? new Uint8Array() : bytesOf(values)));
-  const json = Buffer.from(JSON.stringify({ format: FORMAT, content, sha256 }));
+  const unexplained = content.columns.map((column) => ({ ...column, reason: null }));
+  const json = Buffer.from(JSON.stringify({ format: FORMAT, content: { ...content, columns: unexplained }, sha256 }));
   const header = Buffer.alloc(HEADER_AT + padded(json.length), " ");
   header.writeBigUInt64LE(BigInt(padded(json.length)));
   header.set(json, HEADER_AT);

@@ -6,7 +6,7 @@
  * version of the reader, so that the same columns can be made again after the rules have changed.
  */
 
-/** Raised whenever the same bytes and options could give another reading, values, or reasons. */
+/** Raised whenever the same bytes and options could give another reading or other values. */
 export const READER_VERSION = 2;
 
 export const separators = [",", ";", "\t", "|"] as const;

@@ -1,9 +1,6 @@
 /**
  * What type a column is, by the evidence of its cells and the decimal mark of the file, and which
  * cell it was that made it categorical.
- *
- * The reason is part of the file of columns, whose hash names the dataset. So another wording gives
- * other bytes, and needs another version of the reader, like other values.
  */
 import type { Reason } from "./dataset.ts";
 import { BOOLEAN, DATE, NUMBER, ODD_DATE, type Evidence, type Located, type ValueKind } from "./evidence.ts";

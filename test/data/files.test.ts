@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { buffer, text } from "node:stream/consumers";
 import { describe, expect, test } from "vitest";
-import { ColumnFile } from "../../src/data/column-file.ts";
+import { ColumnFile, writeColumnFile } from "../../src/data/column-file.ts";
 import { DatasetFiles } from "../../src/data/files.ts";
 import {
   columnsFile,
@@ -81,6 +81,17 @@ test("keeps the bytes and the columns, each under their hash", async () => {
   expect(await original(files, stored)).toBe(csv);
   expect(sha256Of(await readFile(files.columnsPath(stored)))).toBe(columns_sha256);
   expect(await files.use(stored, (path) => ColumnFile.with(path, (file) => file.content))).toEqual(content);
+});
+
+test("a dataset has the same hash whatever words explain its columns", async () => {
+  const reason = { line: 2, cell: "?", message: "one way to say it" };
+  const { files, directory } = await datasetFiles();
+  const content = await ingest(files, body("x\nabc\n1\n"), LIMIT_BYTES);
+  expect(content.columns[0].reason).not.toBeNull();
+  const worded = { ...content, columns: [{ ...content.columns[0], reason }] };
+  const column = { summary: worded.columns[0], values: new Uint16Array([1, 0]) };
+  const hashes = [content, worded].map((each, i) => writeColumnFile(join(directory, String(i)), each, [column]));
+  expect(await hashes[0]).toBe(await hashes[1]);
 });
 
 test("the same bytes again are the same dataset; once removed it is gone", async () => {
