@@ -1,6 +1,6 @@
-// Everything that can be set from outside, read once at the start: the environment (an empty variable counts as unset)
-// and the command line's `--role`. A bad value stops the start with one sentence that names the variable, what is wrong
-// with it and what would be right.
+// Everything that can be set from outside, read once at the start: the environment (an empty
+// variable counts as unset) and the command line's `--role`. A bad value stops the start with one
+// sentence that names the variable, what is wrong with it and what would be right.
 import { availableParallelism, totalmem } from "node:os";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -23,7 +23,10 @@ const KiB = 1024;
 const MiB = 1024 * KiB;
 const GiB = 1024 * MiB;
 
-/** A job's memory is one WebAssembly memory, whose addresses have 32 bits; its last page stays unused. */
+/**
+ * A job's memory is one WebAssembly memory, whose addresses have 32 bits; its last page stays
+ * unused.
+ */
 const WASM_MEMORY_BYTES = 4 * GiB - 64 * KiB;
 
 /** What the defaults depend on; both respect the quotas of the container, if this is one. */
@@ -92,7 +95,10 @@ const apiKeys = list((item) => {
   return key && apiKey(key.name, key.secret);
 }, keysError).refine((keys) => !ambiguous(keys), { error: keysError });
 
-/** Several of one owner sign together, so that one can be replaced while receivers still know the other. */
+/**
+ * Several of one owner sign together, so that one can be replaced while receivers still know the
+ * other.
+ */
 const webhookSecrets = list((item) => {
   const pair = named(item);
   const secret = pair && webhookSecret(pair.secret);
@@ -145,7 +151,8 @@ function variables(machine: Machine) {
     RAPPEL_MAX_JOB_BYTES: bytes(MiB, WASM_MEMORY_BYTES).default(
       clamp(machine.memoryBytes / 2, 256 * MiB, WASM_MEMORY_BYTES),
     ),
-    // A job keeps several checkpoints (the last three, the best, the one being written), and is not alone in Redis.
+    // A job keeps several checkpoints (the last three, the best, the one being written), and is not
+    // alone in Redis.
     RAPPEL_MAX_STATE_BYTES: bytes(MiB, WASM_MEMORY_BYTES).default(clamp(redisMaxBytes / 10, 32 * MiB, 512 * MiB)),
     RAPPEL_MAX_DATASET_BYTES: bytes(KiB, 4 * GiB).default(512 * MiB),
     RAPPEL_OWNER_MAX_WAITING: integer(1, 1_000_000).optional(),
@@ -163,7 +170,10 @@ function clamp(value: number, from: number, to: number): number {
   return Math.floor(Math.min(Math.max(value, from), to));
 }
 
-/** Where owners share a service each has limits. How many jobs run needs none: they take turns, and a limit would leave workers idle. */
+/**
+ * Where owners share a service each has limits. How many jobs run needs none: they take turns, and
+ * a limit would leave workers idle.
+ */
 function ownerLimits(values: z.output<ReturnType<typeof variables>>, shared: boolean): OwnerLimits {
   const unless = (value: number | undefined, inDoubt: number) => value ?? (shared ? inDoubt : null);
   return {

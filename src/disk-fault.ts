@@ -11,7 +11,10 @@ const FAULTS: Readonly<Record<string, string>> = {
   ESTALE: "is gone: its server does not know it any more",
 };
 
-/** What is wrong with the disk if that is why something failed, as the end of a sentence that begins with it; else null. */
+/**
+ * What is wrong with the disk if that is why something failed, as the end of a sentence that begins
+ * with it; else null.
+ */
 export function diskFault(error: unknown): string | null {
   return FAULTS[(error as NodeJS.ErrnoException | null)?.code ?? ""] ?? null;
 }

@@ -1,7 +1,9 @@
-// The process: reads its configuration, opens the service, says that it is ready, waits for a reason to end.
+// The process: reads its configuration, opens the service, says that it is ready, waits for a
+// reason to end.
 //
-// Every end is one path: SIGTERM, SIGINT, SIGHUP, the disappearance of the launcher (its IPC channel closes), an error nobody
-// caught, a Redis that is lost for good. It may be taken while the service still opens.
+// Every end is one path: SIGTERM, SIGINT, SIGHUP, the disappearance of the launcher (its IPC
+// channel closes), an error nobody caught, a Redis that is lost for good. It may be taken while the
+// service still opens.
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadConfig, type Config } from "./config.ts";
 import { createLog, type Logger } from "./log.ts";
@@ -58,7 +60,8 @@ async function main(): Promise<number> {
     for (const warning of config.warnings) log.warn(warning);
     return await run(config, log);
   } catch (error) {
-    // A StartFailure says all there is to say; anything else is a fault of ours, and its stack helps.
+    // A StartFailure says all there is to say; anything else is a fault of ours, and its stack
+    // helps.
     const text = error instanceof StartFailure ? error.message : `Rappel could not start: ${(error as Error).stack}`;
     process.stderr.write(`${text}\n`);
     return 1;

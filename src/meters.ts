@@ -1,6 +1,7 @@
 /**
- * What Prometheus is told. The metrics belong to the process, like its log, so that whatever counts something does so where it happens. None has a label
- * for a job or an owner: there may be millions. Rates are for Prometheus to take: `rate(rappel_steps_total[1m])`.
+ * What Prometheus is told. The metrics belong to the process, like its log, so that whatever counts
+ * something does so where it happens. None has a label for a job or an owner: there may be
+ * millions. Rates are for Prometheus to take: `rate(rappel_steps_total[1m])`.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 
@@ -133,7 +134,10 @@ for (const what of ["columns", "dataset", "checkpoint", "model"]) meters.damage.
 for (const end of ["ended", "released", "postponed", "lost"]) meters.runSeconds.zero({ end });
 for (const result of ["delivered", "failed", "given_up"]) meters.webhooks.inc({ result }, 0);
 
-/** Adds what Node knows of the process: memory, processor time, garbage collection, the lag of its event loop. */
+/**
+ * Adds what Node knows of the process: memory, processor time, garbage collection, the lag of its
+ * event loop.
+ */
 export function measureProcess(): void {
   collectDefaultMetrics({ register: registry });
 }

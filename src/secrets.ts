@@ -1,4 +1,7 @@
-/** What owners prove themselves with (API keys), and what we prove ourselves to them with (webhook secrets): lists of `name:secret`. */
+/**
+ * What owners prove themselves with (API keys), and what we prove ourselves to them with (webhook
+ * secrets): lists of `name:secret`.
+ */
 import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { StartFailure } from "./start-failure.ts";
@@ -74,7 +77,10 @@ export function ambiguous(keys: readonly ApiKey[]): boolean {
   return new Set(keys.map(({ sha256 }) => sha256.toString("hex"))).size < keys.length;
 }
 
-/** `whsec_` and base64 of 24 to 64 bytes, as Standard Webhooks writes a secret; null if it is not that. */
+/**
+ * `whsec_` and base64 of 24 to 64 bytes, as Standard Webhooks writes a secret; null if it is not
+ * that.
+ */
 export function webhookSecret(text: string): Buffer | null {
   const [, base64] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text) ?? [];
   const secret = Buffer.from(base64 ?? "", "base64");

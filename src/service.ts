@@ -1,4 +1,5 @@
-// What a process of each role is made of, opened in order and closed in reverse: Redis first and last.
+// What a process of each role is made of, opened in order and closed in reverse: Redis first and
+// last.
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FastifyInstance } from "fastify";
@@ -38,7 +39,9 @@ export interface Service {
   readonly address: string | null;
   /** The address of its Redis. */
   readonly redis: string;
-  /** Returns soon after RAPPEL_SHUTDOWN_MS at the latest, or once our Redis has written everything. */
+  /**
+   * Returns soon after RAPPEL_SHUTDOWN_MS at the latest, or once our Redis has written everything.
+   */
   close(why: ClosingReason): Promise<void>;
 }
 
@@ -115,7 +118,8 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
     ...(disk && { disk: () => disk.probe() }),
   };
 
-  // A job posted while the service shuts down would only be given back: the api and the worker close together.
+  // A job posted while the service shuts down would only be given back: the api and the worker
+  // close together.
   const serving: Close[] = [];
   closers.push((why) => Promise.all(serving.map((close) => close(why))));
   const vitals: Record<string, () => void> = {};

@@ -1,10 +1,12 @@
 /**
- * Traces from a request through the queue to the run it leads to, in OpenTelemetry's terms. Only loaded if OTEL_EXPORTER_OTLP_ENDPOINT says where they go
- * (HTTP, /v1/traces below it); the exporter reads that variable, and OTEL_EXPORTER_OTLP_HEADERS and its like, itself.
+ * Traces from a request through the queue to the run it leads to, in OpenTelemetry's terms. Only
+ * loaded if OTEL_EXPORTER_OTLP_ENDPOINT says where they go (HTTP, /v1/traces below it); the
+ * exporter reads that variable, and OTEL_EXPORTER_OTLP_HEADERS and its like, itself.
  *
- * A caller's `traceparent` is continued. BullMQ carries the context with the delivery to the worker.
- * What BullMQ itself would tell of a worker (each time that it looked for a delivery, several times
- * a second) is not wanted: the worker's queue knows nothing of traces, and the run makes the spans.
+ * A caller's `traceparent` is continued. BullMQ carries the context with the delivery to the
+ * worker. What BullMQ itself would tell of a worker (each time that it looked for a delivery,
+ * several times a second) is not wanted: the worker's queue knows nothing of traces, and the run
+ * makes the spans.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import FastifyOtel from "@fastify/otel";

@@ -1,6 +1,6 @@
 /**
- * Tells a run at once what is wanted of it: a message is a job's id and its new status. A run that misses it finds the status in the record when it
- * next renews its lease.
+ * Tells a run at once what is wanted of it: a message is a job's id and its new status. A run that
+ * misses it finds the status in the record when it next renews its lease.
  */
 import type { Redis } from "ioredis";
 import type { JobStatus } from "../spec/wire.ts";

@@ -1,11 +1,14 @@
 /**
- * How jobs reach workers: BullMQ, used for nothing but delivery. The record (src/store) is the truth.
+ * How jobs reach workers: BullMQ, used for nothing but delivery. The record (src/store) is the
+ * truth.
  *
- * A delivery is a BullMQ job named `<job id>-<delivery>` that carries whose turn it is and nothing else. It is attempted once and
- * leaves no trace when it is done: whether to run again is for the record to say. A lost delivery is found by the reconciler; a double one is harmless,
- * since the lease decides who runs.
+ * A delivery is a BullMQ job named `<job id>-<delivery>` that carries whose turn it is and nothing
+ * else. It is attempted once and leaves no trace when it is done: whether to run again is for the
+ * record to say. A lost delivery is found by the reconciler; a double one is harmless, since the
+ * lease decides who runs.
  *
- * Owners take turns (lua/shared.lua). BullMQ knows a turn as a priority; which of its jobs an owner's turn goes to is for the record to say (lua/acquire.lua).
+ * Owners take turns (lua/shared.lua). BullMQ knows a turn as a priority; which of its jobs an
+ * owner's turn goes to is for the record to say (lua/acquire.lua).
  */
 import { Queue, type JobsOptions, type Telemetry } from "bullmq";
 import type { Redis } from "ioredis";
@@ -54,7 +57,10 @@ export class Deliveries {
     this.bull.on("error", () => undefined);
   }
 
-  /** If it fails after the job was recorded nothing is lost: the reconciler delivers it. Within a turn, who comes first is served first. */
+  /**
+   * If it fails after the job was recorded nothing is lost: the reconciler delivers it. Within a
+   * turn, who comes first is served first.
+   */
   async deliver({ owner, id, delivery, turn }: Due): Promise<void> {
     const priority = Math.min(turn, LAST_TURN);
     const named = { ...options, jobId: nameOf(id, delivery), priority };
@@ -62,7 +68,10 @@ export class Deliveries {
     crashPoint("after-add");
   }
 
-  /** Takes a delivery back that no worker has taken yet. One that stays does no harm: there is nothing to run. */
+  /**
+   * Takes a delivery back that no worker has taken yet. One that stays does no harm: there is
+   * nothing to run.
+   */
   async withdraw(jobId: string, delivery: number): Promise<void> {
     await available(() => this.bull.remove(nameOf(jobId, delivery)));
   }

@@ -1,9 +1,9 @@
 /**
- * Tells whoever follows a job that there is something new. A process has one connection for that, however many follow: it subscribes to a channel
- * for each job that somebody follows.
+ * Tells whoever follows a job that there is something new. A process has one connection for that,
+ * however many follow: it subscribes to a channel for each job that somebody follows.
  *
- * A message says that there is news and not what it is: who follows reads the record. So nothing is lost with a message, as long as everybody looks
- * again when the subscription is there (anew).
+ * A message says that there is news and not what it is: who follows reads the record. So nothing is
+ * lost with a message, as long as everybody looks again when the subscription is there (anew).
  */
 import type { Redis } from "ioredis";
 import { keys } from "../store/keys.ts";
@@ -21,7 +21,10 @@ export class News {
   /** How often this process has been told of news. */
   #count = 0;
 
-  /** `redis` is a connection of its own, which waits for Redis (maxRetriesPerRequest: null); closed by `close`. */
+  /**
+   * `redis` is a connection of its own, which waits for Redis (maxRetriesPerRequest: null); closed
+   * by `close`.
+   */
   constructor(redis: Redis) {
     this.#redis = redis;
     redis.on("message", (channel: string, kind: Kind) => {
@@ -94,7 +97,10 @@ export class Watch {
     this.#wake();
   }
 
-  /** Resolves when there is news since it last resolved, or after `ms`, or when `signal` aborts; to whether there is news. */
+  /**
+   * Resolves when there is news since it last resolved, or after `ms`, or when `signal` aborts; to
+   * whether there is news.
+   */
   async wait(ms: number, signal: AbortSignal): Promise<boolean> {
     if (!this.#news && !signal.aborted) {
       const { promise, resolve } = Promise.withResolvers<void>();

@@ -1,7 +1,8 @@
 /**
- * Sets right what a process left undone when it died: delivers again what was lost, finishes what a run was asked to do and did not live to do, deletes
- * what is past its time. Runs in every process, at its start and every few seconds, under a lock. Whatever it does is decided again inside
- * a script, so that it may be wrong, late or there twice.
+ * Sets right what a process left undone when it died: delivers again what was lost, finishes what a
+ * run was asked to do and did not live to do, deletes what is past its time. Runs in every process,
+ * at its start and every few seconds, under a lock. Whatever it does is decided again inside a
+ * script, so that it may be wrong, late or there twice.
  */
 import type { Logger } from "pino";
 import { Retry } from "../retries.ts";

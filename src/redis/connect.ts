@@ -38,7 +38,8 @@ export interface ServerFacts {
 }
 
 /**
- * Waits until the server answers and has loaded its data, and looks whether it can be trusted with jobs.
+ * Waits until the server answers and has loaded its data, and looks whether it can be trusted with
+ * jobs.
  * @throws StartFailure if it is away, too old or evicting.
  */
 export async function checkServer(url: string, log: Logger): Promise<ServerFacts> {

@@ -1,10 +1,10 @@
 // The embedded Redis: a real server process that belongs to one data directory.
 //
-// A start finds one of three situations. Nothing was left behind: a server is spawned. An earlier service was killed and
-// its server lives on: it is adopted, if it says itself that its `dir` is ours. Or that server lives but cannot be reached
-// any more (someone cleaned the temporary directory): it is asked to end, and a new one reads its
-// data. While the service runs, a server that dies is started again at the same socket, so that
-// every client finds it by reconnecting.
+// A start finds one of three situations. Nothing was left behind: a server is spawned. An earlier
+// service was killed and its server lives on: it is adopted, if it says itself that its `dir` is
+// ours. Or that server lives but cannot be reached any more (someone cleaned the temporary
+// directory): it is asked to end, and a new one reads its data. While the service runs, a server
+// that dies is started again at the same socket, so that every client finds it by reconnecting.
 //
 // Two servers never write to the same files. The lock on the data directory (lock.ts) keeps a
 // second service out. The record of the server (`redis.json`), written before the server starts,
@@ -14,14 +14,16 @@
 // server. Until then that server writes into files that nobody uses any more, since the new holder
 // works on a copy. What it accepted in this second is lost.
 //
-// `appendfsync always`, because what the API has answered for, and a checkpoint that was committed, should survive a power cut.
-// On a virtual disk with an fsync of 0.3 ms it made a lone small write 0.34 ms instead of 0.07 ms, 16 clients at once
-// 18,000 to 25,000 writes a second instead of 42,000 to 49,000 (a group of them shares one fsync), and checkpoints in chunks of 4 MiB
-// 170 instead of 320 MiB a second: all far above what jobs need, who write a few times a second and upload while they train.
+// `appendfsync always`, because what the API has answered for, and a checkpoint that was committed,
+// should survive a power cut. On a virtual disk with an fsync of 0.3 ms it made a lone small write
+// 0.34 ms instead of 0.07 ms, 16 clients at once 18,000 to 25,000 writes a second instead of 42,000
+// to 49,000 (a group of them shares one fsync), and checkpoints in chunks of 4 MiB 170 instead of
+// 320 MiB a second: all far above what jobs need, who write a few times a second and upload while
+// they train.
 //
-// The socket lies in a short private directory of its own, because the path of a data directory may be longer than
-// a socket's may be; there is no TCP port. The server is a process group of its own, so that a terminal's Ctrl-C reaches the service
-// alone, which ends the server last.
+// The socket lies in a short private directory of its own, because the path of a data directory may
+// be longer than a socket's may be; there is no TCP port. The server is a process group of its own,
+// so that a terminal's Ctrl-C reaches the service alone, which ends the server last.
 import { mkdirSync, mkdtempSync, realpathSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -56,11 +58,17 @@ export interface EmbeddedOptions {
   readonly install: "auto" | "never";
   readonly maxBytes: number;
   readonly log: Logger;
-  /** Called once if the server died and cannot be started again; nothing will answer at the url any more. */
+  /**
+   * Called once if the server died and cannot be started again; nothing will answer at the url any
+   * more.
+   */
   readonly onLost: (failure: Error) => void;
 }
 
-/** @throws StartFailure if the data directory is in use, no server can be had, or it does not start on these data. */
+/**
+ * @throws StartFailure if the data directory is in use, no server can be had, or it does not start
+ * on these data.
+ */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedRedis> {
   const { dataDirectory, install, log } = options;
   const { promise: lost, resolve: onLost } = Promise.withResolvers<void>();
@@ -160,7 +168,10 @@ export class EmbeddedRedis {
     rmSync(this.#recordFile, { force: true });
   }
 
-  /** Adopts the server that an earlier service left running if it can, else makes sure that it does not run. */
+  /**
+   * Adopts the server that an earlier service left running if it can, else makes sure that it does
+   * not run.
+   */
   async #takeOver({ socket, place, process }: ServerRecord): Promise<boolean> {
     // If it lives nevertheless, the kernel's lock says so.
     if (place !== here) return false;
@@ -183,7 +194,8 @@ export class EmbeddedRedis {
   }
 
   async #spawn(): Promise<void> {
-    // Recorded before it exists: a service killed at this moment must not leave a server that nobody knows of.
+    // Recorded before it exists: a service killed at this moment must not leave a server that
+    // nobody knows of.
     this.#setProcess(null);
     mkdirSync(dirname(this.#socket), { recursive: true, mode: 0o700 });
     const child = await spawnServer(this.#server, {

@@ -1,5 +1,5 @@
-// Finds a Redis server program: on PATH, else among the service's own tools, else fetched there, else a sentence that
-// says what to type.
+// Finds a Redis server program: on PATH, else among the service's own tools, else fetched there,
+// else a sentence that says what to type.
 import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import type { Logger } from "../log.ts";
@@ -16,7 +16,10 @@ export interface FindOptions {
   readonly path?: string;
 }
 
-/** @throws StartFailure that names the command to type, if there is no server and none may or can be fetched. */
+/**
+ * @throws StartFailure that names the command to type, if there is no server and none may or can be
+ * fetched.
+ */
 export async function findServer({
   toolsDirectory,
   install,

@@ -1,12 +1,13 @@
 // Brings a Redis to a machine that has none, without root and without touching the system.
 //
-// Debian and its relatives let any user resolve and download packages as long as apt keeps its state somewhere else. So apt
-// gets a private state and cache directory and a list of the installed packages without Redis (what
-// of it is installed may not be on PATH, or be a part of it, such as redis-cli), works out what
-// redis-server needs beyond the packages that are installed, downloads it from the machine's own
-// configured sources (signatures checked as ever), and dpkg-deb unpacks the archives into a
-// directory that is renamed into place at the end: whoever sees `tools/redis` sees all of it.
-// Several processes may do this at once; one of them wins, the others use what it brought.
+// Debian and its relatives let any user resolve and download packages as long as apt keeps its
+// state somewhere else. So apt gets a private state and cache directory and a list of the installed
+// packages without Redis (what of it is installed may not be on PATH, or be a part of it, such as
+// redis-cli), works out what redis-server needs beyond the packages that are installed, downloads
+// it from the machine's own configured sources (signatures checked as ever), and dpkg-deb unpacks
+// the archives into a directory that is renamed into place at the end: whoever sees `tools/redis`
+// sees all of it. Several processes may do this at once; one of them wins, the others use what it
+// brought.
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -49,7 +50,8 @@ async function download(work: string, execute: Execute): Promise<string[]> {
   await mkdir(join(archives, "partial"), { recursive: true });
   const configuration = join(work, "apt.conf");
   await writeFile(configuration, aptConfiguration(work));
-  // One unreachable source among several makes `update` fail although Redis' own may be fine: the download decides.
+  // One unreachable source among several makes `update` fail although Redis' own may be fine: the
+  // download decides.
   const updated = await execute("apt-get", ["-c", configuration, "update"]).catch((error: Error) => error);
   try {
     const install = ["--yes", "--download-only", "--no-install-recommends", "install", "redis-server"];

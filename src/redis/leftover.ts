@@ -1,4 +1,5 @@
-// The server that a killed service may have left running: what is known of it, and how it is asked and ended.
+// The server that a killed service may have left running: what is known of it, and how it is asked
+// and ended.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
@@ -64,7 +65,9 @@ export async function adjustServer(socket: string, maxBytes: number): Promise<vo
   }
 }
 
-/** Returns once the server has ended, having written everything; one that does not react is killed. */
+/**
+ * Returns once the server has ended, having written everything; one that does not react is killed.
+ */
 export async function endServer(process: ProcessIdentity): Promise<void> {
   signal(process, "SIGTERM");
   // One that was stopped heeds it only once it goes on.

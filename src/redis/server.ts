@@ -11,7 +11,10 @@ export const MIN_MAJOR = 7;
 export interface RedisServer {
   readonly command: string;
   readonly version: string;
-  /** Where the libraries lie that came with a fetched server; null for one that the system installed. */
+  /**
+   * Where the libraries lie that came with a fetched server; null for one that the system
+   * installed.
+   */
   readonly libraryPath: string | null;
 }
 

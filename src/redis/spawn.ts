@@ -9,7 +9,10 @@ import { StartFailure } from "../start-failure.ts";
 import { lockDirectory, type KernelLock } from "./kernel-lock.ts";
 import { environmentOf, type RedisServer } from "./server.ts";
 
-/** The longest path that fits `sockaddr_un.sun_path`, less its closing zero; shorter on the BSDs, macOS among them. */
+/**
+ * The longest path that fits `sockaddr_un.sun_path`, less its closing zero; shorter on the BSDs,
+ * macOS among them.
+ */
 const MAX_SOCKET_PATH_BYTES = process.platform === "linux" ? 107 : 103;
 
 const LOG_FILE = "redis.log";
@@ -44,7 +47,10 @@ export function assertSocketPath(path: string): void {
   );
 }
 
-/** @throws StartFailure if the server ends instead of becoming ready; the sentence says why, and what to type if its data are damaged. */
+/**
+ * @throws StartFailure if the server ends instead of becoming ready; the sentence says why, and
+ * what to type if its data are damaged.
+ */
 export async function spawnServer(server: RedisServer, settings: SpawnSettings): Promise<ChildProcess> {
   assertSocketPath(settings.socket);
   await mkdir(settings.directory, { recursive: true });
@@ -113,8 +119,8 @@ function serverArguments(settings: SpawnSettings): string[] {
 }
 
 /**
- * Null once the server answers, else how it ended. A server with much data answers LOADING for a while, so there is no time
- * limit while it lives.
+ * Null once the server answers, else how it ended. A server with much data answers LOADING for a
+ * while, so there is no time limit while it lives.
  */
 async function untilReady(socket: string, ended: Promise<string>): Promise<string | null> {
   let over = false;

@@ -10,7 +10,10 @@ interface Due {
   readonly turn: number;
 }
 
-/** After which to ask again for a job that could not be had, unless it is known when it becomes free. */
+/**
+ * After which to ask again for a job that could not be had, unless it is known when it becomes
+ * free.
+ */
 const RETRY_MS = 1000;
 
 /**
@@ -22,7 +25,10 @@ export type Begun =
   | { outcome: "later" | "alone" | "newer"; waitMs: number; away?: Unavailable }
   | { outcome: "done" };
 
-/** Takes a job, if it can be had, or one of the same owner that goes before it. `idle`: the worker runs nothing else. */
+/**
+ * Takes a job, if it can be had, or one of the same owner that goes before it. `idle`: the worker
+ * runs nothing else.
+ */
 export async function beginRun(due: Due, idle: boolean, options: RunOptions): Promise<Begun> {
   const acquired = await acquire(due, idle, options);
   if (acquired instanceof Unavailable) return { outcome: "later", waitMs: RETRY_MS, away: acquired };

@@ -1,7 +1,8 @@
 /**
- * Writes a run's checkpoints while it trains on. A snapshot becomes a file at once, so that its buffer is free for the next; if the one before is
- * still being written the file waits, and the newest that waits is the one that is written. A checkpoint that fails is an
- * event and not an error: the run goes on, and has its last one still.
+ * Writes a run's checkpoints while it trains on. A snapshot becomes a file at once, so that its
+ * buffer is free for the next; if the one before is still being written the file waits, and the
+ * newest that waits is the one that is written. A checkpoint that fails is an event and not an
+ * error: the run goes on, and has its last one still.
  */
 import type { Snapshot } from "../engine/crew.ts";
 import type { EarlyStopping } from "../engine/job.ts";
@@ -63,7 +64,9 @@ export class Checkpoints {
     this.#life = life;
   }
 
-  /** Takes a snapshot to be written. The crew makes the next one only once this one is serialised. */
+  /**
+   * Takes a snapshot to be written. The crew makes the next one only once this one is serialised.
+   */
   submit(snapshot: Snapshot): void {
     this.#skipped += snapshot.skipped;
     this.#serializing = serialized(snapshot)
@@ -108,7 +111,8 @@ export class Checkpoints {
     if (state === null) return this.noRoom(file);
     const retention = this.#retention(file.step);
     try {
-      // What happened before the checkpoint is told before it: a run that resumes there does not tell it again.
+      // What happened before the checkpoint is told before it: a run that resumes there does not
+      // tell it again.
       await this.#reporter.flush(this.#life);
       const progress = this.#reporter.progress()!;
       const news = { progress, event: committedEvent(state), rows: this.#reporter.rowsUpTo(file.step) };

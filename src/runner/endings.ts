@@ -1,6 +1,6 @@
 /**
- * How a run ends: the last words on a job. Each takes with it whatever the reporter had not yet told, so that nothing is written after the end and nothing is
- * missing before it.
+ * How a run ends: the last words on a job. Each takes with it whatever the reporter had not yet
+ * told, so that nothing is written after the end and nothing is missing before it.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { crashPoint } from "../crash.ts";

@@ -1,8 +1,10 @@
 /**
- * Keeps a run's lease, and BullMQ's lock on its delivery, with one timer; and hears what is wanted of the run.
+ * Keeps a run's lease, and BullMQ's lock on its delivery, with one timer; and hears what is wanted
+ * of the run.
  *
- * The lease is what counts. The lock only keeps BullMQ from delivering the job once more, and a delivery that comes all the same is refused by the
- * lease; so a lock that lapsed while Redis was away does not end the run.
+ * The lease is what counts. The lock only keeps BullMQ from delivering the job once more, and a
+ * delivery that comes all the same is refused by the lease; so a lock that lapsed while Redis was
+ * away does not end the run.
  */
 import type { Logger } from "../log.ts";
 import { Retry } from "../retries.ts";

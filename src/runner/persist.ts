@@ -14,8 +14,10 @@ export interface Life {
 }
 
 /**
- * Tries again for as long as Redis is away; what is called must bear being done twice. A Redis that is full is not away.
- * @throws the reason of `gone` once the run has no right to write any more, and whatever else `call` throws
+ * Tries again for as long as Redis is away; what is called must bear being done twice. A Redis that
+ * is full is not away.
+ * @throws the reason of `gone` once the run has no right to write any more, and whatever else
+ * `call` throws
  */
 export async function persist<T>({ gone: signal, log }: Life, call: () => Promise<T>): Promise<T> {
   const passes = (error: unknown) => error instanceof Unavailable && !error.full;

@@ -1,7 +1,9 @@
 /**
- * Tells the record what a run does: progress, events, rows of metrics; together, and a few times a second at most.
+ * Tells the record what a run does: progress, events, rows of metrics; together, and a few times a
+ * second at most.
  *
- * Rows are also kept until a checkpoint has carried them, since one that is committed must have all metrics up to its step.
+ * Rows are also kept until a checkpoint has carried them, since one that is committed must have all
+ * metrics up to its step.
  */
 import type { Logger } from "../log.ts";
 import { Retry } from "../retries.ts";

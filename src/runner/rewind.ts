@@ -1,8 +1,10 @@
 /**
- * Takes a job back after a divergence (engine/rewind.ts), in the same run. First what its crew still has to tell and to commit is done with; then the record
- * goes back in one script, and forgets the course that was given up. The next crew begins as one that takes over would: from the last checkpoint that is
- * left, or from the job's beginning, with the changes that the record has. So it does not matter when this process dies: before the script the next run
- * diverges at the same step and comes to the same decision, after it that run begins where this one would have.
+ * Takes a job back after a divergence (engine/rewind.ts), in the same run. First what its crew
+ * still has to tell and to commit is done with; then the record goes back in one script, and
+ * forgets the course that was given up. The next crew begins as one that takes over would: from the
+ * last checkpoint that is left, or from the job's beginning, with the changes that the record has.
+ * So it does not matter when this process dies: before the script the next run diverges at the same
+ * step and comes to the same decision, after it that run begins where this one would have.
  */
 import type { Outcome } from "../engine/crew.ts";
 import type { Change, Rewind } from "../engine/rewind.ts";

@@ -4,14 +4,19 @@
  * The engine trains on threads of its own; here its news become the record, and what happens around
  * it becomes requests to it:
  *
- * - what is wanted (to cancel, to pause) is told by a message, or by the heartbeat, which also says whether the run may still write;
- * - a pause stops the crew at a step boundary, with a checkpoint, and gives the job back as paused; one that comes when the training is over is too late;
- * - a shutdown does the same, but writes a checkpoint only if the state is small enough to be written in time, and gives the job back as queued;
- * - while Redis is away the crew holds at a step boundary, its state in memory, and goes on if the run is still the latest when Redis answers;
+ * - what is wanted (to cancel, to pause) is told by a message, or by the heartbeat, which also says
+ *   whether the run may still write;
+ * - a pause stops the crew at a step boundary, with a checkpoint, and gives the job back as paused;
+ *   one that comes when the training is over is too late;
+ * - a shutdown does the same, but writes a checkpoint only if the state is small enough to be
+ *   written in time, and gives the job back as queued;
+ * - while Redis is away the crew holds at a step boundary, its state in memory, and goes on if the
+ *   run is still the latest when Redis answers;
  * - a divergence that is to be rewound ends the crew, and another one begins where it leads to;
  * - What is wanted at once (to cancel), and what nobody can mend (an error of ours), ends the run
  *   in any stage;
- * - a run that lost its lease stops where it is and writes nothing: its successor has dropped what was not committed, and computes the same again.
+ * - a run that lost its lease stops where it is and writes nothing: its successor has dropped what
+ *   was not committed, and computes the same again.
  */
 import { DatasetUnreachable } from "../data/cache.ts";
 import { Crew, ThreadFailed, type CrewHandlers, type Outcome } from "../engine/crew.ts";

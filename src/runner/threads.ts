@@ -1,6 +1,9 @@
 import { meters } from "../meters.ts";
 
-/** The threads that the runs of a process share. A run may get fewer than it asked for, but one at least: its result does not depend on it. */
+/**
+ * The threads that the runs of a process share. A run may get fewer than it asked for, but one at
+ * least: its result does not depend on it.
+ */
 export class Threads {
   readonly total: number;
   #lent = 0;

@@ -6,7 +6,9 @@ import type { Stage } from "./pulse.ts";
  * is not even loaded where nobody wants them.
  */
 export interface RunTrace {
-  /** The run is at this stage from now on. Told at the one that it is at already, nothing changes. */
+  /**
+   * The run is at this stage from now on. Told at the one that it is at already, nothing changes.
+   */
   enter(stage: Stage): void;
   /** Something was done beside, from `began` (as `Date.now()` gives it) until now. */
   did(what: "evaluate" | "checkpoint", began: number, step: number): void;

@@ -10,8 +10,8 @@ import { Incomplete, LeaseLost, NoRoom, OverLimit, Unavailable, type LimitedKind
 const SILENCE_MS = 1500;
 
 /**
- * How the store wants its connection: commands fail at once while Redis is away, instead of waiting in a queue, since a request must answer 503 and a
- * run must notice.
+ * How the store wants its connection: commands fail at once while Redis is away, instead of waiting
+ * in a queue, since a request must answer 503 and a run must notice.
  */
 export const storeConnection: RedisOptions = {
   enableOfflineQueue: false,

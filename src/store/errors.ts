@@ -1,4 +1,6 @@
-/** Redis cannot serve us now; the same call may succeed later. Whether it took effect is not known. */
+/**
+ * Redis cannot serve us now; the same call may succeed later. Whether it took effect is not known.
+ */
 export class Unavailable extends Error {
   override readonly name = "Unavailable";
   /** Redis answers, but has reached `maxmemory`. */
@@ -10,7 +12,9 @@ export class Unavailable extends Error {
   }
 }
 
-/** A later run has taken the job over, or it has ended: whoever gets this may not write any more. */
+/**
+ * A later run has taken the job over, or it has ended: whoever gets this may not write any more.
+ */
 export class LeaseLost extends Error {
   override readonly name = "LeaseLost";
 }

@@ -1,4 +1,7 @@
-/** What the API does with jobs. An owner sees only what is theirs: somebody else's id is as unknown as one that never was. */
+/**
+ * What the API does with jobs. An owner sees only what is theirs: somebody else's id is as unknown
+ * as one that never was.
+ */
 import { createHash } from "node:crypto";
 import { crashPoint } from "../crash.ts";
 import { diagnosisOf, type Diagnosis } from "../spec/diagnosis.ts";
@@ -85,10 +88,15 @@ export interface Reserved {
   record: null;
 }
 
-/** What an idempotency key that was used before leads to. `mismatch`: it belongs to another body. */
+/**
+ * What an idempotency key that was used before leads to. `mismatch`: it belongs to another body.
+ */
 export type Replayed = { outcome: "replayed"; record: Job } | { outcome: "mismatch"; record: null };
 
-/** What came of a request to change a job; `delivery` is its latest, for its `turn`. Null: there is no such job. */
+/**
+ * What came of a request to change a job; `delivery` is its latest, for its `turn`. Null: there is
+ * no such job.
+ */
 export type Changed<Outcome extends string> = {
   outcome: Outcome | "wrong_status";
   record: Job;
@@ -115,7 +123,10 @@ export class Jobs {
     this.#database = database;
   }
 
-  /** What an idempotency key was used for, or null. Spares the work of checking a spec that was accepted before. */
+  /**
+   * What an idempotency key was used for, or null. Spares the work of checking a spec that was
+   * accepted before.
+   */
   async replay(owner: string, { key, bodySha256, textSha256 }: IdempotencyUse): Promise<Replayed | null> {
     const used = keys.idempotency(owner, hashed(key));
     const [id, body] = await this.#database.use((redis) => redis.hmget(used, "job", "body_sha256"));
@@ -241,7 +252,10 @@ export class Jobs {
     return page(found, limit, (job) => job.id);
   }
 
-  /** `cancelled`: at once, so that its delivery is no longer wanted. `already`: it was cancelled before. */
+  /**
+   * `cancelled`: at once, so that its delivery is no longer wanted. `already`: it was cancelled
+   * before.
+   */
   async cancel(owner: string, id: string): Promise<Changed<"cancelled" | "cancelling" | "already">> {
     return await this.#change("cancel", owner, id);
   }

@@ -1,5 +1,6 @@
 /**
- * Every Redis key of the service. They share the hash tag `{rappel}`, so that one script may change any of them, on a cluster too.
+ * Every Redis key of the service. They share the hash tag `{rappel}`, so that one script may change
+ * any of them, on a cluster too.
  *
  * | key | type | what |
  * |---|---|---|

@@ -1,12 +1,14 @@
 /**
  * A run's right to write, and all that it may write.
  *
- * A lease is {run, token, expires_at}, by Redis' clock. It lapses unless renewed; then anybody may acquire the job, which raises `run` and draws a new
- * token. Every write below compares both and throws LeaseLost if they are not the latest, so that a process that stood still for a minute
- * and comes back cannot write over its successor.
+ * A lease is {run, token, expires_at}, by Redis' clock. It lapses unless renewed; then anybody may
+ * acquire the job, which raises `run` and draws a new token. Every write below compares both and
+ * throws LeaseLost if they are not the latest, so that a process that stood still for a minute and
+ * comes back cannot write over its successor.
  *
- * States and models are uploaded first, in chunks that expire, and then committed in one script together with what they mean: readers never see half of
- * anything, and a run that dies in between leaves nothing behind.
+ * States and models are uploaded first, in chunks that expire, and then committed in one script
+ * together with what they mean: readers never see half of anything, and a run that dies in between
+ * leaves nothing behind.
  */
 import { randomUUID } from "node:crypto";
 import { crashPoint } from "../crash.ts";
@@ -44,14 +46,17 @@ export interface AcquireOptions {
   /** Whether the worker runs nothing else. */
   idle: boolean;
   arithmeticVersion: number;
-  /** Given: it is this owner's turn, which may go to another of the owner's jobs that is more urgent, or older. */
+  /**
+   * Given: it is this owner's turn, which may go to another of the owner's jobs that is more
+   * urgent, or older.
+   */
   turnOf?: { owner: string; turn: number };
 }
 
 /**
- * `taken`: after it waited in the queue for so long; null if it was taken over from a run that died.
- * `busy`: another run holds it for so many milliseconds. `alone`: its last run died, so only an
- * idle worker may take it. `done`: there is nothing to run. `newer`: the store is of a later
+ * `taken`: after it waited in the queue for so long; null if it was taken over from a run that
+ * died. `busy`: another run holds it for so many milliseconds. `alone`: its last run died, so only
+ * an idle worker may take it. `done`: there is nothing to run. `newer`: the store is of a later
  * version than this process.
  */
 export type Acquired =
@@ -89,7 +94,10 @@ export interface State extends Blob, Pick<Checkpoint, "step" | "sha256" | "kinds
 export interface Retention {
   keepLast: number;
   keepBest: boolean;
-  /** Where training would be taken back to from here, so that a state to do it from must stay; null: it never is. */
+  /**
+   * Where training would be taken back to from here, so that a state to do it from must stay; null:
+   * it never is.
+   */
   rewindStep: number | null;
 }
 
@@ -220,7 +228,10 @@ export class Lease {
     return this.#answered;
   }
 
-  /** `number` counts this run's reports: one that is sent again, because its answer was lost, is written once. */
+  /**
+   * `number` counts this run's reports: one that is sent again, because its answer was lost, is
+   * written once.
+   */
   async report(number: number, progress: ProgressReport, events: NewEvent[], rows: MetricRow[]): Promise<void> {
     await this.#run("report", number, JSON.stringify(progress), texts(events), ...(await this.#carried(rows)));
   }
@@ -245,7 +256,10 @@ export class Lease {
     await this.#run("abandon", blob);
   }
 
-  /** From here on the job resumes from this state, and `rows` and whatever was reported before are permanent. */
+  /**
+   * From here on the job resumes from this state, and `rows` and whatever was reported before are
+   * permanent.
+   */
   async commit(state: State, retention: Retention, news: News): Promise<void> {
     crashPoint("before-commit");
     const change = {
@@ -260,7 +274,10 @@ export class Lease {
     crashPoint("after-commit");
   }
 
-  /** Gives up what came after a step. From here on the job resumes from a state no later than that, with `changes`, all there were so far. */
+  /**
+   * Gives up what came after a step. From here on the job resumes from a state no later than that,
+   * with `changes`, all there were so far.
+   */
   async rewind(step: number, changes: RecordedChange[], event: NewEvent): Promise<void> {
     crashPoint("before-rewind");
     await this.#run("rewind", step, JSON.stringify(changes), JSON.stringify(event));
@@ -283,8 +300,9 @@ export class Lease {
   }
 
   /**
-   * Gives the job back to be run again, with what was not yet told. The status it has then is another than `queued` if it was to be paused or
-   * cancelled. `yields`: its owner's other jobs go first.
+   * Gives the job back to be run again, with what was not yet told. The status it has then is
+   * another than `queued` if it was to be paused or cancelled. `yields`: its owner's other jobs go
+   * first.
    */
   async release(requeued: NewEvent, events: NewEvent[] = [], yields = false): Promise<JobStatus> {
     crashPoint("during-release");

@@ -1,6 +1,7 @@
 /**
- * Events on their way to webhooks. The script that records an event puts it here too, so that none is missed; it stays until it was handed on, so that
- * whoever dies in between leaves it to the next.
+ * Events on their way to webhooks. The script that records an event puts it here too, so that none
+ * is missed; it stays until it was handed on, so that whoever dies in between leaves it to the
+ * next.
  */
 import { crashPoint } from "../crash.ts";
 import type { Event, JobSummary } from "../spec/wire.ts";
@@ -71,7 +72,10 @@ export class Outbox {
     await this.#database.use((redis) => redis.hdel(keys.job(owner, jobId), "webhook"));
   }
 
-  /** Tells whoever looks at the job, if it is still there, what was not delivered: once, though a process may die after it and another give the message up again. */
+  /**
+   * Tells whoever looks at the job, if it is still there, what was not delivered: once, though a
+   * process may die after it and another give the message up again.
+   */
   async undelivered(owner: string, jobId: string, messageId: string, event: NewEvent): Promise<void> {
     await this.#database.run("undelivered", keys.job(owner, jobId), messageId, JSON.stringify(event));
   }

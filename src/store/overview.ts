@@ -1,4 +1,7 @@
-/** The service as a whole, over all owners: which workers live, how many jobs there are, how long they wait. */
+/**
+ * The service as a whole, over all owners: which workers live, how many jobs there are, how long
+ * they wait.
+ */
 import { FailureCode, JobStatus } from "../spec/wire.ts";
 import type { Database } from "./database.ts";
 import { keys } from "./keys.ts";

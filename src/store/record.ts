@@ -1,5 +1,6 @@
 /**
- * A job's record as Redis holds it: a hash whose fields are numbers, words or JSON texts, times in milliseconds since 1970.
+ * A job's record as Redis holds it: a hash whose fields are numbers, words or JSON texts, times in
+ * milliseconds since 1970.
  *
  * | field | what |
  * |---|---|
@@ -50,7 +51,10 @@ export interface Origin extends Pick<Checkpoint, "step" | "bytes" | "sha256" | "
    */
   use: "state" | "final" | "best";
   changes: object;
-  /** Up to which step back the job's course can be taken anew without it; absent in older records: up to its own. */
+  /**
+   * Up to which step back the job's course can be taken anew without it; absent in older records:
+   * up to its own.
+   */
   first?: number;
 }
 

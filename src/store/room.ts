@@ -47,7 +47,9 @@ const RECORD_BYTES = 3000;
 const MANIFEST_BYTES = 900;
 const MODEL_BYTES = 300;
 
-/** Of fields that come later: progress, result, error; beside their metrics, which are there twice. */
+/**
+ * Of fields that come later: progress, result, error; beside their metrics, which are there twice.
+ */
 const LATER_BYTES = 2500;
 /** What one rewind leaves: an event, and its finding in two fields. */
 const REWIND_BYTES = 2500;
@@ -154,10 +156,10 @@ function messagesOf({ webhook }: ResolvedSpec, limits: Room["eventLimits"]): num
 const ENDS: ReadonlySet<EventType> = new Set(["succeeded", "failed", "cancelled"]);
 
 /**
- * The checkpoints that are kept, the one that is being written, the best, and that of the start; two to rewind to; and
- * the one that a fork began with. A fork has that until it has two of its own, or until it ends if
- * it keeps only one or may need it to rewind to. At the end all of them are there beside the
- * models.
+ * The checkpoints that are kept, the one that is being written, the best, and that of the start;
+ * two to rewind to; and the one that a fork began with. A fork has that until it has two of its
+ * own, or until it ends if it keeps only one or may need it to rewind to. At the end all of them
+ * are there beside the models.
  */
 function blobBytes({ spec: { checkpoint, detectors }, sizes }: Needs, keepMost: number, originBytes: number): number {
   const { keep_best: best, at_start: start } = checkpoint;

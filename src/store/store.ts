@@ -1,7 +1,9 @@
 /**
- * The durable record: what is known of jobs and datasets, kept in Redis. The record is the truth; the queue only delivers.
+ * The durable record: what is known of jobs and datasets, kept in Redis. The record is the truth;
+ * the queue only delivers.
  *
- * Whatever belongs together changes together, in one Lua script a command (lua/). Redis being away, or full, throws Unavailable.
+ * Whatever belongs together changes together, in one Lua script a command (lua/). Redis being away,
+ * or full, throws Unavailable.
  */
 import type { Redis } from "ioredis";
 import { ulid } from "ulid";

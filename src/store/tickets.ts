@@ -1,7 +1,7 @@
 /**
  * How a worker shows the api that it may have a dataset's columns: it writes a ticket for that very
- * dataset into Redis, which only the service's own processes can, and sends its name. So there is no
- * key to hand out, to keep secret and to change, and an API key opens no file by its hash. The
+ * dataset into Redis, which only the service's own processes can, and sends its name. So there is
+ * no key to hand out, to keep secret and to change, and an API key opens no file by its hash. The
  * ticket leads the api to the dataset's record, by which it can make the columns again if they are
  * damaged.
  */

@@ -1,4 +1,6 @@
-/** What the reconciler needs: a look over all owners' jobs, and the commands that set them right. */
+/**
+ * What the reconciler needs: a look over all owners' jobs, and the commands that set them right.
+ */
 import { randomUUID } from "node:crypto";
 import type { JobStatus } from "../spec/wire.ts";
 import type { Database } from "./database.ts";
@@ -33,7 +35,8 @@ export class Upkeep {
     try {
       await work();
     } finally {
-      // Were it lost between the two commands, two would be at work for a while, which harms nothing.
+      // Were it lost between the two commands, two would be at work for a while, which harms
+      // nothing.
       await this.#database.use(async (redis) => {
         if ((await redis.get(keys.reconciler)) === token) await redis.del(keys.reconciler);
       });

@@ -1,10 +1,12 @@
 /**
- * A request to a URL that a stranger chose, from inside our network. Whoever can post a job could otherwise have us talk to Redis, to a cloud's
- * metadata service or to a router's web page.
+ * A request to a URL that a stranger chose, from inside our network. Whoever can post a job could
+ * otherwise have us talk to Redis, to a cloud's metadata service or to a router's web page.
  *
- * The name is resolved once, all its addresses must be public, and the connection goes to those very addresses: had the socket resolved the name
- * again, it might get others than were checked. The certificate is checked against the name, which is also what `Host` says. No redirect is
- * followed, no proxy of the environment asked, no connection reused, and of the response only the head is read.
+ * The name is resolved once, all its addresses must be public, and the connection goes to those
+ * very addresses: had the socket resolved the name again, it might get others than were checked.
+ * The certificate is checked against the name, which is also what `Host` says. No redirect is
+ * followed, no proxy of the environment asked, no connection reused, and of the response only the
+ * head is read.
  *
  * A name that a stranger chose is resolved with a socket of our own (c-ares). The system's resolver
  * would keep a thread busy for as long as that name's server stays silent, and there are two such
@@ -74,7 +76,9 @@ async function addressesOf(url: URL, resolve: Resolve): Promise<readonly LookupA
   return family === 0 ? await resolve(host) : [{ address: host, family }];
 }
 
-/** One address that is not public is enough to refuse: a name that has both is somebody's attempt. */
+/**
+ * One address that is not public is enough to refuse: a name that has both is somebody's attempt.
+ */
 function assertPublic({ hostname }: URL, addresses: readonly LookupAddress[]): void {
   if (addresses.length === 0) throw new Error(`${hostname} has no address.`);
   const hidden = addresses.find(({ address }) => !isPublic(address));

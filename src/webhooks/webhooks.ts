@@ -1,9 +1,12 @@
 /**
- * Sends events of jobs to the URLs in their specs: at least once, in no promised order, signed as Standard Webhooks has it.
+ * Sends events of jobs to the URLs in their specs: at least once, in no promised order, signed as
+ * Standard Webhooks has it.
  *
- * An event is recorded together with its entry in the outbox (src/store/outbox.ts). From there it becomes a message in a BullMQ queue, whose body is
- * fixed then, so that every attempt sends the same; BullMQ keeps the message over restarts and brings it up again by the schedule. The message
- * is named by the job and the event, `<job id>-<event id>`: BullMQ takes a name once, and a receiver that sees it twice knows it (`webhook-id`).
+ * An event is recorded together with its entry in the outbox (src/store/outbox.ts). From there it
+ * becomes a message in a BullMQ queue, whose body is fixed then, so that every attempt sends the
+ * same; BullMQ keeps the message over restarts and brings it up again by the schedule. The message
+ * is named by the job and the event, `<job id>-<event id>`: BullMQ takes a name once, and a
+ * receiver that sees it twice knows it (`webhook-id`).
  *
  * Any answer but 2xx is a failure, a redirect too. What is given up is told in an event of the job.
  * 410 ends the matter: nothing more goes to that job's webhook.
@@ -29,7 +32,10 @@ const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 
-/** How long to wait after each failure: the schedule of the Standard Webhooks specification, a little over three days. */
+/**
+ * How long to wait after each failure: the schedule of the Standard Webhooks specification, a
+ * little over three days.
+ */
 const SCHEDULE_MS = [
   5 * SECOND_MS,
   5 * MINUTE_MS,
@@ -73,7 +79,10 @@ interface Message {
 
 export interface WebhooksOptions {
   readonly store: Store;
-  /** The store's connection, and one that waits for Redis (maxRetriesPerRequest: null). The latter is closed here. */
+  /**
+   * The store's connection, and one that waits for Redis (maxRetriesPerRequest: null). The latter
+   * is closed here.
+   */
   readonly redis: Redis;
   readonly patientRedis: Redis;
   /** By owner. */

@@ -1,12 +1,14 @@
 /**
  * Takes deliveries from the queue and runs the jobs they speak of.
  *
- * What a delivery is worth is for the record to say. If the job cannot be had just now (another run holds it, or it must run alone and this worker is
- * busy) the delivery goes back with a delay; it is never failed, and completed only once there is nothing left to run. A run that
- * lost its job leaves the delivery alone, since it belongs to someone else by then.
+ * What a delivery is worth is for the record to say. If the job cannot be had just now (another run
+ * holds it, or it must run alone and this worker is busy) the delivery goes back with a delay; it
+ * is never failed, and completed only once there is nothing left to run. A run that lost its job
+ * leaves the delivery alone, since it belongs to someone else by then.
  *
- * A job whose last run died runs alone, so that it takes no other with it if it kills this process too. It would wait for ever in a
- * busy queue, so while it keeps coming back the worker takes nothing else.
+ * A job whose last run died runs alone, so that it takes no other with it if it kills this process
+ * too. It would wait for ever in a busy queue, so while it keeps coming back the worker takes
+ * nothing else.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { DelayedError, WaitingError, Worker, type Job } from "bullmq";
@@ -33,11 +35,16 @@ const DROP_MS = 500;
 const RESERVED_MS = 5000;
 /** After which BullMQ asks again for deliveries when Redis was away; its default is 15 s. */
 const RECONNECT_MS = 500;
-/** BullMQ says what goes wrong, again and again, and not that it works again: after such a silence it does. */
+/**
+ * BullMQ says what goes wrong, again and again, and not that it works again: after such a silence
+ * it does.
+ */
 const QUIET_MS = 15_000;
 
 export interface TrainingWorkerOptions extends Sources {
-  /** Connections of its own, which wait for Redis (maxRetriesPerRequest: null); closed by `close`. */
+  /**
+   * Connections of its own, which wait for Redis (maxRetriesPerRequest: null); closed by `close`.
+   */
   redis: Redis;
   control: Control;
   log: Logger;
@@ -112,7 +119,10 @@ export class TrainingWorker {
     return { draining: this.#closing, threads: { busy, total }, max_jobs: this.#options.jobs, running };
   }
 
-  /** Gives back what it runs and takes nothing more. What does not stop in time is left to whoever finds its lease lapsed. */
+  /**
+   * Gives back what it runs and takes nothing more. What does not stop in time is left to whoever
+   * finds its lease lapsed.
+   */
   async close(withinMs: number, { broken }: ClosingReason): Promise<void> {
     this.#closing = true;
     this.#presence.tell();
@@ -155,7 +165,10 @@ export class TrainingWorker {
     throw new WaitingError();
   }
 
-  /** What was begun goes before everything that waits; and BullMQ would wake no idle worker for a delivery with a priority. */
+  /**
+   * What was begun goes before everything that waits; and BullMQ would wake no idle worker for a
+   * delivery with a priority.
+   */
   async #giveBack(delivery: Job<Delivery>, token: string): Promise<void> {
     await delivery.changePriority({ priority: 0 });
     await delivery.moveToWait(token);

@@ -1,4 +1,5 @@
-// Owners take turns: what one of them posts, however much, does not make another wait for more than a turn.
+// Owners take turns: what one of them posts, however much, does not make another wait for more than
+// a turn.
 import { Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
@@ -41,7 +42,10 @@ async function postMany(owner: string, count: number): Promise<void> {
 /** The jobs that were run, in order. */
 const ids: string[] = [];
 
-/** Runs `count` jobs, one after the other, and says whose they were; `meanwhile` is called before each. */
+/**
+ * Runs `count` jobs, one after the other, and says whose they were; `meanwhile` is called before
+ * each.
+ */
 async function runs(count: number, meanwhile?: (nth: number) => Promise<unknown>): Promise<string[]> {
   const owners: string[] = [];
   const done = Promise.withResolvers<void>();

@@ -17,7 +17,10 @@ async function redisWith(options: TestRedisOptions): Promise<TestRedis> {
   return redis;
 }
 
-/** A port that answers `INFO` as an old server would, for no old server can be had; all else it does not know. */
+/**
+ * A port that answers `INFO` as an old server would, for no old server can be had; all else it does
+ * not know.
+ */
 async function oldServer(): Promise<number> {
   const server: Server = createServer((socket) => {
     const info = "redis_version:6.2.14\r\nloading:0\r\nmaxmemory_policy:noeviction\r\nmaxmemory:0\r\n";

@@ -72,7 +72,10 @@ async function pidOf(url: string): Promise<number> {
   return Number(/process_id:(\d+)/.exec(await ask(url, (redis) => redis.info("server")))![1]);
 }
 
-/** What a service that is killed leaves: its server, its record, and its lock, whose holder no longer runs. */
+/**
+ * What a service that is killed leaves: its server, its record, and its lock, whose holder no
+ * longer runs.
+ */
 async function abandon(redis: EmbeddedRedis): Promise<{ record: string; pid: number; socket: string }> {
   const record = readFileSync(join(dataDirectory, "redis.json"), "utf8");
   const program = await testServer();

@@ -237,7 +237,8 @@ test("an event that was recorded is sent, whenever there is somebody to send it"
   start();
   await received(1);
   await expect.poll(() => redis.llen(keys.outbox)).toBe(0);
-  // As if a process had died after it gave the message to the queue, and before it took the entry out.
+  // As if a process had died after it gave the message to the queue, and before it took the entry
+  // out.
   await redis.rpush(keys.outbox, entry);
   await expect.poll(() => redis.llen(keys.outbox)).toBe(0);
   await quiet();

@@ -1,4 +1,5 @@
-// The whole service in one process, with a Redis of its own: killed, and robbed of its Redis, under a running job.
+// The whole service in one process, with a Redis of its own: killed, and robbed of its Redis, under
+// a running job.
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,4 +1,5 @@
-// Kill a process anywhere: the job ends with the same bytes, the same metrics, and nothing left behind.
+// Kill a process anywhere: the job ends with the same bytes, the same metrics, and nothing left
+// behind.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/spec/wire.ts";
 import type { MetricRow } from "../../src/store/record.ts";
@@ -137,7 +138,8 @@ test("five kills at any time of a longer job", { timeout: 300_000 }, async () =>
   let committed = -1;
   for (let kill = 0; kill < 5; kill++) {
     const worker = await place.startWorker();
-    // Beyond the last checkpoint, that is: five runs that die without getting on are a crash loop, on a busy machine too.
+    // Beyond the last checkpoint, that is: five runs that die without getting on are a crash loop,
+    // on a busy machine too.
     const onward = await place.until(id, (job) => job.run > kill && checkpointOf(job) > committed, 120_000);
     committed = checkpointOf(onward);
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 1000));

@@ -1,4 +1,5 @@
-// What else can happen to a run: it is cancelled, its process is told to end, stands still, loses Redis, diverges.
+// What else can happen to a run: it is cancelled, its process is told to end, stands still, loses
+// Redis, diverges.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/spec/wire.ts";
 import type { MetricRow } from "../../src/store/record.ts";

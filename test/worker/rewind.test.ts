@@ -1,4 +1,5 @@
-// A job that diverges and is rewound ends with the same bytes, whatever checkpoints there were, on any threads, and killed at any time.
+// A job that diverges and is rewound ends with the same bytes, whatever checkpoints there were, on
+// any threads, and killed at any time.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/spec/wire.ts";
 import type { MetricRow } from "../../src/store/record.ts";
@@ -10,7 +11,10 @@ let undisturbed: { job: Job; metrics: MetricRow[] };
 
 const rewind = { every_steps: 25, window: 50, lr_factor: 0.3, max: 4 };
 
-/** A second or two. Its rate rises eightfold three times, which is too much until it was rewound twice. */
+/**
+ * A second or two. Its rate rises eightfold three times, which is too much until it was rewound
+ * twice.
+ */
 const spec = {
   model: {
     layers: [

@@ -1,4 +1,5 @@
-// What the tests of running jobs have in common: a Redis, a directory of datasets, jobs, and worker processes to be killed.
+// What the tests of running jobs have in common: a Redis, a directory of datasets, jobs, and worker
+// processes to be killed.
 import { spawn, type ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";

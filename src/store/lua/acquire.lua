@@ -21,8 +21,9 @@ worker, {'instead', id} if another job is to be taken, {'done'} if there is noth
 ]]
 if tonumber(redis.call('GET', root .. ':format') or 1) > tonumber(ARGV[7]) then return { 'newer' } end
 
--- Owners take turns (shared.lua); which of its jobs takes an owner's turn is seen when it has come: the most urgent that waits. So the delivery of a
--- job may serve another; its own is then served by the other's, which may come when it has ended.
+-- Owners take turns (shared.lua); which of its jobs takes an owner's turn is seen when it has come:
+-- the most urgent that waits. So the delivery of a job may serve another; its own is then served by
+-- the other's, which may come when it has ended.
 local function instead()
   local first = ARGV[6] ~= '0' and redis.call('ZRANGE', owned .. ':waiting', 0, 0)[1]
   return first and first ~= id and { 'instead', first }

@@ -32,7 +32,8 @@ if state.keep_best then
     if score and (not best_score or score < best_score) then best, best_score = step, score end
   end
 end
--- The newest that is old enough to go back to, and the oldest that is not yet: it takes the other's place, which else would never have one.
+-- The newest that is old enough to go back to, and the oldest that is not yet: it takes the other's
+-- place, which else would never have one.
 local before, after
 for _, step in ipairs(rewinds and steps or {}) do
   if tonumber(step) <= state.rewind_step then before = step else after = after or step end

@@ -6,7 +6,8 @@ local function lease_left_ms()
   return math.max(0, (number('lease_expires_at') or 0) - now)
 end
 
--- Whether `run` and `token` are the latest. A run may write even after its lease lapsed, as long as nobody took over.
+-- Whether `run` and `token` are the latest. A run may write even after its lease lapsed, as long as
+-- nobody took over.
 local function holds(run, token)
   return get('token') == token and get('run') == run
 end
@@ -193,8 +194,8 @@ local function resume_from_newest()
   return newest
 end
 
--- Writes the manifest of an uploaded state. A step has one checkpoint: written again, it unites the reasons.
--- `state`: step, blob, bytes, sha256, kinds, metrics, score. Returns whether it is new.
+-- Writes the manifest of an uploaded state. A step has one checkpoint: written again, it unites the
+-- reasons. `state`: step, blob, bytes, sha256, kinds, metrics, score. Returns whether it is new.
 local function commit_checkpoint(state)
   local key = job .. ':checkpoint:' .. state.step
   local before = fields(redis.call('HGETALL', key))
@@ -223,7 +224,8 @@ local function used_before(key, body)
   return used[1] and { used[2] == body and 'replayed' or 'mismatch', used[1] }
 end
 
--- Takes the job out of the lists of a status, or puts it into them: the owner's lists, the count over all owners, and who waits since when.
+-- Takes the job out of the lists of a status, or puts it into them: the owner's lists, the count
+-- over all owners, and who waits since when.
 local function unlist(status)
   redis.call('ZREM', owned .. ':jobs:' .. status, id)
   if redis.call('HINCRBY', root .. ':statuses', status, -1) == 0 then redis.call('HDEL', root .. ':statuses', status) end
@@ -256,8 +258,10 @@ end
 
 -- Queues the job, and returns its turn.
 --
--- Owners take turns, and each has one job in a turn. `<root>:turn` says which is on; a job gets the one after it, or after the last that its owner was
--- given, but no more turns later than its owner has jobs waiting: those of cancelled jobs are not waited for. When nobody waits, turns begin anew.
+-- Owners take turns, and each has one job in a turn. `<root>:turn` says which is on; a job gets the
+-- one after it, or after the last that its owner was given, but no more turns later than its owner
+-- has jobs waiting: those of cancelled jobs are not waited for. When nobody waits, turns begin
+-- anew.
 local function take_turn()
   if redis.call('EXISTS', root .. ':waiting') == 0 then redis.call('DEL', root .. ':turn', root .. ':turns') end
   local on = tonumber(redis.call('GET', root .. ':turn') or 0)
@@ -310,7 +314,8 @@ local function pause(message)
   redis.call('HDEL', job, 'lease_expires_at', 'token')
 end
 
--- Finishes what a run was asked to do, once no run holds the job; `how` goes into the event's message.
+-- Finishes what a run was asked to do, once no run holds the job; `how` goes into the event's
+-- message.
 local function settle(how)
   local status = get('status')
   if lease_left_ms() > 0 then return end
