@@ -8,7 +8,7 @@ import type { Fault } from "../spec/faults.ts";
 import { hashSpec } from "../spec/identity.ts";
 import type { ResolveContext, Resolved } from "../spec/resolve.ts";
 import { urlFault, type Webhook } from "../spec/webhook.ts";
-import type { Created, Fork, NewJob, Promised, Replayed } from "../store/jobs.ts";
+import type { Created, Fork, NewJob, Promised, Replayed } from "../store/new-job.ts";
 import { roomOf } from "../store/room.ts";
 import { recordDataset, removeDataset } from "./datasets.ts";
 import type { Services } from "./services.ts";

@@ -15,8 +15,8 @@ import { LeaseLost, Unavailable } from "../store/errors.ts";
 import type { Ending, Lease } from "../store/lease.ts";
 import type { MetricRow, ModelNotes, NewEvent, ProgressReport } from "../store/record.ts";
 import { committedEvent, type Checkpoints, type StateFile } from "./checkpoints.ts";
+import type { JobFailure } from "./failures.ts";
 import { persist, persistUpload, type Life } from "./persist.ts";
-import type { JobFailure } from "./prepare.ts";
 import type { Reporter } from "./reporter.ts";
 
 const ROOM_RETRY_MS = 1000;

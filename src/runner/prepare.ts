@@ -12,26 +12,13 @@ import { configure } from "../engine/optimizers/configure.ts";
 import type { TrainingJob } from "../engine/job.ts";
 import { extractModels, forkState } from "../engine/state-worker.ts";
 import { targetsOf } from "../engine/losses/targets.ts";
-import type { Checkpoint, FailureCode } from "../spec/wire.ts";
+import type { Checkpoint } from "../spec/wire.ts";
 import { Damaged } from "../store/errors.ts";
 import type { Lease, Work } from "../store/lease.ts";
 import type { ModelNotes } from "../store/record.ts";
 import type { Store } from "../store/store.ts";
+import { datasetUnavailable, unreadable } from "./failures.ts";
 import { persist, type Life } from "./persist.ts";
-
-/** Why a job cannot be run, in the words of its error. */
-export class JobFailure extends Error {
-  readonly code: FailureCode;
-  readonly suggestion: string | null;
-  readonly step: number | null;
-
-  constructor(code: FailureCode, message: string, suggestion: string | null = null, step: number | null = null) {
-    super(message);
-    this.code = code;
-    this.suggestion = suggestion;
-    this.step = step;
-  }
-}
 
 /** Where a run begins. */
 export interface Start {
@@ -71,13 +58,13 @@ export async function prepare(lease: Lease, work: Work, sources: Sources, life: 
 
 async function readData(lease: Lease, { spec, datasetId }: Work, sources: Sources, life: Life): Promise<Encoded> {
   const dataset = datasetId && (await persist(life, () => sources.store.datasets.get(lease.owner, datasetId)));
-  if (!dataset) throw unavailable("The dataset has no record any more.");
+  if (!dataset) throw datasetUnavailable("The dataset has no record any more.");
   try {
     return await readDataset({ ...dataset, owner: lease.owner }, sources, (columnsPath) =>
       encode(columnsPath, spec.data, targetsOf(spec.loss)),
     );
   } catch (error) {
-    if (error instanceof DatasetLost) throw unavailable(error.message);
+    if (error instanceof DatasetLost) throw datasetUnavailable(error.message);
     const fault = diskFault(error);
     if (fault === null) throw error;
     throw new DatasetUnreachable(`The disk that dataset ${dataset.id} lies on ${fault}.`, { cause: error });
@@ -98,10 +85,6 @@ async function readDataset<T>(
     }
   }
   return await cache.use(dataset, read);
-}
-
-function unavailable(message: string): JobFailure {
-  return new JobFailure("dataset_unavailable", message, "Upload it again and post the job anew.");
 }
 
 /**
@@ -154,19 +137,6 @@ async function fallBack(lease: Lease, { step }: Checkpoint, life: Life): Promise
     throw unreadable(step, why, "Fork this job's parent again.");
   }
   return await persist(life, () => lease.work());
-}
-
-export function unreadable(
-  step: number,
-  why: string,
-  suggestion = "Post the job again; it starts from the beginning.",
-): JobFailure {
-  return new JobFailure(
-    "checkpoint_unreadable",
-    `The checkpoint of step ${step} cannot be read: ${why}.`,
-    suggestion,
-    step,
-  );
 }
 
 /** What a user of the weights needs to know beside them. */

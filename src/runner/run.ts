@@ -1,71 +1,62 @@
 /**
- * One run of a job: from the lease that was acquired to the word that ends it.
+ * One run of a job: from the lease that it got to the record of how it ended.
  *
- * The engine trains on threads of its own; here its news become the record, and what happens around
- * it becomes requests to it:
+ * The engine trains on threads of its own. The run turns what they tell into the record, and what
+ * happens outside into requests to them:
  *
- * - what is wanted (to cancel, to pause) is told by a message, or by the heartbeat, which also says
- *   whether the run may still write;
- * - a pause stops the crew at a step boundary, with a checkpoint, and gives the job back as paused;
- *   one that comes when the training is over is too late;
- * - a shutdown does the same, but writes a checkpoint only if the state is small enough to be
- *   written in time, and gives the job back as queued;
- * - while Redis is away the crew holds at a step boundary, its state in memory, and goes on if the
- *   run is still the latest when Redis answers;
- * - a divergence that is to be rewound ends the crew, and another one begins where it leads to;
- * - What is wanted at once (to cancel), and what nobody can mend (an error of ours), ends the run
- *   in any stage;
- * - a run that lost its lease stops where it is and writes nothing: its successor has dropped what
- *   was not committed, and computes the same again.
+ * - A message or the heartbeat says what is wanted (cancel, pause). The heartbeat also says whether
+ *   the run may still write.
+ * - A pause stops the crew at a step boundary, writes a checkpoint and gives the job back as paused.
+ *   A pause that comes after the training is over is too late.
+ * - A shutdown does the same, but gives the job back as queued, and writes a checkpoint only if the
+ *   state is small enough to be written in time.
+ * - While Redis is away the crew waits at a step boundary with its state in memory. It goes on if
+ *   the run is still the latest when Redis answers.
+ * - A divergence that is to be rewound ends the crew, and another crew begins at an earlier step.
+ * - A cancel, or an error of ours, ends the run in any stage.
+ * - A run that lost its lease stops at once and writes nothing. Its successor has dropped what was
+ *   not committed, and computes the same again.
  */
 import { DatasetUnreachable } from "../data/cache.ts";
-import { Crew, ThreadFailed, type CrewHandlers, type Outcome } from "../engine/crew.ts";
-import type { Evaluation } from "../engine/evaluation.ts";
-import { changeAfter, type Change } from "../engine/rewind.ts";
+import { Crew, type CrewHandlers, type Outcome } from "../engine/crew.ts";
+import { changeAfter } from "../engine/rewind.ts";
 import { PlanError } from "../engine/shapes.ts";
 import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
-import type { Finding } from "../spec/diagnosis.ts";
 import { MAX_SECONDS, type ResolvedSpec } from "../spec/spec.ts";
-import { watchedMetrics, type WatchedMetric } from "../spec/watched.ts";
-import type { Checkpoint, JobStatus } from "../spec/wire.ts";
+import type { JobStatus } from "../spec/wire.ts";
 import { LeaseLost } from "../store/errors.ts";
-import type { Blame, Lease, Work } from "../store/lease.ts";
+import type { Blame, Lease } from "../store/lease.ts";
 import type { ProgressReport } from "../store/record.ts";
-import { Checkpoints, serialized, type StateFile } from "./checkpoints.ts";
+import { Checkpoints, type StateFile } from "./checkpoints.ts";
+import { crewHandlers } from "./crew-handlers.ts";
 import { Endings } from "./endings.ts";
+import { diverged, JobFailure, unexpected, unreadable } from "./failures.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { persist, type Life } from "./persist.ts";
-import { JobFailure, notesOn, prepare, readStart, unreadable, type Prepared, type Sources } from "./prepare.ts";
+import { notesOn, prepare, readStart, type Prepared, type Sources } from "./prepare.ts";
 import { RunProgress } from "./progress.ts";
 import { StageWatch, type Stage } from "./pulse.ts";
 import { Reporter } from "./reporter.ts";
 import { rewind } from "./rewind.ts";
 import type { Threads } from "./threads.ts";
 import type { RunTrace } from "./trace.ts";
+import { changesOf, findingsOf, firstStep, resumesFrom } from "./work.ts";
 
-/**
- * The largest state that is written when the process is told to end: whoever told it does not wait
- * long.
- */
+/** The largest state that is written during a shutdown: a process gets little time to end. */
 const SHUTDOWN_STATE_BYTES = 64 * 1024 * 1024;
 
-/**
- * Of a job that is evaluated more often, every so many evaluations become an event and a span; the
- * metrics have all.
- */
-const MAX_EVALUATED_EVENTS = 1000;
-
-/** What a run may be asked to do, the more urgent last. */
+/** What a run may be asked to do. The last is the most urgent. */
 const URGENCY = ["pause", "shutdown", "cancel"] as const;
 type Wanted = (typeof URGENCY)[number];
 
-/** The run was asked to cancel its job while it was at something that it need not finish. */
+/** The run was asked to cancel its job, and need not finish what it does. */
 class Cancelled extends Error {}
 
 /**
- * `ended`: there is nothing left to run, for good or until the job is resumed. `released`: it is
- * queued again. `postponed`: that too, but not to be tried at once. `lost`: it is somebody else's.
+ * `ended`: there is nothing left to run, or not before the job is resumed. `released`: the job is
+ * queued again. `postponed`: likewise, but it should not be tried at once. `lost`: another run has
+ * the job.
  */
 export type RunEnd = "ended" | "released" | "postponed" | "lost";
 
@@ -76,9 +67,9 @@ export interface RunOptions extends Sources {
   trace(lease: Lease): RunTrace;
   /** Renews the lock on the delivery that brought the job. */
   renewLock(leaseMs: number): Promise<unknown>;
-  /** Whether its process runs no other job now. */
+  /** Whether the process runs no other job now. */
   alone(): boolean;
-  /** Called whenever the job is safe up to a further step. */
+  /** Called after each checkpoint that is committed. */
   committed(run: Run): void;
 }
 
@@ -88,8 +79,9 @@ export class Run {
   readonly #options: RunOptions;
   readonly #log: Logger;
   readonly #gone = new AbortController();
-  /** For the last word on the job, and for all that comes before it. */
+  /** How long the run may write at all: until it loses the job. */
   readonly #life: Life;
+  /** How long it trains: until it loses the job or is interrupted. */
   readonly #course: Life;
   readonly #interruption = new AbortController();
   readonly #interrupted = Promise.withResolvers<never>();
@@ -97,7 +89,7 @@ export class Run {
   readonly #heartbeat: Heartbeat;
   readonly #endings: Endings;
   #wanted: Wanted | null = null;
-  /** Resolved once anything is wanted. */
+  /** Resolves when the run is first asked to stop. */
   readonly #toStop = Promise.withResolvers<null>();
   #away = false;
   #stateBytes = 0;
@@ -160,28 +152,28 @@ export class Run {
       this.#heartbeat.close();
       this.#reporter.stop();
       this.#watch.close();
-      // Whatever it left unfinished ends too.
+      // Ends whatever is still unfinished.
       this.abandon(new LeaseLost("the run has ended"));
     }
   }
 
-  /** The process is to end: stop soon, and give the job back. */
+  /** The process is about to end: stops soon, and gives the job back. */
   shutdown(): void {
     this.#want("shutdown");
   }
 
-  /** What the job's status is, and so what is wanted of this run. */
+  /** Hears the status of the job, which says what is wanted of this run. */
   told(status: JobStatus): void {
     if (status === "cancelling") this.#want("cancel");
     if (status === "pausing") this.#want("pause");
   }
 
-  /** Asks the record what is wanted. */
+  /** Asks the record now what is wanted. */
   look(): void {
     this.#heartbeat.look();
   }
 
-  /** @throws Error if it stands still */
+  /** @throws Error if the run stands still */
   assertMoving(): void {
     const still = this.#watch.still(this.lease.jobId);
     if (still !== null) throw new Error(still);
@@ -193,14 +185,14 @@ export class Run {
     this.#interrupt(reason);
   }
 
-  /** Stops at once; the job goes on elsewhere, from its last checkpoint. */
+  /** Stops at once. Another worker continues the job from its last checkpoint. */
   async drop(): Promise<void> {
     this.abandon(new Error("the process ends"));
     const message = "The worker had to shut down before the job could stop; another one goes on.";
     await this.lease.release({ type: "requeued", message, step: null, data: null });
   }
 
-  /** Ends the run's course, whatever it is at, with `reason`. */
+  /** Stops the training in any stage, for this reason. */
   #interrupt(reason: unknown): void {
     this.#interruption.abort(reason);
     this.#interrupted.reject(reason);
@@ -217,7 +209,7 @@ export class Run {
     this.trace.enter(stage);
   }
 
-  /** A number that changes as long as anything comes of what the run waits for outside its crew. */
+  /** A number that grows as long as Redis answers and data arrive. */
   #arrived(): number {
     return this.lease.answered + (this.#options.cache?.received ?? 0);
   }
@@ -244,10 +236,7 @@ export class Run {
     }
   }
 
-  /**
-   * One crew after the other, each after the first from where a divergence of the one before leads
-   * to.
-   */
+  /** Runs one crew after the other. Each begins where the divergence of the one before leads. */
   async #runCrews(threads: number, prepared: Prepared): Promise<Outcome> {
     const { work } = prepared;
     const outcome = await this.#runCrew(threads, prepared);
@@ -262,7 +251,7 @@ export class Run {
     };
     this.#enter("preparing", () => this.#arrived());
     const back = await this.#uninterrupted(rewind(writers, work, outcome, change));
-    this.#log.info({ ...change, from: goesOnFrom(back)?.step ?? 0 }, "rewound");
+    this.#log.info({ ...change, from: resumesFrom(back)?.step ?? 0 }, "rewound");
     const start = await this.#uninterrupted(readStart(this.lease, back, this.#course));
     return await this.#runCrews(threads, { ...prepared, ...start });
   }
@@ -271,13 +260,13 @@ export class Run {
     const { spec } = work;
     const { every_steps: everySteps, every_seconds: everySeconds, at_start } = spec.checkpoint;
     this.#crew = null;
-    this.#progress = new RunProgress(training, goesOnFrom(work), findingsOf(work));
-    // A run that goes on from a checkpoint has one.
+    this.#progress = new RunProgress(training, resumesFrom(work), findingsOf(work));
+    // A job with a checkpoint needs none of its start.
     const atStart = at_start && work.checkpoint === null;
     const options = { threads, everySteps, atStart, state, weights, changes: changesOf(work) };
     const crew = await Crew.start(training, options, this.#handlers(spec)).catch((error: unknown) => {
       const from = work.checkpoint ?? work.origin;
-      // No plan or no memory is not the checkpoint's fault.
+      // If a plan or memory was impossible, the checkpoint is not to blame.
       const otherwise = error instanceof PlanError || error instanceof RangeError;
       if (from === null || otherwise) throw error;
       throw unreadable(from.step, (error as Error).message);
@@ -285,10 +274,10 @@ export class Run {
     this.#gone.signal.throwIfAborted();
     this.#crew = crew;
     for (const finding of crew.findings) this.#progress!.diagnosed(finding);
-    this.#log.info({ threads, step: goesOnFrom(work)?.step ?? 0 }, "training");
+    this.#log.info({ threads, step: resumesFrom(work)?.step ?? 0 }, "training");
     if (this.#away) crew.suspend();
     if (this.#wanted !== null) this.#stop();
-    // A spec that was stored earlier may say more than a timer can.
+    // A spec of an earlier version may ask for longer than a timer can wait.
     const everyMs = everySeconds === null ? null : Math.min(everySeconds, MAX_SECONDS) * 1000;
     const snapshots = everyMs === null ? undefined : setInterval(() => crew.snapshot(), everyMs);
     this.#enter("training", () => crew.pulse());
@@ -301,66 +290,22 @@ export class Run {
   }
 
   #handlers(spec: ResolvedSpec): CrewHandlers {
-    const { training } = spec;
-    const progress = this.#progress!;
-    const watched = new Set(watchedMetrics(spec));
-    const evaluations = training.epochs / training.eval_every_epochs;
-    const epochsPerEvent = training.eval_every_epochs * Math.ceil(evaluations / MAX_EVALUATED_EVENTS);
-    return {
-      log: (entries) => {
-        // Without clipping there is no norm to tell of.
-        this.#reporter.metrics(
-          entries.map(({ grad_norm, ...row }) => (grad_norm === null ? row : { ...row, grad_norm })),
-        );
-        progress.logged(entries[entries.length - 1]);
+    return crewHandlers(spec, {
+      reporter: this.#reporter,
+      progress: this.#progress!,
+      trace: this.trace,
+      checkpoints: this.#checkpoints!,
+      final: (state) => {
+        this.#final = state;
       },
-      evaluated: (evaluation, seconds) => {
-        const { step, epoch, metrics, improved } = evaluation;
-        this.#reporter.metrics([{ step, ...metrics }]);
-        if (epoch % epochsPerEvent === 0) {
-          this.#reporter.event("evaluated", `Evaluated after epoch ${epoch}.`, step, { epoch, metrics, improved });
-          this.trace.did("evaluate", Date.now() - seconds * 1000, step);
-        }
-        progress.evaluated(evaluation);
-        this.#tellUndefined(evaluation, watched);
-      },
-      observed: (step, metrics) => this.#reporter.metrics([{ step, ...metrics }]),
-      diagnosed: (finding) => {
-        const { step, message, remedy, ...data } = finding;
-        this.#reporter.event("diagnosed", `${message} ${remedy}`, step, { ...data, remedy });
-        progress.diagnosed(finding);
-      },
-      snapshot: (snapshot) => {
-        // The last state is committed together with the end of the job.
-        if (!snapshot.kinds.includes("final")) return this.#checkpoints!.submit(snapshot);
-        this.#final = serialized(snapshot);
-        // Awaited at the end, which a run that is dropped does not reach.
-        this.#final.catch(() => undefined);
-      },
-    };
-  }
-
-  /** Of each metric that decides something it is told once that it cannot. */
-  #tellUndefined({ step, epoch, metrics }: Evaluation, watched: Set<WatchedMetric>): void {
-    for (const each of watched) {
-      if (Number.isFinite(metrics[each.metric])) continue;
-      watched.delete(each);
-      const message = `After epoch ${epoch} ${each.metric} is not a finite number. For ${each.by} that is no improvement, now and whenever it is so again.`;
-      this.#reporter.event("metric_undefined", message, step, { metric: each.metric, epoch });
-    }
+    });
   }
 
   async #conclude(outcome: Outcome, spec: ResolvedSpec, { encoding }: Prepared): Promise<RunEnd> {
     if (outcome.type === "stopped") return await this.#stopped();
     if (outcome.type === "diverged") {
-      const { finding, step } = outcome;
-      this.#progress!.diagnosed(finding);
-      throw new JobFailure(
-        "diverged",
-        `${finding.message}${inVain(outcome)}`,
-        `${finding.remedy}${furtherBack(outcome)}`,
-        step,
-      );
+      this.#progress!.diagnosed(outcome.finding);
+      throw diverged(outcome);
     }
     await this.#uninterrupted(this.#checkpoints!.idle());
     const state = await this.#uninterrupted(this.#final!);
@@ -378,7 +323,7 @@ export class Run {
     this.trace.enter("ending");
     const progress = this.#progressNow();
     if (this.#wanted === "cancel") {
-      // A checkpoint that is still being written is not waited for: it will find the job ended.
+      // A checkpoint that is still being written need not be finished: it will find the job ended.
       await this.#endings.cancelled(progress);
       this.#log.info({ step: progress?.step }, "job cancelled");
       return "ended";
@@ -404,8 +349,8 @@ export class Run {
   }
 
   /**
-   * It is not the job's fault: another worker may have the data, or this one later. Its owner's
-   * other jobs need not wait for that.
+   * Gives back a job whose data cannot be read here. Another worker may have them, or this one may
+   * get them later. The owner's other jobs need not wait for that.
    */
   async #postponed({ message }: DatasetUnreachable): Promise<RunEnd> {
     this.#log.warn({ reason: message }, "job given back");
@@ -419,7 +364,7 @@ export class Run {
     this.#toStop.resolve(null);
     this.#stop();
     if (what === "cancel") this.#interrupt(new Cancelled("the job is to be cancelled"));
-    // From now on its end is nobody's crash.
+    // Tells the record that a death from now on is no crash.
     if (what === "shutdown") this.look();
   }
 
@@ -445,45 +390,8 @@ export class Run {
     this.#crew?.resume();
   }
 
-  /** Null until the job is known. */
+  /** Null until the crew begins. */
   #progressNow(): ProgressReport | null {
     return this.#progress && this.#progress.at(this.#crew?.progress().step ?? null);
   }
-}
-
-/** What the run does not do again; null: it begins at step 0. */
-function goesOnFrom({ checkpoint, origin }: Work): Pick<Checkpoint, "step" | "metrics"> | null {
-  return checkpoint ?? (origin?.use === "state" ? origin : null);
-}
-
-/** Before which there is nothing to go back to. */
-function firstStep({ origin }: Work): number {
-  return origin?.use === "state" ? (origin.first ?? origin.step) : 0;
-}
-
-/** The changes as the engine takes them. */
-function changesOf({ changes }: Work): Change[] | null {
-  return changes && changes.map(({ step, detected_step, lr_factor }) => ({ step, detected_step, lr_factor }));
-}
-
-function findingsOf({ changes }: Work): Finding[] {
-  return (changes ?? []).flatMap(({ finding }) => finding ?? []);
-}
-
-function inVain({ changes: { length } }: { changes: readonly Change[] }): string {
-  if (length === 0) return "";
-  return ` Training had gone back ${length === 1 ? "once" : `${length} times`} before.`;
-}
-
-/** Going back to one step again and again suggests that the weights were ruined there already. */
-function furtherBack({ changes }: { readonly changes: readonly Change[] }): string {
-  const steps = new Set(changes.map(({ step }) => step));
-  const [step] = steps;
-  if (changes.length < 2 || steps.size > 1 || step === 0) return "";
-  return ` If it was too late at step ${step}, to which training went back each time, raise detectors.diverging.rewind.window.`;
-}
-
-function unexpected(error: unknown): JobFailure {
-  if (error instanceof ThreadFailed) return new JobFailure("thread_failed", error.message);
-  return new JobFailure("internal", `Something went wrong in the worker: ${(error as Error).message}`);
 }

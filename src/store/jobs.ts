@@ -6,7 +6,6 @@ import { createHash } from "node:crypto";
 import { crashPoint } from "../crash.ts";
 import { diagnosisOf, type Diagnosis } from "../spec/diagnosis.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
-import type { Warning } from "../spec/warnings.ts";
 import type { Checkpoint, Event, Job, JobStatus, JobSummary, ModelDescription, Page, Progress } from "../spec/wire.ts";
 import { readBlob, readHead, type StoredBlob } from "./blobs.ts";
 import type { Database } from "./database.ts";
@@ -23,10 +22,19 @@ import {
   toSummary,
   type MetricRow,
   type ModelNotes,
-  type Origin,
   type ProgressReport,
   type RecordedChange,
 } from "./record.ts";
+import {
+  recordOf,
+  type Created,
+  type Fork,
+  type IdempotencyUse,
+  type NewJob,
+  type Promised,
+  type Replayed,
+  type Reserved,
+} from "./new-job.ts";
 import { CHUNK_BYTES, type Room } from "./room.ts";
 
 const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
@@ -39,59 +47,6 @@ const ROWS = 500;
 
 /** How many records are looked at together when a list is filtered. */
 const BATCH = 200;
-
-/** What an idempotency key is used for. */
-export interface IdempotencyUse {
-  readonly key: string;
-  /** Of the body as canonical JSON. */
-  readonly bodySha256: string;
-  /** Of the body as it was written, which is what an earlier version recorded. */
-  readonly textSha256?: string;
-}
-
-export interface NewJob {
-  id: string;
-  owner: string;
-  spec: ResolvedSpec;
-  specSha256: string;
-  datasetId: string | null;
-  arithmeticVersion: number;
-  totalSteps: number;
-  stateBytes: number;
-  warnings: readonly Warning[];
-  room: Room;
-  idempotency: IdempotencyUse | null;
-  /** Null: it is no fork. */
-  fork: Fork | null;
-}
-
-/** From what another job of the same owner left. */
-export interface Fork {
-  parent: NonNullable<Job["parent"]>;
-  /** The blob of the parent's checkpoint. */
-  blob: string;
-  origin: Origin;
-  /** How far the fork is before it begins; null: it begins at step 0. */
-  progress: ProgressReport | null;
-}
-
-/** What was to be used is gone. */
-type Unmet = "dataset_missing" | "origin_missing";
-
-/** `turn`: when it is to be delivered. */
-export type Created = { outcome: "created"; record: Job; turn: number } | { outcome: Unmet; record: null };
-
-/** A job that is to be created. */
-export type Promised = Pick<NewJob, "owner" | "id" | "idempotency" | "room" | "fork">;
-export interface Reserved {
-  outcome: "reserved";
-  record: null;
-}
-
-/**
- * What an idempotency key that was used before leads to. `mismatch`: it belongs to another body.
- */
-export type Replayed = { outcome: "replayed"; record: Job } | { outcome: "mismatch"; record: null };
 
 /**
  * What came of a request to change a job; `delivery` is its latest, for its `turn`. Null: there is
@@ -168,28 +123,8 @@ export class Jobs {
 
   /** @throws OverLimit, NoRoom */
   async create(job: NewJob): Promise<Created | Replayed> {
-    const { spec, idempotency, fork, room } = job;
+    const { idempotency, fork, room } = job;
     if (fork !== null && !(await this.#copyOrigin(job, fork))) return { outcome: "origin_missing", record: null };
-    const fields = {
-      ...(spec.name === null ? {} : { name: spec.name }),
-      spec: JSON.stringify(spec),
-      spec_sha256: job.specSha256,
-      metadata: JSON.stringify(spec.metadata),
-      arithmetic_version: job.arithmeticVersion,
-      total_steps: job.totalSteps,
-      total_epochs: spec.training.epochs,
-      state_bytes: job.stateBytes,
-      ...(job.warnings.length === 0 ? {} : { warnings: JSON.stringify(job.warnings) }),
-      event_limits: JSON.stringify(room.eventLimits),
-      message_bytes: room.messageBytes,
-      keep_most: room.keepMost,
-      ...(spec.checkpoint.keep_after_end ? { keep_after_end: room.keepMost } : {}),
-      ...(spec.checkpoint.at_start ? { keep_start: fork?.progress?.step ?? 0 } : {}),
-      ...(spec.webhook === null ? {} : { webhook: JSON.stringify(spec.webhook.events) }),
-      priority: spec.resources.priority,
-      ...(fork === null ? {} : { parent: JSON.stringify(fork.parent), origin: JSON.stringify(fork.origin) }),
-      ...(fork?.progress ? { progress: JSON.stringify(fork.progress) } : {}),
-    };
     const [outcome, detail] = await this.#database.run<[(Created | Replayed)["outcome"], (string | number)?]>(
       "create",
       keys.job(job.owner, job.id),
@@ -200,7 +135,7 @@ export class Jobs {
       room.bytes,
       fork?.origin.bytes ?? "",
       fork === null ? "Created." : `Forked from step ${fork.parent.step} of ${fork.parent.job_id}.`,
-      ...Object.entries(fields).flat(),
+      ...Object.entries(recordOf(job)).flat(),
     );
     if (outcome === "replayed") return { outcome, record: (await this.get(job.owner, String(detail)))! };
     if (outcome !== "created") return { outcome, record: null };

@@ -1,9 +1,7 @@
-import { ReplyError, type Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { type Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { eachChunk } from "../../src/store/blobs.ts";
-import { available } from "../../src/store/database.ts";
-import { LeaseLost, Unavailable } from "../../src/store/errors.ts";
-import type { OpenJob } from "../../src/store/upkeep.ts";
+import { LeaseLost } from "../../src/store/errors.ts";
 import { Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import {
@@ -186,36 +184,6 @@ test("a job that was to be cancelled is cancelled when it is released", async ()
   expect((await eventTypes(store, id)).slice(-2)).toEqual(["cancelling", "cancelled"]);
 });
 
-test("the fifth run in a row to die at the same checkpoint fails the job; after the first it runs alone", async () => {
-  const id = await postJob(store);
-  await acquire(store, id);
-  for (let crashes = 1; crashes < 5; crashes++) {
-    await lapse(redis, id);
-    expect((await tryAcquire(store, id, { idle: false })).outcome).toBe("alone");
-    expect(await tryAcquire(store, id)).toMatchObject({ outcome: "taken", alone: true });
-  }
-  await lapse(redis, id);
-  expect((await tryAcquire(store, id, { idle: false })).outcome).toBe("done");
-  expect(await store.jobs.get(OWNER, id)).toMatchObject({
-    status: "failed",
-    run: 5,
-    error: { code: "crash_loop", step: null, suggestion: expect.stringContaining("memory") },
-  });
-  const types = await eventTypes(store, id);
-  expect(types.filter((type) => type === "lease_lost")).toHaveLength(5);
-  expect(types.at(-1)).toBe("failed");
-});
-
-test("crashes are counted anew at every checkpoint", async () => {
-  const id = await postJob(store);
-  for (let i = 1; i <= 12; i++) {
-    const lease = await acquire(store, id);
-    if (i % 4 === 0) await checkpoint(lease, i);
-    await lapse(redis, id);
-  }
-  expect(await store.jobs.get(OWNER, id)).toMatchObject({ status: "running", run: 12 });
-});
-
 describe("the arithmetic's version", () => {
   const job = async (id: string) => {
     const { arithmetic_version: began, arithmetic_changes: changes } = (await store.jobs.get(OWNER, id))!;
@@ -344,117 +312,6 @@ test("finishing commits the last state, the models, the metrics and the result t
   for (const key of left) expect(await redis.ttl(key)).toBeGreaterThan(0);
 });
 
-test("the death of a process that ran other jobs too is not counted, but the job runs alone then", async () => {
-  const id = await postJob(store);
-  for (let i = 1; i <= 7; i++) {
-    const lease = await acquire(store, id);
-    await lease.renew(5000, "shared");
-    await lapse(redis, id);
-    expect((await tryAcquire(store, id, { idle: false })).outcome).toBe("alone");
-  }
-  expect(await store.jobs.get(OWNER, id)).toMatchObject({ status: "running", run: 7 });
-});
-
-test("five times killed after it was told to end is no crash loop, and asks for nothing", async () => {
-  const id = await postJob(store);
-  for (let i = 1; i <= 7; i++) {
-    const lease = await acquire(store, id, { idle: false });
-    await lease.renew(5000, "none");
-    await lapse(redis, id);
-  }
-  expect(await tryAcquire(store, id, { idle: false })).toMatchObject({ outcome: "taken", alone: false });
-});
-
-test("a run that comes back after Redis was away takes its death back, once", async () => {
-  const id = await postJob(store);
-  const crashes = () => redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "crashes");
-  const first = await acquire(store, id);
-  await lapse(redis, id);
-  const second = await acquire(store, id);
-  await lapse(redis, id);
-  await acquire(store, id);
-  expect(await crashes()).toBe("2");
-  await first.lives();
-  expect(await crashes()).toBe("2");
-  await second.lives();
-  await second.lives();
-  expect(await crashes()).toBe("1");
-});
-
-test("a run whose death was not counted takes none back", async () => {
-  const id = await postJob(store);
-  await acquire(store, id);
-  await lapse(redis, id);
-  const shared = await acquire(store, id);
-  await shared.renew(5000, "shared");
-  await lapse(redis, id);
-  await acquire(store, id);
-  await shared.lives();
-  expect(await redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "crashes")).toBe("1");
-});
-
-test("a release clears the crashes before it", async () => {
-  const id = await postJob(store);
-  for (let round = 0; round < 2; round++) {
-    for (let i = 0; i < 4; i++) {
-      await acquire(store, id);
-      await lapse(redis, id);
-    }
-    const lease = await acquire(store, id);
-    await lease.release(requeued);
-    expect(await tryAcquire(store, id, { idle: false })).toMatchObject({ outcome: "taken", alone: false });
-    await lapse(redis, id);
-  }
-  expect(await store.jobs.get(OWNER, id)).toMatchObject({ status: "running", error: null });
-});
-
-test("how a crash loop fails follows from how far its runs were", async () => {
-  const words = async (step: number | null) => {
-    const id = await postJob(store);
-    for (let i = 0; i < 5; i++) {
-      const lease = await acquire(store, id);
-      if (step !== null) await lease.report(1, progressAt(step), [], []);
-      await lapse(redis, id);
-    }
-    await tryAcquire(store, id);
-    return (await store.jobs.get(OWNER, id))!.error!;
-  };
-  expect(await words(null)).toMatchObject({
-    code: "crash_loop",
-    message: "5 runs in a row died before their first step was done.",
-    suggestion: expect.stringContaining("batch_size"),
-  });
-  expect((await words(7)).message).toBe("5 runs in a row died at the same point, the last one after step 7.");
-  const late = await words(100);
-  expect(late.message).toBe("5 runs in a row died after the last step, before the result was stored.");
-  expect(late.suggestion).not.toContain("memory");
-});
-
-test("of two that deliver a lost job again at once one does", async () => {
-  const id = await postJob(store);
-  const { value } = await store.upkeep.openJobs().next();
-  const [job] = value as OpenJob[];
-  expect(job).toMatchObject({ id, delivery: 1 });
-  const delivered = await Promise.all(Array.from({ length: 5 }, () => store.upkeep.redeliver(job)));
-  expect(delivered.filter((delivery) => delivery !== null)).toEqual([2]);
-});
-
-test("a job that was taken since it was looked at is not delivered again", async () => {
-  const id = await postJob(store);
-  const { value } = await store.upkeep.openJobs().next();
-  const [job] = value as OpenJob[];
-  expect(job).toMatchObject({ id, leased: false });
-  await acquire(store, id);
-  expect(await store.upkeep.redeliver(job)).toBeNull();
-});
-
-test("all jobs that are open are looked at, however many there are", async () => {
-  const posted = await Promise.all(Array.from({ length: 1200 }, () => postJob(store)));
-  const seen = new Set<string>();
-  for await (const jobs of store.upkeep.openJobs()) for (const { id } of jobs) seen.add(id);
-  expect([...seen].sort()).toEqual(posted.sort());
-});
-
 test("what a run writes at intervals is no sign that it moves", async () => {
   const lease = await acquire(store, await postJob(store));
   await lease.renew(5000);
@@ -462,35 +319,6 @@ test("what a run writes at intervals is no sign that it moves", async () => {
   expect(lease.answered).toBe(0);
   await lease.upload(Buffer.from("a state"));
   expect(lease.answered).toBeGreaterThan(0);
-});
-
-test("only a connection that failed means that Redis is away", async () => {
-  const refused = Object.assign(new Error("connect ECONNREFUSED"), { syscall: "connect" });
-  for (const error of [refused, new Error("Connection is closed."), new Error("Socket timeout. Expecting data")]) {
-    await expect(available(() => Promise.reject(error))).rejects.toThrow(Unavailable);
-  }
-  for (const error of [new RangeError("Maximum call stack size exceeded"), new TypeError("not a function")]) {
-    await expect(available(() => Promise.reject(error))).rejects.toBe(error);
-  }
-  const id = await postJob(store);
-  const lease = await acquire(store, id);
-  await redis.set(`{rappel}:owner:${OWNER}:job:${id}:metrics`, "not a list of rows");
-  const failure = await lease.report(1, progressAt(1), [], [row(1)]).catch((error: unknown) => error);
-  expect(failure).toMatchObject({ message: expect.stringContaining("WRONGTYPE") });
-  // What was sent may be large or secret: it is in no error that may be logged.
-  expect(failure).not.toHaveProperty("command");
-});
-
-test.each([
-  "OOM command not allowed when used memory > 'maxmemory'.",
-  "LOADING Redis is loading the dataset in memory",
-  "BUSY Redis is busy running a script.",
-  "READONLY You can't write against a read only replica.",
-  "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
-])("a Redis that refuses for the time being is away too: %s", async (message) => {
-  const refused = await available(() => Promise.reject(new ReplyError(message))).catch((error: unknown) => error);
-  expect(refused).toBeInstanceOf(Unavailable);
-  expect(refused).toMatchObject({ full: message.startsWith("OOM") });
 });
 
 test("after a chunk that fails no other is stored, and nothing stays", async () => {
@@ -507,30 +335,6 @@ test("after a chunk that fails no other is stored, and nothing stays", async () 
   await new Promise((resolve) => setTimeout(resolve, 50));
   expect(given).toEqual([0, 1]);
   expect(await lease.upload(Buffer.from("another"))).not.toBeNull();
-});
-
-test("a Redis that hangs counts as away, and the lease goes on when it answers again", async () => {
-  const id = await postJob(store);
-  const lease = await acquire(store, id, { leaseMs: 60_000 });
-  server.kill("SIGSTOP");
-  onTestFinished(() => server.kill("SIGCONT"));
-  await expect(lease.renew(60_000)).rejects.toThrow(Unavailable);
-  await expect(store.jobs.get(OWNER, id)).rejects.toThrow(Unavailable);
-  server.kill("SIGCONT");
-  await expect.poll(() => lease.renew(60_000).catch(() => "away"), { timeout: 10_000 }).toBe("running");
-});
-
-test("Redis was started again since the run renewed its lease: its lapse is nobody's crash", async () => {
-  const id = await postJob(store);
-  await acquire(store, id, { leaseMs: 1500 });
-  // Redis knows its age in whole seconds.
-  await new Promise((resolve) => setTimeout(resolve, 1100));
-  await server.restart();
-  await expect
-    .poll(() => tryAcquire(store, id, { idle: false, leaseMs: 1500 }).catch(() => null), { timeout: 10_000 })
-    .toMatchObject({ outcome: "taken", alone: false });
-  const crashes = () => redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "crashes").catch(() => "away");
-  await expect.poll(crashes, { timeout: 10_000 }).toBe("0");
 });
 
 test("a zombie cannot add to a blob that it had begun", async () => {

@@ -3,15 +3,13 @@ import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { NoRoom } from "../../src/store/errors.ts";
-import type { Fork } from "../../src/store/jobs.ts";
 import { keys } from "../../src/store/keys.ts";
 import type { Lease } from "../../src/store/lease.ts";
-import type { Origin } from "../../src/store/record.ts";
 import { roomOf } from "../../src/store/room.ts";
 import type { ResolvedSpec } from "../../src/spec/spec.ts";
 import type { Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { acquire, checkpoint, connected, eventTypes, lapse, newJob, openStore, metricRows, OWNER } from "./support.ts";
+import { acquire, checkpoint, connected, lapse, newJob, openStore, metricRows, OWNER } from "./support.ts";
 import { postJob, progressAt, room, row, steps } from "./support.ts";
 
 const MiB = 2 ** 20;
@@ -191,122 +189,6 @@ test("an upload that breaks off gives its room to the next one for the same purp
   expect(await redis.exists(keys.chunk(keys.job(OWNER, id), first!.blob, 0))).toBe(0);
 });
 
-test("a fork's room is promised before its copy is made, lapses if it is abandoned, and is given back with the copy if it is given up", async () => {
-  const parent = await postJob(store, { room: room(10 * MiB) });
-  const lease = await acquire(store, parent);
-  await checkpoint(lease, 10, { bytes: Buffer.alloc(5 * MiB) });
-  const { blob, checkpoint: manifest } = (await store.jobs.checkpointHead(OWNER, parent, 10))!;
-  const origin = {
-    step: 10,
-    bytes: manifest.bytes,
-    sha256: manifest.sha256,
-    metrics: {},
-    use: "state",
-    changes: {},
-  } as const;
-  const fork: Fork = { parent: { job_id: parent, step: 10 }, blob, origin, progress: null };
-  const before = [await usage(), await redis.hgetall(keys.room)];
-  const forking = () => newJob({ fork, room: room(12 * MiB), datasetId: "ds_gone" });
-
-  // It is refused when the copy is made: its dataset is gone.
-  const abandoned = forking();
-  expect(await store.jobs.reserve(abandoned)).toMatchObject({ outcome: "reserved" });
-  expect(await usage()).toEqual({ checkpoint_bytes: String(22 * MiB) });
-  await expect(store.jobs.reserve(newJob({ room: room(30 * MiB) }))).rejects.toBeInstanceOf(NoRoom);
-  expect((await store.jobs.create(abandoned)).outcome).toBe("dataset_missing");
-  const copies = await redis.keys("*:chunk:origin:*");
-  expect(copies).toHaveLength(2);
-  for (const key of copies) expect(await redis.pttl(key)).toBeGreaterThan(0);
-  await expire("pending");
-  expect((await store.overview.room()).reserved).toBeLessThan(10 * MiB);
-  expect(await usage()).toEqual(before[0]);
-
-  const refused = forking();
-  await store.jobs.reserve(refused);
-  await store.jobs.create(refused);
-  await store.jobs.forgo(refused);
-  expect((await redis.keys("*:chunk:origin:*")).sort()).toEqual(copies.sort());
-  expect(await usage()).toEqual(before[0]);
-
-  const made = { ...forking(), datasetId: null };
-  await store.jobs.reserve(made);
-  expect((await store.jobs.create(made)).outcome).toBe("created");
-  expect(await usage()).toEqual({ checkpoint_bytes: String(22 * MiB) });
-  await store.jobs.cancel(OWNER, made.id);
-  expect(await loose()).toContainEqual(expect.stringContaining(`${made.id}:chunk:origin`));
-  await expire("loose");
-  await store.overview.room();
-  expect((await redis.keys("*:chunk:origin:*")).sort()).toEqual(copies.sort());
-});
-
-test("a run tells so many events of a type, says that it leaves the rest out, and the next one may tell them again", async () => {
-  const limits = { ...room(MiB), eventLimits: { evaluated: 2 } };
-  const id = await postJob(store, { room: limits });
-  const evaluated = { type: "evaluated" as const, message: "x".repeat(50_000), step: 1, data: null };
-  const tell = async (lease: Awaited<ReturnType<typeof acquire>>) =>
-    lease.report(1, progressAt(1), [evaluated, evaluated, evaluated, evaluated], []);
-  await tell(await acquire(store, id));
-  const told = ["evaluated", "evaluated", "events_omitted"];
-  expect(await eventTypes(store, id)).toEqual(["created", "started", ...told]);
-  await lapse(redis, id);
-  const second = await acquire(store, id);
-  // The owner has so much more.
-  expect((await usage()).checkpoint_bytes).toBe(await redis.hget(keys.job(OWNER, id), "reserved"));
-  await tell(second);
-  await second.finish({ status: "failed", progress: null, events: [{ ...requeued, type: "failed" }] }, []);
-  expect(await eventTypes(store, id)).toEqual([
-    "created",
-    "started",
-    ...told,
-    "lease_lost",
-    "resumed",
-    ...told,
-    "failed",
-  ]);
-
-  // Where there is no room for that it stays with what was told.
-  const full = await postJob(store, { room: limits });
-  await tell(await acquire(store, full));
-  await postJob(store, { room: room((await free()) - 50_000) });
-  await lapse(redis, full);
-  await tell(await acquire(store, full));
-  expect(await eventTypes(store, full)).toEqual(["created", "started", ...told, "lease_lost", "resumed"]);
-});
-
-test("a job whose owner may have no more does not tell its events again", async () => {
-  const id = await postJob(store, { room: { ...room(MiB), eventLimits: { evaluated: 1 } } });
-  await store.limitOwners({ waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: MiB });
-  const evaluated = { type: "evaluated" as const, message: "Evaluated.", step: 1, data: null };
-  await (await acquire(store, id)).report(1, progressAt(1), [evaluated, evaluated], []);
-  await lapse(redis, id);
-  await (await acquire(store, id)).report(1, progressAt(1), [evaluated, evaluated], []);
-  const told = ["created", "started", "evaluated", "events_omitted", "lease_lost", "resumed"];
-  expect(await eventTypes(store, id)).toEqual(told);
-  expect(await usage()).toEqual({ checkpoint_bytes: String(MiB) });
-});
-
-test("a run that is taken back tells its events again", async () => {
-  const id = await postJob(store, { room: { ...room(MiB), eventLimits: { evaluated: 1 } } });
-  const lease = await acquire(store, id);
-  const evaluated = { type: "evaluated" as const, message: "Evaluated.", step: 1, data: null };
-  await lease.report(1, progressAt(1), [evaluated], []);
-  await lease.rewind(0, [], { type: "rewound", message: "Back.", step: 0, data: null });
-  await lease.report(2, progressAt(1), [evaluated], []);
-  expect(await eventTypes(store, id)).toEqual(["created", "started", "evaluated", "rewound", "evaluated"]);
-});
-
-test("a run whose checkpoint is damaged tells its events again", async () => {
-  const id = await postJob(store, { room: { ...room(MiB), eventLimits: { evaluated: 1 } } });
-  const lease = await acquire(store, id);
-  const evaluated = { type: "evaluated" as const, message: "Evaluated.", step: 1, data: null };
-  await lease.report(1, progressAt(1), [evaluated], []);
-  await checkpoint(lease, 2);
-  expect(await lease.fallBack(2)).toBe("done");
-  await lease.report(2, progressAt(1), [evaluated], []);
-  const told = ["created", "started", "evaluated", "checkpoint_committed", "checkpoint_damaged", "evaluated"];
-  expect((await eventTypes(store, id)).filter((type) => type !== "events_omitted")).toEqual(told);
-});
-
 test("a job that takes more than it was promised takes it from nobody's promise", async () => {
   const other = await postJob(store, { room: room(MiB) });
   const before = (await store.overview.room()).reserved;
@@ -400,38 +282,6 @@ test("a job that may be taken back is promised two more states than one that may
   };
   const more = promised({ policy: "rewind", rewind: { max: 1 } }) - promised({ policy: "warn" });
   expect(Math.round(more / (1.25 * size))).toBe(2);
-});
-
-/** A run of a fork that goes on from what its parent had at step 10. */
-async function forked(): Promise<{ origin: Origin; lease: Lease }> {
-  const parent = await postJob(store, { room: room(MiB) });
-  await checkpoint(await acquire(store, parent), 10);
-  const { blob, checkpoint: manifest } = (await store.jobs.checkpointHead(OWNER, parent, 10))!;
-  const { bytes, sha256 } = manifest;
-  const origin: Origin = { step: 10, bytes, sha256, metrics: {}, use: "state", changes: {} };
-  const fork: Fork = { parent: { job_id: parent, step: 10 }, blob, origin, progress: null };
-  const job = newJob({ fork, room: room(MiB) });
-  await store.jobs.reserve(job);
-  await store.jobs.create(job);
-  return { origin, lease: await acquire(store, job.id) };
-}
-
-test("taken back to where it began a fork still has what it began with, further back it has not", async () => {
-  const { origin, lease } = await forked();
-  const change = { detected_step: 20, lr_factor: 0.5, finding: null };
-  const event = { type: "rewound" as const, message: "Back.", step: null, data: null };
-  await lease.rewind(10, [{ ...change, step: 10 }], event);
-  expect((await lease.work()).origin).toEqual(origin);
-  await lease.rewind(9, [{ ...change, step: 9 }], event);
-  expect((await lease.work()).origin).toBeNull();
-});
-
-test("a fork has what it began with until it has two checkpoints of its own", async () => {
-  const { origin, lease } = await forked();
-  await checkpoint(lease, 20);
-  expect((await lease.work()).origin).toEqual(origin);
-  await checkpoint(lease, 30);
-  expect((await lease.work()).origin).toBeNull();
 });
 
 test("no more checkpoints are kept than room was promised for", async () => {

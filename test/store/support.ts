@@ -4,7 +4,7 @@ import { once } from "node:events";
 import type { Redis } from "ioredis";
 import { ulid } from "ulid";
 import { storeConnection } from "../../src/store/database.ts";
-import type { NewJob } from "../../src/store/jobs.ts";
+import type { NewJob } from "../../src/store/new-job.ts";
 import type { Acquired, AcquireOptions, Lease, State } from "../../src/store/lease.ts";
 import type { MetricRow, ProgressReport } from "../../src/store/record.ts";
 import type { Room } from "../../src/store/room.ts";

@@ -1,77 +1,25 @@
-import { randomBytes, webcrypto } from "node:crypto";
+import { webcrypto } from "node:crypto";
 import type { ServerResponse } from "node:http";
-import type { Redis } from "ioredis";
-import { pino } from "pino";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import type { EventType } from "../../src/spec/event-type.ts";
+import { expect, test } from "vitest";
 import { meters } from "../../src/meters.ts";
-import { Unavailable } from "../../src/store/errors.ts";
 import { keys } from "../../src/store/keys.ts";
-import type { Store } from "../../src/store/store.ts";
-import { Refused, waitMs, Webhooks, type WebhooksOptions } from "../../src/webhooks/webhooks.ts";
-import { acquire, connected, newJob, openStore, room } from "../store/support.ts";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { startReceiver, type Received, type Receiver } from "./receiver.ts";
-
-let server: TestRedis;
-let redis: Redis;
-let store: Store;
-let receiver: Receiver;
-const open: Webhooks[] = [];
-const secrets = { ann: randomBytes(32), old: randomBytes(24), bob: randomBytes(64) };
-
-beforeAll(async () => {
-  [server, receiver] = await Promise.all([startTestRedis(), startReceiver()]);
-  redis = await connected(server);
-  store = await openStore(server);
-});
-afterAll(() => Promise.all([server.stop(), receiver.stop()]));
-beforeEach(async () => {
-  await redis.flushall();
-  receiver.received.length = 0;
-  receiver.answer((response) => response.writeHead(204).end());
-});
-afterEach(() => Promise.all(open.splice(0).map((webhooks) => webhooks.close(5000))));
-
-function start(options: Partial<WebhooksOptions> = {}): void {
-  const webhooks = new Webhooks({
-    store,
-    redis,
-    patientRedis: server.client({ maxRetriesPerRequest: null }),
-    secrets: new Map([
-      ["ann", [secrets.ann, secrets.old]],
-      ["bob", [secrets.bob]],
-      ["old", [secrets.old]],
-      ["eve", [secrets.old]],
-    ]),
-    allowedHosts: ["127.0.0.1"],
-    log: pino({ level: "silent" }),
-    scheduleMs: [50, 100, 200],
-    timeoutMs: 1000,
-    ...options,
-  });
-  open.push(webhooks);
-}
-
-async function post(owner = "ann", events: EventType[] = ["succeeded", "failed", "cancelled"], url = hook()) {
-  const job = newJob({ owner, metadata: { team: "vision" } });
-  Object.assign(job.spec, { webhook: { url, events } });
-  await store.jobs.create(job);
-  return job.id;
-}
-
-function hook(path = "/hook"): string {
-  return `http://127.0.0.1:${receiver.port}${path}`;
-}
-
-async function received(count: number): Promise<Received[]> {
-  await expect.poll(() => receiver.received.length, { timeout: 5000 }).toBeGreaterThanOrEqual(count);
-  return receiver.received;
-}
-
-function quiet(ms = 700): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
+import { Refused, waitMs } from "../../src/webhooks/webhooks.ts";
+import { acquire, newJob, room } from "../store/support.ts";
+import type { Received } from "./receiver.ts";
+import {
+  count,
+  eventsOf,
+  hook,
+  open,
+  post,
+  quiet,
+  received,
+  receiver,
+  redis,
+  secrets,
+  start,
+  store,
+} from "./support.ts";
 
 /** As a receiver checks it who has only read the specification. */
 async function verified({ headers, body }: Received, secret: Uint8Array): Promise<boolean> {
@@ -198,14 +146,6 @@ test("what is given up twice, since a process died after the first time, is told
   expect((await eventsOf("ann", id)).map(({ type }) => type)).toEqual(["created", "webhook_failed", "webhook_failed"]);
 });
 
-async function eventsOf(owner: string, id: string) {
-  return (await store.jobs.events(owner, id, { limit: 100 }))!.data;
-}
-
-function count(url: string): number {
-  return receiver.received.filter((message) => message.url === url).length;
-}
-
 test("Retry-After is heeded", async () => {
   receiver.answer((response, nth) => response.writeHead(nth === 1 ? 429 : 204, { "retry-after": "1" }).end());
   start();
@@ -227,121 +167,6 @@ test("410 ends it for that job", async () => {
   const told = (await eventsOf("ann", id)).filter(({ type }) => type === "webhook_failed");
   const reason = "the receiver answered 410: nothing more is sent for this job";
   expect(told.map(({ data }) => data)).toEqual([{ webhook_id: `${id}-1`, attempts: 1, reason }]);
-});
-
-test("an event that was recorded is sent, whenever there is somebody to send it", async () => {
-  const id = await post();
-  await store.jobs.cancel("ann", id);
-  const [entry] = await redis.lrange(keys.outbox, 0, -1);
-  expect(entry).toBe(`ann ${id} 2`);
-  start();
-  await received(1);
-  await expect.poll(() => redis.llen(keys.outbox)).toBe(0);
-  // As if a process had died after it gave the message to the queue, and before it took the entry
-  // out.
-  await redis.rpush(keys.outbox, entry);
-  await expect.poll(() => redis.llen(keys.outbox)).toBe(0);
-  await quiet();
-  expect(receiver.received).toHaveLength(1);
-});
-
-test("it is sent once, however many processes send", async () => {
-  for (let i = 0; i < 4; i++) start();
-  const ids = await Promise.all(Array.from({ length: 30 }, () => post()));
-  await Promise.all(ids.map((id) => store.jobs.cancel("ann", id)));
-  await received(30);
-  await quiet();
-  expect(receiver.received.map(({ headers }) => String(headers["webhook-id"])).sort()).toEqual(
-    ids.map((id) => `${id}-2`).sort(),
-  );
-});
-
-test("receivers that are slow hold up their own owners' messages and nobody else's", async () => {
-  const slow: ServerResponse[] = [];
-  receiver.answer((response) => {
-    if (response.req.url === "/slow") slow.push(response);
-    else response.writeHead(204).end();
-  });
-  start({ timeoutMs: 60_000 });
-  for (const owner of ["ann", "old", "eve"]) {
-    const ids = await Promise.all(Array.from({ length: 20 }, () => post(owner, ["cancelled"], hook("/slow"))));
-    await Promise.all(ids.map((id) => store.jobs.cancel(owner, id)));
-  }
-  // As many as one owner may have on the way.
-  await expect.poll(() => slow.length, { timeout: 5000 }).toBe(24);
-  await store.jobs.cancel("bob", await post("bob"));
-  await expect.poll(() => count("/hook"), { timeout: 10_000 }).toBe(1);
-  expect(slow).toHaveLength(24);
-  for (let i = 0; i < 60; i++) {
-    await expect.poll(() => slow.length, { timeout: 10_000 }).toBeGreaterThan(i);
-    slow[i].writeHead(204).end();
-  }
-});
-
-test("owners take turns: nobody waits behind all the messages of another", async () => {
-  const turns = new Map<string, number>();
-  const forward = () => store.outbox.forward(async ({ job, turn }) => void turns.set(job.id, turn));
-  const again = (owner: string, id: string) => redis.rpush(keys.outbox, `${owner} ${id} 1`);
-  await redis.zadd("{rappel}:webhooks:prioritized", 1, "something that waits");
-  const ann = await Promise.all(Array.from({ length: 5 }, () => post("ann", ["created"])));
-  const bob = await post("bob", ["created"]);
-  await forward();
-  expect(ann.map((id) => turns.get(id)!).sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5]);
-  expect(turns.get(bob)).toBe(1);
-  // The turn that is on is the latest of which something was sent.
-  await store.outbox.begin("ann", ann[0], 4);
-  await store.outbox.begin("ann", ann[1], 3);
-  await again("bob", bob);
-  await forward();
-  expect(turns.get(bob)).toBe(5);
-  // Turns begin anew when nothing waits.
-  await redis.del("{rappel}:webhooks:prioritized");
-  await again("ann", ann[0]);
-  await forward();
-  expect(turns.get(ann[0])).toBe(1);
-});
-
-test("a turn beyond the last that the queue knows is sent nevertheless", async () => {
-  start();
-  const { bull } = open.at(-1)!;
-  const waiting = () => redis.zcard("{rappel}:webhooks:prioritized");
-  await bull.pause();
-  await post("ann", ["created"]);
-  await expect.poll(waiting, { timeout: 5000 }).toBe(1);
-  await redis.hset("{rappel}:webhook_turns", "ann", 2 ** 21 + 5);
-  await post("ann", ["created"]);
-  await expect.poll(waiting, { timeout: 5000 }).toBe(2);
-  await bull.resume();
-  await received(2);
-});
-
-test("an event that cannot be handed on stays, and holds up no other", async () => {
-  const ids = [];
-  for (let i = 0; i < 205; i++) ids.push(await post("ann", ["created"]));
-  const stuck = [...ids.slice(0, 150), ids[160]];
-  const handedOn: string[] = [];
-  const forwarded = store.outbox.forward(async ({ job }) => {
-    if (stuck.includes(job.id)) throw new Error(`not ${job.id}`);
-    handedOn.push(job.id);
-  });
-  await expect(forwarded).rejects.toThrow("not job_");
-  expect(handedOn.sort()).toEqual(ids.filter((id) => !stuck.includes(id)).sort());
-  expect(await redis.lrange(keys.outbox, 0, -1)).toEqual(stuck.map((id) => `ann ${id} 1`));
-  await store.outbox.forward(async ({ job }) => void handedOn.push(job.id));
-  expect(handedOn.slice(54).sort()).toEqual([...stuck].sort());
-  expect(await redis.llen(keys.outbox)).toBe(0);
-});
-
-test("a queue that takes nothing is not asked for everything", async () => {
-  for (let i = 0; i < 205; i++) await post("ann", ["created"]);
-  let asked = 0;
-  const forwarded = store.outbox.forward(async () => {
-    asked++;
-    throw new Unavailable("Redis refuses: OOM");
-  });
-  await expect(forwarded).rejects.toThrow("OOM");
-  expect(asked).toBe(100);
-  expect(await redis.llen(keys.outbox)).toBe(205);
 });
 
 test("a wait is what the schedule says and up to a tenth more, or what the receiver asks, a day at most", () => {

@@ -3,7 +3,7 @@ import { Problem } from "../../spec/errors.ts";
 import { Fork, resolveFork, type ResolvedFork } from "../../spec/fork.ts";
 import { Job, JobId } from "../../spec/wire.ts";
 import { Damaged } from "../../store/errors.ts";
-import type { Fork as StoredFork } from "../../store/jobs.ts";
+import type { Fork as StoredFork } from "../../store/new-job.ts";
 import { atTheBeginning } from "../../store/record.ts";
 import type { Store } from "../../store/store.ts";
 import { createJob, idempotencyHeaders, idempotencyOf, resolveContext, sendCreated } from "../job-creation.ts";

@@ -1,0 +1,160 @@
+// Runs that die: which of them count against the job (src/store/lua/acquire.lua).
+import { type Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import type { Store } from "../../src/store/store.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import {
+  acquire,
+  checkpoint,
+  connected,
+  eventTypes,
+  lapse,
+  openStore,
+  OWNER,
+  postJob,
+  progressAt,
+  tryAcquire,
+} from "./support.ts";
+
+let server: TestRedis;
+let redis: Redis;
+let store: Store;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = await connected(server);
+  store = await openStore(server);
+});
+afterAll(() => server.stop());
+beforeEach(() => redis.flushall());
+
+const requeued = { type: "requeued", message: "The worker shut down.", step: 5, data: null } as const;
+
+test("the fifth run in a row to die at the same checkpoint fails the job; after the first it runs alone", async () => {
+  const id = await postJob(store);
+  await acquire(store, id);
+  for (let crashes = 1; crashes < 5; crashes++) {
+    await lapse(redis, id);
+    expect((await tryAcquire(store, id, { idle: false })).outcome).toBe("alone");
+    expect(await tryAcquire(store, id)).toMatchObject({ outcome: "taken", alone: true });
+  }
+  await lapse(redis, id);
+  expect((await tryAcquire(store, id, { idle: false })).outcome).toBe("done");
+  expect(await store.jobs.get(OWNER, id)).toMatchObject({
+    status: "failed",
+    run: 5,
+    error: { code: "crash_loop", step: null, suggestion: expect.stringContaining("memory") },
+  });
+  const types = await eventTypes(store, id);
+  expect(types.filter((type) => type === "lease_lost")).toHaveLength(5);
+  expect(types.at(-1)).toBe("failed");
+});
+
+test("crashes are counted anew at every checkpoint", async () => {
+  const id = await postJob(store);
+  for (let i = 1; i <= 12; i++) {
+    const lease = await acquire(store, id);
+    if (i % 4 === 0) await checkpoint(lease, i);
+    await lapse(redis, id);
+  }
+  expect(await store.jobs.get(OWNER, id)).toMatchObject({ status: "running", run: 12 });
+});
+
+test("the death of a process that ran other jobs too is not counted, but the job runs alone then", async () => {
+  const id = await postJob(store);
+  for (let i = 1; i <= 7; i++) {
+    const lease = await acquire(store, id);
+    await lease.renew(5000, "shared");
+    await lapse(redis, id);
+    expect((await tryAcquire(store, id, { idle: false })).outcome).toBe("alone");
+  }
+  expect(await store.jobs.get(OWNER, id)).toMatchObject({ status: "running", run: 7 });
+});
+
+test("five times killed after it was told to end is no crash loop, and asks for nothing", async () => {
+  const id = await postJob(store);
+  for (let i = 1; i <= 7; i++) {
+    const lease = await acquire(store, id, { idle: false });
+    await lease.renew(5000, "none");
+    await lapse(redis, id);
+  }
+  expect(await tryAcquire(store, id, { idle: false })).toMatchObject({ outcome: "taken", alone: false });
+});
+
+test("a run that comes back after Redis was away takes its death back, once", async () => {
+  const id = await postJob(store);
+  const crashes = () => redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "crashes");
+  const first = await acquire(store, id);
+  await lapse(redis, id);
+  const second = await acquire(store, id);
+  await lapse(redis, id);
+  await acquire(store, id);
+  expect(await crashes()).toBe("2");
+  await first.lives();
+  expect(await crashes()).toBe("2");
+  await second.lives();
+  await second.lives();
+  expect(await crashes()).toBe("1");
+});
+
+test("a run whose death was not counted takes none back", async () => {
+  const id = await postJob(store);
+  await acquire(store, id);
+  await lapse(redis, id);
+  const shared = await acquire(store, id);
+  await shared.renew(5000, "shared");
+  await lapse(redis, id);
+  await acquire(store, id);
+  await shared.lives();
+  expect(await redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "crashes")).toBe("1");
+});
+
+test("a release clears the crashes before it", async () => {
+  const id = await postJob(store);
+  for (let round = 0; round < 2; round++) {
+    for (let i = 0; i < 4; i++) {
+      await acquire(store, id);
+      await lapse(redis, id);
+    }
+    const lease = await acquire(store, id);
+    await lease.release(requeued);
+    expect(await tryAcquire(store, id, { idle: false })).toMatchObject({ outcome: "taken", alone: false });
+    await lapse(redis, id);
+  }
+  expect(await store.jobs.get(OWNER, id)).toMatchObject({ status: "running", error: null });
+});
+
+test("how a crash loop fails follows from how far its runs were", async () => {
+  const words = async (step: number | null) => {
+    const id = await postJob(store);
+    for (let i = 0; i < 5; i++) {
+      const lease = await acquire(store, id);
+      if (step !== null) await lease.report(1, progressAt(step), [], []);
+      await lapse(redis, id);
+    }
+    await tryAcquire(store, id);
+    return (await store.jobs.get(OWNER, id))!.error!;
+  };
+  expect(await words(null)).toMatchObject({
+    code: "crash_loop",
+    message: "5 runs in a row died before their first step was done.",
+    suggestion: expect.stringContaining("batch_size"),
+  });
+  expect((await words(7)).message).toBe("5 runs in a row died at the same point, the last one after step 7.");
+  const late = await words(100);
+  expect(late.message).toBe("5 runs in a row died after the last step, before the result was stored.");
+  expect(late.suggestion).not.toContain("memory");
+});
+
+test("Redis was started again since the run renewed its lease: its lapse is nobody's crash", async () => {
+  const id = await postJob(store);
+  await acquire(store, id, { leaseMs: 1500 });
+  // Redis knows its age in whole seconds.
+  await new Promise((resolve) => setTimeout(resolve, 1100));
+  await server.restart();
+  await expect
+    .poll(() => tryAcquire(store, id, { idle: false, leaseMs: 1500 }).catch(() => null), { timeout: 10_000 })
+    .toMatchObject({ outcome: "taken", alone: false });
+  const crashes = () => redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "crashes").catch(() => "away");
+  await expect.poll(crashes, { timeout: 10_000 }).toBe("0");
+});

@@ -1,0 +1,60 @@
+// What the errors of Redis and of its client mean to us (src/store/database.ts).
+import { ReplyError, type Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import { available } from "../../src/store/database.ts";
+import { Unavailable } from "../../src/store/errors.ts";
+import type { Store } from "../../src/store/store.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import { acquire, connected, openStore, OWNER, postJob, progressAt, row } from "./support.ts";
+
+let server: TestRedis;
+let redis: Redis;
+let store: Store;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = await connected(server);
+  store = await openStore(server);
+});
+afterAll(() => server.stop());
+beforeEach(() => redis.flushall());
+
+test("only a connection that failed means that Redis is away", async () => {
+  const refused = Object.assign(new Error("connect ECONNREFUSED"), { syscall: "connect" });
+  for (const error of [refused, new Error("Connection is closed."), new Error("Socket timeout. Expecting data")]) {
+    await expect(available(() => Promise.reject(error))).rejects.toThrow(Unavailable);
+  }
+  for (const error of [new RangeError("Maximum call stack size exceeded"), new TypeError("not a function")]) {
+    await expect(available(() => Promise.reject(error))).rejects.toBe(error);
+  }
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  await redis.set(`{rappel}:owner:${OWNER}:job:${id}:metrics`, "not a list of rows");
+  const failure = await lease.report(1, progressAt(1), [], [row(1)]).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ message: expect.stringContaining("WRONGTYPE") });
+  // What was sent may be large or secret: it is in no error that may be logged.
+  expect(failure).not.toHaveProperty("command");
+});
+
+test.each([
+  "OOM command not allowed when used memory > 'maxmemory'.",
+  "LOADING Redis is loading the dataset in memory",
+  "BUSY Redis is busy running a script.",
+  "READONLY You can't write against a read only replica.",
+  "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+])("a Redis that refuses for the time being is away too: %s", async (message) => {
+  const refused = await available(() => Promise.reject(new ReplyError(message))).catch((error: unknown) => error);
+  expect(refused).toBeInstanceOf(Unavailable);
+  expect(refused).toMatchObject({ full: message.startsWith("OOM") });
+});
+
+test("a Redis that hangs counts as away, and the lease goes on when it answers again", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id, { leaseMs: 60_000 });
+  server.kill("SIGSTOP");
+  onTestFinished(() => server.kill("SIGCONT"));
+  await expect(lease.renew(60_000)).rejects.toThrow(Unavailable);
+  await expect(store.jobs.get(OWNER, id)).rejects.toThrow(Unavailable);
+  server.kill("SIGCONT");
+  await expect.poll(() => lease.renew(60_000).catch(() => "away"), { timeout: 10_000 }).toBe("running");
+});

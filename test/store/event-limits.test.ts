@@ -1,0 +1,99 @@
+// A run may tell only so many events of a type (src/store/room.ts).
+import type { Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { keys } from "../../src/store/keys.ts";
+import type { Store } from "../../src/store/store.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import { acquire, checkpoint, connected, eventTypes, lapse, openStore, OWNER } from "./support.ts";
+import { postJob, progressAt, room } from "./support.ts";
+
+const MiB = 2 ** 20;
+const MAX_BYTES = 64 * MiB;
+
+let server: TestRedis;
+let redis: Redis;
+let store: Store;
+
+beforeAll(async () => {
+  server = await startTestRedis({ maxBytes: MAX_BYTES });
+  redis = await connected(server);
+  store = await openStore(server);
+});
+afterAll(() => server.stop());
+beforeEach(() => redis.flushall());
+
+const usage = () => redis.hgetall(`{rappel}:owner:${OWNER}:usage`);
+const requeued = { type: "requeued" as const, message: "Given back.", step: null, data: null };
+
+async function free(): Promise<number> {
+  const { used, reserved, limit } = await store.overview.room();
+  return limit! - used - reserved;
+}
+
+test("a run tells so many events of a type, says that it leaves the rest out, and the next one may tell them again", async () => {
+  const limits = { ...room(MiB), eventLimits: { evaluated: 2 } };
+  const id = await postJob(store, { room: limits });
+  const evaluated = { type: "evaluated" as const, message: "x".repeat(50_000), step: 1, data: null };
+  const tell = async (lease: Awaited<ReturnType<typeof acquire>>) =>
+    lease.report(1, progressAt(1), [evaluated, evaluated, evaluated, evaluated], []);
+  await tell(await acquire(store, id));
+  const told = ["evaluated", "evaluated", "events_omitted"];
+  expect(await eventTypes(store, id)).toEqual(["created", "started", ...told]);
+  await lapse(redis, id);
+  const second = await acquire(store, id);
+  // The owner has so much more.
+  expect((await usage()).checkpoint_bytes).toBe(await redis.hget(keys.job(OWNER, id), "reserved"));
+  await tell(second);
+  await second.finish({ status: "failed", progress: null, events: [{ ...requeued, type: "failed" }] }, []);
+  expect(await eventTypes(store, id)).toEqual([
+    "created",
+    "started",
+    ...told,
+    "lease_lost",
+    "resumed",
+    ...told,
+    "failed",
+  ]);
+
+  // Where there is no room for that it stays with what was told.
+  const full = await postJob(store, { room: limits });
+  await tell(await acquire(store, full));
+  await postJob(store, { room: room((await free()) - 50_000) });
+  await lapse(redis, full);
+  await tell(await acquire(store, full));
+  expect(await eventTypes(store, full)).toEqual(["created", "started", ...told, "lease_lost", "resumed"]);
+});
+
+test("a job whose owner may have no more does not tell its events again", async () => {
+  const id = await postJob(store, { room: { ...room(MiB), eventLimits: { evaluated: 1 } } });
+  await store.limitOwners({ waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: MiB });
+  const evaluated = { type: "evaluated" as const, message: "Evaluated.", step: 1, data: null };
+  await (await acquire(store, id)).report(1, progressAt(1), [evaluated, evaluated], []);
+  await lapse(redis, id);
+  await (await acquire(store, id)).report(1, progressAt(1), [evaluated, evaluated], []);
+  const told = ["created", "started", "evaluated", "events_omitted", "lease_lost", "resumed"];
+  expect(await eventTypes(store, id)).toEqual(told);
+  expect(await usage()).toEqual({ checkpoint_bytes: String(MiB) });
+});
+
+test("a run that is taken back tells its events again", async () => {
+  const id = await postJob(store, { room: { ...room(MiB), eventLimits: { evaluated: 1 } } });
+  const lease = await acquire(store, id);
+  const evaluated = { type: "evaluated" as const, message: "Evaluated.", step: 1, data: null };
+  await lease.report(1, progressAt(1), [evaluated], []);
+  await lease.rewind(0, [], { type: "rewound", message: "Back.", step: 0, data: null });
+  await lease.report(2, progressAt(1), [evaluated], []);
+  expect(await eventTypes(store, id)).toEqual(["created", "started", "evaluated", "rewound", "evaluated"]);
+});
+
+test("a run whose checkpoint is damaged tells its events again", async () => {
+  const id = await postJob(store, { room: { ...room(MiB), eventLimits: { evaluated: 1 } } });
+  const lease = await acquire(store, id);
+  const evaluated = { type: "evaluated" as const, message: "Evaluated.", step: 1, data: null };
+  await lease.report(1, progressAt(1), [evaluated], []);
+  await checkpoint(lease, 2);
+  expect(await lease.fallBack(2)).toBe("done");
+  await lease.report(2, progressAt(1), [evaluated], []);
+  const told = ["created", "started", "evaluated", "checkpoint_committed", "checkpoint_damaged", "evaluated"];
+  expect((await eventTypes(store, id)).filter((type) => type !== "events_omitted")).toEqual(told);
+});

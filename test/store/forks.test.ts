@@ -1,0 +1,116 @@
+// The state that a fork begins with: its copy, and the room that the copy takes.
+import type { Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { NoRoom } from "../../src/store/errors.ts";
+import type { Fork } from "../../src/store/new-job.ts";
+import { keys } from "../../src/store/keys.ts";
+import type { Lease } from "../../src/store/lease.ts";
+import type { Origin } from "../../src/store/record.ts";
+import type { Store } from "../../src/store/store.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import { acquire, checkpoint, connected, newJob, openStore, OWNER } from "./support.ts";
+import { postJob, room } from "./support.ts";
+
+const MiB = 2 ** 20;
+const MAX_BYTES = 64 * MiB;
+
+let server: TestRedis;
+let redis: Redis;
+let store: Store;
+
+beforeAll(async () => {
+  server = await startTestRedis({ maxBytes: MAX_BYTES });
+  redis = await connected(server);
+  store = await openStore(server);
+});
+afterAll(() => server.stop());
+beforeEach(() => redis.flushall());
+
+const usage = () => redis.hgetall(`{rappel}:owner:${OWNER}:usage`);
+const loose = () => redis.zrange("{rappel}:loose", "0", "-1");
+
+/** As if ten minutes had passed. */
+async function expire(list: "loose" | "pending"): Promise<void> {
+  for (const member of await redis.zrange(`{rappel}:${list}`, "0", "-1"))
+    await redis.zadd(`{rappel}:${list}`, "1", member);
+}
+
+test("a fork's room is promised before its copy is made, lapses if it is abandoned, and is given back with the copy if it is given up", async () => {
+  const parent = await postJob(store, { room: room(10 * MiB) });
+  const lease = await acquire(store, parent);
+  await checkpoint(lease, 10, { bytes: Buffer.alloc(5 * MiB) });
+  const { blob, checkpoint: manifest } = (await store.jobs.checkpointHead(OWNER, parent, 10))!;
+  const origin = {
+    step: 10,
+    bytes: manifest.bytes,
+    sha256: manifest.sha256,
+    metrics: {},
+    use: "state",
+    changes: {},
+  } as const;
+  const fork: Fork = { parent: { job_id: parent, step: 10 }, blob, origin, progress: null };
+  const before = [await usage(), await redis.hgetall(keys.room)];
+  const forking = () => newJob({ fork, room: room(12 * MiB), datasetId: "ds_gone" });
+
+  // It is refused when the copy is made: its dataset is gone.
+  const abandoned = forking();
+  expect(await store.jobs.reserve(abandoned)).toMatchObject({ outcome: "reserved" });
+  expect(await usage()).toEqual({ checkpoint_bytes: String(22 * MiB) });
+  await expect(store.jobs.reserve(newJob({ room: room(30 * MiB) }))).rejects.toBeInstanceOf(NoRoom);
+  expect((await store.jobs.create(abandoned)).outcome).toBe("dataset_missing");
+  const copies = await redis.keys("*:chunk:origin:*");
+  expect(copies).toHaveLength(2);
+  for (const key of copies) expect(await redis.pttl(key)).toBeGreaterThan(0);
+  await expire("pending");
+  expect((await store.overview.room()).reserved).toBeLessThan(10 * MiB);
+  expect(await usage()).toEqual(before[0]);
+
+  const refused = forking();
+  await store.jobs.reserve(refused);
+  await store.jobs.create(refused);
+  await store.jobs.forgo(refused);
+  expect((await redis.keys("*:chunk:origin:*")).sort()).toEqual(copies.sort());
+  expect(await usage()).toEqual(before[0]);
+
+  const made = { ...forking(), datasetId: null };
+  await store.jobs.reserve(made);
+  expect((await store.jobs.create(made)).outcome).toBe("created");
+  expect(await usage()).toEqual({ checkpoint_bytes: String(22 * MiB) });
+  await store.jobs.cancel(OWNER, made.id);
+  expect(await loose()).toContainEqual(expect.stringContaining(`${made.id}:chunk:origin`));
+  await expire("loose");
+  await store.overview.room();
+  expect((await redis.keys("*:chunk:origin:*")).sort()).toEqual(copies.sort());
+});
+
+/** A run of a fork that goes on from what its parent had at step 10. */
+async function forked(): Promise<{ origin: Origin; lease: Lease }> {
+  const parent = await postJob(store, { room: room(MiB) });
+  await checkpoint(await acquire(store, parent), 10);
+  const { blob, checkpoint: manifest } = (await store.jobs.checkpointHead(OWNER, parent, 10))!;
+  const { bytes, sha256 } = manifest;
+  const origin: Origin = { step: 10, bytes, sha256, metrics: {}, use: "state", changes: {} };
+  const fork: Fork = { parent: { job_id: parent, step: 10 }, blob, origin, progress: null };
+  const job = newJob({ fork, room: room(MiB) });
+  await store.jobs.reserve(job);
+  await store.jobs.create(job);
+  return { origin, lease: await acquire(store, job.id) };
+}
+
+test("taken back to where it began a fork still has what it began with, further back it has not", async () => {
+  const { origin, lease } = await forked();
+  const change = { detected_step: 20, lr_factor: 0.5, finding: null };
+  const event = { type: "rewound" as const, message: "Back.", step: null, data: null };
+  await lease.rewind(10, [{ ...change, step: 10 }], event);
+  expect((await lease.work()).origin).toEqual(origin);
+  await lease.rewind(9, [{ ...change, step: 9 }], event);
+  expect((await lease.work()).origin).toBeNull();
+});
+
+test("a fork has what it began with until it has two checkpoints of its own", async () => {
+  const { origin, lease } = await forked();
+  await checkpoint(lease, 20);
+  expect((await lease.work()).origin).toEqual(origin);
+  await checkpoint(lease, 30);
+  expect((await lease.work()).origin).toBeNull();
+});

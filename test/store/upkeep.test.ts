@@ -1,0 +1,44 @@
+// What the reconciler asks of the store (src/store/upkeep.ts).
+import { type Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import type { OpenJob } from "../../src/store/upkeep.ts";
+import type { Store } from "../../src/store/store.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import { acquire, connected, openStore, postJob } from "./support.ts";
+
+let server: TestRedis;
+let redis: Redis;
+let store: Store;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = await connected(server);
+  store = await openStore(server);
+});
+afterAll(() => server.stop());
+beforeEach(() => redis.flushall());
+
+test("of two that deliver a lost job again at once one does", async () => {
+  const id = await postJob(store);
+  const { value } = await store.upkeep.openJobs().next();
+  const [job] = value as OpenJob[];
+  expect(job).toMatchObject({ id, delivery: 1 });
+  const delivered = await Promise.all(Array.from({ length: 5 }, () => store.upkeep.redeliver(job)));
+  expect(delivered.filter((delivery) => delivery !== null)).toEqual([2]);
+});
+
+test("a job that was taken since it was looked at is not delivered again", async () => {
+  const id = await postJob(store);
+  const { value } = await store.upkeep.openJobs().next();
+  const [job] = value as OpenJob[];
+  expect(job).toMatchObject({ id, leased: false });
+  await acquire(store, id);
+  expect(await store.upkeep.redeliver(job)).toBeNull();
+});
+
+test("all jobs that are open are looked at, however many there are", async () => {
+  const posted = await Promise.all(Array.from({ length: 1200 }, () => postJob(store)));
+  const seen = new Set<string>();
+  for await (const jobs of store.upkeep.openJobs()) for (const { id } of jobs) seen.add(id);
+  expect([...seen].sort()).toEqual(posted.sort());
+});
