@@ -12,7 +12,7 @@ import { generatedTable } from "./generated-table.ts";
 import { datasetFiles, LIMIT_BYTES } from "./support.ts";
 
 const FIRST_SEED = Number(process.env.TABLES_SEED ?? 1);
-const COUNT = Number(process.env.TABLES_COUNT ?? 60);
+const COUNT = Number(process.env.TABLES_COUNT ?? 40);
 const PYTHON = "python3";
 const hasPython = spawnSync(PYTHON, ["-c", "import csv, sys; sys.exit(sys.version_info < (3, 7))"]).status === 0;
 

@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ColumnFile } from "../../src/data/column-file.ts";
 import { MISSING_CODE } from "../../src/data/column.ts";
+import type { Warning } from "../../src/spec/warnings.ts";
 import type { Column, Dataset } from "../../src/spec/wire.ts";
-import { startService, type Service } from "../api/service.ts";
+import { specFor, startService, type Service } from "../api/service.ts";
 import type { Because, Expected, Read } from "./spellings/case.ts";
 import { compressed, encodings, headers } from "./spellings/bytes.ts";
 import { dates } from "./spellings/dates.ts";
@@ -113,4 +114,18 @@ test.each(Object.entries(excerpts))("%s", async (file, { query, reading, rows, c
     const column = found.values[columns.findIndex(([known]) => known === name)];
     expect(samples.map(([row]) => [row, column?.[row]])).toEqual(samples);
   }
+});
+
+test("of titanic.csv the columns that only name a passenger are no default features", async () => {
+  const { dataset } = await read({
+    body: Buffer.concat([readFileSync("test/data/excerpts/titanic.csv"), Buffer.from("\n")]),
+  });
+  const data = { dataset: dataset.id, target: "Survived", preprocess: { missing: "median" } };
+  const { status, body } = await service.call("POST", "/v1/jobs?validate_only=true", {
+    body: specFor("", { data }),
+  });
+  expect({ status, ...body }).toMatchObject({ status: 200, valid: true });
+  expect(body.warnings.map(({ code, message }: Warning) => [code, message.split(",")[0]])).toEqual(
+    ["PassengerId", "Name", "Ticket"].map((name) => ["unique_column", `leaves out "${name}"`]),
+  );
 });
