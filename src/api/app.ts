@@ -10,22 +10,8 @@ import { describeApi } from "./plugins/description.ts";
 import { refuseForeignPages } from "./plugins/local-only.ts";
 import { endLongLived, longLivedLimits } from "./plugins/long-lived.ts";
 import { limitRequests } from "./plugins/rate-limit.ts";
-import { batches } from "./routes/batches.ts";
-import { catalogue } from "./routes/catalogue.ts";
-import { checkpoints } from "./routes/checkpoints.ts";
-import { control } from "./routes/control.ts";
-import { datasets } from "./routes/datasets.ts";
-import { diagnosis } from "./routes/diagnosis.ts";
-import { events } from "./routes/events.ts";
-import { files } from "./routes/files.ts";
-import { fork } from "./routes/fork.ts";
 import { health } from "./routes/health.ts";
-import { jobs } from "./routes/jobs.ts";
-import { metrics } from "./routes/metrics.ts";
-import { model } from "./routes/model.ts";
-import { progress } from "./routes/progress.ts";
-import { schedules } from "./routes/schedules.ts";
-import { status } from "./routes/status.ts";
+import { routes } from "./routes/registry.generated.ts";
 import type { Services } from "./services.ts";
 
 export interface AppOptions extends Services {
@@ -49,26 +35,7 @@ export async function buildApp({ log, queues, tracing, ...services }: AppOptions
   authenticate(app, apiKeys, attempts);
   await limitRequests(app, services.config.requestsPerMinute);
   await describeApi(app);
-  for (const routes of [
-    datasets,
-    files,
-    jobs,
-    control,
-    fork,
-    progress,
-    metrics,
-    batches,
-    diagnosis,
-    events,
-    checkpoints,
-    model,
-    catalogue,
-    schedules,
-    status,
-    health,
-  ]) {
-    await app.register(routes, services);
-  }
+  for (const resource of [...Object.values(routes), health]) await app.register(resource, services);
   const { adminKey } = services.config;
   if (adminKey !== null) {
     // Only whoever wants the dashboard pays for loading it.
