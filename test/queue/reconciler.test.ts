@@ -7,6 +7,7 @@ import { Deliveries, queue } from "../../src/queue/deliveries.ts";
 import { retrying } from "../../src/retries.ts";
 import { Reconciler } from "../../src/queue/reconciler.ts";
 import { FORMAT } from "../../src/store/format.ts";
+import { keys } from "../../src/store/keys.ts";
 import type { Store } from "../../src/store/store.ts";
 import { acquire, connected, eventTypes, lapse, openStore, OWNER, postJob } from "../store/support.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
@@ -53,6 +54,22 @@ test("a job whose delivery was lost is delivered again, once, however many look 
   await somePasses();
   expect(await waiting()).toBe(1);
   expect(await deliveries.has(id, 2)).toBe(true);
+});
+
+test("one process at a time sets things right, and nobody ends the turn of another", async () => {
+  const done: string[] = [];
+  const turn = async (name: string, during?: () => Promise<void>) =>
+    store.upkeep.alone(60_000, async () => {
+      done.push(name);
+      await during?.();
+    });
+  await turn("first", () => turn("beside it"));
+  await turn("second", async () => {
+    // It took longer than it may: another has its turn.
+    await redis.set(keys.reconciler, "another's");
+  });
+  await turn("third");
+  expect(done).toEqual(["first", "second"]);
 });
 
 test("a run that died is delivered again when its lease has lapsed, not before", async () => {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Checkpoints } from "../../src/runner/checkpoints.ts";
 import { Endings } from "../../src/runner/endings.ts";
 import { Heartbeat } from "../../src/runner/heartbeat.ts";
+import { JobFailure } from "../../src/runner/prepare.ts";
 import { Reporter } from "../../src/runner/reporter.ts";
 import { untraced } from "../../src/runner/trace.ts";
 import { retrying } from "../../src/retries.ts";
@@ -54,6 +55,28 @@ test("what expired before the job could end is uploaded again", async () => {
   const model = (await store.jobs.model(OWNER, id, "final"))!;
   expect(model.sha256).toBe(job.result!.weights_sha256);
   expect(await metricRows(store, OWNER, id)).toEqual([row(1)]);
+});
+
+test("of a job that diverged that is told first, then that it failed, after all that the run had to tell", async () => {
+  const id = await postJob(store);
+  const lease = await acquire(store, id);
+  const life = { gone: new AbortController().signal, log };
+  const reporter = new Reporter(
+    lease,
+    () => progressAt(7),
+    log,
+    () => {},
+  );
+  reporter.event("evaluated", "Evaluated.", 6);
+  const endings = new Endings(lease, reporter, life, () => {});
+  const failure = new JobFailure("diverged", "The loss rose.", "Lower the learning rate.", 7);
+  await endings.failed(failure, progressAt(7));
+  const { data } = (await store.jobs.events(OWNER, id, { limit: 10 }))!;
+  expect(data.map(({ type }) => type)).toEqual(["created", "started", "evaluated", "diverged", "failed"]);
+  for (const event of data.slice(-2)) {
+    const told = { code: "diverged", suggestion: "Lower the learning rate." };
+    expect(event).toMatchObject({ message: "The loss rose.", step: 7, data: told });
+  }
 });
 
 test("a beat that meets the end of its own job is no lost lease, one that meets another run is", async () => {
