@@ -115,6 +115,20 @@ test("submit, watch, list and fetch the model", async () => {
   expect(createHash("sha256").update(readFileSync(output)).digest("hex")).toBe(sha256);
 });
 
+test("a fork from the best weights need not say that the optimizer's state stays behind", async () => {
+  const input = `
+data: { synthetic: { type: two_moons, rows: 100 }, target: target, validation: { every: 5 } }
+model: { layers: [{ type: linear }] }
+loss: { type: cross_entropy }
+optimizer: { type: sgd, lr: 0.1 }
+training: { epochs: 2, batch_size: 40 }
+checkpoint: { keep_best: true }
+`;
+  const { id, result } = JSON.parse((await rappel(["submit", "-", "--watch", "--json"], { input })).stdout);
+  const forked = await rappel(["fork", id, "--from", "best", "--json"]);
+  expect(JSON.parse(forked.stdout)).toMatchObject({ parent: { job_id: id, step: result.best.step } });
+});
+
 test("a spec may come from the standard input, in YAML, and be validated only", async () => {
   const valid = await rappel(["submit", "-", "--validate"], { input: moons() });
   expect(valid).toEqual({ code: 0, stdout: "Valid: 42 parameters, 50 steps.\n", stderr: "" });
