@@ -107,6 +107,14 @@ test("taken back to where it began a fork still has what it began with, further 
   expect((await lease.work()).origin).toBeNull();
 });
 
+test("a fork that keeps one checkpoint has what it began with until it ends: its own may be damaged", async () => {
+  const { origin, lease } = await forked();
+  for (const step of [20, 30, 40]) await checkpoint(lease, step, { keepLast: 1 });
+  expect((await lease.work()).origin).toEqual(origin);
+  expect(await lease.fallBack(40)).toBe("done");
+  expect(await lease.work()).toMatchObject({ origin, checkpoint: null });
+});
+
 test("a fork has what it began with until it has two checkpoints of its own", async () => {
   const { origin, lease } = await forked();
   await checkpoint(lease, 20);

@@ -122,6 +122,22 @@ test("from the moment a process is told to end its death would be nobody's crash
   expect(await place.redis.hget(record(id), "blame")).toBe("none");
 });
 
+test.each([
+  [64 * 2 ** 20, ["checkpoint_committed", "requeued"]],
+  [64 * 2 ** 20 + 1, ["requeued"]],
+])("a job whose state has %d bytes is given back at an end of the process with %j", async (bytes, told) => {
+  const id = await place.post({ ...long, checkpoint: { every_seconds: null } });
+  // The rest of the record, and the state itself, are those of a small job.
+  await place.redis.hset(record(id), "state_bytes", bytes);
+  const run = await runOf(id, new Threads(1));
+  const end = run.execute();
+  await place.until(id, (job) => job.progress.step > 0);
+  run.shutdown();
+  expect(await end).toBe("released");
+  const types = await eventTypes(place.store, id);
+  expect(types.filter((type) => ["checkpoint_committed", "requeued"].includes(type))).toEqual(told);
+});
+
 test("a job that lost its worker shares the next one once it is past that point", async () => {
   const dying = await place.startWorker({ RAPPEL_CRASH_AT: "after-acquire" });
   const crashed = await place.post(long);
