@@ -2,8 +2,9 @@ import type { Redis } from "ioredis";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { Reporter } from "../../src/runner/reporter.ts";
+import { retrying } from "../../src/retries.ts";
 import { Store } from "../../src/store/store.ts";
-import { acquire, connected, OWNER, postJob, progressAt, row } from "../store/support.ts";
+import { acquire, connected, eventTypes, OWNER, postJob, progressAt, row } from "../store/support.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 
 let server: TestRedis;
@@ -28,7 +29,8 @@ async function reporting() {
     (error) => expect.fail(String(error)),
   );
   onTestFinished(() => reporter.stop());
-  return { reporter, reports: () => redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "reported") };
+  const reports = () => redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "reported");
+  return { reporter, reports, types: () => eventTypes(store, id) };
 }
 
 test("what was told is not told again as long as nothing is new", async () => {
@@ -48,4 +50,16 @@ test("rows of a course that was given up are in no later checkpoint", async () =
   reporter.metrics([row(4)]);
   expect(reporter.rowsUpTo(9)).toEqual([1, 2, 4].map(row));
   expect(reporter.rowsUpTo(2)).toEqual([1, 2].map(row));
+});
+
+test("what was sent and not acknowledged is sent again before the last word", async () => {
+  const { reporter, types } = await reporting();
+  redis.disconnect();
+  reporter.event("evaluated", "Evaluated.", 1);
+  await expect.poll(() => retrying().map(({ loop }) => loop), { timeout: 10_000 }).toContain("report");
+  reporter.stop();
+  await redis.connect();
+  reporter.event("diagnosed", "Diagnosed.", 1);
+  expect((await reporter.close(life)).events).toEqual([]);
+  expect(await types()).toEqual(["created", "started", "evaluated", "diagnosed"]);
 });

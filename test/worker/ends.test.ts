@@ -1,7 +1,13 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { pino } from "pino";
+import { DatasetCache } from "../../src/data/cache.ts";
+import { DatasetFiles } from "../../src/data/files.ts";
 import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
+import type { Sources } from "../../src/runner/prepare.ts";
 import { Run } from "../../src/runner/run.ts";
 import { Threads } from "../../src/runner/threads.ts";
 import { untraced } from "../../src/runner/trace.ts";
@@ -36,7 +42,7 @@ test("what Redis refuses for good ends the job as internal, with a word in the l
 });
 
 /** A run in this process. */
-async function runOf(id: string, threads: Threads): Promise<Run> {
+async function runOf(id: string, threads: Threads, sources: Partial<Sources> = {}): Promise<Run> {
   const { store, files } = place;
   const leaseMs = 60_000;
   const lease = await acquire(store, id, { arithmeticVersion: ARITHMETIC_VERSION, leaseMs });
@@ -51,6 +57,7 @@ async function runOf(id: string, threads: Threads): Promise<Run> {
     renewLock: async () => {},
     alone: () => true,
     committed: () => {},
+    ...sources,
   });
 }
 
@@ -136,6 +143,23 @@ test.each([
   expect(await end).toBe("released");
   const types = await eventTypes(place.store, id);
   expect(types.filter((type) => ["checkpoint_committed", "requeued"].includes(type))).toEqual(told);
+});
+
+test("a job whose data cannot be had goes behind its owner's other jobs", async () => {
+  const [id, other] = [await place.post({ resources: { priority: 10 } }), await place.post()];
+  const elsewhere = mkdtempSync(join(tmpdir(), "rappel-elsewhere-"));
+  onTestFinished(() => rmSync(elsewhere, { recursive: true }));
+  const cache = new DatasetCache(join(elsewhere, "cache"), {
+    apiUrl: "http://127.0.0.1:1",
+    authorize: async () => "Bearer ticket",
+    maxBytes: 0,
+    log: pino({ level: "silent" }),
+    backoffMs: 1,
+  });
+  await cache.prepare();
+  const run = await runOf(id, new Threads(1), { cache, files: new DatasetFiles(elsewhere) });
+  expect(await run.execute()).toBe("postponed");
+  expect(await place.redis.zrange(`{rappel}:owner:${OWNER}:waiting`, "0", "-1")).toEqual([other, id]);
 });
 
 test("a job that lost its worker shares the next one once it is past that point", async () => {
