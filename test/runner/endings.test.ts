@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Checkpoints } from "../../src/runner/checkpoints.ts";
 import { Endings } from "../../src/runner/endings.ts";
 import { Heartbeat } from "../../src/runner/heartbeat.ts";
-import { JobFailure } from "../../src/runner/prepare.ts";
+import { JobFailure } from "../../src/runner/failures.ts";
 import { Reporter } from "../../src/runner/reporter.ts";
 import { untraced } from "../../src/runner/trace.ts";
 import { retrying } from "../../src/retries.ts";
