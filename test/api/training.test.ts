@@ -210,12 +210,12 @@ describe("the batches of an epoch", () => {
     expect(await batches(id, "?epoch=1")).toEqual(whole);
   });
 
-  test("are a fault of the query beyond the last epoch, and gone with the dataset", async () => {
+  test("are not there beyond the last epoch, and gone with the dataset", async () => {
     const other = (await service.upload("x,label\n1,a\n2,b\n3,a\n4,b\n5,a\n6,b")).id;
     const { id } = await trained(specFor(other, { training: { epochs: 2, batch_size: "full", shuffle: false } }));
     expect((await batches(id)).data).toEqual([{ batch: 0, step: 1, rows: [1, 2, 3, 4] }]);
     const beyond = await service.call("GET", `/v1/jobs/${id}/batches?epoch=2`);
-    expect([beyond.status, beyond.body.errors]).toEqual([400, [{ pointer: "?epoch", message: "must be at most 1" }]]);
+    expect([beyond.status, beyond.body.detail]).toEqual([404, "The job has no epoch 2; its last is 1."]);
     await service.call("DELETE", `/v1/datasets/${other}`);
     const gone = await service.call("GET", `/v1/jobs/${id}/batches`);
     expect([gone.status, gone.body.code]).toEqual([404, "not_found"]);

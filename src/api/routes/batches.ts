@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { MAX_PAGE_ROWS } from "../../data/batch-order.ts";
 import { batchesOf } from "../../data/encodings.ts";
-import { faulty, Problem } from "../../spec/errors.ts";
+import { Problem } from "../../spec/errors.ts";
 import { Batches, JobId } from "../../spec/wire.ts";
 import { sendLongJson } from "../json.ts";
 import { numberCursor, queryInteger } from "../requests.ts";
@@ -40,7 +40,7 @@ export const batches: Routes = async (app, { store, files }) => {
       const { data, training } = source.spec;
       const { epochs } = training;
       if (query.epoch >= epochs)
-        throw faulty("invalid_parameter", [{ pointer: "?epoch", message: `must be at most ${epochs - 1}` }]);
+        throw new Problem("not_found", `The job has no epoch ${query.epoch}; its last is ${epochs - 1}.`);
       const dataset = source.dataset && (await store.datasets.get(owner, source.dataset));
       if (!dataset) throw new Problem("not_found", "The job's dataset was deleted.");
       const first = query.after === undefined ? 0 : Number(query.after) + 1;
