@@ -15,7 +15,7 @@
 import type { FastifyBaseLogger } from "fastify";
 import { crashPoint } from "../crash.ts";
 import { filesOf, type Named } from "../data/dataset.ts";
-import type { Draft } from "../data/files.ts";
+import type { Draft } from "../data/files/dataset-files.ts";
 import { retryLater } from "../spec/errors.ts";
 import type { Dataset } from "../spec/wire.ts";
 import type { Services } from "./services.ts";

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import type { Config } from "../config.ts";
-import type { DatasetFiles } from "../data/files.ts";
+import type { DatasetFiles } from "../data/files/dataset-files.ts";
 import type { Deliveries } from "../queue/deliveries.ts";
 import type { News } from "../queue/news.ts";
 import type { Store } from "../store/store.ts";

@@ -1,7 +1,7 @@
 /** From the bytes of a table to its file of typed columns. Runs in a helper thread. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { writeColumnFile } from "./column-file.ts";
+import { writeColumnFile } from "./files/column-file.ts";
 import { DatasetTooLarge, InvalidDataset, type ReadContent } from "./dataset.ts";
 import type { Reading, ReadingOptions } from "./reading.ts";
 import { readTable } from "./table/read.ts";

@@ -3,7 +3,7 @@
  * uploaded, and from there on is a dataset like any other.
  */
 import { writeFile } from "node:fs/promises";
-import type { DataFault } from "./check.ts";
+import type { DataFault } from "./encode/check.ts";
 import { ALL_DETECTED, type ReadingOptions } from "./reading.ts";
 import { syntheticTable, type Synthetic } from "./synthetic.ts";
 

@@ -1,10 +1,10 @@
 /** From a job's record to what the engine trains on. */
-import { encode } from "../data/encodings.ts";
-import type { Encoded, Encoding } from "../data/encoding.ts";
-import { DatasetUnreachable, type DatasetCache, type WantedDataset } from "../data/cache.ts";
+import { encode } from "../data/encode/encoding-cache.ts";
+import type { Encoded, Encoding } from "../data/encode/encoding.ts";
+import { DatasetUnreachable, type DatasetCache, type WantedDataset } from "../data/files/cache.ts";
 import { DatasetLost, type StoredDataset } from "../data/dataset.ts";
 import { diskFault } from "../disk-fault.ts";
-import type { DatasetFiles } from "../data/files.ts";
+import type { DatasetFiles } from "../data/files/dataset-files.ts";
 import { evaluatesOthers } from "../engine/averaging.ts";
 import type { Plan } from "../engine/model.ts";
 import { fromExactJson } from "../engine/numbers.ts";

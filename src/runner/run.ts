@@ -17,7 +17,7 @@
  * - A run that lost its lease stops at once and writes nothing. Its successor has dropped what was
  *   not committed, and computes the same again.
  */
-import { DatasetUnreachable } from "../data/cache.ts";
+import { DatasetUnreachable } from "../data/files/cache.ts";
 import { Crew, type CrewHandlers, type Outcome } from "../engine/crew.ts";
 import { changeAfter } from "../engine/rewind.ts";
 import { PlanError } from "../engine/shapes.ts";

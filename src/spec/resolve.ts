@@ -5,10 +5,10 @@
  * each section that is well-formed goes on even if others are not: `data` to its dataset, `data` and `loss` to the columns, and with `model` and
  * `optimizer` to the plan, which knows shapes and bytes.
  */
-import { checkData, viewedTable } from "../data/check.ts";
-import { writtenOut, type DataSizes } from "../data/encoding.ts";
-import { featuresOf } from "../data/features.ts";
-import { dataWarnings } from "../data/warn.ts";
+import { checkData, viewedTable } from "../data/encode/check.ts";
+import { writtenOut, type DataSizes } from "../data/encode/encoding.ts";
+import { featuresOf } from "../data/encode/features.ts";
+import { dataWarnings } from "../data/encode/warn.ts";
 import { averagesBy } from "../engine/averaging.ts";
 import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
 import { batchRows, stepsPerEpoch } from "../engine/job.ts";

@@ -4,7 +4,7 @@
  * jobs have, may make a state a few kilobytes larger.
  */
 import { MAX_CLASS_LENGTH, type ColumnSummary } from "../data/dataset.ts";
-import { dateParts } from "../data/encoding.ts";
+import { dateParts } from "../data/encode/encoding.ts";
 import { targetsOf } from "../engine/losses/targets.ts";
 import { metricsOfTargets } from "../engine/metrics.ts";
 import type { Plan } from "../engine/model.ts";

@@ -3,12 +3,12 @@
  * A table that a spec brings is made as late as possible.
  */
 import { DatasetLost, InvalidDataset } from "../data/dataset.ts";
-import type { Measured } from "../data/encode.ts";
-import { measure } from "../data/encodings.ts";
-import type { DataSpec } from "../data/encoding.ts";
-import type { TableSummary } from "../data/features.ts";
-import type { DatasetFiles, Draft } from "../data/files.ts";
-import { outlineOf } from "../data/outline.ts";
+import type { Measured } from "../data/encode/encode.ts";
+import { measure } from "../data/encode/encoding-cache.ts";
+import type { DataSpec } from "../data/encode/encoding.ts";
+import type { TableSummary } from "../data/encode/features.ts";
+import type { DatasetFiles, Draft } from "../data/files/dataset-files.ts";
+import { outlineOf } from "../data/encode/outline.ts";
 import type { Asker } from "../data/pool.ts";
 import { checkInline, type Source } from "../data/source.ts";
 import type { TargetKind } from "../engine/training.ts";

@@ -3,7 +3,7 @@
  * anything, do not influence the result, and are recorded with the job.
  */
 import { z } from "zod";
-import { dataWarningCodes } from "../data/warn.ts";
+import { dataWarningCodes } from "../data/encode/warn.ts";
 import { spanCodes } from "../engine/schedules/span.ts";
 
 /** How many a job has at most, and how many of one code. */

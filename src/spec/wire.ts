@@ -5,7 +5,7 @@
  * every response they see. A schema and its type share one name.
  */
 import { z } from "zod";
-import { dateParts } from "../data/encoding.ts";
+import { dateParts } from "../data/encode/encoding.ts";
 import { decimalMarks, declaredTypes, encodings, separators } from "../data/reading.ts";
 import { ErrorCode } from "./errors.ts";
 import { EventType } from "./event-type.ts";

@@ -11,7 +11,7 @@ import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { recordDataset, removeDataset, sweepFiles } from "../../src/api/datasets.ts";
 import { columnsFile, csvFile, filesOf } from "../../src/data/dataset.ts";
-import { DatasetFiles } from "../../src/data/files.ts";
+import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { itself } from "../../src/data/pool.ts";
 import { FIRST_READING, type Reading } from "../../src/data/reading.ts";
 import type { Dataset } from "../../src/spec/wire.ts";

@@ -7,7 +7,7 @@ import { pino } from "pino";
 import request, { type Response } from "supertest";
 import { buildApp } from "../../src/api/app.ts";
 import type { Services } from "../../src/api/services.ts";
-import { DatasetFiles } from "../../src/data/files.ts";
+import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { Deliveries } from "../../src/queue/deliveries.ts";
 import { News } from "../../src/queue/news.ts";
 import type { Dataset, Job } from "../../src/spec/wire.ts";

@@ -3,8 +3,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ColumnFile } from "../../src/data/column-file.ts";
-import { MISSING_CODE } from "../../src/data/column.ts";
+import { ColumnFile } from "../../src/data/files/column-file.ts";
+import { MISSING_CODE } from "../../src/data/columns/column.ts";
 import type { Warning } from "../../src/spec/warnings.ts";
 import type { Column, Dataset } from "../../src/spec/wire.ts";
 import { specFor, startService, type Service } from "../api/service.ts";

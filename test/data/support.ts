@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { expect, onTestFinished } from "vitest";
-import type { DataSpec } from "../../src/data/encoding.ts";
-import { encode, measure } from "../../src/data/encodings.ts";
-import { DatasetFiles } from "../../src/data/files.ts";
+import type { DataSpec } from "../../src/data/encode/encoding.ts";
+import { encode, measure } from "../../src/data/encode/encoding-cache.ts";
+import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { ingest } from "../support/datasets.ts";
 
 export const LIMIT_BYTES = 2 ** 30;

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
-import { checkData } from "../../src/data/check.ts";
-import type { DataSizes } from "../../src/data/encoding.ts";
-import { measure } from "../../src/data/encodings.ts";
-import { outlineOf } from "../../src/data/outline.ts";
+import { checkData } from "../../src/data/encode/check.ts";
+import type { DataSizes } from "../../src/data/encode/encoding.ts";
+import { measure } from "../../src/data/encode/encoding-cache.ts";
+import { outlineOf } from "../../src/data/encode/outline.ts";
 import { syntheticTable, SYNTHETIC_TYPES, type Synthetic } from "../../src/data/synthetic.ts";
 import { dataSpec, datasetFiles } from "./support.ts";
 

@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { expect, test } from "vitest";
-import { DatasetFiles } from "../../src/data/files.ts";
+import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { Problem } from "../../src/spec/errors.ts";
 import { resolveSpec, withoutDerived } from "../../src/spec/resolve.ts";
 import type { Dataset } from "../../src/spec/wire.ts";

@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import type { ReadContent } from "../../src/data/dataset.ts";
-import type { DatasetFiles } from "../../src/data/files.ts";
+import type { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { itself } from "../../src/data/pool.ts";
 import type { Reading } from "../../src/data/reading.ts";
 

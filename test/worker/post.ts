@@ -1,5 +1,5 @@
 // Posts a job, from a process of its own that may die on the way.
-import { DatasetFiles } from "../../src/data/files.ts";
+import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { createLog } from "../../src/log.ts";
 import { Deliveries } from "../../src/queue/deliveries.ts";
 import { connector } from "../../src/redis/connect.ts";

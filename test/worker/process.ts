@@ -1,7 +1,7 @@
 // A worker process for the tests: no HTTP, so that they can kill it and start it in a moment. The
 // role worker of the service is the same parts with health checks.
 import { once } from "node:events";
-import { DatasetFiles } from "../../src/data/files.ts";
+import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { createLog } from "../../src/log.ts";
 import { Control } from "../../src/queue/control.ts";
 import { Deliveries } from "../../src/queue/deliveries.ts";

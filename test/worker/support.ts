@@ -10,7 +10,7 @@ import { Readable } from "node:stream";
 import { createInterface } from "node:readline";
 import type { Redis } from "ioredis";
 import { ulid } from "ulid";
-import { DatasetFiles } from "../../src/data/files.ts";
+import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
 import { Deliveries } from "../../src/queue/deliveries.ts";
 import { resolveSpec } from "../../src/spec/resolve.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { MAX_PAGE_ROWS } from "../../data/batch-order.ts";
-import { batchesOf } from "../../data/encodings.ts";
+import { MAX_PAGE_ROWS } from "../../data/encode/batch-order.ts";
+import { batchesOf } from "../../data/encode/encoding-cache.ts";
 import { Problem } from "../../spec/errors.ts";
 import { Batches, JobId } from "../../spec/wire.ts";
 import { sendLongJson } from "../json.ts";

@@ -4,7 +4,7 @@
  */
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
-import { headerHash } from "../../data/column-file.ts";
+import { headerHash } from "../../data/files/column-file.ts";
 import { columnsName, DatasetLost } from "../../data/dataset.ts";
 import { Problem } from "../../spec/errors.ts";
 import type { Dataset } from "../../spec/wire.ts";

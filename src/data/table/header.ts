@@ -1,5 +1,5 @@
 /** The names of a table's columns. */
-import { NumberReader } from "../cell-number.ts";
+import { NumberReader } from "../columns/cell-number.ts";
 import { InvalidDataset, MAX_COLUMNS, MAX_NAME_CHARACTERS } from "../dataset.ts";
 import type { DeclaredType } from "../reading.ts";
 import { tooManyCells } from "./rows.ts";

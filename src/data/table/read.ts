@@ -2,9 +2,9 @@
  * Reads a file of bytes as a table. What is not said about it is detected, and then the whole
  * reading is known; one that is known already is repeated.
  */
-import type { Column } from "../column.ts";
+import type { Column } from "../columns/column.ts";
 import { READER_VERSION, type Reading, type ReadingOptions } from "../reading.ts";
-import { TableColumns } from "../table-columns.ts";
+import { TableColumns } from "../columns/table-columns.ts";
 import { Assembler, type Sink } from "./assemble.ts";
 import { Decoder } from "./decode.ts";
 import { checkTypes, namesOf, RowNumbers } from "./header.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { TableColumns } from "../../../src/data/table-columns.ts";
+import { TableColumns } from "../../../src/data/columns/table-columns.ts";
 import { RowSplitter } from "../../../src/data/table/rows.ts";
 import { collectNow } from "../../../src/engine/garbage.ts";
 

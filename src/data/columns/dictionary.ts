@@ -1,0 +1,81 @@
+import type { MissingCells } from "./cell-word.ts";
+import { grown, MISSING_CODE, tabulated } from "./column.ts";
+import { MAX_CLASSES } from "../dataset.ts";
+import { Evidence } from "./evidence.ts";
+import type { DeclaredType } from "../reading.ts";
+import { detached } from "../table/rows.ts";
+
+/** The distinct cells of a column with few, and a code for each row. */
+export class Dictionary {
+  readonly #missing: MissingCells;
+  readonly #codes = new Map<string, number>();
+  /** By code: where the cell stands first. */
+  readonly #lines: number[] = [];
+  #tokens = 0;
+  #rows: Uint16Array<ArrayBuffer> = new Uint16Array(64);
+
+  constructor(missing: MissingCells) {
+    this.#missing = missing;
+  }
+
+  /** Whether the distinct values are still few enough to be classes. */
+  add(row: number, cell: string, line: number): boolean {
+    if (row === this.#rows.length) this.#rows = grown(this.#rows, new Uint16Array(2 * row));
+    if (cell === "") {
+      this.#rows[row] = MISSING_CODE;
+      return true;
+    }
+    let code = this.#codes.get(cell);
+    if (code === undefined) {
+      code = this.#codes.size;
+      this.#codes.set(detached(cell), code);
+      this.#lines.push(line);
+      if (this.#missing.is(cell) !== "no") this.#tokens++;
+    }
+    this.#rows[row] = code;
+    return this.#codes.size - this.#tokens <= MAX_CLASSES;
+  }
+
+  evidence(declared: DeclaredType | null): Evidence {
+    const evidence = new Evidence(declared);
+    let code = 0;
+    for (const cell of this.#codes.keys()) {
+      const line = this.#lines[code++];
+      if (this.#missing.is(cell) === "no") evidence.note(cell, line);
+    }
+    return evidence;
+  }
+
+  /** The codes of the rows and the spellings they stand for, without the cells that are missing. */
+  compact(rows: number, isWordMissing: boolean): { codes: Uint16Array; cells: string[]; missing: number } {
+    const cells: string[] = [];
+    const positions = new Uint16Array(this.#codes.size);
+    for (const [cell, code] of this.#codes) {
+      const is = this.#missing.is(cell);
+      const isValue = is === "no" || (is === "besideValues" && !isWordMissing);
+      positions[code] = isValue ? cells.push(cell) - 1 : MISSING_CODE;
+    }
+    const codes = this.#rows.slice(0, rows);
+    let missing = 0;
+    for (let row = 0; row < rows; row++) {
+      if (codes[row] !== MISSING_CODE) codes[row] = positions[codes[row]];
+      if (codes[row] === MISSING_CODE) missing++;
+    }
+    return { codes, cells, missing };
+  }
+
+  /** What `value` makes of each row's cell; NaN for an empty one. */
+  map(rows: number, value: (cell: string) => number): Float64Array<ArrayBuffer> {
+    return tabulated(this.#rows.subarray(0, rows), Float64Array.from(this.#codes.keys(), value));
+  }
+
+  count(rows: number, matches: (cell: string) => boolean): number {
+    const matching = Array.from(this.#codes.keys(), matches);
+    let count = 0;
+    for (let row = 0; row < rows; row++) {
+      const code = this.#rows[row];
+      if (code === MISSING_CODE ? matches("") : matching[code]) count++;
+    }
+    return count;
+  }
+}

@@ -1,0 +1,102 @@
+import type { MissingCells } from "./cell-word.ts";
+import { categoricalColumn, dateColumn, grown, numericColumn, type Column } from "./column.ts";
+import type { Dictionary } from "./dictionary.ts";
+import { areAllDifferent, fingerprint } from "./distinct.ts";
+import { NUMBER, type Evidence, type ValueKind } from "./evidence.ts";
+import type { DeclaredType } from "../reading.ts";
+import { verdictOn, type Decision } from "./verdict.ts";
+
+/** A value for each row of a column with too many distinct cells for a dictionary. */
+export class Series {
+  readonly evidence: Evidence;
+  readonly #missing: MissingCells;
+  readonly #isDeclaredNumeric: boolean;
+  /** What the values are read as; null: they are texts from the start. */
+  #as: ValueKind | null;
+  #values: Float64Array<ArrayBuffer>;
+  #empty: number;
+  #words: number;
+  #again = 0;
+
+  constructor(
+    evidence: Evidence,
+    missing: MissingCells,
+    declared: DeclaredType | null,
+    dictionary: Dictionary,
+    rows: number,
+  ) {
+    this.evidence = evidence;
+    this.#missing = missing;
+    this.#isDeclaredNumeric = declared === "numeric";
+    this.#as = probableKind(evidence, declared);
+    this.#empty = dictionary.count(rows, (cell) => missing.is(cell) === "always");
+    this.#words = dictionary.count(rows, (cell) => missing.is(cell) === "besideValues");
+    this.#values = dictionary.map(rows, (cell) => (missing.is(cell) === "no" ? this.#valueOf(cell, 0) : Number.NaN));
+    this.#values = grown(this.#values, new Float64Array(2 * rows));
+  }
+
+  add(row: number, cell: string, line: number): void {
+    if (row === this.#values.length) this.#values = grown(this.#values, new Float64Array(2 * row));
+    const missing = this.#missing.is(cell);
+    if (missing === "no") {
+      this.#values[row] = this.#valueOf(cell, line);
+      return;
+    }
+    this.#values[row] = Number.NaN;
+    if (missing === "always") this.#empty++;
+    else this.#words++;
+  }
+
+  #valueOf(cell: string, line: number): number {
+    const { evidence } = this;
+    const as = this.#as;
+    if (as === null) {
+      // Once a cell is known for the reason, no other can change anything.
+      if (evidence.spoiler === null) evidence.note(cell, line);
+      return fingerprint(cell);
+    }
+    const kind = evidence.note(cell, line);
+    const value = evidence.value(kind, as);
+    const isSound = !Number.isNaN(value) && (kind !== NUMBER || this.#isDeclaredNumeric || !evidence.number.isCode);
+    return isSound ? value : fingerprint(cell);
+  }
+
+  /**
+   * Whether the values have to be read again, as these. If it is what they were read as, none was
+   * anything else: or the column would not be of this type.
+   */
+  begin(as: ValueKind): boolean {
+    const isSame = this.#as === as || (isMark(this.#as) && isMark(as) && !this.evidence.doMarksDiffer);
+    this.#as = as;
+    return !isSame;
+  }
+
+  addAgain(cell: string): void {
+    const { evidence } = this;
+    const value =
+      this.#missing.is(cell) === "no" ? evidence.value(evidence.note(cell, 0), this.#as as ValueKind) : Number.NaN;
+    this.#values[this.#again++] = value;
+  }
+
+  finish(name: string, rows: number, verdict: Decision): Column {
+    const values = this.#values.subarray(0, rows);
+    if ("as" in verdict) {
+      const missing = this.#empty + this.#words;
+      return verdict.type === "date" ? dateColumn(name, missing, values) : numericColumn(name, missing, values);
+    }
+    const missing = this.#empty + (this.evidence.isOneKind ? this.#words : 0);
+    const { summary } = categoricalColumn(name, missing, null, []);
+    return { summary: { ...summary, all_different: areAllDifferent(values) }, values: null };
+  }
+}
+
+/** What more than a thousand cells are is what the others probably are too. */
+function probableKind(evidence: Evidence, declared: DeclaredType | null): ValueKind | null {
+  const mark = evidence.proof(",") === null ? "." : ",";
+  const verdict = verdictOn(evidence, declared, "", { mark, proof: "declared" });
+  return "as" in verdict ? verdict.as : null;
+}
+
+function isMark(as: ValueKind | null): boolean {
+  return as === "." || as === ",";
+}

@@ -1,0 +1,115 @@
+/*
+ * A column whose type is found out from its cells, or was declared.
+ *
+ * A column starts out coded: a dictionary of the distinct cells with the line of each one's first,
+ * and a 16-bit code for each row. That suits small integers, flags and categories, which is what
+ * most columns hold, and whatever its type turns out to be, no cell is needed twice.
+ *
+ * One class more than can be listed ends that. From then on each cell is noted as evidence, and read
+ * as what the cells so far are: a number under the decimal mark that they show, or a date in their
+ * order. If it stays so, those are the values. The first cell that is something else leaves the
+ * decision open; should the column then turn out to hold numbers or dates after all, such as under
+ * a decimal comma that another column of the file shows, it needs its cells again.
+ *
+ * A text takes the place of a value as a fingerprint, so that one can tell in the end whether nearly
+ * all texts are different.
+ */
+import type { MissingCells } from "./cell-word.ts";
+import { categoricalColumn, dateColumn, numericColumn, tabulated, type Column } from "./column.ts";
+import { MAX_CLASSES, type Reason } from "../dataset.ts";
+import { Dictionary } from "./dictionary.ts";
+import { areNearlyAll } from "./distinct.ts";
+import { Evidence, type ValueKind } from "./evidence.ts";
+import type { DeclaredType } from "../reading.ts";
+import { Series } from "./series.ts";
+import { verdictOn, type Decision, type Mark } from "./verdict.ts";
+
+export class TypedColumn {
+  readonly #name: string;
+  readonly #declared: DeclaredType | null;
+  readonly #missing: MissingCells;
+  #rows = 0;
+  #dictionary: Dictionary | null;
+  /** Once there is no dictionary. */
+  #series: Series | null = null;
+  #verdict: Decision | null = null;
+  #needsAgain = false;
+  #evidence: Evidence | null = null;
+
+  constructor(name: string, declared: DeclaredType | null, missing: MissingCells) {
+    this.#name = name;
+    this.#declared = declared;
+    this.#missing = missing;
+    this.#dictionary = new Dictionary(missing);
+  }
+
+  add(cell: string, line: number): void {
+    const row = this.#rows++;
+    if (this.#series !== null) this.#series.add(row, cell, line);
+    else if (this.#dictionary !== null) this.#addCode(this.#dictionary, row, cell, line);
+  }
+
+  #addCode(dictionary: Dictionary, row: number, cell: string, line: number): void {
+    if (dictionary.add(row, cell, line)) return;
+    this.#series = new Series(dictionary.evidence(this.#declared), this.#missing, this.#declared, dictionary, row + 1);
+    this.#dictionary = null;
+  }
+
+  /** What the cells could be, after the last one. */
+  get evidence(): Evidence {
+    this.#evidence ??= this.#series?.evidence ?? (this.#dictionary as Dictionary).evidence(this.#declared);
+    return this.#evidence;
+  }
+
+  /** Whether its cells show the decimal mark of the file. */
+  get mayProve(): boolean {
+    return this.#declared === null || this.#declared === "numeric" || this.#declared === "ignore";
+  }
+
+  /** Decides the type. What is given is about a cell that is not what was declared. */
+  settle(mark: Mark): Reason | null {
+    const verdict = verdictOn(this.evidence, this.#declared, this.#name, mark);
+    if (verdict.type === "fault") return verdict.reason;
+    this.#verdict = verdict;
+    this.#needsAgain = this.#series !== null && "as" in verdict && this.#series.begin(verdict.as);
+    return null;
+  }
+
+  /** Once it is settled. */
+  get needsAgain(): boolean {
+    return this.#needsAgain;
+  }
+
+  addAgain(cell: string): void {
+    this.#series?.addAgain(cell);
+  }
+
+  finish(): Column {
+    const verdict = this.#verdict;
+    if (verdict === null) throw new Error("A column has no type before it is settled.");
+    const column = this.#series?.finish(this.#name, this.#rows, verdict) ?? this.#decoded(verdict);
+    const reason = verdict.type === "categorical" ? verdict.reason : null;
+    return { ...column, summary: { ...column.summary, reason } };
+  }
+
+  #decoded(verdict: Decision): Column {
+    const dictionary = this.#dictionary as Dictionary;
+    const isWordMissing = verdict.type !== "categorical" || this.evidence.isOneKind;
+    const { codes, cells, missing } = dictionary.compact(this.#rows, isWordMissing);
+    const name = this.#name;
+    if ("as" in verdict) {
+      const values = tabulated(codes, this.#valuesOf(cells, verdict.as));
+      return verdict.type === "date" ? dateColumn(name, missing, values) : numericColumn(name, missing, values);
+    }
+    const isListed = !(verdict.type === "categorical" && verdict.isText) && cells.length <= MAX_CLASSES;
+    const { summary, values } = categoricalColumn(name, missing, isListed ? codes : null, cells);
+    if (verdict.type === "boolean") return { summary: { ...summary, type: "boolean" }, values };
+    const all_different = areNearlyAll(cells.length, codes.length - missing);
+    return { summary: { ...summary, all_different }, values };
+  }
+
+  #valuesOf(cells: readonly string[], as: ValueKind): Float64Array {
+    const evidence = new Evidence(this.#declared);
+    return Float64Array.from(cells, (cell) => evidence.value(evidence.note(cell, 0), as));
+  }
+}

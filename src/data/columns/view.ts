@@ -1,0 +1,82 @@
+/**
+ * A recorded column as another type, for one job: what `data.columns` of a spec asks for.
+ *
+ * Everything follows from the record: numbers and dates become classes by their listed values, and
+ * classes become numbers, dates or booleans by their spelling. What the record does not hold is a
+ * fault whose remedy is to upload the file again with the type.
+ */
+import { MissingCells } from "./cell-word.ts";
+import { MISSING_CODE, tabulated, type ColumnValues } from "./column.ts";
+import type { ColumnSummary } from "../dataset.ts";
+import type { DeclaredType, Reading } from "../reading.ts";
+import { TypedColumn } from "./typed-column.ts";
+
+export interface ColumnView {
+  /** `mean` is null, and `missing` what is known at least, where only the values could tell. */
+  readonly summary: ColumnSummary;
+  /** From the values of the recorded column to those of the view. */
+  readonly convert: (recorded: ColumnValues) => ColumnValues;
+}
+
+/** `fault` continues the sentence "<pointer> …". */
+export type Viewed = ColumnView | { readonly fault: string };
+
+type ReadingOfClasses = Pick<Reading, "decimal" | "decimal_proved" | "missing_values">;
+
+/**
+ * `reading` is that of the column's dataset. `ignore` changes nothing here: it concerns the default
+ * features.
+ */
+export function viewColumn(summary: ColumnSummary, type: DeclaredType, reading: ReadingOfClasses): Viewed {
+  if (type === "ignore" || type === summary.type) return { summary, convert: (recorded) => recorded };
+  if (type === "text")
+    return { summary: { ...undescribed(summary), type: "categorical", classes: null }, convert: () => null };
+  const { name, classes } = summary;
+  if (classes === null) {
+    const option = JSON.stringify({ [name]: type });
+    return {
+      fault: `is ${type}, but the values of the column are not listed; upload the file with ?columns=${option}`,
+    };
+  }
+  if (summary.type === "date" && type !== "categorical") return { fault: `is ${type}, but the column holds dates` };
+
+  // The classes are a column of their own, with the type that is asked for.
+  const column = new TypedColumn(name, type, new MissingCells(reading.missing_values));
+  for (const cell of classes) column.add(cell, NO_LINE);
+  const { decimal: mark, decimal_proved } = reading;
+  const fault = column.settle({ mark, proof: decimal_proved ? "declared" : null });
+  if (fault !== null) return { fault: `is ${type}, but ${fault.message.replace(/\.$/, "")}` };
+  const viewed = column.finish();
+  return {
+    summary: {
+      ...viewed.summary,
+      missing: summary.missing + viewed.summary.missing,
+      mean: null,
+      all_different: summary.all_different && viewed.summary.all_different,
+    },
+    convert: (recorded) => converted(codesOf(recorded, summary, classes), viewed.values),
+  };
+}
+
+/** Classes stand in no line. */
+const NO_LINE = 0;
+
+function undescribed(summary: ColumnSummary): ColumnSummary {
+  return { ...summary, min: null, max: null, mean: null, reason: null };
+}
+
+/** The class of each row. */
+function codesOf(recorded: ColumnValues, summary: ColumnSummary, classes: readonly string[]): Uint16Array {
+  if (!(recorded instanceof Float64Array)) return recorded ?? new Uint16Array();
+  const valueOf = summary.type === "date" ? Date.parse : Number;
+  const codes = new Map(classes.map((text, code) => [valueOf(text), code]));
+  const coded = new Uint16Array(recorded.length);
+  for (let row = 0; row < coded.length; row++) coded[row] = codes.get(recorded[row]) ?? MISSING_CODE;
+  return coded;
+}
+
+function converted(codes: Uint16Array, values: ColumnValues): ColumnValues {
+  if (values === null) return null;
+  if (values instanceof Float64Array) return tabulated(codes, values);
+  return codes.map((code) => (code === MISSING_CODE ? MISSING_CODE : values[code]));
+}

@@ -1,0 +1,58 @@
+/*
+ * Which rows of the file make the batches of an epoch, and in which order. It follows from the spec
+ * and the table alone, so that it is the same before, while and after a job runs.
+ */
+import { batchesPerEpoch, batchesPerStep, batchRows, stepsPerEpoch, type Training } from "../../engine/job.ts";
+import { shuffle } from "../../engine/random.ts";
+import type { DataSpec } from "./encoding.ts";
+import { splitRows } from "./split.ts";
+import { ViewedFile } from "./viewed-file.ts";
+
+/** A page ends once it has so many rows; a single batch may have more. */
+export const MAX_PAGE_ROWS = 100_000;
+
+export interface BatchOrderInput {
+  /** The file of columns. */
+  readonly path: string;
+  readonly data: DataSpec;
+  readonly training: Pick<Training, "batch_size" | "drop_last" | "shuffle" | "seed" | "gradient_accumulation_steps">;
+  /** From 0. */
+  readonly epoch: number;
+  /** Batches from this one on, and how many at most. */
+  readonly first: number;
+  readonly limit: number;
+}
+
+export interface Batch {
+  /** Its number in the epoch, from 0. */
+  readonly batch: number;
+  /** The step that it is a part of, as metrics count: from 1. */
+  readonly step: number;
+  /** In the file, from 0. */
+  readonly rows: number[];
+}
+
+export interface BatchPage {
+  readonly batches: Batch[];
+  /** How many the epoch has. */
+  readonly total: number;
+}
+
+export function batchOrder({ path, data, training, epoch, first, limit }: BatchOrderInput): Promise<BatchPage> {
+  return ViewedFile.with(path, data.columns, async (file) => {
+    const { train } = await splitRows(file, data);
+    const order = Int32Array.from(train.keys());
+    if (training.shuffle) shuffle(order, training.seed, epoch);
+    const total = batchesPerEpoch(training, train.length);
+    const most = batchRows(training, train.length);
+    const batches: Batch[] = [];
+    let given = 0;
+    for (let batch = first; batch < Math.min(total, first + limit) && given < MAX_PAGE_ROWS; batch++) {
+      const rows = Array.from(order.subarray(batch * most, (batch + 1) * most), (at) => train[at]);
+      const step = epoch * stepsPerEpoch(training, train.length) + Math.floor(batch / batchesPerStep(training)) + 1;
+      batches.push({ batch, step, rows });
+      given += rows.length;
+    }
+    return { batches, total };
+  });
+}

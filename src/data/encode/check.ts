@@ -1,0 +1,238 @@
+/**
+ * What is wrong with a spec's `data` for a given dataset: all faults at once, each with a pointer into the spec and a
+ * message that continues the sentence "<pointer> …".
+ *
+ * `checkData` needs no more than the summary of the columns; what only the rows can tell is said by `checkSizes` once
+ * they were counted.
+ */
+import type { TargetKind } from "../../engine/training.ts";
+import {
+  MAX_CLASS_CHARACTERS_LISTED,
+  MAX_CLASSES,
+  MAX_CLASSES_LISTED,
+  type ColumnSummary,
+  type Reason,
+} from "../dataset.ts";
+import type { DataSizes, DataSpec, SplitRule } from "./encoding.ts";
+import { declaredType, featuresOf, type TableSummary } from "./features.ts";
+import { sideCounts } from "./split.ts";
+import { viewTable } from "./viewed-file.ts";
+
+export interface DataFault {
+  readonly pointer: string;
+  readonly message: string;
+}
+
+type Check = (column: ColumnSummary) => string | null;
+
+/** The square of a larger number may not fit a double, and then neither does a variance. */
+const MAX_MAGNITUDE = 1e150;
+const MAX_FLOAT32 = 3.4028234663852886e38;
+
+/** The table as the spec sees it, and what is wrong with how it wants to see it. */
+export function viewedTable(table: TableSummary, { columns }: DataSpec): { table: TableSummary; faults: DataFault[] } {
+  const { table: viewed, faults } = viewTable(table, columns);
+  const at = (column: string) => `/data/columns/${column.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+  return { table: viewed, faults: faults.map(({ column, message }) => ({ pointer: at(column), message })) };
+}
+
+/** @param table as the spec sees it */
+export function checkData(table: TableSummary, data: DataSpec, targets: TargetKind): DataFault[] {
+  const { rows, columns } = table;
+  const { target, features, validation, test } = data;
+  const byName = new Map(columns.map((column) => [column.name, column]));
+  const faults: DataFault[] = [];
+  const known = quotedFirst(columns.map(({ name }) => name));
+
+  const check = (pointer: string, name: string, checks: readonly Check[]) => {
+    const column = byName.get(name);
+    const messages = column
+      ? checks.map((one) => one(column))
+      : [`names ${quoted(name)}, and the dataset has only ${known}`];
+    for (const message of messages) if (message !== null) faults.push({ pointer, message });
+  };
+  const checkRule = (pointer: string, rule: SplitRule | null) => {
+    if (rule === null) return;
+    if ("column" in rule) check(`${pointer}/column`, rule.column, [markerFault(data)]);
+    if ("group" in rule) check(`${pointer}/group`, rule.group, [groupFault(rows, data)]);
+    const message = stratifyFault(rule, byName.get(target), targets);
+    if (message !== null) faults.push({ pointer: `${pointer}/stratify`, message });
+  };
+
+  check("/data/target", target, [missingTarget(rows, data), targetFault(data, targets)]);
+  const wronglyExcluded = excludeFault(data);
+  for (const [i, name] of data.exclude.entries()) check(`/data/exclude/${i}`, name, [wronglyExcluded]);
+  const seen = new Set<string>();
+  const featureChecks = [missingFeature(rows, data), featureFault(table, data)];
+  const named = featuresOf(table, data);
+  if (named.length === 0)
+    faults.push({ pointer: "/data/features", message: "must list columns, since no column is a feature by default" });
+  for (const [i, name] of named.entries()) {
+    const pointer = features === null ? "/data/features" : `/data/features/${i}`;
+    if (seen.has(name)) faults.push({ pointer, message: `names ${quoted(name)} a second time` });
+    else if (name === target) faults.push({ pointer, message: `names ${quoted(name)}, the target` });
+    else check(pointer, name, featureChecks);
+    seen.add(name);
+  }
+  checkRule("/data/validation", validation);
+  checkRule("/data/test", test);
+  const sides = sideCounts(rows, data);
+  if (sides !== null) faults.push(...checkSides(sides, data));
+  return faults;
+}
+
+/** What shows once the rows on each side and the inputs have been counted. */
+export function checkSizes(sizes: Omit<DataSizes, "untrained" | "trained" | "validated">, data: DataSpec): DataFault[] {
+  const faults = checkSides(sizes, data);
+  if (sizes.width === 0 && sizes.train > 0) {
+    faults.push({
+      pointer: "/data/features",
+      message: "gives the model no inputs, since the training rows have no values there",
+    });
+  }
+  return faults;
+}
+
+function checkSides(
+  { train, valid, test }: Pick<DataSizes, "train" | "valid" | "test">,
+  { validation, test: testRule }: DataSpec,
+): DataFault[] {
+  const faults: DataFault[] = [];
+  if (train === 0) {
+    const rules = validation === null ? "/data/test" : "/data/validation";
+    const pointer = validation === null && testRule === null ? "/data/preprocess/missing" : rules;
+    faults.push({ pointer, message: "leaves no rows to train on" });
+  }
+  if (valid === 0 && validation !== null)
+    faults.push({ pointer: "/data/validation", message: "leaves no rows to validate on" });
+  if (test === 0 && testRule !== null) faults.push({ pointer: "/data/test", message: "leaves no rows to test on" });
+  return faults;
+}
+
+function missingTarget(rows: number, { preprocess }: DataSpec): Check {
+  return ({ name, missing }) => {
+    if (missing === 0) return null;
+    if (missing === rows) return `names ${quoted(name)}, which has no values at all`;
+    if (preprocess.missing === "drop_row" || preprocess.missing_target === "drop_row") return null;
+    const rest = '/data/preprocess/missing_target can be "drop_row", which leaves these rows out';
+    return `names ${quoted(name)}, whose value is missing in ${missing} of ${rows} rows; ${rest}`;
+  };
+}
+
+function missingFeature(rows: number, { preprocess, features }: DataSpec): Check {
+  return ({ name, type, missing }) => {
+    if (missing === 0) return null;
+    if (missing === rows) return `names ${quoted(name)}, which has no values at all${leaveOut(features)}`;
+    if (preprocess.missing !== "error") return null;
+    const isNumber = type === "numeric" || type === "date";
+    const fills = isNumber ? NUMBER_FILLS : CLASS_FILLS;
+    return `names ${quoted(name)}, whose value is missing in ${missing} of ${rows} rows; /data/preprocess/missing can be ${fills}, or "drop_row"${leaveOut(features)}`;
+  };
+}
+
+const NUMBER_FILLS = '"mean", "median" or "most_frequent" (of the training rows)';
+const CLASS_FILLS =
+  '"most_frequent" (of the training rows), "mean" or "median" (both leave the inputs of its classes 0)';
+
+/** The last remedy for a column. */
+function leaveOut(features: DataSpec["features"]): string {
+  return features === null ? "; /data/exclude can leave the column out" : "";
+}
+
+function targetFault({ preprocess }: DataSpec, targets: TargetKind): Check {
+  return (column) => {
+    const { name, type, classes, min, max } = column;
+    if (type === "date") return `names ${quoted(name)}, which holds dates, and a target is a number or a class`;
+    if (targets === "class") {
+      if (classes === null) return `names ${quoted(name)}, which has ${TOO_MANY}`;
+      const fraction = type === "numeric" ? classes.find((value) => !Number.isInteger(Number(value))) : undefined;
+      return fraction === undefined
+        ? null
+        : `names ${quoted(name)}, whose values (such as ${fraction}) are no classes; a regression loss such as mse takes them`;
+    }
+    if (type === "boolean" && targets === "probability") return null;
+    if (type !== "numeric")
+      return `names ${quoted(name)}, which is not numeric as this loss needs it${because(column)}`;
+    if (targets === "probability" && (Number(min) < 0 || Number(max) > 1)) {
+      return `names ${quoted(name)}, whose values go from ${min} to ${max}; this loss needs them between 0 and 1`;
+    }
+    return magnitudeFault(column, preprocess.target === "none" ? MAX_FLOAT32 : MAX_MAGNITUDE);
+  };
+}
+
+/** What made a column text, if other cells of it are none. */
+function because({ reason }: ColumnSummary): string {
+  return reason === null ? "" : `; ${told(reason)}`;
+}
+
+/** Without its last stop: it is told at the end of a sentence. */
+export function told({ line, message }: Reason): string {
+  return `in line ${line}, ${message.replace(/\.$/, "")}`;
+}
+
+function featureFault(table: TableSummary, data: DataSpec): Check {
+  return (column) => {
+    if (column.type === "numeric")
+      return magnitudeFault(column, data.preprocess.numeric === "none" ? MAX_FLOAT32 : MAX_MAGNITUDE);
+    if (column.type === "date" || column.classes !== null) return null;
+    const isText = declaredType(table, data, column.name) === "text";
+    const what = isText ? "is declared text" : `is not numeric and has ${TOO_MANY}`;
+    return `names ${quoted(column.name)}, which ${what}${leaveOut(data.features)}${because(column)}`;
+  };
+}
+
+function excludeFault({ target, features }: DataSpec): Check {
+  const listed = new Set(features);
+  return ({ name }) => {
+    if (name === target) return `names ${quoted(name)}, the target`;
+    return listed.has(name)
+      ? `names ${quoted(name)}, which is one of /data/features; leave it out there, or set that to null`
+      : null;
+  };
+}
+
+function markerFault({ target }: DataSpec): Check {
+  return (column) => {
+    const { name, type } = column;
+    if (name === target) return `names ${quoted(name)}, the target`;
+    if (type === "numeric" || type === "boolean") return null;
+    return `names ${quoted(name)}, which is not numeric; rows with 1 are chosen${because(column)}`;
+  };
+}
+
+function groupFault(rows: number, { target }: DataSpec): Check {
+  return ({ name, type, classes, missing }) => {
+    if (name === target) return `names ${quoted(name)}, the target`;
+    if (type !== "numeric" && type !== "date" && classes === null)
+      return `names ${quoted(name)}, whose values are not recorded: it has ${TOO_MANY}; a column of numbers can have any number of groups`;
+    return missing > 0
+      ? `names ${quoted(name)}, whose value is missing in ${missing} of ${rows} rows; each row needs a group`
+      : null;
+  };
+}
+
+function stratifyFault(rule: SplitRule, target: ColumnSummary | undefined, targets: TargetKind): string | null {
+  if (target === undefined || !("stratify" in rule) || !rule.stratify) return null;
+  const { name, classes, type } = target;
+  if (classes === null) return `needs a target of classes, and ${quoted(name)} has ${TOO_MANY}`;
+  const isNumber = type === "numeric" && !classes.every((value) => Number.isInteger(Number(value)));
+  if (targets !== "value" && !isNumber) return null;
+  return `needs a target of classes, and under this loss ${quoted(name)} is a number`;
+}
+
+function magnitudeFault({ name, min, max }: ColumnSummary, limit: number): string | null {
+  const largest = Math.max(-Number(min), Number(max));
+  return largest > limit ? `names ${quoted(name)}, whose values go beyond ±${limit}` : null;
+}
+
+const TOO_MANY = `too many distinct values for classes (at most ${MAX_CLASSES}, and ${MAX_CLASSES_LISTED} of ${MAX_CLASS_CHARACTERS_LISTED} characters in all columns together)`;
+
+export function quoted(name: string): string {
+  return JSON.stringify(name);
+}
+
+/** The first ten names. */
+export function quotedFirst(names: readonly string[]): string {
+  const more = names.length > 10 ? ` and ${names.length - 10} more` : "";
+  return names.slice(0, 10).map(quoted).join(", ") + more;
+}

@@ -1,0 +1,106 @@
+/**
+ * Datasets encoded for training, in helper threads, and shared within the process: jobs that encode one dataset alike
+ * train on the same buffers.
+ */
+import { dataBytes, type TargetKind, type TrainingData } from "../../engine/training.ts";
+import type { BatchOrderInput, BatchPage } from "./batch-order.ts";
+import type { Measured } from "./encode.ts";
+import type { DataSpec, Encoded, Encoding } from "./encoding.ts";
+import { itself, runInHelper, type Asker } from "../pool.ts";
+
+/** Of the encodings that no job uses any more, the latest up to this size are kept for the next job. */
+const KEPT_BYTES = 256 * 2 ** 20;
+
+/** What only the rows can tell before a job is planned. */
+export function measure(columnsPath: string, data: DataSpec, targets: TargetKind, asker = itself): Promise<Measured> {
+  return runInHelper("measureFile", { path: columnsPath, data: essence(data), targets }, asker);
+}
+
+/** Which rows make the batches of an epoch. */
+export function batchesOf(
+  columnsPath: string,
+  data: DataSpec,
+  which: Omit<BatchOrderInput, "path" | "data">,
+  asker: Asker,
+): Promise<BatchPage> {
+  return runInHelper("batchOrder", { path: columnsPath, data: essence(data), ...which }, asker);
+}
+
+/** The file's path stands for its content: it is named by a hash. */
+export function encode(columnsPath: string, data: DataSpec, targets: TargetKind): Promise<Encoded> {
+  const input = { path: columnsPath, data: essence(data), targets };
+  return encodings.get(JSON.stringify(input), () => runInHelper("encodeFile", input, itself));
+}
+
+/**
+ * Without what does not influence the encoding, such as the dataset's id, which differs between owners of the same
+ * bytes; and with what the specs of earlier versions lack.
+ */
+function essence({ target, features, exclude, columns, validation, test, preprocess }: DataSpec): DataSpec {
+  return {
+    target,
+    features,
+    exclude: exclude ?? [],
+    columns: columns ?? {},
+    validation,
+    test: test ?? null,
+    preprocess: {
+      ...preprocess,
+      missing_target: preprocess.missing_target ?? "error",
+      missing_indicator: preprocess.missing_indicator ?? false,
+    },
+  };
+}
+
+/**
+ * What any job still trains on is shared, however large; of what none does, the latest used is kept up to a number of
+ * bytes. Whether a job does is for the garbage collector to say: it is as long as someone holds the job's
+ * `TrainingData`.
+ */
+export class EncodingCache {
+  readonly #keptBytes: number;
+  readonly #pending = new Map<string, Promise<Encoded>>();
+  readonly #alive = new Map<string, { readonly data: WeakRef<TrainingData>; readonly encoding: Encoding }>();
+  /** In the order of their last use. */
+  readonly #kept = new Map<string, TrainingData>();
+
+  constructor(keptBytes: number) {
+    this.#keptBytes = keptBytes;
+  }
+
+  async get(key: string, make: () => Promise<Encoded>): Promise<Encoded> {
+    const alive = this.#alive.get(key);
+    const data = alive?.data.deref();
+    if (alive !== undefined && data !== undefined) {
+      this.#keep(key, data);
+      return { data, encoding: alive.encoding };
+    }
+    let pending = this.#pending.get(key);
+    if (pending === undefined) {
+      pending = this.#make(key, make).finally(() => this.#pending.delete(key));
+      this.#pending.set(key, pending);
+    }
+    return pending;
+  }
+
+  async #make(key: string, make: () => Promise<Encoded>): Promise<Encoded> {
+    const { data, encoding } = await make();
+    for (const [other, alive] of this.#alive) if (alive.data.deref() === undefined) this.#alive.delete(other);
+    this.#alive.set(key, { data: new WeakRef(data), encoding });
+    this.#keep(key, data);
+    return { data, encoding };
+  }
+
+  #keep(key: string, data: TrainingData): void {
+    this.#kept.delete(key);
+    this.#kept.set(key, data);
+    let bytes = [...this.#kept.values()].reduce((sum, kept) => sum + dataBytes(kept), 0);
+    for (const [oldest, kept] of this.#kept) {
+      if (bytes <= this.#keptBytes) break;
+      this.#kept.delete(oldest);
+      bytes -= dataBytes(kept);
+    }
+  }
+}
+
+const encodings = new EncodingCache(KEPT_BYTES);

@@ -1,0 +1,134 @@
+/**
+ * What a job asks of its dataset, and what became of it: the spec's `data`, and the description of the model's inputs
+ * and target.
+ */
+
+import type { TargetFacts } from "../../engine/metrics.ts";
+import type { TrainingData } from "../../engine/training.ts";
+import type { DeclaredType } from "../reading.ts";
+
+/** The `data` of a spec as far as it concerns the encoding, in the words of the wire. */
+export interface DataSpec {
+  readonly target: string;
+  /** Null: the default (features.ts). */
+  readonly features: readonly string[] | null;
+  /** Columns that are no default features. */
+  readonly exclude: readonly string[];
+  /** Columns that are taken as another type than they are recorded as (view.ts). */
+  readonly columns: Readonly<Record<string, DeclaredType>>;
+  readonly validation: SplitRule | null;
+  readonly test: SplitRule | null;
+  readonly preprocess: Preprocess;
+}
+
+export interface Preprocess {
+  readonly numeric: Scale;
+  readonly categorical: "one_hot";
+  readonly missing: "error" | "mean" | "median" | "most_frequent" | "drop_row";
+  readonly missing_target: "error" | "drop_row";
+  readonly missing_indicator: boolean;
+  readonly target: "auto" | "standardize" | "none";
+}
+
+/** Which rows validate, or test (split.ts). */
+export type SplitRule =
+  | { readonly fraction: number; readonly seed: number; readonly stratify?: boolean }
+  | { readonly group: string; readonly fraction: number; readonly seed: number }
+  | { readonly tail: number }
+  | { readonly every: number }
+  | { readonly column: string };
+
+export type Scale = "standardize" | "min_max" | "none";
+
+/** The inputs that a date becomes, all of them UTC. */
+export const dateParts = ["year", "month", "day_of_week", "hour", "elapsed_days"] as const;
+export type DatePart = (typeof dateParts)[number];
+
+/**
+ * How a column's cells become inputs of the model. All statistics are those of the training rows' cells that are not
+ * missing, in double.
+ *
+ * Numeric, one input: (x − mean) / std, (x − min) / (max − min) or x. A deviation of 0 is given as 1; a range of 0
+ * counts as 1. `fill` stands in for a missing cell; null if there may be none.
+ */
+export interface NumericEncoder {
+  readonly column: string;
+  readonly type: "numeric";
+  readonly scale: Scale;
+  readonly mean: number;
+  readonly std: number;
+  readonly min: number;
+  readonly max: number;
+  readonly fill: number | null;
+}
+
+/** One part of a date, which is a number like any other. */
+export interface DateEncoder extends Omit<NumericEncoder, "type"> {
+  readonly type: "date";
+  readonly part: DatePart;
+}
+
+/**
+ * Categorical and boolean: an input for each class that occurs in the training rows, 1 for the cell's own; all are 0
+ * for any other class. A missing cell counts as `fill`; if that is null, all are 0.
+ */
+export interface CategoricalEncoder {
+  readonly column: string;
+  readonly type: "categorical";
+  readonly classes: readonly string[];
+  readonly fill: string | null;
+}
+
+/** One input beside the others of its column: 1 if the cell is missing, else 0. */
+export interface IndicatorEncoder {
+  readonly column: string;
+  readonly type: "missing_indicator";
+}
+
+export type Encoder = NumericEncoder | DateEncoder | CategoricalEncoder | IndicatorEncoder;
+
+/** All that is needed to encode new rows as the training rows were, and to read predictions. Stored with the model. */
+export interface Encoding {
+  /** In the order of the model's inputs. */
+  readonly inputs: readonly Encoder[];
+  readonly target: {
+    readonly column: string;
+    readonly task: "classification" | "regression";
+    /** Of a target that is a class: the classes, in the order of the model's outputs. */
+    readonly classes: readonly string[] | null;
+    /** Of a target that is a value: prediction × std + mean is in the data's units. */
+    readonly mean: number | null;
+    readonly std: number | null;
+  };
+}
+
+export interface Encoded {
+  readonly data: TrainingData;
+  readonly encoding: Encoding;
+}
+
+/** What a model needs to know of its data before they are encoded. */
+export interface DataSizes {
+  /** Rows that train, that validate, and that are kept for the test. */
+  readonly train: number;
+  readonly valid: number;
+  readonly test: number;
+  /** Inputs of the model. */
+  readonly width: number;
+  /** Of a target that is a class: the classes that no training row has. */
+  readonly untrained: readonly string[];
+  /** Of the targets of the rows that train and of those that validate; null if not known before. */
+  readonly trained: TargetFacts | null;
+  readonly validated: TargetFacts | null;
+}
+
+/** What names of features may take in a spec whose client left them out. */
+const MAX_NAMES_BYTES = 4096;
+
+/**
+ * The features as a spec names them; null if they are too many: it would repeat its dataset, in
+ * every job anew.
+ */
+export function writtenOut(features: readonly string[]): string[] | null {
+  return Buffer.byteLength(JSON.stringify(features)) <= MAX_NAMES_BYTES ? [...features] : null;
+}

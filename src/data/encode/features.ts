@@ -1,0 +1,54 @@
+/**
+ * Which columns a model predicts from.
+ *
+ * A spec may list them. Left out, they are all columns but those that another part of the spec uses,
+ * those that are left out on purpose, and those whose values are nearly all different: they name the
+ * rows of this table, and say nothing of the next row. In tables that were recorded before this rule
+ * no column is known as such, so that their jobs keep their inputs.
+ */
+import type { ColumnSummary, DatasetContent } from "../dataset.ts";
+import type { DataSpec, SplitRule } from "./encoding.ts";
+import type { DeclaredType } from "../reading.ts";
+
+/** What there is to know of a table without its rows. */
+export type TableSummary = Pick<DatasetContent, "rows" | "columns" | "reading">;
+
+/** Why a column is no default feature. */
+export type LeftOut = "used" | "excluded" | "ignore" | "text" | "all_different";
+
+/** The names of the features, in the order of the model's inputs. */
+export function featuresOf(table: TableSummary, data: DataSpec): readonly string[] {
+  if (data.features !== null) return data.features;
+  const whyNot = leavingOut(table, data);
+  return table.columns.filter((column) => whyNot(column) === null).map(({ name }) => name);
+}
+
+/** Says of a column why it is no default feature; null: it is one. */
+export function leavingOut(table: TableSummary, data: DataSpec): (column: ColumnSummary) => LeftOut | null {
+  const used = new Set([data.target, ...ruleColumns(data.validation), ...ruleColumns(data.test)]);
+  const excluded = new Set(data.exclude);
+  return (column) => {
+    if (used.has(column.name)) return "used";
+    if (excluded.has(column.name)) return "excluded";
+    const declared = declaredType(table, data, column.name);
+    if (declared === "ignore" || declared === "text") return declared;
+    return column.all_different ? "all_different" : null;
+  };
+}
+
+/** The type that the spec declares for a column, or else the upload; null: neither. */
+export function declaredType(
+  { reading }: Pick<TableSummary, "reading">,
+  { columns }: Pick<DataSpec, "columns">,
+  name: string,
+): DeclaredType | null {
+  if (Object.hasOwn(columns, name)) return columns[name];
+  return Object.hasOwn(reading.columns, name) ? reading.columns[name] : null;
+}
+
+/** The columns that a rule goes by. */
+export function ruleColumns(rule: SplitRule | null): string[] {
+  if (rule === null) return [];
+  if ("column" in rule) return [rule.column];
+  return "group" in rule ? [rule.group] : [];
+}

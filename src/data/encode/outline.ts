@@ -1,0 +1,56 @@
+/**
+ * What there is to know of a synthetic table before it is made: enough to plan a job, and to find
+ * what is wrong with one.
+ */
+import type { TargetKind } from "../../engine/training.ts";
+import type { ColumnSummary } from "../dataset.ts";
+import type { DataSizes, DataSpec } from "./encoding.ts";
+import { featuresOf, type TableSummary } from "./features.ts";
+import { FIRST_READING, READER_VERSION } from "../reading.ts";
+import { sideCounts } from "./split.ts";
+import { CLASS_COLUMN, syntheticColumns, type Synthetic } from "../synthetic.ts";
+
+export interface Outline {
+  readonly content: TableSummary;
+  /** That a class has no training rows is not known. */
+  sizes(data: DataSpec): DataSizes;
+}
+
+/**
+ * Null if the answer depends on the table's numbers: on which rows a column marks, or which values
+ * are to be classes, or what a column is as another type.
+ */
+export function outlineOf(synthetic: Synthetic, data: DataSpec, targets: TargetKind): Outline | null {
+  const { target } = data;
+  const { names, classes } = syntheticColumns(synthetic);
+  const sides = sideCounts(synthetic.rows, data);
+  const hasClasses = target === CLASS_COLUMN && classes > 1;
+  if (sides === null || Object.keys(data.columns).length > 0) return null;
+  if (targets !== "value" && names.includes(target) && !hasClasses) return null;
+  const labels = Array.from({ length: classes }, (_, label) => String(label));
+  const columns = names.map((name) =>
+    name === CLASS_COLUMN && classes > 1 ? classColumn(name, labels) : column(name),
+  );
+  const content = { rows: synthetic.rows, columns, reading: { ...FIRST_READING, version: READER_VERSION } };
+  const unknown = { untrained: [], trained: null, validated: null };
+  return { content, sizes: (filled) => ({ ...sides, width: featuresOf(content, filled).length, ...unknown }) };
+}
+
+/** Its numbers are moderate, whatever they are. */
+function column(name: string): ColumnSummary {
+  return {
+    name,
+    type: "numeric",
+    missing: 0,
+    min: null,
+    max: null,
+    mean: null,
+    classes: null,
+    all_different: false,
+    reason: null,
+  };
+}
+
+function classColumn(name: string, classes: string[]): ColumnSummary {
+  return { ...column(name), min: 0, max: classes.length - 1, classes };
+}

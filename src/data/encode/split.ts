@@ -1,0 +1,166 @@
+/*
+ * Which rows train, which validate, and which are kept for the test.
+ *
+ * The rules go by the rows' order in the file and by what a column holds, and look at all rows: only
+ * then rows with a missing target or feature are dropped from each side, if the spec says so. So
+ * `every: 5` means the same rows whatever the cells hold. The test rows are taken first, from all
+ * rows of the file; the rule of validation then counts the rows that are left, from 0, as if they
+ * were the whole file. So two rules that read alike do not want the same rows: `{"tail": 0.2}` twice
+ * gives training, validation and test in the order of the file.
+ */
+import { PURPOSE, shuffle } from "../../engine/random.ts";
+import { MISSING_CODE } from "../columns/column.ts";
+import type { DataSpec, SplitRule } from "./encoding.ts";
+import { featuresOf } from "./features.ts";
+import { holdsNumbers, type ViewedFile } from "./viewed-file.ts";
+
+export interface Split {
+  /** Ascending row numbers, on SharedArrayBuffers. */
+  readonly train: Int32Array;
+  readonly valid: Int32Array;
+  readonly test: Int32Array;
+}
+
+const SIDE = { train: 0, valid: 1, test: 2, dropped: 3 } as const;
+
+export async function splitRows(file: ViewedFile, data: DataSpec): Promise<Split> {
+  const { rows } = file.content;
+  const sides = new Uint8Array(rows);
+  const all = Int32Array.from({ length: rows }, (_, row) => row);
+  if (data.test !== null) for (const row of await chosen(file, data, data.test, all)) sides[row] = SIDE.test;
+  if (data.validation !== null) {
+    const rest = data.test === null ? all : all.filter((row) => sides[row] === SIDE.train);
+    for (const row of await chosen(file, data, data.validation, rest)) sides[row] = SIDE.valid;
+  }
+  await drop(file, data, sides);
+  return { train: rowsOn(sides, SIDE.train), valid: rowsOn(sides, SIDE.valid), test: rowsOn(sides, SIDE.test) };
+}
+
+function rowsOn(sides: Uint8Array, side: number): Int32Array {
+  let count = 0;
+  for (let row = 0; row < sides.length; row++) if (sides[row] === side) count++;
+  const picked = new Int32Array(new SharedArrayBuffer(4 * count));
+  for (let row = 0, at = 0; row < sides.length; row++) if (sides[row] === side) picked[at++] = row;
+  return picked;
+}
+
+/** How many of so many rows a rule chooses; null if only the file can tell. */
+export function chosenCount(rows: number, rule: SplitRule | null): number | null {
+  if (rule === null) return 0;
+  if ("tail" in rule) return Math.round(rows * rule.tail);
+  if ("every" in rule) return Math.ceil(rows / rule.every);
+  return "group" in rule || "column" in rule ? null : Math.round(rows * rule.fraction);
+}
+
+/** The rows on each side before any are dropped; null if only the file can tell. */
+export function sideCounts(rows: number, { validation, test }: Pick<DataSpec, "validation" | "test">) {
+  const tested = chosenCount(rows, test);
+  const valid = tested === null ? null : chosenCount(rows - tested, validation);
+  return tested === null || valid === null ? null : { train: rows - tested - valid, valid, test: tested };
+}
+
+/** Those of the given rows that a rule chooses. */
+async function chosen(file: ViewedFile, data: DataSpec, rule: SplitRule, rows: Int32Array): Promise<Int32Array> {
+  if ("tail" in rule) return rows.subarray(rows.length - Math.round(rows.length * rule.tail));
+  if ("every" in rule) return rows.filter((_, at) => at % rule.every === 0);
+  if ("column" in rule) return marked(await file.numbers(file.index(rule.column)), rows);
+  if ("group" in rule) return drawGroups(await file.values(file.index(rule.group)), rows, rule);
+  const drawn = rule.stratify
+    ? drawStratified(await file.values(file.index(data.target)), rows, rule)
+    : drawRows(rows.length, rule.fraction, rule.seed);
+  return drawn.map((at) => rows[at]);
+}
+
+function marked(values: Float64Array, rows: Int32Array): Int32Array {
+  return rows.filter((row) => values[row] === 1);
+}
+
+/** The places of the rows in the order of a shuffle that hangs on the seed alone. */
+function shuffled(count: number, seed: number): Int32Array {
+  const order = Int32Array.from({ length: count }, (_, at) => at);
+  shuffle(order, seed, 0, PURPOSE.split);
+  return order;
+}
+
+/** Draws round(rows × fraction) rows: the first of a shuffle. Ascending. */
+export function drawRows(rows: number, fraction: number, seed: number): Int32Array {
+  return shuffled(rows, seed)
+    .subarray(0, Math.round(rows * fraction))
+    .toSorted();
+}
+
+/**
+ * Draws round(rows × fraction) rows, of each class as many as is its share: rows of the class ×
+ * fraction, rounded down. What is then missing of the sum comes from the classes with the largest
+ * remainders, one row from each; of equal remainders the class that is first goes first. Rows
+ * without a class are a class of their own, the last one.
+ */
+function drawStratified(
+  classes: ArrayLike<number>,
+  rows: Int32Array,
+  { fraction, seed }: { fraction: number; seed: number },
+): Int32Array {
+  const sizes = new Map<number, number>();
+  for (const row of rows) sizes.set(classes[row], (sizes.get(classes[row]) ?? 0) + 1);
+  const shares = [...sizes].map(([label, size]) => ({ label, exact: size * fraction }));
+  // NaN, for a missing number, is sorted behind all others; a missing code is the largest as it is.
+  shares.sort((a, b) => remainder(b.exact) - remainder(a.exact) || order(a.label) - order(b.label));
+  let missing = Math.round(rows.length * fraction) - shares.reduce((sum, { exact }) => sum + Math.floor(exact), 0);
+  const left = new Map(shares.map(({ label, exact }) => [label, Math.floor(exact) + (missing-- > 0 ? 1 : 0)]));
+  const drawn = shuffled(rows.length, seed).filter((at) => {
+    const label = classes[rows[at]];
+    left.set(label, left.get(label)! - 1);
+    return left.get(label)! >= 0;
+  });
+  return drawn.sort();
+}
+
+function remainder(exact: number): number {
+  return exact - Math.floor(exact);
+}
+
+function order(label: number): number {
+  return Number.isNaN(label) ? Number.MAX_VALUE : label;
+}
+
+/**
+ * Draws whole groups: shuffles the groups, which stand in ascending order of their values before,
+ * and takes the first of them, as many as bring the number of rows nearest to rows × fraction; of
+ * two as near the smaller number. At least one group is taken, and one is left if there are two.
+ */
+function drawGroups(
+  values: ArrayLike<number>,
+  rows: Int32Array,
+  { fraction, seed }: { fraction: number; seed: number },
+): Int32Array {
+  const sizes = new Map<number, number>();
+  for (const row of rows) sizes.set(values[row], (sizes.get(values[row]) ?? 0) + 1);
+  const groups = Float64Array.from(sizes.keys()).sort();
+  const wanted = rows.length * fraction;
+  const taken = new Set<number>();
+  let count = 0;
+  for (const at of shuffled(groups.length, seed)) {
+    const more = count + sizes.get(groups[at])!;
+    const nearer = Math.abs(more - wanted) < Math.abs(count - wanted);
+    if (taken.size > 0 && (!nearer || taken.size === groups.length - 1)) break;
+    taken.add(groups[at]);
+    count = more;
+  }
+  return rows.filter((row) => taken.has(values[row]));
+}
+
+/** Takes rows with a missing target or feature off their side, where the spec says so. */
+async function drop(file: ViewedFile, data: DataSpec, sides: Uint8Array): Promise<void> {
+  const { missing, missing_target: missingTarget } = data.preprocess;
+  const dropsAny = missing === "drop_row";
+  const names = dropsAny || missingTarget === "drop_row" ? [data.target] : [];
+  if (dropsAny) for (const name of featuresOf(file.content, data)) names.push(name);
+  for (const name of names) {
+    const index = file.index(name);
+    const { type, missing: count } = file.content.columns[index];
+    if (count === 0) continue;
+    const isMissing = holdsNumbers(type) ? Number.isNaN : (code: number) => code === MISSING_CODE;
+    const values = await file.values(index);
+    for (let row = 0; row < sides.length; row++) if (isMissing(values[row])) sides[row] = SIDE.dropped;
+  }
+}

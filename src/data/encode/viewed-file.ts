@@ -1,0 +1,119 @@
+/**
+ * A table as one job sees it: the file of its columns, some of them taken as another type
+ * (`data.columns` of the spec).
+ */
+import { truthOf } from "../columns/cell-word.ts";
+import { ColumnFile } from "../files/column-file.ts";
+import { MISSING_CODE, type ColumnValues } from "../columns/column.ts";
+import type { ColumnSummary, DatasetContent } from "../dataset.ts";
+import type { DataSpec } from "./encoding.ts";
+import type { TableSummary } from "./features.ts";
+import { viewColumn, type ColumnView } from "../columns/view.ts";
+
+type Views = DataSpec["columns"];
+type Convert = ColumnView["convert"];
+
+/** Whether a column's values are doubles with NaN for what is missing; else they are codes of classes. */
+export function holdsNumbers(type: ColumnSummary["type"]): boolean {
+  return type === "numeric" || type === "date";
+}
+
+export interface ViewFault {
+  readonly column: string;
+  readonly message: string;
+}
+
+/**
+ * The summary of the table as the job sees it, and what speaks against it. How many cells a view
+ * makes missing is not known here: `ViewedFile` knows.
+ */
+export function viewTable<T extends TableSummary>(table: T, views: Views): { table: T; faults: ViewFault[] } {
+  const names = Object.keys(views);
+  if (names.length === 0) return { table, faults: [] };
+  const faults: ViewFault[] = [];
+  const columns = table.columns.map((column) => {
+    if (!Object.hasOwn(views, column.name)) return column;
+    const viewed = viewColumn(column, views[column.name], table.reading);
+    if (!("fault" in viewed)) return viewed.summary;
+    faults.push({ column: column.name, message: viewed.fault });
+    return column;
+  });
+  const known = new Set(columns.map(({ name }) => name));
+  for (const name of names) if (!known.has(name)) faults.push({ column: name, message: "is no column of the dataset" });
+  return { table: { ...table, columns }, faults };
+}
+
+export class ViewedFile {
+  /** Says of every column how many cells are missing. */
+  readonly content: DatasetContent;
+  readonly #file: ColumnFile;
+  readonly #converted: ReadonlyMap<number, Convert>;
+  readonly #indices: ReadonlyMap<string, number>;
+
+  private constructor(file: ColumnFile, content: DatasetContent, converted: ReadonlyMap<number, Convert>) {
+    this.#file = file;
+    this.content = content;
+    this.#converted = converted;
+    this.#indices = new Map(content.columns.map(({ name }, index) => [name, index]));
+  }
+
+  /**
+   * Opens a file, hands it to `use`, and closes it whatever happens.
+   * @throws DamagedFile if it is not there or not as it was written, and whatever `use` throws
+   */
+  static with<T>(path: string, views: Views, use: (file: ViewedFile) => Promise<T>): Promise<T> {
+    return ColumnFile.with(path, async (file) => use(await ViewedFile.#of(file, views)));
+  }
+
+  static async #of(file: ColumnFile, views: Views): Promise<ViewedFile> {
+    const columns = [...file.content.columns];
+    const converted = new Map<number, Convert>();
+    for (const [index, column] of columns.entries()) {
+      if (!Object.hasOwn(views, column.name)) continue;
+      const viewed = viewColumn(column, views[column.name], file.content.reading);
+      if ("fault" in viewed) throw new Error(`The dataset does not fit the spec: ${viewed.fault}.`);
+      converted.set(index, viewed.convert);
+      const values = viewed.convert(await recordedValues(file, index));
+      columns[index] = { ...viewed.summary, missing: values === null ? column.missing : missingIn(values) };
+    }
+    return new ViewedFile(file, { ...file.content, columns }, converted);
+  }
+
+  /** The number of the column with this name. */
+  index(name: string): number {
+    const index = this.#indices.get(name);
+    if (index === undefined) throw new Error(`The dataset has no column ${JSON.stringify(name)}.`);
+    return index;
+  }
+
+  /** Those of a boolean column are 1 for what is true, and 0 for what is not. */
+  async numbers(index: number): Promise<Float64Array> {
+    const values = await this.values(index);
+    if (values instanceof Float64Array) return values;
+    const truth = (this.content.columns[index].classes ?? []).map((name) => Number(truthOf(name)?.value));
+    return Float64Array.from(values, (code) => (code === MISSING_CODE ? Number.NaN : truth[code]));
+  }
+
+  async codes(index: number): Promise<Uint16Array> {
+    return (await this.values(index)) as Uint16Array;
+  }
+
+  /** Numbers or codes, whichever the column holds; none if it is text. */
+  async values(index: number): Promise<Float64Array | Uint16Array> {
+    const recorded = await recordedValues(this.#file, index);
+    const convert = this.#converted.get(index);
+    return (convert === undefined ? recorded : convert(recorded)) ?? new Uint16Array();
+  }
+}
+
+async function recordedValues(file: ColumnFile, index: number): Promise<NonNullable<ColumnValues>> {
+  const values = holdsNumbers(file.content.columns[index].type) ? file.numbers(index) : file.codes(index);
+  return (await values) as NonNullable<ColumnValues>;
+}
+
+function missingIn(values: NonNullable<ColumnValues>): number {
+  const isMissing = values instanceof Float64Array ? Number.isNaN : (code: number) => code === MISSING_CODE;
+  let count = 0;
+  for (const value of values) if (isMissing(value)) count++;
+  return count;
+}

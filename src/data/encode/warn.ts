@@ -1,0 +1,99 @@
+/**
+ * What whoever posts a spec should know of its data although they are accepted: silent choices that
+ * may not be meant. Like faults, each has a pointer into the spec and a message that continues the
+ * sentence "<pointer> …".
+ */
+import { MissingCells } from "../columns/cell-word.ts";
+import { quoted, quotedFirst, told } from "./check.ts";
+import type { ColumnSummary } from "../dataset.ts";
+import type { DataSizes, DataSpec } from "./encoding.ts";
+import { featuresOf, leavingOut, type TableSummary } from "./features.ts";
+
+/** What they are about. */
+export const dataWarningCodes = {
+  numbers_as_text: "a column is taken as text because of one cell, though others are numbers or dates",
+  missing_as_class: "a column has a class that is spelled like a missing value",
+  unique_column: "a column is no default feature, since nearly all its values differ",
+  index_column: "a column without a name, which numbers the rows, is no default feature",
+  constant_target: "the target is the same in all rows that train, so that there is nothing to learn",
+  untrained_class: "a class of the target has no row to train on",
+} as const;
+
+export interface DataWarning {
+  readonly pointer: string;
+  readonly code: keyof typeof dataWarningCodes;
+  readonly message: string;
+}
+
+/** @param table as the spec sees it */
+export function dataWarnings(table: TableSummary, data: DataSpec, sizes: DataSizes): DataWarning[] {
+  const used = new Set([data.target, ...featuresOf(table, data)]);
+  const columns = table.columns.filter(({ name }) => used.has(name));
+  return [
+    ...columns.flatMap((column) => textWarning(column, data)),
+    ...columns.flatMap((column) => missingWarning(column, table, data)),
+    ...leftOutWarnings(table, data),
+    ...untrainedWarnings(sizes, data),
+    ...constantWarnings(sizes, data),
+  ];
+}
+
+function textWarning({ name, reason }: ColumnSummary, { target }: DataSpec): DataWarning[] {
+  if (reason === null) return [];
+  const message = `takes ${quoted(name)} as text: ${told(reason)}`;
+  return [{ pointer: pointerTo(name, target), code: "numbers_as_text", message }];
+}
+
+const tokens = new MissingCells(null);
+
+/** Whoever says what is missing has decided. */
+function missingWarning(column: ColumnSummary, { reading }: TableSummary, { target }: DataSpec): DataWarning[] {
+  const { name, type, classes } = column;
+  if (type !== "categorical" || (reading.version > 1 && reading.missing_values !== null)) return [];
+  const spelled = (classes ?? []).filter((value) => tokens.is(value) !== "no");
+  if (spelled.length === 0) return [];
+  const upload = `upload the file with ?missing_values=${JSON.stringify(spelled)}, and what else is missing in it`;
+  const message = `takes ${quotedFirst(spelled)} of ${quoted(name)} as a class; if it means a missing value, ${upload}`;
+  return [{ pointer: pointerTo(name, target), code: "missing_as_class", message }];
+}
+
+function pointerTo(name: string, target: string): string {
+  return name === target ? "/data/target" : "/data/features";
+}
+
+function leftOutWarnings(table: TableSummary, data: DataSpec): DataWarning[] {
+  if (data.features !== null) return [];
+  const whyNot = leavingOut(table, data);
+  return table.columns.flatMap((column): DataWarning[] => {
+    const why = whyNot(column);
+    const leaves = `leaves out ${quoted(column.name)}`;
+    if (why === "all_different") {
+      const message = `${leaves}, whose values are nearly all different; list it in /data/features to use it`;
+      return [{ pointer: "/data/features", code: "unique_column", message }];
+    }
+    if (why !== "ignore" || !isUnnamedIndex(column.name, table, data)) return [];
+    const message = `${leaves}, a column without a name that numbers the rows; list it in /data/features to use it`;
+    return [{ pointer: "/data/features", code: "index_column", message }];
+  });
+}
+
+/** Whether the reader gave the column its name, and left it out. */
+function isUnnamedIndex(name: string, { reading }: TableSummary, { columns }: DataSpec): boolean {
+  return /^index(_\d+)?$/.test(name) && Object.hasOwn(reading.columns, name) && !Object.hasOwn(columns, name);
+}
+
+function untrainedWarnings({ untrained }: DataSizes, { target, validation, test }: DataSpec): DataWarning[] {
+  if (untrained.length === 0) return [];
+  const rule = validation === null ? "/data/test" : "/data/validation";
+  const pointer = validation === null && test === null ? "/data/preprocess/missing" : rule;
+  const which = untrained.length === 1 ? "the class" : "the classes";
+  const message = `leaves ${which} ${quotedFirst(untrained)} of ${quoted(target)} without a row to train on`;
+  return [{ pointer, code: "untrained_class", message }];
+}
+
+/** Of classes the warning before says it: all but one are without a row. */
+function constantWarnings({ untrained, trained }: DataSizes, { target }: DataSpec): DataWarning[] {
+  if (trained === null || trained.vary || untrained.length > 0) return [];
+  const message = `names ${quoted(target)}, which is the same in all rows that train: there is nothing to learn`;
+  return [{ pointer: "/data/target", code: "constant_target", message }];
+}

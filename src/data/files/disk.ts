@@ -1,0 +1,67 @@
+/** What the directories of dataset files have in common. */
+import { randomUUID } from "node:crypto";
+import { open, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { diskFault } from "../../disk-fault.ts";
+
+/** A file that is still being written is written to more often than that. */
+const ABANDONED_MS = 60 * 60 * 1000;
+
+/** What a probe writes: a file without content may fit a disk that is full. */
+const PROBE = Buffer.alloc(4096);
+
+/** The name of a probe that a crash left behind. */
+export const PROBE_NAME = /^probe-[0-9a-f-]{36}$/;
+
+/**
+ * The code of a DamagedFile. An error's class is lost on the way between threads, its code is not
+ * (pool.ts).
+ */
+const DAMAGED = "RAPPEL_DAMAGED";
+
+/**
+ * A file is missing, cut off, or holds other bytes than were written to it. There may be another
+ * way to get what was in it.
+ */
+export class DamagedFile extends Error {
+  readonly code = DAMAGED;
+}
+
+export function isDamaged(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === DAMAGED;
+}
+
+/** @throws Error that says what is wrong if nothing can be written there */
+export async function probeDirectory(directory: string): Promise<void> {
+  const path = join(directory, `probe-${randomUUID()}`);
+  try {
+    await writeFile(path, PROBE, { flag: "wx" });
+  } catch (error) {
+    throw new Error(`the disk of ${directory} ${diskFault(error) ?? `cannot be used: ${(error as Error).message}`}`, {
+      cause: error,
+    });
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+/** Removes those of the files that nobody has written to for an hour: another process may share the directory, and be at it. */
+export async function removeAbandoned(directory: string, names: readonly string[]): Promise<void> {
+  const paths = names.map((name) => join(directory, name));
+  await Promise.all(
+    paths.map(async (path) => {
+      const written = await stat(path).catch(() => null);
+      if (written !== null && written.mtimeMs < Date.now() - ABANDONED_MS) await rm(path, { force: true });
+    }),
+  );
+}
+
+/** A rename is safe from a power cut only once its directory is on disk. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path);
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}

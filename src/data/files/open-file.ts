@@ -1,0 +1,75 @@
+/** A file of a dataset, to be sent. */
+import { createHash } from "node:crypto";
+import { open, type FileHandle } from "node:fs/promises";
+import { pipeline, Transform, type Readable } from "node:stream";
+import { meters } from "../../meters.ts";
+import { DatasetLost } from "../dataset.ts";
+
+const START_BYTES = 64;
+
+/**
+ * To be read by one of its streams, which closes it. It stays readable to its end even if the
+ * dataset is deleted meanwhile.
+ */
+export class OpenFile {
+  readonly #file: FileHandle;
+  readonly bytes: number;
+  /** Its first bytes, which tell what it is. */
+  readonly start: Buffer;
+
+  private constructor(file: FileHandle, bytes: number, start: Buffer) {
+    this.#file = file;
+    this.bytes = bytes;
+    this.start = start;
+  }
+
+  /** Null if there is no such file. */
+  static async open(path: string): Promise<OpenFile | null> {
+    const file = await open(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return null;
+      throw error;
+    });
+    if (file === null) return null;
+    try {
+      const { size } = await file.stat();
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(START_BYTES), 0, START_BYTES, 0);
+      return new OpenFile(file, size, buffer.subarray(0, bytesRead));
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** If it is not read after all. */
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+
+  /** From any byte on. Whoever takes them checks them. */
+  from(first: number): Readable {
+    return this.#file.createReadStream({ start: first });
+  }
+
+  /** All of it. The stream fails before it has given the last byte if the hash is another one. */
+  checked(sha256: string): Readable {
+    return pipeline(this.from(0), checkedAgainst(sha256), () => undefined);
+  }
+}
+
+/** Passes on what it gets, the last chunk only if all of it has this hash. */
+function checkedAgainst(sha256: string): Transform {
+  const hash = createHash("sha256");
+  let last: Buffer | undefined;
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      hash.update(chunk);
+      done(null, last);
+      last = chunk;
+    },
+    flush(done) {
+      if (hash.digest("hex") === sha256) return done(null, last);
+      meters.damage.inc({ what: "dataset" });
+      done(new DatasetLost("The file of this dataset is damaged."));
+    },
+  });
+}

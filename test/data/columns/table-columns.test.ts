@@ -1,0 +1,458 @@
+import { describe, expect, test } from "vitest";
+import type { ColumnSummary } from "../../../src/data/dataset.ts";
+import { TableColumns, type ColumnOptions } from "../../../src/data/columns/table-columns.ts";
+import { seededColumns } from "./seeded-cells.ts";
+
+type Cells = readonly string[];
+
+/** Reads columns of cells as a file whose header is line 1. A short column goes on with empty cells. */
+function read(table: Readonly<Record<string, Cells>>, options: Partial<ColumnOptions> = {}) {
+  const names = Object.keys(table);
+  const columns = new TableColumns(names, { version: 2, decimal: null, missingValues: null, types: {}, ...options });
+  const rows = Math.max(...names.map((name) => table[name].length));
+  const row = (at: number) => names.map((name) => table[name][at] ?? "");
+  for (let i = 0; i < rows; i++) columns.add(row(i), i + 2);
+  const { decimal, again } = columns.settle();
+  if (again) for (let i = 0; i < rows; i++) columns.addAgain(row(i));
+  const found: Record<string, ColumnSummary & { values: number[] | null }> = {};
+  for (const { summary, values } of columns.finish())
+    found[summary.name] = { ...summary, values: values && Array.from(values) };
+  return { decimal, again, columns: found };
+}
+
+const column = (cells: Cells, options?: Partial<ColumnOptions>) => read({ c: cells }, options).columns.c;
+const many = (count: number, cell: (i: number) => string) => Array.from({ length: count }, (_, i) => cell(i));
+const day = (date: string) => Date.parse(`${date}T00:00:00Z`);
+const declared = (type: ColumnOptions["types"][string]) => ({ types: { c: type } });
+
+/** What does not fit before a type is known makes it categorical, with a reason about this cell. */
+function expectText(cells: Cells, cell: string | null, message = "") {
+  const found = column(cells);
+  expect(found.type).toBe("categorical");
+  if (cell === null) expect(found.reason).toBeNull();
+  else {
+    expect(found.reason).toMatchObject({ line: cells.indexOf(cell) + 2, cell });
+    expect(found.reason?.message).toContain(message);
+  }
+}
+
+test("numbers have their range, mean and distinct values in numeric order", () => {
+  expect(column(["10", "9", "", "1.0", "1", "-0"])).toEqual({
+    name: "c",
+    type: "numeric",
+    missing: 1,
+    min: -0,
+    max: 10,
+    mean: 4.2,
+    classes: ["0", "1", "9", "10"],
+    all_different: false,
+    reason: null,
+    values: [10, 9, NaN, 1, 1, -0],
+  });
+});
+
+test("texts have their classes in the order of their bytes", () => {
+  // U+FF5E comes before U+1F600 in bytes, and after it in UTF-16.
+  expect(column(["b", "", "😀", "b", "～", "B"])).toMatchObject({
+    type: "categorical",
+    missing: 1,
+    min: null,
+    classes: ["B", "b", "～", "😀"],
+    reason: null,
+    values: [1, 0xffff, 3, 1, 2, 0],
+  });
+});
+
+describe("missing cells", () => {
+  test.each([
+    "",
+    "#N/A",
+    "#N/A N/A",
+    "#NA",
+    "-1.#IND",
+    "-1.#QNAN",
+    "-NaN",
+    "-nan",
+    "1.#IND",
+    "1.#QNAN",
+    "<NA>",
+    "N/A",
+    "NA",
+    "NULL",
+    "NaN",
+    "None",
+    "n/a",
+    "nan",
+    "null",
+    "?",
+    "-",
+    ".",
+    " ",
+  ])("%j is missing among numbers, dates and booleans, and alone", (token) => {
+    expect(column(["1", token, "2.5"])).toMatchObject({ type: "numeric", missing: 1, values: [1, NaN, 2.5] });
+    expect(column([token, "2024-01-31"])).toMatchObject({ type: "date", missing: 1, values: [NaN, day("2024-01-31")] });
+    expect(column(["yes", token, "no"])).toMatchObject({ type: "boolean", missing: 1, values: [1, 0xffff, 0] });
+    expect(column(["007", token])).toMatchObject({ type: "categorical", missing: 1, classes: ["007"] });
+    expect(column([token, token])).toMatchObject({ type: "numeric", missing: 2, classes: [], min: null, mean: null });
+    expect(column(many(2000, (i) => (i % 2 ? `${i}.5` : token)))).toMatchObject({ type: "numeric", missing: 1000 });
+  });
+
+  test("among texts NA and None are classes, and other tokens are missing", () => {
+    expect(column(["NA", "US", "None", "?", "null"])).toMatchObject({ missing: 2, classes: ["NA", "None", "US"] });
+    expect(column([...many(1500, (i) => `x${i}`), "NA", "?"])).toMatchObject({ classes: null, missing: 1 });
+  });
+
+  test("other words are no tokens", () => {
+    expectText(["1", "na"], "na", '?missing_values=["na"]');
+    expectText(["1", "missing"], "missing");
+  });
+
+  test("declared tokens take the place of the default, and hold in every column", () => {
+    const options = { missingValues: ["-999", "US"] };
+    expect(column(["-999", "5", ""], options)).toMatchObject({ type: "numeric", missing: 2, values: [NaN, 5, NaN] });
+    expect(column(["NA", "US"], options)).toMatchObject({ missing: 1, classes: ["NA"] });
+    expect(column(["NA", "5"], options)).toMatchObject({ type: "categorical", missing: 0 });
+    expect(
+      column(
+        many(3000, (i) => (i % 3 ? String(i) : "-999")),
+        options,
+      ),
+    ).toMatchObject({ min: 1, missing: 1000 });
+    expect(column(["?", "5"], { missingValues: [] })).toMatchObject({ type: "categorical", missing: 0 });
+  });
+
+  test("tokens take no room among the 1,000 classes", () => {
+    const words = many(1000, (i) => `w${i}`);
+    expect(column([...words, "?", "NaN", "-"])).toMatchObject({ missing: 3, classes: { length: 1000 } });
+    // Here NA is a class.
+    expect(column([...words, "NA"]).classes).toBeNull();
+    expect(column([...words, "other"]).classes).toBeNull();
+  });
+});
+
+describe("integers that are names", () => {
+  test("a leading zero, or more digits than a double holds, keeps the spellings", () => {
+    expect(column(["7", "007"])).toMatchObject({ type: "categorical", classes: ["007", "7"] });
+    expectText(["7", "007"], "007", '?columns={"c":"numeric"}');
+    const ids = ["1234567890123456789", "1234567890123456788"];
+    expect(column(ids)).toMatchObject({ type: "categorical", classes: ids.toSorted() });
+    expectText(ids, ids[0], "no double-precision number holds exactly");
+    expectText([...many(2000, String), "007"], "007");
+  });
+
+  test("fractions, exponents and integers that a double holds are numbers", () => {
+    expect(column(["1.50", "0.1000", "00.5", "1e3", "0", "9007199254740992"])).toMatchObject({ type: "numeric" });
+  });
+});
+
+describe("the decimal mark", () => {
+  test.each<[string, Cells, number[]]>([
+    [".", ["1.5", "2"], [1.5, 2]],
+    [",", ["1,5", "2"], [1.5, 2]],
+    [",", ["1.234,56", "1.234"], [1234.56, 1234]],
+    [".", ["1,234.56", "1,234"], [1234.56, 1234]],
+    [".", ["1,234,567", "1,234"], [1_234_567, 1234]],
+    [",", ["1 234,5", "2 000"], [1234.5, 2000]],
+    [".", ["1.234", "5.678"], [1.234, 5.678]],
+    [".", ["1'000", "2"], [1000, 2]],
+    [".", ["5", "6"], [5, 6]],
+  ])("is %j in %j", (mark, cells, values) => {
+    const { decimal, again, columns } = read({ c: cells });
+    expect([decimal, again, columns.c.type, columns.c.values]).toEqual([mark, false, "numeric", values]);
+  });
+
+  test("is one for the file: what one column shows, the others follow", () => {
+    const { columns } = read({ shows: ["1,5"], follows: ["1.234"], points: ["2.345.678"] });
+    expect([columns.follows.values, columns.points.values]).toEqual([[1234], [2_345_678]]);
+    expect(read({ shows: ["1.5"], follows: ["1,234"] }).columns.follows.values).toEqual([1234]);
+  });
+
+  test("is the point where both are shown, and the reason says where", () => {
+    const { decimal, columns } = read({ comma: ["1,5", "2"], point: ["", "1.5"], both: ["1,5", "1.5"] });
+    expect(decimal).toBe(".");
+    expect(columns.point.type).toBe("numeric");
+    expect(columns.comma).toMatchObject({
+      type: "categorical",
+      classes: ["1,5", "2"],
+      reason: { line: 2, cell: "1,5" },
+    });
+    expect(columns.comma.reason?.message).toContain('"1.5" in line 3, column "point"');
+    expect(columns.both.type).toBe("categorical");
+  });
+
+  test("is not shown by a column with other cells, by mixed cells, or by one declared to be no number", () => {
+    expect(read({ c: ["1,5", "x"], d: ["1.234", "2"] })).toMatchObject({
+      decimal: ".",
+      columns: { d: { values: [1.234, 2] } },
+    });
+    expectText(["1,5", "2.5"], "1,5", '"2.5" in line 3');
+    expect(read({ c: ["1,5"] }, declared("categorical"))).toMatchObject({
+      decimal: ".",
+      columns: { c: { classes: ["1,5"] } },
+    });
+  });
+
+  test("gives the same columns and reasons when it is found and when it is then given", () => {
+    const both = { comma: ["1,5", "2"], point: ["", "1.5"] };
+    expect(read(both, { decimal: "." })).toEqual(read(both));
+    const comma = { comma: ["1,5", "2"], mixed: ["1,5", "1.5"] };
+    expect(read(comma).columns.mixed.type).toBe("categorical");
+    expect(read(comma, { decimal: "," })).toEqual(read(comma));
+  });
+
+  test("that nothing shows leaves 1,234 a text", () => {
+    expectText(["5", "1,234"], "1,234", "?decimal=");
+    expect(column(["1,234"], { decimal: "." }).values).toEqual([1234]);
+    expect(column(["1,234"], { decimal: "," }).values).toEqual([1.234]);
+    expect(column(["1.5"], { decimal: "," })).toMatchObject({ type: "categorical", reason: { cell: "1.5" } });
+  });
+});
+
+describe("signs", () => {
+  test("a percent sign or one currency throughout is dropped", () => {
+    expect(column(["10%", "5 %", "-2.5%"]).values).toEqual([10, 5, -2.5]);
+    expect(column(["$1.50", "-$3", "($4)"]).values).toEqual([1.5, -3, -4]);
+    expect(column(["5 kr", "", "7 kr"]).values).toEqual([5, NaN, 7]);
+    expect(column(["(5)", "6", "\u22127"]).values).toEqual([-5, 6, -7]);
+  });
+
+  test("mixed ones, or ones on some cells only, are texts", () => {
+    expectText(["10%", "5"], "5", '"10%" in line 2');
+    expectText(["$5", "€5"], "€5");
+    expectText(["EUR 5", "€5"], "€5");
+    expectText(["10%", "$5"], "$5");
+    expectText([...many(1500, (i) => `$${i}`), "5"], "5");
+  });
+});
+
+describe("dates", () => {
+  test("of ISO 8601 are milliseconds since 1970, and listed as dates", () => {
+    expect(column(["2024-02-01", "2024/01/31", "2024-01", "NA"])).toEqual({
+      name: "c",
+      type: "date",
+      missing: 1,
+      min: day("2024-01-01"),
+      max: day("2024-02-01"),
+      mean: (day("2024-02-01") + day("2024-01-31") + day("2024-01-01")) / 3,
+      classes: ["2024-01-01", "2024-01-31", "2024-02-01"],
+      all_different: false,
+      reason: null,
+      values: [day("2024-02-01"), day("2024-01-31"), day("2024-01-01"), NaN],
+    });
+    expect(column(["2024-01-31T10:00:00+02:00"]).classes).toEqual(["2024-01-31T08:00:00.000Z"]);
+    // A part of a millisecond would be lost in a class.
+    expect(column(["2024-01-31T00:00:00.0005"])).toMatchObject({ classes: null, min: day("2024-01-31") + 0.5 });
+  });
+
+  test("have the order that a cell of the column shows", () => {
+    expect(column(["01/02/2024", "31/01/2024"]).values).toEqual([day("2024-02-01"), day("2024-01-31")]);
+    expect(column(["01/02/2024", "01/31/2024"]).values).toEqual([day("2024-01-02"), day("2024-01-31")]);
+    expectText(["01/02/2024", "03/04/2024"], "01/02/2024", "Write dates like 2024-01-31");
+    expectText(["31/01/2024", "01/31/2024"], "01/31/2024", '"31/01/2024" in line 2');
+  });
+
+  test("that do not exist, or have years of two digits, are texts with a reason", () => {
+    expectText(["2024-01-31", "2024-02-30"], "2024-02-30", "no such day");
+    expectText(["31/12/24"], "31/12/24", "four digits");
+    expectText(["2024-01-31", "soon"], "soon", '"2024-01-31" in line 2');
+    expectText(["31/12/24", "soon"], null);
+  });
+
+  test("in eight digits are numbers unless declared", () => {
+    expect(column(["20240131"])).toMatchObject({ type: "numeric", values: [20_240_131] });
+    expect(column(["20240131", "2024-02-01"], declared("date")).values).toEqual([day("2024-01-31"), day("2024-02-01")]);
+  });
+});
+
+describe("booleans", () => {
+  test.each([
+    [
+      ["true", "false"],
+      ["false", "true"],
+    ],
+    [
+      ["True", "False", "True"],
+      ["False", "True"],
+    ],
+    [
+      ["NO", "YES"],
+      ["NO", "YES"],
+    ],
+    [["yes", "yes"], ["yes"]],
+  ])("%j", (cells, classes) => {
+    expect(column(cells)).toMatchObject({ type: "boolean", classes, min: null, all_different: false });
+  });
+
+  test.each([[["true", "True"]], [["true", "no"]], [["yes", "maybe"]], [["Y", "N"]], [["t", "f"]]])(
+    "%j are classes, not booleans",
+    (cells) => {
+      expectText(cells, null);
+    },
+  );
+
+  test("short words count where they are declared", () => {
+    expect(column(["Y", "N", "NA"], declared("boolean"))).toMatchObject({
+      type: "boolean",
+      classes: ["N", "Y"],
+      missing: 1,
+    });
+    expect(column(["0", "1"], declared("boolean"))).toMatchObject({ type: "boolean", classes: ["0", "1"] });
+  });
+});
+
+describe("the reason", () => {
+  test("is the first cell that is no number among numbers, wherever the numbers begin", () => {
+    expectText(["5", "abc", "def"], "abc", '"5" in line 2');
+    expectText(["abc", "def", "5"], "abc", '"5" in line 4');
+    expectText(
+      many(3000, (i) => (i === 2500 ? "oops" : String(i))),
+      "oops",
+    );
+    expectText(
+      many(3000, (i) => (i === 2500 ? "5" : `w${i}`)),
+      "w0",
+      '"5" in line 2502',
+    );
+    expectText(["5", "2024-01-31"], "2024-01-31");
+    // What comes first is what the column is about.
+    expectText(["x", "2024-01-31", "5"], "x", "no date");
+    expectText(["2024-01-31", "5", "x"], "5", "no date");
+    expectText([...many(2000, (i) => `w${i}`), "2024-01-31", "5"], "w0", "no date");
+  });
+
+  test("is null where nothing is a number or a date", () => {
+    expectText(["a", "b", "yes"], null);
+    expectText(
+      many(3000, (i) => `w${i}`),
+      null,
+    );
+  });
+
+  test("shows the beginning of a long cell", () => {
+    const { reason } = column(["5", "x".repeat(60_000)]);
+    expect(reason?.cell).toBe(`${"x".repeat(100)}…`);
+    expect(reason?.message.length).toBeLessThan(400);
+  });
+});
+
+describe("values that are all different", () => {
+  test.each<[string, boolean, Cells]>([
+    ["21 texts", true, many(21, (i) => `id${i}`)],
+    ["20 texts", false, many(20, (i) => `id${i}`)],
+    ["integers", true, many(30, String)],
+    ["fractions", false, many(30, (i) => `${i}.5`)],
+    ["dates", false, many(28, (i) => `2024-01-${String(i + 1).padStart(2, "0")}`)],
+    ["5 % that repeat", false, many(100, (i) => `id${Math.min(i, 94)}`)],
+    ["4 % that repeat", true, many(100, (i) => `id${Math.min(i, 95)}`)],
+    ["missing cells besides", true, many(60, (i) => (i % 2 ? `id${i}` : ""))],
+    ["3,000 integers", true, many(3000, (i) => String(i * 7))],
+    ["3,000 texts", true, many(3000, (i) => `id${i}`)],
+    ["3,000 texts, 1,500 different", false, many(3000, (i) => `id${i >> 1}`)],
+    ["3,000 integers of which 10 % repeat", false, many(3000, (i) => String(i % 2700))],
+    ["3,000 integers and a text", true, [...many(3000, String), "x"]],
+    ["long ids", true, many(3000, (i) => `12345678901234567${1000 + i}`)],
+    ["fractions between 0 and 1, and a text", true, [...many(20_000, (i) => (i / 20_000).toFixed(6)), "x"]],
+  ])("%s: %s", (_, expected, cells) => {
+    expect(column(cells).all_different).toBe(expected);
+  });
+});
+
+describe("declared types", () => {
+  test("numeric overrides leading zeros and size, and faults name the cell and the remedy", () => {
+    expect(column(["007", "1234567890123456789", "NA"], declared("numeric"))).toMatchObject({
+      type: "numeric",
+      missing: 1,
+      values: [7, 1234567890123456800, NaN],
+    });
+    const ids = many(1500, (i) => `0${i}`);
+    expect(column(ids, declared("numeric")).values).toEqual(ids.map(Number));
+    expect(() => column(["1", "abc"], declared("numeric"))).toThrow(
+      expect.objectContaining({
+        line: 3,
+        message: expect.stringContaining('"c" is declared numeric: "abc" is no number'),
+      }),
+    );
+    expect(() => column(["5", "1,234"], declared("numeric"))).toThrow(/\?decimal=/);
+    expect(() => column(["5%", "1"], declared("numeric"))).toThrow(/percent/);
+  });
+
+  test("categorical keeps the spellings, text lists none, and neither has a reason", () => {
+    expect(column(["1.0", "1", "x"], declared("categorical"))).toMatchObject({
+      classes: ["1", "1.0", "x"],
+      reason: null,
+    });
+    expect(column(["1.0", "1"], declared("text"))).toMatchObject({ type: "categorical", classes: null, values: null });
+    expect(column(many(1500, String), declared("categorical"))).toMatchObject({ type: "categorical", classes: null });
+  });
+
+  test("a date that is not certain, and a boolean that is none, are faults", () => {
+    expect(() => column(["01/02/2024"], declared("date"))).toThrow(/Write dates like 2024-01-31/);
+    expect(() => column(["2024-01-31", "5"], declared("date"))).toThrow(expect.objectContaining({ line: 3 }));
+    expect(() => column(["yes", "maybe"], declared("boolean"))).toThrow(/neither true nor false/);
+    expect(() => column(["yes", "Yes"], declared("boolean"))).toThrow(/one throughout/);
+    expect(() => column(many(2000, String), declared("boolean"))).toThrow(expect.objectContaining({ line: 4 }));
+  });
+
+  test("ignore changes nothing, and a name like constructor declares nothing", () => {
+    expect(column(["1,5"], declared("ignore"))).toMatchObject({ type: "numeric", values: [1.5] });
+    expect(read({ constructor: ["1"] }).columns.constructor).toMatchObject({ type: "numeric" });
+  });
+});
+
+describe("columns with more values than classes", () => {
+  test.each<[string, Cells, (cell: string) => number]>([
+    ["decimal commas", many(3000, (i) => `${i},25`), (cell) => Number(cell.replace(",", "."))],
+    ["currencies", many(3000, (i) => `$${i}.50`), (cell) => Number(cell.slice(1))],
+    ["dates", many(3000, (i) => new Date(i * 86_400_000).toISOString().slice(0, 10)), (cell) => Date.parse(cell)],
+  ])("keep their %s as they are read", (_, cells, value) => {
+    const { again, columns } = read({ c: cells });
+    expect(again).toBe(false);
+    expect(columns.c).toMatchObject({ classes: null, values: cells.map(value) });
+  });
+
+  test("are read again if they turn out to be something else late", () => {
+    const late = read({ c: [...many(2000, String), "", "2000,5"] });
+    expect(late).toMatchObject({ again: true, decimal: "," });
+    expect(late.columns.c.values).toEqual([...many(2000, String).map(Number), NaN, 2000.5]);
+    const elsewhere = read({ c: many(2000, (i) => `${1 + (i % 900)}.${100 + (i % 800)}`), d: ["1,5"] });
+    expect(elsewhere).toMatchObject({ again: true, columns: { c: { type: "numeric", min: 1100 } } });
+    const order = read({
+      c: [
+        ...many(
+          1200,
+          (i) => `0${1 + (i % 9)}/${String(1 + (i % 12)).padStart(2, "0")}/${String(800 + i).padStart(4, "0")}`,
+        ),
+        "31/01/2024",
+      ],
+    });
+    expect(order).toMatchObject({ again: true, columns: { c: { type: "date", max: day("2024-01-31") } } });
+  });
+
+  test("are not read again for integers, whatever the mark", () => {
+    expect(read({ c: many(2000, String), d: ["1,5"] })).toMatchObject({ again: false, decimal: "," });
+  });
+});
+
+test("how many distinct cells there are decides nothing but what is listed", () => {
+  let longer = 0;
+  for (const cells of seededColumns(3, 60)) {
+    const few = column(cells.slice(0, 900));
+    // The same cells, and more than can be listed of the kind that the column is of.
+    const isPlain = few.type === "numeric" && few.missing < few.values!.length;
+    if (!isPlain) continue;
+    longer++;
+    const longerCells = [...cells.slice(0, 900), ...many(1200, (i) => String(i + 1_000_000))];
+    const all = column(longerCells);
+    expect(all.type).toBe("numeric");
+    expect(all.values?.slice(0, 900)).toEqual(few.values);
+  }
+  expect(longer).toBeGreaterThan(5);
+});
+
+test("the columns with the most classes do not list them once all classes are too many", () => {
+  const table = Object.fromEntries(many(60, String).map((i) => [`c${i}`, many(1000, (row) => `v${row}`)]));
+  const { columns } = read(table);
+  const listed = Object.values(columns).filter(({ classes }) => classes !== null);
+  expect(listed).toHaveLength(50);
+  expect(Object.values(columns).every(({ classes, values }) => (classes === null) === (values === null))).toBe(true);
+});

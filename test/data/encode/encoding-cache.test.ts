@@ -1,0 +1,79 @@
+import { setTimeout } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { expect, test } from "vitest";
+import type { Encoded } from "../../../src/data/encode/encoding.ts";
+import { encode, EncodingCache } from "../../../src/data/encode/encoding-cache.ts";
+import { dataset, dataSpec } from "../support.ts";
+
+/** An encoding of 4 × `numbers` bytes. */
+function encodedOf(numbers: number): Encoded {
+  const none = new Int32Array(0);
+  return {
+    data: {
+      features: new Float32Array(numbers),
+      width: 1,
+      targets: none,
+      trainRows: none,
+      validRows: none,
+      testRows: none,
+      target: { classes: null, mean: 0, std: 1 },
+    },
+    encoding: { inputs: [], target: { column: "y", task: "regression", classes: null, mean: 0, std: 1 } },
+  };
+}
+
+/** A maker that counts how often it is asked. */
+function maker(numbers: number) {
+  const made = { count: 0, make: () => (made.count++, Promise.resolve(encodedOf(numbers))) };
+  return made;
+}
+
+/** In a later turn of the event loop, since a weak reference that was looked at is kept for the rest of its turn. */
+async function collectGarbage(): Promise<void> {
+  await setTimeout(1);
+  setFlagsFromString("--expose-gc");
+  (runInNewContext("gc") as () => void)();
+}
+
+test("jobs that encode a dataset alike share it, whoever calls it what; others do not", async () => {
+  const { files, content } = await dataset("x,y\n1,1\n2,2\n");
+  const of = (data: object) => encode(files.columnsPath(content), { ...dataSpec(), ...data }, "value");
+  const [first, second] = await Promise.all([of({ dataset: "ds_1" }), of({ dataset: "ds_2" })]);
+  expect(second.data).toBe(first.data);
+  expect(await of({})).toEqual(first);
+  expect((await of({})).data).toBe(first.data);
+  expect((await of({ validation: { every: 2 } })).data).not.toBe(first.data);
+  expect((await encode(files.columnsPath(content), dataSpec(), "class")).data).not.toBe(first.data);
+});
+
+test("what is in use stays shared, however large", async () => {
+  const cache = new EncodingCache(0);
+  const made = maker(100);
+  const { data } = await cache.get("a", made.make);
+  await collectGarbage();
+  expect((await cache.get("a", made.make)).data).toBe(data);
+  expect(made.count).toBe(1);
+});
+
+test("what is in use nowhere is kept up to the limit, the latest used first", async () => {
+  const cache = new EncodingCache(800);
+  const [a, b, c] = [maker(100), maker(100), maker(100)];
+  await cache.get("a", a.make);
+  await cache.get("b", b.make);
+  await cache.get("a", a.make);
+  await cache.get("c", c.make);
+  await collectGarbage();
+  await cache.get("c", c.make);
+  await cache.get("a", a.make);
+  await cache.get("b", b.make);
+  expect([a.count, b.count, c.count]).toEqual([1, 2, 1]);
+});
+
+test("a failure is not remembered", async () => {
+  const cache = new EncodingCache(800);
+  await expect(cache.get("a", () => Promise.reject(new Error("cut off")))).rejects.toThrow("cut off");
+  const made = maker(1);
+  await cache.get("a", made.make);
+  expect(made.count).toBe(1);
+});
