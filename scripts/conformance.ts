@@ -1,5 +1,5 @@
-// Compares the engine with reference numbers: `npm run --silent conformance -- DIR` runs every golden case under DIR and
-// prints one JSON document. Exits 1 if a case failed.
+// Compares the engine with reference numbers: `npm run --silent conformance -- DIR` runs every
+// golden case under DIR and prints one JSON document. Exits 1 if a case failed.
 import { conformance } from "../test/conformance/conformance.ts";
 
 try {

@@ -1,7 +1,8 @@
 // A service of one's own, for scripts that show what it does.
 //
-// It is a child process with a data directory of its own, which is removed in the end. What it logs goes to a file beside it, which stays
-// if something fails. What is said here is for people and goes to stderr.
+// It is a child process with a data directory of its own, which is removed in the end. What it logs
+// goes to a file beside it, which stays if something fails. What is said here is for people and
+// goes to stderr.
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
@@ -12,8 +13,9 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 /**
- * Starts a service, lets `use` do something with it, and stops it. Returns what came of that; null, and the process is to end with 1, if it failed, which has been
- * told then. `directory` is for what is to stay, and is removed if it is empty. `name` is what the script calls itself.
+ * Starts a service, lets `use` do something with it, and stops it. Returns what came of that; null,
+ * and the process is to end with 1, if it failed, which has been told then. `directory` is for what
+ * is to stay, and is removed if it is empty. `name` is what the script calls itself.
  */
 export async function withService<T>(
   name: string,

@@ -1,9 +1,11 @@
-// One model, one dataset, ten optimizers: which of them gets how far in the same number of steps, and how fast?
+// One model, one dataset, ten optimizers: which of them gets how far in the same number of steps,
+// and how fast?
 //
 //     npm run compare [epochs]
 //
-// It posts ten jobs to the service at RAPPEL_API_URL (with the key in RAPPEL_API_KEY, if it wants one), where they stay to be looked at; without RAPPEL_API_URL it
-// starts a service of its own for as long as it takes. Each optimizer has a rate that suits it: at its own defaults half of them
+// It posts ten jobs to the service at RAPPEL_API_URL (with the key in RAPPEL_API_KEY, if it wants
+// one), where they stay to be looked at; without RAPPEL_API_URL it starts a service of its own for
+// as long as it takes. Each optimizer has a rate that suits it: at its own defaults half of them
 // would look bad for no fault of theirs. Table and curves go to stdout, everything else to stderr.
 import { readFile } from "node:fs/promises";
 import { stripVTControlCharacters } from "node:util";

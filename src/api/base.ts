@@ -1,4 +1,7 @@
-/** What every HTTP server of the service has in common, the api's and a worker's: limits, request ids, problem documents, measurement. */
+/**
+ * What every HTTP server of the service has in common, the api's and a worker's: limits, request
+ * ids, problem documents, measurement.
+ */
 import type { Socket } from "node:net";
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from "fastify";
 import { meters } from "../meters.ts";

@@ -38,7 +38,8 @@ export async function recordDataset(
       await removeUnused({ store, files }, filesOf(content)).catch(() => undefined);
       throw error;
     });
-    // Another process that shares the directory may have removed a file with the last dataset that had it.
+    // Another process that shares the directory may have removed a file with the last dataset that
+    // had it.
     if (await files.isWhole(content)) return recorded;
     if (recorded.created) await store.datasets.remove(owner, id);
     await removeUnused({ store, files }, filesOf(content));
@@ -47,8 +48,9 @@ export async function recordDataset(
 }
 
 /**
- * Removes the files of uploads that a crash cut off between file and record. Where Redis knows none of the files it is another Redis than the one they
- * belong to, or an empty one that is about to be restored: then all of them stay.
+ * Removes the files of uploads that a crash cut off between file and record. Where Redis knows none
+ * of the files it is another Redis than the one they belong to, or an empty one that is about to be
+ * restored: then all of them stay.
  */
 export async function sweepFiles(
   { store, files }: Pick<Services, "store" | "files">,

@@ -1,11 +1,13 @@
 import type { Series } from "../spec/wire.ts";
 
 /**
- * Thins a curve to at most `maxPoints` points (at least 2) so that what one looks for in a curve stays: its ends, and the lowest and highest point of every
- * stretch, and so of the whole. Every point kept is a point of the curve; the same curve gives the same points.
+ * Thins a curve to at most `maxPoints` points (at least 2) so that what one looks for in a curve
+ * stays: its ends, and the lowest and highest point of every stretch, and so of the whole. Every
+ * point kept is a point of the curve; the same curve gives the same points.
  *
- * The points between the first and the last are cut into equal stretches, each of which keeps its two extremes. Fewer than 4 points leave no room for that:
- * then only the extremes of the whole are kept.
+ * The points between the first and the last are cut into equal stretches, each of which keeps its
+ * two extremes. Fewer than 4 points leave no room for that: then only the extremes of the whole are
+ * kept.
  */
 export function downsample(series: Series, maxPoints: number): Series {
   if (series.steps.length <= maxPoints) return series;
@@ -32,7 +34,10 @@ export function positionsKept(values: Values, maxPoints: number): number[] {
   return kept;
 }
 
-/** Positions of the lowest and the highest value in begin..end, ascending; one position if they are the same. */
+/**
+ * Positions of the lowest and the highest value in begin..end, ascending; one position if they are
+ * the same.
+ */
 function extremes(values: Values, begin: number, end: number): number[] {
   let low = begin;
   let high = begin;

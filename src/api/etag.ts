@@ -5,7 +5,8 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 export function sendTagged(request: FastifyRequest, reply: FastifyReply, tag: string, body: unknown): FastifyReply {
   const etag = `"${tag}"`;
   reply.header("etag", etag);
-  // Revalidate every time: it costs next to nothing, and what is cached may be another owner's after a change of keys.
+  // Revalidate every time: it costs next to nothing, and what is cached may be another owner's
+  // after a change of keys.
   reply.header("cache-control", "private, no-cache");
   if (has(request, etag)) return reply.code(304).send();
   return reply.send(body);

@@ -1,9 +1,10 @@
 /**
  * What happens to a job, as server-sent events.
  *
- * The record remembers what there is to tell, so a stream is nothing but a place in it: it reads on whenever there is news and its client has taken
- * what came before. A client that is slow, or away, costs no memory; one that comes back says where it was. Streams that want
- * the same at the same time share one look at the record.
+ * The record remembers what there is to tell, so a stream is nothing but a place in it: it reads on
+ * whenever there is news and its client has taken what came before. A client that is slow, or away,
+ * costs no memory; one that comes back says where it was. Streams that want the same at the same
+ * time share one look at the record.
  */
 import type { News } from "../queue/news.ts";
 import { isFinal, type Event } from "../spec/wire.ts";
@@ -45,7 +46,10 @@ export class Follower {
     this.#news = news;
   }
 
-  /** The stream after an event, until the job has ended; what is recorded after its end, by then, too. */
+  /**
+   * The stream after an event, until the job has ended; what is recorded after its end, by then,
+   * too.
+   */
   async *follow(what: Followed, after: string, signal: AbortSignal): AsyncGenerator<string> {
     const watch = this.#news.watch(what.id, what.progress ? ["event", "progress"] : ["event"]);
     let place: Place = { event: after, progress: "" };
@@ -63,7 +67,10 @@ export class Follower {
     }
   }
 
-  /** `latest`: the number of the news that it was woken by. A look that began before them may not have seen what they are of. */
+  /**
+   * `latest`: the number of the news that it was woken by. A look that began before them may not
+   * have seen what they are of.
+   */
   #read(what: Followed, place: Place, latest: number): Promise<Reading> {
     const key = JSON.stringify([what, place, latest]);
     const known = this.#readings.get(key);
@@ -84,7 +91,8 @@ export class Follower {
     const document = await this.#store.jobs.progress(owner, id);
     const page = await this.#store.jobs.events(owner, id, { limit: EVENTS_AT_ONCE, after: place.event });
     const events = page?.data ?? [];
-    // Of the job and not of its events: a place may lie after them all, in a record that was restored from a copy.
+    // Of the job and not of its events: a place may lie after them all, in a record that was
+    // restored from a copy.
     const ended = page === null || document === null || (isFinal(document.status) && !page.has_more);
     const now = progress && document !== null ? JSON.stringify(document) : place.progress;
     const news = now === place.progress ? "" : frame("progress", now);

@@ -24,7 +24,10 @@ export const idempotencyHeaders = z.looseObject({
     ),
 });
 
-/** The use of an idempotency key for a body, however it is spelled, and for the `path` that it was posted to. */
+/**
+ * The use of an idempotency key for a body, however it is spelled, and for the `path` that it was
+ * posted to.
+ */
 export function idempotencyOf(
   key: string | undefined,
   { body, bodyText }: Pick<FastifyRequest, "body" | "bodyText">,
@@ -48,7 +51,8 @@ export function resolveContext(
     files,
     asker: reply.asker(),
     maxMemoryBytes: config.maxJobBytes,
-    // Of Redis' memory 70 % are for checkpoints, and one is written while the last one is still there.
+    // Of Redis' memory 70 % are for checkpoints, and one is written while the last one is still
+    // there.
     maxStateBytes: Math.min(config.maxStateBytes, Math.floor((0.7 * config.redisMaxBytes) / 2)),
     webhookFaults: (webhook) => webhookFaults(webhook, owner, config),
   };

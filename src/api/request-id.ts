@@ -1,10 +1,16 @@
 import type { IncomingMessage } from "node:http";
 import { monotonicFactory } from "ulid";
 
-/** Draws chance once a millisecond and counts on from it: drawing it for every request took a quarter of what a poll costs. */
+/**
+ * Draws chance once a millisecond and counts on from it: drawing it for every request took a
+ * quarter of what a poll costs.
+ */
 const ulid = monotonicFactory();
 
-/** The caller's `x-request-id` if it is sane, so that a request can be followed through several services; else a new one. */
+/**
+ * The caller's `x-request-id` if it is sane, so that a request can be followed through several
+ * services; else a new one.
+ */
 export function requestIdOf(request: IncomingMessage): string {
   const given = request.headers["x-request-id"];
   return typeof given === "string" && /^[\w.:+/=-]{1,128}$/.test(given) ? given : newRequestId();

@@ -1,7 +1,10 @@
 /** What requests of many routes have in common, as zod schemas. */
 import { z } from "zod";
 
-/** A number in a query; only digits, so that `1e3`, `0x10` and the empty string are faults and not numbers. */
+/**
+ * A number in a query; only digits, so that `1e3`, `0x10` and the empty string are faults and not
+ * numbers.
+ */
 export function queryInteger<T extends z.ZodType>(schema: T) {
   return z.preprocess(
     (value) => (typeof value === "string" && /^\d{1,16}$/.test(value) ? Number(value) : value),

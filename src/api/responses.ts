@@ -15,7 +15,8 @@ const EVERYWHERE: readonly ErrorCode[] = [
 ];
 
 /**
- * The problem responses of a route, by status. The type says nothing of them, so that a handler's replies are checked against its own responses; problems are thrown.
+ * The problem responses of a route, by status. The type says nothing of them, so that a handler's
+ * replies are checked against its own responses; problems are thrown.
  */
 export function problems(...codes: ErrorCode[]): object {
   return onlyProblems(...codes, ...EVERYWHERE);

@@ -1,6 +1,6 @@
 /**
- * A client of the service: one method for each operation of openapi.yaml, under its name. Its types are those of the wire's schemas; at run time it needs
- * `fetch` and nothing else.
+ * A client of the service: one method for each operation of openapi.yaml, under its name. Its types
+ * are those of the wire's schemas; at run time it needs `fetch` and nothing else.
  *
  *     const rappel = new Client({ url: "http://127.0.0.1:8080" });
  *     const { id } = await rappel.createDataset(await readFile("iris.csv"));
@@ -77,7 +77,10 @@ export interface Fork {
   readonly step: number | "final" | "best";
   /** What differs in the new job's spec: a merge patch (RFC 7396). */
   readonly overrides?: object;
-  /** Whether the optimizer's state comes along too; it does unless told otherwise, and never from `best`. */
+  /**
+   * Whether the optimizer's state comes along too; it does unless told otherwise, and never from
+   * `best`.
+   */
   readonly optimizer?: boolean;
 }
 
@@ -228,7 +231,10 @@ export class Client {
     return this.#bytes(path`/v1/jobs/${id}/checkpoints/${step}`);
   }
 
-  /** The optimizer's state as `load_state_dict` of PyTorch's takes it, but for the tensors, which it names. */
+  /**
+   * The optimizer's state as `load_state_dict` of PyTorch's takes it, but for the tensors, which it
+   * names.
+   */
   getTorchOptimizer(id: string, step: number): Promise<TorchOptimizer> {
     return this.#json("GET", path`/v1/jobs/${id}/checkpoints/${step}`, { query: { format: "torch_optimizer" } });
   }

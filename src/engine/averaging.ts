@@ -4,17 +4,20 @@ import type { Plan } from "./model.ts";
 import type { OptimizerType } from "./optimizers/optimizer.ts";
 
 /*
- * Averages of the weights over steps, as `torch.optim.swa_utils.AveragedModel` takes them after its optimizer's step.
+ * Averages of the weights over steps, as `torch.optim.swa_utils.AveragedModel` takes them after its
+ * optimizer's step.
  *
  *     ema   first avg = w, then avg = decay · avg + (1 − decay) · w
  *     swa   avg = avg + (w − avg) / (n + 1), after n averages
  *
- * They are taken after the steps start_step + every_steps, start_step + 2 every_steps, … (steps count from 1), while the new weights are in
- * cache, and in the region of evaluation weights itself. So what is evaluated, kept as best and served are the averages, and the weights
- * as long as there is none. How many there are follows from the step alone: there is no counter to keep.
+ * They are taken after the steps start_step + every_steps, start_step + 2 every_steps, … (steps
+ * count from 1), while the new weights are in cache, and in the region of evaluation weights
+ * itself. So what is evaluated, kept as best and served are the averages, and the weights as long
+ * as there is none. How many there are follows from the step alone: there is no counter to keep.
  *
- * Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", 1992; Izmailov et al., "Averaging weights leads to wider optima and
- * better generalization", UAI 2018 (arXiv:1803.05407).
+ * Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", 1992; Izmailov et
+ * al., "Averaging weights leads to wider optima and better generalization", UAI 2018
+ * (arXiv:1803.05407).
  */
 
 export class WeightAverages {

@@ -97,8 +97,8 @@ function largest(values: Float32Array, first: number, count: number): number {
 }
 
 /**
- * The metrics of `rows` rows that were recorded: `valid_loss` and so on, or `test_loss`. One that is
- * undefined is NaN.
+ * The metrics of `rows` rows that were recorded: `valid_loss` and so on, or `test_loss`. One that
+ * is undefined is NaN.
  */
 export function metricsOf(
   kernels: Kernels,

@@ -81,13 +81,17 @@ export const serializeState = (
   progress: Progress,
 ) => performIn("write", { memory, entries, offset, progress });
 
-/** Copies a state file into the memory. @throws Error if the file is damaged or is not of this job */
+/**
+ * Copies a state file into the memory. @throws Error if the file is damaged or is not of this job
+ */
 export function loadState(state: Uint8Array, memory: WebAssembly.Memory, entries: readonly StateEntry[]) {
   const file = owned(state);
   return performIn("restore", { file, memory, entries }, file);
 }
 
-/** Copies a model file into the memory. @throws Error if the file is damaged or is not of this job */
+/**
+ * Copies a model file into the memory. @throws Error if the file is damaged or is not of this job
+ */
 export function loadWeights(model: Uint8Array, memory: WebAssembly.Memory, entries: readonly StateEntry[]) {
   const file = owned(model);
   return performIn("weights", { file, memory, entries }, file);
@@ -102,7 +106,10 @@ export function forkState(state: Uint8Array, changes: Partial<Progress>, success
   return perform("fork", { file, changes, successor }, file);
 }
 
-/** A file of tensors that are made of stretches of those of a state file. @throws Error if that is damaged */
+/**
+ * A file of tensors that are made of stretches of those of a state file. @throws Error if that is
+ * damaged
+ */
 export function assembleFile(state: Uint8Array, wanted: ReadonlyMap<string, TorchTensor>) {
   const file = owned(state);
   return perform("assemble", { file, wanted }, file);

@@ -14,14 +14,17 @@ import { readHeader, readSafetensors, writeSafetensors, type Tensor } from "./sa
 import { size, type Shape } from "./shape.ts";
 
 /*
- * The whole training state as one safetensors file: weights under PyTorch's names, the optimizer's tensors as
- * `optimizer.exp_avg.<name>`, evaluation weights as `evaluated.<name>` where they are others, best weights as `best.<name>`; what is not a
- * tensor is JSON in the metadata (numbers.ts), the parameters' names in the model's order among it.
- * Restored, training goes on bit for bit. And the model file that is served, which is made from a
- * state.
+ * The whole training state as one safetensors file: weights under PyTorch's names, the optimizer's
+ * tensors as `optimizer.exp_avg.<name>`, evaluation weights as `evaluated.<name>` where they are
+ * others, best weights as `best.<name>`; what is not a tensor is JSON in the metadata (numbers.ts),
+ * the parameters' names in the model's order among it. Restored, training goes on bit for bit. And
+ * the model file that is served, which is made from a state.
  */
 
-/** Why a job ended that did not fail; `diagnosed`: a detector whose policy is `stop` found something. */
+/**
+ * Why a job ended that did not fail; `diagnosed`: a detector whose policy is `stop` found
+ * something.
+ */
 export type StopReason = "completed" | "early_stopping" | "diagnosed";
 
 /** What a run knows besides its tensors. */
@@ -40,7 +43,10 @@ export interface Progress {
   metrics: Record<string, number>;
   /** What the schedule remembers of the metric that it follows; null if it follows none. */
   schedule: FollowerState | null;
-  /** Steps whose gradient was clipped, and steps counted, since the last observation; only the leader's is kept up. */
+  /**
+   * Steps whose gradient was clipped, and steps counted, since the last observation; only the
+   * leader's is kept up.
+   */
   clipped: { count: number; steps: number };
   /** What the detectors remember; only the leader's is kept up. */
   diagnosis: DiagnosisState;
@@ -48,7 +54,10 @@ export interface Progress {
   changes: readonly Change[];
   /** The optimizer's own doubles. */
   scalars: Record<string, number>;
-  /** What parameter groups that learn have for themselves, in their order: a state of the schedule for each base rate, and doubles. */
+  /**
+   * What parameter groups that learn have for themselves, in their order: a state of the schedule
+   * for each base rate, and doubles.
+   */
   groups: GroupProgress[];
 }
 
@@ -100,7 +109,9 @@ export function stateEntries(plan: Plan): StateEntry[] {
   });
 }
 
-/** The state file from what lies `offset` bytes after the entries' addresses (the snapshot buffer). */
+/**
+ * The state file from what lies `offset` bytes after the entries' addresses (the snapshot buffer).
+ */
 export function writeState(
   memory: Uint8Array,
   entries: readonly StateEntry[],
@@ -122,13 +133,17 @@ export function writeState(
 
 /**
  * Copies a state file's tensors into the memory and returns the rest.
- * @throws Error if the file is damaged or is not of this plan; nothing can be said of the memory then.
+ * @throws Error if the file is damaged or is not of this plan; nothing can be said of the memory
+ * then.
  */
 export function restoreState(file: Uint8Array, memory: Uint8Array, entries: readonly StateEntry[]): Progress {
   return progressIn(restoreTensors(file, memory, entries));
 }
 
-/** Copies the tensors of a state file, or of a model file, into the memory and returns its metadata. @throws Error as restoreState */
+/**
+ * Copies the tensors of a state file, or of a model file, into the memory and returns its metadata.
+ * @throws Error as restoreState
+ */
 export function restoreTensors(
   file: Uint8Array,
   memory: Uint8Array,
@@ -201,8 +216,9 @@ export interface Successor {
 }
 
 /**
- * A state for another job to go on from: `changes` to its progress, and evaluation and best weights if that job has them. Where there were none the
- * weights stand in, until there are. What its `groups` freeze keeps no state, and stays what was last served of it.
+ * A state for another job to go on from: `changes` to its progress, and evaluation and best weights
+ * if that job has them. Where there were none the weights stand in, until there are. What its
+ * `groups` freeze keeps no state, and stays what was last served of it.
  */
 export function forkState(
   file: Uint8Array,
@@ -241,7 +257,10 @@ function freshState({ name, shape, bytes }: Tensor, optimizer: Member, groups: r
   }));
 }
 
-/** A file of tensors that are made of stretches of those of a state file. @throws Error if that is damaged */
+/**
+ * A file of tensors that are made of stretches of those of a state file. @throws Error if that is
+ * damaged
+ */
 export function assembledFile(file: Uint8Array, wanted: ReadonlyMap<string, TorchTensor>): HashedFile {
   const { tensors } = readSafetensors(file);
   const assembled = [...wanted].map(([name, { shape, of }]) => {
@@ -264,7 +283,10 @@ export function hashed(bytes: Uint8Array<ArrayBuffer>): HashedFile {
 
 export type Which = "final" | "best";
 
-/** The model file, the state_dict alone, of the last or the best weights in a state file. @throws Error if there are none */
+/**
+ * The model file, the state_dict alone, of the last or the best weights in a state file. @throws
+ * Error if there are none
+ */
 export function modelFile(state: Uint8Array, which: Which): HashedFile {
   const { tensors } = readSafetensors(state);
   const names = [...tensors.keys()].filter(isWeight);

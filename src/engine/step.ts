@@ -28,17 +28,18 @@ interface News {
 /*
  * One training step, as every thread of a crew runs it.
  *
- *   by samples      gather my slab of the batch, forward, loss, backward down to each layer's input gradient
- *   ── meet ──
- *   by parameters   the gradients of my rows over the whole batch, and the update of each tile while it is in cache
- *   (── meet ──     and the same again with the step's next batch, if gradients are accumulated; the last one completes the tiles)
- *   (── meet ──     and the optimizer's passes, only if something needs the whole gradient; a search evaluates again, as above;
+ *   by samples      gather my slab of the batch, forward, loss, backward down to each layer's input
+ *   gradient ── meet ── by parameters   the gradients of my rows over the whole batch, and the
+ *   update of each tile while it is in cache (── meet ──     and the same again with the step's
+ *   next batch, if gradients are accumulated; the last one completes the tiles) (── meet ──     and
+ *   the optimizer's passes, only if something needs the whole gradient; a search evaluates again,
+ *   as above;
  *                   an observation looks at my blocks before and after)
  *                   the leader logs, diagnoses, and decides what all do at the step's end
  *   ── meet ──
  *
- * Everything a thread needs to know is in the memory or computed alike by all; the only words that pass between threads are the barrier's and
- * the leader's ACTION.
+ * Everything a thread needs to know is in the memory or computed alike by all; the only words that
+ * pass between threads are the barrier's and the leader's ACTION.
  */
 export class TrainingStep {
   readonly barrier: Barrier;
@@ -66,12 +67,18 @@ export class TrainingStep {
   readonly #pass: ForwardPass;
   readonly #everySteps: number | null;
   readonly #notify: () => void;
-  /** Checkpoints that were due, since the last one taken, while the snapshot buffer was not free (the leader counts them). */
+  /**
+   * Checkpoints that were due, since the last one taken, while the snapshot buffer was not free
+   * (the leader counts them).
+   */
   skipped = 0;
   /** Learning rate of the last step. */
   #lr = 0;
 
-  /** `everySteps`: steps between checkpoints, or null. `notify` tells the main thread that the log is filling up. */
+  /**
+   * `everySteps`: steps between checkpoints, or null. `notify` tells the main thread that the log
+   * is filling up.
+   */
   constructor(
     kernels: Kernels,
     plan: Plan,
@@ -106,7 +113,10 @@ export class TrainingStep {
     this.#pass = { training: true, batch: 0, seedLow, seedHigh };
   }
 
-  /** Runs the step after `progress.step` steps, and counts it. Afterwards `words[WORD.action]` says what to do at the boundary. */
+  /**
+   * Runs the step after `progress.step` steps, and counts it. Afterwards `words[WORD.action]` says
+   * what to do at the boundary.
+   */
   run(progress: Progress): void {
     const step = progress.step;
     this.batches.begin(step);
@@ -124,7 +134,10 @@ export class TrainingStep {
     this.barrier.meet();
   }
 
-  /** The loss at the present weights, and my rows of its gradient: both of all the step's batches together, of which one at a time is in memory. */
+  /**
+   * The loss at the present weights, and my rows of its gradient: both of all the step's batches
+   * together, of which one at a time is in memory.
+   */
   #evaluate(step: number): number {
     const { batches, barrier } = this;
     const { addresses, termsPerSample } = this.#plan;
@@ -155,7 +168,10 @@ export class TrainingStep {
     return sum || 1;
   }
 
-  /** Makes the step from the whole gradient. An observed one meets around it: what a thread looks at may be another's work. */
+  /**
+   * Makes the step from the whole gradient. An observed one meets around it: what a thread looks at
+   * may be another's work.
+   */
   #update(step: number, loss: number, observer: Observer | null): void {
     observer?.before(this.batches.samples);
     if (observer) this.barrier.meet();
@@ -191,7 +207,9 @@ export class TrainingStep {
     }
   }
 
-  /** What the leader alone does, between the step's meetings: the log, the diagnosis, the decision. */
+  /**
+   * What the leader alone does, between the step's meetings: the log, the diagnosis, the decision.
+   */
   #lead(progress: Progress, loss: number, lr: number, observed: readonly LayerObservation[] | null): void {
     const { words, doubles } = this;
     progress.lossSum += loss;
@@ -231,7 +249,9 @@ export class TrainingStep {
     this.#found(this.#diagnosis.evaluated(diagnosis, step, metrics.valid_loss, this.#lr));
   }
 
-  /** Keeps what the detectors found to be told, and lets the other threads know if it ends the job. */
+  /**
+   * Keeps what the detectors found to be told, and lets the other threads know if it ends the job.
+   */
   #found(findings: readonly Finding[]): void {
     this.news.findings.push(...findings);
     for (const finding of findings)
@@ -251,7 +271,10 @@ export class TrainingStep {
     Atomics.store(this.words, WORD.logWritten, written + 1);
   }
 
-  /** Holds while the main thread says so, then turns its requests, and the checkpoint that is due, into this boundary's action. */
+  /**
+   * Holds while the main thread says so, then turns its requests, and the checkpoint that is due,
+   * into this boundary's action.
+   */
   #decide(done: number): number {
     const { words } = this;
     while (Atomics.load(words, WORD.suspended) === 1 && words[WORD.abort] === 0)
@@ -260,7 +283,8 @@ export class TrainingStep {
     const busy = Atomics.load(words, WORD.snapshotBusy) === 1;
     if (due && busy) this.skipped++;
     const requested = Atomics.load(words, WORD.request);
-    // Training does not wait for the buffer: a request stays until it is free. Only the last snapshot of a run is waited for.
+    // Training does not wait for the buffer: a request stays until it is free. Only the last
+    // snapshot of a run is waited for.
     const granted = busy ? requested & ~REQUEST.snapshot : requested;
     if (granted !== 0) Atomics.and(words, WORD.request, ~granted);
     return due && !busy ? granted | ACTION.snapshot : granted;

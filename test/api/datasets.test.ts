@@ -257,8 +257,8 @@ test.each([
 ])(
   "two processes that keep and delete the same bytes, read %s, leave no record without its files",
   async (_, second) => {
-    // Each process has a DatasetFiles of its own, so that nothing but the order of their steps holds
-    // them apart.
+    // Each process has a DatasetFiles of its own, so that nothing but the order of their steps
+    // holds them apart.
     const processes = [1, 2].map(() => ({ store: service.store, files: new DatasetFiles(service.directory) }));
     const before = service.onDisk();
     const bytes = "a,b\n7,8\n";

@@ -1,6 +1,7 @@
 /*
- * Twenty thousand requests, made from openapi.yaml: as it says, spoiled in one place, and wild ones. Whatever comes, the answer is one that
- * openapi.yaml allows, and never a 5xx; what is accepted is what it describes. A worker trains the jobs that come of it.
+ * Twenty thousand requests, made from openapi.yaml: as it says, spoiled in one place, and wild
+ * ones. Whatever comes, the answer is one that openapi.yaml allows, and never a 5xx; what is
+ * accepted is what it describes. A worker trains the jobs that come of it.
  *
  * The seed decides what is asked, but for ids and for who comes first of those that are on the way
  * together. It is drawn from the commit, so that each commit asks something else; FUZZ_SEED names

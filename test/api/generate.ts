@@ -1,7 +1,9 @@
 /**
- * Values from the schemas of openapi.yaml, and what spoils them. Everything is drawn from one seeded generator, so that a seed names a value.
+ * Values from the schemas of openapi.yaml, and what spoils them. Everything is drawn from one
+ * seeded generator, so that a seed names a value.
  *
- * `fitting` gives a value that its schema allows, and prefers small ones: they lead somewhere. `spoiled` changes a value in one place.
+ * `fitting` gives a value that its schema allows, and prefers small ones: they lead somewhere.
+ * `spoiled` changes a value in one place.
  */
 import { openapi, type Schema } from "./described.ts";
 
@@ -205,7 +207,10 @@ export function spoiled(value: unknown, random: Random): unknown {
   });
 }
 
-/** Sometimes one that is nearly known, which is then suggested; sometimes one with a meaning in JavaScript. */
+/**
+ * Sometimes one that is nearly known, which is then suggested; sometimes one with a meaning in
+ * JavaScript.
+ */
 function unknownName(found: object, random: Random): string {
   const known = Object.keys(found).map((name) => `${name}s`);
   return random.pick([...known, "x", "", "__proto__", "constructor", "a/b~c", "toString"]);

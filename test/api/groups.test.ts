@@ -261,7 +261,8 @@ describe("a fork", () => {
   });
 
   test("with other groups takes their doubles from where their parameters were", async () => {
-    // As far as NAdam's product of momenta goes a group that only now becomes one has missed nothing.
+    // As far as NAdam's product of momenta goes a group that only now becomes one has missed
+    // nothing.
     const parent = await finished((await service.create(spec({ parameter_groups: [] }))).id);
     const overrides = { training: { epochs: 14 } };
     const same = await fork(parent.id, { step: "final", overrides });

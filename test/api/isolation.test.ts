@@ -1,4 +1,5 @@
-// An owner sees nothing of another's, on any route that openapi.yaml has: what is someone else's is as unknown as what never was.
+// An owner sees nothing of another's, on any route that openapi.yaml has: what is someone else's is
+// as unknown as what never was.
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -57,7 +58,9 @@ async function succeed(lease: Lease): Promise<void> {
   await lease.finish({ status: "succeeded", result, model, models: { final }, progress: null, events: [] }, []);
 }
 
-/** The route with ids in it that its owner can use: what is read is there, what is changed can be. */
+/**
+ * The route with ids in it that its owner can use: what is read is there, what is changed can be.
+ */
 function url(path: string, method: Method): string {
   const id = path.startsWith("/v1/datasets") ? dataset : method === "GET" ? ended : waiting;
   return path.replace("{id}", id).replace("{step}", "1");

@@ -1,4 +1,7 @@
-/** Requests for the operations of openapi.yaml, as it says, spoiled in one place, or wild; with ids of what earlier ones created. */
+/**
+ * Requests for the operations of openapi.yaml, as it says, spoiled in one place, or wild; with ids
+ * of what earlier ones created.
+ */
 import { openapi, type Answer, type Operation, type Parameter, type Schema } from "./described.ts";
 import { fitting, freshId, Random, spoiled, strangeTexts } from "./generate.ts";
 import { csv, specFor } from "./service.ts";

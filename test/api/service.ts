@@ -1,4 +1,7 @@
-/** The API over a real Redis and real files. Every response is held to openapi.yaml on its way to the test. */
+/**
+ * The API over a real Redis and real files. Every response is held to openapi.yaml on its way to
+ * the test.
+ */
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
-// Optimizers' states as torch.optim has them. What PyTorch keeps is written down here; that it goes on from it was seen with PyTorch itself.
+// Optimizers' states as torch.optim has them. What PyTorch keeps is written down here; that it goes
+// on from it was seen with PyTorch itself.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Client } from "../../src/client/client.ts";
 import { stateHead } from "../../src/engine/state.ts";

@@ -98,7 +98,8 @@ describe("what is frozen", () => {
     const [one, three] = [await train(job(), { state: fork }), await train(job(), { threads: 3, state: fork })];
     expect(readSafetensors(one.state!.bytes).tensors.get("0.weight")).toEqual(after.get("0.weight"));
     expect(three.state!.sha256).toBe(one.state!.sha256);
-    // Learning again, it begins as it would have begun: slow weights with the weights, moments at 0.
+    // Learning again, it begins as it would have begun: slow weights with the weights, moments at
+    // 0.
     const thawed = forkState(fork, {}, { keepBest: true, evaluatesOthers: true, optimizer, groups: [] }).bytes;
     const fresh = readSafetensors(thawed).tensors;
     expect([...fresh.keys()].toSorted()).toEqual([...before.keys()].toSorted());

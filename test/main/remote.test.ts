@@ -9,7 +9,10 @@ import { Store } from "../../src/store/store.ts";
 import { makeDataDirectory, startTestRedis, type TestRedis } from "../support/redis.ts";
 import { startService, type ServiceProcess } from "../support/service.ts";
 
-/** Workers on other hosts: each has a data directory of its own, and nothing in common with the api but Redis and HTTP. */
+/**
+ * Workers on other hosts: each has a data directory of its own, and nothing in common with the api
+ * but Redis and HTTP.
+ */
 
 const authorization = "Bearer s3cret";
 const digits = readFileSync(new URL("../../examples/digits.csv", import.meta.url));

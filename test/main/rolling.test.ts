@@ -5,8 +5,9 @@ import { makeDataDirectory, startTestRedis, type TestRedis } from "../support/re
 import { startService, type ServiceProcess } from "../support/service.ts";
 
 /**
- * Two apis on one volume and two workers on hosts of their own are restarted one after the other, as an upgrade does it, while clients post and poll. What
- * a client must do is what it must do anyway: try again, elsewhere, with the same idempotency key.
+ * Two apis on one volume and two workers on hosts of their own are restarted one after the other,
+ * as an upgrade does it, while clients post and poll. What a client must do is what it must do
+ * anyway: try again, elsewhere, with the same idempotency key.
  */
 
 let redis: TestRedis;
@@ -66,7 +67,10 @@ const MAX_JOBS = 99;
 
 let turn = 0;
 
-/** Asks the apis in turn until one answers. Any other answer than the one hoped for, or that it is shutting down, is a failure. */
+/**
+ * Asks the apis in turn until one answers. Any other answer than the one hoped for, or that it is
+ * shutting down, is a failure.
+ */
 async function call(path: string, init: RequestInit = {}): Promise<Body> {
   for (;;) {
     const answer = await fetch(addresses[turn++ % addresses.length] + path, init).catch(() => null);

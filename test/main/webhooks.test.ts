@@ -1,4 +1,5 @@
-// A job's end reaches its webhook from the whole service, set up as its users set it up, whenever it is killed.
+// A job's end reaches its webhook from the whole service, set up as its users set it up, whenever
+// it is killed.
 import { createHmac, randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

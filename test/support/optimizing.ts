@@ -17,7 +17,10 @@ export interface Parameter {
   readonly values: ArrayLike<number>;
 }
 
-/** An optimizer on parameters of its own, run by one thread with given gradients, or with those of an objective. */
+/**
+ * An optimizer on parameters of its own, run by one thread with given gradients, or with those of
+ * an objective.
+ */
 export class Optimizing {
   readonly bench: Bench;
   readonly tensors: readonly ParameterTensor[];
@@ -55,13 +58,19 @@ export class Optimizing {
     this.tensors.forEach(({ gradient }, i) => this.bench.kernels.f32.set(gradients[i], gradient >> 2));
   }
 
-  /** Step `t` (from 1) with the gradients that are set. Elementwise passes run in slices of `slice` elements. */
+  /**
+   * Step `t` (from 1) with the gradients that are set. Elementwise passes run in slices of `slice`
+   * elements.
+   */
   step(t: number, lr: number, slice = SUM_BLOCK, momentum?: number): void {
     this.optimizer.begin(t, lr, momentum);
     for (const pass of this.optimizer.passes) this.#run(pass, slice);
   }
 
-  /** Step `t` on an objective: `evaluate` sets the gradients at the present weights and returns the loss there. */
+  /**
+   * Step `t` on an objective: `evaluate` sets the gradients at the present weights and returns the
+   * loss there.
+   */
   search(t: number, lr: number, evaluate: () => number): void {
     const objective = { loss: evaluate() };
     this.optimizer.begin(t, lr);

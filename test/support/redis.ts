@@ -1,4 +1,5 @@
-// A private, real Redis for a test file: own data directory, own socket, gone when the test process is.
+// A private, real Redis for a test file: own data directory, own socket, gone when the test process
+// is.
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from "node:fs";
@@ -37,7 +38,10 @@ export interface TestRedis {
 
 let server: Promise<RedisServer> | null = null;
 
-/** The server program the tests use: the system's, or one fetched once into a cache that all test files share. */
+/**
+ * The server program the tests use: the system's, or one fetched once into a cache that all test
+ * files share.
+ */
 export function testServer(): Promise<RedisServer> {
   server ??= findServer({ toolsDirectory: cacheDirectory(), install: "auto", log: pino({ level: "silent" }) });
   return server;
@@ -52,7 +56,9 @@ export function cacheDirectory(): string {
   return directory;
 }
 
-/** A fresh data directory for a service, which finds the tests' server in it and need not fetch one. */
+/**
+ * A fresh data directory for a service, which finds the tests' server in it and need not fetch one.
+ */
 export function makeDataDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), "rappel-data-"));
   symlinkSync(cacheDirectory(), join(directory, "tools"));

@@ -11,7 +11,10 @@ const folder = new URL("../../src/engine/optimizers/", import.meta.url);
 const modules = globSync("*/reference.ts", { cwd: folder }).map((file) => import(new URL(file, folder).href));
 const references = Object.assign({}, ...(await Promise.all(modules))) as Record<string, Reference<unknown> | undefined>;
 
-/** The reference of a member with its options under the default dialect's names, and those among them that are optimizers likewise. */
+/**
+ * The reference of a member with its options under the default dialect's names, and those among
+ * them that are optimizers likewise.
+ */
 export function referenceOf(member: Member): (tensors: readonly ReferenceTensor[], t: number, lr: number) => void {
   const { type } = configure(member);
   const key = type.dialect === undefined ? type.type : `${type.dialect}_${type.type}`;
@@ -45,8 +48,9 @@ export function referenceTensor(member: Member, { shape, values }: Parameter): R
 }
 
 /**
- * Reproducible numbers in ±[scale/4, scale], every eleventh of them zero. Gradients are kept well above what weight decay adds to them: where
- * the two cancel, an optimizer that divides by the gradient's size makes a full step out of the rounding error.
+ * Reproducible numbers in ±[scale/4, scale], every eleventh of them zero. Gradients are kept well
+ * above what weight decay adds to them: where the two cancel, an optimizer that divides by the
+ * gradient's size makes a full step out of the rounding error.
  */
 export function numbers(length: number, seed: number, scale: number): Float32Array {
   return Float32Array.from({ length }, (_, i) => {

@@ -37,7 +37,10 @@ export interface ServiceOptions {
   within?: string[];
 }
 
-/** The environment is this process', without the settings of the service, plus `env`. The port is any that is free. */
+/**
+ * The environment is this process', without the settings of the service, plus `env`. The port is
+ * any that is free.
+ */
 export async function startService({
   env,
   args = [],

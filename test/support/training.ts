@@ -19,12 +19,18 @@ const registries = { layers, losses, optimizers, schedules, detectors } as Recor
   Record<string, { type: string; dialect?: string; options: Options }>
 >;
 
-/** A member with its declared defaults filled in; optimizers go by their names in the registry (`keras_adam`). */
+/**
+ * A member with its declared defaults filled in; optimizers go by their names in the registry
+ * (`keras_adam`).
+ */
 export function member(registry: keyof typeof registries, type: string, options: Record<string, unknown> = {}): Member {
   return withDefaults(registries[registry][type], options);
 }
 
-/** `rows` samples of `width` features in three classes that can be told apart; every fifth row validates. */
+/**
+ * `rows` samples of `width` features in three classes that can be told apart; every fifth row
+ * validates.
+ */
 export function classes(rows: number, width: number): TrainingData {
   const features = new Float32Array(new SharedArrayBuffer(rows * width * 4));
   const targets = new Int32Array(new SharedArrayBuffer(rows * 4));

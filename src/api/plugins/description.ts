@@ -26,7 +26,10 @@ const PAGE_POLICY = {
   "frame-ancestors": "'none'",
 };
 
-/** The API's description in OpenAPI 3.1, from the schemas of its routes, and the page under /docs that shows it. */
+/**
+ * The API's description in OpenAPI 3.1, from the schemas of its routes, and the page under /docs
+ * that shows it.
+ */
 export async function describeApi(app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
     openapi: {

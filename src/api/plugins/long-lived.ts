@@ -1,4 +1,7 @@
-/** Replies that wait for something to happen: there are only so many, and they must not outlive those who wait for them. */
+/**
+ * Replies that wait for something to happen: there are only so many, and they must not outlive
+ * those who wait for them.
+ */
 import type { FastifyInstance, FastifyReply } from "fastify";
 import { meters } from "../../meters.ts";
 import { retryLater } from "../../spec/errors.ts";
@@ -6,7 +9,8 @@ import { retryLater } from "../../spec/errors.ts";
 declare module "fastify" {
   interface FastifyReply {
     /**
-     * Aborts once nobody waits for this reply any more: the client is gone, or the service shuts down.
+     * Aborts once nobody waits for this reply any more: the client is gone, or the service shuts
+     * down.
      * @throws Problem if too many wait already
      */
     pointless(): AbortSignal;

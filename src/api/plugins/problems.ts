@@ -1,6 +1,6 @@
 /**
- * Whatever goes wrong becomes a problem document: what a route throws, what Fastify refuses before a route is reached, and what Node's HTTP
- * parser refuses before there is a request.
+ * Whatever goes wrong becomes a problem document: what a route throws, what Fastify refuses before
+ * a route is reached, and what Node's HTTP parser refuses before there is a request.
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -20,10 +20,11 @@ const INSTEAD: Record<StoredKind, string> = {
 const TYPE = "application/problem+json";
 
 export function sendProblem(problem: Problem, request: FastifyRequest, reply: FastifyReply): void {
-  // Fastify closes the connection when it refuses a body; Node reads the rest and throws it away instead, so that a client that is still
-  // sending gets to see the answer.
+  // Fastify closes the connection when it refuses a body; Node reads the rest and throws it away
+  // instead, so that a client that is still sending gets to see the answer.
   reply.removeHeader("connection");
-  // Node does not do so by itself once some of the body was read. The next request would wait behind the rest.
+  // Node does not do so by itself once some of the body was read. The next request would wait
+  // behind the rest.
   reply.raw.once("finish", () => request.raw.resume());
   // What was to be sent may have had one.
   reply.removeHeader("etag");

@@ -5,8 +5,8 @@ import { retryLater } from "../../spec/errors.ts";
 const WINDOW_MS = 60_000;
 
 /**
- * Counts each owner's requests to this process, a minute at a time, and says how they stand in the fields of the IETF's draft (RateLimit-Policy, RateLimit).
- * What orchestrators ask is not counted.
+ * Counts each owner's requests to this process, a minute at a time, and says how they stand in the
+ * fields of the IETF's draft (RateLimit-Policy, RateLimit). What orchestrators ask is not counted.
  */
 export async function limitRequests(app: FastifyInstance, perMinute: number | null): Promise<void> {
   if (perMinute === null) return;

@@ -96,7 +96,8 @@ function takesBody({ routeOptions }: FastifyRequest): boolean {
 }
 
 function validatorOf({ schema, httpPart }: { schema: z.ZodType; httpPart?: string }) {
-  // JSON bodies (a job's spec, a schedule to preview) are checked where they are resolved: all faults at once, those between options included.
+  // JSON bodies (a job's spec, a schedule to preview) are checked where they are resolved: all
+  // faults at once, those between options included.
   if (httpPart === "body") return (value: unknown) => ({ value });
   return (data: unknown) => {
     const { value, faults } = check(schema, data);

@@ -1,4 +1,7 @@
-/** The queues' dashboard (bull-board), to look and not to touch: what a job's state is the record says, and the queue only delivers. */
+/**
+ * The queues' dashboard (bull-board), to look and not to touch: what a job's state is the record
+ * says, and the queue only delivers.
+ */
 import { timingSafeEqual } from "node:crypto";
 import { createBullBoard } from "@bull-board/api";
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";

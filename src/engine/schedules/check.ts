@@ -6,8 +6,8 @@ import { scheduleType } from "./learning-rate.ts";
 const MAX_PARTS = 32;
 
 /**
- * What is wrong with a schedule whose options are each within their bounds, and with those it is made of. `optimizer`: the one whose rate it is
- * to set, if it is known.
+ * What is wrong with a schedule whose options are each within their bounds, and with those it is
+ * made of. `optimizer`: the one whose rate it is to set, if it is known.
  */
 export function checkSchedule(schedule: Member, optimizer: Member | null): OptionFault[] {
   const parts = partsOf(schedule, "");

@@ -1,9 +1,11 @@
 import { defineSchedule } from "./schedule.ts";
 
 /**
- * With lr = 0.1, t_max = 100 and eta_min = 0: 0.1 at t = 0, 0.05 at 50, 0 at 100, and, as in PyTorch, 0.1 again at 200.
+ * With lr = 0.1, t_max = 100 and eta_min = 0: 0.1 at t = 0, 0.05 at 50, 0 at 100, and, as in
+ * PyTorch, 0.1 again at 200.
  *
- * Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017 (arXiv:1608.03983), equation 5, without restarts.
+ * Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017
+ * (arXiv:1608.03983), equation 5, without restarts.
  */
 export const cosine_annealing = defineSchedule({
   type: "cosine_annealing",

@@ -1,8 +1,9 @@
 import { defineSchedule } from "./schedule.ts";
 
 /**
- * With lr = 0.1, t_0 = 10 and t_mult = 2: half a cosine wave from 0.1 towards 0 over steps 0..9, another over 10..29, another over 30..69.
- * A wave's last step is one before eta_min; the next starts at lr again.
+ * With lr = 0.1, t_0 = 10 and t_mult = 2: half a cosine wave from 0.1 towards 0 over steps 0..9,
+ * another over 10..29, another over 30..69. A wave's last step is one before eta_min; the next
+ * starts at lr again.
  */
 export const cosine_annealing_warm_restarts = defineSchedule({
   type: "cosine_annealing_warm_restarts",

@@ -2,8 +2,9 @@ import type { Kernels } from "../kernels/kernels.ts";
 import { defineSchedule } from "./schedule.ts";
 
 /**
- * With base_lr = 0.1, max_lr = 0.5 and step_size_up = 4: 0.1, 0.2, 0.3, 0.4, 0.5, 0.4, 0.3, 0.2, 0.1, … In triangular2 the second peak
- * is 0.3, the third 0.2; in exp_range the height shrinks by gamma with every step. The momentum moves the other way, from max_momentum at the foot to
+ * With base_lr = 0.1, max_lr = 0.5 and step_size_up = 4: 0.1, 0.2, 0.3, 0.4, 0.5, 0.4, 0.3, 0.2,
+ * 0.1, … In triangular2 the second peak is 0.3, the third 0.2; in exp_range the height shrinks by
+ * gamma with every step. The momentum moves the other way, from max_momentum at the foot to
  * base_momentum at the peak.
  *
  * Smith, "Cyclical learning rates for training neural networks", WACV 2017 (arXiv:1506.01186).

@@ -5,7 +5,10 @@ import type { ScheduleState } from "./schedule.ts";
 export interface FollowerState {
   /** The schedule's own; null before the metric's first value. */
   state: ScheduleState | null;
-  /** The train loss summed, and the steps counted, since the last value; only the leader's is kept up. */
+  /**
+   * The train loss summed, and the steps counted, since the last value; only the leader's is kept
+   * up.
+   */
   lossSum: number;
   lossSteps: number;
 }
@@ -19,8 +22,8 @@ interface Following {
 }
 
 /**
- * Feeds a schedule the metric that it follows. When a value is due hangs on the step alone, so every thread knows it; the value itself comes from
- * the leader, through a control double.
+ * Feeds a schedule the metric that it follows. When a value is due hangs on the step alone, so
+ * every thread knows it; the value itself comes from the leader, through a control double.
  */
 export class Follower {
   readonly metric: string;

@@ -1,6 +1,9 @@
 import { defineSchedule } from "./schedule.ts";
 
-/** With lr = 0.1 and warmup = 4: 0.025, 0.05, 0.075, 0.1, then 0.0894 at t = 4, 0.05 at 15, 0.025 at 63. */
+/**
+ * With lr = 0.1 and warmup = 4: 0.025, 0.05, 0.075, 0.1, then 0.0894 at t = 4, 0.05 at 15, 0.025 at
+ * 63.
+ */
 export const inverse_sqrt = defineSchedule({
   type: "inverse_sqrt",
   summary: "A linear rise to lr, then a fall with the root of the time: for trainings whose end is not known.",

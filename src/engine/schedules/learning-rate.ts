@@ -7,7 +7,9 @@ import type { Instant, ScheduleState, ScheduleType } from "./schedule.ts";
 export type Schedule = Member & {
   /** What the schedule counts. */
   readonly interval: "step" | "epoch";
-  /** Steps over which the rate first rises to lr in a straight line; the schedule starts after them. */
+  /**
+   * Steps over which the rate first rises to lr in a straight line; the schedule starts after them.
+   */
   readonly warmup_steps: number;
 };
 
@@ -31,8 +33,9 @@ export function scheduleType(member: Member): ScheduleType {
 }
 
 /**
- * The rate of step `step` (from 0): base × (step + 1)/warmup_steps during the warm-up, then what the schedule says of the steps since, or
- * of the whole epochs' worth of them. The momentum waits at the schedule's first during the warm-up.
+ * The rate of step `step` (from 0): base × (step + 1)/warmup_steps during the warm-up, then what
+ * the schedule says of the steps since, or of the whole epochs' worth of them. The momentum waits
+ * at the schedule's first during the warm-up.
  */
 export function rateAt(kernels: Kernels, schedule: Schedule, base: number, { step, stepsPerEpoch, state }: When): Rate {
   const { interval, warmup_steps: warmup } = schedule;

@@ -1,6 +1,9 @@
 import { defineSchedule } from "./schedule.ts";
 
-/** With lr = 0.1, start_factor = 1, end_factor = 0 and total_iters = 4: 0.1, 0.075, 0.05, 0.025, 0, 0, … */
+/**
+ * With lr = 0.1, start_factor = 1, end_factor = 0 and total_iters = 4: 0.1, 0.075, 0.05, 0.025, 0,
+ * 0, …
+ */
 export const linear = defineSchedule({
   type: "linear",
   summary: "The rate moves in a straight line between two multiples of lr and stays at the second.",

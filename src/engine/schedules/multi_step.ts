@@ -1,7 +1,10 @@
 import { milestonesPassed } from "./milestones.ts";
 import { defineSchedule } from "./schedule.ts";
 
-/** With lr = 0.1, milestones = [30, 80] and gamma = 0.1: 0.1 at t = 0..29, 0.01 at 30..79, 0.001 from 80 on. */
+/**
+ * With lr = 0.1, milestones = [30, 80] and gamma = 0.1: 0.1 at t = 0..29, 0.01 at 30..79, 0.001
+ * from 80 on.
+ */
 export const multi_step = defineSchedule({
   type: "multi_step",
   summary: "The rate drops by a factor at chosen times.",

@@ -1,6 +1,9 @@
 import { defineSchedule } from "./schedule.ts";
 
-/** With lr = 0.1 and factor = 0.5: 0.1, 0.05, 0.025, … PyTorch takes a function of t here; a spec is data, so the factor is a number. */
+/**
+ * With lr = 0.1 and factor = 0.5: 0.1, 0.05, 0.025, … PyTorch takes a function of t here; a spec is
+ * data, so the factor is a number.
+ */
 export const multiplicative = defineSchedule({
   type: "multiplicative",
   summary: "The rate is multiplied by the same factor every step (or epoch): exponential under another name.",

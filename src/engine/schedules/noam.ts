@@ -1,7 +1,8 @@
 import { defineSchedule } from "./schedule.ts";
 
 /**
- * With lr = 1, d_model = 512 and warmup = 4000: up to 0.000699 at t = 3999, half of it at t = 15999.
+ * With lr = 1, d_model = 512 and warmup = 4000: up to 0.000699 at t = 3999, half of it at t =
+ * 15999.
  *
  * Vaswani et al., "Attention is all you need", NeurIPS 2017 (arXiv:1706.03762), section 5.3.
  */

@@ -2,11 +2,13 @@ import type { Kernels } from "../kernels/kernels.ts";
 import { defineSchedule } from "./schedule.ts";
 
 /**
- * With max_lr = 0.1 and total_steps = 100: from 0.004 up to 0.1 at t = 29, then down to 0.0000004 at 99; the momentum falls from 0.95 to
- * 0.85 and rises again. In three phases the rate comes down to where it started as fast as it rose, and only then goes on to the end.
- * PyTorch refuses a step after total_steps; here the last rate stays.
+ * With max_lr = 0.1 and total_steps = 100: from 0.004 up to 0.1 at t = 29, then down to 0.0000004
+ * at 99; the momentum falls from 0.95 to 0.85 and rises again. In three phases the rate comes down
+ * to where it started as fast as it rose, and only then goes on to the end. PyTorch refuses a step
+ * after total_steps; here the last rate stays.
  *
- * Smith & Topin, "Super-convergence: very fast training of neural networks using large learning rates", 2018 (arXiv:1708.07120).
+ * Smith & Topin, "Super-convergence: very fast training of neural networks using large learning
+ * rates", 2018 (arXiv:1708.07120).
  */
 export const one_cycle = defineSchedule({
   type: "one_cycle",
@@ -78,7 +80,10 @@ interface Cycle {
   readonly three_phase: boolean;
 }
 
-/** The value at time t of what moves through `levels`, one phase between two of them. The ends of phases may lie between steps. */
+/**
+ * The value at time t of what moves through `levels`, one phase between two of them. The ends of
+ * phases may lie between steps.
+ */
 function anneal(kernels: Kernels, cycle: Cycle, t: number, levels: readonly number[]): number {
   const rise = cycle.pct_start * cycle.total_steps;
   const ends = [0, rise - 1, ...(cycle.three_phase ? [2 * rise - 2] : []), cycle.total_steps - 1];

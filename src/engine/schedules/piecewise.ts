@@ -2,8 +2,9 @@ import { milestonesPassed } from "./milestones.ts";
 import { defineSchedule } from "./schedule.ts";
 
 /**
- * With lr = 0.1, milestones = [0, 10, 20] and factors = [0, 1, 0.5]: straight lines from 0 to 0.1 at t = 10 and to 0.05 at 20, which stays. With
- * interpolation "constant" each factor holds until the next milestone.
+ * With lr = 0.1, milestones = [0, 10, 20] and factors = [0, 1, 0.5]: straight lines from 0 to 0.1
+ * at t = 10 and to 0.05 at 20, which stays. With interpolation "constant" each factor holds until
+ * the next milestone.
  */
 export const piecewise = defineSchedule({
   type: "piecewise",

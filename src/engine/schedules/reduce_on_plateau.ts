@@ -2,10 +2,11 @@ import { directionOf, metricNames, modeFault } from "../metrics.ts";
 import { defineSchedule } from "./schedule.ts";
 
 /**
- * With lr = 0.1, factor = 0.5 and patience = 2: once three values in a row are no better than the best before them, the rate is 0.05; after three
- * more 0.025; and so on down to min_lr.
+ * With lr = 0.1, factor = 0.5 and patience = 2: once three values in a row are no better than the
+ * best before them, the rate is 0.05; after three more 0.025; and so on down to min_lr.
  *
- * The values come when the job evaluates, or for train_loss after every `every_steps` steps. Those that come during a warm-up do not count.
+ * The values come when the job evaluates, or for train_loss after every `every_steps` steps. Those
+ * that come during a warm-up do not count.
  */
 export const reduce_on_plateau = defineSchedule({
   type: "reduce_on_plateau",

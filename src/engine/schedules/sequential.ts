@@ -2,7 +2,10 @@ import type { Member } from "../options.ts";
 import { milestonesPassed } from "./milestones.ts";
 import { defineSchedule } from "./schedule.ts";
 
-/** With schedulers = [linear from 0.1 over 10, cosine_annealing with t_max 90] and milestones = [10]: a warm-up, then a cosine that starts at t = 10. */
+/**
+ * With schedulers = [linear from 0.1 over 10, cosine_annealing with t_max 90] and milestones =
+ * [10]: a warm-up, then a cosine that starts at t = 10.
+ */
 export const sequential = defineSchedule({
   type: "sequential",
   summary: "One schedule after another, each of them starting anew when its turn comes.",

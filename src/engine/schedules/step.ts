@@ -1,6 +1,9 @@
 import { defineSchedule } from "./schedule.ts";
 
-/** With lr = 0.1, step_size = 30 and gamma = 0.1: 0.1 at t = 0..29, 0.01 at 30..59, 0.001 from 60 on. */
+/**
+ * With lr = 0.1, step_size = 30 and gamma = 0.1: 0.1 at t = 0..29, 0.01 at 30..59, 0.001 from 60
+ * on.
+ */
 export const step = defineSchedule({
   type: "step",
   summary: "The rate drops by a factor at regular intervals.",

@@ -1,10 +1,12 @@
 import { defineSchedule } from "./schedule.ts";
 
 /**
- * With lr = 0.1, warmup = 2, stable = 3 and decay = 4 in a straight line: 0.05, 0.1, 0.1, 0.1, 0.1, 0.1, 0.075, 0.05, 0.025, 0, 0, …
+ * With lr = 0.1, warmup = 2, stable = 3 and decay = 4 in a straight line: 0.05, 0.1, 0.1, 0.1, 0.1,
+ * 0.1, 0.075, 0.05, 0.025, 0, 0, …
  *
- * Hu et al., "MiniCPM: unveiling the potential of small language models", 2024 (arXiv:2404.06395); the root's shape: Hägele et al., "Scaling
- * laws and compute-optimal training beyond fixed training durations", 2024 (arXiv:2405.18392).
+ * Hu et al., "MiniCPM: unveiling the potential of small language models", 2024 (arXiv:2404.06395);
+ * the root's shape: Hägele et al., "Scaling laws and compute-optimal training beyond fixed training
+ * durations", 2024 (arXiv:2405.18392).
  */
 export const warmup_stable_decay = defineSchedule({
   type: "warmup_stable_decay",
