@@ -4,7 +4,8 @@
  * The decimal mark is a matter of the file, so a cell is read under both: `1.5` is a number under
  * the point alone, `1,5` under the comma alone, and `1,234` is 1234 under the point and 1.234 under
  * the comma. The mark that is not the decimal one groups digits by threes; spaces and apostrophes
- * do so under either. Commas also group as in India: `12,34,567.89`.
+ * do so under either. Commas also group as in India: `12,34,567.89`. An address of the internet,
+ * such as `192.168.178.101`, is no number, although it looks like one in groups.
  *
  * Most cells are a sign, digits, a mark and an exponent. Those are read in one pass over their
  * characters, which is faster than a regular expression and `Number`. The quotient of two integers
@@ -60,6 +61,9 @@ const DRESSED = new RegExp(
   "u",
 );
 const GROUPED = new RegExp(`^[1-9]\\d{0,2}([.,'’${SPACES}])\\d{3}(?:\\1\\d{3})*(?:([.,])(\\d+))?$`);
+
+/** Four bytes: IPv4. */
+const ADDRESS = /^(?:(?:1?\d?\d|2[0-4]\d|25[0-5])(?:\.|$)){4}$/;
 
 const INDIAN = /^[1-9]\d?(?:,\d\d)+,\d{3}(?:\.\d+)?$/;
 
@@ -175,7 +179,7 @@ export class NumberReader {
 
   #readGrouped(body: string): boolean {
     const parts = GROUPED.exec(body);
-    if (parts === null) return false;
+    if (parts === null || ADDRESS.test(body)) return false;
     const [, separator, mark] = parts;
     if (separator === mark) return false;
     const end = mark === undefined ? body.length : body.lastIndexOf(mark);
