@@ -9,9 +9,11 @@ const MAX_LENGTH = 40;
 
 const YEAR_FIRST = /^(\d{4})([-/])(\d{1,2})\2(\d{1,2})(?:[T ](\d.*))?$/;
 const YEAR_AND_MONTH = /^(\d{4})-(\d{2})$/;
+const COMPACT = /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})?(Z?)$/;
 const YEAR_LAST = /^(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})(?:[T ](\d.*))?$/;
 const EIGHT_DIGITS = /^(\d{4})(\d{2})(\d{2})$/;
-const TIME = /^(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?(?: ?([AP]M))?(?: ?(Z|([+-])(\d{2})(?::?(\d{2}))?))?$/i;
+const TIME =
+  /^(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?(?: ?([AP]M))?(?: ?(Z|UTC|GMT|([+-])(\d{2})(?::?(\d{2}))?))?$/i;
 
 const DAY_MS = 86_400_000;
 const DASH = 45;
@@ -65,8 +67,14 @@ export class DateReader {
       return true;
     }
     const short = YEAR_AND_MONTH.exec(cell);
-    if (short === null) return false;
-    this.dayFirst = this.monthFirst = momentOf(short[1], short[2], "1", undefined);
+    if (short !== null) {
+      this.dayFirst = this.monthFirst = momentOf(short[1], short[2], "1", undefined);
+      return true;
+    }
+    const compact = COMPACT.exec(cell);
+    if (compact === null) return false;
+    const [, year, month, day, hour, minute, second = "00", zone] = compact;
+    this.dayFirst = this.monthFirst = momentOf(year, month, day, `${hour}:${minute}:${second}${zone}`);
     return true;
   }
 
