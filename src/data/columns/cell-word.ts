@@ -38,12 +38,12 @@ export type Missing = "no" | "besideValues" | "always";
 export class MissingCells {
   readonly #tokens: ReadonlySet<string>;
   readonly #words: ReadonlySet<string>;
-  readonly #isDefault: boolean;
+  readonly isDefault: boolean;
   #longest = 0;
 
   /** Null: the tokens of the default. Declared ones hold in every column. */
   constructor(declared: readonly string[] | null) {
-    this.#isDefault = declared === null;
+    this.isDefault = declared === null;
     this.#words = new Set(declared === null ? WORDS_AMONG_TEXTS : []);
     this.#tokens = new Set(declared === null ? MISSING_TOKENS : ["", ...declared]);
     for (const token of this.#tokens) this.#longest = Math.max(this.#longest, token.length);
@@ -51,11 +51,11 @@ export class MissingCells {
 
   is(cell: string): Missing {
     // No token of the default ends in a digit, as most numbers do.
-    if (this.#isDefault && isDigit(cell.charCodeAt(cell.length - 1))) return "no";
+    if (this.isDefault && isDigit(cell.charCodeAt(cell.length - 1))) return "no";
     if (cell.length <= this.#longest && this.#tokens.has(cell))
       return this.#words.has(cell) ? "besideValues" : "always";
     // Only spaces in quotes come here.
-    return this.#isDefault && cell.charCodeAt(0) === SPACE && cell.trim() === "" ? "besideValues" : "no";
+    return this.isDefault && cell.charCodeAt(0) === SPACE && cell.trim() === "" ? "besideValues" : "no";
   }
 }
 

@@ -93,7 +93,7 @@ export class Series {
 /** What more than a thousand cells are is what the others probably are too. */
 function probableKind(evidence: Evidence, declared: DeclaredType | null): ValueKind | null {
   const mark = evidence.proof(",") === null ? "." : ",";
-  const verdict = verdictOn(evidence, declared, "", { mark, proof: "declared" });
+  const verdict = verdictOn(evidence, declared, "", { mark, proof: "declared" }, false);
   return "as" in verdict ? verdict.as : null;
 }
 

@@ -68,7 +68,7 @@ export class TypedColumn {
 
   /** Decides the type. What is given is about a cell that is not what was declared. */
   settle(mark: Mark): Reason | null {
-    const verdict = verdictOn(this.evidence, this.#declared, this.#name, mark);
+    const verdict = verdictOn(this.evidence, this.#declared, this.#name, mark, !this.#missing.isDefault);
     if (verdict.type === "fault") return verdict.reason;
     this.#verdict = verdict;
     this.#needsAgain = this.#series !== null && "as" in verdict && this.#series.begin(verdict.as);

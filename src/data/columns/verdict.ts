@@ -21,19 +21,26 @@ export type Decision =
 /** A fault: the column is not what was declared. */
 export type Verdict = Decision | { readonly type: "fault"; readonly reason: Reason };
 
-export function verdictOn(evidence: Evidence, declared: DeclaredType | null, name: string, mark: Mark): Verdict {
+/** @param areTokensDeclared whether it was declared what is missing */
+export function verdictOn(
+  evidence: Evidence,
+  declared: DeclaredType | null,
+  name: string,
+  mark: Mark,
+  areTokensDeclared: boolean,
+): Verdict {
   switch (declared) {
     case "numeric":
-      return faultOr(numberProblem(evidence, mark), { type: "numeric", as: mark.mark });
+      return faultOr(numberProblem(evidence, mark, areTokensDeclared), { type: "numeric", as: mark.mark });
     case "date":
-      return faultOr(dateProblem(evidence), { type: "date", as: orderOf(evidence) });
+      return faultOr(dateProblem(evidence, areTokensDeclared), { type: "date", as: orderOf(evidence) });
     case "boolean":
-      return faultOr(booleanProblem(evidence), { type: "boolean" });
+      return faultOr(booleanProblem(evidence, areTokensDeclared), { type: "boolean" });
     case "categorical":
     case "text":
       return { type: "categorical", isText: declared === "text", reason: null };
     default:
-      return found(evidence, name, mark);
+      return found(evidence, name, mark, areTokensDeclared);
   }
 }
 
@@ -41,15 +48,15 @@ function faultOr(problem: Reason | null, verdict: Verdict): Verdict {
   return problem === null ? verdict : { type: "fault", reason: problem };
 }
 
-function found(evidence: Evidence, name: string, mark: Mark): Verdict {
+function found(evidence: Evidence, name: string, mark: Mark, areTokensDeclared: boolean): Verdict {
   const { kinds, leading } = evidence;
   if (kinds === BOOLEAN && evidence.notBoolean === null) return { type: "boolean" };
   if (kinds === 0 || leading === NUMBER) {
-    const reason = numberProblem(evidence, mark) ?? codeProblem(evidence, name);
+    const reason = numberProblem(evidence, mark, areTokensDeclared) ?? codeProblem(evidence, name);
     return reason === null ? { type: "numeric", as: mark.mark } : { type: "categorical", isText: false, reason };
   }
   const isAboutDates = leading === DATE || kinds === ODD_DATE;
-  const reason = isAboutDates ? dateProblem(evidence) : null;
+  const reason = isAboutDates ? dateProblem(evidence, areTokensDeclared) : null;
   if (isAboutDates && reason === null) return { type: "date", as: orderOf(evidence) };
   return { type: "categorical", isText: false, reason };
 }
@@ -58,11 +65,11 @@ function orderOf({ notDayFirst }: Evidence): ValueKind {
   return notDayFirst === null ? "dayFirst" : "monthFirst";
 }
 
-function numberProblem(evidence: Evidence, { mark, proof }: Mark): Reason | null {
+function numberProblem(evidence: Evidence, { mark, proof }: Mark, areTokensDeclared: boolean): Reason | null {
   const { notNumber, firstNumber, notPoint, notComma, commaGroups, otherUnit } = evidence;
   if (notNumber !== null) {
     const other = firstNumber === null ? "" : `, as ${quoted(firstNumber)}${placeOf(firstNumber)} is`;
-    return about(notNumber, `is no number${other}. ${missingRemedy(notNumber)}`);
+    return about(notNumber, `is no number${other}. ${missingRemedy(notNumber, areTokensDeclared)}`);
   }
   const [under, over] = mark === "." ? [notPoint, notComma] : [notComma, notPoint];
   if (under !== null)
@@ -116,7 +123,7 @@ function codeProblem({ code }: Evidence, name: string): Reason | null {
   );
 }
 
-function dateProblem(evidence: Evidence): Reason | null {
+function dateProblem(evidence: Evidence, areTokensDeclared: boolean): Reason | null {
   const { notDate, oddDate, firstDate, notDayFirst, notMonthFirst, ordered } = evidence;
   if (notDate !== null) {
     if (notDate.cell === oddDate?.cell) {
@@ -126,7 +133,7 @@ function dateProblem(evidence: Evidence): Reason | null {
       );
     }
     const other = firstDate === null ? "" : `, as ${quoted(firstDate)}${placeOf(firstDate)} is`;
-    return about(notDate, `is no date${other}. ${missingRemedy(notDate)}`);
+    return about(notDate, `is no date${other}. ${missingRemedy(notDate, areTokensDeclared)}`);
   }
   if (notDayFirst !== null && notMonthFirst !== null) {
     return about(
@@ -144,20 +151,23 @@ function dateProblem(evidence: Evidence): Reason | null {
   return null;
 }
 
-function booleanProblem({ kinds, notBoolean }: Evidence): Reason | null {
+function booleanProblem({ kinds, notBoolean }: Evidence, areTokensDeclared: boolean): Reason | null {
   if (notBoolean === null) return null;
   return (kinds & ~BOOLEAN) !== 0
-    ? about(notBoolean, `is neither true nor false. ${missingRemedy(notBoolean)}`)
+    ? about(notBoolean, `is neither true nor false. ${missingRemedy(notBoolean, areTokensDeclared)}`)
     : about(
         notBoolean,
         "is another word or spelling for true or false than in the cells before. Write one throughout.",
       );
 }
 
-function missingRemedy({ cell }: Located): string {
-  return cell.length > MAX_TOKEN_TOLD
-    ? "Mend the cell, or leave it empty if its value is missing."
-    : `If it means a missing value, upload the file with ?missing_values=${JSON.stringify([cell])}.`;
+/** What is declared takes the place of all that was: another token is added to it. */
+function missingRemedy({ cell }: Located, areTokensDeclared: boolean): string {
+  if (cell.length > MAX_TOKEN_TOLD) return "Mend the cell, or leave it empty if its value is missing.";
+  const upload = "If it means a missing value, upload the file with";
+  return areTokensDeclared
+    ? `${upload} ${JSON.stringify(cell)} added to ?missing_values=.`
+    : `${upload} ?missing_values=${JSON.stringify([cell])}, and what else is missing in it.`;
 }
 
 /** Nobody writes a longer one. */

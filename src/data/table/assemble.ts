@@ -113,8 +113,14 @@ export class Assembler {
       const both = `both have ${under(names, better)}`;
       return `Separated by a ${separatorNames[better]} ${both}: say ?separator=${separatorNames[better]} if that is meant.`;
     }
-    if (cells.length < names.length) return `Write a ${name} for each cell that is empty.`;
-    return `Put quotes (") around a cell that holds a ${name}.${this.#aboutTitle(names)}`;
+    if (cells.length < names.length) {
+      const remark = cells.length === 1 ? " If the line is a remark, remove it." : "";
+      return `Write a ${name} for each cell that is empty.${remark}`;
+    }
+    const quotes = `Put quotes (") around a cell that holds a ${name}`;
+    if (cells.length > names.length + 1 || !this.#reading.header) return `${quotes}.${this.#aboutTitle(names)}`;
+    const first = cells.at(-1) === "" ? `Remove the ${name} that ends the row` : quotes;
+    return `${first}, or name one more column in line ${this.#headerLine}.${this.#aboutTitle(names)}`;
   }
 }
 

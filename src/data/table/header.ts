@@ -31,8 +31,7 @@ export function namesOf(
     throw fault(`The names of all columns have more than ${MAX_NAME_CHARACTERS} characters together: shorten them.`);
   const seen = new Set<string>();
   for (const [i, name] of cells.entries()) {
-    if (name === "" && (i > 0 || cells.length === 1))
-      throw fault(`Column ${i + 1} has no name. ${nameIt(i, cells.length)}`);
+    if (name === "" && (i > 0 || cells.length === 1)) throw fault(`Column ${i + 1} has no name. ${nameIt(i, cells)}`);
     if (name.length > MAX_NAME_LENGTH)
       throw fault(`The name of column ${i + 1} has more than ${MAX_NAME_LENGTH} characters: shorten it.`);
     if (seen.has(name)) throw fault(`Two columns are named ${JSON.stringify(name)}. Rename one of them.`);
@@ -48,10 +47,12 @@ export function namesOf(
   return { names: [index, ...cells.slice(1)], index };
 }
 
-function nameIt(i: number, count: number): string {
-  return i > 0 && i === count - 1
-    ? "Name it in this line, or remove the separator that ends each line."
-    : "Name it in this line.";
+function nameIt(i: number, names: readonly string[]): string {
+  const isLast = names.slice(i).every((name) => name === "");
+  if (i === 0 || !isLast) return "Name it in this line.";
+  const what = i === names.length - 1 ? "the separator that ends" : `the ${names.length - i} separators that end`;
+  const title = i === 1 ? " If this line is a title and no header, remove it instead." : "";
+  return `Name it in this line, or remove ${what} each line.${title}`;
 }
 
 function freeName(taken: ReadonlySet<string>): string {
@@ -93,7 +94,7 @@ export class RowNumbers {
     const [at, bit] = [number >> 3, 1 << (number & 7)];
     if (number >= MAX_ROW_NUMBER || this.#has(at, bit)) {
       throw new InvalidDataset(
-        `Column 1 has no name. Only a column that numbers the rows needs none, and ${JSON.stringify(cell.slice(0, 40))} in line ${line} is no number, or not a new one. ${nameIt(0, 1)}`,
+        `Column 1 has no name. Only a column that numbers the rows needs none, and ${JSON.stringify(cell.slice(0, 40))} in line ${line} is no number, or not a new one. Name it in this line.`,
         this.#headerLine,
       );
     }

@@ -144,7 +144,8 @@ export class RowSplitter {
     const end = this.#format.version > 1 ? this.#skipSpaces(close + 1) : close + 1;
     if (end === text.length || text[end] === this.#format.separator || this.#isBreak(end)) return { value, end };
     throw this.#fault(
-      'A closing quote (") ends a cell, but here the cell goes on. Inside quotes a quote is written twice.',
+      'A closing quote (") ends a cell, but here the cell goes on. Inside quotes a quote is written twice, ' +
+        "and a comma, semicolon, tab or pipe separates cells, not a space.",
     );
   }
 

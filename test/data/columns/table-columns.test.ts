@@ -121,6 +121,15 @@ describe("missing cells", () => {
     expect(column(["?", "5"], { missingValues: [] })).toMatchObject({ type: "categorical", missing: 0 });
   });
 
+  test("the remedy for a cell names what was declared before, so that it can be followed", () => {
+    const cells = ["5", "--", "NV", "7"];
+    const remedy = (missingValues: string[]) => column(cells, { missingValues }).reason?.message;
+    expect(remedy(["--"])).toContain('with "NV" added to ?missing_values=.');
+    expect(remedy([])).toContain('with "--" added to ?missing_values=.');
+    expectText(cells, "--", '?missing_values=["--"], and what else is missing in it.');
+    expect(column(cells, { missingValues: ["--", "NV"] })).toMatchObject({ type: "numeric", missing: 2 });
+  });
+
   test("tokens take no room among the 1,000 classes", () => {
     const words = many(1000, (i) => `w${i}`);
     expect(column([...words, "?", "NaN", "-"])).toMatchObject({ missing: 3, classes: { length: 1000 } });

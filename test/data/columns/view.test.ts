@@ -59,7 +59,7 @@ test("classes become numbers", () => {
   expect(view(["$1", "$2.50"], "numeric", "categorical")).toMatchObject({ values: [1, 2.5] });
   expect(view(["7", "abc"], "numeric")).toBe(
     'is numeric, but "abc" is no number, as "7" is. If it means a missing value, ' +
-      'upload the file with ?missing_values=["abc"]',
+      'upload the file with ?missing_values=["abc"], and what else is missing in it',
   );
 });
 

@@ -116,6 +116,9 @@ test.each<[string, string, number, RegExp, Partial<ReadingOptions>?]>([
   ["a title above the header", "My table\na;b\n1;2\n3;4\n5;6\n", 2, /names 1 column\. .*If line 1 is a title/],
   ["another separator", "a;b;c\n1,5;2;3\n4;5;6\n", 2, /say \?separator=semicolon/, { separator: "," }],
   ["a ragged line of separators", "a,b\n1,2\n,,\n3,4\n", 3, /3 cells/],
+  ["a separator that ends each row", "a;b\n1;2;\n3;4;\n5;6;\n", 2, /Remove the semicolon that ends the row, or name/],
+  ["row names without a name", "x\ty\n1\t5\t6\n2\t7\t8\n3\t9\t9\n", 2, /or name one more column in line 1/],
+  ["a remark below the rows", "a,b\n1,2\n3,4\nSource: me\n", 4, /If the line is a remark, remove it/],
   ["decimal commas in one column", "a\n1,5\n2,5\n3,5\n", 2, /Put quotes/],
 ])("a ragged row is refused with a remedy: %s", async (_, bytes, line, message, asked = {}) => {
   await expect(tableOf(bytes, asked)).rejects.toMatchObject({ line, message: expect.stringMatching(message) });
@@ -134,6 +137,8 @@ test("blank lines are left out, unless they are the missing values of the only c
 test.each<[string, string, number, RegExp, Partial<ReadingOptions>?]>([
   ["a column without a name", "a,,c\n1,2,3\n", 1, /Column 2 has no name\. Name it/],
   ["a separator at the end of each line", "\na,b,\n1,2,\n", 2, /Column 3 has no name\. .*remove the separator/],
+  ["separators at the end of each line", "a,b,,\n1,2,,\n", 1, /Column 3 has no name\. .*remove the 2 separators/],
+  ["a title among separators", "Report;;\na;b;c\n1;2;3\n", 1, /Column 2 has no name\. .*is a title .*remove it/],
   ["a name twice", 'a, a \n1,"2"\n', 1, /Two columns are named "a"/],
   ["numbers for names", "1,2\n3,4\n", 1, /only numbers.*\?header=false/],
   ["numbers with decimal commas for names", "1,5;2\n3,5;4\n", 1, /only numbers/],

@@ -137,6 +137,7 @@ test("version 1 splits any text as csv-parse did, which it was, or refuses it to
 
 test.each([
   ["a cell whose quote is never closed", 'a,b\n1,2\n3,"4\n5,6\n', 3, /never closed/],
+  ["spaces between quoted cells", '"a" "b"\n"1" 2\n', 1, /separates cells, not a space/],
   ["a quote followed by something else", 'a,b\n"x\ny",1\n"1"2,3\n', 4, /closing quote/i],
   ["a quote inside a cell that is not quoted", 'a,b\n1,2\n3,4"5\n', 3, /not quoted/],
 ])("refuses %s, with its line", (_, text, line, message) => {
