@@ -21,7 +21,7 @@
  * did not need.
  *
  * The same bytes count against the owner's limit: what an open job was promised, and what an ended
- * job has until it is deleted.
+ * job has until it is deleted. A message to a webhook counts until it is delivered or given up.
  *
  * A need can be computed only if everything is bounded. The spec bounds rows. `keep_last` bounds
  * checkpoints, and so does how many a job will make. Events of each type have a limit for a run;

@@ -194,6 +194,7 @@ describe("exploding_gradient", () => {
     expect(when(found({ growth: 10, patience: 1 }, 1, 2, 900))).toEqual([]);
     // What is no number tells nothing of how large they are at the start.
     expect(when(found({ growth: 10, patience: 2 }, 1, NaN, 2, 3, 21, 21))).toEqual([5]);
+    expect(when(found({ growth: 10, patience: 2 }, 1, NaN, 2, 3, 19, 19))).toEqual([]);
   });
 
   test("is laid to the first weights while the loss is what they made it", () => {
