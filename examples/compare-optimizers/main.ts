@@ -8,7 +8,6 @@
 // as long as it takes. Each optimizer has a rate that suits it: at its own defaults half of them
 // would look bad for no fault of theirs. Table and curves go to stdout, everything else to stderr.
 import { readFile } from "node:fs/promises";
-import { stripVTControlCharacters } from "node:util";
 import { chart } from "../../src/cli/chart.ts";
 import { Client, type SpecInput } from "../../src/client/client.ts";
 import type { Job, Series } from "../../src/spec/wire.ts";
@@ -92,18 +91,17 @@ function secondsOf({ started_at, finished_at }: Job): number {
   return (Date.parse(finished_at!) - Date.parse(started_at!)) / 1000;
 }
 
-/** The train losses of the best five, then of the others. */
+/** The train losses, the best first. */
 function draw(results: Result[]): void {
   const lastOf = ({ losses }: Result) => losses.values.at(-1)!;
   const ranked = results.toSorted((a, b) => lastOf(a) - lastOf(b));
-  for (const part of [ranked.slice(0, 5), ranked.slice(5)]) {
-    const curves = Object.fromEntries(part.map(({ name, losses }) => [name, losses]));
-    print(chart(curves, process.stdout.columns ?? 80, { logarithmic: true }));
-  }
+  const curves = Object.fromEntries(ranked.map(({ name, losses }) => [name, losses]));
+  const { columns = 80, isTTY } = process.stdout;
+  print(chart(curves, { columns, colored: isTTY && process.stdout.hasColors(), logarithmic: true }));
 }
 
 function print(text: string): void {
-  process.stdout.write(`${process.stdout.isTTY ? text : stripVTControlCharacters(text)}\n`);
+  process.stdout.write(`${text}\n`);
 }
 
 const url = process.env.RAPPEL_API_URL;

@@ -1,47 +1,97 @@
-import { plot } from "simple-ascii-chart";
+import { plot, type Settings } from "simple-ascii-chart";
 import type { MetricSeries, Series } from "../spec/wire.ts";
 
 const HEIGHT = 8;
-/** What the axis and its numbers take beside the plot. */
-const MARGIN = 12;
 const TICKS = 5;
+const MIN_WIDTH = 20;
+/** What the axis takes beside the plot and the labels. */
+const AXIS_WIDTH = 4;
 const MAX_POINTS = 60;
 
-const COLORS = ["ansiCyan", "ansiYellow", "ansiMagenta", "ansiGreen", "ansiRed"] as const;
+const COLORS = ["ansiCyan", "ansiYellow", "ansiMagenta", "ansiGreen", "ansiRed", "ansiBlue"] as const;
+/** What curves are drawn with where colours do not tell them apart. */
+const MARKS = "abcdefghijklmnopqrstuvwxyz";
 
-/** The losses of a job over its steps, in at most `columns` columns; nothing as long as there is no curve to draw. */
-export function lossChart({ series }: MetricSeries, columns: number): string {
-  const { train_loss, valid_loss } = series;
-  return chart({ train_loss, valid_loss }, columns);
+export interface ChartOptions {
+  /** How wide it may be. */
+  readonly columns: number;
+  readonly colored: boolean;
+  readonly logarithmic?: boolean;
 }
 
-/** Up to five curves over their steps, likewise. */
-export function chart(
-  named: Readonly<Record<string, Series | undefined>>,
-  columns: number,
-  { logarithmic = false }: { readonly logarithmic?: boolean } = {},
-): string {
-  const curves = Object.entries(named).flatMap(([name, series]) => {
-    const points = series === undefined ? [] : pointsOf(series);
-    return points.length > 1 ? [{ name, points }] : [];
-  });
+type LineFormatter = NonNullable<Settings["lineFormatter"]>;
+
+interface Curve {
+  readonly name: string;
+  readonly points: [number, number][];
+}
+
+/** The losses of a job over its steps; nothing as long as there is no curve to draw. */
+export function lossChart({ train_loss, valid_loss }: MetricSeries["series"], options: ChartOptions): string {
+  return chart({ train_loss, valid_loss }, options);
+}
+
+/** Up to 26 curves over their steps, likewise. */
+export function chart(named: Readonly<Record<string, Series | undefined>>, options: ChartOptions): string {
+  const { columns, colored, logarithmic = false } = options;
+  const curves = curvesOf(named, logarithmic ? Math.log10 : (value) => value);
   if (curves.length === 0) return "";
-  const steps = curves.flatMap(({ points }) => points.map(([step]) => step));
-  const first = steps.reduce((least, step) => Math.min(least, step));
-  const last = steps.reduce((greatest, step) => Math.max(greatest, step));
-  const height = (value: number) => (logarithmic ? Math.log10(value) : value);
+  const [xs, ys] = [0, 1].map((axis) => curves.flatMap(({ points }) => points.map((point) => point[axis])));
+  const xTicks = [...new Set(ticksOf(xs).map(Math.round))];
+  const yTicks = ticksOf(ys);
   const value = (height: number) => (logarithmic ? 10 ** height : height);
+  const digits = digitsFor(yTicks.map(value));
+  const label = (height: number) => String(Number(value(height).toPrecision(digits)));
+  // The library makes room for the label of every point.
+  const width = columns - ys.reduce((most, y) => Math.max(most, label(y).length), 0) - AXIS_WIDTH;
+  const marked = !colored || curves.length > COLORS.length;
   return plot(
-    curves.map(({ points }) => points.map(([step, value]): [number, number] => [step, height(value)])),
+    curves.map(({ points }) => points),
     {
-      width: Math.max(20, Math.min(columns, 100) - MARGIN),
+      width: Math.max(MIN_WIDTH, width),
       height: HEIGHT,
-      color: [...COLORS],
-      legend: { position: "bottom", series: curves.map(({ name }) => name) },
-      customXAxisTicks: Array.from({ length: TICKS }, (_, i) => Math.round(first + ((last - first) * i) / (TICKS - 1))),
-      formatter: (at, { axis }) => Number((axis === "x" ? at : value(at)).toPrecision(3)),
+      ...(colored && !marked && { color: curves.map((_, i) => COLORS[i % COLORS.length]) }),
+      ...(marked && {
+        lineFormatter: marker(),
+      }),
+      legend: { position: "bottom", series: curves.map(({ name }, i) => (marked ? `${MARKS[i]}  ${name}` : name)) },
+      customXAxisTicks: xTicks,
+      customYAxisTicks: yTicks,
+      formatter: (at, { axis }) => (axis === "x" ? String(at) : label(at)),
     },
   );
+}
+
+/** Marks the points of each curve, one after the other; `index` is that of a point in its curve. */
+function marker(): LineFormatter {
+  let curve = -1;
+  return ({ plotX: x, plotY: y, index }) => {
+    if (index === 0) curve++;
+    return { x, y, symbol: MARKS[curve % MARKS.length] };
+  };
+}
+
+function curvesOf(named: Readonly<Record<string, Series | undefined>>, height: (value: number) => number): Curve[] {
+  return Object.entries(named).flatMap(([name, series]) => {
+    const points = series === undefined ? [] : pointsOf(series);
+    const drawn = points.map(([step, value]): [number, number] => [step, height(value)]);
+    return points.length > 1 ? [{ name, points: drawn }] : [];
+  });
+}
+
+/** From the least to the greatest of these, evenly. */
+function ticksOf(values: readonly number[]): number[] {
+  const first = values.reduce((least, value) => Math.min(least, value));
+  const last = values.reduce((most, value) => Math.max(most, value));
+  if (first === last) return [first];
+  return Array.from({ length: TICKS }, (_, i) => first + ((last - first) * i) / (TICKS - 1));
+}
+
+/** How many significant digits tell these apart: three at least. */
+function digitsFor(values: readonly number[]): number {
+  let digits = 3;
+  while (digits < 17 && new Set(values.map((value) => value.toPrecision(digits))).size < values.length) digits++;
+  return digits;
 }
 
 /** A curve's points; of many, the means of equal stretches, since the loss of single batches jumps about. */

@@ -1,19 +1,17 @@
-/** What the commands do. Each gives a value: what `--json` prints, and `text` what people read instead. */
+/** What the commands do that create, control, follow and fetch. */
 import { createHash } from "node:crypto";
 import { openAsBlob } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import { parse } from "yaml";
 import type { Client, Fork, SpecInput } from "../client/client.ts";
-import type { Job, JobStatus, JobSummary } from "../spec/wire.ts";
+import type { Job } from "../spec/wire.ts";
+import { summary } from "./inspect.ts";
+import type { Output } from "./output.ts";
 import { watch } from "./watch.ts";
 
-export interface Output {
-  readonly value: unknown;
-  readonly text: string;
-  /** The status of a job that was watched to its end. */
-  readonly ended?: JobStatus;
-}
+/** As a shell counts it. */
+const INTERRUPTED = 130;
 
 export async function submit(
   client: Client,
@@ -58,34 +56,28 @@ function tell(warnings: Job["warnings"]): void {
 }
 
 export async function follow(client: Client, id: string): Promise<Output> {
-  const job = await watch(client, id, process.stderr);
-  return { value: job, text: summary(job), ended: job.status };
-}
-
-function summary({ id, status, result, error }: Job): string {
-  if (result !== null) {
-    const metrics = Object.entries(result.metrics).map(([name, value]) => `${name} ${value?.toPrecision(4) ?? "–"}`);
-    return [`${id} ${status} after ${result.steps} steps`, ...metrics, `weights_sha256 ${result.weights_sha256}`].join(
-      "\n  ",
-    );
+  const leave = () => {
+    process.stderr.write(`\n${id} goes on. To watch it again: rappel watch ${id}\n`);
+    process.exit(INTERRUPTED);
+  };
+  process.once("SIGINT", leave);
+  try {
+    const job = await watch(client, id, process.stderr);
+    return { value: job, text: summary(job), ended: job.status };
+  } finally {
+    process.off("SIGINT", leave);
   }
-  if (error === null) return `${id} ${status}`;
-  return [`${id} ${status}: ${error.message}`, ...(error.suggestion === null ? [] : [error.suggestion])].join("\n  ");
-}
-
-export async function jobs(client: Client, options: { status?: JobStatus[]; limit?: number }): Promise<Output> {
-  const page = await client.listJobs(options);
-  const rows = page.data.map(({ id, status, progress, name, created_at }: JobSummary) => {
-    const share = `${Math.floor(100 * progress.progress)} %`.padStart(5);
-    return [id, status.padEnd(10), share, created_at, name ?? ""].join("  ").trimEnd();
-  });
-  const more = page.has_more ? ["… and more: give a higher --limit."] : [];
-  return { value: page, text: [...rows, ...more].join("\n") || "There are no jobs." };
 }
 
 export async function control(client: Client, action: "cancel" | "pause" | "resume", id: string): Promise<Output> {
   const job = await client[`${action}Job`](id);
   return { value: job, text: `${job.id} ${job.status}` };
+}
+
+/** A job that has ended, or a dataset that no open job uses. */
+export async function remove(client: Client, id: string): Promise<Output> {
+  await (id.startsWith("ds_") ? client.deleteDataset(id) : client.deleteJob(id));
+  return { value: { id, deleted: true }, text: `${id} deleted` };
 }
 
 export async function model(
@@ -95,6 +87,7 @@ export async function model(
 ): Promise<Output> {
   const bytes = await client.getModel(id, { which: options.which });
   const path = options.output ?? `${id}.safetensors`;
+  if (path === "-") return { value: null, text: "", bytes };
   await writeFile(path, bytes);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   return { value: { path, bytes: bytes.length, sha256 }, text: path };

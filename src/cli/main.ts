@@ -3,7 +3,11 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { Client } from "../client/client.ts";
 import { RequestRefused, ServiceUnreachable } from "../client/errors.ts";
 import type { JobStatus } from "../spec/wire.ts";
-import { control, follow, fork, jobs, model, submit, type Output } from "./commands.ts";
+import manifest from "../../package.json" with { type: "json" };
+import { SeriesName } from "../spec/series.ts";
+import { control, follow, fork, model, remove, submit } from "./commands.ts";
+import { datasets, diagnosis, events, jobs, metrics, show, status } from "./inspect.ts";
+import type { Output } from "./output.ts";
 
 const EXIT = { done: 0, refused: 1, usage: 2, failed: 3, cancelled: 4, unreachable: 5 } as const;
 
@@ -14,7 +18,10 @@ Exit codes:
   2  the command line is wrong
   3  the watched job failed
   4  the watched job was cancelled
-  5  no service answers`;
+  5  no service answers
+130  it was interrupted; a watched job goes on
+
+Colours and curves are for terminals. NO_COLOR=1 and TERM=dumb do without.`;
 
 interface Globals {
   url: string;
@@ -22,11 +29,16 @@ interface Globals {
   json?: boolean;
 }
 
+/** Also where the command line is too wrong to be read. */
+const wantsJson = process.argv.includes("--json");
+
 const program = new Command("rappel")
+  .version(manifest.version, "--version", "print the version")
   .description("Controlled descent: submits, watches and controls training jobs.")
   .addOption(new Option("--url <url>", "where the service is").env("RAPPEL_API_URL").default("http://127.0.0.1:8080"))
   .addOption(new Option("--key <secret>", "the API key").env("RAPPEL_API_KEY"))
-  .option("--json", "print the answer as JSON")
+  .option("--json", "print answers and errors as JSON")
+  .configureOutput(wantsJson ? { writeErr: () => undefined } : {})
   .addHelpText("after", help)
   .showHelpAfterError("(rappel --help says more)")
   .exitOverride();
@@ -40,23 +52,54 @@ program
   .option("--validate", "only say what would become of the job")
   .action((spec: string, options) => run((client) => submit(client, spec, options)));
 
-program
-  .command("jobs")
-  .description("list jobs, newest first")
+paged("jobs", "list jobs, newest first", 20)
   .option("--status <statuses>", "only these, separated by commas", (text) => text.split(",") as JobStatus[])
-  .option("--limit <count>", "how many at most", countOf, 20)
   .action((options) => run((client) => jobs(client, options)));
+
+paged("datasets", "list datasets, newest first", 20).action((options) => run((client) => datasets(client, options)));
+
+program
+  .command("show <job>")
+  .description("tell what is known of a job")
+  .action((id: string) => run((client) => show(client, id), id));
+
+paged("events <job>", "list what happened to a job", 100).action((id: string, options) =>
+  run((client) => events(client, id, options), id),
+);
+
+program
+  .command("metrics <job>")
+  .description("print a job's curves, a table with tabs")
+  .addOption(new Option("--names <names>", "only these, separated by commas").argParser(namesOf))
+  .option("--points <count>", "thin longer curves to so many points", countOf, 1000)
+  .option("--chart", "draw them")
+  .action((id: string, options) => run((client) => metrics(client, id, options), id));
+
+program
+  .command("diagnosis <job>")
+  .description("say what goes wrong with a job's training, and what is likely to help")
+  .action((id: string) => run((client) => diagnosis(client, id), id));
+
+program
+  .command("status")
+  .description("show the workers, the queue and the store")
+  .action(() => run(status));
+
+program
+  .command("delete <id>")
+  .description("delete a job that has ended, or a dataset that no open job uses")
+  .action((id: string) => run((client) => remove(client, id), id));
 
 program
   .command("watch <job>")
   .description("follow a job to its end: progress bar and loss curve")
-  .action((id: string) => run((client) => follow(client, id)));
+  .action((id: string) => run((client) => follow(client, id), id));
 
 for (const action of ["cancel", "pause", "resume"] as const) {
   program
     .command(`${action} <job>`)
     .description(`${action} a job`)
-    .action((id: string) => run((client) => control(client, action, id)));
+    .action((id: string) => run((client) => control(client, action, id), id));
 }
 
 program
@@ -66,16 +109,16 @@ program
   .option("--overrides <file>", "what differs in the spec: a merge patch in YAML or JSON")
   .option("--no-optimizer", "leave the optimizer's state behind")
   .option("--watch", "follow the job to its end")
-  .action((id: string, options) => run((client) => fork(client, id, options)));
+  .action((id: string, options) => run((client) => fork(client, id, options), id));
 
 program
   .command("model <job>")
   .description("fetch the trained weights, a safetensors file")
-  .option("-o, --output <file>", "where to write them (default: <job>.safetensors)")
+  .option("-o, --output <file>", "where to write them, - for the standard output (default: <job>.safetensors)")
   .addOption(
     new Option("--which <weights>", "the last weights, or the best").choices(["final", "best"]).default("final"),
   )
-  .action((id: string, options) => run((client) => model(client, id, options)));
+  .action((id: string, options) => run((client) => model(client, id, options), id));
 
 function stepOf(text: string): number | "final" | "best" {
   if (text === "final" || text === "best") return text;
@@ -95,28 +138,65 @@ function countOf(text: string): number {
   throw new InvalidArgumentError("It must be a number.");
 }
 
-async function run(command: (client: Client) => Promise<Output>): Promise<void> {
+function namesOf(text: string): SeriesName[] {
+  const parsed = SeriesName.array().safeParse(text.split(","));
+  if (parsed.success) return parsed.data;
+  throw new InvalidArgumentError("It must be names of metrics, separated by commas.");
+}
+
+/** A command that prints a page of a list. */
+function paged(name: string, description: string, limit: number): Command {
+  return program
+    .command(name)
+    .description(description)
+    .option("--limit <count>", "how many at most", countOf, limit)
+    .option("--after <next>", "go on after a page, as its last line says");
+}
+
+/** What the command is about, for messages that do not say it. */
+let subject = "";
+
+async function run(command: (client: Client) => Promise<Output>, about = ""): Promise<void> {
+  subject = about;
   const { json, ...options } = program.opts<Globals>();
-  const { value, text, ended } = await command(new Client(options));
-  process.stdout.write(json ? `${JSON.stringify(value)}\n` : `${text}\n`);
+  const { value, text, bytes, ended } = await command(new Client(options));
+  process.stdout.write(bytes ?? (json ? `${JSON.stringify(value)}\n` : `${text}\n`));
   if (ended === "failed") process.exitCode = EXIT.failed;
   if (ended === "cancelled") process.exitCode = EXIT.cancelled;
 }
 
 /** Says what went wrong and returns the exit code. */
 function explain(error: unknown): number {
-  // Commander has said it already.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
-  if (error instanceof RequestRefused && program.opts<Globals>().json) {
-    process.stderr.write(`${JSON.stringify(error.problem ?? { status: error.status, detail: error.message })}\n`);
-    return EXIT.refused;
+  const code = exitCodeOf(error);
+  if (code === EXIT.done) return code;
+  const { message } = error as Error;
+  if (wantsJson) {
+    const problem = error instanceof RequestRefused ? error.problem : null;
+    process.stderr.write(`${JSON.stringify(problem ?? { code: CODES[code], detail: message })}\n`);
+  } else if (!(error instanceof CommanderError)) {
+    process.stderr.write(`${inWords(error, message)}\n`);
   }
+  return code;
+}
+
+/** What an error that is no problem document is called in JSON. */
+const CODES: Record<number, string> = {
+  [EXIT.refused]: "error",
+  [EXIT.usage]: "usage",
+  [EXIT.unreachable]: "unreachable",
+};
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  return error instanceof ServiceUnreachable ? EXIT.unreachable : EXIT.refused;
+}
+
+function inWords(error: unknown, message: string): string {
   const faults = error instanceof RequestRefused ? (error.problem?.errors ?? []) : [];
   // The message tells the first already.
   const list = faults.length > 1 ? faults.map(({ pointer, message }) => `  ${pointer} ${message}`) : [];
-  const lines = [(error as Error).message, ...list];
-  process.stderr.write(`${lines.join("\n")}\n`);
-  return error instanceof ServiceUnreachable ? EXIT.unreachable : EXIT.refused;
+  const named = error instanceof RequestRefused && subject !== "" && !message.includes(subject);
+  return [named ? `${subject}: ${message}` : message, ...list].join("\n");
 }
 
 try {

@@ -13,7 +13,8 @@ const LINE_MS = 2000;
 const CHART_POINTS = 2000;
 
 export async function watch(client: Client, id: string, stream: WriteStream): Promise<Job> {
-  const show = stream.isTTY ? redrawn(client, id, stream) : lines(stream);
+  const redraws = stream.isTTY && process.env.TERM !== "dumb";
+  const show = redraws ? redrawn(client, id, stream) : lines(stream);
   for await (const progress of client.watch(id)) await show(progress);
   return client.getJob(id);
 }
@@ -39,7 +40,7 @@ function redrawn(client: Client, id: string, stream: WriteStream): Show {
     if (nowMs - chartMs >= CHART_MS || isLast(progress)) {
       chartMs = nowMs;
       const metrics = await client.getMetrics(id, { names: ["train_loss", "valid_loss"], max_points: CHART_POINTS });
-      chart = lossChart(metrics, stream.columns);
+      chart = lossChart(metrics.series, { columns: stream.columns, colored: stream.hasColors() });
     }
     // A line that wraps would not be erased again.
     const block = `${chart}${progressLine(progress, stream.columns - 1).slice(0, stream.columns - 1)}\n`;

@@ -129,6 +129,87 @@ checkpoint: { keep_best: true }
   expect(JSON.parse(forked.stdout)).toMatchObject({ parent: { job_id: id, step: result.best.step } });
 });
 
+test("a job is shown, its events, metrics and diagnosis read, and it is deleted with its dataset", async () => {
+  const { stdout } = await rappel(["submit", "-", "--watch", "--json"], { input: moons() });
+  const { id } = JSON.parse(stdout);
+  const shown = await rappel(["show", id]);
+  expect(shown.stdout).toMatch(new RegExp(`^${id} {2}succeeded\n(  .+\n)+$`));
+  expect(shown.stdout).toContain("  step            50/50 (100 %)\n");
+  expect(shown.stdout).toContain("  optimizer       adam\n");
+
+  const types = async (...args: string[]) => (await rappel(["events", id, ...args])).stdout.trim().split("\n");
+  const all = await types();
+  expect(all[0]).toMatch(/^1 {2}20\S+Z {2}run 0 {2}created {2}/);
+  expect(all.at(-1)).toMatch(/ {2}run 1 {2}succeeded {2}Trained after 50 steps\.$/);
+  const first = await types("--limit", "2");
+  expect(first).toEqual([...all.slice(0, 2), "… and more: --after 2"]);
+  expect(await types("--after", "2")).toEqual(all.slice(2));
+
+  const table = (await rappel(["metrics", id, "--names", "train_loss,valid_accuracy"])).stdout.trimEnd().split("\n");
+  expect(table[0]).toBe("step\ttrain_loss\tvalid_accuracy");
+  expect(table.at(-1)).toMatch(/^50\t0\.\d+\t[01](\.\d+)?$/);
+  const drawn = await rappel(["metrics", id, "--names", "train_loss,valid_loss", "--chart"]);
+  expect(drawn.stdout).toMatch(/┤[\s\S]*█ a {2}train_loss *\n█ b {2}valid_loss/);
+  expect(drawn.stdout).not.toContain("\u001b");
+  expect(await rappel(["metrics", id, "--names", "loss"])).toMatchObject({ code: 2 });
+  expect((await rappel(["diagnosis", id])).stdout).toMatch(/^.+\.\n/);
+
+  const bytes = await rappel(["model", id, "-o", "-"]);
+  expect(bytes).toMatchObject({
+    code: 0,
+    stderr: "",
+    stdout: expect.stringContaining('"__metadata__":{"format":"pt"}'),
+  });
+
+  const datasets = await rappel(["datasets"]);
+  const [, dataset] = /^(ds_\w+) {2}200 rows {2}3 columns {2}\S+ KiB {2}\S+ {2}two_moons$/m.exec(datasets.stdout)!;
+  expect((await rappel(["status"])).stdout).toMatch(/^jobs .*succeeded.*\nqueue .*\nstore .*\nworker .*\n$/);
+  for (const gone of [id, dataset])
+    expect(await rappel(["delete", gone])).toMatchObject({ stdout: `${gone} deleted\n` });
+  const missing = { code: 1, stdout: "", stderr: `${id}: There is no such job.\n` };
+  for (const command of ["show", "events", "metrics", "diagnosis", "watch", "cancel", "fork", "model", "delete"]) {
+    expect([command, await rappel([command, id])]).toEqual([command, missing]);
+  }
+});
+
+test("a list goes on where the page before ended", async () => {
+  for (let i = 0; i < 3; i++) await rappel(["submit", "-"], { input: moons() });
+  const ids = async (...args: string[]) => (await rappel(["jobs", ...args])).stdout.match(/^job_\w+/gm)!;
+  const all = await ids();
+  const { stdout } = await rappel(["jobs", "--limit", "2"]);
+  const [, next] = /… and more: --after (\S+)\n$/.exec(stdout)!;
+  expect([...(await ids("--limit", "2")), ...(await ids("--after", next))]).toEqual(all);
+});
+
+test("whoever interrupts the watching learns that the job goes on, and how to come back", async () => {
+  const id = (await rappel(["submit", "-"], { input: endless })).stdout.trim();
+  const child = spawn(process.execPath, ["scripts/rappel.mjs", "watch", id], {
+    env: { ...process.env, RAPPEL_API_URL: url, RAPPEL_API_KEY: "first" },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let stderr = "";
+  child.stderr.on("data", (text: Buffer) => (stderr += text.toString()));
+  await expect.poll(() => stderr, { timeout: 30_000 }).toContain("step ");
+  child.kill("SIGINT");
+  expect(await once(child, "close")).toEqual([130, null]);
+  expect(stderr).toMatch(new RegExp(`\n${id} goes on. To watch it again: rappel watch ${id}\n$`));
+  expect((await rappel(["show", id])).stdout).toMatch(/^job_\w+ {2}(queued|running)\n/);
+  await rappel(["cancel", id]);
+});
+
+test("errors are JSON too where answers are, and the version is that of the package", async () => {
+  const error = async (...args: string[]) => {
+    const { code, stdout, stderr } = await rappel(["--json", ...args]);
+    return [code, stdout, JSON.parse(stderr)];
+  };
+  expect(await error("show", "job_x")).toMatchObject([1, "", { status: 404, code: "not_found" }]);
+  expect(await error("submit", "no.yaml")).toMatchObject([1, "", { code: "error", detail: expect.any(String) }]);
+  expect(await error("jobs", "--limt", "3")).toMatchObject([2, "", { code: "usage" }]);
+  expect(await error("status", "--url", "http://127.0.0.1:1")).toMatchObject([5, "", { code: "unreachable" }]);
+  const { version } = JSON.parse(readFileSync("package.json", "utf8"));
+  expect(await rappel(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
+});
+
 test("a spec may come from the standard input, in YAML, and be validated only", async () => {
   const valid = await rappel(["submit", "-", "--validate"], { input: moons() });
   expect(valid).toEqual({ code: 0, stdout: "Valid: 42 parameters, 50 steps.\n", stderr: "" });

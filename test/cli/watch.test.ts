@@ -1,7 +1,7 @@
 import type { WriteStream } from "node:tty";
 import { stripVTControlCharacters } from "node:util";
-import { expect, test } from "vitest";
-import { lossChart } from "../../src/cli/chart.ts";
+import { expect, test, vi } from "vitest";
+import { chart, lossChart } from "../../src/cli/chart.ts";
 import { watch } from "../../src/cli/watch.ts";
 import type { Client } from "../../src/client/client.ts";
 import type { Progress } from "../../src/spec/wire.ts";
@@ -15,6 +15,7 @@ const series = {
 /** A terminal that remembers what it shows: lines, of which the cursor may go back to earlier ones. */
 class Terminal {
   readonly isTTY = true;
+  written = "";
   readonly columns: number;
   #lines: string[] = [""];
   constructor(columns: number) {
@@ -26,7 +27,11 @@ class Terminal {
   clearScreenDown(): void {
     this.#lines[this.#lines.length - 1] = "";
   }
+  hasColors(): boolean {
+    return false;
+  }
   write(text: string): void {
+    this.written += text;
     const [first, ...rest] = stripVTControlCharacters(text).split("\n");
     this.#lines[this.#lines.length - 1] += first;
     this.#lines.push(...rest);
@@ -50,16 +55,18 @@ function progress(step: number, status: Progress["status"]): Progress {
   return shown as Progress;
 }
 
+const plain = { columns: 80, colored: false };
+const client = {
+  async *watch() {
+    for (const step of [1, 20, 40]) yield progress(step, "running");
+    yield progress(50, "succeeded");
+  },
+  getMetrics: async () => ({ job_id: "", series }),
+  getJob: async () => ({ status: "succeeded" }),
+} as unknown as Client;
+
 test("on a terminal the curves stand above the bar, and what was shown before is gone", async () => {
   const terminal = new Terminal(60);
-  const client = {
-    async *watch() {
-      for (const step of [1, 20, 40]) yield progress(step, "running");
-      yield progress(50, "succeeded");
-    },
-    getMetrics: async () => ({ job_id: "", series }),
-    getJob: async () => ({ status: "succeeded" }),
-  } as unknown as Client;
   expect(await watch(client, "job_x", terminal as unknown as WriteStream)).toEqual({ status: "succeeded" });
   const bars = terminal.shown.filter((line) => line.startsWith("step "));
   expect(bars).toEqual(["step 50/50 |████████| loss 0.0400  validation R² 0.5000  1,"]);
@@ -68,18 +75,62 @@ test("on a terminal the curves stand above the bar, and what was shown before is
   for (const line of terminal.shown) expect(line.length).toBeLessThan(terminal.columns);
 });
 
+test("a terminal that cannot go back gets lines, and one without colours none", async () => {
+  const terminal = new Terminal(60);
+  await watch(client, "job_x", terminal as unknown as WriteStream);
+  expect(stripVTControlCharacters(terminal.written)).toBe(terminal.written);
+  const dumb = new Terminal(60);
+  vi.stubEnv("TERM", "dumb");
+  await watch(client, "job_x", dumb as unknown as WriteStream);
+  vi.unstubAllEnvs();
+  expect(dumb.written).toMatch(/^step 1\/50 .*\n(step .*\n)*step 50\/50 .* succeeded\n$/);
+});
+
+test("a chart is as wide as the terminal, and its labels say what is there", () => {
+  const long = {
+    steps: Array.from({ length: 40 }, (_, i) => 1000 + 12_345 * i),
+    values: Array.from({ length: 40 }, (_, i) => 0.35 + 0.0001 / (i + 1)),
+  };
+  for (const columns of [40, 80, 200]) {
+    const lines = chart({ long }, { columns, colored: false }).split("\n");
+    const widest = Math.max(...lines.map(({ length }) => length));
+    expect([columns, widest <= columns, widest > columns - 5]).toEqual([columns, true, true]);
+    const labels = lines.flatMap((line) => /^ *([\d.]+)┤/.exec(line)?.[1] ?? []);
+    expect(labels.map(Number)).toEqual(
+      [0.3501, 0.350076, 0.350051, 0.350027, 0.350003].map((v) => expect.closeTo(v, 5)),
+    );
+    expect(new Set(labels).size).toBe(5);
+  }
+  const [axis] = chart({ long }, { columns: 200, colored: false }).match(/\d+( +\d+){4}/)!;
+  expect(axis.split(/ +/).map(Number)).toEqual([1000, 121_364, 241_728, 362_091, 482_455]);
+});
+
+test("many curves are told apart, with colours and without", () => {
+  const flat = (value: number) => ({ steps: [1, 2, 3], values: [value, value, value] });
+  const named = Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`curve${i}`, flat(i)]));
+  for (const colored of [true, false]) {
+    const drawn = stripVTControlCharacters(chart(named, { columns: 100, colored }));
+    const legend = [...drawn.matchAll(/█ (\w) {2}(curve\d+)/g)].map(([, mark, name]) => [mark, name]);
+    expect(legend).toEqual(Object.keys(named).map((name, i) => ["abcdefghijkl"[i], name]));
+    for (const [mark] of legend.slice(0, 1)) expect(drawn).toMatch(new RegExp(`┤${mark} .* ${mark} .* ${mark}`));
+  }
+  const two = { train_loss: flat(1), valid_loss: flat(2) };
+  expect(chart(two, { columns: 100, colored: true })).toContain("\u001b[");
+  expect(chart(two, { columns: 100, colored: false })).not.toContain("\u001b");
+});
+
 test("of many points a curve is drawn through means", () => {
   const many = Array.from({ length: 1000 }, (_, i) => i + 1);
   const noisy = { train_loss: { steps: many, values: many.map((step) => 1 + (step % 2)) } };
-  const ticks = stripVTControlCharacters(lossChart({ job_id: "", series: noisy }, 80))
+  const ticks = stripVTControlCharacters(lossChart(noisy, { columns: 80, colored: true }))
     .match(/[\d.]+(?=┤)/g)!
     .map(Number);
   for (const tick of ticks) expect(tick).toBeCloseTo(1.5, 1);
 });
 
 test("a curve needs two points", () => {
-  expect(lossChart({ job_id: "", series: {} }, 80)).toBe("");
-  expect(lossChart({ job_id: "", series: { train_loss: { steps: [1], values: [2] } } }, 80)).toBe("");
-  expect(lossChart({ job_id: "", series: { train_loss: { steps: [1, 2], values: [2, null] } } }, 80)).toBe("");
-  expect(lossChart({ job_id: "", series }, 80)).toContain("valid_loss");
+  expect(lossChart({}, plain)).toBe("");
+  expect(lossChart({ train_loss: { steps: [1], values: [2] } }, plain)).toBe("");
+  expect(lossChart({ train_loss: { steps: [1, 2], values: [2, null] } }, plain)).toBe("");
+  expect(lossChart(series, plain)).toContain("valid_loss");
 });

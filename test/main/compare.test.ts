@@ -36,7 +36,7 @@ test("the comparison shows what ten optimizers come to, and leaves nothing", { t
     return name;
   });
   expect(new Set(names).size).toBe(10);
-  const legend = lines.filter((line) => line.startsWith("█ ")).map((line) => line.slice(2).trim());
+  const legend = lines.filter((line) => line.startsWith("█ ")).map((line) => line.replace(/^█ \w/, "").trim());
   expect(legend.toSorted()).toEqual(names.toSorted());
   expect(readdirSync(directory)).toEqual([]);
   rmSync(directory, { recursive: true });
