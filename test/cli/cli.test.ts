@@ -282,6 +282,7 @@ test("inline rows with empty cells, min_max and a column that validates are desc
     data: {
       inline: { columns: ["x", "colour", "y", "held_out"], rows },
       target: "y",
+      features: ["x", "colour"],
       validation: { column: "held_out" },
       preprocess: { numeric: "min_max", missing: "mean" },
     },
