@@ -119,6 +119,8 @@ export function generatedTable(seed: number): Generated {
   });
   const names = Array.from({ length: columns }, (_, i) => (i === 0 ? 'größe "1"' : `column ${i}`));
   const table = [names, ...Array.from({ length: rows }, (_, row) => cells.map((column) => column[row]))];
+  // Python does not tell `""` from an empty cell, and a row of empty cells at the end is no row.
+  while (table.at(-1)!.every((cell) => cell === "")) table.pop();
   const lines = table.map((row) => row.map((cell) => quoted(cell, separator, all)).join(separator));
   const gap = random.chance(0.1) ? end : "";
   const skip = random.chance(0.1) ? 1 : 0;
