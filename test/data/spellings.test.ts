@@ -1,10 +1,12 @@
 // Tables as people write them, each read as a person would read it, or refused with a remedy; and
 // the first rows of well-known data sets.
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ColumnFile } from "../../src/data/files/column-file.ts";
 import { MISSING_CODE } from "../../src/data/columns/column.ts";
+import { columnsFile } from "../../src/data/dataset.ts";
+import { ColumnFile } from "../../src/data/files/column-file.ts";
+import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import type { Warning } from "../../src/spec/warnings.ts";
 import type { Column, Dataset } from "../../src/spec/wire.ts";
 import { specFor, startService, type Service } from "../api/service.ts";
@@ -113,6 +115,18 @@ test.each(Object.entries(excerpts))("%s", async (file, { query, reading, rows, c
   for (const [name, samples] of Object.entries(values)) {
     const column = found.values[columns.findIndex(([known]) => known === name)];
     expect(samples.map(([row]) => [row, column?.[row]])).toEqual(samples);
+  }
+});
+
+test("columns that are lost are made again by the reading of their dataset, byte for byte", async () => {
+  const store = new DatasetFiles(service.directory);
+  for (const table of [...headers, ...encodings, ...compressed, ...exports]) {
+    const { body: dataset } = await post(table);
+    const path = join(service.directory, columnsFile(dataset));
+    const before = readFileSync(path);
+    rmSync(path);
+    await store.use(dataset, (columns) => ColumnFile.with(columns, () => undefined));
+    expect(readFileSync(path).equals(before), table.what).toBe(true);
   }
 });
 
