@@ -120,7 +120,7 @@ async function keepAndRecord(
 async function giveUp(services: Pick<Services, "store" | "files">, job: Promised, kept: Kept | null): Promise<void> {
   const { store } = services;
   // If Redis is away, the promise lapses.
-  await store.jobs.forgo(job).catch(() => undefined);
+  await store.jobs.unreserve(job).catch(() => undefined);
   if (kept?.created) await removeDataset(services, job.owner, kept.record).catch(() => undefined);
 }
 

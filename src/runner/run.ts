@@ -129,7 +129,7 @@ export class Run {
         away: () => this.#hold(),
         back: () => this.#goOn(),
         lost: (silenced) => {
-          if (silenced) lease.lives().catch(() => undefined);
+          if (silenced) lease.retractCrash().catch(() => undefined);
           this.abandon(new LeaseLost("the lease lapsed and the job was taken over"));
         },
         broken: (error) => this.#interrupt(error),

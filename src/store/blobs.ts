@@ -1,6 +1,6 @@
 /**
- * Large values, cut into chunks, since Redis serves nobody else while it takes or gives a value.
- * Whatever is read is checked against the hash that was taken when it was written. A chunk is
+ * Large values are cut into chunks, because Redis serves nobody else while it receives or sends a
+ * value. What is read is checked against the hash that was taken when it was written. A chunk is
  * hashed when it arrives. That takes 3 ms on the event loop (65 ms for 100 MB) while the next chunk
  * is on its way.
  */
@@ -21,8 +21,8 @@ export interface Blob {
 }
 
 /**
- * Gives the chunks of `bytes` to `put`, at most two at once; after one that fails no other is
- * given.
+ * Gives the chunks of `bytes` to `put`, at most two at once. After a chunk that fails it gives no
+ * more.
  */
 export async function eachChunk(bytes: Uint8Array, put: (number: number, chunk: Buffer) => Promise<unknown>) {
   const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -36,12 +36,13 @@ export async function eachChunk(bytes: Uint8Array, put: (number: number, chunk: 
     }
   };
   const stopOthers = () => (next = count);
-  // It fails once both lanes have ended: nothing comes after what is done about it.
+  // It fails only after both lanes have ended, so that no chunk arrives after the caller has
+  // cleaned up.
   const lanes = Array.from({ length: IN_FLIGHT }, () => lane().finally(stopOthers));
   for (const ended of await Promise.allSettled(lanes)) if (ended.status === "rejected") throw ended.reason;
 }
 
-/** A blob as its record knows it. */
+/** A blob as its record describes it. */
 export interface StoredBlob extends Blob {
   sha256: string;
 }
@@ -49,7 +50,7 @@ export interface StoredBlob extends Blob {
 /** A blob that can be read. */
 export interface Source {
   database: Database;
-  /** The key of the record that it belongs to. */
+  /** The key of the record that the blob belongs to. */
   job: string;
   kind: StoredKind;
 }
@@ -66,7 +67,7 @@ export async function readBlob(source: Source, blob: StoredBlob): Promise<Buffer
 }
 
 /**
- * The beginning of a blob, all of which is read to know that it is sound.
+ * The beginning of a blob. The whole blob is read, to check that it is undamaged.
  * @throws Damaged
  */
 export async function readHead(source: Source, blob: StoredBlob, headBytes: number): Promise<Buffer> {

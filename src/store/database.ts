@@ -4,14 +4,14 @@ import { ReplyError, type Redis, type RedisOptions } from "ioredis";
 import { Incomplete, LeaseLost, NoRoom, OverLimit, Unavailable, type LimitedKind } from "./errors.ts";
 
 /**
- * A server that owes an answer and is silent for so long counts as away. A request is then answered
- * within two seconds.
+ * A server that owes an answer and is silent for so long counts as away. So every request is
+ * answered within two seconds.
  */
 const SILENCE_MS = 1500;
 
 /**
- * How the store wants its connection: commands fail at once while Redis is away, instead of waiting
- * in a queue, since a request must answer 503 and a run must notice.
+ * The settings of the store's connection. While Redis is away, commands fail at once instead of
+ * waiting in a queue: a request must be answered with 503, and a run must notice.
  */
 export const storeConnection: RedisOptions = {
   enableOfflineQueue: false,
@@ -36,13 +36,13 @@ export class Database {
     return await this.use(() => command.call(this.#redis, key, ...args));
   }
 
-  /** Any commands that need no script. */
+  /** Runs commands that need no script. */
   async use<T>(commands: (redis: Redis) => Promise<T>): Promise<T> {
     return await available(() => commands(this.#redis));
   }
 }
 
-/** Says in our words what is wrong if `commands` fail; they should do nothing but talk to Redis. */
+/** Translates the errors of `commands` into ours. They should do nothing but talk to Redis. */
 export async function available<T>(commands: () => Promise<T>): Promise<T> {
   try {
     return await commands();
@@ -55,7 +55,8 @@ export async function available<T>(commands: () => Promise<T>): Promise<T> {
 const SHARED = ["base.lua", "room.lua", "shared.lua"];
 
 /**
- * Each script is one file. The shared files go after its first line, where Redis wants the flags.
+ * Each script is one file. The shared files are inserted after its first line, which holds the
+ * flags for Redis.
  */
 const scripts = loadScripts(new URL("lua/", import.meta.url));
 
@@ -66,20 +67,20 @@ function loadScripts(directory: URL): Map<string, string> {
   return new Map(names.map((file) => [file.replace(".lua", ""), read(file).replace("\n", () => `\n${shared}`)]));
 }
 
-/** What a refusal begins with if it is Redis' state that is to blame and not the command. */
+/** The beginnings of refusals that are due to the state of Redis and not to the command. */
 const transient =
   /^(OOM|LOADING|BUSY|READONLY|MISCONF|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|NOAUTH|NOPERM|WRONGPASS)\b/;
 
 /**
- * How the client says that a command got no answer because of the connection. It has no classes for
- * it, and few codes.
+ * The messages with which the client says that a command got no answer because of the connection.
+ * It has no classes for these errors, and few codes.
  */
 const unanswered = /^(Connection is closed|Stream isn't writeable|Socket timeout|Command aborted|connect ETIMEDOUT)/;
 const unansweredNames = new Set(["AbortError", "MaxRetriesPerRequestError"]);
 
 /**
- * Whether it is the connection that failed, and the same call may work later. Anything else would
- * fail again.
+ * Whether the connection failed, so that the same call may work later. Any other error would come
+ * again.
  */
 function isConnectionError(error: Error): boolean {
   return "syscall" in error || unansweredNames.has(error.name) || unanswered.test(error.message);
@@ -101,7 +102,8 @@ function translated(error: unknown): unknown {
 }
 
 /**
- * The client adds all that was sent. That may be large or secret, and does not belong in the log.
+ * The client adds everything that was sent to an error. That may be large or secret, and does not
+ * belong in the log.
  */
 function withoutCommand(error: Error & { command?: unknown }): Error {
   delete error.command;

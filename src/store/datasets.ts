@@ -1,6 +1,6 @@
 /**
- * Records of uploaded datasets. The files themselves are named by content and may belong to several
- * owners.
+ * Records of uploaded datasets. The files themselves are named by their content, and may belong to
+ * several owners.
  */
 import { FIRST_READING, type Column, type Dataset, type Page } from "../spec/wire.ts";
 import type { Database } from "./database.ts";
@@ -8,10 +8,12 @@ import type { PageOptions } from "./jobs.ts";
 import { keys } from "./keys.ts";
 import { toTime } from "./record.ts";
 
-/** After so much of JSON a page of a list ends. */
+/** A page of a list ends after so many characters of JSON. */
 const PAGE_CHARACTERS = 2 ** 20;
 
-/** What stands before the columns of a record, whatever its name is. */
+/**
+ * Enough to read everything in a record that comes before its columns, however long its name is.
+ */
 const HEAD_BYTES = 2048;
 
 export type NewDataset = Omit<Dataset, "created_at" | "columns_sha256"> & { columns_sha256: string };
@@ -24,7 +26,7 @@ export class Datasets {
   }
 
   /**
-   * If the owner has those bytes already, read in this way, gives the record they have.
+   * If the owner already has the same bytes with the same reading, returns the existing record.
    * @throws OverLimit, NoRoom
    */
   async put(owner: string, dataset: NewDataset): Promise<{ record: Dataset; created: boolean }> {
@@ -45,8 +47,8 @@ export class Datasets {
   }
 
   /**
-   * Newest first. A page ends early when its records are large: a hundred of the widest tables
-   * would be 700 MB.
+   * Newest first. A page ends early if its records are large: a hundred records of the widest
+   * tables would be 700 MB.
    */
   async list(owner: string, { limit, after }: PageOptions): Promise<Page<Dataset>> {
     const below = after === undefined ? "+" : `(${after}`;
@@ -58,7 +60,7 @@ export class Datasets {
     let looked = 0;
     while (looked < Math.min(limit, ids.length) && characters < PAGE_CHARACTERS) {
       const text = await this.#text(owner, ids[looked++]);
-      // It may have been deleted between the two looks.
+      // The dataset may have been deleted since its id was read.
       if (text !== null) data.push(toDataset(text));
       characters += text?.length ?? 0;
     }
@@ -66,7 +68,7 @@ export class Datasets {
     return { data, has_more: more, next: more ? ids[looked - 1] : null };
   }
 
-  /** How many bytes of datasets the owner may have and has. */
+  /** How many bytes of datasets the owner may have, and how many they have. */
   async room(owner: string): Promise<{ limit: number | null; used: number }> {
     const [limit, used] = await this.#database.use((redis) =>
       Promise.all([redis.hget(keys.limits, "dataset_bytes"), redis.hget(keys.usage(owner), "dataset_bytes")]),
@@ -74,7 +76,7 @@ export class Datasets {
     return { limit: limit === null ? null : Number(limit), used: Number(used) };
   }
 
-  /** The bytes of the owner's largest dataset: nothing larger is known already. */
+  /** The size of the owner's largest dataset. A larger upload is surely new. */
   async largest(owner: string): Promise<number> {
     const ids = await this.#database.use((redis) => redis.zrange(keys.datasets(owner), "0", "-1"));
     let most = 0;
@@ -100,7 +102,7 @@ export class Datasets {
 
   /** How many datasets, of any owner, have the file of this name. */
   async references(name: string): Promise<number> {
-    // Those that earlier versions recorded are counted by the hash that both their files have.
+    // Datasets that earlier versions recorded are counted by the hash that names both their files.
     const [hash] = name.split(".");
     const counts = await this.#database.use((redis) => redis.hmget(keys.files, name, hash));
     return counts.reduce((sum, count) => sum + Number(count), 0);
@@ -109,7 +111,7 @@ export class Datasets {
 
 function toDataset(text: string): Dataset {
   const { counted_bytes: _, ...dataset } = JSON.parse(text);
-  // Earlier versions recorded neither readings nor what follows here.
+  // Earlier versions did not record these.
   const { reading = FIRST_READING, columns_sha256 = null, created_at } = dataset;
   const columns = dataset.columns.map((column: Partial<Column>) => {
     const { all_different = false, reason = null } = column;

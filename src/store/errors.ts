@@ -1,9 +1,10 @@
 /**
- * Redis cannot serve us now; the same call may succeed later. Whether it took effect is not known.
+ * Redis cannot serve us now. The same call may succeed later. Nobody knows whether this one took
+ * effect.
  */
 export class Unavailable extends Error {
   override readonly name = "Unavailable";
-  /** Redis answers, but has reached `maxmemory`. */
+  /** Whether Redis answers, but has reached `maxmemory`. */
   readonly full: boolean;
 
   constructor(message: string, options: { full?: boolean; cause?: unknown } = {}) {
@@ -12,14 +13,12 @@ export class Unavailable extends Error {
   }
 }
 
-/**
- * A later run has taken the job over, or it has ended: whoever gets this may not write any more.
- */
+/** A later run has taken the job, or the job has ended. This run may not write any more. */
 export class LeaseLost extends Error {
   override readonly name = "LeaseLost";
 }
 
-/** What is stored is of a later version than this process. */
+/** The stored data are of a later version than this process. */
 export class NewerStore extends Error {
   override readonly name = "NewerStore";
 
@@ -30,18 +29,18 @@ export class NewerStore extends Error {
   }
 }
 
-/** What was uploaded expired before it was committed: it must be uploaded again. */
+/** An upload expired before it was committed. It must be uploaded again. */
 export class Incomplete extends Error {
   override readonly name = "Incomplete";
 }
 
-/** The owner has as much as one may have. */
+/** The request would exceed a limit of the owner. */
 export class OverLimit extends Error {
   override readonly name = "OverLimit";
   readonly what: LimitedKind;
   readonly limit: number;
   readonly used: number;
-  /** What was asked for. */
+  /** How much was asked for. */
   readonly more: number;
 
   constructor(what: LimitedKind, limit: number, used: number, more: number) {
@@ -53,12 +52,12 @@ export class OverLimit extends Error {
   }
 }
 
-/** Redis cannot hold so much more (room.ts). */
+/** Redis has no room for so many more bytes (room.ts). */
 export class NoRoom extends Error {
   override readonly name = "NoRoom";
   readonly needBytes: number;
   readonly freeBytes: number;
-  /** What there is to fill, if nothing is in it. */
+  /** How many bytes an empty store could hold. */
   readonly limitBytes: number;
 
   constructor(needBytes: number, freeBytes: number, limitBytes: number) {
@@ -71,7 +70,10 @@ export class NoRoom extends Error {
 
 export type LimitedKind = "waiting" | "dataset_bytes" | "checkpoint_bytes";
 
-/** What was read is not what was written, or is gone though its record says that it is there. */
+/**
+ * Stored bytes are not those that were written, or are gone although their record says that they
+ * are there.
+ */
 export class Damaged extends Error {
   override readonly name = "Damaged";
 

@@ -1,14 +1,15 @@
 /**
- * The format of what is stored, as a number in Redis, so that no process works on data that it does
- * not know.
+ * The format of the stored data is a number in Redis, so that no process works on data that it
+ * does not understand.
  *
  * A process that starts compares the number with its own. If the store is older, the process
  * upgrades it, one number after the other, while others that start wait. If the store is newer, the
  * process does not start. A process that runs while a newer one upgrades the store takes no more
  * jobs (lua/acquire.lua), and its health says so. A store without the number has format 1.
  *
- * An upgrade adds what earlier records lack. It may break off, and two may run at once if one
- * outlasts its lock. So it must give the same result whatever part of it was done before.
+ * An upgrade adds what earlier records lack. It may be interrupted, and two may run at once if one
+ * takes longer than its lock lasts. So it must give the same result whatever part of it was done
+ * before.
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,9 +18,9 @@ import type { Database } from "./database.ts";
 import { NewerStore } from "./errors.ts";
 import { keys } from "./keys.ts";
 
-/** What makes a store of one format one of the next: the first is for format 1. */
+/** Each turns a store of one format into one of the next. The first is for format 1. */
 const upgrades: readonly ((database: Database) => Promise<void>)[] = [
-  // What format 2 adds to a job's record is worked out when the job is taken up or ends
+  // What format 2 adds to a job's record is computed when a run takes the job or the job ends
   // (lua/shared.lua).
   async () => {},
 ];
@@ -43,7 +44,7 @@ export class Format {
   }
 
   /**
-   * Makes the store one of this format, if it is older.
+   * Upgrades the store to this format, if it is older.
    * @throws NewerStore
    */
   async upgrade(log: Logger): Promise<void> {
@@ -54,7 +55,8 @@ export class Format {
   }
 
   async #upgrade(log: Logger): Promise<void> {
-    // The first start of all has nothing to upgrade, and an operator nothing to think about.
+    // At the very first start there is nothing to upgrade, and nothing that an operator needs to
+    // read.
     const isNew = await this.#isNew();
     for (let stored = await this.#stored(); stored < FORMAT; stored++) {
       if (!isNew) log.info({ from: stored, to: stored + 1 }, "upgrading the store");
@@ -63,7 +65,7 @@ export class Format {
     }
   }
 
-  /** Whether no job and no dataset was ever stored. */
+  /** Whether no job and no dataset has ever been stored. */
   async #isNew(): Promise<boolean> {
     return (await this.#database.use((redis) => redis.exists(keys.statuses, keys.files))) === 0;
   }
@@ -72,7 +74,7 @@ export class Format {
     return Number((await this.#database.use((redis) => redis.get(keys.format))) ?? 1);
   }
 
-  /** Whether `work` was done: it is not while another process is at it. */
+  /** Does `work` unless another process is doing it. Returns whether it was done. */
   async #alone(work: () => Promise<void>): Promise<boolean> {
     const token = randomUUID();
     const mine = await this.#database.use((redis) => redis.set(keys.upgrade, token, "PX", LOCK_MS, "NX"));

@@ -1,6 +1,6 @@
 /**
- * What the API does with jobs. An owner sees only what is theirs: somebody else's id is as unknown
- * as one that never was.
+ * What the API does with jobs. Owners see only their own jobs: the id of another owner's job is as
+ * unknown as one that never existed.
  */
 import { createHash } from "node:crypto";
 import { crashPoint } from "../crash.ts";
@@ -39,18 +39,18 @@ import { CHUNK_BYTES, type Room } from "./room.ts";
 
 const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
 
-/** What holds the header of any state: some thousand tensors of a hundred bytes each. */
+/** Enough for the header of any state: some thousand tensors of a hundred bytes each. */
 const HEAD_BYTES = 2 * 1024 * 1024;
 
 /** How many rows of metrics are read at a time. */
 const ROWS = 500;
 
-/** How many records are looked at together when a list is filtered. */
+/** How many records are read together when a list is filtered. */
 const BATCH = 200;
 
 /**
- * What came of a request to change a job; `delivery` is its latest, for its `turn`. Null: there is
- * no such job.
+ * The outcome of a request to change a job. `delivery` is the job's latest, for its `turn`. Null:
+ * there is no such job.
  */
 export type Changed<Outcome extends string> = {
   outcome: Outcome | "wrong_status";
@@ -79,7 +79,7 @@ export class Jobs {
   }
 
   /**
-   * What an idempotency key was used for, or null. Spares the work of checking a spec that was
+   * What an idempotency key was used for, or null. With it the API need not check a spec that was
    * accepted before.
    */
   async replay(owner: string, { key, bodySha256, textSha256 }: IdempotencyUse): Promise<Replayed | null> {
@@ -92,8 +92,8 @@ export class Jobs {
   }
 
   /**
-   * Promises a job its room before anything is kept for it. Then it is created, or `forgo` gives
-   * the room back.
+   * Promises a job its room before any of its data are stored. Afterwards the job is created, or
+   * `unreserve` gives the room back.
    * @throws OverLimit, NoRoom
    */
   async reserve({ owner, id, idempotency, room }: Promised): Promise<Reserved | Replayed> {
@@ -109,7 +109,7 @@ export class Jobs {
   }
 
   /**
-   * Asks whether a job could be promised its room now.
+   * Checks that a job could be promised its room now.
    * @throws OverLimit, NoRoom
    */
   async askRoom(owner: string, { bytes }: Room): Promise<void> {
@@ -117,8 +117,8 @@ export class Jobs {
   }
 
   /** Gives up a job that was not created. */
-  async forgo({ owner, id, room, fork }: Promised): Promise<void> {
-    await this.#database.run("forgo", keys.job(owner, id), room.bytes, fork?.origin.bytes ?? 0);
+  async unreserve({ owner, id, room, fork }: Promised): Promise<void> {
+    await this.#database.run("unreserve", keys.job(owner, id), room.bytes, fork?.origin.bytes ?? 0);
   }
 
   /** @throws OverLimit, NoRoom */
@@ -153,7 +153,7 @@ export class Jobs {
     return fields && toProgress(id, fields);
   }
 
-  /** What a job learns from, and how; the dataset may have been deleted since the job ended. */
+  /** What a job trains on, and how. The dataset may have been deleted after the job ended. */
   async trainedOn(owner: string, id: string): Promise<{ spec: ResolvedSpec; dataset: string | null } | null> {
     const fields = await this.#fields(owner, id, ["status", "spec", "dataset"]);
     return fields && { spec: JSON.parse(fields.spec!) as ResolvedSpec, dataset: fields.dataset };
@@ -164,12 +164,14 @@ export class Jobs {
     if (fields === null) return null;
     const report = JSON.parse(fields.progress ?? "null") as ProgressReport | null;
     const recorded = JSON.parse(fields.changes ?? "[]") as RecordedChange[];
-    // Those without a finding are the parent's.
+    // Changes without a finding are the parent's.
     const changes = recorded.flatMap(({ finding, ...change }) => (finding === null ? [] : [change]));
     return diagnosisOf(toJob(id, fields), report?.findings ?? [], changes);
   }
 
-  /** Newest first. The cursor is an id, so that jobs that come or go meanwhile shift nothing. */
+  /**
+   * Newest first. The cursor is an id, so jobs that come or go meanwhile do not shift the pages.
+   */
   async list(
     owner: string,
     { limit, after, statuses, metadata = {} }: PageOptions & JobFilter,
@@ -188,19 +190,19 @@ export class Jobs {
   }
 
   /**
-   * `cancelled`: at once, so that its delivery is no longer wanted. `already`: it was cancelled
+   * `cancelled`: the job ended at once, so nobody needs its delivery. `already`: it was cancelled
    * before.
    */
   async cancel(owner: string, id: string): Promise<Changed<"cancelled" | "cancelling" | "already">> {
     return await this.#change("cancel", owner, id);
   }
 
-  /** `paused`: at once, so that its delivery is no longer wanted. */
+  /** `paused`: the job was paused at once, so nobody needs its delivery. */
   async pause(owner: string, id: string): Promise<Changed<"paused" | "pausing">> {
     return await this.#change("pause", owner, id);
   }
 
-  /** `queued`: it is to be delivered. */
+  /** `queued`: the caller must deliver the job. */
   async resume(owner: string, id: string): Promise<Changed<"queued">> {
     return await this.#change("resume", owner, id);
   }
@@ -213,14 +215,14 @@ export class Jobs {
   }
 
   /**
-   * Rows as JSON in ascending order of steps, some hundred at a time; those of training and of
-   * evaluation are apart. Nothing, not even an empty list, if there is no such job.
+   * Rows as JSON, in ascending order of steps, a few hundred at a time. Training and evaluation
+   * have rows of their own. If there is no such job, yields nothing, not even an empty list.
    */
   async *metricPages(owner: string, id: string, fromStep = 0, toStep = Infinity): AsyncGenerator<string[]> {
     const job = keys.job(owner, id);
     if ((await this.#database.use((redis) => redis.exists(job))) === 0) return;
     const to = toStep === Infinity ? "+inf" : toStep;
-    // The rows of the last step that were given: more rows of that step may follow.
+    // The rows of the last step that were already yielded. More rows of that step may follow.
     let given: string[] = [];
     for (let from = String(fromStep); ;) {
       const rows = await this.#database.use((redis) =>
@@ -263,8 +265,8 @@ export class Jobs {
   }
 
   /**
-   * A checkpoint's manifest and blob, and the beginning of its file, which says what is in it; null
-   * if it is gone.
+   * A checkpoint's manifest and blob, and the beginning of its file, which says what the file
+   * holds. Null if the checkpoint is gone.
    * @throws Damaged
    */
   async checkpointHead(owner: string, id: string, step: number) {
@@ -305,8 +307,8 @@ export class Jobs {
   }
 
   /**
-   * Copies the parent's checkpoint into the fork's keys, where it stays only if the fork is
-   * created; false if it is gone.
+   * Copies the parent's checkpoint to the fork's keys. The copy stays only if the fork is created.
+   * Returns false if the checkpoint is gone.
    */
   async #copyOrigin({ owner, id }: NewJob, { parent, blob, origin }: Fork): Promise<boolean> {
     for (let number = 0; number < Math.ceil(origin.bytes / CHUNK_BYTES); number++) {
@@ -334,7 +336,7 @@ export class Jobs {
     return found.status === null ? null : found;
   }
 
-  /** What `read` makes of the blob that a record speaks of. */
+  /** Reads, with `read`, the blob that a record names. */
   async #file(job: string, record: string, kind: StoredKind, read: typeof readBlob) {
     const look = async (): Promise<StoredBlob | null> => {
       const fields = await this.#database.use((redis) => redis.hmget(record, "blob", "bytes", "sha256"));
@@ -346,7 +348,7 @@ export class Jobs {
     try {
       return { bytes: await read({ database: this.#database, job, kind }, blob), sha256: blob.sha256 };
     } catch (error) {
-      // It may have been let go while it was read.
+      // The blob may have been dropped while it was read.
       if (error instanceof Damaged && (await look())?.blob !== blob.blob) return null;
       throw error;
     }
@@ -358,7 +360,7 @@ export class Jobs {
     const ids = await this.#database.use((redis) =>
       Promise.all(indexes.map((index) => redis.zrevrangebylex(index, below, "-", "LIMIT", 0, BATCH))),
     );
-    // A job that changes its status between two looks is in both.
+    // A job that changes its status between the two queries is in both lists.
     return [...new Set(ids.flat())].sort().reverse().slice(0, BATCH);
   }
 

@@ -1,14 +1,14 @@
 /**
- * A run's right to write, and all that it may write.
+ * The lease: a run's right to write, and everything that it may write.
  *
- * A lease is {run, token, expires_at}, by Redis' clock. It lapses unless renewed; then anybody may
- * acquire the job, which raises `run` and draws a new token. Every write below compares both and
- * throws LeaseLost if they are not the latest, so that a process that stood still for a minute and
- * comes back cannot write over its successor.
+ * A lease is {run, token, expires_at}, by Redis' clock. It lapses unless it is renewed. Then any
+ * worker may acquire the job, which raises `run` and draws a new token. Every write below compares
+ * both, and throws LeaseLost if they are not the latest. So a process that stood still for a minute
+ * and comes back cannot overwrite what its successor wrote.
  *
- * States and models are uploaded first, in chunks that expire, and then committed in one script
- * together with what they mean: readers never see half of anything, and a run that dies in between
- * leaves nothing behind.
+ * States and models are uploaded first, in chunks that expire. Then one script commits them
+ * together with what is recorded about them. So readers never see half of anything, and a run that
+ * dies in between leaves nothing behind.
  */
 import { randomUUID } from "node:crypto";
 import { crashPoint } from "../crash.ts";
@@ -31,12 +31,12 @@ import {
   type RecordedChange,
 } from "./record.ts";
 
-/** Runs that may die in a row at the same checkpoint before the job is taken to be the cause. */
+/** If so many runs die in a row at the same checkpoint, the job is taken to be the cause. */
 const MAX_CRASHES = 5;
 
 /**
- * How many rows of metrics one script takes at most, and how many characters of them unless it is a
- * single row.
+ * How many rows of metrics one script takes at most, and how many characters (a single row may be
+ * longer).
  */
 const SLICE_ROWS = 1000;
 const SLICE_LENGTH = 256 * 1024;
@@ -47,17 +47,17 @@ export interface AcquireOptions {
   idle: boolean;
   arithmeticVersion: number;
   /**
-   * Given: it is this owner's turn, which may go to another of the owner's jobs that is more
-   * urgent, or older.
+   * If given, it is this owner's turn, and a more urgent or older job of the owner may be taken
+   * instead.
    */
   turnOf?: { owner: string; turn: number };
 }
 
 /**
- * `taken`: after it waited in the queue for so long; null if it was taken over from a run that
- * died. `busy`: another run holds it for so many milliseconds. `alone`: its last run died, so only
- * an idle worker may take it. `done`: there is nothing to run. `newer`: the store is of a later
- * version than this process.
+ * `taken`: the lease is ours; `waitedMs` is how long the job waited in the queue, or null if its
+ * last run died. `busy`: another run holds it; try again after `waitMs`. `alone`: its last run
+ * died, so only an idle worker may take it. `done`: there is nothing to run. `newer`: the store is
+ * of a later version than this process.
  */
 export type Acquired =
   | { outcome: "taken"; lease: Lease; alone: boolean; waitedMs: number | null }
@@ -65,8 +65,8 @@ export type Acquired =
   | { outcome: "alone" | "done" | "newer" };
 
 /**
- * What a run that dies now died of, as far as can be told: `own`, its job; `shared`, perhaps
- * another job of its process; `none`, since the process was told to end.
+ * What is to blame if a run dies now: `own`, its job; `shared`, its job or another job of the same
+ * process; `none`, nothing, because the process was told to end.
  */
 export type Blame = "own" | "shared" | "none";
 
@@ -76,17 +76,23 @@ export interface Work {
   datasetId: string | null;
   totalSteps: number;
   stateBytes: number;
-  /** How far the job was when it was last heard of. */
+  /** The last reported progress. */
   progress: ProgressReport | null;
   checkpoint: Checkpoint | null;
-  /** What the job begins with if it has no checkpoint that can be read; null: nothing. */
+  /**
+   * The state of another job that this job begins with if it has no checkpoint that can be read;
+   * null: it begins with nothing.
+   */
   origin: Origin | null;
-  /** All rewinds so far; null: those that the state knows of. */
+  /** All rewinds so far; null: only those that the state itself records. */
   changes: RecordedChange[] | null;
 }
 
 export interface State extends Blob, Pick<Checkpoint, "step" | "sha256" | "kinds" | "metrics"> {
-  /** Where the job keeps its best state: less is better; null if it does not. */
+  /**
+   * Which state is the best: the one with the least score. Null if the job does not keep its best
+   * state.
+   */
   score: number | null;
 }
 
@@ -95,13 +101,13 @@ export interface Retention {
   keepLast: number;
   keepBest: boolean;
   /**
-   * Where training would be taken back to from here, so that a state to do it from must stay; null:
-   * it never is.
+   * The step to which training would be rewound from here. A state at or before it must stay.
+   * Null: this job is never rewound.
    */
   rewindStep: number | null;
 }
 
-/** What a commit tells beside the state. */
+/** What a commit records besides the state. */
 export interface News {
   progress: ProgressReport;
   event: NewEvent;
@@ -115,7 +121,7 @@ export interface Ending {
   error?: JobError;
   model?: ModelNotes;
   state?: State;
-  /** Null: as it was reported last. */
+  /** Null: the last report stands. */
   progress: ProgressReport | null;
   models?: Partial<Record<"final" | "best", Blob & { sha256: string }>>;
   events: NewEvent[];
@@ -203,25 +209,25 @@ export class Lease {
   }
 
   /**
-   * Gives up the last checkpoint, which is damaged: the job goes on from the one before, or as it
-   * began. `stuck`: there is neither, and nothing has changed.
+   * Gives up the last checkpoint, which is damaged. The job goes on from the checkpoint before it,
+   * or starts again where it began. `stuck`: it has neither, and nothing has changed.
    */
   async fallBack(step: number): Promise<"done" | "stuck"> {
     return await this.#run("fall_back", step);
   }
 
-  /** The job's status tells what is wanted of the run. */
+  /** Returns the job's status, which says what is wanted of the run. */
   async renew(leaseMs: number, blame: Blame = "own"): Promise<JobStatus> {
     return await this.#run("renew", leaseMs, blame);
   }
 
-  /** The run lost its lease and lives: it was not the job that killed it. */
-  async lives(): Promise<void> {
-    await this.#run("lives");
+  /** The run lost its lease but did not die: its loss is no crash of the job. */
+  async retractCrash(): Promise<void> {
+    await this.#run("retract_crash");
   }
 
   /**
-   * How many of its writes Redis has answered so far; what is written at intervals anyway does not
+   * How many of the run's writes Redis has answered so far. Writes at regular intervals do not
    * count.
    */
   get answered(): number {
@@ -229,16 +235,22 @@ export class Lease {
   }
 
   /**
-   * `number` counts this run's reports: one that is sent again, because its answer was lost, is
+   * `number` counts this run's reports. A report that is sent again because its answer was lost is
    * written once.
    */
   async report(number: number, progress: ProgressReport, events: NewEvent[], rows: MetricRow[]): Promise<void> {
-    await this.#run("report", number, JSON.stringify(progress), texts(events), ...(await this.#carried(rows)));
+    await this.#run(
+      "report",
+      number,
+      JSON.stringify(progress),
+      texts(events),
+      ...(await this.#addAllButLastSlice(rows)),
+    );
   }
 
   /**
-   * Null if there is no room. An upload vanishes unless it is committed, at the latest with the
-   * next upload for the same purpose.
+   * Returns null if there is no room. An upload that is not committed expires, or is deleted by
+   * the next upload for the same purpose.
    */
   async upload(bytes: Uint8Array, purpose: "state" | "final" | "best" = "state"): Promise<Blob | null> {
     const blob = await this.#run<string | null>("upload", bytes.byteLength, purpose);
@@ -257,8 +269,8 @@ export class Lease {
   }
 
   /**
-   * From here on the job resumes from this state, and `rows` and whatever was reported before are
-   * permanent.
+   * Makes a state the checkpoint from which the job resumes. The rows, and everything that was
+   * reported before, are permanent from here on.
    */
   async commit(state: State, retention: Retention, news: News): Promise<void> {
     crashPoint("before-commit");
@@ -270,13 +282,13 @@ export class Lease {
       progress: JSON.stringify(news.progress),
       event: JSON.stringify(news.event),
     };
-    await this.#run("commit", JSON.stringify(change), ...(await this.#carried(news.rows)));
+    await this.#run("commit", JSON.stringify(change), ...(await this.#addAllButLastSlice(news.rows)));
     crashPoint("after-commit");
   }
 
   /**
-   * Gives up what came after a step. From here on the job resumes from a state no later than that,
-   * with `changes`, all there were so far.
+   * Drops what came after a step. From here on the job resumes from a state at or before that
+   * step, with `changes`: all rewinds so far.
    */
   async rewind(step: number, changes: RecordedChange[], event: NewEvent): Promise<void> {
     crashPoint("before-rewind");
@@ -295,14 +307,14 @@ export class Lease {
       models: ending.models ?? {},
       events: ending.events.map((event) => JSON.stringify(event)),
     };
-    await this.#run("finish", JSON.stringify(change), ...(await this.#carried(rows)));
+    await this.#run("finish", JSON.stringify(change), ...(await this.#addAllButLastSlice(rows)));
     if (ending.status === "succeeded") crashPoint("after-final-commit");
   }
 
   /**
-   * Gives the job back to be run again, with what was not yet told. The status it has then is
-   * another than `queued` if it was to be paused or cancelled. `yields`: its owner's other jobs go
-   * first.
+   * Gives the job back, so that another run continues it, and records what was not yet reported.
+   * Returns the status: `queued`, or another if the job was to be paused or cancelled. `yields`:
+   * the owner's other jobs go first.
    */
   async release(requeued: NewEvent, events: NewEvent[] = [], yields = false): Promise<JobStatus> {
     crashPoint("during-release");
@@ -320,14 +332,14 @@ export class Lease {
   }
 
   /**
-   * Adds all rows but the last slice, which is returned to go with what is said of them. A row
-   * belongs to its step, so that one written twice is there once. If a run dies before it says what
-   * the rows are for, the next run drops them.
+   * Adds all rows except the last slice. That slice is returned, and goes with the script that
+   * needs the rows. A row belongs to its step, so a row that is written twice is there once. If the
+   * run dies before that script, the next run drops the rows.
    */
-  async #carried(rows: MetricRow[]): Promise<(string | number)[]> {
+  async #addAllButLastSlice(rows: MetricRow[]): Promise<(string | number)[]> {
     let last: (string | number)[] = [];
     for (const slice of sliced(rows)) {
-      if (last.length > 0) await this.#run("carry", ...last);
+      if (last.length > 0) await this.#run("add_rows", ...last);
       last = slice;
     }
     return last;
@@ -338,7 +350,7 @@ export class Lease {
   }
 }
 
-/** As lua/shared.lua takes it. */
+/** The state as lua/shared.lua takes it. */
 function packed({ step, blob, bytes, sha256, kinds, metrics, score }: State) {
   return {
     step,
@@ -356,8 +368,8 @@ function texts(events: NewEvent[]): string {
 }
 
 /**
- * Rows as the scripts take them (step, JSON, …). The slices are small enough to hold up neither
- * Redis nor this event loop for long.
+ * Rows as the scripts take them (step, JSON, …). The slices are small, so that none of them blocks
+ * Redis or this event loop for long.
  */
 function* sliced(rows: MetricRow[]): Generator<(string | number)[]> {
   let slice: (string | number)[] = [];

@@ -8,9 +8,9 @@ import type { Room } from "./room.ts";
 /** What an idempotency key is used for. */
 export interface IdempotencyUse {
   readonly key: string;
-  /** Of the body as canonical JSON. */
+  /** SHA-256 of the body as canonical JSON. */
   readonly bodySha256: string;
-  /** Of the body as it was written, which is what an earlier version recorded. */
+  /** SHA-256 of the body as it was written, which earlier versions recorded. */
   readonly textSha256?: string;
 }
 
@@ -26,27 +26,27 @@ export interface NewJob {
   warnings: readonly Warning[];
   room: Room;
   idempotency: IdempotencyUse | null;
-  /** Null: it is no fork. */
+  /** Null: the job is no fork. */
   fork: Fork | null;
 }
 
-/** From what another job of the same owner left. */
+/** What a fork takes from another job of the same owner. */
 export interface Fork {
   parent: NonNullable<Job["parent"]>;
   /** The blob of the parent's checkpoint. */
   blob: string;
   origin: Origin;
-  /** How far the fork is before it begins; null: it begins at step 0. */
+  /** The progress that the fork starts with; null: it starts at step 0. */
   progress: ProgressReport | null;
 }
 
-/** What was to be used is gone. */
+/** Something that the job needs was deleted. */
 type Unmet = "dataset_missing" | "origin_missing";
 
-/** `turn`: when it is to be delivered. */
+/** `turn`: the turn in which the job must be delivered. */
 export type Created = { outcome: "created"; record: Job; turn: number } | { outcome: Unmet; record: null };
 
-/** A job that is to be created. */
+/** What is needed to promise room to a job that is about to be created. */
 export type Promised = Pick<NewJob, "owner" | "id" | "idempotency" | "room" | "fork">;
 export interface Reserved {
   outcome: "reserved";
@@ -54,11 +54,12 @@ export interface Reserved {
 }
 
 /**
- * What an idempotency key that was used before leads to. `mismatch`: it belongs to another body.
+ * The answer for an idempotency key that was used before. `mismatch`: it was used for another
+ * body.
  */
 export type Replayed = { outcome: "replayed"; record: Job } | { outcome: "mismatch"; record: null };
 
-/** The fields of its record (record.ts), but those that lua/create.lua adds. */
+/** The fields of the job's record (record.ts), without those that lua/create.lua adds. */
 export function recordOf(job: NewJob): Record<string, string | number> {
   const { spec, fork, room } = job;
   return {

@@ -1,7 +1,7 @@
 /**
  * Events on their way to webhooks. The script that records an event puts it here too, so that none
- * is missed; it stays until it was handed on, so that whoever dies in between leaves it to the
- * next.
+ * is missed. An event stays until it was handed on. So if a process dies in between, another hands
+ * it on.
  */
 import { crashPoint } from "../crash.ts";
 import type { Event, JobSummary } from "../spec/wire.ts";
@@ -34,9 +34,9 @@ export class Outbox {
   }
 
   /**
-   * Gives the waiting events to `handOn`, many at a time. An event at which it throws stays, and
-   * holds up no other.
-   * @throws the first of what it threw, at the end
+   * Gives the waiting events to `handOn`, many at a time. If `handOn` throws at an event, that
+   * event stays, and the others go on.
+   * @throws the first error of `handOn`, after all events
    */
   async forward(handOn: (notice: Notice) => Promise<void>): Promise<void> {
     const failures: unknown[] = [];
@@ -45,7 +45,7 @@ export class Outbox {
       const entries = await this.#database.use((redis) => redis.lrange(keys.outbox, from, from + BATCH - 1));
       const outcomes = await Promise.allSettled(entries.map((entry) => this.#forwardOne(entry, handOn)));
       for (const outcome of outcomes) if (outcome.status === "rejected") failures.push(outcome.reason);
-      // A store that is away or full takes none of the others either.
+      // If the store is away or full, it takes none of the others either.
       if (entries.length < BATCH || failures.some((failure) => failure instanceof Unavailable)) break;
     }
     if (failures.length > 0) throw failures[0];
@@ -60,27 +60,27 @@ export class Outbox {
   }
 
   /**
-   * Whether the notice is still wanted when its turn comes: the job and its webhook are still
-   * there.
+   * Records that the notice's turn has come. Returns whether it is still wanted: the job and its
+   * webhook are still there.
    */
   async begin(owner: string, jobId: string, turn: number): Promise<boolean> {
     return (await this.#database.run("notice_begins", keys.job(owner, jobId), turn)) === 1;
   }
 
-  /** Nothing more goes to the job's webhook. */
+  /** Stops all messages to the job's webhook. */
   async disable(owner: string, jobId: string): Promise<void> {
     await this.#database.use((redis) => redis.hdel(keys.job(owner, jobId), "webhook"));
   }
 
   /**
-   * Tells whoever looks at the job, if it is still there, what was not delivered: once, though a
-   * process may die after it and another give the message up again.
+   * Records at the job, if it is still there, that a message was not delivered. It is recorded
+   * once, even if a process dies and another gives up the same message again.
    */
   async undelivered(owner: string, jobId: string, messageId: string, event: NewEvent): Promise<void> {
     await this.#database.run("undelivered", keys.job(owner, jobId), messageId, JSON.stringify(event));
   }
 
-  /** A message that was delivered or given up does not count against its owner any more. */
+  /** Gives back the room of a message that was delivered or given up. */
   async settled(owner: string, jobId: string, messageId: string): Promise<void> {
     await this.#database.run("notice_settled", keys.job(owner, jobId), messageId);
   }

@@ -1,24 +1,24 @@
 /**
- * The service as a whole, over all owners: which workers live, how many jobs there are, how long
- * they wait.
+ * The service as a whole, over all owners: which workers are alive, how many jobs there are, how
+ * long they wait.
  */
 import { FailureCode, JobStatus } from "../spec/wire.ts";
 import type { Database } from "./database.ts";
 import { keys } from "./keys.ts";
 
-/** After which a worker that says nothing is taken for dead. */
+/** A worker that sends no heartbeat for so long counts as dead. */
 const HEARTBEAT_LIFE_MS = 10_000;
 
-/** What a worker says of itself, every few seconds. */
+/** What a worker reports about itself every few seconds. */
 export interface Heartbeat {
   id: string;
   host: string;
   pid: number;
   started_at: string;
-  /** It gives back what it runs and takes nothing more. */
+  /** The worker is giving back its jobs and takes no more. */
   draining: boolean;
   threads: { busy: number; total: number };
-  /** Jobs at once. */
+  /** How many jobs it runs at once. */
   max_jobs: number;
   running: { id: string; owner: string }[];
 }
@@ -26,11 +26,11 @@ export interface Heartbeat {
 /** How full Redis is, in bytes (room.ts). */
 export interface Fullness {
   used: number;
-  /** What open jobs may yet need of the rest. */
+  /** What open jobs may still need. */
   reserved: number;
-  /** How much both may be; null: Redis has no limit. */
+  /** How much both may be together; null: Redis has no limit. */
   limit: number | null;
-  /** Whether what was refused for want of room would be refused again. */
+  /** Whether a job that was refused for lack of room would be refused again. */
   full: boolean;
 }
 
@@ -55,7 +55,7 @@ export class Overview {
     await this.#database.use((redis) => Promise.all([redis.del(keys.worker(id)), redis.srem(keys.workers, id)]));
   }
 
-  /** The live ones, the oldest first. */
+  /** The workers that are alive, the oldest first. */
   async workers(): Promise<Heartbeat[]> {
     const ids = (await this.#database.use((redis) => redis.smembers(keys.workers))).sort();
     if (ids.length === 0) return [];
@@ -71,7 +71,7 @@ export class Overview {
     return Object.fromEntries(named) as Record<JobStatus, number>;
   }
 
-  /** How many jobs ever ended how: by status, and of failed ones by code. */
+  /** How many jobs have ever ended, by status and, if they failed, by code. */
   async ends(): Promise<{ status: string; code: string; count: number }[]> {
     const counts = await this.#database.use((redis) => redis.hgetall(keys.ends));
     const known = ["succeeded", "cancelled", ...FailureCode.options.map((code) => `failed:${code}`)];
@@ -88,7 +88,7 @@ export class Overview {
     return { ...fullness, full: refused !== null };
   }
 
-  /** For how long the job has waited that waits longest; null if none does. */
+  /** How long the oldest waiting job has waited; null if none waits. */
   async oldestWaitingSeconds(): Promise<number | null> {
     const [oldest, [seconds, microseconds]] = await this.#database.use((redis) =>
       Promise.all([redis.zrange(keys.waiting, "0", "0", "WITHSCORES"), redis.time()]),

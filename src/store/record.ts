@@ -2,71 +2,81 @@
  * A job's record as Redis holds it: a hash whose fields are numbers, words or JSON texts, times in
  * milliseconds since 1970.
  *
- * | field | what |
- * |---|---|
- * | `name`, `spec`, `spec_sha256`, `metadata`, `arithmetic_version`, `created_at`, `started_at`, `finished_at`, `result`, `error` | as the API shows them |
- * | `arithmetic_changes` | likewise; absent if there are none |
- * | `warnings` | likewise |
- * | `parent` | likewise; absent unless the job is a fork |
- * | `origin` | JSON: an Origin, until the job has two checkpoints of its own; of one that keeps but one, or may be rewound, until it ends or is taken back to before it |
- * | `total_steps`, `total_epochs`, `state_bytes` | sizes, worked out when the job was posted |
- * | `status` | see the arrows in lua/ |
- * | `dataset`, `idempotency` | what the job holds on to: a dataset's id, the SHA-256 of an idempotency key |
- * | `turn` | when it is to be delivered (shared.lua) |
- * | `counted_bytes` | what it counts for among its owner's bytes |
- * | `reserved`, `spent` | bytes it was promised until it ends, and how many of them it has (room.ts); absent once it has ended |
- * | `keep_after_end` | how many checkpoints are kept once the job has ended; one unless it is there |
- * | `keep_start` | the step whose checkpoint is kept as long as the job |
- * | `event_limits`, `message_bytes`, `keep_most` | JSON: type → how many events of it a run may tell; what a message to its webhook takes; how many checkpoints are kept at most; likewise |
- * | `priority` | as in its spec |
- * | `delivery` | how many times it was given to BullMQ |
- * | `run`, `token`, `lease_expires_at` | the lease; it is free if the last is absent or past |
- * | `crashes`, `crash_step` | how many runs died in a row, and at which checkpoint |
- * | `checkpoint_step` | the step of the last committed checkpoint |
- * | `changes` | JSON: RecordedChange[], all rewinds so far; absent if this job made none |
- * | `uploads`, `reported` | counters: of uploads, of this run's reports |
- * | `progress`, `updated_at` | how far the run said it was, and when it said so |
- * | `webhook` | JSON: types of the events that go to the spec's webhook; absent if there is none, or none any more |
- * | `undelivered:<message id>` | there if its event `webhook_failed` was recorded |
- * | `model` | JSON: the parts of the model's description that only the run knew |
+ * - `name`, `spec`, `spec_sha256`, `metadata`, `arithmetic_version`, `created_at`, `started_at`,
+ *   `finished_at`, `result`, `error`: as the API shows them
+ * - `arithmetic_changes`: likewise; absent if there are none
+ * - `warnings`: likewise
+ * - `parent`: likewise; absent unless the job is a fork
+ * - `origin`: JSON: an Origin. It goes when the job has two checkpoints of its own. If the job
+ *   keeps only one, or may be rewound, it goes when the job ends or is rewound to a step before it
+ * - `total_steps`, `total_epochs`, `state_bytes`: sizes, computed when the job was posted
+ * - `status`: the scripts in lua/ change it
+ * - `dataset`, `idempotency`: what the job refers to: a dataset's id, the SHA-256 of an
+ *   idempotency key
+ * - `turn`: the turn in which it is delivered (shared.lua)
+ * - `counted_bytes`: how many bytes of its owner's limit it takes
+ * - `reserved`, `spent`: how many bytes it was promised, and how many of them it has (room.ts);
+ *   absent after its end
+ * - `keep_after_end`: how many checkpoints are kept after the end; if absent, one
+ * - `keep_start`: the step whose checkpoint is kept as long as the job; absent if there is none
+ * - `event_limits`, `message_bytes`, `keep_most`: JSON: type → how many events of that type a run
+ *   may tell; the bytes of a message to its webhook; how many checkpoints are kept at most; all
+ *   absent after its end
+ * - `priority`: as in its spec
+ * - `delivery`: how many times it was given to BullMQ
+ * - `run`, `token`, `lease_expires_at`: the lease; the job is free if `lease_expires_at` is absent
+ *   or past
+ * - `crashes`, `crash_step`: how many runs died in a row, and at which checkpoint
+ * - `checkpoint_step`: the step of the last committed checkpoint
+ * - `changes`: JSON: RecordedChange[], all rewinds so far; absent if this job made none
+ * - `uploads`, `reported`: how many uploads the job made; how many reports this run made
+ * - `progress`, `updated_at`: the last reported progress, and when it was reported
+ * - `webhook`: JSON: types of the events that go to the spec's webhook; absent if there is no
+ *   webhook, or if it was disabled
+ * - `undelivered:<message id>`: present if the event `webhook_failed` was recorded for this
+ *   message
+ * - `model`: JSON: the parts of the model's description that only the run knows
  */
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { Finding } from "../spec/diagnosis.ts";
 import type { Change, Checkpoint, Event, Job, JobSummary, ModelDescription, Progress } from "../spec/wire.ts";
 
-/** How far a run has come; what it knows of a Progress. */
+/** The parts of a Progress that a run knows. */
 export interface ProgressReport extends Pick<
   Progress,
   "step" | "epoch" | "train_loss" | "valid_loss" | "metrics" | "learning_rate" | "samples_per_second" | "eta_seconds"
 > {
-  /** What detectors have found in this job. */
+  /** What the detectors have found in this job. */
   findings?: Finding[];
 }
 
-/** What a forked job begins with: a copy of another job's checkpoint, as the blob `origin`. */
+/** What a fork begins with: a copy of another job's checkpoint, as the blob `origin`. */
 export interface Origin extends Pick<Checkpoint, "step" | "bytes" | "sha256" | "metrics"> {
   /**
-   * `state`: the job goes on from it, with `changes` (numbers.ts) to what it says of its progress.
-   * Else it begins with the last, or the best, weights in it.
+   * `state`: the job continues from the whole state, with `changes` (numbers.ts) to the progress
+   * in it. Otherwise it begins with the final or the best weights in it.
    */
   use: "state" | "final" | "best";
   changes: object;
   /**
-   * Up to which step back the job's course can be taken anew without it; absent in older records:
-   * up to its own.
+   * The earliest step to which the job can be rewound without it. Absent in older records: its own
+   * step.
    */
   first?: number;
 }
 
-/** A rewind, and why; null: it was the job's that this one is a fork of. */
+/**
+ * A rewind and its reason. Without a finding it was a rewind of the job that this one was forked
+ * from.
+ */
 export interface RecordedChange extends Change {
   finding: Finding | null;
 }
 
-/** A row of metrics: those that were taken together at one step. */
+/** A row of metrics: values of one step that were taken together. */
 export type MetricRow = { step: number } & Record<string, number | null>;
 
-/** What a run says of its model beside the weights. */
+/** What a run records about its model besides the weights. */
 export type ModelNotes = Pick<ModelDescription, "layers" | "inputs" | "target">;
 
 export type NewEvent = Pick<Event, "type" | "message" | "step" | "data">;
@@ -130,7 +140,7 @@ export function toJob(id: string, fields: Fields<(typeof jobFields)[number]>): J
   };
 }
 
-/** Of a job that nothing was heard of yet. */
+/** The progress of a job that has reported nothing yet. */
 export const atTheBeginning: ProgressReport = {
   step: 0,
   epoch: 0,
@@ -167,7 +177,7 @@ export function toProgress(id: string, fields: SummaryFields): Progress {
   };
 }
 
-/** `text` is what lua/shared.lua wrote; its place in the list, from 1, is the event's id. */
+/** `text` is what lua/shared.lua wrote. Its place in the list, from 1, is the event's id. */
 export function toEvent(place: number, text: string): Event {
   const event = JSON.parse(text);
   return {
@@ -194,7 +204,7 @@ export function toCheckpoint(step: string, fields: Record<string, string>): Chec
   };
 }
 
-/** One whose manifest is gone, and so what it says of its bytes: they cannot be read. */
+/** A checkpoint whose manifest is gone. Nothing is known of its bytes, so they cannot be read. */
 export function lostCheckpoint(step: string): Checkpoint {
   const nothing = { run: 0, bytes: 0, sha256: "", created_at: "", kinds: [], metrics: {}, arithmetic_version: null };
   return { ...nothing, step: Number(step) };

@@ -14,21 +14,22 @@
  *   between the two. So the sum is always there, and no script looks at all jobs.
  * - `need`: what `roomOf` says, here below.
  *
- * All of it happens in the script that creates the job, so that two posts cannot both have the last
- * room. Some jobs bring data along: the rows of an inline table, the checkpoint that a fork begins
- * with. Such a job is promised its room before the data are stored. The promise lapses after ten
- * minutes if the process that creates the job dies meanwhile. At its end a job gives back what it
- * did not need.
+ * All of it happens in the script that creates the job, so that two requests cannot both get the
+ * last room. Some jobs bring data along: the rows of an inline table, the checkpoint that a fork
+ * begins with. Such a job is promised its room before the data are stored. The promise lapses after
+ * ten minutes if the process that creates the job dies meanwhile. When a job ends, it gives back
+ * what it did not need.
  *
- * The same bytes count against the owner's limit: what an open job was promised, and what an ended
- * job has until it is deleted. A message to a webhook counts until it is delivered or given up.
+ * The same bytes count against the owner's limit: for an open job what it was promised, for an
+ * ended job what it has, until it is deleted. A message to a webhook counts until it is delivered
+ * or given up.
  *
  * A need can be computed only if everything is bounded. The spec bounds rows. `keep_last` bounds
- * checkpoints, and so does how many a job will make. Events of each type have a limit for a run;
- * the rest are left out, and `events_omitted` says so. A run that takes over repeats events of the
- * one before, if there is room. Prices are upper bounds for Redis 7 with jemalloc. What few jobs
- * write, and none much of (findings, pauses), has a lump sum. What goes beyond a promise takes from
- * the part of the memory that may not be filled.
+ * checkpoints, and so does the number that a job will make. A run may tell only so many events of
+ * each type; it leaves out the rest, and `events_omitted` says so. A run that takes over repeats
+ * events of the run before, if there is room. The sizes are upper bounds for Redis 7 with jemalloc.
+ * What few jobs write, and never much of (findings, pauses), has a lump sum. What goes beyond a
+ * promise uses the part of the memory that may not be filled.
  *
  * Room is never made by deleting what an owner may still want.
  */
@@ -37,7 +38,7 @@ import type { Sizes } from "../spec/sizes.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { Warning } from "../spec/warnings.ts";
 
-/** Also in lua/room.lua and the scripts, as the next. */
+/** This and the next ones are also in lua/room.lua and the scripts. */
 export const CHUNK_BYTES = 4 * 1024 * 1024;
 const ROW_BYTES = 100;
 const EVENT_BYTES = 16;
@@ -48,23 +49,23 @@ const MANIFEST_BYTES = 900;
 const MODEL_BYTES = 300;
 
 /**
- * Of fields that come later: progress, result, error; beside their metrics, which are there twice.
+ * For the fields that come later: progress, result, error, without their metrics, which are there
+ * twice.
  */
 const LATER_BYTES = 2500;
 /** What one rewind leaves: an event, and its finding in two fields. */
 const REWIND_BYTES = 2500;
-/**
- * All events but those that are counted below: started, paused, resumed, diagnosed, succeeded, …
- */
+/** All events that are not counted separately: started, paused, resumed, diagnosed, succeeded, … */
 const OTHER_EVENTS_BYTES = 6000;
-/** Of events, beside their metrics. */
+/** The sizes of events, without their metrics. */
 const EVALUATED_BYTES = 150;
 const COMMITTED_BYTES = 260;
-/** A message to a webhook on its way, beside its event and what its owner wrote. */
+/** A message on its way to a webhook, without its event and what its owner wrote. */
 const MESSAGE_BYTES = 2500;
 
 /**
- * The most events of a type that a run tells, and as many of any other type (also in lua/room.lua).
+ * How many events of a frequent type a run may tell at most, and how many of any other type (also
+ * in lua/room.lua).
  */
 const MAX_EVENTS = 1000;
 const OTHER_EVENTS = 8;
@@ -72,11 +73,11 @@ const OTHER_EVENTS = 8;
 export interface Room {
   /** All that the job may need until it ends. */
   readonly bytes: number;
-  /** How many events of a type a run may tell, if it is another number than OTHER_EVENTS. */
+  /** How many events of a type a run may tell, where that is not OTHER_EVENTS. */
   readonly eventLimits: Readonly<Partial<Record<EventType, number>>>;
-  /** What a message to the webhook takes, beside its event. */
+  /** What a message to the webhook takes, without its event. */
   readonly messageBytes: number;
-  /** How many checkpoints are kept at most, beside the best and those to rewind to. */
+  /** How many checkpoints are kept at most, besides the best and those to rewind to. */
   readonly keepMost: number;
 }
 
@@ -87,7 +88,7 @@ export interface Needs {
   readonly warnings: readonly Warning[];
 }
 
-/** @param originBytes of the checkpoint that a fork begins with; 0: it is no fork */
+/** @param originBytes size of the checkpoint that a fork begins with; 0: the job is no fork */
 export function roomOf(job: Needs, originBytes: number): Room {
   const { spec, sizes } = job;
   const { evaluated, committed, rewinds, keepMost } = counts(job);
@@ -111,19 +112,19 @@ export function roomOf(job: Needs, originBytes: number): Room {
 }
 
 /**
- * How many events of the frequent types a run may tell, how often a job may go back, and how many
- * checkpoints it keeps at most.
+ * How many events of the frequent types a run may tell, how often a job may be rewound, and how
+ * many checkpoints it keeps at most.
  */
 function counts({ spec: { data, training, checkpoint, detectors }, totalSteps }: Needs) {
   const evaluations = data.validation === null ? 0 : Math.ceil(training.epochs / training.eval_every_epochs);
   const bySteps = checkpoint.every_steps === null ? 0 : Math.ceil(totalSteps / checkpoint.every_steps);
-  // How many there are by time nobody knows: short jobs tell of few.
+  // Nobody knows how many checkpoints `every_seconds` will make. Short jobs make few.
   const byTime = checkpoint.every_seconds === null ? 0 : totalSteps;
   const { policy, rewind } = detectors.diverging;
   return {
     evaluated: Math.min(MAX_EVENTS, evaluations + 1),
     committed: Math.min(MAX_EVENTS, bySteps + Math.max(OTHER_EVENTS, Math.ceil(byTime / 16))),
-    // Pauses and the end make some too.
+    // Pauses and the end make checkpoints too.
     keepMost: Math.min(checkpoint.keep_last, bySteps + byTime + 3),
     rewinds: policy === "rewind" ? (rewind as { max: number }).max : 0,
   };
@@ -146,7 +147,7 @@ function rowBytes({ spec: { data, training, observe }, sizes, totalSteps }: Need
   );
 }
 
-/** The one that tells of the end, and those before it that are wanted. */
+/** One message for the end, and those for the earlier events that the webhook wants. */
 function messagesOf({ webhook }: ResolvedSpec, limits: Room["eventLimits"]): number {
   if (webhook === null) return 0;
   const before = webhook.events.filter((type) => !ENDS.has(type));
@@ -157,9 +158,9 @@ const ENDS: ReadonlySet<EventType> = new Set(["succeeded", "failed", "cancelled"
 
 /**
  * The checkpoints that are kept, the one that is being written, the best, and that of the start;
- * two to rewind to; and the one that a fork began with. A fork has that until it has two of its
- * own, or until it ends if it keeps only one or may need it to rewind to. At the end all of them
- * are there beside the models.
+ * two to rewind to; and the one that a fork began with. A fork has that one until it has two of its
+ * own. If it keeps only one, or may need it to rewind to, it has it until it ends. At the end all
+ * of them are there besides the models.
  */
 function blobBytes({ spec: { checkpoint, detectors }, sizes }: Needs, keepMost: number, originBytes: number): number {
   const { keep_best: best, at_start: start } = checkpoint;

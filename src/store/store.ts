@@ -1,9 +1,9 @@
 /**
- * The durable record: what is known of jobs and datasets, kept in Redis. The record is the truth;
- * the queue only delivers.
+ * The durable record of jobs and datasets, in Redis. The record is the truth; the queue only
+ * delivers.
  *
- * Whatever belongs together changes together, in one Lua script a command (lua/). Redis being away,
- * or full, throws Unavailable.
+ * What belongs together changes together: each command is one Lua script (lua/). If Redis is away
+ * or full, a command throws Unavailable.
  */
 import type { Redis } from "ioredis";
 import { ulid } from "ulid";
@@ -18,7 +18,7 @@ import { Overview } from "./overview.ts";
 import { Tickets } from "./tickets.ts";
 import { Upkeep } from "./upkeep.ts";
 
-/** What one owner may have; null: as much as there is. */
+/** What one owner may have; null: no limit. */
 export interface OwnerLimits {
   /** Jobs. */
   readonly waiting: number | null;
@@ -27,11 +27,11 @@ export interface OwnerLimits {
   readonly checkpoint_bytes: number | null;
 }
 
-/** What is there, of all owners. */
+/** What the store holds, over all owners. */
 export interface Contents {
   readonly epoch: string | null;
   readonly jobs: number;
-  /** Of datasets; one that several have counts once. */
+  /** Files of datasets. A file that several datasets share counts once. */
   readonly files: number;
 }
 
@@ -56,7 +56,7 @@ export class Store {
     this.upkeep = new Upkeep(this.#database);
   }
 
-  /** Whatever process enforces them, they are those of the API that started last. */
+  /** Sets the limits that all processes enforce. The API that started last decides. */
   async limitOwners(limits: OwnerLimits): Promise<void> {
     const set = Object.entries(limits).filter(([, limit]) => limit !== null) as [string, number][];
     await this.#database.use(async (redis) => {
@@ -67,27 +67,27 @@ export class Store {
   }
 
   /**
-   * A new id's part that orders: by Redis' clock, since lists are in the order of ids, and the
-   * hosts that serve the API need not agree on the time.
+   * The part of a new id that gives it its order. It is by Redis' clock, because lists are in the
+   * order of ids and the clocks of the API's hosts may differ.
    */
   async newUlid(): Promise<string> {
     const [seconds, microseconds] = await this.#database.use((redis) => redis.time());
     return ulid(Math.floor(seconds * 1000 + microseconds / 1000)).toLowerCase();
   }
 
-  /** Takes a job for a run. */
+  /** Acquires a job for a run. */
   async acquire(jobId: string, options: AcquireOptions): Promise<Acquired> {
     return await acquire(this.#database, jobId, options);
   }
 
-  /** What to say of a store that is full; null if it is not. @throws Unavailable */
+  /** A sentence about a store that is full; null if it is not. @throws Unavailable */
   async fullness(): Promise<string | null> {
     const { used, reserved, limit, full } = await this.overview.room();
     if (!full) return null;
     return `full: ${used} bytes are used and ${reserved} reserved of ${limit}, so new jobs are refused; those that are there go on`;
   }
 
-  /** Gives the data an id if they have none, and returns the one they have. */
+  /** Gives the data an id if they have none. Returns their id. */
   async beginEpoch(id: string): Promise<string> {
     return await this.#database.use(async (redis) => {
       await redis.set(keys.epoch, id, "NX");

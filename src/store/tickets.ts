@@ -1,9 +1,8 @@
 /**
- * How a worker shows the api that it may have a dataset's columns: it writes a ticket for that very
- * dataset into Redis, which only the service's own processes can, and sends its name. So there is
- * no key to hand out, to keep secret and to change, and an API key opens no file by its hash. The
- * ticket leads the api to the dataset's record, by which it can make the columns again if they are
- * damaged.
+ * How a worker proves to the API that it may read a dataset's columns. It writes a ticket for that
+ * dataset into Redis, which only the service's own processes can do, and sends the ticket's name.
+ * So nobody has to hand out a key, keep it secret and change it, and no API key opens a file by its
+ * hash. The ticket names the dataset's record, from which the API can make damaged columns again.
  */
 import { randomBytes } from "node:crypto";
 import type { Database } from "./database.ts";
@@ -25,7 +24,7 @@ export class Tickets {
     return ticket;
   }
 
-  /** What it is for; null if it has lapsed, or never was. */
+  /** The dataset that the ticket is for; null if the ticket has expired or never existed. */
   async look(ticket: string): Promise<{ owner: string; datasetId: string } | null> {
     const text = await this.#database.use((redis) => redis.get(keys.ticket(ticket)));
     if (text === null) return null;

@@ -1,5 +1,6 @@
 /**
- * What the reconciler needs: a look over all owners' jobs, and the commands that set them right.
+ * What the reconciler needs: the jobs of all owners that have not ended, and the commands that
+ * repair them.
  */
 import { randomUUID } from "node:crypto";
 import type { JobStatus } from "../spec/wire.ts";
@@ -16,7 +17,7 @@ export interface OpenJob {
   status: JobStatus;
   delivery: number;
   turn: number;
-  /** Whether a run holds it. */
+  /** Whether a run holds the job. */
   leased: boolean;
 }
 
@@ -27,7 +28,7 @@ export class Upkeep {
     this.#database = database;
   }
 
-  /** Does `work`, which should take less than `atMostMs`, unless another process is at it. */
+  /** Does `work`, which should take less than `atMostMs`, unless another process is doing it. */
   async alone(atMostMs: number, work: () => Promise<void>): Promise<void> {
     const token = randomUUID();
     const mine = await this.#database.use((redis) => redis.set(keys.reconciler, token, "PX", atMostMs, "NX"));
@@ -35,15 +36,15 @@ export class Upkeep {
     try {
       await work();
     } finally {
-      // Were it lost between the two commands, two would be at work for a while, which harms
-      // nothing.
+      // If the lock is lost between the two commands, two processes work for a while. That does no
+      // harm.
       await this.#database.use(async (redis) => {
         if ((await redis.get(keys.reconciler)) === token) await redis.del(keys.reconciler);
       });
     }
   }
 
-  /** In batches; a job may come twice if others end meanwhile. */
+  /** Yields batches. A job may come twice if others end meanwhile. */
   async *openJobs(): AsyncGenerator<OpenJob[]> {
     let cursor = "0";
     do {
@@ -55,12 +56,12 @@ export class Upkeep {
     } while (cursor !== "0");
   }
 
-  /** Cancels or pauses a job whose run was asked to do so and has gone. */
+  /** Cancels or pauses a job whose run was asked to do so and died before it could. */
   async settle({ owner, id }: Pick<OpenJob, "owner" | "id">): Promise<void> {
     await this.#database.run("settle", keys.job(owner, id));
   }
 
-  /** The number of a further delivery, or null if there is no need any more. */
+  /** The number of a further delivery, or null if it is no longer needed. */
   async redeliver({ owner, id, delivery }: OpenJob): Promise<number | null> {
     return await this.#database.run("redeliver", keys.job(owner, id), delivery);
   }

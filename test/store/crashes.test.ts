@@ -90,10 +90,10 @@ test("a run that comes back after Redis was away takes its death back, once", as
   await lapse(redis, id);
   await acquire(store, id);
   expect(await crashes()).toBe("2");
-  await first.lives();
+  await first.retractCrash();
   expect(await crashes()).toBe("2");
-  await second.lives();
-  await second.lives();
+  await second.retractCrash();
+  await second.retractCrash();
   expect(await crashes()).toBe("1");
 });
 
@@ -105,7 +105,7 @@ test("a run whose death was not counted takes none back", async () => {
   await shared.renew(5000, "shared");
   await lapse(redis, id);
   await acquire(store, id);
-  await shared.lives();
+  await shared.retractCrash();
   expect(await redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "crashes")).toBe("1");
 });
 

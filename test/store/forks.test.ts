@@ -68,7 +68,7 @@ test("a fork's room is promised before its copy is made, lapses if it is abandon
   const refused = forking();
   await store.jobs.reserve(refused);
   await store.jobs.create(refused);
-  await store.jobs.forgo(refused);
+  await store.jobs.unreserve(refused);
   expect((await redis.keys("*:chunk:origin:*")).sort()).toEqual(copies.sort());
   expect(await usage()).toEqual(before[0]);
 

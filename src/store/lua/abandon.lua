@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 --[[
-Deletes what was uploaded and will not be committed.
+Deletes an upload that will not be committed.
 
 KEYS[1] the job's record
 ARGV[1] run

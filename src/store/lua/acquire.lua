@@ -1,29 +1,36 @@
 #!lua flags=allow-oom
 --[[
-Takes a job for a run, if nobody holds it. What the previous run left after its last committed checkpoint is dropped: this run will make the same again.
+Takes a job for a run, if no run holds it. Drops what the previous run wrote after its last
+committed checkpoint: this run will compute the same again.
 
-A run whose lease lapsed without being released has died or stands still. If that happens at the same checkpoint `limit` times in a row, and nothing else can
-have been the reason, the job is what kills its workers, and fails. After the first time it must run alone, lest it take others with it. Not blamed on the job are
-deaths in a process that ran other jobs too (but then it must run alone, to see), or that had been told to end; lapses while Redis itself was
-away, as far as Redis knows; and those of runs that say later that they live (lives.lua).
+If a lease lapsed that was not released, its run has died or stands still. If that happens several
+times in a row (ARGV[5]) at the same checkpoint, and nothing else can be the reason, the job kills
+its workers: it fails. After the first time it must run alone, so that it takes no other job with
+it. Some lapses do not count against the job: those of a process that ran other jobs too (but then
+the job must run alone, which shows who was the cause); those of a process that had been told to
+end; those while Redis was away, as far as Redis knows; and those of runs that come back later
+(retract_crash.lua).
 
 KEYS[1] the job's record
 ARGV[1] the lease's token, not used before
-ARGV[2] for how long it is leased, in milliseconds
+ARGV[2] how long the lease lasts, in milliseconds
 ARGV[3] 1 if the worker runs no other job
 ARGV[4] the arithmetic version of the worker
-ARGV[5] how many runs may die in a row
-ARGV[6] the turn that has come (shared.lua), in which it may be another job of the same owner; 0 if it must be this one
+ARGV[5] how many runs may die in a row before the job fails
+ARGV[6] the turn that has come (shared.lua): then another job of the same owner may be taken
+        instead; 0 if only this job may
 ARGV[7] the format of the store that the worker knows
 
-Returns {'taken', run, 1 if it must run alone, for how many milliseconds it waited in the queue; nil if it was not in it}, {'busy', milliseconds until it is worth another try}, {'alone'} if it may only run in an idle
-worker, {'instead', id} if another job is to be taken, {'done'} if there is nothing to run, {'newer'} if the store is too new for this worker
+Returns {'taken', run, 1 if it must run alone, milliseconds that it waited in the queue or nil if it
+  was not there}, {'busy', milliseconds to wait before the next attempt}, {'alone'} if only an idle
+  worker may run it, {'instead', id} if another job must be taken, {'done'} if there is nothing to
+  run, {'newer'} if the store is too new for this worker
 ]]
 if tonumber(redis.call('GET', root .. ':format') or 1) > tonumber(ARGV[7]) then return { 'newer' } end
 
--- Owners take turns (shared.lua); which of its jobs takes an owner's turn is seen when it has come:
--- the most urgent that waits. So the delivery of a job may serve another; its own is then served by
--- the other's, which may come when it has ended.
+-- Owners take turns (shared.lua). When an owner's turn comes, the most urgent of its waiting jobs
+-- takes it. So the delivery of one job may run another. The first job is then run by the delivery
+-- of the other, even if that comes after the other has ended.
 local function instead()
   local first = ARGV[6] ~= '0' and redis.call('ZRANGE', owned .. ':waiting', 0, 0)[1]
   return first and first ~= id and { 'instead', first }
@@ -40,29 +47,28 @@ if ended[status] or status == 'paused' then return { 'done' } end
 if status == 'queued' and instead() then return instead() end
 local limit = limit_of('running')
 if status == 'queued' and limit and count('running', 'pausing', 'cancelling') >= limit then
-  -- The more of them wait the less often each asks.
+  -- The more jobs wait, the less often each asks.
   return { 'busy', math.max(1000, 20 * count('queued')) }
 end
 
--- Whether Redis was started after the run last renewed its lease. It counts its age in whole
--- seconds, and may be a second older than it says.
+-- Whether Redis was started after the run last renewed its lease. Redis tells its age in whole
+-- seconds, so it may be almost a second older than it says.
 local function redis_was_away()
   local expired = number('lease_expires_at')
   local uptime = tonumber(string.match(redis.call('INFO', 'server'), 'uptime_in_seconds:(%d+)'))
   return expired and now - (uptime + 1) * 1000 > expired - ARGV[2]
 end
 
--- The words with which a job that kills its workers fails. They follow from how far its last run
--- was.
+-- The error of a job that kills its workers. It depends on how far the last run had come.
 local function crash_loop(crashes)
   local step = get('progress') and cjson.decode(get('progress')).step or 0
   if step >= number('total_steps') then
     return crashes .. ' runs in a row died after the last step, before the result was stored.',
-      'The training is not at fault. Look into the log of the workers for what ends them, and post the job again.'
+      'The training is not the cause. Look into the logs of the workers for what ends them, and post the job again.'
   end
   local at = step > 0 and 'at the same point, the last one after step ' .. string.format('%.0f', step) or 'before their first step was done'
   return crashes .. ' runs in a row died ' .. at .. '.',
-    'Their processes ended without a word, as those do that take more memory than their machine has: try a smaller batch_size or model. If that is not it, look into the log of the workers.'
+    'Their processes ended without an error message, as happens when a machine runs out of memory: try a smaller batch_size or model. If that does not help, look into the logs of the workers.'
 end
 
 local checkpoint = get('checkpoint_step') or ''
@@ -85,7 +91,7 @@ if status == 'running' then
 end
 
 local since = redis.call('ZSCORE', root .. ':waiting', id)
-adopt()
+complete_older_record()
 delete_uploads()
 drop_rows(tonumber(checkpoint) or 0)
 local run = redis.call('HINCRBY', job, 'run', 1)

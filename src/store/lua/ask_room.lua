@@ -1,6 +1,6 @@
 #!lua
 --[[
-Asks whether a job could be promised its room now.
+Checks that a job could be promised its room now. Promises nothing.
 
 KEYS[1] the record that it would have
 ARGV[1] how many bytes it may need

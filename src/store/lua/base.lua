@@ -1,9 +1,9 @@
--- What the scripts share: this file, room.lua and shared.lua; database.ts puts them after the first
--- line of each.
+-- What all scripts share is in this file, room.lua and shared.lua. database.ts inserts the three
+-- after the first line of each script.
 --
--- A script gets one key, that of a job's (or dataset's) record, and derives every other from it:
--- the hash tag puts them in one slot. Documents (specs, metrics, results) pass through as the text
--- that JavaScript wrote, since cjson rounds numbers to 14 digits.
+-- A script gets one key, that of a job's (or dataset's) record. It derives every other key from
+-- it: the hash tag puts them all in one slot. Documents (specs, metrics, results) stay the text
+-- that JavaScript wrote, because cjson rounds numbers to 14 digits.
 local root, owner, kind, id = string.match(KEYS[1], '^(.-):owner:(.-):(%l+):(.+)$')
 root = root or string.match(KEYS[1], '^{%l+}')
 local job = KEYS[1]
@@ -24,7 +24,7 @@ local function set(...)
   redis.call('HSET', job, ...)
 end
 
--- A list of names and values, as HGETALL gives it, as a table.
+-- Turns a list of names and values, as HGETALL returns it, into a table.
 local function fields(flat)
   local named = {}
   for i = 1, #flat, 2 do named[flat[i]] = flat[i + 1] end

@@ -1,11 +1,12 @@
 #!lua flags=allow-oom
 --[[
-Cancels a job: at once if no run holds it, else by asking the run to stop. It is told over a channel, and sees the status when it next renews
-its lease.
+Cancels a job: at once if no run holds it, else by asking the run to stop. A channel tells the run.
+A run that misses the message sees the status when it next renews its lease.
 
 KEYS[1] the job's record
 
-Returns 'cancelled', 'cancelling', 'already' (cancelled), 'wrong_status' (otherwise ended), 'missing'
+Returns 'cancelled', 'cancelling', 'already' if it was cancelled before, 'wrong_status' if it has
+  ended otherwise, 'missing'
 ]]
 local status = get('status')
 if not status then return 'missing' end

@@ -1,13 +1,17 @@
 #!lua flags=allow-oom
 --[[
-Commits an uploaded state as the job's checkpoint of a step, with all metrics up to it and how far the run is, and lets go of the checkpoints that are no longer to be kept: all but
-the last `keep_last`, the one before the first step if that is wanted, the one with the least score and, if training may be taken back, two to do it from. From here on the job resumes there. Committing again changes nothing.
+Commits an uploaded state as the job's checkpoint of a step, with all metrics up to that step and
+the progress of the run. From here on the job resumes there. Then drops the checkpoints that are not
+to be kept. Kept are the last `keep_last`; the one before the first step, if that is wanted; the one
+with the least score; and, if training may be rewound, two to rewind to. Committing again changes
+nothing.
 
 KEYS[1] the job's record
 ARGV[1] run
 ARGV[2] token
-ARGV[3] JSON: step, blob, bytes, sha256, kinds (joined by commas), metrics (JSON text), score (text, less is better, or ''), keep_last, keep_best,
-        rewind_step (to which training would be taken back from here, or null), progress, event (JSON texts)
+ARGV[3] JSON: step, blob, bytes, sha256, kinds (joined by commas), metrics (JSON text), score (text,
+        less is better, or ''), keep_last, keep_best, rewind_step (the step to which training would
+        be rewound from here, or null), progress, event (JSON texts)
 ARGV[4…] metrics: step, row, …
 
 Errors: FENCED if the lease is someone else's, INCOMPLETE if a chunk is missing.
@@ -22,7 +26,7 @@ append(state.event)
 local rewinds = state.rewind_step ~= cjson.null
 local steps = redis.call('ZRANGE', job .. ':checkpoints', 0, -1)
 local keep_last = math.min(state.keep_last, number('keep_most') or state.keep_last)
--- One checkpoint may turn out to be damaged: a fork needs something else to go on from.
+-- A checkpoint may turn out to be damaged. While a fork has only one, it needs its origin too.
 if not rewinds and keep_last > 1 and #steps > 1 then drop_origin() end
 
 local best, best_score
@@ -32,8 +36,8 @@ if state.keep_best then
     if score and (not best_score or score < best_score) then best, best_score = step, score end
   end
 end
--- The newest that is old enough to go back to, and the oldest that is not yet: it takes the other's
--- place, which else would never have one.
+-- The newest checkpoint that is old enough to rewind to, and the oldest that is not yet old
+-- enough: one day that one replaces the other.
 local before, after
 for _, step in ipairs(rewinds and steps or {}) do
   if tonumber(step) <= state.rewind_step then before = step else after = after or step end

@@ -1,12 +1,12 @@
 #!lua
 --[[
-Copies a chunk of another job's blob for a job that is about to be created, and that was promised the room for it. The copy expires unless the job is created
-with it.
+Copies a chunk of another job's blob for a job that is about to be created and has been promised the
+room. The copy expires unless the job is created with it.
 
 KEYS[1] the new job's record
 ARGV[1] id of the other job, of the same owner
-ARGV[2] the blob's name there; it is `origin` here
-ARGV[3] its bytes
+ARGV[2] the name of the other job's blob; the copy is named `origin`
+ARGV[3] how many bytes the blob has
 ARGV[4] the chunk's number, from 0
 
 Returns 'copied', 'missing'

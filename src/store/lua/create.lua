@@ -1,21 +1,23 @@
 #!lua
 --[[
-Creates a job: its record, its place in the lists, its idempotency key, its hold on the dataset and on the state it begins with, its turn, its first event.
+Creates a job: its record, its entries in the lists, its idempotency key, its hold on the dataset
+and on the state that it begins with, its turn, its first event.
 
 KEYS[1]  the job's record
 ARGV[1]  SHA-256 of the idempotency key, or ''
 ARGV[2]  how long the idempotency key is kept, in milliseconds
 ARGV[3]  SHA-256 of the request's body
-ARGV[4]  id of the dataset it uses, or ''
-ARGV[5]  how many bytes it may need until it ends; they may be promised to it already (reserve.lua)
+ARGV[4]  id of the dataset that it uses, or ''
+ARGV[5]  how many bytes it may need until it ends; reserve.lua may have promised them before
 ARGV[6]  bytes of the blob `origin`, the copy of another job's state, or ''
 ARGV[7]  message of the first event
 ARGV[8…] the record's fields: name, value, …
 
-Returns {'created', turn}, {'replayed', id} if the key was used for this body, {'mismatch', id} if for another, {'dataset_missing'}, {'origin_missing'}
+Returns {'created', turn}, {'replayed', id} if the key was used for this body, {'mismatch', id} if
+  the key was used for another body, {'dataset_missing'}, {'origin_missing'}
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
 ]]
--- What a job takes in indexes, in the queue, and in later fields that do not grow.
+-- The bytes that a job takes in indexes, in the queue, and in later fields that do not grow.
 local RECORD_BYTES = 3000
 
 local idempotency = owned .. ':idempotency:' .. ARGV[1]

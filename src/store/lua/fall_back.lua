@@ -1,22 +1,23 @@
 #!lua flags=allow-oom
 --[[
-Gives up a job's last checkpoint, since its bytes turned out to be damaged: what was told of the steps after the one before is dropped, and the run makes it again. Without
-another checkpoint the job begins as it began. Doing it again changes nothing.
+Gives up a job's last checkpoint, whose bytes turned out to be damaged. Drops the metrics after the
+checkpoint before it: the run computes those steps again. If there is no other checkpoint, the job
+starts again where it began. Doing it again changes nothing.
 
 KEYS[1] the job's record
 ARGV[1] run
 ARGV[2] token
 ARGV[3] the step of the checkpoint
 
-Returns 'done', or 'stuck' if there is nothing to go on from: of a fork, what it began with is gone. Then nothing has changed. Error FENCED if the lease is
-someone else's.
+Returns 'done', or 'stuck' if the job has nothing to go on from: it is a fork, and the state that it
+  began with is gone. Then nothing has changed. Error FENCED if the lease is someone else's.
 ]]
 fence(ARGV[1], ARGV[2])
 if get('checkpoint_step') ~= ARGV[3] then return 'done' end
 local step = tonumber(ARGV[3])
 local earlier = redis.call('ZCOUNT', job .. ':checkpoints', '-inf', '(' .. ARGV[3]) > 0
--- A fork that was taken back to before its origin starts from nothing, as the job it was forked
--- from did (rewind.lua).
+-- A fork that was rewound to a step before its origin starts from nothing, as its parent did
+-- (rewind.lua).
 if not earlier and get('parent') and not get('origin') and not get('changes') then return 'stuck' end
 drop_checkpoint(ARGV[3])
 local newest = resume_from_newest()

@@ -1,17 +1,18 @@
 #!lua flags=allow-oom
 --[[
-Ends a job as its run says: status, result or error, the last state and the model files, the last metrics and events, in one go. Finishing again, as the
-same, changes nothing.
+Ends a job as its run asks. Writes status, result or error, the last state, the model files, the
+last metrics and the last events together. Finishing again with the same status changes nothing.
 
 KEYS[1] the job's record
 ARGV[1] run
 ARGV[2] token
-ARGV[3] JSON: status; fields {name: text} of the record; state (as in commit.lua) or null; models {which: {blob, bytes, sha256}}; events [JSON texts]
+ARGV[3] JSON: status; fields {name: text} of the record; state (as in commit.lua) or null; models
+        {which: {blob, bytes, sha256}}; events [JSON texts]
 ARGV[4…] metrics: step, row, …
 
 Errors: FENCED if the lease is someone else's, INCOMPLETE if a chunk is missing.
 ]]
--- What the record of a model's file takes.
+-- The bytes that the record of a model file takes.
 local MODEL_BYTES = 300
 
 local change = cjson.decode(ARGV[3])

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 --[[
-Gives back the room of a message to a webhook that was delivered or given up, once.
+Gives back, once, the room of a webhook message that was delivered or given up.
 
 KEYS[1] the job's record
 ARGV[1] the message's id: <job id>-<event id>

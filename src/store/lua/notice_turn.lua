@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 --[[
-Gives a job's notice its turn among those that webhooks wait for: owners take turns, and each has one notice in a turn. A notice gets
-the turn after the one that is on, or after the last that its owner was given. When nothing waits, turns begin anew.
+Gives a job's notice its turn among the notices that wait to be sent. Owners take turns, and each
+owner has one notice in a turn. A notice gets the turn after the present one, or after the last that
+its owner was given. When nothing waits, turns begin again at 1.
 
 KEYS[1] the job's record
 

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 --[[
-Pauses a job: at once if no run holds it, else by asking the run to stop, which it hears as in cancel.lua.
+Pauses a job: at once if no run holds it, else by asking the run to stop, as cancel.lua does.
 
 KEYS[1] the job's record
 

@@ -1,17 +1,18 @@
 #!lua
 --[[
-Records an uploaded dataset, unless its owner has those bytes already, read in this way.
+Records an uploaded dataset, unless its owner already has the same bytes with the same reading.
 
 KEYS[1] the dataset
-ARGV[1] SHA-256 of its file of columns, which stands for both
+ARGV[1] SHA-256 of its file of columns, which depends on the bytes and on the reading
 ARGV[2] SHA-256 of its bytes
-ARGV[3] how many these are
-ARGV[4] the dataset as JSON, to which its time is added here, and what its record takes
+ARGV[3] how many bytes it has
+ARGV[4] the dataset as JSON; this script adds when it was created and how many bytes its record
+        takes
 
 Returns the dataset, and 1 if it is new, 0 if not.
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
 ]]
--- What it takes in indexes.
+-- The bytes that a dataset takes in indexes.
 local RECORD_BYTES = 750
 
 local known = redis.call('HGET', owned .. ':datasets:sha256', ARGV[1])

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 --[[
-Counts a further delivery of a job that nobody holds and whose delivery was lost.
+Counts a further delivery of a job that no run holds and whose delivery was lost.
 
 KEYS[1] the job's record
 ARGV[1] the delivery that was lost
 
-Returns the new delivery, or nil if there is no need any more.
+Returns the new delivery, or nil if it is no longer needed.
 ]]
 local status = get('status')
 if status ~= 'queued' and status ~= 'running' then return nil end

@@ -1,13 +1,15 @@
 #!lua flags=allow-oom
 --[[
-Gives a job back before it ended, to be run again from its last checkpoint. If it was asked to stop, it stops.
+Gives back a job that has not ended, so that another run continues it from its last checkpoint. If
+the job was to be cancelled or paused, it is.
 
 KEYS[1] the job's record
 ARGV[1] run
 ARGV[2] token
-ARGV[3] the event if it is to be run again, as JSON
+ARGV[3] the event for a job that will run again, as JSON
 ARGV[4] events before it, as a JSON array of JSON texts
-ARGV[5] 1 if its owner's other jobs go first, whatever its priority: what it lacks they may not lack
+ARGV[5] 1 if its owner's other jobs go first, whatever their priority: what this job lacks they may
+        have
 
 Returns the job's status. Error FENCED if the lease is someone else's.
 ]]

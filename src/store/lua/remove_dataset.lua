@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 --[[
-Removes a dataset that no job needs any more.
+Deletes a dataset that no job needs any more.
 
 KEYS[1] the dataset
 
@@ -10,7 +10,8 @@ local dataset = redis.call('GET', KEYS[1])
 if not dataset then return 'missing' end
 if redis.call('EXISTS', KEYS[1] .. ':jobs') == 1 then return 'in_use' end
 local record = cjson.decode(dataset)
--- What an earlier version recorded has no hash of its columns, and is counted by that of its bytes.
+-- A record of an earlier version has no hash of its columns. It is counted by the hash of its
+-- bytes.
 local known, files = record.sha256, { record.sha256 }
 if record.columns_sha256 then
   known, files = record.columns_sha256, { record.columns_sha256 .. '.columns', record.sha256 .. '.csv' }

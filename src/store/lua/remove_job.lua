@@ -9,9 +9,9 @@ Returns 'removed', 'wrong_status', 'missing'
 local status = get('status')
 if not status then return 'missing' end
 if not ended[status] then return 'wrong_status' end
--- The messages to its webhook that wait, are to be tried again or were sent a short while ago
--- (src/webhooks): nothing more is sent of a job that is gone, and their room, which the job counted
--- for, is given back here. What is just being sent is left to its sender.
+-- Deletes the messages to its webhook that wait, will be tried again or were sent a short while
+-- ago (src/webhooks). A deleted job sends nothing more. Its room, which is given back below,
+-- included theirs. A message that is being sent now is left to its sender.
 local function delete_messages()
   local queue = root .. ':webhooks:'
   for event = 1, redis.call('LLEN', job .. ':events') do
@@ -30,7 +30,7 @@ end
 
 for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -1)) do delete_file(job .. ':checkpoint:' .. step) end
 for _, which in ipairs({ 'final', 'best' }) do delete_file(job .. ':model:' .. which) end
--- What was let go is gone by itself some time after the end.
+-- Dropped blobs expire by themselves some time after the end.
 if now - number('finished_at') < LOOSE_MS then delete_dropped() end
 delete_messages()
 count_bytes(0)

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 --[[
-Writes what a run has to tell: how far it is, events, rows of metrics. A report whose answer was lost is sent again; it is written once.
+Writes the progress, events and metrics that a run reports. A report whose answer was lost is sent
+again, and is still written only once.
 
 KEYS[1] the job's record
 ARGV[1] run

@@ -1,13 +1,15 @@
 #!lua
 --[[
-Promises room to a job that is about to be created, before anything is kept for it. Unless it is created within a while, or given up, the promise lapses.
+Promises room to a job that is about to be created, before any of its data are stored. The promise
+lapses after a while unless the job is created.
 
 KEYS[1] the job's record
 ARGV[1] SHA-256 of the idempotency key, or ''
 ARGV[2] SHA-256 of the request's body
 ARGV[3] how many bytes it may need
 
-Returns {'reserved'}, {'replayed', id} if the key was used for this body, {'mismatch', id} if for another
+Returns {'reserved'}, {'replayed', id} if the key was used for this body, {'mismatch', id} if the
+  key was used for another body
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
 ]]
 local used = used_before(ARGV[1], ARGV[2])

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 --[[
-Queues a paused job again, to go on from its last checkpoint.
+Queues a paused job again. It will continue from its last checkpoint.
 
 KEYS[1] the job's record
 
-Returns 'queued' (it is to be delivered), 'wrong_status', 'missing'
+Returns 'queued' (the caller must deliver it), 'wrong_status', 'missing'
 ]]
 local status = get('status')
 if not status then return 'missing' end

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 --[[
-Takes a job back to a step, as its run says that has seen it diverge: what was committed and told of the steps after it belongs to a course that was given up.
-From here on the job resumes from the last checkpoint at or before that step, or else from its beginning, with the changes. Doing it again changes nothing.
+Rewinds a job to a step, because its run has seen it diverge. Drops the checkpoints and metrics
+after that step. From here on the job resumes with the changes from the last checkpoint at or before
+the step, or else from its beginning. Doing it again changes nothing.
 
 KEYS[1] the job's record
 ARGV[1] run

@@ -1,14 +1,14 @@
--- Room: how much of Redis' memory there is left to promise, and who has it. The design, and how
--- much a job needs, are in room.ts.
+-- Room: how much of Redis' memory is used, promised and free. room.ts explains the design, and
+-- computes how much a job needs.
 
--- The share of `maxmemory` that may be filled; the rest is for what is on its way: buffers of
+-- The share of `maxmemory` that may be filled. The rest is for what comes and goes: buffers of
 -- connections, BullMQ's lists.
 local SHARE = 0.7
 local CHUNK_BYTES = 4 * 1024 * 1024
--- How long a chunk lives that nothing holds: while it is being uploaded, and after it was let go (a
--- download may be going on).
+-- How long a chunk lives that no record holds: one that is being uploaded, or one of a dropped
+-- blob, which somebody may be downloading.
 local LOOSE_MS = 600000
--- What Redis adds to each of them.
+-- The bytes that Redis adds to each of them.
 local FIELD_BYTES = 50
 local ROW_BYTES = 100
 local EVENT_BYTES = 16
@@ -20,12 +20,12 @@ local ROOM = root .. ':room'
 local LOOSE = root .. ':loose'
 local PENDING = root .. ':pending'
 
--- What a text takes, with what Redis adds to it.
+-- The bytes that a text takes in Redis.
 local function text_room(text, added)
   return math.ceil(#text * 1.15) + added
 end
 
--- What a blob takes: Redis rounds up what it allocates, by a quarter at most.
+-- The bytes that a blob takes in Redis, which rounds up what it allocates, by a quarter at most.
 local function blob_room(bytes)
   return math.ceil(bytes * 1.25) + CHUNK_KEY_BYTES * math.ceil(bytes / CHUNK_BYTES)
 end
@@ -44,12 +44,12 @@ local function promise(bytes)
   add(ROOM, 'promised', bytes)
 end
 
--- What an owner may have of `what`; nil: as much as there is.
+-- How much of `what` an owner may have; nil if there is no limit.
 local function limit_of(what)
   return tonumber(redis.call('HGET', root .. ':limits', what))
 end
 
--- What the owner's datasets, or jobs, take together.
+-- How many bytes the owner's datasets, or jobs, take together.
 local function used_bytes(what)
   return tonumber(redis.call('HGET', owned .. ':usage', what) or 0)
 end
@@ -66,14 +66,15 @@ local function stay_within(what, used, more)
   end
 end
 
--- What a job counts for with its owner: what it may need until it ends, then what it has.
+-- Sets how many bytes of its owner's limit the job takes: what it may need until it ends, then
+-- what it has.
 local function count_bytes(bytes)
   use_bytes('checkpoint_bytes', bytes - (number('counted_bytes') or 0))
   set('counted_bytes', whole(bytes))
 end
 
--- Moves bytes of a job from promised to held; a negative number moves them back. False once the job
--- has ended: nothing is promised to it then.
+-- Moves bytes of a job from promised to held. A negative number moves them back. Returns false if
+-- the job has ended: then nothing is promised to it.
 local function spend(bytes)
   local reserved = number('reserved')
   if not reserved then return false end
@@ -84,13 +85,14 @@ local function spend(bytes)
   return true
 end
 
--- Blobs that were let go are kept in order of their expiry, with the sum of their bytes.
+-- Notes a dropped blob in the list of all, which is in order of their expiry, and adds to the sum
+-- of their bytes.
 local function add_dropped(dropped)
   redis.call('ZADD', LOOSE, now + LOOSE_MS, dropped)
   add(ROOM, 'loose', string.match(dropped, '^%d+'))
 end
 
--- Deletes a blob that was let go, if it is still there. Returns its bytes.
+-- Deletes a dropped blob, if it is still there. Returns its bytes.
 local function remove_dropped(dropped)
   if redis.call('ZREM', LOOSE, dropped) == 0 then return 0 end
   local bytes, chunk = string.match(dropped, '^(%d+) (.+)$')
@@ -99,7 +101,7 @@ local function remove_dropped(dropped)
   return tonumber(bytes)
 end
 
--- Gives back what was promised to a job that was not made.
+-- Gives back what was promised to a job that was not created.
 local function give_back(pending)
   if redis.call('ZREM', PENDING, pending) == 0 then return false end
   local bytes, whose = string.match(pending, '^(%d+) (.+) ')
@@ -108,14 +110,15 @@ local function give_back(pending)
   return true
 end
 
--- Takes out of the lists what has expired: a bounded number at a time, and often enough.
+-- Takes expired entries out of the lists. The number is bounded, so that no script takes long;
+-- scripts call this often enough.
 local function forget_expired(limit)
   for _, dropped in ipairs(redis.call('ZRANGEBYSCORE', LOOSE, '-inf', now, 'LIMIT', 0, limit)) do remove_dropped(dropped) end
   for _, pending in ipairs(redis.call('ZRANGEBYSCORE', PENDING, '-inf', now, 'LIMIT', 0, limit)) do give_back(pending) end
 end
 
--- What Redis holds, without what may be deleted at once; what is promised beside it; how much both
--- may be (nil: there is no limit).
+-- What Redis holds, without dropped blobs, which may be deleted at any time; what is promised
+-- beside it; and how much both may be together (nil: there is no limit).
 local function look_at_room()
   forget_expired(1000)
   local memory = redis.call('INFO', 'memory')
@@ -127,7 +130,7 @@ local function look_at_room()
   room.used = math.max(0, room.memory - loose)
   room.free = room.limit and room.limit - room.used - promised
   local refused = tonumber(redis.call('HGET', ROOM, 'refused'))
-  -- What would not fit into an empty store says nothing of how full it is.
+  -- A need that does not even fit into an empty store does not show how full it is.
   local moot = refused and (not room.free or refused <= room.free or refused > room.limit)
   if moot then redis.call('HDEL', ROOM, 'refused') else room.refused = refused end
   return room
@@ -138,7 +141,7 @@ local function has_room(bytes)
   return not free or bytes <= free
 end
 
--- Ends the script unless so many bytes can be promised to a job of the owner. A refusal is noted
+-- Ends the script unless so many bytes can be promised to a job of the owner. Notes the refusal
 -- until there is room again.
 local function assert_room(bytes)
   stay_within('checkpoint_bytes', used_bytes('checkpoint_bytes'), bytes)
@@ -148,8 +151,7 @@ local function assert_room(bytes)
   error({ err = string.format('FULL %.0f %.0f %.0f', bytes, math.max(0, room.free), room.limit) })
 end
 
--- Deletes blobs that were let go, the oldest first, until so many bytes fit in what may be filled,
--- or none is left.
+-- Deletes dropped blobs, the oldest first, until so many bytes fit, or none is left.
 local function make_room(bytes)
   local room = look_at_room()
   local memory = room.memory
@@ -160,11 +162,11 @@ local function make_room(bytes)
   end
 end
 
--- Types that tell of what happens once, or of what was asked for.
+-- Events of these types happen once in a job, or because somebody asked for something.
 local always_told = { created = true, started = true, succeeded = true, failed = true, cancelled = true, diverged = true, webhook_failed = true }
 
--- Whether a run may still tell an event of this type: `told`; `last`: it may tell that it leaves
--- out this and what follows.
+-- Counts an event of this type. Returns `told` if the run may still tell it; `last` if it must
+-- leave it out, and tells so; `omitted` if it has told so already.
 local function count_event(type)
   if always_told[type] or not number('reserved') then return 'told' end
   local limit = cjson.decode(get('event_limits'))[type] or OTHER_EVENTS
@@ -172,7 +174,7 @@ local function count_event(type)
   return told <= 0 and 'told' or told == 1 and 'last' or 'omitted'
 end
 
--- A run that repeats the work of an earlier one repeats its events, if there is room.
+-- Lets a run that repeats the work of an earlier one repeat its events, if there is room.
 local function renew_events()
   local told = tonumber(redis.call('HGET', job .. ':told', 'bytes') or 0)
   local limit = limit_of('checkpoint_bytes')
@@ -185,12 +187,12 @@ local function renew_events()
   count_bytes(reserved)
 end
 
--- Ends the promise to a job. From then on it counts for what it has.
+-- Ends the promise to a job. From then on the job takes what it has of its owner's limit.
 local function settle_room()
   promise(-math.max(0, number('reserved') - number('spent')))
   count_bytes(number('spent'))
   redis.call('HDEL', job, 'reserved', 'spent', 'event_limits', 'message_bytes', 'keep_most')
   redis.call('DEL', job .. ':told')
-  -- If a process of another release made the sum wrong, it can be noticed here.
+  -- If a process of another release made the sum wrong, it is put right here.
   if redis.call('EXISTS', root .. ':open', PENDING) == 0 then redis.call('HDEL', ROOM, 'promised') end
 end

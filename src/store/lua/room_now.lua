@@ -1,10 +1,11 @@
 #!lua flags=allow-oom
 --[[
-How full Redis is.
+Says how full Redis is.
 
-KEYS[1] the sums of what is promised
+KEYS[1] the hash of the sums, `{rappel}:room`
 
-Returns {used, promised, limit or nil, what was refused last and would be still or nil}, in bytes
+Returns {used, promised, limit or nil, the least that was refused and would still be refused, or
+  nil}, in bytes
 ]]
 local room = look_at_room()
 -- A nil would end the list.

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 --[[
-Cancels or pauses a job whose run was asked to do so and has gone.
+Cancels or pauses a job whose run was asked to do so and died before it could.
 
 KEYS[1] the job's record
 ]]

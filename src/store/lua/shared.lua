@@ -1,13 +1,13 @@
--- What the scripts share, of jobs and their owners. It builds on base.lua and room.lua.
+-- What the scripts share about jobs and their owners. It builds on base.lua and room.lua.
 local ended = { succeeded = true, failed = true, cancelled = true }
 
--- How long the lease still lasts; 0 if there is none or it has lapsed.
+-- How long the lease will last; 0 if there is none or it has lapsed.
 local function lease_left_ms()
   return math.max(0, (number('lease_expires_at') or 0) - now)
 end
 
--- Whether `run` and `token` are the latest. A run may write even after its lease lapsed, as long as
--- nobody took over.
+-- Whether `run` and `token` are the latest. A run may write even after its lease lapsed, as long
+-- as no other run has taken the job.
 local function holds(run, token)
   return get('token') == token and get('run') == run
 end
@@ -17,7 +17,7 @@ local function fence(run, token)
   if not holds(run, token) or ended[get('status')] then error({ err = 'FENCED' }) end
 end
 
--- Tells whoever follows the job what to read anew: 'event' or 'progress'.
+-- Tells those who follow the job what they should read again: 'event' or 'progress'.
 local function tell(what)
   redis.call('PUBLISH', root .. ':news:' .. id, what)
 end
@@ -33,13 +33,13 @@ local function record_event(text)
   end
   if not spend(room + message) then return end
   redis.call('HINCRBY', job .. ':told', 'bytes', room + message)
-  -- Until the message is delivered or given up (notice_settled.lua).
+  -- The bytes count until the message is delivered or given up (notice_settled.lua).
   if message > 0 then redis.call('HSET', job .. ':messages', place, message) end
 end
 
--- Appends an event: a JSON object as text, to which its run and time are added here. If the job's
--- webhook wants it, this script also puts it into the outbox, so that whatever was recorded is
--- sent. A run may tell only so many events of a type (room.lua).
+-- Appends an event, a JSON object as text, and adds its run and time. If the job's webhook wants
+-- the event, the same script puts it into the outbox, so that every recorded event is sent. A run
+-- may tell only so many events of a type (room.lua).
 local function append(event, run)
   local type = cjson.decode(event).type
   local told = count_event(type)
@@ -65,7 +65,7 @@ local function add_metrics(first)
   spend(room)
 end
 
--- Forgets the rows after a step.
+-- Deletes the rows after a step.
 local function drop_rows(step)
   local room = 0
   for _, row in ipairs(redis.call('ZRANGEBYSCORE', job .. ':metrics', '(' .. step, '+inf')) do
@@ -81,7 +81,7 @@ local function each_chunk(blob, bytes, visit)
   end
 end
 
--- A chunk of a blob that is not there, or nil.
+-- The key of a chunk that the blob lacks, or nil.
 local function missing_chunk(blob, bytes)
   local missing
   each_chunk(blob, bytes, function(chunk, size)
@@ -90,7 +90,7 @@ local function missing_chunk(blob, bytes)
   return missing
 end
 
--- Makes what was uploaded as `blob` permanent; ends the script if any of it is missing.
+-- Makes an uploaded blob permanent. Ends the script if any of its chunks is missing.
 local function keep_blob(blob, bytes)
   local missing = missing_chunk(blob, bytes)
   if missing then error({ err = 'INCOMPLETE ' .. missing }) end
@@ -102,7 +102,7 @@ local function delete_blob(blob, bytes)
   each_chunk(blob, bytes, function(chunk) redis.call('UNLINK', chunk) end)
 end
 
--- Lets a blob go: it stays for a while for the downloads in progress, or until the room is needed
+-- Drops a blob. It stays for a while, so that downloads can finish, or until its room is needed
 -- (room.lua).
 local function drop_blob(blob, bytes)
   each_chunk(blob, bytes, function(chunk) redis.call('PEXPIRE', chunk, LOOSE_MS) end)
@@ -111,8 +111,8 @@ local function drop_blob(blob, bytes)
   local list = job .. ':dropped'
   redis.call('RPUSH', list, dropped)
   redis.call('PEXPIRE', list, LOOSE_MS)
-  -- For each blob that comes two that have gone are forgotten, or the list would grow for as long
-  -- as the job runs.
+  -- For each blob that is added, up to two that are gone are taken out. Else the list would grow
+  -- as long as the job runs.
   for _ = 1, 2 do
     if redis.call('ZSCORE', LOOSE, redis.call('LINDEX', list, 0)) then break end
     redis.call('LPOP', list)
@@ -120,13 +120,13 @@ local function drop_blob(blob, bytes)
   spend(-blob_room(bytes))
 end
 
--- Deletes the blobs that were let go and are still there.
+-- Deletes the dropped blobs that are still there.
 local function delete_dropped()
   for _, dropped in ipairs(redis.call('LRANGE', job .. ':dropped', 0, -1)) do remove_dropped(dropped) end
   redis.call('DEL', job .. ':dropped')
 end
 
--- Deletes what was uploaded and is not committed; `purpose`: of one purpose alone.
+-- Deletes the uploads that are not committed: all, or those for one `purpose`.
 local function delete_uploads(purpose)
   for blob, bytes in pairs(fields(redis.call('HGETALL', job .. ':uploads'))) do
     if not purpose or string.match(blob, '%a+$') == purpose then
@@ -137,20 +137,20 @@ local function delete_uploads(purpose)
   end
 end
 
--- What the manifest of a checkpoint takes.
+-- The bytes that the manifest of a checkpoint takes.
 local MANIFEST_BYTES = 900
 
 local function drop_checkpoint(step)
   local key = job .. ':checkpoint:' .. step
   local blob = redis.call('HMGET', key, 'blob', 'bytes')
-  -- A manifest that is damaged may be gone.
+  -- The manifest may be gone, if Redis lost it.
   if blob[1] then drop_blob(blob[1], tonumber(blob[2])) end
   redis.call('DEL', key)
   redis.call('ZREM', job .. ':checkpoints', step)
   spend(-MANIFEST_BYTES)
 end
 
--- Lets go of the state that a forked job began with.
+-- Drops the state that a fork began with.
 local function drop_origin()
   local origin = get('origin')
   if not origin then return end
@@ -158,19 +158,20 @@ local function drop_origin()
   redis.call('HDEL', job, 'origin')
 end
 
--- The changes of the arithmetic's version while the job trained: where, from which, to which.
+-- The changes of the arithmetic version while the job trained: at which step, from which, to
+-- which.
 local function arithmetic_changes()
   return cjson.decode(get('arithmetic_changes') or '[]')
 end
 
--- The version of the arithmetic that computes the job's next step.
+-- The arithmetic version that computes the job's next step.
 local function arithmetic_version()
   local changes = arithmetic_changes()
   return #changes > 0 and changes[#changes].to or number('arithmetic_version')
 end
 
--- Says that the steps after `step` are computed by this version of the arithmetic, whatever was
--- said of them before. A job that begins anew began under it.
+-- Records that this arithmetic version computes the steps after `step`, and replaces what was
+-- recorded of them before. If `step` is 0 the job begins with this version.
 local function compute_from(step, version)
   local changes = {}
   local from = step == 0 and version or number('arithmetic_version')
@@ -185,8 +186,8 @@ local function compute_from(step, version)
   if #changes > 0 then set('arithmetic_changes', cjson.encode(changes)) else redis.call('HDEL', job, 'arithmetic_changes') end
 end
 
--- Takes the job back to the newest checkpoint that it still has, which is returned, or to its
--- beginning.
+-- Lets the job resume from the newest checkpoint that it still has, or from its beginning. Returns
+-- that checkpoint's step, or nil.
 local function resume_from_newest()
   local newest = redis.call('ZRANGE', job .. ':checkpoints', -1, -1)[1]
   if newest then set('checkpoint_step', newest) else redis.call('HDEL', job, 'checkpoint_step') end
@@ -194,8 +195,9 @@ local function resume_from_newest()
   return newest
 end
 
--- Writes the manifest of an uploaded state. A step has one checkpoint: written again, it unites the
--- reasons. `state`: step, blob, bytes, sha256, kinds, metrics, score. Returns whether it is new.
+-- Writes the manifest of an uploaded state. A step has one checkpoint: if it is written again, it
+-- gets the kinds of both. `state`: step, blob, bytes, sha256, kinds, metrics, score. Returns
+-- whether the state is new.
 local function commit_checkpoint(state)
   local key = job .. ':checkpoint:' .. state.step
   local before = fields(redis.call('HGETALL', key))
@@ -216,16 +218,16 @@ local function commit_checkpoint(state)
   return true
 end
 
--- What an idempotency key was used for: {'replayed', id} if for this body, {'mismatch', id} if for
--- another; nil if for nothing.
+-- What an idempotency key was used for: {'replayed', id} if it was this body, {'mismatch', id} if
+-- it was another; nil if the key is unused.
 local function used_before(key, body)
   if key == '' then return nil end
   local used = redis.call('HMGET', owned .. ':idempotency:' .. key, 'job', 'body_sha256')
   return used[1] and { used[2] == body and 'replayed' or 'mismatch', used[1] }
 end
 
--- Takes the job out of the lists of a status, or puts it into them: the owner's lists, the count
--- over all owners, and who waits since when.
+-- `unlist` takes the job out of the lists of a status, and `list` puts it into them: the owner's
+-- lists, the count over all owners, and the list of who waits since when.
 local function unlist(status)
   redis.call('ZREM', owned .. ':jobs:' .. status, id)
   if redis.call('HINCRBY', root .. ':statuses', status, -1) == 0 then redis.call('HDEL', root .. ':statuses', status) end
@@ -258,10 +260,10 @@ end
 
 -- Queues the job, and returns its turn.
 --
--- Owners take turns, and each has one job in a turn. `<root>:turn` says which is on; a job gets the
--- one after it, or after the last that its owner was given, but no more turns later than its owner
--- has jobs waiting: those of cancelled jobs are not waited for. When nobody waits, turns begin
--- anew.
+-- Owners take turns, and each owner has one job in a turn. `<root>:turn` is the present turn. A
+-- job gets the turn after it, or after the last that its owner was given. But it gets no more turns
+-- later than its owner has jobs waiting, so that nobody waits for the turns of cancelled jobs. When
+-- nobody waits, turns begin again at 1.
 local function take_turn()
   if redis.call('EXISTS', root .. ':waiting') == 0 then redis.call('DEL', root .. ':turn', root .. ':turns') end
   local on = tonumber(redis.call('GET', root .. ':turn') or 0)
@@ -273,9 +275,9 @@ local function take_turn()
   return turn
 end
 
--- A job whose record is older than the promises of room. Its states were counted, and it must end
--- as others do.
-local function adopt()
+-- Completes a record that was written before room was promised, so that the job can end as others
+-- do. Of such a job only the states were counted.
+local function complete_older_record()
   if number('reserved') then return end
   set('reserved', number('counted_bytes') or 0, 'spent', 0, 'event_limits', '{"evaluated":1000,"checkpoint_committed":1000}')
   promise(number('reserved'))
@@ -286,10 +288,10 @@ local function adopt()
   if origin then spend(blob_room(cjson.decode(origin).bytes)) end
 end
 
--- Ends the job: frees its lease, its dataset and the room it was promised, and of its checkpoints
--- keeps the last.
+-- Ends the job: frees its lease, its dataset and the room that it was promised. Of its checkpoints
+-- it keeps the last, or as many as the spec says.
 local function end_job(status)
-  adopt()
+  complete_older_record()
   set_status(status)
   local failure = get('error')
   redis.call('HINCRBY', root .. ':ends', failure and status .. ':' .. cjson.decode(failure).code or status, 1)
@@ -314,8 +316,8 @@ local function pause(message)
   redis.call('HDEL', job, 'lease_expires_at', 'token')
 end
 
--- Finishes what a run was asked to do, once no run holds the job; `how` goes into the event's
--- message.
+-- Cancels or pauses the job if its run was asked to do so and no run holds the job any more. `how`
+-- goes into the event's message.
 local function settle(how)
   local status = get('status')
   if lease_left_ms() > 0 then return end

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 --[[
-Begins an upload. What it takes was promised to the job when it was made (room.lua). Blobs that were let go are deleted, the oldest first, when their room is
-needed. What was uploaded before for the same purpose and not committed never will be: it is deleted.
+Begins an upload. Its room was promised to the job when the job was created (room.lua). If the
+memory is needed, dropped blobs are deleted, the oldest first. An earlier upload for the same
+purpose that was not committed never will be, and is deleted too.
 
 KEYS[1] the job's record
 ARGV[1] run
@@ -9,7 +10,8 @@ ARGV[2] token
 ARGV[3] bytes
 ARGV[4] the purpose, a word: a job has one upload for each at a time
 
-Returns the blob's name, or nil if there is no room, which may be if the job's record is older than promises. Error FENCED if the lease is someone else's.
+Returns the blob's name, or nil if there is no room. That can happen only to a job that was created
+  before room was promised. Error FENCED if the lease is someone else's.
 ]]
 fence(ARGV[1], ARGV[2])
 delete_uploads(ARGV[4])

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 --[[
-Adds rows of metrics, a slice of many that come before what is said of them (commit.lua, finish.lua, report.lua). Adding them again changes nothing.
+Adds a slice of many rows of metrics. The script that explains them (commit.lua, finish.lua,
+report.lua) comes after the last slice. Adding rows again changes nothing.
 
 KEYS[1] the job's record
 ARGV[1] run

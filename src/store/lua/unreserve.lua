@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
 --[[
-Gives up a job that was not created: the room it was promised, and what was copied for it.
+Gives up a job that was not created: gives back the room that it was promised, and deletes what was
+copied for it.
 
 KEYS[1] the job's record
-ARGV[1] how many bytes it was promised
+ARGV[1] how many bytes the job was promised
 ARGV[2] bytes of the blob `origin`, or 0
 ]]
 give_back(ARGV[1] .. ' ' .. owner .. ' ' .. id)
