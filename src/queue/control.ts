@@ -1,5 +1,5 @@
 /**
- * Tells a run at once what is wanted of it: a message is a job's id and its new status. A run that
+ * Tells a run at once what is wanted of it. A message is a job's id and its new status. A run that
  * misses it finds the status in the record when it next renews its lease.
  */
 import type { Redis } from "ioredis";
@@ -12,7 +12,7 @@ export class Control {
   readonly #redis: Redis;
   readonly #listeners = new Map<string, Listener>();
 
-  /** `redis` is a connection of its own, which waits for Redis (maxRetriesPerRequest: null). */
+  /** `redis` must be a separate connection that waits for Redis (maxRetriesPerRequest: null). */
   constructor(redis: Redis) {
     this.#redis = redis;
     this.#redis.on("message", (_channel, message) => {

@@ -1,14 +1,13 @@
 /**
- * How jobs reach workers: BullMQ, used for nothing but delivery. The record (src/store) is the
- * truth.
+ * BullMQ brings jobs to workers, and does nothing else. The record (src/store) is the truth.
  *
- * A delivery is a BullMQ job named `<job id>-<delivery>` that carries whose turn it is and nothing
- * else. It is attempted once and leaves no trace when it is done: whether to run again is for the
- * record to say. A lost delivery is found by the reconciler; a double one is harmless, since the
- * lease decides who runs.
+ * A delivery is a BullMQ job named `<job id>-<delivery>`. It carries the owner, the job and the
+ * turn, and nothing else. It is attempted once and leaves no trace when it is done: the record says
+ * whether the job must run again. The reconciler replaces a lost delivery. A double one does no
+ * harm, because the lease decides who runs.
  *
- * Owners take turns (lua/shared.lua). BullMQ knows a turn as a priority; which of its jobs an
- * owner's turn goes to is for the record to say (lua/acquire.lua).
+ * Owners take turns (lua/shared.lua). For BullMQ a turn is a priority. The record decides which of
+ * an owner's jobs takes the turn (lua/acquire.lua).
  */
 import { Queue, type JobsOptions, type Telemetry } from "bullmq";
 import type { Redis } from "ioredis";
@@ -26,18 +25,18 @@ export interface Delivery {
   turn: number;
 }
 
-/** A job that is to be delivered. */
+/** A job that must be delivered. */
 export interface Due {
   owner: string;
   id: string;
-  /** How many times it was delivered, with this one. */
+  /** The number of this delivery, from 1. */
   delivery: number;
   turn: number;
 }
 
 const options: JobsOptions = { attempts: 1, removeOnComplete: true, removeOnFail: true };
 
-/** BullMQ logs what it does in a stream that nobody here reads. */
+/** BullMQ logs what it does in a stream that nobody reads. */
 const MAX_EVENTS = 100;
 
 export class Deliveries {
@@ -45,7 +44,7 @@ export class Deliveries {
   readonly bull: Queue<Delivery>;
   readonly #redis: Redis;
 
-  /** `redis` is shared with the store, and not closed here. */
+  /** `redis` is shared with the store and is not closed here. */
   constructor(redis: Redis, telemetry?: Telemetry) {
     this.#redis = redis;
     this.bull = new Queue(queue.name, {
@@ -58,8 +57,8 @@ export class Deliveries {
   }
 
   /**
-   * If it fails after the job was recorded nothing is lost: the reconciler delivers it. Within a
-   * turn, who comes first is served first.
+   * If it fails, nothing is lost: the job is recorded, and the reconciler delivers it. Within a
+   * turn the order is first come, first served.
    */
   async deliver({ owner, id, delivery, turn }: Due): Promise<void> {
     const priority = Math.min(turn, LAST_TURN);
@@ -69,14 +68,14 @@ export class Deliveries {
   }
 
   /**
-   * Takes a delivery back that no worker has taken yet. One that stays does no harm: there is
-   * nothing to run.
+   * Takes back a delivery that no worker has taken yet. A delivery that stays does no harm: its
+   * worker finds nothing to run.
    */
   async withdraw(jobId: string, delivery: number): Promise<void> {
     await available(() => this.bull.remove(nameOf(jobId, delivery)));
   }
 
-  /** Whether BullMQ still has it, be it waiting, delayed or in a worker's hands. */
+  /** Whether BullMQ still has the delivery: waiting, delayed, or active in a worker. */
   async has(jobId: string, delivery: number): Promise<boolean> {
     return (await available(() => this.#redis.exists(this.bull.toKey(nameOf(jobId, delivery))))) === 1;
   }

@@ -1,29 +1,30 @@
 /**
- * Tells whoever follows a job that there is something new. A process has one connection for that,
- * however many follow: it subscribes to a channel for each job that somebody follows.
+ * Tells the followers of a job that something is new. A process has one connection for all
+ * followers: it subscribes to a channel for each job that somebody follows.
  *
- * A message says that there is news and not what it is: who follows reads the record. So nothing is
- * lost with a message, as long as everybody looks again when the subscription is there (anew).
+ * A message says that there is news, but not what it is: the follower reads the record. So a lost
+ * message loses nothing, as long as everybody reads the record again whenever the subscription
+ * begins or is renewed.
  */
 import type { Redis } from "ioredis";
 import { keys } from "../store/keys.ts";
 
-/** Subscribed to by one command; there may be as many as followers. */
+/** How many channels one command subscribes to. There may be as many channels as followers. */
 const CHANNELS_AT_ONCE = 1000;
 
-/** `event`: one more in the list. `progress`: the document changed otherwise. */
+/** `event`: the list has a new event. `progress`: anything else in the document changed. */
 export type Kind = "event" | "progress";
 
 export class News {
   readonly #redis: Redis;
-  /** By channel. */
+  /** The followers, by channel. */
   readonly #watches = new Map<string, Set<Watch>>();
-  /** How often this process has been told of news. */
+  /** How many messages this process has got. */
   #count = 0;
 
   /**
-   * `redis` is a connection of its own, which waits for Redis (maxRetriesPerRequest: null); closed
-   * by `close`.
+   * `redis` must be a separate connection that waits for Redis (maxRetriesPerRequest: null).
+   * `close` closes it.
    */
   constructor(redis: Redis) {
     this.#redis = redis;
@@ -33,7 +34,7 @@ export class News {
     redis.on("ready", () => this.#subscribe([...this.#watches.keys()]));
   }
 
-  /** To be closed. */
+  /** Begins to follow a job. The caller must close the watch. */
   watch(jobId: string, kinds: readonly Kind[]): Watch {
     const channel = keys.news(jobId);
     const watches = this.#watches.get(channel) ?? new Set();
@@ -56,7 +57,7 @@ export class News {
     if (channels.length === 0 || this.#redis.status !== "ready") return;
     for (let i = 0; i < channels.length; i += CHANNELS_AT_ONCE) {
       const some = channels.slice(i, i + CHANNELS_AT_ONCE);
-      // If it fails the connection is gone, and this is done again when it is back.
+      // If it fails, the connection is lost, and the subscription is repeated when it is back.
       this.#redis.subscribe(...some).then(
         () => this.#tell(some),
         () => undefined,
@@ -78,7 +79,10 @@ export class News {
 /** One follower of one job. */
 export class Watch {
   readonly close: () => void;
-  /** The number of the latest news that it was told of; those who have the same know the same. */
+  /**
+   * The number of the latest message that concerned it. Watches with the same number know the
+   * same.
+   */
   latest = 0;
   readonly #kinds: readonly Kind[];
   #news = false;
@@ -89,7 +93,7 @@ export class Watch {
     this.close = close;
   }
 
-  /** Without a kind: there may be news of any. */
+  /** Without a kind there may be news of any kind. */
   tell(number: number, kind?: Kind): void {
     if (kind !== undefined && !this.#kinds.includes(kind)) return;
     this.latest = number;
@@ -98,8 +102,8 @@ export class Watch {
   }
 
   /**
-   * Resolves when there is news since it last resolved, or after `ms`, or when `signal` aborts; to
-   * whether there is news.
+   * Waits for news since the last call, for `ms`, or until `signal` aborts. Resolves to whether
+   * there is news.
    */
   async wait(ms: number, signal: AbortSignal): Promise<boolean> {
     if (!this.#news && !signal.aborted) {

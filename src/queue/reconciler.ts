@@ -1,8 +1,8 @@
 /**
- * Sets right what a process left undone when it died: delivers again what was lost, finishes what a
- * run was asked to do and did not live to do, deletes what is past its time. Runs in every process,
- * at its start and every few seconds, under a lock. Whatever it does is decided again inside a
- * script, so that it may be wrong, late or there twice.
+ * Repairs what a process left undone when it died: delivers lost jobs again, cancels or pauses
+ * jobs whose run died before it could, and deletes old jobs. It runs in every process, at the start
+ * and every few seconds, under a lock. A script checks each change again, so it does no harm if a
+ * reconciler is wrong, late or runs twice.
  */
 import type { Logger } from "pino";
 import { Retry } from "../retries.ts";
@@ -13,7 +13,7 @@ import type { Deliveries } from "./deliveries.ts";
 const INTERVAL_MS = 5000;
 
 export interface ReconcilerOptions {
-  /** How long jobs are kept once they have ended. */
+  /** How long jobs are kept after they have ended. */
   keepMs: number;
   log: Logger;
   intervalMs?: number;
@@ -55,7 +55,7 @@ export class Reconciler {
 
   async #reconcile(): Promise<void> {
     await this.#store.format.check();
-    // Whoever dies in the middle keeps others out for one interval.
+    // A process that dies in the middle keeps the others out for one interval.
     await this.#store.upkeep.alone(this.#intervalMs, async () => {
       for await (const jobs of this.#store.upkeep.openJobs()) {
         await Promise.all(jobs.filter((job) => !job.leased).map((job) => this.#setRight(job)));

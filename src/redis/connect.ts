@@ -1,4 +1,4 @@
-// Connections to a Redis, and what the service demands of it.
+// Connections to a Redis, and what the service requires of it.
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis, type RedisOptions } from "ioredis";
 import type { Logger } from "../log.ts";
@@ -10,7 +10,7 @@ const CONNECT_TIMEOUT_MS = 5000;
 const RETRY_MS = 500;
 
 /**
- * Makes connections to one Redis, which retry for ever, and say when it is away and when it is
+ * Makes connections to one Redis. They reconnect for ever, and log when it is away and when it is
  * back.
  */
 export type Connect = (options?: RedisOptions) => Redis;
@@ -21,7 +21,8 @@ export function connector(url: string, log: Logger): Connect {
     const redis = new Redis(url, { retryStrategy: (attempt) => Math.min(attempt * 50, RETRY_MS), ...options });
     redis.on("error", (error: Error) => attempts.failed(error));
     redis.on("ready", () => attempts.worked());
-    // There is no event for it: of a connection that waits for its next attempt none tells the end.
+    // Overrides `disconnect`, because a connection that waits for its next attempt emits no event
+    // when it ends.
     const disconnect = redis.disconnect.bind(redis);
     redis.disconnect = (reconnect = false) => {
       disconnect(reconnect);
@@ -33,14 +34,13 @@ export function connector(url: string, log: Logger): Connect {
 
 export interface ServerFacts {
   readonly version: string;
-  /** Its `maxmemory`; null if it has no limit. */
+  /** The server's `maxmemory`; null if it has no limit. */
   readonly maxBytes: number | null;
 }
 
 /**
- * Waits until the server answers and has loaded its data, and looks whether it can be trusted with
- * jobs.
- * @throws StartFailure if it is away, too old or evicting.
+ * Waits until the server answers and has loaded its data. Checks that it can be trusted with jobs.
+ * @throws StartFailure if it is away, too old, or evicts keys.
  */
 export async function checkServer(url: string, log: Logger): Promise<ServerFacts> {
   const name = nameOf(url);
@@ -90,13 +90,13 @@ async function reach(url: string, name: string): Promise<Redis> {
   );
 }
 
-/** What `INFO` says, of all sections; unlike `CONFIG` it is allowed everywhere. */
+/** All sections of `INFO`, which is allowed everywhere, unlike `CONFIG`. */
 async function facts(redis: Redis): Promise<Record<string, string>> {
   const lines = (await redis.info()).split("\r\n");
   return Object.fromEntries(lines.filter((line) => line.includes(":")).map((line) => line.split(/:(.*)/s).slice(0, 2)));
 }
 
-/** The address without the credentials it may hold. */
+/** The address without its credentials. */
 export function nameOf(url: string): string {
   return url.startsWith("/") ? url : new URL(url).host;
 }

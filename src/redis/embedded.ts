@@ -1,29 +1,30 @@
 // The embedded Redis: a real server process that belongs to one data directory.
 //
-// A start finds one of three situations. Nothing was left behind: a server is spawned. An earlier
-// service was killed and its server lives on: it is adopted, if it says itself that its `dir` is
-// ours. Or that server lives but cannot be reached any more (someone cleaned the temporary
-// directory): it is asked to end, and a new one reads its data. While the service runs, a server
-// that dies is started again at the same socket, so that every client finds it by reconnecting.
+// A start finds one of three situations. If nothing was left behind, a server is spawned. If an
+// earlier service was killed and its server still runs, the server is adopted, provided it says
+// that its `dir` is ours. If that server runs but cannot be reached any more (someone cleaned the
+// temporary directory), it is ended, and a new server reads its data. While the service runs, a
+// server that dies is started again at the same socket, so that every client finds it by
+// reconnecting.
 //
 // Two servers never write to the same files. The lock on the data directory (lock.ts) keeps a
-// second service out. The record of the server (`redis.json`), written before the server starts,
-// names it to the next service. The server itself holds the kernel's lock on its directory, so that
-// a server in another container is found too. One case is left: a holder on another machine stood
-// still for so long that it lost the lock, and wakes. Within a second it sees that and kills its
-// server. Until then that server writes into files that nobody uses any more, since the new holder
-// works on a copy. What it accepted in this second is lost.
+// second service out. The record of the server (`redis.json`) is written before the server starts,
+// and names it to the next service. The server itself holds the kernel's lock on its directory, so
+// that a server in another container is found too. One case is left: a holder on another machine
+// stood still for so long that it lost the lock, and then wakes. Within a second it notices, and
+// kills its server. Until then that server writes to files that nobody uses any more, because the
+// new holder works on a copy. What it accepted in this second is lost.
 //
-// `appendfsync always`, because what the API has answered for, and a checkpoint that was committed,
-// should survive a power cut. On a virtual disk with an fsync of 0.3 ms it made a lone small write
-// 0.34 ms instead of 0.07 ms, 16 clients at once 18,000 to 25,000 writes a second instead of 42,000
-// to 49,000 (a group of them shares one fsync), and checkpoints in chunks of 4 MiB 170 instead of
-// 320 MiB a second: all far above what jobs need, who write a few times a second and upload while
-// they train.
+// We use `appendfsync always`, because an answer of the API and a committed checkpoint should
+// survive a power cut. What it costs was measured on a virtual disk with an fsync of 0.3 ms. A
+// single small write took 0.34 ms instead of 0.07 ms. 16 clients at once made 18,000 to 25,000
+// writes a second instead of 42,000 to 49,000 (a group of them shares one fsync). Checkpoints in
+// chunks of 4 MiB reached 170 instead of 320 MiB a second. That is far more than jobs need: they
+// write a few times a second, and upload while they train.
 //
-// The socket lies in a short private directory of its own, because the path of a data directory may
-// be longer than a socket's may be; there is no TCP port. The server is a process group of its own,
-// so that a terminal's Ctrl-C reaches the service alone, which ends the server last.
+// The socket is in a short private directory, because the path of a data directory may be too long
+// for a socket. There is no TCP port. The server has its own process group, so that Ctrl-C in a
+// terminal reaches only the service, which ends the server last.
 import { mkdirSync, mkdtempSync, realpathSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -49,7 +50,7 @@ import type { RedisServer } from "./server.ts";
 import { DiskFull, lastWords, spawnServer } from "./spawn.ts";
 
 const POLL_MS = 100;
-/** A server that lived this long did not die of its start: the next one need not wait. */
+/** A server that lived this long did not die because of its start. The next one need not wait. */
 const STABLE_MS = 60_000;
 const MAX_RESPAWN_DELAY_MS = 5000;
 
@@ -59,15 +60,15 @@ export interface EmbeddedOptions {
   readonly maxBytes: number;
   readonly log: Logger;
   /**
-   * Called once if the server died and cannot be started again; nothing will answer at the url any
+   * Called once if the server died and cannot be started again. Nothing will answer at the URL any
    * more.
    */
   readonly onLost: (failure: Error) => void;
 }
 
 /**
- * @throws StartFailure if the data directory is in use, no server can be had, or it does not start
- * on these data.
+ * @throws StartFailure if the data directory is in use, no server program is found, or it does not
+ * start with these data.
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedRedis> {
   const { dataDirectory, install, log } = options;
@@ -117,7 +118,7 @@ export class EmbeddedRedis {
     this.#recordFile = join(options.dataDirectory, "redis.json");
   }
 
-  /** What `new Redis(…)` takes. */
+  /** The argument for `new Redis(…)`. */
   get url(): string {
     return this.#socket;
   }
@@ -129,7 +130,7 @@ export class EmbeddedRedis {
     if (!adopted) {
       this.#socket = join(makeSocketDirectory(), "redis.sock");
       await this.#spawn().catch(async (error: unknown) => {
-        // It may be what comes after it that failed.
+        // The server may run already: something after its start may have failed.
         if (this.#process !== null) await endServer(this.#process);
         this.#forget();
         throw error;
@@ -138,7 +139,7 @@ export class EmbeddedRedis {
     this.#supervision = this.#supervise();
   }
 
-  /** Ends the server, once it has written everything, and gives the data directory back. */
+  /** Ends the server, after it has written everything, and releases the data directory. */
   async close(): Promise<void> {
     this.#closing = true;
     await this.#supervision;
@@ -147,7 +148,7 @@ export class EmbeddedRedis {
     await this.#lock.release();
   }
 
-  /** The data directory is another service's by now: no more may be written there. */
+  /** Another service has the data directory by now. We must not write there any more. */
   abandon(): void {
     this.#closing = true;
     this.#abandoned = true;
@@ -169,11 +170,11 @@ export class EmbeddedRedis {
   }
 
   /**
-   * Adopts the server that an earlier service left running if it can, else makes sure that it does
-   * not run.
+   * Adopts the server that an earlier service left running, if possible. Else makes sure that it
+   * does not run.
    */
   async #takeOver({ socket, place, process }: ServerRecord): Promise<boolean> {
-    // If it lives nevertheless, the kernel's lock says so.
+    // If it runs nevertheless, the kernel's lock will show it.
     if (place !== here) return false;
     const { log, maxBytes } = this.#options;
     const answer = await askServer(socket);
@@ -188,14 +189,14 @@ export class EmbeddedRedis {
       log.warn({ redis_pid: process.pid }, "ending the Redis that an earlier service left running: it does not answer");
       await endServer(process);
     }
-    // A socket at which someone else answers is not ours to remove.
+    // If another program answers at the socket, it is not ours to remove.
     if (answer === null) removeSocket(socket);
     return false;
   }
 
   async #spawn(): Promise<void> {
-    // Recorded before it exists: a service killed at this moment must not leave a server that
-    // nobody knows of.
+    // The server is recorded before it exists. A service that is killed at this moment must not
+    // leave a server that nobody knows about.
     this.#setProcess(null);
     mkdirSync(dirname(this.#socket), { recursive: true, mode: 0o700 });
     const child = await spawnServer(this.#server, {
@@ -212,11 +213,11 @@ export class EmbeddedRedis {
 
   #setProcess(process: ProcessIdentity | null): void {
     this.#process = process;
-    // The record is the other service's by then.
+    // Once abandoned, the record belongs to the other service.
     if (!this.#abandoned) writeRecord(this.#recordFile, { socket: this.#socket, place: here, process });
   }
 
-  /** Starts the server again whenever it dies, with growing pauses while it keeps dying. */
+  /** Starts the server again whenever it dies. While it keeps dying, the pauses grow. */
   async #supervise(): Promise<void> {
     const { log, onLost } = this.#options;
     const attempts = new Retry("redis_process", log);
@@ -261,6 +262,6 @@ function removeSocket(socket: string): void {
   try {
     rmdirSync(dirname(socket));
   } catch {
-    // Gone already, or someone keeps something else there.
+    // The directory is gone already, or someone keeps something else in it.
   }
 }

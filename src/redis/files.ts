@@ -6,9 +6,9 @@ import { join } from "node:path";
 /**
  * Makes the directory if there is none.
  *
- * With `renew` its files are replaced by copies: a server elsewhere that has them open goes on
- * writing into what is no file of this directory any more. If the process dies meanwhile, the next
- * call goes on from where it was.
+ * With `renew` its files are replaced by copies. A server elsewhere that has the old files open
+ * goes on writing into them, and so not into this directory. If the process dies meanwhile, the
+ * next call continues.
  */
 export async function prepareFiles(directory: string, renew: boolean): Promise<void> {
   const copy = `${directory}.copy`;

@@ -1,5 +1,5 @@
-// Finds a Redis server program: on PATH, else among the service's own tools, else fetched there,
-// else a sentence that says what to type.
+// Finds a Redis server program: on PATH, else among the service's own tools. If there is none,
+// fetches one, or says in a sentence what to type.
 import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import type { Logger } from "../log.ts";
@@ -17,7 +17,7 @@ export interface FindOptions {
 }
 
 /**
- * @throws StartFailure that names the command to type, if there is no server and none may or can be
+ * @throws StartFailure that names the command to type, if there is no server and none can be
  * fetched.
  */
 export async function findServer({

@@ -1,13 +1,12 @@
 // Brings a Redis to a machine that has none, without root and without touching the system.
 //
-// Debian and its relatives let any user resolve and download packages as long as apt keeps its
-// state somewhere else. So apt gets a private state and cache directory and a list of the installed
-// packages without Redis (what of it is installed may not be on PATH, or be a part of it, such as
-// redis-cli), works out what redis-server needs beyond the packages that are installed, downloads
-// it from the machine's own configured sources (signatures checked as ever), and dpkg-deb unpacks
-// the archives into a directory that is renamed into place at the end: whoever sees `tools/redis`
-// sees all of it. Several processes may do this at once; one of them wins, the others use what it
-// brought.
+// On Debian and its relatives any user may resolve and download packages, if apt keeps its state
+// somewhere else. So apt gets private directories for state and cache, and a list of the installed
+// packages without Redis (an installed one may be outside PATH, or only a part such as redis-cli).
+// Apt finds out which packages redis-server needs besides the installed ones, and downloads them
+// from the machine's own sources, with the usual check of signatures. Then dpkg-deb unpacks the
+// archives into a directory that is renamed at the end, so that `tools/redis` is always complete.
+// Several processes may do this at once: one wins, and the others use its result.
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -50,8 +49,8 @@ async function download(work: string, execute: Execute): Promise<string[]> {
   await mkdir(join(archives, "partial"), { recursive: true });
   const configuration = join(work, "apt.conf");
   await writeFile(configuration, aptConfiguration(work));
-  // One unreachable source among several makes `update` fail although Redis' own may be fine: the
-  // download decides.
+  // One unreachable source makes `update` fail, although the source of Redis may be fine. So only
+  // a failed download counts.
   const updated = await execute("apt-get", ["-c", configuration, "update"]).catch((error: Error) => error);
   try {
     const install = ["--yes", "--download-only", "--no-install-recommends", "install", "redis-server"];
@@ -63,7 +62,7 @@ async function download(work: string, execute: Execute): Promise<string[]> {
   return files.map((name) => join(archives, name));
 }
 
-/** A package is a paragraph. */
+/** In dpkg's list each package is a paragraph. */
 function withoutRedis(status: string): string {
   return status
     .split("\n\n")
@@ -72,8 +71,8 @@ function withoutRedis(status: string): string {
 }
 
 /**
- * The system's sources and keys, and its list of installed packages without Redis; everything apt
- * writes goes to the work directory.
+ * Apt uses the system's sources and keys, and the list of installed packages without Redis. It
+ * writes only to the work directory.
  */
 function aptConfiguration(work: string): string {
   return [
@@ -81,13 +80,13 @@ function aptConfiguration(work: string): string {
     `Dir::State::status "${work}/status";`,
     `Dir::Cache "${work}/cache";`,
     `Debug::NoLocking "true";`,
-    // As root apt would fetch as the user _apt, who may not enter our directory.
+    // If we are root, apt would fetch as the user _apt, who may not enter our directory.
     `APT::Sandbox::User "root";`,
     `Acquire::Languages "none";`,
     `Acquire::Retries "2";`,
     `Acquire::http::Timeout "20";`,
     `Acquire::https::Timeout "20";`,
-    // Hooks of the distribution clean or index the system's own caches after an update.
+    // After an update, hooks of the distribution would clean or index the system's own caches.
     `#clear APT::Update::Post-Invoke;`,
     `#clear APT::Update::Post-Invoke-Success;`,
     "",
@@ -101,7 +100,8 @@ async function moveIntoPlace(unpacked: string, place: string): Promise<RedisServ
     const theirs = await unpackedServer(place);
     if (theirs !== null) return theirs;
     if ((error as NodeJS.ErrnoException).code !== "ENOTEMPTY") throw error;
-    // What stands there does not run (another architecture, a removed library): replace it.
+    // The program that is there does not run (another architecture, a removed library): replace
+    // it.
     await rm(place, { recursive: true, force: true });
     await rename(unpacked, place);
   }

@@ -1,5 +1,5 @@
-// The server that a killed service may have left running: what is known of it, and how it is asked
-// and ended.
+// The server that a killed service may have left running: what we know about it, and how we ask
+// and end it.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
@@ -13,13 +13,13 @@ const POLL_MS = 20;
 
 const recordSchema = z.object({
   socket: z.string().endsWith("/redis.sock"),
-  /** Where these mean something. Earlier versions did not say. */
+  /** Where the process id is valid. Earlier versions did not record it. */
   place: z.string().default(here),
   /** Null until the server has been spawned. */
   process: z.object({ pid: z.int().positive(), started: z.string(), place: z.string().default(here) }).nullable(),
 });
 
-/** Where a service's server is, for the service after it. */
+/** Records where a service's server is, for the next service. */
 export type ServerRecord = z.infer<typeof recordSchema>;
 
 export function writeRecord(file: string, record: ServerRecord): void {
@@ -28,7 +28,7 @@ export function writeRecord(file: string, record: ServerRecord): void {
   renameSync(complete, file);
 }
 
-/** Null if there is none that can be read. */
+/** Returns null if there is no record that can be read. */
 export function readRecord(file: string): ServerRecord | null {
   try {
     return recordSchema.parse(JSON.parse(readFileSync(file, "utf8")));
@@ -37,7 +37,7 @@ export function readRecord(file: string): ServerRecord | null {
   }
 }
 
-/** Who answers at a socket and where its data are; null if nobody does in time. */
+/** The process that answers at a socket, and where its data are. Null if none answers in time. */
 export async function askServer(socket: string): Promise<{ pid: number; directory: string } | null> {
   const redis = new Redis(socket, { lazyConnect: true, enableReadyCheck: false, retryStrategy: () => null });
   redis.on("error", () => undefined);
@@ -65,12 +65,10 @@ export async function adjustServer(socket: string, maxBytes: number): Promise<vo
   }
 }
 
-/**
- * Returns once the server has ended, having written everything; one that does not react is killed.
- */
+/** Ends the server, after it has written everything. A server that does not react is killed. */
 export async function endServer(process: ProcessIdentity): Promise<void> {
   signal(process, "SIGTERM");
-  // One that was stopped heeds it only once it goes on.
+  // A stopped process reacts to SIGTERM only when it continues.
   signal(process, "SIGCONT");
   const deadline = Date.now() + END_TIMEOUT_MS;
   while (isRunning(process) && Date.now() < deadline) await sleep(POLL_MS);

@@ -1,23 +1,24 @@
-// One service a directory, and nothing to clean up by hand after a crash.
+// Only one service may use a directory, and nobody must clean up by hand after a crash.
 //
-// The lock is a file that names its holder, made complete and exclusive in one step by linking a
-// finished file to its name. If it is there already, the question is whether its holder lives.
-// There are three ways to know:
+// The lock is a file that names its holder. It is made by linking a finished file to its name, so
+// it is complete and exclusive in one step. If it is there already, the question is whether its
+// holder is alive. There are three ways to know:
 //
 //   1. The kernel's lock on the directory (kernel-lock.ts). If another process has it, the holder
-//      lives. If we got it, no holder lives on this machine.
-//   2. The holder's process id, if it was given where we run.
-//   3. The holder's heartbeat, which it writes into the file every second. A holder on another
-//      machine, or in another container where the kernel has no lock for us, counts as gone if we
-//      see the file stand still for STALE_MS. Clocks need not agree.
+//      is alive. If we got it, no holder is alive on this machine.
+//   2. The holder's process id, if it is valid where we run.
+//   3. The holder's heartbeat, which it writes into the file every second. If the holder is on
+//      another machine, or in another container where the kernel has no lock for us, it counts as
+//      gone if the file does not change for STALE_MS. Clocks need not agree.
 //
-// The lock of a holder that has gone is cleared away by one process at a time, or the slower of two
-// would clear away the lock that the faster has just taken. So who wants to clear it first takes a
-// lock named after that holder, by these same rules, and looks again.
+// Only one process at a time may remove the lock of a holder that has gone. Else the slower of two
+// could remove the lock that the faster one has just taken. So a process that wants to remove it
+// first takes a second lock, which is named after that holder, by the same rules, and then looks
+// again.
 //
-// A holder that stood still for too long may wake and find the lock taken. It looks before each
-// heartbeat, and is told to end at once (onLost). What it does until then must do no harm:
-// embedded.ts says how.
+// A holder that stood still for too long may wake and find the lock taken. It checks before each
+// heartbeat, and then ends at once (onLost). What it does until then must do no harm; embedded.ts
+// says how.
 import { randomUUID } from "node:crypto";
 import { link, open, readFile, rm, writeFile, type FileHandle } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -30,15 +31,15 @@ import { lockDirectory, type KernelLock } from "./kernel-lock.ts";
 import { here, identify, isRunning, isThisKernel, type ProcessIdentity } from "./process.ts";
 
 const BEAT_MS = 1000;
-/** For how long a holder elsewhere must stand still to count as gone. */
+/** How long a holder elsewhere must stand still to count as gone. */
 const STALE_MS = 10_000;
 const LOOK_MS = 250;
-/** How often the lock may vanish between two looks before something else must be wrong. */
+/** If the lock vanishes more often than this between two looks, something else is wrong. */
 const MAX_TRIES = 1000;
 
 interface Holder extends ProcessIdentity {
   readonly host: string;
-  /** Tells holders apart that share an id. */
+  /** Distinguishes holders with the same process id. */
   readonly token: string;
 }
 
@@ -57,21 +58,21 @@ export class LockHeld extends Error {
 export interface LockOptions {
   readonly log: Logger;
   /**
-   * Called once if somebody else has taken the lock, because this process stood still for too long.
+   * Called once if another process has taken the lock because this one stood still for too long.
    */
   readonly onLost: () => void;
   readonly staleMs?: number;
 }
 
 export interface Lock {
-  /** Whether the holder before only stood still, elsewhere: it may wake. */
+  /** Whether the previous holder, elsewhere, may only have stood still: then it may wake. */
   readonly mayReturn: boolean;
   release(): Promise<void>;
 }
 
 /**
  * Takes the lock for this process.
- * @throws LockHeld if a process that lives has it, StartFailure if that cannot be told.
+ * @throws LockHeld if a live process has it, StartFailure if nobody can tell.
  */
 export async function acquireLock(path: string, options: LockOptions): Promise<Lock> {
   const kernel = lockDirectory(dirname(path));
@@ -87,7 +88,7 @@ export async function acquireLock(path: string, options: LockOptions): Promise<L
 
 interface Attempt {
   readonly self: Holder;
-  /** Of the directory; null: it says nothing. */
+  /** Whether we have the kernel's lock on the directory; null: unknown. */
   readonly kernelLock: boolean | null;
   readonly staleMs: number;
   readonly log: Logger;
@@ -125,7 +126,7 @@ async function stateOf(
   return (await beats(path, staleMs)) ? "alive" : "silent";
 }
 
-/** Counts looks, not time: the time that a suspended machine slept is not silence of the holder. */
+/** Counts looks instead of time: while a machine is suspended, the holder is not silent. */
 async function beats(path: string, staleMs: number): Promise<boolean> {
   const before = await readText(path);
   for (let looks = 0; looks < staleMs / LOOK_MS; looks++) {
@@ -137,7 +138,7 @@ async function beats(path: string, staleMs: number): Promise<boolean> {
 
 async function clearAway(path: string, { token }: Holder, attempt: Attempt): Promise<void> {
   const claim = `${path}.${encodeURIComponent(token)}`;
-  // The kernel's lock is the directory's, and says nothing of a claim.
+  // The kernel's lock is on the directory, and says nothing about a claim.
   const { file } = await take(claim, { ...attempt, kernelLock: null });
   if ((await readHolder(path))?.token === token) await rm(path, { force: true });
   await rm(claim, { force: true });
@@ -187,13 +188,13 @@ class HeldLock implements Lock {
     const holder = await readHolder(this.#path);
     if (holder === null) await this.#putBack();
     else if (holder.token !== this.#self.token) return this.#lose();
-    // Into our own file, whatever its name leads to by now. Other machines see it once it is on
-    // disk.
+    // Writes into our own file, whatever its name leads to by now. Other machines see it when it
+    // is on disk.
     await this.#file.write(textOf(this.#self, ++this.#beats), 0);
     await this.#file.datasync();
   }
 
-  /** Somebody removed the file, who took it for a leftover. */
+  /** Makes the file again if somebody removed it by mistake. */
   async #putBack(): Promise<void> {
     const file = await tryLink(this.#path, this.#self);
     if (file === null) return;
@@ -211,7 +212,7 @@ function textOf(holder: Holder, beats: number): string {
   return JSON.stringify({ ...holder, beats });
 }
 
-/** Null if the lock is there already. */
+/** Returns null if the lock is there already. */
 async function tryLink(path: string, self: Holder): Promise<FileHandle | null> {
   const complete = `${path}.${randomUUID()}.new`;
   try {
@@ -243,8 +244,8 @@ function unreadable(path: string, why: string): StartFailure {
 }
 
 /**
- * Null if nobody holds it. A file that names nobody (a power cut emptied it) counts as held by a
- * process elsewhere, and its heartbeat decides.
+ * Returns null if nobody holds the lock. A file that names nobody (a power cut emptied it) counts
+ * as held by a process elsewhere, and its heartbeat decides.
  */
 async function readHolder(path: string): Promise<Holder | null> {
   const text = await readText(path);
@@ -253,14 +254,14 @@ async function readHolder(path: string): Promise<Holder | null> {
     const { pid, started, ...more } = JSON.parse(text) as Partial<Holder>;
     if (Number.isSafeInteger(pid) && pid! > 0 && typeof started === "string") return holderOf(pid!, started, more);
   } catch {
-    // Not JSON: as below.
+    // Not JSON: handled below.
   }
   return { pid: 0, started: "", place: "unknown", host: "unknown", token: "unreadable" };
 }
 
 /**
- * Earlier versions stored only process id and start. Their place is that of the boot: they did not
- * tell its containers apart.
+ * Earlier versions stored only the process id and its start. Their place is the boot: they did not
+ * distinguish containers.
  */
 function holderOf(pid: number, started: string, { place, host, token }: Partial<Holder>): Holder {
   const boot = started.slice(0, started.lastIndexOf("-"));

@@ -1,20 +1,18 @@
-// Which process a number means. Process ids are used again, so a process is known by its id and the
-// moment it started. They also mean something only where they were given: on one machine since its
-// last start, in one namespace of process ids (a container has its own).
+// Which process an id means. Process ids are used again, so a process is identified by its id and
+// its start time. An id is also valid only where it was given: on one machine since its last start,
+// in one namespace of process ids (a container has its own).
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Boot and clock tick of its start; empty where the system (it has no /proc) does not tell. */
+  /** Boot and clock tick of its start; empty on systems without /proc. */
   readonly started: string;
-  /** Where the id means this process. */
+  /** Where the id is valid. */
   readonly place: string;
 }
 
-/**
- * Where this process runs: boot and namespace, or the host's name where the system does not tell.
- */
+/** Where this process runs: boot and namespace, or the host's name on systems without /proc. */
 export const here = placeOfThisProcess();
 
 function placeOfThisProcess(): string {
@@ -29,17 +27,14 @@ function bootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }
 
-/**
- * Whether a place is on this machine as it has run since its last start, though in another
- * namespace perhaps.
- */
+/** Whether a place is on this machine since its last start, perhaps in another namespace. */
 export function isThisKernel(place: string): boolean {
   return place.split(" ")[0] === here.split(" ")[0];
 }
 
 /**
- * Null if no such process runs here. One that has ended and that nobody has waited for (a zombie)
- * does not run.
+ * Identifies a process. Null if it does not run here. A process that has ended but whose parent
+ * has not waited for it (a zombie) does not run.
  */
 export function identify(pid: number): ProcessIdentity | null {
   try {
@@ -55,8 +50,8 @@ export function identify(pid: number): ProcessIdentity | null {
 }
 
 /**
- * Whether the process that was identified runs here; in doubt it does. One of another place does
- * not.
+ * Whether the identified process still runs. In doubt it does. A process of another place does not
+ * run here.
  */
 export function isRunning({ pid, started, place }: ProcessIdentity): boolean {
   if (place !== here) return false;
@@ -65,13 +60,13 @@ export function isRunning({ pid, started, place }: ProcessIdentity): boolean {
 }
 
 function exists(pid: number): boolean {
-  // To kill(2) zero and less mean groups of processes.
+  // For kill(2), zero and negative ids mean groups of processes.
   if (pid <= 0) return false;
   try {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // EPERM: it is there, and not ours to signal.
+    // EPERM: the process exists, but we may not signal it.
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

@@ -3,20 +3,20 @@ import type { Logger } from "../log.ts";
 import { checkServer, connector, nameOf, type Connect } from "./connect.ts";
 import { openEmbedded } from "./embedded.ts";
 
-/** The Redis this process works with, whoever runs it. */
+/** The Redis that this process works with: our own or another. */
 export interface RedisService {
   readonly connect: Connect;
   /** Its address, without credentials. */
   readonly name: string;
-  /** Its `maxmemory`; null if it has no limit. */
+  /** The server's `maxmemory`; null if it has no limit. */
   readonly maxBytes: number | null;
-  /** Ends the server if it is ours; to be called when no connection is needed any more. */
+  /** Ends the server if it is ours. Call it when no connection is needed any more. */
   close(): Promise<void>;
 }
 
 /**
- * @param onLost called if the server is ours, died, and cannot be started again
- * @throws StartFailure if there is none that can be used
+ * @param onLost called if our server died and cannot be started again
+ * @throws StartFailure if no Redis can be used
  */
 export async function openRedis(config: Config, log: Logger, onLost: (failure: Error) => void): Promise<RedisService> {
   if (config.redisUrl !== null) {

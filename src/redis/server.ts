@@ -11,10 +11,7 @@ export const MIN_MAJOR = 7;
 export interface RedisServer {
   readonly command: string;
   readonly version: string;
-  /**
-   * Where the libraries lie that came with a fetched server; null for one that the system
-   * installed.
-   */
+  /** Where the libraries of a fetched server are; null for a server that the system installed. */
   readonly libraryPath: string | null;
 }
 
@@ -23,7 +20,7 @@ export function environmentOf({ libraryPath }: RedisServer): NodeJS.ProcessEnv {
   return libraryPath === null ? process.env : { ...process.env, LD_LIBRARY_PATH: libraryPath };
 }
 
-/** What the program at `command` says it is, or null if it does not run. */
+/** The program at `command` and its version, or null if it does not run. */
 export async function probe(command: string, libraryPath: string | null): Promise<RedisServer | null> {
   const env = environmentOf({ command, libraryPath, version: "" });
   const answer = await promisify(execFile)(command, ["--version"], { env, timeout: 10_000 }).catch(() => null);
@@ -31,7 +28,7 @@ export async function probe(command: string, libraryPath: string | null): Promis
   return version === undefined ? null : { command, libraryPath, version };
 }
 
-/** The server in a directory of unpacked packages, or null if there is none that runs. */
+/** The server in a directory of unpacked packages, or null if none there runs. */
 export async function unpackedServer(root: string): Promise<RedisServer | null> {
   const libraries = join(root, "usr/lib");
   const folders = await readdir(libraries, { withFileTypes: true }).catch(() => []);

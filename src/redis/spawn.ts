@@ -10,8 +10,8 @@ import { lockDirectory, type KernelLock } from "./kernel-lock.ts";
 import { environmentOf, type RedisServer } from "./server.ts";
 
 /**
- * The longest path that fits `sockaddr_un.sun_path`, less its closing zero; shorter on the BSDs,
- * macOS among them.
+ * The longest path that fits `sockaddr_un.sun_path` with its closing zero. It is shorter on the
+ * BSDs and macOS.
  */
 const MAX_SOCKET_PATH_BYTES = process.platform === "linux" ? 107 : 103;
 
@@ -19,7 +19,10 @@ const LOG_FILE = "redis.log";
 const LOCK_TRIES = 20;
 const LOCK_RETRY_MS = 100;
 
-/** The server cannot write; it may once there is room again. */
+/**
+ * The server cannot write its data because the disk is full. It may succeed when there is room
+ * again.
+ */
 export class DiskFull extends StartFailure {
   constructor(directory: string, said: string) {
     super(`Redis cannot write its data to ${directory} (${said}): make room on that disk.`);
@@ -27,11 +30,11 @@ export class DiskFull extends StartFailure {
 }
 
 export interface SpawnSettings {
-  /** Where its data, and its log, are kept. */
+  /** Where its data and its log are kept. */
   readonly directory: string;
   readonly socket: string;
   readonly maxBytes: number;
-  /** See the essay in embedded.ts for what the service uses. */
+  /** embedded.ts explains what the service uses. */
   readonly appendfsync: "always" | "everysec" | "no";
   /** Whether the server outlives a Ctrl-C that the terminal sends to the whole process group. */
   readonly detached: boolean;
@@ -48,7 +51,7 @@ export function assertSocketPath(path: string): void {
 }
 
 /**
- * @throws StartFailure if the server ends instead of becoming ready; the sentence says why, and
+ * @throws StartFailure if the server ends instead of becoming ready. The sentence says why, and
  * what to type if its data are damaged.
  */
 export async function spawnServer(server: RedisServer, settings: SpawnSettings): Promise<ChildProcess> {
@@ -56,7 +59,7 @@ export async function spawnServer(server: RedisServer, settings: SpawnSettings):
   await mkdir(settings.directory, { recursive: true });
   const lock = await lockFor(settings.directory);
   const logFile = join(settings.directory, LOG_FILE);
-  // One log a start, and the one before: it cannot grow for years.
+  // Keeps the log of this start and of the one before, so that it cannot grow for years.
   await rename(logFile, `${logFile}.1`).catch(() => undefined);
   const log = await open(logFile, "w").catch((error: unknown) => {
     lock.release();
@@ -64,8 +67,7 @@ export async function spawnServer(server: RedisServer, settings: SpawnSettings):
   });
   const child = spawn(server.command, serverArguments(settings), {
     env: environmentOf(server),
-    // The server inherits the lock and holds it for as long as it lives, whatever becomes of this
-    // process.
+    // The server inherits the lock and holds it as long as it lives, even if this process dies.
     stdio: ["ignore", log.fd, log.fd, lock.descriptor],
     detached: settings.detached,
   });
@@ -81,9 +83,9 @@ export async function spawnServer(server: RedisServer, settings: SpawnSettings):
 }
 
 /**
- * Two servers that write to one directory destroy its data.
- * @throws StartFailure if there is a server that has it, which may be in another container where
- * nobody here sees it
+ * Takes the lock on the directory: two servers that write to it would destroy its data.
+ * @throws StartFailure if another server has it, perhaps in another container, where we cannot see
+ * it
  */
 async function lockFor(directory: string): Promise<KernelLock> {
   for (let tries = 0; ; tries++) {
@@ -95,7 +97,8 @@ async function lockFor(directory: string): Promise<KernelLock> {
         `Another Redis still writes to ${directory}, perhaps in another container of this machine: end it first, or set RAPPEL_DATA_DIR to another directory.`,
       );
     }
-    // A child of a server that died, which was rewriting its file, takes a moment to notice.
+    // The server may have died while a child of it rewrote its file. The child takes a moment to
+    // notice.
     await sleep(LOCK_RETRY_MS);
   }
 }
@@ -119,8 +122,8 @@ function serverArguments(settings: SpawnSettings): string[] {
 }
 
 /**
- * Null once the server answers, else how it ended. A server with much data answers LOADING for a
- * while, so there is no time limit while it lives.
+ * Waits until the server answers, and returns null, or how it ended. A server with much data
+ * answers LOADING for a while, so there is no time limit while it lives.
  */
 async function untilReady(socket: string, ended: Promise<string>): Promise<string | null> {
   let over = false;
@@ -131,14 +134,14 @@ async function untilReady(socket: string, ended: Promise<string>): Promise<strin
     await probe.ping();
     return null;
   } catch {
-    // It gave up, which it does only after the end.
+    // The connection gave up, which it does only after its end.
     return await ended;
   } finally {
     probe.disconnect();
   }
 }
 
-/** Why the server died, if it knew: that the disk is full, or else what it wrote last. */
+/** Why the server died, from its log: that the disk is full, or else the last line. */
 export function lastWords(directory: string): string {
   const lines = logLines(directory);
   return lines.findLast(tellsOfFullDisk) ?? lines.at(-1) ?? "it wrote nothing";

@@ -3,22 +3,19 @@ import { meters } from "../meters.ts";
 import { Unavailable } from "../store/errors.ts";
 import { Run, type RunOptions } from "./run.ts";
 
-/** What was delivered. */
+/** What a delivery carries. */
 interface Due {
   readonly owner: string;
   readonly job_id: string;
   readonly turn: number;
 }
 
-/**
- * After which to ask again for a job that could not be had, unless it is known when it becomes
- * free.
- */
+/** How long to wait before the next attempt, unless it is known when the job becomes free. */
 const RETRY_MS = 1000;
 
 /**
- * `later`: another run holds the job, or Redis is away. `alone`: only an idle worker may run it.
- * `done`: there is nothing to run. `newer`: this process must take no more jobs.
+ * `later`: another run holds the job, or Redis is away (`away`). `alone`: only an idle worker may
+ * run it. `done`: there is nothing to run. `newer`: this process must take no more jobs.
  */
 export type Begun =
   | { outcome: "run"; run: Run; alone: boolean }
@@ -26,8 +23,8 @@ export type Begun =
   | { outcome: "done" };
 
 /**
- * Takes a job, if it can be had, or one of the same owner that goes before it. `idle`: the worker
- * runs nothing else.
+ * Takes the delivered job, or another of the same owner that goes first, and makes its run.
+ * `idle`: the worker runs nothing else.
  */
 export async function beginRun(due: Due, idle: boolean, options: RunOptions): Promise<Begun> {
   const acquired = await acquire(due, idle, options);

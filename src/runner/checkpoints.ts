@@ -1,8 +1,8 @@
 /**
- * Writes a run's checkpoints while it trains on. A snapshot becomes a file at once, so that its
- * buffer is free for the next; if the one before is still being written the file waits, and the
- * newest that waits is the one that is written. A checkpoint that fails is an event and not an
- * error: the run goes on, and has its last one still.
+ * Writes a run's checkpoints while the run goes on training. A snapshot becomes a file at once, so
+ * that its buffer is free for the next snapshot. While an earlier file is being written, the next
+ * one waits; if several wait, only the newest is written. A checkpoint that cannot be written is an
+ * event and not an error: the run goes on, and still has the checkpoint before.
  */
 import type { Snapshot } from "../engine/crew.ts";
 import type { EarlyStopping } from "../engine/job.ts";
@@ -65,7 +65,7 @@ export class Checkpoints {
   }
 
   /**
-   * Takes a snapshot to be written. The crew makes the next one only once this one is serialised.
+   * Takes a snapshot to be written. The crew makes the next one only after this one is serialised.
    */
   submit(snapshot: Snapshot): void {
     this.#skipped += snapshot.skipped;
@@ -78,13 +78,13 @@ export class Checkpoints {
       .catch((error: unknown) => this.#failed(snapshot.step, error));
   }
 
-  /** Resolves when all that was submitted is written or has failed. */
+  /** Resolves when every submitted snapshot is written, skipped or has failed. */
   async idle(): Promise<void> {
     await this.#serializing;
     await this.#writing;
   }
 
-  /** Uploads a file, as the state that a commit speaks of; null if there is no room. */
+  /** Uploads a file. Returns the state for a commit, or null if there is no room. */
   async upload(file: StateFile): Promise<State | null> {
     const uploaded = meters.checkpoints.startTimer();
     const blob = await persist(this.#life, () => this.#lease.upload(file.bytes, "state"));
@@ -111,8 +111,8 @@ export class Checkpoints {
     if (state === null) return this.noRoom(file);
     const retention = this.#retention(file.step);
     try {
-      // What happened before the checkpoint is told before it: a run that resumes there does not
-      // tell it again.
+      // Events before the checkpoint must be recorded before it: a run that resumes there does not
+      // tell them again.
       await this.#reporter.flush(this.#life);
       const progress = this.#reporter.progress()!;
       const news = { progress, event: committedEvent(state), rows: this.#reporter.rowsUpTo(file.step) };
@@ -155,7 +155,7 @@ export class Checkpoints {
   }
 }
 
-/** What the best of a job's states has least of; null if that is not known. */
+/** The score of a state: the best state of a job has the least. Null if the metric is not known. */
 export function scoreOf(
   metrics: Readonly<Record<string, number>>,
   rule: Pick<EarlyStopping, "metric" | "mode"> | null,

@@ -1,6 +1,6 @@
 /**
- * How a run ends: the last words on a job. Each takes with it whatever the reporter had not yet
- * told, so that nothing is written after the end and nothing is missing before it.
+ * How a run ends: the last writes to a job. Each includes what the reporter has not yet reported,
+ * so that nothing is missing and nothing is written after the end.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { crashPoint } from "../crash.ts";
@@ -32,11 +32,11 @@ export class Endings {
   readonly #lease: Lease;
   readonly #reporter: Reporter;
   readonly #life: Life;
-  readonly #lastWord: () => void;
+  readonly #beforeLastWrite: () => void;
 
-  /** `lastWord` is called before each attempt to give up the lease. */
-  constructor(lease: Lease, reporter: Reporter, life: Life, lastWord: () => void) {
-    this.#lastWord = lastWord;
+  /** `beforeLastWrite` is called before each attempt to give up the lease. */
+  constructor(lease: Lease, reporter: Reporter, life: Life, beforeLastWrite: () => void) {
+    this.#beforeLastWrite = beforeLastWrite;
     this.#lease = lease;
     this.#reporter = reporter;
     this.#life = life;
@@ -58,26 +58,29 @@ export class Endings {
       await this.#finish({ ...ending, progress }, events);
     } catch (error) {
       if (error instanceof LeaseLost || this.#life.gone.aborted) throw error;
-      // What was still to be told may be what cannot be written.
+      // The rest of the metrics and events may be what cannot be written.
       this.#life.log.error({ err: error }, "the job's last metrics and events could not be written");
       await this.#say({ ...ending, progress: null, events }, []);
     }
   }
 
-  /** The job is queued again, unless it was to be paused or cancelled; returns its status. */
+  /**
+   * Gives the job back. It is queued again, unless it was to be paused or cancelled. Returns its
+   * status.
+   */
   async released(message: string, progress: ProgressReport | null, yields = false): Promise<JobStatus> {
     const { events } = await this.#reporter.close(this.#life);
     const requeued = { type: "requeued" as const, message, step: progress?.step ?? null, data: null };
     return await persist(this.#life, () => {
-      this.#lastWord();
+      this.#beforeLastWrite();
       return this.#lease.release(requeued, events, yields);
     });
   }
 
   /**
-   * The model must be stored and waits for room if there is none; false if `interrupted` before
-   * there was.
-   * @param life for as long as the job may still succeed
+   * Ends the job with its result. The model must be stored, so this waits until there is room.
+   * Returns false if the run was `interrupted` while it waited.
+   * @param life how long the job may still succeed
    */
   async succeeded(
     finished: Finished,
@@ -175,7 +178,7 @@ export class Endings {
 
   async #say(ending: Ending, rows: MetricRow[], life = this.#life): Promise<void> {
     await persist(life, () => {
-      this.#lastWord();
+      this.#beforeLastWrite();
       return this.#lease.finish(ending, rows);
     });
   }

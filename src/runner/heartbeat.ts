@@ -1,10 +1,10 @@
 /**
- * Keeps a run's lease, and BullMQ's lock on its delivery, with one timer; and hears what is wanted
- * of the run.
+ * Renews a run's lease, and BullMQ's lock on its delivery, with one timer. Each renewal also tells
+ * what is wanted of the run.
  *
- * The lease is what counts. The lock only keeps BullMQ from delivering the job once more, and a
- * delivery that comes all the same is refused by the lease; so a lock that lapsed while Redis was
- * away does not end the run.
+ * Only the lease matters. The lock keeps BullMQ from delivering the job again, and the lease
+ * refuses a delivery that comes nevertheless. So a lock that lapsed while Redis was away does not
+ * end the run.
  */
 import type { Logger } from "../log.ts";
 import { Retry } from "../retries.ts";
@@ -15,18 +15,18 @@ import type { Blame, Lease } from "../store/lease.ts";
 const BEATS_PER_LEASE = 4;
 
 export interface HeartbeatHandlers {
-  /** What the job's status is, and so what the run is to do. */
+  /** The job's status, which says what the run should do. */
   status(status: JobStatus): void;
   /** Redis does not answer: nothing can be written, and the lease may lapse. */
   away(): void;
   /** Redis answers again, and the run is still the latest. */
   back(): void;
   /**
-   * The job is someone else's, or has ended; `silenced`: and Redis did not answer for a while
+   * Another run has the job, or the job has ended. `silenced`: Redis did not answer for a while
    * before.
    */
   lost(silenced: boolean): void;
-  /** Redis is not at fault, and the next attempt would fail too. */
+  /** The cause is not Redis, and the next attempt would fail too. */
   broken(error: unknown): void;
 }
 
@@ -42,7 +42,7 @@ export class Heartbeat {
   #beating = false;
   #again = false;
   #away = false;
-  #lastWord = false;
+  #lastWriteBegan = false;
   #closed = false;
 
   constructor(
@@ -62,16 +62,16 @@ export class Heartbeat {
     this.#timer = setInterval(() => this.#tick(), leaseMs / BEATS_PER_LEASE);
   }
 
-  /** Renews now, to see what is wanted. */
-  look(): void {
+  /** Renews now, to learn what is wanted. */
+  renewNow(): void {
     if (this.#closed) return;
     if (this.#beating) this.#again = true;
     else void this.#beat();
   }
 
-  /** The run is about to give up its lease: losing it then is no loss. */
-  lastWord(): void {
-    this.#lastWord = true;
+  /** The run is about to give up its lease. From now on it is no fault to lose it. */
+  lastWriteBegins(): void {
+    this.#lastWriteBegan = true;
   }
 
   close(): void {
@@ -81,7 +81,7 @@ export class Heartbeat {
   }
 
   #tick(): void {
-    // A server that stands still neither answers nor refuses.
+    // A server that hangs neither answers nor refuses. So silence counts as away, too.
     if (this.#beating && performance.now() - this.#renewedAt > this.#leaseMs) this.#leave();
     if (!this.#beating) void this.#beat();
   }
@@ -113,7 +113,7 @@ export class Heartbeat {
     }
     this.close();
     if (!(error instanceof LeaseLost)) this.#handlers.broken(error);
-    else if (!this.#lastWord) this.#handlers.lost(this.#away);
+    else if (!this.#lastWriteBegan) this.#handlers.lost(this.#away);
   }
 
   #leave(): void {

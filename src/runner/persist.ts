@@ -4,27 +4,24 @@ import { Incomplete, Unavailable } from "../store/errors.ts";
 
 const RETRY_MS = 200;
 
-/**
- * For how long a run may write, or may go on with what it is at, and where it says what goes wrong.
- */
+/** How long a run may write, or may continue what it does, and where it logs what goes wrong. */
 export interface Life {
-  /** Aborted once it may not. */
+  /** Aborts when the run may not continue. */
   readonly gone: AbortSignal;
   readonly log: Logger;
 }
 
 /**
- * Tries again for as long as Redis is away; what is called must bear being done twice. A Redis that
- * is full is not away.
- * @throws the reason of `gone` once the run has no right to write any more, and whatever else
- * `call` throws
+ * Repeats a call while Redis is away. The call must be safe to repeat. A Redis that is full is not
+ * away.
+ * @throws the reason of `gone` when it aborts, and any other error of `call`
  */
 export async function persist<T>({ gone: signal, log }: Life, call: () => Promise<T>): Promise<T> {
   const passes = (error: unknown) => error instanceof Unavailable && !error.full;
   return await retry({ loop: "record", log, waitMs: () => RETRY_MS, passes, signal }, call);
 }
 
-/** Uploads and commits. Does both again if Redis was away for so long that the upload expired. */
+/** Repeats a call that uploads and commits if the upload expired while Redis was away. */
 export async function persistUpload<T>({ gone: signal, log }: Life, call: () => Promise<T>): Promise<T> {
   const passes = (error: unknown) => error instanceof Incomplete;
   return await retry({ loop: "record", log, waitMs: () => RETRY_MS, passes, signal }, call);

@@ -1,4 +1,4 @@
-/** From a job's record to what the engine trains on. */
+/** Turns a job's record and its dataset into what the engine trains on. */
 import { encode } from "../data/encode/encoding-cache.ts";
 import type { Encoded, Encoding } from "../data/encode/encoding.ts";
 import { DatasetUnreachable, type DatasetCache, type WantedDataset } from "../data/files/cache.ts";
@@ -22,11 +22,11 @@ import { persist, type Life } from "./persist.ts";
 
 /** Where a run begins. */
 export interface Start {
-  /** What there is to do from there: not what there was, if a checkpoint was damaged. */
+  /** The work as it is after damaged checkpoints were given up. */
   work: Work;
-  /** The state to go on from; null at the beginning. */
+  /** The state from which the run continues; null at the beginning. */
   state: Uint8Array | null;
-  /** The weights to begin with; null: drawn ones, or those of the state. */
+  /** The weights to begin with; null: random ones, or those of the state. */
   weights: Uint8Array | null;
 }
 
@@ -37,9 +37,9 @@ export interface Prepared extends Start {
 
 export interface Sources {
   store: Store;
-  /** The datasets that were uploaded to this machine, if any. */
+  /** The datasets that were uploaded to this machine. */
   files: DatasetFiles;
-  /** Those of other machines; null if there is no api to get them from. */
+  /** Copies of datasets of other machines; null if there is no API to get them from. */
   cache: DatasetCache | null;
 }
 
@@ -71,7 +71,10 @@ async function readData(lease: Lease, { spec, datasetId }: Work, sources: Source
   }
 }
 
-/** What was uploaded to this machine; what is missing or lost here the api may have. */
+/**
+ * Reads a dataset that was uploaded to this machine. If it is missing or lost here, the API may
+ * have it.
+ */
 async function readDataset<T>(
   dataset: StoredDataset & WantedDataset,
   { files, cache }: Sources,
@@ -88,8 +91,8 @@ async function readDataset<T>(
 }
 
 /**
- * From the job's last sound checkpoint. Without one, the run begins as its fork says, or from
- * nothing. Damaged checkpoints are given up on the way. The steps after the one before are computed
+ * Reads the state of the job's last undamaged checkpoint. Without one, the run begins with the
+ * fork's origin, or with nothing. Damaged checkpoints are given up; the run computes their steps
  * again, to the same bytes.
  */
 export async function readStart(lease: Lease, work: Work, life: Life): Promise<Start> {
@@ -101,7 +104,7 @@ export async function readStart(lease: Lease, work: Work, life: Life): Promise<S
   }
   if (origin === null) return { work, state: null, weights: null };
   const file = await sound(() => lease.originBytes(origin), life);
-  // To begin with other weights would give another model, and nobody would know.
+  // With other weights the result would be another model, and nobody would notice.
   if (file === null) throw unreadable(origin.step, DAMAGED, "Fork this job's parent again.");
   if (origin.use !== "state") {
     const { models } = await extractModels(file, [origin.use]);
@@ -119,7 +122,7 @@ export async function readStart(lease: Lease, work: Work, life: Life): Promise<S
 
 const DAMAGED = "its bytes are missing or damaged";
 
-/** What is read, or null if it is damaged. */
+/** The bytes, or null if they are damaged. */
 async function sound(read: () => Promise<Buffer>, life: Life): Promise<Buffer | null> {
   try {
     return await persist(life, read);
@@ -139,7 +142,7 @@ async function fallBack(lease: Lease, { step }: Checkpoint, life: Life): Promise
   return await persist(life, () => lease.work());
 }
 
-/** What a user of the weights needs to know beside them. */
+/** What a user of the weights needs to know besides them. */
 export function notesOn(plan: Plan, { inputs, target }: Encoding): ModelNotes {
   const layers = plan.layers.map(({ name, member, parameters }) => ({
     name,

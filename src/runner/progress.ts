@@ -1,4 +1,4 @@
-/** How far a run is, how fast it is, and how long it will take. */
+/** How far a run has come, how fast it is, and how long it will take. */
 import type { Evaluation } from "../engine/evaluation.ts";
 import type { LogEntry } from "../engine/log-reader.ts";
 import { batchRows, stepsPerEpoch, type TrainingJob } from "../engine/job.ts";
@@ -7,14 +7,16 @@ import type { Finding } from "../spec/diagnosis.ts";
 import type { Checkpoint } from "../spec/wire.ts";
 import type { ProgressReport } from "../store/record.ts";
 
-/** Over which the speed is averaged: short enough to follow a change, long enough to be read. */
+/**
+ * The speed is averaged over this time: short enough to follow a change, long enough to be read.
+ */
 const SPEED_WINDOW_SECONDS = 3;
 
 export class RunProgress {
   readonly #stepsPerEpoch: number;
   readonly #samplesPerStep: number;
   readonly #totalSteps: number;
-  /** Of courses that were given up. */
+  /** The findings that led to rewinds. */
   readonly #rewound: readonly Finding[];
   readonly #findings: Finding[] = [];
   #report: ProgressReport;
@@ -45,7 +47,7 @@ export class RunProgress {
     };
   }
 
-  /** A detector is heard once in a course. */
+  /** Notes a finding. Each detector counts once between two rewinds. */
   diagnosed(finding: Finding): void {
     if (this.#findings.every(({ detector }) => detector !== finding.detector)) this.#findings.push(finding);
   }
@@ -60,7 +62,7 @@ export class RunProgress {
     this.#report.valid_loss = metrics.valid_loss ?? null;
   }
 
-  /** The report once `step` steps are done; null: where the run began. */
+  /** The report after `step` steps. Null: where the run began. */
   at(step: number | null): ProgressReport {
     if (step !== null) this.#measure(step);
     const speed = this.#stepsPerSecond;
@@ -76,7 +78,7 @@ export class RunProgress {
     const now = performance.now();
     const seconds = (now - this.#measuredAt) / 1000;
     const steps = step - this.#report.step;
-    // A counter never goes back.
+    // A Prometheus counter must not decrease.
     if (steps <= 0 || seconds === 0) return;
     meters.steps.inc(steps);
     meters.samples.inc(steps * this.#samplesPerStep);

@@ -25,21 +25,21 @@ export class Pulse {
     this.#fixedMs = fixedMs;
   }
 
-  /** To be called every second or so. */
+  /** Must be called about every second. */
   take(count: number, now = performance.now()): void {
     if (count === this.#count) return;
-    // The first count is where the crew began.
+    // The first count is where the crew began, and ends no pause.
     if (this.#count !== -1) this.#longestMs = Math.max(this.#longestMs ?? 0, now - this.#movedAt);
     this.#count = count;
     this.#movedAt = now;
   }
 
-  /** While the crew is held there is nothing to notice. */
+  /** Called instead of `take` while the crew is held: it is not expected to move. */
   rest(now = performance.now()): void {
     this.#movedAt = now;
   }
 
-  /** For how many seconds the crew has stood still; null if it is alive. */
+  /** How many seconds the crew has stood still; null if it moves. */
   stillSeconds(now = performance.now()): number | null {
     if (this.#count === -1) return null;
     const stillMs = now - this.#movedAt;
@@ -67,7 +67,7 @@ export class StageWatch {
   #count: () => number;
   #pulse: Pulse;
 
-  /** While the run is `held` there is nothing to notice. */
+  /** While the run is `held`, it is not expected to move. */
   constructor(stage: Stage, count: () => number, held: () => boolean) {
     this.#held = held;
     this.#stage = stage;
@@ -90,7 +90,7 @@ export class StageWatch {
     else this.#pulse.take(this.#count(), now);
   }
 
-  /** Says what stands still, of a run of `jobId`; null if it moves. */
+  /** A sentence about what stands still in a run of `jobId`; null if the run moves. */
   still(jobId: string, now = performance.now()): string | null {
     const seconds = this.#pulse.stillSeconds(now);
     return seconds === null ? null : `${stages[this.#stage].who} of ${jobId} has stood still for ${seconds} seconds`;

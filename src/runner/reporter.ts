@@ -1,9 +1,9 @@
 /**
- * Tells the record what a run does: progress, events, rows of metrics; together, and a few times a
- * second at most.
+ * Writes to the record what a run does: progress, events and rows of metrics, together, at most a
+ * few times a second.
  *
- * Rows are also kept until a checkpoint has carried them, since one that is committed must have all
- * metrics up to its step.
+ * Rows are also kept until a checkpoint is committed with them, because a committed checkpoint
+ * must have all metrics up to its step.
  */
 import type { Logger } from "../log.ts";
 import { Retry } from "../retries.ts";
@@ -13,7 +13,7 @@ import type { MetricRow, NewEvent, ProgressReport } from "../store/record.ts";
 import { persist, type Life } from "./persist.ts";
 
 const INTERVAL_MS = 200;
-/** What one script appends at most. */
+/** How many events one script appends at most. */
 const EVENTS_PER_REPORT = 200;
 
 interface Report {
@@ -24,7 +24,7 @@ interface Report {
 
 export class Reporter {
   readonly #lease: Lease;
-  /** How far the run is; null while there is nothing to tell of yet. */
+  /** The progress of the run; null while there is none to report. */
   readonly progress: () => ProgressReport | null;
   readonly #timer: NodeJS.Timeout;
   readonly #attempts: Retry;
@@ -32,13 +32,15 @@ export class Reporter {
   #events: NewEvent[] = [];
   #rows: MetricRow[] = [];
   #uncommitted: MetricRow[] = [];
-  /** What was sent and not acknowledged; it is sent again as it was, before anything else. */
+  /**
+   * A report that was sent and not acknowledged. It is sent again unchanged, before anything else.
+   */
   #unacknowledged: Report | null = null;
   #sent = 0;
   #lastProgress = "";
   #sending: Promise<void> | null = null;
 
-  /** `broken` is told of what goes wrong and would again. */
+  /** `broken` is called with errors that would come again. */
   constructor(lease: Lease, progress: () => ProgressReport | null, log: Logger, broken: (error: unknown) => void) {
     this.#broken = broken;
     this.#attempts = new Retry("report", log);
@@ -58,7 +60,7 @@ export class Reporter {
     }
   }
 
-  /** The rows that a checkpoint of `step` must carry. */
+  /** The rows that must be committed with a checkpoint of `step`. */
   rowsUpTo(step: number): MetricRow[] {
     return upTo(step, this.#uncommitted);
   }
@@ -67,19 +69,21 @@ export class Reporter {
     this.#uncommitted = this.#uncommitted.filter((row) => row.step > step);
   }
 
-  /** Tells what there is to tell. */
+  /** Reports everything that is waiting. */
   async flush(life: Life): Promise<void> {
     await this.#sending?.catch(() => undefined);
     await persist(life, () => this.#send());
   }
 
-  /** Training goes back to `step`: tells what there is to tell, and forgets the rows after it. */
+  /**
+   * Training goes back to `step`: reports everything that is waiting, and drops the rows after it.
+   */
   async rewind(step: number, life: Life): Promise<void> {
     await this.flush(life);
     this.#uncommitted = upTo(step, this.#uncommitted);
   }
 
-  /** Stops reporting; returns what the last word on the job has to carry. */
+  /** Stops reporting. Returns what the last write to the job must include. */
   async close(life: Life): Promise<{ events: NewEvent[]; rows: MetricRow[] }> {
     this.stop();
     await this.#sending?.catch(() => undefined);
@@ -97,12 +101,12 @@ export class Reporter {
       .then(() => this.#attempts.worked())
       .catch((error: unknown) => {
         if (error instanceof Unavailable) this.#attempts.failed(error);
-        // The job is someone else's: the heartbeat learns it too.
+        // If the lease is lost, the heartbeat learns it too, and ends the run.
         else if (!(error instanceof LeaseLost)) this.#broken(error);
       });
   }
 
-  /** One at a time: whoever comes meanwhile waits for the same. */
+  /** Sends one report at a time. A caller that comes meanwhile waits for the same one. */
   #send(): Promise<void> {
     this.#sending ??= this.#sendAll().finally(() => {
       this.#sending = null;

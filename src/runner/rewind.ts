@@ -1,10 +1,10 @@
 /**
- * Takes a job back after a divergence (engine/rewind.ts), in the same run. First what its crew
- * still has to tell and to commit is done with; then the record goes back in one script, and
- * forgets the course that was given up. The next crew begins as one that takes over would: from the
- * last checkpoint that is left, or from the job's beginning, with the changes that the record has.
- * So it does not matter when this process dies: before the script the next run diverges at the same
- * step and comes to the same decision, after it that run begins where this one would have.
+ * Rewinds a job after a divergence (engine/rewind.ts), in the same run. First everything that the
+ * crew still has to report and to commit is written. Then one script rewinds the record and deletes
+ * what came after the step. The next crew begins as a crew of a new run would: from the last
+ * checkpoint that is left, or from the job's beginning, with the changes in the record. So the
+ * process may die at any time. Before the script, the next run diverges at the same step and
+ * decides the same. After it, the next run begins where this one would have begun.
  */
 import type { Outcome } from "../engine/crew.ts";
 import type { Change, Rewind } from "../engine/rewind.ts";
@@ -24,7 +24,7 @@ interface Writers {
   readonly life: Life;
 }
 
-/** Resolves to what there is to do then. */
+/** Resolves to the work that is to be done after the rewind. */
 export async function rewind(
   writers: Writers,
   work: Work,

@@ -90,7 +90,7 @@ export class Run {
   readonly #endings: Endings;
   #wanted: Wanted | null = null;
   /** Resolves when the run is first asked to stop. */
-  readonly #toStop = Promise.withResolvers<null>();
+  readonly #stopAsked = Promise.withResolvers<null>();
   #away = false;
   #stateBytes = 0;
   #crew: Crew | null = null;
@@ -109,7 +109,7 @@ export class Run {
     this.#interrupted.promise.catch(() => undefined);
     this.#watch = new StageWatch(
       "preparing",
-      () => this.#arrived(),
+      () => this.#activity(),
       () => this.#away,
     );
     this.#reporter = new Reporter(
@@ -118,16 +118,16 @@ export class Run {
       this.#log,
       (error) => this.#interrupt(error),
     );
-    this.#endings = new Endings(lease, this.#reporter, this.#life, () => this.#heartbeat.lastWord());
+    this.#endings = new Endings(lease, this.#reporter, this.#life, () => this.#heartbeat.lastWriteBegins());
     this.#heartbeat = new Heartbeat(
       lease,
       options.leaseMs,
       () => this.#blame(),
       (leaseMs) => options.renewLock(leaseMs),
       {
-        status: (status) => this.told(status),
+        status: (status) => this.hearStatus(status),
         away: () => this.#hold(),
-        back: () => this.#goOn(),
+        back: () => this.#continue(),
         lost: (silenced) => {
           if (silenced) lease.retractCrash().catch(() => undefined);
           this.abandon(new LeaseLost("the lease lapsed and the job was taken over"));
@@ -163,14 +163,14 @@ export class Run {
   }
 
   /** Hears the status of the job, which says what is wanted of this run. */
-  told(status: JobStatus): void {
+  hearStatus(status: JobStatus): void {
     if (status === "cancelling") this.#want("cancel");
     if (status === "pausing") this.#want("pause");
   }
 
   /** Asks the record now what is wanted. */
-  look(): void {
-    this.#heartbeat.look();
+  checkStatus(): void {
+    this.#heartbeat.renewNow();
   }
 
   /** @throws Error if the run stands still */
@@ -210,7 +210,7 @@ export class Run {
   }
 
   /** A number that grows as long as Redis answers and data arrive. */
-  #arrived(): number {
+  #activity(): number {
     return this.lease.answered + (this.#options.cache?.received ?? 0);
   }
 
@@ -218,7 +218,7 @@ export class Run {
     const work = await this.#uninterrupted(persist(this.#course, () => this.lease.work()));
     const preparing = prepare(this.lease, work, this.#options, this.#course);
     preparing.catch(() => undefined);
-    const prepared = await this.#uninterrupted(Promise.race([preparing, this.#toStop.promise]));
+    const prepared = await this.#uninterrupted(Promise.race([preparing, this.#stopAsked.promise]));
     if (prepared === null) return await this.#stopped();
     this.#stateBytes = work.stateBytes;
     const committed = () => this.#options.committed(this);
@@ -249,7 +249,7 @@ export class Run {
       checkpoints: this.#checkpoints!,
       life: this.#course,
     };
-    this.#enter("preparing", () => this.#arrived());
+    this.#enter("preparing", () => this.#activity());
     const back = await this.#uninterrupted(rewind(writers, work, outcome, change));
     this.#log.info({ ...change, from: resumesFrom(back)?.step ?? 0 }, "rewound");
     const start = await this.#uninterrupted(readStart(this.lease, back, this.#course));
@@ -361,11 +361,11 @@ export class Run {
   #want(what: Wanted): void {
     if (this.#wanted !== null && URGENCY.indexOf(what) <= URGENCY.indexOf(this.#wanted)) return;
     this.#wanted = what;
-    this.#toStop.resolve(null);
+    this.#stopAsked.resolve(null);
     this.#stop();
     if (what === "cancel") this.#interrupt(new Cancelled("the job is to be cancelled"));
     // Tells the record that a death from now on is no crash.
-    if (what === "shutdown") this.look();
+    if (what === "shutdown") this.checkStatus();
   }
 
   #blame(): Blame {
@@ -384,7 +384,7 @@ export class Run {
     this.#crew?.suspend();
   }
 
-  #goOn(): void {
+  #continue(): void {
     this.#log.info("Redis is back: going on");
     this.#away = false;
     this.#crew?.resume();

@@ -1,8 +1,8 @@
 import { meters } from "../meters.ts";
 
 /**
- * The threads that the runs of a process share. A run may get fewer than it asked for, but one at
- * least: its result does not depend on it.
+ * The threads that the runs of a process share. A run may get fewer than it asked for, but at
+ * least one. Its result does not depend on the number.
  */
 export class Threads {
   readonly total: number;

@@ -2,15 +2,13 @@ import type { Lease } from "../store/lease.ts";
 import type { Stage } from "./pulse.ts";
 
 /**
- * What a run tells a trace of itself. Whoever makes traces (src/tracing.ts) is not known here, and
- * is not even loaded where nobody wants them.
+ * What a run tells its trace. The runner does not import src/tracing.ts, which is loaded only if
+ * somebody wants traces.
  */
 export interface RunTrace {
-  /**
-   * The run is at this stage from now on. Told at the one that it is at already, nothing changes.
-   */
+  /** The run enters this stage. Nothing changes if it is already there. */
   enter(stage: Stage): void;
-  /** Something was done beside, from `began` (as `Date.now()` gives it) until now. */
+  /** Something was done during the stage, from `began` (by `Date.now()`) until now. */
   did(what: "evaluate" | "checkpoint", began: number, step: number): void;
   /** The job failed. */
   failed(code: string, message: string): void;
@@ -18,7 +16,7 @@ export interface RunTrace {
 }
 
 export interface RunTraces {
-  /** `context`: as BullMQ carried it from where the job was posted. */
+  /** `context`: the trace context of the request that posted the job, which BullMQ carried here. */
   trace(lease: Pick<Lease, "jobId" | "run">, context: string | undefined): RunTrace;
 }
 

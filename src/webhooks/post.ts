@@ -1,16 +1,17 @@
 /**
- * A request to a URL that a stranger chose, from inside our network. Whoever can post a job could
- * otherwise have us talk to Redis, to a cloud's metadata service or to a router's web page.
+ * Sends a request from inside our network to a URL that a stranger chose. Without care, anybody
+ * who can post a job could make us talk to Redis, to a cloud's metadata service or to a router's
+ * web page.
  *
- * The name is resolved once, all its addresses must be public, and the connection goes to those
- * very addresses: had the socket resolved the name again, it might get others than were checked.
- * The certificate is checked against the name, which is also what `Host` says. No redirect is
- * followed, no proxy of the environment asked, no connection reused, and of the response only the
- * head is read.
+ * The name is resolved once, and all its addresses must be public. The connection goes to exactly
+ * these addresses: if the socket resolved the name again, it might get addresses that nobody
+ * checked. The certificate is checked against the name, which is also in `Host`. We follow no
+ * redirect, use no proxy of the environment, reuse no connection, and read only the head of the
+ * response.
  *
- * A name that a stranger chose is resolved with a socket of our own (c-ares). The system's resolver
- * would keep a thread busy for as long as that name's server stays silent, and there are two such
- * threads for everybody.
+ * A name that a stranger chose is resolved with a separate socket (c-ares). The system's resolver
+ * would block a thread as long as the name's server stays silent, and the whole process has only
+ * two such threads.
  */
 import type { LookupAddress } from "node:dns";
 import dns from "node:dns/promises";
@@ -20,28 +21,28 @@ import { isIP } from "node:net";
 import { hostOf, isAllowed, isPublic, urlFault } from "../spec/webhook.ts";
 
 export interface PostOptions {
-  /** Hosts (`host` or `host:port`) that may be anywhere, and need no TLS. */
+  /** Hosts (`host` or `host:port`) that need neither a public address nor TLS. */
   readonly allowedHosts: readonly string[];
-  /** For everything together. */
+  /** The limit for everything together. */
   readonly timeoutMs: number;
-  /** Gives the request up. */
+  /** Aborts the request. */
   readonly signal: AbortSignal;
   readonly resolve?: Resolve;
 }
 
-/** Gives all addresses of a host. */
+/** Finds all addresses of a host. */
 export type Resolve = (host: string) => Promise<readonly LookupAddress[]>;
 
 export interface Reply {
   readonly status: number;
-  /** What the receiver asks us to wait, if it says so in seconds. */
+  /** How long the receiver asks us to wait, if it says so in seconds; else 0. */
   readonly retryAfterMs: number;
 }
 
-/** More answers than these that are no answer yet (1xx) are an attempt to keep us busy. */
+/** A receiver that sends more interim answers (1xx) than this wants to keep us busy. */
 const MAX_INTERIM_ANSWERS = 8;
 
-/** As the machine itself would: what the operator named may stand in its list of hosts. */
+/** Resolves as the machine does: a host that the operator named may be in its list of hosts. */
 const resolveLocally: Resolve = (host) => dns.lookup(host, { all: true });
 
 const resolvePublicly: Resolve = async (host) => {
@@ -52,7 +53,7 @@ const resolvePublicly: Resolve = async (host) => {
   return [...as(4, v4), ...as(6, v6)];
 };
 
-/** @throws Error if the URL may not be requested, or nobody answers in time. */
+/** @throws Error if the URL may not be requested, or no answer comes in time. */
 export async function post(
   url: string,
   headers: Record<string, string>,

@@ -1,17 +1,18 @@
 /**
- * Who may send: a process sends so many messages at once, and whoever's receivers are slow leaves
- * room for the others.
+ * Decides which owner may send. A process sends a limited number of messages at once, and an owner
+ * with slow receivers must leave room for the others.
  *
- * An owner gets a further slot while fewer are taken by that owner than are free. So one owner
- * alone gets the most there is for one; of several whose receivers are all slow each gets the same;
- * and a slot stays free for the next who comes, until as many owners as there are slots hold one.
+ * An owner gets another slot while the owner holds fewer slots than are free, up to a limit. So
+ * one owner alone reaches the limit. Several owners whose receivers are all slow get the same
+ * number each. And a slot stays free for the next owner, until as many owners as there are slots
+ * hold one.
  */
 export const SLOTS = 128;
 const PER_OWNER = 8;
 
 /**
- * How long a message of an owner without a free slot waits, and how far apart such messages of one
- * owner come.
+ * How long a message waits that got no slot, and how far apart such messages of one owner come
+ * back.
  */
 const WAIT_MS = 500;
 const APART_MS = 20;
@@ -21,7 +22,7 @@ export class Slots {
   readonly #nextLook = new Map<string, number>();
   #free = SLOTS;
 
-  /** Returns whether the owner got one, to be given back. */
+  /** Returns whether the owner got a slot, which must be given back. */
   take(owner: string): boolean {
     const taken = this.#taken.get(owner) ?? 0;
     if (taken >= Math.min(PER_OWNER, this.#free)) return false;
@@ -38,7 +39,8 @@ export class Slots {
   }
 
   /**
-   * When a message without a slot is to come again: a thousand that wait must not all come at once.
+   * When a message that got no slot should come back. A thousand messages must not come back at
+   * once.
    */
   nextLook(owner: string, now: number): number {
     const next = Math.max(now + WAIT_MS, (this.#nextLook.get(owner) ?? 0) + APART_MS);

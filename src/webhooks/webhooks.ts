@@ -1,19 +1,19 @@
 /**
  * Sends events of jobs to the URLs in their specs: at least once, in no promised order, signed as
- * Standard Webhooks has it.
+ * Standard Webhooks says.
  *
  * An event is recorded together with its entry in the outbox (src/store/outbox.ts). From there it
- * becomes a message in a BullMQ queue, whose body is fixed then, so that every attempt sends the
- * same; BullMQ keeps the message over restarts and brings it up again by the schedule. The message
- * is named by the job and the event, `<job id>-<event id>`: BullMQ takes a name once, and a
- * receiver that sees it twice knows it (`webhook-id`).
+ * becomes a message in a BullMQ queue. The body is fixed then, so that every attempt sends the
+ * same. BullMQ keeps the message over restarts and repeats it by the schedule. The message is named
+ * after the job and the event, `<job id>-<event id>`. BullMQ accepts a name only once, and a
+ * receiver that gets the message twice recognises it by this name (`webhook-id`).
  *
- * Any answer but 2xx is a failure, a redirect too. What is given up is told in an event of the job.
- * 410 ends the matter: nothing more goes to that job's webhook.
+ * Every answer except 2xx is a failure, also a redirect. If a message is given up, the job gets an
+ * event that says so. After a 410 nothing more is sent for that job.
  *
- * A receiver that is slow holds up its own owner's messages and nobody else's. Owners take turns,
- * which BullMQ knows as priorities, so that nobody waits behind the thousand messages of another;
- * and of what is sent at once one owner has a bounded share (slots.ts).
+ * A slow receiver delays only the messages of its own owner. Owners take turns, which are
+ * priorities for BullMQ, so that nobody waits behind the thousand messages of another owner. And
+ * one owner has a limited share of what is sent at once (slots.ts).
  */
 import { DelayedError, Queue, UnrecoverableError, WaitingError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
@@ -47,23 +47,26 @@ const SCHEDULE_MS = [
   20 * HOUR_MS,
   24 * HOUR_MS,
 ];
-/** What is added at random at most, so that what failed together does not come back together. */
+/**
+ * The largest random addition to a wait, so that messages that failed together do not come back
+ * together.
+ */
 const JITTER = 0.1;
 const MAX_ASKED_MS = 24 * HOUR_MS;
 const TIMEOUT_MS = 15 * SECOND_MS;
-/** What is being sent when the process ends has so long to be answered. */
+/** How long a message that is being sent when the process ends may take. */
 const CLOSING_MS = 2 * SECOND_MS;
-/** How often the outbox is looked into. */
+/** How often the outbox is read. */
 const FORWARD_MS = 500;
 /**
- * For how long the name of a message that was sent stays taken: another process may be about to
- * forward the same event.
+ * How long the name of a sent message stays taken: another process may be about to forward the
+ * same event.
  */
 const KEPT_MS = MINUTE_MS;
-/** BullMQ logs what it does in a stream that nobody here reads. */
+/** BullMQ logs what it does in a stream that nobody reads. */
 const MAX_EVENTS = 100;
 
-/** After which a message comes again whose process died while it sent it. */
+/** After how long a message comes back whose process died while it sent it. */
 const LOCK_MS = 5 * SECOND_MS;
 
 const queue = { name: "webhooks", prefix: hashTag };
@@ -80,12 +83,12 @@ interface Message {
 export interface WebhooksOptions {
   readonly store: Store;
   /**
-   * The store's connection, and one that waits for Redis (maxRetriesPerRequest: null). The latter
-   * is closed here.
+   * `redis` is the store's connection. `patientRedis` waits for Redis (maxRetriesPerRequest: null)
+   * and is closed here.
    */
   readonly redis: Redis;
   readonly patientRedis: Redis;
-  /** By owner. */
+  /** The secrets of each owner. */
   readonly secrets: ReadonlyMap<string, readonly Buffer[]>;
   readonly allowedHosts: readonly string[];
   readonly log: Logger;
@@ -117,7 +120,7 @@ export class Webhooks {
       streams: { events: { maxLen: MAX_EVENTS } },
     });
     this.bull.on("error", () => undefined);
-    // BullMQ looks at how many parameters the function has.
+    // Not passed directly, because BullMQ counts the parameters of the function.
     const process = (message: Job<Message>, token?: string, closing?: AbortSignal) =>
       this.#process(message, token!, closing!);
     this.#worker = new Worker<Message>(queue.name, process, {
@@ -126,7 +129,7 @@ export class Webhooks {
       concurrency: SLOTS,
       lockDuration: LOCK_MS,
       stalledInterval: LOCK_MS,
-      // A process that dies while it sends is no reason to give a message up.
+      // If processes die while they send a message, it is not given up.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
       settings: { backoffStrategy: (failures, _type, error) => waitMs(this.#scheduleMs[failures - 1], error) },
     });
@@ -136,8 +139,8 @@ export class Webhooks {
   }
 
   /**
-   * Within about so many milliseconds. A message that is being sent and not answered by then goes
-   * back to the queue, and is sent again by the next process.
+   * Takes about `withinMs` at most. A message that is being sent and gets no answer in time goes
+   * back to the queue, and the next process sends it again.
    */
   async close(withinMs: number): Promise<void> {
     clearInterval(this.#timer);
@@ -169,15 +172,14 @@ export class Webhooks {
       priority: Math.min(turn, LAST_TURN),
       attempts: this.#scheduleMs.length + 1,
       backoff: { type: "schedule" },
-      // Their age counts only when #forget looks: BullMQ itself looks only when a further message
-      // was sent.
+      // #forget removes them by age: BullMQ itself would do so only when another message was sent.
       removeOnComplete: { count: 1000 },
       removeOnFail: true,
     };
     await available(() => this.bull.add("send", message, options));
   }
 
-  /** What was sent speaks of jobs that may be deleted by now, and takes room. */
+  /** Deletes sent messages: they take room, and their jobs may have been deleted. */
   async #forget(): Promise<void> {
     const { keptMs = KEPT_MS } = this.#options;
     if (performance.now() - this.#forgotAt < keptMs) return;
@@ -235,7 +237,7 @@ export class Webhooks {
     throw new Refused(reply.status, reply.retryAfterMs);
   }
 
-  /** If Redis is away just now the room is given back when the job is deleted. */
+  /** If Redis is away now, the room is given back when the job is deleted. */
   async #settled({ id, data: { owner, job_id } }: Job<Message>): Promise<void> {
     await this.#options.store.outbox.settled(owner, job_id, id!).catch(() => undefined);
   }
@@ -252,13 +254,16 @@ export class Webhooks {
   }
 }
 
-/** What the schedule says, or the receiver if it wants more: a day at most. */
+/**
+ * How long to wait: as the schedule says, or longer if the receiver asks for it, but at most a
+ * day.
+ */
 export function waitMs(scheduledMs: number, error?: Error): number {
   const asked = error instanceof Refused ? Math.min(error.retryAfterMs, MAX_ASKED_MS) : 0;
   return Math.max(scheduledMs * (1 + JITTER * Math.random()), asked);
 }
 
-/** In words for the job's owner, who learns nothing from them of the network that we are in. */
+/** The reason in words for the job's owner. They must reveal nothing about our network. */
 function reasonOf(error: Error): string {
   if (error instanceof Refused || error instanceof UnrecoverableError) return error.message;
   const timedOut = [error, error.cause].some((one) => one instanceof Error && one.name === "TimeoutError");

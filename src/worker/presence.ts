@@ -1,4 +1,4 @@
-/** Says every few seconds that a worker lives, and what it is doing. */
+/** Reports every few seconds that a worker is alive, and what it is doing. */
 import { hostname } from "node:os";
 import { ulid } from "ulid";
 import type { Logger } from "../log.ts";
@@ -10,7 +10,7 @@ const INTERVAL_MS = 2000;
 type Overview = Sources["store"]["overview"];
 type Heartbeat = Parameters<Overview["beat"]>[0];
 
-/** What changes from one time to the next. */
+/** What changes from one report to the next. */
 export type Doing = Pick<Heartbeat, "draining" | "threads" | "max_jobs" | "running">;
 
 export class Presence {

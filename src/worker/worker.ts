@@ -1,14 +1,14 @@
 /**
- * Takes deliveries from the queue and runs the jobs they speak of.
+ * Takes deliveries from the queue and runs their jobs.
  *
- * What a delivery is worth is for the record to say. If the job cannot be had just now (another run
- * holds it, or it must run alone and this worker is busy) the delivery goes back with a delay; it
- * is never failed, and completed only once there is nothing left to run. A run that lost its job
- * leaves the delivery alone, since it belongs to someone else by then.
+ * The record decides what a delivery means. If the job cannot be taken now (another run holds it,
+ * or it must run alone and this worker is busy), the delivery goes back with a delay. A delivery
+ * never fails, and completes only when there is nothing left to run. A run that lost its job leaves
+ * the delivery alone, because it belongs to another worker by then.
  *
- * A job whose last run died runs alone, so that it takes no other with it if it kills this process
- * too. It would wait for ever in a busy queue, so while it keeps coming back the worker takes
- * nothing else.
+ * A job whose last run died runs alone, so that it takes no other job with it if it kills this
+ * process too. In a busy queue it would wait for ever. So while its delivery keeps coming back, the
+ * worker takes nothing else.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { DelayedError, WaitingError, Worker, type Job } from "bullmq";
@@ -25,33 +25,34 @@ import { Threads } from "../runner/threads.ts";
 import { untraced, type RunTraces } from "../runner/trace.ts";
 import { Presence, type Doing } from "./presence.ts";
 
-/** After which a delivery comes again that this worker does not look at now. */
+/** How long a delivery waits that this worker cannot look at now. */
 const RETRY_MS = 1000;
-/** After which a job comes again whose data could not be had. */
+/** How long a job waits whose data could not be read. */
 const POSTPONED_MS = 5000;
-/** How long it may take to give back what did not stop in time. */
+/** How long it may take to give back jobs that did not stop in time. */
 const DROP_MS = 500;
-/** How long nothing else is taken for the sake of a job that wants to run alone. */
+/** How long the worker takes nothing else while a job that must run alone may come back. */
 const RESERVED_MS = 5000;
-/** After which BullMQ asks again for deliveries when Redis was away; its default is 15 s. */
+/**
+ * How long BullMQ waits before it asks again for deliveries when Redis was away. Its default is 15
+ * s.
+ */
 const RECONNECT_MS = 500;
 /**
- * BullMQ says what goes wrong, again and again, and not that it works again: after such a silence
- * it does.
+ * BullMQ reports each failure, but not that it works again. After so long without a failure it
+ * counts as working.
  */
 const QUIET_MS = 15_000;
 
 export interface TrainingWorkerOptions extends Sources {
-  /**
-   * Connections of its own, which wait for Redis (maxRetriesPerRequest: null); closed by `close`.
-   */
+  /** A separate connection that waits for Redis (maxRetriesPerRequest: null). `close` closes it. */
   redis: Redis;
   control: Control;
   log: Logger;
   leaseMs: number;
-  /** Jobs at once. */
+  /** How many jobs it runs at once. */
   jobs: number;
-  /** Training threads in all. */
+  /** How many threads train in total. */
   threads: number;
   traces?: RunTraces;
   quietMs?: number;
@@ -59,8 +60,9 @@ export interface TrainingWorkerOptions extends Sources {
 
 export interface ClosingReason {
   /**
-   * An error that nobody caught ends the process, and a job may have caused it. So no job is given
-   * back: their leases lapse, which counts (crash_loop), and such a job does not go round for ever.
+   * Whether an uncaught error ends the process. A job may have caused it. So no job is given back:
+   * their leases lapse, which counts as a crash (crash_loop), and such a job does not return for
+   * ever.
    */
   readonly broken: boolean;
 }
@@ -73,11 +75,11 @@ export class TrainingWorker {
   readonly #deliveries: Retry;
   #quiet: NodeJS.Timeout | undefined;
   readonly #runs = new Set<Run>();
-  /** Deliveries are looked at one after the other. */
+  /** Deliveries are handled one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   /** The run that must have the process to itself. */
   #alone: Run | null = null;
-  /** A job that wants to run alone, and until when nothing else is taken for its sake. */
+  /** A job that must run alone, and until when the worker takes nothing else. */
   #reserved = { jobId: "", until: 0 };
   #closing = false;
 
@@ -90,25 +92,25 @@ export class TrainingWorker {
       prefix: queue.prefix,
       concurrency: options.jobs,
       lockDuration: options.leaseMs,
-      // The run's heartbeat does it.
+      // The run's heartbeat renews the lock.
       skipLockRenewal: true,
       stalledInterval: options.leaseMs / 2,
-      // How often a job may kill its worker is for the record to say.
+      // The record counts how often a job kills its worker.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
       runRetryDelay: RECONNECT_MS,
     });
     this.#worker.on("error", (error) => this.#noDelivery(error));
-    // The reconciler delivers it again.
+    // The reconciler will deliver the job again.
     this.#worker.on("failed", (_delivery, error) => this.#noDelivery(error));
     this.#presence = new Presence(options.store.overview, () => this.#doing(), options.log);
   }
 
-  /** Resolves once it looks for deliveries. */
+  /** Resolves when the worker has begun to look for deliveries. */
   async ready(): Promise<void> {
     await this.#worker.waitUntilReady();
   }
 
-  /** @throws Error if a crew stands still: only a new process helps then */
+  /** @throws Error if a crew stands still: then only a new process helps */
   assertMoving(): void {
     for (const run of this.#runs) run.assertMoving();
   }
@@ -120,8 +122,8 @@ export class TrainingWorker {
   }
 
   /**
-   * Gives back what it runs and takes nothing more. What does not stop in time is left to whoever
-   * finds its lease lapsed.
+   * Gives back its jobs and takes no more. A job that does not stop in time is taken by another
+   * worker when its lease lapses.
    */
   async close(withinMs: number, { broken }: ClosingReason): Promise<void> {
     this.#closing = true;
@@ -160,14 +162,14 @@ export class TrainingWorker {
     begun.run.trace.ended(end);
     if (end === "ended") return;
     if (end === "postponed") return await putOff(delivery, POSTPONED_MS, token);
-    // If the lock has lapsed the delivery is on its way to somebody else, which is as good.
+    // If the lock has lapsed, the delivery already goes to another worker, which is just as good.
     if (end === "released") await this.#giveBack(delivery, token).catch(() => undefined);
     throw new WaitingError();
   }
 
   /**
-   * What was begun goes before everything that waits; and BullMQ would wake no idle worker for a
-   * delivery with a priority.
+   * Puts a job that has begun before all that wait. Without a priority, because BullMQ wakes no
+   * idle worker for a delivery with one.
    */
   async #giveBack(delivery: Job<Delivery>, token: string): Promise<void> {
     await delivery.changePriority({ priority: 0 });
@@ -197,14 +199,16 @@ export class TrainingWorker {
     if (begun.outcome === "run") {
       if (begun.alone) this.#alone = begun.run;
       this.#runs.add(begun.run);
-      // If the process dies from now on, it may be by the new one.
-      for (const run of this.#runs) run.look();
+      // If the process dies from now on, the new run may be the cause: the record must know.
+      for (const run of this.#runs) run.checkStatus();
       meters.runs.set(this.#runs.size);
     }
     return begun;
   }
 
-  /** A later version has upgraded the store: what this one has begun is all that it does. */
+  /**
+   * A later version has upgraded the store: this worker finishes what it runs and takes no more.
+   */
   #retire(): void {
     if (this.#worker.isPaused()) return;
     this.#options.log.error("this worker takes no more jobs: a later version has upgraded the store");
@@ -214,14 +218,14 @@ export class TrainingWorker {
   async #execute(run: Run): Promise<RunEnd> {
     const { control, log } = this.#options;
     const { jobId } = run.lease;
-    control.listen(jobId, (status) => run.told(status));
-    // What arrived between the acquisition and now.
-    run.look();
+    control.listen(jobId, (status) => run.hearStatus(status));
+    // Learns what was asked between the acquisition and now.
+    run.checkStatus();
     if (this.#closing) run.shutdown();
     try {
       return await run.execute();
     } catch (error) {
-      // Its lease lapses, and the job is taken over as if this process had died.
+      // The lease lapses, and another run takes the job as if this process had died.
       log.error({ err: error, job_id: jobId }, "a run broke off");
       return "lost";
     } finally {
@@ -233,20 +237,20 @@ export class TrainingWorker {
   }
 
   /**
-   * A run that got past the point at which the one before it died, or ended, need not be alone any
-   * longer.
+   * A run that got past the point where the one before it died, or that ended, need not be alone
+   * any more.
    */
   #committed(run: Run): void {
     if (this.#alone === run) this.#alone = null;
   }
 }
 
-/** What led to this delivery; that means nothing if its turn went to another job. */
+/** The trace context of this delivery. It means nothing if another job took the turn. */
 function contextFor(delivery: Job<Delivery>, jobId: string): string | undefined {
   return delivery.data.job_id === jobId ? delivery.opts.telemetry?.metadata : undefined;
 }
 
-/** Has BullMQ deliver it again after a while. */
+/** Lets BullMQ deliver it again after a while. */
 async function putOff(delivery: Job<Delivery>, waitMs: number, token: string): Promise<never> {
   await delivery.moveToDelayed(Date.now() + waitMs, token);
   throw new DelayedError();

@@ -99,9 +99,9 @@ test("a beat that meets the end of its own job is no lost lease, one that meets 
       handlers,
       log,
     );
-    if (silently) heartbeat.lastWord();
+    if (silently) heartbeat.lastWriteBegins();
     await lease.finish({ status: "failed", progress: null, events: [] }, []);
-    heartbeat.look();
+    heartbeat.renewNow();
     // The beat was answered before this is.
     await redis.ping();
     setImmediate(() => resolve("nothing"));
@@ -129,7 +129,7 @@ test("a beat that fails after its run has ended is no beat that is tried again",
   );
   server.kill("SIGSTOP");
   try {
-    heartbeat.look();
+    heartbeat.renewNow();
     heartbeat.close();
     await failed;
   } finally {

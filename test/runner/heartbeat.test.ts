@@ -39,8 +39,8 @@ test("who asks what is wanted while an answer is on its way is answered anew", a
   let answers = 0;
   // It beats by itself only every quarter of a minute.
   const { heartbeat } = await beating(storeConnection, { leaseMs: 60_000, status: () => answers++ });
-  heartbeat.look();
-  heartbeat.look();
+  heartbeat.renewNow();
+  heartbeat.renewNow();
   await expect.poll(() => answers).toBe(2);
 });
 

@@ -76,7 +76,7 @@ test("a job is cancelled though what stores its result does not come back", asyn
   const end = run.execute();
   await storing;
   await place.store.jobs.cancel(OWNER, id);
-  run.look();
+  run.checkStatus();
   expect(await end).toBe("ended");
   expect(await place.get(id)).toMatchObject({ status: "cancelled", progress: { progress: 1 } });
   expect(threads.busy).toBe(0);
@@ -87,7 +87,7 @@ test("what is wanted of a run just before its crew is there is done", async () =
   // It hears of it when it has what it prepared, and takes its threads.
   class Telling extends Threads {
     override take(wanted: number): number {
-      run.told("pausing");
+      run.hearStatus("pausing");
       return super.take(wanted);
     }
   }
@@ -102,7 +102,7 @@ test("a run that hears that Redis is away just before its crew is there holds, a
   class Telling extends Threads {
     override take(wanted: number): number {
       run.lease.renew = () => Promise.reject(new Unavailable("Redis is away"));
-      run.look();
+      run.checkStatus();
       return super.take(wanted);
     }
   }
@@ -112,7 +112,7 @@ test("a run that hears that Redis is away just before its crew is there holds, a
   // If it did not hold it would have ended long before.
   expect(await Promise.race([end, sleep(3000, "holds")])).toBe("holds");
   run.lease.renew = renew;
-  run.look();
+  run.checkStatus();
   expect(await end).toBe("ended");
   expect(await place.get(id)).toMatchObject({ status: "succeeded", run: 1 });
 });
