@@ -17,7 +17,7 @@ import { crashPoint } from "../crash.ts";
 import { filesOf, type Named } from "../data/dataset.ts";
 import type { Draft } from "../data/files/dataset-files.ts";
 import { retryLater } from "../spec/errors.ts";
-import type { Dataset } from "../spec/wire.ts";
+import type { Dataset } from "../spec/wire/dataset.ts";
 import type { Services } from "./services.ts";
 
 /**

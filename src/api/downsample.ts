@@ -1,4 +1,4 @@
-import type { Series } from "../spec/wire.ts";
+import type { Series } from "../spec/wire/metrics.ts";
 
 /**
  * Thins a curve to at most `maxPoints` points (at least 2) so that what one looks for in a curve

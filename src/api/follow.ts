@@ -7,7 +7,8 @@
  * time share one look at the record.
  */
 import type { News } from "../queue/news.ts";
-import { isFinal, type Event } from "../spec/wire.ts";
+import type { Event } from "../spec/wire/event.ts";
+import { isFinal } from "../spec/wire/job.ts";
 import { Unavailable } from "../store/errors.ts";
 import type { Store } from "../store/store.ts";
 

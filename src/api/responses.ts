@@ -2,7 +2,7 @@
 import type { Readable } from "node:stream";
 import { z } from "zod";
 import { errors, type ErrorCode } from "../spec/errors.ts";
-import { ProblemDocument } from "../spec/wire.ts";
+import { ProblemDocument } from "../spec/wire/problem.ts";
 
 /** What any route with a key may answer; a URL can be no URL. */
 const EVERYWHERE: readonly ErrorCode[] = [

@@ -1,7 +1,10 @@
 /** What the commands tell that only look: at a job, at lists, at the service. */
 import type { Client, PageQuery } from "../client/client.ts";
 import type { SeriesName } from "../spec/series.ts";
-import type { Job, JobStatus, JobSummary, MetricSeries, Page, ServiceStatus } from "../spec/wire.ts";
+import type { Page } from "../spec/wire/common.ts";
+import type { Job, JobStatus, JobSummary } from "../spec/wire/job.ts";
+import type { MetricSeries } from "../spec/wire/metrics.ts";
+import type { ServiceStatus } from "../spec/wire/status.ts";
 import { chart } from "./chart.ts";
 import type { Output } from "./output.ts";
 

@@ -2,7 +2,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { Client } from "../client/client.ts";
 import { RequestRefused, ServiceUnreachable } from "../client/errors.ts";
-import type { JobStatus } from "../spec/wire.ts";
+import type { JobStatus } from "../spec/wire/job.ts";
 import manifest from "../../package.json" with { type: "json" };
 import { SeriesName } from "../spec/series.ts";
 import { control, follow, fork, model, remove, submit } from "./commands.ts";

@@ -1,4 +1,4 @@
-import type { JobStatus } from "../spec/wire.ts";
+import type { JobStatus } from "../spec/wire/job.ts";
 
 /** What a command gives: what `--json` prints, and `text`, what people read instead. */
 export interface Output {

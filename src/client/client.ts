@@ -19,23 +19,15 @@ import type { SchedulePreview } from "../spec/preview.ts";
 import type { SeriesName } from "../spec/series.ts";
 import type { Spec } from "../spec/spec.ts";
 import type { TorchOptimizer } from "../spec/torch-optimizer.ts";
-import type {
-  Batches,
-  Checkpoint,
-  Dataset,
-  Event,
-  Health,
-  Job,
-  JobStatus,
-  JobSummary,
-  MetricSeries,
-  ModelDescription,
-  Page,
-  Progress,
-  ScheduleCurve,
-  ServiceStatus,
-  ValidatedSpec,
-} from "../spec/wire.ts";
+import type { Batches } from "../spec/wire/batches.ts";
+import type { Checkpoint } from "../spec/wire/checkpoint.ts";
+import type { Page } from "../spec/wire/common.ts";
+import type { Dataset } from "../spec/wire/dataset.ts";
+import type { Event } from "../spec/wire/event.ts";
+import type { Job, JobStatus, JobSummary, Progress, ValidatedSpec } from "../spec/wire/job.ts";
+import type { MetricSeries, ScheduleCurve } from "../spec/wire/metrics.ts";
+import type { ModelDescription } from "../spec/wire/model.ts";
+import type { Health, ServiceStatus } from "../spec/wire/status.ts";
 import { RequestRefused, ServiceUnreachable } from "./errors.ts";
 import { waitMs } from "./wait.ts";
 

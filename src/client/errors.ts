@@ -1,4 +1,4 @@
-import type { ProblemDocument } from "../spec/wire.ts";
+import type { ProblemDocument } from "../spec/wire/problem.ts";
 
 /** The service answered, and said no. */
 export class RequestRefused extends Error {

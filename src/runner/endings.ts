@@ -10,7 +10,7 @@ import { extractModels } from "../engine/state-worker.ts";
 import { Retry } from "../retries.ts";
 import type { Spec } from "../spec/spec.ts";
 import type { Blob } from "../store/blobs.ts";
-import type { JobStatus } from "../spec/wire.ts";
+import type { JobStatus } from "../spec/wire/job.ts";
 import { LeaseLost, Unavailable } from "../store/errors.ts";
 import type { Ending, Lease } from "../store/lease.ts";
 import type { MetricRow, ModelNotes, NewEvent, ProgressReport } from "../store/record.ts";

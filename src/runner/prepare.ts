@@ -12,7 +12,7 @@ import { configure } from "../engine/optimizers/configure.ts";
 import type { TrainingJob } from "../engine/job.ts";
 import { extractModels, forkState } from "../engine/state-worker.ts";
 import { targetsOf } from "../engine/losses/targets.ts";
-import type { Checkpoint } from "../spec/wire.ts";
+import type { Checkpoint } from "../spec/wire/checkpoint.ts";
 import { Damaged } from "../store/errors.ts";
 import type { Lease, Work } from "../store/lease.ts";
 import type { ModelNotes } from "../store/record.ts";

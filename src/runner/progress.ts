@@ -4,7 +4,7 @@ import type { LogEntry } from "../engine/log-reader.ts";
 import { batchRows, stepsPerEpoch, type TrainingJob } from "../engine/job.ts";
 import { meters } from "../meters.ts";
 import type { Finding } from "../spec/diagnosis.ts";
-import type { Checkpoint } from "../spec/wire.ts";
+import type { Checkpoint } from "../spec/wire/checkpoint.ts";
 import type { ProgressReport } from "../store/record.ts";
 
 /**

@@ -24,7 +24,7 @@ import { PlanError } from "../engine/shapes.ts";
 import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
 import { MAX_SECONDS, type ResolvedSpec } from "../spec/spec.ts";
-import type { JobStatus } from "../spec/wire.ts";
+import type { JobStatus } from "../spec/wire/job.ts";
 import { LeaseLost } from "../store/errors.ts";
 import type { Blame, Lease } from "../store/lease.ts";
 import type { ProgressReport } from "../store/record.ts";

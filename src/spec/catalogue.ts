@@ -17,7 +17,7 @@ import { size } from "../engine/shape.ts";
 import { schedules } from "../engine/schedules/registry.generated.ts";
 import { policyOptions } from "./detectors.ts";
 import { timingOptions } from "./spec.ts";
-import { list } from "./wire.ts";
+import { list } from "./wire/common.ts";
 
 /** What a hyperparameter of each kind takes. */
 const kinds = {

@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { CAUSES } from "../engine/detectors/causes.ts";
 import { detectors } from "../engine/detectors/registry.generated.ts";
-import { Change, Count, JobId, JobStatus, type Job } from "./wire.ts";
+import { Count, JobId } from "./wire/common.ts";
+import { Change, JobStatus, type Job } from "./wire/job.ts";
 
 export const Finding = z
   .object({

@@ -27,7 +27,7 @@ import { withoutNeutral } from "./identity.ts";
 import { mergePatch } from "./merge-patch.ts";
 import { resolveSpec, withoutDerived, type ResolveContext, type Resolved } from "./resolve.ts";
 import type { Spec } from "./spec.ts";
-import type { Job } from "./wire.ts";
+import type { Job } from "./wire/job.ts";
 
 export const Fork = z
   .strictObject({

@@ -28,12 +28,13 @@ import { check, didYouMean, listed, pointer, type Fault } from "./faults.ts";
 import { groupFaults, membershipFaults } from "./groups.ts";
 import { hashSpec } from "./identity.ts";
 import { sizesOf, type Sizes } from "./sizes.ts";
-import { MAX_POINTS_PER_SERIES, Spec, type ResolvedSpec } from "./spec.ts";
+import { Spec, type ResolvedSpec } from "./spec.ts";
+import { MAX_POINTS_PER_SERIES } from "./training-spec.ts";
 import { openInput, type BroughtTable, type Input, type TableContext } from "./tables.ts";
 import { bounded, type Warning } from "./warnings.ts";
 import { followedMetric, watchedMetrics } from "./watched.ts";
 import type { Webhook } from "./webhook.ts";
-import type { Column } from "./wire.ts";
+import type { Column } from "./wire/dataset.ts";
 
 export interface ResolveContext extends TableContext {
   /** What a job may take while it runs. */

@@ -1,170 +1,25 @@
 /**
  * The job spec: what a client may write, and what becomes of it once the defaults are filled in.
  *
- * Members (layers, losses, optimizers, schedules) come from the engine's registries. What needs the dataset (shapes, classes, batch sizes) is in
- * resolve.ts.
+ * Members (layers, losses, optimizers, schedules) come from the engine's registries. What needs the
+ * dataset (shapes, classes, batch sizes) is checked in resolve.ts.
  */
 import { z } from "zod";
-import { declaredTypes } from "../data/reading.ts";
-import { MAX_INLINE_BYTES, type Cell } from "../data/source.ts";
-import { SYNTHETIC_TYPES } from "../data/synthetic.ts";
-import { metricNames, type Direction } from "../engine/metrics.ts";
+import type { Direction } from "../engine/metrics.ts";
 import { layers } from "../engine/layers/registry.generated.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
 import type { Options } from "../engine/options.ts";
 import { schedules } from "../engine/schedules/registry.generated.ts";
+import { Data } from "./data-spec.ts";
 import { Detectors } from "./detectors.ts";
 import { ParameterGroups } from "./groups.ts";
 import { memberUnion, optionSchemas } from "./members.ts";
 import { Optimizer } from "./optimizers.ts";
+import { Training, type EarlyStopping } from "./training-spec.ts";
 import { Webhook } from "./webhook.ts";
-
-export const MAX_POINTS_PER_SERIES = 100_000;
 
 /** A timer of more than 2^31 − 1 milliseconds goes off at once, and again and again. */
 export const MAX_SECONDS = 1_000_000;
-
-const columnName = z.string().min(1).max(1024);
-const seed = z.int().min(0).default(0);
-
-const share = z.number().gt(0).lt(1);
-
-/** @param verb what the rows do that it chooses */
-function splitRule(verb: string) {
-  const forms = [
-    z.strictObject({
-      fraction: share.describe(`The share of rows that ${verb}, drawn at random.`),
-      seed,
-      stratify: z
-        .boolean()
-        .default(false)
-        .describe(
-          "Draw from each class of the target its share: as many rows as its size × fraction, rounded down, and one more from those with the largest remainders.",
-        ),
-    }),
-    z.strictObject({ every: z.int().min(2).describe(`Rows whose number from 0 is a multiple of this ${verb}.`) }),
-    z.strictObject({
-      column: columnName.describe(`Rows with 1, or with true, in this column ${verb}; all others do not.`),
-    }),
-    z.strictObject({ tail: share.describe(`The share of rows at the end of the table that ${verb}.`) }),
-    z.strictObject({
-      group: columnName.describe("Rows with the same value in this column stay together."),
-      fraction: share.describe(
-        `Groups are drawn at random as long as that brings the rows that ${verb} nearer to this share.`,
-      ),
-      seed,
-    }),
-  ] as const;
-  const error =
-    'must be null or exactly one of {"fraction", "seed", "stratify"}, {"every"}, {"column"}, {"tail"} and {"group", "fraction", "seed"}';
-  return z.union(forms, { error }).nullable().default(null);
-}
-
-const Preprocess = z
-  .strictObject({
-    numeric: z.enum(["standardize", "min_max", "none"]).default("standardize"),
-    categorical: z.enum(["one_hot"]).default("one_hot"),
-    missing: z
-      .enum(["error", "mean", "median", "most_frequent", "drop_row"])
-      .default("error")
-      .describe(
-        "What stands in for a missing feature, worked out from the training rows. `median`: of an even number of values the mean of the middle two. `most_frequent`: of equally frequent values the smallest, or the first class. A missing class stays one under `mean` and `median`: the inputs of its classes are all 0. `drop_row`: the row is left out, and one without a target too.",
-      ),
-    missing_target: z
-      .enum(["error", "drop_row"])
-      .default("error")
-      .describe("`drop_row`: rows without a target are left out, whatever becomes of missing features."),
-    missing_indicator: z
-      .boolean()
-      .default(false)
-      .describe(
-        "Adds an input, 1 where the value is missing and else 0, after those of each feature that has missing values among the training rows.",
-      ),
-    target: z
-      .enum(["auto", "standardize", "none"])
-      .default("auto")
-      .describe("`auto` standardises the target of a regression under mse, l1 and huber."),
-  })
-  .prefault({})
-  .describe("Statistics come from the training rows only, in double precision.");
-
-const Inline = z
-  .strictObject({
-    columns: z.array(columnName).min(1).max(10_000),
-    // Each row is looked at in data/source.ts: zod would take a hundred times as long over a megabyte of cells.
-    rows: z
-      .custom<Cell[][]>(Array.isArray, {
-        error: ({ input }) => (input === undefined ? "is required" : "must be an array of rows"),
-      })
-      .meta({ type: "array", items: { type: "array", items: { type: ["number", "string", "null"] } } }),
-  })
-  .describe(
-    `The table itself, at most ${MAX_INLINE_BYTES} bytes of it; null is an empty cell. The job's own spec names the dataset that it became.`,
-  );
-
-const SyntheticSource = z
-  .strictObject({
-    type: z
-      .enum(SYNTHETIC_TYPES)
-      .describe(
-        "`two_moons` and `spirals` have the features x0 and x1 and two classes, `sine` has x0 and a number, `linear` x0, x1, x2 and a number; the column to predict is `target`.",
-      ),
-    rows: z.int().min(2).max(1_000_000),
-    noise: z
-      .number()
-      .min(0)
-      .max(1000)
-      .default(0)
-      .describe("The deviation of what is added to the features, or to the target where it is a number."),
-    seed,
-  })
-  .describe("A table made up by a formula.");
-
-const sources = ["dataset", "inline", "synthetic"] as const;
-
-const Data = z
-  .strictObject({
-    dataset: z
-      .string()
-      .regex(/^ds_[0-9a-z]{26}$/, "must be a dataset's id, as POST /v1/datasets gives it")
-      .optional()
-      .meta({ examples: ["ds_01k3w9d0c8v6m2q4r7t5x1y9za"] }),
-    inline: Inline.optional(),
-    synthetic: SyntheticSource.optional(),
-    target: columnName.describe("The column to predict."),
-    features: z
-      .array(columnName)
-      .min(1)
-      .max(10_000)
-      .nullable()
-      .default(null)
-      .describe(
-        "The columns to predict from. Null: all but the target, those of `exclude`, of `validation` and of `test`, those declared `ignore` or `text`, and texts and integers that are nearly all different.",
-      ),
-    exclude: z.array(columnName).max(10_000).default([]).describe("Columns that are no features."),
-    columns: z
-      .record(columnName, z.enum(declaredTypes))
-      .default({})
-      .describe(
-        "Columns to take as another type than they were read as, in this job alone. `text` and `ignore`: no default features.",
-      )
-      .meta({ examples: [{ zip: "categorical" }] }),
-    validation: splitRule("validate").describe("Which rows validate instead of training, of those that `test` leaves."),
-    test: splitRule("test").describe(
-      "Which rows are kept for a test of the final weights, at the end. They neither train nor validate.",
-    ),
-    preprocess: Preprocess,
-  })
-  .refine((data) => sources.filter((source) => data[source] !== undefined).length === 1, {
-    error: `must have exactly one of ${sources.join(", ")}`,
-  })
-  .meta({
-    id: "DataSpec",
-    description:
-      "What to learn from: an uploaded `dataset`, or rows that come with the spec, which then become a dataset like any other.",
-    oneOf: sources.map((source) => ({ required: [source] })),
-  });
-export type DataSpec = z.output<typeof Data>;
 
 const layerName = z
   .string()
@@ -194,120 +49,6 @@ export const timingOptions = {
 } as const satisfies Options;
 
 export const ScheduleSpec = memberUnion("Schedule", schedules, optionSchemas(timingOptions));
-
-const ClipGradNorm = z
-  .union(
-    [
-      z.number().gt(0),
-      z.strictObject({
-        max_norm: z.number().gt(0),
-        norm_type: z
-          .union([z.number().min(1), z.literal("inf")], { error: 'must be a number of at least 1, or "inf"' })
-          .default(2),
-      }),
-    ],
-    { error: 'must be null, a number more than 0, or {"max_norm", "norm_type"}' },
-  )
-  .nullable()
-  .default(null)
-  .describe("Scales the gradient down to this norm; a number is the `max_norm` of the 2-norm.");
-
-const ClipGradAdaptive = z
-  .strictObject({
-    clipping: z.number().gt(0).default(0.01).describe("The most a gradient's norm may be of its weights' norm."),
-    eps: z.number().gt(0).default(1e-3).describe("What the norm of weights counts as at least."),
-  })
-  .nullable()
-  .default(null)
-  .describe(
-    "Scales the gradient of each output unit (a row of a matrix; a vector as a whole) down to a part of its weights' norm. Brock et al. 2021, arXiv:2102.06171; optax.adaptive_grad_clip.",
-  );
-
-const GradientNoise = z
-  .strictObject({
-    eta: z.number().gt(0).describe("The variance at the first step; the paper tries 0.01, 0.3 and 1."),
-    gamma: z.number().min(0).default(0.55).describe("How fast it falls."),
-  })
-  .nullable()
-  .default(null)
-  .describe(
-    "Adds normal numbers of variance eta / (1 + step)^gamma to the gradient, after all clipping. Neelakantan et al. 2015, arXiv:1511.06807; optax.add_noise.",
-  );
-
-const averagedSteps = {
-  start_step: z.int().min(0).default(0).describe("The step after which averaging begins."),
-  every_steps: z.int().min(1).default(1).describe("Averages are taken after every so many steps from then on."),
-};
-
-const Averaging = z
-  .discriminatedUnion("type", [
-    z.strictObject({
-      type: z.literal("ema"),
-      decay: z.number().min(0).lt(1).default(0.999).describe("What the average keeps of itself each time."),
-      ...averagedSteps,
-    }),
-    z.strictObject({ type: z.literal("swa"), ...averagedSteps }),
-  ])
-  .nullable()
-  .default(null)
-  .describe(
-    "Averages of the weights, which are evaluated, watched by early stopping, kept as best and served in place of the weights; until there is one, the weights are. `ema`: exponential, `decay · average + (1 − decay) · weights` (Polyak & Juditsky 1992); `swa`: the mean (Izmailov et al. 2018, arXiv:1803.05407); as torch.optim.swa_utils.AveragedModel.",
-  );
-
-const EarlyStopping = z
-  .strictObject({
-    metric: z.enum(metricNames).default("valid_loss"),
-    mode: z
-      .enum(["min", "max"])
-      .nullable()
-      .default(null)
-      .describe("Whether less or more is better; null: as the metric has it, and another one is refused."),
-    patience: z.int().min(1).describe("How many evaluations in a row may fail to improve."),
-    min_delta: z.number().min(0).default(0).describe("What counts as an improvement."),
-  })
-  .nullable()
-  .default(null)
-  .describe("Stops once the metric no longer improves. Needs validation.");
-
-type EarlyStopping = NonNullable<z.output<typeof EarlyStopping>>;
-
-const Training = z
-  .strictObject({
-    epochs: z.int().min(1).max(100_000),
-    batch_size: z
-      .union([z.int().min(1), z.literal("full")], { error: 'must be an integer of at least 1, or "full"' })
-      .describe("Rows of a batch; at most the training rows, which is what `full` means."),
-    seed: seed.describe("Of the initial weights, the order of the rows, dropout and gradient noise."),
-    shuffle: z.boolean().default(true),
-    drop_last: z.boolean().default(false).describe("Leaves out an epoch's last batch if it is short."),
-    gradient_accumulation_steps: z
-      .int()
-      .min(1)
-      .max(10_000)
-      .default(1)
-      .describe(
-        "Batches an optimizer step takes, one after the other: the gradient is that of all their rows together, in the memory of one. Steps, schedules and losses count such steps; an epoch's last one takes the batches that are left.",
-      ),
-    clip_grad_norm: ClipGradNorm,
-    clip_grad_value: z
-      .number()
-      .gt(0)
-      .nullable()
-      .default(null)
-      .describe("Clamps each element of the gradient to ± this; of all clipping the first."),
-    clip_grad_adaptive: ClipGradAdaptive,
-    gradient_noise: GradientNoise,
-    averaging: Averaging,
-    eval_every_epochs: z.int().min(1).max(100_000).default(1),
-    log_every_steps: z
-      .int()
-      .min(1)
-      .nullable()
-      .default(null)
-      .describe(`Null: max(1, ceil(total_steps / 1000)). At most ${MAX_POINTS_PER_SERIES} points a series.`),
-    early_stopping: EarlyStopping,
-  })
-  .meta({ id: "TrainingSpec", description: "How long and in which batches." });
 
 const CheckpointPolicy = z
   .strictObject({

@@ -15,7 +15,7 @@ import type { TargetKind } from "../engine/training.ts";
 import { faulty } from "./errors.ts";
 import type { Fault } from "./faults.ts";
 import type { Spec } from "./spec.ts";
-import type { Dataset } from "./wire.ts";
+import type { Dataset } from "./wire/dataset.ts";
 
 export interface TableContext {
   /** Looks a dataset of the owner up. */

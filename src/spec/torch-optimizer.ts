@@ -16,7 +16,8 @@ import { functionKernels } from "../engine/kernels/kernels.ts";
 import { stateHead, type StateHead } from "../engine/state.ts";
 import { assembleFile } from "../engine/state-worker.ts";
 import { faulty, type Problem } from "./errors.ts";
-import { JobId, type Job } from "./wire.ts";
+import { JobId } from "./wire/common.ts";
+import type { Job } from "./wire/job.ts";
 
 const Item = z.union([
   z.number(),

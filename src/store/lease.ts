@@ -13,7 +13,8 @@
 import { randomUUID } from "node:crypto";
 import { crashPoint } from "../crash.ts";
 import type { ResolvedSpec } from "../spec/spec.ts";
-import type { Checkpoint, JobError, JobResult, JobStatus } from "../spec/wire.ts";
+import type { Checkpoint } from "../spec/wire/checkpoint.ts";
+import type { JobError, JobResult, JobStatus } from "../spec/wire/job.ts";
 import { eachChunk, readBlob, type Blob, type Source } from "./blobs.ts";
 import type { Database } from "./database.ts";
 import { Damaged } from "./errors.ts";

@@ -39,7 +39,10 @@
  */
 import type { ResolvedSpec } from "../spec/spec.ts";
 import type { Finding } from "../spec/diagnosis.ts";
-import type { Change, Checkpoint, Event, Job, JobSummary, ModelDescription, Progress } from "../spec/wire.ts";
+import type { Checkpoint } from "../spec/wire/checkpoint.ts";
+import type { Event } from "../spec/wire/event.ts";
+import type { Change, Job, JobSummary, Progress } from "../spec/wire/job.ts";
+import type { ModelDescription } from "../spec/wire/model.ts";
 
 /** The parts of a Progress that a run knows. */
 export interface ProgressReport extends Pick<

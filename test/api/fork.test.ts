@@ -1,7 +1,8 @@
 // Forks of jobs that a real worker trains.
 import type { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { Checkpoint, Job } from "../../src/spec/wire.ts";
+import type { Checkpoint } from "../../src/spec/wire/checkpoint.ts";
+import type { Job } from "../../src/spec/wire/job.ts";
 import { ended, startProcess, type WorkerProcess } from "../worker/support.ts";
 import { specFor, startService, type Service } from "./service.ts";
 

@@ -5,7 +5,7 @@ import { Client } from "../../src/client/client.ts";
 import { stateHead } from "../../src/engine/state.ts";
 import { readSafetensors, type Tensor } from "../../src/engine/safetensors.ts";
 import type { TorchOptimizer } from "../../src/spec/torch-optimizer.ts";
-import type { Job } from "../../src/spec/wire.ts";
+import type { Job } from "../../src/spec/wire/job.ts";
 import { ended, startProcess, type WorkerProcess } from "../worker/support.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 

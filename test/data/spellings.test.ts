@@ -8,7 +8,7 @@ import { columnsFile } from "../../src/data/dataset.ts";
 import { ColumnFile } from "../../src/data/files/column-file.ts";
 import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import type { Warning } from "../../src/spec/warnings.ts";
-import type { Column, Dataset } from "../../src/spec/wire.ts";
+import type { Column, Dataset } from "../../src/spec/wire/dataset.ts";
 import { specFor, startService, type Service } from "../api/service.ts";
 import type { Because, Expected, Read } from "./spellings/case.ts";
 import { compressed, encodings, headers } from "./spellings/bytes.ts";

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { Client, type SpecInput } from "../../src/client/client.ts";
 import { metricsOfTargets } from "../../src/engine/metrics.ts";
-import type { Job } from "../../src/spec/wire.ts";
+import type { Job } from "../../src/spec/wire/job.ts";
 import { startService } from "../support/service.ts";
 
 const TIMEOUT_MS = 120_000;

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { Problem } from "../../src/spec/errors.ts";
 import { resolveSpec, withoutDerived } from "../../src/spec/resolve.ts";
-import type { Dataset } from "../../src/spec/wire.ts";
+import type { Dataset } from "../../src/spec/wire/dataset.ts";
 import { csv, specFor } from "../api/service.ts";
 import { datasetFiles, LIMIT_BYTES } from "../data/support.ts";
 import { ingest } from "../support/datasets.ts";

@@ -14,7 +14,7 @@ import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
 import { Deliveries } from "../../src/queue/deliveries.ts";
 import { resolveSpec } from "../../src/spec/resolve.ts";
-import type { Job } from "../../src/spec/wire.ts";
+import type { Job } from "../../src/spec/wire/job.ts";
 import { roomOf } from "../../src/store/room.ts";
 import { Store } from "../../src/store/store.ts";
 import { connected, OWNER } from "../store/support.ts";

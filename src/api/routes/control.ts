@@ -1,7 +1,8 @@
 import type { FastifyBaseLogger } from "fastify";
 import { z } from "zod";
 import { Problem } from "../../spec/errors.ts";
-import { Job, JobId } from "../../spec/wire.ts";
+import { JobId } from "../../spec/wire/common.ts";
+import { Job } from "../../spec/wire/job.ts";
 import type { Changed } from "../../store/jobs.ts";
 import { json, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { Diagnosis } from "../../spec/diagnosis.ts";
-import { JobId } from "../../spec/wire.ts";
+import { JobId } from "../../spec/wire/common.ts";
 import { sendJsonTagged } from "../etag.ts";
 import { json, notModified, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";

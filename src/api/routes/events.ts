@@ -1,7 +1,9 @@
 import { Readable } from "node:stream";
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
-import { EventList, isFinal, JobId } from "../../spec/wire.ts";
+import { JobId } from "../../spec/wire/common.ts";
+import { EventList } from "../../spec/wire/event.ts";
+import { isFinal } from "../../spec/wire/job.ts";
 import { Follower } from "../follow.ts";
 import { numberCursor, pageQuery } from "../requests.ts";
 import { problems } from "../responses.ts";

@@ -7,7 +7,7 @@ import { z } from "zod";
 import { headerHash } from "../../data/files/column-file.ts";
 import { columnsName, DatasetLost } from "../../data/dataset.ts";
 import { Problem } from "../../spec/errors.ts";
-import type { Dataset } from "../../spec/wire.ts";
+import type { Dataset } from "../../spec/wire/dataset.ts";
 import { bearerOf } from "../plugins/authentication.ts";
 import { notFound } from "../plugins/problems.ts";
 import type { Routes, Services } from "../services.ts";

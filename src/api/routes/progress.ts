@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { JobId, Progress } from "../../spec/wire.ts";
+import { JobId } from "../../spec/wire/common.ts";
+import { Progress } from "../../spec/wire/job.ts";
 import { isKnown, sendJsonTagged } from "../etag.ts";
 import { queryInteger } from "../requests.ts";
 import { json, notModified, problems } from "../responses.ts";

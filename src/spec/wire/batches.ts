@@ -1,0 +1,21 @@
+/** Which rows make the batches of a job. */
+import { z } from "zod";
+import { Count, JobId } from "./common.ts";
+
+export const Batches = z
+  .object({
+    job_id: JobId,
+    epoch: Count.describe("From 0."),
+    total: Count.describe("How many batches the epoch has."),
+    data: z.array(
+      z.object({
+        batch: Count.describe("Its number in the epoch, from 0."),
+        step: Count.describe("The step that it is a part of, as metrics count: from 1."),
+        rows: z.array(Count).describe("Rows of the dataset, from 0 without the header, in the batch's order."),
+      }),
+    ),
+    has_more: z.boolean(),
+    next: z.string().nullable().describe("The `after` of the next page."),
+  })
+  .meta({ id: "Batches", description: "Which rows make the batches of an epoch." });
+export type Batches = z.infer<typeof Batches>;

@@ -1,0 +1,71 @@
+/** Datasets, their columns, and how their bytes were read. */
+import { z } from "zod";
+import { decimalMarks, declaredTypes, encodings, separators } from "../../data/reading.ts";
+import { Count, DatasetId, Sha256, Time, list } from "./common.ts";
+
+export { FIRST_READING } from "../../data/reading.ts";
+
+export const Column = z
+  .object({
+    name: z.string(),
+    type: z
+      .enum(["numeric", "categorical", "date", "boolean"])
+      .describe("Numeric if every cell that is not missing is a decimal number."),
+    missing: Count.describe("Cells without a value."),
+    min: z.number().nullable(),
+    max: z.number().nullable(),
+    mean: z.number().nullable(),
+    classes: z
+      .array(z.string())
+      .nullable()
+      .describe("The distinct values in ascending order; null if there are more than 1,000."),
+    all_different: z
+      .boolean()
+      .describe("More than 20 values, all texts or integers, of which more than 95 % differ: no default feature."),
+    reason: z
+      .object({ line: Count, cell: z.string(), message: z.string() })
+      .nullable()
+      .describe("The cell that made a column categorical of which other cells are numbers or dates."),
+  })
+  .meta({
+    id: "Column",
+    description:
+      "A column of a dataset; `min`, `max` and `mean` are null if it is categorical or boolean. Those of dates are milliseconds since 1970-01-01T00:00:00Z.",
+  });
+export type Column = z.infer<typeof Column>;
+
+const ReadingSchema = z
+  .object({
+    version: Count.describe("Of the reader; 1: before readings were recorded."),
+    separator: z.enum(separators),
+    decimal: z.enum(decimalMarks),
+    decimal_proved: z
+      .boolean()
+      .describe("Whether it was declared, or is proved by a cell: only then the other mark groups digits by threes."),
+    encoding: z.enum(encodings),
+    header: z.boolean().describe("Whether the first line names the columns."),
+    comment: z.string().nullable().describe("What begins lines that are left out."),
+    missing_values: z.array(z.string()).nullable().describe("What is missing besides empty cells; null: the default."),
+    columns: z.record(z.string(), z.enum(declaredTypes)).describe("The types that were declared."),
+  })
+  .meta({ id: "Reading", description: "How the bytes were read: what was asked for, and what was detected." });
+
+export const Dataset = z
+  .object({
+    id: DatasetId,
+    name: z.string().nullable(),
+    format: z.literal("csv"),
+    sha256: Sha256,
+    bytes: Count,
+    reading: ReadingSchema,
+    columns_sha256: Sha256.nullable().describe(
+      "SHA-256 of the columns that this reading made of the bytes; null if an earlier version recorded the dataset.",
+    ),
+    rows: Count,
+    created_at: Time,
+    columns: z.array(Column),
+  })
+  .meta({ id: "Dataset", description: "An uploaded table, known by its content." });
+export type Dataset = z.infer<typeof Dataset>;
+
+export const DatasetList = list("Dataset", Dataset);

@@ -1,0 +1,77 @@
+/** What a client needs to know to use the weights of a trained model. */
+import { z } from "zod";
+import { dateParts } from "../../data/encode/encoding.ts";
+import { Count, JobId, Metrics, Sha256 } from "./common.ts";
+import { Job } from "./job.ts";
+
+const numbers = {
+  scale: z
+    .enum(["standardize", "min_max", "none"])
+    .describe("One input: (x − mean) / std, or (x − min) / (max − min), or x. A range of 0 counts as 1."),
+  mean: z.number(),
+  std: z.number(),
+  min: z.number(),
+  max: z.number(),
+  fill: z.number().nullable().describe("Stands in for a missing cell; null if there may be none."),
+};
+
+const Encoder = z
+  .discriminatedUnion("type", [
+    z.object({ column: z.string(), type: z.literal("numeric"), ...numbers }),
+    z.object({
+      column: z.string(),
+      type: z.literal("date"),
+      part: z
+        .enum(dateParts)
+        .describe(
+          "x: what of the date, in UTC, becomes this input. Months from 1; days of the week from 0 for Monday; `elapsed_days` since 1970-01-01, with their fraction.",
+        ),
+      ...numbers,
+    }),
+    z.object({
+      column: z.string(),
+      type: z.literal("categorical"),
+      classes: z.array(z.string()).describe("An input for each: 1 for the cell's own, 0 for the others."),
+      fill: z
+        .string()
+        .nullable()
+        .describe(
+          "The class that a missing cell counts as; null: it has none. Models of earlier versions of the service lack it.",
+        ),
+    }),
+    z.object({
+      column: z.string(),
+      type: z.literal("missing_indicator").describe("One input: 1 if the cell is missing, else 0."),
+    }),
+  ])
+  .meta({
+    id: "Encoder",
+    description: "How a column becomes inputs of the model, by statistics of the training rows.",
+  });
+
+export const ModelDescription = z
+  .object({
+    job_id: JobId,
+    weights_sha256: Sha256,
+    spec_sha256: Sha256,
+    arithmetic_version: Count,
+    arithmetic_changes: Job.shape.arithmetic_changes,
+    layers: z.array(
+      z.object({
+        name: z.string(),
+        type: z.string(),
+        parameters: z.record(z.string(), z.array(Count)).meta({ examples: [{ weight: [64, 64], bias: [64] }] }),
+      }),
+    ),
+    inputs: z.array(Encoder).describe("The encoders of the features, in the order of the model's inputs."),
+    target: z.object({
+      column: z.string(),
+      task: z.enum(["classification", "regression"]),
+      classes: z.array(z.string()).nullable().describe("The classes in the order of the model's outputs."),
+      mean: z.number().nullable().describe("Prediction × std + mean is in the data's units."),
+      std: z.number().nullable(),
+    }),
+    metrics: Metrics,
+  })
+  .meta({ id: "ModelDescription", description: "All that is needed to use a trained model's weights." });
+export type ModelDescription = z.infer<typeof ModelDescription>;
