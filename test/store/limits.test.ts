@@ -55,7 +55,10 @@ test("limits are set, changed and taken back", async () => {
 test("so many jobs may wait, for each owner; running and ended ones do not count", async () => {
   await limit({ waiting: 2 });
   const [first, second] = [await postJob(store), await postJob(store)];
-  await expect(postJob(store)).rejects.toMatchObject({ what: "waiting", limit: 2, used: 2, more: 1 });
+  const refused = { what: "waiting", limit: 2, used: 2, more: 1 };
+  await expect(postJob(store)).rejects.toMatchObject(refused);
+  // Before anything is kept for it, too.
+  await expect(store.jobs.reserve(newJob())).rejects.toMatchObject(refused);
   await postJob(store, { owner: "bob" });
   await acquire(store, first);
   const third = await postJob(store);
