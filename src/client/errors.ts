@@ -15,7 +15,10 @@ export class RequestRefused extends Error {
   static async of(response: Response, what: string): Promise<RequestRefused> {
     const isProblem = response.headers.get("content-type")?.startsWith("application/problem+json") ?? false;
     const problem = isProblem ? ((await response.json()) as ProblemDocument) : null;
-    return new RequestRefused(problem?.detail ?? `${what} was answered ${response.status}.`, response.status, problem);
+    // The detail speaks of "this line".
+    const place = problem?.line === undefined ? "" : `Line ${problem.line}: `;
+    const message = problem === null ? `${what} was answered ${response.status}.` : `${place}${problem.detail}`;
+    return new RequestRefused(message, response.status, problem);
   }
 }
 

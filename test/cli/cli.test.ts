@@ -78,6 +78,10 @@ test("a table is read as --read says", async () => {
     code: 1,
     stderr: expect.stringContaining("?separator must be"),
   });
+  expect(await read("separator=tab")).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^Line 2: This row has 2 cells/),
+  });
   expect(await read("tab")).toMatchObject({ code: 2, stderr: expect.stringContaining("separator=tab") });
 });
 
