@@ -9,53 +9,25 @@ export function areNearlyAll(distinct: number, count: number): boolean {
   return count >= MIN_VALUES && count - distinct < REPEATED_SHARE * count;
 }
 
-/** `values`: NaN where a cell is missing. Ends early where many repeat. */
+/** `values`: NaN where a cell is missing. A part of them is enough where many repeat. */
 export function areAllDifferent(values: Float64Array): boolean {
   let count = 0;
   for (const value of values) if (!Number.isNaN(value)) count++;
-  const seen = new DoubleSet(count);
+  const part = values.subarray(0, Math.ceil(values.length / 8));
+  return [part, values].every((some) => areNearlyAll(count - repeatedIn(some), count));
+}
+
+/** Sorted, since whoever knows a hash function can make a file that takes it hours. */
+function repeatedIn(values: Float64Array): number {
+  const sorted = values.toSorted();
   let repeated = 0;
-  for (const value of values) {
-    if (Number.isNaN(value) || seen.add(value)) continue;
-    if (!areNearlyAll(count - ++repeated, count)) return false;
-  }
-  return areNearlyAll(count - repeated, count);
+  for (let i = 1; i < sorted.length; i++) if (sorted[i] === sorted[i - 1]) repeated++;
+  return repeated;
 }
 
 export function areIntegers(values: Float64Array): boolean {
   for (const value of values) if (!Number.isInteger(value) && !Number.isNaN(value)) return false;
   return true;
-}
-
-/** The bits of a double. */
-const double = new Float64Array(1);
-const words = new Uint32Array(double.buffer);
-
-/** Open addressing in one array; a `Set` takes several times the memory and the time. */
-class DoubleSet {
-  readonly #slots: Float64Array;
-  readonly #shift: number;
-
-  constructor(count: number) {
-    const bits = Math.max(4, 33 - Math.clz32(count));
-    this.#slots = new Float64Array(2 ** bits).fill(Number.NaN);
-    this.#shift = 32 - bits;
-  }
-
-  /** Whether it is new. */
-  add(value: number): boolean {
-    const slots = this.#slots;
-    const mask = slots.length - 1;
-    double[0] = value === 0 ? 0 : value; // the two zeros are equal
-    const mixed = Math.imul(words[0] ^ Math.imul(words[1], 0x85ebca6b), 0x9e3779b1);
-    for (let at = mixed >>> this.#shift; ; at = (at + 1) & mask) {
-      if (slots[at] === value) return false;
-      if (Number.isNaN(slots[at])) {
-        slots[at] = value;
-        return true;
-      }
-    }
-  }
 }
 
 /**

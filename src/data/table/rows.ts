@@ -11,8 +11,9 @@
  *
  * Most lines hold no quote: such a row is found and split by the language's own functions. Only a
  * row with a quote is walked through cell by cell. A row that is not complete yet is looked at again
- * when more text has come. It has limits in characters and in cells, so that this stays rare, and so
- * that an opening quote without an end costs no more than they allow.
+ * when there is twice as much of it, so that this takes time in proportion to its length. It has
+ * limits in characters and in cells, so that an opening quote without an end costs no more than they
+ * allow.
  *
  * Version 1 of the reader kept the spaces around cells, and took CR for one of them.
  */
@@ -44,6 +45,8 @@ export class RowSplitter {
   /** The text that belongs to no complete row yet, and the line it begins on. */
   #text = "";
   #line: number;
+  /** A row that is not complete is looked at again when the text is that long. */
+  #enough = 0;
   #isLast = false;
   /** Where the next of these is in the text; its length if there is none. */
   #nextQuote = -1;
@@ -59,6 +62,7 @@ export class RowSplitter {
   /** @throws InvalidDataset, and what `onRow` throws */
   push(text: string): void {
     this.#text += text;
+    if (this.#text.length < this.#enough && !this.#isLast) return;
     this.#nextQuote = this.#nextLf = this.#nextCr = -1;
     let at = 0;
     while (at < this.#text.length) {
@@ -67,6 +71,7 @@ export class RowSplitter {
       at = end;
     }
     this.#text = this.#text.slice(at);
+    this.#enough = Math.min(2 * this.#text.length, MAX_ROW_CHARACTERS + 1);
   }
 
   /** The last row may lack an end. */

@@ -167,3 +167,8 @@ test.each([
   expect(endless).toThrow(expect.objectContaining({ line, message }));
   if (piece === ",") expect(chunks).toBe(1);
 });
+
+test("a row that comes in many pieces takes time in proportion to its length", () => {
+  const cell = '"",\n'.repeat(2 ** 15);
+  expect(read(`a,b\n1,"${cell}"\n`, { chunk: 1 }).rows[1]).toEqual(["1", cell.replaceAll('""', '"')]);
+});

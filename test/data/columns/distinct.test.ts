@@ -1,0 +1,30 @@
+import { expect, test } from "vitest";
+import { areAllDifferent } from "../../../src/data/columns/distinct.ts";
+
+test("nearly all values differ where fewer than 5 % of more than 20 repeat others", () => {
+  const values = (count: number, distinct: number) =>
+    Float64Array.from({ length: count }, (_, i) => (i * 13) % distinct);
+  expect(areAllDifferent(values(20, 20))).toBe(false);
+  expect(areAllDifferent(values(21, 21))).toBe(true);
+  expect(areAllDifferent(values(1000, 951))).toBe(true);
+  expect(areAllDifferent(values(1000, 950))).toBe(false);
+  expect(areAllDifferent(values(10_000, 1000))).toBe(false);
+});
+
+test("missing values do not count, and the two zeros are equal", () => {
+  const values = Float64Array.from({ length: 80 }, (_, i) => (i % 4 === 0 ? i : Number.NaN));
+  expect(areAllDifferent(values)).toBe(false);
+  expect(areAllDifferent(Float64Array.of(...values, 1, Number.NaN))).toBe(true);
+  expect(areAllDifferent(Float64Array.of(...values, -0, -0))).toBe(false);
+});
+
+test("no values are slow to compare, also those that are chosen to be", () => {
+  // The halves of each double cancel each other out in what was once a hash function.
+  const values = new Float64Array(2 ** 20);
+  const words = new Uint32Array(values.buffer);
+  for (let i = 0; i < values.length; i++) {
+    words[2 * i + 1] = 0x40000000 + 7 * i;
+    words[2 * i] = Math.imul(words[2 * i + 1], 0x85ebca6b);
+  }
+  expect(areAllDifferent(values)).toBe(true);
+});
