@@ -1,4 +1,5 @@
 // Long work on the event loop: one slice a turn, and long answers in pieces.
+import { Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import { fastify } from "fastify";
 import { expect, test } from "vitest";
@@ -52,5 +53,32 @@ test.each([
   expect(body).toBe(JSON.stringify(value));
   expect("content-length" in headers).toBe(whole);
   expect(headers["content-type"]).toBe("application/json; charset=utf-8");
+  await app.close();
+});
+
+test("no piece of a long answer is long, however deep its numbers lie", async () => {
+  const rows = Int32Array.from(long.keys());
+  const value = {
+    data: [
+      { batch: 0, rows },
+      { batch: 1, rows },
+      { batch: 2, rows: rows.slice(0, 2) },
+    ],
+    total: 3,
+  };
+  const lengths: number[] = [];
+  const app = fastify();
+  app.addHook("onSend", async (_request, _reply, payload) => {
+    const pieces = payload as Readable;
+    return Readable.from(
+      pieces.map((piece: string) => (lengths.push(piece.length), piece)),
+      { objectMode: false },
+    );
+  });
+  app.get("/", (_request, reply) => sendLongJson(reply, value));
+  const { body } = await app.inject("/");
+  const listed = value.data.map((batch) => ({ ...batch, rows: [...batch.rows] }));
+  expect(JSON.parse(body)).toEqual({ ...value, data: listed });
+  expect(Math.max(...lengths)).toBeLessThan(10_000);
   await app.close();
 });

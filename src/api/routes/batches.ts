@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { MAX_PAGE_ROWS } from "../../data/encode/batch-order.ts";
+import { MAX_PAGE_ROWS, type Batch } from "../../data/encode/batch-order.ts";
 import { batchesOf } from "../../data/encode/encoding-cache.ts";
 import { Problem } from "../../spec/errors.ts";
 import { Batches } from "../../spec/wire/batches.ts";
@@ -55,7 +55,7 @@ export const batches: Routes = async (app, { store, files }) => {
         data: page.batches,
         has_more: end < page.total,
         next: end < page.total && page.batches.length > 0 ? String(end - 1) : null,
-      } satisfies Batches);
+      } satisfies Omit<Batches, "data"> & { data: Batch[] });
     },
   );
 };

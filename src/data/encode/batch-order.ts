@@ -29,7 +29,7 @@ export interface Batch {
   /** The step that it is a part of, as metrics count: from 1. */
   readonly step: number;
   /** In the file, from 0. */
-  readonly rows: number[];
+  readonly rows: Int32Array;
 }
 
 export interface BatchPage {
@@ -48,7 +48,7 @@ export function batchOrder({ path, data, training, epoch, first, limit }: BatchO
     const batches: Batch[] = [];
     let given = 0;
     for (let batch = first; batch < Math.min(total, first + limit) && given < MAX_PAGE_ROWS; batch++) {
-      const rows = Array.from(order.subarray(batch * most, (batch + 1) * most), (at) => train[at]);
+      const rows = order.slice(batch * most, (batch + 1) * most).map((at) => train[at]);
       const step = epoch * stepsPerEpoch(training, train.length) + Math.floor(batch / batchesPerStep(training)) + 1;
       batches.push({ batch, step, rows });
       given += rows.length;
