@@ -1,6 +1,6 @@
-// Everything that can be set from outside, read once at the start: the environment (an empty
-// variable counts as unset) and the command line's `--role`. A bad value stops the start with one
-// sentence that names the variable, what is wrong with it and what would be right.
+// The configuration, which is read once at the start: the environment (an empty variable counts as
+// unset) and `--role` on the command line. A bad value stops the start with one sentence that names
+// the variable, what is wrong with it and what would be right.
 import { availableParallelism, totalmem } from "node:os";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -24,12 +24,12 @@ const MiB = 1024 * KiB;
 const GiB = 1024 * MiB;
 
 /**
- * A job's memory is one WebAssembly memory, whose addresses have 32 bits; its last page stays
+ * A job's memory is one WebAssembly memory, whose addresses have 32 bits. Its last page stays
  * unused.
  */
 const WASM_MEMORY_BYTES = 4 * GiB - 64 * KiB;
 
-/** What the defaults depend on; both respect the quotas of the container, if this is one. */
+/** What the defaults depend on. Both numbers respect the quotas of a container. */
 export interface Machine {
   readonly cores: number;
   readonly memoryBytes: number;
@@ -96,8 +96,8 @@ const apiKeys = list((item) => {
 }, keysError).refine((keys) => !ambiguous(keys), { error: keysError });
 
 /**
- * Several of one owner sign together, so that one can be replaced while receivers still know the
- * other.
+ * An owner may have several secrets. All of them sign, so that one can be replaced while receivers
+ * still know the other.
  */
 const webhookSecrets = list((item) => {
   const pair = named(item);
@@ -105,7 +105,7 @@ const webhookSecrets = list((item) => {
   return secret && { owner: pair.name, secret };
 }, "must be a list of name:whsec_… pairs, whsec_ followed by the base64 of 24 to 64 random bytes (openssl rand -base64 32)");
 
-/** As a URL has them, with a port or without. */
+/** Hosts as they stand in a URL, with or without a port. */
 const hosts = list((item) => {
   const [, host = "", port = ""] = /^(.+?)(:\d{1,5})?$/.exec(item.toLowerCase()) ?? [];
   const text = `https://${host}${port}`;
@@ -123,7 +123,7 @@ const redisUrl = z.union(
   },
 );
 
-/** The one place where the environment is defined; docs/configuration.md says the same in prose. */
+/** The only definition of the environment. docs/configuration.md says the same in prose. */
 function variables(machine: Machine) {
   const redisMaxBytes = clamp(machine.memoryBytes / 4, 256 * MiB, 16 * GiB);
   return z.object({
@@ -151,8 +151,8 @@ function variables(machine: Machine) {
     RAPPEL_MAX_JOB_BYTES: bytes(MiB, WASM_MEMORY_BYTES).default(
       clamp(machine.memoryBytes / 2, 256 * MiB, WASM_MEMORY_BYTES),
     ),
-    // A job keeps several checkpoints (the last three, the best, the one being written), and is not
-    // alone in Redis.
+    // A job keeps several checkpoints (the last three, the best, the one being written), and
+    // shares Redis with others.
     RAPPEL_MAX_STATE_BYTES: bytes(MiB, WASM_MEMORY_BYTES).default(clamp(redisMaxBytes / 10, 32 * MiB, 512 * MiB)),
     RAPPEL_MAX_DATASET_BYTES: bytes(KiB, 4 * GiB).default(512 * MiB),
     RAPPEL_OWNER_MAX_WAITING: integer(1, 1_000_000).optional(),
@@ -171,8 +171,8 @@ function clamp(value: number, from: number, to: number): number {
 }
 
 /**
- * Where owners share a service each has limits. How many jobs run needs none: they take turns, and
- * a limit would leave workers idle.
+ * Where owners share a service, each has limits. The number of running jobs needs none: owners
+ * take turns, and a limit would leave workers idle.
  */
 function ownerLimits(values: z.output<ReturnType<typeof variables>>, shared: boolean): OwnerLimits {
   const unless = (value: number | undefined, inDoubt: number) => value ?? (shared ? inDoubt : null);
@@ -200,23 +200,23 @@ export function loadConfig(env: NodeJS.ProcessEnv, args: readonly string[], mach
     role: values.RAPPEL_ROLE,
     host: values.RAPPEL_HOST,
     port: values.RAPPEL_PORT,
-    /** Where a worker serves its health and metrics; null for nowhere. */
+    /** The port where a worker serves its health and metrics; null for none. */
     workerPort: values.RAPPEL_WORKER_PORT ?? null,
     dataDirectory: resolve(values.RAPPEL_DATA_DIR),
-    /** What `new Redis(…)` takes; null for the embedded one. */
+    /** The argument for `new Redis(…)`; null for the embedded Redis. */
     redisUrl: values.REDIS_URL ?? null,
-    /** Where a worker gets the datasets that it lacks; null for nowhere. */
+    /** Where a worker gets the datasets that it lacks; null: from nowhere. */
     apiUrl: values.RAPPEL_API_URL ?? null,
-    /** Empty: no authentication, one owner. */
+    /** Empty: there is no authentication and only one owner. */
     apiKeys: keys,
-    /** Opens the queues' dashboard; null for none. */
+    /** The key of the queues' dashboard; null for no dashboard. */
     adminKey: values.RAPPEL_ADMIN_KEY ?? null,
-    /** Where to is for the exporter to read. */
+    /** Whether to send traces. The exporter itself reads where to. */
     traces: values.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined,
     ownerLimits: ownerLimits(values, keys.length > 0),
-    /** Of one owner; null for any number. */
+    /** The limit of one owner; null for none. */
     requestsPerMinute: values.RAPPEL_OWNER_REQUESTS_PER_MINUTE ?? (keys.length > 0 ? 6000 : null),
-    /** By owner. */
+    /** The secrets of each owner. */
     webhookSecrets: secretsByOwner(values.RAPPEL_WEBHOOK_SECRETS),
     webhookHosts: values.RAPPEL_WEBHOOK_ALLOW,
     threads: values.RAPPEL_THREADS,
@@ -232,7 +232,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, args: readonly string[], mach
     maxStateBytes: values.RAPPEL_MAX_STATE_BYTES,
     maxDatasetBytes: values.RAPPEL_MAX_DATASET_BYTES,
     maxCacheBytes: values.RAPPEL_MAX_CACHE_BYTES,
-    /** What is allowed and had better be otherwise, for the log. */
+    /** Settings that are allowed but unwise, for the log. */
     warnings: warningsOf(values, keys),
   } as const;
   assertConsistent(config, values.RAPPEL_INSECURE === "true");
@@ -289,7 +289,7 @@ const SECRET = new Set(["RAPPEL_ADMIN_KEY", "RAPPEL_API_KEYS", "RAPPEL_WEBHOOK_S
 
 function badVariable(issue: z.core.$ZodIssue, given: NodeJS.ProcessEnv): StartFailure {
   const name = String(issue.path[0]);
-  // Any URL may hold a password.
+  // A URL may hold a password.
   const shown = given[name]?.replace(/^(\w+:\/\/)?.*@/, "$1…@");
   const value = SECRET.has(name) ? "" : `is ${JSON.stringify(shown)} and `;
   return new StartFailure(`${name} ${value}${issue.message}.`);

@@ -1,6 +1,6 @@
 /**
- * Named points at which a test may have the process die: `RAPPEL_CRASH_AT=before-commit` at the
- * first time it gets there, `before-commit:3` at the third. Only under `NODE_ENV=test`.
+ * Named points at which a test can kill the process: `RAPPEL_CRASH_AT=before-commit` the first
+ * time it gets there, `before-commit:3` the third time. They work only under `NODE_ENV=test`.
  */
 export type CrashPoint =
   | "between-files"

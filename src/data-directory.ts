@@ -1,7 +1,7 @@
 /**
- * The directory of everything that the service keeps. What people upload, and what Redis holds, is
- * nobody else's business: directories have mode 0700 and files 0600. What is made from here on has
- * that by the process' umask (main.ts); what is there already is tightened here.
+ * The directory of everything that the service keeps. Nobody else may read what people upload and
+ * what Redis holds: directories have mode 0700 and files 0600. New files get that from the process'
+ * umask (main.ts). Those that exist already are changed here.
  */
 import {
   accessSync,
@@ -18,7 +18,7 @@ import { dirname, join } from "node:path";
 import type { Logger } from "./log.ts";
 import { StartFailure } from "./start-failure.ts";
 
-/** What the service makes in it. Somebody who keeps other things there has their reasons. */
+/** What the service makes in the directory. Other things in it are not changed. */
 const OURS = ["datasets", "cache", "tools", "redis", "redis.json", "rappel.lock", "epoch"];
 
 const OTHERS = 0o077;
@@ -32,7 +32,7 @@ export function prepareDataDirectory(directory: string, log: Logger): void {
     rmdirSync(mkdtempSync(join(directory, "try-")));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    // That can change while the directory stays, and has a sentence of its own (disk-fault.ts).
+    // A full disk is no fault of the directory, and has its own sentence (disk-fault.ts).
     if (code === "ENOSPC" || code === "EDQUOT") throw error;
     throw new StartFailure(
       `RAPPEL_DATA_DIR is ${JSON.stringify(directory)}, which must be a directory this user can write to (${code}).`,
@@ -47,8 +47,8 @@ export function prepareDataDirectory(directory: string, log: Logger): void {
 }
 
 /**
- * With those above it. Node's own recursion goes on for ever where nothing can be made (`/proc/x`),
- * and blocks the process.
+ * Makes a directory and those above it. Node's own recursion never ends where nothing can be made
+ * (`/proc/x`), and blocks the process.
  */
 function makeDirectory(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
@@ -61,11 +61,11 @@ function makeDirectory(path: string): void {
   }
 }
 
-/** Returns what is still open to others. */
+/** Returns the paths that are still open to others. */
 function tightenAll(path: string): string[] {
   const open = tighten(path);
   if (!lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) return open;
-  // One by one, since there may be a hundred thousand.
+  // One by one, because there may be a hundred thousand.
   for (const name of namesIn(path)) for (const one of tightenAll(join(path, name))) open.push(one);
   return open;
 }
@@ -84,7 +84,7 @@ function namesIn(path: string): string[] {
 function tighten(path: string): string[] {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined || stats.isSymbolicLink() || (stats.mode & OTHERS) === 0) return [];
-  // Everybody's directory for temporary files, for one, must stay so.
+  // A shared directory, such as the one for temporary files, must stay open.
   if (stats.uid !== process.getuid?.() || (stats.mode & STICKY) !== 0) return [path];
   try {
     chmodSync(path, stats.mode & ~OTHERS & 0o7777);

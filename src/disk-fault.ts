@@ -1,4 +1,4 @@
-// What a disk may refuse, in words.
+// The errors of disks, in words.
 const FAULTS: Readonly<Record<string, string>> = {
   ENOSPC: "is full",
   EDQUOT: "is full: its quota is used up",
@@ -12,8 +12,8 @@ const FAULTS: Readonly<Record<string, string>> = {
 };
 
 /**
- * What is wrong with the disk if that is why something failed, as the end of a sentence that begins
- * with it; else null.
+ * What is wrong with the disk, as the end of a sentence that begins with the disk. Null if the
+ * disk is not the cause of the error.
  */
 export function diskFault(error: unknown): string | null {
   return FAULTS[(error as NodeJS.ErrnoException | null)?.code ?? ""] ?? null;

@@ -1,10 +1,10 @@
 /**
- * Notices that Redis has lost its data: that it was emptied, came back without them, or is another
- * one than before.
+ * Notices that Redis has lost its data: it was emptied, came back without them, or is another
+ * Redis than before.
  *
- * Redis holds a random id, its epoch, under a key of its own; the data directory remembers it in
- * the file `epoch`. While both agree, the records belong to the files here. If they differ, the log
- * says so and `/readyz` fails with what was lost, over restarts too. That ends when the back-up is
+ * Redis holds a random id, the epoch, and the data directory holds the same id in the file
+ * `epoch`. While both agree, the records belong to the files here. If they differ, the log says so
+ * and `/readyz` fails and says what was lost, also after a restart. That ends when the back-up is
  * restored, or when an operator accepts the loss by removing the file. Until then no file is
  * removed because it has no record.
  */
@@ -18,17 +18,17 @@ const LOOK_MS = 2000;
 
 export interface EpochOptions {
   readonly store: Store;
-  /** Where it is remembered. */
+  /** The file that holds the epoch. */
   readonly path: string;
   readonly log: Logger;
-  /** Writes anew what a start writes into Redis. */
+  /** Writes again what a start writes into Redis. */
   readonly refill: () => Promise<void>;
 }
 
 export class Epoch {
   readonly #options: EpochOptions;
   readonly #timer: NodeJS.Timeout;
-  /** When all was well. */
+  /** What Redis held when both last agreed. */
   #last: Contents | null = null;
   #lost: string | null = null;
   #toRefill = false;
@@ -48,7 +48,7 @@ export class Epoch {
     clearInterval(this.#timer);
   }
 
-  /** What was lost, as a sentence; null: nothing. */
+  /** A sentence about what was lost; null if nothing was lost. */
   get lost(): string | null {
     return this.#lost;
   }
@@ -87,7 +87,7 @@ export class Epoch {
     await this.#refillOnce();
   }
 
-  /** Until it has worked: without it owners would have no limits. */
+  /** Repeated until it works: without it owners would have no limits. */
   async #refillOnce(): Promise<void> {
     if (!this.#toRefill) return;
     await this.#options.refill();
@@ -96,7 +96,8 @@ export class Epoch {
 }
 
 /**
- * Empty if there is no such file, which accepts a loss; one that cannot be read just now does not.
+ * Returns "" if there is no such file: then a loss is accepted. A file that cannot be read now is
+ * an error.
  */
 async function readRemembered(path: string): Promise<string> {
   try {

@@ -1,6 +1,6 @@
-// Whether the service in this container lives, for the HEALTHCHECK of the Dockerfile. The exit code
-// is 0 if it does. A worker listens on one port and any other role on another, and a container runs
-// one service: so the one that answers is it, however its role was set.
+// Checks whether the service in this container is alive, for the HEALTHCHECK of the Dockerfile.
+// The exit code is 0 if it is. A worker listens on one port and every other role on another. A
+// container runs one service, so either port may answer, however the role was set.
 import { env } from "node:process";
 
 const { RAPPEL_PORT, RAPPEL_WORKER_PORT } = env;
@@ -11,7 +11,7 @@ const answers = [RAPPEL_PORT, RAPPEL_WORKER_PORT].map(async (port) => {
 try {
   await Promise.any(answers);
 } catch (error) {
-  // Docker keeps the last words.
+  // Docker keeps what the check wrote last.
   for (const each of (error as AggregateError).errors as Error[]) process.stderr.write(`${each.message}\n`);
   process.exit(1);
 }

@@ -4,9 +4,9 @@ import pretty from "pino-pretty";
 export type { Logger };
 
 /**
- * What is told of an error. Others of its properties may be secret or large: an error of Redis
- * holds the command with all its arguments, the password of a refused one and the bytes of a
- * checkpoint among them.
+ * What the log says about an error. Other properties may be secret or large: an error of Redis
+ * holds the command with all its arguments, such as a refused password or the bytes of a
+ * checkpoint.
  */
 export const serializers = {
   err(error: Error) {
@@ -16,8 +16,8 @@ export const serializers = {
 };
 
 /**
- * One JSON line an event on stdout, for people only if stdout is a terminal. What an event belongs
- * to is said in the fields `request_id`, `job_id` and `run`, whoever logs it.
+ * Makes the log: one JSON line per event on stdout, or lines for people if stdout is a terminal.
+ * The fields `request_id`, `job_id` and `run` always say what an event belongs to.
  */
 export function createLog(level: string): Logger {
   const options = {
@@ -27,7 +27,7 @@ export function createLog(level: string): Logger {
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  // Written synchronously: a process that exits or is killed has said what it had to say.
+  // The log is written synchronously, so that nothing is lost when the process exits or is killed.
   if (process.stdout.isTTY) return pino(options, pretty({ sync: true }));
   return pino(options, pino.destination({ fd: 1, sync: true }));
 }

@@ -1,9 +1,9 @@
-// The process: reads its configuration, opens the service, says that it is ready, waits for a
+// The process: reads its configuration, opens the service, says that it is ready, and waits for a
 // reason to end.
 //
-// Every end is one path: SIGTERM, SIGINT, SIGHUP, the disappearance of the launcher (its IPC
-// channel closes), an error nobody caught, a Redis that is lost for good. It may be taken while the
-// service still opens.
+// Every end takes the same path: SIGTERM, SIGINT, SIGHUP, a launcher that is gone (its IPC channel
+// closes), an uncaught error, a Redis that is lost for good. An end may come while the service is
+// still opening.
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadConfig, type Config } from "./config.ts";
 import { createLog, type Logger } from "./log.ts";
@@ -26,7 +26,7 @@ function untilEnded(): { ended: Promise<Ending>; lose: (failure: Error) => void 
   return { ended, lose };
 }
 
-/** The one line that a log level cannot silence: whoever started the process may wait for it. */
+/** This line appears at every log level, because whoever started the process may wait for it. */
 function sayReady(log: Logger, config: Config, { address, redis }: Service): void {
   const { role } = config;
   const ready = { role, pid: process.pid, address, redis, kernels: "wasm" };
@@ -44,14 +44,14 @@ async function run(config: Config, log: Logger): Promise<number> {
   else log.fatal({ err: failure }, "shutting down");
   if (failure instanceof StartFailure) process.stderr.write(`${failure.message}\n`);
   const service = await Promise.race([opening.catch(() => null), sleep(config.shutdownMs, null, { ref: false })]);
-  // A job may have caused what nobody caught.
+  // A job may have caused an uncaught error.
   const broken = failure !== null && !(failure instanceof StartFailure);
   await service?.close({ broken });
   return failure === null ? 0 : 1;
 }
 
 async function main(): Promise<number> {
-  // Of every file from here on, also those of the processes that this one starts
+  // Applies to every file from here on, also to those of the processes that this one starts
   // (src/data-directory.ts).
   process.umask(0o077);
   try {
@@ -60,7 +60,7 @@ async function main(): Promise<number> {
     for (const warning of config.warnings) log.warn(warning);
     return await run(config, log);
   } catch (error) {
-    // A StartFailure says all there is to say; anything else is a fault of ours, and its stack
+    // A StartFailure says everything itself. Any other error is a fault of ours, and its stack
     // helps.
     const text = error instanceof StartFailure ? error.message : `Rappel could not start: ${(error as Error).stack}`;
     process.stderr.write(`${text}\n`);

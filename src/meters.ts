@@ -1,7 +1,7 @@
 /**
- * What Prometheus is told. The metrics belong to the process, like its log, so that whatever counts
- * something does so where it happens. None has a label for a job or an owner: there may be
- * millions. Rates are for Prometheus to take: `rate(rappel_steps_total[1m])`.
+ * The metrics for Prometheus. They belong to the process, like its log, so that each thing is
+ * counted where it happens. None has a label for a job or an owner: there may be millions.
+ * Prometheus computes rates itself: `rate(rappel_steps_total[1m])`.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 
@@ -30,7 +30,7 @@ export const meters = {
     registers,
   }),
 
-  // Of the whole service; only an api tells them.
+  // These concern the whole service. Only an API reports them.
   jobs: new Gauge({
     name: "rappel_jobs",
     help: "Jobs that Redis knows, of all owners, by status.",
@@ -72,7 +72,7 @@ export const meters = {
   }),
   redisUp: new Gauge({ name: "rappel_redis_up", help: "1 if Redis answers this process, else 0.", registers }),
 
-  // What is tried again (retries.ts).
+  // Retries (retries.ts).
   retries: new Counter({
     name: "rappel_retries_total",
     help: "Attempts that failed and are made again, by loop.",
@@ -80,7 +80,7 @@ export const meters = {
     registers,
   }),
 
-  // What an api sends to webhooks.
+  // Messages that an API sends to webhooks.
   webhooks: new Counter({
     name: "rappel_webhook_attempts_total",
     help: "Messages sent to webhooks: taken by the receiver (delivered), to be tried again (failed), or never again (given_up).",
@@ -88,7 +88,7 @@ export const meters = {
     registers,
   }),
 
-  // Of this process' worker.
+  // These concern the worker of this process.
   runs: new Gauge({ name: "rappel_runs", help: "Jobs that this process runs.", registers }),
   threads: new Gauge({ name: "rappel_training_threads", help: "Threads that train in this process.", registers }),
   queueWait: new Histogram({
@@ -129,14 +129,15 @@ export const meters = {
   }),
 };
 
-// Prometheus sees no increase in a series that begins with 1: an alert would miss the first damage.
+// Each series begins with 0. Prometheus sees no increase in a series that begins with 1, so an
+// alert would miss the first damage.
 for (const what of ["columns", "dataset", "checkpoint", "model"]) meters.damage.inc({ what }, 0);
 for (const end of ["ended", "released", "postponed", "lost"]) meters.runSeconds.zero({ end });
 for (const result of ["delivered", "failed", "given_up"]) meters.webhooks.inc({ result }, 0);
 
 /**
- * Adds what Node knows of the process: memory, processor time, garbage collection, the lag of its
- * event loop.
+ * Adds what Node knows about the process: memory, processor time, garbage collection, the lag of
+ * the event loop.
  */
 export function measureProcess(): void {
   collectDefaultMetrics({ register: registry });

@@ -1,28 +1,28 @@
 /**
- * Loops that try again what failed. Each has a name. A failure is logged and counted, and the
- * health of the process shows it for as long as it lasts.
+ * Loops that repeat what failed. Each has a name. A failure is logged and counted, and the health
+ * of the process shows it as long as it lasts.
  *
- * A loop holds one `Retry`, tells it of each failure, and tells it when it worked or gave up. Like
- * the meters, the list of those that fail belongs to the process. What went wrong is said in the
- * log alone: health is public.
+ * A loop holds one `Retry`, and tells it about each failure, and when it worked or gave up. Like
+ * the meters, the list of failing loops belongs to the process. Only the log says what went wrong,
+ * because health is public.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "./log.ts";
 import { meters } from "./meters.ts";
 
-/** What is tried again, in the words of the log and of docs/operations.md. */
+/** What each loop repeats, in the words of the log. */
 export const loops = {
   redis_connection: "a connection to Redis",
   redis_process: "the Redis of this service",
   lock: "renewing the lock on the data directory",
   record: "reading or writing a job's record",
-  report: "telling a job's progress",
-  heartbeat: "prolonging a lease",
+  report: "reporting a job's progress",
+  heartbeat: "renewing a lease",
   room: "storing a model, for which Redis has no room",
-  dataset: "fetching a dataset from the api",
+  dataset: "fetching a dataset from the API",
   delivery: "taking a delivery from the queue",
-  presence: "saying that this worker lives",
-  reconcile: "setting right what dead processes left behind",
+  presence: "reporting that this worker is alive",
+  reconcile: "repairing what dead processes left behind",
   webhook_outbox: "handing events on to be sent to webhooks",
 } as const;
 export type Loop = keyof typeof loops;
@@ -30,15 +30,15 @@ export type Loop = keyof typeof loops;
 /** A loop that has failed and is trying again. */
 export interface Retrying {
   loop: Loop;
-  /** How many of its kind fail now. */
+  /** How many loops with this name fail now. */
   count: number;
-  /** Failures in a row, of all of them. */
+  /** The failures in a row of all these loops together. */
   failures: number;
-  /** For how long the one that fails the longest has failed. */
+  /** How long the oldest of them has been failing. */
   seconds: number;
 }
 
-/** How often a failure that lasts is said again. */
+/** How often a lasting failure is logged again. */
 const SAY_AGAIN_MS = 60_000;
 
 const failing = new Set<Retry>();
@@ -65,7 +65,7 @@ export class Retry {
     return this.#since;
   }
 
-  /** It failed, and is going to be tried again; unless it was given up while it was tried. */
+  /** An attempt failed, and another will follow. Does nothing if the loop gave up meanwhile. */
   failed(error: unknown): void {
     if (this.#over) return;
     const now = performance.now();
@@ -88,7 +88,7 @@ export class Retry {
     this.#clear();
   }
 
-  /** Nothing is tried any more, for good. */
+  /** The loop ends: no further attempt will follow. */
   gaveUp(): void {
     this.#over = true;
     this.#clear();
@@ -100,7 +100,7 @@ export class Retry {
   }
 }
 
-/** What fails at the moment, the longest first. */
+/** The loops that fail at the moment, the oldest failure first. */
 export function retrying(): Retrying[] {
   const now = performance.now();
   const found = new Map<Loop, Retrying>();
@@ -117,16 +117,16 @@ export function retrying(): Retrying[] {
 export interface RetryOptions {
   loop: Loop;
   log: Logger;
-  /** Before the next attempt, after so many failures. */
+  /** How long to wait before the next attempt, after so many failures. */
   waitMs(failures: number): number;
-  /** Whether an error is one that passes; any other is thrown. */
+  /** Whether an error may pass. Any other error is thrown. */
   passes(error: unknown): boolean;
   signal: AbortSignal;
 }
 
 /**
- * Calls until it works; what is called must bear being done twice.
- * @throws the signal's reason once it is aborted, and what `call` throws that does not pass
+ * Repeats a call until it works. The call must be safe to repeat.
+ * @throws the signal's reason when it aborts, and any error of `call` that does not pass
  */
 export async function retry<T>(
   { loop, log, waitMs, passes, signal }: RetryOptions,

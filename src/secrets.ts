@@ -1,19 +1,19 @@
 /**
- * What owners prove themselves with (API keys), and what we prove ourselves to them with (webhook
- * secrets): lists of `name:secret`.
+ * Secrets as lists of `name:secret`. With an API key an owner signs in; with a webhook secret we
+ * sign what we send to the owner.
  */
 import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { StartFailure } from "./start-failure.ts";
 
-/** A key as it is kept: nobody who reads our memory learns how to sign in. */
+/** A key as we keep it. Somebody who reads our memory does not learn how to sign in. */
 export interface ApiKey {
   readonly owner: string;
   readonly sha256: Buffer;
   readonly short: boolean;
 }
 
-/** What is shorter can be guessed. The next release refuses it. */
+/** A shorter secret can be guessed. The next release refuses it. */
 const MIN_SECRET_CHARACTERS = 16;
 
 export interface Named {
@@ -29,7 +29,7 @@ export function isShort(secret: string): boolean {
   return secret.length < MIN_SECRET_CHARACTERS;
 }
 
-/** `what` has it: a sentence for the log that does not repeat it. */
+/** A sentence for the log about a short secret of `what`, which does not repeat the secret. */
 export function shortSecretWarning(what: string): string {
   return `${what} is shorter than ${MIN_SECRET_CHARACTERS} characters, which the next release refuses: make another with "openssl rand -hex 16"`;
 }
@@ -38,15 +38,16 @@ export function hashed(secret: string): Buffer {
   return createHash("sha256").update(secret).digest();
 }
 
-/** Null if it is no `name:secret`. */
+/** Returns null if the text is no `name:secret`. */
 export function named(text: string): Named | null {
   const [, name, secret] = /^([\w-]{1,64}):(\S+)$/.exec(text.trim()) ?? [];
   return name === undefined ? null : { name, secret };
 }
 
 /**
- * One `name:secret` a line; empty lines and lines that begin with # do not count.
- * @throws StartFailure, which does not repeat what is in the file
+ * Reads a file with one `name:secret` on each line. Empty lines and lines that begin with # do not
+ * count.
+ * @throws StartFailure, whose message does not repeat what is in the file
  */
 export function readKeysFile(path: string): ApiKey[] {
   const refuse = (why: string) => new StartFailure(`RAPPEL_API_KEYS_FILE is ${JSON.stringify(path)}, ${why}.`);
@@ -67,19 +68,19 @@ export function readKeysFile(path: string): ApiKey[] {
   return keys;
 }
 
-/** Whether others than its owner may read a file. */
+/** Whether other users may read or change a file. */
 export function isOpenToOthers(path: string): boolean {
   return (statSync(path).mode & 0o077) !== 0;
 }
 
-/** Whether two keys have one secret, so that it would not be clear whose it is. */
+/** Whether two keys have the same secret, so that nobody could tell whose it is. */
 export function ambiguous(keys: readonly ApiKey[]): boolean {
   return new Set(keys.map(({ sha256 }) => sha256.toString("hex"))).size < keys.length;
 }
 
 /**
- * `whsec_` and base64 of 24 to 64 bytes, as Standard Webhooks writes a secret; null if it is not
- * that.
+ * Reads a secret as Standard Webhooks writes it: `whsec_` and the base64 of 24 to 64 bytes.
+ * Returns null if the text is something else.
  */
 export function webhookSecret(text: string): Buffer | null {
   const [, base64] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text) ?? [];

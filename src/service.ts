@@ -1,5 +1,5 @@
-// What a process of each role is made of, opened in order and closed in reverse: Redis first and
-// last.
+// The parts of a process of each role. They are opened in order, Redis first, and closed in
+// reverse.
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FastifyInstance } from "fastify";
@@ -28,19 +28,19 @@ import { Store } from "./store/store.ts";
 import { Webhooks } from "./webhooks/webhooks.ts";
 import { TrainingWorker, type ClosingReason } from "./worker/worker.ts";
 
-/** Of connections that wait for Redis while it is away. */
+/** For connections that wait for Redis while it is away. */
 const PATIENT = { maxRetriesPerRequest: null };
 const DAY_MS = 86_400_000;
-/** For what is left to do once the worker's time is up. */
+/** How long the rest may take after the worker's time is over. */
 const GRACE_MS = 1000;
 
 export interface Service {
-  /** Where it serves HTTP; null for a worker without a port. */
+  /** The address where it serves HTTP; null for a worker without a port. */
   readonly address: string | null;
   /** The address of its Redis. */
   readonly redis: string;
   /**
-   * Returns soon after RAPPEL_SHUTDOWN_MS at the latest, or once our Redis has written everything.
+   * Takes little longer than RAPPEL_SHUTDOWN_MS, except that our Redis may first write everything.
    */
   close(why: ClosingReason): Promise<void>;
 }
@@ -48,7 +48,7 @@ export interface Service {
 type Close = (why: ClosingReason) => unknown;
 
 /**
- * @param onLost called if our Redis died and cannot be started again
+ * @param onLost called if our Redis has died and cannot be started again
  * @throws StartFailure, with everything closed again
  */
 export async function openService(config: Config, log: Logger, onLost: (failure: Error) => void): Promise<Service> {
@@ -59,7 +59,7 @@ export async function openService(config: Config, log: Logger, onLost: (failure:
   }
 }
 
-/** In one sentence if it is Redis or the disk that failed, which the operator can mend. */
+/** If Redis or the disk failed, which the operator can mend, the error becomes one sentence. */
 function explained(error: unknown, { dataDirectory }: Config): unknown {
   if (error instanceof Unavailable) {
     return new StartFailure(`Redis failed while Rappel started: start it again once Redis answers. ${error.message}`);
@@ -91,9 +91,9 @@ async function openAll(config: Config, log: Logger, onLost: (failure: Error) => 
   }
 }
 
-/** Returns where it serves HTTP. */
+/** Returns the address where the process serves HTTP. */
 async function openParts(config: Config, log: Logger, redis: RedisService, closers: Close[]): Promise<string | null> {
-  // A megabyte of code that most do without.
+  // Imported only if needed: it is a megabyte of code that most do not use.
   const tracing = config.traces ? (await import("./tracing.ts")).openTracing(config.role, log) : null;
   if (tracing !== null) closers.push(() => tracing.close());
   const connection = redis.connect({ ...storeConnection, lazyConnect: true });
@@ -109,7 +109,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   const isNeeded = async (name: string) => (await store.datasets.references(name)) > 0;
   const files = new DatasetFiles(join(config.dataDirectory, "datasets"), log, isNeeded);
   const cache = config.role === "api" ? null : await openCache(config, { store, log });
-  // Of a worker whose api is elsewhere it is the cache that must be written to.
+  // A worker whose API is elsewhere writes only to its cache.
   const disk = config.role === "worker" ? cache : files;
   const checks: Record<string, () => unknown> = {
     redis: () => store.ping(),
@@ -118,7 +118,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
     ...(disk && { disk: () => disk.probe() }),
   };
 
-  // A job posted while the service shuts down would only be given back: the api and the worker
+  // A job that is posted during a shutdown would only be given back. So the API and the worker
   // close together.
   const serving: Close[] = [];
   closers.push((why) => Promise.all(serving.map((close) => close(why))));
@@ -167,7 +167,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   return await listen(app, config.host, config.port, "RAPPEL_PORT");
 }
 
-/** Before anything reads what is stored. */
+/** Must run before anything reads the stored data. */
 async function upgradeStore(store: Store, log: Logger): Promise<void> {
   try {
     await store.format.upgrade(log);
@@ -187,7 +187,7 @@ interface Parts {
 
 interface OpenWorker {
   readonly close: Close;
-  /** Throws if a crew stands still. */
+  /** Throws an error if a crew stands still. */
   readonly assertMoving: () => void;
 }
 
@@ -210,7 +210,10 @@ async function openWorker(config: Config, redis: RedisService, parts: Parts): Pr
   return { close, assertMoving: () => worker.assertMoving() };
 }
 
-/** What is fetched lies apart from what was uploaded here, since only a copy may be let go. */
+/**
+ * Fetched copies are kept apart from uploaded files, because only copies may be deleted to make
+ * room.
+ */
 async function openCache(
   config: Config,
   { store: { tickets }, log }: Pick<Parts, "store" | "log">,
@@ -242,7 +245,7 @@ async function closeAll(closers: readonly Close[], why: ClosingReason, log: Logg
   }
 }
 
-/** Returns the URL. */
+/** Returns the URL of the server. */
 async function listen(app: FastifyInstance, host: string, port: number, variable: string): Promise<string> {
   try {
     return await app.listen({ host, port });

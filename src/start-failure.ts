@@ -1,6 +1,6 @@
 /**
- * A start that cannot succeed, for a reason the operator can act on: `message` is the one sentence
- * they read on stderr.
+ * A start that cannot succeed for a reason that the operator can mend. `message` is the one
+ * sentence that they read on stderr.
  */
 export class StartFailure extends Error {
   override readonly name = "StartFailure";

@@ -1,11 +1,11 @@
 /**
- * Traces from a request through the queue to the run it leads to, in OpenTelemetry's terms. Only
- * loaded if OTEL_EXPORTER_OTLP_ENDPOINT says where they go (HTTP, /v1/traces below it); the
- * exporter reads that variable, and OTEL_EXPORTER_OTLP_HEADERS and its like, itself.
+ * OpenTelemetry traces from a request through the queue to its run. This file is loaded only if
+ * OTEL_EXPORTER_OTLP_ENDPOINT says where traces go (HTTP, /v1/traces below it). The exporter itself
+ * reads that variable and the related ones, such as OTEL_EXPORTER_OTLP_HEADERS.
  *
  * A caller's `traceparent` is continued. BullMQ carries the context with the delivery to the
- * worker. What BullMQ itself would tell of a worker (each time that it looked for a delivery,
- * several times a second) is not wanted: the worker's queue knows nothing of traces, and the run
+ * worker. In a worker, BullMQ itself would make a span each time that it looks for a delivery,
+ * several times a second. Nobody wants these. So the worker's queue has no telemetry, and the run
  * makes the spans.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -32,15 +32,18 @@ import type { Logger } from "./log.ts";
 import type { Stage } from "./runner/pulse.ts";
 import type { RunTraces } from "./runner/trace.ts";
 
-/** For what is left at the end; a collector that is away holds nobody up. */
+/**
+ * How long it may take to send the rest at the end. A collector that is away delays nobody for
+ * longer.
+ */
 const FLUSH_MS = 2000;
 
 export interface Tracing extends RunTraces {
-  /** To be registered before any route. */
+  /** Must be registered before any route. */
   readonly plugin: FastifyPluginCallback;
-  /** For queues. */
+  /** The telemetry for BullMQ's queues. */
   readonly telemetry: Telemetry;
-  /** Sends what is left. */
+  /** Sends the rest. */
   close(): Promise<unknown>;
 }
 
@@ -49,7 +52,7 @@ export function openTracing(role: string, log: Logger): Tracing {
   diag.setLogger({ error: warn, warn, info() {}, debug() {}, verbose() {} }, DiagLogLevel.WARN);
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   propagation.setGlobalPropagator(new W3CTraceContextPropagator());
-  // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
+  // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence.
   const resource = defaultResource()
     .merge(resourceFromAttributes({ "service.name": "rappel", "rappel.role": role }))
     .merge(detectResources({ detectors: [envDetector] }));
@@ -75,7 +78,7 @@ export function openTracing(role: string, log: Logger): Tracing {
   };
 }
 
-/** What the stages of a run are called in a trace. */
+/** The names of a run's stages in a trace. */
 const names: Record<Stage, string> = { preparing: "prepare", training: "train", ending: "finish" };
 
 const traceRun: RunTraces["trace"] = ({ jobId, run }, carried = "{}") => {

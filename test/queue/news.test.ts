@@ -1,4 +1,4 @@
-// Who follows a job is told of news, whoever else follows it.
+// Every follower of a job hears its news, whoever else follows it.
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { News } from "../../src/queue/news.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -21,10 +21,10 @@ afterAll(async () => {
 
 const { signal } = new AbortController();
 
-test("one of two who leaves does not take the news of the other along", async () => {
+test("if one of two followers leaves, the other still hears the news", async () => {
   const id = await postJob(store);
   const [leaving, staying] = [news.watch(id, ["event"]), news.watch(id, ["event"])];
-  // What there may be since it was subscribed to.
+  // The subscription itself counts as news.
   expect(await staying.wait(10_000, signal)).toBe(true);
   leaving.close();
   leaving.close();
@@ -35,7 +35,7 @@ test("one of two who leaves does not take the news of the other along", async ()
   for (const watch of [staying, later]) watch.close();
 });
 
-test("news that was told of is news no more", async () => {
+test("news is told only once", async () => {
   const id = await postJob(store);
   const watch = news.watch(id, ["event"]);
   expect(await watch.wait(10_000, signal)).toBe(true);

@@ -36,7 +36,7 @@ function reconcile(keepMs = 1e9): void {
   reconcilers.push(new Reconciler(store, deliveries, { keepMs, log, intervalMs: 50 }));
 }
 
-/** Waits until a few passes were made: each looks through the open jobs. */
+/** Waits for a few passes. Each goes through the open jobs. */
 async function somePasses(): Promise<void> {
   const looks = async () => Number(/cmdstat_hscan:calls=(\d+)/.exec(await redis.info("commandstats"))?.[1] ?? 0);
   const before = await looks();
@@ -47,7 +47,7 @@ async function waiting(): Promise<number> {
   return (await deliveries.lengths()).waiting;
 }
 
-test("a job whose delivery was lost is delivered again, once, however many look after it", async () => {
+test("a job whose delivery was lost is delivered again, once, however many reconcilers there are", async () => {
   const id = await postJob(store);
   for (let i = 0; i < 5; i++) reconcile();
   await expect.poll(waiting).toBe(1);
@@ -56,7 +56,7 @@ test("a job whose delivery was lost is delivered again, once, however many look 
   expect(await deliveries.has(id, 2)).toBe(true);
 });
 
-test("one process at a time sets things right, and nobody ends the turn of another", async () => {
+test("one process reconciles at a time, and none ends the turn of another", async () => {
   const done: string[] = [];
   const turn = async (name: string, during?: () => Promise<void>) =>
     store.upkeep.alone(60_000, async () => {
@@ -65,7 +65,7 @@ test("one process at a time sets things right, and nobody ends the turn of anoth
     });
   await turn("first", () => turn("beside it"));
   await turn("second", async () => {
-    // It took longer than it may: another has its turn.
+    // It took too long, and another process has its turn.
     await redis.set(keys.reconciler, "another's");
   });
   await turn("third");
@@ -82,7 +82,7 @@ test("a run that died is delivered again when its lease has lapsed, not before",
   await expect.poll(waiting).toBe(1);
 });
 
-test("a delivery that failed is none that the queue still has", async () => {
+test("the queue no longer has a delivery that failed", async () => {
   const id = await postJob(store);
   await deliveries.deliver({ owner: OWNER, id, delivery: 1, turn: 1 });
   const connection = server.client({ maxRetriesPerRequest: null });
@@ -95,7 +95,7 @@ test("a delivery that failed is none that the queue still has", async () => {
   await expect.poll(waiting).toBe(1);
 });
 
-test("what waits for delivery, is paused or has ended is left alone", async () => {
+test("jobs that wait for delivery, are paused or have ended are left alone", async () => {
   const delivered = await postJob(store);
   await deliveries.deliver({ owner: OWNER, id: delivered, delivery: 1, turn: 1 });
   const paused = await postJob(store);
@@ -108,7 +108,7 @@ test("what waits for delivery, is paused or has ended is left alone", async () =
   expect(await deliveries.has(delivered, 1)).toBe(true);
 });
 
-test("a run that was asked to stop and died is taken at its word", async () => {
+test("a job whose run was asked to stop and died is cancelled or paused", async () => {
   const [cancelling, pausing] = [await postJob(store), await postJob(store)];
   for (const id of [cancelling, pausing]) await acquire(store, id);
   await store.jobs.cancel(OWNER, cancelling);
@@ -122,7 +122,7 @@ test("a run that was asked to stop and died is taken at its word", async () => {
   expect((await eventTypes(store, pausing)).at(-1)).toBe("paused");
 });
 
-test("jobs are deleted when they have been over for long enough", async () => {
+test("jobs are deleted when they ended long enough ago", async () => {
   const [open, over] = [await postJob(store), await postJob(store)];
   await store.jobs.cancel(OWNER, over);
   reconcile(600_000);
@@ -152,7 +152,7 @@ test("passes go on after Redis was away", async () => {
   await expect.poll(waiting, { timeout: 5000 }).toBe(1);
 });
 
-test("nothing is set right in a store of a later version", async () => {
+test("nothing is changed in a store of a later version", async () => {
   await postJob(store);
   await redis.set("{rappel}:format", FORMAT + 1);
   reconcile();

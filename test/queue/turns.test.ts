@@ -1,5 +1,4 @@
-// Owners take turns: what one of them posts, however much, does not make another wait for more than
-// a turn.
+// Owners take turns: however many jobs one owner posts, another waits for no more than one turn.
 import { Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
@@ -43,7 +42,7 @@ async function postMany(owner: string, count: number): Promise<void> {
 const ids: string[] = [];
 
 /**
- * Runs `count` jobs, one after the other, and says whose they were; `meanwhile` is called before
+ * Runs `count` jobs one after the other, and returns their owners. `meanwhile` is called before
  * each.
  */
 async function runs(count: number, meanwhile?: (nth: number) => Promise<unknown>): Promise<string[]> {
@@ -69,19 +68,19 @@ async function runs(count: number, meanwhile?: (nth: number) => Promise<unknown>
   return owners;
 }
 
-test("a hundred jobs of one delay the first job of another by one", async () => {
+test("a hundred jobs of one owner delay the first job of another by one job", async () => {
   await postMany("ann", 100);
   await post("bob");
   expect(await runs(4)).toEqual(["ann", "bob", "ann", "ann"]);
 });
 
-test("also when many of the hundred have run", async () => {
+test("the same holds after many of the hundred have run", async () => {
   await postMany("ann", 100);
   const order = await runs(60, (nth) => (nth === 50 ? post("bob") : Promise.resolve()));
   expect(order.indexOf("bob")).toBeLessThanOrEqual(51);
 });
 
-test("owners who all have many take turns", async () => {
+test("owners who all have many jobs take turns", async () => {
   for (const owner of ["ann", "bob", "eve"]) await postMany(owner, 20);
   const order = await runs(30);
   for (let turn = 0; turn < 10; turn++) {
@@ -89,22 +88,22 @@ test("owners who all have many take turns", async () => {
   }
 });
 
-test("an owner who always posts the next job does not hold up one who posted many", async () => {
+test("an owner who always posts one more job does not delay an owner who posted many", async () => {
   await postMany("ann", 10);
   await post("bob");
   const order = await runs(16, () => post("bob"));
   expect(order.filter((owner) => owner === "ann")).toHaveLength(8);
 });
 
-test("an owner's own jobs run in the order in which they came", async () => {
+test("the jobs of one owner run in the order in which they came", async () => {
   const posted: string[] = [];
   for (let i = 0; i < 10; i++) posted.push(await post("ann"));
   await runs(20, async () => posted.length < 20 && posted.push(await post("ann")));
-  // Of those that came within a millisecond the order is anybody's guess.
+  // The order of jobs that came within one millisecond is undefined.
   expect(ids).toEqual(posted.toSorted());
 });
 
-test("of an owner's own jobs the most urgent takes the turn; others do not wait for it", async () => {
+test("the most urgent job of an owner takes the owner's turn; other owners do not wait for it", async () => {
   const [first, second] = [await post("ann"), await post("ann")].sort();
   const his = await post("bob");
   const urgent = [await post("ann"), await post("ann")].sort();
@@ -113,7 +112,7 @@ test("of an owner's own jobs the most urgent takes the turn; others do not wait 
   expect(ids).toEqual([urgent[0], his, urgent[1], first, second]);
 });
 
-test("a job that is given back for want of its data lets its owner's others go first, and then has its turn", async () => {
+test("a job that is given back because its data are missing lets its owner's other jobs go first", async () => {
   const [first, second, third] = [await post("ann"), await post("ann"), await post("ann")].sort();
   const turnOf = { owner: "ann", turn: 1 };
   const back = { type: "requeued" as const, message: "No data.", step: null, data: null };
@@ -123,13 +122,13 @@ test("a job that is given back for want of its data lets its owner's others go f
   expect((await acquire(store, first, { turnOf })).jobId).toBe(third);
   const again = await acquire(store, third, { turnOf });
   expect(again.jobId).toBe(first);
-  // Given back for another reason it is the first again.
+  // If it is given back for another reason, it is the first again.
   await again.release(back);
   const later = await post("ann");
   expect((await acquire(store, later, { turnOf })).jobId).toBe(first);
 });
 
-test("two workers that are given one owner's jobs at once take both", async () => {
+test("two workers that get two jobs of one owner at once take both", async () => {
   const [first, second] = [await post("ann"), await post("ann")].sort();
   const swapped = await acquire(store, second, { turnOf: { owner: "ann", turn: 1 } });
   expect(swapped.jobId).toBe(first);
@@ -137,14 +136,14 @@ test("two workers that are given one owner's jobs at once take both", async () =
   expect((await tryAcquire(store, first, { turnOf: { owner: "ann", turn: 1 } })).outcome).toBe("busy");
 });
 
-test("a job that took another's turn did not make its own come", async () => {
+test("a job that took another job's turn did not use up its own", async () => {
   await postMany("ann", 50);
   await redis.zadd("{rappel}:owner:ann:waiting", -5, await post("ann"));
   const order = await runs(4, async (nth) => nth === 1 && (await post("bob")));
   expect(order).toEqual(["ann", "ann", "bob", "ann"]);
 });
 
-test("turns begin anew when nobody waits", async () => {
+test("turns begin again at 1 when nobody waits", async () => {
   await postMany("ann", 30);
   await runs(30);
   expect(await redis.get("{rappel}:turn")).toBe("30");
@@ -152,7 +151,7 @@ test("turns begin anew when nobody waits", async () => {
   expect(created).toMatchObject({ turn: 1 });
 });
 
-test("who cancels jobs that wait does not wait for their turns", async () => {
+test("an owner who cancels waiting jobs does not wait for their turns", async () => {
   await postMany("ann", 5);
   const { data } = await store.jobs.list("ann", { limit: 100 });
   for (const { id } of data.slice(0, 4)) await store.jobs.cancel("ann", id);
@@ -167,7 +166,7 @@ test("a job that is given back goes first", async () => {
   expect(await runs(1)).toEqual(["ann"]);
 });
 
-test("a turn beyond what BullMQ can take is the last", async () => {
+test("a turn beyond the highest priority of BullMQ comes last", async () => {
   await redis.zadd("{rappel}:waiting", 1, "somebody");
   await redis.set("{rappel}:turn", 5_000_000);
   await post("ann");
@@ -175,7 +174,7 @@ test("a turn beyond what BullMQ can take is the last", async () => {
   expect(await runs(2)).toEqual(["ann", "bob"]);
 });
 
-test("no more jobs of one owner run than one may have running, and a take-over is none more", async () => {
+test("no more jobs of one owner run than the limit allows; a job that a new run takes over counts once", async () => {
   await store.limitOwners({ waiting: null, running: 2, dataset_bytes: null, checkpoint_bytes: null });
   const ids = [await post("ann"), await post("ann"), await post("ann")];
   const [first] = [await acquire(store, ids[0]), await acquire(store, ids[1])];
@@ -187,7 +186,7 @@ test("no more jobs of one owner run than one may have running, and a take-over i
   expect((await tryAcquire(store, ids[2])).outcome).toBe("taken");
 });
 
-test("a run that was asked to stop is one that runs until it has stopped", async () => {
+test("a run that was asked to stop counts as running until it has stopped", async () => {
   await store.limitOwners({ waiting: null, running: 2, dataset_bytes: null, checkpoint_bytes: null });
   const ids = [await post("ann"), await post("ann"), await post("ann")];
   const [pausing, cancelling] = [await acquire(store, ids[0]), await acquire(store, ids[1])];

@@ -18,8 +18,8 @@ async function redisWith(options: TestRedisOptions): Promise<TestRedis> {
 }
 
 /**
- * A port that answers `INFO` as an old server would, for no old server can be had; all else it does
- * not know.
+ * A port that answers `INFO` like an old server, because no old server is available. It knows no
+ * other command.
  */
 async function oldServer(): Promise<number> {
   const server: Server = createServer((socket) => {
@@ -38,7 +38,7 @@ async function oldServer(): Promise<number> {
   return (server.address() as { port: number }).port;
 }
 
-test("a server that fits is accepted, and its limit noted", async () => {
+test("a suitable server is accepted, and its limit is returned", async () => {
   const redis = await redisWith({ maxBytes: 123 * 1024 * 1024 });
   expect(await checkServer(redis.url, log)).toEqual({
     version: expect.stringMatching(/^\d+\.\d+\.\d+$/),
@@ -76,7 +76,7 @@ test("a missing password is named at once", async () => {
   await expect(checkServer(redis.url, log)).rejects.toThrow(/\(REDIS_URL\): NOAUTH/);
 });
 
-test("a connection survives its server, and says once that it is away and once that it is back", async () => {
+test("a connection survives its server, and logs once that it is away and once that it is back", async () => {
   const redis = await redisWith({});
   const said: string[] = [];
   const recording = pino(
@@ -95,8 +95,7 @@ test("a connection survives its server, and says once that it is away and once t
 });
 
 test("a start waits for a Redis that is still loading its data, and says so", async () => {
-  // A setting of Redis for its own tests: it takes its time for each command that it reads from its
-  // log.
+  // A setting of Redis for its own tests: it waits after each command that it reads from its log.
   const redis = await redisWith({ extraArguments: ["--key-load-delay", "500"] });
   const writing = redis.client().pipeline();
   for (let i = 0; i < 4000; i++) writing.set(`key-${i}`, "v");
@@ -112,7 +111,7 @@ test("a start waits for a Redis that is still loading its data, and says so", as
   expect(await redis.client().dbsize()).toBe(4000);
 });
 
-test("a connection that is given up while it waits for its next attempt is no retry any more", async () => {
+test("a connection that is closed while it waits for its next attempt is no retry any more", async () => {
   const client = connector("redis://127.0.0.1:1", log)({ retryStrategy: () => 60_000 });
   await expect.poll(() => client.status).toBe("reconnecting");
   expect(retrying()).toMatchObject([{ loop: "redis_connection", count: 1 }]);

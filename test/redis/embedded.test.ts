@@ -73,8 +73,7 @@ async function pidOf(url: string): Promise<number> {
 }
 
 /**
- * What a service that is killed leaves: its server, its record, and its lock, whose holder no
- * longer runs.
+ * What a killed service leaves: its server, its record, and its lock, whose holder no longer runs.
  */
 async function abandon(redis: EmbeddedRedis): Promise<{ record: string; pid: number; socket: string }> {
   const record = readFileSync(join(dataDirectory, "redis.json"), "utf8");
@@ -121,7 +120,7 @@ test("a server is private, durable and limited, and is gone when it is closed", 
   expect(existsSync(join(dataDirectory, "rappel.lock"))).toBe(false);
 });
 
-test("what a server wrote into its log is there for one more start", async () => {
+test("the log of a server is kept for one more start", async () => {
   const log = join(dataDirectory, "redis/redis.log");
   const pid = await pidOf((await open()).url);
   await opened!.close();
@@ -164,7 +163,7 @@ test("a server that dies is started again, at the same address and with the same
   expect(again).toBe("kept");
 });
 
-test("an orphan is adopted, with the limits of now", async () => {
+test("an orphan is adopted, and gets the present limits", async () => {
   const redis = await open();
   await ask(redis.url, (client) => client.set("key", "kept"));
   const orphan = await abandon(redis);
@@ -197,7 +196,7 @@ test("a frozen orphan is ended before another server is started", async () => {
   expect(await ask(url, (client) => client.get("key"))).toBe("kept");
 });
 
-test("a server of another container, which nobody here can reach or end, keeps its directory", async () => {
+test("a server of another container, which we can neither reach nor end, keeps its directory", async () => {
   const orphan = await abandon(await open());
   const file = join(dataDirectory, "redis.json");
   const record = JSON.parse(readFileSync(file, "utf8")) as object;
@@ -208,11 +207,11 @@ test("a server of another container, which nobody here can reach or end, keeps i
   process.kill(orphan.pid, "SIGKILL");
 });
 
-test("a service that finds its directory taken kills its server at once, and leaves what is the other's", async () => {
+test("a service that finds its directory taken kills its server at once, and leaves the other's files", async () => {
   const { promise: lost, resolve } = Promise.withResolvers<Error>();
   const { url } = await open({ onLost: resolve });
   const server = identify(await pidOf(url))!;
-  // The other takes the lock, and writes its own server down.
+  // The other service takes the lock, and records its own server.
   const theirs = { "rappel.lock": '{"pid":1,"started":"then","place":"elsewhere"}', "redis.json": "theirs" };
   for (const [name, text] of Object.entries(theirs)) {
     rmSync(join(dataDirectory, name));
@@ -227,7 +226,7 @@ test("a service that finds its directory taken kills its server at once, and lea
   }
 });
 
-test("what a server elsewhere still writes reaches no file of whoever took its directory", async () => {
+test("what a server elsewhere still writes reaches no file of the new holder", async () => {
   const directory = join(dataDirectory, "files");
   mkdirSync(join(directory, "appendonlydir"), { recursive: true });
   const file = join(directory, "appendonlydir/file");
@@ -237,7 +236,7 @@ test("what a server elsewhere still writes reaches no file of whoever took its d
   writeSync(theirs, " and after");
   closeSync(theirs);
   expect(readFileSync(file, "utf8")).toBe("before");
-  // As a start leaves it that was killed between the two renames.
+  // What a start leaves that was killed between the two renames.
   renameSync(directory, `${directory}.copy`);
   await prepareFiles(directory, false);
   expect(readFileSync(file, "utf8")).toBe("before");
@@ -253,7 +252,7 @@ test("a server with another directory is neither adopted nor touched", async () 
   await stranger.stop();
 });
 
-/** Damage in the middle: a cut-off end would be a power cut, from which Redis recovers itself. */
+/** Damages the middle. From a cut-off end, as after a power cut, Redis recovers by itself. */
 function damage(): string {
   const file = join(dataDirectory, "redis/appendonlydir/appendonly.aof.1.incr.aof");
   const bytes = readFileSync(file);
@@ -262,7 +261,7 @@ function damage(): string {
   return join(dataDirectory, "redis/appendonlydir/appendonly.aof.manifest");
 }
 
-test("damaged data are refused with the command that repairs them, and it does", async () => {
+test("damaged data are refused with the command that repairs them, and the command works", async () => {
   await ask((await open()).url, async (redis) => {
     for (let index = 0; index < 10; index++) await redis.set(`key ${index}`, "value");
   });
@@ -298,11 +297,11 @@ test("a server that dies and cannot be started again is reported", async () => {
   expect((await lost).message).toContain("are damaged");
 });
 
-test("a server that dies of a full disk says so, and lives again once there is room", async () => {
+test("a server that dies because the disk is full says so, and runs again when there is room", async () => {
   const said = Promise.withResolvers<string>();
   const log = pino({ level: "warn" }, { write: (line) => said.resolve(line) });
   const { url } = await open({ log });
-  // The file that a rewrite begins to write to; /dev/full answers as a full disk does.
+  // The file that a rewrite begins to write. /dev/full answers like a full disk.
   const file = join(dataDirectory, "redis/appendonlydir/appendonly.aof.2.incr.aof");
   symlinkSync("/dev/full", file);
   const kept = ask(url, async (redis) => {
@@ -316,9 +315,9 @@ test("a server that dies of a full disk says so, and lives again once there is r
   expect(await kept).toBe("value");
 });
 
-test("a server that dies while its data directory is full lives again once there is room", async () => {
+test("a server that dies while its data directory is full runs again when there is room", async () => {
   const { url } = await open();
-  // The record of the server that is started next: the disk has no room for it.
+  // The disk has no room for the record of the next server.
   const file = join(dataDirectory, "redis.json.new");
   symlinkSync("/dev/full", file);
   process.kill(await pidOf(url), "SIGKILL");
@@ -328,7 +327,7 @@ test("a server that dies while its data directory is full lives again once there
   expect(await ask(url, (redis) => redis.ping())).toBe("PONG");
 });
 
-test("a server whose disk took a part of a write, and no more, found it full", async () => {
+test("a server whose disk took only a part of a write found the disk full", async () => {
   const command = join(dataDirectory, "server");
   const said = "Short write while writing to the AOF file: (nwritten=1946, expected=2526)";
   writeFileSync(command, `#!/bin/sh\necho "${said}"\necho "Can't recover. Exiting..."\nexit 1\n`, { mode: 0o700 });
@@ -338,22 +337,22 @@ test("a server whose disk took a part of a write, and no more, found it full", a
   await expect(spawning).rejects.toThrow(`Redis cannot write its data to ${directory} (${said}): make room`);
 });
 
-test("a start that fails once its server runs leaves no server", async () => {
+test("a start that fails after its server runs leaves no server", async () => {
   const record = join(dataDirectory, "redis.json");
   const opening = open();
-  // It is written before the server is spawned, and again with its process id.
+  // The record is written before the server is spawned, and again with its process id.
   while (!existsSync(record)) await setImmediate();
   symlinkSync("/dev/full", `${record}.new`);
   await expect(opening).rejects.toThrow("ENOSPC");
   rmSync(`${record}.new`);
-  // Were there one, it would still hold the directory.
+  // A server would still hold the directory.
   await open();
 });
 
 test("a server whose log cannot be opened leaves its directory free", async () => {
   const directory = join(dataDirectory, "redis");
   const settings = { directory, socket: join(dataDirectory, "s"), maxBytes: 2 ** 26, detached: false } as const;
-  // Neither can be moved out of the way.
+  // Neither of them can be renamed.
   const paths = ["redis.log", "redis.log.1/file"].map((name) => join(directory, name));
   for (const path of paths) mkdirSync(path, { recursive: true });
   const spawn = async () => spawnServer(await testServer(), { ...settings, appendfsync: "no" });

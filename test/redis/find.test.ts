@@ -24,7 +24,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-/** A program that answers whatever it is asked with one line. */
+/** A program that always answers with one line. */
 function program(folder: string, name: string, line: string): string {
   mkdirSync(join(directory, folder), { recursive: true });
   const file = join(directory, folder, name);
@@ -85,7 +85,7 @@ test("a server that is too old is named", async () => {
   );
 });
 
-test("what apt says is passed on when fetching fails, and nothing half-made is left", async () => {
+test("if fetching fails, the message of apt is passed on, and nothing incomplete is left", async () => {
   program("bin", "dpkg-deb", "");
   const apt = program("bin", "apt-get", "");
   writeFileSync(apt, "#!/bin/sh\necho 'E: Unable to locate package redis-server' >&2\nexit 100\n");
@@ -103,7 +103,7 @@ async function hasApt(): Promise<boolean> {
   );
 }
 
-/** The system's list of packages, as if it had these. */
+/** A list of installed packages with these. */
 function statusWith(...packages: string[]): string {
   const file = join(directory, "status");
   const entries = packages.map(

@@ -78,7 +78,7 @@ test.each([
 test.each([
   ["by the kernel's word", process.env.PATH!],
   ["by its process id, where the system has no flock", "/nowhere"],
-])("a process that runs keeps its lock, %s", async (_how, searched) => {
+])("a running process keeps its lock, %s", async (_how, searched) => {
   vi.stubEnv("PATH", searched);
   await acquire();
   await expect(acquire()).rejects.toMatchObject({ pid: process.pid, host: null });
@@ -90,7 +90,7 @@ test("a process of an earlier version keeps its lock", async () => {
   await expect(acquire()).rejects.toThrow(LockHeld);
 });
 
-test("a holder elsewhere keeps its lock as long as its heart beats", async () => {
+test("a holder elsewhere keeps its lock as long as its heartbeat changes", async () => {
   let beats = 0;
   writeFileSync(path, JSON.stringify({ ...foreign, beats }));
   const file = openSync(path, "r+");
@@ -102,16 +102,16 @@ test("a holder elsewhere keeps its lock as long as its heart beats", async () =>
   await expect(acquire({ staleMs: 60_000 })).rejects.toMatchObject({ pid: 1, host: "other" });
 });
 
-test("a holder's heart beats", async () => {
+test("a holder writes its heartbeat", async () => {
   await acquire();
   const before = holder();
   await expect.poll(holder, { timeout: 10_000 }).toEqual({ ...before, beats: 2 });
 });
 
-test("a holder that finds its lock taken is told so, and leaves it alone", async () => {
+test("a holder that finds its lock taken hears it, and leaves the lock alone", async () => {
   const { promise: lost, resolve: onLost } = Promise.withResolvers<void>();
   await acquire({ onLost });
-  // A file of its own, as whoever takes a lock makes one.
+  // A new file, as each process that takes a lock makes one.
   rmSync(path);
   writeFileSync(path, JSON.stringify(foreign));
   await lost;
@@ -119,7 +119,7 @@ test("a holder that finds its lock taken is told so, and leaves it alone", async
   expect(holder()).toEqual(foreign);
 });
 
-test("a lock that somebody removed by hand is put back", async () => {
+test("a lock that somebody removed by hand is made again", async () => {
   await acquire();
   const { token } = holder();
   rmSync(path);
@@ -136,10 +136,10 @@ test.each([
   );
 });
 
-test("who was about to clear a dead holder's lock away looks again, and leaves that of another alone", async () => {
+test("a process that is about to remove a dead holder's lock looks again, and leaves a new holder's alone", async () => {
   writeFileSync(path, JSON.stringify(dead));
-  // Somebody died while they cleared it away, elsewhere: that claim is watched, and meanwhile a
-  // third gets the lock.
+  // A process elsewhere died while it removed the lock. Its claim is watched, and meanwhile a
+  // third process gets the lock.
   writeFileSync(`${path}.${dead.pid}-${dead.started}`, JSON.stringify(foreign));
   const third = { ...identify(process.pid), token: "third" };
   const onWatching = () => {
@@ -150,12 +150,12 @@ test("who was about to clear a dead holder's lock away looks again, and leaves t
   expect(holder()).toEqual(third);
 });
 
-test("of many processes that find the same dead holder exactly one gets the lock", async () => {
+test("if many processes find the same dead holder, exactly one gets the lock", async () => {
   writeFileSync(path, JSON.stringify(dead));
-  // Without the kernel's lock, which would decide alone.
+  // The kernel's lock is not used, because it would decide alone.
   const env = { ...process.env, PATH: "/nowhere" };
   const rivals = Array.from({ length: 6 }, () => fork(new URL("lock-rival.ts", import.meta.url), [path], { env }));
-  // All are up before the first may try.
+  // All run before the first may try.
   await Promise.all(rivals.map((rival) => once(rival, "message")));
   const answers = rivals.map((rival) => once(rival, "message"));
   for (const rival of rivals) rival.send("go");

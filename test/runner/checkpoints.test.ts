@@ -8,7 +8,7 @@ import type { ResolvedSpec } from "../../src/spec/spec.ts";
 import { acquire, openStore, OWNER, postJob, progressAt, row, sha256, steps } from "../store/support.ts";
 import { startTestRedis } from "../support/redis.ts";
 
-test("the best state has the least score, whichever way its metric goes", () => {
+test("the best state has the least score, whether its metric should be small or large", () => {
   const rising = { metric: "valid_accuracy", mode: "max" } as const;
   const falling = { metric: "valid_mae", mode: "min" } as const;
   const best = (metrics: Record<string, number>[], rule: Parameters<typeof scoreOf>[1]) =>
@@ -31,7 +31,7 @@ test("a state without the metric, or with one that is not finite, has no score",
   expect(scoreOf({ valid_loss: Infinity }, null)).toBeNull();
 });
 
-/** What writes the checkpoints of a run, which is at step 4. */
+/** The writer of the checkpoints of a run that is at step 4. */
 async function writing(broken = (error: unknown): void => expect.fail(String(error))) {
   const server = await startTestRedis();
   onTestFinished(() => server.stop());
@@ -56,7 +56,7 @@ async function writing(broken = (error: unknown): void => expect.fail(String(err
   return { id, store, redis: server.client(), reporter, checkpoints, submit };
 }
 
-test("of those that are due while one is written the last is written, and how many were not is told once", async () => {
+test("of the checkpoints due while one is written only the last is written; one event counts the others", async () => {
   const { id, store, checkpoints, submit } = await writing();
   for (const step of [1, 2, 3, 4]) submit(step);
   await checkpoints.idle();
@@ -67,7 +67,7 @@ test("of those that are due while one is written the last is written, and how ma
   expect(data.filter(({ type }) => type === "checkpoint_skipped")).toMatchObject([{ step: 4, data: { count: 2 } }]);
 });
 
-test("of a checkpoint that cannot be committed nothing stays", async () => {
+test("nothing remains of a checkpoint that cannot be committed", async () => {
   const { id, store, redis, reporter, checkpoints, submit } = await writing(() => undefined);
   await redis.set(`{rappel}:owner:${OWNER}:job:${id}:metrics`, "no rows");
   reporter.metrics([row(1)]);

@@ -18,7 +18,7 @@ let redis: Redis;
 let store: Store;
 beforeAll(async () => {
   server = await startTestRedis();
-  // One connection: what is sent first is done first.
+  // Over one connection, what is sent first is done first.
   redis = await connected(server);
   store = new Store(redis);
 });
@@ -26,7 +26,7 @@ afterAll(() => server.stop());
 
 const log = pino({ level: "silent" });
 
-test("what expired before the job could end is uploaded again", async () => {
+test("uploads that expired before the job could end are repeated", async () => {
   const { state, outcome } = await train(smallJob());
   const id = await postJob(store);
   const lease = await acquire(store, id);
@@ -57,7 +57,7 @@ test("what expired before the job could end is uploaded again", async () => {
   expect(await metricRows(store, OWNER, id)).toEqual([row(1)]);
 });
 
-test("of a job that diverged that is told first, then that it failed, after all that the run had to tell", async () => {
+test("a diverged job tells the rest of its events, then the divergence, then the failure", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   const life = { gone: new AbortController().signal, log };
@@ -79,7 +79,7 @@ test("of a job that diverged that is told first, then that it failed, after all 
   }
 });
 
-test("a beat that meets the end of its own job is no lost lease, one that meets another run is", async () => {
+test("a beat that finds its own job ended is no lost lease; a beat that finds another run is one", async () => {
   const beat = async (silently: boolean) => {
     const id = await postJob(store);
     const lease = await acquire(store, id);
@@ -102,7 +102,7 @@ test("a beat that meets the end of its own job is no lost lease, one that meets 
     if (silently) heartbeat.lastWriteBegins();
     await lease.finish({ status: "failed", progress: null, events: [] }, []);
     heartbeat.renewNow();
-    // The beat was answered before this is.
+    // The beat is answered before this.
     await redis.ping();
     setImmediate(() => resolve("nothing"));
     const heard = await promise;
@@ -113,7 +113,7 @@ test("a beat that meets the end of its own job is no lost lease, one that meets 
   expect(await beat(true)).toBe("nothing");
 });
 
-test("a beat that fails after its run has ended is no beat that is tried again", async () => {
+test("a beat that fails after its run has ended is no retry", async () => {
   const connection = await connected(server);
   const lease = await acquire(new Store(connection), await postJob(store));
   const unexpected = () => expect.unreachable();
@@ -138,7 +138,7 @@ test("a beat that fails after its run has ended is no beat that is tried again",
   expect(retrying()).toEqual([]);
 });
 
-test("a run that must end while its model waits for room is no upload that is tried again", async () => {
+test("an upload of a run that must end while its model waits for room is no retry", async () => {
   const { state, outcome } = await train(smallJob());
   const lease = await acquire(store, await postJob(store));
   const gone = new AbortController();
@@ -169,6 +169,6 @@ test("a run that must end while its model waits for room is no upload that is tr
   }
   expect(waited).toMatchObject([1, 2].map((failures) => ({ loop: "room", failures })));
   expect(retrying()).toEqual([]);
-  // It is told once, however long it lasts.
+  // The event comes once, however long it lasts.
   expect((await reporter.close(life)).events).toMatchObject([{ type: "checkpoint_failed" }]);
 });

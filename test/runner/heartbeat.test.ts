@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** A heart that beats for a job over a connection of its own, and what it says. */
+/** A heartbeat of a job over its own connection, and what it tells its handlers. */
 async function beating(connection: RedisOptions, { leaseMs = 1000, status = (): unknown => null } = {}) {
   const id = await postJob(await openStore(server));
   const redis = server.client(connection);
@@ -35,9 +35,9 @@ async function beating(connection: RedisOptions, { leaseMs = 1000, status = (): 
   return { id, redis, heard, heartbeat };
 }
 
-test("who asks what is wanted while an answer is on its way is answered anew", async () => {
+test("a renewal that is asked for while another is on its way is made after it", async () => {
   let answers = 0;
-  // It beats by itself only every quarter of a minute.
+  // By itself it beats only every 15 seconds.
   const { heartbeat } = await beating(storeConnection, { leaseMs: 60_000, status: () => answers++ });
   heartbeat.renewNow();
   heartbeat.renewNow();
@@ -49,8 +49,8 @@ async function takeOver(id: string): Promise<void> {
   await acquire(await openStore(server), id);
 }
 
-test("a run whose lease may have lapsed, since Redis neither answers nor refuses, is told so, and when it is back", async () => {
-  // A connection that waits for an answer for as long as it takes.
+test("a run hears that Redis is away if it neither answers nor refuses, and that it is back", async () => {
+  // A connection that waits for an answer without a limit.
   const { heard } = await beating({ maxRetriesPerRequest: null });
   server.kill("SIGSTOP");
   try {
@@ -61,7 +61,7 @@ test("a run whose lease may have lapsed, since Redis neither answers nor refuses
   await expect.poll(() => heard, { timeout: 20_000 }).toEqual(["away", "back"]);
 });
 
-test("a run is told each time that Redis is away, and once each time that it is back", async () => {
+test("a run hears each time that Redis is away, and each time that it is back", async () => {
   let answers = 0;
   const { redis, heard } = await beating(storeConnection, { status: () => answers++ });
   for (let outage = 0; outage < 2; outage++) {
@@ -75,7 +75,7 @@ test("a run is told each time that Redis is away, and once each time that it is 
   }
 });
 
-test("a run that lost its lease while Redis was away is told that too", async () => {
+test("a run that lost its lease while Redis was away hears that Redis was away", async () => {
   const { id, redis, heard } = await beating(storeConnection);
   redis.disconnect();
   await expect.poll(() => heard, { timeout: 20_000 }).toEqual(["away"]);
@@ -84,7 +84,7 @@ test("a run that lost its lease while Redis was away is told that too", async ()
   await expect.poll(() => heard, { timeout: 20_000 }).toEqual(["away", "lost in silence"]);
 });
 
-test("a run that lost its lease while Redis answered all the time stood still itself", async () => {
+test("a run that lost its lease while Redis answered hears that Redis was not away", async () => {
   const { id, heard } = await beating(storeConnection);
   await takeOver(id);
   await expect.poll(() => heard, { timeout: 20_000 }).toEqual(["lost"]);

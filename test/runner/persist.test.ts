@@ -1,4 +1,4 @@
-// What is tried again, and for how long.
+// Which calls are repeated, and for how long.
 import { pino } from "pino";
 import { expect, test } from "vitest";
 import { persist, persistUpload } from "../../src/runner/persist.ts";
@@ -8,7 +8,7 @@ const log = pino({ level: "silent" });
 const gone = new AbortController();
 const life = { gone: gone.signal, log };
 
-/** Fails with each of these in turn, and then works. */
+/** A call that fails with each of these in turn, and then works. */
 function failing(...errors: Error[]): () => Promise<string> {
   return async () => {
     const error = errors.shift();
@@ -21,19 +21,19 @@ const away = () => new Unavailable("Redis cannot be reached");
 const full = () => new Unavailable("Redis refuses: OOM", { full: true });
 const expired = () => new Incomplete("what was uploaded has expired");
 
-test("a Redis that is away is asked again, one that is full is not, and nor is what fails otherwise", async () => {
+test("a call is repeated while Redis is away, but not if it is full or if the call fails otherwise", async () => {
   expect(await persist(life, failing(away(), away()))).toBe("done");
   await expect(persist(life, failing(away(), full()))).rejects.toThrow("OOM");
   await expect(persist(life, failing(new LeaseLost("gone")))).rejects.toThrow("gone");
   await expect(persist(life, failing(expired()))).rejects.toThrow("expired");
 });
 
-test("an upload that expired is made again, and what else fails is not", async () => {
+test("an upload that expired is repeated; after another failure it is not", async () => {
   expect(await persistUpload(life, failing(expired(), expired()))).toBe("done");
   await expect(persistUpload(life, failing(away()))).rejects.toThrow("cannot be reached");
 });
 
-test("nothing is tried any more once the run may not write", async () => {
+test("nothing is repeated after the run has lost its right to write", async () => {
   const ended = new AbortController();
   const call = async () => {
     ended.abort(new LeaseLost("taken over"));

@@ -17,7 +17,7 @@ const finding = (detector: string, step: number): Finding => ({
   data: {},
 });
 
-test("a run that goes on says what was known where it begins", () => {
+test("a run that continues from a checkpoint reports the metrics of that checkpoint", () => {
   const metrics = { valid_loss: 0.25, valid_accuracy: 0.5 };
   const known = { step: 20, epoch: 2, train_loss: null, valid_loss: 0.25, metrics, eta_seconds: null };
   expect(new RunProgress(job, { step: 20, metrics }, []).at(null)).toMatchObject(known);
@@ -25,7 +25,7 @@ test("a run that goes on says what was known where it begins", () => {
   expect(new RunProgress(job, null, []).at(null)).toMatchObject(nothing);
 });
 
-test("rows that a last batch is too small for do not count for the speed", () => {
+test("rows of a dropped last batch do not count for the speed", () => {
   const epochs = 1e9;
   const [rows, steps] = [43, 10];
   const training = { epochs, batch_size: 4, drop_last: true };
@@ -34,7 +34,7 @@ test("rows that a last batch is too small for do not count for the speed", () =>
   expect((samples! * eta!) / (epochs * steps)).toBeCloseTo(4, 1);
 });
 
-test("a detector is told of once in a course, and what led to courses that were given up comes first", () => {
+test("each detector counts once between rewinds, and the findings that led to rewinds come first", () => {
   const rewound = finding("diverging", 10);
   const progress = new RunProgress(job, null, [rewound]);
   const [first, again, other] = [finding("diverging", 30), finding("diverging", 31), finding("plateau", 40)];

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Pulse, StageWatch } from "../../src/runner/pulse.ts";
 
-/** Takes counts at seconds, and says what the pulse says at the last of them. */
+/** Takes counts at these seconds, and returns what the pulse says at the last one. */
 function after(...takes: [seconds: number, count: number | "held"][]): number | null {
   const pulse = new Pulse();
   for (const [seconds, count] of takes) {
@@ -11,26 +11,26 @@ function after(...takes: [seconds: number, count: number | "held"][]): number | 
   return pulse.stillSeconds(takes.at(-1)![0] * 1000);
 }
 
-test("a crew that moves is alive, and one that has not moved for half a minute stands still", () => {
+test("a crew that moves is alive; one that has not moved for half a minute stands still", () => {
   expect(new Pulse().stillSeconds()).toBeNull();
   expect(after([0, 5], [1, 6], [31, 6])).toBeNull();
   expect(after([0, 5], [1, 6], [32, 6])).toBe(31);
   expect(after([0, 5], [1, 6], [32, 6], [33, 7])).toBeNull();
 });
 
-test("before its first step it has ten minutes, and then ten times its longest pause", () => {
+test("a crew has ten minutes for its first step, and then ten times its longest pause", () => {
   expect(after([0, 0], [599, 0])).toBeNull();
   expect(after([0, 0], [601, 0])).toBe(601);
   expect(after([0, 0], [50, 1], [549, 1])).toBeNull();
   expect(after([0, 0], [50, 1], [551, 1])).toBe(501);
 });
 
-test("while it is held it does not stand still", () => {
+test("a crew that is held does not count as standing still", () => {
   expect(after([0, 5], [1, 6], [100, "held"], [129, 6])).toBeNull();
   expect(after([0, 5], [1, 6], [100, "held"], [131, 6])).toBe(31);
 });
 
-test("a run is watched at each stage, and by what moves then", () => {
+test("a run is watched in each stage by what moves in it", () => {
   let count = 0;
   let away = false;
   const now = performance.now();

@@ -17,7 +17,7 @@ afterAll(() => server.stop());
 
 const life = { gone: new AbortController().signal, log: pino({ level: "silent" }) };
 
-/** A reporter of a run that stays at one step, and how many reports were written. */
+/** A reporter of a run that stays at one step, and a count of the written reports. */
 async function reporting() {
   const store = new Store(redis);
   const id = await postJob(store);
@@ -33,7 +33,7 @@ async function reporting() {
   return { reporter, reports, types: () => eventTypes(store, id) };
 }
 
-test("what was told is not told again as long as nothing is new", async () => {
+test("nothing is reported again as long as nothing is new", async () => {
   const { reporter, reports } = await reporting();
   await reporter.flush(life);
   await reporter.flush(life);
@@ -43,7 +43,7 @@ test("what was told is not told again as long as nothing is new", async () => {
   expect(await reports()).toBe("2");
 });
 
-test("rows of a course that was given up are in no later checkpoint", async () => {
+test("rows from before a rewind are in no later checkpoint", async () => {
   const { reporter } = await reporting();
   reporter.metrics([1, 2, 3].map(row));
   await reporter.rewind(2, life);
@@ -52,7 +52,7 @@ test("rows of a course that was given up are in no later checkpoint", async () =
   expect(reporter.rowsUpTo(2)).toEqual([1, 2].map(row));
 });
 
-test("what was sent and not acknowledged is sent again before the last word", async () => {
+test("a report that was not acknowledged is sent again before the last write", async () => {
   const { reporter, types } = await reporting();
   redis.disconnect();
   reporter.event("evaluated", "Evaluated.", 1);

@@ -32,7 +32,7 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 beforeEach(() => redis.flushall());
 
-test("a state of several chunks comes back as it was, and is there only once it is committed", async () => {
+test("a state of several chunks comes back unchanged, and only after it is committed", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   const bytes = Buffer.alloc(9 * MiB + 17);
@@ -55,7 +55,7 @@ test("a state of several chunks comes back as it was, and is there only once it 
   expect(await store.jobs.progress(OWNER, id)).toMatchObject({ step: 10, last_checkpoint_step: 10 });
 });
 
-test("a state whose end is damaged is not read at its beginning either", async () => {
+test("if the end of a state is damaged, its beginning is not read either", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   await checkpoint(lease, 10, { bytes: Buffer.alloc(5 * MiB) });
@@ -65,7 +65,7 @@ test("a state whose end is damaged is not read at its beginning either", async (
   await expect(store.jobs.checkpointHead(OWNER, id, 10)).rejects.toThrow(Damaged);
 });
 
-test("steps past 2^31 and 2^32 are kept, found, ordered and gone back to like any others", async () => {
+test("steps above 2^31 and 2^32 are kept, found, ordered and rewound to like any others", async () => {
   const id = await postJob(store, { totalSteps: 1e13 });
   const lease = await acquire(store, id);
   const large = [2 ** 31 - 1, 2 ** 31, 2 ** 32 + 1, 99_999_999_999];
@@ -81,7 +81,7 @@ test("steps past 2^31 and 2^32 are kept, found, ordered and gone back to like an
   expect((await lease.work()).checkpoint?.step).toBe(2 ** 31);
 });
 
-test("a state with a missing or a short chunk is not committed, and nothing else of the commit happens", async () => {
+test("a state with a missing or short chunk is not committed, and the commit changes nothing", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   for (const damage of ["missing", "short"]) {
@@ -106,7 +106,7 @@ test("a state with a missing or a short chunk is not committed, and nothing else
   expect(await redis.keys("*:chunk:*")).toEqual([]);
 });
 
-test("retention keeps the last ones and the best; what it drops can still be read for a while by those who read already", async () => {
+test("retention keeps the last ones and the best; a download of a dropped one can still finish", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   const scores = [0.5, 0.2, 0.3, 0.2, 0.9, 0.8];
@@ -124,7 +124,7 @@ test("retention keeps the last ones and the best; what it drops can still be rea
   ]);
 });
 
-test("where training may be taken back, a state to do it from stays, and the next one", async () => {
+test("if training may be rewound, a state to rewind to stays, and the next one too", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   for (let step = 10; step <= 400; step += 10) {
@@ -134,19 +134,19 @@ test("where training may be taken back, a state to do it from stays, and the nex
     const old = kept.filter((other) => other <= rewindStep);
     expect(kept[0]).toBe(step);
     expect(kept.length).toBeLessThanOrEqual(3);
-    // As far back again as it is to where training would be taken.
+    // Twice as far back as training would be rewound.
     if (step > 130) expect(step - old[0]).toBeLessThanOrEqual(2 * (50 + 25));
   }
 });
 
-test("a state at the very step to which training would be taken back is old enough", async () => {
+test("a state at exactly the step to which training would be rewound is old enough", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   for (const step of [10, 20, 30]) await checkpoint(lease, step, { keepLast: 1, rewindStep: Math.max(0, step - 20) });
   expect(await steps(store, id)).toEqual([30, 20, 10]);
 });
 
-test("training that is taken back leaves nothing behind of what came after, once", async () => {
+test("a rewind deletes everything after the step; doing it again changes nothing", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   for (const step of [10, 20, 30]) await checkpoint(lease, step, { rows: [row(step - 5), row(step)] });
@@ -169,7 +169,7 @@ test("training that is taken back leaves nothing behind of what came after, once
   expect(await store.jobs.progress(OWNER, id)).toMatchObject({ last_checkpoint_step: null });
 });
 
-test("a run that gives up a damaged checkpoint has the rows up to the one before, or none", async () => {
+test("after a damaged checkpoint is given up, the rows up to the one before stay, or none", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   await checkpoint(lease, 10, { rows: [5, 10].map(row) });
@@ -181,7 +181,7 @@ test("a run that gives up a damaged checkpoint has the rows up to the one before
   expect(await metricRows(store, OWNER, id)).toEqual([]);
 });
 
-test("a job that is deleted soon after its end takes along what it let go of", async () => {
+test("a job that is deleted soon after its end also deletes its dropped blobs", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   for (const step of [10, 20, 30]) await checkpoint(lease, step, { keepLast: 1 });
@@ -193,7 +193,7 @@ test("a job that is deleted soon after its end takes along what it let go of", a
   expect(await redis.zcard("{rappel}:loose")).toBe(0);
 });
 
-test("a step that is committed twice has one checkpoint with both reasons", async () => {
+test("a step that is committed twice has one checkpoint with both kinds", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   await checkpoint(lease, 10, { bytes: Buffer.from("first") });
@@ -224,7 +224,7 @@ test("checkpoints stop at their share of Redis' memory, and dropped ones make ro
   const id = await postJob(store);
   const lease = await acquire(store, id);
   const bytes = Buffer.alloc(10 * MiB);
-  // 70 % of 64 MiB hold four; each drop is deleted when the next needs its room.
+  // 70 % of 64 MiB hold four. Each dropped one is deleted when the next needs its room.
   for (let step = 1; step <= 12; step++) expect(await checkpoint(lease, step, { bytes, keepLast: 1 })).toBe(true);
   expect(await steps(store, id)).toEqual([12]);
   for (const step of [13, 14]) await checkpoint(lease, step, { bytes });
@@ -237,7 +237,7 @@ test("checkpoints stop at their share of Redis' memory, and dropped ones make ro
 test("when Redis is full, jobs can still be renewed, released, cancelled and finished; others cannot be created", async () => {
   const [first, second, third] = [await postJob(store), await postJob(store), await postJob(store)];
   const leases = await Promise.all([acquire(store, first), acquire(store, second), acquire(store, third)]);
-  // What it holds already is now too much.
+  // Redis already holds more than it may now.
   await redis.config("SET", "maxmemory", 500_000);
   onTestFinished(() => void redis.config("SET", "maxmemory", 64 * MiB));
 
@@ -260,7 +260,7 @@ test("when Redis is full, jobs can still be renewed, released, cancelled and fin
   expect((await store.jobs.list(OWNER, { limit: 10 })).data).toEqual([]);
 });
 
-test("while Redis is away everything fails at once and says so; afterwards it goes on, with nothing lost", async () => {
+test("while Redis is away everything fails at once and says so; afterwards nothing is lost", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id, { leaseMs: 60_000 });
   await checkpoint(lease, 10, { rows: [row(10)] });
@@ -268,7 +268,7 @@ test("while Redis is away everything fails at once and says so; afterwards it go
   for (const call of [() => store.ping(), () => store.jobs.get(OWNER, id), () => lease.renew(5000)]) {
     const failure = (await call().catch((error: unknown) => error)) as Error;
     expect(failure).toBeInstanceOf(Unavailable);
-    // It did not wait for an answer.
+    // The call did not wait for an answer.
     expect(failure.message).not.toMatch(/timed out/i);
   }
 
@@ -288,11 +288,11 @@ test("while Redis is away everything fails at once and says so; afterwards it go
   expect(await metricRows(store, OWNER, id)).toEqual([row(10)]);
 });
 
-test("a page says that there is more, though what it would have shown was removed meanwhile", async () => {
+test("a page says that there is more, even if its own items were removed meanwhile", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   for (const step of [1, 2, 3]) await checkpoint(lease, step);
-  // The list of steps is read, then each manifest: retention comes between the two.
+  // The list of steps is read first, then each manifest. Retention comes between the two.
   await redis.del(`{rappel}:owner:${OWNER}:job:${id}:checkpoint:3`);
   const first = (await store.jobs.checkpoints(OWNER, id, { limit: 2 }))!;
   expect(first).toMatchObject({ data: [{ step: 2 }], has_more: true, next: "2" });

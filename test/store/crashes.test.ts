@@ -30,7 +30,7 @@ beforeEach(() => redis.flushall());
 
 const requeued = { type: "requeued", message: "The worker shut down.", step: 5, data: null } as const;
 
-test("the fifth run in a row to die at the same checkpoint fails the job; after the first it runs alone", async () => {
+test("after the first death the job runs alone; the fifth at the same checkpoint fails it", async () => {
   const id = await postJob(store);
   await acquire(store, id);
   for (let crashes = 1; crashes < 5; crashes++) {
@@ -50,7 +50,7 @@ test("the fifth run in a row to die at the same checkpoint fails the job; after 
   expect(types.at(-1)).toBe("failed");
 });
 
-test("crashes are counted anew at every checkpoint", async () => {
+test("each new checkpoint resets the count of crashes", async () => {
   const id = await postJob(store);
   for (let i = 1; i <= 12; i++) {
     const lease = await acquire(store, id);
@@ -60,7 +60,7 @@ test("crashes are counted anew at every checkpoint", async () => {
   expect(await store.jobs.get(OWNER, id)).toMatchObject({ status: "running", run: 12 });
 });
 
-test("the death of a process that ran other jobs too is not counted, but the job runs alone then", async () => {
+test("a death is not counted if the process ran other jobs too, but the job runs alone then", async () => {
   const id = await postJob(store);
   for (let i = 1; i <= 7; i++) {
     const lease = await acquire(store, id);
@@ -71,7 +71,7 @@ test("the death of a process that ran other jobs too is not counted, but the job
   expect(await store.jobs.get(OWNER, id)).toMatchObject({ status: "running", run: 7 });
 });
 
-test("five times killed after it was told to end is no crash loop, and asks for nothing", async () => {
+test("five deaths of processes that were told to end are no crash loop, and the job need not run alone", async () => {
   const id = await postJob(store);
   for (let i = 1; i <= 7; i++) {
     const lease = await acquire(store, id, { idle: false });
@@ -81,7 +81,7 @@ test("five times killed after it was told to end is no crash loop, and asks for 
   expect(await tryAcquire(store, id, { idle: false })).toMatchObject({ outcome: "taken", alone: false });
 });
 
-test("a run that comes back after Redis was away takes its death back, once", async () => {
+test("a run that comes back after Redis was away takes back its crash, once", async () => {
   const id = await postJob(store);
   const crashes = () => redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "crashes");
   const first = await acquire(store, id);
@@ -97,7 +97,7 @@ test("a run that comes back after Redis was away takes its death back, once", as
   expect(await crashes()).toBe("1");
 });
 
-test("a run whose death was not counted takes none back", async () => {
+test("a run whose death was not counted takes back nothing", async () => {
   const id = await postJob(store);
   await acquire(store, id);
   await lapse(redis, id);
@@ -109,7 +109,7 @@ test("a run whose death was not counted takes none back", async () => {
   expect(await redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "crashes")).toBe("1");
 });
 
-test("a release clears the crashes before it", async () => {
+test("a release resets the count of crashes", async () => {
   const id = await postJob(store);
   for (let round = 0; round < 2; round++) {
     for (let i = 0; i < 4; i++) {
@@ -124,7 +124,7 @@ test("a release clears the crashes before it", async () => {
   expect(await store.jobs.get(OWNER, id)).toMatchObject({ status: "running", error: null });
 });
 
-test("how a crash loop fails follows from how far its runs were", async () => {
+test("the error of a crash loop depends on how far its runs came", async () => {
   const words = async (step: number | null) => {
     const id = await postJob(store);
     for (let i = 0; i < 5; i++) {
@@ -146,10 +146,10 @@ test("how a crash loop fails follows from how far its runs were", async () => {
   expect(late.suggestion).not.toContain("memory");
 });
 
-test("Redis was started again since the run renewed its lease: its lapse is nobody's crash", async () => {
+test("a lease that lapsed while Redis restarted is no crash", async () => {
   const id = await postJob(store);
   await acquire(store, id, { leaseMs: 1500 });
-  // Redis knows its age in whole seconds.
+  // Redis tells its age in whole seconds.
   await new Promise((resolve) => setTimeout(resolve, 1100));
   await server.restart();
   await expect

@@ -32,7 +32,7 @@ test("only a connection that failed means that Redis is away", async () => {
   await redis.set(`{rappel}:owner:${OWNER}:job:${id}:metrics`, "not a list of rows");
   const failure = await lease.report(1, progressAt(1), [], [row(1)]).catch((error: unknown) => error);
   expect(failure).toMatchObject({ message: expect.stringContaining("WRONGTYPE") });
-  // What was sent may be large or secret: it is in no error that may be logged.
+  // What was sent may be large or secret, so no error that may be logged contains it.
   expect(failure).not.toHaveProperty("command");
 });
 
@@ -42,13 +42,13 @@ test.each([
   "BUSY Redis is busy running a script.",
   "READONLY You can't write against a read only replica.",
   "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
-])("a Redis that refuses for the time being is away too: %s", async (message) => {
+])("a Redis that refuses for a while counts as away: %s", async (message) => {
   const refused = await available(() => Promise.reject(new ReplyError(message))).catch((error: unknown) => error);
   expect(refused).toBeInstanceOf(Unavailable);
   expect(refused).toMatchObject({ full: message.startsWith("OOM") });
 });
 
-test("a Redis that hangs counts as away, and the lease goes on when it answers again", async () => {
+test("a Redis that hangs counts as away, and the lease is still valid when it answers again", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id, { leaseMs: 60_000 });
   server.kill("SIGSTOP");

@@ -30,7 +30,7 @@ async function free(): Promise<number> {
   return limit! - used - reserved;
 }
 
-test("a run tells so many events of a type, says that it leaves the rest out, and the next one may tell them again", async () => {
+test("a run tells so many events of a type and says that it omits the rest; the next run may repeat them", async () => {
   const limits = { ...room(MiB), eventLimits: { evaluated: 2 } };
   const id = await postJob(store, { room: limits });
   const evaluated = { type: "evaluated" as const, message: "x".repeat(50_000), step: 1, data: null };
@@ -41,7 +41,7 @@ test("a run tells so many events of a type, says that it leaves the rest out, an
   expect(await eventTypes(store, id)).toEqual(["created", "started", ...told]);
   await lapse(redis, id);
   const second = await acquire(store, id);
-  // The owner has so much more.
+  // The owner has that much more.
   expect((await usage()).checkpoint_bytes).toBe(await redis.hget(keys.job(OWNER, id), "reserved"));
   await tell(second);
   await second.finish({ status: "failed", progress: null, events: [{ ...requeued, type: "failed" }] }, []);
@@ -55,7 +55,7 @@ test("a run tells so many events of a type, says that it leaves the rest out, an
     "failed",
   ]);
 
-  // Where there is no room for that it stays with what was told.
+  // If there is no room for repetition, the count stays.
   const full = await postJob(store, { room: limits });
   await tell(await acquire(store, full));
   await postJob(store, { room: room((await free()) - 50_000) });
@@ -64,7 +64,7 @@ test("a run tells so many events of a type, says that it leaves the rest out, an
   expect(await eventTypes(store, full)).toEqual(["created", "started", ...told, "lease_lost", "resumed"]);
 });
 
-test("a job whose owner may have no more does not tell its events again", async () => {
+test("a job whose owner may have no more bytes does not repeat its events", async () => {
   const id = await postJob(store, { room: { ...room(MiB), eventLimits: { evaluated: 1 } } });
   await store.limitOwners({ waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: MiB });
   const evaluated = { type: "evaluated" as const, message: "Evaluated.", step: 1, data: null };
@@ -76,7 +76,7 @@ test("a job whose owner may have no more does not tell its events again", async 
   expect(await usage()).toEqual({ checkpoint_bytes: String(MiB) });
 });
 
-test("a run that is taken back tells its events again", async () => {
+test("a run that is rewound repeats its events", async () => {
   const id = await postJob(store, { room: { ...room(MiB), eventLimits: { evaluated: 1 } } });
   const lease = await acquire(store, id);
   const evaluated = { type: "evaluated" as const, message: "Evaluated.", step: 1, data: null };
@@ -86,7 +86,7 @@ test("a run that is taken back tells its events again", async () => {
   expect(await eventTypes(store, id)).toEqual(["created", "started", "evaluated", "rewound", "evaluated"]);
 });
 
-test("a run whose checkpoint is damaged tells its events again", async () => {
+test("a run whose checkpoint is damaged repeats its events", async () => {
   const id = await postJob(store, { room: { ...room(MiB), eventLimits: { evaluated: 1 } } });
   const lease = await acquire(store, id);
   const evaluated = { type: "evaluated" as const, message: "Evaluated.", step: 1, data: null };

@@ -35,7 +35,7 @@ async function expire(list: "loose" | "pending"): Promise<void> {
     await redis.zadd(`{rappel}:${list}`, "1", member);
 }
 
-test("a fork's room is promised before its copy is made, lapses if it is abandoned, and is given back with the copy if it is given up", async () => {
+test("a fork's room is promised before the copy, lapses if the fork is abandoned, and is given back with the copy", async () => {
   const parent = await postJob(store, { room: room(10 * MiB) });
   const lease = await acquire(store, parent);
   await checkpoint(lease, 10, { bytes: Buffer.alloc(5 * MiB) });
@@ -52,7 +52,7 @@ test("a fork's room is promised before its copy is made, lapses if it is abandon
   const before = [await usage(), await redis.hgetall(keys.room)];
   const forking = () => newJob({ fork, room: room(12 * MiB), datasetId: "ds_gone" });
 
-  // It is refused when the copy is made: its dataset is gone.
+  // The fork is refused after the copy was made: its dataset is gone.
   const abandoned = forking();
   expect(await store.jobs.reserve(abandoned)).toMatchObject({ outcome: "reserved" });
   expect(await usage()).toEqual({ checkpoint_bytes: String(22 * MiB) });
@@ -83,7 +83,7 @@ test("a fork's room is promised before its copy is made, lapses if it is abandon
   expect((await redis.keys("*:chunk:origin:*")).sort()).toEqual(copies.sort());
 });
 
-/** A run of a fork that goes on from what its parent had at step 10. */
+/** A run of a fork that continues from its parent's state at step 10. */
 async function forked(): Promise<{ origin: Origin; lease: Lease }> {
   const parent = await postJob(store, { room: room(MiB) });
   await checkpoint(await acquire(store, parent), 10);
@@ -97,7 +97,7 @@ async function forked(): Promise<{ origin: Origin; lease: Lease }> {
   return { origin, lease: await acquire(store, job.id) };
 }
 
-test("taken back to where it began a fork still has what it began with, further back it has not", async () => {
+test("a fork that is rewound to its origin still has it, and one that is rewound further does not", async () => {
   const { origin, lease } = await forked();
   const change = { detected_step: 20, lr_factor: 0.5, finding: null };
   const event = { type: "rewound" as const, message: "Back.", step: null, data: null };
@@ -107,7 +107,7 @@ test("taken back to where it began a fork still has what it began with, further 
   expect((await lease.work()).origin).toBeNull();
 });
 
-test("a fork that keeps one checkpoint has what it began with until it ends: its own may be damaged", async () => {
+test("a fork that keeps one checkpoint has its origin until it ends, because its own may be damaged", async () => {
   const { origin, lease } = await forked();
   for (const step of [20, 30, 40]) await checkpoint(lease, step, { keepLast: 1 });
   expect((await lease.work()).origin).toEqual(origin);
@@ -115,7 +115,7 @@ test("a fork that keeps one checkpoint has what it began with until it ends: its
   expect(await lease.work()).toMatchObject({ origin, checkpoint: null });
 });
 
-test("a fork has what it began with until it has two checkpoints of its own", async () => {
+test("a fork has its origin until it has two checkpoints of its own", async () => {
   const { origin, lease } = await forked();
   await checkpoint(lease, 20);
   expect((await lease.work()).origin).toEqual(origin);

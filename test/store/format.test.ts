@@ -21,14 +21,14 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 beforeEach(() => redis.flushall());
 
-test("a store without a number gets it, and the lock is given back", async () => {
+test("a store without a number gets it, and the lock is released", async () => {
   await store.format.upgrade(log);
   expect(await redis.get(key)).toBe(String(FORMAT));
   expect(await redis.exists(lock)).toBe(0);
   await store.format.check();
 });
 
-test("an upgrade is logged, but not that of a store that never held anything", async () => {
+test("an upgrade is logged, but not if the store never held anything", async () => {
   const lines: string[] = [];
   const logged = pino({}, { write: (line: string) => void lines.push(line) });
   await store.format.upgrade(logged);
@@ -40,10 +40,10 @@ test("an upgrade is logged, but not that of a store that never held anything", a
   expect(JSON.parse(lines[0])).toMatchObject({ from: 1, to: 2, msg: "upgrading the store" });
 });
 
-test("a process whose upgrade outlasts its lock leaves the next one's alone", async () => {
+test("a process whose upgrade outlasts its lock leaves the lock of the next one alone", async () => {
   await postJob(store);
   await redis.del(key);
-  // Said in the middle of the upgrade, over one connection: it is done before what comes next.
+  // Sent in the middle of the upgrade over the same connection, so it happens before what follows.
   const outlasted = pino({}, { write: () => void redis.set(lock, "another") });
   await store.format.upgrade(outlasted);
   expect(await redis.get(lock)).toBe("another");
@@ -66,7 +66,7 @@ test("while another process upgrades the store, this one waits", async () => {
   expect(await redis.get(key)).toBe(String(FORMAT));
 });
 
-test("a newer store is refused with a sentence, and stays as it is", async () => {
+test("a newer store is refused with a sentence, and stays unchanged", async () => {
   await redis.set(key, FORMAT + 1);
   await expect(store.format.upgrade(log)).rejects.toThrow(newer);
   await expect(store.format.check()).rejects.toThrow(newer);

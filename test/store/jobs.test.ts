@@ -38,7 +38,7 @@ test("a created job can be read back, and only by its owner", async () => {
   }
 });
 
-test("an idempotency key gives the first job again, for the same body only, and each owner has their own", async () => {
+test("an idempotency key leads to the first job, only for the same body and the same owner", async () => {
   const first = newJob({ idempotency });
   await store.jobs.create(first);
   const again = await store.jobs.create(newJob({ idempotency }));
@@ -80,7 +80,7 @@ test("lists are newest first, and pages neither repeat nor skip while jobs come 
   expect(third.data[0]).not.toHaveProperty("spec");
 });
 
-test("lists filter by any of several statuses and by metadata, over more records than are looked at together", async () => {
+test("lists filter by several statuses and by metadata, over more records than are read together", async () => {
   const team = (name: string) => ({ ...newJob({ metadata: { team: name } }) });
   const wanted: string[] = [];
   for (let i = 0; i < 450; i++) {
@@ -99,7 +99,7 @@ test("lists filter by any of several statuses and by metadata, over more records
   expect(await ids(["queued", "failed"])).toEqual([]);
 });
 
-test("cancelling: at once if nobody runs it, by asking if somebody does, and never what has ended otherwise", async () => {
+test("a job is cancelled at once if no run holds it, else its run is asked; an ended job stays as it is", async () => {
   const waiting = await postJob(store);
   expect(await store.jobs.cancel(OWNER, waiting)).toMatchObject({
     outcome: "cancelled",
@@ -121,7 +121,7 @@ test("cancelling: at once if nobody runs it, by asking if somebody does, and nev
   expect(await eventTypes(store, running)).toEqual(["created", "started", "cancelling"]);
 });
 
-test("pausing: asked for twice it is told once, and each time it goes on it is delivered anew", async () => {
+test("two requests to pause make one event, and each resume makes a new delivery", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   expect(await store.jobs.pause(OWNER, id)).toMatchObject({ outcome: "pausing", delivery: 1 });
@@ -133,14 +133,14 @@ test("pausing: asked for twice it is told once, and each time it goes on it is d
   expect(await store.jobs.resume(OWNER, id)).toMatchObject({ outcome: "queued", delivery: 3 });
 });
 
-test("a job that has succeeded is done, at whatever step it stopped", async () => {
+test("the progress of a succeeded job is 1, at whatever step it stopped", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   await lease.finish({ status: "succeeded", progress: progressAt(30), events: [] }, []);
   expect(await store.jobs.progress(OWNER, id)).toMatchObject({ step: 30, total_steps: 100, progress: 1 });
 });
 
-test("events have ascending ids and can be read on from any of them", async () => {
+test("events have ascending ids, and can be read from any of them on", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   const event = (step: number) =>
@@ -161,7 +161,7 @@ test("events have ascending ids and can be read on from any of them", async () =
   expect(rest!.data[0].data).toEqual({ value: 0.1 + 0.2 });
 });
 
-test("how fast a job is, and how long it takes, is told while it runs", async () => {
+test("the speed of a job and its remaining time are shown while it runs", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   await lease.report(1, progressAt(50), [], []);
@@ -171,7 +171,7 @@ test("how fast a job is, and how long it takes, is told while it runs", async ()
   expect(await store.jobs.progress(OWNER, id)).toMatchObject(waiting);
 });
 
-test("an event is for the webhook only if its own type is wanted, not one that contains it", async () => {
+test("an event goes to the webhook only if exactly its type is wanted, not one that contains it", async () => {
   const { spec } = newJob();
   const events = ["checkpoint_failed" as const];
   const id = await postJob(store, { spec: { ...spec, webhook: { url: "https://platform.example", events } } });
@@ -230,7 +230,7 @@ test("a dataset is kept as long as a job that has not ended uses it", async () =
   expect((await store.jobs.create(newJob({ datasetId: dataset.id }))).outcome).toBe("dataset_missing");
 });
 
-test("the same bytes read otherwise are another dataset, and each file counts those that have it", async () => {
+test("the same bytes with another reading are another dataset, and each file counts its datasets", async () => {
   const of = (id: string, columns: string) => ({
     id: `ds_${id}`,
     name: null,
@@ -242,7 +242,7 @@ test("the same bytes read otherwise are another dataset, and each file counts th
     rows: 2,
     columns: [],
   });
-  // As an earlier version recorded it.
+  // A record of an earlier version.
   const { columns_sha256: _, reading: __, ...rest } = of("old", "7");
   const old = { ...rest, columns_sha256: null };
   await redis.set(keys.dataset(OWNER, old.id), JSON.stringify({ created_at: 1, counted_bytes: 0, ...rest }));

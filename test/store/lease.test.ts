@@ -35,7 +35,7 @@ beforeEach(() => redis.flushall());
 
 const requeued = { type: "requeued", message: "The worker shut down.", step: 5, data: null } as const;
 
-test("one of many who want a job gets it; the others hear for how long", async () => {
+test("only one of many gets a job; the others hear how long to wait", async () => {
   const id = await postJob(store);
   const all = await Promise.all(Array.from({ length: 20 }, () => tryAcquire(store, id)));
   expect(all.filter(({ outcome }) => outcome === "taken")).toHaveLength(1);
@@ -55,7 +55,7 @@ test("a lease lasts as long as it is renewed, and lapses by itself", async () =>
   expect((busy as { waitMs: number }).waitMs).toBeGreaterThan(60_000);
   expect(await lease.renew(1)).toBe("running");
   await lapsed(id);
-  // Late, but nobody has taken the job: the run may go on.
+  // It is late, but no other run has taken the job: this run may go on.
   expect(await lease.renew(1)).toBe("running");
   await lapsed(id);
   expect((await acquire(store, id)).run).toBe(2);
@@ -71,7 +71,7 @@ async function lapsed(id: string): Promise<void> {
   await expect.poll(left).toBeLessThan(0);
 }
 
-test("a zombie cannot write anything once the job is someone else's", async () => {
+test("a run cannot write anything after another run has taken the job", async () => {
   const id = await postJob(store);
   const zombie = await acquire(store, id);
   const blob = (await zombie.upload(Buffer.from("a late state")))!;
@@ -109,7 +109,7 @@ test("a zombie cannot write anything once the job is someone else's", async () =
   expect(await heir.renew(5000)).toBe("running");
 });
 
-test("what has ended cannot be written to, by its last run neither", async () => {
+test("nobody can write to an ended job, not even its last run", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   await lapse(redis, id);
@@ -122,7 +122,7 @@ test("what has ended cannot be written to, by its last run neither", async () =>
   expect((await tryAcquire(store, id)).outcome).toBe("done");
 });
 
-test("a take-over drops what lies after the last checkpoint, and nothing before", async () => {
+test("a new run drops what came after the last checkpoint, and nothing before", async () => {
   const id = await postJob(store);
   const first = await acquire(store, id);
   await first.report(1, progressAt(30), [], [10, 20, 30].map(row));
@@ -142,7 +142,7 @@ test("a take-over drops what lies after the last checkpoint, and nothing before"
   expect(await metricRows(store, OWNER, id)).toEqual([10, 20, 30, 40].map(row));
 });
 
-test("a report sent again is written once", async () => {
+test("a report that is sent again is written once", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   for (let i = 0; i < 3; i++) await lease.report(1, progressAt(2), [requeued], [row(1), row(2)]);
@@ -152,7 +152,7 @@ test("a report sent again is written once", async () => {
   expect(await store.jobs.progress(OWNER, id)).toMatchObject(progress);
 });
 
-test("a released job is queued and starts where it was, without counting as a crash", async () => {
+test("a released job is queued, continues where it was, and counts no crash", async () => {
   const id = await postJob(store);
   for (let i = 0; i < 7; i++) {
     const lease = await acquire(store, id);
@@ -165,7 +165,7 @@ test("a released job is queued and starts where it was, without counting as a cr
   expect(taken).toMatchObject({ outcome: "taken", alone: false, lease: { run: 8 } });
 });
 
-test("what a run had still to tell is told before it gives the job back", async () => {
+test("a run records its last events before it gives the job back", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   const told = ["evaluated", "diagnosed"] as const;
@@ -184,7 +184,7 @@ test("a job that was to be cancelled is cancelled when it is released", async ()
   expect((await eventTypes(store, id)).slice(-2)).toEqual(["cancelling", "cancelled"]);
 });
 
-describe("the arithmetic's version", () => {
+describe("the arithmetic version", () => {
   const job = async (id: string) => {
     const { arithmetic_version: began, arithmetic_changes: changes } = (await store.jobs.get(OWNER, id))!;
     return { began, changes };
@@ -195,14 +195,14 @@ describe("the arithmetic's version", () => {
     await lease.release(requeued);
   };
 
-  test("is the one that a job began under, not the one it was posted under", async () => {
+  test("is the one that a job began with, not the one that it was posted with", async () => {
     const id = await postJob(store);
     await run(id, 2);
     expect(await job(id)).toEqual({ began: 2, changes: [] });
     expect(await eventTypes(store, id)).not.toContain("arithmetic_changed");
   });
 
-  test("stays, and where it changed is told, by the checkpoints too", async () => {
+  test("stays recorded, with the steps where it changed, also in the checkpoints", async () => {
     const id = await postJob(store);
     await run(id, 2, [10, 20]);
     await run(id, 3, [30]);
@@ -223,9 +223,9 @@ describe("the arithmetic's version", () => {
     ]);
   });
 
-  test("is forgotten with the steps that it computed", async () => {
+  test("goes when the steps that it computed are dropped", async () => {
     const id = await postJob(store);
-    // Nothing came of the first run, nor of the third.
+    // The first and the third run committed nothing.
     await run(id, 2);
     await run(id, 3, [10]);
     await run(id, 4);
@@ -234,7 +234,7 @@ describe("the arithmetic's version", () => {
     expect(await job(id)).toEqual({ began: 3, changes: [] });
   });
 
-  test("is taken back with the job", async () => {
+  test("is rewound with the job", async () => {
     const id = await postJob(store);
     await run(id, 2, [10, 20]);
     await run(id, 3, [30]);
@@ -246,7 +246,7 @@ describe("the arithmetic's version", () => {
   });
 });
 
-test("finishing commits the last state, the models, the metrics and the result together, and lets go of the rest", async () => {
+test("finishing commits the last state, the models, the metrics and the result together, and drops the rest", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   for (const step of [25, 50, 75]) await checkpoint(lease, step);
@@ -312,7 +312,7 @@ test("finishing commits the last state, the models, the metrics and the result t
   for (const key of left) expect(await redis.ttl(key)).toBeGreaterThan(0);
 });
 
-test("what a run writes at intervals is no sign that it moves", async () => {
+test("writes at regular intervals are no sign that a run moves", async () => {
   const lease = await acquire(store, await postJob(store));
   await lease.renew(5000);
   await lease.report(1, progressAt(1), [], []);
@@ -321,14 +321,14 @@ test("what a run writes at intervals is no sign that it moves", async () => {
   expect(lease.answered).toBeGreaterThan(0);
 });
 
-test("after a chunk that fails no other is stored, and nothing stays", async () => {
+test("after a chunk that fails no other is stored, and nothing remains", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   const given: number[] = [];
   const put = async (number: number) => {
     given.push(number);
     if (number === 1) throw new Error("no");
-    // The other lane is still at its chunk when the first one fails.
+    // The other lane is still sending its chunk when the first one fails.
     await new Promise((resolve) => setImmediate(resolve));
   };
   await expect(eachChunk(Buffer.alloc(40 * 1024 * 1024), put)).rejects.toThrow("no");
@@ -337,7 +337,7 @@ test("after a chunk that fails no other is stored, and nothing stays", async () 
   expect(await lease.upload(Buffer.from("another"))).not.toBeNull();
 });
 
-test("a zombie cannot add to a blob that it had begun", async () => {
+test("a run that lost its lease cannot add to a blob that it began", async () => {
   const id = await postJob(store);
   const scripts = await connected(server);
   const zombies = new Store(scripts);

@@ -43,7 +43,7 @@ function usage(): Promise<Record<string, string>> {
   return redis.hgetall(`{rappel}:owner:${OWNER}:usage`);
 }
 
-test("limits are set, changed and taken back", async () => {
+test("limits are set, changed and removed", async () => {
   await limit({ waiting: 2, dataset_bytes: 10 });
   expect(await redis.hgetall(keys.limits)).toEqual({ waiting: "2", dataset_bytes: "10" });
   await limit({ running: 1 });
@@ -52,7 +52,7 @@ test("limits are set, changed and taken back", async () => {
   expect(await redis.exists(keys.limits)).toBe(0);
 });
 
-test("so many jobs may wait, for each owner; running and ended ones do not count", async () => {
+test("each owner may have so many waiting jobs; running and ended ones do not count", async () => {
   await limit({ waiting: 2 });
   const [first, second] = [await postJob(store), await postJob(store)];
   const refused = { what: "waiting", limit: 2, used: 2, more: 1 };
@@ -69,7 +69,7 @@ test("so many jobs may wait, for each owner; running and ended ones do not count
   await postJob(store);
 });
 
-test("what is refused leaves nothing behind, and its idempotency key is free", async () => {
+test("a refused job leaves nothing behind, and its idempotency key stays free", async () => {
   await limit({ waiting: 1 });
   await postJob(store);
   const before = (await redis.keys("*")).sort();
@@ -82,7 +82,7 @@ test("what is refused leaves nothing behind, and its idempotency key is free", a
   expect((await store.jobs.create({ ...job, id: newJob().id })).outcome).toBe("replayed");
 });
 
-test("a job counts for what it may need until it has ended, then for what it has, then for nothing", async () => {
+test("a job counts for what it may need until it ends, then for what it has, and for nothing once deleted", async () => {
   await limit({ checkpoint_bytes: 90_000 });
   const id = await postJob(store, { room: room(40_000) });
   expect(await usage()).toEqual({ checkpoint_bytes: "40000" });
@@ -102,7 +102,7 @@ test("a job counts for what it may need until it has ended, then for what it has
   await lease.finish({ status: "succeeded", progress: null, models, events: [] }, []);
   const has = await usedBy(id);
   const counted = Number((await usage()).checkpoint_bytes) - 50_000;
-  // From above, and not by much; the lists and the queue have their part.
+  // The count is higher than the truth, but not by much. Lists and the queue take a part.
   expect(counted).toBeGreaterThan(has);
   expect(counted).toBeLessThan(has * 1.25 + 3000);
   await store.upkeep.purge(-1000);
@@ -112,7 +112,7 @@ test("a job counts for what it may need until it has ended, then for what it has
   expect(await usage()).toEqual({});
 });
 
-/** The memory of all keys of a job but those that are let go. */
+/** The memory of all keys of a job, without its dropped blobs. */
 async function usedBy(id: string): Promise<number> {
   const found = (await redis.keys(`*${id}*`)).filter((key) => !key.endsWith(":dropped"));
   const lasting = await Promise.all(found.map(async (key) => ((await redis.ttl(key)) === -1 ? [key] : [])));
@@ -120,7 +120,7 @@ async function usedBy(id: string): Promise<number> {
   return bytes.reduce((sum: number, each) => sum + Number(each), 0);
 }
 
-test("the largest of an owner's datasets is known, whichever it is", async () => {
+test("the size of an owner's largest dataset is known, whichever it is", async () => {
   expect(await store.datasets.largest(OWNER)).toBe(0);
   for (const [id, bytes] of Object.entries({ a: 20, b: 60, c: 40 }))
     await store.datasets.put(OWNER, dataset(id, bytes));
@@ -128,7 +128,7 @@ test("the largest of an owner's datasets is known, whichever it is", async () =>
   expect(await store.datasets.largest(OWNER)).toBe(60);
 });
 
-test("a dataset's record counts for what it takes of Redis", async () => {
+test("a dataset's record counts for the memory that it takes in Redis", async () => {
   const record = (i: number) => {
     const [sha256, columns_sha256] = ["bytes", "columns"].map((what) =>
       createHash("sha256")
@@ -138,7 +138,7 @@ test("a dataset's record counts for what it takes of Redis", async () => {
     return { ...dataset("a", 1), id: `ds_${ulid().toLowerCase()}`, sha256, columns_sha256 };
   };
   const taken = async () => Number(/used_memory:(\d+)/.exec(await redis.info("memory"))![1]);
-  // The first ones also pay for what all have in common, such as the buffers of connections.
+  // The first ones also pay for what all share, such as the buffers of connections.
   for (let i = 0; i < 200; i++) await store.datasets.put(OWNER, record(i));
   const [before, counted] = [await taken(), Number((await usage()).checkpoint_bytes)];
   for (let i = 200; i < 2000; i++) await store.datasets.put(OWNER, record(i));
@@ -150,7 +150,7 @@ test("datasets count once for each owner, until they are deleted", async () => {
   await store.datasets.put(OWNER, dataset("a", 60));
   await store.datasets.put(OWNER, { ...dataset("a", 60), id: "ds_again" });
   await store.datasets.put("bob", dataset("a", 60));
-  // Read otherwise, the same bytes are another dataset.
+  // With another reading the same bytes are another dataset.
   const otherwise = { ...dataset("a", 60), id: "ds_b", columns_sha256: "b".repeat(64) };
   await expect(store.datasets.put(OWNER, otherwise)).rejects.toMatchObject({ what: "dataset_bytes", more: 60 });
   await expect(store.datasets.put(OWNER, dataset("b", 41))).rejects.toMatchObject({ what: "dataset_bytes", more: 41 });
@@ -160,6 +160,6 @@ test("datasets count once for each owner, until they are deleted", async () => {
   expect(await usage()).toMatchObject({ dataset_bytes: "40" });
   expect(await store.datasets.get(OWNER, "ds_b")).toBeNull();
   await store.datasets.remove(OWNER, "ds_c");
-  // Their records counted among the bytes in the store.
+  // Their records counted as bytes in the store.
   expect(await usage()).toEqual({});
 });

@@ -42,7 +42,7 @@ test("jobs are counted by status, over all owners, through their whole life", as
   expect(await store.overview.jobs()).toEqual({ ...none, queued: 1 });
 });
 
-test("how jobs ended is counted whoever ends them, and outlives them", async () => {
+test("the ends of jobs are counted, whoever ends them, and stay counted after a deletion", async () => {
   const ends = async () => {
     const counted = (await store.overview.ends()).filter(({ count }) => count > 0);
     return counted.map(({ status, code, count }) => [status, code, count]);
@@ -72,7 +72,7 @@ test("how jobs ended is counted whoever ends them, and outlives them", async () 
   expect(await ends()).toEqual(all);
 });
 
-test("a run knows how long its job waited in the queue, and none that was taken over", async () => {
+test("a run knows how long its job waited in the queue, unless it took the job from a dead run", async () => {
   const id = await postJob(store);
   await redis.zincrby("{rappel}:waiting", -60_000, id);
   const first = await tryAcquire(store, id);
@@ -82,7 +82,7 @@ test("a run knows how long its job waited in the queue, and none that was taken 
   expect(await tryAcquire(store, id)).toMatchObject({ outcome: "taken", waitedMs: null });
 });
 
-test("the oldest of those that wait is known, and nothing of those that do not", async () => {
+test("the wait of the oldest waiting job is known; other jobs do not count", async () => {
   const age = () => store.overview.oldestWaitingSeconds();
   expect(await age()).toBeNull();
   const [first, second] = [await postJob(store), await postJob(store)];
@@ -96,7 +96,7 @@ test("the oldest of those that wait is known, and nothing of those that do not",
   expect(await age()).toBeLessThan(10);
 });
 
-test("workers are known while they are heard of", async () => {
+test("workers are known as long as they send heartbeats", async () => {
   const worker = (id: string): Heartbeat => ({
     id,
     host: "h",

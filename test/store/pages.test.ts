@@ -1,4 +1,4 @@
-// What there is much of is read a piece at a time.
+// Long lists are read piece by piece.
 import { ulid } from "ulid";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { FIRST_READING } from "../../src/data/reading.ts";
@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-test("rows of metrics come some hundred at a time, none twice and none left out", async () => {
+test("rows of metrics come a few hundred at a time, none twice and none missing", async () => {
   const id = await postJob(store);
   const rows = Array.from({ length: 1600 }, (_, step) =>
     // Several rows of one step, so that pages end between them.
@@ -39,7 +39,7 @@ test("rows of metrics come some hundred at a time, none twice and none left out"
   expect(await metricRows(store, OWNER, "job_0")).toBeNull();
 });
 
-test("a page of datasets ends where their records are large", async () => {
+test("a page of datasets ends early if their records are large", async () => {
   const names = ["a", "b", "c"];
   for (const name of names) {
     const columns = [

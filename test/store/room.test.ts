@@ -49,7 +49,7 @@ async function succeed(lease: Awaited<ReturnType<typeof acquire>>): Promise<void
   await lease.finish({ status: "succeeded", progress: null, models: { final }, events: [] }, []);
 }
 
-test("of two posts at once for the last room one gets it; the other hears how much is free, and gets it later", async () => {
+test("one of two simultaneous posts gets the last room; the other hears how much is free, and gets it later", async () => {
   const most = room(0.6 * FILLABLE);
   const posts = [newJob({ room: most }), newJob({ room: most })];
   const [first, second] = await Promise.allSettled(posts.map((job) => store.jobs.create(job)));
@@ -67,7 +67,7 @@ test("of two posts at once for the last room one gets it; the other hears how mu
   await store.jobs.create(newJob({ room: most }));
 });
 
-test("a job takes from what it was promised, and gives it back, whatever it does; nothing is left of it at the end", async () => {
+test("whatever a job does, it uses its promise and gives it back; nothing is left at the end", async () => {
   const id = await postJob(store, { room: room(20 * MiB) });
   const other = await postJob(store, { room: room(MiB) });
   const promised = async () => {
@@ -127,14 +127,14 @@ test.each([
   },
 );
 
-test("an upload finds its room in a full store: of what was let go the oldest is deleted, and nothing else", async () => {
+test("an upload finds room in a full store: the oldest dropped blob is deleted, and nothing else", async () => {
   const old = await postJob(store, { room: room(30 * MiB) });
   const lease = await acquire(store, old);
   for (const step of [1, 2, 3, 4]) await checkpoint(lease, step, { bytes: Buffer.alloc(4 * MiB), keepLast: 1 });
   const dropped = await loose();
   expect(dropped).toHaveLength(3);
   await succeed(lease);
-  // All the room there is, which what was let go still takes.
+  // This takes all the room, also that of the dropped blobs.
   const most = (await free()) - MiB;
   const id = await postJob(store, { room: room(most) });
   const next = await acquire(store, id);
@@ -142,14 +142,14 @@ test("an upload finds its room in a full store: of what was let go the oldest is
   const left = await loose();
   expect(left.length).toBeLessThan(3);
   expect(left).toEqual(dropped.slice(3 - left.length));
-  // A state finds room after the model was stored.
+  // A state finds room after the model is stored.
   expect(await next.upload(Buffer.alloc(MiB), "final")).not.toBeNull();
   expect(await next.upload(Buffer.alloc(4 * MiB), "best")).not.toBeNull();
   expect(await steps(store, old)).toEqual([4]);
   expect((await store.jobs.model(OWNER, old, "final"))!.bytes.toString()).toBe("weights");
 });
 
-test("what a job let go of is forgotten once it has expired, while the job runs", async () => {
+test("expired blobs leave the list of dropped blobs while the job runs", async () => {
   const id = await postJob(store, { room: room(MiB) });
   const lease = await acquire(store, id);
   const dropped = () => redis.lrange(`${keys.job(OWNER, id)}:dropped`, 0, -1);
@@ -175,7 +175,7 @@ test("an upload that is given up gives its room back at once", async () => {
   expect(await spent()).toBe(before);
 });
 
-test("an upload that breaks off gives its room to the next one for the same purpose", async () => {
+test("the room of an interrupted upload goes to the next one for the same purpose", async () => {
   const id = await postJob(store, { room: room(10 * MiB) });
   const lease = await acquire(store, id);
   const [first, final] = [
@@ -189,10 +189,10 @@ test("an upload that breaks off gives its room to the next one for the same purp
   expect(await redis.exists(keys.chunk(keys.job(OWNER, id), first!.blob, 0))).toBe(0);
 });
 
-test("a job that takes more than it was promised takes it from nobody's promise", async () => {
+test("a job that takes more than it was promised takes nothing from other promises", async () => {
   const other = await postJob(store, { room: room(MiB) });
   const before = (await store.overview.room()).reserved;
-  // Its record alone takes more.
+  // The record alone takes more.
   const id = await postJob(store, { room: room(1000) });
   const lease = await acquire(store, id);
   await checkpoint(lease, 10, { bytes: Buffer.alloc(10_000) });
@@ -202,7 +202,7 @@ test("a job that takes more than it was promised takes it from nobody's promise"
   expect(await redis.hget(keys.room, "promised")).toBeNull();
 });
 
-test("a store is full for as long as there is no room for the least that was refused", async () => {
+test("a store is full as long as there is no room for the smallest need that was refused", async () => {
   const other = await postJob(store, { room: room(10 * MiB) });
   const left = await free();
   for (const more of [20 * MiB, 5 * MiB, 15 * MiB])
@@ -212,7 +212,7 @@ test("a store is full for as long as there is no room for the least that was ref
   expect(await store.overview.room()).toMatchObject({ full: false });
 });
 
-test("a wrong sum of what is promised is right again once no job is open", async () => {
+test("a wrong sum of promises is put right when no job is open", async () => {
   const [first, second] = [1, 2].map(() => newJob({ room: room(MiB) }));
   for (const job of [first, second]) await store.jobs.create(job);
   await redis.hincrby(keys.room, "promised", 5000);
@@ -222,7 +222,7 @@ test("a wrong sum of what is promised is right again once no job is open", async
   expect(await redis.hget(keys.room, "promised")).toBeNull();
 });
 
-test("what a run uploaded and did not commit goes when the job ends", async () => {
+test("uncommitted uploads are deleted when the job ends", async () => {
   const id = await postJob(store, { room: room(10 * MiB) });
   const lease = await acquire(store, id);
   await lease.upload(Buffer.alloc(MiB), "state");
@@ -232,7 +232,7 @@ test("what a run uploaded and did not commit goes when the job ends", async () =
   expect(Number((await usage()).checkpoint_bytes)).toBeLessThan(MiB);
 });
 
-test("what a job says at its end has its part of the room", async () => {
+test("what a job records at its end counts as room", async () => {
   const ending = async (message: string) => {
     const before = Number((await usage()).checkpoint_bytes ?? 0);
     const lease = await acquire(store, await postJob(store, { room: room(MiB) }));
@@ -243,7 +243,7 @@ test("what a job says at its end has its part of the room", async () => {
   expect((await ending("x".repeat(100_000))) - (await ending("x"))).toBeGreaterThanOrEqual(100_000);
 });
 
-test("what a run uploaded and did not commit goes when it gives the job back", async () => {
+test("uncommitted uploads are deleted when a run gives the job back", async () => {
   const id = await postJob(store, { room: room(10 * MiB) });
   const lease = await acquire(store, id);
   const spent = async () => Number(await redis.hget(keys.job(OWNER, id), "spent"));
@@ -255,7 +255,7 @@ test("what a run uploaded and did not commit goes when it gives the job back", a
   expect(await spent()).toBeLessThan(before + 1000);
 });
 
-test("the record of a model has its part of the room", async () => {
+test("the record of a model counts as room", async () => {
   const id = await postJob(store, { room: room(10 * MiB) });
   const lease = await acquire(store, id);
   await lease.finish({ status: "failed", progress: null, events: [] }, []);
@@ -265,7 +265,7 @@ test("the record of a model has its part of the room", async () => {
   expect(Number((await usage()).checkpoint_bytes)).toBe(2 * without + weights + chunk + record);
 });
 
-test("a job that may be taken back is promised two more states than one that may not", () => {
+test("a job that may be rewound is promised two more states than one that may not", () => {
   const size = 2 ** 30;
   const sizes = { state: size, model: 0, notes: 0, logRow: 0, evaluationRow: 0, observedRow: 0 };
   const promised = (diverging: object) => {
@@ -284,14 +284,14 @@ test("a job that may be taken back is promised two more states than one that may
   expect(Math.round(more / (1.25 * size))).toBe(2);
 });
 
-test("no more checkpoints are kept than room was promised for", async () => {
+test("no more checkpoints are kept than the promised room allows", async () => {
   const id = await postJob(store, { room: { ...room(MiB), keepMost: 2 } });
   const lease = await acquire(store, id);
   for (const step of [1, 2, 3, 4]) await checkpoint(lease, step, { keepLast: 100 });
   expect(await steps(store, id)).toEqual([4, 3]);
 });
 
-test("a job of an older record ends, and its owner's bytes are right then", async () => {
+test("a job with an older record ends, and then its owner's bytes are right", async () => {
   const id = await postJob(store, { room: room(100_000) });
   const job = keys.job(OWNER, id);
   await redis.hdel(job, "reserved", "spent", "event_limits", "message_bytes", "keep_most");
@@ -299,8 +299,8 @@ test("a job of an older record ends, and its owner's bytes are right then", asyn
   const lease = await acquire(store, id);
   expect(Number(await redis.hget(job, "reserved"))).toBe(100_000);
   await checkpoint(lease, 10, { bytes: Buffer.alloc(10_000), rows: [row(10)] });
-  // It was counted for less than it needs, and there is no more: its run goes on without, and ends
-  // when there is.
+  // The job was counted for less than it needs, and there is no more room. Its run goes on without
+  // checkpoints, and ends when there is room.
   await postJob(store, { room: room((await free()) - 50_000) });
   expect(await lease.upload(Buffer.alloc(200_000), "state")).toBeNull();
   await succeed(lease);

@@ -50,7 +50,7 @@ export function newJob(options: Partial<NewJob> & { metadata?: Record<string, st
   };
 }
 
-/** What a job may need; it may tell as many events as these tests want. */
+/** The room of a job. It may tell as many events as these tests want. */
 export function room(bytes: number): Room {
   return { bytes, eventLimits: { checkpoint_committed: 1000, evaluated: 1000 }, messageBytes: 0, keepMost: 100 };
 }

@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 beforeEach(() => redis.flushall());
 
-test("of two that deliver a lost job again at once one does", async () => {
+test("if two processes redeliver a lost job at once, only one does it", async () => {
   const id = await postJob(store);
   const { value } = await store.upkeep.openJobs().next();
   const [job] = value as OpenJob[];
@@ -27,7 +27,7 @@ test("of two that deliver a lost job again at once one does", async () => {
   expect(delivered.filter((delivery) => delivery !== null)).toEqual([2]);
 });
 
-test("a job that was taken since it was looked at is not delivered again", async () => {
+test("a job that a run has taken meanwhile is not delivered again", async () => {
   const id = await postJob(store);
   const { value } = await store.upkeep.openJobs().next();
   const [job] = value as OpenJob[];
@@ -36,7 +36,7 @@ test("a job that was taken since it was looked at is not delivered again", async
   expect(await store.upkeep.redeliver(job)).toBeNull();
 });
 
-test("all jobs that are open are looked at, however many there are", async () => {
+test("all open jobs are found, however many there are", async () => {
   const posted = await Promise.all(Array.from({ length: 1200 }, () => postJob(store)));
   const seen = new Set<string>();
   for await (const jobs of store.upkeep.openJobs()) for (const { id } of jobs) seen.add(id);

@@ -5,7 +5,7 @@ import { Unavailable } from "../../src/store/errors.ts";
 import { keys } from "../../src/store/keys.ts";
 import { count, hook, open, post, quiet, received, receiver, redis, start, store } from "./support.ts";
 
-test("an event that was recorded is sent, whenever there is somebody to send it", async () => {
+test("a recorded event is sent as soon as a process can send it", async () => {
   const id = await post();
   await store.jobs.cancel("ann", id);
   const [entry] = await redis.lrange(keys.outbox, 0, -1);
@@ -13,15 +13,15 @@ test("an event that was recorded is sent, whenever there is somebody to send it"
   start();
   await received(1);
   await expect.poll(() => redis.llen(keys.outbox)).toBe(0);
-  // As if a process had died after it gave the message to the queue, and before it took the entry
-  // out.
+  // As if a process had died after it added the message to the queue and before it removed the
+  // entry.
   await redis.rpush(keys.outbox, entry);
   await expect.poll(() => redis.llen(keys.outbox)).toBe(0);
   await quiet();
   expect(receiver.received).toHaveLength(1);
 });
 
-test("it is sent once, however many processes send", async () => {
+test("an event is sent once, however many processes send", async () => {
   for (let i = 0; i < 4; i++) start();
   const ids = await Promise.all(Array.from({ length: 30 }, () => post()));
   await Promise.all(ids.map((id) => store.jobs.cancel("ann", id)));
@@ -32,7 +32,7 @@ test("it is sent once, however many processes send", async () => {
   );
 });
 
-test("receivers that are slow hold up their own owners' messages and nobody else's", async () => {
+test("slow receivers delay only the messages of their own owners", async () => {
   const slow: ServerResponse[] = [];
   receiver.answer((response) => {
     if (response.req.url === "/slow") slow.push(response);
@@ -43,7 +43,7 @@ test("receivers that are slow hold up their own owners' messages and nobody else
     const ids = await Promise.all(Array.from({ length: 20 }, () => post(owner, ["cancelled"], hook("/slow"))));
     await Promise.all(ids.map((id) => store.jobs.cancel(owner, id)));
   }
-  // As many as one owner may have on the way.
+  // As many messages as one owner may have on the way.
   await expect.poll(() => slow.length, { timeout: 5000 }).toBe(24);
   await store.jobs.cancel("bob", await post("bob"));
   await expect.poll(() => count("/hook"), { timeout: 10_000 }).toBe(1);
@@ -64,20 +64,20 @@ test("owners take turns: nobody waits behind all the messages of another", async
   await forward();
   expect(ann.map((id) => turns.get(id)!).sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5]);
   expect(turns.get(bob)).toBe(1);
-  // The turn that is on is the latest of which something was sent.
+  // The present turn is the latest of which something was sent.
   await store.outbox.begin("ann", ann[0], 4);
   await store.outbox.begin("ann", ann[1], 3);
   await again("bob", bob);
   await forward();
   expect(turns.get(bob)).toBe(5);
-  // Turns begin anew when nothing waits.
+  // Turns begin again at 1 when nothing waits.
   await redis.del("{rappel}:webhooks:prioritized");
   await again("ann", ann[0]);
   await forward();
   expect(turns.get(ann[0])).toBe(1);
 });
 
-test("a turn beyond the last that the queue knows is sent nevertheless", async () => {
+test("a message whose turn is beyond the last of the queue is sent nevertheless", async () => {
   start();
   const { bull } = open.at(-1)!;
   const waiting = () => redis.zcard("{rappel}:webhooks:prioritized");
@@ -91,7 +91,7 @@ test("a turn beyond the last that the queue knows is sent nevertheless", async (
   await received(2);
 });
 
-test("an event that cannot be handed on stays, and holds up no other", async () => {
+test("an event that cannot be handed on stays, and delays no other", async () => {
   const ids = [];
   for (let i = 0; i < 205; i++) ids.push(await post("ann", ["created"]));
   const stuck = [...ids.slice(0, 150), ids[160]];
@@ -108,7 +108,7 @@ test("an event that cannot be handed on stays, and holds up no other", async () 
   expect(await redis.llen(keys.outbox)).toBe(0);
 });
 
-test("a queue that takes nothing is not asked for everything", async () => {
+test("if the queue takes nothing, only the first events are tried", async () => {
   for (let i = 0; i < 205; i++) await post("ann", ["created"]);
   let asked = 0;
   const forwarded = store.outbox.forward(async () => {

@@ -110,7 +110,7 @@ test.each([
   await expect(send(url)).rejects.toThrow(why);
 });
 
-test("an allowed host may be anywhere and without TLS, but only by that name", async () => {
+test("an allowed host may have any address and no TLS, but only under that name", async () => {
   const { port } = receiver;
   expect(await send(`http://127.0.0.1:${port}/a?b=c`, { allowedHosts: ["127.0.0.1"] })).toEqual({
     status: 204,
@@ -131,15 +131,15 @@ test("an allowed host may be limited to a port", async () => {
   expect(urlFault("http://other.internal/", allowedHosts)).toBeNull();
 });
 
-test("a name that is public and private is refused", async () => {
+test("a name with a public and a private address is refused", async () => {
   for (const resolve of [at("93.184.216.34", "127.0.0.1"), at("127.0.0.1", "93.184.216.34"), at()]) {
     await expect(send(`https://hooks.example:${receiver.port}/`, { resolve })).rejects.toThrow(/public|no address/);
   }
   expect(receiver.received).toEqual([]);
 });
 
-test("the connection goes to the address that was checked, under the name", async () => {
-  // A name that leads elsewhere the second time it is asked for.
+test("the connection goes to the checked address, with the name in the request", async () => {
+  // A name that leads elsewhere when it is resolved a second time.
   const resolve = vi.fn<Resolve>(at("127.0.0.9")).mockImplementationOnce(at("127.0.0.1"));
   const url = `http://hooks.example:${receiver.port}/`;
   expect((await send(url, { allowedHosts: ["hooks.example"], resolve })).status).toBe(204);
@@ -172,13 +172,13 @@ test("redirects are not followed", async () => {
   expect(receiver.received).toHaveLength(1);
 });
 
-test("a receiver that says nothing is left after the time limit", async () => {
+test("a receiver that does not answer is given up after the time limit", async () => {
   receiver.answer(() => undefined);
   const sent = send(`http://127.0.0.1:${receiver.port}/`, { allowedHosts: ["127.0.0.1"], timeoutMs: 100 });
   await expect(sent).rejects.toThrow(/abort/);
 });
 
-test("a receiver that goes on with interim answers is cut off after a few", async () => {
+test("a receiver that sends only interim answers is given up after a few", async () => {
   const closed = Promise.withResolvers<void>();
   receiver.answer((response) => {
     const more = setInterval(() => response.writeProcessing(), 1);
@@ -202,7 +202,7 @@ test("a few interim answers before the final one do no harm", async () => {
   expect(sent.status).toBe(202);
 });
 
-test("a receiver that accepts a TLS connection and says nothing is left after the time limit", async () => {
+test("a receiver that accepts a TLS connection and does not answer is given up after the time limit", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
@@ -211,12 +211,12 @@ test("a receiver that accepts a TLS connection and says nothing is left after th
   server.close();
 });
 
-test("so is a resolver", async () => {
+test("a resolver that does not answer is given up after the time limit", async () => {
   const resolve: Resolve = () => new Promise(() => undefined);
   await expect(send("https://hooks.example/", { resolve, timeoutMs: 100 })).rejects.toThrow("timeout");
 });
 
-test("names whose servers do not answer hold up the resolution of no other", async () => {
+test("names whose servers do not answer do not delay the resolution of others", async () => {
   const asked = new Set<string>();
   const nameServer = createSocket("udp4");
   nameServer.on("message", (query, from) => {
@@ -240,7 +240,7 @@ test("names whose servers do not answer hold up the resolution of no other", asy
   expect(outcomes.map(({ status }) => status)).toEqual(Array(20).fill("rejected"));
 });
 
-test.each([4, 6])("a name may have addresses of IPv%i alone", async (family) => {
+test.each([4, 6])("a name may have only addresses of IPv%i", async (family) => {
   const nameServer = createSocket("udp4");
   nameServer.on("message", (query, from) => {
     // A question ends with its type (1: IPv4, 28: IPv6) and its class.
@@ -256,7 +256,7 @@ test.each([4, 6])("a name may have addresses of IPv%i alone", async (family) => 
     dns.setServers(before);
     nameServer.close();
   });
-  // It was found: no other one would be refused for where it leads.
+  // The address was found: only then can it be refused for where it leads.
   await expect(send("https://one.example/", { timeoutMs: 600_000 })).rejects.toThrow(
     `is at ${family === 4 ? "127.0.0.1" : "::1"}, which is not on the public internet`,
   );
@@ -269,7 +269,7 @@ function loopback(query: Buffer, family: number): Buffer {
   const answer = Buffer.from([0xc0, 12, 0, family === 4 ? 1 : 28, 0, 1, 0, 0, 0, 60, 0, address.length]);
   const whole = Buffer.concat([question, answer, address]);
   whole.writeUInt16BE(0x8180, 2);
-  // One question, one answer, and nothing else.
+  // The message has one question, one answer and nothing else.
   for (const [i, count] of [1, 1, 0, 0].entries()) whole.writeUInt16BE(count, 4 + 2 * i);
   return whole;
 }
@@ -286,7 +286,7 @@ test("a connection that is closed without an answer is a failure", async () => {
   await expect(send(`http://127.0.0.1:${receiver.port}/`, { allowedHosts: ["127.0.0.1"] })).rejects.toThrow();
 });
 
-test("of an endless response only the head is read", async () => {
+test("only the head of an endless response is read", async () => {
   let written = 0;
   receiver.answer((response) => {
     response.writeHead(200);

@@ -14,7 +14,7 @@ export interface Received {
 export interface Receiver {
   readonly port: number;
   readonly received: Received[];
-  /** What it does with the next requests; 204 unless set. */
+  /** How it answers the next requests; 204 unless set. */
   answer(how: (response: ServerResponse, nth: number) => void): void;
   stop(): Promise<void>;
 }

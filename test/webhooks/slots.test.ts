@@ -7,26 +7,26 @@ function takeAll(slots: Slots, owner: string): number {
   return taken;
 }
 
-test("an owner has a bounded number of slots, and gets back what was given back", () => {
+test("an owner has a limited number of slots, and can take those that were given back", () => {
   const slots = new Slots();
   expect(takeAll(slots, "ann")).toBe(8);
   slots.giveBack("ann");
   expect(takeAll(slots, "ann")).toBe(1);
 });
 
-test("however many take all they can get, whoever comes next gets one", () => {
+test("however many owners take all they can get, the next owner gets one", () => {
   const slots = new Slots();
   const taken = Array.from({ length: 40 }, (_, i) => takeAll(slots, `owner ${i}`));
   expect(taken.slice(0, 15)).toEqual(Array(15).fill(8));
   expect(Math.min(...taken.slice(0, 18))).toBeGreaterThanOrEqual(1);
   const all = taken.reduce((sum, one) => sum + one, 0);
   expect(all).toBeLessThanOrEqual(SLOTS);
-  // What is given back is there for others as it was at first.
+  // Slots that are given back are free for others again.
   for (const [i, count] of taken.entries()) for (let n = 0; n < count; n++) slots.giveBack(`owner ${i}`);
   expect(Array.from({ length: 40 }, (_, i) => takeAll(slots, `other ${i}`))).toEqual(taken);
 });
 
-test("messages that wait for a slot come again one after the other", () => {
+test("messages that wait for a slot come back one after the other", () => {
   const slots = new Slots();
   const looks = Array.from({ length: 1000 }, () => slots.nextLook("ann", 0));
   expect([looks[0], looks[1], looks[999]]).toEqual([500, 520, 500 + 999 * 20]);

@@ -21,7 +21,7 @@ import {
   store,
 } from "./support.ts";
 
-/** As a receiver checks it who has only read the specification. */
+/** Checks a signature like a receiver who has only read the specification. */
 async function verified({ headers, body }: Received, secret: Uint8Array): Promise<boolean> {
   const algorithm = { name: "HMAC", hash: "SHA-256" };
   const key = await webcrypto.subtle.importKey("raw", secret, algorithm, false, ["verify"]);
@@ -69,7 +69,7 @@ test("any event can be wanted, whoever records it", async () => {
   expect(types.sort()).toEqual(["job.created", "job.requeued", "job.started"]);
 });
 
-test("what fails is sent again: the same message, signed anew", async () => {
+test("a message that fails is sent again unchanged, with a new signature", async () => {
   receiver.answer((response, nth) => {
     if (nth === 1) response.writeHead(500).end();
     else if (nth === 2) response.writeHead(302, { location: hook("/elsewhere") }).end();
@@ -92,7 +92,7 @@ test("what fails is sent again: the same message, signed anew", async () => {
   expect(gaps[2]).toBeGreaterThanOrEqual(199);
 });
 
-test("a receiver that never answers is given up at the end of the schedule, and others are served meanwhile", async () => {
+test("a receiver that never answers is given up at the end of the schedule, and delays no other", async () => {
   receiver.answer((response) => {
     if (response.req.url === "/hook") response.writeHead(204).end();
   });
@@ -118,7 +118,7 @@ test("a receiver that never answers is given up at the end of the schedule, and 
   expect((await eventsOf("bob", sound)).map(({ type }) => type)).toEqual(["created", "cancelled"]);
 });
 
-test("each attempt is counted by what came of it", async () => {
+test("each attempt is counted by its result", async () => {
   const counts = async () => {
     const { values } = await meters.webhooks.get();
     return Object.fromEntries(values.map(({ labels, value }) => [labels.result, value]));
@@ -139,14 +139,14 @@ test("each attempt is counted by what came of it", async () => {
   await expect.poll(since).toEqual({ delivered: 1, failed: 2 + 3, given_up: 1 });
 });
 
-test("what is given up twice, since a process died after the first time, is told once", async () => {
+test("a message that is given up twice, because a process died in between, makes one event", async () => {
   const id = await post();
   const given = { type: "webhook_failed" as const, message: "Given up.", step: null, data: null };
   for (const message of [`${id}-1`, `${id}-2`, `${id}-1`]) await store.outbox.undelivered("ann", id, message, given);
   expect((await eventsOf("ann", id)).map(({ type }) => type)).toEqual(["created", "webhook_failed", "webhook_failed"]);
 });
 
-test("Retry-After is heeded", async () => {
+test("Retry-After is obeyed", async () => {
   receiver.answer((response, nth) => response.writeHead(nth === 1 ? 429 : 204, { "retry-after": "1" }).end());
   start();
   await store.jobs.cancel("ann", await post());
@@ -154,7 +154,7 @@ test("Retry-After is heeded", async () => {
   expect(second.at - first.at).toBeGreaterThanOrEqual(990);
 });
 
-test("410 ends it for that job", async () => {
+test("after a 410 nothing more is sent for that job", async () => {
   receiver.answer((response) => response.writeHead(410).end());
   start();
   const [id, other] = [await post("ann", ["created", "cancelled"]), await post("ann", ["cancelled"])];
@@ -169,7 +169,7 @@ test("410 ends it for that job", async () => {
   expect(told.map(({ data }) => data)).toEqual([{ webhook_id: `${id}-1`, attempts: 1, reason }]);
 });
 
-test("a wait is what the schedule says and up to a tenth more, or what the receiver asks, a day at most", () => {
+test("a wait is that of the schedule and up to a tenth more, or what the receiver asks, at most a day", () => {
   const waits = Array.from({ length: 200 }, () => waitMs(1000));
   expect(Math.min(...waits)).toBeGreaterThanOrEqual(1000);
   expect(Math.max(...waits)).toBeLessThanOrEqual(1100);
@@ -180,7 +180,7 @@ test("a wait is what the schedule says and up to a tenth more, or what the recei
   expect(waitMs(1000, new Error("no answer"))).toBeLessThanOrEqual(1100);
 });
 
-test("what must not be requested never is, nothing is sent unsigned, and no address is told", async () => {
+test("forbidden URLs are not requested, nothing is sent unsigned, and no address is revealed", async () => {
   const resolve = async () => [{ address: "127.0.0.1", family: 4 }];
   start({ allowedHosts: [], resolve });
   const hidden = await post("ann", ["cancelled"], `https://hooks.example:${receiver.port}/`);
@@ -194,7 +194,7 @@ test("what must not be requested never is, nothing is sent unsigned, and no addr
   expect(told.data).toMatchObject({ attempts: 4, reason: "the receiver could not be reached" });
 });
 
-test("a job that is deleted takes along its messages that were sent or are to be tried again, and no others", async () => {
+test("deleting a job deletes its messages that were sent or wait for another attempt, and no others", async () => {
   receiver.answer((response, nth) => response.writeHead(nth === 1 ? 204 : 500).end());
   start({ scheduleMs: [3_600_000] });
   const deleted = await post("ann", ["created", "cancelled"]);
@@ -209,7 +209,7 @@ test("a job that is deleted takes along its messages that were sent or are to be
   expect(await redis.zcard("{rappel}:webhooks:completed")).toBe(0);
 });
 
-test("a job that was deleted says nothing more", async () => {
+test("a deleted job sends nothing more", async () => {
   const id = await post();
   await store.jobs.cancel("ann", id);
   await store.upkeep.purge(-1000);
@@ -220,7 +220,7 @@ test("a job that was deleted says nothing more", async () => {
   expect(receiver.received).toEqual([]);
 });
 
-test("a message that was delivered or given up does not count against its owner any more", async () => {
+test("a message that was delivered or given up no longer counts against its owner", async () => {
   const counted = async () => Number((await redis.hget("{rappel}:owner:ann:usage", "checkpoint_bytes")) ?? 0);
   const posted = async () => {
     const job = newJob({ owner: "ann", room: { ...room(100_000), messageBytes: 30_000 } });
@@ -235,14 +235,14 @@ test("a message that was delivered or given up does not count against its owner 
   start({ scheduleMs: [] });
   await received(4);
   await expect.poll(counted, { timeout: 5000 }).toBeLessThan(30_000);
-  // Once, whatever a process does again that died after it.
+  // It counts once, even if a process died and the next one does it again.
   const before = await counted();
   await store.outbox.settled("ann", first, `${first}-1`);
   expect(await counted()).toBe(before);
   expect(await redis.keys("*:messages")).toEqual([]);
 });
 
-test("a process that ends waits for no receiver: what it was sending is sent by the next", async () => {
+test("a process that ends does not wait for receivers: the next one sends its messages", async () => {
   const silent: ServerResponse[] = [];
   receiver.answer((response) => void silent.push(response));
   start({ timeoutMs: 600_000 });
@@ -257,7 +257,7 @@ test("a process that ends waits for no receiver: what it was sending is sent by 
   for (const response of silent) response.destroy();
 });
 
-test("what was sent is forgotten after a while, though nothing more is sent", async () => {
+test("sent messages are deleted after a while, even if no more are sent", async () => {
   start({ keptMs: 100 });
   await post("ann", ["created"]);
   await received(1);

@@ -1,5 +1,5 @@
-// The whole service in one process, with a Redis of its own: killed, and robbed of its Redis, under
-// a running job.
+// The whole service in one process with its own Redis. While a job runs, the service or the Redis
+// is killed.
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -46,7 +46,7 @@ async function post(): Promise<string> {
   return (await ask<Job>("/v1/jobs", JSON.stringify(spec), "application/json")).id;
 }
 
-/** Errors are taken for "not yet": the service may be on its way up. */
+/** An error counts as "not yet", because the service may be starting. */
 async function until(id: string, condition: (job: Job) => boolean): Promise<Job> {
   for (;;) {
     const job = await ask<Job>(`/v1/jobs/${id}`).catch(() => null);
@@ -66,7 +66,7 @@ function redisPid(): number {
   return (JSON.parse(file) as { process: { pid: number } }).process.pid;
 }
 
-test("service and Redis are killed under a running job, and the next start brings it to the same end", async () => {
+test("service and Redis are killed while a job runs, and after the next start it ends the same", async () => {
   const first = await outcome(await post());
   expect(first.job.status).toBe("succeeded");
 
@@ -85,7 +85,7 @@ test("service and Redis are killed under a running job, and the next start bring
   expect(last.series).toEqual(first.series);
 });
 
-test("Redis alone is killed under a running job, which holds until it is started again and goes on", async () => {
+test("only Redis is killed while a job runs: the job holds until Redis is back, and goes on", async () => {
   const first = await outcome(await post());
   const id = await post();
   await until(id, (job) => job.progress.step > 2000);

@@ -9,7 +9,7 @@ import { ended, openPlace, type Place } from "./support.ts";
 let place: Place;
 let undisturbed: { job: Job; metrics: MetricRow[]; evaluated: number[]; keys: string[] };
 
-/** Three seconds or so, and some ten checkpoints, each of two chunks. */
+/** A job of about three seconds with about ten checkpoints of two chunks each. */
 const spec = {
   model: {
     layers: [
@@ -20,7 +20,7 @@ const spec = {
       { type: "linear" },
     ],
   },
-  // With doubles of its own for each group.
+  // Each group has doubles of its own.
   optimizer: { type: "nadam", lr: 0.001 },
   parameter_groups: [
     { parameters: "0.bias", freeze: true },
@@ -39,14 +39,14 @@ async function outcome(id: string) {
   return { job, metrics, evaluated: await evaluatedSteps(id), keys: await lastingKeys(id) };
 }
 
-/** Steps at which an evaluation was told of; by how many runs does not count. */
+/** The steps with an event of an evaluation. How many runs told it does not count. */
 async function evaluatedSteps(id: string): Promise<number[]> {
   const { data } = (await place.store.jobs.events(OWNER, id, { limit: 10_000 }))!;
   const steps = data.filter(({ type }) => type === "evaluated").map(({ step }) => step!);
   return [...new Set(steps)].sort((a, b) => a - b);
 }
 
-/** What is kept of a job for good, without what differs between any two. */
+/** What is kept of a job, without what differs between any two jobs. */
 async function lastingKeys(id: string): Promise<string[]> {
   const keys = await place.redis.keys(`*${id}*`);
   const lasting = await Promise.all(keys.map(async (key) => (await place.redis.ttl(key)) === -1));
@@ -61,7 +61,7 @@ async function expectUndisturbed(id: string): Promise<Job> {
   expect(job).toMatchObject({ status: "succeeded", result: undisturbed.job.result });
   expect(metrics).toEqual(undisturbed.metrics);
   expect(evaluated).toEqual(undisturbed.evaluated);
-  // A delivery that is not needed any more goes when it has been looked at.
+  // A delivery that is not needed goes when a worker has looked at it.
   await expect.poll(() => lastingKeys(id), { timeout: 10_000 }).toEqual(undisturbed.keys);
   return job;
 }
@@ -71,7 +71,7 @@ beforeAll(async () => {
   await place.startWorker();
   const id = await place.post(spec);
   await place.until(id, ended);
-  // The worker still has to tell BullMQ.
+  // The worker may not have told BullMQ yet.
   await new Promise((resolve) => setTimeout(resolve, 200));
   undisturbed = await outcome(id);
   expect(undisturbed.job.status).toBe("succeeded");
@@ -106,7 +106,7 @@ test.each(points)("a worker dies at %s", async (point) => {
   expect(job.run).toBe(point === "after-final-commit" ? 1 : 2);
 });
 
-test("a worker dies while it cancels: the job is cancelled all the same", async () => {
+test("a worker dies while it cancels: the job is cancelled nevertheless", async () => {
   const dying = await place.startWorker({ RAPPEL_CRASH_AT: "during-cancel" });
   const id = await place.post(spec);
   await place.until(id, (job) => job.progress.step > 0);
@@ -138,8 +138,8 @@ test("five kills at any time of a longer job", { timeout: 300_000 }, async () =>
   let committed = -1;
   for (let kill = 0; kill < 5; kill++) {
     const worker = await place.startWorker();
-    // Beyond the last checkpoint, that is: five runs that die without getting on are a crash loop,
-    // on a busy machine too.
+    // Each kill comes after a new checkpoint: five runs that die at the same checkpoint are a
+    // crash loop, also on a busy machine.
     const onward = await place.until(id, (job) => job.run > kill && checkpointOf(job) > committed, 120_000);
     committed = checkpointOf(onward);
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 1000));

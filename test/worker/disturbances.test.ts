@@ -1,5 +1,5 @@
-// What else can happen to a run: it is cancelled, its process is told to end, stands still, loses
-// Redis, diverges.
+// What else can happen to a run: it is cancelled, it diverges, its process is told to end, stands
+// still or loses Redis.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/spec/wire/job.ts";
 import type { MetricRow } from "../../src/store/record.ts";
@@ -9,7 +9,7 @@ import { ended, LEASE_MS, longSpec, openPlace, type Place } from "./support.ts";
 let place: Place;
 let undisturbed: { job: Job; metrics: MetricRow[] };
 
-/** Four seconds or so. */
+/** A job of about four seconds. */
 const spec = longSpec(120);
 
 async function outcome(id: string) {
@@ -33,9 +33,10 @@ beforeAll(async () => {
 afterEach(() => place.killWorkers());
 afterAll(() => place.close());
 
-test("a running job is cancelled at once if its run hears of it, else with the next renewal of its lease", async () => {
+test("a running job is cancelled at once if its run gets the message, else at the next renewal", async () => {
   for (const told of [true, false]) {
-    // The lease of the run that is told is renewed long after the job would have ended.
+    // The lease of the run that gets the message is renewed only long after the job would have
+    // ended.
     await place.startWorker(told ? { LEASE_MS: "60000" } : {});
     const id = await place.post(spec);
     await place.until(id, (job) => job.progress.step > 20);
@@ -58,7 +59,7 @@ async function cancelUnheard(id: string): Promise<void> {
   await place.store.jobs.cancel(OWNER, id);
 }
 
-test("a worker that is told to end gives its job back, and another goes on where it was", async () => {
+test("a worker that is told to end gives its job back, and another continues it", async () => {
   const first = await place.startWorker();
   const id = await place.post(spec);
   await place.until(id, (job) => job.progress.step > 250);
@@ -75,7 +76,7 @@ test("a worker that is told to end gives its job back, and another goes on where
   await expectUndisturbed(id);
 });
 
-test("a worker that stood still past its lease finds its job taken over, and harms nothing", async () => {
+test("a worker that stood still for longer than its lease finds its job taken, and does no harm", async () => {
   const zombie = await place.startWorker();
   const id = await place.post(spec);
   await place.until(id, (job) => (job.progress.last_checkpoint_step ?? 0) >= 200);
@@ -88,13 +89,13 @@ test("a worker that stood still past its lease finds its job taken over, and har
   expect(await eventTypes(place.store, id)).toContain("lease_lost");
   expect(zombie.log).toContainEqual(expect.objectContaining({ msg: "run dropped" }));
 
-  // It is a worker like any other again.
+  // Afterwards it works like any other.
   heir.kill("SIGKILL");
   await heir.exited;
   expect((await expectUndisturbed(await place.post(spec))).run).toBe(1);
 });
 
-test("Redis is killed and comes back: the run holds, goes on, and is not taken for dead", async () => {
+test("Redis is killed and comes back: the run holds, goes on, and does not count as dead", async () => {
   const worker = await place.startWorker();
   const id = await place.post(spec);
   await place.until(id, (job) => job.progress.step > 300);
@@ -106,7 +107,8 @@ test("Redis is killed and comes back: the run holds, goes on, and is not taken f
   await place.server.restart();
   const job = await expectUndisturbed(id);
   expect(job.run).toBe(1);
-  // The delivery that BullMQ held for dead meanwhile is refused, and goes once the job has ended.
+  // The delivery that BullMQ counted as stalled meanwhile is refused, and goes when the job has
+  // ended.
   await expect
     .poll(() => place.deliveries.lengths(), { timeout: 15_000 })
     .toEqual({ waiting: 0, active: 0, delayed: 0 });
@@ -155,7 +157,7 @@ test("a job that diverges fails with a reason, and keeps its last good checkpoin
   expect(kept[0]).toBeLessThan(job.error!.step!);
 });
 
-test("a full Redis costs checkpoints and not the run", async () => {
+test("if Redis is full, checkpoints fail and the run goes on", async () => {
   await place.startWorker();
   const id = await place.post(spec);
   await place.until(id, (job) => job.progress.step > 20);
@@ -181,7 +183,7 @@ test("a job whose run died waits until it can run alone, and nothing new begins 
   const events = (await place.store.jobs.events(OWNER, crashed, { limit: 100 }))!.data;
   const firstOf = (type: string) => Date.parse(events.find((event) => event.type === type)!.created_at);
   expect(firstOf("resumed")).toBeGreaterThanOrEqual(ends[0]);
-  // It is past the point at which its run died once it has committed something.
+  // It has passed the point at which its run died when it has committed something.
   expect(Date.parse((await place.get(later)).started_at!)).toBeGreaterThanOrEqual(firstOf("checkpoint_committed"));
   await expectUndisturbed(crashed);
 });

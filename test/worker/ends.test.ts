@@ -15,7 +15,7 @@ import { Unavailable } from "../../src/store/errors.ts";
 import { acquire, eventTypes, OWNER } from "../store/support.ts";
 import { ended, LEASE_MS, longSpec, openPlace, type Place, type WorkerProcess } from "./support.ts";
 
-/** How runs end that something goes wrong with, and what is left for the next job then. */
+/** How runs end if something goes wrong, and what that means for the next job. */
 
 let place: Place;
 beforeEach(async () => {
@@ -28,7 +28,7 @@ const record = (id: string) => `{rappel}:owner:${OWNER}:job:${id}`;
 const said = (worker: WorkerProcess, msg: string) =>
   expect.poll(() => worker.log, { timeout: 20_000 }).toContainEqual(expect.objectContaining({ msg }));
 
-test("what Redis refuses for good ends the job as internal, with a word in the log, and the next one runs", async () => {
+test("a permanent refusal of Redis fails the job as internal and is logged, and the next job runs", async () => {
   const worker = await place.startWorker();
   const id = await place.post(long);
   await place.until(id, (job) => job.progress.step > 0);
@@ -61,7 +61,7 @@ async function runOf(id: string, threads: Threads, sources: Partial<Sources> = {
   });
 }
 
-test("a job is cancelled though what stores its result does not come back", async () => {
+test("a job is cancelled even if the call that stores its result does not return", async () => {
   const id = await place.post();
   const threads = new Threads(2);
   const run = await runOf(id, threads);
@@ -82,9 +82,9 @@ test("a job is cancelled though what stores its result does not come back", asyn
   expect(threads.busy).toBe(0);
 });
 
-test("what is wanted of a run just before its crew is there is done", async () => {
+test("a request that comes just before a run has its crew is obeyed", async () => {
   const id = await place.post(long);
-  // It hears of it when it has what it prepared, and takes its threads.
+  // The request comes when the preparation is done and the run takes its threads.
   class Telling extends Threads {
     override take(wanted: number): number {
       run.hearStatus("pausing");
@@ -97,7 +97,7 @@ test("what is wanted of a run just before its crew is there is done", async () =
   expect(await place.get(id)).toMatchObject({ status: "paused" });
 });
 
-test("a run that hears that Redis is away just before its crew is there holds, and goes on when it is back", async () => {
+test("a run that hears that Redis is away just before it has its crew holds until Redis is back", async () => {
   const id = await place.post();
   class Telling extends Threads {
     override take(wanted: number): number {
@@ -109,7 +109,7 @@ test("a run that hears that Redis is away just before its crew is there holds, a
   const run = await runOf(id, new Telling(1));
   const renew = run.lease.renew.bind(run.lease);
   const end = run.execute();
-  // If it did not hold it would have ended long before.
+  // If it did not hold, it would have ended long before.
   expect(await Promise.race([end, sleep(3000, "holds")])).toBe("holds");
   run.lease.renew = renew;
   run.checkStatus();
@@ -117,13 +117,13 @@ test("a run that hears that Redis is away just before its crew is there holds, a
   expect(await place.get(id)).toMatchObject({ status: "succeeded", run: 1 });
 });
 
-test("from the moment a process is told to end its death would be nobody's crash", async () => {
+test("after a process is told to end, its death is no crash", async () => {
   const id = await place.post(long);
   const run = await runOf(id, new Threads(1));
   const end = run.execute();
   await place.until(id, (job) => job.progress.step > 0);
   expect(await place.redis.hget(record(id), "blame")).toBe("own");
-  // The next time it would say so anyway is in a quarter of a minute.
+  // The next regular renewal would be in 15 seconds.
   run.shutdown();
   expect(await end).toBe("released");
   expect(await place.redis.hget(record(id), "blame")).toBe("none");
@@ -132,7 +132,7 @@ test("from the moment a process is told to end its death would be nobody's crash
 test.each([
   [64 * 2 ** 20, ["checkpoint_committed", "requeued"]],
   [64 * 2 ** 20 + 1, ["requeued"]],
-])("a job whose state has %d bytes is given back at an end of the process with %j", async (bytes, told) => {
+])("at an end of the process, a job whose state has %d bytes is given back with %j", async (bytes, told) => {
   const id = await place.post({ ...long, checkpoint: { every_seconds: null } });
   // The rest of the record, and the state itself, are those of a small job.
   await place.redis.hset(record(id), "state_bytes", bytes);
@@ -145,7 +145,7 @@ test.each([
   expect(types.filter((type) => ["checkpoint_committed", "requeued"].includes(type))).toEqual(told);
 });
 
-test("a job whose data cannot be had goes behind its owner's other jobs", async () => {
+test("a job whose data cannot be read goes behind its owner's other jobs", async () => {
   const [id, other] = [await place.post({ resources: { priority: 10 } }), await place.post()];
   const elsewhere = mkdtempSync(join(tmpdir(), "rappel-elsewhere-"));
   onTestFinished(() => rmSync(elsewhere, { recursive: true }));
@@ -162,7 +162,7 @@ test("a job whose data cannot be had goes behind its owner's other jobs", async 
   expect(await place.redis.zrange(`{rappel}:owner:${OWNER}:waiting`, "0", "-1")).toEqual([other, id]);
 });
 
-test("a job that lost its worker shares the next one once it is past that point", async () => {
+test("a job that lost its worker shares the next one after it has passed that point", async () => {
   const dying = await place.startWorker({ RAPPEL_CRASH_AT: "after-acquire" });
   const crashed = await place.post(long);
   expect(await dying.exited).toBe("SIGKILL");
@@ -174,7 +174,7 @@ test("a job that lost its worker shares the next one once it is past that point"
   expect(await eventTypes(place.store, crashed)).toContain("checkpoint_committed");
 });
 
-test("a job that ran alone to its end, without a checkpoint before, makes way for the next one", async () => {
+test("after a job that ran alone has ended without a checkpoint, the next one may run", async () => {
   const dying = await place.startWorker({ RAPPEL_CRASH_AT: "after-acquire" });
   const crashed = await place.post({ checkpoint: { every_seconds: null } });
   expect(await dying.exited).toBe("SIGKILL");
@@ -183,14 +183,14 @@ test("a job that ran alone to its end, without a checkpoint before, makes way fo
   expect(await place.until(await place.post(), ended, 30_000)).toMatchObject({ status: "succeeded" });
 });
 
-test("a job that a worker gives back goes before those that wait, and wakes the next worker at once", async () => {
+test("a job that is given back goes before the waiting ones, and wakes the next worker at once", async () => {
   const worker = await place.startWorker();
   const id = await place.post(long);
   await place.until(id, (job) => job.progress.step > 0);
   const waiting = await place.post();
   worker.kill("SIGTERM");
   await worker.exited;
-  // BullMQ takes first what has no priority, and would let nobody know of what has one.
+  // BullMQ takes deliveries without a priority first, and wakes no worker for one with a priority.
   const list = (name: string) => `{rappel}:deliveries:${name}`;
   expect(await place.redis.lrange(list("wait"), 0, -1)).toEqual([`${id}-1`]);
   expect(await place.redis.zrange(list("prioritized"), "0", "-1")).toEqual([`${waiting}-1`]);
@@ -199,7 +199,7 @@ test("a job that a worker gives back goes before those that wait, and wakes the 
   expect(await place.get(waiting)).toMatchObject({ status: "queued", run: 0 });
 });
 
-test("a job that does not stop in time goes back at once, and that is no crash", async () => {
+test("a job that does not stop in time is given back at once, and that is no crash", async () => {
   const worker = await place.startWorker({ SHUTDOWN_MS: "0" });
   const id = await place.post(long);
   await place.until(id, (job) => job.progress.last_checkpoint_step !== null);
@@ -213,7 +213,7 @@ test("a job that does not stop in time goes back at once, and that is no crash",
   expect(await place.redis.hget(record(id), "crashes")).toBeNull();
 });
 
-test("Redis hangs and answers again: the run holds, goes on, and is not taken for dead", async () => {
+test("Redis hangs and answers again: the run holds, goes on, and does not count as dead", async () => {
   const worker = await place.startWorker();
   const id = await place.post(longSpec(60));
   await place.until(id, (job) => job.progress.step > 0);

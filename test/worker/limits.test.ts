@@ -4,7 +4,7 @@ import type { MetricRow } from "../../src/store/record.ts";
 import { metricRows, OWNER } from "../store/support.ts";
 import { ended, openPlace, type Place } from "./support.ts";
 
-/** Jobs at the limits that the spec allows, each the cheapest that reaches its limit. */
+/** Jobs at the limits of the spec. Each is the cheapest that reaches its limit. */
 
 let place: Place;
 let small: string;
@@ -18,7 +18,7 @@ afterAll(() => place.close());
 
 const EPOCHS = 100_000;
 
-/** A step an epoch. */
+/** One step an epoch. */
 function tiny(changes: Record<string, unknown> = {}) {
   return {
     data: { dataset: small, target: "y", validation: { every: 5 } },
@@ -39,7 +39,7 @@ async function succeeded(id: string) {
 
 const stepsOf = (rows: MetricRow[], name: string) => rows.filter((row) => name in row).map(({ step }) => step);
 
-test("a job may have 100,000 epochs and as many points in every series, and carry them all at its end", async () => {
+test("a job may have 100,000 epochs and as many points in every series, and write them all at its end", async () => {
   const id = await place.post(tiny({ observe: { every_steps: 1 } }));
   const rows = await succeeded(id);
   const all = Array.from({ length: EPOCHS }, (_, i) => i + 1);
@@ -63,7 +63,7 @@ test("20,000 epochs of a few steps each end, and so do 30,000 steps of plain SGD
   expect(rows.map((found) => stepsOf(found, "valid_loss").length)).toEqual([20_000, 30_000]);
 }, 180_000);
 
-test("a checkpoint is due every few steps for as long as a job may last", async () => {
+test("a checkpoint is due every few steps as long as a job may last", async () => {
   const id = await place.post(tiny({ checkpoint: { every_steps: 5, every_seconds: null, keep_best: true } }));
   const rows = await succeeded(id);
   expect(stepsOf(rows, "train_loss")).toHaveLength(EPOCHS);

@@ -8,7 +8,7 @@ import { ended, LEASE_MS, longSpec, openPlace, type Place } from "./support.ts";
 let place: Place;
 let undisturbed: { job: Job; metrics: MetricRow[] };
 
-/** Two seconds or so. */
+/** A job of about two seconds. */
 const spec = longSpec(60);
 const totalSteps = 900;
 
@@ -17,7 +17,7 @@ beforeAll(async () => {
   await place.startWorker();
   undisturbed = await outcome(await place.post(spec));
   await place.killWorkers();
-  // What is compared has every kind of curve in it.
+  // The comparison should include every kind of curve.
   const curves = undisturbed.metrics.flatMap((row) => Object.keys(row));
   expect([...new Set(curves)].sort()).toEqual([
     "grad_norm",
@@ -55,7 +55,7 @@ async function resume(id: string): Promise<void> {
   await place.deliveries.deliver({ owner: OWNER, id, delivery, turn });
 }
 
-test("a job that is paused and resumed at random steps ends as if it had not been", async () => {
+test("a job that is paused and resumed at random steps ends the same as without pauses", async () => {
   const id = await place.post(spec);
   await place.startWorker();
   let pauses = 0;
@@ -65,14 +65,14 @@ test("a job that is paused and resumed at random steps ends as if it had not bee
     await place.until(id, (job) => ended(job) || (job.run === run && job.progress.step > from));
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 200));
     const pausing = (await place.store.jobs.pause(OWNER, id))!;
-    // A fast machine may be done before.
+    // A fast machine may finish before.
     if (pausing.outcome === "wrong_status") break;
     expect(pausing).toMatchObject({ outcome: "pausing", record: { status: "pausing" } });
     const paused = await place.until(id, (job) => job.status === "paused" || ended(job));
     if (ended(paused)) break;
     const [newest] = (await place.store.jobs.checkpoints(OWNER, id, { limit: 1 }))!.data;
     expect(paused.progress).toMatchObject({ step: newest.step, last_checkpoint_step: newest.step, eta_seconds: null });
-    // Nobody runs it meanwhile.
+    // No worker runs it meanwhile.
     await new Promise((resolve) => setTimeout(resolve, 1.2 * LEASE_MS));
     expect(await place.get(id)).toMatchObject({ status: "paused", run });
     await resume(id);
@@ -113,7 +113,7 @@ test("what was found before a pause is in the diagnosis after it", async () => {
   expect((await findings()).slice(0, before.length)).toEqual(before);
 });
 
-test("a pause near the end is too late or not, and either way changes nothing", async () => {
+test("a pause near the end may come too late, and changes nothing in any case", async () => {
   await place.startWorker();
   for (let i = 0; i < 3; i++) {
     const id = await place.post(spec);
@@ -126,7 +126,7 @@ test("a pause near the end is too late or not, and either way changes nothing", 
   }
 });
 
-test("a worker dies while it pauses: the job is paused all the same", async () => {
+test("a worker dies while it pauses: the job is paused nevertheless", async () => {
   const dying = await place.startWorker({ RAPPEL_CRASH_AT: "during-release" });
   const id = await place.post(spec);
   await place.until(id, (job) => job.progress.step > 250);
@@ -156,11 +156,11 @@ test("a job that is pausing can be cancelled, and a worker that ends leaves it p
   expect((await place.get(other)).status).toBe("paused");
 });
 
-test("a job that is given back is taken at once by a worker that is idle", async () => {
+test("an idle worker takes a job that is given back at once", async () => {
   const first = await place.startWorker();
   const id = await place.post(spec);
   await place.until(id, (job) => job.progress.step > 100);
-  // Nothing that goes by the lease would find the job within the test's time.
+  // Nothing that waits for the lease would find the job within the time of the test.
   await place.startWorker({ LEASE_MS: "60000" });
   first.kill("SIGTERM");
   await first.exited;
@@ -169,7 +169,7 @@ test("a job that is given back is taken at once by a worker that is idle", async
   await place.forgetLook();
 });
 
-test("of the jobs that wait the most urgent is taken first, then the oldest", async () => {
+test("the most urgent waiting job is taken first, then the oldest", async () => {
   const short = { training: { ...spec.training, epochs: 2 } };
   const waiting = [];
   for (const priority of [0, 5, 10, 5]) waiting.push(await place.post({ ...short, resources: { priority } }));

@@ -4,7 +4,7 @@ import { Presence } from "../../src/worker/presence.ts";
 import { openStore } from "../store/support.ts";
 import { startTestRedis } from "../support/redis.ts";
 
-test("a worker that ends is not taken for one that lives", async () => {
+test("a worker that has ended does not count as alive", async () => {
   const server = await startTestRedis();
   onTestFinished(() => server.stop());
   const { overview } = await openStore(server);

@@ -1,5 +1,5 @@
-// A worker process for the tests: no HTTP, so that they can kill it and start it in a moment. The
-// role worker of the service is the same parts with health checks.
+// A worker process for the tests. It has no HTTP, so that they can kill and start it quickly. The
+// service's role `worker` has the same parts and health checks.
 import { once } from "node:events";
 import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { createLog } from "../../src/log.ts";

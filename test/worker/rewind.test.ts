@@ -1,5 +1,5 @@
-// A job that diverges and is rewound ends with the same bytes, whatever checkpoints there were, on
-// any threads, and killed at any time.
+// A job that diverges and is rewound ends with the same bytes, whatever its checkpoints and
+// threads are, and whenever it is killed.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/spec/wire/job.ts";
 import type { MetricRow } from "../../src/store/record.ts";
@@ -12,8 +12,8 @@ let undisturbed: { job: Job; metrics: MetricRow[] };
 const rewind = { every_steps: 25, window: 50, lr_factor: 0.3, max: 4 };
 
 /**
- * A second or two. Its rate rises eightfold three times, which is too much until it was rewound
- * twice.
+ * A job of about two seconds. Its learning rate rises eightfold three times. It diverges until it
+ * was rewound twice.
  */
 const spec = {
   model: {
@@ -65,7 +65,7 @@ beforeAll(async () => {
 afterEach(() => place.killWorkers());
 afterAll(() => place.close());
 
-test("the record tells what was changed and why, and nothing of the courses that were given up", async () => {
+test("the record says what was changed and why, and holds nothing from before the rewinds", async () => {
   const { job, metrics } = undisturbed;
   expect(job).toMatchObject({ status: "succeeded", run: 1, result: { changes } });
   expect(job.result!.metrics.valid_accuracy).toBeGreaterThan(0.95);
@@ -114,7 +114,7 @@ test.each(["before-rewind", "after-rewind:2"])("a worker dies %s", async (point)
   expect((await expectUndisturbed(id)).run).toBe(2);
 });
 
-test("kills at any time, each beyond a new checkpoint or rewind", { timeout: 120_000 }, async () => {
+test("kills at any time, each after a new checkpoint or rewind", { timeout: 120_000 }, async () => {
   const often = { ...spec, checkpoint: { ...spec.checkpoint, every_steps: 10 + Math.floor(Math.random() * 40) } };
   const id = await place.post(often);
   for (let kill = 0; kill < 5; kill++) {
@@ -130,7 +130,7 @@ test("kills at any time, each beyond a new checkpoint or rewind", { timeout: 120
   await expectUndisturbed(id);
 });
 
-test("after the last rewind the job fails, and says that it had been taken back", async () => {
+test("after the last rewind the job fails, and says that it was rewound before", async () => {
   const worker = await place.startWorker();
   const doomed = {
     ...spec,

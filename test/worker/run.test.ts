@@ -43,7 +43,7 @@ test("a job is trained, and everything about it can be fetched", async () => {
   expect(types.filter((type) => type === "evaluated")).toHaveLength(40);
 });
 
-test("a job that gets nowhere is ended by its detector, and says why", async () => {
+test("a detector ends a job that makes no progress, and says why", async () => {
   const id = await place.post({
     optimizer: { type: "adam", lr: 1e-6 },
     observe: { every_steps: 10, per_layer: true },
@@ -67,7 +67,7 @@ test("a job that gets nowhere is ended by its detector, and says why", async () 
   expect(rows.at(-1)!.step).toBeGreaterThan(job.result!.steps - 10);
 });
 
-test("a job that diverges fails with the cause, which is its diagnosis too", async () => {
+test("a job that diverges fails with the cause, which is also in its diagnosis", async () => {
   const id = await place.post({ optimizer: { type: "sgd", lr: 1e30 } });
   const job = await place.until(id, ended);
   expect(job).toMatchObject({ status: "failed", error: { code: "diverged" } });

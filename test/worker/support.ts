@@ -1,5 +1,5 @@
-// What the tests of running jobs have in common: a Redis, a directory of datasets, jobs, and worker
-// processes to be killed.
+// What the tests of running jobs have in common: a Redis, a directory of datasets, jobs, and
+// worker processes that can be killed.
 import { spawn, type ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -24,7 +24,7 @@ import { ingest } from "../support/datasets.ts";
 export interface WorkerProcess {
   readonly pid: number;
   readonly child: ChildProcess;
-  /** What it logged so far. */
+  /** What the process has logged so far. */
   readonly log: Record<string, unknown>[];
   kill(signal: NodeJS.Signals): void;
   /** Its exit code, or the signal that ended it. */
@@ -38,16 +38,19 @@ export interface Place {
   readonly deliveries: Deliveries;
   readonly files: DatasetFiles;
   startWorker(env?: Record<string, string>): Promise<WorkerProcess>;
-  /** Keeps a dataset beside the one that jobs have by default. Returns its id. */
+  /** Keeps a dataset besides the default one. Returns its id. */
   upload(csv: Readable): Promise<string>;
   post(spec?: Record<string, unknown>): Promise<string>;
   /** Posts from a process that dies at a crash point. */
   postAndCrash(at: string, spec?: Record<string, unknown>): Promise<string>;
   get(id: string): Promise<Job>;
-  /** Waits until the job is as `condition` wants it. */
+  /** Waits until the job fulfils `condition`. */
   until(id: string, condition: (job: Job) => boolean, withinMs?: number): Promise<Job>;
   killWorkers(): Promise<void>;
-  /** A worker with a long lease keeps others from looking for stalled deliveries for half of it. */
+  /**
+   * A worker with a long lease keeps others from looking for stalled deliveries for half of that
+   * time.
+   */
   forgetLook(): Promise<void>;
   close(): Promise<void>;
 }
@@ -203,7 +206,7 @@ export function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** A job of 15 steps an epoch that takes long enough to be disturbed. */
+/** A job of 15 steps an epoch, long enough to be disturbed. */
 export function longSpec(epochs: number) {
   return {
     model: {
