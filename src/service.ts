@@ -21,6 +21,7 @@ import { News } from "./queue/news.ts";
 import { Reconciler } from "./queue/reconciler.ts";
 import { openRedis, type RedisService } from "./redis/redis.ts";
 import type { RunTraces } from "./runner/trace.ts";
+import type { Tracing } from "./tracing.ts";
 import { StartFailure } from "./start-failure.ts";
 import { available, storeConnection } from "./store/database.ts";
 import { NewerStore, Unavailable } from "./store/errors.ts";
@@ -134,6 +135,31 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
     serving.push(() => app.close());
     return await listen(app, config.host, config.workerPort, "RAPPEL_WORKER_PORT");
   }
+  const parts = { store, connection, files, queue, log, checks, vitals, tracing };
+  return await openApi(config, redis, parts, closers, serving);
+}
+
+interface ApiParts extends Pick<Parts, "store" | "files" | "log"> {
+  readonly connection: Redis;
+  readonly queue: Deliveries;
+  /** What `/readyz` checks. The API adds a check of its own. */
+  readonly checks: Record<string, () => unknown>;
+  /** What `/healthz` checks. */
+  readonly vitals: Record<string, () => void>;
+  readonly tracing: Tracing | null;
+}
+
+/**
+ * Opens the API and returns its URL. What it opens is added to `closers`, or to `serving`, whose
+ * members close together.
+ */
+async function openApi(
+  config: Config,
+  redis: RedisService,
+  { store, connection, files, queue, log, checks, vitals, tracing }: ApiParts,
+  closers: Close[],
+  serving: Close[],
+): Promise<string> {
   await store.limitOwners(config.ownerLimits);
   const refill = async () => {
     await upgradeStore(store, log);
