@@ -11,7 +11,7 @@ const registers = [registry];
 export const meters = {
   requests: new Histogram({
     name: "rappel_http_request_seconds",
-    help: "Time to answer HTTP requests, but for streams and long polls, by method, route and status.",
+    help: "Time to answer HTTP requests, without streams and long polls, by method, route and status.",
     labelNames: ["method", "route", "status"],
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
     registers,
@@ -25,7 +25,7 @@ export const meters = {
 
   damage: new Counter({
     name: "rappel_damage_total",
-    help: "Things that were read and turned out to be damaged or missing, by what (columns, dataset, checkpoint, model).",
+    help: "Damaged or missing things that were found when they were read, by kind (columns, dataset, checkpoint, model).",
     labelNames: ["what"],
     registers,
   }),
@@ -33,13 +33,13 @@ export const meters = {
   // These concern the whole service. Only an API reports them.
   jobs: new Gauge({
     name: "rappel_jobs",
-    help: "Jobs that Redis knows, of all owners, by status.",
+    help: "Jobs of all owners in Redis, by status.",
     labelNames: ["status"],
     registers,
   }),
   jobEnds: new Counter({
     name: "rappel_job_ends_total",
-    help: "Jobs that ended, of all owners, by status, and the failed ones by the code of their error.",
+    help: "Jobs of all owners that ended, by status, and failed jobs also by the code of their error.",
     labelNames: ["status", "code"],
     registers,
   }),
@@ -51,23 +51,23 @@ export const meters = {
   }),
   oldestWaiting: new Gauge({
     name: "rappel_queue_oldest_seconds",
-    help: "For how long the job has waited that waits longest; 0 if none does.",
+    help: "How long the oldest waiting job has waited; 0 if none waits.",
     registers,
   }),
-  workers: new Gauge({ name: "rappel_workers", help: "Live workers.", registers }),
+  workers: new Gauge({ name: "rappel_workers", help: "Workers that are alive.", registers }),
   storeUsed: new Gauge({
     name: "rappel_store_used_bytes",
-    help: "What Redis holds, without what may be deleted at once.",
+    help: "Bytes that Redis holds, without those that may be deleted at any time.",
     registers,
   }),
   storeReserved: new Gauge({
     name: "rappel_store_reserved_bytes",
-    help: "What jobs that have not ended may yet need beside it.",
+    help: "Bytes that jobs that have not ended may still need.",
     registers,
   }),
   storeLimit: new Gauge({
     name: "rappel_store_limit_bytes",
-    help: "How much both may be, beyond which jobs are refused; absent if Redis has no limit.",
+    help: "How many bytes both may take together before jobs are refused; absent if Redis has no limit.",
     registers,
   }),
   redisUp: new Gauge({ name: "rappel_redis_up", help: "1 if Redis answers this process, else 0.", registers }),
@@ -75,7 +75,7 @@ export const meters = {
   // Retries (retries.ts).
   retries: new Counter({
     name: "rappel_retries_total",
-    help: "Attempts that failed and are made again, by loop.",
+    help: "Attempts that failed and are repeated, by loop.",
     labelNames: ["loop"],
     registers,
   }),
@@ -83,7 +83,7 @@ export const meters = {
   // Messages that an API sends to webhooks.
   webhooks: new Counter({
     name: "rappel_webhook_attempts_total",
-    help: "Messages sent to webhooks: taken by the receiver (delivered), to be tried again (failed), or never again (given_up).",
+    help: "Attempts to send a message to a webhook: accepted (delivered), to be repeated (failed), or given up (given_up).",
     labelNames: ["result"],
     registers,
   }),
@@ -93,7 +93,7 @@ export const meters = {
   threads: new Gauge({ name: "rappel_training_threads", help: "Threads that train in this process.", registers }),
   queueWait: new Histogram({
     name: "rappel_queue_wait_seconds",
-    help: "For how long a job waited in the queue before a run of this process took it.",
+    help: "How long a job waited in the queue before a run of this process took it.",
     buckets: [0.01, 0.05, 0.25, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600],
     registers,
   }),
@@ -106,7 +106,7 @@ export const meters = {
   }),
   leaseLosses: new Counter({
     name: "rappel_lease_losses_total",
-    help: "Runs whose job was taken over or ended while they ran it.",
+    help: "Runs that lost their job: another run took it, or it ended meanwhile.",
     registers,
   }),
   steps: new Counter({ name: "rappel_steps_total", help: "Optimizer steps.", registers }),

@@ -142,9 +142,9 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
 interface ApiParts extends Pick<Parts, "store" | "files" | "log"> {
   readonly connection: Redis;
   readonly queue: Deliveries;
-  /** What `/readyz` checks. The API adds a check of its own. */
+  /** What must work for this process to be ready. The API adds a check of its own. */
   readonly checks: Record<string, () => unknown>;
-  /** What `/healthz` checks. */
+  /** What must hold for this process to be alive. */
   readonly vitals: Record<string, () => void>;
   readonly tracing: Tracing | null;
 }
