@@ -22,7 +22,8 @@ test("a recorded event is sent as soon as a process can send it", async () => {
 });
 
 test("an event is sent once, however many processes send", async () => {
-  for (let i = 0; i < 4; i++) start();
+  // A request that times out is sent again, which a busy machine must not bring about.
+  for (let i = 0; i < 4; i++) start({ timeoutMs: 15_000 });
   const ids = await Promise.all(Array.from({ length: 30 }, () => post()));
   await Promise.all(ids.map((id) => store.jobs.cancel("ann", id)));
   await received(30);
