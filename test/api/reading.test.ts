@@ -111,6 +111,7 @@ test.each([
   ["application/csv; charset=windows-1252", "windows-1252"],
   ['text/csv; header=present; charset="UTF-8"', "utf-8"],
   ["application/vnd.ms-excel", "utf-8"],
+  ["text/x-csv", "utf-8"],
   ["text/tab-separated-values", "utf-8"],
   ["application/octet-stream", "utf-8"],
   ["application/x-www-form-urlencoded", "utf-8"],

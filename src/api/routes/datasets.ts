@@ -26,6 +26,7 @@ const mediaTypes = [
   "application/csv",
   "text/tab-separated-values",
   "application/vnd.ms-excel",
+  "text/x-csv",
   "application/gzip",
   "application/x-gzip",
   "application/octet-stream",

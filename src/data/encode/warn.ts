@@ -3,6 +3,7 @@
  * may not be meant. Like faults, each has a pointer into the spec and a message that continues the
  * sentence "<pointer> …".
  */
+import { parseDecimal } from "../columns/cell-number.ts";
 import { MissingCells } from "../columns/cell-word.ts";
 import { quoted, quotedFirst, told } from "./check.ts";
 import type { ColumnSummary } from "../dataset.ts";
@@ -11,6 +12,7 @@ import { featuresOf, leavingOut, type TableSummary } from "./features.ts";
 
 /** What they are about. */
 export const dataWarningCodes = {
+  header_of_values: "the first line may be a row, and no header",
   numbers_as_text: "a column is taken as text because of one cell, though others are numbers or dates",
   missing_as_class: "a column has a class that is spelled like a missing value",
   unique_column: "a column is no default feature, since nearly all its values differ",
@@ -30,12 +32,25 @@ export function dataWarnings(table: TableSummary, data: DataSpec, sizes: DataSiz
   const used = new Set([data.target, ...featuresOf(table, data)]);
   const columns = table.columns.filter(({ name }) => used.has(name));
   return [
+    ...headerWarning(table),
     ...columns.flatMap((column) => textWarning(column, data)),
     ...columns.flatMap((column) => missingWarning(column, table, data)),
     ...leftOutWarnings(table, data),
     ...untrainedWarnings(sizes, data),
     ...constantWarnings(sizes, data),
   ];
+}
+
+/** A file without a header loses its first row, and its columns get odd names. */
+function headerWarning({ columns, reading }: TableSummary): DataWarning[] {
+  const known = columns.filter(({ type, classes }) => type === "numeric" || (type !== "date" && classes !== null));
+  const isOwnValue = ({ name, type, classes }: ColumnSummary) =>
+    type === "numeric" ? !Number.isNaN(parseDecimal(name)) : classes!.includes(name);
+  const hasClass = known.some(({ type }) => type !== "numeric");
+  if (!reading.header || !hasClass || !known.every(isOwnValue)) return [];
+  const names = quotedFirst(columns.map(({ name }) => name));
+  const message = `has columns named ${names}, as if its first line were a row; if it is, upload the file with ?header=false`;
+  return [{ pointer: "/data/dataset", code: "header_of_values", message }];
 }
 
 function textWarning({ name, reason }: ColumnSummary, { target }: DataSpec): DataWarning[] {

@@ -131,6 +131,18 @@ test("silent choices are told", () => {
   ]);
 });
 
+test("a header that could be a row is told, unless a name is none of its column's values", () => {
+  const warned = (first: string, second: string, header = true) => {
+    const table = tableOf([column(first), categorical(second, { classes: ["Iris-setosa", "Iris-virginica"] })], {});
+    const read = { ...table, reading: { ...table.reading, header } };
+    return dataWarnings(read, dataSpec({ target: second }), sizes).map(({ code }) => code);
+  };
+  expect(warned("5.1", "Iris-setosa")).toEqual(["header_of_values"]);
+  expect(warned("5.1", "Iris-setosa", false)).toEqual([]);
+  expect(warned("5.1", "species")).toEqual([]);
+  expect(warned("length", "Iris-setosa")).toEqual([]);
+});
+
 test("nothing is told of what was decided", () => {
   const country = categorical("country", { classes: ["DE", "NA"] });
   const id = categorical("id", { all_different: true });
