@@ -96,8 +96,7 @@ function numberProblem(evidence: Evidence, { mark, proof }: Mark, areTokensDecla
 
 function against(mark: DecimalMark, proof: Mark["proof"], other: Located | null): string {
   const remedy = `If the column is right, upload the file with ?decimal=${mark === "." ? "," : "."}`;
-  if (proof === "declared")
-    return `and ?decimal= says that the file has a ${markName(mark)}. Write one mark throughout.`;
+  if (proof === "declared") return `and the file is read with a decimal ${markName(mark)}. Write one mark throughout.`;
   if (proof !== null)
     return (
       `but ${quoted(proof)}${placeOf(proof)}, column ${JSON.stringify(proof.column)}, is one only with ` +

@@ -33,6 +33,7 @@ export function viewColumn(summary: ColumnSummary, type: DeclaredType, reading: 
     return { summary: { ...undescribed(summary), type: "categorical", classes: null }, convert: () => null };
   const { name, classes } = summary;
   if (classes === null) {
+    if (type === "categorical") return { fault: "is categorical, but the column has too many values to be classes" };
     const option = JSON.stringify({ [name]: type });
     return {
       fault: `is ${type}, but the values of the column are not listed; upload the file with ?columns=${option}`,

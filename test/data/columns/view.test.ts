@@ -67,6 +67,8 @@ test("the decimal mark is that of the file", () => {
   const comma: Reading = { ...READING, decimal: ",", decimal_proved: true };
   expect(view(["1,5", "1.234"], "numeric", "categorical", comma)).toMatchObject({ values: [1.5, 1234] });
   expect(view(["1,5", "2"], "numeric", "categorical")).toContain("decimal comma");
+  const point: Reading = { ...READING, decimal_proved: true };
+  expect(view(["1,5", "2"], "numeric", "categorical", point)).toContain("the file is read with a decimal point");
   // Whether the comma groups thousands is known only where the point is proved.
   expect(view(["1,234"], "numeric")).toContain("?decimal=");
   expect(view(["1,234"], "numeric", "categorical", { ...READING, decimal_proved: true })).toMatchObject({
@@ -103,7 +105,7 @@ test("words and 0 and 1 become booleans, and booleans become classes", () => {
   });
 });
 
-test("what the record does not list asks for another upload", () => {
+test("what the record does not list asks for another upload where that helps", () => {
   const cells = Array.from({ length: 1500 }, (_, i) => `0${i}`);
   expect(view(cells, "numeric")).toBe(
     'is numeric, but the values of the column are not listed; upload the file with ?columns={"c":"numeric"}',
@@ -113,7 +115,7 @@ test("what the record does not list asks for another upload", () => {
       cells.map((_, i) => `${i}.5`),
       "categorical",
     ),
-  ).toContain('?columns={"c":"categorical"}');
+  ).toBe("is categorical, but the column has too many values to be classes");
 });
 
 test("the same type and ignore change nothing, and text drops classes and values", () => {
