@@ -20,7 +20,7 @@ type Execute = (command: string, args: string[]) => Promise<void>;
 
 /**
  * @param installed dpkg's list of the packages that the system has
- * @throws Error with what apt or dpkg said, if the packages cannot be had
+ * @throws Error with what apt or dpkg said, if the packages cannot be fetched
  */
 export async function installFromDebian(
   toolsDirectory: string,

@@ -6,8 +6,8 @@
  *
  * - A message or the heartbeat says what is wanted (cancel, pause). The heartbeat also says whether
  *   the run may still write.
- * - A pause stops the crew at a step boundary, writes a checkpoint and gives the job back as paused.
- *   A pause that comes after the training is over is too late.
+ * - A pause stops the crew at a step boundary, writes a checkpoint and gives the job back as
+ *   paused. A pause that comes after the training is over is too late.
  * - A shutdown does the same, but gives the job back as queued, and writes a checkpoint only if the
  *   state is small enough to be written in time.
  * - While Redis is away the crew waits at a step boundary with its state in memory. It goes on if
@@ -55,7 +55,7 @@ class Cancelled extends Error {}
 
 /**
  * `ended`: there is nothing left to run, or not before the job is resumed. `released`: the job is
- * queued again. `postponed`: likewise, but it should not be tried at once. `lost`: another run has
+ * queued again. `postponed`: the same, but it should not be tried at once. `lost`: another run has
  * the job.
  */
 export type RunEnd = "ended" | "released" | "postponed" | "lost";

@@ -4,9 +4,9 @@
  *
  * - `name`, `spec`, `spec_sha256`, `metadata`, `arithmetic_version`, `created_at`, `started_at`,
  *   `finished_at`, `result`, `error`: as the API shows them
- * - `arithmetic_changes`: likewise; absent if there are none
- * - `warnings`: likewise
- * - `parent`: likewise; absent unless the job is a fork
+ * - `arithmetic_changes`: as the API shows it; absent if there are none
+ * - `warnings`: as the API shows it; absent if there are none
+ * - `parent`: as the API shows it; absent unless the job is a fork
  * - `origin`: JSON: an Origin. It goes when the job has two checkpoints of its own. If the job
  *   keeps only one, or may be rewound, it goes when the job ends or is rewound to a step before it
  * - `total_steps`, `total_epochs`, `state_bytes`: sizes, computed when the job was posted

@@ -7,8 +7,8 @@
  *     used + promised + need ≤ SHARE × maxmemory
  *
  * - `used`: what Redis holds (`used_memory`, so that datasets, the queue and everything else count
- *   too), without the blobs that were let go. These stay ten minutes for downloads. When their room
- *   is needed, they are deleted, the oldest first.
+ *   too), without dropped blobs. These stay ten minutes for downloads. When their room is needed,
+ *   they are deleted, the oldest first.
  * - `promised`: the sum over all open jobs of what each was promised (`reserved` in its record) and
  *   does not have yet (`spent`). Every script that adds to a job or deletes from it moves bytes
  *   between the two. So the sum is always there, and no script looks at all jobs.

@@ -35,7 +35,7 @@ if now - number('finished_at') < LOOSE_MS then delete_dropped() end
 delete_messages()
 count_bytes(0)
 local idempotency = get('idempotency') and owned .. ':idempotency:' .. get('idempotency')
--- The key may have expired and been used anew.
+-- The key may have expired and been used again.
 if idempotency and redis.call('HGET', idempotency, 'job') == id then redis.call('DEL', idempotency) end
 redis.call('ZREM', root .. ':ended', job)
 redis.call('ZREM', owned .. ':jobs', id)

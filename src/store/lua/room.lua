@@ -118,7 +118,7 @@ local function forget_expired(limit)
 end
 
 -- What Redis holds, without dropped blobs, which may be deleted at any time; what is promised
--- beside it; and how much both may be together (nil: there is no limit).
+-- besides; and how much both may be together (nil: there is no limit).
 local function look_at_room()
   forget_expired(1000)
   local memory = redis.call('INFO', 'memory')
