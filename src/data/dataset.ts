@@ -1,4 +1,7 @@
-/** A dataset as the rest of the service sees it: what its columns hold, and why a file may be refused. */
+/**
+ * A dataset as the rest of the service sees it: what its columns hold, and why a file may be
+ * refused.
+ */
 import type { Reading } from "./reading.ts";
 
 export interface ColumnSummary {
@@ -20,8 +23,8 @@ export interface ColumnSummary {
    */
   readonly classes: string[] | null;
   /**
-   * Whether it tells rows apart more than it describes them: it has more than 20 values, all of them
-   * texts or integers, and more than 95 % of them differ. Such a column is no default feature.
+   * Whether it tells rows apart more than it describes them: it has more than 20 values, all of
+   * them texts or integers, and more than 95 % of them differ. Such a column is no default feature.
    */
   readonly all_different: boolean;
   /** The cell that made a column categorical of which other cells are numbers or dates. */
@@ -47,8 +50,8 @@ export interface DatasetContent {
 export interface StoredDataset extends DatasetContent {
   /**
    * The SHA-256 of its file of columns, whose header holds the content: so it stands for the bytes
-   * and their reading. Null if an earlier version recorded the dataset: the columns of its bytes are
-   * named by the hash of these.
+   * and their reading. Null if an earlier version recorded the dataset: the columns of its bytes
+   * are named by the hash of these.
    */
   readonly columns_sha256: string | null;
 }
@@ -88,8 +91,8 @@ export const MAX_CLASSES = 1000;
 export const MAX_CLASS_LENGTH = 256;
 
 /**
- * Classes a dataset lists over all columns; beyond it, the columns with the fewest keep theirs. It keeps a dataset's
- * record small.
+ * Classes a dataset lists over all columns; beyond it, the columns with the fewest keep theirs. It
+ * keeps a dataset's record small.
  */
 export const MAX_CLASSES_LISTED = 50_000;
 
@@ -103,8 +106,8 @@ export const MAX_CLASS_CHARACTERS_LISTED = 4 * 2 ** 20;
 export const MAX_NAME_CHARACTERS = 2 ** 20;
 
 /**
- * The bytes are not a CSV table. `line` counts the file's lines from 1; that of a row is the line it
- * starts on. Null: the fault is in no single line.
+ * The bytes are not a CSV table. `line` counts the file's lines from 1; that of a row is the line
+ * it starts on. Null: the fault is in no single line.
  */
 export class InvalidDataset extends Error {
   readonly line: number | null;

@@ -1,6 +1,7 @@
 /*
- * A few threads for work on datasets that would hold up an event loop: parsing uploads, encoding. A thread is started
- * when it is first needed, does one task at a time, and keeps the process alive only while it does.
+ * A few threads for work on datasets that would hold up an event loop: parsing uploads, encoding. A
+ * thread is started when it is first needed, does one task at a time, and keeps the process alive
+ * only while it does.
  *
  * Owners take turns. A free thread takes the oldest task of the owner whose turn is longest ago. No
  * owner has all threads at once, so that a short task of another finds a free one. The number of

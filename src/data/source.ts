@@ -1,6 +1,7 @@
 /**
- * Tables that come with a spec instead of a file: rows written into it, or made up by a formula. Either is written as the CSV file that its user might have
- * uploaded, and from there on is a dataset like any other.
+ * Tables that come with a spec instead of a file: rows written into it, or made up by a formula.
+ * Either is written as the CSV file that its user might have uploaded, and from there on is a
+ * dataset like any other.
  */
 import { writeFile } from "node:fs/promises";
 import type { DataFault } from "./encode/check.ts";
@@ -92,7 +93,10 @@ function line(cells: readonly Cell[]): string {
   return `${texts.every((cell) => cell === "") ? ['""', ...texts.slice(1)].join(",") : texts.join(",")}\n`;
 }
 
-/** A number's shortest decimal, which reads back as the same double; text in quotes where it would be read otherwise without. */
+/**
+ * A number's shortest decimal, which reads back as the same double; text in quotes where it would
+ * be read otherwise without.
+ */
 function text(cell: Cell): string {
   if (cell === null) return "";
   const plain = String(cell);

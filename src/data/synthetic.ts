@@ -1,8 +1,11 @@
 /*
- * Tables made up by a formula, for trying things out: the same numbers wherever they are made, since they come from Philox and from the kernels' own functions.
+ * Tables made up by a formula, for trying things out: the same numbers wherever they are made,
+ * since they come from Philox and from the kernels' own functions.
  *
- * The points of a table are spread evenly along its curves and then shuffled, so that any split of the rows has points of every class and of every stretch.
- * `noise` is the deviation of a normal number that is added to each feature where the target is a class, and to the target where it is a number.
+ * The points of a table are spread evenly along its curves and then shuffled, so that any split of
+ * the rows has points of every class and of every stretch. `noise` is the deviation of a normal
+ * number that is added to each feature where the target is a class, and to the target where it is a
+ * number.
  */
 import { functionKernels, type Kernels } from "../engine/kernels/kernels.ts";
 import { normalPair, PURPOSE, randomWords, shuffle } from "../engine/random.ts";
@@ -16,7 +19,10 @@ export interface Synthetic {
   readonly seed: number;
 }
 
-/** How the numbers of one row are found: `share` runs evenly over [0, 1] within a class, `normal` gives the row's own normal numbers. */
+/**
+ * How the numbers of one row are found: `share` runs evenly over [0, 1] within a class, `normal`
+ * gives the row's own normal numbers.
+ */
 type Point = (
   functions: Functions,
   share: number,
@@ -55,7 +61,9 @@ const shapes: Record<Synthetic["type"], Shape> = {
       return [x0 + noise * normal(0), x1 + noise * normal(1), label];
     },
   },
-  /** Two arms that wind one and a half times around the origin, half a turn apart, up to radius 1. */
+  /**
+   * Two arms that wind one and a half times around the origin, half a turn apart, up to radius 1.
+   */
   spirals: {
     columns: ["x0", "x1", "target"],
     classes: 2,

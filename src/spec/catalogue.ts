@@ -1,6 +1,7 @@
 /**
- * The catalogue: what the engine's members say of themselves. A new member is in it as soon as its folder is there; a new field of a kind's declarations
- * takes a line in `catalogue` and one in the kind's schema.
+ * The catalogue: what the engine's members say of themselves. A new member is in it as soon as its
+ * folder is there; a new field of a kind's declarations takes a line in `catalogue` and one in the
+ * kind's schema.
  */
 import { z } from "zod";
 import type { DetectorType } from "../engine/detectors/detector.ts";
@@ -194,7 +195,10 @@ function dialectOf(optimizer: OptimizerType): OptimizerEntry["dialects"] {
   return [{ dialect, formula, source, hyperparameters }];
 }
 
-/** The state by default, of a matrix and of a vector, and what each hyperparameter, changed alone, adds to it. */
+/**
+ * The state by default, of a matrix and of a vector, and what each hyperparameter, changed alone,
+ * adds to it.
+ */
 function stateOf(optimizer: OptimizerType): Pick<OptimizerEntry, "state" | "state_bytes_per_parameter"> {
   const tensors = (changes: object) => {
     const { state } = configure(withDefaults(optimizer, { ...changes }));

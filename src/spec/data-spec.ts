@@ -70,7 +70,8 @@ const Preprocess = z
 const Inline = z
   .strictObject({
     columns: z.array(columnName).min(1).max(10_000),
-    // Each row is looked at in data/source.ts: zod would take a hundred times as long over a megabyte of cells.
+    // Each row is looked at in data/source.ts: zod would take a hundred times as long over a
+    // megabyte of cells.
     rows: z
       .custom<Cell[][]>(Array.isArray, {
         error: ({ input }) => (input === undefined ? "is required" : "must be an array of rows"),

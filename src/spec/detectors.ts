@@ -1,4 +1,6 @@
-/** The `detectors` part of a spec, from the engine's declarations: thresholds and a policy for each. */
+/**
+ * The `detectors` part of a spec, from the engine's declarations: thresholds and a policy for each.
+ */
 import { z } from "zod";
 import { windowSteps } from "../engine/diagnosis.ts";
 import { POLICIES, type DetectorSettings, type DetectorType } from "../engine/detectors/detector.ts";
@@ -119,7 +121,10 @@ export function withRewind(settings: DetectorSettings, totalSteps: number): Dete
   return { ...settings, diverging: { ...diverging, rewind } };
 }
 
-/** With a rewind's steps open again, where they are what was, or would have been, worked out for so many. */
+/**
+ * With a rewind's steps open again, where they are what was, or would have been, worked out for so
+ * many.
+ */
 export function withoutRewind(settings: DetectorSettings, totalSteps: number): DetectorSettings {
   const { diverging } = settings;
   if (diverging.policy !== "rewind") return settings;

@@ -50,7 +50,10 @@ export const Diagnosis = z
   .meta({ id: "Diagnosis", description: "What is known of how a job's training goes wrong, if it does." });
 export type Diagnosis = z.infer<typeof Diagnosis>;
 
-/** What findings, the first of which led to `changes`, come to in a job that has been watched for `job.progress.step` steps. */
+/**
+ * What findings, the first of which led to `changes`, come to in a job that has been watched for
+ * `job.progress.step` steps.
+ */
 export function diagnosisOf({ id, status, spec, progress }: Job, findings: Finding[], changes: Change[]): Diagnosis {
   const states = Object.values(detectors).map(
     (detector) => [detector.type, sightOf(detector, spec, findings)] as const,

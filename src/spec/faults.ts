@@ -1,5 +1,6 @@
 /**
- * From zod's issues to faults that help: where (an RFC 6901 pointer) and what to do about it, one for each thing that is wrong.
+ * From zod's issues to faults that help: where (an RFC 6901 pointer) and what to do about it, one
+ * for each thing that is wrong.
  *
  * Messages continue the sentence "<pointer> …", as in "/training/epochs must be at least 1".
  */
@@ -29,7 +30,10 @@ const UNTOLD: Fault = { pointer: "", message: "is wrong" };
 const MAX_ITEMS = 10_000;
 const MAX_MEMBERS = 1000;
 const MAX_IN_ALL = 200_000;
-/** How deep a value may be; optimizers around optimizers, and schedules within schedules, could go on for ever. */
+/**
+ * How deep a value may be; optimizers around optimizers, and schedules within schedules, could go
+ * on for ever.
+ */
 const MAX_DEPTH = 8;
 /**
  * How often one parse looks for what may have been meant: 64 letters are compared with some ten
@@ -113,7 +117,10 @@ function isContainer(value: unknown): boolean {
   return typeof value === "object" && value !== null;
 }
 
-/** Of a value of the wrong type nothing else needs to be said: zod counts the letters of a string that is no list. */
+/**
+ * Of a value of the wrong type nothing else needs to be said: zod counts the letters of a string
+ * that is no list.
+ */
 function telling(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] {
   const mistyped = new Set(issues.filter(({ code }) => code === "invalid_type").map(({ path }) => pointer(path)));
   return issues.filter(({ code, path }) => code === "invalid_type" || !mistyped.has(pointer(path)));
@@ -133,7 +140,10 @@ function faultsOf(issue: z.core.$ZodIssue, base: readonly PropertyKey[]): Fault[
   return [{ pointer: pointer(path), message: issue.message }];
 }
 
-/** Whether a branch of a union is the one its writer had in mind: the value's type fits, and nothing the branch needs is missing. */
+/**
+ * Whether a branch of a union is the one its writer had in mind: the value's type fits, and nothing
+ * the branch needs is missing.
+ */
 function isMeant(branch: readonly z.core.$ZodIssue[]): boolean {
   return !branch.some(
     ({ code, path, message }) =>
@@ -263,7 +273,9 @@ function distance(given: string, known: string): number {
   return editDistance(given, known);
 }
 
-/** Damerau and Levenshtein's: letters put in, left out, replaced, or swapped with their neighbour. */
+/**
+ * Damerau and Levenshtein's: letters put in, left out, replaced, or swapped with their neighbour.
+ */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);

@@ -1,9 +1,11 @@
 /*
  * A fork: a new job that begins with what another one learned.
  *
- * With the optimizer's state it goes on where the checkpoint was taken: at that step of its schedule, with the moments, the order of the rows and all
- * counters; unchanged, it ends with the bytes of its parent. Without it, it is a training of its own that begins at step 0 with the checkpoint's
- * weights instead of random ones. Of the best evaluation only weights are kept, so from there it is always the latter.
+ * With the optimizer's state it goes on where the checkpoint was taken: at that step of its
+ * schedule, with the moments, the order of the rows and all counters; unchanged, it ends with the
+ * bytes of its parent. Without it, it is a training of its own that begins at step 0 with the
+ * checkpoint's weights instead of random ones. Of the best evaluation only weights are kept, so
+ * from there it is always the latter.
  */
 import { z } from "zod";
 import { averagesBy } from "../engine/averaging.ts";
@@ -69,7 +71,10 @@ export interface ResolvedFork<Source extends ForkSource> {
   readonly step: number;
   /** What changes in the progress of the state, in a form that JSON keeps (numbers.ts). */
   readonly changes: object;
-  /** Up to which step back its course can be taken anew, by the spec alone: to the beginning if it is the course of a job that is no fork itself. */
+  /**
+   * Up to which step back its course can be taken anew, by the spec alone: to the beginning if it
+   * is the course of a job that is no fork itself.
+   */
   readonly first: number;
 }
 
@@ -167,7 +172,10 @@ function differing(a: Head["shapes"], b: Head["shapes"], among: (name: string) =
   return [...names].filter((name) => String(a.get(name)) !== String(b.get(name)));
 }
 
-/** How many averages there are follows from the step alone, so that other ones than the checkpoint has can only begin after it. */
+/**
+ * How many averages there are follows from the step alone, so that other ones than the checkpoint
+ * has can only begin after it.
+ */
 function averagingFaults({ progress: { step } }: Head, parent: Spec, { spec }: Resolved): Fault[] {
   const [before, { averaging }] = [parent.training.averaging ?? null, spec.training];
   if (averaging === null || averagesBy(averaging, step) === 0) return [];
@@ -209,7 +217,8 @@ function hasSameCourse(parent: Spec, spec: Spec): boolean {
 }
 
 /**
- * A state remembers whether it is finished, its best evaluation, and what its schedule and the detectors saw. What was overridden may make that untrue.
+ * A state remembers whether it is finished, its best evaluation, and what its schedule and the
+ * detectors saw. What was overridden may make that untrue.
  */
 function changesOf({ progress, shapes }: Head, parent: Spec, spec: Spec, unchanged: boolean): Partial<Progress> {
   const sameTask = sameIn(parent, spec, ...task);
@@ -224,17 +233,25 @@ function changesOf({ progress, shapes }: Head, parent: Spec, spec: Spec, unchang
   };
 }
 
-/** What the parent's weights made of its test rows says nothing of those that the fork will have. */
+/**
+ * What the parent's weights made of its test rows says nothing of those that the fork will have.
+ */
 function untested({ metrics }: Progress): Progress["metrics"] {
   return Object.fromEntries(Object.entries(metrics).filter(([name]) => !name.startsWith("test_")));
 }
 
-/** Detectors look anew; at the same task from the loss that its training began with, long before the fork. */
+/**
+ * Detectors look anew; at the same task from the loss that its training began with, long before the
+ * fork.
+ */
 function diagnosisAfter({ diagnosis: { firstLoss, start, learned } }: Progress, sameTask: boolean): DiagnosisState {
   return { ...freshDiagnosis(), ...(sameTask ? { firstLoss, start, learned } : { learned: true }) };
 }
 
-/** A group goes on from what the group of its first parameter had; a schedule that follows a metric only from the same base. */
+/**
+ * A group goes on from what the group of its first parameter had; a schedule that follows a metric
+ * only from the same base.
+ */
 function groupsAfter(progress: Progress, names: readonly string[], parent: Spec, spec: Spec): GroupProgress[] {
   const before = learningGroups(parent.optimizer, parent.parameter_groups);
   const now = learningGroups(spec.optimizer, spec.parameter_groups);

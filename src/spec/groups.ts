@@ -1,5 +1,6 @@
 /**
- * Parameter groups in a spec, and what is wrong with them. Some of it shows in the groups themselves, the rest once the parameters' names are known.
+ * Parameter groups in a spec, and what is wrong with them. Some of it shows in the groups
+ * themselves, the rest once the parameters' names are known.
  */
 import { z } from "zod";
 import { groupOf, learningGroupOf, matches, patternsOf, type ParameterGroup } from "../engine/groups.ts";

@@ -1,4 +1,7 @@
-/** The zod schema of a kind of member, from the engine's declarations: a new folder there is a new branch of the union here. */
+/**
+ * The zod schema of a kind of member, from the engine's declarations: a new folder there is a new
+ * branch of the union here.
+ */
 import { z } from "zod";
 import type { Bounds, Description, Member, Option, Options, ValuesOf } from "../engine/options.ts";
 
@@ -8,8 +11,8 @@ type MemberSchema<C extends z.ZodRawShape> = keyof C extends never
   : z.ZodType<Member & z.output<z.ZodObject<C>>, Member & z.input<z.ZodObject<C>>>;
 
 /**
- * A union over `type` of every member of a registry, each a strict object of its own options and the `common` ones. Members within a member have
- * the options that are theirs alone.
+ * A union over `type` of every member of a registry, each a strict object of its own options and
+ * the `common` ones. Members within a member have the options that are theirs alone.
  * @param kind what follows the type in the names of the components: `AdamOptimizer`.
  */
 export function memberUnion<C extends z.ZodRawShape>(
@@ -59,7 +62,10 @@ type OptionSchemas<O extends Options> = {
     : z.ZodType<ValuesOf<O>[K]>;
 };
 
-/** @param part the schema of members that stand in the options: an optimizer in an optimizer, schedules in a schedule. */
+/**
+ * @param part the schema of members that stand in the options: an optimizer in an optimizer,
+ * schedules in a schedule.
+ */
 export function optionSchemas<O extends Options>(options: O, part: z.ZodType = z.never()): OptionSchemas<O> {
   const schemas = Object.entries(options).map(([name, option]) => [name, optionSchema(option, part)]);
   return Object.fromEntries(schemas) as OptionSchemas<O>;

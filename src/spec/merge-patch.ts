@@ -5,8 +5,9 @@ const MAX_DEPTH = 8;
 const KINDS = ["type", "dialect"];
 
 /**
- * A JSON merge patch (RFC 7396): members replace members, null removes them, anything but an object replaces the whole. But what becomes of another
- * type keeps nothing: the options of one optimizer mean nothing to another.
+ * A JSON merge patch (RFC 7396): members replace members, null removes them, anything but an object
+ * replaces the whole. But what becomes of another type keeps nothing: the options of one optimizer
+ * mean nothing to another.
  */
 export function mergePatch(target: unknown, patch: unknown, depth = 0): unknown {
   if (!isObject(patch) || depth === MAX_DEPTH) return patch;

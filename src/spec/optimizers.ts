@@ -1,6 +1,6 @@
 /**
- * The zod schema of an optimizer: a type in one of its dialects. Each dialect of a type has the options of its own library; an option that another
- * one has is told from one that is misspelt.
+ * The zod schema of an optimizer: a type in one of its dialects. Each dialect of a type has the
+ * options of its own library; an option that another one has is told from one that is misspelt.
  */
 import { z } from "zod";
 import type { Dialect, OptimizerType } from "../engine/optimizers/optimizer.ts";
@@ -49,7 +49,10 @@ function dialectSchema(dialect: Dialect | undefined): z.ZodType {
   return schema.describe("The library whose names, defaults and arithmetic are meant.");
 }
 
-/** What to say of an option that another dialect of the type has, but this one calls otherwise or does not have. */
+/**
+ * What to say of an option that another dialect of the type has, but this one calls otherwise or
+ * does not have.
+ */
 function foreign(option: string, { type, dialect = "torch", options, names }: OptimizerType): string | null {
   const other = declarations.find((declared) => declared.type === type && Object.hasOwn(declared.options, option));
   if (other === undefined) return null;

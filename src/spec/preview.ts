@@ -64,7 +64,10 @@ export function resolvePreview(body: unknown): SchedulePreview {
   return { ...value, schedule: withSpan(schedule, spanOf(schedule, steps, stepsPerEpoch ?? 1)) };
 }
 
-/** The rate, and the momentum if there is one, of every step. @throws Problem `invalid_spec` if a rate is beyond all numbers */
+/**
+ * The rate, and the momentum if there is one, of every step. @throws Problem `invalid_spec` if a
+ * rate is beyond all numbers
+ */
 export async function curveOf(
   { schedule, lr, steps, steps_per_epoch: stepsPerEpoch }: SchedulePreview,
   asker: Asker,

@@ -1,9 +1,11 @@
 /*
- * From what a client wrote to a spec in which nothing is left open, or to everything that is wrong with it at once.
+ * From what a client wrote to a spec in which nothing is left open, or to everything that is wrong
+ * with it at once.
  *
- * Faults are looked for as far down as they can be seen. The shape comes first (spec.ts); but a misspelt optimizer does not hide a missing dataset, so
- * each section that is well-formed goes on even if others are not: `data` to its dataset, `data` and `loss` to the columns, and with `model` and
- * `optimizer` to the plan, which knows shapes and bytes.
+ * Faults are looked for as far down as they can be seen. The shape comes first (spec.ts); but a
+ * misspelt optimizer does not hide a missing dataset, so each section that is well-formed goes on
+ * even if others are not: `data` to its dataset, `data` and `loss` to the columns, and with `model`
+ * and `optimizer` to the plan, which knows shapes and bytes.
  */
 import { checkData, viewedTable } from "../data/encode/check.ts";
 import { writtenOut, type DataSizes } from "../data/encode/encoding.ts";

@@ -2,7 +2,10 @@
 import { z } from "zod";
 import { metricMeanings } from "../engine/metrics.ts";
 
-/** What an observed step is measured by; those of one layer have its name after a dot: `grad_norm.0`. */
+/**
+ * What an observed step is measured by; those of one layer have its name after a dot:
+ * `grad_norm.0`.
+ */
 export const observedNames = {
   grad_norm:
     "2-norm of the gradient, before clip_grad_norm; without `observe`: the norm that is clipped, at logged steps",

@@ -1,6 +1,7 @@
 /**
- * The optimizer's state of a checkpoint as PyTorch has it: what `load_state_dict` of the optimizer's class in torch.optim takes. Its tensors are only
- * named here; they come in a file of their own.
+ * The optimizer's state of a checkpoint as PyTorch has it: what `load_state_dict` of the
+ * optimizer's class in torch.optim takes. Its tensors are only named here; they come in a file of
+ * their own.
  */
 import { z } from "zod";
 import { learningGroupOf, learningGroups, type LearningGroup } from "../engine/groups.ts";
@@ -56,7 +57,10 @@ interface Learner {
   readonly group: number;
 }
 
-/** @param head the beginning of a checkpoint's file. @throws Problem `invalid_parameter` if torch.optim has nothing like it */
+/**
+ * @param head the beginning of a checkpoint's file. @throws Problem `invalid_parameter` if
+ * torch.optim has nothing like it
+ */
 export function torchOptimizer(job: Job, head: Uint8Array): TorchOptimizer {
   return translated(job, stateHead(head)).document;
 }
@@ -131,7 +135,10 @@ function optionsOf({ lacks = [], sets }: TorchForm, optimizer: Member, { lr, mom
   };
 }
 
-/** What is kept for each parameter; its tensors are added to `tensors` under the names that it has for them. */
+/**
+ * What is kept for each parameter; its tensors are added to `tensors` under the names that it has
+ * for them.
+ */
 function statesOf(
   form: TorchForm,
   groups: readonly LearningGroup[],

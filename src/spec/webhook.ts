@@ -1,7 +1,8 @@
 /**
- * Where a job's events may be sent. A URL comes from a client and is requested by us, from inside our network: unless the operator names its host
- * (RAPPEL_WEBHOOK_ALLOW) it must be https and lead to the public internet. Here is what can be seen from the URL alone; what its name
- * resolves to is checked when something is sent (src/webhooks/post.ts).
+ * Where a job's events may be sent. A URL comes from a client and is requested by us, from inside
+ * our network: unless the operator names its host (RAPPEL_WEBHOOK_ALLOW) it must be https and lead
+ * to the public internet. Here is what can be seen from the URL alone; what its name resolves to is
+ * checked when something is sent (src/webhooks/post.ts).
  */
 import ipaddr from "ipaddr.js";
 import { z } from "zod";
@@ -65,8 +66,9 @@ const globalUnicast = ipaddr.IPv6.parseCIDR("2000::/3");
 const cloudServices = ["168.63.129.16"];
 
 /**
- * Whether an address is one of the public internet's. What is not known to be is not: private, shared, loopback, link-local and multicast addresses, those
- * that stand for another address (IPv4-mapped, NAT64, 6to4, Teredo) whatever that is, and whatever is reserved.
+ * Whether an address is one of the public internet's. What is not known to be is not: private,
+ * shared, loopback, link-local and multicast addresses, those that stand for another address
+ * (IPv4-mapped, NAT64, 6to4, Teredo) whatever that is, and whatever is reserved.
  */
 export function isPublic(address: string): boolean {
   if (!ipaddr.isValid(address) || cloudServices.includes(address)) return false;

@@ -1,4 +1,6 @@
-/** Tables of a seed: columns of every kind, written in one of the ways in which tables are written. */
+/**
+ * Tables of a seed: columns of every kind, written in one of the ways in which tables are written.
+ */
 import type { Encoding, Separator } from "../../src/data/reading.ts";
 import { Random } from "../api/generate.ts";
 

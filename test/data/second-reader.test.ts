@@ -1,4 +1,5 @@
-// Generated tables are read by ours and by a second reader in Python, which must agree on every cell.
+// Generated tables are read by ours and by a second reader in Python, which must agree on every
+// cell.
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -22,8 +22,8 @@ const ZERO = 48;
 /** Reads one cell after the other; what it read stays until the next. */
 export class DateReader {
   /**
-   * Milliseconds since 1970-01-01T00:00:00Z where the day comes before the month, and where it comes
-   * after it; NaN if there is no such date. They are the same where the year comes first.
+   * Milliseconds since 1970-01-01T00:00:00Z where the day comes before the month, and where it
+   * comes after it; NaN if there is no such date. They are the same where the year comes first.
    */
   dayFirst = Number.NaN;
   monthFirst = Number.NaN;
@@ -39,7 +39,9 @@ export class DateReader {
     return this.#readIso(cell) || this.#readYearFirst(cell) || this.#readYearLast(cell);
   }
 
-  /** The most frequent shapes, `2024-01-31` and `2024-01-31T10:20:30`, without regular expressions. */
+  /**
+   * The most frequent shapes, `2024-01-31` and `2024-01-31T10:20:30`, without regular expressions.
+   */
   #readIso(cell: string): boolean {
     if (cell.charCodeAt(4) !== DASH || cell.charCodeAt(7) !== DASH) return false;
     const date = dateOf(100 * pair(cell, 0) + pair(cell, 2), pair(cell, 5), pair(cell, 8));
@@ -113,7 +115,9 @@ function daysOf(year: number, month: number): number {
   return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
 }
 
-/** In the Gregorian calendar. Years begin in March here, so that a leap day is the last of its year. */
+/**
+ * In the Gregorian calendar. Years begin in March here, so that a leap day is the last of its year.
+ */
 function daysSince1970(year: number, month: number, day: number): number {
   const marchYear = month > 2 ? year : year - 1;
   const dayOfYear = Math.floor((153 * ((month + 9) % 12) + 2) / 5) + day - 1;

@@ -18,8 +18,9 @@
 const DECIMAL = /^[ \t]*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?[ \t]*$/;
 
 /**
- * The value of a decimal number, or NaN if the cell is none. `+1`, `.5`, `1.` and `1e-3` are; so is a number between
- * spaces or tabs. `0x10`, `1_000`, `NaN`, `Infinity` and what a double cannot hold (`1e999`) are not.
+ * The value of a decimal number, or NaN if the cell is none. `+1`, `.5`, `1.` and `1e-3` are; so is
+ * a number between spaces or tabs. `0x10`, `1_000`, `NaN`, `Infinity` and what a double cannot hold
+ * (`1e999`) are not.
  */
 export function parseDecimal(cell: string): number {
   if (!DECIMAL.test(cell)) return Number.NaN;
@@ -69,14 +70,19 @@ const INDIAN = /^[1-9]\d?(?:,\d\d)+,\d{3}(?:\.\d+)?$/;
 
 /** Reads one cell after the other; what it read stays until the next. */
 export class NumberReader {
-  /** The value under the decimal point, and under the comma; NaN where the cell is no number under it. */
+  /**
+   * The value under the decimal point, and under the comma; NaN where the cell is no number under
+   * it.
+   */
   point = Number.NaN;
   comma = Number.NaN;
   /** Whether commas group the digits under the point. */
   commaGroups = false;
   /** The percent sign or currency, as it is written. */
   unit = "";
-  /** An integer in digits alone that a double does not give back: for its leading zero, or its size. */
+  /**
+   * An integer in digits alone that a double does not give back: for its leading zero, or its size.
+   */
   isCode = false;
 
   /** Whether the cell is a number under either mark. */

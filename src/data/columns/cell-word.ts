@@ -1,4 +1,7 @@
-/** The words in a cell that are more than text: what says that a value is missing, and true and false. */
+/**
+ * The words in a cell that are more than text: what says that a value is missing, and true and
+ * false.
+ */
 import { isDigit } from "./cell-number.ts";
 
 /** Those of pandas' `read_csv`, and three that people write. */
@@ -78,7 +81,10 @@ for (const [pair, [no, yes]] of [
 }
 const UNDECLARED_PAIRS = 2;
 
-/** What a cell says, in any case of its letters. The short pairs count only where a column is declared boolean. */
+/**
+ * What a cell says, in any case of its letters. The short pairs count only where a column is
+ * declared boolean.
+ */
 export function truthOf(cell: string, isDeclared = true): Truth | null {
   if (cell.length > "false".length) return null;
   const truth = truths.get(cell.toLowerCase());

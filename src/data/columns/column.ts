@@ -74,7 +74,10 @@ function finite(value: number): number | null {
   return Number.isFinite(value) ? value : null;
 }
 
-/** Without their times if all of them are midnight; null if one has a part of a millisecond, which would be lost. */
+/**
+ * Without their times if all of them are midnight; null if one has a part of a millisecond, which
+ * would be lost.
+ */
 function datesOf(values: Float64Array): string[] | null {
   if (!values.every(Number.isInteger)) return null;
   const texts = Array.from(values, (value) => new Date(value).toISOString());

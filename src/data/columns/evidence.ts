@@ -1,7 +1,7 @@
 /**
  * What the cells of a column could be, as far as they are known. Each is noted once, with the line
- * it first stands on; what is kept is the first cell that speaks against each type. So a type can be
- * decided after the last row, when the decimal mark of the file is known, without the cells.
+ * it first stands on; what is kept is the first cell that speaks against each type. So a type can
+ * be decided after the last row, when the decimal mark of the file is known, without the cells.
  */
 import { DateReader } from "./cell-date.ts";
 import { NumberReader } from "./cell-number.ts";

@@ -1,11 +1,13 @@
 /*
  * A column as the first version of the reader made it: numeric if every cell that is not empty is a
- * decimal number, else categorical. Datasets of that version are read so for ever; nothing here changes.
+ * decimal number, else categorical. Datasets of that version are read so for ever; nothing here
+ * changes.
  *
- * A column starts out coded: a dictionary of the distinct cells, and a 16-bit code for each row. Cell number 1,001 of
- * the dictionary decides: if all distinct cells so far are decimal numbers, the column goes on as doubles; else it
- * cannot be a list of classes any more and only its missing cells are counted. The first cell that is no number sends a
- * column of doubles the same way, and rightly so, since it has more than 1,000 distinct cells.
+ * A column starts out coded: a dictionary of the distinct cells, and a 16-bit code for each row.
+ * Cell number 1,001 of the dictionary decides: if all distinct cells so far are decimal numbers,
+ * the column goes on as doubles; else it cannot be a list of classes any more and only its missing
+ * cells are counted. The first cell that is no number sends a column of doubles the same way, and
+ * rightly so, since it has more than 1,000 distinct cells.
  */
 import { parseDecimal } from "./cell-number.ts";
 import { categoricalColumn, grown, MISSING_CODE, numericColumn, tabulated, type Column } from "./column.ts";

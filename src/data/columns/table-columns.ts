@@ -28,7 +28,9 @@ export class TableColumns {
   readonly #names: readonly string[];
   readonly #decimal: DecimalMark | null;
   readonly #types: ColumnOptions["types"];
-  /** One of the two has the columns: those of the first version of the reader are decided otherwise. */
+  /**
+   * One of the two has the columns: those of the first version of the reader are decided otherwise.
+   */
   readonly #first: readonly FirstColumn[];
   readonly #typed: readonly TypedColumn[];
   /** Those that need their cells again. */
@@ -99,7 +101,9 @@ function declaredFor(types: ColumnOptions["types"], name: string): DeclaredType 
   return Object.hasOwn(types, name) ? types[name] : null;
 }
 
-/** Leaves out the classes of the columns with the most, once they are too many or too long in all. */
+/**
+ * Leaves out the classes of the columns with the most, once they are too many or too long in all.
+ */
 function listFewest(columns: Column[]): Column[] {
   let listed = 0;
   let characters = 0;

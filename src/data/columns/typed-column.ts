@@ -5,14 +5,14 @@
  * and a 16-bit code for each row. That suits small integers, flags and categories, which is what
  * most columns hold, and whatever its type turns out to be, no cell is needed twice.
  *
- * One class more than can be listed ends that. From then on each cell is noted as evidence, and read
- * as what the cells so far are: a number under the decimal mark that they show, or a date in their
- * order. If it stays so, those are the values. The first cell that is something else leaves the
- * decision open; should the column then turn out to hold numbers or dates after all, such as under
- * a decimal comma that another column of the file shows, it needs its cells again.
+ * One class more than can be listed ends that. From then on each cell is noted as evidence, and
+ * read as what the cells so far are: a number under the decimal mark that they show, or a date in
+ * their order. If it stays so, those are the values. The first cell that is something else leaves
+ * the decision open; should the column then turn out to hold numbers or dates after all, such as
+ * under a decimal comma that another column of the file shows, it needs its cells again.
  *
- * A text takes the place of a value as a fingerprint, so that one can tell in the end whether nearly
- * all texts are different.
+ * A text takes the place of a value as a fingerprint, so that one can tell in the end whether
+ * nearly all texts are different.
  */
 import type { MissingCells } from "./cell-word.ts";
 import { categoricalColumn, dateColumn, numericColumn, tabulated, type Column } from "./column.ts";

@@ -1,9 +1,9 @@
 /**
- * What is wrong with a spec's `data` for a given dataset: all faults at once, each with a pointer into the spec and a
- * message that continues the sentence "<pointer> …".
+ * What is wrong with a spec's `data` for a given dataset: all faults at once, each with a pointer
+ * into the spec and a message that continues the sentence "<pointer> …".
  *
- * `checkData` needs no more than the summary of the columns; what only the rows can tell is said by `checkSizes` once
- * they were counted.
+ * `checkData` needs no more than the summary of the columns; what only the rows can tell is said by
+ * `checkSizes` once they were counted.
  */
 import type { TargetKind } from "../../engine/training.ts";
 import {

@@ -12,7 +12,10 @@ const parts: Readonly<Record<DatePart, (ms: number) => number>> = {
   elapsed_days: (ms) => ms / DAY_MS,
 };
 
-/** Of milliseconds since 1970: month from 1, day of the week from Monday as 0, days since 1970 with their fraction. NaN stays NaN. */
+/**
+ * Of milliseconds since 1970: month from 1, day of the week from Monday as 0, days since 1970 with
+ * their fraction. NaN stays NaN.
+ */
 export function datePart(times: Float64Array, part: DatePart): Float64Array {
   return times.map(parts[part]);
 }

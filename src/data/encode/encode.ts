@@ -1,10 +1,11 @@
 /*
- * From typed columns to what the engine trains on. Runs in a helper thread, one column in memory at a time.
+ * From typed columns to what the engine trains on. Runs in a helper thread, one column in memory at
+ * a time.
  *
- * The numbers here influence the training, so each is computed in one fixed order: sums run over the training rows in
- * file order, in double, the mean first and then the squared deviations from it; a scaled value is (x − offset) /
- * divisor in double, rounded once to float32. No function of `Math` but `sqrt` is used, which IEEE 754 defines to the
- * last bit.
+ * The numbers here influence the training, so each is computed in one fixed order: sums run over
+ * the training rows in file order, in double, the mean first and then the squared deviations from
+ * it; a scaled value is (x − offset) / divisor in double, rounded once to float32. No function of
+ * `Math` but `sqrt` is used, which IEEE 754 defines to the last bit.
  */
 import type { TargetFacts } from "../../engine/metrics.ts";
 import type { TargetKind, TrainingData } from "../../engine/training.ts";

@@ -1,6 +1,6 @@
 /**
- * Datasets encoded for training, in helper threads, and shared within the process: jobs that encode one dataset alike
- * train on the same buffers.
+ * Datasets encoded for training, in helper threads, and shared within the process: jobs that encode
+ * one dataset alike train on the same buffers.
  */
 import { dataBytes, type TargetKind, type TrainingData } from "../../engine/training.ts";
 import type { BatchOrderInput, BatchPage } from "./batch-order.ts";
@@ -8,7 +8,9 @@ import type { Measured } from "./encode.ts";
 import type { DataSpec, Encoded, Encoding } from "./encoding.ts";
 import { itself, runInHelper, type Asker } from "../pool.ts";
 
-/** Of the encodings that no job uses any more, the latest up to this size are kept for the next job. */
+/**
+ * Of the encodings that no job uses any more, the latest up to this size are kept for the next job.
+ */
 const KEPT_BYTES = 256 * 2 ** 20;
 
 /** What only the rows can tell before a job is planned. */
@@ -33,8 +35,8 @@ export function encode(columnsPath: string, data: DataSpec, targets: TargetKind)
 }
 
 /**
- * Without what does not influence the encoding, such as the dataset's id, which differs between owners of the same
- * bytes; and with what the specs of earlier versions lack.
+ * Without what does not influence the encoding, such as the dataset's id, which differs between
+ * owners of the same bytes; and with what the specs of earlier versions lack.
  */
 function essence({ target, features, exclude, columns, validation, test, preprocess }: DataSpec): DataSpec {
   return {
@@ -53,9 +55,9 @@ function essence({ target, features, exclude, columns, validation, test, preproc
 }
 
 /**
- * What any job still trains on is shared, however large; of what none does, the latest used is kept up to a number of
- * bytes. Whether a job does is for the garbage collector to say: it is as long as someone holds the job's
- * `TrainingData`.
+ * What any job still trains on is shared, however large; of what none does, the latest used is kept
+ * up to a number of bytes. Whether a job does is for the garbage collector to say: it is as long as
+ * someone holds the job's `TrainingData`.
  */
 export class EncodingCache {
   readonly #keptBytes: number;

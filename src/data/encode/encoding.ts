@@ -1,6 +1,6 @@
 /**
- * What a job asks of its dataset, and what became of it: the spec's `data`, and the description of the model's inputs
- * and target.
+ * What a job asks of its dataset, and what became of it: the spec's `data`, and the description of
+ * the model's inputs and target.
  */
 
 import type { TargetFacts } from "../../engine/metrics.ts";
@@ -45,11 +45,11 @@ export const dateParts = ["year", "month", "day_of_week", "hour", "elapsed_days"
 export type DatePart = (typeof dateParts)[number];
 
 /**
- * How a column's cells become inputs of the model. All statistics are those of the training rows' cells that are not
- * missing, in double.
+ * How a column's cells become inputs of the model. All statistics are those of the training rows'
+ * cells that are not missing, in double.
  *
- * Numeric, one input: (x − mean) / std, (x − min) / (max − min) or x. A deviation of 0 is given as 1; a range of 0
- * counts as 1. `fill` stands in for a missing cell; null if there may be none.
+ * Numeric, one input: (x − mean) / std, (x − min) / (max − min) or x. A deviation of 0 is given as
+ * 1; a range of 0 counts as 1. `fill` stands in for a missing cell; null if there may be none.
  */
 export interface NumericEncoder {
   readonly column: string;
@@ -69,8 +69,9 @@ export interface DateEncoder extends Omit<NumericEncoder, "type"> {
 }
 
 /**
- * Categorical and boolean: an input for each class that occurs in the training rows, 1 for the cell's own; all are 0
- * for any other class. A missing cell counts as `fill`; if that is null, all are 0.
+ * Categorical and boolean: an input for each class that occurs in the training rows, 1 for the
+ * cell's own; all are 0 for any other class. A missing cell counts as `fill`; if that is null, all
+ * are 0.
  */
 export interface CategoricalEncoder {
   readonly column: string;
@@ -87,7 +88,10 @@ export interface IndicatorEncoder {
 
 export type Encoder = NumericEncoder | DateEncoder | CategoricalEncoder | IndicatorEncoder;
 
-/** All that is needed to encode new rows as the training rows were, and to read predictions. Stored with the model. */
+/**
+ * All that is needed to encode new rows as the training rows were, and to read predictions. Stored
+ * with the model.
+ */
 export interface Encoding {
   /** In the order of the model's inputs. */
   readonly inputs: readonly Encoder[];

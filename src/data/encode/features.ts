@@ -1,10 +1,10 @@
 /**
  * Which columns a model predicts from.
  *
- * A spec may list them. Left out, they are all columns but those that another part of the spec uses,
- * those that are left out on purpose, and those whose values are nearly all different: they name the
- * rows of this table, and say nothing of the next row. In tables that were recorded before this rule
- * no column is known as such, so that their jobs keep their inputs.
+ * A spec may list them. Left out, they are all columns but those that another part of the spec
+ * uses, those that are left out on purpose, and those whose values are nearly all different: they
+ * name the rows of this table, and say nothing of the next row. In tables that were recorded before
+ * this rule no column is known as such, so that their jobs keep their inputs.
  */
 import type { ColumnSummary, DatasetContent } from "../dataset.ts";
 import type { DataSpec, SplitRule } from "./encoding.ts";

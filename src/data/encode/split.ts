@@ -1,12 +1,12 @@
 /*
  * Which rows train, which validate, and which are kept for the test.
  *
- * The rules go by the rows' order in the file and by what a column holds, and look at all rows: only
- * then rows with a missing target or feature are dropped from each side, if the spec says so. So
- * `every: 5` means the same rows whatever the cells hold. The test rows are taken first, from all
- * rows of the file; the rule of validation then counts the rows that are left, from 0, as if they
- * were the whole file. So two rules that read alike do not want the same rows: `{"tail": 0.2}` twice
- * gives training, validation and test in the order of the file.
+ * The rules go by the rows' order in the file and by what a column holds, and look at all rows:
+ * only then rows with a missing target or feature are dropped from each side, if the spec says so.
+ * So `every: 5` means the same rows whatever the cells hold. The test rows are taken first, from
+ * all rows of the file; the rule of validation then counts the rows that are left, from 0, as if
+ * they were the whole file. So two rules that read alike do not want the same rows: `{"tail": 0.2}`
+ * twice gives training, validation and test in the order of the file.
  */
 import { PURPOSE, shuffle } from "../../engine/random.ts";
 import { MISSING_CODE } from "../columns/column.ts";

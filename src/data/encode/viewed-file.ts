@@ -13,7 +13,10 @@ import { viewColumn, type ColumnView } from "../columns/view.ts";
 type Views = DataSpec["columns"];
 type Convert = ColumnView["convert"];
 
-/** Whether a column's values are doubles with NaN for what is missing; else they are codes of classes. */
+/**
+ * Whether a column's values are doubles with NaN for what is missing; else they are codes of
+ * classes.
+ */
 export function holdsNumbers(type: ColumnSummary["type"]): boolean {
   return type === "numeric" || type === "date";
 }

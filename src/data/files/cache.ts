@@ -1,17 +1,17 @@
 /*
- * The datasets of a worker that has a data directory of its own. What it lacks it gets from the api:
- * the columns, by the hash that names them, and keeps them as `<hash>.columns` for the jobs to come.
- * It never reads a CSV file, which a worker of another version might read otherwise.
+ * The datasets of a worker that has a data directory of its own. What it lacks it gets from the
+ * api: the columns, by the hash that names them, and keeps them as `<hash>.columns` for the jobs to
+ * come. It never reads a CSV file, which a worker of another version might read otherwise.
  *
- * A file is brought once, however many jobs wait for it. What is downloaded (`fetch-<hash>-<process>`)
- * stays while attempts fail, so that the next one goes on where the last one broke off, even after a
- * restart. Every byte of it is checked before it gets its name, by a rename, synced: bytes that are
- * not what they should be are thrown away. Should the columns turn out to be damaged later
- * (column-file.ts), they are fetched anew.
+ * A file is brought once, however many jobs wait for it. What is downloaded
+ * (`fetch-<hash>-<process>`) stays while attempts fail, so that the next one goes on where the last
+ * one broke off, even after a restart. Every byte of it is checked before it gets its name, by a
+ * rename, synced: bytes that are not what they should be are thrown away. Should the columns turn
+ * out to be damaged later (column-file.ts), they are fetched anew.
  *
- * When the kept files take more than their limit, those that were used longest ago go; one that a job
- * reads is never among them. When a file was used last is its time of modification, which outlives
- * the process.
+ * When the kept files take more than their limit, those that were used longest ago go; one that a
+ * job reads is never among them. When a file was used last is its time of modification, which
+ * outlives the process.
  */
 import { mkdir, readdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
@@ -69,7 +69,9 @@ export class DatasetCache {
     this.#options = options;
   }
 
-  /** Creates the directory, or removes what was abandoned in it. To be called once, before any use. */
+  /**
+   * Creates the directory, or removes what was abandoned in it. To be called once, before any use.
+   */
   async prepare(): Promise<void> {
     await mkdir(this.#directory, { recursive: true });
     const names = await readdir(this.#directory);

@@ -1,17 +1,20 @@
 /*
- * The file of typed columns that a dataset is parsed into once, so that a job that needs two columns reads two columns.
+ * The file of typed columns that a dataset is parsed into once, so that a job that needs two
+ * columns reads two columns.
  *
  *   8 bytes   length of the header, little-endian
  *   32 bytes  SHA-256 of the header
  *   header    JSON, padded with spaces to a multiple of 8:
  *             {"format": "rappel-columns-2", "content": <DatasetContent>,
  *              "sha256": [of each column's bytes]}
- *   columns   in the header's order. Numeric: a double a row, NaN for a missing cell. Date: likewise,
+ *   columns   in the header's order. Numeric: a double a row, NaN for a missing cell. Date:
+ *   likewise,
  *             milliseconds since 1970-01-01T00:00:00Z. Categorical and boolean: a 16-bit index into
  *             `classes` a row, 0xffff for a missing cell, padded to a multiple of 8; nothing if it
  *             has no classes
  *
- * Where a column lies follows from the header. Numbers are little-endian, like every processor this runs on.
+ * Where a column lies follows from the header. Numbers are little-endian, like every processor this
+ * runs on.
  *
  * A disk, or whoever has access to it, may change a bit, and a model trained on that would be
  * another one without a word. So the header is checked whenever a file is opened, and a column

@@ -45,7 +45,10 @@ export async function probeDirectory(directory: string): Promise<void> {
   }
 }
 
-/** Removes those of the files that nobody has written to for an hour: another process may share the directory, and be at it. */
+/**
+ * Removes those of the files that nobody has written to for an hour: another process may share the
+ * directory, and be at it.
+ */
 export async function removeAbandoned(directory: string, names: readonly string[]): Promise<void> {
   const paths = names.map((name) => join(directory, name));
   await Promise.all(

@@ -1,4 +1,7 @@
-/** One attempt to get a file over HTTP. What it got stays on disk if it breaks off, and the next attempt goes on from there. */
+/**
+ * One attempt to get a file over HTTP. What it got stays on disk if it breaks off, and the next
+ * attempt goes on from there.
+ */
 import { writeFile } from "node:fs/promises";
 import { OpenFile } from "./open-file.ts";
 
@@ -16,7 +19,9 @@ export interface Download {
   readonly path: string;
   /** Another one than 20 s. */
   readonly stalledMs?: number;
-  /** What the server calls the version of a file that begins so; null if that cannot be told yet. */
+  /**
+   * What the server calls the version of a file that begins so; null if that cannot be told yet.
+   */
   versionOf(start: Buffer): string | null;
   /** Called whenever more of it has come. */
   arrived(): void;

@@ -28,7 +28,10 @@ export class Assembler {
   #names: readonly string[] | null = null;
   #headerLine = 1;
   #rows = 0;
-  /** Empty rows that may be the last ones: how many, the line of the first, and the first that has another number of cells. */
+  /**
+   * Empty rows that may be the last ones: how many, the line of the first, and the first that has
+   * another number of cells.
+   */
   #empty = { rows: 0, line: 0, ragged: null as { cells: string[]; line: number } | null };
 
   constructor(reading: Pick<Reading, "version" | "header" | "separator">, sink: Sink) {

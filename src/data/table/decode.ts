@@ -2,10 +2,15 @@
 import { TextDecoder } from "node:util";
 import type { Encoding } from "../reading.ts";
 
-/** What Windows-1252 has at 0x80 to 0x9f, where Latin-1 has control characters; it lacks five of them. */
+/**
+ * What Windows-1252 has at 0x80 to 0x9f, where Latin-1 has control characters; it lacks five of
+ * them.
+ */
 const WINDOWS_1252 = "€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ";
 
-/** Takes text apart into chunks as the bytes come. A byte order mark at the beginning is left out. */
+/**
+ * Takes text apart into chunks as the bytes come. A byte order mark at the beginning is left out.
+ */
 export class Decoder {
   readonly #decoder: TextDecoder | null;
 

@@ -1,4 +1,7 @@
-/** Files that are not a CSV table, though people upload them as one. They are known by their first bytes. */
+/**
+ * Files that are not a CSV table, though people upload them as one. They are known by their first
+ * bytes.
+ */
 import { InvalidDataset } from "../dataset.ts";
 
 const SAVE_AS_CSV = "Save the table as CSV, and upload that.";

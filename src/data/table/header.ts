@@ -15,8 +15,8 @@ export function numberedNames(count: number): string[] {
 }
 
 /**
- * The names that a line gives. A first name that is missing is that of an index, which pandas writes without one; whether it is an index is
- * up to its cells (`RowNumbers`).
+ * The names that a line gives. A first name that is missing is that of an index, which pandas
+ * writes without one; whether it is an index is up to its cells (`RowNumbers`).
  * @param mayBeNumbers or else a line of numbers is taken for a row whose table lacks a header
  * @throws InvalidDataset
  */

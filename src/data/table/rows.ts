@@ -10,10 +10,10 @@
  * Lines are counted as editors do: by LF, or by CR in a file that has no LF.
  *
  * Most lines hold no quote: such a row is found and split by the language's own functions. Only a
- * row with a quote is walked through cell by cell. A row that is not complete yet is looked at again
- * when there is twice as much of it, so that this takes time in proportion to its length. It has
- * limits in characters and in cells, so that an opening quote without an end costs no more than they
- * allow.
+ * row with a quote is walked through cell by cell. A row that is not complete yet is looked at
+ * again when there is twice as much of it, so that this takes time in proportion to its length. It
+ * has limits in characters and in cells, so that an opening quote without an end costs no more than
+ * they allow.
  *
  * Version 1 of the reader kept the spaces around cells, and took CR for one of them.
  */
@@ -80,7 +80,10 @@ export class RowSplitter {
     this.push("");
   }
 
-  /** Takes the row that begins here; gives where the next one does, or null if there is more to come. */
+  /**
+   * Takes the row that begins here; gives where the next one does, or null if there is more to
+   * come.
+   */
   #row(at: number): number | null {
     const text = this.#text;
     const { comment } = this.#format;
@@ -130,7 +133,10 @@ export class RowSplitter {
     }
   }
 
-  /** The cell that begins here, and where it ends: at a separator, a line break, or the end of the text. */
+  /**
+   * The cell that begins here, and where it ends: at a separator, a line break, or the end of the
+   * text.
+   */
   #cell(start: number): { value: string; end: number } | null {
     const text = this.#text;
     const from = this.#format.version > 1 ? this.#skipSpaces(start) : start;

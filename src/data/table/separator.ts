@@ -1,6 +1,6 @@
 /*
- * Which separator a table has. Excel says so in a first line `sep=;`, which is no row. Else the first
- * rows are split by each of the four, and compared:
+ * Which separator a table has. Excel says so in a first line `sep=;`, which is no row. Else the
+ * first rows are split by each of the four, and compared:
  *
  * 1. The first row, which names the columns, has more than one cell, and most rows have as many.
  * 2. No quote stands in the way. The names differ; none is empty, but for the first one, of an
@@ -11,8 +11,8 @@
  * pipe, comma. A comma stands in decimal numbers and in texts.
  *
  * Where no separator meets the first, nearly all rows but the first may still have the same number
- * of cells, and more than one. Then the first row is no header, and its fault is told when the table
- * is read. Else the table has one column.
+ * of cells, and more than one. Then the first row is no header, and its fault is told when the
+ * table is read. Else the table has one column.
  */
 import { InvalidDataset } from "../dataset.ts";
 import { separators, type Separator } from "../reading.ts";

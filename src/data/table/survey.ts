@@ -5,8 +5,8 @@
  * - A byte order mark says what follows it.
  * - Zero bytes at every other place, or nearly, are UTF-16.
  * - What is UTF-8 to its end is UTF-8.
- * - Else, if no character beyond ASCII is UTF-8, and each byte stands for one in Windows-1252, it is
- *   that.
+ * - Else, if no character beyond ASCII is UTF-8, and each byte stands for one in Windows-1252, it
+ *   is that.
  * - Everything else is refused with its line: a file of which only some lines are UTF-8, since
  *   either guess would spoil the others; one that breaks off within a character; a binary one.
  *

@@ -1,4 +1,7 @@
-/** Packed bytes, unpacked as they arrive: of a request with a Content-Encoding, and of files that were packed with gzip. */
+/**
+ * Packed bytes, unpacked as they arrive: of a request with a Content-Encoding, and of files that
+ * were packed with gzip.
+ */
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { pipeline, Readable, type Transform } from "node:stream";

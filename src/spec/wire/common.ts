@@ -1,9 +1,9 @@
 /**
  * What the resources of the wire have in common: ids, times, counts, pages of lists.
  *
- * This folder holds what goes over the wire as zod schemas, one file a resource. They give the types
- * of the store and of the API, and the components of openapi.yaml. A schema and its type share one
- * name.
+ * This folder holds what goes over the wire as zod schemas, one file a resource. They give the
+ * types of the store and of the API, and the components of openapi.yaml. A schema and its type
+ * share one name.
  *
  * Responses are described here but not checked when they are sent, because a record that an earlier
  * version wrote must stay readable. The tests check every response that they see.

@@ -5,7 +5,9 @@ import { seededColumns } from "./seeded-cells.ts";
 
 type Cells = readonly string[];
 
-/** Reads columns of cells as a file whose header is line 1. A short column goes on with empty cells. */
+/**
+ * Reads columns of cells as a file whose header is line 1. A short column goes on with empty cells.
+ */
 function read(table: Readonly<Record<string, Cells>>, options: Partial<ColumnOptions> = {}) {
   const names = Object.keys(table);
   const columns = new TableColumns(names, { version: 2, decimal: null, missingValues: null, types: {}, ...options });

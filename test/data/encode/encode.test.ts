@@ -5,7 +5,8 @@ import { datasetFiles, dataSpec, encoded, LIMIT_BYTES, rowsOf } from "../support
 import { ingest } from "../../support/datasets.ts";
 
 test("standardizes by the training rows' mean and population deviation", async () => {
-  // Rows 0 and 3 validate. Training x: 1, 3, 5, 7 (mean 4, deviation √5); constant c; training y: 10, 20, 30, 40 (mean 25, deviation √125).
+  // Rows 0 and 3 validate. Training x: 1, 3, 5, 7 (mean 4, deviation √5); constant c; training y:
+  // 10, 20, 30, 40 (mean 25, deviation √125).
   const csv = "x,c,y\n100,5,0\n1,2,10\n3,2,20\n-9,2,0\n5,2,30\n7,2,40\n";
   const data = await encoded(csv, dataSpec({ validation: { every: 3 } }));
   expect([...data.trainRows]).toEqual([1, 2, 4, 5]);

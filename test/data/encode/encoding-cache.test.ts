@@ -29,7 +29,10 @@ function maker(numbers: number) {
   return made;
 }
 
-/** In a later turn of the event loop, since a weak reference that was looked at is kept for the rest of its turn. */
+/**
+ * In a later turn of the event loop, since a weak reference that was looked at is kept for the rest
+ * of its turn.
+ */
 async function collectGarbage(): Promise<void> {
   await setTimeout(1);
   setFlagsFromString("--expose-gc");

@@ -65,7 +65,10 @@ test("how many rows are on each side is known before, unless a column says", asy
   }
 });
 
-/** What the rule says, worked out another way: rows are given one by one to the class that lacks most. */
+/**
+ * What the rule says, worked out another way: rows are given one by one to the class that lacks
+ * most.
+ */
 function shares(sizes: Record<string, number>, fraction: number): Record<string, number> {
   const all = Object.values(sizes).reduce((sum, size) => sum + size, 0);
   const given = Object.fromEntries(Object.entries(sizes).map(([name, size]) => [name, Math.floor(size * fraction)]));

@@ -28,7 +28,9 @@ export interface Refused extends Upload {
 
 export interface Expected {
   readonly type: "numeric" | "categorical" | "date" | "boolean";
-  /** The cells by row, null where missing; dates in milliseconds. Null: only their number counts. */
+  /**
+   * The cells by row, null where missing; dates in milliseconds. Null: only their number counts.
+   */
   readonly cells: readonly (string | number | null)[];
   /** Whether classes are listed. */
   readonly listed: boolean;

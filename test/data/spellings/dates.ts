@@ -109,7 +109,9 @@ const ordered: Read[] = [
   ),
 ];
 
-/** Whether there is a reason is left open: none of their cells is a number or a date for certain. */
+/**
+ * Whether there is a reason is left open: none of their cells is a number or a date for certain.
+ */
 const open = (expected: Expected): Expected => ({ ...expected, reason: "any" });
 
 const none: Read[] = [
