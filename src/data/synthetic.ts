@@ -20,8 +20,8 @@ export interface Synthetic {
 }
 
 /**
- * How the numbers of one row are found: `share` runs evenly over [0, 1] within a class, `normal`
- * gives the row's own normal numbers.
+ * Gives the numbers of one row. `share` runs evenly over [0, 1] within a class. `normal` gives
+ * normal numbers that belong to the row.
  */
 type Point = (
   functions: Functions,
@@ -38,7 +38,7 @@ interface Functions {
 
 interface Shape {
   readonly columns: readonly string[];
-  /** 1 where the target is a number. */
+  /** 1 if the target is a number. */
   readonly classes: number;
   readonly point: Point;
 }
@@ -51,7 +51,7 @@ const WEIGHTS = [2, -3, 0.5];
 const BIAS = 1;
 
 const shapes: Record<Synthetic["type"], Shape> = {
-  /** Two half circles that reach into each other, as scikit-learn's `make_moons`. */
+  /** Two half circles that reach into each other, like scikit-learn's `make_moons`. */
   two_moons: {
     columns: ["x0", "x1", "target"],
     classes: 2,
@@ -68,7 +68,7 @@ const shapes: Record<Synthetic["type"], Shape> = {
     columns: ["x0", "x1", "target"],
     classes: 2,
     point({ cos, sin }, share, label, noise, normal) {
-      // The arms would meet in the origin.
+      // The radius is never 0, because the arms would meet in the origin.
       const radius = 0.05 + 0.95 * share;
       const angle = Math.PI * (3 * radius + label);
       return [radius * cos(angle) + noise * normal(0), radius * sin(angle) + noise * normal(1), label];
@@ -118,7 +118,10 @@ export function syntheticTable({ type, rows, noise, seed }: Synthetic): {
   return { columns, rows: made };
 }
 
-/** Normal number `index` of a row: Philox' stream 1, since the shuffle draws from stream 0. */
+/**
+ * The normal number `index` of a row. It comes from stream 1 of Philox, because the shuffle uses
+ * stream 0.
+ */
 function normalOf(kernels: Kernels, seed: number, place: number, index: number): number {
   const words = randomWords(seed, PURPOSE.synthesize, 1, index >>> 2, place);
   const at = index & 2;

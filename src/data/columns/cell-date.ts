@@ -1,7 +1,7 @@
 /**
- * What a date looks like in a cell: by ISO 8601, or day, month and year in one of two orders. Which
- * order it is is a matter of the column, so a cell is read under both. Times are UTC unless they
- * say otherwise. Years have four digits.
+ * What a date looks like in a cell: ISO 8601, or day, month and year in one of two orders. The
+ * column decides the order, so each cell is read in both. Times are UTC unless the cell says
+ * otherwise. Years have four digits.
  */
 
 /** Longer cells are no dates. */
@@ -19,22 +19,23 @@ const DAY_MS = 86_400_000;
 const DASH = 45;
 const ZERO = 48;
 
-/** Reads one cell after the other; what it read stays until the next. */
+/** Reads one cell after the other. Its fields describe the last cell that it read. */
 export class DateReader {
   /**
-   * Milliseconds since 1970-01-01T00:00:00Z where the day comes before the month, and where it
-   * comes after it; NaN if there is no such date. They are the same where the year comes first.
+   * Milliseconds since 1970-01-01T00:00:00Z, if the day comes before the month (`dayFirst`) or
+   * after it (`monthFirst`); NaN if there is no such date. Both are the same if the year comes
+   * first.
    */
   dayFirst = Number.NaN;
   monthFirst = Number.NaN;
   /** Whether the order matters. */
   hasOrder = false;
 
-  /** Whether the cell has the shape of a date, even of none that there is. */
+  /** Whether the cell has the shape of a date. The date itself may not exist. */
   read(cell: string): boolean {
     this.dayFirst = this.monthFirst = Number.NaN;
     this.hasOrder = false;
-    // Few other cells begin with a digit and end in no time.
+    // Few other cells begin with a digit, so this sorts them out fast.
     if (cell.length < 6 || cell.length > MAX_LENGTH || !(cell.charCodeAt(0) <= 57)) return false;
     return this.#readIso(cell) || this.#readYearFirst(cell) || this.#readYearLast(cell);
   }
@@ -116,7 +117,8 @@ function daysOf(year: number, month: number): number {
 }
 
 /**
- * In the Gregorian calendar. Years begin in March here, so that a leap day is the last of its year.
+ * In the Gregorian calendar. Years begin in March here, so that a leap day is the last day of its
+ * year.
  */
 function daysSince1970(year: number, month: number, day: number): number {
   const marchYear = month > 2 ? year : year - 1;
@@ -132,7 +134,7 @@ function clockOf(text: string): number {
   const [, hour, minute, second = "0", fraction, half, , sign, offsetHours = "0", offsetMinutes = "0"] = parts;
   const time = timeOf(half === undefined ? Number(hour) : hourOf(Number(hour), half), Number(minute), Number(second));
   const offset = timeOf(Number(offsetHours), Number(offsetMinutes), 0);
-  // Read together with its unit, it is rounded once.
+  // The fraction is read as milliseconds at once, so that it is rounded only once.
   const rest = fraction === undefined ? 0 : Number(`.${fraction}e3`);
   return time + rest - (sign === "-" ? -offset : offset);
 }
@@ -141,7 +143,7 @@ function timeOf(hour: number, minute: number, second: number): number {
   return hour < 24 && minute < 60 && second < 60 ? 1000 * (60 * (60 * hour + minute) + second) : Number.NaN;
 }
 
-/** Of a clock with two halves of a day. */
+/** The hour of a clock with AM and PM. */
 function hourOf(hour: number, half: string): number {
   if (hour < 1 || hour > 12) return Number.NaN;
   return (hour % 12) + (half.toLowerCase() === "pm" ? 12 : 0);

@@ -1,18 +1,18 @@
 /*
  * What a number looks like in a cell.
  *
- * The decimal mark is a matter of the file, so a cell is read under both: `1.5` is a number under
- * the point alone, `1,5` under the comma alone, and `1,234` is 1234 under the point and 1.234 under
- * the comma. The mark that is not the decimal one groups digits by threes; spaces and apostrophes
- * do so under either. Commas also group as in India: `12,34,567.89`. An address of the internet,
- * such as `192.168.178.101`, is no number, although it looks like one in groups.
+ * The decimal mark belongs to the file, so each cell is read under both marks: `1.5` is a number
+ * under the point alone, `1,5` under the comma alone, and `1,234` is 1234 under the point and 1.234
+ * under the comma. The other mark groups digits by threes. Spaces and apostrophes do so under
+ * either mark. Commas also group as in India: `12,34,567.89`. An IP address such as
+ * `192.168.178.101` is no number, although it looks like digits in groups.
  *
  * Most cells are a sign, digits, a mark and an exponent. Those are read in one pass over their
  * characters, which is faster than a regular expression and `Number`. The quotient of two integers
  * that doubles hold exactly is rounded once, so it is the same double that `Number` gives.
  *
- * All else is dressed: a percent sign, a currency, parentheses around what is negative, digits in
- * groups. A dressed number is short, so the expressions that take it apart end soon.
+ * All other numbers have extra signs: a percent sign, a currency, parentheses for a negative value,
+ * digits in groups. Such cells are short, so the regular expressions that take them apart end soon.
  */
 
 const DECIMAL = /^[ \t]*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?[ \t]*$/;
@@ -28,7 +28,7 @@ export function parseDecimal(cell: string): number {
   return Number.isFinite(value) ? value : Number.NaN;
 }
 
-/** Integers of so many digits are doubles, all of them. */
+/** Every integer with so many digits is a double. */
 const EXACT_DIGITS = 15;
 /** The powers of ten that are doubles. */
 const POWERS = Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`));
@@ -48,7 +48,7 @@ const PERCENT = 37;
 
 const FREQUENT_CURRENCIES = "$€£¥";
 
-/** Besides every character that Unicode calls a currency symbol. */
+/** These count besides every character that Unicode calls a currency symbol. */
 const CURRENCIES =
   "R\\$|US\\$|A\\$|C\\$|kr|zł|Kč|Ft|" +
   "AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|RUB|SEK|SGD|THB|TRY|USD|ZAR";
@@ -63,12 +63,12 @@ const DRESSED = new RegExp(
 );
 const GROUPED = new RegExp(`^[1-9]\\d{0,2}([.,'’${SPACES}])\\d{3}(?:\\1\\d{3})*(?:([.,])(\\d+))?$`);
 
-/** Four bytes: IPv4. */
+/** An IPv4 address: four bytes. */
 const ADDRESS = /^(?:(?:1?\d?\d|2[0-4]\d|25[0-5])(?:\.|$)){4}$/;
 
 const INDIAN = /^[1-9]\d?(?:,\d\d)+,\d{3}(?:\.\d+)?$/;
 
-/** Reads one cell after the other; what it read stays until the next. */
+/** Reads one cell after the other. Its fields describe the last cell that it read. */
 export class NumberReader {
   /**
    * The value under the decimal point, and under the comma; NaN where the cell is no number under
@@ -81,7 +81,8 @@ export class NumberReader {
   /** The percent sign or currency, as it is written. */
   unit = "";
   /**
-   * An integer in digits alone that a double does not give back: for its leading zero, or its size.
+   * Whether it is an integer, digits alone, that a double does not give back as it is written,
+   * because of a leading zero or its size.
    */
   isCode = false;
 
@@ -102,7 +103,7 @@ export class NumberReader {
     const sign = cell.charCodeAt(at);
     if (sign === MINUS || sign === PLUS) at++;
     const firstDigit = at;
-    // Of all digits, as an integer; exact while they are few.
+    // The value of all digits as an integer. It is exact while there are few of them.
     let digits = 0;
     let mark = 0;
     let markAt = end;
@@ -147,14 +148,14 @@ export class NumberReader {
   #readDressed(cell: string): boolean {
     if (cell.length > MAX_DRESSED_LENGTH || cell.length === 0) return false;
     const last = cell.charCodeAt(cell.length - 1);
-    // Most texts begin with letters, as a number does only after a currency of three.
+    // Most texts begin with letters. A number does so only after a currency code of three letters.
     const isWord =
       isLetter(cell.charCodeAt(0)) && (isLetter(cell.charCodeAt(3)) || !(isDigit(last) || last === CLOSING));
     if (isWord) return false;
     return this.#readUnit(cell, last) || this.#readAnyDress(cell.trim());
   }
 
-  /** The most frequent dress is a single character, which is taken off fast. */
+  /** The most frequent unit is a single character, which is removed fast. */
   #readUnit(cell: string, last: number): boolean {
     const isPercent = last === PERCENT;
     if (!isPercent && !FREQUENT_CURRENCIES.includes(cell[0])) return false;

@@ -1,10 +1,7 @@
-/**
- * The words in a cell that are more than text: what says that a value is missing, and true and
- * false.
- */
+/** The words that mean more than text: those for a missing value, and those for true and false. */
 import { isDigit } from "./cell-number.ts";
 
-/** Those of pandas' `read_csv`, and three that people write. */
+/** The tokens of pandas' `read_csv`, and three more that people write. */
 const MISSING_TOKENS = [
   "",
   "#N/A",
@@ -29,7 +26,7 @@ const MISSING_TOKENS = [
   "-",
   ".",
 ];
-/** Among texts these are words: Namibia, and that there is none of something. */
+/** Among texts these are words: Namibia's code, and the answer "none". */
 const WORDS_AMONG_TEXTS = ["NA", "None"];
 
 const SPACE = 32;
@@ -44,7 +41,7 @@ export class MissingCells {
   readonly isDefault: boolean;
   #longest = 0;
 
-  /** Null: the tokens of the default. Declared ones hold in every column. */
+  /** Null: the default tokens. Declared tokens count in every column. */
   constructor(declared: readonly string[] | null) {
     this.isDefault = declared === null;
     this.#words = new Set(declared === null ? WORDS_AMONG_TEXTS : []);
@@ -53,18 +50,18 @@ export class MissingCells {
   }
 
   is(cell: string): Missing {
-    // No token of the default ends in a digit, as most numbers do.
+    // Most cells are numbers and end in a digit. No default token does.
     if (this.isDefault && isDigit(cell.charCodeAt(cell.length - 1))) return "no";
     if (cell.length <= this.#longest && this.#tokens.has(cell))
       return this.#words.has(cell) ? "besideValues" : "always";
-    // Only spaces in quotes come here.
+    // A cell of spaces alone was quoted: others have been trimmed.
     return this.isDefault && cell.charCodeAt(0) === SPACE && cell.trim() === "" ? "besideValues" : "no";
   }
 }
 
 interface Truth {
   readonly value: boolean;
-  /** Words of one pair go together. */
+  /** The number of the pair, such as yes and no, that the word belongs to. */
   readonly pair: number;
 }
 
@@ -82,8 +79,8 @@ for (const [pair, [no, yes]] of [
 const UNDECLARED_PAIRS = 2;
 
 /**
- * What a cell says, in any case of its letters. The short pairs count only where a column is
- * declared boolean.
+ * What a cell says, in upper or lower case. The short pairs count only if the column is declared
+ * boolean.
  */
 export function truthOf(cell: string, isDeclared = true): Truth | null {
   if (cell.length > "false".length) return null;

@@ -6,9 +6,9 @@ import { MAX_CLASSES, MAX_CLASS_LENGTH, type ColumnSummary } from "../dataset.ts
 export const MISSING_CODE = 0xffff;
 
 /**
- * Doubles with NaN for missing cells if the column is numeric, or holds dates (milliseconds since
- * 1970-01-01T00:00:00Z); else indices into `classes` with `MISSING_CODE` for missing cells, or null
- * where there are too many classes for that.
+ * Doubles with NaN for missing cells if the column is numeric or holds dates (milliseconds since
+ * 1970-01-01T00:00:00Z). Else indices into `classes` with `MISSING_CODE` for missing cells, or null
+ * if there are too many classes.
  */
 export type ColumnValues = Float64Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | null;
 
@@ -27,10 +27,10 @@ export function grown<T extends Uint16Array | Float64Array>(from: T, to: T): T {
   return to;
 }
 
-/** The value of each code, in a row's place. */
+/** Replaces each row's code by its value. */
 export function tabulated(codes: Uint16Array, values: Float64Array): Float64Array<ArrayBuffer> {
   const numbers = new Float64Array(codes.length);
-  // A loop, since `from` with a function takes fifty times as long.
+  // This is a loop, because `from` with a function takes fifty times as long.
   for (let row = 0; row < codes.length; row++)
     numbers[row] = codes[row] === MISSING_CODE ? Number.NaN : values[codes[row]];
   return numbers;
@@ -75,8 +75,8 @@ function finite(value: number): number | null {
 }
 
 /**
- * Without their times if all of them are midnight; null if one has a part of a millisecond, which
- * would be lost.
+ * Leaves the times out if all of them are midnight. Null if one has a part of a millisecond, which
+ * the text would lose.
  */
 function datesOf(values: Float64Array): string[] | null {
   if (!values.every(Number.isInteger)) return null;
@@ -87,7 +87,7 @@ function datesOf(values: Float64Array): string[] | null {
 
 const MIDNIGHT = "T00:00:00.000Z";
 
-/** `cells` are the spellings of the codes; `codes` null: there are too many. */
+/** `cells` holds the spelling of each code. `codes` is null if there are too many. */
 export function categoricalColumn(
   name: string,
   missing: number,

@@ -5,11 +5,11 @@ import { Evidence } from "./evidence.ts";
 import type { DeclaredType } from "../reading.ts";
 import { detached } from "../table/rows.ts";
 
-/** The distinct cells of a column with few, and a code for each row. */
+/** The distinct cells of a column that has few of them, and a code for each row. */
 export class Dictionary {
   readonly #missing: MissingCells;
   readonly #codes = new Map<string, number>();
-  /** By code: where the cell stands first. */
+  /** The line on which the cell of each code stands first. */
   readonly #lines: number[] = [];
   #tokens = 0;
   #rows: Uint16Array<ArrayBuffer> = new Uint16Array(64);
@@ -64,7 +64,7 @@ export class Dictionary {
     return { codes, cells, missing };
   }
 
-  /** What `value` makes of each row's cell; NaN for an empty one. */
+  /** Gives each row what `value` makes of its cell; NaN for an empty cell. */
   map(rows: number, value: (cell: string) => number): Float64Array<ArrayBuffer> {
     return tabulated(this.#rows.subarray(0, rows), Float64Array.from(this.#codes.keys(), value));
   }

@@ -1,7 +1,8 @@
 /**
- * What the cells of a column could be, as far as they are known. Each is noted once, with the line
- * it first stands on; what is kept is the first cell that speaks against each type. So a type can
- * be decided after the last row, when the decimal mark of the file is known, without the cells.
+ * What the cells of a column could be, as far as they are known. Each cell is noted once, with the
+ * line on which it first stands. For each type the first cell is kept that contradicts it. So the
+ * type can be decided after the last row, when the decimal mark of the file is known, and the cells
+ * need not be kept.
  */
 import { DateReader } from "./cell-date.ts";
 import { NumberReader } from "./cell-number.ts";
@@ -17,7 +18,7 @@ export interface Located {
 export const NUMBER = 1;
 export const DATE = 2;
 export const BOOLEAN = 4;
-/** It has the shape of a date, and there is no such date. */
+/** It has the shape of a date, but no such date exists. */
 export const ODD_DATE = 8;
 export const TEXT = 16;
 
@@ -30,7 +31,7 @@ export class Evidence {
   readonly date = new DateReader();
   /** The kinds of all cells together. */
   kinds = 0;
-  /** What came first of numbers and dates. */
+  /** Which of the two the column had first: a number or a date. */
   leading: 0 | typeof NUMBER | typeof DATE = 0;
   firstNumber: Located | null = null;
   notNumber: Located | null = null;
@@ -51,9 +52,9 @@ export class Evidence {
   ordered: Located | null = null;
   /** An integer that a double does not give back. */
   code: Located | null = null;
-  /** What has another unit than the first number. */
+  /** A number with another unit than the first number. */
   otherUnit: Located | null = null;
-  /** A boolean that does not go with those before it. */
+  /** A boolean that does not fit those before it. */
   notBoolean: Located | null = null;
   #pair = -1;
   readonly #spellings: [string | null, string | null] = [null, null];
@@ -64,7 +65,7 @@ export class Evidence {
     this.#declared = declared;
   }
 
-  /** What the cell is. Until the next one, `number` and `date` hold its values. */
+  /** Gives the kind of the cell. `number` and `date` hold its values until the next call. */
   note(cell: string, line: number): number {
     const kind = this.#kindOf(cell);
     this.kinds |= kind;
@@ -96,7 +97,10 @@ export class Evidence {
     return this.leading === NUMBER ? this.notNumber : this.leading === DATE ? this.notDate : null;
   }
 
-  /** The cell that is a number under this mark alone, if all cells are numbers under it. */
+  /**
+   * The cell that is a number under this mark alone. Null unless all cells are numbers under this
+   * mark.
+   */
   proof(mark: DecimalMark): Located | null {
     if (this.kinds !== NUMBER || (mark === "." ? this.notPoint : this.notComma) !== null) return null;
     return mark === "." ? this.notComma : this.notPoint;
@@ -107,7 +111,7 @@ export class Evidence {
     const { date } = this;
     if (declared === "boolean" && truthOf(cell) !== null) return BOOLEAN;
     if (declared === "date" && date.readDeclared(cell)) return kindOfDate(date);
-    // No cell is a number and a date. What the others are is tried first.
+    // No cell is both a number and a date. What the other cells are is tried first.
     if (this.leading === DATE && date.read(cell)) return kindOfDate(date);
     if (this.number.read(cell)) return NUMBER;
     if (date.read(cell)) return kindOfDate(date);
@@ -136,7 +140,7 @@ export class Evidence {
     if (date.hasOrder) this.ordered ??= located(cell, line);
   }
 
-  /** Either word has one spelling. */
+  /** Each of the two words may have one spelling only. */
   #noteBoolean(cell: string, line: number): void {
     const truth = truthOf(cell);
     if (truth === null) return;
@@ -151,7 +155,7 @@ function kindOfDate({ dayFirst, monthFirst }: DateReader): typeof DATE | typeof 
   return Number.isNaN(dayFirst) && Number.isNaN(monthFirst) ? ODD_DATE : DATE;
 }
 
-/** What is told of a long cell. */
+/** How many characters of a long cell a message quotes. */
 const MAX_CELL_TOLD = 100;
 
 function located(cell: string, line: number): Located {

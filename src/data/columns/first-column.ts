@@ -1,13 +1,13 @@
 /*
  * A column as the first version of the reader made it: numeric if every cell that is not empty is a
- * decimal number, else categorical. Datasets of that version are read so for ever; nothing here
- * changes.
+ * decimal number, else categorical. Datasets of that version will always be read this way, so
+ * nothing here may change.
  *
  * A column starts out coded: a dictionary of the distinct cells, and a 16-bit code for each row.
- * Cell number 1,001 of the dictionary decides: if all distinct cells so far are decimal numbers,
- * the column goes on as doubles; else it cannot be a list of classes any more and only its missing
- * cells are counted. The first cell that is no number sends a column of doubles the same way, and
- * rightly so, since it has more than 1,000 distinct cells.
+ * The 1,001st cell of the dictionary decides. If all distinct cells so far are decimal numbers, the
+ * column goes on as doubles. Else it can no longer be a list of classes, and only its missing cells
+ * are counted. The first cell that is no number does the same to a column of doubles. That is
+ * right, because the column then has more than 1,000 distinct cells.
  */
 import { parseDecimal } from "./cell-number.ts";
 import { categoricalColumn, grown, MISSING_CODE, numericColumn, tabulated, type Column } from "./column.ts";
@@ -18,7 +18,7 @@ export class FirstColumn {
   readonly #name: string;
   #rows = 0;
   #missing = 0;
-  /** Exactly one of these two is kept; neither once the column is known to hold text. */
+  /** One of these two is kept, and neither of them once the column is known to hold text. */
   #codes: Uint16Array<ArrayBuffer> | null = new Uint16Array(64);
   #numbers: Float64Array<ArrayBuffer> | null = null;
   readonly #dictionary = new Map<string, number>();
@@ -61,7 +61,7 @@ export class FirstColumn {
     if (Number.isNaN(numbers[row]) && cell !== "") this.#numbers = null;
   }
 
-  /** That version knew nothing of values that are all different. */
+  /** That version did not look for values that are all different. */
   finish(): Column {
     const { summary, values } = this.#finish();
     return { summary: { ...summary, all_different: false }, values };

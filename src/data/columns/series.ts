@@ -51,7 +51,7 @@ export class Series {
     const { evidence } = this;
     const as = this.#as;
     if (as === null) {
-      // Once a cell is known for the reason, no other can change anything.
+      // Once the cell for the reason is known, no further cell can change anything.
       if (evidence.spoiler === null) evidence.note(cell, line);
       return fingerprint(cell);
     }
@@ -62,8 +62,8 @@ export class Series {
   }
 
   /**
-   * Whether the values have to be read again, as these. If it is what they were read as, none was
-   * anything else: or the column would not be of this type.
+   * Whether the values must be read again, as this kind. They need not if they were read as this
+   * kind: then no cell was anything else, or the column would not have this type.
    */
   begin(as: ValueKind): boolean {
     const isSame = this.#as === as || (isMark(this.#as) && isMark(as) && !this.evidence.doMarksDiffer);
@@ -90,7 +90,7 @@ export class Series {
   }
 }
 
-/** What more than a thousand cells are is what the others probably are too. */
+/** After more than a thousand cells, the other cells are probably of the same kind. */
 function probableKind(evidence: Evidence, declared: DeclaredType | null): ValueKind | null {
   const mark = evidence.proof(",") === null ? "." : ",";
   const verdict = verdictOn(evidence, declared, "", { mark, proof: "declared" }, false);

@@ -1,9 +1,9 @@
 /**
  * From the rows of a table to its typed columns.
  *
- * Rows are added as they are read; after the last one `settle` decides the decimal mark and each
- * column's type. A column may then need its cells a second time: the rows are read again, and given
- * to `addAgain`. So a file is parsed twice only if one of its columns asks for it.
+ * Rows are added as they are read. After the last row `settle` decides the decimal mark and the
+ * type of each column. A column may then need its cells a second time: the rows are read again and
+ * given to `addAgain`. So a file is parsed twice only if one of its columns needs that.
  */
 import { MissingCells } from "./cell-word.ts";
 import { holdsDoubles, type Column } from "./column.ts";
@@ -14,13 +14,13 @@ import { TypedColumn } from "./typed-column.ts";
 import type { Mark } from "./verdict.ts";
 
 export interface ColumnOptions {
-  /** That of the reading. */
+  /** The version of the reading. */
   readonly version: number;
-  /** Null: to be found out. A mark that is given counts as proved. */
+  /** Null: it is detected. A mark that is given counts as proved. */
   readonly decimal: DecimalMark | null;
-  /** Null: the tokens of the default. */
+  /** Null: the default tokens. */
   readonly missingValues: readonly string[] | null;
-  /** By column; each name is one of the table's. */
+  /** By column. Each name must be one of the table's. */
   readonly types: Readonly<Record<string, DeclaredType>>;
 }
 
@@ -29,11 +29,11 @@ export class TableColumns {
   readonly #decimal: DecimalMark | null;
   readonly #types: ColumnOptions["types"];
   /**
-   * One of the two has the columns: those of the first version of the reader are decided otherwise.
+   * One of these two holds the columns: the first version of the reader decided types differently.
    */
   readonly #first: readonly FirstColumn[];
   readonly #typed: readonly TypedColumn[];
-  /** Those that need their cells again. */
+  /** The indices of the columns that need their cells again. */
   #again: readonly number[] = [];
 
   constructor(names: readonly string[], { version, decimal, missingValues, types }: ColumnOptions) {
@@ -46,7 +46,7 @@ export class TableColumns {
     this.#typed = isFirst ? [] : names.map((name) => new TypedColumn(name, declaredFor(types, name), missing));
   }
 
-  /** One row, and the line it starts on. Unquoted cells have no spaces around them any more. */
+  /** Adds one row, and the line it starts on. Unquoted cells have lost the spaces around them. */
   add(cells: readonly string[], line: number): void {
     if (this.#first.length > 0) for (let i = 0; i < cells.length; i++) this.#first[i].add(cells[i]);
     else for (let i = 0; i < cells.length; i++) this.#typed[i].add(cells[i], line);
@@ -74,9 +74,10 @@ export class TableColumns {
     return listFewest([...this.#first, ...this.#typed].map((column) => column.finish()));
   }
 
-  /** The decimal mark of the file: what its cells show is the same in all columns. */
+  /** The decimal mark of the file, which all columns share. */
   #mark(): Mark {
-    // A cell that shows it is told rather than the declaration, as it would be without one.
+    // If a cell proves the declared mark, messages name the cell, as they would without the
+    // declaration.
     if (this.#decimal !== null) return { mark: this.#decimal, proof: this.#proof(this.#decimal) ?? "declared" };
     const point = this.#proof(".");
     const comma = point === null ? this.#proof(",") : null;
@@ -96,13 +97,14 @@ function notAsDeclared(name: string, declared: DeclaredType, { line, message }: 
   return new InvalidDataset(`Column ${JSON.stringify(name)} is declared ${declared}: ${message}`, line);
 }
 
-/** A name like `constructor` is no declaration. */
+/** A column called `constructor` must not find a declaration in the object's prototype. */
 function declaredFor(types: ColumnOptions["types"], name: string): DeclaredType | null {
   return Object.hasOwn(types, name) ? types[name] : null;
 }
 
 /**
- * Leaves out the classes of the columns with the most, once they are too many or too long in all.
+ * Leaves out the class lists of the columns with the most classes, if there are too many classes in
+ * all, or if they are too long.
  */
 function listFewest(columns: Column[]): Column[] {
   let listed = 0;

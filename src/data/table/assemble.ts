@@ -1,10 +1,10 @@
 /*
- * From rows as they are split to the rows of a table: the first one names the columns, all have as
- * many cells, and blank ones are left out.
+ * From rows as they were split to the rows of a table. The first row names the columns. All rows
+ * have the same number of cells. Blank rows are left out.
  *
  * A line without any cell is left out wherever it stands, unless the table has one column: then it
- * is a missing value. Empty rows at the end are left out in any case, whether they are lines
- * without a cell or, as spreadsheets write them, lines of separators.
+ * is a missing value. Empty rows at the end are always left out, whether they are lines without a
+ * cell or, as spreadsheets write them, lines of separators.
  *
  * Version 1 of the reader left nothing out.
  */
@@ -17,7 +17,7 @@ const MAX_CELL_LENGTH = 65_536;
 export const separatorNames: Record<Separator, string> = { ",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe" };
 
 export interface Sink {
-  /** The first row, or the names that stand for it. */
+  /** Called with the names of the columns: those of the first row, or numbered ones. */
   begin(names: string[], line: number): void;
   row(cells: readonly string[], line: number): void;
 }
@@ -29,8 +29,8 @@ export class Assembler {
   #headerLine = 1;
   #rows = 0;
   /**
-   * Empty rows that may be the last ones: how many, the line of the first, and the first that has
-   * another number of cells.
+   * Empty rows that may be the last ones: how many there are, the line of the first, and the first
+   * of them with another number of cells.
    */
   #empty = { rows: 0, line: 0, ragged: null as { cells: string[]; line: number } | null };
 

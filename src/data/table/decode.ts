@@ -3,30 +3,28 @@ import { TextDecoder } from "node:util";
 import type { Encoding } from "../reading.ts";
 
 /**
- * What Windows-1252 has at 0x80 to 0x9f, where Latin-1 has control characters; it lacks five of
- * them.
+ * The characters of Windows-1252 from 0x80 to 0x9f, where Latin-1 has control characters. Five of
+ * them do not exist.
  */
 const WINDOWS_1252 = "€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ";
 
-/**
- * Takes text apart into chunks as the bytes come. A byte order mark at the beginning is left out.
- */
+/** Decodes bytes chunk by chunk as they come. A byte order mark at the beginning is left out. */
 export class Decoder {
   readonly #decoder: TextDecoder | null;
 
-  /** `fatal`: bytes that are no text throw, else they become U+FFFD. */
+  /** `fatal`: bytes that are no text throw. Else they become U+FFFD. */
   constructor(encoding: Encoding, fatal = false) {
     this.#decoder = encoding === "windows-1252" ? null : new TextDecoder(encoding, { fatal });
   }
 
   decode(bytes: Buffer): string {
     if (this.#decoder !== null) return this.#decoder.decode(bytes, { stream: true });
-    // Not every version of Node decodes it rightly.
+    // Not every version of Node decodes Windows-1252 correctly.
     const latin1 = bytes.toString("latin1");
     return latin1.replaceAll(/[\x80-\x9f]/g, (character) => WINDOWS_1252[character.charCodeAt(0) - 0x80]);
   }
 
-  /** What is left of bytes that end within a character. */
+  /** The rest of the text, if the bytes end within a character. */
   end(): string {
     return this.#decoder?.decode() ?? "";
   }

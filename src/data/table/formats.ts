@@ -1,6 +1,6 @@
 /**
- * Files that are not a CSV table, though people upload them as one. They are known by their first
- * bytes.
+ * Files that are no CSV table, although people upload them as one. Their first bytes tell what they
+ * are.
  */
 import { InvalidDataset } from "../dataset.ts";
 

@@ -6,18 +6,19 @@ import { tooManyCells } from "./rows.ts";
 
 const MAX_NAME_LENGTH = 256;
 const MAX_LISTED = 10;
-/** Row numbers are below it, so that all of them take 32 MB at most while they are compared. */
+/** Row numbers must be below this, so that comparing them takes 32 MB at most. */
 const MAX_ROW_NUMBER = 2 ** 28;
 
-/** Those of a table that does not name them. */
+/** The names of the columns in a table without a header. */
 export function numberedNames(count: number): string[] {
   return Array.from({ length: count }, (_, i) => `column_${i + 1}`);
 }
 
 /**
- * The names that a line gives. A first name that is missing is that of an index, which pandas
- * writes without one; whether it is an index is up to its cells (`RowNumbers`).
- * @param mayBeNumbers or else a line of numbers is taken for a row whose table lacks a header
+ * The names that the first line gives. An empty first name may be that of an index, which pandas
+ * writes without a name. Its cells decide whether it is one (`RowNumbers`).
+ * @param mayBeNumbers whether the names may all be numbers. If not, such a line is taken for a row
+ * of a table without a header.
  * @throws InvalidDataset
  */
 export function namesOf(
@@ -81,7 +82,7 @@ export function checkTypes(
 /** Looks whether the cells of a column number its rows: integers that all differ. */
 export class RowNumbers {
   readonly #headerLine: number;
-  /** A bit each. */
+  /** One bit for each number. */
   #seen = new Uint8Array(2 ** 10);
 
   constructor(headerLine: number) {

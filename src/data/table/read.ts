@@ -1,6 +1,6 @@
 /**
- * Reads a file of bytes as a table. What is not said about it is detected, and then the whole
- * reading is known; one that is known already is repeated.
+ * Reads a file of bytes as a table. What is not declared is detected, and then the whole reading is
+ * known. A reading that is known already is repeated.
  */
 import type { Column } from "../columns/column.ts";
 import { READER_VERSION, type Reading, type ReadingOptions } from "../reading.ts";
@@ -19,9 +19,9 @@ export interface Table {
   readonly columns: Column[];
 }
 
-/** What is known of how the rows are read. */
+/** How the rows are read. */
 interface Layout extends Pick<Reading, "version" | "separator" | "encoding" | "header" | "comment"> {
-  /** The line that names the separator has so many characters; 0: there is none. */
+  /** The length of the line that names the separator, in characters; 0 if there is none. */
   readonly skip: number;
 }
 
@@ -76,7 +76,7 @@ async function readRows(path: string, layout: Layout, sink: Sink): Promise<void>
   assembler.end();
 }
 
-/** Takes the rows when they are read for the first time. */
+/** Takes the rows when the table is read for the first time. */
 class TableInTheMaking implements Sink {
   readonly #layout: Layout;
   readonly #asked: ReadingOptions | Reading;
@@ -95,7 +95,7 @@ class TableInTheMaking implements Sink {
     const declared = this.#asked.columns ?? {};
     checkTypes(declared, names, line);
     const types = index === null ? declared : { [index]: "ignore" as const, ...declared };
-    // In one order, since readings are compared.
+    // The order is fixed, because readings are compared.
     this.#types = Object.fromEntries(
       names.filter((name) => Object.hasOwn(types, name)).map((name) => [name, types[name]]),
     );
@@ -128,7 +128,7 @@ class TableInTheMaking implements Sink {
   }
 }
 
-/** A mark that nothing proved is found again, and not taken for one that is certain. */
+/** A mark that nothing proved is detected again. It does not count as declared. */
 function declaredMark(asked: ReadingOptions | Reading): Reading["decimal"] | null {
   return "decimal_proved" in asked && !asked.decimal_proved ? null : asked.decimal;
 }

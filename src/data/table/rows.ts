@@ -30,13 +30,13 @@ export interface RowFormat {
 }
 
 /**
- * A cell is a part of the text around it, which stays in memory as long as the cell does: what is
- * kept has to be `detached`. `blank`: nothing but spaces and separators. What it throws ends the
- * reading.
+ * A cell is a part of the text around it. That text stays in memory as long as the cell does, so a
+ * cell that is kept must be `detached`. `blank`: the row has nothing but spaces and separators.
+ * What this function throws ends the reading.
  */
 export type OnRow = (cells: string[], line: number, blank: boolean) => void;
 
-/** A row with a quote in it, or null if its end has not come yet. */
+/** A row with a quote in it, or null if the end of the row has not come yet. */
 type Walked = { readonly cells: string[]; readonly end: number } | null;
 
 export class RowSplitter {
@@ -48,7 +48,7 @@ export class RowSplitter {
   /** A row that is not complete is looked at again when the text is that long. */
   #enough = 0;
   #isLast = false;
-  /** Where the next of these is in the text; its length if there is none. */
+  /** Where the next one stands in the text; the text's length if there is none. */
   #nextQuote = -1;
   #nextLf = -1;
   #nextCr = -1;
@@ -74,15 +74,15 @@ export class RowSplitter {
     this.#enough = Math.min(2 * this.#text.length, MAX_ROW_CHARACTERS + 1);
   }
 
-  /** The last row may lack an end. */
+  /** Takes the last row, which may lack a line break. */
   end(): void {
     this.#isLast = true;
     this.push("");
   }
 
   /**
-   * Takes the row that begins here; gives where the next one does, or null if there is more to
-   * come.
+   * Takes the row that begins here. Gives the place where the next row begins, or null if more text
+   * must come first.
    */
   #row(at: number): number | null {
     const text = this.#text;
@@ -124,7 +124,8 @@ export class RowSplitter {
       if (cell.end === text.length) return this.#isLast ? { cells, end: cell.end } : null;
       if (text[cell.end] === this.#format.separator) {
         at = cell.end + 1;
-        // A separator at the very end stands before an empty cell, or before what is to come.
+        // A separator at the very end stands before an empty cell, or before text that is still to
+        // come.
         if (at < text.length) continue;
         return this.#isLast ? { cells: [...cells, ""], end: at } : null;
       }
@@ -148,7 +149,7 @@ export class RowSplitter {
         if (this.#isLast) throw this.#fault('A cell of this row opens with a quote (") that is never closed.');
         return null;
       }
-      // Another quote may follow, and make it one that is within the cell.
+      // A second quote may follow. Both together are one quote within the cell.
     } while (text[close + 1] === QUOTE && close++ >= 0);
     if (close + 1 === text.length && !this.#isLast) return null;
     const value = text.slice(from + 1, close).replaceAll('""', QUOTE);
@@ -184,7 +185,7 @@ export class RowSplitter {
     return isSpace(cell.charCodeAt(0)) || isSpace(cell.charCodeAt(cell.length - 1)) ? cell.trim() : cell;
   }
 
-  /** Past the spaces that may stand around quotes. */
+  /** The place after the spaces that may stand around quotes. */
   #skipSpaces(at: number): number {
     const { separator } = this.#format;
     const text = this.#text;
@@ -192,7 +193,7 @@ export class RowSplitter {
     return at;
   }
 
-  /** Or whether there may be one, once more has come. */
+  /** Whether there is a line break here, or may be one once more text has come. */
   #isBreak(at: number): boolean {
     const text = this.#text;
     if (text[at] !== "\r") return text[at] === "\n";
@@ -200,11 +201,11 @@ export class RowSplitter {
     return at + 1 === text.length ? !this.#isLast : text[at + 1] === "\n";
   }
 
-  /** How long the line break here is; null if that depends on what is to come. */
+  /** The length of the line break here; null if that depends on text that is still to come. */
   #breakAt(at: number): number | null {
     const text = this.#text;
     let end = at;
-    // Some programs write CR twice.
+    // Some programs write CR twice before LF.
     while (text[end] === "\r") end++;
     if (end === text.length && !this.#isLast) return null;
     if (text[end] === "\n") return end + 1 - at;
@@ -243,7 +244,7 @@ export class RowSplitter {
   }
 }
 
-/** The same text by itself. */
+/** A copy of the text that keeps no other text in memory. */
 export function detached(cell: string): string {
   return Buffer.from(cell).toString();
 }
@@ -265,7 +266,7 @@ function isSpace(code: number): boolean {
   return code === 32 || (code >= 9 && code <= 13) || (code >= 0xa0 && /\s/.test(String.fromCharCode(code)));
 }
 
-/** How often it occurs, up to a number. */
+/** How often `what` occurs, counted up to `most`. */
 function count(text: string, what: string, most = Infinity): number {
   let found = 0;
   for (let at = text.indexOf(what); at >= 0 && found < most; at = text.indexOf(what, at + 1)) found++;

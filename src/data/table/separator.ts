@@ -18,14 +18,16 @@ import { InvalidDataset } from "../dataset.ts";
 import { separators, type Separator } from "../reading.ts";
 import { RowSplitter, type RowFormat } from "./rows.ts";
 
-/** So many rows are looked at. */
+/** How many rows are looked at. */
 const MAX_ROWS = 200;
 const NEARLY_ALL = 0.9;
 const FEW_ROWS = 3;
 const SEPARATOR_LINE = /^"?sep=(\t|[^\p{L}\p{N}\s"])"?[ \t]*(?:\r\n|\n|\r|$)/iu;
 const BY_LIKELIHOOD: readonly Separator[] = ["\t", ";", "|", ","];
 
-/** The line that names the separator: which, and how many characters of the text it takes. */
+/**
+ * Reads the line that names the separator: which one it is, and how many characters the line has.
+ */
 export function separatorLine(text: string): { separator: Separator; length: number } | null {
   const [line, named] = SEPARATOR_LINE.exec(text) ?? [];
   if (line === undefined) return null;
@@ -38,7 +40,7 @@ interface Candidate {
   readonly separator: Separator;
   readonly isHeaded: boolean;
   readonly isSound: boolean;
-  /** Of the rows: those that have as many cells as most. */
+  /** The share of the rows that have the most common number of cells. */
   readonly share: number;
 }
 
@@ -70,7 +72,7 @@ function candidate(text: string, format: Known & RowFormat): Candidate | null {
   return { separator, isHeaded: false, isSound: isWellQuoted, share };
 }
 
-/** Those that are whole, up to the first that is wrongly quoted. */
+/** The complete rows, up to the first one with a fault in its quotes. */
 function firstRows(text: string, format: Known & RowFormat): { rows: string[][]; isWellQuoted: boolean } {
   const rows: string[][] = [];
   const enough = new Error("Enough rows.");
@@ -88,7 +90,7 @@ function firstRows(text: string, format: Known & RowFormat): { rows: string[][];
   }
 }
 
-/** How many cells most rows have; the first number that so many have. */
+/** The most common number of cells; of several the one that comes first. */
 function mostCommon(rows: readonly string[][]): { cells: number; share: number } {
   const counts = new Map<number, number>();
   for (const { length } of rows) counts.set(length, (counts.get(length) ?? 0) + 1);

@@ -18,9 +18,9 @@ import type { Encoding, ReadingOptions } from "../reading.ts";
 import { Decoder } from "./decode.ts";
 import { refuseOtherFormats } from "./formats.ts";
 
-/** More than any row may have, in any encoding. */
+/** No row may be as long as this, in any encoding. */
 const MAX_LINE_BYTES = 2 ** 24;
-/** So many bytes are looked at for zeros, and so many are given to look for the separator. */
+/** How many bytes are searched for zeros, and then for the separator. */
 const START_BYTES = 2 ** 20;
 const [LF, CR] = [0x0a, 0x0d];
 
@@ -32,7 +32,7 @@ const marks: readonly (readonly [Encoding, Buffer])[] = [
 
 export interface Survey {
   readonly encoding: Encoding;
-  /** The first megabyte, or all there is. */
+  /** The first megabyte, or the whole file if it is smaller. */
   readonly start: Buffer;
   readonly isWhole: boolean;
 }
@@ -85,13 +85,14 @@ function checkFor(start: Buffer, declared: ReadingOptions["encoding"]): Check {
   return known === "utf-16le" || known === "utf-16be" ? new SixteenBitCheck(known) : new ByteCheck(known);
 }
 
-/** Text in UTF-16 is mostly ASCII where it is a table: separators, digits, line breaks. */
+/** A table in UTF-16 is mostly ASCII: separators, digits, line breaks. */
 function sixteenBit(start: Buffer): Encoding | null {
   const zeros = [0, 0];
   for (let i = 0; i < start.length; i++) if (start[i] === 0) zeros[i % 2]++;
   const [even, odd] = zeros;
   const most = Math.max(even, odd);
-  // Two bytes could be a slip; a character without a zero may have one at the other place.
+  // One or two zeros could be a slip. Characters without a zero byte may have one at the other
+  // place.
   if (most < 3 || most < start.length / 10 || Math.min(even, odd) > most / 10) return null;
   return odd > even ? "utf-16le" : "utf-16be";
 }
@@ -101,7 +102,7 @@ class ByteCheck implements Check {
   readonly #declared: Encoding | null;
   #rest: Buffer = Buffer.alloc(0);
   #line = 1;
-  /** The first lines of their kind. */
+  /** The first line of each kind. */
   #notUtf8: number | null = null;
   #notWindows: number | null = null;
   /** Whether there are lines in UTF-8 that are not just ASCII. */
@@ -173,7 +174,7 @@ class ByteCheck implements Check {
 
 const UNUSED_IN_WINDOWS_1252 = new Set([0x81, 0x8d, 0x8f, 0x90, 0x9d]);
 
-/** Whether all is UTF-8 but for a last character, of which something is missing. */
+/** Whether all of it is UTF-8 except the last character, which is incomplete. */
 function endsWithinCharacter(text: Buffer): boolean {
   for (let missing = 1; missing <= 3 && missing <= text.length; missing++) {
     const start = text.length - missing;
@@ -187,7 +188,7 @@ function endsWithinCharacter(text: Buffer): boolean {
 class SixteenBitCheck implements Check {
   readonly #encoding: "utf-16le" | "utf-16be";
   readonly #strict: Decoder;
-  /** Shows where the strict one stops. */
+  /** Finds the place where the strict decoder stops. */
   readonly #lenient: Decoder;
   #line = 1;
 

@@ -1,5 +1,5 @@
 /**
- * Packed bytes, unpacked as they arrive: of a request with a Content-Encoding, and of files that
+ * Unpacks bytes as they arrive: those of a request with a Content-Encoding, and those of files that
  * were packed with gzip.
  */
 import { createReadStream } from "node:fs";
@@ -15,7 +15,7 @@ export type Packing = keyof typeof unpackers;
 export const packings = Object.keys(unpackers) as Packing[];
 
 /**
- * Nothing more is taken from the source once nobody takes what comes out of it.
+ * Stops reading the source when the reader of the result stops.
  * @throws InvalidDataset if the bytes are damaged, or whatever the source throws
  */
 export async function* unpack(packed: AsyncIterable<Buffer>, packing: Packing): AsyncGenerator<Buffer> {
@@ -28,7 +28,7 @@ export async function* unpack(packed: AsyncIterable<Buffer>, packing: Packing): 
   }
 }
 
-/** The codes of zlib, and of brotli. */
+/** The error codes of zlib and of brotli. */
 function isDamage({ code }: NodeJS.ErrnoException): boolean {
   return code !== undefined && /^(Z_|ERR__|ERR_BROTLI)/.test(code);
 }
@@ -40,7 +40,7 @@ function damaged(packing: Packing, { message }: Error): InvalidDataset {
   );
 }
 
-/** The bytes of a table's file; those of one that is packed with gzip are unpacked. */
+/** The bytes of a table's file. A file that is packed with gzip is unpacked. */
 export async function* tableBytes(path: string): AsyncGenerator<Buffer> {
   const stored = createReadStream(path, { highWaterMark: CHUNK_BYTES }) as AsyncIterable<Buffer>;
   yield* (await isGzipFile(path)) ? unpack(stored, "gzip") : stored;
@@ -61,7 +61,8 @@ export function isGzip(start: Uint8Array): boolean {
 }
 
 /**
- * The chunks, as long as they are not too many; `arrived` is told of all bytes so far.
+ * Passes the chunks on, as long as they are not too many. `arrived` gets the number of bytes so
+ * far.
  * @throws DatasetTooLarge, and what `arrived` throws
  */
 export async function* atMost(
