@@ -11,23 +11,23 @@ export interface ColumnSummary {
   /** Cells without a value. */
   readonly missing: number;
   /**
-   * Null if the column is categorical or boolean, or has no values. Those of dates are milliseconds
+   * Null if the column is categorical or boolean, or has no values. For dates they are milliseconds
    * since 1970-01-01T00:00:00Z.
    */
   readonly min: number | null;
   readonly max: number | null;
   readonly mean: number | null;
   /**
-   * The distinct values in ascending order, or null if they are too many (see `MAX_CLASSES`). Those
-   * of dates are written by ISO 8601.
+   * The distinct values in ascending order, or null if there are too many (see `MAX_CLASSES`).
+   * Dates are written as in ISO 8601.
    */
   readonly classes: string[] | null;
   /**
-   * Whether it tells rows apart more than it describes them: it has more than 20 values, all of
-   * them texts or integers, and more than 95 % of them differ. Such a column is no default feature.
+   * Whether it names rows rather than describes them: it has more than 20 values, all of them texts
+   * or integers, and more than 95 % of them differ. Such a column is no default feature.
    */
   readonly all_different: boolean;
-  /** The cell that made a column categorical of which other cells are numbers or dates. */
+  /** The cell that made a column categorical although other cells are numbers or dates. */
   readonly reason: Reason | null;
 }
 
@@ -49,22 +49,22 @@ export interface DatasetContent {
 /** A dataset whose files are kept. */
 export interface StoredDataset extends DatasetContent {
   /**
-   * The SHA-256 of its file of columns, whose header holds the content: so it stands for the bytes
-   * and their reading. Null if an earlier version recorded the dataset: the columns of its bytes
-   * are named by the hash of these.
+   * The SHA-256 of its file of columns. The file's header holds the content, so the hash stands for
+   * the bytes and their reading. Null if an earlier version recorded the dataset: then the columns
+   * are named by the hash of the bytes.
    */
   readonly columns_sha256: string | null;
 }
 
-/** A table that was read now. */
+/** A table that has just been read. */
 export interface ReadContent extends StoredDataset {
   readonly columns_sha256: string;
 }
 
-/** What the files of a dataset are named by. */
+/** What names the files of a dataset. */
 export type Named = Pick<StoredDataset, "sha256" | "columns_sha256">;
 
-/** The file of the bytes as they came. All readings of them share it, and all owners. */
+/** The file of the bytes as they came. All readings and all owners share it. */
 export function csvFile({ sha256 }: Pick<Named, "sha256">): string {
   return `${sha256}.csv`;
 }
@@ -77,37 +77,37 @@ export function filesOf(dataset: Named): string[] {
   return [columnsFile(dataset), csvFile(dataset)];
 }
 
-/** The hash that its columns are named by. */
+/** The hash that names its columns. */
 export function columnsName({ sha256, columns_sha256 }: Named): string {
   return columns_sha256 ?? sha256;
 }
 
 export const MAX_COLUMNS = 10_000;
 
-/** Distinct values a column may have and still list them as classes. */
+/** How many distinct values a column may have and still list them as classes. */
 export const MAX_CLASSES = 1000;
 
 /** A longer cell is text, not the name of a class. */
 export const MAX_CLASS_LENGTH = 256;
 
 /**
- * Classes a dataset lists over all columns; beyond it, the columns with the fewest keep theirs. It
- * keeps a dataset's record small.
+ * How many classes a dataset lists over all columns. Beyond it, the columns with the fewest classes
+ * keep theirs. It keeps a dataset's record small.
  */
 export const MAX_CLASSES_LISTED = 50_000;
 
 /**
- * The same in characters: 50,000 long names would make a record of 40 MB, which every request for
- * it parses.
+ * The same limit in characters. 50,000 long names would make a record of 40 MB, which every request
+ * for it would parse.
  */
 export const MAX_CLASS_CHARACTERS_LISTED = 4 * 2 ** 20;
 
-/** Of all columns together; they are in the record too. */
+/** The length of all column names together, since the record holds them too. */
 export const MAX_NAME_CHARACTERS = 2 ** 20;
 
 /**
- * The bytes are not a CSV table. `line` counts the file's lines from 1; that of a row is the line
- * it starts on. Null: the fault is in no single line.
+ * The bytes are not a CSV table. `line` counts the file's lines from 1; for a row it is the line on
+ * which the row starts. Null: the fault is on no single line.
  */
 export class InvalidDataset extends Error {
   readonly line: number | null;
@@ -126,8 +126,8 @@ export class DatasetTooLarge extends Error {
 }
 
 /**
- * A dataset's bytes are gone, or are others than they were, here and wherever else there was to
- * look; or they are read otherwise now.
+ * A dataset's bytes are gone, or they have changed, here and everywhere else; or this version reads
+ * them differently.
  */
 export class DatasetLost extends Error {
   readonly remedy: string;

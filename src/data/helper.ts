@@ -30,7 +30,10 @@ parentPort?.on("message", (request: Request) => {
   });
 });
 
-/** A table on shared memory, of which this thread must not keep garbage (engine/garbage.ts). */
+/**
+ * Whether the reply is a table on shared memory. This thread must not keep garbage of it
+ * (engine/garbage.ts).
+ */
 function isLarge({ task }: Request, reply: Reply): boolean {
   return task === "encodeFile" && "result" in reply && dataBytes((reply.result as Encoded).data) >= LARGE_BYTES;
 }

@@ -12,11 +12,11 @@ export interface IngestInput {
   readonly columns: string;
   /** What a client asks for, or the whole reading that is to be repeated. */
   readonly asked: ReadingOptions | Reading;
-  /** Of the bytes when they are unpacked. */
+  /** The limit of the unpacked bytes. */
   readonly limitBytes: number;
 }
 
-/** A refusal is a value here, since an error would lose its class on the way between threads. */
+/** A refusal is a value here, because an error would lose its class on the way between threads. */
 export type IngestResult =
   | { readonly content: ReadContent }
   | { readonly refused: { message: string; line: number | null } }
@@ -36,7 +36,7 @@ export async function ingest({ csv, columns: columnsPath, asked, limitBytes }: I
   }
 }
 
-/** Of the bytes as they came, whatever becomes of them when they are read. */
+/** The hash of the bytes as they came, before they are unpacked or decoded. */
 async function digestOf(path: string): Promise<{ sha256: string; bytes: number }> {
   const hash = createHash("sha256");
   let bytes = 0;

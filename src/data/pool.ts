@@ -14,7 +14,8 @@ import type { Tasks } from "./helper.ts";
 const MAX_THREADS = 4;
 
 /**
- * How many tasks may run and wait. A client that asks for a hundred things at once is no enemy yet.
+ * How many tasks may run and wait. A client may ask for a hundred things at once without any bad
+ * intent.
  */
 export interface PoolLimits {
   readonly runningOfOwner: number;
@@ -26,7 +27,7 @@ const limits: PoolLimits = { runningOfOwner: MAX_THREADS / 2, waitingOfOwner: 10
 
 /** For whom a task is done. */
 export interface Asker {
-  /** Null: this process itself, which is never refused. */
+  /** Null: this process itself, whose tasks are never refused. */
   readonly owner: string | null;
   /** Aborts once nobody waits for the result any more. */
   readonly signal?: AbortSignal;
@@ -34,10 +35,10 @@ export interface Asker {
 
 export const itself: Asker = { owner: null };
 
-/** There are too many tasks already; later there may be fewer. */
+/** There are too many tasks at the moment. Later there may be fewer. */
 export class PoolBusy extends Error {
   override readonly name = "PoolBusy";
-  /** Whose they are: the asker's own, or everybody's. */
+  /** Whose tasks they are: the asker's own, or everybody's. */
   readonly whose: "own" | "all";
   readonly waiting: number;
 
@@ -81,7 +82,7 @@ interface Task {
 export class Pool {
   readonly #program: URL;
   readonly #limits: PoolLimits;
-  /** By owner, in the order of their turns; nobody is here without a task that waits. */
+  /** By owner, in the order of their turns. Only owners with waiting tasks are here. */
   readonly #waiting = new Map<string | null, Task[]>();
   readonly #running = new Map<Task, Helper>();
   readonly #idle: Helper[] = [];
@@ -118,14 +119,14 @@ export class Pool {
     if (all >= this.#limits.waiting) throw new PoolBusy("all", all);
   }
 
-  /** Gives tasks to the threads that are free, as the turns go. */
+  /** Gives tasks to free threads, in the order of turns. */
   #assign(): void {
     for (const [owner, tasks] of this.#waiting) {
       if (this.#idle.length === 0 && this.#threads === MAX_THREADS) return;
       const running = [...this.#running.keys()].filter((task) => task.owner === owner).length;
       if (owner !== null && running >= this.#limits.runningOfOwner) continue;
       const task = tasks.shift()!;
-      // Whoever was served is the last in the order now; a map's loop comes to what is added
+      // An owner who was served comes last now. A map's loop also reaches entries that are added
       // meanwhile.
       this.#waiting.delete(owner);
       if (tasks.length > 0) this.#waiting.set(owner, tasks);
@@ -161,7 +162,8 @@ export class Pool {
 
   async #abandon(task: Task): Promise<void> {
     const helper = this.#running.get(task);
-    // Whoever asked may remove the task's files once it is settled: nobody writes to them then.
+    // Once the task is settled, the asker may remove its files, because nobody writes to them any
+    // more.
     if (helper !== undefined) return await helper.end(new Abandoned());
     const tasks = this.#waiting.get(task.owner)!;
     tasks.splice(tasks.indexOf(task), 1);
@@ -187,7 +189,7 @@ class Helper {
       this.#worker.unref();
       onIdle();
     });
-    // A thread that dies (of a lack of memory) takes only its task with it.
+    // A thread that dies (for lack of memory) takes only its task with it.
     this.#worker.on("error", (error: Error) => this.#finish({ error }));
     this.#worker.on("exit", () => {
       this.#finish({ error: this.#ending ?? new Error("The helper thread ended.") });

@@ -6,7 +6,7 @@
  * version of the reader, so that the same columns can be made again after the rules have changed.
  */
 
-/** Raised whenever the same bytes and options could give another reading or other values. */
+/** To be raised whenever the same bytes and options could give another reading or other values. */
 export const READER_VERSION = 2;
 
 export const separators = [",", ";", "\t", "|"] as const;
@@ -21,7 +21,7 @@ export type Encoding = (typeof encodings)[number];
 export type DeclaredType = (typeof declaredTypes)[number];
 
 export interface Reading {
-  /** READER_VERSION when it was read; 1: before readings were recorded. */
+  /** The READER_VERSION that read it; 1: before readings were recorded. */
   readonly version: number;
   readonly separator: Separator;
   readonly decimal: DecimalMark;
@@ -33,19 +33,19 @@ export interface Reading {
   readonly encoding: Encoding;
   /** Whether the first line names the columns; else they are `column_1` and so on. */
   readonly header: boolean;
-  /** Lines that begin with it are left out; null: there are none. */
+  /** Lines that begin with it are left out; null: there are no comments. */
   readonly comment: string | null;
-  /** The cells that are missing, besides empty ones; null: the tokens of the default. */
+  /** The cells that are missing, besides empty ones; null: the default tokens. */
   readonly missing_values: string[] | null;
   /** The types that the client declared, by column. */
   readonly columns: Readonly<Record<string, DeclaredType>>;
 }
 
-/** What a client asks for; null where it is to be detected. */
+/** What a client asks for; null: it is to be detected. */
 export type ReadingOptions = {
   readonly [Option in Exclude<keyof Reading, "version" | "decimal_proved" | "encoding">]: Reading[Option] | null;
 } & {
-  /** `utf-16`: in the order of bytes that the file has. */
+  /** `utf-16`: in the byte order that the file has. */
   readonly encoding: Encoding | "utf-16" | null;
 };
 
@@ -59,7 +59,7 @@ export const ALL_DETECTED: ReadingOptions = {
   columns: null,
 };
 
-/** That of a dataset whose record does not say. */
+/** The reading of a dataset whose record has none. */
 export const FIRST_READING: Reading = {
   version: 1,
   separator: ",",

@@ -1,7 +1,7 @@
 /**
- * Tables that come with a spec instead of a file: rows written into it, or made up by a formula.
- * Either is written as the CSV file that its user might have uploaded, and from there on is a
- * dataset like any other.
+ * Tables that come with a spec instead of a file: rows written into it, or rows made by a formula.
+ * Both are written as the CSV file that the user might have uploaded, and are then datasets like
+ * any other.
  */
 import { writeFile } from "node:fs/promises";
 import type { DataFault } from "./encode/check.ts";
@@ -18,8 +18,8 @@ export interface Inline {
 export type Source = { readonly inline: Inline } | { readonly synthetic: Synthetic };
 
 /**
- * How such a table is written, and so has to be read. Numbers are written with a point, and prove
- * it; texts may hold others.
+ * How such a table is written, and therefore must be read. Numbers are written with a point, which
+ * proves it. Texts may hold other marks.
  */
 export const SOURCE_READING: ReadingOptions = {
   ...ALL_DETECTED,
@@ -28,14 +28,14 @@ export const SOURCE_READING: ReadingOptions = {
   header: true,
 };
 
-/** Of its JSON. */
+/** The size of its JSON. */
 export const MAX_INLINE_BYTES = 2 ** 20;
-/** How many faults are looked for. */
+/** The check stops after so many faults. */
 const MAX_FAULTS = 100;
-/** Rows that are written at once. */
+/** How many rows are written at once. */
 const BATCH = 1000;
 
-/** What is wrong with inline rows, each in itself. */
+/** What is wrong with inline rows. Each row is checked by itself. */
 export function checkInline({ columns, rows }: Inline): DataFault[] {
   if (rows.length === 0) return [{ pointer: "/data/inline/rows", message: "must have at least 1 row" }];
   const faults: DataFault[] = [];
@@ -44,7 +44,7 @@ export function checkInline({ columns, rows }: Inline): DataFault[] {
       faults.push({ pointer: `/data/inline/rows/${i}${at}`, message });
     }
   }
-  // Only of sound rows can one ask how large they are: others may be nested deeper than the stack.
+  // Only sound rows can be measured. Others may be nested deeper than the stack allows.
   if (faults.length > 0 || Buffer.byteLength(JSON.stringify({ columns, rows })) <= MAX_INLINE_BYTES) return faults;
   return [
     { pointer: "/data/inline", message: `may take ${MAX_INLINE_BYTES} bytes; upload what is larger as a dataset` },
@@ -89,13 +89,13 @@ function* lines(columns: readonly string[], rows: Inline["rows"]): Generator<str
 
 function line(cells: readonly Cell[]): string {
   const texts = cells.map(text);
-  // A row is not blank, and so left out, if something of it is quoted.
+  // A row with a quoted cell is not blank, so it is not left out.
   return `${texts.every((cell) => cell === "") ? ['""', ...texts.slice(1)].join(",") : texts.join(",")}\n`;
 }
 
 /**
- * A number's shortest decimal, which reads back as the same double; text in quotes where it would
- * be read otherwise without.
+ * The shortest decimal of a number, which reads back as the same double. Text is quoted if it would
+ * otherwise be read differently.
  */
 function text(cell: Cell): string {
   if (cell === null) return "";

@@ -1,17 +1,18 @@
 /*
- * A column whose type is found out from its cells, or was declared.
+ * A column whose type is detected from its cells, or was declared.
  *
- * A column starts out coded: a dictionary of the distinct cells with the line of each one's first,
- * and a 16-bit code for each row. That suits small integers, flags and categories, which is what
- * most columns hold, and whatever its type turns out to be, no cell is needed twice.
+ * A column starts out coded: a dictionary of the distinct cells, each with its first line, and a
+ * 16-bit code for each row. That suits small integers, flags and categories, which most columns
+ * hold. Whatever the type turns out to be, no cell is needed twice.
  *
- * One class more than can be listed ends that. From then on each cell is noted as evidence, and
- * read as what the cells so far are: a number under the decimal mark that they show, or a date in
- * their order. If it stays so, those are the values. The first cell that is something else leaves
- * the decision open; should the column then turn out to hold numbers or dates after all, such as
- * under a decimal comma that another column of the file shows, it needs its cells again.
+ * This ends when there is one class more than can be listed. From then on each cell is noted as
+ * evidence, and read as the same kind as the cells before it: a number under the decimal mark that
+ * they show, or a date in their order. If all cells are of that kind, these are the values. The
+ * first cell of another kind leaves the decision open. The column may still turn out to hold
+ * numbers or dates, for example under a decimal comma that another column shows. Then it needs its
+ * cells again.
  *
- * A text takes the place of a value as a fingerprint, so that one can tell in the end whether
+ * For a text a fingerprint is kept in place of a value, so that one can tell in the end whether
  * nearly all texts are different.
  */
 import type { MissingCells } from "./cell-word.ts";
@@ -30,7 +31,7 @@ export class TypedColumn {
   readonly #missing: MissingCells;
   #rows = 0;
   #dictionary: Dictionary | null;
-  /** Once there is no dictionary. */
+  /** Takes over when the dictionary ends. */
   #series: Series | null = null;
   #verdict: Decision | null = null;
   #needsAgain = false;
@@ -55,18 +56,18 @@ export class TypedColumn {
     this.#dictionary = null;
   }
 
-  /** What the cells could be, after the last one. */
+  /** What the cells could be. To be asked after the last one. */
   get evidence(): Evidence {
     this.#evidence ??= this.#series?.evidence ?? (this.#dictionary as Dictionary).evidence(this.#declared);
     return this.#evidence;
   }
 
-  /** Whether its cells show the decimal mark of the file. */
+  /** Whether its cells may prove the decimal mark of the file. */
   get mayProve(): boolean {
     return this.#declared === null || this.#declared === "numeric" || this.#declared === "ignore";
   }
 
-  /** Decides the type. What is given is about a cell that is not what was declared. */
+  /** Decides the type. Returns the reason if a cell does not have the declared type. */
   settle(mark: Mark): Reason | null {
     const verdict = verdictOn(this.evidence, this.#declared, this.#name, mark, !this.#missing.isDefault);
     if (verdict.type === "fault") return verdict.reason;
@@ -75,7 +76,7 @@ export class TypedColumn {
     return null;
   }
 
-  /** Once it is settled. */
+  /** To be asked after `settle`. */
   get needsAgain(): boolean {
     return this.#needsAgain;
   }

@@ -1,6 +1,6 @@
 /**
- * What type a column is, by the evidence of its cells and the decimal mark of the file, and which
- * cell it was that made it categorical.
+ * Decides the type of a column by the evidence of its cells and the decimal mark of the file, and
+ * names the cell that made it categorical.
  */
 import type { Reason } from "../dataset.ts";
 import { BOOLEAN, DATE, NUMBER, ODD_DATE, type Evidence, type Located, type ValueKind } from "./evidence.ts";
@@ -9,7 +9,7 @@ import type { DecimalMark, DeclaredType } from "../reading.ts";
 /** The decimal mark of a file, and what it rests on. */
 export interface Mark {
   readonly mark: DecimalMark;
-  /** Null: no cell of the file shows it; then it is the point. */
+  /** Null: no cell of the file proves a mark, so it is the point. */
   readonly proof: "declared" | (Located & { readonly column: string }) | null;
 }
 
@@ -21,7 +21,7 @@ export type Decision =
 /** A fault: the column is not what was declared. */
 export type Verdict = Decision | { readonly type: "fault"; readonly reason: Reason };
 
-/** @param areTokensDeclared whether it was declared what is missing */
+/** @param areTokensDeclared whether the client declared the missing tokens */
 export function verdictOn(
   evidence: Evidence,
   declared: DeclaredType | null,
@@ -160,7 +160,7 @@ function booleanProblem({ kinds, notBoolean }: Evidence, areTokensDeclared: bool
       );
 }
 
-/** What is declared takes the place of all that was: another token is added to it. */
+/** A declaration replaces all tokens before it, so the remedy adds another token to the list. */
 function missingRemedy({ cell }: Located, areTokensDeclared: boolean): string {
   if (cell.length > MAX_TOKEN_TOLD) return "Mend the cell, or leave it empty if its value is missing.";
   const upload = "If it means a missing value, upload the file with";
@@ -169,7 +169,7 @@ function missingRemedy({ cell }: Located, areTokensDeclared: boolean): string {
     : `${upload} ?missing_values=${JSON.stringify([cell])}, and what else is missing in it.`;
 }
 
-/** Nobody writes a longer one. */
+/** Nobody writes a longer token. */
 const MAX_TOKEN_TOLD = 20;
 
 function about(where: Located, predicate: string): Reason {
@@ -180,7 +180,7 @@ function quoted({ cell }: Located): string {
   return JSON.stringify(cell);
 }
 
-/** Classes have no line. */
+/** A class has no line. */
 function placeOf({ line }: Located): string {
   return line === 0 ? "" : ` in line ${line}`;
 }

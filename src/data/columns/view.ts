@@ -1,9 +1,9 @@
 /**
  * A recorded column as another type, for one job: what `data.columns` of a spec asks for.
  *
- * Everything follows from the record: numbers and dates become classes by their listed values, and
- * classes become numbers, dates or booleans by their spelling. What the record does not hold is a
- * fault whose remedy is to upload the file again with the type.
+ * Everything follows from the record. Numbers and dates become classes by their listed values.
+ * Classes become numbers, dates or booleans by their spelling. If the record does not hold enough,
+ * that is a fault, and its remedy is to upload the file again with the type.
  */
 import { MissingCells } from "./cell-word.ts";
 import { MISSING_CODE, tabulated, type ColumnValues } from "./column.ts";
@@ -12,9 +12,9 @@ import type { DeclaredType, Reading } from "../reading.ts";
 import { TypedColumn } from "./typed-column.ts";
 
 export interface ColumnView {
-  /** `mean` is null, and `missing` what is known at least, where only the values could tell. */
+  /** If only the values could tell, `mean` is null and `missing` is a lower bound. */
   readonly summary: ColumnSummary;
-  /** From the values of the recorded column to those of the view. */
+  /** Converts the values of the recorded column to those of the view. */
   readonly convert: (recorded: ColumnValues) => ColumnValues;
 }
 
@@ -24,8 +24,8 @@ export type Viewed = ColumnView | { readonly fault: string };
 type ReadingOfClasses = Pick<Reading, "decimal" | "decimal_proved" | "missing_values">;
 
 /**
- * `reading` is that of the column's dataset. `ignore` changes nothing here: it concerns the default
- * features.
+ * `reading` is the reading of the column's dataset. `ignore` changes nothing here, because it
+ * concerns the default features only.
  */
 export function viewColumn(summary: ColumnSummary, type: DeclaredType, reading: ReadingOfClasses): Viewed {
   if (type === "ignore" || type === summary.type) return { summary, convert: (recorded) => recorded };
@@ -41,7 +41,7 @@ export function viewColumn(summary: ColumnSummary, type: DeclaredType, reading: 
   }
   if (summary.type === "date" && type !== "categorical") return { fault: `is ${type}, but the column holds dates` };
 
-  // The classes are a column of their own, with the type that is asked for.
+  // The classes are read as a column of their own, with the declared type.
   const column = new TypedColumn(name, type, new MissingCells(reading.missing_values));
   for (const cell of classes) column.add(cell, NO_LINE);
   const { decimal: mark, decimal_proved } = reading;
@@ -59,7 +59,7 @@ export function viewColumn(summary: ColumnSummary, type: DeclaredType, reading: 
   };
 }
 
-/** Classes stand in no line. */
+/** Classes stand on no line. */
 const NO_LINE = 0;
 
 function undescribed(summary: ColumnSummary): ColumnSummary {

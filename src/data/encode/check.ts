@@ -1,9 +1,8 @@
 /**
  * What is wrong with a spec's `data` for a given dataset: all faults at once, each with a pointer
- * into the spec and a message that continues the sentence "<pointer> …".
- *
- * `checkData` needs no more than the summary of the columns; what only the rows can tell is said by
- * `checkSizes` once they were counted.
+ * into the spec and a message that continues the sentence "<pointer> …". `checkData` needs only the
+ * summary of the columns. `checkSizes` reports what only the rows can tell, once they have been
+ * counted.
  */
 import type { TargetKind } from "../../engine/training.ts";
 import {
@@ -25,11 +24,11 @@ export interface DataFault {
 
 type Check = (column: ColumnSummary) => string | null;
 
-/** The square of a larger number may not fit a double, and then neither does a variance. */
+/** The square of a larger number may not fit a double, and neither may a variance. */
 const MAX_MAGNITUDE = 1e150;
 const MAX_FLOAT32 = 3.4028234663852886e38;
 
-/** The table as the spec sees it, and what is wrong with how it wants to see it. */
+/** The table as the spec sees it, and what is wrong with the types that it asks for. */
 export function viewedTable(table: TableSummary, { columns }: DataSpec): { table: TableSummary; faults: DataFault[] } {
   const { table: viewed, faults } = viewTable(table, columns);
   const at = (column: string) => `/data/columns/${column.replaceAll("~", "~0").replaceAll("/", "~1")}`;
@@ -81,7 +80,7 @@ export function checkData(table: TableSummary, data: DataSpec, targets: TargetKi
   return faults;
 }
 
-/** What shows once the rows on each side and the inputs have been counted. */
+/** Faults that show once the rows on each side and the inputs have been counted. */
 export function checkSizes(sizes: Omit<DataSizes, "untrained" | "trained" | "validated">, data: DataSpec): DataFault[] {
   const faults = checkSides(sizes, data);
   if (sizes.width === 0 && sizes.train > 0) {
@@ -134,7 +133,7 @@ const NUMBER_FILLS = '"mean", "median" or "most_frequent" (of the training rows)
 const CLASS_FILLS =
   '"most_frequent" (of the training rows), "mean" or "median" (both leave the inputs of its classes 0)';
 
-/** The last remedy for a column. */
+/** How to leave a column out: the last remedy. */
 function leaveOut(features: DataSpec["features"]): string {
   return features === null ? "; /data/exclude can leave the column out" : "";
 }
@@ -160,12 +159,12 @@ function targetFault({ preprocess }: DataSpec, targets: TargetKind): Check {
   };
 }
 
-/** What made a column text, if other cells of it are none. */
+/** Which cell made a column text, if its other cells are none. */
 function because({ reason }: ColumnSummary): string {
   return reason === null ? "" : `; ${told(reason)}`;
 }
 
-/** Without its last stop: it is told at the end of a sentence. */
+/** The message without its full stop, since it stands at the end of a sentence. */
 export function told({ line, message }: Reason): string {
   return `in line ${line}, ${message.replace(/\.$/, "")}`;
 }

@@ -1,11 +1,11 @@
 /*
- * From typed columns to what the engine trains on. Runs in a helper thread, one column in memory at
- * a time.
+ * From typed columns to what the engine trains on. Runs in a helper thread, with one column in
+ * memory at a time.
  *
- * The numbers here influence the training, so each is computed in one fixed order: sums run over
- * the training rows in file order, in double, the mean first and then the squared deviations from
- * it; a scaled value is (x − offset) / divisor in double, rounded once to float32. No function of
- * `Math` but `sqrt` is used, which IEEE 754 defines to the last bit.
+ * These numbers influence the training, so each is computed in one fixed order. Sums run over the
+ * training rows in file order, in double: first the mean, then the squared deviations from it. A
+ * scaled value is (x − offset) / divisor in double, rounded once to float32. The only function of
+ * `Math` used is `sqrt`, which IEEE 754 defines to the last bit.
  */
 import type { TargetFacts } from "../../engine/metrics.ts";
 import type { TargetKind, TrainingData } from "../../engine/training.ts";
@@ -35,7 +35,7 @@ export interface EncodeInput {
   readonly targets: TargetKind;
 }
 
-/** The sizes, or what only the rows show to be wrong. */
+/** The sizes, or the faults that only the rows show. */
 export type Measured = { readonly sizes: DataSizes } | { readonly faults: DataFault[] };
 
 export function measureFile({ path, data, targets }: EncodeInput): Promise<Measured> {
@@ -96,7 +96,7 @@ function factsOn(values: ArrayLike<number>, rows: Int32Array, isBetween: (value:
   return { vary, between };
 }
 
-/** @throws Error if the spec does not fit the dataset, which the checks before should have said. */
+/** @throws Error if the spec does not fit the dataset, which earlier checks should have found */
 export function encodeFile({ path, data, targets }: EncodeInput): Promise<Encoded> {
   return ViewedFile.with(path, data.columns, async (file) => {
     assertFits(checkData(file.content, data, targets));
@@ -170,7 +170,7 @@ function fitNumbers(values: Float64Array, { numeric, missing }: Preprocess, trai
   return { scale: numeric, ...statistics, fill: fillOf(values, train, statistics, missing) };
 }
 
-/** Of equally frequent classes the first stands in for a missing one. */
+/** The class that stands in for a missing one is the most frequent, and of several the first. */
 function fitClasses(
   column: string,
   classes: readonly string[],
@@ -189,7 +189,7 @@ function widthOf(encoder: Encoder): number {
   return encoder.type === "categorical" ? encoder.classes.length : 1;
 }
 
-/** Where the inputs of a column go: from `first` on in each row of `width`. */
+/** Where the inputs of a column stand: from `first` on, in each row of `width`. */
 interface Place {
   readonly features: Float32Array;
   readonly first: number;
@@ -235,7 +235,7 @@ function encodeNumbers(
   const { offset, divisor } = scaling(encoder);
   for (let row = 0; row < values.length; row++) {
     const value = Number.isNaN(values[row]) ? encoder.fill : values[row];
-    // A cell that is missing and may not be is in a row that was dropped.
+    // A missing cell without a fill stands in a row that was dropped.
     if (value !== null) features[row * width + first] = (value - offset) / divisor;
   }
 }
@@ -292,7 +292,7 @@ async function encodeTarget(
     data.preprocess.target === "standardize" || (data.preprocess.target === "auto" && targets === "value");
   const { mean, std } = isScaled ? statisticsOf(numbers, train) : { mean: 0, std: 1 };
   const values = new Float32Array(new SharedArrayBuffer(4 * numbers.length));
-  // A missing cell is in a row that was dropped.
+  // A missing cell stands in a row that was dropped.
   for (let row = 0; row < values.length; row++)
     values[row] = Number.isNaN(numbers[row]) ? 0 : (numbers[row] - mean) / std;
   const task = targets === "value" ? "regression" : "classification";

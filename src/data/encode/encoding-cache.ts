@@ -1,6 +1,6 @@
 /**
- * Datasets encoded for training, in helper threads, and shared within the process: jobs that encode
- * one dataset alike train on the same buffers.
+ * Encodes datasets for training, in helper threads, and shares them within the process. Jobs that
+ * encode a dataset in the same way train on the same buffers.
  */
 import { dataBytes, type TargetKind, type TrainingData } from "../../engine/training.ts";
 import type { BatchOrderInput, BatchPage } from "./batch-order.ts";
@@ -9,11 +9,11 @@ import type { DataSpec, Encoded, Encoding } from "./encoding.ts";
 import { itself, runInHelper, type Asker } from "../pool.ts";
 
 /**
- * Of the encodings that no job uses any more, the latest up to this size are kept for the next job.
+ * Encodings that no job uses any more are kept up to this size for the next job, the latest first.
  */
 const KEPT_BYTES = 256 * 2 ** 20;
 
-/** What only the rows can tell before a job is planned. */
+/** Finds what only the rows can tell before a job is planned. */
 export function measure(columnsPath: string, data: DataSpec, targets: TargetKind, asker = itself): Promise<Measured> {
   return runInHelper("measureFile", { path: columnsPath, data: essence(data), targets }, asker);
 }
@@ -28,15 +28,15 @@ export function batchesOf(
   return runInHelper("batchOrder", { path: columnsPath, data: essence(data), ...which }, asker);
 }
 
-/** The file's path stands for its content: it is named by a hash. */
+/** The file's path stands for its content, because it contains its hash. */
 export function encode(columnsPath: string, data: DataSpec, targets: TargetKind): Promise<Encoded> {
   const input = { path: columnsPath, data: essence(data), targets };
   return encodings.get(JSON.stringify(input), () => runInHelper("encodeFile", input, itself));
 }
 
 /**
- * Without what does not influence the encoding, such as the dataset's id, which differs between
- * owners of the same bytes; and with what the specs of earlier versions lack.
+ * Leaves out what does not influence the encoding, such as the dataset's id, which differs between
+ * owners of the same bytes. Adds what the specs of earlier versions lack.
  */
 function essence({ target, features, exclude, columns, validation, test, preprocess }: DataSpec): DataSpec {
   return {
@@ -55,9 +55,9 @@ function essence({ target, features, exclude, columns, validation, test, preproc
 }
 
 /**
- * What any job still trains on is shared, however large; of what none does, the latest used is kept
- * up to a number of bytes. Whether a job does is for the garbage collector to say: it is as long as
- * someone holds the job's `TrainingData`.
+ * Shares every encoding that a job still trains on, however large it is. Of the others it keeps
+ * those that were used last, up to a number of bytes. The garbage collector decides whether a job
+ * still uses one: as long as someone holds the job's `TrainingData`.
  */
 export class EncodingCache {
   readonly #keptBytes: number;

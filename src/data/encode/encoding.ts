@@ -40,16 +40,17 @@ export type SplitRule =
 
 export type Scale = "standardize" | "min_max" | "none";
 
-/** The inputs that a date becomes, all of them UTC. */
+/** The inputs that a date becomes, all in UTC. */
 export const dateParts = ["year", "month", "day_of_week", "hour", "elapsed_days"] as const;
 export type DatePart = (typeof dateParts)[number];
 
 /**
- * How a column's cells become inputs of the model. All statistics are those of the training rows'
- * cells that are not missing, in double.
+ * How a column's cells become inputs of the model. All statistics are taken in double from the
+ * training rows' cells that are not missing.
  *
- * Numeric, one input: (x − mean) / std, (x − min) / (max − min) or x. A deviation of 0 is given as
- * 1; a range of 0 counts as 1. `fill` stands in for a missing cell; null if there may be none.
+ * Numeric: one input, (x − mean) / std, (x − min) / (max − min) or x. A deviation of 0 is given as
+ * 1. A range of 0 counts as 1. `fill` stands in for a missing cell; it is null if no cell may be
+ * missing.
  */
 export interface NumericEncoder {
   readonly column: string;
@@ -69,9 +70,9 @@ export interface DateEncoder extends Omit<NumericEncoder, "type"> {
 }
 
 /**
- * Categorical and boolean: an input for each class that occurs in the training rows, 1 for the
- * cell's own; all are 0 for any other class. A missing cell counts as `fill`; if that is null, all
- * are 0.
+ * Categorical and boolean: one input for each class that occurs in the training rows. It is 1 for
+ * the cell's own class. For a class that does not occur, all are 0. A missing cell counts as
+ * `fill`; if that is null, all are 0.
  */
 export interface CategoricalEncoder {
   readonly column: string;
@@ -80,7 +81,7 @@ export interface CategoricalEncoder {
   readonly fill: string | null;
 }
 
-/** One input beside the others of its column: 1 if the cell is missing, else 0. */
+/** One input beside the column's others: 1 if the cell is missing, else 0. */
 export interface IndicatorEncoder {
   readonly column: string;
   readonly type: "missing_indicator";
@@ -89,8 +90,8 @@ export interface IndicatorEncoder {
 export type Encoder = NumericEncoder | DateEncoder | CategoricalEncoder | IndicatorEncoder;
 
 /**
- * All that is needed to encode new rows as the training rows were, and to read predictions. Stored
- * with the model.
+ * All that is needed to encode new rows like the training rows, and to read predictions. It is
+ * stored with the model.
  */
 export interface Encoding {
   /** In the order of the model's inputs. */
@@ -98,9 +99,9 @@ export interface Encoding {
   readonly target: {
     readonly column: string;
     readonly task: "classification" | "regression";
-    /** Of a target that is a class: the classes, in the order of the model's outputs. */
+    /** For a target that is a class: the classes in the order of the model's outputs. */
     readonly classes: readonly string[] | null;
-    /** Of a target that is a value: prediction × std + mean is in the data's units. */
+    /** For a target that is a value: prediction × std + mean is in the data's units. */
     readonly mean: number | null;
     readonly std: number | null;
   };
@@ -111,7 +112,7 @@ export interface Encoded {
   readonly encoding: Encoding;
 }
 
-/** What a model needs to know of its data before they are encoded. */
+/** What must be known of the data to plan a model, before they are encoded. */
 export interface DataSizes {
   /** Rows that train, that validate, and that are kept for the test. */
   readonly train: number;
@@ -119,19 +120,22 @@ export interface DataSizes {
   readonly test: number;
   /** Inputs of the model. */
   readonly width: number;
-  /** Of a target that is a class: the classes that no training row has. */
+  /** For a target that is a class: the classes that no training row has. */
   readonly untrained: readonly string[];
-  /** Of the targets of the rows that train and of those that validate; null if not known before. */
+  /**
+   * Facts on the targets of the rows that train and of those that validate; null if they are not
+   * known yet.
+   */
   readonly trained: TargetFacts | null;
   readonly validated: TargetFacts | null;
 }
 
-/** What names of features may take in a spec whose client left them out. */
+/** How long the list of features may be, in a spec whose client left it out. */
 const MAX_NAMES_BYTES = 4096;
 
 /**
- * The features as a spec names them; null if they are too many: it would repeat its dataset, in
- * every job anew.
+ * The features as a spec names them. Null if they are too many: each job would repeat its dataset's
+ * columns.
  */
 export function writtenOut(features: readonly string[]): string[] | null {
   return Buffer.byteLength(JSON.stringify(features)) <= MAX_NAMES_BYTES ? [...features] : null;

@@ -1,16 +1,16 @@
 /**
  * Which columns a model predicts from.
  *
- * A spec may list them. Left out, they are all columns but those that another part of the spec
- * uses, those that are left out on purpose, and those whose values are nearly all different: they
- * name the rows of this table, and say nothing of the next row. In tables that were recorded before
- * this rule no column is known as such, so that their jobs keep their inputs.
+ * A spec may list them. The default is all columns except those that another part of the spec uses,
+ * those that were left out on purpose, and those whose values are nearly all different. The last
+ * kind names the rows of this table, and says nothing of the next row. In tables that were recorded
+ * before this rule no column is marked as such, so their jobs keep their inputs.
  */
 import type { ColumnSummary, DatasetContent } from "../dataset.ts";
 import type { DataSpec, SplitRule } from "./encoding.ts";
 import type { DeclaredType } from "../reading.ts";
 
-/** What there is to know of a table without its rows. */
+/** What is known of a table without its rows. */
 export type TableSummary = Pick<DatasetContent, "rows" | "columns" | "reading">;
 
 /** Why a column is no default feature. */
@@ -23,7 +23,7 @@ export function featuresOf(table: TableSummary, data: DataSpec): readonly string
   return table.columns.filter((column) => whyNot(column) === null).map(({ name }) => name);
 }
 
-/** Says of a column why it is no default feature; null: it is one. */
+/** Tells why a column is no default feature; null if it is one. */
 export function leavingOut(table: TableSummary, data: DataSpec): (column: ColumnSummary) => LeftOut | null {
   const used = new Set([data.target, ...ruleColumns(data.validation), ...ruleColumns(data.test)]);
   const excluded = new Set(data.exclude);
@@ -36,7 +36,7 @@ export function leavingOut(table: TableSummary, data: DataSpec): (column: Column
   };
 }
 
-/** The type that the spec declares for a column, or else the upload; null: neither. */
+/** The type that the spec declares for a column, or else the upload; null if neither does. */
 export function declaredType(
   { reading }: Pick<TableSummary, "reading">,
   { columns }: Pick<DataSpec, "columns">,
@@ -46,7 +46,7 @@ export function declaredType(
   return Object.hasOwn(reading.columns, name) ? reading.columns[name] : null;
 }
 
-/** The columns that a rule goes by. */
+/** The columns that a rule looks at. */
 export function ruleColumns(rule: SplitRule | null): string[] {
   if (rule === null) return [];
   if ("column" in rule) return [rule.column];

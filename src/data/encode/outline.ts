@@ -1,6 +1,5 @@
 /**
- * What there is to know of a synthetic table before it is made: enough to plan a job, and to find
- * what is wrong with one.
+ * What is known of a synthetic table before it is made: enough to plan a job, and to find faults.
  */
 import type { TargetKind } from "../../engine/training.ts";
 import type { ColumnSummary } from "../dataset.ts";
@@ -12,13 +11,13 @@ import { CLASS_COLUMN, syntheticColumns, type Synthetic } from "../synthetic.ts"
 
 export interface Outline {
   readonly content: TableSummary;
-  /** That a class has no training rows is not known. */
+  /** Does not know whether a class has no training rows. */
   sizes(data: DataSpec): DataSizes;
 }
 
 /**
- * Null if the answer depends on the table's numbers: on which rows a column marks, or which values
- * are to be classes, or what a column is as another type.
+ * Null if the answer depends on the table's numbers: on the rows that a column marks, on values
+ * that are to be classes, or on a column that is to have another type.
  */
 export function outlineOf(synthetic: Synthetic, data: DataSpec, targets: TargetKind): Outline | null {
   const { target } = data;
@@ -36,7 +35,7 @@ export function outlineOf(synthetic: Synthetic, data: DataSpec, targets: TargetK
   return { content, sizes: (filled) => ({ ...sides, width: featuresOf(content, filled).length, ...unknown }) };
 }
 
-/** Its numbers are moderate, whatever they are. */
+/** Its numbers are moderate, whatever their exact values are. */
 function column(name: string): ColumnSummary {
   return {
     name,

@@ -1,12 +1,13 @@
 /*
  * Which rows train, which validate, and which are kept for the test.
  *
- * The rules go by the rows' order in the file and by what a column holds, and look at all rows:
- * only then rows with a missing target or feature are dropped from each side, if the spec says so.
- * So `every: 5` means the same rows whatever the cells hold. The test rows are taken first, from
- * all rows of the file; the rule of validation then counts the rows that are left, from 0, as if
- * they were the whole file. So two rules that read alike do not want the same rows: `{"tail": 0.2}`
- * twice gives training, validation and test in the order of the file.
+ * The rules look at the order of the rows in the file and at the values of a column. They look at
+ * all rows. Only then are rows with a missing target or feature dropped from each side, if the spec
+ * says so. So `every: 5` means the same rows whatever the cells hold.
+ *
+ * The test rows are taken first, from all rows of the file. The rule of validation then counts the
+ * rows that are left, from 0, as if they were the whole file. So two equal rules do not choose the
+ * same rows: `{"tail": 0.2}` twice gives training, validation and test in the order of the file.
  */
 import { PURPOSE, shuffle } from "../../engine/random.ts";
 import { MISSING_CODE } from "../columns/column.ts";
@@ -44,7 +45,7 @@ function rowsOn(sides: Uint8Array, side: number): Int32Array {
   return picked;
 }
 
-/** How many of so many rows a rule chooses; null if only the file can tell. */
+/** How many of `rows` rows a rule chooses; null if only the file can tell. */
 export function chosenCount(rows: number, rule: SplitRule | null): number | null {
   if (rule === null) return 0;
   if ("tail" in rule) return Math.round(rows * rule.tail);
@@ -59,7 +60,7 @@ export function sideCounts(rows: number, { validation, test }: Pick<DataSpec, "v
   return tested === null || valid === null ? null : { train: rows - tested - valid, valid, test: tested };
 }
 
-/** Those of the given rows that a rule chooses. */
+/** The rows that a rule chooses of those given. */
 async function chosen(file: ViewedFile, data: DataSpec, rule: SplitRule, rows: Int32Array): Promise<Int32Array> {
   if ("tail" in rule) return rows.subarray(rows.length - Math.round(rows.length * rule.tail));
   if ("every" in rule) return rows.filter((_, at) => at % rule.every === 0);
@@ -75,14 +76,17 @@ function marked(values: Float64Array, rows: Int32Array): Int32Array {
   return rows.filter((row) => values[row] === 1);
 }
 
-/** The places of the rows in the order of a shuffle that hangs on the seed alone. */
+/** The rows in the order of a shuffle that depends on the seed alone. */
 function shuffled(count: number, seed: number): Int32Array {
   const order = Int32Array.from({ length: count }, (_, at) => at);
   shuffle(order, seed, 0, PURPOSE.split);
   return order;
 }
 
-/** Draws round(rows × fraction) rows: the first of a shuffle. Ascending. */
+/**
+ * Draws round(rows × fraction) rows: the first ones of a shuffle. They are given in ascending
+ * order.
+ */
 export function drawRows(rows: number, fraction: number, seed: number): Int32Array {
   return shuffled(rows, seed)
     .subarray(0, Math.round(rows * fraction))
@@ -90,10 +94,10 @@ export function drawRows(rows: number, fraction: number, seed: number): Int32Arr
 }
 
 /**
- * Draws round(rows × fraction) rows, of each class as many as is its share: rows of the class ×
- * fraction, rounded down. What is then missing of the sum comes from the classes with the largest
- * remainders, one row from each; of equal remainders the class that is first goes first. Rows
- * without a class are a class of their own, the last one.
+ * Draws round(rows × fraction) rows. Each class gives its share: its rows × fraction, rounded down.
+ * The rows that are then missing come from the classes with the largest remainders, one row from
+ * each; of equal remainders the first class gives one. Rows without a class count as a class of
+ * their own, the last one.
  */
 function drawStratified(
   classes: ArrayLike<number>,
@@ -103,7 +107,7 @@ function drawStratified(
   const sizes = new Map<number, number>();
   for (const row of rows) sizes.set(classes[row], (sizes.get(classes[row]) ?? 0) + 1);
   const shares = [...sizes].map(([label, size]) => ({ label, exact: size * fraction }));
-  // NaN, for a missing number, is sorted behind all others; a missing code is the largest as it is.
+  // NaN, for a missing number, is sorted behind all others. A missing code is the largest anyway.
   shares.sort((a, b) => remainder(b.exact) - remainder(a.exact) || order(a.label) - order(b.label));
   let missing = Math.round(rows.length * fraction) - shares.reduce((sum, { exact }) => sum + Math.floor(exact), 0);
   const left = new Map(shares.map(({ label, exact }) => [label, Math.floor(exact) + (missing-- > 0 ? 1 : 0)]));
@@ -124,9 +128,10 @@ function order(label: number): number {
 }
 
 /**
- * Draws whole groups: shuffles the groups, which stand in ascending order of their values before,
- * and takes the first of them, as many as bring the number of rows nearest to rows × fraction; of
- * two as near the smaller number. At least one group is taken, and one is left if there are two.
+ * Draws whole groups. Shuffles the groups, which stood in ascending order of their values, and
+ * takes the first ones: as many as bring the number of rows nearest to rows × fraction. If two
+ * numbers are equally near, it takes the smaller one. At least one group is taken, and one is left
+ * if there are two.
  */
 function drawGroups(
   values: ArrayLike<number>,
@@ -149,7 +154,7 @@ function drawGroups(
   return rows.filter((row) => taken.has(values[row]));
 }
 
-/** Takes rows with a missing target or feature off their side, where the spec says so. */
+/** Drops rows with a missing target or feature from their side, if the spec says so. */
 async function drop(file: ViewedFile, data: DataSpec, sides: Uint8Array): Promise<void> {
   const { missing, missing_target: missingTarget } = data.preprocess;
   const dropsAny = missing === "drop_row";

@@ -1,15 +1,14 @@
-/**
- * What is worked out from the training rows of a column: in double, in one fixed order.
- */
+/** What is computed from the training rows of a column: in double, in one fixed order. */
 import { MISSING_CODE } from "../columns/column.ts";
 import type { NumericEncoder, Preprocess } from "./encoding.ts";
 
 export type Statistics = Pick<NumericEncoder, "mean" | "std" | "min" | "max">;
 
 /**
- * Of the values in the given rows that are there. If they are all the same, the deviation is given
- * as 1 and the mean is that value: computed, both would be off by rounding, and the quotient of two
- * rounding errors can be any number. Without any value all others are 0.
+ * Statistics of the values in the given rows, without missing ones. If all values are equal, the
+ * deviation is given as 1 and the mean is that value. Both would have rounding errors if they were
+ * computed, and the quotient of two rounding errors can be any number. Without any value all the
+ * others are 0.
  */
 export function statisticsOf(values: Float64Array, rows: Int32Array): Statistics {
   let count = 0;
@@ -35,7 +34,7 @@ export function statisticsOf(values: Float64Array, rows: Int32Array): Statistics
   return { mean, std: Math.sqrt(squares / count) || 1, min, max };
 }
 
-/** What stands in for a missing number; null if there may be none. Without any value it is 0. */
+/** What stands in for a missing number; null if none may be missing. Without any value it is 0. */
 export function fillOf(
   values: Float64Array,
   rows: Int32Array,
@@ -59,21 +58,21 @@ function ascending(values: Float64Array, rows: Int32Array): Float64Array {
   return Float64Array.from(present, (row) => values[row]).sort();
 }
 
-/** Of an even number of values the mean of the middle two. */
+/** For an even number of values: the mean of the middle two. */
 function median(sorted: Float64Array): number {
   const middle = sorted.length >> 1;
   if (sorted.length === 0) return 0;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** Of equally frequent values the smallest. */
+/** If several values are equally frequent: the smallest. */
 function mostFrequent(sorted: Float64Array): number {
   let [best, most] = [0, 0];
   for (let begin = 0, end = 0; begin < sorted.length; begin = end) {
     while (end < sorted.length && sorted[end] === sorted[begin]) end++;
     if (end - begin > most) [best, most] = [sorted[begin], end - begin];
   }
-  // Of the two zeros the positive one.
+  // Gives the positive zero.
   return best + 0;
 }
 

@@ -1,5 +1,5 @@
 /**
- * A table as one job sees it: the file of its columns, some of them taken as another type
+ * A table as one job sees it: its file of columns, with some columns taken as another type
  * (`data.columns` of the spec).
  */
 import { truthOf } from "../columns/cell-word.ts";
@@ -27,8 +27,8 @@ export interface ViewFault {
 }
 
 /**
- * The summary of the table as the job sees it, and what speaks against it. How many cells a view
- * makes missing is not known here: `ViewedFile` knows.
+ * The summary of the table as the job sees it, and the faults of its types. It does not say how
+ * many cells a view makes missing; `ViewedFile` does.
  */
 export function viewTable<T extends TableSummary>(table: T, views: Views): { table: T; faults: ViewFault[] } {
   const names = Object.keys(views);
@@ -47,7 +47,7 @@ export function viewTable<T extends TableSummary>(table: T, views: Views): { tab
 }
 
 export class ViewedFile {
-  /** Says of every column how many cells are missing. */
+  /** It tells for every column how many cells are missing. */
   readonly content: DatasetContent;
   readonly #file: ColumnFile;
   readonly #converted: ReadonlyMap<number, Convert>;
@@ -89,7 +89,7 @@ export class ViewedFile {
     return index;
   }
 
-  /** Those of a boolean column are 1 for what is true, and 0 for what is not. */
+  /** The values of a boolean column are 1 for true and 0 for false. */
   async numbers(index: number): Promise<Float64Array> {
     const values = await this.values(index);
     if (values instanceof Float64Array) return values;

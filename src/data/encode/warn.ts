@@ -1,7 +1,7 @@
 /**
- * What whoever posts a spec should know of its data although they are accepted: silent choices that
- * may not be meant. Like faults, each has a pointer into the spec and a message that continues the
- * sentence "<pointer> …".
+ * Warnings about the data of a spec that is accepted: silent choices that its author may not have
+ * meant. Like faults, each has a pointer into the spec and a message that continues the sentence
+ * "<pointer> …".
  */
 import { parseDecimal } from "../columns/cell-number.ts";
 import { MissingCells } from "../columns/cell-word.ts";
@@ -10,7 +10,7 @@ import type { ColumnSummary } from "../dataset.ts";
 import type { DataSizes, DataSpec } from "./encoding.ts";
 import { featuresOf, leavingOut, type TableSummary } from "./features.ts";
 
-/** What they are about. */
+/** The codes, and what each is about. */
 export const dataWarningCodes = {
   header_of_values: "the first line may be a row, and no header",
   numbers_as_text: "a column is taken as text because of one cell, though others are numbers or dates",
@@ -61,7 +61,7 @@ function textWarning({ name, reason }: ColumnSummary, { target }: DataSpec): Dat
 
 const tokens = new MissingCells(null);
 
-/** Whoever says what is missing has decided. */
+/** If the client declared the missing tokens, there is nothing to warn of. */
 function missingWarning(column: ColumnSummary, { reading }: TableSummary, { target }: DataSpec): DataWarning[] {
   const { name, type, classes } = column;
   if (type !== "categorical" || (reading.version > 1 && reading.missing_values !== null)) return [];
@@ -92,7 +92,7 @@ function leftOutWarnings(table: TableSummary, data: DataSpec): DataWarning[] {
   });
 }
 
-/** Whether the reader gave the column its name, and left it out. */
+/** Whether the reader gave the column its name and left it out. */
 function isUnnamedIndex(name: string, { reading }: TableSummary, { columns }: DataSpec): boolean {
   return /^index(_\d+)?$/.test(name) && Object.hasOwn(reading.columns, name) && !Object.hasOwn(columns, name);
 }
@@ -106,7 +106,7 @@ function untrainedWarnings({ untrained }: DataSizes, { target, validation, test 
   return [{ pointer, code: "untrained_class", message }];
 }
 
-/** Of classes the warning before says it: all but one are without a row. */
+/** For classes the warning before says it: all but one have no row. */
 function constantWarnings({ untrained, trained }: DataSizes, { target }: DataSpec): DataWarning[] {
   if (trained === null || trained.vary || untrained.length > 0) return [];
   const message = `names ${quoted(target)}, which is the same in all rows that train: there is nothing to learn`;

@@ -27,21 +27,21 @@ import { download, NotThere } from "./download.ts";
 import { itself, runInHelper } from "../pool.ts";
 
 const ATTEMPTS = 5;
-/** Before the second attempt; doubled before each further one. */
+/** The wait before the second attempt. It doubles before each further one. */
 const BACKOFF_MS = 500;
 
 /**
- * The dataset could not be had from the api, or the disk here has no room for it; later, or from
- * elsewhere, it may.
+ * The dataset could not be fetched from the API, or the disk here has no room for it. A later
+ * attempt or another worker may succeed.
  */
 export class DatasetUnreachable extends Error {}
 
 export interface DatasetCacheOptions {
-  /** The api. */
+  /** The address of the API. */
   apiUrl: string;
-  /** What to show the api as `Authorization`, to be given a dataset. */
+  /** Gives the `Authorization` header with which the API serves a dataset. */
   authorize(dataset: WantedDataset): Promise<string>;
-  /** How much is kept of what no job reads. */
+  /** How many bytes are kept of datasets that no job reads. */
   maxBytes: number;
   log: Logger;
   backoffMs?: number;
@@ -61,7 +61,7 @@ export class DatasetCache {
   readonly #arriving = new Map<string, Promise<void>>();
   readonly #leaving = new Map<string, Promise<void>>();
   #probing: Promise<void> | null = null;
-  /** Pieces that came from the api so far. */
+  /** How many chunks have come from the API so far. */
   received = 0;
 
   constructor(directory: string, options: DatasetCacheOptions) {
@@ -101,7 +101,7 @@ export class DatasetCache {
       const readers = this.#readers.get(name)! - 1;
       if (readers > 0) this.#readers.set(name, readers);
       else this.#readers.delete(name);
-      // What cannot be removed now is tried again the next time.
+      // What cannot be removed now will be removed the next time.
       await this.#shrink().catch(() => undefined);
     }
   }
@@ -122,7 +122,7 @@ export class DatasetCache {
     return join(this.#directory, `${name}.columns`);
   }
 
-  /** `how` is done once for all who wait for the dataset. */
+  /** Runs `how` once for all who wait for the dataset. */
   async #bring(dataset: WantedDataset, how: () => Promise<void>): Promise<void> {
     const name = columnsName(dataset);
     await this.#leaving.get(name);
@@ -182,7 +182,7 @@ export class DatasetCache {
       stalledMs,
       arrived: () => this.received++,
     }).catch(async (error: unknown) => {
-      // What there is of it must not fill the disk until somebody wants it again.
+      // A part of a file must not fill the disk until somebody wants the file again.
       if (diskFault(error) !== null) await rm(path, { force: true }).catch(() => undefined);
       throw error;
     });
@@ -198,7 +198,7 @@ export class DatasetCache {
     }
   }
 
-  /** Lets go of what was used longest ago until the rest keeps to the limit. */
+  /** Removes what was used longest ago until the rest keeps to the limit. */
   async #shrink(): Promise<void> {
     const names = (await readdir(this.#directory)).filter(
       (name) => name.endsWith(".columns") && !name.startsWith("fetch-"),
@@ -211,7 +211,7 @@ export class DatasetCache {
       if (bytes <= this.#options.maxBytes) return;
       if (this.#readers.has(name) || this.#leaving.has(name)) continue;
       bytes -= size;
-      // Whoever wants it now waits until it is gone, and fetches it again.
+      // A job that wants it now waits until it is gone, and fetches it again.
       const leaving = rm(this.#columnsPath(name), { force: true }).finally(() => this.#leaving.delete(name));
       this.#leaving.set(name, leaving);
       await leaving;
@@ -220,14 +220,14 @@ export class DatasetCache {
 }
 
 async function sizeAndUse(path: string): Promise<{ bytes: number; usedMs: number }> {
-  // It may be gone since the directory was read.
+  // It may have been removed since the directory was read.
   return stat(path).then(
     ({ size, mtimeMs }) => ({ bytes: size, usedMs: mtimeMs }),
     () => ({ bytes: 0, usedMs: 0 }),
   );
 }
 
-/** What `fetch` says of a failure is in its cause. */
+/** `fetch` gives the reason of a failure in the error's cause. */
 function reasonOf(error: unknown): string {
   const { message, cause } = error as Error;
   return cause instanceof Error && cause.message !== "" ? cause.message : message;

@@ -39,8 +39,8 @@ const HASH_BYTES = 32;
 const HEADER_AT = 8 + HASH_BYTES;
 
 /**
- * Writes and syncs a new file. `content` describes `columns`, which are taken in its order. Returns
- * the SHA-256 of the file.
+ * Writes and syncs a new file. `content` describes the `columns`, which are taken in its order.
+ * Returns the SHA-256 of the file.
  */
 export async function writeColumnFile(
   path: string,
@@ -83,7 +83,7 @@ function sha256Of(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** The file that is to be checked, and the dataset that it should be of. */
+/** The file to check, and the dataset that it should belong to. */
 export interface ColumnsToCheck extends Pick<StoredDataset, "sha256" | "columns_sha256"> {
   readonly path: string;
 }
@@ -100,8 +100,8 @@ export function checkColumns({ path, sha256, columns_sha256 }: ColumnsToCheck): 
 }
 
 /**
- * Tells a file from other ones of its name by its beginning: the SHA-256 of the header, which holds
- * those of the columns. Null if there is less of it.
+ * Tells a file from others with its name by its beginning: the SHA-256 of the header, which holds
+ * those of the columns. Null if `start` does not reach so far.
  */
 export function headerHash(start: Buffer): string | null {
   return start.length < HEADER_AT ? null : start.toString("hex", 8, HEADER_AT);
@@ -158,7 +158,7 @@ export class ColumnFile {
     return index;
   }
 
-  /** Of the whole file. */
+  /** The SHA-256 of the whole file. */
   async sha256(): Promise<string> {
     const hash = createHash("sha256");
     const stream = this.#file.createReadStream({ start: 0, autoClose: false, highWaterMark: 2 ** 18 });
@@ -221,7 +221,7 @@ async function read(file: FileHandle, position: number, length: number): Promise
   return bytes.buffer;
 }
 
-/** A sector that cannot be read any more is damage like any other. */
+/** A sector that can no longer be read is damage like any other. */
 function unreadable(error: NodeJS.ErrnoException): never {
   throw error.code === "EIO" ? new DamagedFile(`The file of columns cannot be read: ${error.message}.`) : error;
 }

@@ -49,32 +49,35 @@ import { SOURCE_READING, type Source } from "../source.ts";
 import { atMost, unpack, type Packing } from "../table/unpack.ts";
 
 const FINISHED = /^[0-9a-f]{64}\.(csv|columns)$/;
-/** A deletion that goes on for longer was cut off. */
+/** A deletion that takes longer than this was cut off. */
 const [RETIRED_POLLS, RETIRED_POLL_MS] = [100, 10];
-/** Each deletion has a name of its own: one must not remove what another one may put back. */
+/**
+ * Each deletion has a name of its own, since it must not remove a file that another one may put
+ * back.
+ */
 const RETIRED = /^retired-[0-9a-f-]{36}-([0-9a-f]{64}\.(?:csv|columns))$/;
 const UNFINISHED = /^upload-[0-9a-f-]{36}\.(csv|columns)$/;
 
-/** Where it is said that a file was repaired. */
+/** The log that is told when a file was repaired. */
 interface Log {
   warn(about: object, message: string): void;
 }
 
 const silent: Log = { warn: () => undefined };
 
-/** Files on their way out. */
+/** Files that are about to be removed. */
 export interface Retired {
   remove(name: string): Promise<void>;
-  /** All that were not removed. */
+  /** Puts back all files that were not removed. */
   putBack(): Promise<void>;
 }
 
-/** A table that was read and is not kept yet. */
+/** A table that was read and is not yet kept. */
 export interface Draft {
   readonly content: ReadContent;
   /** The file of its columns, until it is kept or discarded. */
   readonly columnsPath: string;
-  /** Gives its files the names of their hashes, in the place of those that are there already. */
+  /** Renames its files to their hashes. They replace files that are there already. */
   keep(): Promise<void>;
   /** Removes what was not kept. */
   discard(): Promise<void>;
@@ -92,7 +95,7 @@ export class DatasetFiles {
   /** The columns that are being made again, by their path. */
   readonly #rebuilding = new Map<string, Promise<void>>();
   #probing: Promise<void> | null = null;
-  /** The last that was begun on the files of the same bytes, by the hash of these. */
+  /** The latest work that was begun on the files of some bytes, by the hash of the bytes. */
   readonly #turns = new Map<string, Promise<unknown>>();
 
   constructor(directory: string, log: Log = silent, isNeeded: IsNeeded = async () => true) {
@@ -119,7 +122,7 @@ export class DatasetFiles {
 
   /** @throws Error that says what is wrong if nothing can be written to the directory */
   async probe(): Promise<void> {
-    // One at a time: a disk that hangs must not take a thread for each that asks.
+    // One probe at a time: a disk that hangs must not take a thread for each caller.
     this.#probing ??= probeDirectory(this.#directory).finally(() => (this.#probing = null));
     await this.#probing;
   }
@@ -186,8 +189,8 @@ export class DatasetFiles {
   }
 
   /**
-   * Does one thing after the other with the files of the same bytes: keeping them until they are
-   * referred to, removing them if they are not, making columns again.
+   * Runs work on the files of the same bytes one after the other: keeping files until a record
+   * refers to them, removing files that no record refers to, making columns again.
    */
   async exclusively<T>(sha256: string, work: () => Promise<T>): Promise<T> {
     const turn = (this.#turns.get(sha256) ?? Promise.resolve()).then(work, work);
@@ -204,7 +207,7 @@ export class DatasetFiles {
     return (await readdir(this.#directory)).filter((name) => FINISHED.test(name));
   }
 
-  /** Removes those of the files that were kept, or kept anew, more than an hour ago. */
+  /** Removes those of the files that were kept, or kept again, more than an hour ago. */
   async removeAbandoned(names: readonly string[]): Promise<void> {
     await removeAbandoned(this.#directory, names);
   }
@@ -220,8 +223,8 @@ export class DatasetFiles {
   }
 
   /**
-   * Gives `read` the file of typed columns. If that turns out to be damaged it is made again, and
-   * read once more.
+   * Gives `read` the file of typed columns. If the file turns out to be damaged, it is made again
+   * and read once more.
    * @throws DatasetLost, and whatever `read` throws
    */
   async use<T>(dataset: StoredDataset, read: (columnsPath: string) => Promise<T>): Promise<T> {
@@ -235,17 +238,20 @@ export class DatasetFiles {
       await rebuilding.finally(() => this.#rebuilding.delete(path));
     }
     return await read(path).catch((error: Error) => {
-      // Made a moment ago: they were deleted since, or the disk keeps nothing.
+      // It was made a moment ago. So it has been deleted since, or the disk keeps nothing.
       throw isDamaged(error) ? new DatasetLost(error.message) : error;
     });
   }
 
-  /** A file that is retired is about to be removed or put back, which is waited for. */
+  /**
+   * Whether a file is there. Waits for a file that is retired, which is about to be removed or put
+   * back.
+   */
   async #isThere(name: string): Promise<boolean> {
     const path = this.#path(name);
     for (let i = 0; i < RETIRED_POLLS; i++) {
       if (await exists(path)) return true;
-      // A worker whose datasets come from elsewhere has no directory.
+      // A worker that fetches its datasets has no such directory.
       const names = await readdir(this.#directory).catch(() => []);
       if (!names.some((other) => RETIRED.exec(other)?.[1] === name)) break;
       await sleep(RETIRED_POLL_MS);
@@ -261,7 +267,7 @@ export class DatasetFiles {
       await this.exclusively(dataset.sha256, async () => {
         await this.#readAgain(dataset, temporary, message);
         await rename(temporary, path);
-        // The dataset may have been deleted meanwhile, and its columns would stay behind.
+        // The dataset may have been deleted meanwhile. Then its columns must not stay behind.
         if (!(await this.#isNeeded(columnsFile(dataset)))) {
           await rm(path, { force: true });
           throw new DatasetLost(`${message} The dataset was deleted.`);
@@ -318,7 +324,7 @@ export class DatasetFiles {
     return this.#path(columnsFile(dataset));
   }
 
-  /** @throws Error if the disk does not allow it; the files are where they were then */
+  /** @throws Error if the disk does not allow it; then the files are where they were */
   async retire(names: readonly string[]): Promise<Retired> {
     const id = randomUUID();
     const retiredName = (name: string) => `retired-${id}-${name}`;
@@ -341,7 +347,7 @@ export class DatasetFiles {
     else await this.#rename(retired, name);
   }
 
-  /** Unless it is not there. */
+  /** Renames a file if it is there. */
   async #rename(from: string, to: string): Promise<void> {
     await rename(join(this.#directory, from), join(this.#directory, to)).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "ENOENT") throw error;

@@ -4,10 +4,10 @@ import { open, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { diskFault } from "../../disk-fault.ts";
 
-/** A file that is still being written is written to more often than that. */
+/** A file that is still being written changes more often than this. */
 const ABANDONED_MS = 60 * 60 * 1000;
 
-/** What a probe writes: a file without content may fit a disk that is full. */
+/** What a probe writes. A full disk may still have room for an empty file. */
 const PROBE = Buffer.alloc(4096);
 
 /** The name of a probe that a crash left behind. */
@@ -46,8 +46,8 @@ export async function probeDirectory(directory: string): Promise<void> {
 }
 
 /**
- * Removes those of the files that nobody has written to for an hour: another process may share the
- * directory, and be at it.
+ * Removes those of the files that nobody has written to for an hour. Another process may share the
+ * directory and still be writing.
  */
 export async function removeAbandoned(directory: string, names: readonly string[]): Promise<void> {
   const paths = names.map((name) => join(directory, name));
@@ -59,7 +59,7 @@ export async function removeAbandoned(directory: string, names: readonly string[
   );
 }
 
-/** A rename is safe from a power cut only once its directory is on disk. */
+/** A rename survives a power cut only once its directory is on disk. */
 export async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path);
   try {

@@ -1,5 +1,5 @@
 /**
- * One attempt to get a file over HTTP. What it got stays on disk if it breaks off, and the next
+ * One attempt to get a file over HTTP. If it breaks off, what came stays on disk, and the next
  * attempt goes on from there.
  */
 import { writeFile } from "node:fs/promises";
@@ -8,19 +8,20 @@ import { OpenFile } from "./open-file.ts";
 /** The server says that it has no such file. */
 export class NotThere extends Error {}
 
-/** In which at least so much must come: a download that is slower than that would never end. */
+/** At least so many bytes must come in so many milliseconds. A slower download would never end. */
 const STALLED_MS = 20_000;
 const LEAST_BYTES = 16_384;
 
 export interface Download {
   readonly url: string;
   readonly authorization: string;
-  /** Where it goes. */
+  /** Where the file is written. */
   readonly path: string;
-  /** Another one than 20 s. */
+  /** Replaces the 20 s. */
   readonly stalledMs?: number;
   /**
-   * What the server calls the version of a file that begins so; null if that cannot be told yet.
+   * The server's name for the version of a file that begins like this; null if that cannot be told
+   * yet.
    */
   versionOf(start: Buffer): string | null;
   /** Called whenever more of it has come. */
@@ -36,7 +37,7 @@ export async function download(wanted: Download): Promise<void> {
     stalledMs,
   ).unref();
   try {
-    // What is packed on its way could not be gone on with.
+    // A download that is packed on its way could not be continued.
     const headers = { authorization, "accept-encoding": "identity", ...(await rest(wanted)) };
     const { status, body } = await fetch(url, { headers, signal: stalled.signal });
     if (body === null || (status !== 200 && status !== 206)) {
@@ -48,14 +49,14 @@ export async function download(wanted: Download): Promise<void> {
       timer.refresh();
       arrived();
     });
-    // A server may begin anew, and does so if it has another version by now.
+    // A server may begin again, and does so if it has another version by now.
     await writeFile(path, chunks, { flag: status === 206 ? "a" : "w", flush: true });
   } finally {
     clearTimeout(timer);
   }
 }
 
-/** Asks for what is not here yet of the version that has begun to come. */
+/** Asks for the part that is still missing of the version that has begun to come. */
 async function rest({ path, versionOf }: Download): Promise<Record<string, string>> {
   const begun = await OpenFile.open(path);
   if (begun === null) return {};

@@ -1,4 +1,4 @@
-/** A file of a dataset, to be sent. */
+/** A file of a dataset that is to be sent. */
 import { createHash } from "node:crypto";
 import { open, type FileHandle } from "node:fs/promises";
 import { pipeline, Transform, type Readable } from "node:stream";
@@ -8,7 +8,7 @@ import { DatasetLost } from "../dataset.ts";
 const START_BYTES = 64;
 
 /**
- * To be read by one of its streams, which closes it. It stays readable to its end even if the
+ * It must be read by one of its streams, which closes it. It stays readable to its end even if the
  * dataset is deleted meanwhile.
  */
 export class OpenFile {
@@ -40,12 +40,12 @@ export class OpenFile {
     }
   }
 
-  /** If it is not read after all. */
+  /** Closes a file that nobody reads after all. */
   async close(): Promise<void> {
     await this.#file.close();
   }
 
-  /** From any byte on. Whoever takes them checks them. */
+  /** The bytes from `first` on. The receiver checks them. */
   from(first: number): Readable {
     return this.#file.createReadStream({ start: first });
   }
@@ -56,7 +56,7 @@ export class OpenFile {
   }
 }
 
-/** Passes on what it gets, the last chunk only if all of it has this hash. */
+/** Passes on what it gets. It passes the last chunk only if the whole has this hash. */
 function checkedAgainst(sha256: string): Transform {
   const hash = createHash("sha256");
   let last: Buffer | undefined;
