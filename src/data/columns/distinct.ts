@@ -1,15 +1,15 @@
 /** Whether the values of a column are nearly all different, as those of an id are. */
 
-/** Fewer may all be different by chance. */
+/** Fewer values may all differ by chance. */
 const MIN_VALUES = 21;
-/** The share of values that repeat others, from which on they do not count as different. */
+/** If this share of the values repeats others, the values do not count as different. */
 const REPEATED_SHARE = 0.05;
 
 export function areNearlyAll(distinct: number, count: number): boolean {
   return count >= MIN_VALUES && count - distinct < REPEATED_SHARE * count;
 }
 
-/** `values`: NaN where a cell is missing. A part of them is enough where many repeat. */
+/** `values` has NaN for missing cells. If many values repeat, looking at a part of them is enough. */
 export function areAllDifferent(values: Float64Array): boolean {
   let count = 0;
   for (const value of values) if (!Number.isNaN(value)) count++;
@@ -31,8 +31,8 @@ export function areIntegers(values: Float64Array): boolean {
 }
 
 /**
- * A number that stands for a text where only the difference counts. It is never an integer, and two
- * texts have the same once in 2^51.
+ * A number that stands for a text where only differences count. It is never an integer. Two
+ * different texts get the same number once in 2^51.
  */
 export function fingerprint(text: string): number {
   let high = 0x9e3779b1;

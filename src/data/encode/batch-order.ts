@@ -1,6 +1,6 @@
 /*
- * Which rows of the file make the batches of an epoch, and in which order. It follows from the spec
- * and the table alone, so that it is the same before, while and after a job runs.
+ * Which rows of the file make the batches of an epoch, and in which order. The answer follows from
+ * the spec and the table alone, so it is the same before, during and after a job's run.
  */
 import { batchesPerEpoch, batchesPerStep, batchRows, stepsPerEpoch, type Training } from "../../engine/job.ts";
 import { shuffle } from "../../engine/random.ts";
@@ -8,7 +8,7 @@ import type { DataSpec } from "./encoding.ts";
 import { splitRows } from "./split.ts";
 import { ViewedFile } from "./viewed-file.ts";
 
-/** A page ends once it has so many rows; a single batch may have more. */
+/** A page ends once it has so many rows. A single batch may have more. */
 export const MAX_PAGE_ROWS = 100_000;
 
 export interface BatchOrderInput {
@@ -18,7 +18,7 @@ export interface BatchOrderInput {
   readonly training: Pick<Training, "batch_size" | "drop_last" | "shuffle" | "seed" | "gradient_accumulation_steps">;
   /** From 0. */
   readonly epoch: number;
-  /** Batches from this one on, and how many at most. */
+  /** The first batch of the page, and how many batches it has at most. */
   readonly first: number;
   readonly limit: number;
 }
@@ -26,15 +26,15 @@ export interface BatchOrderInput {
 export interface Batch {
   /** Its number in the epoch, from 0. */
   readonly batch: number;
-  /** The step that it is a part of, as metrics count: from 1. */
+  /** The step that it belongs to, counted from 1 as metrics do. */
   readonly step: number;
-  /** In the file, from 0. */
+  /** Row numbers in the file, from 0. */
   readonly rows: Int32Array;
 }
 
 export interface BatchPage {
   readonly batches: Batch[];
-  /** How many the epoch has. */
+  /** How many batches the epoch has. */
   readonly total: number;
 }
 
