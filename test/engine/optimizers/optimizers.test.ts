@@ -8,12 +8,10 @@ import { withSpan } from "../../../src/engine/schedules/span.ts";
 import { schedules } from "../../../src/engine/schedules/registry.generated.ts";
 import { withDefaults, type Member, type Options } from "../../../src/engine/options.ts";
 import { Bench } from "../../support/kernels.ts";
-import { expectClose, goldenCases, tolerance } from "../../support/golden.ts";
+import { expectClose, tolerance } from "../../support/golden.ts";
 import { Optimizing, type Parameter } from "../../support/optimizing.ts";
 import { tries } from "../../support/tries.ts";
 import { numbers, referenceOf, referenceTensor } from "../../support/references.ts";
-import { gradientOf, type OptimizerCase } from "../../conformance/optimizer.ts";
-import { translate } from "../../conformance/names.ts";
 
 /*
  * What every optimizer of the registry must pass: its kernel agrees with its reference under every
@@ -265,91 +263,6 @@ describe("at the end of every schedule", () => {
     expect(steps(0.02, 0, 0)).toBe(1);
     // AdamW's first step is as long as its rate of 1e-3, of which a half is asked for.
     expect(steps(0.02, 0.01)).toBeCloseTo(1 - 0.5e-3, 4);
-  });
-});
-
-describe("references", () => {
-  const golden = ["torch", "optax", "keras"].flatMap((library) =>
-    goldenCases<OptimizerCase>(`optimizers/${library}.json`),
-  );
-  const compared = new Set(
-    golden.map(({ library, optimizer, options }) => translate(optimizers, library, optimizer, options).type),
-  );
-  /** No numbers of optax's were recorded for these. Only references from the papers hold them. */
-  const unrecorded = ["ademamix", "prodigy"];
-  it.each(types)("%s has cases, in one dialect or another", (_key, { type }) => {
-    expect(compared.has(type)).toBe(!unrecorded.includes(type));
-  });
-
-  /** What keeps a case of a library from agreeing with double arithmetic to the last digits. */
-  const limits: Readonly<Record<string, number>> = {
-    // optax computes its warm-up factor in float32 also in the double-precision run.
-    "optax.schedule_free_adamw": 1e-7,
-  };
-
-  it.each(golden.map((golden): [string, OptimizerCase] => [golden.id, golden]))(
-    "agree with the library in double: %s",
-    (_id, { library, optimizer, options, params, steps, lr_per_step: rates, expected }) => {
-      const member = translate(optimizers, library, optimizer, options);
-      const reference = referenceOf(member);
-      const numbersOf = expected.float64_ns_exact ?? expected.float64;
-      const limit = limits[`${library}.${optimizer}`] ?? 1e-11;
-      for (const parameter of params) {
-        const { name, shape, initial } = parameter;
-        const tensor = referenceTensor(member, { shape, values: initial.data });
-        const { checkpoints, values, eval_values: others } = numbersOf[name];
-        for (let t = 1; t <= steps; t++) {
-          tensor.gradient.set(gradientOf(parameter, t));
-          reference([tensor], t, rates?.[t - 1] ?? configure(member).rate);
-          const at = checkpoints.indexOf(t);
-          if (at === -1) continue;
-          const row = ({ data }: typeof values) => data.slice(at * initial.data.length, (at + 1) * initial.data.length);
-          expectClose(tensor.weight, row(values), limit, `${name} after step ${t}`);
-          if (others) expectClose(tensor.evaluated, row(others), limit, `${name}, to evaluate`);
-        }
-      }
-    },
-  );
-});
-
-describe("options that do not go together are named", () => {
-  const faults = (type: keyof typeof optimizers, options: Record<string, unknown>) =>
-    configure(withDefaults(optimizers[type], options))
-      .check()
-      .map(({ option }) => option);
-
-  it.each<[keyof typeof optimizers, Record<string, unknown>, string[]]>([
-    ["sgd", { nesterov: true }, ["momentum"]],
-    ["sgd", { nesterov: true, momentum: 0.9, dampening: 0.1 }, ["dampening"]],
-    ["sgd", { nesterov: true, momentum: 0.9 }, []],
-    ["sgd", { dampening: 0.1 }, []],
-    ["keras_sgd", { nesterov: true }, []],
-    ["schedule_free_adamw", { betas: [0, 0.999] }, ["betas"]],
-    ["schedule_free_adamw", {}, []],
-    ["optax_schedule_free_adamw", { b1: 0 }, ["b1"]],
-    ["rprop", { etas: [1.2, 0.5] }, ["etas"]],
-    ["rprop", { etas: [0.5, 1] }, ["etas"]],
-    ["rprop", { etas: [1, 1.2] }, ["etas"]],
-    ["rprop", { step_sizes: [1, 0.5] }, ["step_sizes"]],
-    ["rprop", { step_sizes: [0.5, 0.5] }, []],
-    ["lookahead", { optimizer: withDefaults(optimizers.lbfgs) }, ["optimizer"]],
-    ["lookahead", { optimizer: withDefaults(optimizers.lookahead) }, ["optimizer"]],
-    ["lookahead", { optimizer: withDefaults(optimizers.sgd, { nesterov: true }) }, ["optimizer/momentum"]],
-    ["optax_lookahead", { fast_optimizer: withDefaults(optimizers.schedule_free_adamw) }, ["fast_optimizer"]],
-    ["muon", { fallback: withDefaults(optimizers.muon) }, ["fallback"]],
-    ["muon", { fallback: withDefaults(optimizers.keras_adam) }, []],
-    ["muon", {}, []],
-  ])("%s %j", (type, options, expected) => {
-    expect(faults(type, options)).toEqual(expected);
-  });
-
-  it("a model without a matrix is not for muon", () => {
-    const muon = configure(withDefaults(optimizers.muon));
-    expect(muon.fits([[3], [2, 3, 4]])).toMatchObject([{ option: "type" }]);
-    expect(muon.fits([[3], [2, 3]])).toEqual([]);
-    const around = withDefaults(optimizers.lookahead, { optimizer: withDefaults(optimizers.muon) });
-    expect(configure(around).fits([[3]])).toMatchObject([{ option: "optimizer/type" }]);
-    expect(configure(around).fits([[3], [2, 3]])).toEqual([]);
   });
 });
 
