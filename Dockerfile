@@ -1,7 +1,8 @@
 # One image for every role. All in one, with a Redis of its own:
 #
 #   docker build -t rappel .
-#   docker run -p 127.0.0.1:8080:8080 -v rappel:/data -e RAPPEL_API_KEYS=me:$(openssl rand -hex 16) rappel
+#   docker run -p 127.0.0.1:8080:8080 -v rappel:/data \
+#     -e RAPPEL_API_KEYS=me:$(openssl rand -hex 16) rappel
 #
 # The sources run as they are: there is no build step, only dependencies to bring. The tag of the
 # base is exact. To pin its bytes too, append the digest that `docker image inspect --format

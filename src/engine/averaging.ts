@@ -10,10 +10,11 @@ import type { OptimizerType } from "./optimizers/optimizer.ts";
  *     ema   first avg = w, then avg = decay · avg + (1 − decay) · w
  *     swa   avg = avg + (w − avg) / (n + 1), after n averages
  *
- * They are taken after the steps start_step + every_steps, start_step + 2 every_steps, … (steps
- * count from 1), while the new weights are in cache, and in the region of evaluation weights
- * itself. So what is evaluated, kept as best and served are the averages, and the weights as long
- * as there is none. How many there are follows from the step alone: there is no counter to keep.
+ * An average is taken after the steps start_step + every_steps, start_step + 2 every_steps, …
+ * (steps count from 1), while the new weights are in cache. It is written to the region of
+ * evaluation weights. So the averages are evaluated, kept as best and served; before the first
+ * average, the weights are. The number of averages follows from the step alone, so there is no
+ * counter to keep.
  *
  * Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", 1992; Izmailov et
  * al., "Averaging weights leads to wider optima and better generalization", UAI 2018
@@ -24,7 +25,10 @@ export class WeightAverages {
   readonly #kernels: Kernels;
   readonly #plan: Plan;
   readonly #averaging: Averaging;
-  /** What part of the way to the new weights the averages go at this step; 0: none are taken. */
+  /**
+   * How far the averages move towards the new weights at this step, from 0 to 1. 0: no average is
+   * taken.
+   */
   #share = 0;
 
   constructor(kernels: Kernels, plan: Plan, averaging: Averaging) {
@@ -33,7 +37,7 @@ export class WeightAverages {
     this.#averaging = averaging;
   }
 
-  /** Null unless the job takes any. */
+  /** Null if the job takes no averages. */
   static of(kernels: Kernels, plan: Plan, { averaging = null }: Pick<Training, "averaging">): WeightAverages | null {
     return averaging && new WeightAverages(kernels, plan, averaging);
   }
@@ -46,7 +50,7 @@ export class WeightAverages {
     else this.#share = this.#averaging.type === "ema" ? 1 - this.#averaging.decay : 1 / (before + 1);
   }
 
-  /** Takes elements begin..end of a parameter into their averages, if the step is one of those. */
+  /** Adds elements begin..end of a parameter to their averages, if this step takes an average. */
   take(parameter: number, begin: number, end: number): void {
     if (this.#share === 0) return;
     const { weight, evaluated } = this.#plan.parameters[parameter];
@@ -54,7 +58,7 @@ export class WeightAverages {
     else this.#kernels.average(evaluated + begin * 4, weight + begin * 4, end - begin, this.#share);
   }
 
-  /** Lets the weights after `step` steps stand for the averages, if there are none yet. */
+  /** Copies the weights after `step` steps to the averages' place, if there is no average yet. */
   standIn(step: number, parameter: number, begin: number, end: number): void {
     if (averagesBy(this.#averaging, step) === 0) this.#copy(parameter, begin, end);
   }
@@ -65,7 +69,7 @@ export class WeightAverages {
   }
 }
 
-/** Whether other weights are evaluated and served than those that are trained. */
+/** Whether the weights that are evaluated and served differ from those that are trained. */
 export function evaluatesOthers(
   optimizer: Pick<OptimizerType, "evaluatesOthers">,
   { averaging = null }: Pick<Training, "averaging"> = {},

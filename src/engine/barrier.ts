@@ -11,14 +11,14 @@ export class Aborted extends Error {
 const SLEPT = 1;
 const ABORTED = 2;
 
-/** So many meetings in a row that ended asleep, and spinning is given up … */
-const PATIENCE = 4;
-/** … for so many meetings. */
-const PENANCE = 1000;
+/** After this many meetings in a row that ended asleep, a thread stops spinning … */
+const MAX_MEETINGS_ASLEEP = 4;
+/** … for this many meetings. */
+const MEETINGS_WITHOUT_SPIN = 1000;
 
 /**
- * The barrier of a crew as one thread sees it. Spinning beats sleeping tenfold while the others are
- * on their way, and is worse than useless when something else has their core; so a thread whose
+ * The barrier of a crew as one thread sees it. Spinning is ten times faster than sleeping if the
+ * other threads arrive soon. It does harm if another program has their core. So a thread whose
  * meetings keep ending asleep stops spinning for a while.
  */
 export class Barrier {
@@ -27,7 +27,7 @@ export class Barrier {
   readonly #control: Int32Array;
   readonly #threads: number;
   #slept = 0;
-  #penance = 0;
+  #meetingsToSleep = 0;
 
   constructor(kernels: Kernels, control: Int32Array, address: number, threads: number) {
     this.#kernels = kernels;
@@ -42,17 +42,17 @@ export class Barrier {
       if (this.#control[WORD.abort] !== 0) throw new Aborted();
       return;
     }
-    const turns = this.#penance > 0 ? 0 : this.#control[WORD.spin];
+    const turns = this.#meetingsToSleep > 0 ? 0 : this.#control[WORD.spin];
     const outcome = this.#kernels.barrier(this.#address, this.#threads, turns);
     if (outcome === ABORTED) throw new Aborted();
-    if (this.#penance > 0) this.#penance--;
+    if (this.#meetingsToSleep > 0) this.#meetingsToSleep--;
     else if (turns > 0) this.#learn(outcome === SLEPT);
   }
 
   #learn(slept: boolean): void {
     this.#slept = slept ? this.#slept + 1 : 0;
-    if (this.#slept < PATIENCE) return;
+    if (this.#slept < MAX_MEETINGS_ASLEEP) return;
     this.#slept = 0;
-    this.#penance = PENANCE;
+    this.#meetingsToSleep = MEETINGS_WITHOUT_SPIN;
   }
 }

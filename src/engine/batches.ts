@@ -9,7 +9,7 @@ import { seedHalves } from "./random.ts";
 const SHORT_ROW = 32;
 
 /**
- * Which rows make the batches of a step, and their way into the job's memory. The order of an epoch
+ * Which rows make the batches of a step. Copies them into the job's memory. The order of an epoch
  * is a function of (seed, epoch): the leader shuffles when an epoch begins, the others wait for it.
  */
 export class Batches {
@@ -44,7 +44,7 @@ export class Batches {
     this.#stepsPerEpoch = stepsPerEpoch(job.training, trainRows.length);
   }
 
-  /** Turns to `step` (from 0). A meeting of the crew when a new epoch begins. */
+  /** Turns to `step` (from 0). The crew meets here when a new epoch begins. */
   begin(step: number): void {
     const epoch = Math.floor(step / this.#stepsPerEpoch);
     if (epoch !== this.#epoch) this.#beginEpoch(epoch);

@@ -1,21 +1,22 @@
 /*
  * Metrics of classes, from what an evaluation recorded of each row. Every sum runs over rows or
- * classes in ascending order, and the area under the ROC curve counts pairs, which is exact: so no
- * order of threads shows in a result.
+ * classes in ascending order. The area under the ROC curve counts pairs, which is exact. So the
+ * result does not depend on the order of threads.
  *
  * Cost: the area sorts the rows by their score, once for each class (n log n; about 0.2 s a million
- * scores). MAX_SCORES bounds it and the memory of the scores; beyond it the area is not computed.
+ * scores). MAX_SCORES limits this time and the memory of the scores. With more scores the area is
+ * not computed.
  */
 
 /**
- * The most scores, rows × classes (two classes have one score a row), of which the area under the
- * ROC curve is computed: 16 MiB.
+ * The largest number of scores for which the area under the ROC curve is computed: 16 MiB. Scores
+ * are rows × classes; two classes have one score a row.
  */
 export const MAX_SCORES = 2 ** 22;
 
 /**
- * Scores a row, with which the classes are told apart; 0: none are recorded. `rows`: how many are
- * evaluated.
+ * The number of scores that are recorded for each row to compare classes. 0: none are recorded.
+ * `rows`: how many rows are evaluated.
  */
 export function scoresPerRow(classes: number, rows: number): number {
   const scores = classes === 2 ? 1 : classes;
@@ -23,8 +24,8 @@ export function scoresPerRow(classes: number, rows: number): number {
 }
 
 /**
- * What is known of the evaluated rows: for each its class, which may be a probability where there
- * are two, the class that was decided for, and its scores.
+ * What an evaluation knows of its rows: for each row its class (with two classes it may be a
+ * probability), the predicted class, and its scores.
  */
 export interface ClassifiedRows {
   readonly classes: number;
@@ -36,9 +37,9 @@ export interface ClassifiedRows {
 const UNDEFINED = { accuracy: NaN, macro_f1: NaN, precision: NaN, recall: NaN, auc: NaN };
 
 /**
- * Accuracy; the means over the classes, without one that is neither present nor predicted, of F1,
- * precision and recall; the area. All are undefined where a target is no class but a probability
- * between.
+ * Accuracy; F1, precision and recall, each as the mean over the classes; and the area. A class that
+ * is neither present nor predicted does not count. All are undefined if a target is a probability
+ * between 0 and 1, which is no class.
  */
 export function classification(rows: ClassifiedRows): Record<string, number> {
   const { classes, targets, decided } = rows;
@@ -76,7 +77,7 @@ export function classification(rows: ClassifiedRows): Record<string, number> {
 
 /**
  * The area under the ROC curve of the second of two classes, or the mean over the classes that are
- * present. NaN where there are fewer than two of these, or no scores.
+ * present. NaN if fewer than two classes are present, or if there are no scores.
  */
 function areaOf({ classes, targets, scores }: ClassifiedRows, present: Float64Array): number {
   const perRow = scores.length / targets.length;
@@ -88,8 +89,8 @@ function areaOf({ classes, targets, scores }: ClassifiedRows, present: Float64Ar
 }
 
 /**
- * The part of all pairs of a row of the class and one of the rest in which the first has the higher
- * score; an equal one counts half.
+ * Of all pairs of a row of the class and a row of the rest: the part in which the row of the class
+ * has the higher score. An equal score counts half.
  */
 function areaAgainstRest(
   scores: Float32Array,

@@ -3,8 +3,9 @@
  * the job's shared memory.
  *
  * The main thread writes requests; thread 0, the leader, reads them once a step, between the step's
- * two barriers, and writes what all do at the step's end into ACTION. Every thread reads ACTION
- * after the second barrier. So all agree, at no cost, and nobody ever waits for the main thread.
+ * two barriers. It then writes into ACTION what all threads do at the end of the step. Every thread
+ * reads ACTION after the second barrier. So all threads agree, at no cost, and no thread waits for
+ * the main thread.
  */
 
 /**
@@ -16,9 +17,9 @@ export const WORD = {
   abort: 2,
   /** From main: bits of REQUEST. */
   request: 16,
-  /** From main: 1 while the crew is to hold at a step boundary. */
+  /** From main: 1 while the crew must wait at a step boundary. */
   suspended: 17,
-  /** From main: how many turns a barrier may spin. */
+  /** From main: how many turns a thread may spin at a barrier. */
   spin: 18,
   /** From the leader: bits of ACTION for the end of this step. */
   action: 32,
@@ -31,15 +32,17 @@ export const WORD = {
   /** 1 from the moment a snapshot is copied until it has been serialised. */
   snapshotBusy: 49,
   /**
-   * From the leader: VERDICT of what the detectors found, at the end of a step or of an evaluation.
+   * From the leader: the VERDICT on what the detectors found, at the end of a step or of an
+   * evaluation.
    */
   verdict: 36,
   /**
-   * Counts the slabs of validation rows that were evaluated, by any thread and without a lock. It
-   * only shows that something moves: it may wrap or be inexact.
+   * The number of slabs of validation rows that were evaluated. Every thread counts here, without a
+   * lock, so the number may be inexact, and it may wrap. It only shows that the crew makes
+   * progress.
    */
   evaluated: 50,
-  /** Set by any thread that met a weight that is not finite while copying a snapshot. */
+  /** Any thread sets it if it finds a weight that is not finite while it copies a snapshot. */
   notFinite: 64,
 } as const;
 
@@ -52,11 +55,13 @@ export const DOUBLE = {
   /** Mean loss of the last log interval. */
   trainLoss: 40,
   /**
-   * The evaluation's outcome, written by the leader, read by all: the value that early stopping and
-   * keeping the best look at.
+   * The result of the evaluation for early stopping and for keeping the best. The leader writes it,
+   * all threads read it.
    */
   monitored: 41,
-  /** The value of the metric that the schedule follows, written and read likewise. */
+  /**
+   * The value of the metric that the schedule follows. The leader writes it, all threads read it.
+   */
   followed: 42,
   /** Steps finished, epochs finished. */
   step: 44,
@@ -67,7 +72,7 @@ export const CONTROL_BYTES = 512;
 
 export const REQUEST = { stop: 1, snapshot: 2, shutdownSnapshot: 4 } as const;
 
-/** By rising weight. */
+/** In ascending order of priority. */
 export const VERDICT = { goOn: 0, end: 1, fail: 2 } as const;
 
 export const ACTION = { ...REQUEST, diverged: 8 } as const;
@@ -81,8 +86,8 @@ export const LOG_BYTES = LOG_ENTRIES * 4 * 8;
 
 /**
  * The first serial number of an entry. Threads sleep on these numbers, so they must be words, and a
- * word wraps after 2^32 entries. They begin just below 2^31, so that every longer run passes the
- * place where a wrap could go wrong.
+ * word wraps after 2^32 entries. They begin just below 2^31. So every longer run passes the number
+ * at which a fault in the wrapping would show.
  */
 export const FIRST_SERIAL = 0x7fffffff - 100;
 

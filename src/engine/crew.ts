@@ -17,13 +17,13 @@ import type { SnapshotKind, StartMessage, ThreadMessage } from "./thread.ts";
 import { dataBytes } from "./training.ts";
 
 /*
- * The threads that train one job together, seen from the main thread: it starts them, sets request
- * words, and is told of log entries, evaluations and snapshots. It takes no part in training, and
- * training does not wait for it (unless it lets the log's ring fill up).
+ * The threads that train one job together, as the main thread sees them. The main thread starts
+ * them and sets request words; they tell it of log entries, evaluations and snapshots. It takes no
+ * part in training, and training does not wait for it (unless it lets the log's ring fill up).
  *
- * A crew has its job's memory until its last thread has left it, in order or by its death, and its
- * last snapshot is serialised. Then the memory goes back to be another job's, and what the crew
- * still knows and is told is no longer in it.
+ * A crew keeps its job's memory until its last thread has left the job or died, and its last
+ * snapshot is serialised. Then the memory is returned for another job. What the crew needs after
+ * that is kept elsewhere.
  */
 
 /** The whole state as it stood at a step boundary. */
@@ -32,8 +32,8 @@ export interface Snapshot {
   readonly kinds: readonly SnapshotKind[];
   readonly metrics: Readonly<Record<string, number>>;
   /**
-   * Checkpoints that were due since the last snapshot and were passed over, because the buffer was
-   * not free.
+   * The number of checkpoints since the last snapshot that were due but skipped, because the buffer
+   * was not free.
    */
   readonly skipped: number;
   /**
@@ -64,7 +64,7 @@ export interface CrewHandlers {
   log(entries: readonly LogEntry[]): void;
   /** `seconds`: how long it took. */
   evaluated(evaluation: Evaluation, seconds: number): void;
-  /** Metrics of a step that was looked at closely, by name. */
+  /** The metrics of an observed step, by name. */
   observed?(step: number, metrics: Readonly<Record<string, number>>): void;
   /** A detector found something. */
   diagnosed?(finding: Finding): void;
@@ -75,21 +75,21 @@ export interface CrewOptions {
   readonly threads: number;
   /** Steps between checkpoints, or null. */
   readonly everySteps: number | null;
-  /** Whether there is one before the first step; not unless said so. */
+  /** Whether a checkpoint is taken before the first step. Default: no. */
   readonly atStart?: boolean;
   /**
-   * The bytes of an earlier snapshot to go on from; the crew takes them over, and the array is
-   * empty afterwards.
+   * The bytes of an earlier snapshot from which training continues. The crew takes the buffer over:
+   * the array is empty afterwards.
    */
   readonly state: Uint8Array | null;
   /**
-   * The bytes of a model file to begin with, instead of weights that are drawn; taken over
-   * likewise.
+   * The bytes of a model file to begin with instead of random weights. The crew takes this buffer
+   * over too.
    */
   readonly weights?: Uint8Array | null;
   /**
-   * The rewinds that the run goes on with, of which a state that is older does not know; those of
-   * the state unless said otherwise.
+   * The rewinds that apply to this run. An older state does not know of them. Default: the rewinds
+   * in the state.
    */
   readonly changes?: readonly Change[] | null;
 }
@@ -97,14 +97,14 @@ export interface CrewOptions {
 /** A thread of the crew died; the job can go on from its last checkpoint in another crew. */
 export class ThreadFailed extends Error {}
 
-/** How often the log is read while nothing else calls for it. */
+/** How often the log is read if nothing else causes it to be read. */
 const DRAIN_MS = 50;
 
 export class Crew {
   readonly threads: number;
   readonly plan: Plan;
   readonly #job: TrainingJob;
-  /** Null once it was given back. */
+  /** Null after it was returned. */
   #memory: WebAssembly.Memory | null;
   #words: Int32Array;
   #doubles: Float64Array;
@@ -172,8 +172,8 @@ export class Crew {
   }
 
   /**
-   * Trains until the job ends, diverges or is stopped. To be called once, by whoever has started
-   * the crew. @throws ThreadFailed
+   * Trains until the job ends, diverges or is stopped. The caller that started the crew calls this
+   * once. @throws ThreadFailed
    */
   async run(): Promise<Outcome> {
     try {
@@ -202,7 +202,9 @@ export class Crew {
     this.#drain();
   }
 
-  /** Once nobody uses it. The control words go on in a copy. */
+  /**
+   * Called when nobody uses the memory any more. The crew goes on with a copy of the control words.
+   */
   #giveBackMemory(): void {
     const memory = this.#memory;
     if (memory === null || !this.#over || this.#snapshots > 0) return;
@@ -242,7 +244,7 @@ export class Crew {
   }
 
   #receive(message: Exclude<ThreadMessage, { type: "idle" }>): void {
-    // What was logged before the message was sent comes first.
+    // Entries that were logged before the message was sent come first.
     this.#drain();
     if (message.type === "evaluated") this.#handlers.evaluated(message.evaluation, message.seconds);
     else if (message.type === "observed") this.#handlers.observed?.(message.step, message.metrics);
@@ -252,7 +254,7 @@ export class Crew {
     else if (message.type === "failed") this.#fail(new ThreadFailed(message.message));
   }
 
-  /** A thread that failed has not left its barrier in order: the others are called off. */
+  /** The other threads would wait at the barrier for a thread that failed, so they are stopped. */
   #fail(error: Error): void {
     this.#failure ??= error;
     this.#abort();
@@ -311,12 +313,12 @@ export class Crew {
     if (entries.length > 0) this.#handlers.log(entries);
   }
 
-  /** What detectors had found in the state that the crew goes on from. */
+  /** The findings of detectors in the state from which the crew continued. */
   get findings(): readonly Finding[] {
     return this.#progress.diagnosis.findings;
   }
 
-  /** Where training stands. Cheap. */
+  /** The present step, epoch and loss. Cheap to call. */
   progress(): { step: number; epoch: number; trainLoss: number | null } {
     const loss = this.#doubles[DOUBLE.trainLoss];
     return {
@@ -337,20 +339,20 @@ export class Crew {
   }
 
   /**
-   * Stops at the next step boundary, with a "shutdown" snapshot before if it is asked for; `run`
-   * then resolves.
+   * Stops at the next step boundary, after a "shutdown" snapshot if `snapshot` is true. `run` then
+   * resolves.
    */
   stop({ snapshot }: { readonly snapshot: boolean }): void {
     Atomics.or(this.#words, WORD.request, REQUEST.stop | (snapshot ? REQUEST.shutdownSnapshot : 0));
     this.resume();
   }
 
-  /** Calls the threads off at once, wherever they are; `run` rejects. */
+  /** Stops the threads at once, wherever they are. `run` then rejects. */
   abandon(error: Error): void {
     this.#fail(error);
   }
 
-  /** Holds at the next step boundary, everything in memory. */
+  /** Pauses at the next step boundary. Everything stays in memory. */
   suspend(): void {
     Atomics.store(this.#words, WORD.suspended, 1);
   }

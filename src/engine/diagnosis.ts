@@ -9,24 +9,24 @@ import type { LayerObservation } from "./observer.ts";
 
 /*
  * Watches a run: makes readings of its numbers and gives them to the detectors. Only the leader
- * does; what is found reaches the other threads as the decision to go on or not. All that it
- * remembers is in a state that is part of the checkpoint.
+ * does this. The other threads learn only the decision whether to go on. Everything that the
+ * diagnosis remembers is part of the checkpoint.
  */
 
 /** Part of the checkpoint. */
 export interface DiagnosisState {
   /**
-   * The loss of the first step, and what the run is taken to have started from; null until they are
+   * The loss of the first step, and the loss from which the run is said to have started. Null until
    * known.
    */
   firstLoss: number | null;
   start: number | null;
   /**
-   * Whether it began with weights that had learned before, and so what it started from says nothing
-   * of what there was to learn.
+   * Whether the run began with weights that had already learned. Its first loss then does not show
+   * how much there was to learn.
    */
   learned: boolean;
-  /** Losses of the window that is under way. */
+  /** The losses of the present window. */
   window: { steps: number; sum: number; squares: number };
   /** Losses since the last evaluation. */
   epoch: { steps: number; sum: number };
@@ -36,8 +36,8 @@ export interface DiagnosisState {
 }
 
 /**
- * Steps of a window: a hundredth of the run, within these bounds, so that a mean means something
- * and nothing is seen late.
+ * The steps of a window are a hundredth of the run, within these bounds. With fewer steps a mean is
+ * too noisy; with more steps a fault is seen too late.
  */
 const LEAST_WINDOW = 5;
 const LONGEST_WINDOW = 50;
@@ -47,15 +47,16 @@ export function windowSteps(totalSteps: number): number {
 }
 
 /**
- * What a run starts from is the mean of its first window; or the loss of its first step, if that is
- * less since it goes wrong at once, and if a batch has this many rows, so that one step says
- * something. The loss of all rows says everything, and may be far down before the window ends.
+ * The starting loss of a run is the mean of its first window. It is the loss of the first step if
+ * that is lower (the run may go wrong at once) and if a batch has at least this many rows, so that
+ * one step is reliable. If a batch has all rows, the first loss is exact, and the loss may fall far
+ * before the window ends.
  */
-const TELLING_ROWS = 8;
+const RELIABLE_ROWS = 8;
 
 function startOf({ stepRows, trainRows }: RunFacts, first: number, mean: number): number {
   if (stepRows === trainRows) return first;
-  return stepRows < TELLING_ROWS ? mean : Math.min(mean, first);
+  return stepRows < RELIABLE_ROWS ? mean : Math.min(mean, first);
 }
 
 interface Watching {
@@ -156,7 +157,7 @@ export function freshDiagnosis(): DiagnosisState {
   };
 }
 
-/** Whether a finding ends the job, and how: one of VERDICT. */
+/** Whether and how a finding ends the job: one of VERDICT. */
 export function verdictOf(job: TrainingJob, { detector }: Finding): number {
   const policy = job.detectors?.[detector].policy;
   if (policy === "rewind") return VERDICT.fail;
@@ -172,8 +173,8 @@ interface Logged {
 }
 
 /**
- * What to say of a run whose loss or weights are no longer finite. `step` is the first at which
- * that showed, `logged` what was logged last before it.
+ * The finding for a run whose loss or weights are no longer finite. `step` is the first step at
+ * which that showed, `logged` the last log entries before it.
  */
 export function explainDivergence(
   job: TrainingJob,
@@ -195,7 +196,7 @@ export function explainDivergence(
   };
 }
 
-/** How the loss went before: from its lowest value to its last. */
+/** How the loss changed before: from its lowest value to its last. */
 function course(finite: readonly Logged[]): string {
   const last = finite.at(-1);
   if (last === undefined) return ", before any loss was logged";

@@ -9,10 +9,10 @@ import type { Network } from "./network.ts";
 import { share } from "./slices.ts";
 
 /*
- * Rows that do not train through the model. Each thread takes its share of them through its share
- * of the activation buffers and records for each row EVALUATION_DOUBLES doubles, and the scores
- * that tell the classes apart. The leader then makes metrics of the records, row by row in
- * ascending order, so that the metrics, too, do not depend on who computed what.
+ * Evaluation: a forward pass over rows that are not trained on. Each thread runs its share of the
+ * rows through its share of the activation buffers. For each row it records EVALUATION_DOUBLES
+ * doubles and the scores of the classes. The leader then computes the metrics from the records, row
+ * by row in ascending order. So the metrics do not depend on which thread computed which row.
  */
 
 export interface Evaluation {
@@ -60,8 +60,8 @@ function record(kernels: Kernels, plan: Plan, target: number, network: Network, 
 }
 
 /**
- * The log loss of the row, and its scores: of two classes how much more the second is expected than
- * the first, of more the logarithms of their probabilities.
+ * Records the log loss of the row and its scores. With two classes the score is the log-odds of the
+ * second class; with more, the scores are the logarithms of the probabilities.
  */
 function recordClasses(kernels: Kernels, plan: Plan, sample: number, row: number): void {
   kernels.f64[recordOf(plan, row) + 4] = termsOf(kernels, plan, sample);
@@ -150,8 +150,7 @@ function column(records: Float64Array, index: number): Float64Array {
 
 /**
  * R², the mean absolute error and the root of the mean squared one, in the target's original units.
- * Of a target that does not vary R² is 1 if every prediction is right, else 0, as scikit-learn has
- * it.
+ * If the target does not vary, R² is 1 if every prediction is right, else 0, as in scikit-learn.
  */
 function regression(records: Float64Array, std: number): Record<string, number> {
   const rows = records.length / EVALUATION_DOUBLES;

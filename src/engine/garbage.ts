@@ -1,11 +1,13 @@
 /*
  * Shared memory is freed once no isolate of the process refers to it, not even by garbage. V8 does
- * not count shared memory when it decides whether to collect, and an idle isolate allocates
- * nothing, so that it never collects: the memories of ended jobs would stay for ever. So whoever
- * gives up a shared memory has the isolates collected that have seen it.
+ * not count shared memory when it decides whether to collect. An idle isolate allocates nothing, so
+ * it never collects. The memories of ended jobs would then never be freed. So the code that gives
+ * up a shared memory starts a collection in all isolates that had a reference to it.
  */
 
-/** A thread that has seen this much shared memory in one task is collected right after it. */
+/**
+ * A thread that had this many bytes of shared memory in one task collects garbage right after it.
+ */
 export const LARGE_BYTES = 16 * 2 ** 20;
 
 /** V8 begins to collect once buffers of this size were allocated since the last time. */
@@ -22,16 +24,16 @@ export function collectNow(): void {
   gc();
 }
 
-/** Threads that never need these modules do not load them: they take milliseconds. */
+/** Loading these modules takes milliseconds, so only threads that need them load them. */
 function exposed(): () => void {
   process.getBuiltinModule("node:v8").setFlagsFromString("--expose-gc");
   return process.getBuiltinModule("node:vm").runInNewContext("gc") as () => void;
 }
 
 /**
- * Has V8 collect this isolate step by step, as it does for itself, without holding up the event
- * loop. It is told of a buffer that is as large as what it does not see. Nobody touches that
- * buffer, so that it takes no memory.
+ * Makes V8 collect this isolate step by step, as it usually does, without blocking the event loop.
+ * To start this, a large buffer is allocated, which V8 does count. Nobody touches that buffer, so
+ * it takes no memory.
  */
 export function collectSoon(): void {
   void new ArrayBuffer(PRESSURE_BYTES);

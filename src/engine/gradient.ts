@@ -6,20 +6,21 @@ import { seedHalves } from "./random.ts";
 import { parameterBlocks, sumOfBlocks, type Block, type Tile } from "./slices.ts";
 
 /*
- * What is done to the gradient before an optimizer sees it, as one thread does its part.
+ * What happens to the gradient before an optimizer reads it: one thread's part of the work.
  *
- * A step may have several batches. Each batch's gradient of a tile is computed like a single one's
- * and added to those before it (`accumulate`), in the order of the batches; the loss is divided by
- * the divisor of all of them, so that the sum is the gradient of one large batch.
+ * A step may have several batches. The gradient of a tile is computed for each batch in turn and
+ * added to the sum so far (`accumulate`), in the order of the batches. The loss is divided by the
+ * divisor of all batches together. So the sum is the gradient of one large batch.
  *
- * Then, in this order: elements are clipped by value, units by their weights' norms, all of it by
- * its norm, and noise is added. Noise comes last as in the experiments of its paper that clip, and
- * as in optax.noisy_sgd: clipped noise would no longer have the variance that was asked for.
+ * Then, in this order: elements are clipped by value, units are clipped by the norms of their
+ * weights, the whole gradient is clipped by its norm, and noise is added. Noise comes last, as in
+ * the paper's experiments that clip and as in optax.noisy_sgd: clipped noise would no longer have
+ * the requested variance.
  *
- * What an element or a unit can tell by itself is done to each tile when it is whole (`tileReady`).
- * A norm takes the whole gradient: it is measured once all threads have written theirs (`measure`),
- * and what follows from it is done to a slice when the optimizer first reads it (`finish`), while
- * it is in cache.
+ * The first two need only an element or a unit. They are done to each tile when it is complete
+ * (`tileReady`). The norm needs the whole gradient. It is measured when all threads have written
+ * their parts (`measure`). The clipping by norm and the noise are done to a slice when the
+ * optimizer first reads it (`finish`), while it is in cache.
  */
 
 /** The part of a job's `training` that concerns the gradient. */
@@ -31,7 +32,7 @@ export type Treatment = Pick<
 export class Gradient {
   /** Its norm before clipping at the last step; NaN if it is not clipped by norm. */
   norm = Number.NaN;
-  /** Whether nothing can be updated before the whole of it is there. */
+  /** Whether no weight can be updated before the whole gradient is computed. */
   readonly neededWhole: boolean;
   readonly #kernels: Kernels;
   readonly #plan: Plan;
@@ -73,8 +74,8 @@ export class Gradient {
   }
 
   /**
-   * Adds a batch's part of a tile to what the step's batches before it brought; after the last one
-   * the tile is whole.
+   * Adds the gradient of one batch to the tile's sum of the step's earlier batches. After the last
+   * batch the tile is complete.
    */
   accumulate(tile: Tile, first: boolean, last: boolean): void {
     const { weight, gradient } = this.#plan.parameters[tile.parameter];
@@ -87,7 +88,7 @@ export class Gradient {
     else this.#kernels.add(sum, batch, count);
   }
 
-  /** What is done to every tile when it is whole. */
+  /** Clips a tile that is complete, by value and by units. */
   tileReady(tile: Tile): void {
     if (this.#clipValue === null && !this.#clipUnits) return;
     const { weight, gradient, unitRows } = this.#plan.parameters[tile.parameter];
@@ -100,8 +101,8 @@ export class Gradient {
   }
 
   /**
-   * Takes the measure of the whole, which all threads must have written. A meeting of the crew if
-   * it is clipped by its norm.
+   * Measures the norm of the whole gradient, which all threads must have written. The crew meets
+   * here if the gradient is clipped by its norm.
    */
   measure(): void {
     if (this.#clipNorm === null) return;
@@ -118,8 +119,8 @@ export class Gradient {
   }
 
   /**
-   * Does what is left to do to elements begin..end of a parameter's, once it is measured if it is
-   * to be.
+   * Finishes elements begin..end of a parameter's gradient: scales them if the norm was clipped,
+   * and adds noise. `measure` must have been called before.
    */
   finish(parameter: number, begin: number, end: number): void {
     if (this.#scale === 1 && this.#deviation === 0) return;
@@ -140,9 +141,9 @@ export class Gradient {
 }
 
 /**
- * What every gradient is multiplied by when the norm over all of them together is limited, as in
- * `torch.nn.utils.clip_grad_norm_`: computed in double and rounded to float32 once, when it meets
- * the gradients. NaN if the norm is.
+ * The factor of every gradient when the norm of all gradients together is limited, as in
+ * `torch.nn.utils.clip_grad_norm_`. It is computed in double and rounded to float32 once, when it
+ * is multiplied with the gradients. NaN if the norm is NaN.
  */
 export function clipCoefficient(norm: number, maxNorm: number): number {
   return Math.min(1, maxNorm / (norm + 1e-6));

@@ -2,12 +2,12 @@ import { withOption } from "./optimizers/configure.ts";
 import type { Member } from "./options.ts";
 
 /*
- * Parameter groups: parts of a model that learn at a rate of their own, decay otherwise, or do not
- * learn at all. A parameter belongs to the first group with a pattern that matches its name; the
- * rest belong to the optimizer itself.
+ * Parameter groups: parts of a model with a learning rate or weight decay of their own, or that do
+ * not learn at all. A parameter belongs to the first group with a pattern that matches its name;
+ * the rest belong to the optimizer itself.
  *
- * To the engine a group that learns is one more optimizer of the same type, with options of its
- * own, that runs the passes of its tensors between the same meetings as the others. A frozen
+ * For the engine, a group that learns is one more optimizer of the same type with its own options.
+ * It runs its passes over its tensors between the same meetings as the other groups. A frozen
  * parameter has a weight and nothing else: no gradient, no state, no part in any norm or sum.
  */
 
@@ -15,16 +15,19 @@ import type { Member } from "./options.ts";
 export interface ParameterGroup {
   /** Patterns of names: `*` stands for any characters, `?` for one. */
   readonly parameters: string | readonly string[];
-  /** What the schedule starts from; null: the optimizer's. */
+  /** The rate from which the schedule starts. Null: the optimizer's rate. */
   readonly lr: number | null;
-  /** What the schedule's rate is multiplied by at every step. */
+  /** The factor by which the schedule's rate is multiplied at every step. */
   readonly lr_scale: number;
-  /** Instead of the optimizer's; null: as the optimizer has it. */
+  /** The weight decay of the group. Null: the optimizer's. */
   readonly weight_decay: number | null;
   readonly freeze: boolean;
 }
 
-/** What learns together: under the job's optimizer as it is, or as a group changes it. */
+/**
+ * Parameters that learn together: under the job's optimizer, or under the optimizer as a group
+ * changes it.
+ */
 export interface LearningGroup {
   readonly optimizer: Member;
   readonly rateScale: number;
@@ -55,7 +58,7 @@ export function learningGroupOf(name: string, groups = NONE): number | null {
   return 1 + groups.slice(0, first).filter(({ freeze }) => !freeze).length;
 }
 
-/** What was found, since the same is asked again and again while a spec is looked at. */
+/** A cache: the same names are looked up again and again while a spec is checked. */
 const found = new WeakMap<readonly ParameterGroup[], Map<string, number>>();
 
 /** The number of the group a parameter belongs to; -1: to none. */
@@ -72,11 +75,11 @@ export function patternsOf({ parameters }: ParameterGroup): readonly string[] {
   return typeof parameters === "string" ? [parameters] : parameters;
 }
 
-/** Not a regular expression's work, which for some patterns would take for ever. */
+/** Not done by a regular expression, because some patterns would take for ever. */
 export function matches(pattern: string, name: string): boolean {
   let at = 0;
   let next = 0;
-  // Where the last star stands, and up to where it has swallowed the name.
+  // The place of the last star, and the end of the part of the name that it matched.
   let star = -1;
   let swallowed = 0;
   while (at < name.length) {

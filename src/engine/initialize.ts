@@ -20,8 +20,8 @@ export function drawWeights(
 }
 
 /**
- * Starts the tensors that the optimizer keeps for some blocks, whose weights are there; the memory
- * is all zeros before.
+ * Initialises the optimizer's tensors for some blocks. Their weights must be drawn already, and the
+ * memory of the tensors must be all zeros.
  */
 export function startOptimizer(kernels: Kernels, plan: Plan, blocks: readonly Block[]): void {
   for (const { parameter, begin, end } of blocks) {
@@ -29,7 +29,7 @@ export function startOptimizer(kernels: Kernels, plan: Plan, blocks: readonly Bl
     for (const { initial, address, shape } of state) {
       if (initial === "parameter") kernels.u8.copyWithin(address + begin * 4, weight + begin * 4, weight + end * 4);
       else if (initial !== 0 && size(shape) === length) fill(kernels, address + begin * 4, end - begin, initial);
-      // A tensor of another shape belongs to whoever has the parameter's first block.
+      // The thread that has the parameter's first block fills a tensor of another shape.
       else if (initial !== 0 && begin === 0) fill(kernels, address, size(shape), initial);
     }
   }

@@ -10,15 +10,15 @@ export interface TrainingJob {
   readonly model: { readonly layers: readonly Member[] };
   readonly loss: Member;
   readonly optimizer: Member;
-  /** Parts of the model that learn otherwise, or not at all; none unless said so. */
+  /** Parts of the model that learn in another way, or not at all. Default: none. */
   readonly groups?: readonly ParameterGroup[];
   readonly schedule: Schedule;
   readonly training: Training;
   readonly keepBest: boolean;
   readonly data: TrainingData;
-  /** How often a step is looked at closely; never unless said so. */
+  /** How often a step is observed. Default: never. */
   readonly observe?: Observe | null;
-  /** Which detectors watch the run, with their thresholds; none unless said so. */
+  /** Which detectors watch the run, with their thresholds. Default: none. */
   readonly detectors?: DetectorSettings;
 }
 
@@ -34,11 +34,11 @@ export interface Training {
   readonly seed: number;
   readonly shuffle: boolean;
   readonly drop_last: boolean;
-  /** Batches a step; 1 unless said so (a job may be older than the field). */
+  /** Batches a step. Default: 1 (a job may be older than this field). */
   readonly gradient_accumulation_steps?: number;
   readonly clip_grad_norm: number | NormClip | null;
   readonly clip_grad_value: number | null;
-  /** None unless said so, like those that follow. */
+  /** Default: none. The same holds for the fields that follow. */
   readonly clip_grad_adaptive?: { readonly clipping: number; readonly eps: number } | null;
   readonly gradient_noise?: { readonly eta: number; readonly gamma: number } | null;
   readonly averaging?: Averaging | null;

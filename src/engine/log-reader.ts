@@ -23,7 +23,7 @@ export class LogReader {
     for (const word of [WORD.logWritten, WORD.logRead]) words[word] = FIRST_SERIAL;
   }
 
-  /** What was logged since the last time. The leader may write over it from then on. */
+  /** The entries since the last call. After this call the leader may overwrite them. */
   read(): LogEntry[] {
     const written = Atomics.load(this.#words, WORD.logWritten);
     const entries: LogEntry[] = [];
@@ -41,7 +41,7 @@ export class LogReader {
     return entries;
   }
 
-  /** Lets go of the memory, which will be another job's. What is recent stays. */
+  /** Drops the reference to the memory, which goes to another job. The recent entries stay. */
   close(): void {
     this.#words = this.#words.slice(0, CONTROL_BYTES / 4);
     this.#ring = new Float64Array(0);

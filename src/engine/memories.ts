@@ -5,13 +5,13 @@ import { collectThreads } from "./pool.ts";
 import { clearMemory, collectStateThread } from "./state-worker.ts";
 
 /*
- * The memories of jobs. One that a job has left is cleared and kept for the next job of its size
- * class, since making one and touching its pages for the first time costs more than clearing it.
- * What is kept is all zeros, as if it were new.
+ * The memories of jobs. When a job ends, its memory is cleared and kept for the next job of its
+ * size class, since making a new memory and touching its pages for the first time costs more than
+ * clearing an old one. A kept memory is all zeros, as if it were new.
  *
- * Not more than KEPT_BYTES are kept, those being cleared among them, and no longer than KEPT_MS.
- * What is dropped has to be collected in every isolate that has seen it before it is really free
- * (garbage.ts).
+ * At most KEPT_BYTES are kept, memories that are being cleared included, and for at most KEPT_MS. A
+ * memory that is dropped is free only after every isolate that had a reference to it has collected
+ * garbage (garbage.ts).
  */
 
 export const KEPT_BYTES = 2 ** 30;
@@ -29,7 +29,7 @@ interface Kept {
   readonly since: number;
 }
 
-/** The longest unused first. */
+/** The one that was unused for the longest time comes first. */
 const kept: Kept[] = [];
 let clearingBytes = 0;
 let timer: NodeJS.Timeout | null = null;
@@ -45,8 +45,8 @@ export function takeMemory(bytes: number): WebAssembly.Memory {
 }
 
 /**
- * Takes a memory back that nothing and nobody writes to or reads from any more. `used`: how much of
- * it is not zero.
+ * Takes back a memory that nobody reads or writes any more. `used`: the number of bytes from its
+ * beginning that may not be zero.
  */
 export async function returnMemory(memory: WebAssembly.Memory, used: number): Promise<void> {
   const size = memory.buffer.byteLength;
@@ -58,19 +58,19 @@ export async function returnMemory(memory: WebAssembly.Memory, used: number): Pr
     kept.push({ memory, since: performance.now() });
     timer ??= setInterval(() => dropUnused(performance.now()), KEPT_MS / 4).unref();
   } catch {
-    // The thread that clears has died: so has what it had of the memory.
+    // The thread that clears memories has died, and its reference to the memory is gone with it.
     collectAll();
   } finally {
     clearingBytes -= size;
   }
 }
 
-/** What is kept for jobs to come, what is being cleared for them included. */
+/** The bytes that are kept for later jobs, memories that are being cleared included. */
 export function keptBytes(): number {
   return kept.reduce((sum, { memory }) => sum + memory.buffer.byteLength, clearingBytes);
 }
 
-/** Drops what no job has wanted for KEPT_MS. */
+/** Drops memories that no job has taken for KEPT_MS. */
 export function dropUnused(now: number): void {
   const young = kept.findIndex(({ since }) => now - since < KEPT_MS);
   drop(young === -1 ? kept.length : young);
@@ -80,7 +80,8 @@ export function dropUnused(now: number): void {
 }
 
 /**
- * Drops the longest unused until there is room for another `bytes` bytes, or nothing left to drop.
+ * Drops memories, the longest unused first, until there is room for another `bytes` bytes or none
+ * is left.
  */
 function makeRoom(bytes: number): void {
   let count = 0;
@@ -93,7 +94,7 @@ function drop(count: number): void {
   if (kept.splice(0, count).length > 0) collectAll();
 }
 
-/** Shared memory was given up: every isolate of training lets go of it. */
+/** Shared memory was given up, so every isolate of training collects garbage. */
 function collectAll(): void {
   collectThreads();
   collectStateThread();
@@ -101,8 +102,8 @@ function collectAll(): void {
 }
 
 /**
- * The data of a job lie in shared memory too; whoever prepared the job has let go of it by then, if
- * it is not kept for others.
+ * The data of a job are in shared memory too. By the time of the collection, the code that prepared
+ * the job has dropped its reference, unless the data are kept for other jobs.
  */
 export function collectLater(): void {
   later ??= setTimeout(() => {

@@ -1,6 +1,6 @@
 /**
- * The numbers that an evaluation gives: for which targets, which way each of them gets better, and
- * what it means. Definitions are scikit-learn's where it has the metric (evaluation.ts).
+ * The metrics of an evaluation: what each means, for which targets it exists, and whether higher or
+ * lower is better. Definitions are scikit-learn's where it has the metric (evaluation.ts).
  */
 import { MAX_SCORES } from "./classification.ts";
 import type { TargetKind } from "./training.ts";
@@ -9,7 +9,7 @@ export type Direction = "min" | "max";
 
 interface Metric {
   readonly better: Direction;
-  /** Which targets have it. A probability has what a class has. */
+  /** The kind of target that has this metric. A probability has the metrics of a class. */
   readonly of: "any" | "class" | "value";
   readonly meaning: string;
 }
@@ -70,16 +70,16 @@ export function metricsOfTargets(targets: TargetKind): MetricName[] {
     .map((name) => `valid_${name}` as const);
 }
 
-/** What is known of the targets of rows before they are evaluated. */
+/** What is known of the targets before an evaluation. */
 export interface TargetFacts {
-  /** There are two that differ. */
+  /** Not all targets are equal. */
   readonly vary: boolean;
-  /** There is a probability between 0 and 1 among them, which is no class. */
+  /** At least one target is a probability between 0 and 1, which is no class. */
   readonly between: boolean;
 }
 
 /**
- * Why a metric of rows with such targets is undefined, or says nothing; null if it is not, or if
+ * Why a metric is undefined or useless for rows with such targets. Null if it is neither, or if
  * nothing is known of the targets.
  */
 export function whyUndefined(metric: string, targets: TargetFacts | null, isScored: boolean): string | null {
@@ -93,12 +93,12 @@ export function whyUndefined(metric: string, targets: TargetFacts | null, isScor
   return null;
 }
 
-/** Of any other number that training gives, such as train_loss, less is better. */
+/** Of other numbers, such as train_loss, lower is better. */
 export function directionOf(metric: string): Direction {
   return metricNames.includes(metric as MetricName) ? metrics[metric.slice("valid_".length) as Name].better : "min";
 }
 
-/** What is wrong with a `mode` that is not null and not the metric's own; null: nothing. */
+/** The fault of a `mode` that is neither null nor the metric's own. Null: no fault. */
 export function modeFault(metric: string, mode: Direction | null): string | null {
   const own = directionOf(metric);
   if (mode === null || mode === own) return null;

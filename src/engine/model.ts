@@ -21,12 +21,12 @@ import {
 /*
  * From a model's layers to a plan: every shape, every parameter, and the address of every byte that
  * training will touch. Nothing is allocated afterwards. A plan is plain data and a pure function of
- * its input: it is computed once to check and to estimate when a job is posted, and once when it
- * runs, and posted to the threads.
+ * its input. It is computed once when a job is posted, to check the job and estimate its size, and
+ * once when the job runs. It is then sent to the threads.
  *
- * The state (weights, the optimizer's tensors, evaluation weights, best weights) lies in one
- * stretch, so that a checkpoint is one copy of it into the snapshot buffer, cut among the threads
- * without regard to what is in it.
+ * The state (weights, the optimizer's tensors, evaluation weights, best weights) is one contiguous
+ * region. So a checkpoint is one copy of the region into the snapshot buffer, and each thread
+ * copies an equal part of it.
  */
 
 export interface PlannedLayer {
@@ -50,17 +50,17 @@ export interface PlannedParameter extends ShapedParameter {
   /** The optimizer's tensors, in its order; none if it is frozen. */
   readonly state: readonly PlannedState[];
   /**
-   * Weights to evaluate and to serve: `weight` itself unless the optimizer has others, or averages
-   * are taken.
+   * The weights that are evaluated and served: `weight` itself, unless the optimizer has others or
+   * averages are taken.
    */
   readonly evaluated: number;
   /** Best weights, 0 unless they are kept. */
   readonly best: number;
-  /** How many rows are one unit, which no thread and no tile has only a part of. */
+  /** The number of rows in one unit. A thread or tile always has whole units. */
   readonly unitRows: number;
   /**
-   * Number of the first of this tensor's SUM_BLOCKs among all: of those that learn first, then of
-   * the frozen ones.
+   * The number of this tensor's first SUM_BLOCK. Blocks of parameters that learn are counted first,
+   * then those of frozen ones.
    */
   readonly firstBlock: number;
 }
@@ -73,7 +73,7 @@ export interface PlannedState extends Required<StateTensor> {
 export interface Plan {
   readonly layers: readonly PlannedLayer[];
   readonly parameters: readonly PlannedParameter[];
-  /** What they learn in: the optimizer itself comes first. */
+  /** The groups that learn: the optimizer's own group comes first. */
   readonly groups: readonly LearningGroup[];
   readonly parameterCount: number;
   readonly evaluatesOthers: boolean;
@@ -84,11 +84,11 @@ export interface Plan {
   readonly inputSize: number;
   readonly batchRows: number;
   /**
-   * Rows the activation buffers hold: a batch, one a thread, and enough to evaluate at a good
-   * speed.
+   * The rows that the activation buffers hold: at least a batch, one row a thread, and enough rows
+   * for a fast evaluation.
    */
   readonly capacityRows: number;
-  /** SUM_BLOCKs of all that learns, and of all weights. */
+  /** SUM_BLOCKs of the parameters that learn, and of all parameters. */
   readonly blocks: number;
   readonly weightBlocks: number;
   readonly threads: number;
@@ -100,7 +100,7 @@ export interface Plan {
   readonly stateBytes: number;
 }
 
-/** Where everything lies that belongs to no single layer or parameter. */
+/** The addresses of everything that belongs to no single layer or parameter. */
 export interface Addresses {
   readonly control: number;
   readonly log: number;
@@ -119,7 +119,8 @@ export interface Addresses {
   readonly evaluation: number;
   readonly scores: number;
   /**
-   * Where a step has several batches: the sum of their gradients so far, laid out like the weights.
+   * The sum of the gradients of a step's batches so far, in the layout of the weights. Only if a
+   * step has several batches.
    */
   readonly accumulated: number;
   /** For observed jobs: the weights before the step, and sums and counts (observer.ts). */
@@ -127,10 +128,10 @@ export interface Addresses {
   readonly observation: number;
 }
 
-/** Least scratch of one thread: the matrix product's packed panel. */
+/** The minimum scratch of one thread: the packed panel of the matrix product. */
 const SCRATCH_BYTES = 16384;
 
-/** What a tensor takes in a state file's header, about. */
+/** The approximate bytes of a tensor's entry in the header of a state file. */
 const TENSOR_HEADER_BYTES = 128;
 
 /** Doubles recorded for each row that is evaluated: loss, divisor, target, prediction, log loss. */
@@ -148,7 +149,7 @@ export const NORM_SUM = 2 * MAX_SUMS;
 /** Doubles of one block of a tensor in an observed step (observer.ts). */
 export const OBSERVED_DOUBLES = 5;
 
-/** Rows evaluated at once, if the batch is smaller: enough to keep the matrix products busy. */
+/** The rows that are evaluated at once if the batch is smaller: enough for fast matrix products. */
 const EVALUATION_ROWS = 256;
 
 /** @throws PlanError with every fault. */
@@ -288,7 +289,7 @@ function stateTensors({ weight, evaluated, best, state }: PlannedParameter): num
   return 1 + state.length + Number(evaluated !== weight) + Number(best !== 0);
 }
 
-/** Gradients for all that learns, and numbers for all blocks. */
+/** Gets addresses for the gradients of the parameters that learn, and numbers all blocks. */
 function placeGradients(
   map: MemoryMap,
   kept: readonly KeptParameter[],
@@ -309,8 +310,8 @@ function placeGradients(
 }
 
 /**
- * Of the units that adaptive clipping looks at: a row of a matrix, a vector as a whole, whatever
- * dimensions of length 1 it has beside.
+ * The rows of a unit of adaptive clipping. A unit is a row of a matrix or a whole vector;
+ * dimensions of length 1 do not count.
  */
 function unitRows(shape: Shape): number {
   return shape.filter((length) => length !== 1).length > 1 ? 1 : shape[0];

@@ -11,8 +11,8 @@ import { size } from "./shape.ts";
 export class Network {
   readonly loss: Loss;
   /**
-   * The same loss as its definition has it, without weights and smoothing; null of values, which
-   * have no such loss.
+   * The same loss without class weights and label smoothing. Null for targets that are values,
+   * which have no such loss.
    */
   readonly logLoss: Loss | null;
   readonly #layers: readonly Layer[];
@@ -51,7 +51,9 @@ export class Network {
     for (let i = 0; i < this.#layers.length; i++) this.#layers[i].forward(weights[i], begin, end, pass);
   }
 
-  /** Samples begin..end, from the loss' gradient down to the first one that is needed. */
+  /**
+   * Samples begin..end, from the gradient of the loss back to the first gradient that is needed.
+   */
   backward(begin: number, end: number, pass: ForwardPass): void {
     if (this.#backward === -1) return;
     for (let i = this.#layers.length - 1; i >= this.#backward; i--) {

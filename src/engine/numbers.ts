@@ -1,12 +1,12 @@
 /*
- * JSON that keeps every number. JSON has no form for NaN and the infinities, which it makes null,
- * and JSON.stringify makes 0 of -0. Here {"$number": "-Infinity"} stands for such a number. Every
- * other double survives JSON as it is. A text without such objects is read as JSON always was.
+ * JSON that keeps every number. JSON has no form for NaN and the infinities: they become null.
+ * JSON.stringify writes -0 as 0. Here {"$number": "-Infinity"} stands for such a number. JSON keeps
+ * every other double exactly. A text without such objects is read as plain JSON.
  */
 
 const KEY = "$number";
 
-/** The JSON of a value whose numbers may be any. */
+/** The JSON of a value that may contain any number. */
 export function exactJson(value: unknown): string {
   return JSON.stringify(value, (_key, item: unknown) => {
     if (typeof item !== "number" || (Number.isFinite(item) && !Object.is(item, -0))) return item;
@@ -14,7 +14,7 @@ export function exactJson(value: unknown): string {
   });
 }
 
-/** The value that `exactJson` made the text of. */
+/** Reads the text that `exactJson` wrote. */
 export function fromExactJson(text: string): unknown {
   return JSON.parse(text, (_key, item: unknown) =>
     typeof item === "object" && item !== null && KEY in item ? Number(item[KEY]) : item,

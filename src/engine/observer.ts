@@ -7,13 +7,13 @@ import { size } from "./shape.ts";
 import { parameterBlocks, share, type Block } from "./slices.ts";
 
 /*
- * Looks at a step without touching it: norms of gradient, weights, update and moment estimates, and
- * units that no sample of the step's last batch woke. Each thread measures its blocks of the
- * parameters before and after the update, in the fixed blocks of all sums; the leader adds them up
- * in ascending order. So what is seen does not depend on the threads either.
+ * Observes a step without changing it: the norms of gradient, weights, update and moment estimates,
+ * and the units that were positive for no sample of the step's last batch. Each thread measures its
+ * blocks of the parameters before and after the update. The leader adds the sums of the blocks up
+ * in ascending order. So the observation does not depend on the number of threads.
  *
- * An observed step writes its whole gradient before anything is updated, as a clipped one does, and
- * the optimizer's passes then do what they would have done tile by tile. The weights before the
+ * An observed step writes its whole gradient before anything is updated, as a clipped step does.
+ * The optimizer's passes then run over whole blocks instead of single tiles. The weights before the
  * step are kept in a region of their own, which only observed jobs have.
  */
 
@@ -24,12 +24,12 @@ export interface Observe {
 }
 
 /**
- * One layer in one step. Norms are 2-norms; those of moments are null where the optimizer does not
- * keep one for every element.
+ * One layer in one step. Norms are 2-norms. The norm of a moment is null if the optimizer does not
+ * keep one moment for every element.
  */
 export interface LayerObservation {
   readonly name: string;
-  /** How many weights and biases it has that learn; what is frozen is not looked at. */
+  /** How many of its weights and biases learn. Frozen ones are not observed. */
   readonly parameters: number;
   /** After clip_grad_value and clip_grad_adaptive, before clip_grad_norm and gradient_noise. */
   readonly gradientNorm: number;
@@ -39,18 +39,20 @@ export interface LayerObservation {
   readonly firstMomentNorm: number | null;
   readonly secondMomentNorm: number | null;
   /**
-   * Outputs of a layer whose units can die (0: it is of another kind, or the batch too short to
-   * tell), and how many of them were positive for no sample.
+   * The outputs of a layer whose units can die, and how many of them were positive for no sample. 0
+   * outputs: the layer is of another kind, or the batch has too few rows to know.
    */
   readonly units: number;
   readonly deadUnits: number;
 }
 
-/** Optimizers' names for what averages the gradient, and for what averages its square. */
+/**
+ * The names that optimizers use for the average of the gradient, and for the average of its square.
+ */
 const FIRST_MOMENTS = new Set(["exp_avg", "exp_avg_fast", "momentum_buffer", "grad_avg"]);
 const SECOND_MOMENTS = new Set(["exp_avg_sq", "square_avg", "sum", "accumulator", "exp_inf"]);
 
-/** Rows of a batch below which units are silent by chance. */
+/** In a batch with fewer rows, units may be silent by chance. */
 export const ENOUGH_ROWS = 16;
 
 /** Doubles of a block: sums of squares. */
@@ -62,16 +64,16 @@ export class Observer {
   readonly #thread: number;
   readonly #everySteps: number;
   readonly #blocks: readonly Block[];
-  /** For each parameter where its moments lie; 0: it has none. */
+  /** The address of each parameter's moments. 0: it has none. */
   readonly #first: readonly number[];
   readonly #second: readonly number[];
   /** Layers whose units can die. */
   readonly #mortal: readonly number[];
   /**
-   * Whether units are looked at in this step: not if its last batch has too few rows, while others
-   * have enough.
+   * Whether silent units are counted in this step: not if its last batch has too few rows while
+   * other batches have enough.
    */
-  #telling = false;
+  #countsUnits = false;
 
   constructor(kernels: Kernels, plan: Plan, observe: Observe, thread: number) {
     this.#kernels = kernels;
@@ -90,7 +92,8 @@ export class Observer {
   }
 
   /**
-   * When the gradient is written and nothing is updated yet. `samples`: of the step's last batch.
+   * Called after the gradient is written and before anything is updated. `samples`: the samples of
+   * the step's last batch.
    */
   before(samples: number): void {
     const { f64, u8 } = this.#kernels;
@@ -102,13 +105,13 @@ export class Observer {
       f64[at + SUM.weight] = this.#squares(weight, block);
       u8.copyWithin(this.#previous(weight) + from, weight + from, weight + to);
     }
-    this.#telling = samples >= Math.min(ENOUGH_ROWS, this.#plan.batchRows);
+    this.#countsUnits = samples >= Math.min(ENOUGH_ROWS, this.#plan.batchRows);
     this.#mortal.forEach((layer, i) => {
       f64[this.#units(this.#thread) + i] = this.#silentUnits(layer, samples);
     });
   }
 
-  /** When all is updated. */
+  /** Called after everything is updated. */
   after(): void {
     const { f64 } = this.#kernels;
     for (const block of this.#blocks) {
@@ -125,13 +128,13 @@ export class Observer {
   }
 
   /**
-   * What all threads have seen, by layers that learn or whose units can die. For the leader, once
-   * all are done.
+   * The observations of all threads, for each layer that learns or whose units can die. The leader
+   * calls this after all threads are done.
    */
   read(): LayerObservation[] {
     return this.#plan.layers.flatMap(({ name, outputShape, parameters: all }, layer) => {
       const parameters = all.filter((parameter) => this.#plan.parameters[parameter].group !== null);
-      const mortal = this.#telling ? this.#mortal.indexOf(layer) : -1;
+      const mortal = this.#countsUnits ? this.#mortal.indexOf(layer) : -1;
       if (parameters.length === 0 && mortal === -1) return [];
       const norm = (sum: number) =>
         Math.sqrt(parameters.reduce((total, parameter) => total + this.#sumOf(parameter, sum), 0));
@@ -169,7 +172,7 @@ export class Observer {
     return count;
   }
 
-  /** Of this thread's share of a layer's units. */
+  /** The number of silent units in this thread's share of a layer's units. */
   #silentUnits(layer: number, samples: number): number {
     const { output, outputShape } = this.#plan.layers[layer];
     const width = size(outputShape);
@@ -181,7 +184,7 @@ export class Observer {
     return this.#kernels.norm_part(address + begin * 4, end - begin, 2);
   }
 
-  /** Where the weights of a parameter are kept as they were. */
+  /** The address of the copy of a parameter's weights before the step. */
   #previous(weight: number): number {
     return this.#plan.addresses.previous + weight - this.#plan.addresses.state;
   }
@@ -200,8 +203,8 @@ export class Observer {
 }
 
 /**
- * The address of one of the optimizer's tensors for a parameter, if it is a moment for each of its
- * elements; else 0.
+ * The address of the optimizer's tensor with one of these names if it has a moment for each element
+ * of the parameter; else 0.
  */
 function momentOf({ state, shape: whole }: PlannedParameter, names: ReadonlySet<string>): number {
   return state.find(({ name, shape }) => names.has(name) && String(shape) === String(whole))?.address ?? 0;
@@ -234,8 +237,8 @@ export function wholeModel(observed: readonly LayerObservation[]): Omit<LayerObs
 }
 
 /**
- * The gradient of a weight in the first layer that learns, as a part of one in the last: root mean
- * squares. NaN if there is none at all.
+ * The root mean square of the gradient in the first layer that learns, divided by that in the last
+ * one. NaN if both are 0.
  */
 export function gradientFade(observed: readonly LayerObservation[]): number {
   const learning = observed.filter(({ parameters }) => parameters > 0);

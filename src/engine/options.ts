@@ -18,8 +18,9 @@ export interface Bounds {
 export interface Explained {
   readonly doc: string;
   /**
-   * Values besides the default that show what the option does, and that the tests of every member
-   * try. If none are given they choose by the kind. An optimizer is written as in a spec.
+   * Values besides the default that show the effect of the option. The tests of every member try
+   * them. If none are given, the tests choose values by the kind. An optimizer is written as in a
+   * spec.
    */
   readonly tries?: readonly unknown[];
 }
@@ -28,13 +29,16 @@ export type Option = Explained &
   (
     | ({ readonly kind: "number"; readonly default?: number | null } & Bounds)
     /**
-     * With `whole` null is filled in before the member is used: a schedule's whole time
-     * (schedules/span.ts).
+     * With `whole`, null stands for the whole time of a schedule and is replaced before the member
+     * is used (schedules/span.ts).
      */
     | ({ readonly kind: "integer"; readonly default?: number | null; readonly whole?: true } & Bounds)
     | { readonly kind: "boolean"; readonly default: boolean }
     | { readonly kind: "choice"; readonly choices: readonly string[]; readonly default?: string | null }
-    /** A list of numbers: of a fixed `length`, or of any if it is null. */
+    /**
+     * A list of numbers with a fixed `length`. With a `length` of null the list may have any
+     * length.
+     */
     | ({
         readonly kind: "numbers";
         readonly length: number | null;

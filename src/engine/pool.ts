@@ -4,14 +4,14 @@ import { LARGE_BYTES } from "./garbage.ts";
 import type { ThreadRequest } from "./thread.ts";
 
 /*
- * The process' training threads. Starting one costs some 50 ms, so that idle ones are kept and lent
- * again. The pool also knows how many threads train at the moment, since spinning at a barrier is
- * right only while all of them have a core.
+ * The process' training threads. Starting a thread costs some 50 ms, so idle threads are kept and
+ * used again. The pool also counts the threads that train now, since spinning at a barrier pays
+ * only while each of them has a core.
  */
 
 /**
- * Turns a barrier spins before it sleeps, if all training threads fit the cores: fewer let both
- * sides fall asleep in turn.
+ * The turns that a thread spins at a barrier before it sleeps, if every training thread has a core.
+ * With fewer turns the threads fall asleep one after the other.
  */
 const SPIN_TURNS = 300_000;
 
@@ -19,7 +19,9 @@ const SPIN_TURNS = 300_000;
 const IDLE_THREADS = 64;
 
 const idle: Worker[] = [];
-/** How often threads were to be collected, and how often each has been told. */
+/**
+ * How often a collection was asked for, and how many of these requests each thread has received.
+ */
 let collections = 0;
 const told = new WeakMap<Worker, number>();
 const crews = new Map<object, { threads: number; setSpin(turns: number): void }>();
@@ -41,8 +43,8 @@ function startThread(): Worker {
 }
 
 /**
- * Gives back a thread that has left its job. `sharedBytes`: of the memory and the data that it has
- * seen there.
+ * Returns a thread that has left its job. `sharedBytes`: the size of the memory and the data to
+ * which it had references.
  */
 export function returnThread(worker: Worker, sharedBytes: number): void {
   forget(worker);
@@ -59,8 +61,8 @@ export function returnThread(worker: Worker, sharedBytes: number): void {
 }
 
 /**
- * Has all threads let go of shared memory that was given up: idle ones now, the others when they
- * have left their job.
+ * Makes all threads collect garbage, so that shared memory that was given up becomes free. Idle
+ * threads do so now, the others when they have left their job.
  */
 export function collectThreads(): void {
   collections++;
@@ -73,8 +75,8 @@ function collect(worker: Worker): void {
 }
 
 /**
- * By name: removing all listeners would also remove the worker's own, and it would never be heard
- * of again.
+ * Only these listeners: removing all listeners would also remove the worker's internal ones, and no
+ * message would arrive any more.
  */
 function forget(worker: Worker): void {
   for (const event of ["message", "error", "exit"]) worker.removeAllListeners(event);

@@ -1,9 +1,9 @@
 /*
  * Random numbers without a generator's state: each is a pure function of (seed, purpose, stream,
  * step, index), computed by the block function Philox4x32-10 (Salmon, Moraes, Dror & Shaw,
- * "Parallel random numbers: as easy as 1, 2, 3", SC 2011). So any thread can draw any of them,
- * nothing has to be saved in a checkpoint, and a resumed run draws what the interrupted one would
- * have drawn.
+ * "Parallel random numbers: as easy as 1, 2, 3", SC 2011). So any thread can draw any number, a
+ * checkpoint has no generator state to save, and a resumed run draws the same numbers as a run
+ * without interruption.
  *
  * The seed is Philox' key. Its counter of four words is (block, step, stream, purpose): a block is
  * four 32-bit words, `stream` tells parameters or layers or epochs apart.
@@ -11,8 +11,8 @@
  */
 
 /**
- * What a number is drawn for; keeps the uses of one seed apart. Never renumber: training results
- * hang on them.
+ * What a number is drawn for. It keeps the uses of one seed apart. Never renumber: training results
+ * depend on these numbers.
  */
 export const PURPOSE = { initialize: 1, shuffle: 2, dropout: 3, split: 4, synthesize: 5, gradientNoise: 6 } as const;
 

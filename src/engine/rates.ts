@@ -6,8 +6,8 @@ import { rateAt, type Rate, type Schedule } from "./schedules/learning-rate.ts";
 import type { Progress } from "./state.ts";
 
 /**
- * What the schedule says for each group that learns, after what rewinds have changed. It may
- * remember other things of each.
+ * The learning rate of each group that learns: what the schedule gives, changed by rewinds. The
+ * schedule may have a state for each group.
  */
 export class Rates {
   /** What it starts from. */

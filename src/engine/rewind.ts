@@ -4,16 +4,17 @@ import type { DetectorSettings } from "./detectors/detector.ts";
  * Going back from a divergence, under the policy `rewind`.
  *
  * A run that diverges goes back to step R, the last multiple of `every_steps` that lies at least
- * `window` steps before the divergence showed, and goes on from there with its rate multiplied by
- * `lr_factor`. R hangs on the run alone, and never on which checkpoints there happen to be: any
- * state at or before R will do to go on from, since steps before R are made as they were the first
- * time. So all that there is to a rewind is a state that is old enough, and a list of changes which
- * says from which step on the rate is another. The list is part of the state.
+ * `window` steps before the divergence showed. From there it goes on with its rate multiplied by
+ * `lr_factor`. R depends on the run alone, and not on which checkpoints exist. The run can restart
+ * from any state at or before R, since the steps before R are repeated as they were the first time.
+ * So a rewind needs only a state that is old enough, and a list of changes that says from which
+ * step on the rate is different. The list is part of the state.
  *
- * That holds only if the divergence shows at a step that hangs on the run alone, too. A loss and
- * what detectors find do. A weight that is no longer finite may not show in a loss, and is then
- * seen when somebody looks, at multiples of `every_steps` and at the end; not when a checkpoint is
- * taken, which is simply not taken of such weights.
+ * This works only if the step at which the divergence shows also depends on the run alone. The loss
+ * and the findings of detectors meet this condition. A weight that is no longer finite may not show
+ * in the loss. Weights are therefore checked at multiples of `every_steps` and at the end. A
+ * checkpoint of such weights is not taken, but it does not count as the step at which the
+ * divergence showed.
  */
 
 /** The `rewind` part of a resolved spec's `detectors.diverging`. */
@@ -42,25 +43,25 @@ export function rewindOf({ detectors }: { readonly detectors?: DetectorSettings 
 }
 
 /**
- * How often a run can be gone back to, and how far before a divergence, unless said otherwise.
- * `spotting`: steps until one is seen.
+ * The defaults of `every_steps` and `window`. `spotting`: the number of steps until a divergence is
+ * seen.
  */
 export function rewindDefaults(totalSteps: number, spotting: number): Pick<Rewind, "every_steps" | "window"> {
-  // The loss has risen for a while before it is above what is watched for.
+  // The loss rises for a while before it exceeds the detector's threshold.
   return { every_steps: Math.ceil(totalSteps / 100), window: 2 * spotting };
 }
 
 /**
- * The step to go back to from a divergence that shows after `step` steps. `first`: where the job
- * began.
+ * The step to which a run goes back if a divergence shows after `step` steps. `first`: the step at
+ * which the job began.
  */
 export function rewindStep({ every_steps, window }: Rewind, step: number, first = 0): number {
   return Math.max(first, Math.floor((step - window) / every_steps) * every_steps);
 }
 
 /**
- * What is to be done about a divergence; null: nothing any more, or never was. `first`: where the
- * job began.
+ * The change that a divergence causes. Null: the policy does not rewind, or no rewind is left.
+ * `first`: the step at which the job began.
  */
 export function changeAfter(
   job: { readonly detectors?: DetectorSettings },
@@ -73,8 +74,8 @@ export function changeAfter(
 }
 
 /**
- * What the rate of the step after `step` steps is multiplied with. Each rewind's factor adds to
- * those before it, wherever they led.
+ * The factor of the rate at the step after `step` steps. The factor of each rewind is multiplied
+ * with those of all rewinds before it, whichever step they led to.
  */
 export function scaleAt(step: number, changes: readonly Change[]): number {
   const last = changes.findLastIndex((change) => change.step <= step);

@@ -2,8 +2,8 @@ import { size } from "./shape.ts";
 
 /*
  * The safetensors format: 8 bytes of header length (little-endian), a JSON header, then the
- * tensors' bytes, row-major and little-endian. What we write is canonical, so that equal tensors
- * give equal files: names in bytewise order, no gaps, header padded with spaces to 8 bytes,
+ * tensors' bytes, row-major and little-endian. Files that we write are canonical, so that equal
+ * tensors give equal files: names in bytewise order, no gaps, header padded with spaces to 8 bytes,
  * `__metadata__` first.
  */
 
@@ -65,7 +65,7 @@ export interface SafetensorsHeader {
 }
 
 /**
- * Reads what a file says of itself, from as much of its beginning as holds the header.
+ * Reads the header of a file. `file` may be only its beginning, as long as it has the whole header.
  * @throws Error saying what is wrong with it.
  */
 export function readHeader(file: Uint8Array): SafetensorsHeader {

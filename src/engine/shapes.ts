@@ -12,8 +12,8 @@ import { size, type Shape } from "./shape.ts";
 
 /*
  * Whether layers, loss, optimizer and target fit together, and the shapes that follow: from the
- * first layer's input to the outputs that the loss wants. All faults are found at once, as far as
- * one can be known in spite of another.
+ * first layer's input to the outputs that the loss wants. All faults are found at once, unless one
+ * fault hides another.
  */
 
 export type PlannedTraining = Pick<
@@ -25,7 +25,7 @@ export interface PlanInput {
   readonly model: { readonly layers: readonly Member[] };
   readonly loss: Member;
   readonly optimizer: Member;
-  /** Parts of the model that learn otherwise, or not at all; none unless said so. */
+  /** Parts of the model that learn in another way, or not at all. Default: none. */
   readonly groups?: readonly ParameterGroup[];
   /** Shape of one sample. */
   readonly inputShape: Shape;
@@ -38,8 +38,8 @@ export interface PlanInput {
   readonly threads: number;
   readonly keepBest: boolean;
   /**
-   * Of a job's `training`, what takes room or does not go with every optimizer; as by default
-   * unless said otherwise.
+   * The part of a job's `training` that takes memory or does not work with every optimizer.
+   * Default: the defaults of its fields.
    */
   readonly training?: PlannedTraining;
   /** Whether steps will be observed, which takes room for the weights before them. */
@@ -52,7 +52,7 @@ export interface PlanFault {
   readonly message: string;
 }
 
-/** All that is wrong with a model, at once. */
+/** All faults of a model at once. */
 export class PlanError extends Error {
   readonly faults: readonly PlanFault[];
   constructor(faults: readonly PlanFault[]) {
@@ -74,7 +74,7 @@ export interface ShapedParameter extends ParameterShape {
   /** PyTorch's name: `<layer>.<parameter>`. */
   readonly name: string;
   readonly length: number;
-  /** Which layer, and its which parameter. */
+  /** The number of the layer, and of the parameter within the layer. */
   readonly layer: number;
   readonly index: number;
   /** Which of the learning groups it belongs to (groups.ts); null: it is frozen. */
@@ -86,11 +86,11 @@ export interface ShapedModel {
   readonly parameters: readonly ShapedParameter[];
   readonly loss: LossType;
   readonly optimizer: ConfiguredOptimizer;
-  /** What the loss wants of the last layer. */
+  /** The number of outputs that the loss needs from the last layer. */
   readonly outputs: number;
 }
 
-/** First parts of names in a checkpoint that are not layers. */
+/** Names in a checkpoint begin with these words if they do not belong to a layer. */
 const RESERVED = new Set(["optimizer", "evaluated", "best"]);
 
 /** @throws PlanError with every fault */
@@ -127,7 +127,7 @@ function optimizerFaults(faults: readonly OptionFault[]): PlanFault[] {
   return faults.map(({ option, message }) => ({ pointer: `/optimizer/${option}`, message }));
 }
 
-/** What makes the loss another function at every step. */
+/** Faults of a job whose loss is a different function at every step. */
 function chanceFaults({ optimizer, model, training = {}, batchRows, trainRows }: PlanInput): PlanFault[] {
   const faults: PlanFault[] = [];
   if (batchRows < trainRows) {
@@ -149,7 +149,7 @@ function chanceFaults({ optimizer, model, training = {}, batchRows, trainRows }:
 
 const at = (pointer: string, option: string | null): string => (option === null ? pointer : `${pointer}/${option}`);
 
-/** How many outputs the loss wants; null if it does not suit the target. */
+/** How many outputs the loss needs. Null if the loss does not suit the target. */
 function outputsOf(loss: LossType, input: PlanInput, faults: PlanFault[]): number | null {
   try {
     const outputs = loss.outputs(input.target);
@@ -178,8 +178,8 @@ function nameFaults(members: readonly Member[]): PlanFault[] {
 }
 
 /**
- * Infers every shape from the first layer to the last. A layer that does not fit ends it, since no
- * shape is known after it.
+ * Infers every shape from the first layer to the last. It stops at a layer that does not fit, since
+ * no shape is known after it.
  */
 function shapeLayers(input: PlanInput, outputs: number, faults: PlanFault[]): ShapedLayer[] {
   const members = input.model.layers;

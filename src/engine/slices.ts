@@ -2,9 +2,9 @@ import { SUM_BLOCK } from "./optimizers/optimizer.ts";
 import { SUM_STRIDE, type Plan } from "./model.ts";
 
 /*
- * Who does which part of the parameters. Both cuts are functions of the plan, the number of threads
- * and the thread: no thread asks another, and since each number is computed alike wherever it is
- * computed, no result depends on them.
+ * Which thread does which part of the parameters. Both cuts are functions of the plan, the number
+ * of threads and the thread, so threads need not ask each other. Every thread computes a number in
+ * the same way, so no result depends on the cuts.
  */
 
 /** Rows begin..end of one parameter's gradient, small enough to be updated while still in cache. */
@@ -58,7 +58,10 @@ function tiles(parameter: number, begin: number, end: number, rows: number): Til
   return list;
 }
 
-/** The blocks of thread `thread` of all that learns: the same number for each. */
+/**
+ * The blocks of thread `thread` among the parameters that learn. Each thread has the same number of
+ * blocks.
+ */
 export function parameterBlocks(plan: Plan, thread: number): Block[] {
   return blocksBetween(plan, share(plan.blocks, thread, plan.threads));
 }
@@ -81,7 +84,7 @@ function blocksBetween(plan: Plan, [from, to]: readonly [number, number]): Block
   });
 }
 
-/** Brings sum number `index` of `count` blocks together, in ascending order. */
+/** Adds up sum number `index` of `count` blocks, in ascending order. */
 export function sumOfBlocks(
   f64: Float64Array,
   plan: Plan,
@@ -97,8 +100,8 @@ export function sumOfBlocks(
 }
 
 /**
- * Which tensors, by number, fall to thread `thread`: the costliest first, each to whoever has least
- * to do so far.
+ * The numbers of the tensors that thread `thread` does. The costliest tensors are given out first,
+ * each to the thread with the least work so far.
  */
 export function ownTensors(costs: readonly number[], threads: number, thread: number): number[] {
   const work = new Float64Array(threads);

@@ -45,7 +45,7 @@ const tasks = {
     state: file,
     models: which.map((one) => modelFile(file, one)),
   }),
-  /** Without the module's constants, which come first: each thread writes them anew. */
+  /** Not the module's constants at the beginning: each thread writes them again. */
   clear({ memory, used }: { memory: WebAssembly.Memory; used: number }): void {
     new Uint8Array(memory.buffer).fill(0, MODULE_BYTES, used);
   },
@@ -75,7 +75,7 @@ parentPort?.on("message", ({ id, name, input }: StateRequest) => {
   }
 });
 
-/** Those of all files in a result, to be handed over. */
+/** The buffers of all files in a result. They are transferred, not copied. */
 function buffersIn(result: unknown): ArrayBuffer[] {
   if (result instanceof Uint8Array) return [result.buffer as ArrayBuffer];
   return typeof result === "object" && result !== null ? Object.values(result).flatMap(buffersIn) : [];

@@ -5,8 +5,9 @@ import type { Progress, StateEntry, Successor, Which } from "./state.ts";
 import type { StateReply, StateRequest, TaskInput, TaskName, TaskResult } from "./state-thread.ts";
 
 /*
- * What the thread of states does for others. A file is not copied on its way there, however large:
- * the function that is given one takes it over, and the caller's array is empty afterwards.
+ * The face of the thread of states (state-thread.ts) for the main thread. Files may be large, so
+ * they are transferred, not copied: a function takes over the file that it is given, and the
+ * caller's array is empty afterwards.
  */
 
 interface Waiting {
@@ -48,7 +49,10 @@ async function perform<T extends TaskName>(
   return await new Promise((resolve, reject) => waiting.set(id, { resolve: resolve as Waiting["resolve"], reject }));
 }
 
-/** A task with a job's memory, which the thread lets go of at once if it is large (garbage.ts). */
+/**
+ * Runs a task with a job's memory. If the memory is large, the thread collects garbage at once
+ * afterwards (garbage.ts).
+ */
 async function performIn<T extends TaskName>(
   name: T,
   input: TaskInput<T> & { memory: WebAssembly.Memory },
@@ -61,12 +65,12 @@ async function performIn<T extends TaskName>(
   }
 }
 
-/** Lets the thread go of shared memory that was given up. */
+/** Makes the thread collect garbage, so that shared memory that was given up becomes free. */
 export function collectStateThread(): void {
   if (worker !== null) perform("collect", null).catch(() => undefined);
 }
 
-/** The file on a buffer of its own, as it must be to be handed over. */
+/** The file on a buffer of its own, because only whole buffers can be transferred. */
 function owned(file: Uint8Array): Uint8Array<ArrayBuffer> {
   const { buffer, byteLength } = file;
   const whole = buffer instanceof ArrayBuffer && buffer.byteLength === byteLength;
@@ -107,7 +111,7 @@ export function forkState(state: Uint8Array, changes: Partial<Progress>, success
 }
 
 /**
- * A file of tensors that are made of stretches of those of a state file. @throws Error if that is
+ * A file whose tensors are cut from those of a state file. @throws Error if the state file is
  * damaged
  */
 export function assembleFile(state: Uint8Array, wanted: ReadonlyMap<string, TorchTensor>) {
@@ -116,8 +120,8 @@ export function assembleFile(state: Uint8Array, wanted: ReadonlyMap<string, Torc
 }
 
 /**
- * The model files of the last or the best weights in a state file, which is given back. @throws
- * Error if there are none
+ * The model files of the last or the best weights in a state file. The state file is returned too.
+ * @throws Error if it has no such weights
  */
 export function extractModels(state: Uint8Array, which: readonly Which[]) {
   const file = owned(state);

@@ -15,48 +15,47 @@ import { size, type Shape } from "./shape.ts";
 
 /*
  * The whole training state as one safetensors file: weights under PyTorch's names, the optimizer's
- * tensors as `optimizer.exp_avg.<name>`, evaluation weights as `evaluated.<name>` where they are
- * others, best weights as `best.<name>`; what is not a tensor is JSON in the metadata (numbers.ts),
- * the parameters' names in the model's order among it. Restored, training goes on bit for bit. And
- * the model file that is served, which is made from a state.
+ * tensors as `optimizer.exp_avg.<name>`, evaluation weights as `evaluated.<name>` if they differ
+ * from the weights, best weights as `best.<name>`. What is not a tensor is JSON in the metadata
+ * (numbers.ts), including the names of the parameters in the model's order. From a restored state
+ * training goes on bit for bit. This file also makes the model file that is served from a state.
  */
 
 /**
- * Why a job ended that did not fail; `diagnosed`: a detector whose policy is `stop` found
- * something.
+ * Why a job ended without failing. `diagnosed`: a detector with the policy `stop` found something.
  */
 export type StopReason = "completed" | "early_stopping" | "diagnosed";
 
-/** What a run knows besides its tensors. */
+/** The part of a run's state that is not in tensors. */
 export interface Progress {
   /** Steps finished. */
   step: number;
   finished: StopReason | null;
   /** The best evaluation so far. */
   best: { step: number; metric: string; value: number } | null;
-  /** Evaluations since then. */
+  /** Evaluations since the best one. */
   worse: number;
   /** Loss summed, and steps counted, since the last log entry. */
   lossSum: number;
   lossSteps: number;
   /** The last evaluation. */
   metrics: Record<string, number>;
-  /** What the schedule remembers of the metric that it follows; null if it follows none. */
+  /** The schedule's state if it follows a metric; else null. */
   schedule: FollowerState | null;
   /**
-   * Steps whose gradient was clipped, and steps counted, since the last observation; only the
-   * leader's is kept up.
+   * Steps whose gradient was clipped, and all steps, since the last observation. Only the leader
+   * updates its copy.
    */
   clipped: { count: number; steps: number };
-  /** What the detectors remember; only the leader's is kept up. */
+  /** The state of the detectors. Only the leader updates its copy. */
   diagnosis: DiagnosisState;
   /** The rewinds so far, in the order in which they were made. */
   changes: readonly Change[];
   /** The optimizer's own doubles. */
   scalars: Record<string, number>;
   /**
-   * What parameter groups that learn have for themselves, in their order: a state of the schedule
-   * for each base rate, and doubles.
+   * The state of each parameter group that learns, in their order: the schedule's state for the
+   * group's base rate, and the optimizer's doubles.
    */
   groups: GroupProgress[];
 }
@@ -110,7 +109,8 @@ export function stateEntries(plan: Plan): StateEntry[] {
 }
 
 /**
- * The state file from what lies `offset` bytes after the entries' addresses (the snapshot buffer).
+ * Writes the state file from the bytes that lie `offset` bytes after the entries' addresses (the
+ * snapshot buffer).
  */
 export function writeState(
   memory: Uint8Array,
@@ -133,8 +133,8 @@ export function writeState(
 
 /**
  * Copies a state file's tensors into the memory and returns the rest.
- * @throws Error if the file is damaged or is not of this plan; nothing can be said of the memory
- * then.
+ * @throws Error if the file is damaged or is not of this plan; the content of the memory is then
+ * undefined.
  */
 export function restoreState(file: Uint8Array, memory: Uint8Array, entries: readonly StateEntry[]): Progress {
   return progressIn(restoreTensors(file, memory, entries));
@@ -168,7 +168,7 @@ export interface StateHead {
   readonly progress: Progress;
 }
 
-/** What the beginning of a state file says. @throws Error if it is none */
+/** Reads the beginning of a state file. @throws Error if it is not a state file */
 export function stateHead(file: Uint8Array): StateHead {
   const { tensors, metadata } = readHeader(file);
   const shapes = new Map(Object.entries(tensors).map(([name, { shape }]) => [name, shape]));
@@ -184,7 +184,7 @@ function progressIn(metadata: Readonly<Record<string, string>>): Progress {
   return { ...freshProgress(), ...(fromExactJson(metadata.progress) as Partial<Progress>) };
 }
 
-/** The part of the state's tensors that begins with one of these is not weights. */
+/** A tensor of the state whose name begins with one of these is not a trained weight. */
 const PREFIXES = { optimizer: "optimizer.", evaluated: "evaluated.", best: "best." };
 
 export function isWeight(name: string): boolean {
@@ -206,19 +206,20 @@ export function parameterOf(name: string): string {
   return name.split(".").slice(prefixes).join(".");
 }
 
-/** What a job that goes on from the state of another keeps in its own. */
+/** What a job that continues from another's state keeps in its own state. */
 export interface Successor {
   readonly keepBest: boolean;
-  /** Whether it evaluates other weights than it trains. */
+  /** Whether the weights that it evaluates differ from those that it trains. */
   readonly evaluatesOthers: boolean;
   readonly optimizer: Member;
   readonly groups: readonly ParameterGroup[];
 }
 
 /**
- * A state for another job to go on from: `changes` to its progress, and evaluation and best weights
- * if that job has them. Where there were none the weights stand in, until there are. What its
- * `groups` freeze keeps no state, and stays what was last served of it.
+ * Makes the state from which another job continues. `changes` are changes of its progress. It has
+ * evaluation and best weights if that job needs them: where the state has none, they are copies of
+ * the weights. A parameter that the job's `groups` freeze has no optimizer state and keeps the
+ * weights that were last served.
  */
 export function forkState(
   file: Uint8Array,
@@ -258,7 +259,7 @@ function freshState({ name, shape, bytes }: Tensor, optimizer: Member, groups: r
 }
 
 /**
- * A file of tensors that are made of stretches of those of a state file. @throws Error if that is
+ * A file whose tensors are cut from those of a state file. @throws Error if the state file is
  * damaged
  */
 export function assembledFile(file: Uint8Array, wanted: ReadonlyMap<string, TorchTensor>): HashedFile {

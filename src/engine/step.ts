@@ -18,7 +18,7 @@ import { gradientTiles, share, type Tile } from "./slices.ts";
 import type { Progress } from "./state.ts";
 import { Update } from "./update.ts";
 
-/** What a boundary brings beside the log. */
+/** What the leader tells at a step boundary besides the log. */
 interface News {
   /** Metrics of the step, if it was observed. */
   observed: Record<string, number> | null;
@@ -38,8 +38,8 @@ interface News {
  *                   the leader logs, diagnoses, and decides what all do at the step's end
  *   ── meet ──
  *
- * Everything a thread needs to know is in the memory or computed alike by all; the only words that
- * pass between threads are the barrier's and the leader's ACTION.
+ * Everything that a thread needs to know is in the memory, or every thread computes it in the same
+ * way. Threads exchange only the words of the barrier and the leader's ACTION.
  */
 export class TrainingStep {
   readonly barrier: Barrier;
@@ -50,7 +50,7 @@ export class TrainingStep {
   /** Null unless the schedule follows a metric. */
   readonly follower: Follower | null;
   readonly observer: Observer | null;
-  /** What the leader has to tell of at the next boundary. */
+  /** What the leader tells at the next boundary. */
   news: News = { observed: null, findings: [] };
   /** Control words and doubles. */
   readonly words: Int32Array;
@@ -135,8 +135,8 @@ export class TrainingStep {
   }
 
   /**
-   * The loss at the present weights, and my rows of its gradient: both of all the step's batches
-   * together, of which one at a time is in memory.
+   * Computes the loss at the present weights and this thread's rows of the gradient, both over all
+   * batches of the step together. Only one batch at a time is in memory.
    */
   #evaluate(step: number): number {
     const { batches, barrier } = this;
@@ -144,7 +144,7 @@ export class TrainingStep {
     const divisor = this.#divisor();
     let sum = 0;
     for (let batch = 0; batch < batches.count; batch++) {
-      // Until then others may read what the next batch takes the place of.
+      // Until this meeting, other threads may still read the batch that the next one overwrites.
       if (batch > 0) barrier.meet();
       batches.turn(batch);
       this.#pass.batch = step * batchesPerStep(this.#job.training) + batch;
@@ -157,8 +157,8 @@ export class TrainingStep {
   }
 
   /**
-   * Of the loss, from the targets of all the step's batches. They are read in the data, since in
-   * the job's memory a faster thread may already have put another batch in their place.
+   * The divisor of the loss, from the targets of all batches of the step. They are read from the
+   * data, because a faster thread may already have overwritten them in the job's memory.
    */
   #divisor(): number {
     const { batches, network } = this;
@@ -169,8 +169,8 @@ export class TrainingStep {
   }
 
   /**
-   * Makes the step from the whole gradient. An observed one meets around it: what a thread looks at
-   * may be another's work.
+   * Updates the weights from the whole gradient. In an observed step the crew meets before and
+   * after, because a thread may observe what another one wrote.
    */
   #update(step: number, loss: number, observer: Observer | null): void {
     observer?.before(this.batches.samples);
@@ -207,9 +207,7 @@ export class TrainingStep {
     }
   }
 
-  /**
-   * What the leader alone does, between the step's meetings: the log, the diagnosis, the decision.
-   */
+  /** What the leader alone does between the step's two meetings: it logs, diagnoses and decides. */
   #lead(progress: Progress, loss: number, lr: number, observed: readonly LayerObservation[] | null): void {
     const { words, doubles } = this;
     progress.lossSum += loss;
@@ -249,9 +247,7 @@ export class TrainingStep {
     this.#found(this.#diagnosis.evaluated(diagnosis, step, metrics.valid_loss, this.#lr));
   }
 
-  /**
-   * Keeps what the detectors found to be told, and lets the other threads know if it ends the job.
-   */
+  /** Keeps the findings for the main thread, and tells the other threads if they end the job. */
   #found(findings: readonly Finding[]): void {
     this.news.findings.push(...findings);
     for (const finding of findings)
@@ -266,14 +262,15 @@ export class TrainingStep {
     while (behind() >= LOG_ENTRIES && this.words[WORD.abort] === 0)
       Atomics.wait(this.words, WORD.logRead, (written - LOG_ENTRIES) | 0, 100);
     const at = (this.#plan.addresses.log >>> 3) + logIndex(written) * 4;
-    // An observed job tells the norm of the steps it looks at, the 2-norm whatever the clipping's.
+    // An observed job reports the norm of the observed steps. That is the 2-norm, even if clipping
+    // uses another norm.
     this.#kernels.f64.set([done, loss, lr, this.observer === null ? this.gradient.norm : Number.NaN], at);
     Atomics.store(this.words, WORD.logWritten, written + 1);
   }
 
   /**
-   * Holds while the main thread says so, then turns its requests, and the checkpoint that is due,
-   * into this boundary's action.
+   * Waits while the main thread has suspended the crew. Then turns its requests, and a checkpoint
+   * that is due, into the action at this boundary.
    */
   #decide(done: number): number {
     const { words } = this;
@@ -283,8 +280,8 @@ export class TrainingStep {
     const busy = Atomics.load(words, WORD.snapshotBusy) === 1;
     if (due && busy) this.skipped++;
     const requested = Atomics.load(words, WORD.request);
-    // Training does not wait for the buffer: a request stays until it is free. Only the last
-    // snapshot of a run is waited for.
+    // Training does not wait for the buffer: a request stays until the buffer is free. Only for the
+    // last snapshot of a run does it wait.
     const granted = busy ? requested & ~REQUEST.snapshot : requested;
     if (granted !== 0) Atomics.and(words, WORD.request, ~granted);
     return due && !busy ? granted | ACTION.snapshot : granted;

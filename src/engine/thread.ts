@@ -16,15 +16,15 @@ import type { Progress } from "./state.ts";
 import { TrainingStep } from "./step.ts";
 
 /*
- * A thread of a crew: runs one job from wherever it stands to its end, step after step, without
- * returning to its event loop. At each step boundary, in this order: evaluate if due, early
- * stopping, keep the best, the metric that the schedule follows, what the detectors found,
- * checkpoint if due, obey. Every thread takes the same decisions from the same words; the leader
- * (thread 0) alone watches the run and speaks to the main thread. At the job's end the test comes
- * before the checkpoint.
+ * A thread of a crew: runs one job from its present step to its end, step after step, without
+ * returning to its event loop. At each step boundary it does these things in this order: evaluate
+ * if due, stop early, keep the best, update the schedule that follows a metric, handle findings of
+ * detectors, checkpoint if due, obey the main thread. Every thread takes the same decisions from
+ * the same words. Only the leader (thread 0) watches the run and talks to the main thread. At the
+ * job's end the test comes before the checkpoint.
  */
 
-/** What a thread is asked for, one thing after another. */
+/** The requests to a thread. It handles one after another. */
 export type ThreadRequest = StartMessage | { readonly type: "collect" };
 
 export interface StartMessage {
@@ -121,18 +121,18 @@ class CrewThread {
       if (kinds.length > 0 && !this.#snapshot(kinds) && this.#rewind === null) return "diverged";
       if (action & ACTION.stop && progress.finished === null) return "stopped";
     }
-    // A job restored after its end takes no step, and says again what it said.
+    // A job that is restored after its end takes no step, and reports the same result again.
     if (ended && !this.#snapshot(["final"])) return "diverged";
     return "finished";
   }
 
-  /** What a detector found ends the job; its metrics are to be those of its last weights. */
+  /** A finding ends the job. Its metrics must be those of its last weights. */
   #endEarly(evaluated: boolean): void {
     if (!evaluated && this.#job.data.validRows.length > 0) this.#evaluate();
     this.#progress.finished ??= "diagnosed";
   }
 
-  /** Posts what the step, or the evaluation after it, has brought. */
+  /** Posts the news of the step, or of the evaluation after it. */
   #tell(): void {
     const { observed, findings } = this.#step.news;
     if (observed === null && findings.length === 0) return;
@@ -186,7 +186,7 @@ class CrewThread {
     this.#post({ type: "evaluated", evaluation, seconds: (performance.now() - began) / 1000 });
   }
 
-  /** Adds what the final weights make of the rows that were kept for it to the metrics. */
+  /** Evaluates the final weights on the test rows, and adds the result to the metrics. */
   #test(): void {
     const { data, loss } = this.#job;
     const { network, batches, barrier } = this.#step;
@@ -200,14 +200,14 @@ class CrewThread {
     this.#progress.metrics = { ...this.#progress.metrics, ...metrics };
   }
 
-  /** Puts the evaluation weights in place, where they are not those that are trained. */
+  /** Computes the evaluation weights, if they differ from those that are trained. */
   #evaluationWeights(): void {
     if (!this.#plan.evaluatesOthers) return;
     this.#step.update.evaluate(this.#progress.step);
     this.#step.barrier.meet();
   }
 
-  /** Whether the weights are looked at, whatever checkpoints are taken (rewind.ts). */
+  /** Whether the weights are checked at this step, independent of checkpoints (rewind.ts). */
   #lookDue(): boolean {
     const { step, finished } = this.#progress;
     return this.#rewind !== null && (finished !== null || step % this.#rewind.every_steps === 0);
@@ -216,7 +216,7 @@ class CrewThread {
   #weightsFinite(): boolean {
     const { words, barrier } = this.#step;
     const { state, weightBytes } = this.#plan.addresses;
-    this.#forgetWhatWasSeen();
+    this.#clearNotFinite();
     barrier.meet();
     const [from, to] = share(weightBytes / 64, this.#start.thread, this.#plan.threads).map((line) => line * 64);
     if (from < to && this.#kernels.all_finite(state + from, (to - from) / 4) === 0)
@@ -225,14 +225,17 @@ class CrewThread {
     return Atomics.load(words, WORD.notFinite) === 0;
   }
 
-  /** Before a meeting. A run that is rewound goes on after a snapshot that was not made. */
-  #forgetWhatWasSeen(): void {
+  /**
+   * Called before a meeting. The word may still be set: a run that is rewound continues after a
+   * snapshot that failed.
+   */
+  #clearNotFinite(): void {
     if (this.#leader) Atomics.store(this.#step.words, WORD.notFinite, 0);
   }
 
   /**
-   * Copies the state into the snapshot buffer, each thread its share. False if a weight is not
-   * finite: such a state is not kept.
+   * Copies the state into the snapshot buffer; each thread copies its share. False if a weight is
+   * not finite: such a state is not kept.
    */
   #snapshot(kinds: SnapshotKind[]): boolean {
     const { words, barrier } = this.#step;
@@ -241,7 +244,7 @@ class CrewThread {
     if (this.#leader)
       while (Atomics.load(words, WORD.snapshotBusy) === 1 && words[WORD.abort] === 0)
         Atomics.wait(words, WORD.snapshotBusy, 1, 100);
-    this.#forgetWhatWasSeen();
+    this.#clearNotFinite();
     barrier.meet();
     const [from, to] = share(stateBytes / 64, this.#start.thread, this.#plan.threads).map((line) => line * 64);
     this.#kernels.u8.copyWithin(snapshot + from, state + from, state + to);

@@ -1,6 +1,6 @@
 /**
- * What the engine trains on: a dataset that has become numbers. Everything lies on
- * SharedArrayBuffers, so that the threads of all crews of a process read one copy.
+ * What the engine trains on: a dataset as numbers. Everything is in SharedArrayBuffers, so that the
+ * threads of all crews of a process read one copy.
  */
 export interface TrainingData {
   /** float32 [rows, width], row-major. */
@@ -12,7 +12,7 @@ export interface TrainingData {
   readonly trainRows: Int32Array;
   /** Empty if there is no validation. */
   readonly validRows: Int32Array;
-  /** Kept for the test at the end; empty if there is none. */
+  /** Rows for the test at the end. Empty if there is no test. */
   readonly testRows: Int32Array;
   /**
    * Turns predictions back into the data's terms: the classes in order, or value × std + mean (mean
@@ -27,8 +27,5 @@ export function dataBytes({ features, targets, trainRows, validRows, testRows }:
   return features.byteLength + targets.byteLength + rows;
 }
 
-/**
- * What a loss compares predictions with: one class per row, a value to come near to, or a
- * probability in 0..1.
- */
+/** What a loss compares predictions with: one class per row, a value, or a probability in 0..1. */
 export type TargetKind = "class" | "value" | "probability";

@@ -25,33 +25,33 @@ import {
 import type { Progress } from "./state.ts";
 
 /*
- * From gradients to new weights, as one thread does its part.
+ * From gradients to new weights: one thread's part of the work.
  *
  * If the optimizer is a single elementwise pass and nothing needs the whole gradient, each tile is
  * updated right after its gradient was computed (`tileReady`). Otherwise the whole gradient is
- * written first and the passes run one after the other (`run`), this thread taking its share of
- * each: its blocks, its rows, or the tensors that fell to it. After a pass the crew meets, and
- * every thread adds its sums up for itself. The same passes, called from two places. A search
+ * written first and the passes run one after the other (`run`). This thread does its share of each
+ * pass: its blocks, its rows or its tensors. After a pass the crew meets, and every thread adds up
+ * the sums of all threads for itself. The passes are the same, called from two places. A search
  * yields its passes one by one, and asks for evaluations between them.
  *
- * Parameter groups have an optimizer each, all of one type, and so passes of one kind: pass number
- * i of every group, over the tensors of that group, makes up round number i, and the crew meets
- * after a round.
+ * Each parameter group has its own optimizer. All are of one type and so have the same passes.
+ * Round number i consists of pass number i of every group, over the tensors of that group. The crew
+ * meets after a round.
  */
 
-/** A parameter as the optimizer sees it, and what only the crew needs to know of it. */
+/** A parameter as the optimizer sees it, with what only the crew needs. */
 interface Tensor extends ParameterTensor {
   /** Which of the plan's parameters it is. */
   readonly number: number;
-  /** Whose optimizer it has; null: it is frozen. */
+  /** The group whose optimizer updates it. Null: it is frozen. */
   readonly group: number | null;
   readonly firstBlock: number;
   /**
-   * The first pass that reads its gradient; what is left to do to the gradient is done then, while
-   * it is in the cache.
+   * The first pass that reads its gradient. The gradient is finished then (gradient.ts), while it
+   * is in cache.
    */
   readonly firstPass: Pass | undefined;
-  /** The last pass that is for it; averages are taken then, likewise. */
+  /** The last pass over it. Averages are taken then, while it is in cache. */
   readonly lastPass: Pass | undefined;
 }
 
@@ -68,7 +68,7 @@ interface Piece {
 }
 
 export class Update {
-  /** Whether tiles are updated as their gradients come, in the present step. */
+  /** Whether, in the present step, a tile is updated as soon as its gradient is computed. */
   tilewise: boolean;
   /** The spec's own first, then those of groups. */
   readonly #optimizers: readonly Optimizer[];
@@ -86,8 +86,8 @@ export class Update {
   readonly #averages: WeightAverages | null;
   readonly #totals = new Float64Array(MAX_SUMS);
   /**
-   * Which of the two banks of sums comes next: while one thread writes the next pass' sums another
-   * may still read the last one's.
+   * Which of the two banks of sums is used next. There are two because one thread may write the
+   * sums of the next pass while another still reads those of the last pass.
    */
   #bank = 0;
 
@@ -119,7 +119,7 @@ export class Update {
     this.tilewise = this.#elementwise;
   }
 
-  /** Lets the optimizers go on from their doubles in `progress`, and keep them there. */
+  /** Makes the optimizers use their doubles in `progress`, and keep them there. */
   attach(progress: Progress): void {
     for (const [i, { scalars = {} }] of this.#optimizers.entries()) {
       const kept = i === 0 ? progress : (progress.groups[i - 1] ??= { schedule: null, scalars: {} });
@@ -128,8 +128,8 @@ export class Update {
   }
 
   /**
-   * Prepares step `t` (from 1), at the rate of each group. `whole`: the gradient is wanted whole,
-   * before anything is updated.
+   * Prepares step `t` (from 1), at the rate of each group. `whole`: the whole gradient must be
+   * computed before anything is updated.
    */
   begin(t: number, rates: readonly Rate[], whole: boolean): void {
     this.tilewise = this.#elementwise && !whole;
@@ -137,7 +137,7 @@ export class Update {
     this.#averages?.begin(t);
   }
 
-  /** Updates a tile whose gradient has just been computed, in a step that goes tile by tile. */
+  /** Updates a tile whose gradient has just been computed, if the step is made tile by tile. */
   tileReady({ parameter, begin, end }: Tile): void {
     if (!this.tilewise) return;
     const tensor = this.#tensors[parameter];
@@ -150,8 +150,8 @@ export class Update {
   }
 
   /**
-   * Makes the step; every thread must have written its gradients before. `loss` belongs to them,
-   * and `evaluate` computes both anew at weights to which the optimizer has moved.
+   * Makes the step. Every thread must have written its gradients before. `loss` is the loss at the
+   * same weights. `evaluate` computes both again after the optimizer has moved the weights.
    */
   run(loss: number, evaluate: () => number): void {
     const [own] = this.#optimizers;
@@ -188,7 +188,7 @@ export class Update {
   }
 
   /**
-   * Meets after a round, and adds each group's sums up: every thread for itself, in the same order.
+   * Meets after a round. Then every thread adds up each group's sums for itself, in the same order.
    */
   #settle(round: Round): void {
     this.#barrier.meet();
@@ -256,8 +256,8 @@ export class Update {
   }
 
   /**
-   * Writes the evaluation weights after `step` steps of this thread's blocks, where they are not
-   * the trained ones.
+   * Writes the evaluation weights of this thread's blocks after `step` steps, if they differ from
+   * the trained weights.
    */
   evaluate(step: number): void {
     for (const { parameter, begin, end } of this.#blocks) {
@@ -281,7 +281,7 @@ function isElementwise({ over, sums, covers }: Pass): boolean {
   return over !== "tensors" && !sums && covers === undefined;
 }
 
-/** The pass of a round that is for a tensor; undefined: none is. */
+/** The pass of a round that works on a tensor. Undefined: there is none. */
 function passOf(tensor: Tensor, round: Round): Pass | undefined {
   const pass = tensor.group === null ? undefined : round[tensor.group];
   return (pass?.covers?.(tensor) ?? true) ? pass : undefined;

@@ -6,7 +6,7 @@ import type { Job } from "../../src/spec/wire/job.ts";
 import { ended, startProcess, type WorkerProcess } from "../worker/support.ts";
 import { specFor, startService, type Service } from "./service.ts";
 
-/** Each fork reserves room for all the checkpoints that it may keep, and the forks here keep many. */
+/** Each fork reserves room for all checkpoints that it may keep, and the forks here keep many. */
 export const MAX_BYTES = 2 ** 30;
 
 /** Training takes a second or so. */

@@ -137,7 +137,7 @@ describe("further schedules", () => {
       min_lr: 0.03,
     };
     const seen = followed(options, [NaN, 1, 1.05, 1.1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3]);
-    //                  NaN  1    ·    · drop  2     wait  wait  ·    · drop   3     wait  wait  ·     ·
+    // NaN, 1, ·, · drop, 2, wait, wait, ·, · drop, 3, wait, wait, ·, ·
     expect(seen).toEqual([0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05, 0.03, 0.03, 0.03, 0.03, 0.03, 0.03, 0.03]);
   });
 });

@@ -6,7 +6,7 @@ import { defineOptimizer } from "../optimizer.ts";
  * rows and columns.
  *
  *     ρ = min(lr, 1/√t)      α = max(eps[1], RMS(x)) · ρ      w = t^beta2_decay
- *     row = row + w (mean of g² over columns − row)           V = row · col / max(mean of row, eps[0])
+ *     row = row + w (mean of g² over columns − row)        V = row · col / max(mean of row, eps[0])
  *     col = col + w (mean of g² over rows − col)              (one-dimensional: V = V + w (g² − V))
  *     u = g/√max(V, eps[0]²)
  *     x = x · (1 − lr · weight_decay) − α/max(1, RMS(u)/d) · u

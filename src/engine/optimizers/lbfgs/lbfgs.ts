@@ -43,9 +43,10 @@ const lbfgsOptions = {
  * did to the gradient.
  *
  *     sᵢ = step i, yᵢ = change of the gradient by it, ρᵢ = 1/⟨yᵢ, sᵢ⟩
- *     d = −H g by the two loops: q = −g; newest to oldest: αᵢ = ρᵢ⟨sᵢ, q⟩, q = q − αᵢ yᵢ; d = ⟨y, s⟩/⟨y, y⟩ · q;
+ *     d = −H g by the two loops: q = −g;
+ *         newest to oldest: αᵢ = ρᵢ⟨sᵢ, q⟩, q = q − αᵢ yᵢ; d = ⟨y, s⟩/⟨y, y⟩ · q;
  *         oldest to newest: d = d + (αᵢ − ρᵢ⟨yᵢ, d⟩) sᵢ
- *     x = x + t d                                              t = lr, or by a search for the strong Wolfe conditions
+ *     x = x + t d             t = lr, or by a search for the strong Wolfe conditions
  *
  * One step makes up to `max_iter` such iterations, evaluating loss and gradient as it goes; so the
  * loss must be one function of the weights: full batches, no dropout. The very first direction is

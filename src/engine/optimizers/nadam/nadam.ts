@@ -3,7 +3,7 @@ import { defineOptimizer, zeros } from "../optimizer.ts";
 /**
  * NAdam: Adam with Nesterov's momentum, under a momentum that grows from half of β₁ to β₁.
  *
- *     g = ∇f(x) + weight_decay · x                            (decoupled: x = x · (1 − lr · weight_decay) instead)
+ *     g = ∇f(x) + weight_decay · x             (decoupled: x = x · (1 − lr · weight_decay) instead)
  *     μₜ = β₁ (1 − 0.96^(t · momentum_decay) / 2)              M = μ₁ · μ₂ · … · μₜ
  *     m = β₁ m + (1 − β₁) g
  *     v = β₂ v + (1 − β₂) g²

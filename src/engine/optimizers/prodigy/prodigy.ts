@@ -55,7 +55,7 @@ const prodigyOptions = {
  *
  *     m = β₁ m + (1 − β₁) d g
  *     v = β₂ v + (1 − β₂) d² g²
- *     r = β₃ r + (1 − β₃) γ d² ⟨g, x₀ − x⟩                     γ is lr; with use_bias_correction times √(1 − β₂ᵗ)/(1 − β₁ᵗ)
+ *     r = β₃ r + (1 − β₃) γ d² ⟨g, x₀ − x⟩    γ = lr, with use_bias_correction · √(1 − β₂ᵗ)/(1 − β₁ᵗ)
  *     s = β₃ s + (1 − β₃) γ d² g
  *     d' = max(d, d_coef · r/‖s‖₁)
  *     x = x · (1 − γ d · weight_decay) − γ d m/(√v + d eps)
@@ -64,7 +64,7 @@ const prodigyOptions = {
  * on. Mishchenko & Defazio, "Prodigy: an expeditiously adaptive parameter-free learner", ICML 2024
  * (arXiv:2306.06101), algorithm 4; names are those of the authors' package.
  *
- * The first step has x = x₀, hence r = 0, and moves every weight by d0 times 1/√10 or so. From then
+ * The first step has x = x₀ and so r = 0. It moves every weight by about d0 times 1/√10. From then
  * on d can grow by any factor in one step.
  */
 export const prodigy = defineOptimizer({

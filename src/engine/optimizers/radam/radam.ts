@@ -4,12 +4,12 @@ import { defineOptimizer, zeros } from "../optimizer.ts";
  * RAdam: Adam that divides by the root of the second moment only once enough gradients have been
  * seen to trust it.
  *
- *     g = ∇f(x) + weight_decay · x                            (decoupled: x = x · (1 − lr · weight_decay) instead)
+ *     g = ∇f(x) + weight_decay · x             (decoupled: x = x · (1 − lr · weight_decay) instead)
  *     m = β₁ m + (1 − β₁) g
  *     v = β₂ v + (1 − β₂) g²
  *     ρ∞ = 2/(1 − β₂) − 1                                     ρ = ρ∞ − 2 t β₂ᵗ/(1 − β₂ᵗ)
  *     r = √((ρ − 4)(ρ − 2) ρ∞ / ((ρ∞ − 4)(ρ∞ − 2) ρ))
- *     x = x − lr · m/(1 − β₁ᵗ) · r √(1 − β₂ᵗ)/(√v + eps)      if ρ > 5, else x = x − lr · m/(1 − β₁ᵗ)
+ *     x = x − lr · m/(1 − β₁ᵗ) · r √(1 − β₂ᵗ)/(√v + eps)    if ρ > 5, else x = x − lr · m/(1 − β₁ᵗ)
  *
  * Liu et al., "On the variance of the adaptive learning rate and beyond", ICLR 2020
  * (arXiv:1908.03265), algorithm 2. Semantics of `torch.optim.RAdam`: eps is added to the

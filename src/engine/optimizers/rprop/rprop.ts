@@ -6,7 +6,7 @@ import { defineOptimizer, zeros } from "../optimizer.ts";
  *
  *     s = sign(g · previous g)
  *     step = clamp(step · η₊ if s > 0, step · η₋ if s < 0, step if s = 0; between step_sizes)
- *     g = 0 where s < 0                                        (no step back; the next one is free again)
+ *     g = 0 where s < 0                                (no step back; the next one is free again)
  *     x = x − sign(g) · step
  *
  * Signs are noise in mini-batches: for full batches. Riedmiller & Braun, "A direct adaptive method

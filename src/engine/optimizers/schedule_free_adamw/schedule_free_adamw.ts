@@ -4,7 +4,7 @@ import { defineOptimizer, zeros } from "../optimizer.ts";
  * Schedule-free AdamW: no schedule to choose, because the weights that are evaluated and served are
  * an average of the iterates.
  *
- *     rₜ = lr · min(t, warmup_steps)/warmup_steps          c = wₜ/Σw, wₜ = (largest r so far)^weight_lr_power
+ *     rₜ = lr · min(t, warmup_steps)/warmup_steps     c = wₜ/Σw, wₜ = (largest r)^weight_lr_power
  *     v = β₂ v + (1 − β₂) g²                               g is taken at y
  *     z = z − rₜ₋₁ · (g / (√(v/(1 − β₂ᵗ)) + eps) + weight_decay · y)
  *     x = (1 − c) x + c z
