@@ -8,7 +8,7 @@ export const seed = z.int().min(0).default(0);
 const columnName = z.string().min(1).max(1024);
 const share = z.number().gt(0).lt(1);
 
-/** @param verb what the rows do that it chooses */
+/** @param verb what the chosen rows do */
 function splitRule(verb: string) {
   const forms = [
     z.strictObject({

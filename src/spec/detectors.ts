@@ -110,7 +110,7 @@ export const Detectors = (
   .prefault({})
   .meta({ id: "DetectorsSpec", description: "What to look out for while the job trains, and what to do about it." });
 
-/** With a rewind's steps worked out, if there is one to be made. */
+/** Fills in the steps of a rewind, if the policy is to rewind. */
 export function withRewind(settings: DetectorSettings, totalSteps: number): DetectorSettings {
   const { diverging } = settings;
   if (diverging.policy !== "rewind") return settings;
@@ -121,10 +121,7 @@ export function withRewind(settings: DetectorSettings, totalSteps: number): Dete
   return { ...settings, diverging: { ...diverging, rewind } };
 }
 
-/**
- * With a rewind's steps open again, where they are what was, or would have been, worked out for so
- * many.
- */
+/** Removes the steps of a rewind if they are those that would be computed for `totalSteps`. */
 export function withoutRewind(settings: DetectorSettings, totalSteps: number): DetectorSettings {
   const { diverging } = settings;
   if (diverging.policy !== "rewind") return settings;

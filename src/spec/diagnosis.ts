@@ -1,4 +1,4 @@
-/** What detectors have to say of a job. */
+/** What detectors found in a job. */
 import { z } from "zod";
 import { CAUSES } from "../engine/detectors/causes.ts";
 import { detectors } from "../engine/detectors/registry.generated.ts";
@@ -90,7 +90,7 @@ function summaryOf(findings: Finding[], changes: Change[], step: number, blind: 
     const more = blind ? ' Some detectors see nothing without "observe" or validation.' : "";
     return `Nothing wrong was found in ${step} steps.${more}`;
   }
-  // What nothing was done about comes first.
+  // A finding without a change comes first.
   const { message, remedy } = findings[changes.length] ?? findings[findings.length - 1];
   const done = changes.length < findings.length ? remedy : whatWasDone(changes[changes.length - 1]);
   const others = findings.length === 1 ? "" : ` (and ${findings.length - 1} more)`;

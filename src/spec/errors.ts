@@ -34,7 +34,7 @@ interface Members {
   readonly line?: number;
 }
 
-/** An answer that is not the one hoped for. Throw it anywhere below a route. */
+/** An answer that reports an error. It may be thrown anywhere below a route. */
 export class Problem extends Error {
   readonly code: ErrorCode;
   readonly members: Members;

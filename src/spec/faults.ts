@@ -19,7 +19,7 @@ export function pointer(path: readonly PropertyKey[]): string {
 /** How many faults one answer carries; those after them are only counted. */
 export const MAX_FAULTS = 100;
 
-/** Stands for a fault that is counted and not told. */
+/** Stands for a fault that is counted but not described. */
 const UNTOLD: Fault = { pointer: "", message: "is wrong" };
 
 /**
@@ -96,7 +96,7 @@ class Monstrosities {
     for (const key of keys) {
       if (this.faults.length >= MAX_FAULTS || this.#seen > MAX_IN_ALL) return;
       this.#path.push(key);
-      // It would be dropped silently.
+      // It would be dropped without a word.
       if (key === "__proto__") this.#tell("is a name that cannot be used");
       else this.look((value as Record<string, unknown>)[key]);
       this.#path.pop();
@@ -118,8 +118,8 @@ function isContainer(value: unknown): boolean {
 }
 
 /**
- * Of a value of the wrong type nothing else needs to be said: zod counts the letters of a string
- * that is no list.
+ * If the type of a value is wrong, nothing else needs to be said: zod would also count the letters
+ * of a string that should be a list.
  */
 function telling(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] {
   const mistyped = new Set(issues.filter(({ code }) => code === "invalid_type").map(({ path }) => pointer(path)));
@@ -240,7 +240,7 @@ export function listed(names: readonly string[]): string {
   );
 }
 
-/** The same within a parse, which says it only so many times. */
+/** The same within one parse, which gives only so many hints. */
 function hint(given: unknown, candidates: readonly unknown[]): string {
   return hintsLeft-- > 0 ? didYouMean(given, candidates) : "";
 }
@@ -266,7 +266,10 @@ function plain(name: string): string {
   return name.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
 }
 
-/** How many slips of the keyboard apart; an abbreviation is near whatever it abbreviates. */
+/**
+ * The number of typing mistakes between the names. An abbreviation is near the name that it
+ * abbreviates.
+ */
 function distance(given: string, known: string): number {
   if (given === known) return 0;
   if (given.length >= 3 && known.startsWith(given)) return 1;

@@ -55,7 +55,7 @@ export const Fork = z
   .meta({ id: "Fork", description: "What a fork begins with, and what is different." });
 export type Fork = z.output<typeof Fork>;
 
-/** What a fork must know of the job that it is one of. */
+/** What a fork must know of its parent. */
 export type Parent = Pick<Job, "progress" | "parent"> & { readonly spec: Spec };
 
 /** A checkpoint that a fork may begin with: at least the beginning of its file. */
@@ -96,7 +96,7 @@ export async function resolveFork<Source extends ForkSource>(
   const head = "head" in found ? stateHead(found.head) : null;
   if ("fault" in found) faults.push({ pointer: "/step", message: found.fault });
   if (use === "best") faults.push(...bestFaults(fork, head));
-  // Another number of steps makes other defaults.
+  // Another number of steps gives other defaults.
   const target = withoutDerived(parent, progress.total_steps);
   const resolved = await resolveOverrides(fork, target, faults, context);
   try {
@@ -122,7 +122,7 @@ export async function resolveFork<Source extends ForkSource>(
 
 type Head = ReturnType<typeof stateHead>;
 
-/** Null if something is wrong, which `faults` say then. */
+/** Null if something is wrong; then `faults` say what. */
 async function resolveOverrides(fork: Fork, target: Spec, faults: Fault[], context: ResolveContext) {
   try {
     return await resolveSpec(mergePatch(target, fork.overrides), context);
@@ -161,7 +161,7 @@ function optimizerFaults(head: Head, parent: Spec, { shapes, spec }: Resolved): 
   const isState = (name: string) =>
     isOptimizerState(name) && [parent, spec].every(({ parameter_groups: groups }) => learns(parameterOf(name), groups));
   const names = differing(head.shapes, shapes, isState);
-  // Where weights differ their moments do too, and are no further fault.
+  // Where weights differ, their moments differ too. That is no further fault.
   if (names.length === 0 || differing(head.shapes, shapes, isWeight).length > 0) return [];
   const message = `must be false: ${spec.optimizer.type} keeps another state than the checkpoint has (${names[0]})`;
   return [{ pointer: "/optimizer", message }];
@@ -233,9 +233,7 @@ function changesOf({ progress, shapes }: Head, parent: Spec, spec: Spec, unchang
   };
 }
 
-/**
- * What the parent's weights made of its test rows says nothing of those that the fork will have.
- */
+/** The parent's test metrics say nothing of the weights that the fork will have. */
 function untested({ metrics }: Progress): Progress["metrics"] {
   return Object.fromEntries(Object.entries(metrics).filter(([name]) => !name.startsWith("test_")));
 }

@@ -10,7 +10,7 @@ import { scheduleType } from "../engine/schedules/learning-rate.ts";
 import { didYouMean, listed, type Fault } from "./faults.ts";
 
 const MAX_GROUPS = 64;
-/** Of all groups together. */
+/** The limit for all groups together. */
 const MAX_PATTERNS = 128;
 
 const pattern = z.string().min(1).max(128);

@@ -52,7 +52,7 @@ function numbersOf({ detectors, observe, ...spec }: ResolvedSpec): object {
 
 function essence(value: unknown, path: string): unknown {
   if (typeof value !== "object" || value === null) return value;
-  // A shortcut for what there may be many of: the rows of a table.
+  // A shortcut for the rows of a table, of which there may be many.
   if (Array.isArray(value) && value.every((item) => typeof item !== "object" || item === null)) return value;
   if (Array.isArray(value)) return value.map((item) => essence(item, path));
   const members = Object.entries(value).filter(([name, member]) => !isNeutral(member, below(path, name)));

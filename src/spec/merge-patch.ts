@@ -1,4 +1,4 @@
-/** Deeper than this no spec goes: what lies there is left as it is, for the check to refuse. */
+/** No spec is deeper than this. Deeper values are left as they are, and the check refuses them. */
 const MAX_DEPTH = 8;
 
 /** What tells an optimizer from another, and with it which options there are. */

@@ -49,7 +49,7 @@ export async function openInput(
   faults: Fault[],
 ): Promise<Input | null> {
   if (data.synthetic !== undefined) {
-    // Without a loss there is no telling what the numbers are to be.
+    // Without a loss nobody can tell what the numbers are to be.
     if (targets === null) return null;
     const outline = outlineOf(data.synthetic, data, targets);
     if (outline === null) return await draftInput({ synthetic: data.synthetic }, context, faults);
@@ -95,7 +95,7 @@ function lazily(source: Source, { files, asker }: TableContext): BroughtTable {
   let draft: Promise<Draft> | null = null;
   return {
     make: () => (draft ??= files.draft(source, asker)),
-    // One that could not be made has left nothing.
+    // A draft that failed has left nothing behind.
     discard: async () => await draft?.then(({ discard }) => discard()).catch(() => undefined),
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Warnings: what whoever posts a spec should know although it is accepted. They never refuse
+ * Warnings: what the author of a spec should know although it is accepted. They never refuse
  * anything, do not influence the result, and are recorded with the job.
  */
 import { z } from "zod";
@@ -12,7 +12,7 @@ const MAX_OF_CODE = 10;
 /** Characters of a message. */
 const MAX_MESSAGE_LENGTH = 1000;
 
-/** What they are about. */
+/** The codes, and what each is about. */
 const codes = { ...dataWarningCodes, ...spanCodes };
 
 export const Warning = z

@@ -1,4 +1,4 @@
-/** The metrics of evaluations that a spec lets decide something. */
+/** The metrics of evaluations by which a spec decides something. */
 import { scheduleType } from "../engine/schedules/learning-rate.ts";
 import type { Spec } from "./spec.ts";
 
