@@ -38,7 +38,7 @@ export async function buildApp({ log, queues, tracing, ...services }: AppOptions
   for (const resource of [...Object.values(routes), health]) await app.register(resource, services);
   const { adminKey } = services.config;
   if (adminKey !== null) {
-    // Only whoever wants the dashboard pays for loading it.
+    // It is loaded only if there is an admin key, since loading takes time.
     const { board } = await import("./routes/board.ts");
     await app.register(board, { queues, adminKey, attempts });
   }
@@ -57,7 +57,10 @@ function refuseWhileClosing(app: FastifyInstance): void {
   });
 }
 
-/** One line a request; what orchestrators ask every few seconds only when debugging. */
+/**
+ * One line a request. Requests of orchestrators, which come every few seconds, are logged only when
+ * debugging.
+ */
 function logRequests(app: FastifyInstance): void {
   app.addHook("onResponse", async (request, reply) => {
     const level = request.routeOptions.config?.public ? "debug" : "info";

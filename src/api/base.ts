@@ -21,7 +21,7 @@ declare module "fastify" {
 export const MAX_BODY_BYTES = 2 * 1024 * 1024;
 /** For a whole request, uploads included. */
 const REQUEST_TIMEOUT_MS = 300_000;
-/** For a client that neither sends what is missing nor takes what there is. */
+/** For a client that neither sends the rest of its request nor reads the answer. */
 const IDLE_TIMEOUT_MS = 60_000;
 
 export async function buildBase(log: FastifyBaseLogger): Promise<FastifyInstance> {
@@ -39,8 +39,8 @@ export async function buildBase(log: FastifyBaseLogger): Promise<FastifyInstance
   app.setErrorHandler(handleError);
   handleInTurn(app);
   app.addHook("onRequest", async (request, reply) => void reply.header("x-request-id", request.id));
-  // A request that has arrived whole is not cut off: nothing moves while it is worked on, and that
-  // may take long.
+  // A request that has arrived completely is not cut off: its connection is idle while the service
+  // works on it, and that may take long.
   app.addHook("onRequest", async (request, reply) => {
     reply.raw.on("timeout", (socket: Socket) => {
       if (!request.raw.complete || reply.raw.headersSent) socket.destroy();
@@ -49,7 +49,7 @@ export async function buildBase(log: FastifyBaseLogger): Promise<FastifyInstance
   await protect(app);
   app.decorateReply("longLived", false);
   app.addHook("onResponse", async (request, reply) => {
-    // It took as long as nothing happened to the job, which says nothing of this service.
+    // Its duration shows when something happened to the job, not how fast this service is.
     if (reply.longLived) return;
     const { method, routeOptions } = request;
     const labels = { method, route: routeOptions.url ?? "none", status: reply.statusCode };

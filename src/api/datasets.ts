@@ -1,16 +1,16 @@
 /*
  * A dataset is a record and two files: its bytes, and the columns that one reading made of them.
  * The same bytes are one file for all readings, owners and processes; the same columns likewise.
- * Within a process one thing after the other is done with the files of the same bytes. Between
- * processes this order holds, so that no record is left without its files:
+ * Within a process, operations on the files of the same bytes run one after the other. Between
+ * processes the following order holds, so that no record is left without its files:
  *
  * - An upload puts the files there, then writes the record, and then looks whether the files are
  *   still there.
  * - A deletion takes those files away ("retires" them) that no other record refers to, then removes
  *   the record, then looks for other records of each file, and puts it back if there is one.
  *
- * Of two that run at once at least one sees what the other did. A file without a record may remain;
- * the next start removes it.
+ * If an upload and a deletion run at once, at least one of them sees what the other did. A file
+ * without a record may remain; the next start removes it.
  */
 import type { FastifyBaseLogger } from "fastify";
 import { crashPoint } from "../crash.ts";
@@ -21,8 +21,8 @@ import type { Dataset } from "../spec/wire/dataset.ts";
 import type { Services } from "./services.ts";
 
 /**
- * Makes a dataset of a table. If its owner has those bytes already, read in this way, the record
- * they have stands.
+ * Makes a dataset of a table. If its owner already has a dataset of these bytes with this reading,
+ * that record is kept.
  */
 export async function recordDataset(
   { store, files }: Pick<Services, "store" | "files">,
@@ -48,9 +48,9 @@ export async function recordDataset(
 }
 
 /**
- * Removes the files of uploads that a crash cut off between file and record. Where Redis knows none
- * of the files it is another Redis than the one they belong to, or an empty one that is about to be
- * restored: then all of them stay.
+ * Removes the files of uploads that a crash interrupted between file and record. If Redis knows
+ * none of the files, then it is not the Redis to which they belong, or it is empty and about to be
+ * restored. All files stay then.
  */
 export async function sweepFiles(
   { store, files }: Pick<Services, "store" | "files">,
@@ -67,8 +67,8 @@ export async function sweepFiles(
 }
 
 /**
- * Deletes a dataset, and its files unless another one has the same. If the disk does not allow it
- * nothing has changed.
+ * Deletes a dataset, and its files unless another dataset has the same files. If the disk refuses
+ * the deletion, nothing has changed.
  * @throws Error of the disk
  */
 export async function removeDataset(
@@ -77,7 +77,7 @@ export async function removeDataset(
   { id, ...named }: Pick<Dataset, "id"> & Named,
 ): Promise<"removed" | "in_use" | "missing"> {
   return await files.exclusively(named.sha256, async () => {
-    // The files must not go away under a job that reads them, not even for a moment.
+    // The files of a job that reads them must not disappear, not even for a moment.
     if (await store.datasets.inUse(owner, id)) return "in_use";
     const names = filesOf(named);
     const retired = await files.retire(await unreferenced(store, names, 1));
@@ -106,8 +106,8 @@ async function removeUnused({ store, files }: Pick<Services, "store" | "files">,
   }
 }
 
-/** The files that no record, or no more than so many of them, refer to. */
-async function unreferenced({ datasets }: Services["store"], names: readonly string[], but = 0): Promise<string[]> {
+/** The files to which at most `max` records refer. */
+async function unreferenced({ datasets }: Services["store"], names: readonly string[], max = 0): Promise<string[]> {
   const counts = await Promise.all(names.map((name) => datasets.references(name)));
-  return names.filter((_, i) => counts[i] <= but);
+  return names.filter((_, i) => counts[i] <= max);
 }

@@ -1,7 +1,7 @@
 /**
  * What the OpenAPI document still lacks once the schemas of all routes are in it: headers, shared
- * responses, discriminators. And what it has too much of: schemas that nothing refers to, examples
- * of another schema, defaults that mislead those who generate clients.
+ * responses, discriminators. And what must be removed: schemas to which nothing refers, examples of
+ * another schema, defaults that mislead generators of clients.
  */
 import { pascalCase } from "../spec/members.ts";
 
@@ -75,7 +75,7 @@ export function finishDocument({ paths, components, ...rest }: Document): Docume
   };
 }
 
-/** They follow from what an operation takes and gives, so that no route need list them. */
+/** They follow from the operation's parameters and responses, so no route has to list them. */
 function addHeaders(operation: Operation): void {
   for (const [status, response] of Object.entries(operation.responses) as [string, Response][]) {
     const headers = headersOf(status, operation).map((name) => [name, { $ref: `#/components/headers/${name}` }]);
@@ -151,9 +151,9 @@ function dropExamples(whole: Schema): void {
 }
 
 /**
- * Gives a name to the dialects of a type, which are a union within the union of types: only what
- * has a name can be told by a discriminator. They are told apart by `dialect`, which may be left
- * out of one of them.
+ * Gives a name to the dialects of a type, which are a union within the union of types: a
+ * discriminator needs names. The property `dialect` distinguishes them; one of them may leave it
+ * out.
  */
 function nameDialects(schemas: Record<string, Schema>): void {
   for (const schema of Object.values(schemas)) {
@@ -169,7 +169,7 @@ function nameDialects(schemas: Record<string, Schema>): void {
   }
 }
 
-/** Says of each union of named schemas which property tells them apart. */
+/** Names the property that distinguishes the schemas of each union of named schemas. */
 function discriminate(whole: Schema, schemas: Record<string, Schema>): void {
   for (const schema of within(whole)) {
     const branches = schema.oneOf;

@@ -1,9 +1,9 @@
 import type { Series } from "../spec/wire/metrics.ts";
 
 /**
- * Thins a curve to at most `maxPoints` points (at least 2) so that what one looks for in a curve
- * stays: its ends, and the lowest and highest point of every stretch, and so of the whole. Every
- * point kept is a point of the curve; the same curve gives the same points.
+ * Thins a curve to at most `maxPoints` points (at least 2). Its ends stay, and the lowest and
+ * highest point of every stretch, and so those of the whole. Every point that is kept is a point of
+ * the curve. The same curve gives the same points.
  *
  * The points between the first and the last are cut into equal stretches, each of which keeps its
  * two extremes. Fewer than 4 points leave no room for that: then only the extremes of the whole are
@@ -45,7 +45,8 @@ function extremes(values: Values, begin: number, end: number): number[] {
   let max = -Infinity;
   for (let i = begin; i < end; i++) {
     const value = values[i];
-    // A value that is not finite has no place in the order; it is kept where there is nothing else.
+    // A value that is not finite has no place in the order. It is kept only if a stretch has no
+    // other value.
     if (value === null) continue;
     if (value < min) [low, min] = [i, value];
     if (value > max) [high, max] = [i, value];

@@ -1,10 +1,10 @@
 /**
  * What happens to a job, as server-sent events.
  *
- * The record remembers what there is to tell, so a stream is nothing but a place in it: it reads on
- * whenever there is news and its client has taken what came before. A client that is slow, or away,
- * costs no memory; one that comes back says where it was. Streams that want the same at the same
- * time share one look at the record.
+ * The record has all events, so a stream is only a place in the record. It reads on when there is
+ * news and its client has read what came before. A client that is slow or away costs no memory. A
+ * client that comes back says where it was. Streams that need the same events at the same time
+ * share one read of the record.
  */
 import type { News } from "../queue/news.ts";
 import type { Event } from "../spec/wire/event.ts";
@@ -24,7 +24,7 @@ export interface Followed {
   readonly progress: boolean;
 }
 
-/** What a stream has told: up to which event, and which progress. */
+/** What a stream has sent: the last event and the last progress. */
 interface Place {
   readonly event: string;
   readonly progress: string;
@@ -48,8 +48,8 @@ export class Follower {
   }
 
   /**
-   * The stream after an event, until the job has ended; what is recorded after its end, by then,
-   * too.
+   * The stream after an event, until the job has ended. It includes events that are recorded after
+   * the job's end if they are there by then.
    */
   async *follow(what: Followed, after: string, signal: AbortSignal): AsyncGenerator<string> {
     const watch = this.#news.watch(what.id, what.progress ? ["event", "progress"] : ["event"]);
@@ -69,8 +69,8 @@ export class Follower {
   }
 
   /**
-   * `latest`: the number of the news that it was woken by. A look that began before them may not
-   * have seen what they are of.
+   * `latest`: the number of the news that woke the stream. A read that began before this news may
+   * lack its events.
    */
   #read(what: Followed, place: Place, latest: number): Promise<Reading> {
     const key = JSON.stringify([what, place, latest]);
@@ -92,8 +92,8 @@ export class Follower {
     const document = await this.#store.jobs.progress(owner, id);
     const page = await this.#store.jobs.events(owner, id, { limit: EVENTS_AT_ONCE, after: place.event });
     const events = page?.data ?? [];
-    // Of the job and not of its events: a place may lie after them all, in a record that was
-    // restored from a copy.
+    // Taken from the job's status and not from its events: after a restore from an old copy, a
+    // stream's place may lie after all events.
     const ended = page === null || document === null || (isFinal(document.status) && !page.has_more);
     const now = progress && document !== null ? JSON.stringify(document) : place.progress;
     const news = now === place.progress ? "" : frame("progress", now);

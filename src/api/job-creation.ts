@@ -25,8 +25,8 @@ export const idempotencyHeaders = z.looseObject({
 });
 
 /**
- * The use of an idempotency key for a body, however it is spelled, and for the `path` that it was
- * posted to.
+ * The use of an idempotency key for a body, in any spelling, and for the `path` to which it was
+ * posted.
  */
 export function idempotencyOf(
   key: string | undefined,
@@ -59,7 +59,10 @@ export function resolveContext(
   return context;
 }
 
-/** Records a job and has it delivered; what the spec brought along is kept or gone then. */
+/**
+ * Records a job and delivers it. Afterwards rows that came with the spec are either kept or
+ * removed.
+ */
 export async function createJob(
   services: Pick<Services, "store" | "files" | "queue">,
   { owner, log }: Pick<FastifyRequest, "owner" | "log">,
@@ -89,7 +92,7 @@ async function record(
   const id = `job_${await store.newUlid()}`;
   const job = { id, owner, room: roomOf(resolved, use.fork?.origin.bytes ?? 0), ...use };
   try {
-    // What is kept for a job before it is recorded is promised its room first.
+    // Before data of a job are kept, room for them is reserved.
     if (resolved.table === null && use.fork === null) return await recordWith(services, job, resolved, null);
     const reserved = await store.jobs.reserve(job);
     return reserved.outcome === "reserved" ? await keepAndRecord(services, job, resolved) : reserved;
@@ -98,7 +101,7 @@ async function record(
   }
 }
 
-/** Leaves nothing behind of a job that is not created. */
+/** If the job is not created, nothing of it remains. */
 async function keepAndRecord(
   services: Pick<Services, "store" | "files">,
   job: Promised,
@@ -119,7 +122,7 @@ async function keepAndRecord(
 
 async function giveUp(services: Pick<Services, "store" | "files">, job: Promised, kept: Kept | null): Promise<void> {
   const { store } = services;
-  // If Redis is away, the promise lapses.
+  // If Redis is away, the reservation expires by itself.
   await store.jobs.unreserve(job).catch(() => undefined);
   if (kept?.created) await removeDataset(services, job.owner, kept.record).catch(() => undefined);
 }
@@ -153,7 +156,7 @@ async function keepData(
   return await recordDataset(services, owner, data.synthetic?.type ?? "inline", await table.make());
 }
 
-/** What is sent must be signed, and go nowhere but where it may. */
+/** Webhooks must be signed, and must go only to permitted hosts. */
 function webhookFaults(
   { url }: Webhook,
   owner: string,

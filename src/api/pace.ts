@@ -1,7 +1,7 @@
 /**
- * Long work that has to be done on the event loop, in slices of a few milliseconds. All such work
- * waits in one line, and a turn of the loop takes one slice. However much is in the line, other
- * requests are answered in between.
+ * Long work that must run on the event loop is cut into slices of a few milliseconds. All such work
+ * waits in one queue, and each turn of the event loop runs one slice. So other requests are
+ * answered in between, however long the queue is.
  */
 const SLICE_MS = 5;
 
@@ -16,8 +16,7 @@ export class Pace {
   #resumed = Number.NEGATIVE_INFINITY;
 
   /**
-   * Waits in the line if the slice is used up, or lies in the past. To be awaited often; it costs
-   * next to nothing.
+   * Waits in the queue if the slice is used up or is over. Await it often: it costs almost nothing.
    */
   async turn(): Promise<void> {
     if (performance.now() - this.#resumed < SLICE_MS) return;

@@ -2,8 +2,8 @@ import type { IncomingMessage } from "node:http";
 import { monotonicFactory } from "ulid";
 
 /**
- * Draws chance once a millisecond and counts on from it: drawing it for every request took a
- * quarter of what a poll costs.
+ * Draws a random number once a millisecond and counts up from it: drawing one for every request
+ * took a quarter of the time of a poll.
  */
 const ulid = monotonicFactory();
 

@@ -1,4 +1,4 @@
-/** What a worker serves: whether it lives and can work, and its metrics. No jobs, so no keys. */
+/** What a worker serves: its health and its metrics. It serves no jobs, so it needs no keys. */
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "../log.ts";
 import { buildBase } from "./base.ts";

@@ -1,10 +1,10 @@
-/** For whom work in helper threads is done, and whether anybody still waits for it. */
+/** The owner for whom helper threads work, and whether the client still waits. */
 import type { FastifyInstance, FastifyReply } from "fastify";
 import type { Asker } from "../../data/pool.ts";
 
 declare module "fastify" {
   interface FastifyReply {
-    /** The owner, and a signal that aborts when the client is gone before it was answered. */
+    /** The owner, and a signal that aborts if the client leaves before it is answered. */
     asker(): Asker;
   }
 }

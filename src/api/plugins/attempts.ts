@@ -1,7 +1,8 @@
 /**
- * Attempts to guess a key. An address may send only so many wrong keys a minute. Beyond that a
- * short key works only if it was right from there before. A long one always works, since nobody
- * guesses it: one guest of a network, or client of a proxy, does not lock out the others.
+ * Limits attempts to guess a key. An address may send only so many wrong keys a minute. Above this
+ * limit a short key works only if the same address sent it before and it was right. A long key
+ * always works, since nobody can guess it. So one client in a network or behind a proxy does not
+ * lock out the others.
  */
 import type { FastifyRequest } from "fastify";
 import { isShort } from "../../secrets.ts";
@@ -15,7 +16,7 @@ const MAX_ADDRESSES = 10_000;
 interface Address {
   failures: number;
   until: number;
-  /** The keys that were right from there. */
+  /** The right keys that this address has sent. */
   readonly trusted: Set<string>;
 }
 
@@ -23,7 +24,7 @@ export class Attempts {
   readonly #addresses = new Map<string, Address>();
 
   /**
-   * Whose the secret is, by `find`; null if nobody's.
+   * The owner of the secret, as `find` says; null if nobody owns it.
    * @throws Problem if too many wrong ones came from there
    */
   check(request: FastifyRequest, secret: string, find: () => string | null): string | null {
@@ -55,7 +56,7 @@ export class Attempts {
   }
 }
 
-/** Of IPv6 the network, since whoever has one address there has 2^64. */
+/** For IPv6 this is the network, since a client with one address has 2^64 of them. */
 function addressOf(request: FastifyRequest): string {
   // A connection that has gone has none.
   const ip = (request.ip as string | undefined) ?? "";

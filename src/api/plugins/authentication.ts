@@ -6,7 +6,7 @@ import type { Attempts } from "./attempts.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
-    /** Whose request this is; he sees only what is his. */
+    /** The owner that makes the request. An owner sees only its own things. */
     owner: string;
   }
   interface FastifyContextConfig {
@@ -15,7 +15,10 @@ declare module "fastify" {
   }
 }
 
-/** Without keys everyone is `default`; with keys every route but the public ones wants one. */
+/**
+ * If the service has no keys, everyone is the owner `default`. If it has keys, every route except
+ * the public ones requires one.
+ */
 export function authenticate(app: FastifyInstance, keys: readonly ApiKey[], attempts: Attempts): void {
   app.decorateRequest("owner", "default");
   if (keys.length === 0) return;

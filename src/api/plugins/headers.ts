@@ -2,8 +2,8 @@ import helmet from "@fastify/helmet";
 import type { FastifyInstance } from "fastify";
 
 /**
- * Headers by which a browser does nothing with an answer that it was not meant for: nothing here is
- * a page, but for /docs, which says so itself.
+ * Headers that stop a browser from using an answer as a page, a script or a frame. Only /docs is a
+ * page, and it sets its own headers.
  */
 export async function protect(app: FastifyInstance): Promise<void> {
   await app.register(helmet, {
@@ -11,7 +11,7 @@ export async function protect(app: FastifyInstance): Promise<void> {
       useDefaults: false,
       directives: { "default-src": ["'none'"], "frame-ancestors": ["'none'"] },
     },
-    // Whether a host is to be reached by TLS only is for whoever ends the TLS to say.
+    // Whether clients must use TLS is decided by the proxy that ends TLS.
     strictTransportSecurity: false,
   });
 }

@@ -1,8 +1,9 @@
 /**
- * A service without keys on a loopback address trusts whoever reaches it. That should be people and
- * programs of this machine. But a browser here lets the pages of any site reach it too: by its
- * address, or by a name whose DNS first gives the site's address and then this one. So a request
- * must name a host that is this machine, and must not come from a page of another site.
+ * A service without keys on a loopback address trusts every client. These should be people and
+ * programs of this machine. But through a browser on this machine the pages of any site reach the
+ * service too: by its address, or by a name that DNS first resolves to the site and then to this
+ * machine. So a request must name a host that is this machine, and must not come from a page of
+ * another site.
  */
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { isLoopback } from "../../config.ts";

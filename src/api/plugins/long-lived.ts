@@ -1,6 +1,6 @@
 /**
- * Replies that wait for something to happen: there are only so many, and they must not outlive
- * those who wait for them.
+ * Replies that wait for something to happen. Their number is limited, and they end when their
+ * client leaves.
  */
 import type { FastifyInstance, FastifyReply } from "fastify";
 import { meters } from "../../meters.ts";

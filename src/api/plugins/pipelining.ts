@@ -1,8 +1,8 @@
 /**
  * A client may send requests without waiting for the answers (pipelining), a thousand in one
- * packet. Handled all at once they would keep the event loop for seconds. So those of one
- * connection are handled one after the other, each in a turn of its own, and other connections have
- * theirs in between.
+ * packet. Handled all at once they would block the event loop for seconds. So the requests of one
+ * connection are handled one after the other, each in its own turn of the loop, and requests of
+ * other connections are handled in between.
  */
 import type { IncomingMessage } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";

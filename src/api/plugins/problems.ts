@@ -51,7 +51,7 @@ function asProblem(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof OverLimit) return overLimit(error);
   if (error instanceof PoolBusy) return busy(error);
   if (error instanceof Abandoned) return new Problem("request_timeout", "The client did not wait for the answer.");
-  // Nobody gets this answer. It must count as the client's doing.
+  // Nobody receives this answer, but it must be counted as a fault of the client.
   if (error === request.raw.errored) return new Problem("request_timeout", "The body was cut off.");
   if (error instanceof InvalidDataset)
     return new Problem("invalid_dataset", error.message, { line: error.line ?? undefined });
@@ -107,7 +107,10 @@ const limited = {
   },
 };
 
-/** What would fit at another time is refused until then, what never would for good. */
+/**
+ * A request that would fit at another time is refused until then. One that never fits is refused
+ * for good.
+ */
 function overLimit({ what, limit, used, more }: OverLimit): Problem {
   const { kind, remedy, retrySeconds } = limited[what];
   if (more > limit) return new Problem("too_large", `This may take ${more} ${kind}, and an owner may have ${limit}.`);

@@ -5,8 +5,9 @@ import { retryLater } from "../../spec/errors.ts";
 const WINDOW_MS = 60_000;
 
 /**
- * Counts each owner's requests to this process, a minute at a time, and says how they stand in the
- * fields of the IETF's draft (RateLimit-Policy, RateLimit). What orchestrators ask is not counted.
+ * Counts each owner's requests to this process for each minute, and reports the count in the header
+ * fields of the IETF's draft (RateLimit-Policy, RateLimit). Requests of orchestrators are not
+ * counted.
  */
 export async function limitRequests(app: FastifyInstance, perMinute: number | null): Promise<void> {
   if (perMinute === null) return;

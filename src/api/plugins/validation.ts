@@ -50,7 +50,9 @@ export function validate(app: FastifyInstance): void {
   });
 }
 
-/** Deeper than any schema goes, and than the cells of inline rows may wrongly go. */
+/**
+ * Deeper than any schema, and than any cells of inline rows that should get a message of their own.
+ */
 const MAX_DEPTH = 64;
 
 /** An inline table of a mebibyte has 262,144 rows at most. */
@@ -82,7 +84,10 @@ function nestingProblem(text: string): Problem | null {
   return faulty("invalid_spec", [{ pointer: "", message: deepest > MAX_DEPTH ? "is nested too deeply" : many }]);
 }
 
-/** Routes that take no body do not mind one: clients give every POST a type, and some a body. */
+/**
+ * Routes without a body ignore one: clients send a Content-Type with every POST, and some send a
+ * body.
+ */
 export function ignoreUnwantedBodies(app: FastifyInstance): void {
   app.addContentTypeParser("*", (request, payload, done) => {
     if (takesBody(request)) return done(wrongMediaType(request));

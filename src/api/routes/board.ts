@@ -1,6 +1,6 @@
 /**
- * The queues' dashboard (bull-board), to look and not to touch: what a job's state is the record
- * says, and the queue only delivers.
+ * The queues' dashboard (bull-board), read-only. The record has the state of a job; the queue only
+ * delivers.
  */
 import { timingSafeEqual } from "node:crypto";
 import { createBullBoard } from "@bull-board/api";
@@ -58,7 +58,7 @@ export async function board(app: FastifyInstance, { queues, adminKey, attempts }
       throw error;
     }
   };
-  // It has a key of its own, and none of the owners'.
+  // The dashboard has its own key. The keys of owners do not open it.
   app.addHook("onRoute", (route) => {
     route.config = { ...route.config, public: true };
   });

@@ -125,7 +125,7 @@ function possible<Outcome extends string>(action: keyof typeof rules, changed: C
   });
 }
 
-/** The record has changed already; what the queue missed the reconciler sets right. */
+/** The record has changed already. If the queue missed the change, the reconciler repairs that. */
 async function tried(change: Promise<void>, log: FastifyBaseLogger): Promise<void> {
   await change.catch((error: unknown) => log.warn({ err: error }, "the queue does not know yet"));
 }

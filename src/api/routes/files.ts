@@ -48,8 +48,8 @@ async function wanted(request: FastifyRequest, { tickets, datasets }: Services["
 }
 
 /**
- * Of the one kind of range that a worker asks for; others are ignored, as a server may. The rest of
- * another version than the client has would not fit what it has.
+ * Reads the one kind of range that a worker asks for. Other ranges are ignored, as HTTP allows. So
+ * is a range of another version, since its rest would not fit the bytes that the client has.
  */
 function firstByte({ headers: { range, "if-range": condition } }: FastifyRequest, version: string): number {
   if (condition !== undefined && condition !== version) return 0;

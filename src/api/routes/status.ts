@@ -43,7 +43,10 @@ async function look({ store: { overview }, queue }: Pick<Services, "store" | "qu
   return { jobs, queue: { ...lengths, oldest_seconds: oldest }, workers, room };
 }
 
-/** A scrape while Redis is away still tells of the process; what is not known then is left out. */
+/**
+ * A scrape while Redis is away still has the metrics of the process. Metrics from Redis are left
+ * out.
+ */
 async function measure(services: Pick<Services, "store" | "queue">): Promise<void> {
   try {
     const [{ jobs, queue, workers, room }, ends] = await Promise.all([look(services), services.store.overview.ends()]);
