@@ -8,9 +8,9 @@
  *     for await (const progress of rappel.watch(job.id)) console.log(progress.train_loss);
  *     const weights = await rappel.getModel(job.id);
  *
- * A request that the service puts off (429, or 503 while it restarts) is made again when the
- * service says, within a minute, if making it twice does no harm: creating a job does none, since
- * it carries an idempotency key.
+ * If the service asks to retry later (429, or 503 while it restarts), the client repeats the
+ * request at the time that the service names, if that is within a minute. It does so only if a
+ * second request does no harm. Creating a job is safe, since the request has an idempotency key.
  */
 import type { z } from "zod";
 import type { DetectorEntry, LayerEntry, LossEntry, OptimizerEntry, ScheduleEntry } from "../spec/catalogue.ts";
@@ -31,19 +31,19 @@ import type { Health, ServiceStatus } from "../spec/wire/status.ts";
 import { RequestRefused, ServiceUnreachable } from "./errors.ts";
 import { waitMs } from "./wait.ts";
 
-/** A spec as it may be written, with everything left out that has a default. */
+/** A spec as a client may write it: whatever has a default may be left out. */
 export type SpecInput = z.input<typeof Spec>;
 
-/** Likewise a schedule to look at. */
+/** A schedule to preview, likewise. */
 export type PreviewInput = z.input<typeof SchedulePreview>;
 
 export interface ClientOptions {
   readonly url?: string;
-  /** An API key, where the service wants one. */
+  /** An API key, if the service requires one. */
   readonly key?: string;
 }
 
-/** What a dataset is called, and how it is to be read; what is left out is found out. */
+/** The name of a dataset, and how to read it. The service finds out what is left out. */
 export interface DatasetInput {
   readonly name?: string;
   readonly separator?: string;
@@ -51,7 +51,7 @@ export interface DatasetInput {
   readonly encoding?: string;
   /** Whether the first line names the columns. */
   readonly header?: boolean;
-  /** What lines begin with that are left out. */
+  /** The text with which comment lines begin. They are left out. */
   readonly comment?: string;
   readonly missing_values?: readonly string[];
   /** The types of columns, by name. */
@@ -70,8 +70,7 @@ export interface Fork {
   /** What differs in the new job's spec: a merge patch (RFC 7396). */
   readonly overrides?: object;
   /**
-   * Whether the optimizer's state comes along too; it does unless told otherwise, and never from
-   * `best`.
+   * Whether the new job continues with the optimizer's state. Default: yes, but never from `best`.
    */
   readonly optimizer?: boolean;
 }
@@ -83,12 +82,12 @@ interface Call {
   readonly query?: Readonly<Record<string, unknown>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Body;
-  /** Whether to make it again when the service puts it off. */
+  /** Whether to repeat it if the service asks to retry later. */
   readonly again?: boolean;
 }
 
 const ENDED: readonly JobStatus[] = ["succeeded", "failed", "cancelled"];
-/** How often a request is made at most. */
+/** The maximum number of tries of a request. */
 const ATTEMPTS = 5;
 
 export class Client {
@@ -135,7 +134,7 @@ export class Client {
     return this.#send("/v1/jobs", spec, { headers: { "idempotency-key": idempotencyKey }, again: true });
   }
 
-  /** What would become of a job; it is not created. */
+  /** Checks a job without creating it. */
   validateJob(spec: SpecInput): Promise<ValidatedSpec> {
     return this.#send("/v1/jobs", spec, { query: { validate_only: true }, again: true });
   }
@@ -224,8 +223,8 @@ export class Client {
   }
 
   /**
-   * The optimizer's state as `load_state_dict` of PyTorch's takes it, but for the tensors, which it
-   * names.
+   * The optimizer's state as PyTorch's `load_state_dict` takes it, with the names of its tensors
+   * instead of the tensors.
    */
   getTorchOptimizer(id: string, step: number): Promise<TorchOptimizer> {
     return this.#json("GET", path`/v1/jobs/${id}/checkpoints/${step}`, { query: { format: "torch_optimizer" } });
@@ -330,7 +329,7 @@ export class Client {
     const url = `${this.url}${route}${search && `?${search}`}`;
     const authorization: Record<string, string> =
       this.#key === undefined ? {} : { authorization: `Bearer ${this.#key}` };
-    // A stream is a body that fetch wants to be told of.
+    // fetch must be told if the body is a stream.
     const init = { method, headers: { ...authorization, ...headers }, body, duplex: "half" } as RequestInit;
     for (let attempt = 1; ; attempt++) {
       const response = await fetch(url, init).catch((error: unknown) => {

@@ -1,9 +1,9 @@
 import type { ProblemDocument } from "../spec/wire/problem.ts";
 
-/** The service answered, and said no. */
+/** The service answered with an error. */
 export class RequestRefused extends Error {
   readonly status: number;
-  /** Null if what answered was not the service but something before it. */
+  /** Null if the answer came from a proxy and not from the service. */
   readonly problem: ProblemDocument | null;
 
   constructor(message: string, status: number, problem: ProblemDocument | null) {

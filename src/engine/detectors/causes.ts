@@ -7,8 +7,7 @@ import type { RunFacts } from "./facts.ts";
  */
 
 /**
- * What is to be done about each cause, at the rate `lr` at which it showed; a clause that continues
- * "…: ".
+ * The remedy for each cause, at the rate `lr` at which it showed: a clause that continues "…: ".
  */
 const remedies = {
   learning_rate_too_high: (run, lr) => `${lower(run, lr)}${orClip(run)}${orWarmUp(run)}`,
@@ -48,7 +47,7 @@ export function whyTooFast(run: RunFacts): Cause {
   return run.targetsUnscaled ? "targets_unscaled" : "learning_rate_too_high";
 }
 
-/** A rate that the schedule has brought up is not brought down by the option. */
+/** If the schedule has raised the rate, lowering the option does not help. */
 function lower({ rateOption, baseRate }: RunFacts, lr: number): string {
   const [now, better] = [short(lr), short(lr / 10)];
   if (lr > 2 * baseRate) return `have the schedule raise ${rateOption} (now ${now}) to about ${better} at most`;

@@ -4,10 +4,10 @@ import type { Cause } from "./causes.ts";
 import type { RunFacts } from "./facts.ts";
 
 /**
- * What a detector is: a fold over the numbers of a run. It is given one reading after another and
- * says, as soon as it can, that something is wrong and why. It is a pure function of the readings,
- * which are a function of the run alone, and its state is part of the checkpoint: a resumed run
- * finds the same, at the same steps.
+ * What a detector is: a fold over the numbers of a run. It takes one reading after another and
+ * reports, as soon as it can, that something is wrong and why. It is a pure function of the
+ * readings, which are a function of the run alone, and its state is part of the checkpoint: a
+ * resumed run finds the same, at the same steps.
  *
  * Thresholds are options of the spec; beside them every detector has a `policy`. A detector speaks
  * once in a job.
@@ -15,16 +15,16 @@ import type { RunFacts } from "./facts.ts";
 export interface DetectorType<O extends Options = Options, S = unknown> extends Description {
   readonly options: O;
   /**
-   * What it cannot do without: losses, which there always are, evaluations, or the observations
-   * that `observe` asks for.
+   * What it needs: losses, which always exist, evaluations, or the observations that `observe` asks
+   * for.
    */
   readonly needs: Reading["kind"];
   /**
-   * True if what it finds ruins the weights: with the policy `stop` the job fails then, instead of
-   * ending early, and it may have the policy `rewind`.
+   * True if its finding means that the weights are ruined. With the policy `stop` the job then
+   * fails instead of ending early, and the policy `rewind` is allowed.
    */
   readonly ruinous?: boolean;
-  /** True if it can only judge a run whose first weights have learned nothing yet. */
+  /** True if it can judge only a run that begins with untrained weights. */
   readonly fromScratch?: boolean;
   /**
    * `state` is null before the first reading, and must survive JSON: no value that is not finite.

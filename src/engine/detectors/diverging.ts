@@ -14,8 +14,8 @@ interface State {
 }
 
 /**
- * The loss has become worse than what the run started from, and stays so. A loss that is not a
- * number ends the job whatever the policy, but for `rewind`.
+ * The loss has become worse than at the start of the run, and stays so. A loss that is not a number
+ * ends the job under every policy except `rewind`.
  */
 export const diverging = defineDetector({
   type: "diverging",
@@ -39,8 +39,8 @@ export const diverging = defineDetector({
     }
     if (reading.kind !== "losses") return { state: before, found: null };
     const { mean, step, start } = reading;
-    // The losses of small batches jump: what counts is a mean that is above the limit by more than
-    // chance.
+    // The losses of small batches vary much, so the mean must exceed the limit by more than chance
+    // explains.
     const worse = mean - reading.deviation / Math.sqrt(reading.steps) > factor * start;
     const after = { ...before, streak: worse ? before.streak + 1 : 0 };
     if (mean < before.lowest)

@@ -3,7 +3,7 @@ import { whyTooFast, type Cause } from "./causes.ts";
 import { defineDetector, short, type ObservationReading } from "./detector.ts";
 import type { RunFacts } from "./facts.ts";
 
-/** Up to this multiple of where it started a loss is what the first weights made it. */
+/** Up to this multiple of the starting loss, a loss is still due to the first weights. */
 const NEAR_START = 3;
 
 /** Observations that tell how large gradients are at the start. */
@@ -58,8 +58,8 @@ export const exploding_gradient = defineDetector({
 });
 
 /**
- * Gradients that are large while the loss is still what it was at the start are so by the weights
- * that the run started with.
+ * If gradients are large while the loss is still near its start, the cause is the weights with
+ * which the run started.
  */
 function why(grown: boolean, { loss, start }: ObservationReading, run: RunFacts): Cause {
   const cause = whyTooFast(run);

@@ -1,13 +1,16 @@
 import { configure } from "../optimizers/configure.ts";
 import { batchesPerStep, batchRows, type TrainingJob } from "../job.ts";
 
-/** Values looked at to judge the scale of the data: enough for any table, and quickly done. */
+/**
+ * The number of values that are read to judge the scale of the data: enough for any table, and
+ * fast.
+ */
 const SAMPLE = 1_000_000;
 
-/** Where standardised values have a root mean square of 1, one beyond this is another scale. */
+/** Standardised values have a root mean square of 1. A value above this one means another scale. */
 const UNSCALED = 10;
 
-/** What is known of a run beside its numbers, as far as causes and remedies hang on it. */
+/** Facts of a run besides its numbers, on which causes and remedies depend. */
 export class RunFacts {
   readonly totalSteps: number;
   readonly batchRows: number;
@@ -22,8 +25,8 @@ export class RunFacts {
   readonly rateOption: string;
   readonly warmupSteps: number;
   /**
-   * Whether the optimizer finds the length of its steps by itself: they may be short at first, or
-   * none at a minimum.
+   * Whether the optimizer finds the length of its steps by itself. Its steps may be short at first,
+   * and zero at a minimum.
    */
   readonly findsRate: boolean;
   readonly clipped: boolean;
@@ -53,7 +56,7 @@ export class RunFacts {
     this.saturating = [...new Set(types.filter((type) => type === "sigmoid" || type === "tanh"))];
   }
 
-  /** Worked out when it is first asked for, which in a healthy run is never. */
+  /** Computed at the first use; a healthy run never uses it. */
   get featuresUnscaled(): boolean {
     this.#featuresUnscaled ??= rootMeanSquare(this.#job.data.features) > UNSCALED;
     return this.#featuresUnscaled;

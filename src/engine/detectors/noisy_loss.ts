@@ -5,7 +5,8 @@ import { defineDetector, short } from "./detector.ts";
 const SMALL_BATCH = 16;
 
 /**
- * What the loss has fallen to, of where it started, when a few hard rows make all of it: no fault.
+ * If the loss has fallen below this part of its start, a few hard rows make up all of it, which is
+ * no fault.
  */
 const LEARNED = 0.3;
 

@@ -6,7 +6,7 @@ const NOISE = 0.1;
 interface State {
   readonly best: number;
   readonly bestStep: number;
-  /** The train loss then: where it has risen too, the fault is another. */
+  /** The train loss at that time. If it has risen too, the fault is not overfitting. */
   readonly trainThen: number;
   readonly streak: number;
 }

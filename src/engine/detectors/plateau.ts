@@ -6,7 +6,7 @@ import type { RunFacts } from "./facts.ts";
 /** Updates below this part of the weights explain why nothing moves. */
 const SMALL_UPDATES = 1e-4;
 
-/** A loss that has been this many times what it was at the start has been thrown there. */
+/** A loss that was this many times its starting value was thrown there by too large steps. */
 const TOO_HIGH = 1.2;
 
 /** As vanishing_gradient has it. */
@@ -66,8 +66,7 @@ export const plateau = defineDetector({
     }
     if (reading.kind !== "losses") return { state: before, found: null };
     const { mean, step, start } = reading;
-    // What the run started from is known with the first window; what was seen before that had to do
-    // without.
+    // The starting loss is known after the first window. Earlier readings do not have it.
     const from = before.windows === 0 ? { lowest: start, highest: start, smooth: start } : before;
     const smooth = from.smooth + NEWS * (mean - from.smooth);
     const seen = {
@@ -98,7 +97,7 @@ function why({ highest, windows, falls, updateRatio, dead, faded }: State, start
   if (run.featuresUnscaled) return "features_unscaled";
   if (run.targetsUnscaled) return "targets_unscaled";
   if (faded) return "saturating_activations";
-  // A loss that falls window by window goes the right way, too slowly.
+  // A loss that falls in every window goes the right way, but too slowly.
   const slow = falls >= 0.8 * windows || (updateRatio !== null && updateRatio < SMALL_UPDATES);
   return slow ? "learning_rate_too_low" : "not_learning";
 }

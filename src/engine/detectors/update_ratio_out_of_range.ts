@@ -3,9 +3,8 @@ import { whyTooFast } from "./causes.ts";
 import { defineDetector, short } from "./detector.ts";
 
 /**
- * Small steps are a fault while the loss is between these multiples of where it started: below,
- * learning comes to its end; above, the weights have been thrown so far that any step is small
- * beside them.
+ * Small steps are a fault while the loss is between these multiples of its start. Below, learning
+ * is near its end. Above, the weights have become so large that any step is small in comparison.
  */
 const STUCK = [0.7, 1.2] as const;
 

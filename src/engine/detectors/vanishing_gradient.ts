@@ -7,7 +7,7 @@ interface State {
 
 /**
  * The gradient of the first layer that learns is a vanishing part of the last one's, weight by
- * weight. Where units are dead that is why, and dead_relu says so.
+ * weight. If units are dead, they are the cause, and dead_relu reports that.
  *
  * Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks",
  * AISTATS 2010.
