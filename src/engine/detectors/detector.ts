@@ -9,8 +9,8 @@ import type { RunFacts } from "./facts.ts";
  * readings, which are a function of the run alone, and its state is part of the checkpoint: a
  * resumed run finds the same, at the same steps.
  *
- * Thresholds are options of the spec; beside them every detector has a `policy`. A detector speaks
- * once in a job.
+ * Thresholds are options of the spec. Every detector also has a `policy`. A detector reports once
+ * in a job.
  */
 export interface DetectorType<O extends Options = Options, S = unknown> extends Description {
   readonly options: O;
@@ -88,8 +88,8 @@ export interface ObservationReading extends Common {
 /** `ignore`: not looked for. `warn`: an event. `stop`: an event, and the end of the job. */
 export const POLICIES = ["ignore", "warn", "stop"] as const;
 /**
- * `rewind`, where what is found ruins the weights: an event, and back to where they were sound
- * (rewind.ts).
+ * `rewind`, only if the finding means ruined weights: an event, and the run goes back to sound
+ * weights (rewind.ts).
  */
 export type Policy = (typeof POLICIES)[number] | "rewind";
 

@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import type { KernelExports } from "./exports.generated.ts";
 
 /**
- * The typed face of the kernel module: its functions beside typed views of the memory it works on.
- * Addresses are bytes; `f32[address >>> 2]` is the element there.
+ * The typed interface of the kernel module: its functions, and typed views of the memory on which
+ * they work. Addresses are bytes; `f32[address >>> 2]` is the element there.
  */
 export interface Kernels extends KernelExports {
   readonly memory: WebAssembly.Memory;
@@ -58,8 +58,8 @@ export function functionKernels(): Kernels {
 }
 
 /**
- * Refuses a host whose relaxed multiply-add rounds twice: its bits would differ from every other
- * host's.
+ * Refuses a host whose relaxed multiply-add rounds twice, because its results would differ from
+ * those of all other hosts.
  * @throws Error with what to do.
  */
 export function assertFused(kernels: Kernels): void {

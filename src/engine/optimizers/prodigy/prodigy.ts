@@ -55,7 +55,7 @@ const prodigyOptions = {
  *
  *     m = β₁ m + (1 − β₁) d g
  *     v = β₂ v + (1 − β₂) d² g²
- *     r = β₃ r + (1 − β₃) γ d² ⟨g, x₀ − x⟩    γ = lr, with use_bias_correction · √(1 − β₂ᵗ)/(1 − β₁ᵗ)
+ *     r = β₃ r + (1 − β₃) γ d² ⟨g, x₀ − x⟩  γ = lr, with use_bias_correction · √(1 − β₂ᵗ)/(1 − β₁ᵗ)
  *     s = β₃ s + (1 − β₃) γ d² g
  *     d' = max(d, d_coef · r/‖s‖₁)
  *     x = x · (1 − γ d · weight_decay) − γ d m/(√v + d eps)
