@@ -94,7 +94,10 @@ function digitsFor(values: readonly number[]): number {
   return digits;
 }
 
-/** A curve's points; of many, the means of equal stretches, since the loss of single batches jumps about. */
+/**
+ * A curve's points; of many, the means of equal stretches, since the loss of single batches jumps
+ * about.
+ */
 function pointsOf({ steps, values }: Series): [number, number][] {
   const points = steps.flatMap((step, i): [number, number][] => {
     const value = values[i];

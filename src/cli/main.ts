@@ -1,4 +1,7 @@
-/** The command line: `rappel submit spec.yaml --data file.csv --watch` and its like, each a few calls of src/client. */
+/**
+ * The command line: `rappel submit spec.yaml --data file.csv --watch` and its like, each a few
+ * calls of src/client.
+ */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { Client } from "../client/client.ts";
 import { RequestRefused, ServiceUnreachable } from "../client/errors.ts";

@@ -1,4 +1,7 @@
-/** Follows a job to its end on a stream for people: a progress bar, and on a terminal the losses' curves above it. */
+/**
+ * Follows a job to its end on a stream for people: a progress bar, and on a terminal the losses'
+ * curves above it.
+ */
 import type { WriteStream } from "node:tty";
 import type { Client } from "../client/client.ts";
 import type { Job, Progress } from "../spec/wire/job.ts";

@@ -12,7 +12,9 @@ const series = {
   valid_loss: { steps: [25, 50], values: [0.3, 0.2] },
 };
 
-/** A terminal that remembers what it shows: lines, of which the cursor may go back to earlier ones. */
+/**
+ * A terminal that remembers what it shows: lines, of which the cursor may go back to earlier ones.
+ */
 class Terminal {
   readonly isTTY = true;
   written = "";

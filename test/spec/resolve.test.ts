@@ -393,9 +393,8 @@ test("a synthetic table is only made to be kept: not to plan its job, and not to
   const { spec: resolved, totalSteps, table } = await resolveSpec(spec, context);
   expect([resolved.data.features, totalSteps]).toEqual([["x0", "x1"], 3 * 200_000]);
   await expect(resolveSpec({ ...spec, optimizer: { type: "adma" } }, context)).rejects.toThrow(/did you mean "adam"/);
-  await expect(resolveSpec({ ...spec, ...training({ batch_size: 900_000 }) }, context)).rejects.toThrow(
-    /at most 800000/,
-  );
+  const large = training({ batch_size: 900_000 });
+  await expect(resolveSpec({ ...spec, ...large }, context)).rejects.toThrow(/at most 800000/);
   await expect(table!.make()).rejects.toThrow(/ENOENT/);
   await table!.discard();
 });

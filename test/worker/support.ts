@@ -107,7 +107,8 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
       for (;;) {
         const job = await get(id).catch(() => null);
         if (job !== null && condition(job)) return job;
-        if (performance.now() > deadline) throw new Error(`waited ${withinMs} ms in vain: ${JSON.stringify(job)}`);
+        if (performance.now() > deadline)
+          throw new Error(`waited ${withinMs} ms, and it was not so: ${JSON.stringify(job)}`);
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
     },

@@ -9,7 +9,9 @@ export function areNearlyAll(distinct: number, count: number): boolean {
   return count >= MIN_VALUES && count - distinct < REPEATED_SHARE * count;
 }
 
-/** `values` has NaN for missing cells. If many values repeat, looking at a part of them is enough. */
+/**
+ * `values` has NaN for missing cells. If many values repeat, looking at a part of them is enough.
+ */
 export function areAllDifferent(values: Float64Array): boolean {
   let count = 0;
   for (const value of values) if (!Number.isNaN(value)) count++;
