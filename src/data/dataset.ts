@@ -27,7 +27,10 @@ export interface ColumnSummary {
    * or integers, and more than 95 % of them differ. Such a column is no default feature.
    */
   readonly all_different: boolean;
-  /** The cell that made a column categorical although other cells are numbers or dates. */
+  /**
+   * The cell that made a column categorical although other cells are numbers or dates, or that
+   * leaves a doubt about a column of numbers.
+   */
   readonly reason: Reason | null;
 }
 

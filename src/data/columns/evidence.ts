@@ -40,8 +40,8 @@ export class Evidence {
   notComma: Located | null = null;
   /** Commas group the digits under the point: `1,234`. */
   commaGroups: Located | null = null;
-  /** Whether the marks give some cell two values. */
-  doMarksDiffer = false;
+  /** The marks give it two values, or one gives it none. */
+  marksDiffer: Located | null = null;
   firstDate: Located | null = null;
   notDate: Located | null = null;
   oddDate: Located | null = null;
@@ -126,7 +126,7 @@ export class Evidence {
     }
     if (Number.isNaN(number.point)) this.notPoint ??= located(cell, line);
     if (Number.isNaN(number.comma)) this.notComma ??= located(cell, line);
-    if (number.point !== number.comma) this.doMarksDiffer = true;
+    if (number.point !== number.comma) this.marksDiffer ??= located(cell, line);
     if (number.commaGroups) this.commaGroups ??= located(cell, line);
     if (number.isCode) this.code ??= located(cell, line);
     if (number.unit !== this.#unit) this.otherUnit ??= located(cell, line);

@@ -66,7 +66,7 @@ export class Series {
    * kind: then no cell was anything else, or the column would not have this type.
    */
   begin(as: ValueKind): boolean {
-    const isSame = this.#as === as || (isMark(this.#as) && isMark(as) && !this.evidence.doMarksDiffer);
+    const isSame = this.#as === as || (isMark(this.#as) && isMark(as) && this.evidence.marksDiffer === null);
     this.#as = as;
     return !isSame;
   }

@@ -20,6 +20,11 @@ export interface ColumnOptions {
   readonly decimal: DecimalMark | null;
   /** Null: the default tokens. */
   readonly missingValues: readonly string[] | null;
+  /**
+   * Whether a point that nothing proves is doubtful, as in a file with semicolons: where commas are
+   * decimal, points group by thousands. The columns are numbers all the same, and say so.
+   */
+  readonly pointMayGroup?: boolean;
   /** By column. Each name must be one of the table's. */
   readonly types: Readonly<Record<string, DeclaredType>>;
 }
@@ -28,6 +33,7 @@ export class TableColumns {
   readonly #names: readonly string[];
   readonly #decimal: DecimalMark | null;
   readonly #types: ColumnOptions["types"];
+  readonly #pointMayGroup: boolean;
   /**
    * One of these two holds the columns: the first version of the reader decided types differently.
    */
@@ -36,12 +42,16 @@ export class TableColumns {
   /** The indices of the columns that need their cells again. */
   #again: readonly number[] = [];
 
-  constructor(names: readonly string[], { version, decimal, missingValues, types }: ColumnOptions) {
+  constructor(
+    names: readonly string[],
+    { version, decimal, missingValues, types, pointMayGroup = false }: ColumnOptions,
+  ) {
     const missing = new MissingCells(missingValues);
     const isFirst = version === FIRST_READING.version;
     this.#names = names;
     this.#decimal = decimal;
     this.#types = types;
+    this.#pointMayGroup = pointMayGroup;
     this.#first = isFirst ? names.map((name) => new FirstColumn(name)) : [];
     this.#typed = isFirst ? [] : names.map((name) => new TypedColumn(name, declaredFor(types, name), missing));
   }
@@ -57,7 +67,7 @@ export class TableColumns {
    * @throws InvalidDataset if a cell is not of the type declared for its column
    */
   settle(): { readonly decimal: DecimalMark; readonly proved: boolean; readonly again: boolean } {
-    const mark = this.#mark();
+    const mark = { ...this.#mark(), pointMayGroup: this.#pointMayGroup };
     for (const [i, column] of this.#typed.entries()) {
       const fault = column.settle(mark);
       if (fault !== null) throw notAsDeclared(this.#names[i], this.#types[this.#names[i]], fault);

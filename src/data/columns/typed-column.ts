@@ -20,7 +20,7 @@ import { categoricalColumn, dateColumn, numericColumn, tabulated, type Column } 
 import { MAX_CLASSES, type Reason } from "../dataset.ts";
 import { Dictionary } from "./dictionary.ts";
 import { areNearlyAll } from "./distinct.ts";
-import { Evidence, type ValueKind } from "./evidence.ts";
+import { Evidence, type Located, type ValueKind } from "./evidence.ts";
 import type { DeclaredType } from "../reading.ts";
 import { Series } from "./series.ts";
 import { verdictOn, type Decision, type Mark } from "./verdict.ts";
@@ -67,11 +67,16 @@ export class TypedColumn {
     return this.#declared === null || this.#declared === "numeric" || this.#declared === "ignore";
   }
 
+  /** Of a column of numbers: which of them could be thousands. */
+  #doubt: Reason | null = null;
+
   /** Decides the type. Returns the reason if a cell does not have the declared type. */
   settle(mark: Mark): Reason | null {
     const verdict = verdictOn(this.evidence, this.#declared, this.#name, mark, !this.#missing.isDefault);
     if (verdict.type === "fault") return verdict.reason;
     this.#verdict = verdict;
+    if (verdict.type === "numeric" && mark.proof === null && mark.pointMayGroup)
+      this.#doubt = doubtOf(this.evidence.marksDiffer);
     this.#needsAgain = this.#series !== null && "as" in verdict && this.#series.begin(verdict.as);
     return null;
   }
@@ -89,7 +94,7 @@ export class TypedColumn {
     const verdict = this.#verdict;
     if (verdict === null) throw new Error("A column has no type before it is settled.");
     const column = this.#series?.finish(this.#name, this.#rows, verdict) ?? this.#decoded(verdict);
-    const reason = verdict.type === "categorical" ? verdict.reason : null;
+    const reason = verdict.type === "categorical" ? verdict.reason : this.#doubt;
     return { ...column, summary: { ...column.summary, reason } };
   }
 
@@ -113,4 +118,11 @@ export class TypedColumn {
     const evidence = new Evidence(this.#declared);
     return Float64Array.from(cells, (cell) => evidence.value(evidence.note(cell, 0), as));
   }
+}
+
+function doubtOf(cell: Located | null): Reason | null {
+  if (cell === null) return null;
+  const what = JSON.stringify(cell.cell);
+  const message = `${what} is read with a decimal point, and could have a point between thousands: no cell of the file tells. Upload the file with ?decimal=. or ?decimal=, to say which mark is the decimal one.`;
+  return { ...cell, message };
 }

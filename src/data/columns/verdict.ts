@@ -11,6 +11,8 @@ export interface Mark {
   readonly mark: DecimalMark;
   /** Null: no cell of the file proves a mark, so it is the point. */
   readonly proof: "declared" | (Located & { readonly column: string }) | null;
+  /** Whether points that nothing proves could group thousands. */
+  readonly pointMayGroup?: boolean;
 }
 
 export type Decision =

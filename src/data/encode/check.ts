@@ -81,7 +81,10 @@ export function checkData(table: TableSummary, data: DataSpec, targets: TargetKi
 }
 
 /** Faults that show once the rows on each side and the inputs have been counted. */
-export function checkSizes(sizes: Omit<DataSizes, "untrained" | "trained" | "validated">, data: DataSpec): DataFault[] {
+export function checkSizes(
+  sizes: Omit<DataSizes, "untrained" | "empty" | "trained" | "validated">,
+  data: DataSpec,
+): DataFault[] {
   const faults = checkSides(sizes, data);
   if (sizes.width === 0 && sizes.train > 0) {
     faults.push({

@@ -46,7 +46,8 @@ export function measureFile({ path, data, targets }: EncodeInput): Promise<Measu
     let width = 0;
     for (const name of featuresOf(file.content, data)) width += await featureWidth(file, name, data, train);
     const counts = { train: train.length, valid: valid.length, test: test.length, width };
-    const sizes = { ...counts, ...(await targetSizes(file, data.target, targets, train, valid)) };
+    const facts = await targetSizes(file, data.target, targets, train, valid);
+    const sizes = { ...counts, ...facts, empty: await emptyFeatures(file, data, train) };
     const faults = checkSizes(sizes, data);
     return faults.length > 0 ? { faults } : { sizes };
   });
@@ -60,6 +61,20 @@ async function featureWidth(file: ViewedFile, name: string, { preprocess }: Data
   if (holdsNumbers(type) && !mayBeIndicated) return type === "date" ? dateParts.length : 1;
   const encoders = fitFeature(file, index, await file.values(index), preprocess, train);
   return encoders.reduce((sum, encoder) => sum + widthOf(encoder), 0);
+}
+
+/** Only a column that misses as many cells as there are training rows needs to be read. */
+async function emptyFeatures(file: ViewedFile, data: DataSpec, train: Int32Array): Promise<string[]> {
+  const empty: string[] = [];
+  for (const name of featuresOf(file.content, data)) {
+    const index = file.index(name);
+    const { type, missing } = file.content.columns[index];
+    if (missing < train.length) continue;
+    const values = await file.values(index);
+    const isMissing = holdsNumbers(type) ? Number.isNaN : (code: number) => code === MISSING_CODE;
+    if (train.every((row) => isMissing(values[row]))) empty.push(name);
+  }
+  return empty;
 }
 
 async function targetSizes(

@@ -122,6 +122,8 @@ export interface DataSizes {
   readonly width: number;
   /** For a target that is a class: the classes that no training row has. */
   readonly untrained: readonly string[];
+  /** The features of which no training row has a value. */
+  readonly empty: readonly string[];
   /**
    * Facts on the targets of the rows that train and of those that validate; null if they are not
    * known yet.

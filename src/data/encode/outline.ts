@@ -31,7 +31,7 @@ export function outlineOf(synthetic: Synthetic, data: DataSpec, targets: TargetK
     name === CLASS_COLUMN && classes > 1 ? classColumn(name, labels) : column(name),
   );
   const content = { rows: synthetic.rows, columns, reading: { ...FIRST_READING, version: READER_VERSION } };
-  const unknown = { untrained: [], trained: null, validated: null };
+  const unknown = { untrained: [], empty: [], trained: null, validated: null };
   return { content, sizes: (filled) => ({ ...sides, width: featuresOf(content, filled).length, ...unknown }) };
 }
 

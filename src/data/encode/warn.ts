@@ -14,10 +14,12 @@ import { featuresOf, leavingOut, type TableSummary } from "./features.ts";
 export const dataWarningCodes = {
   header_of_values: "the first line may be a row, and no header",
   numbers_as_text: "a column is taken as text because of one cell, though others are numbers or dates",
+  unproved_mark: "a column is read with a decimal point, and its points could group thousands",
   missing_as_class: "a column has a class that is spelled like a missing value",
   unique_column: "a column is no default feature, since nearly all its values differ",
   index_column: "a column without a name, which numbers the rows, is no default feature",
   constant_target: "the target is the same in all rows that train, so that there is nothing to learn",
+  untrained_feature: "a feature has no value in the rows that train",
   untrained_class: "a class of the target has no row to train on",
 } as const;
 
@@ -33,9 +35,10 @@ export function dataWarnings(table: TableSummary, data: DataSpec, sizes: DataSiz
   const columns = table.columns.filter(({ name }) => used.has(name));
   return [
     ...headerWarning(table),
-    ...columns.flatMap((column) => textWarning(column, data)),
+    ...columns.flatMap((column) => reasonWarning(column, data)),
     ...columns.flatMap((column) => missingWarning(column, table, data)),
     ...leftOutWarnings(table, data),
+    ...emptyWarnings(sizes),
     ...untrainedWarnings(sizes, data),
     ...constantWarnings(sizes, data),
   ];
@@ -53,8 +56,12 @@ function headerWarning({ columns, reading }: TableSummary): DataWarning[] {
   return [{ pointer: "/data/dataset", code: "header_of_values", message }];
 }
 
-function textWarning({ name, reason }: ColumnSummary, { target }: DataSpec): DataWarning[] {
+function reasonWarning({ name, type, reason }: ColumnSummary, { target }: DataSpec): DataWarning[] {
   if (reason === null) return [];
+  if (type === "numeric") {
+    const message = `takes ${quoted(name)} as numbers: ${told(reason)}`;
+    return [{ pointer: pointerTo(name, target), code: "unproved_mark", message }];
+  }
   const message = `takes ${quoted(name)} as text: ${told(reason)}`;
   return [{ pointer: pointerTo(name, target), code: "numbers_as_text", message }];
 }
@@ -95,6 +102,12 @@ function leftOutWarnings(table: TableSummary, data: DataSpec): DataWarning[] {
 /** Whether the reader gave the column its name and left it out. */
 function isUnnamedIndex(name: string, { reading }: TableSummary, { columns }: DataSpec): boolean {
   return /^index(_\d+)?$/.test(name) && Object.hasOwn(reading.columns, name) && !Object.hasOwn(columns, name);
+}
+
+function emptyWarnings({ empty }: DataSizes): DataWarning[] {
+  if (empty.length === 0) return [];
+  const message = `uses ${quotedFirst(empty)}, of which no row that trains has a value: nothing can be learned from it`;
+  return [{ pointer: "/data/features", code: "untrained_feature", message }];
 }
 
 function untrainedWarnings({ untrained }: DataSizes, { target, validation, test }: DataSpec): DataWarning[] {

@@ -105,6 +105,7 @@ class TableInTheMaking implements Sink {
       decimal: declaredMark(this.#asked),
       missingValues: this.#asked.missing_values,
       types: this.#types,
+      pointMayGroup: this.#layout.separator === ";",
     });
   }
 

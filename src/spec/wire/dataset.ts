@@ -25,7 +25,9 @@ export const Column = z
     reason: z
       .object({ line: Count, cell: z.string(), message: z.string() })
       .nullable()
-      .describe("The cell that made a column categorical of which other cells are numbers or dates."),
+      .describe(
+        "The cell that made a column categorical of which other cells are numbers or dates, or that leaves a doubt about a column of numbers.",
+      ),
   })
   .meta({
     id: "Column",

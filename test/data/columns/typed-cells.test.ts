@@ -110,6 +110,15 @@ describe("the decimal mark", () => {
     expect([decimal, again, columns.c.type, columns.c.values]).toEqual([mark, false, "numeric", values]);
   });
 
+  test("is told where points could group thousands, and nothing shows whether they do", () => {
+    const doubt = (cells: Cells, options = {}) => column(cells, { pointMayGroup: true, ...options }).reason;
+    expect(doubt(["7", "246.601"])).toMatchObject({ line: 3, cell: "246.601" });
+    expect(doubt(["7", "246.601"], { pointMayGroup: false })).toBeNull();
+    expect(doubt(["7", "246.601"], { decimal: "." })).toBeNull();
+    expect(doubt(["7", "246.601", "0.5"])).toBeNull();
+    expect(doubt(["7", "8"])).toBeNull();
+  });
+
   test("is one for the file: what one column shows, the others follow", () => {
     const { columns } = read({ shows: ["1,5"], follows: ["1.234"], points: ["2.345.678"] });
     expect([columns.follows.values, columns.points.values]).toEqual([[1234], [2_345_678]]);

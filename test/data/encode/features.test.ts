@@ -30,7 +30,7 @@ const tableOf = (columns: ColumnSummary[], types: Reading["columns"] = {}): Tabl
 });
 const faultsOf = (table: TableSummary, data: DataSpec) =>
   checkData(table, data, "value").map(({ pointer, message }) => `${pointer} ${message}`);
-const sizes = { train: 24, valid: 6, test: 0, width: 1, untrained: [], trained: null, validated: null };
+const sizes = { train: 24, valid: 6, test: 0, width: 1, untrained: [], empty: [], trained: null, validated: null };
 
 test("default features leave out what is used otherwise, declared away, excluded, or tells rows apart", () => {
   const names = ["x", "y", "v", "t", "g", "ignored", "text", "excluded", "z"];
@@ -141,6 +141,23 @@ test("a header that could be a row is told, unless a name is none of its column'
   expect(warned("5.1", "Iris-setosa", false)).toEqual([]);
   expect(warned("5.1", "species")).toEqual([]);
   expect(warned("length", "Iris-setosa")).toEqual([]);
+});
+
+test("a doubtful mark and a feature without values are told", () => {
+  const reason = { line: 2, cell: "1.234", message: "It could be a thousand." };
+  const table = tableOf([{ ...column("x"), reason }, column("y")]);
+  expect(dataWarnings(table, dataSpec(), { ...sizes, empty: ["x"] })).toEqual([
+    {
+      pointer: "/data/features",
+      code: "unproved_mark",
+      message: 'takes "x" as numbers: in line 2, It could be a thousand',
+    },
+    {
+      pointer: "/data/features",
+      code: "untrained_feature",
+      message: 'uses "x", of which no row that trains has a value: nothing can be learned from it',
+    },
+  ]);
 });
 
 test("nothing is told of what was decided", () => {

@@ -144,3 +144,9 @@ test("what a view makes missing is counted in the rows, and is a fault if nothin
   ]);
   expect([...(await encode(path, data("drop_row"), "value")).data.trainRows]).toEqual([0, 2, 4]);
 });
+
+test("features without a value among the training rows are named", async () => {
+  const { files, content } = await dataset("a,k,b,y\n1,x,,1\n2,,,2\n,,5,3\n3,z,6,4\n");
+  const data = dataSpec({ preprocess: { missing: "mean" }, validation: { tail: 0.5 } });
+  expect(await measure(files.columnsPath(content), data, "value")).toMatchObject({ sizes: { empty: ["b"] } });
+});

@@ -220,8 +220,8 @@ const decimalMarks: Read[] = [
     a: values(1.234, 5.67),
     b: texts("x", "y"),
   }),
-  marks("a point that may be either is a decimal one", ".", ["1.234;x", "5.678;y"], {
-    a: values(1.234, 5.678),
+  marks("a point that may be either is a decimal one, and it is told", ".", ["1.234;x", "5.678;y"], {
+    a: because(values(1.234, 5.678), 2, "1.234", /between thousands/),
     b: texts("x", "y"),
   }),
   marks("a point between thousands by another column's comma", ",", ["1.234;2,5", "5.678;3"], {
