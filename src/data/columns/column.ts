@@ -22,6 +22,11 @@ export function holdsDoubles({ type }: Pick<ColumnSummary, "type">): boolean {
   return type === "numeric" || type === "date";
 }
 
+/** Tells the missing ones among the values of a column. */
+export function missingTest(values: Float64Array | Uint16Array): (value: number) => boolean {
+  return values instanceof Uint16Array ? (code) => code === MISSING_CODE : Number.isNaN;
+}
+
 export function grown<T extends Uint16Array | Float64Array>(from: T, to: T): T {
   to.set(from);
   return to;

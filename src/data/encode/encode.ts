@@ -10,7 +10,7 @@
 import type { TargetFacts } from "../../engine/metrics.ts";
 import type { TargetKind, TrainingData } from "../../engine/training.ts";
 import { checkData, checkSizes, type DataFault } from "./check.ts";
-import { MISSING_CODE } from "../columns/column.ts";
+import { holdsDoubles, MISSING_CODE, missingTest } from "../columns/column.ts";
 import { datePart } from "./date-parts.ts";
 import {
   dateParts,
@@ -26,7 +26,7 @@ import {
 import { featuresOf } from "./features.ts";
 import { splitRows } from "./split.ts";
 import { classCounts, fillOf, statisticsOf } from "./statistics.ts";
-import { holdsNumbers, ViewedFile } from "./viewed-file.ts";
+import { ViewedFile } from "./viewed-file.ts";
 
 export interface EncodeInput {
   /** The file of columns. */
@@ -55,10 +55,10 @@ export function measureFile({ path, data, targets }: EncodeInput): Promise<Measu
 
 async function featureWidth(file: ViewedFile, name: string, { preprocess }: DataSpec, train: Int32Array) {
   const index = file.index(name);
-  const { type, missing } = file.content.columns[index];
-  const mayBeIndicated = preprocess.missing_indicator && missing > 0;
+  const summary = file.content.columns[index];
+  const mayBeIndicated = preprocess.missing_indicator && summary.missing > 0;
   // Most columns need not be read.
-  if (holdsNumbers(type) && !mayBeIndicated) return type === "date" ? dateParts.length : 1;
+  if (holdsDoubles(summary) && !mayBeIndicated) return summary.type === "date" ? dateParts.length : 1;
   const encoders = fitFeature(file, index, await file.values(index), preprocess, train);
   return encoders.reduce((sum, encoder) => sum + widthOf(encoder), 0);
 }
@@ -68,10 +68,9 @@ async function emptyFeatures(file: ViewedFile, data: DataSpec, train: Int32Array
   const empty: string[] = [];
   for (const name of featuresOf(file.content, data)) {
     const index = file.index(name);
-    const { type, missing } = file.content.columns[index];
-    if (missing < train.length) continue;
+    if (file.content.columns[index].missing < train.length) continue;
     const values = await file.values(index);
-    const isMissing = holdsNumbers(type) ? Number.isNaN : (code: number) => code === MISSING_CODE;
+    const isMissing = missingTest(values);
     if (train.every((row) => isMissing(values[row]))) empty.push(name);
   }
   return empty;
@@ -174,10 +173,6 @@ function fitFeature(
   if (preprocess.missing_indicator && train.some((row) => isMissing(values[row])))
     encoders.push({ column, type: "missing_indicator" });
   return encoders;
-}
-
-function missingTest(values: Float64Array | Uint16Array): (value: number) => boolean {
-  return values instanceof Uint16Array ? (code) => code === MISSING_CODE : Number.isNaN;
 }
 
 function fitNumbers(values: Float64Array, { numeric, missing }: Preprocess, train: Int32Array) {

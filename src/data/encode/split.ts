@@ -10,10 +10,10 @@
  * same rows: `{"tail": 0.2}` twice gives training, validation and test in the order of the file.
  */
 import { PURPOSE, shuffle } from "../../engine/random.ts";
-import { MISSING_CODE } from "../columns/column.ts";
+import { missingTest } from "../columns/column.ts";
 import type { DataSpec, SplitRule } from "./encoding.ts";
 import { featuresOf } from "./features.ts";
-import { holdsNumbers, type ViewedFile } from "./viewed-file.ts";
+import type { ViewedFile } from "./viewed-file.ts";
 
 export interface Split {
   /** Ascending row numbers, on SharedArrayBuffers. */
@@ -162,10 +162,9 @@ async function drop(file: ViewedFile, data: DataSpec, sides: Uint8Array): Promis
   if (dropsAny) for (const name of featuresOf(file.content, data)) names.push(name);
   for (const name of names) {
     const index = file.index(name);
-    const { type, missing: count } = file.content.columns[index];
-    if (count === 0) continue;
-    const isMissing = holdsNumbers(type) ? Number.isNaN : (code: number) => code === MISSING_CODE;
+    if (file.content.columns[index].missing === 0) continue;
     const values = await file.values(index);
+    const isMissing = missingTest(values);
     for (let row = 0; row < sides.length; row++) if (isMissing(values[row])) sides[row] = SIDE.dropped;
   }
 }

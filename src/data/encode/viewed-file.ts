@@ -4,22 +4,14 @@
  */
 import { truthOf } from "../columns/cell-word.ts";
 import { ColumnFile } from "../files/column-file.ts";
-import { MISSING_CODE, type ColumnValues } from "../columns/column.ts";
-import type { ColumnSummary, DatasetContent } from "../dataset.ts";
+import { holdsDoubles, MISSING_CODE, missingTest, type ColumnValues } from "../columns/column.ts";
+import type { DatasetContent } from "../dataset.ts";
 import type { DataSpec } from "./encoding.ts";
 import type { TableSummary } from "./features.ts";
 import { viewColumn, type ColumnView } from "../columns/view.ts";
 
 type Views = DataSpec["columns"];
 type Convert = ColumnView["convert"];
-
-/**
- * Whether a column's values are doubles with NaN for what is missing; else they are codes of
- * classes.
- */
-export function holdsNumbers(type: ColumnSummary["type"]): boolean {
-  return type === "numeric" || type === "date";
-}
 
 export interface ViewFault {
   readonly column: string;
@@ -110,12 +102,12 @@ export class ViewedFile {
 }
 
 async function recordedValues(file: ColumnFile, index: number): Promise<NonNullable<ColumnValues>> {
-  const values = holdsNumbers(file.content.columns[index].type) ? file.numbers(index) : file.codes(index);
+  const values = holdsDoubles(file.content.columns[index]) ? file.numbers(index) : file.codes(index);
   return (await values) as NonNullable<ColumnValues>;
 }
 
 function missingIn(values: NonNullable<ColumnValues>): number {
-  const isMissing = values instanceof Float64Array ? Number.isNaN : (code: number) => code === MISSING_CODE;
+  const isMissing = missingTest(values);
   let count = 0;
   for (const value of values) if (isMissing(value)) count++;
   return count;
