@@ -1,11 +1,11 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { Barrier } from "../src/engine/barrier.ts";
-import { WORD } from "../src/engine/control.ts";
-import { Gradient } from "../src/engine/gradient.ts";
+import { Barrier } from "../src/engine/step/barrier.ts";
+import { WORD } from "../src/engine/crew/control.ts";
+import { Gradient } from "../src/engine/step/gradient.ts";
 import { instantiateKernels } from "../src/engine/kernels/kernels.ts";
-import type { Plan } from "../src/engine/model.ts";
-import { gradientTiles, parameterBlocks, share } from "../src/engine/slices.ts";
-import { Update } from "../src/engine/update.ts";
+import type { Plan } from "../src/engine/plan/model.ts";
+import { gradientTiles, parameterBlocks, share } from "../src/engine/plan/slices.ts";
+import { Update } from "../src/engine/step/update.ts";
 
 /**
  * One thread of a measurement: an optimizer's steps as a crew runs them, over gradients that stay

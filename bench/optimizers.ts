@@ -1,9 +1,9 @@
 import { Worker } from "node:worker_threads";
 import { compileKernels, createMemory } from "../src/engine/kernels/kernels.ts";
-import { planModel, type Plan } from "../src/engine/model.ts";
+import { planModel, type Plan } from "../src/engine/plan/model.ts";
 import type { OptimizerType } from "../src/engine/optimizers/optimizer.ts";
 import { optimizers } from "../src/engine/optimizers/registry.generated.ts";
-import { withDefaults, type Member } from "../src/engine/options.ts";
+import { withDefaults, type Member } from "../src/engine/member/options.ts";
 import type { Measurement, Times } from "./optimizer-thread.ts";
 import { median } from "./statistics.ts";
 

@@ -1,5 +1,5 @@
 /** docs/catalogue.md: the catalogue for people, from the declarations that its routes serve. */
-import { catalogue, type Hyperparameter, type OptimizerEntry } from "../src/spec/catalogue.ts";
+import { catalogue, type Hyperparameter, type OptimizerEntry } from "../src/contract/catalogue.ts";
 
 type Entry = (typeof catalogue)[keyof typeof catalogue][number];
 

@@ -10,8 +10,8 @@
 import { readFile } from "node:fs/promises";
 import { chart } from "../../src/cli/chart.ts";
 import { Client, type SpecInput } from "../../src/client/client.ts";
-import type { Job } from "../../src/spec/wire/job.ts";
-import type { Series } from "../../src/spec/wire/metrics.ts";
+import type { Job } from "../../src/contract/wire/job.ts";
+import type { Series } from "../../src/contract/wire/metrics.ts";
 import { say, withService } from "../../scripts/own-service.ts";
 
 const contestants: Readonly<Record<string, SpecInput["optimizer"]>> = {

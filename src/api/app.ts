@@ -1,7 +1,7 @@
 /** The HTTP service: plugins and routes. It listens nowhere by itself. */
 import type { Queue } from "bullmq";
 import type { FastifyBaseLogger, FastifyInstance, FastifyPluginCallback } from "fastify";
-import { Problem } from "../spec/errors.ts";
+import { Problem } from "../contract/errors.ts";
 import { buildBase } from "./base.ts";
 import { Attempts } from "./plugins/attempts.ts";
 import { nameAskers } from "./plugins/askers.ts";

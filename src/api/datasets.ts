@@ -16,8 +16,8 @@ import type { FastifyBaseLogger } from "fastify";
 import { crashPoint } from "../crash.ts";
 import { filesOf, type Named } from "../data/dataset.ts";
 import type { Draft } from "../data/files/dataset-files.ts";
-import { retryLater } from "../spec/errors.ts";
-import type { Dataset } from "../spec/wire/dataset.ts";
+import { retryLater } from "../contract/errors.ts";
+import type { Dataset } from "../contract/wire/dataset.ts";
 import type { Services } from "./services.ts";
 
 /**

@@ -3,7 +3,7 @@
  * responses, discriminators. And what must be removed: schemas to which nothing refers, examples of
  * another schema, defaults that mislead generators of clients.
  */
-import { pascalCase } from "../spec/members.ts";
+import { pascalCase } from "../contract/schema/members.ts";
 
 /** What answers say in their headers. Required: on every answer that lists it. */
 const HEADERS = {

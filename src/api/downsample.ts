@@ -1,4 +1,4 @@
-import type { Series } from "../spec/wire/metrics.ts";
+import type { Series } from "../contract/wire/metrics.ts";
 
 /**
  * Thins a curve to at most `maxPoints` points (at least 2). Its ends stay, and the lowest and

@@ -7,8 +7,8 @@
  * share one read of the record.
  */
 import type { News } from "../queue/news.ts";
-import type { Event } from "../spec/wire/event.ts";
-import { isFinal } from "../spec/wire/job.ts";
+import type { Event } from "../contract/wire/event.ts";
+import { isFinal } from "../contract/wire/job.ts";
 import { Unavailable } from "../store/errors.ts";
 import type { Store } from "../store/store.ts";
 

@@ -2,12 +2,12 @@
 import { createHash } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
-import { canonicalJson } from "../spec/canonical.ts";
-import { faulty, Problem } from "../spec/errors.ts";
-import type { Fault } from "../spec/faults.ts";
-import { hashSpec } from "../spec/identity.ts";
-import type { ResolveContext, Resolved } from "../spec/resolve.ts";
-import { urlFault, type Webhook } from "../spec/webhook.ts";
+import { canonicalJson } from "../contract/resolve/canonical.ts";
+import { faulty, Problem } from "../contract/errors.ts";
+import type { Fault } from "../contract/resolve/faults.ts";
+import { hashSpec } from "../contract/resolve/identity.ts";
+import type { ResolveContext, Resolved } from "../contract/resolve/resolve.ts";
+import { urlFault, type Webhook } from "../contract/schema/webhook.ts";
 import type { Created, Fork, NewJob, Promised, Replayed } from "../store/new-job.ts";
 import { roomOf } from "../store/room.ts";
 import { recordDataset, removeDataset } from "./datasets.ts";

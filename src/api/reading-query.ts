@@ -1,8 +1,8 @@
 /** How a table is to be read, as the query of an upload and its Content-Type say it. */
 import { z } from "zod";
 import { ALL_DETECTED, declaredTypes, type ReadingOptions, type Separator } from "../data/reading.ts";
-import { Problem } from "../spec/errors.ts";
-import { check, listed } from "../spec/faults.ts";
+import { Problem } from "../contract/errors.ts";
+import { check, listed } from "../contract/resolve/faults.ts";
 
 const separatorWords: Record<string, Separator> = {
   ",": ",",

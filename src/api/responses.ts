@@ -1,8 +1,8 @@
 /** What responses of many routes have in common, for openapi.yaml. */
 import type { Readable } from "node:stream";
 import { z } from "zod";
-import { errors, type ErrorCode } from "../spec/errors.ts";
-import { ProblemDocument } from "../spec/wire/problem.ts";
+import { errors, type ErrorCode } from "../contract/errors.ts";
+import { ProblemDocument } from "../contract/wire/problem.ts";
 
 /** What any route with a key may answer; a URL can be no URL. */
 const EVERYWHERE: readonly ErrorCode[] = [

@@ -4,7 +4,7 @@
  * disk. The record alone decides whether a dataset is kept (put_dataset.lua): other processes take
  * uploads too, and bytes that are known already cost nothing.
  */
-import { retryLater } from "../spec/errors.ts";
+import { retryLater } from "../contract/errors.ts";
 import { OverLimit } from "../store/errors.ts";
 import type { Store } from "../store/store.ts";
 

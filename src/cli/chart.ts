@@ -1,5 +1,5 @@
 import { plot, type Settings } from "simple-ascii-chart";
-import type { MetricSeries, Series } from "../spec/wire/metrics.ts";
+import type { MetricSeries, Series } from "../contract/wire/metrics.ts";
 
 const HEIGHT = 8;
 const TICKS = 5;

@@ -5,7 +5,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import { parse } from "yaml";
 import type { Client, Fork, SpecInput } from "../client/client.ts";
-import type { Job } from "../spec/wire/job.ts";
+import type { Job } from "../contract/wire/job.ts";
 import { summary } from "./inspect.ts";
 import type { Output } from "./output.ts";
 import { watch } from "./watch.ts";

@@ -1,10 +1,10 @@
 /** What the commands tell that only look: at a job, at lists, at the service. */
 import type { Client, PageQuery } from "../client/client.ts";
-import type { SeriesName } from "../spec/series.ts";
-import type { Page } from "../spec/wire/common.ts";
-import type { Job, JobStatus, JobSummary } from "../spec/wire/job.ts";
-import type { MetricSeries } from "../spec/wire/metrics.ts";
-import type { ServiceStatus } from "../spec/wire/status.ts";
+import type { SeriesName } from "../contract/series.ts";
+import type { Page } from "../contract/wire/common.ts";
+import type { Job, JobStatus, JobSummary } from "../contract/wire/job.ts";
+import type { MetricSeries } from "../contract/wire/metrics.ts";
+import type { ServiceStatus } from "../contract/wire/status.ts";
 import { chart } from "./chart.ts";
 import type { Output } from "./output.ts";
 

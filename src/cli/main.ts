@@ -5,9 +5,9 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { Client } from "../client/client.ts";
 import { RequestRefused, ServiceUnreachable } from "../client/errors.ts";
-import type { JobStatus } from "../spec/wire/job.ts";
+import type { JobStatus } from "../contract/wire/job.ts";
 import manifest from "../../package.json" with { type: "json" };
-import { SeriesName } from "../spec/series.ts";
+import { SeriesName } from "../contract/series.ts";
 import { control, follow, fork, model, remove, submit } from "./commands.ts";
 import { datasets, diagnosis, events, jobs, metrics, show, status } from "./inspect.ts";
 import type { Output } from "./output.ts";

@@ -1,4 +1,4 @@
-import type { JobStatus } from "../spec/wire/job.ts";
+import type { JobStatus } from "../contract/wire/job.ts";
 
 /** What a command gives: what `--json` prints, and `text`, what people read instead. */
 export interface Output {

@@ -4,7 +4,7 @@
  */
 import type { WriteStream } from "node:tty";
 import type { Client } from "../client/client.ts";
-import type { Job, Progress } from "../spec/wire/job.ts";
+import type { Job, Progress } from "../contract/wire/job.ts";
 import { lossChart } from "./chart.ts";
 
 /** The bar takes what room there is. */

@@ -13,21 +13,21 @@
  * second request does no harm. Creating a job is safe, since the request has an idempotency key.
  */
 import type { z } from "zod";
-import type { DetectorEntry, LayerEntry, LossEntry, OptimizerEntry, ScheduleEntry } from "../spec/catalogue.ts";
-import type { Diagnosis } from "../spec/diagnosis.ts";
-import type { SchedulePreview } from "../spec/preview.ts";
-import type { SeriesName } from "../spec/series.ts";
-import type { Spec } from "../spec/spec.ts";
-import type { TorchOptimizer } from "../spec/torch-optimizer.ts";
-import type { Batches } from "../spec/wire/batches.ts";
-import type { Checkpoint } from "../spec/wire/checkpoint.ts";
-import type { Page } from "../spec/wire/common.ts";
-import type { Dataset } from "../spec/wire/dataset.ts";
-import type { Event } from "../spec/wire/event.ts";
-import type { Job, JobStatus, JobSummary, Progress, ValidatedSpec } from "../spec/wire/job.ts";
-import type { MetricSeries, ScheduleCurve } from "../spec/wire/metrics.ts";
-import type { ModelDescription } from "../spec/wire/model.ts";
-import type { Health, ServiceStatus } from "../spec/wire/status.ts";
+import type { DetectorEntry, LayerEntry, LossEntry, OptimizerEntry, ScheduleEntry } from "../contract/catalogue.ts";
+import type { Diagnosis } from "../contract/schema/diagnosis.ts";
+import type { SchedulePreview } from "../contract/preview.ts";
+import type { SeriesName } from "../contract/series.ts";
+import type { Spec } from "../contract/schema/spec.ts";
+import type { TorchOptimizer } from "../contract/torch-optimizer.ts";
+import type { Batches } from "../contract/wire/batches.ts";
+import type { Checkpoint } from "../contract/wire/checkpoint.ts";
+import type { Page } from "../contract/wire/common.ts";
+import type { Dataset } from "../contract/wire/dataset.ts";
+import type { Event } from "../contract/wire/event.ts";
+import type { Job, JobStatus, JobSummary, Progress, ValidatedSpec } from "../contract/wire/job.ts";
+import type { MetricSeries, ScheduleCurve } from "../contract/wire/metrics.ts";
+import type { ModelDescription } from "../contract/wire/model.ts";
+import type { Health, ServiceStatus } from "../contract/wire/status.ts";
 import { RequestRefused, ServiceUnreachable } from "./errors.ts";
 import { waitMs } from "./wait.ts";
 

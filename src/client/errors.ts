@@ -1,4 +1,4 @@
-import type { ProblemDocument } from "../spec/wire/problem.ts";
+import type { ProblemDocument } from "../contract/wire/problem.ts";
 
 /** The service answered with an error. */
 export class RequestRefused extends Error {

@@ -1,6 +1,6 @@
 /** The program of a helper thread: does what it is asked, one task at a time. */
 import { parentPort } from "node:worker_threads";
-import { collectNow, LARGE_BYTES } from "../engine/garbage.ts";
+import { collectNow, LARGE_BYTES } from "../engine/crew/garbage.ts";
 import { curveOf } from "../engine/schedules/curve.ts";
 import { dataBytes } from "../engine/training.ts";
 import { batchOrder } from "./encode/batch-order.ts";
@@ -32,7 +32,7 @@ parentPort?.on("message", (request: Request) => {
 
 /**
  * Whether the reply is a table on shared memory. This thread must not keep garbage of it
- * (engine/garbage.ts).
+ * (engine/crew/garbage.ts).
  */
 function isLarge({ task }: Request, reply: Reply): boolean {
   return task === "encodeFile" && "result" in reply && dataBytes((reply.result as Encoded).data) >= LARGE_BYTES;

@@ -8,7 +8,7 @@
  * number.
  */
 import { functionKernels, type Kernels } from "../engine/kernels/kernels.ts";
-import { normalPair, PURPOSE, randomWords, shuffle } from "../engine/random.ts";
+import { normalPair, PURPOSE, randomWords, shuffle } from "../engine/kernels/random.ts";
 
 export const SYNTHETIC_TYPES = ["two_moons", "spirals", "sine", "linear"] as const;
 

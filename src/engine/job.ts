@@ -1,7 +1,7 @@
 import type { DetectorSettings } from "./detectors/detector.ts";
-import type { ParameterGroup } from "./groups.ts";
-import type { Observe } from "./observer.ts";
-import type { Member } from "./options.ts";
+import type { ParameterGroup } from "./plan/groups.ts";
+import type { Observe } from "./watch/observer.ts";
+import type { Member } from "./member/options.ts";
 import type { Schedule } from "./schedules/learning-rate.ts";
 import type { TrainingData } from "./training.ts";
 

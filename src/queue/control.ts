@@ -3,7 +3,7 @@
  * misses it finds the status in the record when it next renews its lease.
  */
 import type { Redis } from "ioredis";
-import type { JobStatus } from "../spec/wire/job.ts";
+import type { JobStatus } from "../contract/wire/job.ts";
 import { keys } from "../store/keys.ts";
 
 type Listener = (status: JobStatus) => void;

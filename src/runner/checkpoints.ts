@@ -4,11 +4,11 @@
  * one waits; if several wait, only the newest is written. A checkpoint that cannot be written is an
  * event and not an error: the run goes on, and still has the checkpoint before.
  */
-import type { Snapshot } from "../engine/crew.ts";
+import type { Snapshot } from "../engine/crew/crew.ts";
 import type { EarlyStopping } from "../engine/job.ts";
-import { rewindOf, rewindStep } from "../engine/rewind.ts";
+import { rewindOf, rewindStep } from "../engine/watch/rewind.ts";
 import { meters } from "../meters.ts";
-import type { ResolvedSpec } from "../spec/spec.ts";
+import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import { LeaseLost, Unavailable } from "../store/errors.ts";
 import type { Lease, Retention, State } from "../store/lease.ts";
 import type { NewEvent } from "../store/record.ts";

@@ -1,8 +1,8 @@
 /** Turns what a crew tells while it trains into events, metrics, checkpoints and progress. */
-import type { CrewHandlers } from "../engine/crew.ts";
-import type { Evaluation } from "../engine/evaluation.ts";
-import type { ResolvedSpec } from "../spec/spec.ts";
-import { watchedMetrics, type WatchedMetric } from "../spec/watched.ts";
+import type { CrewHandlers } from "../engine/crew/crew.ts";
+import type { Evaluation } from "../engine/step/evaluation.ts";
+import type { ResolvedSpec } from "../contract/schema/spec.ts";
+import { watchedMetrics, type WatchedMetric } from "../contract/schema/watched.ts";
 import { serialized, type Checkpoints, type StateFile } from "./checkpoints.ts";
 import type { RunProgress } from "./progress.ts";
 import type { Reporter } from "./reporter.ts";

@@ -4,13 +4,13 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { crashPoint } from "../crash.ts";
-import type { Outcome } from "../engine/crew.ts";
-import type { HashedFile, StopReason } from "../engine/state.ts";
-import { extractModels } from "../engine/state-worker.ts";
+import type { Outcome } from "../engine/crew/crew.ts";
+import type { HashedFile, StopReason } from "../engine/state/state.ts";
+import { extractModels } from "../engine/state/state-worker.ts";
 import { Retry } from "../retries.ts";
-import type { Spec } from "../spec/spec.ts";
+import type { Spec } from "../contract/schema/spec.ts";
 import type { Blob } from "../store/blobs.ts";
-import type { JobStatus } from "../spec/wire/job.ts";
+import type { JobStatus } from "../contract/wire/job.ts";
 import { LeaseLost, Unavailable } from "../store/errors.ts";
 import type { Ending, Lease } from "../store/lease.ts";
 import type { MetricRow, ModelNotes, NewEvent, ProgressReport } from "../store/record.ts";

@@ -1,6 +1,6 @@
 /** Why a job fails, in the words of its error. */
-import { ThreadFailed, type Outcome } from "../engine/crew.ts";
-import type { FailureCode } from "../spec/wire/job.ts";
+import { ThreadFailed, type Outcome } from "../engine/crew/crew.ts";
+import type { FailureCode } from "../contract/wire/job.ts";
 
 export class JobFailure extends Error {
   readonly code: FailureCode;

@@ -8,7 +8,7 @@
  */
 import type { Logger } from "../log.ts";
 import { Retry } from "../retries.ts";
-import type { JobStatus } from "../spec/wire/job.ts";
+import type { JobStatus } from "../contract/wire/job.ts";
 import { LeaseLost, Unavailable } from "../store/errors.ts";
 import type { Blame, Lease } from "../store/lease.ts";
 

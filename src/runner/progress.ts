@@ -1,10 +1,10 @@
 /** How far a run has come, how fast it is, and how long it will take. */
-import type { Evaluation } from "../engine/evaluation.ts";
-import type { LogEntry } from "../engine/log-reader.ts";
+import type { Evaluation } from "../engine/step/evaluation.ts";
+import type { LogEntry } from "../engine/crew/log-reader.ts";
 import { batchRows, stepsPerEpoch, type TrainingJob } from "../engine/job.ts";
 import { meters } from "../meters.ts";
-import type { Finding } from "../spec/diagnosis.ts";
-import type { Checkpoint } from "../spec/wire/checkpoint.ts";
+import type { Finding } from "../contract/schema/diagnosis.ts";
+import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import type { ProgressReport } from "../store/record.ts";
 
 /**

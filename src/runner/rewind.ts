@@ -1,14 +1,14 @@
 /**
- * Rewinds a job after a divergence (engine/rewind.ts), in the same run. First everything that the
- * crew still has to report and to commit is written. Then one script rewinds the record and deletes
- * what came after the step. The next crew begins as a crew of a new run would: from the last
- * checkpoint that is left, or from the job's beginning, with the changes in the record. So the
+ * Rewinds a job after a divergence (engine/watch/rewind.ts), in the same run. First everything that
+ * the crew still has to report and to commit is written. Then one script rewinds the record and
+ * deletes what came after the step. The next crew begins as a crew of a new run would: from the
+ * last checkpoint that is left, or from the job's beginning, with the changes in the record. So the
  * process may die at any time. Before the script, the next run diverges at the same step and
  * decides the same. After it, the next run begins where this one would have begun.
  */
-import type { Outcome } from "../engine/crew.ts";
-import type { Change, Rewind } from "../engine/rewind.ts";
-import { whatWasDone } from "../spec/diagnosis.ts";
+import type { Outcome } from "../engine/crew/crew.ts";
+import type { Change, Rewind } from "../engine/watch/rewind.ts";
+import { whatWasDone } from "../contract/schema/diagnosis.ts";
 import type { Lease, Work } from "../store/lease.ts";
 import type { NewEvent } from "../store/record.ts";
 import type { Checkpoints } from "./checkpoints.ts";

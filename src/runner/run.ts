@@ -18,13 +18,13 @@
  *   not committed, and computes the same again.
  */
 import { DatasetUnreachable } from "../data/files/cache.ts";
-import { Crew, type CrewHandlers, type Outcome } from "../engine/crew.ts";
-import { changeAfter } from "../engine/rewind.ts";
-import { PlanError } from "../engine/shapes.ts";
+import { Crew, type CrewHandlers, type Outcome } from "../engine/crew/crew.ts";
+import { changeAfter } from "../engine/watch/rewind.ts";
+import { PlanError } from "../engine/plan/shapes.ts";
 import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
-import { MAX_SECONDS, type ResolvedSpec } from "../spec/spec.ts";
-import type { JobStatus } from "../spec/wire/job.ts";
+import { MAX_SECONDS, type ResolvedSpec } from "../contract/schema/spec.ts";
+import type { JobStatus } from "../contract/wire/job.ts";
 import { LeaseLost } from "../store/errors.ts";
 import type { Blame, Lease } from "../store/lease.ts";
 import type { ProgressReport } from "../store/record.ts";

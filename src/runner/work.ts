@@ -1,7 +1,7 @@
 /** What a job's record says of where a run begins, and of what went before. */
-import type { Change } from "../engine/rewind.ts";
-import type { Finding } from "../spec/diagnosis.ts";
-import type { Checkpoint } from "../spec/wire/checkpoint.ts";
+import type { Change } from "../engine/watch/rewind.ts";
+import type { Finding } from "../contract/schema/diagnosis.ts";
+import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import type { Work } from "../store/lease.ts";
 
 /** The state from which the run goes on; null: it begins at step 0. */

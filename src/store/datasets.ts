@@ -2,8 +2,8 @@
  * Records of uploaded datasets. The files themselves are named by their content, and may belong to
  * several owners.
  */
-import type { Page } from "../spec/wire/common.ts";
-import { FIRST_READING, type Column, type Dataset } from "../spec/wire/dataset.ts";
+import type { Page } from "../contract/wire/common.ts";
+import { FIRST_READING, type Column, type Dataset } from "../contract/wire/dataset.ts";
 import type { Database } from "./database.ts";
 import type { PageOptions } from "./jobs.ts";
 import { keys } from "./keys.ts";

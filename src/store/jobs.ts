@@ -4,13 +4,13 @@
  */
 import { createHash } from "node:crypto";
 import { crashPoint } from "../crash.ts";
-import { diagnosisOf, type Diagnosis } from "../spec/diagnosis.ts";
-import type { ResolvedSpec } from "../spec/spec.ts";
-import type { Checkpoint } from "../spec/wire/checkpoint.ts";
-import type { Page } from "../spec/wire/common.ts";
-import type { Event } from "../spec/wire/event.ts";
-import type { Job, JobStatus, JobSummary, Progress } from "../spec/wire/job.ts";
-import type { ModelDescription } from "../spec/wire/model.ts";
+import { diagnosisOf, type Diagnosis } from "../contract/schema/diagnosis.ts";
+import type { ResolvedSpec } from "../contract/schema/spec.ts";
+import type { Checkpoint } from "../contract/wire/checkpoint.ts";
+import type { Page } from "../contract/wire/common.ts";
+import type { Event } from "../contract/wire/event.ts";
+import type { Job, JobStatus, JobSummary, Progress } from "../contract/wire/job.ts";
+import type { ModelDescription } from "../contract/wire/model.ts";
 import { readBlob, readHead, type StoredBlob } from "./blobs.ts";
 import type { Database } from "./database.ts";
 import { Damaged, type StoredKind } from "./errors.ts";

@@ -12,9 +12,9 @@
  */
 import { randomUUID } from "node:crypto";
 import { crashPoint } from "../crash.ts";
-import type { ResolvedSpec } from "../spec/spec.ts";
-import type { Checkpoint } from "../spec/wire/checkpoint.ts";
-import type { JobError, JobResult, JobStatus } from "../spec/wire/job.ts";
+import type { ResolvedSpec } from "../contract/schema/spec.ts";
+import type { Checkpoint } from "../contract/wire/checkpoint.ts";
+import type { JobError, JobResult, JobStatus } from "../contract/wire/job.ts";
 import { eachChunk, readBlob, type Blob, type Source } from "./blobs.ts";
 import type { Database } from "./database.ts";
 import { Damaged } from "./errors.ts";

@@ -1,7 +1,7 @@
 /** A job that is to be created: what is known of it, and what may come of it. */
-import type { ResolvedSpec } from "../spec/spec.ts";
-import type { Warning } from "../spec/warnings.ts";
-import type { Job } from "../spec/wire/job.ts";
+import type { ResolvedSpec } from "../contract/schema/spec.ts";
+import type { Warning } from "../contract/resolve/warnings.ts";
+import type { Job } from "../contract/wire/job.ts";
 import type { Origin, ProgressReport } from "./record.ts";
 import type { Room } from "./room.ts";
 

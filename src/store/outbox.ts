@@ -4,8 +4,8 @@
  * it on.
  */
 import { crashPoint } from "../crash.ts";
-import type { Event } from "../spec/wire/event.ts";
-import type { JobSummary } from "../spec/wire/job.ts";
+import type { Event } from "../contract/wire/event.ts";
+import type { JobSummary } from "../contract/wire/job.ts";
 import type { NewEvent } from "./record.ts";
 import type { Database } from "./database.ts";
 import type { Jobs } from "./jobs.ts";

@@ -2,7 +2,7 @@
  * The service as a whole, over all owners: which workers are alive, how many jobs there are, how
  * long they wait.
  */
-import { FailureCode, JobStatus } from "../spec/wire/job.ts";
+import { FailureCode, JobStatus } from "../contract/wire/job.ts";
 import type { Database } from "./database.ts";
 import { keys } from "./keys.ts";
 

@@ -37,12 +37,12 @@
  *   message
  * - `model`: JSON: the parts of the model's description that only the run knows
  */
-import type { ResolvedSpec } from "../spec/spec.ts";
-import type { Finding } from "../spec/diagnosis.ts";
-import type { Checkpoint } from "../spec/wire/checkpoint.ts";
-import type { Event } from "../spec/wire/event.ts";
-import type { Change, Job, JobSummary, Progress } from "../spec/wire/job.ts";
-import type { ModelDescription } from "../spec/wire/model.ts";
+import type { ResolvedSpec } from "../contract/schema/spec.ts";
+import type { Finding } from "../contract/schema/diagnosis.ts";
+import type { Checkpoint } from "../contract/wire/checkpoint.ts";
+import type { Event } from "../contract/wire/event.ts";
+import type { Change, Job, JobSummary, Progress } from "../contract/wire/job.ts";
+import type { ModelDescription } from "../contract/wire/model.ts";
 
 /** The parts of a Progress that a run knows. */
 export interface ProgressReport extends Pick<

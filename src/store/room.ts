@@ -33,10 +33,10 @@
  *
  * Room is never made by deleting what an owner may still want.
  */
-import type { EventType } from "../spec/event-type.ts";
-import type { Sizes } from "../spec/sizes.ts";
-import type { ResolvedSpec } from "../spec/spec.ts";
-import type { Warning } from "../spec/warnings.ts";
+import type { EventType } from "../contract/schema/event-type.ts";
+import type { Sizes } from "../contract/resolve/sizes.ts";
+import type { ResolvedSpec } from "../contract/schema/spec.ts";
+import type { Warning } from "../contract/resolve/warnings.ts";
 
 /** This and the next ones are also in lua/room.lua and the scripts. */
 export const CHUNK_BYTES = 4 * 1024 * 1024;

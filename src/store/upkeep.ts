@@ -3,7 +3,7 @@
  * repair them.
  */
 import { randomUUID } from "node:crypto";
-import type { JobStatus } from "../spec/wire/job.ts";
+import type { JobStatus } from "../contract/wire/job.ts";
 import type { Database } from "./database.ts";
 import { keys } from "./keys.ts";
 import { named } from "./record.ts";

@@ -18,7 +18,7 @@ import dns from "node:dns/promises";
 import { request as requestHttp, type IncomingMessage, type RequestOptions } from "node:http";
 import { request as requestHttps } from "node:https";
 import { isIP } from "node:net";
-import { hostOf, isAllowed, isPublic, urlFault } from "../spec/webhook.ts";
+import { hostOf, isAllowed, isPublic, urlFault } from "../contract/schema/webhook.ts";
 
 export interface PostOptions {
   /** Hosts (`host` or `host:port`) that need neither a public address nor TLS. */

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { FastifyRequest } from "fastify";
 import { Attempts } from "../../src/api/plugins/attempts.ts";
-import { Problem } from "../../src/spec/errors.ts";
+import { Problem } from "../../src/contract/errors.ts";
 import { apiKey } from "../../src/secrets.ts";
 import { startService, type Service } from "./service.ts";
 

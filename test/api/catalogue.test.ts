@@ -4,7 +4,7 @@ import { layers } from "../../src/engine/layers/registry.generated.ts";
 import { losses } from "../../src/engine/losses/registry.generated.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
 import { schedules } from "../../src/engine/schedules/registry.generated.ts";
-import type { Hyperparameter, OptimizerEntry } from "../../src/spec/catalogue.ts";
+import type { Hyperparameter, OptimizerEntry } from "../../src/contract/catalogue.ts";
 import { startService, type Service } from "./service.ts";
 
 let service: Service;

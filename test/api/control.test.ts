@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Dataset } from "../../src/spec/wire/dataset.ts";
-import type { JobStatus } from "../../src/spec/wire/job.ts";
+import type { Dataset } from "../../src/contract/wire/dataset.ts";
+import type { JobStatus } from "../../src/contract/wire/job.ts";
 import type { Lease } from "../../src/store/lease.ts";
 import { acquire, checkpoint, eventTypes, lapse, progressAt } from "../store/support.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";

@@ -6,9 +6,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { columnsFile, csvFile } from "../../src/data/dataset.ts";
-import type { Checkpoint } from "../../src/spec/wire/checkpoint.ts";
-import type { Event } from "../../src/spec/wire/event.ts";
-import type { Job } from "../../src/spec/wire/job.ts";
+import type { Checkpoint } from "../../src/contract/wire/checkpoint.ts";
+import type { Event } from "../../src/contract/wire/event.ts";
+import type { Job } from "../../src/contract/wire/job.ts";
 import { ended, startProcess, type WorkerProcess } from "../worker/support.ts";
 import { specFor, startService, type Service } from "./service.ts";
 

@@ -11,9 +11,9 @@ import { columnsFile, csvFile, filesOf } from "../../src/data/dataset.ts";
 import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { itself } from "../../src/data/pool.ts";
 import { FIRST_READING, type Reading } from "../../src/data/reading.ts";
-import type { Dataset } from "../../src/spec/wire/dataset.ts";
+import type { Dataset } from "../../src/contract/wire/dataset.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
-import type { Problem } from "../../src/spec/errors.ts";
+import type { Problem } from "../../src/contract/errors.ts";
 import { ingest } from "../support/datasets.ts";
 import { smallDisk } from "../support/disk.ts";
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Finding } from "../../src/spec/diagnosis.ts";
+import type { Finding } from "../../src/contract/schema/diagnosis.ts";
 import { acquire, progressAt } from "../store/support.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 

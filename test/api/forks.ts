@@ -1,8 +1,8 @@
 // A service with a worker for the tests of forks, and jobs to fork.
 import type { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, expect } from "vitest";
-import type { Checkpoint } from "../../src/spec/wire/checkpoint.ts";
-import type { Job } from "../../src/spec/wire/job.ts";
+import type { Checkpoint } from "../../src/contract/wire/checkpoint.ts";
+import type { Job } from "../../src/contract/wire/job.ts";
 import { ended, startProcess, type WorkerProcess } from "../worker/support.ts";
 import { specFor, startService, type Service } from "./service.ts";
 

@@ -1,7 +1,7 @@
 // Parameter groups through the API, and in forks that a real worker trains.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readSafetensors } from "../../src/engine/safetensors.ts";
-import type { Job } from "../../src/spec/wire/job.ts";
+import { readSafetensors } from "../../src/engine/state/safetensors.ts";
+import type { Job } from "../../src/contract/wire/job.ts";
 import { ended, startProcess, type WorkerProcess } from "../worker/support.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 

@@ -6,7 +6,7 @@ import type { FastifyInstance } from "fastify";
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { buildBase } from "../../src/api/base.ts";
-import { Problem } from "../../src/spec/errors.ts";
+import { Problem } from "../../src/contract/errors.ts";
 
 let app: FastifyInstance;
 let idle: PromiseWithResolvers<void>;

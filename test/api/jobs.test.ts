@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { hashSpec } from "../../src/spec/identity.ts";
-import type { Dataset } from "../../src/spec/wire/dataset.ts";
+import { hashSpec } from "../../src/contract/resolve/identity.ts";
+import type { Dataset } from "../../src/contract/wire/dataset.ts";
 import { acquire, eventTypes } from "../store/support.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 

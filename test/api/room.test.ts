@@ -2,7 +2,7 @@
 import type { Redis } from "ioredis";
 import { decodeTime } from "ulid";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import type { Job } from "../../src/spec/wire/job.ts";
+import type { Job } from "../../src/contract/wire/job.ts";
 import { ended, startProcess } from "../worker/support.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { buildWorkerApp } from "../../src/api/worker-app.ts";
 import { registry } from "../../src/meters.ts";
 import { retry, retrying } from "../../src/retries.ts";
-import { FailureCode } from "../../src/spec/wire/job.ts";
+import { FailureCode } from "../../src/contract/wire/job.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 
 let service: Service;

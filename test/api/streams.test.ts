@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import type { Event } from "../../src/spec/wire/event.ts";
+import type { Event } from "../../src/contract/wire/event.ts";
 import type { Lease } from "../../src/store/lease.ts";
 import type { NewEvent } from "../../src/store/record.ts";
 import { acquire, progressAt } from "../store/support.ts";

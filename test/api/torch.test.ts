@@ -2,10 +2,10 @@
 // on from it was seen with PyTorch itself.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Client } from "../../src/client/client.ts";
-import { stateHead } from "../../src/engine/state.ts";
-import { readSafetensors, type Tensor } from "../../src/engine/safetensors.ts";
-import type { TorchOptimizer } from "../../src/spec/torch-optimizer.ts";
-import type { Job } from "../../src/spec/wire/job.ts";
+import { stateHead } from "../../src/engine/state/state.ts";
+import { readSafetensors, type Tensor } from "../../src/engine/state/safetensors.ts";
+import type { TorchOptimizer } from "../../src/contract/torch-optimizer.ts";
+import type { Job } from "../../src/contract/wire/job.ts";
 import { ended, startProcess, type WorkerProcess } from "../worker/support.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 

@@ -1,9 +1,9 @@
 // What a spec asks of a training and its checkpoints, of jobs that a real worker trains.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readSafetensors } from "../../src/engine/safetensors.ts";
-import type { Batches } from "../../src/spec/wire/batches.ts";
-import type { Event } from "../../src/spec/wire/event.ts";
-import type { Job } from "../../src/spec/wire/job.ts";
+import { readSafetensors } from "../../src/engine/state/safetensors.ts";
+import type { Batches } from "../../src/contract/wire/batches.ts";
+import type { Event } from "../../src/contract/wire/event.ts";
+import type { Job } from "../../src/contract/wire/job.ts";
 import { ended, startProcess, type WorkerProcess } from "../worker/support.ts";
 import { specFor, startService, type Service } from "./service.ts";
 

@@ -4,7 +4,7 @@ import { expect, test, vi } from "vitest";
 import { chart, lossChart } from "../../src/cli/chart.ts";
 import { watch } from "../../src/cli/watch.ts";
 import type { Client } from "../../src/client/client.ts";
-import type { Progress } from "../../src/spec/wire/job.ts";
+import type { Progress } from "../../src/contract/wire/job.ts";
 
 const steps = Array.from({ length: 50 }, (_, i) => i + 1);
 const series = {

@@ -1,4 +1,4 @@
-import { clipCoefficient } from "../../src/engine/gradient.ts";
+import { clipCoefficient } from "../../src/engine/step/gradient.ts";
 import { SUM_BLOCK } from "../../src/engine/optimizers/optimizer.ts";
 import { Bench } from "../support/kernels.ts";
 import { tolerance, type GoldenCase, type GoldenTensor, type Spread } from "./golden.ts";

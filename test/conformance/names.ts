@@ -1,4 +1,4 @@
-import { withDefaults, type Member, type Options } from "../../src/engine/options.ts";
+import { withDefaults, type Member, type Options } from "../../src/engine/member/options.ts";
 import { isTensor, type GoldenTensor } from "./golden.ts";
 import { Unsupported } from "./verdict.ts";
 

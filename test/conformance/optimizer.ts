@@ -1,7 +1,7 @@
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
-import type { Member } from "../../src/engine/options.ts";
+import type { Member } from "../../src/engine/member/options.ts";
 import { Bench } from "../support/kernels.ts";
-import { size } from "../../src/engine/shape.ts";
+import { size } from "../../src/engine/member/shape.ts";
 import { Optimizing } from "../support/optimizing.ts";
 import { isTensor, tolerance, type GoldenCase, type GoldenTensor, type Spread } from "./golden.ts";
 import { stateName, translate } from "./names.ts";

@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { beforeAll, describe, expect, test } from "vitest";
-import { returnThread } from "../../src/engine/pool.ts";
+import { returnThread } from "../../src/engine/crew/pool.ts";
 import { coveringRows, pairsOf, type Row } from "../support/pairs.ts";
 import { train, type Trained } from "../support/training.ts";
 import { excluded, factors, jobOf } from "./option-table.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { CrashPoint } from "../../src/crash.ts";
 import { filesOf } from "../../src/data/dataset.ts";
-import type { Dataset } from "../../src/spec/wire/dataset.ts";
+import type { Dataset } from "../../src/contract/wire/dataset.ts";
 import { makeDataDirectory, startTestRedis, type TestRedis } from "../support/redis.ts";
 import { startService } from "../support/service.ts";
 

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { Client, type SpecInput } from "../../src/client/client.ts";
-import { metricsOfTargets } from "../../src/engine/metrics.ts";
-import type { Job } from "../../src/spec/wire/job.ts";
+import { metricsOfTargets } from "../../src/engine/metrics/metrics.ts";
+import type { Job } from "../../src/contract/wire/job.ts";
 import { startService } from "../support/service.ts";
 
 const TIMEOUT_MS = 120_000;

@@ -1,10 +1,10 @@
 import { pino } from "pino";
 import { expect, onTestFinished, test } from "vitest";
-import type { Snapshot } from "../../src/engine/crew.ts";
+import type { Snapshot } from "../../src/engine/crew/crew.ts";
 import { Checkpoints, scoreOf } from "../../src/runner/checkpoints.ts";
 import { Reporter } from "../../src/runner/reporter.ts";
 import { untraced } from "../../src/runner/trace.ts";
-import type { ResolvedSpec } from "../../src/spec/spec.ts";
+import type { ResolvedSpec } from "../../src/contract/schema/spec.ts";
 import { acquire, openStore, OWNER, postJob, progressAt, row, sha256, steps } from "../store/support.ts";
 import { startTestRedis } from "../support/redis.ts";
 

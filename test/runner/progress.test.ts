@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { TrainingJob } from "../../src/engine/job.ts";
 import { RunProgress } from "../../src/runner/progress.ts";
-import type { Finding } from "../../src/spec/diagnosis.ts";
+import type { Finding } from "../../src/contract/schema/diagnosis.ts";
 
 const job = {
   training: { epochs: 5, batch_size: 4, drop_last: false },

@@ -6,7 +6,7 @@ import { NoRoom } from "../../src/store/errors.ts";
 import { keys } from "../../src/store/keys.ts";
 import type { Lease } from "../../src/store/lease.ts";
 import { roomOf } from "../../src/store/room.ts";
-import type { ResolvedSpec } from "../../src/spec/spec.ts";
+import type { ResolvedSpec } from "../../src/contract/schema/spec.ts";
 import type { Store } from "../../src/store/store.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import { acquire, checkpoint, connected, lapse, newJob, openStore, metricRows, OWNER } from "./support.ts";

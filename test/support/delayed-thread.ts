@@ -2,14 +2,14 @@
 // as others take for whole phases of a step. A region that one thread reads while another may
 // already write it, with no meeting in between, then holds what it should not, and bytes that
 // should be equal differ.
-import { WeightAverages } from "../../src/engine/averaging.ts";
-import { Barrier } from "../../src/engine/barrier.ts";
-import { Batches } from "../../src/engine/batches.ts";
-import { Gradient } from "../../src/engine/gradient.ts";
-import { Network } from "../../src/engine/network.ts";
-import { Observer } from "../../src/engine/observer.ts";
+import { WeightAverages } from "../../src/engine/step/averaging.ts";
+import { Barrier } from "../../src/engine/step/barrier.ts";
+import { Batches } from "../../src/engine/step/batches.ts";
+import { Gradient } from "../../src/engine/step/gradient.ts";
+import { Network } from "../../src/engine/step/network.ts";
+import { Observer } from "../../src/engine/watch/observer.ts";
 import { Follower } from "../../src/engine/schedules/follower.ts";
-import { Update } from "../../src/engine/update.ts";
+import { Update } from "../../src/engine/step/update.ts";
 
 /** How often it sleeps, and for how long at most. */
 const SHARE = 0.03;
@@ -35,4 +35,4 @@ for (const { prototype } of [Barrier, Batches, Network, Gradient, Update, Observ
   }
 }
 
-await import("../../src/engine/thread.ts");
+await import("../../src/engine/crew/thread.ts");

@@ -8,8 +8,8 @@ import {
   type ParameterTensor,
   type Pass,
 } from "../../src/engine/optimizers/optimizer.ts";
-import type { Member } from "../../src/engine/options.ts";
-import { size, type Shape } from "../../src/engine/shape.ts";
+import type { Member } from "../../src/engine/member/options.ts";
+import { size, type Shape } from "../../src/engine/member/shape.ts";
 import type { Bench } from "./kernels.ts";
 
 export interface Parameter {

@@ -2,8 +2,8 @@
 import { globSync } from "node:fs";
 import { configure } from "../../src/engine/optimizers/configure.ts";
 import type { Reference, ReferenceTensor } from "../../src/engine/optimizers/reference.ts";
-import type { Member } from "../../src/engine/options.ts";
-import { size } from "../../src/engine/shape.ts";
+import type { Member } from "../../src/engine/member/options.ts";
+import { size } from "../../src/engine/member/shape.ts";
 import { Bench } from "./kernels.ts";
 import type { Parameter } from "./optimizing.ts";
 

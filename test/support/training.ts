@@ -1,17 +1,17 @@
 // Small training jobs for tests of the engine.
-import { Crew, type CrewHandlers, type Outcome, type Snapshot } from "../../src/engine/crew.ts";
-import type { LogEntry } from "../../src/engine/log-reader.ts";
+import { Crew, type CrewHandlers, type Outcome, type Snapshot } from "../../src/engine/crew/crew.ts";
+import type { LogEntry } from "../../src/engine/crew/log-reader.ts";
 import type { Finding } from "../../src/engine/detectors/detector.ts";
 import type { TrainingJob } from "../../src/engine/job.ts";
-import type { Change } from "../../src/engine/rewind.ts";
-import type { HashedFile } from "../../src/engine/state.ts";
-import { modelFile } from "../../src/engine/state.ts";
+import type { Change } from "../../src/engine/watch/rewind.ts";
+import type { HashedFile } from "../../src/engine/state/state.ts";
+import { modelFile } from "../../src/engine/state/state.ts";
 import { layers } from "../../src/engine/layers/registry.generated.ts";
 import { detectors } from "../../src/engine/detectors/registry.generated.ts";
 import { losses } from "../../src/engine/losses/registry.generated.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
 import { schedules } from "../../src/engine/schedules/registry.generated.ts";
-import { withDefaults, type Member, type Options } from "../../src/engine/options.ts";
+import { withDefaults, type Member, type Options } from "../../src/engine/member/options.ts";
 import type { TrainingData } from "../../src/engine/training.ts";
 
 const registries = { layers, losses, optimizers, schedules, detectors } as Record<

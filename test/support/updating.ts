@@ -1,12 +1,12 @@
 // A job's update by one thread, under gradients that are given; and parameter groups.
-import { Barrier } from "../../src/engine/barrier.ts";
-import { Gradient } from "../../src/engine/gradient.ts";
-import type { ParameterGroup } from "../../src/engine/groups.ts";
+import { Barrier } from "../../src/engine/step/barrier.ts";
+import { Gradient } from "../../src/engine/step/gradient.ts";
+import type { ParameterGroup } from "../../src/engine/plan/groups.ts";
 import { compileKernels, createMemory, instantiateKernels } from "../../src/engine/kernels/kernels.ts";
-import { planModel } from "../../src/engine/model.ts";
-import { size } from "../../src/engine/shape.ts";
-import { gradientTiles } from "../../src/engine/slices.ts";
-import { Update } from "../../src/engine/update.ts";
+import { planModel } from "../../src/engine/plan/model.ts";
+import { size } from "../../src/engine/member/shape.ts";
+import { gradientTiles } from "../../src/engine/plan/slices.ts";
+import { Update } from "../../src/engine/step/update.ts";
 import { numbers } from "./references.ts";
 import { smallJob, type JobChanges } from "./training.ts";
 

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from "vitest";
-import { isPublic, urlFault } from "../../src/spec/webhook.ts";
+import { isPublic, urlFault } from "../../src/contract/schema/webhook.ts";
 import { post, type PostOptions, type Resolve } from "../../src/webhooks/post.ts";
 import { startReceiver, type Receiver } from "./receiver.ts";
 

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { Redis } from "ioredis";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
-import type { EventType } from "../../src/spec/event-type.ts";
+import type { EventType } from "../../src/contract/schema/event-type.ts";
 import type { Store } from "../../src/store/store.ts";
 import { Webhooks, type WebhooksOptions } from "../../src/webhooks/webhooks.ts";
 import { connected, newJob, openStore } from "../store/support.ts";

@@ -1,7 +1,7 @@
 // Kill a process anywhere: the job ends with the same bytes, the same metrics, and nothing left
 // behind.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { Job } from "../../src/spec/wire/job.ts";
+import type { Job } from "../../src/contract/wire/job.ts";
 import type { MetricRow } from "../../src/store/record.ts";
 import { eventTypes, metricRows, OWNER } from "../store/support.ts";
 import { ended, openPlace, type Place } from "./support.ts";

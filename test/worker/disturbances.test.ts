@@ -1,7 +1,7 @@
 // What else can happen to a run: it is cancelled, it diverges, its process is told to end, stands
 // still or loses Redis.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { Job } from "../../src/spec/wire/job.ts";
+import type { Job } from "../../src/contract/wire/job.ts";
 import type { MetricRow } from "../../src/store/record.ts";
 import { eventTypes, metricRows, OWNER, steps } from "../store/support.ts";
 import { ended, LEASE_MS, longSpec, openPlace, type Place } from "./support.ts";

@@ -1,6 +1,6 @@
 // Pauses and resumes at any time, and which of the waiting jobs comes first.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { Job } from "../../src/spec/wire/job.ts";
+import type { Job } from "../../src/contract/wire/job.ts";
 import type { MetricRow } from "../../src/store/record.ts";
 import { eventTypes, metricRows, OWNER } from "../store/support.ts";
 import { ended, LEASE_MS, longSpec, openPlace, type Place } from "./support.ts";

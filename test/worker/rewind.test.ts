@@ -1,7 +1,7 @@
 // A job that diverges and is rewound ends with the same bytes, whatever its checkpoints and
 // threads are, and whenever it is killed.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { Job } from "../../src/spec/wire/job.ts";
+import type { Job } from "../../src/contract/wire/job.ts";
 import type { MetricRow } from "../../src/store/record.ts";
 import { metricRows, OWNER } from "../store/support.ts";
 import { ended, openPlace, type Place } from "./support.ts";

@@ -6,7 +6,7 @@
  */
 import type { FastifyRequest } from "fastify";
 import { isShort } from "../../secrets.ts";
-import { retryLater } from "../../spec/errors.ts";
+import { retryLater } from "../../contract/errors.ts";
 
 const MAX_FAILURES = 30;
 const WINDOW_MS = 60_000;

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from "node:crypto";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { hashed, type ApiKey } from "../../secrets.ts";
-import { Problem } from "../../spec/errors.ts";
+import { Problem } from "../../contract/errors.ts";
 import type { Attempts } from "./attempts.ts";
 
 declare module "fastify" {

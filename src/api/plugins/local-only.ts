@@ -7,7 +7,7 @@
  */
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { isLoopback } from "../../config.ts";
-import { Problem } from "../../spec/errors.ts";
+import { Problem } from "../../contract/errors.ts";
 
 export function refuseForeignPages(app: FastifyInstance, { host, keyless }: { host: string; keyless: boolean }): void {
   if (!keyless || !isLoopback(host)) return;

@@ -4,7 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply } from "fastify";
 import { meters } from "../../meters.ts";
-import { retryLater } from "../../spec/errors.ts";
+import { retryLater } from "../../contract/errors.ts";
 
 declare module "fastify" {
   interface FastifyReply {

@@ -8,7 +8,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { DatasetLost, DatasetTooLarge, InvalidDataset } from "../../data/dataset.ts";
 import { diskFault } from "../../disk-fault.ts";
 import { Abandoned, PoolBusy } from "../../data/pool.ts";
-import { errors, Problem, retryLater } from "../../spec/errors.ts";
+import { errors, Problem, retryLater } from "../../contract/errors.ts";
 import { Damaged, NoRoom, OverLimit, Unavailable, type StoredKind } from "../../store/errors.ts";
 import { newRequestId } from "../request-id.ts";
 

@@ -1,6 +1,6 @@
 import rateLimit from "@fastify/rate-limit";
 import type { FastifyInstance } from "fastify";
-import { retryLater } from "../../spec/errors.ts";
+import { retryLater } from "../../contract/errors.ts";
 
 const WINDOW_MS = 60_000;
 

@@ -1,8 +1,8 @@
 /** Requests are checked against the zod schemas of their routes; responses are only written. */
 import type { FastifyInstance, FastifyRequest, FastifySchemaCompiler } from "fastify";
 import type { z } from "zod";
-import { faulty, Problem } from "../../spec/errors.ts";
-import { check, type Fault } from "../../spec/faults.ts";
+import { faulty, Problem } from "../../contract/errors.ts";
+import { check, type Fault } from "../../contract/resolve/faults.ts";
 import { notFound, wrongMediaType } from "./problems.ts";
 
 declare module "fastify" {

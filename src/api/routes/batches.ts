@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { MAX_PAGE_ROWS, type Batch } from "../../data/encode/batch-order.ts";
 import { batchesOf } from "../../data/encode/encoding-cache.ts";
-import { Problem } from "../../spec/errors.ts";
-import { Batches } from "../../spec/wire/batches.ts";
-import { JobId } from "../../spec/wire/common.ts";
+import { Problem } from "../../contract/errors.ts";
+import { Batches } from "../../contract/wire/batches.ts";
+import { JobId } from "../../contract/wire/common.ts";
 import { sendLongJson } from "../json.ts";
 import { numberCursor, queryInteger } from "../requests.ts";
 import { json, problems } from "../responses.ts";

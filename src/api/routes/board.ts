@@ -8,7 +8,7 @@ import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import { FastifyAdapter } from "@bull-board/fastify";
 import type { Queue } from "bullmq";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { Problem } from "../../spec/errors.ts";
+import { Problem } from "../../contract/errors.ts";
 import type { Attempts } from "../plugins/attempts.ts";
 import { bearerOf } from "../plugins/authentication.ts";
 import { sendProblem } from "../plugins/problems.ts";

@@ -11,8 +11,8 @@ import {
   OptimizerList,
   ScheduleEntry,
   ScheduleList,
-} from "../../spec/catalogue.ts";
-import { didYouMean } from "../../spec/faults.ts";
+} from "../../contract/catalogue.ts";
+import { didYouMean } from "../../contract/resolve/faults.ts";
 import { page } from "../../store/jobs.ts";
 import { notFound } from "../plugins/problems.ts";
 import { queryInteger } from "../requests.ts";

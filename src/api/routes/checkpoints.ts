@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { TorchOptimizer, torchOptimizer, torchTensors } from "../../spec/torch-optimizer.ts";
-import { CheckpointList } from "../../spec/wire/checkpoint.ts";
-import { JobId } from "../../spec/wire/common.ts";
+import { TorchOptimizer, torchOptimizer, torchTensors } from "../../contract/torch-optimizer.ts";
+import { CheckpointList } from "../../contract/wire/checkpoint.ts";
+import { JobId } from "../../contract/wire/common.ts";
 import { notFound } from "../plugins/problems.ts";
 import { numberCursor, pageQuery, queryInteger } from "../requests.ts";
 import { json, problems } from "../responses.ts";

@@ -1,8 +1,8 @@
 import type { FastifyBaseLogger } from "fastify";
 import { z } from "zod";
-import { Problem } from "../../spec/errors.ts";
-import { JobId } from "../../spec/wire/common.ts";
-import { Job } from "../../spec/wire/job.ts";
+import { Problem } from "../../contract/errors.ts";
+import { JobId } from "../../contract/wire/common.ts";
+import { Job } from "../../contract/wire/job.ts";
 import type { Changed } from "../../store/jobs.ts";
 import { json, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";

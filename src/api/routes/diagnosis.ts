@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { Diagnosis } from "../../spec/diagnosis.ts";
-import { JobId } from "../../spec/wire/common.ts";
+import { Diagnosis } from "../../contract/schema/diagnosis.ts";
+import { JobId } from "../../contract/wire/common.ts";
 import { sendJsonTagged } from "../etag.ts";
 import { json, notModified, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";

@@ -1,9 +1,9 @@
 import { Readable } from "node:stream";
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
-import { JobId } from "../../spec/wire/common.ts";
-import { EventList } from "../../spec/wire/event.ts";
-import { isFinal } from "../../spec/wire/job.ts";
+import { JobId } from "../../contract/wire/common.ts";
+import { EventList } from "../../contract/wire/event.ts";
+import { isFinal } from "../../contract/wire/job.ts";
 import { Follower } from "../follow.ts";
 import { numberCursor, pageQuery } from "../requests.ts";
 import { problems } from "../responses.ts";

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { Problem } from "../../spec/errors.ts";
-import { Fork, resolveFork, type ResolvedFork } from "../../spec/fork.ts";
-import { JobId } from "../../spec/wire/common.ts";
-import { Job } from "../../spec/wire/job.ts";
+import { Problem } from "../../contract/errors.ts";
+import { Fork, resolveFork, type ResolvedFork } from "../../contract/resolve/fork.ts";
+import { JobId } from "../../contract/wire/common.ts";
+import { Job } from "../../contract/wire/job.ts";
 import { Damaged } from "../../store/errors.ts";
 import type { Fork as StoredFork } from "../../store/new-job.ts";
 import { atTheBeginning } from "../../store/record.ts";

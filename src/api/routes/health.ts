@@ -1,5 +1,5 @@
 import { retrying } from "../../retries.ts";
-import { Health } from "../../spec/wire/status.ts";
+import { Health } from "../../contract/wire/status.ts";
 import { json, onlyProblems } from "../responses.ts";
 import type { FastifyReply } from "fastify";
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { Problem } from "../../spec/errors.ts";
-import { unknownKey } from "../../spec/faults.ts";
-import { resolveSpec, type Resolved } from "../../spec/resolve.ts";
-import { Spec } from "../../spec/spec.ts";
-import { JobId } from "../../spec/wire/common.ts";
-import { Job, JobList, JobStatus, ValidatedSpec } from "../../spec/wire/job.ts";
+import { Problem } from "../../contract/errors.ts";
+import { unknownKey } from "../../contract/resolve/faults.ts";
+import { resolveSpec, type Resolved } from "../../contract/resolve/resolve.ts";
+import { Spec } from "../../contract/schema/spec.ts";
+import { JobId } from "../../contract/wire/common.ts";
+import { Job, JobList, JobStatus, ValidatedSpec } from "../../contract/wire/job.ts";
 import { roomOf } from "../../store/room.ts";
 import { createJob, idempotencyHeaders, idempotencyOf, resolveContext, sendCreated } from "../job-creation.ts";
 import { notFound } from "../plugins/problems.ts";

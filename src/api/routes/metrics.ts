@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { MetricRow } from "../../store/record.ts";
-import { SeriesName } from "../../spec/series.ts";
-import { JobId } from "../../spec/wire/common.ts";
-import { MetricSeries, type Series } from "../../spec/wire/metrics.ts";
+import { SeriesName } from "../../contract/series.ts";
+import { JobId } from "../../contract/wire/common.ts";
+import { MetricSeries, type Series } from "../../contract/wire/metrics.ts";
 import { downsample } from "../downsample.ts";
 import { sendLongJson } from "../json.ts";
 import { Pace } from "../pace.ts";

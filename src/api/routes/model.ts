@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { Problem } from "../../spec/errors.ts";
-import { JobId } from "../../spec/wire/common.ts";
-import type { Job } from "../../spec/wire/job.ts";
-import { ModelDescription } from "../../spec/wire/model.ts";
+import { Problem } from "../../contract/errors.ts";
+import { JobId } from "../../contract/wire/common.ts";
+import type { Job } from "../../contract/wire/job.ts";
+import { ModelDescription } from "../../contract/wire/model.ts";
 import { Damaged } from "../../store/errors.ts";
 import type { Store } from "../../store/store.ts";
 import { sendJsonTagged, sendTagged } from "../etag.ts";

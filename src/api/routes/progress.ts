@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { JobId } from "../../spec/wire/common.ts";
-import { Progress } from "../../spec/wire/job.ts";
+import { JobId } from "../../contract/wire/common.ts";
+import { Progress } from "../../contract/wire/job.ts";
 import { isKnown, sendJsonTagged } from "../etag.ts";
 import { queryInteger } from "../requests.ts";
 import { json, notModified, problems } from "../responses.ts";

@@ -1,6 +1,6 @@
-import { Problem } from "../../spec/errors.ts";
-import { curveOf, resolvePreview, SchedulePreview, type Curve } from "../../spec/preview.ts";
-import { ScheduleCurve } from "../../spec/wire/metrics.ts";
+import { Problem } from "../../contract/errors.ts";
+import { curveOf, resolvePreview, SchedulePreview, type Curve } from "../../contract/preview.ts";
+import { ScheduleCurve } from "../../contract/wire/metrics.ts";
 import { positionsKept } from "../downsample.ts";
 import { sendLongJson } from "../json.ts";
 import { json, problems } from "../responses.ts";

@@ -1,5 +1,5 @@
 import { meters } from "../../meters.ts";
-import { ServiceStatus } from "../../spec/wire/status.ts";
+import { ServiceStatus } from "../../contract/wire/status.ts";
 import { json, problems } from "../responses.ts";
 import type { Routes, Services } from "../services.ts";
 import { prometheus } from "./prometheus.ts";

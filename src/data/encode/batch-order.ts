@@ -3,7 +3,7 @@
  * the spec and the table alone, so it is the same before, during and after a job's run.
  */
 import { batchesPerEpoch, batchesPerStep, batchRows, stepsPerEpoch, type Training } from "../../engine/job.ts";
-import { shuffle } from "../../engine/random.ts";
+import { shuffle } from "../../engine/kernels/random.ts";
 import type { DataSpec } from "./encoding.ts";
 import { splitRows } from "./split.ts";
 import { ViewedFile } from "./viewed-file.ts";

@@ -9,7 +9,7 @@
  * rows that are left, from 0, as if they were the whole file. So two equal rules do not choose the
  * same rows: `{"tail": 0.2}` twice gives training, validation and test in the order of the file.
  */
-import { PURPOSE, shuffle } from "../../engine/random.ts";
+import { PURPOSE, shuffle } from "../../engine/kernels/random.ts";
 import { missingTest } from "../columns/column.ts";
 import type { DataSpec, SplitRule } from "./encoding.ts";
 import { featuresOf } from "./features.ts";

@@ -1,4 +1,4 @@
-import { ENOUGH_ROWS } from "../observer.ts";
+import { ENOUGH_ROWS } from "../watch/observer.ts";
 import { defineDetector, short } from "./detector.ts";
 
 interface State {

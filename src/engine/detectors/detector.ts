@@ -1,5 +1,5 @@
-import type { Description, Options, ValuesOf } from "../options.ts";
-import type { LayerObservation } from "../observer.ts";
+import type { Description, Options, ValuesOf } from "../member/options.ts";
+import type { LayerObservation } from "../watch/observer.ts";
 import type { Cause } from "./causes.ts";
 import type { RunFacts } from "./facts.ts";
 

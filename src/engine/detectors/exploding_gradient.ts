@@ -1,4 +1,4 @@
-import { wholeModel } from "../observer.ts";
+import { wholeModel } from "../watch/observer.ts";
 import { whyTooFast, type Cause } from "./causes.ts";
 import { defineDetector, short, type ObservationReading } from "./detector.ts";
 import type { RunFacts } from "./facts.ts";

@@ -1,4 +1,4 @@
-import { gradientFade, wholeModel } from "../observer.ts";
+import { gradientFade, wholeModel } from "../watch/observer.ts";
 import { whyTooFast, type Cause } from "./causes.ts";
 import { defineDetector, short } from "./detector.ts";
 import type { RunFacts } from "./facts.ts";

@@ -1,4 +1,4 @@
-import { wholeModel } from "../observer.ts";
+import { wholeModel } from "../watch/observer.ts";
 import { whyTooFast } from "./causes.ts";
 import { defineDetector, short } from "./detector.ts";
 

@@ -1,4 +1,4 @@
-import { gradientFade } from "../observer.ts";
+import { gradientFade } from "../watch/observer.ts";
 import { defineDetector, short } from "./detector.ts";
 
 interface State {

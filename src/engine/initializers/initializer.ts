@@ -1,4 +1,4 @@
-import type { Shape } from "../shape.ts";
+import type { Shape } from "../member/shape.ts";
 
 /**
  * How a parameter starts. A distribution with its scale worked out; the numbers themselves are

@@ -1,5 +1,5 @@
-import type { Shape } from "../shape.ts";
-import type { Options } from "../options.ts";
+import type { Shape } from "../member/shape.ts";
+import type { Options } from "../member/options.ts";
 import { fans, type Initializer } from "./initializer.ts";
 
 /*

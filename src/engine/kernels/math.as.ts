@@ -9,7 +9,7 @@
 // iteration, in 40 digits; then coefficient after coefficient rounded to float32, lowest first, and
 // the rest fitted again). The error given beside each function is an upper bound of what was found
 // against double precision at 20 million arguments of every magnitude, in units in the last place
-// (ulp); test/engine/math.test.ts holds it. NaN gives NaN everywhere.
+// (ulp); test/engine/kernels/math.test.ts holds it. NaN gives NaN everywhere.
 //
 // Constants stand in tables in memory, not in the code: V8 loads one with a single instruction, but
 // builds it from several wherever the code names it, which made these functions up to twice as

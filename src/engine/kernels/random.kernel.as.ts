@@ -1,5 +1,6 @@
-// Random numbers in bulk: what src/engine/random.ts explains and defines, for whole ranges of a
-// tensor. Every number depends on its element's index alone, so that ranges may be cut anywhere.
+// Random numbers in bulk: what src/engine/kernels/random.ts explains and defines, for whole ranges
+// of a tensor. Every number depends on its element's index alone, so that ranges may be cut
+// anywhere.
 //
 // One Philox block serves four elements. A range that begins or ends inside a block draws the whole
 // block and uses part of it.

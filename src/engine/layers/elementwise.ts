@@ -1,5 +1,5 @@
 import type { Kernels } from "../kernels/kernels.ts";
-import type { Description, Options, ValuesOf } from "../options.ts";
+import type { Description, Options, ValuesOf } from "../member/options.ts";
 import { defineLayer, type LayerType } from "./layer.ts";
 
 /** What an elementwise layer says of itself; the rest follows from it. */

@@ -1,7 +1,7 @@
 import type { Kernels } from "../kernels/kernels.ts";
-import type { Description, Options, ValuesOf } from "../options.ts";
+import type { Description, Options, ValuesOf } from "../member/options.ts";
 import type { Initializer } from "../initializers/initializer.ts";
-import type { Shape } from "../shape.ts";
+import type { Shape } from "../member/shape.ts";
 
 /**
  * What a layer is: a declaration, the shapes it makes, and three kernels' worth of work.

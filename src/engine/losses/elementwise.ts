@@ -1,5 +1,5 @@
 import type { Kernels } from "../kernels/kernels.ts";
-import type { Description, Options, ValuesOf } from "../options.ts";
+import type { Description, Options, ValuesOf } from "../member/options.ts";
 import { defineLoss, type LossPlace, type LossType } from "./loss.ts";
 
 /** What a loss with one term per output says of itself; the rest follows from it. */

@@ -1,5 +1,5 @@
 import type { Kernels } from "../kernels/kernels.ts";
-import type { Description, Options, ValuesOf } from "../options.ts";
+import type { Description, Options, ValuesOf } from "../member/options.ts";
 import type { TargetKind } from "../training.ts";
 
 /**

@@ -1,4 +1,4 @@
-import type { Member, Options, ValuesOf } from "../options.ts";
+import type { Member, Options, ValuesOf } from "../member/options.ts";
 import type { ConfiguredOptimizer, OptimizerType } from "./optimizer.ts";
 import { optimizers } from "./registry.generated.ts";
 

@@ -1,5 +1,5 @@
 import type { Kernels } from "../kernels/kernels.ts";
-import type { Option, OptionFault, Options, ValuesOf } from "../options.ts";
+import type { Option, OptionFault, Options, ValuesOf } from "../member/options.ts";
 import type { Dialect, Optimizer, OptimizerType, StateTensor } from "./optimizer.ts";
 
 /**

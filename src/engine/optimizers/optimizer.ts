@@ -1,6 +1,6 @@
 import type { Kernels } from "../kernels/kernels.ts";
-import type { Description, OptionFault, Options, ValuesOf } from "../options.ts";
-import type { Shape } from "../shape.ts";
+import type { Description, OptionFault, Options, ValuesOf } from "../member/options.ts";
+import type { Shape } from "../member/shape.ts";
 import type { TorchForm } from "./torch.ts";
 
 /*

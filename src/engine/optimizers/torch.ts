@@ -1,5 +1,5 @@
-import type { Options, ValuesOf } from "../options.ts";
-import type { Shape } from "../shape.ts";
+import type { Options, ValuesOf } from "../member/options.ts";
+import type { Shape } from "../member/shape.ts";
 
 /*
  * How torch.optim keeps the state of an optimizer. Options, tensors and doubles have PyTorch's

@@ -1,4 +1,4 @@
-import type { Member, OptionFault } from "../options.ts";
+import type { Member, OptionFault } from "../member/options.ts";
 import { defineSchedule } from "./schedule.ts";
 
 /**

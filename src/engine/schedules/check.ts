@@ -1,5 +1,5 @@
 import { configure } from "../optimizers/configure.ts";
-import type { Member, OptionFault, Options } from "../options.ts";
+import type { Member, OptionFault, Options } from "../member/options.ts";
 import { scheduleType } from "./learning-rate.ts";
 
 /** Schedules that one may be made of, those within those included. */

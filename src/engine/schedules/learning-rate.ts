@@ -1,5 +1,5 @@
 import type { Kernels } from "../kernels/kernels.ts";
-import type { Member } from "../options.ts";
+import type { Member } from "../member/options.ts";
 import { schedules } from "./registry.generated.ts";
 import type { Instant, ScheduleState, ScheduleType } from "./schedule.ts";
 

@@ -1,4 +1,4 @@
-import { directionOf, metricNames, modeFault } from "../metrics.ts";
+import { directionOf, metricNames, modeFault } from "../metrics/metrics.ts";
 import { defineSchedule } from "./schedule.ts";
 
 /**

@@ -1,5 +1,5 @@
 import type { Kernels } from "../kernels/kernels.ts";
-import type { Description, Member, OptionFault, Options, ValuesOf } from "../options.ts";
+import type { Description, Member, OptionFault, Options, ValuesOf } from "../member/options.ts";
 
 /**
  * What a schedule is: a pure function from the number of steps (or epochs) done to a learning rate,

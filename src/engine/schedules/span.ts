@@ -1,4 +1,4 @@
-import type { Member } from "../options.ts";
+import type { Member } from "../member/options.ts";
 import { scheduleType, type Schedule } from "./learning-rate.ts";
 
 /*

@@ -2,8 +2,8 @@ import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { encode } from "../../../src/data/encode/encoding-cache.ts";
-import { Crew } from "../../../src/engine/crew.ts";
-import { resolveSpec } from "../../../src/spec/resolve.ts";
+import { Crew } from "../../../src/engine/crew/crew.ts";
+import { resolveSpec } from "../../../src/contract/resolve/resolve.ts";
 import { datasetFiles, LIMIT_BYTES } from "../support.ts";
 import { ingest } from "../../support/datasets.ts";
 

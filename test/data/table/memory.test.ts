@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { TableColumns } from "../../../src/data/columns/table-columns.ts";
 import { RowSplitter } from "../../../src/data/table/rows.ts";
-import { collectNow } from "../../../src/engine/garbage.ts";
+import { collectNow } from "../../../src/engine/crew/garbage.ts";
 
 test.each([1, 2])("classes that come one by one do not keep the text around them (version %i)", (version) => {
   const options = { version, decimal: null, missingValues: null, types: {} };

@@ -2,8 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { remedyFor, whyTooFast, type Cause } from "../../../src/engine/detectors/causes.ts";
 import { RunFacts } from "../../../src/engine/detectors/facts.ts";
-import { Diagnosis, explainDivergence, freshDiagnosis, verdictOf } from "../../../src/engine/diagnosis.ts";
-import { VERDICT } from "../../../src/engine/control.ts";
+import { Diagnosis, explainDivergence, freshDiagnosis, verdictOf } from "../../../src/engine/watch/diagnosis.ts";
+import { VERDICT } from "../../../src/engine/crew/control.ts";
 import { member, type JobChanges } from "../../support/training.ts";
 import { layer, linear, optimizer, perceptron, scaledClasses, schedule, values, watched, watchful } from "./jobs.ts";
 

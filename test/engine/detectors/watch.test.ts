@@ -3,8 +3,13 @@ import { describe, expect, test } from "vitest";
 import type { DetectorType, Found, Reading } from "../../../src/engine/detectors/detector.ts";
 import { RunFacts } from "../../../src/engine/detectors/facts.ts";
 import { detectors } from "../../../src/engine/detectors/registry.generated.ts";
-import { Diagnosis, freshDiagnosis, windowSteps } from "../../../src/engine/diagnosis.ts";
-import { gradientFade, observedMetrics, wholeModel, type LayerObservation } from "../../../src/engine/observer.ts";
+import { Diagnosis, freshDiagnosis, windowSteps } from "../../../src/engine/watch/diagnosis.ts";
+import {
+  gradientFade,
+  observedMetrics,
+  wholeModel,
+  type LayerObservation,
+} from "../../../src/engine/watch/observer.ts";
 import { member, type JobChanges } from "../../support/training.ts";
 import { optimizer, schedule, scaledClasses, values, watched, watchful } from "./jobs.ts";
 

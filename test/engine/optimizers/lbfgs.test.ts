@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { strongWolfe, type Trial } from "../../../src/engine/optimizers/lbfgs/line-search.ts";
 import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
-import { withDefaults } from "../../../src/engine/options.ts";
-import { shapeModel, type PlanError, type PlanInput } from "../../../src/engine/shapes.ts";
+import { withDefaults } from "../../../src/engine/member/options.ts";
+import { shapeModel, type PlanError, type PlanInput } from "../../../src/engine/plan/shapes.ts";
 import { rosenbrock } from "../../conformance/objectives.ts";
 import { Bench } from "../../support/kernels.ts";
 import { Optimizing } from "../../support/optimizing.ts";

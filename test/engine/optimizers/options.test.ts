@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
 import { configure } from "../../../src/engine/optimizers/configure.ts";
-import { withDefaults } from "../../../src/engine/options.ts";
+import { withDefaults } from "../../../src/engine/member/options.ts";
 
 describe("options that do not go together are named", () => {
   const faults = (type: keyof typeof optimizers, options: Record<string, unknown>) =>

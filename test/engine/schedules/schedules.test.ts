@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { withDefaults } from "../../../src/engine/options.ts";
+import { withDefaults } from "../../../src/engine/member/options.ts";
 import { checkSchedule } from "../../../src/engine/schedules/check.ts";
 import { rateAt, scheduleType, type Schedule } from "../../../src/engine/schedules/learning-rate.ts";
 import type { ScheduleState } from "../../../src/engine/schedules/schedule.ts";

@@ -1,4 +1,4 @@
-import type { Shape } from "../../shape.ts";
+import type { Shape } from "../../member/shape.ts";
 import { defineOptimizer } from "../optimizer.ts";
 
 /**

@@ -1,5 +1,5 @@
 import type { Kernels } from "../../kernels/kernels.ts";
-import type { Options, ValuesOf } from "../../options.ts";
+import type { Options, ValuesOf } from "../../member/options.ts";
 import { defineOptimizer, type Optimizer } from "../optimizer.ts";
 
 const adagradOptions = {

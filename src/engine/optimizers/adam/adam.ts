@@ -1,5 +1,5 @@
 import type { Kernels } from "../../kernels/kernels.ts";
-import type { Options, ValuesOf } from "../../options.ts";
+import type { Options, ValuesOf } from "../../member/options.ts";
 import { defineOptimizer, zeros, type Optimizer, type StateTensor } from "../optimizer.ts";
 
 export const adamOptions = {

@@ -1,4 +1,4 @@
-import type { Options } from "../../options.ts";
+import type { Options } from "../../member/options.ts";
 import { defineDialect } from "../dialect.ts";
 import { adam, createAdam } from "./adam.ts";
 

@@ -1,4 +1,4 @@
-import type { ValuesOf } from "../../options.ts";
+import type { ValuesOf } from "../../member/options.ts";
 import { each, type Reference } from "../reference.ts";
 import type { adamax as declaration } from "./adamax.ts";
 

@@ -1,4 +1,4 @@
-import type { ValuesOf } from "../../options.ts";
+import type { ValuesOf } from "../../member/options.ts";
 import { each } from "../reference.ts";
 import type { asgd as declaration } from "./asgd.ts";
 

@@ -1,4 +1,4 @@
-import type { ValuesOf } from "../../options.ts";
+import type { ValuesOf } from "../../member/options.ts";
 import { each } from "../reference.ts";
 import { LEAST_RATE, type ftrl as declaration } from "./ftrl.ts";
 

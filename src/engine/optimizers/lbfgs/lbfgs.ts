@@ -1,7 +1,7 @@
 import type { Kernels } from "../../kernels/kernels.ts";
-import type { Options, ValuesOf } from "../../options.ts";
+import type { Options, ValuesOf } from "../../member/options.ts";
 import { defineOptimizer, EVALUATE, zeros, type Objective, type Optimizer, type Pass } from "../optimizer.ts";
-import { size as sizeOf } from "../../shape.ts";
+import { size as sizeOf } from "../../member/shape.ts";
 import type { TorchParameter, TorchValue } from "../torch.ts";
 import { strongWolfe, type Trial } from "./line-search.ts";
 import { D, OLD_DIRS, OLD_STPS, vectorPasses } from "./passes.ts";

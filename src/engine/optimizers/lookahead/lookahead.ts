@@ -1,4 +1,4 @@
-import { withDefaults } from "../../options.ts";
+import { withDefaults } from "../../member/options.ts";
 import { adam } from "../adam/adam.ts";
 import { defineOptimizer } from "../optimizer.ts";
 

@@ -1,5 +1,5 @@
-import { withDefaults } from "../../options.ts";
-import type { Shape } from "../../shape.ts";
+import { withDefaults } from "../../member/options.ts";
+import type { Shape } from "../../member/shape.ts";
 import { adamw } from "../adam/adamw.ts";
 import { defineOptimizer, zeros, type ParameterTensor, type Pass } from "../optimizer.ts";
 import { newtonSchulz, newtonSchulzBytes } from "./newton-schulz.ts";

@@ -1,5 +1,5 @@
 import type { Kernels } from "../../kernels/kernels.ts";
-import type { Shape } from "../../shape.ts";
+import type { Shape } from "../../member/shape.ts";
 
 interface NewtonSchulzOptions {
   readonly ns_coefficients: readonly number[];

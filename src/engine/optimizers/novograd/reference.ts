@@ -1,4 +1,4 @@
-import type { ValuesOf } from "../../options.ts";
+import type { ValuesOf } from "../../member/options.ts";
 import { each } from "../reference.ts";
 import type { novograd as declaration } from "./novograd.ts";
 

@@ -1,4 +1,4 @@
-import type { ValuesOf } from "../../options.ts";
+import type { ValuesOf } from "../../member/options.ts";
 import type { Reference } from "../reference.ts";
 import type { prodigy as declaration } from "./prodigy.ts";
 

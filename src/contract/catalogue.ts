@@ -1,0 +1,234 @@
+/**
+ * The catalogue: what the engine's members say of themselves. A new member is in it as soon as its
+ * folder is there; a new field of a kind's declarations takes a line in `catalogue` and one in the
+ * kind's schema.
+ */
+import { z } from "zod";
+import type { DetectorType } from "../engine/detectors/detector.ts";
+import { detectors } from "../engine/detectors/registry.generated.ts";
+import { layers } from "../engine/layers/registry.generated.ts";
+import type { LayerType } from "../engine/layers/layer.ts";
+import { losses } from "../engine/losses/registry.generated.ts";
+import type { LossType } from "../engine/losses/loss.ts";
+import { optimizers } from "../engine/optimizers/registry.generated.ts";
+import { configure } from "../engine/optimizers/configure.ts";
+import type { OptimizerType } from "../engine/optimizers/optimizer.ts";
+import { withDefaults, type Bounds, type Description, type Option, type Options } from "../engine/member/options.ts";
+import { size } from "../engine/member/shape.ts";
+import { schedules } from "../engine/schedules/registry.generated.ts";
+import { policyOptions } from "./schema/detectors.ts";
+import { timingOptions } from "./schema/spec.ts";
+import { list } from "./wire/common.ts";
+
+/** What a hyperparameter of each kind takes. */
+const kinds = {
+  number: "a number",
+  integer: "an integer",
+  boolean: "true or false",
+  choice: "one of `choices`",
+  numbers: "a list of numbers",
+  integers: "a list of integers",
+  members: "a list of members of the same kind, without the options that the whole has in common",
+  class_numbers: "an object from names of the target's classes to numbers",
+  class: "the name of one of the target's classes",
+  optimizer: "another optimizer, written like the spec's own",
+} as const satisfies Record<Option["kind"], string>;
+
+export const Hyperparameter = z
+  .object({
+    name: z.string(),
+    type: z.enum(Object.keys(kinds) as [Option["kind"], ...Option["kind"][]]).describe(
+      Object.entries(kinds)
+        .map(([kind, meaning]) => `\`${kind}\`: ${meaning}`)
+        .join("; "),
+    ),
+    required: z.boolean(),
+    default: z
+      .union([z.number(), z.boolean(), z.string(), z.array(z.number()), z.record(z.string(), z.unknown())])
+      .nullable()
+      .describe("What it is if it is left out; null if it is required, or may be null and then means nothing."),
+    min: z.number().nullable().describe("The least value; of a list, of each of its numbers."),
+    max: z.number().nullable().describe("The greatest value."),
+    above: z.number().nullable().describe("Values are greater than this."),
+    below: z.number().nullable().describe("Values are less than this."),
+    choices: z.array(z.string()).nullable(),
+    length: z.int().nullable().describe("How many numbers a list has; null if any."),
+    description: z.string(),
+  })
+  .meta({ id: "Hyperparameter", description: "An option of a member: what may stand beside its `type` in a spec." });
+export type Hyperparameter = z.infer<typeof Hyperparameter>;
+
+const member = {
+  type: z.string().describe("Its name in a spec."),
+  summary: z.string(),
+  formula: z.string(),
+  source: z.string().describe("The paper, and the class of PyTorch whose semantics are kept."),
+  hyperparameters: z.array(Hyperparameter),
+};
+
+export const OptimizerEntry = z
+  .object({
+    ...member,
+    dialects: z
+      .array(
+        z.object({
+          dialect: z.enum(["keras", "optax"]),
+          formula: z.string(),
+          source: z.string(),
+          hyperparameters: z.array(Hyperparameter),
+        }),
+      )
+      .describe("The optimizer as other libraries have it: what `dialect` may be instead of `torch`."),
+    state: z
+      .array(
+        z.object({
+          name: z.string().describe("As PyTorch calls it; in a checkpoint `optimizer.<name>.<parameter>`."),
+          initial: z
+            .union([z.number(), z.literal("parameter")])
+            .describe("What it starts as: a number, or a copy of the parameter."),
+          option: z
+            .string()
+            .nullable()
+            .describe("The hyperparameter that has to be set for it; null if it is there by default."),
+        }),
+      )
+      .describe("Float32 tensors that are kept between steps, most of each parameter's shape."),
+    state_bytes_per_parameter: z
+      .int()
+      .min(0)
+      .describe("What they take by default for a large matrix, beside the 4 bytes of the parameter itself."),
+    evaluates_other_weights: z
+      .boolean()
+      .describe("Whether other weights are evaluated and served than those that are trained."),
+  })
+  .meta({ id: "OptimizerEntry", description: "An optimizer." });
+export type OptimizerEntry = z.infer<typeof OptimizerEntry>;
+
+export const LayerEntry = z.object(member).meta({ id: "LayerEntry", description: "A layer." });
+export type LayerEntry = z.infer<typeof LayerEntry>;
+
+export const LossEntry = z
+  .object({
+    ...member,
+    targets: z
+      .enum(["class", "value", "probability"])
+      .describe("What it compares with: one class a row, a number to come near to, or a number between 0 and 1."),
+  })
+  .meta({ id: "LossEntry", description: "A loss." });
+export type LossEntry = z.infer<typeof LossEntry>;
+
+export const ScheduleEntry = z.object(member).meta({ id: "ScheduleEntry", description: "A learning-rate schedule." });
+export type ScheduleEntry = z.infer<typeof ScheduleEntry>;
+
+export const DetectorEntry = z
+  .object({
+    ...member,
+    needs: z
+      .enum(["losses", "evaluations", "observations"])
+      .describe("What it looks at: there are evaluations with `data.validation`, and observations with `observe`."),
+  })
+  .meta({ id: "DetectorEntry", description: "What watches a training for one kind of fault." });
+export type DetectorEntry = z.infer<typeof DetectorEntry>;
+
+export const OptimizerList = list("Optimizer", OptimizerEntry);
+export const LayerList = list("Layer", LayerEntry);
+export const LossList = list("Loss", LossEntry);
+export const ScheduleList = list("Schedule", ScheduleEntry);
+export const DetectorList = list("Detector", DetectorEntry);
+
+/** Shapes that show what state an optimizer keeps. */
+const MATRIX = [1000, 1000];
+const VECTOR = [1000];
+
+const declaredOptimizers = Object.values(optimizers) as readonly unknown[] as readonly OptimizerType[];
+
+/** Every member by kind, in the order of their names. */
+export const catalogue = {
+  optimizers: declaredOptimizers
+    .filter(({ dialect }) => dialect === undefined)
+    .map((optimizer): OptimizerEntry => ({
+      ...described(optimizer),
+      dialects: declaredOptimizers.flatMap((other) => (other.type === optimizer.type ? dialectOf(other) : [])),
+      ...stateOf(optimizer),
+      evaluates_other_weights: optimizer.evaluatesOthers ?? false,
+    })),
+  layers: (Object.values(layers) as readonly LayerType[]).map((layer): LayerEntry => described(layer)),
+  losses: (Object.values(losses) as readonly LossType[]).map((loss): LossEntry => ({
+    ...described(loss),
+    targets: loss.targets,
+  })),
+  schedules: (Object.values(schedules) as readonly Description[]).map((schedule): ScheduleEntry =>
+    described(schedule, timingOptions),
+  ),
+  detectors: (Object.values(detectors) as unknown as readonly DetectorType[]).map((detector): DetectorEntry => ({
+    ...described(detector, policyOptions(detector)),
+    needs: detector.needs,
+  })),
+};
+
+function described({ type, summary, formula, source, options }: Description, common: Options = {}) {
+  const all = Object.entries({ ...options, ...common });
+  return { type, summary, formula, source, hyperparameters: all.map(([name, option]) => hyperparameter(name, option)) };
+}
+
+function hyperparameter(name: string, option: Option): Hyperparameter {
+  const { min = null, max = null, above = null, below = null } = option as Bounds;
+  return {
+    name,
+    type: option.kind,
+    required: option.default === undefined,
+    default: (option.default ?? null) as Hyperparameter["default"],
+    min,
+    max,
+    above,
+    below,
+    choices: "choices" in option ? [...option.choices] : null,
+    length: "length" in option ? option.length : null,
+    description: option.doc,
+  };
+}
+
+function dialectOf(optimizer: OptimizerType): OptimizerEntry["dialects"] {
+  const { dialect } = optimizer;
+  if (dialect === undefined || dialect === "torch") return [];
+  const { formula, source, hyperparameters } = described(optimizer);
+  return [{ dialect, formula, source, hyperparameters }];
+}
+
+/**
+ * The state by default, of a matrix and of a vector, and what each hyperparameter, changed alone,
+ * adds to it.
+ */
+function stateOf(optimizer: OptimizerType): Pick<OptimizerEntry, "state" | "state_bytes_per_parameter"> {
+  const tensors = (changes: object) => {
+    const { state } = configure(withDefaults(optimizer, { ...changes }));
+    return [...state(MATRIX), ...state(VECTOR)];
+  };
+  const found = new Map<string, OptimizerEntry["state"][number]>();
+  const add = (option: string | null, changes: object) => {
+    for (const { name, initial } of tensors(changes)) if (!found.has(name)) found.set(name, { name, initial, option });
+  };
+  add(null, {});
+  for (const [name, option] of Object.entries(optimizer.options))
+    for (const value of otherValues(option)) add(name, { [name]: value });
+  const sizes = configure(withDefaults(optimizer))
+    .state(MATRIX)
+    .map(({ shape = MATRIX }) => size(shape));
+  const bytes = (4 * sizes.reduce((sum, count) => sum + count, 0)) / size(MATRIX);
+  return { state: [...found.values()], state_bytes_per_parameter: Math.round(bytes) };
+}
+
+/** Values that an option may have instead of its default: all where they are few, else one. */
+function otherValues(option: Option): unknown[] {
+  switch (option.kind) {
+    case "boolean":
+      return [!option.default];
+    case "choice":
+      return option.choices.filter((choice) => choice !== option.default);
+    case "number":
+    case "integer":
+      return [option.default ? 0 : 1];
+    default:
+      return [];
+  }
+}

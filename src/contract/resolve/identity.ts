@@ -1,0 +1,70 @@
+/**
+ * What a spec is to its results: two jobs with one `spec_sha256`, one dataset (its bytes and how
+ * they are read) and one arithmetic version have the same bytes.
+ *
+ * It is the SHA-256 of the resolved spec as JSON with sorted keys, without what cannot change a
+ * number:
+ *
+ * - names, metadata, webhook, resources and the checkpoints' policy;
+ * - detectors that only warn or do not look, and what is observed, unless a detector acts on it;
+ * - every option that is null, false or an empty list, and those in NEUTRAL at their neutral value.
+ *
+ * The last is for the options of later versions. One whose default changes nothing must not change
+ * the hash of the specs that leave it out. So give a new option such a default that is null, false
+ * or an empty list, or list it below. A default that changes numbers is there like any other.
+ */
+import { createHash } from "node:crypto";
+import { canonicalJson } from "./canonical.ts";
+import type { ResolvedSpec } from "../schema/spec.ts";
+
+/**
+ * Options by their path (an array has no part in it), and the value at which they change nothing.
+ */
+const NEUTRAL: Readonly<Record<string, unknown>> = {
+  "schedule.warmup_steps": 0,
+  "training.gradient_accumulation_steps": 1,
+  "parameter_groups.lr_scale": 1,
+  "data.columns": {},
+  "data.preprocess.missing_target": "error",
+};
+
+const INDIFFERENT = ["name", "metadata", "webhook", "resources", "checkpoint"];
+const ACTING = ["stop", "rewind"];
+
+export function hashSpec(spec: ResolvedSpec): string {
+  return createHash("sha256")
+    .update(canonicalJson(withoutNeutral(numbersOf(spec))))
+    .digest("hex");
+}
+
+/** Without the options that change nothing, such as those that an earlier version did not have. */
+export function withoutNeutral<T extends object>(spec: T): T {
+  return essence(spec, "") as T;
+}
+
+/** The parts that can change numbers. */
+function numbersOf({ detectors, observe, ...spec }: ResolvedSpec): object {
+  const parts = Object.entries(spec).filter(([name]) => !INDIFFERENT.includes(name));
+  const acting = Object.entries(detectors).filter(([, { policy }]) => ACTING.includes(policy));
+  const diagnosis = acting.length === 0 ? null : { detectors: Object.fromEntries(acting), observe };
+  return { ...Object.fromEntries(parts), diagnosis };
+}
+
+function essence(value: unknown, path: string): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  // A shortcut for the rows of a table, of which there may be many.
+  if (Array.isArray(value) && value.every((item) => typeof item !== "object" || item === null)) return value;
+  if (Array.isArray(value)) return value.map((item) => essence(item, path));
+  const members = Object.entries(value).filter(([name, member]) => !isNeutral(member, below(path, name)));
+  return Object.fromEntries(members.map(([name, member]) => [name, essence(member, below(path, name))]));
+}
+
+function isNeutral(value: unknown, path: string): boolean {
+  if (value === null || value === undefined || value === false) return true;
+  if (Array.isArray(value) && value.length === 0) return true;
+  return Object.hasOwn(NEUTRAL, path) && canonicalJson(NEUTRAL[path]) === canonicalJson(value);
+}
+
+function below(path: string, name: string): string {
+  return path === "" ? name : `${path}.${name}`;
+}

@@ -1,0 +1,380 @@
+/*
+ * From what a client wrote to a spec in which nothing is left open, or to everything that is wrong
+ * with it at once.
+ *
+ * Faults are looked for as far down as they can be seen. The shape comes first (spec.ts); but a
+ * misspelt optimizer does not hide a missing dataset, so each section that is well-formed goes on
+ * even if others are not: `data` to its dataset, `data` and `loss` to the columns, and with `model`
+ * and `optimizer` to the plan, which knows shapes and bytes.
+ */
+import { checkData, viewedTable } from "../../data/encode/check.ts";
+import { writtenOut, type DataSizes } from "../../data/encode/encoding.ts";
+import { featuresOf } from "../../data/encode/features.ts";
+import { dataWarnings } from "../../data/encode/warn.ts";
+import { averagesBy } from "../../engine/step/averaging.ts";
+import { ARITHMETIC_VERSION } from "../../engine/kernels/kernels.ts";
+import { batchRows, stepsPerEpoch } from "../../engine/job.ts";
+import { checkSchedule } from "../../engine/schedules/check.ts";
+import {
+  directionOf,
+  metricsOfTargets,
+  modeFault,
+  whyUndefined,
+  type Direction,
+} from "../../engine/metrics/metrics.ts";
+import { spanNotes, spanOf, withoutSpan, withSpan } from "../../engine/schedules/span.ts";
+import { scheduleType } from "../../engine/schedules/learning-rate.ts";
+import { losses } from "../../engine/losses/registry.generated.ts";
+import { targetsOf } from "../../engine/losses/targets.ts";
+import { planModel, type Plan } from "../../engine/plan/model.ts";
+import { PlanError } from "../../engine/plan/shapes.ts";
+import { stateEntries } from "../../engine/state/state.ts";
+import type { Member, Options } from "../../engine/member/options.ts";
+import { faulty } from "../errors.ts";
+import { withoutRewind, withRewind } from "../schema/detectors.ts";
+import { check, didYouMean, listed, pointer, type Fault } from "./faults.ts";
+import { groupFaults, membershipFaults } from "../schema/groups.ts";
+import { hashSpec } from "./identity.ts";
+import { sizesOf, type Sizes } from "./sizes.ts";
+import { Spec, type ResolvedSpec } from "../schema/spec.ts";
+import { MAX_POINTS_PER_SERIES } from "../schema/training-spec.ts";
+import { openInput, type BroughtTable, type Input, type TableContext } from "./tables.ts";
+import { bounded, type Warning } from "./warnings.ts";
+import { followedMetric, watchedMetrics } from "../schema/watched.ts";
+import type { Webhook } from "../schema/webhook.ts";
+import type { Column } from "../wire/dataset.ts";
+
+export interface ResolveContext extends TableContext {
+  /** What a job may take while it runs. */
+  readonly maxMemoryBytes: number;
+  /** What a checkpoint of it may take. */
+  readonly maxStateBytes: number;
+  /** What speaks against sending the owner's events there. */
+  webhookFaults(webhook: Webhook): readonly Fault[];
+}
+
+export interface Resolved {
+  readonly spec: ResolvedSpec;
+  readonly specSha256: string;
+  /** With the spec it decides every bit of the result. */
+  readonly arithmeticVersion: number;
+  readonly parameterCount: number;
+  readonly memoryBytes: number;
+  readonly stateBytes: number;
+  readonly sizes: Sizes;
+  readonly totalSteps: number;
+  /** At most MAX_WARNINGS. */
+  readonly warnings: readonly Warning[];
+  /** What a checkpoint of it holds: shapes by name. */
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+  /**
+   * The table that came with the spec, for the caller to make and keep, or to discard; null if the
+   * spec names a dataset.
+   */
+  readonly table: BroughtTable | null;
+}
+
+/** What is known of the data once nothing is wrong with them. */
+interface Table {
+  readonly data: ResolvedSpec["data"];
+  readonly rows: number;
+  readonly columns: readonly Column[];
+  readonly features: readonly string[];
+  readonly sizes: DataSizes;
+  /** Null if the target is a value. */
+  readonly classes: readonly string[] | null;
+  readonly warnings: readonly Warning[];
+}
+
+/** @throws Problem `invalid_spec` with every fault. */
+export async function resolveSpec(body: unknown, context: ResolveContext): Promise<Resolved> {
+  const { value, faults: misshapen } = check(Spec, body, ROOMY);
+  const parts = value ?? wellFormedSections(body);
+  const faults: Fault[] = [...(misshapen ?? []), ...validationFaults(parts), ...scheduleFaults(parts)];
+  faults.push(...groupFaults(parts.parameter_groups ?? [], parts.optimizer, parts.schedule));
+  if (parts.webhook) faults.push(...context.webhookFaults(parts.webhook));
+  const input = parts.data
+    ? await openInput(parts.data, parts.loss ? targetsOf(parts.loss) : null, context, faults)
+    : null;
+  try {
+    const planned = await planJob(value, parts, input, context, faults);
+    return { ...planned, table: input?.table ?? null };
+  } catch (error) {
+    await input?.table?.discard();
+    throw error;
+  }
+}
+
+async function planJob(
+  value: Spec | null,
+  parts: Partial<Spec>,
+  input: Input | null,
+  context: ResolveContext,
+  faults: Fault[],
+): Promise<Omit<Resolved, "table">> {
+  const table = input && (await readTable(parts, input, faults));
+  if (table) faults.push(...trainingFaults(parts, table), ...classFaults(parts, table));
+  const plan = table && planWith(parts, table, context, faults);
+  if (table && plan) faults.push(...undefinedFaults(parts, table, plan));
+  if (value === null || !table || !plan || faults.length > 0) throw faulty("invalid_spec", faults);
+
+  const spec = fillIn(value, table, plan);
+  return {
+    spec,
+    specSha256: hashSpec(spec),
+    arithmeticVersion: ARITHMETIC_VERSION,
+    parameterCount: plan.parameterCount,
+    memoryBytes: plan.memoryBytes + encodedBytes(table),
+    stateBytes: plan.stateBytes,
+    sizes: sizesOf(spec, plan, table),
+    totalSteps: totalSteps(value, table),
+    warnings: bounded([...table.warnings, ...scheduleWarnings(spec, table)]),
+    shapes: new Map(stateEntries(plan).map(({ name, shape }) => [name, shape])),
+  };
+}
+
+/** The cells of inline rows, which checkInline looks at. */
+const ROOMY = ["inline", "rows"] as const;
+
+/** The sections of a faulty spec that have no fault themselves. */
+function wellFormedSections(body: unknown): Partial<Spec> {
+  if (typeof body !== "object" || body === null) return {};
+  const sections = Object.entries(Spec.shape).flatMap(([name, schema]) => {
+    const { value, faults } = check(schema, (body as Record<string, unknown>)[name], ROOMY);
+    return faults === null ? [[name, value]] : [];
+  });
+  return Object.fromEntries(sections) as Partial<Spec>;
+}
+
+/** What needs validation, and metrics that the task has. */
+function validationFaults({ data, loss, training, checkpoint, schedule }: Partial<Spec>): Fault[] {
+  const faults: Fault[] = [];
+  const stopping = training?.early_stopping;
+  const followed = followedMetric(schedule);
+  if (data && data.validation === null) {
+    const message = "needs validation; set /data/validation";
+    if (stopping) faults.push({ pointer: "/training/early_stopping", message });
+    if (checkpoint?.keep_best) faults.push({ pointer: "/checkpoint/keep_best", message });
+    if (followed) faults.push({ pointer: "/schedule/metric", message: `${message}, or follow "train_loss"` });
+  }
+  const mode = stopping && modeFault(stopping.metric, stopping.mode);
+  if (mode) faults.push({ pointer: "/training/early_stopping/mode", message: mode });
+  if (!loss) return faults;
+  for (const { metric, pointer } of watchedMetrics({ training, schedule }))
+    faults.push(...metricFaults(pointer, metric, loss));
+  return faults;
+}
+
+function metricFaults(pointer: string, metric: string, loss: Member): Fault[] {
+  const metrics: readonly string[] = metricsOfTargets(targetsOf(loss));
+  if (metrics.includes(metric)) return [];
+  return [{ pointer, message: `must be one of ${metrics.join(", ")} under ${loss.type}` }];
+}
+
+/** Metrics that decide something, though the rows that validate leave them undefined. */
+function undefinedFaults(parts: Partial<Spec>, { sizes: { validated } }: Table, plan: Plan): Fault[] {
+  return watchedMetrics(parts).flatMap(({ metric, pointer, by }) => {
+    const why = whyUndefined(metric, validated, plan.scoresPerRow > 0);
+    return why === null ? [] : [{ pointer, message: `names ${metric}, which ${by} cannot use: ${why}` }];
+  });
+}
+
+function scheduleFaults({ schedule, optimizer }: Partial<Spec>): Fault[] {
+  if (!schedule) return [];
+  return checkSchedule(schedule, optimizer ?? null).map(({ option, message }) => ({
+    pointer: `/schedule/${option}`,
+    message,
+  }));
+}
+
+function scheduleWarnings({ schedule, training }: ResolvedSpec, { sizes }: Table): Warning[] {
+  const perEpoch = stepsPerEpoch(training, sizes.train);
+  return spanNotes(schedule, training.epochs * perEpoch, perEpoch).map(({ option, ...note }) => ({
+    pointer: `/schedule/${option}`,
+    ...note,
+  }));
+}
+
+/** Checks `data` against its table; null if something is wrong with it. */
+async function readTable({ data, loss }: Partial<Spec>, input: Input, faults: Fault[]): Promise<Table | null> {
+  if (!data || !loss) return null;
+  const targets = targetsOf(loss);
+  const before = faults.length;
+  const { table, faults: viewFaults } = viewedTable(input.content, data);
+  const found = viewFaults.length > 0 ? viewFaults : checkData(table, data, targets);
+  for (const fault of found) faults.push(fault);
+  if (faults.length > before) return null;
+  const { rows, columns } = table;
+  const features = featuresOf(table, data);
+  const filled = { ...data, features: writtenOut(features) ?? data.features };
+  const measured = await input.measure(filled, targets);
+  if ("faults" in measured) {
+    for (const fault of measured.faults) faults.push(fault);
+    return null;
+  }
+  const { sizes } = measured;
+  const column = columns.find(({ name }) => name === data.target) as Column;
+  const classes = targets === "class" ? column.classes : null;
+  return { data: filled, rows, columns, features, sizes, classes, warnings: dataWarnings(table, data, sizes) };
+}
+
+function trainingFaults({ training, observe, model }: Partial<Spec>, { sizes: { train } }: Table): Fault[] {
+  if (!training) return [];
+  const { batch_size: batch, log_every_steps: every, epochs } = training;
+  if (batch !== "full" && batch > train) {
+    return [{ pointer: "/training/batch_size", message: `must be at most ${train}, the rows that train, or "full"` }];
+  }
+  const steps = epochs * stepsPerEpoch(training, train);
+  const least = Math.ceil(steps / MAX_POINTS_PER_SERIES);
+  const faults: Fault[] = [];
+  if (every !== null && every < least) {
+    const message = `must be at least ${least} for ${steps} steps, or null`;
+    faults.push({ pointer: "/training/log_every_steps", message });
+  }
+  if (training.averaging && averagesBy(training.averaging, steps) === 0) {
+    const message = `leaves no step to average: the job has ${steps}`;
+    faults.push({ pointer: "/training/averaging/start_step", message });
+  }
+  // The layers' curves are points like any other.
+  const curves = observe?.per_layer ? 1 + (model?.layers.length ?? 0) : 1;
+  const rarest = Math.ceil((steps * curves) / MAX_POINTS_PER_SERIES);
+  if (observe && observe.every_steps < rarest) {
+    const of = curves === 1 ? "" : ` of ${curves - 1} layers`;
+    faults.push({ pointer: "/observe/every_steps", message: `must be at least ${rarest} for ${steps} steps${of}` });
+  }
+  return faults;
+}
+
+/**
+ * A single class, which leaves nothing to learn, and options that name classes which the target
+ * does not have.
+ */
+function classFaults({ loss }: Partial<Spec>, { classes, data }: Table): Fault[] {
+  if (!loss || classes === null) return [];
+  if (classes.length === 1) {
+    const message = `names ${JSON.stringify(data.target)}, which has one class, ${JSON.stringify(classes[0])}, in all rows; it takes two to learn from`;
+    return [{ pointer: "/data/target", message }];
+  }
+  const options: Options = losses[loss.type as keyof typeof losses].options;
+  const named = Object.entries(options).flatMap(([option, { kind }]) => {
+    const value = loss[option];
+    if (value === null) return [];
+    if (kind === "class") return [{ path: ["loss", option], name: value as string }];
+    if (kind !== "class_numbers") return [];
+    return Object.keys(value as Record<string, number>).map((name) => ({ path: ["loss", option, name], name }));
+  });
+  return named
+    .filter(({ name }) => !classes.includes(name))
+    .map(({ path, name }, i) => ({
+      pointer: pointer(path),
+      message: `is no class of ${JSON.stringify(data.target)}${(i === 0 && didYouMean(name, classes)) || `, whose classes are ${listed(classes)}`}`,
+    }));
+}
+
+/** Plans the model; null if it cannot be. A section that is missing here has a fault already. */
+function planWith(parts: Partial<Spec>, table: Table, context: ResolveContext, faults: Fault[]): Plan | null {
+  const { model, loss, optimizer, parameter_groups: groups = [], training, resources, checkpoint } = parts;
+  if (!model || !loss || !optimizer) return null;
+  const { train, valid, test, width } = table.sizes;
+  try {
+    const plan = planModel({
+      model,
+      loss,
+      optimizer,
+      groups,
+      inputShape: [width],
+      target: { classes: table.classes?.length ?? null, width: 1 },
+      batchRows: training ? Math.min(train, batchRows(training, train)) : 1,
+      trainRows: train,
+      evaluatedRows: Math.max(valid, test),
+      threads: resources?.threads ?? 1,
+      keepBest: checkpoint?.keep_best ?? false,
+      training,
+      observed: parts.observe != null,
+    });
+    const names = plan.parameters.map(({ name }) => name);
+    faults.push(...membershipFaults(groups, names), ...sizeFaults(plan, table, context));
+    return plan;
+  } catch (error) {
+    if (!(error instanceof PlanError)) throw error;
+    faults.push(...error.faults);
+    return null;
+  }
+}
+
+function sizeFaults(plan: Plan, table: Table, { maxMemoryBytes, maxStateBytes }: ResolveContext): Fault[] {
+  const faults: Fault[] = [];
+  const memory = plan.memoryBytes + encodedBytes(table);
+  if (memory > maxMemoryBytes) {
+    const what = plan.memoryBytes > encodedBytes(table) ? "/model" : "/data";
+    const message = `makes the job take ${mebibytes(memory)} of memory; it may take ${mebibytes(maxMemoryBytes)} (RAPPEL_MAX_JOB_BYTES)`;
+    faults.push({ pointer: what, message });
+  }
+  if (plan.stateBytes > maxStateBytes) {
+    const message = `makes a checkpoint take ${mebibytes(plan.stateBytes)}; it may take ${mebibytes(maxStateBytes)} (RAPPEL_MAX_STATE_BYTES, RAPPEL_REDIS_MAX_BYTES)`;
+    faults.push({ pointer: "/model", message });
+  }
+  return faults;
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
+/** float32 inputs and a target for every row. */
+function encodedBytes({ rows, sizes }: Table): number {
+  return rows * (sizes.width + 1) * 4;
+}
+
+function totalSteps({ training }: Spec, { sizes }: Table): number {
+  return training.epochs * stepsPerEpoch(training, sizes.train);
+}
+
+function fillIn(spec: Spec, table: Table, plan: Plan): ResolvedSpec {
+  const layers = plan.layers.map(({ name, member }) => ({ ...member, name }));
+  const steps = totalSteps(spec, table);
+  const { early_stopping: stopping } = spec.training;
+  return {
+    ...spec,
+    data: table.data,
+    model: { layers },
+    schedule: withSpan(spec.schedule, spanOf(spec.schedule, steps, stepsPerEpoch(spec.training, table.sizes.train))),
+    detectors: withRewind(spec.detectors, steps),
+    training: {
+      ...spec.training,
+      log_every_steps: spec.training.log_every_steps ?? defaultLogEverySteps(steps),
+      early_stopping: stopping && { ...stopping, mode: directionOf(stopping.metric) },
+    },
+  };
+}
+
+function defaultLogEverySteps(totalSteps: number): number {
+  return Math.max(1, Math.ceil(totalSteps / 1000));
+}
+
+/**
+ * Earlier versions stored a schedule's default mode, `min`, whatever the metric that it follows.
+ */
+function withoutWrongMode(schedule: Spec["schedule"]): Spec["schedule"] {
+  if (!scheduleType(schedule).follow) return schedule;
+  const fault = modeFault(String(schedule.metric), (schedule.mode ?? null) as Direction | null);
+  return fault === null ? schedule : { ...schedule, mode: null };
+}
+
+/**
+ * Opens what was worked out from the number of steps, to be worked out for another number; and the
+ * directions, which follow from the metrics.
+ */
+export function withoutDerived(spec: Spec, totalSteps: number): Spec {
+  const { log_every_steps: every, early_stopping: stopping, ...training } = spec.training;
+  const chosen = every === defaultLogEverySteps(totalSteps) ? null : every;
+  return {
+    ...spec,
+    detectors: withoutRewind(spec.detectors, totalSteps),
+    schedule: withoutSpan(
+      withoutWrongMode(spec.schedule),
+      spanOf(spec.schedule, totalSteps, totalSteps / spec.training.epochs),
+    ),
+    training: { ...training, log_every_steps: chosen, early_stopping: stopping && { ...stopping, mode: null } },
+  };
+}

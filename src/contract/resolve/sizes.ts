@@ -1,0 +1,95 @@
+/**
+ * The sizes in bytes of the files and documents of a job, for which the store keeps room
+ * (src/store/room.ts). They are upper bounds, with numbers written out in full. Findings, which few
+ * jobs have, may make a state a few kilobytes larger.
+ */
+import { MAX_CLASS_LENGTH, type ColumnSummary } from "../../data/dataset.ts";
+import { dateParts } from "../../data/encode/encoding.ts";
+import { targetsOf } from "../../engine/losses/targets.ts";
+import { metricsOfTargets } from "../../engine/metrics/metrics.ts";
+import type { Plan } from "../../engine/plan/model.ts";
+import { isWeight, stateEntries } from "../../engine/state/state.ts";
+import { observedNames } from "../series.ts";
+import type { ResolvedSpec } from "../schema/spec.ts";
+
+export interface Sizes {
+  /** Of a checkpoint, and of a model. */
+  readonly state: number;
+  readonly model: number;
+  /** Of the model's description. */
+  readonly notes: number;
+  /** Of one row of metrics of each kind; 0: there are none of it. */
+  readonly logRow: number;
+  readonly evaluationRow: number;
+  readonly observedRow: number;
+}
+
+/** A double, at its longest, with what separates it from the next. */
+const NUMBER_BYTES = 25;
+/** Of a tensor in a file's header, beside its name. */
+const TENSOR_BYTES = 100;
+/** Of a file's header beside tensors: what a state tells of its progress, without metrics. */
+const HEADER_BYTES = 1500;
+/** Of an encoder, beside its column's name and its classes. */
+const ENCODER_BYTES = 120 + 5 * NUMBER_BYTES;
+/** Of a layer in the model's description, and of a parameter, beside their names. */
+const DESCRIBED_BYTES = 60;
+
+/** What is known of the data. */
+interface Table {
+  readonly columns: readonly ColumnSummary[];
+  readonly features: readonly string[];
+  /** Of the target; null if it is a value. */
+  readonly classes: readonly string[] | null;
+}
+
+export function sizesOf({ data, loss, training, observe, model }: ResolvedSpec, plan: Plan, table: Table): Sizes {
+  const observed = Object.keys(observedNames);
+  const ofLayers = model.layers.flatMap(({ name }) => observed.map((metric) => `${metric}.${name}`));
+  const evaluationRow = data.validation === null ? 0 : rowBytes(metricsOfTargets(targetsOf(loss)));
+  const { state, model: modelBytes } = fileSizes(plan);
+  return {
+    state: state + evaluationRow,
+    model: modelBytes,
+    notes: notesBytes(plan, table),
+    logRow: rowBytes(["train_loss", "learning_rate", ...(training.clip_grad_norm === null ? [] : ["grad_norm"])]),
+    evaluationRow,
+    observedRow:
+      observe === null ? 0 : rowBytes(["clipped_fraction", ...observed, ...(observe.per_layer ? ofLayers : [])]),
+  };
+}
+
+function fileSizes(plan: Plan): Pick<Sizes, "state" | "model"> {
+  const entries = stateEntries(plan);
+  const weights = entries.filter(({ name }) => isWeight(name));
+  const tensors = (of: typeof entries) => sum(of, ({ name, bytes }) => bytes + name.length + TENSOR_BYTES);
+  return {
+    state: tensors(entries) + sum(weights, ({ name }) => name.length + 5) + HEADER_BYTES,
+    model: tensors(weights) + TENSOR_BYTES,
+  };
+}
+
+function notesBytes({ layers, parameters }: Plan, { columns, features, classes }: Table): number {
+  const byName = new Map(columns.map((column) => [column.name, column]));
+  const inputs = sum(features, (name) => {
+    const column = byName.get(name)!;
+    // One more for an indicator, and for the class that stands in for a missing one.
+    const encoders = (column.type === "date" ? dateParts.length : 1) + (column.missing > 0 ? 1 : 0);
+    const isNumber = column.type === "numeric" || column.type === "date";
+    return encoders * (text(name) + ENCODER_BYTES) + (isNumber ? 0 : text(column.classes) + MAX_CLASS_LENGTH);
+  });
+  const described = sum([...layers, ...parameters], ({ name }) => name.length + DESCRIBED_BYTES);
+  return inputs + described + text(classes) + ENCODER_BYTES;
+}
+
+function rowBytes(names: readonly string[]): number {
+  return sum(["step", ...names], (name) => name.length + 3 + NUMBER_BYTES);
+}
+
+function text(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value));
+}
+
+function sum<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0);
+}

@@ -1,0 +1,146 @@
+/** The `data` of a spec: a table, the columns to learn from, and the rows to hold back. */
+import { z } from "zod";
+import { declaredTypes } from "../../data/reading.ts";
+import { MAX_INLINE_BYTES, type Cell } from "../../data/source.ts";
+import { SYNTHETIC_TYPES } from "../../data/synthetic.ts";
+
+export const seed = z.int().min(0).default(0);
+const columnName = z.string().min(1).max(1024);
+const share = z.number().gt(0).lt(1);
+
+/** @param verb what the chosen rows do */
+function splitRule(verb: string) {
+  const forms = [
+    z.strictObject({
+      fraction: share.describe(`The share of rows that ${verb}, drawn at random.`),
+      seed,
+      stratify: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Draw from each class of the target its share: as many rows as its size × fraction, rounded down, and one more from those with the largest remainders.",
+        ),
+    }),
+    z.strictObject({ every: z.int().min(2).describe(`Rows whose number from 0 is a multiple of this ${verb}.`) }),
+    z.strictObject({
+      column: columnName.describe(`Rows with 1, or with true, in this column ${verb}; all others do not.`),
+    }),
+    z.strictObject({ tail: share.describe(`The share of rows at the end of the table that ${verb}.`) }),
+    z.strictObject({
+      group: columnName.describe("Rows with the same value in this column stay together."),
+      fraction: share.describe(
+        `Groups are drawn at random as long as that brings the rows that ${verb} nearer to this share.`,
+      ),
+      seed,
+    }),
+  ] as const;
+  const error =
+    'must be null or exactly one of {"fraction", "seed", "stratify"}, {"every"}, {"column"}, {"tail"} and {"group", "fraction", "seed"}';
+  return z.union(forms, { error }).nullable().default(null);
+}
+
+const Preprocess = z
+  .strictObject({
+    numeric: z.enum(["standardize", "min_max", "none"]).default("standardize"),
+    categorical: z.enum(["one_hot"]).default("one_hot"),
+    missing: z
+      .enum(["error", "mean", "median", "most_frequent", "drop_row"])
+      .default("error")
+      .describe(
+        "What stands in for a missing feature, worked out from the training rows. `median`: of an even number of values the mean of the middle two. `most_frequent`: of equally frequent values the smallest, or the first class. A missing class stays one under `mean` and `median`: the inputs of its classes are all 0. `drop_row`: the row is left out, and one without a target too.",
+      ),
+    missing_target: z
+      .enum(["error", "drop_row"])
+      .default("error")
+      .describe("`drop_row`: rows without a target are left out, whatever becomes of missing features."),
+    missing_indicator: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Adds an input, 1 where the value is missing and else 0, after those of each feature that has missing values among the training rows.",
+      ),
+    target: z
+      .enum(["auto", "standardize", "none"])
+      .default("auto")
+      .describe("`auto` standardises the target of a regression under mse, l1 and huber."),
+  })
+  .prefault({})
+  .describe("Statistics come from the training rows only, in double precision.");
+
+const Inline = z
+  .strictObject({
+    columns: z.array(columnName).min(1).max(10_000),
+    // Each row is looked at in data/source.ts: zod would take a hundred times as long over a
+    // megabyte of cells.
+    rows: z
+      .custom<Cell[][]>(Array.isArray, {
+        error: ({ input }) => (input === undefined ? "is required" : "must be an array of rows"),
+      })
+      .meta({ type: "array", items: { type: "array", items: { type: ["number", "string", "null"] } } }),
+  })
+  .describe(
+    `The table itself, at most ${MAX_INLINE_BYTES} bytes of it; null is an empty cell. The job's own spec names the dataset that it became.`,
+  );
+
+const SyntheticSource = z
+  .strictObject({
+    type: z
+      .enum(SYNTHETIC_TYPES)
+      .describe(
+        "`two_moons` and `spirals` have the features x0 and x1 and two classes, `sine` has x0 and a number, `linear` x0, x1, x2 and a number; the column to predict is `target`.",
+      ),
+    rows: z.int().min(2).max(1_000_000),
+    noise: z
+      .number()
+      .min(0)
+      .max(1000)
+      .default(0)
+      .describe("The deviation of what is added to the features, or to the target where it is a number."),
+    seed,
+  })
+  .describe("A table made up by a formula.");
+
+const sources = ["dataset", "inline", "synthetic"] as const;
+
+export const Data = z
+  .strictObject({
+    dataset: z
+      .string()
+      .regex(/^ds_[0-9a-z]{26}$/, "must be a dataset's id, as POST /v1/datasets gives it")
+      .optional()
+      .meta({ examples: ["ds_01k3w9d0c8v6m2q4r7t5x1y9za"] }),
+    inline: Inline.optional(),
+    synthetic: SyntheticSource.optional(),
+    target: columnName.describe("The column to predict."),
+    features: z
+      .array(columnName)
+      .min(1)
+      .max(10_000)
+      .nullable()
+      .default(null)
+      .describe(
+        "The columns to predict from. Null: all but the target, those of `exclude`, of `validation` and of `test`, those declared `ignore` or `text`, and texts and integers that are nearly all different.",
+      ),
+    exclude: z.array(columnName).max(10_000).default([]).describe("Columns that are no features."),
+    columns: z
+      .record(columnName, z.enum(declaredTypes))
+      .default({})
+      .describe(
+        "Columns to take as another type than they were read as, in this job alone. `text` and `ignore`: no default features.",
+      )
+      .meta({ examples: [{ zip: "categorical" }] }),
+    validation: splitRule("validate").describe("Which rows validate instead of training, of those that `test` leaves."),
+    test: splitRule("test").describe(
+      "Which rows are kept for a test of the final weights, at the end. They neither train nor validate.",
+    ),
+    preprocess: Preprocess,
+  })
+  .refine((data) => sources.filter((source) => data[source] !== undefined).length === 1, {
+    error: `must have exactly one of ${sources.join(", ")}`,
+  })
+  .meta({
+    id: "DataSpec",
+    description:
+      "What to learn from: an uploaded `dataset`, or rows that come with the spec, which then become a dataset like any other.",
+    oneOf: sources.map((source) => ({ required: [source] })),
+  });

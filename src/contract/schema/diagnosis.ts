@@ -1,0 +1,102 @@
+/** What detectors found in a job. */
+import { z } from "zod";
+import { CAUSES } from "../../engine/detectors/causes.ts";
+import { detectors } from "../../engine/detectors/registry.generated.ts";
+import { Count, JobId } from "../wire/common.ts";
+import { Change, JobStatus, type Job } from "../wire/job.ts";
+
+export const Finding = z
+  .object({
+    detector: z.enum(Object.keys(detectors) as [string, ...string[]]),
+    cause: z.enum(CAUSES).describe("What is likely to be wrong; stable, for programs."),
+    step: Count.describe("When it was found."),
+    message: z.string().describe("What was seen."),
+    remedy: z.string().describe("What is likely to help."),
+    data: z
+      .record(z.string(), z.union([z.number(), z.string()]).nullable())
+      .describe("The numbers behind the message."),
+  })
+  .meta({
+    id: "Finding",
+    description: "Something that a detector found to be wrong with a run.",
+    examples: [
+      {
+        detector: "diverging",
+        cause: "learning_rate_too_high",
+        step: 180,
+        message: "The loss rose from 0.31 at step 120 to 4.2 at step 180 while the gradient norm grew 40-fold.",
+        remedy: "Lower lr (now 0.1) to about 0.01, or set clip_grad_norm to 1.0.",
+        data: { lowest: 0.31, lowest_step: 120, loss: 4.2 },
+      },
+    ],
+  });
+export type Finding = z.infer<typeof Finding>;
+
+export const Diagnosis = z
+  .object({
+    job_id: JobId,
+    status: JobStatus,
+    step: Count.describe("How far the job has been watched."),
+    summary: z.string().describe("One sentence."),
+    findings: z.array(Finding).describe("In the order in which they were found; first those that led to changes."),
+    changes: z.array(Change).describe("What was done about divergences, under the policy `rewind`."),
+    detectors: z
+      .record(z.string(), z.enum(["found", "quiet", "blind", "ignored"]))
+      .describe(
+        "`blind`: it lacks the numbers it needs, which `observe` or validation would give. `ignored`: by its policy.",
+      )
+      .meta({ examples: [{ diverging: "found", plateau: "quiet", dead_relu: "blind" }] }),
+  })
+  .meta({ id: "Diagnosis", description: "What is known of how a job's training goes wrong, if it does." });
+export type Diagnosis = z.infer<typeof Diagnosis>;
+
+/**
+ * What findings, the first of which led to `changes`, come to in a job that has been watched for
+ * `job.progress.step` steps.
+ */
+export function diagnosisOf({ id, status, spec, progress }: Job, findings: Finding[], changes: Change[]): Diagnosis {
+  const states = Object.values(detectors).map(
+    (detector) => [detector.type, sightOf(detector, spec, findings)] as const,
+  );
+  return {
+    job_id: id,
+    status,
+    step: progress.step,
+    summary: summaryOf(
+      findings,
+      changes,
+      progress.step,
+      states.some(([, sight]) => sight === "blind"),
+    ),
+    findings,
+    changes,
+    detectors: Object.fromEntries(states),
+  };
+}
+
+type Sight = Diagnosis["detectors"][string];
+
+function sightOf({ type, needs }: { type: string; needs: string }, spec: Job["spec"], findings: Finding[]): Sight {
+  if (findings.some(({ detector }) => detector === type)) return "found";
+  // A job may be older than a detector.
+  if ((spec.detectors?.[type]?.policy ?? "ignore") === "ignore") return "ignored";
+  const blind =
+    needs === "observations" ? spec.observe === null : needs === "evaluations" && spec.data.validation === null;
+  return blind ? "blind" : "quiet";
+}
+
+function summaryOf(findings: Finding[], changes: Change[], step: number, blind: boolean): string {
+  if (findings.length === 0) {
+    const more = blind ? ' Some detectors see nothing without "observe" or validation.' : "";
+    return `Nothing wrong was found in ${step} steps.${more}`;
+  }
+  // A finding without a change comes first.
+  const { message, remedy } = findings[changes.length] ?? findings[findings.length - 1];
+  const done = changes.length < findings.length ? remedy : whatWasDone(changes[changes.length - 1]);
+  const others = findings.length === 1 ? "" : ` (and ${findings.length - 1} more)`;
+  return `${message} ${done}${others}`;
+}
+
+export function whatWasDone({ step, lr_factor: factor }: Change): string {
+  return `Training went back to step ${step}, and on from there with ${factor} × the learning rate.`;
+}

@@ -1,0 +1,128 @@
+/**
+ * The zod schema of a kind of member, from the engine's declarations: a new folder there is a new
+ * branch of the union here.
+ */
+import { z } from "zod";
+import type { Bounds, Description, Member, Option, Options, ValuesOf } from "../../engine/member/options.ts";
+
+/** Of no common options zod's types would say that there are no others either. */
+type MemberSchema<C extends z.ZodRawShape> = keyof C extends never
+  ? z.ZodType<Member, Member>
+  : z.ZodType<Member & z.output<z.ZodObject<C>>, Member & z.input<z.ZodObject<C>>>;
+
+/**
+ * A union over `type` of every member of a registry, each a strict object of its own options and
+ * the `common` ones. Members within a member have the options that are theirs alone.
+ * @param kind what follows the type in the names of the components: `AdamOptimizer`.
+ */
+export function memberUnion<C extends z.ZodRawShape>(
+  kind: string,
+  registry: Readonly<Record<string, Description>>,
+  common: C,
+): MemberSchema<C> {
+  return unionOf(registry, common, kind, partUnion(kind, registry)) as unknown as MemberSchema<C>;
+}
+
+/** What may stand within a member of this kind; such a part may have parts itself. */
+function partUnion(kind: string, registry: Readonly<Record<string, Description>>): z.ZodType {
+  const options = Object.values(registry).flatMap((member) => Object.values(member.options));
+  if (!options.some((option) => option.kind === "members")) return z.never();
+  const parts: z.ZodType = z.lazy(() => union).meta({ id: `${kind}Part` });
+  const union = unionOf(registry, {}, `${kind}Part`, parts);
+  return parts;
+}
+
+function unionOf(
+  registry: Readonly<Record<string, Description>>,
+  common: z.ZodRawShape,
+  kind: string,
+  part: z.ZodType,
+): z.ZodType {
+  const branches = Object.values(registry).map((member) => {
+    const shape = { type: z.literal(member.type), ...optionSchemas(member.options, part), ...common };
+    return z.strictObject(shape).meta(described(`${pascalCase(member.type)}${kind}`, member));
+  });
+  // The branches are built at run time, so what they have in common is all that the type can say.
+  return discriminated("type", branches);
+}
+
+/** The union of schemas built at run time, each with another value in `key`. */
+export function discriminated(key: string, schemas: readonly z.ZodType[]): z.ZodType {
+  return z.discriminatedUnion(key, schemas as unknown as [z.core.$ZodTypeDiscriminable]);
+}
+
+/** What a member's component says of it. */
+export function described(id: string, { summary, formula, source }: Description): { id: string; description: string } {
+  return { id, description: `${summary}\n\n${formula}\n\n${source}` };
+}
+
+type OptionSchemas<O extends Options> = {
+  [K in keyof O]: O[K] extends { readonly default: unknown }
+    ? z.ZodDefault<z.ZodType<ValuesOf<O>[K]>>
+    : z.ZodType<ValuesOf<O>[K]>;
+};
+
+/**
+ * @param part the schema of members that stand in the options: an optimizer in an optimizer,
+ * schedules in a schedule.
+ */
+export function optionSchemas<O extends Options>(options: O, part: z.ZodType = z.never()): OptionSchemas<O> {
+  const schemas = Object.entries(options).map(([name, option]) => [name, optionSchema(option, part)]);
+  return Object.fromEntries(schemas) as OptionSchemas<O>;
+}
+
+function optionSchema(option: Option, part: z.ZodType): z.ZodType {
+  const plain = plainSchema(option, part);
+  if (option.default === undefined) return plain.describe(option.doc);
+  const nullable = option.default === null ? plain.nullable() : plain;
+  return nullable.default(option.default).describe(option.doc);
+}
+
+function plainSchema(option: Option, part: z.ZodType): z.ZodType {
+  switch (option.kind) {
+    case "number":
+      return bounded(z.number(), option);
+    case "integer":
+      return bounded(z.int(), option);
+    case "boolean":
+      return z.boolean();
+    case "choice":
+      return z.enum(option.choices);
+    case "numbers":
+      return listOf(bounded(z.number(), option), option.length);
+    case "integers":
+      return listOf(bounded(z.int(), option), option.length);
+    case "optimizer":
+      return part;
+    case "members":
+      return z.array(part).min(1).max(MAX_PARTS);
+    case "class_numbers":
+      return z.record(z.string(), z.number().min(0));
+    case "class":
+      return z.string();
+  }
+}
+
+/** How long a list of any length may be. */
+const MAX_NUMBERS = 10_000;
+
+/** How many members one may be made of. */
+const MAX_PARTS = 16;
+
+function listOf(item: z.ZodNumber, length: number | null): z.ZodType {
+  const list = z.array(item);
+  return length === null ? list.max(MAX_NUMBERS) : list.length(length);
+}
+
+function bounded(schema: z.ZodNumber, { min, max, above, below }: Bounds): z.ZodNumber {
+  let result = schema;
+  if (min !== undefined) result = result.min(min);
+  if (max !== undefined) result = result.max(max);
+  if (above !== undefined) result = result.gt(above);
+  if (below !== undefined) result = result.lt(below);
+  return result;
+}
+
+export function pascalCase(name: string): string {
+  return name.replaceAll(/(?:^|_)([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}

@@ -1,0 +1,81 @@
+/**
+ * The zod schema of an optimizer: a type in one of its dialects. Each dialect of a type has the
+ * options of its own library; an option that another one has is told from one that is misspelt.
+ */
+import { z } from "zod";
+import type { Dialect, OptimizerType } from "../../engine/optimizers/optimizer.ts";
+import { optimizers } from "../../engine/optimizers/registry.generated.ts";
+import type { Member } from "../../engine/member/options.ts";
+import { explainKeys, unknownKey } from "../resolve/faults.ts";
+import { described, discriminated, optionSchemas, pascalCase } from "./members.ts";
+
+const WHOSE: Readonly<Record<Dialect, string>> = { torch: "PyTorch's", keras: "Keras'", optax: "optax'" };
+
+const declarations = Object.values(optimizers) as unknown as OptimizerType[];
+
+const types = [...new Set(declarations.map(({ type }) => type))].sort();
+
+export const Optimizer = discriminated(
+  "type",
+  types.map((type) =>
+    discriminated("dialect", declarations.filter((declared) => declared.type === type).map(schemaOf)),
+  ),
+).meta({ id: "Optimizer" }) as z.ZodType<Member, Member>;
+
+function schemaOf(declared: OptimizerType): z.ZodType {
+  const { type, dialect } = declared;
+  const shape = {
+    type: z.literal(type),
+    dialect: dialectSchema(dialect),
+    ...optionSchemas(
+      declared.options,
+      z.lazy(() => Optimizer),
+    ),
+  };
+  const error = (issue: z.core.$ZodRawIssue) =>
+    issue.code === "unrecognized_keys"
+      ? explainKeys(
+          issue.keys,
+          (key) => foreign(key, declared) ?? elsewhere(key) ?? unknownKey(key, Object.keys(shape)),
+        )
+      : undefined;
+  return z
+    .strictObject(shape, { error })
+    .meta(described(`${pascalCase(`${dialect ?? ""}_${type}`)}Optimizer`, declared));
+}
+
+function dialectSchema(dialect: Dialect | undefined): z.ZodType {
+  const schema = dialect === undefined ? z.literal("torch").default("torch") : z.literal(dialect);
+  return schema.describe("The library whose names, defaults and arithmetic are meant.");
+}
+
+/**
+ * What to say of an option that another dialect of the type has, but this one calls otherwise or
+ * does not have.
+ */
+function foreign(option: string, { type, dialect = "torch", options, names }: OptimizerType): string | null {
+  const other = declarations.find((declared) => declared.type === type && Object.hasOwn(declared.options, option));
+  if (other === undefined) return null;
+  const common = Object.entries(other.names ?? {}).find(([, own]) => [own].flat().includes(option))?.[0] ?? option;
+  const own = [names?.[common] ?? common].flat().filter((name) => name in options);
+  const counterpart = own.length === 0 ? "there is no such option" : `it is ${own.join(" and ")}`;
+  return `is ${WHOSE[other.dialect ?? "torch"]} name; in dialect ${dialect} ${counterpart}`;
+}
+
+/** What libraries have among an optimizer's options and a spec has in another place. */
+const PLACES: Readonly<Record<string, string>> = {
+  params: "parameter_groups",
+  clipvalue: "training.clip_grad_value",
+  global_clipnorm: "training.clip_grad_norm",
+  use_ema: "training.averaging",
+  ema_momentum: "training.averaging",
+  ema_overwrite_frequency: "training.averaging",
+  gradient_accumulation_steps: "training.gradient_accumulation_steps",
+};
+
+const SWITCHES = ["foreach", "fused", "capturable", "differentiable"];
+
+function elsewhere(option: string): string | null {
+  if (Object.hasOwn(PLACES, option)) return `stands outside the optimizer: set ${PLACES[option]}`;
+  return SWITCHES.includes(option) ? "is about how PyTorch computes, not what: leave it out" : null;
+}

@@ -1,0 +1,29 @@
+/** The metrics of evaluations by which a spec decides something. */
+import { scheduleType } from "../../engine/schedules/learning-rate.ts";
+import type { Spec } from "./spec.ts";
+
+export interface WatchedMetric {
+  readonly metric: string;
+  /** Where the spec says so. */
+  readonly pointer: string;
+  /** What it decides. */
+  readonly by: "early stopping" | "keep_best" | "the schedule";
+}
+
+export function watchedMetrics({ training, checkpoint, schedule }: Partial<Spec>): WatchedMetric[] {
+  const watched: WatchedMetric[] = [];
+  const stopping = training?.early_stopping;
+  if (stopping)
+    watched.push({ metric: stopping.metric, pointer: "/training/early_stopping/metric", by: "early stopping" });
+  else if (checkpoint?.keep_best)
+    watched.push({ metric: "valid_loss", pointer: "/checkpoint/keep_best", by: "keep_best" });
+  const followed = followedMetric(schedule);
+  if (followed) watched.push({ metric: followed, pointer: "/schedule/metric", by: "the schedule" });
+  return watched;
+}
+
+/** The metric of the evaluation that a schedule follows; null if it follows none. */
+export function followedMetric(schedule: Spec["schedule"] | undefined): string | null {
+  if (!schedule || !scheduleType(schedule).follow || schedule.metric === "train_loss") return null;
+  return schedule.metric as string;
+}

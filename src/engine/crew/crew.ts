@@ -1,0 +1,398 @@
+import type { Worker } from "node:worker_threads";
+import { CONTROL_BYTES, DOUBLE, REQUEST, VERDICT, WORD } from "./control.ts";
+import type { Finding } from "../detectors/detector.ts";
+import { explainDivergence, verdictOf } from "../watch/diagnosis.ts";
+import type { Evaluation } from "../step/evaluation.ts";
+import { batchRows, stepsPerEpoch, type TrainingJob } from "../job.ts";
+import { kernelModule } from "../kernels/kernels.ts";
+import { LARGE_BYTES } from "./garbage.ts";
+import { LogReader, type LogEntry } from "./log-reader.ts";
+import { collectLater, returnMemory, takeMemory } from "./memories.ts";
+import { planModel, type Plan } from "../plan/model.ts";
+import { joinCrews, leaveCrews, returnThread, takeThreads } from "./pool.ts";
+import type { Change } from "../watch/rewind.ts";
+import {
+  freshProgress,
+  isWeight,
+  stateEntries,
+  type HashedFile,
+  type Progress,
+  type StopReason,
+} from "../state/state.ts";
+import { loadState, loadWeights, serializeState } from "../state/state-worker.ts";
+import type { SnapshotKind, StartMessage, ThreadMessage } from "./thread.ts";
+import { dataBytes } from "../training.ts";
+
+/*
+ * The threads that train one job together, as the main thread sees them. The main thread starts
+ * them and sets request words; they tell it of log entries, evaluations and snapshots. It takes no
+ * part in training, and training does not wait for it (unless it lets the log's ring fill up).
+ *
+ * A crew keeps its job's memory until its last thread has left the job or died, and its last
+ * snapshot is serialised. Then the memory is returned for another job. What the crew needs after
+ * that is kept elsewhere.
+ */
+
+/** The whole state as it stood at a step boundary. */
+export interface Snapshot {
+  readonly step: number;
+  readonly kinds: readonly SnapshotKind[];
+  readonly metrics: Readonly<Record<string, number>>;
+  /**
+   * The number of checkpoints since the last snapshot that were due but skipped, because the buffer
+   * was not free.
+   */
+  readonly skipped: number;
+  /**
+   * Makes the safetensors file, in another thread, and frees the buffer for the next snapshot. To
+   * be called once.
+   */
+  serialize(): Promise<HashedFile>;
+}
+
+export type Outcome =
+  | {
+      readonly type: StopReason;
+      readonly step: number;
+      readonly epochs: number;
+      readonly metrics: Readonly<Record<string, number>>;
+      readonly best: Progress["best"];
+      readonly changes: readonly Change[];
+    }
+  | {
+      readonly type: "diverged";
+      readonly step: number;
+      readonly finding: Finding;
+      readonly changes: readonly Change[];
+    }
+  | { readonly type: "stopped"; readonly step: number };
+
+export interface CrewHandlers {
+  log(entries: readonly LogEntry[]): void;
+  /** `seconds`: how long it took. */
+  evaluated(evaluation: Evaluation, seconds: number): void;
+  /** The metrics of an observed step, by name. */
+  observed?(step: number, metrics: Readonly<Record<string, number>>): void;
+  /** A detector found something. */
+  diagnosed?(finding: Finding): void;
+  snapshot(snapshot: Snapshot): void;
+}
+
+export interface CrewOptions {
+  readonly threads: number;
+  /** Steps between checkpoints, or null. */
+  readonly everySteps: number | null;
+  /** Whether a checkpoint is taken before the first step. Default: no. */
+  readonly atStart?: boolean;
+  /**
+   * The bytes of an earlier snapshot from which training continues. The crew takes the buffer over:
+   * the array is empty afterwards.
+   */
+  readonly state: Uint8Array | null;
+  /**
+   * The bytes of a model file to begin with instead of random weights. The crew takes this buffer
+   * over too.
+   */
+  readonly weights?: Uint8Array | null;
+  /**
+   * The rewinds that apply to this run. An older state does not know of them. Default: the rewinds
+   * in the state.
+   */
+  readonly changes?: readonly Change[] | null;
+}
+
+/** A thread of the crew died; the job can go on from its last checkpoint in another crew. */
+export class ThreadFailed extends Error {}
+
+/** How often the log is read if nothing else causes it to be read. */
+const DRAIN_MS = 50;
+
+export class Crew {
+  readonly threads: number;
+  readonly plan: Plan;
+  readonly #job: TrainingJob;
+  /** Null after it was returned. */
+  #memory: WebAssembly.Memory | null;
+  #words: Int32Array;
+  #doubles: Float64Array;
+  readonly #log: LogReader;
+  readonly #handlers: CrewHandlers;
+  readonly #everySteps: number | null;
+  readonly #atStart: boolean;
+  readonly #progress: Progress;
+  readonly #begins: boolean;
+  readonly #drawn: boolean;
+  #workers: Worker[] = [];
+  #idle = 0;
+  /** Snapshots that are not serialised yet. */
+  #snapshots = 0;
+  #over = false;
+  #left: () => void = () => {};
+  #ended: { outcome: "finished" | "stopped" | "diverged"; progress: Progress } | null = null;
+  #failure: Error | null = null;
+
+  private constructor(
+    job: TrainingJob,
+    plan: Plan,
+    memory: WebAssembly.Memory,
+    options: CrewOptions,
+    progress: Progress,
+    handlers: CrewHandlers,
+  ) {
+    const { control, log } = plan.addresses;
+    this.threads = plan.threads;
+    this.plan = plan;
+    this.#job = job;
+    this.#memory = memory;
+    this.#words = new Int32Array(memory.buffer, control);
+    this.#doubles = new Float64Array(memory.buffer, control);
+    this.#log = new LogReader(memory, this.#words, log);
+    this.#everySteps = options.everySteps;
+    this.#atStart = options.atStart ?? false;
+    this.#progress = progress;
+    this.#begins = options.state === null;
+    this.#drawn = (options.weights ?? null) === null;
+    this.#handlers = handlers;
+  }
+
+  /**
+   * Makes the job's memory and, if `state` is given, restores it. Nothing runs yet.
+   * @throws PlanError, and Error if the state is damaged or is not of this job
+   */
+  static async start(job: TrainingJob, options: CrewOptions, handlers: CrewHandlers): Promise<Crew> {
+    const plan = planOf(job, options.threads);
+    kernelModule();
+    const memory = takeMemory(plan.memoryBytes);
+    const { weights = null, changes = null } = options;
+    const progress = await load(plan, memory, options).catch(async (error: unknown) => {
+      await returnMemory(memory, plan.memoryBytes);
+      throw error;
+    });
+    if (changes !== null) progress.changes = changes;
+    if (weights !== null) progress.diagnosis.learned = true;
+    const crew = new Crew(job, plan, memory, options, progress, handlers);
+    const { step } = progress;
+    crew.#doubles[DOUBLE.step] = step;
+    crew.#doubles[DOUBLE.epoch] = Math.floor(step / stepsPerEpoch(job.training, job.data.trainRows.length));
+    crew.#doubles[DOUBLE.trainLoss] = Number.NaN;
+    return crew;
+  }
+
+  /**
+   * Trains until the job ends, diverges or is stopped. The caller that started the crew calls this
+   * once. @throws ThreadFailed
+   */
+  async run(): Promise<Outcome> {
+    try {
+      if (this.#failure === null) await this.#train();
+    } finally {
+      this.#over = true;
+      this.#giveBackMemory();
+    }
+    if (this.#failure !== null) throw this.#failure;
+    return this.#outcome();
+  }
+
+  async #train(): Promise<void> {
+    const drain = setInterval(() => this.#drain(), DRAIN_MS);
+    joinCrews(this, this.threads, (turns) => Atomics.store(this.#words, WORD.spin, turns));
+    try {
+      await new Promise<void>((resolve) => {
+        this.#left = resolve;
+        this.#workers = takeThreads(this.threads);
+        this.#workers.forEach((worker, thread) => this.#launch(worker, thread));
+      });
+    } finally {
+      clearInterval(drain);
+      leaveCrews(this);
+    }
+    this.#drain();
+  }
+
+  /**
+   * Called when nobody uses the memory any more. The crew goes on with a copy of the control words.
+   */
+  #giveBackMemory(): void {
+    const memory = this.#memory;
+    if (memory === null || !this.#over || this.#snapshots > 0) return;
+    this.#memory = null;
+    this.#words = this.#words.slice(0, CONTROL_BYTES / 4);
+    this.#doubles = this.#doubles.slice(0, CONTROL_BYTES / 8);
+    this.#log.close();
+    void returnMemory(memory, this.plan.memoryBytes);
+    if (dataBytes(this.#job.data) >= LARGE_BYTES) collectLater();
+  }
+
+  #launch(worker: Worker, thread: number): void {
+    worker.once("error", (error) => this.#fail(new ThreadFailed(`a training thread failed: ${error.message}`)));
+    worker.once("exit", () => {
+      this.#fail(new ThreadFailed("a training thread ended"));
+      this.#leave();
+    });
+    worker.on("message", (message: ThreadMessage) => {
+      if (message.type !== "idle") return this.#receive(message);
+      returnThread(worker, this.plan.memoryBytes + dataBytes(this.#job.data));
+      this.#leave();
+    });
+    const start: StartMessage = {
+      type: "start",
+      module: kernelModule(),
+      memory: this.#memory!,
+      plan: this.plan,
+      job: this.#job,
+      thread,
+      everySteps: this.#everySteps,
+      atStart: this.#atStart,
+      progress: this.#progress,
+      begins: this.#begins,
+      drawn: this.#drawn,
+    };
+    worker.postMessage(start);
+  }
+
+  #receive(message: Exclude<ThreadMessage, { type: "idle" }>): void {
+    // Entries that were logged before the message was sent come first.
+    this.#drain();
+    if (message.type === "evaluated") this.#handlers.evaluated(message.evaluation, message.seconds);
+    else if (message.type === "observed") this.#handlers.observed?.(message.step, message.metrics);
+    else if (message.type === "diagnosed") this.#handlers.diagnosed?.(message.finding);
+    else if (message.type === "snapshot") this.#handlers.snapshot(this.#snapshotOf(message));
+    else if (message.type === "ended") this.#ended = message;
+    else if (message.type === "failed") this.#fail(new ThreadFailed(message.message));
+  }
+
+  /** The other threads would wait at the barrier for a thread that failed, so they are stopped. */
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    this.#abort();
+  }
+
+  #abort(): void {
+    Atomics.store(this.#words, WORD.abort, 1);
+    for (const word of [WORD.barrier + 1, WORD.suspended, WORD.snapshotBusy, WORD.logRead])
+      Atomics.notify(this.#words, word);
+  }
+
+  #leave(): void {
+    this.#idle++;
+    if (this.#idle === this.threads) this.#left();
+  }
+
+  #snapshotOf({ kinds, skipped, progress }: Extract<ThreadMessage, { type: "snapshot" }>): Snapshot {
+    const { state, snapshot } = this.plan.addresses;
+    this.#snapshots++;
+    return {
+      step: progress.step,
+      kinds,
+      metrics: progress.metrics,
+      skipped,
+      serialize: async () => {
+        try {
+          return await serializeState(this.#memory!, stateEntries(this.plan), snapshot - state, progress);
+        } finally {
+          Atomics.store(this.#words, WORD.snapshotBusy, 0);
+          Atomics.notify(this.#words, WORD.snapshotBusy);
+          this.#snapshots--;
+          this.#giveBackMemory();
+        }
+      },
+    };
+  }
+
+  #outcome(): Outcome {
+    const { outcome, progress } = this.#ended!;
+    const { step, metrics, best, changes } = progress;
+    if (outcome === "stopped") return { type: "stopped", step };
+    const perEpoch = stepsPerEpoch(this.#job.training, this.#job.data.trainRows.length);
+    if (outcome === "diverged") {
+      const fatal = progress.diagnosis.findings.find((finding) => verdictOf(this.#job, finding) === VERDICT.fail);
+      const totalSteps = perEpoch * this.#job.training.epochs;
+      const finding = fatal ?? explainDivergence(this.#job, totalSteps, this.#log.recent, step);
+      return { type: "diverged", step, finding, changes };
+    }
+    const epochs = Math.floor(step / perEpoch);
+    return { type: progress.finished!, step, epochs, metrics, best, changes };
+  }
+
+  /** Hands on what the leader has logged since the last time. */
+  #drain(): void {
+    const entries = this.#log.read();
+    if (entries.length > 0) this.#handlers.log(entries);
+  }
+
+  /** The findings of detectors in the state from which the crew continued. */
+  get findings(): readonly Finding[] {
+    return this.#progress.diagnosis.findings;
+  }
+
+  /** The present step, epoch and loss. Cheap to call. */
+  progress(): { step: number; epoch: number; trainLoss: number | null } {
+    const loss = this.#doubles[DOUBLE.trainLoss];
+    return {
+      step: this.#doubles[DOUBLE.step],
+      epoch: this.#doubles[DOUBLE.epoch],
+      trainLoss: Number.isNaN(loss) ? null : loss,
+    };
+  }
+
+  /** A number that changes as long as the crew trains or evaluates. */
+  pulse(): number {
+    return this.#doubles[DOUBLE.step] + Atomics.load(this.#words, WORD.evaluated);
+  }
+
+  /** Asks for a snapshot at the next step boundary at which the buffer is free. */
+  snapshot(): void {
+    Atomics.or(this.#words, WORD.request, REQUEST.snapshot);
+  }
+
+  /**
+   * Stops at the next step boundary, after a "shutdown" snapshot if `snapshot` is true. `run` then
+   * resolves.
+   */
+  stop({ snapshot }: { readonly snapshot: boolean }): void {
+    Atomics.or(this.#words, WORD.request, REQUEST.stop | (snapshot ? REQUEST.shutdownSnapshot : 0));
+    this.resume();
+  }
+
+  /** Stops the threads at once, wherever they are. `run` then rejects. */
+  abandon(error: Error): void {
+    this.#fail(error);
+  }
+
+  /** Pauses at the next step boundary. Everything stays in memory. */
+  suspend(): void {
+    Atomics.store(this.#words, WORD.suspended, 1);
+  }
+
+  resume(): void {
+    Atomics.store(this.#words, WORD.suspended, 0);
+    Atomics.notify(this.#words, WORD.suspended);
+  }
+}
+
+/** What a run begins with, in its memory. */
+async function load(plan: Plan, memory: WebAssembly.Memory, { state, weights = null }: CrewOptions): Promise<Progress> {
+  const entries = stateEntries(plan);
+  const weightEntries = entries.filter(({ name }) => isWeight(name));
+  if (weights !== null) await loadWeights(weights, memory, weightEntries);
+  return state === null ? freshProgress() : await loadState(state, memory, entries);
+}
+
+function planOf(job: TrainingJob, threads: number): Plan {
+  const { data } = job;
+  return planModel({
+    model: job.model,
+    loss: job.loss,
+    optimizer: job.optimizer,
+    groups: job.groups,
+    inputShape: [data.width],
+    target: { classes: data.target.classes?.length ?? null, width: 1 },
+    batchRows: batchRows(job.training, data.trainRows.length),
+    trainRows: data.trainRows.length,
+    evaluatedRows: Math.max(data.validRows.length, data.testRows.length),
+    threads,
+    keepBest: job.keepBest,
+    training: job.training,
+    observed: job.observe != null,
+  });
+}

@@ -1,0 +1,293 @@
+import { parentPort, type MessagePort } from "node:worker_threads";
+import { Aborted } from "../step/barrier.ts";
+import { ACTION, DOUBLE, VERDICT, WORD } from "./control.ts";
+import type { Finding } from "../detectors/detector.ts";
+import { evaluateShare, metricsOf, type Evaluation } from "../step/evaluation.ts";
+import { collectNow } from "./garbage.ts";
+import { drawWeights, startOptimizer } from "../state/initialize.ts";
+import type { EarlyStopping, TrainingJob } from "../job.ts";
+import { instantiateKernels, type Kernels } from "../kernels/kernels.ts";
+import { targetsOf } from "../losses/targets.ts";
+import type { Plan } from "../plan/model.ts";
+import { seedHalves } from "../kernels/random.ts";
+import { rewindOf, type Rewind } from "../watch/rewind.ts";
+import { share, weightBlocks } from "../plan/slices.ts";
+import type { Progress } from "../state/state.ts";
+import { TrainingStep } from "../step/step.ts";
+
+/*
+ * A thread of a crew: runs one job from its present step to its end, step after step, without
+ * returning to its event loop. At each step boundary it does these things in this order: evaluate
+ * if due, stop early, keep the best, update the schedule that follows a metric, handle findings of
+ * detectors, checkpoint if due, obey the main thread. Every thread takes the same decisions from
+ * the same words. Only the leader (thread 0) watches the run and talks to the main thread. At the
+ * job's end the test comes before the checkpoint.
+ */
+
+/** The requests to a thread. It handles one after another. */
+export type ThreadRequest = StartMessage | { readonly type: "collect" };
+
+export interface StartMessage {
+  readonly type: "start";
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly plan: Plan;
+  readonly job: TrainingJob;
+  readonly thread: number;
+  readonly everySteps: number | null;
+  /** Whether a checkpoint is taken before the first step. */
+  readonly atStart: boolean;
+  readonly progress: Progress;
+  /** Whether the job is at its beginning; else its state is in the memory. */
+  readonly begins: boolean;
+  /** Whether the weights to begin with are drawn; else they are in the memory. */
+  readonly drawn: boolean;
+}
+
+export type SnapshotKind = "start" | "periodic" | "final" | "shutdown";
+
+export type ThreadMessage =
+  | { readonly type: "log" }
+  | { readonly type: "evaluated"; readonly evaluation: Evaluation; readonly seconds: number }
+  | { readonly type: "observed"; readonly step: number; readonly metrics: Record<string, number> }
+  | { readonly type: "diagnosed"; readonly finding: Finding }
+  | { readonly type: "snapshot"; readonly kinds: SnapshotKind[]; readonly skipped: number; readonly progress: Progress }
+  | { readonly type: "ended"; readonly outcome: "finished" | "stopped" | "diverged"; readonly progress: Progress }
+  /** The thread has left the job and can take another. */
+  | { readonly type: "idle" }
+  | { readonly type: "failed"; readonly message: string };
+
+class CrewThread {
+  readonly #kernels: Kernels;
+  readonly #start: StartMessage;
+  readonly #plan: Plan;
+  readonly #job: TrainingJob;
+  readonly #step: TrainingStep;
+  readonly #progress: Progress;
+  readonly #rewind: Rewind | null;
+  readonly #leader: boolean;
+  readonly #post: (message: ThreadMessage) => void;
+
+  constructor(start: StartMessage, post: (message: ThreadMessage) => void) {
+    this.#kernels = instantiateKernels(start.module, start.memory);
+    this.#start = start;
+    this.#plan = start.plan;
+    this.#job = start.job;
+    this.#progress = start.progress;
+    this.#rewind = rewindOf(start.job);
+    this.#leader = start.thread === 0;
+    this.#post = post;
+    this.#step = new TrainingStep(this.#kernels, start.plan, start.job, start.thread, start.everySteps, () =>
+      post({ type: "log" }),
+    );
+  }
+
+  run(): void {
+    const progress = this.#progress;
+    if (this.#start.begins) this.#initialize();
+    progress.schedule ??= this.#step.follower?.fresh() ?? null;
+    this.#step.update.attach(progress);
+    const outcome = this.#train();
+    if (this.#leader) this.#post({ type: "ended", outcome, progress });
+  }
+
+  #initialize(): void {
+    const blocks = weightBlocks(this.#plan, this.#start.thread);
+    if (this.#start.drawn) drawWeights(this.#kernels, this.#plan, blocks, seedHalves(this.#job.training.seed));
+    startOptimizer(this.#kernels, this.#plan, blocks);
+    this.#step.barrier.meet();
+  }
+
+  #train(): "finished" | "stopped" | "diverged" {
+    const progress = this.#progress;
+    const ended = progress.finished !== null;
+    let action = 0;
+    if (this.#start.atStart && !ended && !this.#snapshot(["start"])) return "diverged";
+    while (progress.finished === null) {
+      this.#step.run(progress);
+      action = this.#step.words[WORD.action];
+      if (action & ACTION.diverged) return "diverged";
+      const evaluated = this.#evaluationDue();
+      if (evaluated) this.#evaluate();
+      this.#step.follower?.follow(progress, evaluated, this.#step.doubles[DOUBLE.followed]);
+      const verdict = this.#step.words[WORD.verdict];
+      if (verdict === VERDICT.end) this.#endEarly(evaluated);
+      if (this.#leader) this.#tell();
+      if (verdict === VERDICT.fail) return "diverged";
+      if (progress.step === this.#step.totalSteps) progress.finished = "completed";
+      if (this.#lookDue() && !this.#weightsFinite()) return "diverged";
+      if (progress.finished !== null) this.#test();
+      const kinds = this.#kinds(action);
+      if (kinds.length > 0 && !this.#snapshot(kinds) && this.#rewind === null) return "diverged";
+      if (action & ACTION.stop && progress.finished === null) return "stopped";
+    }
+    // A job that is restored after its end takes no step, and reports the same result again.
+    if (ended && !this.#snapshot(["final"])) return "diverged";
+    return "finished";
+  }
+
+  /** A finding ends the job. Its metrics must be those of its last weights. */
+  #endEarly(evaluated: boolean): void {
+    if (!evaluated && this.#job.data.validRows.length > 0) this.#evaluate();
+    this.#progress.finished ??= "diagnosed";
+  }
+
+  /** Posts the news of the step, or of the evaluation after it. */
+  #tell(): void {
+    const { observed, findings } = this.#step.news;
+    if (observed === null && findings.length === 0) return;
+    this.#step.news = { observed: null, findings: [] };
+    if (observed !== null) this.#post({ type: "observed", step: this.#progress.step, metrics: observed });
+    for (const finding of findings) this.#post({ type: "diagnosed", finding });
+  }
+
+  #kinds(action: number): SnapshotKind[] {
+    const kinds: SnapshotKind[] = [];
+    if (action & ACTION.snapshot) kinds.push("periodic");
+    if (this.#progress.finished !== null) kinds.push("final");
+    else if (action & ACTION.shutdownSnapshot) kinds.push("shutdown");
+    return kinds;
+  }
+
+  #evaluationDue(): boolean {
+    const { step } = this.#progress;
+    const { stepsPerEpoch, totalSteps } = this.#step;
+    if (this.#job.data.validRows.length === 0 || step % stepsPerEpoch !== 0) return false;
+    return (step / stepsPerEpoch) % this.#job.training.eval_every_epochs === 0 || step === totalSteps;
+  }
+
+  #evaluate(): void {
+    const { barrier, network, batches, update, follower, doubles, stepsPerEpoch } = this.#step;
+    const progress = this.#progress;
+    const rule = this.#job.training.early_stopping;
+    const metric = rule?.metric ?? "valid_loss";
+    const began = performance.now();
+    this.#evaluationWeights();
+    const { data, loss } = this.#job;
+    evaluateShare(this.#kernels, this.#plan, data, data.validRows, network, batches, this.#start.thread);
+    barrier.meet();
+    if (this.#leader) {
+      progress.metrics = metricsOf(this.#kernels, this.#plan, data, data.validRows.length, targetsOf(loss));
+      doubles[DOUBLE.monitored] = progress.metrics[metric];
+      if (follower !== null && follower.metric !== "train_loss")
+        doubles[DOUBLE.followed] = progress.metrics[follower.metric];
+      this.#step.diagnose(progress);
+    }
+    barrier.meet();
+    const value = doubles[DOUBLE.monitored];
+    const improved = isBetter(value, progress.best?.value ?? null, rule);
+    if (improved) progress.best = { step: progress.step, metric, value };
+    progress.worse = improved ? 0 : progress.worse + 1;
+    if (improved && this.#job.keepBest) update.keepBest();
+    if (rule !== null && progress.worse >= rule.patience) progress.finished = "early_stopping";
+    if (!this.#leader) return;
+    const { step, metrics } = progress;
+    const evaluation = { step, epoch: step / stepsPerEpoch, metrics, improved };
+    this.#post({ type: "evaluated", evaluation, seconds: (performance.now() - began) / 1000 });
+  }
+
+  /** Evaluates the final weights on the test rows, and adds the result to the metrics. */
+  #test(): void {
+    const { data, loss } = this.#job;
+    const { network, batches, barrier } = this.#step;
+    const rows = data.testRows;
+    if (rows.length === 0) return;
+    this.#evaluationWeights();
+    evaluateShare(this.#kernels, this.#plan, data, rows, network, batches, this.#start.thread);
+    barrier.meet();
+    if (!this.#leader) return;
+    const metrics = metricsOf(this.#kernels, this.#plan, data, rows.length, targetsOf(loss), "test");
+    this.#progress.metrics = { ...this.#progress.metrics, ...metrics };
+  }
+
+  /** Computes the evaluation weights, if they differ from those that are trained. */
+  #evaluationWeights(): void {
+    if (!this.#plan.evaluatesOthers) return;
+    this.#step.update.evaluate(this.#progress.step);
+    this.#step.barrier.meet();
+  }
+
+  /** Whether the weights are checked at this step, independent of checkpoints (rewind.ts). */
+  #lookDue(): boolean {
+    const { step, finished } = this.#progress;
+    return this.#rewind !== null && (finished !== null || step % this.#rewind.every_steps === 0);
+  }
+
+  #weightsFinite(): boolean {
+    const { words, barrier } = this.#step;
+    const { state, weightBytes } = this.#plan.addresses;
+    this.#clearNotFinite();
+    barrier.meet();
+    const [from, to] = share(weightBytes / 64, this.#start.thread, this.#plan.threads).map((line) => line * 64);
+    if (from < to && this.#kernels.all_finite(state + from, (to - from) / 4) === 0)
+      Atomics.store(words, WORD.notFinite, 1);
+    barrier.meet();
+    return Atomics.load(words, WORD.notFinite) === 0;
+  }
+
+  /**
+   * Called before a meeting. The word may still be set: a run that is rewound continues after a
+   * snapshot that failed.
+   */
+  #clearNotFinite(): void {
+    if (this.#leader) Atomics.store(this.#step.words, WORD.notFinite, 0);
+  }
+
+  /**
+   * Copies the state into the snapshot buffer; each thread copies its share. False if a weight is
+   * not finite: such a state is not kept.
+   */
+  #snapshot(kinds: SnapshotKind[]): boolean {
+    const { words, barrier } = this.#step;
+    const { state, stateBytes, weightBytes, snapshot } = this.#plan.addresses;
+    this.#evaluationWeights();
+    if (this.#leader)
+      while (Atomics.load(words, WORD.snapshotBusy) === 1 && words[WORD.abort] === 0)
+        Atomics.wait(words, WORD.snapshotBusy, 1, 100);
+    this.#clearNotFinite();
+    barrier.meet();
+    const [from, to] = share(stateBytes / 64, this.#start.thread, this.#plan.threads).map((line) => line * 64);
+    this.#kernels.u8.copyWithin(snapshot + from, state + from, state + to);
+    const weights = Math.min(to, weightBytes) - from;
+    if (weights > 0 && this.#kernels.all_finite(state + from, weights / 4) === 0)
+      Atomics.store(words, WORD.notFinite, 1);
+    barrier.meet();
+    if (Atomics.load(words, WORD.notFinite) === 1) return false;
+    if (this.#leader) this.#postSnapshot(kinds);
+    return true;
+  }
+
+  #postSnapshot(kinds: SnapshotKind[]): void {
+    const step = this.#step;
+    Atomics.store(step.words, WORD.snapshotBusy, 1);
+    this.#post({ type: "snapshot", kinds, skipped: step.skipped, progress: this.#progress });
+    step.skipped = 0;
+  }
+}
+
+/**
+ * Whether an evaluation beats the best so far by more than min_delta. A metric that is not finite
+ * beats nothing.
+ */
+function isBetter(value: number, best: number | null, rule: EarlyStopping | null): boolean {
+  if (!Number.isFinite(value)) return false;
+  if (best === null) return true;
+  const delta = rule?.min_delta ?? 0;
+  return rule?.mode === "max" ? value > best + delta : value < best - delta;
+}
+
+function work(port: MessagePort, start: StartMessage): void {
+  const post = (message: ThreadMessage) => port.postMessage(message);
+  try {
+    new CrewThread(start, post).run();
+  } catch (error) {
+    if (!(error instanceof Aborted))
+      post({ type: "failed", message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  }
+  post({ type: "idle" });
+}
+
+parentPort?.on("message", (request: ThreadRequest) => {
+  if (request.type === "start") work(parentPort!, request);
+  else collectNow();
+});

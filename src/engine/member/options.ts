@@ -1,0 +1,128 @@
+import type { ConfiguredOptimizer } from "../optimizers/optimizer.ts";
+
+/**
+ * How a member (layer, loss, optimizer, schedule, initializer) declares its options.
+ *
+ * One declaration serves everything: the zod schema of the spec, the catalogue, OpenAPI,
+ * docs/catalogue.md and, through `ValuesOf`, the type that the member's own code sees. An option
+ * without `default` is required; a default of `null` makes it optional and nullable. Bounds:
+ * `min`/`max` are inclusive, `above`/`below` exclusive.
+ */
+export interface Bounds {
+  readonly min?: number;
+  readonly max?: number;
+  readonly above?: number;
+  readonly below?: number;
+}
+
+export interface Explained {
+  readonly doc: string;
+  /**
+   * Values besides the default that show the effect of the option. The tests of every member try
+   * them. If none are given, the tests choose values by the kind. An optimizer is written as in a
+   * spec.
+   */
+  readonly tries?: readonly unknown[];
+}
+
+export type Option = Explained &
+  (
+    | ({ readonly kind: "number"; readonly default?: number | null } & Bounds)
+    /**
+     * With `whole`, null stands for the whole time of a schedule and is replaced before the member
+     * is used (schedules/span.ts).
+     */
+    | ({ readonly kind: "integer"; readonly default?: number | null; readonly whole?: true } & Bounds)
+    | { readonly kind: "boolean"; readonly default: boolean }
+    | { readonly kind: "choice"; readonly choices: readonly string[]; readonly default?: string | null }
+    /**
+     * A list of numbers with a fixed `length`. With a `length` of null the list may have any
+     * length.
+     */
+    | ({
+        readonly kind: "numbers";
+        readonly length: number | null;
+        readonly default?: readonly number[] | null;
+      } & Bounds)
+    /** Likewise of integers. */
+    | ({
+        readonly kind: "integers";
+        readonly length: number | null;
+        readonly default?: readonly number[] | null;
+      } & Bounds)
+    /**
+     * Members of the kind that has this option, at least one: the schedules that a schedule is made
+     * of.
+     */
+    | { readonly kind: "members"; readonly default?: null }
+    /**
+     * A number for every class, by the class' name as it stands in the data: `{"cat": 2, "dog":
+     * 1}`; classes left out count 1.
+     */
+    | { readonly kind: "class_numbers"; readonly default: null }
+    /** One class' name as it stands in the data. */
+    | { readonly kind: "class"; readonly default: null }
+    /** Another optimizer, which this one wraps or falls back on. */
+    | { readonly kind: "optimizer"; readonly default?: Member }
+  );
+
+export type Options = Readonly<Record<string, Option>>;
+
+type Nullable<O, T> = O extends { readonly whole: true } ? T : O extends { readonly default: null } ? T | null : T;
+type Plain<O> = O extends { readonly kind: "number" | "integer" }
+  ? number
+  : O extends { readonly kind: "boolean" }
+    ? boolean
+    : O extends { readonly kind: "choice"; readonly choices: readonly (infer C)[] }
+      ? C
+      : O extends { readonly kind: "numbers" | "integers" }
+        ? readonly number[]
+        : O extends { readonly kind: "members" }
+          ? readonly Member[]
+          : O extends { readonly kind: "class_numbers" }
+            ? Readonly<Record<string, number>>
+            : O extends { readonly kind: "class" }
+              ? string
+              : O extends { readonly kind: "optimizer" }
+                ? ConfiguredOptimizer
+                : never;
+
+/** The values of declared options, with defaults filled in. */
+export type ValuesOf<O extends Options> = { readonly [K in keyof O]: Nullable<O[K], Plain<O[K]>> };
+
+/** A member with the defaults of its options; `given` are those that are set. */
+export function withDefaults(
+  declared: { readonly type: string; readonly dialect?: string; readonly options: Options },
+  given: Readonly<Record<string, unknown>> = {},
+): Member {
+  const { type, dialect = "torch", options } = declared;
+  const defaults = Object.entries(options)
+    .filter(([, option]) => option.default !== undefined)
+    .map(([name, option]): [string, unknown] => [name, option.default]);
+  return { type, dialect, ...Object.fromEntries(defaults), ...given };
+}
+
+/**
+ * A fault in a value; `option` names the option to change, or the path to it
+ * (`schedulers/0/gamma`).
+ */
+export interface OptionFault {
+  readonly option: string;
+  readonly message: string;
+}
+
+/** A member as it stands in a resolved spec: its type beside its options. */
+export type Member = { readonly type: string } & Readonly<Record<string, unknown>>;
+
+/** What every member says of itself in the catalogue. */
+export interface Description {
+  /** The member's name in a spec. */
+  readonly type: string;
+  /** One sentence: what it is and when one wants it. */
+  readonly summary: string;
+  /** The formula in plain text, in the notation of the source. */
+  readonly formula: string;
+  /** Paper, equation, or the PyTorch class whose semantics are kept. */
+  readonly source: string;
+  readonly options: Options;
+}

@@ -1,0 +1,138 @@
+import { SUM_BLOCK } from "../optimizers/optimizer.ts";
+import { SUM_STRIDE, type Plan } from "./model.ts";
+
+/*
+ * Which thread does which part of the parameters. Both cuts are functions of the plan, the number
+ * of threads and the thread, so threads need not ask each other. Every thread computes a number in
+ * the same way, so no result depends on the cuts.
+ */
+
+/** Rows begin..end of one parameter's gradient, small enough to be updated while still in cache. */
+export interface Tile {
+  readonly parameter: number;
+  readonly begin: number;
+  readonly end: number;
+}
+
+/**
+ * Elements begin..end of one parameter: one block of sums, whose doubles lie at `sums`. Frozen
+ * parameters take no sums.
+ */
+export interface Block {
+  readonly parameter: number;
+  readonly begin: number;
+  readonly end: number;
+  readonly sums: number;
+}
+
+/** Floats of a tile: 128 KiB, a part of a second-level cache. */
+const TILE = 32768;
+
+/** What updating one element costs, in multiply-adds of a product. */
+const UPDATE_COST = 8;
+
+/** The gradient rows of thread `thread`, cut by cost, then into tiles. */
+export function gradientTiles(plan: Plan, thread: number): Tile[] {
+  const costs = plan.parameters.map((p) =>
+    p.group === null ? 0 : p.rowCost * plan.batchRows + rowLength(p) * UPDATE_COST,
+  );
+  const total = plan.parameters.reduce((sum, p, i) => sum + p.shape[0] * costs[i], 0);
+  const from = (total * thread) / plan.threads;
+  const to = (total * (thread + 1)) / plan.threads;
+  let before = 0;
+  return plan.parameters.flatMap((parameter, i) => {
+    if (parameter.group === null) return [];
+    const unit = Math.max(rowUnit(rowLength(parameter)), parameter.unitRows);
+    const rows = parameter.shape[0];
+    const cut = (at: number) => Math.min(rows, Math.max(0, Math.round((at - before) / costs[i] / unit) * unit));
+    const begin = cut(from);
+    const end = thread === plan.threads - 1 ? rows : cut(to);
+    before += rows * costs[i];
+    return tiles(i, begin, end, Math.max(tileRows(rowLength(parameter)), parameter.unitRows));
+  });
+}
+
+function tiles(parameter: number, begin: number, end: number, rows: number): Tile[] {
+  const list: Tile[] = [];
+  for (let at = begin; at < end; at += rows) list.push({ parameter, begin: at, end: Math.min(end, at + rows) });
+  return list;
+}
+
+/**
+ * The blocks of thread `thread` among the parameters that learn. Each thread has the same number of
+ * blocks.
+ */
+export function parameterBlocks(plan: Plan, thread: number): Block[] {
+  return blocksBetween(plan, share(plan.blocks, thread, plan.threads));
+}
+
+/** Likewise of all weights, the frozen ones too. */
+export function weightBlocks(plan: Plan, thread: number): Block[] {
+  return blocksBetween(plan, share(plan.weightBlocks, thread, plan.threads));
+}
+
+function blocksBetween(plan: Plan, [from, to]: readonly [number, number]): Block[] {
+  return plan.parameters.flatMap((parameter, i) => {
+    const list: Block[] = [];
+    for (let begin = 0; begin < parameter.length; begin += SUM_BLOCK) {
+      const number = parameter.firstBlock + begin / SUM_BLOCK;
+      if (number < from || number >= to) continue;
+      const end = Math.min(parameter.length, begin + SUM_BLOCK);
+      list.push({ parameter: i, begin, end, sums: plan.addresses.sums + number * SUM_STRIDE * 8 });
+    }
+    return list;
+  });
+}
+
+/** Adds up sum number `index` of `count` blocks, in ascending order. */
+export function sumOfBlocks(
+  f64: Float64Array,
+  plan: Plan,
+  first: number,
+  count: number,
+  index: number,
+  largest: boolean,
+): number {
+  let at = (plan.addresses.sums >>> 3) + first * SUM_STRIDE + index;
+  let result = 0;
+  for (let i = 0; i < count; i++, at += SUM_STRIDE) result = largest ? Math.max(result, f64[at]) : result + f64[at];
+  return result;
+}
+
+/**
+ * The numbers of the tensors that thread `thread` does. The costliest tensors are given out first,
+ * each to the thread with the least work so far.
+ */
+export function ownTensors(costs: readonly number[], threads: number, thread: number): number[] {
+  const work = new Float64Array(threads);
+  const order = costs.map((_, i) => i).sort((a, b) => costs[b] - costs[a] || a - b);
+  return order.filter((i) => {
+    const idlest = work.indexOf(Math.min(...work));
+    work[idlest] += costs[i];
+    return idlest === thread;
+  });
+}
+
+/** Part `part` of `parts` of the numbers 0..count. */
+export function share(count: number, part: number, parts: number): [number, number] {
+  return [Math.floor((count * part) / parts), Math.floor((count * (part + 1)) / parts)];
+}
+
+function rowLength(parameter: { length: number; shape: readonly number[] }): number {
+  return parameter.length / parameter.shape[0];
+}
+
+/** The fewest rows after which an element lies on a vector again. */
+function rowUnit(length: number): number {
+  if (length % 4 === 0) return 1;
+  return length % 2 === 0 ? 2 : 4;
+}
+
+/**
+ * Rows of a tile: a multiple of 12, which suits the product's six rows and every row unit; fewer
+ * only where rows are very long.
+ */
+function tileRows(length: number): number {
+  const rows = Math.floor(TILE / length);
+  return rows >= 12 ? rows - (rows % 12) : 4;
+}

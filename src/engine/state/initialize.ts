@@ -1,0 +1,40 @@
+import type { Kernels } from "../kernels/kernels.ts";
+import type { Plan } from "../plan/model.ts";
+import { size } from "../member/shape.ts";
+import type { Block } from "../plan/slices.ts";
+
+/** Draws the initial weights of some blocks. */
+export function drawWeights(
+  kernels: Kernels,
+  plan: Plan,
+  blocks: readonly Block[],
+  [seedLow, seedHigh]: readonly [number, number],
+): void {
+  for (const { parameter, begin, end } of blocks) {
+    const { initializer, weight } = plan.parameters[parameter];
+    if (initializer.distribution === "constant") fill(kernels, weight + begin * 4, end - begin, initializer.value);
+    else if (initializer.distribution === "uniform")
+      kernels.fill_uniform(weight, begin, end, seedLow, seedHigh, parameter, initializer.bound);
+    else kernels.fill_normal(weight, begin, end, seedLow, seedHigh, parameter, initializer.deviation);
+  }
+}
+
+/**
+ * Initialises the optimizer's tensors for some blocks. Their weights must be drawn already, and the
+ * memory of the tensors must be all zeros.
+ */
+export function startOptimizer(kernels: Kernels, plan: Plan, blocks: readonly Block[]): void {
+  for (const { parameter, begin, end } of blocks) {
+    const { weight, state, length } = plan.parameters[parameter];
+    for (const { initial, address, shape } of state) {
+      if (initial === "parameter") kernels.u8.copyWithin(address + begin * 4, weight + begin * 4, weight + end * 4);
+      else if (initial !== 0 && size(shape) === length) fill(kernels, address + begin * 4, end - begin, initial);
+      // The thread that has the parameter's first block fills a tensor of another shape.
+      else if (initial !== 0 && begin === 0) fill(kernels, address, size(shape), initial);
+    }
+  }
+}
+
+function fill({ f32 }: Kernels, address: number, count: number, value: number): void {
+  f32.fill(value, address >>> 2, (address >>> 2) + count);
+}

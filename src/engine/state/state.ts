@@ -1,0 +1,301 @@
+import { createHash } from "node:crypto";
+import { ARITHMETIC_VERSION } from "../kernels/kernels.ts";
+import { freshDiagnosis, type DiagnosisState } from "../watch/diagnosis.ts";
+import type { TorchTensor } from "../optimizers/torch.ts";
+import { learningGroupOf, learningGroups, type ParameterGroup } from "../plan/groups.ts";
+import type { Plan } from "../plan/model.ts";
+import { configure } from "../optimizers/configure.ts";
+import type { Member } from "../member/options.ts";
+import { exactJson, fromExactJson } from "./numbers.ts";
+import type { Change } from "../watch/rewind.ts";
+import type { FollowerState } from "../schedules/follower.ts";
+import type { ScheduleState } from "../schedules/schedule.ts";
+import { readHeader, readSafetensors, writeSafetensors, type Tensor } from "./safetensors.ts";
+import { size, type Shape } from "../member/shape.ts";
+
+/*
+ * The whole training state as one safetensors file: weights under PyTorch's names, the optimizer's
+ * tensors as `optimizer.exp_avg.<name>`, evaluation weights as `evaluated.<name>` if they differ
+ * from the weights, best weights as `best.<name>`. What is not a tensor is JSON in the metadata
+ * (numbers.ts), including the names of the parameters in the model's order. From a restored state
+ * training goes on bit for bit. This file also makes the model file that is served from a state.
+ */
+
+/**
+ * Why a job ended without failing. `diagnosed`: a detector with the policy `stop` found something.
+ */
+export type StopReason = "completed" | "early_stopping" | "diagnosed";
+
+/** The part of a run's state that is not in tensors. */
+export interface Progress {
+  /** Steps finished. */
+  step: number;
+  finished: StopReason | null;
+  /** The best evaluation so far. */
+  best: { step: number; metric: string; value: number } | null;
+  /** Evaluations since the best one. */
+  worse: number;
+  /** Loss summed, and steps counted, since the last log entry. */
+  lossSum: number;
+  lossSteps: number;
+  /** The last evaluation. */
+  metrics: Record<string, number>;
+  /** The schedule's state if it follows a metric; else null. */
+  schedule: FollowerState | null;
+  /**
+   * Steps whose gradient was clipped, and all steps, since the last observation. Only the leader
+   * updates its copy.
+   */
+  clipped: { count: number; steps: number };
+  /** The state of the detectors. Only the leader updates its copy. */
+  diagnosis: DiagnosisState;
+  /** The rewinds so far, in the order in which they were made. */
+  changes: readonly Change[];
+  /** The optimizer's own doubles. */
+  scalars: Record<string, number>;
+  /**
+   * The state of each parameter group that learns, in their order: the schedule's state for the
+   * group's base rate, and the optimizer's doubles.
+   */
+  groups: GroupProgress[];
+}
+
+export interface GroupProgress {
+  schedule: ScheduleState | null;
+  scalars: Record<string, number>;
+}
+
+export function freshProgress(): Progress {
+  return {
+    step: 0,
+    finished: null,
+    best: null,
+    worse: 0,
+    lossSum: 0,
+    lossSteps: 0,
+    metrics: {},
+    schedule: null,
+    clipped: { count: 0, steps: 0 },
+    diagnosis: freshDiagnosis(),
+    changes: [],
+    scalars: {},
+    groups: [],
+  };
+}
+
+/** A tensor of the state and where it lies in the job's memory. */
+export interface StateEntry {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly address: number;
+  readonly bytes: number;
+}
+
+export function stateEntries(plan: Plan): StateEntry[] {
+  return plan.parameters.flatMap(({ name, shape: whole, weight, state, evaluated, best }) => {
+    const entry = (prefix: string, address: number, shape = whole) => ({
+      name: `${prefix}${name}`,
+      shape,
+      address,
+      bytes: size(shape) * 4,
+    });
+    return [
+      entry("", weight),
+      ...state.map((tensor) => entry(`optimizer.${tensor.name}.`, tensor.address, tensor.shape)),
+      ...(evaluated === weight ? [] : [entry("evaluated.", evaluated)]),
+      ...(best === 0 ? [] : [entry("best.", best)]),
+    ];
+  });
+}
+
+/**
+ * Writes the state file from the bytes that lie `offset` bytes after the entries' addresses (the
+ * snapshot buffer).
+ */
+export function writeState(
+  memory: Uint8Array,
+  entries: readonly StateEntry[],
+  offset: number,
+  progress: Progress,
+): Uint8Array<ArrayBuffer> {
+  const tensors = entries.map(({ name, shape, address, bytes }) => ({
+    name,
+    shape,
+    bytes: memory.subarray(address + offset, address + offset + bytes),
+  }));
+  return writeSafetensors(tensors, {
+    format: "pt",
+    arithmetic_version: String(ARITHMETIC_VERSION),
+    parameters: JSON.stringify(entries.map(({ name }) => name).filter(isWeight)),
+    progress: exactJson(progress),
+  });
+}
+
+/**
+ * Copies a state file's tensors into the memory and returns the rest.
+ * @throws Error if the file is damaged or is not of this plan; the content of the memory is then
+ * undefined.
+ */
+export function restoreState(file: Uint8Array, memory: Uint8Array, entries: readonly StateEntry[]): Progress {
+  return progressIn(restoreTensors(file, memory, entries));
+}
+
+/**
+ * Copies the tensors of a state file, or of a model file, into the memory and returns its metadata.
+ * @throws Error as restoreState
+ */
+export function restoreTensors(
+  file: Uint8Array,
+  memory: Uint8Array,
+  entries: readonly StateEntry[],
+): Readonly<Record<string, string>> {
+  const { tensors, metadata } = readSafetensors(file);
+  for (const { name, shape, address } of entries) {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) throw new Error(`the checkpoint lacks the tensor ${name}`);
+    if (String(tensor.shape) !== String(shape))
+      throw new Error(`the checkpoint's ${name} is ${tensor.shape.join(" × ")}, the model's ${shape.join(" × ")}`);
+    memory.set(tensor.bytes, address);
+  }
+  if (tensors.size !== entries.length) throw new Error("the checkpoint has tensors that the model lacks");
+  return metadata;
+}
+
+export interface StateHead {
+  readonly shapes: ReadonlyMap<string, Shape>;
+  /** Names, in the model's order. */
+  readonly parameters: readonly string[];
+  readonly progress: Progress;
+}
+
+/** Reads the beginning of a state file. @throws Error if it is not a state file */
+export function stateHead(file: Uint8Array): StateHead {
+  const { tensors, metadata } = readHeader(file);
+  const shapes = new Map(Object.entries(tensors).map(([name, { shape }]) => [name, shape]));
+  // Here, too, a checkpoint may be older than a field.
+  const parameters = metadata.parameters
+    ? (JSON.parse(metadata.parameters) as string[])
+    : [...shapes.keys()].filter(isWeight);
+  return { shapes, parameters, progress: progressIn(metadata) };
+}
+
+function progressIn(metadata: Readonly<Record<string, string>>): Progress {
+  // A checkpoint may be older than a field.
+  return { ...freshProgress(), ...(fromExactJson(metadata.progress) as Partial<Progress>) };
+}
+
+/** A tensor of the state whose name begins with one of these is not a trained weight. */
+const PREFIXES = { optimizer: "optimizer.", evaluated: "evaluated.", best: "best." };
+
+export function isWeight(name: string): boolean {
+  return !Object.values(PREFIXES).some((prefix) => name.startsWith(prefix));
+}
+
+export function isOptimizerState(name: string): boolean {
+  return name.startsWith(PREFIXES.optimizer);
+}
+
+export function isBestWeight(name: string): boolean {
+  return name.startsWith(PREFIXES.best);
+}
+
+/** The name of the parameter that a tensor of the state belongs to. */
+export function parameterOf(name: string): string {
+  if (isWeight(name)) return name;
+  const prefixes = isOptimizerState(name) ? 2 : 1;
+  return name.split(".").slice(prefixes).join(".");
+}
+
+/** What a job that continues from another's state keeps in its own state. */
+export interface Successor {
+  readonly keepBest: boolean;
+  /** Whether the weights that it evaluates differ from those that it trains. */
+  readonly evaluatesOthers: boolean;
+  readonly optimizer: Member;
+  readonly groups: readonly ParameterGroup[];
+}
+
+/**
+ * Makes the state from which another job continues. `changes` are changes of its progress. It has
+ * evaluation and best weights if that job needs them: where the state has none, they are copies of
+ * the weights. A parameter that the job's `groups` freeze has no optimizer state and keeps the
+ * weights that were last served.
+ */
+export function forkState(
+  file: Uint8Array,
+  changes: Partial<Progress>,
+  { keepBest, evaluatesOthers, optimizer, groups }: Successor,
+): HashedFile {
+  const { tensors, metadata } = readSafetensors(file);
+  const isFrozen = ({ name }: Tensor) => learningGroupOf(parameterOf(name), groups) === null;
+  const weights = [...tensors.values()]
+    .filter(({ name }) => isWeight(name))
+    .map((weight) =>
+      isFrozen(weight) ? { ...weight, ...tensors.get(`evaluated.${weight.name}`), name: weight.name } : weight,
+    );
+  const learning = weights.filter((weight) => !isFrozen(weight));
+  const copies = (prefix: string, of: readonly Tensor[]) =>
+    of.map((weight) => ({ ...weight, ...tensors.get(prefix + weight.name), name: prefix + weight.name }));
+  const kept = [
+    ...weights,
+    ...[...tensors.values()].filter((tensor) => isOptimizerState(tensor.name) && !isFrozen(tensor)),
+    ...learning.flatMap((weight) => freshState(weight, optimizer, groups)).filter(({ name }) => !tensors.has(name)),
+    ...(evaluatesOthers ? copies(PREFIXES.evaluated, learning) : []),
+    ...(keepBest ? copies(PREFIXES.best, weights) : []),
+  ];
+  const progress = { ...progressIn(metadata), ...changes };
+  return hashed(writeSafetensors(kept, { ...metadata, progress: exactJson(progress) }));
+}
+
+/** What an optimizer keeps for a parameter before its first step. */
+function freshState({ name, shape, bytes }: Tensor, optimizer: Member, groups: readonly ParameterGroup[]): Tensor[] {
+  const group = learningGroupOf(name, groups)!;
+  const kept = configure(learningGroups(optimizer, groups)[group].optimizer).state(shape);
+  return kept.map(({ name: own, initial, shape: ownShape = shape }) => ({
+    name: `${PREFIXES.optimizer}${own}.${name}`,
+    shape: ownShape,
+    bytes: initial === "parameter" ? bytes : new Uint8Array(new Float32Array(size(ownShape)).fill(initial).buffer),
+  }));
+}
+
+/**
+ * A file whose tensors are cut from those of a state file. @throws Error if the state file is
+ * damaged
+ */
+export function assembledFile(file: Uint8Array, wanted: ReadonlyMap<string, TorchTensor>): HashedFile {
+  const { tensors } = readSafetensors(file);
+  const assembled = [...wanted].map(([name, { shape, of }]) => {
+    const stretches = of.map(({ tensor, begin, length }) =>
+      tensors.get(tensor)!.bytes.subarray(begin * 4, (begin + length) * 4),
+    );
+    return { name, shape, bytes: stretches.length === 1 ? stretches[0] : Buffer.concat(stretches) };
+  });
+  return hashed(writeSafetensors(assembled, { format: "pt" }));
+}
+
+export interface HashedFile {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly sha256: string;
+}
+
+export function hashed(bytes: Uint8Array<ArrayBuffer>): HashedFile {
+  return { bytes, sha256: createHash("sha256").update(bytes).digest("hex") };
+}
+
+export type Which = "final" | "best";
+
+/**
+ * The model file, the state_dict alone, of the last or the best weights in a state file. @throws
+ * Error if there are none
+ */
+export function modelFile(state: Uint8Array, which: Which): HashedFile {
+  const { tensors } = readSafetensors(state);
+  const names = [...tensors.keys()].filter(isWeight);
+  const chosen = names.map((name): Tensor => {
+    const tensor =
+      which === "best" ? tensors.get(`best.${name}`) : (tensors.get(`evaluated.${name}`) ?? tensors.get(name));
+    if (tensor === undefined) throw new Error(`the state holds no best weights (${name})`);
+    return { ...tensor, name };
+  });
+  return hashed(writeSafetensors(chosen, { format: "pt" }));
+}

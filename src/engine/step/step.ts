@@ -1,0 +1,289 @@
+import { WeightAverages } from "./averaging.ts";
+import { Barrier } from "./barrier.ts";
+import { Batches } from "./batches.ts";
+import { ACTION, DOUBLE, LOG_ENTRIES, logIndex, REQUEST, serialsApart, WORD } from "../crew/control.ts";
+import type { Finding } from "../detectors/detector.ts";
+import { Diagnosis, verdictOf } from "../watch/diagnosis.ts";
+import { Gradient } from "./gradient.ts";
+import { batchesPerStep, stepsPerEpoch, type TrainingJob } from "../job.ts";
+import type { Kernels } from "../kernels/kernels.ts";
+import type { ForwardPass } from "../layers/layer.ts";
+import type { Plan } from "../plan/model.ts";
+import { Network } from "./network.ts";
+import { observedMetrics, Observer, type LayerObservation } from "../watch/observer.ts";
+import { seedHalves } from "../kernels/random.ts";
+import { followerOf, type Follower } from "../schedules/follower.ts";
+import { Rates } from "./rates.ts";
+import { gradientTiles, share, type Tile } from "../plan/slices.ts";
+import type { Progress } from "../state/state.ts";
+import { Update } from "./update.ts";
+
+/** What the leader tells at a step boundary besides the log. */
+interface News {
+  /** Metrics of the step, if it was observed. */
+  observed: Record<string, number> | null;
+  findings: Finding[];
+}
+
+/*
+ * One training step, as every thread of a crew runs it.
+ *
+ *   by samples      gather my slab of the batch, forward, loss, backward down to each layer's input
+ *   gradient ── meet ── by parameters   the gradients of my rows over the whole batch, and the
+ *   update of each tile while it is in cache (── meet ──     and the same again with the step's
+ *   next batch, if gradients are accumulated; the last one completes the tiles) (── meet ──     and
+ *   the optimizer's passes, only if something needs the whole gradient; a search evaluates again,
+ *   as above;
+ *                   an observation looks at my blocks before and after)
+ *                   the leader logs, diagnoses, and decides what all do at the step's end
+ *   ── meet ──
+ *
+ * Everything that a thread needs to know is in the memory, or every thread computes it in the same
+ * way. Threads exchange only the words of the barrier and the leader's ACTION.
+ */
+export class TrainingStep {
+  readonly barrier: Barrier;
+  readonly batches: Batches;
+  readonly network: Network;
+  readonly gradient: Gradient;
+  readonly update: Update;
+  /** Null unless the schedule follows a metric. */
+  readonly follower: Follower | null;
+  readonly observer: Observer | null;
+  /** What the leader tells at the next boundary. */
+  news: News = { observed: null, findings: [] };
+  /** Control words and doubles. */
+  readonly words: Int32Array;
+  readonly doubles: Float64Array;
+  readonly stepsPerEpoch: number;
+  readonly totalSteps: number;
+  readonly #diagnosis: Diagnosis;
+  readonly #kernels: Kernels;
+  readonly #plan: Plan;
+  readonly #job: TrainingJob;
+  readonly #thread: number;
+  readonly #rates: Rates;
+  readonly #tiles: readonly Tile[];
+  readonly #pass: ForwardPass;
+  readonly #everySteps: number | null;
+  readonly #notify: () => void;
+  /**
+   * Checkpoints that were due, since the last one taken, while the snapshot buffer was not free
+   * (the leader counts them).
+   */
+  skipped = 0;
+  /** Learning rate of the last step. */
+  #lr = 0;
+
+  /**
+   * `everySteps`: steps between checkpoints, or null. `notify` tells the main thread that the log
+   * is filling up.
+   */
+  constructor(
+    kernels: Kernels,
+    plan: Plan,
+    job: TrainingJob,
+    thread: number,
+    everySteps: number | null,
+    notify: () => void,
+  ) {
+    const { control } = plan.addresses;
+    this.#kernels = kernels;
+    this.#plan = plan;
+    this.#job = job;
+    this.#thread = thread;
+    this.#everySteps = everySteps;
+    this.#notify = notify;
+    this.words = new Int32Array(kernels.memory.buffer, control);
+    this.doubles = new Float64Array(kernels.memory.buffer, control);
+    this.barrier = new Barrier(kernels, this.words, control, plan.threads);
+    this.batches = new Batches(kernels, plan, job, this.barrier, thread === 0);
+    this.network = new Network(kernels, plan, job.loss, job.data.target.classes, thread);
+    this.gradient = new Gradient(kernels, plan, job.training, this.barrier, thread);
+    const averages = WeightAverages.of(kernels, plan, job.training);
+    this.update = new Update(kernels, plan, this.gradient, this.barrier, thread, averages);
+    this.stepsPerEpoch = stepsPerEpoch(job.training, job.data.trainRows.length);
+    this.totalSteps = this.stepsPerEpoch * job.training.epochs;
+    this.#rates = new Rates(kernels, job.schedule, plan.groups, this.stepsPerEpoch);
+    this.follower = followerOf(job.schedule, this.#rates.bases, this.stepsPerEpoch);
+    this.observer = job.observe ? new Observer(kernels, plan, job.observe, thread) : null;
+    this.#diagnosis = new Diagnosis(job, this.totalSteps);
+    this.#tiles = gradientTiles(plan, thread);
+    const [seedLow, seedHigh] = seedHalves(job.training.seed);
+    this.#pass = { training: true, batch: 0, seedLow, seedHigh };
+  }
+
+  /**
+   * Runs the step after `progress.step` steps, and counts it. Afterwards `words[WORD.action]` says
+   * what to do at the boundary.
+   */
+  run(progress: Progress): void {
+    const step = progress.step;
+    this.batches.begin(step);
+    const rates = this.#rates.next(progress);
+    const observer = this.observer?.due(step + 1) ? this.observer : null;
+    this.gradient.begin(step);
+    this.update.begin(step + 1, rates, observer !== null);
+    const loss = this.#evaluate(step);
+    if (!this.update.tilewise) {
+      this.barrier.meet();
+      this.#update(step, loss, observer);
+    }
+    progress.step = step + 1;
+    if (this.#thread === 0) this.#lead(progress, loss, rates[0].lr, observer?.read() ?? null);
+    this.barrier.meet();
+  }
+
+  /**
+   * Computes the loss at the present weights and this thread's rows of the gradient, both over all
+   * batches of the step together. Only one batch at a time is in memory.
+   */
+  #evaluate(step: number): number {
+    const { batches, barrier } = this;
+    const { addresses, termsPerSample } = this.#plan;
+    const divisor = this.#divisor();
+    let sum = 0;
+    for (let batch = 0; batch < batches.count; batch++) {
+      // Until this meeting, other threads may still read the batch that the next one overwrites.
+      if (batch > 0) barrier.meet();
+      batches.turn(batch);
+      this.#pass.batch = step * batchesPerStep(this.#job.training) + batch;
+      this.#bySamples(divisor);
+      barrier.meet();
+      this.#gradients(batch);
+      sum += this.#kernels.sum_f32(addresses.terms, batches.samples * termsPerSample);
+    }
+    return sum / divisor;
+  }
+
+  /**
+   * The divisor of the loss, from the targets of all batches of the step. They are read from the
+   * data, because a faster thread may already have overwritten them in the job's memory.
+   */
+  #divisor(): number {
+    const { batches, network } = this;
+    let sum = 0;
+    for (let batch = 0; batch < batches.count; batch++)
+      sum += network.loss.divisor(batches.samplesOf(batch), batches.targetsOf(batch));
+    return sum || 1;
+  }
+
+  /**
+   * Updates the weights from the whole gradient. In an observed step the crew meets before and
+   * after, because a thread may observe what another one wrote.
+   */
+  #update(step: number, loss: number, observer: Observer | null): void {
+    observer?.before(this.batches.samples);
+    if (observer) this.barrier.meet();
+    this.update.run(loss, () => {
+      const again = this.#evaluate(step);
+      this.barrier.meet();
+      return again;
+    });
+    if (!observer) return;
+    this.barrier.meet();
+    observer.after();
+    this.barrier.meet();
+  }
+
+  #bySamples(divisor: number): void {
+    const { batches, network } = this;
+    const [begin, end] = share(batches.samples, this.#thread, this.#plan.threads);
+    if (begin === end) return;
+    batches.gather(begin, end);
+    network.forward(begin, end, this.#pass);
+    network.loss.run(begin, end, 1 / divisor);
+    network.backward(begin, end, this.#pass);
+  }
+
+  #gradients(batch: number): void {
+    const { count, samples } = this.batches;
+    for (const tile of this.#tiles) {
+      this.network.gradient(tile.parameter, tile.begin, tile.end, samples);
+      if (count > 1) this.gradient.accumulate(tile, batch === 0, batch === count - 1);
+      if (batch < count - 1) continue;
+      this.gradient.tileReady(tile);
+      this.update.tileReady(tile);
+    }
+  }
+
+  /** What the leader alone does between the step's two meetings: it logs, diagnoses and decides. */
+  #lead(progress: Progress, loss: number, lr: number, observed: readonly LayerObservation[] | null): void {
+    const { words, doubles } = this;
+    progress.lossSum += loss;
+    progress.lossSteps++;
+    const done = progress.step;
+    const followed = this.follower?.addLoss(progress, loss) ?? null;
+    if (followed !== null) doubles[DOUBLE.followed] = followed;
+    if (done % this.#job.training.log_every_steps === 0 || done === this.totalSteps) {
+      const mean = progress.lossSum / progress.lossSteps;
+      progress.lossSum = 0;
+      progress.lossSteps = 0;
+      doubles[DOUBLE.trainLoss] = mean;
+      this.#log(done, mean, lr);
+    }
+    this.#lr = lr;
+    this.#observe(progress, observed);
+    if (Number.isFinite(loss)) this.#found(this.#diagnosis.step(progress.diagnosis, done, loss, lr, observed));
+    doubles[DOUBLE.epoch] = Math.floor(done / this.stepsPerEpoch);
+    doubles[DOUBLE.step] = done;
+    Atomics.store(words, WORD.action, Number.isFinite(loss) ? this.#decide(done) : ACTION.diverged);
+  }
+
+  #observe({ clipped }: Progress, observed: readonly LayerObservation[] | null): void {
+    if (this.observer === null) return;
+    const scaled = this.gradient.clipped;
+    clipped.steps++;
+    clipped.count += Number(scaled);
+    if (observed === null) return;
+    const fraction = scaled === null ? null : clipped.count / clipped.steps;
+    this.news.observed = observedMetrics(observed, fraction, this.#job.observe!.per_layer);
+    clipped.steps = 0;
+    clipped.count = 0;
+  }
+
+  /** Shows the leader's detectors an evaluation. */
+  diagnose({ step, metrics, diagnosis }: Progress): void {
+    this.#found(this.#diagnosis.evaluated(diagnosis, step, metrics.valid_loss, this.#lr));
+  }
+
+  /** Keeps the findings for the main thread, and tells the other threads if they end the job. */
+  #found(findings: readonly Finding[]): void {
+    this.news.findings.push(...findings);
+    for (const finding of findings)
+      this.words[WORD.verdict] = Math.max(this.words[WORD.verdict], verdictOf(this.#job, finding));
+  }
+
+  /** Puts an entry into the ring, and waits for the main thread only if it is full. */
+  #log(done: number, loss: number, lr: number): void {
+    const written = this.words[WORD.logWritten];
+    const behind = () => serialsApart(written, Atomics.load(this.words, WORD.logRead));
+    if (behind() === LOG_ENTRIES / 2) this.#notify();
+    while (behind() >= LOG_ENTRIES && this.words[WORD.abort] === 0)
+      Atomics.wait(this.words, WORD.logRead, (written - LOG_ENTRIES) | 0, 100);
+    const at = (this.#plan.addresses.log >>> 3) + logIndex(written) * 4;
+    // An observed job reports the norm of the observed steps. That is the 2-norm, even if clipping
+    // uses another norm.
+    this.#kernels.f64.set([done, loss, lr, this.observer === null ? this.gradient.norm : Number.NaN], at);
+    Atomics.store(this.words, WORD.logWritten, written + 1);
+  }
+
+  /**
+   * Waits while the main thread has suspended the crew. Then turns its requests, and a checkpoint
+   * that is due, into the action at this boundary.
+   */
+  #decide(done: number): number {
+    const { words } = this;
+    while (Atomics.load(words, WORD.suspended) === 1 && words[WORD.abort] === 0)
+      Atomics.wait(words, WORD.suspended, 1, 100);
+    const due = this.#everySteps !== null && done % this.#everySteps === 0;
+    const busy = Atomics.load(words, WORD.snapshotBusy) === 1;
+    if (due && busy) this.skipped++;
+    const requested = Atomics.load(words, WORD.request);
+    // Training does not wait for the buffer: a request stays until the buffer is free. Only for the
+    // last snapshot of a run does it wait.
+    const granted = busy ? requested & ~REQUEST.snapshot : requested;
+    if (granted !== 0) Atomics.and(words, WORD.request, ~granted);
+    return due && !busy ? granted | ACTION.snapshot : granted;
+  }
+}

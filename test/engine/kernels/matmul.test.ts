@@ -1,0 +1,66 @@
+import { expect, test } from "vitest";
+import { assertFused } from "../../../src/engine/kernels/kernels.ts";
+import { matmul } from "../../../src/engine/kernels/matmul.reference.ts";
+import { Bench } from "../../support/kernels.ts";
+
+const sizes = [1, 2, 3, 4, 5, 6, 7, 9, 13, 16];
+const depths = [1, 3, 4, 255, 256, 257, 515];
+
+/** Numbers of mixed sign and size, the same every time. */
+function numbers(count: number, seed: number): Float32Array {
+  let state = seed + 1;
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state / 2 ** 31 - 1) * (state % 7 === 0 ? 100 : 1);
+  });
+}
+
+function transpose(matrix: Float32Array, rows: number, columns: number): Float32Array {
+  return Float32Array.from(matrix, (_, i) => matrix[(i % rows) * columns + Math.floor(i / rows)]);
+}
+
+const bitsOf = (values: Float32Array): Int32Array => new Int32Array(values.buffer, values.byteOffset, values.length);
+
+test("this host's multiply-add is fused", () => {
+  expect(() => assertFused(new Bench().kernels)).not.toThrow();
+});
+
+test.each(depths)("the product has its reference's bits in every tile, layout and edge (k = %i)", (k) => {
+  for (const m of sizes) {
+    for (const n of sizes) {
+      const bench = new Bench();
+      const { kernels } = bench;
+      const [a, b, bias] = [numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3)];
+      const panel = bench.reserve(8192);
+      const plain = { a: bench.floats(a), b: bench.floats(b), bias: bench.floats(bias) };
+      const transposed = { a: bench.floats(transpose(a, m, k)), b: bench.floats(transpose(b, k, n)) };
+      const out = bench.floats(new Float32Array(m * n + 4).fill(7));
+      const expected = matmul(a, b, bias, [m, n, k], (x, y, z) => kernels.multiply_add(x, y, z));
+      const layouts = [
+        () => kernels.matmul(out, plain.a, plain.b, m, n, k, n * 4, k * 4, 4, n * 4, 0, plain.bias, panel),
+        () => kernels.matmul(out, plain.a, transposed.b, m, n, k, n * 4, k * 4, 4, k * 4, 1, plain.bias, panel),
+        () => kernels.matmul(out, transposed.a, plain.b, m, n, k, n * 4, 4, m * 4, n * 4, 0, plain.bias, panel),
+      ];
+      for (const run of layouts) {
+        run();
+        expect(bench.bits(out, m * n)).toEqual(bitsOf(expected));
+        expect(bench.read(out + m * n * 4, 4)).toEqual(new Float32Array(4).fill(7));
+      }
+    }
+  }
+});
+
+test("column sums are products with a row of ones", () => {
+  for (const rows of [1, 5, 256, 257, 600]) {
+    for (const columns of [1, 3, 4, 11]) {
+      const bench = new Bench();
+      const x = numbers(rows * columns, rows);
+      const address = bench.floats(x);
+      const out = bench.reserve(columns * 4);
+      const fma = (a: number, b: number, c: number) => bench.kernels.multiply_add(a, b, c);
+      const expected = matmul(new Float32Array(rows).fill(1), x, null, [1, columns, rows], fma);
+      bench.kernels.column_sums(out, address, columns * 4, rows, 0, columns);
+      expect(bench.bits(out, columns)).toEqual(bitsOf(expected));
+    }
+  }
+});

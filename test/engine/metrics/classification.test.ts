@@ -1,0 +1,114 @@
+import { describe, expect, test } from "vitest";
+import { classification, MAX_SCORES, scoresPerRow } from "../../../src/engine/metrics/classification.ts";
+
+interface Row {
+  readonly target: number;
+  readonly decided?: number;
+  readonly scores?: readonly number[];
+}
+
+function metrics(classes: number, rows: readonly Row[]) {
+  return classification({
+    classes,
+    targets: Float64Array.from(rows, ({ target }) => target),
+    decided: Float64Array.from(rows, ({ decided = 0 }) => decided),
+    scores: Float32Array.from(rows.flatMap(({ scores = [] }) => scores)),
+  });
+}
+
+describe("precision and recall", () => {
+  test("are scikit-learn's macro means, of its documentation's example", () => {
+    const decided = [0, 2, 1, 0, 0, 1];
+    const rows = [0, 1, 2, 0, 1, 2].map((target, i) => ({ target, decided: decided[i] }));
+    const { precision, recall, macro_f1 } = metrics(3, rows);
+    expect(precision).toBeCloseTo(0.2222222222, 9);
+    expect(recall).toBeCloseTo(0.3333333333, 9);
+    expect(macro_f1).toBeCloseTo(0.2666666667, 9);
+  });
+
+  test("count what would be divided by nothing as 0, and leave out a class that is not seen", () => {
+    // Class 0 is there and never predicted, class 1 is predicted and never there, class 2 neither.
+    const rows = [
+      { target: 0, decided: 1 },
+      { target: 3, decided: 3 },
+    ];
+    expect(metrics(4, rows)).toMatchObject({ precision: 1 / 3, recall: 1 / 3 });
+  });
+});
+
+describe("the area under the ROC curve", () => {
+  test("is scikit-learn's, of its documentation's example", () => {
+    const scores = [0.1, 0.4, 0.35, 0.8];
+    expect(
+      metrics(
+        2,
+        scores.map((score, i) => ({ target: Number(i > 1), scores: [score] })),
+      ).auc,
+    ).toBe(0.75);
+  });
+
+  test("is the part of pairs that are in order, ties by half, whatever the number of classes", () => {
+    let state = 7;
+    const random = (below: number) => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return Math.floor((state / 2 ** 32) * below);
+    };
+    for (const classes of [2, 3, 5]) {
+      for (const values of [1, 3, 1000]) {
+        const perRow = classes === 2 ? 1 : classes;
+        const rows = Array.from({ length: 60 }, () => ({
+          target: random(classes),
+          scores: Array.from({ length: perRow }, () => random(values) - values / 2),
+        }));
+        expect(metrics(classes, rows).auc).toBeCloseTo(byPairs(classes, rows), 12);
+      }
+    }
+  });
+
+  test("is the mean over the classes that are there, and undefined if that is one, or a score is not a number", () => {
+    const row = (target: number, ...scores: number[]) => ({ target, scores });
+    expect(metrics(3, [row(0, 2, 0, 9), row(0, 1, 0, 9), row(1, 1, 1, 9)]).auc).toBe((0.75 + 1) / 2);
+    expect(metrics(2, [row(1, 3), row(1, 4)]).auc).toBeNaN();
+    expect(metrics(2, [row(0, 3), row(1, NaN)]).auc).toBeNaN();
+    expect(metrics(2, [row(0, NaN), row(1, 3)]).auc).toBeNaN();
+    expect(metrics(2, [row(0, -Infinity), row(1, Infinity)]).auc).toBe(1);
+    expect(metrics(2, [row(0, -0), row(1, 0)]).auc).toBe(0.5);
+  });
+
+  test("is not computed beyond a number of scores", () => {
+    expect(scoresPerRow(2, MAX_SCORES)).toBe(1);
+    expect(scoresPerRow(2, MAX_SCORES + 1)).toBe(0);
+    expect(scoresPerRow(1000, 4194)).toBe(1000);
+    expect(scoresPerRow(1000, 4195)).toBe(0);
+    expect(metrics(2, [{ target: 0 }, { target: 1 }])).toMatchObject({ accuracy: 0.5, auc: NaN });
+  });
+});
+
+/** Every pair of rows looked at. */
+function byPairs(classes: number, rows: readonly Required<Pick<Row, "target" | "scores">>[]): number {
+  const area = (wanted: number, column: number) => {
+    let sum = 0;
+    let pairs = 0;
+    for (const a of rows) {
+      for (const b of rows) {
+        if (a.target !== wanted || b.target === wanted) continue;
+        pairs++;
+        if (a.scores[column] > b.scores[column]) sum++;
+        else if (a.scores[column] === b.scores[column]) sum += 0.5;
+      }
+    }
+    return sum / pairs;
+  };
+  if (classes === 2) return area(1, 0);
+  const areas = Array.from({ length: classes }, (_, i) => area(i, i)).filter((value) => !Number.isNaN(value));
+  return areas.reduce((sum, value) => sum + value, 0) / areas.length;
+}
+
+test("a target between two classes leaves nothing defined that needs a class", () => {
+  expect(
+    metrics(2, [
+      { target: 0.3, scores: [1] },
+      { target: 1, decided: 1, scores: [2] },
+    ]),
+  ).toEqual({ accuracy: NaN, macro_f1: NaN, precision: NaN, recall: NaN, auc: NaN });
+});
