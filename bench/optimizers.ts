@@ -1,7 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { compileKernels, createMemory } from "../src/engine/kernels/kernels.ts";
 import { planModel, type Plan } from "../src/engine/plan/model.ts";
-import type { OptimizerType } from "../src/engine/optimizers/optimizer.ts";
 import { optimizers } from "../src/engine/optimizers/registry.generated.ts";
 import { withDefaults, type Member } from "../src/engine/member/options.ts";
 import type { Measurement, Times } from "./optimizer-thread.ts";
@@ -42,7 +41,7 @@ const module = compileKernels();
 let memory: WebAssembly.Memory;
 
 export async function benchOptimizers(): Promise<void> {
-  const types = Object.values(optimizers) as readonly unknown[] as readonly OptimizerType[];
+  const types = Object.values(optimizers);
   const members = types.flatMap((type) => (type.dialect === undefined ? [withDefaults(type, CHANGES[type.type])] : []));
   const needs = members.map((member) => planOf(member, SIZES.at(-1)!, THREADS.at(-1)!).memoryBytes);
   memory = createMemory(Math.max(...needs));
@@ -118,7 +117,7 @@ interface Figures {
 /** Medians over rounds, each of which measures the optimizer, copying, and Adam. */
 async function repeat(n: number, threads: number, member: Member): Promise<Figures> {
   const plan = planOf(member, n, threads);
-  const adam = withDefaults(optimizers.adam as unknown as OptimizerType);
+  const adam = withDefaults(optimizers.adam);
   const adamPlan = planOf(adam, n, threads);
   const moved = plan.parameterCount * bytesOf(plan, member);
   const movedByAdam = adamPlan.parameterCount * bytesOf(adamPlan, adam);

@@ -4,12 +4,9 @@
  * kind's schema.
  */
 import { z } from "zod";
-import type { DetectorType } from "../engine/detectors/detector.ts";
 import { detectors } from "../engine/detectors/registry.generated.ts";
 import { layers } from "../engine/layers/registry.generated.ts";
-import type { LayerType } from "../engine/layers/layer.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
-import type { LossType } from "../engine/losses/loss.ts";
 import { optimizers } from "../engine/optimizers/registry.generated.ts";
 import { configure } from "../engine/optimizers/configure.ts";
 import type { OptimizerType } from "../engine/optimizers/optimizer.ts";
@@ -140,7 +137,7 @@ export const DetectorList = list("Detector", DetectorEntry);
 const MATRIX = [1000, 1000];
 const VECTOR = [1000];
 
-const declaredOptimizers = Object.values(optimizers) as readonly unknown[] as readonly OptimizerType[];
+const declaredOptimizers = Object.values(optimizers);
 
 /** Every member by kind, in the order of their names. */
 export const catalogue = {
@@ -152,15 +149,13 @@ export const catalogue = {
       ...stateOf(optimizer),
       evaluates_other_weights: optimizer.evaluatesOthers ?? false,
     })),
-  layers: (Object.values(layers) as readonly LayerType[]).map((layer): LayerEntry => described(layer)),
-  losses: (Object.values(losses) as readonly LossType[]).map((loss): LossEntry => ({
+  layers: Object.values(layers).map((layer): LayerEntry => described(layer)),
+  losses: Object.values(losses).map((loss): LossEntry => ({
     ...described(loss),
     targets: loss.targets,
   })),
-  schedules: (Object.values(schedules) as readonly Description[]).map((schedule): ScheduleEntry =>
-    described(schedule, timingOptions),
-  ),
-  detectors: (Object.values(detectors) as unknown as readonly DetectorType[]).map((detector): DetectorEntry => ({
+  schedules: Object.values(schedules).map((schedule): ScheduleEntry => described(schedule, timingOptions)),
+  detectors: Object.values(detectors).map((detector): DetectorEntry => ({
     ...described(detector, policyOptions(detector)),
     needs: detector.needs,
   })),

@@ -6,7 +6,6 @@
 import { z } from "zod";
 import { learningGroupOf, learningGroups, type LearningGroup } from "../engine/plan/groups.ts";
 import { configure } from "../engine/optimizers/configure.ts";
-import type { OptimizerType } from "../engine/optimizers/optimizer.ts";
 import { optimizers } from "../engine/optimizers/registry.generated.ts";
 import type { TorchForm, TorchItem, TorchTensor, TorchValue } from "../engine/optimizers/torch.ts";
 import type { Member } from "../engine/member/options.ts";
@@ -108,7 +107,7 @@ function translated(
 function formOf(optimizer: Member, learners: readonly Learner[]): TorchForm {
   const { torch } = configure(optimizer).type;
   if (torch === undefined) {
-    const all = Object.values(optimizers) as readonly unknown[] as readonly OptimizerType[];
+    const all = Object.values(optimizers);
     const known = all.filter((type) => type.torch !== undefined).map(({ type }) => type);
     const dialect = optimizer.dialect === "torch" ? "" : ` in dialect ${String(optimizer.dialect)}`;
     throw refusal(`torch.optim has nothing like ${optimizer.type}${dialect}; it has ${known.join(", ")}`);
@@ -130,7 +129,7 @@ function optionsOf({ lacks = [], sets }: TorchForm, optimizer: Member, { lr, mom
   return {
     ...Object.fromEntries(options),
     ...(cycled && momentum !== null ? { [cycled]: moved(optimizer[cycled]) } : {}),
-    ...sets?.(optimizer as never),
+    ...sets?.(optimizer),
     lr,
   };
 }
@@ -149,7 +148,7 @@ function statesOf(
 ): TorchOptimizer["state"] {
   if (form.whole) {
     const [{ id }] = learners;
-    return { [id]: wired(form.whole(groups[0].optimizer as never, learners, scalars[0]), `${id}`, tensors) };
+    return { [id]: wired(form.whole(groups[0].optimizer, learners, scalars[0]), `${id}`, tensors) };
   }
   const configured = groups.map(({ optimizer }) => configure(optimizer));
   const states = learners.map(({ id, name, shape, group }): [number, TorchOptimizer["state"][string]] => {

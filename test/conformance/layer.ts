@@ -1,5 +1,6 @@
 import type { Layer, LayerShape, LayerType } from "../../src/engine/layers/layer.ts";
 import { layers } from "../../src/engine/layers/registry.generated.ts";
+import type { Member } from "../../src/engine/member/options.ts";
 import { Bench } from "../support/kernels.ts";
 import { tolerance, type GoldenCase, type GoldenTensor, type Spread } from "./golden.ts";
 import { translate } from "./names.ts";
@@ -26,12 +27,12 @@ const SCRATCH_BYTES = 1 << 16;
 /** A layer's output and all its gradients. */
 export function layer(golden: LayerCase, verdict: Verdict): void {
   const member = translate(layers, "torch", golden.layer, golden.options);
-  const type = layers[member.type as keyof typeof layers] as unknown as LayerType;
+  const type = layers[member.type];
   const bench = new Bench(1 << 23);
   const { x } = golden.inputs;
   // The first dimension counts samples, unless it is the only one.
   const [samples, ...inputShape] = x.shape.length === 1 ? [1, ...x.shape] : x.shape;
-  const shape = type.shape(member as never, inputShape, null);
+  const shape = type.shape(member, inputShape, null);
   const { addresses, made } = createLayer(bench, type, member, samples, inputShape, shape, golden);
   const weights = shape.parameters.map(({ name }) => bench.floats(golden.params[name].data));
   const pass = { training: golden.mode === "train", batch: 0, seedLow: 0, seedHigh: 0 };
@@ -50,7 +51,7 @@ export function layer(golden: LayerCase, verdict: Verdict): void {
 function createLayer(
   bench: Bench,
   type: LayerType,
-  member: object,
+  member: Member,
   samples: number,
   inputShape: readonly number[],
   { output: outputShape, parameters }: LayerShape,
@@ -66,7 +67,7 @@ function createLayer(
     scratch: bench.reserve(SCRATCH_BYTES),
   };
   const place = { ...addresses, inputSize: size(inputShape), outputSize, inputShape, outputShape, index: 0 };
-  return { addresses, made: type.create(bench.kernels, member as never, place) };
+  return { addresses, made: type.create(bench.kernels, member, place) };
 }
 
 function size(shape: readonly number[]): number {

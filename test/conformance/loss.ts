@@ -21,7 +21,7 @@ const FLOOR = 2e-6;
 export function loss(golden: LossCase, verdict: Verdict): void {
   const { reduction, ...options } = golden.options;
   const member = translate(losses, "torch", golden.loss, options);
-  const type = losses[member.type as keyof typeof losses] as unknown as LossType;
+  const type = losses[member.type];
   const run = new Losses(type, member, golden.input, golden.target);
   const { value, gradient } = run.reduced(reduction, golden.upstream?.data ?? []);
   const { expected, float32_vs_float64: spread } = golden;

@@ -27,7 +27,7 @@ export function schedule(golden: ScheduleCase, verdict: Verdict): void {
   let state: ScheduleState | null = null;
   const rates = lr.data.map((_, step) => {
     const rate = rateAt(kernels, member, base_lr, { step, stepsPerEpoch: 1, state });
-    if (metrics) state = scheduleType(member).follow!(member as never, base_lr, state, metrics.data[step]);
+    if (metrics) state = scheduleType(member).follow!(member, base_lr, state, metrics.data[step]);
     return rate;
   });
   verdict.absolutelyClose(

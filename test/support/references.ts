@@ -26,7 +26,7 @@ export function referenceOf(member: Member): (tensors: readonly ReferenceTensor[
     });
   const given = { ...member, ...Object.fromEntries(inner) };
   const reference = references[key] ?? references[type.type]!;
-  return (tensors, t, lr) => reference(type.translate?.(given as never) ?? given, tensors, t, lr);
+  return (tensors, t, lr) => reference(type.translate?.(given) ?? given, tensors, t, lr);
 }
 
 export function referenceTensor(member: Member, { shape, values }: Parameter): ReferenceTensor {

@@ -20,7 +20,7 @@ export function tries(option: Option): readonly unknown[] {
 }
 
 function whole(given: Member): Member {
-  return withDefaults(optimizers[given.type as keyof typeof optimizers], given);
+  return withDefaults(optimizers[given.type], given);
 }
 
 /** The defaults, each other value by itself, and the first of all of them together. */

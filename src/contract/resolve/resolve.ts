@@ -29,7 +29,7 @@ import { targetsOf } from "../../engine/losses/targets.ts";
 import { planModel, type Plan } from "../../engine/plan/model.ts";
 import { PlanError } from "../../engine/plan/shapes.ts";
 import { stateEntries } from "../../engine/state/state.ts";
-import type { Member, Options } from "../../engine/member/options.ts";
+import type { Member } from "../../engine/member/options.ts";
 import { faulty } from "../errors.ts";
 import { withoutRewind, withRewind } from "../schema/detectors.ts";
 import { check, didYouMean, listed, pointer, type Fault } from "./faults.ts";
@@ -255,7 +255,7 @@ function classFaults({ loss }: Partial<Spec>, { classes, data }: Table): Fault[]
     const message = `names ${JSON.stringify(data.target)}, which has one class, ${JSON.stringify(classes[0])}, in all rows; it takes two to learn from`;
     return [{ pointer: "/data/target", message }];
   }
-  const options: Options = losses[loss.type as keyof typeof losses].options;
+  const { options } = losses[loss.type];
   const named = Object.entries(options).flatMap(([option, { kind }]) => {
     const value = loss[option];
     if (value === null) return [];

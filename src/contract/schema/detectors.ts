@@ -10,7 +10,7 @@ import { rewindDefaults } from "../../engine/watch/rewind.ts";
 import { explainKeys, unknownKey } from "../resolve/faults.ts";
 import { optionSchemas } from "./members.ts";
 
-const declarations = Object.values(detectors) as unknown as DetectorType[];
+const declarations = Object.values(detectors);
 
 const policy = {
   kind: "choice",

@@ -3,7 +3,7 @@
  * branch of the union here.
  */
 import { z } from "zod";
-import type { Bounds, Description, Member, Option, Options, ValuesOf } from "../../engine/member/options.ts";
+import type { Bounds, Description, Member, Option, Options, ValueOf } from "../../engine/member/options.ts";
 
 /** Of no common options zod's types would say that there are no others either. */
 type MemberSchema<C extends z.ZodRawShape> = keyof C extends never
@@ -58,8 +58,8 @@ export function described(id: string, { summary, formula, source }: Description)
 
 type OptionSchemas<O extends Options> = {
   [K in keyof O]: O[K] extends { readonly default: unknown }
-    ? z.ZodDefault<z.ZodType<ValuesOf<O>[K]>>
-    : z.ZodType<ValuesOf<O>[K]>;
+    ? z.ZodDefault<z.ZodType<ValueOf<O[K]>>>
+    : z.ZodType<ValueOf<O[K]>>;
 };
 
 /**

@@ -11,7 +11,7 @@ import { described, discriminated, optionSchemas, pascalCase } from "./members.t
 
 const WHOSE: Readonly<Record<Dialect, string>> = { torch: "PyTorch's", keras: "Keras'", optax: "optax'" };
 
-const declarations = Object.values(optimizers) as unknown as OptimizerType[];
+const declarations = Object.values(optimizers);
 
 const types = [...new Set(declarations.map(({ type }) => type))].sort();
 

@@ -4,5 +4,5 @@ import { losses } from "./registry.generated.ts";
 
 /** What a loss compares predictions with. */
 export function targetsOf({ type }: Member): TargetKind {
-  return losses[type as keyof typeof losses].targets;
+  return losses[type].targets;
 }

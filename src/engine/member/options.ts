@@ -68,6 +68,9 @@ export type Option = Explained &
 
 export type Options = Readonly<Record<string, Option>>;
 
+/** The value of one declared option. */
+export type ValueOf<O extends Option> = Nullable<O, Plain<O>>;
+
 type Nullable<O, T> = O extends { readonly whole: true } ? T : O extends { readonly default: null } ? T | null : T;
 type Plain<O> = O extends { readonly kind: "number" | "integer" }
   ? number
@@ -87,8 +90,16 @@ type Plain<O> = O extends { readonly kind: "number" | "integer" }
                 ? ConfiguredOptimizer
                 : never;
 
-/** The values of declared options, with defaults filled in. */
-export type ValuesOf<O extends Options> = { readonly [K in keyof O]: Nullable<O[K], Plain<O[K]>> };
+/**
+ * The values of declared options, with defaults filled in. Of options that are known only at run
+ * time nothing is known: a `Member` of a resolved spec is what any member's code takes.
+ */
+export type ValuesOf<O extends Options> = string extends keyof O
+  ? Readonly<Record<string, unknown>>
+  : { readonly [K in keyof O]: ValueOf<O[K]> };
+
+/** The members of a kind by name. A schema has checked the name before. */
+export type Registry<T> = Readonly<Record<string, T>>;
 
 /** A member with the defaults of its options; `given` are those that are set. */
 export function withDefaults(

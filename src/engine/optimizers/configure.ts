@@ -11,7 +11,7 @@ export function configure(member: Member): ConfiguredOptimizer {
   const inner = Object.entries(type.options)
     .filter(([, { kind }]) => kind === "optimizer")
     .map(([name]): [string, ConfiguredOptimizer] => [name, configure(member[name] as Member)]);
-  const options = { ...member, ...Object.fromEntries(inner) } as never;
+  const options = { ...member, ...Object.fromEntries(inner) };
   const rateOption = type.rate ?? "lr";
   const wrapped = inner.find(([name]) => name === rateOption)?.[1];
   return {
@@ -75,5 +75,5 @@ const within = (name: string, faults: ReturnType<ConfiguredOptimizer["check"]>) 
  */
 function declarationOf({ type, dialect = "torch" }: Member): OptimizerType {
   const key = dialect === "torch" ? type : `${String(dialect)}_${type}`;
-  return optimizers[key as keyof typeof optimizers] as unknown as OptimizerType;
+  return optimizers[key];
 }

@@ -2,7 +2,7 @@ import type { LossType } from "../losses/loss.ts";
 import { LossFault } from "../losses/loss.ts";
 import { batchesPerStep, type Training } from "../job.ts";
 import { layers } from "../layers/registry.generated.ts";
-import { LayerFault, type LayerShape, type LayerType, type ParameterShape } from "../layers/layer.ts";
+import { LayerFault, type LayerShape, type ParameterShape } from "../layers/layer.ts";
 import { losses } from "../losses/registry.generated.ts";
 import { learningGroupOf, type ParameterGroup } from "./groups.ts";
 import { configure } from "../optimizers/configure.ts";
@@ -95,7 +95,7 @@ const RESERVED = new Set(["optimizer", "evaluated", "best"]);
 
 /** @throws PlanError with every fault */
 export function shapeModel(input: PlanInput): ShapedModel {
-  const loss = losses[input.loss.type as keyof typeof losses] as unknown as LossType;
+  const loss = losses[input.loss.type];
   const optimizer = configure(input.optimizer);
   const faults: PlanFault[] = optimizerFaults(optimizer.check());
   if (optimizer.type.fullBatch) faults.push(...chanceFaults(input));
@@ -141,8 +141,8 @@ function chanceFaults({ optimizer, model, training = {}, batchRows, trainRows }:
   const random = `is random, and ${optimizer.type} compares losses of different weights: leave it out or use adam`;
   if (training.gradient_noise) faults.push({ pointer: "/training/gradient_noise", message: random });
   for (const [i, member] of model.layers.entries()) {
-    const type = layers[member.type as keyof typeof layers] as unknown as LayerType;
-    if (type.random?.(member as never)) faults.push({ pointer: `/model/layers/${i}`, message: random });
+    const type = layers[member.type];
+    if (type.random?.(member)) faults.push({ pointer: `/model/layers/${i}`, message: random });
   }
   return faults;
 }
@@ -153,7 +153,7 @@ const at = (pointer: string, option: string | null): string => (option === null 
 function outputsOf(loss: LossType, input: PlanInput, faults: PlanFault[]): number | null {
   try {
     const outputs = loss.outputs(input.target);
-    loss.check?.(input.loss as never, outputs);
+    loss.check?.(input.loss, outputs);
     return outputs;
   } catch (error) {
     if (!(error instanceof LossFault)) throw error;
@@ -186,9 +186,9 @@ function shapeLayers(input: PlanInput, outputs: number, faults: PlanFault[]): Sh
   const shaped: ShapedLayer[] = [];
   let shape = input.inputShape;
   for (const [i, member] of members.entries()) {
-    const type = layers[member.type as keyof typeof layers] as unknown as LayerType;
+    const type = layers[member.type];
     try {
-      const result = type.shape(member as never, shape, i === members.length - 1 ? outputs : null);
+      const result = type.shape(member, shape, i === members.length - 1 ? outputs : null);
       shaped.push({ ...result, name: nameOf(member, i), input: shape, member: { ...member, ...result.inferred } });
       shape = result.output;
     } catch (error) {

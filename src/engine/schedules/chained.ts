@@ -16,7 +16,7 @@ export const chained = defineSchedule({
   source: "torch.optim.lr_scheduler.ChainedScheduler",
   options: { schedulers: { kind: "members", doc: "The schedules." } },
   check: ({ schedulers }, typeOf) =>
-    schedulers.flatMap((part, i) => (typeOf(part).setsRate?.(part as never, typeOf) ? [notAFactor(part, i)] : [])),
+    schedulers.flatMap((part, i) => (typeOf(part).setsRate?.(part, typeOf) ? [notAFactor(part, i)] : [])),
   rate: ({ schedulers }, at) =>
     schedulers.reduce((rate, member) => (at.base === 0 ? 0 : rate * (at.rateOf(member, at.t) / at.base)), at.base),
 });

@@ -22,10 +22,9 @@ export function checkSchedule(schedule: Member, optimizer: Member | null): Optio
           },
         ]
       : []),
-    ...[
-      ...(scheduleType(member).check?.(member as never, scheduleType) ?? []),
-      ...momentumFaults(member, optimizer),
-    ].map(({ option, message }) => ({ option: `${path}${option}`, message })),
+    ...[...(scheduleType(member).check?.(member, scheduleType) ?? []), ...momentumFaults(member, optimizer)].map(
+      ({ option, message }) => ({ option: `${path}${option}`, message }),
+    ),
   ]);
 }
 

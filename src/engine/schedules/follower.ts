@@ -63,9 +63,9 @@ export class Follower {
     if (!due || step <= this.#schedule.warmup_steps) return;
     const { follow } = scheduleType(this.#schedule);
     const [own, ...others] = this.#bases;
-    schedule!.state = follow!(this.#schedule as never, own, schedule!.state, value);
+    schedule!.state = follow!(this.#schedule, own, schedule!.state, value);
     for (const [i, base] of others.entries())
-      groups[i].schedule = follow!(this.#schedule as never, base, groups[i].schedule, value);
+      groups[i].schedule = follow!(this.#schedule, base, groups[i].schedule, value);
   }
 }
 

@@ -29,7 +29,7 @@ export interface When {
 }
 
 export function scheduleType(member: Member): ScheduleType {
-  return schedules[member.type as keyof typeof schedules] as unknown as ScheduleType;
+  return schedules[member.type];
 }
 
 /**
@@ -53,8 +53,7 @@ function instant(kernels: Kernels, base: number, t: number, state: ScheduleState
     base,
     t,
     state,
-    rateOf: (member, t) => scheduleType(member).rate(member as never, instant(kernels, base, t, state)),
-    momentumOf: (member, t) =>
-      scheduleType(member).momentum?.(member as never, instant(kernels, base, t, state)) ?? null,
+    rateOf: (member, t) => scheduleType(member).rate(member, instant(kernels, base, t, state)),
+    momentumOf: (member, t) => scheduleType(member).momentum?.(member, instant(kernels, base, t, state)) ?? null,
   };
 }

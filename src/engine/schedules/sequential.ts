@@ -27,7 +27,7 @@ export const sequential = defineSchedule({
       return [{ option: "milestones", message: "must ascend" }];
     return [];
   },
-  setsRate: ({ schedulers }, typeOf) => schedulers.some((part) => typeOf(part).setsRate?.(part as never, typeOf)),
+  setsRate: ({ schedulers }, typeOf) => schedulers.some((part) => typeOf(part).setsRate?.(part, typeOf)),
   ends: ({ milestones }) => ({ at: milestones[milestones.length - 1] ?? 0, option: "milestones", after: null }),
   partSpans: ({ schedulers, milestones }, span) =>
     schedulers.map((_, i) => (milestones[i] ?? span) - (i === 0 ? 0 : milestones[i - 1])),

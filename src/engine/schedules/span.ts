@@ -55,7 +55,7 @@ function changed<M extends Member>(schedule: M, span: number, change: (value: un
 
 function partSpans(schedule: Member, span: number): number[] {
   const parts = schedule.schedulers as readonly Member[];
-  const spans = scheduleType(schedule).partSpans?.(schedule as never, span) ?? parts.map(() => span);
+  const spans = scheduleType(schedule).partSpans?.(schedule, span) ?? parts.map(() => span);
   return spans.map((own) => Math.max(1, own));
 }
 
@@ -72,7 +72,7 @@ export function spanNotes(schedule: Schedule, totalSteps: number, stepsPerEpoch:
 }
 
 function notesOn(schedule: Member, span: number, unit: string, path: string): SpanNote[] {
-  const ending = scheduleType(schedule).ends?.(schedule as never);
+  const ending = scheduleType(schedule).ends?.(schedule);
   const notes: SpanNote[] = [];
   if (ending) {
     const { at, after } = ending;

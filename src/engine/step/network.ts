@@ -1,8 +1,8 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import { layers } from "../layers/registry.generated.ts";
-import type { ForwardPass, Layer, LayerType } from "../layers/layer.ts";
+import type { ForwardPass, Layer } from "../layers/layer.ts";
 import { losses } from "../losses/registry.generated.ts";
-import type { Loss, LossType } from "../losses/loss.ts";
+import type { Loss } from "../losses/loss.ts";
 import type { Plan, PlannedLayer } from "../plan/model.ts";
 import { withDefaults, type Member } from "../member/options.ts";
 import { size } from "../member/shape.ts";
@@ -30,9 +30,9 @@ export class Network {
     this.#owner = plan.parameters.map(({ layer, index }) => ({ layer: this.#layers[layer], index }));
     this.#backward = plan.layers.findIndex((layer) => layer.inputGradient !== 0);
     const last = plan.layers[plan.layers.length - 1];
-    const type = losses[loss.type as keyof typeof losses] as unknown as LossType;
+    const type = losses[loss.type];
     const create = (options: Member, constants: number) =>
-      type.create(kernels, options as never, {
+      type.create(kernels, options, {
         prediction: last.output,
         gradient: last.outputGradient,
         target: plan.addresses.targets,
@@ -69,8 +69,8 @@ export class Network {
 }
 
 function createLayer(kernels: Kernels, plan: Plan, planned: PlannedLayer, index: number, scratch: number): Layer {
-  const type = layers[planned.member.type as keyof typeof layers] as unknown as LayerType;
-  return type.create(kernels, planned.member as never, {
+  const type = layers[planned.member.type];
+  return type.create(kernels, planned.member, {
     input: planned.input,
     output: planned.output,
     inputGradient: planned.inputGradient,

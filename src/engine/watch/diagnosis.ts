@@ -62,7 +62,7 @@ function startOf({ stepRows, trainRows }: RunFacts, first: number, mean: number)
 interface Watching {
   readonly name: string;
   readonly type: DetectorType;
-  readonly options: never;
+  readonly options: Readonly<Record<string, unknown>>;
 }
 
 export class Diagnosis {
@@ -76,8 +76,8 @@ export class Diagnosis {
     this.#watching = Object.entries(job.detectors ?? {})
       .filter(([, { policy }]) => policy !== "ignore")
       .map(([name, options]) => {
-        const type = detectors[name as keyof typeof detectors] as unknown as DetectorType;
-        return { name, type, options: options as never };
+        const type = detectors[name];
+        return { name, type, options: options };
       });
   }
 
@@ -162,7 +162,7 @@ export function verdictOf(job: TrainingJob, { detector }: Finding): number {
   const policy = job.detectors?.[detector].policy;
   if (policy === "rewind") return VERDICT.fail;
   if (policy !== "stop") return VERDICT.goOn;
-  const type = detectors[detector as keyof typeof detectors] as unknown as DetectorType;
+  const type = detectors[detector];
   return type.ruinous ? VERDICT.fail : VERDICT.end;
 }
 

@@ -1,6 +1,5 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import { layers } from "../layers/registry.generated.ts";
-import type { LayerType } from "../layers/layer.ts";
 import { OBSERVED_DOUBLES, type Plan, type PlannedParameter } from "../plan/model.ts";
 import { SUM_BLOCK } from "../optimizers/optimizer.ts";
 import { size } from "../member/shape.ts";
@@ -211,7 +210,7 @@ function momentOf({ state, shape: whole }: PlannedParameter, names: ReadonlySet<
 }
 
 function isMortal(type: string): boolean {
-  return (layers[type as keyof typeof layers] as unknown as LayerType).mortal ?? false;
+  return layers[type].mortal ?? false;
 }
 
 /**

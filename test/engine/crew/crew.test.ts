@@ -2,7 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Crew, ThreadFailed, type Snapshot } from "../../../src/engine/crew/crew.ts";
 import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
-import type { OptimizerType } from "../../../src/engine/optimizers/optimizer.ts";
 import type { TrainingJob } from "../../../src/engine/job.ts";
 import { readSafetensors, writeSafetensors } from "../../../src/engine/state/safetensors.ts";
 import { modelFile, stateHead, type Progress } from "../../../src/engine/state/state.ts";
@@ -17,7 +16,7 @@ const handlers = { log() {}, evaluated() {}, snapshot() {} };
 
 /** A small job under an optimizer of the registry, such as the optimizer can train. */
 function jobUnder(key: string, clip: number | null): TrainingJob {
-  const type = optimizers[key as keyof typeof optimizers] as unknown as OptimizerType;
+  const type = optimizers[key];
   const rate = type.rate ?? "lr";
   const options = type.options[rate].kind === "number" ? { [rate]: 0.01 } : {};
   const optimizer = member("optimizers", key, { ...options, ...REQUIRED[key] });

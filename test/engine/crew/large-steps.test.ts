@@ -13,7 +13,7 @@ const endingAt = (epochs: number) =>
   smallJob({
     data: classes(210, 11),
     optimizer: member("optimizers", "keras_adam"),
-    schedule: { ...member("schedules", "inverse_sqrt", { warmup: 4 }), interval: "step", warmup_steps: 0 } as never,
+    schedule: { ...member("schedules", "inverse_sqrt", { warmup: 4 }), interval: "step", warmup_steps: 0 },
     training: {
       epochs,
       batch_size: "full",

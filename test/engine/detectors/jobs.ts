@@ -13,7 +13,7 @@ export function watchful(changes: Readonly<Record<string, object>> = {}): Detect
       const { type: _, ...thresholds } = member("detectors", name);
       return [name, { policy: "warn", ...thresholds, ...changes[name] }];
     }),
-  ) as unknown as DetectorSettings;
+  ) as DetectorSettings;
 }
 
 export const linear = (outputs: number | null, options: object = {}): Member =>

@@ -1,6 +1,6 @@
 // Every detector at the edges of its thresholds, on readings that are given.
 import { describe, expect, test } from "vitest";
-import type { DetectorType, Found, Reading } from "../../../src/engine/detectors/detector.ts";
+import type { Found, Reading } from "../../../src/engine/detectors/detector.ts";
 import { RunFacts } from "../../../src/engine/detectors/facts.ts";
 import { detectors } from "../../../src/engine/detectors/registry.generated.ts";
 import { Diagnosis, freshDiagnosis, windowSteps } from "../../../src/engine/watch/diagnosis.ts";
@@ -19,13 +19,13 @@ const facts = (changes: JobChanges = {}) => new RunFacts(watched(changes), STEPS
 
 /** What a detector says to each of some readings. */
 function watch(
-  name: keyof typeof detectors,
-  options: object,
+  name: string,
+  options: Readonly<Record<string, unknown>>,
   readings: readonly Reading[],
   run = facts(),
 ): (Found | null)[] {
-  const type = detectors[name] as unknown as DetectorType;
-  const settings = member("detectors", name, options as Record<string, unknown>) as never;
+  const type = detectors[name];
+  const settings = member("detectors", name, options);
   let state: unknown = null;
   return readings.map((reading) => {
     const watched = type.watch(settings, state, reading, run);
@@ -183,7 +183,7 @@ describe("noisy_loss", () => {
 });
 
 describe("exploding_gradient", () => {
-  const found = (options: object, ...norms: number[]) =>
+  const found = (options: Readonly<Record<string, unknown>>, ...norms: number[]) =>
     watch("exploding_gradient", options, observations(...norms.map((gradientNorm) => [{ gradientNorm }])));
 
   test("is a norm above the limit, or one that is not a number, in a row", () => {

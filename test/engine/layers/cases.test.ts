@@ -1,7 +1,6 @@
 /** No layer is without numbers of PyTorch's. */
 import { readdirSync } from "node:fs";
 import { expect, it } from "vitest";
-import type { LayerType } from "../../../src/engine/layers/layer.ts";
 import { layers } from "../../../src/engine/layers/registry.generated.ts";
 import { goldenCases } from "../../support/golden.ts";
 
@@ -11,7 +10,7 @@ const known = new Set(
 );
 
 /** Of random numbers there are no cases; the engine draws them in a way of its own. */
-const fixed = (Object.values(layers) as unknown as LayerType[]).filter(({ random }) => random === undefined);
+const fixed = Object.values(layers).filter(({ random }) => random === undefined);
 
 it.each(fixed)("$type has cases", ({ source }) => {
   expect(known).toContain(source.replace("torch.nn.", ""));

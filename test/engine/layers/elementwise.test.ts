@@ -15,7 +15,7 @@ interface Reference {
   derivative(x: number, options: object): number;
 }
 
-const elementwise = (Object.values(layers) as unknown as LayerType[]).filter(({ elementwise }) => elementwise);
+const elementwise = Object.values(layers).filter(({ elementwise }) => elementwise);
 const members = await Promise.all(
   elementwise.map(async (type) => ({
     torch: type.source.replace("torch.nn.", ""),
@@ -34,7 +34,7 @@ const UNTOUCHED = -12345;
  */
 function run(
   type: LayerType,
-  options: object,
+  options: Readonly<Record<string, unknown>>,
   x: ArrayLike<number>,
   upstream: ArrayLike<number>,
   size = 1,
@@ -54,7 +54,7 @@ function run(
     index: 0,
     scratch: 0,
   };
-  const layer = type.create(bench.kernels, options as never, place);
+  const layer = type.create(bench.kernels, options, place);
   const pass = { training: true, batch: 0, seedLow: 0, seedHigh: 0 };
   for (let i = 1; i < slabs.length; i++) {
     layer.forward([], slabs[i - 1], slabs[i], pass);

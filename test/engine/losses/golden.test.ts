@@ -15,14 +15,16 @@ interface LossCase {
   readonly float32_vs_float64: { readonly value: Spread; readonly grad_input: Spread };
 }
 
-const types = Object.fromEntries(
-  (Object.values(losses) as unknown as LossType[]).map((type) => [type.source.replace("torch.nn.", ""), type]),
-);
+const types = Object.fromEntries(Object.values(losses).map((type) => [type.source.replace("torch.nn.", ""), type]));
 
 const cases = goldenCases<LossCase>("losses/losses.json").filter((golden) => golden.loss in types);
 
 /** PyTorch's options as ours: lists for tensors, and classes by name instead of by index. */
-function translate(type: LossType, given: Record<string, unknown>, classes: readonly string[]): object {
+function translate(
+  type: LossType,
+  given: Record<string, unknown>,
+  classes: readonly string[],
+): Record<string, unknown> {
   const options: Record<string, unknown> = {};
   for (const [name, option] of Object.entries(type.options)) options[name] = option.default;
   for (const [name, value] of Object.entries(given)) {

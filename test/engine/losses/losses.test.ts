@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import type { LossType } from "../../../src/engine/losses/loss.ts";
 import { crossEntropy } from "../../../src/engine/losses/cross_entropy/reference.ts";
 import { LossFault } from "../../../src/engine/losses/loss.ts";
 import { losses } from "../../../src/engine/losses/registry.generated.ts";
@@ -28,7 +27,7 @@ interface Reference {
  */
 const elementwise = (
   await Promise.all(
-    (Object.values(losses) as unknown as LossType[])
+    Object.values(losses)
       .filter(({ elementwise }) => elementwise)
       .map(async (type) => {
         const reference = (await import(`../../../src/engine/losses/${type.type}/reference.ts`)) as Reference;
@@ -98,15 +97,15 @@ describe.each(elementwise)("$name $options", ({ type, reference, options }) => {
 });
 
 describe("bce_with_logits", () => {
-  const { check } = losses.bce_with_logits as unknown as LossType;
+  const { check } = losses.bce_with_logits;
 
   it("wants one weight, or one for each output", () => {
-    expect(() => check!({ pos_weight: [2], weight: [1, 2, 3] } as never, 3)).not.toThrow();
-    expect(() => check!({ pos_weight: [1, 2], weight: null } as never, 3)).toThrow(LossFault);
+    expect(() => check!({ pos_weight: [2], weight: [1, 2, 3] }, 3)).not.toThrow();
+    expect(() => check!({ pos_weight: [1, 2], weight: null }, 3)).toThrow(LossFault);
   });
 
   it("keeps the digits of small losses", () => {
-    const { terms } = runLoss(losses.bce_with_logits as unknown as LossType, {
+    const { terms } = runLoss(losses.bce_with_logits, {
       options: { pos_weight: null, weight: null },
       prediction: [-5, -50, -100, 5, 50, 100],
       target: [0, 0, 0, 1, 1, 1],
@@ -119,7 +118,7 @@ describe("bce_with_logits", () => {
 });
 
 describe("cross_entropy", () => {
-  const type = losses.cross_entropy as unknown as LossType;
+  const type = losses.cross_entropy;
   const plain = { label_smoothing: 0, weight: null, ignore_class: null };
   const samples = 23;
 

@@ -2,7 +2,7 @@ import type { LossType } from "../../../src/engine/losses/loss.ts";
 import { Bench } from "../../support/kernels.ts";
 
 export interface LossInput {
-  readonly options: object;
+  readonly options: Readonly<Record<string, unknown>>;
   readonly prediction: ArrayLike<number>;
   /** Class indices, or as many values as there are predictions. */
   readonly target: ArrayLike<number>;
@@ -35,7 +35,7 @@ export function runLoss(type: LossType, input: LossInput) {
     classes: type.targets === "class" ? classNames(outputs) : null,
     constants: bench.reserve(outputs * 8),
   };
-  const loss = type.create(bench.kernels, input.options as never, place);
+  const loss = type.create(bench.kernels, input.options, place);
   const divisor = loss.divisor(samples, (sample) => target[sample]);
   const scale = input.scale === "mean" ? 1 / (divisor || 1) : (input.scale ?? 1);
   const slabs = input.slabs ?? [0, samples];

@@ -4,12 +4,12 @@ import { configure } from "../../../src/engine/optimizers/configure.ts";
 import { withDefaults } from "../../../src/engine/member/options.ts";
 
 describe("options that do not go together are named", () => {
-  const faults = (type: keyof typeof optimizers, options: Record<string, unknown>) =>
+  const faults = (type: string, options: Record<string, unknown>) =>
     configure(withDefaults(optimizers[type], options))
       .check()
       .map(({ option }) => option);
 
-  it.each<[keyof typeof optimizers, Record<string, unknown>, string[]]>([
+  it.each<[string, Record<string, unknown>, string[]]>([
     ["sgd", { nesterov: true }, ["momentum"]],
     ["sgd", { nesterov: true, momentum: 0.9, dampening: 0.1 }, ["dampening"]],
     ["sgd", { nesterov: true, momentum: 0.9 }, []],

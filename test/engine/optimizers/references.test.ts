@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
 import { configure } from "../../../src/engine/optimizers/configure.ts";
-import type { OptimizerType } from "../../../src/engine/optimizers/optimizer.ts";
 import { expectClose, goldenCases } from "../../support/golden.ts";
 import { referenceOf, referenceTensor } from "../../support/references.ts";
 import { gradientOf, type OptimizerCase } from "../../conformance/optimizer.ts";
@@ -11,7 +10,7 @@ import { translate } from "../../conformance/names.ts";
  * The references of all optimizers, against the numbers of the libraries.
  */
 
-const all = Object.entries(optimizers) as unknown as [string, OptimizerType][];
+const all = Object.entries(optimizers);
 /** L-BFGS has tests of its own (lbfgs.test.ts). */
 const types = all.filter(([, type]) => !type.fullBatch);
 

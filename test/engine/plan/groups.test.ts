@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { matches, type ParameterGroup } from "../../../src/engine/plan/groups.ts";
 import { configure, withOption } from "../../../src/engine/optimizers/configure.ts";
-import type { OptimizerType } from "../../../src/engine/optimizers/optimizer.ts";
 import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
 import type { Member } from "../../../src/engine/member/options.ts";
 import { readSafetensors } from "../../../src/engine/state/safetensors.ts";
@@ -21,7 +20,7 @@ import { gradientAt, group, initial, Updating } from "../../support/updating.ts"
  */
 
 function underTest(key: string): Member {
-  const { rate = "lr", options } = optimizers[key as keyof typeof optimizers] as unknown as OptimizerType;
+  const { rate = "lr", options } = optimizers[key];
   return member("optimizers", key, {
     ...(options[rate].kind === "number" ? { [rate]: 0.01 } : {}),
     ...("fast_optimizer" in options
@@ -214,7 +213,7 @@ describe("a schedule that follows a metric", () => {
     }),
     interval: "step",
     warmup_steps: 0,
-  } as unknown as Schedule;
+  } as Schedule;
 
   test("keeps a state for each base rate", () => {
     const follower = new Follower(schedule, [0.1, 0.01], 1);

@@ -7,7 +7,7 @@ import { schedule } from "../detectors/jobs.ts";
 const EPOCH = 4;
 
 const plateau = (options: object) =>
-  schedule("reduce_on_plateau", { factor: 0.5, patience: 0, ...options }) as unknown as Schedule;
+  schedule("reduce_on_plateau", { factor: 0.5, patience: 0, ...options }) as Schedule;
 
 /** What a run of a follower changes. */
 function run(options: object, bases: readonly number[] = [0.1]) {
@@ -93,5 +93,5 @@ describe("a schedule that follows an evaluation", () => {
 });
 
 test("no other schedule follows anything", () => {
-  expect(followerOf(schedule("constant") as unknown as Schedule, [0.1], EPOCH)).toBeNull();
+  expect(followerOf(schedule("constant") as Schedule, [0.1], EPOCH)).toBeNull();
 });

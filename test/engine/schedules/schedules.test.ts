@@ -93,11 +93,11 @@ describe("further schedules", () => {
   ])("%s %j", (type, options, expected) => expectRates(rates(type, options, expected.length), expected));
 
   /** The rates that values of the metric lead to. */
-  function followed(options: object, values: readonly number[]): (number | null)[] {
-    const schedule = translate(schedules, "torch", "ReduceLROnPlateau", options as never) as unknown as Schedule;
+  function followed(options: Readonly<Record<string, unknown>>, values: readonly number[]): (number | null)[] {
+    const schedule = translate(schedules, "torch", "ReduceLROnPlateau", options) as Schedule;
     let state: ScheduleState | null = null;
     return values.map((value) => {
-      state = scheduleType(schedule).follow!(schedule as never, 0.1, state, value);
+      state = scheduleType(schedule).follow!(schedule, 0.1, state, value);
       return state.lr;
     });
   }
@@ -217,11 +217,11 @@ describe("schedules with long lists", () => {
 });
 
 describe("options that do not go together are named", () => {
-  const faults = (type: keyof typeof schedules, options: Record<string, unknown>) =>
+  const faults = (type: string, options: Record<string, unknown>) =>
     checkSchedule(withDefaults(schedules[type], options), null).map(({ option }) => option);
   const part = withDefaults(schedules.exponential);
 
-  it.each<[keyof typeof schedules, Record<string, unknown>, string[]]>([
+  it.each<[string, Record<string, unknown>, string[]]>([
     ["one_cycle", { max_lr: 1, three_phase: true, pct_start: 0.5 }, []],
     ["one_cycle", { max_lr: 1, three_phase: true, pct_start: 0.51 }, ["pct_start"]],
     ["one_cycle", { max_lr: 1, pct_start: 0.51 }, []],

@@ -1,7 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { Crew } from "../../../src/engine/crew/crew.ts";
 import type { Averaging, TrainingJob } from "../../../src/engine/job.ts";
-import type { OptimizerType } from "../../../src/engine/optimizers/optimizer.ts";
 import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
 import { readSafetensors } from "../../../src/engine/state/safetensors.ts";
 import { shapeModel, type PlanError } from "../../../src/engine/plan/shapes.ts";
@@ -128,7 +127,7 @@ describe("averages of the weights", () => {
   }
 });
 
-const ordinary = (Object.values(optimizers) as unknown as OptimizerType[]).filter(
+const ordinary = Object.values(optimizers).filter(
   ({ evaluatesOthers, dialect }) => !evaluatesOthers && dialect === undefined,
 );
 
