@@ -1,25 +1,13 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Redis } from "ioredis";
 import { pino } from "pino";
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { Epoch } from "../src/epoch.ts";
 import { keys } from "../src/store/keys.ts";
-import type { Store } from "../src/store/store.ts";
-import { connected, openStore } from "./store/support.ts";
-import { startTestRedis, type TestRedis } from "./support/redis.ts";
+import { redis, setUpStore, store } from "./store/setup.ts";
 
-let server: TestRedis;
-let redis: Redis;
-let store: Store;
-beforeAll(async () => {
-  server = await startTestRedis();
-  redis = await connected(server);
-  store = await openStore(server);
-});
-afterAll(() => server.stop());
-beforeEach(() => redis.flushall());
+setUpStore();
 
 async function open(refill = async () => {}): Promise<{ epoch: Epoch; path: string }> {
   const directory = mkdtempSync(join(tmpdir(), "rappel-epoch-"));

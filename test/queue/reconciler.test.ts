@@ -1,34 +1,23 @@
 import { once } from "node:events";
 import { Worker } from "bullmq";
-import type { Redis } from "ioredis";
 import { pino } from "pino";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { Deliveries, queue } from "../../src/queue/deliveries.ts";
 import { retrying } from "../../src/retries.ts";
 import { Reconciler } from "../../src/queue/reconciler.ts";
 import { FORMAT } from "../../src/store/format.ts";
 import { keys } from "../../src/store/keys.ts";
-import type { Store } from "../../src/store/store.ts";
-import { acquire, connected, eventTypes, lapse, openStore, OWNER, postJob } from "../store/support.ts";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import { acquire, eventTypes, lapse, OWNER, postJob } from "../store/support.ts";
+import { redis, server, setUpStore, store } from "../store/setup.ts";
 
-let server: TestRedis;
-let redis: Redis;
-let store: Store;
 let deliveries: Deliveries;
 const reconcilers: Reconciler[] = [];
 
-beforeAll(async () => {
-  server = await startTestRedis();
-  redis = await connected(server);
-  store = await openStore(server);
+setUpStore();
+beforeAll(() => {
   deliveries = new Deliveries(redis);
 });
-afterAll(async () => {
-  await deliveries.close();
-  await server.stop();
-});
-beforeEach(() => redis.flushall());
+afterAll(() => deliveries.close());
 afterEach(() => Promise.all(reconcilers.splice(0).map((reconciler) => reconciler.close())));
 
 function reconcile(keepMs = 1e9): void {

@@ -1,29 +1,18 @@
 // Owners take turns: however many jobs one owner posts, another waits for no more than one turn.
 import { Worker } from "bullmq";
-import type { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { Deliveries, queue, type Delivery } from "../../src/queue/deliveries.ts";
-import type { Store } from "../../src/store/store.ts";
-import { acquire, connected, newJob, openStore, tryAcquire } from "../store/support.ts";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import { acquire, newJob, tryAcquire } from "../store/support.ts";
+import { redis, server, setUpStore, store } from "../store/setup.ts";
 
-let server: TestRedis;
-let redis: Redis;
-let store: Store;
 let deliveries: Deliveries;
 
-beforeAll(async () => {
-  server = await startTestRedis();
-  redis = await connected(server);
-  store = await openStore(server);
+setUpStore();
+beforeAll(() => {
   deliveries = new Deliveries(redis);
 });
-afterAll(async () => {
-  await deliveries.close();
-  await server.stop();
-});
-beforeEach(async () => {
-  await redis.flushall();
+afterAll(() => deliveries.close());
+beforeEach(() => {
   ids.length = 0;
 });
 

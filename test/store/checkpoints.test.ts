@@ -1,16 +1,11 @@
-import type { Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { Damaged, Incomplete, LeaseLost, Unavailable } from "../../src/store/errors.ts";
-import type { Store } from "../../src/store/store.ts";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import {
   acquire,
   checkpoint,
-  connected,
   eventTypes,
   lapse,
   newJob,
-  openStore,
   metricRows,
   OWNER,
   postJob,
@@ -18,19 +13,9 @@ import {
   row,
   steps,
 } from "./support.ts";
+import { MiB, redis, server, setUpStore, store } from "./setup.ts";
 
-const MiB = 1024 * 1024;
-let server: TestRedis;
-let redis: Redis;
-let store: Store;
-
-beforeAll(async () => {
-  server = await startTestRedis({ maxBytes: 64 * MiB });
-  redis = await connected(server);
-  store = await openStore(server);
-});
-afterAll(() => server.stop());
-beforeEach(() => redis.flushall());
+setUpStore({ maxBytes: 64 * MiB });
 
 test("a state of several chunks comes back unchanged, and only after it is committed", async () => {
   const id = await postJob(store);

@@ -1,32 +1,9 @@
 // Runs that die: which of them count against the job (src/store/lua/acquire.lua).
-import { type Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import type { Store } from "../../src/store/store.ts";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import {
-  acquire,
-  checkpoint,
-  connected,
-  eventTypes,
-  lapse,
-  openStore,
-  OWNER,
-  postJob,
-  progressAt,
-  tryAcquire,
-} from "./support.ts";
+import { expect, test } from "vitest";
+import { acquire, checkpoint, eventTypes, lapse, OWNER, postJob, progressAt, tryAcquire } from "./support.ts";
+import { redis, server, setUpStore, store } from "./setup.ts";
 
-let server: TestRedis;
-let redis: Redis;
-let store: Store;
-
-beforeAll(async () => {
-  server = await startTestRedis();
-  redis = await connected(server);
-  store = await openStore(server);
-});
-afterAll(() => server.stop());
-beforeEach(() => redis.flushall());
+setUpStore();
 
 const requeued = { type: "requeued", message: "The worker shut down.", step: 5, data: null } as const;
 

@@ -1,23 +1,12 @@
 // What the errors of Redis and of its client mean to us (src/store/database.ts).
-import { ReplyError, type Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import { ReplyError } from "ioredis";
+import { expect, onTestFinished, test } from "vitest";
 import { available } from "../../src/store/database.ts";
 import { Unavailable } from "../../src/store/errors.ts";
-import type { Store } from "../../src/store/store.ts";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { acquire, connected, openStore, OWNER, postJob, progressAt, row } from "./support.ts";
+import { acquire, OWNER, postJob, progressAt, row } from "./support.ts";
+import { redis, server, setUpStore, store } from "./setup.ts";
 
-let server: TestRedis;
-let redis: Redis;
-let store: Store;
-
-beforeAll(async () => {
-  server = await startTestRedis();
-  redis = await connected(server);
-  store = await openStore(server);
-});
-afterAll(() => server.stop());
-beforeEach(() => redis.flushall());
+setUpStore();
 
 test("only a connection that failed means that Redis is away", async () => {
   const refused = Object.assign(new Error("connect ECONNREFUSED"), { syscall: "connect" });

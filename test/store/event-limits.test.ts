@@ -1,34 +1,15 @@
 // A run may tell only so many events of a type (src/store/room.ts).
-import type { Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { keys } from "../../src/store/keys.ts";
-import type { Store } from "../../src/store/store.ts";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { acquire, checkpoint, connected, eventTypes, lapse, openStore, OWNER } from "./support.ts";
+import { acquire, checkpoint, eventTypes, lapse, OWNER } from "./support.ts";
 import { postJob, progressAt, room } from "./support.ts";
+import { free, MiB, redis, setUpStore, store, usage } from "./setup.ts";
 
-const MiB = 2 ** 20;
 const MAX_BYTES = 64 * MiB;
 
-let server: TestRedis;
-let redis: Redis;
-let store: Store;
+setUpStore({ maxBytes: MAX_BYTES });
 
-beforeAll(async () => {
-  server = await startTestRedis({ maxBytes: MAX_BYTES });
-  redis = await connected(server);
-  store = await openStore(server);
-});
-afterAll(() => server.stop());
-beforeEach(() => redis.flushall());
-
-const usage = () => redis.hgetall(`{rappel}:owner:${OWNER}:usage`);
 const requeued = { type: "requeued" as const, message: "Given back.", step: null, data: null };
-
-async function free(): Promise<number> {
-  const { used, reserved, limit } = await store.overview.room();
-  return limit! - used - reserved;
-}
 
 test("a run tells so many events of a type and says that it omits the rest; the next run may repeat them", async () => {
   const limits = { ...room(MiB), eventLimits: { evaluated: 2 } };

@@ -1,39 +1,17 @@
 // The state that a fork begins with: its copy, and the room that the copy takes.
-import type { Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { NoRoom } from "../../src/store/errors.ts";
 import type { Fork } from "../../src/store/new-job.ts";
 import { keys } from "../../src/store/keys.ts";
 import type { Lease } from "../../src/store/lease.ts";
 import type { Origin } from "../../src/store/record.ts";
-import type { Store } from "../../src/store/store.ts";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { acquire, checkpoint, connected, newJob, openStore, OWNER } from "./support.ts";
+import { acquire, checkpoint, newJob, OWNER } from "./support.ts";
 import { postJob, room } from "./support.ts";
+import { expire, loose, MiB, redis, setUpStore, store, usage } from "./setup.ts";
 
-const MiB = 2 ** 20;
 const MAX_BYTES = 64 * MiB;
 
-let server: TestRedis;
-let redis: Redis;
-let store: Store;
-
-beforeAll(async () => {
-  server = await startTestRedis({ maxBytes: MAX_BYTES });
-  redis = await connected(server);
-  store = await openStore(server);
-});
-afterAll(() => server.stop());
-beforeEach(() => redis.flushall());
-
-const usage = () => redis.hgetall(`{rappel}:owner:${OWNER}:usage`);
-const loose = () => redis.zrange("{rappel}:loose", "0", "-1");
-
-/** As if ten minutes had passed. */
-async function expire(list: "loose" | "pending"): Promise<void> {
-  for (const member of await redis.zrange(`{rappel}:${list}`, "0", "-1"))
-    await redis.zadd(`{rappel}:${list}`, "1", member);
-}
+setUpStore({ maxBytes: MAX_BYTES });
 
 test("a fork's room is promised before the copy, lapses if the fork is abandoned, and is given back with the copy", async () => {
   const parent = await postJob(store, { room: room(10 * MiB) });

@@ -1,25 +1,14 @@
-import type { Redis } from "ioredis";
 import { pino } from "pino";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { FORMAT } from "../../src/store/format.ts";
-import { Store } from "../../src/store/store.ts";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { connected, OWNER, postJob, tryAcquire } from "./support.ts";
+import { OWNER, postJob, tryAcquire } from "./support.ts";
+import { redis, setUpStore, store } from "./setup.ts";
 
 const log = pino({ level: "silent" });
 const [key, lock] = ["{rappel}:format", "{rappel}:upgrade"];
 const newer = `The store in Redis has format ${FORMAT + 1}, and this version of Rappel knows formats up to ${FORMAT}: start the version that made it or a later one, or restore a back-up made before the upgrade.`;
 
-let server: TestRedis;
-let redis: Redis;
-let store: Store;
-beforeAll(async () => {
-  server = await startTestRedis();
-  redis = await connected(server);
-  store = new Store(redis);
-});
-afterAll(() => server.stop());
-beforeEach(() => redis.flushall());
+setUpStore();
 
 test("a store without a number gets it, and the lock is released", async () => {
   await store.format.upgrade(log);

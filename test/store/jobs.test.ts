@@ -1,23 +1,11 @@
-import type { Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { filesOf, type Named } from "../../src/data/dataset.ts";
 import { FIRST_READING } from "../../src/data/reading.ts";
 import { keys } from "../../src/store/keys.ts";
-import type { Store } from "../../src/store/store.ts";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { acquire, connected, eventTypes, newJob, openStore, OWNER, postJob, progressAt } from "./support.ts";
+import { acquire, eventTypes, newJob, OWNER, postJob, progressAt } from "./support.ts";
+import { redis, setUpStore, store } from "./setup.ts";
 
-let server: TestRedis;
-let redis: Redis;
-let store: Store;
-
-beforeAll(async () => {
-  server = await startTestRedis();
-  redis = await connected(server);
-  store = await openStore(server);
-});
-afterAll(() => server.stop());
-beforeEach(() => redis.flushall());
+setUpStore();
 
 const idempotency = { key: "a key", bodySha256: "2".repeat(64) };
 

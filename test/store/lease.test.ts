@@ -1,16 +1,13 @@
-import { type Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { eachChunk } from "../../src/store/blobs.ts";
 import { LeaseLost } from "../../src/store/errors.ts";
 import { Store } from "../../src/store/store.ts";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import {
   acquire,
   checkpoint,
   connected,
   eventTypes,
   lapse,
-  openStore,
   metricRows,
   OWNER,
   postJob,
@@ -20,18 +17,9 @@ import {
   steps,
   tryAcquire,
 } from "./support.ts";
+import { redis, server, setUpStore, store } from "./setup.ts";
 
-let server: TestRedis;
-let redis: Redis;
-let store: Store;
-
-beforeAll(async () => {
-  server = await startTestRedis();
-  redis = await connected(server);
-  store = await openStore(server);
-});
-afterAll(() => server.stop());
-beforeEach(() => redis.flushall());
+setUpStore();
 
 const requeued = { type: "requeued", message: "The worker shut down.", step: 5, data: null } as const;
 

@@ -1,24 +1,13 @@
 import { createHash } from "node:crypto";
-import type { Redis } from "ioredis";
 import { ulid } from "ulid";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { FIRST_READING } from "../../src/data/reading.ts";
 import { keys } from "../../src/store/keys.ts";
-import type { OwnerLimits, Store } from "../../src/store/store.ts";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { acquire, checkpoint, connected, newJob, openStore, OWNER, postJob, room, row } from "./support.ts";
+import type { OwnerLimits } from "../../src/store/store.ts";
+import { acquire, checkpoint, newJob, OWNER, postJob, room, row } from "./support.ts";
+import { redis, setUpStore, store, usage } from "./setup.ts";
 
-let server: TestRedis;
-let redis: Redis;
-let store: Store;
-
-beforeAll(async () => {
-  server = await startTestRedis();
-  redis = await connected(server);
-  store = await openStore(server);
-});
-afterAll(() => server.stop());
-beforeEach(() => redis.flushall());
+setUpStore();
 
 function limit(limits: Partial<OwnerLimits>): Promise<void> {
   return store.limitOwners({ waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: null, ...limits });
@@ -37,10 +26,6 @@ function dataset(id: string, bytes: number) {
     rows: 1,
     columns: [],
   };
-}
-
-function usage(): Promise<Record<string, string>> {
-  return redis.hgetall(`{rappel}:owner:${OWNER}:usage`);
 }
 
 test("limits are set, changed and removed", async () => {

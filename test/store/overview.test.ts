@@ -1,21 +1,9 @@
-import type { Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { Heartbeat } from "../../src/store/overview.ts";
-import type { Store } from "../../src/store/store.ts";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { acquire, connected, lapse, openStore, OWNER, postJob, tryAcquire } from "./support.ts";
+import { acquire, lapse, OWNER, postJob, tryAcquire } from "./support.ts";
+import { redis, setUpStore, store } from "./setup.ts";
 
-let server: TestRedis;
-let redis: Redis;
-let store: Store;
-
-beforeAll(async () => {
-  server = await startTestRedis();
-  redis = await connected(server);
-  store = await openStore(server);
-});
-afterAll(() => server.stop());
-beforeEach(() => redis.flushall());
+setUpStore();
 
 const none = { queued: 0, running: 0, pausing: 0, paused: 0, cancelling: 0, succeeded: 0, failed: 0, cancelled: 0 };
 const requeued = { type: "requeued" as const, message: "Given back.", step: null, data: null };

@@ -1,18 +1,11 @@
 // Long lists are read piece by piece.
 import { ulid } from "ulid";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { FIRST_READING } from "../../src/data/reading.ts";
-import type { Store } from "../../src/store/store.ts";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { openStore, metricRows, OWNER, postJob } from "./support.ts";
+import { metricRows, OWNER, postJob } from "./support.ts";
+import { redis, setUpStore, store } from "./setup.ts";
 
-let server: TestRedis;
-let store: Store;
-beforeAll(async () => {
-  server = await startTestRedis();
-  store = await openStore(server);
-});
-afterAll(() => server.stop());
+setUpStore();
 
 test("rows of metrics come a few hundred at a time, none twice and none missing", async () => {
   const id = await postJob(store);
@@ -23,7 +16,6 @@ test("rows of metrics come a few hundred at a time, none twice and none missing"
       [["train_loss", "valid_loss", "grad_norm"][n]]: step / 7,
     })),
   ).flat();
-  const redis = server.client();
   for (const row of rows)
     redis.zadd(`{rappel}:owner:${OWNER}:job:${id}:metrics`, row.step, JSON.stringify(row)).catch(() => undefined);
   await redis.ping();

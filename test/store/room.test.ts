@@ -1,48 +1,22 @@
 // What jobs are promised, and what becomes of it (src/store/room.ts).
 import { createHash } from "node:crypto";
-import type { Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { NoRoom } from "../../src/store/errors.ts";
 import { keys } from "../../src/store/keys.ts";
 import type { Lease } from "../../src/store/lease.ts";
 import { roomOf } from "../../src/store/room.ts";
 import type { ResolvedSpec } from "../../src/contract/schema/spec.ts";
-import type { Store } from "../../src/store/store.ts";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { acquire, checkpoint, connected, lapse, newJob, openStore, metricRows, OWNER } from "./support.ts";
+import { acquire, checkpoint, lapse, newJob, metricRows, OWNER } from "./support.ts";
 import { postJob, progressAt, room, row, steps } from "./support.ts";
+import { expire, free, loose, MiB, redis, setUpStore, store, usage } from "./setup.ts";
 
-const MiB = 2 ** 20;
 const MAX_BYTES = 64 * MiB;
 const WEIGHTS_SHA256 = createHash("sha256").update("weights").digest("hex");
 const FILLABLE = Math.floor(0.7 * MAX_BYTES);
 
-let server: TestRedis;
-let redis: Redis;
-let store: Store;
+setUpStore({ maxBytes: MAX_BYTES });
 
-beforeAll(async () => {
-  server = await startTestRedis({ maxBytes: MAX_BYTES });
-  redis = await connected(server);
-  store = await openStore(server);
-});
-afterAll(() => server.stop());
-beforeEach(() => redis.flushall());
-
-const usage = () => redis.hgetall(`{rappel}:owner:${OWNER}:usage`);
-const loose = () => redis.zrange("{rappel}:loose", "0", "-1");
 const requeued = { type: "requeued" as const, message: "Given back.", step: null, data: null };
-
-/** As if ten minutes had passed. */
-async function expire(list: "loose" | "pending"): Promise<void> {
-  for (const member of await redis.zrange(`{rappel}:${list}`, "0", "-1"))
-    await redis.zadd(`{rappel}:${list}`, "1", member);
-}
-
-async function free(): Promise<number> {
-  const { used, reserved, limit } = await store.overview.room();
-  return limit! - used - reserved;
-}
 
 async function succeed(lease: Awaited<ReturnType<typeof acquire>>): Promise<void> {
   const final = { ...(await lease.upload(Buffer.from("weights"), "final"))!, sha256: WEIGHTS_SHA256 };

@@ -1,22 +1,10 @@
 // What the reconciler asks of the store (src/store/upkeep.ts).
-import { type Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { OpenJob } from "../../src/store/upkeep.ts";
-import type { Store } from "../../src/store/store.ts";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { acquire, connected, openStore, postJob } from "./support.ts";
+import { acquire, postJob } from "./support.ts";
+import { setUpStore, store } from "./setup.ts";
 
-let server: TestRedis;
-let redis: Redis;
-let store: Store;
-
-beforeAll(async () => {
-  server = await startTestRedis();
-  redis = await connected(server);
-  store = await openStore(server);
-});
-afterAll(() => server.stop());
-beforeEach(() => redis.flushall());
+setUpStore();
 
 test("if two processes redeliver a lost job at once, only one does it", async () => {
   const id = await postJob(store);
