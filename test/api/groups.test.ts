@@ -147,7 +147,7 @@ describe("is refused", () => {
       "muon without a matrix that learns",
       [{ parameters: "*.weight", freeze: true }],
       { optimizer: { type: "muon" } },
-      [["/optimizer/type", /none learns/]],
+      [["/optimizer/type", /none to train/]],
     ],
     [
       "too many patterns",

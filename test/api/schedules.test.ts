@@ -90,7 +90,7 @@ describe("POST /v1/schedules/preview", () => {
     expect(await faultsOf({ schedule: nested, lr: 1, steps: 5 })).toEqual([
       "/schedule/schedulers/0 must multiply lr by a factor to be chained; cyclic sets the rate itself",
       "/schedule/schedulers/0/max_lr must be at least base_lr (0.5)",
-      "/schedule/schedulers/1 must be another schedule: reduce_on_plateau follows a metric and stands alone",
+      "/schedule/schedulers/1 cannot be reduce_on_plateau, which follows a metric: use it as the only schedule",
       "/schedule/schedulers/2/milestones must be one fewer than schedulers, 0, not 1",
     ]);
     expect(await faultsOf({ schedule: { type: "exponential", gamma: 1e200 }, lr: 1, steps: 5 })).toEqual([

@@ -267,7 +267,7 @@ function classFaults({ loss }: Partial<Spec>, { classes, data }: Table): Fault[]
     .filter(({ name }) => !classes.includes(name))
     .map(({ path, name }, i) => ({
       pointer: pointer(path),
-      message: `is no class of ${JSON.stringify(data.target)}${(i === 0 && didYouMean(name, classes)) || `, whose classes are ${listed(classes)}`}`,
+      message: `is not a class of ${JSON.stringify(data.target)}${(i === 0 && didYouMean(name, classes)) || `, whose classes are ${listed(classes)}`}`,
     }));
 }
 

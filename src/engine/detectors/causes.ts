@@ -2,12 +2,13 @@ import { short } from "./detector.ts";
 import type { RunFacts } from "./facts.ts";
 
 /*
- * Why runs go wrong, and what helps. Detectors name causes; every sentence of advice is written
- * here, so that two detectors which see one cause from two sides say the same.
+ * Why runs go wrong, and what helps. Detectors name causes. All advice is written here, so that two
+ * detectors that find the same cause give the same advice.
  */
 
 /**
- * The remedy for each cause, at the rate `lr` at which it showed: a clause that continues "…: ".
+ * The remedy for each cause, as a clause that continues "…: ". `lr` is the learning rate when the
+ * cause was seen.
  */
 const remedies = {
   learning_rate_too_high: (run, lr) => `${lower(run, lr)}${orClip(run)}${orWarmUp(run)}`,

@@ -11,13 +11,19 @@ interface State {
  */
 export const dead_relu = defineDetector({
   type: "dead_relu",
-  summary: "Most units of a layer are positive for no row of the batch, so nothing is learned through them.",
+  summary: "Most units of a layer give 0 for every row of the batch, so they learn nothing.",
   formula: "dead units of a layer > fraction · its units, patience observations in a row; batches of at least 16 rows",
   source: "Lu et al. 2019, arXiv:1903.06733",
   needs: "observations",
   options: {
-    fraction: { kind: "number", default: 0.7, above: 0, below: 1, doc: "What part of a layer is too much." },
-    patience: { kind: "integer", default: 3, min: 1, doc: "For how many observations in a row." },
+    fraction: {
+      kind: "number",
+      default: 0.7,
+      above: 0,
+      below: 1,
+      doc: "Share of dead units in a layer that is too much.",
+    },
+    patience: { kind: "integer", default: 3, min: 1, doc: "Number of observations in a row that must show it." },
   },
   watch({ fraction, patience }, state: State | null, reading, run) {
     const before = state ?? { streak: 0 };

@@ -4,10 +4,10 @@ import type { Cause } from "./causes.ts";
 import type { RunFacts } from "./facts.ts";
 
 /**
- * What a detector is: a fold over the numbers of a run. It takes one reading after another and
- * reports, as soon as it can, that something is wrong and why. It is a pure function of the
- * readings, which are a function of the run alone, and its state is part of the checkpoint: a
- * resumed run finds the same, at the same steps.
+ * A detector takes one reading of a run after another, and reports as soon as it can that something
+ * is wrong, and why. It is a pure function of the readings, and its state is part of the
+ * checkpoint. The readings depend on the run alone, so a resumed run finds the same faults at the
+ * same steps.
  *
  * Thresholds are options of the spec. Every detector also has a `policy`. A detector reports once
  * in a job.
@@ -15,8 +15,8 @@ import type { RunFacts } from "./facts.ts";
 export interface DetectorType<O extends Options = Options, S = unknown> extends Description {
   readonly options: O;
   /**
-   * What it needs: losses, which always exist, evaluations, or the observations that `observe` asks
-   * for.
+   * The kind of readings it needs: losses, which always exist, evaluations, or the observations
+   * that `observe` turns on.
    */
   readonly needs: Reading["kind"];
   /**
@@ -24,10 +24,11 @@ export interface DetectorType<O extends Options = Options, S = unknown> extends 
    * fails instead of ending early, and the policy `rewind` is allowed.
    */
   readonly ruinous?: boolean;
-  /** True if it can judge only a run that begins with untrained weights. */
+  /** True if it can only judge runs that begin with untrained weights. */
   readonly fromScratch?: boolean;
   /**
-   * `state` is null before the first reading, and must survive JSON: no value that is not finite.
+   * `state` is null before the first reading. JSON must be able to hold it, so all its numbers are
+   * finite.
    */
   watch(options: ValuesOf<O>, state: S | null, reading: Reading, run: RunFacts): Watched<S>;
 }
@@ -40,56 +41,58 @@ export interface Watched<S> {
 export interface Found {
   readonly cause: Cause;
   /**
-   * What was seen, in one sentence without its end: "The loss rose from 0.3 at step 40 to 7 at step
-   * 60".
+   * What was seen, as a sentence without its full stop: "The loss rose from 0.3 at step 40 to 7 at
+   * step 60".
    */
   readonly seen: string;
-  /** The numbers of the sentence, for programs. */
+  /** The numbers in the sentence, for programs. */
   readonly data: Readonly<Record<string, number | string>>;
 }
 
-/** Numbers of a run, all finite but for an observation's. */
+/** Numbers of a run. All are finite, except those of observations. */
 export type Reading = WindowReading | EvaluationReading | ObservationReading;
 
 interface Common {
-  /** The step after which they were taken. */
+  /** The step after which the numbers were taken. */
   readonly step: number;
   readonly learningRate: number;
-  /** The train loss that the run started from. */
+  /** The train loss at the start of the run. */
   readonly start: number;
 }
 
 /**
- * The train loss over a stretch of steps (windows of a fixed length, so that it does not depend on
- * what is logged).
+ * The train loss over a number of steps. These windows have a fixed length, so that they do not
+ * depend on what is logged.
  */
 export interface WindowReading extends Common {
   readonly kind: "losses";
   readonly steps: number;
   readonly mean: number;
-  /** Standard deviation of the steps' losses. */
+  /** Standard deviation of the losses of the steps. */
   readonly deviation: number;
 }
 
 export interface EvaluationReading extends Common {
   readonly kind: "evaluations";
   readonly validLoss: number;
-  /** Mean since the evaluation before. */
+  /** Mean since the last evaluation. */
   readonly trainLoss: number;
 }
 
 export interface ObservationReading extends Common {
   readonly kind: "observations";
-  /** The step's own loss. */
+  /** The loss of this step. */
   readonly loss: number;
   readonly layers: readonly LayerObservation[];
 }
 
-/** `ignore`: not looked for. `warn`: an event. `stop`: an event, and the end of the job. */
+/**
+ * `ignore` turns a detector off. `warn` writes an event. `stop` writes an event and ends the job.
+ */
 export const POLICIES = ["ignore", "warn", "stop"] as const;
 /**
- * `rewind`, only if the finding means ruined weights: an event, and the run goes back to sound
- * weights (rewind.ts).
+ * `rewind` writes an event and takes the run back to sound weights (rewind.ts). Only detectors
+ * whose finding means ruined weights have it.
  */
 export type Policy = (typeof POLICIES)[number] | "rewind";
 
@@ -98,13 +101,13 @@ export type DetectorSettings = Readonly<
   Record<string, { readonly policy: Policy } & Readonly<Record<string, unknown>>>
 >;
 
-/** What a detector found, as events and the diagnosis tell it. */
+/** What a detector found, as events and the diagnosis show it. */
 export interface Finding extends Omit<Found, "seen"> {
   readonly detector: string;
   readonly step: number;
-  /** What was seen: a sentence. */
+  /** What was seen, as a sentence. */
   readonly message: string;
-  /** What is likely to help: a sentence. */
+  /** What is likely to help, as a sentence. */
   readonly remedy: string;
 }
 
@@ -112,7 +115,7 @@ export function defineDetector<const O extends Options, S>(type: DetectorType<O,
   return type;
 }
 
-/** A number as sentences have it: 0.31, 12.5, 4.2e-7. */
+/** A number as it is written in sentences: 0.31, 12.5, 4.2e-7. */
 export function short(value: number): string {
   const size = Math.abs(value);
   if (size === 0 || (size >= 1e-4 && size < 1e6)) return String(Number(value.toPrecision(3)));

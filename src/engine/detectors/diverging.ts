@@ -3,12 +3,12 @@ import { whyTooFast } from "./causes.ts";
 import { defineDetector, short } from "./detector.ts";
 
 interface State {
-  /** The lowest mean loss, the step it ended with, and the gradient norm then. */
+  /** The lowest mean loss, the last step of its window, and the gradient norm at that time. */
   readonly lowest: number;
   readonly lowestStep: number;
   readonly lowestNorm: number | null;
   readonly norm: number | null;
-  /** The largest since then. */
+  /** The largest gradient norm since then. */
   readonly peak: number;
   readonly streak: number;
 }
@@ -19,14 +19,14 @@ interface State {
  */
 export const diverging = defineDetector({
   type: "diverging",
-  summary: "The train loss has risen above what the run started from.",
+  summary: "The train loss has risen above its value at the start of the run.",
   formula: "mean loss − its standard error > factor · start, patience windows in a row",
   source: "a run that gets worse than no training at all does not come back",
   needs: "losses",
   ruinous: true,
   options: {
-    factor: { kind: "number", default: 1.5, above: 1, doc: "How many times the loss at the start is too much." },
-    patience: { kind: "integer", default: 2, min: 1, doc: "For how many windows in a row." },
+    factor: { kind: "number", default: 1.5, above: 1, doc: "Multiple of the loss at the start that is too much." },
+    patience: { kind: "integer", default: 2, min: 1, doc: "Number of windows in a row that must show it." },
   },
   watch({ factor, patience }, state: State | null, reading, run) {
     const before = state ?? { lowest: reading.start, lowestStep: 0, lowestNorm: null, norm: null, peak: 0, streak: 0 };

@@ -3,15 +3,15 @@ import { whyTooFast, type Cause } from "./causes.ts";
 import { defineDetector, short, type ObservationReading } from "./detector.ts";
 import type { RunFacts } from "./facts.ts";
 
-/** Up to this multiple of the starting loss, a loss is still due to the first weights. */
+/** A loss up to this multiple of the first loss still comes from the initial weights. */
 const NEAR_START = 3;
 
-/** Observations that tell how large gradients are at the start. */
+/** Number of observations that the gradient norm at the start is averaged over. */
 const BASELINE = 3;
 
 interface State {
   readonly seen: number;
-  /** Sum of the first BASELINE norms. */
+  /** Sum of the first `BASELINE` norms. */
   readonly sum: number;
   readonly streak: number;
 }
@@ -27,9 +27,9 @@ export const exploding_gradient = defineDetector({
   source: "Pascanu et al. 2013, arXiv:1211.5063",
   needs: "observations",
   options: {
-    growth: { kind: "number", default: 100, above: 1, doc: "How many times the norm at the start is too much." },
-    norm: { kind: "number", default: 1000, above: 0, doc: "What is too much from the start." },
-    patience: { kind: "integer", default: 2, min: 1, doc: "For how many observations in a row." },
+    growth: { kind: "number", default: 100, above: 1, doc: "Multiple of the norm at the start that is too much." },
+    norm: { kind: "number", default: 1000, above: 0, doc: "Norm that is too much at any time." },
+    patience: { kind: "integer", default: 2, min: 1, doc: "Number of observations in a row that must show it." },
   },
   watch({ growth, norm: limit, patience }, state: State | null, reading, run) {
     const before = state ?? { seen: 0, sum: 0, streak: 0 };
@@ -58,8 +58,8 @@ export const exploding_gradient = defineDetector({
 });
 
 /**
- * If gradients are large while the loss is still near its start, the cause is the weights with
- * which the run started.
+ * If gradients are large while the loss is still near its first value, the cause is the initial
+ * weights.
  */
 function why(grown: boolean, { loss, start }: ObservationReading, run: RunFacts): Cause {
   const cause = whyTooFast(run);

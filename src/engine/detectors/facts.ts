@@ -2,23 +2,22 @@ import { configure } from "../optimizers/configure.ts";
 import { batchesPerStep, batchRows, type TrainingJob } from "../job.ts";
 
 /**
- * The number of values that are read to judge the scale of the data: enough for any table, and
- * fast.
+ * Number of values that are read to judge the scale of the data: enough for any table, and fast.
  */
 const SAMPLE = 1_000_000;
 
-/** Standardised values have a root mean square of 1. A value above this one means another scale. */
+/** The root mean square above which data count as unscaled. That of standardised values is 1. */
 const UNSCALED = 10;
 
-/** Facts of a run besides its numbers, on which causes and remedies depend. */
+/** The facts of a run that causes and remedies depend on, besides its readings. */
 export class RunFacts {
   readonly totalSteps: number;
   readonly batchRows: number;
-  /** Rows that a step's loss and gradient come from. */
+  /** Number of rows that the loss and the gradient of a step come from. */
   readonly stepRows: number;
   readonly trainRows: number;
   /**
-   * The optimizer's learning rate, and where it stands in its options, as sentences have it:
+   * The learning rate of the optimizer, and the path of its option as it is written in sentences:
    * `optimizer.lr`.
    */
   readonly baseRate: number;

@@ -1,12 +1,12 @@
 import { whyTooFast } from "./causes.ts";
 import { defineDetector, short } from "./detector.ts";
 
-/** Batches below this size are the likeliest reason. */
+/** Batches below this size are the most likely reason. */
 const SMALL_BATCH = 16;
 
 /**
- * If the loss has fallen below this part of its start, a few hard rows make up all of it, which is
- * no fault.
+ * If the loss has fallen below this share of its first value, nearly all of it comes from a few
+ * hard rows, which is not a fault.
  */
 const LEARNED = 0.3;
 
@@ -17,14 +17,14 @@ interface State {
 /** McCandlish et al., "An empirical model of large-batch training", 2018 (arXiv:1812.06162). */
 export const noisy_loss = defineDetector({
   type: "noisy_loss",
-  summary: "The train loss jumps from step to step by about as much as it amounts to.",
+  summary: "The train loss varies from step to step by about its own size.",
   formula:
     "deviation of the steps' losses > ratio · their mean, patience windows in a row, while the loss is above 0.3 of its start",
   source: "McCandlish et al. 2018, arXiv:1812.06162",
   needs: "losses",
   options: {
-    ratio: { kind: "number", default: 0.75, above: 0, doc: "What part of the mean is too much." },
-    patience: { kind: "integer", default: 5, min: 1, doc: "For how many windows in a row." },
+    ratio: { kind: "number", default: 0.75, above: 0, doc: "Share of the mean loss that is too large a deviation." },
+    patience: { kind: "integer", default: 5, min: 1, doc: "Number of windows in a row that must show it." },
   },
   watch({ ratio, patience }, state: State | null, reading, run) {
     const before = state ?? { streak: 0 };

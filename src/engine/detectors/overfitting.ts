@@ -1,12 +1,12 @@
 import { defineDetector, short } from "./detector.ts";
 
-/** A rise that is small beside the loss at the start is noise. */
+/** A rise below this share of the first loss is noise. */
 const NOISE = 0.1;
 
 interface State {
   readonly best: number;
   readonly bestStep: number;
-  /** The train loss at that time. If it has risen too, the fault is not overfitting. */
+  /** The train loss at that time. If it has risen as well, the fault is not overfitting. */
   readonly trainThen: number;
   readonly streak: number;
 }
@@ -23,9 +23,9 @@ export const overfitting = defineDetector({
       kind: "number",
       default: 0.2,
       above: 0,
-      doc: "By what part the validation loss may rise above its lowest.",
+      doc: "Share by which the validation loss may rise above its lowest value.",
     },
-    patience: { kind: "integer", default: 5, min: 1, doc: "For how many evaluations in a row." },
+    patience: { kind: "integer", default: 5, min: 1, doc: "Number of evaluations in a row that must show it." },
   },
   watch({ rise, patience }, state: State | null, reading) {
     const before = state ?? { best: Number.MAX_VALUE, bestStep: 0, trainThen: 0, streak: 0 };

@@ -3,13 +3,13 @@ import { whyTooFast, type Cause } from "./causes.ts";
 import { defineDetector, short } from "./detector.ts";
 import type { RunFacts } from "./facts.ts";
 
-/** Updates below this part of the weights explain why nothing moves. */
+/** Updates below this share of the weights explain why the loss does not move. */
 const SMALL_UPDATES = 1e-4;
 
-/** A loss that was this many times its starting value was thrown there by too large steps. */
+/** If the loss reached this multiple of its first value, too large steps took it there. */
 const TOO_HIGH = 1.2;
 
-/** As vanishing_gradient has it. */
+/** The default `ratio` of vanishing_gradient. */
 const FADED = 1e-4;
 
 /** The weight of the newest window in the average of all. */
@@ -19,11 +19,11 @@ interface State {
   readonly lowest: number;
   readonly highest: number;
   readonly windows: number;
-  /** Windows that brought the average down. */
+  /** Number of windows that lowered the average. */
   readonly falls: number;
-  /** Moving average of the windows. */
+  /** Moving average of the windows' losses. */
   readonly smooth: number;
-  /** Of the last observation; null if there was none. */
+  /** The update ratio of the last observation; null if there was none. */
   readonly updateRatio: number | null;
   readonly dead: boolean;
   /** Whether hardly any gradient reached the first layer. */
@@ -31,7 +31,8 @@ interface State {
 }
 
 /**
- * A run that learned and then stands still has converged. This finds the ones that never got going.
+ * A run that learned and then stands still has converged. This detector finds runs that never
+ * learned.
  */
 export const plateau = defineDetector({
   type: "plateau",
@@ -41,8 +42,8 @@ export const plateau = defineDetector({
   needs: "losses",
   fromScratch: true,
   options: {
-    after: { kind: "number", default: 0.5, above: 0, max: 1, doc: "What part of all steps to wait for." },
-    min_drop: { kind: "number", default: 0.05, above: 0, below: 1, doc: "By what part the loss should have fallen." },
+    after: { kind: "number", default: 0.5, above: 0, max: 1, doc: "Share of all steps after which it judges." },
+    min_drop: { kind: "number", default: 0.05, above: 0, below: 1, doc: "Share by which the loss should have fallen." },
   },
   watch({ after, min_drop }, state: State | null, reading, run) {
     const before = state ?? {
@@ -66,7 +67,7 @@ export const plateau = defineDetector({
     }
     if (reading.kind !== "losses") return { state: before, found: null };
     const { mean, step, start } = reading;
-    // The starting loss is known after the first window. Earlier readings do not have it.
+    // The first loss is known after the first window. Earlier readings do not have it.
     const from = before.windows === 0 ? { lowest: start, highest: start, smooth: start } : before;
     const smooth = from.smooth + NEWS * (mean - from.smooth);
     const seen = {

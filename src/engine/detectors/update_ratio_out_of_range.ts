@@ -3,8 +3,9 @@ import { whyTooFast } from "./causes.ts";
 import { defineDetector, short } from "./detector.ts";
 
 /**
- * Small steps are a fault while the loss is between these multiples of its start. Below, learning
- * is near its end. Above, the weights have become so large that any step is small in comparison.
+ * Small steps are a fault while the loss is between these multiples of its first value. Below them
+ * learning is near its end. Above them the weights have become so large that any step is small in
+ * comparison.
  */
 const STUCK = [0.7, 1.2] as const;
 
@@ -14,19 +15,19 @@ interface State {
 }
 
 /**
- * About a thousandth is usual. A small one counts only while there is much to learn and neither the
- * schedule nor the optimizer asks for it.
+ * A ratio of about a thousandth is usual. A small one is a fault only while there is much to learn,
+ * and only if neither the schedule nor the optimizer wants small steps.
  */
 export const update_ratio_out_of_range = defineDetector({
   type: "update_ratio_out_of_range",
-  summary: "A step changes the weights by far more, or far less, than their thousandth part.",
+  summary: "A step changes the weights by far more or far less than a thousandth of their size.",
   formula: "‖update‖/‖weights‖ outside min … max, patience observations in a row",
   source: "a rule of thumb; Karpathy, CS231n, “Ratio of weights:updates”",
   needs: "observations",
   options: {
-    min: { kind: "number", default: 1e-5, min: 0, doc: "The least that is usual." },
-    max: { kind: "number", default: 0.3, above: 0, doc: "The most that is usual." },
-    patience: { kind: "integer", default: 3, min: 1, doc: "For how many observations in a row." },
+    min: { kind: "number", default: 1e-5, min: 0, doc: "Smallest usual ratio." },
+    max: { kind: "number", default: 0.3, above: 0, doc: "Largest usual ratio." },
+    patience: { kind: "integer", default: 3, min: 1, doc: "Number of observations in a row that must show it." },
   },
   watch({ min, max, patience }, state: State | null, reading, run) {
     const before = state ?? { low: 0, high: 0 };

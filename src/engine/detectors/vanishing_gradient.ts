@@ -6,8 +6,8 @@ interface State {
 }
 
 /**
- * The gradient of the first layer that learns is a vanishing part of the last one's, weight by
- * weight. If units are dead, they are the cause, and dead_relu reports that.
+ * Per weight, the gradient of the first layer that learns is a tiny share of that of the last. If
+ * units are dead, that is the cause, and dead_relu reports it.
  *
  * Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks",
  * AISTATS 2010.
@@ -19,8 +19,14 @@ export const vanishing_gradient = defineDetector({
   source: "Glorot & Bengio 2010",
   needs: "observations",
   options: {
-    ratio: { kind: "number", default: 1e-4, above: 0, below: 1, doc: "What part of the last layer's is too little." },
-    patience: { kind: "integer", default: 3, min: 1, doc: "For how many observations in a row." },
+    ratio: {
+      kind: "number",
+      default: 1e-4,
+      above: 0,
+      below: 1,
+      doc: "Share of the last layer's gradient that is too little.",
+    },
+    patience: { kind: "integer", default: 3, min: 1, doc: "Number of observations in a row that must show it." },
   },
   watch({ ratio, patience }, state: State | null, reading, run) {
     const before = state ?? { streak: 0 };

@@ -1,8 +1,8 @@
 import type { Shape } from "../member/shape.ts";
 
 /**
- * How a parameter starts. A distribution with its scale worked out; the numbers themselves are
- * drawn in the kernels from the counter-based generator (seed, parameter, element).
+ * The initial values of a parameter: a distribution with its scale. The kernels draw the numbers
+ * from the counter-based generator (seed, parameter, element).
  */
 export type Initializer =
   | { readonly distribution: "constant"; readonly value: number }
@@ -12,8 +12,8 @@ export type Initializer =
   | { readonly distribution: "normal"; readonly deviation: number };
 
 /**
- * fan_in: product of all sizes but the first; fan_out: the first size times the product of sizes
- * from the third (torch.nn.init).
+ * fan_in is the product of all sizes but the first. fan_out is the first size times the product of
+ * the sizes from the third on (torch.nn.init).
  */
 export function fans(shape: Shape): { fanIn: number; fanOut: number } {
   const receptive = shape.slice(2).reduce((product, size) => product * size, 1);

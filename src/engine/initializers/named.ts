@@ -3,8 +3,8 @@ import type { Options } from "../member/options.ts";
 import { fans, type Initializer } from "./initializer.ts";
 
 /*
- * The initial values a spec can name, as `torch.nn.init` defines them: each turns a parameter's
- * shape into a distribution.
+ * The initial values that a spec can name, as `torch.nn.init` defines them. Each turns the shape of
+ * a parameter into a distribution.
  */
 
 const NONLINEARITIES = {
@@ -19,7 +19,7 @@ const NONLINEARITIES = {
 export type Nonlinearity = keyof typeof NONLINEARITIES;
 
 /**
- * The factor by which an activation shrinks what passes through it, inverted
+ * The factor that makes up for how much an activation shrinks its input
  * (`torch.nn.init.calculate_gain`).
  */
 export function calculateGain(nonlinearity: Nonlinearity, parameter: number | null = null): number {
@@ -27,18 +27,19 @@ export function calculateGain(nonlinearity: Nonlinearity, parameter: number | nu
 }
 
 export interface InitializerOptions {
-  /** Default: 1 for Xavier, ReLU's for Kaiming. */
+  /** By default 1 for Xavier and the gain of ReLU for Kaiming. */
   readonly gain?: number;
   /**
-   * Whether Kaiming keeps the variance of the forward (fan_in) or of the backward pass (fan_out).
+   * Whether Kaiming keeps the variance of the forward pass (fan_in) or of the backward pass
+   * (fan_out).
    */
   readonly mode?: "fan_in" | "fan_out";
 }
 
 const INITIALIZERS = {
   /**
-   * What torch.nn's linear and convolutional layers start with: kaiming_uniform with a = √5, which
-   * is 1/√fan_in.
+   * The default of torch.nn's linear and convolutional layers: kaiming_uniform with a = √5, whose
+   * bound is 1/√fan_in.
    */
   default: (shape) => uniform(1 / Math.sqrt(fans(shape).fanIn)),
   /** He et al., "Delving deep into rectifiers", ICCV 2015 (arXiv:1502.01852). */
@@ -60,26 +61,26 @@ export type InitializerName = keyof typeof INITIALIZERS;
 const NAMES = Object.keys(INITIALIZERS) as InitializerName[];
 
 /**
- * The initial values called `name` for a parameter of `shape`. A bias is initialized by its
- * weight's shape, since it has no fans of its own.
+ * The initial values called `name` for a parameter of `shape`. A bias takes the shape of its
+ * weight, because it has no fans of its own.
  */
 export function initializer(name: InitializerName, shape: Shape, options: InitializerOptions = {}): Initializer {
   return INITIALIZERS[name](shape, options);
 }
 
-/** The options by which a layer with `weight` and `bias` lets a spec choose how they start. */
+/** The options of a layer with `weight` and `bias` for their initial values. */
 export const initOptions = {
   weight_init: {
     kind: "choice",
     choices: NAMES,
     default: "default",
-    doc: "How the weights start. Kaiming suits layers before ReLU and its kin, Xavier those before tanh or sigmoid.",
+    doc: "Initial values of the weights. Kaiming suits layers before ReLU and similar, Xavier layers before tanh or sigmoid.",
   },
   bias_init: {
     kind: "choice",
     choices: ["default", "zeros"],
     default: "default",
-    doc: "How the bias starts: uniform within 1/√fan_in, or 0.",
+    doc: "Initial values of the bias: uniform within 1/√fan_in, or 0.",
   },
 } as const satisfies Options;
 

@@ -2,18 +2,18 @@ import type { Kernels } from "../kernels/kernels.ts";
 import type { Description, Options, ValuesOf } from "../member/options.ts";
 import { defineLoss, type LossPlace, type LossType } from "./loss.ts";
 
-/** What a loss with one term per output says of itself; the rest follows from it. */
+/** The declaration of a loss with one term per output. The rest of `LossType` follows from it. */
 export interface ElementwiseLoss<O extends Options> extends Description {
   readonly options: O;
-  /** Left out: values of any size. */
+  /** By default the targets are values of any size. */
   readonly targets?: "probability";
   readonly check?: LossType<O>["check"];
   readonly bind: (kernels: Kernels, options: ValuesOf<O>, place: LossPlace) => ElementwiseLossKernel;
 }
 
 /**
- * The kernel with its options bound, on `samples` samples: predictions x, targets y, terms, and the
- * gradient times `scale`, where an address of 0 wants none.
+ * The kernel with its options bound, over `samples` samples: predictions x, targets y, terms, and
+ * the gradient times `scale`. If the address of the gradient is 0, none is written.
  */
 export type ElementwiseLossKernel = (
   x: number,
@@ -24,7 +24,7 @@ export type ElementwiseLossKernel = (
   scale: number,
 ) => void;
 
-/** Declares a loss that compares each output with one value; its mean is over all of them. */
+/** Declares a loss that compares each output with one value. Its mean is over all outputs. */
 export function defineElementwiseLoss<const O extends Options>({
   bind,
   ...description

@@ -2,7 +2,7 @@ import type { Member } from "../member/options.ts";
 import type { TargetKind } from "../training.ts";
 import { losses } from "./registry.generated.ts";
 
-/** What a loss compares predictions with. */
+/** The kind of targets that a loss compares predictions with. */
 export function targetsOf({ type }: Member): TargetKind {
   return losses[type].targets;
 }

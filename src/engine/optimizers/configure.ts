@@ -3,8 +3,8 @@ import type { ConfiguredOptimizer, OptimizerType } from "./optimizer.ts";
 import { optimizers } from "./registry.generated.ts";
 
 /**
- * The optimizer that a spec's member names, in its dialect, with its options; so are the optimizers
- * that stand among the options.
+ * Configures the optimizer that a member of a spec names, in its dialect and with its options.
+ * Optimizers among the options are configured too.
  */
 export function configure(member: Member): ConfiguredOptimizer {
   const type = declarationOf(member);
@@ -45,14 +45,14 @@ function cycledOf(
   const [option] = [type.names?.[cycled] ?? cycled].flat();
   const wrapped = inner.find(([name]) => name === option)?.[1].cycled;
   if (wrapped !== undefined) return wrapped && { ...wrapped, option: `${option}/${wrapped.option}` };
-  // Without momentum there is no buffer; averages are kept whatever their factor.
+  // Without momentum there is no buffer. An average is kept whatever its factor is.
   const values = type.translate?.(options) ?? options;
   return { option, kept: (values[cycled] as unknown) !== 0 };
 }
 
 /**
- * Sets an option of an optimizer, and of those that stand among its options, wherever they have it.
- * Its name is the default dialect's.
+ * Sets an option of an optimizer, and of the optimizers among its options, wherever they have it.
+ * `name` is its name in the default dialect.
  */
 export function withOption(member: Member, name: "lr" | "weight_decay", value: number): Member {
   const type = declarationOf(member);
@@ -63,14 +63,14 @@ export function withOption(member: Member, name: "lr" | "weight_decay", value: n
   return { ...member, ...Object.fromEntries(changes) };
 }
 
-/** What a type calls an option that has one name in the default dialect and one in its own. */
+/** A type's own name for an option, given its name in the default dialect. */
 const nameIn = ({ names }: OptimizerType, option: string): string => (names?.[option] as string | undefined) ?? option;
 
 const within = (name: string, faults: ReturnType<ConfiguredOptimizer["check"]>) =>
   faults.map(({ option, message }) => ({ option: `${name}/${option}`, message }));
 
 /**
- * The registry's keys are types, with the dialect before them where it is not PyTorch's: `adam`,
+ * The keys of the registry are types, prefixed by the dialect if it is not PyTorch's: `adam`,
  * `keras_adam`.
  */
 function declarationOf({ type, dialect = "torch" }: Member): OptimizerType {

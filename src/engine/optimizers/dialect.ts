@@ -3,32 +3,32 @@ import type { Option, OptionFault, Options, ValuesOf } from "../member/options.t
 import type { Dialect, Optimizer, OptimizerType, StateTensor } from "./optimizer.ts";
 
 /**
- * What a library does otherwise than the default dialect with an optimizer that both have. Names
- * are the default dialect's.
+ * How a library differs from the default dialect in an optimizer that both have. Options have their
+ * names in the default dialect.
  */
 interface Differences<O extends Options, E extends Options> {
   /** The library's class or function. */
   readonly source: string;
   readonly formula?: string;
-  /** What the library calls an option; a list of numbers may become one option for each. */
+  /** The library's names of options. A list of numbers may become one option for each number. */
   readonly names: { readonly [K in keyof O]?: string | readonly string[] };
   readonly defaults?: Partial<ValuesOf<O>>;
-  /** Options without default. */
+  /** Options without a default. */
   readonly required?: readonly (keyof O)[];
-  /** The values of options that the library does not have. */
+  /** Values for options that the library does not have. */
   readonly fixed?: Partial<ValuesOf<O>>;
-  /** Options that the library alone has. */
+  /** Options that only the library has. */
   readonly extra?: E;
   state?(options: ValuesOf<O> & ValuesOf<E>): readonly StateTensor[];
   check?(options: ValuesOf<O> & ValuesOf<E>): readonly OptionFault[];
-  /** Where the arithmetic is not that of the default dialect under the same options. */
+  /** For a library that computes something else from the same options. */
   create?(kernels: Kernels, options: ValuesOf<O> & ValuesOf<E>): Optimizer;
 }
 
 /**
- * Declares an optimizer of the default dialect as another library has it: other names and defaults
- * for its options and, if need be, another arithmetic. `state` and `create` see the options under
- * the default dialect's names.
+ * Declares another library's form of an optimizer of the default dialect: with other names and
+ * defaults for its options, and another arithmetic if it has one. `state` and `create` get the
+ * options under their names in the default dialect.
  */
 export function defineDialect<O extends Options, const E extends Options = O>(
   dialect: Dialect,

@@ -1,12 +1,12 @@
 /**
- * The plain form of an optimizer: one step over its tensors, element by element, in double. It is
- * what the kernel is held to, and the place to read what an optimizer does. A folder's
- * `reference.ts` exports one for each of its members, under the registry's name; a dialect that
- * differs in names alone needs none. Options are those of the default dialect.
+ * The plain form of an optimizer: one step over its tensors, element by element, in double. Tests
+ * hold the kernel to it, and it is the place to read what an optimizer does. A folder's
+ * `reference.ts` exports one for each of its members, under the name in the registry. A dialect
+ * that differs in names alone needs none. The options are those of the default dialect.
  */
 export type Reference<Options> = (options: Options, tensors: readonly ReferenceTensor[], t: number, lr: number) => void;
 
-/** The reference of an optimizer that stands among another one's options, with its own options. */
+/** The reference of an optimizer among the options of another, with its own options. */
 export type InnerReference = (tensors: readonly ReferenceTensor[], t: number, lr: number) => void;
 
 export interface ReferenceTensor {
@@ -20,7 +20,7 @@ export interface ReferenceTensor {
   readonly evaluated: Float64Array;
 }
 
-/** The reference of an optimizer that looks at one tensor at a time. */
+/** Makes the reference of an optimizer that looks at one tensor at a time. */
 export function each<Options>(
   step: (options: Options, tensor: ReferenceTensor, t: number, lr: number) => void,
 ): Reference<Options> {

@@ -2,10 +2,10 @@ import type { Options, ValuesOf } from "../member/options.ts";
 import type { Shape } from "../member/shape.ts";
 
 /*
- * How torch.optim keeps the state of an optimizer. Options, tensors and doubles have PyTorch's
- * names, shapes and meaning already, so that an optimizer declares only its class and where that
- * differs. PyTorch keeps for each parameter what is one number here: the steps, and the optimizer's
- * doubles.
+ * How torch.optim keeps the state of an optimizer. Options, tensors and doubles already have
+ * PyTorch's names, shapes and meaning, so an optimizer declares only its class and how that
+ * differs. The number of steps and the optimizer's doubles are kept once here; PyTorch keeps them
+ * for each parameter.
  */
 
 export interface TorchForm<O extends Options = Options> {
@@ -13,16 +13,13 @@ export interface TorchForm<O extends Options = Options> {
   readonly name: string;
   /** Options that the class does not have. */
   readonly lacks?: readonly (keyof O & string)[];
-  /** What the class sets for itself. */
+  /** Options of the class with a fixed value. */
   sets?(options: ValuesOf<O>): Readonly<Record<string, unknown>>;
-  /** True if it does not count its steps. */
+  /** True if the class does not count its steps. */
   readonly uncounted?: boolean;
-  /** The shapes it takes; all unless said otherwise. */
+  /** Whether the class takes parameters of a shape; by default it takes all. */
   takes?(shape: Shape): boolean;
-  /**
-   * For a class that keeps everything with the first parameter, as a state of all of them: what it
-   * is.
-   */
+  /** For a class that keeps one state for all parameters, with the first of them: that state. */
   whole?(
     options: ValuesOf<O>,
     parameters: readonly TorchParameter[],
@@ -35,11 +32,11 @@ export interface TorchParameter {
   readonly shape: Shape;
 }
 
-/** A part of PyTorch's state; null: nothing yet. */
+/** A part of PyTorch's state; null stands for nothing yet. */
 export type TorchItem = number | null | TorchTensor;
 export type TorchValue = TorchItem | readonly TorchItem[];
 
-/** A tensor made of stretches of a state's tensors, one after the other. */
+/** A tensor that joins stretches of the tensors of a state. */
 export interface TorchTensor {
   readonly shape: Shape;
   readonly of: readonly Stretch[];

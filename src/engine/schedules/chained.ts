@@ -5,9 +5,9 @@ import { defineSchedule } from "./schedule.ts";
  * With schedulers = [constant_factor 0.1 over 20, exponential 0.98]: lr · 0.1 · 0.98^t for t < 20,
  * then lr · 0.98^t.
  *
- * PyTorch applies each scheduler's own recursion to what the one before has left, which is the
- * product of their factors wherever each has one. Where one has not (a lowest rate, a rate that is
- * set), what would come out depends on the order of updates; such parts are refused.
+ * PyTorch applies the recursion of each scheduler to the result of the one before. That is the
+ * product of their factors if each multiplies by one. If a part does not (it has a lowest rate, or
+ * sets the rate), the result would depend on the order of updates. Such parts are refused.
  */
 export const chained = defineSchedule({
   type: "chained",

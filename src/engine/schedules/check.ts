@@ -2,12 +2,12 @@ import { configure } from "../optimizers/configure.ts";
 import type { Member, OptionFault, Options } from "../member/options.ts";
 import { scheduleType } from "./learning-rate.ts";
 
-/** Schedules that one may be made of, those within those included. */
+/** Most parts that a schedule may have, including the parts of its parts. */
 const MAX_PARTS = 32;
 
 /**
- * What is wrong with a schedule whose options are each within their bounds, and with those it is
- * made of. `optimizer`: the one whose rate it is to set, if it is known.
+ * The faults of a schedule whose options are each within their bounds, and of its parts.
+ * `optimizer` is the one whose rate it sets, if that is known.
  */
 export function checkSchedule(schedule: Member, optimizer: Member | null): OptionFault[] {
   const parts = partsOf(schedule, "");
@@ -18,7 +18,7 @@ export function checkSchedule(schedule: Member, optimizer: Member | null): Optio
       ? [
           {
             option: path.slice(0, -1),
-            message: `must be another schedule: ${member.type} follows a metric and stands alone`,
+            message: `cannot be ${member.type}, which follows a metric: use it as the only schedule`,
           },
         ]
       : []),
@@ -29,7 +29,7 @@ export function checkSchedule(schedule: Member, optimizer: Member | null): Optio
 }
 
 interface Part {
-  /** Where it stands, with a slash at its end. */
+  /** The path to it, with a slash at the end. */
   readonly path: string;
   readonly member: Member;
 }
@@ -45,7 +45,7 @@ function partsOf(member: Member, path: string): Part[] {
   );
 }
 
-/** A schedule cannot cycle a momentum that there is not. */
+/** A schedule cannot cycle a momentum that the optimizer does not have. */
 function momentumFaults(schedule: Member, optimizer: Member | null): OptionFault[] {
   if (optimizer === null || schedule.cycle_momentum !== true) return [];
   const { cycled } = configure(optimizer);
@@ -53,6 +53,6 @@ function momentumFaults(schedule: Member, optimizer: Member | null): OptionFault
   const message =
     cycled === null
       ? `must be false: ${optimizer.type} has no momentum that a schedule can cycle`
-      : `must be false, or the optimizer's ${cycled.option.replaceAll("/", ".")} above 0, so that it keeps a buffer; the schedule then sets its value`;
+      : `must be false, or ${cycled.option.replaceAll("/", ".")} of the optimizer above 0, so that it keeps a buffer; the schedule then sets the value`;
   return [{ option: "cycle_momentum", message }];
 }

@@ -3,7 +3,7 @@ import { defineSchedule } from "./schedule.ts";
 /** The rate never changes. */
 export const constant = defineSchedule({
   type: "constant",
-  summary: "The same rate throughout; with warmup_steps a warm-up before it.",
+  summary: "The same rate throughout, after the warm-up if there is one.",
   formula: "lr",
   source: "no scheduler in PyTorch",
   options: {},

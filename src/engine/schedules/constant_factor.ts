@@ -7,7 +7,7 @@ export const constant_factor = defineSchedule({
   formula: "lr · factor for t < total_iters, then lr",
   source: "torch.optim.lr_scheduler.ConstantLR",
   options: {
-    factor: { kind: "number", default: 1 / 3, min: 0, max: 1, doc: "What lr is multiplied by at first." },
+    factor: { kind: "number", default: 1 / 3, min: 0, max: 1, doc: "Factor of lr in the first steps." },
     total_iters: { kind: "integer", default: 5, min: 0, doc: "Steps (or epochs) until the rate is lr." },
   },
   ends: ({ total_iters }) => ({ at: total_iters, option: "total_iters", after: null }),

@@ -18,7 +18,7 @@ export const cosine_annealing = defineSchedule({
       default: null,
       whole: true,
       min: 1,
-      doc: "Steps (or epochs) until eta_min is reached; beyond it the rate rises again. Null: the whole training.",
+      doc: "Steps (or epochs) until the rate is eta_min; after that it rises again. Null: the whole training.",
     },
     eta_min: { kind: "number", default: 0, min: 0, doc: "The lowest rate." },
   },

@@ -3,7 +3,7 @@ import { rateAt, type Schedule } from "./learning-rate.ts";
 
 export interface CurveInput {
   readonly schedule: Schedule;
-  /** The optimizer's. */
+  /** The learning rate of the optimizer. */
   readonly lr: number;
   readonly steps: number;
   readonly stepsPerEpoch: number;
@@ -11,13 +11,13 @@ export interface CurveInput {
 
 export interface Curve {
   readonly learningRates: Float64Array;
-  /** NaN where the part of the schedule that is at work does not cycle it. */
+  /** NaN at steps where the schedule does not cycle the momentum. */
   readonly momenta: Float64Array;
 }
 
 /**
  * The rate and the momentum of every step. A schedule of many parts takes a second for 100,000
- * steps: not for an event loop.
+ * steps, so do not call this on an event loop.
  */
 export function curveOf({ schedule, lr, steps, stepsPerEpoch }: CurveInput): Curve {
   const kernels = functionKernels();

@@ -3,36 +3,41 @@ import { defineSchedule } from "./schedule.ts";
 
 /**
  * With base_lr = 0.1, max_lr = 0.5 and step_size_up = 4: 0.1, 0.2, 0.3, 0.4, 0.5, 0.4, 0.3, 0.2,
- * 0.1, … In triangular2 the second peak is 0.3, the third 0.2; in exp_range the height shrinks by
- * gamma with every step. The momentum moves the other way, from max_momentum at the foot to
- * base_momentum at the peak.
+ * 0.1, … In triangular2 the second peak is 0.3 and the third is 0.2. In exp_range the height is
+ * multiplied by gamma at every step. The momentum moves the other way: it is max_momentum at
+ * base_lr and base_momentum at the peak.
  *
  * Smith, "Cyclical learning rates for training neural networks", WACV 2017 (arXiv:1506.01186).
  */
 export const cyclic = defineSchedule({
   type: "cyclic",
-  summary: "The rate rises and falls in triangles between two bounds, which take the place of the optimizer's lr.",
+  summary: "The rate rises and falls in triangles between two bounds, which replace the lr of the optimizer.",
   formula: "base_lr + (max_lr − base_lr) · triangle(t) · height; height 1, 2^−cycle or gamma^t",
   source: "Smith 2017, arXiv:1506.01186; torch.optim.lr_scheduler.CyclicLR",
   options: {
-    base_lr: { kind: "number", min: 0, doc: "The lower bound, where each cycle starts and ends." },
-    max_lr: { kind: "number", min: 0, doc: "The upper bound." },
-    step_size_up: { kind: "integer", default: 2000, min: 1, doc: "Steps (or epochs) on the way up." },
-    step_size_down: { kind: "integer", default: null, min: 1, doc: "On the way down; null: as many." },
+    base_lr: { kind: "number", min: 0, doc: "Lower bound: each cycle starts and ends here." },
+    max_lr: { kind: "number", min: 0, doc: "Upper bound." },
+    step_size_up: { kind: "integer", default: 2000, min: 1, doc: "Steps (or epochs) in which the rate rises." },
+    step_size_down: {
+      kind: "integer",
+      default: null,
+      min: 1,
+      doc: "Steps (or epochs) in which the rate falls; null: as many as step_size_up.",
+    },
     mode: {
       kind: "choice",
       choices: ["triangular", "triangular2", "exp_range"],
       default: "triangular",
-      doc: "Height of the cycles: always the same, halved after each, or times gamma with every step.",
+      doc: "Height of the cycles: constant, halved after each cycle, or multiplied by gamma at every step.",
     },
-    gamma: { kind: "number", default: 1, min: 0, doc: "The factor of exp_range." },
+    gamma: { kind: "number", default: 1, min: 0, doc: "Factor per step in exp_range." },
     cycle_momentum: {
       kind: "boolean",
       default: true,
-      doc: "Move the momentum (of Adam and its kin: beta1) the other way.",
+      doc: "Move the momentum (in Adam and similar: beta1) the other way.",
     },
-    base_momentum: { kind: "number", default: 0.8, min: 0, below: 1, doc: "The momentum at the peak." },
-    max_momentum: { kind: "number", default: 0.9, min: 0, below: 1, doc: "The momentum at the foot." },
+    base_momentum: { kind: "number", default: 0.8, min: 0, below: 1, doc: "Momentum where the rate is highest." },
+    max_momentum: { kind: "number", default: 0.9, min: 0, below: 1, doc: "Momentum where the rate is lowest." },
   },
   ownRates: true,
   setsRate: () => true,
@@ -53,7 +58,7 @@ interface Cycles {
   readonly gamma: number;
 }
 
-/** Between 0 at the foot and at most 1 at the peak. */
+/** From 0 at base_lr to at most 1 at the peak. */
 function height(kernels: Kernels, { step_size_up: up, step_size_down, mode, gamma }: Cycles, t: number): number {
   const length = up + (step_size_down ?? up);
   const cycle = Math.floor(t / length);

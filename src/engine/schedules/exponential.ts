@@ -6,6 +6,6 @@ export const exponential = defineSchedule({
   summary: "The rate decays by the same factor every step (or epoch).",
   formula: "lr · gamma^t",
   source: "torch.optim.lr_scheduler.ExponentialLR",
-  options: { gamma: { kind: "number", min: 0, doc: "Factor of each step." } },
+  options: { gamma: { kind: "number", min: 0, doc: "Factor per step (or epoch)." } },
   rate: ({ gamma }, { kernels, base, t }) => base * kernels.pow(gamma, t),
 });

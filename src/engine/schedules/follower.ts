@@ -1,36 +1,36 @@
 import { scheduleType, type Schedule } from "./learning-rate.ts";
 import type { ScheduleState } from "./schedule.ts";
 
-/** What is kept for a schedule that follows a metric; part of the checkpoint. */
+/** The state of a schedule that follows a metric. It is part of the checkpoint. */
 export interface FollowerState {
-  /** The schedule's own; null before the metric's first value. */
+  /** The state of the schedule itself; null before the first value of the metric. */
   state: ScheduleState | null;
   /**
-   * The train loss summed, and the steps counted, since the last value; only the leader's is kept
-   * up.
+   * The sum of the train losses, and the number of steps, since the last value. Only the leader
+   * keeps them up to date.
    */
   lossSum: number;
   lossSteps: number;
 }
 
-/** The part of a run that a follower looks at and changes. */
+/** The part of a run that a follower reads and changes. */
 interface Following {
   readonly step: number;
   schedule: FollowerState | null;
-  /** Of groups with rates of their own, in their order. */
+  /** The groups with rates of their own, in order. */
   readonly groups: readonly { schedule: ScheduleState | null }[];
 }
 
 /**
- * Feeds a schedule the metric that it follows. When a value is due hangs on the step alone, so
- * every thread knows it; the value itself comes from the leader, through a control double.
+ * Gives a schedule the values of the metric that it follows. When a value is due depends on the
+ * step alone, so every thread knows it. The value comes from the leader, through a control double.
  */
 export class Follower {
   readonly metric: string;
   readonly #schedule: Schedule;
-  /** The optimizer's rate, and then those of groups. */
+  /** The rate of the optimizer, and then the rates of the groups. */
   readonly #bases: readonly number[];
-  /** Steps that train_loss is averaged over. */
+  /** Number of steps that train_loss is averaged over. */
   readonly #everySteps: number;
 
   constructor(schedule: Schedule, bases: readonly number[], stepsPerEpoch: number) {
@@ -44,7 +44,10 @@ export class Follower {
     return { state: null, lossSum: 0, lossSteps: 0 };
   }
 
-  /** The leader counts a step's loss; returns the mean that all are to follow, if it is due. */
+  /**
+   * Called by the leader with the loss of a step. Returns the mean that all threads follow, if it
+   * is due.
+   */
   addLoss({ step, schedule }: Following, loss: number): number | null {
     if (this.metric !== "train_loss") return null;
     const kept = schedule!;
@@ -57,7 +60,7 @@ export class Follower {
     return mean;
   }
 
-  /** Takes the value that is due now, if one is. Those of the warm-up do not count. */
+  /** Takes the value, if one is due at this step. Values during the warm-up do not count. */
   follow({ step, schedule, groups }: Following, evaluated: boolean, value: number): void {
     const due = this.metric === "train_loss" ? step % this.#everySteps === 0 : evaluated;
     if (!due || step <= this.#schedule.warmup_steps) return;

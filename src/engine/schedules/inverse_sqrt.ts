@@ -6,7 +6,7 @@ import { defineSchedule } from "./schedule.ts";
  */
 export const inverse_sqrt = defineSchedule({
   type: "inverse_sqrt",
-  summary: "A linear rise to lr, then a fall with the root of the time: for trainings whose end is not known.",
+  summary: "A linear rise to lr, then a fall with the square root of the time: for trainings whose end is not known.",
   formula: "lr · min((t+1)/warmup, √(warmup/(t+1)))",
   source: "Raffel et al. 2020, arXiv:1910.10683 (T5); fairseq's inverse_sqrt",
   options: { warmup: { kind: "integer", min: 1, doc: "Steps (or epochs) until lr is reached." } },

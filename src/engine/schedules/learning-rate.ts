@@ -3,26 +3,27 @@ import type { Member } from "../member/options.ts";
 import { schedules } from "./registry.generated.ts";
 import type { Instant, ScheduleState, ScheduleType } from "./schedule.ts";
 
-/** A schedule as it stands in a resolved spec. */
+/** A schedule in a resolved spec. */
 export type Schedule = Member & {
-  /** What the schedule counts. */
+  /** The unit in which the schedule counts. */
   readonly interval: "step" | "epoch";
   /**
-   * Steps over which the rate first rises to lr in a straight line; the schedule starts after them.
+   * The rate first rises to lr in a straight line over this many steps. The schedule starts after
+   * them.
    */
   readonly warmup_steps: number;
 };
 
-/** What an optimizer runs a step at. */
+/** The rate and the momentum of one step. */
 export interface Rate {
   readonly lr: number;
-  /** What takes the place of the optimizer's momentum, or beta1; null: nothing does. */
+  /** Replaces the momentum (or beta1) of the optimizer; null keeps it. */
   readonly momentum: number | null;
 }
 
-/** When a rate is asked for. */
+/** The time for which a rate is computed. */
 export interface When {
-  /** Steps done. */
+  /** Number of steps done. */
   readonly step: number;
   readonly stepsPerEpoch: number;
   readonly state: ScheduleState | null;
@@ -33,9 +34,9 @@ export function scheduleType(member: Member): ScheduleType {
 }
 
 /**
- * The rate of step `step` (from 0): base × (step + 1)/warmup_steps during the warm-up, then what
- * the schedule says of the steps since, or of the whole epochs' worth of them. The momentum waits
- * at the schedule's first during the warm-up.
+ * The rate of step `step` (from 0). During the warm-up it is base × (step + 1)/warmup_steps. Then
+ * the schedule gives it, for the steps since the warm-up or for the whole epochs that they make.
+ * During the warm-up the momentum is the first one of the schedule.
  */
 export function rateAt(kernels: Kernels, schedule: Schedule, base: number, { step, stepsPerEpoch, state }: When): Rate {
   const { interval, warmup_steps: warmup } = schedule;

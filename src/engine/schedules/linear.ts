@@ -10,14 +10,14 @@ export const linear = defineSchedule({
   formula: "lr · (start_factor + (end_factor − start_factor) · min(t, total_iters)/total_iters)",
   source: "torch.optim.lr_scheduler.LinearLR",
   options: {
-    start_factor: { kind: "number", default: 1 / 3, above: 0, max: 1, doc: "What lr is multiplied by at first." },
-    end_factor: { kind: "number", default: 1, min: 0, max: 1, doc: "What lr is multiplied by from total_iters on." },
+    start_factor: { kind: "number", default: 1 / 3, above: 0, max: 1, doc: "Factor of lr at the start." },
+    end_factor: { kind: "number", default: 1, min: 0, max: 1, doc: "Factor of lr from total_iters on." },
     total_iters: {
       kind: "integer",
       default: null,
       whole: true,
       min: 1,
-      doc: "Steps (or epochs) until end_factor is reached. Null: the whole training; in PyTorch it is 5 by default.",
+      doc: "Steps (or epochs) until end_factor is reached. Null: the whole training. PyTorch's default is 5.",
     },
   },
   ends: ({ start_factor, end_factor, total_iters }) => ({

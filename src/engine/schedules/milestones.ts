@@ -1,11 +1,11 @@
 /**
- * Lists of milestones in ascending order; a schedule is asked at every step, and its list is sorted
- * once.
+ * Lists of milestones in ascending order. They are kept because a schedule is asked at every step,
+ * and sorting once is enough.
  */
 const sorted = new WeakMap<readonly number[], Float64Array>();
 
 /**
- * How many of the milestones are at most `t`. Takes the logarithm of their number: there may be ten
+ * How many of the milestones are at most `t`. It is a binary search, because there may be ten
  * thousand.
  */
 export function milestonesPassed(milestones: readonly number[], t: number): number {

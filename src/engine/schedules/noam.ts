@@ -9,12 +9,12 @@ import { defineSchedule } from "./schedule.ts";
 export const noam = defineSchedule({
   type: "noam",
   summary:
-    "The transformer paper's: inverse_sqrt whose height follows from the model's width; lr is a factor, usually 1.",
+    "The schedule of the transformer paper: inverse_sqrt whose height follows from the width of the model. lr is a factor, usually 1.",
   formula: "lr · d_model^−½ · min((t+1)^−½, (t+1)·warmup^−1.5)",
   source: "Vaswani et al. 2017, arXiv:1706.03762, section 5.3",
   options: {
-    d_model: { kind: "integer", min: 1, doc: "The model's width." },
-    warmup: { kind: "integer", min: 1, doc: "Steps (or epochs) until the highest rate." },
+    d_model: { kind: "integer", min: 1, doc: "Width of the model." },
+    warmup: { kind: "integer", min: 1, doc: "Steps (or epochs) until the rate is highest." },
   },
   ends: ({ warmup }) => ({ at: warmup, option: "warmup", after: null }),
   rate: ({ d_model, warmup }, { base, t }) =>

@@ -3,9 +3,9 @@ import { defineSchedule } from "./schedule.ts";
 
 /**
  * With max_lr = 0.1 and total_steps = 100: from 0.004 up to 0.1 at t = 29, then down to 0.0000004
- * at 99; the momentum falls from 0.95 to 0.85 and rises again. In three phases the rate comes down
- * to where it started as fast as it rose, and only then goes on to the end. PyTorch refuses a step
- * after total_steps; here the last rate stays.
+ * at 99; The momentum falls from 0.95 to 0.85 and rises again. With three_phase the rate falls to
+ * its first value as fast as it rose, and then on to the last. PyTorch refuses a step after
+ * total_steps; here the last rate stays.
  *
  * Smith & Topin, "Super-convergence: very fast training of neural networks using large learning
  * rates", 2018 (arXiv:1708.07120).
@@ -13,12 +13,12 @@ import { defineSchedule } from "./schedule.ts";
 export const one_cycle = defineSchedule({
   type: "one_cycle",
   summary:
-    "One rise to a high rate and one long fall, over the whole training; max_lr takes the place of the optimizer's lr.",
+    "One rise to a high rate and one long fall, over the whole training. max_lr replaces the lr of the optimizer.",
   formula:
     "max_lr/div_factor → max_lr at pct_start·total_steps − 1 → max_lr/(div_factor·final_div_factor) at total_steps − 1",
   source: "Smith & Topin 2018, arXiv:1708.07120; torch.optim.lr_scheduler.OneCycleLR",
   options: {
-    max_lr: { kind: "number", min: 0, doc: "The highest rate." },
+    max_lr: { kind: "number", min: 0, doc: "Highest rate." },
     total_steps: {
       kind: "integer",
       default: null,
@@ -26,26 +26,26 @@ export const one_cycle = defineSchedule({
       min: 1,
       doc: "Steps (or epochs) of the whole cycle. Null: the whole training.",
     },
-    pct_start: { kind: "number", default: 0.3, min: 0, max: 1, doc: "The share of the cycle in which the rate rises." },
+    pct_start: { kind: "number", default: 0.3, min: 0, max: 1, doc: "Share of the cycle in which the rate rises." },
     anneal_strategy: {
       kind: "choice",
       choices: ["cos", "linear"],
       default: "cos",
-      doc: "Along a cosine or in straight lines.",
+      doc: "Whether the rate moves along a cosine or in straight lines.",
     },
     cycle_momentum: {
       kind: "boolean",
       default: true,
-      doc: "Move the momentum (of Adam and its kin: beta1) the other way.",
+      doc: "Move the momentum (in Adam and similar: beta1) the other way.",
     },
-    base_momentum: { kind: "number", default: 0.85, min: 0, below: 1, doc: "The momentum at the peak." },
-    max_momentum: { kind: "number", default: 0.95, min: 0, below: 1, doc: "The momentum at both ends." },
-    div_factor: { kind: "number", default: 25, above: 0, doc: "max_lr over the first rate." },
-    final_div_factor: { kind: "number", default: 1e4, above: 0, doc: "The first rate over the last." },
+    base_momentum: { kind: "number", default: 0.85, min: 0, below: 1, doc: "Momentum where the rate is highest." },
+    max_momentum: { kind: "number", default: 0.95, min: 0, below: 1, doc: "Momentum at both ends." },
+    div_factor: { kind: "number", default: 25, above: 0, doc: "The first rate is max_lr divided by this." },
+    final_div_factor: { kind: "number", default: 1e4, above: 0, doc: "The last rate is the first divided by this." },
     three_phase: {
       kind: "boolean",
       default: false,
-      doc: "Fall to the first rate as fast as it rose, then to the last.",
+      doc: "Let the rate fall to its first value as fast as it rose, and then to the last.",
     },
   },
   ownRates: true,
@@ -55,7 +55,7 @@ export const one_cycle = defineSchedule({
       ? [
           {
             option: "pct_start",
-            message: "must be at most 0.5 with three_phase: the rise and the fall take as long each",
+            message: "must be at most 0.5 with three_phase, because the rise and the fall each take this share",
           },
         ]
       : [],
@@ -81,8 +81,8 @@ interface Cycle {
 }
 
 /**
- * The value at time t of what moves through `levels`, one phase between two of them. The ends of
- * phases may lie between steps.
+ * The value at time t of a quantity that goes from each of the `levels` to the next, in one phase
+ * each. Phases may end between two steps.
  */
 function anneal(kernels: Kernels, cycle: Cycle, t: number, levels: readonly number[]): number {
   const rise = cycle.pct_start * cycle.total_steps;

@@ -3,12 +3,12 @@ import { defineSchedule } from "./schedule.ts";
 
 /**
  * With lr = 0.1, milestones = [0, 10, 20] and factors = [0, 1, 0.5]: straight lines from 0 to 0.1
- * at t = 10 and to 0.05 at 20, which stays. With interpolation "constant" each factor holds until
- * the next milestone.
+ * at t = 10 and to 0.05 at 20, which then stays. With interpolation "constant" each factor holds
+ * until the next milestone.
  */
 export const piecewise = defineSchedule({
   type: "piecewise",
-  summary: "Any curve: chosen multiples of lr at chosen times, held or joined by lines.",
+  summary: "Any curve: chosen multiples of lr at chosen times, constant or interpolated in between.",
   formula: "lr · factor, where factor goes through (milestones[i], factors[i])",
   source: "optax.piecewise_interpolate_schedule; keras.optimizers.schedules.PiecewiseConstantDecay",
   options: {
@@ -17,13 +17,13 @@ export const piecewise = defineSchedule({
       kind: "numbers",
       length: null,
       min: 0,
-      doc: "What lr is multiplied by at each of them; before the first as at it, after the last as at it.",
+      doc: "Factors of lr at the milestones. The first also holds before its milestone, the last after its own.",
     },
     interpolation: {
       kind: "choice",
       choices: ["constant", "linear", "cosine"],
       default: "constant",
-      doc: "What lies between.",
+      doc: "How the rate goes from one milestone to the next.",
     },
   },
   check({ milestones, factors }) {

@@ -2,11 +2,11 @@ import { directionOf, metricNames, modeFault } from "../metrics/metrics.ts";
 import { defineSchedule } from "./schedule.ts";
 
 /**
- * With lr = 0.1, factor = 0.5 and patience = 2: once three values in a row are no better than the
- * best before them, the rate is 0.05; after three more 0.025; and so on down to min_lr.
+ * With lr = 0.1, factor = 0.5 and patience = 2: after three values in a row that are no better than
+ * the best before them the rate is 0.05, after three more 0.025, and so on down to min_lr.
  *
- * The values come when the job evaluates, or for train_loss after every `every_steps` steps. Those
- * that come during a warm-up do not count.
+ * The values are those of the evaluations, or for train_loss a mean after every `every_steps`
+ * steps. Values during a warm-up do not count.
  */
 export const reduce_on_plateau = defineSchedule({
   type: "reduce_on_plateau",
@@ -19,39 +19,39 @@ export const reduce_on_plateau = defineSchedule({
       kind: "choice",
       choices: [...metricNames, "train_loss"],
       default: "valid_loss",
-      doc: "What is followed. All but train_loss need validation.",
+      doc: "The metric that is followed. All but train_loss need validation.",
     },
     every_steps: {
       kind: "integer",
       default: null,
       min: 1,
-      doc: "Only with train_loss, whose mean over so many steps is followed; null: over an epoch.",
+      doc: "Only with train_loss: its mean over this many steps is followed; null: over an epoch.",
     },
     mode: {
       kind: "choice",
       choices: ["min", "max"],
       default: null,
-      doc: "Whether less or more is better; null: as the metric has it, and another one is refused.",
+      doc: "Whether lower or higher is better. It must be the direction of the metric, which null stands for.",
     },
-    factor: { kind: "number", default: 0.1, min: 0, below: 1, doc: "What the rate is multiplied by." },
-    patience: { kind: "integer", default: 10, min: 0, doc: "How many values in a row may be no better." },
-    threshold: { kind: "number", default: 1e-4, min: 0, doc: "How much better counts." },
+    factor: { kind: "number", default: 0.1, min: 0, below: 1, doc: "Factor of each drop." },
+    patience: { kind: "integer", default: 10, min: 0, doc: "Number of values in a row that may be no better." },
+    threshold: { kind: "number", default: 1e-4, min: 0, doc: "A value is better if it improves by more than this." },
     threshold_mode: {
       kind: "choice",
       choices: ["rel", "abs"],
       default: "rel",
-      doc: "Whether threshold is a share of the best value or a difference from it.",
+      doc: "Whether threshold is a share of the best value (rel) or a difference from it (abs).",
     },
-    cooldown: { kind: "integer", default: 0, min: 0, doc: "How many values after a drop are not counted." },
-    min_lr: { kind: "number", default: 0, min: 0, doc: "The lowest rate." },
-    eps: { kind: "number", default: 1e-8, min: 0, doc: "A drop that is not larger than this is not made." },
+    cooldown: { kind: "integer", default: 0, min: 0, doc: "Number of values after a drop that do not count." },
+    min_lr: { kind: "number", default: 0, min: 0, doc: "Lowest rate." },
+    eps: { kind: "number", default: 1e-8, min: 0, doc: "Drops that are not larger than this are not made." },
   },
   check({ metric, every_steps, mode }) {
     const faults = [];
     const message = modeFault(metric, mode);
     if (message !== null) faults.push({ option: "mode", message });
     if (every_steps !== null && metric !== "train_loss") {
-      const comes = `must be null: ${metric} comes with every evaluation (training.eval_every_epochs)`;
+      const comes = `must be null: ${metric} is computed by evaluations, and training.eval_every_epochs sets when they happen`;
       faults.push({ option: "every_steps", message: comes });
     }
     return faults;
@@ -69,7 +69,7 @@ export const reduce_on_plateau = defineSchedule({
   },
 });
 
-/** Anything is better than nothing; a value that is not finite is better than none. */
+/** Any finite value is better than none. A value that is not finite is never better. */
 function isBetter(
   value: number,
   best: number | null,

@@ -6,68 +6,75 @@ import type { Description, Member, OptionFault, Options, ValuesOf } from "../mem
  * in double, in closed form, as `torch.optim.lr_scheduler` defines it. Every power, exponential and
  * cosine goes through `at.kernels` (NativeMath), never through `Math`.
  *
- * A schedule made of others finds their rates through `at`, not through the registry, which it is
- * itself a part of. One that follows a metric (reduce_on_plateau) has a state besides the time;
- * everything else follows from the time alone.
+ * A schedule made of others gets their rates through `at`, because it cannot import the registry
+ * that it is part of. A schedule that follows a metric (reduce_on_plateau) also has a state. All
+ * others depend on the time alone.
  */
 export interface ScheduleType<O extends Options = Options> extends Description {
   readonly options: O;
-  /** The rate at a time. */
+  /** The learning rate at a time. */
   rate(options: ValuesOf<O>, at: Instant): number;
   /**
-   * The momentum (of Adam and its kin: beta1) at a time, for schedules that cycle it; null: the
-   * optimizer's own.
+   * The momentum (in Adam and similar: beta1) at a time, for schedules that cycle it; null: that of
+   * the optimizer.
    */
   momentum?(options: ValuesOf<O>, at: Instant): number | null;
-  /** True if the optimizer's lr says nothing, since the schedule's options have all rates. */
+  /**
+   * True if the lr of the optimizer is not used, because the options of the schedule give all
+   * rates.
+   */
   readonly ownRates?: boolean;
   /**
-   * True of options by which the rate does not scale with lr; such a schedule cannot be one of
-   * several factors.
+   * True if with these options the rate is not proportional to lr. Such a schedule cannot be part
+   * of `chained`.
    */
   setsRate?(options: ValuesOf<O>, typeOf: TypeOf): boolean;
   /**
    * For schedules that follow a metric (their option `metric`): the state after one more value of
-   * it.
+   * the metric.
    */
   follow?(options: ValuesOf<O>, base: number, state: ScheduleState | null, value: number): ScheduleState;
-  /** When it comes to its end, or for the first time does what it is there for. */
+  /** When the schedule ends, or does what it is meant to do for the first time. */
   ends?(options: ValuesOf<O>): Ending;
-  /** For schedules made of others: how long each of these has of the `span` that all have. */
+  /** For schedules made of others: the share that each part has of the `span`. */
   partSpans?(options: ValuesOf<O>, span: number): readonly number[];
-  /** What is wrong with options that are each within their bounds but do not go together. */
+  /** Faults of options that are each within their bounds but do not fit together. */
   check?(options: ValuesOf<O>, typeOf: TypeOf): readonly OptionFault[];
 }
 
 export interface Ending {
   readonly at: number;
-  /** The option that says so. */
+  /** The option that sets this. */
   readonly option: string;
-  /** What becomes of the rate if the training goes on long after; null: what was meant. */
+  /**
+   * What happens to the rate if the training goes on for long after that; null: what the user
+   * wants.
+   */
   readonly after: string | null;
 }
 
 export type TypeOf = (member: Member) => ScheduleType;
 
-/** What a schedule knows when it is asked. */
+/** What a schedule is given to compute a rate from. */
 export interface Instant {
   readonly kernels: Kernels;
-  /** The optimizer's lr. */
+  /** The lr of the optimizer. */
   readonly base: number;
-  /** Steps (or epochs) done, an integer from 0. */
+  /** Number of steps (or epochs) done, an integer from 0. */
   readonly t: number;
   /**
-   * What following the metric has led to; null before its first value, and for all who follow none.
+   * The state that the metric has led to; null before its first value, and for schedules that
+   * follow none.
    */
   readonly state: ScheduleState | null;
-  /** What another schedule, a part of the one asked, says at time `t`. */
+  /** The rate of a part of this schedule at time `t`. */
   rateOf(member: Member, t: number): number;
   momentumOf(member: Member, t: number): number | null;
 }
 
 /**
- * What a schedule that follows a metric remembers: a part of the checkpoint, so numbers that JSON
- * can hold.
+ * The state of a schedule that follows a metric. It is part of the checkpoint, so JSON must be able
+ * to hold its numbers.
  */
 export type ScheduleState = Readonly<Record<string, number | null>>;
 

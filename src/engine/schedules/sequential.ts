@@ -8,12 +8,17 @@ import { defineSchedule } from "./schedule.ts";
  */
 export const sequential = defineSchedule({
   type: "sequential",
-  summary: "One schedule after another, each of them starting anew when its turn comes.",
+  summary: "One schedule after another. Each starts from its own beginning.",
   formula: "schedulers[k](t − milestones[k−1]) from milestones[k−1] on",
   source: "torch.optim.lr_scheduler.SequentialLR",
   options: {
     schedulers: { kind: "members", doc: "The schedules, in order." },
-    milestones: { kind: "integers", length: null, min: 1, doc: "When each of them but the first begins, ascending." },
+    milestones: {
+      kind: "integers",
+      length: null,
+      min: 1,
+      doc: "The steps (or epochs) at which the second and later schedules begin, ascending.",
+    },
   },
   check({ schedulers, milestones }) {
     if (milestones.length !== schedulers.length - 1)
@@ -41,7 +46,7 @@ export const sequential = defineSchedule({
   },
 });
 
-/** Whose turn it is at time t, and since how long. */
+/** The schedule that is active at time t, and the time since its start. */
 function current(
   { schedulers, milestones }: { readonly schedulers: readonly Member[]; readonly milestones: readonly number[] },
   t: number,

@@ -5,13 +5,13 @@ import { defineSchedule } from "./schedule.ts";
  * 0.1, 0.075, 0.05, 0.025, 0, 0, …
  *
  * Hu et al., "MiniCPM: unveiling the potential of small language models", 2024 (arXiv:2404.06395);
- * the root's shape: Hägele et al., "Scaling laws and compute-optimal training beyond fixed training
- * durations", 2024 (arXiv:2405.18392).
+ * the shape "sqrt" is from Hägele et al., "Scaling laws and compute-optimal training beyond fixed
+ * training durations", 2024 (arXiv:2405.18392).
  */
 export const warmup_stable_decay = defineSchedule({
   type: "warmup_stable_decay",
   summary:
-    "A rise, a long plateau, a short fall (WSD): as good as a cosine, and the plateau can be made longer afterwards.",
+    "A rise, a long plateau and a short fall (WSD): as good as a cosine, and the plateau can be made longer afterwards.",
   formula:
     "lr · (t+1)/warmup, then lr, then with x from 0 to 1: lr · (min_factor + (1 − min_factor) · (1 − x | (1 + cos πx)/2 | 1 − √x))",
   source: "Hu et al. 2024, arXiv:2404.06395; Hägele et al. 2024, arXiv:2405.18392",
@@ -19,7 +19,7 @@ export const warmup_stable_decay = defineSchedule({
     warmup: { kind: "integer", default: 0, min: 0, doc: "Steps (or epochs) until lr is reached." },
     stable: { kind: "integer", min: 0, doc: "Steps (or epochs) at lr." },
     decay: { kind: "integer", min: 1, doc: "Steps (or epochs) from lr to the end." },
-    min_factor: { kind: "number", default: 0, min: 0, max: 1, doc: "What lr is multiplied by at the end." },
+    min_factor: { kind: "number", default: 0, min: 0, max: 1, doc: "Factor of lr at the end." },
     decay_shape: {
       kind: "choice",
       choices: ["linear", "cosine", "sqrt"],

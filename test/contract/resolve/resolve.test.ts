@@ -242,7 +242,9 @@ test.each([
   ],
   [
     { schedule: { type: "reduce_on_plateau", every_steps: 3 } },
-    ["/schedule/every_steps must be null: valid_loss comes with every evaluation (training.eval_every_epochs)"],
+    [
+      "/schedule/every_steps must be null: valid_loss is computed by evaluations, and training.eval_every_epochs sets when they happen",
+    ],
   ],
   [
     { schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 }, optimizer: { type: "adagrad" } },
@@ -304,8 +306,8 @@ test.each([
   [
     { loss: { type: "cross_entropy", weight: { cat: 2, dgo: 1, bird: 3 } } },
     [
-      '/loss/weight/dgo is no class of "label"; did you mean "dog"?',
-      '/loss/weight/bird is no class of "label", whose classes are "cat", "dog"',
+      '/loss/weight/dgo is not a class of "label"; did you mean "dog"?',
+      '/loss/weight/bird is not a class of "label", whose classes are "cat", "dog"',
     ],
   ],
   [

@@ -323,7 +323,7 @@ describe("a run", () => {
 test("a thread that fails ends the run, says why, and the others are called off", async () => {
   const job = { ...smallJob(), loss: member("losses", "cross_entropy", { weight: { nobody: 2 } }) };
   const crew = await Crew.start(job, { threads: 3, everySteps: null, state: null }, handlers);
-  await expect(crew.run()).rejects.toThrow('"nobody" is no class of the target');
+  await expect(crew.run()).rejects.toThrow('"nobody" is not a class of the target');
 });
 
 describe("a state", () => {

@@ -75,8 +75,6 @@ describe("a schedule that is over well before or after the training is told of",
       "schedulers/1/t_max schedule_ends_early",
     ]);
     const [note] = spanNotes(of("cosine_annealing", { t_max: 100, interval: "epoch" }), 10_000, 50);
-    expect(note.message).toBe(
-      "ends cosine_annealing after 100 of the 200 epochs that it has; from then on the rate rises again",
-    );
+    expect(note.message).toBe("ends cosine_annealing after 100 of its 200 epochs; from then on the rate rises again");
   });
 });

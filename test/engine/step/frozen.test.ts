@@ -81,7 +81,7 @@ describe("what is frozen", () => {
   test("is no matrix that muon could learn with", () => {
     const optimizer = member("optimizers", "muon");
     const groups = [group({ parameters: "*.weight", freeze: true })];
-    expect(() => new Updating({ optimizer, groups })).toThrow("none learns");
+    expect(() => new Updating({ optimizer, groups })).toThrow("none to train");
   });
 
   test("from a checkpoint on stays what was served of it, without its state", async () => {

@@ -2,12 +2,13 @@ import { decay, log1p, sigmoidOf } from "../../kernels/math.as";
 import { fma, fnma, load, store } from "../../kernels/vector.as";
 
 /**
- * Rows of `outputs` logits x and targets y; `positive` and `weight` hold pos_weight p and weight w
- * of each output. `gradient` 0: none.
+ * Takes rows of `outputs` logits x and targets y. `positive` and `weight` hold pos_weight p and
+ * weight w of each output. No gradient is written if `gradient` is 0.
  *
- * PyTorch's (1 − y) x + (1 + (p − 1) y) softplus(−x) cancels large numbers where x < 0 (at y = 0 it
- * is x + softplus(−x)). Taken apart by the sign of x nothing cancels: ((1 − y) x if x ≥ 0, else −p
- * y x) + (1 − y + p y) ln(1 + e^−|x|). The derivative is (1 − y) sigmoid(x) − p y sigmoid(−x).
+ * PyTorch's (1 − y) x + (1 + (p − 1) y) softplus(−x) subtracts large numbers from each other where
+ * x < 0 (at y = 0 it is x + softplus(−x)). Split by the sign of x it does not: ((1 − y) x if x ≥ 0,
+ * else −p y x) + (1 − y + p y) ln(1 + e^−|x|). The derivative is (1 − y) sigmoid(x) − p y
+ * sigmoid(−x).
  */
 export function bce_with_logits(
   x: usize, y: usize, positive: usize, weight: usize, terms: usize, gradient: usize, rows: i32, outputs: i32, scale: f32,

@@ -1,7 +1,7 @@
 import { forward as sigmoid } from "../../layers/sigmoid/reference.ts";
 
 interface Options {
-  /** The output's own. */
+  /** The weight of this output. */
   pos_weight: number;
   weight: number;
 }

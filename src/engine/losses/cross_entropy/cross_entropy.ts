@@ -1,22 +1,22 @@
 import { defineLoss, LossFault } from "../loss.ts";
 
-/** No class' index. */
+/** An index that no class has. */
 const NONE = -1;
 
 /**
  * Cross entropy of the softmax of logits. The targets are class indices or, given `probabilities`,
  * a probability for every class.
  *
- * As in PyTorch the mean over class indices divides by the sum of the targets' class weights (label
- * smoothing does not change it), and that over probabilities by the number of samples. Samples of
- * `ignore_class`, and those whose target is no class at all (PyTorch marks them −100), count for
- * nothing. Unlike in PyTorch, which then divides 0 by 0, the mean over nothing but such samples is
- * 0.
+ * As in PyTorch, the mean over class indices divides by the sum of the class weights of the targets
+ * (label smoothing does not change it), and the mean over probabilities divides by the number of
+ * samples. Samples of `ignore_class` are ignored, and so are those whose target is not a class
+ * (PyTorch marks them −100). If all samples are ignored the mean is 0; PyTorch divides 0 by 0
+ * there.
  */
 export const cross_entropy = defineLoss({
   type: "cross_entropy",
   summary:
-    "The usual loss of classification: softmax and negative log-likelihood in one; one output, a logit, per class.",
+    "The usual loss of classification: softmax and negative log-likelihood in one. The outputs are logits, one per class.",
   formula:
     "−Σ_c weight_c · q_c · ln softmax(x)_c, q = (1 − label_smoothing) · onehot(target) + label_smoothing / classes",
   source: "torch.nn.CrossEntropyLoss",
@@ -26,17 +26,17 @@ export const cross_entropy = defineLoss({
       default: 0,
       min: 0,
       max: 1,
-      doc: "The share of each target that is spread evenly over all classes.",
+      doc: "Share of each target that is spread evenly over all classes.",
     },
     weight: {
       kind: "class_numbers",
       default: null,
-      doc: 'Weights by class, as in {"rare": 5}; classes left out weigh 1.',
+      doc: 'Weights by class, such as {"rare": 5}; classes that are left out have the weight 1.',
     },
     ignore_class: {
       kind: "class",
       default: null,
-      doc: "A class whose samples count for nothing (PyTorch's ignore_index, by name).",
+      doc: "A class whose samples are ignored (PyTorch's ignore_index, by name).",
     },
   },
   targets: "class",
@@ -49,7 +49,7 @@ export const cross_entropy = defineLoss({
     const { outputs, constants, classes } = place;
     const indexOf = (name: string): number => {
       const index = classes?.indexOf(name) ?? NONE;
-      if (index === NONE) throw new RangeError(`"${name}" is no class of the target`);
+      if (index === NONE) throw new RangeError(`"${name}" is not a class of the target`);
       return index;
     };
     const weights = kernels.f32.subarray(constants >>> 2, (constants >>> 2) + outputs);

@@ -2,18 +2,18 @@
 //
 // With z = x − max x, sum = Σ e^z and target probabilities q weighted by class weights w, a row's
 // loss is
-//   −Σ w q ln p = mass × ln sum − Σ w q z,   where mass = Σ w q,   and its derivative   p mass − w
-//   q,   where p = e^z / sum.
-// Label smoothing s makes q of the targets' probabilities t:  q = (1 − s) t + s / classes. A class
-// index stands for t = 1 there and 0 elsewhere; its part of the sums is added by itself, so that
-// without smoothing no sum but Σ e^z is taken.
+//   −Σ w q ln p = mass × ln sum − Σ w q z,   where mass = Σ w q   and   p = e^z / sum,
+// and its derivative is   p mass − w q.
+// Label smoothing s computes q from the targets' probabilities t:  q = (1 − s) t + s / classes. A
+// class index means t = 1 for that class and 0 for the others. Its part of the sums is added
+// separately, so that without smoothing Σ e^z is the only sum over classes.
 import { exp, log } from "../../kernels/math.as";
 import { fma, load as loadFloats, store as storeFloats } from "../../kernels/vector.as";
 
 /**
- * `target` holds a class index (int32) per row, or, with `probabilities`, a float per row and
- * class; `weight` holds a float per class. Rows whose target is `ignored` or no class at all have
- * loss and gradient 0. `gradient` 0: none.
+ * `target` holds a class index (int32) per row or, with `probabilities`, a float per row and class.
+ * `weight` holds a float per class. Rows whose target is `ignored`, or not a class, have loss and
+ * gradient 0. No gradient is written if `gradient` is 0.
  */
 export function cross_entropy(
   x: usize, target: usize, probabilities: bool, weight: usize, terms: usize, gradient: usize, rows: i32, classes: i32,
@@ -35,7 +35,9 @@ export function cross_entropy(
   }
 }
 
-/** One row's loss; `index` is −1 if `target` gives probabilities, else `target` is 0. */
+/**
+ * The loss of one row. Either `index` is −1 and `target` gives probabilities, or `target` is 0.
+ */
 function rowLoss(
   x: usize, index: i32, target: usize, weight: usize, gradient: usize, bytes: usize, smoothing: f32, scale: f32,
 ): f32 {
@@ -69,7 +71,9 @@ function maximum(x: usize, bytes: usize): f32 {
   return f32x4.extract_lane(most, 0);
 }
 
-/** From e^z, which `gradient` holds, to the gradient:  e^z × (mass scale / sum) − scale w q. */
+/**
+ * Replaces e^z, which `gradient` holds, by the gradient:  e^z × (mass scale / sum) − scale w q.
+ */
 function derive(target: usize, weight: usize, gradient: usize, bytes: usize, factor: f32, scale: f32, kept: v128, spread: v128): void {
   const f = f32x4.splat(factor), s = f32x4.splat(scale);
   let i: usize = 0;
@@ -85,17 +89,17 @@ function derivative(
   storeFloats(gradient + i, f32x4.sub(f32x4.mul(loadFloats(gradient + i, full), factor), share), full);
 }
 
-/** w q, without what a class index adds to it. */
+/** w q, without the part that a class index adds. */
 @inline
 function weighted(i: usize, target: usize, weight: usize, kept: v128, spread: v128, full: bool): v128 {
   const q = target == 0 ? spread : fma(kept, loadFloats(target + i, full), spread);
   return f32x4.mul(loadFloats(weight + i, full), q);
 }
 
-// What `total` adds up: a class with a method for the element at byte i, and for those after it if
-// `full` (see elementwise.as.ts).
+// The terms that `total` can add up. Each is a class with a method for the element at byte i, and
+// for the three after it if `full` (see elementwise.as.ts).
 
-/** e^z, left in `gradient` on the way. */
+/** e^z, which it also writes to `gradient`. */
 class Exponential {
   @inline at(i: usize, x: usize, target: usize, weight: usize, gradient: usize, greatest: v128, kept: v128, spread: v128, full: bool): v128 {
     const e = exp(f32x4.sub(loadFloats(x + i, full), greatest));
@@ -121,9 +125,10 @@ class Dot {
 const BLOCK: usize = 256 * 4;
 
 /**
- * A sum over classes in an order that depends on their number alone: in a block of 256 classes,
- * class j is added to lane j mod 4, and the lanes are then added as (0 + 1) + (2 + 3); the blocks,
- * and after them the up to three classes past the last four, are added one by one in double.
+ * A sum over classes, in an order that depends on their number alone. In a block of 256 classes,
+ * class j is added to lane j mod 4, and the lanes are then added as (0 + 1) + (2 + 3). The blocks
+ * are added one by one in double, and after them the up to three classes that do not fill four
+ * lanes.
  */
 function total<F>(
   x: usize, target: usize, weight: usize, gradient: usize, bytes: usize, greatest: v128, kept: v128, spread: v128,

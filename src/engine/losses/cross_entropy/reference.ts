@@ -1,6 +1,6 @@
 /**
- * The loss of one sample and its gradient, from its logits x, target probabilities t, class weights
- * w and label_smoothing.
+ * The loss of one sample and its gradient, from the logits x, the target probabilities t, the class
+ * weights w and label_smoothing.
  */
 export function crossEntropy(
   x: readonly number[],

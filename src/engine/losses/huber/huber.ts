@@ -7,7 +7,8 @@ import { defineElementwiseLoss } from "../elementwise.ts";
  */
 export const huber = defineElementwiseLoss({
   type: "huber",
-  summary: "Squared error for small differences, absolute error for large ones: smooth, and robust against outliers.",
+  summary:
+    "Squared error for small differences and absolute error for large ones: smooth, and robust against outliers.",
   formula: "(x − y)² / 2 if |x − y| ≤ delta else delta · (|x − y| − delta / 2)",
   source: "torch.nn.HuberLoss",
   options: {
@@ -16,7 +17,7 @@ export const huber = defineElementwiseLoss({
       default: 1,
       above: 0,
       tries: [0.75],
-      doc: "The difference at which it turns from squared to absolute.",
+      doc: "Difference up to which the error is squared; beyond it the error is absolute.",
     },
   },
   bind:

@@ -2,8 +2,8 @@ import { differ } from "../../kernels/elementwise.as";
 import { clamp } from "../../kernels/math.as";
 import { fnma } from "../../kernels/vector.as";
 
-// With e = d clamped to ±δ both branches are one formula: the loss is e (d − e / 2), its derivative
-// e.
+// If e is d clamped to ±δ, one formula covers both branches: the loss is e (d − e / 2), and its
+// derivative is e.
 class Huber {
   @inline term(d: v128, delta: v128): v128 {
     const e = this.slope(d, delta);

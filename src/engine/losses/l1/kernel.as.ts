@@ -4,7 +4,7 @@ class L1 {
   @inline term(d: v128, a: v128): v128 {
     return f32x4.abs(d);
   }
-  /** The sign of d; d itself where it has none (0, NaN). */
+  /** The sign of d, or d itself if that has no sign (0, NaN). */
   @inline slope(d: v128, a: v128): v128 {
     const sign = v128.bitselect(d, f32x4.splat(1), i32x4.splat(0x80000000));
     return v128.bitselect(sign, d, f32x4.gt(f32x4.abs(d), f32x4.splat(0)));

@@ -2,7 +2,7 @@ import { fma, fnma, load, store } from "../../kernels/vector.as";
 
 /**
  * One fused pass of Adadelta over `n` elements: PyTorch's arithmetic, in its order. `coupled` is
- * weight_decay, `sign` −1 for maximize.
+ * weight_decay; `sign` is −1 for maximize.
  */
 export function adadelta(
   x: usize, g: usize, v: usize, a: usize, n: i32, sign: f32, coupled: f32, rho: f32, weight: f32, eps: f32, rate: f32,

@@ -2,8 +2,8 @@ import type { Shape } from "../../member/shape.ts";
 import { defineOptimizer } from "../optimizer.ts";
 
 /**
- * Adafactor: Adam without momentum that keeps of a matrix' second moments only the means of its
- * rows and columns.
+ * Adafactor: Adam without momentum. Of a matrix's second moments it keeps only the mean of each row
+ * and of each column.
  *
  *     ρ = min(lr, 1/√t)      α = max(eps[1], RMS(x)) · ρ      w = t^beta2_decay
  *     row = row + w (mean of g² over columns − row)        V = row · col / max(mean of row, eps[0])
@@ -11,18 +11,18 @@ import { defineOptimizer } from "../optimizer.ts";
  *     u = g/√max(V, eps[0]²)
  *     x = x · (1 − lr · weight_decay) − α/max(1, RMS(u)/d) · u
  *
- * A pass over whole tensors: RMS, row and column means look at all of one. The step is relative to
- * the weights' own size, and clipped where u is surprisingly large. Shazeer & Stern, "Adafactor:
- * adaptive learning rates with sublinear memory cost", ICML 2018 (arXiv:1804.04235), algorithm 5.
- * Semantics of `torch.optim.Adafactor`; of tensors of more dimensions the last two count as a
- * matrix.
+ * It takes one pass over whole tensors, because RMS and the means need every element. The step is
+ * relative to the size of the weights, and is clipped where u is unusually large. Shazeer & Stern,
+ * "Adafactor: adaptive learning rates with sublinear memory cost", ICML 2018 (arXiv:1804.04235),
+ * algorithm 5. Semantics of `torch.optim.Adafactor`. A tensor of more than two dimensions is taken
+ * as matrices of its last two.
  *
- * At the first step w is 1 and V of a matrix whose gradients are all alike is g²: u is their sign,
- * and with lr = 0.01 weights of size 2 move by 0.02.
+ * At the first step w is 1. If all gradients of a matrix are equal, V is g² and u is their sign:
+ * with lr = 0.01 weights of size 2 move by 0.02.
  */
 export const adafactor = defineOptimizer({
   type: "adafactor",
-  summary: "Adam's rates from row and column means: next to no memory, for large matrices.",
+  summary: "Adam whose second moments are kept as row and column means: next to no memory, for large matrices.",
   formula: "V = row·col/mean(row); u = g/√V; x −= max(eps₂, RMS(x))·min(lr, 1/√t)/max(1, RMS(u)/d) · u",
   source: "Shazeer & Stern 2018, arXiv:1804.04235; torch.optim.Adafactor",
   options: {
@@ -32,7 +32,7 @@ export const adafactor = defineOptimizer({
       default: -0.8,
       max: 0,
       tries: [-0.3],
-      doc: "Power of t by which new squares count.",
+      doc: "The weight of new squares at step t is t to this power.",
     },
     eps: {
       kind: "numbers",
@@ -40,14 +40,20 @@ export const adafactor = defineOptimizer({
       default: [2 ** -23, 1e-3],
       min: 0,
       tries: [[0.01, 0.1]],
-      doc: "Least second moment (its root), and least size of weights that steps are relative to.",
+      doc: "Lower bounds: of the root of the second moment, and of the weights' size that steps are relative to.",
     },
-    d: { kind: "number", default: 1, min: 1, tries: [1.5], doc: "RMS of the direction above which it is clipped." },
+    d: {
+      kind: "number",
+      default: 1,
+      min: 1,
+      tries: [1.5],
+      doc: "Directions whose RMS is above this are clipped to it.",
+    },
     weight_decay: {
       kind: "number",
       default: 0,
       min: 0,
-      doc: "Share of each weight, times lr, taken off at every step.",
+      doc: "Decoupled weight decay: every step takes lr times this share off each weight.",
     },
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },
@@ -78,7 +84,7 @@ export const adafactor = defineOptimizer({
             const { count, rows, columns } = matricesOf(shape);
             const factored = shape.length > 1;
             const size = Math.sqrt(kernels.norm_part(weight, length, 2) / length);
-            // Of a vector the second moments are those of the columns of a matrix of one row.
+            // A vector is a matrix of one row: its second moments are those of the columns.
             const matrices = Array.from({ length: count }, (_, i) => ({
               at: i * rows * columns * 4,
               row: factored ? first + i * rows * 4 : 0,
@@ -90,8 +96,8 @@ export const adafactor = defineOptimizer({
               kernels.adafactor_moments(gradient + at, row, column, rows, columns, share, scratch);
               squares += kernels.adafactor_squares(gradient + at, row, column, rows, columns, least, scratch);
             }
-            // As Python's max does: a NaN in one element must not become the factor of every
-            // element.
+            // Compares as Python's max does, so that a NaN in one element does not become the
+            // factor of all of them.
             const clip = atLeast(1, Math.sqrt(squares / length) / limit);
             const step = (sign * atLeast(leastSize, size) * relative) / clip;
             for (const { at, row, column } of matrices) {
@@ -109,7 +115,7 @@ export const adafactor = defineOptimizer({
 
 const atLeast = (least: number, value: number): number => (value > least ? value : least);
 
-/** The matrices of the last two dimensions; a vector is one of a single row. */
+/** The matrices of the last two dimensions; a vector is a matrix of one row. */
 function matricesOf(shape: Shape): { count: number; rows: number; columns: number } {
   const columns = shape.at(-1)!;
   const rows = shape.at(-2) ?? 1;

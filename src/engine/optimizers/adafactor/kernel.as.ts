@@ -2,10 +2,12 @@ import { fma, fnma, load, store } from "../../kernels/vector.as";
 import { across, addSquare, lower, upper } from "../../kernels/wide.as";
 
 // A matrix of `rows` by `columns` gradients g. Its second moments are row × col / mean(row), where
-// row and col have an element for each row and column; if `row` is 0 they are those of col alone,
-// and the matrix is a vector.
+// row has an element for each row and col one for each column. If `row` is 0 the matrix is a
+// vector, and col alone holds its second moments.
 
-/** Moves row and col by `share` to the means of g². `sums`: scratch of a double a column. */
+/**
+ * Moves row and col towards the means of g² by `share`. `sums`: scratch of one double per column.
+ */
 export function adafactor_moments(
   g: usize, row: usize, col: usize, rows: i32, columns: i32, share: f32, sums: usize,
 ): void {
@@ -18,8 +20,8 @@ export function adafactor_moments(
 }
 
 /**
- * The sum of u², where u is g divided by the root of its second moment, which counts `least`² at
- * least. `roots`: scratch of a float a column.
+ * The sum of u². u is g divided by the root of its second moment, which counts as `least`² if it is
+ * smaller. `roots`: scratch of one float per column.
  */
 export function adafactor_squares(
   g: usize, row: usize, col: usize, rows: i32, columns: i32, least: f32, roots: usize,
@@ -48,7 +50,7 @@ export function adafactor_squares(
   return sum;
 }
 
-/** x = shrink × x − rate × u. `roots`: scratch of a float a column. */
+/** x = shrink × x − rate × u. `roots`: scratch of one float per column. */
 export function adafactor_step(
   x: usize, g: usize, row: usize, col: usize, rows: i32, columns: i32, least: f32, shrink: f32, rate: f32, roots: usize,
 ): void {
@@ -70,8 +72,8 @@ function step(x: usize, g: usize, roots: usize, root: v128, most: v128, shrink: 
 }
 
 /**
- * u of one vector: no root and no division for each element, the root of row × col being one of
- * roots.
+ * u of one vector. The root of row × col is a product of two roots, so no element needs a root or a
+ * division of its own.
  */
 @inline
 function direction(g: usize, roots: usize, root: v128, most: v128, full: bool): v128 {
@@ -122,7 +124,7 @@ function inverseMean(row: usize, rows: i32, least: f32): f64 {
   return 1 / max(sum / rows, <f64>least);
 }
 
-/** 1/√ of what a row's second moments are in parts of the columns'. */
+/** 1/√ of the ratio of this row's second moments to those of the columns. */
 @inline
 function rowRoot(row: usize, i: i32, scale: f64): f32 {
   return row == 0 ? 1 : <f32>(1 / sqrt<f64>(f32.load(row + <usize>(i << 2)) * scale));

@@ -22,8 +22,8 @@ export const adafactor = each<ValuesOf<typeof declaration.options>>(
 );
 
 /**
- * Element i of a tensor: which row and which column of the last two dimensions it is in, counted
- * through all matrices.
+ * The row and the column that element i of a tensor is in. Both are counted through all its
+ * matrices.
  */
 function place(shape: readonly number[], i: number): { row: number; column: number } {
   const [rows, columns] = shape.slice(-2);

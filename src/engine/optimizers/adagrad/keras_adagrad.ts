@@ -2,7 +2,8 @@ import { defineDialect } from "../dialect.ts";
 import { adagrad, createAdagrad } from "./adagrad.ts";
 
 /**
- * Keras starts the sum at 0.1, so that first steps are shorter, and adds epsilon under the root.
+ * Keras starts the sum at 0.1, which makes the first steps shorter, and adds epsilon under the
+ * root.
  */
 export const keras_adagrad = defineDialect("keras", adagrad, {
   source: "Duchi et al. 2011; keras.optimizers.Adagrad",

@@ -2,7 +2,7 @@ import { fma, load, store } from "../../kernels/vector.as";
 
 /**
  * One fused pass of Adagrad over `n` elements. `inside` is added to the sum of squares, under the
- * root, `outside` to the root; `coupled` is weight_decay, `sign` −1 for maximize.
+ * root; `outside` is added to the root. `coupled` is weight_decay; `sign` is −1 for maximize.
  */
 export function adagrad(
   x: usize, g: usize, sum: usize, n: i32, sign: f32, coupled: f32, inside: f32, outside: f32, rate: f32,

@@ -18,13 +18,13 @@ export const adamOptions = {
   decoupled_weight_decay: {
     kind: "boolean",
     default: false,
-    doc: "The weights decay on their own, not through the gradient: AdamW.",
+    doc: "Apply the weight decay to the weights directly, not through the gradient: AdamW.",
   },
   maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
 } as const satisfies Options;
 
 /**
- * Adam: steps of about lr along each coordinate, whatever the gradient's scale.
+ * Adam takes steps of about lr along each coordinate, whatever the scale of the gradient.
  *
  *     g = ∇f(x) + weight_decay · x
  *     m = β₁ m + (1 − β₁) g
@@ -35,9 +35,9 @@ export const adamOptions = {
  * for stochastic optimization", ICLR 2015 (arXiv:1412.6980), algorithm 1; Reddi et al., "On the
  * convergence of Adam and beyond", ICLR 2018. Semantics of `torch.optim.Adam`.
  *
- * The first step is worked easily: m = (1 − β₁) g and v = (1 − β₂) g², the corrections undo both
- * factors, and what is left is x − lr · g/(|g| + eps). With lr = 0.1 a weight of 1 goes to 0.9
- * under a gradient of 3 as under one of 0.003.
+ * The first step is easy to follow: m = (1 − β₁) g and v = (1 − β₂) g². The corrections undo both
+ * factors, and x − lr · g/(|g| + eps) is left. With lr = 0.1 a weight of 1 goes to 0.9, under a
+ * gradient of 3 and equally under one of 0.003.
  */
 export const adam = defineOptimizer({
   type: "adam",
@@ -57,13 +57,13 @@ export function adamState({ amsgrad }: { readonly amsgrad: boolean }): StateTens
 
 type AdamOptions = Omit<ValuesOf<typeof adamOptions>, "decoupled_weight_decay">;
 
-/** What the members of Adam's family do differently. */
+/** How other members of Adam's family differ from it. */
 export interface AdamVariant {
-  /** The weights decay on their own, not through the gradient (AdamW). */
+  /** The weight decay acts on the weights directly, not through the gradient (AdamW). */
   readonly decoupled?: boolean;
   /**
-   * `eps` is added to the root of the uncorrected second moment: the form at the end of section 2
-   * of the paper, "epsilon hat".
+   * `eps` is added to the root of the uncorrected second moment. The paper calls this form "epsilon
+   * hat", at the end of its section 2.
    */
   readonly epsilonHat?: boolean;
   /** Added to the corrected second moment, under the root. */

@@ -1,12 +1,12 @@
 import { defineDialect } from "../dialect.ts";
 import { adam, createAdam } from "./adam.ts";
 
-/** What Keras calls the options of Adam and its kin. */
+/** Keras's names for the options of Adam and its relatives. */
 export const kerasNames = { lr: "learning_rate", betas: ["beta_1", "beta_2"], eps: "epsilon" } as const;
 
 /**
- * Keras adds epsilon to the root of the uncorrected second moment, so that it weighs more in the
- * first steps than PyTorch's.
+ * Keras adds epsilon to the root of the uncorrected second moment. In the first steps it has more
+ * weight than PyTorch's eps.
  */
 export const keras_adam = defineDialect("keras", adam, {
   source: "Kingma & Ba 2015, section 2, last paragraph; keras.optimizers.Adam",

@@ -3,7 +3,7 @@ import { createAdam } from "./adam.ts";
 import { adamw } from "./adamw.ts";
 import { kerasNames } from "./keras_adam.ts";
 
-/** Adam as Keras has it, after the weights have decayed on their own. */
+/** Decays the weights directly, then takes a step of Keras's Adam. */
 export const keras_adamw = defineDialect("keras", adamw, {
   source: "Loshchilov & Hutter 2019; keras.optimizers.AdamW",
   formula: "x *= 1 − learning_rate · weight_decay; then as Keras' adam",

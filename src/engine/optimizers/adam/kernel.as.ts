@@ -2,8 +2,8 @@ import { fma, load, store } from "../../kernels/vector.as";
 
 /**
  * One fused pass of Adam over `n` elements: PyTorch's arithmetic, in its order. `coupled` is
- * weight_decay (0: none), `shrink` is 1 − lr × weight_decay of AdamW (1: none), `sign` −1 for
- * maximize; `maximum` is the address of max_exp_avg_sq, or 0 without AMSGrad; `inside` is added to
+ * weight_decay (0: none). `shrink` is 1 − lr × weight_decay in AdamW (1: none). `sign` is −1 for
+ * maximize. `maximum` is the address of max_exp_avg_sq, or 0 without AMSGrad. `inside` is added to
  * the second moment, under the root.
  */
 export function adam(

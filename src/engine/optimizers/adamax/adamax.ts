@@ -10,7 +10,7 @@ const adamaxOptions = {
     default: [0.9, 0.999],
     min: 0,
     below: 1,
-    doc: "Decay of the average of the gradient and of its largest size.",
+    doc: "Decay of the gradient's average, and of its largest recent size.",
   },
   eps: { kind: "number", default: 1e-8, min: 0, tries: [0.01], doc: "Added to the size of the gradient." },
   weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
@@ -18,7 +18,8 @@ const adamaxOptions = {
 } as const satisfies Options;
 
 /**
- * Adamax: Adam with the largest recent size of the gradient in place of its root mean square.
+ * Adamax: Adam that divides by the largest recent size of the gradient instead of its root mean
+ * square.
  *
  *     g = ∇f(x) + weight_decay · x
  *     m = β₁ m + (1 − β₁) g
@@ -28,12 +29,13 @@ const adamaxOptions = {
  * u needs no correction: it is not an average. Kingma & Ba, "Adam: a method for stochastic
  * optimization", ICLR 2015 (arXiv:1412.6980), algorithm 2. Semantics of `torch.optim.Adamax`.
  *
- * With lr = 0.1 a weight of 1 goes to 0.9 under a first gradient of 3. If the second is 0, u is
- * still 2.997 and m̂ 0.27/0.19: the step is 0.047.
+ * With lr = 0.1 and a first gradient of 3 a weight of 1 goes to 0.9. If the second gradient is 0, u
+ * is still 2.997 and m̂ is 0.27/0.19: the step is 0.047.
  */
 export const adamax = defineOptimizer({
   type: "adamax",
-  summary: "Adam by the largest gradient: steady where gradients are mostly small and sometimes huge.",
+  summary:
+    "Adam that divides by the largest recent gradient: steady where gradients are mostly small and sometimes huge.",
   formula: "m = β₁m + (1−β₁)g; u = max(β₂u, |g| + eps); x −= lr/(1−β₁ᵗ) · m/u",
   source: "Kingma & Ba 2015, arXiv:1412.6980, algorithm 2; torch.optim.Adamax",
   options: adamaxOptions,
@@ -43,7 +45,7 @@ export const adamax = defineOptimizer({
   create: (kernels, options) => createAdamax(kernels, options, false),
 });
 
-/** `epsOutside`: eps is added to the denominator instead, whatever the gradient was (Keras). */
+/** `epsOutside`: eps is added to the denominator, not to the gradient's size (Keras). */
 export function createAdamax(
   kernels: Kernels,
   options: ValuesOf<typeof adamaxOptions>,

@@ -3,8 +3,8 @@ import { defineDialect } from "../dialect.ts";
 import { adamax, createAdamax } from "./adamax.ts";
 
 /**
- * Keras adds epsilon to the denominator; PyTorch to the gradient's size, before the maximum is
- * taken.
+ * Keras adds epsilon to the denominator. PyTorch adds it to the gradient's size, before it takes
+ * the maximum.
  */
 export const keras_adamax = defineDialect("keras", adamax, {
   source: "Kingma & Ba 2015, algorithm 2; keras.optimizers.Adamax",

@@ -2,7 +2,7 @@ import { fma, load, store } from "../../kernels/vector.as";
 
 /**
  * One fused pass of Adamax over `n` elements: PyTorch's arithmetic, in its order. `inside` is added
- * to |g|, `outside` to the denominator; `coupled` is weight_decay, `sign` −1 for maximize.
+ * to |g|, `outside` to the denominator. `coupled` is weight_decay; `sign` is −1 for maximize.
  */
 export function adamax(
   x: usize, g: usize, m: usize, u: usize, n: i32, sign: f32, coupled: f32, weight1: f32, beta2: f32,

@@ -10,11 +10,16 @@ const ademamixOptions = {
     default: [0.9, 0.999, 0.9999],
     above: 0,
     below: 1,
-    doc: "Decay of the fast average of the gradient, of its square, and of the slow average.",
+    doc: "Decay of three averages: the fast one of the gradient, that of its square, and the slow one of the gradient.",
   },
-  alpha: { kind: "number", default: 5, min: 0, tries: [1], doc: "How much the slow average counts." },
+  alpha: { kind: "number", default: 5, min: 0, tries: [1], doc: "Weight of the slow average in a step." },
   eps: { kind: "number", default: 1e-8, min: 0, tries: [0.01], doc: "Added to the denominator." },
-  weight_decay: { kind: "number", default: 0, min: 0, doc: "Share of each weight, times lr, taken off at every step." },
+  weight_decay: {
+    kind: "number",
+    default: 0,
+    min: 0,
+    doc: "Decoupled weight decay: every step takes lr times this share off each weight.",
+  },
   alpha_warmup: { kind: "integer", default: null, min: 1, doc: "Steps over which alpha rises from 0; null: none." },
   beta3_warmup: {
     kind: "integer",
@@ -35,16 +40,17 @@ const ademamixOptions = {
  *     α(t) = alpha · min(t/alpha_warmup, 1)
  *     ln β₃(t) = ln β₁ ln β₃ / ((1 − s) ln β₃ + s ln β₁), s = min(t/beta3_warmup, 1)
  *
- * m₂ is not corrected: it is meant to fill slowly. Without the warm-ups (the paper sets both to the
- * number of steps) a slow average can drive early training off. Pagliardini, Ablin & Grangier, "The
- * AdEMAMix optimizer: better, faster, older", ICLR 2025 (arXiv:2409.03137), algorithm 1.
+ * m₂ is not corrected, because it is meant to fill slowly. Without the warm-ups a slow average can
+ * make early training diverge; the paper sets both to the number of steps. Pagliardini, Ablin &
+ * Grangier, "The AdEMAMix optimizer: better, faster, older", ICLR 2025 (arXiv:2409.03137),
+ * algorithm 1.
  *
- * At the first step without warm-up m₂ is g/10000, so that x moves by lr · (1 + 5/10000): as under
+ * At the first step without warm-up m₂ is g/10000. x moves by lr · (1 + 5/10000), nearly as under
  * Adam.
  */
 export const ademamix = defineOptimizer({
   type: "ademamix",
-  summary: "AdamW that also follows gradients of thousands of steps ago: for long runs.",
+  summary: "AdamW that also follows gradients from thousands of steps ago: for long runs.",
   formula: "x −= lr · ((m̂₁ + α(t)·m₂)/(√v̂ + eps) + weight_decay·x), m₂ = β₃(t)m₂ + (1−β₃(t))g",
   source: "Pagliardini et al. 2025, arXiv:2409.03137",
   options: ademamixOptions,
@@ -68,7 +74,7 @@ export function createAdemamix(
   let slow = beta3;
   let share = alpha;
   let rate = 0;
-  // From the fast average's factor to that of the slow one. A cycled momentum may be 0.
+  // Goes from the fast average's factor to the slow average's. A cycled momentum may be 0.
   const slowing = (s: number) => {
     const logFast = kernels.log(Math.max(beta1, Number.MIN_VALUE));
     return kernels.exp((logFast * logSlow) / ((1 - s) * logSlow + s * logFast));

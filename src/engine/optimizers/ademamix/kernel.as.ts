@@ -1,8 +1,8 @@
 import { fma, fnma, load, store } from "../../kernels/vector.as";
 
 /**
- * One fused pass of AdEMAMix over `n` elements. The fast average counts by `correction`, the slow
- * one by `share`; `inside` is added to the second moment, under the root.
+ * One fused pass of AdEMAMix over `n` elements. `correction` is the weight of the fast average,
+ * `share` that of the slow one. `inside` is added to the second moment, under the root.
  */
 export function ademamix(
   x: usize, g: usize, fast: usize, square: usize, old: usize, n: i32, beta1: f32, weight1: f32, beta2: f32, weight2: f32,

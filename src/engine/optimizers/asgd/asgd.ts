@@ -1,20 +1,20 @@
 import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
- * Averaged stochastic gradient descent: plain steps under a falling rate, and beside the weights
- * their average since step t0.
+ * Averaged stochastic gradient descent: plain steps under a falling rate. Beside the weights it
+ * keeps their average since step t0.
  *
  *     g = ∇f(x) + weight_decay · x
  *     x = x · (1 − lambd · η) − η · g
  *     a = x until step t0, then a + μ (x − a)
  *     η = lr/(1 + lambd · lr · t)^alpha                        μ = 1/max(1, t − t0)
  *
- * The average is kept as `ax` in the checkpoint, as PyTorch does; what is evaluated and served is
- * x. Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", SIAM J. Control
- * Optim. 30 (1992). Semantics of `torch.optim.ASGD`.
+ * The average is `ax` in the checkpoint, as in PyTorch. The weights that are evaluated and served
+ * are x. Polyak & Juditsky, "Acceleration of stochastic approximation by averaging", SIAM J.
+ * Control Optim. 30 (1992). Semantics of `torch.optim.ASGD`.
  *
- * η and μ of a step come from the step before, η is lr at first: with lr = 0.1 and a gradient of 1
- * a weight goes 0 → −0.1 → −0.2 (nearly).
+ * Each step uses the η and μ that the step before computed; the first η is lr. With lr = 0.1 and a
+ * gradient of 1 a weight goes 0 → −0.1 → −0.2 (nearly).
  */
 export const asgd = defineOptimizer({
   type: "asgd",
@@ -24,8 +24,8 @@ export const asgd = defineOptimizer({
   options: {
     lr: { kind: "number", default: 1e-2, min: 0, tries: [0.02], doc: "Learning rate." },
     lambd: { kind: "number", default: 1e-4, min: 0, doc: "Decay of the weights and of the rate." },
-    alpha: { kind: "number", default: 0.75, min: 0, tries: [0.9], doc: "Power of the rate's fall." },
-    t0: { kind: "number", default: 1e6, min: 0, tries: [2], doc: "The step at which averaging begins." },
+    alpha: { kind: "number", default: 0.75, min: 0, tries: [0.9], doc: "Power with which the rate falls." },
+    t0: { kind: "number", default: 1e6, min: 0, tries: [2], doc: "Step at which averaging begins." },
     weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },
@@ -33,7 +33,7 @@ export const asgd = defineOptimizer({
   state: () => zeros("ax"),
   create(kernels, { lambd, alpha, t0, weight_decay: coupled, maximize }) {
     const sign = maximize ? -1 : 1;
-    // Those of the next step.
+    // η and μ of the next step.
     const scalars = { eta: 0, mu: 1 };
     let eta = 0;
     let mu = 1;

@@ -1,9 +1,9 @@
 import { fma, fnma, load, store } from "../../kernels/vector.as";
 
 /**
- * One fused pass of averaged SGD over `n` elements. The average moves to the new weight by `mu`; by
- * 1 it is the weight itself. `coupled` is weight_decay, `shrink` 1 − lambd × eta, `sign` −1 for
- * maximize.
+ * One fused pass of averaged SGD over `n` elements. The average moves towards the new weight by the
+ * share `mu`; a share of 1 makes it the weight itself. `coupled` is weight_decay, `shrink` is 1 −
+ * lambd × eta, `sign` is −1 for maximize.
  */
 export function asgd(
   x: usize, g: usize, average: usize, n: i32, sign: f32, coupled: f32, shrink: f32, eta: f32, mu: f32,

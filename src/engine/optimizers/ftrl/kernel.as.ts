@@ -2,8 +2,8 @@ import { clamp } from "../../kernels/math.as";
 import { fma, fnma, load, store } from "../../kernels/vector.as";
 
 /**
- * One fused pass of FTRL-Proximal over `n` elements. `inverse` is 1/lr, `penalty` what stands
- * beside a^p/lr in the denominator, `shrinkage` twice the shrinkage. Powers other than ½ are taken
+ * One fused pass of FTRL-Proximal over `n` elements. `inverse` is 1/lr. `penalty` is what the
+ * denominator adds to a^p/lr. `shrinkage` is twice l2_shrinkage. Powers other than ½ are computed
  * in double, one element at a time.
  */
 export function ftrl(

@@ -2,9 +2,10 @@ import { fma, fnma, load, store } from "../../kernels/vector.as";
 import { across, addSquare, lower, upper } from "../../kernels/wide.as";
 
 /**
- * LAMB's first pass over one block of `n` elements: moves the moments m and v, puts the direction u
- * in the gradient's place, and leaves the sums of x² and u² of the block at `sums`, in double. u =
- * m/(√(scale2 v + inside) + outside) + decay × x: the correction of m is part of the others.
+ * LAMB's first pass over one block of `n` elements. It moves the moments m and v, writes the
+ * direction u over the gradient, and leaves the sums of x² and u² of the block at `sums`, in
+ * double. u = m/(√(scale2 v + inside) + outside) + decay × x. The correction of m is part of
+ * `scale2`, `inside` and `outside`.
  */
 export function lamb_moments(
   x: usize, g: usize, m: usize, v: usize, sums: usize, n: i32,
@@ -35,7 +36,7 @@ export function lamb_moments(
 }
 
 /**
- * LAMB's second pass over `n` elements: x −= rate × u, where rate is lr times the tensor's trust
+ * LAMB's second pass over `n` elements: x −= rate × u. The rate is lr times the tensor's trust
  * ratio.
  */
 export function lamb_step(x: usize, u: usize, n: i32, rate: f32): void {

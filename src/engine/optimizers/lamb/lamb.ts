@@ -1,24 +1,24 @@
 import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
- * LAMB: Adam's direction, each tensor's step as long as lr times the tensor's own norm.
+ * LAMB steps in Adam's direction. The length of each tensor's step is lr times the tensor's norm.
  *
  *     m = β₁ m + (1 − β₁) g
  *     v = β₂ v + (1 − β₂) g²
  *     u = m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ) + eps_root) + eps) + weight_decay · x
  *     x = x − lr · ‖x‖/‖u‖ · u            (the ratio is 1 if either norm is 0)
  *
- * The norms are over a whole tensor, so there are two passes: the first moves the moments, puts u
- * in the gradient's place and takes the sums of squares, the second makes the step. You et al.,
- * "Large batch optimization for deep learning: training BERT in 76 minutes", ICLR 2020
- * (arXiv:1904.00962), algorithm 2. Semantics of `optax.lamb`.
+ * The norms are over a whole tensor, so there are two passes. The first moves the moments, writes u
+ * over the gradient and sums the squares. The second makes the step. You et al., "Large batch
+ * optimization for deep learning: training BERT in 76 minutes", ICLR 2020 (arXiv:1904.00962),
+ * algorithm 2. Semantics of `optax.lamb`.
  *
- * At the first step u is the gradient's sign. A tensor [3, 4] has norm 5 and u = [1, 1] norm √2:
- * with lr = 0.1 both weights move by 0.354.
+ * At the first step u is the sign of the gradient. A tensor [3, 4] has the norm 5, and u = [1, 1]
+ * has the norm √2. With lr = 0.1 both weights move by 0.354.
  */
 export const lamb = defineOptimizer({
   type: "lamb",
-  summary: "Adam with steps in proportion to each tensor's norm: for very large batches.",
+  summary: "Adam with steps proportional to the norm of each tensor: for very large batches.",
   formula: "u = m̂ / (√(v̂ + eps_root) + eps) + weight_decay·x; x −= lr · ‖x‖/‖u‖ · u",
   source: "You et al. 2020, arXiv:1904.00962; optax.lamb",
   options: {
@@ -33,7 +33,7 @@ export const lamb = defineOptimizer({
     },
     eps: { kind: "number", default: 1e-6, min: 0, tries: [0.01], doc: "Added to the denominator." },
     eps_root: { kind: "number", default: 0, min: 0, doc: "Added under the root." },
-    weight_decay: { kind: "number", default: 0, min: 0, doc: "Share of the weights added to the direction." },
+    weight_decay: { kind: "number", default: 0, min: 0, doc: "Share of each weight that is added to the direction." },
   },
   cycledOption: "betas",
   state: () => zeros("exp_avg", "exp_avg_sq"),

@@ -1,7 +1,7 @@
 import { fma, load, store } from "../../kernels/vector.as";
 import { across, addSquare, lower, upper } from "../../kernels/wide.as";
 
-/** The product of `n` elements of two vectors, in double. */
+/** The dot product of `n` elements of two vectors, in double. */
 export function lbfgs_dot(a: usize, b: usize, n: i32): f64 {
   let even = f64x2.splat(0), odd = even;
   let i: usize = 0;
@@ -33,7 +33,7 @@ export function lbfgs_scale(out: usize, x: usize, n: i32, factor: f32): void {
   for (; i < all; i += 4) store(out + i, f32x4.mul(f, load(x + i, false)), false);
 }
 
-/** The product of y = g − previous with d, over `n` elements, in double. */
+/** The dot product of y = g − previous and d over `n` elements, in double. */
 export function lbfgs_change_dot(g: usize, previous: usize, d: usize, n: i32): f64 {
   let even = f64x2.splat(0), odd = even;
   let i: usize = 0;

@@ -12,35 +12,40 @@ const lbfgsOptions = {
     default: 1,
     min: 0,
     tries: [0.02],
-    doc: "Length of the steps; with a line search, of the first one tried.",
+    doc: "Length of the steps; with a line search, the length it tries first.",
   },
-  max_iter: { kind: "integer", default: 20, min: 1, max: 10_000, doc: "Iterations a step." },
+  max_iter: { kind: "integer", default: 20, min: 1, max: 10_000, doc: "Iterations per step." },
   max_eval: {
     kind: "integer",
     default: null,
     min: 1,
-    doc: "Evaluations of the loss after which a step ends; null: a quarter more than max_iter.",
+    doc: "A step ends after this many evaluations of the loss; null: 1.25 times max_iter.",
   },
-  tolerance_grad: { kind: "number", default: 1e-7, min: 0, doc: "Largest gradient that counts as none." },
-  tolerance_change: { kind: "number", default: 1e-9, min: 0, doc: "Change of loss or weights that counts as none." },
+  tolerance_grad: { kind: "number", default: 1e-7, min: 0, doc: "Gradients up to this size count as 0." },
+  tolerance_change: {
+    kind: "number",
+    default: 1e-9,
+    min: 0,
+    doc: "Changes of the loss or the weights up to this size count as 0.",
+  },
   history_size: {
     kind: "integer",
     default: 100,
     min: 1,
     max: 1000,
-    doc: "Steps that curvature is learned from; each takes twice the model's memory.",
+    doc: "Number of past steps that the curvature is estimated from; each takes twice the memory of the model.",
   },
   line_search_fn: {
     kind: "choice",
     choices: ["strong_wolfe"],
     default: null,
-    doc: "How far to go along a direction; null: by lr alone.",
+    doc: "How to find the length of a step; null: it is lr.",
   },
 } as const satisfies Options;
 
 /**
- * L-BFGS: steps along an estimate of Newton's direction, made of the last steps and of what they
- * did to the gradient.
+ * L-BFGS steps along an estimate of Newton's direction. It makes the estimate from its last steps
+ * and from how the gradient changed with each.
  *
  *     sᵢ = step i, yᵢ = change of the gradient by it, ρᵢ = 1/⟨yᵢ, sᵢ⟩
  *     d = −H g by the two loops: q = −g;
@@ -48,14 +53,15 @@ const lbfgsOptions = {
  *         oldest to newest: d = d + (αᵢ − ρᵢ⟨yᵢ, d⟩) sᵢ
  *     x = x + t d             t = lr, or by a search for the strong Wolfe conditions
  *
- * One step makes up to `max_iter` such iterations, evaluating loss and gradient as it goes; so the
- * loss must be one function of the weights: full batches, no dropout. The very first direction is
- * −g, and t is then at most lr/‖g‖₁. Liu & Nocedal, "On the limited memory BFGS method for large
- * scale optimization", Math. Programming 45 (1989). Semantics of `torch.optim.LBFGS`.
+ * One step makes up to `max_iter` such iterations, and evaluates loss and gradient in each. So the
+ * loss must be the same function of the weights every time: full batches, no dropout. The very
+ * first direction is −g, and t is then at most lr/‖g‖₁. Liu & Nocedal, "On the limited memory BFGS
+ * method for large scale optimization", Math. Programming 45 (1989). Semantics of
+ * `torch.optim.LBFGS`.
  *
- * On a quadratic the search finds the minimum of n dimensions in about n iterations. It may end
- * between two points it has tried; loss and gradient are then computed there once more, rather than
- * gradients be kept of every point.
+ * It finds the minimum of a quadratic of n dimensions in about n iterations. The line search may
+ * end at a point before the last one it tried. Loss and gradient are then computed there again,
+ * because it would take much memory to keep the gradients of every point.
  */
 export const lbfgs = defineOptimizer({
   type: "lbfgs",
@@ -84,7 +90,9 @@ function mostEvaluations({ max_eval: most, max_iter: iterations }: ValuesOf<type
   return most ?? Math.floor((iterations * 5) / 4);
 }
 
-/** PyTorch has vectors of the whole model, the history in lists, the oldest pair first. */
+/**
+ * PyTorch keeps vectors of the whole model, and the history as lists with the oldest pair first.
+ */
 function torchState(
   { history_size: size }: ValuesOf<typeof lbfgsOptions>,
   parameters: readonly TorchParameter[],
@@ -110,7 +118,7 @@ function torchState(
     ro: places.map((place) => scalars[`ro_${place}`]),
     H_diag: scalars.H_diag,
     prev_flat_grad: flat("prev_flat_grad"),
-    // Of the step before; the next one asks for its own.
+    // The loss of the step before. PyTorch does not need it: the next step computes its own.
     prev_loss: null,
   };
 }
@@ -118,8 +126,8 @@ function torchState(
 class Lbfgs implements Optimizer {
   readonly passes: readonly Pass[] = [];
   /**
-   * PyTorch's counters and numbers. `stored` pairs lie in a ring of `history_size` places, the
-   * oldest in place `oldest`; ρ of the pair in place i is `ro_i`.
+   * PyTorch's counters and numbers. The `stored` pairs lie in a ring of `history_size` places. The
+   * oldest is in place `oldest`, and ρ of the pair in place i is `ro_i`.
    */
   readonly scalars: Record<string, number> = { n_iter: 0, func_evals: 0, t: 0, H_diag: 1, oldest: 0, stored: 0 };
   readonly #options: ValuesOf<typeof lbfgsOptions>;
@@ -166,7 +174,7 @@ class Lbfgs implements Optimizer {
     }
   }
 
-  /** Puts the next direction into d. */
+  /** Computes the next direction into d. */
   *#direct(): Generator<Pass, void, void> {
     const { scalars } = this;
     const { vectors, totals } = this.#vectors;

@@ -1,6 +1,6 @@
 /**
- * A point on the line that is searched: how far along it, the loss there, and the loss' slope along
- * the line.
+ * A point on the line that is searched: its distance along the line, the loss there, and the slope
+ * of the loss along the line.
  */
 export interface Trial {
   readonly step: number;
@@ -9,25 +9,28 @@ export interface Trial {
 }
 
 /**
- * How much of the decrease that the first slope promises must come true, and how much of the slope
- * must be gone.
+ * The share of the decrease promised by the first slope that a step must reach, and the share of
+ * the slope that may be left.
  */
 const DECREASE = 1e-4;
 const CURVATURE = 0.9;
 
 const MOST_TRIALS = 25;
 
-/** A bracket shorter than this, times the direction's largest element, is a point. */
+/**
+ * A bracket counts as a point if its length times the direction's largest element is below this.
+ */
 const SHORTEST = 1e-9;
 
 /**
- * Looks along a line for a step that satisfies the strong Wolfe conditions: the loss has fallen by
- * enough, and is nearly flat. Yields steps to try, wants the trial of each, and returns one of
- * them, or `start` if none was better.
+ * Searches a line for a step that satisfies the strong Wolfe conditions: the loss has fallen by
+ * enough and is nearly flat there. It yields steps to try and expects the trial of each. It returns
+ * one of the trials, or `start` if none was better.
  *
- * First steps grow until two of them must have such a point between them; then that bracket is
- * narrowed by cubic interpolation. Nocedal & Wright, "Numerical optimization" (2006), algorithms
- * 3.5 and 3.6; in every choice that is left open, PyTorch's (and Lua Torch's) search.
+ * At first the steps grow, until such a point must lie between two of them. Then cubic
+ * interpolation narrows that bracket. Nocedal & Wright, "Numerical optimization" (2006), algorithms
+ * 3.5 and 3.6. Where the book leaves a choice open, this follows the search of PyTorch (and Lua
+ * Torch).
  *
  * @param first the first step
  * @param size the largest element of the direction
@@ -70,8 +73,8 @@ export function* strongWolfe(start: Trial, first: number, size: number): Generat
 const lower = ([a, b]: readonly Trial[]): number => (a.loss <= b.loss ? 0 : 1);
 
 /**
- * The next step to try within a bracket. Twice in a row next to an end, or on it, is no progress:
- * then a tenth of the bracket away from that end.
+ * The next step to try within a bracket. A step next to an end or on it, twice in a row, is no
+ * progress: the next one is then a tenth of the bracket away from that end.
  */
 function innerStep([a, b]: readonly Trial[], stalled: boolean): { step: number; stalled: boolean } {
   const least = Math.min(a.step, b.step);
@@ -85,7 +88,8 @@ function innerStep([a, b]: readonly Trial[], stalled: boolean): { step: number; 
 }
 
 /**
- * Where the cubic through two trials has its minimum, within bounds; their middle if it has none.
+ * The minimum of the cubic through two trials, within bounds; the middle of the bounds if the cubic
+ * has none.
  */
 function cubicMinimum(a: Trial, b: Trial, least: number, most: number): number {
   const [left, right] = a.step <= b.step ? [a, b] : [b, a];

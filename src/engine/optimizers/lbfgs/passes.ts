@@ -2,13 +2,13 @@ import type { Kernels } from "../../kernels/kernels.ts";
 import type { ParameterTensor, Pass } from "../optimizer.ts";
 
 /*
- * L-BFGS' vectors are all of the model's parameters together; its arithmetic is a few operations on
- * them, each a pass. Sums come out in `totals`, known once the pass has settled. Vectors are named
- * by their place in the optimizer's state.
+ * The vectors of L-BFGS span all parameters of the model. Its arithmetic is a few operations on
+ * them, and each operation is a pass. Sums come out in `totals` once the pass has settled. A vector
+ * is named by its place in the optimizer's state.
  *
- * A pass is one object however often it runs, since the crew keeps who runs what of it. What it is
- * about this time (which vectors, by what factor) is set when it is asked for: `yield
- * vectors.scale(D, 2)`.
+ * A pass is one object however often it runs, because the crew remembers which thread runs which
+ * part of it. Its operands (which vectors, by what factor) are set each time it is asked for:
+ * `yield vectors.scale(D, 2)`.
  */
 
 export const D = 0;
@@ -17,10 +17,10 @@ export const OLD_DIRS = 2;
 export const OLD_STPS = 3;
 export const X_INIT = 4;
 
-/** What a pass is about. */
+/** What a pass works on. */
 interface Operands {
   vector: number;
-  /** A vector of the history, and which. */
+  /** The list of the history that a vector is taken from, and the vector's place in it. */
   other: number;
   place: number;
   factor: number;
@@ -114,7 +114,10 @@ export function vectorPasses(kernels: Kernels) {
     slope: summing(1, (tensor, begin, count) => [
       kernels.lbfgs_dot(tensor.gradient + begin * 4, at(tensor, D, begin), count),
     ]),
-    /** Keeps the gradient; totals = ⟨gradient, d⟩, and the sum of the gradient's sizes. */
+    /**
+     * Keeps the gradient. totals = ⟨gradient, d⟩, and the sum of the absolute values of the
+     * gradient.
+     */
     keepGradient: summing(2, (tensor, begin, count) => {
       const gradient = tensor.gradient + begin * 4;
       kernels.u8.copyWithin(at(tensor, PREVIOUS, begin), gradient, gradient + count * 4);
@@ -131,7 +134,7 @@ export function vectorPasses(kernels: Kernels) {
     scale: (vector: number, factor: number) => about(scale, { vector, factor }),
     /** totals = ⟨y, s⟩ and ⟨y, y⟩, where y is the change of the gradient and s = step × d. */
     curvature: (step: number) => about(curvature, { factor: step }),
-    /** Puts y and s into the history. */
+    /** Writes y and s into the history. */
     remember: (place: number, step: number) => about(remember, { place, factor: step }),
     /** weights = weights + step × d */
     advance: (step: number) => about(advance, { factor: step }),

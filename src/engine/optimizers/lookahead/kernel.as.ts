@@ -1,6 +1,8 @@
 import { fma, load, store } from "../../kernels/vector.as";
 
-/** Takes `n` slow weights part of the way to the fast ones, and the fast ones back to them. */
+/**
+ * Moves `n` slow weights part of the way to the fast ones, and sets the fast ones to the result.
+ */
 export function lookahead(fast: usize, slow: usize, n: i32, share: f32): void {
   const s = f32x4.splat(share);
   let i: usize = 0;

@@ -3,23 +3,24 @@ import { adam } from "../adam/adam.ts";
 import { defineOptimizer } from "../optimizer.ts";
 
 /**
- * Lookahead: slow weights that every few steps go part of the way to where another optimizer has
- * taken the fast ones, which start from there again.
+ * Lookahead: another optimizer trains the fast weights. Every few steps the slow weights go part of
+ * the way to the fast ones, and the fast ones start again from there.
  *
- *     fast: as the other optimizer has it
- *     every sync_period steps: slow = slow + slow_step_size · (fast − slow), fast = slow
+ *     every step:              the other optimizer's step on fast
+ *     every sync_period steps: slow = slow + slow_step_size · (fast − slow), then fast = slow
  *
- * The fast weights are trained, the slow ones evaluated and served. The other optimizer's own state
- * goes on as if nothing had happened; the learning rate, and a schedule, are its own. Zhang et al.,
- * "Lookahead optimizer: k steps forward, 1 step back", NeurIPS 2019 (arXiv:1907.08610), algorithm
- * 1. Semantics of `optax.lookahead`.
+ * The fast weights are trained; the slow ones are evaluated and served. The other optimizer keeps
+ * its state through all of this. The learning rate, and a schedule of it, belong to the other
+ * optimizer. Zhang et al., "Lookahead optimizer: k steps forward, 1 step back", NeurIPS 2019
+ * (arXiv:1907.08610), algorithm 1.
+ * Semantics of `optax.lookahead`.
  *
- * With sync_period = 2, slow_step_size = 0.5 and steps of −1 the fast weights go 0, −1, −2 → −1,
- * −2, −3 → −2; the slow ones 0, −1, −2.
+ * With sync_period = 2, slow_step_size = 0.5 and steps of −1 a fast weight goes 0, −1, −2 → −1, −2,
+ * −3 → −2, and its slow weight 0, −1, −2.
  */
 export const lookahead = defineOptimizer({
   type: "lookahead",
-  summary: "Around any other optimizer: averages away what its last steps did wrong.",
+  summary: "Wraps another optimizer: averages away the noise of its last steps.",
   formula: "every sync_period steps: slow += slow_step_size · (fast − slow); fast = slow",
   source: "Zhang et al. 2019, arXiv:1907.08610; optax.lookahead",
   options: {
@@ -34,9 +35,15 @@ export const lookahead = defineOptimizer({
       default: 6,
       min: 1,
       tries: [2, 3],
-      doc: "Steps after which the slow weights follow.",
+      doc: "Number of steps after which the slow weights move.",
     },
-    slow_step_size: { kind: "number", default: 0.5, min: 0, max: 1, doc: "How much of the way they go." },
+    slow_step_size: {
+      kind: "number",
+      default: 0.5,
+      min: 0,
+      max: 1,
+      doc: "Share of the way that the slow weights move towards the fast ones.",
+    },
   },
   rate: "optimizer",
   cycledOption: "optimizer",
@@ -45,7 +52,12 @@ export const lookahead = defineOptimizer({
   scratch: ({ optimizer }, shape) => optimizer.scratch(shape),
   check: ({ optimizer: { type } }) =>
     type.evaluatesOthers || type.fullBatch
-      ? [{ option: "optimizer", message: `cannot be ${type.type}, which chooses its own weights or steps` }]
+      ? [
+          {
+            option: "optimizer",
+            message: `cannot be ${type.type}, which evaluates other weights than it trains or searches for its steps`,
+          },
+        ]
       : [],
   create(kernels, { optimizer, sync_period: period, slow_step_size: share }) {
     const fast = optimizer.create(kernels);

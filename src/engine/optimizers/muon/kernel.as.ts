@@ -1,10 +1,10 @@
 import { fma, fnma, load, store } from "../../kernels/vector.as";
 
-// `round` is 1 where results are rounded to bfloat16, of which float32 holds the upper half.
+// `round` is 1 where results are rounded to bfloat16, which is the upper half of a float32.
 
 /**
- * Moves the average `buffer` to the gradient by `weight`, and writes g + lookahead × (buffer − g)
- * to `out`.
+ * Moves the average `buffer` towards the gradient by the share `weight`, and writes g + lookahead ×
+ * (buffer − g) to `out`.
  */
 export function muon_direction(g: usize, buffer: usize, out: usize, n: i32, weight: f32, lookahead: f32, round: i32): void {
   const w = f32x4.splat(weight), l = f32x4.splat(lookahead), r = round != 0;
@@ -50,7 +50,7 @@ function direction(g: usize, buffer: usize, out: usize, weight: v128, lookahead:
   store(out, rounded(fma(lookahead, f32x4.sub(average, gradient), gradient), round), full);
 }
 
-/** The nearest bfloat16, the even one of two; NaN stays one. */
+/** The nearest bfloat16; of two that are equally near, the even one. NaN stays NaN. */
 @inline
 function rounded(x: v128, round: bool): v128 {
   if (!round) return x;

@@ -5,7 +5,8 @@ import { defineOptimizer, zeros, type ParameterTensor, type Pass } from "../opti
 import { newtonSchulz, newtonSchulzBytes } from "./newton-schulz.ts";
 
 /**
- * Muon: momentum whose matrices are made orthogonal, so that every direction is taken equally far.
+ * Muon: momentum whose matrices are made orthogonal, so that a step goes equally far in every
+ * direction.
  *
  *     m = m + (1 − momentum)(g − m)
  *     u = g + momentum · (m − g)                               (m without nesterov)
@@ -13,13 +14,13 @@ import { newtonSchulz, newtonSchulzBytes } from "./newton-schulz.ts";
  *     x = x · (1 − lr · weight_decay) − lr · f · O
  *     f = √max(1, rows/columns), or 0.2 √max(rows, columns) with match_rms_adamw
  *
- * For matrices; biases and everything else that has not two dimensions is left to the `fallback`,
- * whose own rate follows the schedule in proportion (down to 0 where lr is 0), and whose momentum
- * is not cycled. A pass over whole tensors. Jordan, "Muon: an optimizer for hidden layers in neural
- * networks" (2024); Liu et al., "Muon is scalable for LLM training" (arXiv:2502.16982). Semantics
- * of `torch.optim.Muon`, which iterates in bfloat16.
+ * It trains matrices. Biases and all else that does not have two dimensions is left to the
+ * `fallback`. The fallback's rate follows the schedule in proportion (it is 0 where lr is 0), and
+ * its momentum is not cycled. Muon takes one pass over whole tensors. Jordan, "Muon: an optimizer
+ * for hidden layers in neural networks" (2024); Liu et al., "Muon is scalable for LLM training"
+ * (arXiv:2502.16982). Semantics of `torch.optim.Muon`, which iterates in bfloat16.
  *
- * A gradient diag(4, 1) becomes about diag(1, 1): with lr = 0.1 both weights move by some 0.1, the
+ * A gradient diag(4, 1) becomes about diag(1, 1). With lr = 0.1 both weights move by about 0.1, the
  * second no less than the first.
  */
 export const muon = defineOptimizer({
@@ -34,38 +35,45 @@ export const muon = defineOptimizer({
       kind: "number",
       default: 0.1,
       min: 0,
-      doc: "Share of each weight, times lr, taken off at every step.",
+      doc: "Decoupled weight decay: every step takes lr times this share off each weight.",
     },
     momentum: { kind: "number", default: 0.95, min: 0, max: 1, doc: "Decay of the average of the gradient." },
-    nesterov: { kind: "boolean", default: true, doc: "Look ahead by the momentum." },
+    nesterov: { kind: "boolean", default: true, doc: "Use Nesterov's momentum." },
     ns_coefficients: {
       kind: "numbers",
       length: 3,
       default: [3.4445, -4.775, 2.0315],
       tries: [[2, -1.5, 0.5]],
-      doc: "a, b, c of the iteration X = aX + (bA + cA²)X, A = XXᵀ.",
+      doc: "The a, b and c of the iteration X = aX + (bA + cA²)X, where A = XXᵀ.",
     },
-    eps: { kind: "number", default: 1e-7, above: 0, tries: [0.01], doc: "Least norm that u is divided by." },
-    ns_steps: { kind: "integer", default: 5, min: 1, max: 99, doc: "Iterations." },
+    eps: {
+      kind: "number",
+      default: 1e-7,
+      above: 0,
+      tries: [0.01],
+      doc: "Lower bound of the norm that u is divided by.",
+    },
+    ns_steps: { kind: "integer", default: 5, min: 1, max: 99, doc: "Number of Newton–Schulz iterations." },
     adjust_lr_fn: {
       kind: "choice",
       choices: ["original", "match_rms_adamw"],
       default: null,
-      doc: "How the rate depends on a matrix' shape; match_rms_adamw wants the rates of AdamW. Null: original.",
+      doc: "How the rate depends on the shape of a matrix; match_rms_adamw takes rates that suit AdamW. Null: original.",
     },
     ns_precision: {
       kind: "choice",
       choices: ["bfloat16", "float32"],
       default: "bfloat16",
-      // Rounding to three digits has no double form. The golden cases hold it to PyTorch's.
+      // The reference computes in double and cannot round to three digits. The golden cases compare
+      // this option with PyTorch.
       tries: [],
-      doc: "Arithmetic of the iteration: PyTorch's, of three digits, or exact.",
+      doc: "Arithmetic of the iteration: bfloat16 has three digits and is what PyTorch uses.",
     },
     fallback: {
       kind: "optimizer",
       default: withDefaults(adamw),
       tries: [{ type: "sgd", momentum: 0.5, lr: 0.1 }, { type: "lamb" }],
-      doc: "The optimizer of whatever is no matrix; its rate follows lr in proportion.",
+      doc: "The optimizer of all parameters that are not matrices; its rate follows lr in proportion.",
     },
   },
   cycledOption: "momentum",
@@ -74,7 +82,7 @@ export const muon = defineOptimizer({
   scratch: ({ fallback }, shape) => (isMatrix(shape) ? newtonSchulzBytes(shape) : fallback.scratch(shape)),
   check: ({ fallback: { type } }) =>
     type.evaluatesOthers || type.fullBatch || type.fits
-      ? [{ option: "fallback", message: `cannot be ${type.type}; take adamw, or sgd` }]
+      ? [{ option: "fallback", message: `cannot be ${type.type}: use adamw or sgd` }]
       : [],
   fits: (_options, shapes) =>
     shapes.some(isMatrix)
@@ -82,7 +90,7 @@ export const muon = defineOptimizer({
       : [
           {
             option: "type",
-            message: "muon is for matrices, and none learns in this model: add a linear layer, or use adamw",
+            message: "muon trains matrices, and this model has none to train: add a linear layer, or use adamw",
           },
         ],
   create(kernels, options) {
@@ -124,10 +132,7 @@ export const muon = defineOptimizer({
   },
 });
 
-/**
- * `lr`: what the schedule has made of the option `base`. If `base` is 0, the only rate in
- * proportion is 0.
- */
+/** `lr` is what the schedule has made of the option `base`. If lr is 0, the rate is 0 too. */
 function fallbackRate(own: number, lr: number, base: number): number {
   if (lr === 0) return 0;
   return base > 0 ? (own * lr) / base : own;

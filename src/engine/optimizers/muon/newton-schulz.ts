@@ -7,26 +7,26 @@ interface NewtonSchulzOptions {
   readonly eps: number;
 }
 
-/** The matrix product's packed panel. */
+/** The panel that the matrix product packs into. */
 const PANEL_BYTES = 8192;
 
 /**
- * Scratch for a matrix: itself, a product of its size, a square of its shorter side, and the
- * product's panel.
+ * Bytes of scratch for a matrix: a copy of it, a product of its size, a square of its shorter side,
+ * and the product's panel.
  */
 export function newtonSchulzBytes([rows, columns]: Shape): number {
   return 8 * rows * columns + 4 * Math.min(rows, columns) ** 2 + PANEL_BYTES;
 }
 
 /**
- * Makes the matrix X at an address orthogonal, nearly: its singular values come to lie about 1. X
- * is divided by its norm, and then `ns_steps` times
+ * Makes the matrix X at an address nearly orthogonal: its singular values come close to 1. X is
+ * divided by its norm; then this is done `ns_steps` times:
  *
  *     A = X Xᵀ      X = a X + (b A + c A A) X
  *
- * or, if it has more rows than columns, the same of its transpose, by exchanging the strides of the
- * products: A = Xᵀ X and X (b A + c A A); A comes out exactly symmetric. With `round` every matrix
- * is rounded to bfloat16 when it is complete, products and sums within it are not, as in PyTorch.
+ * If X has more rows than columns, the same is done to its transpose, by exchanging the strides of
+ * the products: A = Xᵀ X and X (b A + c A A). A comes out exactly symmetric. With `round` every
+ * complete matrix is rounded to bfloat16, but not the products and sums within it, as in PyTorch.
  */
 export function newtonSchulz(
   kernels: Kernels,

@@ -13,7 +13,7 @@ interface MuonOptions {
   readonly fallback: InnerReference & { readonly rate: number };
 }
 
-/** With the iteration in double, whatever `ns_precision` says. */
+/** The iteration is in double, whatever `ns_precision` is. */
 export const muon = each<MuonOptions>((options, tensor, t, lr) => {
   const { shape, weight, gradient, state } = tensor;
   if (shape.length !== 2)

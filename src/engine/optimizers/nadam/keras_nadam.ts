@@ -2,7 +2,9 @@ import { kerasNames } from "../adam/keras_adam.ts";
 import { defineDialect } from "../dialect.ts";
 import { nadam } from "./nadam.ts";
 
-/** Keras' momentum grows 250 times as fast as PyTorch's default; the formula is the same. */
+/**
+ * In Keras the momentum grows 250 times as fast as with PyTorch's default. The formula is the same.
+ */
 export const keras_nadam = defineDialect("keras", nadam, {
   source: "Dozat 2016; keras.optimizers.Nadam",
   formula: "x −= learning_rate · (μₜ₊₁/(1−Mμₜ₊₁)·m + (1−μₜ)/(1−M)·g) / (√v̂ + epsilon), μₜ = β₁(1 − 0.96ᵗ/2), M = Πμ",

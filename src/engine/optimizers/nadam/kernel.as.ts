@@ -1,9 +1,9 @@
 import { fma, load, store } from "../../kernels/vector.as";
 
 /**
- * One fused pass of NAdam over `n` elements. `rateGradient` and `rateMomentum` are what the
- * gradient and its average count in the step; `coupled` is weight_decay, `shrink` 1 − lr ×
- * weight_decay if it is decoupled, `sign` −1 for maximize.
+ * One fused pass of NAdam over `n` elements. `rateGradient` and `rateMomentum` are the weights of
+ * the gradient and of its average in the step. `coupled` is weight_decay; `shrink` is 1 − lr ×
+ * weight_decay if it is decoupled; `sign` is −1 for maximize.
  */
 export function nadam(
   x: usize, g: usize, m: usize, v: usize, n: i32, sign: f32, coupled: f32, shrink: f32,

@@ -1,7 +1,7 @@
 import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
- * NAdam: Adam with Nesterov's momentum, under a momentum that grows from half of β₁ to β₁.
+ * NAdam: Adam with Nesterov's momentum. The momentum grows from half of β₁ to β₁.
  *
  *     g = ∇f(x) + weight_decay · x             (decoupled: x = x · (1 − lr · weight_decay) instead)
  *     μₜ = β₁ (1 − 0.96^(t · momentum_decay) / 2)              M = μ₁ · μ₂ · … · μₜ
@@ -12,12 +12,12 @@ import { defineOptimizer, zeros } from "../optimizer.ts";
  * Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016. Semantics of
  * `torch.optim.NAdam`, which keeps M as `mu_product`.
  *
- * At the first step with the defaults μ₁ is 0.450: (1 − μ₁)/(1 − M) is 1, m is g/10 and its weight
- * 0.451/0.797, so that x moves by 1.057 · lr.
+ * At the first step with the defaults μ₁ is 0.450. (1 − μ₁)/(1 − M) is 1, m is g/10 and its weight
+ * is 0.451/0.797, so x moves by 1.057 · lr.
  */
 export const nadam = defineOptimizer({
   type: "nadam",
-  summary: "Adam that looks ahead by its momentum: often a little faster than Adam.",
+  summary: "Adam with Nesterov's momentum: often a little faster than Adam.",
   formula: "x −= lr · (μₜ₊₁/(1−Mμₜ₊₁)·m + (1−μₜ)/(1−M)·g) / (√v̂ + eps), μₜ = β₁(1 − 0.96^(t·momentum_decay)/2), M = Πμ",
   source: "Dozat 2016; torch.optim.NAdam",
   options: {
@@ -36,7 +36,7 @@ export const nadam = defineOptimizer({
     decoupled_weight_decay: {
       kind: "boolean",
       default: false,
-      doc: "The weights decay on their own, not through the gradient, as in AdamW.",
+      doc: "Apply the weight decay to the weights directly, not through the gradient, as in AdamW.",
     },
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },

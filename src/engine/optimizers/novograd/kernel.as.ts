@@ -1,6 +1,8 @@
 import { fma, fnma, load, store } from "../../kernels/vector.as";
 
-/** NovoGrad's step over `n` elements of a tensor whose gradients are divided by `denominator`. */
+/**
+ * NovoGrad's step over `n` elements. The gradients of their tensor are divided by `denominator`.
+ */
 export function novograd(x: usize, g: usize, m: usize, n: i32, denominator: f32, decay: f32, beta1: f32, rate: f32): void {
   const v = f32x4.splat(denominator), d = f32x4.splat(decay), b1 = f32x4.splat(beta1), r = f32x4.splat(rate);
   let i: usize = 0;

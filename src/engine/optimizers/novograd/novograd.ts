@@ -1,21 +1,21 @@
 import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
- * NovoGrad: momentum over gradients that are divided by their tensor's norm; one number of second
- * moment a tensor.
+ * NovoGrad: momentum over gradients that are divided by the norm of their tensor. The second moment
+ * is one number per tensor.
  *
  *     v = ‖g‖² at the first step, then β₂ v + (1 − β₂) ‖g‖²
  *     u = g/(√(v + eps_root) + eps) + weight_decay · x
  *     m = u at the first step, then β₁ m + u
  *     x = x − lr · m
  *
- * Three passes: the norms, the second moments, the step. m is a sum, not an average: with β₁ = 0.9
- * it grows to ten times u. Ginsburg et al., "Stochastic gradient methods with layer-wise adaptive
- * moments for training of deep networks" (arXiv:1905.11286), algorithm 1. Semantics of
+ * It takes three passes: the norms, the second moments, the step. m is a sum, not an average: with
+ * β₁ = 0.9 it grows to ten times u. Ginsburg et al., "Stochastic gradient methods with layer-wise
+ * adaptive moments for training of deep networks" (arXiv:1905.11286), algorithm 1. Semantics of
  * `optax.novograd`.
  *
- * A tensor with gradient [3, 4] has norm 5: with lr = 0.1 its weights move by 0.06 and 0.08, then
- * by 1.9 times as much.
+ * A gradient of [3, 4] has the norm 5. With lr = 0.1 the weights move by 0.06 and 0.08, and by 1.9
+ * times as much at the next step.
  */
 export const novograd = defineOptimizer({
   type: "novograd",
@@ -35,7 +35,7 @@ export const novograd = defineOptimizer({
     },
     eps: { kind: "number", default: 1e-6, min: 0, tries: [0.01], doc: "Added to the denominator." },
     eps_root: { kind: "number", default: 0, min: 0, doc: "Added under the root." },
-    weight_decay: { kind: "number", default: 0, min: 0, doc: "Share of the weights added to the direction." },
+    weight_decay: { kind: "number", default: 0, min: 0, doc: "Share of each weight that is added to the direction." },
   },
   cycledOption: "betas",
   state: () => [...zeros("exp_avg"), { name: "exp_avg_sq", initial: 0, shape: [] }],

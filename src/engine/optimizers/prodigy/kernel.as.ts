@@ -2,8 +2,8 @@ import { fma, fnma, load, store } from "../../kernels/vector.as";
 import { across, lower, upper } from "../../kernels/wide.as";
 
 /**
- * Prodigy's first pass over one block of `n` elements: moves the averages m and v and the weighted
- * sum s of gradients, and leaves the sums of g × (x0 − x) and of |s| at `sums`, in double.
+ * Prodigy's first pass over one block of `n` elements. It moves the averages m and v and the
+ * weighted sum s of gradients, and leaves the sums of g × (x0 − x) and of |s| at `sums`, in double.
  */
 export function prodigy_moments(
   x: usize, g: usize, m: usize, v: usize, s: usize, x0: usize, sums: usize, n: i32,

@@ -8,7 +8,7 @@ const prodigyOptions = {
     default: 1,
     min: 0,
     tries: [0.02],
-    doc: "Factor of the rate that is found: 1, or a schedule from 1.",
+    doc: "Factor of the rate that is found: leave it at 1, or let a schedule move it from 1.",
   },
   betas: {
     kind: "numbers",
@@ -23,35 +23,39 @@ const prodigyOptions = {
     default: null,
     min: 0,
     below: 1,
-    doc: "Decay of the sums that the rate is found by; null: the root of the second beta.",
+    doc: "Decay of the sums that the rate is computed from; null: the root of the second beta.",
   },
   eps: {
     kind: "number",
     default: 1e-8,
     min: 0,
     tries: [0.01],
-    doc: "Added to the denominator, times the rate that was found.",
+    doc: "Added to the denominator after it is multiplied by the rate that was found.",
   },
   weight_decay: {
     kind: "number",
     default: 0,
     min: 0,
-    doc: "Share of each weight, times the rate, taken off at every step.",
+    doc: "Decoupled weight decay: every step takes the rate times this share off each weight.",
   },
   d0: {
     kind: "number",
     default: 1e-6,
     above: 0,
     tries: [0.01],
-    doc: "The rate to begin with: too small rather than too large.",
+    doc: "Initial estimate of the rate; one that is too small does less harm than one that is too large.",
   },
   d_coef: { kind: "number", default: 1, above: 0, doc: "Factor of the estimates of the rate." },
-  use_bias_correction: { kind: "boolean", default: false, doc: "Correct the first averages, as Adam does." },
+  use_bias_correction: {
+    kind: "boolean",
+    default: false,
+    doc: "Correct the averages of the first steps, as Adam does.",
+  },
 } as const satisfies Options;
 
 /**
- * Prodigy: Adam that finds its learning rate, by how far the weights have come from where they
- * began.
+ * Prodigy: Adam that finds its own learning rate, from how far the weights have moved from their
+ * initial values.
  *
  *     m = β₁ m + (1 − β₁) d g
  *     v = β₂ v + (1 − β₂) d² g²
@@ -60,12 +64,12 @@ const prodigyOptions = {
  *     d' = max(d, d_coef · r/‖s‖₁)
  *     x = x · (1 − γ d · weight_decay) − γ d m/(√v + d eps)
  *
- * r and ‖s‖₁ are sums over the whole model, so there are two passes. d' serves from the next step
- * on. Mishchenko & Defazio, "Prodigy: an expeditiously adaptive parameter-free learner", ICML 2024
+ * r and ‖s‖₁ are sums over the whole model, so there are two passes. The next step uses d'.
+ * Mishchenko & Defazio, "Prodigy: an expeditiously adaptive parameter-free learner", ICML 2024
  * (arXiv:2306.06101), algorithm 4; names are those of the authors' package.
  *
- * The first step has x = x₀ and so r = 0. It moves every weight by about d0 times 1/√10. From then
- * on d can grow by any factor in one step.
+ * At the first step x = x₀, and so r = 0. The step moves every weight by about d0 times 1/√10. From
+ * then on d can grow by any factor in one step.
  */
 export const prodigy = defineOptimizer({
   type: "prodigy",
@@ -79,7 +83,7 @@ export const prodigy = defineOptimizer({
   create: (kernels, options) => createProdigy(kernels, options, false),
 });
 
-/** `newEps`: eps is multiplied by the new d (optax), not by that of the step. */
+/** `newEps`: eps is multiplied by the new d (optax), not by the d that the step uses. */
 export function createProdigy(kernels: Kernels, options: ValuesOf<typeof prodigyOptions>, newEps: boolean): Optimizer {
   const { eps, weight_decay: decay, d_coef: coefficient, use_bias_correction: corrected } = options;
   const [own, beta2] = options.betas;

@@ -7,7 +7,7 @@ type ProdigyOptions = ValuesOf<typeof declaration.options>;
 export const prodigy = step(false);
 export const optax_prodigy = step(true);
 
-/** Algorithm 4 of the paper; `newEps` as optax has it. */
+/** Algorithm 4 of the paper; with `newEps` as in optax. */
 function step(newEps: boolean): Reference<ProdigyOptions> {
   return (options, tensors, t, lr) => {
     const [beta1, beta2] = options.betas;

@@ -1,9 +1,9 @@
 import { fma, fnma, load, store } from "../../kernels/vector.as";
 
 /**
- * One fused pass of RAdam over `n` elements. `rectified` is 1 if the step is divided by the second
- * moment's root, 0 if not yet; `coupled` is weight_decay, `shrink` 1 − lr × weight_decay if it is
- * decoupled, `sign` −1 for maximize.
+ * One fused pass of RAdam over `n` elements. `rectified` is 1 if the step is divided by the root of
+ * the second moment, and 0 if it is not yet. `coupled` is weight_decay; `shrink` is 1 − lr ×
+ * weight_decay if it is decoupled; `sign` is −1 for maximize.
  */
 export function radam(
   x: usize, g: usize, m: usize, v: usize, n: i32, sign: f32, coupled: f32, shrink: f32,

@@ -1,8 +1,8 @@
 import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
- * RAdam: Adam that divides by the root of the second moment only once enough gradients have been
- * seen to trust it.
+ * RAdam: Adam that divides by the root of the second moment only after it has seen enough gradients
+ * to estimate that moment well.
  *
  *     g = ∇f(x) + weight_decay · x             (decoupled: x = x · (1 − lr · weight_decay) instead)
  *     m = β₁ m + (1 − β₁) g
@@ -15,12 +15,12 @@ import { defineOptimizer, zeros } from "../optimizer.ts";
  * (arXiv:1908.03265), algorithm 2. Semantics of `torch.optim.RAdam`: eps is added to the
  * uncorrected root.
  *
- * With β₂ = 0.999 ρ passes 5 at the sixth step. The first five are those of gradient descent with
- * averaged gradients: a gradient of 3 and lr = 0.1 take a weight from 1 to 0.7.
+ * With β₂ = 0.999 ρ exceeds 5 from the sixth step on. The first five steps are gradient descent
+ * with averaged gradients: under a gradient of 3 and lr = 0.1 a weight goes from 1 to 0.7.
  */
 export const radam = defineOptimizer({
   type: "radam",
-  summary: "Adam with a built-in warm-up: steadier first steps, no schedule needed for them.",
+  summary: "Adam with a built-in warm-up: its first steps are steady without a schedule.",
   formula: "x −= lr · m̂ · r · √(1−β₂ᵗ)/(√v + eps) once ρ > 5; x −= lr · m̂ before",
   source: "Liu et al. 2020, arXiv:1908.03265; torch.optim.RAdam",
   options: {
@@ -38,7 +38,7 @@ export const radam = defineOptimizer({
     decoupled_weight_decay: {
       kind: "boolean",
       default: false,
-      doc: "The weights decay on their own, not through the gradient, as in AdamW.",
+      doc: "Apply the weight decay to the weights directly, not through the gradient, as in AdamW.",
     },
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },

@@ -2,7 +2,8 @@ import { defineDialect } from "../dialect.ts";
 import { createRmsprop, rmsprop } from "./rmsprop.ts";
 
 /**
- * Keras adds epsilon under the root, and its momentum buffer holds steps, learning rate included.
+ * Keras adds epsilon under the root. Its momentum buffer holds steps, which include the learning
+ * rate.
  */
 export const keras_rmsprop = defineDialect("keras", rmsprop, {
   source: "Tieleman & Hinton 2012; keras.optimizers.RMSprop",

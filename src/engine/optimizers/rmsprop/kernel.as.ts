@@ -2,10 +2,11 @@ import { fma, fnma, load, store } from "../../kernels/vector.as";
 
 /**
  * One fused pass of RMSprop over `n` elements: PyTorch's arithmetic, in its order. `average` is the
- * address of grad_avg, or 0 if not centered; `buffer` that of momentum_buffer, or 0 without
- * momentum. `alpha` and `weight` = 1 − alpha move the averages; `coupled` is weight_decay, `sign`
- * −1 for maximize. Constants are added to the mean square, `inside` the root, and to the root,
- * `outside`; steps are multiplied by `scale` before they enter the buffer and by `lr` after.
+ * address of grad_avg, or 0 if not centered. `buffer` is the address of momentum_buffer, or 0
+ * without momentum. `alpha` and `weight` = 1 − alpha move the averages. `coupled` is weight_decay;
+ * `sign` is −1 for maximize. `inside` is added to the mean square, under the root; `outside` is
+ * added to the root. Steps are multiplied by `scale` before they enter the buffer, and by `lr`
+ * afterwards.
  */
 export function rmsprop(
   x: usize, g: usize, square: usize, average: usize, buffer: usize, n: i32, sign: f32, coupled: f32,
@@ -36,7 +37,7 @@ function element(
     let mean = load(average, full);
     mean = fma(weight, f32x4.sub(gradient, mean), mean);
     store(average, mean, full);
-    // Rounding can take the variance of a constant gradient below 0, where torch's root gives NaN.
+    // Rounding can take the variance of a constant gradient below 0. torch's root is NaN then.
     second = f32x4.max(fnma(mean, mean, second), f32x4.splat(0));
   }
   const denominator = f32x4.add(f32x4.sqrt(f32x4.add(second, inside)), outside);

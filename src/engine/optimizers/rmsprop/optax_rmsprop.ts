@@ -2,8 +2,8 @@ import { defineDialect } from "../dialect.ts";
 import { createRmsprop, rmsprop, rmspropState } from "./rmsprop.ts";
 
 /**
- * optax adds eps under the root unless told otherwise, and its momentum buffer holds steps,
- * learning rate included.
+ * optax adds eps under the root by default. Its momentum buffer holds steps, which include the
+ * learning rate.
  */
 export const optax_rmsprop = defineDialect("optax", rmsprop, {
   source: "Tieleman & Hinton 2012; optax.rmsprop",
@@ -13,7 +13,7 @@ export const optax_rmsprop = defineDialect("optax", rmsprop, {
   defaults: { alpha: 0.9 },
   fixed: { weight_decay: 0, maximize: false },
   extra: {
-    initial_scale: { kind: "number", default: 0, min: 0, tries: [0.2], doc: "What the mean square starts as." },
+    initial_scale: { kind: "number", default: 0, min: 0, tries: [0.2], doc: "Initial value of the mean square." },
     eps_in_sqrt: { kind: "boolean", default: true, doc: "Add eps to the mean square, not to its root." },
   },
   state: ({ momentum, centered, initial_scale: start }) => rmspropState(momentum, centered, start),

@@ -14,17 +14,17 @@ const rmspropOptions = {
   },
   eps: { kind: "number", default: 1e-8, min: 0, tries: [0.01], doc: "Added to the denominator." },
   weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
-  momentum: { kind: "number", default: 0, min: 0, doc: "How much of the former step is kept." },
+  momentum: { kind: "number", default: 0, min: 0, doc: "Share of the step before that is kept." },
   centered: {
     kind: "boolean",
     default: false,
-    doc: "Divide by the deviation of the gradient, not by its root mean square.",
+    doc: "Divide by the standard deviation of the gradient, not by its root mean square.",
   },
   maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
 } as const satisfies Options;
 
 /**
- * RMSprop: every coordinate's gradient divided by the root of its own recent mean square.
+ * RMSprop divides each weight's gradient by the root of its recent mean square.
  *
  *     g = ∇f(x) + weight_decay · x
  *     v = alpha · v + (1 − alpha) · g²
@@ -33,15 +33,16 @@ const rmspropOptions = {
  *     x = x − lr · b
  *
  * Tieleman & Hinton, "Neural networks for machine learning", lecture 6.5 (2012); centered: Graves,
- * arXiv:1308.0850 (2013), section 4.2. Semantics of `torch.optim.RMSprop`: eps outside the root, no
- * correction of the first averages, v − a² not below 0.
+ * arXiv:1308.0850 (2013), section 4.2. Semantics of `torch.optim.RMSprop`: eps is outside the root,
+ * and the first averages are not corrected. v − a² is kept from going below 0.
  *
- * Without that correction the first step is long: with alpha = 0.99 v is g²/100, so x moves by 10 ·
- * lr whatever the gradient.
+ * Without that correction the first step is long. With alpha = 0.99 v is g²/100, so x moves by 10 ·
+ * lr, whatever the gradient is.
  */
 export const rmsprop = defineOptimizer({
   type: "rmsprop",
-  summary: "Steps scaled by each weight's recent gradients: for recurrent networks and noisy, shifting problems.",
+  summary:
+    "Steps scaled by the recent gradients of each weight: for recurrent networks, and for problems that are noisy or change.",
   formula: "v = alpha·v + (1−alpha)·g²; x −= lr · g / (√v + eps)",
   source: "Tieleman & Hinton 2012; torch.optim.RMSprop",
   options: rmspropOptions,
@@ -51,17 +52,17 @@ export const rmsprop = defineOptimizer({
   create: (kernels, options) => createRmsprop(kernels, options, {}),
 });
 
-/** `start`: what the mean square starts as. */
+/** `start`: the initial value of the mean square. */
 export function rmspropState(momentum: number, centered: boolean, start: number): StateTensor[] {
   const others = zeros(...(momentum > 0 ? ["momentum_buffer"] : []), ...(centered ? ["grad_avg"] : []));
   return [{ name: "square_avg", initial: start }, ...others];
 }
 
-/** What other libraries do differently. */
+/** How other libraries differ. */
 export interface RmspropVariant {
   /** eps is added to the mean square, under the root. */
   readonly epsInside?: boolean;
-  /** The learning rate is part of the momentum buffer, which then holds steps. */
+  /** The momentum buffer holds steps, which include the learning rate. */
   readonly rateInside?: boolean;
 }
 

@@ -3,8 +3,8 @@ import { signOf } from "../../kernels/sign.as";
 import { fnma, load, select, store } from "../../kernels/vector.as";
 
 /**
- * One fused pass of Rprop over `n` elements. `first` is what every step size begins with, at the
- * first step; 0 later. `sign` is −1 for maximize.
+ * One fused pass of Rprop over `n` elements. `first` is the initial step size of every weight at
+ * the first step, and 0 later. `sign` is −1 for maximize.
  */
 export function rprop(
   x: usize, g: usize, previous: usize, step: usize, n: i32, sign: f32, shorter: f32, longer: f32, least: f32, most: f32, first: f32,

@@ -1,11 +1,11 @@
 import { fma, fnma, load, store } from "../../kernels/vector.as";
 
 /**
- * One fused pass of schedule-free AdamW over `n` elements. `y` are the weights that are trained, z
- * the base optimizer's iterates and x = (y − (1 − β₁) z)/β₁ their average, which moves to z' by a
- * share c. x itself is not needed: y' = β₁ x' + (1 − β₁) z' is (1 − c)(y − (1 − β₁) z) + (1 − β₁ +
- * β₁ c) z'. `kept` is 1 − c, `pull` the last factor, `scale2` 1/√(1 − β₂ᵗ), `rate` the base step's
- * learning rate.
+ * One fused pass of schedule-free AdamW over `n` elements. `y` are the weights that are trained and
+ * z the base optimizer's iterates. Their average x = (y − (1 − β₁) z)/β₁ moves towards z' by a
+ * share c. x itself is not computed: y' = β₁ x' + (1 − β₁) z' is (1 − c)(y − (1 − β₁) z) + (1 − β₁
+ * + β₁ c) z'. `kept` is 1 − c, `pull` the last factor, `scale2` 1/√(1 − β₂ᵗ), and `rate` the
+ * learning rate of the base step.
  */
 export function schedule_free_adamw(
   y: usize, g: usize, z: usize, v: usize, n: i32, weight1: f32, beta2: f32, weight2: f32, scale2: f32, eps: f32,

@@ -1,8 +1,8 @@
 import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
- * Schedule-free AdamW: no schedule to choose, because the weights that are evaluated and served are
- * an average of the iterates.
+ * Schedule-free AdamW needs no schedule, because the weights that are evaluated and served are an
+ * average of the iterates.
  *
  *     rₜ = lr · min(t, warmup_steps)/warmup_steps     c = wₜ/Σw, wₜ = (largest r)^weight_lr_power
  *     v = β₂ v + (1 − β₂) g²                               g is taken at y
@@ -10,13 +10,13 @@ import { defineOptimizer, zeros } from "../optimizer.ts";
  *     x = (1 − c) x + c z
  *     y = β₁ x + (1 − β₁) z
  *
- * y is what is trained and x what is evaluated; x is not stored, it is (y − (1 − β₁) z)/β₁. With
- * warm-up the first step has rate 0, as the base optimizer counts from 0. Defazio et al., "The road
+ * y is trained and x is evaluated. x is not stored: it is (y − (1 − β₁) z)/β₁. With warm-up the
+ * first step has the rate 0, because the base optimizer counts from 0. Defazio et al., "The road
  * less scheduled", NeurIPS 2024 (arXiv:2405.15682), algorithm 1. Semantics of
- * `optax.contrib.schedule_free_adamw`; leave the job's schedule constant.
+ * `optax.contrib.schedule_free_adamw`. Leave the schedule of the job constant.
  *
- * Without warm-up every wₜ is equal, so that x is the plain mean of z₁ … zₜ: with lr = 0.1 and a
- * gradient of 1 z goes 0 → −0.1 → −0.2 and x 0 → −0.1 → −0.15.
+ * Without warm-up all wₜ are equal, and x is the plain mean of z₁ … zₜ. With lr = 0.1 and a
+ * gradient of 1 z goes 0 → −0.1 → −0.2, and x goes 0 → −0.1 → −0.15.
  */
 export const schedule_free_adamw = defineOptimizer({
   type: "schedule_free_adamw",
@@ -31,16 +31,21 @@ export const schedule_free_adamw = defineOptimizer({
       default: [0.9, 0.999],
       min: 0,
       below: 1,
-      doc: "Share of the average in y (above 0), and decay of the squared gradient.",
+      doc: "Share of the average in the weights that are trained (above 0), and decay of the average of the squared gradient.",
     },
     eps: { kind: "number", default: 1e-8, min: 0, tries: [0.01], doc: "Added to the denominator." },
-    weight_decay: { kind: "number", default: 0, min: 0, doc: "Decoupled weight decay, taken at y." },
+    weight_decay: {
+      kind: "number",
+      default: 0,
+      min: 0,
+      doc: "Decoupled weight decay of the weights that are trained.",
+    },
     warmup_steps: { kind: "integer", default: 0, min: 0, doc: "Steps over which the rate rises from 0." },
     weight_lr_power: {
       kind: "number",
       default: 2,
       min: 0,
-      doc: "Iterates count in the average by the largest rate so far to this power.",
+      doc: "An iterate's weight in the average is the largest rate so far to this power.",
     },
   },
   evaluatesOthers: true,

@@ -2,8 +2,8 @@ import { defineDialect } from "../dialect.ts";
 import { createSgd, sgd } from "./sgd.ts";
 
 /**
- * In Keras the momentum buffer holds steps, learning rate included: a schedule acts on new
- * gradients only, not on what the buffer holds.
+ * In Keras the momentum buffer holds steps, which include the learning rate. So a schedule acts on
+ * new gradients only, not on what is already in the buffer.
  */
 export const keras_sgd = defineDialect("keras", sgd, {
   source: "Sutskever et al. 2013; keras.optimizers.SGD",

@@ -2,9 +2,9 @@ import { fma, fnma, load, store } from "../../kernels/vector.as";
 
 /**
  * One fused pass of stochastic gradient descent over `n` elements: PyTorch's arithmetic, in its
- * order. `buffer` is the address of momentum_buffer, or 0 without momentum; it becomes decay ×
- * buffer + weight × g. `lookahead` is Nesterov's momentum (0: the step follows the buffer).
- * `coupled` is weight_decay, `sign` −1 for maximize.
+ * order. `buffer` is the address of momentum_buffer, or 0 without momentum. It becomes decay ×
+ * buffer + weight × g. `lookahead` is Nesterov's momentum (0: the step is the buffer). `coupled` is
+ * weight_decay; `sign` is −1 for maximize.
  */
 export function sgd(
   x: usize, g: usize, buffer: usize, n: i32, sign: f32, coupled: f32, decay: f32, weight: f32, lookahead: f32, lr: f32,

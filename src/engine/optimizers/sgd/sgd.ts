@@ -4,15 +4,15 @@ import { defineOptimizer, zeros, type Optimizer } from "../optimizer.ts";
 
 const sgdOptions = {
   lr: { kind: "number", default: 1e-3, min: 0, tries: [0.02], doc: "Learning rate." },
-  momentum: { kind: "number", default: 0, min: 0, doc: "How much of the former direction is kept." },
-  dampening: { kind: "number", default: 0, doc: "How much less of the gradient enters the momentum buffer." },
+  momentum: { kind: "number", default: 0, min: 0, doc: "Share of the direction before that is kept." },
+  dampening: { kind: "number", default: 0, doc: "Share of the gradient that is kept out of the momentum buffer." },
   weight_decay: { kind: "number", default: 0, min: 0, doc: "L2 penalty, added to the gradient." },
-  nesterov: { kind: "boolean", default: false, doc: "Take the gradient as if the momentum step had been made." },
+  nesterov: { kind: "boolean", default: false, doc: "Use Nesterov's momentum." },
   maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
 } as const satisfies Options;
 
 /**
- * Stochastic gradient descent, with momentum if wanted.
+ * Stochastic gradient descent, with optional momentum.
  *
  *     g = ∇f(x) + weight_decay · x
  *     b = g at the first step, then momentum · b + (1 − dampening) · g
@@ -23,12 +23,12 @@ const sgdOptions = {
  * `torch.optim.SGD`.
  *
  * With lr = 0.1, momentum = 0.9 and a constant gradient of 1 a weight goes 0 → −0.1 → −0.29 →
- * −0.561: b is 1, 1.9, 2.71.
+ * −0.561, while b is 1, 1.9, 2.71.
  */
 export const sgd = defineOptimizer({
   type: "sgd",
   summary:
-    "Plain gradient steps, with momentum if wanted: little memory, and often the best final accuracy with a good schedule.",
+    "Plain gradient steps, with optional momentum: little memory, and often the best final accuracy with a good schedule.",
   formula: "b = momentum·b + (1−dampening)·g; x −= lr·b (g + momentum·b with nesterov)",
   source: "Sutskever et al. 2013; torch.optim.SGD",
   options: sgdOptions,
@@ -43,9 +43,7 @@ export const sgd = defineOptimizer({
   create: (kernels, options) => createSgd(kernels, options, false),
 });
 
-/**
- * `rateInside`: the learning rate is part of the momentum buffer, which then holds steps (Keras).
- */
+/** `rateInside`: the momentum buffer holds steps, which include the learning rate (Keras). */
 export function createSgd(kernels: Kernels, options: ValuesOf<typeof sgdOptions>, rateInside: boolean): Optimizer {
   const { momentum, weight_decay: coupled } = options;
   const sign = options.maximize ? -1 : 1;
@@ -57,7 +55,7 @@ export function createSgd(kernels: Kernels, options: ValuesOf<typeof sgdOptions>
   return {
     begin(t, lr, cycled) {
       const kept = cycled ?? momentum;
-      // A buffer of steps is taken −1 times, so that it points the way Keras' does: downhill.
+      // A buffer of steps is negated, so that it points downhill as in Keras.
       scale = rateInside ? -lr * sign : sign;
       rate = rateInside ? -1 : lr;
       lookahead = options.nesterov ? kept : 0;

@@ -1,24 +1,24 @@
 import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
- * Sparse Adam: Adam that leaves rows alone whose gradient is all zeros: their averages do not decay
- * and their weights do not drift.
+ * Sparse Adam: Adam that skips rows whose gradient is all zeros. The averages of such a row do not
+ * decay, and its weights do not drift.
  *
  *     for rows with a gradient:
  *     m = β₁ m + (1 − β₁) g
  *     v = β₂ v + (1 − β₂) g²
  *     x = x − lr · √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m/(√v + eps)
  *
- * For embeddings, most of whose rows no sample of a batch uses. t counts all steps, not a row's
- * own. Kingma & Ba 2015. Semantics of `torch.optim.SparseAdam`, with "not in the sparse gradient"
- * being "all zeros".
+ * It is meant for embeddings, where a batch uses few of the rows. t counts all steps, not those of
+ * a row. Kingma & Ba 2015. Semantics of `torch.optim.SparseAdam`; rows that are not in its sparse
+ * gradient are all zeros here.
  *
- * A row first used at step 1000 moves by lr · √0.632/1 · 0.1/√0.001 = 2.5 · lr: its averages are as
- * short as the corrections think them long.
+ * A row that is first used at step 1000 moves by lr · √0.632/1 · 0.1/√0.001 = 2.5 · lr: the
+ * corrections take its averages to be 1000 steps old.
  */
 export const sparse_adam = defineOptimizer({
   type: "sparse_adam",
-  summary: "Adam for embeddings: rows that a batch does not use are left alone.",
+  summary: "Adam for embeddings: rows that a batch does not use stay as they are.",
   formula: "for rows with a gradient: m, v as adam; x −= lr · √(1−β₂ᵗ)/(1−β₁ᵗ) · m/(√v + eps)",
   source: "Kingma & Ba 2015; torch.optim.SparseAdam",
   options: {

@@ -1,8 +1,8 @@
 import { defineOptimizer } from "../optimizer.ts";
 
 /**
- * Yogi: Adam whose second moment changes by a share of g², however far from it, so that the rate
- * cannot shoot up when gradients fade.
+ * Yogi: Adam whose second moment changes by a share of g², however far from g² it is. So the rate
+ * cannot jump when gradients fade.
  *
  *     m = β₁ m + (1 − β₁) g
  *     v = v − (1 − β₂) · sign(v − g²) · g²
@@ -11,12 +11,11 @@ import { defineOptimizer } from "../optimizer.ts";
  * Both averages start at initial_accumulator_value. Zaheer et al., "Adaptive methods for nonconvex
  * optimization", NeurIPS 2018, algorithm 2. Semantics of `optax.yogi`.
  *
- * With β₂ = 0.9, v at 100 and gradients of 1, v goes 99.9, 99.8, 99.7 where Adam's goes 90.1, 81.2,
- * 73.2.
+ * With β₂ = 0.9, v at 100 and gradients of 1 v goes 99.9, 99.8, 99.7. Adam's goes 90.1, 81.2, 73.2.
  */
 export const yogi = defineOptimizer({
   type: "yogi",
-  summary: "Adam whose rates rise slowly when gradients fade: for sparse and bursty gradients.",
+  summary: "Adam whose rates rise slowly when gradients fade: for gradients that are sparse or come in bursts.",
   formula: "m = β₁m + (1−β₁)g; v −= (1−β₂)·sign(v−g²)·g²; x −= lr · m̂ / (√v̂ + eps)",
   source: "Zaheer et al. 2018; optax.yogi",
   options: {
@@ -30,7 +29,7 @@ export const yogi = defineOptimizer({
       doc: "Decay of the average of the gradient, and how slowly the second moment moves.",
     },
     eps: { kind: "number", default: 1e-3, min: 0, tries: [0.01], doc: "Added to the denominator." },
-    initial_accumulator_value: { kind: "number", default: 1e-6, min: 0, doc: "What both averages start as." },
+    initial_accumulator_value: { kind: "number", default: 1e-6, min: 0, doc: "Initial value of both averages." },
   },
   cycledOption: "betas",
   state: ({ initial_accumulator_value: initial }) => [
