@@ -255,7 +255,7 @@ test.each([
       schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 },
       optimizer: { type: "lookahead", optimizer: { type: "rmsprop" } },
     },
-    [expect.stringMatching(/^\/schedule\/cycle_momentum must be .* the optimizer's optimizer\.momentum above 0/)],
+    [expect.stringMatching(/^\/schedule\/cycle_momentum must be .* optimizer\.momentum of the optimizer above 0/)],
   ],
   [
     {
@@ -266,7 +266,7 @@ test.each([
   ],
   [
     { schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 }, optimizer: { type: "sgd" } },
-    [expect.stringMatching(/^\/schedule\/cycle_momentum must be false, or the optimizer's momentum above 0/)],
+    [expect.stringMatching(/^\/schedule\/cycle_momentum must be false, or momentum of the optimizer above 0/)],
   ],
   [{ schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 } }, []],
   [training({ batch_size: 17 }), ['/training/batch_size must be at most 16, the rows that train, or "full"']],
