@@ -6,8 +6,8 @@
  * whether the job must run again. The reconciler replaces a lost delivery. A double one does no
  * harm, because the lease decides who runs.
  *
- * Owners take turns (lua/shared.lua). For BullMQ a turn is a priority. The record decides which of
- * an owner's jobs takes the turn (lua/acquire.lua).
+ * Owners take turns (store/lua/shared/job.lua). For BullMQ a turn is a priority. The record decides
+ * which of an owner's jobs takes the turn (store/lua/acquire.lua).
  */
 import { Queue, type JobsOptions, type Telemetry } from "bullmq";
 import type { Redis } from "ioredis";

@@ -10,7 +10,7 @@ import { meters } from "../meters.ts";
 import type { Database } from "./database.ts";
 import { Damaged, type StoredKind } from "./errors.ts";
 import { keys } from "./keys.ts";
-import { CHUNK_BYTES } from "./room.ts";
+import { CHUNK_BYTES } from "./room-numbers.ts";
 
 const IN_FLIGHT = 2;
 

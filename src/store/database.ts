@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { ReplyError, type Redis, type RedisOptions } from "ioredis";
 import { Incomplete, LeaseLost, NoRoom, OverLimit, Unavailable, type LimitedKind } from "./errors.ts";
+import * as roomNumbers from "./room-numbers.ts";
 
 /**
  * A server that owes an answer and is silent for so long counts as away. So every request is
@@ -52,7 +53,7 @@ export async function available<T>(commands: () => Promise<T>): Promise<T> {
 }
 
 /** What the scripts share, in this order. */
-const SHARED = ["base.lua", "room.lua", "shared.lua"];
+const SHARED = ["shared/base.lua", "shared/room.lua", "shared/job.lua"];
 
 /**
  * Each script is one file. The shared files are inserted after its first line, which holds the
@@ -62,8 +63,9 @@ const scripts = loadScripts(new URL("lua/", import.meta.url));
 
 function loadScripts(directory: URL): Map<string, string> {
   const read = (file: string) => readFileSync(new URL(file, directory), "utf8");
-  const shared = SHARED.map(read).join("");
-  const names = readdirSync(directory).filter((file) => !SHARED.includes(file));
+  const numbers = Object.entries(roomNumbers).map(([name, value]) => `local ${name} = ${value}\n`);
+  const shared = [...numbers, ...SHARED.map(read)].join("");
+  const names = readdirSync(directory).filter((file) => file.endsWith(".lua"));
   return new Map(names.map((file) => [file.replace(".lua", ""), read(file).replace("\n", () => `\n${shared}`)]));
 }
 

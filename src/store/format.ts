@@ -21,7 +21,7 @@ import { keys } from "./keys.ts";
 /** Each turns a store of one format into one of the next. The first is for format 1. */
 const upgrades: readonly ((database: Database) => Promise<void>)[] = [
   // What format 2 adds to a job's record is computed when a run takes the job or the job ends
-  // (lua/shared.lua).
+  // (lua/shared/job.lua).
   async () => {},
 ];
 

@@ -39,7 +39,8 @@ import {
   type Replayed,
   type Reserved,
 } from "./new-job.ts";
-import { CHUNK_BYTES, type Room } from "./room.ts";
+import { CHUNK_BYTES } from "./room-numbers.ts";
+import type { Room } from "./room.ts";
 
 const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
 

@@ -11,7 +11,7 @@
  * - `{rappel}:ends` (hash): status, or `failed:<code>` → how many jobs of all owners have ever
  *   ended so
  * - `{rappel}:waiting` (sorted set): ids of the queued jobs, by the time since which they wait
- * - `{rappel}:turn` (string): the present turn (shared.lua); absent for 0
+ * - `{rappel}:turn` (string): the present turn (lua/shared/job.lua); absent for 0
  * - `{rappel}:turns` (hash): owner → the last turn that one of the owner's jobs was given
  * - `{rappel}:limits` (hash): what one owner may have: `waiting`, `running`, `dataset_bytes`,
  *   `checkpoint_bytes`; absent for no limit

@@ -2,9 +2,10 @@
  * The lease: a run's right to write, and everything that it may write.
  *
  * A lease is {run, token, expires_at}, by Redis' clock. It lapses unless it is renewed. Then any
- * worker may acquire the job, which raises `run` and draws a new token. Every write below compares
- * both, and throws LeaseLost if they are not the latest. So a process that stood still for a minute
- * and comes back cannot overwrite what its successor wrote.
+ * worker may acquire the job, which raises `run` and draws a new token (lua/acquire.lua). Every
+ * write below compares both (`fence` in lua/shared/job.lua), and throws LeaseLost if they are not
+ * the latest. So a process that stood still for a minute and comes back cannot overwrite what its
+ * successor wrote.
  *
  * States and models are uploaded first, in chunks that expire. Then one script commits them
  * together with what is recorded about them. So readers never see half of anything, and a run that
@@ -351,7 +352,7 @@ export class Lease {
   }
 }
 
-/** The state as lua/shared.lua takes it. */
+/** The state as lua/shared/job.lua takes it. */
 function packed({ step, blob, bytes, sha256, kinds, metrics, score }: State) {
   return {
     step,

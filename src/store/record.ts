@@ -13,7 +13,7 @@
  * - `status`: the scripts in lua/ change it
  * - `dataset`, `idempotency`: what the job refers to: a dataset's id, the SHA-256 of an
  *   idempotency key
- * - `turn`: the turn in which it is delivered (shared.lua)
+ * - `turn`: the turn in which it is delivered (lua/shared/job.lua)
  * - `counted_bytes`: how many bytes of its owner's limit it takes
  * - `reserved`, `spent`: how many bytes it was promised, and how many of them it has (room.ts);
  *   absent after its end
@@ -180,7 +180,7 @@ export function toProgress(id: string, fields: SummaryFields): Progress {
   };
 }
 
-/** `text` is what lua/shared.lua wrote. Its place in the list, from 1, is the event's id. */
+/** `text` is what lua/shared/job.lua wrote. Its place in the list, from 1, is the event's id. */
 export function toEvent(place: number, text: string): Event {
   const event = JSON.parse(text);
   return {

@@ -1,7 +1,7 @@
 /**
  * Room: why a job that was accepted ends, however many others there are.
  *
- * Redis' memory is bounded (`maxmemory`), and only a part of it (SHARE in lua/room.lua) may be
+ * Redis' memory is bounded (`maxmemory`), and only a part of it (SHARE in lua/shared/room.lua) may be
  * filled. A job is accepted only if the store can promise it all that it may need until it ends:
  *
  *     used + promised + need ≤ SHARE × maxmemory
@@ -32,20 +32,28 @@
  * promise uses the part of the memory that may not be filled.
  *
  * Room is never made by deleting what an owner may still want.
+ *
+ * The scripts count what is there (lua/shared/room.lua), and this file what may come. Both must count
+ * alike, so both take the numbers of room-numbers.ts.
  */
 import type { EventType } from "../contract/schema/event-type.ts";
 import type { Sizes } from "../contract/resolve/sizes.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { Warning } from "../contract/resolve/warnings.ts";
+import {
+  BLOB_GROWTH,
+  CHUNK_BYTES,
+  CHUNK_KEY_BYTES,
+  EVENT_BYTES,
+  FIELD_BYTES,
+  MANIFEST_BYTES,
+  MAX_EVENTS,
+  OTHER_EVENTS,
+  RECORD_BYTES,
+  ROW_BYTES,
+  TEXT_GROWTH,
+} from "./room-numbers.ts";
 
-/** This and the next ones are also in lua/room.lua and the scripts. */
-export const CHUNK_BYTES = 4 * 1024 * 1024;
-const ROW_BYTES = 100;
-const EVENT_BYTES = 16;
-const CHUNK_KEY_BYTES = 250;
-const FIELD_BYTES = 50;
-const RECORD_BYTES = 3000;
-const MANIFEST_BYTES = 900;
 const MODEL_BYTES = 300;
 
 /**
@@ -62,13 +70,6 @@ const EVALUATED_BYTES = 150;
 const COMMITTED_BYTES = 260;
 /** A message on its way to a webhook, without its event and what its owner wrote. */
 const MESSAGE_BYTES = 2500;
-
-/**
- * How many events of a frequent type a run may tell at most, and how many of any other type (also
- * in lua/room.lua).
- */
-const MAX_EVENTS = 1000;
-const OTHER_EVENTS = 8;
 
 export interface Room {
   /** All that the job may need until it ends. */
@@ -173,13 +174,12 @@ function blobBytes({ spec: { checkpoint, detectors }, sizes }: Needs, keepMost: 
   return checkpoints + (best ? 2 : 1) * blobRoom(sizes.model);
 }
 
-/** Redis rounds up what it allocates. */
 function blobRoom(bytes: number): number {
-  return Math.ceil(bytes * 1.25) + CHUNK_KEY_BYTES * Math.ceil(bytes / CHUNK_BYTES);
+  return Math.ceil(bytes * BLOB_GROWTH) + CHUNK_KEY_BYTES * Math.ceil(bytes / CHUNK_BYTES);
 }
 
 function textRoom(bytes: number, added: number): number {
-  return Math.ceil(bytes * 1.15) + added;
+  return Math.ceil(bytes * TEXT_GROWTH) + added;
 }
 
 function text(value: unknown): number {

@@ -17,7 +17,7 @@ ARGV[2] how long the lease lasts, in milliseconds
 ARGV[3] 1 if the worker runs no other job
 ARGV[4] the arithmetic version of the worker
 ARGV[5] how many runs may die in a row before the job fails
-ARGV[6] the turn that has come (shared.lua): then another job of the same owner may be taken
+ARGV[6] the turn that has come (shared/job.lua): then another job of the same owner may be taken
         instead; 0 if only this job may
 ARGV[7] the format of the store that the worker knows
 
@@ -28,7 +28,7 @@ Returns {'taken', run, 1 if it must run alone, milliseconds that it waited in th
 ]]
 if tonumber(redis.call('GET', root .. ':format') or 1) > tonumber(ARGV[7]) then return { 'newer' } end
 
--- Owners take turns (shared.lua). When an owner's turn comes, the most urgent of its waiting jobs
+-- Owners take turns (shared/job.lua). When an owner's turn comes, the most urgent of its waiting jobs
 -- takes it. So the delivery of one job may run another. The first job is then run by the delivery
 -- of the other, even if that comes after the other has ended.
 local function instead()

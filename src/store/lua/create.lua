@@ -17,9 +17,6 @@ Returns {'created', turn}, {'replayed', id} if the key was used for this body, {
   the key was used for another body, {'dataset_missing'}, {'origin_missing'}
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
 ]]
--- The bytes that a job takes in indexes, in the queue, and in later fields that do not grow.
-local RECORD_BYTES = 3000
-
 local idempotency = owned .. ':idempotency:' .. ARGV[1]
 local dataset = owned .. ':dataset:' .. ARGV[4]
 

@@ -12,13 +12,10 @@ ARGV[4] the dataset as JSON; this script adds when it was created and how many b
 Returns the dataset, and 1 if it is new, 0 if not.
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
 ]]
--- The bytes that a dataset takes in indexes.
-local RECORD_BYTES = 750
-
 local known = redis.call('HGET', owned .. ':datasets:sha256', ARGV[1])
 if known then return { redis.call('GET', owned .. ':dataset:' .. known), 0 } end
 stay_within('dataset_bytes', used_bytes('dataset_bytes'), tonumber(ARGV[3]))
-local room = RECORD_BYTES + text_room(ARGV[4], FIELD_BYTES)
+local room = DATASET_RECORD_BYTES + text_room(ARGV[4], FIELD_BYTES)
 assert_room(room)
 use_bytes('dataset_bytes', ARGV[3])
 use_bytes('checkpoint_bytes', room)

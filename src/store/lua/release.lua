@@ -13,7 +13,7 @@ ARGV[5] 1 if its owner's other jobs go first, whatever their priority: what this
 
 Returns the job's status. Error FENCED if the lease is someone else's.
 ]]
--- Beyond the score of any priority (shared.lua).
+-- Beyond the score of any priority (shared/job.lua).
 local BEHIND_ALL = 1
 
 fence(ARGV[1], ARGV[2])

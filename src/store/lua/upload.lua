@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 --[[
-Begins an upload. Its room was promised to the job when the job was created (room.lua). If the
+Begins an upload. Its room was promised to the job when the job was created (shared/room.lua). If the
 memory is needed, dropped blobs are deleted, the oldest first. An earlier upload for the same
 purpose that was not committed never will be, and is deleted too.
 

@@ -1,20 +1,12 @@
 -- Room: how much of Redis' memory is used, promised and free. room.ts explains the design, and
--- computes how much a job needs.
+-- computes how much a job needs. The numbers that both use are in room-numbers.ts.
 
 -- The share of `maxmemory` that may be filled. The rest is for what comes and goes: buffers of
 -- connections, BullMQ's lists.
 local SHARE = 0.7
-local CHUNK_BYTES = 4 * 1024 * 1024
 -- How long a chunk lives that no record holds: one that is being uploaded, or one of a dropped
 -- blob, which somebody may be downloading.
 local LOOSE_MS = 600000
--- The bytes that Redis adds to each of them.
-local FIELD_BYTES = 50
-local ROW_BYTES = 100
-local EVENT_BYTES = 16
-local CHUNK_KEY_BYTES = 250
--- How many events of a type a run may tell if the job's record does not say.
-local OTHER_EVENTS = 8
 
 local ROOM = root .. ':room'
 local LOOSE = root .. ':loose'
@@ -22,12 +14,12 @@ local PENDING = root .. ':pending'
 
 -- The bytes that a text takes in Redis.
 local function text_room(text, added)
-  return math.ceil(#text * 1.15) + added
+  return math.ceil(#text * TEXT_GROWTH) + added
 end
 
--- The bytes that a blob takes in Redis, which rounds up what it allocates, by a quarter at most.
+-- The bytes that a blob takes in Redis.
 local function blob_room(bytes)
-  return math.ceil(bytes * 1.25) + CHUNK_KEY_BYTES * math.ceil(bytes / CHUNK_BYTES)
+  return math.ceil(bytes * BLOB_GROWTH) + CHUNK_KEY_BYTES * math.ceil(bytes / CHUNK_BYTES)
 end
 
 local function whole(number)

@@ -1,5 +1,5 @@
--- What all scripts share is in this file, room.lua and shared.lua. database.ts inserts the three
--- after the first line of each script.
+-- What all scripts share is in this folder. database.ts inserts its files, this one, room.lua and
+-- job.lua, after the first line of each script, and the numbers of room-numbers.ts before them.
 --
 -- A script gets one key, that of a job's (or dataset's) record. It derives every other key from
 -- it: the hash tag puts them all in one slot. Documents (specs, metrics, results) stay the text

@@ -1,4 +1,5 @@
--- What the scripts share about jobs and their owners. It builds on base.lua and room.lua.
+-- What the scripts share about jobs, their leases and their owners. It builds on base.lua and
+-- room.lua.
 local ended = { succeeded = true, failed = true, cancelled = true }
 
 -- How long the lease will last; 0 if there is none or it has lapsed.
@@ -136,9 +137,6 @@ local function delete_uploads(purpose)
     end
   end
 end
-
--- The bytes that the manifest of a checkpoint takes.
-local MANIFEST_BYTES = 900
 
 local function drop_checkpoint(step)
   local key = job .. ':checkpoint:' .. step
@@ -279,7 +277,8 @@ end
 -- do. Of such a job only the states were counted.
 local function complete_older_record()
   if number('reserved') then return end
-  set('reserved', number('counted_bytes') or 0, 'spent', 0, 'event_limits', '{"evaluated":1000,"checkpoint_committed":1000}')
+  local limits = cjson.encode({ evaluated = MAX_EVENTS, checkpoint_committed = MAX_EVENTS })
+  set('reserved', number('counted_bytes') or 0, 'spent', 0, 'event_limits', limits)
   promise(number('reserved'))
   for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -1)) do
     spend(blob_room(redis.call('HGET', job .. ':checkpoint:' .. step, 'bytes')) + MANIFEST_BYTES)

@@ -1,0 +1,25 @@
+/**
+ * The numbers by which room is counted (room.ts). Here is their only place: database.ts defines
+ * each of them in every script, as a local of its name.
+ */
+
+/** Large values are cut into chunks of this size (blobs.ts). */
+export const CHUNK_BYTES = 4 * 1024 * 1024;
+/** What the key of a chunk takes. */
+export const CHUNK_KEY_BYTES = 250;
+/** What Redis adds to a row of metrics, an event and a field of a hash. */
+export const ROW_BYTES = 100;
+export const EVENT_BYTES = 16;
+export const FIELD_BYTES = 50;
+/** What a job takes in indexes, in the queue, and in later fields that do not grow. */
+export const RECORD_BYTES = 3000;
+/** What a dataset takes in indexes. */
+export const DATASET_RECORD_BYTES = 750;
+/** What the manifest of a checkpoint takes. */
+export const MANIFEST_BYTES = 900;
+/** Redis rounds up what it allocates: a blob by a quarter at most, a text by less. */
+export const BLOB_GROWTH = 1.25;
+export const TEXT_GROWTH = 1.15;
+/** How many events of a frequent type a run may tell at most, and how many of any other type. */
+export const MAX_EVENTS = 1000;
+export const OTHER_EVENTS = 8;
