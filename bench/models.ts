@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Crew } from "../src/engine/crew/crew.ts";
 import type { TrainingJob } from "../src/engine/job.ts";
-import type { Member } from "../src/engine/member/options.ts";
+import type { Member } from "../src/engine/settings.ts";
 import type { TrainingData } from "../src/engine/training.ts";
 import { median } from "./statistics.ts";
 

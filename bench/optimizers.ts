@@ -2,9 +2,10 @@ import { Worker } from "node:worker_threads";
 import { compileKernels, createMemory } from "../src/engine/kernels/kernels.ts";
 import { planModel, type Plan } from "../src/engine/plan/model.ts";
 import { optimizers } from "../src/engine/optimizers/registry.generated.ts";
-import { withDefaults, type Member } from "../src/engine/member/options.ts";
+import { withDefaults } from "../src/engine/member/options.ts";
 import type { Measurement, Times } from "./optimizer-thread.ts";
 import { median } from "./statistics.ts";
+import type { Member } from "../src/engine/settings.ts";
 
 /*
  * Parameters updated a second by every optimizer of the default dialect, of four equal matrices of

@@ -8,7 +8,7 @@ import { learningGroupOf, learningGroups, type LearningGroup } from "../engine/p
 import { configure } from "../engine/optimizers/configure.ts";
 import { optimizers } from "../engine/optimizers/registry.generated.ts";
 import type { TorchForm, TorchItem, TorchTensor, TorchValue } from "../engine/optimizers/torch.ts";
-import type { Member } from "../engine/member/options.ts";
+import type { Member } from "../engine/settings.ts";
 import { Rates } from "../engine/step/rates.ts";
 import { scheduleType, type Rate } from "../engine/schedules/learning-rate.ts";
 import { size } from "../engine/member/shape.ts";

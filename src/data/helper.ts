@@ -9,10 +9,17 @@ import type { Encoded } from "./encode/encoding.ts";
 import { checkColumns } from "./files/column-file.ts";
 import { ingest } from "./ingest.ts";
 import { writeSource } from "./source.ts";
-import type { Reply, Request } from "./pool.ts";
 
 const tasks = { ingest, checkColumns, writeSource, encodeFile, measureFile, batchOrder, curveOf };
 export type Tasks = typeof tasks;
+
+export interface Request {
+  readonly task: string;
+  readonly input: unknown;
+}
+
+/** `code`: the error's, which would be lost on the way between threads. */
+export type Reply = { readonly result: unknown } | { readonly error: Error; readonly code?: string };
 
 async function answer({ task, input }: Request): Promise<Reply> {
   try {

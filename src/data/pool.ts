@@ -9,7 +9,7 @@
  * thread is ended.
  */
 import { Worker } from "node:worker_threads";
-import type { Tasks } from "./helper.ts";
+import type { Reply, Request, Tasks } from "./helper.ts";
 
 const MAX_THREADS = 4;
 
@@ -53,14 +53,6 @@ export class PoolBusy extends Error {
 export class Abandoned extends Error {
   override readonly name = "Abandoned";
 }
-
-export interface Request {
-  readonly task: string;
-  readonly input: unknown;
-}
-
-/** `code`: the error's, which would be lost on the way between threads. */
-export type Reply = { readonly result: unknown } | { readonly error: Error; readonly code?: string };
 
 type Input<T extends keyof Tasks> = Parameters<Tasks[T]>[0];
 type Result<T extends keyof Tasks> = Awaited<ReturnType<Tasks[T]>>;

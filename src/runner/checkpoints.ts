@@ -5,7 +5,7 @@
  * event and not an error: the run goes on, and still has the checkpoint before.
  */
 import type { Snapshot } from "../engine/crew/crew.ts";
-import type { EarlyStopping } from "../engine/job.ts";
+import type { EarlyStopping } from "../engine/settings.ts";
 import { rewindOf, rewindStep } from "../engine/watch/rewind.ts";
 import { meters } from "../meters.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";

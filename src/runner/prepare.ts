@@ -5,11 +5,10 @@ import { DatasetUnreachable, type DatasetCache, type WantedDataset } from "../da
 import { DatasetLost, type StoredDataset } from "../data/dataset.ts";
 import { diskFault } from "../disk-fault.ts";
 import type { DatasetFiles } from "../data/files/dataset-files.ts";
-import { evaluatesOthers } from "../engine/step/averaging.ts";
 import type { Plan } from "../engine/plan/model.ts";
 import { fromExactJson } from "../engine/state/numbers.ts";
 import { configure } from "../engine/optimizers/configure.ts";
-import type { TrainingJob } from "../engine/job.ts";
+import { evaluatesOthers, type TrainingJob } from "../engine/job.ts";
 import { extractModels, forkState } from "../engine/state/state-worker.ts";
 import { targetsOf } from "../engine/losses/targets.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";

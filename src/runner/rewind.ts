@@ -7,13 +7,14 @@
  * decides the same. After it, the next run begins where this one would have begun.
  */
 import type { Outcome } from "../engine/crew/crew.ts";
-import type { Change, Rewind } from "../engine/watch/rewind.ts";
+import type { Change } from "../engine/watch/rewind.ts";
 import { whatWasDone } from "../contract/schema/diagnosis.ts";
 import type { Lease, Work } from "../store/lease.ts";
 import type { NewEvent } from "../store/record.ts";
 import type { Checkpoints } from "./checkpoints.ts";
 import { persist, type Life } from "./persist.ts";
 import type { Reporter } from "./reporter.ts";
+import type { Rewind } from "../engine/settings.ts";
 
 type Diverged = Extract<Outcome, { type: "diverged" }>;
 

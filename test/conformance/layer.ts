@@ -1,6 +1,6 @@
 import type { Layer, LayerShape, LayerType } from "../../src/engine/layers/layer.ts";
 import { layers } from "../../src/engine/layers/registry.generated.ts";
-import type { Member } from "../../src/engine/member/options.ts";
+import type { Member } from "../../src/engine/settings.ts";
 import { Bench } from "../support/kernels.ts";
 import { tolerance, type GoldenCase, type GoldenTensor, type Spread } from "./golden.ts";
 import { translate } from "./names.ts";

@@ -1,6 +1,7 @@
-import { withDefaults, type Member, type Options } from "../../src/engine/member/options.ts";
+import { withDefaults, type Options } from "../../src/engine/member/options.ts";
 import { isTensor, type GoldenTensor } from "./golden.ts";
 import { Unsupported } from "./verdict.ts";
+import type { Member } from "../../src/engine/settings.ts";
 
 /*
  * From the libraries' names to ours. Our members have PyTorch's and optax' names but for case,

@@ -1,5 +1,5 @@
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
-import type { Member } from "../../src/engine/member/options.ts";
+import type { Member } from "../../src/engine/settings.ts";
 import { Bench } from "../support/kernels.ts";
 import { size } from "../../src/engine/member/shape.ts";
 import { Optimizing } from "../support/optimizing.ts";

@@ -1,10 +1,11 @@
-import { rateAt, scheduleType, type Schedule } from "../../src/engine/schedules/learning-rate.ts";
+import { rateAt, scheduleType } from "../../src/engine/schedules/learning-rate.ts";
 import type { ScheduleState } from "../../src/engine/schedules/schedule.ts";
 import { schedules } from "../../src/engine/schedules/registry.generated.ts";
 import { Bench } from "../support/kernels.ts";
 import type { GoldenCase, GoldenTensor } from "./golden.ts";
 import { translate } from "./names.ts";
 import type { Verdict } from "./verdict.ts";
+import type { Schedule } from "../../src/engine/settings.ts";
 
 interface ScheduleCase extends GoldenCase {
   readonly library: string;

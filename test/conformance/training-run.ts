@@ -7,7 +7,7 @@ import { planModel, type Plan } from "../../src/engine/plan/model.ts";
 import type { PlanInput } from "../../src/engine/plan/shapes.ts";
 import { Network } from "../../src/engine/step/network.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
-import type { Member } from "../../src/engine/member/options.ts";
+import type { Member } from "../../src/engine/settings.ts";
 import { gradientTiles } from "../../src/engine/plan/slices.ts";
 import { Update } from "../../src/engine/step/update.ts";
 import type { GoldenCase, GoldenTensor } from "./golden.ts";

@@ -1,7 +1,6 @@
 // Every option of a job that may have to do with who computes what, and jobs made of choices among
 // them.
-import type { DetectorSettings } from "../../src/engine/detectors/detector.ts";
-import type { ParameterGroup } from "../../src/engine/plan/groups.ts";
+import type { DetectorSettings, ParameterGroup } from "../../src/engine/settings.ts";
 import type { TrainingJob } from "../../src/engine/job.ts";
 import type { Choice, Excluded, Factors, Row } from "../support/pairs.ts";
 import { classes, member, smallJob, type JobChanges } from "../support/training.ts";

@@ -8,7 +8,7 @@ import {
   type ParameterTensor,
   type Pass,
 } from "../../src/engine/optimizers/optimizer.ts";
-import type { Member } from "../../src/engine/member/options.ts";
+import type { Member } from "../../src/engine/settings.ts";
 import { size, type Shape } from "../../src/engine/member/shape.ts";
 import type { Bench } from "./kernels.ts";
 

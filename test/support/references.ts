@@ -2,7 +2,7 @@
 import { globSync } from "node:fs";
 import { configure } from "../../src/engine/optimizers/configure.ts";
 import type { Reference, ReferenceTensor } from "../../src/engine/optimizers/reference.ts";
-import type { Member } from "../../src/engine/member/options.ts";
+import type { Member } from "../../src/engine/settings.ts";
 import { size } from "../../src/engine/member/shape.ts";
 import { Bench } from "./kernels.ts";
 import type { Parameter } from "./optimizing.ts";

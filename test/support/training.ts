@@ -11,8 +11,9 @@ import { detectors } from "../../src/engine/detectors/registry.generated.ts";
 import { losses } from "../../src/engine/losses/registry.generated.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
 import { schedules } from "../../src/engine/schedules/registry.generated.ts";
-import { withDefaults, type Member, type Options } from "../../src/engine/member/options.ts";
+import { withDefaults, type Options } from "../../src/engine/member/options.ts";
 import type { TrainingData } from "../../src/engine/training.ts";
+import type { Member } from "../../src/engine/settings.ts";
 
 const registries = { layers, losses, optimizers, schedules, detectors } as Record<
   string,

@@ -1,6 +1,7 @@
 /** The values that the tests of every member try, besides the defaults of its options. */
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
-import { withDefaults, type Member, type Option, type Options } from "../../src/engine/member/options.ts";
+import { withDefaults, type Option, type Options } from "../../src/engine/member/options.ts";
+import type { Member } from "../../src/engine/settings.ts";
 
 export function tries(option: Option): readonly unknown[] {
   if (option.tries !== undefined && option.kind === "optimizer") return (option.tries as Member[]).map(whole);

@@ -1,7 +1,7 @@
 // A job's update by one thread, under gradients that are given; and parameter groups.
 import { Barrier } from "../../src/engine/step/barrier.ts";
 import { Gradient } from "../../src/engine/step/gradient.ts";
-import type { ParameterGroup } from "../../src/engine/plan/groups.ts";
+import type { ParameterGroup } from "../../src/engine/settings.ts";
 import { compileKernels, createMemory, instantiateKernels } from "../../src/engine/kernels/kernels.ts";
 import { planModel } from "../../src/engine/plan/model.ts";
 import { size } from "../../src/engine/member/shape.ts";

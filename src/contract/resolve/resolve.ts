@@ -29,7 +29,7 @@ import { targetsOf } from "../../engine/losses/targets.ts";
 import { planModel, type Plan } from "../../engine/plan/model.ts";
 import { PlanError } from "../../engine/plan/shapes.ts";
 import { stateEntries } from "../../engine/state/state.ts";
-import type { Member } from "../../engine/member/options.ts";
+import type { Member } from "../../engine/settings.ts";
 import { faulty } from "../errors.ts";
 import { withoutRewind, withRewind } from "../schema/detectors.ts";
 import { check, didYouMean, listed, pointer, type Fault } from "./faults.ts";

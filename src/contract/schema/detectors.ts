@@ -3,12 +3,13 @@
  */
 import { z } from "zod";
 import { windowSteps } from "../../engine/watch/diagnosis.ts";
-import { POLICIES, type DetectorSettings, type DetectorType } from "../../engine/detectors/detector.ts";
+import type { DetectorType } from "../../engine/detectors/detector.ts";
 import { detectors } from "../../engine/detectors/registry.generated.ts";
 import type { Options } from "../../engine/member/options.ts";
 import { rewindDefaults } from "../../engine/watch/rewind.ts";
 import { explainKeys, unknownKey } from "../resolve/faults.ts";
 import { optionSchemas } from "./members.ts";
+import { POLICIES, type DetectorSettings } from "../../engine/settings.ts";
 
 const declarations = Object.values(detectors);
 

@@ -3,9 +3,9 @@
  * themselves, the rest once the parameters' names are known.
  */
 import { z } from "zod";
-import { groupOf, learningGroupOf, matches, patternsOf, type ParameterGroup } from "../../engine/plan/groups.ts";
+import { groupOf, learningGroupOf, matches, patternsOf } from "../../engine/plan/groups.ts";
 import { configure } from "../../engine/optimizers/configure.ts";
-import type { Member } from "../../engine/member/options.ts";
+import type { ParameterGroup, Member } from "../../engine/settings.ts";
 import { scheduleType } from "../../engine/schedules/learning-rate.ts";
 import { didYouMean, listed, type Fault } from "../resolve/faults.ts";
 

@@ -3,7 +3,8 @@
  * branch of the union here.
  */
 import { z } from "zod";
-import type { Bounds, Description, Member, Option, Options, ValueOf } from "../../engine/member/options.ts";
+import type { Bounds, Description, Option, Options, ValueOf } from "../../engine/member/options.ts";
+import type { Member } from "../../engine/settings.ts";
 
 /** Of no common options zod's types would say that there are no others either. */
 type MemberSchema<C extends z.ZodRawShape> = keyof C extends never

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import type { Dialect, OptimizerType } from "../../engine/optimizers/optimizer.ts";
 import { optimizers } from "../../engine/optimizers/registry.generated.ts";
-import type { Member } from "../../engine/member/options.ts";
+import type { Member } from "../../engine/settings.ts";
 import { explainKeys, unknownKey } from "../resolve/faults.ts";
 import { described, discriminated, optionSchemas, pascalCase } from "./members.ts";
 

@@ -2,11 +2,12 @@
  * Which rows of the file make the batches of an epoch, and in which order. The answer follows from
  * the spec and the table alone, so it is the same before, during and after a job's run.
  */
-import { batchesPerEpoch, batchesPerStep, batchRows, stepsPerEpoch, type Training } from "../../engine/job.ts";
+import { batchesPerEpoch, batchesPerStep, batchRows, stepsPerEpoch } from "../../engine/job.ts";
 import { shuffle } from "../../engine/kernels/random.ts";
 import type { DataSpec } from "./encoding.ts";
 import { splitRows } from "./split.ts";
 import { ViewedFile } from "./viewed-file.ts";
+import type { Training } from "../../engine/settings.ts";
 
 /** A page ends once it has so many rows. A single batch may have more. */
 export const MAX_PAGE_ROWS = 100_000;

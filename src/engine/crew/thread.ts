@@ -5,15 +5,16 @@ import type { Finding } from "../detectors/detector.ts";
 import { evaluateShare, metricsOf, type Evaluation } from "../step/evaluation.ts";
 import { collectNow } from "./garbage.ts";
 import { drawWeights, startOptimizer } from "../state/initialize.ts";
-import type { EarlyStopping, TrainingJob } from "../job.ts";
+import type { TrainingJob } from "../job.ts";
 import { instantiateKernels, type Kernels } from "../kernels/kernels.ts";
 import { targetsOf } from "../losses/targets.ts";
 import type { Plan } from "../plan/model.ts";
 import { seedHalves } from "../kernels/random.ts";
-import { rewindOf, type Rewind } from "../watch/rewind.ts";
+import { rewindOf } from "../watch/rewind.ts";
 import { share, weightBlocks } from "../plan/slices.ts";
 import type { Progress } from "../state/state.ts";
 import { TrainingStep } from "../step/step.ts";
+import type { EarlyStopping, Rewind } from "../settings.ts";
 
 /*
  * A thread of a crew: runs one job from its present step to its end, step after step, without

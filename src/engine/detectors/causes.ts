@@ -1,4 +1,4 @@
-import { short } from "./detector.ts";
+import { short } from "./short.ts";
 import type { RunFacts } from "./facts.ts";
 
 /*

@@ -86,21 +86,6 @@ export interface ObservationReading extends Common {
   readonly layers: readonly LayerObservation[];
 }
 
-/**
- * `ignore` turns a detector off. `warn` writes an event. `stop` writes an event and ends the job.
- */
-export const POLICIES = ["ignore", "warn", "stop"] as const;
-/**
- * `rewind` writes an event and takes the run back to sound weights (rewind.ts). Only detectors
- * whose finding means ruined weights have it.
- */
-export type Policy = (typeof POLICIES)[number] | "rewind";
-
-/** A policy and thresholds for each detector, by name: the `detectors` part of a resolved spec. */
-export type DetectorSettings = Readonly<
-  Record<string, { readonly policy: Policy } & Readonly<Record<string, unknown>>>
->;
-
 /** What a detector found, as events and the diagnosis show it. */
 export interface Finding extends Omit<Found, "seen"> {
   readonly detector: string;
@@ -113,11 +98,4 @@ export interface Finding extends Omit<Found, "seen"> {
 
 export function defineDetector<const O extends Options, S>(type: DetectorType<O, S>): DetectorType<O, S> {
   return type;
-}
-
-/** A number as it is written in sentences: 0.31, 12.5, 4.2e-7. */
-export function short(value: number): string {
-  const size = Math.abs(value);
-  if (size === 0 || (size >= 1e-4 && size < 1e6)) return String(Number(value.toPrecision(3)));
-  return value.toExponential(2).replace(/\.?0*e\+?/, "e");
 }

@@ -1,6 +1,7 @@
 import { wholeModel } from "../watch/observer.ts";
 import { whyTooFast } from "./causes.ts";
-import { defineDetector, short } from "./detector.ts";
+import { defineDetector } from "./detector.ts";
+import { short } from "./short.ts";
 
 interface State {
   /** The lowest mean loss, the last step of its window, and the gradient norm at that time. */

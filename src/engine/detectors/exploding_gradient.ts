@@ -1,7 +1,8 @@
 import { wholeModel } from "../watch/observer.ts";
 import { whyTooFast, type Cause } from "./causes.ts";
-import { defineDetector, short, type ObservationReading } from "./detector.ts";
+import { defineDetector, type ObservationReading } from "./detector.ts";
 import type { RunFacts } from "./facts.ts";
+import { short } from "./short.ts";
 
 /** A loss up to this multiple of the first loss still comes from the initial weights. */
 const NEAR_START = 3;

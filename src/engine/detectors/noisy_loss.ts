@@ -1,5 +1,6 @@
 import { whyTooFast } from "./causes.ts";
-import { defineDetector, short } from "./detector.ts";
+import { defineDetector } from "./detector.ts";
+import { short } from "./short.ts";
 
 /** Batches below this size are the most likely reason. */
 const SMALL_BATCH = 16;

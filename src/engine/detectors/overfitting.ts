@@ -1,4 +1,5 @@
-import { defineDetector, short } from "./detector.ts";
+import { defineDetector } from "./detector.ts";
+import { short } from "./short.ts";
 
 /** A rise below this share of the first loss is noise. */
 const NOISE = 0.1;

@@ -1,7 +1,8 @@
 import { gradientFade, wholeModel } from "../watch/observer.ts";
 import { whyTooFast, type Cause } from "./causes.ts";
-import { defineDetector, short } from "./detector.ts";
+import { defineDetector } from "./detector.ts";
 import type { RunFacts } from "./facts.ts";
+import { short } from "./short.ts";
 
 /** Updates below this share of the weights explain why the loss does not move. */
 const SMALL_UPDATES = 1e-4;

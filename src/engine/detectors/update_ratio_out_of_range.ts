@@ -1,6 +1,7 @@
 import { wholeModel } from "../watch/observer.ts";
 import { whyTooFast } from "./causes.ts";
-import { defineDetector, short } from "./detector.ts";
+import { defineDetector } from "./detector.ts";
+import { short } from "./short.ts";
 
 /**
  * Small steps are a fault while the loss is between these multiples of its first value. Below them

@@ -1,5 +1,6 @@
 import { gradientFade } from "../watch/observer.ts";
-import { defineDetector, short } from "./detector.ts";
+import { defineDetector } from "./detector.ts";
+import { short } from "./short.ts";
 
 interface State {
   readonly streak: number;

@@ -1,4 +1,4 @@
-import type { Member } from "../member/options.ts";
+import type { Member } from "../settings.ts";
 import type { TargetKind } from "../training.ts";
 import { losses } from "./registry.generated.ts";
 

@@ -1,4 +1,4 @@
-import type { ConfiguredOptimizer } from "../optimizers/optimizer.ts";
+import type { Member } from "../settings.ts";
 
 /**
  * How a member (layer, loss, optimizer, schedule, initializer) declares its options.
@@ -68,11 +68,11 @@ export type Option = Explained &
 
 export type Options = Readonly<Record<string, Option>>;
 
-/** The value of one declared option. */
-export type ValueOf<O extends Option> = Nullable<O, Plain<O>>;
+/** The value of one declared option; `M` is what stands for a member among the options. */
+export type ValueOf<O extends Option, M = Member> = Nullable<O, Plain<O, M>>;
 
 type Nullable<O, T> = O extends { readonly whole: true } ? T : O extends { readonly default: null } ? T | null : T;
-type Plain<O> = O extends { readonly kind: "number" | "integer" }
+type Plain<O, M> = O extends { readonly kind: "number" | "integer" }
   ? number
   : O extends { readonly kind: "boolean" }
     ? boolean
@@ -81,22 +81,22 @@ type Plain<O> = O extends { readonly kind: "number" | "integer" }
       : O extends { readonly kind: "numbers" | "integers" }
         ? readonly number[]
         : O extends { readonly kind: "members" }
-          ? readonly Member[]
+          ? readonly M[]
           : O extends { readonly kind: "class_numbers" }
             ? Readonly<Record<string, number>>
             : O extends { readonly kind: "class" }
               ? string
               : O extends { readonly kind: "optimizer" }
-                ? ConfiguredOptimizer
+                ? M
                 : never;
 
 /**
  * The values of declared options, with defaults filled in. Of options that are known only at run
  * time nothing is known: a `Member` of a resolved spec is what any member's code takes.
  */
-export type ValuesOf<O extends Options> = string extends keyof O
+export type ValuesOf<O extends Options, M = Member> = string extends keyof O
   ? Readonly<Record<string, unknown>>
-  : { readonly [K in keyof O]: ValueOf<O[K]> };
+  : { readonly [K in keyof O]: ValueOf<O[K], M> };
 
 /** The members of a kind by name. A schema has checked the name before. */
 export type Registry<T> = Readonly<Record<string, T>>;
@@ -121,9 +121,6 @@ export interface OptionFault {
   readonly option: string;
   readonly message: string;
 }
-
-/** A member as it stands in a resolved spec: its type beside its options. */
-export type Member = { readonly type: string } & Readonly<Record<string, unknown>>;
 
 /** What every member says of itself in the catalogue. */
 export interface Description {

@@ -1,6 +1,7 @@
-import type { Member, Options, ValuesOf } from "../member/options.ts";
+import type { Options, ValuesOf } from "../member/options.ts";
 import type { ConfiguredOptimizer, OptimizerType } from "./optimizer.ts";
 import { optimizers } from "./registry.generated.ts";
+import type { Member } from "../settings.ts";
 
 /**
  * Configures the optimizer that a member of a spec names, in its dialect and with its options.

@@ -1,6 +1,6 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import type { Option, OptionFault, Options, ValuesOf } from "../member/options.ts";
-import type { Dialect, Optimizer, OptimizerType, StateTensor } from "./optimizer.ts";
+import type { Configured, Dialect, Optimizer, OptimizerType, StateTensor } from "./optimizer.ts";
 
 /**
  * How a library differs from the default dialect in an optimizer that both have. Options have their
@@ -12,17 +12,17 @@ interface Differences<O extends Options, E extends Options> {
   readonly formula?: string;
   /** The library's names of options. A list of numbers may become one option for each number. */
   readonly names: { readonly [K in keyof O]?: string | readonly string[] };
-  readonly defaults?: Partial<ValuesOf<O>>;
+  readonly defaults?: Partial<Configured<O>>;
   /** Options without a default. */
   readonly required?: readonly (keyof O)[];
   /** Values for options that the library does not have. */
-  readonly fixed?: Partial<ValuesOf<O>>;
+  readonly fixed?: Partial<Configured<O>>;
   /** Options that only the library has. */
   readonly extra?: E;
-  state?(options: ValuesOf<O> & ValuesOf<E>): readonly StateTensor[];
-  check?(options: ValuesOf<O> & ValuesOf<E>): readonly OptionFault[];
+  state?(options: Configured<O> & Configured<E>): readonly StateTensor[];
+  check?(options: Configured<O> & Configured<E>): readonly OptionFault[];
   /** For a library that computes something else from the same options. */
-  create?(kernels: Kernels, options: ValuesOf<O> & ValuesOf<E>): Optimizer;
+  create?(kernels: Kernels, options: Configured<O> & Configured<E>): Optimizer;
 }
 
 /**
@@ -35,7 +35,7 @@ export function defineDialect<O extends Options, const E extends Options = O>(
   base: OptimizerType<O>,
   own: Differences<O, E>,
 ): OptimizerType {
-  type Values = ValuesOf<O> & ValuesOf<E>;
+  type Values = Configured<O> & Configured<E>;
   const kept = Object.entries(base.options).filter(([name]) => !(name in (own.fixed ?? {})));
   const namesOf = (name: string) => own.names[name] ?? name;
   const renamed = kept.flatMap(([name, option]) => {

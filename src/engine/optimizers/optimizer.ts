@@ -21,6 +21,9 @@ import type { TorchForm } from "./torch.ts";
 /** A library whose names, defaults and arithmetic an optimizer may have. */
 export type Dialect = "torch" | "keras" | "optax";
 
+/** An optimizer's options, those that are optimizers themselves configured. */
+export type Configured<O extends Options> = ValuesOf<O, ConfiguredOptimizer>;
+
 export interface OptimizerType<O extends Options = Options> extends Description {
   readonly options: O;
   /** PyTorch's by default. Optimizers that PyTorch lacks have names in its style. */
@@ -31,7 +34,7 @@ export interface OptimizerType<O extends Options = Options> extends Description 
    * The options under their names in the default dialect, completed by those that this dialect
    * lacks.
    */
-  translate?(options: ValuesOf<O>): ValuesOf<Options>;
+  translate?(options: Configured<O>): ValuesOf<Options>;
   /**
    * The option that a schedule moves, `lr` by default: a learning rate, or an inner optimizer whose
    * rate is moved.
@@ -65,14 +68,14 @@ export interface OptimizerType<O extends Options = Options> extends Description 
    * not depend on lr and weight_decay. The tensors of a wrapper come after those of the optimizer
    * it wraps.
    */
-  state(options: ValuesOf<O>, shape: Shape): readonly StateTensor[];
+  state(options: Configured<O>, shape: Shape): readonly StateTensor[];
   /** Bytes of scratch memory that a thread needs for a pass over a whole tensor of this shape. */
-  scratch?(options: ValuesOf<O>, shape: Shape): number;
+  scratch?(options: Configured<O>, shape: Shape): number;
   /** Faults of options that are each within their bounds but do not fit together. */
-  check?(options: ValuesOf<O>): readonly OptionFault[];
+  check?(options: Configured<O>): readonly OptionFault[];
   /** Faults of the shapes of a model's parameters. */
-  fits?(options: ValuesOf<O>, shapes: readonly Shape[]): readonly OptionFault[];
-  create(kernels: Kernels, options: ValuesOf<O>): Optimizer;
+  fits?(options: Configured<O>, shapes: readonly Shape[]): readonly OptionFault[];
+  create(kernels: Kernels, options: Configured<O>): Optimizer;
 }
 
 export interface StateTensor {

@@ -1,5 +1,5 @@
 import { withOption } from "../optimizers/configure.ts";
-import type { Member } from "../member/options.ts";
+import type { Member, ParameterGroup } from "../settings.ts";
 
 /*
  * Parameter groups: parts of a model with a learning rate or weight decay of their own, or that do
@@ -10,19 +10,6 @@ import type { Member } from "../member/options.ts";
  * It runs its passes over its tensors between the same meetings as the other groups. A frozen
  * parameter has a weight and nothing else: no gradient, no state, no part in any norm or sum.
  */
-
-/** A group as it stands in a resolved spec. */
-export interface ParameterGroup {
-  /** Patterns of names: `*` stands for any characters, `?` for one. */
-  readonly parameters: string | readonly string[];
-  /** The rate from which the schedule starts. Null: the optimizer's rate. */
-  readonly lr: number | null;
-  /** The factor by which the schedule's rate is multiplied at every step. */
-  readonly lr_scale: number;
-  /** The weight decay of the group. Null: the optimizer's. */
-  readonly weight_decay: number | null;
-  readonly freeze: boolean;
-}
 
 /**
  * Parameters that learn together: under the job's optimizer, or under the optimizer as a group

@@ -1,11 +1,10 @@
 import { MAX_SUMS, SUM_BLOCK, type StateTensor } from "../optimizers/optimizer.ts";
-import { evaluatesOthers } from "../step/averaging.ts";
+import type { Member } from "../settings.ts";
 import { scoresPerRow } from "../metrics/classification.ts";
-import { batchesPerStep } from "../job.ts";
+import { batchesPerStep, evaluatesOthers } from "../job.ts";
 import { CONTROL_BYTES, LOG_BYTES } from "../crew/control.ts";
 import { learningGroups, type LearningGroup } from "./groups.ts";
 import { LINE, MAX_MEMORY_BYTES, MemoryMap, type Region } from "./memory.ts";
-import type { Member } from "../member/options.ts";
 import { size, type Shape } from "../member/shape.ts";
 import {
   PlanError,

@@ -1,14 +1,15 @@
 import type { LossType } from "../losses/loss.ts";
 import { LossFault } from "../losses/loss.ts";
-import { batchesPerStep, type Training } from "../job.ts";
+import { batchesPerStep } from "../job.ts";
 import { layers } from "../layers/registry.generated.ts";
 import { LayerFault, type LayerShape, type ParameterShape } from "../layers/layer.ts";
 import { losses } from "../losses/registry.generated.ts";
-import { learningGroupOf, type ParameterGroup } from "./groups.ts";
+import { learningGroupOf } from "./groups.ts";
 import { configure } from "../optimizers/configure.ts";
 import type { ConfiguredOptimizer } from "../optimizers/optimizer.ts";
-import type { Member, OptionFault } from "../member/options.ts";
+import type { OptionFault } from "../member/options.ts";
 import { size, type Shape } from "../member/shape.ts";
+import type { Training, ParameterGroup, Member } from "../settings.ts";
 
 /*
  * Whether layers, loss, optimizer and target fit together, and the shapes that follow: from the

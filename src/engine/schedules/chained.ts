@@ -1,5 +1,6 @@
-import type { Member, OptionFault } from "../member/options.ts";
+import type { OptionFault } from "../member/options.ts";
 import { defineSchedule } from "./schedule.ts";
+import type { Member } from "../settings.ts";
 
 /**
  * With schedulers = [constant_factor 0.1 over 20, exponential 0.98]: lr · 0.1 · 0.98^t for t < 20,

@@ -1,6 +1,7 @@
 import { configure } from "../optimizers/configure.ts";
-import type { Member, OptionFault, Options } from "../member/options.ts";
+import type { OptionFault, Options } from "../member/options.ts";
 import { scheduleType } from "./learning-rate.ts";
+import type { Member } from "../settings.ts";
 
 /** Most parts that a schedule may have, including the parts of its parts. */
 const MAX_PARTS = 32;

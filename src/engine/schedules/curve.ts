@@ -1,5 +1,6 @@
 import { functionKernels } from "../kernels/kernels.ts";
-import { rateAt, type Schedule } from "./learning-rate.ts";
+import { rateAt } from "./learning-rate.ts";
+import type { Schedule } from "../settings.ts";
 
 export interface CurveInput {
   readonly schedule: Schedule;

@@ -1,5 +1,6 @@
-import { scheduleType, type Schedule } from "./learning-rate.ts";
+import { scheduleType } from "./learning-rate.ts";
 import type { ScheduleState } from "./schedule.ts";
+import type { Schedule } from "../settings.ts";
 
 /** The state of a schedule that follows a metric. It is part of the checkpoint. */
 export interface FollowerState {

@@ -1,18 +1,7 @@
 import type { Kernels } from "../kernels/kernels.ts";
-import type { Member } from "../member/options.ts";
+import type { Member, Schedule } from "../settings.ts";
 import { schedules } from "./registry.generated.ts";
 import type { Instant, ScheduleState, ScheduleType } from "./schedule.ts";
-
-/** A schedule in a resolved spec. */
-export type Schedule = Member & {
-  /** The unit in which the schedule counts. */
-  readonly interval: "step" | "epoch";
-  /**
-   * The rate first rises to lr in a straight line over this many steps. The schedule starts after
-   * them.
-   */
-  readonly warmup_steps: number;
-};
 
 /** The rate and the momentum of one step. */
 export interface Rate {

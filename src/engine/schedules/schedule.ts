@@ -1,5 +1,6 @@
 import type { Kernels } from "../kernels/kernels.ts";
-import type { Description, Member, OptionFault, Options, ValuesOf } from "../member/options.ts";
+import type { Description, OptionFault, Options, ValuesOf } from "../member/options.ts";
+import type { Member } from "../settings.ts";
 
 /**
  * What a schedule is: a pure function from the number of steps (or epochs) done to a learning rate,

@@ -1,4 +1,4 @@
-import type { Member } from "../member/options.ts";
+import type { Member } from "../settings.ts";
 import { milestonesPassed } from "./milestones.ts";
 import { defineSchedule } from "./schedule.ts";
 

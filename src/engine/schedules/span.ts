@@ -1,5 +1,5 @@
-import type { Member } from "../member/options.ts";
-import { scheduleType, type Schedule } from "./learning-rate.ts";
+import type { Member, Schedule } from "../settings.ts";
+import { scheduleType } from "./learning-rate.ts";
 
 /*
  * The length of a schedule compared with that of the training. Both are counted in the schedule's

@@ -1,7 +1,6 @@
-import type { Averaging, Training } from "../job.ts";
+import type { Averaging, Training } from "../settings.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import type { Plan } from "../plan/model.ts";
-import type { OptimizerType } from "../optimizers/optimizer.ts";
 
 /*
  * Averages of the weights over steps, as `torch.optim.swa_utils.AveragedModel` takes them after its
@@ -67,14 +66,6 @@ export class WeightAverages {
     const { weight, evaluated } = this.#plan.parameters[parameter];
     this.#kernels.u8.copyWithin(evaluated + begin * 4, weight + begin * 4, weight + end * 4);
   }
-}
-
-/** Whether the weights that are evaluated and served differ from those that are trained. */
-export function evaluatesOthers(
-  optimizer: Pick<OptimizerType, "evaluatesOthers">,
-  { averaging = null }: Pick<Training, "averaging"> = {},
-): boolean {
-  return (optimizer.evaluatesOthers ?? false) || averaging !== null;
 }
 
 /** How many averages have been taken after `step` steps. */

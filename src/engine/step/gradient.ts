@@ -1,5 +1,5 @@
 import type { Barrier } from "./barrier.ts";
-import type { NormClip, Training } from "../job.ts";
+import type { NormClip, Training } from "../settings.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import { NORM_SUM, type Plan } from "../plan/model.ts";
 import { seedHalves } from "../kernels/random.ts";

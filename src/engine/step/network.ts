@@ -4,8 +4,9 @@ import type { ForwardPass, Layer } from "../layers/layer.ts";
 import { losses } from "../losses/registry.generated.ts";
 import type { Loss } from "../losses/loss.ts";
 import type { Plan, PlannedLayer } from "../plan/model.ts";
-import { withDefaults, type Member } from "../member/options.ts";
+import { withDefaults } from "../member/options.ts";
 import { size } from "../member/shape.ts";
+import type { Member } from "../settings.ts";
 
 /** The model and its loss as one thread runs them: kernels bound to the plan's addresses. */
 export class Network {

@@ -2,8 +2,9 @@ import type { LearningGroup } from "../plan/groups.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import { configure } from "../optimizers/configure.ts";
 import { scaleAt } from "../watch/rewind.ts";
-import { rateAt, type Rate, type Schedule } from "../schedules/learning-rate.ts";
+import { rateAt, type Rate } from "../schedules/learning-rate.ts";
 import type { Progress } from "../state/state.ts";
+import type { Schedule } from "../settings.ts";
 
 /**
  * The learning rate of each group that learns: what the schedule gives, changed by rewinds. The

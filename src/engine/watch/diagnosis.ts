@@ -1,7 +1,7 @@
 import { VERDICT } from "../crew/control.ts";
 import { remedyFor, whyTooFast } from "../detectors/causes.ts";
 import type { DetectorType, Finding, Reading } from "../detectors/detector.ts";
-import { short } from "../detectors/detector.ts";
+import { short } from "../detectors/short.ts";
 import { RunFacts } from "../detectors/facts.ts";
 import { detectors } from "../detectors/registry.generated.ts";
 import type { TrainingJob } from "../job.ts";

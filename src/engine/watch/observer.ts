@@ -4,6 +4,7 @@ import { OBSERVED_DOUBLES, type Plan, type PlannedParameter } from "../plan/mode
 import { SUM_BLOCK } from "../optimizers/optimizer.ts";
 import { size } from "../member/shape.ts";
 import { parameterBlocks, share, type Block } from "../plan/slices.ts";
+import type { Observe } from "../settings.ts";
 
 /*
  * Observes a step without changing it: the norms of gradient, weights, update and moment estimates,
@@ -15,12 +16,6 @@ import { parameterBlocks, share, type Block } from "../plan/slices.ts";
  * The optimizer's passes then run over whole blocks instead of single tiles. The weights before the
  * step are kept in a region of their own, which only observed jobs have.
  */
-
-/** The `observe` part of a resolved spec. */
-export interface Observe {
-  readonly every_steps: number;
-  readonly per_layer: boolean;
-}
 
 /**
  * One layer in one step. Norms are 2-norms. The norm of a moment is null if the optimizer does not

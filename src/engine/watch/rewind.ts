@@ -1,4 +1,4 @@
-import type { DetectorSettings } from "../detectors/detector.ts";
+import type { DetectorSettings, Rewind } from "../settings.ts";
 
 /*
  * Going back from a divergence, under the policy `rewind`.
@@ -16,15 +16,6 @@ import type { DetectorSettings } from "../detectors/detector.ts";
  * checkpoint of such weights is not taken, but it does not count as the step at which the
  * divergence showed.
  */
-
-/** The `rewind` part of a resolved spec's `detectors.diverging`. */
-export interface Rewind {
-  readonly every_steps: number;
-  readonly window: number;
-  readonly lr_factor: number;
-  /** How often in a job. */
-  readonly max: number;
-}
 
 /**
  * One rewind: to `step`, from which on the rate is another, because of what showed after

@@ -14,7 +14,7 @@ import {
 } from "../../../src/engine/crew/memories.ts";
 import { syntheticTable } from "../../../src/data/synthetic.ts";
 import { curveOf } from "../../../src/engine/schedules/curve.ts";
-import type { Schedule } from "../../../src/engine/schedules/learning-rate.ts";
+import type { Schedule } from "../../../src/engine/settings.ts";
 import { returnThread, takeThreads } from "../../../src/engine/crew/pool.ts";
 import { extractModels } from "../../../src/engine/state/state-worker.ts";
 import { member, smallJob, train } from "../../support/training.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { short } from "../../../src/engine/detectors/detector.ts";
+import { short } from "../../../src/engine/detectors/short.ts";
 import { Diagnosis, freshDiagnosis } from "../../../src/engine/watch/diagnosis.ts";
 import { detectors } from "../../../src/engine/detectors/registry.generated.ts";
 import { classes, member, train, type JobChanges, type Trained } from "../../support/training.ts";

@@ -1,8 +1,7 @@
 // Small jobs that are watched: sound ones, and ones with a fault.
 import type { TrainingJob } from "../../../src/engine/job.ts";
-import type { Member } from "../../../src/engine/member/options.ts";
+import type { Member, DetectorSettings } from "../../../src/engine/settings.ts";
 import { detectors } from "../../../src/engine/detectors/registry.generated.ts";
-import type { DetectorSettings } from "../../../src/engine/detectors/detector.ts";
 import type { TrainingData } from "../../../src/engine/training.ts";
 import { classes, member, smallJob, type JobChanges } from "../../support/training.ts";
 

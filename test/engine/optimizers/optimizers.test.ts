@@ -3,15 +3,16 @@ import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts
 import { configure } from "../../../src/engine/optimizers/configure.ts";
 import { MAX_SUMS, type OptimizerType } from "../../../src/engine/optimizers/optimizer.ts";
 import { size, type Shape } from "../../../src/engine/member/shape.ts";
-import { rateAt, type Schedule } from "../../../src/engine/schedules/learning-rate.ts";
+import { rateAt } from "../../../src/engine/schedules/learning-rate.ts";
 import { withSpan } from "../../../src/engine/schedules/span.ts";
 import { schedules } from "../../../src/engine/schedules/registry.generated.ts";
-import { withDefaults, type Member } from "../../../src/engine/member/options.ts";
+import { withDefaults } from "../../../src/engine/member/options.ts";
 import { Bench } from "../../support/kernels.ts";
 import { expectClose, tolerance } from "../../support/golden.ts";
 import { Optimizing, type Parameter } from "../../support/optimizing.ts";
 import { tries } from "../../support/tries.ts";
 import { numbers, referenceOf, referenceTensor } from "../../support/references.ts";
+import type { Schedule, Member } from "../../../src/engine/settings.ts";
 
 /*
  * What every optimizer of the registry must pass: its kernel agrees with its reference under every

@@ -1,12 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { matches, type ParameterGroup } from "../../../src/engine/plan/groups.ts";
+import { matches } from "../../../src/engine/plan/groups.ts";
 import { configure, withOption } from "../../../src/engine/optimizers/configure.ts";
 import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
-import type { Member } from "../../../src/engine/member/options.ts";
+import type { ParameterGroup, Member, Schedule } from "../../../src/engine/settings.ts";
 import { readSafetensors } from "../../../src/engine/state/safetensors.ts";
 import { Follower } from "../../../src/engine/schedules/follower.ts";
-import type { Schedule } from "../../../src/engine/schedules/learning-rate.ts";
 import { size } from "../../../src/engine/member/shape.ts";
 import { expectClose } from "../../support/golden.ts";
 import { Bench } from "../../support/kernels.ts";

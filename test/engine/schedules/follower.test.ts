@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { followerOf, type Follower, type FollowerState } from "../../../src/engine/schedules/follower.ts";
-import type { Schedule } from "../../../src/engine/schedules/learning-rate.ts";
+import type { Schedule } from "../../../src/engine/settings.ts";
 import type { ScheduleState } from "../../../src/engine/schedules/schedule.ts";
 import { schedule } from "../detectors/jobs.ts";
 

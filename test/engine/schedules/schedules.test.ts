@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { withDefaults } from "../../../src/engine/member/options.ts";
 import { checkSchedule } from "../../../src/engine/schedules/check.ts";
-import { rateAt, scheduleType, type Schedule } from "../../../src/engine/schedules/learning-rate.ts";
+import { rateAt, scheduleType } from "../../../src/engine/schedules/learning-rate.ts";
 import type { ScheduleState } from "../../../src/engine/schedules/schedule.ts";
 import { schedules } from "../../../src/engine/schedules/registry.generated.ts";
 import { translate } from "../../conformance/names.ts";
 import { Bench } from "../../support/kernels.ts";
+import type { Schedule } from "../../../src/engine/settings.ts";
 
 const { kernels } = new Bench(0);
 

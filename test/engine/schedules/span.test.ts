@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Schedule } from "../../../src/engine/schedules/learning-rate.ts";
+import type { Schedule } from "../../../src/engine/settings.ts";
 import { spanNotes, spanOf, withoutSpan, withSpan } from "../../../src/engine/schedules/span.ts";
 import { schedule } from "../detectors/jobs.ts";
 

@@ -1,11 +1,12 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { Crew } from "../../../src/engine/crew/crew.ts";
-import type { Averaging, TrainingJob } from "../../../src/engine/job.ts";
+import type { TrainingJob } from "../../../src/engine/job.ts";
 import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
 import { readSafetensors } from "../../../src/engine/state/safetensors.ts";
 import { shapeModel, type PlanError } from "../../../src/engine/plan/shapes.ts";
 import { forkState, modelFile } from "../../../src/engine/state/state.ts";
 import { member, smallJob, train, type JobChanges, type Trained } from "../../support/training.ts";
+import type { Averaging } from "../../../src/engine/settings.ts";
 
 const ema = (decay: number, start_step = 0, every_steps = 1): Averaging => ({
   type: "ema",

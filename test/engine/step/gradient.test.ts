@@ -3,7 +3,7 @@ import { Barrier } from "../../../src/engine/step/barrier.ts";
 import { Gradient, type Treatment } from "../../../src/engine/step/gradient.ts";
 import { instantiateKernels, compileKernels, createMemory } from "../../../src/engine/kernels/kernels.ts";
 import { planModel } from "../../../src/engine/plan/model.ts";
-import type { Member } from "../../../src/engine/member/options.ts";
+import type { Member } from "../../../src/engine/settings.ts";
 import { readSafetensors } from "../../../src/engine/state/safetensors.ts";
 import { gradientTiles } from "../../../src/engine/plan/slices.ts";
 import { classes, member, smallJob, train } from "../../support/training.ts";

@@ -1,16 +1,10 @@
 import { describe, expect, test } from "vitest";
-import {
-  changeAfter,
-  rewindDefaults,
-  scaleAt,
-  rewindStep,
-  type Change,
-  type Rewind,
-} from "../../../src/engine/watch/rewind.ts";
+import { changeAfter, rewindDefaults, scaleAt, rewindStep, type Change } from "../../../src/engine/watch/rewind.ts";
 import { readSafetensors, writeSafetensors } from "../../../src/engine/state/safetensors.ts";
 import type { TrainingJob } from "../../../src/engine/job.ts";
 import { member, train, type Trained, type TrainOptions } from "../../support/training.ts";
 import { layer, linear, optimizer, perceptron, schedule, values, watched, watchful } from "../detectors/jobs.ts";
+import type { Rewind } from "../../../src/engine/settings.ts";
 
 const settings: Rewind = { every_steps: 10, window: 20, lr_factor: 0.25, max: 3 };
 
