@@ -18,6 +18,8 @@ export interface KernelExports {
   readonly clip_units: (gradient: number, weight: number, units: number, length: number, clipping: number, eps: number) => void;
   // src/engine/kernels/matmul.kernel.as.ts
   readonly matmul: (c: number, a: number, b: number, m: number, n: number, k: number, cRow: number, aRow: number, aStep: number, bRow: number, transposed: number, bias: number, panel: number) => void;
+  readonly pack_panels: (panels: number, b: number, n: number, k: number, bRow: number, transposed: number) => void;
+  readonly matmul_packed: (c: number, a: number, panels: number, m: number, n: number, k: number, cRow: number, aRow: number, aStep: number, bias: number) => void;
   readonly column_sums: (out: number, x: number, row: number, count: number, begin: number, end: number) => void;
   // src/engine/kernels/observe.kernel.as.ts
   readonly subtract_from: (after: number, before: number, count: number) => void;
@@ -43,12 +45,21 @@ export interface KernelExports {
   readonly gelu_backward: (x: number, g: number, d: number, n: number) => void;
   readonly gelu_tanh_forward: (x: number, y: number, n: number) => void;
   readonly gelu_tanh_backward: (x: number, g: number, d: number, n: number) => void;
+  // src/engine/layers/gru/kernel.as.ts
+  readonly gru_forward: (row: number, rowStride: number, recurrent: number, h: number, y: number, yStride: number, samples: number, hidden: number) => void;
+  readonly gru_backward: (row: number, rowStride: number, dy: number, dyStride: number, dh: number, direct: number, gates: number, samples: number, hidden: number) => void;
   // src/engine/layers/leaky_relu/kernel.as.ts
   readonly leaky_relu_forward: (x: number, y: number, n: number, slope: number) => void;
   readonly leaky_relu_backward: (x: number, g: number, d: number, n: number, slope: number) => void;
+  // src/engine/layers/lstm/kernel.as.ts
+  readonly lstm_forward: (row: number, rowStride: number, recurrent: number, h: number, c: number, y: number, cells: number, yStride: number, samples: number, hidden: number) => void;
+  readonly lstm_backward: (row: number, rowStride: number, dy: number, dCells: number, dyStride: number, dh: number, dc: number, gates: number, samples: number, hidden: number) => void;
   // src/engine/layers/relu/kernel.as.ts
   readonly relu_forward: (x: number, y: number, n: number) => void;
   readonly relu_backward: (x: number, g: number, d: number, n: number) => void;
+  // src/engine/layers/rnn/kernel.as.ts
+  readonly rnn_forward: (row: number, rowStride: number, recurrent: number, h: number, y: number, yStride: number, samples: number, hidden: number, relu: number) => void;
+  readonly rnn_backward: (row: number, rowStride: number, dy: number, dyStride: number, dh: number, sums: number, samples: number, hidden: number, relu: number) => void;
   // src/engine/layers/sigmoid/kernel.as.ts
   readonly sigmoid_forward: (x: number, y: number, n: number) => void;
   readonly sigmoid_backward: (y: number, g: number, d: number, n: number) => void;

@@ -35,11 +35,20 @@ test.each(depths)("the product has its reference's bits in every tile, layout an
       const plain = { a: bench.floats(a), b: bench.floats(b), bias: bench.floats(bias) };
       const transposed = { a: bench.floats(transpose(a, m, k)), b: bench.floats(transpose(b, k, n)) };
       const out = bench.floats(new Float32Array(m * n + 4).fill(7));
+      const packed = (address: number, row: number, isTransposed: number) => {
+        const length = k * Math.ceil(n / 4) * 4;
+        const panels = bench.floats(new Float32Array(length + 4).fill(7));
+        kernels.pack_panels(panels, address, n, k, row, isTransposed);
+        expect(bench.read(panels + length * 4, 4)).toEqual(new Float32Array(4).fill(7));
+        return panels;
+      };
       const expected = matmul(a, b, bias, [m, n, k], (x, y, z) => kernels.multiply_add(x, y, z));
       const layouts = [
         () => kernels.matmul(out, plain.a, plain.b, m, n, k, n * 4, k * 4, 4, n * 4, 0, plain.bias, panel),
         () => kernels.matmul(out, plain.a, transposed.b, m, n, k, n * 4, k * 4, 4, k * 4, 1, plain.bias, panel),
         () => kernels.matmul(out, transposed.a, plain.b, m, n, k, n * 4, 4, m * 4, n * 4, 0, plain.bias, panel),
+        () => kernels.matmul_packed(out, plain.a, packed(plain.b, n * 4, 0), m, n, k, n * 4, k * 4, 4, plain.bias),
+        () => kernels.matmul_packed(out, plain.a, packed(transposed.b, k * 4, 1), m, n, k, n * 4, k * 4, 4, plain.bias),
       ];
       for (const run of layouts) {
         run();
