@@ -2,6 +2,7 @@ import { connect, type AddressInfo, type Socket } from "node:net";
 import { fastify, type FastifyInstance } from "fastify";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { handleInTurn } from "../../src/api/plugins/pipelining.ts";
+import { csv, specFor, startService } from "./service.ts";
 
 let app: FastifyInstance;
 let client: Socket;
@@ -61,4 +62,33 @@ test("what follows on a connection that is gone is not handled", async () => {
   const other = await fetch(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}/other`);
   expect(await other.text()).toBe("/other");
   expect(handled).toEqual(["/wait", "/other"]);
+});
+
+test("the service reads no two jobs in one turn for one packet", async () => {
+  const service = await startService();
+  const job = await service.create(specFor((await service.upload(csv)).id));
+  const { jobs } = service.store;
+  const get = jobs.get.bind(jobs);
+  let [turn, asked] = [0, 0];
+  const turns = new Set<number>();
+  jobs.get = (owner, id) => {
+    asked++;
+    turns.add(turn);
+    return get(owner, id);
+  };
+  const count = () => {
+    turn++;
+    if (asked < 50) setImmediate(count);
+  };
+  setImmediate(count);
+  const { port } = service.app.server.address() as AddressInfo;
+  const packet = `GET /v1/jobs/${job.id} HTTP/1.1\r\nhost: localhost\r\n\r\n`.repeat(50);
+  const other = connect(port);
+  let read = "";
+  other.on("data", (text) => (read += text.toString()));
+  other.write(packet);
+  await expect.poll(() => read.split("HTTP/1.1 200 OK").length - 1, { timeout: 10_000 }).toBe(50);
+  other.destroy();
+  await service.stop();
+  expect([asked, turns.size]).toEqual([50, 50]);
 });

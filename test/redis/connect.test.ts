@@ -96,9 +96,9 @@ test("a connection survives its server, and logs once that it is away and once t
 
 test("a start waits for a Redis that is still loading its data, and says so", async () => {
   // A setting of Redis for its own tests: it waits after each command that it reads from its log.
-  const redis = await redisWith({ extraArguments: ["--key-load-delay", "500"] });
+  const redis = await redisWith({ extraArguments: ["--key-load-delay", "100"] });
   const writing = redis.client().pipeline();
-  for (let i = 0; i < 4000; i++) writing.set(`key-${i}`, "v");
+  for (let i = 0; i < 12_000; i++) writing.set(`key-${i}`, "v");
   await writing.exec();
   redis.kill();
   const restarted = redis.restart();
@@ -107,8 +107,9 @@ test("a start waits for a Redis that is still loading its data, and says so", as
   const { version } = await checkServer(redis.url, recording);
   expect(Number.parseInt(version, 10)).toBeGreaterThanOrEqual(7);
   expect(said).toContain("waiting for Redis to load its data");
+  expect(await redis.client({ enableReadyCheck: false }).info("persistence")).toMatch(/^loading:0/m);
   await restarted;
-  expect(await redis.client().dbsize()).toBe(4000);
+  expect(await redis.client().dbsize()).toBe(12_000);
 });
 
 test("a connection that is closed while it waits for its next attempt is no retry any more", async () => {

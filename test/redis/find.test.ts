@@ -108,7 +108,7 @@ function statusWith(...packages: string[]): string {
   const file = join(directory, "status");
   const entries = packages.map(
     (name) =>
-      `\nPackage: ${name}\nStatus: install ok installed\nMaintainer: M\nArchitecture: all\nVersion: 99\nDescription: d\n`,
+      `\nPackage: ${name}\nStatus: install ok installed\nMaintainer: M\nArchitecture: all\nVersion: 99:1\nDescription: d\n`,
   );
   writeFileSync(file, readFileSync("/var/lib/dpkg/status", "utf8") + entries.join(""));
   return file;

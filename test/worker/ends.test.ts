@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { pino } from "pino";
 import { DatasetCache } from "../../src/data/files/cache.ts";
 import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
@@ -80,6 +80,34 @@ test("a job is cancelled even if the call that stores its result does not return
   expect(await end).toBe("ended");
   expect(await place.get(id)).toMatchObject({ status: "cancelled", progress: { progress: 1 } });
   expect(threads.busy).toBe(0);
+});
+
+test("a run that has done its steps and does not end stands still", async () => {
+  const id = await place.post();
+  const run = await runOf(id, new Threads(1));
+  const { promise: storing, resolve } = Promise.withResolvers<void>();
+  const finish = run.lease.finish.bind(run.lease);
+  run.lease.finish = async (ending, rows) => {
+    if (ending.status !== "succeeded") return await finish(ending, rows);
+    resolve();
+    return await new Promise(() => {});
+  };
+  const end = run.execute();
+  await storing;
+  const assertMovingIn = (seconds: number) => {
+    const now = performance.now();
+    const clock = vi.spyOn(performance, "now").mockReturnValue(now + seconds * 1000);
+    try {
+      run.assertMoving();
+    } finally {
+      clock.mockRestore();
+    }
+  };
+  assertMovingIn(60);
+  expect(() => assertMovingIn(150)).toThrow(new RegExp(`^the ending of ${id} has stood still for \\d+ seconds$`));
+  await place.store.jobs.cancel(OWNER, id);
+  run.checkStatus();
+  expect(await end).toBe("ended");
 });
 
 test("a request that comes just before a run has its crew is obeyed", async () => {
