@@ -14,7 +14,7 @@ import { diskFault } from "./disk-fault.ts";
 import { DatasetFiles } from "./data/files/dataset-files.ts";
 import type { Logger } from "./log.ts";
 import { measureProcess } from "./meters.ts";
-import { Epoch } from "./epoch.ts";
+import { StoreEpoch } from "./store-epoch.ts";
 import { Control } from "./queue/control.ts";
 import { Deliveries } from "./queue/deliveries.ts";
 import { News } from "./queue/news.ts";
@@ -165,7 +165,7 @@ async function openApi(
     await upgradeStore(store, log);
     await store.limitOwners(config.ownerLimits);
   };
-  const epoch = await Epoch.open({ store, path: join(config.dataDirectory, "epoch"), log, refill });
+  const epoch = await StoreEpoch.open({ store, path: join(config.dataDirectory, "epoch"), log, refill });
   closers.push(() => epoch.close());
   checks.epoch = () => epoch.check();
   const webhooks = openWebhooks(config, redis, { store, connection, log });

@@ -29,7 +29,7 @@ import type { Telemetry } from "bullmq";
 import { BullMQOtel } from "bullmq-otel";
 import type { FastifyPluginCallback } from "fastify";
 import type { Logger } from "./log.ts";
-import type { Stage } from "./runner/pulse.ts";
+import type { Stage } from "./runner/standstill.ts";
 import type { RunTraces } from "./runner/trace.ts";
 
 /**

@@ -20,6 +20,8 @@ const SKIPPED = new Set([
   "package-lock.json",
   "LICENSE",
 ]);
+/** The name of a file, with or without its folders. Names with a variable part are none. */
+const CODE_FILE = /(?<![\w<>*{}/.-])[\w./-]*\w(?<!\.generated)\.(?:ts|mjs|lua)\b/g;
 const READ = new Set([".ts", ".mjs", ".lua", ".md", ".yml", ".yaml", ""]);
 
 function filesBelow(directory: string): string[] {
@@ -64,6 +66,17 @@ test("docs name files that are there", () => {
     ),
   );
   expect(named.filter(({ file }) => !existsSync(file))).toEqual([]);
+});
+
+test("comments name files of the code that are there", () => {
+  const isThere = (name: string) => files.some(({ path }) => `/${path}`.endsWith(`/${name.replace(/^\W+/, "")}`));
+  const gone = files.flatMap(({ path, lines }) =>
+    lines
+      .flatMap((line, at) => (path.endsWith(".md") || !isProse(path, lines, at) ? [] : (line.match(CODE_FILE) ?? [])))
+      .filter((name) => !isThere(name))
+      .map((name) => `${path}: ${name}`),
+  );
+  expect(gone).toEqual([]);
 });
 
 test("no file of code has more than 400 lines", () => {

@@ -13,7 +13,7 @@
  * without a record may remain; the next start removes it.
  */
 import type { FastifyBaseLogger } from "fastify";
-import { crashPoint } from "../crash.ts";
+import { crashPoint } from "../crash-point.ts";
 import { filesOf, type Named } from "../data/dataset.ts";
 import type { Draft } from "../data/files/dataset-files.ts";
 import { retryLater } from "../contract/errors.ts";

@@ -2,8 +2,10 @@
  * How the bytes of a table are read. A dataset is its bytes and their reading: together they decide
  * every value of every column.
  *
- * What a client leaves open is detected. The reading that results is recorded whole, with the
- * version of the reader, so that the same columns can be made again after the rules have changed.
+ * What a client leaves open is detected: the encoding in table/survey.ts, the separator in
+ * table/separator.ts, the decimal mark and the types in columns/table-columns.ts. The reading that
+ * results is recorded whole, with the version of the reader, so that the same columns can be made
+ * again after the rules have changed.
  */
 
 /** To be raised whenever the same bytes and options could give another reading or other values. */

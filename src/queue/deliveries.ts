@@ -11,7 +11,7 @@
  */
 import { Queue, type JobsOptions, type Telemetry } from "bullmq";
 import type { Redis } from "ioredis";
-import { crashPoint } from "../crash.ts";
+import { crashPoint } from "../crash-point.ts";
 import { available } from "../store/database.ts";
 import { hashTag, LAST_TURN } from "../store/keys.ts";
 

@@ -3,7 +3,7 @@
  * so that nothing is missing and nothing is written after the end.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { crashPoint } from "../crash.ts";
+import { crashPoint } from "../crash-point.ts";
 import type { Outcome } from "../engine/crew/crew.ts";
 import type { HashedFile, StopReason } from "../engine/state/state.ts";
 import { extractModels } from "../engine/state/state-worker.ts";

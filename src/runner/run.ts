@@ -36,7 +36,7 @@ import { Heartbeat } from "./heartbeat.ts";
 import { persist, type Life } from "./persist.ts";
 import { notesOn, prepare, readStart, type Prepared, type Sources } from "./prepare.ts";
 import { RunProgress } from "./progress.ts";
-import { StageWatch, type Stage } from "./pulse.ts";
+import { StageWatch, type Stage } from "./standstill.ts";
 import { Reporter } from "./reporter.ts";
 import { rewind } from "./rewind.ts";
 import type { Threads } from "./threads.ts";

@@ -1,5 +1,5 @@
 import type { Lease } from "../store/lease.ts";
-import type { Stage } from "./pulse.ts";
+import type { Stage } from "./standstill.ts";
 
 /**
  * What a run tells its trace. The runner does not import src/tracing.ts, which is loaded only if

@@ -5,7 +5,7 @@
  * is on its way.
  */
 import { createHash } from "node:crypto";
-import { crashPoint } from "../crash.ts";
+import { crashPoint } from "../crash-point.ts";
 import { meters } from "../meters.ts";
 import type { Database } from "./database.ts";
 import { Damaged, type StoredKind } from "./errors.ts";

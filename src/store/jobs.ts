@@ -3,7 +3,7 @@
  * unknown as one that never existed.
  */
 import { createHash } from "node:crypto";
-import { crashPoint } from "../crash.ts";
+import { crashPoint } from "../crash-point.ts";
 import { diagnosisOf, type Diagnosis } from "../contract/schema/diagnosis.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";

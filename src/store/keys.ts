@@ -3,7 +3,7 @@
  * any of them, on a cluster too.
  *
  * - `{rappel}:format` (string): the number of the store's format (format.ts); absent for 1
- * - `{rappel}:epoch` (string): a random id, which is lost if these data are lost (src/epoch.ts)
+ * - `{rappel}:epoch` (string): a random id, which is lost if these data are lost (store-epoch.ts)
  * - `{rappel}:upgrade` (string): held by the process that upgrades the store now
  * - `{rappel}:open` (hash): job id → owner, for every job that has not ended; a worker looks up
  *   the owner of a delivered job here

@@ -12,7 +12,7 @@
  * dies in between leaves nothing behind.
  */
 import { randomUUID } from "node:crypto";
-import { crashPoint } from "../crash.ts";
+import { crashPoint } from "../crash-point.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import type { JobError, JobResult, JobStatus } from "../contract/wire/job.ts";

@@ -3,7 +3,7 @@
  * is missed. An event stays until it was handed on. So if a process dies in between, another hands
  * it on.
  */
-import { crashPoint } from "../crash.ts";
+import { crashPoint } from "../crash-point.ts";
 import type { Event } from "../contract/wire/event.ts";
 import type { JobSummary } from "../contract/wire/job.ts";
 import type { NewEvent } from "./record.ts";

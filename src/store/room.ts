@@ -1,8 +1,8 @@
 /**
  * Room: why a job that was accepted ends, however many others there are.
  *
- * Redis' memory is bounded (`maxmemory`), and only a part of it (SHARE in lua/shared/room.lua) may be
- * filled. A job is accepted only if the store can promise it all that it may need until it ends:
+ * Redis' memory is bounded (`maxmemory`), and only a part of it (SHARE in lua/shared/room.lua) may
+ * be filled. A job is accepted only if the store can promise it all that it may need until it ends:
  *
  *     used + promised + need ≤ SHARE × maxmemory
  *
@@ -33,8 +33,8 @@
  *
  * Room is never made by deleting what an owner may still want.
  *
- * The scripts count what is there (lua/shared/room.lua), and this file what may come. Both must count
- * alike, so both take the numbers of room-numbers.ts.
+ * The scripts count what is there (lua/shared/room.lua), and this file what may come. Both must
+ * count alike, so both take the numbers of room-numbers.ts.
  */
 import type { EventType } from "../contract/schema/event-type.ts";
 import type { Sizes } from "../contract/resolve/sizes.ts";

@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, rmSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { CrashPoint } from "../../src/crash.ts";
+import type { CrashPoint } from "../../src/crash-point.ts";
 import { filesOf } from "../../src/data/dataset.ts";
 import type { Dataset } from "../../src/contract/wire/dataset.ts";
 import { makeDataDirectory, startTestRedis, type TestRedis } from "../support/redis.ts";

@@ -1,11 +1,11 @@
 /*
  * What a number looks like in a cell.
  *
- * The decimal mark belongs to the file, so each cell is read under both marks: `1.5` is a number
- * under the point alone, `1,5` under the comma alone, and `1,234` is 1234 under the point and 1.234
- * under the comma. The other mark groups digits by threes. Spaces and apostrophes do so under
- * either mark. Commas also group as in India: `12,34,567.89`. An IP address such as
- * `192.168.178.101` is no number, although it looks like digits in groups.
+ * The decimal mark belongs to the file (table-columns.ts decides it), so each cell is read under
+ * both marks: `1.5` is a number under the point alone, `1,5` under the comma alone, and `1,234` is
+ * 1234 under the point and 1.234 under the comma. The other mark groups digits by threes. Spaces
+ * and apostrophes do so under either mark. Commas also group as in India: `12,34,567.89`. An IP
+ * address such as `192.168.178.101` is no number, although it looks like digits in groups.
  *
  * Most cells are a sign, digits, a mark and an exponent. Those are read in one pass over their
  * characters, which is faster than a regular expression and `Number`. The quotient of two integers

@@ -27,7 +27,7 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import { crashPoint } from "../../crash.ts";
+import { crashPoint } from "../../crash-point.ts";
 import { meters } from "../../meters.ts";
 import { DamagedFile, isDamaged, PROBE_NAME, probeDirectory, removeAbandoned, syncDirectory } from "./disk.ts";
 import {

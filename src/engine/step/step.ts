@@ -28,15 +28,20 @@ interface News {
 /*
  * One training step, as every thread of a crew runs it.
  *
- *   by samples      gather my slab of the batch, forward, loss, backward down to each layer's input
- *   gradient ── meet ── by parameters   the gradients of my rows over the whole batch, and the
- *   update of each tile while it is in cache (── meet ──     and the same again with the step's
- *   next batch, if gradients are accumulated; the last one completes the tiles) (── meet ──     and
- *   the optimizer's passes, only if something needs the whole gradient; a search evaluates again,
- *   as above;
- *                   an observation looks at my blocks before and after)
- *                   the leader logs, diagnoses, and decides what all do at the step's end
+ *   by samples      gather my slab of the batch, forward, loss, backward down to each layer's
+ *                   input gradient
  *   ── meet ──
+ *   by parameters   the gradients of my rows over the whole batch, and the update of each tile
+ *                   while it is in cache
+ *   (── meet ──     and the same again with the step's next batch, if gradients are accumulated;
+ *                   the last one completes the tiles)
+ *   (── meet ──     and the optimizer's passes, only if something needs the whole gradient; a
+ *                   search evaluates again, as above; an observation looks at my blocks before
+ *                   and after)
+ *   the leader      logs, diagnoses, and decides what all do at the step's end
+ *   ── meet ──
+ *
+ * What happens between two steps (evaluation, early stopping, checkpoints) is in crew/thread.ts.
  *
  * Everything that a thread needs to know is in the memory, or every thread computes it in the same
  * way. Threads exchange only the words of the barrier and the leader's ACTION.

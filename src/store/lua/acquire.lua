@@ -28,9 +28,9 @@ Returns {'taken', run, 1 if it must run alone, milliseconds that it waited in th
 ]]
 if tonumber(redis.call('GET', root .. ':format') or 1) > tonumber(ARGV[7]) then return { 'newer' } end
 
--- Owners take turns (shared/job.lua). When an owner's turn comes, the most urgent of its waiting jobs
--- takes it. So the delivery of one job may run another. The first job is then run by the delivery
--- of the other, even if that comes after the other has ended.
+-- Owners take turns (shared/job.lua). When an owner's turn comes, the most urgent of its waiting
+-- jobs takes it. So the delivery of one job may run another. The first job is then run by the
+-- delivery of the other, even if that comes after the other has ended.
 local function instead()
   local first = ARGV[6] ~= '0' and redis.call('ZRANGE', owned .. ':waiting', 0, 0)[1]
   return first and first ~= id and { 'instead', first }

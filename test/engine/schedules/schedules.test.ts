@@ -137,8 +137,8 @@ describe("further schedules", () => {
       cooldown: 2,
       min_lr: 0.03,
     };
+    // The rate drops at 1.1 and at the fourth 2: the two values after a drop are not counted.
     const seen = followed(options, [NaN, 1, 1.05, 1.1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3]);
-    // NaN, 1, ·, · drop, 2, wait, wait, ·, · drop, 3, wait, wait, ·, ·
     expect(seen).toEqual([0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05, 0.03, 0.03, 0.03, 0.03, 0.03, 0.03, 0.03]);
   });
 });

@@ -14,7 +14,7 @@ const PREPARING_MS = 600_000;
 const ENDING_MS = 120_000;
 const TAKE_MS = 1000;
 
-export class Pulse {
+export class Standstill {
   readonly #fixedMs: number | null;
   #count = -1;
   #movedAt = 0;
@@ -59,20 +59,20 @@ const stages = {
 };
 export type Stage = keyof typeof stages;
 
-/** Takes the pulse of a run through its stages. */
+/** Notices it through the stages of a run. */
 export class StageWatch {
   readonly #held: () => boolean;
   readonly #timer: NodeJS.Timeout;
   #stage: Stage;
   #count: () => number;
-  #pulse: Pulse;
+  #standstill: Standstill;
 
   /** While the run is `held`, it is not expected to move. */
   constructor(stage: Stage, count: () => number, held: () => boolean) {
     this.#held = held;
     this.#stage = stage;
     this.#count = count;
-    this.#pulse = new Pulse(stages[stage].limitMs);
+    this.#standstill = new Standstill(stages[stage].limitMs);
     this.#timer = setInterval(() => this.take(), TAKE_MS);
     this.take();
   }
@@ -81,18 +81,18 @@ export class StageWatch {
   enter(stage: Stage, count: () => number, now = performance.now()): void {
     this.#stage = stage;
     this.#count = count;
-    this.#pulse = new Pulse(stages[stage].limitMs);
+    this.#standstill = new Standstill(stages[stage].limitMs);
     this.take(now);
   }
 
   take(now = performance.now()): void {
-    if (this.#held()) this.#pulse.rest(now);
-    else this.#pulse.take(this.#count(), now);
+    if (this.#held()) this.#standstill.rest(now);
+    else this.#standstill.take(this.#count(), now);
   }
 
   /** A sentence about what stands still in a run of `jobId`; null if the run moves. */
   still(jobId: string, now = performance.now()): string | null {
-    const seconds = this.#pulse.stillSeconds(now);
+    const seconds = this.#standstill.stillSeconds(now);
     return seconds === null ? null : `${stages[this.#stage].who} of ${jobId} has stood still for ${seconds} seconds`;
   }
 

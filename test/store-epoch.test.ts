@@ -3,16 +3,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { expect, onTestFinished, test } from "vitest";
-import { Epoch } from "../src/epoch.ts";
+import { StoreEpoch } from "../src/store-epoch.ts";
 import { keys } from "../src/store/keys.ts";
 import { redis, setUpStore, store } from "./store/setup.ts";
 
 setUpStore();
 
-async function open(refill = async () => {}): Promise<{ epoch: Epoch; path: string }> {
+async function open(refill = async () => {}): Promise<{ epoch: StoreEpoch; path: string }> {
   const directory = mkdtempSync(join(tmpdir(), "rappel-epoch-"));
   const path = join(directory, "epoch");
-  const epoch = await Epoch.open({ store, path, log: pino({ level: "silent" }), refill });
+  const epoch = await StoreEpoch.open({ store, path, log: pino({ level: "silent" }), refill });
   onTestFinished(() => {
     epoch.close();
     rmSync(directory, { recursive: true });

@@ -1,18 +1,18 @@
 import { expect, test } from "vitest";
-import { Pulse, StageWatch } from "../../src/runner/pulse.ts";
+import { Standstill, StageWatch } from "../../src/runner/standstill.ts";
 
-/** Takes counts at these seconds, and returns what the pulse says at the last one. */
+/** Takes counts at these seconds, and returns what it says at the last one. */
 function after(...takes: [seconds: number, count: number | "held"][]): number | null {
-  const pulse = new Pulse();
+  const standstill = new Standstill();
   for (const [seconds, count] of takes) {
-    if (count === "held") pulse.rest(seconds * 1000);
-    else pulse.take(count, seconds * 1000);
+    if (count === "held") standstill.rest(seconds * 1000);
+    else standstill.take(count, seconds * 1000);
   }
-  return pulse.stillSeconds(takes.at(-1)![0] * 1000);
+  return standstill.stillSeconds(takes.at(-1)![0] * 1000);
 }
 
 test("a crew that moves is alive; one that has not moved for half a minute stands still", () => {
-  expect(new Pulse().stillSeconds()).toBeNull();
+  expect(new Standstill().stillSeconds()).toBeNull();
   expect(after([0, 5], [1, 6], [31, 6])).toBeNull();
   expect(after([0, 5], [1, 6], [32, 6])).toBe(31);
   expect(after([0, 5], [1, 6], [32, 6], [33, 7])).toBeNull();

@@ -25,7 +25,7 @@ export interface EpochOptions {
   readonly refill: () => Promise<void>;
 }
 
-export class Epoch {
+export class StoreEpoch {
   readonly #options: EpochOptions;
   readonly #timer: NodeJS.Timeout;
   /** What Redis held when both last agreed. */
@@ -38,8 +38,8 @@ export class Epoch {
     this.#timer = setInterval(() => void this.#look().catch(() => undefined), LOOK_MS).unref();
   }
 
-  static async open(options: EpochOptions): Promise<Epoch> {
-    const epoch = new Epoch(options);
+  static async open(options: EpochOptions): Promise<StoreEpoch> {
+    const epoch = new StoreEpoch(options);
     await epoch.#look();
     return epoch;
   }
