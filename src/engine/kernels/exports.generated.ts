@@ -18,6 +18,7 @@ export interface KernelExports {
   readonly clip_units: (gradient: number, weight: number, units: number, length: number, clipping: number, eps: number) => void;
   // src/engine/kernels/matmul.kernel.as.ts
   readonly matmul: (c: number, a: number, b: number, m: number, n: number, k: number, cRow: number, aRow: number, aStep: number, bRow: number, transposed: number, bias: number, panel: number) => void;
+  readonly matmul_add: (c: number, a: number, b: number, m: number, n: number, k: number, cRow: number, aRow: number, aStep: number, bRow: number, transposed: number, panel: number) => void;
   readonly pack_panels: (panels: number, b: number, n: number, k: number, bRow: number, transposed: number) => void;
   readonly matmul_packed: (c: number, a: number, panels: number, m: number, n: number, k: number, cRow: number, aRow: number, aStep: number, bias: number) => void;
   readonly column_sums: (out: number, x: number, row: number, count: number, begin: number, end: number) => void;
@@ -60,6 +61,10 @@ export interface KernelExports {
   // src/engine/layers/rnn/kernel.as.ts
   readonly rnn_forward: (row: number, rowStride: number, recurrent: number, h: number, y: number, yStride: number, samples: number, hidden: number, relu: number) => void;
   readonly rnn_backward: (row: number, rowStride: number, dy: number, dyStride: number, dh: number, sums: number, samples: number, hidden: number, relu: number) => void;
+  // src/engine/layers/scaled_dot_product_attention/kernel.as.ts
+  readonly attention_scratch: () => number;
+  readonly attention_forward: (q: number, k: number, v: number, y: number, rest: number, queries: number, keys: number, size: number, valueSize: number, qRow: number, kRow: number, vRow: number, yRow: number, scale: number, causal: number, mask: number, maskRow: number, scratch: number) => void;
+  readonly attention_backward: (q: number, k: number, v: number, y: number, g: number, rest: number, dq: number, dk: number, dv: number, queries: number, keys: number, size: number, valueSize: number, qRow: number, kRow: number, vRow: number, yRow: number, scale: number, causal: number, mask: number, maskRow: number, scratch: number) => void;
   // src/engine/layers/sigmoid/kernel.as.ts
   readonly sigmoid_forward: (x: number, y: number, n: number) => void;
   readonly sigmoid_backward: (y: number, g: number, d: number, n: number) => void;

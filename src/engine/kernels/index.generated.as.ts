@@ -16,6 +16,7 @@ export * from "../layers/leaky_relu/kernel.as";
 export * from "../layers/lstm/kernel.as";
 export * from "../layers/relu/kernel.as";
 export * from "../layers/rnn/kernel.as";
+export * from "../layers/scaled_dot_product_attention/kernel.as";
 export * from "../layers/sigmoid/kernel.as";
 export * from "../layers/silu/kernel.as";
 export * from "../layers/softplus/kernel.as";

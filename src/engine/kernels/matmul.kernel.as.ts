@@ -24,11 +24,26 @@ export function matmul(
   c: usize, a: usize, b: usize, m: i32, n: i32, k: i32,
   cRow: i32, aRow: i32, aStep: i32, bRow: i32, transposed: i32, bias: usize, panel: usize,
 ): void {
+  product(c, a, b, m, n, k, cRow, aRow, aStep, bRow, transposed, bias, panel, false);
+}
+
+/** C += A · B: the sums of blocks of k are added to what C holds, in ascending order. */
+export function matmul_add(
+  c: usize, a: usize, b: usize, m: i32, n: i32, k: i32,
+  cRow: i32, aRow: i32, aStep: i32, bRow: i32, transposed: i32, panel: usize,
+): void {
+  product(c, a, b, m, n, k, cRow, aRow, aStep, bRow, transposed, 0, panel, true);
+}
+
+function product(
+  c: usize, a: usize, b: usize, m: i32, n: i32, k: i32,
+  cRow: i32, aRow: i32, aStep: i32, bRow: i32, transposed: i32, bias: usize, panel: usize, add: bool,
+): void {
   for (let p = 0; p < k; p += BLOCK) {
     const depth = min(BLOCK, k - p);
     for (let j = 0; j < n; j += 8) {
       pack(panel, b, p, j, depth, min(8, n - j), bRow, transposed);
-      columns(c, a, panel, m, n, k, p, j, cRow, aRow, aStep, bias);
+      columns(c, a, panel, m, n, k, p, j, cRow, aRow, aStep, bias, add || p != 0);
     }
   }
 }
@@ -55,7 +70,7 @@ export function matmul_packed(
   for (let p = 0; p < k; p += BLOCK) {
     const depth = min(BLOCK, k - p);
     for (let j = 0; j < n; j += 8) {
-      columns(c, a, panels, m, n, k, p, j, cRow, aRow, aStep, bias);
+      columns(c, a, panels, m, n, k, p, j, cRow, aRow, aStep, bias, p != 0);
       panels += panelBytes(depth, n - j);
     }
   }
@@ -80,13 +95,14 @@ function pack(panel: usize, b: usize, p: i32, j: i32, depth: i32, width: i32, bR
 @inline
 function columns(
   c: usize, a: usize, panel: usize, m: i32, n: i32, k: i32, p: i32, j: i32, cRow: i32, aRow: i32, aStep: i32, bias: usize,
+  add: bool,
 ): void {
   const depth = min(BLOCK, k - p);
   const width = min(8, n - j);
   const blockA = a + p * aStep;
   const columnBias: usize = p + depth == k && bias != 0 ? bias + (j << 2) : 0;
-  if (width > 4) rows(true, c + (j << 2), cRow, blockA, aRow, aStep, panel, depth, m, width, p != 0, columnBias);
-  else rows(false, c + (j << 2), cRow, blockA, aRow, aStep, panel, depth, m, width, p != 0, columnBias);
+  if (width > 4) rows(true, c + (j << 2), cRow, blockA, aRow, aStep, panel, depth, m, width, add, columnBias);
+  else rows(false, c + (j << 2), cRow, blockA, aRow, aStep, panel, depth, m, width, add, columnBias);
 }
 
 /**

@@ -59,6 +59,25 @@ test.each(depths)("the product has its reference's bits in every tile, layout an
   }
 });
 
+test.each(depths)("a product is added to what is there, block after block (k = %i)", (k) => {
+  const [m, n] = [7, 11];
+  const bench = new Bench();
+  const { kernels } = bench;
+  const [a, b, start] = [numbers(m * k, 1), numbers(k * n, 2), numbers(m * n, 3)];
+  const [panel, out] = [bench.reserve(8192), bench.floats([...start, 7, 7])];
+  kernels.matmul_add(out, bench.floats(a), bench.floats(b), m, n, k, n * 4, k * 4, 4, n * 4, 0, panel);
+  const expected = start.slice();
+  for (let p = 0; p < k; p += 256) {
+    const depth = Math.min(256, k - p);
+    const left = Float32Array.from({ length: m * depth }, (_, i) => a[Math.floor(i / depth) * k + p + (i % depth)]);
+    const fma = (x: number, y: number, z: number) => kernels.multiply_add(x, y, z);
+    const block = matmul(left, b.subarray(p * n), null, [m, n, depth], fma);
+    for (let i = 0; i < expected.length; i++) expected[i] += block[i];
+  }
+  expect(bench.bits(out, m * n)).toEqual(bitsOf(expected));
+  expect(bench.read(out + m * n * 4, 2)).toEqual(new Float32Array(2).fill(7));
+});
+
 test("column sums are products with a row of ones", () => {
   for (const rows of [1, 5, 256, 257, 600]) {
     for (const columns of [1, 3, 4, 11]) {
