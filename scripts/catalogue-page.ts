@@ -93,7 +93,7 @@ function row(option: Hyperparameter): string {
   return `| \`${option.name}\` | ${preset} | ${values(option)} | ${cell(option.description)} |`;
 }
 
-function values({ type, choices, length, min, max, above, below }: Hyperparameter): string {
+function values({ type, choices, of, length, min, max, above, below }: Hyperparameter): string {
   if (choices !== null) return choices.map((choice) => `\`"${choice}"\``).join(", ");
   const bounds = [
     min === null ? [] : `≥ ${min}`,
@@ -108,10 +108,10 @@ function values({ type, choices, length, min, max, above, below }: Hyperparamete
     choice: "",
     numbers: length === null ? "numbers" : `${length} numbers`,
     integers: length === null ? "integers" : `${length} integers`,
-    members: "members",
+    member: `one of the ${of}`,
+    members: `some of the ${of}`,
     class_numbers: "object: class → number",
     class: "class",
-    optimizer: "optimizer",
   };
   return bounds.length === 0 ? words[type] : `${words[type]} ${bounds.join(" and ")}`;
 }

@@ -25,10 +25,10 @@ const kinds = {
   choice: "one of `choices`",
   numbers: "a list of numbers",
   integers: "a list of integers",
-  members: "a list of members of the same kind, without the options that the whole has in common",
+  member: "a member of the kind `of`, written like the spec's own",
+  members: "a list of members of the kind `of`, without the options that the whole has in common",
   class_numbers: "an object from names of the target's classes to numbers",
   class: "the name of one of the target's classes",
-  optimizer: "another optimizer, written like the spec's own",
 } as const satisfies Record<Option["kind"], string>;
 
 export const Hyperparameter = z
@@ -49,6 +49,7 @@ export const Hyperparameter = z
     above: z.number().nullable().describe("Values are greater than this."),
     below: z.number().nullable().describe("Values are less than this."),
     choices: z.array(z.string()).nullable(),
+    of: z.string().nullable().describe("What kind of member it takes, as in `/v1/optimizers`."),
     length: z.int().nullable().describe("How many numbers a list has; null if any."),
     description: z.string(),
   })
@@ -178,6 +179,7 @@ function hyperparameter(name: string, option: Option): Hyperparameter {
     above,
     below,
     choices: "choices" in option ? [...option.choices] : null,
+    of: "of" in option ? option.of : null,
     length: "length" in option ? option.length : null,
     description: option.doc,
   };

@@ -36,7 +36,7 @@ test.each(Object.entries(registries))(
 test("an option says what it is, what it may be and what it is by default", async () => {
   const { body } = await service.call("GET", "/v1/optimizers/adam");
   const option = (name: string) => body.hyperparameters.find((found: Hyperparameter) => found.name === name);
-  const nothing = { min: null, max: null, above: null, below: null, choices: null, length: null };
+  const nothing = { min: null, max: null, above: null, below: null, choices: null, of: null, length: null };
   expect(option("lr")).toEqual({
     ...nothing,
     name: "lr",

@@ -1,6 +1,6 @@
 // The optimizers' references: what their kernels are held to.
 import { globSync } from "node:fs";
-import { configure } from "../../src/engine/optimizers/configure.ts";
+import { configure, isOptimizer } from "../../src/engine/optimizers/configure.ts";
 import type { Reference, ReferenceTensor } from "../../src/engine/optimizers/reference.ts";
 import type { Member } from "../../src/engine/settings.ts";
 import { size } from "../../src/engine/member/shape.ts";
@@ -19,7 +19,7 @@ export function referenceOf(member: Member): (tensors: readonly ReferenceTensor[
   const { type } = configure(member);
   const key = type.dialect === undefined ? type.type : `${type.dialect}_${type.type}`;
   const inner = Object.entries(type.options)
-    .filter(([, { kind }]) => kind === "optimizer")
+    .filter(([, option]) => isOptimizer(option))
     .map(([name]) => {
       const other = member[name] as Member;
       return [name, Object.assign(referenceOf(other), { rate: configure(other).rate })];

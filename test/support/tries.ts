@@ -1,10 +1,11 @@
 /** The values that the tests of every member try, besides the defaults of its options. */
+import { isOptimizer } from "../../src/engine/optimizers/configure.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
 import { withDefaults, type Option, type Options } from "../../src/engine/member/options.ts";
 import type { Member } from "../../src/engine/settings.ts";
 
 export function tries(option: Option): readonly unknown[] {
-  if (option.tries !== undefined && option.kind === "optimizer") return (option.tries as Member[]).map(whole);
+  if (option.tries !== undefined && isOptimizer(option)) return (option.tries as Member[]).map(whole);
   if (option.tries !== undefined) return option.tries;
   switch (option.kind) {
     case "boolean":

@@ -3,7 +3,7 @@
  * branch of the union here.
  */
 import { z } from "zod";
-import type { Bounds, Description, Option, Options, ValueOf } from "../../engine/member/options.ts";
+import type { Bounds, Description, Option, Options, Registry, ValueOf } from "../../engine/member/options.ts";
 import type { Member } from "../../engine/settings.ts";
 
 /** Of no common options zod's types would say that there are no others either. */
@@ -14,33 +14,34 @@ type MemberSchema<C extends z.ZodRawShape> = keyof C extends never
 /**
  * A union over `type` of every member of a registry, each a strict object of its own options and
  * the `common` ones. Members within a member have the options that are theirs alone.
- * @param kind what follows the type in the names of the components: `AdamOptimizer`.
+ * @param of the folder of the kind. @param kind what follows the type in the names of the
+ * components: `AdamOptimizer`.
  */
 export function memberUnion<C extends z.ZodRawShape>(
+  of: string,
   kind: string,
-  registry: Readonly<Record<string, Description>>,
+  registry: Registry<Description>,
   common: C,
 ): MemberSchema<C> {
-  return unionOf(registry, common, kind, partUnion(kind, registry)) as unknown as MemberSchema<C>;
+  definePart(of, unionOf(registry, {}, `${kind}Part`).meta({ id: `${kind}Part` }));
+  return unionOf(registry, common, kind) as unknown as MemberSchema<C>;
 }
 
-/** What may stand within a member of this kind; such a part may have parts itself. */
-function partUnion(kind: string, registry: Readonly<Record<string, Description>>): z.ZodType {
-  const options = Object.values(registry).flatMap((member) => Object.values(member.options));
-  if (!options.some((option) => option.kind === "members")) return z.never();
-  const parts: z.ZodType = z.lazy(() => union).meta({ id: `${kind}Part` });
-  const union = unionOf(registry, {}, `${kind}Part`, parts);
-  return parts;
+/**
+ * The schemas of members that stand among another member's options, by kind. They are looked up
+ * when one is needed, since kinds contain each other and themselves.
+ */
+const parts = new Map<string, z.ZodType>();
+
+export function definePart(of: string, schema: z.ZodType): void {
+  parts.set(of, schema);
 }
 
-function unionOf(
-  registry: Readonly<Record<string, Description>>,
-  common: z.ZodRawShape,
-  kind: string,
-  part: z.ZodType,
-): z.ZodType {
+const partOf = (of: string): z.ZodType => z.lazy(() => parts.get(of)!);
+
+function unionOf(registry: Registry<Description>, common: z.ZodRawShape, kind: string): z.ZodType {
   const branches = Object.values(registry).map((member) => {
-    const shape = { type: z.literal(member.type), ...optionSchemas(member.options, part), ...common };
+    const shape = { type: z.literal(member.type), ...optionSchemas(member.options), ...common };
     return z.strictObject(shape).meta(described(`${pascalCase(member.type)}${kind}`, member));
   });
   // The branches are built at run time, so what they have in common is all that the type can say.
@@ -63,23 +64,19 @@ type OptionSchemas<O extends Options> = {
     : z.ZodType<ValueOf<O[K]>>;
 };
 
-/**
- * @param part the schema of members that stand in the options: an optimizer in an optimizer,
- * schedules in a schedule.
- */
-export function optionSchemas<O extends Options>(options: O, part: z.ZodType = z.never()): OptionSchemas<O> {
-  const schemas = Object.entries(options).map(([name, option]) => [name, optionSchema(option, part)]);
+export function optionSchemas<O extends Options>(options: O): OptionSchemas<O> {
+  const schemas = Object.entries(options).map(([name, option]) => [name, optionSchema(option)]);
   return Object.fromEntries(schemas) as OptionSchemas<O>;
 }
 
-function optionSchema(option: Option, part: z.ZodType): z.ZodType {
-  const plain = plainSchema(option, part);
+function optionSchema(option: Option): z.ZodType {
+  const plain = plainSchema(option);
   if (option.default === undefined) return plain.describe(option.doc);
   const nullable = option.default === null ? plain.nullable() : plain;
   return nullable.default(option.default).describe(option.doc);
 }
 
-function plainSchema(option: Option, part: z.ZodType): z.ZodType {
+function plainSchema(option: Option): z.ZodType {
   switch (option.kind) {
     case "number":
       return bounded(z.number(), option);
@@ -93,10 +90,10 @@ function plainSchema(option: Option, part: z.ZodType): z.ZodType {
       return listOf(bounded(z.number(), option), option.length);
     case "integers":
       return listOf(bounded(z.int(), option), option.length);
-    case "optimizer":
-      return part;
+    case "member":
+      return partOf(option.of);
     case "members":
-      return z.array(part).min(1).max(MAX_PARTS);
+      return z.array(partOf(option.of)).min(1).max(MAX_PARTS);
     case "class_numbers":
       return z.record(z.string(), z.number().min(0));
     case "class":

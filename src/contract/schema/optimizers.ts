@@ -7,7 +7,7 @@ import type { Dialect, OptimizerType } from "../../engine/optimizers/optimizer.t
 import { optimizers } from "../../engine/optimizers/registry.generated.ts";
 import type { Member } from "../../engine/settings.ts";
 import { explainKeys, unknownKey } from "../resolve/faults.ts";
-import { described, discriminated, optionSchemas, pascalCase } from "./members.ts";
+import { definePart, described, discriminated, optionSchemas, pascalCase } from "./members.ts";
 
 const WHOSE: Readonly<Record<Dialect, string>> = { torch: "PyTorch's", keras: "Keras'", optax: "optax'" };
 
@@ -22,15 +22,14 @@ export const Optimizer = discriminated(
   ),
 ).meta({ id: "Optimizer" }) as z.ZodType<Member, Member>;
 
+definePart("optimizers", Optimizer);
+
 function schemaOf(declared: OptimizerType): z.ZodType {
   const { type, dialect } = declared;
   const shape = {
     type: z.literal(type),
     dialect: dialectSchema(dialect),
-    ...optionSchemas(
-      declared.options,
-      z.lazy(() => Optimizer),
-    ),
+    ...optionSchemas(declared.options),
   };
   const error = (issue: z.core.$ZodRawIssue) =>
     issue.code === "unrecognized_keys"

@@ -31,7 +31,7 @@ const layerName = z
 const Model = z
   .strictObject({
     layers: z
-      .array(memberUnion("Layer", layers, { name: layerName }))
+      .array(memberUnion("layers", "Layer", layers, { name: layerName }))
       .min(1)
       .max(256),
   })
@@ -48,7 +48,7 @@ export const timingOptions = {
   },
 } as const satisfies Options;
 
-export const ScheduleSpec = memberUnion("Schedule", schedules, optionSchemas(timingOptions));
+export const ScheduleSpec = memberUnion("schedules", "Schedule", schedules, optionSchemas(timingOptions));
 
 const CheckpointPolicy = z
   .strictObject({
@@ -105,7 +105,7 @@ export const Spec = z
     metadata: Metadata,
     data: Data,
     model: Model,
-    loss: memberUnion("Loss", losses, {}),
+    loss: memberUnion("losses", "Loss", losses, {}),
     optimizer: Optimizer,
     parameter_groups: ParameterGroups,
     schedule: ScheduleSpec.prefault({ type: "constant" }).describe("The learning rate over time."),

@@ -50,11 +50,10 @@ export type Option = Explained &
         readonly length: number | null;
         readonly default?: readonly number[] | null;
       } & Bounds)
-    /**
-     * Members of the kind that has this option, at least one: the schedules that a schedule is made
-     * of.
-     */
-    | { readonly kind: "members"; readonly default?: null }
+    /** One member: the optimizer that an optimizer wraps. `of` is the folder of its kind. */
+    | { readonly kind: "member"; readonly of: string; readonly default?: Member }
+    /** At least one member: the schedules that a schedule is made of. */
+    | { readonly kind: "members"; readonly of: string; readonly default?: null }
     /**
      * A number for every class, by the class' name as it stands in the data: `{"cat": 2, "dog":
      * 1}`; classes left out count 1.
@@ -62,8 +61,6 @@ export type Option = Explained &
     | { readonly kind: "class_numbers"; readonly default: null }
     /** One class' name as it stands in the data. */
     | { readonly kind: "class"; readonly default: null }
-    /** Another optimizer, which this one wraps or falls back on. */
-    | { readonly kind: "optimizer"; readonly default?: Member }
   );
 
 export type Options = Readonly<Record<string, Option>>;
@@ -86,7 +83,7 @@ type Plain<O, M> = O extends { readonly kind: "number" | "integer" }
             ? Readonly<Record<string, number>>
             : O extends { readonly kind: "class" }
               ? string
-              : O extends { readonly kind: "optimizer" }
+              : O extends { readonly kind: "member" }
                 ? M
                 : never;
 

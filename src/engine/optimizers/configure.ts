@@ -1,4 +1,4 @@
-import type { Options, ValuesOf } from "../member/options.ts";
+import type { Option, Options, ValuesOf } from "../member/options.ts";
 import type { ConfiguredOptimizer, OptimizerType } from "./optimizer.ts";
 import { optimizers } from "./registry.generated.ts";
 import type { Member } from "../settings.ts";
@@ -10,7 +10,7 @@ import type { Member } from "../settings.ts";
 export function configure(member: Member): ConfiguredOptimizer {
   const type = declarationOf(member);
   const inner = Object.entries(type.options)
-    .filter(([, { kind }]) => kind === "optimizer")
+    .filter(([, option]) => isOptimizer(option))
     .map(([name]): [string, ConfiguredOptimizer] => [name, configure(member[name] as Member)]);
   const options = { ...member, ...Object.fromEntries(inner) };
   const rateOption = type.rate ?? "lr";
@@ -57,12 +57,15 @@ function cycledOf(
  */
 export function withOption(member: Member, name: "lr" | "weight_decay", value: number): Member {
   const type = declarationOf(member);
-  const changes = Object.entries(type.options).flatMap(([option, { kind }]): [string, unknown][] => {
-    if (kind === "optimizer") return [[option, withOption(member[option] as Member, name, value)]];
+  const changes = Object.entries(type.options).flatMap(([option, declared]): [string, unknown][] => {
+    if (isOptimizer(declared)) return [[option, withOption(member[option] as Member, name, value)]];
     return option === nameIn(type, name) ? [[option, value]] : [];
   });
   return { ...member, ...Object.fromEntries(changes) };
 }
+
+/** Whether an option is an optimizer itself. */
+export const isOptimizer = (option: Option): boolean => option.kind === "member" && option.of === "optimizers";
 
 /** A type's own name for an option, given its name in the default dialect. */
 const nameIn = ({ names }: OptimizerType, option: string): string => (names?.[option] as string | undefined) ?? option;

@@ -15,7 +15,7 @@ export const chained = defineSchedule({
   summary: "Several schedules at once: lr times the factor of each.",
   formula: "lr · Π schedulers[k](t)/lr",
   source: "torch.optim.lr_scheduler.ChainedScheduler",
-  options: { schedulers: { kind: "members", doc: "The schedules." } },
+  options: { schedulers: { kind: "members", of: "schedules", doc: "The schedules." } },
   check: ({ schedulers }, typeOf) =>
     schedulers.flatMap((part, i) => (typeOf(part).setsRate?.(part, typeOf) ? [notAFactor(part, i)] : [])),
   rate: ({ schedulers }, at) =>

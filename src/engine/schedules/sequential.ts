@@ -12,7 +12,7 @@ export const sequential = defineSchedule({
   formula: "schedulers[k](t − milestones[k−1]) from milestones[k−1] on",
   source: "torch.optim.lr_scheduler.SequentialLR",
   options: {
-    schedulers: { kind: "members", doc: "The schedules, in order." },
+    schedulers: { kind: "members", of: "schedules", doc: "The schedules, in order." },
     milestones: {
       kind: "integers",
       length: null,

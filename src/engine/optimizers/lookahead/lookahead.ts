@@ -25,7 +25,8 @@ export const lookahead = defineOptimizer({
   source: "Zhang et al. 2019, arXiv:1907.08610; optax.lookahead",
   options: {
     optimizer: {
-      kind: "optimizer",
+      kind: "member",
+      of: "optimizers",
       default: withDefaults(adam),
       tries: [{ type: "sgd", momentum: 0.5 }, { type: "novograd" }, { type: "muon", ns_precision: "float32" }],
       doc: "The optimizer of the fast weights.",

@@ -70,7 +70,8 @@ export const muon = defineOptimizer({
       doc: "Arithmetic of the iteration: bfloat16 has three digits and is what PyTorch uses.",
     },
     fallback: {
-      kind: "optimizer",
+      kind: "member",
+      of: "optimizers",
       default: withDefaults(adamw),
       tries: [{ type: "sgd", momentum: 0.5, lr: 0.1 }, { type: "lamb" }],
       doc: "The optimizer of all parameters that are not matrices; its rate follows lr in proportion.",
