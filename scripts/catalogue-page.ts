@@ -6,7 +6,8 @@ type Entry = (typeof catalogue)[keyof typeof catalogue][number];
 const about = {
   optimizers:
     "The state is kept in float32 for every parameter and is part of each checkpoint; its size counts by default options.",
-  layers: "Every layer may also have a `name`, which its parameters are called after; without one it is its index.",
+  layers:
+    "Every layer may also have a `name`, which its parameters are named after. Without it they are named after its index.",
   losses: "A regression target is standardised under mse, l1 and huber unless the spec says otherwise.",
   schedules: "`lr` is the optimizer's; t counts steps, or epochs where `interval` says so.",
   detectors:

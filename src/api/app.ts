@@ -4,7 +4,7 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyPluginCallback } from "
 import { Problem } from "../contract/errors.ts";
 import { buildBase } from "./base.ts";
 import { Attempts } from "./plugins/attempts.ts";
-import { nameAskers } from "./plugins/askers.ts";
+import { decorateWithCaller } from "./plugins/caller.ts";
 import { authenticate } from "./plugins/authentication.ts";
 import { describeApi } from "./plugins/description.ts";
 import { refuseForeignPages } from "./plugins/local-only.ts";
@@ -27,7 +27,7 @@ export async function buildApp({ log, queues, tracing, ...services }: AppOptions
   if (tracing !== undefined) await app.register(tracing);
   refuseWhileClosing(app);
   endLongLived(app, longLivedLimits);
-  nameAskers(app);
+  decorateWithCaller(app);
   logRequests(app);
   const { apiKeys, host } = services.config;
   refuseForeignPages(app, { host, keyless: apiKeys.length === 0 });

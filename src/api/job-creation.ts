@@ -49,7 +49,7 @@ export function resolveContext(
   const context: ResolveContext = {
     dataset: (id) => store.datasets.get(owner, id),
     files,
-    asker: reply.asker(),
+    caller: reply.caller(),
     maxMemoryBytes: config.maxJobBytes,
     // Of Redis' memory 70 % are for checkpoints, and one is written while the last one is still
     // there.

@@ -1,7 +1,7 @@
 /**
- * The catalogue: what the engine's members say of themselves. A new member is in it as soon as its
- * folder is there; a new field of a kind's declarations takes a line in `catalogue` and one in the
- * kind's schema.
+ * The catalogue: descriptions of the engine's members. A new member is in it as soon as its folder
+ * exists. A new field of a kind's declarations needs a line in `catalogue` and one in the schema of
+ * the kind.
  */
 import { z } from "zod";
 import { detectors } from "../engine/detectors/registry.generated.ts";
@@ -17,7 +17,7 @@ import { policyOptions } from "./schema/detectors.ts";
 import { timingOptions } from "./schema/spec.ts";
 import { list } from "./wire/common.ts";
 
-/** What a hyperparameter of each kind takes. */
+/** The values that each kind of hyperparameter takes. */
 const kinds = {
   number: "a number",
   integer: "an integer",
@@ -27,8 +27,8 @@ const kinds = {
   integers: "a list of integers",
   member: "a member of the kind `of`, written like the spec's own",
   members: "a list of members of the kind `of`, without the options that the whole has in common",
-  class_numbers: "an object from names of the target's classes to numbers",
-  class: "the name of one of the target's classes",
+  class_numbers: "an object of numbers by class of the target",
+  class: "the name of a class of the target",
 } as const satisfies Record<Option["kind"], string>;
 
 export const Hyperparameter = z
@@ -43,17 +43,17 @@ export const Hyperparameter = z
     default: z
       .union([z.number(), z.boolean(), z.string(), z.array(z.number()), z.record(z.string(), z.unknown())])
       .nullable()
-      .describe("What it is if it is left out; null if it is required, or may be null and then means nothing."),
-    min: z.number().nullable().describe("The least value; of a list, of each of its numbers."),
-    max: z.number().nullable().describe("The greatest value."),
+      .describe("Its value if it is left out. Null if it is required, or if the default is null."),
+    min: z.number().nullable().describe("Smallest value; in a list, of each number."),
+    max: z.number().nullable().describe("Largest value."),
     above: z.number().nullable().describe("Values are greater than this."),
     below: z.number().nullable().describe("Values are less than this."),
     choices: z.array(z.string()).nullable(),
     of: z.string().nullable().describe("What kind of member it takes, as in `/v1/optimizers`."),
-    length: z.int().nullable().describe("How many numbers a list has; null if any."),
+    length: z.int().nullable().describe("Length of a list; null if it may be any."),
     description: z.string(),
   })
-  .meta({ id: "Hyperparameter", description: "An option of a member: what may stand beside its `type` in a spec." });
+  .meta({ id: "Hyperparameter", description: "An option of a member, which stands beside its `type` in a spec." });
 export type Hyperparameter = z.infer<typeof Hyperparameter>;
 
 const member = {
@@ -76,28 +76,28 @@ export const OptimizerEntry = z
           hyperparameters: z.array(Hyperparameter),
         }),
       )
-      .describe("The optimizer as other libraries have it: what `dialect` may be instead of `torch`."),
+      .describe("The forms that the optimizer has in other libraries, by the value of `dialect`."),
     state: z
       .array(
         z.object({
-          name: z.string().describe("As PyTorch calls it; in a checkpoint `optimizer.<name>.<parameter>`."),
+          name: z.string().describe("PyTorch's name; in a checkpoint it is `optimizer.<name>.<parameter>`."),
           initial: z
             .union([z.number(), z.literal("parameter")])
-            .describe("What it starts as: a number, or a copy of the parameter."),
+            .describe("Its initial value: a number, or a copy of the parameter."),
           option: z
             .string()
             .nullable()
-            .describe("The hyperparameter that has to be set for it; null if it is there by default."),
+            .describe("The hyperparameter that must be set for it; null if it is there by default."),
         }),
       )
-      .describe("Float32 tensors that are kept between steps, most of each parameter's shape."),
+      .describe("Float32 tensors that are kept between steps. Most have the shape of the parameter."),
     state_bytes_per_parameter: z
       .int()
       .min(0)
-      .describe("What they take by default for a large matrix, beside the 4 bytes of the parameter itself."),
+      .describe("Bytes they take by default for a large matrix, without the 4 bytes of the parameter itself."),
     evaluates_other_weights: z
       .boolean()
-      .describe("Whether other weights are evaluated and served than those that are trained."),
+      .describe("Whether the weights that are evaluated and served differ from those that are trained."),
   })
   .meta({ id: "OptimizerEntry", description: "An optimizer." });
 export type OptimizerEntry = z.infer<typeof OptimizerEntry>;
@@ -110,7 +110,7 @@ export const LossEntry = z
     ...member,
     targets: z
       .enum(["class", "value", "probability"])
-      .describe("What it compares with: one class a row, a number to come near to, or a number between 0 and 1."),
+      .describe("The targets it compares with: one class per row, a number, or a number between 0 and 1."),
   })
   .meta({ id: "LossEntry", description: "A loss." });
 export type LossEntry = z.infer<typeof LossEntry>;
@@ -123,9 +123,9 @@ export const DetectorEntry = z
     ...member,
     needs: z
       .enum(["losses", "evaluations", "observations"])
-      .describe("What it looks at: there are evaluations with `data.validation`, and observations with `observe`."),
+      .describe("What it needs: evaluations exist with `data.validation`, and observations with `observe`."),
   })
-  .meta({ id: "DetectorEntry", description: "What watches a training for one kind of fault." });
+  .meta({ id: "DetectorEntry", description: "Watches a training for one kind of fault." });
 export type DetectorEntry = z.infer<typeof DetectorEntry>;
 
 export const OptimizerList = list("Optimizer", OptimizerEntry);
@@ -134,13 +134,13 @@ export const LossList = list("Loss", LossEntry);
 export const ScheduleList = list("Schedule", ScheduleEntry);
 export const DetectorList = list("Detector", DetectorEntry);
 
-/** Shapes that show what state an optimizer keeps. */
+/** Shapes that show the state an optimizer keeps. */
 const MATRIX = [1000, 1000];
 const VECTOR = [1000];
 
 const declaredOptimizers = Object.values(optimizers);
 
-/** Every member by kind, in the order of their names. */
+/** All members by kind, sorted by name. */
 export const catalogue = {
   optimizers: declaredOptimizers
     .filter(({ dialect }) => dialect === undefined)
@@ -193,8 +193,8 @@ function dialectOf(optimizer: OptimizerType): OptimizerEntry["dialects"] {
 }
 
 /**
- * The state by default, of a matrix and of a vector, and what each hyperparameter, changed alone,
- * adds to it.
+ * The default state of a matrix and of a vector, and what each hyperparameter adds to it if only
+ * that is changed.
  */
 function stateOf(optimizer: OptimizerType): Pick<OptimizerEntry, "state" | "state_bytes_per_parameter"> {
   const tensors = (changes: object) => {
@@ -215,7 +215,7 @@ function stateOf(optimizer: OptimizerType): Pick<OptimizerEntry, "state" | "stat
   return { state: [...found.values()], state_bytes_per_parameter: Math.round(bytes) };
 }
 
-/** Values that an option may have instead of its default: all where they are few, else one. */
+/** Values of an option besides its default: all if there are few, else one. */
 function otherValues(option: Option): unknown[] {
   switch (option.kind) {
     case "boolean":

@@ -65,12 +65,12 @@ export class Problem extends Error {
   }
 }
 
-/** A refusal to be tried again after `seconds`. */
+/** A refusal that the client may try again after `seconds`. */
 export function retryLater(code: "unavailable" | "rate_limited", detail: string, seconds: number): Problem {
   return new Problem(code, detail, {}, { "retry-after": String(seconds) });
 }
 
-/** A problem with every fault that was found, of which the answer carries the first hundred. */
+/** A problem with every fault that was found. The answer has the first hundred. */
 export class Faulty extends Problem {
   readonly faults: readonly Fault[];
 
@@ -81,7 +81,7 @@ export class Faulty extends Problem {
 }
 
 /**
- * All faults of a request at once; the detail names the first, for those who only read that, and
+ * All faults of a request at once. The detail names the first, for people who read only that, and
  * says how many more there are.
  */
 export function faulty(code: "invalid_spec" | "invalid_parameter", faults: readonly Fault[]): Faulty {

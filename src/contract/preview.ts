@@ -1,6 +1,6 @@
-/** What a schedule does, before it is used: its curve over a number of steps. */
+/** The preview of a schedule: its curve over a number of steps. */
 import { z } from "zod";
-import { runInHelper, type Asker } from "../data/pool.ts";
+import { runInHelper, type Caller } from "../data/pool.ts";
 import { checkSchedule } from "../engine/schedules/check.ts";
 import { spanOf, withSpan } from "../engine/schedules/span.ts";
 import { faulty } from "./errors.ts";
@@ -13,7 +13,7 @@ export const SchedulePreview = z
   .strictObject({
     schedule: ScheduleSpec,
     lr: z.number().min(0).describe("The optimizer's lr."),
-    steps: z.int().min(1).max(MAX_PREVIEW_STEPS).describe("How many steps to show."),
+    steps: z.int().min(1).max(MAX_PREVIEW_STEPS).describe("Number of steps to show."),
     steps_per_epoch: z
       .int()
       .min(1)
@@ -28,11 +28,11 @@ export const SchedulePreview = z
       .max(MAX_PREVIEW_STEPS)
       .nullable()
       .default(null)
-      .describe("A longer curve is thinned to this many points at most; its ends and extremes stay. Null: every step."),
+      .describe("A longer curve is thinned to at most this many points. Its ends and extremes stay. Null: every step."),
   })
   .meta({
     id: "SchedulePreview",
-    description: "A schedule to look at. One that follows a metric stays where it starts.",
+    description: "A schedule to preview. One that follows a metric stays at its first rate.",
     examples: [
       { schedule: { type: "one_cycle", max_lr: 0.1, total_steps: 690 }, lr: 0.001, steps: 690, max_points: 100 },
     ],
@@ -41,7 +41,7 @@ export type SchedulePreview = z.output<typeof SchedulePreview>;
 
 export interface Curve {
   readonly learningRates: Float64Array;
-  /** Null unless the schedule cycles it; NaN while the part of it that does not is at work. */
+  /** Null unless the schedule cycles the momentum. NaN at steps where it does not. */
   readonly momenta: Float64Array | null;
 }
 
@@ -57,7 +57,10 @@ export function resolvePreview(body: unknown): SchedulePreview {
       })),
     );
     if (value.schedule.interval === "epoch" && value.steps_per_epoch === null)
-      found.push({ pointer: "/steps_per_epoch", message: 'is required, since the schedule\'s interval is "epoch"' });
+      found.push({
+        pointer: "/steps_per_epoch",
+        message: 'is required, because the interval of the schedule is "epoch"',
+      });
   }
   if (value === null || found.length > 0) throw faulty("invalid_spec", found);
   const { schedule, steps, steps_per_epoch: stepsPerEpoch } = value;
@@ -65,15 +68,15 @@ export function resolvePreview(body: unknown): SchedulePreview {
 }
 
 /**
- * The rate, and the momentum if there is one, of every step. @throws Problem `invalid_spec` if a
- * rate is beyond all numbers
+ * The rate, and the momentum if it is cycled, of every step. @throws Problem `invalid_spec` if a
+ * rate is infinite
  */
 export async function curveOf(
   { schedule, lr, steps, steps_per_epoch: stepsPerEpoch }: SchedulePreview,
-  asker: Asker,
+  caller: Caller,
 ): Promise<Curve> {
   const input = { schedule, lr, steps, stepsPerEpoch: stepsPerEpoch ?? 1 };
-  const { learningRates, momenta } = await runInHelper("curveOf", input, asker);
+  const { learningRates, momenta } = await runInHelper("curveOf", input, caller);
   const infinite = learningRates.findIndex((rate) => !Number.isFinite(rate));
   if (infinite !== -1)
     throw faulty("invalid_spec", [{ pointer: "/schedule", message: `makes the rate infinite at step ${infinite}` }]);

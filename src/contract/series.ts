@@ -1,9 +1,9 @@
-/** The curves of a job by name: what each means, and which names there are. */
+/** The names of a job's curves, and what each means. */
 import { z } from "zod";
 import { metricMeanings } from "../engine/metrics/metrics.ts";
 
 /**
- * What an observed step is measured by; those of one layer have its name after a dot:
+ * The measurements of an observed step. Those of one layer have its name after a dot:
  * `grad_norm.0`.
  */
 export const observedNames = {
@@ -13,8 +13,8 @@ export const observedNames = {
   first_moment_norm: "2-norm of the optimizer's averages of the gradient (exp_avg, momentum_buffer)",
   second_moment_norm: "2-norm of its averages of the squared gradient (exp_avg_sq, square_avg, …)",
   effective_learning_rate:
-    "2-norm of the step over that of the gradient: the rate at which plain gradient descent would have moved as far",
-  dead_fraction: "part of the units of relu layers that are positive for no row of the batch",
+    "2-norm of the step over that of the gradient: the rate at which plain gradient descent would take an equally long step",
+  dead_fraction: "share of the units of relu layers that are 0 for every row of the batch",
 } as const;
 
 const seriesNames = {
@@ -22,7 +22,7 @@ const seriesNames = {
   learning_rate: "of the last step of a log interval",
   ...metricMeanings,
   ...observedNames,
-  clipped_fraction: "part of the steps since the last observation whose gradient clip_grad_norm scaled down",
+  clipped_fraction: "share of the steps since the last observation whose gradient clip_grad_norm scaled down",
 } as const;
 
 const documented = Object.entries(seriesNames).map(([name, meaning]) => `- \`${name}\`: ${meaning}`);
@@ -35,6 +35,6 @@ export const SeriesName = z
     `must be one of ${Object.keys(seriesNames).join(", ")}, or with "observe": {"per_layer": true} one like grad_norm.<layer>`,
   )
   .describe(
-    `A curve:\n\n${documented.join("\n")}\n\nWith \`observe.per_layer\` those from \`grad_norm\` to \`dead_fraction\` are there for each layer too, as \`grad_norm.<layer>\`.`,
+    `A curve:\n\n${documented.join("\n")}\n\nWith \`observe.per_layer\` there are also those from \`grad_norm\` to \`dead_fraction\` for each layer, as \`grad_norm.<layer>\`.`,
   );
 export type SeriesName = z.infer<typeof SeriesName>;

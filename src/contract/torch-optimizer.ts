@@ -1,7 +1,6 @@
 /**
- * The optimizer's state of a checkpoint as PyTorch has it: what `load_state_dict` of the
- * optimizer's class in torch.optim takes. Its tensors are only named here; they come in a file of
- * their own.
+ * The optimizer state of a checkpoint in PyTorch's form, which `load_state_dict` of the optimizer's
+ * class in torch.optim takes. Its tensors are only named here. They come in a separate file.
  */
 import { z } from "zod";
 import { learningGroupOf, learningGroups, type LearningGroup } from "../engine/plan/groups.ts";
@@ -33,18 +32,20 @@ export const TorchOptimizer = z
     param_groups: z
       .array(z.looseObject({ lr: z.number(), params: z.array(z.int().min(0)) }))
       .describe(
-        "The options of the class. `lr` is the rate of the next step, as a scheduler of PyTorch's leaves it; `initial_lr`, if there is a schedule, is what that starts from.",
+        "The options of the class. `lr` is the rate of the next step, as a scheduler of PyTorch leaves it. If there is a schedule, `initial_lr` is the rate that it starts from.",
       ),
     state: z.record(z.string(), z.record(z.string(), z.union([Item, z.array(Item)]))),
     parameter_names: z
       .record(z.string(), z.string())
-      .describe("Of all the model's parameters, by their place in it; groups and state have only those that learn."),
-    tensors: z.string().describe("Where the file of tensors is."),
+      .describe(
+        "The names of all parameters of the model, in its order. Groups and state have only the parameters that learn.",
+      ),
+    tensors: z.string().describe("The path of the file of tensors."),
   })
   .meta({
     id: "TorchOptimizer",
     description:
-      "An optimizer's state as torch.optim has it. PyTorch's switches of implementation (`foreach`, `fused`, …) are left out.",
+      "An optimizer's state as torch.optim has it. PyTorch's options that only select an implementation (`foreach`, `fused`, …) are left out.",
   });
 export type TorchOptimizer = z.infer<typeof TorchOptimizer>;
 
@@ -58,18 +59,18 @@ interface Learner {
 
 /**
  * @param head the beginning of a checkpoint's file. @throws Problem `invalid_parameter` if
- * torch.optim has nothing like it
+ * torch.optim does not have the optimizer
  */
 export function torchOptimizer(job: Job, head: Uint8Array): TorchOptimizer {
   return translated(job, stateHead(head)).document;
 }
 
-/** The file of its tensors, made of a checkpoint's. @throws Problem as above */
+/** The file of its tensors, made from the file of a checkpoint. @throws Problem as above */
 export async function torchTensors(job: Job, file: Uint8Array): Promise<Uint8Array> {
   return (await assembleFile(file, translated(job, stateHead(file)).tensors)).bytes;
 }
 
-/** The state, and what each of its tensors is made of. */
+/** The state, and the stretches of the checkpoint that each of its tensors is made of. */
 function translated(
   { id: job, spec, progress: { total_steps } }: Job,
   { shapes, parameters, progress }: StateHead,
@@ -110,7 +111,7 @@ function formOf(optimizer: Member, learners: readonly Learner[]): TorchForm {
     const all = Object.values(optimizers);
     const known = all.filter((type) => type.torch !== undefined).map(({ type }) => type);
     const dialect = optimizer.dialect === "torch" ? "" : ` in dialect ${String(optimizer.dialect)}`;
-    throw refusal(`torch.optim has nothing like ${optimizer.type}${dialect}; it has ${known.join(", ")}`);
+    throw refusal(`torch.optim does not have ${optimizer.type}${dialect}; it has ${known.join(", ")}`);
   }
   const odd = learners.find(({ shape }) => torch.takes?.(shape) === false);
   if (odd) throw refusal(`torch.optim.${torch.name} does not take ${odd.name}, which is ${odd.shape.join(" × ")}`);
@@ -135,8 +136,8 @@ function optionsOf({ lacks = [], sets }: TorchForm, optimizer: Member, { lr, mom
 }
 
 /**
- * What is kept for each parameter; its tensors are added to `tensors` under the names that it has
- * for them.
+ * The state of each parameter. Its tensors are added to `tensors`, under the names that the state
+ * gives them.
  */
 function statesOf(
   form: TorchForm,
@@ -163,7 +164,7 @@ function statesOf(
   return Object.fromEntries(states.filter(([, state]) => Object.keys(state).length > 0));
 }
 
-/** Values as they go over the wire, tensors by their names. */
+/** Values in the form of the wire, with tensors by name. */
 function wired(
   values: Readonly<Record<string, TorchValue>>,
   prefix: string,

@@ -26,25 +26,25 @@ export interface PoolLimits {
 const limits: PoolLimits = { runningOfOwner: MAX_THREADS / 2, waitingOfOwner: 100, waiting: 1000 };
 
 /** For whom a task is done. */
-export interface Asker {
-  /** Null: this process itself, whose tasks are never refused. */
+export interface Caller {
+  /** Null: this process thisProcess, whose tasks are never refused. */
   readonly owner: string | null;
   /** Aborts once nobody waits for the result any more. */
   readonly signal?: AbortSignal;
 }
 
-export const itself: Asker = { owner: null };
+export const thisProcess: Caller = { owner: null };
 
 /** There are too many tasks at the moment. Later there may be fewer. */
 export class PoolBusy extends Error {
   override readonly name = "PoolBusy";
-  /** Whose tasks they are: the asker's own, or everybody's. */
-  readonly whose: "own" | "all";
+  /** Whether the tasks that wait are those of the owner or those of all owners. */
+  readonly scope: "own" | "all";
   readonly waiting: number;
 
-  constructor(whose: "own" | "all", waiting: number) {
+  constructor(scope: "own" | "all", waiting: number) {
     super(`${waiting} tasks wait for a helper thread`);
-    this.whose = whose;
+    this.scope = scope;
     this.waiting = waiting;
   }
 }
@@ -61,8 +61,8 @@ type Result<T extends keyof Tasks> = Awaited<ReturnType<Tasks[T]>>;
  * Runs a task of helper.ts in one of the threads. @throws PoolBusy, Abandoned, or what the task
  * threw
  */
-export function runInHelper<T extends keyof Tasks>(task: T, input: Input<T>, asker: Asker): Promise<Result<T>> {
-  return pool.run({ task, input }, asker) as Promise<Result<T>>;
+export function runInHelper<T extends keyof Tasks>(task: T, input: Input<T>, caller: Caller): Promise<Result<T>> {
+  return pool.run({ task, input }, caller) as Promise<Result<T>>;
 }
 
 interface Task {
@@ -85,7 +85,7 @@ export class Pool {
     this.#limits = limits;
   }
 
-  async run(request: Request, { owner, signal }: Asker): Promise<unknown> {
+  async run(request: Request, { owner, signal }: Caller): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     if (signal?.aborted) throw new Abandoned();
     if (owner !== null) this.#assertRoom(owner);
@@ -154,7 +154,7 @@ export class Pool {
 
   async #abandon(task: Task): Promise<void> {
     const helper = this.#running.get(task);
-    // Once the task is settled, the asker may remove its files, because nobody writes to them any
+    // Once the task is settled, the caller may remove its files, because nobody writes to them any
     // more.
     if (helper !== undefined) return await helper.end(new Abandoned());
     const tasks = this.#waiting.get(task.owner)!;

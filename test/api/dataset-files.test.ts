@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { recordDataset, removeDataset, sweepFiles } from "../../src/api/datasets.ts";
 import { columnsFile, csvFile, filesOf } from "../../src/data/dataset.ts";
 import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
-import { itself } from "../../src/data/pool.ts";
+import { thisProcess } from "../../src/data/pool.ts";
 import { FIRST_READING, type Reading } from "../../src/data/reading.ts";
 import type { Dataset } from "../../src/contract/wire/dataset.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
@@ -84,7 +84,7 @@ async function keep(
   bytes: string,
   reading?: Reading,
 ) {
-  const draft = await parts.files.receive(Readable.from([Buffer.from(bytes)]), 1000, itself, undefined, reading);
+  const draft = await parts.files.receive(Readable.from([Buffer.from(bytes)]), 1000, thisProcess, undefined, reading);
   try {
     return await recordDataset(parts, owner, null, draft);
   } finally {

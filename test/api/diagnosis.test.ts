@@ -33,7 +33,7 @@ test("a diagnosis says which detectors see what, before there is anything to see
     job_id: job.id,
     status: "queued",
     step: 0,
-    summary: 'Nothing wrong was found in 0 steps. Some detectors see nothing without "observe" or validation.',
+    summary: 'Nothing wrong was found in 0 steps. Some detectors need "observe" or validation.',
     findings: [],
     changes: [],
     detectors: {
@@ -123,14 +123,14 @@ test.each([
   [
     { detectors: { plateau: { policy: "rewind", after: 2 } } },
     [
-      '/detectors/plateau/policy must be one of "ignore", "warn", "stop": "rewind" is for diverging alone',
+      '/detectors/plateau/policy must be one of "ignore", "warn", "stop"; only diverging can have "rewind"',
       "/detectors/plateau/after must be at most 1",
     ],
   ],
-  [{ detectors: { plateau: { rewind: {} } } }, ["/detectors/plateau/rewind is for diverging alone"]],
+  [{ detectors: { plateau: { rewind: {} } } }, ["/detectors/plateau/rewind is only for diverging"]],
   [
     { detectors: { diverging: { policy: "stop", rewind: { max: 1 } } } },
-    ['/detectors/diverging/rewind goes with the policy "rewind" alone; leave it out, or set that'],
+    ['/detectors/diverging/rewind needs the policy "rewind": set that, or leave this out'],
   ],
   [
     { detectors: { diverging: { policy: "rewind", rewind: { lr_factor: 1, windo: 3, every_steps: 0 } } } },

@@ -19,9 +19,9 @@ test("a fork is refused with all that is wrong, and pointers into its body", asy
   const narrow = { layers: [{ type: "linear", out_features: 32 }, ...layers.slice(1)] };
   const { body } = await post(paused, { step, overrides: { model: narrow } });
   expect(body.errors).toEqual([
-    { pointer: "/overrides/model", message: "makes 0.bias 32, and in the checkpoint it is 256" },
-    { pointer: "/overrides/model", message: "makes 0.weight 32 × 2, and in the checkpoint it is 256 × 2" },
-    { pointer: "/overrides/model", message: "makes 2.weight 256 × 32, and in the checkpoint it is 256 × 256" },
+    { pointer: "/overrides/model", message: "makes 0.bias 32, but it is 256 in the checkpoint" },
+    { pointer: "/overrides/model", message: "makes 0.weight 32 × 2, but it is 256 × 2 in the checkpoint" },
+    { pointer: "/overrides/model", message: "makes 2.weight 256 × 32, but it is 256 × 256 in the checkpoint" },
   ]);
   const deeper = { layers: [...layers.slice(0, 4), layers[0], { type: "linear" }] };
   expect(Object.values(await faults({ step, optimizer: false, overrides: { model: deeper } })).join()).toMatch(
@@ -31,7 +31,7 @@ test("a fork is refused with all that is wrong, and pointers into its body", asy
     "/overrides/model/layers/0/in_features": expect.any(String),
   });
   expect(await faults({ step, overrides: { optimizer: { type: "sgd" } } })).toEqual({
-    "/optimizer": expect.stringContaining("must be false: sgd keeps another state"),
+    "/optimizer": expect.stringContaining("must be false: the state of sgd is not the one in the checkpoint"),
   });
   expect(await faults({ step: 13, overrides: { training: { epochs: 0 }, optimizer: { type: "Adam" } } })).toEqual({
     "/step": expect.stringContaining("has no checkpoint"),
@@ -39,10 +39,10 @@ test("a fork is refused with all that is wrong, and pointers into its body", asy
     "/overrides/optimizer/type": expect.any(String),
   });
   expect(await faults({ step, overrides: { training: { epochs: 2 } } })).toEqual({
-    "/overrides/training/epochs": `must leave steps to take: the checkpoint is at step ${step}, and these make 60`,
+    "/overrides/training/epochs": `must leave steps to take: the checkpoint is at step ${step}, and these epochs make 60 steps`,
   });
   expect(await faults({ step, overrides: { training: { epochs: step, batch_size: "full" } } })).toEqual({
-    "/overrides/training/epochs": `must leave steps to take: the checkpoint is at step ${step}, and these make ${step}`,
+    "/overrides/training/epochs": `must leave steps to take: the checkpoint is at step ${step}, and these epochs make ${step} steps`,
   });
   expect(await faults({ step: "best", optimizer: true })).toEqual({ "/optimizer": expect.any(String) });
   expect(await faults({ step: "first", overides: {} })).toEqual({

@@ -143,7 +143,7 @@ test("averages go on in a fork, end with it, or begin in it anew", async () => {
   expect(body.errors).toEqual([
     {
       pointer: "/overrides/training/averaging/start_step",
-      message: `must be at least ${step}, the checkpoint's step: averages that it does not have begin anew`,
+      message: `must be at least ${step}, the step of the checkpoint: averages that it does not have can only begin after it`,
     },
   ]);
   expect(

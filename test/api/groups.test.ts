@@ -92,7 +92,7 @@ describe("is refused", () => {
       [
         [
           "/parameter_groups/2/parameters",
-          "matches only what earlier groups have, such as 0.bias (group 0): the first group that matches counts, so put this one before",
+          "matches only parameters of earlier groups, such as 0.bias (group 0): the first group that matches counts, so put this group before that",
         ],
       ],
     ],
@@ -111,9 +111,9 @@ describe("is refused", () => {
       [{ parameters: "0.*", freeze: true, lr: 1, lr_scale: 2, weight_decay: 0 }],
       {},
       [
-        ["/parameter_groups/0/lr", "must be null: what is frozen does not learn"],
-        ["/parameter_groups/0/lr_scale", "must be 1: what is frozen does not learn"],
-        ["/parameter_groups/0/weight_decay", "must be null: what is frozen does not learn"],
+        ["/parameter_groups/0/lr", "must be null: frozen parameters do not learn"],
+        ["/parameter_groups/0/lr_scale", "must be 1: frozen parameters do not learn"],
+        ["/parameter_groups/0/weight_decay", "must be null: frozen parameters do not learn"],
       ],
     ],
     [
@@ -130,10 +130,7 @@ describe("is refused", () => {
       ],
       { optimizer: { type: "lookahead", optimizer: { type: "prodigy" } } },
       [
-        [
-          "/parameter_groups/0/lr_scale",
-          /^must be 1: a step of lookahead is worked out from sums over the whole model/,
-        ],
+        ["/parameter_groups/0/lr_scale", /^must be 1: a step of lookahead depends on sums over the whole model/],
         ["/parameter_groups/0/weight_decay", /^must be null: .* a group can only be frozen/],
       ],
     ],
@@ -141,7 +138,7 @@ describe("is refused", () => {
       "a base rate that the schedule does not heed",
       [{ parameters: "*.bias", lr: 0.1 }],
       { schedule: { type: "one_cycle", max_lr: 0.1, total_steps: 12 } },
-      [["/parameter_groups/0/lr", /^must be null: the schedule one_cycle has rates of its own/]],
+      [["/parameter_groups/0/lr", /^must be null: the schedule one_cycle has its own rates/]],
     ],
     [
       "muon without a matrix that learns",
@@ -256,7 +253,12 @@ describe("a fork", () => {
     const { status, body } = await fork(parent.id, { step: "final", overrides });
     expect([status, body.errors]).toEqual([
       422,
-      [{ pointer: "/optimizer", message: expect.stringMatching(/^must be false: sgd keeps another state/) }],
+      [
+        {
+          pointer: "/optimizer",
+          message: expect.stringMatching(/^must be false: the state of sgd is not the one in the checkpoint/),
+        },
+      ],
     ]);
   });
 

@@ -48,7 +48,7 @@ describe("POST /v1/schedules/preview", () => {
     const { body } = await preview({ schedule, lr: 1, steps: 6, steps_per_epoch: 3 });
     expect(body.learning_rate).toEqual([1, 1, 1, 0.5, 0.5, 0.5]);
     expect(await faultsOf({ schedule, lr: 1, steps: 6 })).toEqual([
-      '/steps_per_epoch is required, since the schedule\'s interval is "epoch"',
+      '/steps_per_epoch is required, because the interval of the schedule is "epoch"',
     ]);
   });
 

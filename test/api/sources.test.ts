@@ -83,7 +83,7 @@ test("every fault of inline rows points at its cell", async () => {
     "/data/inline/rows/3/1 must be a finite number, a string, or null for an empty cell",
   ]);
   expect(await faults({ inline: { columns: ["x", "x"], rows: [[1, 2]] } })).toEqual([
-    '/data/inline is no table: Two columns are named "x". Rename one of them',
+    '/data/inline is not a table: Two columns are named "x". Rename one of them',
   ]);
   expect(await faults({ inline: { columns: ["x", "label"], rows: [] } })).toEqual([
     "/data/inline/rows must have at least 1 row",

@@ -208,10 +208,10 @@ describe("is refused", () => {
       400,
       "invalid_parameter",
       "?format",
-      `must be safetensors for this job: torch.optim has nothing like lion; it has ${all}`,
+      `must be safetensors for this job: torch.optim does not have lion; it has ${all}`,
     ]);
     const keras = await refusal({ optimizer: { type: "adam", dialect: "keras" } }, "torch_optimizer_tensors");
-    expect(keras).toMatchObject([400, "invalid_parameter", "?format", /nothing like adam in dialect keras/]);
+    expect(keras).toMatchObject([400, "invalid_parameter", "?format", /does not have adam in dialect keras/]);
   });
 
   test("for Muon with vectors, which PyTorch's does not take; without them it is exported", async () => {

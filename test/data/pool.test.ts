@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { Abandoned, itself, Pool, PoolBusy } from "../../src/data/pool.ts";
+import { Abandoned, thisProcess, Pool, PoolBusy } from "../../src/data/pool.ts";
 
 const limits = { runningOfOwner: 2, waitingOfOwner: 3, waiting: 5 };
 const pool = (changes = {}) => new Pool(new URL("./pool-tasks.ts", import.meta.url), { ...limits, ...changes });
@@ -49,10 +49,10 @@ test("only so many tasks of an owner wait, and only so many in all; the process 
   const run = (owner: string | null) => threads.run({ task: "task", input: gate.cells }, { owner });
   const accepted = Array.from({ length: 5 }, () => run("ann"));
   await expect(run("ann")).rejects.toThrow(PoolBusy);
-  await expect(run("ann")).rejects.toMatchObject({ whose: "own", waiting: 3 });
+  await expect(run("ann")).rejects.toMatchObject({ scope: "own", waiting: 3 });
   accepted.push(...Array.from({ length: 4 }, () => run("bob")));
-  await expect(run("eve")).rejects.toMatchObject({ whose: "all", waiting: 5 });
-  accepted.push(threads.run({ task: "task", input: gate.cells }, itself));
+  await expect(run("eve")).rejects.toMatchObject({ scope: "all", waiting: 5 });
+  accepted.push(threads.run({ task: "task", input: gate.cells }, thisProcess));
   gate.open();
   expect(await Promise.all(accepted)).toHaveLength(10);
   expect(await run("ann")).toBe("task");

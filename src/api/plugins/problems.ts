@@ -65,9 +65,9 @@ function asProblem(error: unknown, request: FastifyRequest): Problem {
   );
 }
 
-function busy({ whose, waiting }: PoolBusy): Problem {
+function busy({ scope, waiting }: PoolBusy): Problem {
   const what = "tables, specs and schedules wait to be looked at";
-  return whose === "own"
+  return scope === "own"
     ? retryLater("rate_limited", `${waiting} of your ${what}, the most.`, 2)
     : retryLater("unavailable", `${waiting} ${what} here, the most.`, 2);
 }

@@ -73,7 +73,7 @@ export const datasets: Routes = async (app, { store, files, config }) => {
       const asked = readingOptions(request.query, headers["content-type"]);
       const packing = packingOf(headers["content-encoding"]);
       const draft = await uploads.during(request.owner, Number(headers["content-length"] ?? 0), (arrived) =>
-        files.receive(body, config.maxDatasetBytes, reply.asker(), arrived, asked, packing),
+        files.receive(body, config.maxDatasetBytes, reply.caller(), arrived, asked, packing),
       );
       try {
         const name = request.query.name ?? null;

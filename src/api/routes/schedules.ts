@@ -27,7 +27,7 @@ export const schedules: Routes = async (app) => {
       if (request.bodyText === "")
         throw new Problem("malformed_json", "The body is empty; it must be a schedule to preview, in JSON.");
       const preview = resolvePreview(request.body);
-      const curve = await curveOf(preview, reply.asker());
+      const curve = await curveOf(preview, reply.caller());
       return sendLongJson(reply, thinned(curve, preview.max_points ?? preview.steps));
     },
   );

@@ -1,7 +1,7 @@
-/** JSON with sorted keys and no spaces: one text for all ways to write the same value. */
+/** JSON with sorted keys and without spaces: one text for all ways to write a value. */
 export function canonicalJson(value: unknown): string {
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  // A shortcut for the rows of a table, of which there may be many.
+  // A shortcut for the rows of a table, because there may be many.
   if (Array.isArray(value) && value.every((item) => isPlain(item) || isPlainList(item))) return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
   const members = Object.keys(value)

@@ -1,6 +1,6 @@
 /**
- * From zod's issues to faults that help: where (an RFC 6901 pointer) and what to do about it, one
- * for each thing that is wrong.
+ * Turns zod's issues into faults that help: one for each thing that is wrong, with an RFC 6901
+ * pointer to it and what to do about it.
  *
  * Messages continue the sentence "<pointer> …", as in "/training/epochs must be at least 1".
  */
@@ -16,74 +16,73 @@ export function pointer(path: readonly PropertyKey[]): string {
   return path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 }
 
-/** How many faults one answer carries; those after them are only counted. */
+/** Most faults that one answer describes. Those after them are only counted. */
 export const MAX_FAULTS = 100;
 
 /** Stands for a fault that is counted but not described. */
-const UNTOLD: Fault = { pointer: "", message: "is wrong" };
+const UNDESCRIBED: Fault = { pointer: "", message: "is wrong" };
 
 /**
- * The bounds of a value, so that looking at it holds nobody up: plain values in an array; objects
- * and arrays in one, and members of an object; and all of them together. Except where a schema is
- * roomy, they are more than it allows.
+ * The bounds on a value, so that checking it does not take long: plain values in an array, objects
+ * and arrays in an array or members of an object, and all of these together. They are above what
+ * the schemas allow.
  */
 const MAX_ITEMS = 10_000;
 const MAX_MEMBERS = 1000;
 const MAX_IN_ALL = 200_000;
 /**
- * How deep a value may be; optimizers around optimizers, and schedules within schedules, could go
- * on for ever.
+ * How deep a value may be nested. Optimizers can wrap optimizers and schedules can contain
+ * schedules without end.
  */
 const MAX_DEPTH = 8;
 /**
- * How often one parse looks for what may have been meant: 64 letters are compared with some ten
- * names in 100 µs.
+ * Most hints ("did you mean") in one parse. To compare 64 letters with some ten names takes 100 µs.
  */
 const MAX_HINTS = 100;
 
 let hintsLeft = 0;
 
 /**
- * Parses, or gives every fault.
- * @param roomy the last two names of the path to what may have any number of members, since the
- * schema does not look at each.
+ * Parses a value, or returns every fault.
+ * @param unbounded the last two names of the path to a value that may have any number of members,
+ * because the schema does not check each of them
  */
 export function check<T extends z.ZodType>(
   schema: T,
   value: unknown,
-  roomy?: readonly [string, string],
+  unbounded?: readonly [string, string],
 ): { value: z.output<T>; faults: null } | { value: null; faults: Fault[] } {
-  const monstrous = new Monstrosities(roomy);
-  monstrous.look(value);
-  if (monstrous.faults.length > 0) return { value: null, faults: monstrous.faults };
+  const size = new SizeCheck(unbounded);
+  size.visit(value);
+  if (size.faults.length > 0) return { value: null, faults: size.faults };
   hintsLeft = MAX_HINTS;
   const result = schema.safeParse(value, { error: explain });
   if (result.success) return { value: result.data, faults: null };
   const faults: Fault[] = [];
-  for (const issue of telling(result.error.issues)) {
-    for (const fault of faults.length < MAX_FAULTS ? faultsOf(issue, []) : untold(issue)) faults.push(fault);
+  for (const issue of withoutConsequences(result.error.issues)) {
+    for (const fault of faults.length < MAX_FAULTS ? faultsOf(issue, []) : undescribed(issue)) faults.push(fault);
   }
   return { value: null, faults };
 }
 
-function untold(issue: z.core.$ZodIssue): Fault[] {
-  return Array.from({ length: issue.code === "unrecognized_keys" ? issue.keys.length : 1 }, () => UNTOLD);
+function undescribed(issue: z.core.$ZodIssue): Fault[] {
+  return Array.from({ length: issue.code === "unrecognized_keys" ? issue.keys.length : 1 }, () => UNDESCRIBED);
 }
 
-/** What is to be refused before a schema looks at it. */
-class Monstrosities {
+/** Refuses values that are too large or too deep, before a schema looks at them. */
+class SizeCheck {
   readonly faults: Fault[] = [];
-  readonly #roomy: readonly [string, string] | undefined;
+  readonly #unbounded: readonly [string, string] | undefined;
   readonly #path: string[] = [];
   #seen = 0;
 
-  constructor(roomy: readonly [string, string] | undefined) {
-    this.#roomy = roomy;
+  constructor(unbounded: readonly [string, string] | undefined) {
+    this.#unbounded = unbounded;
   }
 
-  look(value: unknown): void {
-    if (typeof value !== "object" || value === null || this.#isRoomy()) return;
-    if (this.#path.length === MAX_DEPTH) return this.#tell("is nested too deeply");
+  visit(value: unknown): void {
+    if (typeof value !== "object" || value === null || this.#isUnbounded()) return;
+    if (this.#path.length === MAX_DEPTH) return this.#report("is nested too deeply");
     const keys = Object.keys(value);
     this.#seen += keys.length;
     if (this.#seen > MAX_IN_ALL) {
@@ -92,23 +91,23 @@ class Monstrosities {
       return;
     }
     const most = Array.isArray(value) && !value.some(isContainer) ? MAX_ITEMS : MAX_MEMBERS;
-    if (keys.length > most) return this.#tell(`must have at most ${most} members, not ${keys.length}`);
+    if (keys.length > most) return this.#report(`must have at most ${most} members, not ${keys.length}`);
     for (const key of keys) {
       if (this.faults.length >= MAX_FAULTS || this.#seen > MAX_IN_ALL) return;
       this.#path.push(key);
-      // It would be dropped without a word.
-      if (key === "__proto__") this.#tell("is a name that cannot be used");
-      else this.look((value as Record<string, unknown>)[key]);
+      // The schema would drop it without a fault.
+      if (key === "__proto__") this.#report("is a name that cannot be used");
+      else this.visit((value as Record<string, unknown>)[key]);
       this.#path.pop();
     }
   }
 
-  #isRoomy(): boolean {
+  #isUnbounded(): boolean {
     const path = this.#path;
-    return this.#roomy !== undefined && path.at(-1) === this.#roomy[1] && path.at(-2) === this.#roomy[0];
+    return this.#unbounded !== undefined && path.at(-1) === this.#unbounded[1] && path.at(-2) === this.#unbounded[0];
   }
 
-  #tell(message: string): void {
+  #report(message: string): void {
     this.faults.push({ pointer: pointer(this.#path), message });
   }
 }
@@ -118,10 +117,10 @@ function isContainer(value: unknown): boolean {
 }
 
 /**
- * If the type of a value is wrong, nothing else needs to be said: zod would also count the letters
- * of a string that should be a list.
+ * Without the issues that follow from a wrong type: zod also counts the letters of a string that
+ * should be a list.
  */
-function telling(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] {
+function withoutConsequences(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] {
   const mistyped = new Set(issues.filter(({ code }) => code === "invalid_type").map(({ path }) => pointer(path)));
   return issues.filter(({ code, path }) => code === "invalid_type" || !mistyped.has(pointer(path)));
 }
@@ -135,14 +134,14 @@ function faultsOf(issue: z.core.$ZodIssue, base: readonly PropertyKey[]): Fault[
   if (issue.code === "invalid_key") return [{ pointer: pointer(path), message: issue.issues[0].message }];
   if (issue.code === "invalid_union") {
     const meant = (issue.errors ?? []).filter(isMeant);
-    if (meant.length === 1) return telling(meant[0]).flatMap((inner) => faultsOf(inner, path));
+    if (meant.length === 1) return withoutConsequences(meant[0]).flatMap((inner) => faultsOf(inner, path));
   }
   return [{ pointer: pointer(path), message: issue.message }];
 }
 
 /**
- * Whether a branch of a union is the one its writer had in mind: the value's type fits, and nothing
- * the branch needs is missing.
+ * Whether the client meant this branch of a union: the type of the value fits, and no required
+ * option of the branch is missing.
  */
 function isMeant(branch: readonly z.core.$ZodIssue[]): boolean {
   return !branch.some(
@@ -154,7 +153,7 @@ function isMeant(branch: readonly z.core.$ZodIssue[]): boolean {
 
 const REQUIRED = "is required";
 
-/** zod's error map for one parse; schemas that know better say so themselves with `error`. */
+/** zod's error map for one parse. A schema with a better message gives it as its `error`. */
 function explain(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case "invalid_type":
@@ -183,15 +182,15 @@ function unknownType({ discriminator, input, options }: z.core.$ZodRawIssue<z.co
   return value === undefined ? `is required: ${oneOf(known)}` : `must be ${oneOf(known)}${hint(value, known)}`;
 }
 
-/** One line a key, in order. */
+/** One line for each key, in order. */
 function unknownKeys(keys: readonly string[], schema: unknown): string {
   const known = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
   return explainKeys(keys, (key) => unknownKey(key, known));
 }
 
-/** The message of an issue with several keys: `faultsOf` takes it apart again. */
+/** The message of an issue with several keys. `faultsOf` splits it again. */
 export function explainKeys(keys: readonly string[], explain: (key: string) => string): string {
-  return keys.map((key, i) => (i < MAX_FAULTS ? explain(key) : UNTOLD.message)).join("\n");
+  return keys.map((key, i) => (i < MAX_FAULTS ? explain(key) : UNDESCRIBED.message)).join("\n");
 }
 
 export function unknownKey(key: string, known: readonly string[]): string {
@@ -229,7 +228,7 @@ function oneOf(values: readonly unknown[]): string {
   return names.length === 1 ? names[0] : `one of ${names.join(", ")}`;
 }
 
-/** The first ten of them. */
+/** The first ten names. */
 export function listed(names: readonly string[]): string {
   const more = names.length > 10 ? ` and ${names.length - 10} more` : "";
   return (
@@ -240,15 +239,15 @@ export function listed(names: readonly string[]): string {
   );
 }
 
-/** The same within one parse, which gives only so many hints. */
+/** `didYouMean` within one parse, which gives at most `MAX_HINTS` hints. */
 function hint(given: unknown, candidates: readonly unknown[]): string {
   return hintsLeft-- > 0 ? didYouMean(given, candidates) : "";
 }
 
-/** The longest name that is compared with others. */
+/** Length of the longest name that is compared with others. */
 const MAX_COMPARED = 64;
 
-/** `; did you mean "adam"?`, or nothing if no candidate is near. */
+/** `; did you mean "adam"?`, or an empty string if no candidate is near. */
 export function didYouMean(given: unknown, candidates: readonly unknown[]): string {
   if (typeof given !== "string" || given.length > MAX_COMPARED) return "";
   const most = Math.max(1, Math.floor(given.length / 3));
@@ -261,15 +260,15 @@ export function didYouMean(given: unknown, candidates: readonly unknown[]): stri
   return least > most ? "" : `; did you mean ${JSON.stringify(best)}?`;
 }
 
-/** `CrossEntropy`, `cross-entropy` and `cross_entropy` are the same thing misspelt. */
+/**
+ * The name without what does not matter: `CrossEntropy` and `cross-entropy` are spellings of
+ * `cross_entropy`.
+ */
 function plain(name: string): string {
   return name.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
 }
 
-/**
- * The number of typing mistakes between the names. An abbreviation is near the name that it
- * abbreviates.
- */
+/** The number of typing mistakes between the names. An abbreviation counts as one mistake. */
 function distance(given: string, known: string): number {
   if (given === known) return 0;
   if (given.length >= 3 && known.startsWith(given)) return 1;
@@ -277,7 +276,8 @@ function distance(given: string, known: string): number {
 }
 
 /**
- * Damerau and Levenshtein's: letters put in, left out, replaced, or swapped with their neighbour.
+ * The distance of Damerau and Levenshtein: letters inserted, left out, replaced, or swapped with
+ * their neighbour.
  */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];

@@ -1,11 +1,11 @@
 /*
- * A fork: a new job that begins with what another one learned.
+ * A fork: a new job that begins with what another job learned.
  *
- * With the optimizer's state it goes on where the checkpoint was taken: at that step of its
- * schedule, with the moments, the order of the rows and all counters; unchanged, it ends with the
- * bytes of its parent. Without it, it is a training of its own that begins at step 0 with the
- * checkpoint's weights instead of random ones. Of the best evaluation only weights are kept, so
- * from there it is always the latter.
+ * With the optimizer's state a fork goes on at the step of the checkpoint: with the same place in
+ * the schedule, the same moments, order of the rows and counters. If nothing is changed, it ends
+ * with the bytes of its parent. Without that state a fork is a new training, which begins at step 0
+ * with the weights of the checkpoint instead of random ones. A fork of the best evaluation is
+ * always of the second kind, because only its weights are kept.
  */
 import { z } from "zod";
 import { averagesBy } from "../../engine/step/averaging.ts";
@@ -36,29 +36,29 @@ export const Fork = z
     step: z
       .union([z.int().min(0), z.enum(["final", "best"])], { error: 'must be a step, "final" or "best"' })
       .describe(
-        "A step with a checkpoint; or the last one of a job that has succeeded; or the best evaluation so far.",
+        "The checkpoint to begin with: its step, or `final` for the last one of a job that has succeeded, or `best` for the best evaluation so far.",
       ),
     overrides: z
       .record(z.string(), z.unknown())
       .default({})
       .describe(
-        "What is different: a merge patch (RFC 7396) of the job's spec, in which null stands for the default. A member of another `type` keeps none of the options it had.",
+        "The changes, as a merge patch (RFC 7396) of the job's spec. A null sets a value to its default. A member whose `type` is changed keeps none of its options.",
       )
       .meta({ examples: [{ optimizer: { lr: 0.0001 } }] }),
     optimizer: z
       .boolean()
       .optional()
       .describe(
-        "Whether to go on with the optimizer's state, at the same step; else the fork begins at step 0 with the weights alone. By default true, and false from `best`, of which only weights are kept.",
+        "Whether to go on at the same step with the optimizer's state. If false, the fork begins at step 0 with the weights alone. The default is true, but false for `best`, because only its weights are kept.",
       ),
   })
-  .meta({ id: "Fork", description: "What a fork begins with, and what is different." });
+  .meta({ id: "Fork", description: "What a fork begins with, and what it changes." });
 export type Fork = z.output<typeof Fork>;
 
-/** What a fork must know of its parent. */
+/** What a fork needs of its parent. */
 export type Parent = Pick<Job, "progress" | "parent"> & { readonly spec: Spec };
 
-/** A checkpoint that a fork may begin with: at least the beginning of its file. */
+/** A checkpoint that a fork may begin with. `head` is at least the beginning of its file. */
 export interface ForkSource {
   readonly head: Uint8Array;
 }
@@ -67,20 +67,20 @@ export interface ResolvedFork<Source extends ForkSource> {
   readonly resolved: Resolved;
   readonly source: Source;
   readonly use: "state" | "final" | "best";
-  /** The parent's step whose weights it begins with. */
+  /** The step of the parent whose weights the fork begins with. */
   readonly step: number;
-  /** What changes in the progress of the state, in a form that JSON keeps (numbers.ts). */
+  /** What changes in the progress of the state, in a form that JSON can hold (numbers.ts). */
   readonly changes: object;
   /**
-   * Up to which step back its course can be taken anew, by the spec alone: to the beginning if it
-   * is the course of a job that is no fork itself.
+   * The first step from which the spec alone can repeat the steps of the fork. It is 0 if the fork
+   * repeats the steps of a job that is not a fork itself.
    */
   readonly first: number;
 }
 
 /**
- * @param find the checkpoint that `step` means; may answer with what is wrong with it
- * @throws Problem `invalid_spec` with every fault; pointers lead into `body`
+ * @param find returns the checkpoint that `step` means, or what is wrong with it
+ * @throws Problem `invalid_spec` with every fault; the pointers are into `body`
  */
 export async function resolveFork<Source extends ForkSource>(
   body: unknown,
@@ -96,7 +96,7 @@ export async function resolveFork<Source extends ForkSource>(
   const head = "head" in found ? stateHead(found.head) : null;
   if ("fault" in found) faults.push({ pointer: "/step", message: found.fault });
   if (use === "best") faults.push(...bestFaults(fork, head));
-  // Another number of steps gives other defaults.
+  // Defaults that depend on the number of steps are computed again.
   const target = withoutDerived(parent, progress.total_steps);
   const resolved = await resolveOverrides(fork, target, faults, context);
   try {
@@ -122,7 +122,7 @@ export async function resolveFork<Source extends ForkSource>(
 
 type Head = ReturnType<typeof stateHead>;
 
-/** Null if something is wrong; then `faults` say what. */
+/** Null if there are faults, which are then added to `faults`. */
 async function resolveOverrides(fork: Fork, target: Spec, faults: Fault[], context: ResolveContext) {
   try {
     return await resolveSpec(mergePatch(target, fork.overrides), context);
@@ -136,34 +136,38 @@ async function resolveOverrides(fork: Fork, target: Spec, faults: Fault[], conte
 function bestFaults(fork: Fork, head: Head | null): Fault[] {
   const faults: Fault[] = [];
   if (fork.optimizer === true) {
-    faults.push({ pointer: "/optimizer", message: 'must be false with "best", of which only weights are kept' });
+    faults.push({ pointer: "/optimizer", message: 'must be false with "best", because only its weights are kept' });
   }
   if (head && (head.progress.best === null || ![...head.shapes.keys()].some(isBestWeight))) {
-    faults.push({ pointer: "/step", message: "finds no best weights; keeping them takes checkpoint.keep_best" });
+    faults.push({
+      pointer: "/step",
+      message: "finds no best weights: they are kept only if checkpoint.keep_best is set",
+    });
   }
   return faults;
 }
 
-/** A fault for each tensor of weights that is not the same on both sides. */
+/** A fault for each tensor of weights that differs between the checkpoint and the fork. */
 function weightFaults({ overrides }: Fork, head: Head, { shapes }: Resolved): Fault[] {
   const pointer = "model" in overrides ? "/overrides/model" : "/overrides";
   return differing(head.shapes, shapes, isWeight).map((name) => {
     const [there, here] = [head.shapes.get(name), shapes.get(name)].map((shape) => shape?.join(" × "));
     if (here === undefined) return { pointer, message: `leaves out ${name}, which is ${there} in the checkpoint` };
     if (there === undefined) return { pointer, message: `needs ${name}, which the checkpoint lacks` };
-    return { pointer, message: `makes ${name} ${here}, and in the checkpoint it is ${there}` };
+    return { pointer, message: `makes ${name} ${here}, but it is ${there} in the checkpoint` };
   });
 }
 
 function optimizerFaults(head: Head, parent: Spec, { shapes, spec }: Resolved): Fault[] {
-  // What the fork freezes leaves its state behind, and what was frozen begins with a fresh one.
+  // Parameters that the fork freezes lose their state. Parameters that were frozen begin with a
+  // fresh one.
   const learns = (parameter: string, groups: Spec["parameter_groups"]) => learningGroupOf(parameter, groups) !== null;
   const isState = (name: string) =>
     isOptimizerState(name) && [parent, spec].every(({ parameter_groups: groups }) => learns(parameterOf(name), groups));
   const names = differing(head.shapes, shapes, isState);
-  // Where weights differ, their moments differ too. That is no further fault.
+  // If weights differ, their moments differ too. That is not another fault.
   if (names.length === 0 || differing(head.shapes, shapes, isWeight).length > 0) return [];
-  const message = `must be false: ${spec.optimizer.type} keeps another state than the checkpoint has (${names[0]})`;
+  const message = `must be false: the state of ${spec.optimizer.type} is not the one in the checkpoint (${names[0]} differs)`;
   return [{ pointer: "/optimizer", message }];
 }
 
@@ -173,25 +177,25 @@ function differing(a: Head["shapes"], b: Head["shapes"], among: (name: string) =
 }
 
 /**
- * How many averages there are follows from the step alone, so that other ones than the checkpoint
- * has can only begin after it.
+ * The number of averages depends on the step alone. So averages that differ from those of the
+ * checkpoint can only begin after it.
  */
 function averagingFaults({ progress: { step } }: Head, parent: Spec, { spec }: Resolved): Fault[] {
   const [before, { averaging }] = [parent.training.averaging ?? null, spec.training];
   if (averaging === null || averagesBy(averaging, step) === 0) return [];
   if (canonicalJson(before) === canonicalJson(averaging)) return [];
-  const message = `must be at least ${step}, the checkpoint's step: averages that it does not have begin anew`;
+  const message = `must be at least ${step}, the step of the checkpoint: averages that it does not have can only begin after it`;
   return [{ pointer: "/overrides/training/averaging/start_step", message }];
 }
 
-/** A state that is not finished must have a step to take. */
+/** A state that is not finished must have steps left. */
 function stepFaults({ progress: { step } }: Head, { finished }: Partial<Progress>, { totalSteps }: Resolved): Fault[] {
   if (step < totalSteps || finished !== null) return [];
-  const message = `must leave steps to take: the checkpoint is at step ${step}, and these make ${totalSteps}`;
+  const message = `must leave steps to take: the checkpoint is at step ${step}, and these epochs make ${totalSteps} steps`;
   return [{ pointer: "/overrides/training/epochs", message }];
 }
 
-/** The parts of two specs are the same. */
+/** Whether these parts of two specs are the same. */
 function sameIn(parent: Spec, spec: Spec, ...parts: ((spec: Spec) => unknown)[]): boolean {
   const [before, now] = [withoutNeutral(parent), withoutNeutral(spec)];
   return parts.every((part) => canonicalJson(part(before) ?? null) === canonicalJson(part(now) ?? null));
@@ -211,14 +215,14 @@ const rest = [
   (of: Spec) => of.parameter_groups ?? [],
 ];
 
-/** Whether one takes the steps of the other, from the first to the last. */
+/** Whether a job with one spec takes exactly the steps of a job with the other. */
 function hasSameCourse(parent: Spec, spec: Spec): boolean {
   return sameIn(parent, spec, ...task, ...rate, ...rest);
 }
 
 /**
  * A state remembers whether it is finished, its best evaluation, and what its schedule and the
- * detectors saw. What was overridden may make that untrue.
+ * detectors saw. The overrides may make that untrue.
  */
 function changesOf({ progress, shapes }: Head, parent: Spec, spec: Spec, unchanged: boolean): Partial<Progress> {
   const sameTask = sameIn(parent, spec, ...task);
@@ -233,22 +237,22 @@ function changesOf({ progress, shapes }: Head, parent: Spec, spec: Spec, unchang
   };
 }
 
-/** The parent's test metrics say nothing of the weights that the fork will have. */
+/** The test metrics of the parent are not those of the weights that the fork will have. */
 function untested({ metrics }: Progress): Progress["metrics"] {
   return Object.fromEntries(Object.entries(metrics).filter(([name]) => !name.startsWith("test_")));
 }
 
 /**
- * Detectors look anew; at the same task from the loss that its training began with, long before the
- * fork.
+ * The detectors start again. If the task is the same, they compare with the loss at the start of
+ * the parent's training.
  */
 function diagnosisAfter({ diagnosis: { firstLoss, start, learned } }: Progress, sameTask: boolean): DiagnosisState {
   return { ...freshDiagnosis(), ...(sameTask ? { firstLoss, start, learned } : { learned: true }) };
 }
 
 /**
- * A group goes on from what the group of its first parameter had; a schedule that follows a metric
- * only from the same base.
+ * A group takes over the state of the group that its first parameter was in. It takes over the
+ * state of a schedule that follows a metric only if its base rate is the same.
  */
 function groupsAfter(progress: Progress, names: readonly string[], parent: Spec, spec: Spec): GroupProgress[] {
   const before = learningGroups(parent.optimizer, parent.parameter_groups);

@@ -1,24 +1,26 @@
 /**
- * What a spec is to its results: two jobs with one `spec_sha256`, one dataset (its bytes and how
- * they are read) and one arithmetic version have the same bytes.
+ * The identity of a spec. Two jobs with the same `spec_sha256`, the same dataset (its bytes and how
+ * they are read) and the same arithmetic version have results of the same bytes.
  *
- * It is the SHA-256 of the resolved spec as JSON with sorted keys, without what cannot change a
- * number:
+ * `spec_sha256` is the SHA-256 of the resolved spec as JSON with sorted keys, without everything
+ * that cannot change a number:
  *
- * - names, metadata, webhook, resources and the checkpoints' policy;
- * - detectors that only warn or do not look, and what is observed, unless a detector acts on it;
- * - every option that is null, false or an empty list, and those in NEUTRAL at their neutral value.
+ * - names, metadata, webhook, resources, and when checkpoints are written;
+ * - detectors that are ignored or only warn, and what is observed, unless a detector acts on it;
+ * - every option that is null, false or an empty list, and options at their value in `NEUTRAL`.
  *
- * The last is for the options of later versions. One whose default changes nothing must not change
- * the hash of the specs that leave it out. So give a new option such a default that is null, false
- * or an empty list, or list it below. A default that changes numbers is there like any other.
+ * The last rule is for options that later versions add. A new option whose default changes no
+ * numbers must not change the hash of specs without it. So give it a default of null, false or an
+ * empty list, or add its default to `NEUTRAL`. A default that does change numbers is part of the
+ * hash.
  */
 import { createHash } from "node:crypto";
 import { canonicalJson } from "./canonical.ts";
 import type { ResolvedSpec } from "../schema/spec.ts";
 
 /**
- * Options by their path (an array has no part in it), and the value at which they change nothing.
+ * Options by their path (without the places in arrays), and the value at which they change no
+ * numbers.
  */
 const NEUTRAL: Readonly<Record<string, unknown>> = {
   "schedule.warmup_steps": 0,
@@ -37,12 +39,15 @@ export function hashSpec(spec: ResolvedSpec): string {
     .digest("hex");
 }
 
-/** Without the options that change nothing, such as those that an earlier version did not have. */
+/**
+ * A spec without the options that change no numbers, such as those that an earlier version did not
+ * have.
+ */
 export function withoutNeutral<T extends object>(spec: T): T {
   return essence(spec, "") as T;
 }
 
-/** The parts that can change numbers. */
+/** The parts of a spec that can change numbers. */
 function numbersOf({ detectors, observe, ...spec }: ResolvedSpec): object {
   const parts = Object.entries(spec).filter(([name]) => !INDIFFERENT.includes(name));
   const acting = Object.entries(detectors).filter(([, { policy }]) => ACTING.includes(policy));
@@ -52,7 +57,7 @@ function numbersOf({ detectors, observe, ...spec }: ResolvedSpec): object {
 
 function essence(value: unknown, path: string): unknown {
   if (typeof value !== "object" || value === null) return value;
-  // A shortcut for the rows of a table, of which there may be many.
+  // A shortcut for the rows of a table, because there may be many.
   if (Array.isArray(value) && value.every((item) => typeof item !== "object" || item === null)) return value;
   if (Array.isArray(value)) return value.map((item) => essence(item, path));
   const members = Object.entries(value).filter(([name, member]) => !isNeutral(member, below(path, name)));

@@ -1,13 +1,15 @@
-/** No spec is deeper than this. Deeper values are left as they are, and the check refuses them. */
+/**
+ * The depth of the deepest spec. Deeper values are left as they are, and the check refuses them.
+ */
 const MAX_DEPTH = 8;
 
-/** What tells an optimizer from another, and with it which options there are. */
+/** The members that say which optimizer it is, and so which options it has. */
 const KINDS = ["type", "dialect"];
 
 /**
- * A JSON merge patch (RFC 7396): members replace members, null removes them, anything but an object
- * replaces the whole. But what becomes of another type keeps nothing: the options of one optimizer
- * mean nothing to another.
+ * Applies a JSON merge patch (RFC 7396): members replace members, null removes them, and anything
+ * but an object replaces the whole. Unlike there, an object that gets another type keeps nothing,
+ * because the options of one optimizer mean nothing to another.
  */
 export function mergePatch(target: unknown, patch: unknown, depth = 0): unknown {
   if (!isObject(patch) || depth === MAX_DEPTH) return patch;
@@ -19,7 +21,7 @@ export function mergePatch(target: unknown, patch: unknown, depth = 0): unknown 
   return Object.fromEntries(members);
 }
 
-/** Another dialect of a type has other options, and is of that type still. */
+/** Another dialect of a type has other options, but the type stays. */
 function kept(target: Members, patch: Members): [string, unknown][] {
   if (!isOtherKind(target, patch)) return Object.entries(target);
   return "type" in target && !("type" in patch) ? [["type", target.type]] : [];

@@ -1,11 +1,11 @@
 /*
- * From what a client wrote to a spec in which nothing is left open, or to everything that is wrong
- * with it at once.
+ * Turns what a client wrote into a spec in which nothing is left open, or into a list of all its
+ * faults.
  *
- * Faults are looked for as far down as they can be seen. The shape comes first (spec.ts); but a
- * misspelt optimizer does not hide a missing dataset, so each section that is well-formed goes on
- * even if others are not: `data` to its dataset, `data` and `loss` to the columns, and with `model`
- * and `optimizer` to the plan, which knows shapes and bytes.
+ * It finds as many faults as it can. The schema is checked first (spec.ts). But a misspelt
+ * optimizer must not hide a missing dataset. So each section that is well-formed is checked further
+ * even if others are not: `data` against its dataset, `data` and `loss` against the columns, and
+ * these with `model` and `optimizer` by making the plan, which has shapes and bytes.
  */
 import { checkData, viewedTable } from "../../data/encode/check.ts";
 import { writtenOut, type DataSizes } from "../../data/encode/encoding.ts";
@@ -45,36 +45,36 @@ import type { Webhook } from "../schema/webhook.ts";
 import type { Column } from "../wire/dataset.ts";
 
 export interface ResolveContext extends TableContext {
-  /** What a job may take while it runs. */
+  /** Most memory that a job may take while it runs. */
   readonly maxMemoryBytes: number;
-  /** What a checkpoint of it may take. */
+  /** Most bytes that a checkpoint of it may take. */
   readonly maxStateBytes: number;
-  /** What speaks against sending the owner's events there. */
+  /** The reasons why the owner's events cannot be sent there. */
   webhookFaults(webhook: Webhook): readonly Fault[];
 }
 
 export interface Resolved {
   readonly spec: ResolvedSpec;
   readonly specSha256: string;
-  /** With the spec it decides every bit of the result. */
+  /** Together with the spec it determines every bit of the result. */
   readonly arithmeticVersion: number;
   readonly parameterCount: number;
   readonly memoryBytes: number;
   readonly stateBytes: number;
   readonly sizes: Sizes;
   readonly totalSteps: number;
-  /** At most MAX_WARNINGS. */
+  /** At most `MAX_WARNINGS`. */
   readonly warnings: readonly Warning[];
-  /** What a checkpoint of it holds: shapes by name. */
+  /** The shapes of the tensors in a checkpoint, by name. */
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   /**
-   * The table that came with the spec, for the caller to make and keep, or to discard; null if the
-   * spec names a dataset.
+   * The table that came with the spec. The caller makes it and keeps it, or discards it. Null if
+   * the spec names a dataset.
    */
   readonly table: BroughtTable | null;
 }
 
-/** What is known of the data once nothing is wrong with them. */
+/** What is known of data without faults. */
 interface Table {
   readonly data: ResolvedSpec["data"];
   readonly rows: number;
@@ -88,7 +88,7 @@ interface Table {
 
 /** @throws Problem `invalid_spec` with every fault. */
 export async function resolveSpec(body: unknown, context: ResolveContext): Promise<Resolved> {
-  const { value, faults: misshapen } = check(Spec, body, ROOMY);
+  const { value, faults: misshapen } = check(Spec, body, UNBOUNDED);
   const parts = value ?? wellFormedSections(body);
   const faults: Fault[] = [...(misshapen ?? []), ...validationFaults(parts), ...scheduleFaults(parts)];
   faults.push(...groupFaults(parts.parameter_groups ?? [], parts.optimizer, parts.schedule));
@@ -133,20 +133,20 @@ async function planJob(
   };
 }
 
-/** The cells of inline rows, which checkInline looks at. */
-const ROOMY = ["inline", "rows"] as const;
+/** The cells of inline rows, which `checkInline` checks. */
+const UNBOUNDED = ["inline", "rows"] as const;
 
-/** The sections of a faulty spec that have no fault themselves. */
+/** The sections of a faulty spec that have no faults themselves. */
 function wellFormedSections(body: unknown): Partial<Spec> {
   if (typeof body !== "object" || body === null) return {};
   const sections = Object.entries(Spec.shape).flatMap(([name, schema]) => {
-    const { value, faults } = check(schema, (body as Record<string, unknown>)[name], ROOMY);
+    const { value, faults } = check(schema, (body as Record<string, unknown>)[name], UNBOUNDED);
     return faults === null ? [[name, value]] : [];
   });
   return Object.fromEntries(sections) as Partial<Spec>;
 }
 
-/** What needs validation, and metrics that the task has. */
+/** Faults of settings that need validation, or name a metric that the task does not have. */
 function validationFaults({ data, loss, training, checkpoint, schedule }: Partial<Spec>): Fault[] {
   const faults: Fault[] = [];
   const stopping = training?.early_stopping;
@@ -171,7 +171,9 @@ function metricFaults(pointer: string, metric: string, loss: Member): Fault[] {
   return [{ pointer, message: `must be one of ${metrics.join(", ")} under ${loss.type}` }];
 }
 
-/** Metrics that decide something, though the rows that validate leave them undefined. */
+/**
+ * Faults of metrics that something depends on, but which are undefined on the rows that validate.
+ */
 function undefinedFaults(parts: Partial<Spec>, { sizes: { validated } }: Table, plan: Plan): Fault[] {
   return watchedMetrics(parts).flatMap(({ metric, pointer, by }) => {
     const why = whyUndefined(metric, validated, plan.scoresPerRow > 0);
@@ -195,7 +197,7 @@ function scheduleWarnings({ schedule, training }: ResolvedSpec, { sizes }: Table
   }));
 }
 
-/** Checks `data` against its table; null if something is wrong with it. */
+/** Checks `data` against its table; null if there are faults. */
 async function readTable({ data, loss }: Partial<Spec>, input: Input, faults: Fault[]): Promise<Table | null> {
   if (!data || !loss) return null;
   const targets = targetsOf(loss);
@@ -235,7 +237,7 @@ function trainingFaults({ training, observe, model }: Partial<Spec>, { sizes: { 
     const message = `leaves no step to average: the job has ${steps}`;
     faults.push({ pointer: "/training/averaging/start_step", message });
   }
-  // The layers' curves are points like any other.
+  // The points of the layers' curves count too.
   const curves = observe?.per_layer ? 1 + (model?.layers.length ?? 0) : 1;
   const rarest = Math.ceil((steps * curves) / MAX_POINTS_PER_SERIES);
   if (observe && observe.every_steps < rarest) {
@@ -246,13 +248,13 @@ function trainingFaults({ training, observe, model }: Partial<Spec>, { sizes: { 
 }
 
 /**
- * A single class, which leaves nothing to learn, and options that name classes which the target
- * does not have.
+ * Faults of a target with a single class, and of options that name a class which the target does
+ * not have.
  */
 function classFaults({ loss }: Partial<Spec>, { classes, data }: Table): Fault[] {
   if (!loss || classes === null) return [];
   if (classes.length === 1) {
-    const message = `names ${JSON.stringify(data.target)}, which has one class, ${JSON.stringify(classes[0])}, in all rows; it takes two to learn from`;
+    const message = `names ${JSON.stringify(data.target)}, which has only one class, ${JSON.stringify(classes[0])}: a target needs at least two`;
     return [{ pointer: "/data/target", message }];
   }
   const { options } = losses[loss.type];
@@ -271,7 +273,7 @@ function classFaults({ loss }: Partial<Spec>, { classes, data }: Table): Fault[]
     }));
 }
 
-/** Plans the model; null if it cannot be. A section that is missing here has a fault already. */
+/** Plans the model; null if that fails. A section that is missing here already has a fault. */
 function planWith(parts: Partial<Spec>, table: Table, context: ResolveContext, faults: Fault[]): Plan | null {
   const { model, loss, optimizer, parameter_groups: groups = [], training, resources, checkpoint } = parts;
   if (!model || !loss || !optimizer) return null;
@@ -321,7 +323,7 @@ function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
-/** float32 inputs and a target for every row. */
+/** Bytes of the float32 inputs and the target of all rows. */
 function encodedBytes({ rows, sizes }: Table): number {
   return rows * (sizes.width + 1) * 4;
 }
@@ -352,9 +354,7 @@ function defaultLogEverySteps(totalSteps: number): number {
   return Math.max(1, Math.ceil(totalSteps / 1000));
 }
 
-/**
- * Earlier versions stored a schedule's default mode, `min`, whatever the metric that it follows.
- */
+/** Earlier versions stored the default mode `min` of a schedule, whatever metric it follows. */
 function withoutWrongMode(schedule: Spec["schedule"]): Spec["schedule"] {
   if (!scheduleType(schedule).follow) return schedule;
   const fault = modeFault(String(schedule.metric), (schedule.mode ?? null) as Direction | null);
@@ -362,8 +362,8 @@ function withoutWrongMode(schedule: Spec["schedule"]): Spec["schedule"] {
 }
 
 /**
- * Opens what was worked out from the number of steps, to be worked out for another number; and the
- * directions, which follow from the metrics.
+ * Sets what was computed from the number of steps back to its default, so that it can be computed
+ * for another number. The same is done with directions, which follow from the metrics.
  */
 export function withoutDerived(spec: Spec, totalSteps: number): Spec {
   const { log_every_steps: every, early_stopping: stopping, ...training } = spec.training;

@@ -1,7 +1,7 @@
 /**
  * The sizes in bytes of the files and documents of a job, for which the store keeps room
- * (src/store/room.ts). They are upper bounds, with numbers written out in full. Findings, which few
- * jobs have, may make a state a few kilobytes larger.
+ * (src/store/room.ts). They are upper bounds: numbers count at their full length. Only findings,
+ * which few jobs have, may make a state a few kilobytes larger.
  */
 import { MAX_CLASS_LENGTH, type ColumnSummary } from "../../data/dataset.ts";
 import { dateParts } from "../../data/encode/encoding.ts";
@@ -13,33 +13,33 @@ import { observedNames } from "../series.ts";
 import type { ResolvedSpec } from "../schema/spec.ts";
 
 export interface Sizes {
-  /** Of a checkpoint, and of a model. */
+  /** Bytes of a checkpoint, and of a model. */
   readonly state: number;
   readonly model: number;
-  /** Of the model's description. */
+  /** Bytes of the description of the model. */
   readonly notes: number;
-  /** Of one row of metrics of each kind; 0: there are none of it. */
+  /** Bytes of one row of metrics of each kind; 0 if there are none of that kind. */
   readonly logRow: number;
   readonly evaluationRow: number;
   readonly observedRow: number;
 }
 
-/** A double, at its longest, with what separates it from the next. */
+/** Most bytes of a double and of what separates it from the next. */
 const NUMBER_BYTES = 25;
-/** Of a tensor in a file's header, beside its name. */
+/** Bytes of a tensor in the header of a file, without its name. */
 const TENSOR_BYTES = 100;
-/** Of a file's header beside tensors: what a state tells of its progress, without metrics. */
+/** Bytes of the progress in the header of a state, without metrics. */
 const HEADER_BYTES = 1500;
-/** Of an encoder, beside its column's name and its classes. */
+/** Bytes of an encoder, without the name and the classes of its column. */
 const ENCODER_BYTES = 120 + 5 * NUMBER_BYTES;
-/** Of a layer in the model's description, and of a parameter, beside their names. */
+/** Bytes of a layer or a parameter in the description of the model, without its name. */
 const DESCRIBED_BYTES = 60;
 
-/** What is known of the data. */
+/** What these sizes need to know of the data. */
 interface Table {
   readonly columns: readonly ColumnSummary[];
   readonly features: readonly string[];
-  /** Of the target; null if it is a value. */
+  /** The classes of the target; null if it is a value. */
   readonly classes: readonly string[] | null;
 }
 
@@ -73,7 +73,7 @@ function notesBytes({ layers, parameters }: Plan, { columns, features, classes }
   const byName = new Map(columns.map((column) => [column.name, column]));
   const inputs = sum(features, (name) => {
     const column = byName.get(name)!;
-    // One more for an indicator, and for the class that stands in for a missing one.
+    // One more for an indicator, and one for the class that replaces a missing one.
     const encoders = (column.type === "date" ? dateParts.length : 1) + (column.missing > 0 ? 1 : 0);
     const isNumber = column.type === "numeric" || column.type === "date";
     return encoders * (text(name) + ENCODER_BYTES) + (isNumber ? 0 : text(column.classes) + MAX_CLASS_LENGTH);

@@ -1,6 +1,6 @@
 /**
- * The tables that specs are checked against: datasets that are stored, and rows that a spec brings.
- * A table that a spec brings is made as late as possible.
+ * The tables that specs are checked against: stored datasets, and the rows within a spec. The table
+ * of rows within a spec is made as late as possible.
  */
 import { DatasetLost, InvalidDataset } from "../../data/dataset.ts";
 import type { Measured } from "../../data/encode/encode.ts";
@@ -9,7 +9,7 @@ import type { DataSpec } from "../../data/encode/encoding.ts";
 import type { TableSummary } from "../../data/encode/features.ts";
 import type { DatasetFiles, Draft } from "../../data/files/dataset-files.ts";
 import { outlineOf } from "../../data/encode/outline.ts";
-import type { Asker } from "../../data/pool.ts";
+import type { Caller } from "../../data/pool.ts";
 import { checkInline, type Source } from "../../data/source.ts";
 import type { TargetKind } from "../../engine/training.ts";
 import { faulty } from "../errors.ts";
@@ -18,20 +18,23 @@ import type { Spec } from "../schema/spec.ts";
 import type { Dataset } from "../wire/dataset.ts";
 
 export interface TableContext {
-  /** Looks a dataset of the owner up. */
+  /** Finds a dataset of the owner. */
   dataset(id: string): Promise<Dataset | null>;
   readonly files: DatasetFiles;
-  /** For whom the tables are looked at. */
-  readonly asker?: Asker;
+  /** The client that the work is done for. */
+  readonly caller?: Caller;
 }
 
-/** Validation alone makes no table: a million rows take seconds. */
+/**
+ * The table of the rows within a spec. Validation alone does not make it, because a million rows
+ * take seconds.
+ */
 export interface BroughtTable {
   make(): Promise<Draft>;
   discard(): Promise<void>;
 }
 
-/** What there is to learn from, before anything is checked against it. */
+/** The table of a spec, before anything is checked against it. */
 export interface Input {
   readonly content: TableSummary;
   measure(data: DataSpec, targets: TargetKind): Promise<Measured>;
@@ -39,8 +42,8 @@ export interface Input {
 }
 
 /**
- * Looks the dataset up, or at what the spec brings; null if something is wrong with it.
- * @param targets what the loss makes of the target; null if the loss is not known
+ * Finds the dataset, or reads the rows within the spec; null if there are faults.
+ * @param targets the kind of targets that the loss needs; null if the loss is not known
  */
 export async function openInput(
   data: Spec["data"],
@@ -49,7 +52,7 @@ export async function openInput(
   faults: Fault[],
 ): Promise<Input | null> {
   if (data.synthetic !== undefined) {
-    // Without a loss nobody can tell what the numbers are to be.
+    // Without a loss it is not known what kind of target to generate.
     if (targets === null) return null;
     const outline = outlineOf(data.synthetic, data, targets);
     if (outline === null) return await draftInput({ synthetic: data.synthetic }, context, faults);
@@ -64,7 +67,7 @@ export async function openInput(
   }
   const measured = async (filled: DataSpec, targets: TargetKind) => {
     try {
-      return await context.files.use(dataset, (path) => measure(path, filled, targets, context.asker));
+      return await context.files.use(dataset, (path) => measure(path, filled, targets, context.caller));
     } catch (error) {
       const deleted = error instanceof DatasetLost && (await context.dataset(dataset.id)) === null;
       throw deleted ? faulty("invalid_spec", [DELETED]) : error;
@@ -73,7 +76,7 @@ export async function openInput(
   return { content: dataset, measure: measured, table: null };
 }
 
-const DELETED: Fault = { pointer: "/data/dataset", message: "names a dataset that was deleted just now" };
+const DELETED: Fault = { pointer: "/data/dataset", message: "names a dataset that has just been deleted" };
 
 async function draftInput(source: Source, context: TableContext, faults: Fault[]): Promise<Input | null> {
   const found = "inline" in source ? checkInline(source.inline) : [];
@@ -82,20 +85,20 @@ async function draftInput(source: Source, context: TableContext, faults: Fault[]
   try {
     const table = lazily(source, context);
     const { content, columnsPath } = await table.make();
-    return { content, measure: (filled, targets) => measure(columnsPath, filled, targets, context.asker), table };
+    return { content, measure: (filled, targets) => measure(columnsPath, filled, targets, context.caller), table };
   } catch (error) {
     if (!(error instanceof InvalidDataset)) throw error;
-    faults.push({ pointer: "/data/inline", message: `is no table: ${error.message.replace(/\.$/, "")}` });
+    faults.push({ pointer: "/data/inline", message: `is not a table: ${error.message.replace(/\.$/, "")}` });
     return null;
   }
 }
 
-/** Makes the table when it is first asked for. */
-function lazily(source: Source, { files, asker }: TableContext): BroughtTable {
+/** Makes the table when it is first needed. */
+function lazily(source: Source, { files, caller }: TableContext): BroughtTable {
   let draft: Promise<Draft> | null = null;
   return {
-    make: () => (draft ??= files.draft(source, asker)),
-    // A draft that failed has left nothing behind.
+    make: () => (draft ??= files.draft(source, caller)),
+    // A draft that failed has left no files.
     discard: async () => await draft?.then(({ discard }) => discard()).catch(() => undefined),
   };
 }

@@ -1,30 +1,30 @@
 /**
- * Warnings: what the author of a spec should know although it is accepted. They never refuse
- * anything, do not influence the result, and are recorded with the job.
+ * Warnings: what the author of a spec should know although the spec is accepted. They never refuse
+ * anything and do not change the result. They are stored with the job.
  */
 import { z } from "zod";
 import { dataWarningCodes } from "../../data/encode/warn.ts";
 import { spanCodes } from "../../engine/schedules/span.ts";
 
-/** How many a job has at most, and how many of one code. */
+/** Most warnings of a job, and most of one code. */
 export const MAX_WARNINGS = 50;
 const MAX_OF_CODE = 10;
-/** Characters of a message. */
+/** Most characters of a message. */
 const MAX_MESSAGE_LENGTH = 1000;
 
-/** The codes, and what each is about. */
+/** The codes, and what each means. */
 const codes = { ...dataWarningCodes, ...spanCodes };
 
 export const Warning = z
   .object({
-    pointer: z.string().describe("What it is about: an RFC 6901 pointer into the job's spec."),
+    pointer: z.string().describe("The part of the job's spec that it is about, as an RFC 6901 pointer."),
     code: z.enum(Object.keys(codes) as (keyof typeof codes)[]).describe(described(codes)),
     message: z.string().describe("Continues the sentence that begins with the pointer."),
   })
-  .meta({ id: "Warning", description: "What to know of a spec although it is accepted." });
+  .meta({ id: "Warning", description: "Something to know about a spec although it is accepted." });
 export type Warning = z.infer<typeof Warning>;
 
-/** As many as a job keeps; the last of a code says how many more there are. */
+/** As many warnings as a job keeps. The last of a code says how many more there are. */
 export function bounded(warnings: readonly Warning[]): Warning[] {
   const byCode = Map.groupBy(warnings, ({ code }) => code);
   const kept = [...byCode.values()].flatMap((some) => {

@@ -8,28 +8,28 @@ export const seed = z.int().min(0).default(0);
 const columnName = z.string().min(1).max(1024);
 const share = z.number().gt(0).lt(1);
 
-/** @param verb what the chosen rows do */
+/** @param verb what the chosen rows are for */
 function splitRule(verb: string) {
   const forms = [
     z.strictObject({
-      fraction: share.describe(`The share of rows that ${verb}, drawn at random.`),
+      fraction: share.describe(`Share of rows that ${verb}, drawn at random.`),
       seed,
       stratify: z
         .boolean()
         .default(false)
         .describe(
-          "Draw from each class of the target its share: as many rows as its size × fraction, rounded down, and one more from those with the largest remainders.",
+          "Draws from each class of the target in proportion: size × fraction rows, rounded down, and one more from the classes with the largest remainders.",
         ),
     }),
     z.strictObject({ every: z.int().min(2).describe(`Rows whose number from 0 is a multiple of this ${verb}.`) }),
     z.strictObject({
       column: columnName.describe(`Rows with 1, or with true, in this column ${verb}; all others do not.`),
     }),
-    z.strictObject({ tail: share.describe(`The share of rows at the end of the table that ${verb}.`) }),
+    z.strictObject({ tail: share.describe(`Share of rows, at the end of the table, that ${verb}.`) }),
     z.strictObject({
       group: columnName.describe("Rows with the same value in this column stay together."),
       fraction: share.describe(
-        `Groups are drawn at random as long as that brings the rows that ${verb} nearer to this share.`,
+        `Groups are drawn at random as long as each brings the rows that ${verb} nearer to this share.`,
       ),
       seed,
     }),
@@ -47,17 +47,17 @@ const Preprocess = z
       .enum(["error", "mean", "median", "most_frequent", "drop_row"])
       .default("error")
       .describe(
-        "What stands in for a missing feature, worked out from the training rows. `median`: of an even number of values the mean of the middle two. `most_frequent`: of equally frequent values the smallest, or the first class. A missing class stays one under `mean` and `median`: the inputs of its classes are all 0. `drop_row`: the row is left out, and one without a target too.",
+        "What replaces a missing feature, computed from the training rows. `median`: for an even number of values the mean of the middle two. `most_frequent`: of equally frequent values the smallest, or the first class. `mean` and `median` do not replace a missing class: the inputs of its classes are all 0. `drop_row` leaves out the row, and also rows without a target.",
       ),
     missing_target: z
       .enum(["error", "drop_row"])
       .default("error")
-      .describe("`drop_row`: rows without a target are left out, whatever becomes of missing features."),
+      .describe("`drop_row` leaves out rows without a target, whatever `missing` does about features."),
     missing_indicator: z
       .boolean()
       .default(false)
       .describe(
-        "Adds an input, 1 where the value is missing and else 0, after those of each feature that has missing values among the training rows.",
+        "Adds an input that is 1 where the value is missing and 0 elsewhere. It comes after the inputs of each feature that has missing values among the training rows.",
       ),
     target: z
       .enum(["auto", "standardize", "none"])
@@ -70,8 +70,8 @@ const Preprocess = z
 const Inline = z
   .strictObject({
     columns: z.array(columnName).min(1).max(10_000),
-    // Each row is looked at in data/source.ts: zod would take a hundred times as long over a
-    // megabyte of cells.
+    // data/source.ts checks each row. zod would take a hundred times as long for a megabyte of
+    // cells.
     rows: z
       .custom<Cell[][]>(Array.isArray, {
         error: ({ input }) => (input === undefined ? "is required" : "must be an array of rows"),
@@ -79,7 +79,7 @@ const Inline = z
       .meta({ type: "array", items: { type: "array", items: { type: ["number", "string", "null"] } } }),
   })
   .describe(
-    `The table itself, at most ${MAX_INLINE_BYTES} bytes of it; null is an empty cell. The job's own spec names the dataset that it became.`,
+    `The table itself, at most ${MAX_INLINE_BYTES} bytes; null is an empty cell. The table becomes a dataset, and the spec of the job names that.`,
   );
 
 const SyntheticSource = z
@@ -95,10 +95,10 @@ const SyntheticSource = z
       .min(0)
       .max(1000)
       .default(0)
-      .describe("The deviation of what is added to the features, or to the target where it is a number."),
+      .describe("Standard deviation of the noise that is added to the features, or to the target if it is a number."),
     seed,
   })
-  .describe("A table made up by a formula.");
+  .describe("A table computed by a formula.");
 
 const sources = ["dataset", "inline", "synthetic"] as const;
 
@@ -106,7 +106,7 @@ export const Data = z
   .strictObject({
     dataset: z
       .string()
-      .regex(/^ds_[0-9a-z]{26}$/, "must be a dataset's id, as POST /v1/datasets gives it")
+      .regex(/^ds_[0-9a-z]{26}$/, "must be the id of a dataset, as POST /v1/datasets returns it")
       .optional()
       .meta({ examples: ["ds_01k3w9d0c8v6m2q4r7t5x1y9za"] }),
     inline: Inline.optional(),
@@ -119,19 +119,19 @@ export const Data = z
       .nullable()
       .default(null)
       .describe(
-        "The columns to predict from. Null: all but the target, those of `exclude`, of `validation` and of `test`, those declared `ignore` or `text`, and texts and integers that are nearly all different.",
+        "The columns to predict from. Null: all except the target, the columns of `exclude`, `validation` and `test`, columns declared `ignore` or `text`, and columns of texts or integers that are nearly all different.",
       ),
-    exclude: z.array(columnName).max(10_000).default([]).describe("Columns that are no features."),
+    exclude: z.array(columnName).max(10_000).default([]).describe("Columns that are not features."),
     columns: z
       .record(columnName, z.enum(declaredTypes))
       .default({})
       .describe(
-        "Columns to take as another type than they were read as, in this job alone. `text` and `ignore`: no default features.",
+        "Types of columns in this job, instead of the types they were read as. Columns of type `text` and `ignore` are not default features.",
       )
       .meta({ examples: [{ zip: "categorical" }] }),
-    validation: splitRule("validate").describe("Which rows validate instead of training, of those that `test` leaves."),
+    validation: splitRule("validate").describe("Which of the rows that `test` leaves validate instead of training."),
     test: splitRule("test").describe(
-      "Which rows are kept for a test of the final weights, at the end. They neither train nor validate.",
+      "Which rows are kept for a test of the final weights at the end. They neither train nor validate.",
     ),
     preprocess: Preprocess,
   })
@@ -141,6 +141,6 @@ export const Data = z
   .meta({
     id: "DataSpec",
     description:
-      "What to learn from: an uploaded `dataset`, or rows that come with the spec, which then become a dataset like any other.",
+      "What to learn from: an uploaded `dataset`, or rows within the spec, which become a dataset like any other.",
     oneOf: sources.map((source) => ({ required: [source] })),
   });

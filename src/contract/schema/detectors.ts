@@ -17,13 +17,13 @@ const policy = {
   kind: "choice",
   choices: POLICIES,
   default: "warn",
-  doc: "`warn`: an event `diagnosed`. `stop`: also end the job. `ignore`: do not look.",
+  doc: "`warn` writes an event `diagnosed`. `stop` also ends the job. `ignore` turns the detector off.",
 } as const;
 
 const ruinousPolicy = {
   ...policy,
   choices: [...POLICIES, "rewind"],
-  doc: `${policy.doc} \`rewind\`: go back to before it showed, and on from there at a lower rate.`,
+  doc: `${policy.doc} \`rewind\` takes training back to a step before the fault, and goes on from there at a lower rate.`,
 } as const;
 
 const rewindOptions = {
@@ -31,25 +31,25 @@ const rewindOptions = {
     kind: "integer",
     default: null,
     min: 1,
-    doc: "Training goes back to a multiple of this; null: a hundredth of all steps.",
+    doc: "Training goes back to a step that is a multiple of this; null: a hundredth of all steps.",
   },
   window: {
     kind: "integer",
     default: null,
     min: 1,
-    doc: "At least so many steps back; null: twice as many as it takes to see a divergence.",
+    doc: "Training goes back at least this many steps; null: twice as many as it takes to see a divergence.",
   },
   lr_factor: {
     kind: "number",
     default: 0.5,
     above: 0,
     below: 1,
-    doc: "What the rate is multiplied with from there on.",
+    doc: "Factor of the learning rate from that step on.",
   },
-  max: { kind: "integer", default: 3, min: 1, max: 100, doc: "How often; after that the job fails." },
+  max: { kind: "integer", default: 3, min: 1, max: 100, doc: "Most rewinds; after that the job fails." },
 } as const satisfies Options;
 
-/** What a detector has beside its thresholds. */
+/** The options of a detector besides its thresholds. */
 export function policyOptions({ ruinous }: DetectorType): Options {
   if (!ruinous) return { policy };
   const parts = Object.entries(rewindOptions).map(([name, option]) => [`rewind.${name}`, option]);
@@ -58,7 +58,7 @@ export function policyOptions({ ruinous }: DetectorType): Options {
 
 const Rewind = z
   .strictObject(optionSchemas(rewindOptions))
-  .describe("How to rewind: a null is filled in. Null unless the policy is `rewind`.");
+  .describe("How to rewind; nulls within are filled in. Null unless the policy is `rewind`.");
 
 function schemaOf(declared: DetectorType): z.ZodType {
   return declared.ruinous ? ruinousSchema(declared.options) : plainSchema(declared.options);
@@ -68,7 +68,7 @@ function ruinousSchema(options: Options): z.ZodType {
   const shape = { ...optionSchemas({ policy: ruinousPolicy, ...options }), rewind: Rewind.nullable().default(null) };
   return z.strictObject(shape).refine((value) => value.policy === "rewind" || value.rewind === null, {
     path: ["rewind"],
-    error: 'goes with the policy "rewind" alone; leave it out, or set that',
+    error: 'needs the policy "rewind": set that, or leave this out',
   });
 }
 
@@ -80,7 +80,7 @@ function plainSchema(options: Options): z.ZodType {
     .enum(POLICIES, {
       error: ({ input }) => {
         const known = POLICIES.map((name) => `"${name}"`).join(", ");
-        return input === "rewind" ? `must be one of ${known}: "rewind" is for ${rewindable} alone` : undefined;
+        return input === "rewind" ? `must be one of ${known}; only ${rewindable} can have "rewind"` : undefined;
       },
     })
     .default("warn")
@@ -91,13 +91,13 @@ function plainSchema(options: Options): z.ZodType {
     {
       error: (issue) =>
         issue.code === "unrecognized_keys"
-          ? explainKeys(issue.keys, (key) => (key === "rewind" ? `is for ${rewindable} alone` : unknownKey(key, known)))
+          ? explainKeys(issue.keys, (key) => (key === "rewind" ? `is only for ${rewindable}` : unknownKey(key, known)))
           : undefined,
     },
   );
 }
 
-// The thresholds are built at run time, so what they have in common is all that the type can say.
+// The thresholds are built at run time, so the type has only what they have in common.
 export const Detectors = (
   z.strictObject(
     Object.fromEntries(
@@ -109,7 +109,10 @@ export const Detectors = (
   ) as unknown as z.ZodType<DetectorSettings, Readonly<Record<string, object>>>
 )
   .prefault({})
-  .meta({ id: "DetectorsSpec", description: "What to look out for while the job trains, and what to do about it." });
+  .meta({
+    id: "DetectorsSpec",
+    description: "The faults to look for while the job trains, and what to do about them.",
+  });
 
 /** Fills in the steps of a rewind, if the policy is to rewind. */
 export function withRewind(settings: DetectorSettings, totalSteps: number): DetectorSettings {

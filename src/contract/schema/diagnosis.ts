@@ -8,8 +8,8 @@ import { Change, JobStatus, type Job } from "../wire/job.ts";
 export const Finding = z
   .object({
     detector: z.enum(Object.keys(detectors) as [string, ...string[]]),
-    cause: z.enum(CAUSES).describe("What is likely to be wrong; stable, for programs."),
-    step: Count.describe("When it was found."),
+    cause: z.enum(CAUSES).describe("The likely cause. Stable, for programs."),
+    step: Count.describe("The step at which it was found."),
     message: z.string().describe("What was seen."),
     remedy: z.string().describe("What is likely to help."),
     data: z
@@ -18,7 +18,7 @@ export const Finding = z
   })
   .meta({
     id: "Finding",
-    description: "Something that a detector found to be wrong with a run.",
+    description: "A fault of a run that a detector found.",
     examples: [
       {
         detector: "diverging",
@@ -36,23 +36,23 @@ export const Diagnosis = z
   .object({
     job_id: JobId,
     status: JobStatus,
-    step: Count.describe("How far the job has been watched."),
+    step: Count.describe("The step up to which the job has been watched."),
     summary: z.string().describe("One sentence."),
-    findings: z.array(Finding).describe("In the order in which they were found; first those that led to changes."),
-    changes: z.array(Change).describe("What was done about divergences, under the policy `rewind`."),
+    findings: z.array(Finding).describe("In the order in which they were found, but first those that led to changes."),
+    changes: z.array(Change).describe("What the policy `rewind` did about divergences."),
     detectors: z
       .record(z.string(), z.enum(["found", "quiet", "blind", "ignored"]))
       .describe(
-        "`blind`: it lacks the numbers it needs, which `observe` or validation would give. `ignored`: by its policy.",
+        "`blind`: it lacks numbers, which `observe` or validation would give. `ignored`: its policy is `ignore`.",
       )
       .meta({ examples: [{ diverging: "found", plateau: "quiet", dead_relu: "blind" }] }),
   })
-  .meta({ id: "Diagnosis", description: "What is known of how a job's training goes wrong, if it does." });
+  .meta({ id: "Diagnosis", description: "What is known to be wrong with the training of a job, if anything is." });
 export type Diagnosis = z.infer<typeof Diagnosis>;
 
 /**
- * What findings, the first of which led to `changes`, come to in a job that has been watched for
- * `job.progress.step` steps.
+ * The diagnosis of a job that has been watched for `job.progress.step` steps. The first of the
+ * findings led to the `changes`.
  */
 export function diagnosisOf({ id, status, spec, progress }: Job, findings: Finding[], changes: Change[]): Diagnosis {
   const states = Object.values(detectors).map(
@@ -87,7 +87,7 @@ function sightOf({ type, needs }: { type: string; needs: string }, spec: Job["sp
 
 function summaryOf(findings: Finding[], changes: Change[], step: number, blind: boolean): string {
   if (findings.length === 0) {
-    const more = blind ? ' Some detectors see nothing without "observe" or validation.' : "";
+    const more = blind ? ' Some detectors need "observe" or validation.' : "";
     return `Nothing wrong was found in ${step} steps.${more}`;
   }
   // A finding without a change comes first.

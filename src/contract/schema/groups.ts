@@ -1,6 +1,6 @@
 /**
- * Parameter groups in a spec, and what is wrong with them. Some of it shows in the groups
- * themselves, the rest once the parameters' names are known.
+ * Parameter groups in a spec, and their faults. Some faults show in the groups themselves, the rest
+ * once the names of the parameters are known.
  */
 import { z } from "zod";
 import { groupOf, learningGroupOf, matches, patternsOf } from "../../engine/plan/groups.ts";
@@ -20,20 +20,25 @@ const Group = z
     parameters: z
       .union([pattern, z.array(pattern).min(1).max(MAX_PATTERNS)], { error: "must be a pattern, or a list of them" })
       .describe(
-        "Which parameters, by patterns of their names (`0.weight`, `head.bias`): `*` stands for any characters, `?` for one.",
+        "Patterns of the names of parameters (`0.weight`, `head.bias`): `*` stands for any characters, `?` for one.",
       ),
-    lr: z.number().min(0).nullable().default(null).describe("What the schedule starts from; null: the optimizer's."),
-    lr_scale: z.number().min(0).default(1).describe("What the schedule's rate is multiplied by at every step."),
+    lr: z
+      .number()
+      .min(0)
+      .nullable()
+      .default(null)
+      .describe("The rate that the schedule starts from; null: that of the optimizer."),
+    lr_scale: z.number().min(0).default(1).describe("Factor of the schedule's rate at every step."),
     weight_decay: z
       .number()
       .min(0)
       .nullable()
       .default(null)
-      .describe("Instead of the optimizer's weight_decay, and of those it wraps; null: as the optimizer has it."),
+      .describe("Replaces the weight_decay of the optimizer and of those it wraps; null: keeps it."),
     freeze: z
       .boolean()
       .default(false)
-      .describe("Keep the parameters as they are: no gradient, no state, no part in any norm."),
+      .describe("Keeps the parameters as they are: they have no gradient and no state, and are not part of any norm."),
   })
   .meta({ id: "ParameterGroup" });
 
@@ -45,11 +50,11 @@ export const ParameterGroups = z
   })
   .default([])
   .describe(
-    "Parts of the model that learn otherwise, or not at all. A parameter belongs to the first group with a pattern that matches it; the rest learn as the optimizer says.",
+    "Parts of the model that learn in another way, or not at all. A parameter belongs to the first group with a pattern that matches it. Parameters without a group learn as the optimizer says.",
   )
   .meta({ examples: [[{ parameters: "*.bias", weight_decay: 0 }]] });
 
-/** What is wrong whatever the parameters are called. */
+/** The faults that do not depend on the names of the parameters. */
 export function groupFaults(groups: readonly ParameterGroup[], optimizer?: Member, schedule?: Member): Fault[] {
   return groups.flatMap((group, i) => {
     const settings = Object.entries(SETTINGS).filter(([name, unset]) => group[name as Setting] !== unset);
@@ -58,30 +63,30 @@ export function groupFaults(groups: readonly ParameterGroup[], optimizer?: Membe
         { pointer: `/parameter_groups/${i}`, message: "changes nothing: set lr, lr_scale, weight_decay or freeze" },
       ];
     return settings.flatMap(([name, unset]): Fault[] => {
-      const why = group.freeze ? "what is frozen does not learn" : whyNot(name as Setting, optimizer, schedule);
+      const why = group.freeze ? "frozen parameters do not learn" : whyNot(name as Setting, optimizer, schedule);
       if (why === null) return [];
       return [{ pointer: `/parameter_groups/${i}/${name}`, message: `must be ${unset}: ${why}` }];
     });
   });
 }
 
-/** What a group may set, and what says that it does not. */
+/** What a group may set, and the values that leave it unset. */
 const SETTINGS = { lr: null, lr_scale: 1, weight_decay: null } as const;
 type Setting = keyof typeof SETTINGS;
 
 function whyNot(setting: Setting, optimizer: Member | undefined, schedule: Member | undefined): string | null {
   if (setting === "lr" && schedule && scheduleType(schedule).ownRates)
-    return `the schedule ${schedule.type} has rates of its own, whatever lr is; lr_scale multiplies them`;
+    return `the schedule ${schedule.type} has its own rates and does not use lr; lr_scale multiplies them`;
   if (!optimizer) return null;
   const { wholeModel, decays } = configure(optimizer);
   if (wholeModel)
-    return `a step of ${optimizer.type} is worked out from sums over the whole model, so that a group can only be frozen`;
+    return `a step of ${optimizer.type} depends on sums over the whole model, so a group can only be frozen`;
   return setting === "weight_decay" && !decays
     ? `${optimizer.type} in dialect ${String(optimizer.dialect)} has no weight_decay`
     : null;
 }
 
-/** What is wrong with groups of a model whose parameters have these names. */
+/** The faults of groups of a model whose parameters have these names. */
 export function membershipFaults(groups: readonly ParameterGroup[], names: readonly string[]): Fault[] {
   const unmatched = groups.map((_, i) => unmatchedPatterns(groups, i, names));
   const faults = unmatched.flat().map(({ pointer, pattern }, i) => {
@@ -90,20 +95,18 @@ export function membershipFaults(groups: readonly ParameterGroup[], names: reado
   });
   for (const i of groups.keys()) if (unmatched[i].length === 0) faults.push(...emptinessFaults(groups, i, names));
   if (names.every((name) => learningGroupOf(name, groups) === null))
-    faults.push({ pointer: "/parameter_groups", message: "freeze the whole model; leave something to learn" });
+    faults.push({ pointer: "/parameter_groups", message: "freeze the whole model: leave some parameters to learn" });
   return faults;
 }
 
-/**
- * How many patterns are compared with all names for likeness: 512 names of 64 letters take 10 ms.
- */
+/** Most patterns for which a similar name is searched: 512 names of 64 letters take 10 ms. */
 const MAX_HINTS = 1;
 
 function unmatchedPatterns(groups: readonly ParameterGroup[], i: number, names: readonly string[]) {
   const pointer = `/parameter_groups/${i}/parameters`;
   const group = groups[i];
-  // No pattern of this group matches a name that a later group has, or none. The others are few, or
-  // were found at once: 128 patterns are compared with 512 names, which takes 20 ms, once.
+  // No pattern of this group matches a name that a later group has, or that no group has. To
+  // compare 128 patterns with 512 names takes 20 ms, once.
   const possible = names.filter((name) => {
     const first = groupOf(name, groups);
     return first !== -1 && first <= i;
@@ -114,10 +117,10 @@ function unmatchedPatterns(groups: readonly ParameterGroup[], i: number, names: 
   });
 }
 
-/** A group that matches something, all of which earlier ones have. */
+/** The fault of a group whose names all belong to earlier groups. */
 function emptinessFaults(groups: readonly ParameterGroup[], i: number, names: readonly string[]): Fault[] {
   if (names.some((name) => groupOf(name, groups) === i)) return [];
   const taken = names.find((name) => groupOf(name, [groups[i]]) === 0)!;
-  const message = `matches only what earlier groups have, such as ${taken} (group ${groupOf(taken, groups)}): the first group that matches counts, so put this one before`;
+  const message = `matches only parameters of earlier groups, such as ${taken} (group ${groupOf(taken, groups)}): the first group that matches counts, so put this group before that`;
   return [{ pointer: `/parameter_groups/${i}/parameters`, message }];
 }

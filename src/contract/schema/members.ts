@@ -1,19 +1,19 @@
 /**
- * The zod schema of a kind of member, from the engine's declarations: a new folder there is a new
- * branch of the union here.
+ * The zod schema of a kind of member, made from the engine's declarations. A new folder there
+ * becomes a new branch of the union here.
  */
 import { z } from "zod";
 import type { Bounds, Description, Option, Options, Registry, ValueOf } from "../../engine/member/options.ts";
 import type { Member } from "../../engine/settings.ts";
 
-/** Of no common options zod's types would say that there are no others either. */
+/** If there are no common options, zod's types would say that there are no options at all. */
 type MemberSchema<C extends z.ZodRawShape> = keyof C extends never
   ? z.ZodType<Member, Member>
   : z.ZodType<Member & z.output<z.ZodObject<C>>, Member & z.input<z.ZodObject<C>>>;
 
 /**
  * A union over `type` of every member of a registry, each a strict object of its own options and
- * the `common` ones. Members within a member have the options that are theirs alone.
+ * the `common` ones. Members within a member have only their own options.
  * @param of the folder of the kind. @param kind what follows the type in the names of the
  * components: `AdamOptimizer`.
  */
@@ -44,16 +44,16 @@ function unionOf(registry: Registry<Description>, common: z.ZodRawShape, kind: s
     const shape = { type: z.literal(member.type), ...optionSchemas(member.options), ...common };
     return z.strictObject(shape).meta(described(`${pascalCase(member.type)}${kind}`, member));
   });
-  // The branches are built at run time, so what they have in common is all that the type can say.
+  // The branches are built at run time, so the type has only what they have in common.
   return discriminated("type", branches);
 }
 
-/** The union of schemas built at run time, each with another value in `key`. */
+/** The union of schemas that are built at run time. Each has another value in `key`. */
 export function discriminated(key: string, schemas: readonly z.ZodType[]): z.ZodType {
   return z.discriminatedUnion(key, schemas as unknown as [z.core.$ZodTypeDiscriminable]);
 }
 
-/** What a member's component says of it. */
+/** The description of the component of a member. */
 export function described(id: string, { summary, formula, source }: Description): { id: string; description: string } {
   return { id, description: `${summary}\n\n${formula}\n\n${source}` };
 }
@@ -101,10 +101,10 @@ function plainSchema(option: Option): z.ZodType {
   }
 }
 
-/** How long a list of any length may be. */
+/** Length of the longest list. */
 const MAX_NUMBERS = 10_000;
 
-/** How many members one may be made of. */
+/** Most parts of a member. */
 const MAX_PARTS = 16;
 
 function listOf(item: z.ZodNumber, length: number | null): z.ZodType {

@@ -1,6 +1,7 @@
 /**
  * The zod schema of an optimizer: a type in one of its dialects. Each dialect of a type has the
- * options of its own library; an option that another one has is told from one that is misspelt.
+ * options of its library. The message for an option of another dialect differs from that for one
+ * that is misspelt.
  */
 import { z } from "zod";
 import type { Dialect, OptimizerType } from "../../engine/optimizers/optimizer.ts";
@@ -9,7 +10,7 @@ import type { Member } from "../../engine/settings.ts";
 import { explainKeys, unknownKey } from "../resolve/faults.ts";
 import { definePart, described, discriminated, optionSchemas, pascalCase } from "./members.ts";
 
-const WHOSE: Readonly<Record<Dialect, string>> = { torch: "PyTorch's", keras: "Keras'", optax: "optax'" };
+const LIBRARIES: Readonly<Record<Dialect, string>> = { torch: "PyTorch", keras: "Keras", optax: "optax" };
 
 const declarations = Object.values(optimizers);
 
@@ -45,12 +46,12 @@ function schemaOf(declared: OptimizerType): z.ZodType {
 
 function dialectSchema(dialect: Dialect | undefined): z.ZodType {
   const schema = dialect === undefined ? z.literal("torch").default("torch") : z.literal(dialect);
-  return schema.describe("The library whose names, defaults and arithmetic are meant.");
+  return schema.describe("The library whose names, defaults and arithmetic are used.");
 }
 
 /**
- * What to say of an option that another dialect of the type has, but this one calls otherwise or
- * does not have.
+ * The message for an option of another dialect of the type, which has another name in this dialect
+ * or does not exist.
  */
 function foreign(option: string, { type, dialect = "torch", options, names }: OptimizerType): string | null {
   const other = declarations.find((declared) => declared.type === type && Object.hasOwn(declared.options, option));
@@ -58,10 +59,10 @@ function foreign(option: string, { type, dialect = "torch", options, names }: Op
   const common = Object.entries(other.names ?? {}).find(([, own]) => [own].flat().includes(option))?.[0] ?? option;
   const own = [names?.[common] ?? common].flat().filter((name) => name in options);
   const counterpart = own.length === 0 ? "there is no such option" : `it is ${own.join(" and ")}`;
-  return `is ${WHOSE[other.dialect ?? "torch"]} name; in dialect ${dialect} ${counterpart}`;
+  return `is the name in ${LIBRARIES[other.dialect ?? "torch"]}; in dialect ${dialect} ${counterpart}`;
 }
 
-/** What libraries have among an optimizer's options and a spec has in another place. */
+/** Options that libraries give to the optimizer, and their places in a spec. */
 const PLACES: Readonly<Record<string, string>> = {
   params: "parameter_groups",
   clipvalue: "training.clip_grad_value",
@@ -75,6 +76,6 @@ const PLACES: Readonly<Record<string, string>> = {
 const SWITCHES = ["foreach", "fused", "capturable", "differentiable"];
 
 function elsewhere(option: string): string | null {
-  if (Object.hasOwn(PLACES, option)) return `stands outside the optimizer: set ${PLACES[option]}`;
-  return SWITCHES.includes(option) ? "is about how PyTorch computes, not what: leave it out" : null;
+  if (Object.hasOwn(PLACES, option)) return `is not an option of the optimizer here: set ${PLACES[option]}`;
+  return SWITCHES.includes(option) ? "only changes how PyTorch computes, not what: leave it out" : null;
 }

@@ -1,8 +1,8 @@
 /**
- * The job spec: what a client may write, and what becomes of it once the defaults are filled in.
+ * The job spec: what a client may write, and the form it has once the defaults are filled in.
  *
- * Members (layers, losses, optimizers, schedules) come from the engine's registries. What needs the
- * dataset (shapes, classes, batch sizes) is checked in resolve.ts.
+ * Members (layers, losses, optimizers, schedules) come from the engine's registries. Whatever needs
+ * the dataset (shapes, classes, batch sizes) is checked in resolve.ts.
  */
 import { z } from "zod";
 import type { Direction } from "../../engine/metrics/metrics.ts";
@@ -18,7 +18,7 @@ import { Optimizer } from "./optimizers.ts";
 import { Training, type EarlyStopping } from "./training-spec.ts";
 import { Webhook } from "./webhook.ts";
 
-/** A timer of more than 2^31 − 1 milliseconds goes off at once, and again and again. */
+/** A timer of more than 2^31 − 1 milliseconds fires at once, again and again. */
 export const MAX_SECONDS = 1_000_000;
 
 const layerName = z
@@ -26,7 +26,7 @@ const layerName = z
   .regex(/^[A-Za-z0-9_-]{1,64}$/, "must be 1 to 64 letters, digits, _ or -")
   .nullable()
   .default(null)
-  .describe("What the layer's parameters are called after; null: its index, as in `nn.Sequential`.");
+  .describe("The first part of the names of the layer's parameters; null: its index, as in `nn.Sequential`.");
 
 const Model = z
   .strictObject({
@@ -37,14 +37,19 @@ const Model = z
   })
   .meta({ id: "ModelSpec", description: "Layers, one after the other." });
 
-/** What every schedule has beside its own options: when it counts. */
+/** The options that every schedule has besides its own. */
 export const timingOptions = {
-  interval: { kind: "choice", choices: ["step", "epoch"], default: "step", doc: "What the schedule counts." },
+  interval: {
+    kind: "choice",
+    choices: ["step", "epoch"],
+    default: "step",
+    doc: "The unit in which the schedule counts.",
+  },
   warmup_steps: {
     kind: "integer",
     default: 0,
     min: 0,
-    doc: "Steps over which the rate rises linearly to its base; the schedule begins after them.",
+    doc: "Steps over which the rate rises linearly to lr. The schedule begins after them.",
   },
 } as const satisfies Options;
 
@@ -59,44 +64,46 @@ const CheckpointPolicy = z
       .max(MAX_SECONDS)
       .nullable()
       .default(30)
-      .describe("At most 1,000,000, eleven days. Null: no matter how long it takes."),
+      .describe("At most 1,000,000, which is eleven days. Null: time does not matter."),
     at_start: z
       .boolean()
       .default(false)
-      .describe("Writes the state before the first step too, and keeps it as long as the job."),
+      .describe("Also writes the state before the first step, and keeps it as long as the job."),
     keep_last: z
       .int()
       .min(1)
       .max(100)
       .default(3)
       .describe(
-        "How many of the last states are kept while the job runs. Once it has ended the last one remains, and with `keep_after_end` all of them.",
+        "Number of last states that are kept while the job runs. After its end only the last one is kept, or with `keep_after_end` all of them.",
       ),
     keep_after_end: z
       .boolean()
       .default(false)
-      .describe("Keeps the `keep_last` last states after the end, so that forks may begin with any of them."),
+      .describe(
+        "Keeps the `keep_last` last states after the end of the job, so that forks may begin with any of them.",
+      ),
     keep_best: z.boolean().default(false).describe("Keeps the weights of the best evaluation. Needs validation."),
   })
   .prefault({})
-  .describe("When the whole state is written, and how many of them are kept. Does not influence the result.");
+  .describe("When the whole state is written, and how many states are kept. This does not change the result.");
 
 const Observe = z
   .strictObject({
-    every_steps: z.int().min(1).describe("Which steps are looked at closely: multiples of this."),
-    per_layer: z.boolean().default(false).describe("Tell the metrics of each layer too."),
+    every_steps: z.int().min(1).describe("Steps that are multiples of this are observed."),
+    per_layer: z.boolean().default(false).describe("Also gives the metrics of each layer."),
   })
   .nullable()
   .default(null)
   .describe(
-    "Adds metrics of norms, update ratios and dead units, and gives sight to the detectors that need them. Does not influence the result; an observed step takes longer.",
+    "Adds metrics of norms, update ratios and dead units, which some detectors need. This does not change the result, but an observed step takes longer.",
   );
 
 const Metadata = z
   .record(z.string().regex(/^[a-z0-9_]{1,64}$/, "must have a name of 1 to 64 of a-z, 0-9 and _"), z.string().max(256))
   .refine((metadata) => Object.keys(metadata).length <= 16, "must have at most 16 entries")
   .default({})
-  .describe("Yours; jobs can be listed by it.")
+  .describe("For your own use. Jobs can be listed by it.")
   .meta({ examples: [{ team: "vision" }] });
 
 export const Spec = z
@@ -120,20 +127,20 @@ export const Spec = z
           .min(1)
           .max(64)
           .default(1)
-          .describe("A wish; the result does not depend on how many are given."),
+          .describe("Most threads that train the job. It may get fewer; the result does not depend on it."),
         priority: z
           .int()
           .min(0)
           .max(10)
           .default(0)
-          .describe("Of an owner's jobs that wait, the highest is taken first."),
+          .describe("Of an owner's waiting jobs the one with the highest priority runs first."),
       })
       .prefault({}),
     webhook: Webhook,
   })
   .meta({
     id: "Spec",
-    description: "A training job. Names and defaults are PyTorch's wherever it has them.",
+    description: "A training job. Names and defaults are PyTorch's wherever PyTorch has them.",
     examples: [
       {
         name: "digits-mlp",
@@ -151,7 +158,7 @@ export const Spec = z
   });
 export type Spec = z.output<typeof Spec>;
 
-/** A spec in which nothing is left to be worked out. */
+/** A spec in which nothing is left open. */
 export interface ResolvedSpec extends Spec {
   model: { layers: (Spec["model"]["layers"][number] & { name: string })[] };
   training: Spec["training"] & {

@@ -1,4 +1,4 @@
-/** The `training` of a spec: how long, in which batches, and what becomes of the gradient. */
+/** The `training` of a spec: its length, its batches, and what is done to the gradient. */
 import { z } from "zod";
 import { metricNames } from "../../engine/metrics/metrics.ts";
 import { seed } from "./data-spec.ts";
@@ -20,23 +20,27 @@ const ClipGradNorm = z
   )
   .nullable()
   .default(null)
-  .describe("Scales the gradient down to this norm; a number is the `max_norm` of the 2-norm.");
+  .describe("Scales the gradient down to this norm. A number is a `max_norm` for the 2-norm.");
 
 const ClipGradAdaptive = z
   .strictObject({
-    clipping: z.number().gt(0).default(0.01).describe("The most a gradient's norm may be of its weights' norm."),
-    eps: z.number().gt(0).default(1e-3).describe("What the norm of weights counts as at least."),
+    clipping: z
+      .number()
+      .gt(0)
+      .default(0.01)
+      .describe("Largest norm of a gradient, as a share of the norm of its weights."),
+    eps: z.number().gt(0).default(1e-3).describe("Lower bound of the norm of the weights."),
   })
   .nullable()
   .default(null)
   .describe(
-    "Scales the gradient of each output unit (a row of a matrix; a vector as a whole) down to a part of its weights' norm. Brock et al. 2021, arXiv:2102.06171; optax.adaptive_grad_clip.",
+    "Scales the gradient of each output unit (a row of a matrix, or a whole vector) down to a share of the norm of its weights. Brock et al. 2021, arXiv:2102.06171; optax.adaptive_grad_clip.",
   );
 
 const GradientNoise = z
   .strictObject({
-    eta: z.number().gt(0).describe("The variance at the first step; the paper tries 0.01, 0.3 and 1."),
-    gamma: z.number().min(0).default(0.55).describe("How fast it falls."),
+    eta: z.number().gt(0).describe("Variance at the first step; the paper tries 0.01, 0.3 and 1."),
+    gamma: z.number().min(0).default(0.55).describe("How fast the variance falls."),
   })
   .nullable()
   .default(null)
@@ -45,15 +49,15 @@ const GradientNoise = z
   );
 
 const averagedSteps = {
-  start_step: z.int().min(0).default(0).describe("The step after which averaging begins."),
-  every_steps: z.int().min(1).default(1).describe("Averages are taken after every so many steps from then on."),
+  start_step: z.int().min(0).default(0).describe("Step after which averaging begins."),
+  every_steps: z.int().min(1).default(1).describe("Number of steps from one average to the next."),
 };
 
 const Averaging = z
   .discriminatedUnion("type", [
     z.strictObject({
       type: z.literal("ema"),
-      decay: z.number().min(0).lt(1).default(0.999).describe("What the average keeps of itself each time."),
+      decay: z.number().min(0).lt(1).default(0.999).describe("Share of the old average that is kept each time."),
       ...averagedSteps,
     }),
     z.strictObject({ type: z.literal("swa"), ...averagedSteps }),
@@ -61,7 +65,7 @@ const Averaging = z
   .nullable()
   .default(null)
   .describe(
-    "Averages of the weights, which are evaluated, watched by early stopping, kept as best and served in place of the weights; until there is one, the weights are. `ema`: exponential, `decay · average + (1 − decay) · weights` (Polyak & Juditsky 1992); `swa`: the mean (Izmailov et al. 2018, arXiv:1803.05407); as torch.optim.swa_utils.AveragedModel.",
+    "Averages the weights. The average replaces the weights in evaluations, early stopping, the best weights and the model that is served, as soon as there is one. `ema`: exponential, `decay · average + (1 − decay) · weights` (Polyak & Juditsky 1992). `swa`: the mean (Izmailov et al. 2018, arXiv:1803.05407). Both are as in torch.optim.swa_utils.AveragedModel.",
   );
 
 const EarlyStopping = z
@@ -71,13 +75,13 @@ const EarlyStopping = z
       .enum(["min", "max"])
       .nullable()
       .default(null)
-      .describe("Whether less or more is better; null: as the metric has it, and another one is refused."),
-    patience: z.int().min(1).describe("How many evaluations in a row may fail to improve."),
-    min_delta: z.number().min(0).default(0).describe("What counts as an improvement."),
+      .describe("Whether lower or higher is better. It must be the direction of the metric, which null stands for."),
+    patience: z.int().min(1).describe("Number of evaluations in a row without improvement after which training stops."),
+    min_delta: z.number().min(0).default(0).describe("Smallest change that counts as an improvement."),
   })
   .nullable()
   .default(null)
-  .describe("Stops once the metric no longer improves. Needs validation.");
+  .describe("Stops training when the metric no longer improves. Needs validation.");
 
 export type EarlyStopping = NonNullable<z.output<typeof EarlyStopping>>;
 
@@ -86,17 +90,17 @@ export const Training = z
     epochs: z.int().min(1).max(100_000),
     batch_size: z
       .union([z.int().min(1), z.literal("full")], { error: 'must be an integer of at least 1, or "full"' })
-      .describe("Rows of a batch; at most the training rows, which is what `full` means."),
-    seed: seed.describe("Of the initial weights, the order of the rows, dropout and gradient noise."),
+      .describe("Rows of a batch, at most all training rows; `full` means all of them."),
+    seed: seed.describe("Seed of the initial weights, the order of the rows, dropout and gradient noise."),
     shuffle: z.boolean().default(true),
-    drop_last: z.boolean().default(false).describe("Leaves out an epoch's last batch if it is short."),
+    drop_last: z.boolean().default(false).describe("Leaves out the last batch of an epoch if it is short."),
     gradient_accumulation_steps: z
       .int()
       .min(1)
       .max(10_000)
       .default(1)
       .describe(
-        "Batches an optimizer step takes, one after the other: the gradient is that of all their rows together, in the memory of one. Steps, schedules and losses count such steps; an epoch's last one takes the batches that are left.",
+        "Number of batches of one optimizer step. They are computed one after the other in the memory of one, and the gradient is that of all their rows together. Steps, schedules and losses count these steps. The last step of an epoch takes the batches that are left.",
       ),
     clip_grad_norm: ClipGradNorm,
     clip_grad_value: z
@@ -104,7 +108,7 @@ export const Training = z
       .gt(0)
       .nullable()
       .default(null)
-      .describe("Clamps each element of the gradient to ± this; of all clipping the first."),
+      .describe("Clamps each element of the gradient to ± this, before all other clipping."),
     clip_grad_adaptive: ClipGradAdaptive,
     gradient_noise: GradientNoise,
     averaging: Averaging,
@@ -114,7 +118,7 @@ export const Training = z
       .min(1)
       .nullable()
       .default(null)
-      .describe(`Null: max(1, ceil(total_steps / 1000)). At most ${MAX_POINTS_PER_SERIES} points a series.`),
+      .describe(`Null: max(1, ceil(total_steps / 1000)). A series has at most ${MAX_POINTS_PER_SERIES} points.`),
     early_stopping: EarlyStopping,
   })
-  .meta({ id: "TrainingSpec", description: "How long and in which batches." });
+  .meta({ id: "TrainingSpec", description: "How long a job trains, and in which batches." });

@@ -1,12 +1,12 @@
-/** The metrics of evaluations by which a spec decides something. */
+/** The metrics of evaluations that something in a spec depends on. */
 import { scheduleType } from "../../engine/schedules/learning-rate.ts";
 import type { Spec } from "./spec.ts";
 
 export interface WatchedMetric {
   readonly metric: string;
-  /** Where the spec says so. */
+  /** The place in the spec. */
   readonly pointer: string;
-  /** What it decides. */
+  /** What depends on the metric. */
   readonly by: "early stopping" | "keep_best" | "the schedule";
 }
 
@@ -22,7 +22,7 @@ export function watchedMetrics({ training, checkpoint, schedule }: Partial<Spec>
   return watched;
 }
 
-/** The metric of the evaluation that a schedule follows; null if it follows none. */
+/** The metric of evaluations that a schedule follows; null if it follows none. */
 export function followedMetric(schedule: Spec["schedule"] | undefined): string | null {
   if (!schedule || !scheduleType(schedule).follow || schedule.metric === "train_loss") return null;
   return schedule.metric as string;

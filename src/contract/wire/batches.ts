@@ -6,12 +6,14 @@ export const Batches = z
   .object({
     job_id: JobId,
     epoch: Count.describe("From 0."),
-    total: Count.describe("How many batches the epoch has."),
+    total: Count.describe("Number of batches in the epoch."),
     data: z.array(
       z.object({
         batch: Count.describe("Its number in the epoch, from 0."),
-        step: Count.describe("The step that it is a part of, as metrics count: from 1."),
-        rows: z.array(Count).describe("Rows of the dataset, from 0 without the header, in the batch's order."),
+        step: Count.describe("The step that it is part of. Steps count from 1, as in metrics."),
+        rows: z
+          .array(Count)
+          .describe("Rows of the dataset in the order of the batch. They count from 0, without the header."),
       }),
     ),
     has_more: z.boolean(),

@@ -12,7 +12,7 @@ export const Checkpoint = z
     kinds: z.array(z.enum(["start", "periodic", "final", "shutdown"])),
     metrics: Metrics,
     arithmetic_version: Count.nullable().describe(
-      "The one that computed its last step; null in checkpoints that an earlier version of the service wrote.",
+      "The arithmetic version that computed its last step; null in checkpoints of earlier versions of the service.",
     ),
   })
   .meta({

@@ -1,9 +1,9 @@
 /**
- * What the resources of the wire have in common: ids, times, counts, pages of lists.
+ * What the resources of the wire share: ids, times, counts, pages of lists.
  *
- * This folder holds what goes over the wire as zod schemas, one file a resource. They give the
- * types of the store and of the API, and the components of openapi.yaml. A schema and its type
- * share one name.
+ * This folder describes what goes over the wire as zod schemas, one file per resource. The types of
+ * the store and of the API, and the components of openapi.yaml, come from them. A schema and its
+ * type share one name.
  *
  * Responses are described here but not checked when they are sent, because a record that an earlier
  * version wrote must stay readable. The tests check every response that they see.
@@ -35,7 +35,7 @@ export const Sha256 = z
   .describe("SHA-256 in hexadecimal.")
   .meta({ examples: ["2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"] });
 export const Count = z.int().min(0);
-export const Run = Count.describe("Which attempt of the job on a worker this is, from 1; 0 before the first.");
+export const Run = Count.describe("Number of the job's attempt on a worker, from 1; 0 before the first.");
 export const Metrics = z
   .record(z.string(), z.number().nullable())
   .describe("Metric values by name; null where the value is not finite.")
@@ -54,7 +54,7 @@ export function list<T extends z.ZodType>(name: string, item: T) {
     .object({
       data: z.array(item),
       has_more: z.boolean(),
-      next: z.string().nullable().describe("Give it as `after` to get the next page."),
+      next: z.string().nullable().describe("The value of `after` for the next page."),
     })
     .meta({ id: `${name}List`, description: `A page of a list.` });
 }

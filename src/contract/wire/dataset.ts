@@ -21,12 +21,14 @@ export const Column = z
       .describe("The distinct values in ascending order; null if there are more than 1,000."),
     all_different: z
       .boolean()
-      .describe("More than 20 values, all texts or integers, of which more than 95 % differ: no default feature."),
+      .describe(
+        "True if there are more than 20 values, all texts or integers, and more than 95 % of them differ. Such a column is not a default feature.",
+      ),
     reason: z
       .object({ line: Count, cell: z.string(), message: z.string() })
       .nullable()
       .describe(
-        "The cell that made a column categorical of which other cells are numbers or dates, or that leaves a doubt about a column of numbers.",
+        "The cell that made the column categorical although others are numbers or dates, or that makes a column of numbers doubtful.",
       ),
   })
   .meta({
@@ -38,19 +40,22 @@ export type Column = z.infer<typeof Column>;
 
 const ReadingSchema = z
   .object({
-    version: Count.describe("Of the reader; 1: before readings were recorded."),
+    version: Count.describe("Version of the reader; 1: before readings were recorded."),
     separator: z.enum(separators),
     decimal: z.enum(decimalMarks),
     decimal_proved: z
       .boolean()
-      .describe("Whether it was declared, or is proved by a cell: only then the other mark groups digits by threes."),
+      .describe("Whether it was declared, or a cell proves it. Only then does the other mark group digits by threes."),
     encoding: z.enum(encodings),
     header: z.boolean().describe("Whether the first line names the columns."),
-    comment: z.string().nullable().describe("What begins lines that are left out."),
-    missing_values: z.array(z.string()).nullable().describe("What is missing besides empty cells; null: the default."),
+    comment: z.string().nullable().describe("The text at the beginning of lines that are left out."),
+    missing_values: z
+      .array(z.string())
+      .nullable()
+      .describe("Cells that count as missing besides empty ones; null: the default."),
     columns: z.record(z.string(), z.enum(declaredTypes)).describe("The types that were declared."),
   })
-  .meta({ id: "Reading", description: "How the bytes were read: what was asked for, and what was detected." });
+  .meta({ id: "Reading", description: "How the bytes were read: as declared, or as detected." });
 
 export const Dataset = z
   .object({

@@ -5,12 +5,12 @@ import { Count, Run, Time, list } from "./common.ts";
 
 export const Event = z
   .object({
-    id: z.string().describe("Ascending within the job."),
+    id: z.string().describe("Ids ascend within a job."),
     run: Run,
     step: Count.nullable(),
     type: EventType,
     message: z.string(),
-    data: z.record(z.string(), z.unknown()).nullable().describe("Details, by the event's type."),
+    data: z.record(z.string(), z.unknown()).nullable().describe("Details, which depend on the type of the event."),
     created_at: Time,
   })
   .meta({ id: "Event", description: "Something that happened to a job. Events are never withdrawn." });

@@ -1,4 +1,4 @@
-/** Jobs: how far one has come, what came of it, and why one failed. */
+/** Jobs: their progress, their results, and why they failed. */
 import { z } from "zod";
 import type { EventType } from "../schema/event-type.ts";
 import { Spec } from "../schema/spec.ts";
@@ -7,10 +7,10 @@ import { Count, JobId, Metrics, Run, Sha256, Time, list } from "./common.ts";
 
 export const JobStatus = z
   .enum(["queued", "running", "pausing", "paused", "cancelling", "succeeded", "failed", "cancelled"])
-  .meta({ id: "JobStatus", description: "Where a job stands. `succeeded`, `failed` and `cancelled` are final." });
+  .meta({ id: "JobStatus", description: "The status of a job. `succeeded`, `failed` and `cancelled` are final." });
 export type JobStatus = z.infer<typeof JobStatus>;
 
-/** Whether a job of this status has ended, or an event of this type says so. */
+/** Whether a job of this status, or after an event of this type, has ended. */
 export function isFinal(what: JobStatus | EventType): boolean {
   return what === "succeeded" || what === "failed" || what === "cancelled";
 }
@@ -21,12 +21,12 @@ export const Progress = z
     status: JobStatus,
     run: Run,
     step: Count.describe(
-      "Optimizer steps finished. May go back after a take-over, never below `last_checkpoint_step`, and by a rewind after a divergence.",
+      "Number of finished optimizer steps. It may go back after a take-over, but not below `last_checkpoint_step`, and when a divergence is rewound.",
     ),
     total_steps: Count.describe("epochs × ceil(train_rows / batch_size / gradient_accumulation_steps)."),
     epoch: Count.describe("Epochs finished."),
     total_epochs: Count,
-    progress: z.number().min(0).max(1).describe("step / total_steps, and 1 once succeeded."),
+    progress: z.number().min(0).max(1).describe("step / total_steps; 1 once the job has succeeded."),
     train_loss: z.number().nullable().describe("Mean over the last log interval."),
     valid_loss: z.number().nullable(),
     metrics: Metrics.describe("The latest evaluation."),
@@ -36,16 +36,16 @@ export const Progress = z
     last_checkpoint_step: Count.nullable(),
     updated_at: Time.nullable(),
   })
-  .meta({ id: "Progress", description: "How far a job has come." });
+  .meta({ id: "Progress", description: "The progress of a job." });
 export type Progress = z.infer<typeof Progress>;
 
 export const Change = z
   .object({
-    step: Count.describe("Where training was taken back to, and from which step on the rate is another."),
-    detected_step: Count.describe("When the divergence showed."),
-    lr_factor: z.number().describe("What the rate is multiplied with, beside the factors of the changes before."),
+    step: Count.describe("The step that training was taken back to. The new rate holds from this step on."),
+    detected_step: Count.describe("The step at which the divergence was found."),
+    lr_factor: z.number().describe("Factor of the rate, in addition to the factors of earlier changes."),
   })
-  .meta({ id: "Change", description: "A rewind: what was changed of a job while it ran, as its spec says." });
+  .meta({ id: "Change", description: "A rewind: how a job was changed while it ran, as its spec says." });
 export type Change = z.infer<typeof Change>;
 
 export const JobResult = z
@@ -57,15 +57,15 @@ export const JobResult = z
       .enum(["completed", "early_stopping", "diagnosed"])
       .describe("`diagnosed`: a detector whose policy is `stop` found something."),
     metrics: Metrics.describe(
-      "The last evaluation, that of the final weights; and, as `test_loss` and so on, that of the rows of `data.test`.",
+      "The last evaluation, which is that of the final weights. That of the rows of `data.test` is `test_loss` and so on.",
     ),
     best: z
       .object({ step: Count, metric: z.string(), value: z.number().nullable() })
       .nullable()
       .describe("The best evaluation; null unless `checkpoint.keep_best` is set."),
-    changes: z.array(Change).describe("The rewinds after divergences, in the order in which they were made."),
+    changes: z.array(Change).describe("The rewinds after divergences, in order."),
   })
-  .meta({ id: "JobResult", description: "What came of a job that succeeded." });
+  .meta({ id: "JobResult", description: "The result of a job that succeeded." });
 export type JobResult = z.infer<typeof JobResult>;
 
 export const FailureCode = z.enum([
@@ -91,7 +91,7 @@ export type JobError = z.infer<typeof JobError>;
 const Warnings = z
   .array(Warning)
   .max(MAX_WARNINGS)
-  .describe(`What to know of the spec although it is accepted; at most ${MAX_WARNINGS}.`);
+  .describe(`What to know about the spec although it is accepted. At most ${MAX_WARNINGS}.`);
 
 export const Job = z
   .object({
@@ -101,7 +101,7 @@ export const Job = z
     spec: Spec.describe("The spec with every default filled in."),
     warnings: Warnings,
     spec_sha256: Sha256.describe(
-      "SHA-256 of what in the spec can change a number, as JSON with sorted keys: equal for equal results, whatever the name, the checkpoints or the threads, and whatever options later versions add.",
+      "SHA-256 of the parts of the spec that can change a number, as JSON with sorted keys. It does not depend on the name, the checkpoints or the threads, nor on options that later versions add.",
     ),
     metadata: z.record(z.string(), z.string()),
     created_at: Time,
@@ -109,15 +109,15 @@ export const Job = z
     finished_at: Time.nullable(),
     run: Run,
     arithmetic_version: Count.describe(
-      "The one the job began under. Results are equal to the last bit under an equal arithmetic version.",
+      "The arithmetic version that the job began with. Results are the same to the last bit under the same arithmetic version.",
     ),
     arithmetic_changes: z
       .array(z.object({ step: Count, from: Count, to: Count }))
-      .describe("Where the job went on under another arithmetic version: the steps after `step` are computed by `to`."),
+      .describe("Changes of the arithmetic version while the job ran. Steps after `step` are computed by `to`."),
     parent: z
       .object({ job_id: JobId, step: Count })
       .nullable()
-      .describe("The job it was forked from, which may be gone, and the step; null if it is no fork."),
+      .describe("The job it was forked from, which may be deleted by now, and the step. Null if it is not a fork."),
     progress: Progress,
     result: JobResult.nullable(),
     error: JobError.nullable(),
@@ -127,7 +127,7 @@ export type Job = z.infer<typeof Job>;
 
 export const JobSummary = Job.omit({ spec: true, warnings: true }).meta({
   id: "JobSummary",
-  description: "A job as lists show it.",
+  description: "A job in a list.",
 });
 export type JobSummary = z.infer<typeof JobSummary>;
 
@@ -135,13 +135,13 @@ export const ValidatedSpec = z
   .object({
     valid: z.literal(true),
     spec: Spec.describe("The spec with every default filled in."),
-    parameters: Count.describe("How many numbers the model learns."),
-    memory_bytes: Count.describe("What the job would take while it runs."),
-    state_bytes: Count.describe("What a checkpoint of it would take, within a few per cent."),
+    parameters: Count.describe("Number of values that the model learns."),
+    memory_bytes: Count.describe("Bytes of memory that the job would take while it runs."),
+    state_bytes: Count.describe("Bytes that a checkpoint of it would take, within a few per cent."),
     total_steps: Count,
     warnings: Warnings,
   })
-  .meta({ id: "ValidatedSpec", description: "What a job would be." });
+  .meta({ id: "ValidatedSpec", description: "The job that the spec would make." });
 export type ValidatedSpec = z.infer<typeof ValidatedSpec>;
 
 export const JobList = list("Job", JobSummary);

@@ -1,10 +1,10 @@
-/** Curves: a job's metrics, and what a schedule does. */
+/** Curves: the metrics of a job, and the rates of a schedule. */
 import { z } from "zod";
 import { Count, JobId } from "./common.ts";
 
 export const Series = z
   .object({ steps: z.array(Count), values: z.array(z.number().nullable()) })
-  .meta({ id: "Series", description: "Values of one metric beside the steps they belong to, ascending." });
+  .meta({ id: "Series", description: "The values of one metric, and their steps in ascending order." });
 export type Series = z.infer<typeof Series>;
 
 export const MetricSeries = z
@@ -18,11 +18,11 @@ export type MetricSeries = z.infer<typeof MetricSeries>;
 export const ScheduleCurve = z
   .object({
     steps: z.array(Count).describe("Steps, from 0, ascending."),
-    learning_rate: z.array(z.number()).describe("The rate of each of them."),
+    learning_rate: z.array(z.number()).describe("The rate of each step."),
     momentum: z
       .array(z.number().nullable())
       .nullable()
-      .describe("Likewise the momentum (of Adam and its kin: beta1), if it is cycled."),
+      .describe("The momentum (in Adam and similar: beta1) of each step, if it is cycled."),
   })
-  .meta({ id: "ScheduleCurve", description: "What a schedule does, step by step." });
+  .meta({ id: "ScheduleCurve", description: "The rates of a schedule, step by step." });
 export type ScheduleCurve = z.infer<typeof ScheduleCurve>;

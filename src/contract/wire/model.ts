@@ -12,7 +12,7 @@ const numbers = {
   std: z.number(),
   min: z.number(),
   max: z.number(),
-  fill: z.number().nullable().describe("Stands in for a missing cell; null if there may be none."),
+  fill: z.number().nullable().describe("Replaces a missing cell; null if no cell may be missing."),
 };
 
 const Encoder = z
@@ -24,19 +24,19 @@ const Encoder = z
       part: z
         .enum(dateParts)
         .describe(
-          "x: what of the date, in UTC, becomes this input. Months from 1; days of the week from 0 for Monday; `elapsed_days` since 1970-01-01, with their fraction.",
+          "The part of the date, in UTC, that is x. Months count from 1, days of the week from 0 for Monday. `elapsed_days` count from 1970-01-01, with their fraction.",
         ),
       ...numbers,
     }),
     z.object({
       column: z.string(),
       type: z.literal("categorical"),
-      classes: z.array(z.string()).describe("An input for each: 1 for the cell's own, 0 for the others."),
+      classes: z.array(z.string()).describe("One input for each class: 1 for the class of the cell, 0 for the others."),
       fill: z
         .string()
         .nullable()
         .describe(
-          "The class that a missing cell counts as; null: it has none. Models of earlier versions of the service lack it.",
+          "The class that a missing cell counts as; null if it counts as none. Models of earlier versions of the service lack this.",
         ),
     }),
     z.object({
@@ -46,7 +46,7 @@ const Encoder = z
   ])
   .meta({
     id: "Encoder",
-    description: "How a column becomes inputs of the model, by statistics of the training rows.",
+    description: "How a column becomes inputs of the model. The statistics are those of the training rows.",
   });
 
 export const ModelDescription = z
@@ -68,10 +68,10 @@ export const ModelDescription = z
       column: z.string(),
       task: z.enum(["classification", "regression"]),
       classes: z.array(z.string()).nullable().describe("The classes in the order of the model's outputs."),
-      mean: z.number().nullable().describe("Prediction × std + mean is in the data's units."),
+      mean: z.number().nullable().describe("Prediction × std + mean is in the units of the data."),
       std: z.number().nullable(),
     }),
     metrics: Metrics,
   })
-  .meta({ id: "ModelDescription", description: "All that is needed to use a trained model's weights." });
+  .meta({ id: "ModelDescription", description: "All that is needed to use the weights of a trained model." });
 export type ModelDescription = z.infer<typeof ModelDescription>;

@@ -17,7 +17,7 @@ export const ProblemDocument = z
       .max(MAX_FAULTS)
       .optional()
       .describe(
-        "The faults found, at most 100; `detail` says how many more there are. `pointer` is an RFC 6901 pointer into the body, or `?name` for a query parameter.",
+        "The faults, at most 100; `detail` says how many more there are. `pointer` is an RFC 6901 pointer into the body, or `?name` for a query parameter.",
       ),
     current_status: JobStatus.optional().describe("With `wrong_status`."),
     line: z.int().optional().describe("With `invalid_dataset`: the line of the file, from 1."),

@@ -7,18 +7,18 @@ export const Health = z
   .object({
     status: z
       .enum(["ok", "degraded", "unavailable"])
-      .describe("`degraded`: it serves, but not everything; `checks` says what it lacks."),
+      .describe("`degraded`: it serves, but not everything. `checks` says what is missing."),
     checks: z.record(z.string(), z.string()).meta({ examples: [{ redis: "ok" }] }),
     retrying: z
       .array(
         z.object({
           loop: z.string().meta({ examples: ["record"] }),
-          count: Count.describe("How many loops of that name fail now."),
-          failures: Count.describe("How often they failed in a row, together."),
-          seconds: Count.describe("For how long the one has failed that fails the longest."),
+          count: Count.describe("Number of loops of that name that fail now."),
+          failures: Count.describe("Number of their failures in a row, together."),
+          seconds: Count.describe("Seconds for which the longest of these failures has lasted."),
         }),
       )
-      .describe("What fails in this process at the moment and is tried again; the log says why."),
+      .describe("What fails in this process at the moment and is tried again. The log says why."),
   })
   .meta({ id: "Health", description: "The health of this process." });
 export type Health = z.infer<typeof Health>;
@@ -29,22 +29,22 @@ const WorkerStatus = z
     host: z.string(),
     pid: z.int(),
     started_at: Time,
-    draining: z.boolean().describe("It gives back what it runs, and takes nothing more."),
+    draining: z.boolean().describe("True if it gives back the jobs it runs and takes no more."),
     threads: z.object({ busy: Count, total: Count }),
     jobs: z.object({
       running: Count,
       max: Count,
-      ids: z.array(JobId).describe("Those of them that are yours."),
+      ids: z.array(JobId).describe("The ids of your jobs among them."),
     }),
   })
-  .meta({ id: "WorkerStatus", description: "A worker that was heard of within the last ten seconds." });
+  .meta({ id: "WorkerStatus", description: "A worker that has reported within the last ten seconds." });
 
 export const ServiceStatus = z
   .object({
     workers: z.array(WorkerStatus),
     jobs: z
       .object(Object.fromEntries(JobStatus.options.map((status) => [status, Count])) as Record<JobStatus, typeof Count>)
-      .describe("How many jobs, of all owners, have which status.")
+      .describe("Number of jobs of each status, of all owners.")
       .meta({
         examples: [{ ...Object.fromEntries(JobStatus.options.map((status) => [status, 0])), queued: 3, running: 2 }],
       }),
@@ -53,15 +53,17 @@ export const ServiceStatus = z
         waiting: Count,
         active: Count,
         delayed: Count,
-        oldest_seconds: z.number().nullable().describe("For how long the job has waited that waits longest."),
+        oldest_seconds: z.number().nullable().describe("Seconds that the longest-waiting job has waited."),
       })
       .describe("Deliveries of jobs to workers."),
     store: z
       .object({
-        used_bytes: Count.describe("What Redis holds."),
-        reserved_bytes: Count.describe("What jobs that have not ended may yet need beside it."),
-        limit_bytes: Count.nullable().describe("How much both may be; null: Redis has no limit."),
-        full: z.boolean().describe("Whether what was refused for want of room would be refused again."),
+        used_bytes: Count.describe("Bytes that Redis holds."),
+        reserved_bytes: Count.describe("Bytes that jobs which have not ended may still need."),
+        limit_bytes: Count.nullable().describe("Limit of the sum of both; null if Redis has no limit."),
+        full: z
+          .boolean()
+          .describe("Whether requests that were refused because of lack of room would be refused again."),
       })
       .describe("How full the store is."),
   })

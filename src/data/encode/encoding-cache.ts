@@ -6,7 +6,7 @@ import { dataBytes, type TargetKind, type TrainingData } from "../../engine/trai
 import type { BatchOrderInput, BatchPage } from "./batch-order.ts";
 import type { Measured } from "./encode.ts";
 import type { DataSpec, Encoded, Encoding } from "./encoding.ts";
-import { itself, runInHelper, type Asker } from "../pool.ts";
+import { thisProcess, runInHelper, type Caller } from "../pool.ts";
 
 /**
  * Encodings that no job uses any more are kept up to this size for the next job, the latest first.
@@ -14,8 +14,13 @@ import { itself, runInHelper, type Asker } from "../pool.ts";
 const KEPT_BYTES = 256 * 2 ** 20;
 
 /** Finds what only the rows can tell before a job is planned. */
-export function measure(columnsPath: string, data: DataSpec, targets: TargetKind, asker = itself): Promise<Measured> {
-  return runInHelper("measureFile", { path: columnsPath, data: essence(data), targets }, asker);
+export function measure(
+  columnsPath: string,
+  data: DataSpec,
+  targets: TargetKind,
+  caller = thisProcess,
+): Promise<Measured> {
+  return runInHelper("measureFile", { path: columnsPath, data: essence(data), targets }, caller);
 }
 
 /** Which rows make the batches of an epoch. */
@@ -23,15 +28,15 @@ export function batchesOf(
   columnsPath: string,
   data: DataSpec,
   which: Omit<BatchOrderInput, "path" | "data">,
-  asker: Asker,
+  caller: Caller,
 ): Promise<BatchPage> {
-  return runInHelper("batchOrder", { path: columnsPath, data: essence(data), ...which }, asker);
+  return runInHelper("batchOrder", { path: columnsPath, data: essence(data), ...which }, caller);
 }
 
 /** The file's path stands for its content, because it contains its hash. */
 export function encode(columnsPath: string, data: DataSpec, targets: TargetKind): Promise<Encoded> {
   const input = { path: columnsPath, data: essence(data), targets };
-  return encodings.get(JSON.stringify(input), () => runInHelper("encodeFile", input, itself));
+  return encodings.get(JSON.stringify(input), () => runInHelper("encodeFile", input, thisProcess));
 }
 
 /**

@@ -24,7 +24,7 @@ import { columnsName, DatasetLost, type Named } from "../dataset.ts";
 import { diskFault } from "../../disk-fault.ts";
 import { isDamaged, PROBE_NAME, probeDirectory, removeAbandoned, syncDirectory } from "./disk.ts";
 import { download, NotThere } from "./download.ts";
-import { itself, runInHelper } from "../pool.ts";
+import { thisProcess, runInHelper } from "../pool.ts";
 
 const ATTEMPTS = 5;
 /** The wait before the second attempt. It doubles before each further one. */
@@ -188,7 +188,7 @@ export class DatasetCache {
     });
     try {
       const { sha256, columns_sha256 } = dataset;
-      await runInHelper("checkColumns", { path, sha256, columns_sha256 }, itself).catch((error: unknown) => {
+      await runInHelper("checkColumns", { path, sha256, columns_sha256 }, thisProcess).catch((error: unknown) => {
         throw isDamaged(error) ? new DatasetLost("what it sent are other bytes") : error;
       });
       await rename(path, this.#columnsPath(name));

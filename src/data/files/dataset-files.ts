@@ -43,7 +43,7 @@ import {
   type StoredDataset,
 } from "../dataset.ts";
 import { OpenFile } from "./open-file.ts";
-import { itself, runInHelper, type Asker } from "../pool.ts";
+import { thisProcess, runInHelper, type Caller } from "../pool.ts";
 import { ALL_DETECTED, type Reading, type ReadingOptions } from "../reading.ts";
 import { SOURCE_READING, type Source } from "../source.ts";
 import { atMost, unpack, type Packing } from "../table/unpack.ts";
@@ -137,7 +137,7 @@ export class DatasetFiles {
   receive(
     body: Readable,
     limitBytes: number,
-    asker = itself,
+    caller = thisProcess,
     arrived?: Arrived,
     asked: ReadingOptions | Reading = ALL_DETECTED,
     packing: Packing | null = null,
@@ -145,20 +145,20 @@ export class DatasetFiles {
     const sent: AsyncIterable<Buffer> = body.iterator({ destroyOnReturn: false });
     const chunks = atMost(packing === null ? sent : unpack(sent, packing), limitBytes, arrived);
     const write = (csv: string) => writeFile(csv, chunks, { flag: "wx", flush: true });
-    return this.#draft(asker, write, asked, limitBytes);
+    return this.#draft(caller, write, asked, limitBytes);
   }
 
   /**
    * The table of a spec's own source.
    * @throws InvalidDataset
    */
-  draft(source: Source, asker = itself): Promise<Draft> {
-    const write = (csv: string) => runInHelper("writeSource", { source, csv }, asker);
-    return this.#draft(asker, write, SOURCE_READING);
+  draft(source: Source, caller = thisProcess): Promise<Draft> {
+    const write = (csv: string) => runInHelper("writeSource", { source, csv }, caller);
+    return this.#draft(caller, write, SOURCE_READING);
   }
 
   async #draft(
-    asker: Asker,
+    caller: Caller,
     write: (csv: string) => Promise<void>,
     asked: ReadingOptions | Reading,
     limitBytes = Infinity,
@@ -170,7 +170,7 @@ export class DatasetFiles {
     };
     try {
       await write(csv);
-      const result = await runInHelper("ingest", { csv, columns: columnsPath, asked, limitBytes }, asker);
+      const result = await runInHelper("ingest", { csv, columns: columnsPath, asked, limitBytes }, caller);
       if ("refused" in result) throw new InvalidDataset(result.refused.message, result.refused.line);
       if ("tooLarge" in result) throw new DatasetTooLarge(result.tooLarge.limitBytes);
       const { content } = result;
@@ -286,7 +286,7 @@ export class DatasetFiles {
     const missing = new DatasetLost(`${why} The CSV file to make it again from is missing.`);
     if (!(await this.#isThere(csvFile(dataset)))) throw missing;
     const csv = this.#path(csvFile(dataset));
-    const ingested = runInHelper("ingest", { csv, columns, asked: dataset.reading, limitBytes: Infinity }, itself);
+    const ingested = runInHelper("ingest", { csv, columns, asked: dataset.reading, limitBytes: Infinity }, thisProcess);
     const result = await ingested.catch((error: NodeJS.ErrnoException) => {
       throw error.code === "ENOENT" ? missing : error;
     });
@@ -312,7 +312,7 @@ export class DatasetFiles {
   async columns(dataset: StoredDataset): Promise<OpenFile> {
     const { sha256, columns_sha256 } = dataset;
     return await this.use(dataset, async (path) => {
-      await runInHelper("checkColumns", { path, sha256, columns_sha256 }, itself);
+      await runInHelper("checkColumns", { path, sha256, columns_sha256 }, thisProcess);
       const file = await OpenFile.open(path);
       if (file === null) throw new DamagedFile("The file of columns is missing.");
       return file;

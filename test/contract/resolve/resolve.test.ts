@@ -185,7 +185,7 @@ test("a fork of a job that was stored with the wrong way takes the right one", a
 test("a target of one class leaves nothing to learn", async () => {
   const text = "x0,label\n1,a\n2,a\n3,a\n4,a\n";
   expect(await faultsOf(data({ validation: null }), { text })).toEqual([
-    '/data/target names "label", which has one class, "a", in all rows; it takes two to learn from',
+    '/data/target names "label", which has only one class, "a": a target needs at least two',
   ]);
 });
 

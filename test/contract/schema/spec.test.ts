@@ -122,7 +122,7 @@ test.each([
     /^\/data\/synthetic\/type must be one of "two_moons", /,
   ],
   [data({ dataset: undefined, synthetic: { type: "sine", rows: 1 } }), "/data/synthetic/rows must be at least 2"],
-  [data({ dataset: "digits" }), "/data/dataset must be a dataset's id, as POST /v1/datasets gives it"],
+  [data({ dataset: "digits" }), "/data/dataset must be the id of a dataset, as POST /v1/datasets returns it"],
   [{ metadata: { Team: "x" } }, "/metadata/Team must have a name of 1 to 64 of a-z, 0-9 and _"],
   [{ metadata: { team: 5 } }, "/metadata/team must be a string, not 5"],
   [
@@ -135,29 +135,29 @@ test.each([
   [{ optimizer: { type: "adam", lr: null } }, "/optimizer/lr must be a number, not null"],
   [
     { optimizer: { type: "adam", dialect: "keras", lr: 0.1 } },
-    "/optimizer/lr is PyTorch's name; in dialect keras it is learning_rate",
+    "/optimizer/lr is the name in PyTorch; in dialect keras it is learning_rate",
   ],
   [
     { optimizer: { type: "adam", dialect: "keras", betas: [0.9, 0.99] } },
-    "/optimizer/betas is PyTorch's name; in dialect keras it is beta_1 and beta_2",
+    "/optimizer/betas is the name in PyTorch; in dialect keras it is beta_1 and beta_2",
   ],
-  [{ optimizer: { type: "adam", epsilon: 1 } }, "/optimizer/epsilon is Keras' name; in dialect torch it is eps"],
+  [{ optimizer: { type: "adam", epsilon: 1 } }, "/optimizer/epsilon is the name in Keras; in dialect torch it is eps"],
   [
     { optimizer: { type: "rmsprop", dialect: "optax", learning_rate: 1, rho: 0.9 } },
-    "/optimizer/rho is Keras' name; in dialect optax it is decay",
+    "/optimizer/rho is the name in Keras; in dialect optax it is decay",
   ],
   [
     { optimizer: { type: "adam", dialect: "optax", learning_rate: 1, amsgrad: true } },
-    "/optimizer/amsgrad is PyTorch's name; in dialect optax there is no such option",
+    "/optimizer/amsgrad is the name in PyTorch; in dialect optax there is no such option",
   ],
   [{ optimizer: { type: "adam", dialect: "optax" } }, "/optimizer/learning_rate is required"],
   [
     { optimizer: { type: "adam", dialect: "keras", global_clipnorm: 1 } },
-    "/optimizer/global_clipnorm stands outside the optimizer: set training.clip_grad_norm",
+    "/optimizer/global_clipnorm is not an option of the optimizer here: set training.clip_grad_norm",
   ],
   [
     { optimizer: { type: "adam", fused: true } },
-    "/optimizer/fused is about how PyTorch computes, not what: leave it out",
+    "/optimizer/fused only changes how PyTorch computes, not what: leave it out",
   ],
   [
     { optimizer: { type: "adam", toString: 1 } },
@@ -167,7 +167,7 @@ test.each([
   [{ optimizer: { type: "muon", dialect: "optax" } }, '/optimizer/dialect must be "torch"'],
   [
     { optimizer: { type: "lookahead", optimizer: { type: "adam", dialect: "keras", lr: 1 } } },
-    "/optimizer/optimizer/lr is PyTorch's name; in dialect keras it is learning_rate",
+    "/optimizer/optimizer/lr is the name in PyTorch; in dialect keras it is learning_rate",
   ],
   [{ optimizer: nested(20) }, `/optimizer${"/optimizer".repeat(7)} is nested too deeply`],
   [{ schedule: { type: "step" } }, "/schedule/step_size is required"],

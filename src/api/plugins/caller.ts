@@ -1,16 +1,16 @@
 /** The owner for whom helper threads work, and whether the client still waits. */
 import type { FastifyInstance, FastifyReply } from "fastify";
-import type { Asker } from "../../data/pool.ts";
+import type { Caller } from "../../data/pool.ts";
 
 declare module "fastify" {
   interface FastifyReply {
     /** The owner, and a signal that aborts if the client leaves before it is answered. */
-    asker(): Asker;
+    caller(): Caller;
   }
 }
 
-export function nameAskers(app: FastifyInstance): void {
-  app.decorateReply("asker", function (this: FastifyReply) {
+export function decorateWithCaller(app: FastifyInstance): void {
+  app.decorateReply("caller", function (this: FastifyReply) {
     const gone = new AbortController();
     // Not the request's event of this name, which comes once its body has been read.
     this.raw.once("close", () => {

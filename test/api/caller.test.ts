@@ -3,20 +3,20 @@ import { fastify, type FastifyInstance } from "fastify";
 import { request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { nameAskers } from "../../src/api/plugins/askers.ts";
-import type { Asker } from "../../src/data/pool.ts";
+import { decorateWithCaller } from "../../src/api/plugins/caller.ts";
+import type { Caller } from "../../src/data/pool.ts";
 
 let app: FastifyInstance;
-const askers: Asker[] = [];
+const callers: Caller[] = [];
 beforeEach(async () => {
-  askers.length = 0;
+  callers.length = 0;
   app = fastify();
   app.decorateRequest("owner", "ann");
-  nameAskers(app);
+  decorateWithCaller(app);
   app.post("/:what", async (request, reply) => {
-    const asker = reply.asker();
-    askers.push(asker);
-    if (request.url === "/wait") await new Promise((resolve) => asker.signal!.addEventListener("abort", resolve));
+    const caller = reply.caller();
+    callers.push(caller);
+    if (request.url === "/wait") await new Promise((resolve) => caller.signal!.addEventListener("abort", resolve));
     return "done";
   });
   await app.listen({ port: 0 });
@@ -37,12 +37,12 @@ test("a signal aborts when the client is gone before the answer, and not once it
     answered.on("response", (response) => response.resume().on("close", resolve));
   });
   const waiting = post("/wait");
-  await expect.poll(() => askers.length).toBe(2);
-  expect(askers.map(({ owner, signal }) => [owner, signal!.aborted])).toEqual([
+  await expect.poll(() => callers.length).toBe(2);
+  expect(callers.map(({ owner, signal }) => [owner, signal!.aborted])).toEqual([
     ["ann", false],
     ["ann", false],
   ]);
   waiting.destroy();
-  await expect.poll(() => askers[1].signal!.aborted).toBe(true);
-  expect(askers[0].signal!.aborted).toBe(false);
+  await expect.poll(() => callers[1].signal!.aborted).toBe(true);
+  expect(callers[0].signal!.aborted).toBe(false);
 });
