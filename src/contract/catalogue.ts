@@ -25,8 +25,8 @@ const kinds = {
   choice: "one of `choices`",
   numbers: "a list of numbers",
   integers: "a list of integers",
-  member: "a member of the kind `of`, written like the spec's own",
-  members: "a list of members of the kind `of`, without the options that the whole has in common",
+  member: "a member of the kind `of`, written like one of the spec itself",
+  members: "a list of members of the kind `of`, with only their own options",
   class_numbers: "an object of numbers by class of the target",
   class: "the name of a class of the target",
 } as const satisfies Record<Option["kind"], string>;

@@ -28,8 +28,8 @@ export function memberUnion<C extends z.ZodRawShape>(
 }
 
 /**
- * The schemas of members that stand among another member's options, by kind. They are looked up
- * when one is needed, since kinds contain each other and themselves.
+ * The schemas of members among the options of other members, by kind. They are looked up when one
+ * is needed, because kinds contain each other and themselves.
  */
 const parts = new Map<string, z.ZodType>();
 
