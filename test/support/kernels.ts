@@ -50,3 +50,17 @@ export class Bench {
     return this.kernels.i32.slice(address >> 2, (address >> 2) + length);
   }
 }
+
+/** Numbers of mixed sign and size, the same every time. */
+export function numbers(count: number, seed: number): Float32Array {
+  let state = seed + 1;
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state / 2 ** 31 - 1) * (state % 7 === 0 ? 100 : 1);
+  });
+}
+
+/** The bits of floats, for comparisons that tell −0 from 0. */
+export function bitsOf(values: Float32Array): Int32Array {
+  return new Int32Array(values.buffer, values.byteOffset, values.length);
+}

@@ -11,6 +11,8 @@ export interface KernelExports {
   readonly cos: (x: number) => number;
   // src/engine/kernels/finite.kernel.as.ts
   readonly all_finite: (x: number, n: number) => number;
+  // src/engine/kernels/gathered.kernel.as.ts
+  readonly matmul_gathered: (c: number, a: number, b: number, m: number, n: number, k: number, cRow: number, aRow: number, aStep: number, lanes: number, steps: number, add: number, bias: number, panel: number) => void;
   // src/engine/kernels/gradient.kernel.as.ts
   readonly scale: (address: number, count: number, factor: number) => void;
   readonly clamp: (address: number, count: number, bound: number) => void;
@@ -38,6 +40,12 @@ export interface KernelExports {
   readonly norm_part: (address: number, count: number, p: number) => number;
   readonly norm_of: (sum: number, p: number) => number;
   readonly sum_f64: (address: number, count: number) => number;
+  // src/engine/layers/conv2d/kernel.as.ts
+  readonly conv_window: (to: number, from: number, channels: number, height: number, width: number, top: number, rows: number, left: number, columns: number, stride: number) => void;
+  readonly conv_gather: (to: number, from: number, rows: number, k: number, rowBytes: number, steps: number) => void;
+  readonly conv_scatter: (to: number, from: number, planes: number, rows: number, columns: number, planeBytes: number, rowBytes: number, columnBytes: number) => void;
+  readonly conv_channel_sums: (out: number, x: number, channels: number, size: number, begin: number, end: number, samples: number) => void;
+  readonly conv_few: (c: number, a: number, b: number, m: number, k: number, cRow: number, from: number, to: number, vectors: number, steps: number, bias: number) => void;
   // src/engine/layers/elu/kernel.as.ts
   readonly elu_forward: (x: number, y: number, n: number, alpha: number) => void;
   readonly elu_backward: (y: number, g: number, d: number, n: number, alpha: number) => void;

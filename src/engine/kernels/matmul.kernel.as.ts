@@ -5,15 +5,10 @@
 // order, then the bias. Everything below may therefore be re-tiled, widened or replaced (by a
 // native product) without changing a bit, as long as vectors run across outputs and never along k.
 //
-// The tile is 6 rows by 8 columns: 12 accumulators, 2 vectors of B and one broadcast of A fill the
-// 16 vector registers of x86-64. B is packed, a panel of 8 columns by one block of k at a time (8
-// KiB, it stays in the first-level cache), because rows of B lie far apart, and because the forward
-// pass reads B = Wᵀ across its rows. A is read where it lies, with one stride between rows and
-// another along k, so that the same tile serves X·Wᵀ, dY·W and dYᵀ·X.
-import { fma } from "./vector.as";
-
-/** Part of the arithmetic: changing it changes results. */
-const BLOCK: i32 = 256;
+// B is packed, a panel at a time (tile.as.ts), because rows of B lie far apart, and because the
+// forward pass reads B = Wᵀ across its rows. A is read where it lies, so that the same tile serves
+// X·Wᵀ, dY·W and dYᵀ·X.
+import { BLOCK, loadPart, rows } from "./tile.as";
 
 /**
  * C = A · B (+ bias), all float32. Strides are bytes. A's element (i, p) lies at a + i × aRow + p ×
@@ -101,119 +96,8 @@ function columns(
   const width = min(8, n - j);
   const blockA = a + p * aStep;
   const columnBias: usize = p + depth == k && bias != 0 ? bias + (j << 2) : 0;
-  if (width > 4) rows(true, c + (j << 2), cRow, blockA, aRow, aStep, panel, depth, m, width, add, columnBias);
-  else rows(false, c + (j << 2), cRow, blockA, aRow, aStep, panel, depth, m, width, add, columnBias);
-}
-
-/**
- * All rows of C against one packed panel: as many tiles of six rows as there are, then what
- * remains.
- */
-@inline
-function rows(
-  wide: bool, c: usize, cRow: i32, a: usize, aRow: i32, aStep: i32, panel: usize, depth: i32, m: i32, width: i32, add: bool, bias: usize,
-): void {
-  let i = 0;
-  for (; i + 6 <= m; i += 6) tile(6, wide, c + i * cRow, cRow, a + i * aRow, aRow, aStep, panel, depth, width, add, bias);
-  if (i + 4 <= m) {
-    tile(4, wide, c + i * cRow, cRow, a + i * aRow, aRow, aStep, panel, depth, width, add, bias);
-    i += 4;
-  }
-  if (i + 2 <= m) {
-    tile(2, wide, c + i * cRow, cRow, a + i * aRow, aRow, aStep, panel, depth, width, add, bias);
-    i += 2;
-  }
-  if (i < m) tile(1, wide, c + i * cRow, cRow, a + i * aRow, aRow, aStep, panel, depth, width, add, bias);
-}
-
-/**
- * `count` rows by 8 columns (4 if not `wide`). `count` and `wide` are constants at every call: the
- * branches on them are folded away.
- */
-@inline
-function tile(
-  count: i32, wide: bool, c: usize, cRow: i32, a: usize, aRow: i32, aStep: i32, panel: usize, depth: i32, width: i32, add: bool, bias: usize,
-): void {
-  const r1 = aRow, r2 = aRow * 2, r3 = aRow * 3, r4 = aRow * 4, r5 = aRow * 5;
-  let a0 = f32x4.splat(0), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0, e0 = a0, e1 = a0, f0 = a0, f1 = a0;
-  const end = panel + (depth << (wide ? 5 : 4));
-  for (let at = panel; at < end; at += wide ? 32 : 16) {
-    const left = v128.load(at);
-    const right = wide ? v128.load(at, 16) : left;
-    let x = v128.load32_splat(a);
-    a0 = fma(x, left, a0);
-    if (wide) a1 = fma(x, right, a1);
-    if (count > 1) {
-      x = v128.load32_splat(a + r1);
-      b0 = fma(x, left, b0);
-      if (wide) b1 = fma(x, right, b1);
-    }
-    if (count > 2) {
-      x = v128.load32_splat(a + r2);
-      c0 = fma(x, left, c0);
-      if (wide) c1 = fma(x, right, c1);
-      x = v128.load32_splat(a + r3);
-      d0 = fma(x, left, d0);
-      if (wide) d1 = fma(x, right, d1);
-    }
-    if (count > 4) {
-      x = v128.load32_splat(a + r4);
-      e0 = fma(x, left, e0);
-      if (wide) e1 = fma(x, right, e1);
-      x = v128.load32_splat(a + r5);
-      f0 = fma(x, left, f0);
-      if (wide) f1 = fma(x, right, f1);
-    }
-    a += aStep;
-  }
-  put(wide, c, a0, a1, width, add, bias);
-  if (count > 1) put(wide, c + cRow, b0, b1, width, add, bias);
-  if (count > 2) {
-    put(wide, c + 2 * cRow, c0, c1, width, add, bias);
-    put(wide, c + 3 * cRow, d0, d1, width, add, bias);
-  }
-  if (count > 4) {
-    put(wide, c + 4 * cRow, e0, e1, width, add, bias);
-    put(wide, c + 5 * cRow, f0, f1, width, add, bias);
-  }
-}
-
-/** Stores one row of a tile: as the first block's sums, or added to those before. */
-@inline
-function put(wide: bool, c: usize, left: v128, right: v128, width: i32, add: bool, bias: usize): void {
-  if (wide) {
-    putVector(c, left, 4, add, bias);
-    putVector(c + 16, right, width - 4, add, bias == 0 ? 0 : bias + 16);
-  } else {
-    putVector(c, left, width, add, bias);
-  }
-}
-
-@inline
-function putVector(c: usize, value: v128, width: i32, add: bool, bias: usize): void {
-  if (width == 4) {
-    if (add) value = f32x4.add(v128.load(c), value);
-    if (bias != 0) value = f32x4.add(value, v128.load(bias));
-    v128.store(c, value);
-  } else {
-    if (add) value = f32x4.add(loadPart(c, width), value);
-    if (bias != 0) value = f32x4.add(value, loadPart(bias, width));
-    storePart(c, value, width);
-  }
-}
-
-/** The first `width` (1 to 3) of four floats, without reading beyond them. */
-function loadPart(at: usize, width: i32): v128 {
-  let value = v128.load32_zero(at);
-  if (width > 1) value = v128.load32_lane(at, value, 1, 4);
-  if (width > 2) value = v128.load32_lane(at, value, 2, 8);
-  return value;
-}
-
-function storePart(at: usize, value: v128, width: i32): void {
-  v128.store32_lane(at, value, 0);
-  if (width > 1) v128.store32_lane(at, value, 1, 4);
-  if (width > 2) v128.store32_lane(at, value, 2, 8);
+  if (width > 4) rows(true, false, c + (j << 2), cRow, blockA, aRow, aStep, panel, depth, m, width, add, columnBias);
+  else rows(false, false, c + (j << 2), cRow, blockA, aRow, aStep, panel, depth, m, width, add, columnBias);
 }
 
 /**

@@ -1,25 +1,14 @@
 import { expect, test } from "vitest";
 import { assertFused } from "../../../src/engine/kernels/kernels.ts";
 import { matmul } from "../../../src/engine/kernels/matmul.reference.ts";
-import { Bench } from "../../support/kernels.ts";
+import { Bench, bitsOf, numbers } from "../../support/kernels.ts";
 
 const sizes = [1, 2, 3, 4, 5, 6, 7, 9, 13, 16];
 const depths = [1, 3, 4, 255, 256, 257, 515];
 
-/** Numbers of mixed sign and size, the same every time. */
-function numbers(count: number, seed: number): Float32Array {
-  let state = seed + 1;
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state / 2 ** 31 - 1) * (state % 7 === 0 ? 100 : 1);
-  });
-}
-
 function transpose(matrix: Float32Array, rows: number, columns: number): Float32Array {
   return Float32Array.from(matrix, (_, i) => matrix[(i % rows) * columns + Math.floor(i / rows)]);
 }
-
-const bitsOf = (values: Float32Array): Int32Array => new Int32Array(values.buffer, values.byteOffset, values.length);
 
 test("this host's multiply-add is fused", () => {
   expect(() => assertFused(new Bench().kernels)).not.toThrow();
