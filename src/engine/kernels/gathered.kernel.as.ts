@@ -1,7 +1,7 @@
-// The matrix product C = A · B where B lies nowhere as a matrix: its element (p, j) is the number at
-// b + steps[p] + lanes[j]. Two lists of offsets say which numbers of an image meet in a convolution:
-// one goes over the taps of the kernel, the other over its positions. Which is which depends on what
-// is computed:
+// The matrix product C = A · B where B lies nowhere as a matrix: its element (p, j) is the number
+// at b + steps[p] + lanes[j]. Two lists of offsets say which numbers of an image meet in a
+// convolution: one goes over the taps of the kernel, the other over its positions. Which is which
+// depends on what is computed:
 //
 //   output           columns are positions, k runs over taps (channel, row, column)
 //   input gradient   likewise, over the output gradient and with the kernel turned around
@@ -15,8 +15,8 @@ import { BLOCK, rows } from "./tile.as";
 
 /**
  * C[m,n] = A[m,k] · B[k,n] (+ bias), in the arithmetic of `matmul`. Strides and offsets are bytes.
- * `lanes` and `steps` are the addresses of n and k int32. `bias` is the address of a number for each
- * row, or 0. If `add`, the block sums are added to what is in C. `panel`: 8 KiB of scratch.
+ * `lanes` and `steps` are the addresses of n and k int32. `bias` is the address of a number for
+ * each row, or 0. If `add`, the block sums are added to what is in C. `panel`: 8 KiB of scratch.
  */
 export function matmul_gathered(
   c: usize, a: usize, b: usize, m: i32, n: i32, k: i32,

@@ -194,3 +194,21 @@ it("sums in the order of the taps and of the positions, block by block", () => {
     return total!;
   }
 });
+
+it("sums up each channel of all samples, in any cut", () => {
+  const [channels, size] = [5, 301];
+  const values = numbers(SAMPLES * channels * size, 5);
+  const sums = (cuts: readonly number[]) => {
+    const bench = new Bench();
+    const x = bench.floats(values);
+    const out = bench.floats(new Float32Array(channels + 4).fill(UNTOUCHED));
+    for (let i = 1; i < cuts.length; i++)
+      bench.kernels.conv_channel_sums(out, x, channels, size, cuts[i - 1], cuts[i], SAMPLES);
+    return bench.read(out, channels + 4);
+  };
+  const expected = new Float64Array(channels);
+  values.forEach((value, i) => (expected[Math.floor(i / size) % channels] += value));
+  const whole = sums([0, channels]);
+  expectClose(whole, [...expected, ...new Array<number>(4).fill(UNTOUCHED)], 1e-6, "sums");
+  expect(bitsOf(sums([0, 1, 3, channels]))).toEqual(bitsOf(whole));
+});

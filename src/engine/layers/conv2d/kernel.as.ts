@@ -90,8 +90,8 @@ export function conv_scatter(
 
 /**
  * A bias' gradient: for channels begin..end the sum of all numbers in their planes, over `samples`
- * samples of `channels` planes of `size` numbers. In double; the planes' sums are added in ascending
- * order.
+ * samples of `channels` planes of `size` numbers. In double; the planes' sums are added in
+ * ascending order.
  */
 export function conv_channel_sums(
   out: usize, x: usize, channels: i32, size: i32, begin: i32, end: i32, samples: i32,

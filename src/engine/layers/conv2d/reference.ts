@@ -2,8 +2,8 @@ import type { Geometry } from "./convolution.ts";
 
 /*
  * A convolution in double, as its definition reads: a weight, an element of x and an element of y
- * meet where x's place is y's place × stride + the tap × dilation − the padding. All three passes go
- * over the same triples.
+ * meet where x's place is y's place × stride + the tap × dilation − the padding. All three passes
+ * go over the same triples.
  */
 
 /** The output, without bias. `x` holds whole samples. */

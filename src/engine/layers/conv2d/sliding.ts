@@ -1,7 +1,8 @@
 /*
  * The geometry of a kernel that slides over an image, and where the numbers lie that meet in it: at
- * `position + tap`, for each pair of a position in the output and a tap of the kernel. Both are byte
- * offsets, so that a product needs two short lists instead of a matrix with a row for each tap.
+ * `position + tap`, for each pair of a position in the output and a tap of the kernel. Both are
+ * byte offsets, so that a product needs two short lists instead of a matrix with a row for each
+ * tap.
  */
 
 /** One dimension of a sliding kernel. */
@@ -83,9 +84,9 @@ export function positions({ rows, columns, rowLength }: Reading): Int32Array {
 }
 
 /**
- * Where vectors of four positions lie that cover each row of the output, first in the image and then
- * in the output: the last of a row reaches back over the one before. Their number is made a multiple
- * of 8 by repeating the last.
+ * Where vectors of four positions lie that cover each row of the output, first in the image and
+ * then in the output: the last of a row reaches back over the one before. Their number is made a
+ * multiple of 8 by repeating the last.
  */
 export function vectors({ rows, columns, rowLength }: Reading): Int32Array {
   const perRow = Math.ceil(columns.count / 4);
@@ -142,7 +143,9 @@ export interface Comb {
   readonly axis: Axis;
 }
 
-/** All elements of the input, sorted by which taps meet them: with a stride of s there are s kinds. */
+/**
+ * All elements of the input, sorted by which taps meet them: with a stride of s there are s kinds.
+ */
 export function combs({ size, stride, padding, kernel, dilation, count }: Sliding): Comb[] {
   return Array.from({ length: stride }, (_, phase): Comb => {
     const first = (((phase - padding) % stride) + stride) % stride;
