@@ -16,9 +16,9 @@ import {
  *
  * Let y be the convolution of x with w, on one group of channels:
  *
- *   apply      y[o, (i,j)]     = Σ over taps (c,kh,kw)      w[o, tap] · x[tap seen from (i,j)]
- *   transpose  x[c, (i,j)]     = Σ over taps (o,kh,kw)      w[o, c,kh,kw] · y[where tap meets (i,j)]
- *   correlate  w[o, (c,kh,kw)] = Σ over positions (i,j)     y[o, (i,j)] · x[tap seen from (i,j)]
+ *   apply      y[o, (i,j)]     = Σ over taps (c,kh,kw)    w[o, tap] · x[tap seen from (i,j)]
+ *   transpose  x[c, (i,j)]     = Σ over taps (o,kh,kw)    w[o,c,kh,kw] · y[where tap meets (i,j)]
+ *   correlate  w[o, (c,kh,kw)] = Σ over positions (i,j)   y[o, (i,j)] · x[tap seen from (i,j)]
  *
  * They are the output, the gradient of the input and the gradient of the weight. A transposed
  * convolution swaps the first two and hands the third its images the other way round.
