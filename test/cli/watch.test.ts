@@ -124,10 +124,16 @@ test("many curves are told apart, with colours and without", () => {
 test("of many points a curve is drawn through means", () => {
   const many = Array.from({ length: 1000 }, (_, i) => i + 1);
   const noisy = { train_loss: { steps: many, values: many.map((step) => 1 + (step % 2)) } };
-  const ticks = stripVTControlCharacters(lossChart(noisy, { columns: 80, colored: true }))
-    .match(/[\d.]+(?=┤)/g)!
-    .map(Number);
-  for (const tick of ticks) expect(tick).toBeCloseTo(1.5, 1);
+  const drawn = stripVTControlCharacters(lossChart(noisy, { columns: 80, colored: true }));
+  for (const tick of drawn.match(/[\d.]+(?=┤)/g)!) expect(Number(tick)).toBeCloseTo(1.5, 1);
+  // A mean stands at the last of its 17 steps.
+  expect(drawn).toMatch(/^ *17 +263 +509 +754 +1000 *$/m);
+});
+
+test("the labels of a chart have three digits, unless fewer say the same", () => {
+  const curve = { steps: [1, 2, 3, 4, 5], values: [1, 1.25, 1.5, 1.75, 2] };
+  const drawn = lossChart({ train_loss: curve }, plain);
+  expect(drawn.match(/[\d.]+(?=┤)/g)).toEqual(["2", "1.75", "1.5", "1.25", "1"]);
 });
 
 test("a curve needs two points", () => {

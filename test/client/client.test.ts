@@ -194,6 +194,38 @@ test("the routes of control are asked for as they are defined", async () => {
   ]);
 });
 
+test("what is read is asked for as it is defined", async () => {
+  const asked: (string | undefined)[] = [];
+  const listener = await standIn((request, response) => {
+    asked.push(request.url);
+    response.writeHead(200, { "content-type": "application/json" }).end("{}");
+  });
+  await listener.getModel("a");
+  await listener.getModel("a", { which: "best" });
+  await listener.getModelDescription("a");
+  await listener.getCheckpoint("a", 7);
+  await listener.getTorchOptimizer("a", 7);
+  await listener.getTorchOptimizerTensors("a", 7);
+  await listener.listCheckpoints("a", { limit: 2, after: "7" });
+  await listener.listEvents("a", { limit: 2, after: "7" });
+  await listener.listBatches("a", { epoch: 1, limit: 2, after: "7" });
+  await listener.getMetrics("a", { names: ["train_loss", "valid_loss"], from_step: 1, to_step: 9, max_points: 5 });
+  await listener.getDatasetContent("a/b");
+  expect(asked).toEqual([
+    "/v1/jobs/a/model?which=final",
+    "/v1/jobs/a/model?which=best",
+    "/v1/jobs/a/model/description",
+    "/v1/jobs/a/checkpoints/7",
+    "/v1/jobs/a/checkpoints/7?format=torch_optimizer",
+    "/v1/jobs/a/checkpoints/7?format=torch_optimizer_tensors",
+    "/v1/jobs/a/checkpoints?limit=2&after=7",
+    "/v1/jobs/a/events?limit=2&after=7",
+    "/v1/jobs/a/batches?epoch=1&limit=2&after=7",
+    "/v1/jobs/a/metrics?names=train_loss%2Cvalid_loss&from_step=1&to_step=9&max_points=5",
+    "/v1/datasets/a%2Fb/content",
+  ]);
+});
+
 test("no answer is an error of its own", async () => {
   const nobody = new Client({ url: "http://127.0.0.1:1" });
   await expect(nobody.health()).rejects.toBeInstanceOf(ServiceUnreachable);
