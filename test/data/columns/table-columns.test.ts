@@ -180,8 +180,9 @@ test("how many distinct cells there are decides nothing but what is listed", () 
 
 test("the columns with the most classes do not list them once all classes are too many", () => {
   const table = Object.fromEntries(many(60, String).map((i) => [`c${i}`, many(1000, (row) => `v${row}`)]));
-  const { columns } = read(table);
+  const { columns } = read({ ...table, few: many(1000, (row) => `v${row % 2}`) });
   const listed = Object.values(columns).filter(({ classes }) => classes !== null);
   expect(listed).toHaveLength(50);
+  expect(columns.few.classes).toEqual(["v0", "v1"]);
   expect(Object.values(columns).every(({ classes, values }) => (classes === null) === (values === null))).toBe(true);
 });

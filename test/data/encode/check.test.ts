@@ -158,4 +158,11 @@ test("what is left once rows were counted", () => {
     { pointer: "/data/preprocess/missing", message: "leaves no rows to train on" },
   ]);
   expect(checkSizes({ train: 1, valid: 0, test: 0, width: 0 }, dataSpec())[0].pointer).toBe("/data/features");
+  const tested = dataSpec({ test: { tail: 0.5 } });
+  expect(checkSizes({ train: 0, valid: 0, test: 1, width: 0 }, tested)).toEqual([
+    { pointer: "/data/test", message: "leaves no rows to train on" },
+  ]);
+  expect(checkSizes({ train: 1, valid: 0, test: 0, width: 1 }, tested)).toEqual([
+    { pointer: "/data/test", message: "leaves no rows to test on" },
+  ]);
 });

@@ -324,6 +324,13 @@ test("a slow download ends if it goes on, and one that does not go on is given u
 
   answer = slowly(4096, 40);
   expect(await cache.use(wanted, rowsOf)).toBe(6000);
+
+  // The time begins anew with each piece. All of them together take longer.
+  answer = slowly(25_000, 500);
+  requests = [];
+  const patient = await openCache({ stalledMs: 1500 }, join(directory, "another"));
+  expect(await patient.use(wanted, rowsOf)).toBe(6000);
+  expect(requests).toHaveLength(1);
 });
 
 test("a download that goes on well and then slowly is given up", async () => {
