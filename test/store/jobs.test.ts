@@ -78,6 +78,9 @@ test("lists filter by several statuses and by metadata, over more records than a
   }
   const vision = await store.jobs.list(OWNER, { limit: 5, metadata: { team: "vision" } });
   expect(vision.data.map(({ id }) => id)).toEqual(wanted);
+  // The page is full some records before the next one that fits.
+  const one = await store.jobs.list(OWNER, { limit: 1, metadata: { team: "vision" } });
+  expect(one).toMatchObject({ data: [{ id: wanted[0] }], has_more: true, next: wanted[0] });
   await acquire(store, wanted[0]);
   await store.jobs.cancel(OWNER, wanted[1]);
   const ids = async (statuses: Parameters<typeof store.jobs.list>[1]["statuses"]) =>
