@@ -1,11 +1,12 @@
 /** What the commands do that create, control, follow and fetch. */
 import { createHash } from "node:crypto";
-import { openAsBlob } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { constants, openAsBlob } from "node:fs";
+import { access, readFile, writeFile } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import { parse } from "yaml";
 import type { Client, Fork, SpecInput } from "../client/client.ts";
 import type { Job } from "../contract/wire/job.ts";
+import { hintOnReading } from "./hints.ts";
 import { summary } from "./inspect.ts";
 import type { Output } from "./output.ts";
 import { watch } from "./watch.ts";
@@ -21,7 +22,10 @@ export async function submit(
   const spec = (await readDocument(file)) as SpecInput;
   if (options.data !== undefined) {
     const name = basename(options.data, extname(options.data));
-    const table = await read(options.data, openAsBlob);
+    const table = await read(options.data, async (path) => {
+      await access(path, constants.R_OK);
+      return openAsBlob(path);
+    });
     const dataset = await client.createDataset(table, { name, ...options.read });
     spec.data = { ...spec.data, dataset: dataset.id };
   }
@@ -52,7 +56,10 @@ async function created(client: Client, job: Job, options: { watch?: boolean }): 
 }
 
 function tell(warnings: Job["warnings"]): void {
-  for (const { pointer, message } of warnings) process.stderr.write(`Warning: ${pointer} ${message}.\n`);
+  for (const { pointer, message } of warnings) {
+    const hint = hintOnReading(message);
+    process.stderr.write(`Warning: ${pointer} ${message}.${hint === null ? "" : ` ${hint}`}\n`);
+  }
 }
 
 export async function follow(client: Client, id: string): Promise<Output> {
@@ -107,6 +114,8 @@ async function read<T>(file: string, how: (file: string) => Promise<T>): Promise
   try {
     return await how(file);
   } catch (error) {
-    throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reason = code === "ENOENT" ? "there is no such file" : message;
+    throw new Error(`${file} cannot be read: ${reason}`, { cause: error });
   }
 }

@@ -8,6 +8,7 @@ import { RequestRefused, ServiceUnreachable } from "../client/errors.ts";
 import type { JobStatus } from "../contract/wire/job.ts";
 import manifest from "../../package.json" with { type: "json" };
 import { SeriesName } from "../contract/series.ts";
+import { hintOn } from "./hints.ts";
 import { control, follow, fork, model, remove, submit } from "./commands.ts";
 import { datasets, diagnosis, events, jobs, metrics, show, status } from "./inspect.ts";
 import type { Output } from "./output.ts";
@@ -144,7 +145,9 @@ function countOf(text: string): number {
 function namesOf(text: string): SeriesName[] {
   const parsed = SeriesName.array().safeParse(text.split(","));
   if (parsed.success) return parsed.data;
-  throw new InvalidArgumentError("It must be names of metrics, separated by commas.");
+  throw new InvalidArgumentError(
+    "It must be names of metrics, separated by commas, such as train_loss,valid_accuracy.",
+  );
 }
 
 /** A command that prints a page of a list. */
@@ -199,7 +202,8 @@ function inWords(error: unknown, message: string): string {
   // The message tells the first already.
   const list = faults.length > 1 ? faults.map(({ pointer, message }) => `  ${pointer} ${message}`) : [];
   const named = error instanceof RequestRefused && subject !== "" && !message.includes(subject);
-  return [named ? `${subject}: ${message}` : message, ...list].join("\n");
+  const hint = hintOn(error);
+  return [named ? `${subject}: ${message}` : message, ...list, ...(hint === null ? [] : [hint])].join("\n");
 }
 
 try {

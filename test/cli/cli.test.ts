@@ -80,7 +80,7 @@ test("a table is read as --read says", async () => {
   });
   expect(await read("separator=tab")).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/^Line 2: This row has 2 cells/),
+    stderr: expect.stringMatching(/^Line 2: This row has 2 cells.*\nHere that is --read 'comment=#'\.\n$/),
   });
   expect(await read("tab")).toMatchObject({ code: 2, stderr: expect.stringContaining("separator=tab") });
 });
@@ -170,7 +170,7 @@ test("a job is shown, its events, metrics and diagnosis read, and it is deleted 
   expect((await rappel(["status"])).stdout).toMatch(/^jobs .*succeeded.*\nqueue .*\nstore .*\nworker .*\n$/);
   for (const gone of [id, dataset])
     expect(await rappel(["delete", gone])).toMatchObject({ stdout: `${gone} deleted\n` });
-  const missing = { code: 1, stdout: "", stderr: `${id}: There is no such job.\n` };
+  const missing = { code: 1, stdout: "", stderr: `${id}: There is no such job.\nrappel jobs lists yours.\n` };
   for (const command of ["show", "events", "metrics", "diagnosis", "watch", "cancel", "fork", "model", "delete"]) {
     expect([command, await rappel([command, id])]).toEqual([command, missing]);
   }
@@ -231,7 +231,7 @@ test("a spec may come from the standard input, in YAML, and be validated only", 
   });
   expect(await rappel(["submit", "nowhere.yaml"])).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/^\S+ cannot be read: ENOENT/),
+    stderr: expect.stringMatching(/^\S+ cannot be read: there is no such file\n$/),
   });
 });
 
@@ -260,16 +260,22 @@ test("a wrong command line, a wrong key and no service have codes of their own",
   writeFileSync(good, moons());
   writeFileSync(bad, "a: [1,");
   expect((await rappel(["submit", bad])).stderr).toMatch(/^\S+bad\.yaml cannot be read: /);
-  expect((await rappel(["submit", good, "--data", "no.csv"])).stderr).toMatch(/^no\.csv cannot be read: /);
+  expect((await rappel(["submit", good, "--data", "no.csv"])).stderr).toBe(
+    "no.csv cannot be read: there is no such file\n",
+  );
   expect(await rappel(["jobs", "--key", "wrong"])).toEqual({
     code: 1,
     stdout: "",
-    stderr: "This API key is not known.\n",
+    stderr: "This API key is not known.\nGive the key with --key, or in RAPPEL_API_KEY.\n",
   });
   // A single fault is told once.
   const faulty = await rappel(["submit", "-"], { input: moons("training: { epochs: 0, batch_size: 32 }") });
   expect(faulty).toMatchObject({ code: 1, stderr: expect.stringMatching(/^\/training\/epochs .+\n$/) });
-  expect(await rappel(["jobs", "--url", "http://127.0.0.1:1"])).toMatchObject({ code: 5 });
+  expect(await rappel(["jobs", "--url", "http://127.0.0.1:1"])).toMatchObject({
+    code: 5,
+    stderr: expect.stringMatching(/^No service answers .*\nStart one with npm start, or name another with --url\.\n$/),
+  });
+  expect((await rappel(["submit", "examples/iris-adamw.json"])).stderr).toMatch(/\n--data <file> uploads a table/);
   expect(await rappel(["--help"])).toMatchObject({ code: 0, stdout: expect.stringContaining("Exit codes:") });
 });
 

@@ -162,7 +162,8 @@ export function handleUnknownRoutes(app: FastifyInstance): void {
   app.setNotFoundHandler((request) => {
     const path = request.url.split("?", 1)[0].split("/");
     const allowed = routes.filter(({ segments }) => fits(segments, path)).map(({ method }) => method);
-    if (allowed.length === 0) throw notFound(`There is no ${path.join("/").slice(0, 200)}.`);
+    const help = routes.some(({ segments }) => segments[1] === "docs") ? " /docs shows what there is." : "";
+    if (allowed.length === 0) throw notFound(`There is no ${path.join("/").slice(0, 200)}.${help}`);
     const allow = [...new Set(allowed)].sort().join(", ");
     throw new Problem("method_not_allowed", `${request.method} is not possible here, but ${allow} is.`, {}, { allow });
   });

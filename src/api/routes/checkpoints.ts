@@ -73,6 +73,7 @@ export const checkpoints: Routes = async (app, { store }) => {
 };
 
 function present<T>(found: T | null): T {
-  if (found === null) throw notFound("There is no such checkpoint (any more).");
+  if (found === null)
+    throw notFound("There is no such checkpoint (any more). The job's list of checkpoints says which there are.");
   return found;
 }

@@ -56,6 +56,8 @@ export const fork: Routes = async (app, services) => {
   );
 };
 
+const MAX_STEPS_TOLD = 10;
+
 type Source = NonNullable<Awaited<ReturnType<Store["jobs"]["checkpointHead"]>>>;
 
 /** The checkpoint that `step` means, or why there is none. */
@@ -74,7 +76,9 @@ async function checkpointOf(store: Store, owner: string, parent: Job, step: Fork
     if (!(error instanceof Damaged)) throw error;
     return { fault: "means a checkpoint that is damaged; choose another step" };
   }
-  return { fault: "has no checkpoint (any more); the list of checkpoints says which there are" };
+  const kept = await store.jobs.checkpoints(owner, parent.id, { limit: MAX_STEPS_TOLD });
+  const steps = kept?.data.map((checkpoint) => checkpoint.step).join(", ") ?? "";
+  return { fault: `has no checkpoint (any more); ${steps === "" ? "there is none yet" : `there are: ${steps}`}` };
 }
 
 function beginning(parent: Job, { resolved, source, use, step, changes, first }: ResolvedFork<Source>): StoredFork {
