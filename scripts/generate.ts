@@ -2,10 +2,10 @@
 // description and the catalogue's page.
 // With --check it compares them with what is committed instead and exits 1 if they differ.
 //
-// A member of `layers`, `losses`, `optimizers`, `schedules` or `detectors` is a file anywhere below
-// that folder which is named after the member and exports its declaration under that name:
-// `adam/adamw.ts` with `export const adamw = defineOptimizer(…)`. A member with a kernel has a
-// folder, and variants that share the kernel are further files in it.
+// A member of one of the KINDS is a file anywhere below that folder which is named after the member
+// and exports its declaration under that name: `adam/adamw.ts` with
+// `export const adamw = defineOptimizer(…)`. A member with a kernel has a folder, and variants that
+// share the kernel are further files in it.
 //
 // The routes of a resource are a file in src/api/routes that is named after it and exports them
 // under that name: `export const jobs: Routes = …`.
@@ -22,6 +22,7 @@ const KINDS = {
   optimizers: "optimizer",
   schedules: "schedule",
   detectors: "detector",
+  metrics: "metric",
 };
 
 const MEMBER = String.raw` = define\w+\(`;

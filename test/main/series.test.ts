@@ -41,7 +41,7 @@ test("the curves of a job that was paused are those of one that was not", { time
   };
 
   const whole = await curves((await client.createJob(spec(dataset))).id);
-  const names = ["grad_norm", "learning_rate", "train_loss", ...metricsOfTargets("class")].sort();
+  const names = ["grad_norm", "learning_rate", "train_loss", ...metricsOfTargets("class", 10)].sort();
   expect(Object.keys(whole).sort()).toEqual(names);
   expect(whole.valid_loss.steps).toHaveLength(15);
   expect(whole.grad_norm.steps).toHaveLength(230);

@@ -15,13 +15,8 @@ import { averagesBy } from "../../engine/step/averaging.ts";
 import { ARITHMETIC_VERSION } from "../../engine/kernels/kernels.ts";
 import { batchRows, stepsPerEpoch } from "../../engine/job.ts";
 import { checkSchedule } from "../../engine/schedules/check.ts";
-import {
-  directionOf,
-  metricsOfTargets,
-  modeFault,
-  whyUndefined,
-  type Direction,
-} from "../../engine/metrics/metrics.ts";
+import { directionOf, metricsOfTargets, modeFault, whyUndefined } from "../../engine/metrics/metrics.ts";
+import type { Direction } from "../../engine/metrics/metric.ts";
 import { spanNotes, spanOf, withoutSpan, withSpan } from "../../engine/schedules/span.ts";
 import { scheduleType } from "../../engine/schedules/learning-rate.ts";
 import { losses } from "../../engine/losses/registry.generated.ts";
@@ -166,7 +161,7 @@ function validationFaults({ data, loss, training, checkpoint, schedule }: Partia
 }
 
 function metricFaults(pointer: string, metric: string, loss: Member): Fault[] {
-  const metrics: readonly string[] = metricsOfTargets(targetsOf(loss));
+  const metrics = metricsOfTargets(targetsOf(loss), Infinity);
   if (metrics.includes(metric)) return [];
   return [{ pointer, message: `must be one of ${metrics.join(", ")} under ${loss.type}` }];
 }
@@ -174,9 +169,9 @@ function metricFaults(pointer: string, metric: string, loss: Member): Fault[] {
 /**
  * Faults of metrics that something depends on, but which are undefined on the rows that validate.
  */
-function undefinedFaults(parts: Partial<Spec>, { sizes: { validated } }: Table, plan: Plan): Fault[] {
+function undefinedFaults(parts: Partial<Spec>, { classes, sizes: { validated } }: Table, plan: Plan): Fault[] {
   return watchedMetrics(parts).flatMap(({ metric, pointer, by }) => {
-    const why = whyUndefined(metric, validated, plan.scoresPerRow > 0);
+    const why = whyUndefined(metric, classes?.length ?? null, { targets: validated, isScored: plan.scoresPerRow > 0 });
     return why === null ? [] : [{ pointer, message: `names ${metric}, which ${by} cannot use: ${why}` }];
   });
 }

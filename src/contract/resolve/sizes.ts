@@ -46,7 +46,8 @@ interface Table {
 export function sizesOf({ data, loss, training, observe, model }: ResolvedSpec, plan: Plan, table: Table): Sizes {
   const observed = Object.keys(observedNames);
   const ofLayers = model.layers.flatMap(({ name }) => observed.map((metric) => `${metric}.${name}`));
-  const evaluationRow = data.validation === null ? 0 : rowBytes(metricsOfTargets(targetsOf(loss)));
+  const evaluationRow =
+    data.validation === null ? 0 : rowBytes(metricsOfTargets(targetsOf(loss), table.classes?.length ?? 0));
   const { state, model: modelBytes } = fileSizes(plan);
   return {
     state: state + evaluationRow,

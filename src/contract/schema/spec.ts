@@ -5,7 +5,7 @@
  * the dataset (shapes, classes, batch sizes) is checked in resolve.ts.
  */
 import { z } from "zod";
-import type { Direction } from "../../engine/metrics/metrics.ts";
+import type { Direction } from "../../engine/metrics/metric.ts";
 import { layers } from "../../engine/layers/registry.generated.ts";
 import { losses } from "../../engine/losses/registry.generated.ts";
 import type { Options } from "../../engine/member/options.ts";

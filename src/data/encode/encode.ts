@@ -7,7 +7,7 @@
  * scaled value is (x − offset) / divisor in double, rounded once to float32. The only function of
  * `Math` used is `sqrt`, which IEEE 754 defines to the last bit.
  */
-import type { TargetFacts } from "../../engine/metrics/metrics.ts";
+import type { TargetFacts } from "../../engine/metrics/metric.ts";
 import type { TargetKind, TrainingData } from "../../engine/training.ts";
 import { checkData, checkSizes, type DataFault } from "./check.ts";
 import { holdsDoubles, MISSING_CODE, missingTest } from "../columns/column.ts";

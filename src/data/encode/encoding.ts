@@ -3,7 +3,7 @@
  * the model's inputs and target.
  */
 
-import type { TargetFacts } from "../../engine/metrics/metrics.ts";
+import type { TargetFacts } from "../../engine/metrics/metric.ts";
 import type { TrainingData } from "../../engine/training.ts";
 import type { DeclaredType } from "../reading.ts";
 

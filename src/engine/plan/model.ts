@@ -1,6 +1,6 @@
 import { MAX_SUMS, SUM_BLOCK, type StateTensor } from "../optimizers/optimizer.ts";
 import type { Member } from "../settings.ts";
-import { scoresPerRow } from "../metrics/classification.ts";
+import { scoresPerRow } from "../metrics/scores.ts";
 import { batchesPerStep, evaluatesOthers } from "../job.ts";
 import { CONTROL_BYTES, LOG_BYTES } from "../crew/control.ts";
 import { learningGroups, type LearningGroup } from "./groups.ts";
@@ -78,7 +78,7 @@ export interface Plan {
   readonly evaluatesOthers: boolean;
   readonly outputs: number;
   readonly termsPerSample: number;
-  /** How many scores an evaluation records of each row (classification.ts). */
+  /** How many scores an evaluation records of each row (scores.ts). */
   readonly scoresPerRow: number;
   readonly inputSize: number;
   readonly batchRows: number;

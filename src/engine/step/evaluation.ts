@@ -1,6 +1,7 @@
 import { WORD } from "../crew/control.ts";
 import type { Batches } from "./batches.ts";
-import { classification } from "../metrics/classification.ts";
+import { computeMetrics } from "../metrics/metrics.ts";
+import { EvaluatedRows, type Recorded } from "../metrics/rows.ts";
 import type { TargetKind, TrainingData } from "../training.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import type { ForwardPass } from "../layers/layer.ts";
@@ -14,6 +15,9 @@ import { share } from "../plan/slices.ts";
  * doubles and the scores of the classes. The leader then computes the metrics from the records, row
  * by row in ascending order. So the metrics do not depend on which thread computed which row.
  */
+
+/** What the doubles of a record are. */
+const RECORD: readonly Recorded[] = ["loss", "divisor", "target", "prediction", "log_loss"];
 
 export interface Evaluation {
   readonly step: number;
@@ -110,35 +114,19 @@ export function metricsOf(
 ): Record<string, number> {
   const begin = recordOf(plan, 0);
   const records = kernels.f64.subarray(begin, begin + rows * EVALUATION_DOUBLES);
-  let sum = 0;
-  let divisor = 0;
-  for (let at = 0; at < records.length; at += EVALUATION_DOUBLES) {
-    sum += records[at];
-    divisor += records[at + 1];
-  }
-  const metrics = { loss: sum / (divisor || 1), ...taskMetrics(kernels, plan, data, records, targets) };
-  return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`${side}_${name}`, value]));
-}
-
-function taskMetrics(
-  kernels: Kernels,
-  plan: Plan,
-  { target }: TrainingData,
-  records: Float64Array,
-  targets: TargetKind,
-): Record<string, number> {
-  if (targets === "value") return regression(records, target.std);
+  const scores = plan.addresses.scores >>> 2;
   const isBinary = targets === "probability";
-  const rows = records.length / EVALUATION_DOUBLES;
-  const begin = plan.addresses.scores >>> 2;
-  const metrics = classification({
-    classes: isBinary ? 2 : plan.outputs,
-    targets: column(records, 2),
-    decided: column(records, 3).map((output) => (isBinary ? Number(output > 0) : output)),
-    scores: kernels.f32.subarray(begin, begin + rows * plan.scoresPerRow),
+  const evaluated = new EvaluatedRows({
+    classes: targets === "value" ? null : isBinary ? 2 : plan.outputs,
+    std: data.target.std,
+    scores: kernels.f32.subarray(scores, scores + rows * plan.scoresPerRow),
+    read(what) {
+      const values = column(records, RECORD.indexOf(what));
+      return isBinary && what === "prediction" ? values.map((output) => Number(output > 0)) : values;
+    },
+    exp: (x) => kernels.exp(x),
   });
-  const logLoss = column(records, 4).reduce((sum, value) => sum + value, 0) / rows;
-  return { ...metrics, log_loss: logLoss };
+  return computeMetrics(evaluated, side);
 }
 
 /** One of the doubles of each record. */
@@ -146,28 +134,4 @@ function column(records: Float64Array, index: number): Float64Array {
   const values = new Float64Array(records.length / EVALUATION_DOUBLES);
   for (let row = 0; row < values.length; row++) values[row] = records[row * EVALUATION_DOUBLES + index];
   return values;
-}
-
-/**
- * R², the mean absolute error and the root of the mean squared one, in the target's original units.
- * If the target does not vary, R² is 1 if every prediction is right, else 0, as in scikit-learn.
- */
-function regression(records: Float64Array, std: number): Record<string, number> {
-  const rows = records.length / EVALUATION_DOUBLES;
-  let mean = 0;
-  for (let at = 2; at < records.length; at += EVALUATION_DOUBLES) mean += records[at];
-  mean /= rows;
-  let residual = 0;
-  let total = 0;
-  let absolute = 0;
-  for (let at = 2; at < records.length; at += EVALUATION_DOUBLES) {
-    const error = records[at] - records[at + 1];
-    const spread = records[at] - mean;
-    residual += error * error;
-    total += spread * spread;
-    absolute += Math.abs(error);
-  }
-  // Without variance the residual is zero or everything; NaN stays NaN.
-  const unexplained = total === 0 ? Math.sign(residual) : residual / total;
-  return { r2: 1 - unexplained, mae: (absolute / rows) * std, rmse: Math.sqrt(residual / rows) * std };
 }

@@ -237,7 +237,7 @@ test.each([
   [
     { schedule: { type: "reduce_on_plateau", metric: "valid_r2" } },
     [
-      "/schedule/metric must be one of valid_loss, valid_accuracy, valid_macro_f1, valid_precision, valid_recall, valid_auc, valid_log_loss under cross_entropy",
+      "/schedule/metric must be one of valid_accuracy, valid_auc, valid_log_loss, valid_loss, valid_macro_f1, valid_perplexity, valid_precision, valid_recall, valid_top5_accuracy under cross_entropy",
     ],
   ],
   [
@@ -296,12 +296,12 @@ test.each([
   [
     training({ early_stopping: { patience: 1, metric: "valid_r2" } }),
     [
-      "/training/early_stopping/metric must be one of valid_loss, valid_accuracy, valid_macro_f1, valid_precision, valid_recall, valid_auc, valid_log_loss under cross_entropy",
+      "/training/early_stopping/metric must be one of valid_accuracy, valid_auc, valid_log_loss, valid_loss, valid_macro_f1, valid_perplexity, valid_precision, valid_recall, valid_top5_accuracy under cross_entropy",
     ],
   ],
   [
     { ...regression, ...training({ early_stopping: { patience: 1, metric: "valid_accuracy" } }) },
-    ["/training/early_stopping/metric must be one of valid_loss, valid_r2, valid_mae, valid_rmse under mse"],
+    ["/training/early_stopping/metric must be one of valid_loss, valid_mae, valid_r2, valid_rmse under mse"],
   ],
   [
     { loss: { type: "cross_entropy", weight: { cat: 2, dgo: 1, bird: 3 } } },

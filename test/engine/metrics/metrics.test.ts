@@ -1,19 +1,28 @@
 import { describe, expect, test } from "vitest";
-import { classification, MAX_SCORES, scoresPerRow } from "../../../src/engine/metrics/classification.ts";
+import { computeMetrics, metricsOfTargets, whyUndefined } from "../../../src/engine/metrics/metrics.ts";
+import { EvaluatedRows } from "../../../src/engine/metrics/rows.ts";
+import { MAX_SCORES, scoresPerRow } from "../../../src/engine/metrics/scores.ts";
 
 interface Row {
   readonly target: number;
   readonly decided?: number;
   readonly scores?: readonly number[];
+  readonly logLoss?: number;
 }
 
-function metrics(classes: number, rows: readonly Row[]) {
-  return classification({
-    classes,
-    targets: Float64Array.from(rows, ({ target }) => target),
-    decided: Float64Array.from(rows, ({ decided = 0 }) => decided),
-    scores: Float32Array.from(rows.flatMap(({ scores = [] }) => scores)),
-  });
+/** The metrics of rows of classes, by their own names. */
+function metrics(classes: number, rows: readonly Row[]): Record<string, number> {
+  const columns = {
+    loss: rows.map(() => 1),
+    divisor: rows.map(() => 1),
+    target: rows.map(({ target }) => target),
+    prediction: rows.map(({ decided = 0 }) => decided),
+    log_loss: rows.map(({ logLoss = 0 }) => logLoss),
+  };
+  const scores = Float32Array.from(rows.flatMap((row) => row.scores ?? []));
+  const read = (what: keyof typeof columns) => Float64Array.from(columns[what]);
+  const found = computeMetrics(new EvaluatedRows({ classes, std: 1, scores, read, exp: Math.exp }), "valid");
+  return Object.fromEntries(Object.entries(found).map(([name, value]) => [name.slice("valid_".length), value]));
 }
 
 describe("precision and recall", () => {
@@ -110,5 +119,50 @@ test("a target between two classes leaves nothing defined that needs a class", (
       { target: 0.3, scores: [1] },
       { target: 1, decided: 1, scores: [2] },
     ]),
-  ).toEqual({ accuracy: NaN, macro_f1: NaN, precision: NaN, recall: NaN, auc: NaN });
+  ).toMatchObject({ accuracy: NaN, macro_f1: NaN, precision: NaN, recall: NaN, auc: NaN, log_loss: 0 });
+});
+
+describe("perplexity", () => {
+  test("is e to the power of the mean log loss, so that a guess among n classes has n", () => {
+    const rows = [
+      { target: 0, logLoss: Math.log(2) },
+      { target: 1, logLoss: Math.log(8) },
+    ];
+    expect(metrics(3, rows).perplexity).toBeCloseTo(4, 12);
+    expect(metrics(3, [{ target: 0, logLoss: Infinity }]).perplexity).toBe(Infinity);
+  });
+});
+
+describe("accuracy among five", () => {
+  /** One row of six or more classes with these scores. */
+  const of = (target: number, ...scores: number[]) => metrics(scores.length, [{ target, scores }]).top5_accuracy;
+
+  test("counts the rows whose class is among the five highest scores", () => {
+    const scores = [6, 5, 4, 3, 2, 1];
+    expect(
+      metrics(
+        6,
+        [0, 4, 5, 5].map((target) => ({ target, scores })),
+      ).top5_accuracy,
+    ).toBe(0.5);
+  });
+
+  test("takes the first of equal scores, and none that is not a number", () => {
+    expect([0, 4, 5].map((target) => of(target, 1, 1, 1, 1, 1, 1))).toEqual([1, 1, 0]);
+    expect([0, 1].map((target) => of(target, NaN, 1, 2, 3, 4, 0))).toEqual([0, 1]);
+  });
+
+  test("exists only of more than five classes, is undefined without scores, and decides nothing then", () => {
+    expect(metrics(6, [{ target: 0 }]).top5_accuracy).toBeNaN();
+    expect(metrics(5, [{ target: 0, scores: [1, 2, 3, 4, 5] }])).not.toHaveProperty("top5_accuracy");
+    const names = (targets: "class" | "probability", classes: number) => metricsOfTargets(targets, classes);
+    expect(names("class", 6)).toContain("valid_top5_accuracy");
+    expect(names("class", 5)).not.toContain("valid_top5_accuracy");
+    expect(names("probability", Infinity)).not.toContain("valid_top5_accuracy");
+    const why = (classes: number, isScored: boolean) =>
+      whyUndefined("valid_top5_accuracy", classes, { targets: null, isScored });
+    expect(why(5, true)).toBe("the target has 5 classes, and it takes at least 6");
+    expect(why(6, false)).toContain("scores");
+    expect(why(6, true)).toBeNull();
+  });
 });

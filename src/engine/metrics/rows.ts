@@ -1,0 +1,109 @@
+/** What an evaluation records of each row. */
+export type Recorded = "loss" | "divisor" | "target" | "prediction" | "log_loss";
+
+export interface EvaluatedData {
+  /** The number of classes; null if the target is a value. */
+  readonly classes: number | null;
+  /** What turns errors of a value into the data's units. */
+  readonly std: number;
+  /** For each row as many as `scoresPerRow` says; empty if none are recorded. */
+  readonly scores: Float32Array;
+  /** One number of each row. The prediction of a class is its index. */
+  read(what: Recorded): Float64Array;
+  /** e to the power of x, the same on every host. */
+  exp(x: number): number;
+}
+
+/** How often each class is there, is predicted, and is rightly predicted. */
+export interface ClassCounts {
+  readonly present: Float64Array;
+  readonly predicted: Float64Array;
+  readonly right: Float64Array;
+  readonly rightRows: number;
+}
+
+/**
+ * The rows of an evaluation, as metrics read them. Every sum over them runs in ascending order, so
+ * that no metric depends on which thread evaluated which row. What several metrics need is computed
+ * once.
+ */
+export class EvaluatedRows {
+  readonly classes: number | null;
+  readonly std: number;
+  readonly scores: Float32Array;
+  readonly exp: (x: number) => number;
+  readonly #data: EvaluatedData;
+  readonly #read = new Map<Recorded, Float64Array>();
+  #counts: ClassCounts | null | undefined;
+
+  constructor(data: EvaluatedData) {
+    this.#data = data;
+    this.classes = data.classes;
+    this.std = data.std;
+    this.scores = data.scores;
+    this.exp = (x) => data.exp(x);
+  }
+
+  of(what: Recorded): Float64Array {
+    const known = this.#read.get(what) ?? this.#data.read(what);
+    this.#read.set(what, known);
+    return known;
+  }
+
+  /** Null if a target is a probability between 0 and 1, which is no class. */
+  get counts(): ClassCounts | null {
+    if (this.#counts === undefined) this.#counts = this.#count();
+    return this.#counts;
+  }
+
+  #count(): ClassCounts | null {
+    const [targets, predictions] = [this.of("target"), this.of("prediction")];
+    if (!targets.every(Number.isInteger)) return null;
+    const [present, predicted, right] = [0, 0, 0].map(() => new Float64Array(this.classes!));
+    let rightRows = 0;
+    for (let row = 0; row < targets.length; row++) {
+      present[targets[row]]++;
+      predicted[predictions[row]]++;
+      if (targets[row] !== predictions[row]) continue;
+      right[targets[row]]++;
+      rightRows++;
+    }
+    return { present, predicted, right, rightRows };
+  }
+}
+
+/**
+ * The mean over the classes of what `value` says of a class. A class that is neither there nor
+ * predicted does not count. NaN if there are no classes.
+ */
+export function classMean(
+  { counts }: EvaluatedRows,
+  value: (right: number, present: number, predicted: number) => number,
+): number {
+  if (counts === null) return Number.NaN;
+  const { present, predicted, right } = counts;
+  let sum = 0;
+  let seen = 0;
+  for (let i = 0; i < present.length; i++) {
+    if (present[i] + predicted[i] === 0) continue;
+    sum += value(right[i], present[i], predicted[i]);
+    seen++;
+  }
+  return sum / seen;
+}
+
+export function meanLogLoss(rows: EvaluatedRows): number {
+  const losses = rows.of("log_loss");
+  return losses.reduce((sum, value) => sum + value, 0) / losses.length;
+}
+
+/** The sum of the squared errors. */
+export function squaredError(rows: EvaluatedRows): number {
+  const [targets, predictions] = [rows.of("target"), rows.of("prediction")];
+  let sum = 0;
+  for (let row = 0; row < targets.length; row++) {
+    const error = targets[row] - predictions[row];
+    sum += error * error;
+  }
+  return sum;
+}
