@@ -304,11 +304,10 @@ describe("a cached file that is damaged between two jobs", () => {
 test("a slow download ends if it goes on, and one that does not go on is given up", async () => {
   // Three times the least in three times the time in which it must come.
   const { file, ...wanted } = await dataset(6000);
-  let more: NodeJS.Timeout;
   const slowly = (bytes: number, everyMs: number) => (request: IncomingMessage, response: ServerResponse) => {
     let at = firstByte(request, file);
     response.writeHead(at === 0 ? 200 : 206, { "content-length": file.length - at });
-    more = setInterval(() => {
+    const more = setInterval(() => {
       if (at >= file.length) return void (clearInterval(more), response.end());
       response.write(file.subarray(at, at + bytes));
       at += bytes;
