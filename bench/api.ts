@@ -1,6 +1,6 @@
-// The api under load, as real processes: polls of a job's progress while every core trains; as many
-// polls as it can answer, beside a Fastify route that does nothing; the memory of open streams; and
-// how long an owner's job waits behind a hundred of another's.
+// The api under load, as real processes. It measures the latency of polls for progress while every
+// core trains, the number of polls per second compared with a Fastify route that does nothing, the
+// memory of open streams, and how long an owner's job waits behind a hundred of another owner.
 import { readFile } from "node:fs/promises";
 import { Agent, get } from "node:http";
 import { connect } from "node:net";
@@ -34,14 +34,14 @@ function specOf(dataset: string, width: number, epochs: number): SpecInput {
   };
 }
 
-/** A job that keeps all cores busy for longer than anything here takes. */
+/** A job that keeps all cores busy for longer than each measurement takes. */
 async function train(client: Client): Promise<string> {
   const { id } = await client.createJob(specOf(await uploadDigits(client), 512, 100_000));
   while ((await client.getProgress(id)).step === 0) await sleep(100);
   return id;
 }
 
-/** Milliseconds from when each request was due to its answer. */
+/** Milliseconds from the planned time of each request to its answer. */
 async function poll(url: string): Promise<number[]> {
   const agent = new Agent({ keepAlive: true });
   const began = performance.now();
@@ -61,7 +61,9 @@ async function poll(url: string): Promise<number[]> {
   return latencies.sort((a, b) => a - b);
 }
 
-/** Answers a second to clients of which each sends its next request once it has its answer. */
+/**
+ * Answers per second to clients that each send the next request as soon as they have an answer.
+ */
 async function saturate(url: string): Promise<number> {
   const { hostname, port, pathname } = new URL(url);
   const request = `GET ${pathname} HTTP/1.1\r\nhost: ${hostname}\r\n\r\n`;
@@ -87,8 +89,8 @@ async function saturate(url: string): Promise<number> {
 }
 
 /**
- * MiB that the process grows by while this many streams of a job's events are open, each of which
- * has told what there was to tell.
+ * MiB by which the process grows while this many streams of a job's events are open and have sent
+ * all events so far.
  */
 async function streams(url: string, processId: number): Promise<number> {
   const before = await residentMiB(processId);
@@ -116,7 +118,9 @@ async function residentMiB(processId: number): Promise<number> {
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) / 1024;
 }
 
-/** Seconds until the first job of a second owner begins, behind a hundred of a first one's. */
+/**
+ * Seconds until the first job of a second owner begins, behind a hundred jobs of a first owner.
+ */
 async function secondOwner(first: Client, second: Client): Promise<number> {
   const [dataset, own] = [await uploadDigits(first), await uploadDigits(second)];
   for (let i = 0; i < WAITING_JOBS; i++) await first.createJob(specOf(dataset, 64, 20));

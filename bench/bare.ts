@@ -1,5 +1,4 @@
-// A Fastify route that does nothing, to be compared with: it answers as many bytes as its argument
-// says.
+// A Fastify route that does nothing, for comparison. It answers as many bytes as its argument says.
 import { fastify } from "fastify";
 
 const body = JSON.stringify({ padding: "x".repeat(Number(process.argv[2]) - 14) });

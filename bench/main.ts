@@ -1,5 +1,5 @@
-// npm run bench -- NAME…: benchmarks of the engine and of the api. Medians of interleaved rounds:
-// the machine's speed drifts, so that only what was measured in the same run may be compared.
+// npm run bench -- NAME…: benchmarks of the engine and of the api. The numbers are medians of
+// interleaved rounds. The speed of a machine drifts, so compare only numbers from the same run.
 import { benchApi } from "./api.ts";
 import { benchModels } from "./models.ts";
 import { benchOptimizers } from "./optimizers.ts";

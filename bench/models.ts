@@ -5,8 +5,8 @@ import type { Member } from "../src/engine/settings.ts";
 import type { TrainingData } from "../src/engine/training.ts";
 import { median } from "./statistics.ts";
 
-// Milliseconds a training step of whole models under Adam, gathering the batch included: by a real
-// crew, from step to step.
+// Milliseconds per training step of whole models with Adam, including the gathering of the batch. A
+// real crew trains them.
 
 interface Workload {
   readonly name: string;
@@ -15,7 +15,7 @@ interface Workload {
   readonly layers: readonly Member[];
   readonly loss: Member;
   readonly batch: number;
-  /** Steps of one measurement. */
+  /** Number of steps of one measurement. */
   readonly steps: number;
 }
 
@@ -47,7 +47,7 @@ const workloads: readonly Workload[] = [
 const ROUNDS = 7;
 const ROWS = 4096;
 
-/** Random features and targets; what they are does not matter here. */
+/** Random features and targets. Their values do not matter here. */
 function randomData(inputs: number, classes: number | null): TrainingData {
   const shared = (count: number) => new SharedArrayBuffer(count * 4);
   const features = new Float32Array(shared(ROWS * inputs)).map(() => Math.random() * 2 - 1);
@@ -77,7 +77,7 @@ function onShared<A extends Float32Array | Int32Array>(array: A): A {
   return copy as A;
 }
 
-/** Milliseconds a step, from a fifth of the way to the end. */
+/** Milliseconds per step, without the first fifth of the steps. */
 async function measure(workload: Workload, data: TrainingData, threads: number): Promise<number> {
   const job: TrainingJob = {
     model: { layers: workload.layers },

@@ -8,8 +8,8 @@ import { gradientTiles, parameterBlocks, share } from "../src/engine/plan/slices
 import { Update } from "../src/engine/step/update.ts";
 
 /**
- * One thread of a measurement: an optimizer's steps as a crew runs them, over gradients that stay
- * as they are.
+ * One thread of a measurement: steps of an optimizer as a crew runs them, with gradients that stay
+ * the same.
  */
 
 export interface Measurement {
@@ -19,13 +19,13 @@ export interface Measurement {
   readonly thread: number;
 }
 
-/** Milliseconds a step, and a copy of the state. */
+/** Milliseconds per step, and per copy of the state. */
 export interface Times {
   readonly stepping: number;
   readonly copying: number;
 }
 
-/** How long a measurement is to take. */
+/** Duration of a measurement. */
 const DURATION_MS = 30;
 
 const { module, memory, plan, thread } = workerData as Measurement;
@@ -44,7 +44,7 @@ const stepping = measured(step);
 const copying = measured(copyState);
 if (thread === 0) parentPort!.postMessage({ stepping, copying } satisfies Times);
 
-/** Milliseconds a run. How often to run is the leader's to say, who tries first. */
+/** Milliseconds per run. The leader tries it first and decides how often to run. */
 function measured(run: () => void): number {
   run();
   const once = timed(1, run);
@@ -75,7 +75,7 @@ function copyState(): void {
   barrier.meet();
 }
 
-/** Weights and gradients within ± 1, and a state of zeros. */
+/** Sets weights and gradients to numbers within ± 1, and the state to zeros. */
 function fill({ fill_uniform, u8 }: typeof kernels): void {
   const { state, stateBytes } = plan.addresses;
   const [from, to] = share(stateBytes, thread, plan.threads);

@@ -8,22 +8,21 @@ import { median } from "./statistics.ts";
 import type { Member } from "../src/engine/settings.ts";
 
 /*
- * Parameters updated a second by every optimizer of the default dialect, of four equal matrices of
- * n weights together; what share of the speed of copying memory that is, and how many bytes a
- * second beside Adam's. The bytes are those that its passes read and write. What copying moves
- * counts likewise; it is measured in the same rounds as the optimizer and Adam, on weights and
- * state.
+ * Parameters per second that every optimizer of the default dialect updates, in four equal matrices
+ * of n weights together. It also prints the bytes per second, compared with copying memory and with
+ * Adam. The bytes are those that the passes read and write. Copying is counted in the same way. It
+ * is measured in the same rounds as the optimizer and Adam, on weights and state.
  */
 
 const SIZES = [1e3, 1e4, 1e5, 1e6, 1e7];
 const THREADS = [1, 2];
 const ROUNDS = 3;
-/** An optimizer whose step may take longer than this is not measured at that size. */
+/** An optimizer is not measured at a size where its step may take longer than this. */
 const LONGEST_MS = 4000;
 
 /**
- * Bytes a parameter of each pass over a matrix, where there are several; else the gradient is read,
- * weights and state are read and written.
+ * Bytes per parameter of each pass over a matrix, for optimizers with several. All others read the
+ * gradient, and read and write weights and state.
  */
 const PASS_BYTES: Readonly<Record<string, readonly number[]>> = {
   adafactor: [4, 4, 4, 12],
@@ -32,13 +31,15 @@ const PASS_BYTES: Readonly<Record<string, readonly number[]>> = {
   prodigy: [36, 16],
 };
 
-/** What would make an optimizer stop, or not fit into memory. */
+/** Options without which an optimizer would stop early, or not fit into memory. */
 const CHANGES: Readonly<Record<string, Record<string, unknown>>> = {
   lbfgs: { max_iter: 1, lr: 1e-3, history_size: 5, tolerance_grad: 0, tolerance_change: 0 },
 };
 
 const module = compileKernels();
-/** One for all measurements: a process keeps shared memories long after they were used. */
+/**
+ * One memory for all measurements, because a process keeps shared memories long after their use.
+ */
 let memory: WebAssembly.Memory;
 
 export async function benchOptimizers(): Promise<void> {
@@ -47,7 +48,7 @@ export async function benchOptimizers(): Promise<void> {
   const needs = members.map((member) => planOf(member, SIZES.at(-1)!, THREADS.at(-1)!).memoryBytes);
   memory = createMemory(Math.max(...needs));
   console.log(
-    "10⁶ parameters a second with 1 / 2 threads; in brackets, in per cent: of the speed of copying memory, of Adam's bytes a second",
+    "10⁶ parameters per second with 1 / 2 threads; in brackets the bytes per second in per cent of copying memory, and of Adam",
   );
   console.log(
     row(
@@ -78,10 +79,10 @@ function row(name: string, bytes: string, cells: readonly string[]): string {
   return [name.padEnd(20), bytes.padStart(5), ...cells.map((cell) => cell.padStart(36))].join(" ");
 }
 
-/** Some passes take whole tensors: a matrix is one thread's then. */
+/** Several matrices, because one thread takes the whole of a matrix in some passes. */
 const MATRICES = 4;
 
-/** A model of square matrices of about n weights together. */
+/** A model of square matrices with about n weights together. */
 function planOf(optimizer: Member, n: number, threads: number): Plan {
   const side = Math.round(Math.sqrt(n / MATRICES));
   const options = { in_features: null, bias: false, weight_init: "default", bias_init: "default", name: null };
@@ -99,7 +100,7 @@ function planOf(optimizer: Member, n: number, threads: number): Plan {
   });
 }
 
-/** Bytes a parameter that a step moves. */
+/** Bytes per parameter that a step reads and writes. */
 function bytesOf({ parameters: [{ length, state }] }: Plan, { type }: Member): number {
   if (type in PASS_BYTES) return PASS_BYTES[type].reduce((sum, bytes) => sum + bytes, 0);
   const sizes = state.map(({ shape }) => shape.reduce((product, count) => product * count, 1));
@@ -107,15 +108,15 @@ function bytesOf({ parameters: [{ length, state }] }: Plan, { type }: Member): n
 }
 
 interface Figures {
-  /** Milliseconds a step. */
+  /** Milliseconds per step. */
   readonly step: number;
-  /** 10⁶ parameters a second. */
+  /** 10⁶ parameters per second. */
   readonly speed: number;
   readonly ofCopy: number;
   readonly ofAdam: number;
 }
 
-/** Medians over rounds, each of which measures the optimizer, copying, and Adam. */
+/** Medians over rounds. Each round measures the optimizer, copying and Adam. */
 async function repeat(n: number, threads: number, member: Member): Promise<Figures> {
   const plan = planOf(member, n, threads);
   const adam = withDefaults(optimizers.adam);

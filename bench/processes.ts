@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 
 interface Started {
   readonly address: string;
-  /** Of a service: where its Redis is. */
+  /** The URL of its Redis, if it is a service. */
   readonly redis: string;
   readonly pid: number;
 }
@@ -16,8 +16,8 @@ interface Started {
 type Line = Record<string, unknown>;
 
 /**
- * Programs of this repository that run beside a benchmark, each with a data directory of its own;
- * ended and cleared away with it.
+ * Programs of this repository that run beside a benchmark, each with its own data directory. They
+ * are ended, and the directories removed, at the end of the benchmark.
  */
 export class Processes implements AsyncDisposable {
   readonly #directory: string;
@@ -31,7 +31,7 @@ export class Processes implements AsyncDisposable {
     return new Processes(await mkdtemp(join(tmpdir(), "rappel-bench-")));
   }
 
-  /** Starts one, and resolves to what its "ready" line tells; `onLine` is told of every line. */
+  /** Starts a program and returns the content of its "ready" line. `onLine` gets every line. */
   async start(args: string[], environment: NodeJS.ProcessEnv = {}, onLine?: (line: Line) => void): Promise<Started> {
     const data = join(this.#directory, String(this.#children.length));
     const own = { RAPPEL_DATA_DIR: data, RAPPEL_PORT: "0", RAPPEL_LOG_LEVEL: "warn" };
@@ -42,10 +42,10 @@ export class Processes implements AsyncDisposable {
     });
     this.#children.push(child);
     return await new Promise((resolve, reject) => {
-      createInterface({ input: child.stdout }).on("line", (line) => {
-        const told = JSON.parse(line) as Line;
-        onLine?.(told);
-        if (told.msg === "ready") resolve({ ...(told as Line & Started), pid: child.pid! });
+      createInterface({ input: child.stdout }).on("line", (text) => {
+        const line = JSON.parse(text) as Line;
+        onLine?.(line);
+        if (line.msg === "ready") resolve({ ...(line as Line & Started), pid: child.pid! });
       });
       child.once("exit", () => reject(new Error(`${args[0]} ended before it was ready`)));
     });

@@ -1,16 +1,16 @@
-// A service that trains job after job: what its process takes when it has trained a few, and when
-// it has trained all. Equal jobs must give equal weights, and the last job must not take more than
-// the first ones did.
+// A service trains job after job. This measures the memory of its process after a few jobs and
+// after all. Equal jobs must give equal weights, and memory must not grow from the first jobs to
+// the last.
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, type SpecInput } from "../src/client/client.ts";
 import { Processes } from "./processes.ts";
 
-/** Jobs at once. */
+/** Number of jobs at once. */
 const LANES = 4;
 
 export interface Soaked {
-  /** Of the process: MiB in memory, and GiB of addresses. */
+  /** Memory and address space of the process. */
   readonly residentMiB: number;
   readonly mappedGiB: number;
 }
@@ -18,13 +18,13 @@ export interface Soaked {
 export interface SoakOptions {
   readonly tiny: number;
   readonly large: number;
-  /** Told of every so many jobs. */
-  readonly told?: (jobs: number, soaked: Soaked) => void;
+  /** Called from time to time with the number of jobs so far. */
+  readonly onProgress?: (jobs: number, soaked: Soaked) => void;
 }
 
 /**
- * Before that many jobs of a kind have run, memory still grows: every thread trains once, V8 finds
- * its heap's size.
+ * Number of first jobs of each kind. Memory still grows while they run: every thread trains for the
+ * first time, and V8 finds the size of its heap.
  */
 const WARM_UP = { tiny: 30, large: 3 };
 
@@ -33,7 +33,7 @@ const tiny: Partial<SpecInput> = {
   training: { epochs: 5, batch_size: 32, seed: 1 },
 };
 
-/** Of 60 MB of memory, a third of them state. */
+/** A job of 60 MB of memory, of which a third is state. */
 const large: Partial<SpecInput> = {
   model: {
     layers: [{ type: "linear", out_features: 1500 }, { type: "linear", out_features: 1500 }, { type: "linear" }],
@@ -41,7 +41,7 @@ const large: Partial<SpecInput> = {
   training: { epochs: 1, batch_size: "full", seed: 1 },
 };
 
-/** What the process takes after the warm-up, and at the end. */
+/** The memory of the process after the warm-up and at the end. */
 export async function soak(
   service: { readonly address: string; readonly pid: number },
   options: SoakOptions,
@@ -65,9 +65,9 @@ export async function soak(
     if (trained === undefined) throw new Error(`job ${id} ${job.status}: ${job.error?.message}`);
     if ((weights.get(changes) ?? trained) !== trained) throw new Error(`job ${id} has other weights than its equals`);
     weights.set(changes, trained);
-    // The soak is of the worker's memory: Redis need not hold all models.
+    // This measures the worker's memory, so Redis need not keep all models.
     await client.deleteJob(id);
-    if (++jobs % 50 === 0) options.told?.(jobs, await taken(service.pid));
+    if (++jobs % 50 === 0) options.onProgress?.(jobs, await taken(service.pid));
   };
   const run = async (counts: { tiny: number; large: number }) => {
     const all = [...repeated(large, counts.large), ...repeated(tiny, counts.tiny)];
@@ -98,8 +98,8 @@ export async function benchSoak(): Promise<void> {
   const service = await processes.start(["src/main.ts"], { RAPPEL_JOBS: "2", RAPPEL_THREADS: "2" });
   const text = ({ residentMiB, mappedGiB }: Soaked) =>
     `${residentMiB.toFixed(0)} MiB, ${mappedGiB.toFixed(0)} GiB mapped`;
-  const told = (jobs: number, soaked: Soaked) => console.log(`${jobs} jobs: ${text(soaked)}`);
-  const { warm, end } = await soak(service, { tiny: 5000, large: 50, told });
+  const onProgress = (jobs: number, soaked: Soaked) => console.log(`${jobs} jobs: ${text(soaked)}`);
+  const { warm, end } = await soak(service, { tiny: 5000, large: 50, onProgress });
   console.log(`after the warm-up: ${text(warm)}; after 5,000 tiny and 50 large jobs: ${text(end)}`);
   for (let seconds = 10; seconds <= 60; seconds += 10) {
     await sleep(10_000);

@@ -1,10 +1,10 @@
-// For how long single requests hold the event loop of the api: the longest stretch without a turn,
-// for each of a number of hostile requests.
+// How long single requests block the event loop of the api: the longest stretch for each of a
+// number of hostile requests.
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { Processes } from "./processes.ts";
 
-/** After an answer, until what is left of the work has been told of. */
+/** Time after an answer in which the rest of the work is reported. */
 const SETTLE_MS = 300;
 const POINTS = 100_000;
 const EVENTS = 100_000;
@@ -14,8 +14,8 @@ interface Target {
   readonly address: string;
   readonly redis: Redis;
   /**
-   * Ids of a job that has ended, whose record was given all the rows and events that one may have,
-   * and of a wide dataset.
+   * The ids of a job that has ended, with as many metrics and events as a job may have, and of a
+   * wide dataset.
    */
   readonly job: string;
   readonly wide: string;
@@ -190,7 +190,10 @@ const hostile: Hostile[] = [
   fork("256 other layers", () => ({ model: model(linear(255)) })),
 ];
 
-/** A job that has ended, with as many rows, series and events as one may have, among thousands. */
+/**
+ * Creates thousands of jobs that have ended, one of them with as many rows, series and events as a
+ * job may have.
+ */
 async function prepare(address: string, redis: Redis): Promise<Target> {
   const target = { address, redis, job: "", wide: "" };
   const columns = range(10_000).map((i) => `c${i}`);

@@ -1,4 +1,4 @@
-/** The middle one of an odd number of values, the mean of the two middle ones of an even number. */
+/** The middle of an odd number of values; for an even number, the mean of the middle two. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;

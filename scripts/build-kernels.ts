@@ -1,7 +1,7 @@
 // Compiles the engine's kernels: every `kernel.as.ts` beside a member and every `*.kernel.as.ts` in
-// engine/kernels becomes part of one WebAssembly module. Writes kernels.wasm and the module's typed
-// face (exports.generated.ts); with --check it compares with what is committed instead and exits 1
-// if they differ. Two builds give the same bytes.
+// engine/kernels becomes part of one WebAssembly module. Writes kernels.wasm and the types of its
+// exports (exports.generated.ts). With --check it compares them with the committed files instead,
+// and exits 1 if they differ. Two builds give the same bytes.
 import { execFileSync } from "node:child_process";
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,8 +12,8 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const kernels = join(root, "src/engine/kernels");
 
 /**
- * One exported AssemblyScript function as a line of the typed face: every number is a number in
- * JavaScript.
+ * The type of each exported AssemblyScript function, one line each. All its number types are
+ * numbers in JavaScript.
  */
 function signatures(source: string): string[] {
   const found = source.matchAll(/^export function (\w+)\(([^)]*)\): (\w+)/gm);

@@ -1,17 +1,20 @@
-/** docs/catalogue.md: the catalogue for people, from the declarations that its routes serve. */
+/**
+ * Renders docs/catalogue.md: the catalogue for people, made from the same declarations as its
+ * routes.
+ */
 import { catalogue, type Hyperparameter, type OptimizerEntry } from "../src/contract/catalogue.ts";
 
 type Entry = (typeof catalogue)[keyof typeof catalogue][number];
 
 const about = {
   optimizers:
-    "The state is kept in float32 for every parameter and is part of each checkpoint; its size counts by default options.",
+    "The state is kept in float32 for every parameter and is part of each checkpoint. The sizes are those with default options.",
   layers:
     "Every layer may also have a `name`, which its parameters are named after. Without it they are named after its index.",
   losses: "A regression target is standardised under mse, l1 and huber unless the spec says otherwise.",
-  schedules: "`lr` is the optimizer's; t counts steps, or epochs where `interval` says so.",
+  schedules: "`lr` is that of the optimizer. t counts steps, or epochs if `interval` is `epoch`.",
   detectors:
-    'They stand in a spec by name, as `"detectors": {"plateau": {"policy": "stop"}}`, and watch every job unless it says otherwise. Losses are means over windows of a hundredth of all steps, 5 to 50; what some need besides comes with `observe` or validation.',
+    'A spec sets them by name, as in `"detectors": {"plateau": {"policy": "stop"}}`. They watch every job that does not turn them off. Losses are means over windows of a hundredth of all steps, but 5 to 50 steps. Some also need `observe` or validation.',
 };
 
 export function renderCatalogue(): string {
@@ -20,8 +23,8 @@ export function renderCatalogue(): string {
 
 # What a spec can be made of
 
-A member stands in a spec as \`{"type": "adam", "lr": 0.01}\`: its type and whichever of its options differ from their defaults. The same is served as JSON
-by \`GET /v1/optimizers\`, \`/v1/layers\`, \`/v1/losses\`, \`/v1/schedules\` and \`/v1/detectors\`, and of one by \`GET /v1/optimizers/adam\`.
+A member stands in a spec as \`{"type": "adam", "lr": 0.01}\`: its type, and those of its options that differ from their defaults. The same is served as JSON
+by \`GET /v1/optimizers\`, \`/v1/layers\`, \`/v1/losses\`, \`/v1/schedules\` and \`/v1/detectors\`, and for one member by \`GET /v1/optimizers/adam\`.
 
 ${sections.join("\n")}`;
 }
@@ -53,7 +56,9 @@ function stateOf({ state, state_bytes_per_parameter: bytes }: OptimizerEntry): s
   return tensors.length === 0 ? "none" : `${bytes}: ${tensors.join(", ")}`;
 }
 
-/** Two kinds may have a member of one name (`linear`), so the kind is part of the link's target. */
+/**
+ * Members of two kinds may have the same name (`linear`), so the kind is part of the link's target.
+ */
 function anchor(kind: string, { type }: Entry): string {
   return `${kind}-${type}`;
 }

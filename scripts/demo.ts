@@ -1,8 +1,8 @@
-// Trains a digit classifier through the service, as any HTTP client could: upload the data, post
-// the job, watch it, fetch the model.
+// Trains a digit classifier through the service, as any HTTP client could: it uploads the data,
+// posts the job, watches it and fetches the model.
 //
-// The model stays. The last line on stdout is the result as JSON; everything for people goes to
-// stderr.
+// The model file is kept. The last line on stdout is the result as JSON. Everything for people goes
+// to stderr.
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { watch } from "../src/cli/watch.ts";

@@ -1,8 +1,7 @@
-// A service of one's own, for scripts that show what it does.
+// A temporary service, for scripts that show what the service does.
 //
-// It is a child process with a data directory of its own, which is removed in the end. What it logs
-// goes to a file beside it, which stays if something fails. What is said here is for people and
-// goes to stderr.
+// It is a child process with its own data directory, which is removed at the end. Its log is a file
+// beside that, which is kept if something fails. All messages are for people and go to stderr.
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
@@ -13,9 +12,9 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 /**
- * Starts a service, lets `use` do something with it, and stops it. Returns what came of that; null,
- * and the process is to end with 1, if it failed, which has been told then. `directory` is for what
- * is to stay, and is removed if it is empty. `name` is what the script calls itself.
+ * Starts a service, lets `use` work with it, and stops it. Returns the result of `use`. If
+ * something fails, it prints that, returns null and sets the exit code to 1. `directory` is for
+ * files to keep, and is removed if it is empty. `name` is the name of the script in messages.
  */
 export async function withService<T>(
   name: string,
@@ -40,15 +39,15 @@ export async function withService<T>(
     const result = await use(await startService(data, log, (started) => (child = started)), directory);
     await stop(child);
     await Promise.all([rm(data, { recursive: true }), rm(log)]);
-    // What is left in it stays.
+    // Files that `use` left there are kept.
     await rmdir(directory).catch(() => undefined);
     return result;
   } catch (error) {
     await stop(child);
-    // Then what failed is that we stopped the service, and the signal's handler does the rest.
+    // Then the error comes from stopping the service, and the handler of the signal does the rest.
     if (interrupted) await new Promise(() => undefined);
     say(`The ${name} failed: ${(error as Error).message}`);
-    say(`What the service logged is in ${log}.`);
+    say(`The log of the service is ${log}.`);
     process.exitCode = 1;
     return null;
   }
@@ -58,7 +57,10 @@ export function say(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-/** Settings of ours, and of the user's only those that have no say in what we touch. */
+/**
+ * Our settings, and of the user's settings only those that do not change which data or Redis we
+ * use.
+ */
 function environment(dataDirectory: string): NodeJS.ProcessEnv {
   const kept = new Set(["RAPPEL_INSTALL", "RAPPEL_KERNELS", "RAPPEL_THREADS"]);
   const others = Object.entries(process.env).filter(
@@ -67,10 +69,10 @@ function environment(dataDirectory: string): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(others), RAPPEL_DATA_DIR: dataDirectory, RAPPEL_PORT: "0" };
 }
 
-/** Returns the URL at which it listens. */
+/** Returns the URL of the service. */
 async function startService(data: string, log: string, onStart: (child: ChildProcess) => void): Promise<string> {
   const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
-  // Over the channel "ipc" the service notices if we vanish, and ends.
+  // Through the channel "ipc" the service notices if this process dies, and ends.
   const child = spawn(process.execPath, [main], {
     env: environment(data),
     stdio: ["ignore", "pipe", "pipe", "ipc"],

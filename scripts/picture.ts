@@ -1,5 +1,6 @@
-// Draws docs/run.svg, the README's picture: a real job at a service of our own, as `rappel submit
-// --watch` shows it on a terminal. Run it again when what the command line shows has changed.
+// Draws docs/run.svg, the picture in the README: a real job at a temporary service, as `rappel
+// submit --watch` shows it on a terminal. Run it again when the output of the command line has
+// changed.
 import { readFile, writeFile } from "node:fs/promises";
 import type { WriteStream } from "node:tty";
 import { watch } from "../src/cli/watch.ts";
@@ -10,7 +11,7 @@ const COLUMNS = 88;
 const [CHARACTER_WIDTH, LINE_HEIGHT, MARGIN] = [8.4, 18, 16];
 const COMMAND = "$ npx rappel submit examples/digits-adam.json --data examples/digits.csv --watch";
 
-/** Of the terminal's colors those that the chart uses; the others are as text. */
+/** The terminal colors that the chart uses. All others are drawn like text. */
 const COLORS: Readonly<Record<string, string>> = { "33": "#e5c07b", "35": "#c678dd", "36": "#56b6c2" };
 const [TEXT, BACKGROUND] = ["#d7dae0", "#1e2127"];
 
@@ -51,7 +52,7 @@ ${texts.join("\n")}
 `;
 }
 
-/** A line as the terminal would color it: each part ends where the next color begins. */
+/** A line in the colors of the terminal: each part ends where the next color begins. */
 function spans(line: string): string {
   return line
     .split("\u001b[")

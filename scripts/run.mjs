@@ -1,14 +1,14 @@
 #!/usr/bin/env node
 // The launcher: runs a program of this project on a Node that can run it.
 //
-// The sources are TypeScript that Node runs directly, which needs 22.18 or later. Where the
-// installed Node is older, the one that npm installed beside our dependencies (an optional
-// dependency per platform) is used instead. Plain JavaScript for Node 20, because it is what an old
-// Node must be able to start.
+// The sources are TypeScript, which Node runs directly from 22.18 on. If the installed Node is
+// older, the launcher uses the one that npm installed with our dependencies (an optional dependency
+// per platform). The launcher itself is plain JavaScript for Node 20, because an old Node must be
+// able to run it.
 //
-// Signals and the exit code pass through. The child also holds an IPC channel to us: should the
-// launcher vanish (kill -9), the channel closes and the service takes its SIGTERM path rather than
-// run on as an orphan.
+// Signals and the exit code pass through. The child also holds an IPC channel to the launcher. If
+// the launcher is killed (kill -9), the channel closes, and the service shuts down as after SIGTERM
+// instead of running on as an orphan.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -22,7 +22,7 @@ test("of an error its kind, message, stack and code are told, and what caused it
     code: "ECODE",
     bytes: "secret",
   });
-  const told = serializers.err(error);
-  expect(told).toMatchObject({ type: "TypeError", message: "outer: inner", code: "ECODE" });
-  expect(Object.keys(told).sort()).toEqual(["code", "message", "stack", "type"]);
+  const reported = serializers.err(error);
+  expect(reported).toMatchObject({ type: "TypeError", message: "outer: inner", code: "ECODE" });
+  expect(Object.keys(reported).sort()).toEqual(["code", "message", "stack", "type"]);
 });

@@ -1,12 +1,13 @@
-// One model, one dataset, ten optimizers: which of them gets how far in the same number of steps,
-// and how fast?
+// One model, one dataset, ten optimizers: how far does each get in the same number of steps, and
+// how fast?
 //
 //     npm run compare [epochs]
 //
-// It posts ten jobs to the service at RAPPEL_API_URL (with the key in RAPPEL_API_KEY, if it wants
-// one), where they stay to be looked at; without RAPPEL_API_URL it starts a service of its own for
-// as long as it takes. Each optimizer has a rate that suits it: at its own defaults half of them
-// would look bad for no fault of theirs. Table and curves go to stdout, everything else to stderr.
+// It posts ten jobs to the service at RAPPEL_API_URL (with the key in RAPPEL_API_KEY, if the
+// service needs one). The jobs stay there, so that you can look at them. Without RAPPEL_API_URL it
+// starts a temporary service. Each optimizer has a learning rate that suits it, because the default
+// rates do not suit this problem for half of them. Table and curves go to stdout, everything else
+// to stderr.
 import { readFile } from "node:fs/promises";
 import { chart } from "../../src/cli/chart.ts";
 import { Client, type SpecInput } from "../../src/client/client.ts";
@@ -29,7 +30,7 @@ const contestants: Readonly<Record<string, SpecInput["optimizer"]>> = {
 
 const epochs = Number(process.argv[2] ?? 20);
 
-/** Of 1,797 rows four fifths train. The losses are means over an epoch. */
+/** Four fifths of the 1,797 rows train. The losses are means over an epoch. */
 const spec = (name: string, dataset: string): SpecInput => ({
   name: `compare-${name}`,
   metadata: { example: "compare-optimizers" },
@@ -55,7 +56,8 @@ async function compare(url: string): Promise<Result[]> {
   const { id: dataset } = await client.createDataset(digits, { name: "digits" });
   say(`Training under ${Object.keys(contestants).length} optimizers at ${url} …`);
   const names = Object.keys(contestants);
-  // Unseen, so that the first that is seen does not pay for a start from cold.
+  // A first job that is not shown, so that the start of the service does not slow down the first
+  // that is.
   const { id: first } = await client.createJob(spec("sgd", dataset));
   await ended(client, first);
   const posted = await Promise.all(names.map((name) => client.createJob(spec(name, dataset))));
@@ -65,7 +67,7 @@ async function compare(url: string): Promise<Result[]> {
   return results;
 }
 
-/** Waits for a job's end, and prints its row. */
+/** Waits for the end of a job and prints its row. */
 async function follow(client: Client, name: string, id: string): Promise<Result> {
   const job = await ended(client, id);
   if (job.result === null) throw new Error(`${name} ended as ${job.status}: ${job.error?.message ?? "without an error"}`);
@@ -92,7 +94,7 @@ function secondsOf({ started_at, finished_at }: Job): number {
   return (Date.parse(finished_at!) - Date.parse(started_at!)) / 1000;
 }
 
-/** The train losses, the best first. */
+/** Draws the train losses, the best first. */
 function draw(results: Result[]): void {
   const lastOf = ({ losses }: Result) => losses.values.at(-1)!;
   const ranked = results.toSorted((a, b) => lastOf(a) - lastOf(b));

@@ -4,16 +4,16 @@ import type { MetricSeries, Series } from "../contract/wire/metrics.ts";
 const HEIGHT = 8;
 const TICKS = 5;
 const MIN_WIDTH = 20;
-/** What the axis takes beside the plot and the labels. */
+/** Columns that the axis takes besides the plot and the labels. */
 const AXIS_WIDTH = 4;
 const MAX_POINTS = 60;
 
 const COLORS = ["ansiCyan", "ansiYellow", "ansiMagenta", "ansiGreen", "ansiRed", "ansiBlue"] as const;
-/** What curves are drawn with where colours do not tell them apart. */
+/** Letters that curves are drawn with if colours do not distinguish them. */
 const MARKS = "abcdefghijklmnopqrstuvwxyz";
 
 export interface ChartOptions {
-  /** How wide it may be. */
+  /** Largest width. */
   readonly columns: number;
   readonly colored: boolean;
   readonly logarithmic?: boolean;
@@ -26,12 +26,12 @@ interface Curve {
   readonly points: [number, number][];
 }
 
-/** The losses of a job over its steps; nothing as long as there is no curve to draw. */
+/** The losses of a job over its steps; an empty string as long as there is no curve to draw. */
 export function lossChart({ train_loss, valid_loss }: MetricSeries["series"], options: ChartOptions): string {
   return chart({ train_loss, valid_loss }, options);
 }
 
-/** Up to 26 curves over their steps, likewise. */
+/** Up to 26 curves over their steps; an empty string if there are none. */
 export function chart(named: Readonly<Record<string, Series | undefined>>, options: ChartOptions): string {
   const { columns, colored, logarithmic = false } = options;
   const curves = curvesOf(named, logarithmic ? Math.log10 : (value) => value);
@@ -42,7 +42,7 @@ export function chart(named: Readonly<Record<string, Series | undefined>>, optio
   const value = (height: number) => (logarithmic ? 10 ** height : height);
   const digits = digitsFor(yTicks.map(value));
   const label = (height: number) => String(Number(value(height).toPrecision(digits)));
-  // The library makes room for the label of every point.
+  // The library leaves room for the label of every point.
   const width = columns - ys.reduce((most, y) => Math.max(most, label(y).length), 0) - AXIS_WIDTH;
   const marked = !colored || curves.length > COLORS.length;
   return plot(
@@ -62,7 +62,7 @@ export function chart(named: Readonly<Record<string, Series | undefined>>, optio
   );
 }
 
-/** Marks the points of each curve, one after the other; `index` is that of a point in its curve. */
+/** Marks the points of one curve after the other. `index` is that of a point in its curve. */
 function marker(): LineFormatter {
   let curve = -1;
   return ({ plotX: x, plotY: y, index }) => {
@@ -79,7 +79,7 @@ function curvesOf(named: Readonly<Record<string, Series | undefined>>, height: (
   });
 }
 
-/** From the least to the greatest of these, evenly. */
+/** Evenly spaced ticks from the smallest to the largest value. */
 function ticksOf(values: readonly number[]): number[] {
   const first = values.reduce((least, value) => Math.min(least, value));
   const last = values.reduce((most, value) => Math.max(most, value));
@@ -87,7 +87,7 @@ function ticksOf(values: readonly number[]): number[] {
   return Array.from({ length: TICKS }, (_, i) => first + ((last - first) * i) / (TICKS - 1));
 }
 
-/** How many significant digits tell these apart: three at least. */
+/** The number of significant digits that make these values differ; at least three. */
 function digitsFor(values: readonly number[]): number {
   let digits = 3;
   while (digits < 17 && new Set(values.map((value) => value.toPrecision(digits))).size < values.length) digits++;
@@ -95,8 +95,8 @@ function digitsFor(values: readonly number[]): number {
 }
 
 /**
- * A curve's points; of many, the means of equal stretches, since the loss of single batches jumps
- * about.
+ * The points of a curve. If there are many, they are means of equal stretches, because the losses
+ * of single batches vary a lot.
  */
 function pointsOf({ steps, values }: Series): [number, number][] {
   const points = steps.flatMap((step, i): [number, number][] => {

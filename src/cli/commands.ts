@@ -1,4 +1,4 @@
-/** What the commands do that create, control, follow and fetch. */
+/** The commands that create, control, follow and fetch. */
 import { createHash } from "node:crypto";
 import { constants, openAsBlob } from "node:fs";
 import { access, readFile, writeFile } from "node:fs/promises";
@@ -11,7 +11,7 @@ import { summary } from "./inspect.ts";
 import type { Output } from "./output.ts";
 import { watch } from "./watch.ts";
 
-/** As a shell counts it. */
+/** The exit code that shells use for an interrupt. */
 const INTERRUPTED = 130;
 
 export async function submit(
@@ -43,7 +43,7 @@ export async function fork(
   options: { from: Fork["step"]; overrides?: string; optimizer: boolean; watch?: boolean },
 ): Promise<Output> {
   const overrides = options.overrides === undefined ? {} : ((await readDocument(options.overrides)) as object);
-  // Said only if it is refused: what goes along by itself depends on the step.
+  // Sent only if the user refuses it, because the default depends on the step.
   const optimizer = options.optimizer ? {} : { optimizer: false };
   return created(client, await client.forkJob(id, { step: options.from, overrides, ...optimizer }), options);
 }
@@ -81,7 +81,7 @@ export async function control(client: Client, action: "cancel" | "pause" | "resu
   return { value: job, text: `${job.id} ${job.status}` };
 }
 
-/** A job that has ended, or a dataset that no open job uses. */
+/** Deletes a job that has ended, or a dataset that no open job uses. */
 export async function remove(client: Client, id: string): Promise<Output> {
   await (id.startsWith("ds_") ? client.deleteDataset(id) : client.deleteJob(id));
   return { value: { id, deleted: true }, text: `${id} deleted` };
@@ -100,7 +100,7 @@ export async function model(
   return { value: { path, bytes: bytes.length, sha256 }, text: path };
 }
 
-/** A YAML or JSON document; JSON is YAML too. `-` is the standard input. */
+/** Reads a YAML or JSON document (JSON is YAML too). `-` is the standard input. */
 async function readDocument(file: string): Promise<unknown> {
   const document: unknown = await read(file, async () =>
     parse(file === "-" ? await new Response(process.stdin as never).text() : await readFile(file, "utf8")),
@@ -109,7 +109,7 @@ async function readDocument(file: string): Promise<unknown> {
   throw new Error(`${file} holds no YAML or JSON object.`);
 }
 
-/** What goes wrong with a file does not always name it. */
+/** Names the file in the message of an error, which does not always do so. */
 async function read<T>(file: string, how: (file: string) => Promise<T>): Promise<T> {
   try {
     return await how(file);

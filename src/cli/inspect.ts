@@ -1,4 +1,4 @@
-/** What the commands tell that only look: at a job, at lists, at the service. */
+/** The commands that only show something: a job, a list, the service. */
 import type { Client, PageQuery } from "../client/client.ts";
 import type { SeriesName } from "../contract/series.ts";
 import type { Page } from "../contract/wire/common.ts";
@@ -29,7 +29,7 @@ export async function show(client: Client, id: string): Promise<Output> {
   return { value: job, text: [`${job.id}  ${job.status}  ${job.name ?? ""}`.trimEnd(), ...lines].join("\n") };
 }
 
-/** One line about a job that has ended, and what is known of its end. */
+/** One line on a job that has ended, and details of its end. */
 export function summary({ id, status, result, error }: Job): string {
   if (result !== null) {
     const metrics = Object.entries(result.metrics).map(([name, value]) => `${name} ${figure(value) ?? "–"}`);
@@ -75,7 +75,7 @@ function listed<T>(page: Page<T>, row: (item: T) => string, none: string): Outpu
   return { value: page, text: [...rows, ...more].join("\n") || none };
 }
 
-/** A job's curves: as a table with tabs, or drawn. */
+/** The curves of a job, as a table with tabs or as a drawing. */
 export async function metrics(
   client: Client,
   id: string,

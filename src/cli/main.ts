@@ -1,6 +1,6 @@
 /**
- * The command line: `rappel submit spec.yaml --data file.csv --watch` and its like, each a few
- * calls of src/client.
+ * The command line: `rappel submit spec.yaml --data file.csv --watch` and other commands. Each is a
+ * few calls of src/client.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { Client } from "../client/client.ts";
@@ -33,13 +33,13 @@ interface Globals {
   json?: boolean;
 }
 
-/** Also where the command line is too wrong to be read. */
+/** Also works for a command line that cannot be parsed. */
 const wantsJson = process.argv.includes("--json");
 
 const program = new Command("rappel")
   .version(manifest.version, "--version", "print the version")
   .description("Controlled descent: submits, watches and controls training jobs.")
-  .addOption(new Option("--url <url>", "where the service is").env("RAPPEL_API_URL").default("http://127.0.0.1:8080"))
+  .addOption(new Option("--url <url>", "the URL of the service").env("RAPPEL_API_URL").default("http://127.0.0.1:8080"))
   .addOption(new Option("--key <secret>", "the API key").env("RAPPEL_API_KEY"))
   .option("--json", "print answers and errors as JSON")
   .configureOutput(wantsJson ? { writeErr: () => undefined } : {})
@@ -51,9 +51,14 @@ program
   .command("submit <spec>")
   .description("create a job from a spec in YAML or JSON; - reads it from the standard input")
   .option("--data <file>", "a CSV file to upload first, as the spec's data.dataset")
-  .option("--read <option=value>", "how to read that file, as in separator=tab; may be given again", addOption, {})
+  .option(
+    "--read <option=value>",
+    "how to read that file, such as separator=tab; may be given several times",
+    addOption,
+    {},
+  )
   .option("--watch", "follow the job to its end")
-  .option("--validate", "only say what would become of the job")
+  .option("--validate", "only check the spec, and create no job")
   .action((spec: string, options) => run((client) => submit(client, spec, options)));
 
 paged("jobs", "list jobs, newest first", 20)
@@ -64,7 +69,7 @@ paged("datasets", "list datasets, newest first", 20).action((options) => run((cl
 
 program
   .command("show <job>")
-  .description("tell what is known of a job")
+  .description("show a job")
   .action((id: string) => run((client) => show(client, id), id));
 
 paged("events <job>", "list what happened to a job", 100).action((id: string, options) =>
@@ -73,15 +78,15 @@ paged("events <job>", "list what happened to a job", 100).action((id: string, op
 
 program
   .command("metrics <job>")
-  .description("print a job's curves, a table with tabs")
+  .description("print the curves of a job, as a table with tabs")
   .addOption(new Option("--names <names>", "only these, separated by commas").argParser(namesOf))
-  .option("--points <count>", "thin longer curves to so many points", countOf, 1000)
+  .option("--points <count>", "thin longer curves to this many points", countOf, 1000)
   .option("--chart", "draw them")
   .action((id: string, options) => run((client) => metrics(client, id, options), id));
 
 program
   .command("diagnosis <job>")
-  .description("say what goes wrong with a job's training, and what is likely to help")
+  .description("say what is wrong with the training of a job, and what is likely to help")
   .action((id: string) => run((client) => diagnosis(client, id), id));
 
 program
@@ -110,8 +115,8 @@ program
   .command("fork <job>")
   .description("create a job that starts from a checkpoint of another")
   .option("--from <step>", "a checkpoint's step, final or best", stepOf, "final")
-  .option("--overrides <file>", "what differs in the spec: a merge patch in YAML or JSON")
-  .option("--no-optimizer", "leave the optimizer's state behind")
+  .option("--overrides <file>", "the changes of the spec: a merge patch in YAML or JSON")
+  .option("--no-optimizer", "do not take over the optimizer's state")
   .option("--watch", "follow the job to its end")
   .action((id: string, options) => run((client) => fork(client, id, options), id));
 
@@ -130,7 +135,7 @@ function stepOf(text: string): number | "final" | "best" {
   throw new InvalidArgumentError("It must be a step, final or best.");
 }
 
-/** An option of the upload, as the service calls it. */
+/** An option of the upload, under its name in the service. */
 function addOption(text: string, before: Record<string, string>): Record<string, string> {
   const at = text.indexOf("=");
   if (at < 1) throw new InvalidArgumentError("It must be an option and its value, as in separator=tab.");
@@ -155,11 +160,11 @@ function paged(name: string, description: string, limit: number): Command {
   return program
     .command(name)
     .description(description)
-    .option("--limit <count>", "how many at most", countOf, limit)
-    .option("--after <next>", "go on after a page, as its last line says");
+    .option("--limit <count>", "largest number of items", countOf, limit)
+    .option("--after <next>", "continue after a page, with the value in its last line");
 }
 
-/** What the command is about, for messages that do not say it. */
+/** The id or file that the command is about, for messages that do not name it. */
 let subject = "";
 
 async function run(command: (client: Client) => Promise<Output>, about = ""): Promise<void> {
@@ -171,7 +176,7 @@ async function run(command: (client: Client) => Promise<Output>, about = ""): Pr
   if (ended === "cancelled") process.exitCode = EXIT.cancelled;
 }
 
-/** Says what went wrong and returns the exit code. */
+/** Prints what went wrong and returns the exit code. */
 function explain(error: unknown): number {
   const code = exitCodeOf(error);
   if (code === EXIT.done) return code;
@@ -185,7 +190,7 @@ function explain(error: unknown): number {
   return code;
 }
 
-/** What an error that is no problem document is called in JSON. */
+/** The codes, in JSON, of errors that are not problem documents. */
 const CODES: Record<number, string> = {
   [EXIT.refused]: "error",
   [EXIT.usage]: "usage",
@@ -199,7 +204,7 @@ function exitCodeOf(error: unknown): number {
 
 function inWords(error: unknown, message: string): string {
   const faults = error instanceof RequestRefused ? (error.problem?.errors ?? []) : [];
-  // The message tells the first already.
+  // The message already contains the first.
   const list = faults.length > 1 ? faults.map(({ pointer, message }) => `  ${pointer} ${message}`) : [];
   const named = error instanceof RequestRefused && subject !== "" && !message.includes(subject);
   const hint = hintOn(error);

@@ -1,10 +1,10 @@
 import type { JobStatus } from "../contract/wire/job.ts";
 
-/** What a command gives: what `--json` prints, and `text`, what people read instead. */
+/** The output of a command: `value` is for `--json`, and `text` is for people. */
 export interface Output {
   readonly value: unknown;
   readonly text: string;
-  /** The standard output is to have these instead of any text. */
+  /** Written to the standard output instead of the text. */
   readonly bytes?: Uint8Array;
   /** The status of a job that was watched to its end. */
   readonly ended?: JobStatus;

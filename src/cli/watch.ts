@@ -1,16 +1,18 @@
 /**
- * Follows a job to its end on a stream for people: a progress bar, and on a terminal the losses'
- * curves above it.
+ * Follows a job to its end, for people: with a progress bar, and on a terminal with the curves of
+ * the losses above it.
  */
 import type { WriteStream } from "node:tty";
 import type { Client } from "../client/client.ts";
 import type { Job, Progress } from "../contract/wire/job.ts";
 import { lossChart } from "./chart.ts";
 
-/** The bar takes what room there is. */
+/** The bar takes the room that is left. */
 const MIN_BAR_WIDTH = 8;
 const MAX_BAR_WIDTH = 24;
-/** How often the curves are fetched, and how often there is a line where nothing can be redrawn. */
+/**
+ * How often the curves are fetched, and how often a line is written where nothing can be redrawn.
+ */
 const CHART_MS = 1000;
 const LINE_MS = 2000;
 const CHART_POINTS = 2000;
@@ -45,7 +47,7 @@ function redrawn(client: Client, id: string, stream: WriteStream): Show {
       const metrics = await client.getMetrics(id, { names: ["train_loss", "valid_loss"], max_points: CHART_POINTS });
       chart = lossChart(metrics.series, { columns: stream.columns, colored: stream.hasColors() });
     }
-    // A line that wraps would not be erased again.
+    // A line that wraps would not be erased completely.
     const block = `${chart}${progressLine(progress, stream.columns - 1).slice(0, stream.columns - 1)}\n`;
     stream.moveCursor(0, -height);
     stream.clearScreenDown();

@@ -1,6 +1,6 @@
 /**
- * A client of the service: one method for each operation of openapi.yaml, under its name. Its types
- * are those of the wire's schemas; at run time it needs `fetch` and nothing else.
+ * A client of the service. It has one method for each operation of openapi.yaml, with the same
+ * name. Its types are those of the wire's schemas. At run time it needs nothing but `fetch`.
  *
  *     const rappel = new Client({ url: "http://127.0.0.1:8080" });
  *     const { id } = await rappel.createDataset(await readFile("iris.csv"));
@@ -34,7 +34,7 @@ import { waitMs } from "./wait.ts";
 /** A spec as a client may write it: whatever has a default may be left out. */
 export type SpecInput = z.input<typeof Spec>;
 
-/** A schedule to preview, likewise. */
+/** A schedule to preview; whatever has a default may be left out. */
 export type PreviewInput = z.input<typeof SchedulePreview>;
 
 export interface ClientOptions {
@@ -75,14 +75,14 @@ export interface Fork {
   readonly optimizer?: boolean;
 }
 
-/** What `fetch` takes for a body. */
+/** The body types of `fetch`. */
 export type Body = NonNullable<RequestInit["body"]>;
 
 interface Call {
   readonly query?: Readonly<Record<string, unknown>>;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Body;
-  /** Whether to repeat it if the service asks to retry later. */
+  /** Whether to repeat the request if the service asks to retry later. */
   readonly again?: boolean;
 }
 
@@ -99,7 +99,7 @@ export class Client {
     this.#key = key;
   }
 
-  /** `csv`: the file's bytes, or a stream of them. */
+  /** `csv`: the bytes of the file, or a stream of them. */
   createDataset(csv: Body, options: DatasetInput = {}): Promise<Dataset> {
     const again = !(csv instanceof ReadableStream);
     const texts = Object.entries(options).map(([option, value]) => [
@@ -164,7 +164,7 @@ export class Client {
     return this.#json("POST", path`/v1/jobs/${id}/resume`);
   }
 
-  /** A new job that starts from a checkpoint of this one. */
+  /** Creates a job that starts from a checkpoint of this one. */
   forkJob(id: string, fork: Fork): Promise<Job> {
     return this.#send(path`/v1/jobs/${id}/fork`, fork);
   }
@@ -177,7 +177,9 @@ export class Client {
     return this.#json("GET", path`/v1/jobs/${id}/progress`);
   }
 
-  /** How far a job has come, whenever that has changed; the last is of the job's end. */
+  /**
+   * The progress of a job, whenever it has changed. The last one is that at the end of the job.
+   */
   async *watch(id: string, { everyMs = 200 }: { everyMs?: number } = {}): AsyncGenerator<Progress, void> {
     for (let etag = ""; ;) {
       const headers: Record<string, string> = etag === "" ? {} : { "if-none-match": etag };
@@ -199,7 +201,7 @@ export class Client {
     return this.#json("GET", path`/v1/jobs/${id}/metrics`, { query });
   }
 
-  /** Which rows make the batches of an epoch, counted from 0. */
+  /** The rows of the batches of an epoch. Epochs count from 0. */
   listBatches(id: string, query: { epoch?: number; limit?: number; after?: string } = {}): Promise<Batches> {
     return this.#json("GET", path`/v1/jobs/${id}/batches`, { query });
   }
@@ -223,14 +225,14 @@ export class Client {
   }
 
   /**
-   * The optimizer's state as PyTorch's `load_state_dict` takes it, with the names of its tensors
+   * The optimizer's state in the form for PyTorch's `load_state_dict`, with the names of tensors
    * instead of the tensors.
    */
   getTorchOptimizer(id: string, step: number): Promise<TorchOptimizer> {
     return this.#json("GET", path`/v1/jobs/${id}/checkpoints/${step}`, { query: { format: "torch_optimizer" } });
   }
 
-  /** A safetensors file of those. */
+  /** A safetensors file of those tensors. */
   getTorchOptimizerTensors(id: string, step: number): Promise<Uint8Array> {
     return this.#bytes(path`/v1/jobs/${id}/checkpoints/${step}`, { format: "torch_optimizer_tensors" });
   }
@@ -329,7 +331,7 @@ export class Client {
     const url = `${this.url}${route}${search && `?${search}`}`;
     const authorization: Record<string, string> =
       this.#key === undefined ? {} : { authorization: `Bearer ${this.#key}` };
-    // fetch must be told if the body is a stream.
+    // fetch needs `duplex` if the body is a stream.
     const init = { method, headers: { ...authorization, ...headers }, body, duplex: "half" } as RequestInit;
     for (let attempt = 1; ; attempt++) {
       const response = await fetch(url, init).catch((error: unknown) => {
@@ -345,7 +347,7 @@ export class Client {
   }
 }
 
-/** Ids and types in a path, whatever characters they hold. */
+/** A path with ids and types, whatever characters they contain. */
 function path(parts: TemplateStringsArray, ...values: readonly (string | number)[]): string {
   return String.raw({ raw: parts }, ...values.map((value) => encodeURIComponent(value)));
 }

@@ -3,7 +3,7 @@ import type { ProblemDocument } from "../contract/wire/problem.ts";
 /** The service answered with an error. */
 export class RequestRefused extends Error {
   readonly status: number;
-  /** Null if the answer came from a proxy and not from the service. */
+  /** Null if the answer came from a proxy instead of the service. */
   readonly problem: ProblemDocument | null;
 
   constructor(message: string, status: number, problem: ProblemDocument | null) {
@@ -15,7 +15,7 @@ export class RequestRefused extends Error {
   static async of(response: Response, what: string): Promise<RequestRefused> {
     const isProblem = response.headers.get("content-type")?.startsWith("application/problem+json") ?? false;
     const problem = isProblem ? ((await response.json()) as ProblemDocument) : null;
-    // The detail speaks of "this line".
+    // The detail says "this line" and not which.
     const place = problem?.line === undefined ? "" : `Line ${problem.line}: `;
     const message = problem === null ? `${what} was answered ${response.status}.` : `${place}${problem.detail}`;
     return new RequestRefused(message, response.status, problem);

@@ -2,8 +2,7 @@
 const WAIT_S = 1;
 const MAX_WAIT_S = 60;
 /**
- * The most that is added at random, so that clients that were refused together do not come back
- * together.
+ * Largest random addition, so that clients that were refused together do not come back together.
  */
 const JITTER = 0.1;
 

@@ -23,13 +23,14 @@ export interface ColumnSummary {
    */
   readonly classes: string[] | null;
   /**
-   * Whether it names rows rather than describes them: it has more than 20 values, all of them texts
-   * or integers, and more than 95 % of them differ. Such a column is no default feature.
+   * Whether the column names rows instead of describing them: it has more than 20 values, all of
+   * them texts or integers, and more than 95 % of them differ. Such a column is not a default
+   * feature.
    */
   readonly all_different: boolean;
   /**
-   * The cell that made a column categorical although other cells are numbers or dates, or that
-   * leaves a doubt about a column of numbers.
+   * The cell that made the column categorical although other cells are numbers or dates, or that
+   * makes a column of numbers doubtful.
    */
   readonly reason: Reason | null;
 }
@@ -40,7 +41,7 @@ export interface Reason {
   readonly message: string;
 }
 
-/** What a dataset's bytes hold, in the words of the wire. */
+/** The content of a dataset's bytes, with the names of the wire. */
 export interface DatasetContent {
   readonly sha256: string;
   readonly bytes: number;
@@ -64,7 +65,7 @@ export interface ReadContent extends StoredDataset {
   readonly columns_sha256: string;
 }
 
-/** What names the files of a dataset. */
+/** The hashes that the files of a dataset are named by. */
 export type Named = Pick<StoredDataset, "sha256" | "columns_sha256">;
 
 /** The file of the bytes as they came. All readings and all owners share it. */
@@ -94,8 +95,8 @@ export const MAX_CLASSES = 1000;
 export const MAX_CLASS_LENGTH = 256;
 
 /**
- * How many classes a dataset lists over all columns. Beyond it, the columns with the fewest classes
- * keep theirs. It keeps a dataset's record small.
+ * How many classes a dataset lists in all columns together. If there are more, the columns with the
+ * fewest classes keep theirs. This keeps the record of a dataset small.
  */
 export const MAX_CLASSES_LISTED = 50_000;
 
@@ -109,8 +110,8 @@ export const MAX_CLASS_CHARACTERS_LISTED = 4 * 2 ** 20;
 export const MAX_NAME_CHARACTERS = 2 ** 20;
 
 /**
- * The bytes are not a CSV table. `line` counts the file's lines from 1; for a row it is the line on
- * which the row starts. Null: the fault is on no single line.
+ * The bytes are not a CSV table. `line` counts the lines of the file from 1; for a row it is the
+ * line on which the row starts. Null: the fault is not on a single line.
  */
 export class InvalidDataset extends Error {
   readonly line: number | null;

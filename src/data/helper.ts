@@ -1,4 +1,4 @@
-/** The program of a helper thread: does what it is asked, one task at a time. */
+/** The program of a helper thread. It does one task at a time. */
 import { parentPort } from "node:worker_threads";
 import { collectNow, LARGE_BYTES } from "../engine/crew/garbage.ts";
 import { curveOf } from "../engine/schedules/curve.ts";
@@ -18,7 +18,7 @@ export interface Request {
   readonly input: unknown;
 }
 
-/** `code`: the error's, which would be lost on the way between threads. */
+/** `code` is that of the error, which would be lost on the way between threads. */
 export type Reply = { readonly result: unknown } | { readonly error: Error; readonly code?: string };
 
 async function answer({ task, input }: Request): Promise<Reply> {

@@ -1,4 +1,4 @@
-/** From the bytes of a table to its file of typed columns. Runs in a helper thread. */
+/** Turns the bytes of a table into its file of typed columns. It runs in a helper thread. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { writeColumnFile } from "./files/column-file.ts";
@@ -10,13 +10,13 @@ export interface IngestInput {
   /** The file to read, and the file of columns to write. */
   readonly csv: string;
   readonly columns: string;
-  /** What a client asks for, or the whole reading that is to be repeated. */
+  /** What a client asks for, or a complete reading to repeat. */
   readonly asked: ReadingOptions | Reading;
   /** The limit of the unpacked bytes. */
   readonly limitBytes: number;
 }
 
-/** A refusal is a value here, because an error would lose its class on the way between threads. */
+/** A refusal is a value here, because an error loses its class on the way between threads. */
 export type IngestResult =
   | { readonly content: ReadContent }
   | { readonly refused: { message: string; line: number | null } }

@@ -1,7 +1,7 @@
 /*
- * A few threads for work on datasets that would hold up an event loop: parsing uploads, encoding. A
- * thread is started when it is first needed, does one task at a time, and keeps the process alive
- * only while it does.
+ * A few threads for work on datasets that would block an event loop, such as parsing and encoding.
+ * A thread is started when it is first needed. It does one task at a time, and keeps the process
+ * alive only while it works.
  *
  * Owners take turns. A free thread takes the oldest task of the owner whose turn is longest ago. No
  * owner has all threads at once, so that a short task of another finds a free one. The number of
@@ -27,7 +27,7 @@ const limits: PoolLimits = { runningOfOwner: MAX_THREADS / 2, waitingOfOwner: 10
 
 /** For whom a task is done. */
 export interface Caller {
-  /** Null: this process thisProcess, whose tasks are never refused. */
+  /** Null: this process itself, whose tasks are never refused. */
   readonly owner: string | null;
   /** Aborts once nobody waits for the result any more. */
   readonly signal?: AbortSignal;

@@ -1,14 +1,14 @@
 /**
- * How the bytes of a table are read. A dataset is its bytes and their reading: together they decide
- * every value of every column.
+ * How the bytes of a table are read. A dataset is its bytes and their reading: together they
+ * determine every value of every column.
  *
  * What a client leaves open is detected: the encoding in table/survey.ts, the separator in
- * table/separator.ts, the decimal mark and the types in columns/table-columns.ts. The reading that
- * results is recorded whole, with the version of the reader, so that the same columns can be made
- * again after the rules have changed.
+ * table/separator.ts, the decimal mark and the types in columns/table-columns.ts. The complete
+ * reading is recorded with the version of the reader, so that the same columns can be made again
+ * after the rules have changed.
  */
 
-/** To be raised whenever the same bytes and options could give another reading or other values. */
+/** Raise this whenever the same bytes and options could give another reading or other values. */
 export const READER_VERSION = 2;
 
 export const separators = [",", ";", "\t", "|"] as const;
@@ -19,7 +19,9 @@ export const declaredTypes = ["numeric", "categorical", "date", "boolean", "text
 export type Separator = (typeof separators)[number];
 export type DecimalMark = (typeof decimalMarks)[number];
 export type Encoding = (typeof encodings)[number];
-/** `text`: no classes are listed. `ignore`: read like any other, but no default feature. */
+/**
+ * `text`: no classes are listed. `ignore`: read like any other column, but not a default feature.
+ */
 export type DeclaredType = (typeof declaredTypes)[number];
 
 export interface Reading {
@@ -28,14 +30,14 @@ export interface Reading {
   readonly separator: Separator;
   readonly decimal: DecimalMark;
   /**
-   * Whether the mark was declared, or is proved by a cell. Only then does the other mark group
-   * digits by threes.
+   * Whether the mark was declared, or a cell proves it. Only then does the other mark group digits
+   * by threes.
    */
   readonly decimal_proved: boolean;
   readonly encoding: Encoding;
-  /** Whether the first line names the columns; else they are `column_1` and so on. */
+  /** Whether the first line names the columns. If not, they are `column_1` and so on. */
   readonly header: boolean;
-  /** Lines that begin with it are left out; null: there are no comments. */
+  /** Lines that begin with this are left out; null: there are no comments. */
   readonly comment: string | null;
   /** The cells that are missing, besides empty ones; null: the default tokens. */
   readonly missing_values: string[] | null;
@@ -43,7 +45,7 @@ export interface Reading {
   readonly columns: Readonly<Record<string, DeclaredType>>;
 }
 
-/** What a client asks for; null: it is to be detected. */
+/** What a client asks for; what is null is detected. */
 export type ReadingOptions = {
   readonly [Option in Exclude<keyof Reading, "version" | "decimal_proved" | "encoding">]: Reading[Option] | null;
 } & {

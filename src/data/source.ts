@@ -1,7 +1,6 @@
 /**
- * Tables that come with a spec instead of a file: rows written into it, or rows made by a formula.
- * Both are written as the CSV file that the user might have uploaded, and are then datasets like
- * any other.
+ * Tables that come within a spec instead of a file: as rows, or as a formula. Both are written to a
+ * CSV file, as if the user had uploaded it, and are then datasets like any other.
  */
 import { writeFile } from "node:fs/promises";
 import type { DataFault } from "./encode/check.ts";
@@ -18,8 +17,8 @@ export interface Inline {
 export type Source = { readonly inline: Inline } | { readonly synthetic: Synthetic };
 
 /**
- * How such a table is written, and therefore must be read. Numbers are written with a point, which
- * proves it. Texts may hold other marks.
+ * How such a table is written and must be read. The decimal mark is not declared, because texts
+ * may contain other marks. Numbers are written with a point, which the reader detects.
  */
 export const SOURCE_READING: ReadingOptions = {
   ...ALL_DETECTED,
@@ -28,14 +27,14 @@ export const SOURCE_READING: ReadingOptions = {
   header: true,
 };
 
-/** The size of its JSON. */
+/** Largest size of the rows as JSON. */
 export const MAX_INLINE_BYTES = 2 ** 20;
-/** The check stops after so many faults. */
+/** The check stops after this many faults. */
 const MAX_FAULTS = 100;
 /** How many rows are written at once. */
 const BATCH = 1000;
 
-/** What is wrong with inline rows. Each row is checked by itself. */
+/** The faults of inline rows. Each row is checked separately. */
 export function checkInline({ columns, rows }: Inline): DataFault[] {
   if (rows.length === 0) return [{ pointer: "/data/inline/rows", message: "must have at least 1 row" }];
   const faults: DataFault[] = [];
@@ -44,10 +43,10 @@ export function checkInline({ columns, rows }: Inline): DataFault[] {
       faults.push({ pointer: `/data/inline/rows/${i}${at}`, message });
     }
   }
-  // Only sound rows can be measured. Others may be nested deeper than the stack allows.
+  // Only rows without faults can be measured. Others may be nested deeper than the stack allows.
   if (faults.length > 0 || Buffer.byteLength(JSON.stringify({ columns, rows })) <= MAX_INLINE_BYTES) return faults;
   return [
-    { pointer: "/data/inline", message: `may take ${MAX_INLINE_BYTES} bytes; upload what is larger as a dataset` },
+    { pointer: "/data/inline", message: `may take ${MAX_INLINE_BYTES} bytes; upload a larger table as a dataset` },
   ];
 }
 
@@ -89,7 +88,7 @@ function* lines(columns: readonly string[], rows: Inline["rows"]): Generator<str
 
 function line(cells: readonly Cell[]): string {
   const texts = cells.map(text);
-  // A row with a quoted cell is not blank, so it is not left out.
+  // A row with a quoted cell does not count as blank, so it is not left out.
   return `${texts.every((cell) => cell === "") ? ['""', ...texts.slice(1)].join(",") : texts.join(",")}\n`;
 }
 

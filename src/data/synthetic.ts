@@ -1,10 +1,10 @@
 /*
- * Tables made up by a formula, for trying things out: the same numbers wherever they are made,
- * since they come from Philox and from the kernels' own functions.
+ * Tables computed by a formula, for trying things out. Their numbers are the same on every machine,
+ * because they come from Philox and from the kernels' own functions.
  *
  * The points of a table are spread evenly along its curves and then shuffled, so that any split of
- * the rows has points of every class and of every stretch. `noise` is the deviation of a normal
- * number that is added to each feature where the target is a class, and to the target where it is a
+ * the rows has points of every class and of every stretch. `noise` is the standard deviation of a
+ * normal number. It is added to each feature if the target is a class, and to the target if it is a
  * number.
  */
 import { functionKernels, type Kernels } from "../engine/kernels/kernels.ts";

@@ -37,10 +37,10 @@ test("a stream that is woken does not make do with a look that another one began
   const follower = new Follower(Object.create(store, { jobs: { value: jobs } }), news);
   const closing = new AbortController();
   const open = (after: string) => follower.follow({ owner: OWNER, id, progress: false }, after, closing.signal);
-  const told: string[] = [];
+  const reported: string[] = [];
   const [{ id: created }] = (await store.jobs.events(OWNER, id, { limit: 1 }))!.data;
   const first = (async () => {
-    for await (const text of open(created)) told.push(text);
+    for await (const text of open(created)) reported.push(text);
   })();
   // It has looked, also when it had subscribed, and waits.
   await new Promise((resolve) => setTimeout(resolve, 300));
@@ -54,7 +54,7 @@ test("a stream that is woken does not make do with a look that another one began
   await store.jobs.pause(OWNER, id);
   await new Promise((done) => setTimeout(done, 100));
   resolve();
-  await expect.poll(() => told.join(""), { timeout: 10_000 }).toContain("event: paused");
+  await expect.poll(() => reported.join(""), { timeout: 10_000 }).toContain("event: paused");
   closing.abort();
   await Promise.all([first, looking]);
 });
@@ -71,15 +71,15 @@ test("a stream of a job that has ended tells all, however much it is", async () 
   );
   const failed = { ...evaluated, type: "failed" as const };
   await lease.finish({ status: "failed", progress: null, events: [failed] }, []);
-  const told: string[] = [];
+  const reported: string[] = [];
   const { signal } = new AbortController();
   const stream = new Follower(store, news).follow({ owner: OWNER, id, progress: false }, "0", signal);
   const silences: string[] = [];
   for await (const text of stream) {
     if (text === ":\n\n") silences.push(text);
-    told.push(...Array.from(text.matchAll(/^id: (\d+)$/gm), ([, event]) => event));
+    reported.push(...Array.from(text.matchAll(/^id: (\d+)$/gm), ([, event]) => event));
   }
   // It goes on without waiting for news.
   expect(silences).toEqual([]);
-  expect(told).toEqual(Array.from({ length: 253 }, (_, i) => String(i + 1)));
+  expect(reported).toEqual(Array.from({ length: 253 }, (_, i) => String(i + 1)));
 });

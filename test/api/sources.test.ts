@@ -107,7 +107,7 @@ test("inline rows may be many, but take a mebibyte at most", async () => {
   expect((await validate({ inline: { columns: ["x", "label"], rows } })).status).toBe(200);
   const large = rows.map(([x, label]) => [x, label, "some more text for every row"]);
   expect(await faults({ inline: { columns: ["x", "label", "more"], rows: large } })).toEqual([
-    "/data/inline may take 1048576 bytes; upload what is larger as a dataset",
+    "/data/inline may take 1048576 bytes; upload a larger table as a dataset",
   ]);
 });
 

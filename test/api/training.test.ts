@@ -52,12 +52,12 @@ test("a metric that turns out to be undefined is told of once for each that need
   );
   expect(job).toMatchObject({ status: "succeeded", result: { stop_reason: "early_stopping", epochs: 3, best: null } });
   expect(job.result!.metrics).toMatchObject({ valid_auc: null, valid_accuracy: expect.any(Number) });
-  const told = (await events(job.id)).filter(({ type }) => type === "metric_undefined");
-  expect(told.map(({ step, message, data: about }) => [step, message.split(" ").slice(3, 5), about])).toEqual([
+  const reported = (await events(job.id)).filter(({ type }) => type === "metric_undefined");
+  expect(reported.map(({ step, message, data: about }) => [step, message.split(" ").slice(3, 5), about])).toEqual([
     [5, ["valid_auc", "is"], { metric: "valid_auc", epoch: 1 }],
     [5, ["valid_auc", "is"], { metric: "valid_auc", epoch: 1 }],
   ]);
-  expect(told.map(({ message }) => /For (.*) that/.exec(message)![1])).toEqual(["early stopping", "the schedule"]);
+  expect(reported.map(({ message }) => /For (.*) that/.exec(message)![1])).toEqual(["early stopping", "the schedule"]);
 });
 
 interface Kept {

@@ -57,7 +57,7 @@ async function valuesOf(file: ColumnFile, { type, classes }: Column, i: number) 
   return Array.from(await file.codes(i), (code) => (code === MISSING_CODE ? null : classes[code]));
 }
 
-const told = ({ line, cell, says }: Because) => ({ line, cell, message: expect.stringMatching(says) });
+const reported = ({ line, cell, says }: Because) => ({ line, cell, message: expect.stringMatching(says) });
 
 /** What its description says. */
 function described(name: string, { type, cells, listed, reason }: Expected) {
@@ -73,7 +73,7 @@ function described(name: string, { type, cells, listed, reason }: Expected) {
     min: ascending.at(0) ?? null,
     max: ascending.at(-1) ?? null,
     ...(isText ? { classes: listed ? classes : null } : {}),
-    ...(reason === "any" ? {} : { reason: reason && told(reason) }),
+    ...(reason === "any" ? {} : { reason: reason && reported(reason) }),
   };
 }
 
@@ -108,10 +108,10 @@ test.each(Object.entries(excerpts))("%s", async (file, { query, reading, rows, c
   expect(found.dataset.columns.map(({ name, type, missing }) => [name, type, missing])).toEqual(
     columns.map(([name, type, missing = 0]) => [name, type, missing]),
   );
-  const told = found.dataset.columns.flatMap(({ name, reason }) =>
+  const reported = found.dataset.columns.flatMap(({ name, reason }) =>
     reason === null ? [] : [[name, [reason.line, reason.cell]]],
   );
-  expect(Object.fromEntries(told)).toEqual(reasons);
+  expect(Object.fromEntries(reported)).toEqual(reasons);
   for (const [name, samples] of Object.entries(values)) {
     const column = found.values[columns.findIndex(([known]) => known === name)];
     expect(samples.map(([row]) => [row, column?.[row]])).toEqual(samples);

@@ -173,7 +173,7 @@ test("a job goes back to the queue while the api is away, and is run by a worker
   const job = await post(dataset.id);
   const astray = await start("worker", { RAPPEL_API_URL: "http://127.0.0.1:9" });
   const requeued = async () => (await call(`${job}/events`)).body.data.find(({ type }) => type === "requeued")?.message;
-  await expect.poll(requeued, { timeout: 20_000 }).toContain("could not be had from http://127.0.0.1:9");
+  await expect.poll(requeued, { timeout: 20_000 }).toContain("could not be fetched from http://127.0.0.1:9");
   expect((await call(job)).body.status).toBe("queued");
   // Its delivery waits for a while, and for nobody's lock to lapse.
   const queue = async () => (await call("/v1/status")).body.queue;

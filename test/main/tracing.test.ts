@@ -69,7 +69,7 @@ async function startTraced() {
   };
 }
 
-const told = () =>
+const spans = () =>
   exports.flatMap(({ resourceSpans }) => resourceSpans.flatMap((one) => one.scopeSpans)).flatMap((one) => one.spans);
 
 function attribute({ attributes }: Span, name: string): string | undefined {
@@ -101,7 +101,7 @@ test("a trace leads from the caller through the request and the queue to the run
   expect([...paths]).toEqual(["/v1/traces"]);
   const resource = exports[0].resourceSpans[0].resource.attributes;
   expect(resource).toContainEqual({ key: "service.name", value: { stringValue: "rappel" } });
-  const ours = told().filter((span) => span.traceId === traceId);
+  const ours = spans().filter((span) => span.traceId === traceId);
   const tree = (parent: string): string[] =>
     ours.filter(({ parentSpanId }) => parentSpanId === parent).flatMap(({ name, spanId }) => [name, ...tree(spanId)]);
   const [request, producer, run, ...stages] = tree("b7ad6b7169203331");
@@ -121,7 +121,7 @@ test("a trace leads from the caller through the request and the queue to the run
   for (const { startTimeUnixNano } of named("evaluate")) {
     expect(BigInt(startTimeUnixNano)).toBeGreaterThanOrEqual(BigInt(train.startTimeUnixNano) - 1_000_000n);
   }
-  expect(told().map(({ name }) => name)).toContain("GET");
+  expect(spans().map(({ name }) => name)).toContain("GET");
 });
 
 test("a run whose job fails says so, and a worker that waits for jobs says nothing", async () => {
@@ -134,10 +134,10 @@ test("a run whose job fails says so, and a worker that waits for jobs says nothi
   // Time for a worker to look for jobs.
   await sleep(1000);
   await service.stop();
-  const run = told().find(({ name }) => name === "run")!;
+  const run = spans().find(({ name }) => name === "run")!;
   expect(run.status).toMatchObject({ code: 2 });
   expect(attribute(run, "error.type")).toBe("diverged");
-  const names = new Set(told().map(({ name }) => name));
+  const names = new Set(spans().map(({ name }) => name));
   expect([...names].sort()).toEqual([
     "GET /v1/jobs/:id",
     "POST /v1/datasets",

@@ -170,7 +170,7 @@ test("what was not finished ends with the bytes it would have had", { timeout: 1
     expect({ name, ...found.result }).toMatchObject({ name, ...result });
     const begun = before.run > 0 && found.run > before.run;
     const changed = begun && before.arithmetic_version !== ARITHMETIC_VERSION;
-    expect({ name, told: types.includes("arithmetic_changed") }).toEqual({ name, told: changed });
+    expect({ name, reported: types.includes("arithmetic_changed") }).toEqual({ name, reported: changed });
   }
   expect(readFileSync(columns, "latin1")).toContain('"reading":{"version":1,');
 });

@@ -74,8 +74,8 @@ test("a diverged job tells the rest of its events, then the divergence, then the
   const { data } = (await store.jobs.events(OWNER, id, { limit: 10 }))!;
   expect(data.map(({ type }) => type)).toEqual(["created", "started", "evaluated", "diverged", "failed"]);
   for (const event of data.slice(-2)) {
-    const told = { code: "diverged", suggestion: "Lower the learning rate." };
-    expect(event).toMatchObject({ message: "The loss rose.", step: 7, data: told });
+    const reported = { code: "diverged", suggestion: "Lower the learning rate." };
+    expect(event).toMatchObject({ message: "The loss rose.", step: 7, data: reported });
   }
 });
 

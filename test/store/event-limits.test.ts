@@ -18,8 +18,8 @@ test("a run tells so many events of a type and says that it omits the rest; the 
   const tell = async (lease: Awaited<ReturnType<typeof acquire>>) =>
     lease.report(1, progressAt(1), [evaluated, evaluated, evaluated, evaluated], []);
   await tell(await acquire(store, id));
-  const told = ["evaluated", "evaluated", "events_omitted"];
-  expect(await eventTypes(store, id)).toEqual(["created", "started", ...told]);
+  const reported = ["evaluated", "evaluated", "events_omitted"];
+  expect(await eventTypes(store, id)).toEqual(["created", "started", ...reported]);
   await lapse(redis, id);
   const second = await acquire(store, id);
   // The owner has that much more.
@@ -29,10 +29,10 @@ test("a run tells so many events of a type and says that it omits the rest; the 
   expect(await eventTypes(store, id)).toEqual([
     "created",
     "started",
-    ...told,
+    ...reported,
     "lease_lost",
     "resumed",
-    ...told,
+    ...reported,
     "failed",
   ]);
 
@@ -42,7 +42,7 @@ test("a run tells so many events of a type and says that it omits the rest; the 
   await postJob(store, { room: room((await free()) - 50_000) });
   await lapse(redis, full);
   await tell(await acquire(store, full));
-  expect(await eventTypes(store, full)).toEqual(["created", "started", ...told, "lease_lost", "resumed"]);
+  expect(await eventTypes(store, full)).toEqual(["created", "started", ...reported, "lease_lost", "resumed"]);
 });
 
 test("a job whose owner may have no more bytes does not repeat its events", async () => {
@@ -52,8 +52,8 @@ test("a job whose owner may have no more bytes does not repeat its events", asyn
   await (await acquire(store, id)).report(1, progressAt(1), [evaluated, evaluated], []);
   await lapse(redis, id);
   await (await acquire(store, id)).report(1, progressAt(1), [evaluated, evaluated], []);
-  const told = ["created", "started", "evaluated", "events_omitted", "lease_lost", "resumed"];
-  expect(await eventTypes(store, id)).toEqual(told);
+  const reported = ["created", "started", "evaluated", "events_omitted", "lease_lost", "resumed"];
+  expect(await eventTypes(store, id)).toEqual(reported);
   expect(await usage()).toEqual({ checkpoint_bytes: String(MiB) });
 });
 
@@ -75,6 +75,6 @@ test("a run whose checkpoint is damaged repeats its events", async () => {
   await checkpoint(lease, 2);
   expect(await lease.fallBack(2)).toBe("done");
   await lease.report(2, progressAt(1), [evaluated], []);
-  const told = ["created", "started", "evaluated", "checkpoint_committed", "checkpoint_damaged", "evaluated"];
-  expect((await eventTypes(store, id)).filter((type) => type !== "events_omitted")).toEqual(told);
+  const reported = ["created", "started", "evaluated", "checkpoint_committed", "checkpoint_damaged", "evaluated"];
+  expect((await eventTypes(store, id)).filter((type) => type !== "events_omitted")).toEqual(reported);
 });

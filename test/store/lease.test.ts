@@ -156,12 +156,12 @@ test("a released job is queued, continues where it was, and counts no crash", as
 test("a run records its last events before it gives the job back", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
-  const told = ["evaluated", "diagnosed"] as const;
+  const reported = ["evaluated", "diagnosed"] as const;
   await lease.release(
     requeued,
-    told.map((type) => ({ type, message: "Told.", step: 3, data: null })),
+    reported.map((type) => ({ type, message: "Told.", step: 3, data: null })),
   );
-  expect(await eventTypes(store, id)).toEqual(["created", "started", ...told, "requeued"]);
+  expect(await eventTypes(store, id)).toEqual(["created", "started", ...reported, "requeued"]);
 });
 
 test("a job that was to be cancelled is cancelled when it is released", async () => {

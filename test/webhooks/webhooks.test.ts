@@ -164,9 +164,9 @@ test("after a 410 nothing more is sent for that job", async () => {
   await quiet();
   expect(receiver.received).toHaveLength(1);
   expect(await store.outbox.begin("ann", other, 0)).toBe(true);
-  const told = (await eventsOf("ann", id)).filter(({ type }) => type === "webhook_failed");
+  const reported = (await eventsOf("ann", id)).filter(({ type }) => type === "webhook_failed");
   const reason = "the receiver answered 410: nothing more is sent for this job";
-  expect(told.map(({ data }) => data)).toEqual([{ webhook_id: `${id}-1`, attempts: 1, reason }]);
+  expect(reported.map(({ data }) => data)).toEqual([{ webhook_id: `${id}-1`, attempts: 1, reason }]);
 });
 
 test("a wait is that of the schedule and up to a tenth more, or what the receiver asks, at most a day", () => {
@@ -190,8 +190,8 @@ test("forbidden URLs are not requested, nothing is sent unsigned, and no address
   await store.jobs.cancel("zoe", await post("zoe"));
   await quiet(1500);
   expect(receiver.received).toEqual([]);
-  const [told] = (await eventsOf("ann", hidden)).slice(2);
-  expect(told.data).toMatchObject({ attempts: 4, reason: "the receiver could not be reached" });
+  const [reported] = (await eventsOf("ann", hidden)).slice(2);
+  expect(reported.data).toMatchObject({ attempts: 4, reason: "the receiver could not be reached" });
 });
 
 test("deleting a job deletes its messages that were sent or wait for another attempt, and no others", async () => {

@@ -34,13 +34,13 @@ afterEach(() => place.killWorkers());
 afterAll(() => place.close());
 
 test("a running job is cancelled at once if its run gets the message, else at the next renewal", async () => {
-  for (const told of [true, false]) {
+  for (const reported of [true, false]) {
     // The lease of the run that gets the message is renewed only long after the job would have
     // ended.
-    await place.startWorker(told ? { LEASE_MS: "60000" } : {});
+    await place.startWorker(reported ? { LEASE_MS: "60000" } : {});
     const id = await place.post(spec);
     await place.until(id, (job) => job.progress.step > 20);
-    if (told) await place.store.jobs.cancel(OWNER, id);
+    if (reported) await place.store.jobs.cancel(OWNER, id);
     else await cancelUnheard(id);
     const job = await place.until(id, ended);
     await place.killWorkers();

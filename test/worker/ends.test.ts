@@ -160,7 +160,7 @@ test("after a process is told to end, its death is no crash", async () => {
 test.each([
   [64 * 2 ** 20, ["checkpoint_committed", "requeued"]],
   [64 * 2 ** 20 + 1, ["requeued"]],
-])("at an end of the process, a job whose state has %d bytes is given back with %j", async (bytes, told) => {
+])("at an end of the process, a job whose state has %d bytes is given back with %j", async (bytes, reported) => {
   const id = await place.post({ ...long, checkpoint: { every_seconds: null } });
   // The rest of the record, and the state itself, are those of a small job.
   await place.redis.hset(record(id), "state_bytes", bytes);
@@ -170,7 +170,7 @@ test.each([
   run.shutdown();
   expect(await end).toBe("released");
   const types = await eventTypes(place.store, id);
-  expect(types.filter((type) => ["checkpoint_committed", "requeued"].includes(type))).toEqual(told);
+  expect(types.filter((type) => ["checkpoint_committed", "requeued"].includes(type))).toEqual(reported);
 });
 
 test("a job whose data cannot be read goes behind its owner's other jobs", async () => {

@@ -82,8 +82,8 @@ test("a job that is paused and resumed at random steps ends the same as without 
   await expectUndisturbed(id);
   const types = (await eventTypes(place.store, id)).filter((type) => /paus|queued|resumed|started/.test(type));
   const pause = ["pausing", "paused", "requeued", "resumed"];
-  const told = ["started", ...Array.from({ length: pauses }, () => pause).flat()];
-  expect(types.slice(0, told.length)).toEqual(told);
+  const reported = ["started", ...Array.from({ length: pauses }, () => pause).flat()];
+  expect(types.slice(0, reported.length)).toEqual(reported);
 });
 
 test("no event is lost or told twice by a pause", async () => {

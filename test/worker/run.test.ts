@@ -58,8 +58,8 @@ test("a detector ends a job that makes no progress, and says why", async () => {
     ["plateau", "learning_rate_too_low"],
   ]);
   const { data } = (await place.store.jobs.events(OWNER, id, { limit: 100 }))!;
-  const told = data.filter(({ type }) => type === "diagnosed");
-  expect(told.map(({ step, message }) => [step, message])).toEqual(
+  const reported = data.filter(({ type }) => type === "diagnosed");
+  expect(reported.map(({ step, message }) => [step, message])).toEqual(
     diagnosis.findings.map(({ step, message, remedy }) => [step, `${message} ${remedy}`]),
   );
   const rows = (await metricRows(place.store, OWNER, id))!.filter((row) => "update_ratio.0" in row);

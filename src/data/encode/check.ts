@@ -1,8 +1,7 @@
 /**
- * What is wrong with a spec's `data` for a given dataset: all faults at once, each with a pointer
- * into the spec and a message that continues the sentence "<pointer> …". `checkData` needs only the
- * summary of the columns. `checkSizes` reports what only the rows can tell, once they have been
- * counted.
+ * The faults of a spec's `data` for a given dataset, all at once. Each has a pointer into the spec
+ * and a message that continues the sentence "<pointer> …". `checkData` needs only the summary of
+ * the columns. `checkSizes` finds the faults that only show once the rows have been counted.
  */
 import type { TargetKind } from "../../engine/training.ts";
 import {
@@ -28,14 +27,14 @@ type Check = (column: ColumnSummary) => string | null;
 const MAX_MAGNITUDE = 1e150;
 const MAX_FLOAT32 = 3.4028234663852886e38;
 
-/** The table as the spec sees it, and what is wrong with the types that it asks for. */
+/** The table with the types that the spec declares, and the faults of these types. */
 export function viewedTable(table: TableSummary, { columns }: DataSpec): { table: TableSummary; faults: DataFault[] } {
   const { table: viewed, faults } = viewTable(table, columns);
   const at = (column: string) => `/data/columns/${column.replaceAll("~", "~0").replaceAll("/", "~1")}`;
   return { table: viewed, faults: faults.map(({ column, message }) => ({ pointer: at(column), message })) };
 }
 
-/** @param table as the spec sees it */
+/** @param table with the types that the spec declares */
 export function checkData(table: TableSummary, data: DataSpec, targets: TargetKind): DataFault[] {
   const { rows, columns } = table;
   const { target, features, validation, test } = data;
@@ -65,7 +64,7 @@ export function checkData(table: TableSummary, data: DataSpec, targets: TargetKi
   const featureChecks = [missingFeature(rows, data), featureFault(table, data)];
   const named = featuresOf(table, data);
   if (named.length === 0)
-    faults.push({ pointer: "/data/features", message: "must list columns, since no column is a feature by default" });
+    faults.push({ pointer: "/data/features", message: "must list columns, because no column is a feature by default" });
   for (const [i, name] of named.entries()) {
     const pointer = features === null ? "/data/features" : `/data/features/${i}`;
     if (seen.has(name)) faults.push({ pointer, message: `names ${quoted(name)} a second time` });
@@ -80,7 +79,7 @@ export function checkData(table: TableSummary, data: DataSpec, targets: TargetKi
   return faults;
 }
 
-/** Faults that show once the rows on each side and the inputs have been counted. */
+/** Faults that only show once the rows on each side and the inputs have been counted. */
 export function checkSizes(
   sizes: Omit<DataSizes, "untrained" | "empty" | "trained" | "validated">,
   data: DataSpec,
@@ -89,7 +88,7 @@ export function checkSizes(
   if (sizes.width === 0 && sizes.train > 0) {
     faults.push({
       pointer: "/data/features",
-      message: "gives the model no inputs, since the training rows have no values there",
+      message: "gives the model no inputs, because these columns have no values in the training rows",
     });
   }
   return faults;
@@ -144,17 +143,17 @@ function leaveOut(features: DataSpec["features"]): string {
 function targetFault({ preprocess }: DataSpec, targets: TargetKind): Check {
   return (column) => {
     const { name, type, classes, min, max } = column;
-    if (type === "date") return `names ${quoted(name)}, which holds dates, and a target is a number or a class`;
+    if (type === "date") return `names ${quoted(name)}, which holds dates, but a target must be a number or a class`;
     if (targets === "class") {
       if (classes === null) return `names ${quoted(name)}, which has ${TOO_MANY}`;
       const fraction = type === "numeric" ? classes.find((value) => !Number.isInteger(Number(value))) : undefined;
       return fraction === undefined
         ? null
-        : `names ${quoted(name)}, whose values (such as ${fraction}) are no classes; a regression loss such as mse takes them`;
+        : `names ${quoted(name)}, whose values (such as ${fraction}) are not classes; use a regression loss such as mse`;
     }
     if (type === "boolean" && targets === "probability") return null;
     if (type !== "numeric")
-      return `names ${quoted(name)}, which is not numeric as this loss needs it${because(column)}`;
+      return `names ${quoted(name)}, which is not numeric, but this loss needs numbers${because(column)}`;
     if (targets === "probability" && (Number(min) < 0 || Number(max) > 1)) {
       return `names ${quoted(name)}, whose values go from ${min} to ${max}; this loss needs them between 0 and 1`;
     }
@@ -162,13 +161,13 @@ function targetFault({ preprocess }: DataSpec, targets: TargetKind): Check {
   };
 }
 
-/** Which cell made a column text, if its other cells are none. */
+/** The cell that made the column text, if its other cells are not text. */
 function because({ reason }: ColumnSummary): string {
-  return reason === null ? "" : `; ${told(reason)}`;
+  return reason === null ? "" : `; ${reasonText(reason)}`;
 }
 
-/** The message without its full stop, since it stands at the end of a sentence. */
-export function told({ line, message }: Reason): string {
+/** The message without its full stop, because it ends another sentence. */
+export function reasonText({ line, message }: Reason): string {
   return `in line ${line}, ${message.replace(/\.$/, "")}`;
 }
 
@@ -188,7 +187,7 @@ function excludeFault({ target, features }: DataSpec): Check {
   return ({ name }) => {
     if (name === target) return `names ${quoted(name)}, the target`;
     return listed.has(name)
-      ? `names ${quoted(name)}, which is one of /data/features; leave it out there, or set that to null`
+      ? `names ${quoted(name)}, which is one of /data/features: remove it there, or set /data/features to null`
       : null;
   };
 }
@@ -198,7 +197,7 @@ function markerFault({ target }: DataSpec): Check {
     const { name, type } = column;
     if (name === target) return `names ${quoted(name)}, the target`;
     if (type === "numeric" || type === "boolean") return null;
-    return `names ${quoted(name)}, which is not numeric; rows with 1 are chosen${because(column)}`;
+    return `names ${quoted(name)}, which is not numeric: it must hold 1 in the rows that are chosen${because(column)}`;
   };
 }
 

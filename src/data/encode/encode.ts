@@ -1,6 +1,6 @@
 /*
- * From typed columns to what the engine trains on. Runs in a helper thread, with one column in
- * memory at a time.
+ * Turns typed columns into what the engine trains on. It runs in a helper thread, with one column
+ * in memory at a time.
  *
  * These numbers influence the training, so each is computed in one fixed order. Sums run over the
  * training rows in file order, in double: first the mean, then the squared deviations from it. A
@@ -35,7 +35,7 @@ export interface EncodeInput {
   readonly targets: TargetKind;
 }
 
-/** The sizes, or the faults that only the rows show. */
+/** The sizes, or the faults that only the rows can show. */
 export type Measured = { readonly sizes: DataSizes } | { readonly faults: DataFault[] };
 
 export function measureFile({ path, data, targets }: EncodeInput): Promise<Measured> {
@@ -147,7 +147,7 @@ function assertFits(faults: readonly DataFault[]): void {
     throw new Error(`The dataset does not fit the spec: ${faults[0].pointer} ${faults[0].message}.`);
 }
 
-/** A column, and the inputs that it becomes. */
+/** A column, and the inputs that are made of it. */
 interface Feature {
   readonly index: number;
   readonly encoders: readonly Encoder[];
@@ -180,7 +180,7 @@ function fitNumbers(values: Float64Array, { numeric, missing }: Preprocess, trai
   return { scale: numeric, ...statistics, fill: fillOf(values, train, statistics, missing) };
 }
 
-/** The class that stands in for a missing one is the most frequent, and of several the first. */
+/** A missing class is replaced by the most frequent one; of several, by the first. */
 function fitClasses(
   column: string,
   classes: readonly string[],
@@ -199,7 +199,7 @@ function widthOf(encoder: Encoder): number {
   return encoder.type === "categorical" ? encoder.classes.length : 1;
 }
 
-/** Where the inputs of a column stand: from `first` on, in each row of `width`. */
+/** The place of a column's inputs: they begin at `first` in each row of `width`. */
 interface Place {
   readonly features: Float32Array;
   readonly first: number;
@@ -245,7 +245,7 @@ function encodeNumbers(
   const { offset, divisor } = scaling(encoder);
   for (let row = 0; row < values.length; row++) {
     const value = Number.isNaN(values[row]) ? encoder.fill : values[row];
-    // A missing cell without a fill stands in a row that was dropped.
+    // A missing cell without a fill is in a row that was dropped.
     if (value !== null) features[row * width + first] = (value - offset) / divisor;
   }
 }
@@ -302,7 +302,7 @@ async function encodeTarget(
     data.preprocess.target === "standardize" || (data.preprocess.target === "auto" && targets === "value");
   const { mean, std } = isScaled ? statisticsOf(numbers, train) : { mean: 0, std: 1 };
   const values = new Float32Array(new SharedArrayBuffer(4 * numbers.length));
-  // A missing cell stands in a row that was dropped.
+  // A missing cell is in a row that was dropped.
   for (let row = 0; row < values.length; row++)
     values[row] = Number.isNaN(numbers[row]) ? 0 : (numbers[row] - mean) / std;
   const task = targets === "value" ? "regression" : "classification";

@@ -9,11 +9,12 @@ import type { DataSpec, Encoded, Encoding } from "./encoding.ts";
 import { thisProcess, runInHelper, type Caller } from "../pool.ts";
 
 /**
- * Encodings that no job uses any more are kept up to this size for the next job, the latest first.
+ * Encodings that no job uses any more are kept for the next job, up to this size. The latest ones
+ * are kept.
  */
 const KEPT_BYTES = 256 * 2 ** 20;
 
-/** Finds what only the rows can tell before a job is planned. */
+/** Finds what a job's plan needs and only the rows can show. */
 export function measure(
   columnsPath: string,
   data: DataSpec,
@@ -23,7 +24,7 @@ export function measure(
   return runInHelper("measureFile", { path: columnsPath, data: essence(data), targets }, caller);
 }
 
-/** Which rows make the batches of an epoch. */
+/** The rows of the batches of an epoch. */
 export function batchesOf(
   columnsPath: string,
   data: DataSpec,

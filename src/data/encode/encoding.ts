@@ -1,6 +1,6 @@
 /**
- * What a job asks of its dataset, and what became of it: the spec's `data`, and the description of
- * the model's inputs and target.
+ * The `data` of a spec, and the result of encoding by it: the description of the model's inputs and
+ * target.
  */
 
 import type { TargetFacts } from "../../engine/metrics/metric.ts";
@@ -12,7 +12,7 @@ export interface DataSpec {
   readonly target: string;
   /** Null: the default (features.ts). */
   readonly features: readonly string[] | null;
-  /** Columns that are no default features. */
+  /** Columns that are not default features. */
   readonly exclude: readonly string[];
   /** Columns that are taken as another type than they are recorded as (view.ts). */
   readonly columns: Readonly<Record<string, DeclaredType>>;
@@ -49,7 +49,7 @@ export type DatePart = (typeof dateParts)[number];
  * training rows' cells that are not missing.
  *
  * Numeric: one input, (x − mean) / std, (x − min) / (max − min) or x. A deviation of 0 is given as
- * 1. A range of 0 counts as 1. `fill` stands in for a missing cell; it is null if no cell may be
+ * 1. A range of 0 counts as 1. `fill` replaces a missing cell; it is null if no cell may be
  * missing.
  */
 export interface NumericEncoder {
@@ -112,7 +112,7 @@ export interface Encoded {
   readonly encoding: Encoding;
 }
 
-/** What must be known of the data to plan a model, before they are encoded. */
+/** What the plan of a model needs to know of the data before they are encoded. */
 export interface DataSizes {
   /** Rows that train, that validate, and that are kept for the test. */
   readonly train: number;
@@ -132,12 +132,12 @@ export interface DataSizes {
   readonly validated: TargetFacts | null;
 }
 
-/** How long the list of features may be, in a spec whose client left it out. */
+/** Longest list of features that is written into a spec without one. */
 const MAX_NAMES_BYTES = 4096;
 
 /**
- * The features as a spec names them. Null if they are too many: each job would repeat its dataset's
- * columns.
+ * The features as a spec names them. Null if there are too many, because each job would repeat the
+ * columns of its dataset.
  */
 export function writtenOut(features: readonly string[]): string[] | null {
   return Buffer.byteLength(JSON.stringify(features)) <= MAX_NAMES_BYTES ? [...features] : null;

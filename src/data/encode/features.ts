@@ -3,7 +3,7 @@
  *
  * A spec may list them. The default is all columns except those that another part of the spec uses,
  * those that were left out on purpose, and those whose values are nearly all different. The last
- * kind names the rows of this table, and says nothing of the next row. In tables that were recorded
+ * kind names the rows of this table, and says nothing about new rows. In tables that were recorded
  * before this rule no column is marked as such, so their jobs keep their inputs.
  */
 import type { ColumnSummary, DatasetContent } from "../dataset.ts";
@@ -13,7 +13,7 @@ import type { DeclaredType } from "../reading.ts";
 /** What is known of a table without its rows. */
 export type TableSummary = Pick<DatasetContent, "rows" | "columns" | "reading">;
 
-/** Why a column is no default feature. */
+/** Why a column is not a default feature. */
 export type LeftOut = "used" | "excluded" | "ignore" | "text" | "all_different";
 
 /** The names of the features, in the order of the model's inputs. */
@@ -23,7 +23,7 @@ export function featuresOf(table: TableSummary, data: DataSpec): readonly string
   return table.columns.filter((column) => whyNot(column) === null).map(({ name }) => name);
 }
 
-/** Tells why a column is no default feature; null if it is one. */
+/** Returns a function that says why a column is not a default feature, or null if it is one. */
 export function leavingOut(table: TableSummary, data: DataSpec): (column: ColumnSummary) => LeftOut | null {
   const used = new Set([data.target, ...ruleColumns(data.validation), ...ruleColumns(data.test)]);
   const excluded = new Set(data.exclude);

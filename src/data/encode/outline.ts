@@ -11,13 +11,13 @@ import { CLASS_COLUMN, syntheticColumns, type Synthetic } from "../synthetic.ts"
 
 export interface Outline {
   readonly content: TableSummary;
-  /** Does not know whether a class has no training rows. */
+  /** It does not find classes without training rows. */
   sizes(data: DataSpec): DataSizes;
 }
 
 /**
- * Null if the answer depends on the table's numbers: on the rows that a column marks, on values
- * that are to be classes, or on a column that is to have another type.
+ * Null if the answer depends on the numbers in the table: on the rows that a column marks, on
+ * values that are used as classes, or on a column that gets another type.
  */
 export function outlineOf(synthetic: Synthetic, data: DataSpec, targets: TargetKind): Outline | null {
   const { target } = data;

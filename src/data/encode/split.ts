@@ -45,7 +45,7 @@ function rowsOn(sides: Uint8Array, side: number): Int32Array {
   return picked;
 }
 
-/** How many of `rows` rows a rule chooses; null if only the file can tell. */
+/** How many of `rows` rows a rule chooses; null if that depends on the file. */
 export function chosenCount(rows: number, rule: SplitRule | null): number | null {
   if (rule === null) return 0;
   if ("tail" in rule) return Math.round(rows * rule.tail);
@@ -53,7 +53,7 @@ export function chosenCount(rows: number, rule: SplitRule | null): number | null
   return "group" in rule || "column" in rule ? null : Math.round(rows * rule.fraction);
 }
 
-/** The rows on each side before any are dropped; null if only the file can tell. */
+/** The number of rows on each side before any are dropped; null if that depends on the file. */
 export function sideCounts(rows: number, { validation, test }: Pick<DataSpec, "validation" | "test">) {
   const tested = chosenCount(rows, test);
   const valid = tested === null ? null : chosenCount(rows - tested, validation);
@@ -128,7 +128,7 @@ function order(label: number): number {
 }
 
 /**
- * Draws whole groups. Shuffles the groups, which stood in ascending order of their values, and
+ * Draws whole groups. It shuffles the groups, which are in ascending order of their values, and
  * takes the first ones: as many as bring the number of rows nearest to rows × fraction. If two
  * numbers are equally near, it takes the smaller one. At least one group is taken, and one is left
  * if there are two.

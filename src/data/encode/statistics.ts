@@ -34,7 +34,10 @@ export function statisticsOf(values: Float64Array, rows: Int32Array): Statistics
   return { mean, std: Math.sqrt(squares / count) || 1, min, max };
 }
 
-/** What stands in for a missing number; null if none may be missing. Without any value it is 0. */
+/**
+ * The number that replaces a missing one; null if none may be missing. It is 0 if there are no
+ * values.
+ */
 export function fillOf(
   values: Float64Array,
   rows: Int32Array,

@@ -1,6 +1,6 @@
 /**
- * A table as one job sees it: its file of columns, with some columns taken as another type
- * (`data.columns` of the spec).
+ * A table with the types that a job declares: its file of columns, with some columns converted to
+ * another type (`data.columns` of the spec).
  */
 import { truthOf } from "../columns/cell-word.ts";
 import { ColumnFile } from "../files/column-file.ts";
@@ -19,8 +19,8 @@ export interface ViewFault {
 }
 
 /**
- * The summary of the table as the job sees it, and the faults of its types. It does not say how
- * many cells a view makes missing; `ViewedFile` does.
+ * The summary of the table with the declared types, and the faults of these types. It does not
+ * count the cells that a view makes missing; `ViewedFile` does.
  */
 export function viewTable<T extends TableSummary>(table: T, views: Views): { table: T; faults: ViewFault[] } {
   const names = Object.keys(views);
@@ -34,12 +34,13 @@ export function viewTable<T extends TableSummary>(table: T, views: Views): { tab
     return column;
   });
   const known = new Set(columns.map(({ name }) => name));
-  for (const name of names) if (!known.has(name)) faults.push({ column: name, message: "is no column of the dataset" });
+  for (const name of names)
+    if (!known.has(name)) faults.push({ column: name, message: "is not a column of the dataset" });
   return { table: { ...table, columns }, faults };
 }
 
 export class ViewedFile {
-  /** It tells for every column how many cells are missing. */
+  /** It has the number of missing cells of every column. */
   readonly content: DatasetContent;
   readonly #file: ColumnFile;
   readonly #converted: ReadonlyMap<number, Convert>;
@@ -54,7 +55,7 @@ export class ViewedFile {
 
   /**
    * Opens a file, hands it to `use`, and closes it whatever happens.
-   * @throws DamagedFile if it is not there or not as it was written, and whatever `use` throws
+   * @throws DamagedFile if it is missing or not as it was written, and whatever `use` throws
    */
   static with<T>(path: string, views: Views, use: (file: ViewedFile) => Promise<T>): Promise<T> {
     return ColumnFile.with(path, async (file) => use(await ViewedFile.#of(file, views)));

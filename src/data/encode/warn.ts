@@ -5,20 +5,20 @@
  */
 import { parseDecimal } from "../columns/cell-number.ts";
 import { MissingCells } from "../columns/cell-word.ts";
-import { quoted, quotedFirst, told } from "./check.ts";
+import { quoted, quotedFirst, reasonText } from "./check.ts";
 import type { ColumnSummary } from "../dataset.ts";
 import type { DataSizes, DataSpec } from "./encoding.ts";
 import { featuresOf, leavingOut, type TableSummary } from "./features.ts";
 
-/** The codes, and what each is about. */
+/** The codes, and what each means. */
 export const dataWarningCodes = {
-  header_of_values: "the first line may be a row, and no header",
-  numbers_as_text: "a column is taken as text because of one cell, though others are numbers or dates",
-  unproved_mark: "a column is read with a decimal point, and its points could group thousands",
+  header_of_values: "the first line may be a row instead of a header",
+  numbers_as_text: "a column is taken as text because of one cell, although others are numbers or dates",
+  unproved_mark: "a column is read with a decimal point, but its points could group thousands",
   missing_as_class: "a column has a class that is spelled like a missing value",
-  unique_column: "a column is no default feature, since nearly all its values differ",
-  index_column: "a column without a name, which numbers the rows, is no default feature",
-  constant_target: "the target is the same in all rows that train, so that there is nothing to learn",
+  unique_column: "a column is not a default feature, because nearly all its values differ",
+  index_column: "a column without a name, which numbers the rows, is not a default feature",
+  constant_target: "the target is the same in all rows that train, so there is nothing to learn",
   untrained_feature: "a feature has no value in the rows that train",
   untrained_class: "a class of the target has no row to train on",
 } as const;
@@ -29,7 +29,7 @@ export interface DataWarning {
   readonly message: string;
 }
 
-/** @param table as the spec sees it */
+/** @param table with the types that the spec declares */
 export function dataWarnings(table: TableSummary, data: DataSpec, sizes: DataSizes): DataWarning[] {
   const used = new Set([data.target, ...featuresOf(table, data)]);
   const columns = table.columns.filter(({ name }) => used.has(name));
@@ -59,10 +59,10 @@ function headerWarning({ columns, reading }: TableSummary): DataWarning[] {
 function reasonWarning({ name, type, reason }: ColumnSummary, { target }: DataSpec): DataWarning[] {
   if (reason === null) return [];
   if (type === "numeric") {
-    const message = `takes ${quoted(name)} as numbers: ${told(reason)}`;
+    const message = `takes ${quoted(name)} as numbers: ${reasonText(reason)}`;
     return [{ pointer: pointerTo(name, target), code: "unproved_mark", message }];
   }
-  const message = `takes ${quoted(name)} as text: ${told(reason)}`;
+  const message = `takes ${quoted(name)} as text: ${reasonText(reason)}`;
   return [{ pointer: pointerTo(name, target), code: "numbers_as_text", message }];
 }
 
@@ -106,7 +106,7 @@ function isUnnamedIndex(name: string, { reading }: TableSummary, { columns }: Da
 
 function emptyWarnings({ empty }: DataSizes): DataWarning[] {
   if (empty.length === 0) return [];
-  const message = `uses ${quotedFirst(empty)}, of which no row that trains has a value: nothing can be learned from it`;
+  const message = `uses ${quotedFirst(empty)}, which has no value in any row that trains: nothing can be learned from it`;
   return [{ pointer: "/data/features", code: "untrained_feature", message }];
 }
 
@@ -119,7 +119,7 @@ function untrainedWarnings({ untrained }: DataSizes, { target, validation, test 
   return [{ pointer, code: "untrained_class", message }];
 }
 
-/** For classes the warning before says it: all but one have no row. */
+/** For classes another warning says this: all but one have no row. */
 function constantWarnings({ untrained, trained }: DataSizes, { target }: DataSpec): DataWarning[] {
   if (trained === null || trained.vary || untrained.length > 0) return [];
   const message = `names ${quoted(target)}, which is the same in all rows that train: there is nothing to learn`;

@@ -1,17 +1,17 @@
 /*
- * The datasets of a worker that has a data directory of its own. What it lacks it gets from the
- * api: the columns, by the hash that names them, and keeps them as `<hash>.columns` for the jobs to
- * come. It never reads a CSV file, which a worker of another version might read otherwise.
+ * The datasets of a worker with its own data directory. The worker gets missing columns from the
+ * api, by the hash that names them, and keeps them as `<hash>.columns` for later jobs. It never
+ * reads a CSV file, because a worker of another version might read it differently.
  *
- * A file is brought once, however many jobs wait for it. What is downloaded
- * (`fetch-<hash>-<process>`) stays while attempts fail, so that the next one goes on where the last
- * one broke off, even after a restart. Every byte of it is checked before it gets its name, by a
- * rename, synced: bytes that are not what they should be are thrown away. Should the columns turn
- * out to be damaged later (column-file.ts), they are fetched anew.
+ * A file is fetched once, however many jobs wait for it. The download (`fetch-<hash>-<process>`)
+ * stays on disk when an attempt fails. The next attempt continues it, even after a restart. When
+ * the download is complete, every byte of it is checked. If it is right, the file is synced and
+ * renamed to its final name; if not, it is removed. If the columns turn out to be damaged later
+ * (column-file.ts), they are fetched again.
  *
- * When the kept files take more than their limit, those that were used longest ago go; one that a
- * job reads is never among them. When a file was used last is its time of modification, which
- * outlives the process.
+ * If the kept files exceed their limit, those that were used longest ago are removed, but never one
+ * that a job is reading. The time of the last use is the file's modification time, so a restart
+ * does not lose it.
  */
 import { mkdir, readdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
@@ -39,7 +39,7 @@ export class DatasetUnreachable extends Error {}
 export interface DatasetCacheOptions {
   /** The address of the API. */
   apiUrl: string;
-  /** Gives the `Authorization` header with which the API serves a dataset. */
+  /** Returns the `Authorization` header that the API wants for a dataset. */
   authorize(dataset: WantedDataset): Promise<string>;
   /** How many bytes are kept of datasets that no job reads. */
   maxBytes: number;
@@ -56,7 +56,7 @@ export interface WantedDataset extends Named {
 export class DatasetCache {
   readonly #directory: string;
   readonly #options: DatasetCacheOptions;
-  /** How many jobs read a dataset, or wait to. */
+  /** How many jobs read a dataset or wait for it. */
   readonly #readers = new Map<string, number>();
   readonly #arriving = new Map<string, Promise<void>>();
   readonly #leaving = new Map<string, Promise<void>>();
@@ -70,7 +70,7 @@ export class DatasetCache {
   }
 
   /**
-   * Creates the directory, or removes what was abandoned in it. To be called once, before any use.
+   * Creates the directory, or removes abandoned files from it. It is called once, before any use.
    */
   async prepare(): Promise<void> {
     await mkdir(this.#directory, { recursive: true });
@@ -81,14 +81,14 @@ export class DatasetCache {
     );
   }
 
-  /** @throws Error that says what is wrong if nothing can be written to the directory */
+  /** @throws Error with the reason if nothing can be written to the directory */
   async probe(): Promise<void> {
     this.#probing ??= probeDirectory(this.#directory).finally(() => (this.#probing = null));
     await this.#probing;
   }
 
   /**
-   * Gives `read` the path of the dataset's columns, which stay there until it is done.
+   * Calls `read` with the path of the dataset's columns. They stay there until it is done.
    * @throws DatasetLost, DatasetUnreachable, and whatever `read` throws
    */
   async use<T>(dataset: WantedDataset, read: (columnsPath: string) => Promise<T>): Promise<T> {
@@ -101,7 +101,7 @@ export class DatasetCache {
       const readers = this.#readers.get(name)! - 1;
       if (readers > 0) this.#readers.set(name, readers);
       else this.#readers.delete(name);
-      // What cannot be removed now will be removed the next time.
+      // Files that cannot be removed now are removed the next time.
       await this.#shrink().catch(() => undefined);
     }
   }
@@ -122,7 +122,7 @@ export class DatasetCache {
     return join(this.#directory, `${name}.columns`);
   }
 
-  /** Runs `how` once for all who wait for the dataset. */
+  /** Runs `how` once for all jobs that wait for the dataset. */
   async #bring(dataset: WantedDataset, how: () => Promise<void>): Promise<void> {
     const name = columnsName(dataset);
     await this.#leaving.get(name);
@@ -161,7 +161,7 @@ export class DatasetCache {
         const lost = error instanceof DatasetLost || error instanceof NotThere;
         if (attempt === ATTEMPTS) {
           attempts.gaveUp();
-          const message = `The dataset ${dataset.id} could not be had from ${this.#options.apiUrl}: ${reasonOf(error)}.`;
+          const message = `The dataset ${dataset.id} could not be fetched from ${this.#options.apiUrl}: ${reasonOf(error)}.`;
           throw lost ? new DatasetLost(message) : new DatasetUnreachable(message, { cause: error });
         }
       }
@@ -182,14 +182,14 @@ export class DatasetCache {
       stalledMs,
       arrived: () => this.received++,
     }).catch(async (error: unknown) => {
-      // A part of a file must not fill the disk until somebody wants the file again.
+      // An incomplete file must not fill the disk until some job needs the file again.
       if (diskFault(error) !== null) await rm(path, { force: true }).catch(() => undefined);
       throw error;
     });
     try {
       const { sha256, columns_sha256 } = dataset;
       await runInHelper("checkColumns", { path, sha256, columns_sha256 }, thisProcess).catch((error: unknown) => {
-        throw isDamaged(error) ? new DatasetLost("what it sent are other bytes") : error;
+        throw isDamaged(error) ? new DatasetLost("it sent other bytes") : error;
       });
       await rename(path, this.#columnsPath(name));
       await syncDirectory(this.#directory);
@@ -198,7 +198,7 @@ export class DatasetCache {
     }
   }
 
-  /** Removes what was used longest ago until the rest keeps to the limit. */
+  /** Removes the files that were used longest ago, until the rest is within the limit. */
   async #shrink(): Promise<void> {
     const names = (await readdir(this.#directory)).filter(
       (name) => name.endsWith(".columns") && !name.startsWith("fetch-"),
@@ -211,7 +211,7 @@ export class DatasetCache {
       if (bytes <= this.#options.maxBytes) return;
       if (this.#readers.has(name) || this.#leaving.has(name)) continue;
       bytes -= size;
-      // A job that wants it now waits until it is gone, and fetches it again.
+      // A job that needs it now waits until it is removed, and fetches it again.
       const leaving = rm(this.#columnsPath(name), { force: true }).finally(() => this.#leaving.delete(name));
       this.#leaving.set(name, leaving);
       await leaving;

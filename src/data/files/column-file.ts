@@ -1,30 +1,28 @@
 /*
- * The file of typed columns that a dataset is parsed into once, so that a job that needs two
- * columns reads two columns.
+ * A dataset is parsed once, into a file of typed columns. A job that needs two columns reads only
+ * two.
  *
  *   8 bytes   length of the header, little-endian
  *   32 bytes  SHA-256 of the header
  *   header    JSON, padded with spaces to a multiple of 8:
  *             {"format": "rappel-columns-2", "content": <DatasetContent>,
  *              "sha256": [of each column's bytes]}
- *   columns   in the header's order. Numeric: a double a row, NaN for a missing cell. Date:
- *   likewise,
- *             milliseconds since 1970-01-01T00:00:00Z. Categorical and boolean: a 16-bit index into
- *             `classes` a row, 0xffff for a missing cell, padded to a multiple of 8; nothing if it
- *             has no classes
+ *   columns   in the order of the header. Numeric: one double per row, NaN for a missing cell.
+ *             Date: the same, in milliseconds since 1970-01-01T00:00:00Z. Categorical and boolean:
+ *             one 16-bit index into `classes` per row, 0xffff for a missing cell, padded to a
+ *             multiple of 8; nothing if the column has no classes
  *
- * Where a column lies follows from the header. Numbers are little-endian, like every processor this
- * runs on.
+ * The header gives the place of each column. Numbers are little-endian, as on every processor that
+ * this runs on.
  *
- * A disk, or whoever has access to it, may change a bit, and a model trained on that would be
- * another one without a word. So the header is checked whenever a file is opened, and a column
- * whenever it is read: what is handed out is what was written. This happens in a helper thread and
- * takes 0.65 ms a megabyte (65 ms for 100 MB, where the processor has instructions for SHA-256). A
- * file that fails is no loss, since it can be made again from the CSV file; one without checksums,
- * as earlier versions wrote them, fails too.
+ * A disk, or somebody with access to it, may change a bit. Then jobs would train another model, and
+ * nobody would notice. So the header is checked whenever a file is opened, and a column whenever it
+ * is read. The check runs in a helper thread and takes 0.65 ms per megabyte (65 ms for 100 MB, if
+ * the processor has instructions for SHA-256). A file that fails can be made again from the CSV
+ * file. Files without checksums, from earlier versions, fail too.
  *
- * The SHA-256 of the whole file stands for the dataset. So a content and its columns must always
- * give the same bytes: another format may be written only for the readings of later versions. The
+ * The SHA-256 of the whole file identifies the dataset. So the same content and columns must always
+ * give the same bytes, and a new format may only be written for readings of later versions. The
  * reasons of columns are left out (null), so that their wording may change.
  */
 import { createHash, type Hash } from "node:crypto";
@@ -39,8 +37,8 @@ const HASH_BYTES = 32;
 const HEADER_AT = 8 + HASH_BYTES;
 
 /**
- * Writes and syncs a new file. `content` describes the `columns`, which are taken in its order.
- * Returns the SHA-256 of the file.
+ * Writes and syncs a new file, and returns its SHA-256. `content` describes the `columns`, which
+ * are written in its order.
  */
 export async function writeColumnFile(
   path: string,
@@ -90,7 +88,7 @@ export interface ColumnsToCheck extends Pick<StoredDataset, "sha256" | "columns_
 
 /**
  * Reads all of a file.
- * @throws DamagedFile if it is not the dataset's, or not as it was written
+ * @throws DamagedFile if it is not the file of the dataset, or not as it was written
  */
 export function checkColumns({ path, sha256, columns_sha256 }: ColumnsToCheck): Promise<void> {
   return ColumnFile.with(path, async (file) => {
@@ -100,8 +98,8 @@ export function checkColumns({ path, sha256, columns_sha256 }: ColumnsToCheck): 
 }
 
 /**
- * Tells a file from others with its name by its beginning: the SHA-256 of the header, which holds
- * those of the columns. Null if `start` does not reach so far.
+ * Identifies a file by its beginning: returns the SHA-256 of the header, which contains the hashes
+ * of the columns. Null if `start` is too short for that.
  */
 export function headerHash(start: Buffer): string | null {
   return start.length < HEADER_AT ? null : start.toString("hex", 8, HEADER_AT);
@@ -128,7 +126,7 @@ export class ColumnFile {
 
   /**
    * Opens a file, hands it to `use`, and closes it whatever happens.
-   * @throws DamagedFile if it is not there or not as it was written, and whatever `use` throws
+   * @throws DamagedFile if it is missing or not as it was written, and whatever `use` throws
    */
   static async with<T>(path: string, use: (file: ColumnFile) => T | Promise<T>): Promise<T> {
     const file = await open(path).catch((error: NodeJS.ErrnoException) => {

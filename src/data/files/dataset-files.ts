@@ -1,25 +1,24 @@
 /*
- * The files of the datasets of this process' data directory. A dataset is bytes and how they are
- * read: `<sha256>.csv` are the bytes as they came, named by their hash, which all readings of them
- * share; `<columns_sha256>.columns` is what one reading made of them, named by its own hash
- * (column-file.ts). The columns of a dataset that an earlier version recorded are named by the hash
- * of the bytes.
+ * The files of the datasets in the data directory of this process. A dataset is bytes and how they
+ * are read. `<sha256>.csv` holds the bytes as they came, and is named by their hash. All readings
+ * of the bytes share it. `<columns_sha256>.columns` holds the columns of one reading, and is named
+ * by its own hash (column-file.ts). The columns of datasets from earlier versions are named by the
+ * hash of the bytes.
  *
- * Both are written under temporary names, synced, and then renamed, the columns last. An error
- * removes the temporary files. What a crash leaves behind is removed by a start that comes an hour
- * later or more, since another process may share the directory. An upload replaces files that are
- * there already, and so repairs damaged ones.
+ * Both files are written under temporary names, synced and then renamed, the columns last. After an
+ * error the temporary files are removed. Temporary files that a crash left are removed by the first
+ * start an hour later or more, because another process may share the directory. An upload replaces
+ * existing files, and so repairs damaged ones.
  *
- * The columns have checksums. When they turn out to be damaged or missing they are made again from
- * the CSV file, by the reading that the dataset has. They must become what they were: if they do
- * not, be it that the CSV file is damaged too or that this version reads it otherwise, the dataset
- * is lost.
+ * The columns have checksums. If they turn out to be damaged or missing, they are made again from
+ * the CSV file, by the reading of the dataset. The result must be the same as before. If it is not,
+ * the dataset is lost: either the CSV file is damaged too, or this version reads it differently.
  *
- * A deletion first renames the files that it takes away ("retires" them), and removes them once
- * nothing refers to them any more. A disk that does not allow it refuses before anything is lost.
- * An upload of the same dataset meanwhile either sees that they have gone or is seen
- * (src/api/datasets.ts). After a crash the next start puts retired files back. Files that nothing
- * refers to are removed by the caller, who knows the records.
+ * A deletion first renames the files ("retires" them). It removes them once no record refers to
+ * them any more. If the disk does not allow this, the rename fails before anything is lost. If the
+ * same dataset is uploaded meanwhile, either the upload sees that the files are gone, or the
+ * deletion sees the upload (src/api/datasets.ts). After a crash the next start puts retired files
+ * back. The caller knows the records, and removes files that none of them refers to.
  */
 import { randomUUID } from "node:crypto";
 import { access, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
@@ -49,16 +48,16 @@ import { SOURCE_READING, type Source } from "../source.ts";
 import { atMost, unpack, type Packing } from "../table/unpack.ts";
 
 const FINISHED = /^[0-9a-f]{64}\.(csv|columns)$/;
-/** A deletion that takes longer than this was cut off. */
+/** A deletion that takes longer than this was interrupted. */
 const [RETIRED_POLLS, RETIRED_POLL_MS] = [100, 10];
 /**
- * Each deletion has a name of its own, since it must not remove a file that another one may put
+ * Each deletion has its own name, because it must not remove a file that another deletion may put
  * back.
  */
 const RETIRED = /^retired-[0-9a-f-]{36}-([0-9a-f]{64}\.(?:csv|columns))$/;
 const UNFINISHED = /^upload-[0-9a-f-]{36}\.(csv|columns)$/;
 
-/** The log that is told when a file was repaired. */
+/** The log for repairs of files. */
 interface Log {
   warn(about: object, message: string): void;
 }
@@ -72,14 +71,14 @@ export interface Retired {
   putBack(): Promise<void>;
 }
 
-/** A table that was read and is not yet kept. */
+/** A table that has been read but is not yet kept. */
 export interface Draft {
   readonly content: ReadContent;
   /** The file of its columns, until it is kept or discarded. */
   readonly columnsPath: string;
-  /** Renames its files to their hashes. They replace files that are there already. */
+  /** Renames its files to their hashes. They replace existing files. */
   keep(): Promise<void>;
-  /** Removes what was not kept. */
+  /** Removes the files that were not kept. */
   discard(): Promise<void>;
 }
 
@@ -95,7 +94,7 @@ export class DatasetFiles {
   /** The columns that are being made again, by their path. */
   readonly #rebuilding = new Map<string, Promise<void>>();
   #probing: Promise<void> | null = null;
-  /** The latest work that was begun on the files of some bytes, by the hash of the bytes. */
+  /** The last work that was begun on the files of the same bytes, by the hash of the bytes. */
   readonly #turns = new Map<string, Promise<unknown>>();
 
   constructor(directory: string, log: Log = silent, isNeeded: IsNeeded = async () => true) {
@@ -105,8 +104,8 @@ export class DatasetFiles {
   }
 
   /**
-   * Creates the directory, or sets right what a crash left in it: deletions that were cut off are
-   * undone, uploads that were cut off some time ago are removed. To be called once, before any
+   * Creates the directory, or repairs what a crash left in it: interrupted deletions are undone,
+   * and uploads that were interrupted some time ago are removed. It is called once, before any
    * upload.
    */
   async prepare(): Promise<void> {
@@ -120,7 +119,7 @@ export class DatasetFiles {
     await removeAbandoned(this.#directory, names.filter(isLeftover));
   }
 
-  /** @throws Error that says what is wrong if nothing can be written to the directory */
+  /** @throws Error with the reason if nothing can be written to the directory */
   async probe(): Promise<void> {
     // One probe at a time: a disk that hangs must not take a thread for each caller.
     this.#probing ??= probeDirectory(this.#directory).finally(() => (this.#probing = null));
@@ -128,11 +127,11 @@ export class DatasetFiles {
   }
 
   /**
-   * The table of a CSV file, read as is asked; `packing` is undone first. Only reads as much of the
-   * body as the limit and `arrived` allow, which is told of all bytes so far, and leaves the rest
-   * unread, so that the sender can still be answered. The limit and `arrived` count unpacked bytes.
-   * @throws InvalidDataset, DatasetTooLarge, what `arrived` throws, or the body's own error if it
-   * is cut off; nothing is left on disk then.
+   * Reads a CSV file as asked, after undoing `packing`. `arrived` gets the number of bytes so far.
+   * If it throws, or the limit is reached, the rest of the body stays unread, so that the sender
+   * can still be answered. The limit and `arrived` count unpacked bytes.
+   * @throws InvalidDataset, DatasetTooLarge, what `arrived` throws, or the error of a body that is
+   * cut off. Nothing is left on disk then.
    */
   receive(
     body: Readable,
@@ -149,7 +148,7 @@ export class DatasetFiles {
   }
 
   /**
-   * The table of a spec's own source.
+   * The table of a source within a spec.
    * @throws InvalidDataset
    */
   draft(source: Source, caller = thisProcess): Promise<Draft> {
@@ -189,8 +188,8 @@ export class DatasetFiles {
   }
 
   /**
-   * Runs work on the files of the same bytes one after the other: keeping files until a record
-   * refers to them, removing files that no record refers to, making columns again.
+   * Runs work on the files of the same bytes one after the other. Such work keeps files until a
+   * record refers to them, removes files that no record refers to, or makes columns again.
    */
   async exclusively<T>(sha256: string, work: () => Promise<T>): Promise<T> {
     const turn = (this.#turns.get(sha256) ?? Promise.resolve()).then(work, work);
@@ -202,29 +201,31 @@ export class DatasetFiles {
     }
   }
 
-  /** The names of all files that were kept. */
+  /** The names of all kept files. */
   async list(): Promise<string[]> {
     return (await readdir(this.#directory)).filter((name) => FINISHED.test(name));
   }
 
-  /** Removes those of the files that were kept, or kept again, more than an hour ago. */
+  /** Removes those of the files that were last kept more than an hour ago. */
   async removeAbandoned(names: readonly string[]): Promise<void> {
     await removeAbandoned(this.#directory, names);
   }
 
-  /** Whether there is a file of the dataset: its columns, or what they can be made of. */
+  /**
+   * Whether a file of the dataset exists: its columns, or the CSV file that they can be made from.
+   */
   async has(dataset: Named): Promise<boolean> {
     return (await this.#isThere(columnsFile(dataset))) || (await this.#isThere(csvFile(dataset)));
   }
 
-  /** Whether both files of the dataset are there. */
+  /** Whether both files of the dataset exist. */
   async isWhole(dataset: Named): Promise<boolean> {
     return (await this.#isThere(columnsFile(dataset))) && (await this.#isThere(csvFile(dataset)));
   }
 
   /**
-   * Gives `read` the file of typed columns. If the file turns out to be damaged, it is made again
-   * and read once more.
+   * Calls `read` with the path of the file of typed columns. If the file turns out to be damaged,
+   * it is made again and read once more.
    * @throws DatasetLost, and whatever `read` throws
    */
   async use<T>(dataset: StoredDataset, read: (columnsPath: string) => Promise<T>): Promise<T> {
@@ -238,20 +239,18 @@ export class DatasetFiles {
       await rebuilding.finally(() => this.#rebuilding.delete(path));
     }
     return await read(path).catch((error: Error) => {
-      // It was made a moment ago. So it has been deleted since, or the disk keeps nothing.
+      // The file was made a moment ago. So it has been deleted since, or the disk does not keep
+      // files.
       throw isDamaged(error) ? new DatasetLost(error.message) : error;
     });
   }
 
-  /**
-   * Whether a file is there. Waits for a file that is retired, which is about to be removed or put
-   * back.
-   */
+  /** Whether a file exists. If it is retired, it waits until the file is removed or put back. */
   async #isThere(name: string): Promise<boolean> {
     const path = this.#path(name);
     for (let i = 0; i < RETIRED_POLLS; i++) {
       if (await exists(path)) return true;
-      // A worker that fetches its datasets has no such directory.
+      // A worker that fetches its datasets does not have this directory.
       const names = await readdir(this.#directory).catch(() => []);
       if (!names.some((other) => RETIRED.exec(other)?.[1] === name)) break;
       await sleep(RETIRED_POLL_MS);
@@ -281,7 +280,7 @@ export class DatasetFiles {
     }
   }
 
-  /** @throws DatasetLost if this does not give the columns that the dataset had */
+  /** @throws DatasetLost if the result differs from the columns that the dataset had */
   async #readAgain(dataset: StoredDataset, columns: string, why: string): Promise<void> {
     const missing = new DatasetLost(`${why} The CSV file to make it again from is missing.`);
     if (!(await this.#isThere(csvFile(dataset)))) throw missing;
@@ -294,8 +293,11 @@ export class DatasetFiles {
       throw new DatasetLost(`${why} The CSV file to make it again from is damaged as well.`);
     }
     if (!hasSameColumns(result.content, dataset)) {
-      const otherwise = "Its CSV file is sound, but this version reads it otherwise than the one that recorded it.";
-      throw new DatasetLost(`${why} ${otherwise}`, "Upload the same bytes again, and use the dataset that this gives.");
+      const otherwise = "Its CSV file is intact, but this version reads it differently than the one that recorded it.";
+      throw new DatasetLost(
+        `${why} ${otherwise}`,
+        "Upload the same bytes again, and use the dataset that this returns.",
+      );
     }
   }
 
@@ -306,7 +308,7 @@ export class DatasetFiles {
   }
 
   /**
-   * The file of typed columns, every byte of which has just been checked.
+   * The file of typed columns. Every byte of it has just been checked.
    * @throws DatasetLost
    */
   async columns(dataset: StoredDataset): Promise<OpenFile> {
@@ -324,7 +326,7 @@ export class DatasetFiles {
     return this.#path(columnsFile(dataset));
   }
 
-  /** @throws Error if the disk does not allow it; then the files are where they were */
+  /** @throws Error if the disk does not allow it; then the files have not moved */
   async retire(names: readonly string[]): Promise<Retired> {
     const id = randomUUID();
     const retiredName = (name: string) => `retired-${id}-${name}`;
@@ -347,7 +349,7 @@ export class DatasetFiles {
     else await this.#rename(retired, name);
   }
 
-  /** Renames a file if it is there. */
+  /** Renames a file if it exists. */
   async #rename(from: string, to: string): Promise<void> {
     await rename(join(this.#directory, from), join(this.#directory, to)).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "ENOENT") throw error;
@@ -366,7 +368,7 @@ function hasSameColumns(content: StoredDataset, recorded: StoredDataset): boolea
   return isDeepStrictEqual(JSON.parse(JSON.stringify(now)), then);
 }
 
-/** What the first versions recorded of a column. */
+/** What the first versions recorded about a column. */
 function firstFacts({ name, type, missing, min, max, mean, classes }: ColumnSummary) {
   return { name, type, missing, min, max, mean, classes };
 }

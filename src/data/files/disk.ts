@@ -1,10 +1,10 @@
-/** What the directories of dataset files have in common. */
+/** Functions that all directories of dataset files share. */
 import { randomUUID } from "node:crypto";
 import { open, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { diskFault } from "../../disk-fault.ts";
 
-/** A file that is still being written changes more often than this. */
+/** A file counts as abandoned if it has not changed for so long. */
 const ABANDONED_MS = 60 * 60 * 1000;
 
 /** What a probe writes. A full disk may still have room for an empty file. */
@@ -14,14 +14,13 @@ const PROBE = Buffer.alloc(4096);
 export const PROBE_NAME = /^probe-[0-9a-f-]{36}$/;
 
 /**
- * The code of a DamagedFile. An error's class is lost on the way between threads, its code is not
- * (pool.ts).
+ * The code of a DamagedFile. Between threads an error loses its class but not its code (pool.ts).
  */
 const DAMAGED = "RAPPEL_DAMAGED";
 
 /**
  * A file is missing, cut off, or holds other bytes than were written to it. There may be another
- * way to get what was in it.
+ * way to get its content.
  */
 export class DamagedFile extends Error {
   readonly code = DAMAGED;
@@ -31,7 +30,7 @@ export function isDamaged(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === DAMAGED;
 }
 
-/** @throws Error that says what is wrong if nothing can be written there */
+/** @throws Error with the reason if nothing can be written there */
 export async function probeDirectory(directory: string): Promise<void> {
   const path = join(directory, `probe-${randomUUID()}`);
   try {
@@ -46,8 +45,8 @@ export async function probeDirectory(directory: string): Promise<void> {
 }
 
 /**
- * Removes those of the files that nobody has written to for an hour. Another process may share the
- * directory and still be writing.
+ * Removes the files that have not been written to for an hour. Younger ones may be those of another
+ * process that shares the directory and is still writing.
  */
 export async function removeAbandoned(directory: string, names: readonly string[]): Promise<void> {
   const paths = names.map((name) => join(directory, name));

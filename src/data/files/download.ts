@@ -1,6 +1,6 @@
 /**
- * One attempt to get a file over HTTP. If it breaks off, what came stays on disk, and the next
- * attempt goes on from there.
+ * One attempt to download a file over HTTP. If it breaks off, the part that came stays on disk, and
+ * the next attempt continues it.
  */
 import { writeFile } from "node:fs/promises";
 import { OpenFile } from "./open-file.ts";
@@ -8,7 +8,7 @@ import { OpenFile } from "./open-file.ts";
 /** The server says that it has no such file. */
 export class NotThere extends Error {}
 
-/** At least so many bytes must come in so many milliseconds. A slower download would never end. */
+/** At least `LEAST_BYTES` must come in this time. A slower download would never end. */
 const STALLED_MS = 20_000;
 const LEAST_BYTES = 16_384;
 
@@ -17,18 +17,18 @@ export interface Download {
   readonly authorization: string;
   /** Where the file is written. */
   readonly path: string;
-  /** Replaces the 20 s. */
+  /** Replaces `STALLED_MS`. */
   readonly stalledMs?: number;
   /**
-   * The server's name for the version of a file that begins like this; null if that cannot be told
-   * yet.
+   * The server's name for the version of a file with this beginning; null if the beginning is still
+   * too short.
    */
   versionOf(start: Buffer): string | null;
-  /** Called whenever more of it has come. */
+  /** Called whenever more bytes have come. */
   arrived(): void;
 }
 
-/** @throws NotThere, or Error if it breaks off or stands still */
+/** @throws NotThere, or Error if it breaks off or stalls */
 export async function download(wanted: Download): Promise<void> {
   const { url, authorization, path, arrived, stalledMs = STALLED_MS } = wanted;
   const stalled = new AbortController();
@@ -37,7 +37,7 @@ export async function download(wanted: Download): Promise<void> {
     stalledMs,
   ).unref();
   try {
-    // A download that is packed on its way could not be continued.
+    // A download with a content encoding could not be continued.
     const headers = { authorization, "accept-encoding": "identity", ...(await rest(wanted)) };
     const { status, body } = await fetch(url, { headers, signal: stalled.signal });
     if (body === null || (status !== 200 && status !== 206)) {
@@ -49,14 +49,14 @@ export async function download(wanted: Download): Promise<void> {
       timer.refresh();
       arrived();
     });
-    // A server may begin again, and does so if it has another version by now.
+    // The server may start from the beginning. It does so if it has another version by now.
     await writeFile(path, chunks, { flag: status === 206 ? "a" : "w", flush: true });
   } finally {
     clearTimeout(timer);
   }
 }
 
-/** Asks for the part that is still missing of the version that has begun to come. */
+/** The headers that ask for the missing part of the version whose first part is here. */
 async function rest({ path, versionOf }: Download): Promise<Record<string, string>> {
   const begun = await OpenFile.open(path);
   if (begun === null) return {};

@@ -1,4 +1,4 @@
-/** A file of a dataset that is to be sent. */
+/** An open file of a dataset, for sending it. */
 import { createHash } from "node:crypto";
 import { open, type FileHandle } from "node:fs/promises";
 import { pipeline, Transform, type Readable } from "node:stream";
@@ -8,13 +8,13 @@ import { DatasetLost } from "../dataset.ts";
 const START_BYTES = 64;
 
 /**
- * It must be read by one of its streams, which closes it. It stays readable to its end even if the
- * dataset is deleted meanwhile.
+ * One of its streams must read it, and closes it. It can be read to its end even if the dataset is
+ * deleted meanwhile.
  */
 export class OpenFile {
   readonly #file: FileHandle;
   readonly bytes: number;
-  /** Its first bytes, which tell what it is. */
+  /** Its first bytes, which identify it. */
   readonly start: Buffer;
 
   private constructor(file: FileHandle, bytes: number, start: Buffer) {
@@ -40,7 +40,7 @@ export class OpenFile {
     }
   }
 
-  /** Closes a file that nobody reads after all. */
+  /** Closes a file without reading it. */
   async close(): Promise<void> {
     await this.#file.close();
   }
@@ -50,13 +50,13 @@ export class OpenFile {
     return this.#file.createReadStream({ start: first });
   }
 
-  /** All of it. The stream fails before it has given the last byte if the hash is another one. */
+  /** All bytes. If the hash is wrong, the stream fails before it has sent the last byte. */
   checked(sha256: string): Readable {
     return pipeline(this.from(0), checkedAgainst(sha256), () => undefined);
   }
 }
 
-/** Passes on what it gets. It passes the last chunk only if the whole has this hash. */
+/** Passes on what it gets, but the last chunk only if the whole has this hash. */
 function checkedAgainst(sha256: string): Transform {
   const hash = createHash("sha256");
   let last: Buffer | undefined;

@@ -1,6 +1,6 @@
 /*
- * From rows as they were split to the rows of a table. The first row names the columns. All rows
- * have the same number of cells. Blank rows are left out.
+ * Turns split rows into the rows of a table. The first row names the columns. All rows have the
+ * same number of cells. Blank rows are left out.
  *
  * A line without any cell is left out wherever it stands, unless the table has one column: then it
  * is a missing value. Empty rows at the end are always left out, whether they are lines without a

@@ -1,4 +1,4 @@
-/** From the bytes of a table to its text. */
+/** Decodes the bytes of a table to text. */
 import { TextDecoder } from "node:util";
 import type { Encoding } from "../reading.ts";
 
@@ -12,7 +12,7 @@ const WINDOWS_1252 = "€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’�
 export class Decoder {
   readonly #decoder: TextDecoder | null;
 
-  /** `fatal`: bytes that are no text throw. Else they become U+FFFD. */
+  /** `fatal`: bytes that are not text throw an error. By default they become U+FFFD. */
   constructor(encoding: Encoding, fatal = false) {
     this.#decoder = encoding === "windows-1252" ? null : new TextDecoder(encoding, { fatal });
   }

@@ -1,6 +1,6 @@
 /**
- * Files that are no CSV table, although people upload them as one. Their first bytes tell what they
- * are.
+ * Files that are not CSV tables, although people upload them as one. Their first bytes show what
+ * they are.
  */
 import { InvalidDataset } from "../dataset.ts";
 

@@ -1,24 +1,26 @@
 /*
- * Which separator a table has. Excel says so in a first line `sep=;`, which is no row. Else the
- * first rows are split by each of the four, and compared:
+ * Detects the separator of a table. Excel names it in a first line `sep=;`, which is not a row.
+ * Without such a line, the first rows are split by each of the four separators, and the results are
+ * compared:
  *
- * 1. The first row, which names the columns, has more than one cell, and most rows have as many.
- * 2. No quote stands in the way. The names differ; none is empty, but for the first one, of an
- *    index; none begins or ends with another separator.
- * 3. More rows have the number of cells that most have.
+ * 1. The first row, which names the columns, has more than one cell, and most rows have as many
+ *    cells.
+ * 2. No quote is in a wrong place. The names differ. No name is empty, except the first one of an
+ *    index. No name begins or ends with another separator.
+ * 3. The share of rows with the most common number of cells is larger.
  *
- * What is equal in all of this is decided by how unlikely a separator is elsewhere: tab, semicolon,
- * pipe, comma. A comma stands in decimal numbers and in texts.
+ * If several separators are equal in all of this, the one that is least likely within cells is
+ * taken: tab, semicolon, pipe, comma. A comma is common in decimal numbers and in texts.
  *
- * Where no separator meets the first, nearly all rows but the first may still have the same number
- * of cells, and more than one. Then the first row is no header, and its fault is told when the
- * table is read. Else the table has one column.
+ * If no separator fulfils 1, nearly all rows except the first may still have the same number of
+ * cells, and more than one. Then the first row is not a header, and reading the table reports that.
+ * Otherwise the table has one column.
  */
 import { InvalidDataset } from "../dataset.ts";
 import { separators, type Separator } from "../reading.ts";
 import { RowSplitter, type RowFormat } from "./rows.ts";
 
-/** How many rows are looked at. */
+/** Number of rows that are compared. */
 const MAX_ROWS = 200;
 const NEARLY_ALL = 0.9;
 const FEW_ROWS = 3;
@@ -26,14 +28,15 @@ const SEPARATOR_LINE = /^"?sep=(\t|[^\p{L}\p{N}\s"])"?[ \t]*(?:\r\n|\n|\r|$)/iu;
 const BY_LIKELIHOOD: readonly Separator[] = ["\t", ";", "|", ","];
 
 /**
- * Reads the line that names the separator: which one it is, and how many characters the line has.
+ * Reads the line that names the separator. Returns the separator, and the length of the line in
+ * characters.
  */
 export function separatorLine(text: string): { separator: Separator; length: number } | null {
   const [line, named] = SEPARATOR_LINE.exec(text) ?? [];
   if (line === undefined) return null;
   const separator = separators.find((known) => known === named);
   if (separator !== undefined) return { separator, length: line.length };
-  throw new InvalidDataset(`This line says that ${named} separates cells; only comma, semicolon, tab or pipe may.`, 1);
+  throw new InvalidDataset(`This line names ${named} as the separator; it must be comma, semicolon, tab or pipe.`, 1);
 }
 
 interface Candidate {
@@ -90,7 +93,7 @@ function firstRows(text: string, format: Known & RowFormat): { rows: string[][];
   }
 }
 
-/** The most common number of cells; of several the one that comes first. */
+/** The most common number of cells; of several, the one that comes first. */
 function mostCommon(rows: readonly string[][]): { cells: number; share: number } {
   const counts = new Map<number, number>();
   for (const { length } of rows) counts.set(length, (counts.get(length) ?? 0) + 1);

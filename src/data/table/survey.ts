@@ -1,16 +1,16 @@
 /*
- * Looks through the bytes of a table before they are parsed: what they are named by, and which
- * encoding they are in. It reads all of them, since the one byte that is not UTF-8 may come late.
+ * Finds the encoding of a table before it is parsed. It reads all bytes, because the only one that
+ * is not UTF-8 may be near the end.
  *
- * - A byte order mark says what follows it.
- * - Zero bytes at every other place, or nearly, are UTF-16.
- * - What is UTF-8 to its end is UTF-8.
- * - Else, if no character beyond ASCII is UTF-8, and each byte stands for one in Windows-1252, it
- *   is that.
- * - Everything else is refused with its line: a file of which only some lines are UTF-8, since
- *   either guess would spoil the others; one that breaks off within a character; a binary one.
+ * - A byte order mark gives the encoding.
+ * - Bytes of which nearly every other one is zero are UTF-16.
+ * - Bytes that are valid UTF-8 to the end are UTF-8.
+ * - If no character beyond ASCII is valid UTF-8, and each byte is a character in Windows-1252, that
+ *   is the encoding.
+ * - Everything else is refused, with its line: a file of which only some lines are UTF-8 (either
+ *   guess would damage the other lines), a file that ends within a character, and a binary file.
  *
- * What was declared is not guessed, but checked: whoever parses the bytes may rely on them.
+ * A declared encoding is not detected but checked, so that the parser may rely on it.
  */
 import { isAscii, isUtf8 } from "node:buffer";
 import { InvalidDataset } from "../dataset.ts";
@@ -18,7 +18,7 @@ import type { Encoding, ReadingOptions } from "../reading.ts";
 import { Decoder } from "./decode.ts";
 import { refuseOtherFormats } from "./formats.ts";
 
-/** No row may be as long as this, in any encoding. */
+/** Longer than any row may be, in any encoding. */
 const MAX_LINE_BYTES = 2 ** 24;
 /** How many bytes are searched for zeros, and then for the separator. */
 const START_BYTES = 2 ** 20;
@@ -67,7 +67,7 @@ async function take(chunks: AsyncIterator<Buffer>, bytes: number): Promise<Buffe
   return Buffer.concat(taken);
 }
 
-/** Looks through bytes chunk by chunk. Either step throws InvalidDataset. */
+/** Checks bytes chunk by chunk. Both methods throw InvalidDataset. */
 interface Check {
   push(chunk: Buffer): void;
   end(): Encoding;
@@ -91,8 +91,8 @@ function sixteenBit(start: Buffer): Encoding | null {
   for (let i = 0; i < start.length; i++) if (start[i] === 0) zeros[i % 2]++;
   const [even, odd] = zeros;
   const most = Math.max(even, odd);
-  // One or two zeros could be a slip. Characters without a zero byte may have one at the other
-  // place.
+  // One or two zeros could be an accident. Characters whose usual byte is not zero may have a zero
+  // in the other byte.
   if (most < 3 || most < start.length / 10 || Math.min(even, odd) > most / 10) return null;
   return odd > even ? "utf-16le" : "utf-16be";
 }
@@ -102,10 +102,10 @@ class ByteCheck implements Check {
   readonly #declared: Encoding | null;
   #rest: Buffer = Buffer.alloc(0);
   #line = 1;
-  /** The first line of each kind. */
+  /** The first line with each fault. */
   #notUtf8: number | null = null;
   #notWindows: number | null = null;
-  /** Whether there are lines in UTF-8 that are not just ASCII. */
+  /** Whether there are lines in UTF-8 that are not only ASCII. */
   #isPartlyUtf8 = false;
 
   constructor(declared: Encoding | null) {
@@ -134,7 +134,7 @@ class ByteCheck implements Check {
       return "windows-1252";
     }
     if (this.#notUtf8 === null) return "utf-8";
-    const remedy = "Save the file as UTF-8, or say ?encoding=windows-1252 if it is that.";
+    const remedy = "Save the file as UTF-8, or use ?encoding=windows-1252 if it is in that encoding.";
     if (this.#declared === "utf-8") throw this.#fault(this.#notUtf8, `is not UTF-8. ${remedy}`);
     if (this.#isPartlyUtf8) throw this.#fault(this.#notUtf8, `is not UTF-8, but other lines are. ${remedy}`);
     if (this.#notWindows !== null)
@@ -203,7 +203,7 @@ class SixteenBitCheck implements Check {
     try {
       this.#strict.decode(chunk);
     } catch {
-      throw this.#fault(text, "\uFFFD", "holds what is no character of UTF-16. Is the file binary?");
+      throw this.#fault(text, "\uFFFD", "holds bytes that are not a character of UTF-16. Is the file binary?");
     }
     if (text.includes("\0")) throw this.#fault(text, "\0", "holds a NUL character. Is the file binary?");
     this.#line += breaks(text);

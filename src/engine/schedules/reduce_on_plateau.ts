@@ -51,7 +51,7 @@ export const reduce_on_plateau = defineSchedule({
     const message = modeFault(metric, mode);
     if (message !== null) faults.push({ option: "mode", message });
     if (every_steps !== null && metric !== "train_loss") {
-      const comes = `must be null: ${metric} is computed by evaluations, and training.eval_every_epochs sets when they happen`;
+      const comes = `must be null: ${metric} comes from evaluations (training.eval_every_epochs)`;
       faults.push({ option: "every_steps", message: comes });
     }
     return faults;

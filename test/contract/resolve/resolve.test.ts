@@ -228,7 +228,10 @@ test.each([
   [data({ target: "lable" }), [expect.stringMatching(/^\/data\/target names "lable", and the dataset has only "x"/)]],
   [data({ features: ["x", "z"] }), [expect.stringMatching(/^\/data\/features\/1 names "z"/)]],
   [{ loss: { type: "mse" } }, [expect.stringMatching(/^\/data\/target names "label", which is not numeric/)]],
-  [data({ target: "price" }), [expect.stringMatching(/^\/data\/target names "price", whose values .* are no classes/)]],
+  [
+    data({ target: "price" }),
+    [expect.stringMatching(/^\/data\/target names "price", whose values .* are not classes/)],
+  ],
   [
     { schedule: { type: "reduce_on_plateau" }, ...data({ validation: null }) },
     ['/schedule/metric needs validation; set /data/validation, or follow "train_loss"'],
@@ -242,9 +245,7 @@ test.each([
   ],
   [
     { schedule: { type: "reduce_on_plateau", every_steps: 3 } },
-    [
-      "/schedule/every_steps must be null: valid_loss is computed by evaluations, and training.eval_every_epochs sets when they happen",
-    ],
+    ["/schedule/every_steps must be null: valid_loss comes from evaluations (training.eval_every_epochs)"],
   ],
   [
     { schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 }, optimizer: { type: "adagrad" } },

@@ -133,7 +133,7 @@ test("a validation column is numeric, and not the target", () => {
   const columns = table(numeric("x"), categorical("k"), numeric("y"));
   const messages = (column: string) =>
     checkData(columns, dataSpec({ features: ["x"], validation: { column } }), "value").map(({ message }) => message);
-  expect(messages("k")).toEqual(['names "k", which is not numeric; rows with 1 are chosen']);
+  expect(messages("k")).toEqual(['names "k", which is not numeric: it must hold 1 in the rows that are chosen']);
   expect(messages("y")).toEqual(['names "y", the target']);
 });
 

@@ -55,7 +55,7 @@ test("default features leave out what is used otherwise, declared away, excluded
 test("a table without a default feature is refused", () => {
   const table = tableOf([categorical("id", { all_different: true }), column("y")]);
   expect(faultsOf(table, dataSpec())).toEqual([
-    "/data/features must list columns, since no column is a feature by default",
+    "/data/features must list columns, because no column is a feature by default",
   ]);
 });
 
@@ -66,7 +66,7 @@ test("only a column that is there, and neither target nor feature, is excluded",
     '/data/exclude/1 names "nothing", and the dataset has only "x", "z", "y"',
   ]);
   expect(faultsOf(table, dataSpec({ features: ["x"], exclude: ["z", "x"] }))).toEqual([
-    '/data/exclude/1 names "x", which is one of /data/features; leave it out there, or set that to null',
+    '/data/exclude/1 names "x", which is one of /data/features: remove it there, or set /data/features to null',
   ]);
 });
 
@@ -155,7 +155,7 @@ test("a doubtful mark and a feature without values are told", () => {
     {
       pointer: "/data/features",
       code: "untrained_feature",
-      message: 'uses "x", of which no row that trains has a value: nothing can be learned from it',
+      message: 'uses "x", which has no value in any row that trains: nothing can be learned from it',
     },
   ]);
 });

@@ -80,7 +80,9 @@ test("a boolean feature is one of two classes, and a boolean target 1 where it i
   // Also where all of them are.
   const sure = "x,y\n1,yes\n2,yes\n";
   expect([...(await encoded(sure, plain(), "probability")).targets]).toEqual([1, 1]);
-  await expect(encoded(csv, plain(), "value")).rejects.toThrow(/"y", which is not numeric as this loss needs it/);
+  await expect(encoded(csv, plain(), "value")).rejects.toThrow(
+    /"y", which is not numeric, but this loss needs numbers/,
+  );
 });
 
 test("rows marked with true validate", async () => {
@@ -95,7 +97,7 @@ test("a date is no target", async () => {
   const { content } = await dataset("x,y\n1,2024-01-01\n2,2024-01-02\n");
   for (const targets of ["class", "value", "probability"] as const)
     expect(checkData(content, dataSpec(), targets)).toEqual([
-      { pointer: "/data/target", message: 'names "y", which holds dates, and a target is a number or a class' },
+      { pointer: "/data/target", message: 'names "y", which holds dates, but a target must be a number or a class' },
     ]);
 });
 

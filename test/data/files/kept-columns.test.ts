@@ -118,8 +118,8 @@ describe("columns", () => {
     const lost = await files.use(recorded(kept), readAll).catch((error: unknown) => error);
     expect(lost).toBeInstanceOf(DatasetLost);
     expect(lost).toMatchObject({
-      message: expect.stringContaining("this version reads it otherwise"),
-      remedy: "Upload the same bytes again, and use the dataset that this gives.",
+      message: expect.stringContaining("this version reads it differently"),
+      remedy: "Upload the same bytes again, and use the dataset that this returns.",
     });
     expect(await onDisk()).toEqual(before);
   });

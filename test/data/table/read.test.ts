@@ -58,7 +58,7 @@ test.each<[string, string | Buffer, number | null, RegExp, Partial<ReadingOption
   ["a NUL in lines that end with CR", "a,b\r1,2\r3,\0", 3, /NUL/],
   ["a NUL character in UTF-16", Buffer.from("a,b\n1,2\n3,\0\n", "utf16le"), 3, /NUL/],
   ["half a character of UTF-16", Buffer.from("\uFEFFa,b\n1,2\n3", "utf16le").subarray(0, -1), 3, /cut off/],
-  ["half a pair of UTF-16", Buffer.from("a,b\n1,2\n\ud800,2\n", "utf16le"), 3, /no character of UTF-16/],
+  ["half a pair of UTF-16", Buffer.from("a,b\n1,2\n\ud800,2\n", "utf16le"), 3, /not a character of UTF-16/],
   ["gzip that is cut off", gzipSync("a,b\n1,2\n").subarray(0, -5), null, /damaged or cut off/],
   ["gzip that is damaged", Buffer.from(gzipSync(long)).fill(1, 20, 40), null, /damaged or cut off/],
   ["gzip within gzip", gzipSync(gzipSync("a,b\n1,2\n")), null, /gzip twice/],

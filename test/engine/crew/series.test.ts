@@ -8,13 +8,13 @@ import { readSafetensors } from "../../../src/engine/state/safetensors.ts";
 import { isWeight } from "../../../src/engine/state/state.ts";
 import { member, smallJob } from "../../support/training.ts";
 
-interface Told {
+interface Reported {
   readonly entries: LogEntry[];
   readonly evaluations: Evaluation[];
   readonly states: Map<number, Uint8Array>;
 }
 
-async function told(job: TrainingJob, threads: number, state: Uint8Array | null = null): Promise<Told> {
+async function reported(job: TrainingJob, threads: number, state: Uint8Array | null = null): Promise<Reported> {
   const entries: LogEntry[] = [];
   const evaluations: Evaluation[] = [];
   const states = new Map<number, Uint8Array>();
@@ -36,7 +36,7 @@ async function told(job: TrainingJob, threads: number, state: Uint8Array | null 
 test.each([null, 0.5, { max_norm: 0.5, norm_type: "inf" as const }])("whatever is clipped (%j)", async (clip) => {
   const job = () =>
     smallJob({ training: { clip_grad_norm: clip, epochs: 12, log_every_steps: 5, eval_every_epochs: 3 } });
-  const whole = await told(job(), 1);
+  const whole = await reported(job(), 1);
   expect(whole.evaluations.map(({ step }) => step)).toEqual([18, 36, 54, 72]);
   expect(whole.entries.every(({ grad_norm }) => (clip === null ? grad_norm === null : grad_norm! > 0))).toBe(true);
   expect(whole.entries).toHaveLength(15);
@@ -45,7 +45,7 @@ test.each([null, 0.5, { max_norm: 0.5, norm_type: "inf" as const }])("whatever i
   const steps = [...whole.states.keys()].filter((step) => step < 72);
   const some = new Set([steps[0], steps.find((step) => step % 5 !== 0)!, steps.at(-1)!]);
   for (const step of some) {
-    const resumed = await told(job(), 3, whole.states.get(step));
+    const resumed = await reported(job(), 3, whole.states.get(step));
     expect(resumed.entries).toEqual(whole.entries.filter((entry) => entry.step > step));
     expect(resumed.evaluations).toEqual(whole.evaluations.filter((evaluation) => evaluation.step > step));
   }
@@ -59,7 +59,7 @@ test("the norm of a gradient is that of the step which plain descent makes with 
       schedule: { ...member("schedules", "constant"), interval: "step", warmup_steps: 0 },
       training: { clip_grad_norm: 1e9, log_every_steps: 1, epochs, batch_size: "full" },
     });
-    const { entries, states } = await told(job, 2);
+    const { entries, states } = await reported(job, 2);
     const weights = [...readSafetensors(states.get(epochs)!).tensors.values()]
       .filter(({ name }) => isWeight(name))
       .flatMap(({ bytes }) => [...new Float32Array(bytes.slice().buffer)]);

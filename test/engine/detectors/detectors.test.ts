@@ -256,7 +256,7 @@ describe("what is observed", () => {
   });
 
   test("of units is told if the step's last batch has sixteen rows, or as many as any", async () => {
-    const told = async (rows: number, batch_size: number) => {
+    const reported = async (rows: number, batch_size: number) => {
       const observe = { every_steps: 16, per_layer: false };
       const { observed } = await train(
         watched({ data: classes(rows, 8), observe, training: { epochs: 1, batch_size } }),
@@ -264,8 +264,8 @@ describe("what is observed", () => {
       return "dead_fraction" in observed[0][1];
     };
     // Four fifths of the rows train, so that the sixteenth batch of 32 has 15 and 16 of them.
-    expect([await told(619, 32), await told(620, 32), await told(640, 32)]).toEqual([false, true, true]);
-    expect(await told(640, 8)).toBe(true);
+    expect([await reported(619, 32), await reported(620, 32), await reported(640, 32)]).toEqual([false, true, true]);
+    expect(await reported(640, 8)).toBe(true);
   });
 
   test("of clipping is the part of steps since the last observation", async () => {

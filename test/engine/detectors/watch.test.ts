@@ -98,11 +98,11 @@ describe("diverging", () => {
   test("tells how far the gradient grew since the loss was lowest, and only then", () => {
     const norm = (gradientNorm: number) => observations([{ gradientNorm }])[0];
     const [low, ...high] = windows(0.5, 2, 2);
-    const told = (...norms: number[]) =>
+    const reported = (...norms: number[]) =>
       watch("diverging", { patience: 2 }, [norm(500), norm(4), low, ...norms.map(norm), ...high]).at(-1)!.seen;
-    expect(told(6, 40, 8)).toMatch(/from 0\.5 at step 10 to 2 at step 30 while the gradient norm grew 10-fold$/);
-    expect(told(6, NaN, 8)).toMatch(/to 2 at step 30$/);
-    expect(told(9, Infinity)).toContain("grew 2-fold");
+    expect(reported(6, 40, 8)).toMatch(/from 0\.5 at step 10 to 2 at step 30 while the gradient norm grew 10-fold$/);
+    expect(reported(6, NaN, 8)).toMatch(/to 2 at step 30$/);
+    expect(reported(9, Infinity)).toContain("grew 2-fold");
   });
 });
 
@@ -240,9 +240,9 @@ describe("dead_relu", () => {
 
   test("is about the worst layer, in a row", () => {
     const all = [[layer(5)], [layer(6)], [layer(5)], [layer(6), layer(7, "3")], [layer(1), layer(8, "3")]];
-    const told = found(facts(), ...all);
-    expect(when(told)).toEqual([4]);
-    expect(told[4]).toMatchObject({ cause: "dead_units", data: { dead_fraction: 0.8, layer: "3" } });
+    const reported = found(facts(), ...all);
+    expect(when(reported)).toEqual([4]);
+    expect(reported[4]).toMatchObject({ cause: "dead_units", data: { dead_fraction: 0.8, layer: "3" } });
   });
 
   test("measures a layer by its part that is dead, and not by how many units that is", () => {
