@@ -40,6 +40,12 @@ export interface KernelExports {
   readonly norm_part: (address: number, count: number, p: number) => number;
   readonly norm_of: (sum: number, p: number) => number;
   readonly sum_f64: (address: number, count: number) => number;
+  // src/engine/layers/adaptive_avg_pool2d/kernel.as.ts
+  readonly adaptive_avg_pool_forward: (y: number, x: number, planes: number, height: number, width: number, rows: number, columns: number) => void;
+  readonly adaptive_avg_pool_backward: (dx: number, dy: number, planes: number, height: number, width: number, rows: number, columns: number) => void;
+  // src/engine/layers/avg_pool2d/kernel.as.ts
+  readonly avg_pool_forward: (y: number, x: number, planes: number, height: number, width: number, rows: number, columns: number, kernelRows: number, kernelColumns: number, strideRows: number, strideColumns: number, paddingRows: number, paddingColumns: number, countPadding: number, divisor: number) => void;
+  readonly avg_pool_backward: (dx: number, dy: number, planes: number, height: number, width: number, rows: number, columns: number, kernelRows: number, kernelColumns: number, strideRows: number, strideColumns: number, paddingRows: number, paddingColumns: number, countPadding: number, divisor: number) => void;
   // src/engine/layers/conv2d/kernel.as.ts
   readonly conv_window: (to: number, from: number, channels: number, height: number, width: number, top: number, rows: number, left: number, columns: number, stride: number) => void;
   readonly conv_gather: (to: number, from: number, rows: number, k: number, rowBytes: number, steps: number) => void;
@@ -63,6 +69,11 @@ export interface KernelExports {
   // src/engine/layers/lstm/kernel.as.ts
   readonly lstm_forward: (row: number, rowStride: number, recurrent: number, h: number, c: number, y: number, cells: number, yStride: number, samples: number, hidden: number) => void;
   readonly lstm_backward: (row: number, rowStride: number, dy: number, dCells: number, dyStride: number, dh: number, dc: number, gates: number, samples: number, hidden: number) => void;
+  // src/engine/layers/max_pool2d/kernel.as.ts
+  readonly max_pool_forward: (y: number, places: number, x: number, planes: number, height: number, width: number, rows: number, columns: number, kernelRows: number, kernelColumns: number, strideRows: number, strideColumns: number, paddingRows: number, paddingColumns: number, dilationRows: number, dilationColumns: number) => void;
+  readonly max_pool_backward: (dx: number, dy: number, places: number, planes: number, size: number, count: number) => void;
+  // src/engine/layers/permute/kernel.as.ts
+  readonly copy_apart: (to: number, from: number, rows: number, columns: number, rowBytes: number, columnBytes: number) => void;
   // src/engine/layers/relu/kernel.as.ts
   readonly relu_forward: (x: number, y: number, n: number) => void;
   readonly relu_backward: (x: number, g: number, d: number, n: number) => void;
