@@ -1,264 +1,56 @@
 // How long single requests block the event loop of the api: the longest stretch for each of a
 // number of hostile requests.
-import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
+import { hostile, prepare, type Hostile, type Target } from "./hostile.ts";
 import { Processes } from "./processes.ts";
 
-/** Time after an answer in which the rest of the work is reported. */
-const SETTLE_MS = 300;
-const POINTS = 100_000;
-const EVENTS = 100_000;
-const JOBS = 3000;
+/** What node loads before the service's own program. */
+export const MONITOR = ["--import", "./bench/stall-monitor.ts"];
 
-interface Target {
-  readonly address: string;
-  readonly redis: Redis;
-  /**
-   * The ids of a job that has ended, with as many metrics and events as a job may have, and of a
-   * wide dataset.
-   */
-  readonly job: string;
-  readonly wide: string;
+export interface Stall {
+  readonly request: string;
+  readonly status: number;
+  readonly stall_ms: number;
+  readonly ms: number;
 }
 
-interface Hostile {
-  readonly name: string;
-  ask(target: Target): Promise<Response>;
-}
-
-const model = (layers: object[]) => ({ layers: [...layers, { type: "linear" }] });
-const base = {
-  data: { synthetic: { type: "two_moons", rows: 100 }, target: "target", validation: { every: 5 } },
-  model: model([{ type: "linear", out_features: 4 }, { type: "relu" }]),
-  loss: { type: "cross_entropy" },
-  optimizer: { type: "adam" },
-  training: { epochs: 2, batch_size: 20 },
-  checkpoint: { keep_best: true },
-};
-
-function post(path: string, body: unknown, { address }: Target, type = "application/json"): Promise<Response> {
-  const text = typeof body === "string" ? body : JSON.stringify(body);
-  return fetch(address + path, { method: "POST", body: text, headers: { "content-type": type } });
-}
-
-const validate = (name: string, changes: () => object | string): Hostile => ({
-  name,
-  ask: (target) => {
-    const made = changes();
-    return post("/v1/jobs?validate_only=true", typeof made === "string" ? made : { ...base, ...made }, target);
-  },
-});
-const preview = (name: string, schedule: () => object): Hostile => ({
-  name: `preview: ${name}`,
-  ask: (target) => post("/v1/schedules/preview", { schedule: schedule(), lr: 0.1, steps: 100_000 }, target),
-});
-const read = (name: string, path: (target: Target) => string, headers: Record<string, string> = {}): Hostile => ({
-  name,
-  ask: (target) => fetch(target.address + path(target), { headers }),
-});
-const fork = (name: string, overrides: () => unknown): Hostile => ({
-  name: `fork: ${name}`,
-  ask: (target) => {
-    const made = overrides();
-    const body = typeof made === "string" ? made : JSON.stringify({ step: "final", overrides: made });
-    return post(`/v1/jobs/${target.job}/fork`, body, target);
-  },
-});
-
-const range = (count: number) => Array.from({ length: count }, (_, i) => i);
-const named = (count: number, value: unknown, length = 8) =>
-  Object.fromEntries(range(count).map((i) => [`${i}`.padStart(length, "k"), value]));
-const milestones = range(9999).map((i) => i + 1);
-const nested = (depth: number, open: string, close: string) => open.repeat(depth) + close.repeat(depth);
-const linear = (count: number) =>
-  range(count).map((i) => ({ type: "linear", out_features: 1, name: `layer_${i}_${"a".repeat(40)}` }));
-
-const hostile: Hostile[] = [
-  preview("multi_step", () => ({ type: "multi_step", milestones, gamma: 0.999 })),
-  preview("piecewise", () => ({ type: "piecewise", milestones, factors: milestones, interpolation: "cosine" })),
-  preview("31 chained", () => ({
-    type: "chained",
-    schedulers: [
-      { type: "chained", schedulers: range(14).map(() => ({ type: "multi_step", milestones, gamma: 0.9999 })) },
-      ...range(15).map(() => ({ type: "exponential", gamma: 0.99999 })),
-    ],
-  })),
-  preview("one_cycle", () => ({ type: "one_cycle", max_lr: 1, total_steps: 100_000 })),
-  validate("a million synthetic rows", () => ({
-    data: { synthetic: { type: "two_moons", rows: 1_000_000, noise: 0.1 }, target: "target" },
-  })),
-  validate("10,000 inline columns", () => ({
-    data: {
-      inline: { columns: range(10_000).map((i) => `c${i}`), rows: range(20).map((i) => range(10_000).fill(i)) },
-      target: "c0",
-    },
-  })),
-  validate("inline columns of one name", () => ({
-    data: { inline: { columns: range(10_000).map(() => "c"), rows: [range(10_000)] }, target: "c" },
-  })),
-  validate("a million inline rows", () => ({
-    data: { inline: { columns: ["a"], rows: range(500_000).map(() => []) }, target: "a" },
-  })),
-  validate("inline rows that are all wrong", () => ({
-    data: {
-      inline: { columns: range(10_000).map((i) => `c${i}`), rows: range(40).map(() => range(10_000).map(() => [])) },
-      target: "c0",
-    },
-  })),
-  validate("9,999 bad metadata keys", () => ({
-    metadata: (named(9999, 1, 150).valueOf() as object) && { ...named(9999, "v", 150), "": "" },
-  })),
-  validate("9,999 unknown members", () => named(9999, 1, 100)),
-  validate("objects of 9,999 members within each other", () => ({ metadata: named(9, named(999, named(9, 1))) })),
-  validate("arrays 1,000,000 deep", () => nested(1_000_000, "[", "]")),
-  validate("objects 300,000 deep", () => nested(300_000, '{"a":', "1").slice(0, -300_000) + `1${"}".repeat(300_000)}`),
-  validate("2 MiB of small arrays", () => ({ x: range(9999).map(() => range(60).map(() => [])) })),
-  validate("256 wrong layers", () => ({
-    model: { layers: range(256).map((i) => ({ type: `linera${i}`, ...named(30, 1, 60) })) },
-  })),
-  validate("10,000 wrong layers", () => ({
-    model: { layers: range(9999).map((i) => ({ type: `x${i}`, a: 1, b: 2 })) },
-  })),
-  validate("128 patterns on 256 layers", () => ({
-    model: model(linear(255)),
-    parameter_groups: range(64).map(() => ({ parameters: ["*a".repeat(60), "*a?".repeat(40)], lr_scale: 2 })),
-  })),
-  validate("a weight for 9,999 classes", () => ({ loss: { type: "cross_entropy", weight: named(9999, 1) } })),
-  validate("9,999 features that are not there", () => ({
-    data: {
-      synthetic: { type: "linear", rows: 10 },
-      target: "target",
-      features: range(9999).map((i) => `f${i}`.padEnd(150, "x")),
-    },
-  })),
-  {
-    name: "9,999 features of a wide dataset, misspelt",
-    ask: (target) =>
-      post(
-        "/v1/jobs?validate_only=true",
-        { ...base, data: { dataset: target.wide, target: "c0", features: range(9999).map((i) => `f${i}`) } },
-        target,
-      ),
-  },
-  {
-    name: "a job on a wide dataset",
-    ask: (target) =>
-      post("/v1/jobs?validate_only=true", { ...base, data: { dataset: target.wide, target: "c0" } }, target),
-  },
-  read("a wide dataset", ({ wide }) => `/v1/datasets/${wide}`),
-  read("a list of datasets", () => "/v1/datasets?limit=100"),
-  {
-    name: "170 MiB of commas",
-    ask: (target) => post("/v1/datasets", `x,y\n${",".repeat(170 * 2 ** 20)}`, target, "text/csv"),
-  },
-  {
-    name: "an upload of 100 MB",
-    ask: (target) => post("/v1/datasets", `x,y\n${"1,2\n".repeat(25_000_000)}`, target, "text/csv"),
-  },
-  read("metrics of 100,000 points a series", ({ job }) => `/v1/jobs/${job}/metrics?max_points=10000`),
-  read("the last of them", ({ job }) => `/v1/jobs/${job}/metrics?from_step=99000`),
-  read("one series of them", ({ job }) => `/v1/jobs/${job}/metrics?names=train_loss&max_points=2`),
-  read("100,000 events", ({ job }) => `/v1/jobs/${job}/events?limit=100`),
-  read("100,000 events as a stream", ({ job }) => `/v1/jobs/${job}/events`, { accept: "text/event-stream" }),
-  read("diagnosis", ({ job }) => `/v1/jobs/${job}/diagnosis`),
-  read("a list by metadata of thousands of jobs", () => "/v1/jobs?limit=100&metadata.team=none"),
-  read(
-    "14 KiB of unknown parameters",
-    () =>
-      `/v1/jobs?${range(1800)
-        .map((i) => `a${i}=`)
-        .join("&")}`,
-  ),
-  read(
-    "14 KiB of metadata filters",
-    () =>
-      `/v1/jobs?${range(900)
-        .map((i) => `metadata.${i}=`)
-        .join("&")}`,
-  ),
-  read("14 KiB of statuses", () => `/v1/jobs?status=${",".repeat(14_000)}`),
-  read(
-    "7,000 known statuses",
-    () =>
-      `/v1/jobs?status=${range(1800)
-        .map(() => "failed")
-        .join(",")}`,
-  ),
-  fork("2 MiB of members", () => named(9999, 1, 180)),
-  fork("patches within patches", () => ({ model: named(30, named(30, named(30, named(3, 1)))) })),
-  fork("objects 300,000 deep", () => `{"step":"final","overrides":${'{"a":'.repeat(300_000)}1${"}".repeat(300_001)}`),
-  fork("256 other layers", () => ({ model: model(linear(255)) })),
-];
-
-/**
- * Creates thousands of jobs that have ended, one of them with as many rows, series and events as a
- * job may have.
- */
-async function prepare(address: string, redis: Redis): Promise<Target> {
-  const target = { address, redis, job: "", wide: "" };
-  const columns = range(10_000).map((i) => `c${i}`);
-  const csv = [columns, ...range(12).map((row) => columns.map((_, i) => (row * i) % 7))]
-    .map((cells) => cells.join(","))
-    .join("\n");
-  for (let i = 0; i < 10; i++) {
-    const answer = await post("/v1/datasets", `${csv}\n${range(10_000).fill(i).join(",")}`, target, "text/csv");
-    target.wide = ((await answer.json()) as { id: string }).id;
-  }
-  const { id } = (await (await post("/v1/jobs", base, target)).json()) as { id: string };
-  target.job = id;
-  for (;;) {
-    const { status } = (await (await fetch(`${address}/v1/jobs/${id}`)).json()) as { status: string };
-    if (status === "succeeded") break;
-    await sleep(50);
-  }
-  const key = `{rappel}:owner:default:job:${id}`;
-  const series = ["train_loss", "learning_rate", "grad_norm", "valid_loss", "valid_accuracy", "valid_macro_f1"];
-  for (let from = 0; from < POINTS; from += 1000) {
-    const rows = range(1000).flatMap((i) => {
-      const values = series.map((name, n) => [name, Math.sin(from + i) * Math.exp(n / 7)]);
-      return [from + i, JSON.stringify({ step: from + i, ...Object.fromEntries(values) })];
-    });
-    const event = {
-      run: 1,
-      created_at: 1e12,
-      type: "evaluated",
-      message: "Evaluated.",
-      step: from,
-      data: named(9, 0.123456789),
-    };
-    await redis.zadd(`${key}:metrics`, ...rows);
-    await redis.rpush(`${key}:events`, ...range(EVENTS / 100).map(() => JSON.stringify(event)));
-  }
-  for (let i = 0; i < JOBS; i++) {
-    const copy = `job_0000000000000000000000${i.toString(10).padStart(4, "0")}`;
-    await redis.copy(key, `{rappel}:owner:default:job:${copy}`);
-    await redis.zadd("{rappel}:owner:default:jobs", 0, copy);
-  }
-  return target;
+/** `longestStall` asks the monitor, which begins anew with each answer. */
+export async function measure(
+  { name, ask }: Hostile,
+  target: Target,
+  longestStall: () => Promise<number>,
+): Promise<Stall> {
+  await longestStall();
+  const asked = ask(target);
+  const began = performance.now();
+  const answer = await asked.catch((error: unknown) => error as Error);
+  const status = answer instanceof Response ? answer.status : 0;
+  if (answer instanceof Response) await answer.arrayBuffer().catch(() => undefined);
+  const ms = Math.round(performance.now() - began);
+  // What the service has still to do for it comes before this.
+  await fetch(`${target.address}/healthz`);
+  return { request: name, status, stall_ms: Math.round(await longestStall()), ms };
 }
 
 export async function benchStalls(): Promise<void> {
   await using processes = await Processes.create();
-  let longest = 0;
-  const program = ["--import", "./bench/stall-monitor.ts", "src/main.ts"];
-  const started = await processes.start(program, {}, ({ msg, ms }) => {
-    if (msg === "stall") longest = Math.max(longest, Number(ms));
+  let told = Promise.withResolvers<number>();
+  const started = await processes.start([...MONITOR, "src/main.ts"], {}, ({ msg, ms }) => {
+    if (msg === "longest stall") told.resolve(Number(ms));
   });
+  const longestStall = async () => {
+    told = Promise.withResolvers();
+    process.kill(started.pid, "SIGUSR2");
+    return await told.promise;
+  };
   const redis = new Redis(started.redis);
   const target = await prepare(started.address, redis);
-  const rows: { request: string; status: number; stall_ms: number; ms: number }[] = [];
-  for (const { name, ask } of hostile) {
-    const prepared = ask(target);
-    await sleep(0);
-    longest = 0;
-    const began = performance.now();
-    const answer = await prepared.catch((error: unknown) => error as Error);
-    const status = answer instanceof Response ? answer.status : 0;
-    if (answer instanceof Response) await answer.arrayBuffer().catch(() => undefined);
-    const ms = Math.round(performance.now() - began);
-    await sleep(SETTLE_MS);
-    rows.push({ request: name, status, stall_ms: Math.round(longest), ms });
-    console.log(`${String(Math.round(longest)).padStart(7)} ms  ${String(status).padStart(3)}  ${name} (${ms} ms)`);
+  const rows: Stall[] = [];
+  for (const request of hostile) {
+    const stall = await measure(request, target, longestStall);
+    rows.push(stall);
+    const { stall_ms, status, ms } = stall;
+    console.log(`${String(stall_ms).padStart(7)} ms  ${status}  ${request.name} (${ms} ms)`);
   }
   redis.disconnect();
   console.log(JSON.stringify({ bench: "stalls", rows }));

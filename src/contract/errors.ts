@@ -86,7 +86,9 @@ export class Faulty extends Problem {
  */
 export function faulty(code: "invalid_spec" | "invalid_parameter", faults: readonly Fault[]): Faulty {
   const [{ pointer, message }] = faults;
-  const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : "";
+  // Long lists are not checked beyond their hundredth fault.
+  const atLeast = faults.length < MAX_FAULTS ? "" : "at least ";
+  const more = faults.length > 1 ? ` (and ${atLeast}${faults.length - 1} more)` : "";
   const end = message.endsWith("?") && more === "" ? "" : ".";
   return new Faulty(code, `${pointer || "The body"} ${message}${more}${end}`, faults);
 }

@@ -71,8 +71,9 @@ function isCell(value: unknown): value is Cell {
   return value === null || typeof value === "string" || Number.isFinite(value);
 }
 
-/** Writes the table as a new CSV file. Runs in a helper thread. */
-export async function writeSource({ source, csv }: { source: Source; csv: string }): Promise<void> {
+/** Writes the table of a `Source`, which is JSON, as a new CSV file. Runs in a helper thread. */
+export async function writeSource({ source: json, csv }: { source: string; csv: string }): Promise<void> {
+  const source = JSON.parse(json) as Source;
   const { columns, rows } = "inline" in source ? source.inline : syntheticTable(source.synthetic);
   await writeFile(csv, lines(columns, rows), { flag: "wx", flush: true });
 }

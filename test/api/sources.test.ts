@@ -129,6 +129,15 @@ test("more arrays than the largest table has rows are refused before they are pa
   expect((await withArrays(299_000)).body.errors).not.toContainEqual(expect.objectContaining({ pointer: "" }));
 });
 
+test("more members of objects than any spec has are refused before they are parsed", async () => {
+  const withMembers = (count: number) =>
+    validate({ synthetic: Object.fromEntries(Array.from({ length: count }, (_, i) => [`k:${i}`, i])) });
+  const { status, body } = await withMembers(30_000);
+  const message = expect.stringMatching(/^must have at most 30000 members of objects, not 300\d\d$/);
+  expect([status, body.errors]).toEqual([422, [{ pointer: "", message }]]);
+  expect((await withMembers(29_000)).body.errors).not.toContainEqual(expect.objectContaining({ pointer: "" }));
+});
+
 test("a name that JavaScript would drop is refused", async () => {
   const spec = JSON.stringify(specFor("", { metadata: { x: "1" } })).replace('"x"', '"__proto__"');
   const headers = { "content-type": "application/json" };

@@ -58,15 +58,19 @@ const MAX_DEPTH = 64;
 /** An inline table of a mebibyte has 262,144 rows at most. */
 const MAX_CONTAINERS = 300_000;
 
+/** The largest specs have some thousands. */
+const MAX_MEMBERS = 30_000;
+
 /**
- * What is wrong with how many objects and arrays there are, and with how they lie within each
- * other; a million of them take the parser 150 ms, and this 5.
+ * What is wrong with the number of objects, arrays and members of objects, and with how deeply they
+ * are nested. The parser takes 150 ms for a million arrays or 150,000 members; this takes 5.
  */
 function nestingProblem(text: string): Problem | null {
   const [quote, backslash] = ['"', "\\"];
   let depth = 0;
   let deepest = 0;
   let containers = 0;
+  let members = 0;
   for (let at = 0; at < text.length; at++) {
     const character = text[at];
     if (character === "[" || character === "{") {
@@ -74,14 +78,22 @@ function nestingProblem(text: string): Problem | null {
       containers++;
     } else if (character === "]" || character === "}") {
       depth--;
+    } else if (character === ":") {
+      members++;
     } else if (character === quote) {
       for (at++; at < text.length && text[at] !== quote; at++) if (text[at] === backslash) at++;
     }
   }
-  if (deepest <= MAX_DEPTH && containers <= MAX_CONTAINERS) return null;
+  const wrong = [
+    ...(deepest > MAX_DEPTH ? ["is nested too deeply"] : []),
+    ...(containers > MAX_CONTAINERS
+      ? [`must have at most ${MAX_CONTAINERS} objects and arrays, not ${containers}`]
+      : []),
+    ...(members > MAX_MEMBERS ? [`must have at most ${MAX_MEMBERS} members of objects, not ${members}`] : []),
+  ];
+  if (wrong.length === 0) return null;
   if (depth !== 0) return new Problem("malformed_json", "The body is not JSON: not every bracket in it is closed.");
-  const many = `must have at most ${MAX_CONTAINERS} objects and arrays, not ${containers}`;
-  return faulty("invalid_spec", [{ pointer: "", message: deepest > MAX_DEPTH ? "is nested too deeply" : many }]);
+  return faulty("invalid_spec", [{ pointer: "", message: wrong[0] }]);
 }
 
 /**

@@ -15,7 +15,7 @@
  * hash.
  */
 import { createHash } from "node:crypto";
-import { canonicalJson } from "./canonical.ts";
+import { canonicalJson, isTable } from "./canonical.ts";
 import type { ResolvedSpec } from "../schema/spec.ts";
 
 /**
@@ -57,8 +57,7 @@ function numbersOf({ detectors, observe, ...spec }: ResolvedSpec): object {
 
 function essence(value: unknown, path: string): unknown {
   if (typeof value !== "object" || value === null) return value;
-  // A shortcut for the rows of a table, because there may be many.
-  if (Array.isArray(value) && value.every((item) => typeof item !== "object" || item === null)) return value;
+  if (isTable(value)) return value;
   if (Array.isArray(value)) return value.map((item) => essence(item, path));
   const members = Object.entries(value).filter(([name, member]) => !isNeutral(member, below(path, name)));
   return Object.fromEntries(members.map(([name, member]) => [name, essence(member, below(path, name))]));

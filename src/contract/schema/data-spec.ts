@@ -3,6 +3,7 @@ import { z } from "zod";
 import { declaredTypes } from "../../data/reading.ts";
 import { MAX_INLINE_BYTES, type Cell } from "../../data/source.ts";
 import { SYNTHETIC_TYPES } from "../../data/synthetic.ts";
+import { listOf } from "./list.ts";
 
 export const seed = z.int().min(0).default(0);
 const columnName = z.string().min(1).max(1024);
@@ -69,7 +70,7 @@ const Preprocess = z
 
 const Inline = z
   .strictObject({
-    columns: z.array(columnName).min(1).max(10_000),
+    columns: listOf(columnName).min(1).max(10_000),
     // data/source.ts checks each row. zod would take a hundred times as long for a megabyte of
     // cells.
     rows: z
@@ -112,8 +113,7 @@ export const Data = z
     inline: Inline.optional(),
     synthetic: SyntheticSource.optional(),
     target: columnName.describe("The column to predict."),
-    features: z
-      .array(columnName)
+    features: listOf(columnName)
       .min(1)
       .max(10_000)
       .nullable()
@@ -121,7 +121,7 @@ export const Data = z
       .describe(
         "The columns to predict from. Null: all except the target, the columns of `exclude`, `validation` and `test`, columns declared `ignore` or `text`, and columns of texts or integers that are nearly all different.",
       ),
-    exclude: z.array(columnName).max(10_000).default([]).describe("Columns that are not features."),
+    exclude: listOf(columnName).max(10_000).default([]).describe("Columns that are not features."),
     columns: z
       .record(columnName, z.enum(declaredTypes))
       .default({})

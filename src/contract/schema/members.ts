@@ -5,6 +5,7 @@
 import { z } from "zod";
 import type { Bounds, Description, Option, Options, Registry, ValueOf } from "../../engine/member/options.ts";
 import type { Member } from "../../engine/settings.ts";
+import { listOf } from "./list.ts";
 
 /** If there are no common options, zod's types would say that there are no options at all. */
 type MemberSchema<C extends z.ZodRawShape> = keyof C extends never
@@ -87,9 +88,9 @@ function plainSchema(option: Option): z.ZodType {
     case "choice":
       return z.enum(option.choices);
     case "numbers":
-      return listOf(bounded(z.number(), option), option.length);
+      return numbersOf(bounded(z.number(), option), option.length);
     case "integers":
-      return listOf(bounded(z.int(), option), option.length);
+      return numbersOf(bounded(z.int(), option), option.length);
     case "member":
       return partOf(option.of);
     case "members":
@@ -107,8 +108,8 @@ const MAX_NUMBERS = 10_000;
 /** Most parts of a member. */
 const MAX_PARTS = 16;
 
-function listOf(item: z.ZodNumber, length: number | null): z.ZodType {
-  const list = z.array(item);
+function numbersOf(item: z.ZodNumber, length: number | null): z.ZodType {
+  const list = listOf(item);
   return length === null ? list.max(MAX_NUMBERS) : list.length(length);
 }
 
