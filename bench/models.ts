@@ -56,9 +56,9 @@ function randomData(inputs: number, classes: number | null): TrainingData {
       ? new Float32Array(shared(ROWS)).map(() => Math.round(Math.random()))
       : new Int32Array(shared(ROWS)).map(() => Math.floor(Math.random() * classes));
   return {
-    features: onShared(features),
-    width: inputs,
+    inputs: [{ name: "features", shape: [inputs], type: "float32", values: onShared(features) }],
     targets: onShared(targets),
+    targetShape: [],
     trainRows: onShared(Int32Array.from({ length: ROWS }, (_, i) => i)),
     validRows: new Int32Array(shared(0)),
     testRows: new Int32Array(shared(0)),

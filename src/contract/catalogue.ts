@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { detectors } from "../engine/detectors/registry.generated.ts";
-import { layers } from "../engine/layers/registry.generated.ts";
+import { specLayers } from "./schema/spec.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
 import { optimizers } from "../engine/optimizers/registry.generated.ts";
 import { configure } from "../engine/optimizers/configure.ts";
@@ -150,7 +150,7 @@ export const catalogue = {
       ...stateOf(optimizer),
       evaluates_other_weights: optimizer.evaluatesOthers ?? false,
     })),
-  layers: Object.values(layers).map((layer): LayerEntry => described(layer)),
+  layers: Object.values(specLayers).map((layer): LayerEntry => described(layer)),
   losses: Object.values(losses).map((loss): LossEntry => ({
     ...described(loss),
     targets: loss.targets,

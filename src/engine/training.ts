@@ -1,13 +1,22 @@
+import type { Value } from "./layers/layer.ts";
+import { size, type Shape } from "./member/shape.ts";
+
+/** An input of the model: for every row an array of one shape, row-major. */
+export interface InputArray extends Value {
+  readonly name: string;
+  readonly values: Float32Array | Int32Array;
+}
+
 /**
  * What the engine trains on: a dataset as numbers. Everything is in SharedArrayBuffers, so that the
  * threads of all crews of a process read one copy.
  */
 export interface TrainingData {
-  /** float32 [rows, width], row-major. */
-  readonly features: Float32Array;
-  readonly width: number;
-  /** For each row its class' index, or its (scaled) value. */
+  /** The model's first layer takes the first one. */
+  readonly inputs: readonly InputArray[];
+  /** For each row the indices of its classes, or its (scaled) values: an array of `targetShape`. */
   readonly targets: Int32Array | Float32Array;
+  readonly targetShape: Shape;
   /** Row numbers, ascending. Rows in no list are not used. */
   readonly trainRows: Int32Array;
   /** Empty if there is no validation. */
@@ -22,9 +31,14 @@ export interface TrainingData {
 }
 
 /** Bytes of all the buffers. */
-export function dataBytes({ features, targets, trainRows, validRows, testRows }: TrainingData): number {
+export function dataBytes({ inputs, targets, trainRows, validRows, testRows }: TrainingData): number {
   const rows = trainRows.byteLength + validRows.byteLength + testRows.byteLength;
-  return features.byteLength + targets.byteLength + rows;
+  return inputs.reduce((bytes, { values }) => bytes + values.byteLength, targets.byteLength + rows);
+}
+
+/** Bytes of the encoded inputs and targets of `rows` rows. */
+export function encodedBytes(rows: number, inputs: readonly Value[], target: Shape): number {
+  return rows * inputs.reduce((elements, { shape }) => elements + size(shape), size(target)) * 4;
 }
 
 /** What a loss compares predictions with: one class per row, a value, or a probability in 0..1. */

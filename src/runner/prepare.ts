@@ -143,15 +143,10 @@ async function fallBack(lease: Lease, { step }: Checkpoint, life: Life): Promise
 
 /** What a user of the weights needs to know besides them. */
 export function notesOn(plan: Plan, { inputs, target }: Encoding): ModelNotes {
-  const layers = plan.layers.map(({ name, member, parameters }) => ({
-    name,
+  const layers = plan.nodes.map(({ path, member, shape }) => ({
+    name: path,
     type: member.type,
-    parameters: Object.fromEntries(
-      parameters.map((index) => {
-        const parameter = plan.parameters[index];
-        return [parameter.name.slice(name.length + 1), [...parameter.shape]];
-      }),
-    ),
+    parameters: Object.fromEntries(shape.parameters.map((parameter) => [parameter.name, [...parameter.shape]])),
   }));
   return { layers, inputs: [...inputs] as ModelNotes["inputs"], target: target as ModelNotes["target"] };
 }

@@ -20,7 +20,7 @@
 import { DatasetUnreachable } from "../data/files/cache.ts";
 import { Crew, type CrewHandlers, type Outcome } from "../engine/crew/crew.ts";
 import { changeAfter } from "../engine/watch/rewind.ts";
-import { PlanError } from "../engine/plan/shapes.ts";
+import { PlanError } from "../engine/plan/faults.ts";
 import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
 import { MAX_SECONDS, type ResolvedSpec } from "../contract/schema/spec.ts";

@@ -39,8 +39,7 @@ class Losses {
   readonly #rows: number;
   readonly #outputs: number;
   readonly #terms: number;
-  readonly #targets: readonly number[];
-  readonly #place: { readonly gradient: number; readonly terms: number };
+  readonly #place: { readonly gradient: number; readonly terms: number; readonly target: number };
   /** Where element i of the rows lies in the case's tensors. */
   readonly #order: readonly number[];
 
@@ -51,19 +50,22 @@ class Losses {
     this.#outputs = size(rest) / inner;
     this.#rows = count * inner;
     this.#order = classLast(count, this.#outputs, inner);
-    this.#terms = type.terms(this.#outputs);
+    this.#terms = type.terms([this.#outputs]);
     const length = input.data.length;
     const probabilities = type.targets === "class" && target.dtype !== "int32";
     const indices = target.dtype === "int32" && type.targets === "class";
-    this.#targets = target.data;
-    this.#place = { gradient: bench.reserve(length * 4), terms: bench.reserve(length * 4) };
     const permuted = ({ data }: GoldenTensor) => this.#order.map((at) => data[at]);
+    this.#place = {
+      gradient: bench.reserve(length * 4),
+      terms: bench.reserve(length * 4),
+      target: indices ? bench.integers(target.data) : bench.floats(permuted(target)),
+    };
     this.#loss = type.create(bench.kernels, options, {
       ...this.#place,
       prediction: bench.floats(permuted(input)),
-      target: indices ? bench.integers(target.data) : bench.floats(permuted(target)),
       probabilities,
       outputs: this.#outputs,
+      positions: 1,
       classes: type.targets === "class" ? Array.from({ length: this.#outputs }, (_, i) => String(i)) : null,
       constants: bench.reserve(this.#outputs * 8),
     });
@@ -73,7 +75,7 @@ class Losses {
     const rows = this.#rows;
     if (reduction === "none") return this.#unreduced(upstream);
     if (reduction !== "mean" && reduction !== "sum") throw new Unsupported(`reduction=${reduction}`);
-    const divisor = reduction === "mean" ? this.#loss.divisor(rows, (row) => this.#targets[row]) || 1 : 1;
+    const divisor = reduction === "mean" ? this.#loss.divisor(this.#place.target, rows * this.#terms, 0) || 1 : 1;
     this.#loss.run(0, rows, 1 / divisor);
     const sum = this.#bench.kernels.sum_f32(this.#place.terms, rows * this.#terms);
     return { value: [sum / divisor], gradient: this.#inOrder(this.#read(this.#place.gradient, 0, this.#order.length)) };

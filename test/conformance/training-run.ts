@@ -5,6 +5,9 @@ import { losses } from "../../src/engine/losses/registry.generated.ts";
 import { compileKernels, createMemory, instantiateKernels, type Kernels } from "../../src/engine/kernels/kernels.ts";
 import { planModel, type Plan } from "../../src/engine/plan/model.ts";
 import type { PlanInput } from "../../src/engine/plan/shapes.ts";
+import { bindObjective } from "../../src/engine/step/objective.ts";
+import type { Loss } from "../../src/engine/losses/loss.ts";
+import { size } from "../../src/engine/member/shape.ts";
 import { Network } from "../../src/engine/step/network.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
 import type { Member } from "../../src/engine/settings.ts";
@@ -69,6 +72,7 @@ class Run {
   readonly #plan: Plan;
   readonly #kernels: Kernels;
   readonly #network: Network;
+  readonly #loss: Loss;
   readonly #gradient: Gradient;
   readonly #update: Update;
   readonly #golden: TrainingCase;
@@ -83,9 +87,10 @@ class Run {
       loss,
       optimizer,
       groups,
-      inputShape: x.shape.slice(1),
-      target: { classes, width: y.shape[1] ?? 1 },
+      inputs: [{ name: "x", shape: x.shape.slice(1), type: "float32" }],
+      target: { classes, shape: y.shape.slice(1) },
       batchRows: Math.max(...golden.batches.map((rows) => rows.length)),
+      smallestBatch: Math.min(...golden.batches.map((rows) => rows.length)),
       trainRows: x.shape[0],
       evaluatedRows: 0,
       threads: 1,
@@ -98,7 +103,8 @@ class Run {
     this.#golden = golden;
     this.#plan = plan;
     this.#kernels = kernels;
-    this.#network = new Network(kernels, plan, loss, null, 0);
+    this.#network = new Network(kernels, plan, plan.training, barrier, 0);
+    this.#loss = bindObjective(kernels, plan, this.#network, loss, null).loss;
     this.#gradient = new Gradient(kernels, plan, training, barrier, 0);
     this.#update = new Update(kernels, plan, this.#gradient, barrier, 0);
     this.#start();
@@ -126,10 +132,10 @@ class Run {
       Array.from(plan.groups, () => ({ lr, momentum: null })),
       false,
     );
-    const divisor = network.loss.divisor(samples, (sample) => this.#golden.data.y.data[rows[sample]]);
-    network.forward(0, samples, this.#pass);
-    network.loss.run(0, samples, 1 / divisor);
-    network.backward(0, samples, this.#pass);
+    const divisor = this.#loss.divisor(plan.addresses.targets, samples * plan.targetSize, 0);
+    network.forward(0, samples, samples, this.#pass);
+    this.#loss.run(0, samples, 1 / divisor);
+    network.backward(0, samples, samples, this.#pass);
     for (const tile of gradientTiles(plan, 0)) {
       network.gradient(tile.parameter, tile.begin, tile.end, samples);
       this.#gradient.tileReady(tile);
@@ -144,11 +150,12 @@ class Run {
   #gather(rows: readonly number[]): void {
     const { x, y } = this.#golden.data;
     const { f32, i32 } = this.#kernels;
-    const { addresses, inputSize, layers: planned } = this.#plan;
-    const width = y.shape[1] ?? 1;
+    const { addresses, targetSize: width, values } = this.#plan;
+    const inputSize = size(values[0].shape);
+    const input = this.#network.values[0] / 4;
     const targets = y.dtype === "int32" ? i32 : f32;
     rows.forEach((row, i) => {
-      f32.set(x.data.slice(row * inputSize, (row + 1) * inputSize), (planned[0].input >> 2) + i * inputSize);
+      f32.set(x.data.slice(row * inputSize, (row + 1) * inputSize), input + i * inputSize);
       targets.set(y.data.slice(row * width, (row + 1) * width), (addresses.targets >> 2) + i * width);
     });
   }

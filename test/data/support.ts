@@ -7,6 +7,7 @@ import type { DataSpec } from "../../src/data/encode/encoding.ts";
 import { encode, measure } from "../../src/data/encode/encoding-cache.ts";
 import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { ingest } from "../support/datasets.ts";
+import type { TrainingData } from "../../src/engine/training.ts";
 
 export const LIMIT_BYTES = 2 ** 30;
 
@@ -58,15 +59,18 @@ export function dataSpec(
 export async function encoded(csv: string, data: DataSpec, targets: "class" | "value" | "probability" = "value") {
   const { files, content } = await dataset(csv);
   const result = await encode(files.columnsPath(content), data, targets);
-  const { trainRows, validRows, width } = result.data;
+  const { trainRows, validRows, inputs } = result.data;
+  const [{ values: features, shape }] = inputs;
+  const [width] = shape;
   expect(await measure(files.columnsPath(content), data, targets)).toMatchObject({
     sizes: { train: trainRows.length, valid: validRows.length, width },
   });
-  return { ...result.data, encoding: result.encoding };
+  return { ...result.data, features: features as Float32Array, width, encoding: result.encoding };
 }
 
 /** The rows of a matrix. */
-export function rowsOf({ features, width }: { features: Float32Array; width: number }): number[][] {
+export function rowsOf({ inputs: [{ values: features, shape }] }: Pick<TrainingData, "inputs">): number[][] {
+  const [width] = shape;
   return Array.from({ length: features.length / width }, (_, row) => [
     ...features.subarray(row * width, (row + 1) * width),
   ]);

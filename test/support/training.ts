@@ -14,6 +14,7 @@ import { schedules } from "../../src/engine/schedules/registry.generated.ts";
 import { withDefaults, type Options } from "../../src/engine/member/options.ts";
 import type { TrainingData } from "../../src/engine/training.ts";
 import type { Member } from "../../src/engine/settings.ts";
+import type { NamedValue } from "../../src/engine/plan/graph.ts";
 
 const registries = { layers, losses, optimizers, schedules, detectors } as Record<
   string,
@@ -52,14 +53,25 @@ export function classes(rows: number, width: number): TrainingData {
     return copy;
   };
   return {
-    features,
-    width,
+    inputs: [{ ...inputOf(width), values: features }],
     targets,
+    targetShape: [],
     trainRows: shared(all.filter((i) => i % 5 !== 0)),
     validRows: shared(all.filter((i) => i % 5 === 0)),
     testRows: shared([]),
     target: { classes: ["0", "1", "2"], mean: 0, std: 1 },
   };
+}
+
+/** An input of `width` numbers. */
+export const inputOf = (width: number): NamedValue => ({ name: "features", shape: [width], type: "float32" });
+
+/** The numbers of the only input. */
+export const featuresOf = (data: TrainingData): Float32Array => data.inputs[0].values as Float32Array;
+
+/** Data with other numbers for the only input. */
+export function withFeatures(data: TrainingData, values: Float32Array): TrainingData {
+  return { ...data, inputs: [{ ...data.inputs[0], values }] };
 }
 
 export interface JobChanges {

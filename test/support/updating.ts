@@ -9,6 +9,7 @@ import { gradientTiles } from "../../src/engine/plan/slices.ts";
 import { Update } from "../../src/engine/step/update.ts";
 import { numbers } from "./references.ts";
 import { smallJob, type JobChanges } from "./training.ts";
+import { inputOf } from "./training.ts";
 
 export const group = (changes: Partial<ParameterGroup>): ParameterGroup => ({
   parameters: "*",
@@ -32,9 +33,10 @@ export class Updating {
     const job = smallJob(changes);
     this.plan = planModel({
       ...job,
-      inputShape: [11],
-      target: { classes: 3, width: 1 },
+      inputs: [inputOf(11)],
+      target: { classes: 3, shape: [] },
       batchRows: 8,
+      smallestBatch: 1,
       trainRows: 8,
       evaluatedRows: 0,
       threads: 1,

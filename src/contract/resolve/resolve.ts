@@ -13,7 +13,7 @@ import { featuresOf } from "../../data/encode/features.ts";
 import { dataWarnings } from "../../data/encode/warn.ts";
 import { averagesBy } from "../../engine/step/averaging.ts";
 import { ARITHMETIC_VERSION } from "../../engine/kernels/kernels.ts";
-import { batchRows, stepsPerEpoch } from "../../engine/job.ts";
+import { stepsPerEpoch } from "../../engine/job.ts";
 import { checkSchedule } from "../../engine/schedules/check.ts";
 import { directionOf, metricsOfTargets, modeFault, whyUndefined } from "../../engine/metrics/metrics.ts";
 import type { Direction } from "../../engine/metrics/metric.ts";
@@ -22,7 +22,11 @@ import { scheduleType } from "../../engine/schedules/learning-rate.ts";
 import { losses } from "../../engine/losses/registry.generated.ts";
 import { targetsOf } from "../../engine/losses/targets.ts";
 import { planModel, type Plan } from "../../engine/plan/model.ts";
-import { PlanError } from "../../engine/plan/shapes.ts";
+import { PlanError } from "../../engine/plan/faults.ts";
+import type { NamedValue } from "../../engine/plan/graph.ts";
+import { planInputOf } from "../../engine/plan/input.ts";
+import { encodedBytes } from "../../engine/training.ts";
+import { FEATURES } from "../../data/encode/encode.ts";
 import { stateEntries } from "../../engine/state/state.ts";
 import type { Member } from "../../engine/settings.ts";
 import { faulty } from "../errors.ts";
@@ -119,7 +123,7 @@ async function planJob(
     specSha256: hashSpec(spec),
     arithmeticVersion: ARITHMETIC_VERSION,
     parameterCount: plan.parameterCount,
-    memoryBytes: plan.memoryBytes + encodedBytes(table),
+    memoryBytes: plan.memoryBytes + bytesOf(table),
     stateBytes: plan.stateBytes,
     sizes: sizesOf(spec, plan, table),
     totalSteps: totalSteps(value, table),
@@ -171,7 +175,10 @@ function metricFaults(pointer: string, metric: string, loss: Member): Fault[] {
  */
 function undefinedFaults(parts: Partial<Spec>, { classes, sizes: { validated } }: Table, plan: Plan): Fault[] {
   return watchedMetrics(parts).flatMap(({ metric, pointer, by }) => {
-    const why = whyUndefined(metric, classes?.length ?? null, { targets: validated, isScored: plan.scoresPerRow > 0 });
+    const why = whyUndefined(metric, classes?.length ?? null, {
+      targets: validated,
+      isScored: plan.scoresPerTarget > 0,
+    });
     return why === null ? [] : [{ pointer, message: `names ${metric}, which ${by} cannot use: ${why}` }];
   });
 }
@@ -272,23 +279,24 @@ function classFaults({ loss }: Partial<Spec>, { classes, data }: Table): Fault[]
 function planWith(parts: Partial<Spec>, table: Table, context: ResolveContext, faults: Fault[]): Plan | null {
   const { model, loss, optimizer, parameter_groups: groups = [], training, resources, checkpoint } = parts;
   if (!model || !loss || !optimizer) return null;
-  const { train, valid, test, width } = table.sizes;
+  const { train, valid, test } = table.sizes;
+  const settings = {
+    model,
+    loss,
+    optimizer,
+    groups,
+    training,
+    observe: parts.observe,
+    keepBest: checkpoint?.keep_best ?? false,
+  };
+  const data = {
+    inputs: inputsOf(table),
+    target: { classes: table.classes?.length ?? null, shape: [] },
+    trainRows: train,
+    evaluatedRows: Math.max(valid, test),
+  };
   try {
-    const plan = planModel({
-      model,
-      loss,
-      optimizer,
-      groups,
-      inputShape: [width],
-      target: { classes: table.classes?.length ?? null, width: 1 },
-      batchRows: training ? Math.min(train, batchRows(training, train)) : 1,
-      trainRows: train,
-      evaluatedRows: Math.max(valid, test),
-      threads: resources?.threads ?? 1,
-      keepBest: checkpoint?.keep_best ?? false,
-      training,
-      observed: parts.observe != null,
-    });
+    const plan = planModel(planInputOf(settings, data, resources?.threads ?? 1));
     const names = plan.parameters.map(({ name }) => name);
     faults.push(...membershipFaults(groups, names), ...sizeFaults(plan, table, context));
     return plan;
@@ -301,9 +309,9 @@ function planWith(parts: Partial<Spec>, table: Table, context: ResolveContext, f
 
 function sizeFaults(plan: Plan, table: Table, { maxMemoryBytes, maxStateBytes }: ResolveContext): Fault[] {
   const faults: Fault[] = [];
-  const memory = plan.memoryBytes + encodedBytes(table);
+  const memory = plan.memoryBytes + bytesOf(table);
   if (memory > maxMemoryBytes) {
-    const what = plan.memoryBytes > encodedBytes(table) ? "/model" : "/data";
+    const what = plan.memoryBytes > bytesOf(table) ? "/model" : "/data";
     const message = `makes the job take ${mebibytes(memory)} of memory; it may take ${mebibytes(maxMemoryBytes)} (RAPPEL_MAX_JOB_BYTES)`;
     faults.push({ pointer: what, message });
   }
@@ -318,9 +326,12 @@ function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
-/** Bytes of the float32 inputs and the target of all rows. */
-function encodedBytes({ rows, sizes }: Table): number {
-  return rows * (sizes.width + 1) * 4;
+function inputsOf({ sizes }: Table): NamedValue[] {
+  return [{ name: FEATURES, shape: [sizes.width], type: "float32" }];
+}
+
+function bytesOf(table: Table): number {
+  return encodedBytes(table.rows, inputsOf(table), []);
 }
 
 function totalSteps({ training }: Spec, { sizes }: Table): number {
@@ -328,13 +339,12 @@ function totalSteps({ training }: Spec, { sizes }: Table): number {
 }
 
 function fillIn(spec: Spec, table: Table, plan: Plan): ResolvedSpec {
-  const layers = plan.layers.map(({ name, member }) => ({ ...member, name }));
   const steps = totalSteps(spec, table);
   const { early_stopping: stopping } = spec.training;
   return {
     ...spec,
     data: table.data,
-    model: { layers },
+    model: { layers: plan.layers as ResolvedSpec["model"]["layers"] },
     schedule: withSpan(spec.schedule, spanOf(spec.schedule, steps, stepsPerEpoch(spec.training, table.sizes.train))),
     detectors: withRewind(spec.detectors, steps),
     training: {

@@ -43,9 +43,9 @@ interface Table {
   readonly classes: readonly string[] | null;
 }
 
-export function sizesOf({ data, loss, training, observe, model }: ResolvedSpec, plan: Plan, table: Table): Sizes {
+export function sizesOf({ data, loss, training, observe }: ResolvedSpec, plan: Plan, table: Table): Sizes {
   const observed = Object.keys(observedNames);
-  const ofLayers = model.layers.flatMap(({ name }) => observed.map((metric) => `${metric}.${name}`));
+  const ofLayers = plan.nodes.flatMap(({ path }) => observed.map((metric) => `${metric}.${path}`));
   const evaluationRow =
     data.validation === null ? 0 : rowBytes(metricsOfTargets(targetsOf(loss), table.classes?.length ?? 0));
   const { state, model: modelBytes } = fileSizes(plan);
@@ -70,7 +70,7 @@ function fileSizes(plan: Plan): Pick<Sizes, "state" | "model"> {
   };
 }
 
-function notesBytes({ layers, parameters }: Plan, { columns, features, classes }: Table): number {
+function notesBytes({ nodes, parameters }: Plan, { columns, features, classes }: Table): number {
   const byName = new Map(columns.map((column) => [column.name, column]));
   const inputs = sum(features, (name) => {
     const column = byName.get(name)!;
@@ -79,7 +79,10 @@ function notesBytes({ layers, parameters }: Plan, { columns, features, classes }
     const isNumber = column.type === "numeric" || column.type === "date";
     return encoders * (text(name) + ENCODER_BYTES) + (isNumber ? 0 : text(column.classes) + MAX_CLASS_LENGTH);
   });
-  const described = sum([...layers, ...parameters], ({ name }) => name.length + DESCRIBED_BYTES);
+  const described = sum(
+    [...nodes.map(({ path }) => path), ...parameters.map(({ name }) => name)],
+    (name) => name.length + DESCRIBED_BYTES,
+  );
   return inputs + described + text(classes) + ENCODER_BYTES;
 }
 

@@ -28,10 +28,13 @@ const layerName = z
   .default(null)
   .describe("The first part of the names of the layer's parameters; null: its index, as in `nn.Sequential`.");
 
+/** The layers that a spec can name. */
+export const specLayers = Object.fromEntries(Object.entries(layers).filter(([, { internal }]) => !internal));
+
 const Model = z
   .strictObject({
     layers: z
-      .array(memberUnion("layers", "Layer", layers, { name: layerName }))
+      .array(memberUnion("layers", "Layer", specLayers, { name: layerName }))
       .min(1)
       .max(256),
   })

@@ -110,6 +110,9 @@ function factsOn(values: ArrayLike<number>, rows: Int32Array, isBetween: (value:
   return { vary, between };
 }
 
+/** The name of the input that a table's scalar features make. */
+export const FEATURES = "features";
+
 /** @throws Error if the spec does not fit the dataset, which earlier checks should have found */
 export function encodeFile({ path, data, targets }: EncodeInput): Promise<Encoded> {
   return ViewedFile.with(path, data.columns, async (file) => {
@@ -129,9 +132,9 @@ export function encodeFile({ path, data, targets }: EncodeInput): Promise<Encode
     const { values, units, description } = await encodeTarget(file, data, targets, train);
     return {
       data: {
-        features: encoded,
-        width,
+        inputs: [{ name: FEATURES, shape: [width], type: "float32", values: encoded }],
         targets: values,
+        targetShape: [],
         trainRows: train,
         validRows: valid,
         testRows: test,

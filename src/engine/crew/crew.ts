@@ -3,11 +3,12 @@ import { CONTROL_BYTES, DOUBLE, REQUEST, VERDICT, WORD } from "./control.ts";
 import type { Finding } from "../detectors/detector.ts";
 import { explainDivergence, verdictOf } from "../watch/diagnosis.ts";
 import type { Evaluation } from "../step/evaluation.ts";
-import { batchRows, stepsPerEpoch, type TrainingJob } from "../job.ts";
+import { stepsPerEpoch, type TrainingJob } from "../job.ts";
 import { kernelModule } from "../kernels/kernels.ts";
 import { LARGE_BYTES } from "./garbage.ts";
 import { LogReader, type LogEntry } from "./log-reader.ts";
 import { collectLater, returnMemory, takeMemory } from "./memories.ts";
+import { planInputOf } from "../plan/input.ts";
 import { planModel, type Plan } from "../plan/model.ts";
 import { joinCrews, leaveCrews, returnThread, takeThreads } from "./pool.ts";
 import type { Change } from "../watch/rewind.ts";
@@ -379,20 +380,12 @@ async function load(plan: Plan, memory: WebAssembly.Memory, { state, weights = n
 }
 
 function planOf(job: TrainingJob, threads: number): Plan {
-  const { data } = job;
-  return planModel({
-    model: job.model,
-    loss: job.loss,
-    optimizer: job.optimizer,
-    groups: job.groups,
-    inputShape: [data.width],
-    target: { classes: data.target.classes?.length ?? null, width: 1 },
-    batchRows: batchRows(job.training, data.trainRows.length),
-    trainRows: data.trainRows.length,
-    evaluatedRows: Math.max(data.validRows.length, data.testRows.length),
-    threads,
-    keepBest: job.keepBest,
-    training: job.training,
-    observed: job.observe != null,
-  });
+  const { inputs, target, targetShape, trainRows, validRows, testRows } = job.data;
+  const data = {
+    inputs,
+    target: { classes: target.classes?.length ?? null, shape: targetShape },
+    trainRows: trainRows.length,
+    evaluatedRows: Math.max(validRows.length, testRows.length),
+  };
+  return planModel(planInputOf(job, data, threads));
 }

@@ -158,14 +158,14 @@ class CrewThread {
   }
 
   #evaluate(): void {
-    const { barrier, network, batches, update, follower, doubles, stepsPerEpoch } = this.#step;
+    const { barrier, evaluation: network, evaluated, batches, update, follower, doubles, stepsPerEpoch } = this.#step;
     const progress = this.#progress;
     const rule = this.#job.training.early_stopping;
     const metric = rule?.metric ?? "valid_loss";
     const began = performance.now();
     this.#evaluationWeights();
     const { data, loss } = this.#job;
-    evaluateShare(this.#kernels, this.#plan, data, data.validRows, network, batches, this.#start.thread);
+    evaluateShare(this.#kernels, this.#plan, data, data.validRows, network, evaluated, batches, this.#start.thread);
     barrier.meet();
     if (this.#leader) {
       progress.metrics = metricsOf(this.#kernels, this.#plan, data, data.validRows.length, targetsOf(loss));
@@ -190,11 +190,11 @@ class CrewThread {
   /** Evaluates the final weights on the test rows, and adds the result to the metrics. */
   #test(): void {
     const { data, loss } = this.#job;
-    const { network, batches, barrier } = this.#step;
+    const { evaluation: network, evaluated, batches, barrier } = this.#step;
     const rows = data.testRows;
     if (rows.length === 0) return;
     this.#evaluationWeights();
-    evaluateShare(this.#kernels, this.#plan, data, rows, network, batches, this.#start.thread);
+    evaluateShare(this.#kernels, this.#plan, data, rows, network, evaluated, batches, this.#start.thread);
     barrier.meet();
     if (!this.#leader) return;
     const metrics = metricsOf(this.#kernels, this.#plan, data, rows.length, targetsOf(loss), "test");

@@ -1,4 +1,6 @@
 import { configure } from "../optimizers/configure.ts";
+import { layers } from "../layers/registry.generated.ts";
+import { leavesOf } from "../plan/containers.ts";
 import { batchesPerStep, batchRows, type TrainingJob } from "../job.ts";
 
 /**
@@ -38,7 +40,7 @@ export class RunFacts {
   #targetsUnscaled: boolean | null = null;
 
   constructor(job: TrainingJob, totalSteps: number) {
-    const types = job.model.layers.map((layer) => layer.type);
+    const types = leavesOf(job.model.layers).map(({ type }) => layers[type]);
     this.#job = job;
     this.totalSteps = totalSteps;
     this.trainRows = job.data.trainRows.length;
@@ -50,14 +52,16 @@ export class RunFacts {
     this.warmupSteps = job.schedule.warmup_steps;
     this.findsRate = wholeModel;
     this.clipped = job.training.clip_grad_norm !== null;
-    this.regularised = types.includes("dropout");
+    this.regularised = types.some(({ random }) => random !== undefined);
     this.earlyStopping = job.training.early_stopping !== null;
-    this.saturating = [...new Set(types.filter((type) => type === "sigmoid" || type === "tanh"))];
+    this.saturating = [...new Set(types.filter(({ saturates }) => saturates).map(({ type }) => type))];
   }
 
   /** Computed at the first use; a healthy run never uses it. */
   get featuresUnscaled(): boolean {
-    this.#featuresUnscaled ??= rootMeanSquare(this.#job.data.features) > UNSCALED;
+    this.#featuresUnscaled ??= this.#job.data.inputs.some(
+      ({ values }) => values instanceof Float32Array && rootMeanSquare(values) > UNSCALED,
+    );
     return this.#featuresUnscaled;
   }
 

@@ -76,7 +76,7 @@ export interface KernelExports {
   readonly copy_apart: (to: number, from: number, rows: number, columns: number, rowBytes: number, columnBytes: number) => void;
   // src/engine/layers/relu/kernel.as.ts
   readonly relu_forward: (x: number, y: number, n: number) => void;
-  readonly relu_backward: (x: number, g: number, d: number, n: number) => void;
+  readonly relu_backward: (y: number, g: number, d: number, n: number) => void;
   // src/engine/layers/rnn/kernel.as.ts
   readonly rnn_forward: (row: number, rowStride: number, recurrent: number, h: number, y: number, yStride: number, samples: number, hidden: number, relu: number) => void;
   readonly rnn_backward: (row: number, rowStride: number, dy: number, dyStride: number, dh: number, sums: number, samples: number, hidden: number, relu: number) => void;
@@ -100,6 +100,7 @@ export interface KernelExports {
   readonly bce_with_logits: (x: number, y: number, positive: number, weight: number, terms: number, gradient: number, rows: number, outputs: number, scale: number) => void;
   // src/engine/losses/cross_entropy/kernel.as.ts
   readonly cross_entropy: (x: number, target: number, probabilities: number, weight: number, terms: number, gradient: number, rows: number, classes: number, smoothing: number, ignored: number, scale: number) => void;
+  readonly cross_entropy_divisor: (target: number, rows: number, weight: number, classes: number, ignored: number, before: number) => number;
   // src/engine/losses/huber/kernel.as.ts
   readonly huber: (x: number, y: number, terms: number, gradient: number, n: number, scale: number, delta: number) => void;
   // src/engine/losses/l1/kernel.as.ts

@@ -6,6 +6,7 @@ import { defineLayer, type LayerType } from "./layer.ts";
 export interface Elementwise<O extends Options> extends Description {
   readonly options: O;
   readonly mortal?: boolean;
+  readonly saturates?: boolean;
   /**
    * Whether the derivative is computed from the layer's input or, which is cheaper where it can be
    * done, from its output.
@@ -33,19 +34,21 @@ export function defineElementwise<const O extends Options>({
   return defineLayer({
     ...description,
     elementwise: true,
-    shape: (_options, input) => ({ output: input, parameters: [] }),
-    create(kernels, options, place) {
+    inPlace: true,
+    needs: { backward: [derivativeOf], gradient: [] },
+    shape: (_options, [{ shape }]) => ({ output: shape, parameters: [] }),
+    create(kernels, options, { inputs: [input], output }) {
       const { forward, backward } = bind(kernels, options);
-      const bytes = place.inputSize * 4;
-      const { input, output, inputGradient, outputGradient } = place;
-      const from = place[derivativeOf];
+      const bytes = input.size * 4;
+      const from = { input, output }[derivativeOf].address;
       return {
         forward(_weights, begin, end) {
-          forward(input + begin * bytes, output + begin * bytes, (end - begin) * place.inputSize);
+          const offset = begin * bytes;
+          forward(input.address + offset, output.address + offset, (end - begin) * input.size);
         },
         backward(_weights, begin, end) {
           const offset = begin * bytes;
-          backward(from + offset, outputGradient + offset, inputGradient + offset, (end - begin) * place.inputSize);
+          backward(from + offset, output.gradient + offset, input.gradient + offset, (end - begin) * input.size);
         },
       };
     },

@@ -1,14 +1,20 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import type { Description, Options, ValuesOf } from "../member/options.ts";
+import type { Member } from "../settings.ts";
 import type { Initializer } from "../initializers/initializer.ts";
-import type { Shape } from "../member/shape.ts";
+import type { ElementType, Shape } from "../member/shape.ts";
 
-/**
- * What a layer is: a declaration, the shapes it makes, and three kernels' worth of work.
+/*
+ * What a layer is: a declaration, the shapes it makes, and the work of its kernels.
  *
  * `forward` and `backward` run by samples: on samples begin..end of the batch, and nothing else.
- * `gradient` runs by parameters: over the whole batch, on rows begin..end of one parameter. The
- * crew calls them from its two phases; a layer knows nothing of threads.
+ * `gradient` runs by parameters: over the whole batch, on rows begin..end of one parameter. A layer
+ * that mixes samples, such as batch_norm, declares how many sums over the batch it takes, and has
+ * two more stages that run by those sums: `mixForward` before `forward` and `mixBackward` before
+ * `backward`. The crew meets before and after them, and nowhere else between layers. A layer knows
+ * nothing of threads.
+ *
+ * A layer that is made of other layers declares only how it expands into them (graph.ts).
  */
 export interface LayerType<O extends Options = Options> extends Description {
   readonly options: O;
@@ -19,23 +25,74 @@ export interface LayerType<O extends Options = Options> extends Description {
    * for good; observed steps count those.
    */
   readonly mortal?: boolean;
+  /** True if the derivative is small almost everywhere. */
+  readonly saturates?: boolean;
+  /** True if a spec cannot name it: other layers and containers expand into it. */
+  readonly internal?: boolean;
+  /** The element type of its inputs, or of each of them in turn. Default: float32. */
+  readonly takes?: ElementType | readonly ElementType[];
+  /** What the later passes read. Default: everything. */
+  readonly needs?: Needs;
   /**
-   * Shapes for one sample (without the batch dimension). `input` may be of any rank ≥ 1. `wanted`
-   * is the number of outputs that the loss asks of the last layer, and null for every other layer.
-   * @throws LayerFault where the input does not fit; the option it names goes into the problem's
+   * True if `forward` may write its output over its input, and `backward` its input gradient over
+   * its output gradient. The plan lets it where nobody else reads what is overwritten.
+   */
+  readonly inPlace?: boolean;
+  /**
+   * Shapes for one sample (without the batch dimension). `wanted` is the number of outputs (the
+   * last dimension) that the loss asks of the last layer, and null for every other layer.
+   * @throws LayerFault where the inputs do not fit; the option it names goes into the problem's
    * pointer.
    */
-  shape(options: ValuesOf<O>, input: Shape, wanted: number | null): LayerShape;
+  shape(options: ValuesOf<O>, inputs: readonly Value[], wanted: number | null): LayerShape;
   /** Whether the output for a sample is another at every step, by chance. */
   random?(options: ValuesOf<O>): boolean;
+  /**
+   * What it is made of, if it is made of other layers; `shape` and `create` are then never called.
+   */
+  expand?(options: ValuesOf<O>, inputs: readonly Value[], wanted: number | null): Expansion;
   create(kernels: Kernels, options: ValuesOf<O>, place: LayerPlace): Layer;
 }
+
+/** A value that passes from layer to layer: what it is for one sample. */
+export interface Value {
+  readonly shape: Shape;
+  readonly type: ElementType;
+  /** Of integers: how many different ones there may be, counted from 0. Null: not known. */
+  readonly categories?: number | readonly number[] | null;
+}
+
+/** What a pass over a finished forward pass still reads. The output gradient is always there. */
+export interface Needs {
+  readonly backward: readonly Operand[];
+  /** Also the output gradient, if the layer has parameters. */
+  readonly gradient: readonly Operand[];
+}
+
+export type Operand = "input" | "output" | "saved";
 
 export interface LayerShape {
   readonly output: Shape;
   readonly parameters: readonly ParameterShape[];
+  /** State that does not learn: running statistics and counts. */
+  readonly buffers?: readonly BufferShape[];
+  /** Floats of a sample that are kept from the forward pass for the later ones. Default: 0. */
+  readonly saved?: number;
+  /** Bytes of scratch for each thread. The plan gives at least `MIN_SCRATCH_BYTES` anyway. */
+  readonly scratch?: number;
+  /** Of a layer that mixes samples while training. */
+  readonly mixes?: Mixing;
   /** Options that were left to be inferred, as they came out. */
   readonly inferred?: Readonly<Record<string, unknown>>;
+}
+
+export interface Mixing {
+  /** How many sums over the batch there are (for example channels); threads share them out. */
+  readonly sums: number;
+  /** How many values a sample has in each sum. A batch with a single value in a sum is refused. */
+  readonly values: number;
+  /** Floats for the results, which belong to the whole batch. */
+  readonly floats: number;
 }
 
 export interface ParameterShape {
@@ -47,30 +104,72 @@ export interface ParameterShape {
    * crew cuts its slices by it.
    */
   readonly rowCost: number;
+  /** The name of an earlier parameter of the same shape which this one is. Default: none. */
+  readonly tiedTo?: string;
+}
+
+export interface BufferShape {
+  readonly name: string;
+  readonly shape: Shape;
+  /** `int64` for counts. */
+  readonly type: "float32" | "int64";
+  readonly initial: number;
 }
 
 /**
- * Where a layer's buffers lie: byte addresses of [batch, …shape] float32 arrays, 64 bytes aligned.
+ * The layers that a composite layer is made of, one after another. They may name the composite's
+ * inputs `input0`, `input1`, …
  */
-export interface LayerPlace {
-  readonly input: number;
-  readonly output: number;
+export interface Expansion {
+  readonly layers: readonly Part[];
+  readonly inferred?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * A layer within an expansion, written as in a spec. It may be a `residual` of further parts, which
+ * are named as if they stood beside it.
+ */
+export interface Part extends Member {
+  /** What it adds to the path. Null: nothing, its parameters are the composite's own. */
+  readonly name: string | null;
+  /** What `inputs` of later parts call its output. Default: its name. */
+  readonly label?: string;
+  /** Names of earlier parts, or of the composite's inputs. */
+  readonly inputs?: readonly string[];
+}
+
+/** The panel of a matrix product, which is the minimum scratch of one thread. */
+export const MIN_SCRATCH_BYTES = 16384;
+
+/** A value's buffers: byte addresses of [batch, …shape] arrays, 64 bytes aligned per thread. */
+export interface ValuePlace {
   /**
-   * Gradients with respect to input and output. `inputGradient` is 0 where none is needed (the
-   * first layer).
+   * Sample i lies at `address + i × size × 4`. The addresses are good for this thread's samples
+   * only, unless `needs.gradient` or a mixing stage asks for the whole batch.
    */
-  readonly inputGradient: number;
-  readonly outputGradient: number;
-  /** Elements a sample has in the input and in the output. */
-  readonly inputSize: number;
-  readonly outputSize: number;
-  readonly inputShape: Shape;
-  readonly outputShape: Shape;
+  readonly address: number;
+  /** The gradient with respect to the value, likewise; 0 where none is needed. */
+  readonly gradient: number;
+  readonly shape: Shape;
+  /** Elements of one sample. */
+  readonly size: number;
+}
+
+/** Where everything of a layer lies, for one thread. */
+export interface LayerPlace {
+  readonly inputs: readonly ValuePlace[];
+  readonly output: ValuePlace;
+  /** The address of [batch, saved] floats; 0 if nothing is saved. */
+  readonly saved: number;
+  /** The address of the floats of `mixes`; 0 if the layer does not mix. */
+  readonly mixed: number;
   /** Gradient address of each parameter, in the order of `parameters`. */
   readonly gradients: readonly number[];
-  /** This layer's position in the model: the stream of its random numbers. */
-  readonly index: number;
-  /** Scratch of this thread alone, `SCRATCH_BYTES` long. */
+  /** The address of each buffer, in the order of `buffers`. */
+  readonly buffers: readonly number[];
+  /** The stream of this layer's random numbers. */
+  readonly stream: number;
+  /** Scratch of this thread alone. */
   readonly scratch: number;
 }
 
@@ -81,8 +180,9 @@ export interface Layer {
    */
   forward(weights: readonly number[], begin: number, end: number, pass: ForwardPass): void;
   /**
-   * Computes the input gradient of samples begin..end from the output gradient; not called where
-   * none is needed.
+   * Computes the gradient of each input that needs one, for samples begin..end, from the output
+   * gradient. It writes the gradients; it never adds to what is there. Not called where no input
+   * needs one.
    */
   backward(weights: readonly number[], begin: number, end: number, pass: ForwardPass): void;
   /**
@@ -90,6 +190,12 @@ export interface Layer {
    * samples of the batch.
    */
   gradient?(parameter: number, begin: number, end: number, samples: number): void;
+  /**
+   * Sums begin..end of those that mix, over the first `samples` samples of a training batch. Not
+   * called when evaluating.
+   */
+  mixForward?(begin: number, end: number, samples: number): void;
+  mixBackward?(weights: readonly number[], begin: number, end: number, samples: number): void;
 }
 
 /** What a forward pass is for. One object, changed in place. */
@@ -102,7 +208,7 @@ export interface ForwardPass {
   seedHigh: number;
 }
 
-/** A layer that does not fit its input; becomes a 422 that names the option. */
+/** A layer that does not fit its inputs; becomes a 422 that names the option. */
 export class LayerFault extends Error {
   readonly option: string | null;
   constructor(option: string | null, message: string) {

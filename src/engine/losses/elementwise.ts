@@ -1,5 +1,6 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import type { Description, Options, ValuesOf } from "../member/options.ts";
+import { size } from "../member/shape.ts";
 import { defineLoss, type LossPlace, type LossType } from "./loss.ts";
 
 /** The declaration of a loss with one term per output. The rest of `LossType` follows from it. */
@@ -33,16 +34,17 @@ export function defineElementwiseLoss<const O extends Options>({
     targets: "value",
     ...description,
     elementwise: true,
-    outputs: ({ width }) => width,
-    terms: (outputs) => outputs,
+    prediction: ({ shape }) => (shape.length === 0 ? [1] : shape),
+    terms: size,
     create(kernels, options, place) {
       const kernel = bind(kernels, options, place);
       const bytes = place.outputs * 4;
       return {
-        divisor: (samples) => samples * place.outputs,
+        weighs: false,
+        divisor: (_targets, count, before) => before + count,
         run(begin, end, scale) {
           const offset = begin * bytes;
-          const gradient = scale === 0 ? 0 : place.gradient + offset;
+          const gradient = scale === 0 || place.gradient === 0 ? 0 : place.gradient + offset;
           kernel(place.prediction + offset, place.target + offset, place.terms + offset, gradient, end - begin, scale);
         },
       };

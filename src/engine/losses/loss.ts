@@ -1,5 +1,6 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import type { Description, Options, ValuesOf } from "../member/options.ts";
+import type { Shape } from "../member/shape.ts";
 import type { TargetKind } from "../training.ts";
 
 /**
@@ -14,24 +15,35 @@ export interface LossType<O extends Options = Options> extends Description {
   /** What the targets are: class indices (int32), or values or probabilities (float32). */
   readonly targets: TargetKind;
   /**
-   * How many model outputs it wants: one per class, or one per target value.
+   * The shape of the prediction that it wants for a sample: one output for each class, at every
+   * position of the target, or one for each value of the target.
    * @throws LossFault where the target is not of its kind.
    */
-  outputs(target: { readonly classes: number | null; readonly width: number }): number;
-  /** Terms per sample: 1 if the loss is one number a sample, else the number of outputs. */
-  terms(outputs: number): number;
+  prediction(target: TargetShape): Shape;
+  /** How many terms a sample has, given the shape of its prediction. */
+  terms(prediction: Shape): number;
   /** @throws LossFault where an option does not fit the number of outputs. */
   check?(options: ValuesOf<O>, outputs: number): void;
   /** Options that name classes have been checked against the target's. */
   create(kernels: Kernels, options: ValuesOf<O>, place: LossPlace): Loss;
 }
 
+/** What a target is for one sample. A class or value that stands alone has the shape []. */
+export interface TargetShape {
+  /** How many classes, or null for values. */
+  readonly classes: number | null;
+  readonly shape: Shape;
+}
+
 /** Where the buffers lie (byte addresses). */
 export interface LossPlace {
-  /** Predictions and their gradient, float32 [batch, outputs]. */
+  /**
+   * Predictions and their gradient, float32 [batch, positions, outputs]. `gradient` is 0 where
+   * nothing learns.
+   */
   readonly prediction: number;
   readonly gradient: number;
-  /** int32 [batch] class indices, or float32 [batch, outputs]. */
+  /** int32 [batch, positions] class indices, or float32 [batch, outputs]. */
   readonly target: number;
   /**
    * Whether a loss over classes finds float32 [batch, outputs] class probabilities there instead of
@@ -41,6 +53,8 @@ export interface LossPlace {
   /** The unscaled terms, float32 [batch, terms]. */
   readonly terms: number;
   readonly outputs: number;
+  /** How many predictions a sample has; 1 of values. */
+  readonly positions: number;
   /** Class names in order, for options that name classes; null for values. */
   readonly classes: readonly string[] | null;
   /**
@@ -52,11 +66,13 @@ export interface LossPlace {
 
 export interface Loss {
   /**
-   * The divisor of the mean over `samples` samples: a function of their targets, which `target`
-   * tells by number, summed in double in ascending order. 0 if none of them counts; a mean over
-   * nothing else is 0.
+   * Adds what `count` targets contribute to the divisor of the mean to `before`, in double and in
+   * ascending order. They lie at `targets`; a loss that does not weigh them does not look at them.
+   * A mean whose divisor is 0 is 0.
    */
-  divisor(samples: number, target: (sample: number) => number): number;
+  divisor(targets: number, count: number, before: number): number;
+  /** Whether the divisor depends on what the targets are, and not on their number alone. */
+  readonly weighs: boolean;
   /**
    * Writes terms of samples begin..end and, if `scale` is not 0, the gradient of scale × (sum of
    * terms).

@@ -5,3 +5,8 @@ export type Shape = readonly number[];
 export function size(shape: Shape): number {
   return shape.reduce((product, length) => product * length, 1);
 }
+
+/**
+ * What the elements of a value are: numbers, or whole numbers from 0 such as classes and tokens.
+ */
+export type ElementType = "float32" | "int32";

@@ -2,17 +2,21 @@ import { MAX_SUMS, SUM_BLOCK, type StateTensor } from "../optimizers/optimizer.t
 import type { Member } from "../settings.ts";
 import { scoresPerRow } from "../metrics/scores.ts";
 import { batchesPerStep, evaluatesOthers } from "../job.ts";
+import { MIN_SCRATCH_BYTES, type Value } from "../layers/layer.ts";
+import { layers } from "../layers/registry.generated.ts";
 import { CONTROL_BYTES, LOG_BYTES } from "../crew/control.ts";
+import { passBytes, planPass, type PassPlan } from "./buffers.ts";
+import { PlanError, type PlanFault } from "./faults.ts";
+import { layerStream, type Node } from "./graph.ts";
 import { learningGroups, type LearningGroup } from "./groups.ts";
 import { LINE, MAX_MEMORY_BYTES, MemoryMap, type Region } from "./memory.ts";
 import { size, type Shape } from "../member/shape.ts";
 import {
-  PlanError,
   shapeModel,
-  type PlanFault,
   type PlanInput,
+  type ParameterUse,
   type PlannedTraining,
-  type ShapedLayer,
+  type ShapedBuffer,
   type ShapedModel,
   type ShapedParameter,
 } from "./shapes.ts";
@@ -28,24 +32,30 @@ import {
  * copies an equal part of it.
  */
 
-export interface PlannedLayer {
-  readonly name: string;
-  /** The layer with inferred options filled in, as the resolved spec shows it. */
-  readonly member: Member;
-  readonly inputShape: Shape;
-  readonly outputShape: Shape;
-  readonly input: number;
-  readonly output: number;
-  readonly inputGradient: number;
-  readonly outputGradient: number;
+/** A node of the graph with its parameters and buffers. */
+export interface PlannedNode extends Node {
   /** Indexes into the plan's parameters. */
   readonly parameters: readonly number[];
+  /** Addresses of its buffers. */
+  readonly buffers: readonly number[];
+  /** The address of the floats of its mixing stages; 0 if it does not mix. */
+  readonly mixed: number;
+  /** The stream of its random numbers. */
+  readonly stream: number;
+}
+
+/** State that does not learn. */
+export interface PlannedBuffer extends ShapedBuffer {
+  readonly address: number;
+  /** Its copy with the best weights, 0 unless they are kept. */
+  readonly best: number;
 }
 
 export interface PlannedParameter extends ShapedParameter {
   readonly weight: number;
   /** 0 if it is frozen. */
   readonly gradient: number;
+  readonly uses: readonly PlannedUse[];
   /** The optimizer's tensors, in its order; none if it is frozen. */
   readonly state: readonly PlannedState[];
   /**
@@ -64,29 +74,41 @@ export interface PlannedParameter extends ShapedParameter {
   readonly firstBlock: number;
 }
 
+/** A use of a parameter, and where the part of the gradient that comes from it is written. */
+export interface PlannedUse extends ParameterUse {
+  readonly gradient: number;
+}
+
 /** One of the optimizer's tensors for a parameter. */
 export interface PlannedState extends Required<StateTensor> {
   readonly address: number;
 }
 
 export interface Plan {
-  readonly layers: readonly PlannedLayer[];
+  readonly values: readonly Value[];
+  readonly nodes: readonly PlannedNode[];
+  /** The model's layers as the spec has them, with names and inferred options filled in. */
+  readonly layers: readonly Member[];
   readonly parameters: readonly PlannedParameter[];
+  readonly buffers: readonly PlannedBuffer[];
+  /** How samples pass through the network while it trains, and where it is only evaluated. */
+  readonly training: PassPlan;
+  readonly evaluation: PassPlan;
+  /** The number of the value that the loss looks at. */
+  readonly output: number;
   /** The groups that learn: the optimizer's own group comes first. */
   readonly groups: readonly LearningGroup[];
   readonly parameterCount: number;
   readonly evaluatesOthers: boolean;
+  /** What the loss wants of the model for a sample: its shape, and the classes or values in it. */
+  readonly prediction: Shape;
   readonly outputs: number;
+  /** Targets of a sample: values, or positions that each have a class. */
+  readonly targetSize: number;
   readonly termsPerSample: number;
-  /** How many scores an evaluation records of each row (scores.ts). */
-  readonly scoresPerRow: number;
-  readonly inputSize: number;
+  /** How many scores an evaluation records of each target (scores.ts). */
+  readonly scoresPerTarget: number;
   readonly batchRows: number;
-  /**
-   * The rows that the activation buffers hold: at least a batch, one row a thread, and enough rows
-   * for a fast evaluation.
-   */
-  readonly capacityRows: number;
   /** SUM_BLOCKs of the parameters that learn, and of all parameters. */
   readonly blocks: number;
   readonly weightBlocks: number;
@@ -104,6 +126,8 @@ export interface Addresses {
   readonly control: number;
   readonly log: number;
   readonly scratch: number;
+  /** What passes between the layers. Training and evaluation use the region in turn. */
+  readonly activations: number;
   /** The state; the weights come first in it. */
   readonly state: number;
   readonly stateBytes: number;
@@ -127,13 +151,12 @@ export interface Addresses {
   readonly observation: number;
 }
 
-/** The minimum scratch of one thread: the packed panel of the matrix product. */
-const SCRATCH_BYTES = 16384;
-
 /** The approximate bytes of a tensor's entry in the header of a state file. */
 const TENSOR_HEADER_BYTES = 128;
 
-/** Doubles recorded for each row that is evaluated: loss, divisor, target, prediction, log loss. */
+/**
+ * Doubles recorded for each target that is evaluated: loss, divisor, target, prediction, log loss.
+ */
 export const EVALUATION_DOUBLES = 5;
 
 /**
@@ -154,60 +177,71 @@ const EVALUATION_ROWS = 256;
 /** @throws PlanError with every fault. */
 export function planModel(input: PlanInput): Plan {
   const model = shapeModel(input);
-  const { layers, loss, optimizer, outputs } = model;
+  const { graph, loss, optimizer, prediction } = model;
   const map = new MemoryMap();
   const control = map.take("control", CONTROL_BYTES);
   const log = map.take("log", LOG_BYTES);
-  const shapes = model.parameters.filter(learns).map(({ shape }) => shape);
-  const scratchBytes = Math.max(SCRATCH_BYTES, ...shapes.map((shape) => roundUp(optimizer.scratch(shape), LINE)));
+  const targetSize = size(input.target.shape);
+  const scratchBytes = Math.max(scratchOf(model), roundUp(targetSize * 4, LINE));
   const scratch = map.take("scratch", scratchBytes * input.threads);
   const state = map.end;
   const kept = placeState(map, model, input);
   const stateBytes = map.end - state;
-  const parameters = placeGradients(map, kept, input.training);
+  const parameters = placeGradients(map, kept.parameters, input.training);
   const learning = parameters.filter(learns);
   const blocks = sum(learning, blocksOf);
-  const capacityRows = Math.max(input.batchRows, Math.min(input.evaluatedRows, EVALUATION_ROWS), input.threads);
-  const places = placeActivations(map, layers, input.inputShape, capacityRows, learning.at(0)?.layer ?? layers.length);
-  const termsPerSample = loss.terms(outputs);
+  const nodes = placeNodes(map, model, kept.buffers);
+  const passes = planPasses(model, learning, input);
+  const activations = map.take("activations", passes.bytes);
+  const outputs = loss.elementwise ? size(prediction) : prediction[prediction.length - 1];
+  const termsPerSample = loss.terms(prediction);
+  const rows = Math.max(passes.training.rows, passes.evaluation.rows) * input.threads;
   const weightBytes = sum(parameters, ({ length }) => roundUp(length * 4, LINE));
-  const scores = loss.targets === "value" ? 0 : scoresPerRow(Math.max(outputs, 2), input.evaluatedRows);
+  const recorded = input.evaluatedRows * targetSize;
+  const scores = loss.targets === "value" ? 0 : scoresPerRow(Math.max(outputs, 2), recorded);
   const addresses: Addresses = {
     control,
     log,
     scratch,
+    activations,
     state,
     stateBytes,
     weightBytes,
     snapshot: map.take("snapshot", stateBytes),
     order: map.take("order", input.trainRows * 4),
-    targets: map.take("targets", capacityRows * input.target.width * 4),
-    terms: map.take("terms", capacityRows * termsPerSample * 4),
+    targets: map.take("targets", rows * targetSize * 4),
+    terms: map.take("terms", rows * termsPerSample * 4),
     lossConstants: map.take("loss constants", outputs * 8),
     logLossConstants: map.take("log loss constants", outputs * 8),
     sums: map.take("sums", blocks * SUM_STRIDE * 8),
-    evaluation: map.take("evaluation", input.evaluatedRows * EVALUATION_DOUBLES * 8),
-    scores: map.take("scores", input.evaluatedRows * scores * 4),
+    evaluation: map.take("evaluation", recorded * EVALUATION_DOUBLES * 8),
+    scores: map.take("scores", recorded * scores * 4),
     accumulated: map.take("accumulated gradients", batchesPerStep(input.training ?? {}) > 1 ? weightBytes : 0),
     previous: map.take("previous weights", input.observed ? weightBytes : 0),
     observation: map.take(
       "observation",
-      input.observed ? (blocks * OBSERVED_DOUBLES + layers.length * input.threads) * 8 : 0,
+      input.observed ? (blocks * OBSERVED_DOUBLES + nodes.length * input.threads) * 8 : 0,
     ),
   };
   if (map.end > MAX_MEMORY_BYTES) throw new PlanError([tooLarge(map.end)]);
   return {
-    layers: layers.map((layer, i) => plannedLayer(layer, i, places, parameters)),
+    values: graph.values,
+    nodes,
+    layers: graph.layers,
     parameters,
+    buffers: kept.buffers,
+    training: passes.training,
+    evaluation: passes.evaluation,
+    output: graph.output,
     groups: learningGroups(input.optimizer, input.groups),
     parameterCount: sum(parameters, ({ length }) => length),
     evaluatesOthers: evaluatesOthers(optimizer.type, input.training),
+    prediction,
     outputs,
+    targetSize,
     termsPerSample,
-    scoresPerRow: scores,
-    inputSize: size(input.inputShape),
+    scoresPerTarget: scores,
     batchRows: input.batchRows,
-    capacityRows,
     blocks,
     weightBlocks: sum(parameters, blocksOf),
     threads: input.threads,
@@ -215,32 +249,55 @@ export function planModel(input: PlanInput): Plan {
     addresses,
     regions: map.regions,
     memoryBytes: map.end,
-    stateBytes: stateBytes + sum(parameters, stateTensors) * TENSOR_HEADER_BYTES + 4096,
+    stateBytes: stateBytes + (sum(parameters, stateTensors) + 2 * kept.buffers.length) * TENSOR_HEADER_BYTES + 4096,
   };
 }
 
-interface BufferPair {
-  readonly value: number;
-  readonly gradient: number;
+/** Scratch of a thread: the most that a layer or the optimizer wants. */
+function scratchOf({ graph, parameters, optimizer }: ShapedModel): number {
+  const shapes = parameters.filter(learns).map(({ shape }) => shape);
+  const wanted = [
+    ...graph.nodes.map(({ shape }) => shape.scratch ?? 0),
+    ...shapes.map((shape) => optimizer.scratch(shape)),
+  ];
+  return wanted.reduce((most, bytes) => Math.max(most, roundUp(bytes, LINE)), MIN_SCRATCH_BYTES);
 }
 
-function plannedLayer(
-  layer: ShapedLayer,
-  i: number,
-  places: readonly BufferPair[],
-  parameters: readonly PlannedParameter[],
-): PlannedLayer {
-  return {
-    name: layer.name,
-    member: layer.member,
-    inputShape: layer.input,
-    outputShape: layer.output,
-    input: places[i].value,
-    output: places[i + 1].value,
-    inputGradient: places[i].gradient,
-    outputGradient: places[i + 1].gradient,
-    parameters: parameters.flatMap((parameter, index) => (parameter.layer === i ? [index] : [])),
-  };
+function planPasses(
+  { graph }: ShapedModel,
+  learning: readonly PlannedParameter[],
+  { batchRows, evaluatedRows, threads, observed = false }: PlanInput,
+): { training: PassPlan; evaluation: PassPlan; bytes: number } {
+  const slab = (rows: number) => Math.max(1, Math.ceil(rows / threads));
+  const mortal = graph.nodes.flatMap(({ member }, i) => (observed && layers[member.type].mortal ? [i] : []));
+  const training = planPass(graph, {
+    rows: slab(batchRows),
+    threads,
+    learning: new Set(learning.flatMap(({ uses }) => uses.map(({ node }) => node))),
+    watched: new Set(mortal),
+  });
+  const evaluation = planPass(graph, {
+    rows: slab(Math.min(evaluatedRows, Math.max(batchRows, EVALUATION_ROWS))),
+    threads,
+    learning: null,
+  });
+  return { training, evaluation, bytes: Math.max(passBytes(training, threads), passBytes(evaluation, threads)) };
+}
+
+export function placeNodes(
+  map: MemoryMap,
+  { graph, parameters }: Pick<ShapedModel, "graph" | "parameters">,
+  buffers: readonly PlannedBuffer[],
+): PlannedNode[] {
+  return graph.nodes.map((node, i) => ({
+    ...node,
+    parameters: node.shape.parameters.map((_, index) =>
+      parameters.findIndex(({ uses }) => uses.some((use) => use.node === i && use.index === index)),
+    ),
+    buffers: buffers.filter((buffer) => buffer.node === i).map(({ address }) => address),
+    mixed: node.shape.mixes ? map.take(`mixed ${node.path}`, node.shape.mixes.floats * 4) : 0,
+    stream: layerStream(node),
+  }));
 }
 
 function tooLarge(bytes: number): PlanFault {
@@ -253,14 +310,14 @@ function tooLarge(bytes: number): PlanFault {
 
 const roundUp = (bytes: number, unit: number): number => Math.ceil(bytes / unit) * unit;
 
-type KeptParameter = Omit<PlannedParameter, "gradient" | "unitRows" | "firstBlock">;
+type KeptParameter = ShapedParameter & Omit<PlannedParameter, "gradient" | "uses" | "unitRows" | "firstBlock">;
 
-/** The state: weights, optimizer state, evaluation and best weights, in that order. */
+/** The state: weights, optimizer state, evaluation and best weights, and buffers, in that order. */
 function placeState(
   map: MemoryMap,
-  { parameters, optimizer }: ShapedModel,
+  { parameters, buffers, optimizer }: ShapedModel,
   { training, keepBest }: PlanInput,
-): KeptParameter[] {
+): { parameters: KeptParameter[]; buffers: PlannedBuffer[] } {
   const take = (what: string, { name, length }: ShapedParameter) => map.take(`${what} ${name}`, length * 4);
   const weights = parameters.map((parameter) => take("weight", parameter));
   const states = parameters.map(({ name, shape, group }) =>
@@ -274,13 +331,24 @@ function placeState(
     others && parameter.group !== null ? take("evaluated", parameter) : weights[i],
   );
   const best = parameters.map((parameter) => (keepBest ? take("best", parameter) : 0));
-  return parameters.map((parameter, i) => ({
-    ...parameter,
-    weight: weights[i],
-    state: states[i],
-    evaluated: evaluated[i],
-    best: best[i],
-  }));
+  return {
+    parameters: parameters.map((parameter, i) => ({
+      ...parameter,
+      weight: weights[i],
+      state: states[i],
+      evaluated: evaluated[i],
+      best: best[i],
+    })),
+    buffers: buffers.map((buffer) => {
+      const place = (what: string) => map.take(`${what} ${buffer.name}`, bufferBytes(buffer));
+      return { ...buffer, address: place("buffer"), best: keepBest ? place("best") : 0 };
+    }),
+  };
+}
+
+/** Bytes of a buffer's numbers. */
+export function bufferBytes({ shape, type }: Pick<ShapedBuffer, "shape" | "type">): number {
+  return size(shape) * (type === "int64" ? 8 : 4);
 }
 
 /** Tensors that a state file holds for a parameter. */
@@ -300,12 +368,13 @@ function placeGradients(
     firstBlocks.set(parameter, next);
     next += blocksOf(parameter);
   }
-  return kept.map((parameter) => ({
-    ...parameter,
-    gradient: learns(parameter) ? map.take(`gradient ${parameter.name}`, parameter.length * 4) : 0,
-    unitRows: clip_grad_adaptive ? unitRows(parameter.shape) : 1,
-    firstBlock: firstBlocks.get(parameter)!,
-  }));
+  return kept.map((parameter) => {
+    const take = (name: string) => (learns(parameter) ? map.take(`gradient ${name}`, parameter.length * 4) : 0);
+    const uses = parameter.uses.map((use) => ({ ...use, gradient: take(use.name) }));
+    const { gradient } = uses[0];
+    const units = clip_grad_adaptive ? unitRows(parameter.shape) : 1;
+    return { ...parameter, gradient, uses, unitRows: units, firstBlock: firstBlocks.get(parameter)! };
+  });
 }
 
 /**
@@ -322,23 +391,3 @@ const blocksOf = ({ length }: ShapedParameter): number => Math.ceil(length / SUM
 
 const sum = <T>(items: readonly T[], value: (item: T) => number): number =>
   items.reduce((total, item) => total + value(item), 0);
-
-/**
- * The buffers between the layers: number i is layer i's input, number i + 1 its output. No gradient
- * is needed before the first layer that learns.
- */
-function placeActivations(
-  map: MemoryMap,
-  shaped: readonly ShapedLayer[],
-  inputShape: Shape,
-  rows: number,
-  firstLearning: number,
-): BufferPair[] {
-  return [inputShape, ...shaped.map((layer) => layer.output)].map((shape, i) => {
-    const bytes = size(shape) * rows * 4;
-    return {
-      value: map.take(`activation ${i}`, bytes),
-      gradient: i > firstLearning ? map.take(`activation gradient ${i}`, bytes) : 0,
-    };
-  });
-}

@@ -1,10 +1,12 @@
-import type { LossType } from "../losses/loss.ts";
+import type { LossType, TargetShape } from "../losses/loss.ts";
 import { LossFault } from "../losses/loss.ts";
 import { batchesPerStep } from "../job.ts";
+import type { BufferShape, ParameterShape } from "../layers/layer.ts";
 import { layers } from "../layers/registry.generated.ts";
-import { LayerFault, type LayerShape, type ParameterShape } from "../layers/layer.ts";
 import { losses } from "../losses/registry.generated.ts";
 import { learningGroupOf } from "./groups.ts";
+import { PlanError, type PlanFault } from "./faults.ts";
+import { buildGraph, layerStream, nameFaults, streamOf, type Graph, type NamedValue } from "./graph.ts";
 import { configure } from "../optimizers/configure.ts";
 import type { ConfiguredOptimizer } from "../optimizers/optimizer.ts";
 import type { OptionFault } from "../member/options.ts";
@@ -28,11 +30,12 @@ export interface PlanInput {
   readonly optimizer: Member;
   /** Parts of the model that learn in another way, or not at all. Default: none. */
   readonly groups?: readonly ParameterGroup[];
-  /** Shape of one sample. */
-  readonly inputShape: Shape;
-  /** `classes`: how many, or null for values; `width`: values per sample. */
-  readonly target: { readonly classes: number | null; readonly width: number };
+  /** What the data give for one sample; a first layer takes the first one. */
+  readonly inputs: readonly NamedValue[];
+  readonly target: TargetShape;
   readonly batchRows: number;
+  /** Rows of the smallest batch of an epoch. */
+  readonly smallestBatch: number;
   readonly trainRows: number;
   /** The rows of an evaluation, whichever has the most. */
   readonly evaluatedRows: number;
@@ -47,81 +50,134 @@ export interface PlanInput {
   readonly observed?: boolean;
 }
 
-export interface PlanFault {
-  /** RFC 6901, into the spec. */
-  readonly pointer: string;
-  readonly message: string;
-}
-
-/** All faults of a model at once. */
-export class PlanError extends Error {
-  readonly faults: readonly PlanFault[];
-  constructor(faults: readonly PlanFault[]) {
-    super(faults.map((fault) => `${fault.pointer}: ${fault.message}`).join("; "));
-    this.faults = faults;
-  }
-}
-
-/** A layer with its shapes. */
-export interface ShapedLayer extends LayerShape {
-  readonly name: string;
-  /** With inferred options filled in. */
-  readonly member: Member;
-  readonly input: Shape;
-}
-
-/** A parameter, in the order of the layers. */
+/** A parameter, in the order of the nodes. */
 export interface ShapedParameter extends ParameterShape {
-  /** PyTorch's name: `<layer>.<parameter>`. */
+  /** PyTorch's name: the node's path, a dot, and the parameter's own name. */
   readonly name: string;
   readonly length: number;
-  /** The number of the layer, and of the parameter within the layer. */
-  readonly layer: number;
-  readonly index: number;
+  /** The nodes that use it: the one that has it first, then those that are tied to it. */
+  readonly uses: readonly ParameterUse[];
+  /** The stream of the random numbers that it starts with. */
+  readonly stream: number;
   /** Which of the learning groups it belongs to (groups.ts); null: it is frozen. */
   readonly group: number | null;
 }
 
-export interface ShapedModel {
-  readonly layers: readonly ShapedLayer[];
-  readonly parameters: readonly ShapedParameter[];
-  readonly loss: LossType;
-  readonly optimizer: ConfiguredOptimizer;
-  /** The number of outputs that the loss needs from the last layer. */
-  readonly outputs: number;
+export interface ParameterUse {
+  readonly node: number;
+  /** Its number among the node's parameters, and its name there. */
+  readonly index: number;
+  readonly name: string;
 }
 
-/** Names in a checkpoint begin with these words if they do not belong to a layer. */
-const RESERVED = new Set(["optimizer", "evaluated", "best"]);
+/** State of a node that does not learn. */
+export interface ShapedBuffer extends BufferShape {
+  readonly name: string;
+  readonly node: number;
+}
+
+export interface ShapedModel {
+  readonly graph: Graph;
+  readonly parameters: readonly ShapedParameter[];
+  readonly buffers: readonly ShapedBuffer[];
+  readonly loss: LossType;
+  readonly optimizer: ConfiguredOptimizer;
+  /** What the loss wants the model to give for one sample. */
+  readonly prediction: Shape;
+}
 
 /** @throws PlanError with every fault */
 export function shapeModel(input: PlanInput): ShapedModel {
   const loss = losses[input.loss.type];
   const optimizer = configure(input.optimizer);
   const faults: PlanFault[] = optimizerFaults(optimizer.check());
-  if (optimizer.type.fullBatch) faults.push(...chanceFaults(input));
   if (optimizer.type.evaluatesOthers && input.training?.averaging) {
     const message = `must be null: ${optimizer.type.type} is evaluated with averages of its own`;
     faults.push({ pointer: "/training/averaging", message });
   }
-  const outputs = outputsOf(loss, input, faults);
-  const shaped = outputs === null ? [] : shapeLayers(input, outputs, faults);
-  const parameters = parametersOf(shaped, input.groups);
-  const learning = parameters.filter(({ group }) => group !== null).map(({ shape }) => shape);
-  if (shaped.length === input.model.layers.length) faults.push(...optimizerFaults(optimizer.fits(learning)));
+  if (optimizer.type.fullBatch) faults.push(...chanceFaults(input));
+  const prediction = predictionOf(loss, input, faults);
+  const graph = prediction && buildGraph(input.model.layers, input.inputs, prediction[prediction.length - 1], faults);
   faults.push(...nameFaults(input.model.layers));
-  if (faults.length > 0 || outputs === null) throw new PlanError(faults);
-  return { layers: shaped, parameters, loss, optimizer, outputs };
+  if (graph === null || prediction === null) throw new PlanError(faults);
+  if (String(graph.values[graph.output].shape) !== String(prediction))
+    faults.push(wrongOutput(graph, prediction, input));
+  faults.push(...nodeFaults(graph, optimizer.type.fullBatch ?? false, input));
+  const parameters = parametersOf(graph, input.groups, faults);
+  if (parameters.length === 0)
+    faults.push({ pointer: "/model/layers", message: "has nothing to train: add a linear layer" });
+  const learning = parameters.filter(({ group }) => group !== null).map(({ shape }) => shape);
+  faults.push(...optimizerFaults(optimizer.fits(learning)), ...streamFaults(graph, parameters));
+  if (faults.length > 0) throw new PlanError(faults);
+  return { graph, parameters, buffers: buffersOf(graph), loss, optimizer, prediction };
 }
 
-function parametersOf(shaped: readonly ShapedLayer[], groups: PlanInput["groups"]): ShapedParameter[] {
-  return shaped.flatMap((layer, i) =>
-    layer.parameters.map((parameter, index) => {
-      const name = `${layer.name}.${parameter.name}`;
-      const group = learningGroupOf(name, groups);
-      return { ...parameter, name, length: size(parameter.shape), layer: i, index, group };
-    }),
+/**
+ * Streams of initial values: the parameters of the layers at the top are counted, and the others
+ * have streams of their own.
+ */
+export function parametersOf({ nodes }: Graph, groups: PlanInput["groups"], faults: PlanFault[]): ShapedParameter[] {
+  const parameters = new Map<string, ShapedParameter & { uses: ParameterUse[] }>();
+  let counted = 0;
+  for (const [node, { path, pointer, top, shape }] of nodes.entries()) {
+    for (const [index, parameter] of shape.parameters.entries()) {
+      const name = `${path}.${parameter.name}`;
+      const use = { node, index, name };
+      if (parameter.tiedTo === undefined) {
+        const stream = top === null ? streamOf(name) : counted++;
+        const group = learningGroupOf(name, groups);
+        parameters.set(name, { ...parameter, name, length: size(parameter.shape), uses: [use], stream, group });
+        continue;
+      }
+      const other = parameters.get(parameter.tiedTo);
+      if (String(other?.shape) === String(parameter.shape)) other!.uses.push(use);
+      else faults.push({ pointer: `${pointer}/tied_to`, message: tiedFault(parameter, other?.shape) });
+    }
+  }
+  return [...parameters.values()];
+}
+
+function tiedFault({ tiedTo, shape }: ParameterShape, other: Shape | undefined): string {
+  const name = JSON.stringify(tiedTo);
+  if (other === undefined) return `is ${name}, which is no parameter of an earlier layer`;
+  return `is ${name}, which is ${other.join(" × ")}, but this layer needs ${shape.join(" × ")}`;
+}
+
+export function buffersOf({ nodes }: Graph): ShapedBuffer[] {
+  return nodes.flatMap(({ path, shape: { buffers = [] } }, node) =>
+    buffers.map((buffer) => ({ ...buffer, name: `${path}.${buffer.name}`, node })),
   );
+}
+
+/** Two streams of random numbers that are the same, which two paths in 2^31 may have. */
+function streamFaults({ nodes }: Graph, parameters: readonly ShapedParameter[]): PlanFault[] {
+  const random = nodes.filter(({ member }) => layers[member.type].random?.(member));
+  const twins = (streams: readonly { stream: number; name: string }[]) => {
+    const names = new Map<number, string>();
+    return streams.flatMap(({ stream, name }) => {
+      const twin = names.get(stream);
+      names.set(stream, name);
+      if (twin === undefined) return [];
+      return [
+        { pointer: "/model/layers", message: `draws the same random numbers for ${twin} and ${name}: rename one` },
+      ];
+    });
+  };
+  return [...twins(parameters), ...twins(random.map((node) => ({ stream: layerStream(node), name: node.path })))];
+}
+
+/** Faults of single nodes, with this optimizer and these batches. */
+function nodeFaults({ nodes }: Graph, fullBatch: boolean, { optimizer, smallestBatch }: PlanInput): PlanFault[] {
+  return nodes.flatMap(({ pointer, path, member, shape: { mixes } }) => {
+    const faults: PlanFault[] = [];
+    if (fullBatch && layers[member.type].random?.(member))
+      faults.push({ pointer, message: randomFault(optimizer.type) });
+    if (mixes !== undefined && mixes.values * smallestBatch < 2) {
+      const message = `(${path}) takes a mean over the batch, but the last batch of an epoch has a single row: set drop_last, or another batch_size`;
+      faults.push({ pointer, message });
+    }
+    return faults;
+  });
 }
 
 function optimizerFaults(faults: readonly OptionFault[]): PlanFault[] {
@@ -129,7 +185,7 @@ function optimizerFaults(faults: readonly OptionFault[]): PlanFault[] {
 }
 
 /** Faults of a job whose loss is a different function at every step. */
-function chanceFaults({ optimizer, model, training = {}, batchRows, trainRows }: PlanInput): PlanFault[] {
+function chanceFaults({ optimizer, training = {}, batchRows, trainRows }: PlanInput): PlanFault[] {
   const faults: PlanFault[] = [];
   if (batchRows < trainRows) {
     const message = `${optimizer.type} compares losses of different weights, which must come from the same rows: set "full"`;
@@ -139,23 +195,24 @@ function chanceFaults({ optimizer, model, training = {}, batchRows, trainRows }:
     const message = `must be 1: ${optimizer.type} takes all rows as one batch`;
     faults.push({ pointer: "/training/gradient_accumulation_steps", message });
   }
-  const random = `is random, and ${optimizer.type} compares losses of different weights: leave it out or use adam`;
-  if (training.gradient_noise) faults.push({ pointer: "/training/gradient_noise", message: random });
-  for (const [i, member] of model.layers.entries()) {
-    const type = layers[member.type];
-    if (type.random?.(member)) faults.push({ pointer: `/model/layers/${i}`, message: random });
-  }
+  if (training.gradient_noise)
+    faults.push({ pointer: "/training/gradient_noise", message: randomFault(optimizer.type) });
   return faults;
 }
 
+const randomFault = (optimizer: string): string =>
+  `is random, and ${optimizer} compares losses of different weights: leave it out or use adam`;
+
 const at = (pointer: string, option: string | null): string => (option === null ? pointer : `${pointer}/${option}`);
 
-/** How many outputs the loss needs. Null if the loss does not suit the target. */
-function outputsOf(loss: LossType, input: PlanInput, faults: PlanFault[]): number | null {
+/**
+ * What the loss wants the model to give for a sample. Null if the loss does not suit the target.
+ */
+function predictionOf(loss: LossType, input: PlanInput, faults: PlanFault[]): Shape | null {
   try {
-    const outputs = loss.outputs(input.target);
-    loss.check?.(input.loss, outputs);
-    return outputs;
+    const prediction = loss.prediction(input.target);
+    loss.check?.(input.loss, prediction[prediction.length - 1]);
+    return prediction;
   } catch (error) {
     if (!(error instanceof LossFault)) throw error;
     faults.push({ pointer: at("/loss", error.option), message: error.message });
@@ -163,55 +220,14 @@ function outputsOf(loss: LossType, input: PlanInput, faults: PlanFault[]): numbe
   }
 }
 
-/** A layer's name: its own, or its index, as in nn.Sequential. */
-const nameOf = (member: Member, index: number): string => (member.name as string | null | undefined) ?? String(index);
-
-function nameFaults(members: readonly Member[]): PlanFault[] {
-  const names = new Map<string, number>();
-  return members.flatMap((member, i) => {
-    const name = nameOf(member, i);
-    const pointer = `/model/layers/${i}/name`;
-    const twin = names.get(name);
-    names.set(name, i);
-    if (RESERVED.has(name)) return [{ pointer, message: `"${name}" is reserved: checkpoints use it; choose another` }];
-    return twin === undefined ? [] : [{ pointer, message: `"${name}" is layer ${twin}'s name too; names must differ` }];
-  });
-}
-
-/**
- * Infers every shape from the first layer to the last. It stops at a layer that does not fit, since
- * no shape is known after it.
- */
-function shapeLayers(input: PlanInput, outputs: number, faults: PlanFault[]): ShapedLayer[] {
-  const members = input.model.layers;
-  const shaped: ShapedLayer[] = [];
-  let shape = input.inputShape;
-  for (const [i, member] of members.entries()) {
-    const type = layers[member.type];
-    try {
-      const result = type.shape(member, shape, i === members.length - 1 ? outputs : null);
-      shaped.push({ ...result, name: nameOf(member, i), input: shape, member: { ...member, ...result.inferred } });
-      shape = result.output;
-    } catch (error) {
-      if (!(error instanceof LayerFault)) throw error;
-      faults.push({ pointer: at(`/model/layers/${i}`, error.option), message: error.message });
-      return shaped;
-    }
-  }
-  if (shape.length !== 1 || shape[0] !== outputs) faults.push(wrongOutput(members, shape, outputs, input));
-  if (shaped.every((layer) => layer.parameters.length === 0)) {
-    faults.push({ pointer: "/model/layers", message: "has nothing to train: add a linear layer" });
-  }
-  return shaped;
-}
-
-function wrongOutput(members: readonly Member[], shape: Shape, outputs: number, input: PlanInput): PlanFault {
-  const last = members.length - 1;
-  const option = typeof members[last].out_features === "number" ? "out_features" : null;
-  const target =
-    input.target.classes === null ? `${input.target.width} target value(s)` : `${input.target.classes} classes`;
+function wrongOutput({ nodes, values, output, layers }: Graph, prediction: Shape, input: PlanInput): PlanFault {
+  const last = nodes.find((node) => node.output === output) ?? { pointer: "/model/layers", member: layers[0] };
+  const option = typeof last.member.out_features === "number" ? "out_features" : null;
+  const { classes, shape } = input.target;
+  const target = classes === null ? `${size(shape)} target value(s)` : `${classes} classes`;
+  const given = values[output].shape.join(" × ");
   return {
-    pointer: at(`/model/layers/${last}`, option),
-    message: `gives ${shape.join(" × ")} outputs, but ${input.loss.type} over ${target} wants ${outputs}; end with a linear layer and leave its out_features out`,
+    pointer: at(last.pointer, option),
+    message: `gives ${given} outputs, but ${input.loss.type} over ${target} wants ${prediction.join(" × ")}; end with a linear layer and leave its out_features out`,
   };
 }

@@ -11,11 +11,11 @@ export function drawWeights(
   [seedLow, seedHigh]: readonly [number, number],
 ): void {
   for (const { parameter, begin, end } of blocks) {
-    const { initializer, weight } = plan.parameters[parameter];
+    const { initializer, weight, stream } = plan.parameters[parameter];
     if (initializer.distribution === "constant") fill(kernels, weight + begin * 4, end - begin, initializer.value);
     else if (initializer.distribution === "uniform")
-      kernels.fill_uniform(weight, begin, end, seedLow, seedHigh, parameter, initializer.bound);
-    else kernels.fill_normal(weight, begin, end, seedLow, seedHigh, parameter, initializer.deviation);
+      kernels.fill_uniform(weight, begin, end, seedLow, seedHigh, stream, initializer.bound);
+    else kernels.fill_normal(weight, begin, end, seedLow, seedHigh, stream, initializer.deviation);
   }
 }
 

@@ -3,6 +3,7 @@ import type { Kernels } from "../kernels/kernels.ts";
 import type { TrainingJob } from "../job.ts";
 import { batchesPerEpoch, batchesPerStep, batchRows, stepsPerEpoch } from "../job.ts";
 import type { Plan } from "../plan/model.ts";
+import { size } from "../member/shape.ts";
 import { seedHalves } from "../kernels/random.ts";
 
 /** Fewer floats than this are copied one by one: making a view costs more. */
@@ -24,7 +25,8 @@ export class Batches {
   readonly #leader: boolean;
   readonly #order: Int32Array;
   readonly #seed: readonly [number, number];
-  readonly #classTargets: boolean;
+  /** The inputs of the data, with the elements of a row. */
+  readonly #arrays: readonly { readonly values: Numbers; readonly width: number }[];
   readonly #stepsPerEpoch: number;
   #epoch = -1;
   /** The step's first batch among those of the epoch. */
@@ -40,7 +42,7 @@ export class Batches {
     const { trainRows } = job.data;
     this.#order = new Int32Array(kernels.memory.buffer, plan.addresses.order, trainRows.length);
     this.#seed = seedHalves(job.training.seed);
-    this.#classTargets = job.data.targets instanceof Int32Array;
+    this.#arrays = job.data.inputs.map(({ values, shape }) => ({ values, width: size(shape) }));
     this.#stepsPerEpoch = stepsPerEpoch(job.training, trainRows.length);
   }
 
@@ -67,12 +69,20 @@ export class Batches {
     return Math.min(batchRows(training, rows), rows - this.#firstOf(batch));
   }
 
-  /** Tells the target of each sample in batch `batch` of the step, as the data has it. */
-  targetsOf(batch: number): (sample: number) => number {
-    const { trainRows, targets } = this.#job.data;
-    const order = this.#order;
+  /**
+   * Copies the targets of batch `batch` of the step to a scratch, as many samples at a time as
+   * `bytes` hold, and yields how many targets there are.
+   */
+  *copyTargets(batch: number, address: number, bytes: number): Generator<number> {
+    const { trainRows } = this.#job.data;
+    const samples = this.samplesOf(batch);
     const first = this.#firstOf(batch);
-    return (sample) => targets[trainRows[order[first + sample]]];
+    const most = Math.max(1, Math.floor(bytes / (this.#plan.targetSize * 4)));
+    for (let at = 0; at < samples; at += most) {
+      const count = Math.min(most, samples - at);
+      for (let i = 0; i < count; i++) this.#copyTarget(trainRows[this.#order[first + at + i]], address, i);
+      yield count * this.#plan.targetSize;
+    }
   }
 
   /** Where the rows of batch `batch` of the step begin in the epoch's order. */
@@ -94,26 +104,44 @@ export class Batches {
     this.#barrier.meet();
   }
 
-  /** Copies samples begin..end of the batch to their places in the job's memory. */
-  gather(begin: number, end: number): void {
+  /**
+   * Copies samples begin..end of the batch to their places in the job's memory: the addresses of
+   * the inputs' buffers are `inputs`.
+   */
+  gather(inputs: readonly number[], begin: number, end: number): void {
     const { trainRows } = this.#job.data;
-    for (let i = begin; i < end; i++) this.copy(trainRows[this.#order[this.#first + i]], i);
+    for (let i = begin; i < end; i++) this.copy(trainRows[this.#order[this.#first + i]], inputs, i);
   }
 
-  /** Row `row` of the data becomes sample `sample` of the input and of the targets. */
-  copy(row: number, sample: number): void {
-    this.#copyTarget(row, sample);
-    const { features, width } = this.#job.data;
-    const { f32 } = this.#kernels;
-    const from = row * width;
-    const to = (this.#plan.layers[0].input >>> 2) + sample * width;
-    if (width < SHORT_ROW) for (let i = 0; i < width; i++) f32[to + i] = features[from + i];
-    else f32.set(features.subarray(from, from + width), to);
+  /** Row `row` of the data becomes sample `sample` of the inputs and of the targets. */
+  copy(row: number, inputs: readonly number[], sample: number): void {
+    this.#copyTarget(row, this.#plan.addresses.targets, sample);
+    for (let i = 0; i < this.#arrays.length; i++) {
+      const { values, width } = this.#arrays[i];
+      copyRow(
+        values,
+        width,
+        row,
+        values instanceof Float32Array ? this.#kernels.f32 : this.#kernels.i32,
+        inputs[i],
+        sample,
+      );
+    }
   }
 
-  #copyTarget(row: number, sample: number): void {
-    const at = (this.#plan.addresses.targets >>> 2) + sample;
-    if (this.#classTargets) this.#kernels.i32[at] = this.#job.data.targets[row];
-    else this.#kernels.f32[at] = this.#job.data.targets[row];
+  #copyTarget(row: number, address: number, sample: number): void {
+    const { targets } = this.#job.data;
+    const to = targets instanceof Float32Array ? this.#kernels.f32 : this.#kernels.i32;
+    copyRow(targets, this.#plan.targetSize, row, to, address, sample);
   }
+}
+
+type Numbers = Float32Array | Int32Array;
+
+function copyRow(from: Numbers, width: number, row: number, to: Numbers, address: number, sample: number): void {
+  const source = row * width;
+  // The address of sample 0 may be negative: only this thread's samples lie in the memory.
+  const target = address / 4 + sample * width;
+  if (width < SHORT_ROW) for (let i = 0; i < width; i++) to[target + i] = from[source + i];
+  else to.set(from.subarray(source, source + width), target);
 }

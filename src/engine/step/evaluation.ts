@@ -6,7 +6,10 @@ import type { TargetKind, TrainingData } from "../training.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import type { ForwardPass } from "../layers/layer.ts";
 import { EVALUATION_DOUBLES, type Plan } from "../plan/model.ts";
+import type { Loss } from "../losses/loss.ts";
 import type { Network } from "./network.ts";
+import type { Objective } from "./objective.ts";
+import { size } from "../member/shape.ts";
 import { share } from "../plan/slices.ts";
 
 /*
@@ -33,47 +36,72 @@ export function evaluateShare(
   data: TrainingData,
   rows: Int32Array,
   network: Network,
+  { loss, logLoss }: Objective,
   batches: Batches,
   thread: number,
 ): void {
   const [from, to] = share(rows.length, thread, plan.threads);
-  const [first, last] = share(plan.capacityRows, thread, plan.threads);
-  const room = last - first;
+  const room = plan.evaluation.rows;
+  const first = thread * room;
   const pass: ForwardPass = { training: false, batch: 0, seedLow: 0, seedHigh: 0 };
   for (let at = from; at < to; at += room) {
     const count = Math.min(room, to - at);
-    for (let i = 0; i < count; i++) batches.copy(rows[at + i], first + i);
-    network.forward(first, first + count, pass);
-    network.loss.run(first, first + count, 0);
+    const each = (note: (sample: number, row: number) => void) => {
+      for (let i = 0; i < count; i++) note(first + i, at + i);
+    };
+    each((sample, row) => batches.copy(rows[row], network.values, sample));
+    network.forward(first, first + count, count, pass);
+    loss.run(first, first + count, 0);
     kernels.i32[(plan.addresses.control >>> 2) + WORD.evaluated]++;
-    for (let i = 0; i < count; i++) record(kernels, plan, data.targets[rows[at + i]], network, first + i, at + i);
-    if (network.logLoss === null) continue;
-    network.logLoss.run(first, first + count, 0);
-    for (let i = 0; i < count; i++) recordClasses(kernels, plan, first + i, at + i);
+    each((sample, row) => record(kernels, plan, data.targets, rows[row], network, loss, sample, row));
+    if (logLoss === null) continue;
+    logLoss.run(first, first + count, 0);
+    each((sample, row) => recordClasses(kernels, plan, network, sample, row));
   }
 }
 
-/** Loss, divisor, target and prediction of the row in sample `sample` of the buffers. */
-function record(kernels: Kernels, plan: Plan, target: number, network: Network, sample: number, row: number): void {
-  const outputs = outputsOf(plan, sample);
-  const at = recordOf(plan, row);
-  kernels.f64[at] = termsOf(kernels, plan, sample);
-  kernels.f64[at + 1] = network.loss.divisor(1, () => target);
-  kernels.f64[at + 2] = target;
-  kernels.f64[at + 3] = plan.outputs === 1 ? kernels.f32[outputs] : largest(kernels.f32, outputs, plan.outputs);
+/**
+ * Loss, divisor, target and prediction of each target of a row in sample `sample` of the buffers.
+ */
+function record(
+  { f64, f32 }: Kernels,
+  plan: Plan,
+  targets: Float32Array | Int32Array,
+  dataRow: number,
+  network: Network,
+  loss: Loss,
+  sample: number,
+  row: number,
+): void {
+  const { targetSize, outputs } = plan;
+  const address = plan.addresses.targets + sample * targetSize * 4;
+  for (let i = 0; i < targetSize; i++) {
+    const at = recordOf(plan, row * targetSize + i);
+    const from = predictionOf(plan, network, sample, i);
+    f64[at] = termOf(f32, plan, sample, i);
+    f64[at + 1] = loss.divisor(address + i * 4, 1, 0);
+    f64[at + 2] = targets[dataRow * targetSize + i];
+    f64[at + 3] = hasClasses(plan) ? largest(f32, from, outputs) : f32[from];
+  }
 }
 
 /**
- * Records the log loss of the row and its scores. With two classes the score is the log-odds of the
- * second class; with more, the scores are the logarithms of the probabilities.
+ * Records the log loss of each target of the row and its scores. With two classes the score is the
+ * log-odds of the second class; with more, the scores are the logarithms of the probabilities.
  */
-function recordClasses(kernels: Kernels, plan: Plan, sample: number, row: number): void {
-  kernels.f64[recordOf(plan, row) + 4] = termsOf(kernels, plan, sample);
+function recordClasses(kernels: Kernels, plan: Plan, network: Network, sample: number, row: number): void {
+  for (let i = 0; i < plan.targetSize; i++) {
+    const number = row * plan.targetSize + i;
+    kernels.f64[recordOf(plan, number) + 4] = termOf(kernels.f32, plan, sample, i);
+    recordScores(kernels, plan, predictionOf(plan, network, sample, i), number);
+  }
+}
+
+function recordScores(kernels: Kernels, plan: Plan, from: number, number: number): void {
   const { f32 } = kernels;
-  const from = outputsOf(plan, sample);
-  const to = (plan.addresses.scores >>> 2) + row * plan.scoresPerRow;
-  if (plan.scoresPerRow === 1) f32[to] = plan.outputs === 1 ? f32[from] : f32[from + 1] - f32[from];
-  if (plan.scoresPerRow < 2) return;
+  const to = (plan.addresses.scores >>> 2) + number * plan.scoresPerTarget;
+  if (plan.scoresPerTarget === 1) f32[to] = hasClasses(plan) ? f32[from + 1] - f32[from] : f32[from];
+  if (plan.scoresPerTarget < 2) return;
   const most = f32[from + largest(f32, from, plan.outputs)];
   let sum = 0;
   for (let i = 0; i < plan.outputs; i++) sum += kernels.exp(f32[from + i] - most);
@@ -81,17 +109,19 @@ function recordClasses(kernels: Kernels, plan: Plan, sample: number, row: number
   for (let i = 0; i < plan.outputs; i++) f32[to + i] = f32[from + i] - logSum;
 }
 
-const outputsOf = (plan: Plan, sample: number): number =>
-  (plan.layers[plan.layers.length - 1].output >>> 2) + sample * plan.outputs;
+/** Whether each target has an output for every class; else each has one output. */
+const hasClasses = ({ prediction, targetSize }: Plan): boolean => size(prediction) > targetSize;
 
-const recordOf = (plan: Plan, row: number): number => (plan.addresses.evaluation >>> 3) + row * EVALUATION_DOUBLES;
+/** The index of the outputs for target `target` of a sample. */
+const predictionOf = (plan: Plan, { prediction }: Network, sample: number, target: number): number =>
+  prediction / 4 + (sample * plan.targetSize + target) * (hasClasses(plan) ? plan.outputs : 1);
 
-function termsOf(kernels: Kernels, plan: Plan, sample: number): number {
-  const terms = (plan.addresses.terms >>> 2) + sample * plan.termsPerSample;
-  let sum = 0;
-  for (let i = 0; i < plan.termsPerSample; i++) sum += kernels.f32[terms + i];
-  return sum;
-}
+const recordOf = (plan: Plan, number: number): number =>
+  (plan.addresses.evaluation >>> 3) + number * EVALUATION_DOUBLES;
+
+/** The loss has one term for each target. */
+const termOf = (f32: Float32Array, { addresses, targetSize }: Plan, sample: number, target: number): number =>
+  f32[(addresses.terms >>> 2) + sample * targetSize + target];
 
 /** The index of the largest of `count` numbers; of equal ones the first. */
 function largest(values: Float32Array, first: number, count: number): number {
@@ -113,13 +143,13 @@ export function metricsOf(
   side: "valid" | "test" = "valid",
 ): Record<string, number> {
   const begin = recordOf(plan, 0);
-  const records = kernels.f64.subarray(begin, begin + rows * EVALUATION_DOUBLES);
+  const records = kernels.f64.subarray(begin, begin + rows * plan.targetSize * EVALUATION_DOUBLES);
   const scores = plan.addresses.scores >>> 2;
   const isBinary = targets === "probability";
   const evaluated = new EvaluatedRows({
     classes: targets === "value" ? null : isBinary ? 2 : plan.outputs,
     std: data.target.std,
-    scores: kernels.f32.subarray(scores, scores + rows * plan.scoresPerRow),
+    scores: kernels.f32.subarray(scores, scores + rows * plan.targetSize * plan.scoresPerTarget),
     read(what) {
       const values = column(records, RECORD.indexOf(what));
       return isBinary && what === "prediction" ? values.map((output) => Number(output > 0)) : values;

@@ -124,11 +124,11 @@ export class Gradient {
    */
   finish(parameter: number, begin: number, end: number): void {
     if (this.#scale === 1 && this.#deviation === 0) return;
-    const { gradient } = this.#plan.parameters[parameter];
+    const { gradient, stream } = this.#plan.parameters[parameter];
     if (this.#scale !== 1) this.#kernels.scale(gradient + begin * 4, end - begin, this.#scale);
     if (this.#deviation === 0) return;
     const [low, high] = this.#seed;
-    this.#kernels.add_normal(gradient, begin, end, low, high, parameter, this.#step, this.#deviation);
+    this.#kernels.add_normal(gradient, begin, end, low, high, stream, this.#step, this.#deviation);
   }
 
   /** Measures and finishes all of it, for an optimizer that reads it again and again. */

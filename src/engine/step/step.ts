@@ -8,13 +8,15 @@ import { Gradient } from "./gradient.ts";
 import { batchesPerStep, stepsPerEpoch, type TrainingJob } from "../job.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import type { ForwardPass } from "../layers/layer.ts";
+import type { Loss } from "../losses/loss.ts";
 import type { Plan } from "../plan/model.ts";
 import { Network } from "./network.ts";
+import { bindObjective, type Objective } from "./objective.ts";
 import { observedMetrics, Observer, type LayerObservation } from "../watch/observer.ts";
 import { seedHalves } from "../kernels/random.ts";
 import { followerOf, type Follower } from "../schedules/follower.ts";
 import { Rates } from "./rates.ts";
-import { gradientTiles, share, type Tile } from "../plan/slices.ts";
+import { gradientTiles, type Tile } from "../plan/slices.ts";
 import type { Progress } from "../state/state.ts";
 import { Update } from "./update.ts";
 
@@ -50,6 +52,9 @@ export class TrainingStep {
   readonly barrier: Barrier;
   readonly batches: Batches;
   readonly network: Network;
+  /** The same network on the buffers of evaluations, and the losses at its end. */
+  readonly evaluation: Network;
+  readonly evaluated: Objective;
   readonly gradient: Gradient;
   readonly update: Update;
   /** Null unless the schedule follows a metric. */
@@ -68,6 +73,8 @@ export class TrainingStep {
   readonly #job: TrainingJob;
   readonly #thread: number;
   readonly #rates: Rates;
+  readonly #loss: Loss;
+  readonly #scratch: number;
   readonly #tiles: readonly Tile[];
   readonly #pass: ForwardPass;
   readonly #everySteps: number | null;
@@ -103,7 +110,11 @@ export class TrainingStep {
     this.doubles = new Float64Array(kernels.memory.buffer, control);
     this.barrier = new Barrier(kernels, this.words, control, plan.threads);
     this.batches = new Batches(kernels, plan, job, this.barrier, thread === 0);
-    this.network = new Network(kernels, plan, job.loss, job.data.target.classes, thread);
+    this.network = new Network(kernels, plan, plan.training, this.barrier, thread);
+    this.evaluation = new Network(kernels, plan, plan.evaluation, this.barrier, thread);
+    const objective = (network: Network) => bindObjective(kernels, plan, network, job.loss, job.data.target.classes);
+    this.#loss = objective(this.network).loss;
+    this.evaluated = objective(this.evaluation);
     this.gradient = new Gradient(kernels, plan, job.training, this.barrier, thread);
     const averages = WeightAverages.of(kernels, plan, job.training);
     this.update = new Update(kernels, plan, this.gradient, this.barrier, thread, averages);
@@ -113,6 +124,7 @@ export class TrainingStep {
     this.follower = followerOf(job.schedule, this.#rates.bases, this.stepsPerEpoch);
     this.observer = job.observe ? new Observer(kernels, plan, job.observe, thread) : null;
     this.#diagnosis = new Diagnosis(job, this.totalSteps);
+    this.#scratch = plan.addresses.scratch + thread * plan.scratchBytes;
     this.#tiles = gradientTiles(plan, thread);
     const [seedLow, seedHigh] = seedHalves(job.training.seed);
     this.#pass = { training: true, batch: 0, seedLow, seedHigh };
@@ -166,10 +178,14 @@ export class TrainingStep {
    * data, because a faster thread may already have overwritten them in the job's memory.
    */
   #divisor(): number {
-    const { batches, network } = this;
+    const { batches } = this;
     let sum = 0;
-    for (let batch = 0; batch < batches.count; batch++)
-      sum += network.loss.divisor(batches.samplesOf(batch), batches.targetsOf(batch));
+    for (let batch = 0; batch < batches.count; batch++) {
+      if (!this.#loss.weighs) sum = this.#loss.divisor(0, batches.samplesOf(batch) * this.#plan.targetSize, sum);
+      else
+        for (const count of batches.copyTargets(batch, this.#scratch, this.#plan.scratchBytes))
+          sum = this.#loss.divisor(this.#scratch, count, sum);
+    }
     return sum || 1;
   }
 
@@ -193,12 +209,14 @@ export class TrainingStep {
 
   #bySamples(divisor: number): void {
     const { batches, network } = this;
-    const [begin, end] = share(batches.samples, this.#thread, this.#plan.threads);
-    if (begin === end) return;
-    batches.gather(begin, end);
-    network.forward(begin, end, this.#pass);
-    network.loss.run(begin, end, 1 / divisor);
-    network.backward(begin, end, this.#pass);
+    const { samples } = batches;
+    const { rows } = this.#plan.training;
+    const begin = Math.min(samples, this.#thread * rows);
+    const end = Math.min(samples, begin + rows);
+    batches.gather(network.values, begin, end);
+    network.forward(begin, end, samples, this.#pass);
+    if (begin < end) this.#loss.run(begin, end, 1 / divisor);
+    network.backward(begin, end, samples, this.#pass);
   }
 
   #gradients(batch: number): void {

@@ -1,5 +1,6 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import { layers } from "../layers/registry.generated.ts";
+import { addressOf } from "../plan/buffers.ts";
 import { OBSERVED_DOUBLES, type Plan, type PlannedParameter } from "../plan/model.ts";
 import { SUM_BLOCK } from "../optimizers/optimizer.ts";
 import { size } from "../member/shape.ts";
@@ -77,7 +78,7 @@ export class Observer {
     this.#blocks = parameterBlocks(plan, thread);
     this.#first = plan.parameters.map((parameter) => momentOf(parameter, FIRST_MOMENTS));
     this.#second = plan.parameters.map((parameter) => momentOf(parameter, SECOND_MOMENTS));
-    this.#mortal = plan.layers.flatMap(({ member }, i) => (isMortal(member.type) ? [i] : []));
+    this.#mortal = plan.nodes.flatMap(({ member }, i) => (isMortal(member.type) ? [i] : []));
   }
 
   /** Whether step number `step`, from 1, is to be looked at. */
@@ -126,7 +127,7 @@ export class Observer {
    * calls this after all threads are done.
    */
   read(): LayerObservation[] {
-    return this.#plan.layers.flatMap(({ name, outputShape, parameters: all }, layer) => {
+    return this.#plan.nodes.flatMap(({ path: name, output, parameters: all }, layer) => {
       const parameters = all.filter((parameter) => this.#plan.parameters[parameter].group !== null);
       const mortal = this.#countsUnits ? this.#mortal.indexOf(layer) : -1;
       if (parameters.length === 0 && mortal === -1) return [];
@@ -142,7 +143,7 @@ export class Observer {
         updateNorm: norm(SUM.update),
         firstMomentNorm: kept(this.#first) ? norm(SUM.first) : null,
         secondMomentNorm: kept(this.#second) ? norm(SUM.second) : null,
-        units: mortal === -1 ? 0 : size(outputShape),
+        units: mortal === -1 ? 0 : size(this.#plan.values[output].shape),
         deadUnits: mortal === -1 ? 0 : this.#deadUnits(mortal),
       };
       return [observation];
@@ -168,10 +169,12 @@ export class Observer {
 
   /** The number of silent units in this thread's share of a layer's units. */
   #silentUnits(layer: number, samples: number): number {
-    const { output, outputShape } = this.#plan.layers[layer];
-    const width = size(outputShape);
+    const { output } = this.#plan.nodes[layer];
+    const width = size(this.#plan.values[output].shape);
+    const { training, addresses } = this.#plan;
     const [begin, end] = share(width, this.#thread, this.#plan.threads);
-    return this.#kernels.silent_units(output, samples, width, begin, end);
+    const address = addressOf(training, addresses.activations, this.#thread, training.values[output]);
+    return this.#kernels.silent_units(address, samples, width, begin, end);
   }
 
   #squares(address: number, { begin, end }: Block): number {
@@ -191,8 +194,8 @@ export class Observer {
 
   /** Index of the first of a thread's counts of units. */
   #units(thread: number): number {
-    const { addresses, blocks, layers } = this.#plan;
-    return (addresses.observation >>> 3) + blocks * OBSERVED_DOUBLES + thread * layers.length;
+    const { addresses, blocks, nodes } = this.#plan;
+    return (addresses.observation >>> 3) + blocks * OBSERVED_DOUBLES + thread * nodes.length;
   }
 }
 

@@ -193,14 +193,15 @@ test.each([
     dataSpec({ target: "target", validation: { every: 5 } }),
     "class",
   );
-  expect(data.width).toBe(width);
-  expect(data.features).toHaveLength(rows * width);
+  const [{ shape, values: features }] = data.inputs;
+  expect(shape).toEqual([width]);
+  expect(features).toHaveLength(rows * width);
   expect(data.validRows).toHaveLength(valid);
   expect(data.trainRows).toHaveLength(rows - valid);
   expect(data.target.classes).toHaveLength(classes);
-  expect(data.features.every(Number.isFinite)).toBe(true);
+  expect(features.every(Number.isFinite)).toBe(true);
   for (let input = 0; input < width; input++) {
-    const sum = data.trainRows.reduce((total, row) => total + data.features[row * width + input], 0);
+    const sum = data.trainRows.reduce((total, row) => total + features[row * width + input], 0);
     expect(Math.abs(sum / data.trainRows.length)).toBeLessThan(1e-5);
   }
 });

@@ -11,9 +11,9 @@ function encodedOf(numbers: number): Encoded {
   const none = new Int32Array(0);
   return {
     data: {
-      features: new Float32Array(numbers),
-      width: 1,
+      inputs: [{ name: "features", shape: [1], type: "float32", values: new Float32Array(numbers) }],
       targets: none,
+      targetShape: [],
       trainRows: none,
       validRows: none,
       testRows: none,

@@ -291,12 +291,12 @@ describe("a cached file that is damaged between two jobs", () => {
     const encoded = (numeric: "standardize" | "none") =>
       cache.use(wanted, (path) => encode(path, dataSpec({ target: "b", preprocess: { numeric } }), "value"));
     const first = await encoded("standardize");
-    const features = Float32Array.from(first.data.features);
+    const features = Float32Array.from(first.data.inputs[0].values);
     flip(join(directory, "cache", `${wanted.columns_sha256}.columns`));
-    expect((await encoded("standardize")).data.features).toEqual(features);
+    expect((await encoded("standardize")).data.inputs[0].values).toEqual(features);
     expect(requests).toHaveLength(1);
     const plain = (await encoded("none")).data;
-    expect([...plain.features]).toEqual(Array.from({ length: 100 }, (_, i) => i));
+    expect([...plain.inputs[0].values]).toEqual(Array.from({ length: 100 }, (_, i) => i));
     expect(requests).toHaveLength(2);
   });
 });

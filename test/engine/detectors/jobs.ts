@@ -4,6 +4,7 @@ import type { Member, DetectorSettings } from "../../../src/engine/settings.ts";
 import { detectors } from "../../../src/engine/detectors/registry.generated.ts";
 import type { TrainingData } from "../../../src/engine/training.ts";
 import { classes, member, smallJob, type JobChanges } from "../../support/training.ts";
+import { featuresOf, withFeatures } from "../../support/training.ts";
 
 /** Every detector with the policy `warn` and its default thresholds, but for what is given. */
 export function watchful(changes: Readonly<Record<string, object>> = {}): DetectorSettings {
@@ -59,22 +60,22 @@ export function values(rows: number, { noise = 0.1, scale = 1, featureScale = 1 
   const targets = new Float32Array(new SharedArrayBuffer(rows * 4));
   const features = new Float32Array(new SharedArrayBuffer(rows * 6 * 4));
   for (let i = 0; i < rows; i++) {
-    const row = base.features.subarray(i * 6, i * 6 + 6);
+    const row = featuresOf(base).subarray(i * 6, i * 6 + 6);
     features.set(
       row.map((value) => value * 1.7 * featureScale),
       i * 6,
     );
     targets[i] = scale * (Math.sin(3 * row[0]) + row[1] + noise * chance(i));
   }
-  return { ...base, features, targets, target: { classes: null, mean: 0, std: 1 } };
+  return { ...withFeatures(base, features), targets, target: { classes: null, mean: 0, std: 1 } };
 }
 
 /** Classes with features on a scale of their own. */
 export function scaledClasses(rows: number, width: number, scale: number, shift = 0): TrainingData {
   const base = classes(rows, width);
   const features = new Float32Array(new SharedArrayBuffer(rows * width * 4));
-  features.set(base.features.map((value) => value * scale + shift));
-  return { ...base, features };
+  features.set(featuresOf(base).map((value) => value * scale + shift));
+  return withFeatures(base, features);
 }
 
 /** Classes that have nothing to do with the features. */

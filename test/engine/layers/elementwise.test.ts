@@ -41,29 +41,21 @@ function run(
   slabs = [0, x.length / size],
 ) {
   const bench = new Bench(x.length * 16 + 4096);
-  const place = {
-    input: bench.floats(x),
-    output: bench.floats(new Float32Array(x.length).fill(UNTOUCHED)),
-    inputGradient: bench.floats(new Float32Array(x.length).fill(UNTOUCHED)),
-    outputGradient: bench.floats(upstream),
-    inputSize: size,
-    outputSize: size,
-    inputShape: [size],
-    outputShape: [size],
-    gradients: [],
-    index: 0,
-    scratch: 0,
-  };
-  const layer = type.create(bench.kernels, options, place);
+  const untouched = () => bench.floats(new Float32Array(x.length).fill(UNTOUCHED));
+  const shape = { shape: [size], size };
+  const input = { address: bench.floats(x), gradient: untouched(), ...shape };
+  const output = { address: untouched(), gradient: bench.floats(upstream), ...shape };
+  const none = { saved: 0, mixed: 0, gradients: [], buffers: [], stream: 0, scratch: 0 };
+  const layer = type.create(bench.kernels, options, { inputs: [input], output, ...none });
   const pass = { training: true, batch: 0, seedLow: 0, seedHigh: 0 };
   for (let i = 1; i < slabs.length; i++) {
     layer.forward([], slabs[i - 1], slabs[i], pass);
     layer.backward([], slabs[i - 1], slabs[i], pass);
   }
   return {
-    output: bench.read(place.output, x.length),
-    gradient: bench.read(place.inputGradient, x.length),
-    bits: [bench.bits(place.output, x.length), bench.bits(place.inputGradient, x.length)],
+    output: bench.read(output.address, x.length),
+    gradient: bench.read(input.gradient, x.length),
+    bits: [bench.bits(output.address, x.length), bench.bits(input.gradient, x.length)],
   };
 }
 

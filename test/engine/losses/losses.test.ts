@@ -263,7 +263,7 @@ describe("cross_entropy", () => {
   });
 
   it("wants a target with classes, and names that are classes", () => {
-    expect(() => type.outputs({ classes: null, width: 1 })).toThrow(LossFault);
+    expect(() => type.prediction({ classes: null, shape: [] })).toThrow(LossFault);
     const input = { prediction: [1, 2], target: [0], outputs: 2 };
     expect(() => runLoss(type, { ...input, options: { ...plain, ignore_class: "cat" } })).toThrow(RangeError);
     expect(() => runLoss(type, { ...input, options: { ...plain, weight: { cat: 2 } } })).toThrow(RangeError);

@@ -24,7 +24,7 @@ export function runLoss(type: LossType, input: LossInput) {
   const { prediction, target, outputs, probabilities = false } = input;
   const bench = new Bench(prediction.length * 16 + outputs * 8 + 4096);
   const samples = prediction.length / outputs;
-  const terms = samples * type.terms(outputs);
+  const terms = samples * type.terms([outputs]);
   const place = {
     prediction: bench.floats(prediction),
     gradient: bench.floats(new Float32Array(prediction.length).fill(UNTOUCHED)),
@@ -32,11 +32,12 @@ export function runLoss(type: LossType, input: LossInput) {
     probabilities,
     terms: bench.floats(new Float32Array(terms).fill(UNTOUCHED)),
     outputs,
+    positions: 1,
     classes: type.targets === "class" ? classNames(outputs) : null,
     constants: bench.reserve(outputs * 8),
   };
   const loss = type.create(bench.kernels, input.options, place);
-  const divisor = loss.divisor(samples, (sample) => target[sample]);
+  const divisor = loss.divisor(place.target, samples * type.terms([outputs]), 0);
   const scale = input.scale === "mean" ? 1 / (divisor || 1) : (input.scale ?? 1);
   const slabs = input.slabs ?? [0, samples];
   for (let i = 1; i < slabs.length; i++) loss.run(slabs[i - 1], slabs[i], scale);

@@ -2,11 +2,13 @@ import { describe, expect, it } from "vitest";
 import { strongWolfe, type Trial } from "../../../src/engine/optimizers/lbfgs/line-search.ts";
 import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
 import { withDefaults } from "../../../src/engine/member/options.ts";
-import { shapeModel, type PlanError, type PlanInput } from "../../../src/engine/plan/shapes.ts";
+import type { PlanError } from "../../../src/engine/plan/faults.ts";
+import { shapeModel, type PlanInput } from "../../../src/engine/plan/shapes.ts";
 import { rosenbrock } from "../../conformance/objectives.ts";
 import { Bench } from "../../support/kernels.ts";
 import { Optimizing } from "../../support/optimizing.ts";
 import { member } from "../../support/training.ts";
+import { inputOf } from "../../support/training.ts";
 
 /**
  * L-BFGS, and the search along a line that it makes. What PyTorch's gives is held by the golden
@@ -120,9 +122,10 @@ describe("a job under L-BFGS", () => {
     model: { layers: [member("layers", "dropout", { p: 0.2 }), member("layers", "linear")] },
     loss: member("losses", "mse"),
     optimizer: withDefaults(optimizers.lbfgs),
-    inputShape: [3],
-    target: { classes: null, width: 1 },
+    inputs: [inputOf(3)],
+    target: { classes: null, shape: [] },
     batchRows: 32,
+    smallestBatch: 1,
     trainRows: 100,
     evaluatedRows: 0,
     threads: 1,

@@ -3,10 +3,12 @@ import { describe, expect, test } from "vitest";
 import { MODULE_BYTES } from "../../../src/engine/kernels/kernels.ts";
 import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
 import { planModel, SUM_STRIDE, type Plan } from "../../../src/engine/plan/model.ts";
-import { PlanError, type PlanInput } from "../../../src/engine/plan/shapes.ts";
+import { PlanError } from "../../../src/engine/plan/faults.ts";
+import type { PlanInput } from "../../../src/engine/plan/shapes.ts";
 import { gradientTiles, parameterBlocks, share, weightBlocks } from "../../../src/engine/plan/slices.ts";
 import { stateEntries } from "../../../src/engine/state/state.ts";
 import { member } from "../../support/training.ts";
+import { inputOf } from "../../support/training.ts";
 
 const ROWS = 1000;
 
@@ -39,8 +41,9 @@ const anyInput: fc.Arbitrary<PlanInput> = fc
     groups: frozen
       .filter(() => widths.length > 1)
       .map((parameters) => ({ parameters, lr: null, lr_scale: 1, weight_decay: null, freeze: true })),
-    inputShape: [inputs],
-    target: { classes, width: 1 },
+    inputs: [inputOf(inputs)],
+    target: { classes, shape: [] },
+    smallestBatch: 1,
     trainRows: ROWS,
     ...rest,
   }));
@@ -153,9 +156,10 @@ describe("a model that cannot be", () => {
     model: { layers: [member("layers", "linear")] },
     loss: member("losses", "cross_entropy"),
     optimizer: member("optimizers", "adam"),
-    inputShape: [4],
-    target: { classes: 3, width: 1 },
+    inputs: [inputOf(4)],
+    target: { classes: 3, shape: [] },
     batchRows: 8,
+    smallestBatch: 1,
     trainRows: 100,
     evaluatedRows: 0,
     threads: 1,

@@ -3,6 +3,7 @@ import { readSafetensors } from "../../../src/engine/state/safetensors.ts";
 import type { TrainingData } from "../../../src/engine/training.ts";
 import { RunProgress } from "../../../src/runner/progress.ts";
 import { classes, member, smallJob, train, type JobChanges, type Trained } from "../../support/training.ts";
+import { featuresOf } from "../../support/training.ts";
 
 const linear = (outputs: number | null) => member("layers", "linear", { out_features: outputs });
 /** Nothing random, since one large batch and its parts draw different masks. */
@@ -21,7 +22,7 @@ function weightsOf({ state }: Trained): number[] {
 function values(rows: number, width: number): TrainingData {
   const data = classes(rows, width);
   const targets = new Float32Array(new SharedArrayBuffer(rows * 4));
-  for (let i = 0; i < rows; i++) targets[i] = data.features[i * width] ** 2 - data.features[i * width + 1];
+  for (let i = 0; i < rows; i++) targets[i] = featuresOf(data)[i * width] ** 2 - featuresOf(data)[i * width + 1];
   return { ...data, targets, target: { classes: null, mean: 0, std: 1 } };
 }
 
@@ -73,7 +74,7 @@ describe("a step of several batches", () => {
 
   test("draws other masks for each of them", async () => {
     const data = values(2, 200);
-    data.features.fill(1);
+    featuresOf(data).fill(1);
     data.targets.fill(1);
     const trainRows = new Int32Array(new SharedArrayBuffer(8));
     trainRows[1] = 1;

@@ -3,10 +3,12 @@ import { Crew } from "../../../src/engine/crew/crew.ts";
 import type { TrainingJob } from "../../../src/engine/job.ts";
 import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
 import { readSafetensors } from "../../../src/engine/state/safetensors.ts";
-import { shapeModel, type PlanError } from "../../../src/engine/plan/shapes.ts";
+import type { PlanError } from "../../../src/engine/plan/faults.ts";
+import { shapeModel } from "../../../src/engine/plan/shapes.ts";
 import { forkState, modelFile } from "../../../src/engine/state/state.ts";
 import { member, smallJob, train, type JobChanges, type Trained } from "../../support/training.ts";
 import type { Averaging } from "../../../src/engine/settings.ts";
+import { inputOf } from "../../support/training.ts";
 
 const ema = (decay: number, start_step = 0, every_steps = 1): Averaging => ({
   type: "ema",
@@ -215,9 +217,10 @@ test("optimizers that are evaluated with other weights already refuse averages",
       shapeModel({
         ...job(1, ema(0.9)),
         optimizer: member("optimizers", optimizer),
-        inputShape: [11],
-        target: { classes: 3, width: 1 },
+        inputs: [inputOf(11)],
+        target: { classes: 3, shape: [] },
         batchRows: 168,
+        smallestBatch: 1,
         trainRows: 168,
         evaluatedRows: 0,
         threads: 1,

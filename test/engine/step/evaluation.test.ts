@@ -8,13 +8,20 @@ import type { TargetKind, TrainingData } from "../../../src/engine/training.ts";
 import { Bench } from "../../support/kernels.ts";
 import { classes, member, smallJob, train, type JobChanges, type Trained } from "../../support/training.ts";
 import { schedule, values } from "../detectors/jobs.ts";
+import { featuresOf } from "../../support/training.ts";
 
 /** The metrics of rows that were recorded: loss, divisor, target, prediction, log loss. */
 function metrics(rows: readonly (readonly number[])[], targets: TargetKind, { std = 1, outputs = 1 } = {}) {
   const bench = new Bench();
   const evaluation = bench.reserve(rows.length * EVALUATION_DOUBLES * 8);
   bench.kernels.f64.set(rows.flat(), evaluation >> 3);
-  const plan = { addresses: { evaluation, scores: evaluation }, outputs, scoresPerRow: 0 } as Plan;
+  const plan = {
+    addresses: { evaluation, scores: evaluation },
+    outputs,
+    targetSize: 1,
+    prediction: [outputs],
+    scoresPerTarget: 0,
+  } as unknown as Plan;
   const names = outputs > 1 ? Array.from({ length: outputs }, (_, i) => String(i)) : null;
   const data = { target: { classes: names, mean: 100, std } };
   return metricsOf(bench.kernels, plan, data as unknown as TrainingData, rows.length, targets);
@@ -97,7 +104,9 @@ describe("metrics of probabilities", () => {
       return new Float32Array(bytes.slice().buffer);
     };
     const [weight, bias] = [floats("0.weight"), floats("0.bias")];
-    const { features, width, targets, validRows } = trained.data;
+    const { targets, validRows } = trained.data;
+    const features = featuresOf(trained.data);
+    const [width] = trained.data.inputs[0].shape;
     const rows = [...validRows].map((row) => {
       const x = [...features.subarray(row * width, (row + 1) * width)];
       const logits = [...bias].map((b, i) => x.reduce((sum, value, j) => sum + value * weight[i * width + j], b));
@@ -253,7 +262,8 @@ describe("a metric that is not finite", () => {
   /** Whose validation loss is beyond float32, while it learns. */
   const beyond = (changes: JobChanges = {}) => {
     const data = values(100);
-    for (const row of data.validRows) data.features.fill(1e30, row * data.width, (row + 1) * data.width);
+    const [width] = data.inputs[0].shape;
+    for (const row of data.validRows) featuresOf(data).fill(1e30, row * width, (row + 1) * width);
     return smallJob({
       layers: [member("layers", "linear")],
       loss: member("losses", "mse"),

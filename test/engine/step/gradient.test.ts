@@ -7,6 +7,8 @@ import type { Member } from "../../../src/engine/settings.ts";
 import { readSafetensors } from "../../../src/engine/state/safetensors.ts";
 import { gradientTiles } from "../../../src/engine/plan/slices.ts";
 import { classes, member, smallJob, train } from "../../support/training.ts";
+import { inputOf } from "../../support/training.ts";
+import { featuresOf } from "../../support/training.ts";
 
 const UNTREATED: Treatment = { seed: 3, clip_grad_norm: null, clip_grad_value: null };
 const linear = (outputs: number | null, bias = true) => member("layers", "linear", { out_features: outputs, bias });
@@ -23,9 +25,10 @@ function treated(
     model: { layers },
     loss: member("losses", "mse"),
     optimizer: member("optimizers", "sgd"),
-    inputShape: [inputs],
-    target: { classes: null, width: 1 },
+    inputs: [inputOf(inputs)],
+    target: { classes: null, shape: [] },
     batchRows: 1,
+    smallestBatch: 1,
     trainRows: 1,
     evaluatedRows: 0,
     threads,
@@ -167,7 +170,7 @@ describe("noise", () => {
   /** Its true gradient is 0 at any weights, and a step's update is the noise. */
   const idle = (epochs: number, noise: object, changes: object = {}) => {
     const data = classes(ROWS, WIDTH);
-    data.features.fill(0);
+    featuresOf(data).fill(0);
     const targets = new Float32Array(new SharedArrayBuffer(ROWS * 4));
     return smallJob({
       layers: [linear(100, false), linear(null, false)],

@@ -18,23 +18,25 @@ export const dropout = defineLayer({
     p: { kind: "number", default: 0.5, min: 0, max: 1, doc: "Probability of zeroing an element." },
   },
   random: ({ p }) => p > 0,
-  shape: (_options, input) => ({ output: input, parameters: [] }),
-  create(kernels, options, place) {
-    const size = place.inputSize;
+  inPlace: true,
+  needs: { backward: [], gradient: [] },
+  shape: (_options, [{ shape }]) => ({ output: shape, parameters: [] }),
+  create(kernels, options, { inputs: [input], output, stream }) {
+    const { size } = input;
     const drop = (from: number, to: number, begin: number, end: number, low: number, high: number, batch: number) =>
-      kernels.dropout(from, to, begin * size, end * size, low, high, place.index, batch, options.p);
+      kernels.dropout(from, to, begin * size, end * size, low, high, stream, batch, options.p);
     return {
       forward(_weights, begin, end, pass) {
-        if (pass.training) drop(place.input, place.output, begin, end, pass.seedLow, pass.seedHigh, pass.batch);
+        if (pass.training) drop(input.address, output.address, begin, end, pass.seedLow, pass.seedHigh, pass.batch);
         else
           kernels.u8.copyWithin(
-            place.output + begin * size * 4,
-            place.input + begin * size * 4,
-            place.input + end * size * 4,
+            output.address + begin * size * 4,
+            input.address + begin * size * 4,
+            input.address + end * size * 4,
           );
       },
       backward(_weights, begin, end, pass) {
-        drop(place.outputGradient, place.inputGradient, begin, end, pass.seedLow, pass.seedHigh, pass.batch);
+        drop(output.gradient, input.gradient, begin, end, pass.seedLow, pass.seedHigh, pass.batch);
       },
     };
   },

@@ -31,7 +31,8 @@ export const linear = defineLayer({
     bias: { kind: "boolean", default: true, doc: "Whether to add a learned bias." },
     ...initOptions,
   },
-  shape(options, input, wanted) {
+  needs: { backward: [], gradient: ["input"] },
+  shape(options, [{ shape: input }], wanted) {
     const inputs = input[input.length - 1];
     if (options.in_features !== null && options.in_features !== inputs) {
       throw new LayerFault(
@@ -57,13 +58,15 @@ export const linear = defineLayer({
     };
   },
   create(kernels, _options, place) {
-    const inputs = place.inputShape[place.inputShape.length - 1];
-    const outputs = place.outputShape[place.outputShape.length - 1];
-    const rowsPerSample = place.inputSize / inputs;
-    const x = place.input;
-    const y = place.output;
-    const dx = place.inputGradient;
-    const dy = place.outputGradient;
+    const {
+      inputs: [input],
+      output,
+    } = place;
+    const inputs = input.shape[input.shape.length - 1];
+    const outputs = output.shape[output.shape.length - 1];
+    const rowsPerSample = input.size / inputs;
+    const { address: x, gradient: dx } = input;
+    const { address: y, gradient: dy } = output;
     const inputRow = inputs * 4;
     const outputRow = outputs * 4;
     return {

@@ -16,6 +16,7 @@ export function relu_forward(x: usize, y: usize, n: i32): void {
   map<Relu>(x, y, n);
 }
 
-export function relu_backward(x: usize, g: usize, d: usize, n: i32): void {
-  chain<Derivative>(x, g, d, n);
+/** The derivative is computed from the output, which is positive exactly where the input is. */
+export function relu_backward(y: usize, g: usize, d: usize, n: i32): void {
+  chain<Derivative>(y, g, d, n);
 }

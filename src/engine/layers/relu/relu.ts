@@ -8,6 +8,6 @@ export const relu = defineElementwise({
   source: "torch.nn.ReLU",
   options: {},
   mortal: true,
-  derivativeOf: "input",
+  derivativeOf: "output",
   bind: (kernels) => ({ forward: kernels.relu_forward, backward: kernels.relu_backward }),
 });

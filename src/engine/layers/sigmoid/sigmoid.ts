@@ -7,6 +7,7 @@ export const sigmoid = defineElementwise({
   formula: "y = 1 / (1 + exp(−x))",
   source: "torch.nn.Sigmoid",
   options: {},
+  saturates: true,
   derivativeOf: "output",
   bind: (kernels) => ({ forward: kernels.sigmoid_forward, backward: kernels.sigmoid_backward }),
 });

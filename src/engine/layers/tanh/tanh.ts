@@ -7,6 +7,7 @@ export const tanh = defineElementwise({
   formula: "y = tanh(x)",
   source: "torch.nn.Tanh",
   options: {},
+  saturates: true,
   derivativeOf: "output",
   bind: (kernels) => ({ forward: kernels.tanh_forward, backward: kernels.tanh_backward }),
 });

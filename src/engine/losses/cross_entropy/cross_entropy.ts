@@ -1,3 +1,4 @@
+import { size } from "../../member/shape.ts";
 import { defineLoss, LossFault } from "../loss.ts";
 
 /** An index that no class has. */
@@ -40,13 +41,13 @@ export const cross_entropy = defineLoss({
     },
   },
   targets: "class",
-  outputs({ classes }) {
+  prediction({ classes, shape }) {
     if (classes === null) throw new LossFault(null, "needs a target with classes");
-    return classes;
+    return [...shape, classes];
   },
-  terms: () => 1,
+  terms: (prediction) => size(prediction.slice(0, -1)),
   create(kernels, options, place) {
-    const { outputs, constants, classes } = place;
+    const { outputs, positions, constants, classes } = place;
     const indexOf = (name: string): number => {
       const index = classes?.indexOf(name) ?? NONE;
       if (index === NONE) throw new RangeError(`"${name}" is not a class of the target`);
@@ -60,24 +61,21 @@ export const cross_entropy = defineLoss({
     const row = outputs * 4;
     const targetRow = probabilities ? row : 4;
     return {
-      divisor(samples, target) {
-        if (probabilities) return samples;
-        let sum = 0;
-        for (let sample = 0; sample < samples; sample++) {
-          const index = target(sample);
-          if (index !== ignored && index >= 0 && index < outputs) sum += weights[index];
-        }
-        return sum;
+      weighs: true,
+      divisor(targets, count, before) {
+        if (probabilities) return before + count;
+        return kernels.cross_entropy_divisor(targets, count, constants, outputs, ignored, before);
       },
       run(begin, end, scale) {
+        const first = begin * positions;
         kernels.cross_entropy(
-          place.prediction + begin * row,
-          place.target + begin * targetRow,
+          place.prediction + first * row,
+          place.target + first * targetRow,
           probabilities,
           constants,
-          place.terms + begin * 4,
-          scale === 0 ? 0 : place.gradient + begin * row,
-          end - begin,
+          place.terms + first * 4,
+          scale === 0 || place.gradient === 0 ? 0 : place.gradient + first * row,
+          (end - begin) * positions,
           outputs,
           options.label_smoothing,
           ignored,

@@ -1,0 +1,57 @@
+import { size } from "../../member/shape.ts";
+import { defineLayer, LayerFault } from "../layer.ts";
+
+/** Its inputs one behind the other along a dimension of a sample. Semantics of `torch.cat`. */
+export const concatenation = defineLayer({
+  type: "concatenation",
+  summary: "Its inputs, one behind the other.",
+  formula: "y = [x₁, x₂, …]",
+  source: "torch.cat",
+  internal: true,
+  options: { dim: { kind: "integer", default: 0, doc: "The dimension of a sample; −1 is the last one." } },
+  needs: { backward: [], gradient: [] },
+  shape({ dim }, inputs) {
+    const [{ shape: first }] = inputs;
+    const along = dim < 0 ? first.length + dim : dim;
+    if (along < 0 || along >= first.length)
+      throw new LayerFault("dim", `is ${dim}, but its inputs have ${first.length} dimensions`);
+    const others = ({ shape }: { shape: readonly number[] }) => String(shape.toSpliced(along, 1));
+    if (inputs.some((input) => input.shape.length !== first.length || others(input) !== others(inputs[0]))) {
+      const shapes = inputs.map((input) => input.shape.join(" × ")).join(" and ");
+      throw new LayerFault(null, `joins values that differ in dimension ${dim} only, but its inputs are ${shapes}`);
+    }
+    const length = inputs.reduce((total, { shape }) => total + shape[along], 0);
+    return { output: first.with(along, length), parameters: [] };
+  },
+  create(kernels, { dim }, { inputs, output }) {
+    const along = dim < 0 ? output.shape.length + dim : dim;
+    // A sample is `outer` rows, each of which is made of a stretch of every input in turn.
+    const outer = size(output.shape.slice(0, along));
+    const stretches = inputs.map((input) => (input.size / outer) * 4);
+    const row = (output.size / outer) * 4;
+    const { u8 } = kernels;
+    return {
+      forward(_weights, begin, end) {
+        let offset = 0;
+        for (const [i, { address }] of inputs.entries()) {
+          const bytes = stretches[i];
+          for (let at = begin * outer; at < end * outer; at++)
+            u8.copyWithin(output.address + at * row + offset, address + at * bytes, address + (at + 1) * bytes);
+          offset += bytes;
+        }
+      },
+      backward(_weights, begin, end) {
+        let offset = 0;
+        for (const [i, { gradient }] of inputs.entries()) {
+          const bytes = stretches[i];
+          offset += bytes;
+          if (gradient === 0) continue;
+          for (let at = begin * outer; at < end * outer; at++) {
+            const from = output.gradient + at * row + offset - bytes;
+            u8.copyWithin(gradient + at * bytes, from, from + bytes);
+          }
+        }
+      },
+    };
+  },
+});

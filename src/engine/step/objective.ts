@@ -1,0 +1,45 @@
+import type { Kernels } from "../kernels/kernels.ts";
+import { losses } from "../losses/registry.generated.ts";
+import type { Loss } from "../losses/loss.ts";
+import { withDefaults } from "../member/options.ts";
+import type { Member } from "../settings.ts";
+import { size } from "../member/shape.ts";
+import type { Plan } from "../plan/model.ts";
+import type { Network } from "./network.ts";
+
+/** The loss at the end of a network. */
+export interface Objective {
+  readonly loss: Loss;
+  /**
+   * The same loss without class weights and label smoothing. Null for targets that are values,
+   * which have no such loss.
+   */
+  readonly logLoss: Loss | null;
+}
+
+/** `classes`: the target's class names, for losses that name classes. */
+export function bindObjective(
+  kernels: Kernels,
+  plan: Plan,
+  network: Network,
+  member: Member,
+  classes: readonly string[] | null,
+): Objective {
+  const { targets, terms, lossConstants, logLossConstants } = plan.addresses;
+  const type = losses[member.type];
+  const create = (options: Member, constants: number) =>
+    type.create(kernels, options, {
+      prediction: network.prediction,
+      gradient: network.predictionGradient,
+      target: targets,
+      terms,
+      outputs: plan.outputs,
+      positions: size(plan.prediction) / plan.outputs,
+      classes,
+      constants,
+    });
+  return {
+    loss: create(member, lossConstants),
+    logLoss: type.targets === "value" ? null : create(withDefaults(type), logLossConstants),
+  };
+}
