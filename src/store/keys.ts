@@ -61,7 +61,7 @@
  * - `…:model:<final or best>` (hash): `blob`, `bytes`, `sha256` of a model file
  * - `…:uploads` (hash): blob → bytes, for uploads that are not committed
  * - `…:dropped` (list): the job's dropped blobs, as in `{rappel}:loose`
- * - `…:told` (hash): type → how many events of that type this run has told; `bytes`: what they
+ * - `…:told` (hash): type → how many events of that type this run has written; `bytes`: what they
  *   take
  * - `…:messages` (hash): event id → bytes, for messages to the webhook that are neither delivered
  *   nor given up

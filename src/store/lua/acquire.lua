@@ -26,7 +26,9 @@ Returns {'taken', run, 1 if it must run alone, milliseconds that it waited in th
   worker may run it, {'instead', id} if another job must be taken, {'done'} if there is nothing to
   run, {'newer'} if the store is too new for this worker
 ]]
-if tonumber(redis.call('GET', root .. ':format') or 1) > tonumber(ARGV[7]) then return { 'newer' } end
+if tonumber(redis.call('GET', root .. ':format') or 1) > tonumber(ARGV[7]) then
+  return { 'newer' }
+end
 
 -- Owners take turns (shared/job.lua). When an owner's turn comes, the most urgent of its waiting
 -- jobs takes it. So the delivery of one job may run another. The first job is then run by the
@@ -41,7 +43,9 @@ if not status then return { 'done' } end
 if lease_left_ms() > 0 then return instead() or { 'busy', lease_left_ms() } end
 settle('; the run was already gone')
 status = get('status')
-if (ended[status] or status == 'paused') and number('run') > 0 and instead() then return instead() end
+if (ended[status] or status == 'paused') and number('run') > 0 and instead() then
+  return instead()
+end
 if ended[status] or status == 'paused' then return { 'done' } end
 
 if status == 'queued' and instead() then return instead() end
@@ -64,26 +68,37 @@ local function crash_loop(crashes)
   local step = get('progress') and cjson.decode(get('progress')).step or 0
   if step >= number('total_steps') then
     return crashes .. ' runs in a row died after the last step, before the result was stored.',
-      'The training is not the cause. Look into the logs of the workers for what ends them, and post the job again.'
+      'The training is not the cause. Look into the logs of the workers for what ends them, ' ..
+      'and post the job again.'
   end
-  local at = step > 0 and 'at the same point, the last one after step ' .. string.format('%.0f', step) or 'before their first step was done'
+  local at = 'before their first step was done'
+  if step > 0 then
+    at = 'at the same point, the last one after step ' .. string.format('%.0f', step)
+  end
   return crashes .. ' runs in a row died ' .. at .. '.',
-    'Their processes ended without an error message, as happens when a machine runs out of memory: try a smaller batch_size or model. If that does not help, look into the logs of the workers.'
+    'Their processes ended without an error message, as happens when a machine runs out of ' ..
+    'memory: try a smaller batch_size or model. If that does not help, look into the logs of ' ..
+    'the workers.'
 end
 
 local checkpoint = get('checkpoint_step') or ''
 local alone = false
 if status == 'running' then
   local blame = redis_was_away() and 'none' or get('blame') or 'own'
-  local crashes = (get('crash_step') == checkpoint and number('crashes') or 0) + (blame == 'own' and 1 or 0)
+  local crashes = get('crash_step') == checkpoint and number('crashes') or 0
+  if blame == 'own' then crashes = crashes + 1 end
   alone = blame ~= 'none' or crashes > 0
   if alone and crashes < tonumber(ARGV[5]) and ARGV[3] ~= '1' then return { 'alone' } end
   set('crashes', crashes, 'crash_step', checkpoint)
   if blame == 'own' then set('crash_run', get('run')) end
-  append(event('lease_lost', 'The run no longer renewed its lease: its process or its machine died or stood still.'))
+  append(event('lease_lost',
+    'The run no longer renewed its lease: its process or its machine died or stood still.'))
   if crashes >= tonumber(ARGV[5]) then
     local message, suggestion = crash_loop(crashes)
-    set('error', cjson.encode({ code = 'crash_loop', message = message, suggestion = suggestion, step = tonumber(checkpoint) or cjson.null }))
+    local failed_step = tonumber(checkpoint) or cjson.null
+    set('error', cjson.encode({
+      code = 'crash_loop', message = message, suggestion = suggestion, step = failed_step,
+    }))
     append(event('failed', message, tonumber(checkpoint)))
     end_job('failed')
     return { 'done' }
@@ -95,7 +110,8 @@ complete_older_record()
 delete_uploads()
 drop_rows(tonumber(checkpoint) or 0)
 local run = redis.call('HINCRBY', job, 'run', 1)
-set('token', ARGV[1], 'lease_expires_at', now + ARGV[2], 'reported', 0, 'blame', ARGV[3] == '1' and 'own' or 'shared')
+set('token', ARGV[1], 'lease_expires_at', now + ARGV[2], 'reported', 0)
+set('blame', ARGV[3] == '1' and 'own' or 'shared')
 if run == 1 then
   set('started_at', now)
   append(event('started', 'Started.'))
@@ -106,10 +122,13 @@ else
 end
 local version = tonumber(ARGV[4])
 if run > 1 and arithmetic_version() ~= version then
-  local message = 'The arithmetic version was ' .. arithmetic_version() .. ' and is ' .. version .. ' from here on.'
+  local message = 'The arithmetic version was ' .. arithmetic_version() .. ' and is ' .. version ..
+    ' from here on.'
   append(event('arithmetic_changed', message, tonumber(checkpoint)))
 end
 compute_from(tonumber(checkpoint) or 0, version)
-if tonumber(ARGV[6]) > tonumber(redis.call('GET', root .. ':turn') or 0) then redis.call('SET', root .. ':turn', ARGV[6]) end
+if tonumber(ARGV[6]) > tonumber(redis.call('GET', root .. ':turn') or 0) then
+  redis.call('SET', root .. ':turn', ARGV[6])
+end
 set_status('running')
 return { 'taken', run, alone and 1 or 0, since and now - since }

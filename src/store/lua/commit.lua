@@ -45,5 +45,7 @@ end
 local start = get('keep_start')
 for i = 1, #steps - keep_last do
   local step = steps[i]
-  if step ~= best and step ~= before and step ~= after and step ~= start then drop_checkpoint(step) end
+  if step ~= best and step ~= before and step ~= after and step ~= start then
+    drop_checkpoint(step)
+  end
 end

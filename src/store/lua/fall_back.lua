@@ -18,12 +18,18 @@ local step = tonumber(ARGV[3])
 local earlier = redis.call('ZCOUNT', job .. ':checkpoints', '-inf', '(' .. ARGV[3]) > 0
 -- A fork that was rewound to a step before its origin starts from nothing, as its parent did
 -- (rewind.lua).
-if not earlier and get('parent') and not get('origin') and not get('changes') then return 'stuck' end
+if not earlier and get('parent') and not get('origin') and not get('changes') then
+  return 'stuck'
+end
 drop_checkpoint(ARGV[3])
 local newest = resume_from_newest()
 drop_rows(newest or 0)
 renew_events()
 set('updated_at', now)
-local from = newest and 'the checkpoint of step ' .. newest or get('origin') and 'what it was forked from' or 'the beginning'
-append(event('checkpoint_damaged', 'The checkpoint of step ' .. ARGV[3] .. ' is damaged: the job goes on from ' .. from .. '.', step))
+local from = newest and 'the checkpoint of step ' .. newest
+  or get('origin') and 'what it was forked from'
+  or 'the beginning'
+local message = 'The checkpoint of step ' .. ARGV[3] .. ' is damaged: the job goes on from ' ..
+  from .. '.'
+append(event('checkpoint_damaged', message, step))
 return 'done'

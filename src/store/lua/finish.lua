@@ -23,7 +23,8 @@ if change.state ~= cjson.null then commit_checkpoint(change.state) end
 for which, file in pairs(change.models) do
   keep_blob(file.blob, file.bytes)
   spend(MODEL_BYTES)
-  redis.call('HSET', job .. ':model:' .. which, 'blob', file.blob, 'bytes', file.bytes, 'sha256', file.sha256)
+  redis.call('HSET', job .. ':model:' .. which,
+    'blob', file.blob, 'bytes', file.bytes, 'sha256', file.sha256)
 end
 for field, text in pairs(change.fields) do
   set(field, text)

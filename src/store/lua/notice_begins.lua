@@ -8,5 +8,7 @@ ARGV[1] the turn
 Returns 1 if the notice is still wanted: the job and its webhook are still there.
 ]]
 local on_key = root .. ':webhook_turn'
-if tonumber(ARGV[1]) > tonumber(redis.call('GET', on_key) or 0) then redis.call('SET', on_key, ARGV[1]) end
+if tonumber(ARGV[1]) > tonumber(redis.call('GET', on_key) or 0) then
+  redis.call('SET', on_key, ARGV[1])
+end
 return redis.call('HEXISTS', job, 'webhook')

@@ -9,7 +9,9 @@ KEYS[1] the job's record
 Returns the turn, from 1.
 ]]
 local on_key, given_key = root .. ':webhook_turn', root .. ':webhook_turns'
-if redis.call('EXISTS', root .. ':webhooks:prioritized') == 0 then redis.call('DEL', on_key, given_key) end
+if redis.call('EXISTS', root .. ':webhooks:prioritized') == 0 then
+  redis.call('DEL', on_key, given_key)
+end
 local on = tonumber(redis.call('GET', on_key) or 0)
 local given = tonumber(redis.call('HGET', given_key, owner) or 0)
 local turn = math.max(on, given) + 1

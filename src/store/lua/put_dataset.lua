@@ -19,9 +19,12 @@ local room = DATASET_RECORD_BYTES + text_room(ARGV[4], FIELD_BYTES)
 assert_room(room)
 use_bytes('dataset_bytes', ARGV[3])
 use_bytes('checkpoint_bytes', room)
-local dataset = string.format('{"created_at":%d,"counted_bytes":%d,', now, room) .. string.sub(ARGV[4], 2)
+local head = string.format('{"created_at":%d,"counted_bytes":%d,', now, room)
+local dataset = head .. string.sub(ARGV[4], 2)
 redis.call('SET', KEYS[1], dataset)
 redis.call('HSET', owned .. ':datasets:sha256', ARGV[1], id)
 redis.call('ZADD', owned .. ':datasets', 0, id)
-for _, file in ipairs({ ARGV[1] .. '.columns', ARGV[2] .. '.csv' }) do redis.call('HINCRBY', root .. ':files', file, 1) end
+for _, file in ipairs({ ARGV[1] .. '.columns', ARGV[2] .. '.csv' }) do
+  redis.call('HINCRBY', root .. ':files', file, 1)
+end
 return { dataset, 1 }

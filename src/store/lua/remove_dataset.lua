@@ -14,7 +14,8 @@ local record = cjson.decode(dataset)
 -- bytes.
 local known, files = record.sha256, { record.sha256 }
 if record.columns_sha256 then
-  known, files = record.columns_sha256, { record.columns_sha256 .. '.columns', record.sha256 .. '.csv' }
+  known = record.columns_sha256
+  files = { record.columns_sha256 .. '.columns', record.sha256 .. '.csv' }
 end
 use_bytes('dataset_bytes', -record.bytes)
 use_bytes('checkpoint_bytes', -(record.counted_bytes or 0))

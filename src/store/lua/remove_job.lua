@@ -17,7 +17,9 @@ local function delete_messages()
   for event = 1, redis.call('LLEN', job .. ':events') do
     local message = id .. '-' .. event
     for _, list in ipairs({ 'prioritized', 'delayed', 'completed' }) do
-      if redis.call('ZREM', queue .. list, message) == 1 then redis.call('DEL', queue .. message) end
+      if redis.call('ZREM', queue .. list, message) == 1 then
+        redis.call('DEL', queue .. message)
+      end
     end
   end
 end
@@ -28,7 +30,9 @@ local function delete_file(key)
   redis.call('DEL', key)
 end
 
-for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -1)) do delete_file(job .. ':checkpoint:' .. step) end
+for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -1)) do
+  delete_file(job .. ':checkpoint:' .. step)
+end
 for _, which in ipairs({ 'final', 'best' }) do delete_file(job .. ':model:' .. which) end
 -- Dropped blobs expire by themselves some time after the end.
 if now - number('finished_at') < LOOSE_MS then delete_dropped() end
@@ -36,9 +40,12 @@ delete_messages()
 count_bytes(0)
 local idempotency = get('idempotency') and owned .. ':idempotency:' .. get('idempotency')
 -- The key may have expired and been used again.
-if idempotency and redis.call('HGET', idempotency, 'job') == id then redis.call('DEL', idempotency) end
+if idempotency and redis.call('HGET', idempotency, 'job') == id then
+  redis.call('DEL', idempotency)
+end
 redis.call('ZREM', root .. ':ended', job)
 redis.call('ZREM', owned .. ':jobs', id)
 unlist(status)
-redis.call('DEL', job, job .. ':events', job .. ':metrics', job .. ':checkpoints', job .. ':told', job .. ':messages')
+redis.call('DEL', job, job .. ':events', job .. ':metrics', job .. ':checkpoints')
+redis.call('DEL', job .. ':told', job .. ':messages')
 return 'removed'

@@ -18,4 +18,4 @@ if number('reported') >= tonumber(ARGV[3]) then return end
 set('reported', ARGV[3], 'progress', ARGV[4], 'updated_at', now)
 for _, text in ipairs(cjson.decode(ARGV[5])) do append(text) end
 add_metrics(6)
-tell('progress')
+publish('progress')

@@ -15,7 +15,9 @@ Error FENCED if the lease is someone else's.
 ]]
 fence(ARGV[1], ARGV[2])
 if get('changes') == ARGV[4] then return end
-for _, step in ipairs(redis.call('ZRANGEBYSCORE', job .. ':checkpoints', '(' .. ARGV[3], '+inf')) do drop_checkpoint(step) end
+for _, step in ipairs(redis.call('ZRANGEBYSCORE', job .. ':checkpoints', '(' .. ARGV[3], '+inf')) do
+  drop_checkpoint(step)
+end
 drop_rows(ARGV[3])
 local origin = get('origin') and cjson.decode(get('origin'))
 if origin and origin.use == 'state' and origin.step > tonumber(ARGV[3]) then drop_origin() end

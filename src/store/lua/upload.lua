@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 --[[
-Begins an upload. Its room was promised to the job when the job was created (shared/room.lua). If the
-memory is needed, dropped blobs are deleted, the oldest first. An earlier upload for the same
+Begins an upload. Its room was promised to the job when the job was created (shared/room.lua). If
+the memory is needed, dropped blobs are deleted, the oldest first. An earlier upload for the same
 purpose that was not committed never will be, and is deleted too.
 
 KEYS[1] the job's record
@@ -18,7 +18,8 @@ delete_uploads(ARGV[4])
 local room = blob_room(ARGV[3])
 if room > number('reserved') - number('spent') and not has_room(room) then return nil end
 make_room(room)
-local blob = ARGV[1] .. '.' .. ARGV[2] .. '.' .. redis.call('HINCRBY', job, 'uploads', 1) .. '.' .. ARGV[4]
+local upload = redis.call('HINCRBY', job, 'uploads', 1)
+local blob = ARGV[1] .. '.' .. ARGV[2] .. '.' .. upload .. '.' .. ARGV[4]
 redis.call('HSET', job .. ':uploads', blob, ARGV[3])
 spend(room)
 return blob

@@ -204,6 +204,8 @@ test("the memory counts the data", async () => {
   expect(many.memoryBytes - few.memoryBytes).toBeGreaterThanOrEqual(20 * 4);
 });
 
+const oneCycle = { type: "one_cycle", max_lr: 1, total_steps: 9 };
+
 test.each([
   [
     training({ averaging: { type: "swa", start_step: 10, every_steps: 3 } }),
@@ -248,28 +250,19 @@ test.each([
     ["/schedule/every_steps must be null: valid_loss comes from evaluations (training.eval_every_epochs)"],
   ],
   [
-    { schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 }, optimizer: { type: "adagrad" } },
+    { schedule: oneCycle, optimizer: { type: "adagrad" } },
     ["/schedule/cycle_momentum must be false: adagrad has no momentum that a schedule can cycle"],
   ],
   [
-    {
-      schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 },
-      optimizer: { type: "lookahead", optimizer: { type: "rmsprop" } },
-    },
+    { schedule: oneCycle, optimizer: { type: "lookahead", optimizer: { type: "rmsprop" } } },
     [expect.stringMatching(/^\/schedule\/cycle_momentum must be .* optimizer\.momentum of the optimizer above 0/)],
   ],
+  [{ schedule: oneCycle, optimizer: { type: "adam", dialect: "keras", beta_1: 0 } }, []],
   [
-    {
-      schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 },
-      optimizer: { type: "adam", dialect: "keras", beta_1: 0 },
-    },
-    [],
-  ],
-  [
-    { schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 }, optimizer: { type: "sgd" } },
+    { schedule: oneCycle, optimizer: { type: "sgd" } },
     [expect.stringMatching(/^\/schedule\/cycle_momentum must be false, or momentum of the optimizer above 0/)],
   ],
-  [{ schedule: { type: "one_cycle", max_lr: 1, total_steps: 9 } }, []],
+  [{ schedule: oneCycle }, []],
   [training({ batch_size: 17 }), ['/training/batch_size must be at most 16, the rows that train, or "full"']],
   [
     training({ epochs: 100_000, batch_size: 1, log_every_steps: 15 }),

@@ -19,7 +19,7 @@ local function fence(run, token)
 end
 
 -- Tells those who follow the job what they should read again: 'event' or 'progress'.
-local function tell(what)
+local function publish(what)
   redis.call('PUBLISH', root .. ':news:' .. id, what)
 end
 
@@ -40,28 +40,37 @@ end
 
 -- Appends an event, a JSON object as text, and adds its run and time. If the job's webhook wants
 -- the event, the same script puts it into the outbox, so that every recorded event is sent. A run
--- may tell only so many events of a type (room.lua).
+-- may write only so many events of a type (room.lua).
 local function append(event, run)
   local type = cjson.decode(event).type
-  local told = count_event(type)
-  if told == 'omitted' then return end
-  if told == 'last' then
-    local message = 'This run has told as many events of the type ' .. type .. ' as it may; further ones are left out.'
-    event = cjson.encode({ type = 'events_omitted', message = message, step = cjson.null, data = { type = type } })
+  local place = count_event(type)
+  if place == 'omitted' then return end
+  if place == 'first_omitted' then
+    event = cjson.encode({
+      type = 'events_omitted',
+      message = 'This run has written as many events of the type ' .. type ..
+        ' as it may; further ones are left out.',
+      step = cjson.null,
+      data = { type = type },
+    })
   end
-  record_event(string.format('{"run":%d,"created_at":%d,', run or number('run'), now) .. string.sub(event, 2))
-  tell('event')
+  local head = string.format('{"run":%d,"created_at":%d,', run or number('run'), now)
+  record_event(head .. string.sub(event, 2))
+  publish('event')
 end
 
 local function event(type, message, step)
-  return cjson.encode({ type = type, message = message, step = step or cjson.null, data = cjson.null })
+  local step_or_null = step or cjson.null
+  return cjson.encode({ type = type, message = message, step = step_or_null, data = cjson.null })
 end
 
 -- Adds rows of metrics: step, JSON, step, JSON, … in ARGV from `first` on.
 local function add_metrics(first)
   local room = 0
   for i = first, #ARGV, 2 do
-    if redis.call('ZADD', job .. ':metrics', ARGV[i], ARGV[i + 1]) == 1 then room = room + text_room(ARGV[i + 1], ROW_BYTES) end
+    if redis.call('ZADD', job .. ':metrics', ARGV[i], ARGV[i + 1]) == 1 then
+      room = room + text_room(ARGV[i + 1], ROW_BYTES)
+    end
   end
   spend(room)
 end
@@ -123,7 +132,9 @@ end
 
 -- Deletes the dropped blobs that are still there.
 local function delete_dropped()
-  for _, dropped in ipairs(redis.call('LRANGE', job .. ':dropped', 0, -1)) do remove_dropped(dropped) end
+  for _, dropped in ipairs(redis.call('LRANGE', job .. ':dropped', 0, -1)) do
+    remove_dropped(dropped)
+  end
   redis.call('DEL', job .. ':dropped')
 end
 
@@ -181,7 +192,11 @@ local function compute_from(step, version)
     end
   end
   if from ~= version then table.insert(changes, { step = step, from = from, to = version }) end
-  if #changes > 0 then set('arithmetic_changes', cjson.encode(changes)) else redis.call('HDEL', job, 'arithmetic_changes') end
+  if #changes > 0 then
+    set('arithmetic_changes', cjson.encode(changes))
+  else
+    redis.call('HDEL', job, 'arithmetic_changes')
+  end
 end
 
 -- Lets the job resume from the newest checkpoint that it still has, or from its beginning. Returns
@@ -209,8 +224,9 @@ local function commit_checkpoint(state)
       if not string.find(kinds, other, 1, true) then kinds = other .. ',' .. kinds end
     end
   end
-  redis.call('HSET', key, 'run', get('run'), 'blob', state.blob, 'bytes', state.bytes, 'sha256', state.sha256, 'kinds', kinds,
-    'metrics', state.metrics, 'score', state.score, 'arithmetic_version', arithmetic_version(), 'created_at', now)
+  redis.call('HSET', key, 'run', get('run'), 'blob', state.blob, 'bytes', state.bytes,
+    'sha256', state.sha256, 'kinds', kinds, 'metrics', state.metrics, 'score', state.score,
+    'arithmetic_version', arithmetic_version(), 'created_at', now)
   redis.call('ZADD', job .. ':checkpoints', state.step, state.step)
   set('checkpoint_step', state.step)
   return true
@@ -228,7 +244,9 @@ end
 -- lists, the count over all owners, and the list of who waits since when.
 local function unlist(status)
   redis.call('ZREM', owned .. ':jobs:' .. status, id)
-  if redis.call('HINCRBY', root .. ':statuses', status, -1) == 0 then redis.call('HDEL', root .. ':statuses', status) end
+  if redis.call('HINCRBY', root .. ':statuses', status, -1) == 0 then
+    redis.call('HDEL', root .. ':statuses', status)
+  end
   redis.call('ZREM', root .. ':waiting', id)
   redis.call('ZREM', owned .. ':waiting', id)
 end
@@ -252,7 +270,9 @@ end
 -- How many jobs the owner has in these statuses.
 local function count(...)
   local total = 0
-  for _, status in ipairs({ ... }) do total = total + redis.call('ZCARD', owned .. ':jobs:' .. status) end
+  for _, status in ipairs({ ... }) do
+    total = total + redis.call('ZCARD', owned .. ':jobs:' .. status)
+  end
   return total
 end
 
@@ -263,7 +283,9 @@ end
 -- later than its owner has jobs waiting, so that nobody waits for the turns of cancelled jobs. When
 -- nobody waits, turns begin again at 1.
 local function take_turn()
-  if redis.call('EXISTS', root .. ':waiting') == 0 then redis.call('DEL', root .. ':turn', root .. ':turns') end
+  if redis.call('EXISTS', root .. ':waiting') == 0 then
+    redis.call('DEL', root .. ':turn', root .. ':turns')
+  end
   local on = tonumber(redis.call('GET', root .. ':turn') or 0)
   local given = tonumber(redis.call('HGET', root .. ':turns', owner) or 0)
   local turn = math.min(math.max(on, given), on + count('queued')) + 1
@@ -293,7 +315,8 @@ local function end_job(status)
   complete_older_record()
   set_status(status)
   local failure = get('error')
-  redis.call('HINCRBY', root .. ':ends', failure and status .. ':' .. cjson.decode(failure).code or status, 1)
+  local field = failure and status .. ':' .. cjson.decode(failure).code or status
+  redis.call('HINCRBY', root .. ':ends', field, 1)
   set('finished_at', now)
   redis.call('HDEL', job, 'lease_expires_at')
   redis.call('HDEL', root .. ':open', id)

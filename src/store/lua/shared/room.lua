@@ -105,20 +105,28 @@ end
 -- Takes expired entries out of the lists. The number is bounded, so that no script takes long;
 -- scripts call this often enough.
 local function forget_expired(limit)
-  for _, dropped in ipairs(redis.call('ZRANGEBYSCORE', LOOSE, '-inf', now, 'LIMIT', 0, limit)) do remove_dropped(dropped) end
-  for _, pending in ipairs(redis.call('ZRANGEBYSCORE', PENDING, '-inf', now, 'LIMIT', 0, limit)) do give_back(pending) end
+  for _, dropped in ipairs(redis.call('ZRANGEBYSCORE', LOOSE, '-inf', now, 'LIMIT', 0, limit)) do
+    remove_dropped(dropped)
+  end
+  for _, pending in ipairs(redis.call('ZRANGEBYSCORE', PENDING, '-inf', now, 'LIMIT', 0, limit)) do
+    give_back(pending)
+  end
 end
 
 -- What Redis holds, without dropped blobs, which may be deleted at any time; what is promised
 -- besides; and how much both may be together (nil: there is no limit).
-local function look_at_room()
+local function measure_room()
   forget_expired(1000)
   local memory = redis.call('INFO', 'memory')
   local function of(name) return tonumber(string.match(memory, name .. ':(%d+)')) end
   local maximum = of('maxmemory')
   local sums = redis.call('HMGET', ROOM, 'promised', 'loose')
   local promised, loose = tonumber(sums[1] or 0), tonumber(sums[2] or 0)
-  local room = { memory = of('used_memory'), promised = promised, limit = maximum > 0 and math.floor(maximum * SHARE) }
+  local room = {
+    memory = of('used_memory'),
+    promised = promised,
+    limit = maximum > 0 and math.floor(maximum * SHARE),
+  }
   room.used = math.max(0, room.memory - loose)
   room.free = room.limit and room.limit - room.used - promised
   local refused = tonumber(redis.call('HGET', ROOM, 'refused'))
@@ -129,7 +137,7 @@ local function look_at_room()
 end
 
 local function has_room(bytes)
-  local free = look_at_room().free
+  local free = measure_room().free
   return not free or bytes <= free
 end
 
@@ -137,15 +145,17 @@ end
 -- until there is room again.
 local function assert_room(bytes)
   stay_within('checkpoint_bytes', used_bytes('checkpoint_bytes'), bytes)
-  local room = look_at_room()
+  local room = measure_room()
   if not room.free or bytes <= room.free then return end
-  if not room.refused or bytes < room.refused then redis.call('HSET', ROOM, 'refused', whole(bytes)) end
+  if not room.refused or bytes < room.refused then
+    redis.call('HSET', ROOM, 'refused', whole(bytes))
+  end
   error({ err = string.format('FULL %.0f %.0f %.0f', bytes, math.max(0, room.free), room.limit) })
 end
 
 -- Deletes dropped blobs, the oldest first, until so many bytes fit, or none is left.
 local function make_room(bytes)
-  local room = look_at_room()
+  local room = measure_room()
   local memory = room.memory
   while room.limit and memory + bytes > room.limit do
     local oldest = redis.call('ZRANGE', LOOSE, 0, 0)[1]
@@ -155,26 +165,35 @@ local function make_room(bytes)
 end
 
 -- Events of these types happen once in a job, or because somebody asked for something.
-local always_told = { created = true, started = true, succeeded = true, failed = true, cancelled = true, diverged = true, webhook_failed = true }
+local unlimited_events = {
+  created = true,
+  started = true,
+  succeeded = true,
+  failed = true,
+  cancelled = true,
+  diverged = true,
+  webhook_failed = true,
+}
 
--- Counts an event of this type. Returns `told` if the run may still tell it; `last` if it must
--- leave it out, and tells so; `omitted` if it has told so already.
+-- Counts an event of this type. Returns `within` if the run may still write it, `first_omitted` if
+-- it is the first one that must be left out, and `omitted` for all after that.
 local function count_event(type)
-  if always_told[type] or not number('reserved') then return 'told' end
+  if unlimited_events[type] or not number('reserved') then return 'within' end
   local limit = cjson.decode(get('event_limits'))[type] or OTHER_EVENTS
-  local told = redis.call('HINCRBY', job .. ':told', type, 1) - limit
-  return told <= 0 and 'told' or told == 1 and 'last' or 'omitted'
+  local beyond = redis.call('HINCRBY', job .. ':told', type, 1) - limit
+  return beyond <= 0 and 'within' or beyond == 1 and 'first_omitted' or 'omitted'
 end
 
 -- Lets a run that repeats the work of an earlier one repeat its events, if there is room.
 local function renew_events()
-  local told = tonumber(redis.call('HGET', job .. ':told', 'bytes') or 0)
+  local bytes = tonumber(redis.call('HGET', job .. ':told', 'bytes') or 0)
+  if bytes == 0 or not has_room(bytes) then return end
   local limit = limit_of('checkpoint_bytes')
-  if told == 0 or not has_room(told) or (limit and used_bytes('checkpoint_bytes') + told > limit) then return end
+  if limit and used_bytes('checkpoint_bytes') + bytes > limit then return end
   redis.call('DEL', job .. ':told')
   local unspent = number('reserved') - number('spent')
-  local reserved = number('reserved') + told
-  promise(math.max(0, unspent + told) - math.max(0, unspent))
+  local reserved = number('reserved') + bytes
+  promise(math.max(0, unspent + bytes) - math.max(0, unspent))
   set('reserved', whole(reserved))
   count_bytes(reserved)
 end
@@ -186,5 +205,7 @@ local function settle_room()
   redis.call('HDEL', job, 'reserved', 'spent', 'event_limits', 'message_bytes', 'keep_most')
   redis.call('DEL', job .. ':told')
   -- If a process of another release made the sum wrong, it is put right here.
-  if redis.call('EXISTS', root .. ':open', PENDING) == 0 then redis.call('HDEL', ROOM, 'promised') end
+  if redis.call('EXISTS', root .. ':open', PENDING) == 0 then
+    redis.call('HDEL', ROOM, 'promised')
+  end
 end
