@@ -115,7 +115,7 @@ export const hostile: readonly Hostile[] = [
   })),
   validate("150,000 members", () => named(150_000, 1)),
   validate("9,999 unknown members", () => named(9999, 1, 100)),
-  validate("objects of 9,999 members within each other", () => ({ metadata: named(9, named(999, named(9, 1))) })),
+  validate("30,000 members within each other", () => ({ metadata: named(9, named(330, named(9, 1))) })),
   validate("arrays 1,000,000 deep", () => nested(1_000_000, "[", "]")),
   validate("objects 300,000 deep", () => nested(300_000, '{"a":', "1").slice(0, -300_000) + `1${"}".repeat(300_000)}`),
   validate("2 MiB of small arrays", () => ({ x: range(9999).map(() => range(60).map(() => [])) })),
@@ -193,7 +193,7 @@ export const hostile: readonly Hostile[] = [
         .join(",")}`,
   ),
   fork("2 MiB of members", () => named(9999, 1, 180)),
-  fork("patches within patches", () => ({ model: named(30, named(30, named(30, named(3, 1)))) })),
+  fork("patches within patches", () => ({ model: named(30, named(30, named(8, named(3, 1)))) })),
   fork("objects 300,000 deep", () => `{"step":"final","overrides":${'{"a":'.repeat(300_000)}1${"}".repeat(300_001)}`),
   fork("256 other layers", () => ({ model: model(linear(255)) })),
 ];
@@ -234,10 +234,11 @@ export async function prepare(address: string, redis: Redis): Promise<Target> {
     await redis.zadd(`${key}:metrics`, ...rows);
     await redis.rpush(`${key}:events`, ...range(EVENTS / 100).map(() => JSON.stringify(event)));
   }
+  const copies = redis.pipeline();
   for (let i = 0; i < JOBS; i++) {
     const copy = `job_0000000000000000000000${i.toString(10).padStart(4, "0")}`;
-    await redis.copy(key, `{rappel}:owner:default:job:${copy}`);
-    await redis.zadd("{rappel}:owner:default:jobs", 0, copy);
+    copies.copy(key, `{rappel}:owner:default:job:${copy}`).zadd("{rappel}:owner:default:jobs", 0, copy);
   }
+  await copies.exec();
   return target;
 }
