@@ -26,6 +26,14 @@ const RENAMED: Readonly<Record<string, (options: Values) => { type?: string; opt
   "optax.schedule_free_adamw": ({ warmup_steps, ...options }) => ({
     options: { ...options, warmup_steps: warmup_steps ?? 0 },
   }),
+  // Our sequences are always batch first; the cases say how many sequences there are by their
+  // inputs.
+  "torch.MultiheadAttention": ({ batch_first: _first, self_attention: _self, ...options }) => ({ options }),
+  "torch.TransformerEncoderLayer": ({ batch_first: _first, ...options }) => ({ options }),
+  // Our masks are an input.
+  "torch.scaled_dot_product_attention": ({ attn_mask_true_means_attend: _mask, ...options }) => ({ options }),
+  "torch.RotaryEmbedding": ({ pairs: _halves, ...options }) => ({ options }),
+  "torch.SwiGLU": ({ dim: _inferred, hidden }) => ({ options: { hidden_features: hidden } }),
   "torch.ConstantLR": (options) => ({ type: "constant_factor", options }),
   // Ours takes the whole training where theirs takes five steps.
   "torch.LinearLR": (options) => ({ options: { total_iters: 5, ...options } }),

@@ -30,7 +30,7 @@ export interface TrainingCase extends GoldenCase {
     readonly groups?: readonly { readonly params: readonly string[]; readonly options: Values }[];
   };
   readonly clip_grad_norm?: number;
-  readonly data: { readonly x: GoldenTensor; readonly y: GoldenTensor };
+  readonly data: { readonly x: GoldenTensor; readonly y: GoldenTensor } | Text;
   readonly batches: readonly (readonly number[])[];
   readonly lr: readonly number[];
   readonly initial_weights: Tensors;
@@ -45,6 +45,13 @@ export interface TrainingCase extends GoldenCase {
     readonly loss_max_abs_error: number;
     readonly final_weights_max_abs_error_by_name: Readonly<Record<string, number>>;
   };
+}
+
+/** Entry i of a batch is the context from token i on, and its targets are the tokens after each. */
+interface Text {
+  readonly tokens: GoldenTensor;
+  readonly context: number;
+  readonly vocabulary: string;
 }
 
 const FLOOR = 1e-5;
@@ -76,10 +83,12 @@ class Run {
   readonly #gradient: Gradient;
   readonly #update: Update;
   readonly #golden: TrainingCase;
+  readonly #tables: Tables;
   readonly #pass = { training: true, batch: 0, seedLow: 0, seedHigh: 0 };
 
   constructor(golden: TrainingCase) {
-    const { x, y } = golden.data;
+    const tables = tablesOf(golden.data);
+    const { x, y, categories } = tables;
     const { loss, optimizer, groups, model } = members(golden);
     const classes = y.dtype === "int32" ? Math.max(...y.data) + 1 : null;
     const plan = planModel({
@@ -87,7 +96,7 @@ class Run {
       loss,
       optimizer,
       groups,
-      inputs: [{ name: "x", shape: x.shape.slice(1), type: "float32" }],
+      inputs: [{ name: "x", shape: x.shape.slice(1), type: x.dtype === "int32" ? "int32" : "float32", categories }],
       target: { classes, shape: y.shape.slice(1) },
       batchRows: Math.max(...golden.batches.map((rows) => rows.length)),
       smallestBatch: Math.min(...golden.batches.map((rows) => rows.length)),
@@ -101,6 +110,7 @@ class Run {
     const barrier = new Barrier(kernels, new Int32Array(kernels.memory.buffer, control), control, 1);
     const training = { seed: 0, clip_grad_norm: golden.clip_grad_norm ?? null, clip_grad_value: null };
     this.#golden = golden;
+    this.#tables = tables;
     this.#plan = plan;
     this.#kernels = kernels;
     this.#network = new Network(kernels, plan, plan.training, barrier, 0);
@@ -113,7 +123,7 @@ class Run {
   #start(): void {
     const { f32 } = this.#kernels;
     for (const { name, weight, length, state } of this.#plan.parameters) {
-      const { data } = this.#golden.initial_weights[name];
+      const { data } = this.#golden.initial_weights[theirName(name)];
       f32.set(data, weight >> 2);
       for (const { initial, address } of state)
         f32.set(initial === "parameter" ? data : new Float32Array(length).fill(initial), address >> 2);
@@ -148,20 +158,21 @@ class Run {
   }
 
   #gather(rows: readonly number[]): void {
-    const { x, y } = this.#golden.data;
+    const { x, y } = this.#tables;
     const { f32, i32 } = this.#kernels;
     const { addresses, targetSize: width, values } = this.#plan;
     const inputSize = size(values[0].shape);
     const input = this.#network.values[0] / 4;
+    const inputs = x.dtype === "int32" ? i32 : f32;
     const targets = y.dtype === "int32" ? i32 : f32;
     rows.forEach((row, i) => {
-      f32.set(x.data.slice(row * inputSize, (row + 1) * inputSize), input + i * inputSize);
+      inputs.set(x.data.slice(row * inputSize, (row + 1) * inputSize), input + i * inputSize);
       targets.set(y.data.slice(row * width, (row + 1) * width), (addresses.targets >> 2) + i * width);
     });
   }
 
   weights(name: string): Float32Array {
-    const { weight, length } = this.#plan.parameters.find((parameter) => parameter.name === name)!;
+    const { weight, length } = this.#plan.parameters.find((parameter) => theirName(parameter.name) === name)!;
     return this.#kernels.f32.slice(weight >> 2, (weight >> 2) + length);
   }
 }
@@ -177,7 +188,7 @@ function members(golden: TrainingCase): Pick<PlanInput, "loss" | "optimizer" | "
       // Rates of their own would have to be given for each step.
       for (const name of Object.keys(others)) throw new Unsupported(`optimizer.groups.${name}`);
       return {
-        parameters: params,
+        parameters: params.map(ourName),
         lr: null,
         lr_scale: 1,
         weight_decay: (decay ?? null) as number | null,
@@ -185,14 +196,83 @@ function members(golden: TrainingCase): Pick<PlanInput, "loss" | "optimizer" | "
       };
     }),
     // Our regression keeps the dimension of size 1 that Squeeze takes away.
-    model: { layers: golden.model.filter((layer) => layer.type !== "Squeeze").map(translateLayer) },
+    model: { layers: golden.model.filter((layer) => layer.type !== "Squeeze").flatMap(translateLayer) },
   };
 }
 
-function translateLayer({ type, name, in: inputs, out, ...options }: TrainingCase["model"][number], i: number): Member {
-  const sizes = {
+type GoldenLayer = TrainingCase["model"][number];
+
+function translateLayer(layer: GoldenLayer, i: number): readonly Member[] {
+  const { type, name = String(i), ...options } = layer;
+  if (type === "PreNormBlock") return preNormBlock(layer);
+  return [named(type, name, RENAMED[type]?.(options) ?? linearSizes(options))];
+}
+
+const named = (type: string, name: string, options: Values): Member => ({
+  ...translate(layers, "torch", type, options),
+  name,
+});
+
+/** Options of a run's layers that are not called as in PyTorch. */
+const RENAMED: Readonly<Record<string, (options: Values) => Values>> = {
+  Embedding: ({ count, dim }) => ({ num_embeddings: count, embedding_dim: dim }),
+  PositionEmbedding: ({ count }) => ({ num_embeddings: count }),
+  LayerNorm: ({ features }) => ({ normalized_shape: [features] }),
+};
+
+function linearSizes({ in: inputs, out, ...options }: Values): Values {
+  return {
+    ...options,
     ...(inputs === undefined ? {} : { in_features: inputs }),
     ...(out === undefined ? {} : { out_features: out }),
   };
-  return { ...translate(layers, "torch", type, { ...options, ...sizes }), name: name ?? String(i) };
+}
+
+/** Two residuals, of attention and of the feed-forward network; `OUR_NAMES` says what is where. */
+function preNormBlock({ name, heads, hidden, activation, d }: GoldenLayer): readonly Member[] {
+  const gelu = named("GELU", "gelu", { approximate: activation === "GELU_tanh" ? "tanh" : "none" });
+  const attention = named("MultiheadAttention", "attention", { num_heads: heads, causal: true });
+  const network = [named("Linear", "fc1", { out_features: hidden }), gelu, named("Linear", "fc2", { out_features: d })];
+  return [
+    { type: "residual", name, layers: [named("LayerNorm", "ln1", {}), attention] },
+    { type: "residual", name: `${name}-ff`, layers: [named("LayerNorm", "ln2", {}), ...network] },
+  ];
+}
+
+const OUR_NAMES: readonly (readonly [theirs: RegExp, ours: string])[] = [
+  [/^(block\w+)\.qkv\.(\w+)$/, "$1.attention.in_proj_$2"],
+  [/^(block\w+)\.proj\.(\w+)$/, "$1.attention.out_proj.$2"],
+  [/^(block\w+)\.(ln2|fc1|fc2)\.(\w+)$/, "$1-ff.$2.$3"],
+];
+
+const THEIR_NAMES: readonly (readonly [ours: RegExp, theirs: string])[] = [
+  [/^(block\w+)\.attention\.in_proj_(\w+)$/, "$1.qkv.$2"],
+  [/^(block\w+)\.attention\.out_proj\.(\w+)$/, "$1.proj.$2"],
+  [/^(block\w+)-ff\.(\w+)\.(\w+)$/, "$1.$2.$3"],
+];
+
+const ourName = (name: string): string => OUR_NAMES.reduce((text, [from, to]) => text.replace(from, to), name);
+const theirName = (name: string): string => THEIR_NAMES.reduce((text, [from, to]) => text.replace(from, to), name);
+
+/** Inputs and targets by row, and how many integers there may be in the inputs. */
+interface Tables {
+  readonly x: GoldenTensor;
+  readonly y: GoldenTensor;
+  readonly categories: number | null;
+}
+
+function tablesOf(data: TrainingCase["data"]): Tables {
+  if (!("tokens" in data))
+    return { ...data, categories: data.x.dtype === "int32" ? Math.max(...data.x.data) + 1 : null };
+  const { tokens, context, vocabulary } = data;
+  const shape = [tokens.data.length - context, context];
+  const from = (first: number): GoldenTensor => ({
+    dtype: "int32",
+    shape,
+    data: Array.from(
+      { length: shape[0] * context },
+      (_, i) => tokens.data[first + Math.floor(i / context) + (i % context)],
+    ),
+  });
+  return { x: from(0), y: from(1), categories: vocabulary.length };
 }

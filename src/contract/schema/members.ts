@@ -73,9 +73,11 @@ export function optionSchemas<O extends Options>(options: O): OptionSchemas<O> {
 function optionSchema(option: Option): z.ZodType {
   const plain = plainSchema(option);
   if (option.default === undefined) return plain.describe(option.doc);
-  const nullable = option.default === null ? plain.nullable() : plain;
+  const nullable = option.default === null || isNullable(option) ? plain.nullable() : plain;
   return nullable.default(option.default).describe(option.doc);
 }
+
+const isNullable = (option: Option): boolean => option.kind === "number" && option.nullable === true;
 
 function plainSchema(option: Option): z.ZodType {
   switch (option.kind) {

@@ -46,6 +46,12 @@ export interface KernelExports {
   // src/engine/layers/avg_pool2d/kernel.as.ts
   readonly avg_pool_forward: (y: number, x: number, planes: number, height: number, width: number, rows: number, columns: number, kernelRows: number, kernelColumns: number, strideRows: number, strideColumns: number, paddingRows: number, paddingColumns: number, countPadding: number, divisor: number) => void;
   readonly avg_pool_backward: (dx: number, dy: number, planes: number, height: number, width: number, rows: number, columns: number, kernelRows: number, kernelColumns: number, strideRows: number, strideColumns: number, paddingRows: number, paddingColumns: number, countPadding: number, divisor: number) => void;
+  // src/engine/layers/batch_norm1d/kernel.as.ts
+  readonly batch_norm_statistics: (x: number, means: number, scales: number, runningMeans: number, runningVariances: number, begin: number, end: number, samples: number, channels: number, spatial: number, eps: number, momentum: number) => void;
+  readonly batch_norm_scales: (variances: number, scales: number, channels: number, eps: number) => void;
+  readonly batch_norm_forward: (x: number, y: number, weight: number, bias: number, means: number, scales: number, samples: number, channels: number, spatial: number) => void;
+  readonly batch_norm_slopes: (x: number, g: number, means: number, scales: number, sums: number, dots: number, begin: number, end: number, samples: number, channels: number, spatial: number) => void;
+  readonly batch_norm_backward: (x: number, g: number, d: number, weight: number, means: number, scales: number, sums: number, dots: number, share: number, samples: number, channels: number, spatial: number) => void;
   // src/engine/layers/conv2d/kernel.as.ts
   readonly conv_window: (to: number, from: number, channels: number, height: number, width: number, top: number, rows: number, left: number, columns: number, stride: number) => void;
   readonly conv_gather: (to: number, from: number, rows: number, k: number, rowBytes: number, steps: number) => void;
@@ -55,14 +61,25 @@ export interface KernelExports {
   // src/engine/layers/elu/kernel.as.ts
   readonly elu_forward: (x: number, y: number, n: number, alpha: number) => void;
   readonly elu_backward: (y: number, g: number, d: number, n: number, alpha: number) => void;
+  // src/engine/layers/embedding/kernel.as.ts
+  readonly embedding_forward: (ids: number, weight: number, y: number, count: number, rows: number, size: number) => void;
+  readonly embedding_gradient: (out: number, ids: number, order: number, g: number, samples: number, places: number, size: number, begin: number, end: number, padding: number) => void;
   // src/engine/layers/gelu/kernel.as.ts
   readonly gelu_forward: (x: number, y: number, n: number) => void;
   readonly gelu_backward: (x: number, g: number, d: number, n: number) => void;
   readonly gelu_tanh_forward: (x: number, y: number, n: number) => void;
   readonly gelu_tanh_backward: (x: number, g: number, d: number, n: number) => void;
+  // src/engine/layers/group_norm/kernel.as.ts
+  readonly group_norm_forward: (x: number, y: number, weight: number, bias: number, saved: number, groups: number, perSample: number, channels: number, spatial: number, eps: number) => void;
+  readonly group_norm_backward: (x: number, g: number, d: number, weight: number, saved: number, groups: number, perSample: number, channels: number, spatial: number) => void;
+  readonly group_norm_gradient: (out: number, x: number, g: number, saved: number, samples: number, perSample: number, channels: number, spatial: number, begin: number, end: number, ofWeight: number) => void;
   // src/engine/layers/gru/kernel.as.ts
   readonly gru_forward: (row: number, rowStride: number, recurrent: number, h: number, y: number, yStride: number, samples: number, hidden: number) => void;
   readonly gru_backward: (row: number, rowStride: number, dy: number, dyStride: number, dh: number, direct: number, gates: number, samples: number, hidden: number) => void;
+  // src/engine/layers/layer_norm/kernel.as.ts
+  readonly row_norm_forward: (x: number, y: number, weight: number, bias: number, saved: number, rows: number, n: number, eps: number, centered: number) => void;
+  readonly row_norm_backward: (x: number, g: number, d: number, weight: number, saved: number, rows: number, n: number, centered: number) => void;
+  readonly row_norm_gradient: (out: number, x: number, g: number, saved: number, rows: number, n: number, begin: number, end: number) => void;
   // src/engine/layers/leaky_relu/kernel.as.ts
   readonly leaky_relu_forward: (x: number, y: number, n: number, slope: number) => void;
   readonly leaky_relu_backward: (x: number, g: number, d: number, n: number, slope: number) => void;
@@ -74,14 +91,20 @@ export interface KernelExports {
   readonly max_pool_backward: (dx: number, dy: number, places: number, planes: number, size: number, count: number) => void;
   // src/engine/layers/permute/kernel.as.ts
   readonly copy_apart: (to: number, from: number, rows: number, columns: number, rowBytes: number, columnBytes: number) => void;
+  // src/engine/layers/position_embedding/kernel.as.ts
+  readonly position_forward: (x: number, table: number, y: number, samples: number, size: number) => void;
+  readonly position_table: (table: number, time: number, size: number) => void;
   // src/engine/layers/relu/kernel.as.ts
   readonly relu_forward: (x: number, y: number, n: number) => void;
   readonly relu_backward: (y: number, g: number, d: number, n: number) => void;
   // src/engine/layers/rnn/kernel.as.ts
   readonly rnn_forward: (row: number, rowStride: number, recurrent: number, h: number, y: number, yStride: number, samples: number, hidden: number, relu: number) => void;
   readonly rnn_backward: (row: number, rowStride: number, dy: number, dyStride: number, dh: number, sums: number, samples: number, hidden: number, relu: number) => void;
+  // src/engine/layers/rotary_embedding/kernel.as.ts
+  readonly rotary_table: (cosines: number, sines: number, time: number, half: number, base: number) => void;
+  readonly rotary_turn: (x: number, y: number, cosines: number, sines: number, time: number, heads: number, turned: number, half: number, back: number) => void;
   // src/engine/layers/scaled_dot_product_attention/kernel.as.ts
-  readonly attention_scratch: () => number;
+  readonly attention_dropout: (p: number, block: number, batch: number, layer: number, low: number, high: number) => void;
   readonly attention_forward: (q: number, k: number, v: number, y: number, rest: number, queries: number, keys: number, size: number, valueSize: number, qRow: number, kRow: number, vRow: number, yRow: number, scale: number, causal: number, mask: number, maskRow: number, scratch: number) => void;
   readonly attention_backward: (q: number, k: number, v: number, y: number, g: number, rest: number, dq: number, dk: number, dv: number, queries: number, keys: number, size: number, valueSize: number, qRow: number, kRow: number, vRow: number, yRow: number, scale: number, causal: number, mask: number, maskRow: number, scratch: number) => void;
   // src/engine/layers/sigmoid/kernel.as.ts
@@ -90,9 +113,15 @@ export interface KernelExports {
   // src/engine/layers/silu/kernel.as.ts
   readonly silu_forward: (x: number, y: number, n: number) => void;
   readonly silu_backward: (x: number, g: number, d: number, n: number) => void;
+  // src/engine/layers/softmax/kernel.as.ts
+  readonly softmax_forward: (x: number, y: number, outer: number, n: number, inner: number, logarithm: number) => void;
+  readonly softmax_backward: (y: number, g: number, d: number, outer: number, n: number, inner: number, logarithm: number) => void;
   // src/engine/layers/softplus/kernel.as.ts
   readonly softplus_forward: (x: number, y: number, n: number, beta: number, threshold: number) => void;
   readonly softplus_backward: (x: number, g: number, d: number, n: number, beta: number, threshold: number) => void;
+  // src/engine/layers/swiglu/kernel.as.ts
+  readonly gated_silu_forward: (a: number, b: number, y: number, n: number) => void;
+  readonly gated_silu_backward: (a: number, b: number, g: number, da: number, db: number, n: number) => void;
   // src/engine/layers/tanh/kernel.as.ts
   readonly tanh_forward: (x: number, y: number, n: number) => void;
   readonly tanh_backward: (y: number, g: number, d: number, n: number) => void;

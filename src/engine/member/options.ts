@@ -26,8 +26,9 @@ export interface Explained {
 }
 
 export type Option = Explained &
+  /** With `nullable`, null is a value too, although it is not the default. */
   (
-    | ({ readonly kind: "number"; readonly default?: number | null } & Bounds)
+    | ({ readonly kind: "number"; readonly default?: number | null; readonly nullable?: true } & Bounds)
     /**
      * With `whole`, null stands for the whole time of a schedule and is replaced before the member
      * is used (schedules/span.ts).
@@ -68,7 +69,11 @@ export type Options = Readonly<Record<string, Option>>;
 /** The value of one declared option; `M` is what stands for a member among the options. */
 export type ValueOf<O extends Option, M = Member> = Nullable<O, Plain<O, M>>;
 
-type Nullable<O, T> = O extends { readonly whole: true } ? T : O extends { readonly default: null } ? T | null : T;
+type Nullable<O, T> = O extends { readonly whole: true }
+  ? T
+  : O extends { readonly default: null } | { readonly nullable: true }
+    ? T | null
+    : T;
 type Plain<O, M> = O extends { readonly kind: "number" | "integer" }
   ? number
   : O extends { readonly kind: "boolean" }

@@ -11,11 +11,16 @@ export function drawWeights(
   [seedLow, seedHigh]: readonly [number, number],
 ): void {
   for (const { parameter, begin, end } of blocks) {
-    const { initializer, weight, stream } = plan.parameters[parameter];
+    const { initializer, weight, stream, length, shape } = plan.parameters[parameter];
     if (initializer.distribution === "constant") fill(kernels, weight + begin * 4, end - begin, initializer.value);
     else if (initializer.distribution === "uniform")
       kernels.fill_uniform(weight, begin, end, seedLow, seedHigh, stream, initializer.bound);
     else kernels.fill_normal(weight, begin, end, seedLow, seedHigh, stream, initializer.deviation);
+    if (initializer.zeroRow === undefined) continue;
+    const row = length / shape[0];
+    const from = Math.max(begin, initializer.zeroRow * row);
+    const to = Math.min(end, (initializer.zeroRow + 1) * row);
+    if (from < to) fill(kernels, weight + from * 4, to - from, 0);
   }
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { backward, forward, type Head } from "../../../src/engine/layers/scaled_dot_product_attention/reference.ts";
+import { ATTENTION_SCRATCH_BYTES } from "../../../src/engine/layers/scaled_dot_product_attention/heads.ts";
 import { expectClose } from "../../support/golden.ts";
 import { Bench } from "../../support/kernels.ts";
 
@@ -70,7 +71,7 @@ class Rows {
 function run({ q, k, v, scale }: Head, g: readonly (readonly number[])[], { causal = false, mask }: Sight) {
   const bench = new Bench(1 << 22);
   const { kernels } = bench;
-  const scratch = bench.reserve(kernels.attention_scratch());
+  const scratch = bench.reserve(ATTENTION_SCRATCH_BYTES);
   const [size, valueSize] = [q[0].length, v[0].length];
   const at = { q: new Rows(bench, q), k: new Rows(bench, k), v: new Rows(bench, v), g: new Rows(bench, g) };
   const y = Rows.like(bench, q, valueSize);

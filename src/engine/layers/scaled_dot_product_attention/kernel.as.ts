@@ -13,23 +13,44 @@
 // heads stand side by side.
 //
 // A query that may see no key at all has the output 0, and no gradient passes.
+//
+// Dropout zeroes probabilities and divides the others by 1 − p. Both passes draw the same mask: a
+// block of words (random.ts) serves four keys of a query.
 import { matmul, matmul_add } from "../../kernels/matmul.kernel.as";
 import { exp, log } from "../../kernels/math.as";
+import { philox } from "../../kernels/philox.as";
 import { fma } from "../../kernels/vector.as";
 
 /** Queries and keys in a tile. Part of the arithmetic: changing it changes results. */
 const TILE: i32 = 64;
 /** Bytes from one row of a tile to the next. */
 const ROW: i32 = TILE << 2;
-/** Where things lie in the scratch, after the panel of the products. */
+/**
+ * Where things lie in the scratch, after the panel of the products; ATTENTION_SCRATCH_BYTES of
+ * heads.ts long.
+ */
 const SCORES: usize = 8192;
 const MOST: usize = SCORES + TILE * ROW;
 const SUMS: usize = MOST + ROW;
 const SLOPES: usize = SUMS + ROW;
 
-/** Bytes of scratch that a thread needs. */
-export function attention_scratch(): i32 {
-  return <i32>SLOPES + TILE * ROW;
+/** The purpose of random.ts. */
+const DROPOUT: u32 = 3;
+
+let dropped: f64 = 0;
+let firstBlock: u32 = 0, step: u32 = 0, stream: u32 = 0, seedLow: u32 = 0, seedHigh: u32 = 0;
+
+/**
+ * The dropout of the calls that follow: its probability, and the block of words that the first
+ * query begins with. Another thread has a module, and so a dropout, of its own.
+ */
+export function attention_dropout(p: f64, block: u32, batch: u32, layer: u32, low: u32, high: u32): void {
+  dropped = p;
+  firstBlock = block;
+  step = batch;
+  stream = layer;
+  seedLow = low;
+  seedHigh = high;
 }
 
 /**
@@ -57,6 +78,7 @@ export function attention_forward(
         const seen = causal ? min(width, i + r + 1 - j) : width;
         const sight: usize = mask == 0 ? 0 : mask + (i + r) * maskRow + (j << 2);
         const shrink = exponentials(scores + r * ROW, seen, width, scale, sight, most + (r << 2), sums + (r << 2));
+        if (dropped != 0) drop(scores + r * ROW, width, i + r, j, keys);
         if (j != 0 && shrink != 1) multiply(out + r * yRow, valueSize, shrink);
       }
       if (j == 0) matmul(out, scores, v, height, valueSize, width, yRow, ROW, 4, vRow, 0, 0, scratch);
@@ -98,7 +120,9 @@ export function attention_backward(
         const seen = causal ? min(width, i + r + 1 - j) : width;
         const sight: usize = mask == 0 ? 0 : mask + (i + r) * maskRow + (j << 2);
         const sum = load<f32>(rest + ((i + r) << 2));
+        if (dropped != 0) drop(slopes + r * ROW, width, i + r, j, keys);
         derive(scores + r * ROW, slopes + r * ROW, seen, width, scale, sight, sum, load<f32>(dots + (r << 2)));
+        if (dropped != 0) drop(scores + r * ROW, width, i + r, j, keys);
       }
       if (dv != 0) matmul_add(dv + j * vRow, scores, g + at, width, valueSize, height, vRow, 4, ROW, yRow, 0, scratch);
       if (dk != 0) matmul_add(dk + j * kRow, slopes, q + from, width, size, height, kRow, 4, ROW, qRow, 0, scratch);
@@ -169,6 +193,18 @@ function hide(row: usize, seen: i32, sight: usize, value: f32): void {
   }
 }
 
+/** Dropout of the `width` keys of a row, which belongs to a query and to the keys from `key` on. */
+function drop(row: usize, width: i32, query: i32, key: i32, keys: i32): void {
+  const edge = dropped * 4294967296.0, all = edge >= 4294967296.0;
+  const threshold = i32x4.splat(all ? 0 : <u32>ceil<f64>(edge)), allowed = i32x4.splat(all ? 0 : -1);
+  const scale = f32x4.splat(<f32>(1 / (1 - dropped)));
+  let block = firstBlock + <u32>query * <u32>((keys + 3) >> 2) + (<u32>key >> 2);
+  for (const end = row + (<usize>width << 2); row < end; row += 16, block++) {
+    const kept = v128.and(i32x4.ge_u(philox(block, step, stream, DROPOUT, seedLow, seedHigh), threshold), allowed);
+    v128.store(row, v128.and(kept, f32x4.mul(v128.load(row), scale)));
+  }
+}
+
 /** Zeroes the places of a row from `at` on that a product will read. */
 @inline
 function clear(at: usize, row: usize, width: i32): void {
@@ -182,7 +218,10 @@ function multiply(x: usize, count: i32, factor: f32): void {
   for (; x < end; x += 4) store<f32>(x, load<f32>(x) * factor);
 }
 
-/** Σ x[i] y[i]: element i goes to running sum i mod 4; those after the last whole four are added last. */
+/**
+ * Σ x[i] y[i]: element i goes to running sum i mod 4; those after the last whole four are added
+ * last.
+ */
 function dot(x: usize, y: usize, count: i32): f32 {
   const whole = <usize>(count & ~3) << 2, all = <usize>count << 2;
   let sum = f32x4.splat(0), i: usize = 0;
