@@ -118,6 +118,7 @@ function values({ type, choices, of, length, min, max, above, below }: Hyperpara
     members: `some of the ${of}`,
     class_numbers: "object: class → number",
     class: "class",
+    parameter: "name of a parameter",
   };
   return bounds.length === 0 ? words[type] : `${words[type]} ${bounds.join(" and ")}`;
 }

@@ -2,10 +2,10 @@
 // openapi.yaml and docs/catalogue.md. With --check it compares them with the committed files
 // instead, and exits 1 if they differ.
 //
-// A member of one of the `KINDS` is a file anywhere below that folder. It has the name of the member
-// and exports its declaration under that name: `adam/adamw.ts` with
-// `export const adamw = defineOptimizer(…)`. A member with a kernel has a folder, and variants that
-// share the kernel are further files in it.
+// A member of one of the `KINDS` is a file anywhere below that folder. It has the name of the
+// member and exports its declaration under that name: `adam/adamw.ts` with `export const adamw =
+// defineOptimizer(…)`. A member with a kernel has a folder, and variants that share the kernel are
+// further files in it.
 //
 // The routes of a resource are a file in src/api/routes. It has the name of the resource and
 // exports them under that name: `export const jobs: Routes = …`.

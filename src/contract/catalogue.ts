@@ -5,7 +5,8 @@
  */
 import { z } from "zod";
 import { detectors } from "../engine/detectors/registry.generated.ts";
-import { specLayers } from "./schema/spec.ts";
+import { containers, type Container } from "../engine/plan/containers.ts";
+import { specLayers } from "./schema/layers.ts";
 import { losses } from "../engine/losses/registry.generated.ts";
 import { optimizers } from "../engine/optimizers/registry.generated.ts";
 import { configure } from "../engine/optimizers/configure.ts";
@@ -29,6 +30,7 @@ const kinds = {
   members: "a list of members of the kind `of`, with only their own options",
   class_numbers: "an object of numbers by class of the target",
   class: "the name of a class of the target",
+  parameter: "the name of a parameter of an earlier layer",
 } as const satisfies Record<Option["kind"], string>;
 
 export const Hyperparameter = z
@@ -102,7 +104,12 @@ export const OptimizerEntry = z
   .meta({ id: "OptimizerEntry", description: "An optimizer." });
 export type OptimizerEntry = z.infer<typeof OptimizerEntry>;
 
-export const LayerEntry = z.object(member).meta({ id: "LayerEntry", description: "A layer." });
+export const LayerEntry = z
+  .object({
+    ...member,
+    holds: z.array(z.string()).describe("The fields of a container that hold layers; none of a layer."),
+  })
+  .meta({ id: "LayerEntry", description: "A layer, or a container of layers." });
 export type LayerEntry = z.infer<typeof LayerEntry>;
 
 export const LossEntry = z
@@ -150,7 +157,9 @@ export const catalogue = {
       ...stateOf(optimizer),
       evaluates_other_weights: optimizer.evaluatesOthers ?? false,
     })),
-  layers: Object.values(specLayers).map((layer): LayerEntry => described(layer)),
+  layers: [...Object.values(specLayers), ...Object.values(containers)]
+    .map((layer): LayerEntry => ({ ...described(layer), holds: "lists" in layer ? holds(layer) : [] }))
+    .sort((one, other) => (one.type < other.type ? -1 : 1)),
   losses: Object.values(losses).map((loss): LossEntry => ({
     ...described(loss),
     targets: loss.targets,
@@ -161,6 +170,10 @@ export const catalogue = {
     needs: detector.needs,
   })),
 };
+
+function holds({ lists, branches = false }: Container): string[] {
+  return [...Object.keys(lists), ...(branches ? ["branches"] : [])];
+}
 
 function described({ type, summary, formula, source, options }: Description, common: Options = {}) {
   const all = Object.entries({ ...options, ...common });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { detectors } from "../../src/engine/detectors/registry.generated.ts";
-import { layers } from "../../src/engine/layers/registry.generated.ts";
+import { containers } from "../../src/engine/plan/containers.ts";
+import { specLayers } from "../../src/contract/schema/layers.ts";
 import { losses } from "../../src/engine/losses/registry.generated.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
 import { schedules } from "../../src/engine/schedules/registry.generated.ts";
@@ -13,7 +14,16 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 
-const registries = { optimizers, layers, losses, schedules, detectors };
+/** What a spec can name where layers stand. */
+const named = Object.values({ ...specLayers, ...containers }).sort((one, other) => (one.type < other.type ? -1 : 1));
+
+const registries = {
+  optimizers,
+  layers: Object.fromEntries(named.map((layer) => [layer.type, layer])),
+  losses,
+  schedules,
+  detectors,
+};
 
 /** The types of a registry that a spec can name; its other keys are dialects of them. */
 const typesOf = (registry: object) =>

@@ -16,6 +16,9 @@ export function tries(option: Option): readonly unknown[] {
       return option.default ? [option.default.map((number) => number * 0.7)] : [];
     case "integer":
       return [3];
+    // A parameter can only be named where there is one.
+    case "parameter":
+      return [];
     default:
       return [0.3];
   }
@@ -29,7 +32,8 @@ function whole(given: Member): Member {
 export function settingsOf(declared: { readonly type: string; readonly options: Options }): Member[] {
   const options = Object.entries(declared.options);
   const single = options.flatMap(([name, option]) => tries(option).map((value) => ({ [name]: value })));
-  const together = Object.fromEntries(options.map(([name, option]) => [name, tries(option)[0]]));
+  const tried = options.filter(([, option]) => tries(option).length > 0);
+  const together = Object.fromEntries(tried.map(([name, option]) => [name, tries(option)[0]]));
   const changes = options.length > 1 ? [{}, ...single, together] : [{}, ...single];
   return changes.map((change) => withDefaults(declared, change));
 }

@@ -31,10 +31,10 @@ const MAX_ITEMS = 10_000;
 const MAX_MEMBERS = 1000;
 const MAX_IN_ALL = 100_000;
 /**
- * How deep a value may be nested. Optimizers can wrap optimizers and schedules can contain
- * schedules without end.
+ * How deep a value may be nested. Optimizers can wrap optimizers, and schedules and layers can
+ * contain their own kind without end.
  */
-const MAX_DEPTH = 8;
+export const MAX_DEPTH = 40;
 /**
  * Most hints ("did you mean") in one parse. To compare 64 letters with some ten names takes 100 µs.
  */

@@ -1,7 +1,4 @@
-/**
- * The depth of the deepest spec. Deeper values are left as they are, and the check refuses them.
- */
-const MAX_DEPTH = 8;
+import { MAX_DEPTH } from "./faults.ts";
 
 /** The members that say which optimizer it is, and so which options it has. */
 const KINDS = ["type", "dialect"];

@@ -63,10 +63,12 @@ export function sizesOf({ data, loss, training, observe }: ResolvedSpec, plan: P
 function fileSizes(plan: Plan): Pick<Sizes, "state" | "model"> {
   const entries = stateEntries(plan);
   const weights = entries.filter(({ name }) => isWeight(name));
-  const tensors = (of: typeof entries) => sum(of, ({ name, bytes }) => bytes + name.length + TENSOR_BYTES);
+  const tied = weights.flatMap(({ tied: names = [], bytes }) => names.map((name) => ({ name, bytes })));
+  const tensors = (of: readonly { name: string; bytes: number }[]) =>
+    sum(of, ({ name, bytes }) => bytes + name.length + TENSOR_BYTES);
   return {
     state: tensors(entries) + sum(weights, ({ name }) => name.length + 5) + HEADER_BYTES,
-    model: tensors(weights) + TENSOR_BYTES,
+    model: tensors(weights) + tensors(tied) + TENSOR_BYTES,
   };
 }
 

@@ -41,12 +41,16 @@ export function definePart(of: string, schema: z.ZodType): void {
 const partOf = (of: string): z.ZodType => z.lazy(() => parts.get(of)!);
 
 function unionOf(registry: Registry<Description>, common: z.ZodRawShape, kind: string): z.ZodType {
-  const branches = Object.values(registry).map((member) => {
+  // The branches are built at run time, so the type has only what they have in common.
+  return discriminated("type", branchesOf(registry, common, kind));
+}
+
+/** A strict object for every member of a registry. */
+export function branchesOf(registry: Registry<Description>, common: z.ZodRawShape, kind: string): z.ZodType[] {
+  return Object.values(registry).map((member) => {
     const shape = { type: z.literal(member.type), ...optionSchemas(member.options), ...common };
     return z.strictObject(shape).meta(described(`${pascalCase(member.type)}${kind}`, member));
   });
-  // The branches are built at run time, so the type has only what they have in common.
-  return discriminated("type", branches);
 }
 
 /** The union of schemas that are built at run time. Each has another value in `key`. */
@@ -101,6 +105,8 @@ function plainSchema(option: Option): z.ZodType {
       return z.record(z.string(), z.number().min(0));
     case "class":
       return z.string();
+    case "parameter":
+      return z.string().min(1).max(1024);
   }
 }
 

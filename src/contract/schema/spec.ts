@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 import type { Direction } from "../../engine/metrics/metric.ts";
-import { layers } from "../../engine/layers/registry.generated.ts";
+import { Model, type LayerSpec } from "./layers.ts";
 import { losses } from "../../engine/losses/registry.generated.ts";
 import type { Options } from "../../engine/member/options.ts";
 import { schedules } from "../../engine/schedules/registry.generated.ts";
@@ -20,25 +20,6 @@ import { Webhook } from "./webhook.ts";
 
 /** A timer of more than 2^31 − 1 milliseconds fires at once, again and again. */
 export const MAX_SECONDS = 1_000_000;
-
-const layerName = z
-  .string()
-  .regex(/^[A-Za-z0-9_-]{1,64}$/, "must be 1 to 64 letters, digits, _ or -")
-  .nullable()
-  .default(null)
-  .describe("The first part of the names of the layer's parameters; null: its index, as in `nn.Sequential`.");
-
-/** The layers that a spec can name. */
-export const specLayers = Object.fromEntries(Object.entries(layers).filter(([, { internal }]) => !internal));
-
-const Model = z
-  .strictObject({
-    layers: z
-      .array(memberUnion("layers", "Layer", specLayers, { name: layerName }))
-      .min(1)
-      .max(256),
-  })
-  .meta({ id: "ModelSpec", description: "Layers, one after the other." });
 
 /** The options that every schedule has besides its own. */
 export const timingOptions = {
@@ -163,7 +144,7 @@ export type Spec = z.output<typeof Spec>;
 
 /** A spec in which nothing is left open. */
 export interface ResolvedSpec extends Spec {
-  model: { layers: (Spec["model"]["layers"][number] & { name: string })[] };
+  model: { layers: (LayerSpec & { name: string })[] };
   training: Spec["training"] & {
     log_every_steps: number;
     early_stopping: (EarlyStopping & { mode: Direction }) | null;

@@ -4,7 +4,7 @@ import { ACTION, DOUBLE, VERDICT, WORD } from "./control.ts";
 import type { Finding } from "../detectors/detector.ts";
 import { evaluateShare, metricsOf, type Evaluation } from "../step/evaluation.ts";
 import { collectNow } from "./garbage.ts";
-import { drawWeights, startOptimizer } from "../state/initialize.ts";
+import { drawWeights, startBuffers, startOptimizer } from "../state/initialize.ts";
 import type { TrainingJob } from "../job.ts";
 import { instantiateKernels, type Kernels } from "../kernels/kernels.ts";
 import { targetsOf } from "../losses/targets.ts";
@@ -94,7 +94,10 @@ class CrewThread {
 
   #initialize(): void {
     const blocks = weightBlocks(this.#plan, this.#start.thread);
-    if (this.#start.drawn) drawWeights(this.#kernels, this.#plan, blocks, seedHalves(this.#job.training.seed));
+    if (this.#start.drawn) {
+      drawWeights(this.#kernels, this.#plan, blocks, seedHalves(this.#job.training.seed));
+      if (this.#leader) startBuffers(this.#kernels, this.#plan);
+    }
     startOptimizer(this.#kernels, this.#plan, blocks);
     this.#step.barrier.meet();
   }

@@ -62,6 +62,8 @@ export type Option = Explained &
     | { readonly kind: "class_numbers"; readonly default: null }
     /** One class' name as it stands in the data. */
     | { readonly kind: "class"; readonly default: null }
+    /** The name of a parameter of an earlier layer. */
+    | { readonly kind: "parameter"; readonly default: null }
   );
 
 export type Options = Readonly<Record<string, Option>>;
@@ -86,7 +88,7 @@ type Plain<O, M> = O extends { readonly kind: "number" | "integer" }
           ? readonly M[]
           : O extends { readonly kind: "class_numbers" }
             ? Readonly<Record<string, number>>
-            : O extends { readonly kind: "class" }
+            : O extends { readonly kind: "class" | "parameter" }
               ? string
               : O extends { readonly kind: "member" }
                 ? M

@@ -10,7 +10,7 @@ import type { Member } from "../settings.ts";
 export interface Container extends Description {
   readonly lists: Readonly<Record<string, { readonly required: boolean; readonly doc: string }>>;
   /** A list of lists of layers, side by side. */
-  readonly branches?: true;
+  readonly branches?: boolean;
 }
 
 const layers = { layers: { required: true, doc: "The layers, one after another." } } as const;

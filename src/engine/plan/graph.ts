@@ -50,7 +50,7 @@ export interface NamedValue extends Value {
 }
 
 const MAX_NODES = 4096;
-const MAX_DEPTH = 16;
+const MAX_DEPTH = 12;
 
 /** Names in a checkpoint begin with these words if they do not belong to a layer. */
 const RESERVED = new Set(["optimizer", "evaluated", "best"]);

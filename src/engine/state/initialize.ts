@@ -24,6 +24,13 @@ export function drawWeights(
   }
 }
 
+/** Fills the buffers as they are before the first step. */
+export function startBuffers(kernels: Kernels, { buffers }: Plan): void {
+  for (const { address, shape, type, initial } of buffers)
+    if (type === "float32") fill(kernels, address, size(shape), initial);
+    else new BigInt64Array(kernels.memory.buffer, address, size(shape)).fill(BigInt(initial));
+}
+
 /**
  * Initialises the optimizer's tensors for some blocks. Their weights must be drawn already, and the
  * memory of the tensors must be all zeros.

@@ -10,9 +10,15 @@ import { size } from "../member/shape.ts";
 export interface Tensor {
   readonly name: string;
   readonly shape: readonly number[];
-  /** float32, little-endian. */
+  /** Little-endian. */
   readonly bytes: Uint8Array;
+  /** Default: float32. */
+  readonly dtype?: Dtype;
 }
+
+/** The types of our tensors, and the bytes of an element. Weights are F32, counts are I64. */
+const ELEMENT_BYTES = { F32: 4, I64: 8 } as const;
+export type Dtype = keyof typeof ELEMENT_BYTES;
 
 export interface SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>;
@@ -32,8 +38,8 @@ export function writeSafetensors(
   // Written entry by entry: an object would move names that look like integers to the front.
   const entries = [`"__metadata__":${JSON.stringify(metadata)}`];
   let end = 0;
-  for (const { name, shape, bytes } of sorted) {
-    const header = { dtype: "F32", shape, data_offsets: [end, end + bytes.byteLength] };
+  for (const { name, shape, bytes, dtype = "F32" } of sorted) {
+    const header = { dtype, shape, data_offsets: [end, end + bytes.byteLength] };
     entries.push(`${JSON.stringify(name)}:${JSON.stringify(header)}`);
     end += bytes.byteLength;
   }
@@ -80,7 +86,7 @@ export function readHeader(file: Uint8Array): SafetensorsHeader {
 }
 
 /**
- * Reads a file of float32 tensors; their bytes are views of `file`.
+ * Reads a file of our tensors; their bytes are views of `file`.
  * @throws Error saying what is wrong with it.
  */
 export function readSafetensors(file: Uint8Array): SafetensorsFile {
@@ -88,11 +94,15 @@ export function readSafetensors(file: Uint8Array): SafetensorsFile {
   const tensors = new Map<string, Tensor>();
   for (const [name, { dtype, shape, data_offsets }] of Object.entries(entries)) {
     const bytes = file.subarray(start + data_offsets[0], start + data_offsets[1]);
-    const length = size(shape);
-    if (dtype !== "F32") throw new Error(`tensor ${name} is ${dtype}, not F32`);
-    if (bytes.byteLength !== length * 4)
-      throw new Error(`tensor ${name} has ${bytes.byteLength} bytes, but its shape wants ${length * 4}`);
-    tensors.set(name, { name, shape, bytes });
+    if (!isDtype(dtype)) throw new Error(`tensor ${name} is ${dtype}, not F32 or I64`);
+    const wanted = size(shape) * ELEMENT_BYTES[dtype];
+    if (bytes.byteLength !== wanted)
+      throw new Error(`tensor ${name} has ${bytes.byteLength} bytes, but its shape wants ${wanted}`);
+    tensors.set(name, { name, shape, bytes, dtype });
   }
   return { metadata, tensors };
+}
+
+function isDtype(dtype: string): dtype is Dtype {
+  return Object.hasOwn(ELEMENT_BYTES, dtype);
 }

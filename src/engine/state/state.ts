@@ -3,14 +3,14 @@ import { ARITHMETIC_VERSION } from "../kernels/kernels.ts";
 import { freshDiagnosis, type DiagnosisState } from "../watch/diagnosis.ts";
 import type { TorchTensor } from "../optimizers/torch.ts";
 import { learningGroupOf, learningGroups } from "../plan/groups.ts";
-import type { Plan } from "../plan/model.ts";
+import { bufferBytes, type Plan } from "../plan/model.ts";
 import { configure } from "../optimizers/configure.ts";
 import type { ParameterGroup, Member } from "../settings.ts";
 import { exactJson, fromExactJson } from "./numbers.ts";
 import type { Change } from "../watch/rewind.ts";
 import type { FollowerState } from "../schedules/follower.ts";
 import type { ScheduleState } from "../schedules/schedule.ts";
-import { readHeader, readSafetensors, writeSafetensors, type Tensor } from "./safetensors.ts";
+import { readHeader, readSafetensors, writeSafetensors, type Dtype, type Tensor } from "./safetensors.ts";
 import { size, type Shape } from "../member/shape.ts";
 
 /*
@@ -89,23 +89,35 @@ export interface StateEntry {
   readonly shape: readonly number[];
   readonly address: number;
   readonly bytes: number;
+  readonly dtype?: Dtype;
+  /** Whether it is state that does not learn. */
+  readonly isBuffer?: boolean;
+  /** Names of parameters that are tied to it. The model file has it under these names too. */
+  readonly tied?: readonly string[];
 }
 
 export function stateEntries(plan: Plan): StateEntry[] {
-  return plan.parameters.flatMap(({ name, shape: whole, weight, state, evaluated, best }) => {
+  const parameters = plan.parameters.flatMap(({ name, shape: whole, weight, state, evaluated, best, uses }) => {
     const entry = (prefix: string, address: number, shape = whole) => ({
       name: `${prefix}${name}`,
       shape,
       address,
       bytes: size(shape) * 4,
     });
+    const tied = uses.slice(1).map((use) => use.name);
     return [
-      entry("", weight),
+      { ...entry("", weight), tied },
       ...state.map((tensor) => entry(`optimizer.${tensor.name}.`, tensor.address, tensor.shape)),
       ...(evaluated === weight ? [] : [entry("evaluated.", evaluated)]),
       ...(best === 0 ? [] : [entry("best.", best)]),
     ];
   });
+  const buffers = plan.buffers.flatMap(({ name, shape, type, address, best }) => {
+    const kept = { shape, bytes: bufferBytes({ shape, type }), dtype: type === "int64" ? "I64" : "F32" } as const;
+    const own = { ...kept, name, address, isBuffer: true };
+    return best === 0 ? [own] : [own, { ...kept, name: `best.${name}`, address: best }];
+  });
+  return [...parameters, ...buffers];
 }
 
 /**
@@ -118,17 +130,37 @@ export function writeState(
   offset: number,
   progress: Progress,
 ): Uint8Array<ArrayBuffer> {
-  const tensors = entries.map(({ name, shape, address, bytes }) => ({
+  const tensors = entries.map(({ name, shape, address, bytes, dtype }) => ({
     name,
     shape,
+    dtype,
     bytes: memory.subarray(address + offset, address + offset + bytes),
   }));
   return writeSafetensors(tensors, {
     format: "pt",
     arithmetic_version: String(ARITHMETIC_VERSION),
-    parameters: JSON.stringify(entries.map(({ name }) => name).filter(isWeight)),
+    parameters: JSON.stringify(entries.filter(({ name, isBuffer }) => isWeight(name) && !isBuffer).map(nameOf)),
+    ...described("buffers", entries.filter(({ isBuffer }) => isBuffer).map(nameOf)),
+    ...described("tied", tiedNames(entries)),
     progress: exactJson(progress),
   });
+}
+
+const nameOf = ({ name }: { readonly name: string }): string => name;
+
+/** A list in a state's metadata, which only models that have such things have. */
+function described(key: "buffers" | "tied", list: readonly unknown[]): Record<string, string> {
+  return list.length === 0 ? {} : { [key]: JSON.stringify(list) };
+}
+
+/** Each name of a tied parameter, and the parameter that it is. */
+function tiedNames(entries: readonly StateEntry[]): [name: string, parameter: string][] {
+  return entries.flatMap(({ name, tied = [] }) => tied.map((other): [string, string] => [other, name]));
+}
+
+/** A list that `described` wrote. */
+function listIn<T>(metadata: Readonly<Record<string, string>>, key: "buffers" | "tied"): T[] {
+  return metadata[key] === undefined ? [] : (JSON.parse(metadata[key]) as T[]);
 }
 
 /**
@@ -157,7 +189,8 @@ export function restoreTensors(
       throw new Error(`the checkpoint's ${name} is ${tensor.shape.join(" × ")}, the model's ${shape.join(" × ")}`);
     memory.set(tensor.bytes, address);
   }
-  if (tensors.size !== entries.length) throw new Error("the checkpoint has tensors that the model lacks");
+  const tied = tiedNames(entries).filter(([name]) => tensors.has(name));
+  if (tensors.size !== entries.length + tied.length) throw new Error("the checkpoint has tensors that the model lacks");
   return metadata;
 }
 
@@ -227,7 +260,8 @@ export function forkState(
   { keepBest, evaluatesOthers, optimizer, groups }: Successor,
 ): HashedFile {
   const { tensors, metadata } = readSafetensors(file);
-  const isFrozen = ({ name }: Tensor) => learningGroupOf(parameterOf(name), groups) === null;
+  const buffers = new Set(listIn<string>(metadata, "buffers"));
+  const isFrozen = ({ name }: Tensor) => buffers.has(name) || learningGroupOf(parameterOf(name), groups) === null;
   const weights = [...tensors.values()]
     .filter(({ name }) => isWeight(name))
     .map((weight) =>
@@ -289,13 +323,15 @@ export type Which = "final" | "best";
  * Error if there are none
  */
 export function modelFile(state: Uint8Array, which: Which): HashedFile {
-  const { tensors } = readSafetensors(state);
+  const { tensors, metadata } = readSafetensors(state);
   const names = [...tensors.keys()].filter(isWeight);
-  const chosen = names.map((name): Tensor => {
+  const own = names.map((name): Tensor => {
     const tensor =
       which === "best" ? tensors.get(`best.${name}`) : (tensors.get(`evaluated.${name}`) ?? tensors.get(name));
     if (tensor === undefined) throw new Error(`the state holds no best weights (${name})`);
     return { ...tensor, name };
   });
-  return hashed(writeSafetensors(chosen, { format: "pt" }));
+  const byName = new Map(own.map((tensor) => [tensor.name, tensor]));
+  const tied = listIn<[string, string]>(metadata, "tied").map(([name, of]) => ({ ...byName.get(of)!, name }));
+  return hashed(writeSafetensors([...own, ...tied], { format: "pt" }));
 }

@@ -2,7 +2,7 @@ import type { WeightAverages } from "./averaging.ts";
 import type { Barrier } from "./barrier.ts";
 import type { Gradient } from "./gradient.ts";
 import type { Kernels } from "../kernels/kernels.ts";
-import type { Plan } from "../plan/model.ts";
+import { bufferBytes, type Plan } from "../plan/model.ts";
 import { configure } from "../optimizers/configure.ts";
 import {
   EVALUATE,
@@ -267,12 +267,18 @@ export class Update {
     }
   }
 
-  /** Copies the evaluation weights of this thread's share of all weights to the best ones. */
+  /**
+   * Copies the evaluation weights of this thread's share of all weights to the best ones. One
+   * thread copies the buffers.
+   */
   keepBest(): void {
     for (const { parameter, begin, end } of weightBlocks(this.#plan, this.#thread)) {
       const { evaluated, best } = this.#plan.parameters[parameter];
       this.#kernels.u8.copyWithin(best + begin * 4, evaluated + begin * 4, evaluated + end * 4);
     }
+    if (this.#thread !== 0) return;
+    for (const buffer of this.#plan.buffers)
+      this.#kernels.u8.copyWithin(buffer.best, buffer.address, buffer.address + bufferBytes(buffer));
   }
 }
 

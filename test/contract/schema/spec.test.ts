@@ -169,7 +169,7 @@ test.each([
     { optimizer: { type: "lookahead", optimizer: { type: "adam", dialect: "keras", lr: 1 } } },
     "/optimizer/optimizer/lr is the name in PyTorch; in dialect keras it is learning_rate",
   ],
-  [{ optimizer: nested(20) }, `/optimizer${"/optimizer".repeat(7)} is nested too deeply`],
+  [{ optimizer: nested(50) }, `/optimizer${"/optimizer".repeat(39)} is nested too deeply`],
   [{ schedule: { type: "step" } }, "/schedule/step_size is required"],
   [
     { schedule: { type: "step", step_size: 1, intervall: "epoch" } },

@@ -29,6 +29,11 @@ export const linear = defineLayer({
       doc: "Number of outputs; the last layer's is inferred from the target.",
     },
     bias: { kind: "boolean", default: true, doc: "Whether to add a learned bias." },
+    tied_to: {
+      kind: "parameter",
+      default: null,
+      doc: "A parameter of an earlier layer that is the weight of this one too, such as an embedding's.",
+    },
     ...initOptions,
   },
   needs: { backward: [], gradient: ["input"] },
@@ -49,6 +54,7 @@ export const linear = defineLayer({
       shape,
       initializer: initializer(options.weight_init, shape),
       rowCost: inputs * rows,
+      ...(options.tied_to === null || options.tied_to === undefined ? {} : { tiedTo: options.tied_to }),
     };
     const bias = { name: "bias", shape: [outputs], initializer: initializer(options.bias_init, shape), rowCost: rows };
     return {
