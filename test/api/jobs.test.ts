@@ -72,6 +72,16 @@ describe("create", () => {
     expect([query.status, query.body.errors[0].pointer]).toEqual([400, "?validate_only"]);
   });
 
+  test("rows that are kept for a test take the memory that as many would that validate", async () => {
+    const memory = async (sides: object) => {
+      const spec = specFor(dataset.id, { data: { dataset: dataset.id, target: "label", ...sides } });
+      return (await service.call("POST", "/v1/jobs?validate_only=true", { body: spec })).body.memory_bytes;
+    };
+    const validated = await memory({ validation: { tail: 0.5 } });
+    expect(validated).toBeGreaterThan(0);
+    expect(await memory({ test: { tail: 0.5 } })).toBe(validated);
+  });
+
   test("validate_only does not look at the idempotency key, used or not", async () => {
     const headers = { "idempotency-key": "validated" };
     const call = (path: string) => service.call("POST", path, { body: specFor(dataset.id), headers });

@@ -92,6 +92,17 @@ test("what goes wrong inside stays inside", async () => {
   expect(text).not.toContain("secret");
 });
 
+test.each([
+  ["/v1/jobs", "a spec"],
+  ["/v1/schedules/preview", "a schedule to preview,"],
+])("an empty body for %s is called empty, with a Content-Type and without", async (path, what) => {
+  const detail = `The body is empty; it must be ${what} in JSON.`;
+  for (const sent of [{ body: "", headers: { "content-type": "application/json" } }, {}]) {
+    const { status, body } = await service.call("POST", path, sent);
+    expect([status, body.code, body.detail]).toEqual([400, "malformed_json", detail]);
+  }
+});
+
 test("a job whose delivery fails is there nevertheless", async () => {
   const { id } = await service.upload(csv);
   vi.spyOn(service.queue, "deliver").mockRejectedValue(new Error("no queue"));

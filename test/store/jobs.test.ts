@@ -71,9 +71,11 @@ test("lists are newest first, and pages neither repeat nor skip while jobs come 
 test("lists filter by several statuses and by metadata, over more records than are read together", async () => {
   const team = (name: string) => ({ ...newJob({ metadata: { team: name } }) });
   const wanted: string[] = [];
+  const all: string[] = [];
   for (let i = 0; i < 450; i++) {
     const job = team(i % 225 === 0 ? "vision" : "speech");
     await store.jobs.create(job);
+    all.push(job.id);
     if (i % 225 === 0) wanted.unshift(job.id);
   }
   const vision = await store.jobs.list(OWNER, { limit: 5, metadata: { team: "vision" } });
@@ -88,6 +90,14 @@ test("lists filter by several statuses and by metadata, over more records than a
   expect(await ids(["running"])).toEqual([wanted[0]]);
   expect(await ids(["running", "cancelled"])).toEqual(wanted);
   expect(await ids(["queued", "failed"])).toEqual([]);
+  // The only cancelled job is the oldest: those that wait are not passed over because of it.
+  const either = await store.jobs.list(OWNER, { limit: 500, statuses: ["queued", "cancelled"] });
+  expect(either.data.map(({ id }) => id)).toEqual(
+    all
+      .filter((id) => id !== wanted[0])
+      .sort()
+      .reverse(),
+  );
 });
 
 test("a job is cancelled at once if no run holds it, else its run is asked; an ended job stays as it is", async () => {

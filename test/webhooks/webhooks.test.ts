@@ -92,6 +92,31 @@ test("a message that fails is sent again unchanged, with a new signature", async
   expect(gaps[2]).toBeGreaterThanOrEqual(199);
 });
 
+test("the waits are those of Standard Webhooks, a little over three days in all", async () => {
+  receiver.answer((response) => response.writeHead(500).end());
+  start({ scheduleMs: undefined });
+  const id = await post();
+  await store.jobs.cancel("ann", id);
+  const [{ bull }] = open;
+  const waits: number[] = [];
+  for (;;) {
+    await expect.poll(async () => (await bull.getDelayed()).length + (await eventsOf("ann", id)).length).toBe(3);
+    const [waiting] = await bull.getDelayed();
+    if (waiting === undefined) break;
+    waits.push(waiting.delay);
+    await waiting.promote();
+  }
+  const minutes = [1 / 12, 5, 30, 120, 300, 600, 840, 1200, 1440];
+  expect(waits).toHaveLength(minutes.length);
+  for (const [i, wait] of waits.entries()) {
+    const least = Math.round(60_000 * minutes[i]);
+    expect(wait).toBeGreaterThanOrEqual(least);
+    // Up to a tenth is added to each.
+    expect(wait).toBeLessThanOrEqual(1.1 * least);
+  }
+  expect((await eventsOf("ann", id)).at(-1)).toMatchObject({ type: "webhook_failed", data: { attempts: 10 } });
+});
+
 test("a receiver that never answers is given up at the end of the schedule, and delays no other", async () => {
   receiver.answer((response) => {
     if (response.req.url === "/hook") response.writeHead(204).end();
