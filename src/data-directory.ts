@@ -19,10 +19,10 @@ import type { Logger } from "./log.ts";
 import { StartFailure } from "./start-failure.ts";
 
 /** What the service makes in the directory. Other things in it are not changed. */
-const OURS = ["datasets", "cache", "tools", "redis", "redis.json", "rappel.lock", "epoch"];
+const ENTRIES = ["datasets", "cache", "tools", "redis", "redis.json", "rappel.lock", "epoch"];
 
-const OTHERS = 0o077;
-const STICKY = 0o1000;
+const MODE_OF_OTHERS = 0o077;
+const STICKY_BIT = 0o1000;
 
 /** @throws StartFailure if there is no directory that this process can use */
 export function prepareDataDirectory(directory: string, log: Logger): void {
@@ -38,7 +38,7 @@ export function prepareDataDirectory(directory: string, log: Logger): void {
       `RAPPEL_DATA_DIR is ${JSON.stringify(directory)}, which must be a directory this user can write to (${code}).`,
     );
   }
-  const open = [...tighten(directory), ...OURS.flatMap((name) => tightenAll(join(directory, name)))];
+  const open = [...tighten(directory), ...ENTRIES.flatMap((name) => tightenAll(join(directory, name)))];
   if (open.length === 0) return;
   log.warn(
     { directory, open: open.length, first: open[0] },
@@ -83,11 +83,11 @@ function namesIn(path: string): string[] {
 
 function tighten(path: string): string[] {
   const stats = lstatSync(path, { throwIfNoEntry: false });
-  if (stats === undefined || stats.isSymbolicLink() || (stats.mode & OTHERS) === 0) return [];
+  if (stats === undefined || stats.isSymbolicLink() || (stats.mode & MODE_OF_OTHERS) === 0) return [];
   // A shared directory, such as the one for temporary files, must stay open.
-  if (stats.uid !== process.getuid?.() || (stats.mode & STICKY) !== 0) return [path];
+  if (stats.uid !== process.getuid?.() || (stats.mode & STICKY_BIT) !== 0) return [path];
   try {
-    chmodSync(path, stats.mode & ~OTHERS & 0o7777);
+    chmodSync(path, stats.mode & ~MODE_OF_OTHERS & 0o7777);
     return [];
   } catch {
     // Some file systems (FAT, some network shares) have no modes of their own.

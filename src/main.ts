@@ -27,7 +27,7 @@ function untilEnded(): { ended: Promise<Ending>; lose: (failure: Error) => void 
 }
 
 /** This line appears at every log level, because whoever started the process may wait for it. */
-function sayReady(log: Logger, config: Config, { address, redis }: Service): void {
+function printReady(log: Logger, config: Config, { address, redis }: Service): void {
   const { role } = config;
   const ready = { role, pid: process.pid, address, redis, kernels: "wasm" };
   log.child({}, { level: "info" }).info(ready, "ready");
@@ -37,7 +37,7 @@ async function run(config: Config, log: Logger): Promise<number> {
   const { ended, lose } = untilEnded();
   const opening = openService(config, log, lose);
   const opened = await Promise.race([opening, ended.then(() => null)]);
-  if (opened !== null) sayReady(log, config, opened);
+  if (opened !== null) printReady(log, config, opened);
 
   const { reason, failure } = await ended;
   if (failure === null) log.info({ reason }, "shutting down");

@@ -39,7 +39,7 @@ export interface Retrying {
 }
 
 /** How often a lasting failure is logged again. */
-const SAY_AGAIN_MS = 60_000;
+const LOG_AGAIN_MS = 60_000;
 
 const failing = new Set<Retry>();
 
@@ -73,7 +73,7 @@ export class Retry {
     this.#failures++;
     failing.add(this);
     meters.retries.inc({ loop: this.loop });
-    if (this.#failures > 1 && now - this.#saidAt < SAY_AGAIN_MS) return;
+    if (this.#failures > 1 && now - this.#saidAt < LOG_AGAIN_MS) return;
     this.#saidAt = now;
     this.#log.warn(
       { retry: this.loop, failures: this.#failures, err: error },

@@ -123,19 +123,19 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   // close together.
   const serving: Close[] = [];
   closers.push((why) => Promise.all(serving.map((close) => close(why))));
-  const vitals: Record<string, () => void> = {};
+  const livenessChecks: Record<string, () => void> = {};
   if (config.role !== "api") {
     const worker = await openWorker(config, redis, { store, files, cache, log, traces: tracing ?? undefined });
     serving.push(worker.close);
-    vitals.crews = worker.assertMoving;
+    livenessChecks.crews = worker.assertMoving;
   }
   if (config.role === "worker") {
     if (config.workerPort === null) return null;
-    const app = await buildWorkerApp({ log, checks, vitals });
+    const app = await buildWorkerApp({ log, checks, livenessChecks });
     serving.push(() => app.close());
     return await listen(app, config.host, config.workerPort, "RAPPEL_WORKER_PORT");
   }
-  const parts = { store, connection, files, queue, log, checks, vitals, tracing };
+  const parts = { store, connection, files, queue, log, checks, livenessChecks, tracing };
   return await openApi(config, redis, parts, closers, serving);
 }
 
@@ -145,7 +145,7 @@ interface ApiParts extends Pick<Parts, "store" | "files" | "log"> {
   /** What must work for this process to be ready. The API adds a check of its own. */
   readonly checks: Record<string, () => unknown>;
   /** What must hold for this process to be alive. */
-  readonly vitals: Record<string, () => void>;
+  readonly livenessChecks: Record<string, () => void>;
   readonly tracing: Tracing | null;
 }
 
@@ -156,7 +156,7 @@ interface ApiParts extends Pick<Parts, "store" | "files" | "log"> {
 async function openApi(
   config: Config,
   redis: RedisService,
-  { store, connection, files, queue, log, checks, vitals, tracing }: ApiParts,
+  { store, connection, files, queue, log, checks, livenessChecks, tracing }: ApiParts,
   closers: Close[],
   serving: Close[],
 ): Promise<string> {
@@ -182,7 +182,7 @@ async function openApi(
     queues: [queue.bull, webhooks.bull],
     config: limits,
     checks,
-    vitals,
+    livenessChecks,
     log,
     tracing: tracing?.plugin,
   });

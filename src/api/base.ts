@@ -6,7 +6,7 @@ import type { Socket } from "node:net";
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } from "fastify";
 import { meters } from "../meters.ts";
 import { protect } from "./plugins/headers.ts";
-import { handleInTurn } from "./plugins/pipelining.ts";
+import { handleInOrder } from "./plugins/pipelining.ts";
 import { handleClientError, handleError, handleUnknownRoutes, refuseExpectations } from "./plugins/problems.ts";
 import { validate } from "./plugins/validation.ts";
 import { requestIdOf } from "./request-id.ts";
@@ -37,7 +37,7 @@ export async function buildBase(log: FastifyBaseLogger): Promise<FastifyInstance
     clientErrorHandler: handleClientError,
   });
   app.setErrorHandler(handleError);
-  handleInTurn(app);
+  handleInOrder(app);
   app.addHook("onRequest", async (request, reply) => void reply.header("x-request-id", request.id));
   // A request that has arrived completely is not cut off: its connection is idle while the service
   // works on it, and that may take long.

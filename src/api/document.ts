@@ -57,7 +57,7 @@ export function finishDocument({ paths, components, ...rest }: Document): Docume
     operations.map(({ requestBody }) => requestBody ?? null),
     schemas,
   );
-  for (const name of requests) sayDefaults(schemas[name]);
+  for (const name of requests) addDefaults(schemas[name]);
   for (const [name, schema] of Object.entries(schemas)) if (`${name}Input` in schemas) dropExamples(schema);
   nameDialects(schemas);
   for (const schema of Object.values(schemas)) discriminate(schema, schemas);
@@ -135,7 +135,7 @@ function* within(schema: Schema): Generator<Schema> {
  * Says defaults in words. Where a schema has the keyword, openapi-typescript takes what may be left
  * out of a request for something that must be there.
  */
-function sayDefaults(whole: Schema): void {
+function addDefaults(whole: Schema): void {
   for (const schema of within(whole)) {
     if (schema.default === undefined) continue;
     const text = JSON.stringify(schema.default);

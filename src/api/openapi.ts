@@ -10,7 +10,7 @@ interface Described {
 export async function renderOpenapi(): Promise<string> {
   const config = { apiKeys: [], host: "127.0.0.1", adminKey: null, requestsPerMinute: null };
   const log = pino({ level: "silent" });
-  const app = await buildApp({ config, checks: {}, vitals: {}, queues: [], log } as unknown as AppOptions);
+  const app = await buildApp({ config, checks: {}, livenessChecks: {}, queues: [], log } as unknown as AppOptions);
   await app.ready();
   const document = app.swagger() as Described;
   await app.close();

@@ -32,7 +32,7 @@ export interface Services {
    */
   readonly checks: Checks;
   /** What must be so for it to be alive. If it is not, only a new process helps. */
-  readonly vitals: Checks;
+  readonly livenessChecks: Checks;
 }
 
 /** The routes of one resource. */

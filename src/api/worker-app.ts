@@ -6,7 +6,7 @@ import { health } from "./routes/health.ts";
 import { prometheus } from "./routes/prometheus.ts";
 import type { Services } from "./services.ts";
 
-export type WorkerServices = Pick<Services, "checks" | "vitals"> & { log: Logger };
+export type WorkerServices = Pick<Services, "checks" | "livenessChecks"> & { log: Logger };
 
 export async function buildWorkerApp({ log, ...services }: WorkerServices): Promise<FastifyInstance> {
   const app = await buildBase(log);

@@ -185,7 +185,7 @@ function explain(error: unknown): number {
     const problem = error instanceof RequestRefused ? error.problem : null;
     process.stderr.write(`${JSON.stringify(problem ?? { code: CODES[code], detail: message })}\n`);
   } else if (!(error instanceof CommanderError)) {
-    process.stderr.write(`${inWords(error, message)}\n`);
+    process.stderr.write(`${errorText(error, message)}\n`);
   }
   return code;
 }
@@ -202,7 +202,7 @@ function exitCodeOf(error: unknown): number {
   return error instanceof ServiceUnreachable ? EXIT.unreachable : EXIT.refused;
 }
 
-function inWords(error: unknown, message: string): string {
+function errorText(error: unknown, message: string): string {
   const faults = error instanceof RequestRefused ? (error.problem?.errors ?? []) : [];
   // The message already contains the first.
   const list = faults.length > 1 ? faults.map(({ pointer, message }) => `  ${pointer} ${message}`) : [];

@@ -84,7 +84,7 @@ function translated(
   const form = formOf(optimizer, learners);
   const rates = new Rates(functionKernels(), schedule, groups, total_steps / training.epochs);
   const next = rates.next(progress);
-  const heedsBase = !scheduleType(schedule).ownRates && (schedule.type !== "constant" || schedule.warmup_steps > 0);
+  const usesBase = !scheduleType(schedule).ownRates && (schedule.type !== "constant" || schedule.warmup_steps > 0);
   const scalars = [progress.scalars, ...progress.groups.map((group) => group.scalars)];
   const tensors = new Map<string, TorchTensor>();
   const document = {
@@ -94,7 +94,7 @@ function translated(
     param_groups: groups.flatMap((group, i) => {
       const params = learners.filter((learner) => learner.group === i).map(({ id }) => id);
       if (params.length === 0) return [];
-      const initial = heedsBase ? { initial_lr: rates.bases[i] * group.rateScale } : {};
+      const initial = usesBase ? { initial_lr: rates.bases[i] * group.rateScale } : {};
       return [{ ...optionsOf(form, group.optimizer, next[i]), ...initial, params }];
     }),
     state: statesOf(form, groups, learners, progress.step, scalars, tensors),

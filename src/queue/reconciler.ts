@@ -58,13 +58,13 @@ export class Reconciler {
     // A process that dies in the middle keeps the others out for one interval.
     await this.#store.upkeep.alone(this.#intervalMs, async () => {
       for await (const jobs of this.#store.upkeep.openJobs()) {
-        await Promise.all(jobs.filter((job) => !job.leased).map((job) => this.#setRight(job)));
+        await Promise.all(jobs.filter((job) => !job.leased).map((job) => this.#repair(job)));
       }
       await this.#store.upkeep.purge(this.#options.keepMs);
     });
   }
 
-  async #setRight(job: OpenJob): Promise<void> {
+  async #repair(job: OpenJob): Promise<void> {
     if (job.status === "cancelling" || job.status === "pausing") {
       await this.#store.upkeep.settle(job);
     } else if (job.status !== "paused" && !(await this.#deliveries.has(job.id, job.delivery))) {

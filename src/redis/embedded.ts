@@ -47,7 +47,7 @@ import {
 import { acquireLock, LockHeld, type Lock, type LockOptions } from "./lock.ts";
 import { here, identify, isRunning, type ProcessIdentity } from "./process.ts";
 import type { RedisServer } from "./server.ts";
-import { DiskFull, lastWords, spawnServer } from "./spawn.ts";
+import { DiskFull, lastLogLine, spawnServer } from "./spawn.ts";
 
 const POLL_MS = 100;
 /** A server that lived this long did not die because of its start. The next one need not wait. */
@@ -229,10 +229,12 @@ export class EmbeddedRedis {
         if (Date.now() - sinceMs > STABLE_MS) attempts.worked();
       }
       if (this.#closing) return attempts.gaveUp();
-      const lived = Date.now() - sinceMs;
-      delayMs = lived > STABLE_MS ? POLL_MS : Math.min(delayMs * 2, MAX_RESPAWN_DELAY_MS);
-      const said = lastWords(this.#directory);
-      attempts.failed(new Error(`Redis died (process ${this.#process?.pid ?? "unknown"}) after ${lived} ms: ${said}`));
+      const aliveMs = Date.now() - sinceMs;
+      delayMs = aliveMs > STABLE_MS ? POLL_MS : Math.min(delayMs * 2, MAX_RESPAWN_DELAY_MS);
+      const said = lastLogLine(this.#directory);
+      attempts.failed(
+        new Error(`Redis died (process ${this.#process?.pid ?? "unknown"}) after ${aliveMs} ms: ${said}`),
+      );
       await sleep(delayMs);
       if (this.#closing) return attempts.gaveUp();
       try {

@@ -97,8 +97,8 @@ async function moveIntoPlace(unpacked: string, place: string): Promise<RedisServ
   try {
     await rename(unpacked, place);
   } catch (error) {
-    const theirs = await unpackedServer(place);
-    if (theirs !== null) return theirs;
+    const other = await unpackedServer(place);
+    if (other !== null) return other;
     if ((error as NodeJS.ErrnoException).code !== "ENOTEMPTY") throw error;
     // The program that is there does not run (another architecture, a removed library): replace
     // it.

@@ -142,12 +142,12 @@ async function untilReady(socket: string, ended: Promise<string>): Promise<strin
 }
 
 /** Why the server died, from its log: that the disk is full, or else the last line. */
-export function lastWords(directory: string): string {
+export function lastLogLine(directory: string): string {
   const lines = logLines(directory);
-  return lines.findLast(tellsOfFullDisk) ?? lines.at(-1) ?? "it wrote nothing";
+  return lines.findLast(isAboutFullDisk) ?? lines.at(-1) ?? "it wrote nothing";
 }
 
-function tellsOfFullDisk(line: string): boolean {
+function isAboutFullDisk(line: string): boolean {
   return /No space left on device|Disk quota exceeded|Short write while writing to the AOF/.test(line);
 }
 
@@ -164,7 +164,7 @@ function logLines(directory: string): string[] {
 
 function whyEnded(server: RedisServer, directory: string, how: string): StartFailure {
   const lines = logLines(directory);
-  const full = lines.findLast(tellsOfFullDisk);
+  const full = lines.findLast(isAboutFullDisk);
   if (full !== undefined) return new DiskFull(directory, full);
   const damage = lines.find(
     (line) =>

@@ -106,7 +106,7 @@ export class Checkpoints {
 
   async #write(file: StateFile): Promise<void> {
     const began = Date.now();
-    this.#sayWhatWasSkipped(file.step);
+    this.#reportSkipped(file.step);
     const state = await this.upload(file);
     if (state === null) return this.noRoom(file);
     const retention = this.#retention(file.step);
@@ -138,7 +138,7 @@ export class Checkpoints {
     return { keepLast, keepBest, rewindStep: rewind && rewindStep(rewind, step) };
   }
 
-  #sayWhatWasSkipped(step: number): void {
+  #reportSkipped(step: number): void {
     if (this.#skipped === 0) return;
     const message = `Checkpoints that were due while an earlier one was being written: ${this.#skipped}.`;
     this.#reporter.event("checkpoint_skipped", message, step, { count: this.#skipped });

@@ -45,7 +45,7 @@ export function crewHandlers(
         trace.did("evaluate", Date.now() - seconds * 1000, step);
       }
       progress.evaluated(evaluation);
-      tellUndefined(evaluation, watched, reporter);
+      reportUndefined(evaluation, watched, reporter);
     },
     observed: (step, metrics) => reporter.metrics([{ step, ...metrics }]),
     diagnosed: (finding) => {
@@ -64,7 +64,7 @@ export function crewHandlers(
 }
 
 /** Tells once for each metric that decides something that it cannot decide. */
-function tellUndefined({ step, epoch, metrics }: Evaluation, watched: Set<WatchedMetric>, reporter: Reporter): void {
+function reportUndefined({ step, epoch, metrics }: Evaluation, watched: Set<WatchedMetric>, reporter: Reporter): void {
   for (const each of watched) {
     if (Number.isFinite(metrics[each.metric])) continue;
     watched.delete(each);

@@ -97,12 +97,12 @@ async function readDataset<T>(
 export async function readStart(lease: Lease, work: Work, life: Life): Promise<Start> {
   const { spec, checkpoint, origin } = work;
   if (checkpoint !== null) {
-    const state = await sound(() => lease.checkpointBytes(checkpoint.step), life);
+    const state = await readUndamaged(() => lease.checkpointBytes(checkpoint.step), life);
     if (state !== null) return { work, state, weights: null };
     return await readStart(lease, await fallBack(lease, checkpoint, life), life);
   }
   if (origin === null) return { work, state: null, weights: null };
-  const file = await sound(() => lease.originBytes(origin), life);
+  const file = await readUndamaged(() => lease.originBytes(origin), life);
   // With other weights the result would be another model, and nobody would notice.
   if (file === null) throw unreadable(origin.step, DAMAGED, "Fork this job's parent again.");
   if (origin.use !== "state") {
@@ -122,7 +122,7 @@ export async function readStart(lease: Lease, work: Work, life: Life): Promise<S
 const DAMAGED = "its bytes are missing or damaged";
 
 /** The bytes, or null if they are damaged. */
-async function sound(read: () => Promise<Buffer>, life: Life): Promise<Buffer | null> {
+async function readUndamaged(read: () => Promise<Buffer>, life: Life): Promise<Buffer | null> {
   try {
     return await persist(life, read);
   } catch (error) {

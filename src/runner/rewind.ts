@@ -8,7 +8,7 @@
  */
 import type { Outcome } from "../engine/crew/crew.ts";
 import type { Change } from "../engine/watch/rewind.ts";
-import { whatWasDone } from "../contract/schema/diagnosis.ts";
+import { changeSentence } from "../contract/schema/diagnosis.ts";
 import type { Lease, Work } from "../store/lease.ts";
 import type { NewEvent } from "../store/record.ts";
 import type { Checkpoints } from "./checkpoints.ts";
@@ -40,7 +40,7 @@ export async function rewind(
   const { step, ...data } = change;
   const event: NewEvent = {
     type: "rewound",
-    message: `${finding.message} ${whatWasDone(change)}`,
+    message: `${finding.message} ${changeSentence(change)}`,
     step,
     data: { ...data, cause: finding.cause, count: before.length + 1, max },
   };

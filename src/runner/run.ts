@@ -47,8 +47,8 @@ import { changesOf, findingsOf, firstStep, resumesFrom } from "./work.ts";
 const SHUTDOWN_STATE_BYTES = 64 * 1024 * 1024;
 
 /** What a run may be asked to do. The last is the most urgent. */
-const URGENCY = ["pause", "shutdown", "cancel"] as const;
-type Wanted = (typeof URGENCY)[number];
+const BY_URGENCY = ["pause", "shutdown", "cancel"] as const;
+type Wanted = (typeof BY_URGENCY)[number];
 
 /** The run was asked to cancel its job, and need not finish what it does. */
 class Cancelled extends Error {}
@@ -125,7 +125,7 @@ export class Run {
       () => this.#blame(),
       (leaseMs) => options.renewLock(leaseMs),
       {
-        status: (status) => this.hearStatus(status),
+        status: (status) => this.onStatus(status),
         away: () => this.#hold(),
         back: () => this.#continue(),
         lost: (silenced) => {
@@ -163,7 +163,7 @@ export class Run {
   }
 
   /** Hears the status of the job, which says what is wanted of this run. */
-  hearStatus(status: JobStatus): void {
+  onStatus(status: JobStatus): void {
     if (status === "cancelling") this.#want("cancel");
     if (status === "pausing") this.#want("pause");
   }
@@ -359,7 +359,7 @@ export class Run {
   }
 
   #want(what: Wanted): void {
-    if (this.#wanted !== null && URGENCY.indexOf(what) <= URGENCY.indexOf(this.#wanted)) return;
+    if (this.#wanted !== null && BY_URGENCY.indexOf(what) <= BY_URGENCY.indexOf(this.#wanted)) return;
     this.#wanted = what;
     this.#stopAsked.resolve(null);
     this.#stop();

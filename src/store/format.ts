@@ -77,8 +77,8 @@ export class Format {
   /** Does `work` unless another process is doing it. Returns whether it was done. */
   async #alone(work: () => Promise<void>): Promise<boolean> {
     const token = randomUUID();
-    const mine = await this.#database.use((redis) => redis.set(keys.upgrade, token, "PX", LOCK_MS, "NX"));
-    if (mine === null) return false;
+    const acquired = await this.#database.use((redis) => redis.set(keys.upgrade, token, "PX", LOCK_MS, "NX"));
+    if (acquired === null) return false;
     try {
       await work();
       return true;

@@ -41,10 +41,10 @@ export interface Fork {
 }
 
 /** Something that the job needs was deleted. */
-type Unmet = "dataset_missing" | "origin_missing";
+type MissingInput = "dataset_missing" | "origin_missing";
 
 /** `turn`: the turn in which the job must be delivered. */
-export type Created = { outcome: "created"; record: Job; turn: number } | { outcome: Unmet; record: null };
+export type Created = { outcome: "created"; record: Job; turn: number } | { outcome: MissingInput; record: null };
 
 /** What is needed to promise room to a job that is about to be created. */
 export type Promised = Pick<NewJob, "owner" | "id" | "idempotency" | "room" | "fork">;

@@ -31,8 +31,8 @@ export class Upkeep {
   /** Does `work`, which should take less than `atMostMs`, unless another process is doing it. */
   async alone(atMostMs: number, work: () => Promise<void>): Promise<void> {
     const token = randomUUID();
-    const mine = await this.#database.use((redis) => redis.set(keys.reconciler, token, "PX", atMostMs, "NX"));
-    if (mine === null) return;
+    const acquired = await this.#database.use((redis) => redis.set(keys.reconciler, token, "PX", atMostMs, "NX"));
+    if (acquired === null) return;
     try {
       await work();
     } finally {

@@ -11,11 +11,11 @@ type Overview = Sources["store"]["overview"];
 type Heartbeat = Parameters<Overview["beat"]>[0];
 
 /** What changes from one report to the next. */
-export type Doing = Pick<Heartbeat, "draining" | "threads" | "max_jobs" | "running">;
+export type Activity = Pick<Heartbeat, "draining" | "threads" | "max_jobs" | "running">;
 
 export class Presence {
   readonly #overview: Overview;
-  readonly #doing: () => Doing;
+  readonly #activity: () => Activity;
   readonly #attempts: Retry;
   readonly #worker = {
     id: `worker_${ulid().toLowerCase()}`,
@@ -25,9 +25,9 @@ export class Presence {
   };
   readonly #timer: NodeJS.Timeout;
 
-  constructor(overview: Overview, doing: () => Doing, log: Logger) {
+  constructor(overview: Overview, activity: () => Activity, log: Logger) {
     this.#overview = overview;
-    this.#doing = doing;
+    this.#activity = activity;
     this.#attempts = new Retry("presence", log);
     this.#timer = setInterval(() => this.tell(), INTERVAL_MS);
     this.tell();
@@ -35,7 +35,7 @@ export class Presence {
 
   tell(): void {
     this.#overview
-      .beat({ ...this.#worker, ...this.#doing() })
+      .beat({ ...this.#worker, ...this.#activity() })
       .then(() => this.#attempts.worked())
       .catch((error: unknown) => this.#attempts.failed(error));
   }

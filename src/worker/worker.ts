@@ -23,7 +23,7 @@ import type { Sources } from "../runner/prepare.ts";
 import type { Run, RunEnd } from "../runner/run.ts";
 import { Threads } from "../runner/threads.ts";
 import { untraced, type RunTraces } from "../runner/trace.ts";
-import { Presence, type Doing } from "./presence.ts";
+import { Presence, type Activity } from "./presence.ts";
 
 /** How long a delivery waits that this worker cannot look at now. */
 const RETRY_MS = 1000;
@@ -102,7 +102,7 @@ export class TrainingWorker {
     this.#worker.on("error", (error) => this.#noDelivery(error));
     // The reconciler will deliver the job again.
     this.#worker.on("failed", (_delivery, error) => this.#noDelivery(error));
-    this.#presence = new Presence(options.store.overview, () => this.#doing(), options.log);
+    this.#presence = new Presence(options.store.overview, () => this.#activity(), options.log);
   }
 
   /** Resolves when the worker has begun to look for deliveries. */
@@ -115,7 +115,7 @@ export class TrainingWorker {
     for (const run of this.#runs) run.assertMoving();
   }
 
-  #doing(): Doing {
+  #activity(): Activity {
     const running = [...this.#runs].map(({ lease: { jobId, owner } }) => ({ id: jobId, owner }));
     const { busy, total } = this.#threads;
     return { draining: this.#closing, threads: { busy, total }, max_jobs: this.#options.jobs, running };
@@ -218,7 +218,7 @@ export class TrainingWorker {
   async #execute(run: Run): Promise<RunEnd> {
     const { control, log } = this.#options;
     const { jobId } = run.lease;
-    control.listen(jobId, (status) => run.hearStatus(status));
+    control.listen(jobId, (status) => run.onStatus(status));
     // Learns what was asked between the acquisition and now.
     run.checkStatus();
     if (this.#closing) run.shutdown();

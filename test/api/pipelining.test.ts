@@ -1,7 +1,7 @@
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { fastify, type FastifyInstance } from "fastify";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { handleInTurn } from "../../src/api/plugins/pipelining.ts";
+import { handleInOrder } from "../../src/api/plugins/pipelining.ts";
 import { csv, specFor, startService } from "./service.ts";
 
 let app: FastifyInstance;
@@ -15,7 +15,7 @@ beforeEach(async () => {
   handled.length = 0;
   gone = Promise.withResolvers();
   app = fastify();
-  handleInTurn(app);
+  handleInOrder(app);
   app.get("/wait", (request, reply) => {
     handled.push(request.url);
     reply.raw.once("close", gone.resolve);

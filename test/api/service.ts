@@ -74,7 +74,7 @@ export async function startService(
       ...config,
     },
     checks: { redis: () => store.ping(), room: () => store.fullness(), disk: () => files.probe() },
-    vitals: {},
+    livenessChecks: {},
     log: pino({ level: "silent" }),
   });
   await app.listen({ port: 0 });

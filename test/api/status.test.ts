@@ -140,7 +140,7 @@ test("a worker whose crew stands still is not alive, and speaks in problem docum
   const app = await buildWorkerApp({
     log: pino({ level: "silent" }),
     checks: {},
-    vitals: {
+    livenessChecks: {
       crews() {
         if (still) throw new Error("the crew of job_1 has stood still for 31 seconds");
       },
@@ -170,7 +170,11 @@ test("a worker whose crew stands still is not alive, and speaks in problem docum
 
 test("a check that does not answer is late, and holds up no other", async () => {
   const log = pino({ level: "silent" });
-  const app = await buildWorkerApp({ log, checks: { redis: () => new Promise(() => {}), disk: () => {} }, vitals: {} });
+  const app = await buildWorkerApp({
+    log,
+    checks: { redis: () => new Promise(() => {}), disk: () => {} },
+    livenessChecks: {},
+  });
   const { statusCode, body } = await app.inject("/readyz");
   expect(statusCode).toBe(503);
   expect(JSON.parse(body).checks).toEqual({ redis: "no answer within 2000 ms", disk: "ok" });
@@ -180,7 +184,7 @@ test("a check that does not answer is late, and holds up no other", async () => 
 test("what fails and is tried again shows in health and metrics, and in the log when it begins and when it ends", async () => {
   const said: Record<string, unknown>[] = [];
   const log = pino({}, { write: (line: string) => void said.push(JSON.parse(line) as Record<string, unknown>) });
-  const app = await buildWorkerApp({ log: pino({ level: "silent" }), checks: {}, vitals: {} });
+  const app = await buildWorkerApp({ log: pino({ level: "silent" }), checks: {}, livenessChecks: {} });
   const get = async (url: string) => (await app.inject(url)).body;
   const calls = ["fails", "fails", "works"];
   const seen: unknown[] = [];

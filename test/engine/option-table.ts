@@ -54,7 +54,7 @@ const batches: Levels<Training> = {
   full: { batch_size: "full", epochs: 12 },
   accumulated: { batch_size: 7, gradient_accumulation_steps: 3 },
   // Fewer rows than threads.
-  sliver: { batch_size: 3, gradient_accumulation_steps: 4, drop_last: true },
+  lastBatchDropped: { batch_size: 3, gradient_accumulation_steps: 4, drop_last: true },
 };
 
 const clips: Levels<Training> = {

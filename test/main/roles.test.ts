@@ -129,11 +129,11 @@ test("the check of a container finds the service whatever its role is, and says 
   const [apiPort, workerPort] = [api, worker].map(async ({ ready }) => new URL((await ready).address!).port);
   expect(await check(await apiPort, "1")).toEqual([0, ""]);
   expect(await check("1", await workerPort)).toEqual([0, ""]);
-  const ailing = createServer((_, response) => response.writeHead(503).end("the crew stands still")).listen(0);
-  await once(ailing, "listening");
-  const { port } = ailing.address() as AddressInfo;
+  const unhealthy = createServer((_, response) => response.writeHead(503).end("the crew stands still")).listen(0);
+  await once(unhealthy, "listening");
+  const { port } = unhealthy.address() as AddressInfo;
   expect(await check("1", String(port))).toEqual([1, expect.stringContaining("the crew stands still")]);
-  ailing.close();
+  unhealthy.close();
   await worker.stop();
 });
 

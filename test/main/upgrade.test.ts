@@ -225,8 +225,8 @@ test("everything can be deleted, and nothing of it stays", { timeout: 60_000 }, 
     expect({ path, status }).toEqual({ path, status: 204 });
   }
   const left = await redis.keys("{rappel}:owner:*");
-  const lasting = await Promise.all(left.map(async (key) => [key, await redis.ttl(key)] as const));
-  expect(lasting.filter(([, seconds]) => seconds < 0)).toEqual([]);
+  const permanent = await Promise.all(left.map(async (key) => [key, await redis.ttl(key)] as const));
+  expect(permanent.filter(([, seconds]) => seconds < 0)).toEqual([]);
   expect(await redis.hget("{rappel}:room", "promised")).toBeNull();
   for (const key of ["open", "ended", "pending", "statuses", "waiting", "files", "outbox"]) {
     expect({ key, type: await redis.type(`{rappel}:${key}`) }).toEqual({ key, type: "none" });

@@ -291,8 +291,8 @@ test("finishing commits the last state, the models, the metrics and the result t
   expect((await tryAcquire(store, id)).outcome).toBe("done");
 
   const chunks = await redis.keys("*:chunk:*");
-  const lasting = await Promise.all(chunks.map(async (key) => (await redis.ttl(key)) === -1));
-  expect(lasting.filter(Boolean)).toHaveLength(3 + 1 + 1);
+  const permanent = await Promise.all(chunks.map(async (key) => (await redis.ttl(key)) === -1));
+  expect(permanent.filter(Boolean)).toHaveLength(3 + 1 + 1);
   await store.upkeep.purge(-1000);
   const left = (await redis.keys("*")).filter((key) => !["{rappel}:turns", "{rappel}:ends"].includes(key));
   const owned = left.filter((key) => !key.includes(":chunk:") && key !== "{rappel}:dropped");

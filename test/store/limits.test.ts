@@ -100,8 +100,8 @@ test("a job counts for what it may need until it ends, then for what it has, and
 /** The memory of all keys of a job, without its dropped blobs. */
 async function usedBy(id: string): Promise<number> {
   const found = (await redis.keys(`*${id}*`)).filter((key) => !key.endsWith(":dropped"));
-  const lasting = await Promise.all(found.map(async (key) => ((await redis.ttl(key)) === -1 ? [key] : [])));
-  const bytes = await Promise.all(lasting.flat().map((key) => redis.memory("USAGE", key, "SAMPLES", 0)));
+  const permanent = await Promise.all(found.map(async (key) => ((await redis.ttl(key)) === -1 ? [key] : [])));
+  const bytes = await Promise.all(permanent.flat().map((key) => redis.memory("USAGE", key, "SAMPLES", 0)));
   return bytes.reduce((sum: number, each) => sum + Number(each), 0);
 }
 

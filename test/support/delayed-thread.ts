@@ -17,7 +17,7 @@ const LONGEST_MS = 0.3;
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
-function dawdle(): void {
+function delay(): void {
   if (Math.random() < SHARE) Atomics.wait(sleeper, 0, 0, Math.random() * LONGEST_MS);
 }
 
@@ -26,9 +26,9 @@ for (const { prototype } of [Barrier, Batches, Network, Gradient, Update, Observ
     if (name === "constructor" || typeof method !== "function") continue;
     Object.defineProperty(prototype, name, {
       value(this: unknown, ...given: unknown[]): unknown {
-        dawdle();
+        delay();
         const result: unknown = Reflect.apply(method as (...all: unknown[]) => unknown, this, given);
-        dawdle();
+        delay();
         return result;
       },
     });

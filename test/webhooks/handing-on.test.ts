@@ -96,16 +96,16 @@ test("an event that cannot be handed on stays, and delays no other", async () =>
   const ids = [];
   for (let i = 0; i < 205; i++) ids.push(await post("ann", ["created"]));
   const stuck = [...ids.slice(0, 150), ids[160]];
-  const handedOn: string[] = [];
+  const delivered: string[] = [];
   const forwarded = store.outbox.forward(async ({ job }) => {
     if (stuck.includes(job.id)) throw new Error(`not ${job.id}`);
-    handedOn.push(job.id);
+    delivered.push(job.id);
   });
   await expect(forwarded).rejects.toThrow("not job_");
-  expect(handedOn.sort()).toEqual(ids.filter((id) => !stuck.includes(id)).sort());
+  expect(delivered.sort()).toEqual(ids.filter((id) => !stuck.includes(id)).sort());
   expect(await redis.lrange(keys.outbox, 0, -1)).toEqual(stuck.map((id) => `ann ${id} 1`));
-  await store.outbox.forward(async ({ job }) => void handedOn.push(job.id));
-  expect(handedOn.slice(54).sort()).toEqual([...stuck].sort());
+  await store.outbox.forward(async ({ job }) => void delivered.push(job.id));
+  expect(delivered.slice(54).sort()).toEqual([...stuck].sort());
   expect(await redis.llen(keys.outbox)).toBe(0);
 });
 

@@ -36,7 +36,7 @@ const checkpointOf = (job: Job): number => job.progress.last_checkpoint_step ?? 
 async function outcome(id: string) {
   const job = await place.until(id, ended, 120_000);
   const metrics = (await metricRows(place.store, OWNER, id))!;
-  return { job, metrics, evaluated: await evaluatedSteps(id), keys: await lastingKeys(id) };
+  return { job, metrics, evaluated: await evaluatedSteps(id), keys: await permanentKeys(id) };
 }
 
 /** The steps with an event of an evaluation. How many runs told it does not count. */
@@ -47,11 +47,11 @@ async function evaluatedSteps(id: string): Promise<number[]> {
 }
 
 /** What is kept of a job, without what differs between any two jobs. */
-async function lastingKeys(id: string): Promise<string[]> {
+async function permanentKeys(id: string): Promise<string[]> {
   const keys = await place.redis.keys(`*${id}*`);
-  const lasting = await Promise.all(keys.map(async (key) => (await place.redis.ttl(key)) === -1));
+  const permanent = await Promise.all(keys.map(async (key) => (await place.redis.ttl(key)) === -1));
   return keys
-    .filter((_, i) => lasting[i])
+    .filter((_, i) => permanent[i])
     .map((key) => key.replace(id, "").replace(/chunk:[^:]+/, "chunk"))
     .sort();
 }
@@ -62,7 +62,7 @@ async function expectUndisturbed(id: string): Promise<Job> {
   expect(metrics).toEqual(undisturbed.metrics);
   expect(evaluated).toEqual(undisturbed.evaluated);
   // A delivery that is not needed goes when a worker has looked at it.
-  await expect.poll(() => lastingKeys(id), { timeout: 10_000 }).toEqual(undisturbed.keys);
+  await expect.poll(() => permanentKeys(id), { timeout: 10_000 }).toEqual(undisturbed.keys);
   return job;
 }
 
@@ -140,8 +140,8 @@ test("five kills at any time of a longer job", { timeout: 300_000 }, async () =>
     const worker = await place.startWorker();
     // Each kill comes after a new checkpoint: five runs that die at the same checkpoint are a
     // crash loop, also on a busy machine.
-    const onward = await place.until(id, (job) => job.run > kill && checkpointOf(job) > committed, 120_000);
-    committed = checkpointOf(onward);
+    const resumed = await place.until(id, (job) => job.run > kill && checkpointOf(job) > committed, 120_000);
+    committed = checkpointOf(resumed);
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 1000));
     worker.kill("SIGKILL");
     await worker.exited;

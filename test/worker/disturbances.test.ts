@@ -41,10 +41,10 @@ test("a running job is cancelled at once if its run gets the message, else at th
     const id = await place.post(spec);
     await place.until(id, (job) => job.progress.step > 20);
     if (reported) await place.store.jobs.cancel(OWNER, id);
-    else await cancelUnheard(id);
+    else await cancelUnnoticed(id);
     const job = await place.until(id, ended);
     await place.killWorkers();
-    await place.forgetLook();
+    await place.forgetRoom();
     expect(job).toMatchObject({ status: "cancelled", result: null, error: null });
     const types = await eventTypes(place.store, id);
     expect(types).toContain("cancelling");
@@ -53,7 +53,7 @@ test("a running job is cancelled at once if its run gets the message, else at th
 });
 
 /** Cancels as if the message had been lost. */
-async function cancelUnheard(id: string): Promise<void> {
+async function cancelUnnoticed(id: string): Promise<void> {
   const numbers = await place.redis.call("CLIENT", "LIST", "TYPE", "PUBSUB");
   for (const [, client] of String(numbers).matchAll(/\bid=(\d+)/g)) await place.redis.client("KILL", "ID", client);
   await place.store.jobs.cancel(OWNER, id);

@@ -113,13 +113,13 @@ test("a run that has done its steps and does not end stands still", async () => 
 test("a request that comes just before a run has its crew is obeyed", async () => {
   const id = await place.post(long);
   // The request comes when the preparation is done and the run takes its threads.
-  class Telling extends Threads {
+  class Observed extends Threads {
     override take(wanted: number): number {
-      run.hearStatus("pausing");
+      run.onStatus("pausing");
       return super.take(wanted);
     }
   }
-  const run = await runOf(id, new Telling(1));
+  const run = await runOf(id, new Observed(1));
   await place.store.jobs.pause(OWNER, id);
   expect(await run.execute()).toBe("ended");
   expect(await place.get(id)).toMatchObject({ status: "paused" });
@@ -127,14 +127,14 @@ test("a request that comes just before a run has its crew is obeyed", async () =
 
 test("a run that hears that Redis is away just before it has its crew holds until Redis is back", async () => {
   const id = await place.post();
-  class Telling extends Threads {
+  class Observed extends Threads {
     override take(wanted: number): number {
       run.lease.renew = () => Promise.reject(new Unavailable("Redis is away"));
       run.checkStatus();
       return super.take(wanted);
     }
   }
-  const run = await runOf(id, new Telling(1));
+  const run = await runOf(id, new Observed(1));
   const renew = run.lease.renew.bind(run.lease);
   const end = run.execute();
   // If it did not hold, it would have ended long before.

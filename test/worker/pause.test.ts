@@ -100,8 +100,8 @@ test("no event is lost or told twice by a pause", async () => {
 });
 
 test("what was found before a pause is in the diagnosis after it", async () => {
-  const timid = { optimizer: { type: "adam", lr: 1e-6 }, observe: { every_steps: 10, per_layer: true } };
-  const id = await place.post({ ...spec, ...timid });
+  const slowLearning = { optimizer: { type: "adam", lr: 1e-6 }, observe: { every_steps: 10, per_layer: true } };
+  const id = await place.post({ ...spec, ...slowLearning });
   await place.startWorker();
   const findings = async () => (await place.store.jobs.diagnosis(OWNER, id))!.findings;
   await expect.poll(findings, { timeout: 20_000 }).not.toEqual([]);
@@ -166,7 +166,7 @@ test("an idle worker takes a job that is given back at once", async () => {
   await first.exited;
   await place.until(id, (job) => job.run === 2);
   await expectUndisturbed(id);
-  await place.forgetLook();
+  await place.forgetRoom();
 });
 
 test("the most urgent waiting job is taken first, then the oldest", async () => {

@@ -51,7 +51,7 @@ export interface Place {
    * A worker with a long lease keeps others from looking for stalled deliveries for half of that
    * time.
    */
-  forgetLook(): Promise<void>;
+  forgetRoom(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -113,7 +113,7 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
       }
     },
     killWorkers,
-    async forgetLook() {
+    async forgetRoom() {
       await redis.del("{rappel}:deliveries:stalled-check");
     },
     async close() {

@@ -9,7 +9,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { FastifyInstance } from "fastify";
 
 /** To be added before all other hooks. */
-export function handleInTurn(app: FastifyInstance): void {
+export function handleInOrder(app: FastifyInstance): void {
   const last = new WeakMap<IncomingMessage["socket"], Promise<void>>();
   app.addHook("onRequest", async ({ raw: { socket } }, reply) => {
     const before = last.get(socket);

@@ -12,7 +12,7 @@ import { errors, Problem, retryLater } from "../../contract/errors.ts";
 import { Damaged, NoRoom, OverLimit, Unavailable, type StoredKind } from "../../store/errors.ts";
 import { newRequestId } from "../request-id.ts";
 
-const INSTEAD: Record<StoredKind, string> = {
+const REMEDIES: Record<StoredKind, string> = {
   checkpoint: "Other checkpoints of the job may be whole.",
   model: "Post the job again: it gives the same model.",
 };
@@ -46,7 +46,7 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
 function asProblem(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof Unavailable) return unavailable(error);
-  if (error instanceof Damaged) return new Problem("internal", `${error.message} ${INSTEAD[error.what]}`);
+  if (error instanceof Damaged) return new Problem("internal", `${error.message} ${REMEDIES[error.what]}`);
   if (error instanceof NoRoom) return noRoom(error);
   if (error instanceof OverLimit) return overLimit(error);
   if (error instanceof PoolBusy) return busy(error);

@@ -7,8 +7,8 @@ import type { Checks, Services } from "../services.ts";
 
 const CHECK_TIMEOUT_MS = 2000;
 
-export const health: FastifyPluginAsyncZod<Pick<Services, "checks" | "vitals">> = async (app, services) => {
-  const { checks, vitals } = services;
+export const health: FastifyPluginAsyncZod<Pick<Services, "checks" | "livenessChecks">> = async (app, services) => {
+  const { checks, livenessChecks } = services;
   app.get(
     "/healthz",
     {
@@ -27,7 +27,7 @@ export const health: FastifyPluginAsyncZod<Pick<Services, "checks" | "vitals">> 
         },
       },
     },
-    (_request, reply) => answer(vitals, reply),
+    (_request, reply) => answer(livenessChecks, reply),
   );
 
   app.get(

@@ -30,7 +30,7 @@ const NEUTRAL: Readonly<Record<string, unknown>> = {
   "data.preprocess.missing_target": "error",
 };
 
-const INDIFFERENT = ["name", "metadata", "webhook", "resources", "checkpoint"];
+const WITHOUT_EFFECT = ["name", "metadata", "webhook", "resources", "checkpoint"];
 const ACTING = ["stop", "rewind"];
 
 export function hashSpec(spec: ResolvedSpec): string {
@@ -44,23 +44,23 @@ export function hashSpec(spec: ResolvedSpec): string {
  * have.
  */
 export function withoutNeutral<T extends object>(spec: T): T {
-  return essence(spec, "") as T;
+  return relevantPart(spec, "") as T;
 }
 
 /** The parts of a spec that can change numbers. */
 function numbersOf({ detectors, observe, ...spec }: ResolvedSpec): object {
-  const parts = Object.entries(spec).filter(([name]) => !INDIFFERENT.includes(name));
+  const parts = Object.entries(spec).filter(([name]) => !WITHOUT_EFFECT.includes(name));
   const acting = Object.entries(detectors).filter(([, { policy }]) => ACTING.includes(policy));
   const diagnosis = acting.length === 0 ? null : { detectors: Object.fromEntries(acting), observe };
   return { ...Object.fromEntries(parts), diagnosis };
 }
 
-function essence(value: unknown, path: string): unknown {
+function relevantPart(value: unknown, path: string): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (isTable(value)) return value;
-  if (Array.isArray(value)) return value.map((item) => essence(item, path));
+  if (Array.isArray(value)) return value.map((item) => relevantPart(item, path));
   const members = Object.entries(value).filter(([name, member]) => !isNeutral(member, below(path, name)));
-  return Object.fromEntries(members.map(([name, member]) => [name, essence(member, below(path, name))]));
+  return Object.fromEntries(members.map(([name, member]) => [name, relevantPart(member, below(path, name))]));
 }
 
 function isNeutral(value: unknown, path: string): boolean {

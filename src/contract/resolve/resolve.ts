@@ -8,7 +8,7 @@
  * these with `model` and `optimizer` by making the plan, which has shapes and bytes.
  */
 import { checkData, viewedTable } from "../../data/encode/check.ts";
-import { writtenOut, type DataSizes } from "../../data/encode/encoding.ts";
+import { explicitFeatures, type DataSizes } from "../../data/encode/encoding.ts";
 import { featuresOf } from "../../data/encode/features.ts";
 import { dataWarnings } from "../../data/encode/warn.ts";
 import { averagesBy } from "../../engine/step/averaging.ts";
@@ -210,7 +210,7 @@ async function readTable({ data, loss }: Partial<Spec>, input: Input, faults: Fa
   if (faults.length > before) return null;
   const { rows, columns } = table;
   const features = featuresOf(table, data);
-  const filled = { ...data, features: writtenOut(features) ?? data.features };
+  const filled = { ...data, features: explicitFeatures(features) ?? data.features };
   const measured = await input.measure(filled, targets);
   if ("faults" in measured) {
     for (const fault of measured.faults) faults.push(fault);

@@ -118,8 +118,8 @@ export const Detectors = (
 export function withRewind(settings: DetectorSettings, totalSteps: number): DetectorSettings {
   const { diverging } = settings;
   if (diverging.policy !== "rewind") return settings;
-  const spotting = (diverging.patience as number) * windowSteps(totalSteps);
-  const filled = rewindDefaults(totalSteps, spotting);
+  const detectionSteps = (diverging.patience as number) * windowSteps(totalSteps);
+  const filled = rewindDefaults(totalSteps, detectionSteps);
   const { every_steps, window, ...rest } = (diverging.rewind as z.output<typeof Rewind> | null) ?? Rewind.parse({});
   const rewind = { every_steps: every_steps ?? filled.every_steps, window: window ?? filled.window, ...rest };
   return { ...settings, diverging: { ...diverging, rewind } };

@@ -56,7 +56,7 @@ export type Diagnosis = z.infer<typeof Diagnosis>;
  */
 export function diagnosisOf({ id, status, spec, progress }: Job, findings: Finding[], changes: Change[]): Diagnosis {
   const states = Object.values(detectors).map(
-    (detector) => [detector.type, sightOf(detector, spec, findings)] as const,
+    (detector) => [detector.type, detectorStatus(detector, spec, findings)] as const,
   );
   return {
     job_id: id,
@@ -74,9 +74,13 @@ export function diagnosisOf({ id, status, spec, progress }: Job, findings: Findi
   };
 }
 
-type Sight = Diagnosis["detectors"][string];
+type DetectorStatus = Diagnosis["detectors"][string];
 
-function sightOf({ type, needs }: { type: string; needs: string }, spec: Job["spec"], findings: Finding[]): Sight {
+function detectorStatus(
+  { type, needs }: { type: string; needs: string },
+  spec: Job["spec"],
+  findings: Finding[],
+): DetectorStatus {
   if (findings.some(({ detector }) => detector === type)) return "found";
   // A job may be older than a detector.
   if ((spec.detectors?.[type]?.policy ?? "ignore") === "ignore") return "ignored";
@@ -92,11 +96,11 @@ function summaryOf(findings: Finding[], changes: Change[], step: number, blind: 
   }
   // A finding without a change comes first.
   const { message, remedy } = findings[changes.length] ?? findings[findings.length - 1];
-  const done = changes.length < findings.length ? remedy : whatWasDone(changes[changes.length - 1]);
+  const done = changes.length < findings.length ? remedy : changeSentence(changes[changes.length - 1]);
   const others = findings.length === 1 ? "" : ` (and ${findings.length - 1} more)`;
   return `${message} ${done}${others}`;
 }
 
-export function whatWasDone({ step, lr_factor: factor }: Change): string {
+export function changeSentence({ step, lr_factor: factor }: Change): string {
   return `Training went back to step ${step}, and on from there with ${factor} × the learning rate.`;
 }

@@ -34,7 +34,7 @@ const EXACT_DIGITS = 15;
 const POWERS = Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`));
 /** No double is as large as an integer of more digits. */
 const MAX_INTEGER_DIGITS = 309;
-const MAX_DRESSED_LENGTH = 64;
+const MAX_DECORATED_LENGTH = 64;
 
 const TAB = 9;
 const SPACE = 32;
@@ -55,7 +55,7 @@ const CURRENCIES =
 const CURRENCY = `(?:${CURRENCIES}|\\p{Sc})`;
 const SPACES = " \\u00a0\\u2007\\u2009\\u202f";
 const SIGN = "[+\\-\\u2212]?";
-const DRESSED = new RegExp(
+const DECORATED = new RegExp(
   `^(\\(?)(${SIGN})(${CURRENCY}?)[${SPACES}]?(\\(?)(${SIGN})` +
     `([.,]?\\d(?:[\\d.,'’${SPACES}]*\\d)?[.,]?(?:[eE][+-]?\\d+)?)` +
     `[${SPACES}]?((?:%|${CURRENCY})?)(\\)?)[${SPACES}]?((?:%|${CURRENCY})?)$`,
@@ -89,7 +89,7 @@ export class NumberReader {
   /** Whether the cell is a number under either mark. */
   read(cell: string): boolean {
     this.unit = "";
-    if (this.#readPlain(cell) || this.#readDressed(cell)) return true;
+    if (this.#readPlain(cell) || this.#readDecorated(cell)) return true;
     this.point = this.comma = Number.NaN;
     return false;
   }
@@ -145,14 +145,14 @@ export class NumberReader {
     return true;
   }
 
-  #readDressed(cell: string): boolean {
-    if (cell.length > MAX_DRESSED_LENGTH || cell.length === 0) return false;
+  #readDecorated(cell: string): boolean {
+    if (cell.length > MAX_DECORATED_LENGTH || cell.length === 0) return false;
     const last = cell.charCodeAt(cell.length - 1);
     // Most texts begin with letters. A number does so only after a currency code of three letters.
     const isWord =
       isLetter(cell.charCodeAt(0)) && (isLetter(cell.charCodeAt(3)) || !(isDigit(last) || last === CLOSING));
     if (isWord) return false;
-    return this.#readUnit(cell, last) || this.#readAnyDress(cell.trim());
+    return this.#readUnit(cell, last) || this.#readAnyDecoration(cell.trim());
   }
 
   /** The most frequent unit is a single character, which is removed fast. */
@@ -165,8 +165,8 @@ export class NumberReader {
     return true;
   }
 
-  #readAnyDress(cell: string): boolean {
-    const parts = DRESSED.exec(cell);
+  #readAnyDecoration(cell: string): boolean {
+    const parts = DECORATED.exec(cell);
     if (parts === null) return false;
     const [, opening, sign, before, innerOpening, innerSign, body, within, closing, after] = parts;
     const brackets = opening.length + innerOpening.length;

@@ -59,13 +59,13 @@ export class MissingCells {
   }
 }
 
-interface Truth {
+interface BooleanWord {
   readonly value: boolean;
   /** The number of the pair, such as yes and no, that the word belongs to. */
   readonly pair: number;
 }
 
-const truths = new Map<string, Truth>();
+const booleanWords = new Map<string, BooleanWord>();
 for (const [pair, [no, yes]] of [
   ["false", "true"],
   ["no", "yes"],
@@ -73,8 +73,8 @@ for (const [pair, [no, yes]] of [
   ["n", "y"],
   ["0", "1"],
 ].entries()) {
-  truths.set(no, { value: false, pair });
-  truths.set(yes, { value: true, pair });
+  booleanWords.set(no, { value: false, pair });
+  booleanWords.set(yes, { value: true, pair });
 }
 const UNDECLARED_PAIRS = 2;
 
@@ -82,8 +82,8 @@ const UNDECLARED_PAIRS = 2;
  * What a cell says, in upper or lower case. The short pairs count only if the column is declared
  * boolean.
  */
-export function truthOf(cell: string, isDeclared = true): Truth | null {
+export function booleanOf(cell: string, isDeclared = true): BooleanWord | null {
   if (cell.length > "false".length) return null;
-  const truth = truths.get(cell.toLowerCase());
+  const truth = booleanWords.get(cell.toLowerCase());
   return truth !== undefined && (isDeclared || truth.pair < UNDECLARED_PAIRS) ? truth : null;
 }

@@ -6,7 +6,7 @@
  */
 import { DateReader } from "./cell-date.ts";
 import { NumberReader } from "./cell-number.ts";
-import { truthOf } from "./cell-word.ts";
+import { booleanOf } from "./cell-word.ts";
 import type { DecimalMark, DeclaredType } from "../reading.ts";
 
 export interface Located {
@@ -93,7 +93,7 @@ export class Evidence {
   }
 
   /** The first cell that is not what the first number or date is. */
-  get spoiler(): Located | null {
+  get firstOther(): Located | null {
     return this.leading === NUMBER ? this.notNumber : this.leading === DATE ? this.notDate : null;
   }
 
@@ -109,13 +109,13 @@ export class Evidence {
   #kindOf(cell: string): number {
     const declared = this.#declared;
     const { date } = this;
-    if (declared === "boolean" && truthOf(cell) !== null) return BOOLEAN;
+    if (declared === "boolean" && booleanOf(cell) !== null) return BOOLEAN;
     if (declared === "date" && date.readDeclared(cell)) return kindOfDate(date);
     // No cell is both a number and a date. What the other cells are is tried first.
     if (this.leading === DATE && date.read(cell)) return kindOfDate(date);
     if (this.number.read(cell)) return NUMBER;
     if (date.read(cell)) return kindOfDate(date);
-    return truthOf(cell, false) === null ? TEXT : BOOLEAN;
+    return booleanOf(cell, false) === null ? TEXT : BOOLEAN;
   }
 
   #noteNumber(cell: string, line: number): void {
@@ -142,7 +142,7 @@ export class Evidence {
 
   /** Each of the two words may have one spelling only. */
   #noteBoolean(cell: string, line: number): void {
-    const truth = truthOf(cell);
+    const truth = booleanOf(cell);
     if (truth === null) return;
     if (this.#pair < 0) this.#pair = truth.pair;
     const side = truth.value ? 1 : 0;

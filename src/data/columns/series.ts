@@ -52,13 +52,13 @@ export class Series {
     const as = this.#as;
     if (as === null) {
       // Once the cell for the reason is known, no further cell can change anything.
-      if (evidence.spoiler === null) evidence.note(cell, line);
+      if (evidence.firstOther === null) evidence.note(cell, line);
       return fingerprint(cell);
     }
     const kind = evidence.note(cell, line);
     const value = evidence.value(kind, as);
-    const isSound = !Number.isNaN(value) && (kind !== NUMBER || this.#isDeclaredNumeric || !evidence.number.isCode);
-    return isSound ? value : fingerprint(cell);
+    const hasValue = !Number.isNaN(value) && (kind !== NUMBER || this.#isDeclaredNumeric || !evidence.number.isCode);
+    return hasValue ? value : fingerprint(cell);
   }
 
   /**

@@ -81,7 +81,7 @@ export class TableColumns {
   }
 
   finish(): Column[] {
-    return listFewest([...this.#first, ...this.#typed].map((column) => column.finish()));
+    return listShortest([...this.#first, ...this.#typed].map((column) => column.finish()));
   }
 
   /** The decimal mark of the file, which all columns share. */
@@ -116,7 +116,7 @@ function declaredFor(types: ColumnOptions["types"], name: string): DeclaredType 
  * Leaves out the class lists of the columns with the most classes, if there are too many classes in
  * all, or if they are too long.
  */
-function listFewest(columns: Column[]): Column[] {
+function listShortest(columns: Column[]): Column[] {
   let listed = 0;
   let characters = 0;
   const kept = new Set<Column>();

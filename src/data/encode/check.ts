@@ -58,8 +58,8 @@ export function checkData(table: TableSummary, data: DataSpec, targets: TargetKi
   };
 
   check("/data/target", target, [missingTarget(rows, data), targetFault(data, targets)]);
-  const wronglyExcluded = excludeFault(data);
-  for (const [i, name] of data.exclude.entries()) check(`/data/exclude/${i}`, name, [wronglyExcluded]);
+  const exclusionFault = excludeFault(data);
+  for (const [i, name] of data.exclude.entries()) check(`/data/exclude/${i}`, name, [exclusionFault]);
   const seen = new Set<string>();
   const featureChecks = [missingFeature(rows, data), featureFault(table, data)];
   const named = featuresOf(table, data);

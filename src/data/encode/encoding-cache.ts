@@ -21,7 +21,7 @@ export function measure(
   targets: TargetKind,
   caller = thisProcess,
 ): Promise<Measured> {
-  return runInHelper("measureFile", { path: columnsPath, data: essence(data), targets }, caller);
+  return runInHelper("measureFile", { path: columnsPath, data: relevantPart(data), targets }, caller);
 }
 
 /** The rows of the batches of an epoch. */
@@ -31,12 +31,12 @@ export function batchesOf(
   which: Omit<BatchOrderInput, "path" | "data">,
   caller: Caller,
 ): Promise<BatchPage> {
-  return runInHelper("batchOrder", { path: columnsPath, data: essence(data), ...which }, caller);
+  return runInHelper("batchOrder", { path: columnsPath, data: relevantPart(data), ...which }, caller);
 }
 
 /** The file's path stands for its content, because it contains its hash. */
 export function encode(columnsPath: string, data: DataSpec, targets: TargetKind): Promise<Encoded> {
-  const input = { path: columnsPath, data: essence(data), targets };
+  const input = { path: columnsPath, data: relevantPart(data), targets };
   return encodings.get(JSON.stringify(input), () => runInHelper("encodeFile", input, thisProcess));
 }
 
@@ -44,7 +44,7 @@ export function encode(columnsPath: string, data: DataSpec, targets: TargetKind)
  * Leaves out what does not influence the encoding, such as the dataset's id, which differs between
  * owners of the same bytes. Adds what the specs of earlier versions lack.
  */
-function essence({ target, features, exclude, columns, validation, test, preprocess }: DataSpec): DataSpec {
+function relevantPart({ target, features, exclude, columns, validation, test, preprocess }: DataSpec): DataSpec {
   return {
     target,
     features,

@@ -139,6 +139,6 @@ const MAX_NAMES_BYTES = 4096;
  * The features as a spec names them. Null if there are too many, because each job would repeat the
  * columns of its dataset.
  */
-export function writtenOut(features: readonly string[]): string[] | null {
+export function explicitFeatures(features: readonly string[]): string[] | null {
   return Buffer.byteLength(JSON.stringify(features)) <= MAX_NAMES_BYTES ? [...features] : null;
 }

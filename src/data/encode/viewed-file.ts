@@ -2,7 +2,7 @@
  * A table with the types that a job declares: its file of columns, with some columns converted to
  * another type (`data.columns` of the spec).
  */
-import { truthOf } from "../columns/cell-word.ts";
+import { booleanOf } from "../columns/cell-word.ts";
 import { ColumnFile } from "../files/column-file.ts";
 import { holdsDoubles, MISSING_CODE, missingTest, type ColumnValues } from "../columns/column.ts";
 import type { DatasetContent } from "../dataset.ts";
@@ -86,7 +86,7 @@ export class ViewedFile {
   async numbers(index: number): Promise<Float64Array> {
     const values = await this.values(index);
     if (values instanceof Float64Array) return values;
-    const truth = (this.content.columns[index].classes ?? []).map((name) => Number(truthOf(name)?.value));
+    const truth = (this.content.columns[index].classes ?? []).map((name) => Number(booleanOf(name)?.value));
     return Float64Array.from(values, (code) => (code === MISSING_CODE ? Number.NaN : truth[code]));
   }
 

@@ -48,7 +48,7 @@ export class Assembler {
       this.#sink.begin([...this.#names], line);
       if (this.#reading.header) return;
     }
-    if (leavesOut) this.#holdBack(this.#names, cells, line);
+    if (leavesOut) this.#postpone(this.#names, cells, line);
     else this.#row(this.#names, cells, line);
   }
 
@@ -59,7 +59,7 @@ export class Assembler {
     if (this.#rows === 0) throw new InvalidDataset("The file has a header but no rows.", this.#headerLine);
   }
 
-  #holdBack(names: readonly string[], cells: string[], line: number): void {
+  #postpone(names: readonly string[], cells: string[], line: number): void {
     if (cells.length === 1 && names.length > 1) return;
     if (this.#empty.rows === 0) this.#empty.line = line;
     if (cells.length === names.length) this.#empty.rows++;

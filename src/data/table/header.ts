@@ -32,7 +32,8 @@ export function namesOf(
     throw fault(`The names of all columns have more than ${MAX_NAME_CHARACTERS} characters together: shorten them.`);
   const seen = new Set<string>();
   for (const [i, name] of cells.entries()) {
-    if (name === "" && (i > 0 || cells.length === 1)) throw fault(`Column ${i + 1} has no name. ${nameIt(i, cells)}`);
+    if (name === "" && (i > 0 || cells.length === 1))
+      throw fault(`Column ${i + 1} has no name. ${namingRemedy(i, cells)}`);
     if (name.length > MAX_NAME_LENGTH)
       throw fault(`The name of column ${i + 1} has more than ${MAX_NAME_LENGTH} characters: shorten it.`);
     if (seen.has(name)) throw fault(`Two columns are named ${JSON.stringify(name)}. Rename one of them.`);
@@ -48,7 +49,7 @@ export function namesOf(
   return { names: [index, ...cells.slice(1)], index };
 }
 
-function nameIt(i: number, names: readonly string[]): string {
+function namingRemedy(i: number, names: readonly string[]): string {
   const isLast = names.slice(i).every((name) => name === "");
   if (i === 0 || !isLast) return "Name it in this line.";
   const what = i === names.length - 1 ? "the separator that ends" : `the ${names.length - i} separators that end`;

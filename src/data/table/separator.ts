@@ -42,7 +42,7 @@ export function separatorLine(text: string): { separator: Separator; length: num
 interface Candidate {
   readonly separator: Separator;
   readonly isHeaded: boolean;
-  readonly isSound: boolean;
+  readonly isWellFormed: boolean;
   /** The share of the rows that have the most common number of cells. */
   readonly share: number;
 }
@@ -57,7 +57,8 @@ export function detectSeparator(text: string, known: Known): Separator {
   const candidates = BY_LIKELIHOOD.map((separator) => candidate(text, { ...known, separator }))
     .filter((found) => found !== null)
     .toSorted(
-      (a, b) => Number(b.isHeaded) - Number(a.isHeaded) || Number(b.isSound) - Number(a.isSound) || b.share - a.share,
+      (a, b) =>
+        Number(b.isHeaded) - Number(a.isHeaded) || Number(b.isWellFormed) - Number(a.isWellFormed) || b.share - a.share,
     );
   return candidates[0]?.separator ?? ",";
 }
@@ -68,11 +69,11 @@ function candidate(text: string, format: Known & RowFormat): Candidate | null {
   const { separator, header } = format;
   const most = mostCommon(rows);
   if (names.length > 1 && most.cells === names.length) {
-    return { separator, isHeaded: true, isSound: isWellQuoted && (!header || areNames(names)), share: most.share };
+    return { separator, isHeaded: true, isWellFormed: isWellQuoted && (!header || areNames(names)), share: most.share };
   }
   const { cells, share } = mostCommon(others);
   if (cells < 2 || share < NEARLY_ALL || others.length < FEW_ROWS) return null;
-  return { separator, isHeaded: false, isSound: isWellQuoted, share };
+  return { separator, isHeaded: false, isWellFormed: isWellQuoted, share };
 }
 
 /** The complete rows, up to the first one with a fault in its quotes. */

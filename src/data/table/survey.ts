@@ -125,9 +125,9 @@ class ByteCheck implements Check {
 
   end(): Encoding {
     const rest = this.#rest;
-    const cutOff = this.#notUtf8 === null && endsWithinCharacter(rest) && this.#declared !== "windows-1252";
+    const isCutOff = this.#notUtf8 === null && endsWithinCharacter(rest) && this.#declared !== "windows-1252";
     this.#lines(rest);
-    if (cutOff) throw this.#fault(this.#line, "ends within a character of UTF-8. Is the file cut off?");
+    if (isCutOff) throw this.#fault(this.#line, "ends within a character of UTF-8. Is the file cut off?");
     if (this.#declared === "windows-1252") {
       if (this.#notWindows !== null)
         throw this.#fault(this.#notWindows, "holds a byte that Windows-1252 does not have.");

@@ -8,7 +8,7 @@ interface State {
   readonly best: number;
   readonly bestStep: number;
   /** The train loss at that time. If it has risen as well, the fault is not overfitting. */
-  readonly trainThen: number;
+  readonly trainLossThen: number;
   readonly streak: number;
 }
 
@@ -29,14 +29,14 @@ export const overfitting = defineDetector({
     patience: { kind: "integer", default: 5, min: 1, doc: "Number of evaluations in a row that must show it." },
   },
   watch({ rise, patience }, state: State | null, reading) {
-    const before = state ?? { best: Number.MAX_VALUE, bestStep: 0, trainThen: 0, streak: 0 };
+    const before = state ?? { best: Number.MAX_VALUE, bestStep: 0, trainLossThen: 0, streak: 0 };
     if (reading.kind !== "evaluations") return { state: before, found: null };
     const { validLoss, trainLoss, step, start } = reading;
     if (validLoss < before.best) {
-      return { state: { best: validLoss, bestStep: step, trainThen: trainLoss, streak: 0 }, found: null };
+      return { state: { best: validLoss, bestStep: step, trainLossThen: trainLoss, streak: 0 }, found: null };
     }
     const rising = validLoss - before.best > Math.max(rise * before.best, NOISE * start);
-    const apart = trainLoss < Math.min(before.trainThen, validLoss / 2);
+    const apart = trainLoss < Math.min(before.trainLossThen, validLoss / 2);
     const after = { ...before, streak: rising && apart ? before.streak + 1 : 0 };
     if (after.streak < patience) return { state: after, found: null };
     return {

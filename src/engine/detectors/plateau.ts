@@ -14,7 +14,7 @@ const TOO_HIGH = 1.2;
 const FADED = 1e-4;
 
 /** The weight of the newest window in the average of all. */
-const NEWS = 0.3;
+const NEWEST_SHARE = 0.3;
 
 interface State {
   readonly lowest: number;
@@ -70,7 +70,7 @@ export const plateau = defineDetector({
     const { mean, step, start } = reading;
     // The first loss is known after the first window. Earlier readings do not have it.
     const from = before.windows === 0 ? { lowest: start, highest: start, smooth: start } : before;
-    const smooth = from.smooth + NEWS * (mean - from.smooth);
+    const smooth = from.smooth + NEWEST_SHARE * (mean - from.smooth);
     const seen = {
       ...before,
       smooth,

@@ -17,12 +17,12 @@ export const chained = defineSchedule({
   source: "torch.optim.lr_scheduler.ChainedScheduler",
   options: { schedulers: { kind: "members", of: "schedules", doc: "The schedules." } },
   check: ({ schedulers }, typeOf) =>
-    schedulers.flatMap((part, i) => (typeOf(part).setsRate?.(part, typeOf) ? [notAFactor(part, i)] : [])),
+    schedulers.flatMap((part, i) => (typeOf(part).setsRate?.(part, typeOf) ? [factorFault(part, i)] : [])),
   rate: ({ schedulers }, at) =>
     schedulers.reduce((rate, member) => (at.base === 0 ? 0 : rate * (at.rateOf(member, at.t) / at.base)), at.base),
 });
 
-function notAFactor(part: Member, i: number): OptionFault {
+function factorFault(part: Member, i: number): OptionFault {
   const unless = "eta_min" in part ? " unless its eta_min is 0" : "";
   return {
     option: `schedulers/${i}`,

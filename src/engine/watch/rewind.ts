@@ -34,12 +34,12 @@ export function rewindOf({ detectors }: { readonly detectors?: DetectorSettings 
 }
 
 /**
- * The defaults of `every_steps` and `window`. `spotting`: the number of steps until a divergence is
- * seen.
+ * The defaults of `every_steps` and `window`. `detectionSteps`: the number of steps until a
+ * divergence is seen.
  */
-export function rewindDefaults(totalSteps: number, spotting: number): Pick<Rewind, "every_steps" | "window"> {
+export function rewindDefaults(totalSteps: number, detectionSteps: number): Pick<Rewind, "every_steps" | "window"> {
   // The loss rises for a while before it exceeds the detector's threshold.
-  return { every_steps: Math.ceil(totalSteps / 100), window: 2 * spotting };
+  return { every_steps: Math.ceil(totalSteps / 100), window: 2 * detectionSteps };
 }
 
 /**

@@ -59,9 +59,9 @@ test("features are neither the target nor named twice", () => {
 });
 
 test("missing values are a fault, and the remedies are named", () => {
-  const holed = table(numeric("x", { missing: 3 }), categorical("k", { missing: 1 }), numeric("y", { missing: 2 }));
+  const withGaps = table(numeric("x", { missing: 3 }), categorical("k", { missing: 1 }), numeric("y", { missing: 2 }));
   const faults = (preprocess: Partial<DataSpec["preprocess"]>, features: string[] | null = null) =>
-    checkData(holed, dataSpec({ features, preprocess }), "value");
+    checkData(withGaps, dataSpec({ features, preprocess }), "value");
   const instead = "/data/preprocess/missing can be";
   const exclude = "; /data/exclude can leave the column out";
   expect(faults({})).toEqual([

@@ -283,12 +283,12 @@ describe("numbers at the edge", () => {
   });
 
   it.each(types)("%s: a NaN in the gradient reaches the weights, so that divergence is seen", (_key, type) => {
-    const spoilt = new Optimizing(new Bench(), settings(type)[0], [{ shape: [5], values: [1, 2, 3, 4, 5] }]);
-    spoilt.setGradients([[0, NaN, 0, 0, NaN]]);
-    spoilt.step(1, 0.1);
-    spoilt.setGradients([[0, 0, 0, 0, 0]]);
-    spoilt.step(2, 0.1);
-    const weights = spoilt.weights(0);
+    const withNaN = new Optimizing(new Bench(), settings(type)[0], [{ shape: [5], values: [1, 2, 3, 4, 5] }]);
+    withNaN.setGradients([[0, NaN, 0, 0, NaN]]);
+    withNaN.step(1, 0.1);
+    withNaN.setGradients([[0, 0, 0, 0, 0]]);
+    withNaN.step(2, 0.1);
+    const weights = withNaN.weights(0);
     expect([Number.isNaN(weights[1]), Number.isNaN(weights[4])]).toEqual([true, true]);
   });
 
@@ -325,21 +325,21 @@ describe("numbers at the edge", () => {
   });
 
   it("Adafactor keeps what is not a number to its element of a vector, as PyTorch does, and gives it to a whole matrix", () => {
-    const spoilt = new Optimizing(new Bench(), withDefaults(optimizers.adafactor), [
+    const withNaN = new Optimizing(new Bench(), withDefaults(optimizers.adafactor), [
       { shape: [4], values: [1, 2, 3, 4] },
       { shape: [2, 2], values: [1, 2, 3, 4] },
     ]);
-    spoilt.setGradients([
+    withNaN.setGradients([
       [1, NaN, -1, 1],
       [1, NaN, 1, 1],
     ]);
     for (const t of [1, 2]) {
-      spoilt.step(t, 0.1);
-      expect([...spoilt.weights(0)].map(Number.isFinite)).toEqual([true, false, true, true]);
-      expect([...spoilt.weights(1)].every(Number.isNaN)).toBe(true);
+      withNaN.step(t, 0.1);
+      expect([...withNaN.weights(0)].map(Number.isFinite)).toEqual([true, false, true, true]);
+      expect([...withNaN.weights(1)].every(Number.isNaN)).toBe(true);
     }
-    expect(spoilt.weights(0)[0]).toBeLessThan(1);
-    expect(spoilt.weights(0)[2]).toBeGreaterThan(3);
+    expect(withNaN.weights(0)[0]).toBeLessThan(1);
+    expect(withNaN.weights(0)[2]).toBeGreaterThan(3);
   });
 
   it("Adafactor's second moments of a matrix do not overflow under gradients of 1e12", () => {

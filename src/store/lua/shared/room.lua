@@ -131,8 +131,8 @@ local function measure_room()
   room.free = room.limit and room.limit - room.used - promised
   local refused = tonumber(redis.call('HGET', ROOM, 'refused'))
   -- A need that does not even fit into an empty store does not show how full it is.
-  local moot = refused and (not room.free or refused <= room.free or refused > room.limit)
-  if moot then redis.call('HDEL', ROOM, 'refused') else room.refused = refused end
+  local obsolete = refused and (not room.free or refused <= room.free or refused > room.limit)
+  if obsolete then redis.call('HDEL', ROOM, 'refused') else room.refused = refused end
   return room
 end
 
