@@ -21,6 +21,28 @@ export interface GoldenCase {
   readonly id: string;
 }
 
+type Tensors = Readonly<Record<string, GoldenTensor>>;
+
+/** A case of a layer: what goes in, what comes out, and all gradients. */
+export interface LayerCase extends GoldenCase {
+  readonly layer: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly mode: "train" | "eval";
+  readonly inputs: Tensors;
+  readonly params: Tensors;
+  readonly buffers?: Tensors;
+  readonly upstream: Tensors;
+  readonly expected: {
+    readonly float64: {
+      readonly outputs: Tensors;
+      readonly grad_inputs: Tensors;
+      readonly grad_params: Tensors;
+      readonly buffers_after?: Tensors;
+    };
+  };
+  readonly float32_vs_float64: Spread;
+}
+
 export interface GoldenFile<Case = GoldenCase> {
   readonly format: string;
   readonly kind: string;

@@ -1,29 +1,9 @@
 import { layers } from "../../src/engine/layers/registry.generated.ts";
 import { LayerRun } from "../support/layer-run.ts";
-import { tolerance, type GoldenCase, type GoldenTensor, type Spread } from "./golden.ts";
+import { tolerance, type LayerCase } from "./golden.ts";
 import { translate } from "./names.ts";
+import { isRecurrent, recurrent } from "./recurrent.ts";
 import type { Verdict } from "./verdict.ts";
-
-type Tensors = Readonly<Record<string, GoldenTensor>>;
-
-interface LayerCase extends GoldenCase {
-  readonly layer: string;
-  readonly options: Readonly<Record<string, unknown>>;
-  readonly mode: "train" | "eval";
-  readonly inputs: Tensors;
-  readonly params: Tensors;
-  readonly buffers?: Tensors;
-  readonly upstream: Tensors;
-  readonly expected: {
-    readonly float64: {
-      readonly outputs: Tensors;
-      readonly grad_inputs: Tensors;
-      readonly grad_params: Tensors;
-      readonly buffers_after?: Tensors;
-    };
-  };
-  readonly float32_vs_float64: Spread;
-}
 
 /** An input of a layer: its values for all samples. */
 interface Input {
@@ -37,6 +17,7 @@ const FLOOR = 5e-6;
 
 /** A layer's output and all its gradients. */
 export function layer(golden: LayerCase, verdict: Verdict): void {
+  if (isRecurrent(golden.layer)) return recurrent(golden, verdict);
   const member = translate(layers, "torch", golden.layer, golden.options);
   const { samples, inputs } = inputsOf(golden);
   const names = inputs.length > 1 ? { inputs: inputs.map(({ name }) => name) } : {};

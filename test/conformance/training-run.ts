@@ -15,6 +15,7 @@ import { gradientTiles } from "../../src/engine/plan/slices.ts";
 import { Update } from "../../src/engine/step/update.ts";
 import type { GoldenCase, GoldenTensor } from "./golden.ts";
 import { translate } from "./names.ts";
+import { isRecurrent } from "./recurrent.ts";
 import { Unsupported, type Verdict } from "./verdict.ts";
 
 type Values = Readonly<Record<string, unknown>>;
@@ -196,11 +197,25 @@ function members(golden: TrainingCase): Pick<PlanInput, "loss" | "optimizer" | "
       };
     }),
     // Our regression keeps the dimension of size 1 that Squeeze takes away.
-    model: { layers: golden.model.filter((layer) => layer.type !== "Squeeze").flatMap(translateLayer) },
+    model: {
+      layers: withoutLastSteps(golden.model.filter((layer) => layer.type !== "Squeeze")).flatMap(translateLayer),
+    },
   };
 }
 
 type GoldenLayer = TrainingCase["model"][number];
+
+/** Ours give the last time by themselves; theirs give all, of which LastStep takes the last. */
+function withoutLastSteps(model: readonly GoldenLayer[]): GoldenLayer[] {
+  return model
+    .filter(({ type }) => type !== "LastStep")
+    .map((layer) => {
+      if (!isRecurrent(layer.type)) return layer;
+      const { in: input_size, hidden: hidden_size, ...options } = layer;
+      const output = model[model.indexOf(layer) + 1]?.type === "LastStep" ? "last" : "all";
+      return { ...options, input_size, hidden_size, output };
+    });
+}
 
 function translateLayer(layer: GoldenLayer, i: number): readonly Member[] {
   const { type, name = String(i), ...options } = layer;

@@ -34,6 +34,11 @@ export interface LayerType<O extends Options = Options> extends Description {
   /** What the later passes read. Default: everything. */
   readonly needs?: Needs;
   /**
+   * True if `backward` also prepares what `gradient` reads. It then runs wherever a parameter
+   * learns, though no input may need a gradient.
+   */
+  readonly preparesGradient?: boolean;
+  /**
    * True if `forward` may write its output over its input, and `backward` its input gradient over
    * its output gradient. The plan lets it where nobody else reads what is overwritten.
    */
@@ -47,9 +52,7 @@ export interface LayerType<O extends Options = Options> extends Description {
   shape(options: ValuesOf<O>, inputs: readonly Value[], wanted: number | null): LayerShape;
   /** Whether the output for a sample is another at every step, by chance. */
   random?(options: ValuesOf<O>): boolean;
-  /**
-   * What it is made of, if it is made of other layers; `shape` and `create` are then never called.
-   */
+  /** What it is made of, if it is made of other layers (`defineComposite`). */
   expand?(options: ValuesOf<O>, inputs: readonly Value[], wanted: number | null): Expansion;
   create(kernels: Kernels, options: ValuesOf<O>, place: LayerPlace): Layer;
 }
@@ -182,7 +185,7 @@ export interface Layer {
   /**
    * Computes the gradient of each input that needs one, for samples begin..end, from the output
    * gradient. It writes the gradients; it never adds to what is there. Not called where no input
-   * needs one.
+   * needs one, unless the layer `preparesGradient`.
    */
   backward(weights: readonly number[], begin: number, end: number, pass: ForwardPass): void;
   /**
@@ -219,4 +222,14 @@ export class LayerFault extends Error {
 
 export function defineLayer<const O extends Options>(type: LayerType<O>): LayerType<O> {
   return type;
+}
+
+/** Declares a layer that is made of others: it has no shape and no kernels of its own. */
+export function defineComposite<const O extends Options>(
+  type: Omit<LayerType<O>, "shape" | "create"> & Required<Pick<LayerType<O>, "expand">>,
+): LayerType<O> {
+  const unused = (): never => {
+    throw new Error(`${type.type} is made of other layers`);
+  };
+  return { ...type, shape: unused, create: unused };
 }

@@ -138,7 +138,8 @@ class PassPlanner {
     const { learning } = this.#options;
     const { member, inputs, shape } = this.#graph.nodes[node];
     const declared = layers[member.type].needs ?? { backward: EVERYTHING, gradient: EVERYTHING };
-    const goesBack = learning !== null && inputs.some((value) => this.#derived[value]);
+    const prepares = learning?.has(node) && layers[member.type].preparesGradient;
+    const goesBack = prepares || (learning !== null && inputs.some((value) => this.#derived[value]));
     return {
       backward: goesBack ? declared.backward : NOTHING,
       gradient: learning?.has(node) ? declared.gradient : NOTHING,

@@ -126,7 +126,9 @@ function bindNode(
     return { address: at(pass.values[value]), gradient: at(gradient), shape, size: size(shape) };
   };
   const parameters = node.parameters.map((parameter) => plan.parameters[parameter]);
-  const layer = layers[node.member.type].create(kernels, node.member, {
+  const type = layers[node.member.type];
+  const learns = parameters.some(({ group }) => group !== null);
+  const layer = type.create(kernels, node.member, {
     inputs: node.inputs.map((value, position) => place(value, contributions[position].buffer)),
     output: place(node.output, pass.gradients[node.output]),
     saved: at(pass.saved[number]),
@@ -143,8 +145,8 @@ function bindNode(
     sums: node.shape.mixes?.sums ?? 0,
     trained: parameters.map(({ weight }) => weight),
     evaluated: parameters.map(({ evaluated }) => evaluated),
-    learns: parameters.some(({ group }) => group !== null),
-    goesBack: contributions.some(({ buffer }) => buffer !== -1),
+    learns,
+    goesBack: contributions.some(({ buffer }) => buffer !== -1) || (learns && type.preparesGradient === true),
     added: contributions.flatMap(({ buffer, added }, position) => {
       const value = node.inputs[position];
       if (!added) return [];

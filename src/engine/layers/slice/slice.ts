@@ -1,0 +1,51 @@
+import { size } from "../../member/shape.ts";
+import { defineLayer } from "../layer.ts";
+
+/**
+ * Places `begin` to `end` of a dimension of a sample. If `end` is null, it is the place `begin`
+ * alone, and the dimension is gone.
+ */
+export const slice = defineLayer({
+  type: "slice",
+  summary: "A stretch of one dimension of its input.",
+  formula: "y = x[…, begin:end, …]",
+  source: "torch.narrow",
+  internal: true,
+  options: {
+    dim: { kind: "integer", default: 0, min: 0, doc: "The dimension of a sample." },
+    begin: { kind: "integer", default: 0, min: 0, doc: "The first place." },
+    end: {
+      kind: "integer",
+      default: null,
+      min: 1,
+      doc: "The place after the last; null: one place, and no dimension.",
+    },
+  },
+  needs: { backward: [], gradient: [] },
+  shape({ dim, begin, end }, [{ shape }]) {
+    return { output: end === null ? shape.toSpliced(dim, 1) : shape.with(dim, end - begin), parameters: [] };
+  },
+  create(kernels, { dim, begin: from }, { inputs: [input], output }) {
+    // A sample is `outer` rows, and the output has one stretch of each.
+    const outer = size(input.shape.slice(0, dim));
+    const row = (input.size / outer) * 4;
+    const bytes = (output.size / outer) * 4;
+    const offset = (row / input.shape[dim]) * from;
+    const { u8 } = kernels;
+    return {
+      forward(_weights, begin, end) {
+        for (let at = begin * outer; at < end * outer; at++) {
+          const start = input.address + at * row + offset;
+          u8.copyWithin(output.address + at * bytes, start, start + bytes);
+        }
+      },
+      backward(_weights, begin, end) {
+        u8.fill(0, input.gradient + begin * outer * row, input.gradient + end * outer * row);
+        for (let at = begin * outer; at < end * outer; at++) {
+          const start = output.gradient + at * bytes;
+          u8.copyWithin(input.gradient + at * row + offset, start, start + bytes);
+        }
+      },
+    };
+  },
+});
