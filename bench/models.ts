@@ -1,65 +1,157 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Crew } from "../src/engine/crew/crew.ts";
 import type { TrainingJob } from "../src/engine/job.ts";
+import { layers } from "../src/engine/layers/registry.generated.ts";
+import { losses } from "../src/engine/losses/registry.generated.ts";
+import { withDefaults } from "../src/engine/member/options.ts";
+import { size, type Shape } from "../src/engine/member/shape.ts";
+import { optimizers } from "../src/engine/optimizers/registry.generated.ts";
 import type { Member } from "../src/engine/settings.ts";
 import type { TrainingData } from "../src/engine/training.ts";
+import { finish } from "./report.ts";
 import { median } from "./statistics.ts";
 
-// Milliseconds per training step of whole models with Adam, including the gathering of the batch. A
-// real crew trains them.
+// Milliseconds a training step of whole models under Adam, gathering the batch included: by a real
+// crew, from step to step. `npm run bench -- models` measures all of them; letters in
+// BENCH_WORKLOADS, as in "cd", choose some.
 
 interface Workload {
   readonly name: string;
-  readonly inputs: number;
+  /** Of a sample: numbers, or tokens where `tokens` says how many different ones there are. */
+  readonly input: Shape;
+  readonly tokens?: number;
+  /** Null: a probability. */
   readonly classes: number | null;
+  /** Of a sample: [] for one class, or a length for a class at every position. */
+  readonly target: Shape;
   readonly layers: readonly Member[];
-  readonly loss: Member;
   readonly batch: number;
-  /** Number of steps of one measurement. */
+  /** Steps of one measurement. */
   readonly steps: number;
 }
 
-const init = { bias: true, weight_init: "default", bias_init: "default", in_features: null };
-const linear = (outputs: number | null): Member => ({ type: "linear", out_features: outputs, ...init });
-const relu: Member = { type: "relu" };
+const layer = (type: string, options: object = {}): Member => withDefaults(layers[type], { ...options });
+const linear = (outputs: number | null, options: object = {}) => layer("linear", { out_features: outputs, ...options });
+const relu = layer("relu");
+const pool = () => layer("max_pool2d", { kernel_size: [2, 2] });
 
-const workloads: readonly Workload[] = [
-  {
-    name: "a. logistic regression, 20 features, batch 32",
-    inputs: 20,
+/** A small GPT: token and position embeddings, blocks, a norm and a linear layer. */
+function gpt(
+  context: number,
+  width: number,
+  blocks: number,
+  heads: number,
+  batch: number,
+  steps: number,
+): Omit<Workload, "name"> {
+  const block = layer("transformer_encoder_layer", {
+    nhead: heads,
+    dim_feedforward: 4 * width,
+    dropout: 0,
+    activation: "gelu",
+    norm_first: true,
+    causal: true,
+  });
+  return {
+    input: [context],
+    tokens: 65,
+    classes: 65,
+    target: [context],
+    layers: [
+      layer("embedding", { embedding_dim: width }),
+      layer("position_embedding"),
+      ...Array.from({ length: blocks }, () => block),
+      layer("layer_norm"),
+      linear(null, { bias: false }),
+    ],
+    batch,
+    steps,
+  };
+}
+
+const workloads: Readonly<Record<string, () => Workload>> = {
+  a: () => ({
+    name: "logistic regression, 20 features, batch 32",
+    input: [20],
     classes: null,
+    target: [],
     layers: [linear(1)],
-    loss: { type: "bce_with_logits", pos_weight: null, weight: null },
     batch: 32,
     steps: 60_000,
-  },
-  {
-    name: "b. MLP 784-256-128-10, batch 64",
-    inputs: 784,
+  }),
+  b: () => ({
+    name: "MLP 784-256-128-10, batch 64",
+    input: [784],
     classes: 10,
+    target: [],
     layers: [linear(256), relu, linear(128), relu, linear(null)],
-    loss: { type: "cross_entropy", label_smoothing: 0, weight: null, ignore_class: null },
     batch: 64,
     steps: 600,
-  },
-];
+  }),
+  c: () => ({
+    name: "LeNet 28×28, batch 64",
+    input: [1, 28, 28],
+    classes: 10,
+    target: [],
+    layers: [
+      layer("conv2d", { out_channels: 6, kernel_size: [5, 5], padding: [2, 2] }),
+      relu,
+      pool(),
+      layer("conv2d", { out_channels: 16, kernel_size: [5, 5] }),
+      relu,
+      pool(),
+      layer("flatten"),
+      linear(120),
+      relu,
+      linear(84),
+      relu,
+      linear(null),
+    ],
+    batch: 64,
+    steps: 150,
+  }),
+  d: () => ({
+    name: "LSTM 32→128, sequence 64, batch 32",
+    input: [64, 32],
+    classes: 10,
+    target: [],
+    layers: [layer("lstm", { hidden_size: 128, output: "last" }), linear(null)],
+    batch: 32,
+    steps: 60,
+  }),
+  e: () => ({ name: "character GPT, 4 layers, 4 heads, d 128, context 64, batch 16", ...gpt(64, 128, 4, 4, 16, 15) }),
+  f: () => ({ name: "character GPT, 6 layers, 6 heads, d 384, context 256, batch 8", ...gpt(256, 384, 6, 6, 8, 4) }),
+};
 
 const ROUNDS = 7;
-const ROWS = 4096;
 
-/** Random features and targets. Their values do not matter here. */
-function randomData(inputs: number, classes: number | null): TrainingData {
-  const shared = (count: number) => new SharedArrayBuffer(count * 4);
-  const features = new Float32Array(shared(ROWS * inputs)).map(() => Math.random() * 2 - 1);
+/** Random inputs and targets; what they are does not matter here. */
+function randomData({ input, tokens, classes, target, batch, steps }: Workload): TrainingData {
+  const rows = Math.min(4096, batch * steps);
+  const numbers = (count: number, next: () => number) => new Float32Array(shared(count)).map(next);
+  const integers = (count: number, below: number) =>
+    new Int32Array(shared(count)).map(() => Math.floor(Math.random() * below));
+  const values =
+    tokens === undefined
+      ? numbers(rows * size(input), () => Math.random() * 2 - 1)
+      : integers(rows * size(input), tokens);
   const targets =
     classes === null
-      ? new Float32Array(shared(ROWS)).map(() => Math.round(Math.random()))
-      : new Int32Array(shared(ROWS)).map(() => Math.floor(Math.random() * classes));
+      ? numbers(rows * size(target), () => Math.round(Math.random()))
+      : integers(rows * size(target), classes);
   return {
-    inputs: [{ name: "features", shape: [inputs], type: "float32", values: onShared(features) }],
+    inputs: [
+      {
+        name: "x",
+        shape: input,
+        type: tokens === undefined ? "float32" : "int32",
+        categories: tokens,
+        values: onShared(values),
+      },
+    ],
     targets: onShared(targets),
-    targetShape: [],
-    trainRows: onShared(Int32Array.from({ length: ROWS }, (_, i) => i)),
+    targetShape: target,
+    trainRows: onShared(Int32Array.from({ length: rows }, (_, i) => i)),
     validRows: new Int32Array(shared(0)),
     testRows: new Int32Array(shared(0)),
     target: {
@@ -70,30 +162,26 @@ function randomData(inputs: number, classes: number | null): TrainingData {
   };
 }
 
+const shared = (count: number) => new SharedArrayBuffer(count * 4);
+
+/** `map` gives an array on a buffer of its own. */
 function onShared<A extends Float32Array | Int32Array>(array: A): A {
-  const buffer = new SharedArrayBuffer(array.byteLength);
+  const buffer = shared(array.length);
   const copy = array instanceof Float32Array ? new Float32Array(buffer) : new Int32Array(buffer);
   copy.set(array);
   return copy as A;
 }
 
-/** Milliseconds per step, without the first fifth of the steps. */
+/** Milliseconds a step, from a fifth of the way to the end. */
 async function measure(workload: Workload, data: TrainingData, threads: number): Promise<number> {
+  const rows = data.trainRows.length;
   const job: TrainingJob = {
     model: { layers: workload.layers },
-    loss: workload.loss,
-    optimizer: {
-      type: "adam",
-      lr: 0.001,
-      betas: [0.9, 0.999],
-      eps: 1e-8,
-      weight_decay: 0,
-      amsgrad: false,
-      maximize: false,
-    },
+    loss: withDefaults(losses[workload.classes === null ? "bce_with_logits" : "cross_entropy"]),
+    optimizer: withDefaults(optimizers.adam),
     schedule: { type: "constant", interval: "step", warmup_steps: 0 },
     training: {
-      epochs: Math.ceil((workload.steps * workload.batch) / ROWS),
+      epochs: Math.ceil((workload.steps * workload.batch) / rows),
       batch_size: workload.batch,
       seed: 1,
       shuffle: true,
@@ -121,13 +209,26 @@ async function measure(workload: Workload, data: TrainingData, threads: number):
 
 export async function benchModels(): Promise<void> {
   console.log(`ms/step, median of ${ROUNDS} interleaved rounds (lowest)`);
-  for (const workload of workloads) {
-    const data = randomData(workload.inputs, workload.classes);
+  const rows = [];
+  for (const letter of process.env.BENCH_WORKLOADS ?? Object.keys(workloads).join("")) {
+    const workload = workloads[letter]();
+    const data = randomData(workload);
     const times: Record<number, number[]> = { 1: [], 2: [] };
     for (let round = 0; round < ROUNDS; round++)
       for (const threads of [1, 2]) times[threads].push(await measure(workload, data, threads));
-    const column = (threads: number) =>
-      `${median(times[threads]).toFixed(4)} (${Math.min(...times[threads]).toFixed(4)})`;
-    console.log(`${workload.name.padEnd(48)} 1 thread ${column(1)}   2 threads ${column(2)}`);
+    const measured = [1, 2].map((threads) => ({
+      workload: letter,
+      threads,
+      kernels: "wasm",
+      ms: median(times[threads]),
+      ms_min: Math.min(...times[threads]),
+    }));
+    rows.push(...measured);
+    const columns = measured.map(
+      ({ threads, ms, ms_min: least }) =>
+        `${threads} thread${threads === 1 ? " " : "s"} ${ms.toFixed(4)} (${least.toFixed(4)})`,
+    );
+    console.log(`${`${letter}. ${workload.name}`.padEnd(66)} ${columns.join("   ")}`);
   }
+  finish("models", rows);
 }
