@@ -26,7 +26,7 @@ describe("the golden cases", () => {
     expect(Object.fromEntries(counts)).toEqual({
       clip: [10, 10],
       initialiser: [13, 13],
-      layer: [85, 122],
+      layer: [92, 122],
       loss: [30, 52],
       optimizer: [76, 76],
       "optimizer-closure": [4, 4],

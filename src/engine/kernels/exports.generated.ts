@@ -76,6 +76,12 @@ export interface KernelExports {
   // src/engine/layers/gru/kernel.as.ts
   readonly gru_forward: (row: number, rowStride: number, recurrent: number, h: number, y: number, yStride: number, samples: number, hidden: number) => void;
   readonly gru_backward: (row: number, rowStride: number, dy: number, dyStride: number, dh: number, direct: number, gates: number, samples: number, hidden: number) => void;
+  // src/engine/layers/hardsigmoid/kernel.as.ts
+  readonly hardsigmoid_forward: (x: number, y: number, n: number) => void;
+  readonly hardsigmoid_backward: (x: number, g: number, d: number, n: number) => void;
+  // src/engine/layers/hardswish/kernel.as.ts
+  readonly hardswish_forward: (x: number, y: number, n: number) => void;
+  readonly hardswish_backward: (x: number, g: number, d: number, n: number) => void;
   // src/engine/layers/layer_norm/kernel.as.ts
   readonly row_norm_forward: (x: number, y: number, weight: number, bias: number, saved: number, rows: number, n: number, eps: number, centered: number) => void;
   readonly row_norm_backward: (x: number, g: number, d: number, weight: number, saved: number, rows: number, n: number, centered: number) => void;
@@ -83,12 +89,18 @@ export interface KernelExports {
   // src/engine/layers/leaky_relu/kernel.as.ts
   readonly leaky_relu_forward: (x: number, y: number, n: number, slope: number) => void;
   readonly leaky_relu_backward: (x: number, g: number, d: number, n: number, slope: number) => void;
+  // src/engine/layers/logsigmoid/kernel.as.ts
+  readonly logsigmoid_forward: (x: number, y: number, n: number) => void;
+  readonly logsigmoid_backward: (x: number, g: number, d: number, n: number) => void;
   // src/engine/layers/lstm/kernel.as.ts
   readonly lstm_forward: (row: number, rowStride: number, recurrent: number, h: number, c: number, y: number, cells: number, yStride: number, samples: number, hidden: number) => void;
   readonly lstm_backward: (row: number, rowStride: number, dy: number, dCells: number, dyStride: number, dh: number, dc: number, gates: number, samples: number, hidden: number) => void;
   // src/engine/layers/max_pool2d/kernel.as.ts
   readonly max_pool_forward: (y: number, places: number, x: number, planes: number, height: number, width: number, rows: number, columns: number, kernelRows: number, kernelColumns: number, strideRows: number, strideColumns: number, paddingRows: number, paddingColumns: number, dilationRows: number, dilationColumns: number) => void;
   readonly max_pool_backward: (dx: number, dy: number, places: number, planes: number, size: number, count: number) => void;
+  // src/engine/layers/mish/kernel.as.ts
+  readonly mish_forward: (x: number, y: number, n: number) => void;
+  readonly mish_backward: (x: number, g: number, d: number, n: number) => void;
   // src/engine/layers/permute/kernel.as.ts
   readonly copy_apart: (to: number, from: number, rows: number, columns: number, rowBytes: number, columnBytes: number) => void;
   // src/engine/layers/position_embedding/kernel.as.ts
@@ -97,6 +109,9 @@ export interface KernelExports {
   // src/engine/layers/relu/kernel.as.ts
   readonly relu_forward: (x: number, y: number, n: number) => void;
   readonly relu_backward: (y: number, g: number, d: number, n: number) => void;
+  // src/engine/layers/relu6/kernel.as.ts
+  readonly relu6_forward: (x: number, y: number, n: number) => void;
+  readonly relu6_backward: (y: number, g: number, d: number, n: number) => void;
   // src/engine/layers/rnn/kernel.as.ts
   readonly rnn_forward: (row: number, rowStride: number, recurrent: number, h: number, y: number, yStride: number, samples: number, hidden: number, relu: number) => void;
   readonly rnn_backward: (row: number, rowStride: number, dy: number, dyStride: number, dh: number, sums: number, samples: number, hidden: number, relu: number) => void;
@@ -107,6 +122,9 @@ export interface KernelExports {
   readonly attention_dropout: (p: number, block: number, batch: number, layer: number, low: number, high: number) => void;
   readonly attention_forward: (q: number, k: number, v: number, y: number, rest: number, queries: number, keys: number, size: number, valueSize: number, qRow: number, kRow: number, vRow: number, yRow: number, scale: number, causal: number, mask: number, maskRow: number, scratch: number) => void;
   readonly attention_backward: (q: number, k: number, v: number, y: number, g: number, rest: number, dq: number, dk: number, dv: number, queries: number, keys: number, size: number, valueSize: number, qRow: number, kRow: number, vRow: number, yRow: number, scale: number, causal: number, mask: number, maskRow: number, scratch: number) => void;
+  // src/engine/layers/selu/kernel.as.ts
+  readonly selu_forward: (x: number, y: number, n: number) => void;
+  readonly selu_backward: (y: number, g: number, d: number, n: number) => void;
   // src/engine/layers/sigmoid/kernel.as.ts
   readonly sigmoid_forward: (x: number, y: number, n: number) => void;
   readonly sigmoid_backward: (y: number, g: number, d: number, n: number) => void;
@@ -119,6 +137,9 @@ export interface KernelExports {
   // src/engine/layers/softplus/kernel.as.ts
   readonly softplus_forward: (x: number, y: number, n: number, beta: number, threshold: number) => void;
   readonly softplus_backward: (x: number, g: number, d: number, n: number, beta: number, threshold: number) => void;
+  // src/engine/layers/softsign/kernel.as.ts
+  readonly softsign_forward: (x: number, y: number, n: number) => void;
+  readonly softsign_backward: (x: number, g: number, d: number, n: number) => void;
   // src/engine/layers/swiglu/kernel.as.ts
   readonly gated_silu_forward: (a: number, b: number, y: number, n: number) => void;
   readonly gated_silu_backward: (a: number, b: number, g: number, da: number, db: number, n: number) => void;

@@ -12,29 +12,36 @@ import { gelu } from "./gelu/gelu.ts";
 import { group_norm } from "./group_norm/group_norm.ts";
 import { gru } from "./gru/gru.ts";
 import { gru_pass } from "./gru/gru_pass.ts";
+import { hardsigmoid } from "./hardsigmoid/hardsigmoid.ts";
+import { hardswish } from "./hardswish/hardswish.ts";
 import { in_projection } from "./multihead_attention/in_projection.ts";
 import { layer_norm } from "./layer_norm/layer_norm.ts";
 import { leaky_relu } from "./leaky_relu/leaky_relu.ts";
 import { linear } from "./linear/linear.ts";
 import { log_softmax } from "./softmax/log_softmax.ts";
+import { logsigmoid } from "./logsigmoid/logsigmoid.ts";
 import { lstm } from "./lstm/lstm.ts";
 import { lstm_pass } from "./lstm/lstm_pass.ts";
+import { mish } from "./mish/mish.ts";
 import { multihead_attention } from "./multihead_attention/multihead_attention.ts";
 import { packed_attention } from "./multihead_attention/packed_attention.ts";
 import { packed_rotary } from "./rotary_embedding/packed_rotary.ts";
 import { position_embedding } from "./position_embedding/position_embedding.ts";
 import { relu } from "./relu/relu.ts";
+import { relu6 } from "./relu6/relu6.ts";
 import { rms_norm } from "./layer_norm/rms_norm.ts";
 import { rnn } from "./rnn/rnn.ts";
 import { rnn_pass } from "./rnn/rnn_pass.ts";
 import { rotary_embedding } from "./rotary_embedding/rotary_embedding.ts";
 import { scaled_dot_product_attention } from "./scaled_dot_product_attention/scaled_dot_product_attention.ts";
+import { selu } from "./selu/selu.ts";
 import { sigmoid } from "./sigmoid/sigmoid.ts";
 import { silu } from "./silu/silu.ts";
 import { sinusoidal_position } from "./position_embedding/sinusoidal_position.ts";
 import { slice } from "./slice/slice.ts";
 import { softmax } from "./softmax/softmax.ts";
 import { softplus } from "./softplus/softplus.ts";
+import { softsign } from "./softsign/softsign.ts";
 import { sum } from "./joins/sum.ts";
 import { swiglu } from "./swiglu/swiglu.ts";
 import { tanh } from "./tanh/tanh.ts";
@@ -52,29 +59,36 @@ export const layers: Registry<LayerType> = {
   group_norm,
   gru,
   gru_pass,
+  hardsigmoid,
+  hardswish,
   in_projection,
   layer_norm,
   leaky_relu,
   linear,
   log_softmax,
+  logsigmoid,
   lstm,
   lstm_pass,
+  mish,
   multihead_attention,
   packed_attention,
   packed_rotary,
   position_embedding,
   relu,
+  relu6,
   rms_norm,
   rnn,
   rnn_pass,
   rotary_embedding,
   scaled_dot_product_attention,
+  selu,
   sigmoid,
   silu,
   sinusoidal_position,
   slice,
   softmax,
   softplus,
+  softsign,
   sum,
   swiglu,
   tanh,
