@@ -99,8 +99,9 @@ function draw(results: Result[]): void {
   const lastOf = ({ losses }: Result) => losses.values.at(-1)!;
   const ranked = results.toSorted((a, b) => lastOf(a) - lastOf(b));
   const curves = Object.fromEntries(ranked.map(({ name, losses }) => [name, losses]));
-  const { columns = 80, isTTY } = process.stdout;
-  print(chart(curves, { columns, colored: isTTY && process.stdout.hasColors(), logarithmic: true }));
+  const { columns, isTTY } = process.stdout;
+  const colored = isTTY && process.stdout.hasColors();
+  print(chart(curves, { columns: isTTY ? columns : 80, colored, logarithmic: true }));
 }
 
 function print(text: string): void {

@@ -21,7 +21,7 @@ import type { Dataset } from "../contract/wire/dataset.ts";
 import type { Services } from "./services.ts";
 
 /**
- * Makes a dataset of a table. If its owner already has a dataset of these bytes with this reading,
+ * Makes a dataset of what was read. If its owner already has a dataset of these bytes with this reading,
  * that record is kept.
  */
 export async function recordDataset(
@@ -34,7 +34,7 @@ export async function recordDataset(
   const id = `ds_${await store.newUlid()}`;
   return await files.exclusively(content.sha256, async () => {
     await draft.keep();
-    const recorded = await store.datasets.put(owner, { id, name, format: "csv", ...content }).catch(async (error) => {
+    const recorded = await store.datasets.put(owner, { id, name, ...content }).catch(async (error) => {
       await removeUnused({ store, files }, filesOf(content)).catch(() => undefined);
       throw error;
     });

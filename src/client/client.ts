@@ -55,7 +55,7 @@ export interface DatasetInput {
   readonly comment?: string;
   readonly missing_values?: readonly string[];
   /** The types of columns, by name. */
-  readonly columns?: Dataset["reading"]["columns"];
+  readonly columns?: NonNullable<Dataset["reading"]>["columns"];
 }
 
 export interface PageQuery {

@@ -3,11 +3,14 @@
  * refused.
  */
 import type { Reading } from "./reading.ts";
+import type { Dtype } from "./tensors/dtype.ts";
 
-export interface ColumnSummary {
+/** What the bytes of a dataset are. */
+export const formats = ["csv", "npy", "npz", "safetensors"] as const;
+export type DatasetFormat = (typeof formats)[number];
+
+interface ColumnFacts {
   readonly name: string;
-  /** A column without values is numeric. */
-  readonly type: "numeric" | "categorical" | "date" | "boolean";
   /** Cells without a value. */
   readonly missing: number;
   /**
@@ -35,6 +38,25 @@ export interface ColumnSummary {
   readonly reason: Reason | null;
 }
 
+export interface TableColumn extends ColumnFacts {
+  /** A column without values is numeric. */
+  readonly type: "numeric" | "categorical" | "date" | "boolean";
+}
+
+/**
+ * A column with an array in each row. `min` and `max` are those of all its numbers; `mean` is null
+ * unless a row is a single number. `classes` are the distinct numbers, if a row is a single number
+ * or a list of whole numbers.
+ */
+export interface TensorColumn extends ColumnFacts {
+  readonly type: "tensor";
+  readonly dtype: Dtype;
+  /** Of one row. */
+  readonly shape: readonly number[];
+}
+
+export type ColumnSummary = TableColumn | TensorColumn;
+
 export interface Reason {
   readonly line: number;
   readonly cell: string;
@@ -45,7 +67,8 @@ export interface Reason {
 export interface DatasetContent {
   readonly sha256: string;
   readonly bytes: number;
-  readonly reading: Reading;
+  /** Null if the bytes hold arrays, which can be read in one way only. */
+  readonly reading: Reading | null;
   readonly rows: number;
   readonly columns: ColumnSummary[];
 }
@@ -60,15 +83,19 @@ export interface StoredDataset extends DatasetContent {
   readonly columns_sha256: string | null;
 }
 
-/** A table that has just been read. */
+/** A dataset that has just been read. */
 export interface ReadContent extends StoredDataset {
+  readonly format: DatasetFormat;
   readonly columns_sha256: string;
 }
 
 /** The hashes that the files of a dataset are named by. */
 export type Named = Pick<StoredDataset, "sha256" | "columns_sha256">;
 
-/** The file of the bytes as they came. All readings and all owners share it. */
+/**
+ * The file of the bytes as they came, which all readings and all owners share. It has this name
+ * whatever the format, since the first datasets were tables.
+ */
 export function csvFile({ sha256 }: Pick<Named, "sha256">): string {
   return `${sha256}.csv`;
 }
@@ -110,7 +137,7 @@ export const MAX_CLASS_CHARACTERS_LISTED = 4 * 2 ** 20;
 export const MAX_NAME_CHARACTERS = 2 ** 20;
 
 /**
- * The bytes are not a CSV table. `line` counts the lines of the file from 1; for a row it is the
+ * The bytes are no dataset. `line` counts the lines of the file from 1; for a row it is the
  * line on which the row starts. Null: the fault is not on a single line.
  */
 export class InvalidDataset extends Error {
@@ -120,6 +147,9 @@ export class InvalidDataset extends Error {
     this.line = line;
   }
 }
+
+/** The bytes are of no format that is recognised, and must not be taken for a table. */
+export class UnrecognisedDataset extends Error {}
 
 export class DatasetTooLarge extends Error {
   readonly limitBytes: number;

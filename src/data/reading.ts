@@ -63,7 +63,7 @@ export const ALL_DETECTED: ReadingOptions = {
   columns: null,
 };
 
-/** The reading of a dataset whose record has none. */
+/** The reading of a table whose record has none. */
 export const FIRST_READING: Reading = {
   version: 1,
   separator: ",",
@@ -75,3 +75,6 @@ export const FIRST_READING: Reading = {
   missing_values: [],
   columns: {},
 };
+
+/** Stands for the reading of a file of arrays, which has none: nothing is declared or missing. */
+export const READING_OF_ARRAYS: Reading = { ...FIRST_READING, version: READER_VERSION, header: false };

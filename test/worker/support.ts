@@ -67,7 +67,7 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
   await files.prepare();
   const upload = async (body: Readable) => {
     const content = await ingest(files, body, 2 ** 24);
-    const dataset = { id: `ds_${ulid().toLowerCase()}`, name: null, format: "csv" as const, ...content };
+    const dataset = { id: `ds_${ulid().toLowerCase()}`, name: null, ...content };
     await store.datasets.put(OWNER, { ...dataset, columns: [...dataset.columns] } as never);
     return dataset.id;
   };

@@ -1,4 +1,5 @@
 /** Requests are checked against the zod schemas of their routes; responses are only written. */
+import type { IncomingMessage } from "node:http";
 import type { FastifyInstance, FastifyRequest, FastifySchemaCompiler } from "fastify";
 import type { z } from "zod";
 import { faulty, Problem } from "../../contract/errors.ts";
@@ -98,13 +99,17 @@ function nestingProblem(text: string): Problem | null {
 
 /**
  * Routes without a body ignore one: clients send a Content-Type with every POST, and some send a
- * body.
+ * body. `take` gets the bodies of other routes whose type has no parser; the default refuses them.
  */
-export function ignoreUnwantedBodies(app: FastifyInstance): void {
-  app.addContentTypeParser("*", (request, payload, done) => {
-    if (takesBody(request)) return done(wrongMediaType(request));
+export function ignoreUnwantedBodies(
+  app: FastifyInstance,
+  take: (payload: IncomingMessage, request: FastifyRequest) => unknown = (_, request) => {
+    throw wrongMediaType(request);
+  },
+): void {
+  app.addContentTypeParser("*", async (request: FastifyRequest, payload: IncomingMessage) => {
+    if (takesBody(request)) return take(payload, request);
     payload.resume();
-    done(null);
   });
 }
 

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Readable } from "node:stream";
 import { z } from "zod";
-import { DatasetLost } from "../../data/dataset.ts";
+import { DatasetLost, UnrecognisedDataset } from "../../data/dataset.ts";
 import { isGzip, packings, type Packing } from "../../data/table/unpack.ts";
 import { Problem } from "../../contract/errors.ts";
 import { DatasetId } from "../../contract/wire/common.ts";
@@ -16,11 +16,15 @@ import { bytes, json, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
 
 const GZIP = "application/gzip";
+const ARRAYS = "application/octet-stream";
 
 const params = z.object({ id: DatasetId });
 const missing = () => notFound("There is no such dataset.");
 
-/** What browsers and other programs call a CSV file, packed or not. The bytes tell what it is. */
+/**
+ * What browsers and other programs call a CSV file, packed or not. Files of arrays are recognised
+ * by their bytes, whatever they are called; under another type than these a table is not taken.
+ */
 const mediaTypes = [
   "text/csv",
   "application/csv",
@@ -37,8 +41,7 @@ export const datasets: Routes = async (app, { store, files, config }) => {
   const uploads = new Uploads(store);
   // A dataset is streamed to disk as it arrives, and nothing else is taken for one.
   app.removeAllContentTypeParsers();
-  ignoreUnwantedBodies(app);
-  app.addContentTypeParser(mediaTypes, (_request, payload, done) => done(null, payload));
+  ignoreUnwantedBodies(app, (payload) => payload);
   app.addHook("onRequest", async ({ method, raw: { headers } }) => {
     // Some programs give no type.
     if (method === "POST") headers["content-type"] ??= "application/octet-stream";
@@ -53,7 +56,7 @@ export const datasets: Routes = async (app, { store, files, config }) => {
         operationId: "createDataset",
         summary: "Upload a dataset",
         description:
-          "The body is the CSV file itself, streamed; it may be packed with gzip, or sent with a Content-Encoding. How it is read is found out, unless the query says it, and answered as `reading`. `Location` names the dataset.",
+          "The body is the file itself, streamed: a CSV table, or arrays as NPY, NPZ or safetensors, which are recognised whatever the Content-Type says. It may be packed with gzip, or sent with a Content-Encoding. How a table is read is found out, unless the query says it, and answered as `reading`. `Location` names the dataset.",
         consumes: mediaTypes,
         querystring: z.strictObject({
           name: z.string().min(1).max(128).optional().describe("What to call it. Ignored if these bytes are known."),
@@ -72,9 +75,14 @@ export const datasets: Routes = async (app, { store, files, config }) => {
       if (!(body instanceof Readable)) throw wrongMediaType(request);
       const asked = readingOptions(request.query, headers["content-type"]);
       const packing = packingOf(headers["content-encoding"]);
-      const draft = await uploads.during(request.owner, Number(headers["content-length"] ?? 0), (arrived) =>
-        files.receive(body, config.maxDatasetBytes, reply.caller(), arrived, asked, packing),
-      );
+      const mayBeTable = mediaTypes.includes(mediaTypeOf(headers["content-type"]));
+      const draft = await uploads
+        .during(request.owner, Number(headers["content-length"] ?? 0), (arrived) =>
+          files.receive(body, config.maxDatasetBytes, reply.caller(), arrived, asked, packing, mayBeTable),
+        )
+        .catch((error: unknown) => {
+          throw error instanceof UnrecognisedDataset ? wrongMediaType(request) : error;
+        });
       try {
         const name = request.query.name ?? null;
         const { record, created } = await recordDataset({ store, files }, request.owner, name, draft);
@@ -130,7 +138,7 @@ export const datasets: Routes = async (app, { store, files, config }) => {
         summary: "Read a dataset's bytes",
         params,
         response: {
-          200: bytes("text/csv", "The bytes as they were uploaded.", GZIP),
+          200: bytes("text/csv", "The bytes as they were uploaded.", GZIP, ARRAYS),
           ...problems("not_found"),
         },
       },
@@ -143,10 +151,10 @@ export const datasets: Routes = async (app, { store, files, config }) => {
       if (original === null) {
         // It may have been deleted meanwhile.
         if ((await store.datasets.get(owner, params.id)) === null) throw missing();
-        throw new DatasetLost("The CSV file of this dataset is missing on this machine.");
+        throw new DatasetLost("The file of this dataset is missing on this machine.");
       }
       return reply
-        .type(contentType(original.start, record.reading))
+        .type(contentType(original.start, record))
         .header("content-length", original.bytes)
         .header("etag", `"${record.sha256}"`)
         .send(original.checked(record.sha256));
@@ -179,8 +187,14 @@ export const datasets: Routes = async (app, { store, files, config }) => {
 };
 
 /** Of the bytes as they came, which may be packed. */
-function contentType(start: Buffer, { encoding }: Dataset["reading"]): string {
-  return isGzip(start) ? GZIP : `text/csv; charset=${encoding}`;
+function contentType(start: Buffer, { reading }: Dataset): string {
+  if (isGzip(start)) return GZIP;
+  return reading === null ? ARRAYS : `text/csv; charset=${reading.encoding}`;
+}
+
+/** Without its parameters, such as the charset. */
+function mediaTypeOf(contentType = ""): string {
+  return contentType.split(";", 1)[0].trim().toLowerCase();
 }
 
 /** Null: the body is as it is. Others were refused when the request came. */

@@ -7,7 +7,7 @@ import { DatasetLost, InvalidDataset } from "../../data/dataset.ts";
 import type { Measured } from "../../data/encode/encode.ts";
 import { measure } from "../../data/encode/encoding-cache.ts";
 import type { DataSpec } from "../../data/encode/encoding.ts";
-import type { TableSummary } from "../../data/encode/features.ts";
+import type { DatasetSummary } from "../../data/encode/features.ts";
 import type { DatasetFiles, Draft } from "../../data/files/dataset-files.ts";
 import { outlineOf } from "../../data/encode/outline.ts";
 import type { Caller } from "../../data/pool.ts";
@@ -37,7 +37,7 @@ export interface BroughtTable {
 
 /** The table of a spec, before anything is checked against it. */
 export interface Input {
-  readonly content: TableSummary;
+  readonly content: DatasetSummary;
   measure(data: DataSpec, targets: TargetKind): Promise<Measured>;
   readonly table: BroughtTable | null;
 }

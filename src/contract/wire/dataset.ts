@@ -1,41 +1,65 @@
 /** Datasets, their columns, and how their bytes were read. */
 import { z } from "zod";
+import { formats } from "../../data/dataset.ts";
 import { decimalMarks, declaredTypes, encodings, separators } from "../../data/reading.ts";
+import { dtypes } from "../../data/tensors/dtype.ts";
 import { Count, DatasetId, Sha256, Time, list } from "./common.ts";
 
 export { FIRST_READING } from "../../data/reading.ts";
 
-export const Column = z
+const facts = {
+  missing: Count.describe("Cells without a value."),
+  min: z.number().nullable(),
+  max: z.number().nullable(),
+  mean: z.number().nullable(),
+  classes: z
+    .array(z.string())
+    .nullable()
+    .describe("The distinct values in ascending order; null if there are more than 1,000."),
+  all_different: z
+    .boolean()
+    .describe(
+      "True if there are more than 20 values, all texts or integers, and more than 95 % of them differ. Such a column is not a default feature.",
+    ),
+  reason: z
+    .object({ line: Count, cell: z.string(), message: z.string() })
+    .nullable()
+    .describe(
+      "The cell that made the column categorical although others are numbers or dates, or that makes a column of numbers doubtful.",
+    ),
+};
+
+const TableColumn = z
   .object({
     name: z.string(),
     type: z
       .enum(["numeric", "categorical", "date", "boolean"])
       .describe("Numeric if every cell that is not missing is a decimal number."),
-    missing: Count.describe("Cells without a value."),
-    min: z.number().nullable(),
-    max: z.number().nullable(),
-    mean: z.number().nullable(),
-    classes: z
-      .array(z.string())
-      .nullable()
-      .describe("The distinct values in ascending order; null if there are more than 1,000."),
-    all_different: z
-      .boolean()
-      .describe(
-        "True if there are more than 20 values, all texts or integers, and more than 95 % of them differ. Such a column is not a default feature.",
-      ),
-    reason: z
-      .object({ line: Count, cell: z.string(), message: z.string() })
-      .nullable()
-      .describe(
-        "The cell that made the column categorical although others are numbers or dates, or that makes a column of numbers doubtful.",
-      ),
+    ...facts,
   })
   .meta({
-    id: "Column",
+    id: "TableColumn",
     description:
-      "A column of a dataset; `min`, `max` and `mean` are null if it is categorical or boolean. Those of dates are milliseconds since 1970-01-01T00:00:00Z.",
+      "A column of a table; `min`, `max` and `mean` are null if it is categorical or boolean. Those of dates are milliseconds since 1970-01-01T00:00:00Z.",
   });
+
+const TensorColumn = z
+  .object({
+    name: z.string(),
+    type: z.literal("tensor"),
+    dtype: z.enum(dtypes).describe("The type of the numbers in the file."),
+    shape: z.array(Count).readonly().describe("Of one row: without the first dimension, which counts the rows."),
+    ...facts,
+  })
+  .meta({
+    id: "TensorColumn",
+    description:
+      "A column with an array in each row. `min` and `max` are those of all its numbers. `mean` is null unless the shape is []. `classes` are listed for the shape [], and for whole numbers of the shape [n].",
+  });
+
+export const Column = z
+  .discriminatedUnion("type", [TableColumn, TensorColumn])
+  .meta({ id: "Column", description: "A column of a dataset." });
 export type Column = z.infer<typeof Column>;
 
 const ReadingSchema = z
@@ -61,10 +85,10 @@ export const Dataset = z
   .object({
     id: DatasetId,
     name: z.string().nullable(),
-    format: z.literal("csv"),
+    format: z.enum(formats).describe("What the bytes are, packed with gzip or not."),
     sha256: Sha256,
     bytes: Count,
-    reading: ReadingSchema,
+    reading: ReadingSchema.nullable().describe("Null unless it is a table."),
     columns_sha256: Sha256.nullable().describe(
       "SHA-256 of the columns that this reading made of the bytes; null if an earlier version recorded the dataset.",
     ),
@@ -72,7 +96,7 @@ export const Dataset = z
     created_at: Time,
     columns: z.array(Column),
   })
-  .meta({ id: "Dataset", description: "An uploaded table, known by its content." });
+  .meta({ id: "Dataset", description: "An uploaded table or file of arrays, known by its content." });
 export type Dataset = z.infer<typeof Dataset>;
 
 export const DatasetList = list("Dataset", Dataset);

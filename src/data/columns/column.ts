@@ -1,6 +1,7 @@
 /** A typed column: its values, and the summary that describes them. */
 import { areAllDifferent, areIntegers } from "./distinct.ts";
-import { MAX_CLASSES, MAX_CLASS_LENGTH, type ColumnSummary } from "../dataset.ts";
+import { MAX_CLASSES, MAX_CLASS_LENGTH, type ColumnSummary, type TableColumn, type TensorColumn } from "../dataset.ts";
+import type { TensorValues } from "../tensors/elements.ts";
 
 /** The code of a missing cell. */
 export const MISSING_CODE = 0xffff;
@@ -13,9 +14,12 @@ export const MISSING_CODE = 0xffff;
 export type ColumnValues = Float64Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | null;
 
 export interface Column {
-  readonly summary: ColumnSummary;
+  readonly summary: TableColumn;
   readonly values: ColumnValues;
 }
+
+/** A column of any dataset. */
+export type AnyColumn = Column | { readonly summary: TensorColumn; readonly values: TensorValues };
 
 /** Whether the values of such a column are doubles, and not codes. */
 export function holdsDoubles({ type }: Pick<ColumnSummary, "type">): boolean {

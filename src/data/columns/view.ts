@@ -7,7 +7,7 @@
  */
 import { MissingCells } from "./cell-word.ts";
 import { MISSING_CODE, tabulated, type ColumnValues } from "./column.ts";
-import type { ColumnSummary } from "../dataset.ts";
+import type { ColumnSummary, TableColumn } from "../dataset.ts";
 import type { DeclaredType, Reading } from "../reading.ts";
 import { TypedColumn } from "./typed-column.ts";
 
@@ -29,8 +29,10 @@ type ReadingOfClasses = Pick<Reading, "decimal" | "decimal_proved" | "missing_va
  */
 export function viewColumn(summary: ColumnSummary, type: DeclaredType, reading: ReadingOfClasses): Viewed {
   if (type === "ignore" || type === summary.type) return { summary, convert: (recorded) => recorded };
-  if (type === "text")
+  if (type === "text" && summary.type !== "tensor")
     return { summary: { ...undescribed(summary), type: "categorical", classes: null }, convert: () => null };
+  if (summary.type === "tensor")
+    return { fault: `is ${type}, but each row of the column is an array, which has no other type` };
   const { name, classes } = summary;
   if (classes === null) {
     if (type === "categorical") return { fault: "is categorical, but the column has too many values to be classes" };
@@ -62,7 +64,7 @@ export function viewColumn(summary: ColumnSummary, type: DeclaredType, reading: 
 /** Classes stand on no line. */
 const NO_LINE = 0;
 
-function undescribed(summary: ColumnSummary): ColumnSummary {
+function undescribed(summary: TableColumn): TableColumn {
   return { ...summary, min: null, max: null, mean: null, reason: null };
 }
 

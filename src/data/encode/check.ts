@@ -12,7 +12,7 @@ import {
   type Reason,
 } from "../dataset.ts";
 import type { DataSizes, DataSpec, SplitRule } from "./encoding.ts";
-import { declaredType, featuresOf, type TableSummary } from "./features.ts";
+import { declaredType, featuresOf, type DatasetSummary, type TableSummary } from "./features.ts";
 import { sideCounts } from "./split.ts";
 import { viewTable } from "./viewed-file.ts";
 
@@ -28,8 +28,11 @@ const MAX_MAGNITUDE = 1e150;
 const MAX_FLOAT32 = 3.4028234663852886e38;
 
 /** The table with the types that the spec declares, and the faults of these types. */
-export function viewedTable(table: TableSummary, { columns }: DataSpec): { table: TableSummary; faults: DataFault[] } {
-  const { table: viewed, faults } = viewTable(table, columns);
+export function viewedTable(
+  dataset: DatasetSummary,
+  { columns }: DataSpec,
+): { table: TableSummary; faults: DataFault[] } {
+  const { table: viewed, faults } = viewTable(dataset, columns);
   const at = (column: string) => `/data/columns/${column.replaceAll("~", "~0").replaceAll("/", "~1")}`;
   return { table: viewed, faults: faults.map(({ column, message }) => ({ pointer: at(column), message })) };
 }

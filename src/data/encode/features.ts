@@ -8,10 +8,16 @@
  */
 import type { ColumnSummary, DatasetContent } from "../dataset.ts";
 import type { DataSpec, SplitRule } from "./encoding.ts";
-import type { DeclaredType } from "../reading.ts";
+import type { DeclaredType, Reading } from "../reading.ts";
 
-/** What is known of a table without its rows. */
-export type TableSummary = Pick<DatasetContent, "rows" | "columns" | "reading">;
+/** What is known of a dataset without its rows. */
+export type DatasetSummary = Pick<DatasetContent, "rows" | "columns" | "reading">;
+
+/**
+ * The same as jobs look at it: a tensor column with one number in a row is a numeric column, and
+ * arrays have a reading too (`READING_OF_ARRAYS`).
+ */
+export type TableSummary = Omit<DatasetSummary, "reading"> & { readonly reading: Reading };
 
 /** Why a column is not a default feature. */
 export type LeftOut = "used" | "excluded" | "ignore" | "text" | "all_different";

@@ -5,9 +5,11 @@
 import { booleanOf } from "../columns/cell-word.ts";
 import { ColumnFile } from "../files/column-file.ts";
 import { holdsDoubles, MISSING_CODE, missingTest, type ColumnValues } from "../columns/column.ts";
-import type { DatasetContent } from "../dataset.ts";
+import type { ColumnSummary } from "../dataset.ts";
 import type { DataSpec } from "./encoding.ts";
-import type { TableSummary } from "./features.ts";
+import { READING_OF_ARRAYS } from "../reading.ts";
+import type { TensorValues } from "../tensors/elements.ts";
+import type { DatasetSummary, TableSummary } from "./features.ts";
 import { viewColumn, type ColumnView } from "../columns/view.ts";
 
 type Views = DataSpec["columns"];
@@ -22,8 +24,9 @@ export interface ViewFault {
  * The summary of the table with the declared types, and the faults of these types. It does not
  * count the cells that a view makes missing; `ViewedFile` does.
  */
-export function viewTable<T extends TableSummary>(table: T, views: Views): { table: T; faults: ViewFault[] } {
+export function viewTable(dataset: DatasetSummary, views: Views): { table: TableSummary; faults: ViewFault[] } {
   const names = Object.keys(views);
+  const table = tableOf(dataset);
   if (names.length === 0) return { table, faults: [] };
   const faults: ViewFault[] = [];
   const columns = table.columns.map((column) => {
@@ -39,14 +42,25 @@ export function viewTable<T extends TableSummary>(table: T, views: Views): { tab
   return { table: { ...table, columns }, faults };
 }
 
+/** The summary of a dataset as jobs look at it. */
+export function tableOf({ rows, columns, reading }: DatasetSummary): TableSummary {
+  return { rows, columns: columns.map(asNumeric), reading: reading ?? READING_OF_ARRAYS };
+}
+
+function asNumeric(column: ColumnSummary): ColumnSummary {
+  if (column.type !== "tensor" || column.shape.length > 0) return column;
+  const { dtype: _, shape: __, ...facts } = column;
+  return { ...facts, type: "numeric" };
+}
+
 export class ViewedFile {
   /** It has the number of missing cells of every column. */
-  readonly content: DatasetContent;
+  readonly content: TableSummary;
   readonly #file: ColumnFile;
   readonly #converted: ReadonlyMap<number, Convert>;
   readonly #indices: ReadonlyMap<string, number>;
 
-  private constructor(file: ColumnFile, content: DatasetContent, converted: ReadonlyMap<number, Convert>) {
+  private constructor(file: ColumnFile, content: TableSummary, converted: ReadonlyMap<number, Convert>) {
     this.#file = file;
     this.content = content;
     this.#converted = converted;
@@ -62,17 +76,18 @@ export class ViewedFile {
   }
 
   static async #of(file: ColumnFile, views: Views): Promise<ViewedFile> {
-    const columns = [...file.content.columns];
+    const { rows, columns: known, reading } = tableOf(file.content);
+    const columns = [...known];
     const converted = new Map<number, Convert>();
     for (const [index, column] of columns.entries()) {
       if (!Object.hasOwn(views, column.name)) continue;
-      const viewed = viewColumn(column, views[column.name], file.content.reading);
+      const viewed = viewColumn(column, views[column.name], reading);
       if ("fault" in viewed) throw new Error(`The dataset does not fit the spec: ${viewed.fault}.`);
       converted.set(index, viewed.convert);
       const values = viewed.convert(await recordedValues(file, index));
       columns[index] = { ...viewed.summary, missing: values === null ? column.missing : missingIn(values) };
     }
-    return new ViewedFile(file, { ...file.content, columns }, converted);
+    return new ViewedFile(file, { rows, columns, reading }, converted);
   }
 
   /** The number of the column with this name. */
@@ -90,6 +105,11 @@ export class ViewedFile {
     return Float64Array.from(values, (code) => (code === MISSING_CODE ? Number.NaN : truth[code]));
   }
 
+  /** Of a tensor column: the elements of all rows. */
+  async elements(index: number): Promise<TensorValues> {
+    return await this.#file.elements(index);
+  }
+
   async codes(index: number): Promise<Uint16Array> {
     return (await this.values(index)) as Uint16Array;
   }
@@ -103,7 +123,9 @@ export class ViewedFile {
 }
 
 async function recordedValues(file: ColumnFile, index: number): Promise<NonNullable<ColumnValues>> {
-  const values = holdsDoubles(file.content.columns[index]) ? file.numbers(index) : file.codes(index);
+  const column = file.content.columns[index];
+  if (column.type === "tensor") return Float64Array.from(await file.elements(index));
+  const values = holdsDoubles(column) ? file.numbers(index) : file.codes(index);
   return (await values) as NonNullable<ColumnValues>;
 }
 

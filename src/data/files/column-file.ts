@@ -9,8 +9,10 @@
  *              "sha256": [of each column's bytes]}
  *   columns   in the order of the header. Numeric: one double per row, NaN for a missing cell.
  *             Date: the same, in milliseconds since 1970-01-01T00:00:00Z. Categorical and boolean:
- *             one 16-bit index into `classes` per row, 0xffff for a missing cell, padded to a
- *             multiple of 8; nothing if the column has no classes
+ *             one 16-bit index into `classes` per row, 0xffff for a missing cell; nothing if the
+ *             column has no classes. Tensor: the elements of all rows, row-major, in the type in
+ *             which their dtype is kept (tensors/elements.ts). Each column is padded to a multiple
+ *             of 8
  *
  * The header gives the place of each column. Numbers are little-endian, as on every processor that
  * this runs on.
@@ -28,8 +30,10 @@
 import { createHash, type Hash } from "node:crypto";
 import { open, writeFile, type FileHandle } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
-import type { ColumnSummary, DatasetContent, StoredDataset } from "../dataset.ts";
-import { holdsDoubles, type Column } from "../columns/column.ts";
+import type { ColumnSummary, DatasetContent, StoredDataset, TensorColumn } from "../dataset.ts";
+import { holdsDoubles, type AnyColumn } from "../columns/column.ts";
+import { keptBytes, keptValues, type TensorValues } from "../tensors/elements.ts";
+import { size } from "../../engine/member/shape.ts";
 import { DamagedFile } from "./disk.ts";
 
 const FORMAT = "rappel-columns-2";
@@ -43,7 +47,7 @@ const HEADER_AT = 8 + HASH_BYTES;
 export async function writeColumnFile(
   path: string,
   content: DatasetContent,
-  columns: readonly Column[],
+  columns: readonly AnyColumn[],
 ): Promise<string> {
   const hash = createHash("sha256");
   await writeFile(path, through(hash, blocks(content, columns)), { flag: "wx", flush: true });
@@ -57,7 +61,7 @@ function* through(hash: Hash, blocks: Iterable<Uint8Array>): Generator<Uint8Arra
   }
 }
 
-function* blocks(content: DatasetContent, columns: readonly Column[]): Generator<Uint8Array> {
+function* blocks(content: DatasetContent, columns: readonly AnyColumn[]): Generator<Uint8Array> {
   const sha256 = columns.map(({ values }) => sha256Of(values === null ? new Uint8Array() : bytesOf(values)));
   const unexplained = content.columns.map((column) => ({ ...column, reason: null }));
   const json = Buffer.from(JSON.stringify({ format: FORMAT, content: { ...content, columns: unexplained }, sha256 }));
@@ -73,7 +77,7 @@ function* blocks(content: DatasetContent, columns: readonly Column[]): Generator
   }
 }
 
-function bytesOf(values: NonNullable<Column["values"]>): Uint8Array {
+function bytesOf(values: NonNullable<AnyColumn["values"]>): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
@@ -181,6 +185,12 @@ export class ColumnFile {
     return new Uint16Array(await this.#read(index));
   }
 
+  /** Of a tensor column. */
+  async elements(index: number): Promise<TensorValues> {
+    const { dtype } = this.content.columns[index] as TensorColumn;
+    return keptValues(dtype, await this.#read(index));
+  }
+
   async #read(index: number): Promise<ArrayBuffer> {
     const { content } = this;
     const bytes = await read(this.#file, this.#offsets[index], content.rows * cellBytes(content.columns[index]));
@@ -200,6 +210,7 @@ function offsets({ rows, columns }: DatasetContent, start: number): number[] {
 }
 
 function cellBytes(summary: ColumnSummary): number {
+  if (summary.type === "tensor") return size(summary.shape) * keptBytes(summary.dtype);
   if (holdsDoubles(summary)) return 8;
   return summary.classes === null ? 0 : 2;
 }

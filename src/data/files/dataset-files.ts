@@ -40,7 +40,9 @@ import {
   type Named,
   type ReadContent,
   type StoredDataset,
+  UnrecognisedDataset,
 } from "../dataset.ts";
+import type { IngestInput } from "../ingest.ts";
 import { OpenFile } from "./open-file.ts";
 import { thisProcess, runInHelper, type Caller } from "../pool.ts";
 import { ALL_DETECTED, type Reading, type ReadingOptions } from "../reading.ts";
@@ -127,10 +129,10 @@ export class DatasetFiles {
   }
 
   /**
-   * Reads a CSV file as asked, after undoing `packing`. `arrived` gets the number of bytes so far.
+   * Reads a file, after undoing `packing`: arrays, or a table, as asked. `arrived` gets the number of bytes so far.
    * If it throws, or the limit is reached, the rest of the body stays unread, so that the sender
    * can still be answered. The limit and `arrived` count unpacked bytes.
-   * @throws InvalidDataset, DatasetTooLarge, what `arrived` throws, or the error of a body that is
+   * @throws InvalidDataset, UnrecognisedDataset, DatasetTooLarge, what `arrived` throws, or the error of a body that is
    * cut off. Nothing is left on disk then.
    */
   receive(
@@ -140,11 +142,12 @@ export class DatasetFiles {
     arrived?: Arrived,
     asked: ReadingOptions | Reading = ALL_DETECTED,
     packing: Packing | null = null,
+    mayBeTable = true,
   ): Promise<Draft> {
     const sent: AsyncIterable<Buffer> = body.iterator({ destroyOnReturn: false });
     const chunks = atMost(packing === null ? sent : unpack(sent, packing), limitBytes, arrived);
     const write = (csv: string) => writeFile(csv, chunks, { flag: "wx", flush: true });
-    return this.#draft(caller, write, asked, limitBytes);
+    return this.#draft(caller, write, { asked, mayBeTable, limitBytes });
   }
 
   /**
@@ -154,14 +157,13 @@ export class DatasetFiles {
   draft(source: Source, caller = thisProcess): Promise<Draft> {
     // As text: to copy its rows one by one to the thread would take ten times as long.
     const write = (csv: string) => runInHelper("writeSource", { source: JSON.stringify(source), csv }, caller);
-    return this.#draft(caller, write, SOURCE_READING);
+    return this.#draft(caller, write, { asked: SOURCE_READING });
   }
 
   async #draft(
     caller: Caller,
     write: (csv: string) => Promise<void>,
-    asked: ReadingOptions | Reading,
-    limitBytes = Infinity,
+    { asked, mayBeTable = true, limitBytes = Infinity }: Pick<IngestInput, "asked"> & Partial<IngestInput>,
   ): Promise<Draft> {
     const temporary = join(this.#directory, `upload-${randomUUID()}`);
     const [csv, columnsPath] = [`${temporary}.csv`, `${temporary}.columns`];
@@ -170,7 +172,8 @@ export class DatasetFiles {
     };
     try {
       await write(csv);
-      const result = await runInHelper("ingest", { csv, columns: columnsPath, asked, limitBytes }, caller);
+      const result = await runInHelper("ingest", { csv, columns: columnsPath, asked, mayBeTable, limitBytes }, caller);
+      if ("unrecognised" in result) throw new UnrecognisedDataset();
       if ("refused" in result) throw new InvalidDataset(result.refused.message, result.refused.line);
       if ("tooLarge" in result) throw new DatasetTooLarge(result.tooLarge.limitBytes);
       const { content } = result;
@@ -286,7 +289,9 @@ export class DatasetFiles {
     const missing = new DatasetLost(`${why} The CSV file to make it again from is missing.`);
     if (!(await this.#isThere(csvFile(dataset)))) throw missing;
     const csv = this.#path(csvFile(dataset));
-    const ingested = runInHelper("ingest", { csv, columns, asked: dataset.reading, limitBytes: Infinity }, thisProcess);
+    const asked = dataset.reading ?? ALL_DETECTED;
+    const input = { csv, columns, asked, mayBeTable: dataset.reading !== null, limitBytes: Infinity };
+    const ingested = runInHelper("ingest", input, thisProcess);
     const result = await ingested.catch((error: NodeJS.ErrnoException) => {
       throw error.code === "ENOENT" ? missing : error;
     });

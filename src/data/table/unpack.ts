@@ -46,7 +46,7 @@ export async function* tableBytes(path: string): AsyncGenerator<Buffer> {
   yield* (await isGzipFile(path)) ? unpack(stored, "gzip") : stored;
 }
 
-async function isGzipFile(path: string): Promise<boolean> {
+export async function isGzipFile(path: string): Promise<boolean> {
   const file = await open(path);
   try {
     return isGzip((await file.read(Buffer.alloc(2), 0, 2, 0)).buffer);

@@ -14,7 +14,7 @@ const MiB = 2 ** 20;
 async function resolve(body: unknown, { text = csv, maxMemoryBytes = 64 * MiB, maxStateBytes = 8 * MiB } = {}) {
   const { files } = await datasetFiles();
   const content = await ingest(files, Readable.from([text]), LIMIT_BYTES);
-  const record: Dataset = { id, name: null, format: "csv", created_at: "2026-11-22T00:00:00.000Z", ...content };
+  const record: Dataset = { id, name: null, created_at: "2026-11-22T00:00:00.000Z", ...content };
   const dataset = async (wanted: string) => (wanted === id ? record : null);
   return resolveSpec(body, { dataset, files, maxMemoryBytes, maxStateBytes, webhookFaults: () => [] });
 }

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
 import { checkData, checkSizes } from "../../../src/data/encode/check.ts";
-import type { ColumnSummary } from "../../../src/data/dataset.ts";
+import type { TableColumn } from "../../../src/data/dataset.ts";
 import type { DataSpec } from "../../../src/data/encode/encoding.ts";
 import { FIRST_READING } from "../../../src/data/reading.ts";
 import { dataSpec } from "../support.ts";
 
-const numeric = (name: string, given: Partial<ColumnSummary> = {}): ColumnSummary => ({
+const numeric = (name: string, given: Partial<TableColumn> = {}): TableColumn => ({
   name,
   type: "numeric",
   missing: 0,
@@ -17,7 +17,7 @@ const numeric = (name: string, given: Partial<ColumnSummary> = {}): ColumnSummar
   reason: null,
   ...given,
 });
-const categorical = (name: string, given: Partial<ColumnSummary> = {}): ColumnSummary => ({
+const categorical = (name: string, given: Partial<TableColumn> = {}): TableColumn => ({
   name,
   type: "categorical",
   missing: 0,
@@ -29,7 +29,7 @@ const categorical = (name: string, given: Partial<ColumnSummary> = {}): ColumnSu
   reason: null,
   ...given,
 });
-const table = (...columns: ColumnSummary[]) => ({ rows: 10, columns, reading: FIRST_READING });
+const table = (...columns: TableColumn[]) => ({ rows: 10, columns, reading: FIRST_READING });
 
 test("a spec that fits has no faults", () => {
   const fitting = table(numeric("x"), categorical("k"), numeric("y"));

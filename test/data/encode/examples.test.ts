@@ -17,7 +17,6 @@ async function example(spec: string, table: string | null) {
     ...content,
     id: DATASET_ID,
     name: null,
-    format: "csv" as const,
     created_at: "2026-01-01T00:00:00.000Z",
   };
   const body = JSON.parse(await readFile(`examples/${spec}.json`, "utf8"));

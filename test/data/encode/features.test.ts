@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
 import { checkData, viewedTable } from "../../../src/data/encode/check.ts";
-import type { ColumnSummary } from "../../../src/data/dataset.ts";
+import type { TableColumn } from "../../../src/data/dataset.ts";
 import type { DataSpec } from "../../../src/data/encode/encoding.ts";
 import { featuresOf, type TableSummary } from "../../../src/data/encode/features.ts";
 import { FIRST_READING, type Reading } from "../../../src/data/reading.ts";
 import { dataWarnings } from "../../../src/data/encode/warn.ts";
 import { dataSpec } from "../support.ts";
 
-const column = (name: string, given: Partial<ColumnSummary> = {}): ColumnSummary => ({
+const column = (name: string, given: Partial<TableColumn> = {}): TableColumn => ({
   name,
   type: "numeric",
   missing: 0,
@@ -19,11 +19,11 @@ const column = (name: string, given: Partial<ColumnSummary> = {}): ColumnSummary
   reason: null,
   ...given,
 });
-const categorical = (name: string, given: Partial<ColumnSummary> = {}) =>
+const categorical = (name: string, given: Partial<TableColumn> = {}) =>
   column(name, { type: "categorical", min: null, max: null, mean: null, classes: ["a", "b"], ...given });
 
 const reading: Reading = { ...FIRST_READING, version: 2, missing_values: null };
-const tableOf = (columns: ColumnSummary[], types: Reading["columns"] = {}): TableSummary => ({
+const tableOf = (columns: TableColumn[], types: Reading["columns"] = {}): TableSummary => ({
   rows: 30,
   columns,
   reading: { ...reading, columns: types },
@@ -74,7 +74,7 @@ test("columns are seen as another type, or it is said why not", () => {
   const table = tableOf([column("x"), categorical("a/b~c"), categorical("n", { classes: null }), column("y")]);
   const seen = (columns: DataSpec["columns"]) => viewedTable(table, dataSpec({ columns }));
   expect(seen({ x: "categorical" }).table.columns[0]).toMatchObject({ type: "categorical", classes: ["0", "1", "2"] });
-  expect(seen({}).table).toBe(table);
+  expect(seen({}).table).toEqual(table);
   expect(seen({ nothing: "date", "a/b~c": "numeric", n: "categorical" }).faults.map(({ pointer }) => pointer)).toEqual([
     "/data/columns/a~1b~0c",
     "/data/columns/nothing",

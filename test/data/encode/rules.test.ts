@@ -3,6 +3,7 @@ import { checkData } from "../../../src/data/encode/check.ts";
 import type { DataSpec, SplitRule } from "../../../src/data/encode/encoding.ts";
 import { drawRows, sideCounts, splitRows } from "../../../src/data/encode/split.ts";
 import { ViewedFile } from "../../../src/data/encode/viewed-file.ts";
+import { tableOf } from "../../../src/data/encode/viewed-file.ts";
 import { dataset, dataSpec } from "../support.ts";
 
 type Table = Record<string, readonly (string | number)[]>;
@@ -172,7 +173,7 @@ test("of two groups one trains and one validates, however large they are", async
 test("a group or a stratum that cannot be is a fault", async () => {
   const { content } = await dataset("g,k,y,label\n1,a,0.5,cat\n,a,1.5,dog\n2,b,2.5,cat\n");
   const faults = (rule: SplitRule, target = "y", targets: "class" | "value" = "value") =>
-    checkData(content, dataSpec({ target, features: ["k"], validation: rule, test: rule }), targets).map(
+    checkData(tableOf(content), dataSpec({ target, features: ["k"], validation: rule, test: rule }), targets).map(
       ({ pointer, message }) => `${pointer} ${message}`,
     );
   const group = (name: string) => ({ group: name, fraction: 0.5, seed: 0 });

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { checkData, viewedTable } from "../../../src/data/encode/check.ts";
 import { encode, measure } from "../../../src/data/encode/encoding-cache.ts";
 import type { DataSpec, Preprocess } from "../../../src/data/encode/encoding.ts";
+import { tableOf } from "../../../src/data/encode/viewed-file.ts";
 import { dataset, dataSpec, encoded, rowsOf } from "../support.ts";
 
 const plain = (given: Partial<DataSpec> = {}, preprocess: Partial<Preprocess> = {}) =>
@@ -96,7 +97,7 @@ test("rows marked with true validate", async () => {
 test("a date is no target", async () => {
   const { content } = await dataset("x,y\n1,2024-01-01\n2,2024-01-02\n");
   for (const targets of ["class", "value", "probability"] as const)
-    expect(checkData(content, dataSpec(), targets)).toEqual([
+    expect(checkData(tableOf(content), dataSpec(), targets)).toEqual([
       { pointer: "/data/target", message: 'names "y", which holds dates, but a target must be a number or a class' },
     ]);
 });

@@ -14,6 +14,7 @@ import {
   filesOf,
   InvalidDataset,
   type StoredDataset,
+  type TableColumn,
 } from "../../../src/data/dataset.ts";
 import { READER_VERSION } from "../../../src/data/reading.ts";
 import { datasetFiles, LIMIT_BYTES } from "../support.ts";
@@ -35,7 +36,8 @@ test("keeps the bytes and the columns, each under their hash", async () => {
   const { files, onDisk } = await datasetFiles();
   const csv = "x,y\r\n1,a\r\n2.5,\r\n";
   const stored = await ingest(files, body(csv), LIMIT_BYTES);
-  const { columns_sha256, ...content } = stored;
+  const { columns_sha256, format, ...content } = stored;
+  expect(format).toBe("csv");
   expect(content).toEqual({
     sha256: sha256Of(csv),
     bytes: csv.length,
@@ -88,7 +90,7 @@ test("a dataset has the same hash whatever words explain its columns", async () 
   const content = await ingest(files, body("x\nabc\n1\n"), LIMIT_BYTES);
   expect(content.columns[0].reason).not.toBeNull();
   const worded = { ...content, columns: [{ ...content.columns[0], reason }] };
-  const column = { summary: worded.columns[0], values: new Uint16Array([1, 0]) };
+  const column = { summary: worded.columns[0] as TableColumn, values: new Uint16Array([1, 0]) };
   const hashes = [content, worded].map((each, i) => writeColumnFile(join(directory, String(i)), each, [column]));
   expect(await hashes[0]).toBe(await hashes[1]);
 });

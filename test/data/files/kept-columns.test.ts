@@ -126,7 +126,7 @@ describe("columns", () => {
 
   /** As an earlier version recorded it, with another second column. */
   function old(kept: StoredDataset, change: Partial<StoredDataset["columns"][number]>): StoredDataset {
-    const columns = kept.columns.map((column, i) => (i === 1 ? { ...column, ...change } : column));
+    const columns = kept.columns.map((column, i) => (i === 1 ? ({ ...column, ...change } as typeof column) : column));
     return { ...kept, columns, columns_sha256: null };
   }
 

@@ -1,0 +1,73 @@
+/** From an array of a file to a column of a dataset. */
+import { numericColumn, type AnyColumn } from "../columns/column.ts";
+import { InvalidDataset, MAX_CLASSES, type TensorColumn } from "../dataset.ts";
+import { isInteger, keptOf, type RawArray, type TensorValues } from "./elements.ts";
+
+export const MAX_ARRAYS = 64;
+const MAX_DIMENSIONS = 8;
+const MAX_NAME_LENGTH = 256;
+
+/** @throws InvalidDataset */
+export function assertCount(arrays: number): void {
+  if (arrays === 0) throw new InvalidDataset("The file holds no array.", null);
+  if (arrays > MAX_ARRAYS)
+    throw new InvalidDataset(`The file holds ${arrays} arrays; a dataset may have ${MAX_ARRAYS}.`, null);
+}
+
+/**
+ * The first dimension counts the rows. Its elements are kept as they come out of the file.
+ * @throws InvalidDataset
+ */
+export function tensorColumn(array: RawArray): { column: AnyColumn; rows: number } {
+  assertFits(array);
+  const { name, dtype } = array;
+  const [rows, ...shape] = array.shape;
+  const values = keptOf(array);
+  if (shape.length === 0) {
+    const { summary } = numericColumn(name, 0, Float64Array.from(values));
+    return { column: { summary: { ...summary, type: "tensor", dtype, shape }, values }, rows };
+  }
+  const summary: TensorColumn = {
+    name,
+    type: "tensor",
+    missing: 0,
+    ...rangeOf(values),
+    mean: null,
+    // A row of whole numbers may be a row of classes.
+    classes: shape.length === 1 && isInteger(dtype) ? classesOf(values) : null,
+    all_different: false,
+    reason: null,
+    dtype,
+    shape,
+  };
+  return { column: { summary, values }, rows };
+}
+
+function assertFits({ name, shape }: RawArray): void {
+  const fault = (message: string) => new InvalidDataset(`The array ${JSON.stringify(name)} ${message}`, null);
+  if (name === "") throw new InvalidDataset("An array has no name. Give it one.", null);
+  if (name.length > MAX_NAME_LENGTH) throw fault(`has a name of more than ${MAX_NAME_LENGTH} characters: shorten it.`);
+  if (shape.length === 0) throw fault("is a single number. Its first dimension must count the rows.");
+  if (shape.length > MAX_DIMENSIONS)
+    throw fault(`has ${shape.length} dimensions; it may have ${MAX_DIMENSIONS}. Reshape it.`);
+  if (shape.includes(0)) throw fault(`has the shape [${shape.join(", ")}], so it holds nothing.`);
+}
+
+function rangeOf(values: TensorValues): { min: number; max: number } {
+  let min = Infinity;
+  let max = -Infinity;
+  for (const value of values) {
+    if (value < min) min = value;
+    if (value > max) max = value;
+  }
+  return { min, max };
+}
+
+function classesOf(values: TensorValues): string[] | null {
+  const distinct = new Set<number>();
+  for (const value of values) {
+    distinct.add(value);
+    if (distinct.size > MAX_CLASSES) return null;
+  }
+  return Array.from(Float64Array.from(distinct).sort(), String);
+}
