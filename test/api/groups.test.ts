@@ -136,7 +136,10 @@ describe("is refused", () => {
     ],
     [
       "a base rate that the schedule does not heed",
-      [{ parameters: "*.bias", lr: 0.1 }],
+      [
+        { parameters: "*.bias", lr: 0.1 },
+        { parameters: "*.weight", lr_scale: 2, weight_decay: 0.1 },
+      ],
       { schedule: { type: "one_cycle", max_lr: 0.1, total_steps: 12 } },
       [["/parameter_groups/0/lr", /^must be null: the schedule one_cycle has its own rates/]],
     ],

@@ -76,3 +76,14 @@ test("a job that diverges fails with the cause, which is also in its diagnosis",
   expect(findings[0]).toMatchObject({ message: job.error!.message, remedy: job.error!.suggestion });
   expect(summary).toContain("Lower lr (now 1e30)");
 });
+
+test("a worker runs as many new jobs at once as it may, though none has a checkpoint yet", async () => {
+  await place.startWorker({ JOBS: "2" });
+  const long = { training: { epochs: 100_000, batch_size: 8, seed: 1 }, checkpoint: { every_seconds: null } };
+  // The other worker takes one.
+  const ids = [await place.post(long), await place.post(long), await place.post(long)];
+  for (const id of ids) await place.until(id, ({ status }) => status === "running");
+  const jobs = await Promise.all(ids.map((id) => place.get(id)));
+  expect(jobs.map(({ status }) => status)).toEqual(["running", "running", "running"]);
+  for (const id of ids) await place.store.jobs.cancel(OWNER, id);
+});

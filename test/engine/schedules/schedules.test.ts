@@ -6,7 +6,7 @@ import type { ScheduleState } from "../../../src/engine/schedules/schedule.ts";
 import { schedules } from "../../../src/engine/schedules/registry.generated.ts";
 import { translate } from "../../conformance/names.ts";
 import { Bench } from "../../support/kernels.ts";
-import type { Schedule } from "../../../src/engine/settings.ts";
+import type { Member, Schedule } from "../../../src/engine/settings.ts";
 
 const { kernels } = new Bench(0);
 
@@ -221,6 +221,9 @@ describe("options that do not go together are named", () => {
   const faults = (type: string, options: Record<string, unknown>) =>
     checkSchedule(withDefaults(schedules[type], options), null).map(({ option }) => option);
   const part = withDefaults(schedules.exponential);
+  const cosine = (eta_min: number) => withDefaults(schedules.cosine_annealing, { t_max: 5, eta_min });
+  const restarts = (eta_min: number) => withDefaults(schedules.cosine_annealing_warm_restarts, { t_0: 5, eta_min });
+  const inTurn = (...schedulers: Member[]) => withDefaults(schedules.sequential, { schedulers, milestones: [5] });
 
   it.each<[string, Record<string, unknown>, string[]]>([
     ["one_cycle", { max_lr: 1, three_phase: true, pct_start: 0.5 }, []],
@@ -240,6 +243,12 @@ describe("options that do not go together are named", () => {
     ["chained", { schedulers: [part, part] }, []],
     ["chained", { schedulers: [part, withDefaults(schedules.one_cycle, { max_lr: 1 })] }, ["schedulers/1"]],
     ["chained", { schedulers: [part, withDefaults(schedules.reduce_on_plateau)] }, ["schedulers/1"]],
+    ["chained", { schedulers: [part, cosine(0)] }, []],
+    ["chained", { schedulers: [part, cosine(0.1)] }, ["schedulers/1"]],
+    ["chained", { schedulers: [restarts(0), part] }, []],
+    ["chained", { schedulers: [restarts(0.1), part] }, ["schedulers/0"]],
+    ["chained", { schedulers: [part, inTurn(part, cosine(0))] }, []],
+    ["chained", { schedulers: [part, inTurn(part, cosine(0.1))] }, ["schedulers/1"]],
     ["chained", { schedulers: Array(32).fill(part) }, []],
     ["chained", { schedulers: Array(33).fill(part) }, ["schedulers"]],
     ["reduce_on_plateau", { metric: "train_loss", every_steps: 1 }, []],
