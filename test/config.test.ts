@@ -33,7 +33,7 @@ test("the secrets that deploy/secrets.sh makes are taken, and differ each time",
   for (const [name, secret] of Object.entries(first)) expect(second[name]).not.toBe(secret);
 });
 
-test("without any variable the defaults of the wire hold", () => {
+test("without any variable the documented defaults hold", () => {
   expect(load()).toEqual({
     role: "all",
     host: "127.0.0.1",
@@ -66,7 +66,7 @@ test("without any variable the defaults of the wire hold", () => {
   });
 });
 
-test("an empty variable counts as unset, and unknown ones are not looked at", () => {
+test("an empty variable counts as unset, and unknown variables are ignored", () => {
   expect(load({ RAPPEL_PORT: "", REDIS_URL: "", RAPPEL_SERVICE_HOST: "10.0.0.1" })).toEqual(load());
 });
 
@@ -132,7 +132,7 @@ test("a file that is not there is refused", () => {
   );
 });
 
-test("owners who share a service have limits, and the only one of an open service has those that are set", () => {
+test("owners who share a service have default limits; the single owner of an open service has only limits that are set", () => {
   expect(load({ RAPPEL_API_KEYS: "alice:s3cret" }).ownerLimits).toEqual({
     waiting: 1000,
     running: null,
@@ -211,7 +211,7 @@ test.each([
   expect(() => load(env)).not.toThrow(/pa55word/);
 });
 
-test("short secrets and open files are warned of, and not repeated", () => {
+test("short secrets and readable key files get a warning, which does not show the secret", () => {
   const long = "0123456789abcdef";
   expect(load({ RAPPEL_API_KEYS: `alice:${long}`, RAPPEL_ADMIN_KEY: long }).warnings).toEqual([]);
   const next =
@@ -266,7 +266,7 @@ test("an unknown option is refused", () => {
   );
 });
 
-test("beyond loopback is allowed with keys, if one insists, and for a worker, which serves no jobs", () => {
+test("an address beyond loopback is allowed with keys, with RAPPEL_INSECURE, and for a worker", () => {
   expect(load({ RAPPEL_HOST: "::", RAPPEL_API_KEYS: "a:b" }).host).toBe("::");
   expect(load({ RAPPEL_HOST: "0.0.0.0", RAPPEL_INSECURE: "true" }).host).toBe("0.0.0.0");
   expect(load({ RAPPEL_HOST: "0.0.0.0", RAPPEL_ROLE: "worker", REDIS_URL: "redis://h" }).role).toBe("worker");
@@ -276,7 +276,7 @@ test("native kernels are refused where there are none, rather than replaced in s
   expect(() => load({ RAPPEL_KERNELS: "native" })).toThrow("no native kernels are built here: use auto or wasm");
 });
 
-test("a port that only a worker serves is warned of where there is no worker alone", () => {
+test("a worker port gets a warning unless the role is worker", () => {
   expect(load({ RAPPEL_WORKER_PORT: "0", RAPPEL_ROLE: "worker", REDIS_URL: "redis://127.0.0.1" }).warnings).toEqual([]);
   expect(load({ RAPPEL_WORKER_PORT: "8081" }).warnings).toEqual([
     "RAPPEL_WORKER_PORT has no effect with RAPPEL_ROLE=all, which serves /healthz, /readyz and /metrics on RAPPEL_PORT",

@@ -16,12 +16,12 @@ const golden = join(root, "test/golden");
 describe("the golden cases", () => {
   const result = conformance(golden);
 
-  it("pass wherever the engine has the member", () => {
+  it("pass if the engine has the member", () => {
     expect(result.failures).toEqual([]);
     expect(result.kinds.clip.unsupported + result.kinds.initialiser.unsupported).toBe(0);
   });
 
-  it("are so many of each kind, and so many of them pass", () => {
+  it("have the expected number of cases of each kind, and of passes", () => {
     const counts = Object.entries(result.kinds).map(([kind, { cases, passed }]) => [kind, [passed, cases]]);
     expect(Object.fromEntries(counts)).toEqual({
       clip: [10, 10],
@@ -72,7 +72,7 @@ describe("npm run conformance", () => {
     expect(unsupported).toEqual([]);
   });
 
-  it("counts what the engine lacks apart, and exits 0", () => {
+  it("counts members that the engine lacks separately, and exits 0", () => {
     const file = JSON.parse(readFileSync(join(golden, "schedules/schedules.json"), "utf8"));
     file.cases = [{ ...file.cases[0], schedule: "AnotherLR" }];
     writeFileSync(join(directory, "schedules.json"), JSON.stringify(file));
@@ -83,7 +83,7 @@ describe("npm run conformance", () => {
     expect(unsupported).toEqual([{ id: "StepLR/0", member: "torch.AnotherLR" }]);
   });
 
-  it("names what failed, by how much, and exits 1", () => {
+  it("names each failure and its error, and exits 1", () => {
     const file = JSON.parse(readFileSync(join(golden, "schedules/schedules.json"), "utf8"));
     file.cases = file.cases.slice(0, 1);
     file.cases[0].lr.data[31] += 1e-10;
@@ -97,7 +97,7 @@ describe("npm run conformance", () => {
     ]);
   });
 
-  it("says so where there is nothing to run", () => {
+  it("says so if there is nothing to run", () => {
     const { stdout, stderr, status } = run(join(directory, "nowhere"));
     expect({ stdout, status }).toEqual({ stdout: "", status: 1 });
     expect(stderr).toContain("there are no golden cases in");

@@ -40,7 +40,7 @@ test("a directory that is made is private", () => {
   expect(modeOf(join(root, "a/b"))).toBe("700");
 });
 
-test("one that is there becomes so, with all that the service made in it and nothing else", () => {
+test("an existing directory becomes private, with everything that the service made in it and nothing else", () => {
   const directory = openDirectory();
   const outside = join(root, "outside");
   writeFileSync(outside, "");
@@ -58,7 +58,7 @@ test("one that is there becomes so, with all that the service made in it and not
   expect(modeOf(outside)).toBe(theirs);
 });
 
-test("everybody's directory stays so, and is warned of", () => {
+test("a directory that everybody may use stays open, with a warning", () => {
   chmodSync(root, 0o1777);
   expect(prepare(root)).toMatchObject([{ open: 1, first: root, msg: expect.stringContaining("others may read") }]);
   expect(modeOf(root)).toBe("1777");
@@ -66,7 +66,7 @@ test("everybody's directory stays so, and is warned of", () => {
 
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) console.warn("skipped: only root can make files that belong to another user");
-test.skipIf(!isRoot)("what belongs to another user stays, and is warned of once", () => {
+test.skipIf(!isRoot)("a directory of another user stays as it is, with one warning", () => {
   const directory = openDirectory();
   for (const file of ["redis/appendonlydir/aof", "redis.json"]) {
     chmodSync(join(directory, file), 0o644);
@@ -76,7 +76,7 @@ test.skipIf(!isRoot)("what belongs to another user stays, and is warned of once"
   expect(modeOf(join(directory, "redis.json"))).toBe("644");
 });
 
-test.skipIf(!isRoot)("what another user made for themselves alone is a sentence, and no stack", async () => {
+test.skipIf(!isRoot)("a directory that only another user can read is reported without a stack", async () => {
   const directory = openDirectory();
   chmodSync(join(directory, "redis"), 0o700);
   chmodSync(root, 0o755);

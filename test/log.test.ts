@@ -4,7 +4,7 @@ import { serializers } from "../src/log.ts";
 import { connector } from "../src/redis/connect.ts";
 import { startTestRedis } from "./support/redis.ts";
 
-test("what is logged of an error holds no password", async () => {
+test("a logged error holds no password", async () => {
   const redis = await startTestRedis();
   onTestFinished(() => redis.stop());
   await redis.client().config("SET", "requirepass", "theirs");
@@ -17,7 +17,7 @@ test("what is logged of an error holds no password", async () => {
   expect(await said).not.toContain("pa55word");
 });
 
-test("of an error its kind, message, stack and code are told, and what caused it", () => {
+test("a logged error has its type, message, stack, code and cause", () => {
   const error = Object.assign(new TypeError("outer", { cause: new Error("inner") }), {
     code: "ECODE",
     bytes: "secret",

@@ -4,7 +4,7 @@ import { Retry, retrying } from "../src/retries.ts";
 
 const log = pino({ level: "silent" });
 
-test("what fails is listed until it works, and what was given up is not listed again", () => {
+test("a failing loop is listed until it works, and one that was given up is not listed again", () => {
   const [lease, report] = [new Retry("heartbeat", log), new Retry("report", log)];
   lease.failed(new Error("away"));
   lease.failed(new Error("away"));
@@ -23,7 +23,7 @@ test("what fails is listed until it works, and what was given up is not listed a
   report.gaveUp();
 });
 
-test("what has failed the longest is listed first", async () => {
+test("the loop that has failed for longest is listed first", async () => {
   const [first, second] = [new Retry("presence", log), new Retry("dataset", log)];
   first.failed(new Error("away"));
   await expect.poll(() => retrying()[0].seconds, { timeout: 10_000 }).toBeGreaterThan(0);
@@ -32,7 +32,7 @@ test("what has failed the longest is listed first", async () => {
   for (const each of [first, second]) each.gaveUp();
 });
 
-test("what fails has failed since its first failure in a row", () => {
+test("the time of failure counts from the first failure in a row", () => {
   const attempts = new Retry("dataset", log);
   attempts.failed(new Error("no"));
   const first = attempts.since;

@@ -20,7 +20,7 @@ async function open(refill = async () => {}): Promise<{ epoch: StoreEpoch; path:
   return { epoch, path };
 }
 
-test("a file that cannot be read just now accepts no loss", async () => {
+test("a file that cannot be read at the moment does not count as accepting a loss", async () => {
   const { epoch, path } = await open();
   await redis.flushall();
   await expect(epoch.check()).rejects.toThrow("Redis came back without the data");
@@ -33,7 +33,7 @@ test("a file that cannot be read just now accepts no loss", async () => {
   await expect(epoch.check()).rejects.toThrow("Redis came back without the data");
 });
 
-test("what a start writes is written anew until it has worked, and then no more", async () => {
+test("a start repeats its write until it has worked, and then stops", async () => {
   let calls = 0;
   const { epoch } = await open(async () => {
     if (++calls === 1) throw new Error("a full disk");

@@ -19,7 +19,7 @@ afterAll(() => service.stop());
 const ask = (secret: string | null, path = "/v1/jobs") =>
   service.call("GET", path, { headers: secret === null ? {} : { authorization: `Bearer ${secret}` } });
 
-test("after many wrong keys a short one works only if it was right before, a long one always", async () => {
+test("after many wrong keys a short key works only if it was right before; a long one always works", async () => {
   expect((await ask("first")).status).toBe(200);
   // A request without a key guesses nothing.
   for (let i = 0; i < 40; i++) expect((await ask(null)).status).toBe(401);
@@ -42,7 +42,7 @@ test("after many wrong keys a short one works only if it was right before, a lon
   expect((await service.call("GET", "/healthz")).status).toBe(200);
 });
 
-test("of ten thousand addresses the one is forgotten that has tried nothing for longest", () => {
+test("of ten thousand addresses the one that was quiet for longest is forgotten", () => {
   const attempts = new Attempts();
   const guess = (ip: string) => attempts.check({ ip } as FastifyRequest, "guess", () => null);
   for (let i = 0; i < 29; i++) guess("guesser");

@@ -45,7 +45,7 @@ test.each(Object.entries(registries))(
   },
 );
 
-test("an option says what it is, what it may be and what it is by default", async () => {
+test("an option has a description, its values and its default", async () => {
   const { body } = await service.call("GET", "/v1/optimizers/adam");
   const option = (name: string) => body.hyperparameters.find((found: Hyperparameter) => found.name === name);
   const nothing = { min: null, max: null, above: null, below: null, choices: null, of: null, length: null };
@@ -71,7 +71,7 @@ test("an option says what it is, what it may be and what it is by default", asyn
   ]);
 });
 
-test("an optimizer says what it keeps, and which options make it keep more", async () => {
+test("an optimizer lists the state that it keeps, and the options that add to it", async () => {
   const { body: adam } = await service.call("GET", "/v1/optimizers/adam");
   expect(adam).toMatchObject({ state_bytes_per_parameter: 8, evaluates_other_weights: false });
   expect(adam.state).toEqual([
@@ -89,7 +89,7 @@ test("an optimizer says what it keeps, and which options make it keep more", asy
   expect(free).toMatchObject({ evaluates_other_weights: true, state: [{ name: "z", initial: "parameter" }, {}] });
 });
 
-test("an optimizer says what it is in other dialects", async () => {
+test("an optimizer lists its forms in other dialects", async () => {
   const { body } = await service.call("GET", "/v1/optimizers/rmsprop");
   expect(body.dialects).toMatchObject([{ dialect: "keras" }, { dialect: "optax" }]);
   const [keras, optax] = body.dialects as OptimizerEntry["dialects"];

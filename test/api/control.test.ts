@@ -99,7 +99,7 @@ describe.each(Object.keys(arrows))("%s", (action) => {
     } else expect(response.body).toEqual(after.body);
   });
 
-  test("of a job that there is not", async () => {
+  test("of a job that does not exist", async () => {
     for (const id of ["job_01k3w9d0c8v6m2q4r7t5x1y9za", "x"]) {
       const { status, body } = await act(id);
       expect([status, body.code]).toEqual([404, "not_found"]);
@@ -107,7 +107,7 @@ describe.each(Object.keys(arrows))("%s", (action) => {
   });
 });
 
-test("a pause that meets the end of the job is too late", async () => {
+test("a pause at the end of a job is too late", async () => {
   for (const status of ["succeeded", "failed"] as const) {
     const id = await create();
     const lease = await acquire(service.store, id);
@@ -159,7 +159,7 @@ test("a deleted job leaves no key behind, and its idempotency key can be used ag
   expect(await create(headers)).not.toBe(id);
 });
 
-test("an idempotency key that came to another job is not that job's loss", async () => {
+test("deleting a job does not delete an idempotency key that now belongs to another job", async () => {
   const headers = { "idempotency-key": "expired" };
   const first = await create(headers);
   await service.call("POST", `/v1/jobs/${first}/cancel`);

@@ -120,7 +120,7 @@ test.each(damages)("a job with damage in %s ends as if there was none", async (_
   );
 });
 
-test("a bit that flips while the job runs, before its worker is killed, changes nothing", async () => {
+test("a bit that flips in Redis while a job runs, before its worker is killed, changes nothing", async () => {
   const { id } = await service.create(spec());
   await until(id, (job) => (job.progress.last_checkpoint_step ?? 0) >= 300);
   worker.kill("SIGSTOP");
@@ -181,7 +181,7 @@ test("a fork whose origin is damaged fails, and says what to do", async () => {
   });
 });
 
-test("models and checkpoints are served only as they were written, and are not forked otherwise", async () => {
+test("damaged models and checkpoints are neither served nor forked", async () => {
   const { id } = (await outcome((await service.create(spec())).id)).job;
   const paths = {
     final: `/v1/jobs/${id}/model`,
@@ -235,7 +235,7 @@ test("a job whose dataset is damaged beyond repair by the time it runs ends as d
   });
 });
 
-test("what is deleted while it is read has gone, and is not called damaged", async () => {
+test("a file that is deleted while it is read is reported as gone, not as damaged", async () => {
   const readers = Array.from({ length: 15 });
   const beside = async (read: () => Promise<{ status: number }>, path: string) => {
     const removed = service.call("DELETE", path);

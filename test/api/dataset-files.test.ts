@@ -28,7 +28,7 @@ const type = { "content-type": "text/csv" };
 const original = async (files: DatasetFiles, { sha256 }: { sha256: string }) =>
   await text((await files.original({ sha256 }))!.checked(sha256));
 
-test("a start removes files that no dataset has, unless an upload may be at them, or Redis knows none at all", async () => {
+test("a start removes files of no dataset, unless an upload may be using them or Redis has no datasets at all", async () => {
   const other = await startService();
   const files = new DatasetFiles(other.directory);
   const crashed = await ingest(files, Readable.from([Buffer.from("a,b\n1,2\n")]), 1000);
@@ -57,7 +57,7 @@ test("a start removes files that no dataset has, unless an upload may be at them
   await other.stop();
 });
 
-test("bytes that are uploaded while the last dataset that has them is deleted are there afterwards", async () => {
+test("bytes that are uploaded while their last dataset is deleted still exist afterwards", async () => {
   const files = new DatasetFiles(service.directory);
   const parts = { store: service.store, files };
   const before = await service.upload("a,b\n5,6\n");
@@ -124,7 +124,7 @@ test.each([
   },
 );
 
-test("the same bytes read otherwise are another dataset, which keeps their file", async () => {
+test("the same bytes with another reading are another dataset with the same file", async () => {
   const { store } = service;
   const parts = { store, files: new DatasetFiles(service.directory) };
   const before = service.onDisk();
@@ -162,7 +162,7 @@ async function madeOld(dataset: Dataset): Promise<void> {
   renameSync(join(service.directory, columnsFile(dataset)), old);
 }
 
-test("a dataset of an earlier version stays what it is, beside what its bytes are read as today", async () => {
+test("a dataset of an earlier version keeps its reading, and a new upload of its bytes gets today's", async () => {
   const before = service.onDisk();
   const body = `${csv}\nNA,1,red,cat,7`;
   const parts = { store: service.store, files: new DatasetFiles(service.directory) };
@@ -215,7 +215,7 @@ describe("a dataset that was damaged on disk", () => {
     expect([after.status, after.body]).toEqual([200, before.body]);
   });
 
-  test("is refused with what to do if its original is damaged too, and is repaired by the same bytes", async () => {
+  test("is refused with advice if its original is damaged too, and an upload of the same bytes repairs it", async () => {
     const body = `${csv}\n97,1,red,cat,7`;
     const kept = await service.upload(body);
     const { id } = kept;
@@ -251,7 +251,7 @@ describe("a dataset that was damaged on disk", () => {
   });
 });
 
-test("a full disk refuses uploads with a sentence and lets deletions through, a read-only one neither", async (context) => {
+test("a full disk refuses uploads with a sentence but allows deletions; a read-only disk refuses both", async (context) => {
   const disk = smallDisk(context, "512k");
   const directory = join(disk.directory, "datasets");
   const small = await startService({}, directory);

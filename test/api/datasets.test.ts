@@ -92,7 +92,7 @@ test.each([
   expect(body.errors).toEqual([{ pointer, message }]);
 });
 
-test("what is no CSV is refused with its line, and leaves nothing behind", async () => {
+test("a file that is not CSV is refused with the line, and leaves nothing behind", async () => {
   const before = service.onDisk();
   const ragged = await service.call("POST", "/v1/datasets", { body: "a,b\n1,2\n3\n", headers: type });
   expect([ragged.status, ragged.body.code, ragged.body.line]).toEqual([422, "invalid_dataset", 3]);
@@ -101,7 +101,7 @@ test("what is no CSV is refused with its line, and leaves nothing behind", async
   expect(service.onDisk()).toEqual(before);
 });
 
-test("what is too large is refused with the limit, though it is still being sent", async () => {
+test("too large an upload is refused with the limit while it is still being sent", async () => {
   const before = service.onDisk();
   const response = await service.call("POST", "/v1/datasets", { body: `a\n${"1\n".repeat(4_000_000)}`, headers: type });
   expect([response.status, response.body.code]).toEqual([413, "too_large"]);

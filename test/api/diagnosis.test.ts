@@ -22,7 +22,7 @@ const finding: Finding = {
   data: { start: 1.1, drop: null },
 };
 
-test("a diagnosis says which detectors see what, before there is anything to see", async () => {
+test("a diagnosis shows the status of all detectors before the job runs", async () => {
   const job = await service.create(
     specFor(dataset, { data: { dataset, target: "label" }, detectors: { plateau: { policy: "ignore" } } }),
   );
@@ -49,7 +49,7 @@ test("a diagnosis says which detectors see what, before there is anything to see
   });
 });
 
-test("a diagnosis tells what was found, and sums it up", async () => {
+test("a diagnosis has the findings and a summary", async () => {
   const job = await service.create(specFor(dataset, { observe: { every_steps: 2 } }));
   const lease = await acquire(service.store, job.id);
   await lease.report(1, { ...progressAt(7), findings: [finding] }, [], []);
@@ -63,7 +63,7 @@ test("a diagnosis tells what was found, and sums it up", async () => {
   expect((await diagnosisOf(job.id)).body.summary).toBe(`${finding.message} ${finding.remedy} (and 1 more)`);
 });
 
-test("a diagnosis tells what was done about a divergence, and a resolved spec where it leads", async () => {
+test("a diagnosis shows what was done about a divergence, and a resolved spec how to rewind", async () => {
   const job = await service.create(
     specFor(dataset, {
       detectors: { diverging: { policy: "rewind", rewind: { max: 2 } } },
@@ -87,7 +87,7 @@ test("a diagnosis tells what was done about a divergence, and a resolved spec wh
   expect((await diagnosisOf(job.id)).body.summary).toBe(`${finding.message} ${finding.remedy} (and 1 more)`);
 });
 
-test("there is none of a job that there is not", async () => {
+test("a job that does not exist has no diagnosis", async () => {
   expect((await diagnosisOf("job_01k3w9d0c8v6m2q4r7t5x1y9za")).status).toBe(404);
 });
 

@@ -42,7 +42,7 @@ test.each(["/docs", "/docs/"])("%s is a page whose parts all load under its own 
   expect((await service.call("GET", "/docs/static/nothing.js")).body.code).toBe("not_found");
 });
 
-test("no answer is a page, a frame or a script for a browser", async () => {
+test("no answer can be used by a browser as a page, a frame or a script", async () => {
   const { id } = await service.upload(csv);
   for (const path of ["/v1/jobs", `/v1/datasets/${id}/content`, "/healthz", "/nothing"]) {
     const { headers } = await service.call("GET", path);

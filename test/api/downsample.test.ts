@@ -10,7 +10,7 @@ test("a curve that is short enough stays as it is", () => {
   expect(downsample(short, 3)).toEqual(short);
 });
 
-test("known curves", () => {
+test("examples of curves", () => {
   const values = [0, 5, 1, 2, 3, -7, 4, 4, 4, 9];
   expect(downsample(curve(values), 6).values).toEqual([0, 5, 1, -7, 4, 9]);
   expect(downsample(curve(values), 4).values).toEqual([0, 5, -7, 9]);
@@ -18,7 +18,7 @@ test("known curves", () => {
   expect(downsample(curve([null, null, null, null, null]), 4).values).toEqual([null, null, null]);
 });
 
-test("whatever the curve: few enough points, in order, of the curve, with its extremes and ends", () => {
+test("any curve is thinned to few enough of its points, in order, with its extremes and ends", () => {
   fc.assert(
     fc.property(
       fc.array(value, { minLength: 1, maxLength: 200 }),

@@ -20,7 +20,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-test("a stream that is woken does not make do with a look that another one began before", async () => {
+test("a stream that is woken does not use a read that began before", async () => {
   const id = await postJob(store);
   // Looks end when they are told to; what they saw is the record's.
   let gate = Promise.resolve();
@@ -59,7 +59,7 @@ test("a stream that is woken does not make do with a look that another one began
   await Promise.all([first, looking]);
 });
 
-test("a stream of a job that has ended tells all, however much it is", async () => {
+test("a stream of an ended job sends all events, however many there are", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   const evaluated = { type: "evaluated" as const, message: "Evaluated.", step: 1, data: null };

@@ -6,7 +6,7 @@ import { layers, MAX_BYTES, useForks } from "./forks.ts";
 const forks = useForks();
 const { post, spec, trained, until } = forks;
 
-test("a fork is refused with all that is wrong, and pointers into its body", async () => {
+test("a fork is refused with all its faults, and with pointers into its body", async () => {
   const { parent, paused, steps } = await trained();
   const faults = async (body: unknown, id = paused) => {
     const { status, body: problem } = await post(id, body);

@@ -14,7 +14,7 @@ const rewinding = {
   },
 };
 
-test("a fork of a rewound job knows its changes, or makes the same again; with another rate it has none", async () => {
+test("a fork of a rewound job takes over its changes or repeats them; with another rate it has none", async () => {
   const { parent, paused, steps } = await trained(rewinding);
   const { changes } = parent.result!;
   expect(changes.length).toBeGreaterThan(0);
@@ -48,7 +48,7 @@ test("an unchanged fork is rewound to before where it began, as its parent is", 
   expect(await series(id)).toEqual(await series(parent.id));
 });
 
-test("a fork is rewound no further than to where it began, and begins there again", async () => {
+test("a fork is not rewound beyond the step where it began, and starts there again", async () => {
   const { paused, steps } = await trained();
   const overrides = {
     ...rewinding,
@@ -64,7 +64,7 @@ test("a fork is rewound no further than to where it began, and begins there agai
   expect(loss.steps[0]).toBeGreaterThan(steps[0]);
 });
 
-test("nor is a fork of a fork, whose course did not begin with its parent", async () => {
+test("neither is a fork of a fork", async () => {
   const { paused, steps } = await trained();
   const { id: child } = await fork(paused, { step: steps[0] });
   const { progress } = await until(child, ended);

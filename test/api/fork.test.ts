@@ -6,7 +6,7 @@ import { STEPS_PER_EPOCH, training, useForks } from "./forks.ts";
 const forks = useForks();
 const { fork, post, series, spec, trained, until } = forks;
 
-test("an unchanged fork ends as its parent does, wherever it began, even if the parent is gone by then", async () => {
+test("an unchanged fork ends as its parent does, from any step, even if the parent is deleted by then", async () => {
   const { parent, paused, steps } = await trained();
   expect(parent.parent).toBeNull();
   expect(steps.length).toBeGreaterThanOrEqual(3);
@@ -56,7 +56,7 @@ test("a fork that is given more epochs goes on from the end, as if it had had th
   expect(b.result!.weights_sha256).not.toBe(parent.result!.weights_sha256);
 });
 
-test("what follows from the number of steps follows from the fork's", async () => {
+test("defaults that depend on the number of steps use the fork's number", async () => {
   const derived = { detectors: { diverging: { policy: "rewind" } } };
   const { id } = await forks.service.create(spec(derived));
   await until(id, ended);
@@ -94,7 +94,7 @@ test("a fork that is killed before its first checkpoint begins again where it be
   expect((await until(other.id, ended)).status).toBe("succeeded");
 });
 
-test("what ended a job early ends its fork too, unless the fork knows no such rule", async () => {
+test("a rule that ended a job early also ends its fork, unless the fork drops the rule", async () => {
   const rule = { ...training, epochs: 120, early_stopping: { patience: 2 } };
   const { id } = await forks.service.create(spec({ training: rule, optimizer: { type: "adam", lr: 0.02 } }));
   const parent = await until(id, ended);
@@ -106,7 +106,7 @@ test("what ended a job early ends its fork too, unless the fork knows no such ru
   expect(result).toMatchObject({ stop_reason: "completed", epochs: 120 });
 });
 
-test("best weights can be kept from a fork on, and be given up", async () => {
+test("a fork can begin to keep the best weights, or stop", async () => {
   const { parent, paused, steps } = await trained({
     checkpoint: { every_steps: 100, every_seconds: null, keep_last: 100 },
   });
@@ -123,7 +123,7 @@ test("best weights can be kept from a fork on, and be given up", async () => {
   expect((await until(dropping.id, ended)).result!.weights_sha256).toBe(parent.result!.weights_sha256);
 });
 
-test("averages go on in a fork, end with it, or begin in it anew", async () => {
+test("a fork can continue averages, end them, or begin new ones", async () => {
   const averaging = { type: "ema", decay: 0.99 };
   const { parent, paused, steps } = await trained({ training: { ...training, averaging } });
   const step = steps.at(-1)!;
@@ -151,7 +151,7 @@ test("averages go on in a fork, end with it, or begin in it anew", async () => {
   ).toBe(201);
 });
 
-test("an idempotency key gives the first fork again, and belongs to its parent and body", async () => {
+test("an idempotency key returns the first fork again, and is bound to its parent and body", async () => {
   const { id } = await forks.service.create(spec());
   const { id: twin } = await forks.service.create(spec());
   for (const job of [id, twin]) await until(job, ended);
@@ -165,7 +165,7 @@ test("an idempotency key gives the first fork again, and belongs to its parent a
   }
 });
 
-test("a fork that goes on from what has learned already is not taken for one that learns nothing", async () => {
+test("a fork of trained weights is not diagnosed as one that learns nothing", async () => {
   const small = {
     data: {
       synthetic: { type: "two_moons", rows: 400, noise: 0.3, seed: 1 },
@@ -189,7 +189,7 @@ test("a fork that goes on from what has learned already is not taken for one tha
   expect(await stuck({ step: "best", overrides: { training: { epochs: 20 } } })).toBe("quiet");
 });
 
-test("final weights are tested once, and a fork of another course is tested anew and warned of its own", async () => {
+test("final weights are tested once, and a changed fork is tested again with its own warnings", async () => {
   const short = { ...training, epochs: 4 };
   const data = { dataset: forks.dataset, target: "label", validation: { every: 5 }, test: { tail: 0.2 } };
   const { id } = await forks.service.create(spec({ data, training: short }));

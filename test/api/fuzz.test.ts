@@ -146,7 +146,7 @@ test(`no answer to ${COUNT} requests of seed ${SEED} is one that openapi.yaml do
   expect((await ask(requests.plain("GET", "/readyz"))).status).toBe(200);
 }, 300_000);
 
-test("of the jobs that came of it none failed for a fault of ours", async () => {
+test("none of the jobs that these requests made failed with an internal error", async () => {
   const { data } = await service.store.jobs.list("default", { limit: 1000, statuses: ["failed"] });
   const ours = data.filter(({ error }) => !["diverged", "dataset_unavailable"].includes(error!.code));
   expect(await Promise.all(ours.map(({ id }) => service.store.jobs.get("default", id)))).toEqual([]);

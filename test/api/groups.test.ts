@@ -55,7 +55,7 @@ test("the resolved spec has the groups with their defaults", async () => {
   ]);
 });
 
-test("what is frozen takes no room in the state", async () => {
+test("frozen parameters take no room in the state", async () => {
   const [none, frozen] = [[], [{ parameters: "0.*", freeze: true }]].map((parameter_groups) =>
     validate({ parameter_groups }),
   );
@@ -182,7 +182,7 @@ describe("is refused", () => {
   });
 });
 
-test("all that is wrong with groups is told at once, even if something else is wrong too", async () => {
+test("all faults of groups are reported at once, together with other faults", async () => {
   const groups = [
     { parameters: "0.*", freeze: true, lr: 1 },
     { parameters: "nothing", weight_decay: 1 },
@@ -206,7 +206,7 @@ describe("a fork", () => {
     });
   const fork = (id: string, body: unknown) => service.call("POST", `/v1/jobs/${id}/fork`, { body: body as object });
 
-  test("goes on with the groups, to the same bytes as if it had had the epochs from the beginning", async () => {
+  test("continues with the groups, to the same bytes as if it had the epochs from the beginning", async () => {
     // Of ASGD each group has a rate of the next step among its doubles.
     const optimizer = { type: "asgd", lr: 0.05, lambd: 0.1 };
     const parent = await finished((await service.create(spec({ optimizer }))).id);
@@ -218,7 +218,7 @@ describe("a fork", () => {
     expect(b.result!.weights_sha256).toBe(a.result!.weights_sha256);
   });
 
-  test("may freeze, which leaves the state of what it freezes behind", async () => {
+  test("may freeze parameters, which lose their state", async () => {
     const parent = await finished((await service.create(spec())).id);
     const parameter_groups = [
       { parameters: "0.*", freeze: true },
@@ -244,7 +244,7 @@ describe("a fork", () => {
     expect([...last.keys()].toSorted()).toEqual([...before.keys()].toSorted());
   });
 
-  test("of another optimizer has no state to go on with, whatever was frozen", async () => {
+  test("with another optimizer cannot continue the state, whatever was frozen", async () => {
     const parent = await finished(
       (await service.create(spec({ parameter_groups: [{ parameters: "0.*", freeze: true }] }))).id,
     );
@@ -265,7 +265,7 @@ describe("a fork", () => {
     ]);
   });
 
-  test("with other groups takes their doubles from where their parameters were", async () => {
+  test("with other groups takes their scalars from the former groups of their parameters", async () => {
     // As far as NAdam's product of momenta goes a group that only now becomes one has missed
     // nothing.
     const parent = await finished((await service.create(spec({ parameter_groups: [] }))).id);
@@ -277,7 +277,7 @@ describe("a fork", () => {
     expect(b.result!.weights_sha256).toBe(a.result!.weights_sha256);
   });
 
-  test("goes on with what a group's schedule had followed, unless its rate is another", async () => {
+  test("keeps the state of a group's schedule unless the rate differs", async () => {
     const schedule = { type: "reduce_on_plateau", metric: "train_loss", every_steps: 5 };
     const parent = await finished((await service.create(spec({ schedule }))).id);
     const record = (id: string) => `{rappel}:owner:default:job:${id}`;
@@ -290,7 +290,7 @@ describe("a fork", () => {
     expect(await followed(0.03)).toBeNull();
   });
 
-  test("points at groups that are wrong", async () => {
+  test("reports faults of groups with pointers", async () => {
     const parent = await finished((await service.create(spec())).id);
     const overrides = { parameter_groups: [{ parameters: ["1.*"], lr: 1 }] };
     const { body } = await fork(parent.id, { step: "final", overrides });

@@ -44,18 +44,18 @@ function post(body: string, path = "/", type = "application/json"): Socket {
   return client;
 }
 
-test("who waits for an answer gets it, however long the work takes", async () => {
+test("a client that waits gets its answer, however long the work takes", async () => {
   expect(await text(post("{}"))).toMatch(/^HTTP\/1.1 200 OK[^]*\{"done":true\}$/);
 });
 
-test("who does not send what is missing is cut off", async () => {
+test("a client that does not finish its request is cut off", async () => {
   const client = post("{");
   client.on("error", () => undefined).resume();
   await once(client, "close");
   expect(client.bytesRead).toBe(0);
 });
 
-test("a body that is cut off is no error of ours", async () => {
+test("a body that is cut off does not count as an error of the service", async () => {
   const client = post("1", "/csv", "text/csv");
   client.on("error", () => undefined);
   await once(app.server, "request");
@@ -64,7 +64,7 @@ test("a body that is cut off is no error of ours", async () => {
   expect(errors).toEqual([]);
 });
 
-test("the rest of a body that was refused on the way does not stop the next request", { timeout: 10_000 }, async () => {
+test("the rest of a refused body does not stop the next request", { timeout: 10_000 }, async () => {
   app.server.timeout = 0;
   const client = connect((app.server.address() as AddressInfo).port);
   const bytes = 32 * 2 ** 20;

@@ -66,7 +66,7 @@ function url(path: string, method: Method): string {
   return path.replace("{id}", id).replace("{step}", "1");
 }
 
-test("what the matrix reads is there for its owner", async () => {
+test("every resource in this test can be read by its owner", async () => {
   for (const { path } of ofOne.filter(({ method }) => method === "GET")) {
     const { status } = await service.call("GET", url(path, "GET"), { headers: ann });
     expect([path, status]).toEqual([path, 200]);
@@ -105,7 +105,7 @@ test("another's dataset cannot be used, and another's idempotency key is free", 
   expect(posted.body.id).not.toBe(waiting);
 });
 
-test("every route wants a key, but for those that say they do not", async () => {
+test("every route needs a key, except those that say they do not", async () => {
   for (const { method, path } of routes) {
     const open = (paths[path][method.toLowerCase()] as { security?: unknown[] }).security?.length === 0;
     const { status } = await service.call(method, url(path, method));

@@ -50,14 +50,14 @@ describe("create", () => {
     expect(await eventTypes(service.store, body.id)).toEqual(["created"]);
   });
 
-  test("what is echoed can be posted again and is the same job", async () => {
+  test("the spec in the answer can be posted again and makes the same job", async () => {
     const first = await service.create(specFor(dataset.id));
     const second = await service.create(first.spec);
     expect(second.spec).toEqual(first.spec);
     expect(second.spec_sha256).toBe(first.spec_sha256);
   });
 
-  test("validate_only says what would be, and stores nothing", async () => {
+  test("validate_only describes the job, and stores nothing", async () => {
     const before = (await service.call("GET", "/v1/jobs?limit=100")).body.data.length;
     const { status, body } = await service.call("POST", "/v1/jobs?validate_only=true", { body: specFor(dataset.id) });
     expect(status).toBe(200);
@@ -72,7 +72,7 @@ describe("create", () => {
     expect([query.status, query.body.errors[0].pointer]).toEqual([400, "?validate_only"]);
   });
 
-  test("rows that are kept for a test take the memory that as many would that validate", async () => {
+  test("test rows take as much memory as validation rows", async () => {
     const memory = async (sides: object) => {
       const spec = specFor(dataset.id, { data: { dataset: dataset.id, target: "label", ...sides } });
       return (await service.call("POST", "/v1/jobs?validate_only=true", { body: spec })).body.memory_bytes;
@@ -82,7 +82,7 @@ describe("create", () => {
     expect(await memory({ test: { tail: 0.5 } })).toBe(validated);
   });
 
-  test("validate_only does not look at the idempotency key, used or not", async () => {
+  test("validate_only ignores the idempotency key", async () => {
     const headers = { "idempotency-key": "validated" };
     const call = (path: string) => service.call("POST", path, { body: specFor(dataset.id), headers });
     expect((await call("/v1/jobs?validate_only=true")).status).toBe(200);
@@ -99,7 +99,7 @@ describe("create", () => {
     expect([status, body.spec.name]).toEqual([200, name]);
   });
 
-  test("every fault is told at once, of the shape and of what only the dataset shows", async () => {
+  test("every fault is reported at once, those of the shape and those that only the dataset shows", async () => {
     const spec = specFor(dataset.id, {
       data: { dataset: dataset.id, target: "lable", validation: { every: 5 } },
       optimizer: { type: "Adam", lr: 0.1 },
@@ -189,7 +189,7 @@ describe("idempotency", () => {
     expect([await again(reversed), await again(spelled)]).toEqual([true, "idempotency_mismatch"]);
   });
 
-  test("many at once make one job", async () => {
+  test("many simultaneous requests make one job", async () => {
     const headers = { "idempotency-key": "race" };
     const all = await Promise.all(
       Array.from({ length: 8 }, () => service.call("POST", "/v1/jobs", { body: specFor(dataset.id), headers })),
@@ -281,7 +281,7 @@ describe("cancel", () => {
     expect((await cancel()).status).toBe(202);
   });
 
-  test("a job that has ended otherwise is left alone", async () => {
+  test("a job that has ended in another way stays as it is", async () => {
     const lease = await acquire(service.store, id);
     const error = { code: "diverged", message: "The loss became infinite.", suggestion: "Lower lr.", step: 3 } as const;
     const progress = {
@@ -300,7 +300,7 @@ describe("cancel", () => {
     expect((await service.call("GET", `/v1/jobs/${id}`)).body).toMatchObject({ status: "failed", error });
   });
 
-  test("the type that a client gives every request does no harm", async () => {
+  test("a content type on a request without a body does no harm", async () => {
     const headers = { "content-type": "application/json" };
     expect((await service.call("POST", `/v1/jobs/${id}/cancel`, { headers })).status).toBe(202);
   });

@@ -40,7 +40,7 @@ test("an owner who has as many jobs waiting as one may have is asked to wait", a
   expect((await post(spec)).status).toBe(201);
 });
 
-test("so is one whose jobs may take as much of the store as they may; what never fits is too large", async () => {
+test("an owner at the limit of the store is asked to wait; a job that can never fit is too large", async () => {
   const spec = specFor((await service.upload(csv, ann)).id);
   const before = Number(await redisUsage("ann"));
   expect((await post(spec)).status).toBe(201);
@@ -93,7 +93,7 @@ test("an upload beyond the owner's bytes is refused and leaves no file; known by
   expect([large.status, large.body.code]).toEqual([413, "too_large"]);
 });
 
-test("requests are counted for each owner; beyond the limit they are told when to come again", async () => {
+test("requests are counted for each owner; beyond the limit the answer says when to try again", async () => {
   const get = (headers: Record<string, string>, path = "/v1/jobs") => service.call("GET", path, { headers });
   const before = await get(bob);
   expect(before.headers["ratelimit-policy"]).toBe('"owner";q=25;w=60');

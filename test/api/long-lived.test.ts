@@ -51,7 +51,7 @@ async function open(owner: string) {
   });
 }
 
-test("of an owner, and of a process, only so many wait; who goes makes room", async () => {
+test("the waiting requests of an owner, and of a process, are limited; one that leaves makes room", async () => {
   const [first] = [await open("ann"), await open("ann")];
   expect(await open("ann")).toMatchObject({ status: 429, retryAfter: "5" });
   expect((await open("bob")).status).toBe(200);
@@ -62,7 +62,7 @@ test("of an owner, and of a process, only so many wait; who goes makes room", as
   expect(await open("ann")).toMatchObject({ status: 429 });
 });
 
-test("who goes before there was anything to wait for takes no place", async () => {
+test("a client that leaves before it has to wait takes no place", async () => {
   const { port } = app.server.address() as AddressInfo;
   for (let i = 0; i < 3; i++) {
     gone = Promise.withResolvers();

@@ -11,7 +11,7 @@ interface Route {
   responses: Record<string, object>;
 }
 
-test("openapi.yaml is up to date, and says all there is to say", async () => {
+test("openapi.yaml is up to date and complete", async () => {
   const text = await renderOpenapi();
   expect(text).toBe(readFileSync(new URL("../../openapi.yaml", import.meta.url), "utf8"));
 
@@ -45,7 +45,7 @@ function* schemasOf(pointer: string, schema: unknown): Generator<[string, Schema
 const components = Object.entries(openapi.components.schemas);
 const all = components.flatMap(([name, schema]) => [...schemasOf(`/components/schemas/${name}`, schema)]);
 
-test("every example is one of its schema", () => {
+test("every example is valid under its schema", () => {
   const examples = all.flatMap(([pointer, { examples }]) =>
     Array.isArray(examples) ? examples.map((example: unknown) => ({ pointer, example })) : [],
   );
@@ -53,7 +53,7 @@ test("every example is one of its schema", () => {
   for (const { pointer, example } of examples) expect([pointer, isValid(pointer, example)]).toEqual([pointer, true]);
 });
 
-test("a discriminator tells the members of every kind apart, with dialects and without", () => {
+test("a discriminator selects members of every kind, with and without dialects", () => {
   const mapping = (name: string) => {
     const { discriminator } = all.find(([pointer]) => pointer.endsWith(name))![1];
     return (discriminator as { mapping: Record<string, string> }).mapping;
@@ -67,7 +67,7 @@ test("a discriminator tells the members of every kind apart, with dialects and w
   for (const [pointer, schema] of unions) expect([pointer, "discriminator" in schema]).toEqual([pointer, true]);
 });
 
-test("what may be left out of a request has no default by keyword, and says it in words", () => {
+test("optional fields of requests have no default keyword, but name the default in words", () => {
   const inputs = all.filter(([pointer]) => /^\/components\/schemas\/\w+Input\b/.test(pointer));
   expect(inputs.filter(([, schema]) => "default" in schema)).toEqual([]);
   const lr = all.find(([pointer]) => pointer === "/components/schemas/AdamOptimizerInput/properties/lr")!;

@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { sendLongJson } from "../../src/api/json.ts";
 import { Pace } from "../../src/api/pace.ts";
 
-test("however many ask for a slice, a turn of the loop takes one", async () => {
+test("each turn of the event loop gives one slice, however many requests ask", async () => {
   let taken = 0;
   const work = async () => {
     await new Pace().turn();
@@ -23,7 +23,7 @@ test("however many ask for a slice, a turn of the loop takes one", async () => {
   expect(Math.max(...perTurn)).toBe(1);
 });
 
-test("a slice is one's own until it is used up", async () => {
+test("a request keeps its slice until that is used up", async () => {
   const pace = new Pace();
   await pace.turn();
   let turned = false;
@@ -56,7 +56,7 @@ test.each([
   await app.close();
 });
 
-test("no piece of a long answer is long, however deep its numbers lie", async () => {
+test("a long answer is written in short pieces, however deeply it is nested", async () => {
   const rows = Int32Array.from(long.keys());
   const value = {
     data: [

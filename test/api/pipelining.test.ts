@@ -54,7 +54,7 @@ test("requests in one packet are answered in order, and others are handled in be
   expect(turns).toBeGreaterThanOrEqual(100);
 });
 
-test("what follows on a connection that is gone is not handled", async () => {
+test("later requests on a connection that is gone are not handled", async () => {
   send(["/wait", "/a", "/b"]);
   await expect.poll(() => handled).toEqual(["/wait"]);
   client.destroy();

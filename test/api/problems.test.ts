@@ -74,7 +74,7 @@ test.each([
   expect([response.status, response.body.code, response.headers.allow]).toEqual([405, "method_not_allowed", allow]);
 });
 
-test("a sane request id is kept, another is replaced", async () => {
+test("a well-formed request id is kept, others are replaced", async () => {
   const idFor = async (given: string) =>
     (await service.call("GET", "/nowhere", { headers: { "x-request-id": given } })).body.request_id;
   expect(await idFor("trace-1.a:b/c")).toBe("trace-1.a:b/c");
@@ -84,7 +84,7 @@ test("a sane request id is kept, another is replaced", async () => {
   expect(headers["x-request-id"]).toBe("kept");
 });
 
-test("what goes wrong inside stays inside", async () => {
+test("details of internal errors are not shown to clients", async () => {
   vi.spyOn(service.store.jobs, "list").mockRejectedValue(new Error("the secret is 42"));
   const { status, body, text } = await service.call("GET", "/v1/jobs");
   expect([status, body.code]).toEqual([500, "internal"]);
@@ -103,13 +103,13 @@ test.each([
   }
 });
 
-test("a job whose delivery fails is there nevertheless", async () => {
+test("a job whose delivery fails is created nevertheless", async () => {
   const { id } = await service.upload(csv);
   vi.spyOn(service.queue, "deliver").mockRejectedValue(new Error("no queue"));
   expect((await service.call("POST", "/v1/jobs", { body: specFor(id) })).status).toBe(201);
 });
 
-test("while Redis is away everything is unavailable, and then it is not", async () => {
+test("while Redis is away everything is unavailable, and works again afterwards", async () => {
   const { id } = await service.upload(csv);
   service.redis.kill();
   const id26 = "job_01k3w9d0c8v6m2q4r7t5x1y9za";
@@ -140,7 +140,7 @@ test("while Redis is away everything is unavailable, and then it is not", async 
   await expect.poll(async () => (await service.call("GET", "/readyz")).status, { timeout: 10_000 }).toBe(200);
 });
 
-test("a client that is still sending what is too large gets to see the answer, and is not cut off", async () => {
+test("a client that is still sending too large a body gets the answer before it is cut off", async () => {
   const { port } = service.app.server.address() as AddressInfo;
   const socket = connect(port, "127.0.0.1");
   const errors: Error[] = [];
@@ -158,7 +158,7 @@ test("a client that is still sending what is too large gets to see the answer, a
   socket.destroy();
 });
 
-test("while the service shuts down, what it is at is finished and what is new is refused", async () => {
+test("while the service shuts down, running requests are finished and new ones refused", async () => {
   const other = await startService();
   const { port } = other.app.server.address() as AddressInfo;
   const socket = connect(port, "127.0.0.1");
@@ -176,7 +176,7 @@ test("while the service shuts down, what it is at is finished and what is new is
   expect(answers).toMatch(/HTTP\/1.1 503 [^]*retry-after: 1[^]*"code":"unavailable"/);
 });
 
-test("while Redis hangs everything is unavailable too, and then it is not", async () => {
+test("while Redis hangs everything is unavailable, and works again afterwards", async () => {
   service.redis.kill("SIGSTOP");
   onTestFinished(() => service.redis.kill("SIGCONT"));
   const began = performance.now();

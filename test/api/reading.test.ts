@@ -17,7 +17,7 @@ function upload(body: string | Buffer, query: Record<string, string> = {}, heade
 
 const names = (body: { columns: { name: string }[] }) => body.columns.map(({ name }) => name);
 
-test("what is found out about a table is answered", async () => {
+test("the detected reading of a table is in the answer", async () => {
   const { status, body } = await upload(Buffer.from("größe;ort\r\n1;Köln\r\n2;Bonn\r\n", "latin1"));
   expect([status, names(body), body.rows]).toEqual([201, ["größe", "ort"], 2]);
   expect(body.reading).toEqual({
@@ -33,7 +33,7 @@ test("what is found out about a table is answered", async () => {
   });
 });
 
-test("what the query says holds, and is answered", async () => {
+test("the reading in the query is used, and is in the answer", async () => {
   const text = "# measured\n1\t4711,x\n2\t,y\n";
   const { status, body } = await upload(text, {
     separator: "\\t",
@@ -120,7 +120,7 @@ test.each([
   expect([status, body.reading?.encoding]).toEqual([201, encoding]);
 });
 
-test("a body without a media type is taken", async () => {
+test("a body without a media type is accepted", async () => {
   const { port } = service.app.server.address() as AddressInfo;
   // Bytes have no type of their own, and so fetch gives none.
   const body = Buffer.from(`a,b\n${Math.random()},2\n`);
@@ -128,7 +128,7 @@ test("a body without a media type is taken", async () => {
   expect(response.status).toBe(201);
 });
 
-test("the query is believed more than the charset", async () => {
+test("the encoding in the query goes before the charset", async () => {
   const bytes = Buffer.from("a,b\ncafé,2\n", "latin1");
   const type = { "content-type": "text/csv; charset=utf-8" };
   const refused = await upload(bytes, {}, type);
@@ -188,7 +188,7 @@ test.each<[string, Record<string, string>]>([
   expect(service.onDisk()).toEqual(before);
 });
 
-test("the same bytes under the same options are known", async () => {
+test("the same bytes with the same options are the same dataset", async () => {
   const bytes = `x;y\n${Math.random()};2,5\n`;
   const first = await upload(bytes, { separator: ";" });
   expect([first.status, (await upload(bytes, { separator: "semicolon", header: "true" })).status]).toEqual([201, 200]);

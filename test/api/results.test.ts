@@ -103,7 +103,7 @@ test("checkpoints are listed from new to old, and served until retention removes
   }
 });
 
-test("a model is there once the job has succeeded, not before", async () => {
+test("a model exists once the job has succeeded, not before", async () => {
   for (const path of ["model", "model?which=best", "model/description"]) {
     const { status, body } = await service.call("GET", `/v1/jobs/${id}/${path}`);
     expect([status, body.code, body.current_status]).toEqual([409, "wrong_status", "running"]);
@@ -168,7 +168,7 @@ test("a model is there once the job has succeeded, not before", async () => {
   });
 });
 
-test("of a job that wanted its best weights and never had any there are none", async () => {
+test("a job that asked for best weights but never had any serves none", async () => {
   const checkpoint = { keep_best: true };
   const job = await service.create(specFor((await service.upload(csv)).id, { checkpoint }));
   const own = await acquire(service.store, job.id);

@@ -66,7 +66,7 @@ test("a full store refuses with a sentence, ends what it accepted, shows how ful
   expect((await service.call("GET", "/readyz")).body.checks.room).toBe("ok");
 });
 
-test("what is refused leaves nothing behind: no dataset of its rows, no file, no room", async () => {
+test("a refused job leaves nothing behind: no dataset of its rows, no file, no reserved room", async () => {
   const { id: dataset } = await service.upload(csv);
   const rows = Array.from({ length: 40 }, (_, i) => [i / 2, i % 2]);
   const inline = { inline: { columns: ["x", "y"], rows }, target: "y" };
@@ -148,7 +148,7 @@ test("ids carry the time of Redis, not of the host", async () => {
   }
 });
 
-test("of Redis' memory for checkpoints a state may take half, since one is written while the last is there", async () => {
+test("a state may take half of the memory for checkpoints, because one is written while the last still exists", async () => {
   const validate = async (redisMaxBytes?: number) => {
     const other = await startService(redisMaxBytes === undefined ? {} : { redisMaxBytes });
     try {

@@ -30,12 +30,12 @@ describe("POST /v1/schedules/preview", () => {
     });
   });
 
-  test("takes the steps that are shown for the whole training", async () => {
+  test("takes the previewed steps as the whole training", async () => {
     const schedule = { type: "linear", start_factor: 1, end_factor: 0, warmup_steps: 1 };
     expect((await preview({ schedule, lr: 1, steps: 5 })).body.learning_rate).toEqual([1, 1, 0.75, 0.5, 0.25]);
   });
 
-  test("gives the momentum where it is cycled, whatever the part of a composition", async () => {
+  test("gives the momentum if any part cycles it", async () => {
     const cyclic = { type: "cyclic", base_lr: 0, max_lr: 1, step_size_up: 2 };
     const schedule = { type: "sequential", schedulers: [{ type: "constant" }, cyclic], milestones: [2] };
     const { body } = await preview({ schedule, lr: 0.5, steps: 5 });
@@ -43,7 +43,7 @@ describe("POST /v1/schedules/preview", () => {
     expect(body.momentum).toEqual([null, null, 0.9, 0.85, 0.8].map((value) => value && expect.closeTo(value, 12)));
   });
 
-  test("counts epochs when it is told how long they are", async () => {
+  test("counts epochs if their length is given", async () => {
     const schedule = { type: "exponential", gamma: 0.5, interval: "epoch" };
     const { body } = await preview({ schedule, lr: 1, steps: 6, steps_per_epoch: 3 });
     expect(body.learning_rate).toEqual([1, 1, 1, 0.5, 0.5, 0.5]);
@@ -52,7 +52,7 @@ describe("POST /v1/schedules/preview", () => {
     ]);
   });
 
-  test("thins a long curve to its ends and extremes, always alike", async () => {
+  test("thins a long curve to its ends and extremes, always in the same way", async () => {
     const schedule = { type: "one_cycle", max_lr: 1, total_steps: 100_000 };
     const ask = { schedule, lr: 0.1, steps: 100_000, max_points: 100 };
     const { body } = await preview(ask);
@@ -73,7 +73,7 @@ describe("POST /v1/schedules/preview", () => {
     expect(both.steps.at(-1)).toBe(99_999);
   });
 
-  test("says everything that is wrong", async () => {
+  test("reports every fault", async () => {
     expect(await faultsOf({ schedule: { type: "cosine" }, lr: -1, steps: 100_001 })).toEqual([
       expect.stringMatching(/^\/schedule\/type must be one of .*; did you mean "cosine_annealing"\?$/),
       "/lr must be at least 0",
@@ -99,7 +99,7 @@ describe("POST /v1/schedules/preview", () => {
     expect((await preview("")).body.code).toBe("malformed_json");
   });
 
-  test("refuses what is nested beyond all use", async () => {
+  test("refuses schedules that are nested too deeply", async () => {
     const depth = 20_000;
     const schedule = `${'{"type": "chained", "schedulers": ['.repeat(depth)}{"type": "constant"}${"]}".repeat(depth)}`;
     expect(await faultsOf(`{"schedule": ${schedule}, "lr": 1, "steps": 5}`)).toEqual([

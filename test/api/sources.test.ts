@@ -54,7 +54,7 @@ test("a synthetic table is a dataset that can be read, the same for equal option
   expect((await service.create(first.spec)).spec_sha256).toBe(first.spec_sha256);
 });
 
-test("validating stores nothing, and neither does a refusal", async () => {
+test("neither validation nor a refusal stores anything", async () => {
   const before = service.onDisk();
   const listed = (await service.call("GET", "/v1/datasets")).body;
   const synthetic = { type: "sine", rows: 77 };
@@ -102,7 +102,7 @@ test("every fault of inline rows points at its cell", async () => {
   ).toEqual([expect.stringMatching(/^\/data\/features names "x", whose value is missing in 1 of 3 rows;/)]);
 });
 
-test("inline rows may be many, but take a mebibyte at most", async () => {
+test("many inline rows are allowed, but at most one mebibyte", async () => {
   const rows = Array.from({ length: 40_000 }, (_, i) => [i / 2, i % 2 === 0 ? "a" : "b"]);
   expect((await validate({ inline: { columns: ["x", "label"], rows } })).status).toBe(200);
   const large = rows.map(([x, label]) => [x, label, "some more text for every row"]);
@@ -146,7 +146,7 @@ test("a name that JavaScript would drop is refused", async () => {
   expect(body.errors).toContainEqual({ pointer: "/metadata/__proto__", message: "is a name that cannot be used" });
 });
 
-test("a dataset that was there before stays whatever becomes of a job whose rows are the same", async () => {
+test("an existing dataset stays, whatever happens to a job with the same inline rows", async () => {
   const { id } = await service.upload(`${csv}\n`);
   for (let round = 0; round < 8; round++) {
     // One of them gets the key, and the other is refused, mostly when its rows are kept already.

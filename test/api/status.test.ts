@@ -18,7 +18,7 @@ afterAll(() => service.stop());
 const ann = { authorization: "Bearer of-ann" };
 const bob = { authorization: "Bearer of-bob" };
 
-test("the status shows live workers, jobs and the queue, and of jobs only one's own", async () => {
+test("the status shows live workers, the queue and jobs, with ids of one's own jobs only", async () => {
   const dataset = await service.upload(csv, ann);
   const jobs = [await service.create(specFor(dataset.id), ann), await service.create(specFor(dataset.id), ann)];
   await service.call("POST", `/v1/jobs/${jobs[1].id}/cancel`, { headers: ann });
@@ -52,14 +52,14 @@ test("the status shows live workers, jobs and the queue, and of jobs only one's 
   expect(seen.jobs).toEqual({ running: 1, max: 2, ids: [] });
 });
 
-test("status and metrics want a key", async () => {
+test("status and metrics need a key", async () => {
   for (const path of ["/v1/status", "/metrics"]) {
     expect((await service.call("GET", path)).status).toBe(401);
     expect((await service.call("GET", path, { headers: bob })).status).toBe(200);
   }
 });
 
-test("metrics tell of requests by route and status, of jobs and of the queue, and name no job and no owner", async () => {
+test("metrics cover requests by route and status, jobs and the queue, and name no job and no owner", async () => {
   await service.call("GET", "/v1/jobs/job_01k3w9d0c8v6m2q4r7t5x1y9za", { headers: ann });
   await service.call("GET", "/nowhere/else", { headers: ann });
   const { text, headers } = await service.call("GET", "/metrics", { headers: ann });
@@ -83,7 +83,7 @@ test("metrics tell of requests by route and status, of jobs and of the queue, an
   expect(text).not.toMatch(/job_\d|ann|bob/);
 });
 
-test("how many jobs ended is told as often as one asks, and counted once", async () => {
+test("the number of ended jobs is the same however often it is read", async () => {
   const ends = async () =>
     (await service.call("GET", "/metrics", { headers: ann })).text.match(/^rappel_job_ends.*$/gm);
   const before = await ends();
@@ -91,7 +91,7 @@ test("how many jobs ended is told as often as one asks, and counted once", async
   expect(await ends()).toEqual(before);
 });
 
-test("an answer that waits is not measured, and one that is refused or does not wait is", async () => {
+test("answers that wait are not measured; refusals and answers that do not wait are", async () => {
   const dataset = await service.upload(csv, ann);
   const { id } = await service.create(specFor(dataset.id), ann);
   const path = `/v1/jobs/${id}/progress`;
@@ -113,7 +113,7 @@ test("an answer that waits is not measured, and one that is refused or does not 
   expect(await polls(200)).toMatch(/ 2$/);
 });
 
-test("alerts speak of metrics that there are", async () => {
+test("alerts use existing metrics", async () => {
   const rules = readFileSync("deploy/alerts.yml", "utf8");
   const metrics = (await registry.getMetricsAsJSON()).map(({ name }) => name);
   const named = rules.match(/\brappel_\w+/g)!.map((name) => name.replace(/_(count|bucket)$/, ""));
@@ -125,7 +125,7 @@ test("docs/operations.md explains every metric of ours", async () => {
   for (const { name } of await registry.getMetricsAsJSON()) expect(text).toContain(`\`${name}\``);
 });
 
-test("while Redis is away metrics tell that it is, and nothing that is not known", async () => {
+test("while Redis is away the metrics say so, and leave out what is unknown", async () => {
   service.redis.kill();
   const metrics = async () => (await service.call("GET", "/metrics", { headers: ann })).text;
   await expect.poll(metrics).toContain("rappel_redis_up 0");
@@ -135,7 +135,7 @@ test("while Redis is away metrics tell that it is, and nothing that is not known
   await expect.poll(metrics).toContain("rappel_redis_up 1");
 });
 
-test("a worker whose crew stands still is not alive, and speaks in problem documents as the api does", async () => {
+test("a worker whose crew stands still is not alive, and answers with problem documents like the api", async () => {
   let still = false;
   const app = await buildWorkerApp({
     log: pino({ level: "silent" }),
@@ -168,7 +168,7 @@ test("a worker whose crew stands still is not alive, and speaks in problem docum
   await app.close();
 });
 
-test("a check that does not answer is late, and holds up no other", async () => {
+test("a check that does not answer times out, and does not delay others", async () => {
   const log = pino({ level: "silent" });
   const app = await buildWorkerApp({
     log,

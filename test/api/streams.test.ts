@@ -65,7 +65,7 @@ const finish = (lease: Lease) =>
   lease.finish({ status: "succeeded", progress: progressAt(12), events: [succeeded] }, []);
 const listed = async (id: string) => (await service.call("GET", `/v1/jobs/${id}/events?limit=100`)).body.data;
 
-test("a stream tells what was, then what comes, and ends with the job", async () => {
+test("a stream sends past events, then new ones, and ends with the job", async () => {
   const id = await create();
   const stream = await open(id);
   expect(stream.response.statusCode).toBe(200);
@@ -96,7 +96,7 @@ test("a stream tells what was, then what comes, and ends with the job", async ()
   expect((await open(id, { after: "5" })).response.statusCode).toBe(204);
 });
 
-test("a stream after more events than there are ends with the job nevertheless", async () => {
+test("a stream after an event id that does not exist yet ends with the job", async () => {
   const id = await create();
   const stream = await open(id, { after: "50" });
   await finish(await acquire(service.store, id));
@@ -104,7 +104,7 @@ test("a stream after more events than there are ends with the job nevertheless",
   expect(stream.events()).toEqual([]);
 });
 
-test("a client that has seen all there is waits for more", async () => {
+test("a client that has seen all events waits for more", async () => {
   const id = await create();
   const stream = await open(id, { after: "1" });
   expect(stream.response.statusCode).toBe(200);
@@ -116,7 +116,7 @@ test("a client that has seen all there is waits for more", async () => {
   expect(page.body.data.map(({ type }: Event) => type)).toEqual(["created", "paused"]);
 });
 
-test("what happens to a job after its end is in the list and in a stream, which ends", async () => {
+test("events after the end of a job are in the list and in a stream, which then ends", async () => {
   const id = await create();
   const cut = await open(id);
   await finish(await acquire(service.store, id));
@@ -135,7 +135,7 @@ test("what happens to a job after its end is in the list and in a stream, which 
   expect(await redis.exists(`{rappel}:owner:default:job:${id}:events`)).toBe(0);
 });
 
-test("with include=progress it tells how far the job is, the latest and nothing twice", async () => {
+test("with include=progress a stream also sends the latest progress, nothing twice", async () => {
   const id = await create();
   const stream = await open(id, { query: "?include=progress&after=1" });
   await expect.poll(() => stream.progress()).toEqual([0]);
@@ -202,7 +202,7 @@ test("a stream outlives a restart of Redis, and misses nothing", async () => {
   expect(stream.events().map(({ type }) => type)).toEqual(["created", "cancelled"]);
 });
 
-test("a client that does not read holds nothing but its place", async () => {
+test("a client that does not read uses no memory of the service", async () => {
   const id = await create();
   const lease = await acquire(service.store, id);
   const stream = await open(id, { query: "?include=progress" });
@@ -246,7 +246,7 @@ test.each([
   ]);
 });
 
-test("a job that there is not has no stream, and HEAD opens none", async () => {
+test("a job that does not exist has no stream, and HEAD opens none", async () => {
   const headers = { accept: "text/event-stream" };
   const missing = await service.call("GET", "/v1/jobs/job_01k3w9d0c8v6m2q4r7t5x1y9za/events", { headers });
   expect([missing.status, missing.body.code]).toEqual([404, "not_found"]);
@@ -286,7 +286,7 @@ test(
   },
 );
 
-test("a thousand streams cost no further connection to Redis, and nothing once they are closed", async () => {
+test("a thousand streams need no further connection to Redis, and leave nothing when they are closed", async () => {
   const ids = await Promise.all(Array.from({ length: 20 }, create));
   const connections = async () =>
     String(await redis.client("LIST"))

@@ -227,7 +227,7 @@ describe("is refused", () => {
     });
   });
 
-  test("for a checkpoint that there is not, and a format that is none", async () => {
+  test("for a checkpoint or a format that does not exist", async () => {
     const { id } = await trained({});
     for (const format of ["torch_optimizer", "torch_optimizer_tensors"])
       expect((await service.call("GET", `/v1/jobs/${id}/checkpoints/5?format=${format}`)).status).toBe(404);

@@ -39,7 +39,7 @@ async function events(id: string): Promise<Event[]> {
   return ((await service.call("GET", `/v1/jobs/${id}/events?limit=100`)).body as { data: Event[] }).data;
 }
 
-test("a metric that turns out to be undefined is told of once for each that needs it", async () => {
+test("an undefined metric makes one event for each setting that needs it", async () => {
   // A single row validates, which is not known of a table that is not made yet.
   const data = { synthetic: { type: "two_moons", rows: 40 }, target: "target", validation: { every: 40 } };
   const stopping = { metric: "valid_auc", patience: 3 };
@@ -84,7 +84,7 @@ describe("checkpoints", () => {
       checkpoint: { every_steps: 7, every_seconds: null, ...checkpoint },
     });
 
-  test("are one at the end, or the last that were kept, from each of which a fork ends alike", async () => {
+  test("are one at the end, or the last ones that were kept, and a fork of each ends the same", async () => {
     expect(await checkpoints((await trained(spec({}))).id)).toEqual([[30, ["final"]]]);
     const job = await trained(spec({ keep_after_end: true, keep_last: 2 }));
     const [last, before, ...others] = await checkpoints(job.id);
@@ -92,7 +92,7 @@ describe("checkpoints", () => {
     expect((await forked(job.id, { step: before[0] })).result!.weights_sha256).toBe(job.result!.weights_sha256);
   });
 
-  test("begin at the start if that is wanted, which is kept as long as the job", async () => {
+  test("begin at the start if asked for, and that one is kept as long as the job", async () => {
     const job = await trained(spec({ at_start: true, keep_last: 1 }));
     expect(await checkpoints(job.id)).toEqual([
       [30, ["final"]],
@@ -144,7 +144,7 @@ describe("the batches of an epoch", () => {
     return [2 * mean(errors.map((error, i) => error * Math.sin(rows[i]))), 2 * mean(errors)];
   }
 
-  test("are those that the job trains on: by hand they lead to its weights", async () => {
+  test("are those that the job trains on: training on them by hand gives its weights", async () => {
     const training = { epochs: 3, batch_size: 5, seed: 11, gradient_accumulation_steps: 3, drop_last: true };
     const job = await trained(lineSpec({ optimizer: { type: "sgd", lr: 0.05 }, training }));
     // Of 48 rows nine batches of five; three make a step.
@@ -166,7 +166,7 @@ describe("the batches of an epoch", () => {
     expect(bias).toBeGreaterThan(1);
   });
 
-  test("show what a fork makes of a parameter that learns again: it begins with a fresh state", async () => {
+  test("show that a parameter which a fork lets learn again begins with a fresh state", async () => {
     const optimizer = { type: "sgd", lr: 0.02, momentum: 0.9 };
     const parameter_groups = [{ parameters: "0.weight", freeze: true }];
     const training = { epochs: 2, batch_size: 8, seed: 4 };
@@ -195,7 +195,7 @@ describe("the batches of an epoch", () => {
     expect(Math.abs(weight - drawn)).toBeGreaterThan(0.01);
   });
 
-  test("are told before the job runs, in pages, each row that trains once", async () => {
+  test("are known before the job runs, in pages, with each training row once", async () => {
     const id = (await service.create(specFor(dataset, { training: { epochs: 2, batch_size: 7, seed: 1 } }))).id;
     const whole = await batches(id, "?epoch=1");
     expect(whole.data.map(({ batch, step, rows }) => [batch, step, rows.length])).toEqual(
@@ -212,7 +212,7 @@ describe("the batches of an epoch", () => {
     expect(await batches(id, "?epoch=1")).toEqual(whole);
   });
 
-  test("are not there beyond the last epoch, and gone with the dataset", async () => {
+  test("do not exist beyond the last epoch, and are gone with the dataset", async () => {
     const other = (await service.upload("x,label\n1,a\n2,b\n3,a\n4,b\n5,a\n6,b")).id;
     const { id } = await trained(specFor(other, { training: { epochs: 2, batch_size: "full", shuffle: false } }));
     expect((await batches(id)).data).toEqual([{ batch: 0, step: 1, rows: [1, 2, 3, 4] }]);

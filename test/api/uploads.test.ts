@@ -33,7 +33,7 @@ const limit = (bytes: number | null) =>
 const datasets = async () => (await service.store.datasets.list("ann", { limit: 100 })).data;
 const row = "1,2\n";
 
-test("what an owner may have is checked while it arrives, all uploads together", async () => {
+test("the bytes of an owner's uploads are checked while they arrive, all uploads together", async () => {
   await limit(200_000);
   const first = open("a");
   first.write("x,y\n" + row.repeat(30_000));
@@ -78,7 +78,7 @@ test("what an owner may have is checked while it arrives, all uploads together",
   await expect.poll(() => service.onDisk()).toHaveLength(2);
 });
 
-test("an owner has only so many uploads under way, and others theirs", async () => {
+test("each owner may have a limited number of uploads at once", async () => {
   const before = service.onDisk().length;
   const uploads = Array.from({ length: MAX_UPLOADS }, () => open("a"));
   for (const [i, upload] of uploads.entries()) upload.write(`x,y${i}\n1,2\n`);
@@ -103,7 +103,7 @@ test("an owner has only so many uploads under way, and others theirs", async () 
   expect((await answerTo(next)).status).toBe(201);
 });
 
-test("an upload whose client goes while its rows are looked at leaves nothing, on disk or in the record", async () => {
+test("an upload whose client leaves while its rows are parsed leaves no file and no record", async () => {
   const [files, records] = [service.onDisk().toSorted(), await datasets()];
   const bytes = Buffer.from("x,y\n" + "1.5,2.25\n".repeat(5_000_000));
   const upload = open("a");

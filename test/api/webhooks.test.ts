@@ -22,7 +22,7 @@ function validate(webhook: unknown, headers = ann, changes = {}) {
   return service.call("POST", "/v1/jobs?validate_only=true", { body, headers });
 }
 
-test("a webhook's events are the last ones unless it says otherwise; there is none unless asked for", async () => {
+test("a webhook gets the final events by default, and there is no webhook by default", async () => {
   const url = "https://platform.example/hook";
   expect((await validate({ url })).body.spec.webhook).toEqual({ url, events: ["succeeded", "failed", "cancelled"] });
   expect((await validate({ url, events: ["started"] })).body.spec.webhook).toEqual({ url, events: ["started"] });
@@ -44,13 +44,13 @@ test.each([
   expect([status, body.errors]).toMatchObject([422, [{ pointer, message: expect.stringContaining(message) }]]);
 });
 
-test("it is refused together with everything else that is wrong", async () => {
+test("a faulty webhook is reported together with all other faults", async () => {
   const { body } = await validate({ url: "http://x/" }, bob, { optimizer: { type: "adamm" } });
   const pointers = body.errors.map(({ pointer }: { pointer: string }) => pointer).sort();
   expect(pointers).toEqual(["/data/dataset", "/optimizer/type", "/webhook", "/webhook/url"]);
 });
 
-test("an owner without a secret is told what is missing", async () => {
+test("an owner without a webhook secret is told what is missing", async () => {
   const own = (await service.upload(csv, bob)).id;
   const { body } = await validate({ url: "https://platform.example/" }, bob, {
     data: { dataset: own, target: "label" },

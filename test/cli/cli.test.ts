@@ -119,7 +119,7 @@ test("submit, watch, list and fetch the model", async () => {
   expect(createHash("sha256").update(readFileSync(output)).digest("hex")).toBe(sha256);
 });
 
-test("a fork from the best weights need not say that the optimizer's state stays behind", async () => {
+test("a fork from the best weights needs no --no-optimizer", async () => {
   const input = `
 data: { synthetic: { type: two_moons, rows: 100 }, target: target, validation: { every: 5 } }
 model: { layers: [{ type: linear }] }
@@ -176,7 +176,7 @@ test("a job is shown, its events, metrics and diagnosis read, and it is deleted 
   }
 });
 
-test("a list goes on where the page before ended", async () => {
+test("a list continues after the page before", async () => {
   for (let i = 0; i < 3; i++) await rappel(["submit", "-"], { input: moons() });
   const ids = async (...args: string[]) => (await rappel(["jobs", ...args])).stdout.match(/^job_\w+/gm)!;
   const all = await ids();
@@ -185,7 +185,7 @@ test("a list goes on where the page before ended", async () => {
   expect([...(await ids("--limit", "2")), ...(await ids("--after", next))]).toEqual(all);
 });
 
-test("whoever interrupts the watching learns that the job goes on, and how to come back", async () => {
+test("after an interrupt the user learns that the job goes on, and how to watch it again", async () => {
   const id = (await rappel(["submit", "-"], { input: endless })).stdout.trim();
   const child = spawn(process.execPath, ["scripts/rappel.mjs", "watch", id], {
     env: { ...process.env, RAPPEL_API_URL: url, RAPPEL_API_KEY: "first" },
@@ -201,7 +201,7 @@ test("whoever interrupts the watching learns that the job goes on, and how to co
   await rappel(["cancel", id]);
 });
 
-test("errors are JSON too where answers are, and the version is that of the package", async () => {
+test("with --json errors are JSON too, and --version prints that of the package", async () => {
   const error = async (...args: string[]) => {
     const { code, stdout, stderr } = await rappel(["--json", ...args]);
     return [code, stdout, JSON.parse(stderr)];
@@ -248,7 +248,7 @@ test("the exit code says how a watched job ended", async () => {
   expect(failed).toMatchObject({ code: 3, stdout: expect.stringMatching(/^job_\w+ failed: .+\n {2}.+\n$/) });
 });
 
-test("a wrong command line, a wrong key and no service have codes of their own", async () => {
+test("a wrong command line, a wrong key and a missing service have their own exit codes", async () => {
   expect(await rappel(["submit"])).toMatchObject({
     code: 2,
     stderr: expect.stringContaining("missing required argument"),

@@ -67,7 +67,7 @@ const client = {
   getJob: async () => ({ status: "succeeded" }),
 } as unknown as Client;
 
-test("on a terminal the curves stand above the bar, and what was shown before is gone", async () => {
+test("on a terminal the curves are above the bar, and the earlier picture is erased", async () => {
   const terminal = new Terminal(60);
   expect(await watch(client, "job_x", terminal as unknown as WriteStream)).toEqual({ status: "succeeded" });
   const bars = terminal.shown.filter((line) => line.startsWith("step "));
@@ -88,7 +88,7 @@ test("a terminal that cannot go back gets lines, and one without colours none", 
   expect(dumb.written).toMatch(/^step 1\/50 .*\n(step .*\n)*step 50\/50 .* succeeded\n$/);
 });
 
-test("a chart is as wide as the terminal, and its labels say what is there", () => {
+test("a chart is as wide as the terminal, and its labels show the values", () => {
   const long = {
     steps: Array.from({ length: 40 }, (_, i) => 1000 + 12_345 * i),
     values: Array.from({ length: 40 }, (_, i) => 0.35 + 0.0001 / (i + 1)),
@@ -107,7 +107,7 @@ test("a chart is as wide as the terminal, and its labels say what is there", () 
   expect(axis.split(/ +/).map(Number)).toEqual([1000, 121_364, 241_728, 362_091, 482_455]);
 });
 
-test("many curves are told apart, with colours and without", () => {
+test("many curves can be distinguished, with and without colours", () => {
   const flat = (value: number) => ({ steps: [1, 2, 3], values: [value, value, value] });
   const named = Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`curve${i}`, flat(i)]));
   for (const colored of [true, false]) {
@@ -121,7 +121,7 @@ test("many curves are told apart, with colours and without", () => {
   expect(chart(two, { columns: 100, colored: false })).not.toContain("\u001b");
 });
 
-test("of many points a curve is drawn through means", () => {
+test("a curve of many points is drawn through means", () => {
   const many = Array.from({ length: 1000 }, (_, i) => i + 1);
   const noisy = { train_loss: { steps: many, values: many.map((step) => 1 + (step % 2)) } };
   const drawn = stripVTControlCharacters(lossChart(noisy, { columns: 80, colored: true }));
@@ -130,7 +130,7 @@ test("of many points a curve is drawn through means", () => {
   expect(drawn).toMatch(/^ *17 +263 +509 +754 +1000 *$/m);
 });
 
-test("the labels of a chart have three digits, unless fewer say the same", () => {
+test("the labels of a chart have three digits, or fewer if that is exact", () => {
   const curve = { steps: [1, 2, 3, 4, 5], values: [1, 1.25, 1.5, 1.75, 2] };
   const drawn = lossChart({ train_loss: curve }, plain);
   expect(drawn.match(/[\d.]+(?=┤)/g)).toEqual(["2", "1.75", "1.5", "1.25", "1"]);

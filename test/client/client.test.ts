@@ -115,7 +115,7 @@ test("a refusal is an error that carries the problem", async () => {
   await expect(keyless.listJobs()).rejects.toMatchObject({ status: 401 });
 });
 
-test("what is put off is asked for again, if that does no harm", async () => {
+test("a refused request is repeated later, if that does no harm", async () => {
   const asked: string[] = [];
   const flaky = await standIn((request, response) => {
     asked.push(`${request.method} ${request.url}`);
@@ -146,7 +146,7 @@ test("a stream can be sent only once, so it is not sent again", async () => {
   expect(asked).toBe(1);
 });
 
-test("nobody waits for a service that asks for more than a minute, or asks it more than five times", async () => {
+test("a client does not wait for more than a minute, or try more than five times", async () => {
   let asked = 0;
   let retryAfter = "86400";
   const away = await standIn((_request, response) => {
@@ -173,7 +173,7 @@ test("a wait is what the service says and up to a tenth more, or a second", () =
   expect(waitMs("61")).toBeNull();
 });
 
-test("the routes of control are asked for as they are defined", async () => {
+test("control methods request the defined routes", async () => {
   const asked: unknown[] = [];
   const listener = await standIn(async (request, response) => {
     let body = "";
@@ -194,7 +194,7 @@ test("the routes of control are asked for as they are defined", async () => {
   ]);
 });
 
-test("what is read is asked for as it is defined", async () => {
+test("read methods request the defined routes", async () => {
   const asked: (string | undefined)[] = [];
   const listener = await standIn((request, response) => {
     asked.push(request.url);
@@ -226,7 +226,7 @@ test("what is read is asked for as it is defined", async () => {
   ]);
 });
 
-test("no answer is an error of its own", async () => {
+test("a missing answer is a separate error", async () => {
   const nobody = new Client({ url: "http://127.0.0.1:1" });
   await expect(nobody.health()).rejects.toBeInstanceOf(ServiceUnreachable);
   await expect(nobody.health()).rejects.toThrow(/^No service answers at http:\/\/127\.0\.0\.1:1: /);

@@ -43,7 +43,7 @@ test("an owner's tasks leave threads to others, and owners take turns", async ()
   expect(ended.filter((name) => /a[345]/.test(name)).sort()).toEqual(["a3", "a4", "a5"]);
 });
 
-test("only so many tasks of an owner wait, and only so many in all; the process itself is not refused", async () => {
+test("the waiting tasks of an owner, and of all owners, are limited; those of the process itself are not", async () => {
   const threads = pool();
   const gate = new Gate();
   const run = (owner: string | null) => threads.run({ task: "task", input: gate.cells }, { owner });
@@ -84,7 +84,7 @@ test("a task whose client is gone leaves the queue, or ends with its thread; the
   ).rejects.toThrow(Abandoned);
 });
 
-test("an owner whose only task that waits is given up has no turn any more", async () => {
+test("an owner whose only waiting task is given up has no turn any more", async () => {
   const threads = pool();
   const gate = new Gate();
   const [spinner, waiter] = [new AbortController(), new AbortController()];

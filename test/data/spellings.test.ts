@@ -118,7 +118,7 @@ test.each(Object.entries(excerpts))("%s", async (file, { query, reading, rows, c
   }
 });
 
-test("columns that are lost are made again by the reading of their dataset, byte for byte", async () => {
+test("lost columns are made again by the reading of their dataset, byte for byte", async () => {
   const store = new DatasetFiles(service.directory);
   for (const table of [...headers, ...encodings, ...compressed, ...exports]) {
     const { body: dataset } = await post(table);
@@ -130,7 +130,7 @@ test("columns that are lost are made again by the reading of their dataset, byte
   }
 });
 
-test("of titanic.csv the columns that only name a passenger are no default features", async () => {
+test("in titanic.csv the columns that only name a passenger are not default features", async () => {
   const { dataset } = await read({
     body: Buffer.concat([readFileSync("test/data/excerpts/titanic.csv"), Buffer.from("\n")]),
   });

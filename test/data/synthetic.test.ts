@@ -40,7 +40,7 @@ test("the spirals' arms lie half a turn apart", () => {
   }
 });
 
-test("sine and linear are what their formulas say", () => {
+test("sine and linear follow their formulas", () => {
   for (const [x, y] of table("sine").rows) expect(y).toBeCloseTo(Math.sin(x), 12);
   for (const [a, b, c, y] of table("linear").rows) expect(y).toBeCloseTo(1 + 2 * a - 3 * b + 0.5 * c, 12);
 });
@@ -71,7 +71,7 @@ test.each(SYNTHETIC_TYPES)("two rows of %s are a table too", (type) => {
   expect(table(type, { rows: 2 }).rows.flat().every(Number.isFinite)).toBe(true);
 });
 
-test("a table is drafted without a trace unless it is kept", async () => {
+test("a draft of a table leaves no file unless it is kept", async () => {
   const { files, onDisk } = await datasetFiles();
   const draft = await files.draft({ synthetic: { type: "sine", rows: 10, noise: 0, seed: 0 } });
   expect(draft.content).toMatchObject({
@@ -98,7 +98,7 @@ test("a table is drafted without a trace unless it is kept", async () => {
   ]);
 });
 
-test("what is said of a table before it is made is what is found once it is", async () => {
+test("the outline of a table is the same as what its rows show", async () => {
   const { files } = await datasetFiles();
   let outlined = 0;
   for (const type of SYNTHETIC_TYPES) {

@@ -66,7 +66,7 @@ function openToOthers(): string[] {
   return own.filter((path) => (lstatSync(join(dataDirectory, path)).mode & 0o077) !== 0);
 }
 
-test("what a service keeps is its user's alone, also in a directory that was there", async () => {
+test("the files of a service are private to its user, even in an existing directory", async () => {
   chmodSync(dataDirectory, 0o755);
   const { address, redis } = await (await start()).ready;
   await upload(address);
@@ -132,26 +132,29 @@ const inContainer = ["unshare", "-p", "-f", "--mount-proc", "--kill-child"];
 const namespaces = spawnSync(inContainer[0], [...inContainer.slice(1), "true"]).status === 0;
 if (!namespaces) console.warn("skipped: this user may not make namespaces of process ids (unshare -p)");
 
-test.skipIf(!namespaces)("one in another container is refused too, also while the first stands still", async () => {
-  const first = await start({}, { within: inContainer });
-  const { address } = await first.ready;
-  const dataset = await upload(address);
-  const outside = first.process.pid!;
-  const serving = identify(Number(readFileSync(`/proc/${outside}/task/${outside}/children`, "utf8")))!;
-  process.kill(serving.pid, "SIGSTOP");
-  for (const within of [[], inContainer]) {
-    const { code, stderr } = await (await start({}, { within })).ended;
-    expect(code).toBe(1);
-    expect(stderr).toMatch(
-      / is in use by the service with process id 1 on .*, another container or machine: stop that/,
-    );
-  }
-  process.kill(serving.pid, "SIGCONT");
-  expect(await statusOf(address, dataset)).toBe(200);
-  await first.stop("SIGKILL");
-  await untilEnded(serving);
-  expect(await statusOf((await (await start()).ready).address, dataset)).toBe(200);
-});
+test.skipIf(!namespaces)(
+  "a service in another container is refused too, even while the first stands still",
+  async () => {
+    const first = await start({}, { within: inContainer });
+    const { address } = await first.ready;
+    const dataset = await upload(address);
+    const outside = first.process.pid!;
+    const serving = identify(Number(readFileSync(`/proc/${outside}/task/${outside}/children`, "utf8")))!;
+    process.kill(serving.pid, "SIGSTOP");
+    for (const within of [[], inContainer]) {
+      const { code, stderr } = await (await start({}, { within })).ended;
+      expect(code).toBe(1);
+      expect(stderr).toMatch(
+        / is in use by the service with process id 1 on .*, another container or machine: stop that/,
+      );
+    }
+    process.kill(serving.pid, "SIGCONT");
+    expect(await statusOf(address, dataset)).toBe(200);
+    await first.stop("SIGKILL");
+    await untilEnded(serving);
+    expect(await statusOf((await (await start()).ready).address, dataset)).toBe(200);
+  },
+);
 
 test("after kill -9 the next service adopts the Redis, and nothing is lost", async () => {
   const first = await start();
@@ -223,7 +226,7 @@ test("damaged data stop the start with the command that repairs them", async () 
   expect(stderr).toMatch(/^[^\n]*redis-check-aof --fix [^\n]*appendonly\.aof\.manifest\n$/);
 });
 
-test("an error that nobody caught counts as a death of the jobs that ran", async () => {
+test("an uncaught error counts as a crash of the jobs that ran", async () => {
   // On SIGUSR2 the process throws, as a fault in any callback would.
   const fault = 'process.on("SIGUSR2", () => setImmediate(() => { throw new Error("a fault"); }))';
   const env = { RAPPEL_LEASE_MS: "1000", NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(fault)}` };

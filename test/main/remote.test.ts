@@ -104,7 +104,7 @@ test("a worker that lacks a dataset gets it from the api, once, with API keys on
   await worker.stop();
 });
 
-test("a dataset's file is given for a ticket for that file, and for nothing else", async () => {
+test("a ticket gives access to the file of its dataset, and to nothing else", async () => {
   const connection = new Redis(redis.url);
   const { tickets } = new Store(connection);
   const ticket = await tickets.issue("ann", dataset.id);
@@ -183,7 +183,7 @@ test("a job goes back to the queue while the api is away, and is run by a worker
   expect((await untilEnded(job)).status).toBe("succeeded");
 });
 
-test("what is damaged in a worker's cache between two jobs is fetched anew, and the weights are the same", async () => {
+test("a file that is damaged in a worker's cache is fetched again, and the weights are the same", async () => {
   for (const worker of services.filter(({ process }) => process.exitCode === null).slice(1)) await worker.stop();
   const worker = await start("worker", { RAPPEL_API_URL: address });
   const weights = async () => (await untilEnded(await post(dataset.id))).result?.weights_sha256;
@@ -202,7 +202,7 @@ test("what is damaged in a worker's cache between two jobs is fetched anew, and 
   await next.stop();
 });
 
-test("a job fails whose dataset is nowhere any more, or only there with a damaged original", async () => {
+test("a job fails if its dataset no longer exists, or only with a damaged original", async () => {
   for (const worker of services.filter(({ process }) => process.exitCode === null).slice(1)) await worker.stop();
   const gone = await upload("x,target\n1,a\n2,b\n3,a\n4,b\n");
   const half = await upload("x,target\n1,a\n2,b\n3,a\n5,b\n");

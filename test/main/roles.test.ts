@@ -119,7 +119,7 @@ test("a worker serves its health and metrics where it is told to, and the api kn
   expect(await workersSeen()).toEqual([]);
 });
 
-test("the check of a container finds the service whatever its role is, and says what is wrong", async () => {
+test("the health check of a container finds the service in every role, and reports what is wrong", async () => {
   const check = (port: string, workerPort: string) => {
     const env = { ...process.env, RAPPEL_PORT: port, RAPPEL_WORKER_PORT: workerPort };
     const child = spawn(process.execPath, ["src/health-check.ts"], { env, stdio: ["ignore", "ignore", "pipe"] });
@@ -137,7 +137,7 @@ test("the check of a container finds the service whatever its role is, and says 
   await worker.stop();
 });
 
-test("a job whose worker is killed, and whose next worker is told to end, comes to the same weights", async () => {
+test("a job whose worker is killed, and whose next worker is told to end, ends with the same weights", async () => {
   await startWorker();
   const undisturbed = await until(await post(150), ({ result }) => result !== null);
   for (const worker of workers.splice(0)) await worker.stop();
@@ -155,7 +155,7 @@ test("a job whose worker is killed, and whose next worker is told to end, comes 
   expect(disturbed.result!.weights_sha256).toBe(undisturbed.result!.weights_sha256);
 });
 
-test("what a checkpoint may take follows from the limit of the Redis that there is, not of one that would be started", async () => {
+test("the limit of a checkpoint follows from the Redis in use, not from the one that would be started", async () => {
   const client = redis.client();
   const [, before] = (await client.config("GET", "maxmemory")) as string[];
   await client.config("SET", "maxmemory", 64 * 2 ** 20);

@@ -68,7 +68,7 @@ test("a Redis that goes away during the start is named", async () => {
   server.close();
 });
 
-test("a data directory that is none is refused", async () => {
+test("a data directory that is not a directory is refused", async () => {
   const file = join(directory, "file");
   writeFileSync(file, "");
   expect(await refusal({ env: { RAPPEL_DATA_DIR: file } })).toBe(
@@ -76,7 +76,7 @@ test("a data directory that is none is refused", async () => {
   );
 });
 
-test("a data directory where nothing can be made is refused", async () => {
+test("a data directory without write access is refused", async () => {
   for (const none of ["/proc/rappel/data", "/proc/self"]) {
     expect(await refusal({ env: { RAPPEL_DATA_DIR: none } })).toMatch(
       /^RAPPEL_DATA_DIR is "\/proc\/[a-z/]+", which must be a directory this user can write to \(E[A-Z]+\)\.$/,
@@ -84,7 +84,7 @@ test("a data directory where nothing can be made is refused", async () => {
   }
 });
 
-test("a directory for temporary files that is none is refused where Redis' socket would be made in it", async () => {
+test("a temporary directory that does not exist is refused if Redis needs it for its socket", async () => {
   const data = makeDataDirectory();
   const none = join(directory, "none");
   expect(await refusal({ env: { REDIS_URL: "", RAPPEL_DATA_DIR: data, TMPDIR: none } })).toContain(
@@ -93,7 +93,7 @@ test("a directory for temporary files that is none is refused where Redis' socke
   rmSync(data, { recursive: true });
 });
 
-test("a data directory on a full disk is refused, with Redis of its own or without", async (context) => {
+test("a data directory on a full disk is refused, with an own or a given Redis", async (context) => {
   const disk = smallDisk(context, "1m");
   const env = { RAPPEL_DATA_DIR: disk.directory, RAPPEL_INSTALL: "never" };
   disk.fill();

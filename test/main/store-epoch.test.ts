@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { makeDataDirectory, startTestRedis } from "../support/redis.ts";
 import { startService } from "../support/service.ts";
 
-test("a Redis that lost its data is noticed, over restarts too, until they are restored or the loss is accepted", async () => {
+test("a Redis that lost its data is noticed, even after restarts, until the data are restored or the loss is accepted", async () => {
   const redis = await startTestRedis();
   const directory = makeDataDirectory();
   onTestFinished(async () => {

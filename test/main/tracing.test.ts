@@ -124,7 +124,7 @@ test("a trace leads from the caller through the request and the queue to the run
   expect(spans().map(({ name }) => name)).toContain("GET");
 });
 
-test("a run whose job fails says so, and a worker that waits for jobs says nothing", async () => {
+test("the trace of a failed run says so, and a waiting worker makes no spans", async () => {
   exports.length = 0;
   const service = await startTraced();
   const { id: dataset } = await service.upload("x,y\n1,1\n2,2\n3,3\n4,4\n");

@@ -117,7 +117,7 @@ test("everything is read as it was", { timeout: 60_000 }, async () => {
   }
 });
 
-test("keys, lists and datasets are found, and a key leads to the job that it made", async () => {
+test("idempotency keys, lists and datasets are found, and a key returns the job that it made", async () => {
   for (const { owner, id, body, key } of Object.values(expected.jobs).filter(({ key }) => key !== null)) {
     expect(await client.post(owner, "/v1/jobs", body, key)).toMatchObject({ id });
   }
@@ -148,7 +148,7 @@ test("keys, lists and datasets are found, and a key leads to the job that it mad
   }
 });
 
-test("what was not finished ends with the bytes it would have had", { timeout: 120_000 }, async () => {
+test("unfinished jobs end with the same bytes", { timeout: 120_000 }, async () => {
   const { redis: redisUrl, address } = await api.ready;
   // The columns of one dataset are lost, and made again as they were.
   const { sha256 } = await client.get("ann", `/v1/datasets/${expected.datasets.iris.id}`);
@@ -175,7 +175,7 @@ test("what was not finished ends with the bytes it would have had", { timeout: 1
   expect(readFileSync(columns, "latin1")).toContain('"reading":{"version":1,');
 });
 
-test("webhooks that waited arrive, and none of a receiver that wanted no more", { timeout: 60_000 }, async () => {
+test("waiting webhooks arrive, except those for a receiver that refused more", { timeout: 60_000 }, async () => {
   const own = (name: string) =>
     receiver.received
       .map(({ body }) => JSON.parse(body) as { type: string; data: { job: { id: string } } })
@@ -185,7 +185,7 @@ test("webhooks that waited arrive, and none of a receiver that wanted no more", 
   expect(own("webhook-gone")).toEqual([]);
 });
 
-test("old jobs have forks, an unchanged one with its parent's bytes", { timeout: 60_000 }, async () => {
+test("old jobs can be forked, and an unchanged fork has its parent's bytes", { timeout: 60_000 }, async () => {
   const fork = async (name: string, body: object) => {
     const { id } = await client.post("ann", `/v1/jobs/${expected.jobs[name].id}/fork`, body);
     forks.push(id);
@@ -213,7 +213,7 @@ test("old jobs have forks, an unchanged one with its parent's bytes", { timeout:
 });
 const forks: string[] = [];
 
-test("everything can be deleted, and nothing of it stays", { timeout: 60_000 }, async () => {
+test("everything can be deleted, and nothing remains", { timeout: 60_000 }, async () => {
   const jobs = [...Object.values(expected.jobs), ...forks.map((id) => ({ owner: "ann", id }))];
   const paths = jobs.map(({ owner, id }) => ({ owner, path: `/v1/jobs/${id}` }));
   for (const owner of Object.keys(secrets)) {

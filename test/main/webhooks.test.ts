@@ -59,7 +59,7 @@ async function ask(path: string, type: string, body: string): Promise<string> {
   return made.id;
 }
 
-test("a job that has succeeded says so, and however much is logged no secret is", async () => {
+test("a job that has succeeded sends its webhook, and no secret is logged at any level", async () => {
   await start({ RAPPEL_LOG_LEVEL: "trace", RAPPEL_ADMIN_KEY: "adm1n-key" });
   const id = await post();
   await expect.poll(() => receiver.received.length, { timeout: 20_000 }).toBe(1);
@@ -93,7 +93,7 @@ test.each(["before-forward", "after-forward"])("a process that dies %s loses not
   expect(new Set(ids).size).toBe(1);
 });
 
-test("receivers that do not answer hold up no end of the process, and get the message from the next", async () => {
+test("receivers that do not answer do not delay the end of the process, and get the message from the next process", async () => {
   receiver.answer(() => undefined);
   await start({ RAPPEL_SHUTDOWN_MS: "4000" });
   const id = await post();

@@ -35,7 +35,7 @@ test("if one of two followers leaves, the other still hears the news", async () 
   for (const watch of [staying, later]) watch.close();
 });
 
-test("news is told only once", async () => {
+test("the same news is delivered only once", async () => {
   const id = await postJob(store);
   const watch = news.watch(id, ["event"]);
   expect(await watch.wait(10_000, signal)).toBe(true);

@@ -65,12 +65,12 @@ test("a server that is too old is refused", async () => {
   );
 });
 
-test("a server that is away is refused, without showing the password", async () => {
+test("a server that cannot be reached is refused, and the password is not shown", async () => {
   const failure = await checkServer("redis://user:secret@127.0.0.1:1", log).catch((error: Error) => error.message);
   expect(failure).toBe("No Redis can be used at 127.0.0.1:1 (REDIS_URL): connect ECONNREFUSED 127.0.0.1:1.");
 });
 
-test("a missing password is named at once", async () => {
+test("a missing password is reported at once", async () => {
   const redis = await redisWith({ extraArguments: ["--protected-mode", "no"] });
   await redis.client().config("SET", "requirepass", "secret");
   await expect(checkServer(redis.url, log)).rejects.toThrow(/\(REDIS_URL\): NOAUTH/);
@@ -112,7 +112,7 @@ test("a start waits for a Redis that is still loading its data, and says so", as
   expect(await redis.client().dbsize()).toBe(12_000);
 });
 
-test("a connection that is closed while it waits for its next attempt is no retry any more", async () => {
+test("a connection that is closed before its next attempt is no longer listed as retrying", async () => {
   const client = connector("redis://127.0.0.1:1", log)({ retryStrategy: () => 60_000 });
   await expect.poll(() => client.status).toBe("reconnecting");
   expect(retrying()).toMatchObject([{ loop: "redis_connection", count: 1 }]);

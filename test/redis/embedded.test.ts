@@ -130,7 +130,7 @@ test("the log of a server is kept for one more start", async () => {
   expect(readFileSync(log, "utf8")).not.toContain(`${pid}:`);
 });
 
-test("the data are there again at the next start", async () => {
+test("the next start finds the data again", async () => {
   await ask((await open()).url, (redis) => redis.set("key", "kept"));
   await opened!.close();
   expect(await ask((await open()).url, (redis) => redis.get("key"))).toBe("kept");
@@ -226,7 +226,7 @@ test("a service that finds its directory taken kills its server at once, and lea
   }
 });
 
-test("what a server elsewhere still writes reaches no file of the new holder", async () => {
+test("a server on another host that still writes does not write to files of the new holder", async () => {
   const directory = join(dataDirectory, "files");
   mkdirSync(join(directory, "appendonlydir"), { recursive: true });
   const file = join(directory, "appendonlydir/file");
@@ -327,7 +327,7 @@ test("a server that dies while its data directory is full runs again when there 
   expect(await ask(url, (redis) => redis.ping())).toBe("PONG");
 });
 
-test("a server whose disk took only a part of a write found the disk full", async () => {
+test("a server whose disk took only part of a write reports that the disk is full", async () => {
   const command = join(dataDirectory, "server");
   const said = "Short write while writing to the AOF file: (nwritten=1946, expected=2526)";
   writeFileSync(command, `#!/bin/sh\necho "${said}"\necho "Can't recover. Exiting..."\nexit 1\n`, { mode: 0o700 });

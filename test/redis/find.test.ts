@@ -114,18 +114,21 @@ function statusWith(...packages: string[]): string {
   return file;
 }
 
-test.runIf(onDebian)("two processes fetch one at once, though apt has Redis or parts of it already", async () => {
-  const tools = join(directory, "tools");
-  const [one, two] = await Promise.all([
-    installFromDebian(tools, process.env.PATH, statusWith("redis-tools", "redis-server")),
-    installFromDebian(tools),
-  ]);
-  expect(one).toEqual(two);
-  expect(one.command).toBe(join(tools, "redis/usr/bin/redis-server"));
-  expect(readdirSync(tools)).toEqual(["redis"]);
-});
+test.runIf(onDebian)(
+  "two processes fetch a server at the same time, although apt already has parts of it",
+  async () => {
+    const tools = join(directory, "tools");
+    const [one, two] = await Promise.all([
+      installFromDebian(tools, process.env.PATH, statusWith("redis-tools", "redis-server")),
+      installFromDebian(tools),
+    ]);
+    expect(one).toEqual(two);
+    expect(one.command).toBe(join(tools, "redis/usr/bin/redis-server"));
+    expect(readdirSync(tools)).toEqual(["redis"]);
+  },
+);
 
-test.runIf(onDebian && process.getuid?.() === 0)("a user without any rights can fetch one as well", async () => {
+test.runIf(onDebian && process.getuid?.() === 0)("a user without privileges can fetch a server", async () => {
   const nobody = 65534;
   chmodSync(directory, 0o755);
   const tools = join(directory, "tools");

@@ -90,7 +90,7 @@ test("a process of an earlier version keeps its lock", async () => {
   await expect(acquire()).rejects.toThrow(LockHeld);
 });
 
-test("a holder elsewhere keeps its lock as long as its heartbeat changes", async () => {
+test("a holder on another host keeps its lock as long as its heartbeat changes", async () => {
   let beats = 0;
   writeFileSync(path, JSON.stringify({ ...foreign, beats }));
   const file = openSync(path, "r+");
@@ -108,7 +108,7 @@ test("a holder writes its heartbeat", async () => {
   await expect.poll(holder, { timeout: 10_000 }).toEqual({ ...before, beats: 2 });
 });
 
-test("a holder that finds its lock taken hears it, and leaves the lock alone", async () => {
+test("a holder whose lock was taken is told so, and leaves the lock alone", async () => {
   const { promise: lost, resolve: onLost } = Promise.withResolvers<void>();
   await acquire({ onLost });
   // A new file, as each process that takes a lock makes one.
@@ -136,7 +136,7 @@ test.each([
   );
 });
 
-test("a process that is about to remove a dead holder's lock looks again, and leaves a new holder's alone", async () => {
+test("a process looks again before it removes a dead holder's lock, and leaves a new holder's lock alone", async () => {
   writeFileSync(path, JSON.stringify(dead));
   // A process elsewhere died while it removed the lock. Its claim is watched, and meanwhile a
   // third process gets the lock.
@@ -167,7 +167,7 @@ test("if many processes find the same dead holder, exactly one gets the lock", a
   expect(outcomes.filter((outcome) => outcome === "LockHeld")).toHaveLength(5);
 });
 
-test("a process that ended does not run", async () => {
+test("a process that has ended does not count as running", async () => {
   const child = fork(new URL("lock-rival.ts", import.meta.url), [path]);
   await once(child, "message");
   const identity = identify(child.pid!)!;

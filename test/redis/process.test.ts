@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { expect, test } from "vitest";
 import { identify, isRunning } from "../../src/redis/process.ts";
 
-test("a process that has ended does not run, even if its parent has not waited for it", async () => {
+test("a process that has ended does not count as running, even if its parent has not waited for it", async () => {
   // The second program never waits for the child of the first.
   const parent = spawn("sh", ["-c", "sleep 0.2 & echo $!; exec sleep 600"], { stdio: ["ignore", "pipe", "ignore"] });
   const [line] = (await once(parent.stdout, "data")) as [Buffer];

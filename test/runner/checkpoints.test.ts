@@ -8,7 +8,7 @@ import type { ResolvedSpec } from "../../src/contract/schema/spec.ts";
 import { acquire, openStore, OWNER, postJob, progressAt, row, sha256, steps } from "../store/support.ts";
 import { startTestRedis } from "../support/redis.ts";
 
-test("the best state has the least score, whether its metric should be small or large", () => {
+test("the best state has the lowest score, whether its metric should be low or high", () => {
   const rising = { metric: "valid_accuracy", mode: "max" } as const;
   const falling = { metric: "valid_mae", mode: "min" } as const;
   const best = (metrics: Record<string, number>[], rule: Parameters<typeof scoreOf>[1]) =>
@@ -56,7 +56,7 @@ async function writing(broken = (error: unknown): void => expect.fail(String(err
   return { id, store, redis: server.client(), reporter, checkpoints, submit };
 }
 
-test("of the checkpoints due while one is written only the last is written; one event counts the others", async () => {
+test("of the checkpoints that become due during a write only the last is written, and one event counts the others", async () => {
   const { id, store, checkpoints, submit } = await writing();
   for (const step of [1, 2, 3, 4]) submit(step);
   await checkpoints.idle();

@@ -57,7 +57,7 @@ test("uploads that expired before the job could end are repeated", async () => {
   expect(await metricRows(store, OWNER, id)).toEqual([row(1)]);
 });
 
-test("a diverged job tells the rest of its events, then the divergence, then the failure", async () => {
+test("a diverged job records its remaining events, then the divergence, then the failure", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   const life = { gone: new AbortController().signal, log };
@@ -79,7 +79,7 @@ test("a diverged job tells the rest of its events, then the divergence, then the
   }
 });
 
-test("a beat that finds its own job ended is no lost lease; a beat that finds another run is one", async () => {
+test("a heartbeat that finds its own job ended is no lost lease; one that finds another run is", async () => {
   const beat = async (silently: boolean) => {
     const id = await postJob(store);
     const lease = await acquire(store, id);
@@ -113,7 +113,7 @@ test("a beat that finds its own job ended is no lost lease; a beat that finds an
   expect(await beat(true)).toBe("nothing");
 });
 
-test("a beat that fails after its run has ended is no retry", async () => {
+test("a heartbeat that fails after its run has ended is not listed as retrying", async () => {
   const connection = await connected(server);
   const lease = await acquire(new Store(connection), await postJob(store));
   const unexpected = () => expect.unreachable();
@@ -138,7 +138,7 @@ test("a beat that fails after its run has ended is no retry", async () => {
   expect(retrying()).toEqual([]);
 });
 
-test("an upload of a run that must end while its model waits for room is no retry", async () => {
+test("an upload that ends while it waits for room is not listed as retrying", async () => {
   const { state, outcome } = await train(smallJob());
   const lease = await acquire(store, await postJob(store));
   const gone = new AbortController();

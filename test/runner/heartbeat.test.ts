@@ -35,7 +35,7 @@ async function beating(connection: RedisOptions, { leaseMs = 1000, status = (): 
   return { id, redis, heard, heartbeat };
 }
 
-test("a renewal that is asked for while another is on its way is made after it", async () => {
+test("a renewal that is requested during another is made after it", async () => {
   let answers = 0;
   // By itself it beats only every 15 seconds.
   const { heartbeat } = await beating(storeConnection, { leaseMs: 60_000, status: () => answers++ });

@@ -21,7 +21,7 @@ const away = () => new Unavailable("Redis cannot be reached");
 const full = () => new Unavailable("Redis refuses: OOM", { full: true });
 const expired = () => new Incomplete("what was uploaded has expired");
 
-test("a call is repeated while Redis is away, but not if it is full or if the call fails otherwise", async () => {
+test("a call is repeated while Redis is away, but not if Redis is full or the call fails for another reason", async () => {
   expect(await persist(life, failing(away(), away()))).toBe("done");
   await expect(persist(life, failing(away(), full()))).rejects.toThrow("OOM");
   await expect(persist(life, failing(new LeaseLost("gone")))).rejects.toThrow("gone");

@@ -43,7 +43,7 @@ test("nothing is reported again as long as nothing is new", async () => {
   expect(await reports()).toBe("2");
 });
 
-test("rows from before a rewind are in no later checkpoint", async () => {
+test("rows that a rewind took back are in no later checkpoint", async () => {
   const { reporter } = await reporting();
   reporter.metrics([1, 2, 3].map(row));
   await reporter.rewind(2, life);

@@ -11,7 +11,7 @@ setUpStore({ maxBytes: MAX_BYTES });
 
 const requeued = { type: "requeued" as const, message: "Given back.", step: null, data: null };
 
-test("a run tells so many events of a type and says that it omits the rest; the next run may repeat them", async () => {
+test("a run writes a limited number of events of a type and notes that it omits the rest; the next run may repeat them", async () => {
   const limits = { ...room(MiB), eventLimits: { evaluated: 2 } };
   const id = await postJob(store, { room: limits });
   const evaluated = { type: "evaluated" as const, message: "x".repeat(50_000), step: 1, data: null };

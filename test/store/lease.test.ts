@@ -164,7 +164,7 @@ test("a run records its last events before it gives the job back", async () => {
   expect(await eventTypes(store, id)).toEqual(["created", "started", ...reported, "requeued"]);
 });
 
-test("a job that was to be cancelled is cancelled when it is released", async () => {
+test("a job that should be cancelled is cancelled when it is released", async () => {
   const id = await postJob(store);
   const lease = await acquire(store, id);
   await store.jobs.cancel(OWNER, id);
@@ -211,7 +211,7 @@ describe("the arithmetic version", () => {
     ]);
   });
 
-  test("goes when the steps that it computed are dropped", async () => {
+  test("is removed when the steps that it computed are dropped", async () => {
     const id = await postJob(store);
     // The first and the third run committed nothing.
     await run(id, 2);

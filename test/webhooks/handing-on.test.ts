@@ -78,7 +78,7 @@ test("owners take turns: nobody waits behind all the messages of another", async
   expect(turns.get(ann[0])).toBe(1);
 });
 
-test("a message whose turn is beyond the last of the queue is sent nevertheless", async () => {
+test("a message whose turn is beyond the highest priority of the queue is sent nevertheless", async () => {
   start();
   const { bull } = open.at(-1)!;
   const waiting = () => redis.zcard("{rappel}:webhooks:prioritized");

@@ -82,7 +82,7 @@ test("a job is cancelled even if the call that stores its result does not return
   expect(threads.busy).toBe(0);
 });
 
-test("a run that has done its steps and does not end stands still", async () => {
+test("a run that has done its steps but does not end counts as standing still", async () => {
   const id = await place.post();
   const run = await runOf(id, new Threads(1));
   const { promise: storing, resolve } = Promise.withResolvers<void>();
@@ -110,7 +110,7 @@ test("a run that has done its steps and does not end stands still", async () => 
   expect(await end).toBe("ended");
 });
 
-test("a request that comes just before a run has its crew is obeyed", async () => {
+test("a request that comes just before a run gets its crew is obeyed", async () => {
   const id = await place.post(long);
   // The request comes when the preparation is done and the run takes its threads.
   class Observed extends Threads {
@@ -211,7 +211,7 @@ test("after a job that ran alone has ended without a checkpoint, the next one ma
   expect(await place.until(await place.post(), ended, 30_000)).toMatchObject({ status: "succeeded" });
 });
 
-test("a job that is given back goes before the waiting ones, and wakes the next worker at once", async () => {
+test("a job that is given back goes before waiting jobs, and wakes the next worker at once", async () => {
   const worker = await place.startWorker();
   const id = await place.post(long);
   await place.until(id, (job) => job.progress.step > 0);

@@ -86,7 +86,7 @@ test("a job that is paused and resumed at random steps ends the same as without 
   expect(types.slice(0, reported.length)).toEqual(reported);
 });
 
-test("no event is lost or told twice by a pause", async () => {
+test("a pause neither loses nor repeats an event", async () => {
   const id = await place.post({ ...spec, training: { ...spec.training, eval_every_epochs: 1 } });
   await place.startWorker();
   await place.until(id, (job) => job.progress.step > 300);
@@ -99,7 +99,7 @@ test("no event is lost or told twice by a pause", async () => {
   expect(evaluated).toEqual(Array.from({ length: 60 }, (_, i) => (i + 1) * 15));
 });
 
-test("what was found before a pause is in the diagnosis after it", async () => {
+test("findings from before a pause are in the diagnosis after it", async () => {
   const slowLearning = { optimizer: { type: "adam", lr: 1e-6 }, observe: { every_steps: 10, per_layer: true } };
   const id = await place.post({ ...spec, ...slowLearning });
   await place.startWorker();

@@ -34,7 +34,7 @@ test.each([
   expect(faultsOf(schema, value)).toEqual([fault]);
 });
 
-test("each unknown name is a fault of its own, with the one that was meant", () => {
+test("each unknown name is a fault of its own, with a suggestion", () => {
   const schema = z.strictObject({ batch_size: z.int().optional(), epochs: z.int().optional() });
   expect(faultsOf(schema, { batchsize: 1, "a/b": 2, epoch: 3 })).toEqual([
     '/batchsize is not known here; did you mean "batch_size"?',
@@ -43,7 +43,7 @@ test("each unknown name is a fault of its own, with the one that was meant", () 
   ]);
 });
 
-test("a union tells the faults of the branch that was meant, or what there is to choose from", () => {
+test("a union reports the faults of the branch that was meant, or lists the choices", () => {
   const branches = [
     z.strictObject({ every: z.int().min(2) }),
     z.strictObject({ column: z.string() }),
@@ -61,7 +61,7 @@ test("a union tells the faults of the branch that was meant, or what there is to
 
 const crowd = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, i]));
 
-test("an answer tells a hundred faults, and how many more there are", () => {
+test("an answer has a hundred faults, and the number of further ones", () => {
   const record = z.record(z.string().max(1), z.int());
   for (const [schema, value] of [
     [record, crowd(1000)],
@@ -99,7 +99,7 @@ test("a list with many faulty items is not checked to its end", () => {
   expect(check(listOf(z.string()), ["a", "b"]).value).toEqual(["a", "b"]);
 });
 
-test("what is monstrous is refused before a schema looks at it", () => {
+test("values that are too large or too deep are refused before a schema checks them", () => {
   let looks = 0;
   const schema = z.record(
     z.string(),
@@ -120,7 +120,7 @@ test("what is monstrous is refused before a schema looks at it", () => {
   expect(looks).toBe(1);
 });
 
-test("the detail is a sentence of the first fault", () => {
+test("the detail is a sentence with the first fault", () => {
   const fault = { pointer: "/a", message: 'is unknown; did you mean "b"?' };
   expect(faulty("invalid_spec", [{ pointer: "", message: "must be an object" }]).message).toBe(
     "The body must be an object.",

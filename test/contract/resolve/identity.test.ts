@@ -93,7 +93,7 @@ test("whatever changes a number changes the hash", () => {
   expect(new Set(hashes).size).toBe(hashes.length);
 });
 
-test("a drawn split that is not stratified hashes as it did before it could be", () => {
+test("a random split without stratify has the hash that it had before the option existed", () => {
   const drawn = { validation: { every: null, fraction: 0.2 } };
   const [plainly, explicitly] = [drawn, { validation: { ...drawn.validation, stratify: false } }];
   expect(hashWith({ data: explicitly })).toBe(hashWith({ data: plainly }));

@@ -21,7 +21,7 @@ test.each([
   expect(mergePatch(JSON.parse(target), JSON.parse(patch))).toEqual(JSON.parse(result));
 });
 
-test("what becomes of another type keeps none of its options", () => {
+test("a member that gets another type keeps none of its options", () => {
   const spec = { optimizer: { type: "adam", lr: 0.1, betas: [0.9, 0.999] }, name: "a" };
   expect(mergePatch(spec, { optimizer: { type: "sgd", lr: 1 } })).toEqual({
     optimizer: { type: "sgd", lr: 1 },
@@ -33,7 +33,7 @@ test("what becomes of another type keeps none of its options", () => {
   });
 });
 
-test("nor does what becomes of another dialect", () => {
+test("nor does a member that gets another dialect", () => {
   const torch = { type: "adam", dialect: "torch", eps: 1e-8 };
   expect(mergePatch(torch, { type: "adam", dialect: "keras", lr: 1 })).toEqual({
     type: "adam",
@@ -46,7 +46,7 @@ test("nor does what becomes of another dialect", () => {
   expect(mergePatch(torch, { type: "lion" })).toEqual({ type: "lion" });
 });
 
-test("a patch cannot reach a prototype, nor the end of the stack", () => {
+test("a patch can neither change a prototype nor overflow the stack", () => {
   const patched = mergePatch({}, JSON.parse('{"__proto__":{"polluted":true}}')) as object;
   expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
   expect(Object.getPrototypeOf(patched)).toBe(Object.prototype);

@@ -45,7 +45,7 @@ test("steps and the log interval follow from the rows that train", async () => {
   expect([full.totalSteps, full.spec.training.batch_size]).toEqual([3, "full"]);
 });
 
-test("a schedule's whole time is the training's, as if it had been written out, and what is not is warned of", async () => {
+test("an open length of a schedule becomes that of the training; other lengths get a warning", async () => {
   const cosine = async (schedule: object, changes = {}) =>
     await resolve(specFor(id, { schedule: { type: "cosine_annealing", ...schedule }, ...changes }));
   const whole = await cosine({});
@@ -63,7 +63,7 @@ test("a schedule's whole time is the training's, as if it had been written out, 
   expect(withoutDerived(chosen, whole.totalSteps).schedule.t_max).toBe(11);
 });
 
-test("a metric that the validation rows leave undefined can decide nothing", async () => {
+test("a metric that is undefined on the validation rows is refused where something depends on it", async () => {
   const rows = (label: (i: number) => string | number) =>
     ["x,label", ...Array.from({ length: 20 }, (_, i) => `${i * 0.1},${label(i)}`)].join("\n");
   const stop = (metric: string) => training({ early_stopping: { patience: 1, metric } });
@@ -97,7 +97,7 @@ test("a metric that the validation rows leave undefined can decide nothing", asy
   expect(await faults(soft(5), bce, { checkpoint: { keep_best: true } })).toEqual([]);
 });
 
-test("a target that is the same in all rows that train is warned of", async () => {
+test("a target that is the same in all training rows gets a warning", async () => {
   const rows = (price: (i: number) => number) =>
     ["x,label", ...Array.from({ length: 20 }, (_, i) => `${i},${price(i)}`)].join("\n");
   const warned = async (text: string, type: string) =>
@@ -128,7 +128,7 @@ test("a target that is the same in all rows that train is warned of", async () =
   ).toEqual([]);
 });
 
-test("what follows from the number of steps can be opened again, and what was chosen stays", async () => {
+test("defaults from the number of steps can be opened again, and chosen values stay", async () => {
   const reopened = async (rewind: object | null, every: number | null) => {
     const detectors = { diverging: { policy: "rewind", rewind } };
     const changes = { ...training({ epochs: 1000, log_every_steps: every }), detectors };
@@ -143,7 +143,7 @@ test("what follows from the number of steps can be opened again, and what was ch
   expect(await reopened({ lr_factor: 0.3 }, 4)).toEqual([{ ...kept, every_steps: null, lr_factor: 0.3 }, null]);
 });
 
-test("early stopping and a schedule that follows a metric go the metric's own way", async () => {
+test("early stopping and a schedule that follows a metric use the direction of the metric", async () => {
   const stopping = (early_stopping: object) => training({ early_stopping: { patience: 2, ...early_stopping } });
   const following = (options: object) => ({ schedule: { type: "reduce_on_plateau", ...options } });
   const valid = (changes: Record<string, object>) => ({ ...data({ validation: { every: 3 } }), ...changes });
@@ -161,7 +161,7 @@ test("early stopping and a schedule that follows a metric go the metric's own wa
   expect(await faultsOf(wrong)).toEqual([`/training/early_stopping/mode ${message}`, `/schedule/mode ${message}`]);
 });
 
-test("a fork of a job that was stored with the wrong way takes the right one", async () => {
+test("a fork of a job that was stored with a wrong direction uses the right one", async () => {
   const accuracy = { metric: "valid_accuracy", mode: "min" } as const;
   const good = {
     ...data({ validation: { every: 3 } }),
@@ -182,14 +182,14 @@ test("a fork of a job that was stored with the wrong way takes the right one", a
   expect(withoutDerived(spec, totalSteps).schedule).toEqual(spec.schedule);
 });
 
-test("a target of one class leaves nothing to learn", async () => {
+test("a target of one class is refused", async () => {
   const text = "x0,label\n1,a\n2,a\n3,a\n4,a\n";
   expect(await faultsOf(data({ validation: null }), { text })).toEqual([
     '/data/target names "label", which has only one class, "a": a target needs at least two',
   ]);
 });
 
-test("features are filled in: neither the target nor the column that validates", async () => {
+test("default features are filled in, without the target and the validation column", async () => {
   const text = csv.replaceAll(/^(.*)$/gm, (line) => `${line},${line.startsWith("x") ? "test" : line.length % 2}`);
   const { spec } = await resolve(specFor(id, data({ validation: { column: "test" } })), { text });
   expect(spec.data.features).toEqual(["x", "y", "colour", "price"]);
@@ -198,7 +198,7 @@ test("features are filled in: neither the target nor the column that validates",
   expect(chosen.model.layers[0]).toMatchObject({ in_features: 2, out_features: 8, name: "0" });
 });
 
-test("the memory counts the data", async () => {
+test("the estimate of memory includes the data", async () => {
   const few = await resolve(specFor(id, data({ features: ["x"] })));
   const many = await resolve(specFor(id, { ...data({ features: ["x", "y"] }) }));
   expect(many.memoryBytes - few.memoryBytes).toBeGreaterThanOrEqual(20 * 4);
@@ -337,7 +337,7 @@ test.each([
   expect(await faultsOf(changes)).toEqual(faults);
 });
 
-test("limits are told with the variable that sets them", async () => {
+test("messages about limits name the variable that sets them", async () => {
   const wide = { model: { layers: [{ type: "linear", out_features: 1_000_000 }, { type: "linear" }] } };
   expect(await faultsOf(wide)).toEqual([
     expect.stringMatching(
@@ -355,7 +355,7 @@ test("limits are told with the variable that sets them", async () => {
   expect(await faultsOf({}, { maxMemoryBytes: memoryBytes - 1 })).toHaveLength(1);
 });
 
-test("a fault in one section hides none in another", async () => {
+test("a fault in one section does not hide faults in another", async () => {
   const faults = await faultsOf({
     ...data({ dataset: "ds_01k3w9d0c8v6m2q4r7t5x1y9zb" }),
     optimizer: { type: "adma" },
@@ -374,7 +374,7 @@ test("a fault in one section hides none in another", async () => {
   ]);
 });
 
-test("a synthetic table is only made to be kept: not to plan its job, and not to find what is wrong with it", async () => {
+test("a synthetic table is made only if it is kept, not to plan a job or to find faults", async () => {
   // Nothing can be written there.
   const files = new DatasetFiles("/proc/nowhere");
   const context = {

@@ -3,7 +3,7 @@ import { bounded, MAX_WARNINGS, type Warning } from "../../../src/contract/resol
 
 const warning = (code: string, message = "is odd") => ({ pointer: "/data", code, message }) as Warning;
 
-test("of each code the first ten are kept, and the last of them says how many more there are", () => {
+test("the first ten warnings of each code are kept, and the last says how many more there are", () => {
   const many = Array.from({ length: 12 }, (_, i) => warning("a", `is odd (${i})`));
   const kept = bounded([...many, warning("b")]);
   expect(kept.map(({ message }) => message)).toEqual([

@@ -14,7 +14,7 @@ const data = (changes: object) => ({ data: { dataset: id, target: "label", ...ch
 const nested = (depth: number): object =>
   depth === 0 ? { type: "adam" } : { type: "lookahead", optimizer: nested(depth - 1) };
 
-test("the least one can write gets all defaults of the contract", () => {
+test("a minimal spec gets all defaults of the contract", () => {
   const { value } = check(Spec, {
     data: { dataset: id, target: "y" },
     model: { layers: [{ type: "linear" }] },
@@ -184,7 +184,7 @@ test.each([
   expect(faultsOf(changes)).toEqual([typeof fault === "string" ? fault : expect.stringMatching(fault)]);
 });
 
-test("an unknown member is told which there are", () => {
+test("the message for an unknown member lists the known ones", () => {
   expect(faultsOf({ optimizer: { type: "Adan" } })?.[0]).toMatch(
     /^\/optimizer\/type must be one of "adabelief", .*; did you mean "adam"\?$/,
   );

@@ -150,7 +150,7 @@ describe("an integer that a double does not give back", () => {
   });
 });
 
-test("every decimal number is the double that it was", () => {
+test("every decimal number gives the same double as before", () => {
   let numbers = 0;
   for (const cell of seededColumns(7, 100).flat()) {
     const value = parseDecimal(cell);
@@ -171,7 +171,7 @@ test("fractions of many digits are rounded once", () => {
   }
 });
 
-test("a hopeless cell is refused in linear time", () => {
+test("a long cell that is no number is refused in linear time", () => {
   // Else it would take minutes.
   for (const cell of [
     `${"1".repeat(2_000_000)}x`,

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { areAllDifferent } from "../../../src/data/columns/distinct.ts";
 
-test("nearly all values differ where fewer than 5 % of more than 20 repeat others", () => {
+test("nearly all values differ if fewer than 5 % of more than 20 values repeat others", () => {
   const values = (count: number, distinct: number) =>
     Float64Array.from({ length: count }, (_, i) => (i * 13) % distinct);
   expect(areAllDifferent(values(20, 20))).toBe(false);
@@ -18,7 +18,7 @@ test("missing values do not count, and the two zeros are equal", () => {
   expect(areAllDifferent(Float64Array.of(...values, -0, -0))).toBe(false);
 });
 
-test("no values are slow to compare, also those that are chosen to be", () => {
+test("no values are slow to compare, not even hostile ones", () => {
   // The halves of each double cancel each other out in what was once a hash function.
   const values = new Float64Array(2 ** 20);
   const words = new Uint32Array(values.buffer);

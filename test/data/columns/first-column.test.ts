@@ -50,7 +50,7 @@ test.each([
   expect(parseDecimal(cell)).toBeNaN();
 });
 
-test("a hopeless cell is refused in linear time", () => {
+test("a long cell that is no number is refused in linear time", () => {
   // Else it would take minutes.
   expect(parseDecimal(`${"1".repeat(2_000_000)}x`)).toBeNaN();
 });
@@ -70,7 +70,7 @@ test("a column of numbers has its range, mean and distinct values in numeric ord
   });
 });
 
-test("one cell that is no number makes a column categorical, its classes in the order of their bytes", () => {
+test("one cell that is not a number makes a column categorical, with classes in the order of their bytes", () => {
   // U+FF5E comes before U+1F600 in bytes, and after it in UTF-16.
   expect(column(["b", "10", "", "9", "😀", "b", "～", "B"])).toEqual({
     name: "c",
@@ -86,7 +86,7 @@ test("one cell that is no number makes a column categorical, its classes in the 
   });
 });
 
-test("a cell of spaces is not empty, and no number", () => {
+test("a cell of spaces is neither empty nor a number", () => {
   expect(column(["1", " "])).toMatchObject({ type: "categorical", missing: 0, classes: [" ", "1"] });
 });
 
@@ -108,12 +108,12 @@ test("classes are listed up to 1,000", () => {
   expect(column(numbered(1001, (i) => `c${i}`))).toMatchObject({ type: "categorical", classes: null, values: null });
 });
 
-test("what counts are values, not spellings", () => {
+test("distinct values count, not spellings", () => {
   const cells = numbered(3000, (i) => `${i % 3}.${"0".repeat(i % 1001)}`);
   expect(column(cells)).toMatchObject({ type: "numeric", classes: ["0", "1", "2"], values: cells.map(Number) });
 });
 
-test("numbers beyond the dictionary keep their values, and the empty cells their places", () => {
+test("numbers beyond the dictionary keep their values, and empty cells their places", () => {
   const cells = numbered(5000, (i) => (i % 7 === 0 ? "" : String(i / 8)));
   const values = cells.map((cell) => (cell === "" ? NaN : Number(cell)));
   expect(column(cells)).toMatchObject({
@@ -126,7 +126,7 @@ test("numbers beyond the dictionary keep their values, and the empty cells their
   });
 });
 
-test("a column that turns out late to hold text is categorical", () => {
+test("a column whose text comes late is categorical", () => {
   expect(column([...numbered(1001, String), "", "x", "1"])).toMatchObject({
     type: "categorical",
     missing: 1,
@@ -135,12 +135,12 @@ test("a column that turns out late to hold text is categorical", () => {
   });
 });
 
-test("a long cell is no class", () => {
+test("a long cell is not a class", () => {
   expect(column(["x".repeat(256), "y"]).classes).toHaveLength(2);
   expect(column(["x".repeat(257), "y"])).toMatchObject({ type: "categorical", classes: null, values: null });
 });
 
-test("the columns are those of before readings were recorded, to the last bit", () => {
+test("the columns are the same, to the last bit, as before readings were recorded", () => {
   const hash = createHash("sha256");
   for (const cells of seededColumns(1, 200)) {
     const { values, all_different, ...summary } = column(cells);

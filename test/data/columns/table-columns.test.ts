@@ -30,7 +30,7 @@ test("texts have their classes in the order of their bytes", () => {
 });
 
 describe("the reason", () => {
-  test("is the first cell that is no number among numbers, wherever the numbers begin", () => {
+  test("is the first cell that is not a number among numbers, wherever the numbers begin", () => {
     expectText(["5", "abc", "def"], "abc", '"5" in line 2');
     expectText(["abc", "def", "5"], "abc", '"5" in line 4');
     expectText(
@@ -114,7 +114,7 @@ describe("declared types", () => {
     expect(column(many(1500, String), declared("categorical"))).toMatchObject({ type: "categorical", classes: null });
   });
 
-  test("a date that is not certain, and a boolean that is none, are faults", () => {
+  test("an ambiguous date, and a word that is not a boolean, are faults", () => {
     expect(() => column(["01/02/2024"], declared("date"))).toThrow(/Write dates like 2024-01-31/);
     expect(() => column(["2024-01-31", "5"], declared("date"))).toThrow(expect.objectContaining({ line: 3 }));
     expect(() => column(["yes", "maybe"], declared("boolean"))).toThrow(/neither true nor false/);
@@ -162,7 +162,7 @@ describe("columns with more values than classes", () => {
   });
 });
 
-test("how many distinct cells there are decides nothing but what is listed", () => {
+test("the number of distinct cells only decides which classes are listed", () => {
   let longer = 0;
   for (const cells of seededColumns(3, 60)) {
     const few = column(cells.slice(0, 900));

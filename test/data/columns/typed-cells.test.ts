@@ -42,7 +42,7 @@ describe("missing cells", () => {
     expect(column([...many(1500, (i) => `x${i}`), "NA", "?"])).toMatchObject({ classes: null, missing: 1 });
   });
 
-  test("other words are no tokens", () => {
+  test("other words are not missing tokens", () => {
     expectText(["1", "na"], "na", '?missing_values=["na"]');
     expectText(["1", "missing"], "missing");
   });
@@ -110,7 +110,7 @@ describe("the decimal mark", () => {
     expect([decimal, again, columns.c.type, columns.c.values]).toEqual([mark, false, "numeric", values]);
   });
 
-  test("is told where points could group thousands, and nothing shows whether they do", () => {
+  test("has a reason if points could group thousands and no cell shows whether they do", () => {
     const doubt = (cells: Cells, options = {}) => column(cells, { pointMayGroup: true, ...options }).reason;
     expect(doubt(["7", "246.601"])).toMatchObject({ line: 3, cell: "246.601" });
     expect(doubt(["7", "246.601"], { pointMayGroup: false })).toBeNull();
@@ -119,13 +119,13 @@ describe("the decimal mark", () => {
     expect(doubt(["7", "8"])).toBeNull();
   });
 
-  test("is one for the file: what one column shows, the others follow", () => {
+  test("is the same for the whole file: one column shows it for all", () => {
     const { columns } = read({ shows: ["1,5"], follows: ["1.234"], points: ["2.345.678"] });
     expect([columns.follows.values, columns.points.values]).toEqual([[1234], [2_345_678]]);
     expect(read({ shows: ["1.5"], follows: ["1,234"] }).columns.follows.values).toEqual([1234]);
   });
 
-  test("is the point where both are shown, and the reason says where", () => {
+  test("is the point if both are shown, and the reason says where", () => {
     const { decimal, columns } = read({ comma: ["1,5", "2"], point: ["", "1.5"], both: ["1,5", "1.5"] });
     expect(decimal).toBe(".");
     expect(columns.point.type).toBe("numeric");
@@ -138,7 +138,7 @@ describe("the decimal mark", () => {
     expect(columns.both.type).toBe("categorical");
   });
 
-  test("is not shown by a column with other cells, by mixed cells, or by one declared to be no number", () => {
+  test("is not shown by a column with other cells, with mixed cells, or declared as another type", () => {
     expect(read({ c: ["1,5", "x"], d: ["1.234", "2"] })).toMatchObject({
       decimal: ".",
       columns: { d: { values: [1.234, 2] } },
@@ -158,7 +158,7 @@ describe("the decimal mark", () => {
     expect(read(comma, { decimal: "," })).toEqual(read(comma));
   });
 
-  test("that nothing shows leaves 1,234 a text", () => {
+  test("that no cell shows leaves 1,234 a text", () => {
     expectText(["5", "1,234"], "1,234", "?decimal=");
     expect(column(["1,234"], { decimal: "." }).values).toEqual([1234]);
     expect(column(["1,234"], { decimal: "," }).values).toEqual([1.234]);
@@ -174,7 +174,7 @@ describe("signs", () => {
     expect(column(["(5)", "6", "\u22127"]).values).toEqual([-5, 6, -7]);
   });
 
-  test("mixed ones, or ones on some cells only, are texts", () => {
+  test("mixed signs, or signs on some cells only, make texts", () => {
     expectText(["10%", "5"], "5", '"10%" in line 2');
     expectText(["$5", "€5"], "€5");
     expectText(["EUR 5", "€5"], "€5");
@@ -202,7 +202,7 @@ describe("dates", () => {
     expect(column(["2024-01-31T00:00:00.0005"])).toMatchObject({ classes: null, min: day("2024-01-31") + 0.5 });
   });
 
-  test("have the order that a cell of the column shows", () => {
+  test("have the order of day and month that a cell of the column shows", () => {
     expect(column(["01/02/2024", "31/01/2024"]).values).toEqual([day("2024-02-01"), day("2024-01-31")]);
     expect(column(["01/02/2024", "01/31/2024"]).values).toEqual([day("2024-01-02"), day("2024-01-31")]);
     expectText(["01/02/2024", "03/04/2024"], "01/02/2024", "Write dates like 2024-01-31");

@@ -105,7 +105,7 @@ test("words and 0 and 1 become booleans, and booleans become classes", () => {
   });
 });
 
-test("what the record does not list asks for another upload where that helps", () => {
+test("a view that needs unlisted classes suggests another upload if that helps", () => {
   const cells = Array.from({ length: 1500 }, (_, i) => `0${i}`);
   expect(view(cells, "numeric")).toBe(
     'is numeric, but the values of the column are not listed; upload the file with ?columns={"c":"numeric"}',

@@ -40,7 +40,7 @@ test("a spec that fits has no faults", () => {
   expect(checkData(fitting, dataSpec({ validation: { column: "x" } }), "value")).toEqual([]);
 });
 
-test("names every column that is not there, at once", () => {
+test("all missing columns are reported at once", () => {
   const faults = checkData(
     table(numeric("x")),
     dataSpec({ features: ["x", "z"], validation: { column: "v" } }),
@@ -89,7 +89,7 @@ test("missing values are a fault, and the remedies are named", () => {
   expect(faults({ missing: "drop_row" })).toEqual([]);
 });
 
-test("a column without values is of no use", () => {
+test("a column without values is a fault", () => {
   const empty = numeric("x", { missing: 10, min: null, max: null, mean: null, classes: [] });
   const faults = checkData(table(empty, numeric("y")), dataSpec({ preprocess: { missing: "mean" } }), "value");
   expect(faults).toEqual([
@@ -111,7 +111,7 @@ test.each([
   expect(faults).toEqual([{ pointer: "/data/target", message: expect.stringMatching(message) }]);
 });
 
-test("a target of classes may have names, and one of probabilities both ends", () => {
+test("a target of classes may have names, and a target of probabilities may be 0 and 1", () => {
   expect(checkData(table(numeric("x"), categorical("y")), dataSpec(), "class")).toEqual([]);
   expect(checkData(table(numeric("x"), numeric("y", { max: 1 })), dataSpec(), "probability")).toEqual([]);
 });
@@ -123,7 +123,7 @@ test("a feature with too many classes is a fault; a number that has many is none
   ]);
 });
 
-test("numbers must survive what is done to them", () => {
+test("numbers that are too large for the arithmetic are faults", () => {
   const columns = table(numeric("x", { min: -1e39 }), numeric("y"));
   expect(checkData(columns, dataSpec(), "value")).toEqual([]);
   expect(checkData(columns, dataSpec({ preprocess: { numeric: "none" } }), "value")).toHaveLength(1);
@@ -150,7 +150,7 @@ test("both sides of the split need rows", () => {
   ]);
 });
 
-test("what is left once rows were counted", () => {
+test("some faults only show once the rows are counted", () => {
   const spec = dataSpec({ validation: { column: "v" } });
   expect(checkSizes({ train: 1, valid: 1, test: 0, width: 1 }, spec)).toEqual([]);
   expect(checkSizes({ train: 1, valid: 0, test: 0, width: 1 }, spec)).toHaveLength(1);

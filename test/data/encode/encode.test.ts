@@ -160,7 +160,7 @@ test("classes with names are in the order of their bytes", async () => {
   expect([...targets]).toEqual([2, 0, 1]);
 });
 
-test("a column tells which rows validate, and is no feature unless it is named", async () => {
+test("a validation column chooses the rows, and is not a feature unless it is listed", async () => {
   const csv = "x,fold,y\n1,0,1\n2,1,2\n3,2,3\n4,1.0,4\n";
   const data = await encoded(csv, dataSpec({ validation: { column: "fold" } }));
   expect(data.width).toBe(1);

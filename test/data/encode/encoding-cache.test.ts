@@ -39,7 +39,7 @@ async function collectGarbage(): Promise<void> {
   (runInNewContext("gc") as () => void)();
 }
 
-test("jobs that encode a dataset alike share it, whoever calls it what; others do not", async () => {
+test("jobs with the same encoding of the same bytes share it, whatever the dataset's id; others do not", async () => {
   const { files, content } = await dataset("x,y\n1,1\n2,2\n");
   const of = (data: object) => encode(files.columnsPath(content), { ...dataSpec(), ...data }, "value");
   const [first, second] = await Promise.all([of({ dataset: "ds_1" }), of({ dataset: "ds_2" })]);
@@ -50,7 +50,7 @@ test("jobs that encode a dataset alike share it, whoever calls it what; others d
   expect((await encode(files.columnsPath(content), dataSpec(), "class")).data).not.toBe(first.data);
 });
 
-test("what is in use stays shared, however large", async () => {
+test("an encoding in use stays shared, however large it is", async () => {
   const cache = new EncodingCache(0);
   const made = maker(100);
   const { data } = await cache.get("a", made.make);
@@ -59,7 +59,7 @@ test("what is in use stays shared, however large", async () => {
   expect(made.count).toBe(1);
 });
 
-test("what is in use nowhere is kept up to the limit, the latest used first", async () => {
+test("unused encodings are kept up to the limit, those used last first", async () => {
   const cache = new EncodingCache(800);
   const [a, b, c] = [maker(100), maker(100), maker(100)];
   await cache.get("a", a.make);

@@ -68,7 +68,7 @@ test.each([
   expect(metrics[metric]).toBeGreaterThanOrEqual(reference.datasets[name].suggested_pass_threshold);
 });
 
-test("two moons are told apart", async () => {
+test("two moons are learned", async () => {
   const metrics = await metricsOf(await example("two_moons-sgd", null));
   expect(metrics).toMatchObject({ valid_accuracy: expect.any(Number), valid_macro_f1: expect.any(Number) });
   expect(metrics.valid_macro_f1).toBeGreaterThan(0.95);

@@ -32,7 +32,7 @@ const faultsOf = (table: TableSummary, data: DataSpec) =>
   checkData(table, data, "value").map(({ pointer, message }) => `${pointer} ${message}`);
 const sizes = { train: 24, valid: 6, test: 0, width: 1, untrained: [], empty: [], trained: null, validated: null };
 
-test("default features leave out what is used otherwise, declared away, excluded, or tells rows apart", () => {
+test("default features leave out columns that are used elsewhere, declared ignore or text, excluded, or all different", () => {
   const names = ["x", "y", "v", "t", "g", "ignored", "text", "excluded", "z"];
   const columns = [...names.map((name) => column(name)), categorical("id", { all_different: true })];
   const table = tableOf(columns, { ignored: "ignore", text: "text", z: "ignore", v: "numeric" });
@@ -59,7 +59,7 @@ test("a table without a default feature is refused", () => {
   ]);
 });
 
-test("only a column that is there, and neither target nor feature, is excluded", () => {
+test("only an existing column that is neither target nor feature can be excluded", () => {
   const table = tableOf([column("x"), column("z"), column("y")]);
   expect(faultsOf(table, dataSpec({ exclude: ["y", "nothing", "z"] }))).toEqual([
     '/data/exclude/0 names "y", the target',
@@ -70,7 +70,7 @@ test("only a column that is there, and neither target nor feature, is excluded",
   ]);
 });
 
-test("columns are seen as another type, or it is said why not", () => {
+test("columns are converted to a declared type, or the reason why not is given", () => {
   const table = tableOf([column("x"), categorical("a/b~c"), categorical("n", { classes: null }), column("y")]);
   const seen = (columns: DataSpec["columns"]) => viewedTable(table, dataSpec({ columns }));
   expect(seen({ x: "categorical" }).table.columns[0]).toMatchObject({ type: "categorical", classes: ["0", "1", "2"] });
@@ -86,7 +86,7 @@ test("columns are seen as another type, or it is said why not", () => {
   ]);
 });
 
-test("silent choices are told", () => {
+test("silent choices get warnings", () => {
   const reason = { line: 7, cell: "1,5", message: '"1,5" is no number.' };
   const table = tableOf(
     [
@@ -131,7 +131,7 @@ test("silent choices are told", () => {
   ]);
 });
 
-test("a header that could be a row is told, unless a name is none of its column's values", () => {
+test("a header that could be a row gets a warning, unless a name is not a value of its column", () => {
   const warned = (first: string, second: string, header = true) => {
     const table = tableOf([column(first), categorical(second, { classes: ["Iris-setosa", "Iris-virginica"] })], {});
     const read = { ...table, reading: { ...table.reading, header } };
@@ -143,7 +143,7 @@ test("a header that could be a row is told, unless a name is none of its column'
   expect(warned("length", "Iris-setosa")).toEqual([]);
 });
 
-test("a doubtful mark and a feature without values are told", () => {
+test("a doubtful decimal mark and a feature without values get warnings", () => {
   const reason = { line: 2, cell: "1.234", message: "It could be a thousand." };
   const table = tableOf([{ ...column("x"), reason }, column("y")]);
   expect(dataWarnings(table, dataSpec(), { ...sizes, empty: ["x"] })).toEqual([
@@ -160,7 +160,7 @@ test("a doubtful mark and a feature without values are told", () => {
   ]);
 });
 
-test("nothing is told of what was decided", () => {
+test("explicit choices get no warnings", () => {
   const country = categorical("country", { classes: ["DE", "NA"] });
   const id = categorical("id", { all_different: true });
   const warned = (given: Partial<DataSpec>, missing_values: string[] | null = null) => {

@@ -43,7 +43,7 @@ test("a median and a mode are those of any sample of numbers", async () => {
   }
 });
 
-test("a missing class takes the most frequent of the training rows, of equal ones the first", async () => {
+test("a missing class is replaced by the most frequent one in the training rows; of equal ones by the first", async () => {
   const csv = "k,x,y\nb,0,0\nb,0,1\na,0,2\n,0,3\na,0,4\nb,0,5\n,0,6\n";
   const { encoding, ...data } = await encoded(csv, spec({ missing: "most_frequent" }));
   expect(encoding.inputs[0]).toEqual({ column: "k", type: "categorical", classes: ["a", "b"], fill: "a" });
@@ -74,7 +74,7 @@ test("an indicator follows the inputs of each feature that has missing values am
   ]);
 });
 
-test("rows without a target are left out, whatever becomes of missing features", async () => {
+test("rows without a target are left out, however missing features are treated", async () => {
   const csv = "x,y\n1,1\n,2\n3,\n,\n5,5\n";
   const used = async (preprocess: Partial<DataSpec["preprocess"]>) =>
     (await encoded(csv, spec(preprocess, { validation: null }))).trainRows;

@@ -51,7 +51,7 @@ test("test rows are taken first, and validation counts the rows that are left", 
   expect((await sides({ y }, { validation: { every: 5 } })).valid).toEqual([0, 5]);
 });
 
-test("how many rows are on each side is known before, unless a column says", async () => {
+test("the number of rows on each side is known in advance, unless a column chooses them", async () => {
   const y = upTo(47);
   const rules: SplitRule[] = [{ tail: 0.3 }, { every: 7 }, { fraction: 0.21, seed: 3 }];
   for (const validation of [null, ...rules])
@@ -100,7 +100,7 @@ test.each([
     }
 });
 
-test("a stratified draw hangs on the seed, and every row of a class has the same chance", async () => {
+test("a stratified draw depends on the seed, and every row of a class has the same chance", async () => {
   const y = repeated({ a: 6, b: 4 });
   const hits = new Uint32Array(10);
   for (let seed = 0; seed < 200; seed++) {
@@ -111,7 +111,7 @@ test("a stratified draw hangs on the seed, and every row of a class has the same
   for (const count of hits) expect(Math.abs(count - 100)).toBeLessThan(36);
 }, 20_000);
 
-test("numbers can be classes of a stratified draw, and rows without a target are one too", async () => {
+test("numbers can be classes of a stratified draw, and rows without a target are a class too", async () => {
   const y = [...repeated({ "10": 10, "9": 20 }), ...Array.from({ length: 10 }, () => "")];
   const { files, content } = await dataset(`x,y\n${y.map((label, row) => `${row},${label}`).join("\n")}\n`);
   const data = dataSpec({
@@ -123,7 +123,7 @@ test("numbers can be classes of a stratified draw, and rows without a target are
   expect(countsIn([...split.train], y)).toEqual({ "10": 8, "9": 16 });
 });
 
-test("groups stay together, and come as near to the share as the first of them in a shuffle can", async () => {
+test("groups stay together, and as many are drawn as come nearest to the share", async () => {
   for (const g of [
     upTo(100).map((row) => row % 7),
     upTo(100).map((row) => "abcdefghij"[Math.floor(Math.sqrt(row))]),
@@ -145,7 +145,7 @@ test("groups stay together, and come as near to the share as the first of them i
   }
 });
 
-test("the groups that are drawn hang on the seed alone, for ever", async () => {
+test("the drawn groups depend on the seed alone, in all versions", async () => {
   const g = upTo(20).map((row) => row % 10);
   const drawn = async (seed: number, groups: readonly (string | number)[] = g) => {
     const { valid } = await sides({ g: groups, y: upTo(20) }, { validation: { group: "g", fraction: 0.3, seed } });
@@ -162,7 +162,7 @@ test("the groups that are drawn hang on the seed alone, for ever", async () => {
   ).toEqual(await drawn(1));
 });
 
-test("of two groups one trains and one validates, however large they are", async () => {
+test("if there are two groups, one trains and one validates, however large they are", async () => {
   const g = repeated({ a: 99, b: 1 });
   for (let seed = 0; seed < 4; seed++) {
     const { train, valid } = await sides({ g, y: upTo(100) }, { validation: { group: "g", fraction: 0.9, seed } });
@@ -170,7 +170,7 @@ test("of two groups one trains and one validates, however large they are", async
   }
 });
 
-test("a group or a stratum that cannot be is a fault", async () => {
+test("an impossible group or stratum is a fault", async () => {
   const { content } = await dataset("g,k,y,label\n1,a,0.5,cat\n,a,1.5,dog\n2,b,2.5,cat\n");
   const faults = (rule: SplitRule, target = "y", targets: "class" | "value" = "value") =>
     checkData(tableOf(content), dataSpec({ target, features: ["k"], validation: rule, test: rule }), targets).map(

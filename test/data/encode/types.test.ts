@@ -94,7 +94,7 @@ test("rows marked with true validate", async () => {
   expect([[...data.trainRows], [...data.validRows], data.width]).toEqual([[0, 2], [1], 1]);
 });
 
-test("a date is no target", async () => {
+test("a date cannot be a target", async () => {
   const { content } = await dataset("x,y\n1,2024-01-01\n2,2024-01-02\n");
   for (const targets of ["class", "value", "probability"] as const)
     expect(checkData(tableOf(content), dataSpec(), targets)).toEqual([
@@ -125,7 +125,7 @@ test("a column is taken as another type, for the job alone", async () => {
   expect([...flag.targets]).toEqual([1, 0, 1]);
 });
 
-test("what a view makes missing is counted in the rows, and is a fault if nothing is said of it", async () => {
+test("cells that a view makes missing are counted, and are a fault by default", async () => {
   // Letters are texts, among which NA is a class; for a boolean it is a missing value.
   const csv = "flag,y\nt,1\nNA,2\nt,3\nNA,4\nf,5\n";
   const { files, content } = await dataset(csv);

@@ -110,7 +110,7 @@ function kept(): string[] {
   return readdirSync(join(directory, "cache")).sort();
 }
 
-test("a dataset is fetched once for all who want it, and is there the next time", async () => {
+test("a dataset is fetched once for all jobs that need it, and is kept", async () => {
   const { file, ...wanted } = await dataset(100);
   answer = serve(file);
   const cache = await openCache();
@@ -127,7 +127,7 @@ test("a dataset is fetched once for all who want it, and is there the next time"
   expect(kept()).toEqual([`${wanted.columns_sha256}.columns`]);
 });
 
-test("a download that breaks off goes on where it was, even after the attempts were given up", async () => {
+test("a download that breaks off is continued, even after its attempts were given up", async () => {
   const { file, ...wanted } = await dataset(50_000);
   answer = serve(file, file.length - 100_000);
   const cache = await openCache();
@@ -143,7 +143,7 @@ test("a download that breaks off goes on where it was, even after the attempts w
   expect(kept()).toEqual([`${wanted.columns_sha256}.columns`]);
 });
 
-test("a server that ignores the range begins anew", async () => {
+test("a server that ignores the range sends the file from the beginning", async () => {
   const { file, ...wanted } = await dataset(20_000);
   answer = serve(file, 1000);
   const cache = await openCache();
@@ -185,7 +185,7 @@ test.each([
   expect(await cache.use(wanted, rowsOf)).toBe(100);
 });
 
-test("the columns of another dataset are not taken, though they are whole", async () => {
+test("the columns of another dataset are refused, even if they are undamaged", async () => {
   const { file: other } = await dataset(100, 1);
   const wanted = await dataset(100);
   answer = serve(other);
@@ -194,7 +194,7 @@ test("the columns of another dataset are not taken, though they are whole", asyn
   expect(kept()).toEqual([]);
 });
 
-test("what an earlier version recorded is fetched by the hash of its bytes", async () => {
+test("a dataset of an earlier version is fetched by the hash of its bytes", async () => {
   const wanted = recordedEarlier(await dataset(100));
   answer = serve(wanted.file);
   expect(await (await openCache()).use(wanted, rowsOf)).toBe(100);
@@ -212,7 +212,7 @@ test("columns that are made again while they come are fetched from their beginni
   expect(readFileSync(join(directory, "cache", `${wanted.sha256}.columns`)).equals(again)).toBe(true);
 });
 
-test("beyond the limit those go that were used longest ago, and none that is being read", async () => {
+test("beyond the limit the files used longest ago are removed, but none that is being read", async () => {
   const all = await Promise.all([1, 2, 3, 4].map((salt) => dataset(1000, salt)));
   answer = (request, response) =>
     serve(all.find(({ columns_sha256: hash }) => request.url!.endsWith(hash!))!.file)(request, response);
@@ -239,7 +239,7 @@ test("beyond the limit those go that were used longest ago, and none that is bei
   expect(await tiny.use(first, rowsOf)).toBe(1000);
 });
 
-test("a dataset that is wanted while it is let go is fetched again", async () => {
+test("a dataset that is needed while it is being removed is fetched again", async () => {
   const { file, ...wanted } = await dataset(100);
   answer = serve(file);
   const cache = await openCache({ maxBytes: 0 });
@@ -274,7 +274,7 @@ describe("a cached file that is damaged between two jobs", () => {
     expect(kept()).toEqual([`${wanted.columns_sha256}.columns`]);
   });
 
-  test("and that the api does not have any more is lost", async () => {
+  test("is lost if the api no longer has it", async () => {
     const { file, ...wanted } = await dataset(100);
     answer = serve(file);
     const cache = await openCache();
@@ -284,7 +284,7 @@ describe("a cached file that is damaged between two jobs", () => {
     await expect(cache.use(wanted, numbers)).rejects.toThrow(DatasetLost);
   });
 
-  test("does not reach a job that encodes the data otherwise, and what is in memory stays as it was", async () => {
+  test("does not reach a job with another encoding, and encodings in memory stay as they were", async () => {
     const { file, ...wanted } = await dataset(100);
     answer = serve(file);
     const cache = await openCache();
@@ -301,7 +301,7 @@ describe("a cached file that is damaged between two jobs", () => {
   });
 });
 
-test("a slow download ends if it goes on, and one that does not go on is given up", async () => {
+test("a slow download completes, and one that stalls is given up", async () => {
   // Three times the least in three times the time in which it must come.
   const { file, ...wanted } = await dataset(6000);
   const slowly = (bytes: number, everyMs: number) => (request: IncomingMessage, response: ServerResponse) => {
@@ -332,7 +332,7 @@ test("a slow download ends if it goes on, and one that does not go on is given u
   expect(requests).toHaveLength(1);
 });
 
-test("a download that goes on well and then slowly is given up", async () => {
+test("a download that becomes too slow is given up", async () => {
   const { file, ...wanted } = await dataset(6000);
   let more: NodeJS.Timeout;
   answer = (request, response) => {

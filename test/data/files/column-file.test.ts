@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true }));
 
-test("a file of columns gives back the values of every type, wherever they lie", async () => {
+test("a file of columns returns the values of every type, wherever they are", async () => {
   const names = ["text", "flag", "day", "word", "number"];
   const columns = new TableColumns(names, {
     version: 2,

@@ -84,7 +84,7 @@ test("keeps the bytes and the columns, each under their hash", async () => {
   expect(await files.use(stored, (path) => ColumnFile.with(path, (file) => file.content))).toEqual(content);
 });
 
-test("a dataset has the same hash whatever words explain its columns", async () => {
+test("the hash of a dataset does not depend on the wording of reasons", async () => {
   const reason = { line: 2, cell: "?", message: "one way to say it" };
   const { files, directory } = await datasetFiles();
   const content = await ingest(files, body("x\nabc\n1\n"), LIMIT_BYTES);
@@ -95,7 +95,7 @@ test("a dataset has the same hash whatever words explain its columns", async () 
   expect(await hashes[0]).toBe(await hashes[1]);
 });
 
-test("the same bytes again are the same dataset; once removed it is gone", async () => {
+test("the same bytes are the same dataset, which is gone once it is removed", async () => {
   const { files, onDisk } = await datasetFiles();
   const [first, second] = await Promise.all([1, 2].map(() => ingest(files, body("x\n1\n"), LIMIT_BYTES)));
   expect(second).toEqual(first);
@@ -134,7 +134,7 @@ test.each([
   expect(await onDisk()).toEqual([]);
 });
 
-test("a cell may have as many characters as the refusal of a longer one says", async () => {
+test("a cell may be as long as the limit in the message", async () => {
   const { files } = await datasetFiles();
   expect(await ingest(files, body(`a\n1\n${"x".repeat(65_536)}\n`), LIMIT_BYTES)).toMatchObject({ rows: 2 });
 });
@@ -189,7 +189,7 @@ test("a start removes what a crash left an hour ago, and nothing else", async ()
   expect((await onDisk()).toSorted()).toEqual(left.toSorted());
 });
 
-test("a start puts back what a deletion that was cut off had taken away", async () => {
+test("a start restores the files of an interrupted deletion", async () => {
   const { files, directory, onDisk } = await datasetFiles();
   const kept = await ingest(files, body("x\n1\n"), LIMIT_BYTES);
   await files.retire(filesOf(kept));
@@ -198,7 +198,7 @@ test("a start puts back what a deletion that was cut off had taken away", async 
   expect((await onDisk()).toSorted()).toEqual(filesOf(kept).toSorted());
 });
 
-test("what is retired and put back gives way to the same bytes that were uploaded meanwhile", async () => {
+test("a retired file is not put back over the same bytes that were uploaded meanwhile", async () => {
   const { files, directory, onDisk } = await datasetFiles();
   const csv = "x\n1\n2\n";
   const kept = await ingest(files, body(csv), LIMIT_BYTES);
@@ -210,7 +210,7 @@ test("what is retired and put back gives way to the same bytes that were uploade
   expect(await original(files, kept)).toBe(csv);
 });
 
-test("the original is given whole only if it is what was uploaded", async () => {
+test("the original is sent to its end only if it is unchanged", async () => {
   const { files, directory } = await datasetFiles();
   const csv = `x\n${"1\n".repeat(100_000)}`;
   const kept = await ingest(files, body(csv), LIMIT_BYTES);
@@ -223,7 +223,7 @@ test("the original is given whole only if it is what was uploaded", async () => 
   expect(given).toBeLessThan(csv.length);
 });
 
-test("what is done with a dataset's files waits for what was begun before, and not for its success", async () => {
+test("work on the files of a dataset waits for earlier work, whether that succeeds or not", async () => {
   const { files } = await datasetFiles();
   const done: string[] = [];
   const work = (name: string, fails: boolean) => async () => {
@@ -249,7 +249,7 @@ test("a table that came with a spec is written as it is, whatever its cells hold
   await draft.discard();
 });
 
-test("a name that is no hash reaches no file", async () => {
+test("a name that is not a hash reaches no file", async () => {
   const { files } = await datasetFiles();
   await expect(files.original({ sha256: "../../secret" })).rejects.toThrow(/not named by a SHA-256/);
 });
@@ -264,7 +264,7 @@ test("the columns with the fewest classes list theirs when all together are too 
   expect(columns.reduce((sum, { classes }) => sum + (classes?.length ?? 0), 0)).toBeLessThanOrEqual(50_000);
 });
 
-test("a file of some megabytes in many chunks", async () => {
+test("a file of several megabytes is read in many chunks", async () => {
   const { files } = await datasetFiles();
   const row = (i: number) => `${i / 64},"class ${i % 40}",é${i} ${"filler ".repeat(5)},${i % 2}\n`;
   function* rows() {

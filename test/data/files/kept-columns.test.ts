@@ -75,7 +75,7 @@ describe("columns", () => {
     expect(await onDisk()).toHaveLength(2);
   });
 
-  test("of two readings have one file of bytes, and each is made again as it was", async () => {
+  test("of two readings share one file of bytes, and each can be made again as it was", async () => {
     const { files, onDisk } = await datasetFiles();
     const readings = [FIRST_READING, { ...FIRST_READING, comment: "#" }];
     const kept = await Promise.all(readings.map((reading) => ingest(files, body(csv), LIMIT_BYTES, reading)));
@@ -89,7 +89,7 @@ describe("columns", () => {
     }
   });
 
-  test("that an earlier version made lie by the hash of the bytes, and are made again by its reading", async () => {
+  test("of an earlier version are named by the hash of the bytes, and are made again by its reading", async () => {
     const { files, directory, onDisk } = await datasetFiles();
     const { columns_sha256: _, ...content } = await ingest(files, body(csv), LIMIT_BYTES);
     const old: StoredDataset = { ...content, columns_sha256: null };

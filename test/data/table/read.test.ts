@@ -106,7 +106,7 @@ test.each<[string, string, string, string[], Partial<ReadingOptions>?]>([
   expect([table.reading.separator, table.names]).toEqual([separator, names]);
 });
 
-test("a first line that names a separator is counted, and refused if no table may have it", async () => {
+test("a first line that names a separator counts as a line, and a separator that is not allowed is refused", async () => {
   await expect(tableOf("sep=;\na;b\n1;2\n3\n")).rejects.toMatchObject({ line: 4 });
   await expect(tableOf("sep=:\na:b\n1:2\n")).rejects.toMatchObject({
     line: 1,
@@ -157,7 +157,7 @@ test("numbers are names if a header was declared", async () => {
   expect((await tableOf("2019,2020\n3,4\n", { header: true })).names).toEqual(["2019", "2020"]);
 });
 
-test("the index of pandas gets a name that is free, and is no feature", async () => {
+test("the index of pandas gets an unused name, and is not a feature", async () => {
   const plain = await tableOf(",a\n2,x\n0,y\n100000,z\n");
   expect([plain.names, plain.reading.columns]).toEqual([["index", "a"], { index: "ignore" }]);
   const taken = await tableOf('"",index,b\n"1",x,1\n"2",y,2\n', { columns: { b: "categorical" } });

@@ -40,7 +40,7 @@ test("a row ends with LF, CRLF, CR, or with the CR CR LF that some programs writ
   expect(read('a\n"1\r"\n2').lines).toEqual([1, 2, 3]);
 });
 
-test("spaces around a cell do not belong to it, those in its quotes do", () => {
+test("spaces around a cell do not belong to it, but spaces in its quotes do", () => {
   const { rows } = read(' a ,\tb\u00A0, " c " ,"d"\t\n"x" , y z ,,  ');
   expect(rows).toEqual([
     ["a", "b", " c ", "d"],
@@ -65,7 +65,7 @@ test("lines that begin with the comment mark are left out, and counted", () => {
   });
 });
 
-test.each([2, 1])("where the chunks are cut makes no difference (version %i)", (version) => {
+test.each([2, 1])("the place where chunks are cut makes no difference (version %i)", (version) => {
   const comment = version === 1 ? null : "//";
   const spaces = version === 1 ? "" : " ";
   const left = version === 1 ? "" : '// no "row\r\n';
@@ -106,7 +106,7 @@ test("any table is read back, with the line each row starts on", () => {
   );
 });
 
-test("version 1 splits any text as csv-parse did, which it was, or refuses it too", () => {
+test("version 1 splits or refuses any text exactly as csv-parse does, which it used", () => {
   const unit = fc.constantFrom('"', '"', ",", "\n", "\r\n", "\r", " ", "x", "1");
   const expected = (text: string) => {
     try {

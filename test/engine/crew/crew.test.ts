@@ -93,7 +93,7 @@ describe("the same bytes", () => {
       expect((await train(job(), { threads: 3, state })).state?.sha256).toBe(alone.state?.sha256);
   });
 
-  test("observed or not, and what is observed does not depend on the threads", async () => {
+  test("observed or not, and observations do not depend on the threads", async () => {
     const changes = {
       layers: [
         member("layers", "linear", { out_features: 67 }),
@@ -121,13 +121,13 @@ describe("the same bytes", () => {
     }
   });
 
-  test("are others under another seed", async () => {
+  test("differ with another seed", async () => {
     const one = await train(smallJob());
     const other = await train(smallJob({ training: { seed: 8 } }));
     expect(other.weights).not.toBe(one.weights);
   });
 
-  test("whatever the batch, down to one sample and up to all, and rows that do not divide", async () => {
+  test("with any batch size from one sample to all, and with rows that do not divide evenly", async () => {
     for (const batch_size of [1, 7, 168, "full"] as const) {
       const job = () => smallJob({ training: { batch_size, epochs: 2 } });
       const [one, three] = [await train(job()), await train(job(), { threads: 3 })];
@@ -137,7 +137,7 @@ describe("the same bytes", () => {
 });
 
 describe("a run", () => {
-  test("learns what can be learned, and its metrics are those of the last weights", async () => {
+  test("learns, and its metrics are those of the last weights", async () => {
     const { outcome, losses } = await train(smallJob({ training: { epochs: 40 } }), { threads: 2 });
     expect(outcome).toMatchObject({ type: "completed", step: 240, epochs: 40 });
     expect(losses[0][1]).toBeGreaterThan(0.9);
@@ -146,7 +146,7 @@ describe("a run", () => {
     expect(outcome.metrics.valid_accuracy).toBeGreaterThan(0.7);
   });
 
-  test("logs the mean of the losses since it last did, and at its end what is left", async () => {
+  test("logs the mean of the losses since the last log, and the rest at its end", async () => {
     const logged = async (log_every_steps: number) => (await train(smallJob({ training: { log_every_steps } }))).losses;
     const each = (await logged(1)).map(([, loss]) => loss);
     const sevenths = await logged(7);
@@ -157,7 +157,7 @@ describe("a run", () => {
     }
   });
 
-  test("has a validation loss of the rows that count, and of no others", async () => {
+  test("has the validation loss of the rows that validate, and of no others", async () => {
     const data = classes(210, 11);
     const loss = member("losses", "cross_entropy", { weight: { "0": 3 }, ignore_class: "1" });
     const counting = new Int32Array(data.validRows.filter((row) => data.targets[row] !== 1));
@@ -195,7 +195,7 @@ describe("a run", () => {
     expect(skipped).toEqual([0, 14]);
   });
 
-  test("counts them anew after each snapshot", async () => {
+  test("starts that count again after each snapshot", async () => {
     const taken: Snapshot[] = [];
     const crew: Crew = await Crew.start(
       smallJob({ training: { epochs: 500 } }),
@@ -247,7 +247,7 @@ describe("a run", () => {
     expect(modelFile(state!.bytes, "best").sha256).not.toBe(modelFile(state!.bytes, "final").sha256);
   });
 
-  test("that diverges says at which step and what to change, and leaves no state", async () => {
+  test("that diverges reports the step and what to change, and leaves no state", async () => {
     const job = smallJob({
       layers: [member("layers", "linear", { out_features: 8 }), member("layers", "relu"), member("layers", "linear")],
       optimizer: member("optimizers", "sgd", { lr: 1e30 }),
@@ -302,12 +302,12 @@ describe("a run", () => {
     expect(pulses[1] - pulses[0]).toBeLessThanOrEqual(1);
   });
 
-  test("has a pulse that counts its steps and what it evaluates", async () => {
+  test("has a pulse that counts its steps and evaluations", async () => {
     const { crew } = await train(smallJob({ training: { epochs: 5 } }), { threads: 2 });
     expect(crew.pulse()).toBeGreaterThan(crew.progress().step);
   });
 
-  test("fails, and calls all its threads off, when it is abandoned", async () => {
+  test("fails and stops all its threads when it is abandoned", async () => {
     const crew = await Crew.start(
       smallJob({ training: { epochs: 100_000 } }),
       { threads: 3, everySteps: null, state: null },
@@ -320,14 +320,14 @@ describe("a run", () => {
   });
 });
 
-test("a thread that fails ends the run, says why, and the others are called off", async () => {
+test("a thread that fails ends the run with the reason, and the other threads stop", async () => {
   const job = { ...smallJob(), loss: member("losses", "cross_entropy", { weight: { nobody: 2 } }) };
   const crew = await Crew.start(job, { threads: 3, everySteps: null, state: null }, handlers);
   await expect(crew.run()).rejects.toThrow('"nobody" is not a class of the target');
 });
 
 describe("a state", () => {
-  test("that is older than some of its fields is gone on from all the same", async () => {
+  test("that lacks some newer fields can be continued", async () => {
     const { checkpoints, weights } = await train(smallJob(), { everySteps: 13 });
     const [state] = checkpoints.values();
     const { tensors, metadata } = readSafetensors(state);
@@ -339,7 +339,7 @@ describe("a state", () => {
     expect((await train(smallJob(), { threads: 2, state: old })).weights).toBe(weights);
   });
 
-  test("that is damaged, or another job's, is refused", async () => {
+  test("that is damaged, or of another job, is refused", async () => {
     const { state } = await train(smallJob());
     const start = (bytes: Uint8Array, job = smallJob()) =>
       Crew.start(job, { threads: 1, everySteps: null, state: bytes.slice() }, handlers);

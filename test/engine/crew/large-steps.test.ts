@@ -39,7 +39,7 @@ describe.each([2 ** 31, 2 ** 32])("past %i steps", (edge) => {
   const job = () => endingAt(edge + 200);
   const first = edge - 20;
 
-  test("a run counts on, and logs, evaluates and ends where it should", async () => {
+  test("a run counts, logs, evaluates and ends correctly", async () => {
     const evaluated: number[] = [];
     const options = { state: await stateAt(first), evaluated: ({ step }: { step: number }) => evaluated.push(step) };
     const { outcome, losses, crew } = await train(job(), options);
@@ -53,7 +53,7 @@ describe.each([2 ** 31, 2 ** 32])("past %i steps", (edge) => {
     expect(crew.progress()).toMatchObject({ step: edge + 200, epoch: edge + 200 });
   });
 
-  test("its bytes depend on the step alone: from several threads, and from any checkpoint", async () => {
+  test("the bytes depend on the step alone, with several threads and from any checkpoint", async () => {
     const state = await stateAt(first);
     const whole = await train(job(), { state: state.slice(), everySteps: 7 });
     const steps = [...whole.checkpoints.keys()];

@@ -53,10 +53,10 @@ afterEach(async () => {
   dropUnused(performance.now() + KEPT_MS);
 });
 
-describe("a size class", () => {
+describe("a size class of memories", () => {
   const sizes = Array.from({ length: 2000 }, (_, i) => Math.round(MAX_MEMORY_BYTES ** ((i + 1) / 2000)));
 
-  test("holds what it is for, and not much more", () => {
+  test("holds the sizes it is for, and not much more", () => {
     for (const size of sizes) {
       expect(sizeClass(size)).toBeGreaterThanOrEqual(size);
       expect(sizeClass(size)).toBeLessThanOrEqual(Math.max(MiB, size * 1.25));
@@ -64,14 +64,14 @@ describe("a size class", () => {
     }
   });
 
-  test("is one of few, and never more than a memory may have", () => {
+  test("is one of a few, and is never larger than a memory may be", () => {
     expect(new Set(sizes.map(sizeClass)).size).toBeLessThan(60);
     expect(sizeClass(MAX_MEMORY_BYTES)).toBe(MAX_MEMORY_BYTES);
   });
 });
 
-describe("a memory that a job has left", () => {
-  test("is the next one's, all zeros", async () => {
+describe("a memory that a job has given back", () => {
+  test("goes to the next job, filled with zeros", async () => {
     const { crew } = await train(smallJob(), { threads: 2 });
     await cleared();
     const memory = takeMemory(crew.plan.memoryBytes);
@@ -81,7 +81,7 @@ describe("a memory that a job has left", () => {
     expect(takeMemory(crew.plan.memoryBytes)).toBe(memory);
   });
 
-  test("leaves no trace in the bytes of the next one", async () => {
+  test("does not change the bytes of the next job", async () => {
     // It has what is not written before it is read: moments that begin at zero, best weights that
     // are not there yet, a state's gaps.
     const job = () => smallJob({ keepBest: true, training: { epochs: 3, eval_every_epochs: 100, clip_grad_norm: 1 } });
@@ -106,7 +106,7 @@ describe("a memory that a job has left", () => {
     }
   });
 
-  test("is kept up to a limit, and the longest unused goes first", async () => {
+  test("is kept up to a limit, and the one that was unused for longest goes first", async () => {
     const sizes = [300, 200, 320, 640, 16].map((size) => size * MiB);
     const taken = sizes.map(takeMemory);
     for (const memory of taken) {
@@ -120,13 +120,13 @@ describe("a memory that a job has left", () => {
     expect(keptBytes()).toBeLessThanOrEqual(KEPT_BYTES);
   });
 
-  test("makes room for one that has to be made", async () => {
+  test("is given up if a new one needs its room", async () => {
     await Promise.all([takeMemory(600 * MiB), takeMemory(200 * MiB)].map((memory) => returnMemory(memory, 0)));
     takeMemory(500 * MiB);
     expect(keptBytes()).toBe(sizeClass(200 * MiB));
   });
 
-  test("is not its crew's any more: what that is told later does not reach it", async () => {
+  test("no longer belongs to its crew: later commands do not reach it", async () => {
     const { crew } = await train(smallJob(), { threads: 2 });
     await cleared();
     const memory = takeMemory(crew.plan.memoryBytes);
@@ -141,7 +141,7 @@ describe("a memory that a job has left", () => {
     expect(crew.progress()).toEqual(before);
   });
 
-  test("stays its crew's until the last snapshot is serialised", async () => {
+  test("belongs to its crew until the last snapshot is serialized", async () => {
     let serialize: (() => Promise<unknown>) | null = null;
     const crew = await Crew.start(
       smallJob(),
@@ -225,7 +225,7 @@ describe("a crew leaves nothing behind", () => {
 });
 
 describe.runIf(process.platform === "linux")("one after another", () => {
-  test("curves and synthetic tables take one memory, which is none of a job's", () => {
+  test("curves and synthetic tables take one memory, which is not that of a job", () => {
     const schedule = { ...member("schedules", "constant"), interval: "step", warmup_steps: 0 } as Schedule;
     const before = memories();
     for (let i = 0; i < 20; i++) {
@@ -235,7 +235,7 @@ describe.runIf(process.platform === "linux")("one after another", () => {
     expect(memories()).toBeLessThanOrEqual(before + 2);
   });
 
-  test("jobs take no more memory than two, and give it back when no job wants it", async () => {
+  test("many jobs take no more memory than two, and give it back when no job needs it", async () => {
     const rounds = async (count: number) => {
       for (let i = 0; i < count; i++) await train(large(), { threads: 2 });
     };

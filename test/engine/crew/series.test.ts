@@ -51,7 +51,7 @@ test.each([null, 0.5, { max_norm: 0.5, norm_type: "inf" as const }])("whatever i
   }
 });
 
-test("the norm of a gradient is that of the step which plain descent makes with it", async () => {
+test("the gradient norm is that of the step that plain gradient descent makes with it", async () => {
   const lr = 0.01;
   const weightsAfter = async (epochs: number) => {
     const job = smallJob({

@@ -12,7 +12,7 @@ function findingsOf({ findings, outcome }: Trained) {
 }
 
 describe("a faulty job is diagnosed:", () => {
-  test("there are twenty, and every detector finds one", () => {
+  test("there are twenty faulty jobs, and every detector finds one", () => {
     expect(faulty.length).toBeGreaterThanOrEqual(20);
     expect(new Set(faulty.map(({ detector }) => detector))).toEqual(new Set(Object.keys(detectors)));
   });
@@ -24,8 +24,8 @@ describe("a faulty job is diagnosed:", () => {
   });
 });
 
-describe("a sound job raises no warning:", () => {
-  test("there are twenty", () => expect(healthy.length).toBeGreaterThanOrEqual(20));
+describe("a healthy job raises no warning:", () => {
+  test("there are twenty healthy jobs", () => expect(healthy.length).toBeGreaterThanOrEqual(20));
 
   test.each(healthy)("$name", async ({ job }) => {
     const trained = await train(job());
@@ -62,12 +62,12 @@ describe("a finding", () => {
     [1e6, "1e6"],
   ])("tells %d as %s", (value, text) => expect(short(value)).toBe(text));
 
-  test("of a rate that is too high as it stands says by how much to lower it", async () => {
+  test("of too high a rate says by how much to lower it", async () => {
     const { findings } = await train(watched({ optimizer: optimizer("sgd", { lr: 30, momentum: 0.9 }) }));
     expect(findings[0].remedy).toMatch(/^Lower lr \(now 30\) to about 3, or set clip_grad_norm/);
   });
 
-  test("is not that steps are short at a minimum which the optimizer has searched for", async () => {
+  test("does not report short steps at a minimum that the optimizer has found", async () => {
     const data = noisyClasses(300);
     const training = { batch_size: "full" as const, epochs: 40 };
     const found = await train(watched({ data, layers: [linear(null)], optimizer: optimizer("lbfgs"), training }));
@@ -75,7 +75,7 @@ describe("a finding", () => {
     expect(found.findings).toEqual([]);
   });
 
-  test("of a plateau starts from what the first window shows, whatever was seen before it", () => {
+  test("of a plateau compares with the first window, whatever came before it", () => {
     const job = watched();
     const diagnosis = new Diagnosis(job, 30);
     const state = freshDiagnosis();
@@ -130,7 +130,7 @@ describe("a finding", () => {
     expect(again.losses).toEqual([]);
   });
 
-  test("ends the job with an evaluation, and says that it stopped early where it would have anyway", async () => {
+  test("ends the job with an evaluation, and reports early stopping if the job would have stopped anyway", async () => {
     // Half of the 300 steps are done with the tenth epoch.
     const ending = async (training: JobChanges["training"]) => {
       const evaluated: number[] = [];
@@ -152,7 +152,7 @@ describe("a finding", () => {
     expect(later.outcome).toMatchObject({ type: "diagnosed", step: 150 });
   });
 
-  test("that an evaluation brings ends it too, in every thread", async () => {
+  test("of an evaluation also ends the job, in every thread", async () => {
     const { job } = faulty.find(({ detector }) => detector === "overfitting")!;
     const detectors = watchful({ overfitting: { policy: "stop" } });
     const [one, three] = [await train({ ...job(), detectors }), await train({ ...job(), detectors }, { threads: 3 })];
@@ -160,7 +160,7 @@ describe("a finding", () => {
     expect(three.outcome).toEqual(one.outcome);
   });
 
-  test("of divergence fails the job under the policy stop, before it is too late", async () => {
+  test("of divergence fails the job under the policy stop", async () => {
     const { outcome, findings } = await train({ ...doomed(), detectors: watchful({ diverging: { policy: "stop" } }) });
     expect(outcome).toMatchObject({
       type: "diverged",
@@ -171,7 +171,7 @@ describe("a finding", () => {
     );
   });
 
-  test("is not made under the policy ignore, nor within other thresholds", async () => {
+  test("is not made under the policy ignore, or within other thresholds", async () => {
     const names = async (changes: Record<string, object>) =>
       (await train({ ...doomed(), detectors: watchful(changes) })).findings.map(({ detector }) => detector);
     expect(await names({})).toContain("diverging");
@@ -180,8 +180,8 @@ describe("a finding", () => {
   });
 });
 
-describe("what is observed", () => {
-  test("of plain gradient descent is its rate", async () => {
+describe("the observation", () => {
+  test("of the effective rate of plain gradient descent is its rate", async () => {
     const job = watched({ optimizer: optimizer("sgd", { lr: 0.125 }), observe: { every_steps: 1, per_layer: true } });
     const { observed } = await train(job);
     expect(observed.length).toBe(300);
@@ -195,7 +195,7 @@ describe("what is observed", () => {
     }
   });
 
-  test("of a first step with momentum is the gradient, and of Adam its tenth and its thousandth", async () => {
+  test("of the first moments is the gradient with momentum, and a tenth and a thousandth of it with Adam", async () => {
     const first = async (type: string, options: object) => {
       const job = watched({ optimizer: optimizer(type, options), observe: { every_steps: 1, per_layer: false } });
       return (await train(job)).observed[0][1];
@@ -255,7 +255,7 @@ describe("what is observed", () => {
     expect((await train(centred)).observed[0][1].first_moment_norm).toBeGreaterThan(0);
   });
 
-  test("of units is told if the step's last batch has sixteen rows, or as many as any", async () => {
+  test("of dead units is made if the last batch of a step has sixteen rows, or as many as any batch", async () => {
     const reported = async (rows: number, batch_size: number) => {
       const observe = { every_steps: 16, per_layer: false };
       const { observed } = await train(
@@ -268,7 +268,7 @@ describe("what is observed", () => {
     expect(await reported(640, 8)).toBe(true);
   });
 
-  test("of clipping is the part of steps since the last observation", async () => {
+  test("of clipping is the share of steps since the last observation", async () => {
     const norms = async (clip_grad_norm: number) => {
       const job = watched({ observe: { every_steps: 4, per_layer: false }, training: { clip_grad_norm } });
       return (await train(job)).observed.map(([, metrics]) => metrics.clipped_fraction);
@@ -278,7 +278,7 @@ describe("what is observed", () => {
     for (const fraction of await norms(0.3)) expect([0, 0.25, 0.5, 0.75, 1]).toContain(fraction);
   });
 
-  test("of units that no row wakes is their part, over any number of threads", async () => {
+  test("of dead units is their share, over any number of threads", async () => {
     const layers = [linear(13, { weight_init: "zeros", bias_init: "zeros" }), layer("relu"), linear(null)];
     const job = () => watched({ layers, observe: { every_steps: 1, per_layer: true }, training: { epochs: 1 } });
     for (const threads of [1, 3]) {
@@ -295,7 +295,7 @@ describe("what is observed", () => {
     expect(smooth.observed[0][1].dead_fraction).toBeUndefined();
   });
 
-  test("of units leaves out a last batch that is too short to tell, unless all are", async () => {
+  test("of dead units leaves out a last batch that is too short, unless all are", async () => {
     const seen = async (batch_size: number) => {
       const training = { epochs: 1, batch_size };
       const job = watched({ data: classes(602, 8), observe: { every_steps: 1, per_layer: false }, training });

@@ -9,8 +9,8 @@ import { layer, linear, optimizer, perceptron, scaledClasses, schedule, values, 
 
 const facts = (changes: JobChanges = {}) => new RunFacts(watched(changes), 100);
 
-describe("what is known of a run", () => {
-  test("is how many rows a step has, which are no more than there are", () => {
+describe("the facts of a run", () => {
+  test("have the number of rows of a step, at most all rows", () => {
     const rows = (training: JobChanges["training"]) => {
       const { batchRows, stepRows, trainRows } = facts({ training });
       return [batchRows, stepRows, trainRows];
@@ -21,7 +21,7 @@ describe("what is known of a run", () => {
     expect(rows({ batch_size: "full" })).toEqual([480, 480, 480]);
   });
 
-  test("is what keeps it from overfitting, and which activations saturate", () => {
+  test("have what keeps it from overfitting, and the activations that saturate", () => {
     const early_stopping = { metric: "valid_loss", mode: "min", patience: 1, min_delta: 0 } as const;
     const dropped = { layers: [linear(4), layer("dropout"), linear(null)] };
     expect(facts()).toMatchObject({ regularised: false, earlyStopping: false, clipped: false, saturating: [] });
@@ -33,7 +33,7 @@ describe("what is known of a run", () => {
     expect(facts({ layers: perceptron("tanh", 4, 4) }).saturating).toEqual(["tanh"]);
   });
 
-  test("is whether its data are far from unit scale: by a root mean square above 10", () => {
+  test("say whether its data are far from unit scale: a root mean square above 10", () => {
     const targets = (scale: number) => {
       const data = values(100);
       data.targets.fill(scale);
@@ -50,10 +50,10 @@ describe("what is known of a run", () => {
   });
 });
 
-describe("what is said of a cause", () => {
+describe("the remedy for a cause", () => {
   const said = (cause: Cause, changes: JobChanges = {}, lr = 0.003) => remedyFor(cause, facts(changes), lr);
 
-  test("names the rate as it is, and a better one", () => {
+  test("names the present rate and a better one", () => {
     expect(said("learning_rate_too_high")).toBe(
       "lower lr (now 0.003) to about 0.0003, or set clip_grad_norm to 1.0, or set the schedule's warmup_steps",
     );
@@ -62,7 +62,7 @@ describe("what is said of a cause", () => {
     expect(said("dead_units")).toMatch(/^lower lr \(now 0\.003\) to about 0.0003, or use leaky_relu/);
   });
 
-  test("does not ask for what there is already", () => {
+  test("does not ask for settings that are already there", () => {
     const early_stopping = { metric: "valid_loss", mode: "min", patience: 1, min_delta: 0 } as const;
     const all = {
       training: { clip_grad_norm: 1, early_stopping },
@@ -77,12 +77,12 @@ describe("what is said of a cause", () => {
     expect(said("overfitting")).toBe(`set early_stopping, add dropout, ${rest}`);
   });
 
-  test("speaks of the schedule where that has brought the rate far above its option", () => {
+  test("names the schedule if that has raised the rate far above its option", () => {
     expect(said("learning_rate_too_high", {}, 0.0059)).toMatch(/^lower lr/);
     expect(said("learning_rate_too_high", {}, 0.0061)).toMatch(/^have the schedule raise lr \(now 0\.0061\) to about/);
   });
 
-  test("names a batch four times as large, of 32 rows at least", () => {
+  test("names a batch four times as large, with at least 32 rows", () => {
     const size = (batch_size: number) => said("batch_too_small", { training: { batch_size } });
     expect(size(4)).toBe("raise batch_size (now 4) to 32, or lower lr");
     expect(size(10)).toBe("raise batch_size (now 10) to 40, or lower lr");
@@ -101,7 +101,7 @@ describe("a divergence is explained", () => {
   const explained = (...logged: ReturnType<typeof entry>[]) => explainDivergence(watched(), 100, logged, 30);
   const seen = "The loss or a weight was no longer a finite number at step 30";
 
-  test("by how the loss went before", () => {
+  test("by the losses before it", () => {
     expect(explained().message).toBe(`${seen}, before any loss was logged.`);
     expect(explained(entry(10, 2), entry(20, NaN)).message).toBe(`${seen}; the loss was 2 at step 10.`);
     expect(explained(entry(5, 2), entry(10, 1)).message).toBe(`${seen}; the loss was 1 at step 10.`);
@@ -110,14 +110,14 @@ describe("a divergence is explained", () => {
     expect(risen).toMatchObject({ detector: "diverging", cause: "learning_rate_too_high", step: 30 });
   });
 
-  test("at the rate that was logged last, or the optimizer's", () => {
+  test("with the rate that was logged last, or that of the optimizer", () => {
     expect(explained(entry(5, 2, 0.001), entry(10, 1, 0.004)).remedy).toMatch(/^Lower lr \(now 0\.004\)/);
     expect(explained().remedy).toMatch(/^Lower lr \(now 0\.003\)/);
   });
 });
 
 describe("a diagnosis", () => {
-  test("has no plateau of weights that have learned before", () => {
+  test("has no plateau for weights that have learned before", () => {
     const found = (learned: boolean) => {
       const diagnosis = new Diagnosis(watched({ detectors: watchful({ plateau: { after: 0.1 } }) }), 20);
       const state = { ...freshDiagnosis(), learned };

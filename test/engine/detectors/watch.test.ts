@@ -79,7 +79,7 @@ const observations = (...all: readonly (readonly Partial<LayerObservation>[])[])
   }));
 
 describe("diverging", () => {
-  test("wants windows in a row above the limit, and says from where to where", () => {
+  test("needs windows in a row above the limit, and reports the rise", () => {
     const found = watch("diverging", { factor: 1.5, patience: 2 }, windows(0.8, 1.6, 1.4, 1.5, 1.6, 1.7));
     expect(when(found)).toEqual([5]);
     expect(found[5]).toMatchObject({
@@ -88,14 +88,14 @@ describe("diverging", () => {
     });
   });
 
-  test("forgives a mean as much as chance would give it: its standard error", () => {
+  test("allows the mean a deviation by chance: its standard error", () => {
     // Of 25 losses that deviate by 2 the mean is known to 0.4.
     const found = (mean: number) => when(watch("diverging", { factor: 1.5, patience: 1 }, windows([mean, 2])));
     expect(found(1.89)).toEqual([]);
     expect(found(1.91)).toEqual([0]);
   });
 
-  test("tells how far the gradient grew since the loss was lowest, and only then", () => {
+  test("reports how far the gradient grew since the loss was lowest, if it grew", () => {
     const norm = (gradientNorm: number) => observations([{ gradientNorm }])[0];
     const [low, ...high] = windows(0.5, 2, 2);
     const reported = (...norms: number[]) =>
@@ -109,20 +109,20 @@ describe("diverging", () => {
 describe("plateau", () => {
   const stuck = (...means: number[]) => when(watch("plateau", { after: 0.3, min_drop: 0.1 }, windows(...means)));
 
-  test("waits for its part of the steps, and for three windows", () => {
+  test("waits for its share of the steps, and for three windows", () => {
     expect(stuck(1, 1, 1, 1)).toEqual([2, 3]);
     expect(when(watch("plateau", { after: 0.1, min_drop: 0.1 }, windows(1, 1, 1)))).toEqual([2]);
     expect(when(watch("plateau", { after: 0.5, min_drop: 0.1 }, windows(1, 1, 1, 1, 1, 1)))).toEqual([4, 5]);
   });
 
-  test("looks at the lowest moving average so far, of which a window is three tenths", () => {
+  test("takes the lowest moving average, in which the newest window counts three tenths", () => {
     // 1 − 0.3 × 0.32 = 0.904, and then 0.3 × 0.35 = 0.895.
     expect(stuck(1, 1, 0.68)).toEqual([2]);
     expect(stuck(1, 1, 0.65)).toEqual([]);
     expect(stuck(1, 0.65, 1, 1, 1)).toEqual([]);
   });
 
-  test("names what explains it", () => {
+  test("names the cause", () => {
     const cause = (before: readonly Partial<LayerObservation>[], means: readonly number[], changes: JobChanges = {}) =>
       watch("plateau", { after: 0.3 }, [...observations(before), ...windows(...means)], facts(changes)).at(-1)!.cause;
     const unscaled = { data: scaledClasses(100, 8, 100) };
@@ -146,26 +146,26 @@ describe("overfitting", () => {
   const found = (...losses: [number, number][]) =>
     when(watch("overfitting", { rise: 0.2, patience: 2 }, evaluations(...losses)));
 
-  test("wants a rise above the lowest that is large beside it and beside the loss at the start", () => {
+  test("needs a rise that is large compared with the lowest loss and with the loss at the start", () => {
     expect(found([1, 0.4], [1.19, 0.3], [1.21, 0.3], [1.21, 0.3])).toEqual([3]);
     // A tenth of 1 is 0.1.
     expect(found([0.2, 0.05], [0.29, 0.01], [0.29, 0.01])).toEqual([]);
     expect(found([0.2, 0.05], [0.31, 0.01], [0.31, 0.01])).toEqual([2]);
   });
 
-  test("wants a train loss below what it was then and below half of the validation loss", () => {
+  test("needs a train loss below its earlier value and below half of the validation loss", () => {
     expect(found([1, 0.4], [1.5, 0.41], [1.5, 0.41])).toEqual([]);
     expect(found([1, 0.8], [1.5, 0.76], [1.5, 0.76])).toEqual([]);
     expect(found([1, 0.8], [1.5, 0.74], [1.5, 0.74])).toEqual([2]);
   });
 
-  test("begins anew with a lower loss, and counts only what is in a row", () => {
+  test("starts again at a lower loss, and counts only evaluations in a row", () => {
     expect(found([1, 0.4], [1.5, 0.3], [0.9, 0.3], [1.2, 0.2], [1, 0.2], [1.2, 0.2], [1.2, 0.2])).toEqual([6]);
   });
 });
 
 describe("noisy_loss", () => {
-  test("wants a deviation that is large beside the mean, while there is much to learn", () => {
+  test("needs a deviation that is large compared with the mean, while there is much to learn", () => {
     const found = (...means: [number, number][]) =>
       when(watch("noisy_loss", { ratio: 0.5, patience: 2 }, windows(...means)));
     expect(found([1, 0.49], [1, 0.51], [1, 0.49], [1, 0.51], [1, 0.51])).toEqual([4]);
@@ -186,12 +186,12 @@ describe("exploding_gradient", () => {
   const found = (options: Readonly<Record<string, unknown>>, ...norms: number[]) =>
     watch("exploding_gradient", options, observations(...norms.map((gradientNorm) => [{ gradientNorm }])));
 
-  test("is a norm above the limit, or one that is not a number, in a row", () => {
+  test("finds norms above the limit, or that are not numbers, several times in a row", () => {
     expect(when(found({ norm: 100 }, 100, 101, 100, 101, NaN))).toEqual([4]);
     expect(when(found({ norm: 100 }, 101, 101))).toEqual([1]);
   });
 
-  test("or one that has grown beside the mean of the first three", () => {
+  test("finds norms that have grown compared with the mean of the first three", () => {
     const grown = found({ growth: 10, patience: 1 }, 1, 2, 3, 20, 20.1);
     expect(when(grown)).toEqual([4]);
     expect(grown[4]!.seen).toContain("10 times that of the first steps");
@@ -202,7 +202,7 @@ describe("exploding_gradient", () => {
     expect(when(found({ growth: 10, patience: 2 }, 1, NaN, 2, 3, 19, 19))).toEqual([]);
   });
 
-  test("is laid to the first weights while the loss is what they made it", () => {
+  test("blames the initial weights while the loss is near its first value", () => {
     const at = (loss: number) =>
       watch("exploding_gradient", { patience: 1 }, [
         { ...observations([{ gradientNorm: 2000 }])[0], loss } as Reading,
@@ -213,7 +213,7 @@ describe("exploding_gradient", () => {
 });
 
 describe("vanishing_gradient", () => {
-  test("compares root mean squares, so that a layer's size does not count", () => {
+  test("compares root mean squares, so that the size of a layer does not matter", () => {
     const found = (first: Partial<LayerObservation>, last: Partial<LayerObservation>) =>
       when(watch("vanishing_gradient", { ratio: 0.01, patience: 1 }, observations([first, {}, last])));
     // 1 over √10,000 beside 1 over √1: a hundredth.
@@ -222,7 +222,7 @@ describe("vanishing_gradient", () => {
     expect(found({ parameters: 1, gradientNorm: 0.001 }, { parameters: 10_000 })).toEqual([]);
   });
 
-  test("leaves dead units to dead_relu, and counts what is in a row", () => {
+  test("leaves dead units to dead_relu, and counts observations in a row", () => {
     const faded = { gradientNorm: 1e-5 };
     const dead = { units: 10, deadUnits: 6 };
     const found = (...all: Partial<LayerObservation>[][]) =>
@@ -238,19 +238,19 @@ describe("dead_relu", () => {
   const found = (run: RunFacts, ...all: Partial<LayerObservation>[][]) =>
     watch("dead_relu", { fraction: 0.5, patience: 2 }, observations(...all), run);
 
-  test("is about the worst layer, in a row", () => {
+  test("reports the worst layer, after several observations in a row", () => {
     const all = [[layer(5)], [layer(6)], [layer(5)], [layer(6), layer(7, "3")], [layer(1), layer(8, "3")]];
     const reported = found(facts(), ...all);
     expect(when(reported)).toEqual([4]);
     expect(reported[4]).toMatchObject({ cause: "dead_units", data: { dead_fraction: 0.8, layer: "3" } });
   });
 
-  test("measures a layer by its part that is dead, and not by how many units that is", () => {
+  test("measures the share of dead units in a layer, not their number", () => {
     const all = [layer(6), { ...layer(9, "3"), units: 20 }];
     expect(found(facts(), all, all)[1]).toMatchObject({ data: { dead_fraction: 0.6, layer: "1" } });
   });
 
-  test("says nothing of batches of a few rows", () => {
+  test("ignores batches of a few rows", () => {
     const all = [[layer(9)], [layer(9)]];
     expect(when(found(facts({ training: { batch_size: 15 } }), ...all))).toEqual([]);
     expect(when(found(facts({ training: { batch_size: 16 } }), ...all))).toEqual([1]);
@@ -267,12 +267,12 @@ describe("update_ratio_out_of_range", () => {
       run,
     );
 
-  test("is a step too long, in a row", () => {
+  test("finds steps that are too long, several times in a row", () => {
     expect(when(found([0.31, 0.29, 0.31, 0.31]))).toEqual([3]);
     expect(found([0.31, 0.31])[1]!.cause).toBe("learning_rate_too_high");
   });
 
-  test("or one too short, while there is something to learn and the rate is up", () => {
+  test("finds steps that are too short, while there is something to learn and the rate is not lowered", () => {
     expect(found([0.9e-5, 0.9e-5])[1]!.cause).toBe("learning_rate_too_low");
     expect(when(found([0.9e-5, 1.1e-5, 0.9e-5]))).toEqual([]);
     expect(when(found([0, 0], { loss: 0.69 }))).toEqual([]);
@@ -282,7 +282,7 @@ describe("update_ratio_out_of_range", () => {
     expect(when(found([0, 0], { learningRate: 3.1e-4 }))).toEqual([1]);
   });
 
-  test("but not during the warm-up, nor of an optimizer that finds its rate", () => {
+  test("ignores the warm-up, and optimizers that find their own rate", () => {
     const warming = facts({ schedule: schedule("constant", { warmup_steps: 10 }) });
     expect(when(found([0, 0], { step: 10 }, warming))).toEqual([]);
     expect(when(found([0, 0], { step: 11 }, warming))).toEqual([1]);
@@ -290,7 +290,7 @@ describe("update_ratio_out_of_range", () => {
   });
 });
 
-describe("what the detectors are given", () => {
+describe("the readings of detectors", () => {
   /**
    * A detector that keeps what it is given: plateau's state has the average, diverging's the
    * lowest.
@@ -303,13 +303,13 @@ describe("what the detectors are given", () => {
     return state;
   };
 
-  test("is windows of a hundredth of the run, of 5 steps at least and 50 at most", () => {
+  test("are windows of a hundredth of the run, with 5 to 50 steps", () => {
     expect([1, 500, 501, 4900, 5000, 1e6].map(windowSteps)).toEqual([5, 5, 6, 49, 50, 50]);
     expect(states([4, 3, 2, 1, 0], 100).window).toEqual({ steps: 0, sum: 0, squares: 0 });
     expect(states([4, 3, 2, 1], 100).window).toEqual({ steps: 4, sum: 10, squares: 30 });
   });
 
-  test("is what the run started from: the first window, or a lower first loss if a batch says something", () => {
+  test("have the loss at the start: that of the first window, or a lower first loss if batches are large enough", () => {
     const start = (batch_size: number | "full", losses: number[]) =>
       states(losses, 100, { training: { batch_size } }).start;
     expect(start(8, [4, 3, 2, 1, 0])).toBe(2);
@@ -319,7 +319,7 @@ describe("what the detectors are given", () => {
     expect(start(8, [1, 2, 3])).toBeNull();
   });
 
-  test("is the deviation of a window's losses", () => {
+  test("have the deviation of the losses of a window", () => {
     const noisy = { noisy_loss: { ratio: 0.75, patience: 1 } };
     const found = (losses: number[]) =>
       new Set(states(losses, 100, { detectors: watchful(noisy) }).findings.map(({ detector }) => detector));
@@ -328,7 +328,7 @@ describe("what the detectors are given", () => {
     expect(found([1, 0, 2, 2, 0.5])).not.toContain("noisy_loss");
   });
 
-  test("is evaluations with the mean train loss since the one before, if they are finite", () => {
+  test("are evaluations with the mean train loss since the last one, if they are finite", () => {
     const job = watched({ detectors: watchful({ overfitting: { patience: 1 } }) });
     const diagnosis = new Diagnosis(job, 1000);
     const state = freshDiagnosis();
@@ -359,7 +359,7 @@ describe("an observation of several layers", () => {
     seen({ name: "2", parameters: 1, gradientNorm: 4, weightNorm: 8, updateNorm: 0.4, firstMomentNorm: 2 }),
   ];
 
-  test("has the norms of all together, and moments only where each that learns has one", () => {
+  test("has the norms of all layers together, and moments only if each layer that learns has them", () => {
     expect(wholeModel(layers)).toEqual({
       parameters: 5,
       gradientNorm: 5,
@@ -372,7 +372,7 @@ describe("an observation of several layers", () => {
     });
   });
 
-  test("is told with its ratios, per layer if that is wanted", () => {
+  test("gives the ratios, per layer if that is asked for", () => {
     expect(observedMetrics(layers, null, false)).toEqual({
       grad_norm: 5,
       update_ratio: 0.05,
@@ -386,7 +386,7 @@ describe("an observation of several layers", () => {
     expect(each).toMatchObject({ "grad_norm.2": 4, "update_ratio.0": 0.3 / 6, "effective_learning_rate.2": 0.1 });
   });
 
-  test("fades from the last layer that learns to the first, by root mean squares", () => {
+  test("compares the last layer that learns with the first, by root mean squares", () => {
     expect(gradientFade(layers)).toBeCloseTo(3 / 2 / 4, 12);
     expect(gradientFade(layers.slice(1, 2).concat(layers))).toBeCloseTo(3 / 2 / 4, 12);
   });

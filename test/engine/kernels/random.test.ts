@@ -59,7 +59,7 @@ describe("gradient noise", () => {
     kernels.add_normal(address, begin, end, low, high, 7, step, 0.3);
   const start = (value: number) => kernels.f32.fill(value, address >> 2, (address >> 2) + length);
 
-  it("is what Box and Muller make of random.ts' words, within float32", () => {
+  it("is Box and Muller's transform of the words of random.ts, within float32", () => {
     start(0);
     noise(0, length);
     const number = (words: readonly number[], i: number) => {
@@ -72,7 +72,7 @@ describe("gradient noise", () => {
     values().forEach((value, i) => expect(Math.abs(value - expected[i])).toBeLessThan(4e-7));
   });
 
-  it("is added to what is there, wherever a range is cut", () => {
+  it("is added to the gradient, however the range is cut", () => {
     start(5);
     noise(0, length);
     const whole = values();
@@ -84,7 +84,7 @@ describe("gradient noise", () => {
     expect(values()).toEqual(whole);
   });
 
-  it("is other noise at another step", () => {
+  it("differs from step to step", () => {
     start(0);
     noise(0, length, 8);
     const before = values();
@@ -215,7 +215,7 @@ describe("dropout", () => {
     expect(values(y)).toEqual(whole);
   });
 
-  it("draws anew at every step", () => {
+  it("draws new masks at every step", () => {
     drop(0, length, 0.5, 1);
     const first = values(y);
     drop(0, length, 0.5, 2);

@@ -42,7 +42,7 @@ describe("sums", () => {
     for (const count of COUNTS) expect(kernels.norm_part(address, count, p)).toBe(canonicalSum(count, term));
   });
 
-  it("may be taken block by block by anyone, and added up", () => {
+  it("may be computed block by block by any thread, and added up", () => {
     const parts: number[] = [];
     for (let begin = 0; begin < length; begin += SUM_BLOCK) {
       parts.push(kernels.sum_f32(address + begin * 4, Math.min(SUM_BLOCK, length - begin)));
@@ -65,12 +65,12 @@ describe("norms", () => {
     [Infinity, 4],
   ])("the %d-norm of (3, −4) is %d", (p, expected) => expect(norm([3, -4], p)).toBeCloseTo(expected, 13));
 
-  it("neither overflow nor vanish at float32's ends", () => {
+  it("neither overflow nor vanish at the limits of float32", () => {
     expect(norm([3e38, 3e38], 2)).toBeCloseTo(Math.fround(3e38) * Math.SQRT2, -30);
     expect(norm([1e-20, 1e-20], 2)).toBeGreaterThan(1.4e-20);
   });
 
-  it("show a NaN", () => {
+  it("are NaN if an element is NaN", () => {
     for (const p of [1, 2, 3, Infinity]) expect(norm([1, NaN, 2], p)).toBeNaN();
   });
 });

@@ -128,7 +128,7 @@ describe.each(Object.entries(geometries))("%s", (_, geometry) => {
     }
   });
 
-  it("hands NaN on", () => {
+  it("passes NaN on", () => {
     const spoilt = (values: Float32Array) => values.map((value, i) => (i === 0 ? NaN : value));
     const fromWeight = run(geometry, { ...values, weight: spoilt(values.weight) });
     const fromY = run(geometry, { ...values, y: spoilt(values.y) });

@@ -112,7 +112,7 @@ describe.each(members)("$type.type", ({ torch, type, reference, options }) => {
     );
   });
 
-  it.each(options)("hands NaN on: %o", (options) => {
+  it.each(options)("passes NaN on: %o", (options) => {
     const { output, gradient } = run(type, options, new Float32Array(7).fill(NaN), new Float32Array(7).fill(NaN));
     expect([...output, ...gradient].every(Number.isNaN)).toBe(true);
   });

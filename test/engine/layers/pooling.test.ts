@@ -119,7 +119,7 @@ describe.each(Object.entries({ ...pools, ...dilated }))("max pool: %s", (_, pool
 
   it("prefers an element to padding, even −∞", () => expectReference(new Float32Array(PLANES * size).fill(-Infinity)));
 
-  it("hands NaN on", () => {
+  it("passes NaN on", () => {
     const x = numbers(PLANES * size, 5).map((value, i) => (i % 11 === 3 ? NaN : value));
     expectReference(x);
   });
@@ -203,7 +203,7 @@ describe.each(Object.entries(means))("mean: %s", (_, { forward, backward, window
     }
   });
 
-  it("hands NaN on", () => {
+  it("passes NaN on", () => {
     const { y, dx } = run(new Float32Array(x.length).fill(NaN), new Float32Array(dy.length).fill(NaN));
     const holds = windows.map(({ places }) => places.length > 0);
     expect([...ofPlane(y, 2)].map(Number.isNaN)).toEqual(holds);

@@ -176,7 +176,7 @@ describe.each(kinds)("$name", (kind) => {
     expect(results[2]).toEqual(results[0]);
   });
 
-  it("hands NaN on", () => {
+  it("passes NaN on", () => {
     const { run, values, upstream } = make(kind, sizes[2], true, Number.NaN);
     run.forward(values, true);
     expect(run.output().every(Number.isNaN)).toBe(true);

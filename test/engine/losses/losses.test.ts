@@ -79,13 +79,13 @@ describe.each(elementwise)("$name $options", ({ type, reference, options }) => {
     }
   });
 
-  it("computes no gradient where none is wanted", () => {
+  it("computes no gradient if none is wanted", () => {
     const { terms, gradient } = runLoss(type, { ...input, scale: 0 });
     expect(terms).toEqual(runLoss(type, input).terms);
     expect(gradient.every((g) => g === UNTOUCHED)).toBe(true);
   });
 
-  it("hands NaN on", () => {
+  it("passes NaN on", () => {
     const { terms, gradient } = runLoss(type, {
       options,
       prediction: [NaN, NaN, NaN, NaN, NaN],
@@ -99,12 +99,12 @@ describe.each(elementwise)("$name $options", ({ type, reference, options }) => {
 describe("bce_with_logits", () => {
   const { check } = losses.bce_with_logits;
 
-  it("wants one weight, or one for each output", () => {
+  it("takes one weight, or one for each output", () => {
     expect(() => check!({ pos_weight: [2], weight: [1, 2, 3] }, 3)).not.toThrow();
     expect(() => check!({ pos_weight: [1, 2], weight: null }, 3)).toThrow(LossFault);
   });
 
-  it("keeps the digits of small losses", () => {
+  it("keeps the precision of small losses", () => {
     const { terms } = runLoss(losses.bce_with_logits, {
       options: { pos_weight: null, weight: null },
       prediction: [-5, -50, -100, 5, 50, 100],
@@ -230,7 +230,7 @@ describe("cross_entropy", () => {
     expect(terms[3]).toBeGreaterThan(0);
   });
 
-  it("has loss 0 where nothing counts", () => {
+  it("has loss 0 if all samples are ignored", () => {
     const input = {
       options: { ...plain, ignore_class: "1" },
       prediction: [1, 2, 3, 4],
@@ -243,14 +243,14 @@ describe("cross_entropy", () => {
     expect(divisor).toBe(0);
   });
 
-  it("computes no gradient where none is wanted", () => {
+  it("computes no gradient if none is wanted", () => {
     const input = { options: plain, prediction: [1, 2, 3, 4], target: [0, -1], outputs: 2 };
     const { terms, gradient } = runLoss(type, { ...input, scale: 0 });
     expect(terms).toEqual(runLoss(type, input).terms);
     expect(gradient.every((g) => g === UNTOUCHED)).toBe(true);
   });
 
-  it("hands NaN and infinite logits on as NaN", () => {
+  it("turns NaN and infinite logits into NaN", () => {
     for (const bad of [NaN, Infinity]) {
       for (const at of [0, 1, 4]) {
         const prediction = [1, 2, 3, 4, 5];
@@ -262,7 +262,7 @@ describe("cross_entropy", () => {
     }
   });
 
-  it("wants a target with classes, and names that are classes", () => {
+  it("needs a target with classes, and names of these classes", () => {
     expect(() => type.prediction({ classes: null, shape: [] })).toThrow(LossFault);
     const input = { prediction: [1, 2], target: [0], outputs: 2 };
     expect(() => runLoss(type, { ...input, options: { ...plain, ignore_class: "cat" } })).toThrow(RangeError);

@@ -26,7 +26,7 @@ function metrics(classes: number, rows: readonly Row[]): Record<string, number> 
 }
 
 describe("precision and recall", () => {
-  test("are scikit-learn's macro means, of its documentation's example", () => {
+  test("are scikit-learn's macro means, in the example of its documentation", () => {
     const decided = [0, 2, 1, 0, 0, 1];
     const rows = [0, 1, 2, 0, 1, 2].map((target, i) => ({ target, decided: decided[i] }));
     const { precision, recall, macro_f1 } = metrics(3, rows);
@@ -35,7 +35,7 @@ describe("precision and recall", () => {
     expect(macro_f1).toBeCloseTo(0.2666666667, 9);
   });
 
-  test("count what would be divided by nothing as 0, and leave out a class that is not seen", () => {
+  test("count a division by 0 as 0, and leave out a class that does not occur", () => {
     // Class 0 is there and never predicted, class 1 is predicted and never there, class 2 neither.
     const rows = [
       { target: 0, decided: 1 },
@@ -46,7 +46,7 @@ describe("precision and recall", () => {
 });
 
 describe("the area under the ROC curve", () => {
-  test("is scikit-learn's, of its documentation's example", () => {
+  test("is scikit-learn's, in the example of its documentation", () => {
     const scores = [0.1, 0.4, 0.35, 0.8];
     expect(
       metrics(
@@ -56,7 +56,7 @@ describe("the area under the ROC curve", () => {
     ).toBe(0.75);
   });
 
-  test("is the part of pairs that are in order, ties by half, whatever the number of classes", () => {
+  test("is the share of pairs in order (ties count half), for any number of classes", () => {
     let state = 7;
     const random = (below: number) => {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -74,7 +74,7 @@ describe("the area under the ROC curve", () => {
     }
   });
 
-  test("is the mean over the classes that are there, and undefined if that is one, or a score is not a number", () => {
+  test("is the mean over the classes that occur, and undefined if that is one class or a score is not a number", () => {
     const row = (target: number, ...scores: number[]) => ({ target, scores });
     expect(metrics(3, [row(0, 2, 0, 9), row(0, 1, 0, 9), row(1, 1, 1, 9)]).auc).toBe((0.75 + 1) / 2);
     expect(metrics(2, [row(1, 3), row(1, 4)]).auc).toBeNaN();
@@ -84,7 +84,7 @@ describe("the area under the ROC curve", () => {
     expect(metrics(2, [row(0, -0), row(1, 0)]).auc).toBe(0.5);
   });
 
-  test("is not computed beyond a number of scores", () => {
+  test("is not computed for more than a certain number of scores", () => {
     expect(scoresPerRow(2, MAX_SCORES)).toBe(1);
     expect(scoresPerRow(2, MAX_SCORES + 1)).toBe(0);
     expect(scoresPerRow(1000, 4194)).toBe(1000);
@@ -113,7 +113,7 @@ function byPairs(classes: number, rows: readonly Required<Pick<Row, "target" | "
   return areas.reduce((sum, value) => sum + value, 0) / areas.length;
 }
 
-test("a target between two classes leaves nothing defined that needs a class", () => {
+test("with a target between two classes all metrics that need a class are undefined", () => {
   expect(
     metrics(2, [
       { target: 0.3, scores: [1] },
@@ -123,7 +123,7 @@ test("a target between two classes leaves nothing defined that needs a class", (
 });
 
 describe("perplexity", () => {
-  test("is e to the power of the mean log loss, so that a guess among n classes has n", () => {
+  test("is e to the power of the mean log loss, so a uniform guess among n classes has n", () => {
     const rows = [
       { target: 0, logLoss: Math.log(2) },
       { target: 1, logLoss: Math.log(8) },
@@ -152,7 +152,7 @@ describe("accuracy among five", () => {
     expect([0, 1].map((target) => of(target, NaN, 1, 2, 3, 4, 0))).toEqual([0, 1]);
   });
 
-  test("exists only of more than five classes, is undefined without scores, and decides nothing then", () => {
+  test("exists only for more than five classes, and is undefined without scores", () => {
     expect(metrics(6, [{ target: 0 }]).top5_accuracy).toBeNaN();
     expect(metrics(5, [{ target: 0, scores: [1, 2, 3, 4, 5] }])).not.toHaveProperty("top5_accuracy");
     const names = (targets: "class" | "probability", classes: number) => metricsOfTargets(targets, classes);

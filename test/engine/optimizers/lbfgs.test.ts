@@ -58,11 +58,11 @@ describe("the search along a line", () => {
   });
 });
 
-describe("the arithmetic of its vectors", () => {
+describe("the arithmetic of vectors", () => {
   const numbers = (n: number, seed: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * 7.3 + seed));
   const product = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => sum + value * b[i], 0);
 
-  it.each([1, 3, 4, 29, 1000])("is the plain one's over %i elements", (n) => {
+  it.each([1, 3, 4, 29, 1000])("equals the plain loop over %i elements", (n) => {
     const bench = new Bench();
     const { kernels } = bench;
     const vectors = [1, 2, 3].map((seed) => numbers(n, seed));
@@ -100,7 +100,7 @@ describe("L-BFGS", () => {
     expect(weights[1]).toBeCloseTo(1, 4);
   });
 
-  it("does so with a short history, which forgets its oldest pairs", () => {
+  it("finds it with a short history too, which forgets its oldest pairs", () => {
     const { weights, run } = minimise({ line_search_fn: "strong_wolfe", history_size: 2 }, 6);
     expect(weights[0]).toBeCloseTo(1, 3);
     expect(run.optimizer.scalars).toMatchObject({ stored: 2 });
@@ -111,7 +111,7 @@ describe("L-BFGS", () => {
     expect(minimise({ lr: 1e-3, max_iter: 7, max_eval: 3 }, 1).evaluations).toBe(3);
   });
 
-  it("does nothing where the gradient is as good as none", () => {
+  it("does nothing if the gradient is nearly 0", () => {
     const { weights, evaluations } = minimise({ lr: 1 }, 2, [1, 1]);
     expect({ weights, evaluations }).toEqual({ weights: [1, 1], evaluations: 2 });
   });

@@ -62,14 +62,14 @@ const gradients = Array.from({ length: 7 }, (_, t) =>
 );
 
 describe.each(all)("%s", (key, type) => {
-  it("is in the registry under its dialect and type, and explains itself", () => {
+  it("is in the registry under its dialect and type, and has a description", () => {
     expect(type.dialect === undefined ? type.type : `${type.dialect}_${type.type}`).toBe(key);
     for (const text of [type.summary, type.formula, type.source]) expect(text).not.toBe("");
     for (const { doc } of Object.values(type.options)) expect(doc).not.toBe("");
   });
 });
 
-it("cycles the momentum of all that have one which may change", () => {
+it("a schedule can cycle the momentum of all optimizers that have one", () => {
   const fixed = all.filter(([, type]) => type.type !== "lookahead" && type.cycledOption === undefined);
   expect(new Set(fixed.map(([, { type }]) => type))).toEqual(
     new Set(["adadelta", "adafactor", "adagrad", "asgd", "ftrl", "lbfgs", "rprop", "schedule_free_adamw"]),
@@ -207,7 +207,7 @@ describe("at the end of every schedule", () => {
   const keeps = (key: string, { momentum = 0 }: Member) =>
     !MOVES_ON.has(key) && !(momentum !== 0 && /^keras_|^optax_rmsprop/.test(key));
 
-  it("rates are 0, hardly any and usual ones", () => {
+  it("the rates are 0, tiny and usual ones", () => {
     expect(ENDS.at(-1)).toBe(0);
     expect(ENDS.filter((rate) => rate > 0 && rate < 1e-30).length).toBeGreaterThan(2);
     expect(ENDS.every((rate) => Number.isFinite(rate) && rate <= 0.1)).toBe(true);
@@ -253,7 +253,7 @@ describe("at the end of every schedule", () => {
     }
   });
 
-  it("Muon's fallback has a rate in proportion to its own, and none where that is 0", () => {
+  it("the rate of Muon's fallback is proportional to Muon's, and 0 where that is 0", () => {
     const steps = (lr: number, ...rates: number[]) => {
       const muon = new Optimizing(new Bench(), withDefaults(optimizers.muon, { lr }), [{ shape: [1], values: [1] }]);
       muon.setGradients([[1]]);
@@ -306,7 +306,7 @@ describe("numbers at the edge", () => {
     expect([...lamb.weights(1)]).toEqual([3, 4]);
   });
 
-  it("Lion and Rprop stand still where there is no gradient", () => {
+  it("Lion and Rprop do not move weights without a gradient", () => {
     for (const type of ["lion", "rprop"] as const) {
       const still = run(type, type === "lion" ? { weight_decay: 0 } : {}, [[1, -2]]);
       still.setGradients([[0, 0]]);
@@ -315,7 +315,7 @@ describe("numbers at the edge", () => {
     }
   });
 
-  it("Adafactor takes the mean of the rows' moments to be eps[0] at least", () => {
+  it("Adafactor takes the mean of the rows' moments to be at least eps[0]", () => {
     const member = withDefaults(optimizers.adafactor, { eps: [0.01, 1e-3], d: 2 });
     const small = new Optimizing(new Bench(), member, [{ shape: [2, 3], values: [1, 1, 1, 1, 1, 1] }]);
     small.setGradients([new Float32Array(6).fill(0.07)]);
@@ -324,7 +324,7 @@ describe("numbers at the edge", () => {
     expectClose(small.weights(0), new Float64Array(6).fill(1 - 0.01 / 0.7), 1e-6, "weights");
   });
 
-  it("Adafactor keeps what is not a number to its element of a vector, as PyTorch does, and gives it to a whole matrix", () => {
+  it("Adafactor keeps a NaN within its element of a vector and spreads it over a matrix, as PyTorch does", () => {
     const withNaN = new Optimizing(new Bench(), withDefaults(optimizers.adafactor), [
       { shape: [4], values: [1, 2, 3, 4] },
       { shape: [2, 2], values: [1, 2, 3, 4] },

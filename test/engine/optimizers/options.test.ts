@@ -3,7 +3,7 @@ import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts
 import { configure } from "../../../src/engine/optimizers/configure.ts";
 import { withDefaults } from "../../../src/engine/member/options.ts";
 
-describe("options that do not go together are named", () => {
+describe("options that do not fit together are refused", () => {
   const faults = (type: string, options: Record<string, unknown>) =>
     configure(withDefaults(optimizers[type], options))
       .check()
@@ -34,7 +34,7 @@ describe("options that do not go together are named", () => {
     expect(faults(type, options)).toEqual(expected);
   });
 
-  it("a model without a matrix is not for muon", () => {
+  it("muon refuses a model without a matrix", () => {
     const muon = configure(withDefaults(optimizers.muon));
     expect(muon.fits([[3], [2, 3, 4]])).toMatchObject([{ option: "type" }]);
     expect(muon.fits([[3], [2, 3]])).toEqual([]);

@@ -61,7 +61,7 @@ describe("a pattern", () => {
     );
   });
 
-  test("that matches almost everywhere is matched without trying everything", () => {
+  test("that matches almost everywhere is matched without trying every combination", () => {
     // Which would take longer than anybody waits.
     expect(matches(`${"*a".repeat(60)}b`, "a".repeat(200))).toBe(false);
   });
@@ -93,7 +93,7 @@ describe.each(keys)("%s", (key) => {
   const optimizer = underTest(key);
   const decays = configure(optimizer).decays;
 
-  test("has the same tensors and passes whatever a group changes, so that groups go step by step together", () => {
+  test("has the same tensors and passes whatever a group changes, so that groups can step together", () => {
     const changed = withOption(withOption(optimizer, "lr", 0), "weight_decay", 0);
     const [a, b] = [optimizer, changed].map((member) => configure(member));
     for (const shape of [[3], [2, 3]]) expect(b.state(shape)).toEqual(a.state(shape));
@@ -140,7 +140,7 @@ describe.each(keys)("%s", (key) => {
     expect((await grouped).weights).toBe((await plain).weights);
   });
 
-  test.each([null, 0.5])("gives the same bytes whoever trains, gradient norm limited to %s", async (clip) => {
+  test.each([null, 0.5])("gives the same bytes from any threads, gradient norm limited to %s", async (clip) => {
     const job = () =>
       smallJob({
         optimizer,
@@ -160,7 +160,7 @@ describe.each(keys)("%s", (key) => {
   });
 });
 
-test("an option is set wherever it is: in the words of the dialect, and in what is wrapped", () => {
+test("an option is set under its name in the dialect, and in wrapped optimizers", () => {
   const set = (key: string, options: Record<string, unknown> = {}) =>
     withOption(withOption(member("optimizers", key, options), "lr", 0.5), "weight_decay", 0.25);
   const both = { lr: 0.5, weight_decay: 0.25 };
@@ -173,7 +173,7 @@ test("an option is set wherever it is: in the words of the dialect, and in what 
   expect(configure(set("keras_adam")).decays).toBe(false);
 });
 
-test("groups go with all that is done to gradients and weights besides: the same bytes whoever trains", async () => {
+test("groups work with everything else that is done to gradients and weights: the same bytes from any number of threads", async () => {
   const job = (optimizer: string) =>
     smallJob({
       optimizer: member("optimizers", optimizer),
@@ -243,7 +243,7 @@ describe("a schedule that follows a metric", () => {
     expect(grouped.weights).toBe(plain.weights);
   });
 
-  test("goes on from it after a resume", async () => {
+  test("continues with that state after a resume", async () => {
     const job = () =>
       smallJob({ schedule, groups: [group({ parameters: "*.bias", lr: 0.1 })], training: { epochs: 6 } });
     const alone = await train(job(), { everySteps: 7 });

@@ -49,7 +49,7 @@ const anyInput: fc.Arbitrary<PlanInput> = fc
   }));
 
 describe("a plan", () => {
-  test("gives every byte to one use at the most, in order and aligned", () => {
+  test("gives every byte to at most one use, in order and aligned", () => {
     fc.assert(
       fc.property(anyInput, (input) => {
         const plan = planModel(input);
@@ -151,7 +151,7 @@ function expectCover(plan: Plan, ranges: readonly Range[], unit: number, frozenT
   });
 }
 
-describe("a model that cannot be", () => {
+describe("an impossible model", () => {
   const input = (changes: Partial<PlanInput>): PlanInput => ({
     model: { layers: [member("layers", "linear")] },
     loss: member("losses", "cross_entropy"),
@@ -217,7 +217,7 @@ describe("a model that cannot be", () => {
     expect(faultsOf({ model: { layers } })["/model"]).toMatch(/needs \d+\.\d GiB/);
   });
 
-  test("is told of all its faults at once", () => {
+  test("reports all its faults at once", () => {
     const faults = faultsOf({
       loss: member("losses", "bce_with_logits", { pos_weight: [1, 2] }),
       optimizer: member("optimizers", "sgd", { lr: 1, nesterov: true }),

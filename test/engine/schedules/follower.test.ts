@@ -44,7 +44,7 @@ describe("a schedule that follows the train loss", () => {
 });
 
 describe("a schedule that follows an evaluation", () => {
-  test("adds up no train loss, and takes a value with every evaluation", () => {
+  test("does not sum train losses, and takes a value at every evaluation", () => {
     const { follower, schedule, at, rates } = run({ metric: "valid_accuracy", mode: "max" });
     expect(follower.metric).toBe("valid_accuracy");
     expect(follower.addLoss(at(EPOCH), 1)).toBeNull();
@@ -92,6 +92,6 @@ describe("a schedule that follows an evaluation", () => {
   });
 });
 
-test("no other schedule follows anything", () => {
+test("other schedules do not follow a metric", () => {
   expect(followerOf(schedule("constant") as Schedule, [0.1], EPOCH)).toBeNull();
 });

@@ -36,7 +36,7 @@ describe("schedules", () => {
       [0.1, 0.075, 0.05, 0.025, 0, 0],
     ));
 
-  it("linear has PyTorch's factors by default: from a third to the whole", () =>
+  it("linear goes from a third of lr to lr by default, as in PyTorch", () =>
     expectRates(rates("linear", { total_iters: 5 }, 7).slice(4), [0.1 * (1 / 3 + (2 / 3) * 0.8), 0.1, 0.1]));
 
   it("cosine_annealing falls to eta_min at t_max and rises again", () =>
@@ -103,14 +103,14 @@ describe("further schedules", () => {
     });
   }
 
-  it("reduce_on_plateau wants a share of the best value more, or less, of a relative threshold", () => {
+  it("reduce_on_plateau takes a relative threshold as a share of the best value", () => {
     const options = { factor: 0.5, patience: 0, threshold: 0.1, threshold_mode: "rel" };
     // Less is better: below 0.9, then below 0.72; more is better: above 1.1, then above 1.32.
     expect(followed({ ...options, mode: "min" }, [1, 0.91, 0.8, 0.73, 0.71])).toEqual([0.1, 0.05, 0.05, 0.025, 0.025]);
     expect(followed({ ...options, mode: "max" }, [1, 1.09, 1.2, 1.31, 1.33])).toEqual([0.1, 0.05, 0.05, 0.025, 0.025]);
   });
 
-  it("reduce_on_plateau counts anew after a drop", () => {
+  it("reduce_on_plateau starts counting again after a drop", () => {
     expect(followed({ factor: 0.5, patience: 1 }, [1, 1, 1, 1, 1])).toEqual([0.1, 0.1, 0.05, 0.05, 0.025]);
   });
 
@@ -144,7 +144,7 @@ describe("further schedules", () => {
 });
 
 describe("timing", () => {
-  it("the momentum waits at the schedule's first during a warm-up", () => {
+  it("during a warm-up the momentum is the first one of the schedule", () => {
     const options = { base_lr: 0, max_lr: 1, step_size_up: 2, cycle_momentum: true };
     const schedule = { ...translate(schedules, "torch", "CyclicLR", options), warmup_steps: 2, interval: "step" };
     const momenta = [0, 1, 2, 3].map(
@@ -159,7 +159,7 @@ describe("timing", () => {
       [0.025, 0.05, 0.075, 0.1, 0.1, 0.1, 0.05, 0.05],
     ));
 
-  it("a warm-up of one step is none", () =>
+  it("a warm-up of one step has no effect", () =>
     expectRates(
       rates("linear", { total_iters: 5, warmup_steps: 1 }, 3).slice(1),
       rates("linear", { total_iters: 5 }, 2),
@@ -190,7 +190,7 @@ describe("schedules with long lists", () => {
     sequential: { milestones: ascending, schedulers: constants },
   };
 
-  it("every schedule with a list of any length is tried here", () => {
+  it("this suite tests every schedule with a list of any length", () => {
     const long = Object.values(schedules).filter(({ options }) =>
       Object.values(options).some((option) => "length" in option && option.length === null),
     );
@@ -217,7 +217,7 @@ describe("schedules with long lists", () => {
   });
 });
 
-describe("options that do not go together are named", () => {
+describe("options that do not fit together are refused", () => {
   const faults = (type: string, options: Record<string, unknown>) =>
     checkSchedule(withDefaults(schedules[type], options), null).map(({ option }) => option);
   const part = withDefaults(schedules.exponential);

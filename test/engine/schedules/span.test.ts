@@ -5,8 +5,8 @@ import { schedule } from "../detectors/jobs.ts";
 
 const of = (type: string, options: object = {}) => schedule(type, options) as Schedule;
 
-describe("what a schedule leaves open is its whole time", () => {
-  test("in steps or begun epochs, without the warm-up", () => {
+describe("an open length of a schedule is its whole time", () => {
+  test("in steps or started epochs, without the warm-up", () => {
     expect(spanOf(of("cosine_annealing"), 690, 23)).toBe(690);
     expect(spanOf(of("cosine_annealing", { warmup_steps: 100 }), 690, 23)).toBe(590);
     expect(spanOf(of("cosine_annealing", { interval: "epoch" }), 690, 23)).toBe(30);
@@ -28,7 +28,7 @@ describe("what a schedule leaves open is its whole time", () => {
     expect([withoutSpan(chosen, 690), withoutSpan(withSpan(open, 690), 690)]).toEqual([chosen, open]);
   });
 
-  test("a part's is its turn, or all of the time where all parts are at work at once", () => {
+  test("for a part it is the part's turn, or the whole time if all parts act at once", () => {
     const cosine = of("cosine_annealing");
     const turns = of("sequential", { schedulers: [of("linear"), cosine, cosine], milestones: [10, 40] });
     expect(withSpan(turns, 100).schedulers).toMatchObject([{ total_iters: 10 }, { t_max: 30 }, { t_max: 60 }]);
@@ -40,7 +40,7 @@ describe("what a schedule leaves open is its whole time", () => {
   });
 });
 
-describe("a schedule that is over well before or after the training is told of", () => {
+describe("a schedule that ends well before or after the training has a note", () => {
   const notes = (type: string, options: object) =>
     spanNotes(of(type, options), 1000, 50).map(({ option, code }) => `${option} ${code}`);
 
@@ -68,7 +68,7 @@ describe("a schedule that is over well before or after the training is told of",
     ["reduce_on_plateau", {}, []],
   ])("%s %j", (type, options, expected) => expect(notes(type, options)).toEqual(expected));
 
-  test("also a part, of its turn", () => {
+  test("and so has a part that ends well before or after its turn", () => {
     const schedulers = [of("linear", { total_iters: 100 }), of("cosine_annealing", { t_max: 100 })];
     expect(notes("sequential", { schedulers, milestones: [50] })).toEqual([
       "schedulers/0/total_iters schedule_ends_late",

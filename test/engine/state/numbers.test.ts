@@ -10,7 +10,7 @@ test.each([NaN, Infinity, -Infinity, -0, 0, 5e-324, -2.2250738585072014e-308, 2 
   },
 );
 
-test("what JSON has a form for is written as JSON", () => {
+test("values that JSON can hold are written as JSON", () => {
   const value = { a: [1, -2.5e-300, "NaN", null, true], b: { c: {} } };
   expect(exactJson(value)).toBe(JSON.stringify(value));
   expect(fromExactJson(JSON.stringify(value))).toStrictEqual(value);

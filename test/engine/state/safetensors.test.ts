@@ -30,7 +30,7 @@ test("what is written is read again", () => {
   );
 });
 
-test("the file does not depend on the tensors' order, its header is padded, and names like numbers keep their place", () => {
+test("the file does not depend on the order of the tensors, its header is padded, and names that look like numbers are sorted like others", () => {
   const one = { name: "0", shape: [1], bytes: new Uint8Array([1, 2, 3, 4]) };
   const two = { name: "-a", shape: [], bytes: new Uint8Array([5, 6, 7, 8]) };
   const file = writeSafetensors([one, two], { format: "pt" });

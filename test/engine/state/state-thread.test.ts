@@ -5,7 +5,7 @@ import { extractModels } from "../../../src/engine/state/state-worker.ts";
 const threads: Worker[] = [];
 process.on("worker", (thread) => void threads.push(thread));
 
-test("when the thread dies, what it was asked fails, and a new one does what comes after", async () => {
+test("when the thread dies, its requests fail, and a new thread does later ones", async () => {
   const noFile = () => extractModels(new Uint8Array(8), ["final"]);
   const damaged = await noFile().catch((error: Error) => error.message);
   expect(threads).toHaveLength(1);

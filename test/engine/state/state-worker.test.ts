@@ -29,7 +29,7 @@ describe("a file is handed over, not copied,", () => {
     await using;
   });
 
-  test("for a crew to begin with its weights", async () => {
+  test("when a crew begins with its weights", async () => {
     const { models } = await extractModels(await finalState(), ["best"]);
     const weights = models[0].bytes;
     const { buffer } = weights;
@@ -49,7 +49,7 @@ test("a state comes back as it was, with its models", async () => {
   for (const { bytes } of extracted.models) expect(Object.keys(readHeader(bytes).tensors)).toHaveLength(6);
 });
 
-test("what lies on a buffer with other things is copied, and the others stay", async () => {
+test("a tensor that shares its buffer is copied, and the other tensors stay", async () => {
   const file = await finalState();
   const buffer = new Uint8Array(file.byteLength + 20).fill(7);
   buffer.set(file, 10);

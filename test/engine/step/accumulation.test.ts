@@ -62,7 +62,7 @@ describe("a step of several batches", () => {
     },
   );
 
-  test("takes what an epoch has left, and never a batch of the next", async () => {
+  test("takes the batches that an epoch has left, and none of the next", async () => {
     const steps = async (training: object) =>
       (await train(smallJob({ training: { epochs: 2, ...training } }))).outcome.step;
     // 168 rows: 21 batches of 8; 16 batches of 10 and one of 8.
@@ -72,7 +72,7 @@ describe("a step of several batches", () => {
     expect(await steps({ batch_size: 10, gradient_accumulation_steps: 10_000 })).toBe(2);
   });
 
-  test("draws other masks for each of them", async () => {
+  test("draws a new dropout mask for each batch", async () => {
     const data = values(2, 200);
     featuresOf(data).fill(1);
     data.targets.fill(1);
@@ -115,7 +115,7 @@ describe("a step of several batches", () => {
     });
   });
 
-  test("takes memory for one more gradient, and only where there are several", async () => {
+  test("takes memory for one more gradient, and only if there are several batches", async () => {
     const bytes = async (training: object) =>
       (await train(smallJob({ training: { epochs: 1, ...training } }))).crew.plan;
     const [single, several] = [await bytes({}), await bytes({ gradient_accumulation_steps: 2 })];

@@ -91,7 +91,7 @@ describe("averages of the weights", () => {
     }
   });
 
-  test("are the weights themselves as long as there are none, and where there is one or nothing is kept", async () => {
+  test("are the weights themselves until there is an average, or if it keeps nothing", async () => {
     const evaluatedBy = async (steps: number, averaging: Averaging) =>
       tensorsOf((await train(job(steps, averaging))).state!.bytes, "evaluated.");
     expect(await evaluatedBy(6, swa(6))).toEqual(weights[6]);
@@ -101,7 +101,7 @@ describe("averages of the weights", () => {
     expect(await evaluatedBy(9, ema(0))).toEqual(weights[9]);
   });
 
-  test("are what is served, evaluated and kept as best", async () => {
+  test("are served, evaluated and kept as best", async () => {
     const evaluations: { step: number; loss: number }[] = [];
     const run = await train(
       job(STEPS, ema(0.8), { keepBest: true, optimizer: member("optimizers", "adam", { lr: 0.5 }) }),
@@ -134,7 +134,7 @@ const ordinary = Object.values(optimizers).filter(
   ({ evaluatesOthers, dialect }) => !evaluatesOthers && dialect === undefined,
 );
 
-test.each(ordinary.map(({ type }) => type))("averages see what the last pass of %s has done", async (type) => {
+test.each(ordinary.map(({ type }) => type))("averages include the last pass of %s", async (type) => {
   // With a decay of 0 they are the weights.
   const { state } = await train(job(5, ema(0), { optimizer: member("optimizers", type), layers: still }), {
     threads: 2,
@@ -185,7 +185,7 @@ describe("a job that goes on from another's state", () => {
   const averaging = () => smallJob({ training: { averaging: swa(31, 2) } });
   const successor = { optimizer: member("optimizers", "adam"), keepBest: false, groups: [] };
 
-  test("may begin averages that the other had not", async () => {
+  test("may begin averages that the other did not have", async () => {
     const { checkpoints } = await train(plain(), { everySteps: 30 });
     const state = forkState(checkpoints.get(30)!, {}, { ...successor, evaluatesOthers: true }).bytes;
     const fork = await train(averaging(), { state });
@@ -193,7 +193,7 @@ describe("a job that goes on from another's state", () => {
     expect(fork.weights).not.toBe((await train(plain())).weights);
   });
 
-  test("may give them up", async () => {
+  test("may stop averaging", async () => {
     const { state } = await train(smallJob({ training: { averaging: ema(0.9), epochs: 5 } }));
     const before = forkState(state!.bytes, { finished: null }, { ...successor, evaluatesOthers: false }).bytes;
     expect((await train(plain(), { state: before })).weights).toBe((await train(plain())).weights);
@@ -211,7 +211,7 @@ test("frozen weights have no averages, and are served as they are", async () => 
   expect(served.size).toBe(tensorsOf(state!.bytes).size);
 });
 
-test("optimizers that are evaluated with other weights already refuse averages", () => {
+test("optimizers that already evaluate other weights refuse averages", () => {
   const faults = (optimizer: string) => {
     try {
       shapeModel({

@@ -43,7 +43,7 @@ const predicted = (rows: readonly (readonly [target: number, prediction: number]
   );
 
 describe("metrics of classes", () => {
-  test("leave a class that is neither there nor predicted out of the mean of F1", () => {
+  test("leave a class that neither occurs nor is predicted out of the mean of F1", () => {
     // F1 of 0: 2/3, of 1: 1/2, of 2: 0.
     const { valid_accuracy, valid_macro_f1 } = classified([
       [0, 0],
@@ -55,7 +55,7 @@ describe("metrics of classes", () => {
     expect(valid_macro_f1).toBeCloseTo((2 / 3 + 1 / 2 + 0) / 3, 12);
   });
 
-  test("count one that is predicted and not there, or there and not predicted, as 0", () => {
+  test("count a class that is predicted but does not occur, or the reverse, as 0", () => {
     expect(
       classified([
         [0, 0],
@@ -70,7 +70,7 @@ describe("metrics of classes", () => {
     ).toBeCloseTo((2 / 3 + 0) / 2, 12);
   });
 
-  test("decide for the first of equal logits, and for no where a single one is 0", async () => {
+  test('choose the first of equal logits, and "no" if a single logit is 0', async () => {
     const zeros = [member("layers", "linear", { out_features: null, weight_init: "zeros", bias_init: "zeros" })];
     const still = { layers: zeros, optimizer: member("optimizers", "sgd", { lr: 0 }), training: { epochs: 2 } };
     const data = classes(210, 11);
@@ -145,7 +145,7 @@ describe("metrics of probabilities", () => {
     expect(found.valid_log_loss).not.toBeCloseTo(found.valid_loss, 2);
   });
 
-  test("have ties where all rows are predicted alike, and no area if they are of one class", async () => {
+  test("have ties if all predictions are equal, and no area if there is one class", async () => {
     const zeros = [member("layers", "linear", { weight_init: "zeros", bias_init: "zeros" })];
     const still = (data: TrainingData) =>
       metricsAfter({ ...job(data, "cross_entropy", {}, 0), model: { layers: zeros } });
@@ -156,7 +156,7 @@ describe("metrics of probabilities", () => {
     ).toBeNaN();
   });
 
-  test("are undefined of targets that are probabilities, but for the log loss", async () => {
+  test("are undefined for targets that are probabilities, except the log loss", async () => {
     const soft = binary();
     soft.targets[soft.validRows[3]] = 0.25;
     const { metrics: found } = await byHand(job(soft, "bce_with_logits"));
@@ -178,7 +178,7 @@ async function metricsAfter(job: TrainingJob): Promise<Readonly<Record<string, n
 }
 
 describe("metrics of values", () => {
-  test("are in the data's units", () => {
+  test("are in the units of the data", () => {
     const rows = [
       [-1, -1.5],
       [0, 0.25],
@@ -191,7 +191,7 @@ describe("metrics of values", () => {
     for (const std of [1, 40]) expect(predicted(rows, std).valid_r2).toBeCloseTo(1 - (0.25 + 0.0625) / 2, 12);
   });
 
-  test("have R² of a target that does not vary, as scikit-learn has it", () => {
+  test("have scikit-learn's R² for a target that does not vary", () => {
     // Targets are float32.
     const target = Math.fround(0.1);
     const constant = (...predictions: number[]) => predicted(predictions.map((value) => [target, value])).valid_r2;
@@ -203,7 +203,7 @@ describe("metrics of values", () => {
   });
 });
 
-test("a job is evaluated after its last step, too, where that is not every second epoch's", async () => {
+test("a job is also evaluated after its last step, if that is not a regular evaluation", async () => {
   const job = smallJob({ training: { epochs: 5, eval_every_epochs: 2 } });
   const { evaluations, outcome } = await followed(job, "valid_loss");
   expect(evaluations.map(({ step }) => step)).toEqual([12, 24, 30]);
@@ -223,7 +223,7 @@ async function followed(job: TrainingJob, metric: string, options: object = {}):
   return { ...trained, evaluations };
 }
 
-describe("a metric that is to rise", () => {
+describe("a metric that should rise", () => {
   const job = (epochs: number, changes: JobChanges = {}) =>
     smallJob({
       schedule: schedule("constant"),
@@ -276,7 +276,7 @@ describe("a metric that is not finite", () => {
     });
   };
 
-  test("is no improvement, and a run that goes on from a checkpoint stops where it would have", async () => {
+  test("is no improvement, and a resumed run stops at the same step", async () => {
     const patient = () =>
       beyond({ training: { early_stopping: { metric: "valid_loss", mode: "min", patience: 4, min_delta: 0 } } });
     // Three steps an epoch: between the second evaluation and the third.
@@ -291,7 +291,7 @@ describe("a metric that is not finite", () => {
     expect(resumed.state!.sha256).toBe(state!.sha256);
   });
 
-  test("comes back from a state file as it was", async () => {
+  test("is the same after a state file is read back", async () => {
     const { outcome, state } = await train(beyond());
     expect(outcome).toMatchObject({ metrics: { valid_loss: Infinity } });
     expect((await train(beyond(), { state: state!.bytes })).outcome).toEqual(outcome);

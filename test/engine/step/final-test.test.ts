@@ -38,7 +38,7 @@ test.each([
   expect(tested.metrics).toEqual({ ...untested.metrics, ...Object.fromEntries(renamed) });
 });
 
-test("a test needs no validation, and does not depend on threads or interruptions", async () => {
+test("a final test needs no validation, and does not depend on threads or interruptions", async () => {
   const none = validRows.subarray(0, 0);
   const job = () => smallJob({ data: { ...all, validRows: none, testRows: all.validRows } });
   const alone = await train(job(), { everySteps: 13 });
@@ -50,7 +50,7 @@ test("a test needs no validation, and does not depend on threads or interruption
     expect(await metricsOf(job(), { state, threads: 2 })).toMatchObject({ metrics, sha256 });
 });
 
-test("a job of values is tested in the data's units", async () => {
+test("a regression is tested in the units of the data", async () => {
   const data = { ...all, targets: Float32Array.from(all.targets), target: { classes: null, mean: 1, std: 3 } };
   const shared = new Float32Array(new SharedArrayBuffer(4 * data.targets.length));
   shared.set(data.targets);

@@ -8,7 +8,7 @@ import { gradientAt, group, Updating } from "../../support/updating.ts";
 
 /** What parameter groups freeze stays as it was, and costs nothing. */
 
-describe("what is frozen", () => {
+describe("a frozen parameter", () => {
   const frozen = [group({ parameters: ["0.*", "3.weight"], freeze: true })];
   const tensors = async (changes: JobChanges) => {
     const { state } = await train(smallJob({ keepBest: true, ...changes }), { threads: 2 });
@@ -36,7 +36,7 @@ describe("what is frozen", () => {
     expect(trained.get(`${unchanged}.weight`)!.bytes).not.toEqual(still.get(`${unchanged}.weight`)!.bytes);
   });
 
-  test("is as if it were no parameter: the others learn as if it were a constant", async () => {
+  test("acts as a constant for the parameters that learn", async () => {
     // Whatever the optimizer sums over: here the whole model's gradient, clipped.
     const observe = { every_steps: 1, per_layer: true };
     const { observed } = await train(
@@ -49,7 +49,7 @@ describe("what is frozen", () => {
     }
   });
 
-  test("does not count in the gradient's norm", () => {
+  test("does not count in the gradient norm", () => {
     const run = new Updating({ groups: frozen, training: { clip_grad_norm: 1 } });
     run.step(0.01);
     const squares = run.plan.parameters
@@ -59,7 +59,7 @@ describe("what is frozen", () => {
     expect(run.gradient.clipped).toBe(true);
   });
 
-  test("takes no memory but for its weights, nor do gradients below the first layer that learns", () => {
+  test("takes memory for its weights only, and layers below it need no gradients", () => {
     const { plan } = new Updating({ groups: frozen });
     const named = (name: string) => plan.parameters.find((parameter) => parameter.name === name)!;
     for (const name of ["0.weight", "0.bias", "3.weight"])
@@ -73,13 +73,13 @@ describe("what is frozen", () => {
     expect(plan.addresses.stateBytes).toBeLessThan(whole.addresses.stateBytes / 2);
   });
 
-  test("is no matrix that muon could learn with", () => {
+  test("does not count as a matrix for muon", () => {
     const optimizer = member("optimizers", "muon");
     const groups = [group({ parameters: "*.weight", freeze: true })];
     expect(() => new Updating({ optimizer, groups })).toThrow("none to train");
   });
 
-  test("from a checkpoint on stays what was served of it, without its state", async () => {
+  test("that is frozen after a checkpoint keeps the weights that were served, without their state", async () => {
     const optimizer = member("optimizers", "lookahead");
     const { checkpoints } = await train(smallJob({ optimizer, keepBest: true }), { everySteps: 20 });
     const [state] = checkpoints.values();
@@ -103,7 +103,7 @@ describe("what is frozen", () => {
     expect(fresh.get("optimizer.exp_avg.3.bias")).toEqual(after.get("optimizer.exp_avg.3.bias"));
   });
 
-  test("leaves what learns to be shared out evenly, and numbers its blocks first", () => {
+  test("leaves the others to be shared out evenly, with the first block numbers", () => {
     const layers = [member("layers", "linear", { out_features: 2000 }), member("layers", "linear")];
     const { plan } = new Updating({ layers, groups: [group({ parameters: "0.*", freeze: true })] });
     for (const thread of [0, 1, 2]) {

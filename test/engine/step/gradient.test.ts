@@ -120,7 +120,7 @@ describe("adaptive clipping", () => {
     close(others[1], [0.001]);
   });
 
-  test("takes a matrix of one column as the vector that it is", () => {
+  test("takes a matrix of one column as a vector", () => {
     const values = { weight: [3, 0, 0, 4], gradient: [3, 4, 0, 0] };
     const [column] = treated(
       [linear(4, false), linear(null, false)],
@@ -137,7 +137,7 @@ describe("adaptive clipping", () => {
     close(row, clipUnit(values.weight, [1, 0.75], 0.1, 0.01));
   });
 
-  test.each([1, 2, 3, 7])("of long rows and long vectors is the same from %i threads", (threads) => {
+  test.each([1, 2, 3, 7])("gives the same with %i threads for long rows and long vectors", (threads) => {
     const draw = (length: number, scale: number) => Array.from({ length }, (_, i) => scale * Math.sin(i * i + 1));
     const values = [3 * 50_000, 50_000, 50_000, 1].map((length) => ({
       weight: draw(length, 0.01),
@@ -155,7 +155,7 @@ describe("adaptive clipping", () => {
     expect(actual).toEqual(treated(layers, 3, values, treatment));
   });
 
-  test("hands what is not a number on", () => {
+  test("passes NaN on to the gradient", () => {
     const run = (weight: number[], gradient: number[]) =>
       treated([linear(null, false)], 2, [{ weight, gradient }], treatment)[0];
     expect(run([1, 1], [NaN, 1])).toEqual([NaN, NaN]);
@@ -231,7 +231,7 @@ describe("noise", () => {
   });
 });
 
-describe("treated gradients give the same bytes", () => {
+describe("clipped and noisy gradients give the same bytes", () => {
   const treatments: [string, object][] = [
     ["noise", { gradient_noise: { eta: 0.01, gamma: 0.55 } }],
     ["adaptive clipping", { clip_grad_adaptive: { clipping: 0.05, eps: 1e-3 } }],

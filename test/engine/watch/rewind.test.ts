@@ -46,20 +46,20 @@ async function rewound(
 
 const newest = (steps: number[]) => steps.sort((a, b) => a - b).at(-1);
 
-describe("where to", () => {
-  test("the last multiple that is far enough back, and no further than the beginning", () => {
+describe("a rewind goes", () => {
+  test("to the last multiple that is far enough back, but not before the beginning", () => {
     expect([100, 101, 109, 110, 29, 30, 5].map((step) => rewindStep(settings, step))).toEqual([
       80, 80, 80, 90, 0, 10, 0,
     ]);
     expect([130, 122, 119].map((step) => rewindStep(settings, step, 105))).toEqual([110, 105, 105]);
   });
 
-  test("by default a hundredth of the run apart, and twice as far as it takes to see a divergence", () => {
+  test("by default to multiples of a hundredth of the run, twice as far back as a divergence takes to be seen", () => {
     expect(rewindDefaults(1000, 15)).toEqual({ every_steps: 10, window: 30 });
     expect(rewindDefaults(1001, 15)).toEqual({ every_steps: 11, window: 30 });
   });
 
-  test("each change adds to those before, from its own step on", () => {
+  test("and each change multiplies the rate from its step on", () => {
     const change = (step: number, lr_factor: number): Change => ({ step, detected_step: step + 30, lr_factor });
     const scales = (changes: Change[]) => [0, 19, 20, 49, 50, 90].map((step) => scaleAt(step, changes));
     expect(scales([])).toEqual([1, 1, 1, 1, 1, 1]);
@@ -68,7 +68,7 @@ describe("where to", () => {
     expect(scales([change(20, 0.5), change(20, 0.5)])).toEqual([1, 1, 0.25, 0.25, 0.25, 0.25]);
   });
 
-  test("nowhere after the last time, and under other policies", () => {
+  test("nowhere after the last rewind, or under other policies", () => {
     const changes = [1, 2].map((step) => ({ step, detected_step: 9, lr_factor: 0.5 }));
     const outcome = { step: 64, changes };
     expect(changeAfter(growing(), outcome, 0)).toEqual({ step: 40, detected_step: 64, lr_factor: 0.25 });
@@ -78,7 +78,7 @@ describe("where to", () => {
 });
 
 describe("a job that diverges", () => {
-  test("comes through after its rewinds, at the rates that they lead to", async () => {
+  test("succeeds after its rewinds, at the rates that they set", async () => {
     const rates: number[] = [];
     const plain = await train(watched({ schedule: growing().schedule, optimizer: growing().optimizer }), { rates });
     const changed: number[] = [];
@@ -96,7 +96,7 @@ describe("a job that diverges", () => {
     expect(plain.losses.at(-1)![1]).not.toBe(losses.at(-1)![1]);
   });
 
-  test("comes to the same bytes from any checkpoints and any threads", async () => {
+  test("gives the same bytes from any checkpoint and with any number of threads", async () => {
     const first = await rewound(growing, { everySteps: 10 }, newest);
     expect(first.state).not.toBeNull();
     const picks: [number, number | null, (steps: number[]) => number | undefined][] = [
@@ -112,7 +112,7 @@ describe("a job that diverges", () => {
     }
   });
 
-  test("comes to the same bytes with whatever else there is to remember", async () => {
+  test("gives the same bytes with every other part of the state", async () => {
     const job = () =>
       watched({
         layers: [...perceptron("relu", 24, 16).slice(0, -1), layer("dropout"), linear(null)],
@@ -140,7 +140,7 @@ describe("a job that diverges", () => {
     }
   });
 
-  test("forgets what the course that was given up had for its best", async () => {
+  test("forgets the best weights of the steps that were taken back", async () => {
     const { outcome } = await rewound(growing, { everySteps: 10 }, newest);
     const again = await train(growing(), { changes: outcome.type === "completed" ? outcome.changes : [] });
     expect(again.outcome).toEqual(outcome);
@@ -152,7 +152,7 @@ describe("a job that diverges", () => {
     expect(outcome).toMatchObject({ type: "diverged", changes: [{ lr_factor: 0.9 }, { lr_factor: 0.9 }] });
   });
 
-  test("with a loss that is not finite any more is rewound too", async () => {
+  test("is also rewound when its loss is not finite", async () => {
     const job = () => watched({ optimizer: optimizer("sgd", { lr: 1e6, momentum: 0.9 }), detectors: rewinding() });
     const { outcome } = await train(job());
     expect(outcome).toMatchObject({ type: "diverged", finding: { detector: "diverging" } });
@@ -160,7 +160,7 @@ describe("a job that diverges", () => {
   });
 });
 
-test("a weight that is not finite and shows in no loss is found at the same step, whenever checkpoints are taken", async () => {
+test("a weight that is not finite but does not change a loss is found at the same step, whenever checkpoints are taken", async () => {
   const job = (detectors: TrainingJob["detectors"]) =>
     watched({ layers: perceptron("relu", 8), optimizer: optimizer("sparse_adam"), observe: null, detectors });
   const { checkpoints } = await train(job(rewinding()), { everySteps: 12 });
