@@ -100,7 +100,6 @@ function row(option: Hyperparameter): string {
 }
 
 function values({ type, choices, of, length, min, max, above, below }: Hyperparameter): string {
-  if (choices !== null) return choices.map((choice) => `\`"${choice}"\``).join(", ");
   const bounds = [
     min === null ? [] : `≥ ${min}`,
     above === null ? [] : `> ${above}`,
@@ -114,13 +113,15 @@ function values({ type, choices, of, length, min, max, above, below }: Hyperpara
     choice: "",
     numbers: length === null ? "numbers" : `${length} numbers`,
     integers: length === null ? "integers" : `${length} integers`,
+    sizes: length === 1 ? "integer" : `integer or ${length} integers`,
     member: `one of the ${of}`,
     members: `some of the ${of}`,
     class_numbers: "object: class → number",
     class: "class",
     parameter: "name of a parameter",
   };
-  return bounds.length === 0 ? words[type] : `${words[type]} ${bounds.join(" and ")}`;
+  const bounded = bounds.length === 0 ? words[type] : `${words[type]} ${bounds.join(" and ")}`;
+  return [bounded, ...(choices ?? []).map((choice) => `\`"${choice}"\``)].filter((part) => part !== "").join(", ");
 }
 
 /** Text that may stand in a cell of a table. */

@@ -220,7 +220,7 @@ function withoutLastSteps(model: readonly GoldenLayer[]): GoldenLayer[] {
 function translateLayer(layer: GoldenLayer, i: number): readonly Member[] {
   const { type, name = String(i), ...options } = layer;
   if (type === "PreNormBlock") return preNormBlock(layer);
-  return [named(type, name, RENAMED[type]?.(options) ?? linearSizes(options))];
+  return [named(type, name, RENAMED[type]?.(options) ?? sizesOf(type, options))];
 }
 
 const named = (type: string, name: string, options: Values): Member => ({
@@ -235,11 +235,13 @@ const RENAMED: Readonly<Record<string, (options: Values) => Values>> = {
   LayerNorm: ({ features }) => ({ normalized_shape: [features] }),
 };
 
-function linearSizes({ in: inputs, out, ...options }: Values): Values {
+/** PyTorch calls the sizes of a layer `in_channels` where it convolves, else `in_features`. */
+function sizesOf(type: string, { in: inputs, out, ...options }: Values): Values {
+  const what = type.startsWith("Conv") ? "channels" : "features";
   return {
     ...options,
-    ...(inputs === undefined ? {} : { in_features: inputs }),
-    ...(out === undefined ? {} : { out_features: out }),
+    ...(inputs === undefined ? {} : { [`in_${what}`]: inputs }),
+    ...(out === undefined ? {} : { [`out_${what}`]: out }),
   };
 }
 

@@ -15,6 +15,7 @@ export function tries(option: Option): readonly unknown[] {
     case "numbers":
       return option.default ? [option.default.map((number) => number * 0.7)] : [];
     case "integer":
+    case "sizes":
       return [3];
     // A parameter can only be named where there is one.
     case "parameter":

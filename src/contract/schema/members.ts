@@ -97,6 +97,8 @@ function plainSchema(option: Option): z.ZodType {
       return numbersOf(bounded(z.number(), option), option.length);
     case "integers":
       return numbersOf(bounded(z.int(), option), option.length);
+    case "sizes":
+      return sizes(option);
     case "member":
       return partOf(option.of);
     case "members":
@@ -108,6 +110,15 @@ function plainSchema(option: Option): z.ZodType {
     case "parameter":
       return z.string().min(1).max(1024);
   }
+}
+
+function sizes(option: Option & { readonly kind: "sizes" }): z.ZodType {
+  const { length, choices = [] } = option;
+  const one = bounded(z.int(), option);
+  const words = choices.map((choice) => z.literal(choice));
+  const forms = ["an integer", length === 1 ? "a list of one" : `a list of ${length}`, ...choices.map((c) => `"${c}"`)];
+  const error = `must be ${forms.slice(0, -1).join(", ")} or ${forms.at(-1)}`;
+  return z.union([one, listOf(one).length(length), ...words], { error });
 }
 
 /** Length of the longest list. */

@@ -56,6 +56,7 @@ export interface KernelExports {
   readonly conv_window: (to: number, from: number, channels: number, height: number, width: number, top: number, rows: number, left: number, columns: number, stride: number) => void;
   readonly conv_gather: (to: number, from: number, rows: number, k: number, rowBytes: number, steps: number) => void;
   readonly conv_scatter: (to: number, from: number, planes: number, rows: number, columns: number, planeBytes: number, rowBytes: number, columnBytes: number) => void;
+  readonly conv_fill: (x: number, planes: number, size: number, bias: number) => void;
   readonly conv_channel_sums: (out: number, x: number, channels: number, size: number, begin: number, end: number, samples: number) => void;
   readonly conv_few: (c: number, a: number, b: number, m: number, k: number, cRow: number, from: number, to: number, vectors: number, steps: number, bias: number) => void;
   // src/engine/layers/elu/kernel.as.ts

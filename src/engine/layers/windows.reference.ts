@@ -1,4 +1,4 @@
-import type { Sliding } from "./conv2d/sliding.ts";
+import type { Sliding } from "./sliding.ts";
 
 /** One window over a plane. */
 export interface PlaneWindow {

@@ -51,6 +51,16 @@ export type Option = Explained &
         readonly length: number | null;
         readonly default?: readonly number[] | null;
       } & Bounds)
+    /**
+     * A length for each of so many dimensions, or one for all of them. `choices` are words for
+     * lengths that follow from other options.
+     */
+    | ({
+        readonly kind: "sizes";
+        readonly length: number;
+        readonly choices?: readonly string[];
+        readonly default?: number | readonly number[] | string | null;
+      } & Bounds)
     /** One member: the optimizer that an optimizer wraps. `of` is the folder of its kind. */
     | { readonly kind: "member"; readonly of: string; readonly default?: Member }
     /** At least one member: the schedules that a schedule is made of. */
@@ -84,15 +94,17 @@ type Plain<O, M> = O extends { readonly kind: "number" | "integer" }
       ? C
       : O extends { readonly kind: "numbers" | "integers" }
         ? readonly number[]
-        : O extends { readonly kind: "members" }
-          ? readonly M[]
-          : O extends { readonly kind: "class_numbers" }
-            ? Readonly<Record<string, number>>
-            : O extends { readonly kind: "class" | "parameter" }
-              ? string
-              : O extends { readonly kind: "member" }
-                ? M
-                : never;
+        : O extends { readonly kind: "sizes" }
+          ? number | readonly number[] | (O extends { readonly choices: readonly (infer C)[] } ? C : never)
+          : O extends { readonly kind: "members" }
+            ? readonly M[]
+            : O extends { readonly kind: "class_numbers" }
+              ? Readonly<Record<string, number>>
+              : O extends { readonly kind: "class" | "parameter" }
+                ? string
+                : O extends { readonly kind: "member" }
+                  ? M
+                  : never;
 
 /**
  * The values of declared options, with defaults filled in. Of options that are known only at run
@@ -101,6 +113,11 @@ type Plain<O, M> = O extends { readonly kind: "number" | "integer" }
 export type ValuesOf<O extends Options, M = Member> = string extends keyof O
   ? Readonly<Record<string, unknown>>
   : { readonly [K in keyof O]: ValueOf<O[K], M> };
+
+/** The value of an option of sizes as a list, one for each of `count` dimensions. */
+export function lengths(value: number | readonly number[], count: number): readonly number[] {
+  return typeof value === "number" ? Array.from({ length: count }, () => value) : value;
+}
 
 /** The members of a kind by name. A schema has checked the name before. */
 export type Registry<T> = Readonly<Record<string, T>>;

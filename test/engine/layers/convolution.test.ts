@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { matmul } from "../../../src/engine/kernels/matmul.reference.ts";
 import { Convolution, scratchBytes, type Geometry } from "../../../src/engine/layers/conv2d/convolution.ts";
 import * as reference from "../../../src/engine/layers/conv2d/reference.ts";
-import type { Sliding } from "../../../src/engine/layers/conv2d/sliding.ts";
+import type { Sliding } from "../../../src/engine/layers/sliding.ts";
 import { expectClose } from "../../support/golden.ts";
 import { Bench, bitsOf, numbers } from "../../support/kernels.ts";
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { windows as adaptiveWindows } from "../../../src/engine/layers/adaptive_avg_pool2d/reference.ts";
 import * as avg from "../../../src/engine/layers/avg_pool2d/reference.ts";
-import type { Sliding } from "../../../src/engine/layers/conv2d/sliding.ts";
+import type { Sliding } from "../../../src/engine/layers/sliding.ts";
 import * as max from "../../../src/engine/layers/max_pool2d/reference.ts";
 import { windows, type PlaneWindow } from "../../../src/engine/layers/windows.reference.ts";
 import { expectClose } from "../../support/golden.ts";

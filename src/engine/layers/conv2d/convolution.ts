@@ -4,12 +4,14 @@ import {
   inputAxis,
   positions,
   reading,
+  span,
   taps,
   vectors,
+  type Axis,
   type Comb,
   type Reading,
-  type Sliding,
-} from "./sliding.ts";
+} from "./reading.ts";
+import type { Sliding } from "../sliding.ts";
 
 /*
  * The three passes of a convolution, as products in which one side is gathered from an image.
@@ -116,6 +118,7 @@ export class Convolution {
 
   /** x of samples begin..end from y. */
   transpose(x: number, y: number, weight: number, bias: number, begin: number, end: number): void {
+    this.#fillGaps(x, bias, begin, end);
     for (const phase of this.#phases) {
       this.#packWeights(phase, weight);
       this.#setLists(phase.vectors ?? phase.positions, phase.taps);
@@ -123,12 +126,22 @@ export class Convolution {
     }
   }
 
+  /** Places that no tap meets get the bias alone; so do all others until they are written. */
+  #fillGaps(x: number, bias: number, begin: number, end: number): void {
+    const { inputs, rows, columns } = this.#geometry;
+    const size = rows.size * columns.size;
+    const met = this.#phases.reduce((sum, { positions }) => sum + positions.length, 0);
+    if (met === size) return;
+    for (let sample = begin; sample < end; sample++)
+      this.#kernels.conv_fill(x + sample * inputs * size * 4, inputs, size, bias);
+  }
+
   #transpose(phase: Phase, x: number, y: number, bias: number, sample: number): void {
     const { inputs, outputs, groups, rows, columns } = this.#geometry;
-    const { taps, reading } = phase;
+    const { positions, taps, reading } = phase;
     const channels = inputs / groups;
     const plane = rows.size * columns.size * 4;
-    const direct = this.#phases.length === 1;
+    const direct = positions.length === rows.size * columns.size;
     const image = this.#image(reading, y, sample, outputs, 0, outputs);
     const part = this.#scratch + this.#layout.part;
     for (let group = 0; group < groups; group++) {
@@ -269,27 +282,33 @@ export function scratchBytes(geometry: Geometry): number {
 function layout(geometry: Geometry): Layout {
   const { inputs, outputs, groups, rows, columns } = geometry;
   const forward = forwardReading(geometry);
-  const backward = pairs(geometry).map(([row, column]) => reading(row.axis, column.axis));
-  const positions = ({ rows, columns }: Reading) => rows.count * columns.count;
-  const most = Math.max(...[forward, ...backward].map(positions));
-  const tapCount = rows.kernel * columns.kernel * (Math.max(inputs, outputs) / groups);
-  const copied = (reading: Reading, planes: number) => (reading.window === null ? 0 : reading.planeSize * planes);
-  const images = [copied(forward, inputs), ...backward.map((reading) => copied(reading, outputs))];
+  const backward = { rows: combs(rows).map(({ axis }) => axis), columns: combs(columns).map(({ axis }) => axis) };
+  const places = (axes: readonly Axis[]) => axes.reduce((most, { count }) => Math.max(most, count), 0);
+  const part = places(backward.rows) * places(backward.columns);
+  const taps = rows.kernel * columns.kernel * (Math.max(inputs, outputs) / groups);
   const lists = PANEL_BYTES;
   // Vectors take fewer numbers than positions, but for those that fill up the last eight.
-  const weights = lists + align(most + 16 + tapCount);
+  const weights = lists + align(Math.max(rows.count * columns.count, part) + 16 + taps);
   const image = weights + align((inputs / groups) * outputs * rows.kernel * columns.kernel);
-  const part = image + align(Math.max(...images));
-  const end = part + (backward.length === 1 ? 0 : align((inputs / groups) * most));
-  return { lists, weights, image, part, end };
+  const copies = [
+    forward.window === null ? 0 : forward.planeSize * inputs,
+    length(backward.rows) * length(backward.columns) * outputs,
+  ];
+  const product = image + align(Math.max(...copies));
+  const direct = part === rows.size * columns.size;
+  return { lists, weights, image, part: product, end: product + (direct ? 0 : align((inputs / groups) * part)) };
+}
+
+/** The longest part that any of the axes reads. */
+function length(axes: readonly Axis[]): number {
+  return axes.reduce((most, axis) => {
+    const [begin, end] = span(axis);
+    return Math.max(most, end - begin);
+  }, 0);
 }
 
 function forwardReading({ rows, columns }: Geometry): Reading {
   return reading(inputAxis(rows), inputAxis(columns));
-}
-
-function pairs({ rows, columns }: Geometry): [Comb, Comb][] {
-  return combs(rows).flatMap((row) => combs(columns).map((column): [Comb, Comb] => [row, column]));
 }
 
 /** A product of `rows` rows, along the taps of `channels` planes. */
@@ -302,16 +321,18 @@ function work(reading: Reading, channels: number, rows: number): Work {
 function phases(geometry: Geometry): Phase[] {
   const { inputs, outputs, groups, rows, columns } = geometry;
   const channels = inputs / groups;
-  return pairs(geometry).map(([row, column]) => {
-    const perOutput = row.taps.flatMap((i) => column.taps.map((j) => i * columns.kernel + j));
-    const weights = Int32Array.from(
-      { length: (outputs / groups) * perOutput.length },
-      (_, i) =>
-        (Math.floor(i / perOutput.length) * channels * rows.kernel * columns.kernel + perOutput[i % perOutput.length]) *
-        4,
-    );
-    return { ...work(reading(row.axis, column.axis), outputs / groups, channels), weights, rows: row, columns: column };
-  });
+  return combs(rows).flatMap((row) =>
+    combs(columns).map((column): Phase => {
+      const perOutput = row.taps.flatMap((i) => column.taps.map((j) => i * columns.kernel + j));
+      const outputSize = channels * rows.kernel * columns.kernel;
+      const weights = Int32Array.from(
+        { length: (outputs / groups) * perOutput.length },
+        (_, i) => (Math.floor(i / perOutput.length) * outputSize + perOutput[i % perOutput.length]) * 4,
+      );
+      const read = reading(row.axis, column.axis);
+      return { ...work(read, outputs / groups, channels), weights, rows: row, columns: column };
+    }),
+  );
 }
 
 /** Bytes of so many 32-bit numbers, so that what follows lies on a cache line. */

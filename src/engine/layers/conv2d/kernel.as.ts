@@ -88,6 +88,17 @@ export function conv_scatter(
   }
 }
 
+/** Fills each of `planes` planes of `size` numbers with its bias, or with 0 if `bias` is 0. */
+export function conv_fill(x: usize, planes: i32, size: i32, bias: usize): void {
+  for (let c = 0; c < planes; c++) {
+    const value: f32 = bias == 0 ? 0 : load<f32>(bias + (c << 2));
+    for (let i = 0; i < size; i++) {
+      store<f32>(x, value);
+      x += 4;
+    }
+  }
+}
+
 /**
  * A bias' gradient: for channels begin..end the sum of all numbers in their planes, over `samples`
  * samples of `channels` planes of `size` numbers. In double; the planes' sums are added in

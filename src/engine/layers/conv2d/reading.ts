@@ -1,22 +1,11 @@
+import type { Sliding } from "../sliding.ts";
+
 /*
- * The geometry of a kernel that slides over an image, and where the numbers lie that meet in it: at
+ * Where the numbers of an image lie that meet under a kernel that slides over it: at
  * `position + tap`, for each pair of a position in the output and a tap of the kernel. Both are
  * byte offsets, so that a product needs two short lists instead of a matrix with a row for each
  * tap.
  */
-
-/** One dimension of a sliding kernel. */
-export interface Sliding {
-  /** Length of the input. */
-  readonly size: number;
-  readonly kernel: number;
-  readonly stride: number;
-  /** Elements before the first that count as there. */
-  readonly padding: number;
-  readonly dilation: number;
-  /** Length of the output. */
-  readonly count: number;
-}
 
 /** One dimension of a read: position i and tap t meet at element first + i × stride + taps[t]. */
 export interface Axis {
@@ -121,8 +110,7 @@ export function taps({ rows, columns, rowLength, planeSize }: Reading, channels:
 }
 
 /** First and last + 1 of the elements that an axis reads. */
-function span({ first, stride, count, taps }: Axis): [number, number] {
-  if (taps.length === 0) return [0, 0];
+export function span({ first, stride, count, taps }: Axis): [number, number] {
   const least = taps.reduce((a, b) => Math.min(a, b));
   const most = taps.reduce((a, b) => Math.max(a, b));
   return [first + least, first + (count - 1) * stride + most + 1];
@@ -144,19 +132,25 @@ export interface Comb {
 }
 
 /**
- * All elements of the input, sorted by which taps meet them: with a stride of s there are s kinds.
+ * The elements of the input that any tap meets, sorted by which taps do. With a stride of s there
+ * are s kinds of elements; those that the kernel steps over are in none.
  */
 export function combs({ size, stride, padding, kernel, dilation, count }: Sliding): Comb[] {
-  return Array.from({ length: stride }, (_, phase): Comb => {
-    const first = (((phase - padding) % stride) + stride) % stride;
-    const taps = Array.from({ length: kernel }, (_, i) => i).filter((i) => (i * dilation) % stride === phase);
-    const axis = {
-      size: count,
-      first: (first + padding - phase) / stride,
-      stride: 1,
-      count: Math.max(0, Math.ceil((size - first) / stride)),
-      taps: taps.map((i) => (phase - i * dilation) / stride),
-    };
-    return { first, step: stride, taps, axis };
-  }).filter(({ axis }) => axis.count > 0);
+  const byPhase = Map.groupBy(
+    Array.from({ length: kernel }, (_, tap) => tap),
+    (tap) => (tap * dilation) % stride,
+  );
+  return [...byPhase]
+    .map(([phase, taps]): Comb => {
+      const first = (((phase - padding) % stride) + stride) % stride;
+      const axis = {
+        size: count,
+        first: (first + padding - phase) / stride,
+        stride: 1,
+        count: Math.max(0, Math.ceil((size - first) / stride)),
+        taps: taps.map((tap) => (phase - tap * dilation) / stride),
+      };
+      return { first, step: stride, taps, axis };
+    })
+    .filter(({ axis }) => axis.count > 0);
 }
