@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { forward as rowNorm } from "../../../src/engine/layers/layer_norm/reference.ts";
 import { forward as turn } from "../../../src/engine/layers/rotary_embedding/reference.ts";
 import { forward as attend } from "../../../src/engine/layers/scaled_dot_product_attention/reference.ts";
@@ -70,22 +70,28 @@ const add = (x: Matrix, y: Matrix): Matrix => x.map((row, t) => row.map((value, 
 
 const relu = (x: Matrix): Matrix => x.map((row) => row.map((value) => Math.max(0, value)));
 
-/** transformer_encoder_layer with relu, or swiglu where there is a linear3. */
+/**
+ * transformer_encoder_layer with relu, or swiglu where there is a linear3; perhaps with a mask of
+ * keys.
+ */
 const encoder =
   (time: number, features: number, of: Heads, normFirst: boolean): LayerCase["reference"] =>
-  ([all], p) => {
-    const attention = (x: Matrix) => multihead(x, x, x, p, "it.self_attn", of);
+  ([all, mask], p) => {
+    const attention = (x: Matrix, sample: number) => {
+      const sees = mask && ((_query: number, key: number) => mask[sample * time + key] !== 0);
+      return multihead(x, x, x, p, "it.self_attn", { ...of, sees });
+    };
     const full = (x: Matrix, at: string) => product(x, p[`it.${at}.weight`], p[`it.${at}.bias`]);
     const gate = (x: Matrix) =>
       full(x, "linear1").map((row, t) => row.map((value, i) => gated(value, full(x, "linear3")[t][i])));
     const network = (x: Matrix) => full("it.linear3.weight" in p ? gate(x) : relu(full(x, "linear1")), "linear2");
-    return rowsOf(all, time * features).flatMap((sample) => {
+    return rowsOf(all, time * features).flatMap((sample, i) => {
       let x = rowsOf(sample, features);
       if (normFirst) {
-        x = add(x, attention(norm(x, p, "it.norm1")));
+        x = add(x, attention(norm(x, p, "it.norm1"), i));
         return add(x, network(norm(x, p, "it.norm2"))).flat();
       }
-      x = norm(add(x, attention(x)), p, "it.norm1");
+      x = norm(add(x, attention(x, i)), p, "it.norm1");
       return norm(add(x, network(x)), p, "it.norm2").flat();
     });
   };
@@ -180,6 +186,15 @@ const cases: LayerCase[] = [
   ...[false, true].map((norm_first) =>
     single(
       "transformer_encoder_layer",
+      { nhead: 2, dim_feedforward: 3, dropout: 0, norm_first },
+      [float("x", 5, 4), integer("mask", [5])],
+      encoder(5, 4, { heads: 2 }, norm_first),
+      { tolerances: [3e-5, 1e-3], values: { mask: keysSeen } },
+    ),
+  ),
+  ...[false, true].map((norm_first) =>
+    single(
+      "transformer_encoder_layer",
       { nhead: 2, dim_feedforward: 6, dropout: 0, norm_first, causal: norm_first },
       [float("x", 4, 8)],
       encoder(4, 8, { heads: 2, causal: norm_first }, norm_first),
@@ -204,6 +219,20 @@ describe("layers of transformers", () => {
   });
 
   it.each(cases.filter(({ inputs }) => inputs.length === 1))("hands NaN on: $title", expectNaN);
+});
+
+test("attention takes memory in proportion to the positions", () => {
+  const bytes = (positions: number) => {
+    const { layers: list, inputs } = single(
+      "transformer_encoder_layer",
+      { nhead: 2, dim_feedforward: 16, causal: true, rotary_base: 10000 },
+      [float("x", positions, 16)],
+      () => [],
+    );
+    return new LayerRun(list, inputs, 1).kernels.u8.length;
+  };
+  const [one, two, four] = [1024, 2048, 4096].map(bytes);
+  expect((four - two) / (two - one)).toBeLessThan(2.2);
 });
 
 describe("dropout of attention", () => {
