@@ -21,6 +21,7 @@ export interface KernelExports {
   // src/engine/kernels/matmul.kernel.as.ts
   readonly matmul: (c: number, a: number, b: number, m: number, n: number, k: number, cRow: number, aRow: number, aStep: number, bRow: number, transposed: number, bias: number, panel: number) => void;
   readonly matmul_add: (c: number, a: number, b: number, m: number, n: number, k: number, cRow: number, aRow: number, aStep: number, bRow: number, transposed: number, panel: number) => void;
+  readonly matmul_transposed: (c: number, a: number, b: number, m: number, n: number, k: number, cRow: number, aRow: number, bRow: number, scratch: number) => void;
   readonly pack_panels: (panels: number, b: number, n: number, k: number, bRow: number, transposed: number) => void;
   readonly matmul_packed: (c: number, a: number, panels: number, m: number, n: number, k: number, cRow: number, aRow: number, aStep: number, bias: number) => void;
   readonly column_sums: (out: number, x: number, row: number, count: number, begin: number, end: number) => void;

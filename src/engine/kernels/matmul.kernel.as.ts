@@ -8,8 +8,16 @@
 // B is packed, a panel at a time (tile.as.ts), because rows of B lie far apart, and because the
 // forward pass reads B = Wᵀ across its rows. A is read where it lies, so that the same tile serves
 // X·Wᵀ, dY·W and dYᵀ·X.
-import { BLOCK, loadPart, rows } from "./tile.as";
+import { BLOCK, loadPart, rows, tile } from "./tile.as";
 import { load as loadFloats, store as storeFloats } from "./vector.as";
+
+/**
+ * Rows of A and C that go through all of B before the next ones: a block of A, 192 KiB, stays in
+ * the second-level cache. A multiple of 6.
+ */
+const ROWS: i32 = 192;
+/** Columns of A that `matmul_transposed` packs at a time, at most; a multiple of 6. */
+const PACKED_ROWS: i32 = 96;
 
 /**
  * C = A · B (+ bias), all float32. Strides are bytes. A's element (i, p) lies at a + i × aRow + p ×
@@ -35,13 +43,73 @@ function product(
   c: usize, a: usize, b: usize, m: i32, n: i32, k: i32,
   cRow: i32, aRow: i32, aStep: i32, bRow: i32, transposed: i32, bias: usize, panel: usize, add: bool,
 ): void {
-  for (let p = 0; p < k; p += BLOCK) {
-    const depth = min(BLOCK, k - p);
-    for (let j = 0; j < n; j += 8) {
-      pack(panel, b, p, j, depth, min(8, n - j), bRow, transposed);
-      columns(c, a, panel, m, n, k, p, j, cRow, aRow, aStep, bias, add || p != 0);
+  for (let i = 0; i < m; i += ROWS) {
+    const count = min(ROWS, m - i), from = a + i * aRow, to = c + i * cRow;
+    for (let p = 0; p < k; p += BLOCK) {
+      const depth = min(BLOCK, k - p);
+      for (let j = 0; j < n; j += 8) {
+        pack(panel, b, p, j, depth, min(8, n - j), bRow, transposed);
+        columns(to, from, panel, count, n, k, p, j, cRow, aRow, aStep, bias, add || p != 0);
+      }
     }
   }
+}
+
+/**
+ * C = Aᵀ · B with the bits of `matmul`: the gradient of a weight, for which A[k,m] and B[k,n] are
+ * read down their rows. Rows of A that lie far apart would be read again for every panel of B, so a
+ * block of A is packed too. `scratch`: the 8 KiB panel, then a KiB for each of the up to
+ * PACKED_ROWS columns of A.
+ */
+export function matmul_transposed(
+  c: usize, a: usize, b: usize, m: i32, n: i32, k: i32, cRow: i32, aRow: i32, bRow: i32, scratch: usize,
+): void {
+  const packed = scratch + 8192;
+  for (let i = 0; i < m; i += PACKED_ROWS) {
+    const count = min(PACKED_ROWS, m - i), to = c + i * cRow;
+    for (let p = 0; p < k; p += BLOCK) {
+      const depth = min(BLOCK, k - p);
+      packColumns(packed, a + (i << 2) + p * aRow, aRow, depth, count);
+      for (let j = 0; j < n; j += 8) {
+        const width = min(8, n - j);
+        packRows(scratch, b + p * bRow + (j << 2), bRow, depth, width);
+        if (width > 4) packedRows(true, to + (j << 2), cRow, packed, scratch, depth, count, width, p != 0);
+        else packedRows(false, to + (j << 2), cRow, packed, scratch, depth, count, width, p != 0);
+      }
+    }
+  }
+}
+
+/** Columns of A as the rows of tiles: k after k, as many as the tile has. */
+function packColumns(to: usize, a: usize, aRow: i32, depth: i32, m: i32): void {
+  for (let i = 0; i < m; ) {
+    const left = m - i, count = left >= 6 ? 6 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    let from = a + (i << 2);
+    for (let p = 0; p < depth; p++, from += aRow, to += count << 2) {
+      if (count == 1) store<u32>(to, load<u32>(from));
+      else store<u64>(to, load<u64>(from));
+      if (count >= 4) store<u64>(to, load<u64>(from, 8), 8);
+      if (count == 6) store<u64>(to, load<u64>(from, 16), 16);
+    }
+    i += count;
+  }
+}
+
+/** `rows` of tile.as.ts for columns that are packed. */
+@inline
+function packedRows(wide: bool, c: usize, cRow: i32, a: usize, panel: usize, depth: i32, m: i32, width: i32, add: bool): void {
+  const row = depth << 2;
+  let i = 0;
+  for (; i + 6 <= m; i += 6) tile(6, wide, false, c + i * cRow, cRow, a + i * row, 4, 24, panel, depth, width, add, 0);
+  if (i + 4 <= m) {
+    tile(4, wide, false, c + i * cRow, cRow, a + i * row, 4, 16, panel, depth, width, add, 0);
+    i += 4;
+  }
+  if (i + 2 <= m) {
+    tile(2, wide, false, c + i * cRow, cRow, a + i * row, 4, 8, panel, depth, width, add, 0);
+    i += 2;
+  }
+  if (i < m) tile(1, wide, false, c + i * cRow, cRow, a + i * row, 4, 4, panel, depth, width, add, 0);
 }
 
 /**

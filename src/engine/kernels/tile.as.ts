@@ -45,7 +45,7 @@ function rowBias(byRow: bool, bias: usize, i: i32): usize {
  * call: the branches on them are folded away.
  */
 @inline
-function tile(
+export function tile(
   count: i32, wide: bool, byRow: bool, c: usize, cRow: i32, a: usize, aRow: i32, aStep: i32, panel: usize, depth: i32, width: i32, add: bool, bias: usize,
 ): void {
   const r1 = aRow, r2 = aRow * 2, r3 = aRow * 3, r4 = aRow * 4, r5 = aRow * 5;

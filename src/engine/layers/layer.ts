@@ -144,6 +144,9 @@ export interface Part extends Member {
 /** The panel of a matrix product, which is the minimum scratch of one thread. */
 export const MIN_SCRATCH_BYTES = 16384;
 
+/** Bytes of scratch that `matmul_transposed` takes for a result of up to `rows` rows. */
+export const transposedScratch = (rows: number): number => 8192 + Math.min(96, rows) * 1024;
+
 /** A value's buffers: byte addresses of [batch, …shape] arrays, 64 bytes aligned per thread. */
 export interface ValuePlace {
   /**

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { assertFused } from "../../../src/engine/kernels/kernels.ts";
+import { transposedScratch } from "../../../src/engine/layers/layer.ts";
 import { matmul } from "../../../src/engine/kernels/matmul.reference.ts";
 import { Bench, bitsOf, numbers } from "../../support/kernels.ts";
 
@@ -46,6 +47,31 @@ test.each(depths)("the product has its reference's bits in every tile, layout an
       }
     }
   }
+});
+
+test.each([
+  [1, 5, 300],
+  [7, 11, 515],
+  [16, 8, 3],
+  [99, 9, 257],
+  [199, 13, 20],
+  [390, 3, 260],
+])("products of %i × %i × %i have the same bits in blocks of rows", (m, n, k) => {
+  const bench = new Bench(1 << 22);
+  const { kernels } = bench;
+  const [a, b] = [numbers(m * k, 1), numbers(k * n, 2)];
+  const scratch = bench.reserve(transposedScratch(m));
+  const after = bench.floats([7]);
+  const [left, transposed, right] = [bench.floats(a), bench.floats(transpose(a, m, k)), bench.floats(b)];
+  const expected = bitsOf(matmul(a, b, null, [m, n, k], (x, y, z) => kernels.multiply_add(x, y, z)));
+  const out = bench.floats(new Float32Array(m * n + 4).fill(7));
+  kernels.matmul(out, left, right, m, n, k, n * 4, k * 4, 4, n * 4, 0, 0, scratch);
+  expect(bench.bits(out, m * n)).toEqual(expected);
+  kernels.f32.fill(7, out / 4, out / 4 + m * n);
+  kernels.matmul_transposed(out, transposed, right, m, n, k, n * 4, m * 4, n * 4, scratch);
+  expect(bench.bits(out, m * n)).toEqual(expected);
+  expect(bench.read(out + m * n * 4, 4)).toEqual(new Float32Array(4).fill(7));
+  expect(bench.read(after, 1)).toEqual(new Float32Array([7]));
 });
 
 test.each(depths)("a product is added to what is there, block after block (k = %i)", (k) => {

@@ -1,5 +1,5 @@
 import { initializer, initOptions } from "../../initializers/named.ts";
-import { defineLayer, LayerFault } from "../layer.ts";
+import { defineLayer, LayerFault, transposedScratch } from "../layer.ts";
 
 /**
  * y = x Wᵀ + b over the last dimension; W is [out_features, in_features], b is [out_features].
@@ -60,6 +60,7 @@ export const linear = defineLayer({
     return {
       output: [...input.slice(0, -1), outputs],
       parameters: options.bias ? [weight, bias] : [weight],
+      scratch: transposedScratch(outputs),
       inferred: { in_features: inputs, out_features: outputs },
     };
   },
@@ -120,7 +121,7 @@ export const linear = defineLayer({
         const out = place.gradients[parameter];
         if (parameter === 1) kernels.column_sums(out, dy, outputRow, rows, begin, end);
         else
-          kernels.matmul(
+          kernels.matmul_transposed(
             out + begin * inputRow,
             dy + begin * 4,
             x,
@@ -128,11 +129,8 @@ export const linear = defineLayer({
             inputs,
             rows,
             inputRow,
-            4,
             outputRow,
             inputRow,
-            0,
-            0,
             place.scratch,
           );
       },

@@ -1,5 +1,5 @@
 import { initializer } from "../../initializers/named.ts";
-import { defineLayer, MIN_SCRATCH_BYTES } from "../layer.ts";
+import { defineLayer, transposedScratch } from "../layer.ts";
 import { stretchesOf } from "./stretches.ts";
 
 /**
@@ -35,7 +35,7 @@ export const in_projection = defineLayer({
     return {
       output: inputs.length === 1 ? [first[0], 3 * features] : [floats],
       parameters: bias ? [weight, biases] : [weight],
-      scratch: MIN_SCRATCH_BYTES + 3 * features * 4,
+      scratch: Math.max(transposedScratch(3 * features), 3 * features * 4),
     };
   },
   create(kernels, _options, { inputs, output, gradients, scratch }) {
@@ -63,18 +63,17 @@ export const in_projection = defineLayer({
       const { firstRow, outRow, address } = piece;
       products(piece, 0, samples, (input, out, rows, sample) => {
         const [c, a] = [gradients[0] + begin * row, output.gradient + out + (begin - firstRow) * 4];
-        const sizes = [end - begin, features, rows, row, 4, outRow, row, 0] as const;
-        if (sample === 0) kernels.matmul(c, a, address + input, ...sizes, 0, scratch);
-        else kernels.matmul_add(c, a, address + input, ...sizes, scratch);
+        const [b, sizes] = [address + input, [end - begin, features, rows, row] as const];
+        if (sample === 0) kernels.matmul_transposed(c, a, b, ...sizes, outRow, row, scratch);
+        else kernels.matmul_add(c, a, b, ...sizes, 4, outRow, row, 0, scratch);
       });
     };
     const biasGradient = (piece: Piece, begin: number, end: number, samples: number) => {
       const { firstRow, outRow } = piece;
-      const sums = scratch + MIN_SCRATCH_BYTES;
       products(piece, 0, samples, (_input, out, rows, sample) => {
-        const to = sample === 0 ? gradients[1] + firstRow * 4 : sums;
+        const to = sample === 0 ? gradients[1] + firstRow * 4 : scratch;
         kernels.column_sums(to, output.gradient + out, outRow, rows, begin - firstRow, end - firstRow);
-        if (sample > 0) kernels.add(gradients[1] + begin * 4, sums + (begin - firstRow) * 4, end - begin);
+        if (sample > 0) kernels.add(gradients[1] + begin * 4, scratch + (begin - firstRow) * 4, end - begin);
       });
     };
     return {
