@@ -2,8 +2,8 @@ import type { Lease } from "../store/lease.ts";
 import type { Stage } from "./standstill.ts";
 
 /**
- * What a run tells its trace. The runner does not import src/tracing.ts, which is loaded only if
- * somebody wants traces.
+ * What a run reports to its trace. The runner does not import src/tracing.ts, which is loaded only
+ * if somebody wants traces.
  */
 export interface RunTrace {
   /** The run enters this stage. Nothing changes if it is already there. */

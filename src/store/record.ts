@@ -20,7 +20,7 @@
  * - `keep_after_end`: how many checkpoints are kept after the end; if absent, one
  * - `keep_start`: the step whose checkpoint is kept as long as the job; absent if there is none
  * - `event_limits`, `message_bytes`, `keep_most`: JSON: type → how many events of that type a run
- *   may tell; the bytes of a message to its webhook; how many checkpoints are kept at most; all
+ *   may write; the bytes of a message to its webhook; how many checkpoints are kept at most; all
  *   absent after its end
  * - `priority`: as in its spec
  * - `delivery`: how many times it was given to BullMQ

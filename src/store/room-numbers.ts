@@ -20,6 +20,6 @@ export const MANIFEST_BYTES = 900;
 /** Redis rounds up what it allocates: a blob by a quarter at most, a text by less. */
 export const BLOB_GROWTH = 1.25;
 export const TEXT_GROWTH = 1.15;
-/** How many events of a frequent type a run may tell at most, and how many of any other type. */
+/** How many events of a frequent type a run may write at most, and how many of any other type. */
 export const MAX_EVENTS = 1000;
 export const OTHER_EVENTS = 8;

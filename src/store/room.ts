@@ -25,7 +25,7 @@
  * or given up.
  *
  * A need can be computed only if everything is bounded. The spec bounds rows. `keep_last` bounds
- * checkpoints, and so does the number that a job will make. A run may tell only so many events of
+ * checkpoints, and so does the number that a job will make. A run may write only so many events of
  * each type; it leaves out the rest, and `events_omitted` says so. A run that takes over repeats
  * events of the run before, if there is room. The sizes are upper bounds for Redis 7 with jemalloc.
  * What few jobs write, and never much of (findings, pauses), has a lump sum. What goes beyond a
@@ -74,7 +74,7 @@ const MESSAGE_BYTES = 2500;
 export interface Room {
   /** All that the job may need until it ends. */
   readonly bytes: number;
-  /** How many events of a type a run may tell, where that is not OTHER_EVENTS. */
+  /** How many events of a type a run may write, if that is not OTHER_EVENTS. */
   readonly eventLimits: Readonly<Partial<Record<EventType, number>>>;
   /** What a message to the webhook takes, without its event. */
   readonly messageBytes: number;
@@ -113,7 +113,7 @@ export function roomOf(job: Needs, originBytes: number): Room {
 }
 
 /**
- * How many events of the frequent types a run may tell, how often a job may be rewound, and how
+ * How many events of the frequent types a run may write, how often a job may be rewound, and how
  * many checkpoints it keeps at most.
  */
 function counts({ spec: { data, training, checkpoint, detectors }, totalSteps }: Needs) {

@@ -6,7 +6,7 @@
  * without interruption.
  *
  * The seed is Philox' key. Its counter of four words is (block, step, stream, purpose): a block is
- * four 32-bit words, `stream` tells parameters or layers or epochs apart.
+ * four 32-bit words, `stream` distinguishes parameters, layers or epochs.
  * kernels/random.kernel.as.ts does the same in bulk; tests hold it to this file bit for bit.
  */
 

@@ -45,7 +45,7 @@ export type Option = Explained &
         readonly length: number | null;
         readonly default?: readonly number[] | null;
       } & Bounds)
-    /** Likewise of integers. */
+    /** A list of integers, with a fixed or any `length`. */
     | ({
         readonly kind: "integers";
         readonly length: number | null;
@@ -66,11 +66,11 @@ export type Option = Explained &
     /** At least one member: the schedules that a schedule is made of. */
     | { readonly kind: "members"; readonly of: string; readonly default?: null }
     /**
-     * A number for every class, by the class' name as it stands in the data: `{"cat": 2, "dog":
-     * 1}`; classes left out count 1.
+     * Numbers by class, under the names of the classes in the data: `{"cat": 2, "dog": 1}`. Classes
+     * that are left out have 1.
      */
     | { readonly kind: "class_numbers"; readonly default: null }
-    /** One class' name as it stands in the data. */
+    /** The name of a class in the data. */
     | { readonly kind: "class"; readonly default: null }
     /** The name of a parameter of an earlier layer. */
     | { readonly kind: "parameter"; readonly default: null }
@@ -143,11 +143,11 @@ export interface OptionFault {
   readonly message: string;
 }
 
-/** What every member says of itself in the catalogue. */
+/** The description of a member in the catalogue. */
 export interface Description {
   /** The member's name in a spec. */
   readonly type: string;
-  /** One sentence: what it is and when one wants it. */
+  /** One sentence: what it is and when to use it. */
   readonly summary: string;
   /** The formula in plain text, in the notation of the source. */
   readonly formula: string;

@@ -55,8 +55,8 @@ if status == 'queued' and limit and count('running', 'pausing', 'cancelling') >=
   return { 'busy', math.max(1000, 20 * count('queued')) }
 end
 
--- Whether Redis was started after the run last renewed its lease. Redis tells its age in whole
--- seconds, so it may be almost a second older than it says.
+-- Whether Redis was started after the run last renewed its lease. Redis reports its age in whole
+-- seconds, so it may be almost a second older.
 local function redis_was_away()
   local expired = number('lease_expires_at')
   local uptime = tonumber(string.match(redis.call('INFO', 'server'), 'uptime_in_seconds:(%d+)'))
