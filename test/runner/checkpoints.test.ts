@@ -48,9 +48,9 @@ async function writing(broken = (error: unknown): void => expect.fail(String(err
   } as unknown as ResolvedSpec;
   const checkpoints = new Checkpoints(lease, spec, reporter, life, untraced, () => undefined);
   const bytes = Buffer.from("a state");
-  const submit = (step: number) => {
+  const submit = (step: number, skipped = 0) => {
     const serialize = async () => ({ bytes, sha256: sha256(bytes) });
-    const snapshot: Snapshot = { step, kinds: ["periodic"], metrics: {}, skipped: 0, serialize };
+    const snapshot: Snapshot = { step, kinds: ["periodic"], metrics: {}, skipped, serialize };
     checkpoints.submit(snapshot);
   };
   return { id, store, redis: server.client(), reporter, checkpoints, submit };
@@ -65,6 +65,16 @@ test("of the checkpoints that become due during a write only the last is written
   await checkpoints.idle();
   const { data } = (await store.jobs.events(OWNER, id, { limit: 100 }))!;
   expect(data.filter(({ type }) => type === "checkpoint_skipped")).toMatchObject([{ step: 4, data: { count: 2 } }]);
+});
+
+test("checkpoints that the crew could not take are counted with the next one, once", async () => {
+  const { id, store, checkpoints, submit } = await writing();
+  submit(3, 2);
+  await checkpoints.idle();
+  submit(4);
+  await checkpoints.idle();
+  const { data } = (await store.jobs.events(OWNER, id, { limit: 100 }))!;
+  expect(data.filter(({ type }) => type === "checkpoint_skipped")).toMatchObject([{ step: 3, data: { count: 2 } }]);
 });
 
 test("nothing remains of a checkpoint that cannot be committed", async () => {
