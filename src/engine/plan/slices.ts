@@ -7,7 +7,10 @@ import { SUM_STRIDE, type Plan } from "./model.ts";
  * the same way, so no result depends on the cuts.
  */
 
-/** Rows begin..end of one parameter's gradient, small enough to be updated while still in cache. */
+/**
+ * Rows begin..end of one parameter's gradient. Mostly they are small enough to be updated while
+ * still in cache.
+ */
 export interface Tile {
   readonly parameter: number;
   readonly begin: number;
@@ -27,6 +30,12 @@ export interface Block {
 
 /** Floats of a tile: 128 KiB, a part of a second-level cache. */
 const TILE = 32768;
+
+/** Fewest rows of a tile whose gradient takes so long that the cache hardly matters. */
+const LONG_ROWS = 48;
+
+/** Multiply-adds for an element of the gradient from which on it takes long. */
+const LONG = 256;
 
 /** What updating one element costs, in multiply-adds of a product. */
 const UPDATE_COST = 8;
@@ -48,7 +57,8 @@ export function gradientTiles(plan: Plan, thread: number): Tile[] {
     const begin = cut(from);
     const end = thread === plan.threads - 1 ? rows : cut(to);
     before += rows * costs[i];
-    return tiles(i, begin, end, Math.max(tileRows(rowLength(parameter)), parameter.unitRows));
+    const depth = (parameter.rowCost * plan.batchRows) / rowLength(parameter);
+    return tiles(i, begin, end, Math.max(tileRows(rowLength(parameter), depth), parameter.unitRows));
   });
 }
 
@@ -130,9 +140,11 @@ function rowUnit(length: number): number {
 
 /**
  * Rows of a tile: a multiple of 12, which suits the product's six rows and every row unit; fewer
- * only where rows are very long.
+ * only where rows are very long. A convolution's rows share the work of gathering its image: 48 of
+ * them take little more than a third of the time that they take four by four.
  */
-function tileRows(length: number): number {
+function tileRows(length: number, depth: number): number {
   const rows = Math.floor(TILE / length);
-  return rows >= 12 ? rows - (rows % 12) : 4;
+  const fitting = rows >= 12 ? rows - (rows % 12) : 4;
+  return depth >= LONG ? Math.max(fitting, LONG_ROWS) : fitting;
 }
