@@ -13,6 +13,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { crashPoint } from "../crash-point.ts";
+import { presentSpec } from "../contract/resolve/present.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import type { JobError, JobResult, JobStatus } from "../contract/wire/job.ts";
@@ -187,7 +188,7 @@ export class Lease {
     const step = record.checkpoint_step;
     const manifest = step === null ? null : await this.#manifest(step);
     return {
-      spec: JSON.parse(record.spec!) as ResolvedSpec,
+      spec: presentSpec(JSON.parse(record.spec!) as ResolvedSpec),
       datasetId: record.dataset,
       totalSteps: Number(record.total_steps),
       stateBytes: Number(record.state_bytes),

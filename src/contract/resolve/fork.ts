@@ -27,6 +27,7 @@ import { Faulty, faulty } from "../errors.ts";
 import { check, type Fault } from "./faults.ts";
 import { withoutNeutral } from "./identity.ts";
 import { mergePatch } from "./merge-patch.ts";
+import { presentSpec } from "./present.ts";
 import { resolveSpec, withoutDerived, type ResolveContext, type Resolved } from "./resolve.ts";
 import type { Spec } from "../schema/spec.ts";
 import type { Job } from "../wire/job.ts";
@@ -84,12 +85,13 @@ export interface ResolvedFork<Source extends ForkSource> {
  */
 export async function resolveFork<Source extends ForkSource>(
   body: unknown,
-  { spec: parent, progress, parent: grandparent }: Parent,
+  { spec: stored, progress, parent: grandparent }: Parent,
   find: (step: Fork["step"]) => Promise<Source | { fault: string }>,
   context: ResolveContext,
 ): Promise<ResolvedFork<Source>> {
   const { value: fork, faults: misshapen } = check(Fork, body);
   if (fork === null) throw faulty("invalid_spec", misshapen);
+  const parent = presentSpec(stored);
   const use = fork.step === "best" ? "best" : fork.optimizer === false ? "final" : "state";
   const faults: Fault[] = [];
   const found = await find(fork.step);

@@ -34,6 +34,7 @@ import { withoutRewind, withRewind } from "../schema/detectors.ts";
 import { check, didYouMean, listed, pointer, type Fault } from "./faults.ts";
 import { groupFaults, membershipFaults } from "../schema/groups.ts";
 import { hashSpec } from "./identity.ts";
+import { UNBOUNDED } from "./present.ts";
 import { sizesOf, type Sizes } from "./sizes.ts";
 import { Spec, type ResolvedSpec } from "../schema/spec.ts";
 import { MAX_POINTS_PER_SERIES } from "../schema/training-spec.ts";
@@ -131,9 +132,6 @@ async function planJob(
     shapes: new Map(stateEntries(plan).map(({ name, shape }) => [name, shape])),
   };
 }
-
-/** The cells of inline rows, which `checkInline` checks. */
-const UNBOUNDED = ["inline", "rows"] as const;
 
 /** The sections of a faulty spec that have no faults themselves. */
 function wellFormedSections(body: unknown): Partial<Spec> {
