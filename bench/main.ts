@@ -1,13 +1,15 @@
 // npm run bench -- NAME…: benchmarks of the engine and of the api. The numbers are medians of
 // interleaved rounds. The speed of a machine drifts, so compare only numbers from the same run.
 import { benchApi } from "./api.ts";
+import { benchLayers } from "./layers.ts";
 import { benchModels } from "./models.ts";
 import { benchOptimizers } from "./optimizers.ts";
 import { benchSoak } from "./soak.ts";
 import { benchStalls } from "./stalls.ts";
 
-const benches: Record<string, () => Promise<void>> = {
+const benches: Record<string, () => void | Promise<void>> = {
   api: benchApi,
+  layers: benchLayers,
   models: benchModels,
   optimizers: benchOptimizers,
   soak: benchSoak,

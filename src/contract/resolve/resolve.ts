@@ -115,7 +115,7 @@ async function planJob(
   const table = input && (await readTable(parts, input, faults));
   if (table) faults.push(...trainingFaults(parts, table), ...classFaults(parts, table));
   const plan = table && planWith(parts, table, context, faults);
-  if (table && plan) faults.push(...undefinedFaults(parts, table, plan));
+  if (table && plan) faults.push(...undefinedFaults(parts, table, plan), ...observeFaults(parts, table, plan));
   if (value === null || !table || !plan || faults.length > 0) throw faulty("invalid_spec", faults);
 
   const spec = fillIn(value, table, plan);
@@ -220,7 +220,7 @@ async function readTable({ data, loss }: Partial<Spec>, input: Input, faults: Fa
   return { data: filled, rows, columns, features, sizes, classes, warnings: dataWarnings(table, data, sizes) };
 }
 
-function trainingFaults({ training, observe, model }: Partial<Spec>, { sizes: { train } }: Table): Fault[] {
+function trainingFaults({ training }: Partial<Spec>, { sizes: { train } }: Table): Fault[] {
   if (!training) return [];
   const { batch_size: batch, log_every_steps: every, epochs } = training;
   if (batch !== "full" && batch > train) {
@@ -237,14 +237,18 @@ function trainingFaults({ training, observe, model }: Partial<Spec>, { sizes: { 
     const message = `leaves no step to average: the job has ${steps}`;
     faults.push({ pointer: "/training/averaging/start_step", message });
   }
-  // The points of the layers' curves count too.
-  const curves = observe?.per_layer ? 1 + (model?.layers.length ?? 0) : 1;
-  const rarest = Math.ceil((steps * curves) / MAX_POINTS_PER_SERIES);
-  if (observe && observe.every_steps < rarest) {
-    const of = curves === 1 ? "" : ` of ${curves - 1} layers`;
-    faults.push({ pointer: "/observe/every_steps", message: `must be at least ${rarest} for ${steps} steps${of}` });
-  }
   return faults;
+}
+
+/** Faults of observations that would make too many points. Those of the layers' curves count too. */
+function observeFaults({ training, observe }: Partial<Spec>, { sizes: { train } }: Table, { nodes }: Plan): Fault[] {
+  if (!training || !observe) return [];
+  const steps = training.epochs * stepsPerEpoch(training, train);
+  const curves = observe.per_layer ? 1 + nodes.length : 1;
+  const rarest = Math.ceil((steps * curves) / MAX_POINTS_PER_SERIES);
+  if (observe.every_steps >= rarest) return [];
+  const of = curves === 1 ? "" : ` of ${curves - 1} layers`;
+  return [{ pointer: "/observe/every_steps", message: `must be at least ${rarest} for ${steps} steps${of}` }];
 }
 
 /**

@@ -29,6 +29,8 @@ export interface LayerType<O extends Options = Options> extends Description {
   readonly saturates?: boolean;
   /** True if a spec cannot name it: other layers and containers expand into it. */
   readonly internal?: boolean;
+  /** A use of it that the tests of all layers try. Default: any numbers, without options. */
+  readonly example?: LayerExample;
   /** The element type of its inputs, or of each of them in turn. Default: float32. */
   readonly takes?: ElementType | readonly ElementType[];
   /** What the later passes read. Default: everything. */
@@ -55,6 +57,14 @@ export interface LayerType<O extends Options = Options> extends Description {
   /** What it is made of, if it is made of other layers (`defineComposite`). */
   expand?(options: ValuesOf<O>, inputs: readonly Value[], wanted: number | null): Expansion;
   create(kernels: Kernels, options: ValuesOf<O>, place: LayerPlace): Layer;
+}
+
+export interface LayerExample {
+  /** The shape of a sample. Where the layer takes several inputs, it is called `x`. */
+  readonly input: Shape;
+  /** How many different integers there are, if it takes integers. */
+  readonly tokens?: number;
+  readonly options?: Readonly<Record<string, unknown>>;
 }
 
 /** A value that passes from layer to layer: what it is for one sample. */

@@ -65,7 +65,7 @@ interface StackOptions {
   readonly nonlinearity?: string;
 }
 
-interface Stack extends Omit<Description, "options"> {
+interface Stack extends Omit<Description, "options">, Pick<LayerType, "example"> {
   /** The type of its passes. */
   readonly pass: string;
   /** Whether it has cells beside the states. */

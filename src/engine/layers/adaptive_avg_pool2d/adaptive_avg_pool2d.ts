@@ -12,6 +12,7 @@ export const adaptive_avg_pool2d = defineLayer({
   summary: "Means over an image [channels, height, width], so that the output has a given size.",
   formula: "y[c,i,j] = mean of x[c, ⌊i·H/h⌋ … ⌈(i+1)·H/h⌉, ⌊j·W/w⌋ … ⌈(j+1)·W/w⌉]",
   source: "torch.nn.AdaptiveAvgPool2d",
+  example: { input: [3, 7, 6], options: { output_size: [2, 3] } },
   options: {
     output_size: {
       kind: "sizes",

@@ -7,6 +7,7 @@ export const avg_pool1d = defineLayer({
   summary: "The mean of each window along a sequence [channels, length].",
   formula: "y[c,i] = mean_p x[c, i·stride + p − padding]",
   source: "torch.nn.AvgPool1d",
+  example: { input: [3, 9], options: { kernel_size: [2] } },
   options: optionsOf(1),
   needs,
   shape: (options, inputs) => shapeOf(options, inputs, 1),

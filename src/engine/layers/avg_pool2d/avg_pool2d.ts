@@ -7,6 +7,7 @@ export const avg_pool2d = defineLayer({
   summary: "The mean of each window of an image [channels, height, width].",
   formula: "y[c,i,j] = mean_{p,q} x[c, i·stride + p − padding, j·stride + q − padding]",
   source: "torch.nn.AvgPool2d",
+  example: { input: [3, 7, 6], options: { kernel_size: [2, 2] } },
   options: {
     ...optionsOf(2),
     divisor_override: {

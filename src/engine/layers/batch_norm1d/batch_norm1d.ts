@@ -14,6 +14,7 @@ export const batch_norm1d = defineLayer({
   summary: "Normalizes each channel over the batch; speeds up networks on tables and sequences.",
   formula: "y = (x − mean(batch)) / √(var(batch) + eps) · weight + bias",
   source: "torch.nn.BatchNorm1d",
+  example: { input: [3, 5] },
   options: batchNormOptions,
   needs: { backward: ["input"], gradient: ["input"] },
   shape(options, [{ shape }]) {

@@ -14,6 +14,7 @@ export const batch_norm2d = defineLayer({
   summary: "Normalizes each channel of images over the batch; usual in convolutional networks.",
   formula: "y = (x − mean(batch)) / √(var(batch) + eps) · weight + bias",
   source: "torch.nn.BatchNorm2d",
+  example: { input: [3, 4, 5] },
   options: batchNormOptions,
   needs: { backward: ["input"], gradient: ["input"] },
   shape(options, [{ shape }]) {

@@ -11,6 +11,7 @@ export const conv1d = defineLayer({
     "Learned kernels that slide along a sequence [channels, length]. For [time, features] put permute before it.",
   formula: "y[o,i] = Σ_{c,p} w[o,c,p] · x[c, i·stride + p·dilation − padding] + b[o]",
   source: "torch.nn.Conv1d",
+  example: { input: [4, 9], options: { out_channels: 6, kernel_size: [3], groups: 2 } },
   options: { ...windowOptions(1), ...channelOptions },
   needs,
   shape: (options, inputs) => shapeOf(options, inputs, 1),

@@ -12,6 +12,7 @@ export const conv2d = defineLayer({
   formula:
     "y[o,i,j] = Σ_{c,p,q} w[o,c,p,q] · x[c, i·stride + p·dilation − padding, j·stride + q·dilation − padding] + b[o]",
   source: "torch.nn.Conv2d",
+  example: { input: [2, 7, 6], options: { out_channels: 5, kernel_size: [3, 3], padding: [1, 1] } },
   options: { ...windowOptions(2), ...channelOptions },
   needs,
   shape: (options, inputs) => shapeOf(options, inputs, 2),

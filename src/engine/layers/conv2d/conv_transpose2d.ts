@@ -55,6 +55,7 @@ export const conv_transpose2d = defineLayer({
   summary: "Learned kernels that enlarge an image [channels, height, width], each input element spreading one.",
   formula: "y[o, i·stride + p·dilation − padding, …] = Σ w[c,o,p,q] · x[c,i,j] + b[o] over all that fall there",
   source: "torch.nn.ConvTranspose2d",
+  example: { input: [2, 4, 3], options: { out_channels: 5, kernel_size: [3, 3], stride: [2, 2] } },
   options,
   needs,
   shape(options, [{ shape }]) {

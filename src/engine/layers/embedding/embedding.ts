@@ -13,6 +13,7 @@ export const embedding = defineLayer({
   summary: "Gives each of a set of integers, such as words or categories, a learned vector.",
   formula: "y = weight[x]",
   source: "torch.nn.Embedding",
+  example: { input: [5], tokens: 9, options: { embedding_dim: 6, padding_idx: 2 } },
   options: {
     num_embeddings: {
       kind: "integer",

@@ -10,6 +10,7 @@ export const global_avg_pool2d = defineLayer({
   summary: "The mean of each channel of an image; what is left is one number for each channel.",
   formula: "y[c] = mean_{i,j} x[c,i,j]",
   source: "keras.layers.GlobalAveragePooling2D",
+  example: { input: [3, 7, 6] },
   options: {},
   shape() {
     throw new Error("global_avg_pool2d is made of other layers");

@@ -10,6 +10,7 @@ export const global_max_pool2d = defineLayer({
   summary: "The largest element of each channel of an image; what is left is one number for each channel.",
   formula: "y[c] = max_{i,j} x[c,i,j]",
   source: "keras.layers.GlobalMaxPooling2D",
+  example: { input: [3, 7, 6] },
   options: {},
   shape() {
     throw new Error("global_max_pool2d is made of other layers");

@@ -12,6 +12,7 @@ export const group_norm = defineLayer({
   summary: "Normalizes groups of channels within a sample; like batch_norm, but whatever the batch.",
   formula: "y = (x − mean(group)) / √(var(group) + eps) · weight[channel] + bias[channel]",
   source: "torch.nn.GroupNorm",
+  example: { input: [6, 5], options: { num_groups: 3 } },
   options: {
     num_groups: { kind: "integer", min: 1, doc: "How many groups the channels are cut into, in equal parts." },
     num_channels: {

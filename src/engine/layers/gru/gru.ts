@@ -15,5 +15,6 @@ export const gru = defineRecurrent({
   source: "torch.nn.GRU",
   pass: "gru_pass",
   cells: false,
+  example: { input: [6, 5], options: { hidden_size: 7, bidirectional: true } },
   options: {},
 });

@@ -13,6 +13,7 @@ export const layer_norm = defineLayer({
   summary: "Normalizes each row by its own mean and variance; usual in transformers.",
   formula: "y = (x − mean(x)) / √(var(x) + eps) · weight + bias",
   source: "torch.nn.LayerNorm",
+  example: { input: [4, 7] },
   options: {
     normalized_shape: {
       kind: "integers",

@@ -15,6 +15,7 @@ export const rms_norm = defineLayer({
   summary: "Scales each row to a mean square of 1; layer_norm without the mean, and cheaper.",
   formula: "y = x / √(mean(x²) + eps) · weight",
   source: "torch.nn.RMSNorm",
+  example: { input: [4, 7] },
   options: {
     normalized_shape: {
       kind: "integers",

@@ -14,6 +14,7 @@ export const linear = defineLayer({
   summary: "A fully connected layer: every output is a weighted sum of all inputs plus a bias.",
   formula: "y = x Wᵀ + b",
   source: "torch.nn.Linear",
+  example: { input: [3, 5], options: { out_features: 6 } },
   options: {
     in_features: {
       kind: "integer",

@@ -15,5 +15,6 @@ export const lstm = defineRecurrent({
   source: "torch.nn.LSTM",
   pass: "lstm_pass",
   cells: true,
+  example: { input: [6, 5], options: { hidden_size: 7, num_layers: 2, bidirectional: true, output: "all" } },
   options: {},
 });

@@ -10,6 +10,7 @@ export const max_pool1d = defineLayer({
   summary: "The largest element of each window along a sequence [channels, length].",
   formula: "y[c,i] = max_p x[c, i·stride + p·dilation − padding]",
   source: "torch.nn.MaxPool1d",
+  example: { input: [3, 9], options: { kernel_size: [2] } },
   options: optionsOf(1),
   needs,
   shape: (options, inputs) => shapeOf(options, inputs, 1),

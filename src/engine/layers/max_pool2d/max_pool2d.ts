@@ -10,6 +10,7 @@ export const max_pool2d = defineLayer({
   summary: "The largest element of each window of an image [channels, height, width].",
   formula: "y[c,i,j] = max_{p,q} x[c, i·stride + p·dilation − padding, j·stride + q·dilation − padding]",
   source: "torch.nn.MaxPool2d",
+  example: { input: [3, 7, 6], options: { kernel_size: [2, 2] } },
   options: optionsOf(2),
   needs,
   shape: (options, inputs) => shapeOf(options, inputs, 2),

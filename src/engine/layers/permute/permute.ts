@@ -7,6 +7,7 @@ export const permute = defineLayer({
   summary: "Puts a sample's dimensions into another order: [1, 0] turns [time, features] into [channels, length].",
   formula: "y[i_d0, i_d1, …] = x[i_0, i_1, …]",
   source: "torch.permute",
+  example: { input: [2, 3, 4], options: { dims: [2, 0, 1] } },
   options: {
     dims: {
       kind: "integers",

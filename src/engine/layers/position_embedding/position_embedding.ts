@@ -11,6 +11,7 @@ export const position_embedding = defineLayer({
   summary: "Adds a learned vector to each position of a sequence, so that attention can tell them apart.",
   formula: "y[t] = x[t] + weight[t]",
   source: "torch.nn.Embedding, of the positions 0, 1, …",
+  example: { input: [5, 6] },
   options: {
     num_embeddings: {
       kind: "integer",

@@ -11,6 +11,7 @@ export const sinusoidal_position = defineLayer({
   summary: "Adds fixed waves to a sequence, so that attention can tell positions apart.",
   formula: "y[t, 2i] = x[t, 2i] + sin(t / 10000^(2i/d)), y[t, 2i+1] = x[t, 2i+1] + cos(t / 10000^(2i/d))",
   source: "Vaswani et al., section 3.5",
+  example: { input: [5, 6] },
   options: {},
   needs: { backward: [], gradient: [] },
   inPlace: true,

@@ -8,6 +8,7 @@ export const flatten = defineLayer({
   summary: "Makes one dimension of several: an image [16, 5, 5] becomes 400 numbers, as linear takes them.",
   formula: "y = x, in the same order",
   source: "torch.nn.Flatten",
+  example: { input: [2, 3, 4] },
   options: {
     start_dim: {
       kind: "integer",

@@ -8,6 +8,7 @@ export const reshape = defineLayer({
   summary: "Gives a sample another shape: 784 numbers become an image [1, 28, 28].",
   formula: "y = x, in the same order",
   source: "torch.reshape",
+  example: { input: [4, 6], options: { shape: [3, 8] } },
   options: {
     shape: {
       kind: "integers",

@@ -13,6 +13,7 @@ export const rnn = defineRecurrent({
   source: "torch.nn.RNN",
   pass: "rnn_pass",
   cells: false,
+  example: { input: [6, 5], options: { hidden_size: 7, num_layers: 2, dropout: 0.2 } },
   options: {
     nonlinearity: { kind: "choice", choices: ["tanh", "relu"], default: "tanh", doc: "The function of the sums." },
   },

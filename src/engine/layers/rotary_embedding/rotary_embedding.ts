@@ -15,6 +15,7 @@ export const rotary_embedding = defineLayer({
   summary: "Turns pairs of features by angles that grow with the position in a sequence.",
   formula: "(p, q) → (p cos a − q sin a, q cos a + p sin a), a = t · base^(−2i/dim)",
   source: "Su et al., equation 34; pairs as in GPT-NeoX and Llama",
+  example: { input: [5, 2, 6] },
   options: {
     base: { kind: "number", default: 10000, above: 0, doc: "The ratio of the slowest wave to the fastest one." },
     dim: {

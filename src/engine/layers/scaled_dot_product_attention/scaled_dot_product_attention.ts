@@ -15,6 +15,7 @@ export const scaled_dot_product_attention = defineLayer({
   summary: "Means of values, weighted by how well their keys fit a query; nothing is learned.",
   formula: "y = softmax(scale · q kᵀ) v",
   source: "torch.nn.functional.scaled_dot_product_attention",
+  example: { input: [2, 5, 6], options: { inputs: ["x", "x", "x"] } },
   options: {
     dropout_p: { kind: "number", default: 0, min: 0, max: 1, doc: "Probability of zeroing the share of a value." },
     is_causal: { kind: "boolean", default: false, doc: "Whether query t sees the keys 0..t only." },

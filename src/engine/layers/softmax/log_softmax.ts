@@ -10,6 +10,7 @@ export const log_softmax = defineLayer({
   summary: "Turns scores into logarithms of shares that add up to 1.",
   formula: "yᵢ = xᵢ − ln Σⱼ exp(xⱼ)",
   source: "torch.nn.LogSoftmax",
+  example: { input: [3, 7] },
   options: softmaxOptions,
   needs: { backward: ["output"], gradient: [] },
   shape: softmaxShape,

@@ -11,6 +11,7 @@ export const softmax = defineLayer({
   summary: "Turns scores into shares that add up to 1.",
   formula: "yᵢ = exp(xᵢ) / Σⱼ exp(xⱼ)",
   source: "torch.nn.Softmax",
+  example: { input: [3, 7] },
   options: softmaxOptions,
   needs: { backward: ["output"], gradient: [] },
   shape: softmaxShape,

@@ -1,5 +1,5 @@
 import { withDefaults } from "../../member/options.ts";
-import { defineComposite } from "../layer.ts";
+import { defineLayer } from "../layer.ts";
 import { linear } from "../linear/linear.ts";
 
 /**
@@ -8,14 +8,21 @@ import { linear } from "../linear/linear.ts";
  *
  * Shazeer, "GLU variants improve transformer", arXiv:2002.05202 (2020).
  */
-export const swiglu = defineComposite({
+export const swiglu = defineLayer({
   type: "swiglu",
   summary: "A gated feed-forward layer, as transformers have after attention.",
   formula: "y = W₂ (silu(W₁ x) · W₃ x)",
   source: "Shazeer, arXiv:2002.05202; names as in Llama",
+  example: { input: [3, 6], options: { hidden_features: 7 } },
   options: {
     hidden_features: { kind: "integer", min: 1, doc: "Size of the layer in the middle." },
     bias: { kind: "boolean", default: false, doc: "Whether the linear layers add a learned bias." },
+  },
+  shape() {
+    throw new Error("swiglu is made of other layers");
+  },
+  create() {
+    throw new Error("swiglu is made of other layers");
   },
   expand({ hidden_features, bias }, [{ shape }]) {
     const part = (name: string, out_features: number) => ({ ...withDefaults(linear), name, out_features, bias });
