@@ -198,7 +198,9 @@ function members(golden: TrainingCase): Pick<PlanInput, "loss" | "optimizer" | "
     }),
     // Our regression keeps the dimension of size 1 that Squeeze takes away.
     model: {
-      layers: withoutLastSteps(golden.model.filter((layer) => layer.type !== "Squeeze")).flatMap(translateLayer),
+      layers: withoutLastSteps(golden.model.filter((layer) => layer.type !== "Squeeze")).flatMap((layer, i) =>
+        translateLayer(layer, i, golden),
+      ),
     },
   };
 }
@@ -217,9 +219,10 @@ function withoutLastSteps(model: readonly GoldenLayer[]): GoldenLayer[] {
     });
 }
 
-function translateLayer(layer: GoldenLayer, i: number): readonly Member[] {
+function translateLayer(layer: GoldenLayer, i: number, golden: TrainingCase): readonly Member[] {
   const { type, name = String(i), ...options } = layer;
   if (type === "PreNormBlock") return preNormBlock(layer);
+  if (type === "MeanStep") return meanStep(name, tablesOf(golden.data).x.shape[1]);
   return [named(type, name, RENAMED[type]?.(options) ?? sizesOf(type, options))];
 }
 
@@ -227,6 +230,15 @@ const named = (type: string, name: string, options: Values): Member => ({
   ...translate(layers, "torch", type, options),
   name,
 });
+
+/** The mean over time: the mean of each channel, once the features are channels. */
+function meanStep(name: string, time: number): readonly Member[] {
+  return [
+    named("permute", `${name}-turned`, { dims: [1, 0] }),
+    named("AvgPool1d", name, { kernel_size: time }),
+    named("Flatten", `${name}-flat`, {}),
+  ];
+}
 
 /** Options of a run's layers that are not called as in PyTorch. */
 const RENAMED: Readonly<Record<string, (options: Values) => Values>> = {
