@@ -278,6 +278,12 @@ test("damaged data are refused with the command that repairs them, and the comma
   await open();
 });
 
+test("the server has its own process group, so a Ctrl-C at the service does not end it", async () => {
+  const pid = await pidOf((await open()).url);
+  const [, , group] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
+  expect(Number(group)).toBe(pid);
+});
+
 test("a write that was cut off by a power cut does not stop the start", async () => {
   await ask((await open()).url, async (redis) => {
     for (let index = 0; index < 10; index++) await redis.set(`key ${index}`, "value");

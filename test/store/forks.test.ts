@@ -54,6 +54,8 @@ test("a fork's room is promised before the copy, lapses if the fork is abandoned
   await store.jobs.reserve(made);
   expect((await store.jobs.create(made)).outcome).toBe("created");
   expect(await usage()).toEqual({ checkpoint_bytes: String(22 * MiB) });
+  // The copy has taken its part of what was promised.
+  expect(Number(await redis.hget(keys.job(OWNER, made.id), "spent"))).toBeGreaterThan(manifest.bytes);
   await store.jobs.cancel(OWNER, made.id);
   expect(await loose()).toContainEqual(expect.stringContaining(`${made.id}:chunk:origin`));
   await expire("loose");
