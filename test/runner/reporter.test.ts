@@ -63,3 +63,16 @@ test("a report that was not acknowledged is sent again before the last write", a
   expect((await reporter.close(life)).events).toEqual([]);
   expect(await types()).toEqual(["created", "started", "evaluated", "diagnosed"]);
 });
+
+test("what waits when a reporter is closed is left to the last write", async () => {
+  const closed = await reporting();
+  const other = await reporting();
+  closed.reporter.event("evaluated", "Evaluated.", 1);
+  expect((await closed.reporter.close(life)).events).toHaveLength(1);
+  // The other one's timer goes on meanwhile, at the same interval.
+  for (const count of ["1", "2", "3"]) {
+    other.reporter.event("evaluated", "Evaluated.", 1);
+    await expect.poll(() => other.reports(), { timeout: 10_000 }).toBe(count);
+  }
+  expect(await closed.types()).toEqual(["created", "started"]);
+});
