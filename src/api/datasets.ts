@@ -21,8 +21,8 @@ import type { Dataset } from "../contract/wire/dataset.ts";
 import type { Services } from "./services.ts";
 
 /**
- * Makes a dataset of what was read. If its owner already has a dataset of these bytes with this reading,
- * that record is kept.
+ * Makes a dataset of what was read. If its owner already has a dataset of these bytes with this
+ * reading, that record is kept.
  */
 export async function recordDataset(
   { store, files }: Pick<Services, "store" | "files">,

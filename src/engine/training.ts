@@ -25,9 +25,13 @@ export interface TrainingData {
   readonly testRows: Int32Array;
   /**
    * Turns predictions back into the data's terms: the classes in order, or value × std + mean (mean
-   * 0 and std 1 if not scaled).
+   * 0 and std 1 if not scaled). Several columns have each its own.
    */
-  readonly target: { readonly classes: string[] | null; readonly mean: number; readonly std: number };
+  readonly target: {
+    readonly classes: string[] | null;
+    readonly mean: number | readonly number[];
+    readonly std: number | readonly number[];
+  };
 }
 
 /** Bytes of all the buffers. */

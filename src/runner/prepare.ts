@@ -5,6 +5,7 @@ import { DatasetUnreachable, type DatasetCache, type WantedDataset } from "../da
 import { DatasetLost, type StoredDataset } from "../data/dataset.ts";
 import { diskFault } from "../disk-fault.ts";
 import type { DatasetFiles } from "../data/files/dataset-files.ts";
+import { takenBy } from "../engine/plan/graph.ts";
 import type { Plan } from "../engine/plan/model.ts";
 import { fromExactJson } from "../engine/state/numbers.ts";
 import { configure } from "../engine/optimizers/configure.ts";
@@ -60,7 +61,7 @@ async function readData(lease: Lease, { spec, datasetId }: Work, sources: Source
   if (!dataset) throw datasetUnavailable("The dataset has no record any more.");
   try {
     return await readDataset({ ...dataset, owner: lease.owner }, sources, (columnsPath) =>
-      encode(columnsPath, spec.data, targetsOf(spec.loss)),
+      encode(columnsPath, spec.data, targetsOf(spec.loss), takenBy(spec.model.layers)),
     );
   } catch (error) {
     if (error instanceof DatasetLost) throw datasetUnavailable(error.message);
@@ -142,11 +143,11 @@ async function fallBack(lease: Lease, { step }: Checkpoint, life: Life): Promise
 }
 
 /** What a user of the weights needs to know besides them. */
-export function notesOn(plan: Plan, { inputs, target }: Encoding): ModelNotes {
+export function notesOn(plan: Plan, { inputs, input, target }: Encoding): ModelNotes {
   const layers = plan.nodes.map(({ path, member, shape }) => ({
     name: path,
     type: member.type,
     parameters: Object.fromEntries(shape.parameters.map((parameter) => [parameter.name, [...parameter.shape]])),
   }));
-  return { layers, inputs: [...inputs] as ModelNotes["inputs"], target: target as ModelNotes["target"] };
+  return { layers, inputs: [...inputs] as ModelNotes["inputs"], input, target: target as ModelNotes["target"] };
 }

@@ -28,6 +28,7 @@ const NEUTRAL: Readonly<Record<string, unknown>> = {
   "parameter_groups.lr_scale": 1,
   "data.columns": {},
   "data.preprocess.missing_target": "error",
+  "data.preprocess.tensor": "auto",
 };
 
 const WITHOUT_EFFECT = ["name", "metadata", "webhook", "resources", "checkpoint"];

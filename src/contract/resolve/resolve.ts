@@ -23,10 +23,9 @@ import { losses } from "../../engine/losses/registry.generated.ts";
 import { targetsOf } from "../../engine/losses/targets.ts";
 import { planModel, type Plan } from "../../engine/plan/model.ts";
 import { PlanError } from "../../engine/plan/faults.ts";
-import type { NamedValue } from "../../engine/plan/graph.ts";
+import { takenBy } from "../../engine/plan/graph.ts";
 import { planInputOf } from "../../engine/plan/input.ts";
 import { encodedBytes } from "../../engine/training.ts";
-import { FEATURES } from "../../data/encode/encode.ts";
 import { stateEntries } from "../../engine/state/state.ts";
 import type { Member } from "../../engine/settings.ts";
 import { faulty } from "../errors.ts";
@@ -198,7 +197,7 @@ function scheduleWarnings({ schedule, training }: ResolvedSpec, { sizes }: Table
 }
 
 /** Checks `data` against its table; null if there are faults. */
-async function readTable({ data, loss }: Partial<Spec>, input: Input, faults: Fault[]): Promise<Table | null> {
+async function readTable({ data, loss, model }: Partial<Spec>, input: Input, faults: Fault[]): Promise<Table | null> {
   if (!data || !loss) return null;
   const targets = targetsOf(loss);
   const before = faults.length;
@@ -209,14 +208,14 @@ async function readTable({ data, loss }: Partial<Spec>, input: Input, faults: Fa
   const { rows, columns } = table;
   const features = featuresOf(table, data);
   const filled = { ...data, features: explicitFeatures(features) ?? data.features };
-  const measured = await input.measure(filled, targets);
+  const measured = await input.measure(filled, targets, model ? takenBy(model.layers) : "float32");
   if ("faults" in measured) {
     for (const fault of measured.faults) faults.push(fault);
     return null;
   }
   const { sizes } = measured;
-  const column = columns.find(({ name }) => name === data.target) as Column;
-  const classes = targets === "class" ? column.classes : null;
+  const column = columns.find(({ name }) => name === data.target);
+  const classes = targets === "class" ? column!.classes : null;
   return { data: filled, rows, columns, features, sizes, classes, warnings: dataWarnings(table, data, sizes) };
 }
 
@@ -292,8 +291,8 @@ function planWith(parts: Partial<Spec>, table: Table, context: ResolveContext, f
     keepBest: checkpoint?.keep_best ?? false,
   };
   const data = {
-    inputs: inputsOf(table),
-    target: { classes: table.classes?.length ?? null, shape: [] },
+    inputs: [table.sizes.input],
+    target: { classes: table.classes?.length ?? null, shape: table.sizes.targetShape },
     trainRows: train,
     evaluatedRows: Math.max(valid, test),
   };
@@ -328,12 +327,8 @@ function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
-function inputsOf({ sizes }: Table): NamedValue[] {
-  return [{ name: FEATURES, shape: [sizes.width], type: "float32" }];
-}
-
 function bytesOf(table: Table): number {
-  return encodedBytes(table.rows, inputsOf(table), []);
+  return encodedBytes(table.rows, [table.sizes.input], table.sizes.targetShape);
 }
 
 function totalSteps({ training }: Spec, { sizes }: Table): number {

@@ -4,9 +4,10 @@
  * which few jobs have, may make a state a few kilobytes larger.
  */
 import { MAX_CLASS_LENGTH, type ColumnSummary } from "../../data/dataset.ts";
-import { dateParts } from "../../data/encode/encoding.ts";
+import { dateParts, type DataSizes } from "../../data/encode/encoding.ts";
 import { targetsOf } from "../../engine/losses/targets.ts";
 import { metricsOfTargets } from "../../engine/metrics/metrics.ts";
+import { size } from "../../engine/member/shape.ts";
 import type { Plan } from "../../engine/plan/model.ts";
 import { isWeight, stateEntries } from "../../engine/state/state.ts";
 import { observedNames } from "../series.ts";
@@ -41,6 +42,7 @@ interface Table {
   readonly features: readonly string[];
   /** The classes of the target; null if it is a value. */
   readonly classes: readonly string[] | null;
+  readonly sizes: DataSizes;
 }
 
 export function sizesOf({ data, loss, training, observe }: ResolvedSpec, plan: Plan, table: Table): Sizes {
@@ -52,7 +54,7 @@ export function sizesOf({ data, loss, training, observe }: ResolvedSpec, plan: P
   return {
     state: state + evaluationRow,
     model: modelBytes,
-    notes: notesBytes(plan, table),
+    notes: notesBytes(plan, table, data.target),
     logRow: rowBytes(["train_loss", "learning_rate", ...(training.clip_grad_norm === null ? [] : ["grad_norm"])]),
     evaluationRow,
     observedRow:
@@ -72,10 +74,16 @@ function fileSizes(plan: Plan): Pick<Sizes, "state" | "model"> {
   };
 }
 
-function notesBytes({ nodes, parameters }: Plan, { columns, features, classes }: Table): number {
+function notesBytes(
+  { nodes, parameters }: Plan,
+  { columns, features, classes, sizes: { input, targetShape } }: Table,
+  target: ResolvedSpec["data"]["target"],
+): number {
   const byName = new Map(columns.map((column) => [column.name, column]));
   const inputs = sum(features, (name) => {
     const column = byName.get(name)!;
+    // A mean and a deviation for each index of the first dimension.
+    if (column.type === "tensor") return text(name) + ENCODER_BYTES + 2 * input.shape[0] * NUMBER_BYTES;
     // One more for an indicator, and one for the class that replaces a missing one.
     const encoders = (column.type === "date" ? dateParts.length : 1) + (column.missing > 0 ? 1 : 0);
     const isNumber = column.type === "numeric" || column.type === "date";
@@ -85,7 +93,8 @@ function notesBytes({ nodes, parameters }: Plan, { columns, features, classes }:
     [...nodes.map(({ path }) => path), ...parameters.map(({ name }) => name)],
     (name) => name.length + DESCRIBED_BYTES,
   );
-  return inputs + described + text(classes) + ENCODER_BYTES;
+  // Several targets have each a mean and a deviation.
+  return inputs + described + text(classes) + ENCODER_BYTES + text(target) + 2 * size(targetShape) * NUMBER_BYTES;
 }
 
 function rowBytes(names: readonly string[]): number {

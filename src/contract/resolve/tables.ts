@@ -12,6 +12,7 @@ import type { DatasetFiles, Draft } from "../../data/files/dataset-files.ts";
 import { outlineOf } from "../../data/encode/outline.ts";
 import type { Caller } from "../../data/pool.ts";
 import { checkInline, type Source } from "../../data/source.ts";
+import type { ElementType } from "../../engine/member/shape.ts";
 import type { TargetKind } from "../../engine/training.ts";
 import { faulty } from "../errors.ts";
 import type { Fault } from "./faults.ts";
@@ -38,7 +39,7 @@ export interface BroughtTable {
 /** The table of a spec, before anything is checked against it. */
 export interface Input {
   readonly content: DatasetSummary;
-  measure(data: DataSpec, targets: TargetKind): Promise<Measured>;
+  measure(data: DataSpec, targets: TargetKind, takes: ElementType): Promise<Measured>;
   readonly table: BroughtTable | null;
 }
 
@@ -66,9 +67,9 @@ export async function openInput(
     faults.push({ pointer: "/data/dataset", message: "names a dataset that does not exist" });
     return null;
   }
-  const measured = async (filled: DataSpec, targets: TargetKind) => {
+  const measured: Input["measure"] = async (filled, targets, takes) => {
     try {
-      return await context.files.use(dataset, (path) => measure(path, filled, targets, context.caller));
+      return await context.files.use(dataset, (path) => measure(path, filled, targets, takes, context.caller));
     } catch (error) {
       const deleted = error instanceof DatasetLost && (await context.dataset(dataset.id)) === null;
       throw deleted ? faulty("invalid_spec", [DELETED]) : error;
@@ -88,7 +89,11 @@ async function draftInput(source: Source, context: TableContext, faults: Fault[]
   try {
     const table = lazily(source, context);
     const { content, columnsPath } = await table.make();
-    return { content, measure: (filled, targets) => measure(columnsPath, filled, targets, context.caller), table };
+    return {
+      content,
+      measure: (filled, targets, takes) => measure(columnsPath, filled, targets, takes, context.caller),
+      table,
+    };
   } catch (error) {
     if (!(error instanceof InvalidDataset)) throw error;
     faults.push({ pointer: "/data/inline", message: `is not a table: ${error.message.replace(/\.$/, "")}` });

@@ -60,6 +60,12 @@ const Preprocess = z
       .describe(
         "Adds an input that is 1 where the value is missing and 0 elsewhere. It comes after the inputs of each feature that has missing values among the training rows.",
       ),
+    tensor: z
+      .enum(["auto", "standardize", "unit", "none"])
+      .default("auto")
+      .describe(
+        "What is done with arrays. `standardize`: a mean and a deviation for each index of the first dimension. `unit`: divided by the largest number of the training rows. `auto`: `unit` for bytes, `standardize` for other numbers; whole numbers that the first layer takes, such as those of an embedding, stay as they are.",
+      ),
     target: z
       .enum(["auto", "standardize", "none"])
       .default("auto")
@@ -112,14 +118,21 @@ export const Data = z
       .meta({ examples: ["ds_01k3w9d0c8v6m2q4r7t5x1y9za"] }),
     inline: Inline.optional(),
     synthetic: SyntheticSource.optional(),
-    target: columnName.describe("The column to predict."),
+    target: z
+      .union([columnName, listOf(columnName).min(1).max(1000)], {
+        error: ({ input }) =>
+          input === undefined ? "is required" : "must be the name of a column, or a list of 1 to 1000 names",
+      })
+      .describe(
+        "The column to predict, or a list of columns of numbers. An array of numbers is predicted as a whole. A list of whole numbers in each row gives a class for each position.",
+      ),
     features: listOf(columnName)
       .min(1)
       .max(10_000)
       .nullable()
       .default(null)
       .describe(
-        "The columns to predict from. Null: all except the target, the columns of `exclude`, `validation` and `test`, columns declared `ignore` or `text`, and columns of texts or integers that are nearly all different.",
+        "The columns to predict from, or one column of arrays. Null: the arrays if there are any, or all except the target, the columns of `exclude`, `validation` and `test`, columns declared `ignore` or `text`, and columns of texts or integers that are nearly all different.",
       ),
     exclude: listOf(columnName).max(10_000).default([]).describe("Columns that are not features."),
     columns: z
@@ -129,6 +142,16 @@ export const Data = z
         "Types of columns in this job, instead of the types they were read as. Columns of type `text` and `ignore` are not default features.",
       )
       .meta({ examples: [{ zip: "categorical" }] }),
+    shape: z
+      .array(z.int().min(1))
+      .min(1)
+      .max(8)
+      .nullable()
+      .default(null)
+      .describe(
+        "The shape that the features of one row have for the model, as [1, 8, 8] for 64 pixels. Null: as they are.",
+      )
+      .meta({ examples: [[1, 8, 8]] }),
     validation: splitRule("validate").describe("Which of the rows that `test` leaves validate instead of training."),
     test: splitRule("test").describe(
       "Which rows are kept for a test of the final weights at the end. They neither train nor validate.",

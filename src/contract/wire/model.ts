@@ -43,6 +43,18 @@ const Encoder = z
       column: z.string(),
       type: z.literal("missing_indicator").describe("One input: 1 if the cell is missing, else 0."),
     }),
+    z.object({
+      column: z.string(),
+      type: z.literal("tensor"),
+      scale: z.enum(["standardize", "unit", "none"]).describe("The whole array x: (x − mean) / std, or x / max, or x."),
+      mean: z
+        .array(z.number())
+        .readonly()
+        .nullable()
+        .describe("For each index of the first dimension of `input.shape`."),
+      std: z.array(z.number()).readonly().nullable(),
+      max: z.number().nullable(),
+    }),
   ])
   .meta({
     id: "Encoder",
@@ -63,13 +75,20 @@ export const ModelDescription = z
         parameters: z.record(z.string(), z.array(Count)).meta({ examples: [{ weight: [64, 64], bias: [64] }] }),
       }),
     ),
+    input: z
+      .object({ shape: z.array(Count).readonly(), type: z.enum(["float32", "int32"]) })
+      .optional()
+      .describe("What the model takes for one row. Models of earlier versions of the service lack this."),
     inputs: z.array(Encoder).describe("The encoders of the features, in the order of the model's inputs."),
     target: z.object({
-      column: z.string(),
+      column: z.union([z.string(), z.array(z.string()).readonly()]),
       task: z.enum(["classification", "regression"]),
       classes: z.array(z.string()).nullable().describe("The classes in the order of the model's outputs."),
-      mean: z.number().nullable().describe("Prediction × std + mean is in the units of the data."),
-      std: z.number().nullable(),
+      mean: z
+        .union([z.number(), z.array(z.number()).readonly()])
+        .nullable()
+        .describe("Prediction × std + mean is in the units of the data. Several columns have each its own."),
+      std: z.union([z.number(), z.array(z.number()).readonly()]).nullable(),
     }),
     metrics: Metrics,
   })

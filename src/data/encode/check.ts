@@ -10,9 +10,17 @@ import {
   MAX_CLASSES_LISTED,
   type ColumnSummary,
   type Reason,
+  type TensorColumn,
 } from "../dataset.ts";
 import type { DataSizes, DataSpec, SplitRule } from "./encoding.ts";
-import { declaredType, featuresOf, type DatasetSummary, type TableSummary } from "./features.ts";
+import {
+  declaredType,
+  featuresOf,
+  isArray,
+  targetColumns,
+  type DatasetSummary,
+  type TableSummary,
+} from "./features.ts";
 import { sideCounts } from "./split.ts";
 import { viewTable } from "./viewed-file.ts";
 
@@ -40,7 +48,8 @@ export function viewedTable(
 /** @param table with the types that the spec declares */
 export function checkData(table: TableSummary, data: DataSpec, targets: TargetKind): DataFault[] {
   const { rows, columns } = table;
-  const { target, features, validation, test } = data;
+  const { features, validation, test } = data;
+  const targetNames = targetColumns(data);
   const byName = new Map(columns.map((column) => [column.name, column]));
   const faults: DataFault[] = [];
   const known = quotedFirst(columns.map(({ name }) => name));
@@ -56,11 +65,15 @@ export function checkData(table: TableSummary, data: DataSpec, targets: TargetKi
     if (rule === null) return;
     if ("column" in rule) check(`${pointer}/column`, rule.column, [markerFault(data)]);
     if ("group" in rule) check(`${pointer}/group`, rule.group, [groupFault(rows, data)]);
-    const message = stratifyFault(rule, byName.get(target), targets);
+    const message = stratifyFault(rule, data, byName, targets);
     if (message !== null) faults.push({ pointer: `${pointer}/stratify`, message });
   };
 
-  check("/data/target", target, [missingTarget(rows, data), targetFault(data, targets)]);
+  faults.push(...targetListFaults(data, targets));
+  for (const [i, name] of targetNames.entries()) {
+    const pointer = typeof data.target === "string" ? "/data/target" : `/data/target/${i}`;
+    check(pointer, name, [missingTarget(rows, data), targetFault(data, targets)]);
+  }
   const exclusionFault = excludeFault(data);
   for (const [i, name] of data.exclude.entries()) check(`/data/exclude/${i}`, name, [exclusionFault]);
   const seen = new Set<string>();
@@ -71,10 +84,12 @@ export function checkData(table: TableSummary, data: DataSpec, targets: TargetKi
   for (const [i, name] of named.entries()) {
     const pointer = features === null ? "/data/features" : `/data/features/${i}`;
     if (seen.has(name)) faults.push({ pointer, message: `names ${quoted(name)} a second time` });
-    else if (name === target) faults.push({ pointer, message: `names ${quoted(name)}, the target` });
+    else if (name === data.target && !isArrayAmong(byName, name))
+      faults.push({ pointer, message: `names ${quoted(name)}, the target` });
     else check(pointer, name, featureChecks);
     seen.add(name);
   }
+  faults.push(...arrayFaults(named, byName));
   checkRule("/data/validation", validation);
   checkRule("/data/test", test);
   const sides = sideCounts(rows, data);
@@ -83,10 +98,7 @@ export function checkData(table: TableSummary, data: DataSpec, targets: TargetKi
 }
 
 /** Faults that only show once the rows on each side and the inputs have been counted. */
-export function checkSizes(
-  sizes: Omit<DataSizes, "untrained" | "empty" | "trained" | "validated">,
-  data: DataSpec,
-): DataFault[] {
+export function checkSizes(sizes: Pick<DataSizes, "train" | "valid" | "test" | "width">, data: DataSpec): DataFault[] {
   const faults = checkSides(sizes, data);
   if (sizes.width === 0 && sizes.train > 0) {
     faults.push({
@@ -143,9 +155,39 @@ function leaveOut(features: DataSpec["features"]): string {
   return features === null ? "; /data/exclude can leave the column out" : "";
 }
 
-function targetFault({ preprocess }: DataSpec, targets: TargetKind): Check {
+/** Faults of a list of targets as a whole. */
+function targetListFaults({ target }: DataSpec, targets: TargetKind): DataFault[] {
+  if (typeof target === "string") return [];
+  if (targets === "class")
+    return [
+      { pointer: "/data/target", message: "is a list, but this loss needs one column of classes: name it alone" },
+    ];
+  return target.flatMap((name, i) =>
+    target.indexOf(name) < i ? [{ pointer: `/data/target/${i}`, message: `names ${quoted(name)} a second time` }] : [],
+  );
+}
+
+/** An array is a feature by itself: numbers cannot stand beside it. */
+function arrayFaults(features: readonly string[], byName: ReadonlyMap<string, ColumnSummary>): DataFault[] {
+  const arrays = features.filter((name) => isArrayAmong(byName, name));
+  if (arrays.length === 0 || features.length === 1) return [];
+  const message = `must name one of the arrays ${quotedFirst(arrays)} alone, or columns with one number a row`;
+  return [{ pointer: "/data/features", message }];
+}
+
+function isArrayAmong(byName: ReadonlyMap<string, ColumnSummary>, name: string): boolean {
+  const column = byName.get(name);
+  return column !== undefined && isArray(column);
+}
+
+function targetFault(data: DataSpec, targets: TargetKind): Check {
+  const { preprocess } = data;
   return (column) => {
     const { name, type, classes, min, max } = column;
+    if (isArray(column)) {
+      const fault = arrayTargetFault(column, data, targets);
+      if (fault !== null || targets === "class") return fault;
+    }
     if (type === "date") return `names ${quoted(name)}, which holds dates, but a target must be a number or a class`;
     if (targets === "class") {
       if (classes === null) return `names ${quoted(name)}, which has ${TOO_MANY}`;
@@ -155,13 +197,21 @@ function targetFault({ preprocess }: DataSpec, targets: TargetKind): Check {
         : `names ${quoted(name)}, whose values (such as ${fraction}) are not classes; use a regression loss such as mse`;
     }
     if (type === "boolean" && targets === "probability") return null;
-    if (type !== "numeric")
+    if (type !== "numeric" && type !== "tensor")
       return `names ${quoted(name)}, which is not numeric, but this loss needs numbers${because(column)}`;
     if (targets === "probability" && (Number(min) < 0 || Number(max) > 1)) {
       return `names ${quoted(name)}, whose values go from ${min} to ${max}; this loss needs them between 0 and 1`;
     }
     return magnitudeFault(column, preprocess.target === "none" ? MAX_FLOAT32 : MAX_MAGNITUDE);
   };
+}
+
+function arrayTargetFault({ name, dtype, shape, classes }: TensorColumn, { target }: DataSpec, targets: TargetKind) {
+  if (typeof target !== "string")
+    return `names ${quoted(name)}, which has an array in each row: an array is a target alone, not in a list`;
+  if (targets !== "class" || classes !== null) return null;
+  const has = `names ${quoted(name)}, whose rows are ${dtype} arrays of the shape [${shape.join(", ")}]`;
+  return `${has}; classes are whole numbers, one a row or a list of them, with at most ${MAX_CLASSES} different ones`;
 }
 
 /** The cell that made the column text, if its other cells are not text. */
@@ -178,6 +228,7 @@ function featureFault(table: TableSummary, data: DataSpec): Check {
   return (column) => {
     if (column.type === "numeric")
       return magnitudeFault(column, data.preprocess.numeric === "none" ? MAX_FLOAT32 : MAX_MAGNITUDE);
+    if (isArray(column)) return magnitudeFault(column, data.preprocess.tensor === "none" ? MAX_FLOAT32 : MAX_MAGNITUDE);
     if (column.type === "date" || column.classes !== null) return null;
     const isText = declaredType(table, data, column.name) === "text";
     const what = isText ? "is declared text" : `is not numeric and has ${TOO_MANY}`;
@@ -187,26 +238,28 @@ function featureFault(table: TableSummary, data: DataSpec): Check {
 
 function excludeFault({ target, features }: DataSpec): Check {
   const listed = new Set(features);
+  const targets = new Set(targetColumns({ target }));
   return ({ name }) => {
-    if (name === target) return `names ${quoted(name)}, the target`;
+    if (targets.has(name)) return `names ${quoted(name)}, the target`;
     return listed.has(name)
       ? `names ${quoted(name)}, which is one of /data/features: remove it there, or set /data/features to null`
       : null;
   };
 }
 
-function markerFault({ target }: DataSpec): Check {
+function markerFault(data: DataSpec): Check {
   return (column) => {
     const { name, type } = column;
-    if (name === target) return `names ${quoted(name)}, the target`;
+    if (targetColumns(data).includes(name)) return `names ${quoted(name)}, the target`;
     if (type === "numeric" || type === "boolean") return null;
     return `names ${quoted(name)}, which is not numeric: it must hold 1 in the rows that are chosen${because(column)}`;
   };
 }
 
-function groupFault(rows: number, { target }: DataSpec): Check {
+function groupFault(rows: number, data: DataSpec): Check {
   return ({ name, type, classes, missing }) => {
-    if (name === target) return `names ${quoted(name)}, the target`;
+    if (targetColumns(data).includes(name)) return `names ${quoted(name)}, the target`;
+    if (type === "tensor") return `names ${quoted(name)}, which has an array in each row; a group is one value`;
     if (type !== "numeric" && type !== "date" && classes === null)
       return `names ${quoted(name)}, whose values are not recorded: it has ${TOO_MANY}; a column of numbers can have any number of groups`;
     return missing > 0
@@ -215,9 +268,18 @@ function groupFault(rows: number, { target }: DataSpec): Check {
   };
 }
 
-function stratifyFault(rule: SplitRule, target: ColumnSummary | undefined, targets: TargetKind): string | null {
-  if (target === undefined || !("stratify" in rule) || !rule.stratify) return null;
-  const { name, classes, type } = target;
+function stratifyFault(
+  rule: SplitRule,
+  { target }: DataSpec,
+  byName: ReadonlyMap<string, ColumnSummary>,
+  targets: TargetKind,
+): string | null {
+  if (!("stratify" in rule) || !rule.stratify) return null;
+  if (typeof target !== "string") return "needs a target of classes, and the target is a list of numbers";
+  const column = byName.get(target);
+  if (column === undefined) return null;
+  const { name, classes, type } = column;
+  if (isArray(column)) return `needs one class a row, and ${quoted(name)} has an array in each`;
   if (classes === null) return `needs a target of classes, and ${quoted(name)} has ${TOO_MANY}`;
   const isNumber = type === "numeric" && !classes.every((value) => Number.isInteger(Number(value)));
   if (targets !== "value" && !isNumber) return null;

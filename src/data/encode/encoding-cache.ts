@@ -2,6 +2,7 @@
  * Encodes datasets for training, in helper threads, and shares them within the process. Jobs that
  * encode a dataset in the same way train on the same buffers.
  */
+import type { ElementType } from "../../engine/member/shape.ts";
 import { dataBytes, type TargetKind, type TrainingData } from "../../engine/training.ts";
 import type { BatchOrderInput, BatchPage } from "./batch-order.ts";
 import type { Measured } from "./encode.ts";
@@ -19,9 +20,10 @@ export function measure(
   columnsPath: string,
   data: DataSpec,
   targets: TargetKind,
+  takes: ElementType = "float32",
   caller = thisProcess,
 ): Promise<Measured> {
-  return runInHelper("measureFile", { path: columnsPath, data: relevantPart(data), targets }, caller);
+  return runInHelper("measureFile", { path: columnsPath, data: relevantPart(data), targets, takes }, caller);
 }
 
 /** The rows of the batches of an epoch. */
@@ -35,8 +37,13 @@ export function batchesOf(
 }
 
 /** The file's path stands for its content, because it contains its hash. */
-export function encode(columnsPath: string, data: DataSpec, targets: TargetKind): Promise<Encoded> {
-  const input = { path: columnsPath, data: relevantPart(data), targets };
+export function encode(
+  columnsPath: string,
+  data: DataSpec,
+  targets: TargetKind,
+  takes: ElementType = "float32",
+): Promise<Encoded> {
+  const input = { path: columnsPath, data: relevantPart(data), targets, takes };
   return encodings.get(JSON.stringify(input), () => runInHelper("encodeFile", input, thisProcess));
 }
 
@@ -44,18 +51,20 @@ export function encode(columnsPath: string, data: DataSpec, targets: TargetKind)
  * Leaves out what does not influence the encoding, such as the dataset's id, which differs between
  * owners of the same bytes. Adds what the specs of earlier versions lack.
  */
-function relevantPart({ target, features, exclude, columns, validation, test, preprocess }: DataSpec): DataSpec {
+function relevantPart({ target, features, exclude, columns, shape, validation, test, preprocess }: DataSpec): DataSpec {
   return {
     target,
     features,
     exclude: exclude ?? [],
     columns: columns ?? {},
+    shape: shape ?? null,
     validation,
     test: test ?? null,
     preprocess: {
       ...preprocess,
       missing_target: preprocess.missing_target ?? "error",
       missing_indicator: preprocess.missing_indicator ?? false,
+      tensor: preprocess.tensor ?? "auto",
     },
   };
 }

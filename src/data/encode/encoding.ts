@@ -4,18 +4,23 @@
  */
 
 import type { TargetFacts } from "../../engine/metrics/metric.ts";
+import type { ElementType, Shape } from "../../engine/member/shape.ts";
+import type { NamedValue } from "../../engine/plan/graph.ts";
 import type { TrainingData } from "../../engine/training.ts";
 import type { DeclaredType } from "../reading.ts";
 
 /** The `data` of a spec as far as it concerns the encoding, in the words of the wire. */
 export interface DataSpec {
-  readonly target: string;
+  /** The column to predict, or several columns of numbers. */
+  readonly target: string | readonly string[];
   /** Null: the default (features.ts). */
   readonly features: readonly string[] | null;
   /** Columns that are not default features. */
   readonly exclude: readonly string[];
   /** Columns that are taken as another type than they are recorded as (view.ts). */
   readonly columns: Readonly<Record<string, DeclaredType>>;
+  /** The shape that the features have for one row; null: as they are. */
+  readonly shape: Shape | null;
   readonly validation: SplitRule | null;
   readonly test: SplitRule | null;
   readonly preprocess: Preprocess;
@@ -27,6 +32,7 @@ export interface Preprocess {
   readonly missing: "error" | "mean" | "median" | "most_frequent" | "drop_row";
   readonly missing_target: "error" | "drop_row";
   readonly missing_indicator: boolean;
+  readonly tensor: "auto" | TensorScale;
   readonly target: "auto" | "standardize" | "none";
 }
 
@@ -87,7 +93,22 @@ export interface IndicatorEncoder {
   readonly type: "missing_indicator";
 }
 
-export type Encoder = NumericEncoder | DateEncoder | CategoricalEncoder | IndicatorEncoder;
+export type TensorScale = "standardize" | "unit" | "none";
+
+/**
+ * An array is the input by itself. Standardised: (x − mean) / std, with those of x's index in the
+ * first dimension of the input. Unit: x / max. Others are null.
+ */
+export interface TensorEncoder {
+  readonly column: string;
+  readonly type: "tensor";
+  readonly scale: TensorScale;
+  readonly mean: readonly number[] | null;
+  readonly std: readonly number[] | null;
+  readonly max: number | null;
+}
+
+export type Encoder = NumericEncoder | DateEncoder | CategoricalEncoder | IndicatorEncoder | TensorEncoder;
 
 /**
  * All that is needed to encode new rows like the training rows, and to read predictions. It is
@@ -96,14 +117,19 @@ export type Encoder = NumericEncoder | DateEncoder | CategoricalEncoder | Indica
 export interface Encoding {
   /** In the order of the model's inputs. */
   readonly inputs: readonly Encoder[];
+  /** What the model takes for one row. */
+  readonly input: { readonly shape: Shape; readonly type: ElementType };
   readonly target: {
-    readonly column: string;
+    readonly column: DataSpec["target"];
     readonly task: "classification" | "regression";
     /** For a target that is a class: the classes in the order of the model's outputs. */
     readonly classes: readonly string[] | null;
-    /** For a target that is a value: prediction × std + mean is in the data's units. */
-    readonly mean: number | null;
-    readonly std: number | null;
+    /**
+     * For a target that is a value: prediction × std + mean is in the data's units. Several columns
+     * have each its own.
+     */
+    readonly mean: number | readonly number[] | null;
+    readonly std: number | readonly number[] | null;
   };
 }
 
@@ -118,8 +144,10 @@ export interface DataSizes {
   readonly train: number;
   readonly valid: number;
   readonly test: number;
-  /** Inputs of the model. */
+  /** Numbers of a row that the model takes. */
   readonly width: number;
+  readonly input: NamedValue;
+  readonly targetShape: Shape;
   /** For a target that is a class: the classes that no training row has. */
   readonly untrained: readonly string[];
   /** The features of which no training row has a value. */

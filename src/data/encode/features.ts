@@ -3,10 +3,12 @@
  *
  * A spec may list them. The default is all columns except those that another part of the spec uses,
  * those that were left out on purpose, and those whose values are nearly all different. The last
- * kind names the rows of this table, and says nothing about new rows. In tables that were recorded
+ * kind names the rows of this table, and says nothing about new rows. Where there are arrays, they
+ * are the default, without the columns of single numbers; an array that is the only column and the
+ * target is its own feature, as an autoencoder has it. In tables that were recorded
  * before this rule no column is marked as such, so their jobs keep their inputs.
  */
-import type { ColumnSummary, DatasetContent } from "../dataset.ts";
+import type { ColumnSummary, DatasetContent, TensorColumn } from "../dataset.ts";
 import type { DataSpec, SplitRule } from "./encoding.ts";
 import type { DeclaredType, Reading } from "../reading.ts";
 
@@ -26,12 +28,26 @@ export type LeftOut = "used" | "excluded" | "ignore" | "text" | "all_different";
 export function featuresOf(table: TableSummary, data: DataSpec): readonly string[] {
   if (data.features !== null) return data.features;
   const whyNot = leavingOut(table, data);
-  return table.columns.filter((column) => whyNot(column) === null).map(({ name }) => name);
+  const free = table.columns.filter((column) => whyNot(column) === null);
+  const arrays = (columns: readonly ColumnSummary[]) => columns.filter(isArray);
+  const targets = new Set(targetColumns(data));
+  const own = free.length > 0 ? [] : arrays(table.columns).filter(({ name }) => targets.has(name));
+  return (arrays(free).length > 0 ? arrays(free) : [...free, ...own]).map(({ name }) => name);
+}
+
+/** Whether a column has an array in each row. Those of one number were made numeric. */
+export function isArray(column: ColumnSummary): column is TensorColumn {
+  return column.type === "tensor";
+}
+
+/** The columns to predict. */
+export function targetColumns({ target }: Pick<DataSpec, "target">): readonly string[] {
+  return typeof target === "string" ? [target] : target;
 }
 
 /** Returns a function that says why a column is not a default feature, or null if it is one. */
 export function leavingOut(table: TableSummary, data: DataSpec): (column: ColumnSummary) => LeftOut | null {
-  const used = new Set([data.target, ...ruleColumns(data.validation), ...ruleColumns(data.test)]);
+  const used = new Set([...targetColumns(data), ...ruleColumns(data.validation), ...ruleColumns(data.test)]);
   const excluded = new Set(data.exclude);
   return (column) => {
     if (used.has(column.name)) return "used";

@@ -12,7 +12,7 @@
 import { PURPOSE, shuffle } from "../../engine/kernels/random.ts";
 import { missingTest } from "../columns/column.ts";
 import type { DataSpec, SplitRule } from "./encoding.ts";
-import { featuresOf } from "./features.ts";
+import { featuresOf, targetColumns } from "./features.ts";
 import type { ViewedFile } from "./viewed-file.ts";
 
 export interface Split {
@@ -67,7 +67,7 @@ async function chosen(file: ViewedFile, data: DataSpec, rule: SplitRule, rows: I
   if ("column" in rule) return marked(await file.numbers(file.index(rule.column)), rows);
   if ("group" in rule) return drawGroups(await file.values(file.index(rule.group)), rows, rule);
   const drawn = rule.stratify
-    ? drawStratified(await file.values(file.index(data.target)), rows, rule)
+    ? drawStratified(await file.values(file.index(targetColumns(data)[0])), rows, rule)
     : drawRows(rows.length, rule.fraction, rule.seed);
   return drawn.map((at) => rows[at]);
 }
@@ -158,10 +158,11 @@ function drawGroups(
 async function drop(file: ViewedFile, data: DataSpec, sides: Uint8Array): Promise<void> {
   const { missing, missing_target: missingTarget } = data.preprocess;
   const dropsAny = missing === "drop_row";
-  const names = dropsAny || missingTarget === "drop_row" ? [data.target] : [];
+  const names = dropsAny || missingTarget === "drop_row" ? [...targetColumns(data)] : [];
   if (dropsAny) for (const name of featuresOf(file.content, data)) names.push(name);
   for (const name of names) {
     const index = file.index(name);
+    // An array misses nothing.
     if (file.content.columns[index].missing === 0) continue;
     const values = await file.values(index);
     const isMissing = missingTest(values);

@@ -4,32 +4,49 @@ import type { NumericEncoder, Preprocess } from "./encoding.ts";
 
 export type Statistics = Pick<NumericEncoder, "mean" | "std" | "min" | "max">;
 
+/** The part of each row that is looked at: `begin` to `end` of `width` values. */
+interface Span {
+  readonly width: number;
+  readonly begin: number;
+  readonly end: number;
+}
+
+const ONE_A_ROW: Span = { width: 1, begin: 0, end: 1 };
+
 /**
  * Statistics of the values in the given rows, without missing ones. If all values are equal, the
  * deviation is given as 1 and the mean is that value. Both would have rounding errors if they were
  * computed, and the quotient of two rounding errors can be any number. Without any value all the
  * others are 0.
  */
-export function statisticsOf(values: Float64Array, rows: Int32Array): Statistics {
+export function statisticsOf(
+  values: ArrayLike<number>,
+  rows: Int32Array,
+  { width, begin, end }: Span = ONE_A_ROW,
+): Statistics {
   let count = 0;
   let sum = 0;
   let min = Infinity;
   let max = -Infinity;
   for (const row of rows) {
-    const value = values[row];
-    if (Number.isNaN(value)) continue;
-    count++;
-    sum += value;
-    if (value < min) min = value;
-    if (value > max) max = value;
+    for (let at = row * width + begin; at < row * width + end; at++) {
+      const value = values[at];
+      if (Number.isNaN(value)) continue;
+      count++;
+      sum += value;
+      if (value < min) min = value;
+      if (value > max) max = value;
+    }
   }
   if (count === 0) return { mean: 0, std: 1, min: 0, max: 0 };
   if (min === max) return { mean: min, std: 1, min, max };
   const mean = sum / count;
   let squares = 0;
   for (const row of rows) {
-    const deviation = values[row] - mean;
-    if (!Number.isNaN(deviation)) squares += deviation * deviation;
+    for (let at = row * width + begin; at < row * width + end; at++) {
+      const deviation = values[at] - mean;
+      if (!Number.isNaN(deviation)) squares += deviation * deviation;
+    }
   }
   return { mean, std: Math.sqrt(squares / count) || 1, min, max };
 }

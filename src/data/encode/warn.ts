@@ -8,7 +8,7 @@ import { MissingCells } from "../columns/cell-word.ts";
 import { quoted, quotedFirst, reasonText } from "./check.ts";
 import type { ColumnSummary } from "../dataset.ts";
 import type { DataSizes, DataSpec } from "./encoding.ts";
-import { featuresOf, leavingOut, type TableSummary } from "./features.ts";
+import { featuresOf, leavingOut, targetColumns, type TableSummary } from "./features.ts";
 
 /** The codes, and what each means. */
 export const dataWarningCodes = {
@@ -31,7 +31,7 @@ export interface DataWarning {
 
 /** @param table with the types that the spec declares */
 export function dataWarnings(table: TableSummary, data: DataSpec, sizes: DataSizes): DataWarning[] {
-  const used = new Set([data.target, ...featuresOf(table, data)]);
+  const used = new Set([...targetColumns(data), ...featuresOf(table, data)]);
   const columns = table.columns.filter(({ name }) => used.has(name));
   return [
     ...headerWarning(table),
@@ -79,8 +79,8 @@ function missingWarning(column: ColumnSummary, { reading }: TableSummary, { targ
   return [{ pointer: pointerTo(name, target), code: "missing_as_class", message }];
 }
 
-function pointerTo(name: string, target: string): string {
-  return name === target ? "/data/target" : "/data/features";
+function pointerTo(name: string, target: DataSpec["target"]): string {
+  return targetColumns({ target }).includes(name) ? "/data/target" : "/data/features";
 }
 
 function leftOutWarnings(table: TableSummary, data: DataSpec): DataWarning[] {
@@ -115,13 +115,13 @@ function untrainedWarnings({ untrained }: DataSizes, { target, validation, test 
   const rule = validation === null ? "/data/test" : "/data/validation";
   const pointer = validation === null && test === null ? "/data/preprocess/missing" : rule;
   const which = untrained.length === 1 ? "the class" : "the classes";
-  const message = `leaves ${which} ${quotedFirst(untrained)} of ${quoted(target)} without a row to train on`;
+  const message = `leaves ${which} ${quotedFirst(untrained)} of ${quotedFirst(targetColumns({ target }))} without a row to train on`;
   return [{ pointer, code: "untrained_class", message }];
 }
 
 /** For classes another warning says this: all but one have no row. */
 function constantWarnings({ untrained, trained }: DataSizes, { target }: DataSpec): DataWarning[] {
   if (trained === null || trained.vary || untrained.length > 0) return [];
-  const message = `names ${quoted(target)}, which is the same in all rows that train: there is nothing to learn`;
+  const message = `names ${quotedFirst(targetColumns({ target }))}, which is the same in all rows that train: there is nothing to learn`;
   return [{ pointer: "/data/target", code: "constant_target", message }];
 }

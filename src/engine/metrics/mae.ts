@@ -1,13 +1,13 @@
 import { defineMetric } from "./metric.ts";
+import { columnMeans, mean } from "./rows.ts";
 
 export const mae = defineMetric({
   type: "mae",
   better: "min",
   of: "value",
-  meaning: "mean absolute error in the data's units",
+  meaning: "mean absolute error in the data's units, over all targets of a row",
   compute(rows) {
-    const [targets, predictions] = [rows.of("target"), rows.of("prediction")];
-    const sum = targets.reduce((total, target, row) => total + Math.abs(target - predictions[row]), 0);
-    return (sum / targets.length) * rows.std;
+    const errors = columnMeans(rows, (target, prediction) => Math.abs(target - prediction));
+    return mean(errors.map((error, column) => error * rows.std(column)));
   },
 });

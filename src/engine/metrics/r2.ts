@@ -1,19 +1,41 @@
 import { defineMetric } from "./metric.ts";
-import { squaredError } from "./rows.ts";
+import type { EvaluatedRows } from "./rows.ts";
 
 export const r2 = defineMetric({
   type: "r2",
   better: "max",
   of: "value",
   meaning:
-    "share of the target's variance that is explained; of a target that does not vary 1 if every row is right, else 0",
+    "share of the target's variance that is explained, of several targets the share of their variances together in the data's units; of a target that does not vary 1 if every row is right, else 0",
   whyUndefined: ({ targets }) => (targets && !targets.vary ? "all rows that validate have the same target" : null),
   compute(rows) {
-    const targets = rows.of("target");
-    const mean = targets.reduce((sum, target) => sum + target, 0) / targets.length;
-    const total = targets.reduce((sum, target) => sum + (target - mean) * (target - mean), 0);
-    const residual = squaredError(rows);
+    let total = 0;
+    let residual = 0;
+    for (let column = 0; column < rows.columns; column++) {
+      // In the units of the first column, so that a single column keeps its bits.
+      const ratio = rows.std(column) / rows.std(0);
+      const unit = ratio * ratio;
+      const sums = sumsOf(rows, column);
+      total += unit * sums.total;
+      residual += unit * sums.residual;
+    }
     // Without variance the residual is zero or everything; NaN stays NaN.
     return 1 - (total === 0 ? Math.sign(residual) : residual / total);
   },
 });
+
+/** Of a column: the squared deviations of the targets from their mean, and the squared errors. */
+function sumsOf(rows: EvaluatedRows, column: number): { total: number; residual: number } {
+  const [targets, predictions] = [rows.of("target"), rows.of("prediction")];
+  const { columns } = rows;
+  let sum = 0;
+  for (let i = column; i < targets.length; i += columns) sum += targets[i];
+  const mean = sum / (targets.length / columns);
+  let total = 0;
+  let residual = 0;
+  for (let i = column; i < targets.length; i += columns) {
+    total += (targets[i] - mean) * (targets[i] - mean);
+    residual += (targets[i] - predictions[i]) * (targets[i] - predictions[i]);
+  }
+  return { total, residual };
+}

@@ -1,10 +1,14 @@
 import { defineMetric } from "./metric.ts";
-import { squaredError } from "./rows.ts";
+import { columnMeans, mean } from "./rows.ts";
 
 export const rmse = defineMetric({
   type: "rmse",
   better: "min",
   of: "value",
-  meaning: "root of the mean squared error in the data's units",
-  compute: (rows) => Math.sqrt(squaredError(rows) / rows.of("target").length) * rows.std,
+  meaning: "root of the mean squared error in the data's units, over all targets of a row",
+  compute(rows) {
+    const squares = columnMeans(rows, (target, prediction) => (target - prediction) * (target - prediction));
+    const errors = squares.map((square, column) => Math.sqrt(square) * rows.std(column));
+    return errors.length === 1 ? errors[0] : Math.sqrt(mean(errors.map((error) => error * error)));
+  },
 });

@@ -4,11 +4,13 @@ export type Recorded = "loss" | "divisor" | "target" | "prediction" | "log_loss"
 export interface EvaluatedData {
   /** The number of classes; null if the target is a value. */
   readonly classes: number | null;
-  /** What turns errors of a value into the data's units. */
-  readonly std: number;
+  /** Of values: how many a row has. They are recorded one after the other. */
+  readonly columns: number;
+  /** What turns errors of a value into the data's units: for each column, or one for all. */
+  readonly std: readonly number[];
   /** For each row as many as `scoresPerRow` says; empty if none are recorded. */
   readonly scores: Float32Array;
-  /** One number of each row. The prediction of a class is its index. */
+  /** One number of each target. The prediction of a class is its index. */
   read(what: Recorded): Float64Array;
   /** e to the power of x, the same on every host. */
   exp(x: number): number;
@@ -29,7 +31,7 @@ export interface ClassCounts {
  */
 export class EvaluatedRows {
   readonly classes: number | null;
-  readonly std: number;
+  readonly columns: number;
   readonly scores: Float32Array;
   readonly exp: (x: number) => number;
   readonly #data: EvaluatedData;
@@ -39,7 +41,7 @@ export class EvaluatedRows {
   constructor(data: EvaluatedData) {
     this.#data = data;
     this.classes = data.classes;
-    this.std = data.std;
+    this.columns = data.columns;
     this.scores = data.scores;
     this.exp = (x) => data.exp(x);
   }
@@ -48,6 +50,12 @@ export class EvaluatedRows {
     const known = this.#read.get(what) ?? this.#data.read(what);
     this.#read.set(what, known);
     return known;
+  }
+
+  /** What turns errors in a column into the data's units. */
+  std(column: number): number {
+    const { std } = this.#data;
+    return std.length === 1 ? std[0] : std[column];
   }
 
   /** Null if a target is a probability between 0 and 1, which is no class. */
@@ -97,13 +105,15 @@ export function meanLogLoss(rows: EvaluatedRows): number {
   return losses.reduce((sum, value) => sum + value, 0) / losses.length;
 }
 
-/** The sum of the squared errors. */
-export function squaredError(rows: EvaluatedRows): number {
+/** What `value` says of each column of values: the mean of its terms over the rows. */
+export function columnMeans(rows: EvaluatedRows, value: (target: number, prediction: number) => number): Float64Array {
   const [targets, predictions] = [rows.of("target"), rows.of("prediction")];
-  let sum = 0;
-  for (let row = 0; row < targets.length; row++) {
-    const error = targets[row] - predictions[row];
-    sum += error * error;
-  }
-  return sum;
+  const { columns } = rows;
+  const means = new Float64Array(columns);
+  for (let i = 0; i < targets.length; i++) means[i % columns] += value(targets[i], predictions[i]);
+  return means.map((sum) => sum / (targets.length / columns));
+}
+
+export function mean(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

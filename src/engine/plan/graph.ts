@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { LayerFault, type LayerShape, type LayerType, type Part, type Value } from "../layers/layer.ts";
 import { layers } from "../layers/registry.generated.ts";
+import type { ElementType } from "../member/shape.ts";
 import type { Member } from "../settings.ts";
 import { isContainer, listsOf } from "./containers.ts";
 import type { PlanFault } from "./faults.ts";
@@ -349,6 +350,15 @@ export function nameFaults(members: readonly Member[], pointer = "/model/layers"
     else if (twin !== undefined) fault(`"${name}" is layer ${twin}'s name too; names must differ`);
     return faults;
   });
+}
+
+/** The elements that the first of these layers takes, which the features have to be. */
+export function takenBy([first]: readonly Member[]): ElementType {
+  if (first === undefined) return "float32";
+  const [inner] = listsOf(first);
+  if (inner !== undefined) return takenBy(inner[1]);
+  const { takes = "float32" } = layers[first.type] ?? {};
+  return typeof takes === "string" ? takes : takes[0];
 }
 
 /** A layer's name: its own, or its index, as in nn.Sequential. */

@@ -148,7 +148,8 @@ export function metricsOf(
   const isBinary = targets === "probability";
   const evaluated = new EvaluatedRows({
     classes: targets === "value" ? null : isBinary ? 2 : plan.outputs,
-    std: data.target.std,
+    columns: targets === "value" ? plan.targetSize : 1,
+    std: [data.target.std].flat(),
     scores: kernels.f32.subarray(scores, scores + rows * plan.targetSize * plan.scoresPerTarget),
     read(what) {
       const values = column(records, RECORD.indexOf(what));

@@ -23,6 +23,7 @@ test("standardizes by the training rows' mean and population deviation", async (
   expect([...data.targets]).toEqual([0, 10, 20, 0, 30, 40].map((y) => Math.fround((y - 25) / Math.sqrt(125))));
   expect(data.target).toEqual({ classes: null, mean: 25, std: Math.sqrt(125) });
   expect(data.encoding).toEqual({
+    input: { shape: [2], type: "float32" },
     inputs: [
       { column: "x", type: "numeric", scale: "standardize", mean: 4, std: Math.sqrt(5), min: 1, max: 7, fill: null },
       { column: "c", type: "numeric", scale: "standardize", mean: 2, std: 1, min: 2, max: 2, fill: null },

@@ -19,7 +19,11 @@ function encodedOf(numbers: number): Encoded {
       testRows: none,
       target: { classes: null, mean: 0, std: 1 },
     },
-    encoding: { inputs: [], target: { column: "y", task: "regression", classes: null, mean: 0, std: 1 } },
+    encoding: {
+      inputs: [],
+      input: { shape: [1], type: "float32" as const },
+      target: { column: "y", task: "regression" as const, classes: null, mean: 0, std: 1 },
+    },
   };
 }
 

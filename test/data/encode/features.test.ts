@@ -30,7 +30,18 @@ const tableOf = (columns: TableColumn[], types: Reading["columns"] = {}): TableS
 });
 const faultsOf = (table: TableSummary, data: DataSpec) =>
   checkData(table, data, "value").map(({ pointer, message }) => `${pointer} ${message}`);
-const sizes = { train: 24, valid: 6, test: 0, width: 1, untrained: [], empty: [], trained: null, validated: null };
+const sizes = {
+  train: 24,
+  valid: 6,
+  test: 0,
+  width: 1,
+  input: { name: "features", shape: [1], type: "float32" },
+  targetShape: [],
+  untrained: [],
+  empty: [],
+  trained: null,
+  validated: null,
+} as const;
 
 test("default features leave out columns that are used elsewhere, declared ignore or text, excluded, or all different", () => {
   const names = ["x", "y", "v", "t", "g", "ignored", "text", "excluded", "z"];

@@ -21,7 +21,10 @@ function metrics(classes: number, rows: readonly Row[]): Record<string, number> 
   };
   const scores = Float32Array.from(rows.flatMap((row) => row.scores ?? []));
   const read = (what: keyof typeof columns) => Float64Array.from(columns[what]);
-  const found = computeMetrics(new EvaluatedRows({ classes, std: 1, scores, read, exp: Math.exp }), "valid");
+  const found = computeMetrics(
+    new EvaluatedRows({ classes, columns: 1, std: [1], scores, read, exp: Math.exp }),
+    "valid",
+  );
   return Object.fromEntries(Object.entries(found).map(([name, value]) => [name.slice("valid_".length), value]));
 }
 
@@ -165,4 +168,35 @@ describe("accuracy among five", () => {
     expect(why(6, false)).toContain("scores");
     expect(why(6, true)).toBeNull();
   });
+});
+
+/** The metrics of rows of values; `std` of each column, or of all. */
+function valueMetrics(targets: number[][], predictions: number[][], std: number[]): Record<string, number> {
+  const flat = { target: targets.flat(), prediction: predictions.flat() };
+  const read = (what: string) => Float64Array.from(flat[what as "target"] ?? targets.flat().fill(1));
+  const data = { classes: null, columns: targets[0].length, std, scores: new Float32Array(), read, exp: Math.exp };
+  return computeMetrics(new EvaluatedRows(data), "valid");
+}
+
+test("metrics of several columns are those of all their errors, in the data's units", () => {
+  // As scikit-learn has them for y × std; R² with multioutput="variance_weighted".
+  const [targets, predictions] = [
+    [
+      [0, 1],
+      [1, 2],
+      [2, 6],
+    ],
+    [
+      [0, 2],
+      [2, 2],
+      [1, 4],
+    ],
+  ];
+  const own = valueMetrics(targets, predictions, [1, 10]);
+  expect(own.valid_mae).toBeCloseTo((0 + 10 + 1 + 0 + 1 + 20) / 6, 12);
+  expect(own.valid_rmse).toBeCloseTo(Math.sqrt((100 + 1 + 1 + 400) / 6), 12);
+  expect(own.valid_r2).toBeCloseTo(1 - (2 + 500) / (2 + 1400), 12);
+  const shared = valueMetrics(targets, predictions, [10]);
+  expect(shared.valid_mae).toBeCloseTo((0 + 10 + 10 + 0 + 10 + 20) / 6, 12);
+  expect(shared.valid_r2).toBeCloseTo(1 - (2 + 5) / (2 + 14), 12);
 });
