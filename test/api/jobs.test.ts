@@ -63,6 +63,11 @@ describe("create", () => {
     expect(status).toBe(200);
     expect(body).toMatchObject({ valid: true, parameters: 6 * 8 + 8 + 8 * 2 + 2, total_steps: 12 });
     expect(body.memory_bytes).toBeGreaterThan(body.state_bytes);
+    const { weights, gradients, optimizer_state: state } = body.memory as Record<string, number>;
+    // Four tensors of whole cache lines; two moments of each.
+    expect([weights, gradients, state]).toEqual([6 * 64, 6 * 64, 12 * 64]);
+    const bytes = Object.values(body.memory as Record<string, number>);
+    expect(bytes.reduce((sum, one) => sum + one)).toBe(body.memory_bytes);
     expect(body.state_bytes).toBeGreaterThan(3 * 4 * body.parameters);
     expect((await service.call("GET", "/v1/jobs?limit=100")).body.data.length).toBe(before);
 

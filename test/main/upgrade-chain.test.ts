@@ -17,7 +17,7 @@ test("all answers of an old job stay the same", async () => {
   await upgraded.expectSameAnswers(Object.keys(upgraded.expected.jobs));
 });
 
-/** As if these options had come after the version: they change numbers, and their defaults count. */
+/** As if these options had come after the version. They change numbers. */
 async function withoutSomeOptions(): Promise<void> {
   const redis = new Redis(upgraded.redis);
   for (const { owner, id } of Object.values(upgraded.expected.jobs)) {

@@ -36,11 +36,11 @@ export class LayerRun {
     const graph = buildGraph(layers, inputs, 1, faults);
     if (graph === null) throw new PlanError(faults);
     const map = new MemoryMap();
-    const control = map.take("control", CONTROL_BYTES);
+    const control = map.take("other", "control", CONTROL_BYTES);
     const shaped = parametersOf(graph, [], faults);
     if (faults.length > 0) throw new PlanError(faults);
     this.parameters = shaped.map((parameter) => {
-      const take = (what: string) => map.take(what, parameter.length * 4);
+      const take = (what: string) => map.take("weights", what, parameter.length * 4);
       const weight = take("weight");
       const uses = parameter.uses.map((use) => ({ ...use, gradient: take("gradient") }));
       const { gradient } = uses[0];
@@ -57,16 +57,16 @@ export class LayerRun {
       };
     });
     this.buffers = buffersOf(graph).map((buffer) => {
-      return { ...buffer, address: map.take("buffer", bufferBytes(buffer)), best: 0 };
+      return { ...buffer, address: map.take("weights", "buffer", bufferBytes(buffer)), best: 0 };
     });
     const nodes = placeNodes(map, { graph, parameters: shaped }, this.buffers);
     const learning = new Set(shaped.flatMap(({ uses }) => uses.map(({ node }) => node)));
     const scratchBytes = nodes.reduce((most, { shape }) => Math.max(most, shape.scratch ?? 0), 1 << 16);
-    const scratch = map.take("scratch", scratchBytes);
+    const scratch = map.take("other", "scratch", scratchBytes);
     this.graph = graph;
     this.#samples = samples;
     this.#pass = planPass(graph, { rows: samples, threads: 1, learning, derivesInputs: true });
-    this.#activations = map.take("activations", passBytes(this.#pass, 1));
+    this.#activations = map.take("activations", "activations", passBytes(this.#pass, 1));
     this.kernels = instantiateKernels(module, createMemory(map.end));
     const words = new Int32Array(this.kernels.memory.buffer, control);
     const { parameters, buffers } = this;

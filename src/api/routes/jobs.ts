@@ -115,12 +115,13 @@ export const jobs: Routes = async (app, services) => {
   );
 };
 
-function validated({ spec, parameterCount, memoryBytes, stateBytes, totalSteps, warnings }: Resolved) {
+function validated({ spec, parameterCount, memoryBytes, memory, stateBytes, totalSteps, warnings }: Resolved) {
   return {
     valid: true as const,
     spec,
     parameters: parameterCount,
     memory_bytes: memoryBytes,
+    memory,
     state_bytes: stateBytes,
     total_steps: totalSteps,
     warnings: [...warnings],

@@ -21,6 +21,7 @@ import { spanNotes, spanOf, withoutSpan, withSpan } from "../../engine/schedules
 import { scheduleType } from "../../engine/schedules/learning-rate.ts";
 import { losses } from "../../engine/losses/registry.generated.ts";
 import { targetsOf } from "../../engine/losses/targets.ts";
+import type { Component } from "../../engine/plan/memory.ts";
 import { planModel, type Plan } from "../../engine/plan/model.ts";
 import { PlanError } from "../../engine/plan/faults.ts";
 import { takenBy } from "../../engine/plan/graph.ts";
@@ -59,6 +60,8 @@ export interface Resolved {
   readonly arithmeticVersion: number;
   readonly parameterCount: number;
   readonly memoryBytes: number;
+  /** What the bytes are for. */
+  readonly memory: Readonly<Record<Component, number>>;
   readonly stateBytes: number;
   readonly sizes: Sizes;
   readonly totalSteps: number;
@@ -124,6 +127,7 @@ async function planJob(
     arithmeticVersion: ARITHMETIC_VERSION,
     parameterCount: plan.parameterCount,
     memoryBytes: plan.memoryBytes + bytesOf(table),
+    memory: { ...plan.memory, data: plan.memory.data + bytesOf(table) },
     stateBytes: plan.stateBytes,
     sizes: sizesOf(spec, plan, table),
     totalSteps: totalSteps(value, table),

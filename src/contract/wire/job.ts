@@ -1,5 +1,6 @@
 /** Jobs: their progress, their results, and why they failed. */
 import { z } from "zod";
+import { components, type Component } from "../../engine/plan/memory.ts";
 import type { EventType } from "../schema/event-type.ts";
 import { Spec } from "../schema/spec.ts";
 import { MAX_WARNINGS, Warning } from "../resolve/warnings.ts";
@@ -131,12 +132,17 @@ export const JobSummary = Job.omit({ spec: true, warnings: true }).meta({
 });
 export type JobSummary = z.infer<typeof JobSummary>;
 
+const byComponent = Object.fromEntries(
+  Object.entries(components).map(([component, meaning]) => [component, Count.describe(meaning)]),
+) as Record<Component, typeof Count>;
+
 export const ValidatedSpec = z
   .object({
     valid: z.literal(true),
     spec: Spec.describe("The spec with every default filled in."),
     parameters: Count.describe("Number of values that the model learns."),
     memory_bytes: Count.describe("Bytes of memory that the job would take while it runs."),
+    memory: z.object(byComponent).describe("The bytes of memory by what they are for. They add up to `memory_bytes`."),
     state_bytes: Count.describe("Bytes that a checkpoint of it would take, within a few per cent."),
     total_steps: Count,
     warnings: Warnings,

@@ -6,10 +6,10 @@ import { MIN_SCRATCH_BYTES, type Value } from "../layers/layer.ts";
 import { layers } from "../layers/registry.generated.ts";
 import { CONTROL_BYTES, LOG_BYTES } from "../crew/control.ts";
 import { passBytes, planPass, type PassPlan } from "./buffers.ts";
-import { PlanError, type PlanFault } from "./faults.ts";
+import { PlanError } from "./faults.ts";
 import { layerStream, type Node } from "./graph.ts";
 import { learningGroups, type LearningGroup } from "./groups.ts";
-import { LINE, MAX_MEMORY_BYTES, MemoryMap, type Region } from "./memory.ts";
+import { LINE, MAX_MEMORY_BYTES, MemoryMap, tooLarge, type Component, type Region } from "./memory.ts";
 import { size, type Shape } from "../member/shape.ts";
 import {
   shapeModel,
@@ -117,6 +117,8 @@ export interface Plan {
   readonly addresses: Addresses;
   readonly regions: readonly Region[];
   readonly memoryBytes: number;
+  /** What the bytes are for. */
+  readonly memory: Readonly<Record<Component, number>>;
   /** Bytes of a checkpoint, within a few per cent. */
   readonly stateBytes: number;
 }
@@ -179,11 +181,11 @@ export function planModel(input: PlanInput): Plan {
   const model = shapeModel(input);
   const { graph, loss, optimizer, prediction } = model;
   const map = new MemoryMap();
-  const control = map.take("control", CONTROL_BYTES);
-  const log = map.take("log", LOG_BYTES);
+  const control = map.take("other", "control", CONTROL_BYTES);
+  const log = map.take("other", "log", LOG_BYTES);
   const targetSize = size(input.target.shape);
   const scratchBytes = Math.max(scratchOf(model), roundUp(targetSize * 4, LINE));
-  const scratch = map.take("scratch", scratchBytes * input.threads);
+  const scratch = map.take("other", "scratch", scratchBytes * input.threads);
   const state = map.end;
   const kept = placeState(map, model, input);
   const stateBytes = map.end - state;
@@ -192,7 +194,7 @@ export function planModel(input: PlanInput): Plan {
   const blocks = sum(learning, blocksOf);
   const nodes = placeNodes(map, model, kept.buffers);
   const passes = planPasses(model, learning, input);
-  const activations = map.take("activations", passes.bytes);
+  const activations = map.take("activations", "activations", passes.bytes);
   const outputs = loss.elementwise ? size(prediction) : prediction[prediction.length - 1];
   const termsPerSample = loss.terms(prediction);
   const rows = Math.max(passes.training.rows, passes.evaluation.rows) * input.threads;
@@ -207,18 +209,23 @@ export function planModel(input: PlanInput): Plan {
     state,
     stateBytes,
     weightBytes,
-    snapshot: map.take("snapshot", stateBytes),
-    order: map.take("order", input.trainRows * 4),
-    targets: map.take("targets", rows * targetSize * 4),
-    terms: map.take("terms", rows * termsPerSample * 4),
-    lossConstants: map.take("loss constants", outputs * 8),
-    logLossConstants: map.take("log loss constants", outputs * 8),
-    sums: map.take("sums", blocks * SUM_STRIDE * 8),
-    evaluation: map.take("evaluation", recorded * EVALUATION_DOUBLES * 8),
-    scores: map.take("scores", recorded * scores * 4),
-    accumulated: map.take("accumulated gradients", batchesPerStep(input.training ?? {}) > 1 ? weightBytes : 0),
-    previous: map.take("previous weights", input.observed ? weightBytes : 0),
+    snapshot: map.take("checkpoint_copy", "snapshot", stateBytes),
+    order: map.take("data", "order", input.trainRows * 4),
+    targets: map.take("data", "targets", rows * targetSize * 4),
+    terms: map.take("other", "terms", rows * termsPerSample * 4),
+    lossConstants: map.take("other", "loss constants", outputs * 8),
+    logLossConstants: map.take("other", "log loss constants", outputs * 8),
+    sums: map.take("other", "sums", blocks * SUM_STRIDE * 8),
+    evaluation: map.take("evaluation", "evaluation", recorded * EVALUATION_DOUBLES * 8),
+    scores: map.take("evaluation", "scores", recorded * scores * 4),
+    accumulated: map.take(
+      "gradients",
+      "accumulated gradients",
+      batchesPerStep(input.training ?? {}) > 1 ? weightBytes : 0,
+    ),
+    previous: map.take("other", "previous weights", input.observed ? weightBytes : 0),
     observation: map.take(
+      "other",
       "observation",
       input.observed ? (blocks * OBSERVED_DOUBLES + nodes.length * input.threads) * 8 : 0,
     ),
@@ -249,6 +256,7 @@ export function planModel(input: PlanInput): Plan {
     addresses,
     regions: map.regions,
     memoryBytes: map.end,
+    memory: map.components,
     stateBytes: stateBytes + (sum(parameters, stateTensors) + 2 * kept.buffers.length) * TENSOR_HEADER_BYTES + 4096,
   };
 }
@@ -295,17 +303,9 @@ export function placeNodes(
       parameters.findIndex(({ uses }) => uses.some((use) => use.node === i && use.index === index)),
     ),
     buffers: buffers.filter((buffer) => buffer.node === i).map(({ address }) => address),
-    mixed: node.shape.mixes ? map.take(`mixed ${node.path}`, node.shape.mixes.floats * 4) : 0,
+    mixed: node.shape.mixes ? map.take("activations", `mixed ${node.path}`, node.shape.mixes.floats * 4) : 0,
     stream: layerStream(node),
   }));
-}
-
-function tooLarge(bytes: number): PlanFault {
-  const gib = (bytes / 2 ** 30).toFixed(1);
-  return {
-    pointer: "/model",
-    message: `needs ${gib} GiB of memory; a job has less than 4 GiB: make the model or the batch smaller`,
-  };
 }
 
 const roundUp = (bytes: number, unit: number): number => Math.ceil(bytes / unit) * unit;
@@ -318,12 +318,12 @@ function placeState(
   { parameters, buffers, optimizer }: ShapedModel,
   { training, keepBest }: PlanInput,
 ): { parameters: KeptParameter[]; buffers: PlannedBuffer[] } {
-  const take = (what: string, { name, length }: ShapedParameter) => map.take(`${what} ${name}`, length * 4);
+  const take = (what: string, { name, length }: ShapedParameter) => map.take("weights", `${what} ${name}`, length * 4);
   const weights = parameters.map((parameter) => take("weight", parameter));
   const states = parameters.map(({ name, shape, group }) =>
     (group === null ? [] : optimizer.state(shape)).map((tensor): PlannedState => {
       const own = { shape, ...tensor };
-      return { ...own, address: map.take(`${own.name} ${name}`, size(own.shape) * 4) };
+      return { ...own, address: map.take("optimizer_state", `${own.name} ${name}`, size(own.shape) * 4) };
     }),
   );
   const others = evaluatesOthers(optimizer.type, training);
@@ -340,7 +340,7 @@ function placeState(
       best: best[i],
     })),
     buffers: buffers.map((buffer) => {
-      const place = (what: string) => map.take(`${what} ${buffer.name}`, bufferBytes(buffer));
+      const place = (what: string) => map.take("weights", `${what} ${buffer.name}`, bufferBytes(buffer));
       return { ...buffer, address: place("buffer"), best: keepBest ? place("best") : 0 };
     }),
   };
@@ -369,7 +369,8 @@ function placeGradients(
     next += blocksOf(parameter);
   }
   return kept.map((parameter) => {
-    const take = (name: string) => (learns(parameter) ? map.take(`gradient ${name}`, parameter.length * 4) : 0);
+    const take = (name: string) =>
+      learns(parameter) ? map.take("gradients", `gradient ${name}`, parameter.length * 4) : 0;
     const uses = parameter.uses.map((use) => ({ ...use, gradient: take(use.name) }));
     const { gradient } = uses[0];
     const units = clip_grad_adaptive ? unitRows(parameter.shape) : 1;

@@ -60,6 +60,7 @@ describe("a plan", () => {
           end = address + bytes;
         }
         expect(end).toBeLessThanOrEqual(plan.memoryBytes);
+        expect(Object.values(plan.memory).reduce((sum, bytes) => sum + bytes)).toBe(plan.memoryBytes);
       }),
       { numRuns: 200 },
     );
