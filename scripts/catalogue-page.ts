@@ -11,7 +11,7 @@ const about = {
     "The state is kept in float32 for every parameter and is part of each checkpoint. The sizes are those with default options.",
   layers:
     "Every layer may also have a `name`, which its parameters are named after. Without it they are named after its index.",
-  losses: "A regression target is standardised under mse, l1 and huber unless the spec says otherwise.",
+  losses: "A regression target is standardised under mse, l1, huber and smooth_l1 unless the spec says otherwise.",
   schedules: "`lr` is that of the optimizer. t counts steps, or epochs if `interval` is `epoch`.",
   detectors:
     'A spec sets them by name, as in `"detectors": {"plateau": {"policy": "stop"}}`. They watch every job that does not turn them off. Losses are means over windows of a hundredth of all steps, but 5 to 50 steps. Some also need `observe` or validation.',

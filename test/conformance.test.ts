@@ -27,7 +27,7 @@ describe("the golden cases", () => {
       clip: [10, 10],
       initialiser: [13, 13],
       layer: [119, 122],
-      loss: [30, 52],
+      loss: [52, 52],
       optimizer: [76, 76],
       "optimizer-closure": [4, 4],
       schedule: [33, 33],

@@ -16,6 +16,7 @@ import { size } from "../engine/member/shape.ts";
 import { schedules } from "../engine/schedules/registry.generated.ts";
 import { policyOptions } from "./schema/detectors.ts";
 import { timingOptions } from "./schema/spec.ts";
+import { targetKinds, type TargetKind } from "../engine/training.ts";
 import { list } from "./wire/common.ts";
 
 /** The values that each kind of hyperparameter takes. */
@@ -113,12 +114,16 @@ export const LayerEntry = z
   .meta({ id: "LayerEntry", description: "A layer, or a container of layers." });
 export type LayerEntry = z.infer<typeof LayerEntry>;
 
+const targetKindsListed = Object.entries(targetKinds)
+  .map(([kind, meaning]) => `\`${kind}\` (${meaning})`)
+  .join(", ");
+
 export const LossEntry = z
   .object({
     ...member,
     targets: z
-      .enum(["class", "value", "probability"])
-      .describe("The targets it compares with: one class per row, a number, or a number between 0 and 1."),
+      .enum(Object.keys(targetKinds) as TargetKind[])
+      .describe(`The targets it compares with: ${targetKindsListed}.`),
   })
   .meta({ id: "LossEntry", description: "A loss." });
 export type LossEntry = z.infer<typeof LossEntry>;

@@ -45,5 +45,14 @@ export function encodedBytes(rows: number, inputs: readonly Value[], target: Sha
   return rows * inputs.reduce((elements, { shape }) => elements + size(shape), size(target)) * 4;
 }
 
-/** What a loss compares predictions with: one class per row, a value, or a probability in 0..1. */
-export type TargetKind = "class" | "value" | "probability";
+/** What a loss compares predictions with. All but classes are numbers. */
+export const targetKinds = {
+  class: "one class per row",
+  value: "a number in the units of the prediction, which may be standardised",
+  probability: "yes or no, or a number between 0 and 1",
+  count: "a number that is not negative",
+  sign: "−1 or 1",
+  number: "any number, taken as it is",
+} as const;
+
+export type TargetKind = keyof typeof targetKinds;

@@ -47,12 +47,17 @@ const RENAMED: Readonly<Record<string, (options: Values) => { type?: string; opt
   "torch.ChainedScheduler": (options) => ({ type: "chained", options }),
   "torch.LambdaLR": lambda,
   "formula.WSD": (options) => ({ type: "warmup_stable_decay", options }),
-  // Our classes have names; the cases' are numbered. A negative ignore_index marks targets that are
-  // no class, which never count.
-  "torch.CrossEntropyLoss": ({ ignore_index: index, ...options }) => ({
-    options: typeof index === "number" && index >= 0 ? { ...options, ignore_class: String(index) } : options,
-  }),
+  "torch.CrossEntropyLoss": ignoreIndex,
+  "torch.NLLLoss": ignoreIndex,
 };
+
+/**
+ * Our classes have names; the cases' are numbered. A negative ignore_index marks targets that are
+ * no class, which never count.
+ */
+function ignoreIndex({ ignore_index: index, ...options }: Values): { options: Values } {
+  return { options: typeof index === "number" && index >= 0 ? { ...options, ignore_class: String(index) } : options };
+}
 
 /** State tensors that the libraries name differently, by library or by optimizer. */
 const STATE_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = {

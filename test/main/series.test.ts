@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { Client, type SpecInput } from "../../src/client/client.ts";
-import { metricsOfTargets } from "../../src/engine/metrics/metrics.ts";
+import { metricsUnder } from "../../src/engine/metrics/metrics.ts";
 import type { Job } from "../../src/contract/wire/job.ts";
 import { startService } from "../support/service.ts";
 
@@ -41,7 +41,7 @@ test("the curves of a job that was paused are those of one that was not", { time
   };
 
   const whole = await curves((await client.createJob(spec(dataset))).id);
-  const names = ["grad_norm", "learning_rate", "train_loss", ...metricsOfTargets("class", 10)].sort();
+  const names = ["grad_norm", "learning_rate", "train_loss", ...metricsUnder({ targets: "class" }, 10)].sort();
   expect(Object.keys(whole).sort()).toEqual(names);
   expect(whole.valid_loss.steps).toHaveLength(15);
   expect(whole.grad_norm.steps).toHaveLength(230);

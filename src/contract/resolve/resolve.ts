@@ -15,7 +15,7 @@ import { averagesBy } from "../../engine/step/averaging.ts";
 import { ARITHMETIC_VERSION } from "../../engine/kernels/kernels.ts";
 import { stepsPerEpoch } from "../../engine/job.ts";
 import { checkSchedule } from "../../engine/schedules/check.ts";
-import { directionOf, metricsOfTargets, modeFault, whyUndefined } from "../../engine/metrics/metrics.ts";
+import { directionOf, metricsUnder, modeFault, whyUndefined } from "../../engine/metrics/metrics.ts";
 import type { Direction } from "../../engine/metrics/metric.ts";
 import { spanNotes, spanOf, withoutSpan, withSpan } from "../../engine/schedules/span.ts";
 import { scheduleType } from "../../engine/schedules/learning-rate.ts";
@@ -166,7 +166,7 @@ function validationFaults({ data, loss, training, checkpoint, schedule }: Partia
 }
 
 function metricFaults(pointer: string, metric: string, loss: Member): Fault[] {
-  const metrics = metricsOfTargets(targetsOf(loss), Infinity);
+  const metrics = metricsUnder(losses[loss.type], Infinity);
   if (metrics.includes(metric)) return [];
   return [{ pointer, message: `must be one of ${metrics.join(", ")} under ${loss.type}` }];
 }

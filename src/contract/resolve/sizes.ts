@@ -5,8 +5,8 @@
  */
 import { MAX_CLASS_LENGTH, type ColumnSummary } from "../../data/dataset.ts";
 import { dateParts, type DataSizes } from "../../data/encode/encoding.ts";
-import { targetsOf } from "../../engine/losses/targets.ts";
-import { metricsOfTargets } from "../../engine/metrics/metrics.ts";
+import { losses } from "../../engine/losses/registry.generated.ts";
+import { metricsUnder } from "../../engine/metrics/metrics.ts";
 import { size } from "../../engine/member/shape.ts";
 import type { Plan } from "../../engine/plan/model.ts";
 import { isWeight, stateEntries } from "../../engine/state/state.ts";
@@ -49,7 +49,7 @@ export function sizesOf({ data, loss, training, observe }: ResolvedSpec, plan: P
   const observed = Object.keys(observedNames);
   const ofLayers = plan.nodes.flatMap(({ path }) => observed.map((metric) => `${metric}.${path}`));
   const evaluationRow =
-    data.validation === null ? 0 : rowBytes(metricsOfTargets(targetsOf(loss), table.classes?.length ?? 0));
+    data.validation === null ? 0 : rowBytes(metricsUnder(losses[loss.type], table.classes?.length ?? 0));
   const { state, model: modelBytes } = fileSizes(plan);
   return {
     state: state + evaluationRow,

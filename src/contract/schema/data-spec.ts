@@ -69,7 +69,7 @@ const Preprocess = z
     target: z
       .enum(["auto", "standardize", "none"])
       .default("auto")
-      .describe("`auto` standardises the target of a regression under mse, l1 and huber."),
+      .describe("`auto` standardises the target of a regression under mse, l1, huber and smooth_l1."),
   })
   .prefault({})
   .describe("Statistics come from the training rows only, in double precision.");

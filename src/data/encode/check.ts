@@ -199,9 +199,10 @@ function targetFault(data: DataSpec, targets: TargetKind): Check {
     if (type === "boolean" && targets === "probability") return null;
     if (type !== "numeric" && type !== "tensor")
       return `names ${quoted(name)}, which is not numeric, but this loss needs numbers${because(column)}`;
-    if (targets === "probability" && (Number(min) < 0 || Number(max) > 1)) {
-      return `names ${quoted(name)}, whose values go from ${min} to ${max}; this loss needs them between 0 and 1`;
-    }
+    const wanted = RANGES[targets]?.(column);
+    if (wanted) return `names ${quoted(name)}, whose values go from ${min} to ${max}; this loss needs them ${wanted}`;
+    if (preprocess.target === "standardize" && asTheyAre.has(targets))
+      return `names ${quoted(name)}, whose values this loss takes as they are; /data/preprocess/target can be "none"`;
     return magnitudeFault(column, preprocess.target === "none" ? MAX_FLOAT32 : MAX_MAGNITUDE);
   };
 }
@@ -213,6 +214,17 @@ function arrayTargetFault({ name, dtype, shape, classes }: TensorColumn, { targe
   const has = `names ${quoted(name)}, whose rows are ${dtype} arrays of the shape [${shape.join(", ")}]`;
   return `${has}; classes are whole numbers, one a row or a list of them, with at most ${MAX_CLASSES} different ones`;
 }
+
+/** Numbers that mean something else once they are standardised. */
+const asTheyAre = new Set<TargetKind>(["count", "sign", "number"]);
+
+/** For kinds of numbers: where the values ought to be, if they are elsewhere. */
+const RANGES: Partial<Record<TargetKind, (column: ColumnSummary) => string | null>> = {
+  probability: ({ min, max }) => (Number(min) < 0 || Number(max) > 1 ? "between 0 and 1" : null),
+  count: ({ min }) => (Number(min) < 0 ? "to be at least 0" : null),
+  sign: ({ classes, min, max }) =>
+    (classes ?? [min, max]).every((value) => Math.abs(Number(value)) === 1) ? null : "to be −1 or 1",
+};
 
 /** The cell that made the column text, if its other cells are not text. */
 function because({ reason }: ColumnSummary): string {

@@ -107,7 +107,7 @@ export function encodeTarget(
   );
   const values = new Float32Array(bytes);
   for (const [at, part] of parts.entries()) scaleInto(values, width, at, part, scales[at]);
-  const task = targets === "value" ? "regression" : "classification";
+  const task = targets === "probability" ? "classification" : "regression";
   const [means, stds] = [scales.map(({ mean }) => mean), scales.map(({ std }) => std)];
   const isOne = parts.length === 1;
   const units = isOne ? { mean: means[0], std: stds[0] } : { mean: means, std: stds };

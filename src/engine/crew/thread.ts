@@ -7,7 +7,7 @@ import { collectNow } from "./garbage.ts";
 import { drawWeights, startBuffers, startOptimizer } from "../state/initialize.ts";
 import type { TrainingJob } from "../job.ts";
 import { instantiateKernels, type Kernels } from "../kernels/kernels.ts";
-import { targetsOf } from "../losses/targets.ts";
+import { losses } from "../losses/registry.generated.ts";
 import type { Plan } from "../plan/model.ts";
 import { seedHalves } from "../kernels/random.ts";
 import { rewindOf } from "../watch/rewind.ts";
@@ -171,7 +171,7 @@ class CrewThread {
     evaluateShare(this.#kernels, this.#plan, data, data.validRows, network, evaluated, batches, this.#start.thread);
     barrier.meet();
     if (this.#leader) {
-      progress.metrics = metricsOf(this.#kernels, this.#plan, data, data.validRows.length, targetsOf(loss));
+      progress.metrics = metricsOf(this.#kernels, this.#plan, data, data.validRows.length, losses[loss.type]);
       doubles[DOUBLE.monitored] = progress.metrics[metric];
       if (follower !== null && follower.metric !== "train_loss")
         doubles[DOUBLE.followed] = progress.metrics[follower.metric];
@@ -200,7 +200,7 @@ class CrewThread {
     evaluateShare(this.#kernels, this.#plan, data, rows, network, evaluated, batches, this.#start.thread);
     barrier.meet();
     if (!this.#leader) return;
-    const metrics = metricsOf(this.#kernels, this.#plan, data, rows.length, targetsOf(loss), "test");
+    const metrics = metricsOf(this.#kernels, this.#plan, data, rows.length, losses[loss.type], "test");
     this.#progress.metrics = { ...this.#progress.metrics, ...metrics };
   }
 

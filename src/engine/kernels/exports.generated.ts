@@ -4,6 +4,8 @@ export interface KernelExports {
   readonly average: (average: number, value: number, count: number, share: number) => void;
   // src/engine/kernels/barrier.kernel.as.ts
   readonly barrier: (at: number, threads: number, turns: number) => number;
+  // src/engine/kernels/classes.kernel.as.ts
+  readonly class_divisor: (target: number, rows: number, weight: number, classes: number, ignored: number, before: number) => number;
   // src/engine/kernels/double.kernel.as.ts
   readonly pow: (base: number, exponent: number) => number;
   readonly exp: (x: number) => number;
@@ -148,17 +150,33 @@ export interface KernelExports {
   // src/engine/layers/tanh/kernel.as.ts
   readonly tanh_forward: (x: number, y: number, n: number) => void;
   readonly tanh_backward: (y: number, g: number, d: number, n: number) => void;
+  // src/engine/losses/bce/kernel.as.ts
+  readonly bce: (x: number, y: number, weight: number, terms: number, gradient: number, rows: number, outputs: number, scale: number) => void;
   // src/engine/losses/bce_with_logits/kernel.as.ts
   readonly bce_with_logits: (x: number, y: number, positive: number, weight: number, terms: number, gradient: number, rows: number, outputs: number, scale: number) => void;
   // src/engine/losses/cross_entropy/kernel.as.ts
   readonly cross_entropy: (x: number, target: number, probabilities: number, weight: number, terms: number, gradient: number, rows: number, classes: number, smoothing: number, ignored: number, scale: number) => void;
-  readonly cross_entropy_divisor: (target: number, rows: number, weight: number, classes: number, ignored: number, before: number) => number;
+  // src/engine/losses/hinge_embedding/kernel.as.ts
+  readonly hinge_embedding: (x: number, y: number, terms: number, gradient: number, n: number, scale: number, margin: number) => void;
   // src/engine/losses/huber/kernel.as.ts
   readonly huber: (x: number, y: number, terms: number, gradient: number, n: number, scale: number, delta: number) => void;
+  // src/engine/losses/kl_div/kernel.as.ts
+  readonly kl_div: (x: number, y: number, terms: number, gradient: number, n: number, scale: number) => void;
+  readonly kl_div_log: (x: number, y: number, terms: number, gradient: number, n: number, scale: number) => void;
   // src/engine/losses/l1/kernel.as.ts
   readonly l1: (x: number, y: number, terms: number, gradient: number, n: number, scale: number) => void;
   // src/engine/losses/mse/kernel.as.ts
   readonly mse: (x: number, y: number, terms: number, gradient: number, n: number, scale: number) => void;
+  // src/engine/losses/multi_margin/kernel.as.ts
+  readonly multi_margin: (x: number, target: number, weight: number, terms: number, gradient: number, rows: number, classes: number, square: number, margin: number, scale: number) => void;
+  // src/engine/losses/nll/kernel.as.ts
+  readonly nll: (x: number, target: number, weight: number, terms: number, gradient: number, rows: number, classes: number, ignored: number, scale: number) => void;
+  // src/engine/losses/poisson_nll/kernel.as.ts
+  readonly poisson_nll: (x: number, y: number, terms: number, gradient: number, n: number, scale: number, eps: number, logarithms: number, full: number) => void;
+  // src/engine/losses/smooth_l1/kernel.as.ts
+  readonly smooth_l1: (x: number, y: number, terms: number, gradient: number, n: number, scale: number, beta: number) => void;
+  // src/engine/losses/soft_margin/kernel.as.ts
+  readonly soft_margin: (x: number, y: number, terms: number, gradient: number, n: number, scale: number) => void;
   // src/engine/optimizers/adabelief/kernel.as.ts
   readonly adabelief: (x: number, g: number, m: number, v: number, n: number, beta1: number, weight1: number, beta2: number, weight2: number, epsRoot: number, root2: number, eps: number, stepSize: number) => void;
   // src/engine/optimizers/adadelta/kernel.as.ts

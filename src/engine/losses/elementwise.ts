@@ -1,13 +1,15 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import type { Description, Options, ValuesOf } from "../member/options.ts";
 import { size } from "../member/shape.ts";
+import type { TargetKind } from "../training.ts";
 import { defineLoss, type LossPlace, type LossType } from "./loss.ts";
 
 /** The declaration of a loss with one term per output. The rest of `LossType` follows from it. */
 export interface ElementwiseLoss<O extends Options> extends Description {
   readonly options: O;
   /** By default the targets are values of any size. */
-  readonly targets?: "probability";
+  readonly targets?: Exclude<TargetKind, "class">;
+  readonly boundary?: number;
   readonly check?: LossType<O>["check"];
   readonly bind: (kernels: Kernels, options: ValuesOf<O>, place: LossPlace) => ElementwiseLossKernel;
 }

@@ -12,8 +12,15 @@ export interface LossType<O extends Options = Options> extends Description {
   readonly options: O;
   /** True if it has one term for each output, and the mean is over all of them (elementwise.ts). */
   readonly elementwise?: boolean;
-  /** What the targets are: class indices (int32), or values or probabilities (float32). */
+  /** What the targets are: class indices (int32), or numbers of some kind (float32). */
   readonly targets: TargetKind;
+  /**
+   * Over classes or probabilities: whether the loss with its default options is the log loss, so
+   * that its outputs tell probabilities. Default: true.
+   */
+  readonly logLoss?: boolean;
+  /** Over probabilities: the output above which the answer is yes. Default: 0, as of logits. */
+  readonly boundary?: number;
   /**
    * The shape of the prediction that it wants for a sample: one output for each class, at every
    * position of the target, or one for each value of the target.

@@ -6,6 +6,7 @@ export const auc = defineMetric({
   type: "auc",
   better: "max",
   of: "class",
+  ofProbabilities: true,
   meaning:
     "area under the ROC curve: of two classes that of the second; of more the mean over the classes of each against the rest; ties count half",
   whyUndefined(facts) {

@@ -12,6 +12,8 @@ export interface MetricType {
   readonly better: Direction;
   /** The kind of target that has this metric. A probability has the metrics of a class. */
   readonly of: "any" | "class" | "value";
+  /** Whether it is computed from probabilities of classes. Default: no. */
+  readonly ofProbabilities?: true;
   /** Targets with fewer classes do not have it. */
   readonly leastClasses?: number;
   readonly meaning: string;

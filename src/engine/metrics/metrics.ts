@@ -1,10 +1,13 @@
 /** The metrics of an evaluation by the names that specs and series have for them. */
-import type { TargetKind } from "../training.ts";
+import { hasLogLoss } from "../losses/targets.ts";
 import type { Direction, MetricType, RowFacts } from "./metric.ts";
 import { metrics } from "./registry.generated.ts";
 import type { EvaluatedRows } from "./rows.ts";
 
 const PREFIX = "valid_";
+
+/** What a loss tells of the metrics that go with it. */
+type Judge = Parameters<typeof hasLogLoss>[0];
 
 export const metricNames = Object.keys(metrics).map((type) => `${PREFIX}${type}`);
 
@@ -14,24 +17,27 @@ export const metricMeanings: Readonly<Record<string, string>> = Object.fromEntri
 );
 
 /**
- * The metrics that targets of a kind have. `classes` is how many there are, and Infinity if that is
- * not known; a probability counts as two classes.
+ * The metrics under a loss. `classes` is how many its target has, and Infinity if that is not
+ * known; a probability counts as two classes.
  */
-export function metricsOfTargets(targets: TargetKind, classes: number): string[] {
-  return those(targets, classes).map(({ type }) => `${PREFIX}${type}`);
+export function metricsUnder(loss: Judge, classes: number): string[] {
+  return those(loss, classes).map(({ type }) => `${PREFIX}${type}`);
 }
 
-function those(targets: TargetKind, classes: number): MetricType[] {
-  const task = targets === "value" ? "value" : "class";
+/** Targets that are neither classes nor values have the loss alone. */
+function those(loss: Judge, classes: number): MetricType[] {
+  const { targets } = loss;
+  const task = targets === "probability" ? "class" : targets;
   const count = targets === "probability" ? 2 : classes;
   return Object.values(metrics).filter(
-    ({ of, leastClasses = 0 }) => of === "any" || (of === task && count >= leastClasses),
+    ({ of, leastClasses = 0, ofProbabilities = false }) =>
+      of === "any" || (of === task && count >= leastClasses && (hasLogLoss(loss) || !ofProbabilities)),
   );
 }
 
 /** The metrics of rows. One that is undefined is NaN. */
-export function computeMetrics(rows: EvaluatedRows, side: "valid" | "test"): Record<string, number> {
-  const own = rows.classes === null ? those("value", 0) : those("class", rows.classes);
+export function computeMetrics(rows: EvaluatedRows, loss: Judge, side: "valid" | "test"): Record<string, number> {
+  const own = those(loss, rows.classes ?? 0);
   return Object.fromEntries(own.map((metric) => [`${side}_${metric.type}`, metric.compute(rows)]));
 }
 

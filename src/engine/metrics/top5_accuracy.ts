@@ -5,6 +5,7 @@ export const top5_accuracy = defineMetric({
   type: "top5_accuracy",
   better: "max",
   of: "class",
+  ofProbabilities: true,
   leastClasses: 6,
   meaning: "part of the rows whose class is among the five with the highest scores; only of more than five classes",
   whyUndefined: (facts) => whyNoScores(facts) ?? whyNoClass(facts),

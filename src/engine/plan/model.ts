@@ -4,6 +4,7 @@ import { scoresPerRow } from "../metrics/scores.ts";
 import { batchesPerStep, evaluatesOthers } from "../job.ts";
 import { MIN_SCRATCH_BYTES, type Value } from "../layers/layer.ts";
 import { layers } from "../layers/registry.generated.ts";
+import { hasLogLoss } from "../losses/targets.ts";
 import { CONTROL_BYTES, LOG_BYTES } from "../crew/control.ts";
 import { passBytes, planPass, type PassPlan } from "./buffers.ts";
 import { PlanError } from "./faults.ts";
@@ -200,7 +201,7 @@ export function planModel(input: PlanInput): Plan {
   const rows = Math.max(passes.training.rows, passes.evaluation.rows) * input.threads;
   const weightBytes = sum(parameters, ({ length }) => roundUp(length * 4, LINE));
   const recorded = input.evaluatedRows * targetSize;
-  const scores = loss.targets === "value" ? 0 : scoresPerRow(Math.max(outputs, 2), recorded);
+  const scores = hasLogLoss(loss) ? scoresPerRow(Math.max(outputs, 2), recorded) : 0;
   const addresses: Addresses = {
     control,
     log,

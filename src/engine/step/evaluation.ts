@@ -2,11 +2,11 @@ import { WORD } from "../crew/control.ts";
 import type { Batches } from "./batches.ts";
 import { computeMetrics } from "../metrics/metrics.ts";
 import { EvaluatedRows, type Recorded } from "../metrics/rows.ts";
-import type { TargetKind, TrainingData } from "../training.ts";
+import type { TrainingData } from "../training.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import type { ForwardPass } from "../layers/layer.ts";
 import { EVALUATION_DOUBLES, type Plan } from "../plan/model.ts";
-import type { Loss } from "../losses/loss.ts";
+import type { Loss, LossType } from "../losses/loss.ts";
 import type { Network } from "./network.ts";
 import type { Objective } from "./objective.ts";
 import { size } from "../member/shape.ts";
@@ -139,25 +139,26 @@ export function metricsOf(
   plan: Plan,
   data: TrainingData,
   rows: number,
-  targets: TargetKind,
+  loss: Pick<LossType, "targets" | "logLoss" | "boundary">,
   side: "valid" | "test" = "valid",
 ): Record<string, number> {
   const begin = recordOf(plan, 0);
   const records = kernels.f64.subarray(begin, begin + rows * plan.targetSize * EVALUATION_DOUBLES);
   const scores = plan.addresses.scores >>> 2;
+  const { targets, boundary = 0 } = loss;
   const isBinary = targets === "probability";
   const evaluated = new EvaluatedRows({
-    classes: targets === "value" ? null : isBinary ? 2 : plan.outputs,
-    columns: targets === "value" ? plan.targetSize : 1,
+    classes: targets === "class" ? plan.outputs : isBinary ? 2 : null,
+    columns: targets === "class" || isBinary ? 1 : plan.targetSize,
     std: [data.target.std].flat(),
     scores: kernels.f32.subarray(scores, scores + rows * plan.targetSize * plan.scoresPerTarget),
     read(what) {
       const values = column(records, RECORD.indexOf(what));
-      return isBinary && what === "prediction" ? values.map((output) => Number(output > 0)) : values;
+      return isBinary && what === "prediction" ? values.map((output) => Number(output > boundary)) : values;
     },
     exp: (x) => kernels.exp(x),
   });
-  return computeMetrics(evaluated, side);
+  return computeMetrics(evaluated, loss, side);
 }
 
 /** One of the doubles of each record. */

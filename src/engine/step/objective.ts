@@ -1,5 +1,6 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import { losses } from "../losses/registry.generated.ts";
+import { hasLogLoss } from "../losses/targets.ts";
 import type { Loss } from "../losses/loss.ts";
 import { withDefaults } from "../member/options.ts";
 import type { Member } from "../settings.ts";
@@ -11,8 +12,8 @@ import type { Network } from "./network.ts";
 export interface Objective {
   readonly loss: Loss;
   /**
-   * The same loss without class weights and label smoothing. Null for targets that are values,
-   * which have no such loss.
+   * The same loss without class weights and label smoothing. Null for a loss whose outputs tell no
+   * probabilities.
    */
   readonly logLoss: Loss | null;
 }
@@ -40,6 +41,6 @@ export function bindObjective(
     });
   return {
     loss: create(member, lossConstants),
-    logLoss: type.targets === "value" ? null : create(withDefaults(type), logLossConstants),
+    logLoss: hasLogLoss(type) ? create(withDefaults(type), logLossConstants) : null,
   };
 }

@@ -105,10 +105,23 @@ test.each([
   ["probability", categorical("y"), /not numeric/],
   ["probability", numeric("y", { min: -1, max: 1 }), /from -1 to 1;/],
   ["probability", numeric("y", { max: 1.5 }), /from 0 to 1\.5/],
+  ["count", numeric("y", { min: -1 }), /from -1 to 2; this loss needs them to be at least 0/],
+  ["sign", numeric("y", { min: -1, classes: ["-1", "0", "1"] }), /needs them to be −1 or 1/],
   ["value", numeric("y", { max: 1e200 }), /beyond ±1e\+150/],
 ] as const)("a %s target refuses %j", (targets, column, message) => {
   const faults = checkData(table(numeric("x"), column), dataSpec(), targets);
   expect(faults).toEqual([{ pointer: "/data/target", message: expect.stringMatching(message) }]);
+});
+
+test("numbers that a loss takes as they are cannot be standardised", () => {
+  const spec = dataSpec({ preprocess: { target: "standardize" } });
+  const signs = numeric("y", { min: -1, max: 1, classes: ["-1", "1"] });
+  for (const targets of ["count", "sign", "number"] as const) {
+    const y = targets === "sign" ? signs : numeric("y");
+    expect(checkData(table(numeric("x"), y), dataSpec(), targets)).toEqual([]);
+    const message = expect.stringMatching(/takes as they are; \/data\/preprocess\/target can be "none"/);
+    expect(checkData(table(numeric("x"), y), spec, targets)).toEqual([{ pointer: "/data/target", message }]);
+  }
 });
 
 test("a target of classes may have names, and a target of probabilities may be 0 and 1", () => {

@@ -1,8 +1,10 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { crossEntropy } from "../../../src/engine/losses/cross_entropy/reference.ts";
 import { LossFault } from "../../../src/engine/losses/loss.ts";
+import { rowLoss as multiMargin } from "../../../src/engine/losses/multi_margin/reference.ts";
+import { rowLoss as nll } from "../../../src/engine/losses/nll/reference.ts";
 import { losses } from "../../../src/engine/losses/registry.generated.ts";
-import { expectClose } from "../../support/golden.ts";
+import { expectClose, goldenCases } from "../../support/golden.ts";
 import { settingsOf } from "../../support/tries.ts";
 import { runLoss, UNTOUCHED, type LossInput } from "./run.ts";
 
@@ -19,6 +21,8 @@ const everySample = (samples: number): number[] => Array.from({ length: samples 
 interface Reference {
   term(x: number, y: number, options: object): number;
   derivative(x: number, y: number, options: object): number;
+  /** Least and greatest prediction that makes sense. Default: any. */
+  domain?(options: object): readonly [number, number];
 }
 
 /**
@@ -45,10 +49,18 @@ function perOutput(options: object, output: number): object {
   return Object.fromEntries(Object.entries(options).map(([name, value]) => [name, own(value)]));
 }
 
+test("every loss has golden cases of PyTorch's", () => {
+  const cases = new Set(goldenCases<{ loss: string }>("losses/losses.json").map(({ loss }) => `torch.nn.${loss}`));
+  expect(Object.values(losses).filter(({ source }) => !cases.has(source))).toEqual([]);
+});
+
 describe.each(elementwise)("$name $options", ({ type, reference, options }) => {
   const outputs = 5;
   const extremes = [0, 0, 0.75, -0.75, 1e-20, 100, -100, 88, -104, 1e-45];
-  const prediction = fround([...extremes, ...extremes, ...numbers(2000).map((u) => (u - 0.5) * 20)]);
+  const [least, most] = reference.domain?.(options) ?? [-Infinity, Infinity];
+  const [low, high] = reference.domain?.(options) ?? [-10, 10];
+  const sensible = extremes.map((x) => Math.min(Math.max(x, least), most));
+  const prediction = fround([...sensible, ...sensible, ...numbers(2000).map((u) => low + u * (high - low))]);
   const target = [...extremes.map(() => 0), ...extremes.map(() => 1), ...numbers(2000, 2).map((u) => Math.round(u))];
   const input: LossInput = { options, prediction, target, outputs };
 
@@ -268,4 +280,120 @@ describe("cross_entropy", () => {
     expect(() => runLoss(type, { ...input, options: { ...plain, ignore_class: "cat" } })).toThrow(RangeError);
     expect(() => runLoss(type, { ...input, options: { ...plain, weight: { cat: 2 } } })).toThrow(RangeError);
   });
+});
+
+/** Losses over classes with a term for each row, and what their references give for a row. */
+const classLosses = [
+  { type: losses.nll, options: { ignore_class: null }, reference: nll },
+  ...[1, 2].map((p) => {
+    const options = { p, margin: 1.25 };
+    const reference = (x: readonly number[], target: number, w: readonly number[]) =>
+      multiMargin(x, target, w, options);
+    return { type: losses.multi_margin, options, reference };
+  }),
+];
+
+describe.each(classLosses)("$type.type $options", ({ type, options, reference }) => {
+  const samples = 23;
+
+  describe.each([1, 2, 3, 4, 5, 257, 1000])("with %i classes", (classes) => {
+    const outputs = fround(numbers(samples * classes, classes).map((u) => (u - 0.5) * 6));
+    const weights = fround(numbers(classes, 7).map((u) => 0.25 + u * 3));
+    const targets = numbers(samples, 5).map((u) => Math.floor(u * classes));
+    const weight = Object.fromEntries(weights.map((value, c) => [String(c), value]));
+    const input: LossInput = {
+      options: { ...options, weight },
+      prediction: outputs,
+      target: targets,
+      outputs: classes,
+    };
+
+    it("agrees with its reference", () => {
+      const { terms, gradient } = runLoss(type, input);
+      const wanted = targets.map((target, i) =>
+        reference(outputs.slice(i * classes, (i + 1) * classes), target, weights),
+      );
+      const [term, slopes] = [wanted.map((row) => row.term), wanted.flatMap((row) => row.gradient)];
+      expectClose(terms, term, 1e-6, "term");
+      expectClose(gradient, slopes, 1e-6, "gradient");
+    });
+
+    it("gives the same bits however the samples are cut, and touches no others", () => {
+      expect(runLoss(type, { ...input, slabs: everySample(samples) }).bits).toEqual(runLoss(type, input).bits);
+      const { terms, gradient } = runLoss(type, { ...input, slabs: [7, 12] });
+      const outside = [
+        terms.slice(0, 7),
+        terms.slice(12),
+        gradient.slice(0, 7 * classes),
+        gradient.slice(12 * classes),
+      ];
+      expect(outside.every((values) => values.every((value) => value === UNTOUCHED))).toBe(true);
+    });
+  });
+
+  it("leaves out targets that are no class", () => {
+    const input = { options: { ...options, weight: null }, prediction: [1, 2, 3, 4, 5, 6, 7, 8, 9], outputs: 3 };
+    const { terms, gradient, divisor } = runLoss(type, { ...input, target: [0, -100, 3] });
+    expect(divisor).toBe(1);
+    expect([...terms.slice(1), ...gradient.slice(3)].every((value) => value === 0)).toBe(true);
+    expect(terms[0]).not.toBe(0);
+  });
+
+  it("computes no gradient where none is wanted", () => {
+    const input = { options: { ...options, weight: null }, prediction: [1, 2, 3, 4], target: [0, -1], outputs: 2 };
+    const { terms, gradient } = runLoss(type, { ...input, scale: 0 });
+    expect(terms).toEqual(runLoss(type, input).terms);
+    expect(gradient.every((g) => g === UNTOUCHED)).toBe(true);
+  });
+
+  it("hands NaN on", () => {
+    const unweighted = { ...options, weight: null };
+    const { terms } = runLoss(type, { options: unweighted, prediction: [1, 2, NaN, 4, 5], target: [2], outputs: 5 });
+    expect(terms[0]).toBeNaN();
+  });
+});
+
+it("nll divides by the weights of the classes that count", () => {
+  const options = { weight: { 0: 2, 1: 3, 2: 5 }, ignore_class: "2" };
+  const prediction = numbers(12).map((u) => -u);
+  expect(runLoss(losses.nll, { options, prediction, target: [0, 1, 2, 0], outputs: 3 }).divisor).toBe(7);
+});
+
+it("multi_margin divides by the number of targets, whatever they weigh", () => {
+  const options = { p: 1, margin: 1, weight: { 0: 2, 1: 3 } };
+  expect(runLoss(losses.multi_margin, { options, prediction: [1, 2, 3, 4], target: [0, 1], outputs: 2 }).divisor).toBe(
+    2,
+  );
+});
+
+it("poisson_nll adds Stirling's approximation above 1", async () => {
+  const { term } = await import("../../../src/engine/losses/poisson_nll/reference.ts");
+  const counts = [0, 1, 2, 3, 17, 1000];
+  for (const log_input of [true, false]) {
+    const options = { log_input, full: true, eps: 1e-8 };
+    const { terms } = runLoss(losses.poisson_nll, {
+      options,
+      prediction: counts.map(() => 1.5),
+      target: counts,
+      outputs: 1,
+    });
+    expectClose(
+      terms,
+      counts.map((y) => term(1.5, y, options)),
+      5e-7,
+      "term",
+    );
+  }
+});
+
+it("hinge_embedding tells 1 from −1", async () => {
+  const { term, derivative } = await import("../../../src/engine/losses/hinge_embedding/reference.ts");
+  const [x, y] = [
+    [0.5, 0.5, 1.25, 1.25, 1, 1],
+    [1, -1, 1, -1, 1, -1],
+  ];
+  const options = { margin: 1 };
+  const { terms, gradient } = runLoss(losses.hinge_embedding, { options, prediction: x, target: y, outputs: 1 });
+  expect([...terms]).toEqual(x.map((value, i) => term(value, y[i], options)));
+  expect([...gradient].map((g) => g + 0)).toEqual(x.map((value, i) => derivative(value, y[i], options) + 0));
 });

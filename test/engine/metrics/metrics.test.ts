@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { computeMetrics, metricsOfTargets, whyUndefined } from "../../../src/engine/metrics/metrics.ts";
+import { losses } from "../../../src/engine/losses/registry.generated.ts";
+import { computeMetrics, metricsUnder, whyUndefined } from "../../../src/engine/metrics/metrics.ts";
 import { EvaluatedRows } from "../../../src/engine/metrics/rows.ts";
 import { MAX_SCORES, scoresPerRow } from "../../../src/engine/metrics/scores.ts";
 
@@ -23,6 +24,7 @@ function metrics(classes: number, rows: readonly Row[]): Record<string, number> 
   const read = (what: keyof typeof columns) => Float64Array.from(columns[what]);
   const found = computeMetrics(
     new EvaluatedRows({ classes, columns: 1, std: [1], scores, read, exp: Math.exp }),
+    { targets: "class" },
     "valid",
   );
   return Object.fromEntries(Object.entries(found).map(([name, value]) => [name.slice("valid_".length), value]));
@@ -158,7 +160,7 @@ describe("accuracy among five", () => {
   test("exists only for more than five classes, and is undefined without scores", () => {
     expect(metrics(6, [{ target: 0 }]).top5_accuracy).toBeNaN();
     expect(metrics(5, [{ target: 0, scores: [1, 2, 3, 4, 5] }])).not.toHaveProperty("top5_accuracy");
-    const names = (targets: "class" | "probability", classes: number) => metricsOfTargets(targets, classes);
+    const names = (targets: "class" | "probability", classes: number) => metricsUnder({ targets }, classes);
     expect(names("class", 6)).toContain("valid_top5_accuracy");
     expect(names("class", 5)).not.toContain("valid_top5_accuracy");
     expect(names("probability", Infinity)).not.toContain("valid_top5_accuracy");
@@ -175,7 +177,7 @@ function valueMetrics(targets: number[][], predictions: number[][], std: number[
   const flat = { target: targets.flat(), prediction: predictions.flat() };
   const read = (what: string) => Float64Array.from(flat[what as "target"] ?? targets.flat().fill(1));
   const data = { classes: null, columns: targets[0].length, std, scores: new Float32Array(), read, exp: Math.exp };
-  return computeMetrics(new EvaluatedRows(data), "valid");
+  return computeMetrics(new EvaluatedRows(data), { targets: "value" }, "valid");
 }
 
 test("metrics of several columns are those of all their errors, in the data's units", () => {
@@ -199,4 +201,13 @@ test("metrics of several columns are those of all their errors, in the data's un
   const shared = valueMetrics(targets, predictions, [10]);
   expect(shared.valid_mae).toBeCloseTo((0 + 10 + 10 + 0 + 10 + 20) / 6, 12);
   expect(shared.valid_r2).toBeCloseTo(1 - (2 + 5) / (2 + 14), 12);
+});
+
+test("a loss that tells no probabilities has no metrics of them, and numbers have the loss alone", () => {
+  const names = (loss: string) => metricsUnder(losses[loss], 10).map((name) => name.slice("valid_".length));
+  expect(names("multi_margin")).toEqual(["accuracy", "loss", "macro_f1", "precision", "recall"]);
+  expect(names("nll")).toEqual(names("cross_entropy"));
+  expect(names("bce")).toEqual(names("bce_with_logits"));
+  expect(names("smooth_l1")).toEqual(["loss", "mae", "r2", "rmse"]);
+  for (const loss of ["kl_div", "poisson_nll", "soft_margin", "hinge_embedding"]) expect(names(loss)).toEqual(["loss"]);
 });

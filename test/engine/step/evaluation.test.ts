@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { losses } from "../../../src/engine/losses/registry.generated.ts";
 import { metricsOf } from "../../../src/engine/step/evaluation.ts";
 import { EVALUATION_DOUBLES, type Plan } from "../../../src/engine/plan/model.ts";
 import type { TrainingJob } from "../../../src/engine/job.ts";
@@ -11,7 +12,11 @@ import { schedule, values } from "../detectors/jobs.ts";
 import { featuresOf } from "../../support/training.ts";
 
 /** The metrics of rows that were recorded: loss, divisor, target, prediction, log loss. */
-function metrics(rows: readonly (readonly number[])[], targets: TargetKind, { std = 1, outputs = 1 } = {}) {
+function metrics(
+  rows: readonly (readonly number[])[],
+  targets: TargetKind,
+  { std = 1, outputs = 1, boundary = 0 } = {},
+) {
   const bench = new Bench();
   const evaluation = bench.reserve(rows.length * EVALUATION_DOUBLES * 8);
   bench.kernels.f64.set(rows.flat(), evaluation >> 3);
@@ -24,7 +29,7 @@ function metrics(rows: readonly (readonly number[])[], targets: TargetKind, { st
   } as unknown as Plan;
   const names = outputs > 1 ? Array.from({ length: outputs }, (_, i) => String(i)) : null;
   const data = { target: { classes: names, mean: 100, std } };
-  return metricsOf(bench.kernels, plan, data as unknown as TrainingData, rows.length, targets);
+  return metricsOf(bench.kernels, plan, data as unknown as TrainingData, rows.length, { targets, boundary });
 }
 
 /** Rows of a class each, and what was predicted. */
@@ -82,6 +87,30 @@ describe("metrics of classes", () => {
     const loss = member("losses", "bce_with_logits");
     expect((await metricsAfter(smallJob({ ...still, data: yesOrNo, loss }))).valid_accuracy).toBeCloseTo(no, 12);
   });
+});
+
+test("an answer is yes above the boundary of the loss", () => {
+  const rows = [0.25, 0.75].map((output) => [1, 1, 1, output, 0]);
+  expect(metrics(rows, "probability", { boundary: losses.bce.boundary }).valid_accuracy).toBe(0.5);
+  expect(metrics(rows, "probability", { boundary: losses.bce_with_logits.boundary ?? 0 }).valid_accuracy).toBe(1);
+});
+
+test("a network that ends in probabilities learns under bce and nll as under the losses of logits", async () => {
+  const data = classes(210, 11);
+  const trained = async (loss: string, end: string | null, given = data) => {
+    const linear = member("layers", "linear", { out_features: given === data ? 3 : 1 });
+    const layers = end === null ? [linear] : [linear, member("layers", end, end === "log_softmax" ? { dim: -1 } : {})];
+    const { outcome } = await train(smallJob({ layers, loss: member("losses", loss), data: given }));
+    return (outcome as { metrics: Record<string, number> }).metrics;
+  };
+  const close = (one: Record<string, number>, other: Record<string, number>) => {
+    expect(Object.keys(one)).toEqual(Object.keys(other));
+    for (const [name, value] of Object.entries(one)) expect(value, name).toBeCloseTo(other[name], 3);
+  };
+  close(await trained("nll", "log_softmax"), await trained("cross_entropy", null));
+  const yes = Float32Array.from(data.targets, (target) => Number(target === 1));
+  const binary = { ...data, targets: yes, target: { classes: null, mean: 0, std: 1 } };
+  close(await trained("bce", "sigmoid", binary), await trained("bce_with_logits", null, binary));
 });
 
 describe("metrics of probabilities", () => {

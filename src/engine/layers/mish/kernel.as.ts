@@ -1,5 +1,5 @@
-// With t = tanh(ln(1 + e^x)) = ((1 + e^x)² − 1) / ((1 + e^x)² + 1) the output is x t. In e = e^−|x|,
-// which cannot overflow:
+// With t = tanh(ln(1 + e^x)) = ((1 + e^x)² − 1) / ((1 + e^x)² + 1) the output is x t. In terms of
+// e = e^−|x|, which cannot overflow:
 //   t = n / (n + r),  with  n = 1 + 2 e, r = 2 e²   where x ≥ 0   (both sides divided by e^2x)
 //                     and   n = e (e + 2), r = 2    where x < 0.
 // So 1 − t = r / (n + r) keeps its digits where t is near 1.

@@ -1,8 +1,13 @@
-import { size } from "../../member/shape.ts";
-import { defineLoss, LossFault } from "../loss.ts";
-
-/** An index that no class has. */
-const NONE = -1;
+import { defineLoss } from "../loss.ts";
+import {
+  classIndex,
+  classPrediction,
+  classTerms,
+  ignoreOption,
+  NO_CLASS,
+  weightOption,
+  writeClassWeights,
+} from "../classes.ts";
 
 /**
  * Cross entropy of the softmax of logits. The targets are class indices or, given `probabilities`,
@@ -29,34 +34,16 @@ export const cross_entropy = defineLoss({
       max: 1,
       doc: "Share of each target that is spread evenly over all classes.",
     },
-    weight: {
-      kind: "class_numbers",
-      default: null,
-      doc: 'Weights by class, such as {"rare": 5}; classes that are left out have the weight 1.',
-    },
-    ignore_class: {
-      kind: "class",
-      default: null,
-      doc: "A class whose samples are ignored (PyTorch's ignore_index, by name).",
-    },
+    weight: weightOption,
+    ignore_class: ignoreOption,
   },
   targets: "class",
-  prediction({ classes, shape }) {
-    if (classes === null) throw new LossFault(null, "needs a target with classes");
-    return [...shape, classes];
-  },
-  terms: (prediction) => size(prediction.slice(0, -1)),
+  prediction: classPrediction,
+  terms: classTerms,
   create(kernels, options, place) {
-    const { outputs, positions, constants, classes } = place;
-    const indexOf = (name: string): number => {
-      const index = classes?.indexOf(name) ?? NONE;
-      if (index === NONE) throw new RangeError(`"${name}" is not a class of the target`);
-      return index;
-    };
-    const weights = kernels.f32.subarray(constants >>> 2, (constants >>> 2) + outputs);
-    weights.fill(1);
-    for (const [name, weight] of Object.entries(options.weight ?? {})) weights[indexOf(name)] = weight;
-    const ignored = options.ignore_class === null ? NONE : indexOf(options.ignore_class);
+    const { outputs, positions, constants } = place;
+    writeClassWeights(kernels, options.weight, place);
+    const ignored = options.ignore_class === null ? NO_CLASS : classIndex(place, options.ignore_class);
     const probabilities = Number(place.probabilities ?? false);
     const row = outputs * 4;
     const targetRow = probabilities ? row : 4;
@@ -64,7 +51,7 @@ export const cross_entropy = defineLoss({
       weighs: true,
       divisor(targets, count, before) {
         if (probabilities) return before + count;
-        return kernels.cross_entropy_divisor(targets, count, constants, outputs, ignored, before);
+        return kernels.class_divisor(targets, count, constants, outputs, ignored, before);
       },
       run(begin, end, scale) {
         const first = begin * positions;

@@ -36,18 +36,6 @@ export function cross_entropy(
 }
 
 /**
- * `before` plus the weights of `rows` targets, in ascending order. Targets that are `ignored` or no
- * class at all do not count.
- */
-export function cross_entropy_divisor(target: usize, rows: i32, weight: usize, classes: i32, ignored: i32, before: f64): f64 {
-  for (let row = 0; row < rows; row++) {
-    const index = load<i32>(target + (<usize>row << 2));
-    if (index != ignored && <u32>index < <u32>classes) before += <f64>load<f32>(weight + (<usize>index << 2));
-  }
-  return before;
-}
-
-/**
  * The loss of one row. Either `index` is −1 and `target` gives probabilities, or `target` is 0.
  */
 function rowLoss(
