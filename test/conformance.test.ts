@@ -4,10 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { layers } from "../src/engine/layers/registry.generated.ts";
-import { losses } from "../src/engine/losses/registry.generated.ts";
-import { optimizers } from "../src/engine/optimizers/registry.generated.ts";
-import { schedules } from "../src/engine/schedules/registry.generated.ts";
 import { conformance, type Conformance } from "./conformance/conformance.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -16,40 +12,25 @@ const golden = join(root, "test/golden");
 describe("the golden cases", () => {
   const result = conformance(golden);
 
-  it("pass if the engine has the member", () => {
+  it("all pass", () => {
     expect(result.failures).toEqual([]);
-    expect(result.kinds.clip.unsupported + result.kinds.initialiser.unsupported).toBe(0);
+    expect(result.unsupported).toEqual([]);
   });
 
-  it("have the expected number of cases of each kind, and of passes", () => {
-    const counts = Object.entries(result.kinds).map(([kind, { cases, passed }]) => [kind, [passed, cases]]);
+  it("are so many of each kind", () => {
+    const counts = Object.entries(result.kinds).map(([kind, { passed }]) => [kind, passed]);
     expect(Object.fromEntries(counts)).toEqual({
-      clip: [10, 10],
-      initialiser: [13, 13],
-      layer: [119, 122],
-      loss: [52, 52],
-      optimizer: [76, 76],
-      "optimizer-closure": [4, 4],
-      schedule: [33, 33],
-      "training-run": [8, 8],
+      clip: 10,
+      initialiser: 13,
+      layer: 122,
+      loss: 52,
+      optimizer: 76,
+      "optimizer-closure": 4,
+      schedule: 33,
+      "training-run": 8,
     });
-  });
-
-  it("are unsupported only where a registry lacks the member", () => {
-    const members = Object.keys({ ...layers, ...losses, ...optimizers, ...schedules }).map(plain);
-    const ours = result.unsupported.filter(({ member }) => {
-      const [library, name, option] = member.split(".");
-      return library === "torch" && option === undefined && members.includes(plain(name));
-    });
-    expect(ours).toEqual([]);
   });
 });
-
-const plain = (name: string) =>
-  name
-    .replace(/(LR|Loss)$/, "")
-    .replaceAll("_", "")
-    .toLowerCase();
 
 describe("npm run conformance", () => {
   let directory: string;

@@ -1,7 +1,6 @@
-import { layers } from "../../src/engine/layers/registry.generated.ts";
 import { LayerRun } from "../support/layer-run.ts";
 import { tolerance, type LayerCase } from "./golden.ts";
-import { translate } from "./names.ts";
+import { layerOf } from "./composed.ts";
 import { isRecurrent, recurrent } from "./recurrent.ts";
 import type { Verdict } from "./verdict.ts";
 
@@ -18,7 +17,7 @@ const FLOOR = 5e-6;
 /** A layer's output and all its gradients. */
 export function layer(golden: LayerCase, verdict: Verdict): void {
   if (isRecurrent(golden.layer)) return recurrent(golden, verdict);
-  const member = translate(layers, "torch", golden.layer, golden.options);
+  const member = layerOf(golden.layer, golden.options);
   const { samples, inputs } = inputsOf(golden);
   const names = inputs.length > 1 ? { inputs: inputs.map(({ name }) => name) } : {};
   const run = new LayerRun([{ ...member, ...names }], inputs, samples);

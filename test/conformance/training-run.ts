@@ -11,11 +11,11 @@ import { size } from "../../src/engine/member/shape.ts";
 import { Network } from "../../src/engine/step/network.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
 import type { Member } from "../../src/engine/settings.ts";
+import { startBuffers } from "../../src/engine/state/initialize.ts";
 import { gradientTiles } from "../../src/engine/plan/slices.ts";
 import { Update } from "../../src/engine/step/update.ts";
 import type { GoldenCase, GoldenTensor } from "./golden.ts";
 import { translate } from "./names.ts";
-import { isRecurrent } from "./recurrent.ts";
 import { Unsupported, type Verdict } from "./verdict.ts";
 
 type Values = Readonly<Record<string, unknown>>;
@@ -39,6 +39,7 @@ export interface TrainingCase extends GoldenCase {
     readonly float64: {
       readonly loss: GoldenTensor;
       readonly final_weights: Tensors;
+      readonly final_buffers?: Tensors;
       readonly grad_norm_before_clipping?: GoldenTensor;
     };
   };
@@ -70,6 +71,8 @@ export function trainingRun(golden: TrainingCase, verdict: Verdict): void {
     const own = Math.max(FLOOR, 5 * spread.final_weights_max_abs_error_by_name[name]);
     verdict.close(name, run.weights(name), data, own);
   }
+  for (const [name, { data }] of Object.entries(expected.float64.final_buffers ?? {}))
+    verdict.close(name, run.buffer(name), data, FLOOR);
 }
 
 const module = compileKernels();
@@ -122,6 +125,7 @@ class Run {
   }
 
   #start(): void {
+    startBuffers(this.#kernels, this.#plan);
     const { f32 } = this.#kernels;
     for (const { name, weight, length, state } of this.#plan.parameters) {
       const { data } = this.#golden.initial_weights[theirName(name)];
@@ -176,12 +180,19 @@ class Run {
     const { weight, length } = this.#plan.parameters.find((parameter) => theirName(parameter.name) === name)!;
     return this.#kernels.f32.slice(weight >> 2, (weight >> 2) + length);
   }
+
+  buffer(name: string): number[] {
+    const { address, type, shape } = this.#plan.buffers.find((buffer) => buffer.name === name)!;
+    if (type === "float32") return Array.from(this.#kernels.f32.subarray(address >> 2, (address >> 2) + size(shape)));
+    return Array.from(new BigInt64Array(this.#kernels.memory.buffer, address, size(shape)), Number);
+  }
 }
 
 /** The case's members in our words. @throws Unsupported */
 function members(golden: TrainingCase): Pick<PlanInput, "loss" | "optimizer" | "groups" | "model"> {
   const { type: lossType, ...lossOptions } = golden.loss;
   const { library, type, options, groups = [] } = golden.optimizer;
+  const images = imageLayers(golden);
   return {
     loss: translate(losses, "torch", lossType, lossOptions),
     optimizer: translate(optimizers, library, type, options),
@@ -198,32 +209,27 @@ function members(golden: TrainingCase): Pick<PlanInput, "loss" | "optimizer" | "
     }),
     // Our regression keeps the dimension of size 1 that Squeeze takes away.
     model: {
-      layers: withoutLastSteps(golden.model.filter((layer) => layer.type !== "Squeeze")).flatMap((layer, i) =>
-        translateLayer(layer, i, golden),
-      ),
+      layers: golden.model
+        .filter((layer) => layer.type !== "Squeeze")
+        .flatMap((layer, i) => translateLayer(layer, i, i < images)),
     },
   };
 }
 
-type GoldenLayer = TrainingCase["model"][number];
-
-/** Ours give the last time by themselves; theirs give all, of which LastStep takes the last. */
-function withoutLastSteps(model: readonly GoldenLayer[]): GoldenLayer[] {
-  return model
-    .filter(({ type }) => type !== "LastStep")
-    .map((layer) => {
-      if (!isRecurrent(layer.type)) return layer;
-      const { in: input_size, hidden: hidden_size, ...options } = layer;
-      const output = model[model.indexOf(layer) + 1]?.type === "LastStep" ? "last" : "all";
-      return { ...options, input_size, hidden_size, output };
-    });
+/** How many layers, from the first, have an image as their input. */
+function imageLayers({ data, model }: TrainingCase): number {
+  if ("tokens" in data || data.x.shape.length < 4) return 0;
+  const flat = model.findIndex(({ type }) => type === "Flatten");
+  return flat === -1 ? model.length : flat;
 }
 
-function translateLayer(layer: GoldenLayer, i: number, golden: TrainingCase): readonly Member[] {
-  const { type, name = String(i), ...options } = layer;
+type GoldenLayer = TrainingCase["model"][number];
+
+function translateLayer(layer: GoldenLayer, i: number, isImage: boolean): readonly Member[] {
+  const { type, name = String(i), ...given } = layer;
   if (type === "PreNormBlock") return preNormBlock(layer);
-  if (type === "MeanStep") return meanStep(name, tablesOf(golden.data).x.shape[1]);
-  return [named(type, name, RENAMED[type]?.(options) ?? sizesOf(type, options))];
+  const { type: ours = type, options } = RENAMED[type]?.(given, isImage) ?? { options: given };
+  return [named(ours, name, options)];
 }
 
 const named = (type: string, name: string, options: Values): Member => ({
@@ -231,31 +237,31 @@ const named = (type: string, name: string, options: Values): Member => ({
   name,
 });
 
-/** The mean over time: the mean of each channel, once the features are channels. */
-function meanStep(name: string, time: number): readonly Member[] {
-  return [
-    named("permute", `${name}-turned`, { dims: [1, 0] }),
-    named("AvgPool1d", name, { kernel_size: time }),
-    named("Flatten", `${name}-flat`, {}),
-  ];
-}
+const recurrent = ({ in: input_size, hidden: hidden_size, ...options }: Values) => ({
+  options: { ...options, input_size, hidden_size, output: "all" },
+});
 
-/** Options of a run's layers that are not called as in PyTorch. */
-const RENAMED: Readonly<Record<string, (options: Values) => Values>> = {
-  Embedding: ({ count, dim }) => ({ num_embeddings: count, embedding_dim: dim }),
-  PositionEmbedding: ({ count }) => ({ num_embeddings: count }),
-  LayerNorm: ({ features }) => ({ normalized_shape: [features] }),
+/**
+ * Layers of a run that are not called as in PyTorch, or whose options are not. Those of one that
+ * normalizes by the batch are left to be inferred.
+ */
+const RENAMED: Readonly<Record<string, (options: Values, isImage: boolean) => { type?: string; options: Values }>> = {
+  Linear: ({ in: in_features, out: out_features, ...options }) => ({
+    options: { ...options, in_features, out_features },
+  }),
+  Conv2d: ({ in: in_channels, out: out_channels, ...options }) => ({
+    options: { ...options, in_channels, out_channels },
+  }),
+  BatchNorm: (_options, isImage) => ({ type: isImage ? "BatchNorm2d" : "BatchNorm1d", options: {} }),
+  LayerNorm: ({ features }) => ({ options: { normalized_shape: [features] } }),
+  Embedding: ({ count, dim }) => ({ options: { num_embeddings: count, embedding_dim: dim } }),
+  PositionEmbedding: ({ count }) => ({ options: { num_embeddings: count } }),
+  RNN: recurrent,
+  LSTM: recurrent,
+  GRU: recurrent,
+  LastStep: () => ({ type: "Select", options: { dim: 0, index: -1 } }),
+  MeanStep: () => ({ type: "Mean", options: { dim: 0 } }),
 };
-
-/** PyTorch calls the sizes of a layer `in_channels` where it convolves, else `in_features`. */
-function sizesOf(type: string, { in: inputs, out, ...options }: Values): Values {
-  const what = type.startsWith("Conv") ? "channels" : "features";
-  return {
-    ...options,
-    ...(inputs === undefined ? {} : { [`in_${what}`]: inputs }),
-    ...(out === undefined ? {} : { [`out_${what}`]: out }),
-  };
-}
 
 /** Two residuals, of attention and of the feed-forward network; `OUR_NAMES` says what is where. */
 function preNormBlock({ name, heads, hidden, activation, d }: GoldenLayer): readonly Member[] {

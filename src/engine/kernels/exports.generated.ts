@@ -102,6 +102,9 @@ export interface KernelExports {
   // src/engine/layers/max_pool2d/kernel.as.ts
   readonly max_pool_forward: (y: number, places: number, x: number, planes: number, height: number, width: number, rows: number, columns: number, kernelRows: number, kernelColumns: number, strideRows: number, strideColumns: number, paddingRows: number, paddingColumns: number, dilationRows: number, dilationColumns: number) => void;
   readonly max_pool_backward: (dx: number, dy: number, places: number, planes: number, size: number, count: number) => void;
+  // src/engine/layers/mean/kernel.as.ts
+  readonly mean_forward: (x: number, y: number, rows: number, length: number, inner: number) => void;
+  readonly mean_backward: (g: number, d: number, rows: number, length: number, inner: number) => void;
   // src/engine/layers/mish/kernel.as.ts
   readonly mish_forward: (x: number, y: number, n: number) => void;
   readonly mish_backward: (x: number, g: number, d: number, n: number) => void;

@@ -27,6 +27,7 @@ export * from "../layers/leaky_relu/kernel.as";
 export * from "../layers/logsigmoid/kernel.as";
 export * from "../layers/lstm/kernel.as";
 export * from "../layers/max_pool2d/kernel.as";
+export * from "../layers/mean/kernel.as";
 export * from "../layers/mish/kernel.as";
 export * from "../layers/permute/kernel.as";
 export * from "../layers/position_embedding/kernel.as";

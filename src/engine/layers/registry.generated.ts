@@ -33,6 +33,7 @@ import { lstm } from "./lstm/lstm.ts";
 import { lstm_pass } from "./lstm/lstm_pass.ts";
 import { max_pool1d } from "./max_pool2d/max_pool1d.ts";
 import { max_pool2d } from "./max_pool2d/max_pool2d.ts";
+import { mean } from "./mean/mean.ts";
 import { mish } from "./mish/mish.ts";
 import { multihead_attention } from "./multihead_attention/multihead_attention.ts";
 import { packed_attention } from "./multihead_attention/packed_attention.ts";
@@ -47,6 +48,7 @@ import { rnn } from "./rnn/rnn.ts";
 import { rnn_pass } from "./rnn/rnn_pass.ts";
 import { rotary_embedding } from "./rotary_embedding/rotary_embedding.ts";
 import { scaled_dot_product_attention } from "./scaled_dot_product_attention/scaled_dot_product_attention.ts";
+import { select } from "./slice/select.ts";
 import { selu } from "./selu/selu.ts";
 import { sigmoid } from "./sigmoid/sigmoid.ts";
 import { silu } from "./silu/silu.ts";
@@ -93,6 +95,7 @@ export const layers: Registry<LayerType> = {
   lstm_pass,
   max_pool1d,
   max_pool2d,
+  mean,
   mish,
   multihead_attention,
   packed_attention,
@@ -107,6 +110,7 @@ export const layers: Registry<LayerType> = {
   rnn_pass,
   rotary_embedding,
   scaled_dot_product_attention,
+  select,
   selu,
   sigmoid,
   silu,

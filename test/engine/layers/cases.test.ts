@@ -15,7 +15,7 @@ function plain(name: string): string {
 }
 
 /** Layers that no library has under this name; images.test.ts says what they give. */
-const OWN = new Set(["global_avg_pool2d", "global_max_pool2d", "permute", "reshape"]);
+const OWN = new Set(["mean", "select", "global_avg_pool2d", "global_max_pool2d", "permute", "reshape"]);
 
 /**
  * Of random numbers there are no cases, because the engine draws them in a way of its own. Internal
