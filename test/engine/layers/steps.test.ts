@@ -25,7 +25,7 @@ const cases: readonly (readonly [shape: number[], dim: number, outer: number, in
   [[7, 6], 0, 1, 6],
   [[300, 5], 0, 1, 5],
   [[1, 4], 0, 1, 4],
-  [[9], 0, 1, 1],
+  [[9, 1], 0, 1, 1],
   [[3, 5, 7], 1, 3, 7],
   [[3, 5, 7], -1, 15, 1],
   [[3, 5, 7], -3, 1, 35],
@@ -65,7 +65,7 @@ it("the mean of a sample with NaN is NaN, and only there", () => {
 
 it("the mean of many steps loses no digits", () => {
   const x = new Float32Array(SAMPLES * 200_000).fill(0.1);
-  expect([...passes(runOf("mean", {}, [200_000]), x, new Float32Array(SAMPLES)).output]).toEqual(
+  expect([...passes(runOf("mean", {}, [200_000, 1]), x, new Float32Array(SAMPLES)).output]).toEqual(
     Array(SAMPLES).fill(Math.fround(0.1)),
   );
 });
@@ -73,6 +73,7 @@ it("the mean of many steps loses no digits", () => {
 it("a dimension or place that is not there names what there is", () => {
   expect(() => runOf("mean", { dim: 2 }, [3, 4])).toThrow(PlanError);
   expect(() => runOf("mean", { dim: 2 }, [3, 4])).toThrow(/they go from 0 to 1, or from −2 to −1/);
+  expect(() => runOf("mean", {}, [12])).toThrow(/takes \[time, features\] or more dimensions, but .* gives \[12\]/);
   expect(() => runOf("select", { dim: -3 }, [3, 4])).toThrow(/dimensions of the input \[3, 4\]/);
   expect(() => runOf("select", { index: 3 }, [3, 4])).toThrow(/places of dimension 0: they go from 0 to 2/);
 });

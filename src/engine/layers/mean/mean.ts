@@ -11,6 +11,7 @@ export const mean = defineLayer({
   options: {
     dim: { kind: "integer", default: 0, tries: [-1], doc: "The dimension of a sample, from 0; −1 is the last one." },
   },
+  example: { input: [5, 6], options: { dim: 0 } },
   needs: { backward: [], gradient: [] },
   shape: ({ dim }, [{ shape }]) => ({ output: shape.toSpliced(dimensionOf(dim, shape), 1), parameters: [] }),
   create(kernels, { dim }, { inputs: [input], output }) {

@@ -1,8 +1,16 @@
 import type { Shape } from "../../member/shape.ts";
 import { LayerFault } from "../layer.ts";
 
-/** @throws LayerFault where the shape of a sample has no such dimension */
+/**
+ * The dimension of a sample that a layer takes away.
+ * @throws LayerFault where there is no such dimension, or nothing would be left
+ */
 export function dimensionOf(dim: number, shape: Shape): number {
+  if (shape.length < 2)
+    throw new LayerFault(
+      null,
+      `takes [time, features] or more dimensions, but the layer before gives [${shape.join(", ")}]`,
+    );
   return placeOf("dim", dim, shape.length, `the dimensions of the input [${shape.join(", ")}]`);
 }
 

@@ -13,6 +13,7 @@ export const select = defineComposite({
     dim: { kind: "integer", default: 0, tries: [-1], doc: "The dimension of a sample, from 0; −1 is the last one." },
     index: { kind: "integer", default: -1, tries: [0], doc: "The place in it, from 0; −1 is the last one." },
   },
+  example: { input: [5, 6] },
   expand({ dim, index }, [{ shape }]) {
     const at = dimensionOf(dim, shape);
     const begin = placeOf("index", index, shape[at], `the places of dimension ${at}`);
