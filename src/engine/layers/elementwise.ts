@@ -34,6 +34,7 @@ export function defineElementwise<const O extends Options>({
   return defineLayer({
     ...description,
     elementwise: true,
+    keepsShape: true,
     inPlace: true,
     needs: { backward: [derivativeOf], gradient: [] },
     shape: (_options, [{ shape }]) => ({ output: shape, parameters: [] }),

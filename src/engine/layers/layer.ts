@@ -31,6 +31,11 @@ export interface LayerType<O extends Options = Options> extends Description {
   readonly internal?: boolean;
   /** A use of it that the tests of all layers try. Default: any numbers, without options. */
   readonly example?: LayerExample;
+  /**
+   * True if its output always has the shape of its input. After the last layer that learns it
+   * leaves that one's outputs to be inferred from the target.
+   */
+  readonly keepsShape?: boolean;
   /** The element type of its inputs, or of each of them in turn. Default: float32. */
   readonly takes?: ElementType | readonly ElementType[];
   /** What the later passes read. Default: everything. */

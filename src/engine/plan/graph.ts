@@ -59,8 +59,9 @@ const RESERVED = new Set(["optimizer", "evaluated", "best"]);
 const WORDS = new Set(["shortcut", "branches"]);
 
 /**
- * `wanted` is the number of outputs that the loss asks of the last layer. Null, after a fault was
- * added to `faults`, where a layer does not fit: no shape is known after it.
+ * `wanted` is the number of outputs that the loss asks of the last layer that does not keep shapes.
+ * Null, after a fault was added to `faults`, where a layer does not fit: no shape is known after
+ * it.
  */
 export function buildGraph(
   members: readonly Member[],
@@ -123,12 +124,13 @@ class GraphBuilder {
     if (at.depth > MAX_DEPTH) this.#stop(at.pointer, `is more than ${MAX_DEPTH} levels deep`);
     const scope = { names: new Map<string, number>(), around: at.scope };
     let output = input;
+    const last = members.findLastIndex(({ type }) => !layers[type]?.keepsShape);
     const made = members.map((member, i) => {
       const name = nameOf(member, i);
       const pointer = `${at.pointer}/${i}`;
       const top = at.depth === 0 ? i : null;
       const position = { path: join(at.path, name), pointer, depth: at.depth, top, scope };
-      const one = this.#member(member, position, output, i === members.length - 1 ? wanted : null);
+      const one = this.#member(member, position, output, i === last ? wanted : null);
       output = one.output;
       scope.names.set(name, output);
       return { ...one.member, name };

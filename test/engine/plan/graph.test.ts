@@ -160,3 +160,15 @@ test("a tie to nothing, or to another shape, is refused", () => {
     '/model/layers/1/tied_to is "a.weight", which is 4 × 4, but this layer needs 3 × 4',
   ]);
 });
+
+test("the outputs of a layer are inferred if what follows keeps shapes", () => {
+  const infer = (...after: Member[]) => {
+    const faults: PlanFault[] = [];
+    const graph = buildGraph([linear(null), ...after], [{ name: "x", shape: [4], type: "float32" }], 3, faults);
+    return graph === null ? faults[0].message : graph.values[graph.output].shape;
+  };
+  expect(infer(member("layers", "dropout"), member("layers", "log_softmax"))).toEqual([3]);
+  expect(infer(member("layers", "sigmoid"))).toEqual([3]);
+  expect(infer({ type: "sequential", layers: [linear(null), member("layers", "tanh")] })).toMatch(/is required/);
+  expect(infer(member("layers", "layer_norm"))).toMatch(/is required/);
+});

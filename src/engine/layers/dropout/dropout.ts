@@ -18,6 +18,7 @@ export const dropout = defineLayer({
     p: { kind: "number", default: 0.5, min: 0, max: 1, doc: "Probability of zeroing an element." },
   },
   random: ({ p }) => p > 0,
+  keepsShape: true,
   inPlace: true,
   needs: { backward: [], gradient: [] },
   shape: (_options, [{ shape }]) => ({ output: shape, parameters: [] }),

@@ -27,7 +27,7 @@ export const linear = defineLayer({
       default: null,
       min: 1,
       max: 1_000_000,
-      doc: "Number of outputs; the last layer's is inferred from the target.",
+      doc: "Number of outputs; inferred from the target if only activations, dropout or softmax follow.",
     },
     bias: { kind: "boolean", default: true, doc: "Whether to add a learned bias." },
     tied_to: {
@@ -47,7 +47,11 @@ export const linear = defineLayer({
       );
     }
     const outputs = options.out_features ?? wanted;
-    if (outputs === null) throw new LayerFault("out_features", "is required: only the last layer's is inferred");
+    if (outputs === null)
+      throw new LayerFault(
+        "out_features",
+        "is required: it is inferred only where nothing but activations, dropout or softmax follows",
+      );
     const rows = input.slice(0, -1).reduce((product, size) => product * size, 1);
     const shape = [outputs, inputs];
     const weight = {

@@ -12,6 +12,7 @@ export const log_softmax = defineLayer({
   source: "torch.nn.LogSoftmax",
   example: { input: [3, 7] },
   options: softmaxOptions,
+  keepsShape: true,
   needs: { backward: ["output"], gradient: [] },
   shape: softmaxShape,
   create: (kernels, options, place) => softmaxPasses(kernels, options, place, true),

@@ -13,6 +13,7 @@ export const softmax = defineLayer({
   source: "torch.nn.Softmax",
   example: { input: [3, 7] },
   options: softmaxOptions,
+  keepsShape: true,
   needs: { backward: ["output"], gradient: [] },
   shape: softmaxShape,
   create: (kernels, options, place) => softmaxPasses(kernels, options, place, false),
