@@ -28,7 +28,7 @@ interface Schema {
   oneOf?: Schema[];
   anyOf?: Schema[];
   discriminator?: unknown;
-  properties?: Record<string, Schema & { const?: unknown }>;
+  properties?: Record<string, Schema & { const?: unknown; enum?: unknown[] }>;
 }
 
 interface Response {
@@ -174,16 +174,18 @@ function discriminate(whole: Schema, schemas: Record<string, Schema>): void {
   for (const schema of within(whole)) {
     const branches = schema.oneOf;
     if (branches === undefined || branches.some(({ $ref }) => $ref === undefined)) continue;
-    const mapping = branches.map((branch) => [typeOf(schemas[nameOf(branch)], schemas), branch.$ref]);
-    if (mapping.some(([type]) => typeof type !== "string")) continue;
+    const typed = branches.map((branch) => ({ branch, types: typesOf(schemas[nameOf(branch)], schemas) }));
+    if (typed.some(({ types }) => types.length === 0)) continue;
+    const mapping = typed.flatMap(({ branch, types }) => types.map((type) => [type, branch.$ref]));
     schema.discriminator = { propertyName: "type", mapping: Object.fromEntries(mapping) };
   }
 }
 
-/** The `type` that a schema, or each of its branches, has. */
-function typeOf(schema: Schema, schemas: Record<string, Schema>): unknown {
-  if (schema.anyOf !== undefined) return typeOf(schemas[nameOf(schema.anyOf[0])], schemas);
-  return schema.properties?.type?.const;
+/** The values of `type` that a schema, or each of its branches, may have. */
+function typesOf(schema: Schema, schemas: Record<string, Schema>): readonly string[] {
+  if (schema.anyOf !== undefined) return typesOf(schemas[nameOf(schema.anyOf[0])], schemas);
+  const { const: only, enum: several } = schema.properties?.type ?? {};
+  return ((only === undefined ? several : [only]) ?? []) as readonly string[];
 }
 
 function nameOf({ $ref }: Schema): string {

@@ -1,9 +1,10 @@
 /*
  * The elements of arrays, as files hold them and as a dataset keeps them.
  *
- * Files hold thirteen types of numbers; a dataset keeps four. Whole numbers become int32, which is
- * what the engine takes, but bytes stay bytes: pixels are most of them. A number that has no place
- * in int32 is refused, and so is what is not finite. Halves become float32, which holds them all.
+ * Whole numbers of more than 32 bits are kept as int32, which is what the engine takes. A number
+ * that has no place there is refused, and so is what is not finite. Halves become float32, which
+ * holds them all. Everything else is kept as it is, so that a dataset takes little more room than
+ * its file unpacked.
  */
 import { InvalidDataset } from "../dataset.ts";
 import type { Dtype } from "./dtype.ts";
@@ -11,6 +12,9 @@ import type { Dtype } from "./dtype.ts";
 /** Numbers of a tensor column, in row-major order. */
 export type TensorValues =
   | Uint8Array<ArrayBuffer>
+  | Int8Array<ArrayBuffer>
+  | Uint16Array<ArrayBuffer>
+  | Int16Array<ArrayBuffer>
   | Int32Array<ArrayBuffer>
   | Float32Array<ArrayBuffer>
   | Float64Array<ArrayBuffer>;
@@ -18,7 +22,7 @@ export type TensorValues =
 /** The bytes of an element in a file, and the way to what is kept. */
 interface ElementType {
   readonly bytes: 1 | 2 | 4 | 8;
-  readonly kept: "uint8" | "int32" | "float32" | "float64";
+  readonly kept: keyof typeof arrays;
   /** From the little-endian bytes of all elements. */
   keep(raw: ArrayBuffer): TensorValues | Beyond;
 }
@@ -29,12 +33,22 @@ interface Beyond {
   readonly value: bigint;
 }
 
+const arrays = {
+  uint8: Uint8Array,
+  int8: Int8Array,
+  uint16: Uint16Array,
+  int16: Int16Array,
+  int32: Int32Array,
+  float32: Float32Array,
+  float64: Float64Array,
+};
+
 const types = {
   bool: { bytes: 1, kept: "uint8", keep: (raw) => new Uint8Array(raw).map((byte) => (byte === 0 ? 0 : 1)) },
   uint8: { bytes: 1, kept: "uint8", keep: (raw) => new Uint8Array(raw) },
-  int8: { bytes: 1, kept: "int32", keep: (raw) => Int32Array.from(new Int8Array(raw)) },
-  uint16: { bytes: 2, kept: "int32", keep: (raw) => Int32Array.from(new Uint16Array(raw)) },
-  int16: { bytes: 2, kept: "int32", keep: (raw) => Int32Array.from(new Int16Array(raw)) },
+  int8: { bytes: 1, kept: "int8", keep: (raw) => new Int8Array(raw) },
+  uint16: { bytes: 2, kept: "uint16", keep: (raw) => new Uint16Array(raw) },
+  int16: { bytes: 2, kept: "int16", keep: (raw) => new Int16Array(raw) },
   uint32: { bytes: 4, kept: "int32", keep: keepUint32 },
   int32: { bytes: 4, kept: "int32", keep: (raw) => new Int32Array(raw) },
   uint64: { bytes: 8, kept: "int32", keep: (raw) => keepLong(raw, false) },
@@ -50,8 +64,6 @@ export function fileBytes(dtype: Dtype): number {
   return types[dtype].bytes;
 }
 
-const arrays = { uint8: Uint8Array, int32: Int32Array, float32: Float32Array, float64: Float64Array };
-
 /** Bytes of an element that is kept. */
 export function keptBytes(dtype: Dtype): number {
   return arrays[types[dtype].kept].BYTES_PER_ELEMENT;
@@ -64,7 +76,7 @@ export function keptValues(dtype: Dtype, bytes: ArrayBuffer): TensorValues {
 
 export function isInteger(dtype: Dtype): boolean {
   const { kept } = types[dtype];
-  return kept === "uint8" || kept === "int32";
+  return kept !== "float32" && kept !== "float64";
 }
 
 /** An array as its file holds it. */
