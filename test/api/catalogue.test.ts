@@ -114,7 +114,7 @@ test("an unknown type is a 404 that names the known ones", async () => {
   expect({ status, code: body.code }).toEqual({ status: 404, code: "not_found" });
   expect(body.detail).toMatch(/^There is no optimizer "adamm"; did you mean "adam"\? Known: (\w+, )*adam, /);
   expect((await service.call("GET", "/v1/losses/zzzzzzzz")).body.detail).toMatch(
-    /"zzzzzzzz"\. Known: bce_with_logits, /,
+    /"zzzzzzzz"\. Known: bce, bce_with_logits, /,
   );
   expect((await service.call("POST", "/v1/layers/relu")).status).toBe(405);
 });
