@@ -130,8 +130,8 @@ export class DatasetFiles {
 
   /**
    * Reads a file, after undoing `packing`: arrays, or a table as asked. `arrived` gets the number
-   * of bytes so far. If it throws, or the limit is reached, the rest of the body stays unread, so that
-   * the sender can still be answered. The limit and `arrived` count unpacked bytes.
+   * of bytes so far. If it throws, or the limit is reached, the rest of the body stays unread, so
+   * that the sender can still be answered. The limit and `arrived` count unpacked bytes.
    * @throws InvalidDataset, UnrecognisedDataset, DatasetTooLarge, what `arrived` throws, or the
    * error of a body that is cut off. Nothing is left on disk then.
    */
