@@ -243,7 +243,9 @@ function trainingFaults({ training }: Partial<Spec>, { sizes: { train } }: Table
   return faults;
 }
 
-/** Faults of observations that would make too many points. Those of the layers' curves count too. */
+/**
+ * Faults of observations that would make too many points. Those of the layers' curves count too.
+ */
 function observeFaults({ training, observe }: Partial<Spec>, { sizes: { train } }: Table, { nodes }: Plan): Fault[] {
   if (!training || !observe) return [];
   const steps = training.epochs * stepsPerEpoch(training, train);
