@@ -84,7 +84,7 @@ test("a data directory without write access is refused", async () => {
   }
 });
 
-test("a temporary directory that does not exist is refused if Redis needs it for its socket", async () => {
+test("a missing temporary directory is refused if Redis needs it for its socket", async () => {
   const data = makeDataDirectory();
   const none = join(directory, "none");
   expect(await refusal({ env: { REDIS_URL: "", RAPPEL_DATA_DIR: data, TMPDIR: none } })).toContain(

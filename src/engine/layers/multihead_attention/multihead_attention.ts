@@ -1,4 +1,4 @@
-import { defineLayer, LayerFault, type Part, type Value } from "../layer.ts";
+import { defineComposite, LayerFault, type Part, type Value } from "../layer.ts";
 import { withDefaults } from "../../member/options.ts";
 import { checkMask } from "../scaled_dot_product_attention/heads.ts";
 import { linear } from "../linear/linear.ts";
@@ -14,7 +14,7 @@ const PROJECTED = "projected";
  *
  * Vaswani et al., "Attention is all you need", NeurIPS 2017 (arXiv:1706.03762).
  */
-export const multihead_attention = defineLayer({
+export const multihead_attention = defineComposite({
   type: "multihead_attention",
   summary: "Lets every position of a sequence look at all others, or at those of another sequence.",
   formula: "y = concat(headᵢ) W_oᵀ + b_o, headᵢ = softmax(qᵢ kᵢᵀ / √d) vᵢ, [q k v] = x W_inᵀ + b_in",
@@ -38,12 +38,6 @@ export const multihead_attention = defineLayer({
       tries: [10000],
       doc: "Turns queries and keys by their position, as rotary_embedding with this base; null: does not.",
     },
-  },
-  shape() {
-    throw new Error("multihead_attention is made of other layers");
-  },
-  create() {
-    throw new Error("multihead_attention is made of other layers");
   },
   expand({ embed_dim, num_heads, dropout, bias, causal, rotary_base }, inputs) {
     const mask = inputs.length > 1 && inputs[inputs.length - 1].type === "int32" ? inputs.length - 1 : null;

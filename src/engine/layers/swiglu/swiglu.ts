@@ -1,5 +1,5 @@
 import { withDefaults } from "../../member/options.ts";
-import { defineLayer } from "../layer.ts";
+import { defineComposite } from "../layer.ts";
 import { linear } from "../linear/linear.ts";
 
 /**
@@ -8,7 +8,7 @@ import { linear } from "../linear/linear.ts";
  *
  * Shazeer, "GLU variants improve transformer", arXiv:2002.05202 (2020).
  */
-export const swiglu = defineLayer({
+export const swiglu = defineComposite({
   type: "swiglu",
   summary: "A gated feed-forward layer, as transformers have after attention.",
   formula: "y = W₂ (silu(W₁ x) · W₃ x)",
@@ -17,12 +17,6 @@ export const swiglu = defineLayer({
   options: {
     hidden_features: { kind: "integer", min: 1, doc: "Size of the layer in the middle." },
     bias: { kind: "boolean", default: false, doc: "Whether the linear layers add a learned bias." },
-  },
-  shape() {
-    throw new Error("swiglu is made of other layers");
-  },
-  create() {
-    throw new Error("swiglu is made of other layers");
   },
   expand({ hidden_features, bias }, [{ shape }]) {
     const part = (name: string, out_features: number) => ({ ...withDefaults(linear), name, out_features, bias });

@@ -2,7 +2,7 @@ import { withDefaults } from "../../member/options.ts";
 import { dropout as dropoutLayer } from "../dropout/dropout.ts";
 import { gelu } from "../gelu/gelu.ts";
 import { layer_norm } from "../layer_norm/layer_norm.ts";
-import { defineLayer, LayerFault, type Part } from "../layer.ts";
+import { defineComposite, LayerFault, type Part } from "../layer.ts";
 import { linear } from "../linear/linear.ts";
 import { multihead_attention } from "../multihead_attention/multihead_attention.ts";
 import { relu } from "../relu/relu.ts";
@@ -17,7 +17,7 @@ import { relu } from "../relu/relu.ts";
  * Vaswani et al., "Attention is all you need", NeurIPS 2017 (arXiv:1706.03762); `norm_first`: Xiong
  * et al., "On layer normalization in the transformer architecture", arXiv:2002.04745.
  */
-export const transformer_encoder_layer = defineLayer({
+export const transformer_encoder_layer = defineComposite({
   type: "transformer_encoder_layer",
   summary: "A block of a transformer: attention and a feed-forward network, each with a shortcut.",
   formula: "x = norm1(x + attention(x)), y = norm2(x + linear2(f(linear1(x)))); norm_first: x + attention(norm1(x)), …",
@@ -49,12 +49,6 @@ export const transformer_encoder_layer = defineLayer({
       above: 0,
       doc: "Turns queries and keys by their position, as rotary_embedding with this base; null: does not.",
     },
-  },
-  shape() {
-    throw new Error("transformer_encoder_layer is made of other layers");
-  },
-  create() {
-    throw new Error("transformer_encoder_layer is made of other layers");
   },
   expand(options, inputs) {
     const { d_model, nhead, dropout, layer_norm_eps, norm_first, bias, causal, rotary_base } = options;
