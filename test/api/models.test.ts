@@ -88,7 +88,7 @@ test("the limits are those of docs/models.md", async () => {
   expect(await errorOf([...relus(256), last])).toMatch(/256/);
   expect(await errorOf([...nested(12), last])).toBeUndefined();
   expect(await errorOf([...nested(13), last])).toMatch(/12 levels/);
-  expect(await errorOf([repeated(819, 5), last])).toBeUndefined();
-  expect(await errorOf([repeated(1000, 4), repeated(96, 1), last])).toMatch(/4096 layers/);
+  expect(await errorOf([repeated(341, 3), last])).toBeUndefined();
+  expect(await errorOf([repeated(1000, 1), repeated(24, 1), last])).toMatch(/1024 layers/);
   expect(await errorOf([repeated(1001, 1), last])).toMatch(/1000/);
 });

@@ -92,6 +92,7 @@ class PassPlanner {
   readonly #makers = new Map<number, number>();
   /** The values whose gradient is needed. */
   readonly #derived: boolean[];
+  readonly #needs: readonly (Needs & { readonly mixes: boolean })[];
   readonly #end: number;
 
   constructor(graph: Graph, options: PassOptions) {
@@ -108,6 +109,7 @@ class PassPlanner {
       const { learning } = options;
       this.#derived[output] = learning !== null && (learning.has(node) || inputs.some((value) => this.#derived[value]));
     });
+    this.#needs = graph.nodes.map((node, i) => this.#needsOf(node, i));
   }
 
   plan(): PassPlan {
@@ -128,15 +130,14 @@ class PassPlanner {
 
   /** Until when a node reads one of its operands. */
   #until(node: number, operand: Operand): number {
-    const { backward, gradient, mixes } = this.#needs(node);
+    const { backward, gradient, mixes } = this.#needs[node];
     if (mixes || gradient.includes(operand)) return FOREVER;
     return backward.includes(operand) ? this.#backward(node) : node;
   }
 
   /** What of a node is read after its forward pass. */
-  #needs(node: number): Needs & { readonly mixes: boolean } {
+  #needsOf({ member, inputs, shape }: Node, node: number): Needs & { readonly mixes: boolean } {
     const { learning } = this.#options;
-    const { member, inputs, shape } = this.#graph.nodes[node];
     const declared = layers[member.type].needs ?? { backward: EVERYTHING, gradient: EVERYTHING };
     const prepares = learning?.has(node) && layers[member.type].preparesGradient;
     const goesBack = prepares || (learning !== null && inputs.some((value) => this.#derived[value]));

@@ -50,7 +50,8 @@ export interface NamedValue extends Value {
   readonly name: string;
 }
 
-const MAX_NODES = 4096;
+/** A plan of so many takes some ten milliseconds, which an event loop can spare. */
+const MAX_NODES = 1024;
 const MAX_DEPTH = 12;
 
 /** Names in a checkpoint begin with these words if they do not belong to a layer. */

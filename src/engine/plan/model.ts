@@ -298,15 +298,18 @@ export function placeNodes(
   { graph, parameters }: Pick<ShapedModel, "graph" | "parameters">,
   buffers: readonly PlannedBuffer[],
 ): PlannedNode[] {
-  return graph.nodes.map((node, i) => ({
+  const nodes = graph.nodes.map((node) => ({
     ...node,
-    parameters: node.shape.parameters.map((_, index) =>
-      parameters.findIndex(({ uses }) => uses.some((use) => use.node === i && use.index === index)),
-    ),
-    buffers: buffers.filter((buffer) => buffer.node === i).map(({ address }) => address),
+    parameters: node.shape.parameters.map(() => -1),
+    buffers: [] as number[],
     mixed: node.shape.mixes ? map.take("activations", `mixed ${node.path}`, node.shape.mixes.floats * 4) : 0,
-    stream: layerStream(node),
+    // It takes a hash, which few layers need.
+    stream: layers[node.member.type].random === undefined ? 0 : layerStream(node),
   }));
+  for (const [number, { uses }] of parameters.entries())
+    for (const { node, index } of uses) nodes[node].parameters[index] = number;
+  for (const { node, address } of buffers) nodes[node].buffers.push(address);
+  return nodes;
 }
 
 const roundUp = (bytes: number, unit: number): number => Math.ceil(bytes / unit) * unit;
