@@ -2,12 +2,12 @@
  * Every layer of the registry in a model that also drops, mixes samples and adds a shortcut: the
  * bytes of its state do not depend on threads, nor on being resumed at any checkpoint.
  */
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { LayerExample } from "../../../src/engine/layers/layer.ts";
 import { layers } from "../../../src/engine/layers/registry.generated.ts";
 import { size } from "../../../src/engine/member/shape.ts";
 import type { TrainingData } from "../../../src/engine/training.ts";
-import { classes, member, smallJob, train } from "../../support/training.ts";
+import { classes, member, smallJob, train, type Trained } from "../../support/training.ts";
 
 const THREADS = [2, 3, 5, 8];
 const ROWS = 45;
@@ -51,16 +51,19 @@ function jobOf(type: string, example: LayerExample) {
 
 describe.each(named)("$type", ({ type, example = { input: [12] } }) => {
   const job = jobOf(type, example);
-  const whole = train(job, { everySteps: 2 });
+  let whole: Trained;
+  beforeAll(async () => {
+    whole = await train(job, { everySteps: 2 });
+  });
 
   test.each(THREADS)("gives the same bytes with %i threads", async (threads) => {
     const { state, outcome } = await train(job, { threads });
     expect(outcome.type).toBe("completed");
-    expect(state!.sha256).toBe((await whole).state!.sha256);
+    expect(state!.sha256).toBe(whole.state!.sha256);
   });
 
   test("gives the same bytes when it is resumed at any checkpoint", async () => {
-    const { checkpoints, state } = await whole;
+    const { checkpoints, state } = whole;
     expect(checkpoints.size).toBeGreaterThan(1);
     for (const file of checkpoints.values())
       expect((await train(job, { threads: 2, state: file })).state!.sha256).toBe(state!.sha256);
