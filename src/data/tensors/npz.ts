@@ -92,5 +92,8 @@ function refuse(error: unknown): never {
   if (error instanceof InvalidDataset || error instanceof DatasetTooLarge) throw error;
   const { message, syscall } = error as NodeJS.ErrnoException;
   if (syscall !== undefined) throw error;
-  throw new InvalidDataset(`The zip archive cannot be read: ${message}.`, null);
+  throw new InvalidDataset(
+    `The zip archive cannot be read: ${message}. If it is an Excel workbook, save the table as CSV, and upload that.`,
+    null,
+  );
 }
