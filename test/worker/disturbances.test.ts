@@ -110,7 +110,7 @@ test("Redis is killed and comes back: the run holds, goes on, and does not count
   // The delivery that BullMQ counted as stalled meanwhile is refused, and goes when the job has
   // ended.
   await expect
-    .poll(() => place.deliveries.lengths(), { timeout: 15_000 })
+    .poll(() => place.deliveries.lengths(), { timeout: 30_000 })
     .toEqual({ waiting: 0, active: 0, delayed: 0 });
 });
 
@@ -135,7 +135,7 @@ test("a delivery that comes twice, or long after the end, does nothing", async (
   expect((await expectUndisturbed(id)).run).toBe(1);
   await place.deliveries.deliver({ owner: OWNER, id, delivery: 3, turn: 1 });
   await expect
-    .poll(() => place.deliveries.lengths(), { timeout: 15_000 })
+    .poll(() => place.deliveries.lengths(), { timeout: 30_000 })
     .toEqual({ waiting: 0, active: 0, delayed: 0 });
   expect((await place.get(id)).run).toBe(1);
 });

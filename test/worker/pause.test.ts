@@ -29,6 +29,7 @@ beforeAll(async () => {
     "valid_log_loss",
     "valid_loss",
     "valid_macro_f1",
+    "valid_perplexity",
     "valid_precision",
     "valid_recall",
   ]);
