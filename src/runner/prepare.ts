@@ -143,11 +143,18 @@ async function fallBack(lease: Lease, { step }: Checkpoint, life: Life): Promise
 }
 
 /** What a user of the weights needs to know besides them. */
-export function notesOn(plan: Plan, { inputs, input, target }: Encoding): ModelNotes {
+export function notesOn(plan: Plan, { inputs, target }: Encoding): ModelNotes {
   const layers = plan.nodes.map(({ path, member, shape }) => ({
     name: path,
     type: member.type,
     parameters: Object.fromEntries(shape.parameters.map((parameter) => [parameter.name, [...parameter.shape]])),
   }));
-  return { layers, inputs: [...inputs] as ModelNotes["inputs"], input, target: target as ModelNotes["target"] };
+  const encoders = inputs.flatMap((input) => input.encoders);
+  const { shape, type } = inputs[0];
+  return {
+    layers,
+    inputs: encoders as ModelNotes["inputs"],
+    input: { shape, type },
+    target: target as ModelNotes["target"],
+  };
 }

@@ -9,13 +9,14 @@
  */
 import type { ElementType } from "../../engine/member/shape.ts";
 import type { TargetKind } from "../../engine/training.ts";
+import { applyEncoders } from "./apply.ts";
 import { checkData, checkSizes, type DataFault } from "./check.ts";
 import { missingTest } from "../columns/column.ts";
 import type { DataSizes, DataSpec, Encoded } from "./encoding.ts";
 import { featuresOf } from "./features.ts";
-import { encodeInput, measureInput } from "./input.ts";
+import { fitInputs, measureInput } from "./fit.ts";
 import { splitRows } from "./split.ts";
-import { encodeTarget, readTarget, targetFacts } from "./target.ts";
+import { applyTarget, fitTarget, readTarget, targetFacts } from "./target.ts";
 import { ViewedFile } from "./viewed-file.ts";
 
 export interface EncodeInput {
@@ -76,21 +77,15 @@ export function encodeFile({ path, data, targets, takes }: EncodeInput): Promise
       ...checkSizes({ train: train.length, valid: valid.length, test: test.length, width }, data),
       ...faults,
     ]);
-    const { input, encoders } = await encodeInput(file, data, takes, train);
     const target = await readTarget(file, data, targets);
-    const { values, units, description } = encodeTarget(target, data, targets, file.content.rows, train);
-    return {
-      data: {
-        inputs: [input],
-        targets: values,
-        targetShape: target.shape,
-        trainRows: train,
-        validRows: valid,
-        testRows: test,
-        target: units,
-      },
-      encoding: { inputs: encoders, input: { shape: input.shape, type: input.type }, target: description },
+    const encoding = {
+      inputs: await fitInputs(file, data, takes, train),
+      target: fitTarget(target, data, targets, train),
     };
+    const inputs = [];
+    for (const input of encoding.inputs) inputs.push(await applyEncoders(input, file));
+    const rows = { trainRows: train, validRows: valid, testRows: test };
+    return { data: { inputs, ...applyTarget(target, encoding.target, file.rows), ...rows }, encoding };
   });
 }
 

@@ -4,7 +4,7 @@
  */
 
 import type { TargetFacts } from "../../engine/metrics/metric.ts";
-import type { ElementType, Shape } from "../../engine/member/shape.ts";
+import type { Shape } from "../../engine/member/shape.ts";
 import type { NamedValue } from "../../engine/plan/graph.ts";
 import type { TrainingData } from "../../engine/training.ts";
 import type { DeclaredType } from "../reading.ts";
@@ -115,22 +115,27 @@ export type Encoder = NumericEncoder | DateEncoder | CategoricalEncoder | Indica
  * stored with the model.
  */
 export interface Encoding {
-  /** In the order of the model's inputs. */
-  readonly inputs: readonly Encoder[];
-  /** What the model takes for one row. */
-  readonly input: { readonly shape: Shape; readonly type: ElementType };
-  readonly target: {
-    readonly column: DataSpec["target"];
-    readonly task: "classification" | "regression";
-    /** For a target that is a class: the classes in the order of the model's outputs. */
-    readonly classes: readonly string[] | null;
-    /**
-     * For a target that is a value: prediction × std + mean is in the data's units. Several columns
-     * have each its own.
-     */
-    readonly mean: number | readonly number[] | null;
-    readonly std: number | readonly number[] | null;
-  };
+  /** What the model takes. Its first layer takes the first one. */
+  readonly inputs: readonly InputEncoding[];
+  readonly target: TargetEncoding;
+}
+
+/** An input of the model for one row, and the encoders whose numbers it has, side by side. */
+export interface InputEncoding extends NamedValue {
+  readonly encoders: readonly Encoder[];
+}
+
+export interface TargetEncoding {
+  readonly column: DataSpec["target"];
+  readonly task: "classification" | "regression";
+  /** For a target that is a class: the classes in the order of the model's outputs. */
+  readonly classes: readonly string[] | null;
+  /**
+   * For a target that is a value: prediction × std + mean is in the data's units. Several columns
+   * have each its own.
+   */
+  readonly mean: number | readonly number[] | null;
+  readonly std: number | readonly number[] | null;
 }
 
 export interface Encoded {

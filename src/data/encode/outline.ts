@@ -7,7 +7,7 @@ import type { DataSizes, DataSpec } from "./encoding.ts";
 import { featuresOf, targetColumns, type TableSummary } from "./features.ts";
 import { FIRST_READING, READER_VERSION } from "../reading.ts";
 import { sideCounts } from "./split.ts";
-import { FEATURES } from "./tensor-input.ts";
+import { FEATURES } from "./fit-tensor.ts";
 import { CLASS_COLUMN, syntheticColumns, type Synthetic } from "../synthetic.ts";
 
 export interface Outline {

@@ -8,7 +8,7 @@ import { size, type Shape } from "../../engine/member/shape.ts";
 import type { TargetFacts } from "../../engine/metrics/metric.ts";
 import type { TargetKind, TrainingData } from "../../engine/training.ts";
 import { MISSING_CODE } from "../columns/column.ts";
-import type { DataSizes, DataSpec, Encoding } from "./encoding.ts";
+import type { DataSizes, DataSpec, TargetEncoding } from "./encoding.ts";
 import { isArray, targetColumns } from "./features.ts";
 import { statisticsOf } from "./statistics.ts";
 import type { ViewedFile } from "./viewed-file.ts";
@@ -75,43 +75,44 @@ function factsOn(parts: readonly Part[], rows: Int32Array, isBetween: (value: nu
   return { vary, between };
 }
 
-export interface EncodedTarget {
-  readonly values: TrainingData["targets"];
-  readonly units: TrainingData["target"];
-  readonly description: Encoding["target"];
-}
-
-export function encodeTarget(
-  { shape, classes, parts }: Target,
+/** Fits the encoding of the target to the training rows. */
+export function fitTarget(
+  { classes, parts }: Target,
   data: DataSpec,
   targets: TargetKind,
-  rows: number,
   train: Int32Array,
-): EncodedTarget {
+): TargetEncoding {
   const column = data.target;
-  const width = size(shape);
-  const bytes = new SharedArrayBuffer(4 * rows * width);
-  if (classes !== null) {
-    const values = new Int32Array(bytes);
-    values.set(parts[0].values);
-    return {
-      values,
-      units: { classes: [...classes], mean: 0, std: 1 },
-      description: { column, task: "classification", classes, mean: null, std: null },
-    };
-  }
+  if (classes !== null) return { column, task: "classification", classes, mean: null, std: null };
   const isScaled =
     data.preprocess.target === "standardize" || (data.preprocess.target === "auto" && targets === "value");
   const scales = parts.map((part) =>
     isScaled ? statisticsOf(part.values, train, { ...part, begin: 0, end: part.width }) : { mean: 0, std: 1 },
   );
-  const values = new Float32Array(bytes);
-  for (const [at, part] of parts.entries()) scaleInto(values, width, at, part, scales[at]);
   const task = targets === "probability" ? "classification" : "regression";
   const [means, stds] = [scales.map(({ mean }) => mean), scales.map(({ std }) => std)];
-  const isOne = parts.length === 1;
-  const units = isOne ? { mean: means[0], std: stds[0] } : { mean: means, std: stds };
-  return { values, units: { classes: null, ...units }, description: { column, task, classes: null, ...units } };
+  const units = parts.length === 1 ? { mean: means[0], std: stds[0] } : { mean: means, std: stds };
+  return { column, task, classes: null, ...units };
+}
+
+/** The targets of all rows as the engine takes them. */
+export function applyTarget(
+  { shape, classes, parts }: Target,
+  encoding: TargetEncoding,
+  rows: number,
+): Pick<TrainingData, "targets" | "targetShape" | "target"> {
+  const width = size(shape);
+  const bytes = new SharedArrayBuffer(4 * rows * width);
+  if (classes !== null) {
+    const targets = new Int32Array(bytes);
+    targets.set(parts[0].values);
+    return { targets, targetShape: shape, target: { classes: [...classes], mean: 0, std: 1 } };
+  }
+  const [mean, std] = [encoding.mean!, encoding.std!];
+  const [means, stds] = [[mean].flat(), [std].flat()];
+  const targets = new Float32Array(bytes);
+  for (const [at, part] of parts.entries()) scaleInto(targets, width, at, part, { mean: means[at], std: stds[at] });
+  return { targets, targetShape: shape, target: { classes: null, mean, std } };
 }
 
 /** Writes a part of each row, which begins at `first`. */

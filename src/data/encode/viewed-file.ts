@@ -6,10 +6,11 @@ import { booleanOf } from "../columns/cell-word.ts";
 import { ColumnFile } from "../files/column-file.ts";
 import { holdsDoubles, MISSING_CODE, missingTest, type ColumnValues } from "../columns/column.ts";
 import type { ColumnSummary } from "../dataset.ts";
+import type { ColumnSource, SourceColumn } from "./apply.ts";
 import type { DataSpec } from "./encoding.ts";
 import { READING_OF_ARRAYS } from "../reading.ts";
 import type { TensorValues } from "../tensors/elements.ts";
-import type { DatasetSummary, TableSummary } from "./features.ts";
+import { isArray, type DatasetSummary, type TableSummary } from "./features.ts";
 import { viewColumn, type ColumnView } from "../columns/view.ts";
 
 type Views = DataSpec["columns"];
@@ -53,7 +54,7 @@ function asNumeric(column: ColumnSummary): ColumnSummary {
   return { ...facts, type: "numeric" };
 }
 
-export class ViewedFile {
+export class ViewedFile implements ColumnSource {
   /** It has the number of missing cells of every column. */
   readonly content: TableSummary;
   readonly #file: ColumnFile;
@@ -88,6 +89,17 @@ export class ViewedFile {
       columns[index] = { ...viewed.summary, missing: values === null ? column.missing : missingIn(values) };
     }
     return new ViewedFile(file, { rows, columns, reading }, converted);
+  }
+
+  get rows(): number {
+    return this.content.rows;
+  }
+
+  async column(name: string): Promise<SourceColumn> {
+    const index = this.index(name);
+    const summary = this.content.columns[index];
+    const values = isArray(summary) ? await this.elements(index) : await this.values(index);
+    return { values, classes: summary.classes };
   }
 
   /** The number of the column with this name. */

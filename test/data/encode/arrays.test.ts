@@ -43,10 +43,10 @@ test("numbers are standardised by channel, from the training rows", async () => 
     i % 4 < 2 ? (pixel - 4) / std : pixel - 10,
   );
   expect(x!.map((pixel, i) => Math.abs(pixel - scaled[i]) < 1e-6)).not.toContain(false);
-  expect(encoding!.inputs).toEqual([
+  expect(encoding!.inputs[0].encoders).toEqual([
     { column: "x", type: "tensor", scale: "standardize", mean: [4, 10], std: [Math.sqrt(5), 1], max: null },
   ]);
-  expect(encoding!.input).toEqual({ shape: [2, 2], type: "float32" });
+  expect(encoding!.inputs[0]).toMatchObject({ name: "features", shape: [2, 2], type: "float32" });
   expect([targets, units]).toEqual([[-2, -1, 1], { classes: null, mean: 3, std: 1 }]);
 });
 
@@ -54,7 +54,7 @@ test("bytes are divided by the largest number of the training rows; any numbers 
   const pixels = u1([3, 2], 200, 100, 0, 50, 25, 100);
   const first = await encodedArrays({ x: pixels, y }, { validation });
   expect(first.x).toEqual([2, 1, 0, 0.5, 0.25, 1]);
-  expect(first.encoding!.inputs).toEqual([
+  expect(first.encoding!.inputs[0].encoders).toEqual([
     { column: "x", type: "tensor", scale: "unit", mean: null, std: null, max: 100 },
   ]);
   const unit = await encodedArrays({ x: images, y }, { validation, preprocess: { tensor: "unit" } });
@@ -66,7 +66,7 @@ test("bytes are divided by the largest number of the training rows; any numbers 
 test("a shape is given to the features, of arrays and of single numbers", async () => {
   const shaped = await encodedArrays({ x: images, y }, { shape: [1, 2, 2] });
   expect(shaped.value).toMatchObject({ shape: [1, 2, 2] });
-  expect(shaped.encoding!.inputs[0]).toMatchObject({ mean: [expect.any(Number)] });
+  expect(shaped.encoding!.inputs[0].encoders[0]).toMatchObject({ mean: [expect.any(Number)] });
   const columns = { a: y, b: y, c: y, d: y, y };
   const table = await encodedArrays(columns, { shape: [1, 2, 2], preprocess: { numeric: "none" } });
   expect([table.value, table.x!.slice(0, 4)]).toEqual([
@@ -82,7 +82,7 @@ test("whole numbers stay as they are where the model takes them", async () => {
   const sequence = await encodedArrays({ x: tokens, y }, {}, "value", "int32");
   expect(sequence.value).toEqual({ name: "features", shape: [2], type: "int32", categories: 5 });
   expect(sequence.x).toEqual([4, 0, 1, 2, 3, 0]);
-  expect(sequence.encoding!.inputs).toEqual([
+  expect(sequence.encoding!.inputs[0].encoders).toEqual([
     { column: "x", type: "tensor", scale: "none", mean: null, std: null, max: null },
   ]);
   const columns = await encodedArrays({ a: i8([3], 5, 0, 1), b: i8([3], 0, 1, 0), y }, {}, "value", "int32");
@@ -145,7 +145,7 @@ test("several columns are a target, each standardised", async () => {
 
 test("arrays are the default features, without the single numbers", async () => {
   const { encoding } = await encodedArrays({ other: y, x: images, y }, {});
-  expect(encoding!.inputs.map(({ column }) => column)).toEqual(["x"]);
+  expect(encoding!.inputs[0].encoders.map(({ column }) => column)).toEqual(["x"]);
 });
 
 test.each<[string, Arrays, Given, Targets, string[]]>([

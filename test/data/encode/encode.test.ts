@@ -23,10 +23,25 @@ test("standardizes by the training rows' mean and population deviation", async (
   expect([...data.targets]).toEqual([0, 10, 20, 0, 30, 40].map((y) => Math.fround((y - 25) / Math.sqrt(125))));
   expect(data.target).toEqual({ classes: null, mean: 25, std: Math.sqrt(125) });
   expect(data.encoding).toEqual({
-    input: { shape: [2], type: "float32" },
     inputs: [
-      { column: "x", type: "numeric", scale: "standardize", mean: 4, std: Math.sqrt(5), min: 1, max: 7, fill: null },
-      { column: "c", type: "numeric", scale: "standardize", mean: 2, std: 1, min: 2, max: 2, fill: null },
+      {
+        name: "features",
+        shape: [2],
+        type: "float32",
+        encoders: [
+          {
+            column: "x",
+            type: "numeric",
+            scale: "standardize",
+            mean: 4,
+            std: Math.sqrt(5),
+            min: 1,
+            max: 7,
+            fill: null,
+          },
+          { column: "c", type: "numeric", scale: "standardize", mean: 2, std: 1, min: 2, max: 2, fill: null },
+        ],
+      },
     ],
     target: { column: "y", task: "regression", classes: null, mean: 25, std: Math.sqrt(125) },
   });
@@ -38,7 +53,7 @@ test("a constant column is 0 with deviation 1, whatever its value", async () => 
   const csv = `c,x,y\n0.8,0,0.2\n${rows.join("\n")}\n`;
   // Row 0 validates.
   const { features, targets, width, target, encoding } = await encoded(csv, dataSpec({ validation: { every: 200 } }));
-  expect(encoding.inputs[0]).toMatchObject({ mean: 0.3, std: 1, min: 0.3, max: 0.3 });
+  expect(encoding.inputs[0].encoders[0]).toMatchObject({ mean: 0.3, std: 1, min: 0.3, max: 0.3 });
   expect(target).toMatchObject({ mean: 0.7, std: 1 });
   const constant = Array.from({ length: 150 }, (_, row) => features[row * width]);
   expect(constant).toEqual([Math.fround(0.5), ...Array.from({ length: 149 }, () => 0)]);
@@ -47,7 +62,7 @@ test("a constant column is 0 with deviation 1, whatever its value", async () => 
 
 test("deviations are taken from the mean, so that an offset does not drown them", async () => {
   const { encoding } = await encoded("x,y\n1000000001,1\n1000000002,2\n1000000003,3\n", dataSpec());
-  expect(encoding.inputs[0]).toMatchObject({ mean: 1000000002, std: Math.sqrt(2 / 3) });
+  expect(encoding.inputs[0].encoders[0]).toMatchObject({ mean: 1000000002, std: Math.sqrt(2 / 3) });
 });
 
 test("min_max maps the training rows' range to 0..1, and a range of 0 to 0", async () => {
@@ -78,7 +93,7 @@ test("the target of a loss on probabilities is scaled only if asked for", async 
 test("categories become one input for each class of the training rows; others are zeros", async () => {
   const csv = "colour,x,y\nunseen,0,0\nred,1,1\nblue,2,2\ngreen,3,3\nred,4,4\nblue,5,5\n";
   const data = await encoded(csv, dataSpec({ validation: { every: 3 }, preprocess: { numeric: "none" } }));
-  expect(data.encoding.inputs[0]).toEqual({
+  expect(data.encoding.inputs[0].encoders[0]).toEqual({
     column: "colour",
     type: "categorical",
     classes: ["blue", "red"],
@@ -109,7 +124,7 @@ test("an empty cell takes the training rows' mean, an empty category zeros", asy
   const csv = "x,k,y\n,a,0\n1,,1\n5,b,2\n,b,3\n";
   const data = await encoded(csv, dataSpec({ validation: { every: 4 }, preprocess: { missing: "mean" } }));
   // Training x: 1, 5, empty: mean 3, deviation 2.
-  expect(data.encoding.inputs[0]).toMatchObject({ mean: 3, std: 2, fill: 3 });
+  expect(data.encoding.inputs[0].encoders[0]).toMatchObject({ mean: 3, std: 2, fill: 3 });
   expect(rowsOf(data)).toEqual([
     [0, 0],
     [-1, 0],
@@ -123,7 +138,7 @@ test("a column whose values are all in validation rows counts as 0 with deviatio
     "x,z,y\n8,1,0\n,1,1\n,2,2\n",
     dataSpec({ validation: { every: 3 }, preprocess: { missing: "mean" } }),
   );
-  expect(data.encoding.inputs[0]).toMatchObject({ mean: 0, std: 1, fill: 0 });
+  expect(data.encoding.inputs[0].encoders[0]).toMatchObject({ mean: 0, std: 1, fill: 0 });
   expect(rowsOf(data).map(([x]) => x)).toEqual([8, 0, 0]);
 });
 
@@ -138,7 +153,7 @@ test("drop_row leaves out rows with an empty feature or target, after the split"
   expect([...data.trainRows]).toEqual([5]);
   expect([...data.validRows]).toEqual([0, 4, 6]);
   expect([...data.validRows].map((row) => data.targets[row])).toEqual([1, 5, 7]);
-  expect(data.encoding.inputs[1]).toMatchObject({ classes: ["b"] });
+  expect(data.encoding.inputs[0].encoders[1]).toMatchObject({ classes: ["b"] });
 });
 
 test("classes are those of the whole file, numbers in their order", async () => {

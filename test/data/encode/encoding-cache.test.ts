@@ -21,7 +21,6 @@ function encodedOf(numbers: number): Encoded {
     },
     encoding: {
       inputs: [],
-      input: { shape: [1], type: "float32" as const },
       target: { column: "y", task: "regression" as const, classes: null, mean: 0, std: 1 },
     },
   };

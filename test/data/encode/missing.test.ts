@@ -37,7 +37,7 @@ test("a median and a mode are those of any sample of numbers", async () => {
     const often = (value: number) => numbers.filter((other) => other === value).length;
     const most = Math.max(...numbers.map(often));
     const fill = async (missing: "median" | "most_frequent") =>
-      (await encoded(table(cells), spec({ missing }))).encoding.inputs[0];
+      (await encoded(table(cells), spec({ missing }))).encoding.inputs[0].encoders[0];
     expect(await fill("median")).toMatchObject({ fill: (middle[0] + middle[1]) / 2 });
     expect(await fill("most_frequent")).toMatchObject({ fill: sorted.find((value) => often(value) === most) });
   }
@@ -46,11 +46,11 @@ test("a median and a mode are those of any sample of numbers", async () => {
 test("a missing class is replaced by the most frequent one in the training rows; of equal ones by the first", async () => {
   const csv = "k,x,y\nb,0,0\nb,0,1\na,0,2\n,0,3\na,0,4\nb,0,5\n,0,6\n";
   const { encoding, ...data } = await encoded(csv, spec({ missing: "most_frequent" }));
-  expect(encoding.inputs[0]).toEqual({ column: "k", type: "categorical", classes: ["a", "b"], fill: "a" });
+  expect(encoding.inputs[0].encoders[0]).toEqual({ column: "k", type: "categorical", classes: ["a", "b"], fill: "a" });
   expect(rowsOf(data).map(([a, b]) => (a === 1 ? "a" : b === 1 ? "b" : ""))).toEqual("bbaaaba".split(""));
   for (const missing of ["mean", "median"] as const) {
     const { encoding, ...unfilled } = await encoded(csv, spec({ missing }));
-    expect(encoding.inputs[0]).toMatchObject({ fill: null });
+    expect(encoding.inputs[0].encoders[0]).toMatchObject({ fill: null });
     expect(rowsOf(unfilled)[3]).toEqual([0, 0, 0]);
   }
 });
@@ -59,7 +59,7 @@ test("an indicator follows the inputs of each feature that has missing values am
   // z misses a value in row 0 only, which validates.
   const csv = "x,k,z,y\n,a,,0\n4,,1,1\n,b,2,2\n6,b,3,3\n";
   const data = await encoded(csv, spec({ missing: "mean", missing_indicator: true }));
-  expect(data.encoding.inputs.map(({ column, type }) => `${column} ${type}`)).toEqual([
+  expect(data.encoding.inputs[0].encoders.map(({ column, type }) => `${column} ${type}`)).toEqual([
     "x numeric",
     "x missing_indicator",
     "k categorical",
@@ -83,5 +83,5 @@ test("rows without a target are left out, however missing features are treated",
   expect([...(await used({ missing: "drop_row" }))]).toEqual([0, 4]);
   // The mean is that of the rows that are left.
   const { encoding } = await encoded(csv, spec({ missing: "mean", missing_target: "drop_row" }, { validation: null }));
-  expect(encoding.inputs[0]).toMatchObject({ fill: 3 });
+  expect(encoding.inputs[0].encoders[0]).toMatchObject({ fill: 3 });
 });

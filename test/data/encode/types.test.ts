@@ -19,13 +19,9 @@ test("a date becomes year, month, day of the week, hour and days since 1970, all
     "2026-11-29 13:00,4",
   ];
   const data = await encoded(csv.join("\n"), plain());
-  expect(data.encoding.inputs.map((encoder) => "part" in encoder && `${encoder.column} ${encoder.part}`)).toEqual([
-    "day year",
-    "day month",
-    "day day_of_week",
-    "day hour",
-    "day elapsed_days",
-  ]);
+  expect(
+    data.encoding.inputs[0].encoders.map((encoder) => "part" in encoder && `${encoder.column} ${encoder.part}`),
+  ).toEqual(["day year", "day month", "day day_of_week", "day hour", "day elapsed_days"]);
   // By the calendar: 1970-01-01 was a Thursday, 2024-02-29 too, 2026-11-29 is a Sunday.
   const days = (2024 - 1970) * 365 + 13 + 31 + 28;
   expect(rowsOf(data)).toEqual([
@@ -42,7 +38,7 @@ test("each part of a date is scaled, filled and described as a number is", async
   const csv = "day,y\n2030-06-01,0\n2020-01-06,1\n2022-03-08,2\n,3\n";
   const rule = { validation: { every: 100 } };
   const mean = await encoded(csv, dataSpec({ ...rule, preprocess: { missing: "mean", missing_indicator: true } }));
-  expect(mean.encoding.inputs.slice(0, 2)).toMatchObject([
+  expect(mean.encoding.inputs[0].encoders.slice(0, 2)).toMatchObject([
     {
       column: "day",
       type: "date",
@@ -56,7 +52,7 @@ test("each part of a date is scaled, filled and described as a number is", async
     },
     { column: "day", type: "date", part: "month", mean: 2, std: 1, fill: 2 },
   ]);
-  expect(mean.encoding.inputs[5]).toEqual({ column: "day", type: "missing_indicator" });
+  expect(mean.encoding.inputs[0].encoders[5]).toEqual({ column: "day", type: "missing_indicator" });
   expect(rowsOf(mean).map(([year, month, , , , missing]) => [year, month, missing])).toEqual([
     [9, 4, 0],
     [-1, -1, 0],
@@ -70,7 +66,9 @@ test("each part of a date is scaled, filled and described as a number is", async
 test("a boolean feature is one of two classes, and a boolean target 1 where it is true", async () => {
   const csv = "paid,y\nNo,True\nYes,False\nYes,True\n";
   const data = await encoded(csv, plain(), "probability");
-  expect(data.encoding.inputs).toEqual([{ column: "paid", type: "categorical", classes: ["No", "Yes"], fill: null }]);
+  expect(data.encoding.inputs[0].encoders).toEqual([
+    { column: "paid", type: "categorical", classes: ["No", "Yes"], fill: null },
+  ]);
   expect(rowsOf(data)).toEqual([
     [1, 0],
     [0, 1],
@@ -105,7 +103,9 @@ test("a date cannot be a target", async () => {
 test("a column is taken as another type, for the job alone", async () => {
   const csv = "rooms,code,y\n3,x,1\n2,y,2\n3,x,3\n";
   const data = await encoded(csv, plain({ columns: { rooms: "categorical", code: "ignore" } }));
-  expect(data.encoding.inputs).toEqual([{ column: "rooms", type: "categorical", classes: ["2", "3"], fill: null }]);
+  expect(data.encoding.inputs[0].encoders).toEqual([
+    { column: "rooms", type: "categorical", classes: ["2", "3"], fill: null },
+  ]);
   expect(rowsOf(data)).toEqual([
     [0, 1],
     [1, 0],
@@ -137,7 +137,9 @@ test("cells that a view makes missing are counted, and are a fault by default", 
   const message = expect.stringMatching(/^names "flag", whose value is missing in 2 of 5 rows/);
   expect(await measure(path, data("error"), "value")).toEqual({ faults: [{ pointer: "/data/features", message }] });
   const filled = await encode(path, data("most_frequent"), "value");
-  expect(filled.encoding.inputs).toEqual([{ column: "flag", type: "categorical", classes: ["f", "t"], fill: "t" }]);
+  expect(filled.encoding.inputs[0].encoders).toEqual([
+    { column: "flag", type: "categorical", classes: ["f", "t"], fill: "t" },
+  ]);
   expect(rowsOf(filled.data).map(([f, t]) => [f, t])).toEqual([
     [0, 1],
     [0, 1],

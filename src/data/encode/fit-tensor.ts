@@ -1,17 +1,15 @@
 /*
- * A column of arrays as the input of the model.
+ * Fits the encoder of a column of arrays to the training rows.
  *
- * Its statistics come from the training rows, in double and in the order of the file. To
- * standardise takes a mean and a deviation for each index of the first dimension, which counts the
- * channels of an image.
+ * Its statistics are taken in double and in the order of the file. To standardise takes a mean and
+ * a deviation for each index of the first dimension, which counts the channels of an image.
  */
 import { size, type ElementType, type Shape } from "../../engine/member/shape.ts";
 import type { NamedValue } from "../../engine/plan/graph.ts";
-import type { InputArray } from "../../engine/training.ts";
 import type { TensorColumn } from "../dataset.ts";
 import { isInteger, type TensorValues } from "../tensors/elements.ts";
 import type { DataFault } from "./check.ts";
-import type { DataSpec, TensorEncoder, TensorScale } from "./encoding.ts";
+import type { DataSpec, InputEncoding, TensorEncoder, TensorScale } from "./encoding.ts";
 import { statisticsOf } from "./statistics.ts";
 
 /** The name of the input that the features make. */
@@ -51,33 +49,22 @@ export function shapeFaults(shape: Shape | null, width: number): DataFault[] {
   return [{ pointer: "/data/shape", message }];
 }
 
-export function encodeTensor(
+export function fitTensor(
   column: TensorColumn,
   elements: TensorValues,
   { shape, preprocess }: DataSpec,
   takes: ElementType,
   train: Int32Array,
-): { input: InputArray; encoders: readonly TensorEncoder[] } {
+): InputEncoding {
   const value = tensorInput(column, shape, takes);
-  const bytes = new SharedArrayBuffer(4 * elements.length);
   const scale = value.type === "int32" ? "none" : scaleOf(column, preprocess.tensor);
-  const fitted = fit(elements, scale, value.shape, train);
-  const encoders: TensorEncoder[] = [{ column: column.name, type: "tensor", scale, ...fitted }];
-  if (value.type === "int32") {
-    const values = new Int32Array(bytes);
-    values.set(elements);
-    return { input: { ...value, values }, encoders };
-  }
-  const values = new Float32Array(bytes);
-  const { mean, std, max } = fitted;
-  const inner = size(value.shape.slice(1));
-  for (let i = 0, channel = 0, left = inner; i < values.length; i++) {
-    values[i] = std === null ? elements[i] / (max ?? 1) : (elements[i] - mean![channel]) / std[channel];
-    if (--left > 0) continue;
-    left = inner;
-    channel = (channel + 1) % value.shape[0];
-  }
-  return { input: { ...value, values }, encoders };
+  const encoder: TensorEncoder = {
+    column: column.name,
+    type: "tensor",
+    scale,
+    ...fit(elements, scale, value.shape, train),
+  };
+  return { ...value, encoders: [encoder] };
 }
 
 /** Bytes are pixels; other numbers may be anything. */
