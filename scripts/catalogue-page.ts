@@ -114,6 +114,7 @@ function values({ type, choices, of, length, min, max, above, below }: Hyperpara
     numbers: length === null ? "numbers" : `${length} numbers`,
     integers: length === null ? "integers" : `${length} integers`,
     sizes: length === 1 ? "integer" : `integer or ${length} integers`,
+    column_sizes: "integer, or object: column → integer",
     member: `one of the ${of}`,
     members: `some of the ${of}`,
     class_numbers: "object: class → number",

@@ -28,6 +28,7 @@ const kinds = {
   numbers: "a list of numbers",
   integers: "a list of integers",
   sizes: "a list of `length` integers, one integer for all of them, or one of `choices`",
+  column_sizes: "an integer for all columns, or an object of integers by column",
   member: "a member of the kind `of`, written like one of the spec itself",
   members: "a list of members of the kind `of`, with only their own options",
   class_numbers: "an object of numbers by class of the target",

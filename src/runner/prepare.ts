@@ -5,7 +5,7 @@ import { DatasetUnreachable, type DatasetCache, type WantedDataset } from "../da
 import { DatasetLost, type StoredDataset } from "../data/dataset.ts";
 import { diskFault } from "../disk-fault.ts";
 import type { DatasetFiles } from "../data/files/dataset-files.ts";
-import { takenBy } from "../engine/plan/graph.ts";
+import { takenBy } from "../engine/plan/taken.ts";
 import type { Plan } from "../engine/plan/model.ts";
 import { fromExactJson } from "../engine/state/numbers.ts";
 import { configure } from "../engine/optimizers/configure.ts";

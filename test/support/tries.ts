@@ -16,6 +16,7 @@ export function tries(option: Option): readonly unknown[] {
       return option.default ? [option.default.map((number) => number * 0.7)] : [];
     case "integer":
     case "sizes":
+    case "column_sizes":
       return [3];
     // A parameter can only be named where there is one.
     case "parameter":

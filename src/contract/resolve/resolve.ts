@@ -24,7 +24,7 @@ import { targetsOf } from "../../engine/losses/targets.ts";
 import type { Component } from "../../engine/plan/memory.ts";
 import { planModel, type Plan } from "../../engine/plan/model.ts";
 import { PlanError } from "../../engine/plan/faults.ts";
-import { takenBy } from "../../engine/plan/graph.ts";
+import { takenBy } from "../../engine/plan/taken.ts";
 import { planInputOf } from "../../engine/plan/input.ts";
 import { encodedBytes } from "../../engine/training.ts";
 import { stateEntries } from "../../engine/state/state.ts";

@@ -99,6 +99,8 @@ function plainSchema(option: Option): z.ZodType {
       return numbersOf(bounded(z.int(), option), option.length);
     case "sizes":
       return sizes(option);
+    case "column_sizes":
+      return columnSizes(option);
     case "member":
       return partOf(option.of);
     case "members":
@@ -119,6 +121,12 @@ function sizes(option: Option & { readonly kind: "sizes" }): z.ZodType {
   const forms = ["an integer", length === 1 ? "a list of one" : `a list of ${length}`, ...choices.map((c) => `"${c}"`)];
   const error = `must be ${forms.slice(0, -1).join(", ")} or ${forms.at(-1)}`;
   return z.union([one, listOf(one).length(length), ...words], { error });
+}
+
+function columnSizes(option: Bounds): z.ZodType {
+  const one = bounded(z.int(), option);
+  const error = "must be an integer, or an object of integers by column";
+  return z.union([one, z.record(z.string(), one)], { error });
 }
 
 /** Length of the longest list. */

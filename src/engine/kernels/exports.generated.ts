@@ -55,6 +55,9 @@ export interface KernelExports {
   readonly batch_norm_forward: (x: number, y: number, weight: number, bias: number, means: number, scales: number, samples: number, channels: number, spatial: number) => void;
   readonly batch_norm_slopes: (x: number, g: number, means: number, scales: number, sums: number, dots: number, begin: number, end: number, samples: number, channels: number, spatial: number) => void;
   readonly batch_norm_backward: (x: number, g: number, d: number, weight: number, means: number, scales: number, sums: number, dots: number, share: number, samples: number, channels: number, spatial: number) => void;
+  // src/engine/layers/column_embedding/kernel.as.ts
+  readonly column_gradient: (out: number, ids: number, g: number, samples: number, size: number, idStep: number, gStep: number, begin: number, end: number) => void;
+  readonly column_copy: (to: number, from: number, count: number, bytes: number, toStep: number, fromStep: number) => void;
   // src/engine/layers/conv2d/kernel.as.ts
   readonly conv_window: (to: number, from: number, channels: number, height: number, width: number, top: number, rows: number, left: number, columns: number, stride: number) => void;
   readonly conv_gather: (to: number, from: number, rows: number, k: number, rowBytes: number, steps: number) => void;
@@ -66,7 +69,7 @@ export interface KernelExports {
   readonly elu_forward: (x: number, y: number, n: number, alpha: number) => void;
   readonly elu_backward: (y: number, g: number, d: number, n: number, alpha: number) => void;
   // src/engine/layers/embedding/kernel.as.ts
-  readonly embedding_forward: (ids: number, weight: number, y: number, count: number, rows: number, size: number) => void;
+  readonly embedding_forward: (ids: number, weight: number, y: number, count: number, rows: number, size: number, idStep: number, yStep: number) => void;
   readonly embedding_gradient: (out: number, ids: number, order: number, g: number, samples: number, places: number, size: number, begin: number, end: number, padding: number) => void;
   // src/engine/layers/gelu/kernel.as.ts
   readonly gelu_forward: (x: number, y: number, n: number) => void;

@@ -14,6 +14,7 @@ export * from "./reduce.kernel.as";
 export * from "../layers/adaptive_avg_pool2d/kernel.as";
 export * from "../layers/avg_pool2d/kernel.as";
 export * from "../layers/batch_norm1d/kernel.as";
+export * from "../layers/column_embedding/kernel.as";
 export * from "../layers/conv2d/kernel.as";
 export * from "../layers/elu/kernel.as";
 export * from "../layers/embedding/kernel.as";

@@ -38,6 +38,12 @@ export interface LayerType<O extends Options = Options> extends Description {
   readonly keepsShape?: boolean;
   /** The element type of its inputs, or of each of them in turn. Default: float32. */
   readonly takes?: ElementType | readonly ElementType[];
+  /**
+   * True if it takes the columns of a table apart: their classes and their numbers, which are the
+   * inputs `COLUMN_INPUTS` of the data. It takes those that there are, unless its `inputs` name
+   * others.
+   */
+  readonly takesColumns?: boolean;
   /** What the later passes read. Default: everything. */
   readonly needs?: Needs;
   /**
@@ -78,7 +84,12 @@ export interface Value {
   readonly type: ElementType;
   /** Of integers: how many different ones there may be, counted from 0. Null: not known. */
   readonly categories?: number | readonly number[] | null;
+  /** Of a list of integers that are classes of columns: the names of the columns. */
+  readonly columns?: readonly string[];
 }
+
+/** What a table becomes for a layer that `takesColumns`, as far as it has such columns. */
+export const COLUMN_INPUTS = ["categories", "numbers"] as const;
 
 /** What a pass over a finished forward pass still reads. The output gradient is always there. */
 export interface Needs {
@@ -184,7 +195,9 @@ export interface LayerPlace {
   readonly saved: number;
   /** The address of the floats of `mixes`; 0 if the layer does not mix. */
   readonly mixed: number;
-  /** Gradient address of each parameter, in the order of `parameters`. */
+  /** The shape of each parameter, in the order of `parameters`. */
+  readonly shapes: readonly Shape[];
+  /** Gradient address of each parameter, likewise. */
   readonly gradients: readonly number[];
   /** The address of each buffer, in the order of `buffers`. */
   readonly buffers: readonly number[];

@@ -6,6 +6,7 @@ import { avg_pool1d } from "./avg_pool2d/avg_pool1d.ts";
 import { avg_pool2d } from "./avg_pool2d/avg_pool2d.ts";
 import { batch_norm1d } from "./batch_norm1d/batch_norm1d.ts";
 import { batch_norm2d } from "./batch_norm1d/batch_norm2d.ts";
+import { column_embedding } from "./column_embedding/column_embedding.ts";
 import { concatenation } from "./joins/concatenation.ts";
 import { conv1d } from "./conv2d/conv1d.ts";
 import { conv2d } from "./conv2d/conv2d.ts";
@@ -68,6 +69,7 @@ export const layers: Registry<LayerType> = {
   avg_pool2d,
   batch_norm1d,
   batch_norm2d,
+  column_embedding,
   concatenation,
   conv1d,
   conv2d,

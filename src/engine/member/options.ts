@@ -61,6 +61,8 @@ export type Option = Explained &
         readonly choices?: readonly string[];
         readonly default?: number | readonly number[] | string | null;
       } & Bounds)
+    /** A size for each column of the data: one for all, or by name. A column may be left out. */
+    | ({ readonly kind: "column_sizes"; readonly default: null } & Bounds)
     /** One member: the optimizer that an optimizer wraps. `of` is the folder of its kind. */
     | { readonly kind: "member"; readonly of: string; readonly default?: Member }
     /** At least one member: the schedules that a schedule is made of. */
@@ -96,15 +98,17 @@ type Plain<O, M> = O extends { readonly kind: "number" | "integer" }
         ? readonly number[]
         : O extends { readonly kind: "sizes" }
           ? number | readonly number[] | (O extends { readonly choices: readonly (infer C)[] } ? C : never)
-          : O extends { readonly kind: "members" }
-            ? readonly M[]
-            : O extends { readonly kind: "class_numbers" }
-              ? Readonly<Record<string, number>>
-              : O extends { readonly kind: "class" | "parameter" }
-                ? string
-                : O extends { readonly kind: "member" }
-                  ? M
-                  : never;
+          : O extends { readonly kind: "column_sizes" }
+            ? number | Readonly<Record<string, number>>
+            : O extends { readonly kind: "members" }
+              ? readonly M[]
+              : O extends { readonly kind: "class_numbers" }
+                ? Readonly<Record<string, number>>
+                : O extends { readonly kind: "class" | "parameter" }
+                  ? string
+                  : O extends { readonly kind: "member" }
+                    ? M
+                    : never;
 
 /**
  * The values of declared options, with defaults filled in. Of options that are known only at run

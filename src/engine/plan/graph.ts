@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
-import { LayerFault, type LayerShape, type LayerType, type Part, type Value } from "../layers/layer.ts";
+import { COLUMN_INPUTS, LayerFault, type LayerShape, type LayerType, type Part, type Value } from "../layers/layer.ts";
 import { layers } from "../layers/registry.generated.ts";
-import type { ElementType } from "../member/shape.ts";
 import type { Member } from "../settings.ts";
 import { isContainer, listsOf } from "./containers.ts";
 import type { PlanFault } from "./faults.ts";
@@ -104,7 +103,7 @@ class GraphBuilder {
   readonly #faults: PlanFault[];
 
   constructor(inputs: readonly NamedValue[], faults: PlanFault[]) {
-    this.#values = inputs.map(({ shape, type, categories = null }) => ({ shape, type, categories }));
+    this.#values = inputs.map(({ shape, type, categories = null, columns }) => ({ shape, type, categories, columns }));
     this.#inputs = { names: new Map(inputs.map(({ name }, i) => [name, i])), around: null };
     this.#faults = faults;
   }
@@ -317,13 +316,23 @@ class GraphBuilder {
   /** The values that a layer takes: the one before it, or those that it names. */
   #inputsOf(member: Member, at: Position, before: number): readonly number[] {
     const names = (member.inputs ?? null) as readonly string[] | null;
-    if (names === null) return [before];
+    if (names === null) return layers[member.type]?.takesColumns ? this.#columns(at, before) : [before];
     return names.map((name, i) => {
       for (let scope: Scope | null = at.scope; scope !== null; scope = scope.around)
         if (scope.names.has(name)) return scope.names.get(name)!;
       const message = `names ${JSON.stringify(name)}, which is no earlier layer and no input of the data`;
       return this.#stop(`${at.pointer}/inputs/${i}`, message);
     });
+  }
+
+  /** The inputs of a layer that takes the columns of a table. */
+  #columns(at: Position, before: number): readonly number[] {
+    const { names } = this.#inputs;
+    const found = COLUMN_INPUTS.filter((name) => names.has(name));
+    if (found.length === 0) return [before];
+    if (before < names.size) return found.map((name) => names.get(name)!);
+    const message = `takes ${found.join(" and ")} of the data, not what the layer before it gives: put it first, or set its inputs`;
+    return this.#stop(at.pointer, message);
   }
 
   #checkTypes({ type, takes = "float32", expand }: LayerType, values: readonly Value[], at: Position): void {
@@ -353,15 +362,6 @@ export function nameFaults(members: readonly Member[], pointer = "/model/layers"
     else if (twin !== undefined) fault(`"${name}" is layer ${twin}'s name too; names must differ`);
     return faults;
   });
-}
-
-/** The elements that the first of these layers takes, which the features have to be. */
-export function takenBy([first]: readonly Member[]): ElementType {
-  if (first === undefined) return "float32";
-  const [inner] = listsOf(first);
-  if (inner !== undefined) return takenBy(inner[1]);
-  const { takes = "float32" } = layers[first.type] ?? {};
-  return typeof takes === "string" ? takes : takes[0];
 }
 
 /** A layer's name: its own, or its index, as in nn.Sequential. */

@@ -133,6 +133,7 @@ function bindNode(
     output: place(node.output, pass.gradients[node.output]),
     saved: at(pass.saved[number]),
     mixed: node.mixed,
+    shapes: parameters.map(({ shape }) => shape),
     gradients: parameters.map(
       ({ uses }, index) => uses.find((use) => use.node === number && use.index === index)!.gradient,
     ),

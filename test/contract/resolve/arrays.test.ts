@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { encode } from "../../../src/data/encode/encoding-cache.ts";
 import { Crew } from "../../../src/engine/crew/crew.ts";
 import { targetsOf } from "../../../src/engine/losses/targets.ts";
-import { takenBy } from "../../../src/engine/plan/graph.ts";
+import { takenBy } from "../../../src/engine/plan/taken.ts";
 import { Problem } from "../../../src/contract/errors.ts";
 import { resolveSpec } from "../../../src/contract/resolve/resolve.ts";
 import type { Dataset } from "../../../src/contract/wire/dataset.ts";

@@ -14,8 +14,19 @@ function plain(name: string): string {
   return name.replaceAll("_", "").toLowerCase();
 }
 
-/** Layers that no library has under this name; images.test.ts says what they give. */
-const OWN = new Set(["mean", "select", "global_avg_pool2d", "global_max_pool2d", "permute", "reshape"]);
+/**
+ * Layers that no library has under this name; images.test.ts, steps.test.ts and columns.test.ts say
+ * what they give.
+ */
+const OWN = new Set([
+  "column_embedding",
+  "mean",
+  "select",
+  "global_avg_pool2d",
+  "global_max_pool2d",
+  "permute",
+  "reshape",
+]);
 
 /**
  * Of random numbers there are no cases, because the engine draws them in a way of its own. Internal

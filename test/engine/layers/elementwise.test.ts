@@ -45,7 +45,7 @@ function run(
   const shape = { shape: [size], size };
   const input = { address: bench.floats(x), gradient: untouched(), ...shape };
   const output = { address: untouched(), gradient: bench.floats(upstream), ...shape };
-  const none = { saved: 0, mixed: 0, gradients: [], buffers: [], stream: 0, scratch: 0 };
+  const none = { saved: 0, mixed: 0, shapes: [], gradients: [], buffers: [], stream: 0, scratch: 0 };
   const layer = type.create(bench.kernels, options, { inputs: [input], output, ...none });
   const pass = { training: true, batch: 0, seedLow: 0, seedHigh: 0 };
   for (let i = 1; i < slabs.length; i++) {

@@ -61,8 +61,9 @@ export const embedding = defineLayer({
     };
     return {
       forward([weight], begin, end, pass) {
-        const count = (end - begin) * places;
-        kernels.embedding_forward(ids + begin * places * 4, weight, y + begin * places * width * 4, count, rows, width);
+        const first = begin * places;
+        const [x, to] = [ids + first * 4, y + first * width * 4];
+        kernels.embedding_forward(x, weight, to, end * places - first, rows, width, 4, width * 4);
         if (pass.training) for (let sample = begin; sample < end; sample++) sort(sample);
       },
       backward() {

@@ -1,11 +1,17 @@
 // Rows of a table, chosen by int32.
+import { addRow, copyRow } from "../../kernels/rows.as";
 
-/** y[i] = the row of `weight` that ids[i] names; NaN for an id outside of 0..rows − 1. */
-export function embedding_forward(ids: usize, weight: usize, y: usize, count: i32, rows: i32, size: i32): void {
+/**
+ * y[i] = the row of `weight` that ids[i] names; NaN for an id outside of 0..rows − 1. The ids lie
+ * `idStep` bytes apart, and the rows of y `yStep`.
+ */
+export function embedding_forward(
+  ids: usize, weight: usize, y: usize, count: i32, rows: i32, size: i32, idStep: i32, yStep: i32,
+): void {
   const bytes = <usize>size << 2;
-  for (let i = 0; i < count; i++, ids += 4, y += bytes) {
+  for (let i = 0; i < count; i++, ids += idStep, y += yStep) {
     const id = load<u32>(ids);
-    if (id < <u32>rows) memory.copy(y, weight + <usize>id * bytes, bytes);
+    if (id < <u32>rows) copyRow(y, weight + <usize>id * bytes, bytes);
     else memory.fill(y, 0xff, bytes);
   }
 }
@@ -25,7 +31,7 @@ export function embedding_gradient(
     for (let i = firstUse(ids, order, places, begin); i < places; i++) {
       const place = load<i32>(order + (<usize>i << 2)), id = load<i32>(ids + (<usize>place << 2));
       if (id >= end) break;
-      if (id != padding) accumulate(out + <usize>id * bytes, g + <usize>place * bytes, bytes);
+      if (id != padding) addRow(out + <usize>id * bytes, g + <usize>place * bytes, bytes);
     }
     ids += step;
     order += step;
@@ -43,10 +49,4 @@ function firstUse(ids: usize, order: usize, places: i32, begin: i32): i32 {
     else high = middle;
   }
   return low;
-}
-
-function accumulate(to: usize, from: usize, bytes: usize): void {
-  let i: usize = 0;
-  for (const whole = bytes & ~15; i < whole; i += 16) v128.store(to + i, f32x4.add(v128.load(to + i), v128.load(from + i)));
-  for (; i < bytes; i += 4) store<f32>(to + i, load<f32>(to + i) + load<f32>(from + i));
 }

@@ -1,0 +1,24 @@
+// Columns of a table: an id in each sample, and numbers beside them.
+import { addRow, copyRow } from "../../kernels/rows.as";
+
+/**
+ * Rows begin..end of a column's table of gradients: what the gradients of their uses add up to, in
+ * ascending order of sample. The ids lie `idStep` bytes apart, and the gradients of their vectors
+ * `gStep`. The gradient of row 0 is 0.
+ */
+export function column_gradient(
+  out: usize, ids: usize, g: usize, samples: i32, size: i32, idStep: i32, gStep: i32, begin: i32, end: i32,
+): void {
+  const bytes = <usize>size << 2;
+  memory.fill(out + <usize>begin * bytes, 0, <usize>(end - begin) * bytes);
+  const first = max(begin, 1);
+  for (let i = 0; i < samples; i++, ids += idStep, g += gStep) {
+    const id = load<i32>(ids);
+    if (id >= first && id < end) addRow(out + <usize>id * bytes, g, bytes);
+  }
+}
+
+/** Copies `count` rows of so many bytes, which lie `toStep` and `fromStep` bytes apart. */
+export function column_copy(to: usize, from: usize, count: i32, bytes: i32, toStep: i32, fromStep: i32): void {
+  for (let i = 0; i < count; i++, to += toStep, from += fromStep) copyRow(to, from, bytes);
+}
