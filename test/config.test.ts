@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { inspect } from "node:util";
 import { afterAll, expect, test } from "vitest";
-import { loadConfig, type Machine } from "../src/config.ts";
+import { loadConfig, type Config, type Machine } from "../src/config.ts";
 import { apiKey } from "../src/secrets.ts";
 
 const GiB = 1024 ** 3;
@@ -90,6 +90,49 @@ test("--role goes before RAPPEL_ROLE", () => {
 test("sizes may have a unit", () => {
   expect(load({ RAPPEL_MAX_DATASET_BYTES: "1048576" }).maxDatasetBytes).toBe(1024 ** 2);
   expect(load({ RAPPEL_MAX_DATASET_BYTES: "1.5 MiB" }).maxDatasetBytes).toBe(1.5 * 1024 ** 2);
+});
+
+const [KiB, MiB] = [1024, 1024 ** 2];
+
+test.each([
+  ["RAPPEL_PORT", 0, 65_535, ({ port }) => port],
+  ["RAPPEL_WORKER_PORT", 0, 65_535, ({ workerPort }) => workerPort],
+  ["RAPPEL_THREADS", 1, 64, ({ threads }) => threads],
+  ["RAPPEL_JOBS", 1, 64, ({ jobs }) => jobs],
+  ["RAPPEL_LEASE_MS", 250, 600_000, ({ leaseMs }) => leaseMs],
+  ["RAPPEL_SHUTDOWN_MS", 0, 600_000, ({ shutdownMs }) => shutdownMs],
+  ["RAPPEL_KEEP_JOBS_DAYS", 1, 36_500, ({ keepJobsDays }) => keepJobsDays],
+  ["RAPPEL_REDIS_MAX_BYTES", 16 * MiB, 1024 * GiB, ({ redisMaxBytes }) => redisMaxBytes],
+  ["RAPPEL_MAX_JOB_BYTES", MiB, 4 * GiB - 64 * KiB, ({ maxJobBytes }) => maxJobBytes],
+  ["RAPPEL_MAX_STATE_BYTES", MiB, 4 * GiB - 64 * KiB, ({ maxStateBytes }) => maxStateBytes],
+  ["RAPPEL_MAX_DATASET_BYTES", KiB, 4 * GiB, ({ maxDatasetBytes }) => maxDatasetBytes],
+  ["RAPPEL_MAX_CACHE_BYTES", 0, 1024 * GiB, ({ maxCacheBytes }) => maxCacheBytes],
+  ["RAPPEL_OWNER_MAX_WAITING", 1, 1_000_000, ({ ownerLimits }) => ownerLimits.waiting],
+  ["RAPPEL_OWNER_MAX_RUNNING", 1, 1_000_000, ({ ownerLimits }) => ownerLimits.running],
+  ["RAPPEL_OWNER_MAX_DATASET_BYTES", KiB, 1024 * GiB, ({ ownerLimits }) => ownerLimits.dataset_bytes],
+  ["RAPPEL_OWNER_MAX_CHECKPOINT_BYTES", KiB, 1024 * GiB, ({ ownerLimits }) => ownerLimits.checkpoint_bytes],
+  ["RAPPEL_OWNER_REQUESTS_PER_MINUTE", 1, 1_000_000, ({ requestsPerMinute }) => requestsPerMinute],
+] as [string, number, number, (config: Config) => number | null][])(
+  "%s may be from %i to %i",
+  (name, least, most, valueIn) => {
+    for (const value of [least, most]) expect(valueIn(load({ [name]: String(value) }))).toBe(value);
+    for (const value of [least - 1, most + 1]) {
+      expect(() => load({ [name]: String(value) }), String(value)).toThrow(`${name} is "${value}" and must be `);
+    }
+  },
+);
+
+test.each([
+  ["redis://h:1/2", "redis://h:1/2"],
+  ["rediss://u:p@h", "rediss://u:p@h"],
+])("REDIS_URL may be %s", (given, url) => expect(load({ REDIS_URL: given }).redisUrl).toBe(url));
+
+test("an address that leads only to this machine needs no keys, and any other does", () => {
+  for (const host of ["localhost", "::1", "127.0.0.1", "127.255.0.9"])
+    expect(load({ RAPPEL_HOST: host }).host).toBe(host);
+  for (const host of ["0.0.0.0", "::", "128.0.0.1", "127.0.0", "127.0.0.1.example", "1.127.0.0.1", "a.localhost"]) {
+    expect(() => load({ RAPPEL_HOST: host }), host).toThrow("would let anyone who reaches this machine in");
+  }
 });
 
 test("a socket may stand for Redis, as a URL or a path", () => {
@@ -206,6 +249,10 @@ test.each([
   [{ OTEL_EXPORTER_OTLP_ENDPOINT: "user:pa55word@host//a:pa55word@b" }, /^OTEL_EXPORTER_OTLP_ENDPOINT /],
   [{ RAPPEL_WEBHOOK_SECRETS: "alice:pa55word" }, /^RAPPEL_WEBHOOK_SECRETS must be a list of name:whsec_… pairs/],
   [{ RAPPEL_WEBHOOK_SECRETS: "alice:whsec_pa55word" }, /24 to 64 random bytes/],
+  [{ RAPPEL_WEBHOOK_SECRETS: `alice:whsec_${Buffer.alloc(23).toString("base64")}` }, /24 to 64 random bytes/],
+  [{ RAPPEL_WEBHOOK_SECRETS: `alice:whsec_${Buffer.alloc(65).toString("base64")}` }, /24 to 64 random bytes/],
+  [{ RAPPEL_API_KEYS: `${"a".repeat(65)}:pa55word` }, /names of up to 64 letters/],
+  [{ RAPPEL_API_KEYS: "al ice:pa55word" }, /names of up to 64 letters/],
 ])("a secret is not repeated where it would be logged: %#", (env: NodeJS.ProcessEnv, sentence) => {
   expect(() => load(env)).toThrow(sentence);
   expect(() => load(env)).not.toThrow(/pa55word/);
@@ -216,16 +263,18 @@ test("short secrets and readable key files get a warning, which does not show th
   expect(load({ RAPPEL_API_KEYS: `alice:${long}`, RAPPEL_ADMIN_KEY: long }).warnings).toEqual([]);
   const next =
     'is shorter than 16 characters, which the next release refuses: make another with "openssl rand -hex 16"';
-  const short = load({ RAPPEL_API_KEYS: `alice:${long},bob:pa55word`, RAPPEL_ADMIN_KEY: "pa55word" });
+  const short = load({ RAPPEL_API_KEYS: `alice:${long},bob:${long.slice(1)}`, RAPPEL_ADMIN_KEY: "pa55word" });
   expect(short.warnings).toEqual([`an API key of bob ${next}`, `RAPPEL_ADMIN_KEY ${next}`]);
 
   const file = keysFile(`alice:${long}\ncarl:pa55word`);
   chmodSync(file, 0o600);
   expect(load({ RAPPEL_API_KEYS_FILE: file }).warnings).toEqual([`an API key of carl ${next}`]);
-  chmodSync(file, 0o640);
-  expect(load({ RAPPEL_API_KEYS_FILE: file }).warnings.at(-1)).toBe(
-    `others may read RAPPEL_API_KEYS_FILE: take the right away with "chmod go= ${file}"`,
-  );
+  for (const mode of [0o640, 0o604]) {
+    chmodSync(file, mode);
+    expect(load({ RAPPEL_API_KEYS_FILE: file }).warnings.at(-1)).toBe(
+      `others may read RAPPEL_API_KEYS_FILE: take the right away with "chmod go= ${file}"`,
+    );
+  }
 });
 
 /** A new group of processes with a limit of memory; null where this user may not make one. */

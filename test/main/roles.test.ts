@@ -119,6 +119,41 @@ test("a worker serves its health and metrics where it is told to, and the api kn
   expect(await workersSeen()).toEqual([]);
 });
 
+test("a worker whose run stands still is not alive, and says which run", async () => {
+  // It never gets the dataset. On SIGUSR2 its clock is an hour ahead.
+  const silent = createServer(() => undefined).listen(0);
+  await once(silent, "listening");
+  const ahead =
+    'process.on("SIGUSR2", () => { const now = performance.now.bind(performance); performance.now = () => now() + 36e5; })';
+  const elsewhere = makeDataDirectory();
+  const worker = await startWorker({
+    RAPPEL_DATA_DIR: elsewhere,
+    RAPPEL_API_URL: `http://127.0.0.1:${(silent.address() as AddressInfo).port}`,
+    RAPPEL_WORKER_PORT: "0",
+    NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(ahead)}`,
+  });
+  const { address } = await worker.ready;
+  const job = await post(1);
+  await until(job, ({ status }) => status === "running");
+  expect((await fetch(`${address}/healthz`)).status).toBe(200);
+  worker.process.kill("SIGUSR2");
+  const health = async () => {
+    const answer = await fetch(`${address}/healthz`);
+    return { code: answer.status, ...((await answer.json()) as object) };
+  };
+  await expect.poll(health, { timeout: 10_000 }).toMatchObject({
+    code: 503,
+    status: "unavailable",
+    checks: { crews: expect.stringMatching(/^the preparation of job_\w+ has stood still for 360\d seconds$/) },
+  });
+  await fetch(`${job}/cancel`, { method: "POST" });
+  await until(job, ({ status }) => status === "cancelled");
+  await worker.stop();
+  silent.closeAllConnections();
+  silent.close();
+  rmSync(elsewhere, { recursive: true });
+});
+
 test("the health check of a container finds the service in every role, and reports what is wrong", async () => {
   const check = (port: string, workerPort: string) => {
     const env = { ...process.env, RAPPEL_PORT: port, RAPPEL_WORKER_PORT: workerPort };

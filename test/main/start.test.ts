@@ -101,13 +101,21 @@ test("a data directory on a full disk is refused, with an own or a given Redis",
   for (const url of ["", redis.url]) expect(await refusal({ env: { ...env, REDIS_URL: url } })).toBe(full);
 });
 
-test("a port in use is refused", async () => {
+test("a port in use is refused, and before that a setting without effect is logged", async () => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as { port: number };
-  expect(await refusal({ env: { RAPPEL_PORT: String(port) } })).toBe(
-    `RAPPEL_PORT is ${port}, where another program listens: choose another port, or 0 for any that is free.`,
-  );
+  const settings = { RAPPEL_PORT: String(port), RAPPEL_WORKER_PORT: "8081" };
+  const env = { REDIS_URL: redis.url, RAPPEL_DATA_DIR: join(directory, "data"), ...settings };
+  const service = await startService({ env });
+  expect(await service.ended).toEqual({
+    code: 1,
+    stderr: `RAPPEL_PORT is ${port}, where another program listens: choose another port, or 0 for any that is free.\n`,
+  });
+  expect(service.log[0]).toMatchObject({
+    level: "warn",
+    msg: expect.stringMatching(/^RAPPEL_WORKER_PORT has no effect with RAPPEL_ROLE=all/),
+  });
   server.close();
 });
 

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { endServer } from "../../src/redis/leftover.ts";
 import { identify, isRunning } from "../../src/redis/process.ts";
 
 test("a process that has ended does not count as running, even if its parent has not waited for it", async () => {
@@ -16,4 +17,23 @@ test("a process that has ended does not count as running, even if its parent has
   } finally {
     parent.kill("SIGKILL");
   }
+});
+
+test("a server that does not react to its end is killed, and is gone afterwards", async () => {
+  // It takes the system a while to give back so much memory.
+  const program = `
+    process.on("SIGTERM", () => undefined);
+    globalThis.kept = Buffer.alloc(3 * 2 ** 28, 1);
+    setInterval(() => undefined, 2 ** 30);
+    console.log("ready");
+  `;
+  const server = spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "ignore"] });
+  await once(server.stdout, "data");
+  const identity = identify(server.pid!)!;
+  // The time that it is given is over when the clock is read for the second time.
+  const clock = vi.spyOn(Date, "now").mockReturnValueOnce(0);
+  onTestFinished(() => clock.mockRestore());
+  await endServer(identity);
+  expect(isRunning(identity)).toBe(false);
+  await expect.poll(() => server.signalCode).toBe("SIGKILL");
 });
