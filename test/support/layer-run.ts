@@ -89,15 +89,24 @@ export class LayerRun {
   }
 
   /** The inputs of all samples, one array for each input. */
+  setInputs(inputs: readonly ArrayLike<number>[]): void {
+    inputs.forEach((values, i) => {
+      const numbers = this.graph.values[i].type === "int32" ? this.kernels.i32 : this.kernels.f32;
+      numbers.set(values, this.#network.values[i] / 4);
+    });
+  }
+
+  setUpstream(gradient: ArrayLike<number>): void {
+    this.kernels.f32.set(gradient, this.#network.predictionGradient / 4);
+  }
+
+  /** From these inputs, or with none from what `setInputs` wrote. */
   forward(
     inputs: readonly ArrayLike<number>[],
     training: boolean,
     slabs: readonly number[] = [0, this.#samples],
   ): void {
-    inputs.forEach((values, i) => {
-      const numbers = this.graph.values[i].type === "int32" ? this.kernels.i32 : this.kernels.f32;
-      numbers.set(values, this.#network.values[i] / 4);
-    });
+    this.setInputs(inputs);
     const pass = { training, batch: 0, seedLow: 1, seedHigh: 0 };
     for (let i = 1; i < slabs.length; i++) this.#network.forward(slabs[i - 1], slabs[i], this.#samples, pass);
   }
@@ -106,9 +115,9 @@ export class LayerRun {
     return this.#read(this.#network.prediction, this.graph.values[this.graph.output].shape);
   }
 
-  /** From the gradient of the output. `rows`: where to cut the rows of a parameter's gradient. */
+  /** From this gradient of the output, or with none from what `setUpstream` wrote. */
   backward(upstream: ArrayLike<number>, training: boolean, slabs: readonly number[] = [0, this.#samples]): void {
-    this.kernels.f32.set(upstream, this.#network.predictionGradient / 4);
+    this.setUpstream(upstream);
     const pass = { training, batch: 0, seedLow: 1, seedHigh: 0 };
     for (let i = 1; i < slabs.length; i++) this.#network.backward(slabs[i - 1], slabs[i], this.#samples, pass);
   }
