@@ -36,6 +36,8 @@ export interface LayerType<O extends Options = Options> extends Description {
    * leaves that one's outputs to be inferred from the target.
    */
   readonly keepsShape?: boolean;
+  /** How many inputs a spec may name for it. Default: 1. */
+  readonly mostInputs?: number;
   /** The element type of its inputs, or of each of them in turn. Default: float32. */
   readonly takes?: ElementType | readonly ElementType[];
   /**

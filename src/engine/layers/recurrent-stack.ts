@@ -78,6 +78,7 @@ export function defineRecurrent({ pass, cells, options: own, ...description }: S
   return defineComposite({
     ...description,
     options: { ...options, ...own, ...(cells ? outputOrCells : output) },
+    mostInputs: 3,
     expand(given, inputs) {
       const stack = given as unknown as StackOptions;
       checkSequence(stack, inputs[0]);

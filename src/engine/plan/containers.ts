@@ -72,6 +72,12 @@ export function isContainer(type: string): type is ContainerType {
   return Object.hasOwn(containers, type);
 }
 
+/** Whether a container joins its own inputs, since it has no branches. */
+export function joinsInputs(member: Member): boolean {
+  const { branches = [] } = member as { branches?: readonly unknown[] };
+  return (member.type === "add" || member.type === "concat") && branches.length === 0;
+}
+
 /** All layers of a model that are no containers, from the first to the last. */
 export function leavesOf(members: readonly Member[]): Member[] {
   return members.flatMap((member) =>

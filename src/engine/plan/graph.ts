@@ -2,8 +2,9 @@ import { createHash } from "node:crypto";
 import { COLUMN_INPUTS, LayerFault, type LayerShape, type LayerType, type Part, type Value } from "../layers/layer.ts";
 import { layers } from "../layers/registry.generated.ts";
 import type { Member } from "../settings.ts";
-import { isContainer, listsOf } from "./containers.ts";
+import { isContainer, joinsInputs } from "./containers.ts";
 import type { PlanFault } from "./faults.ts";
+import { nameOf } from "./names.ts";
 
 /*
  * From the spec's tree of layers to a flat list of nodes, each with its shapes.
@@ -52,11 +53,6 @@ export interface NamedValue extends Value {
 /** The api plans on its event loop. So many layers take about 20 ms there, the first time 44. */
 const MAX_NODES = 1024;
 const MAX_DEPTH = 12;
-
-/** Names in a checkpoint begin with these words if they do not belong to a layer. */
-const RESERVED = new Set(["optimizer", "evaluated", "best"]);
-/** Words of which paths are made that stand for no layer. */
-const WORDS = new Set(["shortcut", "branches"]);
 
 /**
  * `wanted` is the number of outputs that the loss asks of the last layer that does not keep shapes.
@@ -140,6 +136,7 @@ class GraphBuilder {
 
   #member(member: Member, at: Position, before: number, wanted: number | null): { output: number; member: Member } {
     const inputs = this.#inputsOf(member, at, before);
+    this.#checkCount(member, inputs.length, at);
     if (isContainer(member.type)) return this.#container(member, at, inputs, wanted);
     const type = layers[member.type];
     const values = inputs.map((input) => this.#values[input]);
@@ -294,7 +291,7 @@ class GraphBuilder {
     const type = member.type === "add" ? "sum" : "concatenation";
     const options = member.type === "add" ? {} : { dim: member.dim };
     const branches = (member.branches ?? []) as readonly (readonly Member[])[];
-    if (branches.length === 0) return { output: this.#join(type, inputs, options, at), member };
+    if (joinsInputs(member)) return { output: this.#join(type, inputs, options, at), member };
     const made = branches.map((branch, i) => {
       const path = join(at.path, `branches.${i}`);
       const position = { ...at, path, pointer: `${at.pointer}/branches/${i}` };
@@ -335,6 +332,13 @@ class GraphBuilder {
     return this.#stop(at.pointer, message);
   }
 
+  #checkCount(member: Member, inputs: number, at: Position): void {
+    const most = mostInputs(member);
+    if (inputs <= most) return;
+    const remedy = most === 1 ? ": add or concat can make one of several" : "";
+    this.#stop(`${at.pointer}/inputs`, `names ${inputs}, but ${member.type} takes ${most} at most${remedy}`);
+  }
+
   #checkTypes({ type, takes = "float32", expand }: LayerType, values: readonly Value[], at: Position): void {
     if (expand !== undefined) return;
     for (const [i, value] of values.entries()) {
@@ -347,25 +351,10 @@ class GraphBuilder {
   }
 }
 
-/** Faults in the names of layers, in all lists of the tree. */
-export function nameFaults(members: readonly Member[], pointer = "/model/layers", isTop = true): PlanFault[] {
-  const names = new Map<string, number>();
-  return members.flatMap((member, i) => {
-    const name = nameOf(member, i);
-    const at = `${pointer}/${i}`;
-    const twin = names.get(name);
-    names.set(name, i);
-    const faults = listsOf(member).flatMap(([list, inner]) => nameFaults(inner, `${at}/${list}`, false));
-    const fault = (message: string) => faults.unshift({ pointer: `${at}/name`, message });
-    if (WORDS.has(name)) fault(`"${name}" is a word in the names of parameters; choose another`);
-    else if (isTop && RESERVED.has(name)) fault(`"${name}" is reserved: checkpoints use it; choose another`);
-    else if (twin !== undefined) fault(`"${name}" is layer ${twin}'s name too; names must differ`);
-    return faults;
-  });
+function mostInputs(member: Member): number {
+  if (isContainer(member.type)) return joinsInputs(member) ? Infinity : 1;
+  return layers[member.type].mostInputs ?? 1;
 }
-
-/** A layer's name: its own, or its index, as in nn.Sequential. */
-const nameOf = (member: Member, index: number): string => (member.name as string | null | undefined) ?? String(index);
 
 const join = (path: string, name: string): string => (path === "" ? name : `${path}.${name}`);
 

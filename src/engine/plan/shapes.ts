@@ -6,7 +6,8 @@ import { layers } from "../layers/registry.generated.ts";
 import { losses } from "../losses/registry.generated.ts";
 import { learningGroupOf } from "./groups.ts";
 import { PlanError, type PlanFault } from "./faults.ts";
-import { buildGraph, layerStream, nameFaults, streamOf, type Graph, type NamedValue } from "./graph.ts";
+import { buildGraph, layerStream, streamOf, type Graph, type NamedValue } from "./graph.ts";
+import { nameFaults } from "./names.ts";
 import { configure } from "../optimizers/configure.ts";
 import type { ConfiguredOptimizer } from "../optimizers/optimizer.ts";
 import type { OptionFault } from "../member/options.ts";
@@ -102,7 +103,7 @@ export function shapeModel(input: PlanInput): ShapedModel {
   if (graph === null || prediction === null) throw new PlanError(faults);
   if (String(graph.values[graph.output].shape) !== String(prediction))
     faults.push(wrongOutput(graph, prediction, input));
-  faults.push(...nodeFaults(graph, optimizer.type.fullBatch ?? false, input));
+  faults.push(...unusedFaults(graph), ...nodeFaults(graph, optimizer.type.fullBatch ?? false, input));
   const parameters = parametersOf(graph, input.groups, faults);
   if (parameters.length === 0)
     faults.push({ pointer: "/model/layers", message: "has nothing to train: add a linear layer" });
@@ -117,6 +118,7 @@ export function shapeModel(input: PlanInput): ShapedModel {
  * have streams of their own.
  */
 export function parametersOf({ nodes }: Graph, groups: PlanInput["groups"], faults: PlanFault[]): ShapedParameter[] {
+  /** By their names, and by those that are tied to them. */
   const parameters = new Map<string, ShapedParameter & { uses: ParameterUse[] }>();
   let counted = 0;
   for (const [node, { path, pointer, top, shape }] of nodes.entries()) {
@@ -130,11 +132,13 @@ export function parametersOf({ nodes }: Graph, groups: PlanInput["groups"], faul
         continue;
       }
       const other = parameters.get(parameter.tiedTo);
-      if (String(other?.shape) === String(parameter.shape)) other!.uses.push(use);
-      else faults.push({ pointer: `${pointer}/tied_to`, message: tiedFault(parameter, other?.shape) });
+      if (String(other?.shape) === String(parameter.shape)) {
+        other!.uses.push(use);
+        parameters.set(name, other!);
+      } else faults.push({ pointer: `${pointer}/tied_to`, message: tiedFault(parameter, other?.shape) });
     }
   }
-  return [...parameters.values()];
+  return [...new Set(parameters.values())];
 }
 
 function tiedFault({ tiedTo, shape }: ParameterShape, other: Shape | undefined): string {
@@ -164,6 +168,14 @@ function streamFaults({ nodes }: Graph, parameters: readonly ShapedParameter[]):
     });
   };
   return [...twins(parameters), ...twins(random.map((node) => ({ stream: layerStream(node), name: node.path })))];
+}
+
+/** Layers whose output reaches nothing. They would never learn. */
+function unusedFaults({ nodes, output }: Graph): PlanFault[] {
+  const taken = new Set(nodes.flatMap(({ inputs }) => inputs)).add(output);
+  const pointers = new Set(nodes.filter((node) => !taken.has(node.output)).map(({ pointer }) => pointer));
+  const message = "makes an output that nothing takes: name it in the inputs of a later layer, or leave the layer out";
+  return Array.from(pointers, (pointer) => ({ pointer, message }));
 }
 
 /** Faults of single nodes, with this optimizer and these batches. */

@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { Member } from "../../../src/engine/settings.ts";
-import { buildGraph, layerStream, nameFaults, type NamedValue } from "../../../src/engine/plan/graph.ts";
+import { buildGraph, layerStream, type NamedValue } from "../../../src/engine/plan/graph.ts";
+import { layers } from "../../../src/engine/layers/registry.generated.ts";
+import { nameFaults } from "../../../src/engine/plan/names.ts";
 import type { PlanFault } from "../../../src/engine/plan/faults.ts";
 import { parametersOf } from "../../../src/engine/plan/shapes.ts";
 import { LayerRun } from "../../support/layer-run.ts";
@@ -102,6 +104,34 @@ describe("inputs", () => {
   });
 });
 
+describe("more inputs than a layer takes are refused", () => {
+  const [a, b] = [linear(4, { name: "a" }), linear(4, { name: "b" })];
+  const inputs = ["a", "b", "a", "b", "a"];
+  const containers = [
+    holding("sequential", { layers: [relu] }),
+    holding("residual", { layers: [relu] }),
+    holding("repeat", { times: 2, layers: [relu] }),
+    holding("add", { branches: [[relu]] }),
+    holding("concat", { dim: 0, branches: [[relu], []] }),
+  ];
+  const types = Object.keys(layers).filter((type) => !layers[type].internal);
+  const options = (type: string) => ({ ...layers[type].example?.options });
+  const members = types.map((type): Member => member("layers", type, options(type)));
+  test.each([...containers, ...members].map((each): [string, Member] => [each.type, each]))("by %s", (type, each) => {
+    const most = layers[type]?.mostInputs ?? 1;
+    const { faults } = graphOf([a, b, { ...each, inputs: inputs.slice(0, most + 1) }]);
+    const message = expect.stringContaining(`names ${most + 1}, but ${type} takes ${most} at most`);
+    expect(faults).toEqual([{ pointer: "/model/layers/2/inputs", message }]);
+  });
+
+  test("and a mask of numbers by a transformer", () => {
+    const block = member("layers", "transformer_encoder_layer", { nhead: 2, inputs: ["x", "x"] });
+    const { faults } = graphOf([block], [{ name: "x", shape: [5, 8], type: "float32" }]);
+    const message = "must be a mask of integers, but is float32";
+    expect(faults).toEqual([{ pointer: "/model/layers/0/inputs/1", message }]);
+  });
+});
+
 test("a fault is found in every container, by its place", () => {
   const wrong = linear(4, { in_features: 9 });
   const at = (layers: Member[]) => graphOf(layers).faults[0].pointer;
@@ -149,6 +179,17 @@ test("a tied parameter is one, with the sum of both gradients", () => {
   run.gradients();
   // Each use gives the outer product of its output's gradient and its input.
   expect([...run.parameterGradient("a.weight")]).toEqual([2, 4, 6, 8, ...Array.from({ length: 12 }, () => 0)]);
+});
+
+test("a tie may name a tied weight", () => {
+  const tied = (name: string, to: string) => linear(4, { name, bias: false, tied_to: to });
+  const { names, faults } = graphOf([
+    linear(4, { name: "a", bias: false }),
+    tied("b", "a.weight"),
+    tied("c", "b.weight"),
+  ]);
+  expect(faults).toEqual([]);
+  expect(names).toEqual(["a.weight"]);
 });
 
 test("a tie to nothing, or to another shape, is refused", () => {

@@ -208,6 +208,24 @@ describe("an impossible model", () => {
       "/model/layers/1/name",
       "layer 0's name",
     ],
+    [
+      "a layer whose output reaches nothing",
+      [linear({ name: "lost", out_features: 9 }), linear({ inputs: ["features"] })],
+      "/model/layers/0",
+      "nothing takes",
+    ],
+    [
+      "one in a container",
+      [
+        {
+          type: "sequential",
+          layers: [linear({ out_features: 9 }), linear({ inputs: ["features"], out_features: 9 })],
+        },
+        linear({}),
+      ],
+      "/model/layers/0/layers/0",
+      "nothing takes",
+    ],
     ["a name that checkpoints use", [linear({ name: "optimizer" })], "/model/layers/0/name", "reserved"],
   ])("is refused for %s", (_what, layers, pointer, message) => {
     expect(faultsOf({ model: { layers } })).toMatchObject({ [pointer]: expect.stringContaining(message) });

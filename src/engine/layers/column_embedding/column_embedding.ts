@@ -25,6 +25,7 @@ export const column_embedding = defineLayer({
     },
   },
   takes: ["int32", "float32"],
+  mostInputs: 2,
   takesColumns: true,
   needs: { backward: [], gradient: ["input"] },
   shape({ embedding_dim }, inputs) {

@@ -39,6 +39,7 @@ export const multihead_attention = defineComposite({
       doc: "Turns queries and keys by their position, as rotary_embedding with this base; null: does not.",
     },
   },
+  mostInputs: 4,
   expand({ embed_dim, num_heads, dropout, bias, causal, rotary_base }, inputs) {
     const mask = inputs.length > 1 && inputs[inputs.length - 1].type === "int32" ? inputs.length - 1 : null;
     const sequences = mask === null ? inputs : inputs.slice(0, mask);

@@ -21,6 +21,7 @@ export const scaled_dot_product_attention = defineLayer({
     is_causal: { kind: "boolean", default: false, doc: "Whether query t sees the keys 0..t only." },
     scale: { kind: "number", default: null, doc: "Factor of the scores; null: 1/√D." },
   },
+  mostInputs: 4,
   takes: ["float32", "float32", "float32", "int32"],
   random: ({ dropout_p }) => dropout_p > 0,
   shape(_options, inputs) {

@@ -50,12 +50,15 @@ export const transformer_encoder_layer = defineComposite({
       doc: "Turns queries and keys by their position, as rotary_embedding with this base; null: does not.",
     },
   },
+  mostInputs: 2,
   expand(options, inputs) {
     const { d_model, nhead, dropout, layer_norm_eps, norm_first, bias, causal, rotary_base } = options;
     const [{ shape }, mask] = inputs;
     const features = shape[shape.length - 1];
     if (d_model !== null && d_model !== features)
       throw new LayerFault("d_model", `is ${d_model}, but the layer before gives ${features}; leave it out`);
+    if (mask !== undefined && mask.type !== "int32")
+      throw new LayerFault("inputs/1", `must be a mask of integers, but is ${mask.type}`);
     if (features % nhead !== 0)
       throw new LayerFault("nhead", `is ${nhead}, which does not divide the ${features} features`);
     const drop = (name: string): Part[] => (dropout === 0 ? [] : [{ ...withDefaults(dropoutLayer), name, p: dropout }]);
