@@ -1,7 +1,10 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import { LossFault } from "./loss.ts";
 
-/** Options of losses that are one number for each output, or one for all of them. */
+/**
+ * Options of losses that are one number for each output, or one for all of them. Where a target has
+ * several dimensions, they are those of its last one, as in PyTorch.
+ */
 
 export const weightOption = {
   kind: "numbers",
@@ -21,7 +24,7 @@ export function checkOutputWeights(options: Readonly<Record<string, unknown>>, o
   }
 }
 
-/** Writes the weight of each output; 1 if none are given. */
+/** Writes the weight of each of `outputs` values; 1 if none are given. */
 export function outputWeights(
   kernels: Kernels,
   address: number,
@@ -29,5 +32,5 @@ export function outputWeights(
   outputs: number,
 ): void {
   for (let i = 0; i < outputs; i++)
-    kernels.f32[(address >>> 2) + i] = weights === null ? 1 : weights[weights.length === 1 ? 0 : i];
+    kernels.f32[(address >>> 2) + i] = weights === null ? 1 : weights[i % weights.length];
 }

@@ -116,6 +116,17 @@ describe("bce_with_logits", () => {
     expect(() => check!({ pos_weight: [1, 2], weight: null }, 3)).toThrow(LossFault);
   });
 
+  it.each(["weight", "pos_weight"])("a %s of the last dimension goes for all before it", (option) => {
+    const { terms } = runLoss(losses.bce_with_logits, {
+      options: { pos_weight: null, weight: null, [option]: [1, 2, 3] },
+      prediction: [0, 0, 0, 0, 0, 0],
+      target: [1, 1, 1, 1, 1, 1],
+      outputs: 6,
+    });
+    const once = Math.fround(Math.log(2));
+    expect([...terms].map((term) => term / once)).toEqual([1, 2, 3, 1, 2, 3].map((times) => expect.closeTo(times, 6)));
+  });
+
   it("keeps the precision of small losses", () => {
     const { terms } = runLoss(losses.bce_with_logits, {
       options: { pos_weight: null, weight: null },
