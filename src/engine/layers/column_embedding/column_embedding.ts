@@ -84,7 +84,6 @@ function offsetsOf(widths: readonly number[]): number[] {
 
 function checkInputs(inputs: readonly Value[]): void {
   const given = inputs.map(({ type, shape }) => `${type} [${shape.join(", ")}]`).join(" and ");
-  if (inputs.length > 2) throw new LayerFault("inputs", `${SAYS}, but it has ${given}`);
   if (inputs.some(({ shape }) => shape.length !== 1))
     throw new LayerFault(null, `${SAYS}, each a list for a sample, but its input is ${given}`);
 }
