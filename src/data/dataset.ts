@@ -6,7 +6,7 @@ import type { Reading } from "./reading.ts";
 import type { Dtype } from "./tensors/dtype.ts";
 
 /** What the bytes of a dataset are. */
-export const formats = ["csv", "npy", "npz", "safetensors"] as const;
+export const formats = ["csv", "npy", "npz", "safetensors", "idx", "parquet", "text"] as const;
 export type DatasetFormat = (typeof formats)[number];
 
 interface ColumnFacts {
@@ -55,7 +55,13 @@ export interface TensorColumn extends ColumnFacts {
   readonly shape: readonly number[];
 }
 
-export type ColumnSummary = TableColumn | TensorColumn;
+/** The only column of a text. `classes` are its characters, in the order of their code points. */
+export interface TextColumn extends ColumnFacts {
+  readonly type: "text";
+  readonly bytes: number;
+}
+
+export type ColumnSummary = TableColumn | TensorColumn | TextColumn;
 
 export interface Reason {
   readonly line: number;
@@ -67,10 +73,20 @@ export interface Reason {
 export interface DatasetContent {
   readonly sha256: string;
   readonly bytes: number;
-  /** Null if the bytes hold arrays, which can be read in one way only. */
+  /** Null unless the bytes are a CSV table: all others can be read in one way only. */
   readonly reading: Reading | null;
+  /** Of a text: its characters. */
   readonly rows: number;
   readonly columns: ColumnSummary[];
+}
+
+/** What the bytes of a dataset are, if they are of no other format. Null: they must be of one. */
+export type PlainFormat = "csv" | "text" | null;
+
+/** The same for a dataset that has been read. */
+export function plainFormatOf({ reading, columns }: Pick<DatasetContent, "reading" | "columns">): PlainFormat {
+  if (reading !== null) return "csv";
+  return columns.some(({ type }) => type === "text") ? "text" : null;
 }
 
 /** A dataset whose files are kept. */
@@ -132,6 +148,11 @@ export const MAX_CLASSES_LISTED = 50_000;
  * for it would parse.
  */
 export const MAX_CLASS_CHARACTERS_LISTED = 4 * 2 ** 20;
+
+export const MAX_NAME_LENGTH = 256;
+
+/** A cell of a table, or a text of a file of columns. */
+export const MAX_CELL_LENGTH = 65_536;
 
 /** The length of all column names together, since the record holds them too. */
 export const MAX_NAME_CHARACTERS = 2 ** 20;

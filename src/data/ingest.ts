@@ -2,10 +2,9 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { writeColumnFile } from "./files/column-file.ts";
-import { DatasetTooLarge, InvalidDataset, type ReadContent } from "./dataset.ts";
+import { readContents } from "./contents.ts";
+import { DatasetTooLarge, InvalidDataset, type PlainFormat, type ReadContent } from "./dataset.ts";
 import type { Reading, ReadingOptions } from "./reading.ts";
-import { readTable } from "./table/read.ts";
-import { readTensors } from "./tensors/read.ts";
 
 export interface IngestInput {
   /** The file to read, and the file of columns to write. */
@@ -13,8 +12,8 @@ export interface IngestInput {
   readonly columns: string;
   /** What a client asks for, or a complete reading to repeat. */
   readonly asked: ReadingOptions | Reading;
-  /** Whether the bytes may be a table. If not, they must be recognised as another format. */
-  readonly mayBeTable: boolean;
+  /** What the bytes are if they are not recognised as another format. */
+  readonly plain: PlainFormat;
   /** The limit of the unpacked bytes. */
   readonly limitBytes: number;
 }
@@ -30,16 +29,13 @@ export async function ingest({
   csv,
   columns: columnsPath,
   asked,
-  mayBeTable,
+  plain,
   limitBytes,
 }: IngestInput): Promise<IngestResult> {
   try {
-    const tensors = await readTensors(csv, limitBytes);
-    if (tensors === null && !mayBeTable) return { unrecognised: true };
-    if (tensors !== null) refuseReading(asked);
-    const { format, reading, rows, columns } = tensors
-      ? { ...tensors, reading: null }
-      : { ...(await readTable(csv, asked, limitBytes)), format: "csv" as const };
+    const contents = await readContents(csv, asked, plain, limitBytes);
+    if (contents === null) return { unrecognised: true };
+    const { format, reading, rows, columns } = contents;
     const { sha256, bytes } = await digestOf(csv);
     const content = { sha256, bytes, reading, rows, columns: columns.map(({ summary }) => summary) };
     const columns_sha256 = await writeColumnFile(columnsPath, content, columns);
@@ -49,20 +45,6 @@ export async function ingest({
     if (error instanceof DatasetTooLarge) return { tooLarge: { limitBytes: error.limitBytes } };
     throw error;
   }
-}
-
-/**
- * What is asked of tables says nothing of arrays. An encoding may come from the Content-Type, so it
- * does not count.
- */
-function refuseReading(asked: ReadingOptions | Reading): void {
-  if ("version" in asked) return;
-  const options = (["separator", "decimal", "header", "comment", "missing_values", "columns"] as const).filter(
-    (option) => asked[option] !== null,
-  );
-  if (options.length === 0) return;
-  const said = options.map((option) => `?${option}=`).join(", ");
-  throw new InvalidDataset(`The file holds arrays, and ${said} is for tables: leave it out.`, null);
 }
 
 /** The hash of the bytes as they came, before they are unpacked or decoded. */

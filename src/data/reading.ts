@@ -76,5 +76,5 @@ export const FIRST_READING: Reading = {
   columns: {},
 };
 
-/** Stands for the reading of a file of arrays, which has none: nothing is declared or missing. */
-export const READING_OF_ARRAYS: Reading = { ...FIRST_READING, version: READER_VERSION, header: false };
+/** Stands for the reading of a file that has none: nothing is declared or missing. */
+export const NO_READING: Reading = { ...FIRST_READING, version: READER_VERSION, header: false };

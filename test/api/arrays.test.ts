@@ -1,6 +1,7 @@
-/** Uploads of arrays. */
+/** Uploads that are no CSV tables. */
+import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { floats, longs, npy, npyOf, zip } from "../data/tensors/files.ts";
+import { floats, idx, longs, npy, npyOf, zip } from "../data/tensors/files.ts";
 import { startService, type Service } from "./service.ts";
 
 let service: Service;
@@ -69,4 +70,33 @@ test("what cannot be read is a 422, what is too large a 413, and neither leaves 
   expect(tooLarge.body.detail).toContain("1048576 bytes");
   expect(service.onDisk()).toEqual(before);
   expect((await service.store.datasets.room("default")).used).toBe(0);
+});
+
+test.each([
+  ["idx", "image/png", idx(0x08, [2, 2], Buffer.from("abcd")), "application/octet-stream"],
+  ["parquet", "text/plain", await readFile("test/data/parquet/pyarrow/snappy.parquet"), "application/octet-stream"],
+  ["text", "text/plain; charset=utf-8", Buffer.from("a,b\n1,2\n"), "text/plain; charset=utf-8"],
+  ["csv", "text/csv", Buffer.from("a,b\n1,2\n"), "text/csv; charset=utf-8"],
+])("%s sent as %s", async (format, type, file, contentType) => {
+  const before = service.onDisk();
+  const { status, body, headers } = await post(file, type);
+  expect([status, body.format, body.bytes]).toEqual([201, format, file.length]);
+  expect(body.reading === null).toBe(format !== "csv");
+  const content = await service.call("GET", `${headers.location}/content`);
+  expect(content.headers["content-type"]).toBe(contentType);
+  expect((await service.call("GET", headers.location)).body).toEqual(body);
+  expect((await service.call("DELETE", headers.location)).status).toBe(204);
+  expect(service.onDisk()).toEqual(before);
+});
+
+test.each([
+  [idx(0x08, [2, 2], Buffer.from("abc")), "text/csv", "The IDX file is cut off"],
+  [Buffer.from("caf\xe9", "latin1"), "text/plain", "The text is not UTF-8: byte 3"],
+  [await readFile("test/data/parquet/pyarrow/list.parquet"), null, 'The column "tags" is nested'],
+])("damage %# is a 422 that leaves nothing behind", async (file, type, why) => {
+  const before = service.onDisk();
+  const { status, body } = await post(file, type);
+  expect([status, body.code]).toEqual([422, "invalid_dataset"]);
+  expect(body.detail).toContain(why);
+  expect(service.onDisk()).toEqual(before);
 });

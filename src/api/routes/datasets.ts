@@ -16,16 +16,18 @@ import { bytes, json, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
 
 const GZIP = "application/gzip";
-const ARRAYS = "application/octet-stream";
+const OTHERS = "application/octet-stream";
 
 const params = z.object({ id: DatasetId });
 const missing = () => notFound("There is no such dataset.");
 
+/** Bytes of this type are a text unless they are recognised as another format. */
+const TEXT = "text/plain";
 /**
- * What browsers and other programs call a CSV file, packed or not. Files of arrays are recognised
- * by their bytes, whatever they are called; under another type than these a table is not taken.
+ * What browsers and other programs call a CSV file, packed or not. Other formats are recognised by
+ * their bytes, whatever they are called; under another type than these a table is not taken.
  */
-const mediaTypes = [
+const csvTypes = [
   "text/csv",
   "application/csv",
   "text/tab-separated-values",
@@ -56,8 +58,8 @@ export const datasets: Routes = async (app, { store, files, config }) => {
         operationId: "createDataset",
         summary: "Upload a dataset",
         description:
-          "The body is the file itself, streamed: a CSV table, or arrays as NPY, NPZ or safetensors, which are recognised whatever the Content-Type says. It may be packed with gzip, or sent with a Content-Encoding. How a table is read is found out, unless the query says it, and answered as `reading`. `Location` names the dataset.",
-        consumes: mediaTypes,
+          "The body is the file itself, streamed. A Parquet file, and arrays as NPY, NPZ, safetensors or IDX, are recognised whatever the Content-Type says. Else `text/plain` is a text in UTF-8, and all other types are a CSV table. It may be packed with gzip, or sent with a Content-Encoding. How a CSV table is read is found out, unless the query says it, and answered as `reading`. `Location` names the dataset.",
+        consumes: [...csvTypes, TEXT],
         querystring: z.strictObject({
           name: z.string().min(1).max(128).optional().describe("What to call it. Ignored if these bytes are known."),
           ...readingQuery,
@@ -75,10 +77,11 @@ export const datasets: Routes = async (app, { store, files, config }) => {
       if (!(body instanceof Readable)) throw wrongMediaType(request);
       const asked = readingOptions(request.query, headers["content-type"]);
       const packing = packingOf(headers["content-encoding"]);
-      const mayBeTable = mediaTypes.includes(mediaTypeOf(headers["content-type"]));
+      const type = mediaTypeOf(headers["content-type"]);
+      const plain = type === TEXT ? "text" : csvTypes.includes(type) ? "csv" : null;
       const draft = await uploads
         .during(request.owner, Number(headers["content-length"] ?? 0), (arrived) =>
-          files.receive(body, config.maxDatasetBytes, reply.caller(), arrived, asked, packing, mayBeTable),
+          files.receive(body, config.maxDatasetBytes, reply.caller(), arrived, asked, packing, plain),
         )
         .catch((error: unknown) => {
           throw error instanceof UnrecognisedDataset ? wrongMediaType(request) : error;
@@ -138,7 +141,7 @@ export const datasets: Routes = async (app, { store, files, config }) => {
         summary: "Read a dataset's bytes",
         params,
         response: {
-          200: bytes("text/csv", "The bytes as they were uploaded.", GZIP, ARRAYS),
+          200: bytes("text/csv", "The bytes as they were uploaded.", TEXT, GZIP, OTHERS),
           ...problems("not_found"),
         },
       },
@@ -187,9 +190,10 @@ export const datasets: Routes = async (app, { store, files, config }) => {
 };
 
 /** Of the bytes as they came, which may be packed. */
-function contentType(start: Buffer, { reading }: Dataset): string {
+function contentType(start: Buffer, { format, reading }: Dataset): string {
   if (isGzip(start)) return GZIP;
-  return reading === null ? ARRAYS : `text/csv; charset=${reading.encoding}`;
+  if (format === "text") return `${TEXT}; charset=utf-8`;
+  return reading === null ? OTHERS : `text/csv; charset=${reading.encoding}`;
 }
 
 /** Without its parameters, such as the charset. */

@@ -57,8 +57,20 @@ const TensorColumn = z
       "A column with an array in each row. `min` and `max` are those of all its numbers. `mean` is null unless the shape is []. `classes` are listed for the shape [], and for whole numbers of the shape [n].",
   });
 
+const TextColumn = z
+  .object({
+    name: z.string(),
+    type: z.literal("text"),
+    bytes: Count.describe("Of the text in UTF-8."),
+    ...facts,
+  })
+  .meta({
+    id: "TextColumn",
+    description: "The only column of a text. `classes` are its characters, in the order of their code points.",
+  });
+
 export const Column = z
-  .discriminatedUnion("type", [TableColumn, TensorColumn])
+  .discriminatedUnion("type", [TableColumn, TensorColumn, TextColumn])
   .meta({ id: "Column", description: "A column of a dataset." });
 export type Column = z.infer<typeof Column>;
 
@@ -88,15 +100,15 @@ export const Dataset = z
     format: z.enum(formats).describe("What the bytes are, packed with gzip or not."),
     sha256: Sha256,
     bytes: Count,
-    reading: ReadingSchema.nullable().describe("Null unless it is a table."),
+    reading: ReadingSchema.nullable().describe("Null unless it is a CSV table."),
     columns_sha256: Sha256.nullable().describe(
       "SHA-256 of the columns that this reading made of the bytes; null if an earlier version recorded the dataset.",
     ),
-    rows: Count,
+    rows: Count.describe("Of a text: its characters."),
     created_at: Time,
     columns: z.array(Column),
   })
-  .meta({ id: "Dataset", description: "An uploaded table or file of arrays, known by its content." });
+  .meta({ id: "Dataset", description: "An uploaded table, text or file of arrays, known by its content." });
 export type Dataset = z.infer<typeof Dataset>;
 
 export const DatasetList = list("Dataset", Dataset);

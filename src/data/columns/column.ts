@@ -1,6 +1,13 @@
 /** A typed column: its values, and the summary that describes them. */
 import { areAllDifferent, areIntegers } from "./distinct.ts";
-import { MAX_CLASSES, MAX_CLASS_LENGTH, type ColumnSummary, type TableColumn, type TensorColumn } from "../dataset.ts";
+import {
+  MAX_CLASSES,
+  MAX_CLASS_LENGTH,
+  type ColumnSummary,
+  type TableColumn,
+  type TensorColumn,
+  type TextColumn,
+} from "../dataset.ts";
 import type { TensorValues } from "../tensors/elements.ts";
 
 /** The code of a missing cell. */
@@ -19,7 +26,10 @@ export interface Column {
 }
 
 /** A column of any dataset. */
-export type AnyColumn = Column | { readonly summary: TensorColumn; readonly values: TensorValues };
+export type AnyColumn =
+  | Column
+  | { readonly summary: TensorColumn; readonly values: TensorValues }
+  | { readonly summary: TextColumn; readonly values: Uint8Array<ArrayBuffer> };
 
 /** Whether the values of such a column are doubles, and not codes. */
 export function holdsDoubles({ type }: Pick<ColumnSummary, "type">): boolean {

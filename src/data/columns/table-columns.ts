@@ -116,7 +116,7 @@ function declaredFor(types: ColumnOptions["types"], name: string): DeclaredType 
  * Leaves out the class lists of the columns with the most classes, if there are too many classes in
  * all, or if they are too long.
  */
-function listShortest(columns: Column[]): Column[] {
+export function listShortest(columns: Column[]): Column[] {
   let listed = 0;
   let characters = 0;
   const kept = new Set<Column>();

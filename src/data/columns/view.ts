@@ -29,6 +29,7 @@ type ReadingOfClasses = Pick<Reading, "decimal" | "decimal_proved" | "missing_va
  */
 export function viewColumn(summary: ColumnSummary, type: DeclaredType, reading: ReadingOfClasses): Viewed {
   if (type === "ignore" || type === summary.type) return { summary, convert: (recorded) => recorded };
+  if (summary.type === "text") return { fault: `is ${type}, but the column is a text, which has no other type` };
   if (type === "text" && summary.type !== "tensor")
     return { summary: { ...undescribed(summary), type: "categorical", classes: null }, convert: () => null };
   if (summary.type === "tensor")

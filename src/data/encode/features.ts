@@ -17,7 +17,7 @@ export type DatasetSummary = Pick<DatasetContent, "rows" | "columns" | "reading"
 
 /**
  * The same as jobs look at it: a tensor column with one number in a row is a numeric column, and
- * arrays have a reading too (`READING_OF_ARRAYS`).
+ * every dataset has a reading (`NO_READING`).
  */
 export type TableSummary = Omit<DatasetSummary, "reading"> & { readonly reading: Reading };
 

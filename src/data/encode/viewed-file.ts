@@ -8,7 +8,7 @@ import { holdsDoubles, MISSING_CODE, missingTest, type ColumnValues } from "../c
 import type { ColumnSummary } from "../dataset.ts";
 import type { ColumnSource, SourceColumn } from "./apply.ts";
 import type { DataSpec } from "./encoding.ts";
-import { READING_OF_ARRAYS } from "../reading.ts";
+import { NO_READING } from "../reading.ts";
 import type { TensorValues } from "../tensors/elements.ts";
 import { isArray, type DatasetSummary, type TableSummary } from "./features.ts";
 import { viewColumn, type ColumnView } from "../columns/view.ts";
@@ -45,7 +45,7 @@ export function viewTable(dataset: DatasetSummary, views: Views): { table: Table
 
 /** The summary of a dataset as jobs look at it. */
 export function tableOf({ rows, columns, reading }: DatasetSummary): TableSummary {
-  return { rows, columns: columns.map(asNumeric), reading: reading ?? READING_OF_ARRAYS };
+  return { rows, columns: columns.map(asNumeric), reading: reading ?? NO_READING };
 }
 
 function asNumeric(column: ColumnSummary): ColumnSummary {
@@ -136,6 +136,7 @@ export class ViewedFile implements ColumnSource {
 
 async function recordedValues(file: ColumnFile, index: number): Promise<NonNullable<ColumnValues>> {
   const column = file.content.columns[index];
+  if (column.type === "text") return new Uint16Array();
   if (column.type === "tensor") return Float64Array.from(await file.elements(index));
   const values = holdsDoubles(column) ? file.numbers(index) : file.codes(index);
   return (await values) as NonNullable<ColumnValues>;

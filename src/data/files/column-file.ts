@@ -11,8 +11,8 @@
  *             Date: the same, in milliseconds since 1970-01-01T00:00:00Z. Categorical and boolean:
  *             one 16-bit index into `classes` per row, 0xffff for a missing cell; nothing if the
  *             column has no classes. Tensor: the elements of all rows, row-major, in the type in
- *             which their dtype is kept (tensors/elements.ts). Each column is padded to a multiple
- *             of 8
+ *             which their dtype is kept (tensors/elements.ts). Text: its bytes, in UTF-8. Each
+ *             column is padded to a multiple of 8
  *
  * The header gives the place of each column. Numbers are little-endian, as on every processor that
  * this runs on.
@@ -191,9 +191,14 @@ export class ColumnFile {
     return keptValues(dtype, await this.#read(index));
   }
 
+  /** Of a text column: its bytes. */
+  async text(index: number): Promise<Uint8Array> {
+    return new Uint8Array(await this.#read(index));
+  }
+
   async #read(index: number): Promise<ArrayBuffer> {
     const { content } = this;
-    const bytes = await read(this.#file, this.#offsets[index], content.rows * cellBytes(content.columns[index]));
+    const bytes = await read(this.#file, this.#offsets[index], columnBytes(content.columns[index], content.rows));
     if (sha256Of(new Uint8Array(bytes)) !== this.#sha256[index]) {
       throw new DamagedFile(`The file of columns is damaged in column ${index + 1}.`);
     }
@@ -204,15 +209,16 @@ export class ColumnFile {
 function offsets({ rows, columns }: DatasetContent, start: number): number[] {
   return columns.map((column) => {
     const offset = start;
-    start += padded(rows * cellBytes(column));
+    start += padded(columnBytes(column, rows));
     return offset;
   });
 }
 
-function cellBytes(summary: ColumnSummary): number {
-  if (summary.type === "tensor") return size(summary.shape) * keptBytes(summary.dtype);
-  if (holdsDoubles(summary)) return 8;
-  return summary.classes === null ? 0 : 2;
+function columnBytes(summary: ColumnSummary, rows: number): number {
+  if (summary.type === "text") return summary.bytes;
+  if (summary.type === "tensor") return rows * size(summary.shape) * keptBytes(summary.dtype);
+  if (holdsDoubles(summary)) return 8 * rows;
+  return summary.classes === null ? 0 : 2 * rows;
 }
 
 function padded(length: number): number {

@@ -38,6 +38,8 @@ import {
   DatasetTooLarge,
   InvalidDataset,
   type Named,
+  type PlainFormat,
+  plainFormatOf,
   type ReadContent,
   type StoredDataset,
   UnrecognisedDataset,
@@ -129,9 +131,10 @@ export class DatasetFiles {
   }
 
   /**
-   * Reads a file, after undoing `packing`: arrays, or a table as asked. `arrived` gets the number
-   * of bytes so far. If it throws, or the limit is reached, the rest of the body stays unread, so
-   * that the sender can still be answered. The limit and `arrived` count unpacked bytes.
+   * Reads a file, after undoing `packing`: as what it is recognised as, else as `plain`. `arrived`
+   * gets the number of bytes so far. If it throws, or the limit is reached, the rest of the body
+   * stays unread, so that the sender can still be answered. The limit and `arrived` count unpacked
+   * bytes.
    * @throws InvalidDataset, UnrecognisedDataset, DatasetTooLarge, what `arrived` throws, or the
    * error of a body that is cut off. Nothing is left on disk then.
    */
@@ -142,12 +145,12 @@ export class DatasetFiles {
     arrived?: Arrived,
     asked: ReadingOptions | Reading = ALL_DETECTED,
     packing: Packing | null = null,
-    mayBeTable = true,
+    plain: PlainFormat = "csv",
   ): Promise<Draft> {
     const sent: AsyncIterable<Buffer> = body.iterator({ destroyOnReturn: false });
     const chunks = atMost(packing === null ? sent : unpack(sent, packing), limitBytes, arrived);
     const write = (csv: string) => writeFile(csv, chunks, { flag: "wx", flush: true });
-    return this.#draft(caller, write, { asked, mayBeTable, limitBytes });
+    return this.#draft(caller, write, { asked, plain, limitBytes });
   }
 
   /**
@@ -163,7 +166,7 @@ export class DatasetFiles {
   async #draft(
     caller: Caller,
     write: (csv: string) => Promise<void>,
-    { asked, mayBeTable = true, limitBytes = Infinity }: Pick<IngestInput, "asked"> & Partial<IngestInput>,
+    { asked, plain = "csv", limitBytes = Infinity }: Pick<IngestInput, "asked"> & Partial<IngestInput>,
   ): Promise<Draft> {
     const temporary = join(this.#directory, `upload-${randomUUID()}`);
     const [csv, columnsPath] = [`${temporary}.csv`, `${temporary}.columns`];
@@ -172,7 +175,7 @@ export class DatasetFiles {
     };
     try {
       await write(csv);
-      const result = await runInHelper("ingest", { csv, columns: columnsPath, asked, mayBeTable, limitBytes }, caller);
+      const result = await runInHelper("ingest", { csv, columns: columnsPath, asked, plain, limitBytes }, caller);
       if ("unrecognised" in result) throw new UnrecognisedDataset();
       if ("refused" in result) throw new InvalidDataset(result.refused.message, result.refused.line);
       if ("tooLarge" in result) throw new DatasetTooLarge(result.tooLarge.limitBytes);
@@ -290,7 +293,7 @@ export class DatasetFiles {
     if (!(await this.#isThere(csvFile(dataset)))) throw missing;
     const csv = this.#path(csvFile(dataset));
     const asked = dataset.reading ?? ALL_DETECTED;
-    const input = { csv, columns, asked, mayBeTable: dataset.reading !== null, limitBytes: Infinity };
+    const input = { csv, columns, asked, plain: plainFormatOf(dataset), limitBytes: Infinity };
     const ingested = runInHelper("ingest", input, thisProcess);
     const result = await ingested.catch((error: NodeJS.ErrnoException) => {
       throw error.code === "ENOENT" ? missing : error;

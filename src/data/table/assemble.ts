@@ -8,11 +8,9 @@
  *
  * Version 1 of the reader left nothing out.
  */
-import { InvalidDataset } from "../dataset.ts";
+import { InvalidDataset, MAX_CELL_LENGTH } from "../dataset.ts";
 import { separators, type Reading, type Separator } from "../reading.ts";
 import { numberedNames } from "./header.ts";
-
-const MAX_CELL_LENGTH = 65_536;
 
 export const separatorNames: Record<Separator, string> = { ",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe" };
 

@@ -1,10 +1,9 @@
 /** The names of a table's columns. */
 import { NumberReader } from "../columns/cell-number.ts";
-import { InvalidDataset, MAX_COLUMNS, MAX_NAME_CHARACTERS } from "../dataset.ts";
+import { InvalidDataset, MAX_COLUMNS, MAX_NAME_CHARACTERS, MAX_NAME_LENGTH } from "../dataset.ts";
 import type { DeclaredType } from "../reading.ts";
 import { tooManyCells } from "./rows.ts";
 
-const MAX_NAME_LENGTH = 256;
 const MAX_LISTED = 10;
 /** Row numbers must be below this, so that comparing them takes 32 MB at most. */
 const MAX_ROW_NUMBER = 2 ** 28;

@@ -158,14 +158,16 @@ function keepLong(raw: ArrayBuffer, isSigned: boolean): TensorValues | Beyond {
   return kept;
 }
 
-/** IEEE 754 half precision: one bit for the sign, five for the exponent, ten for the fraction. */
 function keepHalf(raw: ArrayBuffer): TensorValues {
-  return Float32Array.from(new Uint16Array(raw), (bits) => {
-    const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
-    const sign = bits & 0x8000 ? -1 : 1;
-    if (exponent === 31) return fraction === 0 ? sign * Infinity : Number.NaN;
-    return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
-  });
+  return Float32Array.from(new Uint16Array(raw), halfOf);
+}
+
+/** IEEE 754 half precision: one bit for the sign, five for the exponent, ten for the fraction. */
+export function halfOf(bits: number): number {
+  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
+  const sign = bits & 0x8000 ? -1 : 1;
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : Number.NaN;
+  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
 }
 
 /** The upper half of a float32. */

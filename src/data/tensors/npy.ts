@@ -12,7 +12,7 @@ import type { ByteReader } from "./byte-reader.ts";
 import type { Dtype } from "./dtype.ts";
 import { fileBytes, type RawArray } from "./elements.ts";
 
-export const NPY_MAGIC = Buffer.from("\x93NUMPY", "latin1");
+const MAGIC = Buffer.from("\x93NUMPY", "latin1");
 /** NumPy itself reads 10,000 characters. */
 const MAX_HEADER_BYTES = 65_536;
 
@@ -30,6 +30,10 @@ const dtypes: Readonly<Record<string, Dtype>> = {
   f4: "float32",
   f8: "float64",
 };
+
+export function isNpy(start: Buffer): boolean {
+  return start.subarray(0, MAGIC.length).equals(MAGIC);
+}
 
 /**
  * @param name of the array
@@ -54,8 +58,8 @@ export async function readNpy(reader: ByteReader, name: string, limitBytes: numb
 type Fault = (message: string) => InvalidDataset;
 
 async function headerOf(reader: ByteReader, fault: Fault): Promise<string> {
-  const start = await reader.take(NPY_MAGIC.length + 2);
-  if (!start.subarray(0, NPY_MAGIC.length).equals(NPY_MAGIC)) throw fault("is no NPY file: it does not begin as one.");
+  const start = await reader.take(MAGIC.length + 2);
+  if (!isNpy(start)) throw fault("is no NPY file: it does not begin as one.");
   const [major, minor] = [start[6], start[7]];
   if (![1, 2, 3].includes(major) || minor !== 0)
     throw fault(`has the NPY version ${major}.${minor}; 1.0, 2.0 and 3.0 can be read.`);

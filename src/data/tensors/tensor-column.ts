@@ -1,11 +1,10 @@
 /** From an array of a file to a column of a dataset. */
 import { numericColumn, type AnyColumn } from "../columns/column.ts";
-import { InvalidDataset, MAX_CLASSES, type TensorColumn } from "../dataset.ts";
+import { InvalidDataset, MAX_CLASSES, MAX_NAME_LENGTH, type TensorColumn } from "../dataset.ts";
 import { isInteger, keptOf, type RawArray, type TensorValues } from "./elements.ts";
 
 export const MAX_ARRAYS = 64;
 const MAX_DIMENSIONS = 8;
-const MAX_NAME_LENGTH = 256;
 
 /** @throws InvalidDataset */
 export function assertCount(arrays: number): void {
@@ -15,10 +14,34 @@ export function assertCount(arrays: number): void {
 }
 
 /**
+ * The columns of the arrays of a file, which must have the same number of rows.
+ * @throws InvalidDataset
+ */
+export async function tensorColumns(
+  arrays: AsyncIterable<RawArray> | Iterable<RawArray>,
+): Promise<{ rows: number; columns: AnyColumn[] }> {
+  const columns = new Map<string, AnyColumn>();
+  let first: { name: string; rows: number } | null = null;
+  for await (const array of arrays) {
+    const { column, rows } = tensorColumn(array);
+    const { name } = array;
+    first ??= { name, rows };
+    if (rows !== first.rows)
+      throw new InvalidDataset(
+        `The arrays ${JSON.stringify(first.name)} and ${JSON.stringify(name)} have ${first.rows} and ${rows} rows. The first dimension counts rows, and must be the same for all.`,
+        null,
+      );
+    if (columns.has(name)) throw new InvalidDataset(`Two arrays are named ${JSON.stringify(name)}.`, null);
+    columns.set(name, column);
+  }
+  return { rows: first!.rows, columns: [...columns.values()] };
+}
+
+/**
  * The first dimension counts the rows. Its elements are kept as they come out of the file.
  * @throws InvalidDataset
  */
-export function tensorColumn(array: RawArray): { column: AnyColumn; rows: number } {
+function tensorColumn(array: RawArray): { column: AnyColumn; rows: number } {
   assertFits(array);
   const { name, dtype } = array;
   const [rows, ...shape] = array.shape;

@@ -104,3 +104,11 @@ export function safetensorsOf(header: string, ...data: Buffer[]): Buffer {
   length.writeBigUInt64LE(BigInt(Buffer.byteLength(header)));
   return Buffer.concat([length, Buffer.from(header), ...data]);
 }
+
+export function idx(type: number, shape: readonly number[], data: Buffer): Buffer {
+  const header = Buffer.alloc(4 + 4 * shape.length);
+  header[2] = type;
+  header[3] = shape.length;
+  for (const [i, size] of shape.entries()) header.writeUInt32BE(size, 4 + 4 * i);
+  return Buffer.concat([header, data]);
+}

@@ -254,7 +254,7 @@ describe("refused", () => {
   test("options of tables", async () => {
     const asked = { ...ALL_DETECTED, encoding: "utf-8", separator: ";", header: false } as const;
     expect(await reason(whole, { asked })).toBe(
-      "The file holds arrays, and ?separator=, ?header= is for tables: leave it out.",
+      "The file holds arrays, and ?separator=, ?header= is for CSV tables: leave it out.",
     );
   });
 });
