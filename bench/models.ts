@@ -11,7 +11,7 @@ import type { TrainingData } from "../src/engine/training.ts";
 import { finish } from "./report.ts";
 import { median } from "./statistics.ts";
 
-// Milliseconds a training step of whole models under Adam, gathering the batch included: by a real
+// Milliseconds a training step of whole models, under Adam unless they say otherwise, gathering the batch included: by a real
 // crew, from step to step. `npm run bench -- models` measures all of them; letters in
 // BENCH_WORKLOADS, as in "cd", choose some.
 
@@ -25,6 +25,8 @@ interface Workload {
   /** Of a sample: [] for one class, or a length for a class at every position. */
   readonly target: Shape;
   readonly layers: readonly Member[];
+  /** Default: Adam. */
+  readonly optimizer?: Member;
   readonly batch: number;
   /** Steps of one measurement. */
   readonly steps: number;
@@ -68,6 +70,18 @@ function gpt(
     steps,
   };
 }
+
+/** A table of which a batch uses 64 rows. */
+const table = (optimizer: string): Omit<Workload, "name"> => ({
+  input: [1],
+  tokens: 1_000_000,
+  classes: 10,
+  target: [],
+  layers: [layer("embedding", { embedding_dim: 16 }), layer("flatten"), linear(null)],
+  optimizer: withDefaults(optimizers[optimizer]),
+  batch: 64,
+  steps: 10_000,
+});
 
 const workloads: Readonly<Record<string, () => Workload>> = {
   a: () => ({
@@ -121,6 +135,8 @@ const workloads: Readonly<Record<string, () => Workload>> = {
   }),
   e: () => ({ name: "character GPT, 4 layers, 4 heads, d 128, context 64, batch 16", ...gpt(64, 128, 4, 4, 16, 15) }),
   f: () => ({ name: "character GPT, 6 layers, 6 heads, d 384, context 256, batch 8", ...gpt(256, 384, 6, 6, 8, 4) }),
+  g: () => ({ name: "table of 1,000,000 × 16, batch 64, under sgd", ...table("sgd") }),
+  h: () => ({ name: "table of 1,000,000 × 16, batch 64, under sparse_adam", ...table("sparse_adam") }),
 };
 
 const ROUNDS = 7;
@@ -178,7 +194,7 @@ async function measure(workload: Workload, data: TrainingData, threads: number):
   const job: TrainingJob = {
     model: { layers: workload.layers },
     loss: withDefaults(losses[workload.classes === null ? "bce_with_logits" : "cross_entropy"]),
-    optimizer: withDefaults(optimizers.adam),
+    optimizer: workload.optimizer ?? withDefaults(optimizers.adam),
     schedule: { type: "constant", interval: "step", warmup_steps: 0 },
     training: {
       epochs: Math.ceil((workload.steps * workload.batch) / rows),

@@ -142,6 +142,7 @@ class Run {
     const samples = rows.length;
     this.#gather(rows);
     this.#pass.batch = t - 1;
+    this.#gradient.begin(t - 1);
     this.#update.begin(
       t,
       Array.from(plan.groups, () => ({ lr, momentum: null })),
@@ -152,7 +153,7 @@ class Run {
     this.#loss.run(0, samples, 1 / divisor);
     network.backward(0, samples, samples, this.#pass);
     for (const tile of gradientTiles(plan, 0)) {
-      network.gradient(tile.parameter, tile.begin, tile.end, samples);
+      network.gradient(tile.parameter, tile.begin, tile.end, samples, this.#gradient.rowsOf(tile.parameter));
       this.#gradient.tileReady(tile);
       this.#update.tileReady(tile);
     }

@@ -5,7 +5,8 @@ import { addressOf, passBytes, planPass, type PassPlan } from "../../src/engine/
 import { PlanError, type PlanFault } from "../../src/engine/plan/faults.ts";
 import { buildGraph, type Graph, type NamedValue } from "../../src/engine/plan/graph.ts";
 import { MemoryMap } from "../../src/engine/plan/memory.ts";
-import { bufferBytes, placeNodes, type PlannedBuffer, type PlannedParameter } from "../../src/engine/plan/model.ts";
+import { bufferBytes, placeNodes, type PlannedBuffer } from "../../src/engine/plan/model.ts";
+import type { PlannedParameter } from "../../src/engine/plan/parameters.ts";
 import { buffersOf, parametersOf } from "../../src/engine/plan/shapes.ts";
 import { Barrier } from "../../src/engine/step/barrier.ts";
 import { Network } from "../../src/engine/step/network.ts";
@@ -51,6 +52,7 @@ export class LayerRun {
         best: 0,
         state: [],
         unitRows: 1,
+        rows: null,
         firstBlock: 0,
         gradient,
         uses,

@@ -49,6 +49,7 @@ export class Optimizing {
             bench.floats(initial === "parameter" ? values : new Float32Array(size(own)).fill(initial)),
           ),
         evaluated: this.configured.type.evaluatesOthers ? bench.reserve(values.length * 4) : weight,
+        sparse: false,
         sums: new Float64Array(MAX_SUMS),
       };
     });

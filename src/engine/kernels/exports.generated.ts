@@ -57,6 +57,7 @@ export interface KernelExports {
   readonly batch_norm_backward: (x: number, g: number, d: number, weight: number, means: number, scales: number, sums: number, dots: number, share: number, samples: number, channels: number, spatial: number) => void;
   // src/engine/layers/column_embedding/kernel.as.ts
   readonly column_gradient: (out: number, ids: number, g: number, samples: number, size: number, idStep: number, gStep: number, begin: number, end: number) => void;
+  readonly column_sparse_gradient: (out: number, ids: number, g: number, samples: number, size: number, idStep: number, gStep: number, begin: number, end: number, list: number, index: number, count: number) => number;
   readonly column_copy: (to: number, from: number, count: number, bytes: number, toStep: number, fromStep: number) => void;
   // src/engine/layers/conv2d/kernel.as.ts
   readonly conv_window: (to: number, from: number, channels: number, height: number, width: number, top: number, rows: number, left: number, columns: number, stride: number) => void;
@@ -71,6 +72,7 @@ export interface KernelExports {
   // src/engine/layers/embedding/kernel.as.ts
   readonly embedding_forward: (ids: number, weight: number, y: number, count: number, rows: number, size: number, idStep: number, yStep: number) => void;
   readonly embedding_gradient: (out: number, ids: number, order: number, g: number, samples: number, places: number, size: number, begin: number, end: number, padding: number) => void;
+  readonly embedding_sparse_gradient: (out: number, ids: number, order: number, g: number, samples: number, places: number, size: number, begin: number, end: number, padding: number, list: number, index: number, count: number) => number;
   // src/engine/layers/gelu/kernel.as.ts
   readonly gelu_forward: (x: number, y: number, n: number) => void;
   readonly gelu_backward: (x: number, g: number, d: number, n: number) => void;
@@ -240,7 +242,7 @@ export interface KernelExports {
   // src/engine/optimizers/sgd/kernel.as.ts
   readonly sgd: (x: number, g: number, buffer: number, n: number, sign: number, coupled: number, decay: number, weight: number, lookahead: number, lr: number) => void;
   // src/engine/optimizers/sparse_adam/kernel.as.ts
-  readonly sparse_adam: (x: number, g: number, m: number, v: number, n: number, row: number, sign: number, weight1: number, weight2: number, eps: number, stepSize: number) => void;
+  readonly sparse_adam: (x: number, g: number, m: number, v: number, n: number, row: number, listed: number, sign: number, weight1: number, weight2: number, eps: number, stepSize: number) => void;
   // src/engine/optimizers/yogi/kernel.as.ts
   readonly yogi: (x: number, g: number, m: number, v: number, n: number, beta1: number, weight1: number, weight2: number, scale2: number, eps: number, stepSize: number) => void;
 }

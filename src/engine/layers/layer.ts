@@ -135,6 +135,11 @@ export interface ParameterShape {
    * crew cuts its slices by it.
    */
   readonly rowCost: number;
+  /**
+   * True if a batch uses few of the rows, such as those of a table, and the gradient of all others
+   * is zero. The layer then has `sparseGradient`.
+   */
+  readonly sparse?: boolean;
   /** The name of an earlier parameter of the same shape which this one is. Default: none. */
   readonly tiedTo?: string;
 }
@@ -227,11 +232,27 @@ export interface Layer {
    */
   gradient?(parameter: number, begin: number, end: number, samples: number): void;
   /**
+   * The same for a parameter that is `sparse`, without a look at rows that the batch does not use:
+   * adds those of begin..end that it uses to `rows`, and their gradients to what is there.
+   */
+  sparseGradient?(parameter: number, begin: number, end: number, samples: number, rows: RowSet): void;
+  /**
    * Sums begin..end of those that mix, over the first `samples` samples of a training batch. Not
    * called when evaluating.
    */
   mixForward?(begin: number, end: number, samples: number): void;
   mixBackward?(weights: readonly number[], begin: number, end: number, samples: number): void;
+}
+
+/**
+ * A set of rows of a parameter (kernels/row-set.as.ts). Who adds rows in a kernel sets `count`.
+ */
+export interface RowSet {
+  /** The address of its rows, as int32. */
+  readonly list: number;
+  /** The address of an int32 for each row of the parameter: its place in the list, if it is there. */
+  readonly index: number;
+  count: number;
 }
 
 /** What a forward pass is for. One object, changed in place. */

@@ -22,6 +22,7 @@ export function configure(member: Member): ConfiguredOptimizer {
     cycled: cycledOf(type, options, inner),
     decays: nameIn(type, "weight_decay") in type.options || inner.some(([, { decays }]) => decays),
     wholeModel: (type.wholeModel ?? false) || inner.some(([, { wholeModel }]) => wholeModel),
+    sparse: type.sparse?.(options) ?? false,
     state: (shape) => type.state(options, shape),
     scratch: (shape) => type.scratch?.(options, shape) ?? 0,
     check: () => [

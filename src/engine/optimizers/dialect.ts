@@ -61,6 +61,7 @@ export function defineDialect<O extends Options, const E extends Options = O>(
     evaluatesOthers: base.evaluatesOthers ?? false,
     wholeModel: base.wholeModel ?? false,
     options: { ...Object.fromEntries(renamed), ...own.extra },
+    sparse: base.sparse && ((options) => base.sparse!(translate(options))),
     state: (options, shape) => state?.(translate(options)) ?? base.state(translate(options), shape),
     scratch: (options, shape) => base.scratch?.(translate(options), shape) ?? 0,
     check: (options) => check?.(translate(options)) ?? [],

@@ -61,6 +61,11 @@ export interface OptimizerType<O extends Options = Options> extends Description 
    * options of its own.
    */
   readonly wholeModel?: boolean;
+  /**
+   * Whether a step leaves alone what has no gradient: the rows of a table that no batch of the step
+   * uses. It then has a single pass without sums, which is given the other rows only.
+   */
+  sparse?(options: Configured<O>): boolean;
   /** The form of this optimizer in torch.optim, if it is there. */
   readonly torch?: TorchForm<O>;
   /**
@@ -103,6 +108,7 @@ export interface ConfiguredOptimizer {
   /** Whether it, or an optimizer that it wraps, has a weight_decay. */
   readonly decays: boolean;
   readonly wholeModel: boolean;
+  readonly sparse: boolean;
   state(shape: Shape): readonly StateTensor[];
   scratch(shape: Shape): number;
   check(): readonly OptionFault[];
@@ -161,7 +167,7 @@ export interface Pass {
   readonly reduce?: "sum" | "largest";
   /**
    * Runs over elements begin..end (exclusive) of one parameter. `begin` is a multiple of 4 (aligned
-   * to 16 bytes). If the pass takes sums, `begin` is a multiple of `SUM_BLOCK`, at most `SUM_BLOCK`
+   * to 16 bytes), unless the tensor is `sparse`. If the pass takes sums, `begin` is a multiple of `SUM_BLOCK`, at most `SUM_BLOCK`
    * elements are given, and the pass writes its sums to `workspace` as doubles. For a pass over
    * whole tensors `workspace` is the scratch memory of the thread. A pass that has read the
    * gradient may write over it for later passes.
@@ -182,6 +188,8 @@ export interface ParameterTensor {
   readonly state: readonly number[];
   /** The weights to evaluate: the same address as `weight` unless the optimizer has `evaluate`. */
   readonly evaluated: number;
+  /** Whether passes are given only those of its rows that the step's batches use. */
+  readonly sparse: boolean;
   /** The sums of the last pass with sums over the whole tensor. */
   readonly sums: Float64Array;
 }

@@ -1,4 +1,4 @@
-import { MAX_SUMS, SUM_BLOCK, type StateTensor } from "../optimizers/optimizer.ts";
+import { MAX_SUMS } from "../optimizers/optimizer.ts";
 import type { Member } from "../settings.ts";
 import { scoresPerRow } from "../metrics/scores.ts";
 import { batchesPerStep, evaluatesOthers } from "../job.ts";
@@ -13,14 +13,14 @@ import { learningGroups, type LearningGroup } from "./groups.ts";
 import { LINE, MAX_MEMORY_BYTES, MemoryMap, tooLarge, type Component, type Region } from "./memory.ts";
 import { size, type Shape } from "../member/shape.ts";
 import {
-  shapeModel,
-  type PlanInput,
-  type ParameterUse,
-  type PlannedTraining,
-  type ShapedBuffer,
-  type ShapedModel,
-  type ShapedParameter,
-} from "./shapes.ts";
+  blocksOf,
+  learns,
+  placeGradients,
+  type KeptParameter,
+  type PlannedParameter,
+  type PlannedState,
+} from "./parameters.ts";
+import { shapeModel, type PlanInput, type ShapedBuffer, type ShapedModel, type ShapedParameter } from "./shapes.ts";
 
 /*
  * From a model's layers to a plan: every shape, every parameter, and the address of every byte that
@@ -50,39 +50,6 @@ export interface PlannedBuffer extends ShapedBuffer {
   readonly address: number;
   /** Its copy with the best weights, 0 unless they are kept. */
   readonly best: number;
-}
-
-export interface PlannedParameter extends ShapedParameter {
-  readonly weight: number;
-  /** 0 if it is frozen. */
-  readonly gradient: number;
-  readonly uses: readonly PlannedUse[];
-  /** The optimizer's tensors, in its order; none if it is frozen. */
-  readonly state: readonly PlannedState[];
-  /**
-   * The weights that are evaluated and served: `weight` itself, unless the optimizer has others or
-   * averages are taken.
-   */
-  readonly evaluated: number;
-  /** Best weights, 0 unless they are kept. */
-  readonly best: number;
-  /** The number of rows in one unit. A thread or tile always has whole units. */
-  readonly unitRows: number;
-  /**
-   * The number of this tensor's first SUM_BLOCK. Blocks of parameters that learn are counted first,
-   * then those of frozen ones.
-   */
-  readonly firstBlock: number;
-}
-
-/** A use of a parameter, and where the part of the gradient that comes from it is written. */
-export interface PlannedUse extends ParameterUse {
-  readonly gradient: number;
-}
-
-/** One of the optimizer's tensors for a parameter. */
-export interface PlannedState extends Required<StateTensor> {
-  readonly address: number;
 }
 
 export interface Plan {
@@ -190,7 +157,8 @@ export function planModel(input: PlanInput): Plan {
   const state = map.end;
   const kept = placeState(map, model, input);
   const stateBytes = map.end - state;
-  const parameters = placeGradients(map, kept.parameters, input.training);
+  const groups = learningGroups(input.optimizer, input.groups);
+  const parameters = placeGradients(map, kept.parameters, groups, input.training);
   const learning = parameters.filter(learns);
   const blocks = sum(learning, blocksOf);
   const nodes = placeNodes(map, model, kept.buffers);
@@ -241,7 +209,7 @@ export function planModel(input: PlanInput): Plan {
     training: passes.training,
     evaluation: passes.evaluation,
     output: graph.output,
-    groups: learningGroups(input.optimizer, input.groups),
+    groups,
     parameterCount: sum(parameters, ({ length }) => length),
     evaluatesOthers: evaluatesOthers(optimizer.type, input.training),
     prediction,
@@ -314,8 +282,6 @@ export function placeNodes(
 
 const roundUp = (bytes: number, unit: number): number => Math.ceil(bytes / unit) * unit;
 
-type KeptParameter = ShapedParameter & Omit<PlannedParameter, "gradient" | "uses" | "unitRows" | "firstBlock">;
-
 /** The state: weights, optimizer state, evaluation and best weights, and buffers, in that order. */
 function placeState(
   map: MemoryMap,
@@ -359,40 +325,6 @@ export function bufferBytes({ shape, type }: Pick<ShapedBuffer, "shape" | "type"
 function stateTensors({ weight, evaluated, best, state }: PlannedParameter): number {
   return 1 + state.length + Number(evaluated !== weight) + Number(best !== 0);
 }
-
-/** Gets addresses for the gradients of the parameters that learn, and numbers all blocks. */
-function placeGradients(
-  map: MemoryMap,
-  kept: readonly KeptParameter[],
-  { clip_grad_adaptive = null }: PlannedTraining = {},
-): PlannedParameter[] {
-  const firstBlocks = new Map<KeptParameter, number>();
-  let next = 0;
-  for (const parameter of [...kept.filter(learns), ...kept.filter((parameter) => !learns(parameter))]) {
-    firstBlocks.set(parameter, next);
-    next += blocksOf(parameter);
-  }
-  return kept.map((parameter) => {
-    const take = (name: string) =>
-      learns(parameter) ? map.take("gradients", `gradient ${name}`, parameter.length * 4) : 0;
-    const uses = parameter.uses.map((use) => ({ ...use, gradient: take(use.name) }));
-    const { gradient } = uses[0];
-    const units = clip_grad_adaptive ? unitRows(parameter.shape) : 1;
-    return { ...parameter, gradient, uses, unitRows: units, firstBlock: firstBlocks.get(parameter)! };
-  });
-}
-
-/**
- * The rows of a unit of adaptive clipping. A unit is a row of a matrix or a whole vector;
- * dimensions of length 1 do not count.
- */
-function unitRows(shape: Shape): number {
-  return shape.filter((length) => length !== 1).length > 1 ? 1 : shape[0];
-}
-
-const learns = ({ group }: ShapedParameter): boolean => group !== null;
-
-const blocksOf = ({ length }: ShapedParameter): number => Math.ceil(length / SUM_BLOCK);
 
 const sum = <T>(items: readonly T[], value: (item: T) => number): number =>
   items.reduce((total, item) => total + value(item), 0);

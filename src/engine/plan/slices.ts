@@ -1,5 +1,6 @@
 import { SUM_BLOCK } from "../optimizers/optimizer.ts";
 import { SUM_STRIDE, type Plan } from "./model.ts";
+import type { PlannedParameter } from "./parameters.ts";
 
 /*
  * Which thread does which part of the parameters. Both cuts are functions of the plan, the number
@@ -9,7 +10,7 @@ import { SUM_STRIDE, type Plan } from "./model.ts";
 
 /**
  * Rows begin..end of one parameter's gradient. Mostly they are small enough to be updated while
- * still in cache.
+ * still in cache. Of a sparse gradient a thread has one tile.
  */
 export interface Tile {
   readonly parameter: number;
@@ -42,9 +43,7 @@ const UPDATE_COST = 8;
 
 /** The gradient rows of thread `thread`, cut by cost, then into tiles. */
 export function gradientTiles(plan: Plan, thread: number): Tile[] {
-  const costs = plan.parameters.map((p) =>
-    p.group === null ? 0 : p.rowCost * plan.batchRows + rowLength(p) * UPDATE_COST,
-  );
+  const costs = plan.parameters.map((p) => rowCost(p, plan.batchRows));
   const total = plan.parameters.reduce((sum, p, i) => sum + p.shape[0] * costs[i], 0);
   const from = (total * thread) / plan.threads;
   const to = (total * (thread + 1)) / plan.threads;
@@ -58,8 +57,18 @@ export function gradientTiles(plan: Plan, thread: number): Tile[] {
     const end = thread === plan.threads - 1 ? rows : cut(to);
     before += rows * costs[i];
     const depth = (parameter.rowCost * plan.batchRows) / rowLength(parameter);
-    return tiles(i, begin, end, Math.max(tileRows(rowLength(parameter), depth), parameter.unitRows));
+    const height = parameter.rows ? rows : tileRows(rowLength(parameter), depth);
+    return tiles(i, begin, end, Math.max(height, parameter.unitRows));
   });
+}
+
+/** What the gradient and the update of a row take, in multiply-adds. */
+function rowCost({ group, rowCost: perSample, rows, ...parameter }: PlannedParameter, samples: number): number {
+  if (group === null) return 0;
+  const gradient = perSample * samples;
+  const length = rowLength(parameter);
+  // A row that is updated only if it is used has at least `length` multiply-adds then.
+  return gradient + (rows ? Math.min(length, gradient) : length) * UPDATE_COST;
 }
 
 function tiles(parameter: number, begin: number, end: number, rows: number): Tile[] {

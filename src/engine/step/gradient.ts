@@ -1,9 +1,12 @@
 import type { Barrier } from "./barrier.ts";
 import type { NormClip, Training } from "../settings.ts";
+import { batchesPerStep } from "../job.ts";
 import type { Kernels } from "../kernels/kernels.ts";
+import type { RowSet } from "../layers/layer.ts";
 import { NORM_SUM, type Plan } from "../plan/model.ts";
 import { seedHalves } from "../kernels/random.ts";
-import { parameterBlocks, sumOfBlocks, type Block, type Tile } from "../plan/slices.ts";
+import { gradientTiles, parameterBlocks, sumOfBlocks, type Block, type Tile } from "../plan/slices.ts";
+import { sparseRows, type SparseRows } from "./sparse.ts";
 
 /*
  * What happens to the gradient before an optimizer reads it: one thread's part of the work.
@@ -26,7 +29,12 @@ import { parameterBlocks, sumOfBlocks, type Block, type Tile } from "../plan/sli
 /** The part of a job's `training` that concerns the gradient. */
 export type Treatment = Pick<
   Training,
-  "seed" | "clip_grad_norm" | "clip_grad_value" | "clip_grad_adaptive" | "gradient_noise"
+  | "seed"
+  | "clip_grad_norm"
+  | "clip_grad_value"
+  | "clip_grad_adaptive"
+  | "gradient_noise"
+  | "gradient_accumulation_steps"
 >;
 
 export class Gradient {
@@ -38,11 +46,13 @@ export class Gradient {
   readonly #plan: Plan;
   readonly #barrier: Barrier;
   readonly #blocks: readonly Block[];
+  readonly #sparse: ReadonlyMap<number, SparseRows>;
   readonly #clipNorm: { max: number; type: number } | null;
   readonly #clipValue: number | null;
   readonly #clipUnits: Treatment["clip_grad_adaptive"];
   readonly #noise: Treatment["gradient_noise"];
   readonly #seed: readonly [number, number];
+  readonly #accumulates: boolean;
   #step = 0;
   #scale = 1;
   #deviation = 0;
@@ -58,10 +68,17 @@ export class Gradient {
     this.#noise = treatment.gradient_noise;
     this.#seed = seedHalves(treatment.seed);
     this.neededWhole = this.#clipNorm !== null;
+    this.#accumulates = batchesPerStep(treatment) > 1;
+    this.#sparse = sparseRows(kernels, plan, thread);
+    for (const tile of gradientTiles(plan, thread)) if (this.#sparse.has(tile.parameter)) this.#clear(tile);
   }
 
   /** Prepares step `step`, from 0. */
   begin(step: number): void {
+    for (const rows of this.#sparse.values()) {
+      rows.each((part) => this.#clear(part));
+      rows.count = 0;
+    }
     if (!this.#noise) return;
     const { eta, gamma } = this.#noise;
     this.#step = step;
@@ -73,31 +90,63 @@ export class Gradient {
     return this.#clipNorm && this.norm > this.#clipNorm.max;
   }
 
+  /** The rows of a parameter that the step's batches use. Null: its gradient is not sparse. */
+  rowsOf(parameter: number): RowSet | null {
+    return this.#sparse.get(parameter) ?? null;
+  }
+
+  /** Visits what a tile consists of: rows of a sparse gradient, else all of it. */
+  eachPart(tile: Tile, visit: (part: Tile) => void): void {
+    const rows = this.#sparse.get(tile.parameter);
+    if (rows) rows.each(visit);
+    else visit(tile);
+  }
+
   /**
    * Adds the gradient of one batch to the tile's sum of the step's earlier batches. After the last
    * batch the tile is complete.
    */
   accumulate(tile: Tile, first: boolean, last: boolean): void {
-    const { weight, gradient } = this.#plan.parameters[tile.parameter];
-    const { accumulated, state } = this.#plan.addresses;
-    const { offset, count } = elements(this.#plan, tile);
-    const batch = gradient + offset;
-    const sum = accumulated + weight - state + offset;
-    if (first) this.#kernels.u8.copyWithin(sum, batch, batch + count * 4);
-    else if (last) this.#kernels.add(batch, sum, count);
-    else this.#kernels.add(sum, batch, count);
+    const sparse = this.#sparse.has(tile.parameter);
+    this.eachPart(tile, (part) => {
+      const { batch, sum, count } = this.#elements(part);
+      // A row of a sparse gradient may be used by no batch before this one. Its sum is 0 then.
+      if (first && !sparse) this.#kernels.u8.copyWithin(sum, batch, batch + count * 4);
+      else if (last) this.#kernels.add(batch, sum, count);
+      else this.#kernels.add(sum, batch, count);
+      if (sparse && !last) this.#kernels.u8.fill(0, batch, batch + count * 4);
+    });
+  }
+
+  /** Sets rows of a sparse gradient to zero, and their sums over batches. */
+  #clear(part: Tile): void {
+    const { batch, sum, count } = this.#elements(part);
+    this.#kernels.u8.fill(0, batch, batch + count * 4);
+    if (this.#accumulates) this.#kernels.u8.fill(0, sum, sum + count * 4);
   }
 
   /** Clips a tile that is complete, by value and by units. */
   tileReady(tile: Tile): void {
-    if (this.#clipValue === null && !this.#clipUnits) return;
-    const { weight, gradient, unitRows } = this.#plan.parameters[tile.parameter];
-    const { offset, count } = elements(this.#plan, tile);
-    if (this.#clipValue !== null) this.#kernels.clamp(gradient + offset, count, this.#clipValue);
+    if (this.#clipValue !== null || this.#clipUnits) this.eachPart(tile, (part) => this.#clip(part));
+  }
+
+  #clip(tile: Tile): void {
+    const { weight, batch, count } = this.#elements(tile);
+    if (this.#clipValue !== null) this.#kernels.clamp(batch, count, this.#clipValue);
     if (!this.#clipUnits) return;
     const { clipping, eps } = this.#clipUnits;
-    const units = (tile.end - tile.begin) / unitRows;
-    this.#kernels.clip_units(gradient + offset, weight + offset, units, count / units, clipping, eps);
+    const units = (tile.end - tile.begin) / this.#plan.parameters[tile.parameter].unitRows;
+    this.#kernels.clip_units(batch, weight, units, count / units, clipping, eps);
+  }
+
+  /** The addresses of a tile's weights and gradient, and of the gradient's sum over batches. */
+  #elements({ parameter, begin, end }: Tile): { weight: number; batch: number; sum: number; count: number } {
+    const { weight, gradient, length, shape } = this.#plan.parameters[parameter];
+    const { accumulated, state } = this.#plan.addresses;
+    const row = length / shape[0];
+    const at = weight + begin * row * 4;
+    const sum = accumulated + at - state;
+    return { weight: at, batch: gradient + begin * row * 4, sum, count: (end - begin) * row };
   }
 
   /**
@@ -147,13 +196,6 @@ export class Gradient {
  */
 export function clipCoefficient(norm: number, maxNorm: number): number {
   return Math.min(1, maxNorm / (norm + 1e-6));
-}
-
-/** A tile as bytes from its parameter's beginning, and floats. */
-function elements({ parameters }: Plan, { parameter, begin, end }: Tile): { offset: number; count: number } {
-  const { length, shape } = parameters[parameter];
-  const row = length / shape[0];
-  return { offset: begin * row * 4, count: (end - begin) * row };
 }
 
 function normClip(clip: number | NormClip | null): { max: number; type: number } | null {

@@ -1,7 +1,7 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import { layers } from "../layers/registry.generated.ts";
 import { size } from "../member/shape.ts";
-import type { ForwardPass, Layer, ValuePlace } from "../layers/layer.ts";
+import type { ForwardPass, Layer, RowSet, ValuePlace } from "../layers/layer.ts";
 import { addressOf, type PassPlan } from "../plan/buffers.ts";
 import type { Plan, PlannedNode } from "../plan/model.ts";
 import type { Barrier } from "./barrier.ts";
@@ -78,10 +78,16 @@ export class Network {
 
   /**
    * Rows begin..end of a parameter's gradient over the first `samples` samples. Tied layers add
-   * theirs in the order of the plan.
+   * theirs in the order of the plan. A gradient that is sparse is added to what is there, and its
+   * rows to `rows`.
    */
-  gradient(parameter: number, begin: number, end: number, samples: number): void {
+  gradient(parameter: number, begin: number, end: number, samples: number, rows: RowSet | null = null): void {
     const { uses, length, shape } = this.#plan.parameters[parameter];
+    if (rows !== null) {
+      const [{ node, index }] = uses;
+      this.#nodes[node].layer.sparseGradient!(index, begin, end, samples, rows);
+      return;
+    }
     for (const { node, index } of uses) this.#nodes[node].layer.gradient!(index, begin, end, samples);
     const row = length / shape[0];
     for (let i = 1; i < uses.length; i++) {

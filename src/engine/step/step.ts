@@ -222,7 +222,7 @@ export class TrainingStep {
   #gradients(batch: number): void {
     const { count, samples } = this.batches;
     for (const tile of this.#tiles) {
-      this.network.gradient(tile.parameter, tile.begin, tile.end, samples);
+      this.network.gradient(tile.parameter, tile.begin, tile.end, samples, this.gradient.rowsOf(tile.parameter));
       if (count > 1) this.gradient.accumulate(tile, batch === 0, batch === count - 1);
       if (batch < count - 1) continue;
       this.gradient.tileReady(tile);

@@ -109,7 +109,7 @@ export class Update {
     this.#rounds = this.#optimizers[0].passes.map((_, i) => this.#optimizers.map(({ passes }) => passes[i]));
     this.#tensors = plan.parameters.map((parameter, number) => {
       const state = parameter.state.map(({ address }) => address);
-      const tensor = { ...parameter, number, state, sums: new Float64Array(MAX_SUMS) };
+      const tensor = { ...parameter, number, state, sparse: parameter.rows !== null, sums: new Float64Array(MAX_SUMS) };
       const all = parameter.group === null ? [] : this.#optimizers[parameter.group].passes;
       const passes = all.filter((pass) => pass.covers?.(tensor) ?? true);
       return { ...tensor, firstPass: passes.at(0), lastPass: passes.at(-1) };
@@ -138,15 +138,10 @@ export class Update {
   }
 
   /** Updates a tile whose gradient has just been computed, if the step is made tile by tile. */
-  tileReady({ parameter, begin, end }: Tile): void {
+  tileReady(tile: Tile): void {
     if (!this.tilewise) return;
-    const tensor = this.#tensors[parameter];
-    const row = tensor.length / tensor.shape[0];
-    const from = begin * row;
-    const to = end * row;
-    this.#gradient.finish(parameter, from, to);
-    tensor.firstPass!.run(tensor, from, to, 0);
-    this.#averages?.take(parameter, from, to);
+    const { tensor, begin, end } = this.#pieceOf(tile);
+    this.#apply(tensor.firstPass!, tensor, begin, end, 0);
   }
 
   /**
@@ -180,11 +175,24 @@ export class Update {
 
   #run(round: Round): void {
     const offset = round[0].sums ? this.#bank * 8 : 0;
-    for (const { pass, tensor, begin, end, workspace } of this.#piecesOf(round)) {
-      if (tensor.firstPass === pass) this.#gradient.finish(tensor.number, begin, end);
-      pass.run(tensor, begin, end, workspace + offset);
-      if (tensor.lastPass === pass) this.#averages?.take(tensor.number, begin, end);
-    }
+    for (const { pass, tensor, begin, end, workspace } of this.#piecesOf(round))
+      this.#apply(pass, tensor, begin, end, workspace + offset);
+  }
+
+  /** A pass over a piece: of a sparse gradient, over the rows that it has. */
+  #apply(pass: Pass, tensor: Tensor, begin: number, end: number, workspace: number): void {
+    if (tensor.sparse) {
+      const row = tensor.length / tensor.shape[0];
+      const tile = { parameter: tensor.number, begin: begin / row, end: end / row };
+      this.#gradient.eachPart(tile, (part) => this.#pass(pass, tensor, part.begin * row, part.end * row, workspace));
+    } else this.#pass(pass, tensor, begin, end, workspace);
+    // Averages move whether there was a gradient or not.
+    if (tensor.lastPass === pass) this.#averages?.take(tensor.number, begin, end);
+  }
+
+  #pass(pass: Pass, tensor: Tensor, begin: number, end: number, workspace: number): void {
+    if (tensor.firstPass === pass) this.#gradient.finish(tensor.number, begin, end);
+    pass.run(tensor, begin, end, workspace);
   }
 
   /**
@@ -240,19 +248,22 @@ export class Update {
         workspace,
       }));
     }
-    if (over === "rows") {
-      return gradientTiles(this.#plan, this.#thread).map(({ parameter, begin, end }) => {
-        const tensor = tensors[parameter];
-        const row = tensor.length / tensor.shape[0];
-        return { tensor, begin: begin * row, end: end * row, workspace: 0 };
-      });
-    }
-    return this.#blocks.map(({ parameter, begin, end, sums }) => ({
+    const pieces = gradientTiles(this.#plan, this.#thread).map((tile) => this.#pieceOf(tile));
+    if (over === "rows") return pieces;
+    const blocks = this.#blocks.map(({ parameter, begin, end, sums }) => ({
       tensor: tensors[parameter],
       begin,
       end,
       workspace: sums,
     }));
+    // A thread knows only of its own tile which rows have a gradient.
+    return [...blocks.filter(({ tensor }) => !tensor.sparse), ...pieces.filter(({ tensor }) => tensor.sparse)];
+  }
+
+  #pieceOf({ parameter, begin, end }: Tile): Omit<Piece, "pass"> {
+    const tensor = this.#tensors[parameter];
+    const row = tensor.length / tensor.shape[0];
+    return { tensor, begin: begin * row, end: end * row, workspace: 0 };
   }
 
   /**

@@ -1,7 +1,8 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import { layers } from "../layers/registry.generated.ts";
 import { addressOf } from "../plan/buffers.ts";
-import { OBSERVED_DOUBLES, type Plan, type PlannedParameter } from "../plan/model.ts";
+import { OBSERVED_DOUBLES, type Plan } from "../plan/model.ts";
+import type { PlannedParameter } from "../plan/parameters.ts";
 import { SUM_BLOCK } from "../optimizers/optimizer.ts";
 import { size } from "../member/shape.ts";
 import { parameterBlocks, share, type Block } from "../plan/slices.ts";

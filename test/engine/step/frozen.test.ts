@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { PlannedParameter } from "../../../src/engine/plan/model.ts";
+import type { PlannedParameter } from "../../../src/engine/plan/parameters.ts";
 import { readSafetensors } from "../../../src/engine/state/safetensors.ts";
 import { gradientTiles } from "../../../src/engine/plan/slices.ts";
 import { forkState } from "../../../src/engine/state/state.ts";

@@ -41,7 +41,8 @@ export const column_embedding = defineLayer({
         shape: [rows[column], width],
         initializer: { distribution: "normal", deviation: 1, zeroRow: 0 },
         // As if every row had the same share of the samples, because nobody knows it beforehand.
-        rowCost: Math.max(1, width / rows[column]),
+        rowCost: width / rows[column],
+        sparse: true,
       })),
     };
   },
@@ -51,6 +52,12 @@ export const column_embedding = defineLayer({
     const offsets = offsetsOf(shapes.map(([, width]) => width));
     const rest = offsets[shapes.length] * 4;
     const bytes = step - rest;
+    /** What a kernel gets of a column's gradient. */
+    const placeOf = (column: number, samples: number) => {
+      const [, width] = shapes[column];
+      const dy = output.gradient + offsets[column] * 4;
+      return [gradients[column], ids.address + column * 4, dy, samples, width, ids.step, step] as const;
+    };
     return {
       forward(weights, begin, end) {
         const y = output.address + begin * step;
@@ -66,10 +73,11 @@ export const column_embedding = defineLayer({
         kernels.column_copy(numbers.gradient + begin * bytes, from, end - begin, bytes, bytes, step);
       },
       gradient(column, begin, end, samples) {
-        const x = ids.address + column * 4;
-        const dy = output.gradient + offsets[column] * 4;
-        const [, width] = shapes[column];
-        kernels.column_gradient(gradients[column], x, dy, samples, width, ids.step, step, begin, end);
+        kernels.column_gradient(...placeOf(column, samples), begin, end);
+      },
+      sparseGradient(column, begin, end, samples, used) {
+        const { list, index, count } = used;
+        used.count = kernels.column_sparse_gradient(...placeOf(column, samples), begin, end, list, index, count);
       },
     };
   },

@@ -37,10 +37,10 @@ export const embedding = defineLayer({
     const places = size(input.shape);
     const initializer = { distribution: "normal", deviation: 1, zeroRow: paddingRow(padding_idx, rows) } as const;
     // A row is used by a share of the places that nobody knows beforehand: as if all had the same.
-    const rowCost = Math.max(1, (places * embedding_dim) / rows);
+    const rowCost = (places * embedding_dim) / rows;
     return {
       output: [...input.shape, embedding_dim],
-      parameters: [{ name: "weight", shape: [rows, embedding_dim], initializer, rowCost }],
+      parameters: [{ name: "weight", shape: [rows, embedding_dim], initializer, rowCost, sparse: true }],
       saved: places,
       inferred: { num_embeddings: rows },
     };
@@ -72,6 +72,14 @@ export const embedding = defineLayer({
       gradient(_parameter, begin, end, samples) {
         const [out] = place.gradients;
         kernels.embedding_gradient(out, ids, place.saved, dy, samples, places, width, begin, end, padding);
+      },
+      sparseGradient(_parameter, begin, end, samples, used) {
+        const [out] = place.gradients;
+        const { list, index, count } = used;
+        // prettier-ignore
+        used.count = kernels.embedding_sparse_gradient(
+          out, ids, place.saved, dy, samples, places, width, begin, end, padding, list, index, count,
+        );
       },
     };
   },

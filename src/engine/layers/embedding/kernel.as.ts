@@ -1,4 +1,5 @@
 // Rows of a table, chosen by int32.
+import { include } from "../../kernels/row-set.as";
 import { addRow, copyRow } from "../../kernels/rows.as";
 
 /**
@@ -25,18 +26,42 @@ export function embedding_forward(
 export function embedding_gradient(
   out: usize, ids: usize, order: usize, g: usize, samples: i32, places: i32, size: i32, begin: i32, end: i32, padding: i32,
 ): void {
-  const bytes = <usize>size << 2, step = <usize>places << 2;
+  const bytes = <usize>size << 2;
   memory.fill(out + <usize>begin * bytes, 0, <usize>(end - begin) * bytes);
+  addUses(out, ids, order, g, samples, places, size, begin, end, padding, 0, 0, 0);
+}
+
+/**
+ * The same, added to what is there. The rows that are used are added to a set of `count` rows.
+ * Returns how many there are then.
+ */
+export function embedding_sparse_gradient(
+  out: usize, ids: usize, order: usize, g: usize, samples: i32, places: i32, size: i32, begin: i32, end: i32, padding: i32,
+  list: usize, index: usize, count: i32,
+): i32 {
+  return addUses(out, ids, order, g, samples, places, size, begin, end, padding, list, index, count);
+}
+
+/** `list`: 0 if the rows are not listed. */
+@inline
+function addUses(
+  out: usize, ids: usize, order: usize, g: usize, samples: i32, places: i32, size: i32, begin: i32, end: i32, padding: i32,
+  list: usize, index: usize, count: i32,
+): i32 {
+  const bytes = <usize>size << 2, step = <usize>places << 2;
   for (let sample = 0; sample < samples; sample++) {
     for (let i = firstUse(ids, order, places, begin); i < places; i++) {
       const place = load<i32>(order + (<usize>i << 2)), id = load<i32>(ids + (<usize>place << 2));
       if (id >= end) break;
-      if (id != padding) addRow(out + <usize>id * bytes, g + <usize>place * bytes, bytes);
+      if (id == padding) continue;
+      if (list != 0) count = include(list, index, count, id);
+      addRow(out + <usize>id * bytes, g + <usize>place * bytes, bytes);
     }
     ids += step;
     order += step;
     g += <usize>places * bytes;
   }
+  return count;
 }
 
 /** The first place in `order` whose id is at least `begin`. */

@@ -33,6 +33,8 @@ export const sgd = defineOptimizer({
   source: "Sutskever et al. 2013; torch.optim.SGD",
   options: sgdOptions,
   cycledOption: "momentum",
+  // To ascend would turn a weight of −0 into 0.
+  sparse: ({ momentum, weight_decay, maximize }) => momentum === 0 && weight_decay === 0 && !maximize,
   torch: { name: "SGD", uncounted: true },
   state: ({ momentum }) => (momentum === 0 ? [] : zeros("momentum_buffer")),
   check({ nesterov, momentum, dampening }) {

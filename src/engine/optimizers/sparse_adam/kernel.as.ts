@@ -1,13 +1,16 @@
 import { fma, fnma, load, store } from "../../kernels/vector.as";
 
-/** One fused pass of sparse Adam over `n` elements in rows of `row`. `sign` is −1 for maximize. */
+/**
+ * One fused pass of sparse Adam over `n` elements in rows of `row`. Rows whose gradient is all
+ * zeros are left alone, unless `listed`. `sign` is −1 for maximize.
+ */
 export function sparse_adam(
-  x: usize, g: usize, m: usize, v: usize, n: i32, row: i32, sign: f32, weight1: f32, weight2: f32, eps: f32, stepSize: f32,
+  x: usize, g: usize, m: usize, v: usize, n: i32, row: i32, listed: i32, sign: f32, weight1: f32, weight2: f32, eps: f32, stepSize: f32,
 ): void {
   const s = f32x4.splat(sign), w1 = f32x4.splat(weight1), w2 = f32x4.splat(weight2), e = f32x4.splat(eps), a = f32x4.splat(stepSize);
   const stride = <usize>row << 2, body = (<usize>row & ~3) << 2, last = <usize>n << 2;
   for (let begin: usize = 0; begin < last; begin += stride) {
-    if (untouched(g + begin, body, stride)) continue;
+    if (!listed && untouched(g + begin, body, stride)) continue;
     const whole = begin + body, all = begin + stride;
     let i = begin;
     for (; i < whole; i += 16) element(x + i, g + i, m + i, v + i, s, w1, w2, e, a, true);

@@ -1,17 +1,17 @@
 import { defineOptimizer, zeros } from "../optimizer.ts";
 
 /**
- * Sparse Adam: Adam that skips rows whose gradient is all zeros. The averages of such a row do not
- * decay, and its weights do not drift.
+ * Sparse Adam: Adam that skips the rows of an embedding that a batch does not use. The averages of
+ * such a row do not decay, and its weights do not drift.
  *
- *     for rows with a gradient:
+ *     for rows that the batch uses:
  *     m = β₁ m + (1 − β₁) g
  *     v = β₂ v + (1 − β₂) g²
  *     x = x − lr · √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m/(√v + eps)
  *
- * It is meant for embeddings, where a batch uses few of the rows. t counts all steps, not those of
- * a row. Kingma & Ba 2015. Semantics of `torch.optim.SparseAdam`; rows that are not in its sparse
- * gradient are all zeros here.
+ * t counts all steps, not those of a row. Kingma & Ba 2015. Semantics of `torch.optim.SparseAdam`,
+ * which refuses parameters whose gradient is not sparse. Here it takes those of other layers too,
+ * since a model has one optimizer. Of these it skips rows whose gradient is all zeros.
  *
  * A row that is first used at step 1000 moves by lr · √0.632/1 · 0.1/√0.001 = 2.5 · lr: the
  * corrections take its averages to be 1000 steps old.
@@ -19,7 +19,7 @@ import { defineOptimizer, zeros } from "../optimizer.ts";
 export const sparse_adam = defineOptimizer({
   type: "sparse_adam",
   summary: "Adam for embeddings: rows that a batch does not use stay as they are.",
-  formula: "for rows with a gradient: m, v as adam; x −= lr · √(1−β₂ᵗ)/(1−β₁ᵗ) · m/(√v + eps)",
+  formula: "for rows that the batch uses: m, v as adam; x −= lr · √(1−β₂ᵗ)/(1−β₁ᵗ) · m/(√v + eps)",
   source: "Kingma & Ba 2015; torch.optim.SparseAdam",
   options: {
     lr: { kind: "number", default: 1e-3, min: 0, tries: [0.02], doc: "Learning rate." },
@@ -41,6 +41,7 @@ export const sparse_adam = defineOptimizer({
     maximize: { kind: "boolean", default: false, doc: "Ascend instead of descend." },
   },
   cycledOption: "betas",
+  sparse: () => true,
   torch: { name: "SparseAdam" },
   state: () => zeros("exp_avg", "exp_avg_sq"),
   create(kernels, { betas: [own, beta2], eps, maximize }) {
@@ -55,11 +56,11 @@ export const sparse_adam = defineOptimizer({
       passes: [
         {
           over: "rows",
-          run({ weight, gradient, length, shape, state: [m, v] }, begin, end) {
+          run({ weight, gradient, length, shape, sparse, state: [m, v] }, begin, end) {
             const at = begin * 4;
             // prettier-ignore
             kernels.sparse_adam(
-              weight + at, gradient + at, m + at, v + at, end - begin, length / shape[0],
+              weight + at, gradient + at, m + at, v + at, end - begin, length / shape[0], Number(sparse),
               sign, 1 - beta1, 1 - beta2, eps, stepSize,
             );
           },
