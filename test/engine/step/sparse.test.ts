@@ -58,6 +58,10 @@ const jobs: Readonly<Record<string, JobChanges>> = {
   sgd: { optimizer: sgd },
   "sgd of Keras": { optimizer: member("optimizers", "keras_sgd", { learning_rate: 0.3 }) },
   sparse_adam: { optimizer: adam },
+  "tables of columns": {
+    optimizer: adam,
+    layers: [member("layers", "column_embedding", { embedding_dim: 3 }), member("layers", "linear")],
+  },
   "several batches a step": { optimizer: adam, training: { gradient_accumulation_steps: 3 } },
   "clipping by norm": { optimizer: sgd, training: { clip_grad_norm: 0.1 } },
   "clipping by value and by units": {
