@@ -1,6 +1,7 @@
-// A set of rows of a table, as a list of them and an index: for each row of the table, its place in
-// the list if it is there. Neither is ever cleared. What stands in the index counts only if the list
-// has the row at that place (Briggs & Torczon, "An efficient representation for sparse sets", 1993).
+// A set of rows of a table, as a list of them and an index: for each row of the table, its place
+// in the list if it is there. Neither is ever cleared. What stands in the index counts only if the
+// list has the row at that place (Briggs & Torczon, "An efficient representation for sparse sets",
+// 1993).
 
 /** Adds a row to the set of `count` rows. Returns how many there are then. */
 @inline

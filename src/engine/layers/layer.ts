@@ -250,7 +250,7 @@ export interface Layer {
 export interface RowSet {
   /** The address of its rows, as int32. */
   readonly list: number;
-  /** The address of an int32 for each row of the parameter: its place in the list, if it is there. */
+  /** The address of an int32 for each row of the parameter: its place in the list, if it is in. */
   readonly index: number;
   count: number;
 }

@@ -167,10 +167,10 @@ export interface Pass {
   readonly reduce?: "sum" | "largest";
   /**
    * Runs over elements begin..end (exclusive) of one parameter. `begin` is a multiple of 4 (aligned
-   * to 16 bytes), unless the tensor is `sparse`. If the pass takes sums, `begin` is a multiple of `SUM_BLOCK`, at most `SUM_BLOCK`
-   * elements are given, and the pass writes its sums to `workspace` as doubles. For a pass over
-   * whole tensors `workspace` is the scratch memory of the thread. A pass that has read the
-   * gradient may write over it for later passes.
+   * to 16 bytes) unless the tensor is `sparse`. If the pass takes sums, `begin` is a multiple of
+   * `SUM_BLOCK`, at most `SUM_BLOCK` elements are given, and the pass writes its sums to
+   * `workspace` as doubles. For a pass over whole tensors `workspace` is the scratch memory of the
+   * thread. A pass that has read the gradient may write over it for later passes.
    */
   run(tensor: ParameterTensor, begin: number, end: number, workspace: number): void;
   /** Gets the sums over all tensors of the pass, in every thread, once they are known. */

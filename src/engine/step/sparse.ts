@@ -29,7 +29,7 @@ export class SparseRows implements RowSet {
     this.#part = { parameter, begin: 0, end: 0 };
   }
 
-  /** Visits the rows, neighbours in the list and in the table together. The tile is good until the next. */
+  /** Visits the rows: at once those that are neighbours here and in the table. Uses one tile. */
   each(visit: (part: Tile) => void): void {
     const { i32 } = this.#kernels;
     const part = this.#part;
