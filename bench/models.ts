@@ -11,9 +11,9 @@ import type { TrainingData } from "../src/engine/training.ts";
 import { finish } from "./report.ts";
 import { median } from "./statistics.ts";
 
-// Milliseconds a training step of whole models, under Adam by default, gathering the batch included:
-// by a real crew, from step to step. `npm run bench -- models` measures all of them; letters in
-// BENCH_WORKLOADS, as in "cd", choose some.
+// Milliseconds a training step of whole models, under Adam by default, gathering the batch
+// included: by a real crew, from step to step. `npm run bench -- models` measures all of them;
+// letters in BENCH_WORKLOADS, as in "cd", choose some.
 
 interface Workload {
   readonly name: string;

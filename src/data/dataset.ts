@@ -46,7 +46,7 @@ export interface TableColumn extends ColumnFacts {
 /**
  * A column with an array in each row. `min` and `max` are those of all its numbers; `mean` is null
  * unless a row is a single number. `classes` are the distinct numbers, if a row is a single number
- * or a list of whole numbers.
+ * or an array of whole numbers.
  */
 export interface TensorColumn extends ColumnFacts {
   readonly type: "tensor";

@@ -54,7 +54,7 @@ const TensorColumn = z
   .meta({
     id: "TensorColumn",
     description:
-      "A column with an array in each row. `min` and `max` are those of all its numbers. `mean` is null unless the shape is []. `classes` are listed for the shape [], and for whole numbers of the shape [n].",
+      "A column with an array in each row. `min` and `max` are those of all its numbers. `mean` is null unless the shape is []. `classes` are listed for the shape [], and for whole numbers.",
   });
 
 const TextColumn = z

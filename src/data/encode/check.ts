@@ -212,7 +212,7 @@ function arrayTargetFault({ name, dtype, shape, classes }: TensorColumn, { targe
     return `names ${quoted(name)}, which has an array in each row: an array is a target alone, not in a list`;
   if (targets !== "class" || classes !== null) return null;
   const has = `names ${quoted(name)}, whose rows are ${dtype} arrays of the shape [${shape.join(", ")}]`;
-  return `${has}; classes are whole numbers, one a row or a list of them, with at most ${MAX_CLASSES} different ones`;
+  return `${has}; classes are whole numbers, one a row or an array of them, with at most ${MAX_CLASSES} different ones`;
 }
 
 /** Numbers that mean something else once they are standardised. */

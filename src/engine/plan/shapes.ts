@@ -235,11 +235,23 @@ function predictionOf(loss: LossType, input: PlanInput, faults: PlanFault[]): Sh
 function wrongOutput({ nodes, values, output, layers }: Graph, prediction: Shape, input: PlanInput): PlanFault {
   const last = nodes.find((node) => node.output === output) ?? { pointer: "/model/layers", member: layers[0] };
   const option = typeof last.member.out_features === "number" ? "out_features" : null;
-  const { classes, shape } = input.target;
-  const target = classes === null ? `${size(shape)} target value(s)` : `${classes} classes`;
-  const given = values[output].shape.join(" × ");
+  const given = values[output].shape;
   return {
     pointer: at(last.pointer, option),
-    message: `gives ${given} outputs, but ${input.loss.type} over ${target} wants ${prediction.join(" × ")}; end with a linear layer and leave its out_features out`,
+    message: `gives ${given.join(" × ")} outputs, but ${input.loss.type} over ${targetText(input.target)} wants ${prediction.join(" × ")}; ${outputRemedy(given, prediction)}`,
   };
+}
+
+function targetText({ classes, shape }: TargetShape): string {
+  if (classes === null) return `${size(shape)} target value(s)`;
+  return `${classes} classes${shape.length > 1 ? ` at ${shape.join(" × ")} places` : ""}`;
+}
+
+/** Images have their channels first, and so has what a convolution makes of them. */
+function outputRemedy(given: Shape, prediction: Shape): string {
+  const places = prediction.slice(0, -1);
+  const isTurned = places.length > 0 && String(given) === String([prediction[places.length], ...places]);
+  if (!isTurned) return "end with a linear layer and leave its out_features out";
+  const dims = [...places.map((_, dim) => dim + 1), 0];
+  return `the classes come last: end with {"type": "permute", "dims": [${dims.join(", ")}]}`;
 }

@@ -21,6 +21,9 @@ const file = zip({
   "tokens.npy": npy({ descr: "<i8", shape: [ROWS, 4], data: longs(...counts.map((i) => token(i))) }),
   "tags.npy": npy({ descr: "<i8", shape: [ROWS, 4], data: longs(...counts.map((i) => 3 + (token(i) % 2))) }),
   "signal.npy": npy({ descr: "<f4", shape: [ROWS, 4], data: floats(...counts.map((i) => Math.sin(i))) }),
+  // A point of the mask says whether that of the picture is positive.
+  "picture.npy": npy({ descr: "<f4", shape: [ROWS, 1, 1, 4], data: floats(...counts.map((i) => Math.sin(i))) }),
+  "mask.npy": npy({ descr: "|u1", shape: [ROWS, 1, 4], data: Buffer.from(counts.map((i) => +(Math.sin(i) > 0))) }),
   "a.npy": npy({ descr: "<f4", shape: [ROWS], data: floats(...counts.slice(0, ROWS).map((i) => Math.sin(4 * i))) }),
   "b.npy": npy({ descr: "<f8", shape: [ROWS], data: Buffer.from(new Float64Array(counts.slice(0, ROWS)).buffer) }),
 });
@@ -62,6 +65,16 @@ test("an embedding takes whole numbers, and each position has a class", async ()
   expect((await metricsOf(made)).valid_accuracy).toBe(1);
 });
 
+test("each point of an image has a class", async () => {
+  const convolution = { type: "conv2d", out_channels: 2, kernel_size: 1 };
+  const turn = { type: "permute", dims: [1, 2, 0] };
+  const data = { features: ["picture"], target: "mask" };
+  const made = await resolved(job(data, [convolution, turn], "cross_entropy"));
+  expect((await metricsOf(made)).valid_accuracy).toBeGreaterThan(0.95);
+  const { spec } = await resolved(job(data, [convolution, turn, { type: "linear" }], "cross_entropy"));
+  expect(spec.model.layers).toMatchObject([{}, {}, { in_features: 2, out_features: 2 }]);
+});
+
 test("several columns are predicted at once", async () => {
   const made = await resolved(job({ features: ["signal"], target: ["a", "b"] }, [{ type: "linear" }], "mse"));
   expect(made.spec.model.layers).toMatchObject([{ out_features: 2 }]);
@@ -87,6 +100,10 @@ test("what does not fit is a fault with a pointer", async () => {
   const embedding = [{ type: "embedding", embedding_dim: 4 }, ...linear];
   expect(await faults(job({ features: ["signal"], target: "tags" }, embedding, "cross_entropy"))).toEqual([
     "/model/layers/0 embedding takes int32 values, but its input is float32: give it an integer input",
+  ]);
+  const convolution = [{ type: "conv2d", out_channels: 2, kernel_size: 1 }];
+  expect(await faults(job({ features: ["picture"], target: "mask" }, convolution, "cross_entropy"))).toEqual([
+    '/model/layers/0 gives 2 × 1 × 4 outputs, but cross_entropy over 2 classes at 1 × 4 places wants 1 × 4 × 2; the classes come last: end with {"type": "permute", "dims": [1, 2, 0]}',
   ]);
   expect(await faults(job({ features: ["signal"], target: "tags", shape: [2, 3] }, linear, "cross_entropy"))).toEqual([
     "/data/shape holds 6 numbers (2 × 3), but the features give 4 for a row",

@@ -104,7 +104,7 @@ test("whole numbers stay as they are where the model takes them", async () => {
   ]);
 });
 
-test("a class a row, and a class for each position", async () => {
+test("a class a row, and a class for each position of a sequence or an image", async () => {
   const labels = await encodedArrays({ x: images, y: i8([3], 7, 3, 7) }, {}, "class");
   expect([labels.y, labels.units!.classes]).toEqual([
     [1, 0, 1],
@@ -113,6 +113,8 @@ test("a class a row, and a class for each position", async () => {
   const tags = await encodedArrays({ x: images, y: i8([3, 2], 0, 2, 2, 2, 5, 2) }, { validation }, "class");
   expect([tags.y, tags.sizes!.targetShape, tags.units!.classes]).toEqual([[0, 1, 1, 1, 2, 1], [2], ["0", "2", "5"]]);
   expect(tags.sizes).toMatchObject({ untrained: ["0"], trained: { vary: true } });
+  const masks = await encodedArrays({ x: images, y: i8([3, 2, 1], 0, 2, 2, 2, 5, 2) }, {}, "class");
+  expect([masks.y, masks.sizes!.targetShape]).toEqual([tags.y, [2, 1]]);
 });
 
 test("an array of numbers is a target, also that of the features", async () => {
@@ -169,16 +171,16 @@ test.each<[string, Arrays, Given, Targets, string[]]>([
     {},
     "class",
     [
-      '/data/target names "y", whose rows are float32 arrays of the shape [2]; classes are whole numbers, one a row or a list of them, with at most 1000 different ones',
+      '/data/target names "y", whose rows are float32 arrays of the shape [2]; classes are whole numbers, one a row or an array of them, with at most 1000 different ones',
     ],
   ],
   [
-    "classes of images",
-    { x: images, y: i8([3, 1, 1], 1, 2, 3) },
+    "classes of images of numbers",
+    { x: images, y: f4([3, 1, 1], 1, 2, 3) },
     {},
     "class",
     [
-      '/data/target names "y", whose rows are int64 arrays of the shape [1, 1]; classes are whole numbers, one a row or a list of them, with at most 1000 different ones',
+      '/data/target names "y", whose rows are float32 arrays of the shape [1, 1]; classes are whole numbers, one a row or an array of them, with at most 1000 different ones',
     ],
   ],
   [
