@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
 import { COLUMN_INPUTS, LayerFault, type LayerShape, type LayerType, type Part, type Value } from "../layers/layer.ts";
 import { layers } from "../layers/registry.generated.ts";
+import { size } from "../member/shape.ts";
 import type { Member } from "../settings.ts";
 import { isContainer, joinsInputs } from "./containers.ts";
 import type { PlanFault } from "./faults.ts";
+import { MAX_MEMORY_BYTES } from "./memory.ts";
 import { nameOf } from "./names.ts";
 
 /*
@@ -173,6 +175,10 @@ class GraphBuilder {
     if (this.#nodes.length === MAX_NODES) this.#stop("/model/layers", `makes more than ${MAX_NODES} layers`);
     const values = inputs.map((input) => this.#values[input]);
     const shape = type.shape(member, values, wanted);
+    if (size(shape.output) * 4 > MAX_MEMORY_BYTES) {
+      const message = `gives [${shape.output.join(", ")}] for a sample, more than the 4 GiB of a job`;
+      this.#stop(at.pointer, message);
+    }
     const output = this.#values.length;
     this.#values.push({ shape: shape.output, type: "float32" });
     this.#nodes.push({

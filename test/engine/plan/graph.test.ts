@@ -132,6 +132,13 @@ describe("more inputs than a layer takes are refused", () => {
   });
 });
 
+test("an output that no job could hold is refused before others follow from it", () => {
+  const doubled = holding("concat", { dim: 0, branches: [[], []] });
+  const { faults } = graphOf([linear(4), holding("repeat", { times: 1000, layers: [doubled] }), linear(null)]);
+  const message = "gives [1073741824] for a sample, more than the 4 GiB of a job";
+  expect(faults).toEqual([{ pointer: "/model/layers/1/layers/0", message }]);
+});
+
 test("a fault is found in every container, by its place", () => {
   const wrong = linear(4, { in_features: 9 });
   const at = (layers: Member[]) => graphOf(layers).faults[0].pointer;
