@@ -1,5 +1,5 @@
 /** A typed column: its values, and the summary that describes them. */
-import { areAllDifferent, areIntegers } from "./distinct.ts";
+import { areAllDifferent, areIntegers, type Numbers } from "./distinct.ts";
 import {
   MAX_CLASSES,
   MAX_CLASS_LENGTH,
@@ -56,10 +56,15 @@ export function tabulated(codes: Uint16Array, values: Float64Array): Float64Arra
 }
 
 export function numericColumn(name: string, missing: number, values: Float64Array<ArrayBuffer>): Column {
+  return { summary: numericSummary(name, missing, values), values };
+}
+
+/** What is said of numbers, of whatever type: a copy as doubles may be eight times as large. */
+export function numericSummary(name: string, missing: number, values: Numbers): TableColumn {
   const { distinct, ...range } = measured(missing, values);
   const classes = distinct === null ? null : Array.from(distinct, String);
   const all_different = areIntegers(values) && areAllDifferent(values);
-  return { summary: { name, type: "numeric", missing, ...range, classes, all_different, reason: null }, values };
+  return { name, type: "numeric", missing, ...range, classes, all_different, reason: null };
 }
 
 export function dateColumn(name: string, missing: number, values: Float64Array<ArrayBuffer>): Column {
@@ -68,7 +73,7 @@ export function dateColumn(name: string, missing: number, values: Float64Array<A
   return { summary: { name, type: "date", missing, ...range, classes, all_different: false, reason: null }, values };
 }
 
-function measured(missing: number, values: Float64Array) {
+function measured(missing: number, values: Numbers) {
   let min = Infinity;
   let max = -Infinity;
   let sum = 0;

@@ -1,4 +1,8 @@
+import type { TensorValues } from "../tensors/elements.ts";
+
 /** Whether the values of a column are nearly all different, as those of an id are. */
+
+export type Numbers = Float64Array | TensorValues;
 
 /** Fewer values may all differ by chance. */
 const MIN_VALUES = 21;
@@ -12,7 +16,7 @@ export function areNearlyAll(distinct: number, count: number): boolean {
 /**
  * `values` has NaN for missing cells. If many values repeat, looking at a part of them is enough.
  */
-export function areAllDifferent(values: Float64Array): boolean {
+export function areAllDifferent(values: Numbers): boolean {
   let count = 0;
   for (const value of values) if (!Number.isNaN(value)) count++;
   const part = values.subarray(0, Math.ceil(values.length / 8));
@@ -20,14 +24,14 @@ export function areAllDifferent(values: Float64Array): boolean {
 }
 
 /** Sorted, since whoever knows a hash function can make a file that takes it hours. */
-function repeatedIn(values: Float64Array): number {
+function repeatedIn(values: Numbers): number {
   const sorted = values.toSorted();
   let repeated = 0;
   for (let i = 1; i < sorted.length; i++) if (sorted[i] === sorted[i - 1]) repeated++;
   return repeated;
 }
 
-export function areIntegers(values: Float64Array): boolean {
+export function areIntegers(values: Numbers): boolean {
   for (const value of values) if (!Number.isInteger(value) && !Number.isNaN(value)) return false;
   return true;
 }

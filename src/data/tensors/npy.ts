@@ -60,6 +60,7 @@ type Fault = (message: string) => InvalidDataset;
 async function headerOf(reader: ByteReader, fault: Fault): Promise<string> {
   const start = await reader.take(MAGIC.length + 2);
   if (!isNpy(start)) throw fault("is no NPY file: it does not begin as one.");
+  if (start.length < MAGIC.length + 2) throw fault("is cut off within its header.");
   const [major, minor] = [start[6], start[7]];
   if (![1, 2, 3].includes(major) || minor !== 0)
     throw fault(`has the NPY version ${major}.${minor}; 1.0, 2.0 and 3.0 can be read.`);

@@ -1,5 +1,5 @@
 /** From an array of a file to a column of a dataset. */
-import { numericColumn, type AnyColumn } from "../columns/column.ts";
+import { numericSummary, type AnyColumn } from "../columns/column.ts";
 import { InvalidDataset, MAX_CLASSES, MAX_NAME_LENGTH, type TensorColumn } from "../dataset.ts";
 import { isInteger, keptOf, type RawArray, type TensorValues } from "./elements.ts";
 
@@ -47,8 +47,8 @@ function tensorColumn(array: RawArray): { column: AnyColumn; rows: number } {
   const [rows, ...shape] = array.shape;
   const values = keptOf(array);
   if (shape.length === 0) {
-    const { summary } = numericColumn(name, 0, Float64Array.from(values));
-    return { column: { summary: { ...summary, type: "tensor", dtype, shape }, values }, rows };
+    const summary: TensorColumn = { ...numericSummary(name, 0, values), type: "tensor", dtype, shape };
+    return { column: { summary, values }, rows };
   }
   const summary: TensorColumn = {
     name,

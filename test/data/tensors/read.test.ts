@@ -195,6 +195,7 @@ describe("refused", () => {
   test.each([
     ["cut off", whole.subarray(0, -1), "is cut off: it has 15 of 16 bytes"],
     ["cut off early", whole.subarray(0, 40), "is cut off within its header"],
+    ["cut off behind its first word", whole.subarray(0, 6), "is cut off within its header"],
     ["followed by another", Buffer.concat([whole, whole]), "is followed by other bytes"],
     ["of a later version", Buffer.from(whole).fill(9, 6, 7), "has the NPY version 9.0"],
     ["with another header", npyOf("{'descr': '<f4'}", Buffer.alloc(4)), "has a header that names no descr"],
