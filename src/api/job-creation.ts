@@ -10,6 +10,7 @@ import type { ResolveContext, Resolved } from "../contract/resolve/resolve.ts";
 import { urlFault, type Webhook } from "../contract/schema/webhook.ts";
 import type { Created, Fork, NewJob, Promised, Replayed } from "../store/new-job.ts";
 import { roomOf } from "../store/room.ts";
+import { encoderSource } from "./encoders.ts";
 import { recordDataset, removeDataset } from "./datasets.ts";
 import type { Services } from "./services.ts";
 
@@ -48,6 +49,7 @@ export function resolveContext(
   const { owner } = reply.request;
   const context: ResolveContext = {
     dataset: (id) => store.datasets.get(owner, id),
+    encoders: (id) => encoderSource({ store, files }, owner, id),
     files,
     caller: reply.caller(),
     maxMemoryBytes: config.maxJobBytes,
@@ -135,8 +137,8 @@ async function recordWith(
 ): Promise<Created | Replayed> {
   const { inline, ...data } = spec.data;
   const datasetId = kept?.record.id ?? data.dataset!;
-  const { arithmeticVersion, totalSteps, stateBytes, warnings } = resolved;
-  const rest = { datasetId, arithmeticVersion, totalSteps, stateBytes, warnings };
+  const { arithmeticVersion, totalSteps, stateBytes, warnings, inherited, told } = resolved;
+  const rest = { datasetId, arithmeticVersion, totalSteps, stateBytes, warnings, inherited, told };
   if (inline === undefined) return await store.jobs.create({ ...job, spec, specSha256, ...rest });
   // Rows that were written into the spec are too many for the job's record, which names the dataset
   // instead.

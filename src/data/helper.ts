@@ -4,13 +4,13 @@ import { collectNow, LARGE_BYTES } from "../engine/crew/garbage.ts";
 import { curveOf } from "../engine/schedules/curve.ts";
 import { dataBytes } from "../engine/training.ts";
 import { batchOrder } from "./encode/batch-order.ts";
-import { encodeFile, measureFile } from "./encode/encode.ts";
+import { encodeFile, fitFile, measureFile } from "./encode/encode.ts";
 import type { Encoded } from "./encode/encoding.ts";
 import { checkColumns } from "./files/column-file.ts";
 import { ingest } from "./ingest.ts";
 import { writeSource } from "./source.ts";
 
-const tasks = { ingest, checkColumns, writeSource, encodeFile, measureFile, batchOrder, curveOf };
+const tasks = { ingest, checkColumns, writeSource, encodeFile, fitFile, measureFile, batchOrder, curveOf };
 export type Tasks = typeof tasks;
 
 export interface Request {

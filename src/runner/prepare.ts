@@ -56,12 +56,17 @@ export async function prepare(lease: Lease, work: Work, sources: Sources, life: 
   return { training: job, encoding, ...start };
 }
 
-async function readData(lease: Lease, { spec, datasetId }: Work, sources: Sources, life: Life): Promise<Encoded> {
+async function readData(
+  lease: Lease,
+  { spec, datasetId, inherited }: Work,
+  sources: Sources,
+  life: Life,
+): Promise<Encoded> {
   const dataset = datasetId && (await persist(life, () => sources.store.datasets.get(lease.owner, datasetId)));
   if (!dataset) throw datasetUnavailable("The dataset has no record any more.");
   try {
     return await readDataset({ ...dataset, owner: lease.owner }, sources, (columnsPath) =>
-      encode(columnsPath, spec.data, targetsOf(spec.loss), takenBy(spec.model.layers)),
+      encode(columnsPath, spec.data, targetsOf(spec.loss), takenBy(spec.model.layers), inherited),
     );
   } catch (error) {
     if (error instanceof DatasetLost) throw datasetUnavailable(error.message);
@@ -150,11 +155,11 @@ export function notesOn(plan: Plan, { inputs, target }: Encoding): ModelNotes {
     parameters: Object.fromEntries(shape.parameters.map((parameter) => [parameter.name, [...parameter.shape]])),
   }));
   const encoders = inputs.flatMap((input) => input.encoders);
-  const { shape, type } = inputs[0];
+  const { shape, type, categories } = inputs[0];
   return {
     layers,
     inputs: encoders as ModelNotes["inputs"],
-    input: { shape, type },
+    input: { shape, type, categories } as ModelNotes["input"],
     target: target as ModelNotes["target"],
   };
 }

@@ -5,7 +5,7 @@
 import type { Page } from "../contract/wire/common.ts";
 import { FIRST_READING, type Column, type Dataset } from "../contract/wire/dataset.ts";
 import type { Database } from "./database.ts";
-import type { PageOptions } from "./jobs.ts";
+import type { PageOptions } from "./pages.ts";
 import { keys } from "./keys.ts";
 import { toTime } from "./record.ts";
 

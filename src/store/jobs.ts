@@ -3,6 +3,7 @@
  * unknown as one that never existed.
  */
 import { createHash } from "node:crypto";
+import type { Inherited } from "../contract/resolve/encoders.ts";
 import { crashPoint } from "../crash-point.ts";
 import { diagnosisOf, type Diagnosis } from "../contract/schema/diagnosis.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
@@ -30,6 +31,7 @@ import {
   type RecordedChange,
 } from "./record.ts";
 import {
+  createdEvent,
   recordOf,
   type Created,
   type Fork,
@@ -39,6 +41,7 @@ import {
   type Replayed,
   type Reserved,
 } from "./new-job.ts";
+import { page, pageOf, type PageOptions } from "./pages.ts";
 import { CHUNK_BYTES } from "./room-numbers.ts";
 import type { Room } from "./room.ts";
 
@@ -64,10 +67,12 @@ export type Changed<Outcome extends string> = {
   turn: number;
 } | null;
 
-export interface PageOptions {
-  limit: number;
-  /** The `next` of the page before. */
-  after?: string;
+interface TrainedOn {
+  readonly spec: ResolvedSpec;
+  /** The id of its dataset. */
+  readonly dataset: string | null;
+  readonly inherited: Inherited | null;
+  readonly model: ModelNotes | null;
 }
 
 export interface JobFilter {
@@ -139,7 +144,7 @@ export class Jobs {
       job.datasetId ?? "",
       room.bytes,
       fork?.origin.bytes ?? "",
-      fork === null ? "Created." : `Forked from step ${fork.parent.step} of ${fork.parent.job_id}.`,
+      JSON.stringify(createdEvent(job)),
       ...Object.entries(recordOf(job)).flat(),
     );
     if (outcome === "replayed") return { outcome, record: (await this.get(job.owner, String(detail)))! };
@@ -158,10 +163,20 @@ export class Jobs {
     return fields && toProgress(id, fields);
   }
 
-  /** What a job trains on, and how. The dataset may have been deleted after the job ended. */
-  async trainedOn(owner: string, id: string): Promise<{ spec: ResolvedSpec; dataset: string | null } | null> {
-    const fields = await this.#fields(owner, id, ["status", "spec", "dataset"]);
-    return fields && { spec: JSON.parse(fields.spec!) as ResolvedSpec, dataset: fields.dataset };
+  /**
+   * What a job trains on, and how. The dataset may have been deleted after the job ended. `model`
+   * is null before it has succeeded.
+   */
+  async trainedOn(owner: string, id: string): Promise<TrainedOn | null> {
+    const fields = await this.#fields(owner, id, ["status", "spec", "dataset", "encoders", "model"]);
+    return (
+      fields && {
+        spec: JSON.parse(fields.spec!) as ResolvedSpec,
+        dataset: fields.dataset,
+        inherited: JSON.parse(fields.encoders ?? "null") as Inherited | null,
+        model: JSON.parse(fields.model ?? "null") as ModelNotes | null,
+      }
+    );
   }
 
   async diagnosis(owner: string, id: string): Promise<Diagnosis | null> {
@@ -377,21 +392,4 @@ export class Jobs {
 
 function hashed(text: string): string {
   return createHash("sha256").update(text).digest("hex");
-}
-
-/**
- * `found` holds the items of the cursors, null for one that was removed between the two looks.
- * There are more items than `limit` if a page follows.
- */
-export function pageOf<T>(cursors: string[], found: (T | null)[], limit: number): Page<T> {
-  const more = cursors.length > limit;
-  const data = found.slice(0, limit).filter((item) => item !== null);
-  return { data, has_more: more, next: more ? cursors[limit - 1] : null };
-}
-
-/** `items` is one more than `limit` if there are more. */
-export function page<T>(items: T[], limit: number, cursor: (item: T) => string): Page<T> {
-  const data = items.slice(0, limit);
-  const more = items.length > limit;
-  return { data, has_more: more, next: more ? cursor(data[limit - 1]) : null };
 }

@@ -12,6 +12,7 @@
  * dies in between leaves nothing behind.
  */
 import { randomUUID } from "node:crypto";
+import type { Inherited } from "../contract/resolve/encoders.ts";
 import { crashPoint } from "../crash-point.ts";
 import { presentSpec } from "../contract/resolve/present.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
@@ -87,6 +88,8 @@ export interface Work {
    * null: it begins with nothing.
    */
   origin: Origin | null;
+  /** The encoders of another job that this job takes over; null: it fits its own. */
+  inherited: Inherited | null;
   /** All rewinds so far; null: only those that the state itself records. */
   changes: RecordedChange[] | null;
 }
@@ -181,6 +184,7 @@ export class Lease {
       "progress",
       "checkpoint_step",
       "origin",
+      "encoders",
       "changes",
     ] as const;
     const values = await this.#database.use((redis) => redis.hmget(this.#job, ...fields));
@@ -195,6 +199,7 @@ export class Lease {
       progress: JSON.parse(record.progress ?? "null") as ProgressReport | null,
       checkpoint: manifest && (manifest.blob ? toCheckpoint(step!, manifest) : lostCheckpoint(step!)),
       origin: JSON.parse(record.origin ?? "null") as Origin | null,
+      inherited: JSON.parse(record.encoders ?? "null") as Inherited | null,
       changes: JSON.parse(record.changes ?? "null") as RecordedChange[] | null,
     };
   }

@@ -1,8 +1,9 @@
 /** A job that is to be created: what is known of it, and what may come of it. */
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
+import type { Inherited, Told } from "../contract/resolve/encoders.ts";
 import type { Warning } from "../contract/resolve/warnings.ts";
 import type { Job } from "../contract/wire/job.ts";
-import type { Origin, ProgressReport } from "./record.ts";
+import type { NewEvent, Origin, ProgressReport } from "./record.ts";
 import type { Room } from "./room.ts";
 
 /** What an idempotency key is used for. */
@@ -24,6 +25,8 @@ export interface NewJob {
   totalSteps: number;
   stateBytes: number;
   warnings: readonly Warning[];
+  inherited: Inherited | null;
+  told: Told | null;
   room: Room;
   idempotency: IdempotencyUse | null;
   /** Null: the job is no fork. */
@@ -72,6 +75,7 @@ export function recordOf(job: NewJob): Record<string, string | number> {
     total_epochs: spec.training.epochs,
     state_bytes: job.stateBytes,
     ...(job.warnings.length === 0 ? {} : { warnings: JSON.stringify(job.warnings) }),
+    ...(job.inherited === null ? {} : { encoders: JSON.stringify(job.inherited) }),
     event_limits: JSON.stringify(room.eventLimits),
     message_bytes: room.messageBytes,
     keep_most: room.keepMost,
@@ -81,5 +85,17 @@ export function recordOf(job: NewJob): Record<string, string | number> {
     priority: spec.resources.priority,
     ...(fork === null ? {} : { parent: JSON.stringify(fork.parent), origin: JSON.stringify(fork.origin) }),
     ...(fork?.progress ? { progress: JSON.stringify(fork.progress) } : {}),
+  };
+}
+
+/** The first event. It says what the job takes over from another. */
+export function createdEvent({ fork, told }: Pick<NewJob, "fork" | "told">): NewEvent {
+  const begin = fork === null ? "Created." : `Forked from step ${fork.parent.step} of ${fork.parent.job_id}.`;
+  if (told === null) return { type: "created", message: begin, step: null, data: null };
+  return {
+    type: "created",
+    message: `${begin} The encoders are those of ${told.job}.`,
+    step: null,
+    data: { encoders: told.job, ...told.outside },
   };
 }

@@ -9,6 +9,7 @@
  * - `parent`: as the API shows it; absent unless the job is a fork
  * - `origin`: JSON: an Origin. It goes when the job has two checkpoints of its own. If the job
  *   keeps only one, or may be rewound, it goes when the job ends or is rewound to a step before it
+ * - `encoders`: JSON: the Inherited encoders; absent if the job fits its own
  * - `total_steps`, `total_epochs`, `state_bytes`: sizes, computed when the job was posted
  * - `status`: the scripts in lua/ change it
  * - `dataset`, `idempotency`: what the job refers to: a dataset's id, the SHA-256 of an

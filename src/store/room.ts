@@ -39,6 +39,7 @@
 import type { EventType } from "../contract/schema/event-type.ts";
 import type { Sizes } from "../contract/resolve/sizes.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
+import type { Inherited, Told } from "../contract/resolve/encoders.ts";
 import type { Warning } from "../contract/resolve/warnings.ts";
 import {
   BLOB_GROWTH,
@@ -87,6 +88,8 @@ export interface Needs {
   readonly sizes: Sizes;
   readonly totalSteps: number;
   readonly warnings: readonly Warning[];
+  readonly inherited: Inherited | null;
+  readonly told: Told | null;
 }
 
 /** @param originBytes size of the checkpoint that a fork begins with; 0: the job is no fork */
@@ -107,6 +110,7 @@ export function roomOf(job: Needs, originBytes: number): Room {
     evaluated * textRoom(EVALUATED_BYTES + sizes.evaluationRow, EVENT_BYTES) +
     committed * textRoom(COMMITTED_BYTES, EVENT_BYTES) +
     OTHER_EVENTS_BYTES +
+    2 * text(job.told) +
     messagesOf(spec, eventLimits) * message +
     blobBytes(job, keepMost, originBytes);
   return { bytes: Math.ceil(bytes), eventLimits, messageBytes, keepMost };
@@ -131,8 +135,10 @@ function counts({ spec: { data, training, checkpoint, detectors }, totalSteps }:
   };
 }
 
-function recordBytes({ spec, sizes, warnings }: Needs, rewinds: number): number {
-  const written = textRoom(2 * text(spec.metadata) + text(spec) + text(warnings) + sizes.notes, 40 * FIELD_BYTES);
+/** Inherited encoders are in the record twice: from the beginning, and with the model. */
+function recordBytes({ spec, sizes, warnings, inherited }: Needs, rewinds: number): number {
+  const texts = 2 * text(spec.metadata) + text(spec) + text(warnings) + sizes.notes + 2 * text(inherited);
+  const written = textRoom(texts, 40 * FIELD_BYTES);
   const metrics = 2 * textRoom(sizes.evaluationRow, 0);
   return RECORD_BYTES + LATER_BYTES + metrics + 2 * MODEL_BYTES + rewinds * REWIND_BYTES + written;
 }

@@ -27,7 +27,7 @@ test("a fork is refused with all its faults, and with pointers into its body", a
   expect(Object.values(await faults({ step, optimizer: false, overrides: { model: deeper } })).join()).toMatch(
     /needs 5\./,
   );
-  expect(await faults({ step, overrides: { data: { features: ["x"] } } })).toEqual({
+  expect(await faults({ step, overrides: { data: { features: ["x"], encoders: "refit" } } })).toEqual({
     "/overrides/model/layers/0/in_features": expect.any(String),
   });
   expect(await faults({ step, overrides: { optimizer: { type: "sgd" } } })).toEqual({

@@ -251,8 +251,17 @@ test("a job that may be rewound is promised two more states than one that may no
       checkpoint: { every_steps: null, every_seconds: null, keep_last: 1, keep_best: false },
       detectors: { diverging },
     };
-    return roomOf({ spec: { ...spec, ...parts } as unknown as ResolvedSpec, sizes, totalSteps: 10, warnings: [] }, 0)
-      .bytes;
+    return roomOf(
+      {
+        spec: { ...spec, ...parts } as unknown as ResolvedSpec,
+        sizes,
+        totalSteps: 10,
+        warnings: [],
+        inherited: null,
+        told: null,
+      },
+      0,
+    ).bytes;
   };
   const more = promised({ policy: "rewind", rewind: { max: 1 } }) - promised({ policy: "warn" });
   expect(Math.round(more / (1.25 * size))).toBe(2);

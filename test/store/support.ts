@@ -46,6 +46,8 @@ export function newJob(options: Partial<NewJob> & { metadata?: Record<string, st
     room: room(4000),
     idempotency: null,
     fork: null,
+    inherited: null,
+    told: null,
     ...options,
   };
 }

@@ -132,7 +132,13 @@ export async function postJob(
 ): Promise<string> {
   const dataset = (id: string) => store.datasets.get(OWNER, id);
   const limits = { maxMemoryBytes: 2 ** 30, maxStateBytes: 2 ** 28 };
-  const resolved = await resolveSpec(spec, { files, dataset, ...limits, webhookFaults: () => [] });
+  const resolved = await resolveSpec(spec, {
+    files,
+    dataset,
+    ...limits,
+    encoders: async () => null,
+    webhookFaults: () => [],
+  });
   const created = await store.jobs.create({
     id: `job_${ulid().toLowerCase()}`,
     owner: OWNER,
@@ -143,6 +149,8 @@ export async function postJob(
     totalSteps: resolved.totalSteps,
     stateBytes: resolved.stateBytes,
     warnings: resolved.warnings,
+    inherited: null,
+    told: null,
     room: roomOf(resolved, 0),
     idempotency: null,
     fork: null,

@@ -13,7 +13,7 @@ import {
   ScheduleList,
 } from "../../contract/catalogue.ts";
 import { didYouMean } from "../../contract/resolve/faults.ts";
-import { page } from "../../store/jobs.ts";
+import { page } from "../../store/pages.ts";
 import { notFound } from "../plugins/problems.ts";
 import { queryInteger } from "../requests.ts";
 import { json, problems } from "../responses.ts";

@@ -57,7 +57,7 @@ export const Fork = z
 export type Fork = z.output<typeof Fork>;
 
 /** What a fork needs of its parent. */
-export type Parent = Pick<Job, "progress" | "parent"> & { readonly spec: Spec };
+export type Parent = Pick<Job, "id" | "progress" | "parent"> & { readonly spec: Spec };
 
 /** A checkpoint that a fork may begin with. `head` is at least the beginning of its file. */
 export interface ForkSource {
@@ -85,7 +85,7 @@ export interface ResolvedFork<Source extends ForkSource> {
  */
 export async function resolveFork<Source extends ForkSource>(
   body: unknown,
-  { spec: stored, progress, parent: grandparent }: Parent,
+  { id, spec: stored, progress, parent: grandparent }: Parent,
   find: (step: Fork["step"]) => Promise<Source | { fault: string }>,
   context: ResolveContext,
 ): Promise<ResolvedFork<Source>> {
@@ -100,7 +100,7 @@ export async function resolveFork<Source extends ForkSource>(
   if (use === "best") faults.push(...bestFaults(fork, head));
   // Defaults that depend on the number of steps are computed again.
   const target = withoutDerived(parent, progress.total_steps);
-  const resolved = await resolveOverrides(fork, target, faults, context);
+  const resolved = await resolveOverrides(fork, target, id, faults, context);
   try {
     if (resolved === null || head === null || "fault" in found) throw faulty("invalid_spec", faults);
     const unchanged = hasSameCourse(parent, resolved.spec);
@@ -125,14 +125,19 @@ export async function resolveFork<Source extends ForkSource>(
 type Head = ReturnType<typeof stateHead>;
 
 /** Null if there are faults, which are then added to `faults`. */
-async function resolveOverrides(fork: Fork, target: Spec, faults: Fault[], context: ResolveContext) {
+async function resolveOverrides(fork: Fork, target: Spec, parent: string, faults: Fault[], context: ResolveContext) {
   try {
-    return await resolveSpec(mergePatch(target, fork.overrides), context);
+    return await resolveSpec(mergePatch(withOwnEncoders(target), fork.overrides), context, parent);
   } catch (error) {
     if (!(error instanceof Faulty)) throw error;
     for (const { pointer, message } of error.faults) faults.push({ pointer: `/overrides${pointer}`, message });
     return null;
   }
+}
+
+/** The fork inherits the encoders of its parent, wherever that has them from. */
+function withOwnEncoders(parent: Spec): Spec {
+  return { ...parent, data: { ...parent.data, encoders: null, encoders_sha256: null } };
 }
 
 function bestFaults(fork: Fork, head: Head | null): Fault[] {

@@ -7,6 +7,7 @@
  *
  * - names, metadata, webhook, resources, and when checkpoints are written;
  * - detectors that are ignored or only warn, and what is observed, unless a detector acts on it;
+ * - where inherited encoders come from: their own hash is part of the spec;
  * - every option that is null, false or an empty list, and options at their value in `NEUTRAL`.
  *
  * The last rule is for options that later versions add. A new option whose default changes no
@@ -30,6 +31,9 @@ const NEUTRAL: Readonly<Record<string, unknown>> = {
   "data.preprocess.missing_target": "error",
   "data.preprocess.tensor": "auto",
 };
+
+/** Options that say where something comes from. What it is, another option has the hash of. */
+const ORIGINS = new Set(["data.encoders", "data.unseen"]);
 
 const WITHOUT_EFFECT = ["name", "metadata", "webhook", "resources", "checkpoint"];
 const ACTING = ["stop", "rewind"];
@@ -65,7 +69,7 @@ function relevantPart(value: unknown, path: string): unknown {
 }
 
 function isNeutral(value: unknown, path: string): boolean {
-  if (value === null || value === undefined || value === false) return true;
+  if (value === null || value === undefined || value === false || ORIGINS.has(path)) return true;
   if (Array.isArray(value) && value.length === 0) return true;
   return Object.hasOwn(NEUTRAL, path) && canonicalJson(NEUTRAL[path]) === canonicalJson(value);
 }

@@ -7,10 +7,7 @@
  * even if others are not: `data` against its dataset, `data` and `loss` against the columns, and
  * these with `model` and `optimizer` by making the plan, which has shapes and bytes.
  */
-import { checkData, viewedTable } from "../../data/encode/check.ts";
-import { explicitFeatures, type DataSizes } from "../../data/encode/encoding.ts";
-import { featuresOf } from "../../data/encode/features.ts";
-import { dataWarnings } from "../../data/encode/warn.ts";
+import type { Inherited } from "../../data/encode/encoding.ts";
 import { averagesBy } from "../../engine/step/averaging.ts";
 import { ARITHMETIC_VERSION } from "../../engine/kernels/kernels.ts";
 import { stepsPerEpoch } from "../../engine/job.ts";
@@ -24,13 +21,13 @@ import { targetsOf } from "../../engine/losses/targets.ts";
 import type { Component } from "../../engine/plan/memory.ts";
 import { planModel, type Plan } from "../../engine/plan/model.ts";
 import { PlanError } from "../../engine/plan/faults.ts";
-import { takenBy } from "../../engine/plan/taken.ts";
 import { planInputOf } from "../../engine/plan/input.ts";
 import { encodedBytes } from "../../engine/training.ts";
 import { stateEntries } from "../../engine/state/state.ts";
 import type { Member } from "../../engine/settings.ts";
 import { faulty } from "../errors.ts";
 import { withoutRewind, withRewind } from "../schema/detectors.ts";
+import { inheritanceOf, type EncoderSource, type Inheritance, type Told } from "./encoders.ts";
 import { check, didYouMean, listed, pointer, type Fault } from "./faults.ts";
 import { groupFaults, membershipFaults } from "../schema/groups.ts";
 import { hashSpec } from "./identity.ts";
@@ -38,13 +35,15 @@ import { UNBOUNDED } from "./present.ts";
 import { sizesOf, type Sizes } from "./sizes.ts";
 import { Spec, type ResolvedSpec } from "../schema/spec.ts";
 import { MAX_POINTS_PER_SERIES } from "../schema/training-spec.ts";
+import { readTable, type Table } from "./read-table.ts";
 import { openInput, type BroughtTable, type Input, type TableContext } from "./tables.ts";
 import { bounded, type Warning } from "./warnings.ts";
 import { followedMetric, watchedMetrics } from "../schema/watched.ts";
 import type { Webhook } from "../schema/webhook.ts";
-import type { Column } from "../wire/dataset.ts";
 
 export interface ResolveContext extends TableContext {
+  /** Finds a job of the owner whose encoders another may take over. */
+  encoders(job: string): Promise<EncoderSource | null>;
   /** Most memory that a job may take while it runs. */
   readonly maxMemoryBytes: number;
   /** Most bytes that a checkpoint of it may take. */
@@ -67,6 +66,10 @@ export interface Resolved {
   readonly totalSteps: number;
   /** At most `MAX_WARNINGS`. */
   readonly warnings: readonly Warning[];
+  /** The encoders that the job takes over from another; null: it fits its own. */
+  readonly inherited: Inherited | null;
+  /** What is to be told of what it takes over; null: it takes over nothing, or nothing new. */
+  readonly told: Told | null;
   /** The shapes of the tensors in a checkpoint, by name. */
   readonly shapes: ReadonlyMap<string, readonly number[]>;
   /**
@@ -76,20 +79,15 @@ export interface Resolved {
   readonly table: BroughtTable | null;
 }
 
-/** What is known of data without faults. */
-interface Table {
-  readonly data: ResolvedSpec["data"];
-  readonly rows: number;
-  readonly columns: readonly Column[];
-  readonly features: readonly string[];
-  readonly sizes: DataSizes;
-  /** Null if the target is a value. */
-  readonly classes: readonly string[] | null;
-  readonly warnings: readonly Warning[];
-}
-
-/** @throws Problem `invalid_spec` with every fault. */
-export async function resolveSpec(body: unknown, context: ResolveContext): Promise<Resolved> {
+/**
+ * @param forkOf the job that this one is forked from; null: it is no fork
+ * @throws Problem `invalid_spec` with every fault.
+ */
+export async function resolveSpec(
+  body: unknown,
+  context: ResolveContext,
+  forkOf: string | null = null,
+): Promise<Resolved> {
   const { value, faults: misshapen } = check(Spec, body, UNBOUNDED);
   const parts = value ?? wellFormedSections(body);
   const faults: Fault[] = [...(misshapen ?? []), ...validationFaults(parts), ...scheduleFaults(parts)];
@@ -99,7 +97,8 @@ export async function resolveSpec(body: unknown, context: ResolveContext): Promi
     ? await openInput(parts.data, parts.loss ? targetsOf(parts.loss) : null, context, faults)
     : null;
   try {
-    const planned = await planJob(value, parts, input, context, faults);
+    const inheritance = input && (await inheritanceOf(parts, body, forkOf, input.content, context, faults));
+    const planned = await planJob(value, parts, input, inheritance, context, faults);
     return { ...planned, table: input?.table ?? null };
   } catch (error) {
     await input?.table?.discard();
@@ -111,10 +110,11 @@ async function planJob(
   value: Spec | null,
   parts: Partial<Spec>,
   input: Input | null,
+  inheritance: Inheritance | null,
   context: ResolveContext,
   faults: Fault[],
 ): Promise<Omit<Resolved, "table">> {
-  const table = input && (await readTable(parts, input, faults));
+  const table = input && (await readTable(parts, input, inheritance, faults));
   if (table) faults.push(...trainingFaults(parts, table), ...classFaults(parts, table));
   const plan = table && planWith(parts, table, context, faults);
   if (table && plan) faults.push(...undefinedFaults(parts, table, plan), ...observeFaults(parts, table, plan));
@@ -132,6 +132,8 @@ async function planJob(
     sizes: sizesOf(spec, plan, table),
     totalSteps: totalSteps(value, table),
     warnings: bounded([...table.warnings, ...scheduleWarnings(spec, table)]),
+    inherited: table.inherited,
+    told: table.told,
     shapes: new Map(stateEntries(plan).map(({ name, shape }) => [name, shape])),
   };
 }
@@ -198,29 +200,6 @@ function scheduleWarnings({ schedule, training }: ResolvedSpec, { sizes }: Table
     pointer: `/schedule/${option}`,
     ...note,
   }));
-}
-
-/** Checks `data` against its table; null if there are faults. */
-async function readTable({ data, loss, model }: Partial<Spec>, input: Input, faults: Fault[]): Promise<Table | null> {
-  if (!data || !loss) return null;
-  const targets = targetsOf(loss);
-  const before = faults.length;
-  const { table, faults: viewFaults } = viewedTable(input.content, data);
-  const found = viewFaults.length > 0 ? viewFaults : checkData(table, data, targets);
-  for (const fault of found) faults.push(fault);
-  if (faults.length > before) return null;
-  const { rows, columns } = table;
-  const features = featuresOf(table, data);
-  const filled = { ...data, features: explicitFeatures(features) ?? data.features };
-  const measured = await input.measure(filled, targets, model ? takenBy(model.layers) : "float32");
-  if ("faults" in measured) {
-    for (const fault of measured.faults) faults.push(fault);
-    return null;
-  }
-  const { sizes } = measured;
-  const column = columns.find(({ name }) => name === data.target);
-  const classes = targets === "class" ? column!.classes : null;
-  return { data: filled, rows, columns, features, sizes, classes, warnings: dataWarnings(table, data, sizes) };
 }
 
 function trainingFaults({ training }: Partial<Spec>, { sizes: { train } }: Table): Fault[] {

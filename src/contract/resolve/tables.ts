@@ -6,7 +6,7 @@ import { setImmediate } from "node:timers/promises";
 import { DatasetLost, InvalidDataset } from "../../data/dataset.ts";
 import type { Measured } from "../../data/encode/encode.ts";
 import { measure } from "../../data/encode/encoding-cache.ts";
-import type { DataSpec } from "../../data/encode/encoding.ts";
+import type { DataSpec, Inherited } from "../../data/encode/encoding.ts";
 import type { DatasetSummary } from "../../data/encode/features.ts";
 import type { DatasetFiles, Draft } from "../../data/files/dataset-files.ts";
 import { outlineOf } from "../../data/encode/outline.ts";
@@ -39,7 +39,7 @@ export interface BroughtTable {
 /** The table of a spec, before anything is checked against it. */
 export interface Input {
   readonly content: DatasetSummary;
-  measure(data: DataSpec, targets: TargetKind, takes: ElementType): Promise<Measured>;
+  measure(data: DataSpec, targets: TargetKind, takes: ElementType, inherited: Inherited | null): Promise<Measured>;
   readonly table: BroughtTable | null;
 }
 
@@ -59,7 +59,11 @@ export async function openInput(
     const outline = outlineOf(data.synthetic, data, targets);
     if (outline === null) return await draftInput({ synthetic: data.synthetic }, context, faults);
     const table = lazily({ synthetic: data.synthetic }, context);
-    return { content: outline.content, measure: async (filled) => ({ sizes: outline.sizes(filled) }), table };
+    const measured: Input["measure"] = async (filled, _targets, _takes, inherited) => {
+      const sizes = outline.sizes(filled);
+      return { sizes: inherited === null ? sizes : { ...sizes, input: inherited.inputs[0] } };
+    };
+    return { content: outline.content, measure: measured, table };
   }
   if (data.inline !== undefined) return await draftInput({ inline: data.inline }, context, faults);
   const dataset = await context.dataset(data.dataset!);
@@ -67,9 +71,11 @@ export async function openInput(
     faults.push({ pointer: "/data/dataset", message: "names a dataset that does not exist" });
     return null;
   }
-  const measured: Input["measure"] = async (filled, targets, takes) => {
+  const measured: Input["measure"] = async (filled, targets, takes, inherited) => {
     try {
-      return await context.files.use(dataset, (path) => measure(path, filled, targets, takes, context.caller));
+      return await context.files.use(dataset, (path) =>
+        measure(path, filled, targets, takes, context.caller, inherited),
+      );
     } catch (error) {
       const deleted = error instanceof DatasetLost && (await context.dataset(dataset.id)) === null;
       throw deleted ? faulty("invalid_spec", [DELETED]) : error;
@@ -91,7 +97,8 @@ async function draftInput(source: Source, context: TableContext, faults: Fault[]
     const { content, columnsPath } = await table.make();
     return {
       content,
-      measure: (filled, targets, takes) => measure(columnsPath, filled, targets, takes, context.caller),
+      measure: (filled, targets, takes, inherited) =>
+        measure(columnsPath, filled, targets, takes, context.caller, inherited),
       table,
     };
   } catch (error) {

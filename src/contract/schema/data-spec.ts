@@ -107,6 +107,20 @@ const SyntheticSource = z
   })
   .describe("A table computed by a formula.");
 
+const Encoders = z
+  .union(
+    [
+      z.enum(["inherit", "refit"]),
+      z.strictObject({ job: z.string().regex(/^job_[0-9a-z]{26}$/, "must be the id of a job") }),
+    ],
+    { error: 'must be "inherit", "refit" or {"job": "job_…"}' },
+  )
+  .nullable()
+  .default(null)
+  .describe(
+    "Where the encoders come from that turn columns into numbers. `refit`: they are fitted to the training rows. `inherit`: they are those of the job that this one is forked from, or that `init` names. `{job}`: those of another job. Null: `inherit` for these two, else `refit`. Inherited encoders determine `features`, `shape` and `preprocess`. The encoding of the target is inherited too if it is the same column.",
+  );
+
 const sources = ["dataset", "inline", "synthetic"] as const;
 
 export const Data = z
@@ -157,6 +171,20 @@ export const Data = z
       "Which rows are kept for a test of the final weights at the end. They neither train nor validate.",
     ),
     preprocess: Preprocess,
+    encoders: Encoders,
+    encoders_sha256: z
+      .string()
+      .nullable()
+      .default(null)
+      .describe(
+        "Computed: SHA-256 of the inherited encoders; null if they are those that these data give anyway. A spec that has it is refused where the encoders are others.",
+      ),
+    unseen: z
+      .enum(["error", "zeros"])
+      .default("error")
+      .describe(
+        "What is done about a class of a feature that inherited encoders do not know: the spec is refused, or all inputs of the column's classes are 0.",
+      ),
   })
   .refine((data) => sources.filter((source) => data[source] !== undefined).length === 1, {
     error: `must have exactly one of ${sources.join(", ")}`,

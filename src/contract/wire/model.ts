@@ -76,7 +76,15 @@ export const ModelDescription = z
       }),
     ),
     input: z
-      .object({ shape: z.array(Count).readonly(), type: z.enum(["float32", "int32"]) })
+      .object({
+        shape: z.array(Count).readonly(),
+        type: z.enum(["float32", "int32"]),
+        categories: z
+          .union([Count, z.array(Count).readonly()])
+          .nullable()
+          .optional()
+          .describe("Of whole numbers: how many there may be, counted from 0, or how many in each place."),
+      })
       .optional()
       .describe("What the model takes for one row. Models of earlier versions of the service lack this."),
     inputs: z.array(Encoder).describe("The encoders of the features, in the order of the model's inputs."),

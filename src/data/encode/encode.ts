@@ -12,9 +12,10 @@ import type { TargetKind } from "../../engine/training.ts";
 import { applyEncoders } from "./apply.ts";
 import { checkData, checkSizes, type DataFault } from "./check.ts";
 import { missingTest } from "../columns/column.ts";
-import type { DataSizes, DataSpec, Encoded } from "./encoding.ts";
+import type { DataSizes, DataSpec, Encoded, Encoding, Inherited } from "./encoding.ts";
 import { featuresOf } from "./features.ts";
 import { fitInputs, measureInput } from "./fit.ts";
+import { measureInherited } from "./inherit.ts";
 import { splitRows } from "./split.ts";
 import { applyTarget, fitTarget, readTarget, targetFacts } from "./target.ts";
 import { ViewedFile } from "./viewed-file.ts";
@@ -26,18 +27,24 @@ export interface EncodeInput {
   readonly targets: TargetKind;
   /** The elements that the model's first layer takes. */
   readonly takes: ElementType;
+  /** Encoders of another job; null: encoders are fitted to the training rows. */
+  readonly inherited: Inherited | null;
 }
 
 /** The sizes, or the faults that only the rows can show. */
 export type Measured = { readonly sizes: DataSizes } | { readonly faults: DataFault[] };
 
-export function measureFile({ path, data, targets, takes }: EncodeInput): Promise<Measured> {
+export function measureFile({ path, data, targets, takes, inherited }: EncodeInput): Promise<Measured> {
   return ViewedFile.with(path, data.columns, async (file) => {
     const wrong = checkData(file.content, data, targets);
     if (wrong.length > 0) return { faults: wrong };
     const { train, valid, test } = await splitRows(file, data);
-    const { width, input, faults: unfit } = await measureInput(file, data, takes, train);
-    const target = await readTarget(file, data, targets);
+    const {
+      width,
+      input,
+      faults: unfit,
+    } = inherited ? await measureInherited(file, inherited) : await measureInput(file, data, takes, train);
+    const target = await readTarget(file, data, targets, inherited?.target?.classes);
     const sizes = {
       train: train.length,
       valid: valid.length,
@@ -68,25 +75,32 @@ async function emptyFeatures(file: ViewedFile, data: DataSpec, train: Int32Array
 }
 
 /** @throws Error if the spec does not fit the dataset, which earlier checks should have found */
-export function encodeFile({ path, data, targets, takes }: EncodeInput): Promise<Encoded> {
-  return ViewedFile.with(path, data.columns, async (file) => {
-    assertFits(checkData(file.content, data, targets));
-    const { train, valid, test } = await splitRows(file, data);
-    const { width, faults } = await measureInput(file, data, takes, train);
-    assertFits([
-      ...checkSizes({ train: train.length, valid: valid.length, test: test.length, width }, data),
-      ...faults,
-    ]);
-    const target = await readTarget(file, data, targets);
-    const encoding = {
-      inputs: await fitInputs(file, data, takes, train),
-      target: fitTarget(target, data, targets, train),
-    };
+export function encodeFile(input: EncodeInput): Promise<Encoded> {
+  return ViewedFile.with(input.path, input.data.columns, async (file) => {
+    const { encoding, target, rows } = await encodingOf(file, input);
     const inputs = [];
     for (const input of encoding.inputs) inputs.push(await applyEncoders(input, file));
-    const rows = { trainRows: train, validRows: valid, testRows: test };
     return { data: { inputs, ...applyTarget(target, encoding.target, file.rows), ...rows }, encoding };
   });
+}
+
+/** The encoding of a job whose model has not been stored. @throws as encodeFile */
+export function fitFile(input: EncodeInput): Promise<Encoding> {
+  return ViewedFile.with(input.path, input.data.columns, async (file) => (await encodingOf(file, input)).encoding);
+}
+
+async function encodingOf(file: ViewedFile, { data, targets, takes, inherited }: EncodeInput) {
+  assertFits(checkData(file.content, data, targets));
+  const { train, valid, test } = await splitRows(file, data);
+  const measured = inherited ? await measureInherited(file, inherited) : await measureInput(file, data, takes, train);
+  const sizes = { train: train.length, valid: valid.length, test: test.length, width: measured.width };
+  assertFits([...checkSizes(sizes, data), ...measured.faults]);
+  const target = await readTarget(file, data, targets, inherited?.target?.classes);
+  const encoding = {
+    inputs: inherited?.inputs ?? (await fitInputs(file, data, takes, train)),
+    target: inherited?.target ?? fitTarget(target, data, targets, train),
+  };
+  return { encoding, target, rows: { trainRows: train, validRows: valid, testRows: test } };
 }
 
 function assertFits(faults: readonly DataFault[]): void {

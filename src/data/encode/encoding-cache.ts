@@ -6,7 +6,7 @@ import type { ElementType } from "../../engine/member/shape.ts";
 import { dataBytes, type TargetKind, type TrainingData } from "../../engine/training.ts";
 import type { BatchOrderInput, BatchPage } from "./batch-order.ts";
 import type { Measured } from "./encode.ts";
-import type { DataSpec, Encoded, Encoding } from "./encoding.ts";
+import type { DataSpec, Encoded, Encoding, Inherited } from "./encoding.ts";
 import { thisProcess, runInHelper, type Caller } from "../pool.ts";
 
 /**
@@ -22,8 +22,23 @@ export function measure(
   targets: TargetKind,
   takes: ElementType = "float32",
   caller = thisProcess,
+  inherited: Inherited | null = null,
 ): Promise<Measured> {
-  return runInHelper("measureFile", { path: columnsPath, data: relevantPart(data), targets, takes }, caller);
+  const input = { path: columnsPath, data: relevantPart(data), targets, takes, inherited };
+  return runInHelper("measureFile", input, caller);
+}
+
+/** The encoding that a job has, without the encoded rows. */
+export function fit(
+  columnsPath: string,
+  data: DataSpec,
+  targets: TargetKind,
+  takes: ElementType,
+  inherited: Inherited | null,
+  caller: Caller,
+): Promise<Encoding> {
+  const input = { path: columnsPath, data: relevantPart(data), targets, takes, inherited };
+  return runInHelper("fitFile", input, caller);
 }
 
 /** The rows of the batches of an epoch. */
@@ -42,8 +57,9 @@ export function encode(
   data: DataSpec,
   targets: TargetKind,
   takes: ElementType = "float32",
+  inherited: Inherited | null = null,
 ): Promise<Encoded> {
-  const input = { path: columnsPath, data: relevantPart(data), targets, takes };
+  const input = { path: columnsPath, data: relevantPart(data), targets, takes, inherited };
   return encodings.get(JSON.stringify(input), () => runInHelper("encodeFile", input, thisProcess));
 }
 

@@ -138,6 +138,13 @@ export interface TargetEncoding {
   readonly std: number | readonly number[] | null;
 }
 
+/** The encoders that another job fitted, as a job takes them over. */
+export interface Inherited {
+  readonly inputs: readonly InputEncoding[];
+  /** Null: the job has a target of its own, whose encoding is fitted to its training rows. */
+  readonly target: TargetEncoding | null;
+}
+
 export interface Encoded {
   readonly data: TrainingData;
   readonly encoding: Encoding;

@@ -22,13 +22,19 @@ export interface Target {
   readonly parts: readonly { readonly values: ArrayLike<number>; readonly width: number }[];
 }
 
-export async function readTarget(file: ViewedFile, data: DataSpec, targets: TargetKind): Promise<Target> {
+/** @param known the classes in the order of the model's outputs; null: all that the column has */
+export async function readTarget(
+  file: ViewedFile,
+  data: DataSpec,
+  targets: TargetKind,
+  known: readonly string[] | null = null,
+): Promise<Target> {
   const names = targetColumns(data);
   const index = file.index(names[0]);
   const column = file.content.columns[index];
   const shape = isArray(column) ? column.shape : typeof data.target === "string" ? [] : [names.length];
   if (targets === "class") {
-    const classes = column.classes ?? [];
+    const classes = known ?? column.classes ?? [];
     return { shape, classes, parts: [{ values: await classIndices(file, index, classes), width: size(shape) }] };
   }
   if (isArray(column))
@@ -133,9 +139,11 @@ function scaleInto(
 }
 
 async function classIndices(file: ViewedFile, index: number, classes: readonly string[]): Promise<ArrayLike<number>> {
-  const { type } = file.content.columns[index];
-  if (type !== "numeric" && type !== "tensor")
-    return (await file.codes(index)).map((code) => (code === MISSING_CODE ? 0 : code));
+  const { type, classes: own } = file.content.columns[index];
+  if (type !== "numeric" && type !== "tensor") {
+    const position = (own ?? []).map((name) => classes.indexOf(name));
+    return (await file.codes(index)).map((code) => (code === MISSING_CODE ? 0 : position[code]));
+  }
   const position = new Map(classes.map((name, at) => [Number(name), at]));
   const numbers = type === "tensor" ? await file.elements(index) : await file.numbers(index);
   return Int32Array.from(numbers, (number) => position.get(number) ?? 0);

@@ -21,6 +21,8 @@ export const dataWarningCodes = {
   constant_target: "the target is the same in all rows that train, so there is nothing to learn",
   untrained_feature: "a feature has no value in the rows that train",
   untrained_class: "a class of the target has no row to train on",
+  unseen_class: "a feature has a class that the inherited encoders do not know",
+  far_range: "the numbers of a column are far from those that the inherited encoders were fitted to",
 } as const;
 
 export interface DataWarning {

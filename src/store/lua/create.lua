@@ -10,7 +10,7 @@ ARGV[3]  SHA-256 of the request's body
 ARGV[4]  id of the dataset that it uses, or ''
 ARGV[5]  how many bytes it may need until it ends; reserve.lua may have promised them before
 ARGV[6]  bytes of the blob `origin`, the copy of another job's state, or ''
-ARGV[7]  message of the first event
+ARGV[7]  the first event, as JSON
 ARGV[8…] the record's fields: name, value, …
 
 Returns {'created', turn}, {'replayed', id} if the key was used for this body, {'mismatch', id} if
@@ -48,5 +48,5 @@ local turn = take_turn()
 count_bytes(tonumber(ARGV[5]))
 redis.call('ZADD', owned .. ':jobs', 0, id)
 redis.call('HSET', root .. ':open', id, owner)
-append(event('created', ARGV[7]))
+append(ARGV[7])
 return { 'created', turn }

@@ -33,7 +33,13 @@ async function resolved(spec: object) {
   const content = await ingest(files, Readable.from([file]), LIMIT_BYTES);
   const record: Dataset = { id, name: null, created_at: "2026-11-22T00:00:00.000Z", ...content };
   const limits = { maxMemoryBytes: 2 ** 28, maxStateBytes: 2 ** 24 };
-  const context = { dataset: async () => record, files, ...limits, webhookFaults: () => [] };
+  const context = {
+    dataset: async () => record,
+    files,
+    ...limits,
+    encoders: async () => null,
+    webhookFaults: () => [],
+  };
   return { ...(await resolveSpec(spec, context)), path: files.columnsPath(content) };
 }
 

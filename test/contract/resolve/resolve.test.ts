@@ -11,12 +11,14 @@ import { ingest } from "../../support/datasets.ts";
 const id = "ds_01k3w9d0c8v6m2q4r7t5x1y9za";
 const MiB = 2 ** 20;
 
+const nothing = { encoders: async () => null, webhookFaults: () => [] };
+
 async function resolve(body: unknown, { text = csv, maxMemoryBytes = 64 * MiB, maxStateBytes = 8 * MiB } = {}) {
   const { files } = await datasetFiles();
   const content = await ingest(files, Readable.from([text]), LIMIT_BYTES);
   const record: Dataset = { id, name: null, created_at: "2026-11-22T00:00:00.000Z", ...content };
   const dataset = async (wanted: string) => (wanted === id ? record : null);
-  return resolveSpec(body, { dataset, files, maxMemoryBytes, maxStateBytes, webhookFaults: () => [] });
+  return resolveSpec(body, { dataset, files, maxMemoryBytes, maxStateBytes, ...nothing });
 }
 
 async function faultsOf(changes: Record<string, unknown>, options = {}): Promise<string[]> {
@@ -382,7 +384,7 @@ test("a synthetic table is made only if it is kept, not to plan a job or to find
     files,
     maxMemoryBytes: 1024 * MiB,
     maxStateBytes: MiB,
-    webhookFaults: () => [],
+    ...nothing,
   };
   const data = { synthetic: { type: "two_moons", rows: 1_000_000 }, target: "target", validation: { fraction: 0.2 } };
   const spec = specFor("", { data });

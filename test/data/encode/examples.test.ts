@@ -25,7 +25,7 @@ async function example(spec: string, table: string | Buffer | null) {
   const body = JSON.parse(await readFile(`examples/${spec}.json`, "utf8"));
   if (known) body.data.dataset = DATASET_ID;
   const limits = { maxMemoryBytes: 2 ** 30, maxStateBytes: 2 ** 30 };
-  const context = { dataset: async () => known, files, ...limits, webhookFaults: () => [] };
+  const context = { dataset: async () => known, files, ...limits, encoders: async () => null, webhookFaults: () => [] };
   const resolved = await resolveSpec(body, context);
   const draft = await resolved.table?.make();
   await draft?.keep();

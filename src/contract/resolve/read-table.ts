@@ -1,0 +1,71 @@
+/** Checks the `data` of a spec against its table. */
+import { checkData, viewedTable } from "../../data/encode/check.ts";
+import { explicitFeatures, type DataSizes, type Inherited } from "../../data/encode/encoding.ts";
+import { featuresOf } from "../../data/encode/features.ts";
+import { outsideOf } from "../../data/encode/inherit.ts";
+import { dataWarnings } from "../../data/encode/warn.ts";
+import { targetsOf } from "../../engine/losses/targets.ts";
+import { takenBy } from "../../engine/plan/taken.ts";
+import type { ResolvedSpec, Spec } from "../schema/spec.ts";
+import type { Column } from "../wire/dataset.ts";
+import { encodersSha256, foreignFaults, foreignWarnings, toldOf, type Inheritance, type Told } from "./encoders.ts";
+import type { Fault } from "./faults.ts";
+import type { Input } from "./tables.ts";
+import type { Warning } from "./warnings.ts";
+
+/** What is known of data without faults. */
+export interface Table {
+  readonly data: ResolvedSpec["data"];
+  readonly rows: number;
+  readonly columns: readonly Column[];
+  readonly features: readonly string[];
+  readonly sizes: DataSizes;
+  /** Null if the target is a value. */
+  readonly classes: readonly string[] | null;
+  readonly warnings: readonly Warning[];
+  /** The encoders that the job takes over from another; null: it fits its own. */
+  readonly inherited: Inherited | null;
+  /** What is told of them when the job is created. */
+  readonly told: Told | null;
+}
+
+/** Checks `data` against its table; null if there are faults. */
+export async function readTable(
+  { data: given, loss, model }: Partial<Spec>,
+  input: Input,
+  inheritance: Inheritance | null,
+  faults: Fault[],
+): Promise<Table | null> {
+  if (!given || !loss) return null;
+  const data = inheritance?.data ?? given;
+  const inherited = inheritance?.inherited ?? null;
+  const targets = targetsOf(loss);
+  const before = faults.length;
+  const { table, faults: viewFaults } = viewedTable(input.content, data);
+  const foreign = viewFaults.length === 0 && inherited ? foreignFaults(table, { ...inheritance!, inherited }) : [];
+  const found = viewFaults.length > 0 ? viewFaults : [...foreign, ...checkData(table, data, targets)];
+  for (const fault of found) faults.push(fault);
+  if (faults.length > before) return null;
+  const { rows, columns } = table;
+  const features = featuresOf(table, data);
+  const filled = {
+    ...data,
+    features: inherited ? data.features : (explicitFeatures(features) ?? data.features),
+    encoders: inheritance ? data.encoders : ("refit" as const),
+    encoders_sha256: inherited && encodersSha256(inherited),
+  };
+  const takes = model ? takenBy(model.layers) : "float32";
+  const measured = await input.measure(filled, targets, takes, inherited);
+  if ("faults" in measured) {
+    for (const fault of measured.faults) faults.push(fault);
+    return null;
+  }
+  const { sizes } = measured;
+  const column = columns.find(({ name }) => name === data.target);
+  const classes = targets === "class" ? (inherited?.target?.classes ?? column!.classes) : null;
+  const outside = inherited && outsideOf(table, inherited);
+  const told = outside && toldOf(inheritance!.job, outside);
+  const warnings = dataWarnings(table, filled, sizes);
+  if (outside) for (const warning of foreignWarnings(inheritance!.job, outside)) warnings.push(warning);
+  return { data: filled, rows, columns, features, sizes, classes, warnings, inherited, told };
+}

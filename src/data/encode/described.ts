@@ -1,0 +1,23 @@
+/** The encoding of a model, from what is stored with the model. */
+import type { ElementType, Shape } from "../../engine/member/shape.ts";
+import { widthOf } from "./apply.ts";
+import type { Encoder, Encoding, TargetEncoding } from "./encoding.ts";
+import { FEATURES } from "./fit-tensor.ts";
+
+/** The part of a model's description that is about the data. */
+interface Described {
+  readonly inputs: readonly Encoder[];
+  /** Earlier versions did not store it: then the model takes a list of numbers. */
+  readonly input?: {
+    readonly shape: Shape;
+    readonly type: ElementType;
+    readonly categories?: number | readonly number[] | null;
+  };
+  readonly target: TargetEncoding;
+}
+
+/** @param takes the elements that the model's first layer takes */
+export function describedEncoding({ inputs: encoders, input, target }: Described, takes: ElementType): Encoding {
+  const { shape, type, categories } = input ?? { shape: [widthOf(encoders)], type: takes };
+  return { inputs: [{ name: FEATURES, shape, type, categories, encoders }], target };
+}
