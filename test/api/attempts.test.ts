@@ -1,5 +1,5 @@
 // Guessing keys: only so often from an address.
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { FastifyRequest } from "fastify";
 import { Attempts } from "../../src/api/plugins/attempts.ts";
 import { Problem } from "../../src/contract/errors.ts";
@@ -50,4 +50,36 @@ test("of ten thousand addresses the one that was quiet for longest is forgotten"
   guess("guesser");
   guess("one more");
   expect(() => guess("guesser")).toThrow(Problem);
+});
+
+test("a minute after the first wrong key an address may try again", () => {
+  const attempts = new Attempts();
+  const guess = () => attempts.check({ ip: "1.2.3.4" } as FastifyRequest, "guess", () => null);
+  const clock = vi.spyOn(performance, "now");
+  const at = (ms: number) => {
+    clock.mockReturnValue(1000 + ms);
+    return guess;
+  };
+  try {
+    for (let i = 0; i < 30; i++) expect(at(i)()).toBeNull();
+    expect(at(30)).toThrow(Problem);
+    expect(at(59_999)).toThrow(Problem);
+    for (let i = 0; i < 30; i++) expect(at(60_000 + i)()).toBeNull();
+    expect(at(60_030)).toThrow(Problem);
+  } finally {
+    clock.mockRestore();
+  }
+});
+
+test.each([
+  ["2001:db8:1:2::1", "2001:db8:1:2:a:b:c:d", true],
+  ["2001:db8:1:2::1", "2001:db8:1:3::1", false],
+  ["::ffff:1.2.3.4", "::ffff:1.2.3.5", false],
+  ["1.2.3.4", "1.2.3.5", false],
+])("the guesses of %s and %s are counted together: %s", (one, other, together) => {
+  const attempts = new Attempts();
+  const guess = (ip: string) => attempts.check({ ip } as FastifyRequest, "guess", () => null);
+  for (let i = 0; i < 30; i++) guess(one);
+  if (together) expect(() => guess(other)).toThrow(Problem);
+  else expect(guess(other)).toBeNull();
 });

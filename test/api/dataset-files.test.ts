@@ -124,6 +124,46 @@ test.each([
   },
 );
 
+test("if the files of an upload have gone when it is recorded, nothing of it remains, and it is to be sent again", async () => {
+  // As if another process had deleted the last dataset of these bytes just then.
+  class Robbed extends DatasetFiles {
+    override async isWhole(): Promise<boolean> {
+      return false;
+    }
+  }
+  const parts = { store: service.store, files: new Robbed(service.directory) };
+  const before = service.onDisk();
+  const { total } = await count("ann");
+  await expect(keep(parts, "ann", "a,b\n7,10\n")).rejects.toMatchObject({
+    code: "unavailable",
+    headers: { "retry-after": "1" },
+  });
+  expect(await count("ann")).toEqual({ total });
+  expect(service.onDisk()).toEqual(before);
+  // A record that was there before is left: its owner may still want it.
+  const sound = { ...parts, files: new DatasetFiles(service.directory) };
+  const { record } = await keep(sound, "ann", "a,b\n7,11\n");
+  await expect(keep(parts, "ann", "a,b\n7,11\n")).rejects.toMatchObject({ code: "unavailable" });
+  expect(await service.store.datasets.get("ann", record.id)).toEqual(record);
+  await removeDataset(sound, "ann", record);
+});
+
+async function count(owner: string): Promise<{ total: number }> {
+  return { total: (await service.store.datasets.list(owner, { limit: 100 })).data.length };
+}
+
+test("the files of a dataset that a job uses are not taken away, not even for a moment", async () => {
+  class Watched extends DatasetFiles {
+    override retire(): never {
+      throw new Error("they were taken away");
+    }
+  }
+  const kept = await service.upload(`${csv}\n94,1,red,cat,7`);
+  await service.create(specFor(kept.id));
+  const parts = { store: service.store, files: new Watched(service.directory) };
+  expect(await removeDataset(parts, "default", kept)).toBe("in_use");
+});
+
 test("the same bytes with another reading are another dataset with the same file", async () => {
   const { store } = service;
   const parts = { store, files: new DatasetFiles(service.directory) };

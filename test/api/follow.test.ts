@@ -83,3 +83,28 @@ test("a stream of an ended job sends all events, however many there are", async 
   expect(silences).toEqual([]);
   expect(reported).toEqual(Array.from({ length: 253 }, (_, i) => String(i + 1)));
 });
+
+test("a stream that is opened later reads the record itself, not what an earlier stream read", async () => {
+  const id = await postJob(store);
+  const follower = new Follower(store, news);
+  const closing = new AbortController();
+  const follow = (progress: boolean) => follower.follow({ owner: OWNER, id, progress }, "0", closing.signal);
+  const texts: string[] = [];
+  // It keeps the channel, so that the later streams get no news of their own when they begin.
+  const first = (async () => {
+    for await (const text of follow(true)) texts.push(text);
+  })();
+  const read = async () => {
+    const stream = follow(false);
+    await stream.next();
+    const { value } = await stream.next();
+    await stream.return();
+    return [...(value ?? "").matchAll(/^event: (\w+)$/gm)].map(([, type]) => type);
+  };
+  await expect.poll(() => texts.join(""), { timeout: 10_000 }).toContain("event: created");
+  expect(await read()).toEqual(["created"]);
+  await store.jobs.pause(OWNER, id);
+  expect(await read()).toEqual(["created", "paused"]);
+  closing.abort();
+  await first;
+});

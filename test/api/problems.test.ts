@@ -79,6 +79,7 @@ test("a well-formed request id is kept, others are replaced", async () => {
     (await service.call("GET", "/nowhere", { headers: { "x-request-id": given } })).body.request_id;
   expect(await idFor("trace-1.a:b/c")).toBe("trace-1.a:b/c");
   expect(await idFor("two words")).toMatch(/^req_[0-9a-z]{26}$/);
+  expect(await idFor("x".repeat(128))).toBe("x".repeat(128));
   expect(await idFor("x".repeat(129))).toMatch(/^req_/);
   const { headers } = await service.call("GET", "/healthz", { headers: { "x-request-id": "kept" } });
   expect(headers["x-request-id"]).toBe("kept");

@@ -193,3 +193,38 @@ test("the same bytes with the same options are the same dataset", async () => {
   const first = await upload(bytes, { separator: ";" });
   expect([first.status, (await upload(bytes, { separator: "semicolon", header: "true" })).status]).toEqual([201, 200]);
 });
+
+test.each([
+  ["missing_values", Array.from({ length: 1000 }, (_, i) => `t${i}`).join(","), 201],
+  ["missing_values", Array.from({ length: 1001 }, (_, i) => `t${i}`).join(","), 400],
+  ["missing_values", "x".repeat(256), 201],
+  ["missing_values", "x".repeat(257), 400],
+  ["comment", "#".repeat(16), 201],
+  ["comment", "#".repeat(17), 400],
+  ["name", "n".repeat(128), 201],
+  ["name", "n".repeat(129), 400],
+  ["name", "", 400],
+])("the bounds of ?%s are as said: %s", async (name, value, status) => {
+  const body = `a,b\n${Math.random()},2\n`;
+  const query = new URLSearchParams({ [name]: value });
+  const response = await service.call("POST", `/v1/datasets?${query}`, {
+    body,
+    headers: { "content-type": "text/csv" },
+  });
+  expect(response.status).toBe(status);
+});
+
+test.each([
+  ["utf-8", "utf-8"],
+  ["UTF8", "utf-8"],
+  ["us-ascii", "utf-8"],
+  ["windows-1252", "windows-1252"],
+  ["cp1252", "windows-1252"],
+  ["ISO-8859-1", "windows-1252"],
+  ["latin1", "windows-1252"],
+])("?encoding=%s is %s, whatever the Content-Type says", async (encoding, meant) => {
+  const body = `a,b\n${Math.random()},2\n`;
+  const headers = { "content-type": `text/csv; charset=${meant === "utf-8" ? "latin1" : "utf-8"}` };
+  const response = await service.call("POST", `/v1/datasets?encoding=${encoding}`, { body, headers });
+  expect([response.status, response.body.reading.encoding]).toEqual([201, meant]);
+});

@@ -6,7 +6,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
-import { pino } from "pino";
+import { pino, type Logger } from "pino";
 import request, { type Response } from "supertest";
 import { buildApp } from "../../src/api/app.ts";
 import type { Services } from "../../src/api/services.ts";
@@ -47,6 +47,7 @@ const MiB = 2 ** 20;
 export async function startService(
   config: Partial<Services["config"]> = {},
   directory = mkdtempSync(join(tmpdir(), "rappel-api-")),
+  log: Logger = pino({ level: "silent" }),
 ): Promise<Service> {
   const redis = await startTestRedis();
   const connection = await connected(redis);
@@ -75,7 +76,7 @@ export async function startService(
     },
     checks: { redis: () => store.ping(), room: () => store.fullness(), disk: () => files.probe() },
     livenessChecks: {},
-    log: pino({ level: "silent" }),
+    log,
   });
   await app.listen({ port: 0 });
 

@@ -192,14 +192,18 @@ test("a receiver that sends only interim answers is given up after a few", async
   await closed.promise;
 });
 
-test("a few interim answers before the final one do no harm", async () => {
+test("up to eight interim answers before the final one do no harm", async () => {
+  let interim = 8;
   receiver.answer((response) => {
-    response.writeProcessing();
+    for (let i = 1; i < interim; i++) response.writeProcessing();
     response.writeEarlyHints({ link: "</style.css>; rel=preload" });
-    response.writeHead(202).end();
+    // Later, so that a receiver that has said too much is given up before.
+    if (interim === 8) setTimeout(() => response.writeHead(202).end(), 20);
   });
-  const sent = await send(`http://127.0.0.1:${receiver.port}/`, { allowedHosts: ["127.0.0.1"] });
-  expect(sent.status).toBe(202);
+  const sent = () => send(`http://127.0.0.1:${receiver.port}/`, { allowedHosts: ["127.0.0.1"] });
+  expect((await sent()).status).toBe(202);
+  interim = 9;
+  await expect(sent()).rejects.toThrow("interim answers (1xx)");
 });
 
 test("a receiver that accepts a TLS connection and does not answer is given up after the time limit", async () => {
@@ -303,11 +307,32 @@ test("a head that is too long is a failure", async () => {
   await expect(send(`http://127.0.0.1:${receiver.port}/`, { allowedHosts: ["127.0.0.1"] })).rejects.toThrow();
 });
 
-test("Retry-After is understood in seconds", async () => {
-  receiver.answer((response, nth) =>
-    response.writeHead(503, { "retry-after": nth === 1 ? "7" : "Wed, 21 Oct 2026 07:28:00 GMT" }).end(),
-  );
+test.each([
+  ["7", 7000],
+  ["0", 0],
+  ["999999999", 999_999_999_000],
+  ["1000000000", 0],
+  ["1.5", 0],
+  ["-1", 0],
+  ["Wed, 21 Oct 2026 07:28:00 GMT", 0],
+])("Retry-After is understood in seconds: %s", async (retryAfter, retryAfterMs) => {
+  receiver.answer((response) => response.writeHead(503, { "retry-after": retryAfter }).end());
+  const sent = await send(`http://127.0.0.1:${receiver.port}/`, { allowedHosts: ["127.0.0.1"] });
+  expect(sent).toEqual({ status: 503, retryAfterMs });
+});
+
+test("a body is sent whole, whatever its characters, each time over a connection of its own", async () => {
   const url = `http://127.0.0.1:${receiver.port}/`;
-  expect(await send(url, { allowedHosts: ["127.0.0.1"] })).toEqual({ status: 503, retryAfterMs: 7000 });
-  expect(await send(url, { allowedHosts: ["127.0.0.1"] })).toEqual({ status: 503, retryAfterMs: 0 });
+  const options = { allowedHosts: ["127.0.0.1"], timeoutMs: 2000, signal: new AbortController().signal };
+  for (let i = 0; i < 2; i++) await post(url, { "webhook-id": "x" }, '{"name":"Größe 寸"}', options);
+  expect(receiver.received.map(({ body }) => body)).toEqual(Array(2).fill('{"name":"Größe 寸"}'));
+  for (const { headers } of receiver.received)
+    expect(headers).toMatchObject({ connection: "close", "webhook-id": "x" });
+});
+
+test("a request that is given up is given up at once", async () => {
+  receiver.answer(() => undefined);
+  const signal = AbortSignal.timeout(50);
+  const url = `http://127.0.0.1:${receiver.port}/`;
+  await expect(send(url, { allowedHosts: ["127.0.0.1"], timeoutMs: 600_000, signal })).rejects.toThrow(/abort/);
 });

@@ -31,5 +31,8 @@ test("messages that wait for a slot come back one after the other", () => {
   const looks = Array.from({ length: 1000 }, () => slots.nextLook("ann", 0));
   expect([looks[0], looks[1], looks[999]]).toEqual([500, 520, 500 + 999 * 20]);
   expect(slots.nextLook("bob", 0)).toBe(500);
+  // What another owner waits for is not forgotten before its time.
+  expect(slots.nextLook("bob", 500)).toBe(1000);
+  expect([1, 2].map(() => slots.nextLook("ann", 19_990))).toEqual([500 + 1000 * 20, 500 + 1001 * 20]);
   expect(slots.nextLook("ann", 100_000)).toBe(100_500);
 });

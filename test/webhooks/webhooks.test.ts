@@ -143,6 +143,36 @@ test("a receiver that never answers is given up at the end of the schedule, and 
   expect((await eventsOf("bob", sound)).map(({ type }) => type)).toEqual(["created", "cancelled"]);
 });
 
+test("every 2xx is a success, and nothing else is", async () => {
+  const statuses = [200, 299, 300, 304, 400, 404, 500];
+  receiver.answer((response) => response.writeHead(Number(response.req.url!.slice(1))).end());
+  start({ scheduleMs: [] });
+  const failures = new Map<number, unknown>();
+  const ids = await Promise.all(statuses.map((status) => post("ann", ["created"], hook(`/${status}`))));
+  await received(statuses.length);
+  await expect.poll(() => redis.keys("*:messages"), { timeout: 5000 }).toEqual([]);
+  for (const [i, id] of ids.entries()) {
+    const failed = (await eventsOf("ann", id)).find(({ type }) => type === "webhook_failed");
+    if (failed !== undefined) failures.set(statuses[i], failed.data);
+  }
+  expect([...failures]).toEqual(
+    statuses
+      .slice(2)
+      .map((status) => [
+        status,
+        { webhook_id: `${ids[statuses.indexOf(status)]}-1`, attempts: 1, reason: `the receiver answered ${status}` },
+      ]),
+  );
+});
+
+test("a name that is not resolved in time counts as no answer in time", async () => {
+  start({ scheduleMs: [], timeoutMs: 50, resolve: () => new Promise(() => undefined) });
+  const id = await post("ann", ["created"], "https://hooks.example/");
+  const reasons = async () =>
+    (await eventsOf("ann", id)).flatMap(({ data }) => (data as { reason: string } | null)?.reason ?? []);
+  await expect.poll(reasons, { timeout: 5000 }).toEqual(["the receiver did not answer in time"]);
+});
+
 test("each attempt is counted by its result", async () => {
   const counts = async () => {
     const { values } = await meters.webhooks.get();
@@ -209,11 +239,19 @@ test("forbidden URLs are not requested, nothing is sent unsigned, and no address
   const resolve = async () => [{ address: "127.0.0.1", family: 4 }];
   start({ allowedHosts: [], resolve });
   const hidden = await post("ann", ["cancelled"], `https://hooks.example:${receiver.port}/`);
-  await store.jobs.cancel("ann", hidden);
-  await store.jobs.cancel("ann", await post("ann", ["cancelled"], hook()));
+  const plain = await post("ann", ["cancelled"], hook());
+  for (const id of [hidden, plain]) await store.jobs.cancel("ann", id);
   start({ secrets: new Map() });
-  await store.jobs.cancel("zoe", await post("zoe"));
-  await quiet(1500);
+  const unsigned = await post("zoe");
+  await store.jobs.cancel("zoe", unsigned);
+  for (const [owner, id] of [
+    ["ann", hidden],
+    ["ann", plain],
+    ["zoe", unsigned],
+  ]) {
+    const types = async () => (await eventsOf(owner, id)).map(({ type }) => type);
+    await expect.poll(types, { timeout: 10_000 }).toContain("webhook_failed");
+  }
   expect(receiver.received).toEqual([]);
   const [reported] = (await eventsOf("ann", hidden)).slice(2);
   expect(reported.data).toMatchObject({ attempts: 4, reason: "the receiver could not be reached" });
