@@ -50,6 +50,8 @@ test("of ten thousand addresses the one that was quiet for longest is forgotten"
   guess("guesser");
   guess("one more");
   expect(() => guess("guesser")).toThrow(Problem);
+  for (let i = 0; i < 10_000; i++) guess(`another ${i}`);
+  expect(guess("guesser")).toBeNull();
 });
 
 test("a minute after the first wrong key an address may try again", () => {

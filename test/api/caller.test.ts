@@ -14,6 +14,8 @@ beforeEach(async () => {
   app.decorateRequest("owner", "ann");
   decorateWithCaller(app);
   app.post("/:what", async (request, reply) => {
+    // The client has gone before anybody asks who waits.
+    if (request.url === "/late") await new Promise((resolve) => reply.raw.once("close", resolve));
     const caller = reply.caller();
     callers.push(caller);
     if (request.url === "/wait") await new Promise((resolve) => caller.signal!.addEventListener("abort", resolve));
@@ -45,4 +47,6 @@ test("a signal aborts when the client is gone before the answer, and not once it
   waiting.destroy();
   await expect.poll(() => callers[1].signal!.aborted).toBe(true);
   expect(callers[0].signal!.aborted).toBe(false);
+  post("/late").on("socket", (socket) => setTimeout(() => socket.destroy(), 50));
+  await expect.poll(() => callers[2]?.signal!.aborted, { timeout: 10_000 }).toBe(true);
 });

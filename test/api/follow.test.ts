@@ -98,7 +98,7 @@ test("a stream that is opened later reads the record itself, not what an earlier
     const stream = follow(false);
     await stream.next();
     const { value } = await stream.next();
-    await stream.return();
+    await stream.return(undefined);
     return [...(value ?? "").matchAll(/^event: (\w+)$/gm)].map(([, type]) => type);
   };
   await expect.poll(() => texts.join(""), { timeout: 10_000 }).toContain("event: created");

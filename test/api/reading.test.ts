@@ -207,7 +207,7 @@ test.each([
 ])("the bounds of ?%s are as said: %s", async (name, value, status) => {
   const body = `a,b\n${Math.random()},2\n`;
   const query = new URLSearchParams({ [name]: value });
-  const response = await service.call("POST", `/v1/datasets?${query}`, {
+  const response = await service.call("POST", `/v1/datasets?${query.toString()}`, {
     body,
     headers: { "content-type": "text/csv" },
   });
