@@ -71,6 +71,20 @@ const nested = (depth: number, open: string, close: string) => open.repeat(depth
 const linear = (count: number) =>
   range(count).map((i) => ({ type: "linear", out_features: 1, name: `layer_${i}_${"a".repeat(40)}` }));
 
+const repeat = (times: number, layers: object[]) => ({ type: "repeat", times, layers });
+const called = (letter: string) => letter.repeat(64);
+const residual = {
+  type: "residual",
+  name: called("r"),
+  layers: [{ type: "linear", out_features: 4, name: called("l") }, { type: "layer_norm" }, { type: "relu" }],
+};
+/** Layers within so many containers. */
+const within = (depth: number, layers: object[]): object[] =>
+  depth === 0 ? layers : [{ type: "sequential", name: "s".repeat(13), layers: within(depth - 1, layers) }];
+/** A model whose layers take 4 numbers and give 4. */
+const wide = (layers: object[]) => model([{ type: "linear", out_features: 4 }, ...layers]);
+const ones = [...range(9998).fill(1), 4];
+
 export const hostile: readonly Hostile[] = [
   preview("multi_step", () => ({ type: "multi_step", milestones, gamma: 0.999 })),
   preview("piecewise", () => ({ type: "piecewise", milestones, factors: milestones, interpolation: "cosine" })),
@@ -128,6 +142,51 @@ export const hostile: readonly Hostile[] = [
   validate("128 patterns on 256 layers", () => ({
     model: model(linear(255)),
     parameter_groups: range(64).map(() => ({ parameters: ["*a".repeat(60), "*a?".repeat(40)], lr_scale: 2 })),
+  })),
+  validate("1,022 layers", () => ({ model: wide([repeat(255, [residual])]) })),
+  validate("1,022 layers within eight containers, under long names", () => ({
+    model: wide(within(8, [repeat(255, [residual])])),
+  })),
+  validate("1,018 layers with five tensors each", () => ({
+    model: wide(
+      within(11, [
+        repeat(
+          254,
+          range(4).map((i) => ({ type: "batch_norm1d", name: called(`${i}`) })),
+        ),
+      ]),
+    ),
+  })),
+  validate("1,002 sums of 16 values", () => ({
+    model: wide([repeat(1000, [{ type: "add", branches: range(16).map(() => []) }])]),
+  })),
+  validate("1,001 layers tied to one", () => ({
+    model: wide([
+      { type: "linear", name: called("t"), out_features: 4 },
+      repeat(999, [{ type: "linear", out_features: 4, bias: false, tied_to: `${called("t")}.weight` }]),
+    ]),
+  })),
+  validate("200 layers of an lstm", () => ({
+    model: model([
+      { type: "reshape", shape: [1, 2] },
+      { type: "lstm", hidden_size: 2, num_layers: 100, bidirectional: true, dropout: 0.1, output: "last_cell" },
+    ]),
+  })),
+  validate("60 blocks of a transformer", () => ({
+    model: model([
+      { type: "reshape", shape: [1, 2] },
+      repeat(60, [{ type: "transformer_encoder_layer", nhead: 2, activation: "swiglu" }]),
+      { type: "flatten" },
+    ]),
+  })),
+  validate("1,000 shapes of 9,999 dimensions", () => ({
+    model: wide([{ type: "reshape", shape: ones }, repeat(1000, [{ type: "layer_norm", normalized_shape: ones }])]),
+  })),
+  validate("a permutation of 9,999 dimensions", () => ({
+    model: wide([
+      { type: "reshape", shape: ones },
+      { type: "permute", dims: range(9999) },
+    ]),
   })),
   validate("a weight for 9,999 classes", () => ({ loss: { type: "cross_entropy", weight: named(9999, 1) } })),
   validate("9,999 features that are not there", () => ({

@@ -157,8 +157,9 @@ function bestFaults(fork: Fork, head: Head | null): Fault[] {
 /** A fault for each tensor of weights that differs between the checkpoint and the fork. */
 function weightFaults({ overrides }: Fork, head: Head, { shapes }: Resolved): Fault[] {
   const pointer = "model" in overrides ? "/overrides/model" : "/overrides";
-  return differing(head.shapes, shapes, isWeight).map((name) => {
-    const [there, here] = [head.shapes.get(name), shapes.get(name)].map((shape) => shape?.join(" × "));
+  const wanted = shapes();
+  return differing(head.shapes, wanted, isWeight).map((name) => {
+    const [there, here] = [head.shapes.get(name), wanted.get(name)].map((shape) => shape?.join(" × "));
     if (here === undefined) return { pointer, message: `leaves out ${name}, which is ${there} in the checkpoint` };
     if (there === undefined) return { pointer, message: `needs ${name}, which the checkpoint lacks` };
     return { pointer, message: `makes ${name} ${here}, but it is ${there} in the checkpoint` };
@@ -171,9 +172,10 @@ function optimizerFaults(head: Head, parent: Spec, { shapes, spec }: Resolved): 
   const learns = (parameter: string, groups: Spec["parameter_groups"]) => learningGroupOf(parameter, groups) !== null;
   const isState = (name: string) =>
     isOptimizerState(name) && [parent, spec].every(({ parameter_groups: groups }) => learns(parameterOf(name), groups));
-  const names = differing(head.shapes, shapes, isState);
+  const wanted = shapes();
+  const names = differing(head.shapes, wanted, isState);
   // If weights differ, their moments differ too. That is not another fault.
-  if (names.length === 0 || differing(head.shapes, shapes, isWeight).length > 0) return [];
+  if (names.length === 0 || differing(head.shapes, wanted, isWeight).length > 0) return [];
   const message = `must be false: the state of ${spec.optimizer.type} is not the one in the checkpoint (${names[0]} differs)`;
   return [{ pointer: "/optimizer", message }];
 }

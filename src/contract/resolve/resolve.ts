@@ -70,8 +70,8 @@ export interface Resolved {
   readonly inherited: Inherited | null;
   /** What is to be told of what it takes over; null: it takes over nothing, or nothing new. */
   readonly told: Told | null;
-  /** The shapes of the tensors in a checkpoint, by name. */
-  readonly shapes: ReadonlyMap<string, readonly number[]>;
+  /** The shapes of the tensors in a checkpoint, by name. Only forks ask: long names take time. */
+  shapes(): ReadonlyMap<string, readonly number[]>;
   /**
    * The table that came with the spec. The caller makes it and keeps it, or discards it. Null if
    * the spec names a dataset.
@@ -134,7 +134,7 @@ async function planJob(
     warnings: bounded([...table.warnings, ...scheduleWarnings(spec, table)]),
     inherited: table.inherited,
     told: table.told,
-    shapes: new Map(stateEntries(plan).map(({ name, shape }) => [name, shape])),
+    shapes: () => new Map(stateEntries(plan).map(({ name, shape }) => [name, shape])),
   };
 }
 

@@ -1,5 +1,6 @@
 /** The `data` of a spec: a table, the columns to learn from, and the rows to hold back. */
 import { z } from "zod";
+import { MAX_DIMENSIONS } from "../../engine/member/shape.ts";
 import { declaredTypes } from "../../data/reading.ts";
 import { MAX_INLINE_BYTES, type Cell } from "../../data/source.ts";
 import { SYNTHETIC_TYPES } from "../../data/synthetic.ts";
@@ -159,7 +160,7 @@ export const Data = z
     shape: z
       .array(z.int().min(1))
       .min(1)
-      .max(8)
+      .max(MAX_DIMENSIONS)
       .nullable()
       .default(null)
       .describe(

@@ -96,7 +96,7 @@ function plainSchema(option: Option): z.ZodType {
     case "numbers":
       return numbersOf(bounded(z.number(), option), option.length);
     case "integers":
-      return numbersOf(bounded(z.int(), option), option.length);
+      return numbersOf(bounded(z.int(), option), option.length, option.most);
     case "sizes":
       return sizes(option);
     case "column_sizes":
@@ -129,15 +129,15 @@ function columnSizes(option: Bounds): z.ZodType {
   return z.union([one, z.record(z.string(), one)], { error });
 }
 
-/** Length of the longest list. */
+/** Length of the longest list, unless the option has a bound of its own. */
 const MAX_NUMBERS = 10_000;
 
 /** Most parts of a member. */
 const MAX_PARTS = 16;
 
-function numbersOf(item: z.ZodNumber, length: number | null): z.ZodType {
+function numbersOf(item: z.ZodNumber, length: number | null, most = MAX_NUMBERS): z.ZodType {
   const list = listOf(item);
-  return length === null ? list.max(MAX_NUMBERS) : list.length(length);
+  return length === null ? list.max(most) : list.length(length);
 }
 
 function bounded(schema: z.ZodNumber, { min, max, above, below }: Bounds): z.ZodNumber {

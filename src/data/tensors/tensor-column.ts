@@ -1,10 +1,10 @@
 /** From an array of a file to a column of a dataset. */
+import { MAX_DIMENSIONS } from "../../engine/member/shape.ts";
 import { numericSummary, type AnyColumn } from "../columns/column.ts";
 import { InvalidDataset, MAX_CLASSES, MAX_NAME_LENGTH, type TensorColumn } from "../dataset.ts";
 import { isInteger, keptOf, type RawArray, type TensorValues } from "./elements.ts";
 
 export const MAX_ARRAYS = 64;
-const MAX_DIMENSIONS = 8;
 
 /** @throws InvalidDataset */
 export function assertCount(arrays: number): void {

@@ -45,10 +45,11 @@ export type Option = Explained &
         readonly length: number | null;
         readonly default?: readonly number[] | null;
       } & Bounds)
-    /** A list of integers, with a fixed or any `length`. */
+    /** A list of integers, with a fixed or any `length`, which is then at most `most`. */
     | ({
         readonly kind: "integers";
         readonly length: number | null;
+        readonly most?: number;
         readonly default?: readonly number[] | null;
       } & Bounds)
     /**

@@ -1,6 +1,9 @@
 /** The lengths of a tensor's dimensions. */
 export type Shape = readonly number[];
 
+/** Most dimensions of a sample, in the data and in a model. */
+export const MAX_DIMENSIONS = 8;
+
 /** How many elements a tensor of this shape has. */
 export function size(shape: Shape): number {
   return shape.reduce((product, length) => product * length, 1);

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { COLUMN_INPUTS, LayerFault, type LayerShape, type LayerType, type Part, type Value } from "../layers/layer.ts";
 import { layers } from "../layers/registry.generated.ts";
 import { size } from "../member/shape.ts";
@@ -52,9 +52,10 @@ export interface NamedValue extends Value {
   readonly name: string;
 }
 
-/** The api plans on its event loop. So many layers take about 20 ms there, the first time 44. */
+/** The api plans on its event loop. So many layers take 8 to 30 ms there (bench/hostile.ts). */
 const MAX_NODES = 1024;
 const MAX_DEPTH = 12;
+const MAX_PATH = 256;
 
 /**
  * `wanted` is the number of outputs that the loss asks of the last layer that does not keep shapes.
@@ -127,7 +128,9 @@ class GraphBuilder {
       const name = nameOf(member, i);
       const pointer = `${at.pointer}/${i}`;
       const top = at.depth === 0 ? i : null;
-      const position = { path: join(at.path, name), pointer, depth: at.depth, top, scope };
+      const path = join(at.path, name);
+      if (path.length > MAX_PATH) this.#stop(`${pointer}/name`, pathFault(path));
+      const position = { path, pointer, depth: at.depth, top, scope };
       const one = this.#member(member, position, output, i === last ? wanted : null);
       output = one.output;
       scope.names.set(name, output);
@@ -362,22 +365,23 @@ function mostInputs(member: Member): number {
   return layers[member.type].mostInputs ?? 1;
 }
 
+const pathFault = (path: string): string =>
+  `makes a path of ${path.length} characters, which may have ${MAX_PATH}: give shorter names to it and to the containers around it`;
+
 const join = (path: string, name: string): string => (path === "" ? name : `${path}.${name}`);
 
 /** The layer `one` with `given`'s value of every option in which `other` differs. */
 function common(one: Member, other: Member, given: Member): Member {
-  const options = Object.entries(one).filter(([name, value]) => {
-    return JSON.stringify(value) === JSON.stringify(other[name]) || name in given;
-  });
-  const kept = options.map(([name, value]): [string, unknown] => {
-    return JSON.stringify(value) === JSON.stringify(other[name]) ? [name, value] : [name, given[name]];
+  const kept = Object.entries(one).flatMap(([name, value]): [string, unknown][] => {
+    if (value === other[name] || JSON.stringify(value) === JSON.stringify(other[name])) return [[name, value]];
+    return name in given ? [[name, given[name]]] : [];
   });
   return { type: one.type, ...Object.fromEntries(kept) };
 }
 
 /** The stream of random numbers of what has a path of its own: at or above 2^31. */
 export function streamOf(path: string): number {
-  return 2 ** 31 + (createHash("sha256").update(path).digest().readUInt32BE(0) >>> 1);
+  return 2 ** 31 + (hash("sha256", path, "buffer").readUInt32BE(0) >>> 1);
 }
 
 /** A node's stream of random numbers. */

@@ -54,6 +54,21 @@ describe("names of parameters are the paths of nested modules", () => {
       "/model/layers/0/layers/2/name",
     ]);
   });
+
+  test("a path longer than 256 characters is a fault", () => {
+    const nested = (length: number): Member =>
+      [60, 60, 60, 60].reduce<Member>(
+        (inner, size, i) => holding("sequential", { name: String(i).repeat(size), layers: [inner] }),
+        { ...relu, name: "x".repeat(length) },
+      );
+    expect(graphOf([linear(4), nested(12)]).faults).toEqual([]);
+    expect(graphOf([linear(4), nested(13)]).faults).toEqual([
+      {
+        pointer: "/model/layers/1/layers/0/layers/0/layers/0/layers/0/name",
+        message: expect.stringContaining("makes a path of 257 characters") as string,
+      },
+    ]);
+  });
 });
 
 describe("streams of random numbers", () => {

@@ -1,3 +1,4 @@
+import { MAX_DIMENSIONS } from "../../member/shape.ts";
 import { defineLayer } from "../layer.ts";
 import { rowNorm, rowShapes } from "./rows.ts";
 
@@ -20,6 +21,7 @@ export const rms_norm = defineLayer({
     normalized_shape: {
       kind: "integers",
       length: null,
+      most: MAX_DIMENSIONS,
       default: null,
       min: 1,
       doc: "The last dimensions of a sample, which are normalized together; inferred as the last one alone.",

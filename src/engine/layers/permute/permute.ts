@@ -1,3 +1,4 @@
+import { MAX_DIMENSIONS } from "../../member/shape.ts";
 import { defineLayer, LayerFault } from "../layer.ts";
 import { Permutation } from "./permutation.ts";
 
@@ -12,6 +13,7 @@ export const permute = defineLayer({
     dims: {
       kind: "integers",
       length: null,
+      most: MAX_DIMENSIONS,
       tries: [[1, 0]],
       doc: "The dimensions of the input, counted from 0 without the batch, in their new order.",
     },

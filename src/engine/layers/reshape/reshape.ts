@@ -1,4 +1,4 @@
-import { size, type Shape } from "../../member/shape.ts";
+import { MAX_DIMENSIONS, size, type Shape } from "../../member/shape.ts";
 import { defineLayer, LayerFault } from "../layer.ts";
 import { createView, needs } from "./view.ts";
 
@@ -13,9 +13,10 @@ export const reshape = defineLayer({
     shape: {
       kind: "integers",
       length: null,
+      most: MAX_DIMENSIONS,
       min: -1,
       tries: [[2, -1]],
-      doc: "Lengths of a sample's dimensions, without the batch. One of them may be −1: it follows from the others.",
+      doc: "Lengths of a sample's dimensions, without the batch; at most 8. One of them may be −1: it follows from the others.",
     },
   },
   inPlace: true,
