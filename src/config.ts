@@ -141,6 +141,10 @@ function variables(machine: Machine) {
     RAPPEL_INSECURE: choice(["true", "false"]).default("false"),
     RAPPEL_THREADS: integer(1, 64).default(Math.min(machine.cores, 64)),
     RAPPEL_JOBS: integer(1, 64).default(1),
+    RAPPEL_PREDICT_THREADS: integer(1, 64).default(1),
+    RAPPEL_PREDICT_MAX_BYTES: bytes(MiB, WASM_MEMORY_BYTES).default(
+      clamp(machine.memoryBytes / 16, 64 * MiB, 512 * MiB),
+    ),
     RAPPEL_KERNELS: choice(["auto", "wasm", "native"]).default("auto"),
     RAPPEL_LEASE_MS: integer(250, 600_000).default(5000),
     RAPPEL_SHUTDOWN_MS: integer(0, 600_000).default(10_000),
@@ -221,6 +225,9 @@ export function loadConfig(env: NodeJS.ProcessEnv, args: readonly string[], mach
     webhookHosts: values.RAPPEL_WEBHOOK_ALLOW,
     threads: values.RAPPEL_THREADS,
     jobs: values.RAPPEL_JOBS,
+    predictThreads: values.RAPPEL_PREDICT_THREADS,
+    /** For the models that each prediction thread keeps. */
+    predictMaxBytes: values.RAPPEL_PREDICT_MAX_BYTES,
     kernels: values.RAPPEL_KERNELS,
     leaseMs: values.RAPPEL_LEASE_MS,
     shutdownMs: values.RAPPEL_SHUTDOWN_MS,

@@ -23,6 +23,24 @@ export const meters = {
     registers,
   }),
 
+  predictions: new Histogram({
+    name: "rappel_predict_seconds",
+    help: "Time of requests for predictions, from their arrival in the queue to their answer.",
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
+    registers,
+  }),
+  predictedRows: new Counter({ name: "rappel_predicted_rows_total", help: "Rows that were predicted.", registers }),
+  predictionsWaiting: new Gauge({
+    name: "rappel_predict_waiting",
+    help: "Requests that wait for a prediction thread.",
+    registers,
+  }),
+  predictionModels: new Gauge({
+    name: "rappel_predict_model_bytes",
+    help: "Memory of the models that the prediction threads keep.",
+    registers,
+  }),
+
   damage: new Counter({
     name: "rappel_damage_total",
     help: "Damaged or missing things that were found when they were read, by kind (columns, dataset, checkpoint, model).",

@@ -17,6 +17,7 @@ import { measureProcess } from "./meters.ts";
 import { StoreEpoch } from "./store-epoch.ts";
 import { Control } from "./queue/control.ts";
 import { Deliveries } from "./queue/deliveries.ts";
+import { Predictor } from "./predict/predictor.ts";
 import { News } from "./queue/news.ts";
 import { Reconciler } from "./queue/reconciler.ts";
 import { openRedis, type RedisService } from "./redis/redis.ts";
@@ -173,12 +174,14 @@ async function openApi(
   await files.prepare();
   if (epoch.lost === null) await sweepFiles({ store, files }, log);
   const news = new News(redis.connect(PATIENT));
+  const predictor = new Predictor({ threads: config.predictThreads, maxModelBytes: config.predictMaxBytes });
   const limits = { ...config, redisMaxBytes: redis.maxBytes ?? config.redisMaxBytes };
   const app = await buildApp({
     store,
     files,
     queue,
     news,
+    predictor,
     queues: [queue.bull, webhooks.bull],
     config: limits,
     checks,
@@ -187,7 +190,7 @@ async function openApi(
     tracing: tracing?.plugin,
   });
   serving.push(async () => {
-    await app.close();
+    await Promise.all([app.close(), predictor.close()]);
     news.close();
   });
   return await listen(app, config.host, config.port, "RAPPEL_PORT");

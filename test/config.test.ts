@@ -50,6 +50,8 @@ test("without any variable the documented defaults hold", () => {
     adminKey: null,
     traces: false,
     threads: 6,
+    predictThreads: 1,
+    predictMaxBytes: GiB / 2,
     jobs: 1,
     kernels: "auto",
     leaseMs: 5000,

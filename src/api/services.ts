@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import type { Config } from "../config.ts";
 import type { DatasetFiles } from "../data/files/dataset-files.ts";
 import type { Deliveries } from "../queue/deliveries.ts";
+import type { Predictor } from "../predict/predictor.ts";
 import type { News } from "../queue/news.ts";
 import type { Store } from "../store/store.ts";
 
@@ -13,6 +14,7 @@ export interface Services {
   readonly files: DatasetFiles;
   readonly queue: Deliveries;
   readonly news: News;
+  readonly predictor: Predictor;
   readonly config: Pick<
     Config,
     | "adminKey"

@@ -100,10 +100,28 @@ export async function model(
   return { value: { path, bytes: bytes.length, sha256 }, text: path };
 }
 
+/** Predicts from the rows of a CSV file. */
+export async function predict(
+  client: Client,
+  id: string,
+  file: string,
+  options: { which: "final" | "best" },
+): Promise<Output> {
+  const rows = await read(file, async () => (file === "-" ? await standardInput() : await readFile(file, "utf8")));
+  const answer = await client.predict(id, rows, options);
+  const lines = answer.predictions.map((prediction) => {
+    if ("class" in prediction) return [prediction.class].flat();
+    return "values" in prediction ? Object.values(prediction.values) : [JSON.stringify(prediction.value)];
+  });
+  return { value: answer, text: lines.map((cells) => cells.join("\t")).join("\n") };
+}
+
+const standardInput = (): Promise<string> => new Response(process.stdin as never).text();
+
 /** Reads a YAML or JSON document (JSON is YAML too). `-` is the standard input. */
 async function readDocument(file: string): Promise<unknown> {
   const document: unknown = await read(file, async () =>
-    parse(file === "-" ? await new Response(process.stdin as never).text() : await readFile(file, "utf8")),
+    parse(file === "-" ? await standardInput() : await readFile(file, "utf8")),
   );
   if (typeof document === "object" && document !== null) return document;
   throw new Error(`${file} holds no YAML or JSON object.`);

@@ -9,7 +9,7 @@ import type { JobStatus } from "../contract/wire/job.ts";
 import manifest from "../../package.json" with { type: "json" };
 import { SeriesName } from "../contract/series.ts";
 import { hintOn } from "./hints.ts";
-import { control, follow, fork, model, remove, submit } from "./commands.ts";
+import { control, follow, fork, model, predict, remove, submit } from "./commands.ts";
 import { datasets, diagnosis, events, jobs, metrics, show, status } from "./inspect.ts";
 import type { Output } from "./output.ts";
 
@@ -128,6 +128,14 @@ program
     new Option("--which <weights>", "the last weights, or the best").choices(["final", "best"]).default("final"),
   )
   .action((id: string, options) => run((client) => model(client, id, options), id));
+
+program
+  .command("predict <job> <csv>")
+  .description("predict from the rows of a CSV file, - for the standard input")
+  .addOption(
+    new Option("--which <weights>", "the last weights, or the best").choices(["final", "best"]).default("final"),
+  )
+  .action((id: string, csv: string, options) => run((client) => predict(client, id, csv, options), id));
 
 function stepOf(text: string): number | "final" | "best" {
   if (text === "final" || text === "best") return text;

@@ -27,12 +27,16 @@ import type { Event } from "../contract/wire/event.ts";
 import type { Job, JobStatus, JobSummary, Progress, ValidatedSpec } from "../contract/wire/job.ts";
 import type { MetricSeries, ScheduleCurve } from "../contract/wire/metrics.ts";
 import type { ModelDescription } from "../contract/wire/model.ts";
+import type { PredictionRequest, Predictions, Which } from "../contract/wire/prediction.ts";
 import type { Health, ServiceStatus } from "../contract/wire/status.ts";
 import { RequestRefused, ServiceUnreachable } from "./errors.ts";
 import { waitMs } from "./wait.ts";
 
 /** A spec as a client may write it: whatever has a default may be left out. */
 export type SpecInput = z.input<typeof Spec>;
+
+/** What to predict from; whatever has a default may be left out. */
+export type PredictionInput = z.input<typeof PredictionRequest>;
 
 /** A schedule to preview; whatever has a default may be left out. */
 export type PreviewInput = z.input<typeof SchedulePreview>;
@@ -244,6 +248,14 @@ export class Client {
 
   getModelDescription(id: string): Promise<ModelDescription> {
     return this.#json("GET", path`/v1/jobs/${id}/model/description`);
+  }
+
+  /** What the model says of new rows: those of a CSV, or of a request in JSON. */
+  predict(id: string, rows: string | PredictionInput, { which }: { which?: Which } = {}): Promise<Predictions> {
+    const route = path`/v1/jobs/${id}/predict`;
+    if (typeof rows !== "string") return this.#send(route, { which, ...rows }, { again: true });
+    const headers = { "content-type": "text/csv" };
+    return this.#json("POST", route, { query: { which }, headers, body: rows, again: true });
   }
 
   listOptimizers(query: PageQuery = {}): Promise<Page<OptimizerEntry>> {

@@ -148,7 +148,7 @@ async function fallBack(lease: Lease, { step }: Checkpoint, life: Life): Promise
 }
 
 /** What a user of the weights needs to know besides them. */
-export function notesOn(plan: Plan, { inputs, target }: Encoding): ModelNotes {
+export function notesOn(plan: Plan, { inputs, target, reading }: Encoding): ModelNotes {
   const layers = plan.nodes.map(({ path, member, shape }) => ({
     name: path,
     type: member.type,
@@ -161,5 +161,6 @@ export function notesOn(plan: Plan, { inputs, target }: Encoding): ModelNotes {
     inputs: encoders as ModelNotes["inputs"],
     input: { shape, type, categories } as ModelNotes["input"],
     target: target as ModelNotes["target"],
+    reading: reading as ModelNotes["reading"],
   };
 }

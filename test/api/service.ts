@@ -12,6 +12,7 @@ import { buildApp } from "../../src/api/app.ts";
 import type { Services } from "../../src/api/services.ts";
 import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { Deliveries } from "../../src/queue/deliveries.ts";
+import { Predictor } from "../../src/predict/predictor.ts";
 import { News } from "../../src/queue/news.ts";
 import type { Dataset } from "../../src/contract/wire/dataset.ts";
 import type { Job } from "../../src/contract/wire/job.ts";
@@ -57,12 +58,14 @@ export async function startService(
   await files.prepare();
   const queue = new Deliveries(connection);
   const news = new News(redis.client({ maxRetriesPerRequest: null }));
+  const predictor = new Predictor({ threads: 1, maxModelBytes: 64 * MiB });
   const limits = { maxDatasetBytes: MiB, maxJobBytes: 64 * MiB, maxStateBytes: 8 * MiB, redisMaxBytes: 256 * MiB };
   const app = await buildApp({
     store,
     files,
     queue,
     news,
+    predictor,
     queues: [queue.bull],
     config: {
       apiKeys: [],
@@ -110,7 +113,7 @@ export async function startService(
       created(await call("POST", "/v1/datasets", { body: csv, headers: { "content-type": "text/csv", ...headers } })),
     create: async (spec, headers) => created(await call("POST", "/v1/jobs", { body: spec as object, headers })),
     async stop() {
-      await app.close();
+      await Promise.all([app.close(), predictor.close()]);
       await queue.close();
       news.close();
       await redis.stop();

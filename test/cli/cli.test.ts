@@ -165,6 +165,11 @@ test("a job is shown, its events, metrics and diagnosis read, and it is deleted 
     stdout: expect.stringContaining('"__metadata__":{"format":"pt"}'),
   });
 
+  const rows = { input: "x0,x1\n0.5,0.1\n2,-1\n" };
+  expect((await rappel(["predict", id, "-"], rows)).stdout).toMatch(/^[01]\n[01]\n$/);
+  const answer = JSON.parse((await rappel(["predict", id, "-", "--json"], rows)).stdout);
+  expect(answer.predictions).toEqual([expect.any(Object), expect.any(Object)]);
+
   const datasets = await rappel(["datasets"]);
   const [, dataset] = /^(ds_\w+) {2}200 rows {2}3 columns {2}\S+ KiB {2}\S+ {2}two_moons$/m.exec(datasets.stdout)!;
   expect((await rappel(["status"])).stdout).toMatch(/^jobs .*succeeded.*\nqueue .*\nstore .*\nworker .*\n$/);

@@ -203,6 +203,8 @@ test("read methods request the defined routes", async () => {
   await listener.getModel("a");
   await listener.getModel("a", { which: "best" });
   await listener.getModelDescription("a");
+  await listener.predict("a", { inputs: [[1]] });
+  await listener.predict("a", "x\n1", { which: "best" });
   await listener.getCheckpoint("a", 7);
   await listener.getTorchOptimizer("a", 7);
   await listener.getTorchOptimizerTensors("a", 7);
@@ -215,6 +217,8 @@ test("read methods request the defined routes", async () => {
     "/v1/jobs/a/model?which=final",
     "/v1/jobs/a/model?which=best",
     "/v1/jobs/a/model/description",
+    "/v1/jobs/a/predict",
+    "/v1/jobs/a/predict?which=best",
     "/v1/jobs/a/checkpoints/7",
     "/v1/jobs/a/checkpoints/7?format=torch_optimizer",
     "/v1/jobs/a/checkpoints/7?format=torch_optimizer_tensors",

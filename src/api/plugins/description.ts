@@ -7,7 +7,7 @@ import { jobEvent } from "../job-event.ts";
 
 const about = `Rappel trains models from declarative specs. Post a dataset, post a job that uses it, poll its progress, fetch the model.
 
-Bodies are JSON up to 2 MiB (datasets excepted). Times are RFC 3339 in UTC. What is absent is null. Whatever goes wrong is a problem document (RFC 9457)
+Bodies are JSON up to 2 MiB (datasets and rows to predict from excepted). Times are RFC 3339 in UTC. What is absent is null. Whatever goes wrong is a problem document (RFC 9457)
 with a stable \`code\`, and carries all faults at once. Every response has an \`x-request-id\`; one you send is kept.
 
 With API keys set, every route but the health checks wants \`Authorization: Bearer <secret>\`, and an owner sees only what is theirs. An owner's

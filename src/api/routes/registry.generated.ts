@@ -11,6 +11,7 @@ import { fork } from "./fork.ts";
 import { jobs } from "./jobs.ts";
 import { metrics } from "./metrics.ts";
 import { model } from "./model.ts";
+import { predict } from "./predict.ts";
 import { progress } from "./progress.ts";
 import { schedules } from "./schedules.ts";
 import { status } from "./status.ts";
@@ -28,6 +29,7 @@ export const routes = {
   jobs,
   metrics,
   model,
+  predict,
   progress,
   schedules,
   status,

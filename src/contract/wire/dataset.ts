@@ -74,7 +74,7 @@ export const Column = z
   .meta({ id: "Column", description: "A column of a dataset." });
 export type Column = z.infer<typeof Column>;
 
-const ReadingSchema = z
+export const Reading = z
   .object({
     version: Count.describe("Version of the reader; 1: before readings were recorded."),
     separator: z.enum(separators),
@@ -100,7 +100,7 @@ export const Dataset = z
     format: z.enum(formats).describe("What the bytes are, packed with gzip or not."),
     sha256: Sha256,
     bytes: Count,
-    reading: ReadingSchema.nullable().describe("Null unless it is a CSV table."),
+    reading: Reading.nullable().describe("Null unless it is a CSV table."),
     columns_sha256: Sha256.nullable().describe(
       "SHA-256 of the columns that this reading made of the bytes; null if an earlier version recorded the dataset.",
     ),

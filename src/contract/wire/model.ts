@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { dateParts } from "../../data/encode/encoding.ts";
 import { Count, JobId, Metrics, Sha256 } from "./common.ts";
+import { Reading } from "./dataset.ts";
 import { Job } from "./job.ts";
 
 const numbers = {
@@ -98,6 +99,9 @@ export const ModelDescription = z
         .describe("Prediction × std + mean is in the units of the data. Several columns have each its own."),
       std: z.union([z.number(), z.array(z.number()).readonly()]).nullable(),
     }),
+    reading: Reading.optional().describe(
+      "How the cells of the table were read, and how texts in new rows are. Models of earlier versions of the service lack this.",
+    ),
     metrics: Metrics,
   })
   .meta({ id: "ModelDescription", description: "All that is needed to use the weights of a trained model." });

@@ -2,6 +2,7 @@
 import type { ElementType, Shape } from "../../engine/member/shape.ts";
 import { widthOf } from "./apply.ts";
 import type { Encoder, Encoding, TargetEncoding } from "./encoding.ts";
+import type { Reading } from "../reading.ts";
 import { FEATURES } from "./fit-tensor.ts";
 
 /** The part of a model's description that is about the data. */
@@ -14,10 +15,14 @@ interface Described {
     readonly categories?: number | readonly number[] | null;
   };
   readonly target: TargetEncoding;
+  readonly reading?: Reading;
 }
 
 /** @param takes the elements that the model's first layer takes */
-export function describedEncoding({ inputs: encoders, input, target }: Described, takes: ElementType): Encoding {
+export function describedEncoding(
+  { inputs: encoders, input, target, reading }: Described,
+  takes: ElementType,
+): Encoding {
   const { shape, type, categories } = input ?? { shape: [widthOf(encoders)], type: takes };
-  return { inputs: [{ name: FEATURES, shape, type, categories, encoders }], target };
+  return { inputs: [{ name: FEATURES, shape, type, categories, encoders }], target, reading };
 }

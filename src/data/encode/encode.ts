@@ -99,6 +99,7 @@ async function encodingOf(file: ViewedFile, { data, targets, takes, inherited }:
   const encoding = {
     inputs: inherited?.inputs ?? (await fitInputs(file, data, takes, train)),
     target: inherited?.target ?? fitTarget(target, data, targets, train),
+    reading: file.content.reading,
   };
   return { encoding, target, rows: { trainRows: train, validRows: valid, testRows: test } };
 }

@@ -7,7 +7,7 @@ import type { TargetFacts } from "../../engine/metrics/metric.ts";
 import type { Shape } from "../../engine/member/shape.ts";
 import type { NamedValue } from "../../engine/plan/graph.ts";
 import type { TrainingData } from "../../engine/training.ts";
-import type { DeclaredType } from "../reading.ts";
+import type { DeclaredType, Reading } from "../reading.ts";
 
 /** The `data` of a spec as far as it concerns the encoding, in the words of the wire. */
 export interface DataSpec {
@@ -118,6 +118,8 @@ export interface Encoding {
   /** What the model takes. Its first layer takes the first one. */
   readonly inputs: readonly InputEncoding[];
   readonly target: TargetEncoding;
+  /** How the cells of the table were read. Models of earlier versions lack it. */
+  readonly reading?: Reading;
 }
 
 /** An input of the model for one row, and the encoders whose numbers it has, side by side. */

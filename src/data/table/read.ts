@@ -3,6 +3,7 @@
  * known. A reading that is known already is repeated.
  */
 import type { Column } from "../columns/column.ts";
+import { InvalidDataset } from "../dataset.ts";
 import { READER_VERSION, type Reading, type ReadingOptions } from "../reading.ts";
 import { TableColumns } from "../columns/table-columns.ts";
 import { Assembler, type Sink } from "./assemble.ts";
@@ -74,6 +75,33 @@ async function readRows(path: string, layout: Layout, sink: Sink): Promise<void>
   splitter.push(decoder.end());
   splitter.end();
   assembler.end();
+}
+
+/**
+ * Gives the rows of a table that is in memory to `sink`, read as a dataset's were.
+ * @throws InvalidDataset, and what `sink` throws
+ */
+export function readText(bytes: Buffer, reading: Reading, sink: Sink): void {
+  const text = decoded(bytes, reading.encoding);
+  const skip = (reading.version > 1 ? separatorLine(text) : null)?.length ?? 0;
+  const assembler = new Assembler(reading, sink);
+  const splitter = new RowSplitter(
+    reading,
+    (cells, line, blank) => assembler.add(cells, line, blank),
+    skip > 0 ? 2 : 1,
+  );
+  splitter.push(text.slice(skip));
+  splitter.end();
+  assembler.end();
+}
+
+function decoded(bytes: Buffer, encoding: Reading["encoding"]): string {
+  try {
+    const decoder = new Decoder(encoding, true);
+    return decoder.decode(bytes) + decoder.end();
+  } catch {
+    throw new InvalidDataset(`The bytes are not ${encoding}, which the job's dataset is.`, null);
+  }
 }
 
 /** Takes the rows when the table is read for the first time. */

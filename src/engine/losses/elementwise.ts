@@ -10,6 +10,7 @@ export interface ElementwiseLoss<O extends Options> extends Description {
   /** By default the targets are values of any size. */
   readonly targets?: Exclude<TargetKind, "class">;
   readonly boundary?: number;
+  readonly answer?: LossType<O>["answer"];
   readonly check?: LossType<O>["check"];
   readonly bind: (kernels: Kernels, options: ValuesOf<O>, place: LossPlace) => ElementwiseLossKernel;
 }

@@ -22,6 +22,11 @@ export interface LossType<O extends Options = Options> extends Description {
   /** Over probabilities: the output above which the answer is yes. Default: 0, as of logits. */
   readonly boundary?: number;
   /**
+   * What an output says in the units of the target, before a scaling of the target is undone. Over
+   * probabilities that is the probability of yes. Default: the output itself.
+   */
+  answer?(output: number, options: ValuesOf<O>, kernels: Pick<Kernels, "exp">): number;
+  /**
    * The shape of the prediction that it wants for a sample: one output for each class, at every
    * position of the target, or one for each value of the target.
    * @throws LossFault where the target is not of its kind.

@@ -96,7 +96,7 @@ export interface StateEntry {
   readonly tied?: readonly string[];
 }
 
-export function stateEntries(plan: Plan): StateEntry[] {
+export function stateEntries(plan: Pick<Plan, "parameters" | "buffers">): StateEntry[] {
   const parameters = plan.parameters.flatMap(({ name, shape: whole, weight, state, evaluated, best, uses }) => {
     const entry = (prefix: string, address: number, shape = whole) => ({
       name: `${prefix}${name}`,

@@ -138,7 +138,7 @@ export class Batches {
 
 type Numbers = Float32Array | Int32Array;
 
-function copyRow(from: Numbers, width: number, row: number, to: Numbers, address: number, sample: number): void {
+export function copyRow(from: Numbers, width: number, row: number, to: Numbers, address: number, sample: number): void {
   const source = row * width;
   // The address of sample 0 may be negative: only this thread's samples lie in the memory.
   const target = address / 4 + sample * width;

@@ -43,6 +43,7 @@ test("standardizes by the training rows' mean and population deviation", async (
         ],
       },
     ],
+    reading: expect.objectContaining({ separator: ",", decimal: "." }),
     target: { column: "y", task: "regression", classes: null, mean: 25, std: Math.sqrt(125) },
   });
 });

@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import type { Encoded } from "../../../src/data/encode/encoding.ts";
 import { encode, EncodingCache } from "../../../src/data/encode/encoding-cache.ts";
 import { dataset, dataSpec } from "../support.ts";
+import { NO_READING } from "../../../src/data/reading.ts";
 
 /** An encoding of 4 × `numbers` bytes. */
 function encodedOf(numbers: number): Encoded {
@@ -22,6 +23,7 @@ function encodedOf(numbers: number): Encoded {
     encoding: {
       inputs: [],
       target: { column: "y", task: "regression" as const, classes: null, mean: 0, std: 1 },
+      reading: NO_READING,
     },
   };
 }

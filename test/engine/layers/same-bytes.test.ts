@@ -1,11 +1,15 @@
 /**
  * Every layer of the registry in a model that also drops, mixes samples and adds a shortcut: the
- * bytes of its state do not depend on threads, nor on being resumed at any checkpoint.
+ * bytes of its state do not depend on threads, nor on being resumed at any checkpoint. The model
+ * made of it predicts what the crew evaluated.
  */
 import { beforeAll, describe, expect, test } from "vitest";
+import { ForwardCrew } from "../../../src/engine/crew/forward.ts";
+import { kernelModule } from "../../../src/engine/kernels/kernels.ts";
 import type { LayerExample } from "../../../src/engine/layers/layer.ts";
 import { layers } from "../../../src/engine/layers/registry.generated.ts";
 import { size } from "../../../src/engine/member/shape.ts";
+import { modelFile, stateHead } from "../../../src/engine/state/state.ts";
 import type { TrainingData } from "../../../src/engine/training.ts";
 import { classes, member, smallJob, train, type Trained } from "../../support/training.ts";
 
@@ -67,5 +71,19 @@ describe.each(named)("$type", ({ type, example = { input: [12] } }) => {
     expect(checkpoints.size).toBeGreaterThan(1);
     for (const file of checkpoints.values())
       expect((await train(job, { threads: 2, state: file })).state!.sha256).toBe(state!.sha256);
+  });
+
+  test("predicts what was evaluated, and the same for a row alone as among others", () => {
+    const model = modelFile(whole.state!.bytes, "final").bytes;
+    const crew = new ForwardCrew(kernelModule(), { model: job.model, inputs: job.data.inputs, outputs: 3 }, model);
+    const together = crew.run(job.data.inputs, 0, ROWS).slice();
+    for (let row = 0; row < ROWS; row++)
+      expect(crew.run(job.data.inputs, row, 1)).toEqual(together.subarray(row * 3, row * 3 + 3));
+    const right = job.data.validRows.filter((row) => {
+      const outputs = [...together.subarray(row * 3, row * 3 + 3)];
+      return outputs.indexOf(Math.max(...outputs)) === job.data.targets[row];
+    });
+    const { progress } = stateHead(whole.state!.bytes);
+    expect(right.length / job.data.validRows.length).toBe(progress.metrics.valid_accuracy);
   });
 });

@@ -22,6 +22,7 @@ export const bce_with_logits = defineElementwiseLoss({
     },
     weight: weightOption,
   },
+  answer: (output, _options, { exp }) => 1 / (1 + exp(-output)),
   check: checkOutputWeights,
   bind(kernels, { pos_weight, weight }, { outputs, constants }) {
     const positive = constants;

@@ -14,6 +14,7 @@ export const kl_div = defineElementwiseLoss({
   options: {
     log_target: { kind: "boolean", default: false, doc: "Whether the targets are logarithms of probabilities." },
   },
+  answer: (output, { log_target }, { exp }) => (log_target ? output : exp(output)),
   bind(kernels, { log_target }, { outputs }) {
     const kernel = log_target ? kernels.kl_div_log : kernels.kl_div;
     return (x, y, terms, gradient, samples, scale) => kernel(x, y, terms, gradient, samples * outputs, scale);

@@ -25,6 +25,7 @@ export const poisson_nll = defineElementwiseLoss({
       doc: "Added to the expected count before its logarithm, without log_input.",
     },
   },
+  answer: (output, { log_input }, { exp }) => (log_input ? exp(output) : output),
   bind:
     (kernels, { log_input, full, eps }, { outputs }) =>
     (x, y, terms, gradient, samples, scale) =>

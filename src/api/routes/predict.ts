@@ -1,0 +1,80 @@
+import { z } from "zod";
+import { JobId } from "../../contract/wire/common.ts";
+import { MAX_BODY_BYTES, MAX_ROWS, PredictionRequest, Predictions, Which } from "../../contract/wire/prediction.ts";
+import { MAX_WAITING } from "../../predict/predictor.ts";
+import { STOP_AFTER_MS } from "../../predict/limits.ts";
+import { sourceOf } from "../../predict/source.ts";
+import { ignoreUnwantedBodies } from "../plugins/validation.ts";
+import { json, problems } from "../responses.ts";
+import { assertSucceeded, servedModel } from "../served-model.ts";
+import type { Routes } from "../services.ts";
+import { noSuchJob } from "./jobs.ts";
+
+const CSV = ["text/csv", "application/csv"];
+
+/**
+ * Bodies are read in the thread that predicts, since large ones would hold up the event loop.
+ */
+export const predict: Routes = async (app, { store, predictor }) => {
+  app.removeAllContentTypeParsers();
+  ignoreUnwantedBodies(app);
+  app.addContentTypeParser(["application/json", ...CSV], { parseAs: "buffer" }, (_request, body, done) =>
+    done(null, body),
+  );
+
+  app.post(
+    "/v1/jobs/:id/predict",
+    {
+      bodyLimit: MAX_BODY_BYTES,
+      // Before the body is read.
+      preParsing: async () => predictor.assertRoom(),
+      schema: {
+        tags: ["results"],
+        operationId: "predict",
+        summary: "Predict from new rows",
+        description: `Rows as JSON, as CSV, or as nested arrays; they are encoded as the training rows were. At most ${MAX_ROWS} rows, ${MAX_BODY_BYTES} bytes and ${STOP_AFTER_MS / 1000} seconds of work. A row gives the same numbers alone as among others. Up to ${MAX_WAITING} requests wait for a thread; more are a 503. A CSV is read as the job's dataset was, with the query's \`which\`.`,
+        params: z.object({ id: JobId }),
+        querystring: z.strictObject({ which: Which.removeDefault().optional() }),
+        consumes: ["application/json", "text/csv"],
+        body: z.union([PredictionRequest, z.string().describe("A CSV, whose first line names the columns.")]),
+        response: {
+          200: json(Predictions, "A prediction for each row."),
+          ...problems(
+            "malformed_json",
+            "not_found",
+            "wrong_status",
+            "too_large",
+            "unsupported_media_type",
+            "invalid_spec",
+            "invalid_dataset",
+          ),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { owner, params, query, headers } = request;
+      const progress = await store.jobs.progress(owner, params.id);
+      if (progress === null) throw noSuchJob();
+      assertSucceeded(progress.status);
+      const isCsv = CSV.includes(mediaTypeOf(headers["content-type"]));
+      const { signal } = reply.caller();
+      const answer = await predictor.predict({
+        job: params.id,
+        body: request.body as unknown as Buffer,
+        csv: isCsv ? (query.which ?? "final") : null,
+        load: async (which) => {
+          const { job, file } = await servedModel(store, owner, params.id, which);
+          const description = await store.jobs.description(owner, params.id);
+          if (description === null) throw noSuchJob();
+          return { source: sourceOf(job.spec, description, file.sha256), file: file.bytes };
+        },
+        signal: signal!,
+      });
+      return reply.type("application/json; charset=utf-8").send(answer as unknown as Predictions);
+    },
+  );
+};
+
+function mediaTypeOf(contentType = ""): string {
+  return contentType.split(";", 1)[0].trim().toLowerCase();
+}

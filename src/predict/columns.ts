@@ -1,0 +1,197 @@
+/*
+ * The columns of a request as encoders read them. Each cell is checked by itself: what a cell is
+ * read as does not depend on the other rows of the request.
+ */
+import { booleanOf } from "../data/columns/cell-word.ts";
+import { shown, type CellReader } from "../data/columns/cell-reader.ts";
+import { MISSING_CODE } from "../data/columns/column.ts";
+import type { ColumnSource, SourceColumn } from "../data/encode/apply.ts";
+import type { CategoricalEncoder, Encoder, InputEncoding } from "../data/encode/encoding.ts";
+import { MAX_FAULTS, pointer, type Fault } from "../contract/resolve/faults.ts";
+import { faulty } from "../contract/errors.ts";
+import { size } from "../engine/member/shape.ts";
+import type { Cell, Rows, Samples } from "./request.ts";
+import { TOO_LARGE, wholeFault, writeElements } from "./samples.ts";
+
+export interface CellRules {
+  readonly reader: CellReader;
+  /** Whether a cell may be missing where no number replaces it. */
+  readonly mayMiss: boolean;
+  /** What is done about a class that the encoder does not know. */
+  readonly unseen: "error" | "zeros";
+}
+
+/** The faults of a request. Reading ends when there are as many as an answer describes. */
+export class Faults {
+  readonly #list: Fault[] = [];
+
+  /** @throws Problem if there are too many */
+  add(path: readonly PropertyKey[], message: string): void {
+    this.#list.push({ pointer: pointer(path), message });
+    if (this.#list.length === MAX_FAULTS) this.settle();
+  }
+
+  /** @throws Problem if there are any */
+  settle(): void {
+    if (this.#list.length > 0) throw faulty("invalid_spec", this.#list);
+  }
+}
+
+/** A code that no encoder gives an input: all inputs of the column are 0. */
+const UNSEEN_CODE = MISSING_CODE - 1;
+
+export class RowColumns implements ColumnSource {
+  readonly rows: number;
+  readonly #rows: Rows;
+  readonly #input: InputEncoding;
+  readonly #rules: CellRules;
+  readonly #faults: Faults;
+
+  constructor(rows: Rows, input: InputEncoding, rules: CellRules, faults: Faults) {
+    this.rows = rows.count;
+    this.#rows = rows;
+    this.#input = input;
+    this.#rules = rules;
+    this.#faults = faults;
+  }
+
+  async column(name: string): Promise<SourceColumn> {
+    const encoder = this.#input.encoders.find(({ column }) => column === name)!;
+    if (encoder.type === "categorical") return { values: this.#codes(encoder), classes: encoder.classes };
+    if (encoder.type === "tensor") return { values: this.#elements(name), classes: null };
+    return { values: this.#numbers(encoder), classes: null };
+  }
+
+  #numbers(encoder: Exclude<Encoder, { type: "categorical" | "tensor" }>): Float64Array {
+    const { column } = encoder;
+    const mayMiss = "fill" in encoder && encoder.fill !== null;
+    const read = encoder.type === "date" ? dateIn : numberIn;
+    const range = this.#input.type === "int32" ? rangeOf(this.#input, encoder) : null;
+    return this.#each(column, new Float64Array(this.rows), (cell) => {
+      if (this.#isMissing(cell, false)) return mayMiss ? Number.NaN : MISSING;
+      const value = read(cell, this.#rules.reader);
+      return typeof value === "number" && range !== null ? inRange(value, range) : value;
+    });
+  }
+
+  #codes(encoder: CategoricalEncoder): Uint16Array {
+    const { column, classes } = encoder;
+    const codes = new Map(classes.map((name, code) => [name, code]));
+    const { mayMiss, unseen } = this.#rules;
+    return this.#each(column, new Uint16Array(this.rows), (cell) => {
+      if (this.#isMissing(cell, true)) return mayMiss ? MISSING_CODE : MISSING;
+      const code = spellings(cell, classes, this.#rules.reader).flatMap((text) => codes.get(text) ?? [])[0];
+      if (code !== undefined) return code;
+      if (typeof cell === "object") return `must be a class, not ${shown(cell)}`;
+      return unseen === "zeros" ? UNSEEN_CODE : unknownClass(cell, classes);
+    });
+  }
+
+  #elements(column: string): Float64Array {
+    const { shape } = this.#input;
+    const width = size(shape);
+    const elements = new Float64Array(this.rows * width);
+    for (let row = 0; row < this.rows; row++) {
+      const cell = this.#rows.cell(row, column);
+      if (cell === undefined) this.#faults.add(["rows", row, column], ABSENT);
+      else
+        writeElements(cell, this.#input, elements, row, (path, message) =>
+          this.#faults.add(["rows", row, column, ...path], message),
+        );
+    }
+    return elements;
+  }
+
+  /** Fills a column with what `read` makes of its cells: a number, or the fault of the cell. */
+  #each<T extends Float64Array | Uint16Array>(column: string, values: T, read: (cell: Cell) => number | string): T {
+    for (let row = 0; row < this.rows; row++) {
+      const cell = this.#rows.cell(row, column);
+      const value = cell === undefined ? ABSENT : read(cell);
+      if (typeof value === "number") values[row] = value;
+      else this.#faults.add(["rows", row, column], value);
+    }
+    return values;
+  }
+
+  #isMissing(cell: Cell, amongTexts: boolean): boolean {
+    return cell === null || (typeof cell === "string" && this.#rules.reader.isMissing(cell.trim(), amongTexts));
+  }
+}
+
+const ABSENT = "is required: the model predicts from this column";
+const MISSING = "is missing, and no training row missed it: nothing replaces it";
+
+function numberIn(cell: Cell, reader: CellReader): number | string {
+  if (typeof cell === "number") return Number.isFinite(cell) ? cell : TOO_LARGE;
+  if (typeof cell !== "string") return `must be a number, not ${shown(cell)}`;
+  const read = reader.number(cell);
+  return "value" in read ? read.value : read.fault;
+}
+
+function dateIn(cell: Cell, reader: CellReader): number | string {
+  if (typeof cell !== "string") return `must be a date such as "2024-01-31", not ${shown(cell)}`;
+  const read = reader.date(cell.trim());
+  return "value" in read ? read.value : read.fault;
+}
+
+/** How many whole numbers from 0 the column may hold; null: that is not known. */
+function rangeOf({ categories = null, encoders }: InputEncoding, encoder: Encoder): number {
+  if (typeof categories === "number") return categories;
+  return categories?.[encoders.indexOf(encoder)] ?? 2 ** 31;
+}
+
+function inRange(value: number, range: number): number | string {
+  return wholeFault(value, range) ?? value;
+}
+
+/**
+ * How a cell may be spelled among the classes. Where numbers are classes, they are written as
+ * `String` writes them.
+ */
+function spellings(cell: Cell, classes: readonly string[], reader: CellReader): string[] {
+  if (typeof cell === "boolean") return classes.filter((name) => booleanOf(name)?.value === cell);
+  if (typeof cell === "number") return [String(cell)];
+  if (typeof cell !== "string") return [];
+  const number = reader.number(cell);
+  return [cell, cell.trim(), ...("value" in number ? [String(number.value)] : [])];
+}
+
+const MOST_CLASSES_TOLD = 10;
+
+function unknownClass(cell: Cell, classes: readonly string[]): string {
+  const listed = classes.slice(0, MOST_CLASSES_TOLD).map((name) => shown(name));
+  const more = classes.length > listed.length ? ` and ${classes.length - listed.length} more` : "";
+  return `is ${shown(cell)}, which no training row has: the model knows ${listed.join(", ")}${more}`;
+}
+
+/** The columns of samples that are nested arrays: the elements in order, or all of them. */
+export class SampleColumns implements ColumnSource {
+  readonly rows: number;
+  readonly #elements: Float64Array;
+  readonly #input: InputEncoding;
+
+  /** @throws Problem if some inputs of the model are no numbers of the data */
+  constructor({ samples, count }: Samples, input: InputEncoding, faults: Faults) {
+    const isNumbers = input.encoders.every(({ type }) => type === "numeric" || type === "tensor");
+    if (!isNumbers) {
+      faults.add(["inputs"], "cannot stand for this model's columns, which are not all numbers: send rows");
+      faults.settle();
+    }
+    this.rows = count;
+    this.#input = input;
+    this.#elements = new Float64Array(count * size(input.shape));
+    for (const [row, sample] of samples.entries())
+      writeElements(sample, input, this.#elements, row, (path, message) =>
+        faults.add(["inputs", row, ...path], message),
+      );
+  }
+
+  async column(name: string): Promise<SourceColumn> {
+    const place = this.#input.encoders.findIndex(({ column }) => column === name);
+    if (this.#input.encoders[place].type === "tensor") return { values: this.#elements, classes: null };
+    const width = size(this.#input.shape);
+    const values = new Float64Array(this.rows);
+    for (let row = 0; row < this.rows; row++) values[row] = this.#elements[row * width + place];
+    return { values, classes: null };
+  }
+}

@@ -1,0 +1,95 @@
+/** A trained model in the memory of a thread, with all that rows and answers need. */
+import { CellReader } from "../data/columns/cell-reader.ts";
+import { applyEncoders, widthOf } from "../data/encode/apply.ts";
+import type { InputEncoding, TargetEncoding } from "../data/encode/encoding.ts";
+import type { Reading } from "../data/reading.ts";
+import { ForwardCrew } from "../engine/crew/forward.ts";
+import { kernelModule } from "../engine/kernels/kernels.ts";
+import { size } from "../engine/member/shape.ts";
+import type { Member } from "../engine/settings.ts";
+import type { InputArray } from "../engine/training.ts";
+import { answersOf, type ReadAnswer } from "./answers.ts";
+import { Faults, RowColumns, SampleColumns, type CellRules } from "./columns.ts";
+import type { Asked } from "./request.ts";
+import { TOO_LARGE } from "./samples.ts";
+
+/** What a job's record and its spec say of its model, as plain data. */
+export interface ModelSource {
+  readonly layers: readonly Member[];
+  readonly loss: Member;
+  readonly inputs: readonly InputEncoding[];
+  readonly target: TargetEncoding;
+  /** How the job's table was read. */
+  readonly reading: Reading;
+  readonly unseen: CellRules["unseen"];
+  readonly mayMiss: boolean;
+  readonly weights_sha256: string;
+}
+
+export class ServedModel {
+  readonly source: ModelSource;
+  readonly #crew: ForwardCrew;
+  readonly #answer: ReadAnswer;
+  readonly #rules: CellRules;
+
+  /** @throws Error if the file is damaged, or of another model */
+  constructor(source: ModelSource, file: Uint8Array) {
+    const { layers, loss, inputs, target, reading, unseen, mayMiss } = source;
+    const outputs = target.classes?.length ?? (typeof target.column === "string" ? 1 : target.column.length);
+    this.source = source;
+    this.#crew = new ForwardCrew(kernelModule(), { model: { layers }, inputs, outputs }, file);
+    this.#answer = answersOf(loss, target, this.#crew.plan.prediction);
+    this.#rules = { reader: new CellReader(reading), unseen, mayMiss };
+  }
+
+  get bytes(): number {
+    return this.#crew.plan.memoryBytes;
+  }
+
+  /**
+   * The predictions as JSON texts, some rows at a time. `turn` is called between them, and may
+   * throw to end the work.
+   * @throws Problem with every fault of the rows
+   */
+  async *predict(asked: Asked, turn: () => void): AsyncGenerator<string[]> {
+    const faults = new Faults();
+    const inputs: InputArray[] = [];
+    for (const input of this.source.inputs) {
+      const columns =
+        asked.kind === "rows"
+          ? new RowColumns(asked, input, this.#rules, faults)
+          : new SampleColumns(asked, input, faults);
+      inputs.push(await applyEncoders(input, columns));
+      turn();
+    }
+    faults.settle();
+    for (const [at, { values }] of inputs.entries()) checkFinite(values, this.source.inputs[at], asked.kind, faults);
+    faults.settle();
+    const { rows, plan } = this.#crew;
+    const width = size(plan.prediction);
+    for (let first = 0; first < asked.count; first += rows) {
+      turn();
+      const count = Math.min(rows, asked.count - first);
+      const outputs = this.#crew.run(inputs, first, count);
+      yield Array.from({ length: count }, (_, i) => JSON.stringify(this.#answer(outputs, i * width)));
+    }
+  }
+}
+
+/** A number of the data may be finite, and what the encoders make of it too large for float32. */
+function checkFinite(
+  values: InputArray["values"],
+  { encoders, shape }: InputEncoding,
+  kind: Asked["kind"],
+  faults: Faults,
+): void {
+  if (values instanceof Int32Array || values.every(Number.isFinite)) return;
+  const columns = encoders.flatMap((encoder) => Array<string>(widthOf([encoder])).fill(encoder.column));
+  const width = size(shape);
+  for (const [at, value] of values.entries()) {
+    if (Number.isFinite(value)) continue;
+    const row = Math.floor(at / width);
+    const column = columns[at % width] ?? columns[0];
+    faults.add(kind === "rows" ? ["rows", row, column] : ["inputs", row], TOO_LARGE);
+  }
+}

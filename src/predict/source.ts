@@ -1,0 +1,29 @@
+/** What a job's record says of its model. */
+import { describedEncoding } from "../data/encode/described.ts";
+import { NO_READING, type Reading } from "../data/reading.ts";
+import { takenBy } from "../engine/plan/taken.ts";
+import type { Job } from "../contract/wire/job.ts";
+import type { ModelDescription } from "../contract/wire/model.ts";
+import type { ModelSource } from "./model.ts";
+
+/** Of a table of a job that an earlier version trained. */
+const UNKNOWN_READING: Reading = { ...NO_READING, header: true, missing_values: null };
+
+export function sourceOf(
+  { data, model, loss }: Job["spec"],
+  description: ModelDescription,
+  weights_sha256: string,
+): ModelSource {
+  const { missing } = data.preprocess;
+  const { inputs, target, reading = UNKNOWN_READING } = describedEncoding(description, takenBy(model.layers));
+  return {
+    layers: model.layers,
+    loss,
+    inputs,
+    target,
+    reading,
+    unseen: data.unseen,
+    mayMiss: missing !== "error" && missing !== "drop_row",
+    weights_sha256,
+  };
+}
