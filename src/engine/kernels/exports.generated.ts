@@ -6,6 +6,8 @@ export interface KernelExports {
   readonly barrier: (at: number, threads: number, turns: number) => number;
   // src/engine/kernels/classes.kernel.as.ts
   readonly class_divisor: (target: number, rows: number, weight: number, classes: number, ignored: number, before: number) => number;
+  // src/engine/kernels/copy-rows.kernel.as.ts
+  readonly copy_rows: (to: number, from: number, count: number, bytes: number, toStep: number, fromStep: number) => void;
   // src/engine/kernels/double.kernel.as.ts
   readonly pow: (base: number, exponent: number) => number;
   readonly exp: (x: number) => number;
@@ -58,7 +60,6 @@ export interface KernelExports {
   // src/engine/layers/column_embedding/kernel.as.ts
   readonly column_gradient: (out: number, ids: number, g: number, samples: number, size: number, idStep: number, gStep: number, begin: number, end: number) => void;
   readonly column_sparse_gradient: (out: number, ids: number, g: number, samples: number, size: number, idStep: number, gStep: number, begin: number, end: number, list: number, index: number, count: number) => number;
-  readonly column_copy: (to: number, from: number, count: number, bytes: number, toStep: number, fromStep: number) => void;
   // src/engine/layers/conv2d/kernel.as.ts
   readonly conv_window: (to: number, from: number, channels: number, height: number, width: number, top: number, rows: number, left: number, columns: number, stride: number) => void;
   readonly conv_gather: (to: number, from: number, rows: number, k: number, rowBytes: number, steps: number) => void;
@@ -73,6 +74,7 @@ export interface KernelExports {
   readonly embedding_forward: (ids: number, weight: number, y: number, count: number, rows: number, size: number, idStep: number, yStep: number) => void;
   readonly embedding_gradient: (out: number, ids: number, order: number, g: number, samples: number, places: number, size: number, begin: number, end: number, padding: number) => void;
   readonly embedding_sparse_gradient: (out: number, ids: number, order: number, g: number, samples: number, places: number, size: number, begin: number, end: number, padding: number, list: number, index: number, count: number) => number;
+  readonly embedding_sort: (ids: number, order: number, samples: number, places: number, rows: number, scratch: number) => void;
   // src/engine/layers/gelu/kernel.as.ts
   readonly gelu_forward: (x: number, y: number, n: number) => void;
   readonly gelu_backward: (x: number, g: number, d: number, n: number) => void;

@@ -2,6 +2,7 @@
 export * from "./average.kernel.as";
 export * from "./barrier.kernel.as";
 export * from "./classes.kernel.as";
+export * from "./copy-rows.kernel.as";
 export * from "./double.kernel.as";
 export * from "./finite.kernel.as";
 export * from "./gathered.kernel.as";

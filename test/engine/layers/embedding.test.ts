@@ -77,6 +77,31 @@ describe("embedding", () => {
     expect([...run.parameterGradient("it.weight")]).toEqual(expected);
   });
 
+  it.each([
+    [32, 9],
+    [33, 9],
+    [40, 300],
+    [50, 70_000],
+  ])("finds every use among %i places and %i rows", (places, rows) => {
+    const samples = 4;
+    const values = Array.from({ length: samples * places }, (_, i) => (Math.imul(i + 1, 2654435761) >>> 8) % rows);
+    // The use at place i of all has the gradient 2^(i mod 20).
+    const upstream = values.map((_, i) => 2 ** (i % 20));
+    const expected = new Float32Array(rows);
+    values.forEach((id, i) => (expected[id] += upstream[i]));
+    const { layers: list, inputs } = single(
+      "embedding",
+      { embedding_dim: 1 },
+      [integer("x", [places], rows)],
+      () => [],
+    );
+    const run = new LayerRun(list, inputs, samples);
+    run.forward([values], true);
+    run.backward(upstream, true);
+    run.gradients(Math.ceil(rows / 7));
+    expect(run.parameterGradient("it.weight")).toEqual(expected);
+  });
+
   it("gives NaN for what is no row", () => {
     const { layers: list, inputs } = table({ embedding_dim: 3 });
     const run = new LayerRun(list, inputs, 3);

@@ -66,11 +66,11 @@ export const column_embedding = defineLayer({
           const to = y + offsets[column] * 4;
           kernels.embedding_forward(x, weights[column], to, end - begin, rows, width, ids.step, step);
         }
-        if (bytes > 0) kernels.column_copy(y + rest, numbers.address + begin * bytes, end - begin, bytes, step, bytes);
+        if (bytes > 0) kernels.copy_rows(y + rest, numbers.address + begin * bytes, end - begin, bytes, step, bytes);
       },
       backward(_weights, begin, end) {
         const from = output.gradient + begin * step + rest;
-        kernels.column_copy(numbers.gradient + begin * bytes, from, end - begin, bytes, bytes, step);
+        kernels.copy_rows(numbers.gradient + begin * bytes, from, end - begin, bytes, bytes, step);
       },
       gradient(column, begin, end, samples) {
         kernels.column_gradient(...placeOf(column, samples), begin, end);

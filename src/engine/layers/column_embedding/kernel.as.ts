@@ -1,6 +1,6 @@
 // Columns of a table: an id in each sample, and numbers beside them.
 import { include } from "../../kernels/row-set.as";
-import { addRow, copyRow } from "../../kernels/rows.as";
+import { addRow } from "../../kernels/rows.as";
 
 /**
  * Rows begin..end of a column's table of gradients: what the gradients of their uses add up to, in
@@ -41,9 +41,4 @@ function addUses(
     addRow(out + <usize>id * bytes, g, bytes);
   }
   return count;
-}
-
-/** Copies `count` rows of so many bytes, which lie `toStep` and `fromStep` bytes apart. */
-export function column_copy(to: usize, from: usize, count: i32, bytes: i32, toStep: i32, fromStep: i32): void {
-  for (let i = 0; i < count; i++, to += toStep, from += fromStep) copyRow(to, from, bytes);
 }

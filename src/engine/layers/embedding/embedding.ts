@@ -42,6 +42,7 @@ export const embedding = defineLayer({
       output: [...input.shape, embedding_dim],
       parameters: [{ name: "weight", shape: [rows, embedding_dim], initializer, rowCost, sparse: true }],
       saved: places,
+      scratch: 1024 + places * 4,
       inferred: { num_embeddings: rows },
     };
   },
@@ -50,21 +51,14 @@ export const embedding = defineLayer({
     const { address: y, gradient: dy } = place.output;
     const rows = num_embeddings!;
     const padding = paddingRow(padding_idx, rows) ?? -1;
-    const keys = new Float64Array(places);
-    /** Leaves the sample's places in ascending order of (integer, place). */
-    const sort = (sample: number) => {
-      const first = ids / 4 + sample * places;
-      for (let i = 0; i < places; i++) keys[i] = kernels.i32[first + i] * places + i;
-      keys.sort();
-      const order = place.saved / 4 + sample * places;
-      for (let i = 0; i < places; i++) kernels.i32[order + i] = keys[i] - Math.floor(keys[i] / places) * places;
-    };
     return {
       forward([weight], begin, end, pass) {
         const first = begin * places;
         const [x, to] = [ids + first * 4, y + first * width * 4];
         kernels.embedding_forward(x, weight, to, end * places - first, rows, width, 4, width * 4);
-        if (pass.training) for (let sample = begin; sample < end; sample++) sort(sample);
+        if (!pass.training) return;
+        const order = place.saved + begin * places * 4;
+        kernels.embedding_sort(ids + begin * places * 4, order, end - begin, places, rows, place.scratch);
       },
       backward() {
         throw new Error("integers have no gradient");

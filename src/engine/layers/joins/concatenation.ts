@@ -29,27 +29,22 @@ export const concatenation = defineLayer({
     const outer = size(output.shape.slice(0, along));
     const stretches = inputs.map((input) => (input.size / outer) * 4);
     const row = (output.size / outer) * 4;
-    const { u8 } = kernels;
     return {
       forward(_weights, begin, end) {
-        let offset = 0;
+        let to = output.address + begin * outer * row;
         for (const [i, { address }] of inputs.entries()) {
           const bytes = stretches[i];
-          for (let at = begin * outer; at < end * outer; at++)
-            u8.copyWithin(output.address + at * row + offset, address + at * bytes, address + (at + 1) * bytes);
-          offset += bytes;
+          kernels.copy_rows(to, address + begin * outer * bytes, (end - begin) * outer, bytes, row, bytes);
+          to += bytes;
         }
       },
       backward(_weights, begin, end) {
-        let offset = 0;
+        let from = output.gradient + begin * outer * row;
         for (const [i, { gradient }] of inputs.entries()) {
           const bytes = stretches[i];
-          offset += bytes;
-          if (gradient === 0) continue;
-          for (let at = begin * outer; at < end * outer; at++) {
-            const from = output.gradient + at * row + offset - bytes;
-            u8.copyWithin(gradient + at * bytes, from, from + bytes);
-          }
+          const to = gradient + begin * outer * bytes;
+          if (gradient !== 0) kernels.copy_rows(to, from, (end - begin) * outer, bytes, bytes, row);
+          from += bytes;
         }
       },
     };

@@ -31,20 +31,16 @@ export const slice = defineLayer({
     const row = (input.size / outer) * 4;
     const bytes = (output.size / outer) * 4;
     const offset = (row / input.shape[dim]) * from;
-    const { u8 } = kernels;
     return {
       forward(_weights, begin, end) {
-        for (let at = begin * outer; at < end * outer; at++) {
-          const start = input.address + at * row + offset;
-          u8.copyWithin(output.address + at * bytes, start, start + bytes);
-        }
+        const [from, to] = [input.address + begin * outer * row, output.address + begin * outer * bytes];
+        kernels.copy_rows(to, from + offset, (end - begin) * outer, bytes, bytes, row);
       },
       backward(_weights, begin, end) {
-        u8.fill(0, input.gradient + begin * outer * row, input.gradient + end * outer * row);
-        for (let at = begin * outer; at < end * outer; at++) {
-          const start = output.gradient + at * bytes;
-          u8.copyWithin(input.gradient + at * row + offset, start, start + bytes);
-        }
+        const [to, from] = [input.gradient + begin * outer * row, output.gradient + begin * outer * bytes];
+        const count = (end - begin) * outer;
+        kernels.u8.fill(0, to, to + count * row);
+        kernels.copy_rows(to + offset, from, count, bytes, row, bytes);
       },
     };
   },
