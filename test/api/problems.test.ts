@@ -1,6 +1,10 @@
 import { connect, type AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { DatasetLost } from "../../src/data/dataset.ts";
+import { PoolBusy } from "../../src/data/pool.ts";
+import { meters } from "../../src/meters.ts";
+import { Damaged, NoRoom, OverLimit, Unavailable } from "../../src/store/errors.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 
 let service: Service;
@@ -110,6 +114,74 @@ test("a job whose delivery fails is created nevertheless", async () => {
   expect((await service.call("POST", "/v1/jobs", { body: specFor(id) })).status).toBe(201);
 });
 
+const full = Object.assign(new Error("write failed"), { code: "ENOSPC" });
+
+test.each([
+  [new Unavailable("no answer"), 503, "2", "The store cannot be reached just now."],
+  [new Unavailable("OOM", { full: true }), 503, "30", /^The store is full\. Try again when jobs have ended/],
+  [
+    new NoRoom(6, 4, 6),
+    503,
+    "30",
+    /^The store is full: this may need 6 bytes in the store, and 4 are free\. Try again/,
+  ],
+  [new NoRoom(7, 4, 6), 413, undefined, /^This may need 7 bytes in the store, which has 6 in all\. A smaller model/],
+  [
+    new OverLimit("waiting", 5, 5, 1),
+    429,
+    "10",
+    "You may have 5 jobs waiting; you have 5, and this would be 1 more. Post it again when one has started.",
+  ],
+  [
+    new OverLimit("dataset_bytes", 5, 1, 5),
+    429,
+    "60",
+    /^You may have 5 bytes of datasets; you have 1, .* 5 more\. Delete/,
+  ],
+  [
+    new OverLimit("dataset_bytes", 5, 1, 6),
+    413,
+    undefined,
+    "This may take 6 bytes of datasets, and an owner may have 5.",
+  ],
+  [
+    new OverLimit("checkpoint_bytes", 5, 1, 5),
+    429,
+    "60",
+    /^You may have 5 bytes in the store; .* Post it again when a job/,
+  ],
+  [new PoolBusy("own", 8), 429, "2", "8 of your tables, specs and schedules wait to be looked at, the most."],
+  [new PoolBusy("all", 8), 503, "2", "8 tables, specs and schedules wait to be looked at here, the most."],
+  [new DatasetLost("It is gone."), 503, "30", "It is gone. Upload the same bytes again: that repairs it."],
+  [full, 503, "30", "The disk that datasets are kept on is full."],
+  [new Damaged("checkpoint"), 500, undefined, /damaged: .* Other checkpoints of the job may be whole\.$/],
+  [new Damaged("model"), 500, undefined, /damaged: .* Post the job again: it gives the same model\.$/],
+] as [Error, number, string | undefined, string | RegExp][])(
+  "what goes wrong is told with its remedy, and when to try again: %s",
+  async (error, status, retryAfter, detail) => {
+    const { id } = await service.upload(csv);
+    vi.spyOn(service.store.jobs, "create").mockRejectedValue(error);
+    const response = await service.call("POST", "/v1/jobs", { body: specFor(id) });
+    expect([response.status, response.headers["retry-after"]]).toEqual([status, retryAfter]);
+    if (typeof detail === "string") expect(response.body.detail).toBe(detail);
+    else expect(response.body.detail).toMatch(detail);
+  },
+);
+
+test("after a body that was refused half-way the next request on the connection is answered", async () => {
+  const { port } = service.app.server.address() as AddressInfo;
+  const socket = connect(port, "127.0.0.1");
+  socket.write(
+    "POST /v1/datasets HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/csv\r\ntransfer-encoding: chunked\r\n\r\n",
+  );
+  // Three times as much as a dataset may have here.
+  for (let i = 0; i < 48; i++) socket.write(`10000\r\n${"x".repeat(65_536)}\r\n`);
+  socket.write("0\r\n\r\nGET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+  let answers = "";
+  for await (const chunk of socket) answers += String(chunk);
+  expect(answers.match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 413", "HTTP/1.1 200"]);
+});
+
 test("while Redis is away everything is unavailable, and works again afterwards", async () => {
   const { id } = await service.upload(csv);
   service.redis.kill();
@@ -175,6 +247,26 @@ test("while the service shuts down, running requests are finished and new ones r
   await stopped;
   expect(answers).toMatch(/^HTTP\/1.1 201 /);
   expect(answers).toMatch(/HTTP\/1.1 503 [^]*retry-after: 1[^]*"code":"unavailable"/);
+});
+
+test("a long poll that a shutdown ends tells its client to connect elsewhere", async () => {
+  const other = await startService();
+  const { id: dataset } = await other.upload(csv);
+  const { id } = await other.create(specFor(dataset));
+  const path = `/v1/jobs/${id}/progress`;
+  const { etag } = (await other.call("GET", path)).headers;
+  const { port } = other.app.server.address() as AddressInfo;
+  const socket = connect(port, "127.0.0.1");
+  socket.write(`GET ${path}?wait_ms=30000 HTTP/1.1\r\nhost: localhost\r\nif-none-match: ${etag}\r\n\r\n`);
+  let answer = "";
+  const answered = (async () => {
+    for await (const chunk of socket) answer += String(chunk);
+  })();
+  const { longLived } = meters;
+  await expect.poll(async () => (await longLived.get()).values[0].value).toBe(1);
+  await other.stop();
+  await answered;
+  expect(answer.toLowerCase()).toMatch(/^http\/1\.1 304 [^]*\r\nconnection: close\r\n/);
 });
 
 test("while Redis hangs everything is unavailable, and works again afterwards", async () => {
