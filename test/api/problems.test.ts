@@ -168,6 +168,25 @@ test.each([
   },
 );
 
+const arrays = (count: number) => `{"name":[${"[],".repeat(count - 3)}[]]}`;
+const members = (count: number) => `{"name":{${Array.from({ length: count - 1 }, (_, i) => `"${i}":1`).join(",")}}}`;
+
+test.each([
+  ["objects and arrays", arrays, 300_000, "must have at most 300000 objects and arrays, not 300001"],
+  ["members of objects", members, 30_000, "must have at most 30000 members of objects, not 30001"],
+])("the number of %s in a body is bounded", async (_, make, most, message) => {
+  const headers = { "content-type": "application/json" };
+  const first = async (size: number) => {
+    const { status, body } = await service.call("POST", "/v1/jobs", { body: make(size), headers });
+    return [status, body.errors[0]] as [number, { pointer: string; message: string }];
+  };
+  expect(await first(most + 1)).toEqual([422, { pointer: "", message }]);
+  // Otherwise it is read, and what is wrong is in it.
+  const [status, fault] = await first(most);
+  expect(status).toBe(422);
+  expect(fault.message).not.toMatch(/objects and arrays|members of objects/);
+});
+
 test("after a body that was refused half-way the next request on the connection is answered", async () => {
   const { port } = service.app.server.address() as AddressInfo;
   const socket = connect(port, "127.0.0.1");

@@ -120,7 +120,8 @@ test("a refused request is repeated later, if that does no harm", async () => {
   const flaky = await standIn((request, response) => {
     asked.push(`${request.method} ${request.url}`);
     request.resume();
-    if (asked.length % 2 === 1) response.writeHead(503, { "retry-after": "0.01" }).end();
+    const refusal = asked.length === 3 ? 429 : 503;
+    if (asked.length % 2 === 1) response.writeHead(refusal, { "retry-after": "0.01" }).end();
     else response.writeHead(200, { "content-type": "application/json" }).end('{"id": "x"}');
   });
   expect(await flaky.getJob("x")).toEqual({ id: "x" });
@@ -132,6 +133,35 @@ test("a refused request is repeated later, if that does no harm", async () => {
     "POST /v1/jobs",
     "POST /v1/jobs",
     "POST /v1/jobs/x/cancel",
+  ]);
+});
+
+test("other refusals are not repeated, and one without a problem document names the request", async () => {
+  let asked = 0;
+  for (const status of [400, 404, 409, 500, 502, 504]) {
+    const proxy = await standIn((_request, response) => {
+      asked++;
+      response.writeHead(status, { "retry-after": "0.01", "content-type": "text/html" }).end("<h1>No</h1>");
+    });
+    const refusal = { status, problem: null, message: `GET /v1/jobs/x was answered ${status}.` };
+    await expect(proxy.getJob("x")).rejects.toMatchObject(refusal);
+  }
+  expect(asked).toBe(6);
+});
+
+test("the key goes with each request, and the URL may end in slashes", async () => {
+  const asked: unknown[] = [];
+  const plain = await standIn((request, response) => {
+    asked.push([request.url, request.headers.authorization]);
+    response.writeHead(200, { "content-type": "application/json" }).end("{}");
+  });
+  const keyed = new Client({ url: `${plain.url}//`, key: "secret" });
+  expect(keyed.url).toBe(plain.url);
+  expect(new Client().url).toBe("http://127.0.0.1:8080");
+  for (const client of [plain, keyed]) await client.getJob("x");
+  expect(asked).toEqual([
+    ["/v1/jobs/x", undefined],
+    ["/v1/jobs/x", "Bearer secret"],
   ]);
 });
 

@@ -51,6 +51,24 @@ test("a server without a limit is accepted", async () => {
   expect(await checkServer(redis.url, log)).toMatchObject({ maxBytes: null });
 });
 
+test.each([
+  [{ maxBytes: 2 ** 26, extraArguments: ["--appendonly", "yes"] }, []],
+  [
+    { maxBytes: 2 ** 26, extraArguments: ["--appendonly", "no"] },
+    ["this Redis keeps no append-only file: its restart would lose recent changes"],
+  ],
+  [
+    { maxBytes: 0, extraArguments: ["--appendonly", "yes"] },
+    ["this Redis has no maxmemory: checkpoints may fill the machine's memory"],
+  ],
+])("what is unwise in a server is logged: %j", async (options, warnings) => {
+  const redis = await redisWith(options);
+  const said: string[] = [];
+  const write = (line: string) => void said.push((JSON.parse(line) as { msg: string }).msg);
+  await checkServer(redis.url, pino({ level: "warn" }, { write }));
+  expect(said).toEqual(warnings);
+});
+
 test("a server that drops keys is refused with the command that changes it", async () => {
   const redis = await redisWith({ extraArguments: ["--maxmemory-policy", "allkeys-lru"] });
   await expect(checkServer(redis.url, log)).rejects.toThrow(
@@ -116,6 +134,14 @@ test("a connection that is closed before its next attempt is no longer listed as
   const client = connector("redis://127.0.0.1:1", log)({ retryStrategy: () => 60_000 });
   await expect.poll(() => client.status).toBe("reconnecting");
   expect(retrying()).toMatchObject([{ loop: "redis_connection", count: 1 }]);
+  client.disconnect();
+  expect(retrying()).toEqual([]);
+});
+
+test("a connection that is to be made anew is still listed as retrying when that fails", async () => {
+  const client = connector("redis://127.0.0.1:1", log)({ retryStrategy: () => 10 });
+  client.disconnect(true);
+  await expect.poll(() => retrying().map(({ loop }) => loop)).toEqual(["redis_connection"]);
   client.disconnect();
   expect(retrying()).toEqual([]);
 });

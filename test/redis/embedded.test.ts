@@ -99,6 +99,8 @@ async function abandon(redis: EmbeddedRedis): Promise<{ record: string; pid: num
 test("a server is private, durable and limited, and is gone when it is closed", async () => {
   const { url } = await open();
   expect(statSync(dirname(url)).mode & 0o777).toBe(0o700);
+  expect(statSync(url).mode & 0o777).toBe(0o700);
+  expect(statSync(join(dataDirectory, "redis")).mode & 0o777).toBe(0o700);
   const settings = await ask(url, (redis) =>
     redis.config("GET", "dir", "port", "appendonly", "appendfsync", "save", "maxmemory", "maxmemory-policy"),
   );
