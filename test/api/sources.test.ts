@@ -176,3 +176,11 @@ test("warnings are in the validated spec and in the job, and not in lists", asyn
   expect(body.data[0]).not.toHaveProperty("warnings");
   expect(await service.create(withData({ inline }))).toMatchObject({ warnings: [] });
 });
+
+test("validation leaves no file, whether the spec is sound or not", async () => {
+  const before = service.onDisk();
+  const synthetic = { synthetic: { type: "two_moons", rows: 50 }, target: "target" };
+  const outcomes = [{ inline }, synthetic, { inline, target: "none" }, { ...synthetic, target: "none" }].map(validate);
+  expect((await Promise.all(outcomes)).map(({ status }) => status)).toEqual([200, 200, 422, 422]);
+  expect(service.onDisk()).toEqual(before);
+});
