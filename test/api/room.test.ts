@@ -141,6 +141,13 @@ test("a spec does not repeat a wide dataset; its model's description is counted"
   expect(reserved).toBeGreaterThan(has);
 });
 
+test("a store without a limit is never full, and no limit is reported", async () => {
+  await redis.config("SET", "maxmemory", 0);
+  const { store } = (await service.call("GET", "/v1/status")).body;
+  expect(store).toMatchObject({ limit_bytes: null, full: false });
+  expect((await service.call("GET", "/metrics")).text).not.toMatch(/^rappel_store_limit_bytes /m);
+});
+
 test("ids carry the time of Redis, not of the host", async () => {
   const { id: dataset } = await service.upload(csv);
   const [seconds] = await redis.time();

@@ -52,6 +52,12 @@ describe("POST /v1/schedules/preview", () => {
     ]);
   });
 
+  test("gives every step unless it is asked for fewer", async () => {
+    const schedule = { type: "constant" };
+    const { body } = await preview({ schedule, lr: 0.1, steps: 2500 });
+    expect(body.steps).toEqual(Array.from({ length: 2500 }, (_, i) => i));
+  });
+
   test("thins a long curve to its ends and extremes, always in the same way", async () => {
     const schedule = { type: "one_cycle", max_lr: 1, total_steps: 100_000 };
     const ask = { schedule, lr: 0.1, steps: 100_000, max_points: 100 };

@@ -1,5 +1,6 @@
 import { pino } from "pino";
 import { expect, onTestFinished, test } from "vitest";
+import { meters } from "../../src/meters.ts";
 import type { Snapshot } from "../../src/engine/crew/crew.ts";
 import { Checkpoints, scoreOf } from "../../src/runner/checkpoints.ts";
 import { Reporter } from "../../src/runner/reporter.ts";
@@ -53,7 +54,7 @@ async function writing(broken = (error: unknown): void => expect.fail(String(err
     const snapshot: Snapshot = { step, kinds: ["periodic"], metrics: {}, skipped, serialize };
     checkpoints.submit(snapshot);
   };
-  return { id, store, redis: server.client(), reporter, checkpoints, submit };
+  return { id, store, redis: server.client(), lease, reporter, checkpoints, submit };
 }
 
 test("of the checkpoints that become due during a write only the last is written, and one event counts the others", async () => {
@@ -86,4 +87,24 @@ test("nothing remains of a checkpoint that cannot be committed", async () => {
   expect(await redis.keys("*:uploads")).toEqual([]);
   expect(await redis.keys("*:chunk:*")).toEqual([]);
   expect(await steps(store, id)).toEqual([]);
+});
+
+test("a checkpoint is counted with its bytes; one that the run may not write any more is no failure", async () => {
+  const counted = async () => {
+    const of = async (meter: "checkpointBytes" | "checkpointFailures") => (await meters[meter].get()).values[0].value;
+    return [await of("checkpointBytes"), await of("checkpointFailures")];
+  };
+  const { id, store, redis, lease, reporter, checkpoints, submit } = await writing();
+  const [bytes, failures] = await counted();
+  submit(1);
+  await checkpoints.idle();
+  expect(await counted()).toEqual([bytes + "a state".length, failures]);
+  await redis.hdel(`{rappel}:owner:${OWNER}:job:${id}`, "lease_expires_at");
+  await acquire(store, id);
+  submit(2);
+  await checkpoints.idle();
+  await expect(lease.renew(1000)).rejects.toThrow("someone else");
+  expect(await counted()).toEqual([bytes + "a state".length, failures]);
+  reporter.stop();
+  expect(await steps(store, id)).toEqual([1]);
 });

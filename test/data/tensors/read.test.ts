@@ -87,6 +87,78 @@ describe("arrays that NumPy wrote", () => {
   });
 });
 
+describe("the bounds of arrays", () => {
+  const ones = (count: number) => floats(...Array<number>(count).fill(1));
+  const array = (shape: number[]) =>
+    npy({ descr: "<f4", shape, data: ones(shape.reduce((product, size) => product * size, 1)) });
+  const named = (length: number) => zip({ [`${"n".repeat(length)}.npy`]: array([1]) });
+  const several = (count: number) =>
+    zip(Object.fromEntries(Array.from({ length: count }, (_, i) => [`a${i}.npy`, array([1])])));
+  const header = (length: number) => {
+    const text = "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }".padEnd(length);
+    const start = Buffer.from("\x93NUMPY\x02\x00\x00\x00\x00\x00", "latin1");
+    start.writeUInt32LE(length, 8);
+    return Buffer.concat([start, Buffer.from(text, "latin1"), ones(1)]);
+  };
+
+  test.each([
+    ["arrays", several, 64, "The file holds 65 arrays; a dataset may have 64."],
+    ["dimensions", (count: number) => array(Array<number>(count).fill(1)), 8, "has 9 dimensions; it may have 8."],
+    ["characters of a name", named, 256, "has a name of more than 256 characters"],
+    ["bytes of a header", header, 65_536, "has a header of 65537 bytes; it may have 65536."],
+  ])("there may be so many %s", async (_, make, most, why) => {
+    expect((await kept(make(most))).rows).toBe(1);
+    expect(await reason(make(most + 1))).toContain(why);
+  });
+
+  test("classes are listed as long as there are at most a thousand", async () => {
+    const classesOf = async (count: number, type: "<i8" | "<i2") => {
+      const values = Array.from({ length: 2 * count }, (_, i) => Math.floor(i / 2) - 5);
+      const data = type === "<i8" ? longs(...values) : Buffer.from(new Int16Array(values).buffer);
+      return (await kept(npy({ descr: type, shape: [count, 2], data }))).columns[0].classes?.length ?? null;
+    };
+    for (const type of ["<i8", "<i2"] as const) {
+      expect([await classesOf(1000, type), await classesOf(1001, type)]).toEqual([1000, null]);
+    }
+  });
+
+  test("a file may be as large as the limit, packed or not", async () => {
+    const file = array([100]);
+    for (const each of [file, zip({ "a.npy": file }), zip({ "a.npy": file }, { deflate: true })]) {
+      const size = Math.max(each.length, file.length);
+      expect((await kept(each, size)).rows).toBe(100);
+      expect(await refusal(each, { limitBytes: file.length - 1 })).toBeInstanceOf(DatasetTooLarge);
+    }
+  });
+
+  test("any byte but 0 is true, and what is not finite is named as it is", async () => {
+    const flags = await kept(npy({ descr: "|b1", shape: [3], data: Buffer.from([0, 1, 2]) }));
+    expect(flags.elements).toEqual([[0, 1, 1]]);
+    const halves = (bits: number) =>
+      npy({ descr: "<f2", shape: [2], data: Buffer.from(new Uint16Array([0, bits]).buffer) });
+    const names = { 0x7c00: "Infinity", 0xfc00: "-Infinity", 0x7e00: "NaN" };
+    for (const [bits, name] of Object.entries(names))
+      expect(await reason(halves(Number(bits)))).toContain(`holds ${name} at [1]`);
+  });
+
+  test("whole numbers from -2^31 to 2^31 - 1 are kept, and others named", async () => {
+    const signed = await kept(npy({ descr: "<i8", shape: [2], data: longs(-(2 ** 31), 2 ** 31 - 1) }));
+    expect(signed.elements).toEqual([[-(2 ** 31), 2 ** 31 - 1]]);
+    const cases: [descr: string, value: bigint, told: string][] = [
+      ["<i8", 2n ** 31n, "2147483648"],
+      ["<i8", -(2n ** 31n) - 1n, "-2147483649"],
+      ["<u8", 2n ** 64n - 1n, "18446744073709551615"],
+      ["<u8", 2n ** 31n, "2147483648"],
+    ];
+    for (const [descr, value, told] of cases) {
+      const data = Buffer.from(new BigUint64Array([1n, BigInt.asUintN(64, value)]).buffer);
+      expect(await reason(npy({ descr, shape: [2], data }))).toContain(`holds ${told} at [1]`);
+    }
+    const four = Buffer.from(new Uint32Array([1, 2 ** 31]).buffer);
+    expect(await reason(npy({ descr: "<u4", shape: [2], data: four }))).toContain("holds 2147483648 at [1]");
+  });
+});
+
 describe("safetensors", () => {
   const bits = (...values: number[]) => Buffer.from(new Uint16Array(values).buffer);
   test("types that only it has, and a classical column", async () => {
