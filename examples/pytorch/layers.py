@@ -13,7 +13,7 @@ from torch import nn
 def options(cls, layer, **sizes):
     """A module with those of the layer's options that its class has."""
     known = inspect.signature(cls.__init__).parameters
-    chosen = {name: layer[name] for name in known if layer.get(name) is not None}
+    chosen = {name: layer[name] for name in known if name in layer}
     return cls(**{**chosen, **sizes})
 
 
@@ -278,6 +278,7 @@ LAYERS = {
     "batch_norm2d": sized(nn.BatchNorm2d, "num_features", 1),
     "group_norm": sized(nn.GroupNorm, "num_channels", 1),
     "layer_norm": normalized(nn.LayerNorm),
+    "rms_norm": normalized(nn.RMSNorm),
     # Sequences
     "rnn": recurrent(nn.RNN, "nonlinearity"),
     "gru": recurrent(nn.GRU),
@@ -316,5 +317,3 @@ LAYERS = {
     "softsign": own(nn.Softsign),
     "tanh": own(nn.Tanh),
 }
-if hasattr(nn, "RMSNorm"):
-    LAYERS["rms_norm"] = normalized(nn.RMSNorm)

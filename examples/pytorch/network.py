@@ -7,7 +7,7 @@ Modules stand under the names that Rappel gives them (docs/models.md, "Names"), 
     module.load_state_dict(safetensors.torch.load_file("model.safetensors"))
 
 `example` is a batch of inputs, from which the sizes of the layers follow. A module takes the inputs
-in the order of that dictionary. Needs PyTorch, 1.13 or later.
+in the order of that dictionary. Needs PyTorch 2.4 or later.
 """
 import torch
 from torch import nn
