@@ -175,6 +175,17 @@ test("no more jobs of one owner run than the limit allows; a job that a new run 
   expect((await tryAcquire(store, ids[2])).outcome).toBe("taken");
 });
 
+test("the more jobs of an owner wait for the limit, the less often each of them asks", async () => {
+  await store.limitOwners({ waiting: null, running: 1, dataset_bytes: null, checkpoint_bytes: null });
+  await acquire(store, await post("ann"));
+  const waiting = await post("ann");
+  await postMany("ann", 49);
+  const busy = { outcome: "busy", waitMs: 1000 };
+  expect(await tryAcquire(store, waiting)).toEqual(busy);
+  await postMany("ann", 1);
+  expect(await tryAcquire(store, waiting)).toEqual({ ...busy, waitMs: 1020 });
+});
+
 test("a run that was asked to stop counts as running until it has stopped", async () => {
   await store.limitOwners({ waiting: null, running: 2, dataset_bytes: null, checkpoint_bytes: null });
   const ids = [await post("ann"), await post("ann"), await post("ann")];

@@ -14,8 +14,13 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
+const NO_LOCK: (leaseMs: number) => Promise<unknown> = () => Promise.resolve();
+
 /** A heartbeat of a job over its own connection, and what it tells its handlers. */
-async function beating(connection: RedisOptions, { leaseMs = 1000, status = (): unknown => null } = {}) {
+async function beating(
+  connection: RedisOptions,
+  { leaseMs = 1000, status = (): unknown => null, renewLock = NO_LOCK } = {},
+) {
   const id = await postJob(await openStore(server));
   const redis = server.client(connection);
   if (redis.status !== "ready") await once(redis, "ready");
@@ -30,7 +35,7 @@ async function beating(connection: RedisOptions, { leaseMs = 1000, status = (): 
   };
   const log = pino({ level: "silent" });
   const blame = () => "own" as const;
-  const heartbeat = new Heartbeat(lease, leaseMs, blame, () => Promise.resolve(), handlers, log);
+  const heartbeat = new Heartbeat(lease, leaseMs, blame, renewLock, handlers, log);
   onTestFinished(() => heartbeat.close());
   return { id, redis, heard, heartbeat };
 }
@@ -88,4 +93,30 @@ test("a run that lost its lease while Redis answered hears that Redis was not aw
   const { id, heard } = await beating(storeConnection);
   await takeOver(id);
   await expect.poll(() => heard, { timeout: 20_000 }).toEqual(["lost"]);
+});
+
+test("each renewal of the lease renews the lock on the delivery too, and goes on if that fails", async () => {
+  const locks: number[] = [];
+  const renewLock = async (leaseMs: number) => {
+    locks.push(leaseMs);
+    throw new Error("the lock has lapsed");
+  };
+  const { heartbeat, heard } = await beating(storeConnection, { leaseMs: 60_000, renewLock });
+  for (const count of [1, 2]) {
+    heartbeat.renewNow();
+    await expect.poll(() => locks).toEqual(Array<number>(count).fill(60_000));
+  }
+  heartbeat.close();
+  heartbeat.renewNow();
+  expect(heard).toEqual([]);
+});
+
+test("a run hears of an error that would come again, once", async () => {
+  const { id, heard, heartbeat } = await beating(storeConnection);
+  const redis = await connected(server);
+  await redis.set(`{rappel}:owner:default:job:${id}`, "no record");
+  await expect.poll(() => heard, { timeout: 20_000 }).toEqual(["broken"]);
+  heartbeat.renewNow();
+  await redis.ping();
+  expect(heard).toEqual(["broken"]);
 });

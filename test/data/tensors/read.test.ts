@@ -159,6 +159,24 @@ describe("the bounds of arrays", () => {
   });
 });
 
+test("an IDX file may be as large as the limit", async () => {
+  const file = Buffer.concat([Buffer.from([0, 0, 8, 2, 0, 0, 0, 10, 0, 0, 0, 20]), Buffer.alloc(200, 7)]);
+  expect((await kept(file, file.length)).columns).toMatchObject([{ shape: [20], min: 7, max: 7 }]);
+  expect(await refusal(file, { limitBytes: file.length - 1 })).toBeInstanceOf(DatasetTooLarge);
+});
+
+test.each([
+  [0, 0],
+  [1, 1],
+  [2, 1],
+  [4, 0],
+])("version %i.%i of NPY is refused", async (major, minor) => {
+  const file = await written("version1.npy");
+  file[6] = major;
+  file[7] = minor;
+  expect(await reason(file)).toContain(`has the NPY version ${major}.${minor}; 1.0, 2.0 and 3.0 can be read.`);
+});
+
 describe("safetensors", () => {
   const bits = (...values: number[]) => Buffer.from(new Uint16Array(values).buffer);
   test("types that only it has, and a classical column", async () => {
