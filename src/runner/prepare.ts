@@ -159,6 +159,9 @@ export function notesOn(plan: Plan, { inputs, target, reading }: Encoding): Mode
   return {
     layers,
     inputs: encoders as ModelNotes["inputs"],
+    named_inputs: inputs.map(({ name, shape, type, categories, encoders }) => {
+      return { name, shape, type, categories, encoders: encoders.length };
+    }) as ModelNotes["named_inputs"],
     input: { shape, type, categories } as ModelNotes["input"],
     target: target as ModelNotes["target"],
     reading: reading as ModelNotes["reading"],

@@ -81,7 +81,7 @@ export interface RecordedChange extends Change {
 export type MetricRow = { step: number } & Record<string, number | null>;
 
 /** What a run records about its model besides the weights. */
-export type ModelNotes = Pick<ModelDescription, "layers" | "inputs" | "input" | "target" | "reading">;
+export type ModelNotes = Pick<ModelDescription, "layers" | "inputs" | "named_inputs" | "input" | "target" | "reading">;
 
 export type NewEvent = Pick<Event, "type" | "message" | "step" | "data">;
 

@@ -32,6 +32,10 @@ beforeAll(async () => {
     "tokens.npy": classes(TIME),
     "next.npy": classes(TIME),
     "labels.npy": classes(),
+    "shop.npy": classes(),
+    "weekday.npy": classes(),
+    "price.npy": numbers(),
+    "sold.npy": numbers(),
   });
   const { status, body } = await service.call("POST", "/v1/datasets", { body: file });
   expect(status).toBe(201);

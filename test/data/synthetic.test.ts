@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { tableOf } from "../../src/data/encode/viewed-file.ts";
 import { expect, test } from "vitest";
 import { checkData } from "../../src/data/encode/check.ts";
-import type { DataSizes } from "../../src/data/encode/encoding.ts";
+import type { Measured } from "../../src/data/encode/encode.ts";
 import { measure } from "../../src/data/encode/encoding-cache.ts";
 import { outlineOf } from "../../src/data/encode/outline.ts";
 import { syntheticTable, SYNTHETIC_TYPES, type Synthetic } from "../../src/data/synthetic.ts";
@@ -115,10 +115,11 @@ test("the outline of a table is the same as what its rows show", async () => {
           const faults = checkData(tableOf(draft.content), data, targets);
           expect(checkData(outline.content, data, targets)).toEqual(faults);
           expect(outline.content.columns.map(({ name }) => name)).toEqual(names);
-          if (faults.length === 0)
-            expect(await measure(draft.columnsPath, data, targets)).toMatchObject({
-              sizes: known(outline.sizes(data)),
-            });
+          for (const takes of ["float32", "columns"] as const) {
+            if (faults.length > 0) continue;
+            const measured = await measure(draft.columnsPath, data, targets, takes);
+            expect(measured).toMatchObject(known(outline.measure(data, takes, null)));
+          }
           const classes = (content: typeof outline.content) =>
             content.columns.find(({ name }) => name === target)?.classes;
           if (targets === "class") expect(classes(outline.content)).toEqual(classes(tableOf(draft.content)));
@@ -130,4 +131,7 @@ test("the outline of a table is the same as what its rows show", async () => {
 }, 30_000);
 
 /** Without what is not known of a table that is not made. */
-const known = (sizes: DataSizes) => Object.fromEntries(Object.entries(sizes).filter(([, value]) => value !== null));
+function known(measured: Measured): object {
+  if ("faults" in measured) return measured;
+  return { sizes: Object.fromEntries(Object.entries(measured.sizes).filter(([, value]) => value !== null)) };
+}

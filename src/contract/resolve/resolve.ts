@@ -276,7 +276,7 @@ function planWith(parts: Partial<Spec>, table: Table, context: ResolveContext, f
     keepBest: checkpoint?.keep_best ?? false,
   };
   const data = {
-    inputs: [table.sizes.input],
+    inputs: table.sizes.inputs,
     target: { classes: table.classes?.length ?? null, shape: table.sizes.targetShape },
     trainRows: train,
     evaluatedRows: Math.max(valid, test),
@@ -313,7 +313,7 @@ function mebibytes(bytes: number): string {
 }
 
 function bytesOf(table: Table): number {
-  return encodedBytes(table.rows, [table.sizes.input], table.sizes.targetShape);
+  return encodedBytes(table.rows, table.sizes.inputs, table.sizes.targetShape);
 }
 
 function totalSteps({ training }: Spec, { sizes }: Table): number {

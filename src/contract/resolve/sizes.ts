@@ -76,25 +76,27 @@ function fileSizes(plan: Plan): Pick<Sizes, "state" | "model"> {
 
 function notesBytes(
   { nodes, parameters }: Plan,
-  { columns, features, classes, sizes: { input, targetShape } }: Table,
+  { columns, features, classes, sizes: { inputs, targetShape } }: Table,
   target: ResolvedSpec["data"]["target"],
 ): number {
   const byName = new Map(columns.map((column) => [column.name, column]));
-  const inputs = sum(features, (name) => {
+  const encoders = sum(features, (name) => {
     const column = byName.get(name)!;
     // A mean and a deviation for each index of the first dimension.
-    if (column.type === "tensor") return text(name) + ENCODER_BYTES + 2 * input.shape[0] * NUMBER_BYTES;
+    if (column.type === "tensor") return text(name) + ENCODER_BYTES + 2 * inputs[0].shape[0] * NUMBER_BYTES;
     // One more for an indicator, and one for the class that replaces a missing one.
-    const encoders = (column.type === "date" ? dateParts.length : 1) + (column.missing > 0 ? 1 : 0);
+    const count = (column.type === "date" ? dateParts.length : 1) + (column.missing > 0 ? 1 : 0);
     const isNumber = column.type === "numeric" || column.type === "date";
-    return encoders * (text(name) + ENCODER_BYTES) + (isNumber ? 0 : text(column.classes) + MAX_CLASS_LENGTH);
+    return count * (text(name) + ENCODER_BYTES) + (isNumber ? 0 : text(column.classes) + MAX_CLASS_LENGTH);
   });
+  const named = sum(inputs, ({ shape }) => ENCODER_BYTES + shape.length * NUMBER_BYTES);
   const described = sum(
     [...nodes.map(({ path }) => path), ...parameters.map(({ name }) => name)],
     (name) => name.length + DESCRIBED_BYTES,
   );
   // Several targets have each a mean and a deviation.
-  return inputs + described + text(classes) + ENCODER_BYTES + text(target) + 2 * size(targetShape) * NUMBER_BYTES;
+  const targets = text(classes) + ENCODER_BYTES + text(target) + 2 * size(targetShape) * NUMBER_BYTES;
+  return encoders + named + described + targets;
 }
 
 function rowBytes(names: readonly string[]): number {

@@ -12,7 +12,7 @@ import type { DatasetFiles, Draft } from "../../data/files/dataset-files.ts";
 import { outlineOf } from "../../data/encode/outline.ts";
 import type { Caller } from "../../data/pool.ts";
 import { checkInline, type Source } from "../../data/source.ts";
-import type { ElementType } from "../../engine/member/shape.ts";
+import type { FeatureForm } from "../../engine/plan/taken.ts";
 import type { TargetKind } from "../../engine/training.ts";
 import { faulty } from "../errors.ts";
 import type { Fault } from "./faults.ts";
@@ -39,7 +39,7 @@ export interface BroughtTable {
 /** The table of a spec, before anything is checked against it. */
 export interface Input {
   readonly content: DatasetSummary;
-  measure(data: DataSpec, targets: TargetKind, takes: ElementType, inherited: Inherited | null): Promise<Measured>;
+  measure(data: DataSpec, targets: TargetKind, takes: FeatureForm, inherited: Inherited | null): Promise<Measured>;
   readonly table: BroughtTable | null;
 }
 
@@ -59,10 +59,8 @@ export async function openInput(
     const outline = outlineOf(data.synthetic, data, targets);
     if (outline === null) return await draftInput({ synthetic: data.synthetic }, context, faults);
     const table = lazily({ synthetic: data.synthetic }, context);
-    const measured: Input["measure"] = async (filled, _targets, _takes, inherited) => {
-      const sizes = outline.sizes(filled);
-      return { sizes: inherited === null ? sizes : { ...sizes, input: inherited.inputs[0] } };
-    };
+    const measured: Input["measure"] = async (filled, _targets, takes, inherited) =>
+      outline.measure(filled, takes, inherited);
     return { content: outline.content, measure: measured, table };
   }
   if (data.inline !== undefined) return await draftInput({ inline: data.inline }, context, faults);

@@ -32,7 +32,11 @@ const Encoder = z
     z.object({
       column: z.string(),
       type: z.literal("categorical"),
-      classes: z.array(z.string()).describe("One input for each class: 1 for the class of the cell, 0 for the others."),
+      classes: z
+        .array(z.string())
+        .describe(
+          "One input for each class: 1 for the class of the cell, 0 for the others. In a named input of type int32 one number: the place of the class, counted from 1; 0 if the cell has none of them.",
+        ),
       fill: z
         .string()
         .nullable()
@@ -62,6 +66,12 @@ const Encoder = z
     description: "How a column becomes inputs of the model. The statistics are those of the training rows.",
   });
 
+const Categories = z
+  .union([Count, z.array(Count).readonly()])
+  .nullable()
+  .optional()
+  .describe("Of whole numbers: how many there may be, counted from 0, or how many in each place.");
+
 export const ModelDescription = z
   .object({
     job_id: JobId,
@@ -80,15 +90,23 @@ export const ModelDescription = z
       .object({
         shape: z.array(Count).readonly(),
         type: z.enum(["float32", "int32"]),
-        categories: z
-          .union([Count, z.array(Count).readonly()])
-          .nullable()
-          .optional()
-          .describe("Of whole numbers: how many there may be, counted from 0, or how many in each place."),
+        categories: Categories,
       })
       .optional()
       .describe("What the model takes for one row. Models of earlier versions of the service lack this."),
     inputs: z.array(Encoder).describe("The encoders of the features, in the order of the model's inputs."),
+    named_inputs: z
+      .array(
+        z.object({
+          name: z.string().describe("As `inputs` of layers name it."),
+          shape: z.array(Count).readonly(),
+          type: z.enum(["float32", "int32"]),
+          categories: Categories,
+          encoders: Count.describe("How many of `inputs` are its own. They stand in the order of the named inputs."),
+        }),
+      )
+      .optional()
+      .describe("What the model takes for one row; `input` is the first. Models of earlier versions lack this."),
     target: z.object({
       column: z.union([z.string(), z.array(z.string()).readonly()]),
       task: z.enum(["classification", "regression"]),

@@ -42,12 +42,12 @@ export async function applyEncoders({ encoders, ...input }: InputEncoding, sourc
     // The encoders of a column stand side by side.
     if (column === null || encoder.column !== encoders[i - 1].column) column = await source.column(encoder.column);
     encodeColumn(encoder, column, { numbers, first, width, shape: input.shape });
-    first += widthOf([encoder]);
+    first += input.type === "int32" ? 1 : widthOf([encoder]);
   }
   return { ...input, values: numbers };
 }
 
-/** How many numbers encoders of single columns make of a row. */
+/** How many numbers encoders of single columns make of a row in one input. */
 export function widthOf(encoders: readonly Encoder[]): number {
   return encoders.reduce((sum, encoder) => sum + (encoder.type === "categorical" ? encoder.classes.length : 1), 0);
 }
@@ -95,6 +95,10 @@ function scaling({ scale, mean, std, min, max }: NumericEncoder | DateEncoder): 
   return { offset: 0, divisor: 1 };
 }
 
+/**
+ * A class is a 1 among zeros. In an input of integers it is its place among the classes, counted
+ * from 1.
+ */
 function encodeClasses(
   encoder: CategoricalEncoder,
   classes: readonly string[],
@@ -102,10 +106,13 @@ function encodeClasses(
   { numbers, first, width }: Place,
 ): void {
   const position = new Map(encoder.classes.map((name, input) => [classes.indexOf(name), input]));
+  const isCode = numbers instanceof Int32Array;
   if (encoder.fill !== null) position.set(MISSING_CODE, encoder.classes.indexOf(encoder.fill));
   for (let row = 0; row < codes.length; row++) {
     const input = position.get(codes[row]);
-    if (input !== undefined) numbers[row * width + first + input] = 1;
+    if (input === undefined) continue;
+    if (isCode) numbers[row * width + first] = input + 1;
+    else numbers[row * width + first + input] = 1;
   }
 }
 

@@ -7,14 +7,14 @@
  * scaled value is (x − offset) / divisor in double, rounded once to float32. The only function of
  * `Math` used is `sqrt`, which IEEE 754 defines to the last bit.
  */
-import type { ElementType } from "../../engine/member/shape.ts";
+import type { FeatureForm } from "../../engine/plan/taken.ts";
 import type { TargetKind } from "../../engine/training.ts";
 import { applyEncoders } from "./apply.ts";
 import { checkData, checkSizes, type DataFault } from "./check.ts";
 import { missingTest } from "../columns/column.ts";
 import type { DataSizes, DataSpec, Encoded, Encoding, Inherited } from "./encoding.ts";
 import { featuresOf } from "./features.ts";
-import { fitInputs, measureInput } from "./fit.ts";
+import { fitInputs, measureInputs, type MeasuredInputs } from "./fit.ts";
 import { measureInherited } from "./inherit.ts";
 import { splitRows } from "./split.ts";
 import { applyTarget, fitTarget, readTarget, targetFacts } from "./target.ts";
@@ -25,8 +25,8 @@ export interface EncodeInput {
   readonly path: string;
   readonly data: DataSpec;
   readonly targets: TargetKind;
-  /** The elements that the model's first layer takes. */
-  readonly takes: ElementType;
+  /** What the model takes of the features. */
+  readonly takes: FeatureForm;
   /** Encoders of another job; null: encoders are fitted to the training rows. */
   readonly inherited: Inherited | null;
 }
@@ -39,18 +39,14 @@ export function measureFile({ path, data, targets, takes, inherited }: EncodeInp
     const wrong = checkData(file.content, data, targets);
     if (wrong.length > 0) return { faults: wrong };
     const { train, valid, test } = await splitRows(file, data);
-    const {
-      width,
-      input,
-      faults: unfit,
-    } = inherited ? await measureInherited(file, inherited) : await measureInput(file, data, takes, train);
+    const { width, inputs, faults: unfit } = await measureAny(file, { data, takes, inherited }, train);
     const target = await readTarget(file, data, targets, inherited?.target?.classes);
     const sizes = {
       train: train.length,
       valid: valid.length,
       test: test.length,
       width,
-      input,
+      inputs,
       targetShape: target.shape,
       ...targetFacts(target, targets, train, valid),
       empty: await emptyFeatures(file, data, train),
@@ -58,6 +54,14 @@ export function measureFile({ path, data, targets, takes, inherited }: EncodeInp
     const faults = [...checkSizes(sizes, data), ...unfit];
     return faults.length > 0 ? { faults } : { sizes };
   });
+}
+
+function measureAny(
+  file: ViewedFile,
+  { data, takes, inherited }: Pick<EncodeInput, "data" | "takes" | "inherited">,
+  train: Int32Array,
+): Promise<MeasuredInputs> {
+  return inherited ? measureInherited(file, inherited, takes) : measureInputs(file, data, takes, train);
 }
 
 /** Only a column that misses as many cells as there are training rows needs to be read. */
@@ -92,7 +96,7 @@ export function fitFile(input: EncodeInput): Promise<Encoding> {
 async function encodingOf(file: ViewedFile, { data, targets, takes, inherited }: EncodeInput) {
   assertFits(checkData(file.content, data, targets));
   const { train, valid, test } = await splitRows(file, data);
-  const measured = inherited ? await measureInherited(file, inherited) : await measureInput(file, data, takes, train);
+  const measured = await measureAny(file, { data, takes, inherited }, train);
   const sizes = { train: train.length, valid: valid.length, test: test.length, width: measured.width };
   assertFits([...checkSizes(sizes, data), ...measured.faults]);
   const target = await readTarget(file, data, targets, inherited?.target?.classes);

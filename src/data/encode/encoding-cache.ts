@@ -2,7 +2,7 @@
  * Encodes datasets for training, in helper threads, and shares them within the process. Jobs that
  * encode a dataset in the same way train on the same buffers.
  */
-import type { ElementType } from "../../engine/member/shape.ts";
+import type { FeatureForm } from "../../engine/plan/taken.ts";
 import { dataBytes, type TargetKind, type TrainingData } from "../../engine/training.ts";
 import type { BatchOrderInput, BatchPage } from "./batch-order.ts";
 import type { Measured } from "./encode.ts";
@@ -20,7 +20,7 @@ export function measure(
   columnsPath: string,
   data: DataSpec,
   targets: TargetKind,
-  takes: ElementType = "float32",
+  takes: FeatureForm = "float32",
   caller = thisProcess,
   inherited: Inherited | null = null,
 ): Promise<Measured> {
@@ -33,7 +33,7 @@ export function fit(
   columnsPath: string,
   data: DataSpec,
   targets: TargetKind,
-  takes: ElementType,
+  takes: FeatureForm,
   inherited: Inherited | null,
   caller: Caller,
 ): Promise<Encoding> {
@@ -56,7 +56,7 @@ export function encode(
   columnsPath: string,
   data: DataSpec,
   targets: TargetKind,
-  takes: ElementType = "float32",
+  takes: FeatureForm = "float32",
   inherited: Inherited | null = null,
 ): Promise<Encoded> {
   const input = { path: columnsPath, data: relevantPart(data), targets, takes, inherited };

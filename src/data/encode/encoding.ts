@@ -79,6 +79,9 @@ export interface DateEncoder extends Omit<NumericEncoder, "type"> {
  * Categorical and boolean: one input for each class that occurs in the training rows. It is 1 for
  * the cell's own class. For a class that does not occur, all are 0. A missing cell counts as
  * `fill`; if that is null, all are 0.
+ *
+ * In an input of integers it is one number: the place of the cell's class in `classes`, counted
+ * from 1, or 0 where all would be 0.
  */
 export interface CategoricalEncoder {
   readonly column: string;
@@ -160,7 +163,7 @@ export interface DataSizes {
   readonly test: number;
   /** Numbers of a row that the model takes. */
   readonly width: number;
-  readonly input: NamedValue;
+  readonly inputs: readonly NamedValue[];
   readonly targetShape: Shape;
   /** For a target that is a class: the classes that no training row has. */
   readonly untrained: readonly string[];

@@ -4,8 +4,9 @@
  * Its statistics are taken in double and in the order of the file. To standardise takes a mean and
  * a deviation for each index of the first dimension, which counts the channels of an image.
  */
-import { size, type ElementType, type Shape } from "../../engine/member/shape.ts";
+import { size, type Shape } from "../../engine/member/shape.ts";
 import type { NamedValue } from "../../engine/plan/graph.ts";
+import type { FeatureForm } from "../../engine/plan/taken.ts";
 import type { TensorColumn } from "../dataset.ts";
 import { isInteger, type TensorValues } from "../tensors/elements.ts";
 import type { DataFault } from "./check.ts";
@@ -19,18 +20,22 @@ export const FEATURES = "features";
 export function tensorInput(
   { dtype, shape: own, max }: TensorColumn,
   shape: Shape | null,
-  takes: ElementType,
+  takes: FeatureForm,
 ): NamedValue {
   const value = { name: FEATURES, shape: shape ?? own };
-  if (takes === "float32" || !isInteger(dtype)) return { ...value, type: "float32" };
+  if (takes !== "int32" || !isInteger(dtype)) return { ...value, type: "float32" };
   return { ...value, type: "int32", categories: Number(max) + 1 };
 }
 
 /** Why it cannot be one. */
-export function tensorFaults(column: TensorColumn, { shape, preprocess }: DataSpec, takes: ElementType): DataFault[] {
+export function tensorFaults(column: TensorColumn, { shape, preprocess }: DataSpec, takes: FeatureForm): DataFault[] {
   const faults = shapeFaults(shape, size(column.shape));
-  if (tensorInput(column, shape, takes).type === "float32") return faults;
   const name = JSON.stringify(column.name);
+  if (takes === "columns") {
+    const message = `must name columns with one number or class a row, not the array ${name}: the model takes classes and numbers apart; an embedding layer takes an array of integers`;
+    faults.push({ pointer: "/data/features", message });
+  }
+  if (tensorInput(column, shape, takes).type === "float32") return faults;
   if (Number(column.min) < 0) {
     const message = `begin with ${name}, which holds ${column.min}; the first layer takes whole numbers from 0`;
     faults.push({ pointer: "/data/features", message });
@@ -53,7 +58,7 @@ export function fitTensor(
   column: TensorColumn,
   elements: TensorValues,
   { shape, preprocess }: DataSpec,
-  takes: ElementType,
+  takes: FeatureForm,
   train: Int32Array,
 ): InputEncoding {
   const value = tensorInput(column, shape, takes);

@@ -7,14 +7,14 @@
  * always a fault. Numbers far from those that the encoders were fitted to are told, and no more.
  */
 import { size } from "../../engine/member/shape.ts";
-import type { NamedValue } from "../../engine/plan/graph.ts";
+import type { FeatureForm } from "../../engine/plan/taken.ts";
 import type { ColumnSummary } from "../dataset.ts";
 import type { DeclaredType } from "../reading.ts";
 import { isInteger } from "../tensors/elements.ts";
 import { quoted, type DataFault } from "./check.ts";
 import type { Encoder, Encoding, Inherited, InputEncoding, TargetEncoding, TensorEncoder } from "./encoding.ts";
 import { isArray, type TableSummary } from "./features.ts";
-import type { MeasuredInput } from "./fit.ts";
+import { isApart, type MeasuredInputs } from "./fit.ts";
 import type { ViewedFile } from "./viewed-file.ts";
 
 /** What the data have, and those that the encoders were fitted to did not. */
@@ -90,30 +90,41 @@ function unfit(encoder: Encoder, column: ColumnSummary, { shape, type, categorie
   }
   if (isArray(column) && size(column.shape) !== size(shape))
     return `has ${size(column.shape)} numbers in a row, and had ${size(shape)}`;
-  if (type === "float32") return null;
+  if (type === "float32" || encoder.type === "categorical") return null;
   if (isArray(column) && !isInteger(column.dtype)) return "was whole numbers, and here is not";
   const known = [categories ?? 0].flat().reduce((most, count) => Math.max(most, count), 0);
   const fits = Number(column.min) >= 0 && Number(column.max) < known;
   return fits ? null : `has numbers from ${column.min} to ${column.max}, and the model knows 0 to ${known - 1}`;
 }
 
-/** What the plan needs to know of the input, and the faults that only the rows show. */
-export async function measureInherited(file: ViewedFile, { inputs }: Inherited): Promise<MeasuredInput> {
-  const [{ encoders, ...input }] = inputs;
-  return { width: size(input.shape), input, faults: await fractionFaults(file, encoders, input) };
+/** What the plan needs to know of the inputs, and the faults that only the rows show. */
+export async function measureInherited(
+  file: ViewedFile,
+  inherited: Inherited,
+  takes: FeatureForm,
+): Promise<MeasuredInputs> {
+  const { faults, ...measured } = inheritedInputs(inherited, takes);
+  return { ...measured, faults: [...faults, ...(await fractionFaults(file, inherited))] };
 }
 
-async function fractionFaults(
-  file: ViewedFile,
-  encoders: readonly Encoder[],
-  { type }: NamedValue,
-): Promise<DataFault[]> {
+/** Likewise without the rows. */
+export function inheritedInputs({ inputs }: Inherited, takes: FeatureForm): MeasuredInputs {
+  const values = inputs.map(({ encoders: _encoders, ...value }) => value);
+  const width = values.reduce((sum, { shape }) => sum + size(shape), 0);
+  if (isApart(inputs) === (takes === "columns")) return { width, inputs: values, faults: [] };
+  const [given, wanted] = isApart(inputs) ? ["classes and numbers apart", "one input"] : ["one input", "both apart"];
+  const message = `give ${given}, and the model takes ${wanted}: "refit" fits encoders for it`;
+  return { width, inputs: values, faults: [{ pointer: "/data/encoders", message }] };
+}
+
+async function fractionFaults(file: ViewedFile, { inputs }: Inherited): Promise<DataFault[]> {
   const faults: DataFault[] = [];
-  if (type === "float32") return faults;
-  for (const { column, type: kind } of encoders) {
-    if (kind === "tensor" || (await file.numbers(file.index(column))).every(Number.isInteger)) continue;
-    const message = `takes ${quoted(column)} as whole numbers, and here some are not, or are missing`;
-    faults.push({ pointer: "/data/encoders", message });
+  for (const { encoders, type: kind } of inputs) {
+    for (const { column, type } of kind === "int32" ? encoders : []) {
+      if (type !== "numeric" || (await file.numbers(file.index(column))).every(Number.isInteger)) continue;
+      const message = `takes ${quoted(column)} as whole numbers, and here some are not, or are missing`;
+      faults.push({ pointer: "/data/encoders", message });
+    }
   }
   return faults;
 }

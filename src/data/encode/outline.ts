@@ -3,17 +3,20 @@
  */
 import type { TargetKind } from "../../engine/training.ts";
 import type { ColumnSummary } from "../dataset.ts";
-import type { DataSizes, DataSpec } from "./encoding.ts";
+import type { FeatureForm } from "../../engine/plan/taken.ts";
+import type { Measured } from "./encode.ts";
+import type { DataSpec, Inherited } from "./encoding.ts";
 import { featuresOf, targetColumns, type TableSummary } from "./features.ts";
 import { FIRST_READING, READER_VERSION } from "../reading.ts";
 import { sideCounts } from "./split.ts";
-import { FEATURES } from "./fit-tensor.ts";
+import { columnFaults, measuredScalars, type MeasuredInputs } from "./fit.ts";
+import { inheritedInputs } from "./inherit.ts";
 import { CLASS_COLUMN, syntheticColumns, type Synthetic } from "../synthetic.ts";
 
 export interface Outline {
   readonly content: TableSummary;
   /** It does not find classes without training rows. */
-  sizes(data: DataSpec): DataSizes;
+  measure(data: DataSpec, takes: FeatureForm, inherited: Inherited | null): Measured;
 }
 
 /**
@@ -33,13 +36,27 @@ export function outlineOf(synthetic: Synthetic, data: DataSpec, targets: TargetK
   );
   const content = { rows: synthetic.rows, columns, reading: { ...FIRST_READING, version: READER_VERSION } };
   const unknown = { untrained: [], empty: [], trained: null, validated: null };
-  return { content, sizes: (filled) => ({ ...sides, ...shapesOf(content, filled), ...unknown }) };
+  return {
+    content,
+    measure(filled, takes, inherited) {
+      const { width, inputs, faults } = measureOutline(content, filled, takes, inherited);
+      if (faults.length > 0) return { faults: [...faults] };
+      const targetShape = typeof filled.target === "string" ? [] : [filled.target.length];
+      return { sizes: { ...sides, width, inputs, targetShape, ...unknown } };
+    },
+  };
 }
 
-function shapesOf(content: TableSummary, data: DataSpec): Pick<DataSizes, "width" | "input" | "targetShape"> {
-  const width = featuresOf(content, data).length;
-  const targetShape = typeof data.target === "string" ? [] : [data.target.length];
-  return { width, input: { name: FEATURES, shape: data.shape ?? [width], type: "float32" }, targetShape };
+/** Its columns are numbers. */
+function measureOutline(
+  content: TableSummary,
+  data: DataSpec,
+  takes: FeatureForm,
+  inherited: Inherited | null,
+): MeasuredInputs {
+  if (inherited) return inheritedInputs(inherited, takes);
+  const measured = measuredScalars(featuresOf(content, data).length, data);
+  return takes === "columns" ? { ...measured, faults: columnFaults(0, data) } : measured;
 }
 
 /** Its numbers are moderate, whatever their exact values are. */

@@ -22,7 +22,7 @@ async function encodedArrays(arrays: Arrays, given: Given, targets: Targets = "v
   const { data: made, encoding } = await encode(path, data, targets, takes);
   const [input] = made.inputs;
   const { values, ...value } = input;
-  expect([measured.sizes.input, measured.sizes.targetShape]).toEqual([value, made.targetShape]);
+  expect([measured.sizes.inputs[0], measured.sizes.targetShape]).toEqual([value, made.targetShape]);
   return { value, x: [...values], y: [...made.targets], units: made.target, encoding, sizes: measured.sizes };
 }
 

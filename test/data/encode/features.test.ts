@@ -35,7 +35,7 @@ const sizes = {
   valid: 6,
   test: 0,
   width: 1,
-  input: { name: "features", shape: [1], type: "float32" },
+  inputs: [{ name: "features", shape: [1], type: "float32" }],
   targetShape: [],
   untrained: [],
   empty: [],
