@@ -48,8 +48,9 @@ const LARGE: Readonly<Record<string, object>> = {
   swiglu: { hidden_features: 256 },
 };
 
-/** Shapes that are no image although they have three dimensions. */
-const SEQUENCES: Readonly<Record<string, readonly [Shape, Shape]>> = {
+/** Shapes that mean something else than those of the same rank: heads, and columns of a table. */
+const OWN_SHAPES: Readonly<Record<string, readonly [Shape, Shape]>> = {
+  column_embedding: [[10], [100]],
   rotary_embedding: [
     [64, 4, 16],
     [256, 4, 64],
@@ -127,7 +128,7 @@ function* cases(): Generator<{ member: Member; shape: Shape; tokens: number | un
     if (internal) continue;
     const member = withDefaults(layers[type], { ...example.options, ...LARGE[type] });
     const { tokens } = example;
-    for (const shape of SEQUENCES[type] ?? SHAPES[example.input.length]) yield { member, shape, tokens };
+    for (const shape of OWN_SHAPES[type] ?? SHAPES[example.input.length]) yield { member, shape, tokens };
   }
   for (const [type, shape, options] of MORE)
     yield { member: withDefaults(layers[type], { ...options }), shape, tokens: undefined };

@@ -124,6 +124,7 @@ describe("its inputs", () => {
     [[{ ...layer, inputs: ["categories"] }], [integer("categories", [3])], "/0", "how many classes"],
     [[{ ...layer, inputs: ["x"] }], [integer("x", [3, 2], 5)], "/0", "its input is int32 [3, 2]"],
     [[{ ...layer, inputs: ["categories", "x", "x"] }], [float("x", 2), categories], "/0/inputs", "takes 2 at most"],
+    [[layer], [integer("x", [1001], 5)], "/0", "at most 1000 categorical columns, but has 1001"],
     [[{ ...layer, embedding_dim: { sise: 3 } }], [categories], "/0/embedding_dim", '"colour", "size", "new"'],
     [[{ ...layer, embedding_dim: { x: 3 } }], [integer("x", [3], 5)], "/0/embedding_dim", "columns have no names"],
   ] as const)("name what does not fit: case %#", (layers, inputs, pointer, message) => {

@@ -1,6 +1,9 @@
 import { defineLayer, LayerFault, type Value } from "../layer.ts";
 
-const SAYS = "takes the `categories` of a table and its `numbers`";
+/** Each is a parameter. The api plans so many within some 20 ms. */
+const MAX_COLUMNS = 1000;
+
+const SAYS = "takes the categories of a table and its numbers";
 
 /**
  * A learned vector for the class of each categorical column, and behind them the numbers of the
@@ -94,6 +97,8 @@ function checkInputs(inputs: readonly Value[]): void {
   const given = inputs.map(({ type, shape }) => `${type} [${shape.join(", ")}]`).join(" and ");
   if (inputs.some(({ shape }) => shape.length !== 1))
     throw new LayerFault(null, `${SAYS}, each a list for a sample, but its input is ${given}`);
+  if (inputs[0].shape[0] > MAX_COLUMNS)
+    throw new LayerFault(null, `takes at most ${MAX_COLUMNS} categorical columns, but has ${inputs[0].shape[0]}`);
 }
 
 /** The rows of each column's table. */
@@ -109,7 +114,8 @@ function widthsOf(
   names: readonly string[] | null,
 ): number[] {
   if (typeof given === "number") return rows.map(() => given);
-  const unknown = Object.keys(given ?? {}).find((name) => !names?.includes(name));
+  const known = new Set(names);
+  const unknown = Object.keys(given ?? {}).find((name) => !known.has(name));
   if (unknown !== undefined) throw new LayerFault("embedding_dim", unknownColumn(unknown, names));
   return rows.map((count, column) => {
     const name = names?.[column];
