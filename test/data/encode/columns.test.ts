@@ -15,8 +15,9 @@ async function apart(csv: string, given: Given = {}) {
   const measured = await measure(files.columnsPath(content), data, "value", "columns");
   if ("faults" in measured) return { faults: measured.faults };
   const made = await encode(files.columnsPath(content), data, "value", "columns");
-  const values = made.data.inputs.map(({ values: _, ...value }) => value);
+  const values = made.encoding.inputs.map(({ encoders: _encoders, ...value }) => value);
   expect(measured.sizes.inputs).toEqual(values);
+  expect(made.data.inputs).toMatchObject(values);
   const rows = made.data.inputs.map((input) => rowsOf({ inputs: [input] }));
   return { values, rows, encoders: made.encoding.inputs.map(({ encoders }) => encoders) };
 }
