@@ -74,7 +74,7 @@ test("a job has the same bytes on any threads and from any checkpoint, and says 
   const { body: description } = await service.call("GET", `/v1/jobs/${job.id}/model/description`);
   expect(description.named_inputs).toEqual([
     { name: "numbers", shape: [1], type: "float32", encoders: 1 },
-    { name: "categories", shape: [2], type: "int32", encoders: 2 },
+    { name: "categories", shape: [2], type: "int32", categories: [5, 6], encoders: 2 },
   ]);
   expect(description.inputs).toMatchObject([
     { column: "x", type: "numeric" },
@@ -87,12 +87,33 @@ test("a job has the same bytes on any threads and from any checkpoint, and says 
   const { tensors } = readSafetensors(new Uint8Array(file as Buffer));
   const names = [...tensors.keys()];
   expect(names).toEqual(["0.0.weight", "0.1.weight", "1.bias", "1.weight", "3.bias", "3.weight"]);
+  await expectForks(job.id);
   const vectors = tensors.get("0.0.weight")!.bytes;
   const numbers = new Float32Array(vectors.slice().buffer);
   // The vector of a missing city.
   expect([...numbers.subarray(0, 5)]).toEqual([0, 0, 0, 0, 0]);
   expect(numbers.subarray(5).every((value) => value !== 0)).toBe(true);
 });
+
+/** Forks onto other data keep the codes of the classes. */
+async function expectForks(parent: string): Promise<void> {
+  const rows = Array.from({ length: 24 }, (_, i) => `${["Ulm", "Graz"][i % 2]},10001,${i},${i % 3 ? "high" : "low"}`);
+  const { id: other } = await service.upload(["city,zip,x,label", ...rows].join("\n"));
+  const forked = async (overrides: object) =>
+    await service.call("POST", `/v1/jobs/${parent}/fork`, { body: { step: 7, overrides } });
+  const data = { dataset: other, unseen: "zeros" };
+  const { status, body } = await forked({ data });
+  expect([status, body.errors]).toEqual([201, undefined]);
+  const fork = await until(body.id);
+  expect([fork.status, fork.error]).toEqual(["succeeded", null]);
+  const { body: description } = await service.call("GET", `/v1/jobs/${fork.id}/model/description`);
+  expect(description.inputs[1].classes).toEqual(["Bonn", "Jena", "Trier", "Ulm"]);
+  const refused = await forked({ data, model: { layers: [{ type: "linear" }] } });
+  expect(refused.body.errors).toContainEqual({
+    pointer: "/overrides/data/encoders",
+    message: expect.stringContaining("give classes and numbers apart, and the model takes one input"),
+  });
+}
 
 test("other layers take the inputs by name", async () => {
   const scaled = [

@@ -89,7 +89,8 @@ function notesBytes(
     const isNumber = column.type === "numeric" || column.type === "date";
     return count * (text(name) + ENCODER_BYTES) + (isNumber ? 0 : text(column.classes) + MAX_CLASS_LENGTH);
   });
-  const named = sum(inputs, ({ shape }) => ENCODER_BYTES + shape.length * NUMBER_BYTES);
+  // The first one is described twice.
+  const named = 2 * sum(inputs, ({ shape, categories }) => ENCODER_BYTES + text(shape) + text(categories ?? null));
   const described = sum(
     [...nodes.map(({ path }) => path), ...parameters.map(({ name }) => name)],
     (name) => name.length + DESCRIBED_BYTES,

@@ -164,7 +164,7 @@ async function measureColumns(file: ViewedFile, names: readonly string[], data: 
   return { numbers, encoders };
 }
 
-/** The numbers of a column that need not be read for it, as most need not; null: it must be read. */
+/** How many numbers a column gives; null: it must be read to know. Most need not be read. */
 function knownWidth(summary: ColumnSummary, { missing_indicator }: Preprocess): number | null {
   if (!holdsDoubles(summary) || (missing_indicator && summary.missing > 0)) return null;
   return summary.type === "date" ? dateParts.length : 1;
