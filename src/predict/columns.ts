@@ -40,33 +40,56 @@ export class Faults {
 /** A code that no encoder gives an input: all inputs of the column are 0. */
 const UNSEEN_CODE = MISSING_CODE - 1;
 
+/** What a column of rows becomes, in one of the model's inputs. */
+interface Use {
+  readonly input: InputEncoding;
+  readonly encoder: Encoder;
+}
+
+/** The columns of rows, for all inputs of a model. */
 export class RowColumns implements ColumnSource {
   readonly rows: number;
   readonly #rows: Rows;
-  readonly #input: InputEncoding;
+  readonly #inputs: readonly InputEncoding[];
   readonly #rules: CellRules;
   readonly #faults: Faults;
+  /** Where two inputs use a column, its faults are told once. */
+  readonly #read = new Map<string, SourceColumn>();
 
-  constructor(rows: Rows, input: InputEncoding, rules: CellRules, faults: Faults) {
+  constructor(rows: Rows, inputs: readonly InputEncoding[], rules: CellRules, faults: Faults) {
     this.rows = rows.count;
     this.#rows = rows;
-    this.#input = input;
+    this.#inputs = inputs;
     this.#rules = rules;
     this.#faults = faults;
   }
 
   async column(name: string): Promise<SourceColumn> {
-    const encoder = this.#input.encoders.find(({ column }) => column === name)!;
-    if (encoder.type === "categorical") return { values: this.#codes(encoder), classes: encoder.classes };
-    if (encoder.type === "tensor") return { values: this.#elements(name), classes: null };
-    return { values: this.#numbers(encoder), classes: null };
+    const known = this.#read.get(name) ?? this.#column(this.#useOf(name));
+    this.#read.set(name, known);
+    return known;
   }
 
-  #numbers(encoder: Exclude<Encoder, { type: "categorical" | "tensor" }>): Float64Array {
+  /** That of its values: it may also be used to tell whether they are missing. */
+  #useOf(name: string): Use {
+    const uses = this.#inputs.flatMap((input) => {
+      const encoder = input.encoders.find(({ column, type }) => column === name && type !== "missing_indicator");
+      return encoder === undefined ? [] : [{ input, encoder }];
+    });
+    return uses[0];
+  }
+
+  #column({ input, encoder }: Use): SourceColumn {
+    if (encoder.type === "categorical") return { values: this.#codes(encoder), classes: encoder.classes };
+    if (encoder.type === "tensor") return { values: this.#elements(encoder.column, input), classes: null };
+    return { values: this.#numbers(encoder, input), classes: null };
+  }
+
+  #numbers(encoder: Exclude<Encoder, { type: "categorical" | "tensor" }>, input: InputEncoding): Float64Array {
     const { column } = encoder;
     const mayMiss = "fill" in encoder && encoder.fill !== null;
     const read = encoder.type === "date" ? dateIn : numberIn;
-    const range = this.#input.type === "int32" ? rangeOf(this.#input, encoder) : null;
+    const range = input.type === "int32" ? rangeOf(input, encoder) : null;
     return this.#each(column, new Float64Array(this.rows), (cell) => {
       if (this.#isMissing(cell, false)) return mayMiss ? Number.NaN : MISSING;
       const value = read(cell, this.#rules.reader);
@@ -87,15 +110,14 @@ export class RowColumns implements ColumnSource {
     });
   }
 
-  #elements(column: string): Float64Array {
-    const { shape } = this.#input;
-    const width = size(shape);
+  #elements(column: string, input: InputEncoding): Float64Array {
+    const width = size(input.shape);
     const elements = new Float64Array(this.rows * width);
     for (let row = 0; row < this.rows; row++) {
       const cell = this.#rows.cell(row, column);
       if (cell === undefined) this.#faults.add(["rows", row, column], ABSENT);
       else
-        writeElements(cell, this.#input, elements, row, (path, message) =>
+        writeElements(cell, input, elements, row, (path, message) =>
           this.#faults.add(["rows", row, column, ...path], message),
         );
     }

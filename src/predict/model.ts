@@ -1,6 +1,6 @@
 /** A trained model in the memory of a thread, with all that rows and answers need. */
 import { CellReader } from "../data/columns/cell-reader.ts";
-import { applyEncoders, widthOf } from "../data/encode/apply.ts";
+import { applyEncoders, widthOf, type ColumnSource } from "../data/encode/apply.ts";
 import type { InputEncoding, TargetEncoding } from "../data/encode/encoding.ts";
 import type { Reading } from "../data/reading.ts";
 import { ForwardCrew } from "../engine/crew/forward.ts";
@@ -54,12 +54,9 @@ export class ServedModel {
   async *predict(asked: Asked, turn: () => void): AsyncGenerator<string[]> {
     const faults = new Faults();
     const inputs: InputArray[] = [];
+    const columnsFor = this.#columns(asked, faults);
     for (const input of this.source.inputs) {
-      const columns =
-        asked.kind === "rows"
-          ? new RowColumns(asked, input, this.#rules, faults)
-          : new SampleColumns(asked, input, faults);
-      inputs.push(await applyEncoders(input, columns));
+      inputs.push(await applyEncoders(input, columnsFor(input)));
       turn();
     }
     faults.settle();
@@ -73,6 +70,12 @@ export class ServedModel {
       const outputs = this.#crew.run(inputs, first, count);
       yield Array.from({ length: count }, (_, i) => JSON.stringify(this.#answer(outputs, i * width)));
     }
+  }
+
+  #columns(asked: Asked, faults: Faults): (input: InputEncoding) => ColumnSource {
+    if (asked.kind !== "rows") return (input) => new SampleColumns(asked, input, faults);
+    const columns = new RowColumns(asked, this.source.inputs, this.#rules, faults);
+    return () => columns;
   }
 }
 

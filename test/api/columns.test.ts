@@ -8,15 +8,17 @@ import { startService, type Service } from "./service.ts";
 let service: Service;
 let worker: WorkerProcess;
 let dataset: string;
+let rows: { city: string | null; zip: number; x: number; label: string }[];
 
 beforeAll(async () => {
   service = await startService();
   const cities = ["Ulm", "Bonn", "Jena", "Kiel", "Trier", "Worms", "Hof"];
-  const rows = Array.from({ length: 90 }, (_, i) => {
-    const city = i % 17 === 0 ? "" : cities[(i * i) % 7];
-    return `${city},${10_000 + (i % 5)},${Math.sin(i)},${i % 3 === 0 ? "low" : "high"}`;
+  rows = Array.from({ length: 90 }, (_, i) => {
+    const city = i % 17 === 0 ? null : cities[(i * i) % 7];
+    return { city, zip: 10_000 + (i % 5), x: Math.sin(i), label: i % 3 === 0 ? "low" : "high" };
   });
-  dataset = (await service.upload(["city,zip,x,label", ...rows].join("\n"))).id;
+  const lines = rows.map(({ city, zip, x, label }) => [city ?? "", zip, x, label].join(","));
+  dataset = (await service.upload(["city,zip,x,label", ...lines].join("\n"))).id;
   worker = await startProcess({ REDIS_URL: service.redis.url, DATA_DIR: service.directory });
 });
 afterAll(async () => {
@@ -30,7 +32,7 @@ const specOf = (layers: object[], data: object = {}, more: object = {}) => ({
     dataset,
     target: "label",
     columns: { zip: "categorical" },
-    preprocess: { missing: "mean" },
+    preprocess: { missing: "mean", missing_indicator: true },
     validation: { every: 4 },
     ...data,
   },
@@ -73,10 +75,11 @@ test("a job has the same bytes on any threads and from any checkpoint, and says 
 
   const { body: description } = await service.call("GET", `/v1/jobs/${job.id}/model/description`);
   expect(description.named_inputs).toEqual([
-    { name: "numbers", shape: [1], type: "float32", encoders: 1 },
+    { name: "numbers", shape: [2], type: "float32", encoders: 2 },
     { name: "categories", shape: [2], type: "int32", categories: [5, 6], encoders: 2 },
   ]);
   expect(description.inputs).toMatchObject([
+    { column: "city", type: "missing_indicator" },
     { column: "x", type: "numeric" },
     { column: "city", type: "categorical", classes: ["Bonn", "Jena", "Trier", "Ulm"] },
     { column: "zip", type: "categorical", classes: ["10000", "10001", "10002", "10003", "10004"] },
@@ -88,6 +91,7 @@ test("a job has the same bytes on any threads and from any checkpoint, and says 
   const names = [...tensors.keys()];
   expect(names).toEqual(["0.0.weight", "0.1.weight", "1.bias", "1.weight", "3.bias", "3.weight"]);
   await expectForks(job.id);
+  await expectPredictions(job);
   const vectors = tensors.get("0.0.weight")!.bytes;
   const numbers = new Float32Array(vectors.slice().buffer);
   // The vector of a missing city.
@@ -107,12 +111,33 @@ async function expectForks(parent: string): Promise<void> {
   const fork = await until(body.id);
   expect([fork.status, fork.error]).toEqual(["succeeded", null]);
   const { body: description } = await service.call("GET", `/v1/jobs/${fork.id}/model/description`);
-  expect(description.inputs[1].classes).toEqual(["Bonn", "Jena", "Trier", "Ulm"]);
+  expect(description.inputs[2].classes).toEqual(["Bonn", "Jena", "Trier", "Ulm"]);
   const refused = await forked({ data, model: { layers: [{ type: "linear" }] } });
   expect(refused.body.errors).toContainEqual({
     pointer: "/overrides/data/encoders",
     message: expect.stringContaining("give classes and numbers apart, and the model takes one input"),
   });
+}
+
+/** The rows that validate give the metrics of the job; a missing class is read like any cell. */
+async function expectPredictions({ id, result }: Job): Promise<void> {
+  const ask = (asked: object) => service.call("POST", `/v1/jobs/${id}/predict`, { body: asked });
+  const valid = rows.filter((_, i) => i % 4 === 0);
+  const { body } = await ask({ rows: valid });
+  const right = valid.filter(({ label }, i) => body.predictions[i].class === label);
+  expect(right.length / valid.length).toBeCloseTo(result!.metrics.valid_accuracy!, 12);
+  const refused = await ask({
+    rows: [
+      { zip: 10_001, x: 0 },
+      { city: "Graz", zip: 10_001, x: 0 },
+    ],
+  });
+  expect(refused.body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual([
+    "/rows/0/city",
+    "/rows/1/city",
+  ]);
+  const { body: nested } = await ask({ inputs: [[1, 2]] });
+  expect(nested.errors).toContainEqual({ pointer: "/inputs", message: expect.stringContaining("send rows") });
 }
 
 test("other layers take the inputs by name", async () => {
@@ -123,7 +148,7 @@ test("other layers take the inputs by name", async () => {
     { type: "linear" },
   ];
   const { body } = await service.call("POST", "/v1/jobs?validate_only=true", { body: specOf(scaled) });
-  expect([body.errors, body.spec?.model.layers[3].in_features]).toEqual([undefined, 2 + 3 + 1 + 1]);
+  expect([body.errors, body.spec?.model.layers[3].in_features]).toEqual([undefined, 2 + 3 + 2 + 2]);
 });
 
 test("what does not fit is a 422 with a remedy", async () => {
