@@ -50,6 +50,25 @@ export function deviations(x: usize, n: i32, mean: f32): f64 {
   return total<Deviation>(x, n, mean);
 }
 
+/** Σ g x̂, as `slopes` finds it where there is no weight. Its Σ g is `sumOf(g)`. */
+export function dotOf(x: usize, g: usize, n: i32, mean: f32, scale: f32): f64 {
+  const m = f32x4.splat(mean), s = f32x4.splat(scale);
+  const whole = <usize>(n & ~7) << 2, all = <usize>n << 2;
+  let a = f64x2.splat(0), b = a, c = a, d = a;
+  let i: usize = 0;
+  for (; i < whole; i += 32) {
+    const left = f32x4.mul(v128.load(g + i), normal(v128.load(x + i), m, s));
+    const right = f32x4.mul(v128.load(g + i, 16), normal(v128.load(x + i, 16), m, s));
+    a = f64x2.add(a, lower(left));
+    b = f64x2.add(b, upper(left));
+    c = f64x2.add(c, lower(right));
+    d = f64x2.add(d, upper(right));
+  }
+  let sum = (across(a) + across(b)) + (across(c) + across(d));
+  for (; i < all; i += 4) sum += <f64>f32x4.extract_lane(f32x4.mul(v128.load32_zero(g + i), normal(v128.load32_zero(x + i), m, s)), 0);
+  return sum;
+}
+
 /** What `slopes` found. Every thread has a module, and so these, of its own. */
 export let slopeSum: f64 = 0;
 export let slopeDot: f64 = 0;

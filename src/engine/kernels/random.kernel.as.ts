@@ -78,11 +78,25 @@ export function dropout(
   const threshold = i32x4.splat(all ? 0 : <u32>ceil<f64>(edge));
   const allowed = i32x4.splat(all ? 0 : -1);
   for (let i = begin; i < end; ) {
+    const at = <usize>i << 2;
+    if ((i & 3) == 0 && i + 16 <= end) {
+      philoxOfFour(<u32>i >> 2, step, layer, DROPOUT, seedLow, seedHigh);
+      const kept0 = i32x4.ge_u(words0, threshold), kept1 = i32x4.ge_u(words1, threshold);
+      const kept2 = i32x4.ge_u(words2, threshold), kept3 = i32x4.ge_u(words3, threshold);
+      // From vectors of like words to the words of each block.
+      const low01 = i32x4.shuffle(kept0, kept1, 0, 4, 1, 5), low23 = i32x4.shuffle(kept2, kept3, 0, 4, 1, 5);
+      const high01 = i32x4.shuffle(kept0, kept1, 2, 6, 3, 7), high23 = i32x4.shuffle(kept2, kept3, 2, 6, 3, 7);
+      keep(x + at, y + at, scale, v128.and(i64x2.shuffle(low01, low23, 0, 2), allowed));
+      keep(x + at + 16, y + at + 16, scale, v128.and(i64x2.shuffle(low01, low23, 1, 3), allowed));
+      keep(x + at + 32, y + at + 32, scale, v128.and(i64x2.shuffle(high01, high23, 0, 2), allowed));
+      keep(x + at + 48, y + at + 48, scale, v128.and(i64x2.shuffle(high01, high23, 1, 3), allowed));
+      i += 16;
+      continue;
+    }
     const words = philox(<u32>i >> 2, step, layer, DROPOUT, seedLow, seedHigh);
     const kept = v128.and(i32x4.ge_u(words, threshold), allowed);
-    const at = <usize>i << 2;
     if ((i & 3) == 0 && i + 4 <= end) {
-      v128.store(y + at, v128.and(kept, f32x4.mul(v128.load(x + at), scale)));
+      keep(x + at, y + at, scale, kept);
       i += 4;
     } else {
       const value = v128.and(f32x4.mul(v128.load32_splat(x + at), scale), v128.splat<i32>(<i32>word(kept, i & 3)));
@@ -90,6 +104,12 @@ export function dropout(
       i++;
     }
   }
+}
+
+/** Four elements, each multiplied by `scale` where `kept` has ones and else 0. */
+@inline
+function keep(x: usize, y: usize, scale: v128, kept: v128): void {
+  v128.store(y, v128.and(kept, f32x4.mul(v128.load(x), scale)));
 }
 
 /**

@@ -114,15 +114,15 @@ export class Gradient {
       if (first && !sparse) this.#kernels.u8.copyWithin(sum, batch, batch + count * 4);
       else if (last) this.#kernels.add(batch, sum, count);
       else this.#kernels.add(sum, batch, count);
-      if (sparse && !last) this.#kernels.u8.fill(0, batch, batch + count * 4);
+      if (sparse && !last) this.#kernels.f32.fill(0, batch / 4, batch / 4 + count);
     });
   }
 
   /** Sets rows of a sparse gradient to zero, and their sums over batches. */
   #clear(part: Tile): void {
     const { batch, sum, count } = this.#elements(part);
-    this.#kernels.u8.fill(0, batch, batch + count * 4);
-    if (this.#accumulates) this.#kernels.u8.fill(0, sum, sum + count * 4);
+    this.#kernels.f32.fill(0, batch / 4, batch / 4 + count);
+    if (this.#accumulates) this.#kernels.f32.fill(0, sum / 4, sum / 4 + count);
   }
 
   /** Clips a tile that is complete, by value and by units. */

@@ -33,6 +33,8 @@ const pools: Readonly<Record<string, Pool>> = {
   "unequal dimensions": { rows: sliding(1, 1, 1), columns: sliding(23, 4, 3, 2) },
   "windows that end beyond the input": { rows: sliding(7, 2, 2, 0, 1, 4), columns: sliding(10, 3, 2, 1, 1, 6) },
   "windows apart": { rows: sliding(11, 2, 4), columns: sliding(29, 2, 5) },
+  "long windows": { rows: sliding(7, 3, 2, 1), columns: sliding(41, 13, 7, 6) },
+  "one long window": { rows: sliding(3, 3, 3), columns: sliding(21, 21, 21) },
   "one window": { rows: sliding(4, 4, 4), columns: sliding(5, 5, 5) },
 };
 

@@ -1,6 +1,6 @@
 // Groups of channels of a sample, each normalized by its mean and variance. A group's channels lie
 // one after another, `spatial` elements each. `saved` holds each group's mean and scale.
-import { deviations, normalizeRow, normalizeRun, slopeDot, slopeRow, slopeRun, slopes, slopeSum, sumOf } from "../../kernels/normalize.as";
+import { deviations, dotOf, normalizeRow, normalizeRun, slopeDot, slopeRow, slopeRun, slopes, slopeSum, sumOf } from "../../kernels/normalize.as";
 
 /** `groups`: of all samples at hand; `perSample`: of one. */
 export function group_norm_forward(
@@ -71,8 +71,7 @@ export function group_norm_gradient(
     for (let sample = 0; sample < samples; sample++) {
       const at = <usize>sample * size + (<usize>(c * spatial) << 2);
       const s = saved + (<usize>(sample * perSample + c / channels) << 3);
-      slopes(x + at, g + at, 0, spatial, load<f32>(s), load<f32>(s, 4));
-      sum += ofWeight ? slopeDot : slopeSum;
+      sum += ofWeight ? dotOf(x + at, g + at, spatial, load<f32>(s), load<f32>(s, 4)) : sumOf(g + at, spatial);
     }
     store<f32>(out + (<usize>c << 2), <f32>sum);
   }

@@ -72,6 +72,11 @@ function one(
   kernelColumns: i32, stride: i32, padding: i32, dilationRows: i32, dilationColumns: i32,
 ): void {
   const left = j * stride - padding;
+  const begin = max(left, 0), length = min(left + kernelColumns, width) - begin;
+  if (dilationColumns == 1 && length >= LONG && first < last) {
+    long(y + (j << 2), places + (j << 2), x, width, top + first * dilationRows, last - first, dilationRows, begin, length);
+    return;
+  }
   let most = -Infinity as f32;
   let place = -1;
   for (let p = first; p < last; p++) {
@@ -88,6 +93,67 @@ function one(
   }
   store<f32>(y + (j << 2), most);
   store<i32>(places + (j << 2), place);
+}
+
+/** Columns from which on it pays to look at a window's numbers first and at their places then. */
+const LONG: i32 = 8;
+
+/** A window of `rows` rows, `apart` rows apart from row `top` on, and `length` columns from `begin` on. */
+function long(y: usize, places: usize, x: usize, width: i32, top: i32, rows: i32, apart: i32, begin: i32, length: i32): void {
+  let row = x + ((top * width + begin) << 2);
+  const step = apart * width << 2;
+  let a = f32x4.splat(-Infinity), b = a, isNaN = i32x4.splat(0);
+  for (let p = 0; p < rows; p++, row += step) {
+    let q = 0;
+    for (; q + 8 <= length; q += 8) {
+      const at = row + (q << 2);
+      const left = v128.load(at), right = v128.load(at, 16);
+      // NaN is never more: it is found by not being itself.
+      a = f32x4.pmax(a, left);
+      b = f32x4.pmax(b, right);
+      isNaN = v128.or(isNaN, v128.or(f32x4.ne(left, left), f32x4.ne(right, right)));
+    }
+    if (q == length) continue;
+    // The last eight reach back over those before.
+    const at = row + ((length - 8) << 2);
+    const left = v128.load(at), right = v128.load(at, 16);
+    a = f32x4.pmax(a, left);
+    b = f32x4.pmax(b, right);
+    isNaN = v128.or(isNaN, v128.or(f32x4.ne(left, left), f32x4.ne(right, right)));
+  }
+  a = f32x4.pmax(a, b);
+  const most = max(max(f32x4.extract_lane(a, 0), f32x4.extract_lane(a, 1)), max(f32x4.extract_lane(a, 2), f32x4.extract_lane(a, 3)));
+  const place = v128.any_true(isNaN)
+    ? lastNaN(x, width, top, rows, apart, begin, length)
+    : firstOf(most, x, width, top, rows, apart, begin, length);
+  // Zeros are equal whatever their sign: the value is what lies there.
+  store<f32>(y, load<f32>(x + (place << 2)));
+  store<i32>(places, place);
+}
+
+/** The first place of a number that the window has. */
+function firstOf(value: f32, x: usize, width: i32, top: i32, rows: i32, apart: i32, begin: i32, length: i32): i32 {
+  const wanted = f32x4.splat(value);
+  for (let p = 0; p < rows; p++) {
+    const row = (top + p * apart) * width + begin;
+    for (let q = 0; q < length; q += 8) {
+      const at = row + min(q, length - 8);
+      const left = f32x4.eq(v128.load(x + (at << 2)), wanted), right = f32x4.eq(v128.load(x + (at << 2), 16), wanted);
+      if (v128.any_true(v128.or(left, right))) return at + ctz(i32x4.bitmask(left) | i32x4.bitmask(right) << 4);
+    }
+  }
+  return -1;
+}
+
+function lastNaN(x: usize, width: i32, top: i32, rows: i32, apart: i32, begin: i32, length: i32): i32 {
+  for (let p = rows - 1; p >= 0; p--) {
+    const row = (top + p * apart) * width + begin;
+    for (let at = row + length - 1; at >= row; at--) {
+      const value = load<f32>(x + (at << 2));
+      if (value != value) return at;
+    }
+  }
+  return -1;
 }
 
 /** The gradient of planes of `size` numbers from that of `count` windows each, in their order. */
