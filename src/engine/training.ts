@@ -5,6 +5,8 @@ import { size, type Shape } from "./member/shape.ts";
 export interface InputArray extends Value {
   readonly name: string;
   readonly values: Float32Array | Int32Array;
+  /** Elements from one row to the next, where rows overlap. By default they do not. */
+  readonly step?: number;
 }
 
 /**
@@ -17,6 +19,8 @@ export interface TrainingData {
   /** For each row the indices of its classes, or its (scaled) values: an array of `targetShape`. */
   readonly targets: Int32Array | Float32Array;
   readonly targetShape: Shape;
+  /** Elements of the targets from one row to the next, where rows overlap. */
+  readonly targetStep?: number;
   /** Row numbers, ascending. Rows in no list are not used. */
   readonly trainRows: Int32Array;
   /** Empty if there is no validation. */
@@ -32,6 +36,11 @@ export interface TrainingData {
     readonly mean: number | readonly number[];
     readonly std: number | readonly number[];
   };
+}
+
+/** Elements of the targets from one row to the next. */
+export function targetStep({ targetStep, targetShape }: Pick<TrainingData, "targetStep" | "targetShape">): number {
+  return targetStep ?? size(targetShape);
 }
 
 /** Bytes of all the buffers. */

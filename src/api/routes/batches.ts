@@ -45,7 +45,7 @@ export const batches: Routes = async (app, { store, files }) => {
       const dataset = source.dataset && (await store.datasets.get(owner, source.dataset));
       if (!dataset) throw new Problem("not_found", "The job's dataset was deleted.");
       const first = query.after === undefined ? 0 : Number(query.after) + 1;
-      const which = { training, epoch: query.epoch, first, limit: query.limit };
+      const which = { training, inherited: source.inherited, epoch: query.epoch, first, limit: query.limit };
       const page = await files.use(dataset, (path) => batchesOf(path, data, which, reply.caller()));
       const end = first + page.batches.length;
       return sendLongJson(reply, {

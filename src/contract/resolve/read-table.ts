@@ -51,6 +51,7 @@ export async function readTable(
   const filled = {
     ...data,
     features: inherited ? data.features : (explicitFeatures(features) ?? data.features),
+    text: data.text && { ...data.text, stride: data.text.stride ?? data.text.context },
     encoders: inheritance ? data.encoders : ("refit" as const),
     encoders_sha256: inherited && encodersSha256(inherited),
   };
@@ -62,7 +63,7 @@ export async function readTable(
   }
   const { sizes } = measured;
   const column = columns.find(({ name }) => name === data.target);
-  const classes = targets === "class" ? (inherited?.target?.classes ?? column!.classes) : null;
+  const classes = targets === "class" ? (sizes.tokens ?? inherited?.target?.classes ?? column!.classes) : null;
   const outside = inherited && outsideOf(table, inherited);
   const told = outside && toldOf(inheritance!.job, outside);
   const warnings = dataWarnings(table, filled, sizes);

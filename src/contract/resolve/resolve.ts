@@ -313,7 +313,8 @@ function mebibytes(bytes: number): string {
 }
 
 function bytesOf(table: Table): number {
-  return encodedBytes(table.rows, table.sizes.inputs, table.sizes.targetShape);
+  const { inputs, targetShape, encodedBytes: known } = table.sizes;
+  return known ?? encodedBytes(table.rows, inputs, targetShape);
 }
 
 function totalSteps({ training }: Spec, { sizes }: Table): number {

@@ -82,6 +82,8 @@ function notesBytes(
   const byName = new Map(columns.map((column) => [column.name, column]));
   const encoders = sum(features, (name) => {
     const column = byName.get(name)!;
+    // Characters are as long as the names of the classes, and merges have two numbers for each.
+    if (column.type === "text") return text(name) + ENCODER_BYTES + text(classes) + 20 * (classes?.length ?? 0);
     // A mean and a deviation for each index of the first dimension.
     if (column.type === "tensor") return text(name) + ENCODER_BYTES + 2 * inputs[0].shape[0] * NUMBER_BYTES;
     // One more for an indicator, and one for the class that replaces a missing one.

@@ -122,6 +122,30 @@ const Encoders = z
     "Where the encoders come from that turn columns into numbers. `refit`: they are fitted to the training rows. `inherit`: they are those of the job that this one is forked from, or that `init` names. `{job}`: those of another job. Null: `inherit` for these two, else `refit`. Inherited encoders determine `features`, `shape` and `preprocess`. The encoding of the target is inherited too if it is the same column.",
   );
 
+const Text = z
+  .strictObject({
+    context: z.int().min(1).max(65_536).describe("Tokens of a sample."),
+    stride: z
+      .int()
+      .min(1)
+      .max(65_536)
+      .nullable()
+      .default(null)
+      .describe("Tokens from the beginning of a sample to that of the next. Null: `context`, so that none overlap."),
+    vocabulary: z
+      .union([z.enum(["bytes", "characters"]), z.strictObject({ bpe: z.int().min(257).max(16_384) })], {
+        error: 'must be "bytes", "characters" or {"bpe": <257 to 16384 tokens>}',
+      })
+      .describe(
+        "What the tokens are: the 256 bytes, the characters of the training text, or `bpe`: so many pieces, which byte-pair encoding finds in the training text.",
+      ),
+  })
+  .nullable()
+  .default(null)
+  .describe(
+    'How a text is cut into samples: the input is `context` tokens, and the target, `"next_token"`, the ones that follow each. Samples do not go beyond the end of their split.',
+  );
+
 const sources = ["dataset", "inline", "synthetic"] as const;
 
 export const Data = z
@@ -167,6 +191,7 @@ export const Data = z
         "The shape that the features of one row have for the model, as [1, 8, 8] for 64 pixels. Null: as they are.",
       )
       .meta({ examples: [[1, 8, 8]] }),
+    text: Text,
     validation: splitRule("validate").describe("Which of the rows that `test` leaves validate instead of training."),
     test: splitRule("test").describe(
       "Which rows are kept for a test of the final weights at the end. They neither train nor validate.",

@@ -60,6 +60,24 @@ const Encoder = z
       std: z.array(z.number()).readonly().nullable(),
       max: z.number().nullable(),
     }),
+    z.object({
+      column: z.string(),
+      type: z.literal("text").describe("The tokens of a text."),
+      vocabulary: z.discriminatedUnion("type", [
+        z.object({ type: z.literal("bytes").describe("The token of a byte is its value.") }),
+        z.object({
+          type: z.literal("characters"),
+          characters: z.string().describe("Each character's place is its token."),
+        }),
+        z.object({
+          type: z.literal("bpe"),
+          merges: z
+            .array(z.tuple([Count, Count]).readonly())
+            .readonly()
+            .describe("Bytes are the tokens 0 to 255. Pair i becomes the token 256 + i."),
+        }),
+      ]),
+    }),
   ])
   .meta({
     id: "Encoder",

@@ -73,6 +73,8 @@ function encodeColumn(encoder: Encoder, { values, classes }: SourceColumn, place
       return encodeMissing(values as Float64Array | Uint16Array, place);
     case "tensor":
       return encodeTensor(encoder, values, place);
+    case "text":
+      throw new Error("A text is no column of numbers.");
   }
 }
 

@@ -4,8 +4,10 @@
  */
 import { batchesPerEpoch, batchesPerStep, batchRows, stepsPerEpoch } from "../../engine/job.ts";
 import { shuffle } from "../../engine/kernels/random.ts";
-import type { DataSpec } from "./encoding.ts";
+import type { DataSpec, Inherited } from "./encoding.ts";
+import { hasText } from "./features.ts";
 import { splitRows } from "./split.ts";
+import { textRows } from "./text.ts";
 import { ViewedFile } from "./viewed-file.ts";
 import type { Training } from "../../engine/settings.ts";
 
@@ -17,6 +19,8 @@ export interface BatchOrderInput {
   readonly path: string;
   readonly data: DataSpec;
   readonly training: Pick<Training, "batch_size" | "drop_last" | "shuffle" | "seed" | "gradient_accumulation_steps">;
+  /** Encoders of another job, as the job has them. */
+  readonly inherited: Inherited | null;
   /** From 0. */
   readonly epoch: number;
   /** The first batch of the page, and how many batches it has at most. */
@@ -29,7 +33,7 @@ export interface Batch {
   readonly batch: number;
   /** The step that it belongs to, counted from 1 as metrics do. */
   readonly step: number;
-  /** Row numbers in the file, from 0. */
+  /** Row numbers in the file, from 0. Of a text: the first token of each sample. */
   readonly rows: Int32Array;
 }
 
@@ -39,9 +43,17 @@ export interface BatchPage {
   readonly total: number;
 }
 
-export function batchOrder({ path, data, training, epoch, first, limit }: BatchOrderInput): Promise<BatchPage> {
+export function batchOrder({
+  path,
+  data,
+  training,
+  inherited,
+  epoch,
+  first,
+  limit,
+}: BatchOrderInput): Promise<BatchPage> {
   return ViewedFile.with(path, data.columns, async (file) => {
-    const { train } = await splitRows(file, data);
+    const train = hasText(data) ? await textRows(file, data, inherited) : (await splitRows(file, data)).train;
     const order = Int32Array.from(train.keys());
     if (training.shuffle) shuffle(order, training.seed, epoch);
     const total = batchesPerEpoch(training, train.length);

@@ -22,6 +22,7 @@ import {
   type TableSummary,
 } from "./features.ts";
 import { sideCounts } from "./split.ts";
+import { textFaults } from "./text-faults.ts";
 import { viewTable } from "./viewed-file.ts";
 
 export interface DataFault {
@@ -49,6 +50,8 @@ export function viewedTable(
 export function checkData(table: TableSummary, data: DataSpec, targets: TargetKind): DataFault[] {
   const { rows, columns } = table;
   const { features, validation, test } = data;
+  const isText = columns.some(({ type }) => type === "text");
+  if (isText || data.text !== null) return textFaults(data, isText, targets === "class");
   const targetNames = targetColumns(data);
   const byName = new Map(columns.map((column) => [column.name, column]));
   const faults: DataFault[] = [];

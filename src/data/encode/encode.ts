@@ -13,10 +13,11 @@ import { applyEncoders } from "./apply.ts";
 import { checkData, checkSizes, type DataFault } from "./check.ts";
 import { missingTest } from "../columns/column.ts";
 import type { DataSizes, DataSpec, Encoded, Encoding, Inherited } from "./encoding.ts";
-import { featuresOf } from "./features.ts";
+import { featuresOf, hasText } from "./features.ts";
 import { fitInputs, measureInputs, type MeasuredInputs } from "./fit.ts";
 import { measureInherited } from "./inherit.ts";
 import { splitRows } from "./split.ts";
+import { encodeText, fitText, measureText } from "./text.ts";
 import { applyTarget, fitTarget, readTarget, targetFacts } from "./target.ts";
 import { ViewedFile } from "./viewed-file.ts";
 
@@ -38,6 +39,7 @@ export function measureFile({ path, data, targets, takes, inherited }: EncodeInp
   return ViewedFile.with(path, data.columns, async (file) => {
     const wrong = checkData(file.content, data, targets);
     if (wrong.length > 0) return { faults: wrong };
+    if (hasText(data)) return await measureText(file, data, inherited);
     const { train, valid, test } = await splitRows(file, data);
     const { width, inputs, faults: unfit } = await measureAny(file, { data, takes, inherited }, train);
     const target = await readTarget(file, data, targets, inherited?.target?.classes);
@@ -48,6 +50,9 @@ export function measureFile({ path, data, targets, takes, inherited }: EncodeInp
       width,
       inputs,
       targetShape: target.shape,
+      encodedBytes: null,
+      tokens: null,
+      unknown: [],
       ...targetFacts(target, targets, train, valid),
       empty: await emptyFeatures(file, data, train),
     };
@@ -80,7 +85,12 @@ async function emptyFeatures(file: ViewedFile, data: DataSpec, train: Int32Array
 
 /** @throws Error if the spec does not fit the dataset, which earlier checks should have found */
 export function encodeFile(input: EncodeInput): Promise<Encoded> {
-  return ViewedFile.with(input.path, input.data.columns, async (file) => {
+  const { data, targets, inherited } = input;
+  return ViewedFile.with(input.path, data.columns, async (file) => {
+    if (hasText(data)) {
+      assertFits(checkData(file.content, data, targets));
+      return await encodeText(file, data, inherited);
+    }
     const { encoding, target, rows } = await encodingOf(file, input);
     const inputs = [];
     for (const input of encoding.inputs) inputs.push(await applyEncoders(input, file));
@@ -90,7 +100,10 @@ export function encodeFile(input: EncodeInput): Promise<Encoded> {
 
 /** The encoding of a job whose model has not been stored. @throws as encodeFile */
 export function fitFile(input: EncodeInput): Promise<Encoding> {
-  return ViewedFile.with(input.path, input.data.columns, async (file) => (await encodingOf(file, input)).encoding);
+  const { path, data, inherited } = input;
+  return ViewedFile.with(path, data.columns, async (file) =>
+    hasText(data) ? await fitText(file, data, inherited) : (await encodingOf(file, input)).encoding,
+  );
 }
 
 async function encodingOf(file: ViewedFile, { data, targets, takes, inherited }: EncodeInput) {

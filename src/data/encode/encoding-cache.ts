@@ -67,13 +67,24 @@ export function encode(
  * Leaves out what does not influence the encoding, such as the dataset's id, which differs between
  * owners of the same bytes. Adds what the specs of earlier versions lack.
  */
-function relevantPart({ target, features, exclude, columns, shape, validation, test, preprocess }: DataSpec): DataSpec {
+function relevantPart({
+  target,
+  features,
+  exclude,
+  columns,
+  shape,
+  text,
+  validation,
+  test,
+  preprocess,
+}: DataSpec): DataSpec {
   return {
     target,
     features,
     exclude: exclude ?? [],
     columns: columns ?? {},
     shape: shape ?? null,
+    text: text ?? null,
     validation,
     test: test ?? null,
     preprocess: {

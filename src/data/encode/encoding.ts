@@ -8,6 +8,7 @@ import type { Shape } from "../../engine/member/shape.ts";
 import type { NamedValue } from "../../engine/plan/graph.ts";
 import type { TrainingData } from "../../engine/training.ts";
 import type { DeclaredType, Reading } from "../reading.ts";
+import type { Vocabulary, VocabularyRule } from "../text/vocabulary.ts";
 
 /** The `data` of a spec as far as it concerns the encoding, in the words of the wire. */
 export interface DataSpec {
@@ -21,6 +22,8 @@ export interface DataSpec {
   readonly columns: Readonly<Record<string, DeclaredType>>;
   /** The shape that the features have for one row; null: as they are. */
   readonly shape: Shape | null;
+  /** How a text is cut into samples; null: the dataset is no text. */
+  readonly text: TextRule | null;
   readonly validation: SplitRule | null;
   readonly test: SplitRule | null;
   readonly preprocess: Preprocess;
@@ -34,6 +37,14 @@ export interface Preprocess {
   readonly missing_indicator: boolean;
   readonly tensor: "auto" | TensorScale;
   readonly target: "auto" | "standardize" | "none";
+}
+
+export interface TextRule {
+  /** Tokens of a sample. */
+  readonly context: number;
+  /** Tokens from the beginning of a sample to that of the next; null: `context`. */
+  readonly stride: number | null;
+  readonly vocabulary: VocabularyRule;
 }
 
 /** Which rows validate, or test (split.ts). */
@@ -111,7 +122,20 @@ export interface TensorEncoder {
   readonly max: number | null;
 }
 
-export type Encoder = NumericEncoder | DateEncoder | CategoricalEncoder | IndicatorEncoder | TensorEncoder;
+/** A text is the input by itself: its tokens. */
+export interface TextEncoder {
+  readonly column: string;
+  readonly type: "text";
+  readonly vocabulary: Vocabulary;
+}
+
+export type Encoder =
+  | NumericEncoder
+  | DateEncoder
+  | CategoricalEncoder
+  | IndicatorEncoder
+  | TensorEncoder
+  | TextEncoder;
 
 /**
  * All that is needed to encode new rows like the training rows, and to read predictions. It is
@@ -165,6 +189,12 @@ export interface DataSizes {
   readonly width: number;
   readonly inputs: readonly NamedValue[];
   readonly targetShape: Shape;
+  /** The bytes of the encoded inputs and targets; null: each row has its own. */
+  readonly encodedBytes: number | null;
+  /** Of a text: the names of the tokens, which are the classes of the target. */
+  readonly tokens: readonly string[] | null;
+  /** Of a text: the characters that have no token. */
+  readonly unknown: readonly string[];
   /** For a target that is a class: the classes that no training row has. */
   readonly untrained: readonly string[];
   /** The features of which no training row has a value. */

@@ -9,7 +9,7 @@
  * before this rule no column is marked as such, so their jobs keep their inputs.
  */
 import type { ColumnSummary, DatasetContent, TensorColumn } from "../dataset.ts";
-import type { DataSpec, SplitRule } from "./encoding.ts";
+import type { DataSpec, SplitRule, TextRule } from "./encoding.ts";
 import type { DeclaredType, Reading } from "../reading.ts";
 
 /** What is known of a dataset without its rows. */
@@ -23,6 +23,16 @@ export type TableSummary = Omit<DatasetSummary, "reading"> & { readonly reading:
 
 /** Why a column is not a default feature. */
 export type LeftOut = "used" | "excluded" | "ignore" | "text" | "all_different";
+
+/** The target of a text. */
+export const NEXT_TOKEN = "next_token";
+
+/** The `data` of a spec with a text. */
+export type TextSpec = DataSpec & { readonly text: TextRule };
+
+export function hasText(data: DataSpec): data is TextSpec {
+  return data.text !== null;
+}
 
 /** The names of the features, in the order of the model's inputs. */
 export function featuresOf(table: TableSummary, data: DataSpec): readonly string[] {

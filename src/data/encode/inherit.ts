@@ -12,7 +12,16 @@ import type { ColumnSummary } from "../dataset.ts";
 import type { DeclaredType } from "../reading.ts";
 import { isInteger } from "../tensors/elements.ts";
 import { quoted, type DataFault } from "./check.ts";
-import type { Encoder, Encoding, Inherited, InputEncoding, TargetEncoding, TensorEncoder } from "./encoding.ts";
+import type {
+  Encoder,
+  Encoding,
+  IndicatorEncoder,
+  Inherited,
+  InputEncoding,
+  TargetEncoding,
+  TensorEncoder,
+  TextEncoder,
+} from "./encoding.ts";
 import { isArray, type TableSummary } from "./features.ts";
 import { isApart, type MeasuredInputs } from "./fit.ts";
 import type { ViewedFile } from "./viewed-file.ts";
@@ -47,10 +56,14 @@ export function inheritedTypes(
   const types: Record<string, DeclaredType> = {};
   for (const encoder of encodersOf(inputs)) {
     const column = byName.get(encoder.column);
-    if (column === undefined || encoder.type === "missing_indicator" || encoder.type === "tensor") continue;
+    if (column === undefined || !isOfTable(encoder)) continue;
     if (!reads(encoder, column)) types[encoder.column] = encoder.type;
   }
   return types;
+}
+
+function isOfTable(encoder: Encoder): encoder is Exclude<Encoder, IndicatorEncoder | TensorEncoder | TextEncoder> {
+  return encoder.type !== "missing_indicator" && encoder.type !== "tensor" && encoder.type !== "text";
 }
 
 function encodersOf(inputs: readonly InputEncoding[]): Encoder[] {
@@ -90,7 +103,7 @@ function unfit(encoder: Encoder, column: ColumnSummary, { shape, type, categorie
   }
   if (isArray(column) && size(column.shape) !== size(shape))
     return `has ${size(column.shape)} numbers in a row, and had ${size(shape)}`;
-  if (type === "float32" || encoder.type === "categorical") return null;
+  if (type === "float32" || encoder.type === "categorical" || encoder.type === "text") return null;
   if (isArray(column) && !isInteger(column.dtype)) return "was whole numbers, and here is not";
   const known = [categories ?? 0].flat().reduce((most, count) => Math.max(most, count), 0);
   const fits = Number(column.min) >= 0 && Number(column.max) < known;

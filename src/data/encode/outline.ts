@@ -35,14 +35,15 @@ export function outlineOf(synthetic: Synthetic, data: DataSpec, targets: TargetK
     name === CLASS_COLUMN && classes > 1 ? classColumn(name, labels) : column(name),
   );
   const content = { rows: synthetic.rows, columns, reading: { ...FIRST_READING, version: READER_VERSION } };
-  const unknown = { untrained: [], empty: [], trained: null, validated: null };
+  const unknown = { untrained: [], empty: [], trained: null, validated: null, unknown: [] };
+  const plain = { encodedBytes: null, tokens: null };
   return {
     content,
     measure(filled, takes, inherited) {
       const { width, inputs, faults } = measureOutline(content, filled, takes, inherited);
       if (faults.length > 0) return { faults: [...faults] };
       const targetShape = typeof filled.target === "string" ? [] : [filled.target.length];
-      return { sizes: { ...sides, width, inputs, targetShape, ...unknown } };
+      return { sizes: { ...sides, width, inputs, targetShape, ...plain, ...unknown } };
     },
   };
 }

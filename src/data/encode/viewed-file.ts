@@ -122,6 +122,11 @@ export class ViewedFile implements ColumnSource {
     return await this.#file.elements(index);
   }
 
+  /** Of a text column: its bytes. */
+  async text(index: number): Promise<Uint8Array> {
+    return await this.#file.text(index);
+  }
+
   async codes(index: number): Promise<Uint16Array> {
     return (await this.values(index)) as Uint16Array;
   }

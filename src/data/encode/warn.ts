@@ -20,6 +20,7 @@ export const dataWarningCodes = {
   index_column: "a column without a name, which numbers the rows, is not a default feature",
   constant_target: "the target is the same in all rows that train, so there is nothing to learn",
   untrained_feature: "a feature has no value in the rows that train",
+  unknown_character: "a text has characters that no token stands for, because the training text has none of them",
   untrained_class: "a class of the target has no row to train on",
   unseen_class: "a feature has a class that the inherited encoders do not know",
   far_range: "the numbers of a column are far from those that the inherited encoders were fitted to",
@@ -33,6 +34,7 @@ export interface DataWarning {
 
 /** @param table with the types that the spec declares */
 export function dataWarnings(table: TableSummary, data: DataSpec, sizes: DataSizes): DataWarning[] {
+  if (data.text !== null) return unknownWarnings(sizes);
   const used = new Set([...targetColumns(data), ...featuresOf(table, data)]);
   const columns = table.columns.filter(({ name }) => used.has(name));
   return [
@@ -104,6 +106,12 @@ function leftOutWarnings(table: TableSummary, data: DataSpec): DataWarning[] {
 /** Whether the reader gave the column its name and left it out. */
 function isUnnamedIndex(name: string, { reading }: TableSummary, { columns }: DataSpec): boolean {
   return /^index(_\d+)?$/.test(name) && Object.hasOwn(reading.columns, name) && !Object.hasOwn(columns, name);
+}
+
+function unknownWarnings({ unknown }: DataSizes): DataWarning[] {
+  if (unknown.length === 0) return [];
+  const message = `leaves out ${quotedFirst(unknown)}, which the text has, and the vocabulary lacks`;
+  return [{ pointer: "/data/text/vocabulary", code: "unknown_character", message }];
 }
 
 function emptyWarnings({ empty }: DataSizes): DataWarning[] {

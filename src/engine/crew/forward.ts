@@ -51,7 +51,7 @@ export class ForwardCrew {
     for (const [at, { values }] of inputs.entries()) {
       const width = size(this.plan.inputs[at].shape);
       const to = values instanceof Float32Array ? f32 : i32;
-      for (let i = 0; i < count; i++) copyRow(values, width, first + i, to, this.#network.values[at], i);
+      for (let i = 0; i < count; i++) copyRow(values, width, (first + i) * width, to, this.#network.values[at], i);
     }
     this.#network.forward(0, count, count, EVALUATION);
     const from = this.#network.prediction / 4;

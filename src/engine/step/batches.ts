@@ -4,6 +4,7 @@ import type { TrainingJob } from "../job.ts";
 import { batchesPerEpoch, batchesPerStep, batchRows, stepsPerEpoch } from "../job.ts";
 import type { Plan } from "../plan/model.ts";
 import { size } from "../member/shape.ts";
+import { targetStep } from "../training.ts";
 import { seedHalves } from "../kernels/random.ts";
 
 /** Fewer floats than this are copied one by one: making a view costs more. */
@@ -25,8 +26,9 @@ export class Batches {
   readonly #leader: boolean;
   readonly #order: Int32Array;
   readonly #seed: readonly [number, number];
-  /** The inputs of the data, with the elements of a row. */
-  readonly #arrays: readonly { readonly values: Numbers; readonly width: number }[];
+  /** The inputs of the data, with the elements of a row, and from one row to the next. */
+  readonly #arrays: readonly { readonly values: Numbers; readonly width: number; readonly step: number }[];
+  readonly #targetStep: number;
   readonly #stepsPerEpoch: number;
   #epoch = -1;
   /** The step's first batch among those of the epoch. */
@@ -42,7 +44,12 @@ export class Batches {
     const { trainRows } = job.data;
     this.#order = new Int32Array(kernels.memory.buffer, plan.addresses.order, trainRows.length);
     this.#seed = seedHalves(job.training.seed);
-    this.#arrays = job.data.inputs.map(({ values, shape }) => ({ values, width: size(shape) }));
+    this.#arrays = job.data.inputs.map(({ values, shape, step = size(shape) }) => ({
+      values,
+      width: size(shape),
+      step,
+    }));
+    this.#targetStep = targetStep(job.data);
     this.#stepsPerEpoch = stepsPerEpoch(job.training, trainRows.length);
   }
 
@@ -117,11 +124,11 @@ export class Batches {
   copy(row: number, inputs: readonly number[], sample: number): void {
     this.#copyTarget(row, this.#plan.addresses.targets, sample);
     for (let i = 0; i < this.#arrays.length; i++) {
-      const { values, width } = this.#arrays[i];
+      const { values, width, step } = this.#arrays[i];
       copyRow(
         values,
         width,
-        row,
+        row * step,
         values instanceof Float32Array ? this.#kernels.f32 : this.#kernels.i32,
         inputs[i],
         sample,
@@ -132,14 +139,21 @@ export class Batches {
   #copyTarget(row: number, address: number, sample: number): void {
     const { targets } = this.#job.data;
     const to = targets instanceof Float32Array ? this.#kernels.f32 : this.#kernels.i32;
-    copyRow(targets, this.#plan.targetSize, row, to, address, sample);
+    copyRow(targets, this.#plan.targetSize, row * this.#targetStep, to, address, sample);
   }
 }
 
 type Numbers = Float32Array | Int32Array;
 
-export function copyRow(from: Numbers, width: number, row: number, to: Numbers, address: number, sample: number): void {
-  const source = row * width;
+/** The row begins at the element `source`. */
+export function copyRow(
+  from: Numbers,
+  width: number,
+  source: number,
+  to: Numbers,
+  address: number,
+  sample: number,
+): void {
   // The address of sample 0 may be negative: only this thread's samples lie in the memory.
   const target = address / 4 + sample * width;
   if (width < SHORT_ROW) for (let i = 0; i < width; i++) to[target + i] = from[source + i];

@@ -2,7 +2,7 @@ import { WORD } from "../crew/control.ts";
 import type { Batches } from "./batches.ts";
 import { computeMetrics } from "../metrics/metrics.ts";
 import { EvaluatedRows, type Recorded } from "../metrics/rows.ts";
-import type { TrainingData } from "../training.ts";
+import { targetStep, type TrainingData } from "../training.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import type { ForwardPass } from "../layers/layer.ts";
 import { EVALUATION_DOUBLES, type Plan } from "../plan/model.ts";
@@ -53,7 +53,9 @@ export function evaluateShare(
     network.forward(first, first + count, count, pass);
     loss.run(first, first + count, 0);
     kernels.i32[(plan.addresses.control >>> 2) + WORD.evaluated]++;
-    each((sample, row) => record(kernels, plan, data.targets, rows[row], network, loss, sample, row));
+    each((sample, row) =>
+      record(kernels, plan, data.targets, rows[row] * targetStep(data), network, loss, sample, row),
+    );
     if (logLoss === null) continue;
     logLoss.run(first, first + count, 0);
     each((sample, row) => recordClasses(kernels, plan, network, sample, row));
@@ -67,7 +69,7 @@ function record(
   { f64, f32 }: Kernels,
   plan: Plan,
   targets: Float32Array | Int32Array,
-  dataRow: number,
+  firstTarget: number,
   network: Network,
   loss: Loss,
   sample: number,
@@ -80,7 +82,7 @@ function record(
     const from = predictionOf(plan, network, sample, i);
     f64[at] = termOf(f32, plan, sample, i);
     f64[at + 1] = loss.divisor(address + i * 4, 1, 0);
-    f64[at + 2] = targets[dataRow * targetSize + i];
+    f64[at + 2] = targets[firstTarget + i];
     f64[at + 3] = hasClasses(plan) ? largest(f32, from, outputs) : f32[from];
   }
 }
