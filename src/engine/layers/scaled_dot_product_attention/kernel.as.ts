@@ -23,6 +23,11 @@ import { fma } from "../../kernels/vector.as";
 
 /** Queries and keys in a tile. Part of the arithmetic: changing it changes results. */
 const TILE: i32 = 64;
+/**
+ * Rows or columns that are computed at once of the tile in which a causal head's queries and keys
+ * are the same positions. What lies above its diagonal is not seen, and mostly not computed.
+ */
+const STRIP: i32 = 16;
 /** Bytes from one row of a tile to the next. */
 const ROW: i32 = TILE << 2;
 /**
@@ -72,17 +77,16 @@ export function attention_forward(
       store<f32>(sums + (r << 2), 0);
     }
     for (let j = 0; j < end; j += TILE) {
-      const width = min(TILE, keys - j);
-      matmul(scores, q + i * qRow, k + j * kRow, height, width, size, ROW, qRow, 4, kRow, 1, 0, scratch);
+      const width = min(TILE, keys - j), half = causal && i == j;
+      products(scores, q + i * qRow, k + j * kRow, height, width, size, qRow, kRow, half, scratch);
       for (let r = 0; r < height; r++) {
         const seen = causal ? min(width, i + r + 1 - j) : width;
         const sight: usize = mask == 0 ? 0 : mask + (i + r) * maskRow + (j << 2);
         const shrink = exponentials(scores + r * ROW, seen, width, scale, sight, most + (r << 2), sums + (r << 2));
-        if (dropped != 0) drop(scores + r * ROW, width, i + r, j, keys);
+        if (dropped != 0) drop(scores + r * ROW, seen, i + r, j, keys);
         if (j != 0 && shrink != 1) multiply(out + r * yRow, valueSize, shrink);
       }
-      if (j == 0) matmul(out, scores, v, height, valueSize, width, yRow, ROW, 4, vRow, 0, 0, scratch);
-      else matmul_add(out, scores, v + j * vRow, height, valueSize, width, yRow, ROW, 4, vRow, 0, scratch);
+      byQueries(out, scores, v + j * vRow, height, valueSize, width, yRow, vRow, half, j != 0, scratch);
     }
     for (let r = 0; r < height; r++) {
       const sum = load<f32>(sums + (r << 2));
@@ -113,23 +117,58 @@ export function attention_backward(
     const end = causal ? min(keys, i + height) : keys;
     for (let r = 0; r < height; r++) store<f32>(dots + (r << 2), dot(y + at + r * yRow, g + at + r * yRow, valueSize));
     for (let j = 0; j < end; j += TILE) {
-      const width = min(TILE, keys - j);
-      matmul(scores, q + from, k + j * kRow, height, width, size, ROW, qRow, 4, kRow, 1, 0, scratch);
-      matmul(slopes, g + at, v + j * vRow, height, width, valueSize, ROW, yRow, 4, vRow, 1, 0, scratch);
+      const width = min(TILE, keys - j), half = causal && i == j;
+      products(scores, q + from, k + j * kRow, height, width, size, qRow, kRow, half, scratch);
+      products(slopes, g + at, v + j * vRow, height, width, valueSize, yRow, vRow, half, scratch);
       for (let r = 0; r < height; r++) {
         const seen = causal ? min(width, i + r + 1 - j) : width;
         const sight: usize = mask == 0 ? 0 : mask + (i + r) * maskRow + (j << 2);
         const sum = load<f32>(rest + ((i + r) << 2));
-        if (dropped != 0) drop(slopes + r * ROW, width, i + r, j, keys);
+        if (dropped != 0) drop(slopes + r * ROW, seen, i + r, j, keys);
         derive(scores + r * ROW, slopes + r * ROW, seen, width, scale, sight, sum, load<f32>(dots + (r << 2)));
-        if (dropped != 0) drop(scores + r * ROW, width, i + r, j, keys);
+        if (dropped != 0) drop(scores + r * ROW, seen, i + r, j, keys);
       }
-      if (dv != 0) matmul_add(dv + j * vRow, scores, g + at, width, valueSize, height, vRow, 4, ROW, yRow, 0, scratch);
-      if (dk != 0) matmul_add(dk + j * kRow, slopes, q + from, width, size, height, kRow, 4, ROW, qRow, 0, scratch);
-      if (dq == 0) continue;
-      if (j == 0) matmul(dq + from, slopes, k, height, size, width, qRow, ROW, 4, kRow, 0, 0, scratch);
-      else matmul_add(dq + from, slopes, k + j * kRow, height, size, width, qRow, ROW, 4, kRow, 0, scratch);
+      if (dv != 0) byKeys(dv + j * vRow, scores, g + at, height, valueSize, width, vRow, yRow, half, scratch);
+      if (dk != 0) byKeys(dk + j * kRow, slopes, q + from, height, size, width, kRow, qRow, half, scratch);
+      if (dq != 0) byQueries(dq + from, slopes, k + j * kRow, height, size, width, qRow, kRow, half, j != 0, scratch);
     }
+  }
+}
+
+/**
+ * A tile: the products of `height` rows of a with `width` rows of b, of `size` numbers each.
+ * `half`: only those that lie on or below the diagonal are needed.
+ */
+function products(
+  tile: usize, a: usize, b: usize, height: i32, width: i32, size: i32, aRow: i32, bRow: i32, half: bool, panel: usize,
+): void {
+  const strip = half ? STRIP : TILE, last = half ? min(width, height) : width;
+  for (let j = 0; j < last; j += strip) {
+    const first = half ? j : 0, to = tile + first * ROW + (j << 2), columns = min(strip, width - j);
+    matmul(to, a + first * aRow, b + j * bRow, height - first, columns, size, ROW, aRow, 4, bRow, 1, 0, panel);
+  }
+}
+
+/** out = tile · b for each query, or out += if `add`. `half`: the tile is 0 above the diagonal. */
+function byQueries(
+  out: usize, tile: usize, b: usize, height: i32, size: i32, width: i32, outRow: i32, bRow: i32, half: bool, add: bool, panel: usize,
+): void {
+  const strip = half ? STRIP : TILE;
+  for (let i = 0; i < height; i += strip) {
+    const rows = min(strip, height - i), depth = half ? min(width, i + strip) : width;
+    if (add) matmul_add(out + i * outRow, tile + i * ROW, b, rows, size, depth, outRow, ROW, 4, bRow, 0, panel);
+    else matmul(out + i * outRow, tile + i * ROW, b, rows, size, depth, outRow, ROW, 4, bRow, 0, 0, panel);
+  }
+}
+
+/** out += tileᵀ · b for each key. `half`: the tile is 0 above the diagonal. */
+function byKeys(
+  out: usize, tile: usize, b: usize, height: i32, size: i32, width: i32, outRow: i32, bRow: i32, half: bool, panel: usize,
+): void {
+  const strip = half ? STRIP : TILE, last = half ? min(width, height) : width;
+  for (let j = 0; j < last; j += strip) {
+    const first = half ? j : 0, from = tile + first * ROW + (j << 2), rows = min(strip, width - j);
+    matmul_add(out + j * outRow, from, b + first * bRow, rows, size, height - first, outRow, 4, ROW, bRow, 0, panel);
   }
 }
 
@@ -193,13 +232,13 @@ function hide(row: usize, seen: i32, sight: usize, value: f32): void {
   }
 }
 
-/** Dropout of the `width` keys of a row, which belongs to a query and to the keys from `key` on. */
-function drop(row: usize, width: i32, query: i32, key: i32, keys: i32): void {
+/** Dropout of the `seen` keys of a row, which belongs to a query and to the keys from `key` on. */
+function drop(row: usize, seen: i32, query: i32, key: i32, keys: i32): void {
   const edge = dropped * 4294967296.0, all = edge >= 4294967296.0;
   const threshold = i32x4.splat(all ? 0 : <u32>ceil<f64>(edge)), allowed = i32x4.splat(all ? 0 : -1);
   const scale = f32x4.splat(<f32>(1 / (1 - dropped)));
   let block = firstBlock + <u32>query * <u32>((keys + 3) >> 2) + (<u32>key >> 2);
-  for (const end = row + (<usize>width << 2); row < end; row += 16, block++) {
+  for (const end = row + (<usize>seen << 2); row < end; row += 16, block++) {
     const kept = v128.and(i32x4.ge_u(philox(block, step, stream, DROPOUT, seedLow, seedHigh), threshold), allowed);
     v128.store(row, v128.and(kept, f32x4.mul(v128.load(row), scale)));
   }
