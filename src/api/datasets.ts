@@ -1,6 +1,7 @@
 /*
  * A dataset is a record and two files: its bytes, and the columns that one reading made of them.
  * The same bytes are one file for all readings, owners and processes; the same columns likewise.
+ * Weights are a record and one file.
  * Within a process, operations on the files of the same bytes run one after the other. Between
  * processes the following order holds, so that no record is left without its files:
  *
@@ -16,34 +17,62 @@ import type { FastifyBaseLogger } from "fastify";
 import { crashPoint } from "../crash-point.ts";
 import { filesOf, type Named } from "../data/dataset.ts";
 import type { Draft } from "../data/files/dataset-files.ts";
+import { weightsFile, type WeightsDraft } from "../data/files/weight-files.ts";
 import { retryLater } from "../contract/errors.ts";
 import type { Dataset } from "../contract/wire/dataset.ts";
+import type { Weights } from "../contract/wire/weights.ts";
+import type { Uploaded } from "../store/uploaded.ts";
 import type { Services } from "./services.ts";
+
+type Places = Pick<Services, "store" | "files">;
 
 /**
  * Makes a dataset of what was read. If its owner already has a dataset of these bytes with this
  * reading, that record is kept.
  */
 export async function recordDataset(
-  { store, files }: Pick<Services, "store" | "files">,
+  { store, files }: Places,
   owner: string,
   name: string | null,
   draft: Draft,
 ): Promise<{ record: Dataset; created: boolean }> {
   const { content } = draft;
   const id = `ds_${await store.newUlid()}`;
-  return await files.exclusively(content.sha256, async () => {
-    await draft.keep();
-    const recorded = await store.datasets.put(owner, { id, name, ...content }).catch(async (error) => {
-      await removeUnused({ store, files }, filesOf(content)).catch(() => undefined);
+  return await record({ store, files }, owner, store.datasets, { id, name, ...content }, filesOf(content), draft);
+}
+
+/** Makes weights of what was read. If their owner already has these bytes, that record is kept. */
+export async function recordWeights(
+  { store, files }: Places,
+  owner: string,
+  name: string | null,
+  draft: WeightsDraft,
+): Promise<{ record: Weights; created: boolean }> {
+  const { content } = draft;
+  const id = `w_${await store.newUlid()}`;
+  return await record({ store, files }, owner, store.weights, { id, name, ...content }, [weightsFile(content)], draft);
+}
+
+async function record<T extends Dataset | Weights>(
+  places: Places,
+  owner: string,
+  records: Uploaded<T>,
+  upload: Omit<T, "created_at">,
+  names: string[],
+  { keep }: Pick<Draft, "keep">,
+): Promise<{ record: T; created: boolean }> {
+  return await places.files.exclusively(upload.sha256, async () => {
+    await keep();
+    const recorded = await records.put(owner, upload).catch(async (error) => {
+      await removeUnused(places, names).catch(() => undefined);
       throw error;
     });
-    // Another process that shares the directory may have removed a file with the last dataset that
+    // Another process that shares the directory may have removed a file with the last record that
     // had it.
-    if (await files.isWhole(content)) return recorded;
-    if (recorded.created) await store.datasets.remove(owner, id);
-    await removeUnused({ store, files }, filesOf(content));
-    throw retryLater("unavailable", "The same rows were being deleted just now; send them again.", 1);
+    if (await places.files.hasAll(names)) return recorded;
+    if (recorded.created) await records.remove(owner, upload.id);
+    await removeUnused(places, names);
+    throw retryLater("unavailable", "The same bytes were being deleted just now; send them again.", 1);
   });
 }
 
@@ -52,10 +81,7 @@ export async function recordDataset(
  * none of the files, then it is not the Redis to which they belong, or it is empty and about to be
  * restored. All files stay then.
  */
-export async function sweepFiles(
-  { store, files }: Pick<Services, "store" | "files">,
-  log: Pick<FastifyBaseLogger, "warn">,
-): Promise<void> {
+export async function sweepFiles({ store, files }: Places, log: Pick<FastifyBaseLogger, "warn">): Promise<void> {
   const names = await files.list();
   const unknown = await unreferenced(store, names);
   if (unknown.length === 0) return;
@@ -71,20 +97,30 @@ export async function sweepFiles(
  * the deletion, nothing has changed.
  * @throws Error of the disk
  */
-export async function removeDataset(
-  { store, files }: Pick<Services, "store" | "files">,
+export async function removeDataset(places: Places, owner: string, dataset: Pick<Dataset, "id"> & Named) {
+  return await remove(places, owner, places.store.datasets, dataset, filesOf(dataset));
+}
+
+/** Deletes weights as `removeDataset` does datasets. @throws Error of the disk */
+export async function removeWeights(places: Places, owner: string, weights: Weights) {
+  return await remove(places, owner, places.store.weights, weights, [weightsFile(weights)]);
+}
+
+async function remove<T extends Dataset | Weights>(
+  { store, files }: Places,
   owner: string,
-  { id, ...named }: Pick<Dataset, "id"> & Named,
+  records: Uploaded<T>,
+  { id, sha256 }: Pick<T, "id" | "sha256">,
+  names: string[],
 ): Promise<"removed" | "in_use" | "missing"> {
-  return await files.exclusively(named.sha256, async () => {
+  return await files.exclusively(sha256, async () => {
     // The files of a job that reads them must not disappear, not even for a moment.
-    if (await store.datasets.inUse(owner, id)) return "in_use";
-    const names = filesOf(named);
+    if (await records.inUse(owner, id)) return "in_use";
     const retired = await files.retire(await unreferenced(store, names, 1));
     let outcome;
     try {
       crashPoint("after-retire");
-      outcome = await store.datasets.remove(owner, id);
+      outcome = await records.remove(owner, id);
       crashPoint("after-unrecord");
       for (const name of await unreferenced(store, names)) await retired.remove(name);
     } finally {
@@ -95,7 +131,7 @@ export async function removeDataset(
   });
 }
 
-async function removeUnused({ store, files }: Pick<Services, "store" | "files">, names: string[]): Promise<void> {
+async function removeUnused({ store, files }: Places, names: string[]): Promise<void> {
   const unused = await unreferenced(store, names);
   if (unused.length === 0) return;
   const retired = await files.retire(unused);

@@ -8,9 +8,10 @@ import type { Fault } from "../contract/resolve/faults.ts";
 import { hashSpec } from "../contract/resolve/identity.ts";
 import type { ResolveContext, Resolved } from "../contract/resolve/resolve.ts";
 import { urlFault, type Webhook } from "../contract/schema/webhook.ts";
-import type { Created, Fork, NewJob, Promised, Replayed } from "../store/new-job.ts";
+import { originOf, type Created, type Fork, type NewJob, type Promised, type Replayed } from "../store/new-job.ts";
 import { roomOf } from "../store/room.ts";
 import { encoderSource } from "./encoders.ts";
+import { initCheckpoint, uploadedWeights } from "./init.ts";
 import { recordDataset, removeDataset } from "./datasets.ts";
 import type { Services } from "./services.ts";
 
@@ -50,6 +51,8 @@ export function resolveContext(
   const context: ResolveContext = {
     dataset: (id) => store.datasets.get(owner, id),
     encoders: (id) => encoderSource({ store, files }, owner, id),
+    weights: (id) => uploadedWeights({ store, files }, owner, id),
+    checkpoint: (id, step) => initCheckpoint(store, owner, id, step),
     files,
     caller: reply.caller(),
     maxMemoryBytes: config.maxJobBytes,
@@ -92,10 +95,12 @@ async function record(
 ): Promise<Created | Replayed> {
   const { store } = services;
   const id = `job_${await store.newUlid()}`;
-  const job = { id, owner, room: roomOf(resolved, use.fork?.origin.bytes ?? 0), ...use };
+  const { start } = resolved;
+  const job = { id, owner, room: roomOf(resolved, originOf({ ...use, start })?.bytes ?? 0), start, ...use };
   try {
     // Before data of a job are kept, room for them is reserved.
-    if (resolved.table === null && use.fork === null) return await recordWith(services, job, resolved, null);
+    if (resolved.table === null && use.fork === null && start === null)
+      return await recordWith(services, job, resolved, null);
     const reserved = await store.jobs.reserve(job);
     return reserved.outcome === "reserved" ? await keepAndRecord(services, job, resolved) : reserved;
   } finally {
@@ -138,7 +143,8 @@ async function recordWith(
   const { inline, ...data } = spec.data;
   const datasetId = kept?.record.id ?? data.dataset!;
   const { arithmeticVersion, totalSteps, stateBytes, warnings, inherited, told } = resolved;
-  const rest = { datasetId, arithmeticVersion, totalSteps, stateBytes, warnings, inherited, told };
+  const weightsId = job.start !== null && spec.init !== null && "weights" in spec.init ? spec.init.weights : null;
+  const rest = { datasetId, weightsId, arithmeticVersion, totalSteps, stateBytes, warnings, inherited, told };
   if (inline === undefined) return await store.jobs.create({ ...job, spec, specSha256, ...rest });
   // Rows that were written into the spec are too many for the job's record, which names the dataset
   // instead.
@@ -180,6 +186,8 @@ export function sendCreated(reply: FastifyReply, { outcome, record }: Created | 
       throw new Problem("idempotency_mismatch", "This Idempotency-Key was used for another body; take a new one.");
     case "dataset_missing":
       throw faulty("invalid_spec", [{ pointer: "/data", message: "names a dataset that was deleted just now" }]);
+    case "weights_missing":
+      throw faulty("invalid_spec", [{ pointer: "/init/weights", message: "names weights that were deleted just now" }]);
     case "origin_missing":
       throw faulty("invalid_spec", [{ pointer: "/step", message: "means a checkpoint that was removed just now" }]);
     default:

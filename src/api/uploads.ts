@@ -1,7 +1,7 @@
 /**
  * Uploads that are under way in this process. An owner may have only so many at once. What has
  * arrived of an upload counts as if it were kept, so that an owner at the limit cannot fill the
- * disk. The record alone decides whether a dataset is kept (put_dataset.lua): other processes take
+ * disk. The record alone decides whether a dataset is kept (put_upload.lua): other processes take
  * uploads too, and bytes that are known already cost nothing.
  */
 import { retryLater } from "../contract/errors.ts";

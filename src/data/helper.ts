@@ -8,9 +8,21 @@ import { encodeFile, fitFile, measureFile } from "./encode/encode.ts";
 import type { Encoded } from "./encode/encoding.ts";
 import { checkColumns } from "./files/column-file.ts";
 import { ingest } from "./ingest.ts";
+import { describeWeights, takeWeights } from "./weights.ts";
 import { writeSource } from "./source.ts";
 
-const tasks = { ingest, checkColumns, writeSource, encodeFile, fitFile, measureFile, batchOrder, curveOf };
+const tasks = {
+  ingest,
+  checkColumns,
+  writeSource,
+  encodeFile,
+  fitFile,
+  measureFile,
+  batchOrder,
+  describeWeights,
+  takeWeights,
+  curveOf,
+};
 export type Tasks = typeof tasks;
 
 export interface Request {

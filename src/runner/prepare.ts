@@ -105,12 +105,13 @@ export async function readStart(lease: Lease, work: Work, life: Life): Promise<S
   if (checkpoint !== null) {
     const state = await readUndamaged(() => lease.checkpointBytes(checkpoint.step), life);
     if (state !== null) return { work, state, weights: null };
-    return await readStart(lease, await fallBack(lease, checkpoint, life), life);
+    return await readStart(lease, await fallBack(lease, work, checkpoint, life), life);
   }
   if (origin === null) return { work, state: null, weights: null };
   const file = await readUndamaged(() => lease.originBytes(origin), life);
   // With other weights the result would be another model, and nobody would notice.
-  if (file === null) throw unreadable(origin.step, DAMAGED, "Fork this job's parent again.");
+  if (file === null) throw unreadable(origin.step, DAMAGED, AGAIN[origin.use === "init" ? "init" : "fork"]);
+  if (origin.use === "init") return { work, state: null, weights: file };
   if (origin.use !== "state") {
     const { models } = await extractModels(file, [origin.use]);
     return { work, state: null, weights: models[0].bytes };
@@ -125,6 +126,9 @@ export async function readStart(lease: Lease, work: Work, life: Life): Promise<S
   return { work, state: (await forkState(file, changes, successor)).bytes, weights: null };
 }
 
+/** How to begin again once what a job began with is gone. */
+const AGAIN = { init: "Post the job again.", fork: "Fork this job's parent again." };
+
 const DAMAGED = "its bytes are missing or damaged";
 
 /** The bytes, or null if they are damaged. */
@@ -137,12 +141,12 @@ async function readUndamaged(read: () => Promise<Buffer>, life: Life): Promise<B
   }
 }
 
-async function fallBack(lease: Lease, { step }: Checkpoint, life: Life): Promise<Work> {
+async function fallBack(lease: Lease, { spec }: Work, { step }: Checkpoint, life: Life): Promise<Work> {
   life.log.warn({ step }, "a checkpoint is damaged: going back to the one before");
   const outcome = await persist(life, () => lease.fallBack(step));
   if (outcome === "stuck") {
     const why = `${DAMAGED}, and there is no other one left`;
-    throw unreadable(step, why, "Fork this job's parent again.");
+    throw unreadable(step, why, AGAIN[spec.init === null ? "fork" : "init"]);
   }
   return await persist(life, () => lease.work());
 }

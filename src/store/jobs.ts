@@ -32,17 +32,17 @@ import {
 } from "./record.ts";
 import {
   createdEvent,
+  originOf,
   recordOf,
   type Created,
-  type Fork,
   type IdempotencyUse,
   type NewJob,
   type Promised,
   type Replayed,
   type Reserved,
 } from "./new-job.ts";
+import { copyOrigin, putOrigin } from "./origin.ts";
 import { page, pageOf, type PageOptions } from "./pages.ts";
-import { CHUNK_BYTES } from "./room-numbers.ts";
 import type { Room } from "./room.ts";
 
 const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
@@ -127,14 +127,16 @@ export class Jobs {
   }
 
   /** Gives up a job that was not created. */
-  async unreserve({ owner, id, room, fork }: Promised): Promise<void> {
-    await this.#database.run("unreserve", keys.job(owner, id), room.bytes, fork?.origin.bytes ?? 0);
+  async unreserve({ owner, id, room, ...beginning }: Promised): Promise<void> {
+    await this.#database.run("unreserve", keys.job(owner, id), room.bytes, originOf(beginning)?.bytes ?? 0);
   }
 
   /** @throws OverLimit, NoRoom */
   async create(job: NewJob): Promise<Created | Replayed> {
-    const { idempotency, fork, room } = job;
-    if (fork !== null && !(await this.#copyOrigin(job, fork))) return { outcome: "origin_missing", record: null };
+    const { idempotency, fork, start, room } = job;
+    if (start !== null) await putOrigin(this.#database, job, start.bytes);
+    if (fork !== null && !(await copyOrigin(this.#database, job, fork)))
+      return { outcome: "origin_missing", record: null };
     const [outcome, detail] = await this.#database.run<[(Created | Replayed)["outcome"], (string | number)?]>(
       "create",
       keys.job(job.owner, job.id),
@@ -143,8 +145,9 @@ export class Jobs {
       idempotency?.bodySha256 ?? "",
       job.datasetId ?? "",
       room.bytes,
-      fork?.origin.bytes ?? "",
+      originOf(job)?.bytes ?? "",
       JSON.stringify(createdEvent(job)),
+      job.weightsId ?? "",
       ...Object.entries(recordOf(job)).flat(),
     );
     if (outcome === "replayed") return { outcome, record: (await this.get(job.owner, String(detail)))! };
@@ -324,19 +327,6 @@ export class Jobs {
       ...(JSON.parse(fields.model) as ModelNotes),
       metrics: job.result!.metrics,
     };
-  }
-
-  /**
-   * Copies the parent's checkpoint to the fork's keys. The copy stays only if the fork is created.
-   * Returns false if the checkpoint is gone.
-   */
-  async #copyOrigin({ owner, id }: NewJob, { parent, blob, origin }: Fork): Promise<boolean> {
-    for (let number = 0; number < Math.ceil(origin.bytes / CHUNK_BYTES); number++) {
-      const from = [parent.job_id, blob, origin.bytes, number];
-      const outcome = await this.#database.run<"copied" | "missing">("copy", keys.job(owner, id), ...from);
-      if (outcome === "missing") return false;
-    }
-    return true;
   }
 
   async #change<Outcome extends string>(script: string, owner: string, id: string): Promise<Changed<Outcome>> {

@@ -19,7 +19,7 @@
  * - `{rappel}:worker:<id>` (string): the worker's last heartbeat, which expires
  * - `{rappel}:ended` (sorted set): record keys of the jobs that have ended, by the time of their
  *   end
- * - `{rappel}:files` (hash): name of a file → how many dataset records of all owners refer to it.
+ * - `{rappel}:files` (hash): name of a file → how many records of uploads of all owners refer to it.
  *   A SHA-256 alone → how many records without `columns_sha256` refer to both files of that name
  * - `{rappel}:room` (hash): `promised`: bytes that open jobs may still take; `loose`: bytes of
  *   dropped blobs; `refused`: the smallest need that was refused, as long as there is no room for
@@ -51,6 +51,9 @@
  * - `{rappel}:owner:<owner>:datasets:sha256` (hash): SHA-256 of the file of columns → dataset id
  * - `{rappel}:owner:<owner>:dataset:<id>` (string): the dataset as the API shows it
  * - `{rappel}:owner:<owner>:dataset:<id>:jobs` (set): jobs that use it and have not ended
+ * - `{rappel}:owner:<owner>:weights` (sorted set), `…:weights:sha256` (hash), `…:weights:<id>`
+ *   (string), `…:weights:<id>:jobs` (set): the same of uploaded weights, by the SHA-256 of their
+ *   bytes
  * - `{rappel}:owner:<owner>:job:<id>` (hash): the record; its fields are in record.ts
  * - `…:events` (list): events as JSON; an event's id is its position, from 1
  * - `…:metrics` (sorted set): rows of metrics as JSON, by step; a row that is written twice is
@@ -102,6 +105,9 @@ export const keys = {
   datasets: (owner: string) => `${hashTag}:owner:${owner}:datasets`,
   dataset: (owner: string, id: string) => `${hashTag}:owner:${owner}:dataset:${id}`,
   datasetJobs: (owner: string, id: string) => `${hashTag}:owner:${owner}:dataset:${id}:jobs`,
+  weightsList: (owner: string) => `${hashTag}:owner:${owner}:weights`,
+  weights: (owner: string, id: string) => `${hashTag}:owner:${owner}:weights:${id}`,
+  weightsJobs: (owner: string, id: string) => `${hashTag}:owner:${owner}:weights:${id}:jobs`,
   job: (owner: string, id: string) => `${hashTag}:owner:${owner}:job:${id}`,
   events: (job: string) => `${job}:events`,
   metrics: (job: string) => `${job}:metrics`,

@@ -1,6 +1,7 @@
 /** A job that is to be created: what is known of it, and what may come of it. */
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
-import type { Inherited, Told } from "../contract/resolve/encoders.ts";
+import type { Inherited } from "../contract/resolve/encoders.ts";
+import type { Told } from "../contract/resolve/resolve.ts";
 import type { Warning } from "../contract/resolve/warnings.ts";
 import type { Job } from "../contract/wire/job.ts";
 import type { NewEvent, Origin, ProgressReport } from "./record.ts";
@@ -26,7 +27,11 @@ export interface NewJob {
   stateBytes: number;
   warnings: readonly Warning[];
   inherited: Inherited | null;
-  told: Told | null;
+  /** The weights that it begins with; null: random ones, or those of its fork. */
+  start: { bytes: Uint8Array; sha256: string } | null;
+  /** The uploaded weights among what it begins with. */
+  weightsId: string | null;
+  told: Told;
   room: Room;
   idempotency: IdempotencyUse | null;
   /** Null: the job is no fork. */
@@ -44,13 +49,13 @@ export interface Fork {
 }
 
 /** Something that the job needs was deleted. */
-type MissingInput = "dataset_missing" | "origin_missing";
+type MissingInput = "dataset_missing" | "origin_missing" | "weights_missing";
 
 /** `turn`: the turn in which the job must be delivered. */
 export type Created = { outcome: "created"; record: Job; turn: number } | { outcome: MissingInput; record: null };
 
 /** What is needed to promise room to a job that is about to be created. */
-export type Promised = Pick<NewJob, "owner" | "id" | "idempotency" | "room" | "fork">;
+export type Promised = Pick<NewJob, "owner" | "id" | "idempotency" | "room" | "fork" | "start">;
 export interface Reserved {
   outcome: "reserved";
   record: null;
@@ -83,19 +88,38 @@ export function recordOf(job: NewJob): Record<string, string | number> {
     ...(spec.checkpoint.at_start ? { keep_start: fork?.progress?.step ?? 0 } : {}),
     ...(spec.webhook === null ? {} : { webhook: JSON.stringify(spec.webhook.events) }),
     priority: spec.resources.priority,
-    ...(fork === null ? {} : { parent: JSON.stringify(fork.parent), origin: JSON.stringify(fork.origin) }),
+    ...(fork === null ? {} : { parent: JSON.stringify(fork.parent) }),
+    ...(job.start === null ? {} : { init: 1 }),
+    ...originFields(job),
     ...(fork?.progress ? { progress: JSON.stringify(fork.progress) } : {}),
   };
 }
 
-/** The first event. It says what the job takes over from another. */
+/** What the job begins with, as the blob `origin`. */
+export function originOf({ fork, start }: Pick<NewJob, "fork" | "start">): Origin | null {
+  if (fork !== null) return fork.origin;
+  if (start === null) return null;
+  const { bytes, sha256 } = start;
+  return { step: 0, bytes: bytes.byteLength, sha256, metrics: {}, use: "init", changes: {} };
+}
+
+function originFields(job: NewJob): { origin?: string } {
+  const origin = originOf(job);
+  return origin === null ? {} : { origin: JSON.stringify(origin) };
+}
+
+/** The first event. It says what the job takes over from others. */
 export function createdEvent({ fork, told }: Pick<NewJob, "fork" | "told">): NewEvent {
-  const begin = fork === null ? "Created." : `Forked from step ${fork.parent.step} of ${fork.parent.job_id}.`;
-  if (told === null) return { type: "created", message: begin, step: null, data: null };
-  return {
-    type: "created",
-    message: `${begin} The encoders are those of ${told.job}.`,
-    step: null,
-    data: { encoders: told.job, ...told.outside },
+  const { encoders, init } = told;
+  const sentences = [
+    fork === null ? "Created." : `Forked from step ${fork.parent.step} of ${fork.parent.job_id}.`,
+    ...(init === null ? [] : [`It begins with ${init.taken} tensors of ${init.from}.`]),
+    ...(encoders === null ? [] : [`The encoders are those of ${encoders.job}.`]),
+  ];
+  const data = {
+    ...(init === null ? {} : { init }),
+    ...(encoders === null ? {} : { encoders: { job: encoders.job, ...encoders.outside } }),
   };
+  const message = sentences.join(" ");
+  return { type: "created", message, step: null, data: Object.keys(data).length === 0 ? null : data };
 }

@@ -9,11 +9,12 @@
  * - `parent`: as the API shows it; absent unless the job is a fork
  * - `origin`: JSON: an Origin. It goes when the job has two checkpoints of its own. If the job
  *   keeps only one, or may be rewound, it goes when the job ends or is rewound to a step before it
+ * - `init`: 1 if the job begins with initial weights; else absent
  * - `encoders`: JSON: the Inherited encoders; absent if the job fits its own
  * - `total_steps`, `total_epochs`, `state_bytes`: sizes, computed when the job was posted
  * - `status`: the scripts in lua/ change it
- * - `dataset`, `idempotency`: what the job refers to: a dataset's id, the SHA-256 of an
- *   idempotency key
+ * - `dataset`, `weights`, `idempotency`: what the job refers to: the ids of a dataset and of
+ *   uploaded weights, the SHA-256 of an idempotency key
  * - `turn`: the turn in which it is delivered (lua/shared/job.lua)
  * - `counted_bytes`: how many bytes of its owner's limit it takes
  * - `reserved`, `spent`: how many bytes it was promised, and how many of them it has (room.ts);
@@ -54,13 +55,17 @@ export interface ProgressReport extends Pick<
   findings?: Finding[];
 }
 
-/** What a fork begins with: a copy of another job's checkpoint, as the blob `origin`. */
+/**
+ * What a job begins with, as the blob `origin`: a copy of another job's checkpoint, or the weights
+ * that `init` gives.
+ */
 export interface Origin extends Pick<Checkpoint, "step" | "bytes" | "sha256" | "metrics"> {
   /**
    * `state`: the job continues from the whole state, with `changes` (numbers.ts) to the progress
-   * in it. Otherwise it begins with the final or the best weights in it.
+   * in it. `final`, `best`: it begins with these weights in it. `init`: with the weights that the
+   * blob is.
    */
-  use: "state" | "final" | "best";
+  use: "state" | "final" | "best" | "init";
   changes: object;
   /**
    * The earliest step to which the job can be rewound without it. Absent in older records: its own

@@ -39,7 +39,8 @@
 import type { EventType } from "../contract/schema/event-type.ts";
 import type { Sizes } from "../contract/resolve/sizes.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
-import type { Inherited, Told } from "../contract/resolve/encoders.ts";
+import type { Inherited } from "../contract/resolve/encoders.ts";
+import type { Told } from "../contract/resolve/resolve.ts";
 import type { Warning } from "../contract/resolve/warnings.ts";
 import {
   BLOB_GROWTH,
@@ -89,10 +90,10 @@ export interface Needs {
   readonly totalSteps: number;
   readonly warnings: readonly Warning[];
   readonly inherited: Inherited | null;
-  readonly told: Told | null;
+  readonly told: Told;
 }
 
-/** @param originBytes size of the checkpoint that a fork begins with; 0: the job is no fork */
+/** @param originBytes size of the checkpoint or the weights that the job begins with, or 0 */
 export function roomOf(job: Needs, originBytes: number): Room {
   const { spec, sizes } = job;
   const { evaluated, committed, rewinds, keepMost } = counts(job);

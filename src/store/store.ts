@@ -16,6 +16,7 @@ import { acquire, type Acquired, type AcquireOptions } from "./lease.ts";
 import { Outbox } from "./outbox.ts";
 import { Overview } from "./overview.ts";
 import { Tickets } from "./tickets.ts";
+import { UploadedWeights } from "./weights.ts";
 import { Upkeep } from "./upkeep.ts";
 
 /** What one owner may have; null: no limit. */
@@ -39,6 +40,7 @@ export class Store {
   readonly format: Format;
   readonly jobs: Jobs;
   readonly datasets: Datasets;
+  readonly weights: UploadedWeights;
   readonly outbox: Outbox;
   readonly overview: Overview;
   readonly tickets: Tickets;
@@ -50,6 +52,7 @@ export class Store {
     this.format = new Format(this.#database);
     this.jobs = new Jobs(this.#database);
     this.datasets = new Datasets(this.#database);
+    this.weights = new UploadedWeights(this.#database);
     this.outbox = new Outbox(this.#database, this.jobs);
     this.overview = new Overview(this.#database);
     this.tickets = new Tickets(this.#database);

@@ -127,7 +127,7 @@ test.each([
 test("if the files of an upload have gone when it is recorded, nothing of it remains, and it is to be sent again", async () => {
   // As if another process had deleted the last dataset of these bytes just then.
   class Robbed extends DatasetFiles {
-    override async isWhole(): Promise<boolean> {
+    override async hasAll(): Promise<boolean> {
       return false;
     }
   }

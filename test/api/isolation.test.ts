@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
 import { apiKey } from "../../src/secrets.ts";
 import type { Lease } from "../../src/store/lease.ts";
+import { floats, safetensors } from "../data/tensors/files.ts";
 import { checkpoint } from "../store/support.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 
@@ -18,10 +19,11 @@ const routes = Object.entries(paths).flatMap(([path, methods]) =>
   Object.keys(methods).map((method) => ({ method: method.toUpperCase() as Method, path })),
 );
 const ofOne = routes.filter(({ path }) => path.includes("{id}"));
-const lists = ["/v1/jobs", "/v1/datasets"];
+const lists = ["/v1/jobs", "/v1/datasets", "/v1/weights"];
 
 let service: Service;
 let dataset: string;
+let weights: string;
 /** One that ended and has all there can be, one that waits. */
 let ended: string;
 let waiting: string;
@@ -31,6 +33,8 @@ const bob = { authorization: "Bearer b" };
 beforeAll(async () => {
   service = await startService({ apiKeys: [apiKey("ann", "a"), apiKey("bob", "b")] });
   dataset = (await service.upload(csv, ann)).id;
+  const file = safetensors({ a: { dtype: "F32", shape: [1], data: floats(1) } });
+  weights = (await service.call("POST", "/v1/weights", { headers: ann, body: file })).body.id;
   ended = (await service.create(specFor(dataset, { name: "ended" }), ann)).id;
   const acquired = await service.store.acquire(ended, { leaseMs: 60_000, idle: true, arithmeticVersion: 1 });
   if (acquired.outcome !== "taken") throw new Error(acquired.outcome);
@@ -62,7 +66,8 @@ async function succeed(lease: Lease): Promise<void> {
  * The route with ids in it that its owner can use: what is read is there, what is changed can be.
  */
 function url(path: string, method: Method): string {
-  const id = path.startsWith("/v1/datasets") ? dataset : method === "GET" ? ended : waiting;
+  const job = method === "GET" ? ended : waiting;
+  const id = path.startsWith("/v1/datasets") ? dataset : path.startsWith("/v1/weights") ? weights : job;
   return path.replace("{id}", id).replace("{step}", "1");
 }
 
@@ -93,6 +98,15 @@ async function things(): Promise<unknown> {
 test.each(lists)("%s is empty for another", async (path) => {
   expect((await service.call("GET", path, { headers: ann })).body.data).not.toEqual([]);
   expect((await service.call("GET", path, { headers: bob })).body.data).toEqual([]);
+});
+
+test("another's weights and jobs cannot be begun with", async () => {
+  const own = (await service.upload(csv, bob)).id;
+  for (const init of [{ weights }, { job: ended, step: 1 }]) {
+    const response = await service.call("POST", "/v1/jobs", { body: specFor(own, { init }), headers: bob });
+    const pointers = response.body.errors.map(({ pointer }: { pointer: string }) => pointer);
+    expect([response.status, pointers]).toEqual([422, expect.arrayContaining([`/init/${Object.keys(init)[0]}`])]);
+  }
 });
 
 test("another's dataset cannot be used, and another's idempotency key is free", async () => {

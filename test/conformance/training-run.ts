@@ -125,7 +125,8 @@ class Run {
   }
 
   #start(): void {
-    startBuffers(this.#kernels, this.#plan);
+    const { buffers } = this.#plan;
+    startBuffers(this.#kernels, this.#plan, new Set(buffers.map(({ name }) => name)));
     const { f32 } = this.#kernels;
     for (const { name, weight, length, state } of this.#plan.parameters) {
       const { data } = this.#golden.initial_weights[theirName(name)];

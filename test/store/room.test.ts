@@ -9,6 +9,7 @@ import type { ResolvedSpec } from "../../src/contract/schema/spec.ts";
 import { acquire, checkpoint, lapse, newJob, metricRows, OWNER } from "./support.ts";
 import { postJob, progressAt, room, row, steps } from "./support.ts";
 import { expire, free, loose, MiB, redis, setUpStore, store, usage } from "./setup.ts";
+import { nothingTold } from "../support/contexts.ts";
 
 const MAX_BYTES = 64 * MiB;
 const WEIGHTS_SHA256 = createHash("sha256").update("weights").digest("hex");
@@ -258,7 +259,7 @@ test("a job that may be rewound is promised two more states than one that may no
         totalSteps: 10,
         warnings: [],
         inherited: null,
-        told: null,
+        told: nothingTold,
       },
       0,
     ).bytes;

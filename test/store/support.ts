@@ -10,6 +10,7 @@ import type { MetricRow, ProgressReport } from "../../src/store/record.ts";
 import type { Room } from "../../src/store/room.ts";
 import { Store } from "../../src/store/store.ts";
 import type { TestRedis } from "../support/redis.ts";
+import { nothingTold } from "../support/contexts.ts";
 
 export const OWNER = "default";
 
@@ -47,7 +48,9 @@ export function newJob(options: Partial<NewJob> & { metadata?: Record<string, st
     idempotency: null,
     fork: null,
     inherited: null,
-    told: null,
+    start: null,
+    weightsId: null,
+    told: nothingTold,
     ...options,
   };
 }

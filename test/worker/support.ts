@@ -20,6 +20,7 @@ import { Store } from "../../src/store/store.ts";
 import { connected, OWNER } from "../store/support.ts";
 import { startTestRedis, type TestRedis, type TestRedisOptions } from "../support/redis.ts";
 import { ingest } from "../support/datasets.ts";
+import { nothingTold, noOtherJobs } from "../support/contexts.ts";
 
 export interface WorkerProcess {
   readonly pid: number;
@@ -136,7 +137,7 @@ export async function postJob(
     files,
     dataset,
     ...limits,
-    encoders: async () => null,
+    ...noOtherJobs,
     webhookFaults: () => [],
   });
   const created = await store.jobs.create({
@@ -150,7 +151,9 @@ export async function postJob(
     stateBytes: resolved.stateBytes,
     warnings: resolved.warnings,
     inherited: null,
-    told: null,
+    start: null,
+    weightsId: null,
+    told: nothingTold,
     room: roomOf(resolved, 0),
     idempotency: null,
     fork: null,

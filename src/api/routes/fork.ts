@@ -3,10 +3,10 @@ import { Problem } from "../../contract/errors.ts";
 import { Fork, resolveFork, type ResolvedFork } from "../../contract/resolve/fork.ts";
 import { JobId } from "../../contract/wire/common.ts";
 import { Job } from "../../contract/wire/job.ts";
-import { Damaged } from "../../store/errors.ts";
 import type { Fork as StoredFork } from "../../store/new-job.ts";
 import { atTheBeginning } from "../../store/record.ts";
 import type { Store } from "../../store/store.ts";
+import { chosenCheckpoint } from "../checkpoint-choice.ts";
 import { createJob, idempotencyHeaders, idempotencyOf, resolveContext, sendCreated } from "../job-creation.ts";
 import { json, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
@@ -56,29 +56,15 @@ export const fork: Routes = async (app, services) => {
   );
 };
 
-const MAX_STEPS_TOLD = 10;
+type Source = Exclude<Awaited<ReturnType<typeof chosenCheckpoint>>, { fault: string }>;
 
-type Source = NonNullable<Awaited<ReturnType<Store["jobs"]["checkpointHead"]>>>;
-
-/** The checkpoint that `step` means, or why there is none. */
+/** @throws Problem if the job has no final state yet */
 async function checkpointOf(store: Store, owner: string, parent: Job, step: Fork["step"]) {
   if (step === "final" && parent.status !== "succeeded") {
     const detail = `There is a final state once the job has succeeded; it is ${parent.status}.`;
     throw new Problem("wrong_status", detail, { current_status: parent.status });
   }
-  // The best weights so far are in every checkpoint.
-  const meant = { final: parent.result?.steps, best: parent.progress.last_checkpoint_step };
-  const wanted = typeof step === "number" ? step : (meant[step] ?? null);
-  try {
-    const found = wanted === null ? null : await store.jobs.checkpointHead(owner, parent.id, wanted);
-    if (found !== null) return found;
-  } catch (error) {
-    if (!(error instanceof Damaged)) throw error;
-    return { fault: "means a checkpoint that is damaged; choose another step" };
-  }
-  const kept = await store.jobs.checkpoints(owner, parent.id, { limit: MAX_STEPS_TOLD });
-  const steps = kept?.data.map((checkpoint) => checkpoint.step).join(", ") ?? "";
-  return { fault: `has no checkpoint (any more); ${steps === "" ? "there is none yet" : `there are: ${steps}`}` };
+  return await chosenCheckpoint(store, owner, parent, step);
 }
 
 function beginning(parent: Job, { resolved, source, use, step, changes, first }: ResolvedFork<Source>): StoredFork {

@@ -15,6 +15,7 @@ import { predict } from "./predict.ts";
 import { progress } from "./progress.ts";
 import { schedules } from "./schedules.ts";
 import { status } from "./status.ts";
+import { weights } from "./weights.ts";
 
 export const routes = {
   batches,
@@ -33,4 +34,5 @@ export const routes = {
   progress,
   schedules,
   status,
+  weights,
 };

@@ -56,16 +56,16 @@ export interface Inheritance {
   readonly inherited: Inherited | null;
 }
 
-/** What is told of an inheritance when the job is created. */
-export interface Told {
+/** What the event of the creation tells of it. */
+export interface EncodersTold {
   readonly job: string;
   readonly outside: Outside;
 }
 
-/** Most columns, and classes of a column, that the event of the creation names. */
+/** Most columns, and classes of a column, that it names. */
 const MAX_TOLD = 10;
 
-export function toldOf(job: string, { classes, ranges }: Outside): Told {
+export function toldOf(job: string, { classes, ranges }: Outside): EncodersTold {
   const first = classes.slice(0, MAX_TOLD).map(({ column, classes: names }) => ({
     column,
     classes: names.slice(0, MAX_TOLD),
@@ -87,7 +87,7 @@ interface Context {
  * @returns null if the spec takes over nothing, or if there are faults
  */
 export async function inheritanceOf(
-  { data, loss, model }: Parts,
+  { data, loss, model, init }: Parts,
   body: unknown,
   parent: string | null,
   content: DatasetSummary,
@@ -96,13 +96,14 @@ export async function inheritanceOf(
 ): Promise<Inheritance | null> {
   const pointer = "/data/encoders";
   if (!data || !loss) return null;
-  const asked = data.encoders ?? (parent === null ? "refit" : "inherit");
+  const from = parent ?? (init && "job" in init ? init.job : null);
+  const asked = data.encoders ?? (from === null ? "refit" : "inherit");
   if (asked === "refit") {
     const message = "must be null: the encoders are fitted to these data";
     if (data.encoders_sha256 !== null) faults.push({ pointer: "/data/encoders_sha256", message });
     return null;
   }
-  const job = asked === "inherit" ? parent : asked.job;
+  const job = asked === "inherit" ? from : asked.job;
   if (job === null) {
     const message = 'must be "refit" or {"job": "job_…"}: there is no other job whose encoders could be inherited';
     faults.push({ pointer, message });

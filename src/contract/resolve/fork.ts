@@ -74,7 +74,7 @@ export interface ResolvedFork<Source extends ForkSource> {
   readonly changes: object;
   /**
    * The first step from which the spec alone can repeat the steps of the fork. It is 0 if the fork
-   * repeats the steps of a job that is not a fork itself.
+   * repeats the steps of a job that began with nothing but its spec.
    */
   readonly first: number;
 }
@@ -98,6 +98,8 @@ export async function resolveFork<Source extends ForkSource>(
   const head = "head" in found ? stateHead(found.head) : null;
   if ("fault" in found) faults.push({ pointer: "/step", message: found.fault });
   if (use === "best") faults.push(...bestFaults(fork, head));
+  if ("init" in fork.overrides)
+    faults.push({ pointer: "/overrides/init", message: "must be left out: a fork begins with its checkpoint" });
   // Defaults that depend on the number of steps are computed again.
   const target = withoutDerived(parent, progress.total_steps);
   const resolved = await resolveOverrides(fork, target, id, faults, context);
@@ -114,7 +116,7 @@ export async function resolveFork<Source extends ForkSource>(
       );
     if (faults.length > 0) throw faulty("invalid_spec", faults);
     const step = use === "best" ? head.progress.best!.step : head.progress.step;
-    const first = unchanged && grandparent === null ? 0 : step;
+    const first = unchanged && grandparent === null && parent.init === null ? 0 : step;
     return { resolved, source: found, use, step, changes: JSON.parse(exactJson(changes)) as object, first };
   } catch (error) {
     await resolved?.table?.discard();

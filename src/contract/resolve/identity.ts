@@ -7,7 +7,7 @@
  *
  * - names, metadata, webhook, resources, and when checkpoints are written;
  * - detectors that are ignored or only warn, and what is observed, unless a detector acts on it;
- * - where inherited encoders come from: their own hash is part of the spec;
+ * - where inherited encoders and initial weights come from: their own hashes are part of the spec;
  * - every option that is null, false or an empty list, and options at their value in `NEUTRAL`.
  *
  * The last rule is for options that later versions add. A new option whose default changes no
@@ -33,7 +33,11 @@ const NEUTRAL: Readonly<Record<string, unknown>> = {
 };
 
 /** Options that say where something comes from. What it is, another option has the hash of. */
-const ORIGINS = new Set(["data.encoders", "data.unseen"]);
+const ORIGINS = new Set([
+  "data.encoders",
+  "data.unseen",
+  ...["weights", "job", "step", "map", "strict"].map((name) => `init.${name}`),
+]);
 
 const WITHOUT_EFFECT = ["name", "metadata", "webhook", "resources", "checkpoint"];
 const ACTING = ["stop", "rewind"];

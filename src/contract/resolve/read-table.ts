@@ -8,7 +8,14 @@ import { targetsOf } from "../../engine/losses/targets.ts";
 import { takenBy } from "../../engine/plan/taken.ts";
 import type { ResolvedSpec, Spec } from "../schema/spec.ts";
 import type { Column } from "../wire/dataset.ts";
-import { encodersSha256, foreignFaults, foreignWarnings, toldOf, type Inheritance, type Told } from "./encoders.ts";
+import {
+  encodersSha256,
+  foreignFaults,
+  foreignWarnings,
+  toldOf,
+  type EncodersTold,
+  type Inheritance,
+} from "./encoders.ts";
 import type { Fault } from "./faults.ts";
 import type { Input } from "./tables.ts";
 import type { Warning } from "./warnings.ts";
@@ -26,7 +33,7 @@ export interface Table {
   /** The encoders that the job takes over from another; null: it fits its own. */
   readonly inherited: Inherited | null;
   /** What is told of them when the job is created. */
-  readonly told: Told | null;
+  readonly told: EncodersTold | null;
 }
 
 /** Checks `data` against its table; null if there are faults. */

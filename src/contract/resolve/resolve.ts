@@ -27,7 +27,8 @@ import { stateEntries } from "../../engine/state/state.ts";
 import type { Member } from "../../engine/settings.ts";
 import { faulty } from "../errors.ts";
 import { withoutRewind, withRewind } from "../schema/detectors.ts";
-import { inheritanceOf, type EncoderSource, type Inheritance, type Told } from "./encoders.ts";
+import { inheritanceOf, type EncodersTold, type EncoderSource, type Inheritance } from "./encoders.ts";
+import { startOf, type InitContext, type Start, type StartTold } from "./init.ts";
 import { check, didYouMean, listed, pointer, type Fault } from "./faults.ts";
 import { groupFaults, membershipFaults } from "../schema/groups.ts";
 import { hashSpec } from "./identity.ts";
@@ -41,7 +42,7 @@ import { bounded, type Warning } from "./warnings.ts";
 import { followedMetric, watchedMetrics } from "../schema/watched.ts";
 import type { Webhook } from "../schema/webhook.ts";
 
-export interface ResolveContext extends TableContext {
+export interface ResolveContext extends TableContext, InitContext {
   /** Finds a job of the owner whose encoders another may take over. */
   encoders(job: string): Promise<EncoderSource | null>;
   /** Most memory that a job may take while it runs. */
@@ -68,8 +69,10 @@ export interface Resolved {
   readonly warnings: readonly Warning[];
   /** The encoders that the job takes over from another; null: it fits its own. */
   readonly inherited: Inherited | null;
-  /** What is to be told of what it takes over; null: it takes over nothing, or nothing new. */
-  readonly told: Told | null;
+  /** The weights that it begins with; null: random ones, or those of the job it is a fork of. */
+  readonly start: Start | null;
+  /** What the event of the creation tells of both. */
+  readonly told: Told;
   /** The shapes of the tensors in a checkpoint, by name. Only forks ask: long names take time. */
   shapes(): ReadonlyMap<string, readonly number[]>;
   /**
@@ -77,6 +80,12 @@ export interface Resolved {
    * the spec names a dataset.
    */
   readonly table: BroughtTable | null;
+}
+
+/** What a job takes over from others. */
+export interface Told {
+  readonly encoders: EncodersTold | null;
+  readonly init: StartTold | null;
 }
 
 /**
@@ -98,7 +107,7 @@ export async function resolveSpec(
     : null;
   try {
     const inheritance = input && (await inheritanceOf(parts, body, forkOf, input.content, context, faults));
-    const planned = await planJob(value, parts, input, inheritance, context, faults);
+    const planned = await planJob(value, parts, input, { inheritance, forkOf }, context, faults);
     return { ...planned, table: input?.table ?? null };
   } catch (error) {
     await input?.table?.discard();
@@ -110,7 +119,7 @@ async function planJob(
   value: Spec | null,
   parts: Partial<Spec>,
   input: Input | null,
-  inheritance: Inheritance | null,
+  { inheritance, forkOf }: { inheritance: Inheritance | null; forkOf: string | null },
   context: ResolveContext,
   faults: Fault[],
 ): Promise<Omit<Resolved, "table">> {
@@ -118,9 +127,13 @@ async function planJob(
   if (table) faults.push(...trainingFaults(parts, table), ...classFaults(parts, table));
   const plan = table && planWith(parts, table, context, faults);
   if (table && plan) faults.push(...undefinedFaults(parts, table, plan), ...observeFaults(parts, table, plan));
+  // A fork begins with its checkpoint, whatever its parent began with.
+  const init = forkOf === null ? parts.init : null;
+  const start = plan && init ? await startOf(init, stateEntries(plan), context, faults) : null;
   if (value === null || !table || !plan || faults.length > 0) throw faulty("invalid_spec", faults);
 
-  const spec = fillIn(value, table, plan);
+  const filled = fillIn(value, table, plan);
+  const spec = start ? { ...filled, init: { ...filled.init!, sha256: start.sha256 } } : filled;
   return {
     spec,
     specSha256: hashSpec(spec),
@@ -131,9 +144,10 @@ async function planJob(
     stateBytes: plan.stateBytes,
     sizes: sizesOf(spec, plan, table),
     totalSteps: totalSteps(value, table),
-    warnings: bounded([...table.warnings, ...scheduleWarnings(spec, table)]),
+    warnings: bounded([...table.warnings, ...(start?.warnings ?? []), ...scheduleWarnings(spec, table)]),
     inherited: table.inherited,
-    told: table.told,
+    start,
+    told: { encoders: table.told, init: start && start.told },
     shapes: () => new Map(stateEntries(plan).map(({ name, shape }) => [name, shape])),
   };
 }

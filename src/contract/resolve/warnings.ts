@@ -3,6 +3,7 @@
  * anything and do not change the result. They are stored with the job.
  */
 import { z } from "zod";
+import { initWarningCodes } from "./init-codes.ts";
 import { dataWarningCodes } from "../../data/encode/warn.ts";
 import { spanCodes } from "../../engine/schedules/span.ts";
 
@@ -13,7 +14,7 @@ const MAX_OF_CODE = 10;
 const MAX_MESSAGE_LENGTH = 1000;
 
 /** The codes, and what each means. */
-const codes = { ...dataWarningCodes, ...spanCodes };
+const codes = { ...dataWarningCodes, ...spanCodes, ...initWarningCodes };
 
 export const Warning = z
   .object({

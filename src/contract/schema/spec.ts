@@ -11,6 +11,7 @@ import { losses } from "../../engine/losses/registry.generated.ts";
 import type { Options } from "../../engine/member/options.ts";
 import { schedules } from "../../engine/schedules/registry.generated.ts";
 import { Data } from "./data-spec.ts";
+import { Init } from "./init.ts";
 import { Detectors } from "./detectors.ts";
 import { ParameterGroups } from "./groups.ts";
 import { memberUnion, optionSchemas } from "./members.ts";
@@ -96,6 +97,7 @@ export const Spec = z
     metadata: Metadata,
     data: Data,
     model: Model,
+    init: Init,
     loss: memberUnion("losses", "Loss", losses, {}),
     optimizer: Optimizer,
     parameter_groups: ParameterGroups,

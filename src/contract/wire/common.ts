@@ -25,6 +25,12 @@ export const DatasetId = z
   .describe("A dataset's id.")
   .meta({ examples: [`ds_${example}`] });
 
+export const WeightsId = z
+  .string()
+  .regex(new RegExp(`^w_${ulid}$`), "must be the id of weights")
+  .describe("The id of uploaded weights.")
+  .meta({ examples: [`w_${example}`] });
+
 export const Time = z.iso
   .datetime({ precision: 3 })
   .describe("RFC 3339, UTC, with milliseconds.")

@@ -48,18 +48,19 @@ import type { IngestInput } from "../ingest.ts";
 import { OpenFile } from "./open-file.ts";
 import { thisProcess, runInHelper, type Caller } from "../pool.ts";
 import { ALL_DETECTED, type Reading, type ReadingOptions } from "../reading.ts";
+import { WeightFiles } from "./weight-files.ts";
 import { SOURCE_READING, type Source } from "../source.ts";
 import { atMost, unpack, type Packing } from "../table/unpack.ts";
 
-const FINISHED = /^[0-9a-f]{64}\.(csv|columns)$/;
+const FINISHED = /^[0-9a-f]{64}\.(csv|columns|weights)$/;
 /** A deletion that takes longer than this was interrupted. */
 const [RETIRED_POLLS, RETIRED_POLL_MS] = [100, 10];
 /**
  * Each deletion has its own name, because it must not remove a file that another deletion may put
  * back.
  */
-const RETIRED = /^retired-[0-9a-f-]{36}-([0-9a-f]{64}\.(?:csv|columns))$/;
-const UNFINISHED = /^upload-[0-9a-f-]{36}\.(csv|columns)$/;
+const RETIRED = /^retired-[0-9a-f-]{36}-([0-9a-f]{64}\.(?:csv|columns|weights))$/;
+const UNFINISHED = /^upload-[0-9a-f-]{36}\.(csv|columns|weights)$/;
 
 /** The log for repairs of files. */
 interface Log {
@@ -97,6 +98,7 @@ export class DatasetFiles {
   readonly #isNeeded: IsNeeded;
   /** The columns that are being made again, by their path. */
   readonly #rebuilding = new Map<string, Promise<void>>();
+  readonly weights: WeightFiles;
   #probing: Promise<void> | null = null;
   /** The last work that was begun on the files of the same bytes, by the hash of the bytes. */
   readonly #turns = new Map<string, Promise<unknown>>();
@@ -105,6 +107,7 @@ export class DatasetFiles {
     this.#directory = directory;
     this.#log = log;
     this.#isNeeded = isNeeded;
+    this.weights = new WeightFiles(directory, (name) => this.#isThere(name));
   }
 
   /**
@@ -225,9 +228,10 @@ export class DatasetFiles {
     return (await this.#isThere(columnsFile(dataset))) || (await this.#isThere(csvFile(dataset)));
   }
 
-  /** Whether both files of the dataset exist. */
-  async isWhole(dataset: Named): Promise<boolean> {
-    return (await this.#isThere(columnsFile(dataset))) && (await this.#isThere(csvFile(dataset)));
+  /** Whether all these files exist. */
+  async hasAll(names: readonly string[]): Promise<boolean> {
+    const there = await Promise.all(names.map((name) => this.#isThere(name)));
+    return there.every(Boolean);
   }
 
   /**

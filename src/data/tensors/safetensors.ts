@@ -13,7 +13,8 @@ import { assertCount } from "./tensor-column.ts";
 const LENGTH_BYTES = 8;
 const MAX_HEADER_BYTES = 2 ** 20;
 
-const dtypes: Readonly<Record<string, Dtype>> = {
+/** The types of a file, and ours. */
+export const dtypes: Readonly<Record<string, Dtype>> = {
   BOOL: "bool",
   U8: "uint8",
   U16: "uint16",
@@ -36,7 +37,8 @@ export function isSafetensors(start: Buffer): boolean {
 
 interface Entry {
   readonly name: string;
-  readonly dtype: Dtype;
+  /** As the file has it. */
+  readonly dtype: string;
   readonly shape: readonly number[];
   readonly begin: number;
   readonly end: number;
@@ -44,21 +46,39 @@ interface Entry {
 
 /** @throws InvalidDataset, DatasetTooLarge */
 export async function* readSafetensors(reader: ByteReader, limitBytes: number): AsyncGenerator<RawArray> {
+  const entries = await readEntries(reader);
+  assertCount(entries.length);
+  for (const { name, dtype, shape, begin, end } of entries) {
+    const length = end - begin;
+    if (length > limitBytes) throw new DatasetTooLarge(limitBytes);
+    const bytes = new ArrayBuffer(length);
+    const came = await reader.readInto(new Uint8Array(bytes));
+    if (came < length)
+      throw new InvalidDataset(
+        `The tensor ${JSON.stringify(name)} is cut off: it has ${came} of ${length} bytes.`,
+        null,
+      );
+    yield { name, dtype: dtypes[dtype], shape, isBigEndian: false, isColumnMajor: false, bytes };
+  }
+  if (!(await reader.isAtEnd())) throw fault("has bytes after its last tensor.");
+}
+
+/**
+ * What the header says of the tensors, in the order of their bytes, which follow the header without
+ * gaps.
+ * @throws InvalidDataset
+ */
+export async function readEntries(reader: ByteReader): Promise<Entry[]> {
   const entries = entriesOf(await headerOf(reader)).toSorted((a, b) => a.begin - b.begin || a.end - b.end);
   let at = 0;
   for (const { name, dtype, shape, begin, end } of entries) {
     const fault = (message: string) => new InvalidDataset(`The tensor ${JSON.stringify(name)} ${message}`, null);
-    const length = shape.reduce((product, dimension) => product * dimension, fileBytes(dtype));
+    const length = shape.reduce((product, dimension) => product * dimension, fileBytes(dtypes[dtype]));
     if (begin !== at) throw fault(`begins at byte ${begin} of the data, where byte ${at} is expected.`);
     if (end - begin !== length) throw fault(`has ${end - begin} bytes, but its shape takes ${length}.`);
-    if (length > limitBytes) throw new DatasetTooLarge(limitBytes);
-    const bytes = new ArrayBuffer(length);
-    const came = await reader.readInto(new Uint8Array(bytes));
-    if (came < length) throw fault(`is cut off: it has ${came} of ${length} bytes.`);
     at = end;
-    yield { name, dtype, shape, isBigEndian: false, isColumnMajor: false, bytes };
   }
-  if (!(await reader.isAtEnd())) throw fault("has bytes after its last tensor.");
+  return entries;
 }
 
 function fault(message: string): InvalidDataset {
@@ -81,7 +101,6 @@ function entriesOf(json: string): Entry[] {
     throw fault(`has a header that is no JSON: ${(error as Error).message}.`);
   }
   const entries = Object.entries(header as object).filter(([name]) => name !== "__metadata__");
-  assertCount(entries.length);
   return entries.map(([name, entry]) => entryOf(name, entry));
 }
 
@@ -92,7 +111,7 @@ function entryOf(name: string, entry: unknown): Entry {
     throw fault("must have a dtype, a shape and data_offsets of two numbers.");
   if (!Object.hasOwn(dtypes, dtype))
     throw fault(`has the dtype ${JSON.stringify(dtype)}. Save it as one of ${Object.keys(dtypes).join(", ")}.`);
-  return { name, dtype: dtypes[dtype], shape, begin: offsets[0], end: offsets[1] };
+  return { name, dtype, shape, begin: offsets[0], end: offsets[1] };
 }
 
 function isCounts(value: unknown): value is number[] {

@@ -91,8 +91,8 @@ export interface CrewOptions {
    */
   readonly state: Uint8Array | null;
   /**
-   * The bytes of a model file to begin with instead of random weights. The crew takes this buffer
-   * over too.
+   * The bytes of a model file to begin with instead of random weights. Weights that it lacks are
+   * random. The crew takes this buffer over too.
    */
   readonly weights?: Uint8Array | null;
   /**
@@ -122,7 +122,7 @@ export class Crew {
   readonly #atStart: boolean;
   readonly #progress: Progress;
   readonly #begins: boolean;
-  readonly #drawn: boolean;
+  readonly #drawn: readonly string[];
   #workers: Worker[] = [];
   #idle = 0;
   /** Snapshots that are not serialised yet. */
@@ -137,7 +137,7 @@ export class Crew {
     plan: Plan,
     memory: WebAssembly.Memory,
     options: CrewOptions,
-    progress: Progress,
+    { progress, drawn }: Loaded,
     handlers: CrewHandlers,
   ) {
     const { control, log } = plan.addresses;
@@ -152,7 +152,7 @@ export class Crew {
     this.#atStart = options.atStart ?? false;
     this.#progress = progress;
     this.#begins = options.state === null;
-    this.#drawn = (options.weights ?? null) === null;
+    this.#drawn = drawn;
     this.#handlers = handlers;
   }
 
@@ -165,13 +165,14 @@ export class Crew {
     kernelModule();
     const memory = takeMemory(plan.memoryBytes);
     const { weights = null, changes = null } = options;
-    const progress = await load(plan, memory, options).catch(async (error: unknown) => {
+    const loaded = await load(plan, memory, options).catch(async (error: unknown) => {
       await returnMemory(memory, plan.memoryBytes);
       throw error;
     });
+    const { progress } = loaded;
     if (changes !== null) progress.changes = changes;
     if (weights !== null) progress.diagnosis.learned = true;
-    const crew = new Crew(job, plan, memory, options, progress, handlers);
+    const crew = new Crew(job, plan, memory, options, loaded, handlers);
     const { step } = progress;
     crew.#doubles[DOUBLE.step] = step;
     crew.#doubles[DOUBLE.epoch] = Math.floor(step / stepsPerEpoch(job.training, job.data.trainRows.length));
@@ -371,12 +372,19 @@ export class Crew {
   }
 }
 
+interface Loaded {
+  readonly progress: Progress;
+  /** The names of the weights that the threads draw. */
+  readonly drawn: readonly string[];
+}
+
 /** What a run begins with, in its memory. */
-async function load(plan: Plan, memory: WebAssembly.Memory, { state, weights = null }: CrewOptions): Promise<Progress> {
+async function load(plan: Plan, memory: WebAssembly.Memory, { state, weights = null }: CrewOptions): Promise<Loaded> {
   const entries = stateEntries(plan);
-  const weightEntries = entries.filter(({ name }) => isWeight(name));
-  if (weights !== null) await loadWeights(weights, memory, weightEntries);
-  return state === null ? freshProgress() : await loadState(state, memory, entries);
+  if (state !== null) return { progress: await loadState(state, memory, entries), drawn: [] };
+  const own = entries.filter(({ name }) => isWeight(name));
+  const drawn = weights === null ? own.map(({ name }) => name) : await loadWeights(weights, memory, own);
+  return { progress: freshProgress(), drawn };
 }
 
 function planOf(job: TrainingJob, threads: number): Plan {

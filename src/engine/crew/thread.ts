@@ -41,8 +41,8 @@ export interface StartMessage {
   readonly progress: Progress;
   /** Whether the job is at its beginning; else its state is in the memory. */
   readonly begins: boolean;
-  /** Whether the weights to begin with are drawn; else they are in the memory. */
-  readonly drawn: boolean;
+  /** The names of the weights that are drawn at the beginning; the others are in the memory. */
+  readonly drawn: readonly string[];
 }
 
 export type SnapshotKind = "start" | "periodic" | "final" | "shutdown";
@@ -94,10 +94,9 @@ class CrewThread {
 
   #initialize(): void {
     const blocks = weightBlocks(this.#plan, this.#start.thread);
-    if (this.#start.drawn) {
-      drawWeights(this.#kernels, this.#plan, blocks, seedHalves(this.#job.training.seed));
-      if (this.#leader) startBuffers(this.#kernels, this.#plan);
-    }
+    const drawn = new Set(this.#start.drawn);
+    drawWeights(this.#kernels, this.#plan, blocks, seedHalves(this.#job.training.seed), drawn);
+    if (this.#leader) startBuffers(this.#kernels, this.#plan, drawn);
     startOptimizer(this.#kernels, this.#plan, blocks);
     this.#step.barrier.meet();
   }

@@ -3,15 +3,17 @@ import type { Plan } from "../plan/model.ts";
 import { size } from "../member/shape.ts";
 import type { Block } from "../plan/slices.ts";
 
-/** Draws the initial weights of some blocks. */
+/** Draws the initial weights of those blocks whose parameters have these names. */
 export function drawWeights(
   kernels: Kernels,
   plan: Plan,
   blocks: readonly Block[],
   [seedLow, seedHigh]: readonly [number, number],
+  names: ReadonlySet<string>,
 ): void {
   for (const { parameter, begin, end } of blocks) {
-    const { initializer, weight, stream, length, shape } = plan.parameters[parameter];
+    const { name, initializer, weight, stream, length, shape } = plan.parameters[parameter];
+    if (!names.has(name)) continue;
     if (initializer.distribution === "constant") fill(kernels, weight + begin * 4, end - begin, initializer.value);
     else if (initializer.distribution === "uniform")
       kernels.fill_uniform(weight, begin, end, seedLow, seedHigh, stream, initializer.bound);
@@ -24,11 +26,13 @@ export function drawWeights(
   }
 }
 
-/** Fills the buffers as they are before the first step. */
-export function startBuffers(kernels: Kernels, { buffers }: Plan): void {
-  for (const { address, shape, type, initial } of buffers)
+/** Fills the buffers of these names as they are before the first step. */
+export function startBuffers(kernels: Kernels, { buffers }: Plan, names: ReadonlySet<string>): void {
+  for (const { name, address, shape, type, initial } of buffers) {
+    if (!names.has(name)) continue;
     if (type === "float32") fill(kernels, address, size(shape), initial);
     else new BigInt64Array(kernels.memory.buffer, address, size(shape)).fill(BigInt(initial));
+  }
 }
 
 /**

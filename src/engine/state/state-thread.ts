@@ -8,7 +8,7 @@ import {
   hashed,
   modelFile,
   restoreState,
-  restoreTensors,
+  restoreWeights,
   writeState,
   type HashedFile,
   type Progress,
@@ -34,9 +34,8 @@ const tasks = {
     hashed(writeState(new Uint8Array(memory.buffer), entries, offset, progress)),
   restore: ({ file, memory, entries }: Place & { file: Bytes }): Progress =>
     restoreState(file, new Uint8Array(memory.buffer), entries),
-  weights({ file, memory, entries }: Place & { file: Bytes }): void {
-    restoreTensors(file, new Uint8Array(memory.buffer), entries);
-  },
+  weights: ({ file, memory, entries }: Place & { file: Bytes }): string[] =>
+    restoreWeights(file, new Uint8Array(memory.buffer), entries),
   fork: ({ file, changes, successor }: { file: Bytes; changes: Partial<Progress>; successor: Successor }): HashedFile =>
     forkState(file, changes, successor),
   assemble: ({ file, wanted }: { file: Bytes; wanted: ReadonlyMap<string, TorchTensor> }): HashedFile =>

@@ -94,7 +94,8 @@ export function loadState(state: Uint8Array, memory: WebAssembly.Memory, entries
 }
 
 /**
- * Copies a model file into the memory. @throws Error if the file is damaged or is not of this job
+ * Copies initial weights into the memory, and tells the names of those that the file lacks.
+ * @throws Error if the file is damaged or is not of this job
  */
 export function loadWeights(model: Uint8Array, memory: WebAssembly.Memory, entries: readonly StateEntry[]) {
   const file = owned(model);

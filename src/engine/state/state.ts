@@ -173,6 +173,20 @@ export function restoreState(file: Uint8Array, memory: Uint8Array, entries: read
 }
 
 /**
+ * Copies the tensors of a file of initial weights into the memory, and returns the names of the
+ * entries that it lacks.
+ * @throws Error as restoreState
+ */
+export function restoreWeights(file: Uint8Array, memory: Uint8Array, entries: readonly StateEntry[]): string[] {
+  const { tensors } = readHeader(file);
+  const [there, missing] = [true, false].map((has) =>
+    entries.filter(({ name }) => Object.hasOwn(tensors, name) === has),
+  );
+  restoreTensors(file, memory, there);
+  return missing.map(({ name }) => name);
+}
+
+/**
  * Copies the tensors of a state file, or of a model file, into the memory and returns its metadata.
  * @throws Error as restoreState
  */

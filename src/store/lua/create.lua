@@ -1,7 +1,7 @@
 #!lua
 --[[
-Creates a job: its record, its entries in the lists, its idempotency key, its hold on the dataset
-and on the state that it begins with, its turn, its first event.
+Creates a job: its record, its entries in the lists, its idempotency key, its hold on the dataset,
+on uploaded weights and on what it begins with, its turn, its first event.
 
 KEYS[1]  the job's record
 ARGV[1]  SHA-256 of the idempotency key, or ''
@@ -9,36 +9,43 @@ ARGV[2]  how long the idempotency key is kept, in milliseconds
 ARGV[3]  SHA-256 of the request's body
 ARGV[4]  id of the dataset that it uses, or ''
 ARGV[5]  how many bytes it may need until it ends; reserve.lua may have promised them before
-ARGV[6]  bytes of the blob `origin`, the copy of another job's state, or ''
+ARGV[6]  bytes of the blob `origin`, what it begins with, or ''
 ARGV[7]  the first event, as JSON
-ARGV[8…] the record's fields: name, value, …
+ARGV[8]  id of the uploaded weights that it begins with, or ''
+ARGV[9…] the record's fields: name, value, …
 
 Returns {'created', turn}, {'replayed', id} if the key was used for this body, {'mismatch', id} if
-  the key was used for another body, {'dataset_missing'}, {'origin_missing'}
+  the key was used for another body, {'dataset_missing'}, {'weights_missing'}, {'origin_missing'}
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
 ]]
 local idempotency = owned .. ':idempotency:' .. ARGV[1]
 local dataset = owned .. ':dataset:' .. ARGV[4]
+local weights = owned .. ':weights:' .. ARGV[8]
 
 local used = used_before(ARGV[1], ARGV[3])
 if used then return used end
 if ARGV[6] ~= '' and missing_chunk('origin', ARGV[6]) then return { 'origin_missing' } end
 if ARGV[4] ~= '' and redis.call('EXISTS', dataset) == 0 then return { 'dataset_missing' } end
+if ARGV[8] ~= '' and redis.call('EXISTS', weights) == 0 then return { 'weights_missing' } end
 stay_within('waiting', count('queued', 'paused'), 1)
 if not give_back(ARGV[5] .. ' ' .. owner .. ' ' .. id) then assert_room(tonumber(ARGV[5])) end
 if ARGV[4] ~= '' then
   redis.call('SADD', dataset .. ':jobs', id)
   set('dataset', ARGV[4])
 end
+if ARGV[8] ~= '' then
+  redis.call('SADD', weights .. ':jobs', id)
+  set('weights', ARGV[8])
+end
 if ARGV[1] ~= '' then
   redis.call('HSET', idempotency, 'job', id, 'body_sha256', ARGV[3])
   redis.call('PEXPIRE', idempotency, ARGV[2])
   set('idempotency', ARGV[1])
 end
-set('created_at', now, 'run', 0, 'delivery', 1, 'reserved', ARGV[5], 'spent', 0, unpack(ARGV, 8))
+set('created_at', now, 'run', 0, 'delivery', 1, 'reserved', ARGV[5], 'spent', 0, unpack(ARGV, 9))
 promise(ARGV[5])
 local room = RECORD_BYTES
-for i = 8, #ARGV do room = room + text_room(ARGV[i], FIELD_BYTES) end
+for i = 9, #ARGV do room = room + text_room(ARGV[i], FIELD_BYTES) end
 spend(room)
 if ARGV[6] ~= '' then
   keep_blob('origin', ARGV[6])

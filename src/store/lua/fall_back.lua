@@ -9,8 +9,8 @@ ARGV[1] run
 ARGV[2] token
 ARGV[3] the step of the checkpoint
 
-Returns 'done', or 'stuck' if the job has nothing to go on from: it is a fork, and the state that it
-  began with is gone. Then nothing has changed. Error FENCED if the lease is someone else's.
+Returns 'done', or 'stuck' if the job has nothing to go on from: it began with a state or weights
+  of others, and these are gone. Then nothing has changed. Error FENCED if the lease is someone else's.
 ]]
 fence(ARGV[1], ARGV[2])
 if get('checkpoint_step') ~= ARGV[3] then return 'done' end
@@ -18,7 +18,8 @@ local step = tonumber(ARGV[3])
 local earlier = redis.call('ZCOUNT', job .. ':checkpoints', '-inf', '(' .. ARGV[3]) > 0
 -- A fork that was rewound to a step before its origin starts from nothing, as its parent did
 -- (rewind.lua).
-if not earlier and get('parent') and not get('origin') and not get('changes') then
+local begins_with = get('parent') or get('init')
+if not earlier and begins_with and not get('origin') and not get('changes') then
   return 'stuck'
 end
 drop_checkpoint(ARGV[3])
@@ -27,8 +28,9 @@ drop_rows(newest or 0)
 renew_events()
 set('updated_at', now)
 local from = newest and 'the checkpoint of step ' .. newest
-  or get('origin') and 'what it was forked from'
-  or 'the beginning'
+  or not get('origin') and 'the beginning'
+  or get('init') and 'the weights that it began with'
+  or 'what it was forked from'
 local message = 'The checkpoint of step ' .. ARGV[3] .. ' is damaged: the job goes on from ' ..
   from .. '.'
 append(event('checkpoint_damaged', message, step))

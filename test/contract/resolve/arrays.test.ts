@@ -11,6 +11,7 @@ import type { Dataset } from "../../../src/contract/wire/dataset.ts";
 import { datasetFiles, LIMIT_BYTES } from "../../data/support.ts";
 import { floats, longs, npy, zip } from "../../data/tensors/files.ts";
 import { ingest } from "../../support/datasets.ts";
+import { noOtherJobs } from "../../support/contexts.ts";
 
 const id = "ds_01k3w9d0c8v6m2q4r7t5x1y9za";
 const ROWS = 24;
@@ -37,7 +38,7 @@ async function resolved(spec: object) {
     dataset: async () => record,
     files,
     ...limits,
-    encoders: async () => null,
+    ...noOtherJobs,
     webhookFaults: () => [],
   };
   return { ...(await resolveSpec(spec, context)), path: files.columnsPath(content) };

@@ -7,11 +7,12 @@ import type { Dataset } from "../../../src/contract/wire/dataset.ts";
 import { csv, specFor } from "../../api/service.ts";
 import { datasetFiles, LIMIT_BYTES } from "../../data/support.ts";
 import { ingest } from "../../support/datasets.ts";
+import { noOtherJobs } from "../../support/contexts.ts";
 
 const id = "ds_01k3w9d0c8v6m2q4r7t5x1y9za";
 const MiB = 2 ** 20;
 
-const nothing = { encoders: async () => null, webhookFaults: () => [] };
+const nothing = { ...noOtherJobs, webhookFaults: () => [] };
 
 async function resolve(body: unknown, { text = csv, maxMemoryBytes = 64 * MiB, maxStateBytes = 8 * MiB } = {}) {
   const { files } = await datasetFiles();

@@ -8,6 +8,7 @@ import { resolveSpec } from "../../../src/contract/resolve/resolve.ts";
 import { datasetFiles, LIMIT_BYTES } from "../support.ts";
 import { longs, npy, zip } from "../tensors/files.ts";
 import { ingest } from "../../support/datasets.ts";
+import { noOtherJobs } from "../../support/contexts.ts";
 
 const DATASET_ID = "ds_00000000000000000000000000";
 
@@ -25,7 +26,7 @@ async function example(spec: string, table: string | Buffer | null) {
   const body = JSON.parse(await readFile(`examples/${spec}.json`, "utf8"));
   if (known) body.data.dataset = DATASET_ID;
   const limits = { maxMemoryBytes: 2 ** 30, maxStateBytes: 2 ** 30 };
-  const context = { dataset: async () => known, files, ...limits, encoders: async () => null, webhookFaults: () => [] };
+  const context = { dataset: async () => known, files, ...limits, ...noOtherJobs, webhookFaults: () => [] };
   const resolved = await resolveSpec(body, context);
   const draft = await resolved.table?.make();
   await draft?.keep();

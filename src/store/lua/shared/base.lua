@@ -1,7 +1,7 @@
 -- What all scripts share is in this folder. database.ts inserts its files, this one, room.lua and
 -- job.lua, after the first line of each script, and the numbers of room-numbers.ts before them.
 --
--- A script gets one key, that of a job's (or dataset's) record. It derives every other key from
+-- A script gets one key, that of a job's (or an upload's) record. It derives every other key from
 -- it: the hash tag puts them all in one slot. Documents (specs, metrics, results) stay the text
 -- that JavaScript wrote, because cjson rounds numbers to 14 digits.
 local root, owner, kind, id = string.match(KEYS[1], '^(.-):owner:(.-):(%l+):(.+)$')
@@ -22,6 +22,11 @@ end
 
 local function set(...)
   redis.call('HSET', job, ...)
+end
+
+-- The list of the owner's uploads of a kind.
+local function uploads_of(kind)
+  return owned .. (kind == 'dataset' and ':datasets' or ':weights')
 end
 
 -- Turns a list of names and values, as HGETALL returns it, into a table.

@@ -159,7 +159,7 @@ local function drop_checkpoint(step)
   spend(-MANIFEST_BYTES)
 end
 
--- Drops the state that a fork began with.
+-- Drops what the job began with.
 local function drop_origin()
   local origin = get('origin')
   if not origin then return end
@@ -309,7 +309,7 @@ local function complete_older_record()
   if origin then spend(blob_room(cjson.decode(origin).bytes)) end
 end
 
--- Ends the job: frees its lease, its dataset and the room that it was promised. Of its checkpoints
+-- Ends the job: frees its lease, its dataset, its weights and the room that it was promised. Of its checkpoints
 -- it keeps the last, or as many as the spec says.
 local function end_job(status)
   complete_older_record()
@@ -323,6 +323,8 @@ local function end_job(status)
   redis.call('ZADD', root .. ':ended', now, job)
   local dataset = get('dataset')
   if dataset then redis.call('SREM', owned .. ':dataset:' .. dataset .. ':jobs', id) end
+  local weights = get('weights')
+  if weights then redis.call('SREM', owned .. ':weights:' .. weights .. ':jobs', id) end
   delete_uploads()
   drop_origin()
   local start, kept = get('keep_start'), number('keep_after_end') or 1
