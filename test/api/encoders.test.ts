@@ -78,7 +78,7 @@ test("a fork on other data keeps the encoders, and tells what is far off", async
     `Forked from step ${parent.result!.steps} of ${parent.id}. The encoders are those of ${parent.id}.`,
   );
   const ranges = [{ column: "x", min: -600, max: 600, before: "between -6 and 6" }];
-  expect(created.data).toEqual({ encoders: parent.id, classes: [], ranges });
+  expect(created.data).toEqual({ encoders: { job: parent.id, classes: [], ranges } });
   await until(body.id, ended);
   const child = await description(body.id);
   expect([child.inputs, child.target]).toEqual([described.inputs, described.target]);
@@ -101,7 +101,7 @@ test("a class that the encoders do not know is refused by name, or encoded as ze
   const message = `encodes "dodo", "emu" of "kind" as zeros, which the encoders of ${parent.id} do not know`;
   expect(body.warnings).toEqual([{ pointer: "/data/unseen", code: "unseen_class", message }]);
   const [created] = (await service.call("GET", `/v1/jobs/${body.id}/events`)).body.data;
-  expect(created.data.classes).toEqual([{ column: "kind", classes: ["dodo", "emu"] }]);
+  expect(created.data.encoders.classes).toEqual([{ column: "kind", classes: ["dodo", "emu"] }]);
   expect((await until(body.id, ended)).status).toBe("succeeded");
 
   // A class of the target has no output.
