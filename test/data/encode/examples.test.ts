@@ -1,21 +1,19 @@
 import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { Readable } from "node:stream";
 import { expect, test } from "vitest";
 import { encode } from "../../../src/data/encode/encoding-cache.ts";
 import { Crew } from "../../../src/engine/crew/crew.ts";
 import { resolveSpec } from "../../../src/contract/resolve/resolve.ts";
 import { datasetFiles, LIMIT_BYTES } from "../support.ts";
-import { longs, npy, zip } from "../tensors/files.ts";
 import { ingest } from "../../support/datasets.ts";
 import { noOtherJobs } from "../../support/contexts.ts";
 
 const DATASET_ID = "ds_00000000000000000000000000";
 
 /** An example's spec as the service resolves it, over its dataset if it has one. */
-async function example(spec: string, table: string | Buffer | null) {
+async function example(spec: string, table: string | null) {
   const { files } = await datasetFiles();
-  const bytes = typeof table === "string" ? createReadStream(`examples/${table}.csv`) : table && Readable.from([table]);
+  const bytes = table === null ? null : createReadStream(`examples/${table}.csv`);
   const content = bytes && (await ingest(files, bytes, LIMIT_BYTES));
   const known = content && {
     ...content,
@@ -76,24 +74,4 @@ test("two moons are learned", async () => {
   const metrics = await metricsOf(await example("two_moons-sgd", null));
   expect(metrics).toMatchObject({ valid_accuracy: expect.any(Number), valid_macro_f1: expect.any(Number) });
   expect(metrics.valid_macro_f1).toBeGreaterThan(0.95);
-});
-
-/** The digits as NumPy would save them: images of bytes, and labels. */
-async function digitsArrays(): Promise<Buffer> {
-  const lines = (await readFile("examples/digits.csv", "utf8")).trim().split("\n").slice(1);
-  const rows = lines.map((line) => line.split(",").map(Number));
-  const images = Buffer.from(rows.flatMap((row) => row.slice(0, 64)));
-  const labels = longs(...rows.map((row) => row[64]));
-  return zip(
-    {
-      "images.npy": npy({ descr: "|u1", shape: [rows.length, 8, 8], data: images }),
-      "labels.npy": npy({ descr: "<i8", shape: [rows.length], data: labels }),
-    },
-    { deflate: true },
-  );
-}
-
-test("a convolutional net learns the digits of an NPZ", async () => {
-  const metrics = await metricsOf(await example("digits-cnn", await digitsArrays()));
-  expect(metrics.valid_accuracy).toBeGreaterThanOrEqual(0.975);
 });
