@@ -170,7 +170,8 @@ class CrewThread {
     evaluateShare(this.#kernels, this.#plan, data, data.validRows, network, evaluated, batches, this.#start.thread);
     barrier.meet();
     if (this.#leader) {
-      progress.metrics = metricsOf(this.#kernels, this.#plan, data, data.validRows.length, losses[loss.type]);
+      const judge = { ...losses[loss.type], ignored: evaluated.loss.ignored };
+      progress.metrics = metricsOf(this.#kernels, this.#plan, data, data.validRows.length, judge);
       doubles[DOUBLE.monitored] = progress.metrics[metric];
       if (follower !== null && follower.metric !== "train_loss")
         doubles[DOUBLE.followed] = progress.metrics[follower.metric];
@@ -199,7 +200,8 @@ class CrewThread {
     evaluateShare(this.#kernels, this.#plan, data, rows, network, evaluated, batches, this.#start.thread);
     barrier.meet();
     if (!this.#leader) return;
-    const metrics = metricsOf(this.#kernels, this.#plan, data, rows.length, losses[loss.type], "test");
+    const judge = { ...losses[loss.type], ignored: evaluated.loss.ignored };
+    const metrics = metricsOf(this.#kernels, this.#plan, data, rows.length, judge, "test");
     this.#progress.metrics = { ...this.#progress.metrics, ...metrics };
   }
 

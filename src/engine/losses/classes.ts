@@ -19,7 +19,7 @@ export const weightOption = {
 export const ignoreOption = {
   kind: "class",
   default: null,
-  doc: "A class whose samples are ignored (PyTorch's ignore_index, by name).",
+  doc: "A class whose samples count neither in the loss nor in metrics (PyTorch's ignore_index, by name).",
 } as const;
 
 /** @throws LossFault where the target has no classes */

@@ -77,6 +77,8 @@ export interface LossPlace {
 }
 
 export interface Loss {
+  /** The index of the class whose targets do not count, in the loss nor in metrics. */
+  readonly ignored?: number;
   /**
    * Adds what `count` targets contribute to the divisor of the mean to `before`, in double and in
    * ascending order. They lie at `targets`; a loss that does not weigh them does not look at them.

@@ -133,34 +133,47 @@ function largest(values: Float32Array, first: number, count: number): number {
 }
 
 /**
- * The metrics of `rows` rows that were recorded: `valid_loss` and so on, or `test_loss`. One that
- * is undefined is NaN.
+ * The metrics of `rows` rows that were recorded: `valid_loss` and so on, or `test_loss`. Targets of
+ * the class that the loss ignores do not count in any. A metric that is undefined is NaN.
  */
 export function metricsOf(
   kernels: Kernels,
   plan: Plan,
   data: TrainingData,
   rows: number,
-  loss: Pick<LossType, "targets" | "logLoss" | "boundary">,
+  loss: Pick<LossType, "targets" | "logLoss" | "boundary"> & Pick<Loss, "ignored">,
   side: "valid" | "test" = "valid",
 ): Record<string, number> {
   const begin = recordOf(plan, 0);
   const records = kernels.f64.subarray(begin, begin + rows * plan.targetSize * EVALUATION_DOUBLES);
   const scores = plan.addresses.scores >>> 2;
   const { targets, boundary = 0 } = loss;
+  const counted = countedAmong(column(records, RECORD.indexOf("target")), loss.ignored);
   const isBinary = targets === "probability";
   const evaluated = new EvaluatedRows({
     classes: targets === "class" ? plan.outputs : isBinary ? 2 : null,
     columns: targets === "class" || isBinary ? 1 : plan.targetSize,
     std: [data.target.std].flat(),
-    scores: kernels.f32.subarray(scores, scores + rows * plan.targetSize * plan.scoresPerTarget),
+    scores: counted(
+      kernels.f32.subarray(scores, scores + rows * plan.targetSize * plan.scoresPerTarget),
+      plan.scoresPerTarget,
+    ),
     read(what) {
-      const values = column(records, RECORD.indexOf(what));
+      const values = counted(column(records, RECORD.indexOf(what)), 1);
       return isBinary && what === "prediction" ? values.map((output) => Number(output > boundary)) : values;
     },
     exp: (x) => kernels.exp(x),
   });
   return computeMetrics(evaluated, loss, side);
+}
+
+/** Leaves out the numbers of ignored targets, of which there are `each` for every target. */
+type Counted = <T extends Float32Array | Float64Array>(values: T, each: number) => T;
+
+function countedAmong(targets: Float64Array, ignored: number | undefined): Counted {
+  if (ignored === undefined || !targets.includes(ignored)) return (values) => values;
+  const counts = (target: number) => targets[target] !== ignored;
+  return (values, each) => values.filter((_, i) => counts(Math.floor(i / each))) as typeof values;
 }
 
 /** One of the doubles of each record. */

@@ -89,6 +89,23 @@ describe("metrics of classes", () => {
   });
 });
 
+test("targets of the class that the loss ignores count in no metric", async () => {
+  const data = classes(210, 11);
+  const counts = (row: number) => data.targets[row] !== 1;
+  const loss = member("losses", "cross_entropy", { ignore_class: "1" });
+  const still = { layers: [member("layers", "linear")], loss, optimizer: member("optimizers", "sgd", { lr: 0 }) };
+  const all = await metricsAfter(smallJob({ ...still, data }));
+  const those = await metricsAfter(smallJob({ ...still, data: { ...data, validRows: data.validRows.filter(counts) } }));
+  expect(data.validRows.every(counts)).toBe(false);
+  expect(all).toEqual(those);
+  const none = data.validRows.filter((row) => !counts(row));
+  expect(await metricsAfter(smallJob({ ...still, data: { ...data, validRows: none } }))).toMatchObject({
+    valid_loss: 0,
+    valid_accuracy: NaN,
+    valid_perplexity: NaN,
+  });
+});
+
 test("an answer is yes above the boundary of the loss", () => {
   const rows = [0.25, 0.75].map((output) => [1, 1, 1, output, 0]);
   expect(metrics(rows, "probability", { boundary: losses.bce.boundary }).valid_accuracy).toBe(0.5);

@@ -48,6 +48,7 @@ export const cross_entropy = defineLoss({
     const row = outputs * 4;
     const targetRow = probabilities ? row : 4;
     return {
+      ignored,
       weighs: true,
       divisor(targets, count, before) {
         if (probabilities) return before + count;

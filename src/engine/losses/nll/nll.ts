@@ -27,6 +27,7 @@ export const nll = defineLoss({
     writeClassWeights(kernels, weight, place);
     const ignored = ignore_class === null ? NO_CLASS : classIndex(place, ignore_class);
     return {
+      ignored,
       weighs: true,
       divisor: (targets, count, before) => kernels.class_divisor(targets, count, constants, outputs, ignored, before),
       run(begin, end, scale) {
