@@ -67,6 +67,7 @@ export interface KernelExports {
   readonly conv_fill: (x: number, planes: number, size: number, bias: number) => void;
   readonly conv_channel_sums: (out: number, x: number, channels: number, size: number, begin: number, end: number, samples: number) => void;
   readonly conv_few: (c: number, a: number, b: number, m: number, k: number, cRow: number, from: number, to: number, vectors: number, steps: number, bias: number) => void;
+  readonly conv_few_sums: (c: number, a: number, b: number, k: number, from: number, to: number, vectors: number, steps: number, add: number) => void;
   // src/engine/layers/elu/kernel.as.ts
   readonly elu_forward: (x: number, y: number, n: number, alpha: number) => void;
   readonly elu_backward: (y: number, g: number, d: number, n: number, alpha: number) => void;

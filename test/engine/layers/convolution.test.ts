@@ -30,6 +30,7 @@ const geometries: Readonly<Record<string, Geometry>> = {
   "a sequence": geometry(3, 7, 1, sliding(1, 1), sliding(19, 4, 1, 2)),
   "3 × 3 with padding": geometry(3, 8, 1, sliding(9, 3, 1, 1), sliding(11, 3, 1, 1)),
   "more than a block of taps and positions": geometry(31, 7, 1, sliding(18, 3, 1, 1), sliding(17, 3, 1, 1)),
+  "the same with few outputs": geometry(31, 2, 1, sliding(18, 3, 1, 1), sliding(17, 3, 1, 1)),
   "narrow images": geometry(5, 6, 1, sliding(6, 3, 1, 1), sliding(2, 1)),
   "no padding, few outputs": geometry(2, 3, 1, sliding(8, 5), sliding(13, 3)),
   "uneven padding": geometry(2, 9, 1, sliding(8, 4, 1, 1, 1, 2), sliding(7, 2, 1, 0, 1, 1)),
@@ -138,62 +139,65 @@ describe.each(Object.entries(geometries))("%s", (_, geometry) => {
   });
 });
 
-it("sums in the order of the taps and of the positions, block by block", () => {
-  const geometry: Geometry = geometries["more than a block of taps and positions"];
-  const { x, y, weight } = valuesOf(geometry);
-  const {
-    plain: dx,
-    y: biasedOutput,
-    weight: dw,
-    kernels,
-  } = run(geometry, {
-    ...valuesOf(geometry),
-    bias: new Float32Array(31).fill(-0),
-  });
-  const fma = (a: number, b: number, c: number) => kernels.multiply_add(a, b, c);
-  const { inputs, outputs, rows, columns } = geometry;
-  const [places, taps] = [rows.count * columns.count, rows.kernel * columns.kernel];
-  const sizeOf = (values: Float32Array) => values.length / SAMPLES;
-  const sample = (values: Float32Array, n: number) => values.slice(n * sizeOf(values), (n + 1) * sizeOf(values));
-  /** The element of an image that a tap sees from a position; `turn` is −1 from y's side. */
-  const seen = (image: Float32Array, channel: number, position: number, tap: number, turn: number) => {
-    const row = Math.floor(position / columns.size) + turn * (Math.floor(tap / 3) - 1);
-    const column = (position % columns.size) + turn * ((tap % 3) - 1);
-    const inside = row >= 0 && row < rows.size && column >= 0 && column < columns.size;
-    return inside ? image[(channel * rows.size + row) * columns.size + column] : 0;
-  };
-  const matrix = (height: number, width: number, at: (i: number, j: number) => number) =>
-    Float32Array.from({ length: height * width }, (_, i) => at(Math.floor(i / width), i % width));
-  let gradient: Float32Array | null = null;
-  for (let n = 0; n < SAMPLES; n++) {
-    const [image, upstream] = [sample(x, n), sample(y, n)];
-    const unfolded = matrix(inputs * taps, places, (p, j) => seen(image, Math.floor(p / taps), j, p % taps, 1));
-    const output = matmul(weight, unfolded, null, [outputs, places, inputs * taps], fma);
-    expect(bitsOf(biasedOutput.slice(n * output.length, (n + 1) * output.length))).toEqual(bitsOf(output));
-    const turned = matrix(inputs, outputs * taps, (c, p) => {
-      return weight[(Math.floor(p / taps) * inputs + c) * taps + (p % taps)];
+it.each(["more than a block of taps and positions", "the same with few outputs"])(
+  "sums in the order of the taps and of the positions, block by block: %s",
+  (name) => {
+    const geometry: Geometry = geometries[name];
+    const { x, y, weight } = valuesOf(geometry);
+    const {
+      plain: dx,
+      y: biasedOutput,
+      weight: dw,
+      kernels,
+    } = run(geometry, {
+      ...valuesOf(geometry),
+      bias: new Float32Array(31).fill(-0),
     });
-    const around = matrix(outputs * taps, places, (p, j) => seen(upstream, Math.floor(p / taps), j, p % taps, -1));
-    const back = matmul(turned, around, null, [inputs, places, outputs * taps], fma);
-    expect(bitsOf(dx.slice(n * back.length, (n + 1) * back.length))).toEqual(bitsOf(back));
-    gradient = addBlocks(gradient, upstream, unfolded);
-  }
-  expect(bitsOf(dw.slice(0, weight.length))).toEqual(bitsOf(gradient!));
-
-  /** Adds a sample's product, each block of 256 positions by itself. */
-  function addBlocks(sum: Float32Array | null, upstream: Float32Array, unfolded: Float32Array): Float32Array {
-    let total = sum;
-    for (let begin = 0; begin < places; begin += 256) {
-      const depth = Math.min(256, places - begin);
-      const a = matrix(outputs, depth, (o, p) => upstream[o * places + begin + p]);
-      const b = matrix(depth, inputs * taps, (p, j) => unfolded[j * places + begin + p]);
-      const block = matmul(a, b, null, [outputs, inputs * taps, depth], fma);
-      const before: Float32Array | null = total;
-      total = before === null ? block : block.map((value, i) => Math.fround(before[i] + value));
+    const fma = (a: number, b: number, c: number) => kernels.multiply_add(a, b, c);
+    const { inputs, outputs, rows, columns } = geometry;
+    const [places, taps] = [rows.count * columns.count, rows.kernel * columns.kernel];
+    const sizeOf = (values: Float32Array) => values.length / SAMPLES;
+    const sample = (values: Float32Array, n: number) => values.slice(n * sizeOf(values), (n + 1) * sizeOf(values));
+    /** The element of an image that a tap sees from a position; `turn` is −1 from y's side. */
+    const seen = (image: Float32Array, channel: number, position: number, tap: number, turn: number) => {
+      const row = Math.floor(position / columns.size) + turn * (Math.floor(tap / 3) - 1);
+      const column = (position % columns.size) + turn * ((tap % 3) - 1);
+      const inside = row >= 0 && row < rows.size && column >= 0 && column < columns.size;
+      return inside ? image[(channel * rows.size + row) * columns.size + column] : 0;
+    };
+    const matrix = (height: number, width: number, at: (i: number, j: number) => number) =>
+      Float32Array.from({ length: height * width }, (_, i) => at(Math.floor(i / width), i % width));
+    let gradient: Float32Array | null = null;
+    for (let n = 0; n < SAMPLES; n++) {
+      const [image, upstream] = [sample(x, n), sample(y, n)];
+      const unfolded = matrix(inputs * taps, places, (p, j) => seen(image, Math.floor(p / taps), j, p % taps, 1));
+      const output = matmul(weight, unfolded, null, [outputs, places, inputs * taps], fma);
+      expect(bitsOf(biasedOutput.slice(n * output.length, (n + 1) * output.length))).toEqual(bitsOf(output));
+      const turned = matrix(inputs, outputs * taps, (c, p) => {
+        return weight[(Math.floor(p / taps) * inputs + c) * taps + (p % taps)];
+      });
+      const around = matrix(outputs * taps, places, (p, j) => seen(upstream, Math.floor(p / taps), j, p % taps, -1));
+      const back = matmul(turned, around, null, [inputs, places, outputs * taps], fma);
+      expect(bitsOf(dx.slice(n * back.length, (n + 1) * back.length))).toEqual(bitsOf(back));
+      gradient = addBlocks(gradient, upstream, unfolded);
     }
-    return total!;
-  }
-});
+    expect(bitsOf(dw.slice(0, weight.length))).toEqual(bitsOf(gradient!));
+
+    /** Adds a sample's product, each block of 256 positions by itself. */
+    function addBlocks(sum: Float32Array | null, upstream: Float32Array, unfolded: Float32Array): Float32Array {
+      let total = sum;
+      for (let begin = 0; begin < places; begin += 256) {
+        const depth = Math.min(256, places - begin);
+        const a = matrix(outputs, depth, (o, p) => upstream[o * places + begin + p]);
+        const b = matrix(depth, inputs * taps, (p, j) => unfolded[j * places + begin + p]);
+        const block = matmul(a, b, null, [outputs, inputs * taps, depth], fma);
+        const before: Float32Array | null = total;
+        total = before === null ? block : block.map((value, i) => Math.fround(before[i] + value));
+      }
+      return total!;
+    }
+  },
+);
 
 it("sums up each channel of all samples, in any cut", () => {
   const [channels, size] = [5, 301];

@@ -6,10 +6,12 @@ import {
   reading,
   span,
   taps,
+  tapVectors,
   vectors,
   type Axis,
   type Comb,
   type Reading,
+  type TapVectors,
 } from "./reading.ts";
 import type { Sliding } from "../sliding.ts";
 
@@ -45,6 +47,9 @@ const PANEL_BYTES = 8192;
 
 /** Rows of a product from which on it pays to pack panels. */
 const PACKED_ROWS = 5;
+
+/** Rows of a weight's gradient up to which it does not pay to pack panels. */
+const UNPACKED_ROWS = 2;
 
 /** How far a product of few rows may go along k: one block of the arithmetic. */
 const BLOCK = 256;
@@ -82,6 +87,8 @@ export class Convolution {
   readonly #geometry: Geometry;
   readonly #layout: Layout;
   readonly #forward: Work;
+  /** Null if panels are packed for the weight's gradient. */
+  readonly #sums: TapVectors | null;
   readonly #phases: readonly Phase[];
 
   constructor(kernels: Kernels, geometry: Geometry, scratch: number) {
@@ -92,6 +99,7 @@ export class Convolution {
     this.#layout = layout(geometry);
     this.#forward = work(forwardReading(geometry), inputs / groups, outputs / groups);
     this.#phases = phases(geometry);
+    this.#sums = outputs / groups > UNPACKED_ROWS ? null : tapVectors(this.#forward.taps);
   }
 
   /** y of samples begin..end. `x` and `y` are the addresses of sample 0; `bias` may be 0. */
@@ -177,30 +185,43 @@ export class Convolution {
     const rows = outputs / groups;
     const groupBegin = Math.floor(begin / rows);
     const groupEnd = Math.ceil(end / rows);
-    const { lanes, steps } = this.#setLists(taps, positions);
+    const correlate = this.#sums === null ? this.#packed() : this.#unpacked(this.#sums);
     for (let sample = 0; sample < samples; sample++) {
       const image = this.#image(reading, x, sample, inputs, groupBegin * channels, groupEnd * channels);
       for (let group = groupBegin; group < groupEnd; group++) {
         const from = Math.max(begin, group * rows);
         const to = Math.min(end, (group + 1) * rows);
-        this.#kernels.matmul_gathered(
+        correlate(
           weight + from * taps.length * 4,
           y + (sample * outputs + from) * positions.length * 4,
           image + group * channels * reading.planeSize * 4,
           to - from,
-          taps.length,
-          positions.length,
-          taps.length * 4,
-          positions.length * 4,
-          4,
-          lanes,
-          steps,
           sample > 0 ? 1 : 0,
-          0,
-          this.#scratch,
         );
       }
     }
+  }
+
+  /** Sets the lists for weight[rows, taps] (+)= y · image, and gives the function that does it. */
+  #packed(): (weight: number, y: number, image: number, rows: number, add: number) => void {
+    const { positions, taps } = this.#forward;
+    const { lanes, steps } = this.#setLists(taps, positions);
+    const [n, k] = [taps.length, positions.length];
+    return (c, a, b, rows, add) =>
+      this.#kernels.matmul_gathered(c, a, b, rows, n, k, n * 4, k * 4, 4, lanes, steps, add, 0, this.#scratch);
+  }
+
+  /** The same for few rows. */
+  #unpacked({ from, to }: TapVectors): (weight: number, y: number, image: number, rows: number, add: number) => void {
+    const { positions, taps } = this.#forward;
+    const lists = this.#setLists(from, to);
+    const steps = lists.steps + to.length * 4;
+    this.#kernels.i32.set(positions, steps >>> 2);
+    const [n, k] = [taps.length * 4, positions.length];
+    return (c, a, b, rows, add) => {
+      for (let i = 0; i < rows; i++)
+        this.#kernels.conv_few_sums(c + i * n, a + i * k * 4, b, k, lists.lanes, lists.steps, from.length, steps, add);
+    };
   }
 
   /** to[rows, positions] = weights · image (+ bias); the lists are set. */
@@ -287,8 +308,9 @@ function layout(geometry: Geometry): Layout {
   const part = places(backward.rows) * places(backward.columns);
   const taps = rows.kernel * columns.kernel * (Math.max(inputs, outputs) / groups);
   const lists = PANEL_BYTES;
-  // Vectors take fewer numbers than positions, but for those that fill up the last eight.
-  const weights = lists + align(Math.max(rows.count * columns.count, part) + 16 + taps);
+  // Vectors take fewer numbers than positions, but for those that fill up the last eight. A vector
+  // of taps takes two numbers.
+  const weights = lists + align(Math.max(rows.count * columns.count, part) + 16 + 2 * taps);
   const image = weights + align((inputs / groups) * outputs * rows.kernel * columns.kernel);
   const copies = [
     forward.window === null ? 0 : forward.planeSize * inputs,

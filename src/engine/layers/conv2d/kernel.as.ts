@@ -1,4 +1,5 @@
 // What convolutions need around their products (kernels/gathered.kernel.as.ts).
+import { BLOCK } from "../../kernels/tile.as";
 import { fma } from "../../kernels/vector.as";
 import { sum_f32 } from "../../kernels/reduce.kernel.as";
 
@@ -160,4 +161,59 @@ function few(c: usize, a: usize, b: usize, k: i32, from: usize, to: usize, steps
   v128.store(c + load<i32>(to, 20), f32x4.add(s5, bias));
   v128.store(c + load<i32>(to, 24), f32x4.add(s6, bias));
   v128.store(c + load<i32>(to, 28), f32x4.add(s7, bias));
+}
+
+/**
+ * `matmul_gathered` for one row, whose columns mostly lie side by side: C[n] (+)= A[k] · B. Vectors
+ * are read where they lie, four at a time. `from` lists where each of them ends in the image, less
+ * 16 bytes. `to` lists where its numbers begin in C, and at last where C ends: a vector's last
+ * numbers are those that are wanted.
+ */
+export function conv_few_sums(
+  c: usize, a: usize, b: usize, k: i32, from: usize, to: usize, vectors: i32, steps: usize, add: i32,
+): void {
+  for (let p = 0; p < k; p += BLOCK) {
+    const depth = min(BLOCK, k - p), more = p != 0 || add != 0;
+    for (let q = 0; q < vectors; q += 4) {
+      fewSums(c, a + (p << 2), b, depth, from + (q << 2), to + (q << 2), min(4, vectors - q), steps + (p << 2), more);
+    }
+  }
+}
+
+function fewSums(c: usize, a: usize, b: usize, k: i32, from: usize, to: usize, count: i32, steps: usize, add: bool): void {
+  const b0 = b + load<i32>(from), b1 = b + load<i32>(from + (min(1, count - 1) << 2));
+  const b2 = b + load<i32>(from + (min(2, count - 1) << 2)), b3 = b + load<i32>(from + (min(3, count - 1) << 2));
+  let s0 = f32x4.splat(0), s1 = s0, s2 = s0, s3 = s0;
+  const end = steps + (k << 2);
+  for (; steps < end; steps += 4) {
+    const step = load<i32>(steps);
+    const x = v128.load32_splat(a);
+    s0 = fma(x, v128.load(b0 + step), s0);
+    s1 = fma(x, v128.load(b1 + step), s1);
+    s2 = fma(x, v128.load(b2 + step), s2);
+    s3 = fma(x, v128.load(b3 + step), s3);
+    a += 4;
+  }
+  putLast(c, to, s0, add);
+  if (count > 1) putLast(c, to + 4, s1, add);
+  if (count > 2) putLast(c, to + 8, s2, add);
+  if (count > 3) putLast(c, to + 12, s3, add);
+}
+
+/** Stores the last numbers of a vector, or adds them to what is there. */
+function putLast(c: usize, to: usize, value: v128, add: bool): void {
+  const begin = load<i32>(to), end = load<i32>(to, 4);
+  let at = c + end - 4;
+  putOne(at, f32x4.extract_lane(value, 3), add);
+  at -= 4;
+  if (end - begin > 4) putOne(at, f32x4.extract_lane(value, 2), add);
+  at -= 4;
+  if (end - begin > 8) putOne(at, f32x4.extract_lane(value, 1), add);
+  at -= 4;
+  if (end - begin > 12) putOne(at, f32x4.extract_lane(value, 0), add);
+}
+
+@inline
+function putOne(at: usize, value: f32, add: bool): void {
+  store<f32>(at, add ? load<f32>(at) + value : value);
 }

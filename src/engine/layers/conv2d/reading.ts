@@ -109,6 +109,24 @@ export function taps({ rows, columns, rowLength, planeSize }: Reading, channels:
   );
 }
 
+/** Vectors of up to four neighbouring taps, as `conv_few_sums` reads them. */
+export interface TapVectors {
+  readonly from: Int32Array;
+  readonly to: Int32Array;
+}
+
+export function tapVectors(taps: Int32Array): TapVectors {
+  const from: number[] = [];
+  const to: number[] = [];
+  for (let tap = 0; tap < taps.length;) {
+    const begin = tap++;
+    while (tap < Math.min(begin + 4, taps.length) && taps[tap] - taps[tap - 1] === 4) tap++;
+    from.push(taps[tap - 1] - 12);
+    to.push(begin * 4);
+  }
+  return { from: Int32Array.from(from), to: Int32Array.from([...to, taps.length * 4]) };
+}
+
 /** First and last + 1 of the elements that an axis reads. */
 export function span({ first, stride, count, taps }: Axis): [number, number] {
   const least = taps.reduce((a, b) => Math.min(a, b));

@@ -39,7 +39,7 @@ export const slice = defineLayer({
       backward(_weights, begin, end) {
         const [to, from] = [input.gradient + begin * outer * row, output.gradient + begin * outer * bytes];
         const count = (end - begin) * outer;
-        kernels.u8.fill(0, to, to + count * row);
+        kernels.f32.fill(0, to / 4, (to + count * row) / 4);
         kernels.copy_rows(to + offset, from, count, bytes, row, bytes);
       },
     };

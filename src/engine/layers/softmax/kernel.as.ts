@@ -3,7 +3,7 @@
 // neighbours of four runs. The exponentials are taken relative to the greatest element, and added
 // up in double.
 import { exp, log } from "../../kernels/math.as";
-import { slopeDot, slopes, slopeSum, sumOf } from "../../kernels/normalize.as";
+import { dotOf, sumOf } from "../../kernels/normalize.as";
 import { load as loadFloats, store as storeFloats } from "../../kernels/vector.as";
 import { lower, upper } from "../../kernels/wide.as";
 
@@ -73,8 +73,7 @@ function forwardRuns(x: usize, y: usize, n: i32, step: i32, logarithm: bool, ful
 }
 
 function backwardRow(y: usize, g: usize, d: usize, n: i32, logarithm: bool): void {
-  slopes(y, g, 0, n, 0, 1);
-  const sum = f32x4.splat(<f32>(logarithm ? slopeSum : slopeDot));
+  const sum = f32x4.splat(<f32>(logarithm ? sumOf(g, n) : dotOf(y, g, n, 0, 1)));
   const whole = <usize>(n & ~3) << 2, all = <usize>n << 2;
   let i: usize = 0;
   for (; i < whole; i += 16) derive(y + i, g + i, d + i, sum, logarithm, true);
