@@ -98,7 +98,10 @@ function one(
 /** Columns from which on it pays to look at a window's numbers first and at their places then. */
 const LONG: i32 = 8;
 
-/** A window of `rows` rows, `apart` rows apart from row `top` on, and `length` columns from `begin` on. */
+/**
+ * A window of `rows` rows, `apart` rows apart from row `top` on, and `length` columns from `begin`
+ * on.
+ */
 function long(y: usize, places: usize, x: usize, width: i32, top: i32, rows: i32, apart: i32, begin: i32, length: i32): void {
   let row = x + ((top * width + begin) << 2);
   const step = apart * width << 2;
