@@ -48,3 +48,14 @@ export function runLoss(type: LossType, input: LossInput) {
     bits: [bench.bits(place.terms, terms), bench.bits(place.gradient, prediction.length)],
   };
 }
+
+/** Each number as float32 has it. */
+export const fround = (values: readonly number[]): number[] => values.map(Math.fround);
+
+/** Repeatable numbers in 0..1. */
+export function numbers(count: number, seed = 1): number[] {
+  let state = seed;
+  return Array.from({ length: count }, () => (state = (state * 48271) % 0x7fffffff) / 0x7fffffff);
+}
+
+export const everySample = (samples: number): number[] => Array.from({ length: samples + 1 }, (_, i) => i);
