@@ -1,6 +1,6 @@
 /*
- * Files of weights: what they hold, and the tensors that a job begins with, cut from a file of weights and put under the names of its own
- * model. Both run in helper threads.
+ * Files of weights: what they hold, and the tensors that a job begins with, cut from a file of
+ * weights and put under the names of its own model. Both run in helper threads.
  *
  * Weights are float32 here and counts are int64. Halves, bfloat16 and doubles become float32:
  * rounded once, to the nearest.

@@ -10,7 +10,8 @@ ARGV[2] token
 ARGV[3] the step of the checkpoint
 
 Returns 'done', or 'stuck' if the job has nothing to go on from: it began with a state or weights
-  of others, and these are gone. Then nothing has changed. Error FENCED if the lease is someone else's.
+  of others, and these are gone. Then nothing has changed. Error FENCED if the lease is someone
+  else's.
 ]]
 fence(ARGV[1], ARGV[2])
 if get('checkpoint_step') ~= ARGV[3] then return 'done' end

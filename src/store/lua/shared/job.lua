@@ -309,8 +309,8 @@ local function complete_older_record()
   if origin then spend(blob_room(cjson.decode(origin).bytes)) end
 end
 
--- Ends the job: frees its lease, its dataset, its weights and the room that it was promised. Of its checkpoints
--- it keeps the last, or as many as the spec says.
+-- Ends the job: frees its lease, its dataset, its weights and the room that it was promised. Of its
+-- checkpoints it keeps the last, or as many as the spec says.
 local function end_job(status)
   complete_older_record()
   set_status(status)
