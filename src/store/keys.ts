@@ -20,7 +20,8 @@
  * - `{rappel}:ended` (sorted set): record keys of the jobs that have ended, by the time of their
  *   end
  * - `{rappel}:files` (hash): name of a file → how many records of uploads of all owners refer to
- *   it. A SHA-256 alone → how many records without `columns_sha256` refer to both files of that name
+ *   it. A SHA-256 alone → how many records without `columns_sha256` refer to both files of that
+ *   name
  * - `{rappel}:room` (hash): `promised`: bytes that open jobs may still take; `loose`: bytes of
  *   dropped blobs; `refused`: the smallest need that was refused, as long as there is no room for
  *   it
