@@ -1,4 +1,5 @@
 import type { Description, Options } from "../member/options.ts";
+import { checkInputSize } from "./input-size.ts";
 import { defineComposite, LayerFault, type Expansion, type LayerType, type Part, type Value } from "./layer.ts";
 
 /*
@@ -166,9 +167,7 @@ function checkSequence({ input_size: wanted }: StackOptions, { type, shape }: Va
     const message = `takes sequences [time, features], but its input is [${shape.join(", ")}]: set output to "all" if it is a recurrent layer's, else put a reshape before it`;
     throw new LayerFault(null, message);
   }
-  if (wanted !== null && wanted !== shape[1]) {
-    throw new LayerFault("input_size", `is ${wanted}, but the layer before gives ${shape[1]} features; leave it out`);
-  }
+  checkInputSize("input_size", wanted, shape, -1);
 }
 
 /** Holds h_0 and c_0 to [layers × directions, hidden_size], or [hidden_size] where that is one. */

@@ -9,6 +9,11 @@ export function size(shape: Shape): number {
   return shape.reduce((product, length) => product * length, 1);
 }
 
+/** A shape as messages and documents write it: `[16, 5, 5]`. */
+export function shapeText(shape: Shape): string {
+  return `[${shape.join(", ")}]`;
+}
+
 /**
  * What the elements of a value are: numbers, or whole numbers from 0 such as classes and tokens.
  */

@@ -1,12 +1,12 @@
 import { hash } from "node:crypto";
 import { COLUMN_INPUTS, LayerFault, type LayerShape, type LayerType, type Part, type Value } from "../layers/layer.ts";
 import { layers } from "../layers/registry.generated.ts";
-import { size } from "../member/shape.ts";
+import { shapeText, size } from "../member/shape.ts";
 import type { Member } from "../settings.ts";
 import { isContainer, joinsInputs } from "./containers.ts";
 import type { PlanFault } from "./faults.ts";
 import { MAX_MEMORY_BYTES } from "./memory.ts";
-import { nameOf } from "./names.ts";
+import { choiceText, join, nameOf, pathFault } from "./names.ts";
 
 /*
  * From the spec's tree of layers to a flat list of nodes, each with its shapes.
@@ -55,7 +55,6 @@ export interface NamedValue extends Value {
 /** The api plans on its event loop. So many layers take 8 to 30 ms there (bench/hostile.ts). */
 const MAX_NODES = 1024;
 const MAX_DEPTH = 12;
-const MAX_PATH = 256;
 
 /**
  * `wanted` is the number of outputs that the loss asks of the last layer that does not keep shapes.
@@ -129,7 +128,8 @@ class GraphBuilder {
       const pointer = `${at.pointer}/${i}`;
       const top = at.depth === 0 ? i : null;
       const path = join(at.path, name);
-      if (path.length > MAX_PATH) this.#stop(`${pointer}/name`, pathFault(path));
+      const tooLong = pathFault(path);
+      if (tooLong !== null) this.#stop(`${pointer}/name`, tooLong);
       const position = { path, pointer, depth: at.depth, top, scope };
       const one = this.#member(member, position, output, i === last ? wanted : null);
       output = one.output;
@@ -179,7 +179,7 @@ class GraphBuilder {
     const values = inputs.map((input) => this.#values[input]);
     const shape = type.shape(member, values, wanted);
     if (size(shape.output) * 4 > MAX_MEMORY_BYTES) {
-      const message = `gives [${shape.output.join(", ")}] for a sample, more than the 4 GiB of a job`;
+      const message = `gives ${shapeText(shape.output)} for a sample, more than the 4 GiB of a job`;
       this.#stop(at.pointer, message);
     }
     const output = this.#values.length;
@@ -265,10 +265,19 @@ class GraphBuilder {
   #residual(member: Member, at: Position, inputs: readonly number[]): { output: number; member: Member } {
     const main = this.#into(member, "layers", at, inputs, null);
     if (!(member.shortcut as readonly Member[] | undefined)?.length)
-      return { output: this.#join("sum", [main.output, inputs[0]], {}, at), member: main.member };
+      return { output: this.#shortcut(main.output, inputs[0], false, at), member: main.member };
     const short = this.#into(member, "shortcut", { ...at, path: join(at.path, "shortcut") }, inputs, null);
-    const output = this.#join("sum", [main.output, short.output], {}, at);
+    const output = this.#shortcut(main.output, short.output, true, at);
     return { output, member: { ...main.member, shortcut: short.member.shortcut } };
+  }
+
+  /** The sum of what the layers of a residual and its shortcut give. */
+  #shortcut(main: number, short: number, isMade: boolean, at: Position): number {
+    const [given, added] = [main, short].map((value) => shapeText(this.#values[value].shape));
+    if (given === added) return this.#join("sum", [main, short], {}, at);
+    const remedy = isMade ? "make them equal" : `give it a shortcut that makes ${given} of the input`;
+    const other = isMade ? "its shortcut gives" : "its input is";
+    return this.#stop(at.pointer, `has layers that give ${given}, but ${other} ${added}, and adds the two: ${remedy}`);
   }
 
   /** What was inferred for a layer stays in the spec only where every round agrees. */
@@ -327,7 +336,7 @@ class GraphBuilder {
       for (let scope: Scope | null = at.scope; scope !== null; scope = scope.around)
         if (scope.names.has(name)) return scope.names.get(name)!;
       const message = `names ${JSON.stringify(name)}, which is no earlier layer and no input of the data`;
-      return this.#stop(`${at.pointer}/inputs/${i}`, message);
+      return this.#stop(`${at.pointer}/inputs/${i}`, `${message}; ${choiceText(namesIn(at.scope))}`);
     });
   }
 
@@ -360,15 +369,15 @@ class GraphBuilder {
   }
 }
 
+/** The names that a layer may take. */
+function namesIn(scope: Scope): string[] {
+  return [...scope.names.keys(), ...(scope.around === null ? [] : namesIn(scope.around))];
+}
+
 function mostInputs(member: Member): number {
   if (isContainer(member.type)) return joinsInputs(member) ? Infinity : 1;
   return layers[member.type].mostInputs ?? 1;
 }
-
-const pathFault = (path: string): string =>
-  `makes a path of ${path.length} characters, which may have ${MAX_PATH}: give shorter names to it and to the containers around it`;
-
-const join = (path: string, name: string): string => (path === "" ? name : `${path}.${name}`);
 
 /** The layer `one` with `given`'s value of every option in which `other` differs. */
 function common(one: Member, other: Member, given: Member): Member {

@@ -11,7 +11,7 @@ import { nameFaults } from "./names.ts";
 import { configure } from "../optimizers/configure.ts";
 import type { ConfiguredOptimizer } from "../optimizers/optimizer.ts";
 import type { OptionFault } from "../member/options.ts";
-import { size, type Shape } from "../member/shape.ts";
+import { shapeText, size, type Shape } from "../member/shape.ts";
 import type { Training, ParameterGroup, Member } from "../settings.ts";
 
 /*
@@ -135,16 +135,22 @@ export function parametersOf({ nodes }: Graph, groups: PlanInput["groups"], faul
       if (String(other?.shape) === String(parameter.shape)) {
         other!.uses.push(use);
         parameters.set(name, other!);
-      } else faults.push({ pointer: `${pointer}/tied_to`, message: tiedFault(parameter, other?.shape) });
+      } else faults.push({ pointer: `${pointer}/tied_to`, message: tiedFault(parameter, parameters) });
     }
   }
   return [...new Set(parameters.values())];
 }
 
-function tiedFault({ tiedTo, shape }: ParameterShape, other: Shape | undefined): string {
-  const name = JSON.stringify(tiedTo);
-  if (other === undefined) return `is ${name}, which is no parameter of an earlier layer`;
-  return `is ${name}, which is ${other.join(" × ")}, but this layer needs ${shape.join(" × ")}`;
+/** Most names that a message lists. */
+const MAX_LISTED = 5;
+
+function tiedFault({ tiedTo, shape }: ParameterShape, earlier: ReadonlyMap<string, ShapedParameter>): string {
+  const other = earlier.get(tiedTo!);
+  const what = other === undefined ? "no parameter of an earlier layer" : `of the shape ${shapeText(other.shape)}`;
+  const fitting = [...earlier].filter(([, parameter]) => String(parameter.shape) === String(shape));
+  const names = fitting.slice(0, MAX_LISTED).map(([name]) => JSON.stringify(name));
+  const found = names.length === 0 ? "which no earlier layer has" : `such as ${names.join(", ")}`;
+  return `is ${JSON.stringify(tiedTo)}, which is ${what}; this layer needs one of the shape ${shapeText(shape)}, ${found}`;
 }
 
 export function buffersOf({ nodes }: Graph): ShapedBuffer[] {
@@ -238,20 +244,29 @@ function wrongOutput({ nodes, values, output, layers }: Graph, prediction: Shape
   const given = values[output].shape;
   return {
     pointer: at(last.pointer, option),
-    message: `gives ${given.join(" × ")} outputs, but ${input.loss.type} over ${targetText(input.target)} wants ${prediction.join(" × ")}; ${outputRemedy(given, prediction)}`,
+    message: `makes the model give ${shapeText(given)}, but ${input.loss.type} over ${targetText(input.target)} wants ${shapeText(prediction)}; ${outputRemedy(given, prediction)}`,
   };
 }
 
 function targetText({ classes, shape }: TargetShape): string {
-  if (classes === null) return `${size(shape)} target value(s)`;
-  return `${classes} classes${shape.length > 1 ? ` at ${shape.join(" × ")} places` : ""}`;
+  if (classes !== null) return `${classes} classes${shape.length > 0 ? ` at each place of ${shapeText(shape)}` : ""}`;
+  return size(shape) === 1 ? "one target value" : `${size(shape)} target values`;
+}
+
+/** What to do before the last layer where the dimensions are too many or too few. */
+function dimensionsRemedy(given: Shape, prediction: Shape): string {
+  if (given.length > prediction.length)
+    return 'take the other dimensions away (flatten, mean, select, a pooling, or "output": "last_state" of a recurrent layer), and ';
+  if (given.length < prediction.length)
+    return 'keep the dimensions of the places (recurrent layers do with "output": "all"), and ';
+  return "";
 }
 
 /** Images have their channels first, and so has what a convolution makes of them. */
 function outputRemedy(given: Shape, prediction: Shape): string {
   const places = prediction.slice(0, -1);
   const isTurned = places.length > 0 && String(given) === String([prediction[places.length], ...places]);
-  if (!isTurned) return "end with a linear layer and leave its out_features out";
+  if (!isTurned) return `${dimensionsRemedy(given, prediction)}end with a linear layer and leave its out_features out`;
   const dims = [...places.map((_, dim) => dim + 1), 0];
   return `the classes come last: end with {"type": "permute", "dims": [${dims.join(", ")}]}`;
 }

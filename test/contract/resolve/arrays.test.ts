@@ -110,7 +110,7 @@ test("what does not fit is a fault with a pointer", async () => {
   ]);
   const convolution = [{ type: "conv2d", out_channels: 2, kernel_size: 1 }];
   expect(await faults(job({ features: ["picture"], target: "mask" }, convolution, "cross_entropy"))).toEqual([
-    '/model/layers/0 gives 2 × 1 × 4 outputs, but cross_entropy over 2 classes at 1 × 4 places wants 1 × 4 × 2; the classes come last: end with {"type": "permute", "dims": [1, 2, 0]}',
+    '/model/layers/0 makes the model give [2, 1, 4], but cross_entropy over 2 classes at each place of [1, 4] wants [1, 4, 2]; the classes come last: end with {"type": "permute", "dims": [1, 2, 0]}',
   ]);
   expect(await faults(job({ features: ["signal"], target: "tags", shape: [2, 3] }, linear, "cross_entropy"))).toEqual([
     "/data/shape holds 6 numbers (2 × 3), but the features give 4 for a row",

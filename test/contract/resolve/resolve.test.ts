@@ -316,7 +316,7 @@ test.each([
         ],
       },
     },
-    [expect.stringMatching(/^\/model\/layers\/1\/out_features gives 3 outputs/)],
+    [expect.stringMatching(/^\/model\/layers\/1\/out_features makes the model give \[3\]/)],
   ],
   [
     {

@@ -5,16 +5,16 @@ import { LayerRun } from "../../support/layer-run.ts";
 /* What does not fit names the layer, what came in and what it wanted. */
 
 it.each([
-  ["layer_norm", { normalized_shape: [4] }, [float("x", 2, 3)], "normalized_shape", "is 4, but"],
-  ["layer_norm", { normalized_shape: [5, 2, 3] }, [float("x", 2, 3)], "normalized_shape", "is 5 × 2 × 3, but"],
-  ["rms_norm", { normalized_shape: [2] }, [float("x", 2, 3)], "normalized_shape", "is 2, but"],
+  ["layer_norm", { normalized_shape: [4] }, [float("x", 2, 3)], "normalized_shape", "is [4], but the input is [2, 3]"],
+  ["layer_norm", { normalized_shape: [5, 2, 3] }, [float("x", 2, 3)], "normalized_shape", "is [5, 2, 3], but"],
+  ["rms_norm", { normalized_shape: [2] }, [float("x", 2, 3)], "normalized_shape", "is [2], but"],
   ["group_norm", { num_groups: 4 }, [float("x", 6, 2)], "num_groups", "does not divide the 6 channels"],
   ["group_norm", { num_groups: 2, num_channels: 5 }, [float("x", 6, 2)], "num_channels", "is 5, but"],
   ["batch_norm1d", {}, [float("x", 2, 3, 4)], null, "takes [channels] or [channels, length]"],
   ["batch_norm2d", {}, [float("x", 2, 3)], null, "takes [channels, height, width]"],
   ["batch_norm2d", { num_features: 5 }, [float("x", 2, 3, 3)], "num_features", "is 5, but"],
-  ["softmax", { dim: 2 }, [float("x", 2, 3)], "dim", "is 2, but"],
-  ["log_softmax", { dim: -3 }, [float("x", 2, 3)], "dim", "is -3, but"],
+  ["softmax", { dim: 2 }, [float("x", 2, 3)], "dim", "is 2, which is none of the dimensions of the input [2, 3]"],
+  ["log_softmax", { dim: -3 }, [float("x", 2, 3)], "dim", "is -3, which is none"],
   ["embedding", { embedding_dim: 3 }, [integer("x", [5])], "num_embeddings", "is required"],
   ["embedding", { embedding_dim: 3, num_embeddings: 4 }, [integer("x", [5], 6)], "num_embeddings", "integers up to 5"],
   ["embedding", { embedding_dim: 3, padding_idx: 6 }, [integer("x", [5], 6)], "padding_idx", "there are 6"],
@@ -25,7 +25,7 @@ it.each([
   ["rotary_embedding", {}, [float("x", 5, 3)], "dim", "must be even"],
   ["rotary_embedding", {}, [float("x", 4)], null, "takes sequences"],
   ["multihead_attention", { num_heads: 3 }, [float("x", 5, 4)], "num_heads", "does not divide the 4"],
-  ["multihead_attention", { num_heads: 1, embed_dim: 5 }, [float("x", 5, 4)], "embed_dim", "gives 4"],
+  ["multihead_attention", { num_heads: 1, embed_dim: 5 }, [float("x", 5, 4)], "embed_dim", "input [5, 4] is 4"],
   ["multihead_attention", { num_heads: 1 }, [float("x", 4)], null, "takes sequences"],
   ["multihead_attention", { num_heads: 1 }, [float("x", 5, 4), float("m", 5, 3)], null, "equally many features"],
   ["multihead_attention", { num_heads: 1 }, [float("x", 5, 4), integer("m", [4])], null, "takes a mask of shape [5]"],
@@ -45,7 +45,7 @@ it.each([
     "its inputs are [5, 4], [5, 3], [5, 4]",
   ],
   ["transformer_encoder_layer", { nhead: 3 }, [float("x", 5, 4)], "nhead", "does not divide"],
-  ["transformer_encoder_layer", { nhead: 1, d_model: 3 }, [float("x", 5, 4)], "d_model", "gives 4"],
+  ["transformer_encoder_layer", { nhead: 1, d_model: 3 }, [float("x", 5, 4)], "d_model", "input [5, 4] is 4"],
 ] as const)("%s %o", (type, options, inputs, option, message) => {
   const { layers: list } = single(type, options, inputs, () => []);
   const pointer = option === null ? "/model/layers/0" : `/model/layers/0/${option}`;

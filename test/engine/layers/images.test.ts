@@ -76,7 +76,12 @@ it.each(shapes)("%j makes of %j the shape %j, with parameters %j", (made, shape,
 const conv = (options: object) => layer("conv2d", { out_channels: 4, kernel_size: 3, ...options });
 const faults: readonly (readonly [Member, number[], string, string])[] = [
   [conv({}), [9], "", "takes [channels, height, width], but its input is [9]; put a reshape or permute before it"],
-  [conv({ in_channels: 2 }), [3, 5, 5], "/in_channels", "is 2, but the input has 3 channels; leave it out"],
+  [
+    conv({ in_channels: 2 }),
+    [3, 5, 5],
+    "/in_channels",
+    "is 2, but the first dimension of the input [3, 5, 5] is 3; leave it out",
+  ],
   [conv({ groups: 2 }), [3, 5, 5], "/groups", "is 2, which does not divide 3 inputs"],
   [conv({ groups: 3 }), [3, 5, 5], "/groups", "is 3, which does not divide 4 outputs"],
   [

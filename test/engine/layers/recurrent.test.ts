@@ -250,7 +250,13 @@ describe("what does not fit", () => {
   it.each([
     [{}, [4], "float32", "/model/layers/0", "takes sequences [time, features], but its input is [4]"],
     [{}, [4, 2], "int32", "/model/layers/0", "put an embedding before it"],
-    [{ input_size: 5 }, [4, 2], "float32", "/model/layers/0/input_size", "is 5, but the layer before gives 2"],
+    [
+      { input_size: 5 },
+      [4, 2],
+      "float32",
+      "/model/layers/0/input_size",
+      "is 5, but the last dimension of the input [4, 2] is 2; leave it out",
+    ],
     [{ inputs: ["x", "s1"] }, [4, 2], "float32", "/model/layers/0/inputs", "h_0 and c_0, but has 2 inputs"],
     [{ inputs: ["x", "s1", "s2"] }, [4, 2], "float32", "/model/layers/0/inputs/1", "takes h_0 as numbers [1, 3]"],
   ] as const)("%o with an input of %o %s", (options, shape, type, pointer, message) => {

@@ -117,6 +117,14 @@ describe("inputs", () => {
       { pointer: "/model/layers/0/inputs/0", message: expect.stringContaining('names "1", which is no earlier layer') },
     ]);
   });
+
+  test("that are nowhere are told with the names that there are", () => {
+    const inner = holding("sequential", { layers: [{ ...linear(4), inputs: ["wyde"] }] });
+    const { faults } = graphOf([linear(4, { name: "wide" }), linear(4), inner], [{ ...inputOf(4), name: "features" }]);
+    expect(faults[0].message).toBe(
+      'names "wyde", which is no earlier layer and no input of the data; it may be "wide", "features", or the index of an earlier layer without a name, such as "0"',
+    );
+  });
 });
 
 describe("more inputs than a layer takes are refused", () => {
@@ -214,13 +222,33 @@ test("a tie may name a tied weight", () => {
   expect(names).toEqual(["a.weight"]);
 });
 
+test("a tie to nothing is told what there is of its shape", () => {
+  const faults: PlanFault[] = [];
+  const tied = [linear(4, { name: "a" }), linear(4, { tied_to: "a", bias: false })];
+  parametersOf(graphOf(tied).graph, [], faults);
+  expect(faults[0].message).toBe(
+    'is "a", which is no parameter of an earlier layer; this layer needs one of the shape [4, 4], such as "a.weight"',
+  );
+});
+
+test("a residual whose layers change the shape is told to take a shortcut", () => {
+  const residual = (more: object) => holding("residual", { layers: [linear(3)], ...more });
+  const messageOf = (more: object) => graphOf([residual(more), linear(null)]).faults[0].message;
+  expect(messageOf({})).toBe(
+    "has layers that give [3], but its input is [4], and adds the two: give it a shortcut that makes [3] of the input",
+  );
+  expect(messageOf({ shortcut: [linear(2)] })).toBe(
+    "has layers that give [3], but its shortcut gives [2], and adds the two: make them equal",
+  );
+});
+
 test("a tie to nothing, or to another shape, is refused", () => {
   const faults: PlanFault[] = [];
   const tied = (to: string) => [linear(4, { name: "a" }), linear(3, { tied_to: to, bias: false })];
   for (const to of ["b.weight", "a.weight"]) parametersOf(graphOf(tied(to)).graph, [], faults);
   expect(faults.map(({ pointer, message }) => `${pointer} ${message}`)).toEqual([
-    '/model/layers/1/tied_to is "b.weight", which is no parameter of an earlier layer',
-    '/model/layers/1/tied_to is "a.weight", which is 4 × 4, but this layer needs 3 × 4',
+    '/model/layers/1/tied_to is "b.weight", which is no parameter of an earlier layer; this layer needs one of the shape [3, 4], which no earlier layer has',
+    '/model/layers/1/tied_to is "a.weight", which is of the shape [4, 4]; this layer needs one of the shape [3, 4], which no earlier layer has',
   ]);
 });
 

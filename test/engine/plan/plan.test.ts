@@ -186,7 +186,7 @@ describe("an impossible model", () => {
       "a layer that does not fit",
       [linear({ out_features: 5 }), linear({ in_features: 6 })],
       "/model/layers/1/in_features",
-      "gives 5",
+      "input [5] is 5",
     ],
     [
       "an inner layer without its size",
@@ -194,12 +194,12 @@ describe("an impossible model", () => {
       "/model/layers/0/out_features",
       "is required",
     ],
-    ["outputs that are not the target's", [linear({ out_features: 7 })], "/model/layers/0/out_features", "wants 3"],
+    ["outputs that are not the target's", [linear({ out_features: 7 })], "/model/layers/0/out_features", "wants [3]"],
     [
       "an ending that cannot be inferred",
       [linear({ out_features: 7 }), member("layers", "relu")],
       "/model/layers/1",
-      "wants 3",
+      "wants [3]",
     ],
     ["nothing to train", [member("layers", "relu")], "/model/layers", "nothing to train"],
     [

@@ -1,3 +1,4 @@
+import { shapeText } from "../../member/shape.ts";
 import { defineLayer, LayerFault } from "../layer.ts";
 import { batchNorm, batchNormOptions, channelShapes } from "./channels.ts";
 
@@ -19,7 +20,10 @@ export const batch_norm1d = defineLayer({
   needs: { backward: ["input"], gradient: ["input"] },
   shape(options, [{ shape }]) {
     if (!(shape.length === 1 || shape.length === 2))
-      throw new LayerFault(null, `takes [channels] or [channels, length], but its input is ${shape.join(" × ")}`);
+      throw new LayerFault(
+        null,
+        `takes [channels] or [channels, length], but its input is ${shapeText(shape)}${shape.length === 3 ? "; use batch_norm2d" : ""}`,
+      );
     return channelShapes(options, shape);
   },
   create: batchNorm,

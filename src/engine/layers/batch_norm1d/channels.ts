@@ -1,7 +1,8 @@
 import type { Kernels } from "../../kernels/kernels.ts";
 import type { Options, ValuesOf } from "../../member/options.ts";
 import { size, type Shape } from "../../member/shape.ts";
-import { LayerFault, type BufferShape, type Layer, type LayerPlace, type LayerShape } from "../layer.ts";
+import { checkInputSize } from "../input-size.ts";
+import type { BufferShape, Layer, LayerPlace, LayerShape } from "../layer.ts";
 
 /*
  * What batch_norm1d and batch_norm2d share. They differ in the shapes that they take.
@@ -34,8 +35,7 @@ type Values = ValuesOf<typeof batchNormOptions>;
 
 export function channelShapes({ num_features, affine }: Values, shape: Shape): LayerShape {
   const [channels] = shape;
-  if (num_features !== null && num_features !== channels)
-    throw new LayerFault("num_features", `is ${num_features}, but the layer before gives ${channels}; leave it out`);
+  checkInputSize("num_features", num_features, shape, 0);
   const values = size(shape) / channels;
   const parameter = (name: string, value: number) => {
     return { name, shape: [channels], initializer: { distribution: "constant", value } as const, rowCost: 1 };

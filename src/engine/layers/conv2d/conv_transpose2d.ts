@@ -94,7 +94,7 @@ export const conv_transpose2d = defineLayer({
 function geometryOf(values: ValuesOf<typeof options>, shape: Shape): Geometry {
   requireChannels(shape, 2);
   const [inputs, ...sizes] = shape;
-  checkChannels(values, inputs, values.out_channels);
+  checkChannels(values, shape, values.out_channels);
   const [rows, columns] = sizes.map((count, d) => slidingOf(values, count, d));
   checkStrides(rows, columns);
   return { inputs: values.out_channels, outputs: inputs, groups: values.groups, rows, columns };

@@ -2,6 +2,7 @@ import { initializer, initOptions } from "../../initializers/named.ts";
 import type { Kernels } from "../../kernels/kernels.ts";
 import { lengths, type Options, type ValuesOf } from "../../member/options.ts";
 import { size, type Shape } from "../../member/shape.ts";
+import { checkInputSize } from "../input-size.ts";
 import { LayerFault, type Layer, type LayerPlace, type LayerShape, type Needs } from "../layer.ts";
 import { MAX_SIZE, requireChannels, slideOver, type Sliding, type SlidingOptions } from "../sliding.ts";
 import { Convolution, scratchBytes, type Geometry } from "./convolution.ts";
@@ -78,7 +79,7 @@ type ConvolutionOptions = ValuesOf<typeof channelOptions> & ValuesOf<ReturnType<
 function geometryOf(options: ConvolutionOptions, shape: Shape, dimensions: 1 | 2): Geometry {
   requireChannels(shape, dimensions);
   const [inputs, ...sizes] = shape;
-  checkChannels(options, inputs, options.out_channels);
+  checkChannels(options, shape, options.out_channels);
   const { rows, columns } = slideOver(sizes, windowsOf(options, dimensions));
   checkStrides(rows, columns);
   return { inputs, outputs: options.out_channels, groups: options.groups, rows, columns };
@@ -102,12 +103,12 @@ function windowsOf({ padding, ...options }: ConvolutionOptions, dimensions: numb
 /** @throws LayerFault if the input has other channels, or they do not make whole groups */
 export function checkChannels(
   options: { readonly in_channels: number | null; readonly groups: number },
-  inputs: number,
+  shape: Shape,
   outputs: number,
 ): void {
   const { in_channels, groups } = options;
-  if (in_channels !== null && in_channels !== inputs)
-    throw new LayerFault("in_channels", `is ${in_channels}, but the input has ${inputs} channels; leave it out`);
+  const [inputs] = shape;
+  checkInputSize("in_channels", in_channels, shape, 0);
   if (inputs % groups !== 0) throw new LayerFault("groups", `is ${groups}, which does not divide ${inputs} inputs`);
   if (outputs % groups !== 0) throw new LayerFault("groups", `is ${groups}, which does not divide ${outputs} outputs`);
 }

@@ -1,4 +1,5 @@
 import { size } from "../../member/shape.ts";
+import { checkInputSize } from "../input-size.ts";
 import { defineLayer, LayerFault } from "../layer.ts";
 
 /**
@@ -27,8 +28,7 @@ export const group_norm = defineLayer({
   needs: { backward: ["input", "saved"], gradient: ["input", "saved"] },
   shape({ num_groups, num_channels, affine }, [{ shape }]) {
     const [channels] = shape;
-    if (num_channels !== null && num_channels !== channels)
-      throw new LayerFault("num_channels", `is ${num_channels}, but the layer before gives ${channels}; leave it out`);
+    checkInputSize("num_channels", num_channels, shape, 0);
     if (channels % num_groups !== 0)
       throw new LayerFault("num_groups", `is ${num_groups}, which does not divide the ${channels} channels`);
     const parameter = (name: string, value: number) => {

@@ -1,4 +1,5 @@
-import { size } from "../../member/shape.ts";
+import { shapeText, size } from "../../member/shape.ts";
+import { dimensionIn } from "../slice/dimension.ts";
 import { defineLayer, LayerFault } from "../layer.ts";
 
 /** Its inputs one behind the other along a dimension of a sample. Semantics of `torch.cat`. */
@@ -12,12 +13,10 @@ export const concatenation = defineLayer({
   needs: { backward: [], gradient: [] },
   shape({ dim }, inputs) {
     const [{ shape: first }] = inputs;
-    const along = dim < 0 ? first.length + dim : dim;
-    if (along < 0 || along >= first.length)
-      throw new LayerFault("dim", `is ${dim}, but its inputs have ${first.length} dimensions`);
+    const along = dimensionIn(dim, first);
     const others = ({ shape }: { shape: readonly number[] }) => String(shape.toSpliced(along, 1));
     if (inputs.some((input) => input.shape.length !== first.length || others(input) !== others(inputs[0]))) {
-      const shapes = inputs.map((input) => input.shape.join(" × ")).join(" and ");
+      const shapes = inputs.map((input) => shapeText(input.shape)).join(" and ");
       throw new LayerFault(null, `joins values that differ in dimension ${dim} only, but its inputs are ${shapes}`);
     }
     const length = inputs.reduce((total, { shape }) => total + shape[along], 0);

@@ -1,4 +1,4 @@
-import { size } from "../../member/shape.ts";
+import { shapeText, size } from "../../member/shape.ts";
 import { defineLayer, LayerFault } from "../layer.ts";
 
 /** The sum of its inputs, element by element, added up in their order. */
@@ -14,7 +14,7 @@ export const sum = defineLayer({
     const [first] = inputs;
     for (const { shape } of inputs) {
       if (String(shape) === String(first.shape)) continue;
-      const shapes = inputs.map((input) => input.shape.join(" × ")).join(" and ");
+      const shapes = inputs.map((input) => shapeText(input.shape)).join(" and ");
       throw new LayerFault(null, `adds values of one shape, but its inputs are ${shapes}`);
     }
     return { output: first.shape, parameters: [] };

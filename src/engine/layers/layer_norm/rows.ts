@@ -1,5 +1,5 @@
 import type { Kernels } from "../../kernels/kernels.ts";
-import { size, type Shape } from "../../member/shape.ts";
+import { shapeText, size, type Shape } from "../../member/shape.ts";
 import { LayerFault, type Layer, type LayerPlace, type LayerShape, type ParameterShape } from "../layer.ts";
 
 /*
@@ -21,7 +21,7 @@ export function rowShapes(given: readonly number[] | null, input: Shape, names: 
   if (String(shape) !== String(ending)) {
     throw new LayerFault(
       "normalized_shape",
-      `is ${shape.join(" × ")}, but the layer before gives ${input.join(" × ")}: give its last dimensions, or leave it out`,
+      `is ${shapeText(shape)}, but the input is ${shapeText(input)}: give its last dimensions, or leave it out`,
     );
   }
   const rows = size(input) / size(shape);

@@ -1,4 +1,5 @@
 import { initializer, initOptions } from "../../initializers/named.ts";
+import { checkInputSize } from "../input-size.ts";
 import { defineLayer, LayerFault, transposedScratch } from "../layer.ts";
 
 /**
@@ -40,12 +41,7 @@ export const linear = defineLayer({
   needs: { backward: [], gradient: ["input"] },
   shape(options, [{ shape: input }], wanted) {
     const inputs = input[input.length - 1];
-    if (options.in_features !== null && options.in_features !== inputs) {
-      throw new LayerFault(
-        "in_features",
-        `is ${options.in_features}, but the layer before gives ${inputs}; leave it out`,
-      );
-    }
+    checkInputSize("in_features", options.in_features, input, -1);
     const outputs = options.out_features ?? wanted;
     if (outputs === null)
       throw new LayerFault(

@@ -1,3 +1,4 @@
+import { checkInputSize } from "../input-size.ts";
 import { defineComposite, LayerFault, type Part, type Value } from "../layer.ts";
 import { withDefaults } from "../../member/options.ts";
 import { checkMask } from "../scaled_dot_product_attention/heads.ts";
@@ -87,6 +88,5 @@ function checkSequences(sequences: readonly Value[], given: number | null): void
     throw new LayerFault(null, `takes sequences [time, features] of equally many features, but its input is ${shapes}`);
   if (sequences.length === 3 && sequences[1].shape[0] !== sequences[2].shape[0])
     throw new LayerFault(null, `takes as many values as keys, but its inputs are ${shapes}`);
-  if (given !== null && given !== width)
-    throw new LayerFault("embed_dim", `is ${given}, but the layer before gives ${width}; leave it out`);
+  checkInputSize("embed_dim", given, sequences[0].shape, -1);
 }

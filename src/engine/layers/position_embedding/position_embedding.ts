@@ -1,3 +1,4 @@
+import { shapeText } from "../../member/shape.ts";
 import { defineLayer, LayerFault } from "../layer.ts";
 
 /**
@@ -24,7 +25,10 @@ export const position_embedding = defineLayer({
   inPlace: true,
   shape({ num_embeddings }, [{ shape }]) {
     if (shape.length !== 2)
-      throw new LayerFault(null, `takes sequences [time, features], but its input is ${shape.join(" × ")}`);
+      throw new LayerFault(
+        null,
+        `takes sequences [time, features], but its input is ${shapeText(shape)}; put an embedding or a reshape before it`,
+      );
     const [time, features] = shape;
     if (num_embeddings !== null && num_embeddings < time)
       throw new LayerFault("num_embeddings", `is ${num_embeddings}, but the sequences have ${time} positions`);

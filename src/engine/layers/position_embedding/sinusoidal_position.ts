@@ -1,3 +1,4 @@
+import { shapeText } from "../../member/shape.ts";
 import { defineLayer, LayerFault } from "../layer.ts";
 
 /**
@@ -17,7 +18,10 @@ export const sinusoidal_position = defineLayer({
   inPlace: true,
   shape(_options, [{ shape }]) {
     if (shape.length !== 2)
-      throw new LayerFault(null, `takes sequences [time, features], but its input is ${shape.join(" × ")}`);
+      throw new LayerFault(
+        null,
+        `takes sequences [time, features], but its input is ${shapeText(shape)}; put an embedding or a reshape before it`,
+      );
     return { output: shape, parameters: [], scratch: shape[0] * shape[1] * 4 };
   },
   create(kernels, _options, place) {

@@ -1,4 +1,4 @@
-import type { Shape } from "../../member/shape.ts";
+import { shapeText, type Shape } from "../../member/shape.ts";
 import { LayerFault } from "../layer.ts";
 
 /**
@@ -9,9 +9,14 @@ export function dimensionOf(dim: number, shape: Shape): number {
   if (shape.length < 2)
     throw new LayerFault(
       null,
-      `takes [time, features] or more dimensions, but the layer before gives [${shape.join(", ")}]`,
+      `takes [time, features] or more dimensions, but the layer before gives ${shapeText(shape)}`,
     );
-  return placeOf("dim", dim, shape.length, `the dimensions of the input [${shape.join(", ")}]`);
+  return dimensionIn(dim, shape);
+}
+
+/** @throws LayerFault where the input has no such dimension */
+export function dimensionIn(dim: number, shape: Shape): number {
+  return placeOf("dim", dim, shape.length, `the dimensions of the input ${shapeText(shape)}`);
 }
 
 /**

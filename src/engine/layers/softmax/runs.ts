@@ -1,7 +1,8 @@
 import type { Kernels } from "../../kernels/kernels.ts";
 import type { Options, ValuesOf } from "../../member/options.ts";
 import { size } from "../../member/shape.ts";
-import { LayerFault, type Layer, type LayerPlace, type LayerShape, type Value } from "../layer.ts";
+import type { Layer, LayerPlace, LayerShape, Value } from "../layer.ts";
+import { dimensionIn } from "../slice/dimension.ts";
 
 /* What softmax and log_softmax share. */
 
@@ -12,15 +13,14 @@ export const softmaxOptions = {
 type Values = ValuesOf<typeof softmaxOptions>;
 
 export function softmaxShape({ dim }: Values, [{ shape }]: readonly Value[]): LayerShape {
-  if (dim < -shape.length || dim >= shape.length)
-    throw new LayerFault("dim", `is ${dim}, but the layer before gives ${shape.length} dimensions`);
+  dimensionIn(dim, shape);
   return { output: shape, parameters: [] };
 }
 
 export function softmaxPasses(kernels: Kernels, { dim }: Values, place: LayerPlace, logarithm: boolean): Layer {
   const [{ address: x, gradient: dx, shape, size: sample }] = place.inputs;
   const { address: y, gradient: dy } = place.output;
-  const along = dim < 0 ? shape.length + dim : dim;
+  const along = dimensionIn(dim, shape);
   const outer = size(shape.slice(0, along));
   const inner = size(shape.slice(along + 1));
   return {

@@ -1,6 +1,7 @@
 import { withDefaults } from "../../member/options.ts";
 import { dropout as dropoutLayer } from "../dropout/dropout.ts";
 import { gelu } from "../gelu/gelu.ts";
+import { checkInputSize } from "../input-size.ts";
 import { layer_norm } from "../layer_norm/layer_norm.ts";
 import { defineComposite, LayerFault, type Part } from "../layer.ts";
 import { linear } from "../linear/linear.ts";
@@ -55,8 +56,7 @@ export const transformer_encoder_layer = defineComposite({
     const { d_model, nhead, dropout, layer_norm_eps, norm_first, bias, causal, rotary_base } = options;
     const [{ shape }, mask] = inputs;
     const features = shape[shape.length - 1];
-    if (d_model !== null && d_model !== features)
-      throw new LayerFault("d_model", `is ${d_model}, but the layer before gives ${features}; leave it out`);
+    checkInputSize("d_model", d_model, shape, -1);
     if (mask !== undefined && mask.type !== "int32")
       throw new LayerFault("inputs/1", `must be a mask of integers, but is ${mask.type}`);
     if (features % nhead !== 0)
