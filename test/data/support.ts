@@ -41,6 +41,7 @@ export function dataSpec(
     exclude: [],
     columns: {},
     shape: null,
+    window: null,
     text: null,
     validation: null,
     test: null,

@@ -122,6 +122,20 @@ const Encoders = z
     "Where the encoders come from that turn columns into numbers. `refit`: they are fitted to the training rows. `inherit`: they are those of the job that this one is forked from, or that `init` names. `{job}`: those of another job. Null: `inherit` for these two, else `refit`. Inherited encoders determine `features`, `shape` and `preprocess`. The encoding of the target is inherited too if it is the same column.",
   );
 
+const Window = z
+  .strictObject({
+    order: columnName.describe("The column of numbers or dates by which the rows are put in order."),
+    series: columnName.nullable().default(null).describe("The column that tells series apart; null: there is one."),
+    length: z.int().min(1).max(65_536).describe("Rows of a sample."),
+    horizon: z.int().min(1).max(65_536).default(1).describe("How many rows after the last one the target is."),
+    stride: z.int().min(1).max(65_536).default(1).describe("Rows from the beginning of a sample to that of the next."),
+  })
+  .nullable()
+  .default(null)
+  .describe(
+    "How the rows of a table make samples for a forecast: the input is `length` rows of the features, of the shape [length, features], and the target that of the row `horizon` rows after the last of them. The target may be among the features. Samples do not go beyond a series or their split. A `tail` is that of each series.",
+  );
+
 const Text = z
   .strictObject({
     context: z.int().min(1).max(65_536).describe("Tokens of a sample."),
@@ -191,6 +205,7 @@ export const Data = z
         "The shape that the features of one row have for the model, as [1, 8, 8] for 64 pixels. Null: as they are.",
       )
       .meta({ examples: [[1, 8, 8]] }),
+    window: Window,
     text: Text,
     validation: splitRule("validate").describe("Which of the rows that `test` leaves validate instead of training."),
     test: splitRule("test").describe(

@@ -6,9 +6,9 @@ import { batchesPerEpoch, batchesPerStep, batchRows, stepsPerEpoch } from "../..
 import { shuffle } from "../../engine/kernels/random.ts";
 import type { DataSpec, Inherited } from "./encoding.ts";
 import { hasText } from "./features.ts";
-import { splitRows } from "./split.ts";
 import { textRows } from "./text.ts";
 import { ViewedFile } from "./viewed-file.ts";
+import { samplesOf } from "./windows.ts";
 import type { Training } from "../../engine/settings.ts";
 
 /** A page ends once it has so many rows. A single batch may have more. */
@@ -33,7 +33,10 @@ export interface Batch {
   readonly batch: number;
   /** The step that it belongs to, counted from 1 as metrics do. */
   readonly step: number;
-  /** Row numbers in the file, from 0. Of a text: the first token of each sample. */
+  /**
+   * Row numbers in the file, from 0. Of windows the first row of each sample, of a text its first
+   * token.
+   */
   readonly rows: Int32Array;
 }
 
@@ -53,7 +56,7 @@ export function batchOrder({
   limit,
 }: BatchOrderInput): Promise<BatchPage> {
   return ViewedFile.with(path, data.columns, async (file) => {
-    const train = hasText(data) ? await textRows(file, data, inherited) : (await splitRows(file, data)).train;
+    const train = hasText(data) ? await textRows(file, data, inherited) : await windowRows(file, data);
     const order = Int32Array.from(train.keys());
     if (training.shuffle) shuffle(order, training.seed, epoch);
     const total = batchesPerEpoch(training, train.length);
@@ -68,4 +71,9 @@ export function batchOrder({
     }
     return { batches, total };
   });
+}
+
+async function windowRows(file: ViewedFile, data: DataSpec): Promise<Int32Array> {
+  const { samples, order } = await samplesOf(file, data);
+  return order === null ? samples.train : samples.train.map((row) => order[row]);
 }

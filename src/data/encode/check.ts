@@ -82,17 +82,23 @@ export function checkData(table: TableSummary, data: DataSpec, targets: TargetKi
   const seen = new Set<string>();
   const featureChecks = [missingFeature(rows, data), featureFault(table, data)];
   const named = featuresOf(table, data);
-  if (named.length === 0)
-    faults.push({ pointer: "/data/features", message: "must list columns, because no column is a feature by default" });
+  if (named.length === 0) faults.push({ pointer: "/data/features", message: noFeatures(data) });
   for (const [i, name] of named.entries()) {
     const pointer = features === null ? "/data/features" : `/data/features/${i}`;
     if (seen.has(name)) faults.push({ pointer, message: `names ${quoted(name)} a second time` });
-    else if (name === data.target && !isArrayAmong(byName, name))
+    else if (name === data.target && data.window === null && !isArrayAmong(byName, name))
       faults.push({ pointer, message: `names ${quoted(name)}, the target` });
     else check(pointer, name, featureChecks);
     seen.add(name);
   }
   faults.push(...arrayFaults(named, byName));
+  if (data.window !== null) {
+    const { order, series } = data.window;
+    check("/data/window/order", order, [missesNone, orderFault]);
+    if (series !== null) check("/data/window/series", series, [missesNone, seriesFault]);
+    if (named.some((name) => isArrayAmong(byName, name)))
+      faults.push({ pointer: "/data/window", message: "takes columns with one number or class a row, not arrays" });
+  }
   checkRule("/data/validation", validation);
   checkRule("/data/test", test);
   const sides = sideCounts(rows, data);
@@ -127,6 +133,22 @@ function checkSides(
   if (test === 0 && testRule !== null) faults.push({ pointer: "/data/test", message: "leaves no rows to test on" });
   return faults;
 }
+
+function noFeatures({ window }: DataSpec): string {
+  const why = "must list columns, because no column is a feature by default";
+  return window === null ? why : `${why}; to predict the target from its own past, list it`;
+}
+
+const missesNone: Check = ({ name, missing }) =>
+  missing === 0 ? null : `names ${quoted(name)}, whose value is missing in ${missing} rows`;
+
+const orderFault: Check = ({ name, type }) =>
+  type === "numeric" || type === "date" ? null : `names ${quoted(name)}, which holds neither numbers nor dates`;
+
+const seriesFault: Check = ({ name, type, classes }) => {
+  const isKnown = type === "numeric" || type === "date" || (type !== "tensor" && classes !== null);
+  return isKnown ? null : `names ${quoted(name)}, which has ${TOO_MANY}`;
+};
 
 function missingTarget(rows: number, { preprocess }: DataSpec): Check {
   return ({ name, missing }) => {

@@ -8,18 +8,18 @@
  * `Math` used is `sqrt`, which IEEE 754 defines to the last bit.
  */
 import type { FeatureForm } from "../../engine/plan/taken.ts";
+import { size } from "../../engine/member/shape.ts";
 import type { TargetKind } from "../../engine/training.ts";
-import { applyEncoders } from "./apply.ts";
 import { checkData, checkSizes, type DataFault } from "./check.ts";
 import { missingTest } from "../columns/column.ts";
 import type { DataSizes, DataSpec, Encoded, Encoding, Inherited } from "./encoding.ts";
 import { featuresOf, hasText } from "./features.ts";
 import { fitInputs, measureInputs, type MeasuredInputs } from "./fit.ts";
 import { measureInherited } from "./inherit.ts";
-import { splitRows } from "./split.ts";
 import { encodeText, fitText, measureText } from "./text.ts";
 import { applyTarget, fitTarget, readTarget, targetFacts } from "./target.ts";
 import { ViewedFile } from "./viewed-file.ts";
+import { applyWindowed, rowSpec, samplesOf, shiftTargets, targetRows, windowed, windowShapeFaults } from "./windows.ts";
 
 export interface EncodeInput {
   /** The file of columns. */
@@ -40,9 +40,12 @@ export function measureFile({ path, data, targets, takes, inherited }: EncodeInp
     const wrong = checkData(file.content, data, targets);
     if (wrong.length > 0) return { faults: wrong };
     if (hasText(data)) return await measureText(file, data, inherited);
-    const { train, valid, test } = await splitRows(file, data);
-    const { width, inputs, faults: unfit } = await measureAny(file, { data, takes, inherited }, train);
-    const target = await readTarget(file, data, targets, inherited?.target?.classes);
+    const { file: ordered, rows, samples, ahead, faults: uncut } = await samplesOf(file, data);
+    if (uncut.length > 0) return { faults: [...uncut] };
+    const { train, valid, test } = samples;
+    const measured = await measureAny(ordered, { data, takes, inherited }, rows.train);
+    const { width, inputs, faults: unfit } = measured;
+    const target = await readTarget(ordered, data, targets, inherited?.target?.classes);
     const sizes = {
       train: train.length,
       valid: valid.length,
@@ -50,23 +53,33 @@ export function measureFile({ path, data, targets, takes, inherited }: EncodeInp
       width,
       inputs,
       targetShape: target.shape,
-      encodedBytes: null,
+      encodedBytes: data.window === null ? null : 4 * file.rows * (width + size(target.shape)),
       tokens: null,
       unknown: [],
-      ...targetFacts(target, targets, train, valid),
-      empty: await emptyFeatures(file, data, train),
+      ...targetFacts(target, targets, targetRows(train, ahead), targetRows(valid, ahead)),
+      empty: await emptyFeatures(ordered, data, rows.train),
     };
     const faults = [...checkSizes(sizes, data), ...unfit];
     return faults.length > 0 ? { faults } : { sizes };
   });
 }
 
-function measureAny(
+async function measureAny(
   file: ViewedFile,
   { data, takes, inherited }: Pick<EncodeInput, "data" | "takes" | "inherited">,
   train: Int32Array,
 ): Promise<MeasuredInputs> {
-  return inherited ? measureInherited(file, inherited, takes) : measureInputs(file, data, takes, train);
+  if (inherited) return await measureInherited(file, inherited, takes);
+  const { width, inputs, faults } = await measureInputs(file, rowSpec(data), takes, train);
+  if (data.window !== null && takes === "columns") {
+    const message = "is for models that take all features of a row as numbers, without column_embedding";
+    return { width, inputs, faults: [{ pointer: "/data/window", message }] };
+  }
+  return {
+    width,
+    inputs: inputs.map((input) => windowed(input, data)),
+    faults: [...faults, ...windowShapeFaults(data, width)],
+  };
 }
 
 /** Only a column that misses as many cells as there are training rows needs to be read. */
@@ -91,10 +104,12 @@ export function encodeFile(input: EncodeInput): Promise<Encoded> {
       assertFits(checkData(file.content, data, targets));
       return await encodeText(file, data, inherited);
     }
-    const { encoding, target, rows } = await encodingOf(file, input);
+    const { encoding, target, samples } = await encodingOf(file, input);
     const inputs = [];
-    for (const input of encoding.inputs) inputs.push(await applyEncoders(input, file));
-    return { data: { inputs, ...applyTarget(target, encoding.target, file.rows), ...rows }, encoding };
+    for (const input of encoding.inputs) inputs.push(await applyWindowed(input, samples));
+    const shifted = shiftTargets(applyTarget(target, encoding.target, file.rows), samples.ahead);
+    const { train: trainRows, valid: validRows, test: testRows } = samples.samples;
+    return { data: { inputs, ...shifted, trainRows, validRows, testRows }, encoding };
   });
 }
 
@@ -108,17 +123,23 @@ export function fitFile(input: EncodeInput): Promise<Encoding> {
 
 async function encodingOf(file: ViewedFile, { data, targets, takes, inherited }: EncodeInput) {
   assertFits(checkData(file.content, data, targets));
-  const { train, valid, test } = await splitRows(file, data);
-  const measured = await measureAny(file, { data, takes, inherited }, train);
+  const samples = await samplesOf(file, data);
+  const { file: ordered, rows } = samples;
+  const { train, valid, test } = samples.samples;
+  const measured = await measureAny(ordered, { data, takes, inherited }, rows.train);
   const sizes = { train: train.length, valid: valid.length, test: test.length, width: measured.width };
-  assertFits([...checkSizes(sizes, data), ...measured.faults]);
-  const target = await readTarget(file, data, targets, inherited?.target?.classes);
+  assertFits([...samples.faults, ...checkSizes(sizes, data), ...measured.faults]);
+  const target = await readTarget(ordered, data, targets, inherited?.target?.classes);
+  const fitted = async () => {
+    const inputs = await fitInputs(ordered, rowSpec(data), takes, rows.train);
+    return inputs.map((input) => windowed(input, data));
+  };
   const encoding = {
-    inputs: inherited?.inputs ?? (await fitInputs(file, data, takes, train)),
-    target: inherited?.target ?? fitTarget(target, data, targets, train),
+    inputs: inherited?.inputs ?? (await fitted()),
+    target: inherited?.target ?? fitTarget(target, data, targets, rows.train),
     reading: file.content.reading,
   };
-  return { encoding, target, rows: { trainRows: train, validRows: valid, testRows: test } };
+  return { encoding, target, samples };
 }
 
 function assertFits(faults: readonly DataFault[]): void {

@@ -22,6 +22,8 @@ export interface DataSpec {
   readonly columns: Readonly<Record<string, DeclaredType>>;
   /** The shape that the features have for one row; null: as they are. */
   readonly shape: Shape | null;
+  /** How rows in order of time make samples; null: each row is one. */
+  readonly window: WindowRule | null;
   /** How a text is cut into samples; null: the dataset is no text. */
   readonly text: TextRule | null;
   readonly validation: SplitRule | null;
@@ -37,6 +39,19 @@ export interface Preprocess {
   readonly missing_indicator: boolean;
   readonly tensor: "auto" | TensorScale;
   readonly target: "auto" | "standardize" | "none";
+}
+
+export interface WindowRule {
+  /** The column of numbers or dates by which the rows are put in order. */
+  readonly order: string;
+  /** The column that tells series apart; null: there is one. */
+  readonly series: string | null;
+  /** Rows of a sample. */
+  readonly length: number;
+  /** How many rows after the last one the target is. */
+  readonly horizon: number;
+  /** Rows from the beginning of a sample to that of the next. */
+  readonly stride: number;
 }
 
 export interface TextRule {

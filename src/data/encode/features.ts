@@ -57,7 +57,12 @@ export function targetColumns({ target }: Pick<DataSpec, "target">): readonly st
 
 /** Returns a function that says why a column is not a default feature, or null if it is one. */
 export function leavingOut(table: TableSummary, data: DataSpec): (column: ColumnSummary) => LeftOut | null {
-  const used = new Set([...targetColumns(data), ...ruleColumns(data.validation), ...ruleColumns(data.test)]);
+  const used = new Set([
+    ...targetColumns(data),
+    ...ruleColumns(data.validation),
+    ...ruleColumns(data.test),
+    ...windowColumns(data),
+  ]);
   const excluded = new Set(data.exclude);
   return (column) => {
     if (used.has(column.name)) return "used";
@@ -76,6 +81,12 @@ export function declaredType(
 ): DeclaredType | null {
   if (Object.hasOwn(columns, name)) return columns[name];
   return Object.hasOwn(reading.columns, name) ? reading.columns[name] : null;
+}
+
+/** The columns that put rows in order. */
+function windowColumns({ window }: DataSpec): string[] {
+  if (window === null) return [];
+  return window.series === null ? [window.order] : [window.order, window.series];
 }
 
 /** The columns that a rule looks at. */

@@ -24,14 +24,15 @@ export interface Split {
 
 const SIDE = { train: 0, valid: 1, test: 2, dropped: 3 } as const;
 
-export async function splitRows(file: ViewedFile, data: DataSpec): Promise<Split> {
+/** @param series the number of each row's series, for rows in order of time. A tail is of each. */
+export async function splitRows(file: ViewedFile, data: DataSpec, series?: Int32Array): Promise<Split> {
   const { rows } = file.content;
   const sides = new Uint8Array(rows);
   const all = Int32Array.from({ length: rows }, (_, row) => row);
-  if (data.test !== null) for (const row of await chosen(file, data, data.test, all)) sides[row] = SIDE.test;
+  if (data.test !== null) for (const row of await chosen(file, data, data.test, all, series)) sides[row] = SIDE.test;
   if (data.validation !== null) {
     const rest = data.test === null ? all : all.filter((row) => sides[row] === SIDE.train);
-    for (const row of await chosen(file, data, data.validation, rest)) sides[row] = SIDE.valid;
+    for (const row of await chosen(file, data, data.validation, rest, series)) sides[row] = SIDE.valid;
   }
   await drop(file, data, sides);
   return { train: rowsOn(sides, SIDE.train), valid: rowsOn(sides, SIDE.valid), test: rowsOn(sides, SIDE.test) };
@@ -53,15 +54,26 @@ export function chosenCount(rows: number, rule: SplitRule | null): number | null
   return "group" in rule || "column" in rule ? null : Math.round(rows * rule.fraction);
 }
 
-/** The number of rows on each side before any are dropped; null if that depends on the file. */
-export function sideCounts(rows: number, { validation, test }: Pick<DataSpec, "validation" | "test">) {
+/** The number of samples on each side before any are dropped; null if that depends on the file. */
+export function sideCounts(
+  rows: number,
+  { validation, test, window = null }: Pick<DataSpec, "validation" | "test"> & Partial<Pick<DataSpec, "window">>,
+) {
+  if (window !== null) return null;
   const tested = chosenCount(rows, test);
   const valid = tested === null ? null : chosenCount(rows - tested, validation);
   return tested === null || valid === null ? null : { train: rows - tested - valid, valid, test: tested };
 }
 
 /** The rows that a rule chooses of those given. */
-async function chosen(file: ViewedFile, data: DataSpec, rule: SplitRule, rows: Int32Array): Promise<Int32Array> {
+async function chosen(
+  file: ViewedFile,
+  data: DataSpec,
+  rule: SplitRule,
+  rows: Int32Array,
+  series?: Int32Array,
+): Promise<Int32Array> {
+  if ("tail" in rule && series !== undefined) return tails(rows, series, rule.tail);
   if ("tail" in rule) return rows.subarray(rows.length - Math.round(rows.length * rule.tail));
   if ("every" in rule) return rows.filter((_, at) => at % rule.every === 0);
   if ("column" in rule) return marked(await file.numbers(file.index(rule.column)), rows);
@@ -70,6 +82,18 @@ async function chosen(file: ViewedFile, data: DataSpec, rule: SplitRule, rows: I
     ? drawStratified(await file.values(file.index(targetColumns(data)[0])), rows, rule)
     : drawRows(rows.length, rule.fraction, rule.seed);
   return drawn.map((at) => rows[at]);
+}
+
+/** The rows at the end of each series: as many as its share. */
+function tails(rows: Int32Array, series: Int32Array, share: number): Int32Array {
+  const counts = new Map<number, number>();
+  for (const row of rows) counts.set(series[row], (counts.get(series[row]) ?? 0) + 1);
+  const before = new Map([...counts].map(([number, count]) => [number, count - Math.round(count * share)]));
+  return rows.filter((row) => {
+    const left = before.get(series[row])!;
+    before.set(series[row], left - 1);
+    return left <= 0;
+  });
 }
 
 function marked(values: Float64Array, rows: Int32Array): Int32Array {

@@ -60,9 +60,17 @@ export class ViewedFile implements ColumnSource {
   readonly #file: ColumnFile;
   readonly #converted: ReadonlyMap<number, Convert>;
   readonly #indices: ReadonlyMap<string, number>;
+  /** The number in the file of each row; null: the rows are in the order of the file. */
+  readonly #order: Int32Array | null;
 
-  private constructor(file: ColumnFile, content: TableSummary, converted: ReadonlyMap<number, Convert>) {
+  private constructor(
+    file: ColumnFile,
+    content: TableSummary,
+    converted: ReadonlyMap<number, Convert>,
+    order: Int32Array | null = null,
+  ) {
     this.#file = file;
+    this.#order = order;
     this.content = content;
     this.#converted = converted;
     this.#indices = new Map(content.columns.map(({ name }, index) => [name, index]));
@@ -89,6 +97,11 @@ export class ViewedFile implements ColumnSource {
       columns[index] = { ...viewed.summary, missing: values === null ? column.missing : missingIn(values) };
     }
     return new ViewedFile(file, { rows, columns, reading }, converted);
+  }
+
+  /** The same file with its rows in another order. */
+  inOrder(order: Int32Array): ViewedFile {
+    return new ViewedFile(this.#file, this.content, this.#converted, order);
   }
 
   get rows(): number {
@@ -135,7 +148,9 @@ export class ViewedFile implements ColumnSource {
   async values(index: number): Promise<Float64Array | Uint16Array> {
     const recorded = await recordedValues(this.#file, index);
     const convert = this.#converted.get(index);
-    return (convert === undefined ? recorded : convert(recorded)) ?? new Uint16Array();
+    const values = (convert === undefined ? recorded : convert(recorded)) ?? new Uint16Array();
+    const order = this.#order;
+    return order === null ? values : values.map((_, row) => values[order[row]]);
   }
 }
 
