@@ -21,6 +21,10 @@ export interface TrainingData {
   readonly targetShape: Shape;
   /** Elements of the targets from one row to the next, where rows overlap. */
   readonly targetStep?: number;
+  /** How much each row counts in the loss; by default each counts 1. */
+  readonly weights?: Float64Array;
+  /** How much each class counts in a loss that weighs classes. */
+  readonly classWeights?: readonly number[];
   /** Row numbers, ascending. Rows in no list are not used. */
   readonly trainRows: Int32Array;
   /** Empty if there is no validation. */
@@ -44,8 +48,8 @@ export function targetStep({ targetStep, targetShape }: Pick<TrainingData, "targ
 }
 
 /** Bytes of all the buffers. */
-export function dataBytes({ inputs, targets, trainRows, validRows, testRows }: TrainingData): number {
-  const rows = trainRows.byteLength + validRows.byteLength + testRows.byteLength;
+export function dataBytes({ inputs, targets, weights, trainRows, validRows, testRows }: TrainingData): number {
+  const rows = trainRows.byteLength + validRows.byteLength + testRows.byteLength + (weights?.byteLength ?? 0);
   return inputs.reduce((bytes, { values }) => bytes + values.byteLength, targets.byteLength + rows);
 }
 

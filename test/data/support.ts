@@ -41,6 +41,8 @@ export function dataSpec(
     exclude: [],
     columns: {},
     shape: null,
+    weight: null,
+    class_weight: null,
     window: null,
     text: null,
     validation: null,

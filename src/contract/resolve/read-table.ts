@@ -4,6 +4,7 @@ import { explicitFeatures, type DataSizes, type Inherited } from "../../data/enc
 import { featuresOf } from "../../data/encode/features.ts";
 import { outsideOf } from "../../data/encode/inherit.ts";
 import { dataWarnings } from "../../data/encode/warn.ts";
+import { losses } from "../../engine/losses/registry.generated.ts";
 import { targetsOf } from "../../engine/losses/targets.ts";
 import { takenBy } from "../../engine/plan/taken.ts";
 import type { ResolvedSpec, Spec } from "../schema/spec.ts";
@@ -36,6 +37,15 @@ export interface Table {
   readonly told: EncodersTold | null;
 }
 
+/** Weights of classes come from one place. */
+function balanceFaults({ class_weight: balance }: Spec["data"], loss: Spec["loss"]): Fault[] {
+  if (balance === null) return [];
+  const pointer = "/data/class_weight";
+  if (!Object.hasOwn(losses[loss.type].options, "weight"))
+    return [{ pointer, message: `is for a loss with weights of classes, such as cross_entropy, and not ${loss.type}` }];
+  return loss.weight === null ? [] : [{ pointer, message: "and /loss/weight both weigh the classes: leave one out" }];
+}
+
 /** Checks `data` against its table; null if there are faults. */
 export async function readTable(
   { data: given, loss, model }: Partial<Spec>,
@@ -48,6 +58,7 @@ export async function readTable(
   const inherited = inheritance?.inherited ?? null;
   const targets = targetsOf(loss);
   const before = faults.length;
+  faults.push(...balanceFaults(data, loss));
   const { table, faults: viewFaults } = viewedTable(input.content, data);
   const foreign = viewFaults.length === 0 && inherited ? foreignFaults(table, { ...inheritance!, inherited }) : [];
   const found = viewFaults.length > 0 ? viewFaults : [...foreign, ...checkData(table, data, targets)];

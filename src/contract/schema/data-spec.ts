@@ -205,6 +205,19 @@ export const Data = z
         "The shape that the features of one row have for the model, as [1, 8, 8] for 64 pixels. Null: as they are.",
       )
       .meta({ examples: [[1, 8, 8]] }),
+    weight: columnName
+      .nullable()
+      .default(null)
+      .describe(
+        "A column that says how much each row counts in the loss, at least 0: the sum of the weighted terms is divided by the sum of the weights. Metrics other than the loss count every row once.",
+      ),
+    class_weight: z
+      .enum(["balanced"])
+      .nullable()
+      .default(null)
+      .describe(
+        "`balanced`: each class of the target has the weight rows / (classes × its rows), of the training rows.",
+      ),
     window: Window,
     text: Text,
     validation: splitRule("validate").describe("Which of the rows that `test` leaves validate instead of training."),

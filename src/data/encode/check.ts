@@ -92,6 +92,9 @@ export function checkData(table: TableSummary, data: DataSpec, targets: TargetKi
     seen.add(name);
   }
   faults.push(...arrayFaults(named, byName));
+  if (data.weight !== null) check("/data/weight", data.weight, [missesNone, weightFault(data)]);
+  const unbalanced = balanceFault(data, byName, targets);
+  if (unbalanced !== null) faults.push({ pointer: "/data/class_weight", message: unbalanced });
   if (data.window !== null) {
     const { order, series } = data.window;
     check("/data/window/order", order, [missesNone, orderFault]);
@@ -141,6 +144,25 @@ function noFeatures({ window }: DataSpec): string {
 
 const missesNone: Check = ({ name, missing }) =>
   missing === 0 ? null : `names ${quoted(name)}, whose value is missing in ${missing} rows`;
+
+function weightFault(data: DataSpec): Check {
+  return ({ name, type, min }) => {
+    if (targetColumns(data).includes(name)) return `names ${quoted(name)}, the target`;
+    if (type !== "numeric") return `names ${quoted(name)}, which does not hold numbers`;
+    return Number(min) < 0 ? `names ${quoted(name)}, which has the weight ${min}: weights are at least 0` : null;
+  };
+}
+
+function balanceFault(
+  { class_weight: balance, target }: DataSpec,
+  byName: ReadonlyMap<string, ColumnSummary>,
+  targets: TargetKind,
+): string | null {
+  if (balance === null) return null;
+  if (targets !== "class") return "is for a loss over classes, such as cross_entropy";
+  const isArrayTarget = typeof target === "string" && isArrayAmong(byName, target);
+  return isArrayTarget ? "is for a target with one class a row" : null;
+}
 
 const orderFault: Check = ({ name, type }) =>
   type === "numeric" || type === "date" ? null : `names ${quoted(name)}, which holds neither numbers nor dates`;

@@ -19,6 +19,7 @@ import { measureInherited } from "./inherit.ts";
 import { encodeText, fitText, measureText } from "./text.ts";
 import { applyTarget, fitTarget, readTarget, targetFacts } from "./target.ts";
 import { ViewedFile } from "./viewed-file.ts";
+import { weightsOf } from "./weights.ts";
 import { applyWindowed, rowSpec, samplesOf, shiftTargets, targetRows, windowed, windowShapeFaults } from "./windows.ts";
 
 export interface EncodeInput {
@@ -109,7 +110,8 @@ export function encodeFile(input: EncodeInput): Promise<Encoded> {
     for (const input of encoding.inputs) inputs.push(await applyWindowed(input, samples));
     const shifted = shiftTargets(applyTarget(target, encoding.target, file.rows), samples.ahead);
     const { train: trainRows, valid: validRows, test: testRows } = samples.samples;
-    return { data: { inputs, ...shifted, trainRows, validRows, testRows }, encoding };
+    const weights = await weightsOf(samples.file, target, { data, train: trainRows, ahead: samples.ahead });
+    return { data: { inputs, ...shifted, ...weights, trainRows, validRows, testRows }, encoding };
   });
 }
 

@@ -22,6 +22,10 @@ export interface DataSpec {
   readonly columns: Readonly<Record<string, DeclaredType>>;
   /** The shape that the features have for one row; null: as they are. */
   readonly shape: Shape | null;
+  /** The column that says how much each row counts in the loss; null: each counts 1. */
+  readonly weight: string | null;
+  /** `balanced`: rows count so that each class of the target counts as much as the others. */
+  readonly class_weight: "balanced" | null;
   /** How rows in order of time make samples; null: each row is one. */
   readonly window: WindowRule | null;
   /** How a text is cut into samples; null: the dataset is no text. */

@@ -62,6 +62,7 @@ export function leavingOut(table: TableSummary, data: DataSpec): (column: Column
     ...ruleColumns(data.validation),
     ...ruleColumns(data.test),
     ...windowColumns(data),
+    ...(data.weight === null ? [] : [data.weight]),
   ]);
   const excluded = new Set(data.exclude);
   return (column) => {

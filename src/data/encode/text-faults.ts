@@ -32,6 +32,8 @@ export function textFaults(data: DataSpec, isText: boolean, isClass: boolean): F
     faults.push(fault("features", "must be null for a text"));
   if (exclude.length > 0) faults.push(fault("exclude", "must be empty for a text"));
   if (Object.keys(columns).length > 0) faults.push(fault("columns", "must be empty for a text"));
+  if (data.weight !== null) faults.push(fault("weight", "must be null for a text"));
+  if (data.class_weight !== null) faults.push(fault("class_weight", "must be null for a text"));
   if (data.window !== null) faults.push(fault("window", "must be null for a text"));
   if (shape !== null) faults.push(fault("shape", "must be null for a text: samples have the shape [context]"));
   return faults;

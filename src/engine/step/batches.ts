@@ -92,6 +92,26 @@ export class Batches {
     }
   }
 
+  /**
+   * Calls `visit` with the weight of each sample of batch `batch` of the step. Its targets lie at
+   * `address` then.
+   */
+  eachWeighed(batch: number, address: number, visit: (weight: number) => void): void {
+    const { trainRows, weights } = this.#job.data;
+    const first = this.#firstOf(batch);
+    for (let i = 0; i < this.samplesOf(batch); i++) {
+      const row = trainRows[this.#order[first + i]];
+      this.#copyTarget(row, address, 0);
+      visit(weights![row]);
+    }
+  }
+
+  /** The weight of a sample of the present batch. */
+  weightOf(sample: number): number {
+    const { trainRows, weights } = this.#job.data;
+    return weights![trainRows[this.#order[this.#first + sample]]];
+  }
+
   /** Where the rows of batch `batch` of the step begin in the epoch's order. */
   #firstOf(batch: number): number {
     const { training, data } = this.#job;

@@ -53,9 +53,7 @@ export function evaluateShare(
     network.forward(first, first + count, count, pass);
     loss.run(first, first + count, 0);
     kernels.i32[(plan.addresses.control >>> 2) + WORD.evaluated]++;
-    each((sample, row) =>
-      record(kernels, plan, data.targets, rows[row] * targetStep(data), network, loss, sample, row),
-    );
+    each((sample, row) => record(kernels, plan, data, rows[row], network, loss, sample, row));
     if (logLoss === null) continue;
     logLoss.run(first, first + count, 0);
     each((sample, row) => recordClasses(kernels, plan, network, sample, row));
@@ -68,8 +66,8 @@ export function evaluateShare(
 function record(
   { f64, f32 }: Kernels,
   plan: Plan,
-  targets: Float32Array | Int32Array,
-  firstTarget: number,
+  data: TrainingData,
+  dataRow: number,
   network: Network,
   loss: Loss,
   sample: number,
@@ -77,12 +75,14 @@ function record(
 ): void {
   const { targetSize, outputs } = plan;
   const address = plan.addresses.targets + sample * targetSize * 4;
+  const firstTarget = dataRow * targetStep(data);
+  const weight = data.weights?.[dataRow] ?? 1;
   for (let i = 0; i < targetSize; i++) {
     const at = recordOf(plan, row * targetSize + i);
     const from = predictionOf(plan, network, sample, i);
-    f64[at] = termOf(f32, plan, sample, i);
-    f64[at + 1] = loss.divisor(address + i * 4, 1, 0);
-    f64[at + 2] = targets[firstTarget + i];
+    f64[at] = weight * termOf(f32, plan, sample, i);
+    f64[at + 1] = weight * loss.divisor(address + i * 4, 1, 0);
+    f64[at + 2] = data.targets[firstTarget + i];
     f64[at + 3] = hasClasses(plan) ? largest(f32, from, outputs) : f32[from];
   }
 }

@@ -3,6 +3,7 @@ import { losses } from "../losses/registry.generated.ts";
 import { hasLogLoss } from "../losses/targets.ts";
 import type { Loss } from "../losses/loss.ts";
 import { withDefaults } from "../member/options.ts";
+import type { TrainingJob } from "../job.ts";
 import type { Member } from "../settings.ts";
 import { size } from "../member/shape.ts";
 import type { Plan } from "../plan/model.ts";
@@ -16,6 +17,12 @@ export interface Objective {
    * probabilities.
    */
   readonly logLoss: Loss | null;
+}
+
+/** The loss of a job, with the weights of classes that come from its data. */
+export function lossOf({ loss, data: { classWeights, target } }: Pick<TrainingJob, "loss" | "data">): Member {
+  if (classWeights === undefined) return loss;
+  return { ...loss, weight: Object.fromEntries(target.classes!.map((name, at) => [name, classWeights[at]])) };
 }
 
 /** `classes`: the target's class names, for losses that name classes. */

@@ -1,5 +1,6 @@
 import { WeightAverages } from "./averaging.ts";
 import { Barrier } from "./barrier.ts";
+import { size } from "../member/shape.ts";
 import { Batches } from "./batches.ts";
 import { ACTION, DOUBLE, LOG_ENTRIES, logIndex, REQUEST, serialsApart, WORD } from "../crew/control.ts";
 import type { Finding } from "../detectors/detector.ts";
@@ -11,7 +12,7 @@ import type { ForwardPass } from "../layers/layer.ts";
 import type { Loss } from "../losses/loss.ts";
 import type { Plan } from "../plan/model.ts";
 import { Network } from "./network.ts";
-import { bindObjective, type Objective } from "./objective.ts";
+import { bindObjective, lossOf, type Objective } from "./objective.ts";
 import { observedMetrics, Observer, type LayerObservation } from "../watch/observer.ts";
 import { seedHalves } from "../kernels/random.ts";
 import { followerOf, type Follower } from "../schedules/follower.ts";
@@ -112,7 +113,7 @@ export class TrainingStep {
     this.batches = new Batches(kernels, plan, job, this.barrier, thread === 0);
     this.network = new Network(kernels, plan, plan.training, this.barrier, thread);
     this.evaluation = new Network(kernels, plan, plan.evaluation, this.barrier, thread);
-    const objective = (network: Network) => bindObjective(kernels, plan, network, job.loss, job.data.target.classes);
+    const objective = (network: Network) => bindObjective(kernels, plan, network, lossOf(job), job.data.target.classes);
     this.#loss = objective(this.network).loss;
     this.evaluated = objective(this.evaluation);
     this.gradient = new Gradient(kernels, plan, job.training, this.barrier, thread);
@@ -181,7 +182,11 @@ export class TrainingStep {
     const { batches } = this;
     let sum = 0;
     for (let batch = 0; batch < batches.count; batch++) {
-      if (!this.#loss.weighs) sum = this.#loss.divisor(0, batches.samplesOf(batch) * this.#plan.targetSize, sum);
+      if (this.#job.data.weights !== undefined)
+        batches.eachWeighed(batch, this.#scratch, (weight) => {
+          sum += weight * this.#loss.divisor(this.#scratch, this.#plan.targetSize, 0);
+        });
+      else if (!this.#loss.weighs) sum = this.#loss.divisor(0, batches.samplesOf(batch) * this.#plan.targetSize, sum);
       else
         for (const count of batches.copyTargets(batch, this.#scratch, this.#plan.scratchBytes))
           sum = this.#loss.divisor(this.#scratch, count, sum);
@@ -215,8 +220,25 @@ export class TrainingStep {
     const end = Math.min(samples, begin + rows);
     batches.gather(network.values, begin, end);
     network.forward(begin, end, samples, this.#pass);
-    if (begin < end) this.#loss.run(begin, end, 1 / divisor);
+    if (this.#job.data.weights !== undefined) this.#weighed(begin, end, 1 / divisor);
+    else if (begin < end) this.#loss.run(begin, end, 1 / divisor);
     network.backward(begin, end, samples, this.#pass);
+  }
+
+  /** The loss of samples that count differently: the terms, and the gradient of each. */
+  #weighed(begin: number, end: number, scale: number): void {
+    const { addresses, termsPerSample, prediction } = this.#plan;
+    const { f32 } = this.#kernels;
+    const width = size(prediction);
+    for (let sample = begin; sample < end; sample++) {
+      const weight = this.batches.weightOf(sample);
+      this.#loss.run(sample, sample + 1, scale * weight);
+      const terms = (addresses.terms >>> 2) + sample * termsPerSample;
+      for (let i = terms; i < terms + termsPerSample; i++) f32[i] *= weight;
+      // A loss without a scale writes no gradient.
+      const gradient = this.network.predictionGradient / 4 + sample * width;
+      if (weight === 0) f32.fill(0, gradient, gradient + width);
+    }
   }
 
   #gradients(batch: number): void {
