@@ -33,6 +33,11 @@ export interface ParameterGroup {
   /** The weight decay of the group. Null: the optimizer's. */
   readonly weight_decay: number | null;
   readonly freeze: boolean;
+  /**
+   * What layers with running statistics in the group do while training. `eval`: they use these as
+   * in an evaluation, and leave them as they are. Default: `train`.
+   */
+  readonly statistics?: "train" | "eval";
 }
 
 /** A schedule in a resolved spec. */

@@ -50,8 +50,8 @@ test("the resolved spec has the groups with their defaults", async () => {
   const { status, body } = await validate({ parameter_groups });
   expect(status, JSON.stringify(body)).toBe(200);
   expect(body.spec.parameter_groups).toEqual([
-    { parameters: "*.bias", lr: null, lr_scale: 1, weight_decay: 0, freeze: false },
-    { parameters: ["0.*", "?.weight"], lr: 0.1, lr_scale: 1, weight_decay: null, freeze: false },
+    { parameters: "*.bias", lr: null, lr_scale: 1, weight_decay: 0, freeze: false, statistics: "train" },
+    { parameters: ["0.*", "?.weight"], lr: 0.1, lr_scale: 1, weight_decay: null, freeze: false, statistics: "train" },
   ]);
 });
 
@@ -95,6 +95,18 @@ describe("is refused", () => {
           "matches only parameters of earlier groups, such as 0.bias (group 0): the first group that matches counts, so put this group before that",
         ],
       ],
+    ],
+    [
+      "statistics that no layer of the group has",
+      [{ parameters: "0.*", statistics: "eval" }],
+      {},
+      [["/parameter_groups/0/statistics", /^must be "train": no layer of the group has running statistics/]],
+    ],
+    [
+      "a pattern of statistics in a group that does not set theirs",
+      [{ parameters: "1.running_*", freeze: true }],
+      { model: { layers: [{ type: "linear", out_features: 8 }, { type: "batch_norm1d" }, { type: "linear" }] } },
+      [["/parameter_groups/0/parameters", /^matches no parameter/]],
     ],
     ["a group that changes nothing", [{ parameters: "*" }], {}, [["/parameter_groups/0", /^changes nothing/]]],
     [

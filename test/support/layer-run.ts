@@ -61,7 +61,7 @@ export class LayerRun {
     this.buffers = buffersOf(graph).map((buffer) => {
       return { ...buffer, address: map.take("weights", "buffer", bufferBytes(buffer)), best: 0 };
     });
-    const nodes = placeNodes(map, { graph, parameters: shaped }, this.buffers);
+    const nodes = placeNodes(map, { graph, parameters: shaped, still: new Set() }, this.buffers);
     const learning = new Set(shaped.flatMap(({ uses }) => uses.map(({ node }) => node)));
     const scratchBytes = nodes.reduce((most, { shape }) => Math.max(most, shape.scratch ?? 0), 1 << 16);
     const scratch = map.take("other", "scratch", scratchBytes);

@@ -147,6 +147,8 @@ export interface TrainOptions {
   readonly threads?: number;
   readonly everySteps?: number | null;
   readonly state?: Uint8Array | null;
+  /** A model file to begin with. */
+  readonly weights?: Uint8Array | null;
   readonly changes?: readonly Change[] | null;
   /** Called with the crew before it runs. */
   readonly meanwhile?: (crew: Crew) => void;
@@ -169,6 +171,7 @@ export async function train(job: TrainingJob, options: TrainOptions = {}): Promi
       everySteps: options.everySteps ?? null,
       // The crew takes it over.
       state: options.state?.slice() ?? null,
+      weights: options.weights?.slice() ?? null,
       changes: options.changes,
     },
     {

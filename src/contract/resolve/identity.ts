@@ -27,6 +27,7 @@ const NEUTRAL: Readonly<Record<string, unknown>> = {
   "schedule.warmup_steps": 0,
   "training.gradient_accumulation_steps": 1,
   "parameter_groups.lr_scale": 1,
+  "parameter_groups.statistics": "train",
   "data.columns": {},
   "data.preprocess.missing_target": "error",
   "data.preprocess.tensor": "auto",

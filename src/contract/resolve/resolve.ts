@@ -298,7 +298,8 @@ function planWith(parts: Partial<Spec>, table: Table, context: ResolveContext, f
   try {
     const plan = planModel(planInputOf(settings, data, resources?.threads ?? 1));
     const names = plan.parameters.map(({ name }) => name);
-    faults.push(...membershipFaults(groups, names), ...sizeFaults(plan, table, context));
+    const buffers = plan.buffers.map(({ name }) => name);
+    faults.push(...membershipFaults(groups, names, buffers), ...sizeFaults(plan, table, context));
     return plan;
   } catch (error) {
     if (!(error instanceof PlanError)) throw error;

@@ -39,6 +39,12 @@ const Group = z
       .boolean()
       .default(false)
       .describe("Keeps the parameters as they are: they have no gradient and no state, and are not part of any norm."),
+    statistics: z
+      .enum(["train", "eval"])
+      .default("train")
+      .describe(
+        "What layers with running statistics, such as batch_norm, do while training. `train`: they use those of the batch, and move theirs. `eval`: they use theirs and leave them as they are, as PyTorch's do after `eval()`. A layer belongs to the first group with a pattern that matches one of its buffers (`1.running_mean`).",
+      ),
   })
   .meta({ id: "ParameterGroup" });
 
@@ -58,10 +64,10 @@ export const ParameterGroups = z
 export function groupFaults(groups: readonly ParameterGroup[], optimizer?: Member, schedule?: Member): Fault[] {
   return groups.flatMap((group, i) => {
     const settings = Object.entries(SETTINGS).filter(([name, unset]) => group[name as Setting] !== unset);
-    if (settings.length === 0 && !group.freeze)
-      return [
-        { pointer: `/parameter_groups/${i}`, message: "changes nothing: set lr, lr_scale, weight_decay or freeze" },
-      ];
+    if (settings.length === 0 && !group.freeze && group.statistics !== "eval") {
+      const message = "changes nothing: set lr, lr_scale, weight_decay, freeze or statistics";
+      return [{ pointer: `/parameter_groups/${i}`, message }];
+    }
     return settings.flatMap(([name, unset]): Fault[] => {
       const why = group.freeze ? "frozen parameters do not learn" : whyNot(name as Setting, optimizer, schedule);
       if (why === null) return [];
@@ -86,14 +92,26 @@ function whyNot(setting: Setting, optimizer: Member | undefined, schedule: Membe
     : null;
 }
 
-/** The faults of groups of a model whose parameters have these names. */
-export function membershipFaults(groups: readonly ParameterGroup[], names: readonly string[]): Fault[] {
-  const unmatched = groups.map((_, i) => unmatchedPatterns(groups, i, names));
+/** The faults of groups of a model whose parameters and buffers have these names. */
+export function membershipFaults(
+  groups: readonly ParameterGroup[],
+  names: readonly string[],
+  buffers: readonly string[],
+): Fault[] {
+  const all = [...names, ...buffers];
+  const named = ({ statistics }: ParameterGroup) => (statistics === "eval" ? all : names);
+  const unmatched = groups.map((group, i) => unmatchedPatterns(groups, i, named(group)));
   const faults = unmatched.flat().map(({ pointer, pattern }, i) => {
     const hint = i < MAX_HINTS ? didYouMean(pattern, names) : "";
     return { pointer, message: `matches no parameter of the model, which has ${listed(names)}${hint}` };
   });
-  for (const i of groups.keys()) if (unmatched[i].length === 0) faults.push(...emptinessFaults(groups, i, names));
+  for (const [i, group] of groups.entries()) {
+    if (unmatched[i].length > 0) continue;
+    faults.push(...emptinessFaults(groups, i, named(group)));
+    if (group.statistics !== "eval" || buffers.some((name) => groupOf(name, groups) === i)) continue;
+    const message = 'must be "train": no layer of the group has running statistics';
+    faults.push({ pointer: `/parameter_groups/${i}/statistics`, message });
+  }
   if (names.every((name) => learningGroupOf(name, groups) === null))
     faults.push({ pointer: "/parameter_groups", message: "freeze the whole model: leave some parameters to learn" });
   return faults;

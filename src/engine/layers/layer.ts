@@ -238,7 +238,8 @@ export interface Layer {
   sparseGradient?(parameter: number, begin: number, end: number, samples: number, rows: RowSet): void;
   /**
    * Sums begin..end of those that mix, over the first `samples` samples of a training batch. Not
-   * called when evaluating.
+   * called when evaluating. Where the layer's statistics stay as they are, `forward` and `backward`
+   * are told that this is no training, and only `mixBackward` is called, if a parameter learns.
    */
   mixForward?(begin: number, end: number, samples: number): void;
   mixBackward?(weights: readonly number[], begin: number, end: number, samples: number): void;

@@ -53,7 +53,7 @@ export function planForward({ model, inputs, outputs }: ForwardInput): ForwardPl
   const buffers = buffersOf(graph).map((buffer): PlannedBuffer => {
     return { ...buffer, address: map.take("weights", `buffer ${buffer.name}`, bufferBytes(buffer)), best: 0 };
   });
-  const nodes = placeNodes(map, { graph, parameters: shaped }, buffers);
+  const nodes = placeNodes(map, { graph, parameters: shaped, still: new Set() }, buffers);
   const pass = planRows(graph);
   const activations = map.take("activations", "activations", passBytes(pass, 1));
   if (map.end > MAX_MEMORY_BYTES) throw new PlanError([tooLarge(map.end)]);

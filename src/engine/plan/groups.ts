@@ -45,6 +45,15 @@ export function learningGroupOf(name: string, groups = NONE): number | null {
   return 1 + groups.slice(0, first).filter(({ freeze }) => !freeze).length;
 }
 
+/**
+ * Whether a layer with these buffers leaves them as they are while training: so says the first
+ * group with a pattern that matches one of them.
+ */
+export function keepsStatistics(buffers: readonly string[], groups = NONE): boolean {
+  const first = groups.find((group) => buffers.some((name) => groupOf(name, [group]) === 0));
+  return first?.statistics === "eval";
+}
+
 /** A cache: the same names are looked up again and again while a spec is checked. */
 const found = new WeakMap<readonly ParameterGroup[], Map<string, number>>();
 

@@ -41,6 +41,8 @@ export interface PlannedNode extends Node {
   readonly buffers: readonly number[];
   /** The address of the floats of its mixing stages; 0 if it does not mix. */
   readonly mixed: number;
+  /** Whether it leaves its statistics as they are while training. */
+  readonly isStill: boolean;
   /** The stream of its random numbers. */
   readonly stream: number;
 }
@@ -263,11 +265,12 @@ function planPasses(
 
 export function placeNodes(
   map: MemoryMap,
-  { graph, parameters }: Pick<ShapedModel, "graph" | "parameters">,
+  { graph, parameters, still }: Pick<ShapedModel, "graph" | "parameters" | "still">,
   buffers: readonly PlannedBuffer[],
 ): PlannedNode[] {
-  const nodes = graph.nodes.map((node) => ({
+  const nodes = graph.nodes.map((node, number) => ({
     ...node,
+    isStill: still.has(number),
     parameters: node.shape.parameters.map(() => -1),
     buffers: [] as number[],
     mixed: node.shape.mixes ? map.take("activations", `mixed ${node.path}`, node.shape.mixes.floats * 4) : 0,

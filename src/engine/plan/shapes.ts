@@ -4,7 +4,7 @@ import { batchesPerStep } from "../job.ts";
 import type { BufferShape, ParameterShape } from "../layers/layer.ts";
 import { layers } from "../layers/registry.generated.ts";
 import { losses } from "../losses/registry.generated.ts";
-import { learningGroupOf } from "./groups.ts";
+import { keepsStatistics, learningGroupOf } from "./groups.ts";
 import { PlanError, type PlanFault } from "./faults.ts";
 import { buildGraph, layerStream, streamOf, type Graph, type NamedValue } from "./graph.ts";
 import { nameFaults } from "./names.ts";
@@ -81,6 +81,8 @@ export interface ShapedModel {
   readonly graph: Graph;
   readonly parameters: readonly ShapedParameter[];
   readonly buffers: readonly ShapedBuffer[];
+  /** Nodes that leave their statistics as they are while training. */
+  readonly still: ReadonlySet<number>;
   readonly loss: LossType;
   readonly optimizer: ConfiguredOptimizer;
   /** What the loss wants the model to give for one sample. */
@@ -110,7 +112,9 @@ export function shapeModel(input: PlanInput): ShapedModel {
   const learning = parameters.filter(({ group }) => group !== null).map(({ shape }) => shape);
   faults.push(...optimizerFaults(optimizer.fits(learning)), ...streamFaults(graph, parameters));
   if (faults.length > 0) throw new PlanError(faults);
-  return { graph, parameters, buffers: buffersOf(graph), loss, optimizer, prediction };
+  const buffers = buffersOf(graph);
+  const still = stillNodes(graph, input.groups);
+  return { graph, parameters, buffers, still, loss, optimizer, prediction };
 }
 
 /**
@@ -159,6 +163,18 @@ export function buffersOf({ nodes }: Graph): ShapedBuffer[] {
   );
 }
 
+function stillNodes(graph: Graph, groups: PlanInput["groups"]): Set<number> {
+  if (!groups?.length) return new Set();
+  const byNode = Map.groupBy(buffersOf(graph), ({ node }) => node);
+  const still = [...byNode].filter(([, buffers]) =>
+    keepsStatistics(
+      buffers.map(({ name }) => name),
+      groups,
+    ),
+  );
+  return new Set(still.map(([node]) => node));
+}
+
 /** Two streams of random numbers that are the same, which two paths in 2^31 may have. */
 function streamFaults({ nodes }: Graph, parameters: readonly ShapedParameter[]): PlanFault[] {
   const random = nodes.filter(({ member }) => layers[member.type].random?.(member));
@@ -185,12 +201,13 @@ function unusedFaults({ nodes, output }: Graph): PlanFault[] {
 }
 
 /** Faults of single nodes, with this optimizer and these batches. */
-function nodeFaults({ nodes }: Graph, fullBatch: boolean, { optimizer, smallestBatch }: PlanInput): PlanFault[] {
-  return nodes.flatMap(({ pointer, path, member, shape: { mixes } }) => {
+function nodeFaults(graph: Graph, fullBatch: boolean, { optimizer, smallestBatch, groups }: PlanInput): PlanFault[] {
+  const still = stillNodes(graph, groups);
+  return graph.nodes.flatMap(({ pointer, path, member, shape: { mixes } }, node) => {
     const faults: PlanFault[] = [];
     if (fullBatch && layers[member.type].random?.(member))
       faults.push({ pointer, message: randomFault(optimizer.type) });
-    if (mixes !== undefined && mixes.values * smallestBatch < 2) {
+    if (mixes !== undefined && !still.has(node) && mixes.values * smallestBatch < 2) {
       const message = `(${path}) takes a mean over the batch, but the last batch of an epoch has a single row: set drop_last, or another batch_size`;
       faults.push({ pointer, message });
     }

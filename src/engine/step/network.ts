@@ -20,6 +20,9 @@ export type NetworkPlan = Pick<
  *
  * A thread takes its slab of samples through all nodes. Around a node that mixes samples the crew
  * meets: before it, because all samples must have come that far, and after its sums were taken.
+ *
+ * A node that leaves its statistics as they are works as in an evaluation, except that gradients go
+ * through it.
  */
 export class Network {
   /** The address of each value, the inputs of the data first: sample 0 of this thread's buffers. */
@@ -50,27 +53,30 @@ export class Network {
    * slab is empty must call it too, to meet the others.
    */
   forward(begin: number, end: number, samples: number, pass: ForwardPass): void {
-    for (const { layer, sums, trained, evaluated } of this.#nodes) {
-      if (sums > 0 && pass.training) {
+    const evaluating = { ...pass, training: false };
+    for (const { layer, sums, isStill, trained, evaluated } of this.#nodes) {
+      if (sums > 0 && pass.training && !isStill) {
         this.#barrier.meet();
         layer.mixForward!(...this.#shareOf(sums), samples);
         this.#barrier.meet();
       }
-      if (begin < end) layer.forward(pass.training ? trained : evaluated, begin, end, pass);
+      if (begin === end) continue;
+      layer.forward(pass.training ? trained : evaluated, begin, end, isStill ? evaluating : pass);
     }
   }
 
   /** From the gradient of the loss back to the first gradient that is needed. */
   backward(begin: number, end: number, samples: number, pass: ForwardPass): void {
+    const evaluating = { ...pass, training: false };
     for (let i = this.#nodes.length - 1; i >= 0; i--) {
-      const { layer, sums, trained, learns, goesBack, added } = this.#nodes[i];
-      if (sums > 0 && (learns || goesBack)) {
+      const { layer, sums, isStill, trained, learns, goesBack, added } = this.#nodes[i];
+      if (sums > 0 && (learns || (goesBack && !isStill))) {
         this.#barrier.meet();
         layer.mixBackward!(trained, ...this.#shareOf(sums), samples);
         this.#barrier.meet();
       }
       if (!goesBack || begin === end) continue;
-      layer.backward(trained, begin, end, pass);
+      layer.backward(trained, begin, end, isStill ? evaluating : pass);
       for (const { from, to, size: elements } of added)
         this.#kernels.add(to + begin * elements * 4, from + begin * elements * 4, (end - begin) * elements);
     }
@@ -106,6 +112,7 @@ interface BoundNode {
   readonly layer: Layer;
   /** The sums of its mixing stages; 0 if it does not mix. */
   readonly sums: number;
+  readonly isStill: boolean;
   /** The addresses of its parameters when it trains and when it is evaluated. */
   readonly trained: readonly number[];
   readonly evaluated: readonly number[];
@@ -150,6 +157,7 @@ function bindNode(
   return {
     layer,
     sums: node.shape.mixes?.sums ?? 0,
+    isStill: node.isStill,
     trained: parameters.map(({ weight }) => weight),
     evaluated: parameters.map(({ evaluated }) => evaluated),
     learns,
