@@ -4,6 +4,7 @@ import { benchApi } from "./api.ts";
 import { benchLayers } from "./layers.ts";
 import { benchModels } from "./models.ts";
 import { benchOptimizers } from "./optimizers.ts";
+import { benchPredict } from "./predict.ts";
 import { benchSoak } from "./soak.ts";
 import { benchStalls } from "./stalls.ts";
 
@@ -12,6 +13,7 @@ const benches: Record<string, () => void | Promise<void>> = {
   layers: benchLayers,
   models: benchModels,
   optimizers: benchOptimizers,
+  predict: benchPredict,
   soak: benchSoak,
   stalls: benchStalls,
 };
