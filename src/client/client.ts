@@ -23,6 +23,7 @@ import type { Batches } from "../contract/wire/batches.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import type { Page } from "../contract/wire/common.ts";
 import type { Dataset } from "../contract/wire/dataset.ts";
+import type { Evaluation, Split } from "../contract/wire/evaluation.ts";
 import type { Event } from "../contract/wire/event.ts";
 import type { Job, JobStatus, JobSummary, Progress, ValidatedSpec } from "../contract/wire/job.ts";
 import type { MetricSeries, ScheduleCurve } from "../contract/wire/metrics.ts";
@@ -248,6 +249,11 @@ export class Client {
 
   getModelDescription(id: string): Promise<ModelDescription> {
     return this.#json("GET", path`/v1/jobs/${id}/model/description`);
+  }
+
+  /** What the model gets right and wrong on the rows that were held back. */
+  getEvaluation(id: string, query: { split?: Split } = {}): Promise<Evaluation> {
+    return this.#json("GET", path`/v1/jobs/${id}/evaluation`, { query });
   }
 
   /** What the model says of new rows: those of a CSV, or of a request in JSON. */

@@ -13,7 +13,8 @@ import type { Blob } from "../store/blobs.ts";
 import type { JobStatus } from "../contract/wire/job.ts";
 import { LeaseLost, Unavailable } from "../store/errors.ts";
 import type { Ending, Lease } from "../store/lease.ts";
-import type { MetricRow, ModelNotes, NewEvent, ProgressReport } from "../store/record.ts";
+import type { MetricRow, NewEvent, ProgressReport } from "../store/record.ts";
+import type { ModelRecord } from "../store/models.ts";
 import { committedEvent, type Checkpoints, type StateFile } from "./checkpoints.ts";
 import type { JobFailure } from "./failures.ts";
 import { persist, persistUpload, type Life } from "./persist.ts";
@@ -25,7 +26,7 @@ export interface Finished {
   outcome: Extract<Outcome, { type: StopReason }>;
   spec: Spec;
   state: StateFile;
-  notes: ModelNotes;
+  notes: ModelRecord;
 }
 
 export class Endings {

@@ -15,7 +15,7 @@ import { targetsOf } from "../engine/losses/targets.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import { Damaged } from "../store/errors.ts";
 import type { Lease, Work } from "../store/lease.ts";
-import type { ModelNotes } from "../store/record.ts";
+import type { ModelNotes } from "../store/models.ts";
 import type { Store } from "../store/store.ts";
 import { datasetUnavailable, unreadable } from "./failures.ts";
 import { persist, type Life } from "./persist.ts";

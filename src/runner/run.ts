@@ -309,7 +309,8 @@ export class Run {
     }
     await this.#uninterrupted(this.#checkpoints!.idle());
     const state = await this.#uninterrupted(this.#final!);
-    const finished = { outcome, spec, state, notes: notesOn(this.#crew!.plan, encoding) };
+    const notes = { ...notesOn(this.#crew!.plan, encoding), evaluation: outcome.reports };
+    const finished = { outcome, spec, state, notes };
     const interrupted = (waiting: boolean) => waiting && this.#wanted !== null;
     const done = await this.#uninterrupted(
       this.#endings.succeeded(finished, this.#progressNow(), this.#checkpoints!, interrupted, this.#course),

@@ -26,7 +26,6 @@ import {
   toProgress,
   toSummary,
   type MetricRow,
-  type ModelNotes,
   type ProgressReport,
   type RecordedChange,
 } from "./record.ts";
@@ -41,6 +40,7 @@ import {
   type Replayed,
   type Reserved,
 } from "./new-job.ts";
+import { describe, type ModelRecord } from "./models.ts";
 import { copyOrigin, putOrigin } from "./origin.ts";
 import { page, pageOf, type PageOptions } from "./pages.ts";
 import type { Room } from "./room.ts";
@@ -72,7 +72,7 @@ interface TrainedOn {
   /** The id of its dataset. */
   readonly dataset: string | null;
   readonly inherited: Inherited | null;
-  readonly model: ModelNotes | null;
+  readonly model: ModelRecord | null;
 }
 
 export interface JobFilter {
@@ -177,7 +177,7 @@ export class Jobs {
         spec: JSON.parse(fields.spec!) as ResolvedSpec,
         dataset: fields.dataset,
         inherited: JSON.parse(fields.encoders ?? "null") as Inherited | null,
-        model: JSON.parse(fields.model ?? "null") as ModelNotes | null,
+        model: JSON.parse(fields.model ?? "null") as ModelRecord | null,
       }
     );
   }
@@ -316,17 +316,13 @@ export class Jobs {
 
   async description(owner: string, id: string): Promise<ModelDescription | null> {
     const fields = await this.#fields(owner, id, [...summaryFields, "model"]);
-    if (!fields?.model) return null;
-    const job = toSummary(id, fields);
-    return {
-      job_id: id,
-      weights_sha256: job.result!.weights_sha256,
-      spec_sha256: job.spec_sha256,
-      arithmetic_version: job.arithmetic_version,
-      arithmetic_changes: job.arithmetic_changes,
-      ...(JSON.parse(fields.model) as ModelNotes),
-      metrics: job.result!.metrics,
-    };
+    return fields && describe(id, fields);
+  }
+
+  /** Null if there is no such job, or if it has no model. */
+  async evaluation(owner: string, id: string): Promise<Pick<ModelRecord, "target" | "evaluation"> | null> {
+    const fields = await this.#fields(owner, id, ["model"]);
+    return fields && (JSON.parse(fields.model ?? "null") as ModelRecord | null);
   }
 
   async #change<Outcome extends string>(script: string, owner: string, id: string): Promise<Changed<Outcome>> {

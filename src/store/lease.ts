@@ -23,12 +23,12 @@ import type { Database } from "./database.ts";
 import { Damaged } from "./errors.ts";
 import { FORMAT } from "./format.ts";
 import { keys } from "./keys.ts";
+import type { ModelRecord } from "./models.ts";
 import {
   named,
   lostCheckpoint,
   toCheckpoint,
   type MetricRow,
-  type ModelNotes,
   type NewEvent,
   type Origin,
   type ProgressReport,
@@ -125,7 +125,7 @@ export interface Ending {
   status: "succeeded" | "failed" | "cancelled";
   result?: JobResult;
   error?: JobError;
-  model?: ModelNotes;
+  model?: ModelRecord;
   state?: State;
   /** Null: the last report stands. */
   progress: ProgressReport | null;

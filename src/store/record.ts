@@ -37,14 +37,14 @@
  *   webhook, or if it was disabled
  * - `undelivered:<message id>`: present if the event `webhook_failed` was recorded for this
  *   message
- * - `model`: JSON: the parts of the model's description that only the run knows
+ * - `model`: JSON (ModelRecord): the parts of the model's description that only the run knows, and
+ *   what the model does on the rows that were held back
  */
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { Finding } from "../contract/schema/diagnosis.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import type { Event } from "../contract/wire/event.ts";
 import type { Change, Job, JobSummary, Progress } from "../contract/wire/job.ts";
-import type { ModelDescription } from "../contract/wire/model.ts";
 
 /** The parts of a Progress that a run knows. */
 export interface ProgressReport extends Pick<
@@ -84,9 +84,6 @@ export interface RecordedChange extends Change {
 
 /** A row of metrics: values of one step that were taken together. */
 export type MetricRow = { step: number } & Record<string, number | null>;
-
-/** What a run records about its model besides the weights. */
-export type ModelNotes = Pick<ModelDescription, "layers" | "inputs" | "named_inputs" | "input" | "target" | "reading">;
 
 export type NewEvent = Pick<Event, "type" | "message" | "step" | "data">;
 

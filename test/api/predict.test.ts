@@ -1,5 +1,6 @@
 // Predictions of jobs that a real worker trained, over HTTP.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Evaluation } from "../../src/contract/wire/evaluation.ts";
 import type { Job } from "../../src/contract/wire/job.ts";
 import type { Predictions } from "../../src/contract/wire/prediction.ts";
 import { floats, longs, npy, zip } from "../data/tensors/files.ts";
@@ -18,7 +19,7 @@ const ROWS = Array.from({ length: 60 }, (_, i) => ({
   label: ["cat", "dog", "emu"][i % 3],
   flag: Number(i % 2 === 0),
   price: i / 8,
-  weight: 3 - (i % 5),
+  weight: 3 - (i % 7),
 }));
 type Row = Record<string, unknown>;
 /** The rows that validate. */
@@ -216,6 +217,58 @@ describe("a table", () => {
       two.result!.metrics.valid_mae!,
       5,
     );
+  });
+
+  test("was evaluated by class, which stays when the dataset is gone", async () => {
+    const extra = (await service.upload(csvOf(ROWS.map((row) => ({ ...row, extra: 1 }))))).id;
+    const split = { validation: { every: 5 }, test: { tail: 0.25 } };
+    const tested = await trained({ data: { dataset: extra, features, target: "label", ...split } });
+    expect((await service.call("DELETE", `/v1/datasets/${extra}`)).status).toBe(204);
+    const held = { valid: ROWS.slice(0, 45).filter((_, i) => i % 5 === 0), test: ROWS.slice(45) };
+    for (const [which, rows] of Object.entries(held)) {
+      const guesses = field((await predict(tested.id, { rows })).predictions, "class");
+      const classes = ["cat", "dog", "emu"];
+      const confusion = classes.map((label) =>
+        classes.map((guess) => rows.filter((row, i) => row.label === label && guesses[i] === guess).length),
+      );
+      const { status, body } = await service.call("GET", `/v1/jobs/${tested.id}/evaluation?split=${which}`);
+      expect(status).toBe(200);
+      expect(body).toMatchObject({ job_id: tested.id, split: which, targets: rows.length, confusion, values: null });
+      for (const [i, entry] of (body as Evaluation).classes!.entries()) {
+        const [found, taken] = [confusion[i].reduce((a, b) => a + b), confusion.reduce((sum, row) => sum + row[i], 0)];
+        expect(entry).toMatchObject({ class: classes[i], rows: found, predicted: taken });
+        expect(entry.recall).toBe(found === 0 ? null : confusion[i][i] / found);
+        expect(entry.precision).toBe(taken === 0 ? null : confusion[i][i] / taken);
+      }
+    }
+    const none = await service.call("GET", `/v1/jobs/${job.id}/evaluation?split=test`);
+    expect([none.status, none.body.detail]).toEqual([404, expect.stringContaining("data.test")]);
+  });
+
+  test("was evaluated by the errors of each column", async () => {
+    const target = ["price", "weight"];
+    const validation = { every: 5 };
+    const two = await trained({ data: { dataset, features, target, validation }, loss: { type: "mse" } });
+    const guesses = field((await predict(two.id, { rows: VALID })).predictions, "values") as Record<string, number>[];
+    const { values } = (await service.call("GET", `/v1/jobs/${two.id}/evaluation`)).body as Evaluation;
+    for (const [i, column] of target.entries()) {
+      const truth = VALID.map((row) => (row as Row)[column] as number);
+      const errors = guesses.map((guess, at) => guess[column] - truth[at]).sort((a, b) => a - b);
+      const mean = truth.reduce((sum, value) => sum + value) / truth.length;
+      const squares = (list: number[]) => list.reduce((sum, value) => sum + value * value, 0);
+      expect(values![i].column).toBe(column);
+      expect(values![i].r2).toBeCloseTo(1 - squares(errors) / squares(truth.map((value) => value - mean)), 4);
+      expect(values![i].rmse).toBeCloseTo(Math.sqrt(squares(errors) / errors.length), 4);
+      const { min, p25, p50, max } = values![i].residuals;
+      const middle = (errors[5] + errors[6]) / 2;
+      for (const [found, expected] of [
+        [min, errors[0]],
+        [p50, middle],
+        [max, errors[11]],
+      ])
+        expect(found).toBeCloseTo(expected!, 4);
+      expect(p25).toBeCloseTo(errors[2] + 0.75 * (errors[3] - errors[2]), 4);
+    }
   });
 
   test("says yes and no with a probability", async () => {

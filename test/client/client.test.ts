@@ -233,6 +233,7 @@ test("read methods request the defined routes", async () => {
   await listener.getModel("a");
   await listener.getModel("a", { which: "best" });
   await listener.getModelDescription("a");
+  await listener.getEvaluation("a", { split: "test" });
   await listener.predict("a", { inputs: [[1]] });
   await listener.predict("a", "x\n1", { which: "best" });
   await listener.getCheckpoint("a", 7);
@@ -247,6 +248,7 @@ test("read methods request the defined routes", async () => {
     "/v1/jobs/a/model?which=final",
     "/v1/jobs/a/model?which=best",
     "/v1/jobs/a/model/description",
+    "/v1/jobs/a/evaluation?split=test",
     "/v1/jobs/a/predict",
     "/v1/jobs/a/predict?which=best",
     "/v1/jobs/a/checkpoints/7",

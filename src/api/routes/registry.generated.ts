@@ -5,6 +5,7 @@ import { checkpoints } from "./checkpoints.ts";
 import { control } from "./control.ts";
 import { datasets } from "./datasets.ts";
 import { diagnosis } from "./diagnosis.ts";
+import { evaluation } from "./evaluation.ts";
 import { events } from "./events.ts";
 import { files } from "./files.ts";
 import { fork } from "./fork.ts";
@@ -24,6 +25,7 @@ export const routes = {
   control,
   datasets,
   diagnosis,
+  evaluation,
   events,
   files,
   fork,

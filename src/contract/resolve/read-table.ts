@@ -19,6 +19,7 @@ import {
 } from "./encoders.ts";
 import type { Fault } from "./faults.ts";
 import type { Input } from "./tables.ts";
+import type { Reading } from "../../data/reading.ts";
 import type { Warning } from "./warnings.ts";
 
 /** What is known of data without faults. */
@@ -27,6 +28,7 @@ export interface Table {
   readonly rows: number;
   readonly columns: readonly Column[];
   readonly features: readonly string[];
+  readonly reading: Reading;
   readonly sizes: DataSizes;
   /** Null if the target is a value. */
   readonly classes: readonly string[] | null;
@@ -64,7 +66,7 @@ export async function readTable(
   const found = viewFaults.length > 0 ? viewFaults : [...foreign, ...checkData(table, data, targets)];
   for (const fault of found) faults.push(fault);
   if (faults.length > before) return null;
-  const { rows, columns } = table;
+  const { rows, columns, reading } = table;
   const features = featuresOf(table, data);
   const filled = {
     ...data,
@@ -86,5 +88,5 @@ export async function readTable(
   const told = outside && toldOf(inheritance!.job, outside);
   const warnings = dataWarnings(table, filled, sizes);
   if (outside) for (const warning of foreignWarnings(inheritance!.job, outside)) warnings.push(warning);
-  return { data: filled, rows, columns, features, sizes, classes, warnings, inherited, told };
+  return { data: filled, rows, columns, reading, features, sizes, classes, warnings, inherited, told };
 }

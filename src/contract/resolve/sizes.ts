@@ -6,10 +6,12 @@
 import { MAX_CLASS_LENGTH, type ColumnSummary } from "../../data/dataset.ts";
 import { dateParts, type DataSizes } from "../../data/encode/encoding.ts";
 import { losses } from "../../engine/losses/registry.generated.ts";
+import { MAX_MATRIX_CLASSES, QUANTILES } from "../../engine/metrics/report.ts";
 import { metricsUnder } from "../../engine/metrics/metrics.ts";
 import { size } from "../../engine/member/shape.ts";
 import type { Plan } from "../../engine/plan/model.ts";
 import { isWeight, stateEntries } from "../../engine/state/state.ts";
+import type { Reading } from "../../data/reading.ts";
 import { observedNames } from "../series.ts";
 import type { ResolvedSpec } from "../schema/spec.ts";
 
@@ -36,10 +38,15 @@ const ENCODER_BYTES = 120 + 5 * NUMBER_BYTES;
 /** Bytes of a layer or a parameter in the description of the model, without its name. */
 const DESCRIBED_BYTES = 60;
 
+/** Bytes of a report on an evaluation, without its numbers; of a count of rows. */
+const REPORT_BYTES = 200;
+const COUNT_BYTES = 11;
+
 /** What these sizes need to know of the data. */
 interface Table {
   readonly columns: readonly ColumnSummary[];
   readonly features: readonly string[];
+  readonly reading: Reading;
   /** The classes of the target; null if it is a value. */
   readonly classes: readonly string[] | null;
   readonly sizes: DataSizes;
@@ -54,7 +61,7 @@ export function sizesOf({ data, loss, training, observe }: ResolvedSpec, plan: P
   return {
     state: state + evaluationRow,
     model: modelBytes,
-    notes: notesBytes(plan, table, data.target),
+    notes: notesBytes(plan, table, data.target) + reportBytes(data, table),
     logRow: rowBytes(["train_loss", "learning_rate", ...(training.clip_grad_norm === null ? [] : ["grad_norm"])]),
     evaluationRow,
     observedRow:
@@ -76,7 +83,7 @@ function fileSizes(plan: Plan): Pick<Sizes, "state" | "model"> {
 
 function notesBytes(
   { nodes, parameters }: Plan,
-  { columns, features, classes, sizes: { inputs, targetShape } }: Table,
+  { columns, features, reading, classes, sizes: { inputs, targetShape } }: Table,
   target: ResolvedSpec["data"]["target"],
 ): number {
   const byName = new Map(columns.map((column) => [column.name, column]));
@@ -99,7 +106,17 @@ function notesBytes(
   );
   // Several targets have each a mean and a deviation.
   const targets = text(classes) + ENCODER_BYTES + text(target) + 2 * size(targetShape) * NUMBER_BYTES;
-  return encoders + named + described + targets;
+  return encoders + named + described + text(reading) + targets;
+}
+
+/** Of the rows that are held back: counts of each class and a matrix, or errors by column. */
+function reportBytes({ validation, test, target }: ResolvedSpec["data"], { classes }: Table): number {
+  const reports = Number(validation !== null) + Number(test !== null);
+  // A target of yes and no has two classes.
+  const count = classes?.length ?? 2;
+  const matrix = count > MAX_MATRIX_CLASSES ? 0 : count * count;
+  const errors = [target].flat().length * (QUANTILES.length + 3);
+  return reports * (REPORT_BYTES + (matrix + 3 * count) * COUNT_BYTES + errors * NUMBER_BYTES);
 }
 
 function rowBytes(names: readonly string[]): number {

@@ -21,7 +21,7 @@ import {
   type StopReason,
 } from "../state/state.ts";
 import { loadState, loadWeights, serializeState } from "../state/state-worker.ts";
-import type { SnapshotKind, StartMessage, ThreadMessage } from "./thread.ts";
+import type { Reports, SnapshotKind, StartMessage, ThreadMessage } from "./thread.ts";
 import { dataBytes } from "../training.ts";
 
 /*
@@ -59,6 +59,7 @@ export type Outcome =
       readonly metrics: Readonly<Record<string, number>>;
       readonly best: Progress["best"];
       readonly changes: readonly Change[];
+      readonly reports: Reports;
     }
   | {
       readonly type: "diverged";
@@ -129,7 +130,7 @@ export class Crew {
   #snapshots = 0;
   #over = false;
   #left: () => void = () => {};
-  #ended: { outcome: "finished" | "stopped" | "diverged"; progress: Progress } | null = null;
+  #ended: { outcome: "finished" | "stopped" | "diverged"; progress: Progress; reports: Reports } | null = null;
   #failure: Error | null = null;
 
   private constructor(
@@ -302,7 +303,7 @@ export class Crew {
   }
 
   #outcome(): Outcome {
-    const { outcome, progress } = this.#ended!;
+    const { outcome, progress, reports } = this.#ended!;
     const { step, metrics, best, changes } = progress;
     if (outcome === "stopped") return { type: "stopped", step };
     const perEpoch = stepsPerEpoch(this.#job.training, this.#job.data.trainRows.length);
@@ -313,7 +314,7 @@ export class Crew {
       return { type: "diverged", step, finding, changes };
     }
     const epochs = Math.floor(step / perEpoch);
-    return { type: progress.finished!, step, epochs, metrics, best, changes };
+    return { type: progress.finished!, step, epochs, metrics, best, changes, reports };
   }
 
   /** Hands on what the leader has logged since the last time. */

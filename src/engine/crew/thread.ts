@@ -2,7 +2,8 @@ import { parentPort, type MessagePort } from "node:worker_threads";
 import { Aborted } from "../step/barrier.ts";
 import { ACTION, DOUBLE, VERDICT, WORD } from "./control.ts";
 import type { Finding } from "../detectors/detector.ts";
-import { evaluateShare, metricsOf, type Evaluation } from "../step/evaluation.ts";
+import type { EvaluationReport } from "../metrics/report.ts";
+import { evaluateShare, metricsOf, reportOn, type Evaluation } from "../step/evaluation.ts";
 import { collectNow } from "./garbage.ts";
 import { drawWeights, startBuffers, startOptimizer } from "../state/initialize.ts";
 import type { TrainingJob } from "../job.ts";
@@ -45,6 +46,12 @@ export interface StartMessage {
   readonly drawn: readonly string[];
 }
 
+/** What the final weights do on the rows that validate and on those of the test. Null: no rows. */
+export interface Reports {
+  readonly valid: EvaluationReport | null;
+  readonly test: EvaluationReport | null;
+}
+
 export type SnapshotKind = "start" | "periodic" | "final" | "shutdown";
 
 export type ThreadMessage =
@@ -53,7 +60,12 @@ export type ThreadMessage =
   | { readonly type: "observed"; readonly step: number; readonly metrics: Record<string, number> }
   | { readonly type: "diagnosed"; readonly finding: Finding }
   | { readonly type: "snapshot"; readonly kinds: SnapshotKind[]; readonly skipped: number; readonly progress: Progress }
-  | { readonly type: "ended"; readonly outcome: "finished" | "stopped" | "diverged"; readonly progress: Progress }
+  | {
+      readonly type: "ended";
+      readonly outcome: "finished" | "stopped" | "diverged";
+      readonly progress: Progress;
+      readonly reports: Reports;
+    }
   /** The thread has left the job and can take another. */
   | { readonly type: "idle" }
   | { readonly type: "failed"; readonly message: string };
@@ -68,6 +80,7 @@ class CrewThread {
   readonly #rewind: Rewind | null;
   readonly #leader: boolean;
   readonly #post: (message: ThreadMessage) => void;
+  #reports: Reports = { valid: null, test: null };
 
   constructor(start: StartMessage, post: (message: ThreadMessage) => void) {
     this.#kernels = instantiateKernels(start.module, start.memory);
@@ -89,7 +102,7 @@ class CrewThread {
     progress.schedule ??= this.#step.follower?.fresh() ?? null;
     this.#step.update.attach(progress);
     const outcome = this.#train();
-    if (this.#leader) this.#post({ type: "ended", outcome, progress });
+    if (this.#leader) this.#post({ type: "ended", outcome, progress, reports: this.#reports });
   }
 
   #initialize(): void {
@@ -119,14 +132,16 @@ class CrewThread {
       if (verdict === VERDICT.fail) return "diverged";
       if (progress.step === this.#step.totalSteps) progress.finished = "completed";
       if (this.#lookDue() && !this.#weightsFinite()) return "diverged";
-      if (progress.finished !== null) this.#test();
+      if (progress.finished !== null) this.#report();
       const kinds = this.#kinds(action);
       if (kinds.length > 0 && !this.#snapshot(kinds) && this.#rewind === null) return "diverged";
       if (action & ACTION.stop && progress.finished === null) return "stopped";
     }
     // A job that is restored after its end takes no step, and reports the same result again.
-    if (ended && !this.#snapshot(["final"])) return "diverged";
-    return "finished";
+    if (!ended) return "finished";
+    this.#evaluateRows(this.#job.data.validRows);
+    this.#report();
+    return this.#snapshot(["final"]) ? "finished" : "diverged";
   }
 
   /** A finding ends the job. Its metrics must be those of its last weights. */
@@ -160,18 +175,15 @@ class CrewThread {
   }
 
   #evaluate(): void {
-    const { barrier, evaluation: network, evaluated, batches, update, follower, doubles, stepsPerEpoch } = this.#step;
+    const { barrier, update, follower, doubles, stepsPerEpoch } = this.#step;
     const progress = this.#progress;
     const rule = this.#job.training.early_stopping;
     const metric = rule?.metric ?? "valid_loss";
     const began = performance.now();
-    this.#evaluationWeights();
-    const { data, loss } = this.#job;
-    evaluateShare(this.#kernels, this.#plan, data, data.validRows, network, evaluated, batches, this.#start.thread);
-    barrier.meet();
+    const { data } = this.#job;
+    this.#evaluateRows(data.validRows);
     if (this.#leader) {
-      const judge = { ...losses[loss.type], ignored: evaluated.loss.ignored };
-      progress.metrics = metricsOf(this.#kernels, this.#plan, data, data.validRows.length, judge);
+      progress.metrics = metricsOf(this.#kernels, this.#plan, data, data.validRows.length, this.#judge());
       doubles[DOUBLE.monitored] = progress.metrics[metric];
       if (follower !== null && follower.metric !== "train_loss")
         doubles[DOUBLE.followed] = progress.metrics[follower.metric];
@@ -190,19 +202,37 @@ class CrewThread {
     this.#post({ type: "evaluated", evaluation, seconds: (performance.now() - began) / 1000 });
   }
 
-  /** Evaluates the final weights on the test rows, and adds the result to the metrics. */
-  #test(): void {
-    const { data, loss } = this.#job;
-    const { evaluation: network, evaluated, batches, barrier } = this.#step;
-    const rows = data.testRows;
-    if (rows.length === 0) return;
-    this.#evaluationWeights();
-    evaluateShare(this.#kernels, this.#plan, data, rows, network, evaluated, batches, this.#start.thread);
-    barrier.meet();
-    if (!this.#leader) return;
-    const judge = { ...losses[loss.type], ignored: evaluated.loss.ignored };
-    const metrics = metricsOf(this.#kernels, this.#plan, data, rows.length, judge, "test");
+  /**
+   * Reports on the rows that validate, which were evaluated last, and on those of the test, whose
+   * metrics join the others.
+   */
+  #report(): void {
+    const { data } = this.#job;
+    const { validRows, testRows } = data;
+    const reportOnRows = (rows: Int32Array) =>
+      this.#leader && rows.length > 0 ? reportOn(this.#kernels, this.#plan, data, rows.length, this.#judge()) : null;
+    const valid = reportOnRows(validRows);
+    // The leader must have read the records before the others write new ones.
+    this.#step.barrier.meet();
+    this.#evaluateRows(testRows);
+    this.#reports = { valid, test: reportOnRows(testRows) };
+    if (!this.#leader || testRows.length === 0) return;
+    const metrics = metricsOf(this.#kernels, this.#plan, data, testRows.length, this.#judge(), "test");
     this.#progress.metrics = { ...this.#progress.metrics, ...metrics };
+  }
+
+  /** What metrics ask of the loss. */
+  #judge() {
+    return { ...losses[this.#job.loss.type], ignored: this.#step.evaluated.loss.ignored };
+  }
+
+  /** Records what the evaluation weights make of these rows. */
+  #evaluateRows(rows: Int32Array): void {
+    if (rows.length === 0) return;
+    const { evaluation: network, evaluated, batches, barrier } = this.#step;
+    this.#evaluationWeights();
+    evaluateShare(this.#kernels, this.#plan, this.#job.data, rows, network, evaluated, batches, this.#start.thread);
+    barrier.meet();
   }
 
   /** Computes the evaluation weights, if they differ from those that are trained. */

@@ -1,6 +1,7 @@
 import { WORD } from "../crew/control.ts";
 import type { Batches } from "./batches.ts";
 import { computeMetrics } from "../metrics/metrics.ts";
+import { reportOf, type EvaluationReport } from "../metrics/report.ts";
 import { EvaluatedRows, type Recorded } from "../metrics/rows.ts";
 import { targetStep, type TrainingData } from "../training.ts";
 import type { Kernels } from "../kernels/kernels.ts";
@@ -144,13 +145,33 @@ export function metricsOf(
   loss: Pick<LossType, "targets" | "logLoss" | "boundary"> & Pick<Loss, "ignored">,
   side: "valid" | "test" = "valid",
 ): Record<string, number> {
+  return computeMetrics(evaluatedRows(kernels, plan, data, rows, loss), loss, side);
+}
+
+/** What the last `rows` rows that were recorded say beyond the metrics. */
+export function reportOn(
+  kernels: Kernels,
+  plan: Plan,
+  data: TrainingData,
+  rows: number,
+  loss: Pick<LossType, "targets" | "boundary"> & Pick<Loss, "ignored">,
+): EvaluationReport {
+  return reportOf(evaluatedRows(kernels, plan, data, rows, loss), [data.target.std].flat().length);
+}
+
+function evaluatedRows(
+  kernels: Kernels,
+  plan: Plan,
+  data: TrainingData,
+  rows: number,
+  { targets, boundary = 0, ignored }: Pick<LossType, "targets" | "boundary"> & Pick<Loss, "ignored">,
+): EvaluatedRows {
   const begin = recordOf(plan, 0);
   const records = kernels.f64.subarray(begin, begin + rows * plan.targetSize * EVALUATION_DOUBLES);
   const scores = plan.addresses.scores >>> 2;
-  const { targets, boundary = 0 } = loss;
-  const counted = countedAmong(column(records, RECORD.indexOf("target")), loss.ignored);
+  const counted = countedAmong(column(records, RECORD.indexOf("target")), ignored);
   const isBinary = targets === "probability";
-  const evaluated = new EvaluatedRows({
+  return new EvaluatedRows({
     classes: targets === "class" ? plan.outputs : isBinary ? 2 : null,
     columns: targets === "class" || isBinary ? 1 : plan.targetSize,
     std: [data.target.std].flat(),
@@ -164,7 +185,6 @@ export function metricsOf(
     },
     exp: (x) => kernels.exp(x),
   });
-  return computeMetrics(evaluated, loss, side);
 }
 
 /** Leaves out the numbers of ignored targets, of which there are `each` for every target. */

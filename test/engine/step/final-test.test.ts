@@ -11,7 +11,7 @@ const testRows = all.validRows.filter((_, at) => at % 2 === 1);
 async function metricsOf(job: TrainingJob, options?: TrainOptions) {
   const { outcome, weights, state } = await train(job, options);
   if (!("metrics" in outcome)) throw new Error(outcome.type);
-  return { type: outcome.type, metrics: outcome.metrics, weights, sha256: state!.sha256 };
+  return { type: outcome.type, metrics: outcome.metrics, reports: outcome.reports, weights, sha256: state!.sha256 };
 }
 
 test.each([
@@ -48,6 +48,23 @@ test("a final test needs no validation, and does not depend on threads or interr
   expect(sha256).toBe(alone.state!.sha256);
   for (const state of [...alone.checkpoints.values(), alone.state!.bytes])
     expect(await metricsOf(job(), { state, threads: 2 })).toMatchObject({ metrics, sha256 });
+});
+
+test("what is reported of the rows does not depend on threads, or on a restart after the end", async () => {
+  const job = () => smallJob({ data: { ...all, validRows, testRows } });
+  const { reports, metrics } = await metricsOf(job());
+  const { state } = await train(job());
+  for (const [side, rows] of [
+    ["valid", validRows],
+    ["test", testRows],
+  ] as const) {
+    const { targets, classes } = reports[side]!;
+    const right = classes!.right.reduce((sum, count) => sum + count, 0);
+    expect([targets, right / targets]).toEqual([rows.length, metrics[`${side}_accuracy`]]);
+    expect(classes!.confusion!.map((row) => row.reduce((sum, count) => sum + count, 0))).toEqual(classes!.present);
+  }
+  for (const options of [{ threads: 3 }, { threads: 2, state: state!.bytes }])
+    expect((await metricsOf(job(), options)).reports).toEqual(reports);
 });
 
 test("a regression is tested in the units of the data", async () => {
