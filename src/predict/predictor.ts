@@ -32,6 +32,8 @@ export interface PredictionTask {
 
 /** Requests that wait for a thread. */
 export const MAX_WAITING = 32;
+/** The bodies of all requests, from the first byte to the answer. */
+const MAX_BODIES_BYTES = 128 * 2 ** 20;
 /** A thread that works longer on a request, though it should have stopped, is ended. */
 const MAX_WORK_MS = STOP_AFTER_MS + 3000;
 /** With the first request it starts, which takes long where every core trains. */
@@ -48,14 +50,29 @@ export class Predictor {
   readonly #threads = new Set<PredictionThread>();
   readonly #idle: PredictionThread[] = [];
   readonly #waiting: Waiting[] = [];
+  #bodyBytes = 0;
   #closed = false;
 
   constructor(options: PredictorOptions) {
     this.#options = options;
   }
 
-  /** @throws Problem if another request has no place in the queue */
-  assertRoom(): void {
+  /**
+   * Keeps room for the body of a request that is about to arrive, until the returned function is
+   * called.
+   * @throws Problem if another request has no room, or no place in the queue
+   */
+  reserve(bytes: number): () => void {
+    this.#assertPlace();
+    if (this.#bodyBytes + bytes > MAX_BODIES_BYTES) {
+      const detail = `The bodies of requests for predictions take ${this.#bodyBytes} bytes already: send this one again later.`;
+      throw retryLater("unavailable", detail, RETRY_SECONDS);
+    }
+    this.#bodyBytes += bytes;
+    return () => void (this.#bodyBytes -= bytes);
+  }
+
+  #assertPlace(): void {
     if (this.#waiting.length < MAX_WAITING) return;
     const detail = `${MAX_WAITING} requests for predictions wait already, the most: send this one again later.`;
     throw retryLater("unavailable", detail, RETRY_SECONDS);
@@ -89,7 +106,7 @@ export class Predictor {
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
     if (this.#threads.size < this.#options.threads) return this.#start();
-    this.assertRoom();
+    this.#assertPlace();
     const { promise, resolve, reject } = Promise.withResolvers<PredictionThread>();
     const waiting = { take: resolve, reject };
     const leave = () => {

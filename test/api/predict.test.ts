@@ -175,7 +175,7 @@ describe("a table", () => {
     expect((await send("application/json", "{")).body.code).toBe("malformed_json");
     expect((await send("application/json", "")).body.code).toBe("malformed_json");
     expect((await send("text/plain", "x")).status).toBe(415);
-    expect((await send("text/csv", "x".repeat(8 * 2 ** 20 + 1))).status).toBe(413);
+    expect((await send("text/csv", "x".repeat(16 * 2 ** 20 + 1))).status).toBe(413);
   });
 
   test("needs a job that has succeeded and is still there", async () => {

@@ -106,10 +106,19 @@ test("so many wait, and the next one is refused until later", async () => {
   const { release, answer } = await hold();
   const waiting = Array.from({ length: MAX_WAITING }, () => ask());
   await expect(ask()).rejects.toMatchObject({ code: "unavailable", headers: { "retry-after": "1" } });
-  expect(() => predictor.assertRoom()).toThrow(/32 requests/);
+  expect(() => predictor.reserve(1)).toThrow(/32 requests/);
   release();
   await Promise.all([answer, ...waiting]);
   expect((await ask()).predictions).toHaveLength(1);
+});
+
+test("bodies together are limited", () => {
+  start();
+  const release = Array.from({ length: 8 }, () => predictor.reserve(16 * MiB));
+  expect(() => predictor.reserve(1)).toThrow(/take 134217728 bytes/);
+  release[3]();
+  predictor.reserve(16 * MiB);
+  expect(() => predictor.reserve(1)).toThrow(/134217728/);
 });
 
 test("a client that leaves gives up its place, or ends the work for it", async () => {

@@ -27,7 +27,10 @@ export const predict: Routes = async (app, { store, predictor }) => {
     {
       bodyLimit: MAX_BODY_BYTES,
       // Before the body is read.
-      preParsing: async () => predictor.assertRoom(),
+      preParsing: async (request, reply) => {
+        const { "content-length": length = MAX_BODY_BYTES } = request.headers;
+        reply.raw.once("close", predictor.reserve(Math.min(Number(length), MAX_BODY_BYTES)));
+      },
       schema: {
         tags: ["results"],
         operationId: "predict",

@@ -4,7 +4,7 @@ import { Sha256 } from "./common.ts";
 
 /** Rows of one request. */
 export const MAX_ROWS = 10_000;
-export const MAX_BODY_BYTES = 8 * 2 ** 20;
+export const MAX_BODY_BYTES = 16 * 2 ** 20;
 
 export const Which = z
   .enum(["final", "best"])
