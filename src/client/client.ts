@@ -28,7 +28,7 @@ import type { Event } from "../contract/wire/event.ts";
 import type { Job, JobStatus, JobSummary, Progress, ValidatedSpec } from "../contract/wire/job.ts";
 import type { MetricSeries, ScheduleCurve } from "../contract/wire/metrics.ts";
 import type { ModelDescription } from "../contract/wire/model.ts";
-import type { PredictionRequest, Predictions, Which } from "../contract/wire/prediction.ts";
+import type { GeneratedText, PredictionRequest, Predictions, Which } from "../contract/wire/prediction.ts";
 import type { Health, ServiceStatus } from "../contract/wire/status.ts";
 import { RequestRefused, ServiceUnreachable } from "./errors.ts";
 import { waitMs } from "./wait.ts";
@@ -254,6 +254,11 @@ export class Client {
   /** What the model gets right and wrong on the rows that were held back. */
   getEvaluation(id: string, query: { split?: Split } = {}): Promise<Evaluation> {
     return this.#json("GET", path`/v1/jobs/${id}/evaluation`, { query });
+  }
+
+  /** What a model of language adds to the prompt. */
+  generate(id: string, prompt: PredictionInput & { prompt: string }): Promise<GeneratedText> {
+    return this.#send(path`/v1/jobs/${id}/predict`, prompt, { again: true });
   }
 
   /** What the model says of new rows: those of a CSV, or of a request in JSON. */

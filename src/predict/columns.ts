@@ -10,6 +10,7 @@ import type { CategoricalEncoder, Encoder, InputEncoding } from "../data/encode/
 import { MAX_FAULTS, pointer, type Fault } from "../contract/resolve/faults.ts";
 import { faulty } from "../contract/errors.ts";
 import { size } from "../engine/member/shape.ts";
+import type { InputArray } from "../engine/training.ts";
 import type { Cell, Rows, Samples } from "./request.ts";
 import { TOO_LARGE, wholeFault, writeElements } from "./samples.ts";
 
@@ -194,7 +195,7 @@ export class SampleColumns implements ColumnSource {
 
   /** @throws Problem if some inputs of the model are no numbers of the data */
   constructor({ samples, count }: Samples, input: InputEncoding, faults: Faults) {
-    const isNumbers = input.encoders.every(({ type }) => type === "numeric" || type === "tensor");
+    const isNumbers = input.encoders.every(({ type }) => type === "numeric" || type === "tensor" || type === "text");
     if (!isNumbers) {
       faults.add(["inputs"], "cannot stand for this model's columns, which are not all numbers: send rows");
       faults.settle();
@@ -206,6 +207,12 @@ export class SampleColumns implements ColumnSource {
       writeElements(sample, input, this.#elements, row, (path, message) =>
         faults.add(["inputs", row, ...path], message),
       );
+  }
+
+  /** The samples as the tokens that they are. */
+  tokens(): InputArray {
+    const { encoders: _, ...input } = this.#input;
+    return { ...input, values: Int32Array.from(this.#elements) };
   }
 
   async column(name: string): Promise<SourceColumn> {

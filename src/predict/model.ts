@@ -3,14 +3,17 @@ import { CellReader } from "../data/columns/cell-reader.ts";
 import { applyEncoders, widthOf, type ColumnSource } from "../data/encode/apply.ts";
 import type { InputEncoding, TargetEncoding } from "../data/encode/encoding.ts";
 import type { Reading } from "../data/reading.ts";
+import { Tokenizer } from "../data/text/vocabulary.ts";
 import { ForwardCrew } from "../engine/crew/forward.ts";
 import { kernelModule } from "../engine/kernels/kernels.ts";
 import { size } from "../engine/member/shape.ts";
 import type { Member } from "../engine/settings.ts";
 import type { InputArray } from "../engine/training.ts";
+import { faulty } from "../contract/errors.ts";
 import { answersOf, type ReadAnswer } from "./answers.ts";
 import { Faults, RowColumns, SampleColumns, type CellRules } from "./columns.ts";
-import type { Asked } from "./request.ts";
+import { generate, type Continuation } from "./generate.ts";
+import type { Asked, Prompt } from "./request.ts";
 import { TOO_LARGE } from "./samples.ts";
 
 /** What a job's record and its spec say of its model, as plain data. */
@@ -31,6 +34,8 @@ export class ServedModel {
   readonly #crew: ForwardCrew;
   readonly #answer: ReadAnswer;
   readonly #rules: CellRules;
+  /** Of a model of language. */
+  readonly #tokenizer: Tokenizer | null;
 
   /** @throws Error if the file is damaged, or of another model */
   constructor(source: ModelSource, file: Uint8Array) {
@@ -40,6 +45,8 @@ export class ServedModel {
     this.#crew = new ForwardCrew(kernelModule(), { model: { layers }, inputs, outputs }, file);
     this.#answer = answersOf(loss, target, this.#crew.plan.prediction);
     this.#rules = { reader: new CellReader(reading), unseen, mayMiss };
+    const [encoder] = inputs[0].encoders;
+    this.#tokenizer = encoder.type === "text" ? new Tokenizer(encoder.vocabulary) : null;
   }
 
   get bytes(): number {
@@ -56,7 +63,9 @@ export class ServedModel {
     const inputs: InputArray[] = [];
     const columnsFor = this.#columns(asked, faults);
     for (const input of this.source.inputs) {
-      inputs.push(await applyEncoders(input, columnsFor(input)));
+      const columns = columnsFor(input);
+      const isTokens = columns instanceof SampleColumns && this.#tokenizer !== null;
+      inputs.push(isTokens ? columns.tokens() : await applyEncoders(input, columns));
       turn();
     }
     faults.settle();
@@ -72,7 +81,17 @@ export class ServedModel {
     }
   }
 
+  /** Goes on with a text. `turn` as in `predict`. @throws Problem */
+  generate(asked: Prompt, turn: () => void): Continuation {
+    if (this.#tokenizer !== null) return generate(this.#crew, this.#tokenizer, asked, turn);
+    throw faulty("invalid_spec", [{ pointer: "/prompt", message: "is for a model of language: send rows or inputs" }]);
+  }
+
   #columns(asked: Asked, faults: Faults): (input: InputEncoding) => ColumnSource {
+    if (asked.kind === "rows" && this.#tokenizer !== null)
+      throw faulty("invalid_spec", [
+        { pointer: "/rows", message: "are for models of tables: send a prompt, or tokens as inputs" },
+      ]);
     if (asked.kind !== "rows") return (input) => new SampleColumns(asked, input, faults);
     const columns = new RowColumns(asked, this.source.inputs, this.#rules, faults);
     return () => columns;

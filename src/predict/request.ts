@@ -28,24 +28,32 @@ export interface Samples {
   readonly samples: readonly unknown[];
 }
 
+/** The beginning of a text, and how to go on. */
+export interface Prompt extends Pick<PredictionRequest, "max_tokens" | "temperature" | "top_k" | "seed"> {
+  readonly kind: "prompt";
+  readonly prompt: string;
+}
+
 export type Asked = Rows | Samples;
 
 /** @throws Problem */
-export function readJson(body: Buffer): { asked: Asked; which: "final" | "best" } {
+export function readJson(body: Buffer): { asked: Asked | Prompt; which: "final" | "best" } {
   const parsed = parse(body.toString());
   const { value, faults } = check(PredictionRequest, outlineOf(parsed));
   if (faults !== null) throw faulty("invalid_spec", faults);
+  const { prompt, which } = value;
+  if (prompt !== undefined) return { asked: { ...value, kind: "prompt", prompt }, which };
   const { rows, inputs } = parsed as { rows?: readonly unknown[]; inputs?: readonly unknown[] };
   const list = rows ?? inputs!;
   const name = rows === undefined ? "inputs" : "rows";
   if (list.length > MAX_ROWS) throw tooMany(name, list.length);
-  if (rows === undefined) return { asked: { kind: "inputs", count: list.length, samples: list }, which: value.which };
+  if (rows === undefined) return { asked: { kind: "inputs", count: list.length, samples: list }, which };
   const wrong = rows.findIndex((row) => typeof row !== "object" || row === null || Array.isArray(row));
   if (wrong >= 0) throw faulty("invalid_spec", [{ pointer: `/rows/${wrong}`, message: "must be an object" }]);
   const objects = rows as readonly Record<string, unknown>[];
   const cell = (row: number, column: string) =>
     Object.hasOwn(objects[row], column) ? objects[row][column] : undefined;
-  return { asked: { kind: "rows", count: rows.length, cell }, which: value.which };
+  return { asked: { kind: "rows", count: rows.length, cell }, which };
 }
 
 function parse(text: string): unknown {

@@ -98,7 +98,10 @@ async function predict(request: Extract<ThreadRequest, { type: "predict" }>): Pr
     if (performance.now() - began > STOP_AFTER_MS) throw tooSlow();
   };
   turn();
-  return { type: "answer", bytes: await answer(model, asked, turn), rows: asked.count };
+  if (asked.kind !== "prompt") return { type: "answer", bytes: await answer(model, asked, turn), rows: asked.count };
+  const { weights_sha256 } = model.source;
+  const text = JSON.stringify({ weights_sha256, ...model.generate(asked, turn) });
+  return { type: "answer", bytes: new Uint8Array(Buffer.from(text)), rows: 1 };
 }
 
 async function answer(model: ServedModel, asked: Asked, turn: () => void): Promise<Uint8Array<ArrayBuffer>> {

@@ -235,6 +235,7 @@ test("read methods request the defined routes", async () => {
   await listener.getModelDescription("a");
   await listener.getEvaluation("a", { split: "test" });
   await listener.predict("a", { inputs: [[1]] });
+  await listener.generate("a", { prompt: "x" });
   await listener.predict("a", "x\n1", { which: "best" });
   await listener.getCheckpoint("a", 7);
   await listener.getTorchOptimizer("a", 7);
@@ -249,6 +250,7 @@ test("read methods request the defined routes", async () => {
     "/v1/jobs/a/model?which=best",
     "/v1/jobs/a/model/description",
     "/v1/jobs/a/evaluation?split=test",
+    "/v1/jobs/a/predict",
     "/v1/jobs/a/predict",
     "/v1/jobs/a/predict?which=best",
     "/v1/jobs/a/checkpoints/7",

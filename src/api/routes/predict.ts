@@ -1,6 +1,13 @@
 import { z } from "zod";
 import { JobId } from "../../contract/wire/common.ts";
-import { MAX_BODY_BYTES, MAX_ROWS, PredictionRequest, Predictions, Which } from "../../contract/wire/prediction.ts";
+import {
+  GeneratedText,
+  MAX_BODY_BYTES,
+  MAX_ROWS,
+  PredictionRequest,
+  Predictions,
+  Which,
+} from "../../contract/wire/prediction.ts";
 import { MAX_WAITING } from "../../predict/predictor.ts";
 import { STOP_AFTER_MS } from "../../predict/limits.ts";
 import { sourceOf } from "../../predict/source.ts";
@@ -41,7 +48,7 @@ export const predict: Routes = async (app, { store, predictor }) => {
         consumes: ["application/json", "text/csv"],
         body: z.union([PredictionRequest, z.string().describe("A CSV, whose first line names the columns.")]),
         response: {
-          200: json(Predictions, "A prediction for each row."),
+          200: json(z.union([Predictions, GeneratedText]), "A prediction for each row, or what follows the prompt."),
           ...problems(
             "malformed_json",
             "not_found",

@@ -6,6 +6,10 @@ import { Sha256 } from "./common.ts";
 export const MAX_ROWS = 10_000;
 export const MAX_BODY_BYTES = 16 * 2 ** 20;
 
+/** Tokens that are added to a prompt. */
+const MAX_TOKENS = 4096;
+const SOURCES = ["rows", "inputs", "prompt"] as const;
+
 export const Which = z
   .enum(["final", "best"])
   .default("final")
@@ -32,12 +36,35 @@ export const PredictionRequest = z
         "Samples as nested arrays of the numbers that the data have, in the shape of the model's input. Dimensions of 1 may be left out, and so may all nesting within a sample.",
       )
       .meta({ type: "array", items: {} }),
+    prompt: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        "The beginning of a text, for a model of language (`data.text`). The last tokens count, as many as its context has.",
+      ),
+    max_tokens: z.int().min(1).max(MAX_TOKENS).default(100).describe("How many tokens are added to a prompt."),
+    temperature: z
+      .number()
+      .min(0)
+      .max(100)
+      .default(1)
+      .describe("The outputs are divided by it before a token is drawn; 0 takes the likeliest token."),
+    top_k: z
+      .int()
+      .min(1)
+      .nullable()
+      .default(null)
+      .describe("Draws from so many of the likeliest tokens; null: from all."),
+    seed: z.int().min(0).default(0).describe("The same seed gives the same text."),
     which: Which,
   })
-  .refine(({ rows, inputs }) => (rows === undefined) !== (inputs === undefined), {
-    error: "must have exactly one of rows, inputs",
+  .refine((asked) => SOURCES.filter((source) => asked[source] !== undefined).length === 1, {
+    error: `must have exactly one of ${SOURCES.join(", ")}`,
   })
   .meta({ id: "PredictionRequest", description: "What to predict from." });
+
+export type PredictionRequest = z.infer<typeof PredictionRequest>;
 
 const Probability = z.number().describe("A number that is not finite is null.").nullable();
 const Probabilities = z
@@ -70,3 +97,12 @@ export const Predictions = z
   })
   .meta({ id: "Predictions", description: "What a model predicts." });
 export type Predictions = z.infer<typeof Predictions>;
+
+export const GeneratedText = z
+  .object({
+    weights_sha256: Sha256.describe("Of the weights that predicted."),
+    text: z.string().describe("What follows the prompt. Bytes that are no characters are U+FFFD."),
+    tokens: z.array(z.int()).describe("The tokens of this text."),
+  })
+  .meta({ id: "GeneratedText", description: "What a model of language adds to a prompt." });
+export type GeneratedText = z.infer<typeof GeneratedText>;

@@ -14,7 +14,15 @@
  * What a number is drawn for. It keeps the uses of one seed apart. Never renumber: training results
  * depend on these numbers.
  */
-export const PURPOSE = { initialize: 1, shuffle: 2, dropout: 3, split: 4, synthesize: 5, gradientNoise: 6 } as const;
+export const PURPOSE = {
+  initialize: 1,
+  shuffle: 2,
+  dropout: 3,
+  split: 4,
+  synthesize: 5,
+  gradientNoise: 6,
+  generate: 7,
+} as const;
 
 /** Four unsigned 32-bit words. */
 export type Words = readonly [number, number, number, number];
