@@ -8,11 +8,13 @@ import { encodeFile, fitFile, measureFile } from "./encode/encode.ts";
 import type { Encoded } from "./encode/encoding.ts";
 import { checkColumns } from "./files/column-file.ts";
 import { ingest } from "./ingest.ts";
+import { previewFile } from "./preview.ts";
 import { describeWeights, takeWeights } from "./weights.ts";
 import { writeSource } from "./source.ts";
 
 const tasks = {
   ingest,
+  previewFile,
   checkColumns,
   writeSource,
   encodeFile,

@@ -2,15 +2,18 @@ import type { IncomingHttpHeaders } from "node:http";
 import { Readable } from "node:stream";
 import { z } from "zod";
 import { DatasetLost, UnrecognisedDataset } from "../../data/dataset.ts";
+import { runInHelper } from "../../data/pool.ts";
+import { MAX_PREVIEW_ROWS } from "../../data/preview-limits.ts";
 import { isGzip, packings, type Packing } from "../../data/table/unpack.ts";
 import { Problem } from "../../contract/errors.ts";
 import { DatasetId } from "../../contract/wire/common.ts";
-import { Dataset, DatasetList } from "../../contract/wire/dataset.ts";
+import { Dataset, DatasetList, DatasetPreview } from "../../contract/wire/dataset.ts";
 import { recordDataset, removeDataset } from "../datasets.ts";
 import { notFound, wrongMediaType } from "../plugins/problems.ts";
 import { ignoreUnwantedBodies } from "../plugins/validation.ts";
 import { readingOptions, readingQuery } from "../reading-query.ts";
-import { pageQuery } from "../requests.ts";
+import { sendLongJson } from "../json.ts";
+import { pageQuery, queryInteger } from "../requests.ts";
 import { Uploads } from "../uploads.ts";
 import { bytes, json, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
@@ -161,6 +164,35 @@ export const datasets: Routes = async (app, { store, files, config }) => {
         .header("content-length", original.bytes)
         .header("etag", `"${record.sha256}"`)
         .send(original.checked(record.sha256));
+    },
+  );
+
+  app.get(
+    "/v1/datasets/:id/preview",
+    {
+      schema: {
+        tags: ["datasets"],
+        operationId: "previewDataset",
+        summary: "Read the first rows of a dataset",
+        description: "There are fewer rows than asked for where they would have more than 20,000 numbers or cells.",
+        params,
+        querystring: z.strictObject({
+          rows: queryInteger(z.int().min(1).max(MAX_PREVIEW_ROWS).default(10)).describe(
+            "How many rows. Of a text: how many times 100 characters.",
+          ),
+        }),
+        response: {
+          200: json(DatasetPreview, "The rows."),
+          ...problems("invalid_parameter", "not_found", "rate_limited", "unavailable"),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { owner, params, query } = request;
+      const record = await store.datasets.get(owner, params.id);
+      if (record === null) throw missing();
+      const read = (path: string) => runInHelper("previewFile", { path, rows: query.rows }, reply.caller());
+      return sendLongJson(reply, { dataset_id: record.id, ...(await files.use(record, read)) });
     },
   );
 

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { formats } from "../../data/dataset.ts";
 import { decimalMarks, declaredTypes, encodings, separators } from "../../data/reading.ts";
+import { MAX_PREVIEW_COLUMNS } from "../../data/preview-limits.ts";
 import { dtypes } from "../../data/tensors/dtype.ts";
 import { Count, DatasetId, Sha256, Time, list } from "./common.ts";
 
@@ -110,5 +111,19 @@ export const Dataset = z
   })
   .meta({ id: "Dataset", description: "An uploaded table, text or file of arrays, known by its content." });
 export type Dataset = z.infer<typeof Dataset>;
+
+export const DatasetPreview = z
+  .object({
+    dataset_id: DatasetId,
+    columns: z.array(z.string()).readonly().describe(`The first ${MAX_PREVIEW_COLUMNS} columns.`),
+    rows: z
+      .array(z.array(z.unknown()).readonly())
+      .readonly()
+      .describe(
+        "A cell for each of the columns: a number, a text, true or false, a time in UTC, or nested arrays; null where it is missing, and where it is not kept: of texts that are no classes, and of arrays of more than 20,000 numbers. Of a text: one row with the beginning of it.",
+      ),
+  })
+  .meta({ id: "DatasetPreview", description: "The first rows of a dataset, as it keeps them." });
+export type DatasetPreview = z.infer<typeof DatasetPreview>;
 
 export const DatasetList = list("Dataset", Dataset);
