@@ -44,7 +44,10 @@ function splitRule(verb: string) {
 const Preprocess = z
   .strictObject({
     numeric: z.enum(["standardize", "min_max", "none"]).default("standardize"),
-    categorical: z.enum(["one_hot"]).default("one_hot"),
+    categorical: z
+      .enum(["one_hot"])
+      .default("one_hot")
+      .describe("One input for each class. A `column_embedding` takes the classes as whole numbers instead."),
     missing: z
       .enum(["error", "mean", "median", "most_frequent", "drop_row"])
       .default("error")

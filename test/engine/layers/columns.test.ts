@@ -15,20 +15,20 @@ import {
   type LayerCase,
 } from "../../support/layer-checks.ts";
 import { LayerRun } from "../../support/layer-run.ts";
-import { member } from "../../support/training.ts";
+import { classes, member, smallJob, train } from "../../support/training.ts";
 
 const NAMES = ["colour", "size", "new"];
 /** The columns have 3, 22 and 1 classes, and one code more for what is missing. */
 const CODES = [3, 22, 1, 1, 2, 1, 3, 2, 1, 1, 13, 1, 3, 22, 1, 2, 7, 1];
 const SAMPLES = 6;
 
-const categories: NamedValue = {
+const categories = {
   name: "categories",
   shape: [3],
   type: "int32",
   categories: [4, 23, 2],
   columns: NAMES,
-};
+} as const satisfies NamedValue;
 
 /** No class is missing here: a vector that does not learn has no gradient to compare with. */
 function caseOf(options: object, widths: readonly number[], count: number): LayerCase {
@@ -130,5 +130,36 @@ describe("its inputs", () => {
   ] as const)("name what does not fit: case %#", (layers, inputs, pointer, message) => {
     const fault = { pointer: `/model/layers${pointer}`, message: expect.stringContaining(message) as string };
     expect(() => new LayerRun(layers, inputs, 2)).toThrow(expect.objectContaining({ faults: [fault] }));
+  });
+});
+
+describe("a job of classes and numbers", () => {
+  const rows = 90;
+  const data = classes(rows, 5);
+  const codes = new Int32Array(new SharedArrayBuffer(rows * 3 * 4));
+  codes.set(Array.from({ length: rows * 3 }, (_, i) => (i * i) % categories.categories[i % 3]));
+  const job = smallJob({
+    data: {
+      ...data,
+      inputs: [
+        { ...data.inputs[0], name: "numbers" },
+        { ...categories, values: codes },
+      ],
+    },
+    layers: [
+      { ...member("layers", "batch_norm1d"), name: "scaled", inputs: ["numbers"] },
+      { ...member("layers", "column_embedding"), name: "it", inputs: ["categories", "scaled"] },
+      member("layers", "dropout"),
+      member("layers", "linear"),
+    ],
+    training: { epochs: 3, batch_size: 16, clip_grad_norm: 1 },
+  });
+
+  it("has the same bytes on any threads, and when it is resumed at any checkpoint", async () => {
+    const { state, checkpoints } = await train(job, { everySteps: 4 });
+    expect(checkpoints.size).toBeGreaterThan(1);
+    for (const threads of [2, 3, 5, 8]) expect((await train(job, { threads })).state!.sha256).toBe(state!.sha256);
+    for (const file of checkpoints.values())
+      expect((await train(job, { threads: 2, state: file })).state!.sha256).toBe(state!.sha256);
   });
 });
