@@ -5,6 +5,7 @@ import { Agent, request } from "node:http";
 import { availableParallelism, loadavg } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, type SpecInput } from "../src/client/client.ts";
+import { RequestRefused } from "../src/client/errors.ts";
 import { Processes } from "./processes.ts";
 import { finish } from "./report.ts";
 import { median } from "./statistics.ts";
@@ -71,6 +72,11 @@ async function speedDuring<T>(client: Client, job: string, work: () => Promise<T
   return [(1000 * (step - before)) / (performance.now() - began), result];
 }
 
+function isRefusal(error: unknown): true {
+  if (error instanceof RequestRefused && [422, 503].includes(error.status)) return true;
+  throw error;
+}
+
 export async function benchPredict(): Promise<void> {
   await using processes = await Processes.create();
   const { address: url } = await processes.start(["src/main.ts"]);
@@ -94,8 +100,9 @@ export async function benchPredict(): Promise<void> {
   const whole: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const began = performance.now();
-    await client.predict(id, table);
-    whole.push(performance.now() - began);
+    // A machine with other work may take longer than a request may.
+    const refused = await client.predict(id, table).then(() => false, isRefusal);
+    if (!refused) whole.push(performance.now() - began);
   }
   await client.cancelJob(busy.id);
 
@@ -105,10 +112,12 @@ export async function benchPredict(): Promise<void> {
     `${REQUESTS_PER_SECOND} requests/s of one row while ${availableParallelism()} cores train: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, ${refused} refused`,
   );
   console.log(`steps per second: ${alone.toFixed(0)} alone, ${beside.toFixed(0)} beside (${slower} % fewer)`);
-  console.log(`${ROWS} rows in one request: ${median(whole).toFixed(0)} ms`);
+  console.log(
+    `${ROWS} rows in one request: ${median(whole).toFixed(0)} ms, ${ROUNDS - whole.length} of ${ROUNDS} refused`,
+  );
   console.log(`load of the machine: ${loadavg()[0].toFixed(1)}`);
   finish("predict", [
     { what: "one row", p50_ms: at(0.5), p99_ms: at(0.99), refused, slower_percent: slower },
-    { what: `${ROWS} rows`, ms: Math.round(median(whole)) },
+    { what: `${ROWS} rows`, ms: Math.round(median(whole)), refused: ROUNDS - whole.length },
   ]);
 }
