@@ -54,7 +54,7 @@ function valuesOf(loss: Member, target: TargetEncoding, shape: Shape, kernels: K
     const said = answer(output, loss, kernels);
     return finite(said * stds[at % stds.length] + means[at % means.length]);
   };
-  const { column } = target;
+  const { column, words = ["0", "1"] } = target;
   if (typeof column !== "string")
     return (outputs, from) => ({
       values: Object.fromEntries(column.map((name, i) => [name, value(outputs[from + i], i)])),
@@ -65,7 +65,8 @@ function valuesOf(loss: Member, target: TargetEncoding, shape: Shape, kernels: K
   return (outputs, from) => {
     const yes = value(outputs[from]);
     const no = yes === null ? null : 1 - yes;
-    return { class: outputs[from] > boundary ? "1" : "0", probabilities: { "0": no, "1": yes } };
+    const probabilities = Object.fromEntries(words.map((word, at) => [word, [no, yes][at]]));
+    return { class: words[outputs[from] > boundary ? 1 : 0], probabilities };
   };
 }
 

@@ -174,6 +174,17 @@ test("says yes and no with a probability", async () => {
   expect(losses.reduce((sum, term) => sum + term) / losses.length).toBeCloseTo(yesOrNo.result!.metrics.valid_loss!, 6);
 });
 
+test("says yes and no in the words of the column", async () => {
+  const job = await training.trained({
+    data: { dataset, features: ["x", "colour"], target: "old", validation: { every: 5 } },
+    loss: { type: "bce_with_logits" },
+  });
+  const { predictions } = await training.predict(job.id, { rows: VALID });
+  const right = field(predictions, "class").filter((label, i) => label === VALID[i].old);
+  expect(right.length / VALID.length).toBe(job.result!.metrics.valid_accuracy);
+  expect(Object.keys(field(predictions, "probabilities")[0] as object)).toEqual(["no", "yes"]);
+});
+
 test("fills what is missing where the job did", async () => {
   const rows = ROWS.map(({ x, colour, label }, i) =>
     i % 9 === 4 ? { x: "", colour: "", label } : { x: String(x).replace(".", ","), colour, label },

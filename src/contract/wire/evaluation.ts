@@ -66,9 +66,9 @@ export function evaluationOf(
   job_id: string,
   split: Split,
   { targets, classes, values }: EvaluationReport,
-  { column, classes: names }: ModelDescription["target"],
+  { column, classes: names, words = ["0", "1"] }: ModelDescription["target"],
 ): Evaluation {
-  const labels = names ?? ["0", "1"];
+  const labels = names ?? words;
   const columns = [column].flat();
   return {
     job_id,

@@ -129,6 +129,11 @@ export const ModelDescription = z
       column: z.union([z.string(), z.array(z.string()).readonly()]),
       task: z.enum(["classification", "regression"]),
       classes: z.array(z.string()).nullable().describe("The classes in the order of the model's outputs."),
+      words: z
+        .tuple([z.string(), z.string()])
+        .readonly()
+        .optional()
+        .describe("The words for no and for yes, of a column of booleans whose probability is predicted."),
       mean: z
         .union([z.number(), z.array(z.number()).readonly()])
         .nullable()

@@ -87,7 +87,7 @@ export const Prediction = z
   .meta({
     id: "Prediction",
     description:
-      "A class with its probabilities, or a list of classes where each position has one; a value; or a value for each column of the target. A target of yes and no has the classes 0 and 1, several of them have the probability of 1 as their values.",
+      "A class with its probabilities, or a list of classes where each position has one; a value; or a value for each column of the target. A target of yes and no has its words as classes, or 0 and 1; several of them have the probability of 1 as their values.",
   });
 
 export const Predictions = z

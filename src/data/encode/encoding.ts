@@ -173,11 +173,16 @@ export interface InputEncoding extends NamedValue {
   readonly encoders: readonly Encoder[];
 }
 
+/** The words of a column for no and for yes. */
+export type Words = readonly [no: string, yes: string];
+
 export interface TargetEncoding {
   readonly column: DataSpec["target"];
   readonly task: "classification" | "regression";
   /** For a target that is a class: the classes in the order of the model's outputs. */
   readonly classes: readonly string[] | null;
+  /** For a column of booleans whose probability is predicted. */
+  readonly words?: Words;
   /**
    * For a target that is a value: prediction × std + mean is in the data's units. Several columns
    * have each its own.

@@ -7,8 +7,9 @@
 import { size, type Shape } from "../../engine/member/shape.ts";
 import type { TargetFacts } from "../../engine/metrics/metric.ts";
 import type { TargetKind, TrainingData } from "../../engine/training.ts";
+import { booleanOf } from "../columns/cell-word.ts";
 import { MISSING_CODE } from "../columns/column.ts";
-import type { DataSizes, DataSpec, TargetEncoding } from "./encoding.ts";
+import type { DataSizes, DataSpec, TargetEncoding, Words } from "./encoding.ts";
 import { isArray, targetColumns } from "./features.ts";
 import { statisticsOf } from "./statistics.ts";
 import type { ViewedFile } from "./viewed-file.ts";
@@ -18,6 +19,8 @@ export interface Target {
   /** For one row. */
   readonly shape: Shape;
   readonly classes: readonly string[] | null;
+  /** The words of a column of booleans that is read as 0 and 1. */
+  readonly words?: Words;
   /** The columns it is made of, each with `width` indices of classes, or numbers, in a row. */
   readonly parts: readonly { readonly values: ArrayLike<number>; readonly width: number }[];
 }
@@ -41,7 +44,14 @@ export async function readTarget(
     return { shape, classes: null, parts: [{ values: await file.elements(index), width: size(shape) }] };
   const parts = [];
   for (const name of names) parts.push({ values: await file.numbers(file.index(name)), width: 1 });
-  return { shape, classes: null, parts };
+  const words = column.type === "boolean" && names.length === 1 ? wordsOf(column.classes ?? []) : undefined;
+  return { shape, classes: null, words, parts };
+}
+
+/** Undefined if the column has only one of them. */
+function wordsOf(classes: readonly string[]): Words | undefined {
+  const [no, yes] = [false, true].map((truth) => classes.find((name) => booleanOf(name)?.value === truth));
+  return no === undefined || yes === undefined ? undefined : [no, yes];
 }
 
 /** What is known of the target in the rows that train and in those that validate. */
@@ -83,7 +93,7 @@ function factsOn(parts: readonly Part[], rows: Int32Array, isBetween: (value: nu
 
 /** Fits the encoding of the target to the training rows. */
 export function fitTarget(
-  { classes, parts }: Target,
+  { classes, words, parts }: Target,
   data: DataSpec,
   targets: TargetKind,
   train: Int32Array,
@@ -98,7 +108,8 @@ export function fitTarget(
   const task = targets === "probability" ? "classification" : "regression";
   const [means, stds] = [scales.map(({ mean }) => mean), scales.map(({ std }) => std)];
   const units = parts.length === 1 ? { mean: means[0], std: stds[0] } : { mean: means, std: stds };
-  return { column, task, classes: null, ...units };
+  const named = targets === "probability" && words !== undefined ? { words } : {};
+  return { column, task, classes: null, ...named, ...units };
 }
 
 /** The targets of all rows as the engine takes them. */
