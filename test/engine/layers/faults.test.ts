@@ -44,6 +44,13 @@ it.each([
     null,
     "its inputs are [5, 4], [5, 3], [5, 4]",
   ],
+  [
+    "scaled_dot_product_attention",
+    {},
+    [float("q", 2, 4), float("k", 5, 4), float("v", 5, 4), integer("m", [5, 2])],
+    null,
+    "takes a mask of shape [5] or [2, 5], but its mask is [5, 2]",
+  ],
   ["transformer_encoder_layer", { nhead: 3 }, [float("x", 5, 4)], "nhead", "does not divide"],
   ["transformer_encoder_layer", { nhead: 1, d_model: 3 }, [float("x", 5, 4)], "d_model", "input [5, 4] is 4"],
 ] as const)("%s %o", (type, options, inputs, option, message) => {

@@ -315,6 +315,13 @@ describe("numbers at the edge", () => {
     }
   });
 
+  it("Adafactor's relative step is at most 1/√t", () => {
+    const fast = run("adafactor", {}, [[2, 2, 2]]);
+    fast.setGradients([[1, 1, 1]]);
+    fast.step(4, 10);
+    expectClose(fast.weights(0), [1, 1, 1], 1e-6, "weights");
+  });
+
   it("Adafactor takes the mean of the rows' moments to be at least eps[0]", () => {
     const member = withDefaults(optimizers.adafactor, { eps: [0.01, 1e-3], d: 2 });
     const small = new Optimizing(new Bench(), member, [{ shape: [2, 3], values: [1, 1, 1, 1, 1, 1] }]);
