@@ -120,6 +120,13 @@ describe("a memory that a job has given back", () => {
     expect(keptBytes()).toBeLessThanOrEqual(KEPT_BYTES);
   });
 
+  test("does not go to a job that needs much less", async () => {
+    const large = takeMemory(64 * MiB);
+    await returnMemory(large, 0);
+    expect(takeMemory(MiB).buffer.byteLength).toBe(MiB);
+    expect(takeMemory(64 * MiB)).toBe(large);
+  });
+
   test("is given up if a new one needs its room", async () => {
     await Promise.all([takeMemory(600 * MiB), takeMemory(200 * MiB)].map((memory) => returnMemory(memory, 0)));
     takeMemory(500 * MiB);

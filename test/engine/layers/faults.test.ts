@@ -23,6 +23,7 @@ it.each([
   ["position_embedding", { num_embeddings: 3 }, [float("x", 5, 2)], "num_embeddings", "have 5 positions"],
   ["sinusoidal_position", {}, [float("x", 5)], null, "takes sequences"],
   ["rotary_embedding", {}, [float("x", 5, 3)], "dim", "must be even"],
+  ["rotary_embedding", { dim: 4 }, [float("x", 5, 6)], "dim", "divide the 6 features"],
   ["rotary_embedding", {}, [float("x", 4)], null, "takes sequences"],
   ["multihead_attention", { num_heads: 3 }, [float("x", 5, 4)], "num_heads", "does not divide the 4"],
   ["multihead_attention", { num_heads: 1, embed_dim: 5 }, [float("x", 5, 4)], "embed_dim", "input [5, 4] is 4"],

@@ -55,6 +55,9 @@ const shapes: readonly (readonly [Member, number[], number[], number[][]])[] = [
   [layer("max_pool2d", { kernel_size: 2 }), [3, 7, 8], [3, 3, 4], []],
   [layer("max_pool2d", { kernel_size: 2, ceil_mode: true }), [3, 7, 8], [3, 4, 4], []],
   [layer("max_pool2d", { kernel_size: 2, stride: 3, ceil_mode: true, padding: 1 }), [3, 6, 7], [3, 3, 3], []],
+  // A last window that would begin in the padding behind is left out.
+  [layer("max_pool2d", { kernel_size: 2, stride: 3, ceil_mode: true, padding: 1 }), [3, 5, 8], [3, 2, 3], []],
+  [layer("max_pool2d", { kernel_size: 3, padding: 2, dilation: 2 }), [3, 5, 9], [3, 2, 3], []],
   [layer("max_pool1d", { kernel_size: 3, stride: 2 }), [3, 11], [3, 5], []],
   [layer("avg_pool2d", { kernel_size: [2, 3], stride: [2, 2], ceil_mode: true }), [1, 6, 7], [1, 3, 3], []],
   [layer("avg_pool1d", { kernel_size: 4, stride: 3 }), [2, 9], [2, 2], []],
@@ -157,6 +160,13 @@ const faults: readonly (readonly [Member, number[], string, string])[] = [
 it.each(faults)("refuses %j on %j: %s %s", (made, shape, pointer, message) => {
   const error = new PlanError([{ pointer: `/model/layers/0${pointer}`, message }]);
   expect(() => runOf([made], shape)).toThrow(error);
+});
+
+it('an even kernel with the padding "same" has the odd zero behind, as in PyTorch', () => {
+  const run = runOf([layer("conv1d", { out_channels: 1, kernel_size: 2, padding: "same", bias: false })], [1, 3], 1);
+  run.setParameter(run.parameters[0].name, [1, 10]);
+  run.forward([[1, 2, 3]], false);
+  expect([...run.output()]).toEqual([21, 32, 3]);
 });
 
 describe("a network of all of them", () => {
