@@ -18,8 +18,9 @@ const CONTROL_BYTES = 512;
 
 /**
  * Layers of a spec as a job's network runs them, by one thread and without a loss: forward,
- * backward as far as the inputs, and the gradients of all parameters. Numbers are looked up by the
- * names of parameters and buffers, as `<layer>.<name>`.
+ * backward as far as the inputs (or only as far as a job goes, without `derivesInputs`), and the
+ * gradients of all parameters. Numbers are looked up by the names of parameters and buffers, as
+ * `<layer>.<name>`.
  */
 export class LayerRun {
   readonly graph: Graph;
@@ -32,7 +33,7 @@ export class LayerRun {
   readonly #network: Network;
 
   /** @throws PlanError where a layer does not fit */
-  constructor(layers: readonly Member[], inputs: readonly NamedValue[], samples: number) {
+  constructor(layers: readonly Member[], inputs: readonly NamedValue[], samples: number, derivesInputs = true) {
     const faults: PlanFault[] = [];
     const graph = buildGraph(layers, inputs, 1, faults);
     if (graph === null) throw new PlanError(faults);
@@ -67,7 +68,7 @@ export class LayerRun {
     const scratch = map.take("other", "scratch", scratchBytes);
     this.graph = graph;
     this.#samples = samples;
-    this.#pass = planPass(graph, { rows: samples, threads: 1, learning, derivesInputs: true });
+    this.#pass = planPass(graph, { rows: samples, threads: 1, learning, derivesInputs });
     this.#activations = map.take("activations", "activations", passBytes(this.#pass, 1));
     this.kernels = instantiateKernels(module, createMemory(map.end));
     const words = new Int32Array(this.kernels.memory.buffer, control);

@@ -214,6 +214,13 @@ describe("safetensors", () => {
     [JSON.stringify({ a: entry({ data_offsets: [4, 8] }) }), "begins at byte 4 of the data, where byte 0 is expected"],
     [JSON.stringify({ a: entry({ shape: [3], data_offsets: [0, 12] }) }), "is cut off: it has 8 of 12 bytes"],
     [JSON.stringify({ a: entry({}) }), "has bytes after its last tensor"],
+    [
+      JSON.stringify({
+        a: entry({ shape: [2], data_offsets: [0, 8] }),
+        b: entry({ shape: [0], data_offsets: [0, 0] }),
+      }),
+      "has the shape [0], so it holds nothing",
+    ],
   ])("with the header %s is refused", async (header, why) => {
     expect(await reason(safetensorsOf(header, Buffer.alloc(8)))).toContain(why);
   });

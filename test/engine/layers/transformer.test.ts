@@ -1,4 +1,5 @@
 import { describe, expect, it, test } from "vitest";
+import { MODULE_BYTES } from "../../../src/engine/kernels/kernels.ts";
 import { forward as rowNorm } from "../../../src/engine/layers/layer_norm/reference.ts";
 import { forward as turn } from "../../../src/engine/layers/rotary_embedding/reference.ts";
 import { forward as attend } from "../../../src/engine/layers/scaled_dot_product_attention/reference.ts";
@@ -16,6 +17,7 @@ import {
   type Parameters,
 } from "../../support/layer-checks.ts";
 import { LayerRun } from "../../support/layer-run.ts";
+import { member } from "../../support/training.ts";
 
 type Matrix = number[][];
 
@@ -219,6 +221,20 @@ describe("layers of transformers", () => {
   });
 
   it.each(cases.filter(({ inputs }) => inputs.length === 1))("hands NaN on: $title", expectNaN);
+});
+
+test("attention writes no gradient of an input that nothing learns from", () => {
+  const list = [
+    member("layers", "linear", { name: "q", out_features: 4, inputs: ["query"] }),
+    member("layers", "multihead_attention", { num_heads: 2, inputs: ["q", "memory"] }),
+  ];
+  const run = new LayerRun(list, [float("query", 3, 4), float("memory", 5, 4)], 2, false);
+  for (const { name, length } of run.parameters) run.setParameter(name, numbers(length, 1));
+  run.forward([numbers(24, 2), numbers(40, 3)], true);
+  const constants = () => run.kernels.u8.slice(0, MODULE_BYTES);
+  const before = constants();
+  run.backward(numbers(24, 4), true);
+  expect(Buffer.compare(constants(), before)).toBe(0);
 });
 
 test("attention takes memory in proportion to the positions", () => {

@@ -52,6 +52,16 @@ describe("the search along a line", () => {
     expect(found.loss).toBe(Math.min(...tried.map((t) => -t)));
   });
 
+  it("compares a trial with the one before only from the third on, as PyTorch does", () => {
+    const line = strongWolfe({ step: 0, loss: 1, slope: -1 }, 1, 1);
+    line.next();
+    const second = line.next({ step: 1, loss: 0.5, slope: -0.95 }).value as number;
+    const third = line.next({ step: second, loss: 0.6, slope: -0.95 }).value as number;
+    expect(third).toBeGreaterThan(second);
+    const fourth = line.next({ step: third, loss: 0.7, slope: -0.95 }).value as number;
+    expect(fourth).toBeLessThan(third);
+  });
+
   it("stays at the start if nothing else is better", () => {
     const { found } = search((t) => (t === 0 ? { loss: 0, slope: -1 } : { loss: 1, slope: 5 }), 1);
     expect(found.step).toBe(0);
