@@ -3,6 +3,7 @@
  * routes.
  */
 import { catalogue, type Hyperparameter, type OptimizerEntry } from "../src/contract/catalogue.ts";
+import { BRANCHES, containers, isContainer, type Container } from "../src/engine/plan/containers.ts";
 
 type Entry = (typeof catalogue)[keyof typeof catalogue][number];
 
@@ -10,8 +11,9 @@ const about = {
   optimizers:
     "The state is kept in float32 for every parameter and is part of each checkpoint. The sizes are those with default options.",
   layers:
-    "Every layer may also have a `name`, which its parameters are named after. Without it they are named after its index.",
-  losses: "A regression target is standardised under mse, l1, huber and smooth_l1 unless the spec says otherwise.",
+    "Every layer may also have a `name`, which its parameters are named after (without it, its index), and `inputs`, the names of what it takes instead of the output of the layer before it. [Models](models.md) explains both. Dimensions are those of a sample and count from 0; only `flatten` counts the batch as dimension 0, as PyTorch does.",
+  losses:
+    'Every loss is a mean, as with PyTorch\'s `reduction="mean"`; there is no other. Class weights in cross_entropy and nll also weigh the divisor, as there. A regression target is standardised under mse, l1, huber and smooth_l1 unless the spec says otherwise.',
   schedules: "`lr` is that of the optimizer. t counts steps, or epochs if `interval` is `epoch`.",
   detectors:
     'A spec sets them by name, as in `"detectors": {"plateau": {"policy": "stop"}}`. They watch every job that does not turn them off. Losses are means over windows of a hundredth of all steps, but 5 to 50 steps. Some also need `observe` or validation.',
@@ -66,10 +68,8 @@ function anchor(kind: string, { type }: Entry): string {
 const OPTIONS = "| option | default | values | meaning |\n|---|---|---|---|";
 
 function detail(kind: string, entry: Entry): string {
-  const options =
-    entry.hyperparameters.length === 0
-      ? "It has no options.\n"
-      : `${OPTIONS}\n${entry.hyperparameters.map(row).join("\n")}\n`;
+  const rows = [...entry.hyperparameters.map(row), ...(kind === "layers" ? heldRows(entry.type) : [])];
+  const options = rows.length === 0 ? "It has no options.\n" : `${OPTIONS}\n${rows.join("\n")}\n`;
   return `### <a id="${anchor(kind, entry)}"></a>\`${entry.type}\`
 
 ${entry.summary} (${entry.source})
@@ -79,6 +79,16 @@ ${entry.formula}
 \`\`\`
 
 ${options}${"dialects" in entry ? entry.dialects.map(dialect).join("") : ""}`;
+}
+
+/** The fields of a container that hold layers. */
+function heldRows(type: string): string[] {
+  if (!isContainer(type)) return [];
+  const { lists, branches = false }: Container = containers[type];
+  const rows = Object.entries(lists).map(
+    ([name, { required, doc }]) => `| \`${name}\` | ${required ? "required" : "`[]`"} | layers | ${cell(doc)} |`,
+  );
+  return branches ? [...rows, `| \`branches\` | \`[]\` | lists of layers | ${cell(BRANCHES)} |`] : rows;
 }
 
 function dialect({ dialect: name, formula, source, hyperparameters }: OptimizerEntry["dialects"][number]): string {

@@ -9,7 +9,7 @@ http://127.0.0.1:8080; with the key in RAPPEL_API_KEY, if the service needs one)
 builds the nn.Module of the job's layers (network.py). `load_state_dict` takes the model file as it
 is. Then the module sees the validation rows, encoded as the description of the model says. Its
 loss and accuracy are those that the service measured, and its probabilities those of `predict`,
-within 1e-5. Exits 1 if they differ. Needs PyTorch, and nothing else.
+within 1e-5. Exits 1 if they differ. Needs PyTorch 2.4 or later, and nothing else.
 """
 import csv
 import json

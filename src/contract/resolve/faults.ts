@@ -181,7 +181,10 @@ function explain(issue: z.core.$ZodRawIssue): string | undefined {
 function unknownType({ discriminator, input, options }: z.core.$ZodRawIssue<z.core.$ZodIssueInvalidUnion>): string {
   const value = (input as Record<string, unknown>)[discriminator ?? ""];
   const known = (options as readonly unknown[]).filter((option) => option !== undefined);
-  return value === undefined ? `is required: ${oneOf(known)}` : `must be ${oneOf(known)}${hint(value, known)}`;
+  if (value === undefined) return `is required: ${oneOf(known)}`;
+  const guess = hint(value, known);
+  // The list may be long, so the guess stands before it.
+  return guess === "" ? `must be ${oneOf(known)}` : `is not known here${guess} It must be ${oneOf(known)}`;
 }
 
 /** One line for each key, in order. */

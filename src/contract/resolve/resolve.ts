@@ -15,6 +15,7 @@ import { checkSchedule } from "../../engine/schedules/check.ts";
 import { directionOf, metricsUnder, modeFault, whyUndefined } from "../../engine/metrics/metrics.ts";
 import type { Direction } from "../../engine/metrics/metric.ts";
 import { spanNotes, spanOf, withoutSpan, withSpan } from "../../engine/schedules/span.ts";
+import { outputNotes } from "../../engine/plan/outputs.ts";
 import { scheduleType } from "../../engine/schedules/learning-rate.ts";
 import { losses } from "../../engine/losses/registry.generated.ts";
 import { targetsOf } from "../../engine/losses/targets.ts";
@@ -144,7 +145,12 @@ async function planJob(
     stateBytes: plan.stateBytes,
     sizes: sizesOf(spec, plan, table),
     totalSteps: totalSteps(value, table),
-    warnings: bounded([...table.warnings, ...(start?.warnings ?? []), ...scheduleWarnings(spec, table)]),
+    warnings: bounded([
+      ...table.warnings,
+      ...(start?.warnings ?? []),
+      ...scheduleWarnings(spec, table),
+      ...outputNotes(plan, spec.loss),
+    ]),
     inherited: table.inherited,
     start,
     told: { encoders: table.told, init: start && start.told },

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { initWarningCodes } from "./init-codes.ts";
 import { dataWarningCodes } from "../../data/encode/warn.ts";
+import { outputCodes } from "../../engine/plan/outputs.ts";
 import { spanCodes } from "../../engine/schedules/span.ts";
 
 /** Most warnings of a job, and most of one code. */
@@ -14,7 +15,7 @@ const MAX_OF_CODE = 10;
 const MAX_MESSAGE_LENGTH = 1000;
 
 /** The codes, and what each means. */
-const codes = { ...dataWarningCodes, ...spanCodes, ...initWarningCodes };
+const codes = { ...dataWarningCodes, ...spanCodes, ...outputCodes, ...initWarningCodes };
 
 export const Warning = z
   .object({

@@ -3,7 +3,7 @@
  */
 import { z } from "zod";
 import { layers } from "../../engine/layers/registry.generated.ts";
-import { containers, type Container } from "../../engine/plan/containers.ts";
+import { BRANCHES, containers, type Container } from "../../engine/plan/containers.ts";
 import type { Member } from "../../engine/settings.ts";
 import { branchesOf, described, discriminated, optionSchemas, pascalCase } from "./members.ts";
 
@@ -45,11 +45,7 @@ function containerSchema(container: Container): z.ZodType {
     const list = required ? layerList().min(1) : layerList().default([]);
     return [name, list.describe(doc)];
   });
-  const beside = z
-    .array(layerList())
-    .max(MAX_INPUTS)
-    .default([])
-    .describe("Lists of layers, each from the input on; an empty one passes it on.");
+  const beside = z.array(layerList()).max(MAX_INPUTS).default([]).describe(BRANCHES);
   return z
     .strictObject({
       type: z.literal(type),

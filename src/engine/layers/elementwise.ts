@@ -7,6 +7,7 @@ export interface Elementwise<O extends Options> extends Description {
   readonly options: O;
   readonly mortal?: boolean;
   readonly saturates?: boolean;
+  readonly gives?: LayerType["gives"];
   /**
    * Whether the derivative is computed from the layer's input or, which is cheaper where it can be
    * done, from its output.

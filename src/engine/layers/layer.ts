@@ -2,7 +2,7 @@ import type { Kernels } from "../kernels/kernels.ts";
 import type { Description, Options, ValuesOf } from "../member/options.ts";
 import type { Member } from "../settings.ts";
 import type { Initializer } from "../initializers/initializer.ts";
-import type { ElementType, Shape } from "../member/shape.ts";
+import type { ElementType, OutputKind, Shape } from "../member/shape.ts";
 
 /*
  * What a layer is: a declaration, the shapes it makes, and the work of its kernels.
@@ -36,6 +36,8 @@ export interface LayerType<O extends Options = Options> extends Description {
    * leaves that one's outputs to be inferred from the target.
    */
   readonly keepsShape?: boolean;
+  /** What its outputs say where that does not depend on its input. */
+  readonly gives?: OutputKind;
   /** How many inputs a spec may name for it. Default: 1. */
   readonly mostInputs?: number;
   /** The element type of its inputs, or of each of them in turn. Default: float32. */

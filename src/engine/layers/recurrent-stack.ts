@@ -38,7 +38,7 @@ const options = {
   bidirectional: {
     kind: "boolean",
     default: false,
-    doc: "Whether each layer also goes from the last time to the first. Its states follow the others.",
+    doc: "Whether each layer also goes from the last time to the first. The states of that direction stand behind those of the other. At the last time it has read one step only: take last_state, or all.",
   },
 } as const satisfies Options;
 

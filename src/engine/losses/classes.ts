@@ -19,7 +19,7 @@ export const weightOption = {
 export const ignoreOption = {
   kind: "class",
   default: null,
-  doc: "A class whose samples count neither in the loss nor in metrics (PyTorch's ignore_index, by name).",
+  doc: "A class whose samples count neither in the loss nor in metrics (PyTorch's ignore_index, by name). The model has an output for it all the same.",
 } as const;
 
 /** @throws LossFault where the target has no classes */

@@ -9,6 +9,7 @@ export interface ElementwiseLoss<O extends Options> extends Description {
   readonly options: O;
   /** By default the targets are values of any size. */
   readonly targets?: Exclude<TargetKind, "class">;
+  readonly wants?: LossType<O>["wants"];
   readonly boundary?: number;
   readonly answer?: LossType<O>["answer"];
   readonly check?: LossType<O>["check"];

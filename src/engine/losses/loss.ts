@@ -1,6 +1,6 @@
 import type { Kernels } from "../kernels/kernels.ts";
 import type { Description, Options, ValuesOf } from "../member/options.ts";
-import type { Shape } from "../member/shape.ts";
+import type { OutputKind, Shape } from "../member/shape.ts";
 import type { TargetKind } from "../training.ts";
 
 /**
@@ -14,6 +14,8 @@ export interface LossType<O extends Options = Options> extends Description {
   readonly elementwise?: boolean;
   /** What the targets are: class indices (int32), or numbers of some kind (float32). */
   readonly targets: TargetKind;
+  /** What it takes the outputs for. Default: numbers of any kind. */
+  readonly wants?: OutputKind;
   /**
    * Over classes or probabilities: whether the loss with its default options is the log loss, so
    * that its outputs tell probabilities. Default: true.

@@ -18,3 +18,6 @@ export function shapeText(shape: Shape): string {
  * What the elements of a value are: numbers, or whole numbers from 0 such as classes and tokens.
  */
 export type ElementType = "float32" | "int32";
+
+/** What the outputs of a model say of classes, or of yes and no. Scores are numbers of any size. */
+export type OutputKind = "scores" | "probabilities" | "log_probabilities";

@@ -13,12 +13,15 @@ export interface Container extends Description {
   readonly branches?: boolean;
 }
 
+/** What the branches of a container are. */
+export const BRANCHES = "Lists of layers, each from the input on; an empty one passes it on.";
+
 const layers = { layers: { required: true, doc: "The layers, one after another." } } as const;
 
 const dim = {
   kind: "integer",
   default: 0,
-  doc: "The dimension of a sample along which the branches are joined; −1 is the last one.",
+  doc: "The dimension of a sample along which they are joined; 0 is the channels of an image, −1 the last one.",
 } as const satisfies Options[string];
 
 export const containers = {
@@ -42,22 +45,22 @@ export const containers = {
     type: "repeat",
     summary: "The same layers again and again, each round with parameters of its own.",
     formula: "y = f_times(… f₁(x))",
-    source: "",
+    source: "torch.nn.Sequential of torch.nn.Sequential",
     options: { times: { kind: "integer", min: 1, max: 1000, doc: "How many rounds." } },
     lists: layers,
   },
   add: {
     type: "add",
-    summary: "The sum of what its branches make of the input.",
+    summary: "The sum of what its branches make of the input, or of its `inputs`.",
     formula: "y = Σ branchᵢ(x)",
-    source: "",
+    source: "torch.add",
     options: {},
     lists: {},
     branches: true,
   },
   concat: {
     type: "concat",
-    summary: "What its branches make of the input, one behind the other.",
+    summary: "What its branches make of the input, or its `inputs`, one behind the other.",
     formula: "y = [branch₁(x), …]",
     source: "torch.cat",
     options: { dim },

@@ -186,7 +186,7 @@ test.each([
 
 test("the message for an unknown member lists the known ones", () => {
   expect(faultsOf({ optimizer: { type: "Adan" } })?.[0]).toMatch(
-    /^\/optimizer\/type must be one of "adabelief", .*; did you mean "adam"\?$/,
+    /^\/optimizer\/type is not known here; did you mean "adam"\? It must be one of "adabelief", /,
   );
   expect(faultsOf({ model: { layers: [{ type: "relu" }, {}] } })?.[0]).toMatch(
     /^\/model\/layers\/1\/type is required: one of /,

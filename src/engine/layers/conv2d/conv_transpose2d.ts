@@ -22,7 +22,7 @@ const options = {
     min: 1,
     max: MAX_SIZE,
     tries: [2],
-    doc: `How far apart the elements of the input come to lie in the output; height × width is at most ${MAX_KINDS}.`,
+    doc: `Distance in the output between what neighbouring elements of the input make; height × width is at most ${MAX_KINDS}.`,
   },
   padding: {
     kind: "sizes",
@@ -52,7 +52,8 @@ const options = {
  */
 export const conv_transpose2d = defineLayer({
   type: "conv_transpose2d",
-  summary: "Learned kernels that enlarge an image [channels, height, width], each input element spreading one.",
+  summary:
+    "Learned kernels that enlarge an image [channels, height, width]: each element of the input adds one to the output.",
   formula: "y[o, i·stride + p·dilation − padding, …] = Σ w[c,o,p,q] · x[c,i,j] + b[o] over all that fall there",
   source: "torch.nn.ConvTranspose2d",
   example: { input: [2, 4, 3], options: { out_channels: 5, kernel_size: [3, 3], stride: [2, 2] } },

@@ -17,7 +17,7 @@ export const elu = defineElementwise({
       default: 1,
       min: 0,
       tries: [0.7, 0],
-      doc: "What large negative inputs are led to, with its sign turned.",
+      doc: "The output approaches −alpha where the input is far below zero.",
     },
   },
   derivativeOf: "output",

@@ -10,7 +10,7 @@ import { defineLayer, LayerFault } from "../layer.ts";
  */
 export const group_norm = defineLayer({
   type: "group_norm",
-  summary: "Normalizes groups of channels within a sample; like batch_norm, but whatever the batch.",
+  summary: "Normalizes groups of channels within a sample; like batch_norm, but independent of the batch.",
   formula: "y = (x − mean(group)) / √(var(group) + eps) · weight[channel] + bias[channel]",
   source: "torch.nn.GroupNorm",
   example: { input: [6, 5], options: { num_groups: 3 } },

@@ -9,6 +9,7 @@ export const hardsigmoid = defineElementwise({
   options: {},
   mortal: true,
   saturates: true,
+  gives: "probabilities",
   derivativeOf: "input",
   bind: (kernels) => ({ forward: kernels.hardsigmoid_forward, backward: kernels.hardsigmoid_backward }),
 });

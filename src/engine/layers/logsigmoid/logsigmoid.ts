@@ -7,6 +7,7 @@ export const logsigmoid = defineElementwise({
   formula: "y = ln(1 / (1 + exp(−x)))",
   source: "torch.nn.LogSigmoid",
   options: {},
+  gives: "log_probabilities",
   derivativeOf: "input",
   bind: (kernels) => ({ forward: kernels.logsigmoid_forward, backward: kernels.logsigmoid_backward }),
 });

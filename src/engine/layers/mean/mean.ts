@@ -5,7 +5,7 @@ import { dimensionOf } from "../slice/dimension.ts";
 /** The mean over a dimension of a sample, such as the steps of a sequence. */
 export const mean = defineLayer({
   type: "mean",
-  summary: "The mean over one dimension: of a sequence [time, features] that of all steps.",
+  summary: "The mean over one dimension, such as over the steps of a sequence [time, features].",
   formula: "y[…, …] = Σᵢ x[…, i, …] / n",
   source: "torch.mean",
   options: {

@@ -8,6 +8,7 @@ export const sigmoid = defineElementwise({
   source: "torch.nn.Sigmoid",
   options: {},
   saturates: true,
+  gives: "probabilities",
   derivativeOf: "output",
   bind: (kernels) => ({ forward: kernels.sigmoid_forward, backward: kernels.sigmoid_backward }),
 });

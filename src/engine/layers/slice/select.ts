@@ -6,7 +6,7 @@ import { slice } from "./slice.ts";
 /** One place of a dimension of a sample, such as the last step of a sequence. */
 export const select = defineComposite({
   type: "select",
-  summary: "One place of a dimension: of a sequence [time, features] the last step.",
+  summary: "Takes one place of a dimension, such as the last step of a sequence [time, features].",
   formula: "y[…, …] = x[…, index, …]",
   source: "torch.select",
   options: {

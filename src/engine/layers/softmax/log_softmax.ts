@@ -13,6 +13,7 @@ export const log_softmax = defineLayer({
   example: { input: [3, 7] },
   options: softmaxOptions,
   keepsShape: true,
+  gives: "log_probabilities",
   needs: { backward: ["output"], gradient: [] },
   shape: softmaxShape,
   create: (kernels, options, place) => softmaxPasses(kernels, options, place, true),

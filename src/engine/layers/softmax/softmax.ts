@@ -14,6 +14,7 @@ export const softmax = defineLayer({
   example: { input: [3, 7] },
   options: softmaxOptions,
   keepsShape: true,
+  gives: "probabilities",
   needs: { backward: ["output"], gradient: [] },
   shape: softmaxShape,
   create: (kernels, options, place) => softmaxPasses(kernels, options, place, false),

@@ -12,6 +12,7 @@ export const bce = defineElementwiseLoss({
   formula: "−weight · (y · max(ln x, −100) + (1 − y) · max(ln(1 − x), −100))",
   source: "torch.nn.BCELoss",
   targets: "probability",
+  wants: "probabilities",
   boundary: 0.5,
   options: { weight: weightOption },
   check: checkOutputWeights,

@@ -11,6 +11,7 @@ export const bce_with_logits = defineElementwiseLoss({
   formula: "−weight · (pos_weight · y · ln σ(x) + (1 − y) · ln(1 − σ(x))), σ(x) = 1 / (1 + exp(−x))",
   source: "torch.nn.BCEWithLogitsLoss",
   targets: "probability",
+  wants: "scores",
   options: {
     pos_weight: {
       kind: "numbers",

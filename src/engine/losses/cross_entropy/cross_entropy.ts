@@ -38,6 +38,7 @@ export const cross_entropy = defineLoss({
     ignore_class: ignoreOption,
   },
   targets: "class",
+  wants: "scores",
   prediction: classPrediction,
   terms: classTerms,
   create(kernels, options, place) {

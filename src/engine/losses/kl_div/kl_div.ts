@@ -11,6 +11,7 @@ export const kl_div = defineElementwiseLoss({
   formula: "y · (ln y − x), 0 where y = 0; with log_target exp(y) · (y − x)",
   source: "torch.nn.KLDivLoss",
   targets: "number",
+  wants: "log_probabilities",
   options: {
     log_target: { kind: "boolean", default: false, doc: "Whether the targets are logarithms of probabilities." },
   },

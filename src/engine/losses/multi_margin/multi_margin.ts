@@ -15,8 +15,8 @@ export const multi_margin = defineLoss({
   formula: "weight_target · Σ_{c ≠ target} max(0, margin − x_target + x_c)^p / classes",
   source: "torch.nn.MultiMarginLoss",
   options: {
-    p: { kind: "integer", default: 1, min: 1, max: 2, tries: [2], doc: "Power of what is missing of the margin." },
-    margin: { kind: "number", default: 1, tries: [2.5], doc: "By how much the right output shall exceed the others." },
+    p: { kind: "integer", default: 1, min: 1, max: 2, tries: [2], doc: "The power that each term is raised to." },
+    margin: { kind: "number", default: 1, tries: [2.5], doc: "By how much the right output should exceed the others." },
     weight: weightOption,
   },
   targets: "class",

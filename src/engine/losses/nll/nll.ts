@@ -20,6 +20,7 @@ export const nll = defineLoss({
   source: "torch.nn.NLLLoss",
   options: { weight: weightOption, ignore_class: ignoreOption },
   targets: "class",
+  wants: "log_probabilities",
   prediction: classPrediction,
   terms: classTerms,
   create(kernels, { weight, ignore_class }, place) {

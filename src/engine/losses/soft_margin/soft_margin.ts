@@ -7,6 +7,7 @@ export const soft_margin = defineElementwiseLoss({
   formula: "ln(1 + exp(−y · x))",
   source: "torch.nn.SoftMarginLoss",
   targets: "sign",
+  wants: "scores",
   options: {},
   bind:
     (kernels, _options, { outputs }) =>
