@@ -5,6 +5,7 @@
 import { z } from "zod";
 import type { Bounds, Description, Option, Options, Registry, ValueOf } from "../../engine/member/options.ts";
 import type { Member } from "../../engine/settings.ts";
+import { explainKeys, unknownKey } from "../resolve/faults.ts";
 import { listOf } from "./list.ts";
 
 /** If there are no common options, zod's types would say that there are no options at all. */
@@ -49,8 +50,30 @@ function unionOf(registry: Registry<Description>, common: z.ZodRawShape, kind: s
 export function branchesOf(registry: Registry<Description>, common: z.ZodRawShape, kind: string): z.ZodType[] {
   return Object.values(registry).map((member) => {
     const shape = { type: z.literal(member.type), ...optionSchemas(member.options), ...common };
-    return z.strictObject(shape).meta(described(`${pascalCase(member.type)}${kind}`, member));
+    return strict(shape).meta(described(`${pascalCase(member.type)}${kind}`, member));
   });
+}
+
+/** Arguments of PyTorch's modules that a spec does not have, and why. */
+const OF_MODULES: Readonly<Record<string, string>> = {
+  reduction: 'is always "mean" here: leave it out',
+  size_average: "is always true here: leave it out",
+  reduce: "is always true here: leave it out",
+  ignore_index: "is ignore_class here, which takes the name of a class",
+  batch_first: "is always true here: leave it out",
+  track_running_stats: "is always true here: leave it out",
+  padding_mode: 'is always "zeros" here: leave it out',
+  inplace: "only changes how PyTorch computes, not what: leave it out",
+  device: "only changes where PyTorch computes: leave it out",
+  dtype: "is always float32 here: leave it out",
+};
+
+function strict(shape: z.ZodRawShape): z.ZodObject {
+  const known = Object.keys(shape);
+  const explain = (key: string) => (Object.hasOwn(OF_MODULES, key) ? OF_MODULES[key] : unknownKey(key, known));
+  const error = (issue: z.core.$ZodRawIssue) =>
+    issue.code === "unrecognized_keys" ? explainKeys(issue.keys, explain) : undefined;
+  return z.strictObject(shape, { error });
 }
 
 /** The union of schemas that are built at run time. Each has another value in `key`. */

@@ -270,20 +270,25 @@ function targetText({ classes, shape }: TargetShape): string {
   return size(shape) === 1 ? "one target value" : `${size(shape)} target values`;
 }
 
-/** What to do before the last layer where the dimensions are too many or too few. */
-function dimensionsRemedy(given: Shape, prediction: Shape): string {
+/** A last linear layer helps only where the dimensions before its own are right. */
+function placesRemedy(given: Shape, prediction: Shape): string {
+  const linear = "end with a linear layer and leave its out_features out";
   if (given.length > prediction.length)
-    return 'take the other dimensions away (flatten, mean, select, a pooling, or "output": "last_state" of a recurrent layer), and ';
+    return `take the other dimensions away (flatten, mean, select, a pooling, or "output": "last_state" of a recurrent layer), and ${linear}`;
   if (given.length < prediction.length)
-    return 'keep the dimensions of the places (recurrent layers do with "output": "all"), and ';
-  return "";
+    return `keep the dimensions of the places (recurrent layers do with "output": "all"), and ${linear}`;
+  if (String(given.slice(0, -1)) === String(prediction.slice(0, -1))) return linear;
+  const differing = given.flatMap((length, dim) => (length === prediction[dim] ? [] : [dim]));
+  const which =
+    differing.length === 1 ? `dimension ${differing[0]} differs` : `dimensions ${differing.join(" and ")} differ`;
+  return `${which}: look at the options of the layers before, such as stride, padding, out_channels and dim`;
 }
 
 /** Images have their channels first, and so has what a convolution makes of them. */
 function outputRemedy(given: Shape, prediction: Shape): string {
   const places = prediction.slice(0, -1);
   const isTurned = places.length > 0 && String(given) === String([prediction[places.length], ...places]);
-  if (!isTurned) return `${dimensionsRemedy(given, prediction)}end with a linear layer and leave its out_features out`;
+  if (!isTurned) return placesRemedy(given, prediction);
   const dims = [...places.map((_, dim) => dim + 1), 0];
   return `the classes come last: end with {"type": "permute", "dims": [${dims.join(", ")}]}`;
 }

@@ -123,3 +123,9 @@ test("what does not fit is a fault with a pointer", async () => {
     "/data/columns/signal is categorical, but each row of the column is an array, which has no other type",
   ]);
 });
+
+test("a model that ends with probabilities under a loss of scores gets a warning", async () => {
+  const tagger = [{ type: "embedding", embedding_dim: 4 }, { type: "linear" }, { type: "softmax" }];
+  const { warnings } = await resolved(job({ features: ["tokens"], target: "tags" }, tagger, "cross_entropy"));
+  expect(warnings).toMatchObject([{ pointer: "/model/layers/2", code: "unsuited_outputs" }]);
+});

@@ -100,13 +100,6 @@ test("a metric that is undefined on the validation rows is refused where somethi
   expect(await faults(soft(5), bce, { checkpoint: { keep_best: true } })).toEqual([]);
 });
 
-test("a model that ends with probabilities under a loss of scores gets a warning", async () => {
-  const text = ["x,label", ...Array.from({ length: 20 }, (_, i) => `${i},${i % 2}`)].join("\n");
-  const spec = specFor(id, { model: { layers: [{ type: "linear" }, { type: "softmax" }] } });
-  const { warnings } = await resolve({ ...spec, loss: { type: "cross_entropy" } }, { text });
-  expect(warnings).toMatchObject([{ pointer: "/model/layers/1", code: "unsuited_outputs" }]);
-});
-
 test("a target that is the same in all training rows gets a warning", async () => {
   const rows = (price: (i: number) => number) =>
     ["x,label", ...Array.from({ length: 20 }, (_, i) => `${i},${price(i)}`)].join("\n");

@@ -184,6 +184,19 @@ test.each([
   expect(faultsOf(changes)).toEqual([typeof fault === "string" ? fault : expect.stringMatching(fault)]);
 });
 
+test("arguments of PyTorch's modules that a spec does not have are told why", () => {
+  const relu = { type: "relu", inplace: true };
+  expect(faultsOf({ model: { layers: [relu, { type: "lstm", hidden_size: 2, batch_first: true }] } })).toEqual([
+    "/model/layers/0/inplace only changes how PyTorch computes, not what: leave it out",
+    "/model/layers/1/batch_first is always true here: leave it out",
+  ]);
+  expect(faultsOf({ loss: { type: "nll", reduction: "sum", ignore_index: 3, weigth: null } })).toEqual([
+    '/loss/reduction is always "mean" here: leave it out',
+    "/loss/ignore_index is ignore_class here, which takes the name of a class",
+    '/loss/weigth is not known here; did you mean "weight"?',
+  ]);
+});
+
 test("the message for an unknown member lists the known ones", () => {
   expect(faultsOf({ optimizer: { type: "Adan" } })?.[0]).toMatch(
     /^\/optimizer\/type is not known here; did you mean "adam"\? It must be one of "adabelief", /,

@@ -85,8 +85,8 @@ const faults: readonly (readonly [Member, number[], string, string])[] = [
     "/in_channels",
     "is 2, but the first dimension of the input [3, 5, 5] is 3; leave it out",
   ],
-  [conv({ groups: 2 }), [3, 5, 5], "/groups", "is 2, which does not divide 3 inputs"],
-  [conv({ groups: 3 }), [3, 5, 5], "/groups", "is 3, which does not divide 4 outputs"],
+  [conv({ groups: 2 }), [3, 5, 5], "/groups", "is 2, which does not divide the input's channels (3)"],
+  [conv({ groups: 3 }), [3, 5, 5], "/groups", "is 3, which does not divide out_channels (4)"],
   [
     conv({ stride: 2, padding: "same" }),
     [3, 5, 5],

@@ -194,6 +194,12 @@ describe("an impossible model", () => {
       "/model/layers/0/out_features",
       "is required",
     ],
+    [
+      "a sequence where one answer is wanted",
+      [linear({ out_features: 4 }), { type: "reshape", shape: [1, 4] }, linear({})],
+      "/model/layers/2/out_features",
+      "makes the model give [1, 3], but cross_entropy over 3 classes wants [3]; take the other dimensions away",
+    ],
     ["outputs that are not the target's", [linear({ out_features: 7 })], "/model/layers/0/out_features", "wants [3]"],
     [
       "an ending that cannot be inferred",

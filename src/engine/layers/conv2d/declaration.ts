@@ -109,8 +109,10 @@ export function checkChannels(
   const { in_channels, groups } = options;
   const [inputs] = shape;
   checkInputSize("in_channels", in_channels, shape, 0);
-  if (inputs % groups !== 0) throw new LayerFault("groups", `is ${groups}, which does not divide ${inputs} inputs`);
-  if (outputs % groups !== 0) throw new LayerFault("groups", `is ${groups}, which does not divide ${outputs} outputs`);
+  if (inputs % groups !== 0)
+    throw new LayerFault("groups", `is ${groups}, which does not divide the input's channels (${inputs})`);
+  if (outputs % groups !== 0)
+    throw new LayerFault("groups", `is ${groups}, which does not divide out_channels (${outputs})`);
 }
 
 /** @throws LayerFault */
