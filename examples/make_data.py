@@ -53,8 +53,17 @@ def digits():
     np.savez_compressed(HERE / "digits.npz", images=table[:, :64].reshape(-1, 8, 8), labels=table[:, 64])
 
 
+def faint_digits(rows=660):
+    """Half as dark, and moved down by a pixel. One in eleven trains: 60 images."""
+    table = np.loadtxt(HERE / "digits.csv", delimiter=",", skiprows=1, dtype=np.uint8)[:rows]
+    images = np.roll(table[:, :64].reshape(-1, 8, 8), 1, axis=1) // 2
+    validates = (np.arange(rows) % 11 != 0).astype(np.uint8)
+    np.savez_compressed(HERE / "digits-faint.npz", images=images, labels=table[:, 64], validates=validates)
+
+
 if __name__ == "__main__":
     trips()
     events()
     tokens()
     digits()
+    faint_digits()

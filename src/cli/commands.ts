@@ -17,17 +17,19 @@ const INTERRUPTED = 130;
 export async function submit(
   client: Client,
   file: string,
-  options: { data?: string; read: Record<string, string>; watch?: boolean; validate?: boolean },
+  options: { data?: string; weights?: string; read: Record<string, string>; watch?: boolean; validate?: boolean },
 ): Promise<Output> {
   const spec = (await readDocument(file)) as SpecInput;
   if (options.data !== undefined) {
-    const name = basename(options.data, extname(options.data));
-    const table = await read(options.data, async (path) => {
-      await access(path, constants.R_OK);
-      return openAsBlob(path);
+    const dataset = await client.createDataset(await blobOf(options.data), {
+      name: nameOf(options.data),
+      ...options.read,
     });
-    const dataset = await client.createDataset(table, { name, ...options.read });
     spec.data = { ...spec.data, dataset: dataset.id };
+  }
+  if (options.weights !== undefined) {
+    const { id } = await client.createWeights(await blobOf(options.weights), { name: nameOf(options.weights) });
+    spec.init = { ...spec.init, weights: id };
   }
   if (options.validate) {
     const valid = await client.validateJob(spec);
@@ -35,6 +37,15 @@ export async function submit(
     return { value: valid, text: `Valid: ${valid.parameters} parameters, ${valid.total_steps} steps.` };
   }
   return created(client, await client.createJob(spec), options);
+}
+
+const nameOf = (path: string): string => basename(path, extname(path));
+
+async function blobOf(file: string): Promise<Blob> {
+  return await read(file, async (path) => {
+    await access(path, constants.R_OK);
+    return await openAsBlob(path);
+  });
 }
 
 export async function fork(
@@ -81,9 +92,11 @@ export async function control(client: Client, action: "cancel" | "pause" | "resu
   return { value: job, text: `${job.id} ${job.status}` };
 }
 
-/** Deletes a job that has ended, or a dataset that no open job uses. */
+/** Deletes a job that has ended, or a dataset or weights that no open job uses. */
 export async function remove(client: Client, id: string): Promise<Output> {
-  await (id.startsWith("ds_") ? client.deleteDataset(id) : client.deleteJob(id));
+  if (id.startsWith("ds_")) await client.deleteDataset(id);
+  else if (id.startsWith("w_")) await client.deleteWeights(id);
+  else await client.deleteJob(id);
   return { value: { id, deleted: true }, text: `${id} deleted` };
 }
 

@@ -57,6 +57,7 @@ program
     addOption,
     {},
   )
+  .option("--weights <file>", "a safetensors file to upload first, as the spec's init.weights")
   .option("--watch", "follow the job to its end")
   .option("--validate", "only check the spec, and create no job")
   .action((spec: string, options) => run((client) => submit(client, spec, options)));
@@ -96,7 +97,7 @@ program
 
 program
   .command("delete <id>")
-  .description("delete a job that has ended, or a dataset that no open job uses")
+  .description("delete a job that has ended, or a dataset or weights that no open job uses")
   .action((id: string) => run((client) => remove(client, id), id));
 
 program

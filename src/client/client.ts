@@ -30,6 +30,7 @@ import type { MetricSeries, ScheduleCurve } from "../contract/wire/metrics.ts";
 import type { ModelDescription } from "../contract/wire/model.ts";
 import type { GeneratedText, PredictionRequest, Predictions, Which } from "../contract/wire/prediction.ts";
 import type { Health, ServiceStatus } from "../contract/wire/status.ts";
+import type { Weights } from "../contract/wire/weights.ts";
 import { RequestRefused, ServiceUnreachable } from "./errors.ts";
 import { waitMs } from "./wait.ts";
 
@@ -91,6 +92,7 @@ interface Call {
   readonly again?: boolean;
 }
 
+const BINARY = { "content-type": "application/octet-stream" };
 const ENDED: readonly JobStatus[] = ["succeeded", "failed", "cancelled"];
 /** The maximum number of tries of a request. */
 const ATTEMPTS = 5;
@@ -133,6 +135,28 @@ export class Client {
 
   async deleteDataset(id: string): Promise<void> {
     await this.#call("DELETE", path`/v1/datasets/${id}`);
+  }
+
+  /** `file`: the bytes of a safetensors file, or a stream of them. */
+  createWeights(file: Body, { name }: { name?: string } = {}): Promise<Weights> {
+    const again = !(file instanceof ReadableStream);
+    return this.#json("POST", "/v1/weights", { query: { name }, headers: BINARY, body: file, again });
+  }
+
+  listWeights(query: PageQuery = {}): Promise<Page<Weights>> {
+    return this.#json("GET", "/v1/weights", { query: { ...query } });
+  }
+
+  getWeights(id: string): Promise<Weights> {
+    return this.#json("GET", path`/v1/weights/${id}`);
+  }
+
+  getWeightsContent(id: string): Promise<Uint8Array> {
+    return this.#bytes(path`/v1/weights/${id}/content`);
+  }
+
+  async deleteWeights(id: string): Promise<void> {
+    await this.#call("DELETE", path`/v1/weights/${id}`);
   }
 
   createJob(spec: SpecInput, { idempotencyKey = crypto.randomUUID() }: { idempotencyKey?: string } = {}): Promise<Job> {

@@ -1,4 +1,6 @@
 // Jobs that begin with the weights of another or with uploaded ones, trained by a real worker.
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/contract/wire/job.ts";
@@ -113,6 +115,24 @@ test.each<[string, () => Buffer, RegExp]>([
   expect([status, body.code]).toEqual([422, "invalid_weights"]);
   expect(body.detail).toMatch(why);
   expect(service.onDisk().filter((name) => !/\.(csv|columns)$/.test(name))).toEqual([]);
+});
+
+test("weights beyond the limit are refused, and damaged ones are told and repaired by another upload", async () => {
+  const large = { dtype: "F32", shape: [2 ** 18], data: Buffer.alloc(2 ** 20) };
+  const refused = await upload(safetensors({ large }));
+  expect([refused.status, refused.body.code]).toEqual([413, "too_large"]);
+  const file = safetensors(stateDict({ "0.bias": { dtype: "F32", shape: [4], data: floats(9, 8, 7, 6) } }));
+  const { body: weights } = await upload(file);
+  const path = join(service.directory, `${weights.sha256}.weights`);
+  writeFileSync(path, Buffer.concat([file.subarray(0, -1), Buffer.from([1])]));
+  const init = { weights: weights.id };
+  expect(faults(await post(spec({ init })))).toEqual([
+    "/init/weights names weights whose file is damaged; upload it again",
+  ]);
+  expect([(await upload(file)).status, (await post(spec({ init }), "?validate_only=true")).status]).toEqual([200, 200]);
+  rmSync(path);
+  expect((await service.call("GET", `/v1/weights/${weights.id}/content`)).status).toBeGreaterThanOrEqual(500);
+  expect((await service.call("DELETE", `/v1/weights/${weights.id}`)).status).toBe(204);
 });
 
 test("a job begins with uploaded weights, which are not deleted before it has ended", async () => {

@@ -9,6 +9,7 @@ import { RequestRefused, ServiceUnreachable } from "../../src/client/errors.ts";
 import { waitMs } from "../../src/client/wait.ts";
 import { apiKey } from "../../src/secrets.ts";
 import { csv, specFor, startService, type Service } from "../api/service.ts";
+import { floats, safetensors } from "../data/tensors/files.ts";
 
 let service: Service;
 let client: Client;
@@ -52,6 +53,17 @@ test("datasets: uploaded, listed, read and deleted", async () => {
   expect(reading).toMatchObject({ separator: "\t", ...how, missing_values: ["2,5", "x"] });
   await client.deleteDataset(dataset.id);
   await expect(client.getDataset(dataset.id)).rejects.toMatchObject({ status: 404, problem: { code: "not_found" } });
+});
+
+test("weights are uploaded, read and deleted", async () => {
+  const file = safetensors({ a: { dtype: "F32", shape: [1], data: floats(1) } });
+  const weights = await client.createWeights(file, { name: "some name" });
+  expect(weights).toMatchObject({ name: "some name", tensors: [{ name: "a" }] });
+  expect(await client.getWeights(weights.id)).toEqual(weights);
+  expect((await client.listWeights({ limit: 5 })).data).toEqual([weights]);
+  expect(Buffer.compare(await client.getWeightsContent(weights.id), file)).toBe(0);
+  await client.deleteWeights(weights.id);
+  await expect(client.getWeights(weights.id)).rejects.toMatchObject({ status: 404 });
 });
 
 test("jobs: validated, created, listed, watched and cancelled", async () => {
