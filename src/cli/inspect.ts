@@ -1,5 +1,6 @@
 /** The commands that only show something: a job, a list, the service. */
-import type { Client, PageQuery } from "../client/client.ts";
+import type { Client } from "../client/client.ts";
+import type { PageQuery } from "../client/inputs.ts";
 import type { SeriesName } from "../contract/series.ts";
 import type { Page } from "../contract/wire/common.ts";
 import type { Job, JobStatus, JobSummary } from "../contract/wire/job.ts";

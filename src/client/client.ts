@@ -31,6 +31,7 @@ import type { ModelDescription } from "../contract/wire/model.ts";
 import type { GeneratedText, PredictionRequest, Predictions, Which } from "../contract/wire/prediction.ts";
 import type { Health, ServiceStatus } from "../contract/wire/status.ts";
 import type { Weights } from "../contract/wire/weights.ts";
+import type { DatasetInput, Fork, PageQuery } from "./inputs.ts";
 import { RequestRefused, ServiceUnreachable } from "./errors.ts";
 import { waitMs } from "./wait.ts";
 
@@ -47,38 +48,6 @@ export interface ClientOptions {
   readonly url?: string;
   /** An API key, if the service requires one. */
   readonly key?: string;
-}
-
-/** The name of a dataset, and how to read it. The service finds out what is left out. */
-export interface DatasetInput {
-  readonly name?: string;
-  readonly separator?: string;
-  readonly decimal?: string;
-  readonly encoding?: string;
-  /** Whether the first line names the columns. */
-  readonly header?: boolean;
-  /** The text with which comment lines begin. They are left out. */
-  readonly comment?: string;
-  readonly missing_values?: readonly string[];
-  /** The types of columns, by name. */
-  readonly columns?: NonNullable<Dataset["reading"]>["columns"];
-}
-
-export interface PageQuery {
-  readonly limit?: number;
-  /** The `next` of the page before. */
-  readonly after?: string;
-}
-
-export interface Fork {
-  /** The checkpoint to start from. */
-  readonly step: number | "final" | "best";
-  /** What differs in the new job's spec: a merge patch (RFC 7396). */
-  readonly overrides?: object;
-  /**
-   * Whether the new job continues with the optimizer's state. Default: yes, but never from `best`.
-   */
-  readonly optimizer?: boolean;
 }
 
 /** The body types of `fetch`. */
