@@ -164,6 +164,9 @@ export class Requests {
         ...(random.chance(0.5) ? { optimizer: false } : {}),
       };
     }
+    // A row for every table that a sound spec has.
+    if (operationId === "predict" && random.chance(0.8))
+      return { rows: [{ x: random.below(5), y: 1, colour: "red", price: 2, x0: 0.5, x1: 0 }] };
     return fitting(schema, random);
   }
 
