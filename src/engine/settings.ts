@@ -16,10 +16,22 @@ export interface JobSettings {
   readonly schedule: Schedule;
   readonly training: Training;
   readonly keepBest: boolean;
+  /** How samples of the first input are changed while they train. Default: not at all. */
+  readonly augment?: Augment | null;
   /** How often a step is observed. Default: never. */
   readonly observe?: Observe | null;
   /** Which detectors watch the run, with their thresholds. Default: none. */
   readonly detectors?: DetectorSettings;
+}
+
+/** Random changes of samples (step/augment.ts); null: there is no such change. */
+export interface Augment {
+  /** Mirrors an image with this probability. */
+  readonly random_horizontal_flip: { readonly p: number } | null;
+  /** Shifts an image by up to so many rows and columns, with zeros where it was not. */
+  readonly random_crop: { readonly padding: number } | null;
+  /** Adds normal numbers of this deviation. */
+  readonly gaussian_noise: { readonly sigma: number } | null;
 }
 
 /** A group as it stands in a resolved spec. */

@@ -52,7 +52,8 @@ export async function prepare(lease: Lease, work: Work, sources: Sources, life: 
   const { model, loss, optimizer, schedule, training, checkpoint, observe, detectors } = work.spec;
   const groups = work.spec.parameter_groups;
   const keepBest = checkpoint.keep_best;
-  const job = { model, loss, optimizer, groups, schedule, training, keepBest, data, observe, detectors };
+  const { augment } = work.spec.data;
+  const job = { model, loss, optimizer, groups, schedule, training, keepBest, data, augment, observe, detectors };
   return { training: job, encoding, ...start };
 }
 

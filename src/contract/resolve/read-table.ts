@@ -48,6 +48,18 @@ function balanceFaults({ class_weight: balance }: Spec["data"], loss: Spec["loss
   return loss.weight === null ? [] : [{ pointer, message: "and /loss/weight both weigh the classes: leave one out" }];
 }
 
+/** Images are mirrored and shifted, and noise is added to numbers. */
+function augmentFaults(augment: Spec["data"]["augment"], { shape, type }: DataSizes["inputs"][number]): Fault[] {
+  if (augment === null) return [];
+  const isMoved = augment.random_horizontal_flip !== null || augment.random_crop !== null;
+  if (type === "int32")
+    return [{ pointer: "/data/augment", message: "is for numbers, and the model takes whole numbers as they are" }];
+  if (!isMoved || shape.length === 3) return [];
+  const pointer = augment.random_crop === null ? "/data/augment/random_horizontal_flip" : "/data/augment/random_crop";
+  const message = `is for images of the shape [channels, height, width], and a sample has [${shape.join(", ")}]; /data/shape can give it one`;
+  return [{ pointer, message }];
+}
+
 /** Checks `data` against its table; null if there are faults. */
 export async function readTable(
   { data: given, loss, model }: Partial<Spec>,
@@ -82,6 +94,8 @@ export async function readTable(
     return null;
   }
   const { sizes } = measured;
+  faults.push(...augmentFaults(data.augment, sizes.inputs[0]));
+  if (faults.length > before) return null;
   const column = columns.find(({ name }) => name === data.target);
   const classes = targets === "class" ? (sizes.tokens ?? inherited?.target?.classes ?? column!.classes) : null;
   const outside = inherited && outsideOf(table, inherited);

@@ -125,6 +125,30 @@ const Encoders = z
     "Where the encoders come from that turn columns into numbers. `refit`: they are fitted to the training rows. `inherit`: they are those of the job that this one is forked from, or that `init` names. `{job}`: those of another job. Null: `inherit` for these two, else `refit`. Inherited encoders determine `features`, `shape` and `preprocess`. The encoding of the target is inherited too if it is the same column.",
   );
 
+const Augment = z
+  .strictObject({
+    random_horizontal_flip: z
+      .strictObject({ p: z.number().gt(0).max(1).default(0.5) })
+      .nullable()
+      .default(null)
+      .describe("Mirrors an image with the probability `p`."),
+    random_crop: z
+      .strictObject({ padding: z.int().min(1).max(1024) })
+      .nullable()
+      .default(null)
+      .describe("Shifts an image by up to `padding` rows and columns, with zeros where it was not."),
+    gaussian_noise: z
+      .strictObject({ sigma: z.number().gt(0).max(1000).default(0.1) })
+      .nullable()
+      .default(null)
+      .describe("Adds normal numbers of the deviation `sigma`."),
+  })
+  .nullable()
+  .default(null)
+  .describe(
+    "Changes samples at random whenever they train, and never when they are evaluated. Zeros and `sigma` are in the numbers that the model gets. What happens follows from the seed, the epoch and the row.",
+  );
+
 const Window = z
   .strictObject({
     order: columnName.describe("The column of numbers or dates by which the rows are put in order."),
@@ -208,6 +232,7 @@ export const Data = z
         "The shape that the features of one row have for the model, as [1, 8, 8] for 64 pixels. Null: as they are.",
       )
       .meta({ examples: [[1, 8, 8]] }),
+    augment: Augment,
     weight: columnName
       .nullable()
       .default(null)

@@ -22,6 +22,7 @@ export const PURPOSE = {
   synthesize: 5,
   gradientNoise: 6,
   generate: 7,
+  augment: 8,
 } as const;
 
 /** Four unsigned 32-bit words. */

@@ -1,3 +1,4 @@
+import { Augmentation } from "./augment.ts";
 import type { Barrier } from "./barrier.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import type { TrainingJob } from "../job.ts";
@@ -29,6 +30,7 @@ export class Batches {
   /** The inputs of the data, with the elements of a row, and from one row to the next. */
   readonly #arrays: readonly { readonly values: Numbers; readonly width: number; readonly step: number }[];
   readonly #targetStep: number;
+  readonly #augmentation: Augmentation | null;
   readonly #stepsPerEpoch: number;
   #epoch = -1;
   /** The step's first batch among those of the epoch. */
@@ -50,6 +52,8 @@ export class Batches {
       step,
     }));
     this.#targetStep = targetStep(job.data);
+    const { augment = null, data, training } = job;
+    this.#augmentation = augment && new Augmentation(kernels, data.inputs[0].shape, training.seed, augment);
     this.#stepsPerEpoch = stepsPerEpoch(job.training, trainRows.length);
   }
 
@@ -137,7 +141,14 @@ export class Batches {
    */
   gather(inputs: readonly number[], begin: number, end: number): void {
     const { trainRows } = this.#job.data;
-    for (let i = begin; i < end; i++) this.copy(trainRows[this.#order[this.#first + i]], inputs, i);
+    for (let i = begin; i < end; i++) {
+      const row = trainRows[this.#order[this.#first + i]];
+      this.copy(row, inputs, i);
+      if (this.#augmentation === null) continue;
+      const { values, width, step } = this.#arrays[0];
+      const address = inputs[0] + i * width * 4;
+      this.#augmentation.write(values as Float32Array, row * step, row, this.#epoch, address);
+    }
   }
 
   /** Row `row` of the data becomes sample `sample` of the inputs and of the targets. */
