@@ -5,6 +5,7 @@
 import { booleanOf } from "../data/columns/cell-word.ts";
 import { shown, type CellReader } from "../data/columns/cell-reader.ts";
 import { MISSING_CODE } from "../data/columns/column.ts";
+import { Evidence } from "../data/columns/evidence.ts";
 import type { ColumnSource, SourceColumn } from "../data/encode/apply.ts";
 import type { CategoricalEncoder, Encoder, InputEncoding } from "../data/encode/encoding.ts";
 import { MAX_FAULTS, pointer, type Fault } from "../contract/resolve/faults.ts";
@@ -101,10 +102,11 @@ export class RowColumns implements ColumnSource {
   #codes(encoder: CategoricalEncoder): Uint16Array {
     const { column, classes } = encoder;
     const codes = new Map(classes.map((name, code) => [name, code]));
-    const { mayMiss, unseen } = this.#rules;
+    const { mayMiss, unseen, reader } = this.#rules;
+    const kind = kindOf(classes);
     return this.#each(column, new Uint16Array(this.rows), (cell) => {
-      if (this.#isMissing(cell, true)) return mayMiss ? MISSING_CODE : MISSING;
-      const code = spellings(cell, classes, this.#rules.reader).flatMap((text) => codes.get(text) ?? [])[0];
+      if (this.#isMissing(cell, kind === "texts")) return mayMiss ? MISSING_CODE : MISSING;
+      const code = spellings(cell, classes, kind, reader).flatMap((text) => codes.get(text) ?? [])[0];
       if (code !== undefined) return code;
       if (typeof cell === "object") return `must be a class, not ${shown(cell)}`;
       return unseen === "zeros" ? UNSEEN_CODE : unknownClass(cell, classes);
@@ -167,16 +169,27 @@ function inRange(value: number, range: number): number | string {
   return wholeFault(value, range) ?? value;
 }
 
+/** Numbers: classes that `String` writes, so that the column may have held numbers. */
+type ClassKind = "numbers" | "others" | "texts";
+
+/** What the classes of a column are. Among texts some words are no missing cells. */
+function kindOf(classes: readonly string[]): ClassKind {
+  if (classes.every((name) => String(Number(name)) === name)) return "numbers";
+  const evidence = new Evidence(null);
+  for (const name of classes) evidence.note(name, 0);
+  return evidence.isOneKind || classes.every((name) => booleanOf(name) !== null) ? "others" : "texts";
+}
+
 /**
- * How a cell may be spelled among the classes. Where numbers are classes, they are written as
- * `String` writes them.
+ * How a cell may be spelled among the classes. A text is a number only among numbers: where a
+ * class is a code such as 007, 7 and 7.0 are others.
  */
-function spellings(cell: Cell, classes: readonly string[], reader: CellReader): string[] {
+function spellings(cell: Cell, classes: readonly string[], kind: ClassKind, reader: CellReader): string[] {
   if (typeof cell === "boolean") return classes.filter((name) => booleanOf(name)?.value === cell);
   if (typeof cell === "number") return [String(cell)];
   if (typeof cell !== "string") return [];
-  const number = reader.number(cell);
-  return [cell, cell.trim(), ...("value" in number ? [String(number.value)] : [])];
+  const number = kind === "numbers" ? reader.number(cell) : null;
+  return [cell, cell.trim(), ...(number !== null && "value" in number && !number.isCode ? [String(number.value)] : [])];
 }
 
 const MOST_CLASSES_TOLD = 10;

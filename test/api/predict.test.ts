@@ -185,6 +185,38 @@ test("says yes and no in the words of the column", async () => {
   expect(Object.keys(field(predictions, "probabilities")[0] as object)).toEqual(["no", "yes"]);
 });
 
+test("reads cells of classes as the dataset's were", async () => {
+  const rows = Array.from({ length: 60 }, (_, i) => ({
+    flag: ["true", "false", "true", "NA"][(i * 7) % 4],
+    zip: ["10", "20", "20", "NA"][(i * 3) % 4],
+    code: ["007", "10", "10", "None"][(i * 11) % 4],
+    label: "ab"[i % 2],
+  }));
+  const { id } = await training.trained({
+    data: {
+      dataset: (await training.service.upload(csvOf(rows))).id,
+      target: "label",
+      columns: { zip: "categorical" },
+      preprocess: { missing: "most_frequent" },
+      unseen: "zeros",
+    },
+  });
+  const row = { flag: "true", zip: "20", code: "10" };
+  const one = async (changes: object) =>
+    (await training.predict(id, { rows: [{ ...row, ...changes }] })).predictions[0];
+  // These words are missing cells where all others are numbers, or all true and false.
+  for (const changes of [{ flag: "NA" }, { flag: null }, { zip: "NA" }, { code: "None" }, { code: null }])
+    expect(await one(changes), JSON.stringify(changes)).toEqual(await one({}));
+  // Among numbers a text is read as one. A code is none, nor is anything among codes.
+  expect(await one({ zip: "20.0" })).toEqual(await one({}));
+  for (const [column, cell] of [
+    ["zip", "020"],
+    ["code", "10.0"],
+    ["code", "7"],
+  ])
+    expect(await one({ [column]: cell }), cell).toEqual(await one({ [column]: "unknown" }));
+});
+
 test("fills what is missing where the job did", async () => {
   const rows = ROWS.map(({ x, colour, label }, i) =>
     i % 9 === 4 ? { x: "", colour: "", label } : { x: String(x).replace(".", ","), colour, label },

@@ -28,7 +28,8 @@ export class CellReader {
     return missing === "always" || (missing === "besideValues" && !amongTexts);
   }
 
-  number(cell: string): ReadCell {
+  /** `isCode`: an integer such as 007, whose spelling its value does not give back. */
+  number(cell: string): ReadCell & { readonly isCode?: boolean } {
     const number = this.#number;
     if (!number.read(cell)) return { fault: `is ${shown(cell)}, which is no number` };
     const { decimal, decimal_proved } = this.#reading;
@@ -37,7 +38,7 @@ export class CellReader {
     if (Number.isNaN(value)) return { fault: `is ${shown(cell)}, which is no number with a decimal ${mark}` };
     if (decimal === "." && number.commaGroups && !decimal_proved)
       return { fault: `is ${shown(cell)}: write it without a comma, which could be a decimal one` };
-    return { value };
+    return { value, isCode: number.isCode };
   }
 
   /** Milliseconds since 1970-01-01T00:00:00Z. */
