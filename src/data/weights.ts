@@ -107,6 +107,8 @@ export interface Wanted {
   readonly ours: string;
   readonly dtype: TakenAs;
   readonly shape: Shape;
+  /** Tensors there that are the same parameter here, which is tied: they must hold the same. */
+  readonly same: readonly string[];
 }
 
 /** Uploaded weights, or the weights in another job's state. */
@@ -130,12 +132,18 @@ export async function takeWeights({ from, wanted }: TakeInput): Promise<Taken> {
   if (file === null) return { damaged: true };
   const { tensors, start } = readHeader(file);
   const taken: Tensor[] = [];
+  const read = (name: string, dtype: TakenAs, shape: Shape) => {
+    const { dtype: given, data_offsets } = tensors[name];
+    // A copy on a buffer of its own.
+    const bytes = new Uint8Array(file.subarray(start + data_offsets[0], start + data_offsets[1]));
+    return converted(name, bytes, given, dtype, shape);
+  };
   try {
-    for (const { theirs, ours, dtype, shape } of wanted) {
-      const { dtype: given, data_offsets } = tensors[theirs];
-      // A copy on a buffer of its own.
-      const bytes = new Uint8Array(file.subarray(start + data_offsets[0], start + data_offsets[1]));
-      taken.push({ name: ours, shape, dtype, bytes: converted(theirs, bytes, given, dtype, shape) });
+    for (const { theirs, ours, dtype, shape, same } of wanted) {
+      const bytes = read(theirs, dtype, shape);
+      const other = same.find((name) => Buffer.compare(read(name, dtype, shape), bytes) !== 0);
+      if (other !== undefined) return { unfit: tiedFault(theirs, other, ours) };
+      taken.push({ name: ours, shape, dtype, bytes });
     }
   } catch (error) {
     if (error instanceof InvalidDataset) return { unfit: error.message };
@@ -143,6 +151,10 @@ export async function takeWeights({ from, wanted }: TakeInput): Promise<Taken> {
   }
   const bytes = writeSafetensors(taken, { format: "pt" });
   return { bytes, sha256: hashOf(bytes) };
+}
+
+function tiedFault(theirs: string, other: string, ours: string): string {
+  return `${theirs} and ${other} hold different numbers, and the model has them as one, ${ours}: leave out tied_to`;
 }
 
 async function undamaged({ path, sha256 }: { path: string; sha256: string }): Promise<Uint8Array | null> {

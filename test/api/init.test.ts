@@ -229,6 +229,28 @@ test("names are mapped, also by their beginning, and other types are converted",
   ]);
 });
 
+test("a file has a tied parameter under one name, or the same numbers under each", async () => {
+  const square = (value: number): Tensor => {
+    return { dtype: "F32", shape: [6, 6], data: floats(...Array.from({ length: 36 }, (_, i) => value + i)) };
+  };
+  const linear = { type: "linear", out_features: 6, bias: false };
+  const model = { layers: [linear, { ...linear, tied_to: "0.weight" }, { type: "linear", bias: false }] };
+  const head = { dtype: "F32", shape: [2, 6], data: floats(...Array.from({ length: 12 }, (_, i) => i)) };
+  const begun = async (tensors: Record<string, Tensor>) => {
+    const { body: weights } = await upload(safetensors({ ...tensors, "2.weight": head }));
+    return await post(spec({ model, init: { weights: weights.id } }), "?validate_only=true");
+  };
+  const [one, both] = [
+    await begun({ "1.weight": square(1) }),
+    await begun({ "0.weight": square(1), "1.weight": square(1) }),
+  ];
+  expect([one.status, both.status]).toEqual([200, 200]);
+  expect(both.body.spec.init.sha256).toBe(one.body.spec.init.sha256);
+  expect(faults(await begun({ "0.weight": square(1), "1.weight": square(2) }))).toEqual([
+    "/init/weights cannot be used: 0.weight and 1.weight hold different numbers, and the model has them as one, 0.weight: leave out tied_to",
+  ]);
+});
+
 test("a job begins with another's weights at any checkpoint, and needs nothing of that job later", async () => {
   const init = { job: parent.id };
   const validated = await post(spec({ init }), "?validate_only=true");

@@ -170,7 +170,7 @@ function matchTensors(
   const byName = new Map(ours.flatMap((entry) => [entry.name, ...(entry.tied ?? [])].map((name) => [name, entry])));
   const rules = Object.entries(map).toSorted(([a], [b]) => b.length - a.length);
   const used = new Set<string>();
-  const takers = new Map<string, FileTensor>();
+  const takers = new Map<string, [FileTensor, ...FileTensor[]]>();
   const faults: Fault[] = [];
   const unexpected: FileTensor[] = [];
   const misshapen: { theirs: FileTensor; ours: StateEntry }[] = [];
@@ -180,10 +180,11 @@ function matchTensors(
     const entry = byName.get(name);
     if (entry === undefined) unexpected.push(tensor);
     else if (!fits(tensor, entry)) misshapen.push({ theirs: tensor, ours: entry });
-    else if (!takers.has(entry.name)) takers.set(entry.name, tensor);
+    else if (!takers.has(entry.name)) takers.set(entry.name, [tensor]);
     // A file may have a tied parameter under each of its names.
-    else if (!entry.tied?.length) {
-      const message = `makes both ${takers.get(entry.name)!.name} and ${tensor.name} ${name}`;
+    else if (entry.tied?.length) takers.get(entry.name)!.push(tensor);
+    else {
+      const message = `makes both ${takers.get(entry.name)![0].name} and ${tensor.name} ${name}`;
       faults.push({ pointer: "/init/map", message });
     }
   }
@@ -193,10 +194,10 @@ function matchTensors(
   const misfits = new Set(misshapen.map(({ ours: entry }) => entry.name));
   const missing = ours.filter(({ name }) => !takers.has(name) && !misfits.has(name));
   const wanted = ours.flatMap(({ name, shape, dtype = "F32" }): Wanted[] => {
-    const tensor = takers.get(name);
-    return tensor === undefined ? [] : [{ theirs: tensor.name, ours: name, dtype, shape }];
+    const [tensor, ...same] = takers.get(name) ?? [];
+    return tensor === undefined ? [] : [{ theirs: tensor.name, ours: name, dtype, shape, same: same.map(nameOf) }];
   });
-  const converted = [...takers.values()].filter(({ dtype }) => dtype !== takenAs(dtype));
+  const converted = [...takers.values()].flat().filter(({ dtype }) => dtype !== takenAs(dtype));
   return { wanted, converted, unexpected, misshapen, missing, faults };
 }
 
