@@ -125,6 +125,13 @@ test("inherited encoders determine features, shape and preprocess, and need thei
   expect(faults(await fork(id, { dataset: without }))).toMatchObject({
     "/overrides/data/encoders": 'takes "kind", which the dataset lacks',
   });
+  // The remedy is one that a fork can take.
+  const holes = await upload(`${table(1, ["a", "b"])}\n,a,yes`);
+  expect(faults(await fork(id, { dataset: holes }))).toEqual({
+    "/overrides/data/features/0": expect.stringMatching(
+      /missing in 1 of 61 rows; the encoders are inherited, .*"refit"/,
+    ),
+  });
   // Numbers that are classes to the encoders are taken as classes.
   const numbers = await upload(table(1, ["1", "2"]));
   expect(faults(await fork(id, { dataset: numbers }))).toEqual({

@@ -172,24 +172,35 @@ const seriesFault: Check = ({ name, type, classes }) => {
   return isKnown ? null : `names ${quoted(name)}, which has ${TOO_MANY}`;
 };
 
-function missingTarget(rows: number, { preprocess }: DataSpec): Check {
+/** What to do about missing cells where `data.preprocess` is another job's. */
+function inheritedRemedy({ encoders = "refit" }: DataSpec): string | null {
+  if (encoders === null || encoders === "refit") return null;
+  return 'the encoders are inherited, and so is /data/preprocess: leave these rows out of the dataset, or "refit" in /data/encoders fits new ones';
+}
+
+function missingTarget(rows: number, data: DataSpec): Check {
+  const { preprocess } = data;
   return ({ name, missing }) => {
     if (missing === 0) return null;
     if (missing === rows) return `names ${quoted(name)}, which has no values at all`;
     if (preprocess.missing === "drop_row" || preprocess.missing_target === "drop_row") return null;
-    const rest = '/data/preprocess/missing_target can be "drop_row", which leaves these rows out';
+    const rest =
+      inheritedRemedy(data) ?? '/data/preprocess/missing_target can be "drop_row", which leaves these rows out';
     return `names ${quoted(name)}, whose value is missing in ${missing} of ${rows} rows; ${rest}`;
   };
 }
 
-function missingFeature(rows: number, { preprocess, features }: DataSpec): Check {
+function missingFeature(rows: number, data: DataSpec): Check {
+  const { preprocess, features } = data;
   return ({ name, type, missing }) => {
     if (missing === 0) return null;
     if (missing === rows) return `names ${quoted(name)}, which has no values at all${leaveOut(features)}`;
     if (preprocess.missing !== "error") return null;
     const isNumber = type === "numeric" || type === "date";
     const fills = isNumber ? NUMBER_FILLS : CLASS_FILLS;
-    return `names ${quoted(name)}, whose value is missing in ${missing} of ${rows} rows; /data/preprocess/missing can be ${fills}, or "drop_row"${leaveOut(features)}`;
+    const rest =
+      inheritedRemedy(data) ?? `/data/preprocess/missing can be ${fills}, or "drop_row"${leaveOut(features)}`;
+    return `names ${quoted(name)}, whose value is missing in ${missing} of ${rows} rows; ${rest}`;
   };
 }
 

@@ -33,6 +33,8 @@ export interface DataSpec {
   readonly validation: SplitRule | null;
   readonly test: SplitRule | null;
   readonly preprocess: Preprocess;
+  /** Where the encoders come from; not given or null: they are fitted to the training rows. */
+  readonly encoders?: "refit" | "inherit" | { readonly job: string } | null;
 }
 
 export interface Preprocess {
