@@ -100,7 +100,7 @@ export async function readTable(
   const classes = targets === "class" ? (sizes.tokens ?? inherited?.target?.classes ?? column!.classes) : null;
   const outside = inherited && outsideOf(table, inherited);
   const told = outside && toldOf(inheritance!.job, outside);
-  const warnings = dataWarnings(table, filled, sizes);
+  const warnings = dataWarnings(table, data, sizes);
   if (outside) for (const warning of foreignWarnings(inheritance!.job, outside)) warnings.push(warning);
   return { data: filled, rows, columns, reading, features, sizes, classes, warnings, inherited, told };
 }
