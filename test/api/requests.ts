@@ -50,7 +50,7 @@ const weighted = operations.flatMap((operation) =>
 export class Requests {
   readonly operations: readonly Described[] = operations;
   readonly #random: Random;
-  readonly #ids: Record<string, string[]> = { job_: [], ds_: [] };
+  readonly #ids: Record<string, string[]> = { job_: [], ds_: [], w_: [] };
   readonly #next: Asked[] = [];
   #etag = '""';
 
@@ -116,7 +116,8 @@ export class Requests {
     if (requestBody === undefined) return draft;
     const [[type, { schema }]] = Object.entries(requestBody.content);
     draft.headers["content-type"] = type;
-    draft.body = Buffer.from(type === "text/csv" ? this.#csv() : JSON.stringify(this.#body(operation, schema)));
+    if (operation.operationId === "createWeights") draft.body = this.#weights();
+    else draft.body = Buffer.from(type === "text/csv" ? this.#csv() : JSON.stringify(this.#body(operation, schema)));
     return draft;
   }
 
@@ -136,7 +137,7 @@ export class Requests {
     const random = this.#random;
     if (name === "type") return random.pick(["adam", "sgd", "linear", "relu", "mse", "constant", "plateau", "step"]);
     if (name !== "id") return String(random.chance(0.7) ? random.pick([5, 10, 12, 15, 20]) : fitting(schema, random));
-    const prefix = path.startsWith("/v1/datasets") ? "ds_" : "job_";
+    const prefix = { datasets: "ds_", weights: "w_" }[path.split("/")[2]] ?? "job_";
     const known = this.#ids[prefix];
     if (known.length === 0 || random.chance(0.15)) return freshId(random, prefix);
     // The latest one has hardly begun.
@@ -151,6 +152,16 @@ export class Requests {
     const columns = 1 + random.below(5);
     const rows = Array.from({ length: random.below(20) }, () => Array.from({ length: columns }, cell).join(","));
     return [Array.from({ length: columns }, (_, i) => `c${i}`).join(","), ...rows].join(random.pick(["\n", "\r\n"]));
+  }
+
+  /** A safetensors file of one tensor. */
+  #weights(): Buffer {
+    const length = this.#random.below(4);
+    const end = 4 * length + this.#random.below(2) * this.#random.below(2);
+    const header = JSON.stringify({ "0.bias": { dtype: "F32", shape: [length], data_offsets: [0, end] } });
+    const size = Buffer.alloc(8);
+    size.writeUInt32LE(header.length);
+    return Buffer.concat([size, Buffer.from(header), Buffer.alloc(4 * length)]);
   }
 
   #body({ operationId }: Described, schema: Schema): unknown {
