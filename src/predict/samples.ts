@@ -36,7 +36,7 @@ export function writeElements(
     const limit = typeof categories === "number" ? categories : (categories?.[at - row * width] ?? 2 ** 31);
     const fault = leafFault(value, type === "int32" ? limit : null);
     if (fault !== null) onFault(path, fault);
-    elements[at++] = Number(value);
+    elements[at++] = typeof value === "number" ? value : Number.NaN;
   };
   walk(sample, given, [], leaf, onFault);
 }

@@ -75,6 +75,19 @@ test("are inputs in any nesting of their shape, and cells of rows", async () => 
       "/inputs/0/1/1",
       /must be a number, not null/,
     ],
+    // An object that cannot be made a text or a number.
+    [
+      {
+        inputs: [
+          [
+            [1, 2, 3],
+            [1, { toString: 1 }, 3],
+          ],
+        ],
+      },
+      "/inputs/0/1/1",
+      /must be a number, not \{"toString":1\}/,
+    ],
     [{ inputs: [7] }, "/inputs/0", /is 7, but the model takes 1 × 2 × 3/],
     [{ rows: [{ image: [] }] }, "/rows/0/image", /array of 0/],
     [{ rows: [{}] }, "/rows/0/image", /is required/],

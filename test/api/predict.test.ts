@@ -64,6 +64,7 @@ test.each<[unknown, string, RegExp]>([
   [{ rows: [{ ...ROWS[1], x: "abc" }] }, "/rows/0/x", /"abc", which is no number/],
   [{ rows: [{ ...ROWS[1], x: "1,5" }] }, "/rows/0/x", /decimal point/],
   [{ rows: [{ ...ROWS[1], x: true }] }, "/rows/0/x", /must be a number, not true/],
+  [{ rows: [{ ...ROWS[1], x: { toString: 1 } }] }, "/rows/0/x", /must be/],
   [{ rows: [{ ...ROWS[1], x: null }] }, "/rows/0/x", /is missing/],
   [{ rows: [{ ...ROWS[1], x: "NaN" }] }, "/rows/0/x", /is missing/],
   [{ rows: [{ ...ROWS[1], x: 1e300 }] }, "/rows/0/x", /too large/],
