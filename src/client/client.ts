@@ -22,7 +22,7 @@ import type { TorchOptimizer } from "../contract/torch-optimizer.ts";
 import type { Batches } from "../contract/wire/batches.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import type { Page } from "../contract/wire/common.ts";
-import type { Dataset } from "../contract/wire/dataset.ts";
+import type { Dataset, DatasetPreview } from "../contract/wire/dataset.ts";
 import type { Evaluation, Split } from "../contract/wire/evaluation.ts";
 import type { Event } from "../contract/wire/event.ts";
 import type { Job, JobStatus, JobSummary, Progress, ValidatedSpec } from "../contract/wire/job.ts";
@@ -100,6 +100,11 @@ export class Client {
 
   getDatasetContent(id: string): Promise<Uint8Array> {
     return this.#bytes(path`/v1/datasets/${id}/content`);
+  }
+
+  /** The first rows of a dataset, as jobs see them. */
+  previewDataset(id: string, query: { rows?: number } = {}): Promise<DatasetPreview> {
+    return this.#json("GET", path`/v1/datasets/${id}/preview`, { query });
   }
 
   async deleteDataset(id: string): Promise<void> {

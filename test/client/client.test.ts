@@ -48,6 +48,7 @@ test("datasets: uploaded, listed, read and deleted", async () => {
   expect(await client.getDataset(dataset.id)).toEqual(dataset);
   expect((await client.listDatasets({ limit: 5 })).data).toEqual([dataset]);
   expect(Buffer.from(await client.getDatasetContent(dataset.id)).toString()).toBe(csv);
+  expect(await client.previewDataset(dataset.id, { rows: 2 })).toMatchObject({ rows: { length: 2 } });
   const how = { header: false, columns: { column_1: "text" }, missing_values: ["x", "2,5"] } as const;
   const { reading } = await client.createDataset("1\t2\n", { separator: "tab", ...how });
   expect(reading).toMatchObject({ separator: "\t", ...how, missing_values: ["2,5", "x"] });
