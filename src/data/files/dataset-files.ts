@@ -316,8 +316,8 @@ export class DatasetFiles {
 
   /** The bytes as they came; null if they are not here. */
   async original(dataset: Pick<Named, "sha256">): Promise<OpenFile | null> {
-    if (!(await this.#isThere(csvFile(dataset)))) return null;
-    return await OpenFile.open(this.#path(csvFile(dataset)));
+    const name = csvFile(dataset);
+    return await OpenFile.openWhile(() => this.#isThere(name), this.#path(name));
   }
 
   /**

@@ -6,6 +6,8 @@ import { meters } from "../../meters.ts";
 import { DatasetLost } from "../dataset.ts";
 
 const START_BYTES = 64;
+/** How often a file that was there may be gone when it is opened. */
+const TRIES = 10;
 
 /**
  * One of its streams must read it, and closes it. It can be read to its end even if the dataset is
@@ -38,6 +40,18 @@ export class OpenFile {
       await file.close();
       throw error;
     }
+  }
+
+  /**
+   * Null once `isThere` says no. A file may be renamed between the look and the opening, and is
+   * then removed or put back.
+   */
+  static async openWhile(isThere: () => Promise<boolean>, path: string): Promise<OpenFile | null> {
+    for (let tries = 0; tries < TRIES && (await isThere()); tries++) {
+      const file = await OpenFile.open(path);
+      if (file !== null) return file;
+    }
+    return null;
   }
 
   /** Closes a file without reading it. */

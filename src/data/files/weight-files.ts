@@ -79,6 +79,6 @@ export class WeightFiles {
 
   /** The bytes as they came; null if they are not here. */
   async original(weights: Named): Promise<OpenFile | null> {
-    return (await this.has(weights)) ? await OpenFile.open(this.path(weights)) : null;
+    return await OpenFile.openWhile(() => this.has(weights), this.path(weights));
   }
 }
