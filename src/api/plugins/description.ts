@@ -37,7 +37,8 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
       info: { title: "Rappel", version: "1", description: about, license: { name: "MIT", identifier: "MIT" } },
       servers: [{ url: "/", description: "The service that serves this document." }],
       tags: [
-        { name: "datasets", description: "Tables to learn from." },
+        { name: "datasets", description: "Tables, arrays and texts to learn from." },
+        { name: "weights", description: "Weights to begin with." },
         { name: "jobs", description: "Trainings: their life, progress and curves." },
         { name: "results", description: "Checkpoints and trained models." },
         { name: "catalogue", description: "What a spec can be made of." },

@@ -43,7 +43,7 @@ const Group = z
       .enum(["train", "eval"])
       .default("train")
       .describe(
-        "What layers with running statistics, such as batch_norm, do while training. `train`: they use those of the batch, and move theirs. `eval`: they use theirs and leave them as they are, as PyTorch's do after `eval()`. A layer belongs to the first group with a pattern that matches one of its buffers (`1.running_mean`).",
+        "What layers with running statistics, such as batch_norm, do while training. `train`: they use those of the batch, and move theirs. `eval`: they use theirs and leave them as they are, as those of PyTorch's `eval` do. A layer belongs to the first group with a pattern that matches one of its buffers (`1.running_mean`).",
       ),
   })
   .meta({ id: "ParameterGroup" });

@@ -72,7 +72,7 @@ const Encoder = z
         z.object({
           type: z.literal("bpe"),
           merges: z
-            .array(z.tuple([Count, Count]).readonly())
+            .array(z.array(Count).length(2).readonly())
             .readonly()
             .describe("Bytes are the tokens 0 to 255. Pair i becomes the token 256 + i."),
         }),
@@ -130,7 +130,8 @@ export const ModelDescription = z
       task: z.enum(["classification", "regression"]),
       classes: z.array(z.string()).nullable().describe("The classes in the order of the model's outputs."),
       words: z
-        .tuple([z.string(), z.string()])
+        .array(z.string())
+        .length(2)
         .readonly()
         .optional()
         .describe("The words for no and for yes, of a column of booleans whose probability is predicted."),

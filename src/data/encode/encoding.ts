@@ -175,8 +175,8 @@ export interface InputEncoding extends NamedValue {
   readonly encoders: readonly Encoder[];
 }
 
-/** The words of a column for no and for yes. */
-export type Words = readonly [no: string, yes: string];
+/** The words of a column for no and for yes, in this order. */
+export type Words = readonly string[];
 
 export interface TargetEncoding {
   readonly column: DataSpec["target"];

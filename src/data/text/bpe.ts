@@ -14,7 +14,7 @@
  */
 
 /** Two tokens that become one. */
-export type Merge = readonly [number, number];
+export type Merge = readonly number[];
 
 const BYTES = 256;
 const MAX_WORD_BYTES = 48;
