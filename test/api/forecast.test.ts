@@ -78,6 +78,16 @@ test("a small net forecasts better than the value of the year before", async () 
   expect(error).toBeLessThan(0.9 * seasonalNaive());
   const { body: model } = await service.call("GET", `/v1/jobs/${job.id}/model/description`);
   expect(model).toMatchObject({ input: { shape: [24, 1], type: "float32" }, inputs: [{ column: "sales" }] });
+  // Encoders that another job takes over give samples of the same length.
+  const { features: _, ...data } = spec(id).data;
+  const heir = (window: object) =>
+    service.call("POST", "/v1/jobs?validate_only=true", {
+      body: { ...spec(id), data: { ...data, window, encoders: { job: job.id } } },
+    });
+  expect((await heir({ ...data.window, horizon: 2 })).body).toMatchObject({ valid: true });
+  expect((await heir({ ...data.window, length: 12 })).body.errors).toEqual([
+    { pointer: "/data/window", message: expect.stringMatching(/24 rows.*"refit"/) },
+  ]);
 });
 
 test("default features leave out the columns of order and series", async () => {

@@ -20,7 +20,16 @@ import { encodeText, fitText, measureText } from "./text.ts";
 import { applyTarget, fitTarget, readTarget, targetFacts } from "./target.ts";
 import { ViewedFile } from "./viewed-file.ts";
 import { weightsOf } from "./weights.ts";
-import { applyWindowed, rowSpec, samplesOf, shiftTargets, targetRows, windowed, windowShapeFaults } from "./windows.ts";
+import {
+  applyWindowed,
+  inheritedWindowFaults,
+  rowSpec,
+  samplesOf,
+  shiftTargets,
+  targetRows,
+  windowed,
+  windowShapeFaults,
+} from "./windows.ts";
 
 export interface EncodeInput {
   /** The file of columns. */
@@ -70,7 +79,10 @@ async function measureAny(
   { data, takes, inherited }: Pick<EncodeInput, "data" | "takes" | "inherited">,
   train: Int32Array,
 ): Promise<MeasuredInputs> {
-  if (inherited) return await measureInherited(file, inherited, takes);
+  if (inherited) {
+    const measured = await measureInherited(file, inherited, takes);
+    return { ...measured, faults: [...measured.faults, ...inheritedWindowFaults(inherited.inputs, data)] };
+  }
   const { width, inputs, faults } = await measureInputs(file, rowSpec(data), takes, train);
   if (data.window !== null && takes === "columns") {
     const message = "is for models that take all features of a row as numbers, without column_embedding";

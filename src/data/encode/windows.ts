@@ -151,6 +151,21 @@ export function windowShapeFaults({ window, shape }: DataSpec, width: number): D
   return window === null ? [] : shapeFaults(shape, window.length * width);
 }
 
+/** Inherited inputs hold the samples of their own job, so those of this one need as many rows. */
+export function inheritedWindowFaults(inputs: readonly InputEncoding[], { window }: DataSpec): DataFault[] {
+  const length = window?.length ?? 1;
+  return inputs.flatMap(({ shape, encoders }): DataFault[] => {
+    // An array is a row by itself, whatever its size.
+    if (window === null && encoders.some(({ type }) => type === "tensor")) return [];
+    const rows = size(shape) / widthOf(encoders);
+    if (rows === length) return [];
+    const message = `makes samples of ${counted(length)}, and the inherited encoders are for ${counted(rows)}; "refit" in /data/encoders fits new ones`;
+    return [{ pointer: "/data/window", message }];
+  });
+}
+
+const counted = (rows: number): string => (rows === 1 ? "1 row" : `${rows} rows`);
+
 /** The rows of the targets. */
 export function targetRows(samples: Int32Array, ahead: number): Int32Array {
   return ahead === 0 ? samples : samples.map((start) => start + ahead);
