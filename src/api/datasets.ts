@@ -15,7 +15,7 @@
  */
 import type { FastifyBaseLogger } from "fastify";
 import { crashPoint } from "../crash-point.ts";
-import { filesOf, type Named } from "../data/dataset.ts";
+import { DatasetLost, filesOf, type Named } from "../data/dataset.ts";
 import type { Draft } from "../data/files/dataset-files.ts";
 import { weightsFile, type WeightsDraft } from "../data/files/weight-files.ts";
 import { retryLater } from "../contract/errors.ts";
@@ -39,6 +39,27 @@ export async function recordDataset(
   const { content } = draft;
   const id = `ds_${await store.newUlid()}`;
   return await record({ store, files }, owner, store.datasets, { id, name, ...content }, filesOf(content), draft);
+}
+
+/**
+ * What `read` makes of the columns of a dataset; null if there is no such dataset, or it is deleted
+ * meanwhile.
+ * @throws DatasetLost, and what `read` throws
+ */
+export async function readDataset<T>(
+  { store, files }: Places,
+  owner: string,
+  id: string,
+  read: (columnsPath: string) => Promise<T>,
+): Promise<T | null> {
+  const record = await store.datasets.get(owner, id);
+  if (record === null) return null;
+  try {
+    return await files.use(record, read);
+  } catch (error) {
+    if (error instanceof DatasetLost && (await store.datasets.get(owner, id)) === null) return null;
+    throw error;
+  }
 }
 
 /** Makes weights of what was read. If their owner already has these bytes, that record is kept. */

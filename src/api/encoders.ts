@@ -1,5 +1,6 @@
 /** The encoders of a job, for another that takes them over. */
 import type { EncoderSource } from "../contract/resolve/encoders.ts";
+import { readDataset } from "./datasets.ts";
 import type { Services } from "./services.ts";
 
 export async function encoderSource(
@@ -12,9 +13,6 @@ export async function encoderSource(
   const { dataset: id, ...source } = trained;
   return {
     ...source,
-    read: async (read) => {
-      const dataset = id && (await store.datasets.get(owner, id));
-      return dataset ? await files.use(dataset, read) : null;
-    },
+    read: async (read) => (id ? await readDataset({ store, files }, owner, id, read) : null),
   };
 }

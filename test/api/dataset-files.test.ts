@@ -6,10 +6,10 @@ import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { recordDataset, removeDataset, sweepFiles } from "../../src/api/datasets.ts";
+import { readDataset, recordDataset, removeDataset, sweepFiles } from "../../src/api/datasets.ts";
 import { columnsFile, csvFile, filesOf } from "../../src/data/dataset.ts";
 import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
-import { thisProcess } from "../../src/data/pool.ts";
+import { runInHelper, thisProcess } from "../../src/data/pool.ts";
 import { FIRST_READING, type Reading } from "../../src/data/reading.ts";
 import type { Dataset } from "../../src/contract/wire/dataset.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
@@ -123,6 +123,22 @@ test.each([
     expect(service.onDisk()).toEqual(before);
   },
 );
+
+test("a dataset that is deleted while it is read counts as one that does not exist, and a lost one does not", async () => {
+  const files = new DatasetFiles(service.directory);
+  const parts = { store: service.store, files };
+  const { record } = await keep(parts, "ann", "a,b\n9,8\n", FIRST_READING);
+  const read = async (path: string) => {
+    await removeDataset(parts, "ann", record);
+    return await runInHelper("previewFile", { path, rows: 1 }, thisProcess);
+  };
+  expect(await readDataset(parts, "ann", record.id, read)).toBe(null);
+  const { record: lost } = await keep(parts, "ann", "a,b\n9,8\n", FIRST_READING);
+  for (const name of filesOf(lost)) rmSync(join(service.directory, name));
+  const preview = (path: string) => runInHelper("previewFile", { path, rows: 1 }, thisProcess);
+  await expect(readDataset(parts, "ann", lost.id, preview)).rejects.toThrow("The file of columns is missing.");
+  await removeDataset(parts, "ann", lost);
+});
 
 test("if the files of an upload have gone when it is recorded, nothing of it remains, and it is to be sent again", async () => {
   // As if another process had deleted the last dataset of these bytes just then.

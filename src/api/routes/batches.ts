@@ -4,6 +4,7 @@ import { batchesOf } from "../../data/encode/encoding-cache.ts";
 import { Problem } from "../../contract/errors.ts";
 import { Batches } from "../../contract/wire/batches.ts";
 import { JobId } from "../../contract/wire/common.ts";
+import { readDataset } from "../datasets.ts";
 import { sendLongJson } from "../json.ts";
 import { numberCursor, queryInteger } from "../requests.ts";
 import { json, problems } from "../responses.ts";
@@ -42,11 +43,11 @@ export const batches: Routes = async (app, { store, files }) => {
       const { epochs } = training;
       if (query.epoch >= epochs)
         throw new Problem("not_found", `The job has no epoch ${query.epoch}; its last is ${epochs - 1}.`);
-      const dataset = source.dataset && (await store.datasets.get(owner, source.dataset));
-      if (!dataset) throw new Problem("not_found", "The job's dataset was deleted.");
       const first = query.after === undefined ? 0 : Number(query.after) + 1;
       const which = { training, inherited: source.inherited, epoch: query.epoch, first, limit: query.limit };
-      const page = await files.use(dataset, (path) => batchesOf(path, data, which, reply.caller()));
+      const read = (path: string) => batchesOf(path, data, which, reply.caller());
+      const page = source.dataset && (await readDataset({ store, files }, owner, source.dataset, read));
+      if (!page) throw new Problem("not_found", "The job's dataset was deleted.");
       const end = first + page.batches.length;
       return sendLongJson(reply, {
         job_id: params.id,

@@ -8,7 +8,7 @@ import { isGzip, packings, type Packing } from "../../data/table/unpack.ts";
 import { Problem } from "../../contract/errors.ts";
 import { DatasetId } from "../../contract/wire/common.ts";
 import { Dataset, DatasetList, DatasetPreview } from "../../contract/wire/dataset.ts";
-import { recordDataset, removeDataset } from "../datasets.ts";
+import { readDataset, recordDataset, removeDataset } from "../datasets.ts";
 import { notFound, wrongMediaType } from "../plugins/problems.ts";
 import { ignoreUnwantedBodies } from "../plugins/validation.ts";
 import { readingOptions, readingQuery } from "../reading-query.ts";
@@ -189,10 +189,10 @@ export const datasets: Routes = async (app, { store, files, config }) => {
     },
     async (request, reply) => {
       const { owner, params, query } = request;
-      const record = await store.datasets.get(owner, params.id);
-      if (record === null) throw missing();
       const read = (path: string) => runInHelper("previewFile", { path, rows: query.rows }, reply.caller());
-      return sendLongJson(reply, { dataset_id: record.id, ...(await files.use(record, read)) });
+      const preview = await readDataset({ store, files }, owner, params.id, read);
+      if (preview === null) throw missing();
+      return sendLongJson(reply, { dataset_id: params.id, ...preview });
     },
   );
 

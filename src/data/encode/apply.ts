@@ -2,7 +2,7 @@
  * Applies encoders to columns: those of a dataset's file, or those of rows that came otherwise. A
  * scaled value is (x − offset) / divisor in double, rounded once to float32.
  */
-import { size, type Shape } from "../../engine/member/shape.ts";
+import { size, type ElementType, type Shape } from "../../engine/member/shape.ts";
 import type { InputArray } from "../../engine/training.ts";
 import { MISSING_CODE, missingTest } from "../columns/column.ts";
 import type { TensorValues } from "../tensors/elements.ts";
@@ -42,14 +42,17 @@ export async function applyEncoders({ encoders, ...input }: InputEncoding, sourc
     // The encoders of a column stand side by side.
     if (column === null || encoder.column !== encoders[i - 1].column) column = await source.column(encoder.column);
     encodeColumn(encoder, column, { numbers, first, width, shape: input.shape });
-    first += input.type === "int32" ? 1 : widthOf([encoder]);
+    first += widthOf([encoder], input.type);
   }
   return { ...input, values: numbers };
 }
 
 /** How many numbers encoders of single columns make of a row in one input. */
-export function widthOf(encoders: readonly Encoder[]): number {
-  return encoders.reduce((sum, encoder) => sum + (encoder.type === "categorical" ? encoder.classes.length : 1), 0);
+export function widthOf(encoders: readonly Encoder[], type: ElementType = "float32"): number {
+  return encoders.reduce(
+    (sum, encoder) => sum + (encoder.type === "categorical" && type === "float32" ? encoder.classes.length : 1),
+    0,
+  );
 }
 
 /** The place of a column's numbers: they begin at `first` in each row of `width`. */

@@ -154,10 +154,10 @@ export function windowShapeFaults({ window, shape }: DataSpec, width: number): D
 /** Inherited inputs hold the samples of their own job, so those of this one need as many rows. */
 export function inheritedWindowFaults(inputs: readonly InputEncoding[], { window }: DataSpec): DataFault[] {
   const length = window?.length ?? 1;
-  return inputs.flatMap(({ shape, encoders }): DataFault[] => {
+  return inputs.flatMap(({ shape, type, encoders }): DataFault[] => {
     // An array is a row by itself, whatever its size.
-    if (window === null && encoders.some(({ type }) => type === "tensor")) return [];
-    const rows = size(shape) / widthOf(encoders);
+    if (window === null && encoders.some((encoder) => encoder.type === "tensor")) return [];
+    const rows = size(shape) / widthOf(encoders, type);
     if (rows === length) return [];
     const message = `makes samples of ${counted(length)}, and the inherited encoders are for ${counted(rows)}; "refit" in /data/encoders fits new ones`;
     return [{ pointer: "/data/window", message }];
@@ -174,7 +174,7 @@ export function targetRows(samples: Int32Array, ahead: number): Int32Array {
 /** One input for all rows, which samples share. */
 export async function applyWindowed(input: InputEncoding, { file, ahead }: Samples): Promise<InputArray> {
   if (ahead === 0) return await applyEncoders(input, file);
-  const step = widthOf(input.encoders);
+  const step = widthOf(input.encoders, input.type);
   const { values } = await applyEncoders({ ...input, shape: [step] }, file);
   const { encoders: _, ...named } = input;
   return { ...named, values, step };
