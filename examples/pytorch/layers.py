@@ -76,6 +76,20 @@ def attend(layer, _):
     return attention
 
 
+class Tables(nn.ModuleList):
+    """A vector for the class of each column, and behind them the numbers of the other columns.
+
+    `tables` are the shapes of the weights, which the description of the model has.
+    """
+
+    def __init__(self, layer, *_):
+        super().__init__(nn.Embedding(*shape, padding_idx=0) for shape in layer["tables"])
+
+    def forward(self, categories, *numbers):
+        vectors = [table(categories[:, place]) for place, table in enumerate(self)]
+        return torch.cat([*vectors, *numbers], 1)
+
+
 class Positions(nn.Module):
     """Adds a learned vector to each position."""
 
@@ -284,6 +298,7 @@ LAYERS = {
     "gru": recurrent(nn.GRU),
     "lstm": recurrent(nn.LSTM),
     "embedding": own(nn.Embedding),
+    "column_embedding": Tables,
     "position_embedding": Positions,
     "sinusoidal_position": Waves,
     "rotary_embedding": rotary,

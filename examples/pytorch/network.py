@@ -41,20 +41,27 @@ def build(parent, layers, x, around):
     """Adds a list of layers to a module. `around`: what layers of it may name as inputs."""
     for index, layer in enumerate(layers):
         name = layer.get("name") or str(index)
-        wanted = layer.get("inputs")
-        inputs = [x] if wanted is None else [around[each] for each in wanted]
+        names = named(layer, around)
+        inputs = [x] if names is None else [around[each] for each in names]
         module = make(layer, inputs, around)
         parent.add_module(name, module)
-        parent.steps.append((name, wanted))
+        parent.steps.append((name, names))
         x = call(module.eval(), inputs, around)
         module.train()
         around = {**around, name: x}
     return x
 
 
+def named(layer, around):
+    """What a layer takes, by name; None: what the layer before it gives."""
+    if layer.get("inputs") is None and layer["type"] == "column_embedding":
+        return [name for name in ("categories", "numbers") if name in around]
+    return layer.get("inputs")
+
+
 def run(parent, x, around):
-    for name, wanted in parent.steps:
-        inputs = [x] if wanted is None else [around[each] for each in wanted]
+    for name, names in parent.steps:
+        inputs = [x] if names is None else [around[each] for each in names]
         x = call(getattr(parent, name), inputs, around)
         around = {**around, name: x}
     return x

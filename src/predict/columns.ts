@@ -200,11 +200,16 @@ function unknownClass(cell: Cell, classes: readonly string[]): string {
   return `is ${shown(cell)}, which no training row has: the model knows ${listed.join(", ")}${more}`;
 }
 
-/** The columns of samples that are nested arrays: the elements in order, or all of them. */
+/**
+ * The columns of samples that are nested arrays: the elements in order, or all of them. Where rows
+ * that follow each other make a sample, the columns have those of all samples.
+ */
 export class SampleColumns implements ColumnSource {
   readonly rows: number;
   readonly #elements: Float64Array;
   readonly #input: InputEncoding;
+  /** Elements of a row. */
+  readonly #width: number;
 
   /** @throws Problem if some inputs of the model are no numbers of the data */
   constructor({ samples, count }: Samples, input: InputEncoding, faults: Faults) {
@@ -213,7 +218,9 @@ export class SampleColumns implements ColumnSource {
       faults.add(["inputs"], "cannot stand for this model's columns, which are not all numbers: send rows");
       faults.settle();
     }
-    this.rows = count;
+    const isArray = input.encoders[0].type !== "numeric";
+    this.#width = isArray ? size(input.shape) : input.encoders.length;
+    this.rows = (count * size(input.shape)) / this.#width;
     this.#input = input;
     this.#elements = new Float64Array(count * size(input.shape));
     for (const [row, sample] of samples.entries())
@@ -231,9 +238,8 @@ export class SampleColumns implements ColumnSource {
   async column(name: string): Promise<SourceColumn> {
     const place = this.#input.encoders.findIndex(({ column }) => column === name);
     if (this.#input.encoders[place].type === "tensor") return { values: this.#elements, classes: null };
-    const width = size(this.#input.shape);
     const values = new Float64Array(this.rows);
-    for (let row = 0; row < this.rows; row++) values[row] = this.#elements[row * width + place];
+    for (let row = 0; row < this.rows; row++) values[row] = this.#elements[row * this.#width + place];
     return { values, classes: null };
   }
 }

@@ -1,7 +1,8 @@
 /** A trained model in the memory of a thread, with all that rows and answers need. */
 import { CellReader } from "../data/columns/cell-reader.ts";
-import { applyEncoders, widthOf, type ColumnSource } from "../data/encode/apply.ts";
-import type { InputEncoding, TargetEncoding } from "../data/encode/encoding.ts";
+import { widthOf, type ColumnSource } from "../data/encode/apply.ts";
+import type { Encoder, InputEncoding, TargetEncoding, WindowRule } from "../data/encode/encoding.ts";
+import { applyWindowed } from "../data/encode/windows.ts";
 import type { Reading } from "../data/reading.ts";
 import { Tokenizer } from "../data/text/vocabulary.ts";
 import { ForwardCrew } from "../engine/crew/forward.ts";
@@ -15,6 +16,7 @@ import { Faults, RowColumns, SampleColumns, type CellRules } from "./columns.ts"
 import { generate, type Continuation } from "./generate.ts";
 import type { Asked, Prompt } from "./request.ts";
 import { TOO_LARGE } from "./samples.ts";
+import { sampleCount } from "./windows.ts";
 
 /** What a job's record and its spec say of its model, as plain data. */
 export interface ModelSource {
@@ -22,6 +24,8 @@ export interface ModelSource {
   readonly loss: Member;
   readonly inputs: readonly InputEncoding[];
   readonly target: TargetEncoding;
+  /** How rows make samples; null: each is one. */
+  readonly window: WindowRule | null;
   /** How the job's table was read. */
   readonly reading: Reading;
   readonly unseen: CellRules["unseen"];
@@ -62,20 +66,19 @@ export class ServedModel {
     const faults = new Faults();
     const inputs: InputArray[] = [];
     const columnsFor = this.#columns(asked, faults);
+    const samples = sampleCount(asked, this.source.window, this.#rules.reader, faults);
     for (const input of this.source.inputs) {
-      const columns = columnsFor(input);
-      const isTokens = columns instanceof SampleColumns && this.#tokenizer !== null;
-      inputs.push(isTokens ? columns.tokens() : await applyEncoders(input, columns));
+      inputs.push(await this.#encoded(input, columnsFor(input)));
       turn();
     }
     faults.settle();
-    for (const [at, { values }] of inputs.entries()) checkFinite(values, this.source.inputs[at], asked.kind, faults);
+    for (const [at, array] of inputs.entries()) checkFinite(array, this.source.inputs[at].encoders, asked.kind, faults);
     faults.settle();
     const { rows, plan } = this.#crew;
     const width = size(plan.prediction);
-    for (let first = 0; first < asked.count; first += rows) {
+    for (let first = 0; first < samples; first += rows) {
       turn();
-      const count = Math.min(rows, asked.count - first);
+      const count = Math.min(rows, samples - first);
       const outputs = this.#crew.run(inputs, first, count);
       yield Array.from({ length: count }, (_, i) => JSON.stringify(this.#answer(outputs, i * width)));
     }
@@ -85,6 +88,15 @@ export class ServedModel {
   generate(asked: Prompt, turn: () => void): Continuation {
     if (this.#tokenizer !== null) return generate(this.#crew, this.#tokenizer, asked, turn);
     throw faulty("invalid_spec", [{ pointer: "/prompt", message: "is for a model of language: send rows or inputs" }]);
+  }
+
+  /** Samples of rows overlap; those that came as such do not. */
+  async #encoded(input: InputEncoding, columns: ColumnSource): Promise<InputArray> {
+    const { window } = this.source;
+    if (!(columns instanceof SampleColumns)) return await applyWindowed(input, columns, window);
+    if (this.#tokenizer !== null) return columns.tokens();
+    const { step: _, ...apart } = await applyWindowed(input, columns, window);
+    return apart;
   }
 
   #columns(asked: Asked, faults: Faults): (input: InputEncoding) => ColumnSource {
@@ -100,14 +112,14 @@ export class ServedModel {
 
 /** A number of the data may be finite, and what the encoders make of it too large for float32. */
 function checkFinite(
-  values: InputArray["values"],
-  { encoders, shape }: InputEncoding,
+  { values, shape, step }: InputArray,
+  encoders: readonly Encoder[],
   kind: Asked["kind"],
   faults: Faults,
 ): void {
   if (values instanceof Int32Array || values.every(Number.isFinite)) return;
   const columns = encoders.flatMap((encoder) => Array<string>(widthOf([encoder])).fill(encoder.column));
-  const width = size(shape);
+  const width = step ?? size(shape);
   for (const [at, value] of values.entries()) {
     if (Number.isFinite(value)) continue;
     const row = Math.floor(at / width);

@@ -21,6 +21,7 @@ export function sourceOf(
     loss,
     inputs,
     target,
+    window: data.window,
     reading,
     unseen: data.unseen,
     mayMiss: missing !== "error" && missing !== "drop_row",

@@ -55,9 +55,10 @@ const spec = (dataset: string) => ({
   training: { epochs: 30, batch_size: 16, seed: 2 },
 });
 
+const monthOf = (at: number) => new Date(Date.UTC(2000, at)).toISOString().slice(0, 10);
+
 function csv(): string {
-  const month = (at: number) => new Date(Date.UTC(2000, at)).toISOString().slice(0, 10);
-  const rows = shops.flatMap(({ shop, values }) => values.map((value, at) => `${month(at)},${shop},${value}`));
+  const rows = shops.flatMap(({ shop, values }) => values.map((value, at) => `${monthOf(at)},${shop},${value}`));
   return ["month,shop,sales", ...rows].join("\n");
 }
 
@@ -88,6 +89,66 @@ test("a small net forecasts better than the value of the year before", async () 
   expect((await heir({ ...data.window, length: 12 })).body.errors).toEqual([
     { pointer: "/data/window", message: expect.stringMatching(/24 rows.*"refit"/) },
   ]);
+});
+
+test("rows that follow each other are predicted from as they were in training", async () => {
+  const { id } = await service.upload(csv());
+  const { window, ...data } = spec(id).data;
+  // Two columns, one of them in classes, in another order than that of the file.
+  const features = ["shop", "sales"];
+  const job = await until(
+    (await service.create({ ...spec(id), data: { ...data, features, window: { ...window, horizon: 2 } } })).id,
+  );
+  const predict = async (body: unknown, headers: Record<string, string> = {}) =>
+    await service.call("POST", `/v1/jobs/${job.id}/predict`, { body, headers });
+  const first = MONTHS - Math.round(MONTHS * HELD);
+  const errors: number[] = [];
+  for (const { shop, values } of shops) {
+    const rows = values.slice(first, -2).map((sales, at) => ({ month: monthOf(first + at), shop, sales }));
+    const { body } = await predict({ rows });
+    expect(body.predictions).toHaveLength(rows.length - 23);
+    for (const [i, { value }] of body.predictions.entries()) errors.push(value - values[first + i + 25]);
+    const lines = ["sales,shop", ...rows.map(({ sales }) => `${sales},${shop}`)].join("\n");
+    expect((await predict(lines, { "content-type": "text/csv" })).body).toEqual(body);
+    const few = await predict({ rows: rows.slice(5, 29) });
+    expect(few.body.predictions).toEqual([body.predictions[5]]);
+  }
+  const rmse = Math.sqrt(errors.reduce((sum, error) => sum + error * error, 0) / errors.length);
+  expect(rmse).toBeCloseTo((job.result!.metrics as Record<string, number>).valid_rmse, 5);
+
+  const row = (shop: string, at: number) => ({ month: monthOf(at), shop, sales: 3 });
+  const wrong = Array.from({ length: 30 }, (_, at) => row(at < 28 ? "north" : "south", at === 3 ? 2 : at));
+  expect((await predict({ rows: wrong })).body.errors).toEqual([
+    { pointer: "/rows/3/month", message: expect.stringMatching(/in order/) },
+    { pointer: "/rows/28/shop", message: expect.stringMatching(/another series/) },
+  ]);
+  expect((await predict({ rows: wrong.slice(5, 25) })).body.errors).toEqual([
+    { pointer: "/rows", message: expect.stringMatching(/at least 24 items, not 20/) },
+  ]);
+});
+
+test("samples of two columns are predicted from as nested arrays or as rows", async () => {
+  const [header, ...lines] = csv().split("\n");
+  const { id } = await service.upload([`${header},price`, ...lines.map((line, i) => `${line},${i % 7}`)].join("\n"));
+  const window = { order: "month", series: "shop", length: 4 };
+  for (const shape of [null, [2, 4]]) {
+    const job = await until(
+      (
+        await service.create({
+          ...spec(id),
+          data: { ...spec(id).data, features: ["price", "sales"], window, shape },
+          training: { epochs: 1, batch_size: 64 },
+        })
+      ).id,
+    );
+    const rows = [1, 2, 3, 4, 5, 6].map((at) => ({ price: at % 4, sales: 8 + at }));
+    const samples = [0, 1, 2].map((at) => rows.slice(at, at + 4).flatMap(({ price, sales }) => [price, sales]));
+    const predicted = async (body: object) =>
+      (await service.call("POST", `/v1/jobs/${job.id}/predict`, { body })).body.predictions;
+    const answers = await predicted({ rows });
+    expect(new Set(answers.map(({ value }: { value: number }) => value)).size).toBe(3);
+    expect(await predicted({ inputs: samples })).toEqual(answers);
+  }
 });
 
 test("default features leave out the columns of order and series", async () => {

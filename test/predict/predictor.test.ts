@@ -30,6 +30,7 @@ function modelOf(width: number): { source: ModelSource; file: Uint8Array } {
     loss: member("losses", "mse"),
     inputs: [{ name: "features", shape: [1], type: "float32", encoders: [encoder] }],
     target: { column: "y", task: "regression", classes: null, mean: 3, std: 2 },
+    window: null,
     reading: NO_READING,
     unseen: "error",
     mayMiss: false,

@@ -119,7 +119,7 @@ export function encodeFile(input: EncodeInput): Promise<Encoded> {
     }
     const { encoding, target, samples } = await encodingOf(file, input);
     const inputs = [];
-    for (const input of encoding.inputs) inputs.push(await applyWindowed(input, samples));
+    for (const input of encoding.inputs) inputs.push(await applyWindowed(input, samples.file, data.window));
     const shifted = shiftTargets(applyTarget(target, encoding.target, file.rows), samples.ahead);
     const { train: trainRows, valid: validRows, test: testRows } = samples.samples;
     const weights = await weightsOf(samples.file, target, { data, train: trainRows, ahead: samples.ahead });

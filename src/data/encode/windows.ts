@@ -10,7 +10,7 @@
 import { size } from "../../engine/member/shape.ts";
 import type { NamedValue } from "../../engine/plan/graph.ts";
 import type { InputArray, TrainingData } from "../../engine/training.ts";
-import { applyEncoders, widthOf } from "./apply.ts";
+import { applyEncoders, widthOf, type ColumnSource } from "./apply.ts";
 import type { DataFault } from "./check.ts";
 import type { DataSpec, InputEncoding, WindowRule } from "./encoding.ts";
 import { shapeFaults } from "./fit-tensor.ts";
@@ -171,11 +171,15 @@ export function targetRows(samples: Int32Array, ahead: number): Int32Array {
   return ahead === 0 ? samples : samples.map((start) => start + ahead);
 }
 
-/** One input for all rows, which samples share. */
-export async function applyWindowed(input: InputEncoding, { file, ahead }: Samples): Promise<InputArray> {
-  if (ahead === 0) return await applyEncoders(input, file);
+/** One input for all rows, which the samples of a window share. */
+export async function applyWindowed(
+  input: InputEncoding,
+  rows: ColumnSource,
+  window: WindowRule | null,
+): Promise<InputArray> {
+  if (window === null) return await applyEncoders(input, rows);
   const step = widthOf(input.encoders, input.type);
-  const { values } = await applyEncoders({ ...input, shape: [step] }, file);
+  const { values } = await applyEncoders({ ...input, shape: [step] }, rows);
   const { encoders: _, ...named } = input;
   return { ...named, values, step };
 }

@@ -46,12 +46,13 @@ export class ForwardCrew {
    * What the model gives for `count` rows of the inputs, from row `first` on. The result is good
    * until the next call.
    */
-  run(inputs: readonly Pick<InputArray, "values">[], first: number, count: number): Float32Array {
+  run(inputs: readonly Pick<InputArray, "values" | "step">[], first: number, count: number): Float32Array {
     const { f32, i32 } = this.#kernels;
-    for (const [at, { values }] of inputs.entries()) {
+    for (const [at, { values, step }] of inputs.entries()) {
       const width = size(this.plan.inputs[at].shape);
       const to = values instanceof Float32Array ? f32 : i32;
-      for (let i = 0; i < count; i++) copyRow(values, width, (first + i) * width, to, this.#network.values[at], i);
+      const from = (i: number) => (first + i) * (step ?? width);
+      for (let i = 0; i < count; i++) copyRow(values, width, from(i), to, this.#network.values[at], i);
     }
     this.#network.forward(0, count, count, EVALUATION);
     const from = this.#network.prediction / 4;
