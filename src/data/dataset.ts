@@ -2,7 +2,7 @@
  * A dataset as the rest of the service sees it: what its columns hold, and why a file may be
  * refused.
  */
-import type { Reading } from "./reading.ts";
+import type { DateOrder, Reading } from "./reading.ts";
 import type { Dtype } from "./tensors/dtype.ts";
 
 /** What the bytes of a dataset are. */
@@ -41,6 +41,8 @@ interface ColumnFacts {
 export interface TableColumn extends ColumnFacts {
   /** A column without values is numeric. */
   readonly type: "numeric" | "categorical" | "date" | "boolean";
+  /** Of dates whose cells tell whether the day or the month comes first. */
+  readonly date_order?: DateOrder;
 }
 
 /**

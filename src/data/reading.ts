@@ -19,6 +19,9 @@ export const declaredTypes = ["numeric", "categorical", "date", "boolean", "text
 export type Separator = (typeof separators)[number];
 export type DecimalMark = (typeof decimalMarks)[number];
 export type Encoding = (typeof encodings)[number];
+/** What comes first in a date whose year comes last. */
+export const dateOrders = ["day_first", "month_first"] as const;
+export type DateOrder = (typeof dateOrders)[number];
 /**
  * `text`: no classes are listed. `ignore`: read like any other column, but not a default feature.
  */
@@ -43,11 +46,18 @@ export interface Reading {
   readonly missing_values: string[] | null;
   /** The types that the client declared, by column. */
   readonly columns: Readonly<Record<string, DeclaredType>>;
+  /**
+   * The order of the dates in the columns that a job reads, where their cells tell. Only models
+   * have it: the record of a dataset has it in its columns.
+   */
+  readonly date_orders?: Readonly<Record<string, DateOrder>>;
 }
 
 /** What a client asks for; what is null is detected. */
 export type ReadingOptions = {
-  readonly [Option in Exclude<keyof Reading, "version" | "decimal_proved" | "encoding">]: Reading[Option] | null;
+  readonly [Option in Exclude<keyof Reading, "version" | "decimal_proved" | "encoding" | "date_orders">]:
+    | Reading[Option]
+    | null;
 } & {
   /** `utf-16`: in the byte order that the file has. */
   readonly encoding: Encoding | "utf-16" | null;

@@ -94,7 +94,7 @@ export class RowColumns implements ColumnSource {
     const range = input.type === "int32" ? rangeOf(input, encoder) : null;
     return this.#each(column, new Float64Array(this.rows), (cell) => {
       if (this.#isMissing(cell, false)) return mayMiss ? Number.NaN : MISSING;
-      const value = read(cell, this.#rules.reader);
+      const value = read(cell, this.#rules.reader, column);
       return typeof value === "number" && range !== null ? inRange(value, range) : value;
     });
   }
@@ -153,9 +153,9 @@ function numberIn(cell: Cell, reader: CellReader): number | string {
   return "value" in read ? read.value : read.fault;
 }
 
-function dateIn(cell: Cell, reader: CellReader): number | string {
+function dateIn(cell: Cell, reader: CellReader, column: string): number | string {
   if (typeof cell !== "string") return `must be a date such as "2024-01-31", not ${shown(cell)}`;
-  const read = reader.date(cell.trim());
+  const read = reader.date(cell.trim(), column);
   return "value" in read ? read.value : read.fault;
 }
 
@@ -182,14 +182,22 @@ function kindOf(classes: readonly string[]): ClassKind {
 
 /**
  * How a cell may be spelled among the classes. A text is a number only among numbers: where a
- * class is a code such as 007, 7 and 7.0 are others.
+ * class is a code such as 007, 7 and 7.0 are others. Words for true and false may be in upper or
+ * lower case, unless two classes differ in nothing else.
  */
 function spellings(cell: Cell, classes: readonly string[], kind: ClassKind, reader: CellReader): string[] {
   if (typeof cell === "boolean") return classes.filter((name) => booleanOf(name)?.value === cell);
   if (typeof cell === "number") return [String(cell)];
   if (typeof cell !== "string") return [];
   const number = kind === "numbers" ? reader.number(cell) : null;
-  return [cell, cell.trim(), ...(number !== null && "value" in number && !number.isCode ? [String(number.value)] : [])];
+  const value = number !== null && "value" in number && !number.isCode ? [String(number.value)] : [];
+  return [cell, cell.trim(), ...value, ...sameWord(cell.trim(), classes)];
+}
+
+/** The class that is the same word for true or false, if there is one such class. */
+function sameWord(cell: string, classes: readonly string[]): string[] {
+  const same = booleanOf(cell) === null ? [] : classes.filter((name) => name.toLowerCase() === cell.toLowerCase());
+  return same.length === 1 ? same : [];
 }
 
 const MOST_CLASSES_TOLD = 10;

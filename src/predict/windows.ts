@@ -27,7 +27,7 @@ function checkOrder(rows: Rows, { order, series }: WindowRule, reader: CellReade
       );
       return;
     }
-    const time = timeIn(rows.cell(row, order), reader);
+    const time = timeIn(rows.cell(row, order), order, reader);
     if (time !== null && last !== null && time <= last)
       faults.add(["rows", row, order], "does not come after that of the row before: send the rows in order");
     last = time ?? last;
@@ -35,9 +35,9 @@ function checkOrder(rows: Rows, { order, series }: WindowRule, reader: CellReade
 }
 
 /** Null if the cell alone does not tell. */
-function timeIn(cell: Cell, reader: CellReader): number | null {
+function timeIn(cell: Cell, order: string, reader: CellReader): number | null {
   if (typeof cell === "number") return cell;
   if (typeof cell !== "string") return null;
-  const read = [reader.number(cell), reader.date(cell.trim())].find((each) => "value" in each);
+  const read = [reader.number(cell), reader.date(cell.trim(), order)].find((each) => "value" in each);
   return read !== undefined && "value" in read ? read.value : null;
 }

@@ -218,6 +218,60 @@ test("reads cells of classes as the dataset's were", async () => {
     expect(await one({ [column]: cell }), cell).toEqual(await one({ [column]: "unknown" }));
 });
 
+test.each([
+  ["true", "false", "True", "false"],
+  ["TRUE", "FALSE", "true", "FALSE"],
+  ["yes", "no", " Yes", "NO"],
+])("takes %s and %s in any case, as %s and %s", async (yes, no, ...cells) => {
+  const rows = Array.from({ length: 40 }, (_, i) => ({ flag: [yes, no][(i >> 1) % 2], label: "ab"[i % 2] }));
+  const { id } = await training.trained({
+    data: { dataset: (await training.service.upload(csvOf(rows))).id, target: "label" },
+  });
+  const { predictions } = await training.predict(id, { rows: [yes, no, ...cells].map((flag) => ({ flag })) });
+  expect(predictions.slice(2)).toEqual(predictions.slice(0, 2));
+  expect(predictions[0]).not.toEqual(predictions[1]);
+  const other = await training.ask(id, { rows: [{ flag: yes === "yes" ? "true" : "yes" }, { flag: "t" }] });
+  expect(other.body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual([
+    "/rows/0/flag",
+    "/rows/1/flag",
+  ]);
+});
+
+test("keeps words apart that differ in nothing but their case", async () => {
+  const rows = Array.from({ length: 60 }, (_, i) => ({ flag: ["yes", "YES", "no"][(i >> 1) % 3], label: "ab"[i % 2] }));
+  const { id } = await training.trained({
+    data: { dataset: (await training.service.upload(csvOf(rows))).id, target: "label" },
+  });
+  const { predictions } = await training.predict(id, { rows: [{ flag: "yes" }, { flag: "YES" }] });
+  expect(predictions[0]).not.toEqual(predictions[1]);
+  expect((await training.ask(id, { rows: [{ flag: "Yes" }] })).body.errors[0].pointer).toBe("/rows/0/flag");
+});
+
+test.each([
+  ["month", (month: string, day: string) => `${month}/${day}/2024`, {}],
+  ["day", (month: string, day: string) => `${day}.${month}.2024`, {}],
+  ["month", (month: string, day: string) => `${month}-${day}-2024`, { placed: "categorical" }],
+])("reads dates with the %s first as the dataset's were", async (first, written, columns) => {
+  const two = (number: number) => String(number).padStart(2, "0");
+  const rows = Array.from({ length: 60 }, (_, i) => ({
+    placed: written(two(1 + (i % 12)), two(1 + ((i * 7) % 28))),
+    label: "ab"[i % 2],
+  }));
+  const query = `?columns=${encodeURIComponent(JSON.stringify(columns))}`;
+  const headers = { "content-type": "text/csv" };
+  const { body } = await training.service.call("POST", `/v1/datasets${query}`, { body: csvOf(rows), headers });
+  const { id } = await training.trained({
+    data: { dataset: body.id, target: "label", columns: { placed: "date" } },
+  });
+  const cells = ["2024-03-04", written("03", "04"), "2024-03-25", written("03", "25")];
+  const { predictions } = await training.predict(id, { rows: cells.map((placed) => ({ placed })) });
+  expect([predictions[1], predictions[3]]).toEqual([predictions[0], predictions[2]]);
+  const lines = ["placed", ...cells].join("\n");
+  expect(((await training.askCsv(id, lines)).body as Predictions).predictions).toEqual(predictions);
+  const other = await training.ask(id, { rows: [{ placed: written("25", "03") }] });
+  expect(other.body.errors[0].message).toMatch(new RegExp(`the dataset's dates their ${first}`));
+});
+
 test("fills what is missing where the job did", async () => {
   const rows = ROWS.map(({ x, colour, label }, i) =>
     i % 9 === 4 ? { x: "", colour: "", label } : { x: String(x).replace(".", ","), colour, label },

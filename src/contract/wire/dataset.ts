@@ -1,7 +1,7 @@
 /** Datasets, their columns, and how their bytes were read. */
 import { z } from "zod";
 import { formats } from "../../data/dataset.ts";
-import { decimalMarks, declaredTypes, encodings, separators } from "../../data/reading.ts";
+import { dateOrders, decimalMarks, declaredTypes, encodings, separators } from "../../data/reading.ts";
 import { MAX_PREVIEW_COLUMNS } from "../../data/preview-limits.ts";
 import { dtypes } from "../../data/tensors/dtype.ts";
 import { Count, DatasetId, Sha256, Time, list } from "./common.ts";
@@ -37,6 +37,10 @@ const TableColumn = z
       .enum(["numeric", "categorical", "date", "boolean"])
       .describe("Numeric if every cell that is not missing is a decimal number."),
     ...facts,
+    date_order: z
+      .enum(dateOrders)
+      .optional()
+      .describe("Of dates with the year last: whether the day or the month comes first. Others lack it."),
   })
   .meta({
     id: "TableColumn",
@@ -91,6 +95,10 @@ export const Reading = z
       .nullable()
       .describe("Cells that count as missing besides empty ones; null: the default."),
     columns: z.record(z.string(), z.enum(declaredTypes)).describe("The types that were declared."),
+    date_orders: z
+      .record(z.string(), z.enum(dateOrders))
+      .optional()
+      .describe("Of a model: whether the day or the month comes first in the dates of these columns."),
   })
   .meta({ id: "Reading", description: "How the bytes were read: as declared, or as detected." });
 

@@ -1,12 +1,11 @@
 /**
- * Reads single cells as a dataset's were read: with its decimal mark and its missing tokens. No
- * other cell is looked at, so a cell says the same alone as among others. What only a whole column
- * can tell, such as whether days or months come first, must be plain from the cell itself.
+ * Reads single cells as a dataset's were read: with its decimal mark, its missing tokens and the
+ * order of its dates. No other cell is looked at, so a cell says the same alone as among others.
  */
 import { DateReader } from "./cell-date.ts";
 import { NumberReader } from "./cell-number.ts";
 import { MissingCells } from "./cell-word.ts";
-import type { Reading } from "../reading.ts";
+import type { DateOrder, Reading } from "../reading.ts";
 
 /** `fault` continues the sentence "<pointer> …". */
 export type ReadCell = { readonly value: number } | { readonly fault: string };
@@ -14,11 +13,13 @@ export type ReadCell = { readonly value: number } | { readonly fault: string };
 export class CellReader {
   readonly #reading: Pick<Reading, "decimal" | "decimal_proved">;
   readonly #missing: MissingCells;
+  readonly #dateOrders: ReadonlyMap<string, DateOrder>;
   readonly #number = new NumberReader();
   readonly #date = new DateReader();
 
-  constructor(reading: Pick<Reading, "decimal" | "decimal_proved" | "missing_values">) {
+  constructor(reading: Pick<Reading, "decimal" | "decimal_proved" | "missing_values" | "date_orders">) {
     this.#reading = reading;
+    this.#dateOrders = new Map(Object.entries(reading.date_orders ?? {}));
     this.#missing = new MissingCells(reading.missing_values);
   }
 
@@ -42,11 +43,19 @@ export class CellReader {
   }
 
   /** Milliseconds since 1970-01-01T00:00:00Z. */
-  date(cell: string): ReadCell {
+  date(cell: string, column: string): ReadCell {
     const date = this.#date;
     const { dayFirst, monthFirst } = date.readDeclared(cell) ? date : NO_DATE;
     if (Number.isNaN(dayFirst) && Number.isNaN(monthFirst))
       return { fault: `is ${shown(cell)}, which is no date: write dates like 2024-01-31` };
+    const order = this.#dateOrders.get(column);
+    if (order !== undefined) {
+      const value = order === "day_first" ? dayFirst : monthFirst;
+      if (!Number.isNaN(value)) return { value };
+      const [first, other] = order === "day_first" ? ["day", "month"] : ["month", "day"];
+      const why = `has its ${other} first, and the dataset's dates their ${first}: write dates like 2024-01-31`;
+      return { fault: `is ${shown(cell)}, which ${why}` };
+    }
     if (Number.isNaN(dayFirst) || dayFirst === monthFirst) return { value: monthFirst };
     if (Number.isNaN(monthFirst)) return { value: dayFirst };
     return { fault: `is ${shown(cell)}, which could have its day or its month first: write dates like 2024-01-31` };

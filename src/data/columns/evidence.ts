@@ -7,7 +7,7 @@
 import { DateReader } from "./cell-date.ts";
 import { NumberReader } from "./cell-number.ts";
 import { booleanOf } from "./cell-word.ts";
-import type { DecimalMark, DeclaredType } from "../reading.ts";
+import type { DateOrder, DecimalMark, DeclaredType } from "../reading.ts";
 
 export interface Located {
   readonly line: number;
@@ -104,6 +104,12 @@ export class Evidence {
   proof(mark: DecimalMark): Located | null {
     if (this.kinds !== NUMBER || (mark === "." ? this.notPoint : this.notComma) !== null) return null;
     return mark === "." ? this.notComma : this.notPoint;
+  }
+
+  /** The order of the dates, if a cell is a date in one order alone. Not asked if each has one. */
+  get dateOrder(): DateOrder | null {
+    if (this.notDayFirst !== null) return "month_first";
+    return this.notMonthFirst === null ? null : "day_first";
   }
 
   #kindOf(cell: string): number {

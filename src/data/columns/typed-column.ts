@@ -95,7 +95,9 @@ export class TypedColumn {
     if (verdict === null) throw new Error("A column has no type before it is settled.");
     const column = this.#series?.finish(this.#name, this.#rows, verdict) ?? this.#decoded(verdict);
     const reason = verdict.type === "categorical" ? verdict.reason : this.#doubt;
-    return { ...column, summary: { ...column.summary, reason } };
+    const { dateOrder } = this.evidence;
+    const date_order = verdict.type === "date" && dateOrder !== null ? { date_order: dateOrder } : {};
+    return { ...column, summary: { ...column.summary, reason, ...date_order } };
   }
 
   #decoded(verdict: Decision): Column {

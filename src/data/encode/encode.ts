@@ -13,9 +13,10 @@ import type { TargetKind } from "../../engine/training.ts";
 import { checkData, checkSizes, type DataFault } from "./check.ts";
 import { missingTest } from "../columns/column.ts";
 import type { DataSizes, DataSpec, Encoded, Encoding, Inherited } from "./encoding.ts";
-import { featuresOf, hasText } from "./features.ts";
+import { featuresOf, hasText, type TableSummary } from "./features.ts";
 import { fitInputs, measureInputs, type MeasuredInputs } from "./fit.ts";
 import { measureInherited } from "./inherit.ts";
+import type { Reading } from "../reading.ts";
 import { encodeText, fitText, measureText } from "./text.ts";
 import { applyTarget, fitTarget, readTarget, targetFacts } from "./target.ts";
 import { ViewedFile } from "./viewed-file.ts";
@@ -151,9 +152,19 @@ async function encodingOf(file: ViewedFile, { data, targets, takes, inherited }:
   const encoding = {
     inputs: inherited?.inputs ?? (await fitted()),
     target: inherited?.target ?? fitTarget(target, data, targets, rows.train),
-    reading: file.content.reading,
+    reading: readingOf(file.content, data),
   };
   return { encoding, target, samples };
+}
+
+/** How the table was read, with what only whole columns tell. */
+function readingOf(table: TableSummary, data: DataSpec): Reading {
+  const { columns, reading } = table;
+  const used = new Set([...featuresOf(table, data), ...(data.window === null ? [] : [data.window.order])]);
+  const orders = columns.flatMap((column) =>
+    used.has(column.name) && "date_order" in column ? [[column.name, column.date_order]] : [],
+  );
+  return orders.length === 0 ? reading : { ...reading, date_orders: Object.fromEntries(orders) };
 }
 
 function assertFits(faults: readonly DataFault[]): void {
