@@ -136,7 +136,7 @@ def orders(rows=400):
         price = 4 + 2 * weight + len(city) + (3 if gift == "yes" else 0) + day.month / 2
         cells = [city, gift, f"{weight:.2f}"]
         cells = ["" if draw.random() < 0.1 else cell for cell in cells]
-        lines.append(",".join([day.strftime("%Y-%m-%d"), *cells, f"{price:.2f}"]))
+        lines.append(",".join([day.strftime("%m/%d/%Y"), *cells, f"{price:.2f}"]))
     return "\n".join(lines).encode()
 
 
@@ -164,7 +164,7 @@ def jobs():
     for name, (shape, layers) in NETWORKS.items():
         split = {"target": "target", "validation": {"every": 5}, "shape": shape}
         yield {**SHORT, "name": name, "data": split, "model": {"layers": layers}, "loss": CLASSES}, digits
-    yield ORDERS, Table(orders(), {"placed": lambda cell: datetime.datetime.strptime(cell, "%Y-%m-%d")})
+    yield ORDERS, Table(orders(), {"placed": lambda cell: datetime.datetime.strptime(cell, "%m/%d/%Y")})
     yield FORECAST, Series(sales(), FORECAST["data"]["window"]["length"])
     yield TEXT, Text((EXAMPLES.parent / "README.md").read_bytes())
 
