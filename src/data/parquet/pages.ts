@@ -8,10 +8,11 @@
  * dataset.
  */
 import { crc32 } from "node:zlib";
-import { DatasetTooLarge } from "../dataset.ts";
+import { InvalidDataset } from "../dataset.ts";
 import { unpackPage } from "./codecs.ts";
 import { DamagedFile } from "./damaged.ts";
 import { readPageHeader, type PageHeader } from "./metadata.ts";
+import { spend, type Room } from "./room.ts";
 import { readRuns } from "./runs.ts";
 import type { ChunkPlace } from "./schema.ts";
 import { readValues, type RawValue } from "./values.ts";
@@ -23,14 +24,14 @@ export interface Page {
   readonly levels: Uint32Array | null;
   /** Of the rows that have a value: indices into the dictionary, or the values themselves. */
   readonly indices: Uint32Array | null;
-  readonly values: ArrayLike<RawValue>;
+  readonly values: Iterable<RawValue>;
 }
 
-/** How many more unpacked bytes a dataset may have. */
-export interface Room {
-  bytes: number;
-  readonly limitBytes: number;
-}
+/**
+ * In a page, or in a dictionary. A run of equal values takes a few bytes, whatever its length, so
+ * the size of a page is no limit to what is made of it.
+ */
+const MAX_VALUES = 2 ** 24;
 
 /**
  * Yields the pages of `rows` rows. Before, `dictionary` gets the values of the dictionary if there
@@ -42,7 +43,7 @@ export function* pagesOf(
   place: ChunkPlace,
   rows: number,
   room: Room,
-  dictionary: (values: ArrayLike<RawValue>) => void,
+  dictionary: (values: Iterable<RawValue>) => void,
 ): Generator<Page> {
   let at = 0;
   for (let left = rows; left > 0;) {
@@ -56,41 +57,47 @@ export function* pagesOf(
     if (header.type === "DICTIONARY_PAGE") {
       const unpacked = unpackPage(packed, place.codec, header.unpackedBytes);
       if (header.values > unpacked.length) throw new DamagedFile(`a dictionary claims ${header.values} values`);
-      dictionary(readValues(unpacked, "PLAIN", place.type, place.typeLength, header.values));
+      dictionary(readValues(unpacked, "PLAIN", place.type, place.typeLength, header.values, room));
       continue;
     }
     if (header.values > left) throw new DamagedFile(`a page claims ${header.values} rows, and there are ${left}`);
     const page =
-      header.type === "DATA_PAGE" ? firstVersion(header, packed, place) : secondVersion(header, packed, place);
+      header.type === "DATA_PAGE"
+        ? firstVersion(header, packed, place, room)
+        : secondVersion(header, packed, place, room);
     left -= page.rows;
     yield page;
   }
 }
 
-function check({ unpackedBytes, checksum }: PageHeader, packed: Uint8Array, room: Room): void {
-  room.bytes -= unpackedBytes;
-  if (room.bytes < 0) throw new DatasetTooLarge(room.limitBytes);
+function check({ unpackedBytes, values, checksum }: PageHeader, packed: Uint8Array, room: Room): void {
+  spend(room, unpackedBytes);
+  if (values > MAX_VALUES)
+    throw new InvalidDataset(
+      `A page of the Parquet file holds ${values} values; it may hold ${MAX_VALUES}. Write smaller row groups.`,
+      null,
+    );
   if (checksum !== null && crc32(packed) !== checksum >>> 0) throw new DamagedFile("a page has a wrong checksum");
 }
 
 /** The levels are packed with the values, after their length. */
-function firstVersion(header: PageHeader, packed: Uint8Array, place: ChunkPlace): Page {
+function firstVersion(header: PageHeader, packed: Uint8Array, place: ChunkPlace, room: Room): Page {
   const bytes = unpackPage(packed, place.codec, header.unpackedBytes);
-  if (!place.isNullable) return pageOf(header, null, bytes, place);
+  if (!place.isNullable) return pageOf(header, null, bytes, place, room);
   if (bytes.length < 4) throw new DamagedFile("the levels of a page are cut off");
   const begin = 4 + new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
-  return pageOf(header, bytes.subarray(4, begin), bytes.subarray(begin), place);
+  return pageOf(header, bytes.subarray(4, begin), bytes.subarray(begin), place, room);
 }
 
 /** The levels stand before the packed values. */
-function secondVersion(header: PageHeader, packed: Uint8Array, place: ChunkPlace): Page {
+function secondVersion(header: PageHeader, packed: Uint8Array, place: ChunkPlace, room: Room): Page {
   const { repetitionBytes, definitionBytes, unpackedBytes, isPacked } = header;
   const begin = repetitionBytes + definitionBytes;
   const isWithin = repetitionBytes >= 0 && definitionBytes >= 0 && begin <= Math.min(packed.length, unpackedBytes);
   if (!isWithin) throw new DamagedFile("the levels of a page are cut off");
   const rest = packed.subarray(begin);
   const bytes = isPacked ? unpackPage(rest, place.codec, unpackedBytes - begin) : rest;
-  return pageOf(header, place.isNullable ? packed.subarray(repetitionBytes, begin) : null, bytes, place);
+  return pageOf(header, place.isNullable ? packed.subarray(repetitionBytes, begin) : null, bytes, place, room);
 }
 
 function pageOf(
@@ -98,11 +105,17 @@ function pageOf(
   packedLevels: Uint8Array | null,
   bytes: Uint8Array,
   place: ChunkPlace,
+  room: Room,
 ): Page {
   const levels = packedLevels === null ? null : readRuns(packedLevels, 1, rows);
   const count = levels === null ? rows : levels.reduce((sum, level) => sum + level, 0);
   if (count === 0) return { rows, levels, indices: null, values: [] };
   const isIndexed = encoding === "PLAIN_DICTIONARY" || encoding === "RLE_DICTIONARY";
   if (isIndexed) return { rows, levels, indices: readRuns(bytes.subarray(1), bytes[0], count), values: [] };
-  return { rows, levels, indices: null, values: readValues(bytes, encoding, place.type, place.typeLength, count) };
+  return {
+    rows,
+    levels,
+    indices: null,
+    values: readValues(bytes, encoding, place.type, place.typeLength, count, room),
+  };
 }

@@ -23,6 +23,8 @@ const TYPE = {
 };
 const MAX_DEPTH = 32;
 const MAX_VARINT_BYTES = 10;
+/** A hundred times the columns that a dataset may have. */
+const MAX_ITEMS = 1_000_000;
 
 /** Reads the field of this number if the caller wants it. */
 type Fields = Readonly<Record<number, (type: number) => void>>;
@@ -56,6 +58,7 @@ export class ThriftReader {
   list<T>(read: () => T): T[] {
     const items: T[] = [];
     const { length } = this.#listHeader();
+    if (length > MAX_ITEMS) throw new DamagedFile(`a list in its description has ${length} items`);
     for (let i = 0; i < length; i++) items.push(read());
     return items;
   }

@@ -2,28 +2,37 @@
  * The values of a page, in each of the encodings of the format: as they are, as differences, as the
  * ends of texts that begin like the one before, or with the bytes of all numbers sorted by place.
  * https://parquet.apache.org/docs/file-format/data-pages/encodings/
+ *
+ * A few bytes can stand for millions of values, so whatever is larger than a number is made only
+ * when it is its turn.
  */
 import { DamagedFile } from "./damaged.ts";
 import type { Encoding, PhysicalType } from "./metadata.ts";
+import { spend, type Room } from "./room.ts";
 import { readRuns } from "./runs.ts";
 
 /** Whole numbers of 64 bits and more are `bigint`s; texts and others are bytes. */
 export type RawValue = number | bigint | boolean | Uint8Array;
 
-/** @param typeLength bytes of a FIXED_LEN_BYTE_ARRAY */
+/**
+ * To be read once, from the first value to the last.
+ * @param typeLength bytes of a FIXED_LEN_BYTE_ARRAY
+ * @throws DamagedFile, here or while the values are read; DatasetTooLarge while they are read
+ */
 export function readValues(
   bytes: Uint8Array,
   encoding: Encoding,
   type: PhysicalType,
   typeLength: number,
   count: number,
-): ArrayLike<RawValue> {
+  room: Room,
+): Iterable<RawValue> {
   switch (encoding) {
     case "PLAIN":
       return plain(bytes, type, typeLength, count);
     case "RLE":
       // Booleans. The length of the runs comes first.
-      return Array.from(readRuns(bytes.subarray(4), 1, count), Boolean);
+      return booleans(readRuns(bytes.subarray(4), 1, count));
     case "BYTE_STREAM_SPLIT":
       return plain(joined(bytes, widthOf(type, typeLength), count), type, typeLength, count);
     case "DELTA_BINARY_PACKED": {
@@ -38,7 +47,7 @@ export function readValues(
       const prefixes = readDeltas(bytes, count);
       const rest = bytes.subarray(prefixes.end);
       const suffixes = readDeltas(rest, count);
-      return prefixed(prefixes.values, slices(rest, suffixes.end, suffixes.values));
+      return prefixed(prefixes.values, slices(rest, suffixes.end, suffixes.values), room);
     }
     default:
       throw new DamagedFile(`its values have the encoding ${encoding}, which cannot be read`);
@@ -51,21 +60,32 @@ function widthOf(type: PhysicalType, typeLength: number): number {
   return type === "FIXED_LEN_BYTE_ARRAY" ? typeLength : 8;
 }
 
-function plain(bytes: Uint8Array, type: PhysicalType, typeLength: number, count: number): ArrayLike<RawValue> {
+function plain(bytes: Uint8Array, type: PhysicalType, typeLength: number, count: number): Iterable<RawValue> {
   if (type === "BYTE_ARRAY") return texts(bytes, count);
   if (type === "BOOLEAN") {
     assertHas(bytes, Math.ceil(count / 8));
-    return Array.from({ length: count }, (_, i) => ((bytes[i >> 3] >> (i & 7)) & 1) === 1);
+    return bits(bytes, count);
   }
   const width = widthOf(type, typeLength);
   assertHas(bytes, count * width);
+  if (type === "INT96" || type === "FIXED_LEN_BYTE_ARRAY") return fixed(bytes, width, count);
   // Copied, because numbers must be aligned.
   const { buffer } = new Uint8Array(bytes.subarray(0, count * width));
   if (type === "INT32") return new Int32Array(buffer);
   if (type === "INT64") return new BigInt64Array(buffer);
-  if (type === "FLOAT") return new Float32Array(buffer);
-  if (type === "DOUBLE") return new Float64Array(buffer);
-  return Array.from({ length: count }, (_, i) => new Uint8Array(buffer, i * width, width));
+  return type === "FLOAT" ? new Float32Array(buffer) : new Float64Array(buffer);
+}
+
+function* booleans(numbers: Uint32Array): Generator<boolean> {
+  for (const number of numbers) yield number === 1;
+}
+
+function* bits(bytes: Uint8Array, count: number): Generator<boolean> {
+  for (let i = 0; i < count; i++) yield ((bytes[i >> 3] >> (i & 7)) & 1) === 1;
+}
+
+function* fixed(bytes: Uint8Array, width: number, count: number): Generator<Uint8Array> {
+  for (let i = 0; i < count; i++) yield bytes.subarray(i * width, (i + 1) * width);
 }
 
 function assertHas(bytes: Uint8Array, wanted: number): void {
@@ -74,17 +94,16 @@ function assertHas(bytes: Uint8Array, wanted: number): void {
 }
 
 /** Each has its length before it. */
-function texts(bytes: Uint8Array, count: number): Uint8Array[] {
+function* texts(bytes: Uint8Array, count: number): Generator<Uint8Array> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const values: Uint8Array[] = [];
-  for (let at = 0; values.length < count;) {
+  let at = 0;
+  for (let i = 0; i < count; i++) {
     assertHas(bytes, at + 4);
     const length = view.getUint32(at, true);
     at += 4 + length;
     assertHas(bytes, at);
-    values.push(bytes.subarray(at - length, at));
+    yield bytes.subarray(at - length, at);
   }
-  return values;
 }
 
 /** The bytes of each number together. */
@@ -96,27 +115,29 @@ function joined(bytes: Uint8Array, width: number, count: number): Uint8Array {
   return values;
 }
 
-function slices(bytes: Uint8Array, begin: number, lengths: BigInt64Array): Uint8Array[] {
+function* slices(bytes: Uint8Array, begin: number, lengths: BigInt64Array): Generator<Uint8Array> {
   let at = begin;
-  return Array.from(lengths, (length) => {
+  for (const length of lengths) {
     if (length < 0n || length > bytes.length - at) throw new DamagedFile("a text is cut off");
     at += Number(length);
-    return bytes.subarray(at - Number(length), at);
-  });
+    yield bytes.subarray(at - Number(length), at);
+  }
 }
 
-/** Each begins with so many bytes of the one before. */
-function prefixed(prefixes: BigInt64Array, suffixes: readonly Uint8Array[]): Uint8Array[] {
+/** Each begins with so many bytes of the one before. Those bytes are unpacked ones too. */
+function* prefixed(prefixes: BigInt64Array, suffixes: Iterable<Uint8Array>, room: Room): Generator<Uint8Array> {
   let last = new Uint8Array();
-  return suffixes.map((suffix, i) => {
-    const length = Number(prefixes[i]);
+  let i = 0;
+  for (const suffix of suffixes) {
+    const length = Number(prefixes[i++]);
     if (length < 0 || length > last.length) throw new DamagedFile("a text continues one that is shorter");
+    spend(room, length);
     const value = new Uint8Array(length + suffix.length);
     value.set(last.subarray(0, length));
     value.set(suffix, length);
     last = value;
-    return value;
-  });
+    yield value;
+  }
 }
 
 /**

@@ -1,0 +1,13 @@
+import { DatasetTooLarge } from "../dataset.ts";
+
+/** How many more unpacked bytes a dataset may have. */
+export interface Room {
+  bytes: number;
+  readonly limitBytes: number;
+}
+
+/** @throws DatasetTooLarge */
+export function spend(room: Room, bytes: number): void {
+  room.bytes -= bytes;
+  if (room.bytes < 0) throw new DatasetTooLarge(room.limitBytes);
+}
