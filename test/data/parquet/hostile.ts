@@ -1,4 +1,6 @@
-/** Parquet files of a hundred bytes that claim millions of values: one column named x, in one page. */
+/**
+ * Parquet files of a hundred bytes that claim millions of values: one column named x, in one page.
+ */
 
 /** The numbers of the format. */
 const TYPE = { BOOLEAN: 0, INT64: 2, BYTE_ARRAY: 6 };
