@@ -149,7 +149,7 @@ export const meters = {
 
 // Each series begins with 0. Prometheus sees no increase in a series that begins with 1, so an
 // alert would miss the first damage.
-for (const what of ["columns", "dataset", "checkpoint", "model"]) meters.damage.inc({ what }, 0);
+for (const what of ["columns", "dataset", "weights", "checkpoint", "model"]) meters.damage.inc({ what }, 0);
 for (const end of ["ended", "released", "postponed", "lost"]) meters.runSeconds.zero({ end });
 for (const result of ["delivered", "failed", "given_up"]) meters.webhooks.inc({ result }, 0);
 

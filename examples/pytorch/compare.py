@@ -163,8 +163,10 @@ def jobs():
         yield json.loads(path.read_text()), data[name]
     for name, (shape, layers) in NETWORKS.items():
         split = {"target": "target", "validation": {"every": 5}, "shape": shape}
-        yield {**SHORT, "name": name, "data": split, "model": {"layers": layers}, "loss": CLASSES}, digits
-    yield ORDERS, Table(orders(), {"placed": lambda cell: datetime.datetime.strptime(cell, "%m/%d/%Y")})
+        model = {"layers": layers}
+        yield {**SHORT, "name": name, "data": split, "model": model, "loss": CLASSES}, digits
+    date = lambda cell: datetime.datetime.strptime(cell, "%m/%d/%Y")
+    yield ORDERS, Table(orders(), {"placed": date})
     yield FORECAST, Series(sales(), FORECAST["data"]["window"]["length"])
     yield TEXT, Text((EXAMPLES.parent / "README.md").read_bytes())
 
@@ -244,13 +246,19 @@ TEXT = {
 }
 
 
+def shares(told, classes):
+    """The probabilities of one prediction, or of each position, in the order of the classes."""
+    if isinstance(told, list):
+        return [shares(each, classes) for each in told]
+    return [told[name] for name in classes]
+
+
 def difference(y, predictions, target):
     """How far the service's predictions are from the outputs of the module."""
     classes = target["classes"]
     if classes is not None:
         told = [one["probabilities"] for one in predictions]
-        pick = lambda shares: [shares[name] for name in classes]
-        table = [pick(one) if isinstance(one, dict) else [pick(each) for each in one] for one in told]
+        table = [shares(one, classes) for one in told]
         theirs, ours = torch.tensor(table, dtype=torch.float64), y.double().softmax(-1)
     else:
         values = torch.tensor([one["value"] for one in predictions], dtype=torch.float64)
@@ -309,14 +317,16 @@ def main():
     datasets, trained, wrong = {}, {}, False
     for spec, data in jobs():
         if data.file is not None:
-            datasets[data] = datasets.get(data) or service.upload(spec["name"], data.file, data.kind)
+            if data not in datasets:
+                datasets[data] = service.upload(spec["name"], data.file, data.kind)
             spec["data"]["dataset"] = datasets[data]
         if "init" in spec:
             spec["init"]["job"] = trained["digits-cnn"]
         job = service.trained(spec)
         trained[spec["name"]] = job["id"]
         most, same = compared(service, job, data)
-        print(f"{spec['name']:22} {most:8.1e}  {'the same bytes' if same else 'other bytes'}", flush=True)
+        came = "the same bytes" if same else "other bytes"
+        print(f"{spec['name']:22} {most:8.1e}  {came}", flush=True)
         wrong = wrong or not same or not most <= TOLERANCE
     sys.exit(1 if wrong else 0)
 

@@ -22,7 +22,8 @@ def inputs(description, columns):
         whole = named["type"] == "int32"
         parts = [encoded(encoder, columns[encoder["column"]], whole) for encoder in own]
         x = parts[0] if own[0]["type"] in ("tensor", "text") else torch.cat(parts, -1)
-        given[named["name"]] = x.to(torch.int32 if whole else torch.float32).reshape(-1, *named["shape"])
+        x = x.to(torch.int32 if whole else torch.float32)
+        given[named["name"]] = x.reshape(-1, *named["shape"])
     return given
 
 
@@ -36,7 +37,8 @@ def encoded(encoder, cells, whole):
         if whole:
             places = {name: place for place, name in enumerate(encoder["classes"], 1)}
             return torch.tensor([[places.get(cell, 0)] for cell in known])
-        return torch.tensor([[float(cell == name) for name in encoder["classes"]] for cell in known])
+        classes = encoder["classes"]
+        return torch.tensor([[float(cell == name) for name in classes] for cell in known])
     if kind == "text":
         return cells
     x = cells.double() if torch.is_tensor(cells) else numbers(encoder, cells)

@@ -67,7 +67,7 @@ def tensors(file):
 
 
 def safetensors(tensors):
-    """The safetensors file of these tensors, with their names in order, as the service writes it."""
+    """The safetensors file of these tensors, in the order of their names, as the service has it."""
     names = {dtype: name for name, dtype in TYPES.items()}
     header, body = {"__metadata__": {"format": "pt"}}, b""
     for name, tensor in sorted(tensors.items(), key=lambda entry: entry[0].encode()):

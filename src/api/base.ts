@@ -7,7 +7,13 @@ import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance } 
 import { meters } from "../meters.ts";
 import { protect } from "./plugins/headers.ts";
 import { handleInOrder } from "./plugins/pipelining.ts";
-import { handleClientError, handleError, handleUnknownRoutes, refuseExpectations } from "./plugins/problems.ts";
+import {
+  handleClientError,
+  handleEarlyError,
+  handleError,
+  handleUnknownRoutes,
+  refuseExpectations,
+} from "./plugins/problems.ts";
 import { validate } from "./plugins/validation.ts";
 import { requestIdOf } from "./request-id.ts";
 
@@ -33,7 +39,7 @@ export async function buildBase(log: FastifyBaseLogger): Promise<FastifyInstance
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: IDLE_TIMEOUT_MS,
     return503OnClosing: false,
-    frameworkErrors: handleError,
+    frameworkErrors: handleEarlyError,
     clientErrorHandler: handleClientError,
   });
   app.setErrorHandler(handleError);

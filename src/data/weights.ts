@@ -12,7 +12,7 @@ import { size, type Shape } from "../engine/member/shape.ts";
 import { readHeader, writeSafetensors, type Tensor } from "../engine/state/safetensors.ts";
 import { modelFile, type Which } from "../engine/state/state.ts";
 import { InvalidDataset } from "./dataset.ts";
-import { keptOf } from "./tensors/elements.ts";
+import { keptOf, place } from "./tensors/elements.ts";
 import { ByteReader } from "./tensors/byte-reader.ts";
 import { dtypes, isSafetensors, readEntries } from "./tensors/safetensors.ts";
 
@@ -169,6 +169,8 @@ function hashOf(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
+const MEND = "take a state_dict from before the training diverged, or mend it, and upload that";
+
 /** @throws InvalidDataset that names the first element which is not finite */
 function converted(
   name: string,
@@ -179,9 +181,12 @@ function converted(
 ): Uint8Array {
   const raw = { name, dtype: dtypes[from], shape, isBigEndian: false, isColumnMajor: false, bytes: bytes.buffer };
   if (size(shape) === 0) return bytes;
-  const values = keptOf(raw);
+  const values = keptOf(raw, MEND);
   const kept = to === "I64" ? BigInt64Array.from(values, BigInt) : Float32Array.from(values);
-  if (to === "F32" && !kept.every((value) => Number.isFinite(Number(value))))
-    throw new InvalidDataset(`The array ${JSON.stringify(name)} holds a number that float32 does not.`, null);
+  const wrong = kept instanceof Float32Array ? kept.findIndex((value) => !Number.isFinite(value)) : -1;
+  if (wrong >= 0) {
+    const what = `holds ${values[wrong]} at ${place(wrong, shape)}, which is too large for float32`;
+    throw new InvalidDataset(`The array ${JSON.stringify(name)} ${what}: ${MEND}.`, null);
+  }
   return new Uint8Array(kept.buffer, kept.byteOffset, kept.byteLength);
 }

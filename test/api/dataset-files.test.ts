@@ -15,6 +15,7 @@ import type { Dataset } from "../../src/contract/wire/dataset.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 import type { Problem } from "../../src/contract/errors.ts";
 import { ingest } from "../support/datasets.ts";
+import { writeSafetensors } from "../../src/engine/state/safetensors.ts";
 import { smallDisk } from "../support/disk.ts";
 
 let service: Service;
@@ -307,6 +308,11 @@ describe("a dataset that was damaged on disk", () => {
   });
 });
 
+/** A file of weights with so many numbers. */
+function weightsOf(count: number): Buffer {
+  return Buffer.from(writeSafetensors([{ name: "w", shape: [count], bytes: new Uint8Array(4 * count) }], {}));
+}
+
 test("a full disk refuses uploads with a sentence but allows deletions; a read-only disk refuses both", async (context) => {
   const disk = smallDisk(context, "512k");
   const directory = join(disk.directory, "datasets");
@@ -327,6 +333,9 @@ test("a full disk refuses uploads with a sentence but allows deletions; a read-o
   const full = await upload(other);
   expect([full.status, full.body.detail]).toEqual([503, "The disk that datasets are kept on is full."]);
   expect(Number(full.headers["retry-after"])).toBeGreaterThan(0);
+  const weights = await small.call("POST", "/v1/weights", { body: weightsOf(2 ** 18) });
+  expect([weights.status, weights.body.detail]).toEqual([503, "The disk that datasets are kept on is full."]);
+  expect(small.onDisk().filter((name) => name.includes("weights"))).toEqual([]);
   expect(await ready()).toEqual([503, `the disk of ${directory} is full`]);
   expect(await content(kept.id)).toBe(csv);
 

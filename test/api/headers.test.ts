@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 
-test.each(["/v1/jobs", "/healthz", "/nowhere", "/docs/json"])(
+test.each(["/v1/jobs", "/healthz", "/nowhere", "/docs/json", "/v1/jobs/%"])(
   "a browser makes no page, script or frame of what %s answers",
   async (path) => {
     const { headers } = await service.call("GET", path);

@@ -129,6 +129,11 @@ test("weights beyond the limit are refused, and damaged ones are told and repair
   expect(faults(await post(spec({ init })))).toEqual([
     "/init/weights names weights whose file is damaged; upload it again",
   ]);
+  const given = await service.call("GET", `/v1/weights/${weights.id}/content`);
+  expect([given.status, given.body.detail]).toEqual([
+    503,
+    "The file of these weights is damaged. Upload the same bytes again: that repairs it.",
+  ]);
   expect([(await upload(file)).status, (await post(spec({ init }), "?validate_only=true")).status]).toEqual([200, 200]);
   rmSync(path);
   expect((await service.call("GET", `/v1/weights/${weights.id}/content`)).status).toBeGreaterThanOrEqual(500);
@@ -225,7 +230,14 @@ test("names are mapped, also by their beginning, and other types are converted",
   const infinite = stateDict({ "0.bias": { dtype: "F32", shape: [4], data: floats(1, Number.NaN, 0, 0) } });
   const { body: bad } = await upload(safetensors(infinite));
   expect(faults(await post(spec({ init: { weights: bad.id } })))).toEqual([
-    expect.stringMatching(/^\/init\/weights cannot be used: The array "0.bias" holds NaN at \[1\]/),
+    expect.stringMatching(
+      /^\/init\/weights cannot be used: The array "0.bias" holds NaN at \[1\].*mend it, and upload/,
+    ),
+  ]);
+  const large = Buffer.from(new Float64Array([0, 0, 1e300, 0]).buffer);
+  const { body: wide } = await upload(safetensors(stateDict({ "0.bias": { dtype: "F64", shape: [4], data: large } })));
+  expect(faults(await post(spec({ init: { weights: wide.id } })))).toEqual([
+    expect.stringMatching(/"0.bias" holds 1e\+300 at \[2\], which is too large for float32.*mend it/),
   ]);
 });
 

@@ -232,23 +232,27 @@ test("while Redis is away everything is unavailable, and works again afterwards"
   await expect.poll(async () => (await service.call("GET", "/readyz")).status, { timeout: 10_000 }).toBe(200);
 });
 
-test("a client that is still sending too large a body gets the answer before it is cut off", async () => {
-  const { port } = service.app.server.address() as AddressInfo;
-  const socket = connect(port, "127.0.0.1");
-  const errors: Error[] = [];
-  let answer = "";
-  socket.on("error", (error) => errors.push(error)).on("data", (chunk) => (answer += chunk.toString()));
-  const chunk = Buffer.alloc(2 ** 20, " ");
-  socket.write(
-    `POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${20 * 2 ** 20}\r\n\r\n`,
-  );
-  for (let i = 0; i < 20 && errors.length === 0; i++) {
-    await new Promise((resolve) => socket.write(chunk, resolve));
-  }
-  await expect.poll(() => answer).toMatch(/^HTTP\/1.1 413 /);
-  expect(errors).toEqual([]);
-  socket.destroy();
-});
+test.each(["keep-alive", "close"])(
+  "a client that is still sending too large a body gets the answer before it is cut off (%s)",
+  async (connection) => {
+    const { port } = service.app.server.address() as AddressInfo;
+    const socket = connect(port, "127.0.0.1");
+    const errors: Error[] = [];
+    let answer = "";
+    socket.on("error", (error) => errors.push(error)).on("data", (chunk) => (answer += chunk.toString()));
+    const chunk = Buffer.alloc(2 ** 20, " ");
+    socket.write(
+      `POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${20 * 2 ** 20}\r\nconnection: ${connection}\r\n\r\n`,
+    );
+    for (let i = 0; i < 20 && errors.length === 0; i++) {
+      await new Promise((resolve) => socket.write(chunk, resolve));
+    }
+    await expect.poll(() => answer).toMatch(/^HTTP\/1.1 413 /);
+    expect(errors).toEqual([]);
+    if (connection === "close") await expect.poll(() => socket.readableEnded).toBe(true);
+    socket.destroy();
+  },
+);
 
 test("while the service shuts down, running requests are finished and new ones refused", async () => {
   const other = await startService();

@@ -73,7 +73,7 @@ test("metrics cover requests by route and status, jobs and the queue, and name n
   expect(text).toContain("rappel_workers 1");
   expect(text).toContain("rappel_redis_up 1");
   // An alert sees an increase only in a series that was there before.
-  for (const what of ["columns", "dataset", "checkpoint", "model"]) {
+  for (const what of ["columns", "dataset", "weights", "checkpoint", "model"]) {
     expect(text).toMatch(new RegExp(`^rappel_damage_total\\{what="${what}"\\} \\d+$`, "m"));
   }
   expect(text).toMatch(/^rappel_run_seconds_count\{end="postponed"\} \d+$/m);

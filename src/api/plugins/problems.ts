@@ -11,6 +11,7 @@ import { Abandoned, PoolBusy } from "../../data/pool.ts";
 import { errors, Problem, retryLater } from "../../contract/errors.ts";
 import { Damaged, NoRoom, OverLimit, Unavailable, type StoredKind } from "../../store/errors.ts";
 import { newRequestId } from "../request-id.ts";
+import { EARLY_HEADERS } from "./headers.ts";
 
 const REMEDIES: Record<StoredKind, string> = {
   checkpoint: "Other checkpoints of the job may be whole.",
@@ -26,6 +27,7 @@ export function sendProblem(problem: Problem, request: FastifyRequest, reply: Fa
   // Node does not do so by itself once some of the body was read. The next request would wait
   // behind the rest.
   reply.raw.once("finish", () => request.raw.resume());
+  closeAfterBody(request, reply);
   // What was to be sent may have had one.
   reply.removeHeader("etag");
   void reply
@@ -36,11 +38,28 @@ export function sendProblem(problem: Problem, request: FastifyRequest, reply: Fa
     .send(JSON.stringify(problem.document(request.id)));
 }
 
+/**
+ * Node closes a connection that the client wants closed as soon as it has answered. A client that
+ * is still sending would see a broken pipe in place of the answer, as Python's do. So the rest of
+ * the body is thrown away first. The time that a request may take limits how much that is.
+ */
+function closeAfterBody({ raw: request }: FastifyRequest, { raw: response }: FastifyReply): void {
+  if (request.complete || response.shouldKeepAlive) return;
+  response.shouldKeepAlive = true;
+  request.once("end", () => request.socket.end());
+}
+
 export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const problem = asProblem(error, request);
   if (error instanceof NoRoom) request.log.warn(problem.message);
   else if (problem.status >= 500) request.log.error({ err: error }, problem.message);
   sendProblem(problem, request, reply);
+}
+
+/** Faults of requests that fastify refuses before it runs any hook. */
+export function handleEarlyError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  void reply.headers(EARLY_HEADERS);
+  handleError(error, request, reply);
 }
 
 function asProblem(error: unknown, request: FastifyRequest): Problem {
@@ -186,9 +205,13 @@ export function handleClientError(error: NodeJS.ErrnoException, socket: Socket):
   const id = newRequestId();
   const body = JSON.stringify(problem.document(id));
   const { status, title } = errors[problem.code];
-  socket.end(
-    `HTTP/1.1 ${status} ${title}\r\ncontent-type: ${TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nx-request-id: ${id}\r\nconnection: close\r\n\r\n${body}`,
-  );
+  const headers = Object.entries(earlyHeaders(id, body)).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${title}\r\n${headers.join("")}\r\n${body}`);
+}
+
+function earlyHeaders(id: string, body: string) {
+  const own = { "content-type": TYPE, "content-length": Buffer.byteLength(body), "x-request-id": id };
+  return { ...own, ...EARLY_HEADERS, connection: "close" };
 }
 
 function fromParser({ code }: NodeJS.ErrnoException): Problem {
@@ -205,7 +228,6 @@ export function refuseExpectations(server: Server): void {
     const detail = `The only expectation met here is 100-continue, not ${String(request.headers.expect).slice(0, 100)}.`;
     const problem = new Problem("expectation_failed", detail);
     const body = JSON.stringify(problem.document(id));
-    const headers = { "content-type": TYPE, "content-length": Buffer.byteLength(body), "x-request-id": id };
-    response.writeHead(problem.status, { ...headers, connection: "close" }).end(body);
+    response.writeHead(problem.status, earlyHeaders(id, body)).end(body);
   });
 }

@@ -131,7 +131,7 @@ export const weights: Routes = async (app, { store, files, config }) => {
         .type(BYTES)
         .header("content-length", original.bytes)
         .header("etag", `"${record.sha256}"`)
-        .send(original.checked(record.sha256));
+        .send(original.checked(record.sha256, "weights"));
     },
   );
 

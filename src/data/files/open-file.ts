@@ -1,17 +1,20 @@
-/** An open file of a dataset, for sending it. */
+/** An open file of a dataset, or of weights, for sending it. */
 import { createHash } from "node:crypto";
 import { open, type FileHandle } from "node:fs/promises";
 import { pipeline, Transform, type Readable } from "node:stream";
 import { meters } from "../../meters.ts";
 import { DatasetLost } from "../dataset.ts";
 
+/** Whose bytes a file holds as they came. */
+type Kept = "dataset" | "weights";
+
 const START_BYTES = 64;
 /** How often a file that was there may be gone when it is opened. */
 const TRIES = 10;
 
 /**
- * One of its streams must read it, and closes it. It can be read to its end even if the dataset is
- * deleted meanwhile.
+ * One of its streams must read it, and closes it. It can be read to its end even if it is deleted
+ * meanwhile.
  */
 export class OpenFile {
   readonly #file: FileHandle;
@@ -65,13 +68,13 @@ export class OpenFile {
   }
 
   /** All bytes. If the hash is wrong, the stream fails before it has sent the last byte. */
-  checked(sha256: string): Readable {
-    return pipeline(this.from(0), checkedAgainst(sha256), () => undefined);
+  checked(sha256: string, what: Kept = "dataset"): Readable {
+    return pipeline(this.from(0), checkedAgainst(sha256, what), () => undefined);
   }
 }
 
 /** Passes on what it gets, but the last chunk only if the whole has this hash. */
-function checkedAgainst(sha256: string): Transform {
+function checkedAgainst(sha256: string, what: Kept): Transform {
   const hash = createHash("sha256");
   let last: Buffer | undefined;
   return new Transform({
@@ -82,8 +85,8 @@ function checkedAgainst(sha256: string): Transform {
     },
     flush(done) {
       if (hash.digest("hex") === sha256) return done(null, last);
-      meters.damage.inc({ what: "dataset" });
-      done(new DatasetLost("The file of this dataset is damaged."));
+      meters.damage.inc({ what });
+      done(new DatasetLost(`The file of ${what === "dataset" ? "this dataset" : "these weights"} is damaged.`));
     },
   });
 }

@@ -94,7 +94,10 @@ export interface RawArray {
  * The elements in row-major order, as they are kept. Works on the bytes in place.
  * @throws InvalidDataset that names the first element which cannot be kept
  */
-export function keptOf({ name, dtype, shape, isBigEndian, isColumnMajor, bytes }: RawArray): TensorValues {
+export function keptOf(
+  { name, dtype, shape, isBigEndian, isColumnMajor, bytes }: RawArray,
+  remedy = "replace it, or leave its row out",
+): TensorValues {
   const type: ElementType = types[dtype];
   if (isBigEndian) swapBytes(bytes, type.bytes);
   const kept = type.keep(isColumnMajor ? rowMajor(bytes, type.bytes, shape) : bytes);
@@ -106,7 +109,7 @@ export function keptOf({ name, dtype, shape, isBigEndian, isColumnMajor, bytes }
   const wrong = firstNotFinite(kept);
   if (wrong === null) return kept;
   throw new InvalidDataset(
-    `The array ${JSON.stringify(name)} holds ${kept[wrong]} at ${place(wrong, shape)}. All numbers must be finite: replace it, or leave its row out.`,
+    `The array ${JSON.stringify(name)} holds ${kept[wrong]} at ${place(wrong, shape)}. All numbers must be finite: ${remedy}.`,
     null,
   );
 }
@@ -191,7 +194,7 @@ function firstNotFinite(values: TensorValues): number | null {
 }
 
 /** The indices of an element, as NumPy writes them. */
-function place(index: number, shape: readonly number[]): string {
+export function place(index: number, shape: readonly number[]): string {
   const indices: number[] = [];
   for (const length of shape.toReversed()) {
     indices.unshift(index % length);
