@@ -28,6 +28,7 @@ export interface Contents {
 /**
  * Null if the bytes are of no format that is recognised, and `plain` is null too.
  * @param limitBytes of the bytes when they are unpacked
+ * @param keepsTexts whether the texts of columns without classes are kept
  * @throws InvalidDataset, DatasetTooLarge
  */
 export async function readContents(
@@ -35,10 +36,11 @@ export async function readContents(
   asked: ReadingOptions | Reading,
   plain: PlainFormat,
   limitBytes: number,
+  keepsTexts: boolean,
 ): Promise<Contents | null> {
-  const recognised = await readRecognised(path, asked, plain, limitBytes);
+  const recognised = await readRecognised(path, asked, plain, limitBytes, keepsTexts);
   if (recognised !== null) return { ...recognised, reading: null };
-  return plain === "csv" ? { format: "csv", ...(await readTable(path, asked, limitBytes)) } : null;
+  return plain === "csv" ? { format: "csv", ...(await readTable(path, asked, limitBytes, keepsTexts)) } : null;
 }
 
 async function readRecognised(
@@ -46,6 +48,7 @@ async function readRecognised(
   asked: ReadingOptions | Reading,
   plain: PlainFormat,
   limitBytes: number,
+  keepsTexts: boolean,
 ): Promise<Omit<Contents, "reading"> | null> {
   const reader = new ByteReader(atMost(tableBytes(path), limitBytes));
   try {
@@ -64,7 +67,7 @@ async function readRecognised(
       case "npz":
         return { format, ...(await tensorColumns(readNpz(await whole(), limitBytes))) };
       case "parquet":
-        return { format, ...(await readParquet(await whole(), limitBytes)) };
+        return { format, ...(await readParquet(await whole(), limitBytes, keepsTexts)) };
       case "text":
         return { format, ...readText(await reader.rest()) };
     }

@@ -43,6 +43,11 @@ export interface TableColumn extends ColumnFacts {
   readonly type: "numeric" | "categorical" | "date" | "boolean";
   /** Of dates whose cells tell whether the day or the month comes first. */
   readonly date_order?: DateOrder;
+  /**
+   * Of a column without classes: the bytes of its texts in UTF-8. Null or not there if they are not
+   * kept.
+   */
+  readonly text_bytes?: number | null;
 }
 
 /**
@@ -89,6 +94,11 @@ export type PlainFormat = "csv" | "text" | null;
 export function plainFormatOf({ reading, columns }: Pick<DatasetContent, "reading" | "columns">): PlainFormat {
   if (reading !== null) return "csv";
   return columns.some(({ type }) => type === "text") ? "text" : null;
+}
+
+/** Whether the file of columns has the texts of a column. */
+export function keepsTexts(column: ColumnSummary): boolean {
+  return "text_bytes" in column && typeof column.text_bytes === "number";
 }
 
 /** A dataset whose files are kept. */
@@ -152,6 +162,12 @@ export const MAX_CLASSES_LISTED = 50_000;
 export const MAX_CLASS_CHARACTERS_LISTED = 4 * 2 ** 20;
 
 export const MAX_NAME_LENGTH = 256;
+
+/**
+ * How many bytes of texts, in UTF-8, a dataset keeps in all its columns that list no classes. If
+ * there are more, the longest columns keep none.
+ */
+export const MAX_TEXT_BYTES = 2 ** 27;
 
 /** A cell of a table, or a text of a file of columns. */
 export const MAX_CELL_LENGTH = 65_536;

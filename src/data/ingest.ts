@@ -16,6 +16,11 @@ export interface IngestInput {
   readonly plain: PlainFormat;
   /** The limit of the unpacked bytes. */
   readonly limitBytes: number;
+  /**
+   * Whether the texts of columns without classes are kept. Not given: they are. Earlier versions
+   * kept none, and their columns must be made again as they were.
+   */
+  readonly keepsTexts?: boolean;
 }
 
 /** A refusal is a value here, because an error loses its class on the way between threads. */
@@ -31,9 +36,10 @@ export async function ingest({
   asked,
   plain,
   limitBytes,
+  keepsTexts = true,
 }: IngestInput): Promise<IngestResult> {
   try {
-    const contents = await readContents(csv, asked, plain, limitBytes);
+    const contents = await readContents(csv, asked, plain, limitBytes, keepsTexts);
     if (contents === null) return { unrecognised: true };
     const { format, reading, rows, columns } = contents;
     const { sha256, bytes } = await digestOf(csv);

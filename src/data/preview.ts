@@ -1,6 +1,6 @@
 /** The first rows of a dataset, as it keeps them. It runs in a helper thread. */
 import { holdsDoubles, MISSING_CODE } from "./columns/column.ts";
-import type { ColumnSummary } from "./dataset.ts";
+import { keepsTexts, type ColumnSummary } from "./dataset.ts";
 import { booleanOf } from "./columns/cell-word.ts";
 import { ColumnFile } from "./files/column-file.ts";
 import { MAX_PREVIEW_COLUMNS } from "./preview-limits.ts";
@@ -8,7 +8,7 @@ import { size, type Shape } from "../engine/member/shape.ts";
 
 /** Cells and numbers of arrays that a preview has in all. */
 const MAX_NUMBERS = 20_000;
-/** Characters of a text for each row that is asked for. */
+/** Characters of a text: of a cell, or for each row that is asked for. */
 const CHARACTERS = 100;
 
 export type Cell = number | string | boolean | null | readonly Cell[];
@@ -64,13 +64,22 @@ async function cellsOf(file: ColumnFile, index: number, column: ColumnSummary, c
     });
   }
   const { classes } = column;
-  // Texts that are no classes are not kept.
+  if (keepsTexts(column)) {
+    const texts = await file.texts(index);
+    return Array.from({ length: count }, (_, row) => (texts.isMissing(row) ? null : beginning(texts.at(row))));
+  }
   if (classes === null) return Array.from({ length: count }, () => null);
   const codes = await file.codes(index);
   return Array.from(codes.subarray(0, count), (code) => {
     if (code === MISSING_CODE) return null;
     return column.type === "boolean" ? booleanOf(classes[code])!.value : classes[code];
   });
+}
+
+/** A longer text ends in an ellipsis. */
+function beginning(text: Uint8Array): string {
+  const characters = Array.from(new TextDecoder().decode(text.subarray(0, 4 * CHARACTERS + 4), { stream: true }));
+  return characters.length > CHARACTERS ? `${characters.slice(0, CHARACTERS).join("")}…` : characters.join("");
 }
 
 function nested(elements: ArrayLike<number>, begin: number, [length, ...inner]: Shape): Cell {

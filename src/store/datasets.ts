@@ -62,7 +62,10 @@ function toDataset(text: string): Dataset {
   const { reading = FIRST_READING, columns_sha256 = null, created_at } = dataset;
   const columns = dataset.columns.map((column: Partial<Column>) => {
     const { all_different = false, reason = null } = column;
-    return { ...column, all_different, reason };
+    const facts = { ...column, all_different, reason };
+    if (column.type === "tensor" || column.type === "text") return facts;
+    const { text_bytes = null } = column as { text_bytes?: number | null };
+    return { ...facts, text_bytes };
   });
   // The client sees them in this order.
   return { ...dataset, reading, columns, columns_sha256, created_at: toTime(created_at) };

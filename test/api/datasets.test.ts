@@ -36,6 +36,7 @@ test("an upload is described, kept byte for byte, and known again", async () => 
     classes: Array.from({ length: 20 }, (_, i) => String(i)),
     all_different: false,
     reason: null,
+    text_bytes: null,
   });
   expect(first.body.reading).toMatchObject({ separator: ",", decimal: ".", encoding: "utf-8", header: true });
   expect(first.body.columns[2]).toMatchObject({ type: "categorical", classes: ["blue", "green", "red"], mean: null });

@@ -36,6 +36,11 @@ const TableColumn = z
     type: z
       .enum(["numeric", "categorical", "date", "boolean"])
       .describe("Numeric if every cell that is not missing is a decimal number."),
+    text_bytes: Count.nullable()
+      .optional()
+      .describe(
+        "Bytes of the column's texts in UTF-8, which are kept where no classes are listed; else null. A model can learn from them (`data.text`).",
+      ),
     ...facts,
     date_order: z
       .enum(dateOrders)
@@ -128,7 +133,7 @@ export const DatasetPreview = z
       .array(z.array(z.unknown()).readonly())
       .readonly()
       .describe(
-        "A cell for each of the columns: a number, a text, true or false, a time in UTC, or nested arrays; null where it is missing, and where it is not kept: of texts that are no classes, and of arrays of more than 20,000 numbers. Of a text: one row with the beginning of it.",
+        "A cell for each of the columns: a number, a text, true or false, a time in UTC, or nested arrays; null where it is missing, and where it is not kept: of texts beyond what a dataset keeps, and of arrays of more than 20,000 numbers. Texts that are no classes are cut after 100 characters. Of a text: one row with the beginning of it.",
       ),
   })
   .meta({ id: "DatasetPreview", description: "The first rows of a dataset, as it keeps them." });

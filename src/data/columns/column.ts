@@ -9,6 +9,7 @@ import {
   type TextColumn,
 } from "../dataset.ts";
 import type { TensorValues } from "../tensors/elements.ts";
+import type { Texts } from "../text/texts.ts";
 
 /** The code of a missing cell. */
 export const MISSING_CODE = 0xffff;
@@ -23,6 +24,8 @@ export type ColumnValues = Float64Array<ArrayBuffer> | Uint16Array<ArrayBuffer> 
 export interface Column {
   readonly summary: TableColumn;
   readonly values: ColumnValues;
+  /** Of a column without classes, if they are kept. */
+  readonly texts?: Texts;
 }
 
 /** A column of any dataset. */

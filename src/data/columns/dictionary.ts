@@ -64,6 +64,12 @@ export class Dictionary {
     return { codes, cells, missing };
   }
 
+  /** Calls `take` with the cell of each row. */
+  each(rows: number, take: (cell: string) => void): void {
+    const cells = [...this.#codes.keys()];
+    for (let row = 0; row < rows; row++) take(this.#rows[row] === MISSING_CODE ? "" : cells[this.#rows[row]]);
+  }
+
   /** Gives each row what `value` makes of its cell; NaN for an empty cell. */
   map(rows: number, value: (cell: string) => number): Float64Array<ArrayBuffer> {
     return tabulated(this.#rows.subarray(0, rows), Float64Array.from(this.#codes.keys(), value));

@@ -35,6 +35,11 @@ export class Series {
     this.#values = grown(this.#values, new Float64Array(2 * rows));
   }
 
+  /** Whether the cells are taken as texts from the start. */
+  get areTexts(): boolean {
+    return this.#as === null;
+  }
+
   add(row: number, cell: string, line: number): void {
     if (row === this.#values.length) this.#values = grown(this.#values, new Float64Array(2 * row));
     const missing = this.#missing.is(cell);

@@ -10,6 +10,7 @@ import { holdsDoubles, type Column } from "./column.ts";
 import { InvalidDataset, MAX_CLASS_CHARACTERS_LISTED, MAX_CLASSES_LISTED, type Reason } from "../dataset.ts";
 import { FirstColumn } from "./first-column.ts";
 import { FIRST_READING, type DecimalMark, type DeclaredType } from "../reading.ts";
+import type { KeptTexts, TextRoom } from "./kept-texts.ts";
 import { TypedColumn } from "./typed-column.ts";
 import type { Mark } from "./verdict.ts";
 
@@ -25,6 +26,8 @@ export interface ColumnOptions {
    * decimal, points group by thousands. The columns are numbers all the same, and say so.
    */
   readonly pointMayGroup?: boolean;
+  /** Keeps the texts of columns without classes; null or not given: they are not kept. */
+  readonly texts?: TextRoom | null;
   /** By column. Each name must be one of the table's. */
   readonly types: Readonly<Record<string, DeclaredType>>;
 }
@@ -44,7 +47,7 @@ export class TableColumns {
 
   constructor(
     names: readonly string[],
-    { version, decimal, missingValues, types, pointMayGroup = false }: ColumnOptions,
+    { version, decimal, missingValues, types, pointMayGroup = false, texts = null }: ColumnOptions,
   ) {
     const missing = new MissingCells(missingValues);
     const isFirst = version === FIRST_READING.version;
@@ -53,7 +56,7 @@ export class TableColumns {
     this.#types = types;
     this.#pointMayGroup = pointMayGroup;
     this.#first = isFirst ? names.map((name) => new FirstColumn(name)) : [];
-    this.#typed = isFirst ? [] : names.map((name) => new TypedColumn(name, declaredFor(types, name), missing));
+    this.#typed = isFirst ? [] : names.map((name) => new TypedColumn(name, declaredFor(types, name), missing, texts));
   }
 
   /** Adds one row, and the line it starts on. Unquoted cells have lost the spaces around them. */
@@ -81,7 +84,12 @@ export class TableColumns {
   }
 
   finish(): Column[] {
-    return listShortest([...this.#first, ...this.#typed].map((column) => column.finish()));
+    if (this.#first.length > 0) return listShortest(this.#first.map((column) => column.finish()));
+    const columns = this.#typed.map((column) => column.finish());
+    return withTexts(
+      listShortest(columns),
+      this.#typed.map(({ texts }) => texts),
+    );
   }
 
   /** The decimal mark of the file, which all columns share. */
@@ -126,6 +134,15 @@ export function listShortest(columns: Column[]): Column[] {
     if (listed <= MAX_CLASSES_LISTED && characters <= MAX_CLASS_CHARACTERS_LISTED) kept.add(column);
   }
   return columns.map((column) => (kept.has(column) ? column : withoutClasses(column)));
+}
+
+/** Adds the texts of the columns that list no classes. */
+export function withTexts(columns: readonly Column[], kept: readonly (KeptTexts | null)[]): Column[] {
+  return columns.map((column, i) => {
+    const texts = kept[i]?.finish() ?? null;
+    if (texts === null) return column;
+    return { ...column, summary: { ...column.summary, text_bytes: texts.bytes }, texts };
+  });
 }
 
 function classCount({ summary }: Column): number {

@@ -13,7 +13,8 @@
  * cells again.
  *
  * For a text a fingerprint is kept in place of a value, so that one can tell in the end whether
- * nearly all texts are different.
+ * nearly all texts are different. The texts themselves are kept beside it if there is a room for
+ * them. Where the first cells were numbers, the column needs its cells again to keep them.
  */
 import type { MissingCells } from "./cell-word.ts";
 import { categoricalColumn, dateColumn, numericColumn, tabulated, type Column } from "./column.ts";
@@ -21,6 +22,7 @@ import { MAX_CLASSES, type Reason } from "../dataset.ts";
 import { Dictionary } from "./dictionary.ts";
 import { areNearlyAll } from "./distinct.ts";
 import { Evidence, type Located, type ValueKind } from "./evidence.ts";
+import { KeptTexts, type TextRoom } from "./kept-texts.ts";
 import type { DeclaredType } from "../reading.ts";
 import { Series } from "./series.ts";
 import { verdictOn, type Decision, type Mark } from "./verdict.ts";
@@ -36,24 +38,37 @@ export class TypedColumn {
   #verdict: Decision | null = null;
   #needsAgain = false;
   #evidence: Evidence | null = null;
+  readonly #room: TextRoom | null;
+  #texts: KeptTexts | null = null;
 
-  constructor(name: string, declared: DeclaredType | null, missing: MissingCells) {
+  /** @param room for the texts of a column without classes; null: they are not kept */
+  constructor(name: string, declared: DeclaredType | null, missing: MissingCells, room: TextRoom | null = null) {
     this.#name = name;
     this.#declared = declared;
     this.#missing = missing;
+    this.#room = room;
     this.#dictionary = new Dictionary(missing);
   }
 
   add(cell: string, line: number): void {
     const row = this.#rows++;
-    if (this.#series !== null) this.#series.add(row, cell, line);
-    else if (this.#dictionary !== null) this.#addCode(this.#dictionary, row, cell, line);
+    if (this.#series !== null) {
+      this.#series.add(row, cell, line);
+      this.#texts?.add(cell);
+    } else if (this.#dictionary !== null) this.#addCode(this.#dictionary, row, cell, line);
   }
 
   #addCode(dictionary: Dictionary, row: number, cell: string, line: number): void {
     if (dictionary.add(row, cell, line)) return;
     this.#series = new Series(dictionary.evidence(this.#declared), this.#missing, this.#declared, dictionary, row + 1);
+    if (this.#series.areTexts) this.#keepTexts(dictionary);
     this.#dictionary = null;
+  }
+
+  #keepTexts(dictionary: Dictionary): void {
+    if (this.#room === null) return;
+    this.#texts = new KeptTexts(this.#room, this.#missing);
+    dictionary.each(this.#rows, (cell) => this.#texts!.add(cell));
   }
 
   /** What the cells could be. To be asked after the last one. */
@@ -77,7 +92,15 @@ export class TypedColumn {
     this.#verdict = verdict;
     if (verdict.type === "numeric" && mark.proof === null && mark.pointMayGroup)
       this.#doubt = doubtOf(this.evidence.marksDiffer);
-    this.#needsAgain = this.#series !== null && "as" in verdict && this.#series.begin(verdict.as);
+    if (this.#series === null) return null;
+    if ("as" in verdict) {
+      this.#needsAgain = this.#series.begin(verdict.as);
+      if (this.#texts !== null) this.#room?.leave(this.#texts);
+      this.#texts = null;
+    } else if (this.#texts === null && this.#room !== null) {
+      this.#texts = new KeptTexts(this.#room, this.#missing);
+      this.#needsAgain = true;
+    }
     return null;
   }
 
@@ -87,17 +110,24 @@ export class TypedColumn {
   }
 
   addAgain(cell: string): void {
-    this.#series?.addAgain(cell);
+    if (this.#texts !== null) this.#texts.add(cell);
+    else this.#series?.addAgain(cell);
   }
 
   finish(): Column {
     const verdict = this.#verdict;
     if (verdict === null) throw new Error("A column has no type before it is settled.");
     const column = this.#series?.finish(this.#name, this.#rows, verdict) ?? this.#decoded(verdict);
+    this.#texts?.end(this.evidence.isOneKind);
     const reason = verdict.type === "categorical" ? verdict.reason : this.#doubt;
     const { dateOrder } = this.evidence;
     const date_order = verdict.type === "date" && dateOrder !== null ? { date_order: dateOrder } : {};
     return { ...column, summary: { ...column.summary, reason, ...date_order } };
+  }
+
+  /** The texts of a column without classes, if they are kept. To be asked after `finish`. */
+  get texts(): KeptTexts | null {
+    return this.#texts;
   }
 
   #decoded(verdict: Decision): Column {
@@ -111,6 +141,7 @@ export class TypedColumn {
     }
     const isListed = !(verdict.type === "categorical" && verdict.isText) && cells.length <= MAX_CLASSES;
     const { summary, values } = categoricalColumn(name, missing, isListed ? codes : null, cells);
+    if (values === null) this.#keepTexts(dictionary);
     if (verdict.type === "boolean") return { summary: { ...summary, type: "boolean" }, values };
     const all_different = areNearlyAll(cells.length, codes.length - missing);
     return { summary: { ...summary, all_different }, values };

@@ -5,14 +5,17 @@
  *   8 bytes   length of the header, little-endian
  *   32 bytes  SHA-256 of the header
  *   header    JSON, padded with spaces to a multiple of 8:
- *             {"format": "rappel-columns-2", "content": <DatasetContent>,
+ *             {"format": "rappel-columns-2" (3 if it keeps texts of a table),
+ *              "content": <DatasetContent>,
  *              "sha256": [of each column's bytes]}
  *   columns   in the order of the header. Numeric: one double per row, NaN for a missing cell.
  *             Date: the same, in milliseconds since 1970-01-01T00:00:00Z. Categorical and boolean:
- *             one 16-bit index into `classes` per row, 0xffff for a missing cell; nothing if the
- *             column has no classes. Tensor: the elements of all rows, row-major, in the type in
- *             which their dtype is kept (tensors/elements.ts). Text: its bytes, in UTF-8. Each
- *             column is padded to a multiple of 8
+ *             one 16-bit index into `classes` per row, 0xffff for a missing cell. If the column has
+ *             no classes, nothing, or its texts: one 32-bit number per row, where its text ends,
+ *             and then the texts in UTF-8, `text_bytes` together; a missing cell is empty. Tensor:
+ *             the elements of all rows, row-major, in the type in which their dtype is kept
+ *             (tensors/elements.ts). Text: its bytes, in UTF-8. Each column is padded to a multiple
+ *             of 8
  *
  * The header gives the place of each column. Numbers are little-endian, as on every processor that
  * this runs on.
@@ -30,13 +33,22 @@
 import { createHash, type Hash } from "node:crypto";
 import { open, writeFile, type FileHandle } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
-import type { ColumnSummary, DatasetContent, StoredDataset, TensorColumn } from "../dataset.ts";
+import {
+  keepsTexts,
+  type ColumnSummary,
+  type DatasetContent,
+  type StoredDataset,
+  type TensorColumn,
+} from "../dataset.ts";
+import { Texts } from "../text/texts.ts";
 import { holdsDoubles, type AnyColumn } from "../columns/column.ts";
 import { keptBytes, keptValues, type TensorValues } from "../tensors/elements.ts";
 import { size } from "../../engine/member/shape.ts";
 import { DamagedFile } from "./disk.ts";
 
 const FORMAT = "rappel-columns-2";
+/** Earlier versions, which kept no texts of tables, would look for other columns in their place. */
+const FORMAT_WITH_TEXTS = "rappel-columns-3";
 const HASH_BYTES = 32;
 const HEADER_AT = 8 + HASH_BYTES;
 
@@ -62,23 +74,26 @@ function* through(hash: Hash, blocks: Iterable<Uint8Array>): Generator<Uint8Arra
 }
 
 function* blocks(content: DatasetContent, columns: readonly AnyColumn[]): Generator<Uint8Array> {
-  const sha256 = columns.map(({ values }) => sha256Of(values === null ? new Uint8Array() : bytesOf(values)));
+  const sha256 = columns.map((column) => sha256Of(bytesOf(column)));
   const unexplained = content.columns.map((column) => ({ ...column, reason: null }));
-  const json = Buffer.from(JSON.stringify({ format: FORMAT, content: { ...content, columns: unexplained }, sha256 }));
+  const format = content.columns.some(keepsTexts) ? FORMAT_WITH_TEXTS : FORMAT;
+  const json = Buffer.from(JSON.stringify({ format, content: { ...content, columns: unexplained }, sha256 }));
   const header = Buffer.alloc(HEADER_AT + padded(json.length), " ");
   header.writeBigUInt64LE(BigInt(padded(json.length)));
   header.set(json, HEADER_AT);
   header.set(Buffer.from(sha256Of(header.subarray(HEADER_AT)), "hex"), 8);
   yield header;
-  for (const { values } of columns) {
-    if (values === null) continue;
-    yield bytesOf(values);
-    yield new Uint8Array(padded(values.byteLength) - values.byteLength);
+  for (const column of columns) {
+    const bytes = bytesOf(column);
+    yield bytes;
+    yield new Uint8Array(padded(bytes.length) - bytes.length);
   }
 }
 
-function bytesOf(values: NonNullable<AnyColumn["values"]>): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+function bytesOf(column: AnyColumn): Uint8Array {
+  if ("texts" in column && column.texts !== undefined) return column.texts.stored();
+  const { values } = column;
+  return values === null ? new Uint8Array() : new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
 function sha256Of(bytes: Uint8Array): string {
@@ -145,7 +160,7 @@ export class ColumnFile {
       if (sha256Of(bytes) !== start.toString("hex", 8))
         throw new DamagedFile("The file of columns has a damaged header.");
       const header = JSON.parse(bytes.toString()) as Header;
-      if (header.format !== FORMAT)
+      if (header.format !== FORMAT && header.format !== FORMAT_WITH_TEXTS)
         throw new DamagedFile(`The file of columns has the unknown format ${header.format}.`);
       return await use(new ColumnFile(file, header, HEADER_AT + length));
     } finally {
@@ -191,6 +206,11 @@ export class ColumnFile {
     return keptValues(dtype, await this.#read(index));
   }
 
+  /** Of a column of a table that keeps its texts. */
+  async texts(index: number): Promise<Texts> {
+    return Texts.from(await this.#read(index), this.content.rows);
+  }
+
   /** Of a text column: its bytes. */
   async text(index: number): Promise<Uint8Array> {
     return new Uint8Array(await this.#read(index));
@@ -218,7 +238,8 @@ function columnBytes(summary: ColumnSummary, rows: number): number {
   if (summary.type === "text") return summary.bytes;
   if (summary.type === "tensor") return rows * size(summary.shape) * keptBytes(summary.dtype);
   if (holdsDoubles(summary)) return 8 * rows;
-  return summary.classes === null ? 0 : 2 * rows;
+  if (summary.classes !== null) return 2 * rows;
+  return keepsTexts(summary) ? 4 * rows + summary.text_bytes! : 0;
 }
 
 function padded(length: number): number {

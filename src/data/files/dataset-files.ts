@@ -37,6 +37,7 @@ import {
   DatasetLost,
   DatasetTooLarge,
   InvalidDataset,
+  keepsTexts,
   type Named,
   type PlainFormat,
   plainFormatOf,
@@ -297,7 +298,8 @@ export class DatasetFiles {
     if (!(await this.#isThere(csvFile(dataset)))) throw missing;
     const csv = this.#path(csvFile(dataset));
     const asked = dataset.reading ?? ALL_DETECTED;
-    const input = { csv, columns, asked, plain: plainFormatOf(dataset), limitBytes: Infinity };
+    const plain = plainFormatOf(dataset);
+    const input = { csv, columns, asked, plain, limitBytes: Infinity, keepsTexts: dataset.columns.some(keepsTexts) };
     const ingested = runInHelper("ingest", input, thisProcess);
     const result = await ingested.catch((error: NodeJS.ErrnoException) => {
       throw error.code === "ENOENT" ? missing : error;

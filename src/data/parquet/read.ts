@@ -22,9 +22,10 @@
 import { open } from "node:fs/promises";
 import { MissingCells } from "../columns/cell-word.ts";
 import { dateColumn, numericColumn, type Column } from "../columns/column.ts";
-import { listShortest } from "../columns/table-columns.ts";
+import { type KeptTexts, TextRoom } from "../columns/kept-texts.ts";
+import { listShortest, withTexts } from "../columns/table-columns.ts";
 import { TypedColumn } from "../columns/typed-column.ts";
-import { DatasetTooLarge, InvalidDataset, MAX_CELL_LENGTH } from "../dataset.ts";
+import { DatasetTooLarge, InvalidDataset, MAX_CELL_LENGTH, MAX_TEXT_BYTES } from "../dataset.ts";
 import { DamagedFile } from "./damaged.ts";
 import { readMetadata, type FileMetadata } from "./metadata.ts";
 import { pagesOf } from "./pages.ts";
@@ -50,11 +51,13 @@ export function isParquet(start: Buffer): boolean {
 /**
  * @param file its path, or its bytes
  * @param limitBytes of its pages when they are unpacked
+ * @param keepsTexts whether the texts of columns without classes are kept
  * @throws InvalidDataset, DatasetTooLarge
  */
 export async function readParquet(
   file: string | Buffer,
   limitBytes: number,
+  keepsTexts = true,
 ): Promise<{ rows: number; columns: Column[] }> {
   const source = await openSource(file);
   try {
@@ -65,9 +68,15 @@ export async function readParquet(
     const fileColumns = guarded(() => columnsOf(metadata));
     if (rows * fileColumns.length * CELL_BYTES > limitBytes) throw new DatasetTooLarge(limitBytes);
     const room = { bytes: limitBytes, limitBytes };
+    const texts = keepsTexts ? new TextRoom(MAX_TEXT_BYTES) : null;
     const columns: Column[] = [];
-    for (const column of fileColumns) columns.push(await readColumn(source, column, groups, rows, room));
-    return { rows, columns: listShortest(columns) };
+    const kept: (KeptTexts | null)[] = [];
+    for (const fileColumn of fileColumns) {
+      const { column, texts: own } = await readColumn(source, fileColumn, groups, rows, room, texts);
+      columns.push(column);
+      kept.push(own);
+    }
+    return { rows, columns: withTexts(listShortest(columns), kept) };
   } finally {
     await source.close();
   }
@@ -109,13 +118,14 @@ async function readColumn(
   groups: readonly number[],
   rows: number,
   room: Room,
-): Promise<Column> {
+  texts: TextRoom | null,
+): Promise<{ column: Column; texts: KeptTexts | null }> {
   const inexact = column.type === "numeric" ? await numbers(source, column, groups, rows, room) : null;
-  if (inexact !== null && inexact !== "inexact") return inexact;
-  if (column.type === "date") return await dates(source, column, groups, rows, room);
+  if (inexact !== null && inexact !== "inexact") return { column: inexact, texts: null };
+  if (column.type === "date") return { column: await dates(source, column, groups, rows, room), texts: null };
   const { name } = column;
   const isBoolean = column.type === "boolean";
-  const typed = new TypedColumn(name, isBoolean ? "boolean" : "categorical", new MissingCells([]));
+  const typed = new TypedColumn(name, isBoolean ? "boolean" : "categorical", new MissingCells([]), texts);
   const add = (cell: string, row: number) => {
     if (cell.length > MAX_CELL_LENGTH)
       throw new InvalidDataset(
@@ -128,7 +138,7 @@ async function readColumn(
   const again = inexact === null ? room : { ...room, bytes: Infinity };
   await eachValue(source, column, groups, again, (value, row) => add(value === null ? "" : String(value), row));
   typed.settle({ mark: ".", proof: "declared" });
-  return typed.finish();
+  return { column: typed.finish(), texts: typed.texts };
 }
 
 /** "inexact" if one of the numbers is whole and no double holds it. */

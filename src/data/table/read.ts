@@ -3,7 +3,8 @@
  * known. A reading that is known already is repeated.
  */
 import type { Column } from "../columns/column.ts";
-import { InvalidDataset } from "../dataset.ts";
+import { TextRoom } from "../columns/kept-texts.ts";
+import { InvalidDataset, MAX_TEXT_BYTES } from "../dataset.ts";
 import { READER_VERSION, type Reading, type ReadingOptions } from "../reading.ts";
 import { TableColumns } from "../columns/table-columns.ts";
 import { Assembler, type Sink } from "./assemble.ts";
@@ -28,11 +29,17 @@ interface Layout extends Pick<Reading, "version" | "separator" | "encoding" | "h
 
 /**
  * @param limitBytes of the bytes when they are unpacked
+ * @param keepsTexts whether the texts of columns without classes are kept
  * @throws InvalidDataset, DatasetTooLarge
  */
-export async function readTable(path: string, asked: ReadingOptions | Reading, limitBytes = Infinity): Promise<Table> {
+export async function readTable(
+  path: string,
+  asked: ReadingOptions | Reading,
+  limitBytes = Infinity,
+  keepsTexts = true,
+): Promise<Table> {
   const layout = await layoutOf(atMost(tableBytes(path), limitBytes), asked);
-  const table = new TableInTheMaking(layout, asked);
+  const table = new TableInTheMaking(layout, asked, keepsTexts ? new TextRoom(MAX_TEXT_BYTES) : null);
   await readRows(path, layout, table);
   const { decimal, proved, again } = table.columns.settle();
   if (again) await readRows(path, layout, { begin: () => undefined, row: (cells) => table.columns.addAgain(cells) });
@@ -108,13 +115,15 @@ function decoded(bytes: Buffer, encoding: Reading["encoding"]): string {
 class TableInTheMaking implements Sink {
   readonly #layout: Layout;
   readonly #asked: ReadingOptions | Reading;
+  readonly #texts: TextRoom | null;
   #numbers: RowNumbers | null = null;
   #columns: TableColumns | null = null;
   #types: Reading["columns"] = {};
   #rows = 0;
 
-  constructor(layout: Layout, asked: ReadingOptions | Reading) {
+  constructor(layout: Layout, asked: ReadingOptions | Reading, texts: TextRoom | null) {
     this.#layout = layout;
+    this.#texts = texts;
     this.#asked = asked;
   }
 
@@ -134,6 +143,7 @@ class TableInTheMaking implements Sink {
       missingValues: this.#asked.missing_values,
       types: this.#types,
       pointMayGroup: this.#layout.separator === ";",
+      texts: this.#texts,
     });
   }
 

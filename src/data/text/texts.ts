@@ -1,0 +1,54 @@
+/** The texts of a column: one for each row, in UTF-8. Where a cell is missing, it is empty. */
+export class Texts {
+  /** Where the text of each row ends in `bytes`. It begins where the one before it ends. */
+  readonly #ends: Uint32Array;
+  readonly #bytes: Uint8Array;
+
+  constructor(ends: Uint32Array, bytes: Uint8Array) {
+    this.#ends = ends;
+    this.#bytes = bytes;
+  }
+
+  static of(texts: readonly Uint8Array[]): Texts {
+    let end = 0;
+    const ends = Uint32Array.from(texts, (text) => (end += text.length));
+    return new Texts(ends, Buffer.concat(texts));
+  }
+
+  /** As `stored` gave them. */
+  static from(stored: ArrayBuffer, rows: number): Texts {
+    return new Texts(new Uint32Array(stored, 0, rows), new Uint8Array(stored, 4 * rows));
+  }
+
+  /** The ends, and then the bytes. */
+  stored(): Uint8Array<ArrayBuffer> {
+    const stored = new Uint8Array(4 * this.rows + this.bytes);
+    new Uint32Array(stored.buffer, 0, this.rows).set(this.#ends);
+    stored.set(this.#bytes.subarray(0, this.bytes), 4 * this.rows);
+    return stored;
+  }
+
+  get rows(): number {
+    return this.#ends.length;
+  }
+
+  get bytes(): number {
+    return this.#ends.at(-1) ?? 0;
+  }
+
+  at(row: number): Uint8Array {
+    return this.#bytes.subarray(row === 0 ? 0 : this.#ends[row - 1], this.#ends[row]);
+  }
+
+  /** Whether the row has none. */
+  isMissing(row: number): boolean {
+    return this.#ends[row] === (row === 0 ? 0 : this.#ends[row - 1]);
+  }
+
+  /** The same, but for rows whose texts are missing. */
+  without(rows: readonly number[]): Texts {
+    const missing = new Set(rows);
+    const none = new Uint8Array();
+    return Texts.of(Array.from({ length: this.rows }, (_, row) => (missing.has(row) ? none : this.at(row))));
+  }
+}
