@@ -15,6 +15,8 @@ export type CrashPoint =
   | "before-rewind"
   | "after-rewind"
   | "after-final-commit"
+  | "mid-prediction"
+  | "after-keep-result"
   | "before-forward"
   | "after-forward"
   | "during-cancel"

@@ -20,6 +20,7 @@ export const loops = {
   heartbeat: "renewing a lease",
   room: "storing a model, for which Redis has no room",
   dataset: "fetching a dataset from the API",
+  result: "sending the result of a prediction to the API",
   delivery: "taking a delivery from the queue",
   presence: "reporting that this worker is alive",
   reconcile: "repairing what dead processes left behind",

@@ -6,6 +6,7 @@ import type { FastifyInstance } from "fastify";
 import type { Redis } from "ioredis";
 import { buildApp } from "./api/app.ts";
 import { sweepFiles } from "./api/datasets.ts";
+import { sweepResults } from "./api/results.ts";
 import { buildWorkerApp } from "./api/worker-app.ts";
 import type { Config } from "./config.ts";
 import { prepareDataDirectory } from "./data-directory.ts";
@@ -33,6 +34,8 @@ import { TrainingWorker, type ClosingReason } from "./worker/worker.ts";
 /** For connections that wait for Redis while it is away. */
 const PATIENT = { maxRetriesPerRequest: null };
 const DAY_MS = 86_400_000;
+/** How often files are looked for whose record is gone. */
+const SWEEP_MS = 3_600_000;
 /** How long the rest may take after the worker's time is over. */
 const GRACE_MS = 1000;
 
@@ -173,6 +176,14 @@ async function openApi(
   serving.push(() => webhooks.close(config.shutdownMs));
   await files.prepare();
   if (epoch.lost === null) await sweepFiles({ store, files }, log);
+  const sweep = async () => {
+    if (epoch.lost === null) await sweepResults({ store, files });
+  };
+  await sweep();
+  const sweeps = setInterval(() => {
+    sweep().catch((error: unknown) => log.warn({ err: error }, "results without a record could not be removed"));
+  }, SWEEP_MS);
+  closers.push(() => clearInterval(sweeps));
   const news = new News(redis.connect(PATIENT));
   const predictor = new Predictor({ threads: config.predictThreads, maxModelBytes: config.predictMaxBytes });
   const limits = { ...config, redisMaxBytes: redis.maxBytes ?? config.redisMaxBytes };
@@ -222,6 +233,7 @@ interface OpenWorker {
 
 async function openWorker(config: Config, redis: RedisService, parts: Parts): Promise<OpenWorker> {
   const { leaseMs, jobs, threads } = config;
+  await parts.files.results.prepare();
   const control = new Control(redis.connect(PATIENT));
   const worker = new TrainingWorker({
     ...parts,
@@ -249,7 +261,7 @@ async function openCache(
 ): Promise<DatasetCache | null> {
   const { apiUrl, maxCacheBytes: maxBytes, dataDirectory } = config;
   if (apiUrl === null) return null;
-  const authorize = async ({ owner, id }: WantedDataset) => `Bearer ${await tickets.issue(owner, id)}`;
+  const authorize = async ({ owner, id }: Pick<WantedDataset, "owner" | "id">) => `Bearer ${await tickets.issue(owner, id)}`;
   const cache = new DatasetCache(join(dataDirectory, "cache"), { apiUrl, authorize, maxBytes, log });
   await cache.prepare();
   return cache;

@@ -18,6 +18,11 @@ export function sendJsonTagged(request: FastifyRequest, reply: FastifyReply, val
   return sendTagged(request, reply.type("application/json; charset=utf-8"), hashed(body), body);
 }
 
+/** Whether `sendTagged` would send a 304. */
+export function isTagged(request: FastifyRequest, tag: string): boolean {
+  return has(request, `"${tag}"`);
+}
+
 /** Whether that would be a 304: the client has this very value. */
 export function isKnown(request: FastifyRequest, value: unknown): boolean {
   return has(request, `"${hashed(JSON.stringify(value))}"`);

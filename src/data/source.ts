@@ -87,7 +87,8 @@ function* lines(columns: readonly string[], rows: Inline["rows"]): Generator<str
       .join("");
 }
 
-function line(cells: readonly Cell[]): string {
+/** A line of a CSV. */
+export function line(cells: readonly Cell[]): string {
   const texts = cells.map(text);
   // A row with a quoted cell does not count as blank, so it is not left out.
   return `${texts.every((cell) => cell === "") ? ['""', ...texts.slice(1)].join(",") : texts.join(",")}\n`;

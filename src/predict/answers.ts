@@ -7,7 +7,7 @@ import { size, type Shape } from "../engine/member/shape.ts";
 import type { Member } from "../engine/settings.ts";
 import type { Predictions } from "../contract/wire/prediction.ts";
 
-type Prediction = Predictions["predictions"][number];
+export type Prediction = Predictions["predictions"][number];
 
 /** Reads the outputs of one row, which begin at `from`. */
 export type ReadAnswer = (outputs: Float32Array, from: number) => Prediction;

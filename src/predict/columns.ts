@@ -26,10 +26,17 @@ export interface CellRules {
 /** The faults of a request. Reading ends when there are as many as an answer describes. */
 export class Faults {
   readonly #list: Fault[] = [];
+  /** The number of the first row that is read. */
+  readonly #first: number;
+
+  constructor(first = 0) {
+    this.#first = first;
+  }
 
   /** @throws Problem if there are too many */
-  add(path: readonly PropertyKey[], message: string): void {
-    this.#list.push({ pointer: pointer(path), message });
+  add([list, row, ...path]: readonly PropertyKey[], message: string): void {
+    const place = typeof row === "number" ? [list, this.#first + row, ...path] : [list];
+    this.#list.push({ pointer: pointer(place), message });
     if (this.#list.length === MAX_FAULTS) this.settle();
   }
 
@@ -43,9 +50,18 @@ export class Faults {
 const UNSEEN_CODE = MISSING_CODE - 1;
 
 /** What a column of rows becomes, in one of the model's inputs. */
-interface Use {
+export interface Use {
   readonly input: InputEncoding;
   readonly encoder: Encoder;
+}
+
+/** That of its values: a column may also be used to tell whether they are missing. */
+export function useOf(name: string, inputs: readonly InputEncoding[]): Use {
+  const uses = inputs.flatMap((input) => {
+    const encoder = input.encoders.find(({ column, type }) => column === name && type !== "missing_indicator");
+    return encoder === undefined ? [] : [{ input, encoder }];
+  });
+  return uses[0];
 }
 
 /** The columns of rows, for all inputs of a model. */
@@ -67,50 +83,20 @@ export class RowColumns implements ColumnSource {
   }
 
   async column(name: string): Promise<SourceColumn> {
-    const known = this.#read.get(name) ?? this.#column(this.#useOf(name));
+    const known = this.#read.get(name) ?? this.#column(useOf(name, this.#inputs));
     this.#read.set(name, known);
     return known;
   }
 
-  /** That of its values: it may also be used to tell whether they are missing. */
-  #useOf(name: string): Use {
-    const uses = this.#inputs.flatMap((input) => {
-      const encoder = input.encoders.find(({ column, type }) => column === name && type !== "missing_indicator");
-      return encoder === undefined ? [] : [{ input, encoder }];
-    });
-    return uses[0];
-  }
-
   #column({ input, encoder }: Use): SourceColumn {
-    if (encoder.type === "categorical") return { values: this.#codes(encoder), classes: encoder.classes };
-    if (encoder.type === "tensor") return { values: this.#elements(encoder.column, input), classes: null };
-    return { values: this.#numbers(encoder, input), classes: null };
-  }
-
-  #numbers(encoder: Exclude<Encoder, { type: "categorical" | "tensor" }>, input: InputEncoding): Float64Array {
     const { column } = encoder;
-    const mayMiss = "fill" in encoder && encoder.fill !== null;
-    const read = encoder.type === "date" ? dateIn : numberIn;
-    const range = input.type === "int32" ? rangeOf(input, encoder) : null;
-    return this.#each(column, new Float64Array(this.rows), (cell) => {
-      if (this.#isMissing(cell, false)) return mayMiss ? Number.NaN : MISSING;
-      const value = read(cell, this.#rules.reader, column);
-      return typeof value === "number" && range !== null ? inRange(value, range) : value;
-    });
-  }
-
-  #codes(encoder: CategoricalEncoder): Uint16Array {
-    const { column, classes } = encoder;
-    const codes = new Map(classes.map((name, code) => [name, code]));
-    const { mayMiss, unseen, reader } = this.#rules;
-    const kind = kindOf(classes);
-    return this.#each(column, new Uint16Array(this.rows), (cell) => {
-      if (this.#isMissing(cell, kind === "texts")) return mayMiss ? MISSING_CODE : MISSING;
-      const code = spellings(cell, classes, kind, reader).flatMap((text) => codes.get(text) ?? [])[0];
-      if (code !== undefined) return code;
-      if (typeof cell === "object") return `must be a class, not ${shown(cell)}`;
-      return unseen === "zeros" ? UNSEEN_CODE : unknownClass(cell, classes);
-    });
+    if (encoder.type === "tensor") return { values: this.#elements(column, input), classes: null };
+    if (encoder.type === "categorical") {
+      const values = this.#each(column, new Uint16Array(this.rows), codeOf(encoder, this.#rules));
+      return { values, classes: encoder.classes };
+    }
+    const values = this.#each(column, new Float64Array(this.rows), numberOf(encoder, input, this.#rules));
+    return { values, classes: null };
   }
 
   #elements(column: string, input: InputEncoding): Float64Array {
@@ -128,7 +114,7 @@ export class RowColumns implements ColumnSource {
   }
 
   /** Fills a column with what `read` makes of its cells: a number, or the fault of the cell. */
-  #each<T extends Float64Array | Uint16Array>(column: string, values: T, read: (cell: Cell) => number | string): T {
+  #each<T extends Float64Array | Uint16Array>(column: string, values: T, read: ReadCell): T {
     for (let row = 0; row < this.rows; row++) {
       const cell = this.#rows.cell(row, column);
       const value = cell === undefined ? ABSENT : read(cell);
@@ -137,10 +123,42 @@ export class RowColumns implements ColumnSource {
     }
     return values;
   }
+}
 
-  #isMissing(cell: Cell, amongTexts: boolean): boolean {
-    return cell === null || (typeof cell === "string" && this.#rules.reader.isMissing(cell.trim(), amongTexts));
-  }
+/** What a cell is read as: a number or a code, or the fault that the cell has. */
+export type ReadCell = (cell: Cell) => number | string;
+
+/** Reads cells of numbers and dates. A missing cell that is replaced is not a number. */
+export function numberOf(
+  encoder: Exclude<Encoder, { type: "categorical" | "tensor" }>,
+  input: InputEncoding,
+  { reader }: Pick<CellRules, "reader">,
+): ReadCell {
+  const mayMiss = "fill" in encoder && encoder.fill !== null;
+  const read = encoder.type === "date" ? dateIn : numberIn;
+  const range = input.type === "int32" ? rangeOf(input, encoder) : null;
+  return (cell) => {
+    if (isMissing(cell, reader, false)) return mayMiss ? Number.NaN : MISSING;
+    const value = read(cell, reader, encoder.column);
+    return typeof value === "number" && range !== null ? inRange(value, range) : value;
+  };
+}
+
+/** Reads cells of classes, as the code that a class has among the encoder's. */
+export function codeOf({ classes }: CategoricalEncoder, { mayMiss, unseen, reader }: CellRules): ReadCell {
+  const codes = new Map(classes.map((name, code) => [name, code]));
+  const kind = kindOf(classes);
+  return (cell) => {
+    if (isMissing(cell, reader, kind === "texts")) return mayMiss ? MISSING_CODE : MISSING;
+    const code = spellings(cell, classes, kind, reader).flatMap((text) => codes.get(text) ?? [])[0];
+    if (code !== undefined) return code;
+    if (typeof cell === "object") return `must be a class, not ${shown(cell)}`;
+    return unseen === "zeros" ? UNSEEN_CODE : unknownClass(cell, classes);
+  };
+}
+
+function isMissing(cell: Cell, reader: CellReader, amongTexts: boolean): boolean {
+  return cell === null || (typeof cell === "string" && reader.isMissing(cell.trim(), amongTexts));
 }
 
 const ABSENT = "is required: the model predicts from this column";

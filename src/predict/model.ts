@@ -1,17 +1,17 @@
 /** A trained model in the memory of a thread, with all that rows and answers need. */
 import { CellReader } from "../data/columns/cell-reader.ts";
-import { widthOf, type ColumnSource } from "../data/encode/apply.ts";
+import { applyEncoders, widthOf, type ColumnSource } from "../data/encode/apply.ts";
 import type { Encoder, InputEncoding, TargetEncoding, WindowRule } from "../data/encode/encoding.ts";
 import { applyWindowed } from "../data/encode/windows.ts";
 import type { Reading } from "../data/reading.ts";
 import { Tokenizer } from "../data/text/vocabulary.ts";
 import { ForwardCrew } from "../engine/crew/forward.ts";
 import { kernelModule } from "../engine/kernels/kernels.ts";
-import { size } from "../engine/member/shape.ts";
+import { size, type Shape } from "../engine/member/shape.ts";
 import type { Member } from "../engine/settings.ts";
 import type { InputArray } from "../engine/training.ts";
 import { faulty } from "../contract/errors.ts";
-import { answersOf, type ReadAnswer } from "./answers.ts";
+import { answersOf, type Prediction, type ReadAnswer } from "./answers.ts";
 import { Faults, RowColumns, SampleColumns, type CellRules } from "./columns.ts";
 import { generate, type Continuation } from "./generate.ts";
 import type { Asked, Prompt } from "./request.ts";
@@ -37,24 +37,28 @@ export class ServedModel {
   readonly source: ModelSource;
   readonly #crew: ForwardCrew;
   readonly #answer: ReadAnswer;
-  readonly #rules: CellRules;
+  readonly rules: CellRules;
   /** Of a model of language. */
   readonly #tokenizer: Tokenizer | null;
 
   /** @throws Error if the file is damaged, or of another model */
   constructor(source: ModelSource, file: Uint8Array) {
     const { layers, loss, inputs, target, reading, unseen, mayMiss } = source;
-    const outputs = target.classes?.length ?? (typeof target.column === "string" ? 1 : target.column.length);
     this.source = source;
-    this.#crew = new ForwardCrew(kernelModule(), { model: { layers }, inputs, outputs }, file);
+    this.#crew = new ForwardCrew(kernelModule(), { model: { layers }, inputs, outputs: outputsOf(target) }, file);
     this.#answer = answersOf(loss, target, this.#crew.plan.prediction);
-    this.#rules = { reader: new CellReader(reading), unseen, mayMiss };
+    this.rules = { reader: new CellReader(reading), unseen, mayMiss };
     const [encoder] = inputs[0].encoders;
     this.#tokenizer = encoder.type === "text" ? new Tokenizer(encoder.vocabulary) : null;
   }
 
   get bytes(): number {
     return this.#crew.plan.memoryBytes;
+  }
+
+  /** The shape of what it gives for one row. */
+  get prediction(): Shape {
+    return this.#crew.plan.prediction;
   }
 
   /**
@@ -66,21 +70,50 @@ export class ServedModel {
     const faults = new Faults();
     const inputs: InputArray[] = [];
     const columnsFor = this.#columns(asked, faults);
-    const samples = sampleCount(asked, this.source.window, this.#rules.reader, faults);
+    const samples = sampleCount(asked, this.source.window, this.rules.reader, faults);
     for (const input of this.source.inputs) {
       inputs.push(await this.#encoded(input, columnsFor(input)));
       turn();
     }
-    faults.settle();
-    for (const [at, array] of inputs.entries()) checkFinite(array, this.source.inputs[at].encoders, asked.kind, faults);
-    faults.settle();
-    const { rows, plan } = this.#crew;
-    const width = size(plan.prediction);
-    for (let first = 0; first < samples; first += rows) {
-      turn();
-      const count = Math.min(rows, samples - first);
-      const outputs = this.#crew.run(inputs, first, count);
+    this.#check(inputs, asked.kind, faults);
+    for (const { outputs, count, width } of this.#outputs(inputs, samples, turn))
       yield Array.from({ length: count }, (_, i) => JSON.stringify(this.#answer(outputs, i * width)));
+  }
+
+  /**
+   * Hands the predictions to `each`, in the order of the rows. `memories`: where the inputs are
+   * encoded.
+   * @throws Problem with every fault of the rows
+   */
+  async predictColumns(
+    columns: ColumnSource,
+    faults: Faults,
+    memories: readonly ArrayBufferLike[],
+    each: (prediction: Prediction) => void,
+  ): Promise<void> {
+    const inputs: InputArray[] = [];
+    for (const [at, input] of this.source.inputs.entries())
+      inputs.push(await applyEncoders(input, columns, memories[at]));
+    this.#check(inputs, "rows", faults);
+    for (const { outputs, count, width } of this.#outputs(inputs, columns.rows, () => undefined))
+      for (let i = 0; i < count; i++) each(this.#answer(outputs, i * width));
+  }
+
+  /** @throws Problem with every fault of the rows */
+  #check(inputs: readonly InputArray[], kind: Asked["kind"], faults: Faults): void {
+    faults.settle();
+    for (const [at, array] of inputs.entries()) checkFinite(array, this.source.inputs[at].encoders, kind, faults);
+    faults.settle();
+  }
+
+  /** The outputs for as many rows as fit at once, and how many there are of each. */
+  *#outputs(inputs: readonly InputArray[], all: number, turn: () => void) {
+    const { rows } = this.#crew;
+    const width = size(this.prediction);
+    for (let first = 0; first < all; first += rows) {
+      turn();
+      const count = Math.min(rows, all - first);
+      yield { outputs: this.#crew.run(inputs, first, count), count, width };
     }
   }
 
@@ -105,9 +138,14 @@ export class ServedModel {
         { pointer: "/rows", message: "are for models of tables: send a prompt, or tokens as inputs" },
       ]);
     if (asked.kind !== "rows") return (input) => new SampleColumns(asked, input, faults);
-    const columns = new RowColumns(asked, this.source.inputs, this.#rules, faults);
+    const columns = new RowColumns(asked, this.source.inputs, this.rules, faults);
     return () => columns;
   }
+}
+
+/** The outputs of the last layer, where the layer itself does not say. */
+export function outputsOf({ classes, column }: TargetEncoding): number {
+  return classes?.length ?? (typeof column === "string" ? 1 : column.length);
 }
 
 /** A number of the data may be finite, and what the encoders make of it too large for float32. */

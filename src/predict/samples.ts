@@ -20,11 +20,12 @@ type OnFault = (path: readonly number[], message: string) => void;
  */
 export function writeElements(
   sample: unknown,
-  { shape, type, categories = null }: NamedValue,
+  input: NamedValue,
   elements: Float64Array,
   row: number,
   onFault: OnFault,
 ): void {
+  const { shape } = input;
   const given = shapeOf(sample);
   const width = size(shape);
   if (String(squeezed(given)) !== String(squeezed(shape)) && String(given) !== String([width])) {
@@ -33,8 +34,7 @@ export function writeElements(
   }
   let at = row * width;
   const leaf = (value: unknown, path: readonly number[]) => {
-    const limit = typeof categories === "number" ? categories : (categories?.[at - row * width] ?? 2 ** 31);
-    const fault = leafFault(value, type === "int32" ? limit : null);
+    const fault = leafFault(value, rangeAt(input, at - row * width));
     if (fault !== null) onFault(path, fault);
     elements[at++] = typeof value === "number" ? value : Number.NaN;
   };
@@ -56,7 +56,14 @@ function walk(
   for (let i = 0; i < length; i++) walk(value[i], inner, [...path, i], leaf, onFault);
 }
 
-function leafFault(value: unknown, range: number | null): string | null {
+/** How many whole numbers from 0 an element may be; null: it may be any number. */
+export function rangeAt({ type, categories = null }: NamedValue, element: number): number | null {
+  if (type !== "int32") return null;
+  return typeof categories === "number" ? categories : (categories?.[element] ?? 2 ** 31);
+}
+
+/** Why a value is no element; null if it is. */
+export function leafFault(value: unknown, range: number | null): string | null {
   if (typeof value !== "number") return `must be a number, not ${shown(value)}`;
   if (range !== null) return wholeFault(value, range);
   return Number.isFinite(value) ? null : TOO_LARGE;

@@ -1,7 +1,11 @@
 import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
 import { meters } from "../meters.ts";
 import { Unavailable } from "../store/errors.ts";
+import type { Lease } from "../store/lease.ts";
+import { isPrediction } from "../store/predictions.ts";
+import { PredictionRun } from "./prediction-run.ts";
 import { Run, type RunOptions } from "./run.ts";
+import type { Running } from "./running.ts";
 
 /** What a delivery carries. */
 interface Due {
@@ -18,7 +22,7 @@ const RETRY_MS = 1000;
  * run it. `done`: there is nothing to run. `newer`: this process must take no more jobs.
  */
 export type Begun =
-  | { outcome: "run"; run: Run; alone: boolean }
+  | { outcome: "run"; run: Running; alone: boolean }
   | { outcome: "later" | "alone" | "newer"; waitMs: number; away?: Unavailable }
   | { outcome: "done" };
 
@@ -32,7 +36,7 @@ export async function beginRun(due: Due, idle: boolean, options: RunOptions): Pr
   switch (acquired.outcome) {
     case "taken":
       if (acquired.waitedMs !== null) meters.queueWait.observe(acquired.waitedMs / 1000);
-      return { outcome: "run", run: new Run(acquired.lease, options), alone: acquired.alone };
+      return { outcome: "run", run: runOf(acquired.lease, options), alone: acquired.alone };
     case "busy":
       return { outcome: "later", waitMs: acquired.waitMs };
     case "alone":
@@ -41,6 +45,10 @@ export async function beginRun(due: Due, idle: boolean, options: RunOptions): Pr
     case "done":
       return { outcome: "done" };
   }
+}
+
+function runOf(lease: Lease, options: RunOptions): Running {
+  return isPrediction(lease.jobId) ? new PredictionRun(lease, options) : new Run(lease, options);
 }
 
 async function acquire({ owner, job_id, turn }: Due, idle: boolean, { store, leaseMs }: RunOptions) {

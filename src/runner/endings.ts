@@ -9,6 +9,7 @@ import type { HashedFile, StopReason } from "../engine/state/state.ts";
 import { extractModels } from "../engine/state/state-worker.ts";
 import { Retry } from "../retries.ts";
 import type { Spec } from "../contract/schema/spec.ts";
+import type { PredictionResult } from "../contract/wire/batch-prediction.ts";
 import type { Blob } from "../store/blobs.ts";
 import type { JobStatus } from "../contract/wire/job.ts";
 import { LeaseLost, Unavailable } from "../store/errors.ts";
@@ -91,6 +92,14 @@ export class Endings {
     life: Life,
   ): Promise<boolean> {
     return await persistUpload(life, () => this.#succeed(finished, progress, checkpoints, interrupted, life));
+  }
+
+  /** Ends a prediction over a dataset, whose result is kept. */
+  async predicted(result: PredictionResult, progress: ProgressReport | null): Promise<void> {
+    const message = `Predicted ${result.rows} rows.`;
+    await this.#finish({ status: "succeeded", result, progress }, [
+      { type: "succeeded", message, step: null, data: { ...result } },
+    ]);
   }
 
   async #succeed(

@@ -1,13 +1,16 @@
 /** Why a job fails, in the words of its error. */
 import { ThreadFailed, type Outcome } from "../engine/crew/crew.ts";
+import type { PredictionFailureCode } from "../contract/wire/batch-prediction.ts";
 import type { FailureCode } from "../contract/wire/job.ts";
 
+type Code = FailureCode | PredictionFailureCode;
+
 export class JobFailure extends Error {
-  readonly code: FailureCode;
+  readonly code: Code;
   readonly suggestion: string | null;
   readonly step: number | null;
 
-  constructor(code: FailureCode, message: string, suggestion: string | null = null, step: number | null = null) {
+  constructor(code: Code, message: string, suggestion: string | null = null, step: number | null = null) {
     super(message);
     this.code = code;
     this.suggestion = suggestion;

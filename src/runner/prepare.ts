@@ -58,17 +58,31 @@ export async function prepare(lease: Lease, work: Work, sources: Sources, life: 
 }
 
 async function readData(
-  lease: Lease,
+  { owner }: Lease,
   { spec, datasetId, inherited }: Work,
   sources: Sources,
   life: Life,
 ): Promise<Encoded> {
-  const dataset = datasetId && (await persist(life, () => sources.store.datasets.get(lease.owner, datasetId)));
+  return await useDataset(owner, datasetId, sources, life, (columnsPath) =>
+    encode(columnsPath, spec.data, targetsOf(spec.loss), takenBy(spec.model.layers), inherited),
+  );
+}
+
+/**
+ * What `read` makes of the columns of an owner's dataset.
+ * @throws JobFailure, DatasetUnreachable, and what `read` throws
+ */
+export async function useDataset<T>(
+  owner: string,
+  id: string | null,
+  sources: Sources,
+  life: Life,
+  read: (columnsPath: string) => Promise<T>,
+): Promise<T> {
+  const dataset = id && (await persist(life, () => sources.store.datasets.get(owner, id)));
   if (!dataset) throw datasetUnavailable("The dataset has no record any more.");
   try {
-    return await readDataset({ ...dataset, owner: lease.owner }, sources, (columnsPath) =>
-      encode(columnsPath, spec.data, targetsOf(spec.loss), takenBy(spec.model.layers), inherited),
-    );
+    return await readDataset({ ...dataset, owner }, sources, read);
   } catch (error) {
     if (error instanceof DatasetLost) throw datasetUnavailable(error.message);
     const fault = diskFault(error);

@@ -39,6 +39,7 @@ import { RunProgress } from "./progress.ts";
 import { StageWatch, type Stage } from "./standstill.ts";
 import { Reporter } from "./reporter.ts";
 import { rewind } from "./rewind.ts";
+import type { RunEnd, Running } from "./running.ts";
 import type { Threads } from "./threads.ts";
 import type { RunTrace } from "./trace.ts";
 import { changesOf, findingsOf, firstStep, resumesFrom } from "./work.ts";
@@ -53,13 +54,6 @@ type Wanted = (typeof BY_URGENCY)[number];
 /** The run was asked to cancel its job, and need not finish what it does. */
 class Cancelled extends Error {}
 
-/**
- * `ended`: there is nothing left to run, or not before the job is resumed. `released`: the job is
- * queued again. `postponed`: the same, but it should not be tried at once. `lost`: another run has
- * the job.
- */
-export type RunEnd = "ended" | "released" | "postponed" | "lost";
-
 export interface RunOptions extends Sources {
   leaseMs: number;
   threads: Threads;
@@ -70,10 +64,10 @@ export interface RunOptions extends Sources {
   /** Whether the process runs no other job now. */
   alone(): boolean;
   /** Called after each checkpoint that is committed. */
-  committed(run: Run): void;
+  committed(run: Running): void;
 }
 
-export class Run {
+export class Run implements Running {
   readonly lease: Lease;
   readonly trace: RunTrace;
   readonly #options: RunOptions;
@@ -157,35 +151,29 @@ export class Run {
     }
   }
 
-  /** The process is about to end: stops soon, and gives the job back. */
   shutdown(): void {
     this.#want("shutdown");
   }
 
-  /** Hears the status of the job, which says what is wanted of this run. */
   onStatus(status: JobStatus): void {
     if (status === "cancelling") this.#want("cancel");
     if (status === "pausing") this.#want("pause");
   }
 
-  /** Asks the record now what is wanted. */
   checkStatus(): void {
     this.#heartbeat.renewNow();
   }
 
-  /** @throws Error if the run stands still */
   assertMoving(): void {
     const still = this.#watch.still(this.lease.jobId);
     if (still !== null) throw new Error(still);
   }
 
-  /** Stops at once and writes nothing more. */
   abandon(reason: Error): void {
     this.#gone.abort(reason);
     this.#interrupt(reason);
   }
 
-  /** Stops at once. Another worker continues the job from its last checkpoint. */
   async drop(): Promise<void> {
     this.abandon(new Error("the process ends"));
     const message = "The worker had to shut down before the job could stop; another one goes on.";

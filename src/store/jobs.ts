@@ -42,7 +42,7 @@ import {
 } from "./new-job.ts";
 import { describe, type ModelRecord } from "./models.ts";
 import { copyOrigin, putOrigin } from "./origin.ts";
-import { page, pageOf, type PageOptions } from "./pages.ts";
+import { idsOf, page, pageOf, type PageOptions } from "./pages.ts";
 import type { Room } from "./room.ts";
 
 const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
@@ -66,6 +66,8 @@ export type Changed<Outcome extends string> = {
   delivery: number;
   turn: number;
 } | null;
+
+type Removed = "removed" | "wrong_status" | "missing";
 
 interface TrainedOn {
   readonly spec: ResolvedSpec;
@@ -230,10 +232,10 @@ export class Jobs {
     return await this.#change("resume", owner, id);
   }
 
-  /** Deletes a job that has ended. */
-  async remove(owner: string, id: string): Promise<Changed<"removed">> {
+  /** Deletes a job that has ended, and the predictions with its model. */
+  async remove(owner: string, id: string): Promise<Changed<"removed" | "in_use">> {
     const before = await this.#withDelivery(owner, id);
-    const outcome = await this.#database.run<"removed" | "wrong_status" | "missing">("remove_job", keys.job(owner, id));
+    const outcome = await this.#database.run<Removed | "in_use">("remove_job", keys.job(owner, id));
     return before === null || outcome === "missing" ? null : { outcome, ...before };
   }
 
@@ -362,9 +364,9 @@ export class Jobs {
 
   async #idsBefore(owner: string, statuses?: JobStatus[], cursor?: string): Promise<string[]> {
     const indexes = statuses?.map((status) => keys.jobsWith(owner, status)) ?? [keys.jobs(owner)];
-    const below = cursor === undefined ? "+" : `(${cursor}`;
+    const { below, from } = idsOf("job_", cursor);
     const ids = await this.#database.use((redis) =>
-      Promise.all(indexes.map((index) => redis.zrevrangebylex(index, below, "-", "LIMIT", 0, BATCH))),
+      Promise.all(indexes.map((index) => redis.zrevrangebylex(index, below, from, "LIMIT", 0, BATCH))),
     );
     // A job that changes its status between the two queries is in both lists.
     return [...new Set(ids.flat())].sort().reverse().slice(0, BATCH);

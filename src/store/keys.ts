@@ -22,6 +22,8 @@
  * - `{rappel}:files` (hash): name of a file → how many records of uploads of all owners refer to
  *   it. A SHA-256 alone → how many records without `columns_sha256` refer to both files of that
  *   name
+ * - `{rappel}:results` (hash): prediction id → owner, for every prediction that may have a file of
+ *   results
  * - `{rappel}:room` (hash): `promised`: bytes that open jobs may still take; `loose`: bytes of
  *   dropped blobs; `refused`: the smallest need that was refused, as long as there is no room for
  *   it
@@ -41,7 +43,7 @@
  *   should read again
  * - `{rappel}:deliveries:…`, `{rappel}:webhooks:…`: BullMQ's
  * - `{rappel}:owner:<owner>:jobs` (sorted set): ids of all jobs in the order of their names, which
- *   for ULIDs is the order of creation
+ *   for ULIDs is the order of creation; behind them those of all predictions over datasets
  * - `{rappel}:owner:<owner>:jobs:<status>` (sorted set): the same by status
  * - `{rappel}:owner:<owner>:usage` (hash): `dataset_bytes`, `checkpoint_bytes`
  * - `{rappel}:owner:<owner>:waiting` (sorted set): ids of the queued jobs, the most urgent first;
@@ -55,7 +57,8 @@
  * - `{rappel}:owner:<owner>:weights` (sorted set), `…:weights:sha256` (hash), `…:weights:<id>`
  *   (string), `…:weights:<id>:jobs` (set): the same of uploaded weights, by the SHA-256 of their
  *   bytes
- * - `{rappel}:owner:<owner>:job:<id>` (hash): the record; its fields are in record.ts
+ * - `{rappel}:owner:<owner>:job:<id>` (hash): the record of a job, or of a prediction; its fields
+ *   are in record.ts
  * - `…:events` (list): events as JSON; an event's id is its position, from 1
  * - `…:metrics` (sorted set): rows of metrics as JSON, by step; a row that is written twice is
  *   there once
@@ -65,6 +68,7 @@
  * - `…:model:<final or best>` (hash): `blob`, `bytes`, `sha256` of a model file
  * - `…:uploads` (hash): blob → bytes, for uploads that are not committed
  * - `…:dropped` (list): the job's dropped blobs, as in `{rappel}:loose`
+ * - `…:predictions` (sorted set): ids of the predictions with the job's model
  * - `…:told` (hash): type → how many events of that type this run has written; `bytes`: what they
  *   take
  * - `…:messages` (hash): event id → bytes, for messages to the webhook that are neither delivered
@@ -94,6 +98,7 @@ export const keys = {
   waiting: `${hashTag}:waiting`,
   workers: `${hashTag}:workers`,
   worker: (id: string) => `${hashTag}:worker:${id}`,
+  results: `${hashTag}:results`,
   room: `${hashTag}:room`,
   reconciler: `${hashTag}:reconciler`,
   control: `${hashTag}:control`,
@@ -114,6 +119,7 @@ export const keys = {
   metrics: (job: string) => `${job}:metrics`,
   checkpoints: (job: string) => `${job}:checkpoints`,
   checkpoint: (job: string, step: string) => `${job}:checkpoint:${step}`,
+  predictions: (job: string) => `${job}:predictions`,
   model: (job: string, which: string) => `${job}:model:${which}`,
   chunk: (job: string, blob: string, number: number) => `${job}:chunk:${blob}:${number}`,
 };

@@ -16,6 +16,7 @@ import type { Inherited } from "../contract/resolve/encoders.ts";
 import { crashPoint } from "../crash-point.ts";
 import { presentSpec } from "../contract/resolve/present.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
+import type { PredictionFailureCode, PredictionResult } from "../contract/wire/batch-prediction.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import type { JobError, JobResult, JobStatus } from "../contract/wire/job.ts";
 import { eachChunk, readBlob, type Blob, type Source } from "./blobs.ts";
@@ -123,8 +124,8 @@ export interface News {
 
 export interface Ending {
   status: "succeeded" | "failed" | "cancelled";
-  result?: JobResult;
-  error?: JobError;
+  result?: JobResult | PredictionResult;
+  error?: Omit<JobError, "code"> & { code: JobError["code"] | PredictionFailureCode };
   model?: ModelRecord;
   state?: State;
   /** Null: the last report stands. */

@@ -23,3 +23,12 @@ export function page<T>(items: T[], limit: number, cursor: (item: T) => string):
   const more = items.length > limit;
   return { data, has_more: more, next: more ? cursor(data[limit - 1]) : null };
 }
+
+/**
+ * The range of the ids with a prefix in a sorted set, those before the cursor: as ZREVRANGEBYLEX
+ * takes it.
+ */
+export function idsOf(prefix: "job_" | "pred_", cursor?: string): { below: string; from: string } {
+  // The character after "_".
+  return { below: `(${cursor ?? prefix.replace("_", "`")}`, from: `[${prefix}` };
+}

@@ -39,6 +39,14 @@
  *   message
  * - `model`: JSON (ModelRecord): the parts of the model's description that only the run knows, and
  *   what the model does on the rows that were held back
+ *
+ * A prediction over a dataset has a record of the same kind, in which `total_steps` and the `step`
+ * of `progress` count rows. It has besides:
+ *
+ * - `model_job`, `which`, `weights_sha256`: the job whose model predicts, and which weights of it
+ * - `unseen`: as the API shows it
+ * - `result_bytes`: how many bytes of what its owner's datasets may have it takes: what its result
+ *   may have, then what it has
  */
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { Finding } from "../contract/schema/diagnosis.ts";

@@ -70,6 +70,9 @@ const OTHER_EVENTS_BYTES = 6000;
 /** The sizes of events, without their metrics. */
 const EVALUATED_BYTES = 150;
 const COMMITTED_BYTES = 260;
+/** All that a prediction over a dataset may need: its record, its error and its events. */
+export const PREDICTION_BYTES = RECORD_BYTES + LATER_BYTES + OTHER_EVENTS_BYTES + 4000;
+
 /** A message on its way to a webhook, without its event and what its owner wrote. */
 const MESSAGE_BYTES = 2500;
 

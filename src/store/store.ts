@@ -15,6 +15,7 @@ import { keys } from "./keys.ts";
 import { acquire, type Acquired, type AcquireOptions } from "./lease.ts";
 import { Outbox } from "./outbox.ts";
 import { Overview } from "./overview.ts";
+import { Predictions } from "./predictions.ts";
 import { Tickets } from "./tickets.ts";
 import { UploadedWeights } from "./weights.ts";
 import { Upkeep } from "./upkeep.ts";
@@ -41,6 +42,7 @@ export class Store {
   readonly jobs: Jobs;
   readonly datasets: Datasets;
   readonly weights: UploadedWeights;
+  readonly predictions: Predictions;
   readonly outbox: Outbox;
   readonly overview: Overview;
   readonly tickets: Tickets;
@@ -53,6 +55,7 @@ export class Store {
     this.jobs = new Jobs(this.#database);
     this.datasets = new Datasets(this.#database);
     this.weights = new UploadedWeights(this.#database);
+    this.predictions = new Predictions(this.#database);
     this.outbox = new Outbox(this.#database, this.jobs);
     this.overview = new Overview(this.#database);
     this.tickets = new Tickets(this.#database);

@@ -20,7 +20,7 @@ import { queue, type Delivery } from "../queue/deliveries.ts";
 import { Retry } from "../retries.ts";
 import { beginRun, type Begun } from "../runner/begin.ts";
 import type { Sources } from "../runner/prepare.ts";
-import type { Run, RunEnd } from "../runner/run.ts";
+import type { RunEnd, Running } from "../runner/running.ts";
 import { Threads } from "../runner/threads.ts";
 import { untraced, type RunTraces } from "../runner/trace.ts";
 import { Presence, type Activity } from "./presence.ts";
@@ -74,11 +74,11 @@ export class TrainingWorker {
   readonly #presence: Presence;
   readonly #deliveries: Retry;
   #quiet: NodeJS.Timeout | undefined;
-  readonly #runs = new Set<Run>();
+  readonly #runs = new Set<Running>();
   /** Deliveries are handled one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   /** The run that must have the process to itself. */
-  #alone: Run | null = null;
+  #alone: Running | null = null;
   /** A job that must run alone, and until when the worker takes nothing else. */
   #reserved = { jobId: "", until: 0 };
   #closing = false;
@@ -215,7 +215,7 @@ export class TrainingWorker {
     void this.#worker.pause(true);
   }
 
-  async #execute(run: Run): Promise<RunEnd> {
+  async #execute(run: Running): Promise<RunEnd> {
     const { control, log } = this.#options;
     const { jobId } = run.lease;
     control.listen(jobId, (status) => run.onStatus(status));
@@ -240,7 +240,7 @@ export class TrainingWorker {
    * A run that got past the point where the one before it died, or that ended, need not be alone
    * any more.
    */
-  #committed(run: Run): void {
+  #committed(run: Running): void {
     if (this.#alone === run) this.#alone = null;
   }
 }

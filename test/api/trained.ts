@@ -34,7 +34,8 @@ export const field = (predictions: Predictions["predictions"], name: string) =>
 /** A service with a worker. */
 export async function startTraining() {
   const service = await startService();
-  const worker = await startProcess({ REDIS_URL: service.redis.url, DATA_DIR: service.directory });
+  const start = () => startProcess({ REDIS_URL: service.redis.url, DATA_DIR: service.directory });
+  let worker = await start();
 
   async function trained(changes: Record<string, unknown>): Promise<Job> {
     const spec = {
@@ -64,10 +65,20 @@ export async function startTraining() {
     return answer.body as Predictions;
   }
 
+  /** Jobs wait from now on until `goOn`. */
+  async function pause(): Promise<void> {
+    worker.kill("SIGTERM");
+    await worker.exited;
+  }
+
+  async function goOn(): Promise<void> {
+    worker = await start();
+  }
+
   async function stop(): Promise<void> {
     worker.kill("SIGKILL");
     await worker.exited;
     await service.stop();
   }
-  return { service, trained, ask, askCsv, predict, stop };
+  return { service, trained, ask, askCsv, predict, pause, goOn, stop };
 }

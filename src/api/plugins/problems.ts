@@ -118,6 +118,7 @@ function noRoom({ needBytes, freeBytes, limitBytes }: NoRoom): Problem {
 
 const limited = {
   waiting: { kind: "jobs waiting", remedy: "Post it again when one has started.", retrySeconds: 10 },
+  predictions: { kind: "predictions over datasets", remedy: "Delete some that you no longer need.", retrySeconds: 60 },
   dataset_bytes: { kind: "bytes of datasets", remedy: "Delete some that you no longer need.", retrySeconds: 60 },
   checkpoint_bytes: {
     kind: "bytes in the store",

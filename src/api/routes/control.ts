@@ -10,7 +10,7 @@ import { noSuchJob } from "./jobs.ts";
 
 const params = z.object({ id: JobId });
 
-export const control: Routes = async (app, { store, queue }) => {
+export const control: Routes = async (app, { store, files, queue }) => {
   app.post(
     "/v1/jobs/:id/cancel",
     {
@@ -92,16 +92,23 @@ export const control: Routes = async (app, { store, queue }) => {
         operationId: "deleteJob",
         summary: "Delete a job that has ended",
         description:
-          "With its checkpoints, models, metrics and events; what its webhook was not told yet is withdrawn. Its dataset stays, one that came with the spec too: delete it by its id.",
+          "With its checkpoints, models, metrics, events and predictions over datasets; what its webhook was not told yet is withdrawn. Its dataset stays, one that came with the spec too: delete it by its id.",
         params,
         response: {
           204: z.undefined().describe("It is gone."),
-          ...problems("not_found", "wrong_status"),
+          ...problems("not_found", "wrong_status", "job_in_use"),
         },
       },
     },
     async (request, reply) => {
-      const { record, delivery } = possible("delete", await store.jobs.remove(request.owner, request.params.id));
+      const { owner, params } = request;
+      const predictions = await store.predictions.idsOf(owner, params.id);
+      const { outcome, record, delivery } = possible("delete", await store.jobs.remove(owner, params.id));
+      if (outcome === "in_use") {
+        const detail = "A prediction with this job's model has not ended: wait for it, or cancel it.";
+        throw new Problem("job_in_use", detail);
+      }
+      for (const prediction of predictions) await files.results.remove(prediction);
       await tried(queue.withdraw(record.id, delivery), request.log);
       return reply.code(204).send();
     },
@@ -126,6 +133,6 @@ function possible<Outcome extends string>(action: keyof typeof rules, changed: C
 }
 
 /** The record has changed already. If the queue missed the change, the reconciler repairs that. */
-async function tried(change: Promise<void>, log: FastifyBaseLogger): Promise<void> {
+export async function tried(change: Promise<void>, log: FastifyBaseLogger): Promise<void> {
   await change.catch((error: unknown) => log.warn({ err: error }, "the queue does not know yet"));
 }

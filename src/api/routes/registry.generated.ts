@@ -13,7 +13,9 @@ import { jobs } from "./jobs.ts";
 import { metrics } from "./metrics.ts";
 import { model } from "./model.ts";
 import { predict } from "./predict.ts";
+import { predictions } from "./predictions.ts";
 import { progress } from "./progress.ts";
+import { results } from "./results.ts";
 import { schedules } from "./schedules.ts";
 import { status } from "./status.ts";
 import { weights } from "./weights.ts";
@@ -33,7 +35,9 @@ export const routes = {
   metrics,
   model,
   predict,
+  predictions,
   progress,
+  results,
   schedules,
   status,
   weights,

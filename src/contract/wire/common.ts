@@ -31,6 +31,12 @@ export const WeightsId = z
   .describe("The id of uploaded weights.")
   .meta({ examples: [`w_${example}`] });
 
+export const PredictionId = z
+  .string()
+  .regex(new RegExp(`^pred_${ulid}$`), "must be a prediction's id")
+  .describe("The id of a prediction over a dataset.")
+  .meta({ examples: [`pred_${example}`] });
+
 export const Time = z.iso
   .datetime({ precision: 3 })
   .describe("RFC 3339, UTC, with milliseconds.")

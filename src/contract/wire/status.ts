@@ -1,6 +1,6 @@
 /** The state of a process, and of the service as a whole. */
 import { z } from "zod";
-import { Count, JobId, Time } from "./common.ts";
+import { Count, JobId, PredictionId, Time } from "./common.ts";
 import { JobStatus } from "./job.ts";
 
 export const Health = z
@@ -34,7 +34,7 @@ const WorkerStatus = z
     jobs: z.object({
       running: Count,
       max: Count,
-      ids: z.array(JobId).describe("The ids of your jobs among them."),
+      ids: z.array(JobId.or(PredictionId)).describe("The ids of your jobs and predictions among them."),
     }),
   })
   .meta({ id: "WorkerStatus", description: "A worker that has reported within the last ten seconds." });

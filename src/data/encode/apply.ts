@@ -31,11 +31,19 @@ export interface SourceColumn {
   readonly classes: readonly string[] | null;
 }
 
-/** One input of the model for all rows of the source. One column is in memory at a time. */
-export async function applyEncoders({ encoders, ...input }: InputEncoding, source: ColumnSource): Promise<InputArray> {
+/**
+ * One input of the model for all rows of the source. One column is in memory at a time. `into`:
+ * where its numbers are put, which may hold others until then.
+ */
+export async function applyEncoders(
+  { encoders, ...input }: InputEncoding,
+  source: ColumnSource,
+  into: ArrayBufferLike = new SharedArrayBuffer(4 * source.rows * size(input.shape)),
+): Promise<InputArray> {
   const width = size(input.shape);
-  const bytes = new SharedArrayBuffer(4 * source.rows * width);
-  const numbers = input.type === "int32" ? new Int32Array(bytes) : new Float32Array(bytes);
+  const count = source.rows * width;
+  const numbers = input.type === "int32" ? new Int32Array(into, 0, count) : new Float32Array(into, 0, count);
+  numbers.fill(0);
   let column: SourceColumn | null = null;
   let first = 0;
   for (const [i, encoder] of encoders.entries()) {

@@ -24,6 +24,7 @@ import { columnsName, DatasetLost, type Named } from "../dataset.ts";
 import { diskFault } from "../../disk-fault.ts";
 import { isDamaged, PROBE_NAME, probeDirectory, removeAbandoned, syncDirectory } from "./disk.ts";
 import { download, NotThere } from "./download.ts";
+import { send } from "./send.ts";
 import { thisProcess, runInHelper } from "../pool.ts";
 
 const ATTEMPTS = 5;
@@ -39,13 +40,21 @@ export class DatasetUnreachable extends Error {}
 export interface DatasetCacheOptions {
   /** The address of the API. */
   apiUrl: string;
-  /** Returns the `Authorization` header that the API wants for a dataset. */
-  authorize(dataset: WantedDataset): Promise<string>;
+  /** Returns the `Authorization` header that the API wants for a dataset, or for a result. */
+  authorize(wanted: Pick<WantedDataset, "owner" | "id">): Promise<string>;
   /** How many bytes are kept of datasets that no job reads. */
   maxBytes: number;
   log: Logger;
   backoffMs?: number;
   stalledMs?: number;
+}
+
+/** The file of a prediction's result. */
+export interface SentResult {
+  readonly owner: string;
+  readonly id: string;
+  readonly path: string;
+  readonly sha256: string;
 }
 
 export interface WantedDataset extends Named {
@@ -61,7 +70,7 @@ export class DatasetCache {
   readonly #arriving = new Map<string, Promise<void>>();
   readonly #leaving = new Map<string, Promise<void>>();
   #probing: Promise<void> | null = null;
-  /** How many chunks have come from the API so far. */
+  /** How many chunks have come from the API, or gone there, so far. */
   received = 0;
 
   constructor(directory: string, options: DatasetCacheOptions) {
@@ -103,6 +112,31 @@ export class DatasetCache {
       else this.#readers.delete(name);
       // Files that cannot be removed now are removed the next time.
       await this.#shrink().catch(() => undefined);
+    }
+  }
+
+  /**
+   * Sends the result of a prediction to the API, which keeps it.
+   * @throws DatasetUnreachable
+   */
+  async send(result: SentResult): Promise<void> {
+    const { apiUrl, authorize, backoffMs = BACKOFF_MS, log } = this.#options;
+    const { id, path, sha256 } = result;
+    const attempts = new Retry("result", log);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const url = new URL(`internal/results/${id}?sha256=${sha256}`, apiUrl.endsWith("/") ? apiUrl : `${apiUrl}/`).href;
+        await send({ url, authorization: await authorize(result), path, sent: () => this.received++ });
+        return attempts.worked();
+      } catch (error) {
+        attempts.failed(error);
+        if (attempt === ATTEMPTS) {
+          attempts.gaveUp();
+          const message = `The result of ${id} could not be sent to ${apiUrl}: ${reasonOf(error)}.`;
+          throw new DatasetUnreachable(message, { cause: error });
+        }
+      }
+      await sleep(backoffMs * 2 ** (attempt - 1));
     }
   }
 

@@ -175,6 +175,14 @@ export class ColumnFile {
     return index;
   }
 
+  /** Reads a column from its first row to its last, some rows at a time. */
+  scan(index: number): ColumnScan {
+    const summary = this.content.columns[index];
+    const bytes = columnBytes(summary, this.content.rows);
+    const place = { file: this.#file, offset: this.#offsets[index], bytes, sha256: this.#sha256[index] };
+    return new ColumnScan(index, summary, bytes / this.content.rows, place);
+  }
+
   /** The SHA-256 of the whole file. */
   async sha256(): Promise<string> {
     const hash = createHash("sha256");
@@ -220,9 +228,50 @@ export class ColumnFile {
     const { content } = this;
     const bytes = await read(this.#file, this.#offsets[index], columnBytes(content.columns[index], content.rows));
     if (sha256Of(new Uint8Array(bytes)) !== this.#sha256[index]) {
-      throw new DamagedFile(`The file of columns is damaged in column ${index + 1}.`);
+      throw damagedIn(index);
     }
     return bytes;
+  }
+}
+
+const damagedIn = (index: number) => new DamagedFile(`The file of columns is damaged in column ${index + 1}.`);
+
+/** Where a column is in its file, and what it must be. */
+interface ColumnPlace {
+  readonly file: FileHandle;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/**
+ * The values of a column, block by block. Whether they are as they were written shows only at the
+ * end: until then nothing that follows from them may be kept.
+ */
+export class ColumnScan {
+  readonly summary: ColumnSummary;
+  readonly rowBytes: number;
+  readonly #index: number;
+  readonly #place: ColumnPlace;
+  readonly #hash = createHash("sha256");
+  #done = 0;
+
+  constructor(index: number, summary: ColumnSummary, rowBytes: number, place: ColumnPlace) {
+    this.#index = index;
+    this.summary = summary;
+    this.rowBytes = rowBytes;
+    this.#place = place;
+  }
+
+  /** The next rows. @throws DamagedFile */
+  async next(rows: number): Promise<Float64Array | Uint16Array | TensorValues> {
+    const { file, offset, bytes, sha256 } = this.#place;
+    const block = await read(file, offset + this.#done, rows * this.rowBytes);
+    this.#done += block.byteLength;
+    this.#hash.update(new Uint8Array(block));
+    if (this.#done === bytes && this.#hash.digest("hex") !== sha256) throw damagedIn(this.#index);
+    if (this.summary.type === "tensor") return keptValues(this.summary.dtype, block);
+    return holdsDoubles(this.summary) ? new Float64Array(block) : new Uint16Array(block);
   }
 }
 

@@ -49,6 +49,7 @@ import type { IngestInput } from "../ingest.ts";
 import { OpenFile } from "./open-file.ts";
 import { thisProcess, runInHelper, type Caller } from "../pool.ts";
 import { ALL_DETECTED, type Reading, type ReadingOptions } from "../reading.ts";
+import { ResultFiles } from "./result-files.ts";
 import { WeightFiles } from "./weight-files.ts";
 import { SOURCE_READING, type Source } from "../source.ts";
 import { atMost, unpack, type Packing } from "../table/unpack.ts";
@@ -100,6 +101,7 @@ export class DatasetFiles {
   /** The columns that are being made again, by their path. */
   readonly #rebuilding = new Map<string, Promise<void>>();
   readonly weights: WeightFiles;
+  readonly results: ResultFiles;
   #probing: Promise<void> | null = null;
   /** The last work that was begun on the files of the same bytes, by the hash of the bytes. */
   readonly #turns = new Map<string, Promise<unknown>>();
@@ -109,6 +111,7 @@ export class DatasetFiles {
     this.#log = log;
     this.#isNeeded = isNeeded;
     this.weights = new WeightFiles(directory, (name) => this.#isThere(name));
+    this.results = new ResultFiles(directory);
   }
 
   /**

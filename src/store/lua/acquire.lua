@@ -66,6 +66,12 @@ end
 -- The error of a job that kills its workers. It depends on how far the last run had come.
 local function crash_loop(crashes)
   local step = get('progress') and cjson.decode(get('progress')).step or 0
+  if get('model_job') then
+    return crashes .. ' runs in a row died, the last one after row ' ..
+      string.format('%.0f', step) .. '.',
+      'Their processes ended without an error message, as happens when a machine runs out of ' ..
+      'memory. Look into the logs of the workers.'
+  end
   if step >= number('total_steps') then
     return crashes .. ' runs in a row died after the last step, before the result was stored.',
       'The training is not the cause. Look into the logs of the workers for what ends them, ' ..

@@ -1,14 +1,20 @@
 #!lua flags=allow-oom
 --[[
-Deletes a job that has ended, with everything that belongs to it.
+Deletes a job that has ended, with everything that belongs to it, the predictions with its model
+included.
 
 KEYS[1] the job's record
 
-Returns 'removed', 'wrong_status', 'missing'
+Returns 'removed', 'wrong_status', 'in_use' if a prediction with its model has not ended, 'missing'
 ]]
 local status = get('status')
 if not status then return 'missing' end
 if not ended[status] then return 'wrong_status' end
+local predictions = redis.call('ZRANGE', job .. ':predictions', 0, -1)
+for _, prediction in ipairs(predictions) do
+  if redis.call('HEXISTS', root .. ':open', prediction) == 1 then return 'in_use' end
+end
+
 -- Deletes the messages to its webhook that wait, will be tried again or were sent a short while
 -- ago (src/webhooks). A deleted job sends nothing more. Its room, which is given back below,
 -- included theirs. A message that is being sent now is left to its sender.
@@ -30,22 +36,34 @@ local function delete_file(key)
   redis.call('DEL', key)
 end
 
-for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -1)) do
-  delete_file(job .. ':checkpoint:' .. step)
+-- Deletes the record that `job` and `id` name now.
+local function delete_record()
+  for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -1)) do
+    delete_file(job .. ':checkpoint:' .. step)
+  end
+  for _, which in ipairs({ 'final', 'best' }) do delete_file(job .. ':model:' .. which) end
+  -- Dropped blobs expire by themselves some time after the end.
+  if now - number('finished_at') < LOOSE_MS then delete_dropped() end
+  delete_messages()
+  count_bytes(0)
+  if number('result_bytes') then count_result(0) end
+  local idempotency = get('idempotency') and owned .. ':idempotency:' .. get('idempotency')
+  -- The key may have expired and been used again.
+  if idempotency and redis.call('HGET', idempotency, 'job') == id then
+    redis.call('DEL', idempotency)
+  end
+  redis.call('ZREM', root .. ':ended', job)
+  redis.call('ZREM', owned .. ':jobs', id)
+  unlist(get('status'))
+  redis.call('DEL', job, job .. ':events', job .. ':metrics', job .. ':checkpoints')
+  redis.call('DEL', job .. ':told', job .. ':messages', job .. ':predictions')
 end
-for _, which in ipairs({ 'final', 'best' }) do delete_file(job .. ':model:' .. which) end
--- Dropped blobs expire by themselves some time after the end.
-if now - number('finished_at') < LOOSE_MS then delete_dropped() end
-delete_messages()
-count_bytes(0)
-local idempotency = get('idempotency') and owned .. ':idempotency:' .. get('idempotency')
--- The key may have expired and been used again.
-if idempotency and redis.call('HGET', idempotency, 'job') == id then
-  redis.call('DEL', idempotency)
+
+local model_job = get('model_job')
+if model_job then redis.call('ZREM', owned .. ':job:' .. model_job .. ':predictions', id) end
+delete_record()
+for _, prediction in ipairs(predictions) do
+  job, id = owned .. ':job:' .. prediction, prediction
+  delete_record()
 end
-redis.call('ZREM', root .. ':ended', job)
-redis.call('ZREM', owned .. ':jobs', id)
-unlist(status)
-redis.call('DEL', job, job .. ':events', job .. ':metrics', job .. ':checkpoints')
-redis.call('DEL', job .. ':told', job .. ':messages')
 return 'removed'

@@ -309,6 +309,13 @@ local function complete_older_record()
   if origin then spend(blob_room(cjson.decode(origin).bytes)) end
 end
 
+-- Sets how many bytes the result of a prediction takes of what its owner's datasets may have.
+local function count_result(bytes)
+  use_bytes('dataset_bytes', bytes - number('result_bytes'))
+  set('result_bytes', whole(bytes))
+  if bytes == 0 then redis.call('HDEL', root .. ':results', id) end
+end
+
 -- Ends the job: frees its lease, its dataset, its weights and the room that it was promised. Of its
 -- checkpoints it keeps the last, or as many as the spec says.
 local function end_job(status)
@@ -325,6 +332,10 @@ local function end_job(status)
   if dataset then redis.call('SREM', owned .. ':dataset:' .. dataset .. ':jobs', id) end
   local weights = get('weights')
   if weights then redis.call('SREM', owned .. ':weights:' .. weights .. ':jobs', id) end
+  if number('result_bytes') then
+    local result = get('result')
+    count_result(result and cjson.decode(result).bytes or 0)
+  end
   delete_uploads()
   drop_origin()
   local start, kept = get('keep_start'), number('keep_after_end') or 1

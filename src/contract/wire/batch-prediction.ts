@@ -1,0 +1,76 @@
+/** Predictions over whole datasets, which are jobs whose result is a CSV. */
+import { z } from "zod";
+import { Count, DatasetId, JobId, list, PredictionId, Run, Sha256, Time } from "./common.ts";
+import { JobStatus } from "./job.ts";
+import { Which } from "./prediction.ts";
+
+/** Rows of the dataset. */
+export const MAX_DATASET_ROWS = 10_000_000;
+/** How many an owner may have, those that have ended included. */
+export const MAX_PREDICTIONS = 1000;
+
+const Unseen = z.enum(["error", "zeros"]);
+
+export const BatchPredictionRequest = z
+  .strictObject({
+    dataset: DatasetId.describe(
+      "The dataset, of your own. It has every column that the model predicts from; other columns do not count.",
+    ),
+    which: Which,
+    unseen: Unseen.optional().describe(
+      "What becomes of a class that no training row has: a fault, or zeros. As the job's spec says (`data.unseen`) if it is left out.",
+    ),
+  })
+  .meta({ id: "BatchPredictionRequest", description: "What to predict from." });
+export type BatchPredictionRequest = z.infer<typeof BatchPredictionRequest>;
+
+export const PredictionStatus = JobStatus.exclude(["pausing", "paused"]);
+
+export const PredictionFailureCode = z.enum([
+  "invalid_rows",
+  "model_unavailable",
+  "dataset_unavailable",
+  "crash_loop",
+  "thread_failed",
+  "internal",
+]);
+export type PredictionFailureCode = z.infer<typeof PredictionFailureCode>;
+
+export const PredictionResult = z
+  .object({
+    sha256: Sha256.describe("Of the CSV."),
+    bytes: Count,
+    rows: Count.describe("Lines after the first, which names the columns."),
+  })
+  .meta({ id: "PredictionResult", description: "The CSV of a prediction that succeeded." });
+export type PredictionResult = z.infer<typeof PredictionResult>;
+
+export const BatchPrediction = z
+  .object({
+    id: PredictionId,
+    job_id: JobId.describe("The job whose model predicts."),
+    dataset: DatasetId.describe("It may be deleted once the prediction has ended."),
+    which: Which.removeDefault(),
+    unseen: Unseen,
+    weights_sha256: Sha256.describe("Of the weights that predict."),
+    status: PredictionStatus,
+    created_at: Time,
+    started_at: Time.nullable(),
+    finished_at: Time.nullable(),
+    run: Run,
+    progress: z.object({
+      rows: Count.describe("Rows that are done. A run that takes over begins again."),
+      total_rows: Count,
+      progress: z.number().min(0).max(1).describe("rows / total_rows."),
+      updated_at: Time.nullable(),
+    }),
+    result: PredictionResult.nullable(),
+    error: z
+      .object({ code: PredictionFailureCode, message: z.string(), suggestion: z.string().nullable() })
+      .nullable()
+      .describe("Why it failed."),
+  })
+  .meta({ id: "BatchPrediction", description: "A prediction over a dataset." });
+export type BatchPrediction = z.infer<typeof BatchPrediction>;
+
+export const BatchPredictionList = list("BatchPrediction", BatchPrediction);

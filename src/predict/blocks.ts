@@ -1,0 +1,144 @@
+/*
+ * The columns of a dataset's file as the encoders of a model read them, some rows at a time. A cell
+ * is read as `predict` reads it: a number of the file as a number, a class as the text that it is.
+ * What a class is read as is looked up once.
+ */
+import type { ColumnFile, ColumnScan } from "../data/files/column-file.ts";
+import { holdsDoubles, MISSING_CODE } from "../data/columns/column.ts";
+import type { ColumnSummary } from "../data/dataset.ts";
+import type { ColumnSource, SourceColumn } from "../data/encode/apply.ts";
+import type { Encoder, InputEncoding } from "../data/encode/encoding.ts";
+import { shown } from "../data/columns/cell-reader.ts";
+import type { Fault } from "../contract/resolve/faults.ts";
+import { size } from "../engine/member/shape.ts";
+import { codeOf, numberOf, useOf, type CellRules, type Faults, type ReadCell, type Use } from "./columns.ts";
+import { leafFault, rangeAt } from "./samples.ts";
+
+/** The columns that a model predicts from, each once. */
+export function columnsOf(inputs: readonly InputEncoding[]): string[] {
+  return [...new Set(inputs.flatMap(({ encoders }) => encoders.map(({ column }) => column)))];
+}
+
+/** Why a dataset cannot be predicted from, whatever its rows hold. */
+export function unfit(inputs: readonly InputEncoding[], columns: readonly ColumnSummary[]): Fault[] {
+  const byName = new Map(columns.map((column) => [column.name, column]));
+  return columnsOf(inputs).flatMap((name) => {
+    const column = byName.get(name);
+    const why = column === undefined ? "lacks" : unfitColumn(useOf(name, inputs), column);
+    if (why === null) return [];
+    const what = column === undefined ? `lacks the column ${shown(name)}` : `has the column ${shown(name)}, ${why}`;
+    return [{ pointer: "/dataset", message: `${what}: the model predicts from it` }];
+  });
+}
+
+function unfitColumn({ encoder, input }: Use, column: ColumnSummary): string | null {
+  const shape = column.type === "tensor" ? column.shape : [];
+  if (encoder.type === "tensor") {
+    const [given, taken] = [shape.join(" × ") || "one number", input.shape.join(" × ")];
+    if (column.type !== "tensor") return `whose cells are no arrays of ${taken}`;
+    return size(shape) === size(input.shape) ? null : `whose cells are ${given}, and the model takes ${taken}`;
+  }
+  if (shape.length > 0) return `whose cells are arrays of ${shape.join(" × ")}, and the model takes single ones`;
+  if (column.type === "text") return "which is a text";
+  const isListed = holdsDoubles(column) || column.type === "tensor" || column.classes !== null;
+  if (!isListed) return "which has too many values to be classes";
+  const isTime = column.type === "date";
+  if (isTime && encoder.type === "numeric") return "which holds dates, and the model takes numbers";
+  if (encoder.type === "date" && !isTime && column.classes === null) return "which holds no dates";
+  return null;
+}
+
+type Values = Float64Array | Uint16Array | SourceColumn["values"];
+
+interface Scanned {
+  readonly scan: ColumnScan;
+  readonly convert: (values: Values, faults: Faults) => SourceColumn;
+}
+
+export class BlockColumns implements ColumnSource {
+  rows = 0;
+  readonly #columns: ReadonlyMap<string, Scanned>;
+  #block = new Map<string, SourceColumn>();
+
+  constructor(file: ColumnFile, inputs: readonly InputEncoding[], rules: CellRules) {
+    this.#columns = new Map(
+      columnsOf(inputs).map((name) => {
+        const scan = file.scan(file.index(name));
+        return [name, { scan, convert: converter(name, useOf(name, inputs), scan.summary, rules) }];
+      }),
+    );
+  }
+
+  /** What a row takes in memory, before it is encoded. */
+  get rowBytes(): number {
+    // What is read, and the doubles that it may become.
+    return [...this.#columns.values()].reduce((sum, { scan }) => sum + scan.rowBytes + 8, 0);
+  }
+
+  /** Reads the next rows. Their faults go to `faults`. */
+  async next(rows: number, faults: Faults): Promise<void> {
+    this.rows = rows;
+    this.#block = new Map();
+    for (const [name, { scan, convert }] of this.#columns)
+      this.#block.set(name, convert(await scan.next(rows), faults));
+  }
+
+  async column(name: string): Promise<SourceColumn> {
+    return this.#block.get(name)!;
+  }
+}
+
+function converter(name: string, use: Use, summary: ColumnSummary, rules: CellRules): Scanned["convert"] {
+  const { encoder, input } = use;
+  if (encoder.type === "tensor") return (values, faults) => checkedElements(name, values, input, faults);
+  const classes = encoder.type === "categorical" ? encoder.classes : null;
+  const read = encoder.type === "categorical" ? codeOf(encoder, rules) : numberOf(encoder as Single, input, rules);
+  const of = valueReader(read, encoder.type, summary);
+  return (values, faults) => {
+    const made = classes === null ? new Float64Array(values.length) : new Uint16Array(values.length);
+    for (let row = 0; row < made.length; row++) {
+      const value = of(values[row]);
+      if (typeof value === "number") made[row] = value;
+      else faults.add(["rows", row, name], value);
+    }
+    return { values: made, classes };
+  };
+}
+
+type Single = Exclude<Encoder, { type: "categorical" | "tensor" }>;
+
+/** Reads the values of a column as cells. */
+function valueReader(
+  read: ReadCell,
+  wanted: Encoder["type"],
+  { type, classes }: ColumnSummary,
+): (value: number) => number | string {
+  if (type === "date") {
+    const missing = () => read(null);
+    if (wanted === "date") return (value) => (Number.isNaN(value) ? missing() : value);
+    return (value) => (Number.isNaN(value) ? missing() : read(dateText(value)));
+  }
+  if (type === "numeric" || type === "tensor") return (value) => read(Number.isNaN(value) ? null : value);
+  const known: (number | string)[] = [];
+  let missing: number | string | undefined;
+  return (code) => {
+    if (code === MISSING_CODE) return (missing ??= read(null));
+    return (known[code] ??= read(classes![code]));
+  };
+}
+
+/** As the classes of a column of dates are written. */
+function dateText(value: number): string {
+  return new Date(value).toISOString().replace("T00:00:00.000Z", "");
+}
+
+function checkedElements(name: string, values: Values, input: InputEncoding, faults: Faults): SourceColumn {
+  const width = size(input.shape);
+  if (input.type === "int32") {
+    for (let at = 0; at < values.length; at++) {
+      const fault = leafFault(values[at], rangeAt(input, at % width));
+      if (fault !== null) faults.add(["rows", Math.floor(at / width), name, at % width], fault);
+    }
+  }
+  return { values, classes: null };
+}

@@ -1,0 +1,181 @@
+/**
+ * Predictions over datasets. The record of one is that of a job (record.ts), so that leases,
+ * deliveries, turns and limits are the same. Their results are files (data/files/result-files.ts).
+ */
+import { crashPoint } from "../crash-point.ts";
+import {
+  MAX_PREDICTIONS,
+  type BatchPrediction,
+  type PredictionFailureCode,
+  type PredictionResult,
+} from "../contract/wire/batch-prediction.ts";
+import type { Page } from "../contract/wire/common.ts";
+import type { JobError } from "../contract/wire/job.ts";
+import type { Database } from "./database.ts";
+import { keys } from "./keys.ts";
+import { idsOf, pageOf, type PageOptions } from "./pages.ts";
+import { atTheBeginning, named, toTime, type Fields, type NewEvent, type ProgressReport } from "./record.ts";
+import { PREDICTION_BYTES } from "./room.ts";
+
+export interface NewPrediction extends Pick<BatchPrediction, "job_id" | "dataset" | "which" | "unseen"> {
+  readonly id: string;
+  readonly owner: string;
+  readonly weights_sha256: string;
+  readonly rows: number;
+  /** How many bytes its CSV may have. */
+  readonly resultBytes: number;
+}
+
+export type CreatedPrediction =
+  | { outcome: "created"; record: BatchPrediction; turn: number }
+  | { outcome: "job_missing" }
+  | { outcome: "dataset_missing" };
+
+/** The outcome of a request to change a prediction; null: there is no such one. */
+export type ChangedPrediction<Outcome extends string> = {
+  outcome: Outcome | "wrong_status";
+  record: BatchPrediction;
+  delivery: number;
+} | null;
+
+const fields = [
+  "model_job",
+  "dataset",
+  "which",
+  "unseen",
+  "weights_sha256",
+  "status",
+  "created_at",
+  "started_at",
+  "finished_at",
+  "run",
+  "total_steps",
+  "progress",
+  "updated_at",
+  "result",
+  "error",
+  "delivery",
+] as const;
+
+/** Whether this is the id of a prediction, and not of a job that trains. */
+export function isPrediction(id: string): boolean {
+  return id.startsWith("pred_");
+}
+
+export class Predictions {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** @throws OverLimit, NoRoom */
+  async create(prediction: NewPrediction): Promise<CreatedPrediction> {
+    const { id, owner, job_id, dataset, which, unseen, weights_sha256, rows, resultBytes } = prediction;
+    const event: NewEvent = { type: "created", message: "Created.", step: null, data: null };
+    const record = { which, unseen, weights_sha256, total_steps: rows, priority: 0 };
+    const [outcome, turn] = await this.#database.run<["created" | "job_missing" | "dataset_missing", number]>(
+      "create_prediction",
+      keys.job(owner, id),
+      job_id,
+      dataset,
+      PREDICTION_BYTES,
+      resultBytes,
+      MAX_PREDICTIONS,
+      JSON.stringify(event),
+      ...Object.entries(record).flat(),
+    );
+    if (outcome !== "created") return { outcome };
+    crashPoint("after-record");
+    return { outcome, record: (await this.get(owner, id))!, turn };
+  }
+
+  /** With `jobId`, null also if it predicts with another job's model. */
+  async get(owner: string, id: string, jobId?: string): Promise<BatchPrediction | null> {
+    return (await this.#read(owner, id, jobId))?.record ?? null;
+  }
+
+  /** Newest first; null if there is no such job. */
+  async list(owner: string, jobId: string, { limit, after }: PageOptions): Promise<Page<BatchPrediction> | null> {
+    const job = keys.job(owner, jobId);
+    const { below, from } = idsOf("pred_", after);
+    const [exists, ids] = await this.#database.use((redis) =>
+      Promise.all([
+        redis.exists(job),
+        redis.zrevrangebylex(keys.predictions(job), below, from, "LIMIT", 0, limit + 1),
+      ]),
+    );
+    const found = await Promise.all(ids.slice(0, limit).map((id) => this.get(owner, id)));
+    return exists ? pageOf(ids, found, limit) : null;
+  }
+
+  /** The ids of all predictions with a job's model. */
+  async idsOf(owner: string, jobId: string): Promise<string[]> {
+    return await this.#database.use((redis) => redis.zrange(keys.predictions(keys.job(owner, jobId)), "0", "-1"));
+  }
+
+  async cancel(owner: string, id: string): Promise<ChangedPrediction<"cancelled" | "cancelling" | "already">> {
+    const outcome = await this.#database.run<"cancelled" | "cancelling" | "already" | "wrong_status" | "missing">(
+      "cancel",
+      keys.job(owner, id),
+    );
+    const found = await this.#read(owner, id);
+    return outcome === "missing" || found === null ? null : { outcome, ...found };
+  }
+
+  /** Deletes one that has ended. Its file is left. */
+  async remove(owner: string, id: string): Promise<ChangedPrediction<"removed">> {
+    const before = await this.#read(owner, id);
+    const outcome = await this.#database.run<"removed" | "wrong_status" | "missing">("remove_job", keys.job(owner, id));
+    return outcome === "missing" || before === null ? null : { outcome, ...before };
+  }
+
+  /** Those of the predictions, of any owner, that may have no file of results. */
+  async withoutResult(ids: readonly string[]): Promise<string[]> {
+    if (ids.length === 0) return [];
+    const owners = await this.#database.use((redis) => redis.hmget(keys.results, ...ids));
+    return ids.filter((_, i) => owners[i] === null);
+  }
+
+  /** How many bytes the result of a prediction may have that a run holds now; null: there is none. */
+  async expected(owner: string, id: string): Promise<number | null> {
+    const [status, bytes] = await this.#database.use((redis) =>
+      redis.hmget(keys.job(owner, id), "status", "result_bytes"),
+    );
+    return status === "running" || status === "cancelling" ? Number(bytes) : null;
+  }
+
+  async #read(owner: string, id: string, jobId?: string) {
+    const values = await this.#database.use((redis) => redis.hmget(keys.job(owner, id), ...fields));
+    const found = named(fields, values);
+    if (found.status === null || (jobId !== undefined && found.model_job !== jobId)) return null;
+    return { record: toPrediction(id, found), delivery: Number(found.delivery) };
+  }
+}
+
+function toPrediction(id: string, record: Fields<(typeof fields)[number]>): BatchPrediction {
+  const report = (JSON.parse(record.progress ?? "null") as ProgressReport | null) ?? atTheBeginning;
+  const result = JSON.parse(record.result ?? "null") as PredictionResult | null;
+  const error = JSON.parse(record.error ?? "null") as JobError | null;
+  const [rows, total] = [result?.rows ?? report.step, Number(record.total_steps)];
+  return {
+    id,
+    job_id: record.model_job!,
+    dataset: record.dataset!,
+    which: record.which as BatchPrediction["which"],
+    unseen: record.unseen as BatchPrediction["unseen"],
+    weights_sha256: record.weights_sha256!,
+    status: record.status as BatchPrediction["status"],
+    created_at: toTime(record.created_at!),
+    started_at: toTime(record.started_at),
+    finished_at: toTime(record.finished_at),
+    run: Number(record.run),
+    progress: { rows, total_rows: total, progress: rows / total, updated_at: toTime(record.updated_at) },
+    result,
+    error: error && {
+      code: error.code as PredictionFailureCode,
+      message: error.message,
+      suggestion: error.suggestion,
+    },
+  };
+}

@@ -1,0 +1,176 @@
+// Predictions over whole datasets: jobs whose result is a CSV.
+import { createHash } from "node:crypto";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { BatchPrediction } from "../../src/contract/wire/batch-prediction.ts";
+import type { Job } from "../../src/contract/wire/job.ts";
+import { csvOf, features, linear, ROWS, startTraining, type Row } from "./trained.ts";
+
+let place: Awaited<ReturnType<typeof startTraining>>;
+let dataset: string;
+let job: Job;
+
+beforeAll(async () => {
+  place = await startTraining();
+  dataset = (await place.service.upload(csvOf(ROWS))).id;
+  job = await place.trained({ data: { dataset, target: "label", features } });
+});
+afterAll(() => place.stop());
+
+const post = (id: string, body: unknown) => place.service.call("POST", `/v1/jobs/${id}/predictions`, { body });
+const urlOf = ({ job_id, id }: BatchPrediction) => `/v1/jobs/${job_id}/predictions/${id}`;
+
+async function predicted(id: string, body: unknown): Promise<BatchPrediction> {
+  const posted = await post(id, body);
+  expect(posted.status, posted.text).toBe(201);
+  expect(posted.headers.location).toBe(urlOf(posted.body));
+  for (;;) {
+    const { body } = await place.service.call("GET", posted.headers.location);
+    if (body.finished_at !== null) return body as BatchPrediction;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+async function resultOf(prediction: BatchPrediction): Promise<string[][]> {
+  expect(prediction.error).toBeNull();
+  const { text, headers } = await place.service.call("GET", `${urlOf(prediction)}/result`);
+  const sha256 = createHash("sha256").update(text).digest("hex");
+  expect(headers).toMatchObject({
+    etag: `"${sha256}"`,
+    "content-length": String(prediction.result!.bytes),
+    "content-type": "text/csv; charset=utf-8",
+  });
+  expect(prediction.result).toEqual({ sha256, bytes: Buffer.byteLength(text), rows: text.split("\n").length - 2 });
+  return text
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.split(","));
+}
+
+const only = (row: Row): Row => Object.fromEntries(features.map((name) => [name, row[name]]));
+
+test("each row has the class and probabilities that it has by itself", async () => {
+  const prediction = await predicted(job.id, { dataset });
+  expect(prediction).toMatchObject({
+    status: "succeeded",
+    job_id: job.id,
+    which: "final",
+    unseen: "error",
+    weights_sha256: job.result!.weights_sha256,
+    progress: { rows: 60, total_rows: 60, progress: 1 },
+  });
+  const [names, ...lines] = await resultOf(prediction);
+  expect(names).toEqual(["class", "probability_cat", "probability_dog", "probability_emu"]);
+  const known = { headers: { "if-none-match": `"${prediction.result!.sha256}"` } };
+  expect((await place.service.call("GET", `${urlOf(prediction)}/result`, known)).status).toBe(304);
+  for (const at of [0, 31, 59]) {
+    const { predictions } = await place.predict(job.id, { rows: [only(ROWS[at])] });
+    const [{ class: best, probabilities }] = predictions as [{ class: string; probabilities: Record<string, number> }];
+    expect(lines[at]).toEqual([best, ...["cat", "dog", "emu"].map((name) => String(probabilities[name]))]);
+  }
+  expect(lines).toHaveLength(60);
+});
+
+test("values are in the units of the target, and several targets have a column each", async () => {
+  const loss = { type: "mse" };
+  const one = await place.trained({ data: { dataset, target: "price", features }, loss });
+  const two = await place.trained({ data: { dataset, target: ["price", "weight"], features }, loss });
+  const rows = ROWS.map(only);
+  const [names, ...lines] = await resultOf(await predicted(one.id, { dataset }));
+  expect(names).toEqual(["value"]);
+  const alone = (await place.predict(one.id, { rows })).predictions as { value: number }[];
+  expect(lines).toEqual(alone.map(({ value }) => [String(value)]));
+  const [columns, ...pairs] = await resultOf(await predicted(two.id, { dataset }));
+  expect(columns).toEqual(["price", "weight"]);
+  const both = (await place.predict(two.id, { rows })).predictions as { values: Record<string, number> }[];
+  expect(pairs).toEqual(both.map(({ values }) => [String(values.price), String(values.weight)]));
+});
+
+test("rows that the model cannot take are told by row and column", async () => {
+  const rows = ROWS.map((row, i) => ({ ...row, colour: i === 41 ? "violet" : row.colour, x: i === 3 ? "" : row.x }));
+  const other = (await place.service.upload(csvOf(rows))).id;
+  const failed = await predicted(job.id, { dataset: other });
+  expect(failed).toMatchObject({ status: "failed", result: null, error: { code: "invalid_rows" } });
+  expect(failed.error!.message).toMatch(/\/rows\/3\/x is missing.*and 1 more/);
+  const none = await place.service.call("GET", `${urlOf(failed)}/result`);
+  expect([none.status, none.body.current_status]).toEqual([409, "failed"]);
+  const filled = (await place.service.upload(csvOf(rows.map((row, i) => ({ ...row, x: ROWS[i].x }))))).id;
+  const unknown = await predicted(job.id, { dataset: filled });
+  expect(unknown.error!.message).toMatch(/^\/rows\/41\/colour is "violet", which no training row has/);
+  const [, ...lines] = await resultOf(await predicted(job.id, { dataset: filled, unseen: "zeros" }));
+  expect(lines).toHaveLength(60);
+});
+
+test("what cannot be predicted from is refused with what is wrong", async () => {
+  const narrow = (await place.service.upload(csvOf(ROWS.map(({ x, old }) => ({ x, old }))))).id;
+  const refused = await post(job.id, { dataset: narrow });
+  expect(refused.status).toBe(422);
+  expect(refused.body.errors).toEqual([
+    { pointer: "/dataset", message: 'lacks the column "when": the model predicts from it' },
+    { pointer: "/dataset", message: 'lacks the column "colour": the model predicts from it' },
+  ]);
+  const absent = await post(job.id, { dataset: `ds_${"0".repeat(26)}` });
+  expect([absent.status, absent.body.errors]).toEqual([
+    422,
+    [{ pointer: "/dataset", message: "is not one of your datasets" }],
+  ]);
+  const misnamed = await post(job.id, { data: dataset });
+  expect([misnamed.status, misnamed.body.code]).toEqual([422, "invalid_spec"]);
+  expect((await post(job.id, { dataset, which: "best" })).status).toBe(404);
+  const spec = { data: { dataset, target: "label", features }, model: { layers: [linear()] } };
+  const long = { ...spec, loss: { type: "cross_entropy" }, optimizer: { type: "sgd", lr: 0.1 } };
+  const waiting = await place.service.create({ ...long, training: { epochs: 100_000, batch_size: 1 } });
+  const early = await post(waiting.id, { dataset });
+  expect([early.status, early.body.code]).toEqual([409, "wrong_status"]);
+  await place.service.call("POST", `/v1/jobs/${waiting.id}/cancel`);
+});
+
+test("it holds its dataset and its job until it has ended, and goes with its job", async () => {
+  const { service, trained } = place;
+  const own = (await service.upload(csvOf(ROWS.map((row) => ({ ...row, x: row.x + 1 }))))).id;
+  const model = await trained({ data: { dataset, target: "label", features } });
+  await place.pause();
+  const { body: waiting } = await post(model.id, { dataset: own });
+  expect(waiting.status).toBe("queued");
+  expect((await service.call("DELETE", `/v1/datasets/${own}`)).body.code).toBe("dataset_in_use");
+  expect((await service.call("DELETE", `/v1/jobs/${model.id}`)).body.code).toBe("job_in_use");
+  expect((await service.call("DELETE", urlOf(waiting))).body.code).toBe("wrong_status");
+  const cancelled = await service.call("POST", `${urlOf(waiting)}/cancel`);
+  expect([cancelled.status, cancelled.body.status]).toEqual([202, "cancelled"]);
+  expect((await service.call("POST", `${urlOf(waiting)}/cancel`)).status).toBe(200);
+  expect((await service.call("DELETE", `/v1/datasets/${own}`)).status).toBe(204);
+  await place.goOn();
+
+  const done = await predicted(model.id, { dataset });
+  const { data } = (await service.call("GET", `/v1/jobs/${model.id}/predictions`)).body;
+  expect(data).toEqual([done, { ...cancelled.body, updated_at: undefined }].map(({ id }) => expect.objectContaining({ id })));
+  expect((await service.call("GET", "/v1/jobs?limit=100")).body.data.map(({ id }: Job) => id)).toContain(model.id);
+  expect((await service.call("GET", "/v1/jobs?limit=100")).text).not.toContain("pred_");
+  expect(service.onDisk()).toContain(`${done.id}.result`);
+  expect((await service.call("DELETE", `/v1/jobs/${model.id}`)).status).toBe(204);
+  expect((await service.call("GET", urlOf(done))).status).toBe(404);
+  expect(service.onDisk()).not.toContain(`${done.id}.result`);
+});
+
+test("a result counts as bytes of datasets until it is deleted", async () => {
+  const { service } = place;
+  const used = async () => (await service.store.datasets.room("default")).used;
+  const before = await used();
+  const done = await predicted(job.id, { dataset });
+  expect(await used()).toBe(before + done.result!.bytes);
+  await service.store.limitOwners({
+    waiting: null,
+    running: null,
+    dataset_bytes: (await used()) + done.result!.bytes,
+    checkpoint_bytes: null,
+  });
+  const beyond = await post(job.id, { dataset });
+  expect([beyond.status, beyond.body.code, beyond.body.detail]).toEqual([
+    429,
+    "rate_limited",
+    expect.stringContaining("bytes of datasets"),
+  ]);
+  await service.store.limitOwners({ waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: null });
+  expect((await service.call("DELETE", urlOf(done))).status).toBe(204);
+  expect(await used()).toBe(before);
+  expect(service.onDisk()).not.toContain(`${done.id}.result`);
+});
