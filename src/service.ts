@@ -261,7 +261,8 @@ async function openCache(
 ): Promise<DatasetCache | null> {
   const { apiUrl, maxCacheBytes: maxBytes, dataDirectory } = config;
   if (apiUrl === null) return null;
-  const authorize = async ({ owner, id }: Pick<WantedDataset, "owner" | "id">) => `Bearer ${await tickets.issue(owner, id)}`;
+  const authorize = async ({ owner, id }: Pick<WantedDataset, "owner" | "id">) =>
+    `Bearer ${await tickets.issue(owner, id)}`;
   const cache = new DatasetCache(join(dataDirectory, "cache"), { apiUrl, authorize, maxBytes, log });
   await cache.prepare();
   return cache;

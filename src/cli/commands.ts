@@ -5,7 +5,7 @@ import { access, readFile, writeFile } from "node:fs/promises";
 import { basename, extname } from "node:path";
 import { parse } from "yaml";
 import type { Client, SpecInput } from "../client/client.ts";
-import type { Fork } from "../client/inputs.ts";
+import type { BatchInput, Fork } from "../client/inputs.ts";
 import type { Job } from "../contract/wire/job.ts";
 import { hintOnReading } from "./hints.ts";
 import { summary } from "./inspect.ts";
@@ -114,13 +114,14 @@ export async function model(
   return { value: { path, bytes: bytes.length, sha256 }, text: path };
 }
 
-/** Predicts from the rows of a CSV file. */
+/** Predicts from the rows of a CSV file, or from those of a dataset. */
 export async function predict(
   client: Client,
   id: string,
   file: string,
   options: { which: "final" | "best" },
 ): Promise<Output> {
+  if (/^ds_\w{26}$/.test(file)) return await predictDataset(client, id, { dataset: file, ...options });
   const rows = await read(file, async () => (file === "-" ? await standardInput() : await readFile(file, "utf8")));
   const answer = await client.predict(id, rows, options);
   const lines = answer.predictions.map((prediction) => {
@@ -128,6 +129,22 @@ export async function predict(
     return "values" in prediction ? Object.values(prediction.values) : [JSON.stringify(prediction.value)];
   });
   return { value: answer, text: lines.map((cells) => cells.join("\t")).join("\n") };
+}
+
+/** How often a prediction is looked at. */
+const LOOK_MS = 500;
+
+/** The CSV of a dataset's predictions, as it is; in JSON the prediction itself. */
+async function predictDataset(client: Client, id: string, asked: BatchInput): Promise<Output> {
+  let prediction = await client.createPrediction(id, asked);
+  while (prediction.finished_at === null) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    prediction = await client.getPrediction(id, prediction.id);
+  }
+  const { error, status } = prediction;
+  if (error !== null) throw new Error([error.message, error.suggestion ?? ""].join(" ").trim());
+  if (status === "cancelled") return { value: prediction, text: `${prediction.id} was cancelled`, ended: status };
+  return { value: prediction, text: "", stream: await client.getPredictionResult(id, prediction.id) };
 }
 
 const standardInput = (): Promise<string> => new Response(process.stdin as never).text();

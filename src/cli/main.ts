@@ -2,6 +2,7 @@
  * The command line: `rappel submit spec.yaml --data file.csv --watch` and other commands. Each is a
  * few calls of src/client.
  */
+import { pipeline } from "node:stream/promises";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { Client } from "../client/client.ts";
 import { RequestRefused, ServiceUnreachable } from "../client/errors.ts";
@@ -131,8 +132,8 @@ program
   .action((id: string, options) => run((client) => model(client, id, options), id));
 
 program
-  .command("predict <job> <csv>")
-  .description("predict from the rows of a CSV file, - for the standard input")
+  .command("predict <job> <rows>")
+  .description("predict from the rows of a CSV file, - for the standard input, or from a dataset, by its id")
   .addOption(
     new Option("--which <weights>", "the last weights, or the best").choices(["final", "best"]).default("final"),
   )
@@ -179,8 +180,9 @@ let subject = "";
 async function run(command: (client: Client) => Promise<Output>, about = ""): Promise<void> {
   subject = about;
   const { json, ...options } = program.opts<Globals>();
-  const { value, text, bytes, ended } = await command(new Client(options));
-  process.stdout.write(bytes ?? (json ? `${JSON.stringify(value)}\n` : `${text}\n`));
+  const { value, text, bytes, stream, ended } = await command(new Client(options));
+  if (stream !== undefined && !json) await pipeline(stream, process.stdout, { end: false });
+  else process.stdout.write(bytes ?? (json ? `${JSON.stringify(value)}\n` : `${text}\n`));
   if (ended === "failed") process.exitCode = EXIT.failed;
   if (ended === "cancelled") process.exitCode = EXIT.cancelled;
 }

@@ -6,6 +6,8 @@ export interface Output {
   readonly text: string;
   /** Written to the standard output instead of the text. */
   readonly bytes?: Uint8Array;
+  /** Likewise, as it arrives, unless JSON is asked for. */
+  readonly stream?: ReadableStream<Uint8Array>;
   /** The status of a job that was watched to its end. */
   readonly ended?: JobStatus;
 }

@@ -15,10 +15,10 @@
 import type { z } from "zod";
 import type { DetectorEntry, LayerEntry, LossEntry, OptimizerEntry, ScheduleEntry } from "../contract/catalogue.ts";
 import type { Diagnosis } from "../contract/schema/diagnosis.ts";
-import type { SchedulePreview } from "../contract/preview.ts";
 import type { SeriesName } from "../contract/series.ts";
 import type { Spec } from "../contract/schema/spec.ts";
 import type { TorchOptimizer } from "../contract/torch-optimizer.ts";
+import type { BatchPrediction } from "../contract/wire/batch-prediction.ts";
 import type { Batches } from "../contract/wire/batches.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import type { Page } from "../contract/wire/common.ts";
@@ -28,21 +28,15 @@ import type { Event } from "../contract/wire/event.ts";
 import type { Job, JobStatus, JobSummary, Progress, ValidatedSpec } from "../contract/wire/job.ts";
 import type { MetricSeries, ScheduleCurve } from "../contract/wire/metrics.ts";
 import type { ModelDescription } from "../contract/wire/model.ts";
-import type { GeneratedText, PredictionRequest, Predictions, Which } from "../contract/wire/prediction.ts";
+import type { GeneratedText, Predictions, Which } from "../contract/wire/prediction.ts";
 import type { Health, ServiceStatus } from "../contract/wire/status.ts";
 import type { Weights } from "../contract/wire/weights.ts";
-import type { DatasetInput, Fork, PageQuery } from "./inputs.ts";
+import type { BatchInput, DatasetInput, Fork, PageQuery, PredictionInput, PreviewInput } from "./inputs.ts";
 import { RequestRefused, ServiceUnreachable } from "./errors.ts";
 import { waitMs } from "./wait.ts";
 
 /** A spec as a client may write it: whatever has a default may be left out. */
 export type SpecInput = z.input<typeof Spec>;
-
-/** What to predict from; whatever has a default may be left out. */
-export type PredictionInput = z.input<typeof PredictionRequest>;
-
-/** A schedule to preview; whatever has a default may be left out. */
-export type PreviewInput = z.input<typeof SchedulePreview>;
 
 export interface ClientOptions {
   readonly url?: string;
@@ -265,6 +259,32 @@ export class Client {
     if (typeof rows !== "string") return this.#send(route, { which, ...rows }, { again: true });
     const headers = { "content-type": "text/csv" };
     return this.#json("POST", route, { query: { which }, headers, body: rows, again: true });
+  }
+
+  /** Predicts from all rows of a dataset. The prediction runs by itself, as a job does. */
+  createPrediction(id: string, asked: BatchInput): Promise<BatchPrediction> {
+    return this.#send(path`/v1/jobs/${id}/predictions`, asked);
+  }
+
+  listPredictions(id: string, query: PageQuery = {}): Promise<Page<BatchPrediction>> {
+    return this.#json("GET", path`/v1/jobs/${id}/predictions`, { query: { ...query } });
+  }
+
+  getPrediction(id: string, prediction: string): Promise<BatchPrediction> {
+    return this.#json("GET", path`/v1/jobs/${id}/predictions/${prediction}`);
+  }
+
+  /** A CSV, as it arrives. */
+  async getPredictionResult(id: string, prediction: string): Promise<ReadableStream<Uint8Array>> {
+    return (await this.#call("GET", path`/v1/jobs/${id}/predictions/${prediction}/result`)).body!;
+  }
+
+  cancelPrediction(id: string, prediction: string): Promise<BatchPrediction> {
+    return this.#json("POST", path`/v1/jobs/${id}/predictions/${prediction}/cancel`);
+  }
+
+  async deletePrediction(id: string, prediction: string): Promise<void> {
+    await this.#call("DELETE", path`/v1/jobs/${id}/predictions/${prediction}`);
   }
 
   listOptimizers(query: PageQuery = {}): Promise<Page<OptimizerEntry>> {

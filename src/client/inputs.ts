@@ -1,5 +1,18 @@
 /** What the client's methods take besides the documents of the wire. */
+import type { z } from "zod";
+import type { SchedulePreview } from "../contract/preview.ts";
+import type { BatchPredictionRequest } from "../contract/wire/batch-prediction.ts";
 import type { Dataset } from "../contract/wire/dataset.ts";
+import type { PredictionRequest } from "../contract/wire/prediction.ts";
+
+/** What to predict from; whatever has a default may be left out. */
+export type PredictionInput = z.input<typeof PredictionRequest>;
+
+/** The dataset to predict from; whatever has a default may be left out. */
+export type BatchInput = z.input<typeof BatchPredictionRequest>;
+
+/** A schedule to preview; whatever has a default may be left out. */
+export type PreviewInput = z.input<typeof SchedulePreview>;
 
 /** The name of a dataset, and how to read it. The service finds out what is left out. */
 export interface DatasetInput {

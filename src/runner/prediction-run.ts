@@ -161,8 +161,7 @@ export class PredictionRun implements Running {
       written.catch(() => undefined);
       const result = await Promise.race([written, this.#stopped.promise]);
       this.#watch.enter("ending", () => this.lease.answered + (cache?.received ?? 0));
-      const keeping =
-        cache === null ? part.keep() : cache.send({ owner, id, path: part.path, sha256: result.sha256 });
+      const keeping = cache === null ? part.keep() : cache.send({ owner, id, path: part.path, sha256: result.sha256 });
       keeping.catch(() => undefined);
       await Promise.race([keeping, this.#stopped.promise]);
       await this.#endings.predicted(result, this.#progress());

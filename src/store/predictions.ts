@@ -100,10 +100,7 @@ export class Predictions {
     const job = keys.job(owner, jobId);
     const { below, from } = idsOf("pred_", after);
     const [exists, ids] = await this.#database.use((redis) =>
-      Promise.all([
-        redis.exists(job),
-        redis.zrevrangebylex(keys.predictions(job), below, from, "LIMIT", 0, limit + 1),
-      ]),
+      Promise.all([redis.exists(job), redis.zrevrangebylex(keys.predictions(job), below, from, "LIMIT", 0, limit + 1)]),
     );
     const found = await Promise.all(ids.slice(0, limit).map((id) => this.get(owner, id)));
     return exists ? pageOf(ids, found, limit) : null;
@@ -137,7 +134,7 @@ export class Predictions {
     return ids.filter((_, i) => owners[i] === null);
   }
 
-  /** How many bytes the result of a prediction may have that a run holds now; null: there is none. */
+  /** How many bytes the result may have of a prediction that runs; null: it does not run. */
   async expected(owner: string, id: string): Promise<number | null> {
     const [status, bytes] = await this.#database.use((redis) =>
       redis.hmget(keys.job(owner, id), "status", "result_bytes"),

@@ -1,7 +1,8 @@
 // An owner sees nothing of another's, on any route that openapi.yaml has: what is someone else's is
 // as unknown as what never was.
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
 import { apiKey } from "../../src/secrets.ts";
@@ -27,6 +28,8 @@ let weights: string;
 /** One that ended and has all there can be, one that waits. */
 let ended: string;
 let waiting: string;
+/** With the model of the one that ended. */
+let predicted: string;
 const ann = { authorization: "Bearer a" };
 const bob = { authorization: "Bearer b" };
 
@@ -39,6 +42,7 @@ beforeAll(async () => {
   const acquired = await service.store.acquire(ended, { leaseMs: 60_000, idle: true, arithmeticVersion: 1 });
   if (acquired.outcome !== "taken") throw new Error(acquired.outcome);
   await succeed(acquired.lease);
+  predicted = await predict();
   waiting = (await service.create(specFor(dataset), { ...ann, "idempotency-key": "k" })).id;
 });
 afterAll(() => service.stop());
@@ -63,13 +67,29 @@ async function succeed(lease: Lease): Promise<void> {
   await lease.finish({ status: "succeeded", result, model, models: { final }, progress: null, events: [] }, []);
 }
 
+/** A prediction over the dataset that has ended, and its result. */
+async function predict(): Promise<string> {
+  const id = `pred_${await service.store.newUlid()}`;
+  const asked = { job_id: ended, dataset, which: "final" as const, unseen: "error" as const };
+  const sizes = { rows: 1, resultBytes: 100, weights_sha256: "0".repeat(64) };
+  const { outcome } = await service.store.predictions.create({ id, owner: "ann", ...asked, ...sizes });
+  expect(outcome).toBe("created");
+  const acquired = await service.store.acquire(id, { leaseMs: 60_000, idle: true, arithmeticVersion: 1 });
+  if (acquired.outcome !== "taken") throw new Error(acquired.outcome);
+  const csv = "value\n1\n";
+  writeFileSync(join(service.directory, `${id}.result`), csv);
+  const result = { sha256: createHash("sha256").update(csv).digest("hex"), bytes: csv.length, rows: 1 };
+  await acquired.lease.finish({ status: "succeeded", result, progress: null, events: [] }, []);
+  return id;
+}
+
 /**
  * The route with ids in it that its owner can use: what is read is there, what is changed can be.
  */
 function url(path: string, method: Method): string {
-  const job = method === "GET" ? ended : waiting;
+  const job = method === "GET" || path.includes("{prediction}") ? ended : waiting;
   const id = path.startsWith("/v1/datasets") ? dataset : path.startsWith("/v1/weights") ? weights : job;
-  return path.replace("{id}", id).replace("{step}", "1");
+  return path.replace("{id}", id).replace("{step}", "1").replace("{prediction}", predicted);
 }
 
 test("every resource in this test can be read by its owner", async () => {
@@ -84,7 +104,7 @@ test.each(ofOne)("$method $path is not found by another", async ({ method, path 
   const body = paths[path][method.toLowerCase()].requestBody === undefined ? undefined : {};
   const response = await service.call(method, url(path, method), { headers: bob, body });
   expect([response.status, response.body.code]).toEqual([404, "not_found"]);
-  const absent = url(path, method).replace(/_\w{26}/, `_${"0".repeat(26)}`);
+  const absent = url(path, method).replaceAll(/_\w{26}/g, `_${"0".repeat(26)}`);
   const unknown = await service.call(method, absent, { headers: bob, body });
   const { request_id: _, ...document } = unknown.body;
   expect(response.body).toMatchObject(document);
@@ -92,7 +112,8 @@ test.each(ofOne)("$method $path is not found by another", async ({ method, path 
 });
 
 async function things(): Promise<unknown> {
-  const urls = [`/v1/jobs/${ended}`, `/v1/jobs/${waiting}`, `/v1/datasets/${dataset}`];
+  const prediction = `/v1/jobs/${ended}/predictions/${predicted}`;
+  const urls = [prediction, `/v1/jobs/${ended}`, `/v1/jobs/${waiting}`, `/v1/datasets/${dataset}`];
   return Promise.all(urls.map(async (path) => (await service.call("GET", path, { headers: ann })).body));
 }
 
@@ -108,6 +129,12 @@ test("another's weights and jobs cannot be begun with", async () => {
     const pointers = response.body.errors.map(({ pointer }: { pointer: string }) => pointer);
     expect([response.status, pointers]).toEqual([422, expect.arrayContaining([`/init/${Object.keys(init)[0]}`])]);
   }
+});
+
+test("another's job and dataset cannot be predicted with", async () => {
+  const own = (await service.upload(csv, bob)).id;
+  const call = { body: { dataset: own }, headers: bob };
+  expect((await service.call("POST", `/v1/jobs/${ended}/predictions`, call)).status).toBe(404);
 });
 
 test("another's dataset cannot be used, and another's idempotency key is free", async () => {

@@ -142,7 +142,9 @@ test("it holds its dataset and its job until it has ended, and goes with its job
 
   const done = await predicted(model.id, { dataset });
   const { data } = (await service.call("GET", `/v1/jobs/${model.id}/predictions`)).body;
-  expect(data).toEqual([done, { ...cancelled.body, updated_at: undefined }].map(({ id }) => expect.objectContaining({ id })));
+  expect(data).toEqual(
+    [done, { ...cancelled.body, updated_at: undefined }].map(({ id }) => expect.objectContaining({ id })),
+  );
   expect((await service.call("GET", "/v1/jobs?limit=100")).body.data.map(({ id }: Job) => id)).toContain(model.id);
   expect((await service.call("GET", "/v1/jobs?limit=100")).text).not.toContain("pred_");
   expect(service.onDisk()).toContain(`${done.id}.result`);

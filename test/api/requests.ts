@@ -50,7 +50,7 @@ const weighted = operations.flatMap((operation) =>
 export class Requests {
   readonly operations: readonly Described[] = operations;
   readonly #random: Random;
-  readonly #ids: Record<string, string[]> = { job_: [], ds_: [], w_: [] };
+  readonly #ids: Record<string, string[]> = { job_: [], ds_: [], w_: [], pred_: [] };
   readonly #next: Asked[] = [];
   #etag = '""';
 
@@ -178,6 +178,8 @@ export class Requests {
     // A row for every table that a sound spec has.
     if (operationId === "predict" && random.chance(0.8))
       return { rows: [{ x: random.below(5), y: 1, colour: "red", price: 2, x0: 0.5, x1: 0 }] };
+    if (operationId === "createPrediction" && random.chance(0.8) && this.#ids.ds_.length > 0)
+      return { dataset: random.pick(this.#ids.ds_), which: random.pick(["final", "final", "best"]), unseen: "zeros" };
     return fitting(schema, random);
   }
 

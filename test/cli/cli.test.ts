@@ -169,6 +169,9 @@ test("a job is shown, its events, metrics and diagnosis read, and it is deleted 
   expect((await rappel(["predict", id, "-"], rows)).stdout).toMatch(/^[01]\n[01]\n$/);
   const answer = JSON.parse((await rappel(["predict", id, "-", "--json"], rows)).stdout);
   expect(answer.predictions).toEqual([expect.any(Object), expect.any(Object)]);
+  const [{ id: newest }] = JSON.parse((await rappel(["datasets", "--json"])).stdout).data;
+  const csv = (await rappel(["predict", id, newest])).stdout;
+  expect(csv).toMatch(/^class,probability_0,probability_1\n([01],0\.\d+,0\.\d+\n)+$/);
 
   const datasets = await rappel(["datasets"]);
   const [, dataset] = /^(ds_\w+) {2}200 rows {2}3 columns {2}\S+ KiB {2}\S+ {2}two_moons$/m.exec(datasets.stdout)!;

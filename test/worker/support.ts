@@ -38,6 +38,8 @@ export interface Place {
   readonly store: Store;
   readonly deliveries: Deliveries;
   readonly files: DatasetFiles;
+  /** Where the files are. */
+  readonly directory: string;
   startWorker(env?: Record<string, string>): Promise<WorkerProcess>;
   /** Keeps a dataset besides the default one. Returns its id. */
   upload(csv: Readable): Promise<string>;
@@ -87,6 +89,7 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
     store,
     deliveries,
     files,
+    directory,
     get,
     async startWorker(env = {}) {
       const worker = await startProcess({ REDIS_URL: server.url, DATA_DIR: directory, ...env });

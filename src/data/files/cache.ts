@@ -125,7 +125,8 @@ export class DatasetCache {
     const attempts = new Retry("result", log);
     for (let attempt = 1; ; attempt++) {
       try {
-        const url = new URL(`internal/results/${id}?sha256=${sha256}`, apiUrl.endsWith("/") ? apiUrl : `${apiUrl}/`).href;
+        const url = new URL(`internal/results/${id}?sha256=${sha256}`, apiUrl.endsWith("/") ? apiUrl : `${apiUrl}/`)
+          .href;
         await send({ url, authorization: await authorize(result), path, sent: () => this.received++ });
         return attempts.worked();
       } catch (error) {

@@ -5,7 +5,8 @@
  * is complete. A prediction whose worker died writes the same bytes again.
  *
  * A file stays behind if a process dies between the deletion of a record and that of its file, or
- * if the record goes because it is old. Such files are looked for from time to time (src/api/results.ts).
+ * if the record goes because it is old. Such files are looked for from time to time
+ * (src/api/results.ts).
  */
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
@@ -58,7 +59,11 @@ export class ResultFiles {
     const part = this.begin(id);
     const hash = createHash("sha256");
     try {
-      await writeFile(part.path, hashed(body, (chunk) => hash.update(chunk)), { flag: "wx", flush: true });
+      await writeFile(
+        part.path,
+        hashed(body, (chunk) => hash.update(chunk)),
+        { flag: "wx", flush: true },
+      );
       if (hash.digest("hex") !== sha256) throw new DamagedFile("Other bytes arrived than were sent.");
       await part.keep();
     } finally {
