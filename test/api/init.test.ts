@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/contract/wire/job.ts";
-import { readSafetensors } from "../../src/engine/state/safetensors.ts";
+import { readSafetensors, writeSafetensors, type Tensor as StateTensor } from "../../src/engine/state/safetensors.ts";
 import { floats, longs, safetensors, type Tensor } from "../data/tensors/files.ts";
 import { ended, startProcess, type WorkerProcess } from "../worker/support.ts";
 import { csv, startService, type Service } from "./service.ts";
@@ -161,6 +161,18 @@ test("a job begins with uploaded weights, which are not deleted before it has en
   expect(faults(await post(spec({ init: { weights: weights.id } })))).toEqual([
     "/init/weights names weights that do not exist",
   ]);
+});
+
+test("a job that learns nothing gives its weights back byte for byte", async () => {
+  const sorted = Object.entries(stateDict()).sort(([a], [b]) => (a < b ? -1 : 1));
+  const tensors = sorted.map(([name, { dtype, shape, data }]) => ({ name, dtype, shape, bytes: data }) as StateTensor);
+  const file = Buffer.from(writeSafetensors(tensors, { format: "pt" }));
+  const { body: weights } = await upload(file);
+  const held = [{ parameters: "*", statistics: "eval" }];
+  const job = await trained(spec({ init: { weights: weights.id }, parameter_groups: held }));
+  const { body: model } = await service.call("GET", `/v1/jobs/${job.id}/model`);
+  expect(Buffer.compare(model as Buffer, file)).toBe(0);
+  expect(job.result!.weights_sha256).toBe(weights.sha256);
 });
 
 test("missing, unexpected and misshapen tensors are told together, or what fits is taken", async () => {

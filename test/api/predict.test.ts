@@ -1,7 +1,10 @@
 // Predictions from rows of tables.
+import { connect, type AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/contract/wire/job.ts";
 import type { Predictions } from "../../src/contract/wire/prediction.ts";
+import { meters } from "../../src/meters.ts";
+import { MAX_WAITING } from "../../src/predict/predictor.ts";
 import { csvOf, features, field, linear, ROWS, startTraining, VALID } from "./trained.ts";
 
 let training: Awaited<ReturnType<typeof startTraining>>;
@@ -115,6 +118,35 @@ test("refuses other bodies", async () => {
   expect((await send("text/plain", "x")).status).toBe(415);
   expect((await send("text/csv", "x".repeat(16 * 2 ** 20 + 1))).status).toBe(413);
 });
+
+test("clients that close their connections give up their places", async () => {
+  const rows = Array.from({ length: 40 }, (_, i) => `${i / 40},${"ab"[i % 2]}`);
+  const wide = await training.trained({
+    data: { dataset: (await training.service.upload(["x,label", ...rows].join("\n"))).id, target: "label" },
+    model: { layers: [linear(1024), linear(1024), linear()] },
+    optimizer: { type: "sgd", lr: 0.01 },
+    training: { epochs: 1, batch_size: "full" },
+  });
+  const { port } = training.service.app.server.address() as AddressInfo;
+  const body = JSON.stringify({ rows: Array.from({ length: 10_000 }, () => ({ x: 0.5 })) });
+  const head = `POST /v1/jobs/${wide.id}/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`;
+  const before = await predictedRows();
+  // One is worked on, and the others wait.
+  const sockets = Array.from({ length: MAX_WAITING + 1 }, () =>
+    connect(port, "127.0.0.1").on("error", () => undefined),
+  );
+  for (const socket of sockets) socket.write(head + body);
+  const one = { rows: [{ x: 0.5 }] };
+  await expect.poll(async () => (await training.ask(wide.id, one)).status, { timeout: 20_000 }).toBe(503);
+  for (const socket of sockets) socket.destroy();
+  await expect.poll(async () => (await training.ask(wide.id, one)).status, { timeout: 20_000 }).toBe(200);
+  // Most of their work was not done.
+  expect((await predictedRows()) - before).toBeLessThan((sockets.length / 2) * 10_000);
+});
+
+async function predictedRows(): Promise<number> {
+  return (await meters.predictedRows.get()).values[0].value;
+}
 
 test("needs a job that has succeeded and is still there", async () => {
   const waiting = await training.service.create({
