@@ -4,7 +4,7 @@
 #   docker run -p 127.0.0.1:8080:8080 -v rappel:/data \
 #     -e RAPPEL_API_KEYS=me:$(openssl rand -hex 16) rappel
 #
-# The sources run as they are: there is no build step, only dependencies to bring. The tag of the
+# The sources run as they are. Only the native kernels are built, in a stage of their own. The tag of the
 # base is exact. To pin its bytes too, append the digest that `docker image inspect --format
 # '{{index .RepoDigests 0}}'` prints of it, as in node:24.21.0-bookworm-slim@sha256:…
 ARG BASE=node:24.21.0-bookworm-slim
@@ -13,7 +13,16 @@ FROM $BASE AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 # The optional dependencies are Node itself, for machines whose Node is too old.
-RUN npm ci --omit=dev --omit=optional
+RUN npm ci --omit=dev --omit=optional --ignore-scripts
+
+# A processor for which there are none gets an image without them. It has the same results.
+FROM dependencies AS native
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+COPY native ./native
+COPY scripts/build-native.mjs ./scripts/
+RUN mkdir -p native/build && node scripts/build-native.mjs
 
 FROM $BASE
 RUN apt-get update \
@@ -22,6 +31,7 @@ RUN apt-get update \
 WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json LICENSE ./
+COPY --from=native /app/native/build ./native/build
 COPY src ./src
 RUN install --directory --owner=node --group=node --mode=0700 /data
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Crew } from "../src/engine/crew/crew.ts";
 import type { TrainingJob } from "../src/engine/job.ts";
+import { kernelSets, type KernelSet } from "./kernels.ts";
 import { layers } from "../src/engine/layers/registry.generated.ts";
 import { losses } from "../src/engine/losses/registry.generated.ts";
 import { withDefaults } from "../src/engine/member/options.ts";
@@ -13,7 +14,8 @@ import { median } from "./statistics.ts";
 
 // Milliseconds a training step of whole models, under Adam by default, gathering the batch
 // included: by a real crew, from step to step. `npm run bench -- models` measures all of them;
-// letters in BENCH_WORKLOADS, as in "cd", choose some.
+// letters in BENCH_WORKLOADS, as in "cd", choose some. With WebAssembly's kernels, and with native
+// ones where they are built; RAPPEL_KERNELS chooses one of them.
 
 interface Workload {
   readonly name: string;
@@ -189,7 +191,7 @@ function onShared<A extends Float32Array | Int32Array>(array: A): A {
 }
 
 /** Milliseconds a step, from a fifth of the way to the end. */
-async function measure(workload: Workload, data: TrainingData, threads: number): Promise<number> {
+async function measure(workload: Workload, data: TrainingData, threads: number, kernels: KernelSet): Promise<number> {
   const rows = data.trainRows.length;
   const job: TrainingJob = {
     model: { layers: workload.layers },
@@ -213,7 +215,7 @@ async function measure(workload: Workload, data: TrainingData, threads: number):
   };
   const crew = await Crew.start(
     job,
-    { threads, everySteps: null, state: null },
+    { threads, everySteps: null, state: null, kernels: kernels === "wasm" ? "wasm" : "auto" },
     { log() {}, evaluated() {}, snapshot() {} },
   );
   const running = crew.run();
@@ -229,20 +231,22 @@ export async function benchModels(): Promise<void> {
   for (const letter of process.env.BENCH_WORKLOADS ?? Object.keys(workloads).join("")) {
     const workload = workloads[letter]();
     const data = randomData(workload);
-    const times: Record<number, number[]> = { 1: [], 2: [] };
+    const cases = kernelSets().flatMap((kernels) =>
+      [1, 2].map((threads) => ({ kernels, threads, times: [] as number[] })),
+    );
     for (let round = 0; round < ROUNDS; round++)
-      for (const threads of [1, 2]) times[threads].push(await measure(workload, data, threads));
-    const measured = [1, 2].map((threads) => ({
+      for (const { kernels, threads, times } of cases) times.push(await measure(workload, data, threads, kernels));
+    const measured = cases.map(({ kernels, threads, times }) => ({
       workload: letter,
       threads,
-      kernels: "wasm",
-      ms: median(times[threads]),
-      ms_min: Math.min(...times[threads]),
+      kernels,
+      ms: median(times),
+      ms_min: Math.min(...times),
     }));
     rows.push(...measured);
     const columns = measured.map(
-      ({ threads, ms, ms_min: least }) =>
-        `${threads} thread${threads === 1 ? " " : "s"} ${ms.toFixed(4)} (${least.toFixed(4)})`,
+      ({ threads, kernels, ms, ms_min: least }) =>
+        `${kernels}, ${threads} thread${threads === 1 ? " " : "s"} ${ms.toFixed(4)} (${least.toFixed(4)})`,
     );
     console.log(`${`${letter}. ${workload.name}`.padEnd(66)} ${columns.join("   ")}`);
   }

@@ -3,6 +3,7 @@ import { Barrier } from "../src/engine/step/barrier.ts";
 import { WORD } from "../src/engine/crew/control.ts";
 import { Gradient } from "../src/engine/step/gradient.ts";
 import { instantiateKernels } from "../src/engine/kernels/kernels.ts";
+import type { KernelSet } from "./kernels.ts";
 import type { Plan } from "../src/engine/plan/model.ts";
 import { gradientTiles, parameterBlocks, share } from "../src/engine/plan/slices.ts";
 import { Update } from "../src/engine/step/update.ts";
@@ -17,6 +18,7 @@ export interface Measurement {
   readonly memory: WebAssembly.Memory;
   readonly plan: Plan;
   readonly thread: number;
+  readonly kernels: KernelSet;
 }
 
 /** Milliseconds per step, and per copy of the state. */
@@ -28,8 +30,8 @@ export interface Times {
 /** Duration of a measurement. */
 const DURATION_MS = 30;
 
-const { module, memory, plan, thread } = workerData as Measurement;
-const kernels = instantiateKernels(module, memory);
+const { module, memory, plan, thread, kernels: set } = workerData as Measurement;
+const kernels = instantiateKernels(module, memory, set === "wasm" ? "wasm" : "auto");
 const words = new Int32Array(memory.buffer, plan.addresses.control);
 words[WORD.spin] = 1_000_000;
 const barrier = new Barrier(kernels, words, plan.addresses.control, plan.threads);

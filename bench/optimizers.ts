@@ -4,6 +4,8 @@ import { planModel, type Plan } from "../src/engine/plan/model.ts";
 import { optimizers } from "../src/engine/optimizers/registry.generated.ts";
 import { withDefaults } from "../src/engine/member/options.ts";
 import type { Measurement, Times } from "./optimizer-thread.ts";
+import { kernelSets, type KernelSet } from "./kernels.ts";
+import { finish } from "./report.ts";
 import { median } from "./statistics.ts";
 import type { Member } from "../src/engine/settings.ts";
 
@@ -11,7 +13,8 @@ import type { Member } from "../src/engine/settings.ts";
  * Parameters per second that every optimizer of the default dialect updates, in four equal matrices
  * of n weights together. It also prints the bytes per second, compared with copying memory and with
  * Adam. The bytes are those that the passes read and write. Copying is counted in the same way. It
- * is measured in the same rounds as the optimizer and Adam, on weights and state.
+ * is measured in the same rounds as the optimizer and Adam, on weights and state. Names in
+ * BENCH_OPTIMIZERS, as in "adam,sgd", choose some.
  */
 
 const SIZES = [1e3, 1e4, 1e5, 1e6, 1e7];
@@ -43,7 +46,8 @@ const module = compileKernels();
 let memory: WebAssembly.Memory;
 
 export async function benchOptimizers(): Promise<void> {
-  const types = Object.values(optimizers);
+  const chosen = process.env.BENCH_OPTIMIZERS?.split(",");
+  const types = Object.values(optimizers).filter(({ type }) => chosen?.includes(type) ?? true);
   const members = types.flatMap((type) => (type.dialect === undefined ? [withDefaults(type, CHANGES[type.type])] : []));
   const needs = members.map((member) => planOf(member, SIZES.at(-1)!, THREADS.at(-1)!).memoryBytes);
   memory = createMemory(Math.max(...needs));
@@ -57,26 +61,43 @@ export async function benchOptimizers(): Promise<void> {
       SIZES.map((n) => n.toExponential(0).replace("+", "")),
     ),
   );
-  for (const member of members) {
-    const cells: string[] = [];
-    let last = 0;
-    for (const n of SIZES) {
-      if (last * 32 > LONGEST_MS) continue;
-      const found: Figures[] = [];
-      for (const threads of THREADS) found.push(await repeat(n, threads, member));
-      last = found[0].step;
-      const both = (text: (figures: Figures) => string) => found.map(text).join(" / ");
-      const shares = `(${both(({ ofCopy }) => percent(ofCopy))}, ${both(({ ofAdam }) => percent(ofAdam))})`;
-      cells.push(`${both(({ speed }) => speed.toFixed(0))} ${shares}`);
+  const rows: object[] = [];
+  for (const kernels of kernelSets()) for (const member of members) rows.push(...(await benchOne(member, kernels)));
+  finish("optimizers", rows);
+}
+
+/** Prints the row of one optimizer. */
+async function benchOne(member: Member, kernels: KernelSet): Promise<object[]> {
+  const rows: object[] = [];
+  const cells: string[] = [];
+  let last = 0;
+  for (const n of SIZES) {
+    if (last * 32 > LONGEST_MS) continue;
+    const found: Figures[] = [];
+    for (const threads of THREADS) {
+      const figures = await repeat(n, threads, member, kernels);
+      found.push(figures);
+      rows.push({
+        optimizer: member.type,
+        parameters: n,
+        threads,
+        kernels,
+        per_second: figures.speed * 1e6,
+      });
     }
-    console.log(row(member.type, bytesOf(planOf(member, SIZES[0], 1), member).toFixed(0), cells));
+    last = found[0].step;
+    const both = (text: (figures: Figures) => string) => found.map(text).join(" / ");
+    const shares = `(${both(({ ofCopy }) => percent(ofCopy))}, ${both(({ ofAdam }) => percent(ofAdam))})`;
+    cells.push(`${both(({ speed }) => speed.toFixed(0))} ${shares}`);
   }
+  console.log(row(`${member.type} ${kernels}`, bytesOf(planOf(member, SIZES[0], 1), member).toFixed(0), cells));
+  return rows;
 }
 
 const percent = (share: number): string => (100 * share).toFixed(0);
 
 function row(name: string, bytes: string, cells: readonly string[]): string {
-  return [name.padEnd(20), bytes.padStart(5), ...cells.map((cell) => cell.padStart(36))].join(" ");
+  return [name.padEnd(27), bytes.padStart(5), ...cells.map((cell) => cell.padStart(36))].join(" ");
 }
 
 /** Several matrices, because one thread takes the whole of a matrix in some passes. */
@@ -118,7 +139,7 @@ interface Figures {
 }
 
 /** Medians over rounds. Each round measures the optimizer, copying and Adam. */
-async function repeat(n: number, threads: number, member: Member): Promise<Figures> {
+async function repeat(n: number, threads: number, member: Member, kernels: KernelSet): Promise<Figures> {
   const plan = planOf(member, n, threads);
   const adam = withDefaults(optimizers.adam);
   const adamPlan = planOf(adam, n, threads);
@@ -126,8 +147,8 @@ async function repeat(n: number, threads: number, member: Member): Promise<Figur
   const movedByAdam = adamPlan.parameterCount * bytesOf(adamPlan, adam);
   const rounds: { step: number; ofCopy: number; ofAdam: number }[] = [];
   for (let i = 0; i < ROUNDS; i++) {
-    const { stepping, copying } = await measure(plan);
-    const beside = await measure(adamPlan);
+    const { stepping, copying } = await measure(plan, kernels);
+    const beside = await measure(adamPlan, kernels);
     rounds.push({
       step: stepping,
       ofCopy: moved / stepping / ((2 * plan.addresses.stateBytes) / copying),
@@ -143,12 +164,12 @@ async function repeat(n: number, threads: number, member: Member): Promise<Figur
   };
 }
 
-function measure(plan: Plan): Promise<Times> {
+function measure(plan: Plan, kernels: KernelSet): Promise<Times> {
   return new Promise((resolve, reject) => {
     let times: Times | null = null;
     let ended = 0;
     for (let thread = 0; thread < plan.threads; thread++) {
-      const workerData: Measurement = { module, memory, plan, thread };
+      const workerData: Measurement = { module, memory, plan, thread, kernels };
       const worker = new Worker(new URL("optimizer-thread.ts", import.meta.url), { workerData });
       worker.once("error", reject);
       worker.on("message", (message: Times) => (times = message));

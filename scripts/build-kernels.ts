@@ -1,12 +1,14 @@
 // Compiles the engine's kernels: every `kernel.as.ts` beside a member and every `*.kernel.as.ts` in
-// engine/kernels becomes part of one WebAssembly module. Writes kernels.wasm and the types of its
-// exports (exports.generated.ts). With --check it compares them with the committed files instead,
-// and exits 1 if they differ. Two builds give the same bytes.
+// engine/kernels becomes part of one WebAssembly module. Writes kernels.wasm, the types of its
+// exports (exports.generated.ts), and both faces of the native kernels (native-kernels.ts). With
+// --check it compares them with the committed files instead, and exits 1 if they differ. Two builds
+// give the same bytes.
 import { execFileSync } from "node:child_process";
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { nativeFaces } from "./native-kernels.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const kernels = join(root, "src/engine/kernels");
@@ -57,6 +59,7 @@ try {
   const outputs: [string, string][] = [
     [entry, index],
     [join(kernels, "exports.generated.ts"), face],
+    ...nativeFaces(root, files).map(({ path, text }): [string, string] => [join(root, path), text]),
   ];
   if (!check) for (const [file, text] of outputs) writeFileSync(file, text);
   const options =

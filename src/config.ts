@@ -16,6 +16,7 @@ import {
   webhookSecret,
   type ApiKey,
 } from "./secrets.ts";
+import { nativeSets } from "./engine/kernels/native.ts";
 import { StartFailure } from "./start-failure.ts";
 import type { OwnerLimits } from "./store/store.ts";
 
@@ -311,7 +312,7 @@ function assertConsistent(
       'RAPPEL_ROLE is "worker" and REDIS_URL is not set: it must name the Redis that the api uses.',
     );
   }
-  if (config.kernels === "native") {
+  if (config.kernels === "native" && nativeSets().length === 0) {
     throw new StartFailure('RAPPEL_KERNELS is "native" and no native kernels are built here: use auto or wasm.');
   }
   if (config.role !== "worker" && !isLoopback(config.host) && config.apiKeys.length === 0 && !insecure) {

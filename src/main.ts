@@ -6,6 +6,7 @@
 // still opening.
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadConfig, type Config } from "./config.ts";
+import { kernelsInUse } from "./engine/kernels/native.ts";
 import { createLog, type Logger } from "./log.ts";
 import { openService, type Service } from "./service.ts";
 import { StartFailure } from "./start-failure.ts";
@@ -29,7 +30,7 @@ function untilEnded(): { ended: Promise<Ending>; lose: (failure: Error) => void 
 /** This line appears at every log level, because whoever started the process may wait for it. */
 function printReady(log: Logger, config: Config, { address, redis }: Service): void {
   const { role } = config;
-  const ready = { role, pid: process.pid, address, redis, kernels: "wasm" };
+  const ready = { role, pid: process.pid, address, redis, kernels: kernelsInUse(config.kernels) };
   log.child({}, { level: "info" }).info(ready, "ready");
 }
 

@@ -2,6 +2,7 @@ import { Worker } from "node:worker_threads";
 import { beforeAll, describe, expect, test } from "vitest";
 import { returnThread } from "../../src/engine/crew/pool.ts";
 import { coveringRows, pairsOf, type Row } from "../support/pairs.ts";
+import { nativeSets, type KernelChoice } from "../../src/engine/kernels/native.ts";
 import { train, type Trained } from "../support/training.ts";
 import { excluded, factors, jobOf } from "./option-table.ts";
 
@@ -24,9 +25,23 @@ interface Evaluated extends Trained {
   readonly evaluations: readonly { readonly step: number }[];
 }
 
-async function trained(row: Row, threads: number, everySteps: number | null, state?: Uint8Array): Promise<Evaluated> {
+/** Where there are native kernels, the runs that are compared with the first one use them. */
+const others: KernelChoice = nativeSets().length > 0 ? "native" : "wasm";
+
+async function trained(
+  row: Row,
+  threads: number,
+  everySteps: number | null,
+  { kernels = others, state }: { kernels?: KernelChoice; state?: Uint8Array } = {},
+): Promise<Evaluated> {
   const evaluations: { step: number }[] = [];
-  const options = { threads, everySteps, state, evaluated: (each: { step: number }) => evaluations.push(each) };
+  const options = {
+    threads,
+    everySteps,
+    state,
+    kernels,
+    evaluated: (each: { step: number }) => evaluations.push(each),
+  };
   return { ...(await train(jobOf(row), options)), evaluations };
 }
 
@@ -40,7 +55,7 @@ const SEED = 8;
 let diverged = 0;
 const rows = coveringRows(factors, excluded, SEED);
 
-describe("the same bytes from any number of threads, and from a checkpoint,", () => {
+describe("the same bytes from any number of threads, from either kernels, and from a checkpoint,", () => {
   beforeAll(() => {
     for (let i = 0; i < 5; i++) returnThread(new Worker(new URL("../support/delayed-thread.ts", import.meta.url)), 0);
   });
@@ -53,13 +68,13 @@ describe("the same bytes from any number of threads, and from a checkpoint,", ()
   });
 
   test.each(rows.map((row) => [Object.values(row).join(" "), row] as const))("%s", async (_name, row) => {
-    const whole = await trained(row, 1, Number(row.checkpoints));
+    const whole = await trained(row, 1, Number(row.checkpoints), { kernels: "wasm" });
     diverged += Number(whole.outcome.type === "diverged");
     expect(seen(await trained(row, Number(row.threads), null))).toEqual(seen(whole));
     const steps = [...whole.checkpoints.keys()];
     if (steps.length === 0) return;
     const step = steps[positions[row.resumedAt](steps)];
-    const resumed = await trained(row, Number(row.resumedBy), null, whole.checkpoints.get(step));
+    const resumed = await trained(row, Number(row.resumedBy), null, { state: whole.checkpoints.get(step) });
     expect(seen(resumed, step)).toEqual(seen(whole, step));
   });
 

@@ -3,6 +3,7 @@ import { chmodSync, existsSync, lstatSync, readdirSync, readFileSync, rmSync, st
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { kernelsInUse } from "../../src/engine/kernels/native.ts";
 import { identify, isRunning, type ProcessIdentity } from "../../src/redis/process.ts";
 import { makeDataDirectory } from "../support/redis.ts";
 import { startService, type ServiceOptions, type ServiceProcess } from "../support/service.ts";
@@ -86,7 +87,7 @@ test.each(["SIGTERM", "SIGINT"] as const)(
       role: "all",
       pid: service.process.pid,
       address: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
-      kernels: "wasm",
+      kernels: kernelsInUse(),
     });
     expect((await fetch(`${ready.address}/readyz`)).status).toBe(200);
     const redis = redisProcess();

@@ -8,6 +8,7 @@ import type { HashedFile } from "../../src/engine/state/state.ts";
 import { modelFile } from "../../src/engine/state/state.ts";
 import { layers } from "../../src/engine/layers/registry.generated.ts";
 import { detectors } from "../../src/engine/detectors/registry.generated.ts";
+import type { KernelChoice } from "../../src/engine/kernels/native.ts";
 import { losses } from "../../src/engine/losses/registry.generated.ts";
 import { optimizers } from "../../src/engine/optimizers/registry.generated.ts";
 import { schedules } from "../../src/engine/schedules/registry.generated.ts";
@@ -144,6 +145,7 @@ export interface Trained {
 }
 
 export interface TrainOptions {
+  readonly kernels?: KernelChoice;
   readonly threads?: number;
   readonly everySteps?: number | null;
   readonly state?: Uint8Array | null;
@@ -173,6 +175,7 @@ export async function train(job: TrainingJob, options: TrainOptions = {}): Promi
       state: options.state?.slice() ?? null,
       weights: options.weights?.slice() ?? null,
       changes: options.changes,
+      kernels: options.kernels,
     },
     {
       log(entries) {

@@ -5,6 +5,7 @@ import { explainDivergence, verdictOf } from "../watch/diagnosis.ts";
 import type { Evaluation } from "../step/evaluation.ts";
 import { stepsPerEpoch, type TrainingJob } from "../job.ts";
 import { kernelModule } from "../kernels/kernels.ts";
+import { chosenKernels, type KernelChoice } from "../kernels/native.ts";
 import { LARGE_BYTES } from "./garbage.ts";
 import { LogReader, type LogEntry } from "./log-reader.ts";
 import { collectLater, returnMemory, takeMemory } from "./memories.ts";
@@ -101,6 +102,8 @@ export interface CrewOptions {
    * in the state.
    */
   readonly changes?: readonly Change[] | null;
+  /** Default: as RAPPEL_KERNELS says. No number depends on it. */
+  readonly kernels?: KernelChoice;
 }
 
 /** A thread of the crew died; the job can go on from its last checkpoint in another crew. */
@@ -121,6 +124,7 @@ export class Crew {
   readonly #handlers: CrewHandlers;
   readonly #everySteps: number | null;
   readonly #atStart: boolean;
+  readonly #kernels: KernelChoice;
   readonly #progress: Progress;
   readonly #begins: boolean;
   readonly #drawn: readonly string[];
@@ -151,6 +155,7 @@ export class Crew {
     this.#log = new LogReader(memory, this.#words, log);
     this.#everySteps = options.everySteps;
     this.#atStart = options.atStart ?? false;
+    this.#kernels = options.kernels ?? chosenKernels();
     this.#progress = progress;
     this.#begins = options.state === null;
     this.#drawn = drawn;
@@ -240,6 +245,7 @@ export class Crew {
     const start: StartMessage = {
       type: "start",
       module: kernelModule(),
+      kernels: this.#kernels,
       memory: this.#memory!,
       plan: this.plan,
       job: this.#job,

@@ -8,6 +8,7 @@ import { collectNow } from "./garbage.ts";
 import { drawWeights, startBuffers, startOptimizer } from "../state/initialize.ts";
 import type { TrainingJob } from "../job.ts";
 import { instantiateKernels, type Kernels } from "../kernels/kernels.ts";
+import type { KernelChoice } from "../kernels/native.ts";
 import { losses } from "../losses/registry.generated.ts";
 import type { Plan } from "../plan/model.ts";
 import { seedHalves } from "../kernels/random.ts";
@@ -32,6 +33,7 @@ export type ThreadRequest = StartMessage | { readonly type: "collect" };
 export interface StartMessage {
   readonly type: "start";
   readonly module: WebAssembly.Module;
+  readonly kernels: KernelChoice;
   readonly memory: WebAssembly.Memory;
   readonly plan: Plan;
   readonly job: TrainingJob;
@@ -83,7 +85,7 @@ class CrewThread {
   #reports: Reports = { valid: null, test: null };
 
   constructor(start: StartMessage, post: (message: ThreadMessage) => void) {
-    this.#kernels = instantiateKernels(start.module, start.memory);
+    this.#kernels = instantiateKernels(start.module, start.memory, start.kernels);
     this.#start = start;
     this.#plan = start.plan;
     this.#job = start.job;

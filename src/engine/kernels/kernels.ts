@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { KernelExports } from "./exports.generated.ts";
+import { chosenKernels, nativeSets, withNative, type KernelChoice } from "./native.ts";
 
 /**
  * The typed interface of the kernel module: its functions, and typed views of the memory on which
@@ -35,14 +36,23 @@ export function createMemory(bytes: number): WebAssembly.Memory {
   return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
 }
 
-export function instantiateKernels(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
-  const instance = new WebAssembly.Instance(module, { env: { memory } });
-  return Object.assign(Object.create(null), instance.exports, {
+/**
+ * The kernels on a memory: WebAssembly's, and native ones as `choice` says. Which kernels compute a
+ * number never changes it.
+ */
+export function instantiateKernels(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  choice: KernelChoice = chosenKernels(),
+): Kernels {
+  const wasm = new WebAssembly.Instance(module, { env: { memory } }).exports as KernelExports;
+  const u8 = new Uint8Array(memory.buffer);
+  return Object.assign(Object.create(null), wasm, withNative(wasm, u8, choice, nativeSets()[0]), {
     memory,
     f32: new Float32Array(memory.buffer),
     f64: new Float64Array(memory.buffer),
     i32: new Int32Array(memory.buffer),
-    u8: new Uint8Array(memory.buffer),
+    u8,
   }) as Kernels;
 }
 
