@@ -4,8 +4,8 @@
 #   docker run -p 127.0.0.1:8080:8080 -v rappel:/data \
 #     -e RAPPEL_API_KEYS=me:$(openssl rand -hex 16) rappel
 #
-# The sources run as they are. Only the native kernels are built, in a stage of their own. The tag of the
-# base is exact. To pin its bytes too, append the digest that `docker image inspect --format
+# The sources run as they are. Only the native kernels are built, in a stage of their own. The tag
+# of the base is exact. To pin its bytes too, append the digest that `docker image inspect --format
 # '{{index .RepoDigests 0}}'` prints of it, as in node:24.21.0-bookworm-slim@sha256:…
 ARG BASE=node:24.21.0-bookworm-slim
 

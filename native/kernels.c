@@ -2,6 +2,7 @@
 // which, and CALLS names its table.
 #include "vectors.h"
 #include "kernels.h"
+#include "products.h"
 
 #define MEMORY ((uint8_t *)(uintptr_t)block[0])
 #define UNSIGNED(i) ((uint32_t)(int64_t)block[i])

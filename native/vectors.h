@@ -5,6 +5,7 @@
 // No operation here may be merged with another: the compiler gets -ffp-contract=off.
 #pragma once
 #include <immintrin.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 

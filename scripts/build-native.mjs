@@ -1,7 +1,8 @@
 #!/usr/bin/env node
-// Compiles the native kernels (native/) into native/build/rappel.node, if there is a C compiler: $CC,
-// or else cc. `npm ci` runs it. It downloads nothing. Where it cannot build, it says why in one line
-// and succeeds, because WebAssembly's kernels give the same results. With --required it fails then.
+// Compiles the native kernels (native/) into native/build/rappel.node, if there is a C compiler:
+// $CC, or else cc. `npm ci` runs it. It downloads nothing. Where it cannot build, it says why in
+// one line and succeeds, because WebAssembly's kernels give the same results. With --required it
+// fails then.
 //
 // Plain JavaScript for Node 20, like run.mjs.
 import { execFile } from "node:child_process";

@@ -13,24 +13,24 @@
 // parameter `full` becomes the number of lanes that count. Everything else is copied operation by
 // operation. A kernel that does anything but that (doubles, sums, shuffles, loops of another form)
 // is not translated and says why; it stays with WebAssembly, or has a C text of its own.
-import * as assemblyscript from "assemblyscript";
-
-/** What this file uses of AssemblyScript, whose types have the tables as constants only. */
-const { NodeKind, Token, newOptions, newProgram, parse } = assemblyscript as unknown as {
-  readonly NodeKind: Readonly<Record<string, number>>;
-  readonly Token: Readonly<Record<string, number>>;
-  newOptions(): object;
-  newProgram(options: object): { readonly sources: readonly { readonly statements: readonly Tree[] }[] };
-  parse(program: object, text: string, path: string, isEntry: boolean): void;
-};
-
-/** A node of AssemblyScript's syntax tree: `kind`, and fields that depend on it. */
-interface Tree {
-  readonly kind: number;
-  readonly range: { readonly start: number; readonly end: number; readonly source: { readonly text: string } };
-  // oxlint-disable-next-line typescript/no-explicit-any
-  readonly [field: string]: any;
-}
+import {
+  bits,
+  DEFINED,
+  isConstant,
+  isFloat,
+  isPair,
+  literal,
+  newOptions,
+  newProgram,
+  NodeKind,
+  operator,
+  OPERATIONS,
+  parse,
+  textOf,
+  typeOf,
+  Untranslatable,
+  type Tree,
+} from "./kernel-syntax.ts";
 
 interface File {
   readonly path: string;
@@ -58,56 +58,6 @@ interface Scope {
   /** What `true` and `false` mean as an argument for `full`. */
   readonly lanes: string | null;
 }
-
-class Untranslatable extends Error {}
-
-export const C_TYPES: Readonly<Record<string, string>> = {
-  void: "void",
-  usize: "uint32_t",
-  i32: "int32_t",
-  u32: "uint32_t",
-  f32: "float",
-  bool: "int",
-  f64: "double",
-  v128: "V",
-};
-
-/** Functions that vectors.h defines, by file. */
-const DEFINED: Readonly<Record<string, readonly string[]>> = {
-  "src/engine/kernels/vector.as.ts": ["load", "store", "fma", "fnma", "select"],
-  "src/engine/kernels/math.as.ts": ["c", "polynomial"],
-};
-
-/** Operations on vectors that vectors.h defines. */
-const OPERATIONS = new Set(
-  [
-    ["f32x4", "splat add sub mul div sqrt neg abs min max pmin pmax eq ne lt le gt ge"],
-    ["i32x4", "splat add sub shl shr_s shr_u"],
-    ["v128", "and or xor andnot bitselect"],
-  ].flatMap(([type, names]) => names.split(" ").map((name) => `${type}.${name}`)),
-);
-
-const OPERATORS = new Map<number, string>([
-  [Token.Plus, "+"],
-  [Token.Minus, "-"],
-  [Token.Asterisk, "*"],
-  [Token.Slash, "/"],
-  [Token.Equals, "="],
-  [Token.Plus_Equals, "+="],
-  [Token.Equals_Equals, "=="],
-  [Token.Exclamation_Equals, "!="],
-  [Token.LessThan, "<"],
-  [Token.LessThan_Equals, "<="],
-  [Token.GreaterThan, ">"],
-  [Token.GreaterThan_Equals, ">="],
-  [Token.LessThan_LessThan, "<<"],
-  [Token.Ampersand, "&"],
-  [Token.Ampersand_Ampersand, "&&"],
-  [Token.Bar_Bar, "||"],
-  [Token.Tilde, "~"],
-  [Token.Exclamation, "!"],
-  [Token.Plus_Plus, "++"],
-]);
 
 export interface Translation {
   /** The kernel's C, with what it needs; empty if it could not be translated. */
@@ -366,51 +316,6 @@ if (${i} < ${all}) { const int lanes = (int)((${all} - ${i}) >> 2); ${rest} ${i}
     return [...(withMemory ? ["memory"] : []), ...list].join(", ");
   }
 }
-
-/** Whether two loops are one over full vectors and one over what remains. */
-function isPair(first: Tree, second: Tree): boolean {
-  if (first.kind !== NodeKind.For || second.kind !== NodeKind.For || second.initializer !== null) return false;
-  const step = (loop: Tree) => (loop.incrementor === null ? "" : textOf(loop.incrementor).replace(/\s+/g, ""));
-  const body = (loop: Tree) => textOf(loop.body).replace(/\s+/g, " ");
-  return (
-    step(first).endsWith("+=16") &&
-    step(second).endsWith("+=4") &&
-    body(first).replaceAll("true", "false") === body(second)
-  );
-}
-
-function typeOf(type: Tree): string {
-  const name = type.name.identifier.text;
-  if (!(name in C_TYPES)) throw new Untranslatable(`the type ${name}`);
-  return C_TYPES[name];
-}
-
-const textOf = ({ range }: Tree): string => range.source.text.slice(range.start, range.end);
-
-const isFloat = (tree: Tree): boolean => tree.kind === NodeKind.Literal && tree.literalKind === 0;
-
-function literal(tree: Tree): string {
-  const text = textOf(tree);
-  if (!isFloat(tree)) return text;
-  return `(float)${text}`;
-}
-
-function operator(tree: Tree): string {
-  const text = OPERATORS.get(tree.operator);
-  if (text === undefined) throw new Untranslatable(`the operator of ${textOf(tree).slice(0, 20)}`);
-  return text;
-}
-
-/** A number of a table as 32 bits. */
-function bits(type: string, value: number): string {
-  const view = new DataView(new ArrayBuffer(4));
-  if (type === "f32") view.setFloat32(0, value);
-  else view.setUint32(0, value);
-  return `0x${view.getUint32(0).toString(16).padStart(8, "0")}u`;
-}
-
-/** A declaration's flags, of which AssemblyScript does not export the names: 8 is `const`. */
-const isConstant = (tree: Tree): boolean => (tree.flags & 8) !== 0;
 
 /** Names of a file in C begin with that of its folder and, in engine/kernels, its own. */
 function prefixOf({ path }: File): string {

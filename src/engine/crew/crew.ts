@@ -122,9 +122,7 @@ export class Crew {
   #doubles: Float64Array;
   readonly #log: LogReader;
   readonly #handlers: CrewHandlers;
-  readonly #everySteps: number | null;
-  readonly #atStart: boolean;
-  readonly #kernels: KernelChoice;
+  readonly #options: CrewOptions;
   readonly #progress: Progress;
   readonly #begins: boolean;
   readonly #drawn: readonly string[];
@@ -145,17 +143,14 @@ export class Crew {
     { progress, drawn }: Loaded,
     handlers: CrewHandlers,
   ) {
-    const { control, log } = plan.addresses;
     this.threads = plan.threads;
     this.plan = plan;
     this.#job = job;
     this.#memory = memory;
-    this.#words = new Int32Array(memory.buffer, control);
-    this.#doubles = new Float64Array(memory.buffer, control);
-    this.#log = new LogReader(memory, this.#words, log);
-    this.#everySteps = options.everySteps;
-    this.#atStart = options.atStart ?? false;
-    this.#kernels = options.kernels ?? chosenKernels();
+    this.#words = new Int32Array(memory.buffer, plan.addresses.control);
+    this.#doubles = new Float64Array(memory.buffer, plan.addresses.control);
+    this.#log = new LogReader(memory, this.#words, plan.addresses.log);
+    this.#options = options;
     this.#progress = progress;
     this.#begins = options.state === null;
     this.#drawn = drawn;
@@ -179,9 +174,8 @@ export class Crew {
     if (changes !== null) progress.changes = changes;
     if (weights !== null) progress.diagnosis.learned = true;
     const crew = new Crew(job, plan, memory, options, loaded, handlers);
-    const { step } = progress;
-    crew.#doubles[DOUBLE.step] = step;
-    crew.#doubles[DOUBLE.epoch] = Math.floor(step / stepsPerEpoch(job.training, job.data.trainRows.length));
+    crew.#doubles[DOUBLE.step] = progress.step;
+    crew.#doubles[DOUBLE.epoch] = Math.floor(progress.step / stepsPerEpoch(job.training, job.data.trainRows.length));
     crew.#doubles[DOUBLE.trainLoss] = Number.NaN;
     return crew;
   }
@@ -245,13 +239,13 @@ export class Crew {
     const start: StartMessage = {
       type: "start",
       module: kernelModule(),
-      kernels: this.#kernels,
+      kernels: this.#options.kernels ?? chosenKernels(),
       memory: this.#memory!,
       plan: this.plan,
       job: this.#job,
       thread,
-      everySteps: this.#everySteps,
-      atStart: this.#atStart,
+      everySteps: this.#options.everySteps,
+      atStart: this.#options.atStart ?? false,
       progress: this.#progress,
       begins: this.#begins,
       drawn: this.#drawn,

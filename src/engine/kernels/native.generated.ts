@@ -2,7 +2,7 @@
 import type { KernelExports } from "./exports.generated.ts";
 
 /** What the native kernels were compiled from. Others are not used. */
-export const NATIVE_FACE = "5fb83a83d8092996";
+export const NATIVE_FACE = "09f84b5b712fc50a";
 
 export interface NativeCalls {
   readonly average: () => void;

@@ -12,7 +12,9 @@ import { signatures, type Signature } from "../../../scripts/native-kernels.ts";
 // alignment, a count a random length. Kernels for which that makes no sense have arguments of their
 // own.
 
-const REGION = 1 << 13;
+/** Bytes for what an address points to: few, or many for kernels with arguments of their own. */
+const REGION = 1 << 13,
+  LARGE_REGION = 1 << 17;
 const module = compileKernels();
 const all = new Map<string, Signature>(
   globSync(["src/engine/kernels/*.kernel.as.ts", "src/engine/*/*/kernel.as.ts"])
@@ -42,28 +44,85 @@ class Draw {
 
 const SPECIAL = [0, -0, 1e-40, -1e-40, 1.4e-45, Infinity, -Infinity, NaN, 3.4e38, -3.4e38, 1.2e-38, 1, -1];
 
-/** Memory full of numbers: of every size, and if `special` also those at the edges of float32. */
-function fill(f32: Float32Array, draw: Draw, special: boolean): void {
-  for (let i = MODULE_BYTES / 4; i < f32.length; i++) {
-    const scale = draw.of([1, 1, 1, 1e-3, 30]);
-    f32[i] = special && draw.next() < 0.05 ? draw.of(SPECIAL) : (draw.next() * 2 - 1) * scale;
+/** Numbers of every size, and if `special` also those at the edges of float32. */
+function pool(special: boolean): Float32Array {
+  const draw = new Draw(special ? 1 : 2);
+  return Float32Array.from({ length: LARGE_REGION }, () => {
+    if (special && draw.next() < 0.03) return draw.of(SPECIAL);
+    return (draw.next() * 2 - 1) * draw.of([1, 1, 1, 1e-3, 30]);
+  });
+}
+
+const pools = [pool(false), pool(true)];
+
+function fill(f32: Float32Array, draw: Draw, numbers: Float32Array): void {
+  const piece = REGION / 4;
+  for (let at = MODULE_BYTES / 4; at < f32.length; at += piece) {
+    const from = draw.upTo(numbers.length - piece);
+    f32.set(numbers.subarray(from, from + Math.min(piece, f32.length - at)), at);
   }
 }
 
-/** A kernel's arguments, in order. */
-type Arguments = (draw: Draw, signature: Signature, region: (i: number) => number) => Record<string, number>;
+interface Call {
+  readonly draw: Draw;
+  /** Where the argument of a name points to, if it is an address. */
+  readonly at: (name: string) => number;
+  readonly i32: Int32Array;
+}
 
-const own: Record<string, Arguments> = {};
+/** Arguments by name; those that are not given are drawn. It may also write what they point to. */
+type Arguments = (call: Call) => Record<string, number>;
+
+/** Shapes that meet every edge of tiles, panels and blocks, and rows that lie apart. */
+function product({ draw }: Call): Record<string, number> {
+  const m = draw.of([1, 2, 5, 6, 7, 11, 12, 13, 24, 41, draw.upTo(60)]);
+  const n = draw.of([1, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, draw.upTo(70)]);
+  const k = draw.of([1, 2, 3, 4, 5, 64, 255, 256, 257, draw.upTo(40), draw.upTo(300)]);
+  const apart = () => 4 * draw.upTo(3);
+  const cRow = 4 * n + apart();
+  return { m, n, k, cRow, transposed: 0, aRow: 4 * k + apart(), aStep: 4, bRow: 4 * n + apart() };
+}
+
+function anyProduct(call: Call): Record<string, number> {
+  const shape = product(call);
+  const { m, k } = shape;
+  const transposed = call.draw.upTo(1),
+    bRow = transposed === 1 ? 4 * k + 4 * call.draw.upTo(3) : shape.bRow;
+  if (call.draw.next() < 0.7) return { ...shape, transposed, bRow };
+  return { ...shape, transposed, bRow, aRow: 4, aStep: 4 * m + 4 * call.draw.upTo(3) };
+}
+
+/** Offsets of columns and terms: mostly side by side, as those of a convolution are. */
+function gathered(call: Call): Record<string, number> {
+  const { draw, at, i32 } = call;
+  const shape = product(call);
+  let next = 0;
+  for (let j = 0; j < shape.n; j++, next += draw.next() < 0.8 ? 4 : 4 * draw.upTo(9)) i32[at("lanes") / 4 + j] = next;
+  for (let p = 0; p < shape.k; p++) i32[at("steps") / 4 + p] = 4 * draw.upTo(500);
+  return shape;
+}
+
+const own: Record<string, Arguments> = {
+  matmul: anyProduct,
+  matmul_add: anyProduct,
+  matmul_transposed: (call) => {
+    const shape = product(call);
+    return { ...shape, m: shape.m * call.draw.of([1, 1, 4]), aRow: 4 * shape.m * 4 };
+  },
+  matmul_gathered: gathered,
+};
+
+const MAY_BE_ABSENT = /^(buffer|average|maximum|gradient|cells|dCells|bias)$/;
 
 /** Addresses by regions, counts by chance, flags and numbers likewise. */
-function drawn(draw: Draw, { name, parameters }: Signature, region: (i: number) => number): number[] {
+function drawn({ name, parameters }: Signature, call: Call): number[] {
+  const { draw } = call;
   const n = draw.of([0, 1, 3, 4, 15, 16, 17, 31, draw.upTo(700)]);
   const hidden = draw.of([1, 3, 4, 8, 16, 19, 33]);
-  const given = own[name]?.(draw, all.get(name)!, region) ?? {};
-  return parameters.map(({ name: parameter, type }, i) => {
+  const given = own[name]?.(call) ?? {};
+  return parameters.map(({ name: parameter, type }) => {
     if (parameter in given) return given[parameter];
-    if (type === "usize")
-      return /buffer|average|maximum|gradient|cells|dCells/i.test(parameter) && draw.next() < 0.3 ? 0 : region(i);
+    if (type === "usize") return MAY_BE_ABSENT.test(parameter) && draw.next() < 0.3 ? 0 : call.at(parameter);
     if (parameter === "n" || parameter === "count") return n;
     if (parameter === "samples" || parameter === "rows") return draw.upTo(3);
     if (parameter === "hidden" || parameter === "outputs") return hidden;
@@ -73,41 +132,69 @@ function drawn(draw: Draw, { name, parameters }: Signature, region: (i: number) 
   });
 }
 
-/** The words of memory, with one bit pattern for all NaN. */
-function words(memory: WebAssembly.Memory): Int32Array {
-  const found = new Int32Array(memory.buffer).slice();
-  for (let i = 0; i < found.length; i++) if ((found[i] & 0x7fffffff) > 0x7f800000) found[i] = 0x7fc00000;
-  return found;
+type Functions = Record<string, (...list: number[]) => unknown>;
+
+/** The first word in which two memories differ; all NaN are alike. */
+function difference(memories: readonly WebAssembly.Memory[]) {
+  const [a, b] = memories.map(({ buffer }) => new Int32Array(buffer));
+  const isNaN = (word: number) => (word & 0x7fffffff) > 0x7f800000;
+  for (let i = 0; i < a.length; i++) {
+    if (a[i] === b[i] || (isNaN(a[i]) && isNaN(b[i]))) continue;
+    const [wasm, native] = memories.map(({ buffer }) => new Float32Array(buffer, i * 4, 1)[0]);
+    return { at: i * 4, wasm, native };
+  }
+  return null;
 }
+
+/** Packed panels have a form of their own: these are tested together. */
+const IN_PANELS = new Set(["pack_panels", "matmul_packed"]);
 
 const runs = nativeSets().flatMap((set) => {
   const names = Object.keys(
     withNative(instantiateKernels(module, createMemory(MODULE_BYTES), "wasm"), new Uint8Array(8), "native", set),
   );
-  return names.map((name) => [set, name] as const);
+  return names.filter((name) => !IN_PANELS.has(name)).map((name) => [set, name] as const);
 });
 
 test.skipIf(runs.length === 0).each(runs)("%s: %s has WebAssembly's bits", (set, name) => {
   const signature = all.get(name)!;
-  const bytes = MODULE_BYTES + (signature.parameters.length + 1) * REGION;
+  const region = name in own ? LARGE_REGION : REGION;
+  const bytes = MODULE_BYTES + (signature.parameters.length + 1) * region;
   const memories = [createMemory(bytes), createMemory(bytes)];
   const wasm = memories.map((memory) => instantiateKernels(module, memory, "wasm"));
-  const native = withNative(wasm[1], wasm[1].u8, "native", set) as unknown as Record<
-    string,
-    (...list: number[]) => unknown
-  >;
-  const twin = wasm[0] as unknown as Record<string, (...list: number[]) => unknown>;
+  const native = withNative(wasm[1], wasm[1].u8, "native", set) as unknown as Functions;
+  const twin = wasm[0] as unknown as Functions;
   for (let seed = 0; seed < 24; seed++) {
     const draw = new Draw(seed + 1);
-    const offset = 4 * draw.upTo(15);
-    fill(wasm[0].f32, draw, seed % 2 === 1);
+    fill(wasm[0].f32, draw, pools[seed % 2]);
+    const places = new Map(
+      signature.parameters.map((parameter, i) => [parameter.name, MODULE_BYTES + i * region + 4 * draw.upTo(18)]),
+    );
+    const list = drawn(signature, { draw, at: (parameter) => places.get(parameter)!, i32: wasm[0].i32 });
     wasm[1].u8.set(wasm[0].u8);
-    const list = drawn(draw, signature, (i) => MODULE_BYTES + i * REGION + offset + 4 * draw.upTo(3));
     const told = `${name}(${signature.parameters.map((parameter, i) => `${parameter.name} ${list[i]}`).join(", ")})`;
     const expected = twin[name](...list);
     expect(native[name](...list), told).toBe(expected);
-    const [a, b] = memories.map(words);
-    const at = a.findIndex((word, i) => word !== b[i]);
-    expect(at < 0 ? null : { at: at * 4, wasm: wasm[0].f32[at], native: wasm[1].f32[at] }, told).toBe(null);
+    expect(difference(memories), told).toBe(null);
+  }
+});
+
+test.skipIf(runs.length === 0).each(nativeSets())("%s: products of packed panels have WebAssembly's bits", (set) => {
+  const bytes = MODULE_BYTES + 5 * LARGE_REGION;
+  const memories = [createMemory(bytes), createMemory(bytes)];
+  const wasm = memories.map((memory) => instantiateKernels(module, memory, "wasm"));
+  const [c, a, b, bias, panels] = [0, 1, 2, 3, 4].map((i) => MODULE_BYTES + i * LARGE_REGION);
+  const native = { ...wasm[1], ...withNative(wasm[1], wasm[1].u8, "native", set) };
+  for (let seed = 0; seed < 60; seed++) {
+    const draw = new Draw(seed + 1);
+    for (const { f32 } of wasm) fill(f32, new Draw(seed + 1), pools[seed % 2]);
+    const { m, n, k, cRow, aRow, aStep, bRow, transposed } = anyProduct({ draw, at: () => 0, i32: wasm[0].i32 });
+    const length = k * Math.ceil(n / 4) * 4;
+    for (const { pack_panels, matmul_packed, f32 } of [wasm[0], native]) {
+      pack_panels(panels, b, n, k, bRow, transposed);
+      matmul_packed(c, a, panels, m, n, k, cRow, aRow, aStep, seed % 3 === 0 ? 0 : bias);
+      f32.fill(0, panels / 4, panels / 4 + length);
+    }
+    expect(difference(memories), `${m} × ${n} × ${k}`).toBe(null);
   }
 });
