@@ -1,4 +1,5 @@
 /** What the bytes of a dataset are: their first bytes tell, whatever the client calls them. */
+import { isArrow, readArrow } from "./arrow/read.ts";
 import type { AnyColumn } from "./columns/column.ts";
 import { InvalidDataset, type DatasetFormat, type PlainFormat } from "./dataset.ts";
 import { isParquet, readParquet } from "./parquet/read.ts";
@@ -68,6 +69,8 @@ async function readRecognised(
         return { format, ...(await tensorColumns(readNpz(await whole(), limitBytes))) };
       case "parquet":
         return { format, ...(await readParquet(await whole(), limitBytes, keepsTexts)) };
+      case "arrow":
+        return { format, ...(await readArrow(await whole(), limitBytes, keepsTexts)) };
       case "text":
         return { format, ...readText(await reader.rest()) };
     }
@@ -84,8 +87,15 @@ function formatOf(start: Buffer): Recognised | null {
   if (isSafetensors(start)) return "safetensors";
   if (isIdx(start)) return "idx";
   if (isParquet(start)) return "parquet";
+  if (isArrow(start)) return "arrow";
   return isZip(start) ? "npz" : null;
 }
+
+const names: Partial<Record<DatasetFormat, string>> = {
+  text: "is a text",
+  parquet: "is a Parquet file",
+  arrow: "is an Arrow file",
+};
 
 /** What is asked of CSV tables says nothing of others. */
 function refuseReading(asked: ReadingOptions | Reading, format: Recognised | "text"): void {
@@ -101,6 +111,8 @@ function refuseReading(asked: ReadingOptions | Reading, format: Recognised | "te
   );
   if (options.length === 0) return;
   const said = options.map((option) => `?${option}=`).join(", ");
-  const holds = format === "text" ? "is a text" : format === "parquet" ? "is a Parquet file" : "holds arrays";
-  throw new InvalidDataset(`The file ${holds}, and ${said} is for CSV tables: leave it out.`, null);
+  throw new InvalidDataset(
+    `The file ${names[format] ?? "holds arrays"}, and ${said} is for CSV tables: leave it out.`,
+    null,
+  );
 }

@@ -6,7 +6,7 @@ import type { DateOrder, Reading } from "./reading.ts";
 import type { Dtype } from "./tensors/dtype.ts";
 
 /** What the bytes of a dataset are. */
-export const formats = ["csv", "npy", "npz", "safetensors", "idx", "parquet", "text"] as const;
+export const formats = ["csv", "npy", "npz", "safetensors", "idx", "parquet", "arrow", "text"] as const;
 export type DatasetFormat = (typeof formats)[number];
 
 interface ColumnFacts {

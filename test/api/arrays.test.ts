@@ -75,6 +75,7 @@ test("what cannot be read is a 422, what is too large a 413, and neither leaves 
 test.each([
   ["idx", "image/png", idx(0x08, [2, 2], Buffer.from("abcd")), "application/octet-stream"],
   ["parquet", "text/plain", await readFile("test/data/parquet/pyarrow/snappy.parquet"), "application/octet-stream"],
+  ["arrow", "text/csv", await readFile("test/data/arrow/pyarrow/lz4.arrow"), "application/octet-stream"],
   ["text", "text/plain; charset=utf-8", Buffer.from("a,b\n1,2\n"), "text/plain; charset=utf-8"],
   ["csv", "text/csv", Buffer.from("a,b\n1,2\n"), "text/csv; charset=utf-8"],
 ])("%s sent as %s", async (format, type, file, contentType) => {

@@ -61,7 +61,7 @@ export const datasets: Routes = async (app, { store, files, config }) => {
         operationId: "createDataset",
         summary: "Upload a dataset",
         description:
-          "The body is the file itself, streamed. A Parquet file, and arrays as NPY, NPZ, safetensors or IDX, are recognised whatever the Content-Type says. Else `text/plain` is a text in UTF-8, and all other types are a CSV table. It may be packed with gzip, or sent with a Content-Encoding. How a CSV table is read is found out, unless the query says it, and answered as `reading`. `Location` names the dataset.",
+          "The body is the file itself, streamed. A Parquet or Arrow file, and arrays as NPY, NPZ, safetensors or IDX, are recognised whatever the Content-Type says. Else `text/plain` is a text in UTF-8, and all other types are a CSV table. It may be packed with gzip, or sent with a Content-Encoding. How a CSV table is read is found out, unless the query says it, and answered as `reading`. `Location` names the dataset.",
         consumes: [...csvTypes, TEXT],
         querystring: z.strictObject({
           name: z.string().min(1).max(128).optional().describe("What to call it. Ignored if these bytes are known."),

@@ -1,7 +1,9 @@
 /** Unpacks a page. Its header says how many bytes it has unpacked, and more are never made. */
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
+import { unpackLz4Block } from "../columnar/lz4.ts";
+import { byteOf, littleEndian, Output } from "../columnar/output.ts";
 import { InvalidDataset } from "../dataset.ts";
-import { DamagedFile } from "./damaged.ts";
+import { DamagedFile } from "../columnar/damage.ts";
 import type { Codec } from "./metadata.ts";
 
 type Unpack = (packed: Uint8Array, length: number) => Uint8Array;
@@ -12,7 +14,7 @@ const unpackers: Partial<Record<Codec, Unpack>> = {
   GZIP: (packed, maxOutputLength) => gunzipSync(packed, { maxOutputLength }),
   ZSTD: (packed, maxOutputLength) => zstdDecompressSync(packed, { maxOutputLength }),
   BROTLI: (packed, maxOutputLength) => brotliDecompressSync(packed, { maxOutputLength }),
-  LZ4_RAW: unpackLz4,
+  LZ4_RAW: unpackLz4Block,
 };
 
 /** @throws InvalidDataset, DamagedFile, or an Error of zlib */
@@ -28,43 +30,6 @@ export function unpackPage(packed: Uint8Array, codec: Codec, length: number): Ui
   const bytes = unpack(packed, length);
   if (bytes.length !== length) throw new DamagedFile(`a page has ${bytes.length} bytes, and ${length} were expected`);
   return bytes;
-}
-
-/** Bytes that are written once, and copied from what was written before. */
-class Output {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  at = 0;
-
-  constructor(length: number) {
-    this.bytes = new Uint8Array(length);
-  }
-
-  literal(source: Uint8Array, begin: number, length: number): void {
-    if (begin + length > source.length) throw new DamagedFile("a packed page is cut off");
-    this.#claim(length);
-    this.bytes.set(source.subarray(begin, begin + length), this.at);
-    this.at += length;
-  }
-
-  /** The copy may overlap what it writes. */
-  copy(distance: number, length: number): void {
-    if (distance === 0 || distance > this.at) throw new DamagedFile("a packed page refers to what is not there");
-    this.#claim(length);
-    for (const end = this.at + length; this.at < end; this.at++) this.bytes[this.at] = this.bytes[this.at - distance];
-  }
-
-  #claim(length: number): void {
-    if (this.at + length > this.bytes.length) throw new DamagedFile("a packed page has more bytes than expected");
-  }
-
-  finish(): Uint8Array {
-    return this.bytes.subarray(0, this.at);
-  }
-}
-
-function byteOf(bytes: Uint8Array, at: number): number {
-  if (at >= bytes.length) throw new DamagedFile("a packed page is cut off");
-  return bytes[at];
 }
 
 /** https://github.com/google/snappy/blob/main/format_description.txt */
@@ -91,33 +56,4 @@ function unpackSnappy(packed: Uint8Array, length: number): Uint8Array {
     }
   }
   return output.finish();
-}
-
-/** https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md */
-function unpackLz4(packed: Uint8Array, length: number): Uint8Array {
-  const output = new Output(length);
-  let at = 0;
-  const sizeOf = (first: number) => {
-    let size = first;
-    for (let byte = first === 15 ? 255 : 0; byte === 255; size += byte) byte = byteOf(packed, at++);
-    return size;
-  };
-  while (at < packed.length) {
-    const token = packed[at++];
-    const literals = sizeOf(token >> 4);
-    output.literal(packed, at, literals);
-    at += literals;
-    // The last sequence has literals alone.
-    if (at === packed.length) break;
-    const distance = littleEndian(packed, at, 2);
-    at += 2;
-    output.copy(distance, sizeOf(token & 15) + 4);
-  }
-  return output.finish();
-}
-
-function littleEndian(bytes: Uint8Array, at: number, width: number): number {
-  let value = 0;
-  for (let i = 0; i < width; i++) value += byteOf(bytes, at + i) * 2 ** (8 * i);
-  return value;
 }

@@ -1,5 +1,5 @@
 /** What a Parquet file says of itself: its schema, its row groups, and the header of each page. */
-import { DamagedFile } from "./damaged.ts";
+import { DamagedFile } from "../columnar/damage.ts";
 import { ThriftReader } from "./thrift.ts";
 
 /** In the order of the format's numbers, as the next ones. */

@@ -10,9 +10,9 @@
 import { crc32 } from "node:zlib";
 import { InvalidDataset } from "../dataset.ts";
 import { unpackPage } from "./codecs.ts";
-import { DamagedFile } from "./damaged.ts";
+import { DamagedFile } from "../columnar/damage.ts";
 import { readPageHeader, type PageHeader } from "./metadata.ts";
-import { spend, type Room } from "./room.ts";
+import { MAX_VALUES, spend, type Room } from "../columnar/room.ts";
 import { readRuns } from "./runs.ts";
 import type { ChunkPlace } from "./schema.ts";
 import { readValues, type RawValue } from "./values.ts";
@@ -26,12 +26,6 @@ export interface Page {
   readonly indices: Uint32Array | null;
   readonly values: Iterable<RawValue>;
 }
-
-/**
- * In a page, or in a dictionary. A run of equal values takes a few bytes, whatever its length, so
- * the size of a page is no limit to what is made of it.
- */
-const MAX_VALUES = 2 ** 24;
 
 /**
  * Yields the pages of `rows` rows. Before, `dictionary` gets the values of the dictionary if there
@@ -72,6 +66,7 @@ export function* pagesOf(
 
 function check({ unpackedBytes, values, checksum }: PageHeader, packed: Uint8Array, room: Room): void {
   spend(room, unpackedBytes);
+  // A run of equal values takes a few bytes, so the size of a page is no limit to their number.
   if (values > MAX_VALUES)
     throw new InvalidDataset(
       `A page of the Parquet file holds ${values} values; it may hold ${MAX_VALUES}. Write smaller row groups.`,

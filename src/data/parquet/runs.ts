@@ -2,7 +2,7 @@
  * Small numbers as Parquet packs them: levels, indices into a dictionary, and booleans. Runs of one
  * value alternate with groups of eight values, each of `width` bits.
  */
-import { DamagedFile } from "./damaged.ts";
+import { DamagedFile } from "../columnar/damage.ts";
 
 /**
  * The next `count` numbers. A run that goes on beyond them is cut, whatever its length says.

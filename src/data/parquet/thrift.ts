@@ -5,7 +5,7 @@
  * skipped without being kept. Nothing is believed: lengths are checked against the bytes that are
  * left, and a number ends after ten bytes.
  */
-import { DamagedFile } from "./damaged.ts";
+import { DamagedFile } from "../columnar/damage.ts";
 
 const TYPE = {
   true: 1,

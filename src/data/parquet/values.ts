@@ -6,9 +6,9 @@
  * A few bytes can stand for millions of values, so whatever is larger than a number is made only
  * when it is its turn.
  */
-import { DamagedFile } from "./damaged.ts";
+import { DamagedFile } from "../columnar/damage.ts";
 import type { Encoding, PhysicalType } from "./metadata.ts";
-import { spend, type Room } from "./room.ts";
+import { spend, type Room } from "../columnar/room.ts";
 import { readRuns } from "./runs.ts";
 
 /** Whole numbers of 64 bits and more are `bigint`s; texts and others are bytes. */

@@ -10,7 +10,7 @@ const UNPACK = "Unpack it, and upload the CSV file, or that packed with gzip.";
 const formats: readonly (readonly [begin: string | Buffer, what: string, remedy: string])[] = [
   ["PK\x03\x04", "a zip archive, or an Excel workbook (.xlsx)", `${SAVE_AS_CSV} From an archive, take it out first.`],
   [Buffer.from("d0cf11e0a1b11ae1", "hex"), "an Excel workbook (.xls)", SAVE_AS_CSV],
-  ["ARROW1\0", "an Arrow file", "Save the table as Parquet or CSV, and upload that."],
+  ["FEA1", "a Feather file of the first version", "Save the table as Parquet or CSV, and upload that."],
   ["%PDF-", "a PDF document", SAVE_AS_CSV],
   [Buffer.from([0x1f, 0x8b]), "packed with gzip twice", "Pack it once."],
   ["BZh91AY&SY", "packed with bzip2", UNPACK],

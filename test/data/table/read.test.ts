@@ -63,7 +63,7 @@ test.each<[string, string | Buffer, number | null, RegExp, Partial<ReadingOption
   ["gzip that is damaged", Buffer.from(gzipSync(long)).fill(1, 20, 40), null, /damaged or cut off/],
   ["gzip within gzip", gzipSync(gzipSync("a,b\n1,2\n")), null, /gzip twice/],
   ["an Excel workbook", Buffer.from("PK\x03\x04\x14\x00\x06\x00"), null, /\.xlsx\).*Save the table as CSV/],
-  ["Arrow", "ARROW1\0\0", null, /Arrow.*Save the table as Parquet or CSV/],
+  ["Feather 1", "FEA1\0\0\0\0", null, /Feather.*Save the table as Parquet or CSV/],
   ["JSON", ' [ {"a": 1}]\n', null, /JSON.*inline/],
   ["a web page", "\n<!DOCTYPE html>\n<html>\n", null, /web page/],
   ["an empty file", "", 1, /empty/],

@@ -1,5 +1,8 @@
 import { DatasetTooLarge } from "../dataset.ts";
 
+/** In a page of a Parquet file, or in a dictionary. */
+export const MAX_VALUES = 2 ** 24;
+
 /** How many more unpacked bytes a dataset may have. */
 export interface Room {
   bytes: number;
