@@ -3,6 +3,7 @@ import type { Data, DataType, Field } from "apache-arrow";
 import { DateUnit, Precision, TimeUnit, Type } from "apache-arrow/enum";
 import { entry } from "../columnar/builder.ts";
 import { columnFault, DamagedFile, typeFault } from "../columnar/damage.ts";
+import { MAX_VALUES } from "../columnar/room.ts";
 import * as kinds from "../columnar/kinds.ts";
 
 export interface ArrowColumn {
@@ -40,6 +41,7 @@ export function columnOf(field: Field): ArrowColumn {
 function coded(kind: Kind, data: Data, known: Map<unknown, (kinds.Value | null)[]>) {
   const { dictionary } = data;
   if (dictionary === undefined) throw new DamagedFile("its dictionary is missing");
+  if (dictionary.length > MAX_VALUES) throw new DamagedFile(`its dictionary grows to ${dictionary.length} values`);
   const entries = known.get(dictionary) ?? dictionary.data.flatMap((part) => all(valuesOf(kind, part), part.length));
   known.clear();
   known.set(dictionary, entries);
@@ -158,7 +160,7 @@ function slice(bytes: Uint8Array, begin: number, end: number): Uint8Array {
   return bytes.subarray(begin, end);
 }
 
-/** Short texts lie in their view; of others it has the length, the beginning, the buffer and place. */
+/** A short text lies in its view. Of another one the view has the length, the buffer and the place. */
 function viewed(views: Uint8Array, buffers: readonly Uint8Array[]): (row: number) => Uint8Array {
   const view = new DataView(views.buffer, views.byteOffset, views.byteLength);
   return (row) => {

@@ -59,7 +59,9 @@ function checkField(field: Field | null, texts: { bytes: number }): CheckedField
   if (nesting !== undefined) throw nestedFault(name, nesting);
   if (!readable.has(type)) throw typeFault(name, Type[type] ?? `the unknown type ${type}`);
   if (field.childrenLength() > 0) throw new DamagedFile(`the column ${JSON.stringify(name)} has parts`);
-  if (type === Type.Null && field.dictionary() !== null) throw typeFault(name, "a dictionary of nulls");
+  // They take no byte each, so their bytes are no limit to their number.
+  if ((type === Type.Null || type === Type.Bool) && field.dictionary() !== null)
+    throw typeFault(name, `a dictionary of ${Type[type]}`);
   checkMetadata(field, texts);
   return { name };
 }

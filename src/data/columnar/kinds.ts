@@ -1,4 +1,4 @@
-/** What the columns of a columnar file become, and how a value of the file becomes one of a column. */
+/** What the columns of a columnar file become, and how its values become those of a column. */
 import { halfOf } from "../tensors/elements.ts";
 import { columnFault } from "./damage.ts";
 

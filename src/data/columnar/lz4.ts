@@ -11,7 +11,10 @@ const MAGIC = 0x184d2204;
 const FLAG = { contentSize: 8, blockChecksum: 16, dictionary: 1 };
 const IS_UNPACKED = 2 ** 31;
 
-/** A block may copy from those before. https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md */
+/**
+ * A block may copy from those before.
+ * https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md
+ */
 export function unpackLz4Frame(packed: Uint8Array, length: number): Uint8Array {
   if (littleEndian(packed, 0, 4) !== MAGIC) throw new DamagedFile("bytes packed with LZ4 are no frame");
   const flags = byteOf(packed, 4);
