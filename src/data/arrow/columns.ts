@@ -160,7 +160,7 @@ function slice(bytes: Uint8Array, begin: number, end: number): Uint8Array {
   return bytes.subarray(begin, end);
 }
 
-/** A short text lies in its view. Of another one the view has the length, the buffer and the place. */
+/** A short text lies in its view. Of a longer one the view has the length, buffer and place. */
 function viewed(views: Uint8Array, buffers: readonly Uint8Array[]): (row: number) => Uint8Array {
   const view = new DataView(views.buffer, views.byteOffset, views.byteLength);
   return (row) => {

@@ -23,9 +23,22 @@ const nestings: Partial<Record<Type, string>> = {
   [Type.Union]: "a union",
 };
 const readable = new Set([
-  ...[Type.Null, Type.Int, Type.FloatingPoint, Type.Bool, Type.Decimal, Type.FixedSizeBinary],
-  ...[Type.Utf8, Type.LargeUtf8, Type.Utf8View, Type.Binary, Type.LargeBinary, Type.BinaryView],
-  ...[Type.Date, Type.Time, Type.Timestamp, Type.Duration],
+  Type.Null,
+  Type.Int,
+  Type.FloatingPoint,
+  Type.Bool,
+  Type.Decimal,
+  Type.FixedSizeBinary,
+  Type.Utf8,
+  Type.LargeUtf8,
+  Type.Utf8View,
+  Type.Binary,
+  Type.LargeBinary,
+  Type.BinaryView,
+  Type.Date,
+  Type.Time,
+  Type.Timestamp,
+  Type.Duration,
 ]);
 
 /**

@@ -1,4 +1,4 @@
-/** Arrow files and streams of PyArrow and Polars, and what is left of them when they are damaged. */
+/** Arrow files and streams of PyArrow and Polars, and what is left of them after damage. */
 import { readdir, readFile } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { gzipSync } from "node:zlib";
