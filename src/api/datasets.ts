@@ -15,6 +15,7 @@
  */
 import type { FastifyBaseLogger } from "fastify";
 import { crashPoint } from "../crash-point.ts";
+import { withTable, type TablePath } from "../data/beside.ts";
 import { DatasetLost, filesOf, type Named } from "../data/dataset.ts";
 import type { Draft } from "../data/files/dataset-files.ts";
 import { weightsFile, type WeightsDraft } from "../data/files/weight-files.ts";
@@ -42,22 +43,23 @@ export async function recordDataset(
 }
 
 /**
- * What `read` makes of the columns of a dataset; null if there is no such dataset, or it is deleted
- * meanwhile.
+ * What `read` makes of the table of datasets; null if there are none, if one does not exist, or is
+ * deleted meanwhile.
  * @throws DatasetLost, and what `read` throws
  */
-export async function readDataset<T>(
+export async function readTable<T>(
   { store, files }: Places,
   owner: string,
-  id: string,
-  read: (columnsPath: string) => Promise<T>,
+  ids: readonly string[],
+  read: (table: TablePath) => Promise<T>,
 ): Promise<T | null> {
-  const record = await store.datasets.get(owner, id);
-  if (record === null) return null;
+  const find = () => Promise.all(ids.map((id) => store.datasets.get(owner, id)));
+  const records = await find();
+  if (records.length === 0 || !records.every((record) => record !== null)) return null;
   try {
-    return await files.use(record, read);
+    return await withTable(records, (record, use) => files.use(record, use), read);
   } catch (error) {
-    if (error instanceof DatasetLost && (await store.datasets.get(owner, id)) === null) return null;
+    if (error instanceof DatasetLost && (await find()).includes(null)) return null;
     throw error;
   }
 }

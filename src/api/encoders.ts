@@ -1,6 +1,6 @@
 /** The encoders of a job, for another that takes them over. */
 import type { EncoderSource } from "../contract/resolve/encoders.ts";
-import { readDataset } from "./datasets.ts";
+import { readTable } from "./datasets.ts";
 import type { Services } from "./services.ts";
 
 export async function encoderSource(
@@ -10,9 +10,9 @@ export async function encoderSource(
 ): Promise<EncoderSource | null> {
   const trained = await store.jobs.trainedOn(owner, job);
   if (trained === null) return null;
-  const { dataset: id, ...source } = trained;
+  const { datasets, ...source } = trained;
   return {
     ...source,
-    read: async (read) => (id ? await readDataset({ store, files }, owner, id, read) : null),
+    read: (read) => readTable({ store, files }, owner, datasets, read),
   };
 }

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { canonicalJson } from "../contract/resolve/canonical.ts";
 import { faulty, Problem } from "../contract/errors.ts";
 import type { Fault } from "../contract/resolve/faults.ts";
+import { datasetIds } from "../contract/schema/data-spec.ts";
 import { hashSpec } from "../contract/resolve/identity.ts";
 import type { ResolveContext, Resolved } from "../contract/resolve/resolve.ts";
 import { urlFault, type Webhook } from "../contract/schema/webhook.ts";
@@ -141,14 +142,14 @@ async function recordWith(
   kept: Kept | null,
 ): Promise<Created | Replayed> {
   const { inline, ...data } = spec.data;
-  const datasetId = kept?.record.id ?? data.dataset!;
+  const ids = kept === null ? datasetIds(data) : [kept.record.id];
   const { arithmeticVersion, totalSteps, stateBytes, warnings, inherited, told } = resolved;
   const weightsId = job.start !== null && spec.init !== null && "weights" in spec.init ? spec.init.weights : null;
-  const rest = { datasetId, weightsId, arithmeticVersion, totalSteps, stateBytes, warnings, inherited, told };
+  const rest = { datasetIds: ids, weightsId, arithmeticVersion, totalSteps, stateBytes, warnings, inherited, told };
   if (inline === undefined) return await store.jobs.create({ ...job, spec, specSha256, ...rest });
   // Rows that were written into the spec are too many for the job's record, which names the dataset
   // instead.
-  const without = { ...spec, data: { dataset: datasetId, ...data } };
+  const without = { ...spec, data: { dataset: ids[0], ...data } };
   return await store.jobs.create({ ...job, spec: without, specSha256: hashSpec(without), ...rest });
 }
 

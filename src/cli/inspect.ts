@@ -16,7 +16,7 @@ export async function show(client: Client, id: string): Promise<Output> {
     ["created", job.created_at],
     ["started", job.started_at],
     ["finished", job.finished_at],
-    ["dataset", spec.data.dataset ?? null],
+    ["dataset", [spec.data.dataset ?? []].flat().join(", ") || null],
     ["optimizer", spec.optimizer.type],
     ["forked from", parent && `${parent.job_id} at step ${parent.step}`],
     ["step", `${progress.step}/${progress.total_steps} (${percent(progress.progress)})`],

@@ -32,15 +32,18 @@ export interface Request {
   readonly input: unknown;
 }
 
-/** `code` is that of the error, which would be lost on the way between threads. */
-export type Reply = { readonly result: unknown } | { readonly error: Error; readonly code?: string };
+/** `code` and `path` are those of the error, which would be lost on the way between threads. */
+export type Reply =
+  | { readonly result: unknown }
+  | { readonly error: Error; readonly code?: string; readonly path?: string };
 
 async function answer({ task, input }: Request): Promise<Reply> {
   try {
     return { result: await tasks[task as keyof Tasks](input as never) };
   } catch (error) {
     if (!(error instanceof Error)) return { error: new Error(String(error)) };
-    return { error, code: (error as NodeJS.ErrnoException).code };
+    const { code, path } = error as NodeJS.ErrnoException;
+    return { error, code, path };
   }
 }
 

@@ -92,7 +92,7 @@ export class Pool {
     const abandon = () => void this.#abandon(task);
     const settle = (reply: Reply) => {
       signal?.removeEventListener("abort", abandon);
-      if ("error" in reply) reject(withCode(reply));
+      if ("error" in reply) reject(withFacts(reply));
       else resolve(reply.result);
     };
     const task: Task = { request, owner, settle };
@@ -164,8 +164,8 @@ export class Pool {
   }
 }
 
-function withCode({ error, code }: Extract<Reply, { error: Error }>): Error {
-  return code === undefined ? error : Object.assign(error, { code });
+function withFacts({ error, code, path }: Extract<Reply, { error: Error }>): Error {
+  return code === undefined ? error : Object.assign(error, { code, path });
 }
 
 class Helper {

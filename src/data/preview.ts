@@ -2,7 +2,8 @@
 import { holdsDoubles, MISSING_CODE } from "./columns/column.ts";
 import { keepsTexts, type ColumnSummary } from "./dataset.ts";
 import { booleanOf } from "./columns/cell-word.ts";
-import { ColumnFile } from "./files/column-file.ts";
+import type { TablePath } from "./beside.ts";
+import { withColumns, type Columns } from "./files/beside-files.ts";
 import { MAX_PREVIEW_COLUMNS } from "./preview-limits.ts";
 import { size, type Shape } from "../engine/member/shape.ts";
 
@@ -20,8 +21,8 @@ export interface Preview {
   readonly rows: readonly (readonly Cell[])[];
 }
 
-export function previewFile({ path, rows: wanted }: { path: string; rows: number }): Promise<Preview> {
-  return ColumnFile.with(path, async (file) => {
+export function previewFile({ table, rows: wanted }: { table: TablePath; rows: number }): Promise<Preview> {
+  return withColumns(table, async (file) => {
     const columns = file.content.columns.slice(0, MAX_PREVIEW_COLUMNS);
     const [first] = columns;
     if (first.type === "text") return { columns: [first.name], rows: [[await textOf(file, wanted)]] };
@@ -42,13 +43,13 @@ function numbersOf(column: ColumnSummary): number {
   return numbers > MAX_NUMBERS ? 1 : numbers;
 }
 
-async function textOf(file: ColumnFile, rows: number): Promise<string> {
+async function textOf(file: Columns, rows: number): Promise<string> {
   const bytes = await file.text(0);
   const characters = Array.from(new TextDecoder().decode(bytes.subarray(0, 4 * CHARACTERS * rows), { stream: true }));
   return characters.slice(0, CHARACTERS * rows).join("");
 }
 
-async function cellsOf(file: ColumnFile, index: number, column: ColumnSummary, count: number): Promise<Cell[]> {
+async function cellsOf(file: Columns, index: number, column: ColumnSummary, count: number): Promise<Cell[]> {
   if (column.type === "tensor") {
     const { shape } = column;
     const width = size(shape);

@@ -22,7 +22,7 @@ import { Endings } from "./endings.ts";
 import { JobFailure, unexpected } from "./failures.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { persist, type Life } from "./persist.ts";
-import { useDataset } from "./prepare.ts";
+import { useTable } from "./prepare.ts";
 import { Reporter } from "./reporter.ts";
 import type { RunOptions } from "./run.ts";
 import type { RunEnd, Running } from "./running.ts";
@@ -155,8 +155,9 @@ export class PredictionRun implements Running {
     const part = files.results.begin(id);
     const count = threads.take(1);
     try {
-      const written = useDataset(owner, prediction.dataset, this.#options, this.#life, (columnsPath) =>
-        this.#inThread({ ...model, columnsPath, csvPath: part.path }),
+      const written = useTable(owner, [prediction.dataset], this.#options, this.#life, (table) =>
+        // The table of one dataset is its file.
+        this.#inThread({ ...model, columnsPath: table as string, csvPath: part.path }),
       );
       written.catch(() => undefined);
       const result = await Promise.race([written, this.#stopped.promise]);

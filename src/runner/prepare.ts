@@ -1,4 +1,5 @@
 /** Turns a job's record and its dataset into what the engine trains on. */
+import { withTable, type TablePath } from "../data/beside.ts";
 import { encode } from "../data/encode/encoding-cache.ts";
 import type { Encoded, Encoding } from "../data/encode/encoding.ts";
 import { DatasetUnreachable, type DatasetCache, type WantedDataset } from "../data/files/cache.ts";
@@ -59,35 +60,37 @@ export async function prepare(lease: Lease, work: Work, sources: Sources, life: 
 
 async function readData(
   { owner }: Lease,
-  { spec, datasetId, inherited }: Work,
+  { spec, datasetIds, inherited }: Work,
   sources: Sources,
   life: Life,
 ): Promise<Encoded> {
-  return await useDataset(owner, datasetId, sources, life, (columnsPath) =>
-    encode(columnsPath, spec.data, targetsOf(spec.loss), takenBy(spec.model.layers), inherited),
+  return await useTable(owner, datasetIds, sources, life, (table) =>
+    encode(table, spec.data, targetsOf(spec.loss), takenBy(spec.model.layers), inherited),
   );
 }
 
 /**
- * What `read` makes of the columns of an owner's dataset.
+ * What `read` makes of the table of an owner's datasets.
  * @throws JobFailure, DatasetUnreachable, and what `read` throws
  */
-export async function useDataset<T>(
+export async function useTable<T>(
   owner: string,
-  id: string | null,
+  ids: readonly string[],
   sources: Sources,
   life: Life,
-  read: (columnsPath: string) => Promise<T>,
+  read: (table: TablePath) => Promise<T>,
 ): Promise<T> {
-  const dataset = id && (await persist(life, () => sources.store.datasets.get(owner, id)));
-  if (!dataset) throw datasetUnavailable("The dataset has no record any more.");
+  const datasets = await persist(life, () => Promise.all(ids.map((id) => sources.store.datasets.get(owner, id))));
+  if (datasets.length === 0 || !datasets.every((dataset) => dataset !== null))
+    throw datasetUnavailable("The dataset has no record any more.");
   try {
-    return await readDataset({ ...dataset, owner }, sources, read);
+    return await withTable(datasets, (dataset, use) => readDataset({ ...dataset, owner }, sources, use), read);
   } catch (error) {
     if (error instanceof DatasetLost) throw datasetUnavailable(error.message);
     const fault = diskFault(error);
     if (fault === null) throw error;
-    throw new DatasetUnreachable(`The disk that dataset ${dataset.id} lies on ${fault}.`, { cause: error });
+    const named = ids.length === 1 ? `dataset ${ids[0]} lies` : `datasets ${ids.join(", ")} lie`;
+    throw new DatasetUnreachable(`The disk that ${named} on ${fault}.`, { cause: error });
   }
 }
 

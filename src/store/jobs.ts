@@ -28,6 +28,7 @@ import {
   type MetricRow,
   type ProgressReport,
   type RecordedChange,
+  idsIn,
 } from "./record.ts";
 import {
   createdEvent,
@@ -71,8 +72,8 @@ type Removed = "removed" | "wrong_status" | "missing";
 
 interface TrainedOn {
   readonly spec: ResolvedSpec;
-  /** The id of its dataset. */
-  readonly dataset: string | null;
+  /** The ids of its datasets. */
+  readonly datasets: readonly string[];
   readonly inherited: Inherited | null;
   readonly model: ModelRecord | null;
 }
@@ -145,7 +146,7 @@ export class Jobs {
       idempotency === null ? "" : hashed(idempotency.key),
       IDEMPOTENCY_MS,
       idempotency?.bodySha256 ?? "",
-      job.datasetId ?? "",
+      job.datasetIds.join(" "),
       room.bytes,
       originOf(job)?.bytes ?? "",
       JSON.stringify(createdEvent(job)),
@@ -177,7 +178,7 @@ export class Jobs {
     return (
       fields && {
         spec: JSON.parse(fields.spec!) as ResolvedSpec,
-        dataset: fields.dataset,
+        datasets: idsIn(fields.dataset),
         inherited: JSON.parse(fields.encoders ?? "null") as Inherited | null,
         model: JSON.parse(fields.model ?? "null") as ModelRecord | null,
       }

@@ -34,6 +34,7 @@ import {
   type Origin,
   type ProgressReport,
   type RecordedChange,
+  idsIn,
 } from "./record.ts";
 
 /** If so many runs die in a row at the same checkpoint, the job is taken to be the cause. */
@@ -78,7 +79,7 @@ export type Blame = "own" | "shared" | "none";
 /** What a run needs to know of its job. */
 export interface Work {
   spec: ResolvedSpec;
-  datasetId: string | null;
+  datasetIds: readonly string[];
   totalSteps: number;
   stateBytes: number;
   /** The last reported progress. */
@@ -194,7 +195,7 @@ export class Lease {
     const manifest = step === null ? null : await this.#manifest(step);
     return {
       spec: presentSpec(JSON.parse(record.spec!) as ResolvedSpec),
-      datasetId: record.dataset,
+      datasetIds: idsIn(record.dataset),
       totalSteps: Number(record.total_steps),
       stateBytes: Number(record.state_bytes),
       progress: JSON.parse(record.progress ?? "null") as ProgressReport | null,

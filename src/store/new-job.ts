@@ -21,7 +21,7 @@ export interface NewJob {
   owner: string;
   spec: ResolvedSpec;
   specSha256: string;
-  datasetId: string | null;
+  datasetIds: readonly string[];
   arithmeticVersion: number;
   totalSteps: number;
   stateBytes: number;

@@ -13,8 +13,8 @@
  * - `encoders`: JSON: the Inherited encoders; absent if the job fits its own
  * - `total_steps`, `total_epochs`, `state_bytes`: sizes, computed when the job was posted
  * - `status`: the scripts in lua/ change it
- * - `dataset`, `weights`, `idempotency`: what the job refers to: the ids of a dataset and of
- *   uploaded weights, the SHA-256 of an idempotency key
+ * - `dataset`, `weights`, `idempotency`: what the job refers to: the ids of datasets, separated
+ *   by spaces, and of uploaded weights, the SHA-256 of an idempotency key
  * - `turn`: the turn in which it is delivered (lua/shared/job.lua)
  * - `counted_bytes`: how many bytes of its owner's limit it takes
  * - `reserved`, `spent`: how many bytes it was promised, and how many of them it has (room.ts);
@@ -53,6 +53,11 @@ import type { Finding } from "../contract/schema/diagnosis.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import type { Event } from "../contract/wire/event.ts";
 import type { Change, Job, JobSummary, Progress } from "../contract/wire/job.ts";
+
+/** The ids in the field `dataset`. */
+export function idsIn(datasets: string | null): string[] {
+  return datasets === null ? [] : datasets.split(" ");
+}
 
 /** The parts of a Progress that a run knows. */
 export interface ProgressReport extends Pick<

@@ -13,6 +13,8 @@ export const EVENT_BYTES = 16;
 export const FIELD_BYTES = 50;
 /** What a job takes in indexes, in the queue, and in later fields that do not grow. */
 export const RECORD_BYTES = 3000;
+/** What it takes to note on a dataset that a job uses it. */
+export const HOLD_BYTES = 250;
 /** What a dataset takes in indexes. */
 export const DATASET_RECORD_BYTES = 750;
 /** What the manifest of a checkpoint takes. */

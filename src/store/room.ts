@@ -36,6 +36,7 @@
  * The scripts count what is there (lua/shared/room.lua), and this file what may come. Both must
  * count alike, so both take the numbers of room-numbers.ts.
  */
+import { datasetIds } from "../contract/schema/data-spec.ts";
 import type { EventType } from "../contract/schema/event-type.ts";
 import type { Sizes } from "../contract/resolve/sizes.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
@@ -48,6 +49,7 @@ import {
   CHUNK_KEY_BYTES,
   EVENT_BYTES,
   FIELD_BYTES,
+  HOLD_BYTES,
   MANIFEST_BYTES,
   MAX_EVENTS,
   OTHER_EVENTS,
@@ -144,7 +146,8 @@ function recordBytes({ spec, sizes, warnings, inherited }: Needs, rewinds: numbe
   const texts = 2 * text(spec.metadata) + text(spec) + text(warnings) + sizes.notes + 2 * text(inherited);
   const written = textRoom(texts, 40 * FIELD_BYTES);
   const metrics = 2 * textRoom(sizes.evaluationRow, 0);
-  return RECORD_BYTES + LATER_BYTES + metrics + 2 * MODEL_BYTES + rewinds * REWIND_BYTES + written;
+  const holds = datasetIds(spec.data).length * HOLD_BYTES;
+  return RECORD_BYTES + LATER_BYTES + holds + metrics + 2 * MODEL_BYTES + rewinds * REWIND_BYTES + written;
 }
 
 function rowBytes({ spec: { data, training, observe }, sizes, totalSteps }: Needs): number {

@@ -6,7 +6,8 @@ import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readDataset, recordDataset, removeDataset, sweepFiles } from "../../src/api/datasets.ts";
+import { readTable, recordDataset, removeDataset, sweepFiles } from "../../src/api/datasets.ts";
+import type { TablePath } from "../../src/data/beside.ts";
 import { columnsFile, csvFile, filesOf } from "../../src/data/dataset.ts";
 import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { runInHelper, thisProcess } from "../../src/data/pool.ts";
@@ -129,15 +130,15 @@ test("a dataset that is deleted while it is read counts as one that does not exi
   const files = new DatasetFiles(service.directory);
   const parts = { store: service.store, files };
   const { record } = await keep(parts, "ann", "a,b\n9,8\n", FIRST_READING);
-  const read = async (path: string) => {
+  const read = async (table: TablePath) => {
     await removeDataset(parts, "ann", record);
-    return await runInHelper("previewFile", { path, rows: 1 }, thisProcess);
+    return await runInHelper("previewFile", { table, rows: 1 }, thisProcess);
   };
-  expect(await readDataset(parts, "ann", record.id, read)).toBe(null);
+  expect(await readTable(parts, "ann", [record.id], read)).toBe(null);
   const { record: lost } = await keep(parts, "ann", "a,b\n9,8\n", FIRST_READING);
   for (const name of filesOf(lost)) rmSync(join(service.directory, name));
-  const preview = (path: string) => runInHelper("previewFile", { path, rows: 1 }, thisProcess);
-  await expect(readDataset(parts, "ann", lost.id, preview)).rejects.toThrow("The file of columns is missing.");
+  const preview = (table: TablePath) => runInHelper("previewFile", { table, rows: 1 }, thisProcess);
+  await expect(readTable(parts, "ann", [lost.id], preview)).rejects.toThrow("The file of columns is missing.");
   await removeDataset(parts, "ann", lost);
 });
 

@@ -142,6 +142,8 @@ test("another's dataset cannot be used, and another's idempotency key is free", 
   const stolen = await service.call("POST", "/v1/jobs", { body: specFor(dataset), headers });
   expect([stolen.status, stolen.body.errors[0].pointer]).toEqual([422, "/data/dataset"]);
   const own = (await service.upload(csv, bob)).id;
+  const beside = await service.call("POST", "/v1/jobs", { body: specFor([own, dataset]), headers });
+  expect([beside.status, beside.body.errors[0].pointer]).toEqual([422, "/data/dataset/1"]);
   const posted = await service.call("POST", "/v1/jobs", { body: specFor(own), headers });
   expect([posted.status, posted.headers["idempotency-replayed"]]).toEqual([201, undefined]);
   expect(posted.body.id).not.toBe(waiting);

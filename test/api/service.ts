@@ -132,7 +132,7 @@ export const csv = [
 ].join("\n");
 
 /** A small sound spec; `changes` replaces whole sections. */
-export function specFor(dataset: string, changes: Record<string, unknown> = {}) {
+export function specFor(dataset: string | string[], changes: Record<string, unknown> = {}) {
   return {
     data: { dataset, target: "label", validation: { every: 5 } },
     model: { layers: [{ type: "linear", out_features: 8 }, { type: "relu" }, { type: "linear" }] },

@@ -73,7 +73,7 @@ async function upload(body: Buffer | string): Promise<Body> {
   return (await call("/v1/datasets", { method: "POST", headers: { "content-type": "text/csv" }, body })).body;
 }
 
-async function post(id: string): Promise<string> {
+async function post(id: string | string[]): Promise<string> {
   const spec = {
     data: { dataset: id, target: "target" },
     model: { layers: [{ type: "linear" }] },
@@ -102,6 +102,23 @@ test("a worker that lacks a dataset gets it from the api, once, with API keys on
   expect(api.log.filter(({ url }) => String(url).startsWith("/internal"))).toHaveLength(1);
   expect(readdirSync(join(directories.at(-1)!, "cache"))).toEqual([columnsFile(dataset)]);
   await worker.stop();
+});
+
+test("a worker gets every dataset of a list, and fetches again the one that is damaged in its cache", async () => {
+  const rows = digits.toString().trimEnd().split("\n").length - 1;
+  const beside = await upload(["extra", ...Array.from({ length: rows }, (_, i) => i % 5)].join("\n"));
+  const worker = await start("worker", { RAPPEL_API_URL: address });
+  const weights = async () => (await untilEnded(await post([dataset.id, beside.id]))).result?.weights_sha256;
+  const before = await weights();
+  const path = join(directories.at(-1)!, "cache", columnsFile(dataset));
+  const sound = readFileSync(path);
+  expect(readdirSync(join(directories.at(-1)!, "cache")).sort()).toEqual([dataset, beside].map(columnsFile).sort());
+  await worker.stop();
+  writeFileSync(path, sound.subarray(0, -8));
+  const next = await start("worker", { RAPPEL_API_URL: address, RAPPEL_DATA_DIR: directories.at(-1)! });
+  expect(before).toMatch(/^[0-9a-f]{64}$/);
+  expect(await weights()).toBe(before);
+  await next.stop();
 });
 
 test("a ticket gives access to the file of its dataset, and to nothing else", async () => {

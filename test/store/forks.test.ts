@@ -28,7 +28,7 @@ test("a fork's room is promised before the copy, lapses if the fork is abandoned
   } as const;
   const fork: Fork = { parent: { job_id: parent, step: 10 }, blob, origin, progress: null };
   const before = [await usage(), await redis.hgetall(keys.room)];
-  const forking = () => newJob({ fork, room: room(12 * MiB), datasetId: "ds_gone" });
+  const forking = () => newJob({ fork, room: room(12 * MiB), datasetIds: ["ds_gone"] });
 
   // The fork is refused after the copy was made: its dataset is gone.
   const abandoned = forking();
@@ -50,7 +50,7 @@ test("a fork's room is promised before the copy, lapses if the fork is abandoned
   expect((await redis.keys("*:chunk:origin:*")).sort()).toEqual(copies.sort());
   expect(await usage()).toEqual(before[0]);
 
-  const made = { ...forking(), datasetId: null };
+  const made = { ...forking(), datasetIds: [] };
   await store.jobs.reserve(made);
   expect((await store.jobs.create(made)).outcome).toBe("created");
   expect(await usage()).toEqual({ checkpoint_bytes: String(22 * MiB) });

@@ -218,7 +218,7 @@ test("a dataset is kept as long as a job that has not ended uses it", async () =
   const bobs = (await store.datasets.put("bob", { ...dataset, id: "ds_01k3w9d0c8v6m2q4r7t5x1y9zc" }))!;
   expect(bobs.created).toBe(true);
 
-  const job = await postJob(store, { datasetId: dataset.id });
+  const job = await postJob(store, { datasetIds: [dataset.id] });
   expect(await store.datasets.remove(OWNER, dataset.id)).toBe("in_use");
   await store.jobs.cancel(OWNER, job);
   expect(await store.datasets.remove("bob", dataset.id)).toBe("missing");
@@ -228,7 +228,7 @@ test("a dataset is kept as long as a job that has not ended uses it", async () =
   expect(await references(dataset)).toEqual([1, 1]);
   await store.datasets.remove("bob", bobs.record.id);
   expect(await references(dataset)).toEqual([0, 0]);
-  expect((await store.jobs.create(newJob({ datasetId: dataset.id }))).outcome).toBe("dataset_missing");
+  expect((await store.jobs.create(newJob({ datasetIds: [dataset.id] }))).outcome).toBe("dataset_missing");
 });
 
 test("the same bytes with another reading are another dataset, and each file counts its datasets", async () => {

@@ -39,7 +39,7 @@ export function newJob(options: Partial<NewJob> & { metadata?: Record<string, st
     owner: OWNER,
     spec: spec as unknown as NewJob["spec"],
     specSha256: "0".repeat(64),
-    datasetId: null,
+    datasetIds: [],
     arithmeticVersion: 1,
     totalSteps: 100,
     stateBytes: 1000,

@@ -13,6 +13,7 @@ import { ulid } from "ulid";
 import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
 import { Deliveries } from "../../src/queue/deliveries.ts";
+import { datasetIds } from "../../src/contract/schema/data-spec.ts";
 import { resolveSpec } from "../../src/contract/resolve/resolve.ts";
 import type { Job } from "../../src/contract/wire/job.ts";
 import { roomOf } from "../../src/store/room.ts";
@@ -148,7 +149,7 @@ export async function postJob(
     owner: OWNER,
     spec: resolved.spec,
     specSha256: resolved.specSha256,
-    datasetId: resolved.spec.data.dataset ?? null,
+    datasetIds: datasetIds(resolved.spec.data),
     arithmeticVersion: ARITHMETIC_VERSION,
     totalSteps: resolved.totalSteps,
     stateBytes: resolved.stateBytes,

@@ -1,10 +1,11 @@
 import { z } from "zod";
+import type { TablePath } from "../../data/beside.ts";
 import { MAX_PAGE_ROWS, type Batch } from "../../data/encode/batch-order.ts";
 import { batchesOf } from "../../data/encode/encoding-cache.ts";
 import { Problem } from "../../contract/errors.ts";
 import { Batches } from "../../contract/wire/batches.ts";
 import { JobId } from "../../contract/wire/common.ts";
-import { readDataset } from "../datasets.ts";
+import { readTable } from "../datasets.ts";
 import { sendLongJson } from "../json.ts";
 import { numberCursor, queryInteger } from "../requests.ts";
 import { json, problems } from "../responses.ts";
@@ -45,9 +46,9 @@ export const batches: Routes = async (app, { store, files }) => {
         throw new Problem("not_found", `The job has no epoch ${query.epoch}; its last is ${epochs - 1}.`);
       const first = query.after === undefined ? 0 : Number(query.after) + 1;
       const which = { training, inherited: source.inherited, epoch: query.epoch, first, limit: query.limit };
-      const read = (path: string) => batchesOf(path, data, which, reply.caller());
-      const page = source.dataset && (await readDataset({ store, files }, owner, source.dataset, read));
-      if (!page) throw new Problem("not_found", "The job's dataset was deleted.");
+      const read = (table: TablePath) => batchesOf(table, data, which, reply.caller());
+      const page = await readTable({ store, files }, owner, source.datasets, read);
+      if (page === null) throw new Problem("not_found", "The job's dataset was deleted.");
       const end = first + page.batches.length;
       return sendLongJson(reply, {
         job_id: params.id,

@@ -2,13 +2,14 @@ import type { IncomingHttpHeaders } from "node:http";
 import { Readable } from "node:stream";
 import { z } from "zod";
 import { DatasetLost, UnrecognisedDataset } from "../../data/dataset.ts";
+import type { TablePath } from "../../data/beside.ts";
 import { runInHelper } from "../../data/pool.ts";
 import { MAX_PREVIEW_ROWS } from "../../data/preview-limits.ts";
 import { isGzip, packings, type Packing } from "../../data/table/unpack.ts";
 import { Problem } from "../../contract/errors.ts";
 import { DatasetId } from "../../contract/wire/common.ts";
 import { Dataset, DatasetList, DatasetPreview } from "../../contract/wire/dataset.ts";
-import { readDataset, recordDataset, removeDataset } from "../datasets.ts";
+import { readTable, recordDataset, removeDataset } from "../datasets.ts";
 import { notFound, wrongMediaType } from "../plugins/problems.ts";
 import { ignoreUnwantedBodies } from "../plugins/validation.ts";
 import { readingOptions, readingQuery } from "../reading-query.ts";
@@ -189,8 +190,8 @@ export const datasets: Routes = async (app, { store, files, config }) => {
     },
     async (request, reply) => {
       const { owner, params, query } = request;
-      const read = (path: string) => runInHelper("previewFile", { path, rows: query.rows }, reply.caller());
-      const preview = await readDataset({ store, files }, owner, params.id, read);
+      const read = (table: TablePath) => runInHelper("previewFile", { table, rows: query.rows }, reply.caller());
+      const preview = await readTable({ store, files }, owner, [params.id], read);
       if (preview === null) throw missing();
       return sendLongJson(reply, { dataset_id: params.id, ...preview });
     },

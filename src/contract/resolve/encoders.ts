@@ -9,6 +9,7 @@
  * encoders itself. So its spec is the one that it would have without the other job.
  */
 import { createHash } from "node:crypto";
+import type { DatasetSummary, TablePath } from "../../data/beside.ts";
 import { describedEncoding } from "../../data/encode/described.ts";
 import { fit } from "../../data/encode/encoding-cache.ts";
 import { thisProcess, type Caller } from "../../data/pool.ts";
@@ -16,7 +17,7 @@ import type { ModelDescription } from "../wire/model.ts";
 import { presentSpec } from "./present.ts";
 import { quoted, quotedFirst } from "../../data/encode/check.ts";
 import type { Encoding, Inherited } from "../../data/encode/encoding.ts";
-import type { DatasetSummary, TableSummary } from "../../data/encode/features.ts";
+import type { TableSummary } from "../../data/encode/features.ts";
 import {
   inheritedFaults,
   inheritedFeatures,
@@ -43,8 +44,8 @@ export interface EncoderSource {
   /** What is stored with its model; null: it has none. */
   readonly model: Pick<ModelDescription, "inputs" | "input" | "target"> | null;
   readonly inherited: Inherited | null;
-  /** Reads the columns of its dataset; null: the dataset was deleted. */
-  read(read: (columnsPath: string) => Promise<Encoding>): Promise<Encoding | null>;
+  /** Reads its table; null: a dataset of it was deleted. */
+  read(read: (table: TablePath) => Promise<Encoding>): Promise<Encoding | null>;
 }
 
 /** What a spec takes over. */
@@ -144,7 +145,7 @@ export async function inheritanceOf(
 async function encodingOf({ spec, model, inherited, read }: EncoderSource, caller: Caller): Promise<Encoding | null> {
   const takes = takenBy(spec.model.layers);
   if (model !== null) return describedEncoding(model, takes);
-  return await read((columnsPath) => fit(columnsPath, spec.data, targetsOf(spec.loss), takes, inherited, caller));
+  return await read((table) => fit(table, spec.data, targetsOf(spec.loss), takes, inherited, caller));
 }
 
 /** What the encoders determine, so that a spec may not say something else. */

@@ -3,17 +3,18 @@
  * of rows within a spec is made as late as possible.
  */
 import { setImmediate } from "node:timers/promises";
+import { besideFaults, sideBySide, withTable, type BesideFault, type DatasetSummary } from "../../data/beside.ts";
 import { DatasetLost, InvalidDataset } from "../../data/dataset.ts";
 import type { Measured } from "../../data/encode/encode.ts";
 import { measure } from "../../data/encode/encoding-cache.ts";
 import type { DataSpec, Inherited } from "../../data/encode/encoding.ts";
-import type { DatasetSummary } from "../../data/encode/features.ts";
 import type { DatasetFiles, Draft } from "../../data/files/dataset-files.ts";
 import { outlineOf } from "../../data/encode/outline.ts";
 import type { Caller } from "../../data/pool.ts";
 import { checkInline, type Source } from "../../data/source.ts";
 import type { FeatureForm } from "../../engine/plan/taken.ts";
 import type { TargetKind } from "../../engine/training.ts";
+import { datasetIds } from "../schema/data-spec.ts";
 import { faulty } from "../errors.ts";
 import type { Fault } from "./faults.ts";
 import type { Spec } from "../schema/spec.ts";
@@ -64,22 +65,37 @@ export async function openInput(
     return { content: outline.content, measure: measured, table };
   }
   if (data.inline !== undefined) return await draftInput({ inline: data.inline }, context, faults);
-  const dataset = await context.dataset(data.dataset!);
-  if (dataset === null) {
-    faults.push({ pointer: "/data/dataset", message: "names a dataset that does not exist" });
-    return null;
+  return await storedInput(data, context, faults);
+}
+
+/** The table of one dataset, or of several side by side. */
+async function storedInput(data: Spec["data"], context: TableContext, faults: Fault[]): Promise<Input | null> {
+  const ids = datasetIds(data);
+  const find = () => Promise.all(ids.map((id) => context.dataset(id)));
+  const datasets: Dataset[] = [];
+  const found: BesideFault[] = [];
+  for (const [at, dataset] of (await find()).entries()) {
+    if (dataset === null) found.push({ at, message: "names a dataset that does not exist" });
+    else if (ids.indexOf(ids[at]) < at) found.push({ at, message: `names ${ids[at]} a second time` });
+    else datasets.push(dataset);
   }
+  if (found.length === 0 && datasets.length > 1) found.push(...besideFaults(datasets));
+  for (const { at, message } of found)
+    faults.push({ pointer: at === null || ids.length === 1 ? "/data/dataset" : `/data/dataset/${at}`, message });
+  if (found.length > 0) return null;
   const measured: Input["measure"] = async (filled, targets, takes, inherited) => {
     try {
-      return await context.files.use(dataset, (path) =>
-        measure(path, filled, targets, takes, context.caller, inherited),
+      return await withTable(
+        datasets,
+        (dataset, read) => context.files.use(dataset, read),
+        (table) => measure(table, filled, targets, takes, context.caller, inherited),
       );
     } catch (error) {
-      const deleted = error instanceof DatasetLost && (await context.dataset(dataset.id)) === null;
+      const deleted = error instanceof DatasetLost && (await find()).includes(null);
       throw deleted ? faulty("invalid_spec", [DELETED]) : error;
     }
   };
-  return { content: dataset, measure: measured, table: null };
+  return { content: datasets.length === 1 ? datasets[0] : sideBySide(datasets), measure: measured, table: null };
 }
 
 const DELETED: Fault = { pointer: "/data/dataset", message: "names a dataset that has just been deleted" };

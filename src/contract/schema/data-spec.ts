@@ -1,5 +1,6 @@
 /** The `data` of a spec: a table, the columns to learn from, and the rows to hold back. */
 import { z } from "zod";
+import { MAX_BESIDE } from "../../data/beside.ts";
 import { MAX_DIMENSIONS } from "../../engine/member/shape.ts";
 import { declaredTypes } from "../../data/reading.ts";
 import { MAX_INLINE_BYTES, type Cell } from "../../data/source.ts";
@@ -187,14 +188,21 @@ const Text = z
     'How a text is cut into samples: the input is `context` tokens, and the target, `"next_token"`, the ones that follow each. Samples do not go beyond the end of their split.',
   );
 
+const datasetId = z.string().regex(/^ds_[0-9a-z]{26}$/, "must be the id of a dataset, as POST /v1/datasets returns it");
+
 const sources = ["dataset", "inline", "synthetic"] as const;
 
 export const Data = z
   .strictObject({
     dataset: z
-      .string()
-      .regex(/^ds_[0-9a-z]{26}$/, "must be the id of a dataset, as POST /v1/datasets returns it")
+      .union([datasetId, listOf(datasetId).min(1).max(MAX_BESIDE)], {
+        error: `must be the id of a dataset, as POST /v1/datasets returns it, or a list of 1 to ${MAX_BESIDE} ids`,
+      })
+      .overwrite((ids) => (ids.length === 1 ? ids[0] : ids))
       .optional()
+      .describe(
+        "The dataset, or several whose columns stand side by side, row by row. A name that several have is written `<dataset name>.<column>`.",
+      )
       .meta({ examples: ["ds_01k3w9d0c8v6m2q4r7t5x1y9za"] }),
     inline: Inline.optional(),
     synthetic: SyntheticSource.optional(),
@@ -277,3 +285,8 @@ export const Data = z
       "What to learn from: an uploaded `dataset`, or rows within the spec, which become a dataset like any other.",
     oneOf: sources.map((source) => ({ required: [source] })),
   });
+
+/** The datasets that a spec names; none if the rows came with it. */
+export function datasetIds({ dataset }: { readonly dataset?: string | readonly string[] }): string[] {
+  return dataset === undefined ? [] : [dataset].flat();
+}

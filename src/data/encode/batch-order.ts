@@ -4,6 +4,7 @@
  */
 import { batchesPerEpoch, batchesPerStep, batchRows, stepsPerEpoch } from "../../engine/job.ts";
 import { shuffle } from "../../engine/kernels/random.ts";
+import type { TablePath } from "../beside.ts";
 import type { DataSpec, Inherited } from "./encoding.ts";
 import { hasText } from "./features.ts";
 import { textRows } from "./text.ts";
@@ -15,8 +16,7 @@ import type { Training } from "../../engine/settings.ts";
 export const MAX_PAGE_ROWS = 100_000;
 
 export interface BatchOrderInput {
-  /** The file of columns. */
-  readonly path: string;
+  readonly table: TablePath;
   readonly data: DataSpec;
   readonly training: Pick<Training, "batch_size" | "drop_last" | "shuffle" | "seed" | "gradient_accumulation_steps">;
   /** Encoders of another job, as the job has them. */
@@ -47,7 +47,7 @@ export interface BatchPage {
 }
 
 export function batchOrder({
-  path,
+  table,
   data,
   training,
   inherited,
@@ -55,7 +55,7 @@ export function batchOrder({
   first,
   limit,
 }: BatchOrderInput): Promise<BatchPage> {
-  return ViewedFile.with(path, data.columns, async (file) => {
+  return ViewedFile.with(table, data.columns, async (file) => {
     const train = hasText(data) ? await textRows(file, data, inherited) : await windowRows(file, data);
     const order = Int32Array.from(train.keys());
     if (training.shuffle) shuffle(order, training.seed, epoch);

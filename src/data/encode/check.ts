@@ -4,6 +4,7 @@
  * the columns. `checkSizes` finds the faults that only show once the rows have been counted.
  */
 import type { TargetKind } from "../../engine/training.ts";
+import type { DatasetSummary } from "../beside.ts";
 import {
   MAX_CLASS_CHARACTERS_LISTED,
   MAX_CLASSES,
@@ -13,14 +14,7 @@ import {
   type TensorColumn,
 } from "../dataset.ts";
 import type { DataSizes, DataSpec, SplitRule } from "./encoding.ts";
-import {
-  declaredType,
-  featuresOf,
-  isArray,
-  targetColumns,
-  type DatasetSummary,
-  type TableSummary,
-} from "./features.ts";
+import { declaredType, featuresOf, isArray, targetColumns, type TableSummary } from "./features.ts";
 import { sideCounts } from "./split.ts";
 import { textFaults } from "./text-faults.ts";
 import { viewTable } from "./viewed-file.ts";

@@ -10,6 +10,7 @@
 import type { FeatureForm } from "../../engine/plan/taken.ts";
 import { size } from "../../engine/member/shape.ts";
 import type { TargetKind } from "../../engine/training.ts";
+import type { TablePath } from "../beside.ts";
 import { checkData, checkSizes, type DataFault } from "./check.ts";
 import { missingTest } from "../columns/column.ts";
 import type { DataSizes, DataSpec, Encoded, Encoding, Inherited } from "./encoding.ts";
@@ -33,8 +34,7 @@ import {
 } from "./windows.ts";
 
 export interface EncodeInput {
-  /** The file of columns. */
-  readonly path: string;
+  readonly table: TablePath;
   readonly data: DataSpec;
   readonly targets: TargetKind;
   /** What the model takes of the features. */
@@ -46,8 +46,8 @@ export interface EncodeInput {
 /** The sizes, or the faults that only the rows can show. */
 export type Measured = { readonly sizes: DataSizes } | { readonly faults: DataFault[] };
 
-export function measureFile({ path, data, targets, takes, inherited }: EncodeInput): Promise<Measured> {
-  return ViewedFile.with(path, data.columns, async (file) => {
+export function measureFile({ table, data, targets, takes, inherited }: EncodeInput): Promise<Measured> {
+  return ViewedFile.with(table, data.columns, async (file) => {
     const wrong = checkData(file.content, data, targets);
     if (wrong.length > 0) return { faults: wrong };
     if (hasText(data)) return await measureText(file, data, inherited);
@@ -113,7 +113,7 @@ async function emptyFeatures(file: ViewedFile, data: DataSpec, train: Int32Array
 /** @throws Error if the spec does not fit the dataset, which earlier checks should have found */
 export function encodeFile(input: EncodeInput): Promise<Encoded> {
   const { data, targets, inherited } = input;
-  return ViewedFile.with(input.path, data.columns, async (file) => {
+  return ViewedFile.with(input.table, data.columns, async (file) => {
     if (hasText(data)) {
       assertFits(checkData(file.content, data, targets));
       return await encodeText(file, data, inherited);
@@ -130,8 +130,8 @@ export function encodeFile(input: EncodeInput): Promise<Encoded> {
 
 /** The encoding of a job whose model has not been stored. @throws as encodeFile */
 export function fitFile(input: EncodeInput): Promise<Encoding> {
-  const { path, data, inherited } = input;
-  return ViewedFile.with(path, data.columns, async (file) =>
+  const { table, data, inherited } = input;
+  return ViewedFile.with(table, data.columns, async (file) =>
     hasText(data) ? await fitText(file, data, inherited) : (await encodingOf(file, input)).encoding,
   );
 }

@@ -4,6 +4,7 @@
  */
 import type { FeatureForm } from "../../engine/plan/taken.ts";
 import { dataBytes, type TargetKind, type TrainingData } from "../../engine/training.ts";
+import type { TablePath } from "../beside.ts";
 import type { BatchOrderInput, BatchPage } from "./batch-order.ts";
 import type { Measured } from "./encode.ts";
 import type { DataSpec, Encoded, Encoding, Inherited } from "./encoding.ts";
@@ -17,49 +18,49 @@ const KEPT_BYTES = 256 * 2 ** 20;
 
 /** Finds what a job's plan needs and only the rows can show. */
 export function measure(
-  columnsPath: string,
+  table: TablePath,
   data: DataSpec,
   targets: TargetKind,
   takes: FeatureForm = "float32",
   caller = thisProcess,
   inherited: Inherited | null = null,
 ): Promise<Measured> {
-  const input = { path: columnsPath, data: relevantPart(data), targets, takes, inherited };
+  const input = { table, data: relevantPart(data), targets, takes, inherited };
   return runInHelper("measureFile", input, caller);
 }
 
 /** The encoding that a job has, without the encoded rows. */
 export function fit(
-  columnsPath: string,
+  table: TablePath,
   data: DataSpec,
   targets: TargetKind,
   takes: FeatureForm,
   inherited: Inherited | null,
   caller: Caller,
 ): Promise<Encoding> {
-  const input = { path: columnsPath, data: relevantPart(data), targets, takes, inherited };
+  const input = { table, data: relevantPart(data), targets, takes, inherited };
   return runInHelper("fitFile", input, caller);
 }
 
 /** The rows of the batches of an epoch. */
 export function batchesOf(
-  columnsPath: string,
+  table: TablePath,
   data: DataSpec,
-  which: Omit<BatchOrderInput, "path" | "data">,
+  which: Omit<BatchOrderInput, "table" | "data">,
   caller: Caller,
 ): Promise<BatchPage> {
-  return runInHelper("batchOrder", { path: columnsPath, data: relevantPart(data), ...which }, caller);
+  return runInHelper("batchOrder", { table, data: relevantPart(data), ...which }, caller);
 }
 
-/** The file's path stands for its content, because it contains its hash. */
+/** The path of a file stands for its content, because it contains its hash. */
 export function encode(
-  columnsPath: string,
+  table: TablePath,
   data: DataSpec,
   targets: TargetKind,
   takes: FeatureForm = "float32",
   inherited: Inherited | null = null,
 ): Promise<Encoded> {
-  const input = { path: columnsPath, data: relevantPart(data), targets, takes, inherited };
+  const input = { table, data: relevantPart(data), targets, takes, inherited };
   return encodings.get(JSON.stringify(input), () => runInHelper("encodeFile", input, thisProcess));
 }
 

@@ -8,12 +8,10 @@
  * target is its own feature, as an autoencoder has it. In tables that were recorded
  * before this rule no column is marked as such, so their jobs keep their inputs.
  */
-import type { ColumnSummary, DatasetContent, TensorColumn } from "../dataset.ts";
+import type { DatasetSummary } from "../beside.ts";
+import type { ColumnSummary, TensorColumn } from "../dataset.ts";
 import type { DataSpec, SplitRule, TextRule } from "./encoding.ts";
 import type { DeclaredType, Reading } from "../reading.ts";
-
-/** What is known of a dataset without its rows. */
-export type DatasetSummary = Pick<DatasetContent, "rows" | "columns" | "reading">;
 
 /**
  * The same as jobs look at it: a tensor column with one number in a row is a numeric column, and

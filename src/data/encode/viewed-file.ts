@@ -3,14 +3,15 @@
  * another type (`data.columns` of the spec).
  */
 import { booleanOf } from "../columns/cell-word.ts";
-import { ColumnFile } from "../files/column-file.ts";
+import type { DatasetSummary, TablePath } from "../beside.ts";
+import { withColumns, type Columns } from "../files/beside-files.ts";
 import { holdsDoubles, MISSING_CODE, missingTest, type ColumnValues } from "../columns/column.ts";
 import type { ColumnSummary } from "../dataset.ts";
 import type { ColumnSource, SourceColumn } from "./apply.ts";
 import type { DataSpec } from "./encoding.ts";
 import { NO_READING } from "../reading.ts";
 import type { TensorValues } from "../tensors/elements.ts";
-import { isArray, type DatasetSummary, type TableSummary } from "./features.ts";
+import { isArray, type TableSummary } from "./features.ts";
 import { viewColumn, type ColumnView } from "../columns/view.ts";
 
 type Views = DataSpec["columns"];
@@ -57,14 +58,14 @@ function asNumeric(column: ColumnSummary): ColumnSummary {
 export class ViewedFile implements ColumnSource {
   /** It has the number of missing cells of every column. */
   readonly content: TableSummary;
-  readonly #file: ColumnFile;
+  readonly #file: Columns;
   readonly #converted: ReadonlyMap<number, Convert>;
   readonly #indices: ReadonlyMap<string, number>;
   /** The number in the file of each row; null: the rows are in the order of the file. */
   readonly #order: Int32Array | null;
 
   private constructor(
-    file: ColumnFile,
+    file: Columns,
     content: TableSummary,
     converted: ReadonlyMap<number, Convert>,
     order: Int32Array | null = null,
@@ -77,14 +78,14 @@ export class ViewedFile implements ColumnSource {
   }
 
   /**
-   * Opens a file, hands it to `use`, and closes it whatever happens.
-   * @throws DamagedFile if it is missing or not as it was written, and whatever `use` throws
+   * Opens a table, hands it to `use`, and closes it whatever happens.
+   * @throws DamagedFile if a file is missing or not as it was written, and whatever `use` throws
    */
-  static with<T>(path: string, views: Views, use: (file: ViewedFile) => Promise<T>): Promise<T> {
-    return ColumnFile.with(path, async (file) => use(await ViewedFile.#of(file, views)));
+  static with<T>(table: TablePath, views: Views, use: (file: ViewedFile) => Promise<T>): Promise<T> {
+    return withColumns(table, async (file) => use(await ViewedFile.#of(file, views)));
   }
 
-  static async #of(file: ColumnFile, views: Views): Promise<ViewedFile> {
+  static async #of(file: Columns, views: Views): Promise<ViewedFile> {
     const { rows, columns: known, reading } = tableOf(file.content);
     const columns = [...known];
     const converted = new Map<number, Convert>();
@@ -154,7 +155,7 @@ export class ViewedFile implements ColumnSource {
   }
 }
 
-async function recordedValues(file: ColumnFile, index: number): Promise<NonNullable<ColumnValues>> {
+async function recordedValues(file: Columns, index: number): Promise<NonNullable<ColumnValues>> {
   const column = file.content.columns[index];
   if (column.type === "text") return new Uint16Array();
   if (column.type === "tensor") return Float64Array.from(await file.elements(index));

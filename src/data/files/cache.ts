@@ -146,7 +146,7 @@ export class DatasetCache {
     try {
       return await read(path);
     } catch (error) {
-      if (!isDamaged(error)) throw error;
+      if (!isDamaged(error, path)) throw error;
       meters.damage.inc({ what: "columns" });
     }
     await this.#bring(dataset, () => this.#fetch(dataset));
@@ -224,7 +224,7 @@ export class DatasetCache {
     try {
       const { sha256, columns_sha256 } = dataset;
       await runInHelper("checkColumns", { path, sha256, columns_sha256 }, thisProcess).catch((error: unknown) => {
-        throw isDamaged(error) ? new DatasetLost("it sent other bytes") : error;
+        throw isDamaged(error, path) ? new DatasetLost("it sent other bytes") : error;
       });
       await rename(path, this.#columnsPath(name));
       await syncDirectory(this.#directory);

@@ -112,7 +112,7 @@ export interface ColumnsToCheck extends Pick<StoredDataset, "sha256" | "columns_
 export function checkColumns({ path, sha256, columns_sha256 }: ColumnsToCheck): Promise<void> {
   return ColumnFile.with(path, async (file) => {
     const same = columns_sha256 === null ? await file.isOf(sha256) : (await file.sha256()) === columns_sha256;
-    if (!same) throw new DamagedFile("The file of columns is not the one of this dataset.");
+    if (!same) throw new DamagedFile("The file of columns is not the one of this dataset.", path);
   });
 }
 
@@ -130,13 +130,18 @@ interface Header {
   readonly sha256: readonly string[];
 }
 
+interface OpenedFile {
+  readonly handle: FileHandle;
+  readonly path: string;
+}
+
 export class ColumnFile {
   readonly content: DatasetContent;
-  readonly #file: FileHandle;
+  readonly #file: OpenedFile;
   readonly #offsets: number[];
   readonly #sha256: readonly string[];
 
-  private constructor(file: FileHandle, { content, sha256 }: Header, start: number) {
+  private constructor(file: OpenedFile, { content, sha256 }: Header, start: number) {
     this.#file = file;
     this.content = content;
     this.#sha256 = sha256;
@@ -148,23 +153,24 @@ export class ColumnFile {
    * @throws DamagedFile if it is missing or not as it was written, and whatever `use` throws
    */
   static async with<T>(path: string, use: (file: ColumnFile) => T | Promise<T>): Promise<T> {
-    const file = await open(path).catch((error: NodeJS.ErrnoException) => {
-      throw error.code === "ENOENT" ? new DamagedFile("The file of columns is missing.") : error;
+    const handle = await open(path).catch((error: NodeJS.ErrnoException) => {
+      throw error.code === "ENOENT" ? new DamagedFile("The file of columns is missing.", path) : error;
     });
+    const file = { handle, path };
     try {
-      const { size } = await file.stat();
+      const { size } = await handle.stat();
       const start = Buffer.from(await read(file, 0, HEADER_AT));
       const length = Number(start.readBigUInt64LE());
-      if (length > size) throw new DamagedFile("The file of columns has a damaged header.");
+      if (length > size) throw new DamagedFile("The file of columns has a damaged header.", path);
       const bytes = Buffer.from(await read(file, HEADER_AT, length));
       if (sha256Of(bytes) !== start.toString("hex", 8))
-        throw new DamagedFile("The file of columns has a damaged header.");
+        throw new DamagedFile("The file of columns has a damaged header.", path);
       const header = JSON.parse(bytes.toString()) as Header;
       if (header.format !== FORMAT && header.format !== FORMAT_WITH_TEXTS)
-        throw new DamagedFile(`The file of columns has the unknown format ${header.format}.`);
+        throw new DamagedFile(`The file of columns has the unknown format ${header.format}.`, path);
       return await use(new ColumnFile(file, header, HEADER_AT + length));
     } finally {
-      await file.close();
+      await handle.close();
     }
   }
 
@@ -186,8 +192,8 @@ export class ColumnFile {
   /** The SHA-256 of the whole file. */
   async sha256(): Promise<string> {
     const hash = createHash("sha256");
-    const stream = this.#file.createReadStream({ start: 0, autoClose: false, highWaterMark: 2 ** 18 });
-    await pipeline(stream, hash).catch(unreadable);
+    const stream = this.#file.handle.createReadStream({ start: 0, autoClose: false, highWaterMark: 2 ** 18 });
+    await pipeline(stream, hash).catch(unreadable(this.#file.path));
     return hash.digest("hex");
   }
 
@@ -228,17 +234,18 @@ export class ColumnFile {
     const { content } = this;
     const bytes = await read(this.#file, this.#offsets[index], columnBytes(content.columns[index], content.rows));
     if (sha256Of(new Uint8Array(bytes)) !== this.#sha256[index]) {
-      throw damagedIn(index);
+      throw damagedIn(index, this.#file.path);
     }
     return bytes;
   }
 }
 
-const damagedIn = (index: number) => new DamagedFile(`The file of columns is damaged in column ${index + 1}.`);
+const damagedIn = (index: number, path: string) =>
+  new DamagedFile(`The file of columns is damaged in column ${index + 1}.`, path);
 
 /** Where a column is in its file, and what it must be. */
 interface ColumnPlace {
-  readonly file: FileHandle;
+  readonly file: OpenedFile;
   readonly offset: number;
   readonly bytes: number;
   readonly sha256: string;
@@ -269,7 +276,7 @@ export class ColumnScan {
     const block = await read(file, offset + this.#done, rows * this.rowBytes);
     this.#done += block.byteLength;
     this.#hash.update(new Uint8Array(block));
-    if (this.#done === bytes && this.#hash.digest("hex") !== sha256) throw damagedIn(this.#index);
+    if (this.#done === bytes && this.#hash.digest("hex") !== sha256) throw damagedIn(this.#index, file.path);
     if (this.summary.type === "tensor") return keptValues(this.summary.dtype, block);
     return holdsDoubles(this.summary) ? new Float64Array(block) : new Uint16Array(block);
   }
@@ -295,18 +302,20 @@ function padded(length: number): number {
   return Math.ceil(length / 8) * 8;
 }
 
-async function read(file: FileHandle, position: number, length: number): Promise<ArrayBuffer> {
+async function read({ handle, path }: OpenedFile, position: number, length: number): Promise<ArrayBuffer> {
   const bytes = new Uint8Array(length);
   let done = 0;
   while (done < length) {
-    const { bytesRead } = await file.read(bytes, done, length - done, position + done).catch(unreadable);
-    if (bytesRead === 0) throw new DamagedFile("The file of columns is cut off.");
+    const { bytesRead } = await handle.read(bytes, done, length - done, position + done).catch(unreadable(path));
+    if (bytesRead === 0) throw new DamagedFile("The file of columns is cut off.", path);
     done += bytesRead;
   }
   return bytes.buffer;
 }
 
 /** A sector that can no longer be read is damage like any other. */
-function unreadable(error: NodeJS.ErrnoException): never {
-  throw error.code === "EIO" ? new DamagedFile(`The file of columns cannot be read: ${error.message}.`) : error;
+function unreadable(path: string): (error: NodeJS.ErrnoException) => never {
+  return (error) => {
+    throw error.code === "EIO" ? new DamagedFile(`The file of columns cannot be read: ${error.message}.`, path) : error;
+  };
 }

@@ -248,7 +248,7 @@ export class DatasetFiles {
     try {
       return await read(path);
     } catch (error) {
-      if (!isDamaged(error)) throw error;
+      if (!isDamaged(error, path)) throw error;
       const rebuilding = this.#rebuilding.get(path) ?? this.#rebuild(dataset, error as Error);
       this.#rebuilding.set(path, rebuilding);
       await rebuilding.finally(() => this.#rebuilding.delete(path));
@@ -256,7 +256,7 @@ export class DatasetFiles {
     return await read(path).catch((error: Error) => {
       // The file was made a moment ago. So it has been deleted since, or the disk does not keep
       // files.
-      throw isDamaged(error) ? new DatasetLost(error.message) : error;
+      throw isDamaged(error, path) ? new DatasetLost(error.message) : error;
     });
   }
 
@@ -334,7 +334,7 @@ export class DatasetFiles {
     return await this.use(dataset, async (path) => {
       await runInHelper("checkColumns", { path, sha256, columns_sha256 }, thisProcess);
       const file = await OpenFile.open(path);
-      if (file === null) throw new DamagedFile("The file of columns is missing.");
+      if (file === null) throw new DamagedFile("The file of columns is missing.", path);
       return file;
     });
   }

@@ -14,7 +14,8 @@ const PROBE = Buffer.alloc(4096);
 export const PROBE_NAME = /^probe-[0-9a-f-]{36}$/;
 
 /**
- * The code of a DamagedFile. Between threads an error loses its class but not its code (pool.ts).
+ * The code of a DamagedFile. Between threads an error loses its class, but not its code and its
+ * path (pool.ts).
  */
 const DAMAGED = "RAPPEL_DAMAGED";
 
@@ -24,10 +25,18 @@ const DAMAGED = "RAPPEL_DAMAGED";
  */
 export class DamagedFile extends Error {
   readonly code = DAMAGED;
+  readonly path: string;
+
+  constructor(message: string, path: string) {
+    super(message);
+    this.path = path;
+  }
 }
 
-export function isDamaged(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === DAMAGED;
+/** Whether the file with this path is damaged. */
+export function isDamaged(error: unknown, path: string): boolean {
+  const { code, path: damaged } = error as NodeJS.ErrnoException;
+  return code === DAMAGED && damaged === path;
 }
 
 /** @throws Error with the reason if nothing can be written there */

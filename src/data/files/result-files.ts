@@ -64,7 +64,7 @@ export class ResultFiles {
         hashed(body, (chunk) => hash.update(chunk)),
         { flag: "wx", flush: true },
       );
-      if (hash.digest("hex") !== sha256) throw new DamagedFile("Other bytes arrived than were sent.");
+      if (hash.digest("hex") !== sha256) throw new DamagedFile("Other bytes arrived than were sent.", part.path);
       await part.keep();
     } finally {
       await part.discard();

@@ -1,13 +1,13 @@
 #!lua
 --[[
-Creates a job: its record, its entries in the lists, its idempotency key, its hold on the dataset,
+Creates a job: its record, its entries in the lists, its idempotency key, its hold on its datasets,
 on uploaded weights and on what it begins with, its turn, its first event.
 
 KEYS[1]  the job's record
 ARGV[1]  SHA-256 of the idempotency key, or ''
 ARGV[2]  how long the idempotency key is kept, in milliseconds
 ARGV[3]  SHA-256 of the request's body
-ARGV[4]  id of the dataset that it uses, or ''
+ARGV[4]  ids of the datasets that it uses, separated by spaces
 ARGV[5]  how many bytes it may need until it ends; reserve.lua may have promised them before
 ARGV[6]  bytes of the blob `origin`, what it begins with, or ''
 ARGV[7]  the first event, as JSON
@@ -19,18 +19,19 @@ Returns {'created', turn}, {'replayed', id} if the key was used for this body, {
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
 ]]
 local idempotency = owned .. ':idempotency:' .. ARGV[1]
-local dataset = owned .. ':dataset:' .. ARGV[4]
 local weights = owned .. ':weights:' .. ARGV[8]
 
 local used = used_before(ARGV[1], ARGV[3])
 if used then return used end
 if ARGV[6] ~= '' and missing_chunk('origin', ARGV[6]) then return { 'origin_missing' } end
-if ARGV[4] ~= '' and redis.call('EXISTS', dataset) == 0 then return { 'dataset_missing' } end
+for dataset in dataset_keys(ARGV[4]) do
+  if redis.call('EXISTS', dataset) == 0 then return { 'dataset_missing' } end
+end
 if ARGV[8] ~= '' and redis.call('EXISTS', weights) == 0 then return { 'weights_missing' } end
 stay_within('waiting', count('queued', 'paused'), 1)
 if not give_back(ARGV[5] .. ' ' .. owner .. ' ' .. id) then assert_room(tonumber(ARGV[5])) end
 if ARGV[4] ~= '' then
-  redis.call('SADD', dataset .. ':jobs', id)
+  for dataset in dataset_keys(ARGV[4]) do redis.call('SADD', dataset .. ':jobs', id) end
   set('dataset', ARGV[4])
 end
 if ARGV[8] ~= '' then

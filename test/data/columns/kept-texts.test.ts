@@ -68,7 +68,7 @@ test("each row's text is kept, and what is missing is empty", async () => {
     });
   }
   expect(kept.columns.slice(5).map((column) => "text_bytes" in column)).toEqual([false, false]);
-  const { rows: shown } = await previewFile({ path: files.columnsPath(kept), rows: 8 });
+  const { rows: shown } = await previewFile({ table: files.columnsPath(kept), rows: 8 });
   expect(shown[0].slice(0, 3)).toEqual(["größe 0", `0 ${"x".repeat(98)}…`, "good"]);
   expect([shown[7][0], shown[3][2]]).toEqual([null, null]);
 });

@@ -18,6 +18,15 @@ local function fence(run, token)
   if not holds(run, token) or ended[get('status')] then error({ err = 'FENCED' }) end
 end
 
+-- The keys of datasets, one after the other. `ids` are separated by spaces.
+local function dataset_keys(ids)
+  local next_id = string.gmatch(ids, '%S+')
+  return function()
+    local dataset = next_id()
+    return dataset and owned .. ':dataset:' .. dataset
+  end
+end
+
 -- Tells those who follow the job what they should read again: 'event' or 'progress'.
 local function publish(what)
   redis.call('PUBLISH', root .. ':news:' .. id, what)
@@ -316,8 +325,8 @@ local function count_result(bytes)
   if bytes == 0 then redis.call('HDEL', root .. ':results', id) end
 end
 
--- Ends the job: frees its lease, its dataset, its weights and the room that it was promised. Of its
--- checkpoints it keeps the last, or as many as the spec says.
+-- Ends the job: frees its lease, its datasets, its weights and the room that it was promised. Of
+-- its checkpoints it keeps the last, or as many as the spec says.
 local function end_job(status)
   complete_older_record()
   set_status(status)
@@ -328,8 +337,9 @@ local function end_job(status)
   redis.call('HDEL', job, 'lease_expires_at')
   redis.call('HDEL', root .. ':open', id)
   redis.call('ZADD', root .. ':ended', now, job)
-  local dataset = get('dataset')
-  if dataset then redis.call('SREM', owned .. ':dataset:' .. dataset .. ':jobs', id) end
+  for dataset in dataset_keys(get('dataset') or '') do
+    redis.call('SREM', dataset .. ':jobs', id)
+  end
   local weights = get('weights')
   if weights then redis.call('SREM', owned .. ':weights:' .. weights .. ':jobs', id) end
   if number('result_bytes') then
