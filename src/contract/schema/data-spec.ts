@@ -245,7 +245,7 @@ export const Data = z
       .nullable()
       .default(null)
       .describe(
-        "A column that says how much each row counts in the loss, at least 0: the sum of the weighted terms is divided by the sum of the weights. Metrics other than the loss count every row once.",
+        "A column that says how much each row counts in the loss and in all metrics, at least 0: the sum of the weighted terms is divided by the sum of the weights. A row of weight 2 counts like two rows.",
       ),
     class_weight: z
       .enum(["balanced"])

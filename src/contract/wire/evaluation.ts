@@ -11,6 +11,7 @@ export type Split = z.infer<typeof Split>;
 
 const share = z.number().nullable();
 const value = z.number().nullable();
+const weight = z.number().min(0);
 
 /** min, p01, …, p99, max */
 const quantileNames = QUANTILES.map((quantile) =>
@@ -26,8 +27,10 @@ export const Evaluation = z
       .array(
         z.object({
           class: z.string(),
-          rows: Count.describe("Targets of this class."),
-          predicted: Count.describe("Targets that are taken for this class."),
+          rows: weight.describe(
+            "Targets of this class, or with `data.weight` the sum of their weights, as in all of this.",
+          ),
+          predicted: weight.describe("Targets that are taken for this class."),
           precision: share.describe("The part of those taken for it that is right; null if there are none."),
           recall: share.describe("The part of its targets that is found; null if there are none."),
           f1: share,
@@ -36,7 +39,7 @@ export const Evaluation = z
       .nullable()
       .describe("Null if the targets are numbers."),
     confusion: z
-      .array(z.array(Count))
+      .array(z.array(weight))
       .nullable()
       .describe(
         `Targets of each class (a row of the matrix), by the class that they are taken for, both in the order of \`classes\`. Null if there are more than ${MAX_MATRIX_CLASSES} classes.`,
@@ -50,7 +53,9 @@ export const Evaluation = z
           r2: value,
           residuals: z
             .record(z.string(), value)
-            .describe(`Prediction − target: ${quantileNames.join(", ")}, between two values on the straight line.`),
+            .describe(
+              `Prediction − target: ${quantileNames.join(", ")}, between two values on the straight line. Each counts once, whatever its weight.`,
+            ),
         }),
       )
       .nullable()

@@ -185,7 +185,7 @@ class CrewThread {
     const { data } = this.#job;
     this.#evaluateRows(data.validRows);
     if (this.#leader) {
-      progress.metrics = metricsOf(this.#kernels, this.#plan, data, data.validRows.length, this.#judge());
+      progress.metrics = metricsOf(this.#kernels, this.#plan, data, data.validRows, this.#judge());
       doubles[DOUBLE.monitored] = progress.metrics[metric];
       if (follower !== null && follower.metric !== "train_loss")
         doubles[DOUBLE.followed] = progress.metrics[follower.metric];
@@ -212,14 +212,14 @@ class CrewThread {
     const { data } = this.#job;
     const { validRows, testRows } = data;
     const reportOnRows = (rows: Int32Array) =>
-      this.#leader && rows.length > 0 ? reportOn(this.#kernels, this.#plan, data, rows.length, this.#judge()) : null;
+      this.#leader && rows.length > 0 ? reportOn(this.#kernels, this.#plan, data, rows, this.#judge()) : null;
     const valid = reportOnRows(validRows);
     // The leader must have read the records before the others write new ones.
     this.#step.barrier.meet();
     this.#evaluateRows(testRows);
     this.#reports = { valid, test: reportOnRows(testRows) };
     if (!this.#leader || testRows.length === 0) return;
-    const metrics = metricsOf(this.#kernels, this.#plan, data, testRows.length, this.#judge(), "test");
+    const metrics = metricsOf(this.#kernels, this.#plan, data, testRows, this.#judge(), "test");
     this.#progress.metrics = { ...this.#progress.metrics, ...metrics };
   }
 

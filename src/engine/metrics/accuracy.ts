@@ -1,4 +1,5 @@
 import { defineMetric, whyNoClass } from "./metric.ts";
+import { sum } from "./rows.ts";
 
 export const accuracy = defineMetric({
   type: "accuracy",
@@ -6,5 +7,5 @@ export const accuracy = defineMetric({
   of: "class",
   meaning: "part of the rows whose class is predicted",
   whyUndefined: whyNoClass,
-  compute: (rows) => (rows.counts === null ? Number.NaN : rows.counts.rightRows / rows.of("target").length),
+  compute: (rows) => (rows.counts === null ? Number.NaN : rows.counts.rightRows / sum(rows.weights)),
 });

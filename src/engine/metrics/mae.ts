@@ -1,5 +1,5 @@
 import { defineMetric } from "./metric.ts";
-import { columnMeans, mean } from "./rows.ts";
+import { columnMeans, meanOfColumns } from "./rows.ts";
 
 export const mae = defineMetric({
   type: "mae",
@@ -8,6 +8,6 @@ export const mae = defineMetric({
   meaning: "mean absolute error in the data's units, over all targets of a row",
   compute(rows) {
     const errors = columnMeans(rows, (target, prediction) => Math.abs(target - prediction));
-    return mean(errors.map((error, column) => error * rows.std(column)));
+    return meanOfColumns(errors.map((error, column) => error * rows.std(column)));
   },
 });

@@ -28,14 +28,19 @@ export const r2 = defineMetric({
 function sumsOf(rows: EvaluatedRows, column: number): { total: number; residual: number } {
   const [targets, predictions] = [rows.of("target"), rows.of("prediction")];
   const { columns } = rows;
+  const { weights } = rows;
   let sum = 0;
-  for (let i = column; i < targets.length; i += columns) sum += targets[i];
-  const mean = sum / (targets.length / columns);
+  let weight = 0;
+  for (let i = column; i < targets.length; i += columns) {
+    sum += weights[i] * targets[i];
+    weight += weights[i];
+  }
+  const mean = sum / weight;
   let total = 0;
   let residual = 0;
   for (let i = column; i < targets.length; i += columns) {
-    total += (targets[i] - mean) * (targets[i] - mean);
-    residual += (targets[i] - predictions[i]) * (targets[i] - predictions[i]);
+    total += weights[i] * (targets[i] - mean) * (targets[i] - mean);
+    residual += weights[i] * (targets[i] - predictions[i]) * (targets[i] - predictions[i]);
   }
   return { total, residual };
 }

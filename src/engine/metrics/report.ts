@@ -12,19 +12,20 @@ export const MAX_MATRIX_CLASSES = 100;
 export const QUANTILES = [0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1] as const;
 
 export interface ClassReport {
-  /** Of each class: rows that have it, that are taken for it, and both. */
+  /** Of each class the weight of the rows that have it, that are taken for it, and both. */
   readonly present: readonly number[];
   readonly predicted: readonly number[];
   readonly right: readonly number[];
   /**
-   * Rows of each class, by the class that they are taken for. Null if there are too many classes.
+   * The weight of the rows of each class, by the class that they are taken for. Null if there are
+   * too many classes.
    */
   readonly confusion: readonly (readonly number[])[] | null;
 }
 
 /** Of a column of values, in the data's units. */
 export interface ValueReport {
-  /** Prediction − target, at `QUANTILES`. */
+  /** Prediction − target, at `QUANTILES`. Each counts once, whatever its weight. */
   readonly residuals: readonly number[];
   readonly mae: number;
   readonly rmse: number;
@@ -55,7 +56,8 @@ function classReport(rows: EvaluatedRows, classes: number): ClassReport | null {
   const [targets, predictions] = [rows.of("target"), rows.of("prediction")];
   const confusion =
     classes > MAX_MATRIX_CLASSES ? null : Array.from({ length: classes }, () => Array<number>(classes).fill(0));
-  if (confusion !== null) for (let i = 0; i < targets.length; i++) confusion[targets[i]][predictions[i]]++;
+  if (confusion !== null)
+    for (let i = 0; i < targets.length; i++) confusion[targets[i]][predictions[i]] += rows.weights[i];
   return { present: [...present], predicted: [...predicted], right: [...right], confusion };
 }
 
@@ -63,13 +65,19 @@ function valueReport(rows: EvaluatedRows, column: number, columns: number): Valu
   const [allTargets, allPredictions] = [rows.of("target"), rows.of("prediction")];
   const std = rows.std(column);
   const ofColumn = (values: Float64Array) => values.filter((_, i) => i % columns === column);
-  const [targets, predictions] = [ofColumn(allTargets), ofColumn(allPredictions)];
+  const [targets, predictions, weights] = [allTargets, allPredictions, rows.weights].map(ofColumn);
   const errors = predictions.map((prediction, i) => (prediction - targets[i]) * std);
-  const squares = mean(errors.map((error) => error * error));
-  const average = mean(targets);
-  const variance = mean(targets.map((target) => (target - average) * std * ((target - average) * std)));
+  const squares = mean(
+    errors.map((error) => error * error),
+    weights,
+  );
+  const average = mean(targets, weights);
+  const variance = mean(
+    targets.map((target) => (target - average) * std * ((target - average) * std)),
+    weights,
+  );
   return {
-    mae: mean(errors.map(Math.abs)),
+    mae: mean(errors.map(Math.abs), weights),
     rmse: Math.sqrt(squares),
     r2: 1 - (variance === 0 ? Math.sign(squares) : squares / variance),
     residuals: quantilesOf(errors.sort()),

@@ -1,5 +1,5 @@
 import { defineMetric } from "./metric.ts";
-import { columnMeans, mean } from "./rows.ts";
+import { columnMeans, meanOfColumns } from "./rows.ts";
 
 export const rmse = defineMetric({
   type: "rmse",
@@ -9,6 +9,6 @@ export const rmse = defineMetric({
   compute(rows) {
     const squares = columnMeans(rows, (target, prediction) => (target - prediction) * (target - prediction));
     const errors = squares.map((square, column) => Math.sqrt(square) * rows.std(column));
-    return errors.length === 1 ? errors[0] : Math.sqrt(mean(errors.map((error) => error * error)));
+    return errors.length === 1 ? errors[0] : Math.sqrt(meanOfColumns(errors.map((error) => error * error)));
   },
 });

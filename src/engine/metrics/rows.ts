@@ -10,13 +10,15 @@ export interface EvaluatedData {
   readonly std: readonly number[];
   /** For each row as many as `scoresPerRow` says; empty if none are recorded. */
   readonly scores: Float32Array;
+  /** How much each target counts; by default each counts 1. */
+  readonly weights?: Float64Array;
   /** One number of each target. The prediction of a class is its index. */
   read(what: Recorded): Float64Array;
   /** e to the power of x, the same on every host. */
   exp(x: number): number;
 }
 
-/** How often each class is there, is predicted, and is rightly predicted. */
+/** The weight of the rows of which each class is there, is predicted, and is rightly predicted. */
 export interface ClassCounts {
   readonly present: Float64Array;
   readonly predicted: Float64Array;
@@ -28,12 +30,17 @@ export interface ClassCounts {
  * The rows of an evaluation, as metrics read them. Every sum over them runs in ascending order, so
  * that no metric depends on which thread evaluated which row. What several metrics need is computed
  * once.
+ *
+ * A row of weight n counts like n rows, as with scikit-learn's `sample_weight`. Sums of weights of
+ * 1 are exact, so that weights of 1 change no bit.
  */
 export class EvaluatedRows {
   readonly classes: number | null;
   readonly columns: number;
   readonly scores: Float32Array;
   readonly exp: (x: number) => number;
+  /** How much each target counts. */
+  readonly weights: Float64Array;
   readonly #data: EvaluatedData;
   readonly #read = new Map<Recorded, Float64Array>();
   #counts: ClassCounts | null | undefined;
@@ -44,6 +51,7 @@ export class EvaluatedRows {
     this.columns = data.columns;
     this.scores = data.scores;
     this.exp = (x) => data.exp(x);
+    this.weights = data.weights ?? new Float64Array(this.of("target").length).fill(1);
   }
 
   of(what: Recorded): Float64Array {
@@ -70,11 +78,12 @@ export class EvaluatedRows {
     const [present, predicted, right] = [0, 0, 0].map(() => new Float64Array(this.classes!));
     let rightRows = 0;
     for (let row = 0; row < targets.length; row++) {
-      present[targets[row]]++;
-      predicted[predictions[row]]++;
+      const weight = this.weights[row];
+      present[targets[row]] += weight;
+      predicted[predictions[row]] += weight;
       if (targets[row] !== predictions[row]) continue;
-      right[targets[row]]++;
-      rightRows++;
+      right[targets[row]] += weight;
+      rightRows += weight;
     }
     return { present, predicted, right, rightRows };
   }
@@ -101,19 +110,28 @@ export function classMean(
 }
 
 export function meanLogLoss(rows: EvaluatedRows): number {
-  const losses = rows.of("log_loss");
-  return losses.reduce((sum, value) => sum + value, 0) / losses.length;
+  return mean(rows.of("log_loss"), rows.weights);
 }
 
-/** What `value` says of each column of values: the mean of its terms over the rows. */
+/** What `value` says of each column of values: the weighted mean of its terms over the rows. */
 export function columnMeans(rows: EvaluatedRows, value: (target: number, prediction: number) => number): Float64Array {
   const [targets, predictions] = [rows.of("target"), rows.of("prediction")];
   const { columns } = rows;
-  const means = new Float64Array(columns);
-  for (let i = 0; i < targets.length; i++) means[i % columns] += value(targets[i], predictions[i]);
-  return means.map((sum) => sum / (targets.length / columns));
+  const sums = new Float64Array(columns);
+  for (let i = 0; i < targets.length; i++) sums[i % columns] += rows.weights[i] * value(targets[i], predictions[i]);
+  // All targets of a row have its weight.
+  const weight = sum(rows.weights) / columns;
+  return sums.map((sum) => sum / weight);
 }
 
-export function mean(values: Float64Array): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+export function mean(values: Float64Array, weights: Float64Array): number {
+  return values.reduce((sum, value, i) => sum + weights[i] * value, 0) / sum(weights);
+}
+
+export function meanOfColumns(values: Float64Array): number {
+  return sum(values) / values.length;
+}
+
+export function sum(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0);
 }

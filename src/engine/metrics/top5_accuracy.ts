@@ -1,4 +1,5 @@
 import { defineMetric, whyNoClass, whyNoScores } from "./metric.ts";
+import { sum } from "./rows.ts";
 
 /** Of equal scores the first counts as higher, as in `accuracy`. A score of NaN is never right. */
 export const top5_accuracy = defineMetric({
@@ -10,16 +11,16 @@ export const top5_accuracy = defineMetric({
   meaning: "part of the rows whose class is among the five with the highest scores; only of more than five classes",
   whyUndefined: (facts) => whyNoScores(facts) ?? whyNoClass(facts),
   compute(rows) {
-    const { scores, counts } = rows;
+    const { scores, counts, weights } = rows;
     if (counts === null || scores.length === 0) return Number.NaN;
     const targets = rows.of("target");
     const classes = counts.present.length;
     let right = 0;
     for (let row = 0; row < targets.length; row++) {
       const first = row * classes;
-      if (higher(scores, first, first + classes, first + targets[row]) < 5) right++;
+      if (higher(scores, first, first + classes, first + targets[row]) < 5) right += weights[row];
     }
-    return right / targets.length;
+    return right / sum(weights);
   },
 });
 

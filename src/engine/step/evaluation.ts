@@ -134,26 +134,26 @@ function largest(values: Float32Array, first: number, count: number): number {
 }
 
 /**
- * The metrics of `rows` rows that were recorded: `valid_loss` and so on, or `test_loss`. Targets of
+ * The metrics of the rows that were recorded: `valid_loss` and so on, or `test_loss`. Targets of
  * the class that the loss ignores do not count in any. A metric that is undefined is NaN.
  */
 export function metricsOf(
   kernels: Kernels,
   plan: Plan,
   data: TrainingData,
-  rows: number,
+  rows: Int32Array,
   loss: Pick<LossType, "targets" | "logLoss" | "boundary"> & Pick<Loss, "ignored">,
   side: "valid" | "test" = "valid",
 ): Record<string, number> {
   return computeMetrics(evaluatedRows(kernels, plan, data, rows, loss), loss, side);
 }
 
-/** What the last `rows` rows that were recorded say beyond the metrics. */
+/** What the rows that were recorded say beyond the metrics. */
 export function reportOn(
   kernels: Kernels,
   plan: Plan,
   data: TrainingData,
-  rows: number,
+  rows: Int32Array,
   loss: Pick<LossType, "targets" | "boundary"> & Pick<Loss, "ignored">,
 ): EvaluationReport {
   return reportOf(evaluatedRows(kernels, plan, data, rows, loss), [data.target.std].flat().length);
@@ -163,11 +163,11 @@ function evaluatedRows(
   kernels: Kernels,
   plan: Plan,
   data: TrainingData,
-  rows: number,
+  rows: Int32Array,
   { targets, boundary = 0, ignored }: Pick<LossType, "targets" | "boundary"> & Pick<Loss, "ignored">,
 ): EvaluatedRows {
   const begin = recordOf(plan, 0);
-  const records = kernels.f64.subarray(begin, begin + rows * plan.targetSize * EVALUATION_DOUBLES);
+  const records = kernels.f64.subarray(begin, begin + rows.length * plan.targetSize * EVALUATION_DOUBLES);
   const scores = plan.addresses.scores >>> 2;
   const counted = countedAmong(column(records, RECORD.indexOf("target")), ignored);
   const isBinary = targets === "probability";
@@ -176,15 +176,21 @@ function evaluatedRows(
     columns: targets === "class" || isBinary ? 1 : plan.targetSize,
     std: [data.target.std].flat(),
     scores: counted(
-      kernels.f32.subarray(scores, scores + rows * plan.targetSize * plan.scoresPerTarget),
+      kernels.f32.subarray(scores, scores + rows.length * plan.targetSize * plan.scoresPerTarget),
       plan.scoresPerTarget,
     ),
+    weights: data.weights && counted(weightsOf(data.weights, rows, plan.targetSize), 1),
     read(what) {
       const values = counted(column(records, RECORD.indexOf(what)), 1);
       return isBinary && what === "prediction" ? values.map((output) => Number(output > boundary)) : values;
     },
     exp: (x) => kernels.exp(x),
   });
+}
+
+/** All targets of a row have its weight. */
+function weightsOf(weights: Float64Array, rows: Int32Array, targetSize: number): Float64Array {
+  return new Float64Array(rows.length * targetSize).map((_, i) => weights[rows[Math.floor(i / targetSize)]]);
 }
 
 /** Leaves out the numbers of ignored targets, of which there are `each` for every target. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { losses } from "../../../src/engine/losses/registry.generated.ts";
 import { computeMetrics, metricsUnder, whyUndefined } from "../../../src/engine/metrics/metrics.ts";
+import { reportOf } from "../../../src/engine/metrics/report.ts";
 import { EvaluatedRows } from "../../../src/engine/metrics/rows.ts";
 import { MAX_SCORES, scoresPerRow } from "../../../src/engine/metrics/scores.ts";
 
@@ -9,6 +10,7 @@ interface Row {
   readonly decided?: number;
   readonly scores?: readonly number[];
   readonly logLoss?: number;
+  readonly weight?: number;
 }
 
 /** The metrics of rows of classes, by their own names. */
@@ -22,12 +24,20 @@ function metrics(classes: number, rows: readonly Row[]): Record<string, number> 
   };
   const scores = Float32Array.from(rows.flatMap((row) => row.scores ?? []));
   const read = (what: keyof typeof columns) => Float64Array.from(columns[what]);
+  const weights = Float64Array.from(rows, ({ weight = 1 }) => weight);
   const found = computeMetrics(
-    new EvaluatedRows({ classes, columns: 1, std: [1], scores, read, exp: Math.exp }),
+    new EvaluatedRows({ classes, columns: 1, std: [1], scores, weights, read, exp: Math.exp }),
     { targets: "class" },
     "valid",
   );
   return Object.fromEntries(Object.entries(found).map(([name, value]) => [name.slice("valid_".length), value]));
+}
+
+function randomBelow(state: number): (below: number) => number {
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
 }
 
 describe("precision and recall", () => {
@@ -62,11 +72,7 @@ describe("the area under the ROC curve", () => {
   });
 
   test("is the share of pairs in order (ties count half), for any number of classes", () => {
-    let state = 7;
-    const random = (below: number) => {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return Math.floor((state / 2 ** 32) * below);
-    };
+    const random = randomBelow(7);
     for (const classes of [2, 3, 5]) {
       for (const values of [1, 3, 1000]) {
         const perRow = classes === 2 ? 1 : classes;
@@ -173,10 +179,11 @@ describe("accuracy among five", () => {
 });
 
 /** The metrics of rows of values; `std` of each column, or of all. */
-function valueMetrics(targets: number[][], predictions: number[][], std: number[]): Record<string, number> {
+function valueMetrics(targets: number[][], predictions: number[][], std: number[], weights?: Float64Array) {
   const flat = { target: targets.flat(), prediction: predictions.flat() };
   const read = (what: string) => Float64Array.from(flat[what as "target"] ?? targets.flat().fill(1));
-  const data = { classes: null, columns: targets[0].length, std, scores: new Float32Array(), read, exp: Math.exp };
+  const scores = new Float32Array();
+  const data = { classes: null, columns: targets[0].length, std, scores, weights, read, exp: Math.exp };
   return computeMetrics(new EvaluatedRows(data), { targets: "value" }, "valid");
 }
 
@@ -210,4 +217,122 @@ test("a loss that tells no probabilities has no metrics of them, and numbers hav
   expect(names("bce")).toEqual(names("bce_with_logits"));
   expect(names("smooth_l1")).toEqual(["loss", "mae", "r2", "rmse"]);
   for (const loss of ["kl_div", "poisson_nll", "soft_margin", "hinge_embedding"]) expect(names(loss)).toEqual(["loss"]);
+});
+
+describe("weights", () => {
+  const random = randomBelow(5);
+  const rows = (classes: number, weights: readonly number[]): Required<Row>[] =>
+    Array.from({ length: 80 }, () => {
+      const scores = Array.from({ length: classes === 2 ? 1 : classes }, () => random(6));
+      const decided = random(classes);
+      return {
+        target: random(classes),
+        decided,
+        scores,
+        logLoss: random(100) / 70,
+        weight: weights[random(weights.length)],
+      };
+    });
+
+  test.each([2, 3, 7])("a row of weight n counts like n rows, with %d classes", (classes) => {
+    const weighted = rows(classes, [0, 1, 2, 3]);
+    const often = weighted.flatMap((row) => Array.from({ length: row.weight }, () => ({ ...row, weight: 1 })));
+    const [one, many] = [metrics(classes, weighted), metrics(classes, often)];
+    for (const [name, value] of Object.entries(many))
+      expect([name, one[name]]).toEqual([name, expect.closeTo(value, 12)]);
+    const even = weighted.map((row) => ({ ...row, weight: 1 }));
+    expect(metrics(classes, even)).toEqual(
+      metrics(
+        classes,
+        even.map(({ weight: _, ...row }) => row),
+      ),
+    );
+  });
+
+  test("are those of scikit-learn's sample_weight", () => {
+    const those = rows(2, [0.25, 0.7, 1.9]);
+    const sum = (of: (row: Required<Row>) => number | boolean) =>
+      those.reduce((total, row) => total + row.weight * Number(of(row)), 0);
+    const found = metrics(2, those);
+    const [precisions, recalls, scores] = [0, 1].reduce<number[][]>(
+      ([ps, rs, fs], c) => {
+        const right = sum(({ target, decided }) => target === c && decided === c);
+        const [p, r] = [right / sum(({ decided }) => decided === c), right / sum(({ target }) => target === c)];
+        return [
+          [...ps, p],
+          [...rs, r],
+          [...fs, (2 * p * r) / (p + r)],
+        ];
+      },
+      [[], [], []],
+    );
+    const mean = ([a, b]: number[]) => (a + b) / 2;
+    const all = sum(() => 1);
+    // Every pair of rows, as the area under the curve of the weighted rates.
+    let pairs = 0;
+    for (const a of those)
+      for (const b of those) {
+        if (a.target !== 1 || b.target !== 0) continue;
+        pairs += a.weight * b.weight * (a.scores[0] > b.scores[0] ? 1 : a.scores[0] === b.scores[0] ? 0.5 : 0);
+      }
+    const expected = {
+      accuracy: sum(({ target, decided }) => target === decided) / all,
+      precision: mean(precisions),
+      recall: mean(recalls),
+      macro_f1: mean(scores),
+      log_loss: sum(({ logLoss }) => logLoss) / all,
+      auc: pairs / (sum(({ target }) => target === 1) * sum(({ target }) => target === 0)),
+    };
+    for (const [name, value] of Object.entries(expected))
+      expect([name, found[name]]).toEqual([name, expect.closeTo(value, 12)]);
+    expect(found.perplexity).toBeCloseTo(Math.exp(expected.log_loss), 6);
+  });
+
+  test("weigh errors of numbers, and the report says what the metrics say", () => {
+    const [targets, predictions, each] = [
+      [1, 2, 4, 8],
+      [1.5, 2, 3, 9],
+      [0.5, 2, 0, 1.5],
+    ];
+    const read = (what: string) => Float64Array.from(what === "prediction" ? predictions : targets);
+    const data = { classes: null, columns: 1, std: [1], scores: new Float32Array(), read, exp: Math.exp };
+    const rows = new EvaluatedRows({ ...data, weights: Float64Array.from(each) });
+    const sum = (of: (target: number, error: number) => number) =>
+      targets.reduce((total, target, i) => total + each[i] * of(target, predictions[i] - target), 0);
+    const average = sum((target) => target) / 4;
+    const mae = sum((_, error) => Math.abs(error)) / 4;
+    const rmse = Math.sqrt(sum((_, error) => error * error) / 4);
+    const r2 = 1 - sum((_, error) => error * error) / sum((target) => (target - average) ** 2);
+    const close = { mae: expect.closeTo(mae, 12), rmse: expect.closeTo(rmse, 12), r2: expect.closeTo(r2, 12) };
+    const found = computeMetrics(rows, { targets: "value" }, "test");
+    expect({ mae: found.test_mae, rmse: found.test_rmse, r2: found.test_r2 }).toEqual(close);
+    const [report] = reportOf(rows, 1).values!;
+    expect(report).toMatchObject(close);
+    // The quantiles are of the rows, whatever their weights.
+    expect([report.residuals[0], report.residuals.at(-1)]).toEqual([-1, 1]);
+  });
+
+  test("a matrix of classes has sums of weights, and ones leave counts", () => {
+    const read = (what: string) => Float64Array.from(what === "prediction" ? [0, 1, 1] : [0, 0, 1]);
+    const data = { classes: 2, columns: 1, std: [1], scores: new Float32Array(), read, exp: Math.exp };
+    const report = (weights?: Float64Array) => reportOf(new EvaluatedRows({ ...data, weights }), 1).classes;
+    expect(report(Float64Array.of(0.5, 2, 4))).toEqual({
+      present: [2.5, 4],
+      predicted: [0.5, 6],
+      right: [0.5, 4],
+      confusion: [
+        [0.5, 2],
+        [0, 4],
+      ],
+    });
+    expect(report()).toEqual(report(Float64Array.of(1, 1, 1)));
+  });
+
+  test("of 0 alone leave no metric but the loss", () => {
+    const found = metrics(
+      2,
+      [0, 1].map((target) => ({ target, scores: [target], weight: 0 })),
+    );
+    expect(Object.entries(found).filter(([, value]) => !Number.isNaN(value))).toEqual([["loss", 1]]);
+  });
 });

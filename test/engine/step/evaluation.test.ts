@@ -29,7 +29,10 @@ function metrics(
   } as unknown as Plan;
   const names = outputs > 1 ? Array.from({ length: outputs }, (_, i) => String(i)) : null;
   const data = { target: { classes: names, mean: 100, std } };
-  return metricsOf(bench.kernels, plan, data as unknown as TrainingData, rows.length, { targets, boundary });
+  return metricsOf(bench.kernels, plan, data as unknown as TrainingData, Int32Array.from(rows.keys()), {
+    targets,
+    boundary,
+  });
 }
 
 /** Rows of a class each, and what was predicted. */

@@ -36,7 +36,9 @@ async function curve(data: TrainingData, changes: JobChanges = {}) {
   ];
   const training = { batch_size: "full", shuffle: false, log_every_steps: 1, eval_every_epochs: 1 } as const;
   const job = smallJob({ layers, ...changes, data, training: { ...training, ...changes.training } });
-  const { losses } = await train(job, { evaluated: ({ metrics }) => valid.push(metrics.valid_loss) });
+  const { losses } = await train(job, {
+    evaluated: ({ metrics }) => valid.push(...Object.values(metrics)),
+  });
   return [...losses.map(([, loss]) => loss), ...valid];
 }
 
