@@ -21,8 +21,10 @@ export interface TrainingData {
   readonly targetShape: Shape;
   /** Elements of the targets from one row to the next, where rows overlap. */
   readonly targetStep?: number;
-  /** How much each row counts in the loss; by default each counts 1. */
+  /** How much each row counts in the loss and in all metrics; by default each counts 1. */
   readonly weights?: Float64Array;
+  /** How much each row counts in the loss, where that is not what it counts in metrics. */
+  readonly lossWeights?: Float64Array;
   /** How much each class counts in a loss that weighs classes. */
   readonly classWeights?: readonly number[];
   /** Row numbers, ascending. Rows in no list are not used. */
@@ -47,9 +49,15 @@ export function targetStep({ targetStep, targetShape }: Pick<TrainingData, "targ
   return targetStep ?? size(targetShape);
 }
 
+/** How much each row counts in the loss; undefined: each counts 1. */
+export function lossWeightsOf({ weights, lossWeights }: TrainingData): Float64Array | undefined {
+  return lossWeights ?? weights;
+}
+
 /** Bytes of all the buffers. */
-export function dataBytes({ inputs, targets, weights, trainRows, validRows, testRows }: TrainingData): number {
-  const rows = trainRows.byteLength + validRows.byteLength + testRows.byteLength + (weights?.byteLength ?? 0);
+export function dataBytes({ inputs, targets, trainRows, validRows, testRows, ...data }: TrainingData): number {
+  const weights = (data.weights?.byteLength ?? 0) + (data.lossWeights?.byteLength ?? 0);
+  const rows = trainRows.byteLength + validRows.byteLength + testRows.byteLength + weights;
   return inputs.reduce((bytes, { values }) => bytes + values.byteLength, targets.byteLength + rows);
 }
 

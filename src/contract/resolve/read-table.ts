@@ -43,9 +43,13 @@ export interface Table {
 function balanceFaults({ class_weight: balance }: Spec["data"], loss: Spec["loss"]): Fault[] {
   if (balance === null) return [];
   const pointer = "/data/class_weight";
-  if (!Object.hasOwn(losses[loss.type].options, "weight"))
+  const { targets, options } = losses[loss.type];
+  // Under a loss over yes and no, `weight` is for outputs.
+  const option = targets === "probability" ? "pos_weight" : "weight";
+  if (targets === "class" && !Object.hasOwn(options, option))
     return [{ pointer, message: `is for a loss with weights of classes, such as cross_entropy, and not ${loss.type}` }];
-  return loss.weight === null ? [] : [{ pointer, message: "and /loss/weight both weigh the classes: leave one out" }];
+  const isDouble = (targets === "class" || targets === "probability") && (loss[option] ?? null) !== null;
+  return isDouble ? [{ pointer, message: `and /loss/${option} both weigh the classes: leave one out` }] : [];
 }
 
 /** Images are mirrored and shifted, and noise is added to numbers. */

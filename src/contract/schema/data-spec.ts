@@ -252,7 +252,7 @@ export const Data = z
       .nullable()
       .default(null)
       .describe(
-        "`balanced`: each class of the target has the weight rows / (classes × its rows), of the training rows.",
+        "`balanced`: each class of the target has the weight rows / (classes × its rows), of the training rows. It weighs the loss, and no other metric. Under bce and bce_with_logits the classes are 0 and 1.",
       ),
     window: Window,
     text: Text,

@@ -153,9 +153,16 @@ function balanceFault(
   targets: TargetKind,
 ): string | null {
   if (balance === null) return null;
-  if (targets !== "class") return "is for a loss over classes, such as cross_entropy";
-  const isArrayTarget = typeof target === "string" && isArrayAmong(byName, target);
-  return isArrayTarget ? "is for a target with one class a row" : null;
+  if (targets !== "class" && targets !== "probability")
+    return "is for a loss over classes, such as cross_entropy, or over yes and no, such as bce_with_logits";
+  if (typeof target !== "string" || isArrayAmong(byName, target))
+    return `is for a target with one class a row, and ${quotedFirst(targetColumns({ target }))} has more`;
+  const column = byName.get(target);
+  if (targets === "class" || column === undefined || column.type === "boolean") return null;
+  const other = column.classes?.find((value) => ![0, 1].includes(Number(value)));
+  if (column.classes !== null && other === undefined) return null;
+  const has = other === undefined ? "more values than these" : `the value ${other}`;
+  return `is for a target of the classes 0 and 1, and ${quoted(target)} has ${has}`;
 }
 
 const orderFault: Check = ({ name, type }) =>
@@ -272,7 +279,13 @@ const asTheyAre = new Set<TargetKind>(["count", "sign", "number"]);
 
 /** For kinds of numbers: where the values ought to be, if they are elsewhere. */
 const RANGES: Partial<Record<TargetKind, (column: ColumnSummary) => string | null>> = {
-  probability: ({ min, max }) => (Number(min) < 0 || Number(max) > 1 ? "between 0 and 1" : null),
+  probability: (column) => {
+    const { min, max } = column;
+    if (Number(min) >= 0 && Number(max) <= 1) return null;
+    if (isArray(column) && Number(min) >= 0)
+      return `between 0 and 1: upload the array divided by ${max}, or take mse, which scales it`;
+    return "between 0 and 1: write yes as 1 and no as 0, or take cross_entropy for classes and mse for numbers";
+  },
   count: ({ min }) => (Number(min) < 0 ? "to be at least 0" : null),
   sign: ({ classes, min, max }) =>
     (classes ?? [min, max]).every((value) => Math.abs(Number(value)) === 1) ? null : "to be −1 or 1",

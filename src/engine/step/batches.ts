@@ -5,7 +5,7 @@ import type { TrainingJob } from "../job.ts";
 import { batchesPerEpoch, batchesPerStep, batchRows, stepsPerEpoch } from "../job.ts";
 import type { Plan } from "../plan/model.ts";
 import { size } from "../member/shape.ts";
-import { targetStep } from "../training.ts";
+import { lossWeightsOf, targetStep } from "../training.ts";
 import { seedHalves } from "../kernels/random.ts";
 
 /** Fewer floats than this are copied one by one: making a view costs more. */
@@ -101,7 +101,8 @@ export class Batches {
    * `address` then.
    */
   eachWeighed(batch: number, address: number, visit: (weight: number) => void): void {
-    const { trainRows, weights } = this.#job.data;
+    const { trainRows } = this.#job.data;
+    const weights = lossWeightsOf(this.#job.data);
     const first = this.#firstOf(batch);
     for (let i = 0; i < this.samplesOf(batch); i++) {
       const row = trainRows[this.#order[first + i]];
@@ -112,8 +113,8 @@ export class Batches {
 
   /** The weight of a sample of the present batch. */
   weightOf(sample: number): number {
-    const { trainRows, weights } = this.#job.data;
-    return weights![trainRows[this.#order[this.#first + sample]]];
+    const { trainRows } = this.#job.data;
+    return lossWeightsOf(this.#job.data)![trainRows[this.#order[this.#first + sample]]];
   }
 
   /** Where the rows of batch `batch` of the step begin in the epoch's order. */

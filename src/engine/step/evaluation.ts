@@ -3,7 +3,7 @@ import type { Batches } from "./batches.ts";
 import { computeMetrics } from "../metrics/metrics.ts";
 import { reportOf, type EvaluationReport } from "../metrics/report.ts";
 import { EvaluatedRows, type Recorded } from "../metrics/rows.ts";
-import { targetStep, type TrainingData } from "../training.ts";
+import { lossWeightsOf, targetStep, type TrainingData } from "../training.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import type { ForwardPass } from "../layers/layer.ts";
 import { EVALUATION_DOUBLES, type Plan } from "../plan/model.ts";
@@ -77,7 +77,7 @@ function record(
   const { targetSize, outputs } = plan;
   const address = plan.addresses.targets + sample * targetSize * 4;
   const firstTarget = dataRow * targetStep(data);
-  const weight = data.weights?.[dataRow] ?? 1;
+  const weight = lossWeightsOf(data)?.[dataRow] ?? 1;
   for (let i = 0; i < targetSize; i++) {
     const at = recordOf(plan, row * targetSize + i);
     const from = predictionOf(plan, network, sample, i);

@@ -18,6 +18,7 @@ import { seedHalves } from "../kernels/random.ts";
 import { followerOf, type Follower } from "../schedules/follower.ts";
 import { Rates } from "./rates.ts";
 import { gradientTiles, type Tile } from "../plan/slices.ts";
+import { lossWeightsOf } from "../training.ts";
 import type { Progress } from "../state/state.ts";
 import { Update } from "./update.ts";
 
@@ -182,7 +183,7 @@ export class TrainingStep {
     const { batches } = this;
     let sum = 0;
     for (let batch = 0; batch < batches.count; batch++) {
-      if (this.#job.data.weights !== undefined)
+      if (lossWeightsOf(this.#job.data) !== undefined)
         batches.eachWeighed(batch, this.#scratch, (weight) => {
           sum += weight * this.#loss.divisor(this.#scratch, this.#plan.targetSize, 0);
         });
@@ -220,7 +221,7 @@ export class TrainingStep {
     const end = Math.min(samples, begin + rows);
     batches.gather(network.values, begin, end);
     network.forward(begin, end, samples, this.#pass);
-    if (this.#job.data.weights !== undefined) this.#weighed(begin, end, 1 / divisor);
+    if (lossWeightsOf(this.#job.data) !== undefined) this.#weighed(begin, end, 1 / divisor);
     else if (begin < end) this.#loss.run(begin, end, 1 / divisor);
     network.backward(begin, end, samples, this.#pass);
   }

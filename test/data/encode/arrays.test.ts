@@ -210,7 +210,9 @@ test.each<[string, Arrays, Given, Targets, string[]]>([
     { x: images, y: images },
     { features: ["x"] },
     "probability",
-    ['/data/target names "y", whose values go from 1 to 10; this loss needs them between 0 and 1'],
+    [
+      '/data/target names "y", whose values go from 1 to 10; this loss needs them between 0 and 1: upload the array divided by 10, or take mse, which scales it',
+    ],
   ],
   [
     "groups of arrays",

@@ -86,3 +86,21 @@ test("the same bytes from any number of threads, and from a checkpoint", async (
   const [[, state]] = [...whole.checkpoints];
   expect((await train(job, { threads: 2, state })).state?.sha256).toBe(whole.state?.sha256);
 });
+
+test("weights of the loss alone weigh the loss, and no other metric", async () => {
+  const metrics = async (data: TrainingData) => {
+    const found: Readonly<Record<string, number>>[] = [];
+    const optimizer = member("optimizers", "sgd", { lr: 0 });
+    await train(smallJob({ data, optimizer }), { evaluated: (evaluation) => found.push(evaluation.metrics) });
+    return found.at(-1)!;
+  };
+  const { weights: lossWeights, ...data } = weighed(rows, counts);
+  const [plain, both, alone] = [
+    await metrics(rows),
+    await metrics(weighed(rows, counts)),
+    await metrics({ ...data, lossWeights }),
+  ];
+  expect(alone).toEqual({ ...plain, valid_loss: both.valid_loss });
+  expect(both.valid_loss).not.toBe(plain.valid_loss);
+  expect(both.valid_accuracy).not.toBe(plain.valid_accuracy);
+});
