@@ -27,9 +27,9 @@ const stamped = ROWS.map((row, i) => ({ ...row, weight: i % 4, month: month(row,
 
 beforeAll(async () => {
   training = await startTraining();
-  whole = await upload("whole", csvOf(stamped.map(({ flag: _, ...row }) => row)));
+  whole = await upload("whole", csvOf(stamped));
   parts = [
-    await upload("cells", among("x", "when", "colour", "old", "label", "price")),
+    await upload("cells", among("x", "when", "colour", "old", "label", "flag", "price")),
     await upload(null, csvOf(stamped.map(({ weight }) => ({ weight })))),
     await upload(
       null,

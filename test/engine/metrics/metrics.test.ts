@@ -10,7 +10,7 @@ interface Row {
   readonly decided?: number;
   readonly scores?: readonly number[];
   readonly logLoss?: number;
-  readonly weight?: number;
+  readonly weight?: number | undefined;
 }
 
 /** The metrics of rows of classes, by their own names. */
@@ -24,7 +24,8 @@ function metrics(classes: number, rows: readonly Row[]): Record<string, number> 
   };
   const scores = Float32Array.from(rows.flatMap((row) => row.scores ?? []));
   const read = (what: keyof typeof columns) => Float64Array.from(columns[what]);
-  const weights = Float64Array.from(rows, ({ weight = 1 }) => weight);
+  const isWeighted = rows.some(({ weight }) => weight !== undefined);
+  const weights = isWeighted ? Float64Array.from(rows, ({ weight }) => weight!) : undefined;
   const found = computeMetrics(
     new EvaluatedRows({ classes, columns: 1, std: [1], scores, weights, read, exp: Math.exp }),
     { targets: "class" },
@@ -244,7 +245,7 @@ describe("weights", () => {
     expect(metrics(classes, even)).toEqual(
       metrics(
         classes,
-        even.map(({ weight: _, ...row }) => row),
+        even.map((row) => ({ ...row, weight: undefined })),
       ),
     );
   });
