@@ -207,6 +207,7 @@ test("a dataset is kept as long as a job that has not ended uses it", async () =
         classes: null,
         all_different: false,
         reason: null,
+        text_bytes: null,
       },
     ],
   };
