@@ -10,6 +10,7 @@ uint32_t i_ = 0;
 {  for (; all_ - i_ >= 4 * LANES; i_ += 4 * LANES) kernels_average_element(memory, (average_ + i_), (value_ + i_), s_, LANES);
 if (i_ < all_) { const int lanes = (int)((all_ - i_) >> 2); kernels_average_element(memory, (average_ + i_), (value_ + i_), s_, lanes); i_ = all_; } }
 }
+static void k_matmul_gathered(uint8_t *memory, uint32_t c_, uint32_t a_, uint32_t b_, int32_t m_, int32_t n_, int32_t k_, int32_t cRow_, int32_t aRow_, int32_t aStep_, uint32_t lanes_, uint32_t steps_, int32_t add_, uint32_t bias_, uint32_t panel_);
 static void k_scale(uint8_t *memory, uint32_t address_, int32_t count_, float factor_) {
 __auto_type f_ = f32x4_splat(factor_);
 __auto_type whole_ = (address_ + (((uint32_t)((count_ & ~3)) << 2))); __auto_type end_ = (address_ + (((uint32_t)count_ << 2)));
@@ -30,6 +31,11 @@ uint32_t i_ = 0;
 {  for (; all_ - i_ >= 4 * LANES; i_ += 4 * LANES) vector_store(memory, (to_ + i_), f32x4_add(vector_load(memory, (to_ + i_), LANES), vector_load(memory, (from_ + i_), LANES)), LANES);
 if (i_ < all_) { const int lanes = (int)((all_ - i_) >> 2); vector_store(memory, (to_ + i_), f32x4_add(vector_load(memory, (to_ + i_), lanes), vector_load(memory, (from_ + i_), lanes)), lanes); i_ = all_; } }
 }
+static void k_matmul(uint8_t *memory, uint32_t c_, uint32_t a_, uint32_t b_, int32_t m_, int32_t n_, int32_t k_, int32_t cRow_, int32_t aRow_, int32_t aStep_, int32_t bRow_, int32_t transposed_, uint32_t bias_, uint32_t panel_);
+static void k_matmul_add(uint8_t *memory, uint32_t c_, uint32_t a_, uint32_t b_, int32_t m_, int32_t n_, int32_t k_, int32_t cRow_, int32_t aRow_, int32_t aStep_, int32_t bRow_, int32_t transposed_, uint32_t panel_);
+static void k_matmul_transposed(uint8_t *memory, uint32_t c_, uint32_t a_, uint32_t b_, int32_t m_, int32_t n_, int32_t k_, int32_t cRow_, int32_t aRow_, int32_t bRow_, uint32_t scratch_);
+static void k_pack_panels(uint8_t *memory, uint32_t panels_, uint32_t b_, int32_t n_, int32_t k_, int32_t bRow_, int32_t transposed_);
+static void k_matmul_packed(uint8_t *memory, uint32_t c_, uint32_t a_, uint32_t panels_, int32_t m_, int32_t n_, int32_t k_, int32_t cRow_, int32_t aRow_, int32_t aStep_, uint32_t bias_);
 static void k_subtract_from(uint8_t *memory, uint32_t after_, uint32_t before_, int32_t count_) {
 __auto_type whole_ = ((((uint32_t)count_ & ~3)) << 2); __auto_type all_ = ((uint32_t)count_ << 2);
 uint32_t i_ = 0;
@@ -1277,9 +1283,15 @@ __auto_type whole_ = ((((uint32_t)n_ & ~3)) << 2); __auto_type all_ = ((uint32_t
 if (i_ < all_) { const int lanes = (int)((all_ - i_) >> 2); yogi_element(memory, (x_ + i_), (g_ + i_), (m_ + i_), (v_ + i_), b1_, w1_, w2_, r2_, e_, a_, lanes); i_ = all_; } }
 }
 static void call_average(double *block) { k_average(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3), FLOAT(4)); }
+static void call_matmul_gathered(double *block) { k_matmul_gathered(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), SIGNED(4), SIGNED(5), SIGNED(6), SIGNED(7), SIGNED(8), SIGNED(9), UNSIGNED(10), UNSIGNED(11), SIGNED(12), UNSIGNED(13), UNSIGNED(14)); }
 static void call_scale(double *block) { k_scale(MEMORY, UNSIGNED(1), SIGNED(2), FLOAT(3)); }
 static void call_clamp(double *block) { k_clamp(MEMORY, UNSIGNED(1), SIGNED(2), FLOAT(3)); }
 static void call_add(double *block) { k_add(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3)); }
+static void call_matmul(double *block) { k_matmul(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), SIGNED(4), SIGNED(5), SIGNED(6), SIGNED(7), SIGNED(8), SIGNED(9), SIGNED(10), SIGNED(11), UNSIGNED(12), UNSIGNED(13)); }
+static void call_matmul_add(double *block) { k_matmul_add(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), SIGNED(4), SIGNED(5), SIGNED(6), SIGNED(7), SIGNED(8), SIGNED(9), SIGNED(10), SIGNED(11), UNSIGNED(12)); }
+static void call_matmul_transposed(double *block) { k_matmul_transposed(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), SIGNED(4), SIGNED(5), SIGNED(6), SIGNED(7), SIGNED(8), SIGNED(9), UNSIGNED(10)); }
+static void call_pack_panels(double *block) { k_pack_panels(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3), SIGNED(4), SIGNED(5), SIGNED(6)); }
+static void call_matmul_packed(double *block) { k_matmul_packed(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), SIGNED(4), SIGNED(5), SIGNED(6), SIGNED(7), SIGNED(8), SIGNED(9), UNSIGNED(10)); }
 static void call_subtract_from(double *block) { k_subtract_from(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3)); }
 static void call_elu_forward(double *block) { k_elu_forward(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3), FLOAT(4)); }
 static void call_elu_backward(double *block) { k_elu_backward(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), SIGNED(4), FLOAT(5)); }
@@ -1351,9 +1363,15 @@ static void call_sgd(double *block) { k_sgd(MEMORY, UNSIGNED(1), UNSIGNED(2), UN
 static void call_yogi(double *block) { k_yogi(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), UNSIGNED(4), SIGNED(5), FLOAT(6), FLOAT(7), FLOAT(8), FLOAT(9), FLOAT(10), FLOAT(11)); }
 const kernel_call CALLS[] = {
   {"average", call_average},
+  {"matmul_gathered", call_matmul_gathered},
   {"scale", call_scale},
   {"clamp", call_clamp},
   {"add", call_add},
+  {"matmul", call_matmul},
+  {"matmul_add", call_matmul_add},
+  {"matmul_transposed", call_matmul_transposed},
+  {"pack_panels", call_pack_panels},
+  {"matmul_packed", call_matmul_packed},
   {"subtract_from", call_subtract_from},
   {"elu_forward", call_elu_forward},
   {"elu_backward", call_elu_backward},

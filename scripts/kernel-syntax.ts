@@ -83,7 +83,8 @@ export function isPair(first: Tree, second: Tree): boolean {
 
 export function typeOf(type: Tree): string {
   const name = type.name.identifier.text;
-  if (!(name in C_TYPES)) throw new Untranslatable(`the type ${name}`);
+  // C would take a float literal for less exact than AssemblyScript does beside a double.
+  if (!(name in C_TYPES) || name === "f64") throw new Untranslatable(`the type ${name}`);
   return C_TYPES[name];
 }
 

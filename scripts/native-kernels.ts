@@ -51,7 +51,7 @@ export function nativeFaces(root: string, files: readonly string[]): { path: str
   const read = (path: string) => readFileSync(join(root, path), "utf8");
   const sources = globSync("native/*.{c,h}", { cwd: root, exclude: ["native/*.generated.h"] }).sort();
   const written = new Set(
-    sources.flatMap((path) => [...read(path).matchAll(/\bk_(\w+)\(uint8_t/g)].map(([, name]) => name)),
+    sources.flatMap((path) => [...read(path).matchAll(/\bk_(\w+)\(\s*uint8_t/g)].map(([, name]) => name)),
   );
   const translator = new Translator(read);
   const native: Signature[] = [];

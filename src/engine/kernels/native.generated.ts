@@ -2,13 +2,19 @@
 import type { KernelExports } from "./exports.generated.ts";
 
 /** What the native kernels were compiled from. Others are not used. */
-export const NATIVE_FACE = "09f84b5b712fc50a";
+export const NATIVE_FACE = "b8bfe915aaea0ef1";
 
 export interface NativeCalls {
   readonly average: () => void;
+  readonly matmul_gathered: () => void;
   readonly scale: () => void;
   readonly clamp: () => void;
   readonly add: () => void;
+  readonly matmul: () => void;
+  readonly matmul_add: () => void;
+  readonly matmul_transposed: () => void;
+  readonly pack_panels: () => void;
+  readonly matmul_packed: () => void;
   readonly subtract_from: () => void;
   readonly elu_forward: () => void;
   readonly elu_backward: () => void;
@@ -101,6 +107,25 @@ export function nativeKernels(
       block[4] = share;
       native.average();
     },
+    matmul_gathered(c, a, b, m, n, k, cRow, aRow, aStep, lanes, steps, add, bias, panel) {
+      if ((m * n * k) / 16 < least) return wasm.matmul_gathered(c, a, b, m, n, k, cRow, aRow, aStep, lanes, steps, add, bias, panel);
+      block[0] = base;
+      block[1] = c;
+      block[2] = a;
+      block[3] = b;
+      block[4] = m;
+      block[5] = n;
+      block[6] = k;
+      block[7] = cRow;
+      block[8] = aRow;
+      block[9] = aStep;
+      block[10] = lanes;
+      block[11] = steps;
+      block[12] = add;
+      block[13] = bias;
+      block[14] = panel;
+      native.matmul_gathered();
+    },
     scale(address, count, factor) {
       if (count < least) return wasm.scale(address, count, factor);
       block[0] = base;
@@ -124,6 +149,82 @@ export function nativeKernels(
       block[2] = from;
       block[3] = count;
       native.add();
+    },
+    matmul(c, a, b, m, n, k, cRow, aRow, aStep, bRow, transposed, bias, panel) {
+      if ((m * n * k) / 16 < least) return wasm.matmul(c, a, b, m, n, k, cRow, aRow, aStep, bRow, transposed, bias, panel);
+      block[0] = base;
+      block[1] = c;
+      block[2] = a;
+      block[3] = b;
+      block[4] = m;
+      block[5] = n;
+      block[6] = k;
+      block[7] = cRow;
+      block[8] = aRow;
+      block[9] = aStep;
+      block[10] = bRow;
+      block[11] = transposed;
+      block[12] = bias;
+      block[13] = panel;
+      native.matmul();
+    },
+    matmul_add(c, a, b, m, n, k, cRow, aRow, aStep, bRow, transposed, panel) {
+      if ((m * n * k) / 16 < least) return wasm.matmul_add(c, a, b, m, n, k, cRow, aRow, aStep, bRow, transposed, panel);
+      block[0] = base;
+      block[1] = c;
+      block[2] = a;
+      block[3] = b;
+      block[4] = m;
+      block[5] = n;
+      block[6] = k;
+      block[7] = cRow;
+      block[8] = aRow;
+      block[9] = aStep;
+      block[10] = bRow;
+      block[11] = transposed;
+      block[12] = panel;
+      native.matmul_add();
+    },
+    matmul_transposed(c, a, b, m, n, k, cRow, aRow, bRow, scratch) {
+      if ((m * n * k) / 16 < least) return wasm.matmul_transposed(c, a, b, m, n, k, cRow, aRow, bRow, scratch);
+      block[0] = base;
+      block[1] = c;
+      block[2] = a;
+      block[3] = b;
+      block[4] = m;
+      block[5] = n;
+      block[6] = k;
+      block[7] = cRow;
+      block[8] = aRow;
+      block[9] = bRow;
+      block[10] = scratch;
+      native.matmul_transposed();
+    },
+    pack_panels(panels, b, n, k, bRow, transposed) {
+      if ((n * k) / 4 < least) return wasm.pack_panels(panels, b, n, k, bRow, transposed);
+      block[0] = base;
+      block[1] = panels;
+      block[2] = b;
+      block[3] = n;
+      block[4] = k;
+      block[5] = bRow;
+      block[6] = transposed;
+      native.pack_panels();
+    },
+    matmul_packed(c, a, panels, m, n, k, cRow, aRow, aStep, bias) {
+      if ((n * k) / 4 < least) return wasm.matmul_packed(c, a, panels, m, n, k, cRow, aRow, aStep, bias);
+      block[0] = base;
+      block[1] = c;
+      block[2] = a;
+      block[3] = panels;
+      block[4] = m;
+      block[5] = n;
+      block[6] = k;
+      block[7] = cRow;
+      block[8] = aRow;
+      block[9] = aStep;
+      block[10] = bias;
+      native.matmul_packed();
     },
     subtract_from(after, before, count) {
       if (count < least) return wasm.subtract_from(after, before, count);
