@@ -14,23 +14,15 @@ import type { Redis } from "ioredis";
 import { crashPoint } from "../crash-point.ts";
 import { available } from "../store/database.ts";
 import { hashTag, LAST_TURN } from "../store/keys.ts";
+import type { Due } from "../store/upkeep.ts";
 
-/** Its keys are `{rappel}:deliveries:…`. */
+/** Its keys are `{rappel}:deliveries:…`. The reconciler looks at them too (store/lua/sweep.lua). */
 export const queue = { name: "deliveries", prefix: hashTag };
 
 export interface Delivery {
   owner: string;
   job_id: string;
   /** From 1. */
-  turn: number;
-}
-
-/** A job that must be delivered. */
-export interface Due {
-  owner: string;
-  id: string;
-  /** The number of this delivery, from 1. */
-  delivery: number;
   turn: number;
 }
 
@@ -42,11 +34,9 @@ const MAX_EVENTS = 100;
 export class Deliveries {
   /** For the dashboard. */
   readonly bull: Queue<Delivery>;
-  readonly #redis: Redis;
 
   /** `redis` is shared with the store and is not closed here. */
   constructor(redis: Redis, telemetry?: Telemetry) {
-    this.#redis = redis;
     this.bull = new Queue(queue.name, {
       connection: redis,
       prefix: queue.prefix,
@@ -73,11 +63,6 @@ export class Deliveries {
    */
   async withdraw(jobId: string, delivery: number): Promise<void> {
     await available(() => this.bull.remove(nameOf(jobId, delivery)));
-  }
-
-  /** Whether BullMQ still has the delivery: waiting, delayed, or active in a worker. */
-  async has(jobId: string, delivery: number): Promise<boolean> {
-    return (await available(() => this.#redis.exists(this.bull.toKey(nameOf(jobId, delivery))))) === 1;
   }
 
   async lengths(): Promise<{ waiting: number; active: number; delayed: number }> {

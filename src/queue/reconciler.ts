@@ -1,16 +1,19 @@
 /**
  * Repairs what a process left undone when it died: delivers lost jobs again, cancels or pauses
- * jobs whose run died before it could, and deletes old jobs. It runs in every process, at the start
- * and every few seconds, under a lock. A script checks each change again, so it does no harm if a
- * reconciler is wrong, late or runs twice.
+ * jobs whose run died before it could, and deletes old jobs. Every process asks for a turn at its
+ * start and every few seconds, and one of them gets it. It looks only at jobs that are due
+ * (store/lua/sweep.lua), so that a turn costs little however many jobs wait. It does no harm if a
+ * reconciler is late or if two run at once: each look is one script.
  */
 import type { Logger } from "pino";
 import { Retry } from "../retries.ts";
 import type { Store } from "../store/store.ts";
-import type { OpenJob } from "../store/upkeep.ts";
+import type { Due } from "../store/upkeep.ts";
 import type { Deliveries } from "./deliveries.ts";
 
 const INTERVAL_MS = 5000;
+/** How long a turn keeps the others out, in intervals. At the next interval the turn is free. */
+const TURN = 0.9;
 
 export interface ReconcilerOptions {
   /** How long jobs are kept after they have ended. */
@@ -56,22 +59,15 @@ export class Reconciler {
   async #reconcile(): Promise<void> {
     await this.#store.format.check();
     // A process that dies in the middle keeps the others out for one interval.
-    await this.#store.upkeep.alone(this.#intervalMs, async () => {
-      for await (const jobs of this.#store.upkeep.openJobs()) {
-        await Promise.all(jobs.filter((job) => !job.leased).map((job) => this.#repair(job)));
-      }
-      await this.#store.upkeep.purge(this.#options.keepMs);
-    });
+    if (!(await this.#store.upkeep.turn(TURN * this.#intervalMs))) return;
+    for await (const lost of this.#store.upkeep.sweep(this.#intervalMs)) {
+      await Promise.all(lost.map((job) => this.#deliver(job)));
+    }
+    await this.#store.upkeep.purge(this.#options.keepMs);
   }
 
-  async #repair(job: OpenJob): Promise<void> {
-    if (job.status === "cancelling" || job.status === "pausing") {
-      await this.#store.upkeep.settle(job);
-    } else if (job.status !== "paused" && !(await this.#deliveries.has(job.id, job.delivery))) {
-      const delivery = await this.#store.upkeep.redeliver(job);
-      if (delivery === null) return;
-      this.#options.log.info({ job_id: job.id, delivery }, "delivering again");
-      await this.#deliveries.deliver({ ...job, delivery });
-    }
+  async #deliver(job: Due): Promise<void> {
+    this.#options.log.info({ job_id: job.id, delivery: job.delivery }, "delivering again");
+    await this.#deliveries.deliver(job);
   }
 }

@@ -10,7 +10,7 @@ import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import type { Page } from "../contract/wire/common.ts";
 import type { Event } from "../contract/wire/event.ts";
-import type { Job, JobStatus, JobSummary, Progress } from "../contract/wire/job.ts";
+import type { Job, JobSummary, Progress } from "../contract/wire/job.ts";
 import type { ModelDescription } from "../contract/wire/model.ts";
 import { readBlob, readHead, type StoredBlob } from "./blobs.ts";
 import type { Database } from "./database.ts";
@@ -24,7 +24,6 @@ import {
   toEvent,
   toJob,
   toProgress,
-  toSummary,
   type MetricRow,
   type ProgressReport,
   type RecordedChange,
@@ -41,9 +40,10 @@ import {
   type Replayed,
   type Reserved,
 } from "./new-job.ts";
+import { listJobs, type JobQuery } from "./job-list.ts";
 import { describe, type ModelRecord } from "./models.ts";
 import { copyOrigin, putOrigin } from "./origin.ts";
-import { idsOf, page, pageOf, type PageOptions } from "./pages.ts";
+import { page, pageOf, type PageOptions } from "./pages.ts";
 import type { Room } from "./room.ts";
 
 const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
@@ -53,9 +53,6 @@ const HEAD_BYTES = 2 * 1024 * 1024;
 
 /** How many rows of metrics are read at a time. */
 const ROWS = 500;
-
-/** How many records are read together when a list is filtered. */
-const BATCH = 200;
 
 /**
  * The outcome of a request to change a job. `delivery` is the job's latest, for its `turn`. Null:
@@ -76,12 +73,6 @@ interface TrainedOn {
   readonly datasets: readonly string[];
   readonly inherited: Inherited | null;
   readonly model: ModelRecord | null;
-}
-
-export interface JobFilter {
-  statuses?: JobStatus[];
-  /** Pairs that a job's metadata must have. */
-  metadata?: Record<string, string>;
 }
 
 export class Jobs {
@@ -195,24 +186,9 @@ export class Jobs {
     return diagnosisOf(toJob(id, fields), report?.findings ?? [], changes);
   }
 
-  /**
-   * Newest first. The cursor is an id, so jobs that come or go meanwhile do not shift the pages.
-   */
-  async list(
-    owner: string,
-    { limit, after, statuses, metadata = {} }: PageOptions & JobFilter,
-  ): Promise<Page<JobSummary>> {
-    const wanted = Object.entries(metadata);
-    const matches = (job: JobSummary) =>
-      (statuses?.includes(job.status) ?? true) && wanted.every(([key, value]) => job.metadata[key] === value);
-    const found: JobSummary[] = [];
-    for (let cursor = after; found.length <= limit;) {
-      const ids = await this.#idsBefore(owner, statuses, cursor);
-      if (ids.length === 0) break;
-      cursor = ids.at(-1);
-      found.push(...(await this.#summaries(owner, ids)).filter(matches));
-    }
-    return page(found, limit, (job) => job.id);
+  /** Newest first. */
+  async list(owner: string, query: JobQuery): Promise<Page<JobSummary>> {
+    return await listJobs(this.#database, owner, query);
   }
 
   /**
@@ -361,21 +337,6 @@ export class Jobs {
       if (error instanceof Damaged && (await look())?.blob !== blob.blob) return null;
       throw error;
     }
-  }
-
-  async #idsBefore(owner: string, statuses?: JobStatus[], cursor?: string): Promise<string[]> {
-    const indexes = statuses?.map((status) => keys.jobsWith(owner, status)) ?? [keys.jobs(owner)];
-    const { below, from } = idsOf("job_", cursor);
-    const ids = await this.#database.use((redis) =>
-      Promise.all(indexes.map((index) => redis.zrevrangebylex(index, below, from, "LIMIT", 0, BATCH))),
-    );
-    // A job that changes its status between the two queries is in both lists.
-    return [...new Set(ids.flat())].sort().reverse().slice(0, BATCH);
-  }
-
-  async #summaries(owner: string, ids: string[]): Promise<JobSummary[]> {
-    const all = await Promise.all(ids.map((id) => this.#fields(owner, id, summaryFields)));
-    return all.flatMap((fields, i) => (fields ? [toSummary(ids[i], fields)] : []));
   }
 }
 

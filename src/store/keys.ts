@@ -35,7 +35,9 @@
  *   that are not yet in the queue
  * - `{rappel}:webhook_turn`, `{rappel}:webhook_turns` (string, hash): the same for messages to
  *   webhooks (lua/notice_turn.lua)
- * - `{rappel}:reconciler` (string): held by the process that reconciles now
+ * - `{rappel}:due` (sorted set): record keys of the jobs that have not ended, by the time when the
+ *   reconciler looks at them (lua/sweep.lua); paused ones have the time `+inf`
+ * - `{rappel}:reconciler` (string): there while it is too early for the reconcilers' next turn
  * - `{rappel}:ticket:<random>` (string): `<owner> <dataset id>`: the dataset whose columns the
  *   bearer of the ticket may read
  * - `{rappel}:control` (channel): `<job id> <status>`: what is wanted of the run that has the job
@@ -89,6 +91,7 @@ export const keys = {
   epoch: `${hashTag}:epoch`,
   upgrade: `${hashTag}:upgrade`,
   open: `${hashTag}:open`,
+  due: `${hashTag}:due`,
   ended: `${hashTag}:ended`,
   ends: `${hashTag}:ends`,
   files: `${hashTag}:files`,

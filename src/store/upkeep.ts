@@ -1,24 +1,17 @@
-/**
- * What the reconciler needs: the jobs of all owners that have not ended, and the commands that
- * repair them.
- */
-import { randomUUID } from "node:crypto";
-import type { JobStatus } from "../contract/wire/job.ts";
+/** What the reconciler needs: it finds the jobs that nobody works on any more, and old jobs. */
 import type { Database } from "./database.ts";
 import { keys } from "./keys.ts";
-import { named } from "./record.ts";
 
-const BATCH = 500;
+/** How many jobs one script looks at. */
+const BATCH = 100;
 
-/** A job that has not ended. */
-export interface OpenJob {
+/** A job that must be delivered. */
+export interface Due {
   owner: string;
   id: string;
-  status: JobStatus;
+  /** The number of this delivery, from 1. */
   delivery: number;
   turn: number;
-  /** Whether a run holds the job. */
-  leased: boolean;
 }
 
 export class Upkeep {
@@ -28,64 +21,35 @@ export class Upkeep {
     this.#database = database;
   }
 
-  /** Does `work`, which should take less than `atMostMs`, unless another process is doing it. */
-  async alone(atMostMs: number, work: () => Promise<void>): Promise<void> {
-    const token = randomUUID();
-    const acquired = await this.#database.use((redis) => redis.set(keys.reconciler, token, "PX", atMostMs, "NX"));
-    if (acquired === null) return;
-    try {
-      await work();
-    } finally {
-      // If the lock is lost between the two commands, two processes work for a while. That does no
-      // harm.
-      await this.#database.use(async (redis) => {
-        if ((await redis.get(keys.reconciler)) === token) await redis.del(keys.reconciler);
-      });
-    }
+  /** Whether nobody else has had the turn for `ms`: then it is the caller's. */
+  async turn(ms: number): Promise<boolean> {
+    return (await this.#database.run("reconciler_turn", keys.reconciler, Math.ceil(ms))) === 1;
   }
 
-  /** Yields batches. A job may come twice if others end meanwhile. */
-  async *openJobs(): AsyncGenerator<OpenJob[]> {
+  /**
+   * Looks at the open jobs that nobody has changed for some time (lua/sweep.lua). Cancels or pauses
+   * them if their runs died before they could. Yields those that must be delivered again.
+   */
+  async *sweep(pauseMs: number): AsyncGenerator<Due[]> {
     let cursor = "0";
+    do cursor = await this.#database.run("list_due", keys.due, cursor, BATCH);
+    while (cursor !== "0");
+    let looked: number;
     do {
-      const [next, flat] = await this.#database.use((redis) => redis.hscan(keys.open, cursor, "COUNT", BATCH));
-      const now = await this.#now();
-      const found = Array.from({ length: flat.length / 2 }, (_, i) => this.#openJob(flat[2 * i], flat[2 * i + 1], now));
-      yield (await Promise.all(found)).filter((job) => job !== null);
-      cursor = next;
-    } while (cursor !== "0");
-  }
-
-  /** Cancels or pauses a job whose run was asked to do so and died before it could. */
-  async settle({ owner, id }: Pick<OpenJob, "owner" | "id">): Promise<void> {
-    await this.#database.run("settle", keys.job(owner, id));
-  }
-
-  /** The number of a further delivery, or null if it is no longer needed. */
-  async redeliver({ owner, id, delivery }: OpenJob): Promise<number | null> {
-    return await this.#database.run("redeliver", keys.job(owner, id), delivery);
+      const [count, ...lost] = await this.#database.run<[number, ...string[]]>("sweep", keys.due, BATCH, pauseMs);
+      looked = count;
+      yield Array.from({ length: lost.length / 4 }, (_, i) => {
+        const [owner, id, delivery, turn] = lost.slice(4 * i, 4 * i + 4);
+        return { owner, id, delivery: Number(delivery), turn: Number(turn) };
+      });
+    } while (looked === BATCH);
   }
 
   /** Deletes the jobs that ended longer ago than `ageMs`. */
   async purge(ageMs: number): Promise<void> {
     const until = (await this.#now()) - ageMs;
-    const due = await this.#database.use((redis) => redis.zrangebyscore(keys.ended, "-inf", until, "LIMIT", 0, BATCH));
-    for (const job of due) await this.#database.run("remove_job", job);
-  }
-
-  async #openJob(id: string, owner: string, now: number): Promise<OpenJob | null> {
-    const fields = ["status", "delivery", "turn", "lease_expires_at"] as const;
-    const values = await this.#database.use((redis) => redis.hmget(keys.job(owner, id), ...fields));
-    const { status, delivery, turn, lease_expires_at } = named(fields, values);
-    if (status === null) return null;
-    return {
-      owner,
-      id,
-      status: status as JobStatus,
-      delivery: Number(delivery),
-      turn: Number(turn ?? 1),
-      leased: Number(lease_expires_at) > now,
-    };
+    const old = await this.#database.use((redis) => redis.zrangebyscore(keys.ended, "-inf", until, "LIMIT", 0, BATCH));
+    for (const job of old) await this.#database.run("remove_job", job);
   }
 
   async #now(): Promise<number> {

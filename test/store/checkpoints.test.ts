@@ -12,6 +12,7 @@ import {
   progressAt,
   row,
   steps,
+  swept,
 } from "./support.ts";
 import { MiB, redis, server, setUpStore, store } from "./setup.ts";
 
@@ -239,7 +240,8 @@ test("when Redis is full, jobs can still be renewed, released, cancelled and fin
   expect((await store.jobs.cancel(OWNER, second))?.outcome).toBe("cancelled");
   await store.jobs.cancel(OWNER, third);
   await lapse(redis, third);
-  await store.upkeep.settle({ owner: OWNER, id: third });
+  expect(await store.upkeep.turn(5000)).toBe(true);
+  await swept(store);
   expect(await store.jobs.get(OWNER, third)).toMatchObject({ status: "cancelled" });
   await store.upkeep.purge(-1000);
   expect((await store.jobs.list(OWNER, { limit: 10 })).data).toEqual([]);

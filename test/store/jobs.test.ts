@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { filesOf, type Named } from "../../src/data/dataset.ts";
 import { FIRST_READING } from "../../src/data/reading.ts";
+import { MOST_LOOKED_AT } from "../../src/store/job-list.ts";
 import { keys } from "../../src/store/keys.ts";
 import { acquire, eventTypes, newJob, OWNER, postJob, progressAt } from "./support.ts";
 import { redis, setUpStore, store } from "./setup.ts";
@@ -95,6 +96,41 @@ test("lists filter by several statuses and by metadata, over more records than a
   expect(either.data.map(({ id }) => id)).toEqual(
     all
       .filter((id) => id !== wanted[0])
+      .sort()
+      .reverse(),
+  );
+});
+
+test("a page by metadata looks at so many jobs at most, and says where to go on", async () => {
+  const ids = Array.from({ length: MOST_LOOKED_AT + 1 }, () => newJob().id).sort();
+  const [oldest, newest] = [ids[0], ids.at(-1)!];
+  for (const id of [oldest, newest]) await store.jobs.create({ ...newJob({ metadata: { team: "vision" } }), id });
+  // The ids of jobs without records count as jobs that do not fit.
+  for (let i = 0; i < ids.length; i += 1000)
+    await redis.zadd(keys.jobs(OWNER), ...ids.slice(i, i + 1000).flatMap((id) => [0, id]));
+  const commands = async () => Number(/cmdstat_hget:calls=(\d+)/.exec(await redis.info("commandstats"))![1]);
+
+  const before = await commands();
+  const first = await store.jobs.list(OWNER, { limit: 5, metadata: { team: "vision" } });
+  expect((await commands()) - before).toBeLessThanOrEqual(MOST_LOOKED_AT);
+  expect(first).toMatchObject({ data: [{ id: newest }], has_more: true });
+  const second = await store.jobs.list(OWNER, { limit: 5, metadata: { team: "vision" }, after: first.next! });
+  expect(second).toMatchObject({ data: [{ id: oldest }], has_more: false, next: null });
+});
+
+test("no job is passed over when more fit than a page has room for", async () => {
+  const all = Array.from({ length: 23 }, () => newJob({ metadata: { team: "vision" } }));
+  for (const job of all) await store.jobs.create(job);
+  const seen: string[] = [];
+  for (let after: string | undefined; ;) {
+    const { data, next } = await store.jobs.list(OWNER, { limit: 5, metadata: { team: "vision" }, after });
+    seen.push(...data.map(({ id }) => id));
+    if (next === null) break;
+    after = next;
+  }
+  expect(seen).toEqual(
+    all
+      .map(({ id }) => id)
       .sort()
       .reverse(),
   );

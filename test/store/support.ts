@@ -9,6 +9,7 @@ import type { Acquired, AcquireOptions, Lease, State } from "../../src/store/lea
 import type { MetricRow, ProgressReport } from "../../src/store/record.ts";
 import type { Room } from "../../src/store/room.ts";
 import { Store } from "../../src/store/store.ts";
+import type { Due } from "../../src/store/upkeep.ts";
 import type { TestRedis } from "../support/redis.ts";
 import { nothingTold } from "../support/contexts.ts";
 
@@ -78,7 +79,19 @@ export async function acquire(store: Store, jobId: string, options: Partial<Acqu
 
 /** Makes a lease lapse as if its process had died some time ago. */
 export async function lapse(redis: Redis, jobId: string): Promise<void> {
-  await redis.hdel(`{rappel}:owner:${OWNER}:job:${jobId}`, "lease_expires_at");
+  await redis.eval(
+    "#!lua flags=allow-oom\nredis.call('HDEL', KEYS[1], 'lease_expires_at') redis.call('ZADD', KEYS[2], 0, KEYS[1])",
+    2,
+    `{rappel}:owner:${OWNER}:job:${jobId}`,
+    "{rappel}:due",
+  );
+}
+
+/** What must be delivered again. A queued job has a minute to be delivered. */
+export async function swept(store: Store, pauseMs = 60_000): Promise<Due[]> {
+  const found: Due[][] = [];
+  for await (const lost of store.upkeep.sweep(pauseMs)) found.push(lost);
+  return found.flat();
 }
 
 export function progressAt(step: number): ProgressReport {

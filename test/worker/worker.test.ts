@@ -39,7 +39,7 @@ test("a delivery that comes while the record cannot be read waits, and its job i
   connection.disconnect();
   const id = await place.post();
   await expect.poll(() => place.deliveries.lengths(), { timeout: 10_000 }).toMatchObject({ delayed: 1 });
-  expect(await place.deliveries.has(id, 1)).toBe(true);
+  expect((await place.deliveries.bull.getDelayed()).map((delivery) => delivery.id)).toEqual([`${id}-1`]);
   expect(retrying().map(({ loop }) => loop)).toContain("delivery");
   await connection.connect();
   expect(await place.until(id, ended)).toMatchObject({ status: "succeeded", run: 1 });

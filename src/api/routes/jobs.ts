@@ -5,6 +5,7 @@ import { resolveSpec, type Resolved } from "../../contract/resolve/resolve.ts";
 import { Spec } from "../../contract/schema/spec.ts";
 import { JobId } from "../../contract/wire/common.ts";
 import { Job, JobList, JobStatus, ValidatedSpec } from "../../contract/wire/job.ts";
+import { MOST_LOOKED_AT } from "../../store/job-list.ts";
 import { roomOf } from "../../store/room.ts";
 import { createJob, idempotencyHeaders, idempotencyOf, resolveContext, sendCreated } from "../job-creation.ts";
 import { notFound } from "../plugins/problems.ts";
@@ -84,7 +85,7 @@ export const jobs: Routes = async (app, services) => {
         tags: ["jobs"],
         operationId: "listJobs",
         summary: "List jobs, newest first",
-        description: "`metadata.<key>=<value>` narrows the list to jobs that carry it; several must all fit.",
+        description: `\`metadata.<key>=<value>\` narrows the list to jobs that carry it; several must all fit. Then a page looks at ${MOST_LOOKED_AT.toLocaleString("en")} jobs at most. So it may have fewer jobs than \`limit\`, or none, although \`has_more\` is true: read on with \`next\`.`,
         querystring: listQuery,
         response: { 200: json(JobList, "A page; the jobs lack `spec` and `warnings`."), ...problems() },
       },

@@ -63,7 +63,7 @@ local model_job = get('model_job')
 if model_job then redis.call('ZREM', owned .. ':job:' .. model_job .. ':predictions', id) end
 delete_record()
 for _, prediction in ipairs(predictions) do
-  job, id = owned .. ':job:' .. prediction, prediction
+  enter(owned .. ':job:' .. prediction)
   delete_record()
 end
 return 'removed'

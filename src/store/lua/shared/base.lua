@@ -4,10 +4,18 @@
 -- A script gets one key, that of a job's (or an upload's) record. It derives every other key from
 -- it: the hash tag puts them all in one slot. Documents (specs, metrics, results) stay the text
 -- that JavaScript wrote, because cjson rounds numbers to 14 digits.
-local root, owner, kind, id = string.match(KEYS[1], '^(.-):owner:(.-):(%l+):(.+)$')
-root = root or string.match(KEYS[1], '^{%l+}')
-local job = KEYS[1]
-local owned = root .. ':owner:' .. (owner or '')
+local root = string.match(KEYS[1], '^{%l+}')
+local owner, kind, id, job, owned
+
+-- Makes a record the one that the functions below are about. A script for several jobs calls it for
+-- each.
+local function enter(record)
+  owner, kind, id = string.match(record, ':owner:(.-):(%l+):(.+)$')
+  job = record
+  owned = root .. ':owner:' .. (owner or '')
+end
+
+enter(KEYS[1])
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -249,8 +249,15 @@ local function used_before(key, body)
   return used[1] and { used[2] == body and 'replayed' or 'mismatch', used[1] }
 end
 
+-- When the reconciler looks at the open job next (sweep.lua), if its status stays as it is until
+-- then.
+local function look_at(time)
+  redis.call('ZADD', root .. ':due', time, job)
+end
+
 -- `unlist` takes the job out of the lists of a status, and `list` puts it into them: the owner's
--- lists, the count over all owners, and the list of who waits since when.
+-- lists, the count over all owners, the list of who waits since when, and the list of what the
+-- reconciler looks at.
 local function unlist(status)
   redis.call('ZREM', owned .. ':jobs:' .. status, id)
   if redis.call('HINCRBY', root .. ':statuses', status, -1) == 0 then
@@ -266,6 +273,11 @@ local function list(status)
   if status == 'queued' then
     redis.call('ZADD', root .. ':waiting', now, id)
     redis.call('ZADD', owned .. ':waiting', -(number('priority') or 0), id)
+    look_at(now)
+  elseif status == 'paused' then
+    look_at('+inf')
+  elseif not ended[status] then
+    look_at(number('lease_expires_at') or now)
   end
 end
 
@@ -336,6 +348,7 @@ local function end_job(status)
   set('finished_at', now)
   redis.call('HDEL', job, 'lease_expires_at')
   redis.call('HDEL', root .. ':open', id)
+  redis.call('ZREM', root .. ':due', job)
   redis.call('ZADD', root .. ':ended', now, job)
   for dataset in dataset_keys(get('dataset') or '') do
     redis.call('SREM', dataset .. ':jobs', id)
