@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 --[[
-Makes the list of due jobs anew from the list of open jobs, some at each call. Every job is due then.
-Processes of earlier versions do not list the jobs that they open and end. So this is done if the
-length of the list is wrong.
+Makes the list of due jobs anew from the list of open jobs, some at each call. Then every job is
+due. Processes of earlier versions do not list the jobs that they open and end. So this is done if
+the length of the list is wrong.
 
 KEYS[1] the list of due jobs
 ARGV[1] '0', or what the call before returned

@@ -8,5 +8,7 @@ ARGV    ids
 Returns their metadata, as JSON, in this order; nil for a job that is gone.
 ]]
 local found = {}
-for i, other in ipairs(ARGV) do found[i] = redis.call('HGET', owned .. ':job:' .. other, 'metadata') end
+for i, other in ipairs(ARGV) do
+  found[i] = redis.call('HGET', owned .. ':job:' .. other, 'metadata')
+end
 return found
