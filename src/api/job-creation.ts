@@ -6,6 +6,7 @@ import { canonicalJson } from "../contract/resolve/canonical.ts";
 import { faulty, Problem } from "../contract/errors.ts";
 import type { Fault } from "../contract/resolve/faults.ts";
 import { datasetIds } from "../contract/schema/data-spec.ts";
+import type { Job } from "../contract/wire/job.ts";
 import { hashSpec } from "../contract/resolve/identity.ts";
 import type { ResolveContext, Resolved } from "../contract/resolve/resolve.ts";
 import { urlFault, type Webhook } from "../contract/schema/webhook.ts";
@@ -65,6 +66,12 @@ export function resolveContext(
   return context;
 }
 
+/** `id`: the id that it gets; without it, a new one. */
+interface Use extends Pick<NewJob, "idempotency"> {
+  readonly id?: string;
+  readonly fork?: Fork | null;
+}
+
 /**
  * Records a job and delivers it. Afterwards rows that came with the spec are either kept or
  * removed.
@@ -73,10 +80,9 @@ export async function createJob(
   services: Pick<Services, "store" | "files" | "queue">,
   { owner, log }: Pick<FastifyRequest, "owner" | "log">,
   resolved: Resolved,
-  idempotency: NewJob["idempotency"],
-  fork: Fork | null,
+  use: Use,
 ): Promise<Created | Replayed> {
-  const created = await record(services, owner, resolved, { idempotency, fork });
+  const created = await record(services, owner, resolved, use);
   if (created.outcome === "created") {
     const { record, turn } = created;
     const { id } = record;
@@ -88,19 +94,23 @@ export async function createJob(
   return created;
 }
 
+export async function newJobId(store: Pick<Services["store"], "newUlid">): Promise<string> {
+  return `job_${await store.newUlid()}`;
+}
+
 async function record(
   services: Pick<Services, "store" | "files">,
   owner: string,
   resolved: Resolved,
-  use: Pick<NewJob, "idempotency" | "fork">,
+  { id, idempotency, fork = null }: Use,
 ): Promise<Created | Replayed> {
   const { store } = services;
-  const id = `job_${await store.newUlid()}`;
   const { start } = resolved;
-  const job = { id, owner, room: roomOf(resolved, originOf({ ...use, start })?.bytes ?? 0), start, ...use };
+  const room = roomOf(resolved, originOf({ fork, start })?.bytes ?? 0);
+  const job = { id: id ?? (await newJobId(store)), owner, room, start, idempotency, fork };
   try {
     // Before data of a job are kept, room for them is reserved.
-    if (resolved.table === null && use.fork === null && start === null)
+    if (resolved.table === null && fork === null && start === null)
       return await recordWith(services, job, resolved, null);
     const reserved = await store.jobs.reserve(job);
     return reserved.outcome === "reserved" ? await keepAndRecord(services, job, resolved) : reserved;
@@ -181,7 +191,14 @@ function webhookFaults(
   return faults;
 }
 
-export function sendCreated(reply: FastifyReply, { outcome, record }: Created | Replayed): FastifyReply {
+export function sendCreated(reply: FastifyReply, created: Created | Replayed): FastifyReply {
+  const job = createdJob(created);
+  if (created.outcome === "replayed") reply.header("idempotency-replayed", "true");
+  return reply.code(201).header("location", `/v1/jobs/${job.id}`).send(job);
+}
+
+/** @throws Problem if there is none */
+export function createdJob({ outcome, record }: Created | Replayed): Job {
   switch (outcome) {
     case "mismatch":
       throw new Problem("idempotency_mismatch", "This Idempotency-Key was used for another body; take a new one.");
@@ -192,7 +209,6 @@ export function sendCreated(reply: FastifyReply, { outcome, record }: Created | 
     case "origin_missing":
       throw faulty("invalid_spec", [{ pointer: "/step", message: "means a checkpoint that was removed just now" }]);
     default:
-      if (outcome === "replayed") reply.header("idempotency-replayed", "true");
-      return reply.code(201).header("location", `/v1/jobs/${record.id}`).send(record);
+      return record;
   }
 }

@@ -15,29 +15,46 @@ import { watch } from "./watch.ts";
 /** The exit code that shells use for an interrupt. */
 const INTERRUPTED = 130;
 
-export async function submit(
-  client: Client,
-  file: string,
-  options: { data?: string; weights?: string; read: Record<string, string>; watch?: boolean; validate?: boolean },
-): Promise<Output> {
-  const spec = (await readDocument(file)) as SpecInput;
+interface SubmitOptions {
+  data?: string;
+  weights?: string;
+  read: Record<string, string>;
+  watch?: boolean;
+  validate?: boolean;
+}
+
+/** Creates a job from each file. Only one file can be checked or watched. */
+export async function submit(client: Client, files: readonly string[], options: SubmitOptions): Promise<Output> {
+  const specs = await Promise.all(files.map(async (file) => (await readDocument(file)) as SpecInput));
   if (options.data !== undefined) {
     const dataset = await client.createDataset(await blobOf(options.data), {
       name: nameOf(options.data),
       ...options.read,
     });
-    spec.data = { ...spec.data, dataset: dataset.id };
+    for (const spec of specs) spec.data = { ...spec.data, dataset: dataset.id };
   }
   if (options.weights !== undefined) {
     const { id } = await client.createWeights(await blobOf(options.weights), { name: nameOf(options.weights) });
-    spec.init = { ...spec.init, weights: id };
+    for (const spec of specs) spec.init = { ...spec.init, weights: id };
   }
+  if (specs.length > 1) return await submitAll(client, files, specs);
+  const [spec] = specs;
   if (options.validate) {
     const valid = await client.validateJob(spec);
     tell(valid.warnings);
     return { value: valid, text: `Valid: ${valid.parameters} parameters, ${valid.total_steps} steps.` };
   }
   return created(client, await client.createJob(spec), options);
+}
+
+async function submitAll(client: Client, files: readonly string[], specs: SpecInput[]): Promise<Output> {
+  const answer = await client.createJobs(specs);
+  const ids: string[] = [];
+  for (const [i, result] of answer.results.entries()) {
+    if ("job" in result) ids.push(result.job.id);
+    else process.stderr.write(`${files[i]}: ${result.problem.detail}\n`);
+  }
+  return { value: answer, text: ids.join("\n"), refused: ids.length < files.length };
 }
 
 const nameOf = (path: string): string => basename(path, extname(path));

@@ -49,19 +49,23 @@ const program = new Command("rappel")
   .exitOverride();
 
 program
-  .command("submit <spec>")
-  .description("create a job from a spec in YAML or JSON; - reads it from the standard input")
-  .option("--data <file>", "a CSV file to upload first, as the spec's data.dataset")
+  .command("submit <specs...>")
+  .description("create a job from each spec in YAML or JSON; - reads it from the standard input")
+  .option("--data <file>", "a CSV file to upload first, as data.dataset of the specs")
   .option(
     "--read <option=value>",
     "how to read that file, such as separator=tab; may be given several times",
     addOption,
     {},
   )
-  .option("--weights <file>", "a safetensors file to upload first, as the spec's init.weights")
-  .option("--watch", "follow the job to its end")
-  .option("--validate", "only check the spec, and create no job")
-  .action((spec: string, options) => run((client) => submit(client, spec, options)));
+  .option("--weights <file>", "a safetensors file to upload first, as init.weights of the specs")
+  .option("--watch", "follow the job of a single spec to its end")
+  .option("--validate", "only check a single spec, and create no job")
+  .action((specs: string[], options, command: Command) => {
+    if (specs.length > 1 && (options.watch || options.validate))
+      command.error("--watch and --validate are for one spec.", { exitCode: EXIT.usage });
+    return run((client) => submit(client, specs, options));
+  });
 
 paged("jobs", "list jobs, newest first", 20)
   .option("--status <statuses>", "only these, separated by commas", (text) => text.split(",") as JobStatus[])
@@ -180,9 +184,10 @@ let subject = "";
 async function run(command: (client: Client) => Promise<Output>, about = ""): Promise<void> {
   subject = about;
   const { json, ...options } = program.opts<Globals>();
-  const { value, text, bytes, stream, ended } = await command(new Client(options));
+  const { value, text, bytes, stream, ended, refused } = await command(new Client(options));
   if (stream !== undefined && !json) await pipeline(stream, process.stdout, { end: false });
   else process.stdout.write(bytes ?? (json ? `${JSON.stringify(value)}\n` : `${text}\n`));
+  if (refused) process.exitCode = EXIT.refused;
   if (ended === "failed") process.exitCode = EXIT.failed;
   if (ended === "cancelled") process.exitCode = EXIT.cancelled;
 }

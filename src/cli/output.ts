@@ -8,6 +8,8 @@ export interface Output {
   readonly bytes?: Uint8Array;
   /** Likewise, as it arrives, unless JSON is asked for. */
   readonly stream?: ReadableStream<Uint8Array>;
+  /** Whether something of it was refused, which the command has said already. */
+  readonly refused?: boolean;
   /** The status of a job that was watched to its end. */
   readonly ended?: JobStatus;
 }

@@ -26,6 +26,7 @@ import type { Dataset, DatasetPreview } from "../contract/wire/dataset.ts";
 import type { Evaluation, Split } from "../contract/wire/evaluation.ts";
 import type { Event } from "../contract/wire/event.ts";
 import type { Job, JobStatus, JobSummary, Progress, ValidatedSpec } from "../contract/wire/job.ts";
+import type { JobBatchResults } from "../contract/wire/job-batch.ts";
 import type { MetricSeries, ScheduleCurve } from "../contract/wire/metrics.ts";
 import type { ModelDescription } from "../contract/wire/model.ts";
 import type { GeneratedText, Predictions, Which } from "../contract/wire/prediction.ts";
@@ -129,6 +130,18 @@ export class Client {
 
   createJob(spec: SpecInput, { idempotencyKey = crypto.randomUUID() }: { idempotencyKey?: string } = {}): Promise<Job> {
     return this.#send("/v1/jobs", spec, { headers: { "idempotency-key": idempotencyKey }, again: true });
+  }
+
+  /**
+   * Creates up to 1,000 jobs, each for itself. What becomes of each is in the answer, in their
+   * order.
+   */
+  createJobs(
+    specs: readonly SpecInput[],
+    { idempotencyKey = crypto.randomUUID() }: { idempotencyKey?: string } = {},
+  ): Promise<JobBatchResults> {
+    const headers = { "idempotency-key": idempotencyKey };
+    return this.#send("/v1/jobs/batch", { jobs: specs }, { headers, again: true });
   }
 
   /** Checks a job without creating it. */

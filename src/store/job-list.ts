@@ -37,9 +37,9 @@ export async function listJobs(database: Database, owner: string, query: JobQuer
     const fitting = await withMetadata(database, owner, ids, pairs);
     const taken = fitting.slice(0, missing);
     cursor = taken.length < fitting.length ? taken.at(-1) : ids.at(-1);
-    const jobs = await summaries(database, owner, taken);
-    // A job may have got another status since its id was read.
-    found.push(...jobs.filter((job) => statuses?.includes(job.status) ?? true));
+    const jobs = await summariesOf(database, owner, taken);
+    // A job may have got another status since its id was read, or be gone.
+    found.push(...jobs.filter((job): job is JobSummary => job !== null && (statuses?.includes(job.status) ?? true)));
   }
   return page(found, limit, (job) => job.id);
 }
@@ -69,10 +69,15 @@ async function withMetadata(database: Database, owner: string, ids: string[], pa
   });
 }
 
-async function summaries(database: Database, owner: string, ids: string[]): Promise<JobSummary[]> {
+/** Null for a job that is not there. */
+export async function summariesOf(
+  database: Database,
+  owner: string,
+  ids: readonly string[],
+): Promise<(JobSummary | null)[]> {
   const all = await database.use((redis) =>
     Promise.all(ids.map((id) => redis.hmget(keys.job(owner, id), ...summaryFields))),
   );
   const jobs = all.map((values) => named(summaryFields, values));
-  return jobs.flatMap((fields, i) => (fields.status === null ? [] : [toSummary(ids[i], fields)]));
+  return jobs.map((fields, i) => (fields.status === null ? null : toSummary(ids[i], fields)));
 }

@@ -31,8 +31,10 @@ import {
 } from "./record.ts";
 import {
   createdEvent,
+  jobOf,
   originOf,
   recordOf,
+  type BatchBegun,
   type Created,
   type IdempotencyUse,
   type NewJob,
@@ -40,7 +42,7 @@ import {
   type Replayed,
   type Reserved,
 } from "./new-job.ts";
-import { listJobs, type JobQuery } from "./job-list.ts";
+import { listJobs, summariesOf, type JobQuery } from "./job-list.ts";
 import { describe, type ModelRecord } from "./models.ts";
 import { copyOrigin, putOrigin } from "./origin.ts";
 import { page, pageOf, type PageOptions } from "./pages.ts";
@@ -131,7 +133,9 @@ export class Jobs {
     if (start !== null) await putOrigin(this.#database, job, start.bytes);
     if (fork !== null && !(await copyOrigin(this.#database, job, fork)))
       return { outcome: "origin_missing", record: null };
-    const [outcome, detail] = await this.#database.run<[(Created | Replayed)["outcome"], (string | number)?]>(
+    const fields = recordOf(job);
+    type Answer = [(Created | Replayed)["outcome"], (string | number)?, number?];
+    const [outcome, detail, time] = await this.#database.run<Answer>(
       "create",
       keys.job(job.owner, job.id),
       idempotency === null ? "" : hashed(idempotency.key),
@@ -142,12 +146,32 @@ export class Jobs {
       originOf(job)?.bytes ?? "",
       JSON.stringify(createdEvent(job)),
       job.weightsId ?? "",
-      ...Object.entries(recordOf(job)).flat(),
+      ...Object.entries(fields).flat(),
     );
     if (outcome === "replayed") return { outcome, record: (await this.get(job.owner, String(detail)))! };
     if (outcome !== "created") return { outcome, record: null };
     crashPoint("after-record");
-    return { outcome, record: (await this.get(job.owner, job.id))!, turn: Number(detail) };
+    return { outcome, record: jobOf(job.id, fields, time!), turn: Number(detail) };
+  }
+
+  /**
+   * Begins a batch of jobs. What its idempotency key was used for before is answered; `firstId`:
+   * the id of its first job. The others have the ids that follow (new-job.ts).
+   */
+  async beginBatch(owner: string, firstId: string, { key, bodySha256 }: IdempotencyUse): Promise<BatchBegun> {
+    const [outcome, first] = await this.#database.run<[BatchBegun["outcome"], string]>(
+      "begin_batch",
+      keys.job(owner, firstId),
+      hashed(key),
+      IDEMPOTENCY_MS,
+      bodySha256,
+    );
+    return { outcome, firstId: first };
+  }
+
+  /** As in lists; null for a job that is not there. */
+  async summaries(owner: string, ids: readonly string[]): Promise<(JobSummary | null)[]> {
+    return await summariesOf(this.#database, owner, ids);
   }
 
   async get(owner: string, id: string): Promise<Job | null> {

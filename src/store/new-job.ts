@@ -4,7 +4,7 @@ import type { Inherited } from "../contract/resolve/encoders.ts";
 import type { Told } from "../contract/resolve/resolve.ts";
 import type { Warning } from "../contract/resolve/warnings.ts";
 import type { Job } from "../contract/wire/job.ts";
-import type { NewEvent, Origin, ProgressReport } from "./record.ts";
+import { jobFields, named, toJob, type NewEvent, type Origin, type ProgressReport } from "./record.ts";
 import type { Room } from "./room.ts";
 
 /** What an idempotency key is used for. */
@@ -67,6 +67,29 @@ export interface Reserved {
  */
 export type Replayed = { outcome: "replayed"; record: Job } | { outcome: "mismatch"; record: null };
 
+/** `begun`: the key is new. */
+export interface BatchBegun {
+  readonly outcome: "begun" | "replayed" | "mismatch";
+  readonly firstId: string;
+}
+
+const CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz";
+
+/**
+ * The id that comes `places` after this one. All ids of a batch follow from its first, so that its
+ * idempotency key has to keep only that.
+ */
+export function idAfter(id: string, places: number): string {
+  const digits = id.split("");
+  let carry = places;
+  for (let at = digits.length - 1; carry > 0; at--) {
+    const sum = CROCKFORD.indexOf(digits[at]) + carry;
+    digits[at] = CROCKFORD[sum % 32];
+    carry = Math.floor(sum / 32);
+  }
+  return digits.join("");
+}
+
 /** The fields of the job's record (record.ts), without those that lua/create.lua adds. */
 export function recordOf(job: NewJob): Record<string, string | number> {
   const { spec, fork, room } = job;
@@ -93,6 +116,13 @@ export function recordOf(job: NewJob): Record<string, string | number> {
     ...originFields(job),
     ...(fork?.progress ? { progress: JSON.stringify(fork.progress) } : {}),
   };
+}
+
+/** The job as it is just after lua/create.lua has written these fields. */
+export function jobOf(id: string, written: ReturnType<typeof recordOf>, createdAt: number): Job {
+  const all: Record<string, string | number> = { ...written, status: "queued", run: 0, created_at: createdAt };
+  const values = jobFields.map((field) => (Object.hasOwn(all, field) ? String(all[field]) : null));
+  return toJob(id, named(jobFields, values));
 }
 
 /** What the job begins with, as the blob `origin`. */

@@ -149,6 +149,16 @@ test("another's dataset cannot be used, and another's idempotency key is free", 
   expect(posted.body.id).not.toBe(waiting);
 });
 
+test("another's batch has its own jobs, though its key and its body are the same", async () => {
+  const body = { jobs: [{}, specFor(dataset)] };
+  const [first, second] = [ann, bob].map((owner) => ({ ...owner, "idempotency-key": "batch" }));
+  const anns = await service.call("POST", "/v1/jobs/batch", { body, headers: first });
+  expect(anns.body.results).toMatchObject([{ status: 422 }, { status: 201 }]);
+  const bobs = await service.call("POST", "/v1/jobs/batch", { body, headers: second });
+  expect(bobs.headers["idempotency-replayed"]).toBeUndefined();
+  expect(bobs.body.results).toMatchObject([{ status: 422 }, { status: 422 }]);
+});
+
 test("every route needs a key, except those that say they do not", async () => {
   for (const { method, path } of routes) {
     const open = (paths[path][method.toLowerCase()] as { security?: unknown[] }).security?.length === 0;

@@ -80,13 +80,18 @@ export class Requests {
   learn({ operation, method, url }: Asked, { status, headers, body }: Answer, maxSteps: number): void {
     if (operation === null || status >= 300) return;
     this.#etag = headers.etag ?? this.#etag;
-    const { id, data, progress } = body as {
+    const { id, data, progress, results } = body as {
       id?: string;
+      results?: { status: number; job?: object }[];
       /** Of a list; a document may have another member of this name. */
       data?: { id?: string }[] | object;
       progress?: { total_steps: number };
     };
     for (const found of [id, ...(Array.isArray(data) ? data : []).map((item) => item.id)]) this.#remember(found);
+    // The jobs of a batch, each as if it had been posted alone.
+    for (const { status: each, job } of results ?? [])
+      if (job !== undefined)
+        this.learn({ operation, method, url } as Asked, { status: each, headers, body: job }, maxSteps);
     if (status === 201 && progress !== undefined && progress.total_steps > maxSteps)
       this.#next.push(this.plain("POST", `/v1/jobs/${id}/cancel`));
     if (method === "DELETE") for (const ids of Object.values(this.#ids)) remove(ids, url.split("/").at(-1)!);
@@ -167,6 +172,8 @@ export class Requests {
   #body({ operationId }: Described, schema: Schema): unknown {
     const random = this.#random;
     if (operationId === "createJob" && random.chance(0.8)) return this.#sound();
+    if (operationId === "createJobs" && random.chance(0.8))
+      return { jobs: Array.from({ length: 1 + random.below(4) }, () => (random.chance(0.7) ? this.#sound() : {})) };
     if (operationId === "forkJob" && random.chance(0.8)) {
       const overrides = random.pick([{}, { training: { epochs: 4 } }, this.#sections()]);
       return {

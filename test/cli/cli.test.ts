@@ -119,6 +119,21 @@ test("submit, watch, list and fetch the model", async () => {
   expect(createHash("sha256").update(readFileSync(output)).digest("hex")).toBe(sha256);
 });
 
+test("several specs make several jobs, and a wrong one says which file it is", async () => {
+  const files = ["a", "wrong", "b"].map((name) => join(directory, `${name}.yaml`));
+  for (const [i, file] of files.entries())
+    writeFileSync(file, moons(`training: { epochs: ${i % 2 === 0 ? 1 : 0}, batch_size: 32 }`));
+  const { code, stdout, stderr } = await rappel(["submit", ...files]);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: expect.stringMatching(/^job_\w+\njob_\w+\n$/) });
+  expect(stderr).toBe(`${files[1]}: /training/epochs must be at least 1.\n`);
+  const json = await rappel(["submit", files[0], files[2], "--json"]);
+  expect([json.code, JSON.parse(json.stdout).results]).toMatchObject([0, [{ status: 201 }, { status: 201 }]]);
+  expect(await rappel(["submit", ...files, "--watch"])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("--watch and --validate are for one spec."),
+  });
+});
+
 test("a fork from the best weights needs no --no-optimizer", async () => {
   const input = `
 data: { synthetic: { type: two_moons, rows: 100 }, target: target, validation: { every: 5 } }

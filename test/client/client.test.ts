@@ -75,6 +75,14 @@ test("jobs: validated, created, listed, watched and cancelled", async () => {
   expect((await client.createJob(spec, { idempotencyKey: "once" })).id).toBe(job.id);
   const other = await client.createJob(spec);
   expect(other.id).not.toBe(job.id);
+  const { results } = await client.createJobs([spec, {} as SpecInput], { idempotencyKey: "many" });
+  expect(results).toMatchObject([
+    { status: 201, job: { status: "queued" } },
+    { status: 422, problem: { code: "invalid_spec" } },
+  ]);
+  const [first] = (await client.createJobs([spec, {} as SpecInput], { idempotencyKey: "many" })).results;
+  expect(first).toEqual(results[0]);
+  await client.cancelJob((results[0] as { job: { id: string } }).job.id);
   const list = await client.listJobs({ status: ["queued", "running"], metadata: { team: "vision" }, limit: 1 });
   expect(list).toMatchObject({ data: [{ id: other.id }], has_more: true });
   expect((await client.listJobs({ after: list.next! })).data).toMatchObject([{ id: job.id }]);

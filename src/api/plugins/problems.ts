@@ -50,10 +50,15 @@ function closeAfterBody({ raw: request }: FastifyRequest, { raw: response }: Fas
 }
 
 export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  sendProblem(loggedProblem(error, request), request, reply);
+}
+
+/** What an error is for the client. The log has what the client is not told. */
+export function loggedProblem(error: unknown, request: FastifyRequest): Problem {
   const problem = asProblem(error, request);
   if (error instanceof NoRoom) request.log.warn(problem.message);
   else if (problem.status >= 500) request.log.error({ err: error }, problem.message);
-  sendProblem(problem, request, reply);
+  return problem;
 }
 
 /** Faults of requests that fastify refuses before it runs any hook. */

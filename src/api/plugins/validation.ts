@@ -66,7 +66,7 @@ const MAX_MEMBERS = 30_000;
  * What is wrong with the number of objects, arrays and members of objects, and with how deeply they
  * are nested. The parser takes 150 ms for a million arrays or 150,000 members; this takes 5.
  */
-function nestingProblem(text: string): Problem | null {
+export function nestingProblem(text: string): Problem | null {
   const [quote, backslash] = ['"', "\\"];
   let depth = 0;
   let deepest = 0;

@@ -51,7 +51,8 @@ export const fork: Routes = async (app, services) => {
       if (parent === null) throw noSuchJob();
       const find = (step: Fork["step"]) => checkpointOf(store, owner, parent, step);
       const fork = await resolveFork(request.body, parent, find, resolveContext(services, reply));
-      return sendCreated(reply, await createJob(services, request, fork.resolved, use, beginning(parent, fork)));
+      const rest = { idempotency: use, fork: beginning(parent, fork) };
+      return sendCreated(reply, await createJob(services, request, fork.resolved, rest));
     },
   );
 };

@@ -71,7 +71,7 @@ export const jobs: Routes = async (app, services) => {
       const earlier = use && (await store.jobs.replay(owner, use));
       if (earlier) return sendCreated(reply, earlier);
       const resolved = await resolveSpec(request.body, resolveContext(services, reply));
-      if (!validateOnly) return sendCreated(reply, await createJob(services, request, resolved, use, null));
+      if (!validateOnly) return sendCreated(reply, await createJob(services, request, resolved, { idempotency: use }));
       await resolved.table?.discard();
       await store.jobs.askRoom(owner, roomOf(resolved, 0));
       return validated(resolved);

@@ -14,8 +14,9 @@ ARGV[7]  the first event, as JSON
 ARGV[8]  id of the uploaded weights that it begins with, or ''
 ARGV[9…] the record's fields: name, value, …
 
-Returns {'created', turn}, {'replayed', id} if the key was used for this body, {'mismatch', id} if
-  the key was used for another body, {'dataset_missing'}, {'weights_missing'}, {'origin_missing'}
+Returns {'created', turn, time}, {'replayed', id} if the key was used for this body or the job is
+  there already, {'mismatch', id} if the key was used for another body, {'dataset_missing'},
+  {'weights_missing'}, {'origin_missing'}
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
 ]]
 local idempotency = owned .. ':idempotency:' .. ARGV[1]
@@ -23,6 +24,7 @@ local weights = owned .. ':weights:' .. ARGV[8]
 
 local used = used_before(ARGV[1], ARGV[3])
 if used then return used end
+if get('status') then return { 'replayed', id } end
 if ARGV[6] ~= '' and missing_chunk('origin', ARGV[6]) then return { 'origin_missing' } end
 for dataset in dataset_keys(ARGV[4]) do
   if redis.call('EXISTS', dataset) == 0 then return { 'dataset_missing' } end
@@ -57,4 +59,4 @@ count_bytes(tonumber(ARGV[5]))
 redis.call('ZADD', owned .. ':jobs', 0, id)
 redis.call('HSET', root .. ':open', id, owner)
 append(ARGV[7])
-return { 'created', turn }
+return { 'created', turn, now }

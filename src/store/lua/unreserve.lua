@@ -7,5 +7,7 @@ KEYS[1] the job's record
 ARGV[1] how many bytes the job was promised
 ARGV[2] bytes of the blob `origin`, or 0
 ]]
+-- Another request, which sends the same batch, has created it.
+if get('status') then return end
 give_back(ARGV[1] .. ' ' .. owner .. ' ' .. id)
 delete_blob('origin', tonumber(ARGV[2]))

@@ -1,0 +1,18 @@
+#!lua
+--[[
+Notes which ids the jobs of a batch have, before any of them is created.
+
+KEYS[1] the record that the first job will have
+ARGV[1] SHA-256 of the idempotency key
+ARGV[2] how long the idempotency key is kept, in milliseconds
+ARGV[3] SHA-256 of the request's body
+
+Returns {'begun', id of the first job}, {'replayed', id of the first job} if the key was used for
+  this body, {'mismatch', id} if the key was used for another body
+]]
+local used = used_before(ARGV[1], ARGV[3])
+if used then return used end
+local idempotency = owned .. ':idempotency:' .. ARGV[1]
+redis.call('HSET', idempotency, 'job', id, 'body_sha256', ARGV[3])
+redis.call('PEXPIRE', idempotency, ARGV[2])
+return { 'begun', id }
