@@ -86,7 +86,7 @@ test("each job counts against the owner's limit of waiting jobs", async () => {
   const waiting = (await service.store.overview.jobs()).queued;
   await service.store.limitOwners({ waiting: waiting + 3, running: null, dataset_bytes: null, checkpoint_bytes: null });
   const all = await results({ jobs: Array.from({ length: 5 }, () => named("limited")) });
-  expect(statuses(all).sort()).toEqual([201, 201, 201, 429, 429]);
+  expect(statuses(all).sort((a, b) => a - b)).toEqual([201, 201, 201, 429, 429]);
 });
 
 test("a body that is no batch is refused as a whole, and creates nothing", async () => {
@@ -127,7 +127,7 @@ test("where requests are limited, a batch counts as one for each job", async () 
     const headers = { "content-type": "application/json" };
     const body = { jobs: Array.from({ length: 5 }, () => specFor(id)) };
     const { body: answer } = await limited.call("POST", "/v1/jobs/batch", { body, headers });
-    expect(statuses(answer.results).sort()).toEqual([201, 201, 201, 429, 429]);
+    expect(statuses(answer.results).sort((a, b) => a - b)).toEqual([201, 201, 201, 429, 429]);
   } finally {
     await limited.stop();
   }
