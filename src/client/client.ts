@@ -34,7 +34,7 @@ import type { Health, ServiceStatus } from "../contract/wire/status.ts";
 import type { Weights } from "../contract/wire/weights.ts";
 import type { BatchInput, DatasetInput, Fork, PageQuery, PredictionInput, PreviewInput } from "./inputs.ts";
 import { RequestRefused, ServiceUnreachable } from "./errors.ts";
-import { waitMs } from "./wait.ts";
+import { keyOf, sleep, waitMs, type Idempotent } from "./again.ts";
 
 /** A spec as a client may write it: whatever has a default may be left out. */
 export type SpecInput = z.input<typeof Spec>;
@@ -128,20 +128,13 @@ export class Client {
     await this.#call("DELETE", path`/v1/weights/${id}`);
   }
 
-  createJob(spec: SpecInput, { idempotencyKey = crypto.randomUUID() }: { idempotencyKey?: string } = {}): Promise<Job> {
-    return this.#send("/v1/jobs", spec, { headers: { "idempotency-key": idempotencyKey }, again: true });
+  createJob(spec: SpecInput, options: Idempotent = {}): Promise<Job> {
+    return this.#send("/v1/jobs", spec, { headers: keyOf(options), again: true });
   }
 
-  /**
-   * Creates up to 1,000 jobs, each for itself. What becomes of each is in the answer, in their
-   * order.
-   */
-  createJobs(
-    specs: readonly SpecInput[],
-    { idempotencyKey = crypto.randomUUID() }: { idempotencyKey?: string } = {},
-  ): Promise<JobBatchResults> {
-    const headers = { "idempotency-key": idempotencyKey };
-    return this.#send("/v1/jobs/batch", { jobs: specs }, { headers, again: true });
+  /** Creates up to 1,000 jobs, each for itself. The answer has what became of each, in order. */
+  createJobs(jobs: readonly SpecInput[], options: Idempotent = {}): Promise<JobBatchResults> {
+    return this.#send("/v1/jobs/batch", { jobs }, { headers: keyOf(options), again: true });
   }
 
   /** Checks a job without creating it. */
@@ -404,8 +397,4 @@ export class Client {
 /** A path with ids and types, whatever characters they contain. */
 function path(parts: TemplateStringsArray, ...values: readonly (string | number)[]): string {
   return String.raw({ raw: parts }, ...values.map((value) => encodeURIComponent(value)));
-}
-
-function sleep(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

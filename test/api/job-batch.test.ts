@@ -77,8 +77,8 @@ test("sent twice at once with its key, a batch creates each job once, with its d
   const pending = await connection.zcard("{rappel}:pending");
   expect(pending).toBe(0);
   for (const id of idsOf(both[0])) {
-    const { dataset: used } = (await service.store.jobs.trainedOn("default", id!))!;
-    expect(await service.store.datasets.get("default", used!)).not.toBeNull();
+    const { datasets } = (await service.store.jobs.trainedOn("default", id!))!;
+    expect(await service.store.datasets.get("default", datasets[0])).not.toBeNull();
   }
 });
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
 import { Client, type SpecInput } from "../../src/client/client.ts";
 import { RequestRefused, ServiceUnreachable } from "../../src/client/errors.ts";
-import { waitMs } from "../../src/client/wait.ts";
+import { waitMs } from "../../src/client/again.ts";
 import { apiKey } from "../../src/secrets.ts";
 import { csv, specFor, startService, type Service } from "../api/service.ts";
 import { floats, safetensors } from "../data/tensors/files.ts";
