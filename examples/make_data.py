@@ -61,9 +61,29 @@ def faint_digits(rows=660):
     np.savez_compressed(HERE / "digits-faint.npz", images=images, labels=table[:, 64], validates=validates)
 
 
+def reviews(rows=900):
+    """What guests write of a hotel, and whether they would come again. "Not" turns a word around."""
+    random = np.random.default_rng(4)
+    things = ["room", "bed", "breakfast", "staff", "view", "bath", "lobby", "price", "garden", "coffee"]
+    good = ["clean", "lovely", "quiet", "friendly", "bright", "fresh", "generous", "splendid"]
+    bad = ["dirty", "noisy", "rude", "dark", "stale", "broken", "shabby", "awful"]
+    lines = []
+    while len(lines) < rows:
+        said, score = [], 0
+        for thing in random.permutation(things)[: random.integers(1, 5)]:
+            is_good, is_turned = random.random(2) < [0.5, 0.3]
+            word = random.choice(good if is_good else bad)
+            said.append(f"The {thing} was {'not ' if is_turned else ''}{random.choice(['', 'very ', 'rather '])}{word}.")
+            score += 1 if is_good != is_turned else -1
+        if score != 0:
+            lines.append(f"{' '.join(said)},{'yes' if score > 0 else 'no'}")
+    (HERE / "reviews.csv").write_text("\n".join(["review,again", *lines]) + "\n")
+
+
 if __name__ == "__main__":
     trips()
     events()
     tokens()
     digits()
     faint_digits()
+    reviews()

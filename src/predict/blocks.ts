@@ -32,6 +32,7 @@ export function unfit(inputs: readonly InputEncoding[], columns: readonly Column
 }
 
 function unfitColumn({ encoder, input }: Use, column: ColumnSummary): string | null {
+  if (encoder.type === "text") return "whose texts the model takes; send them as rows to …/predict";
   const shape = column.type === "tensor" ? column.shape : [];
   if (encoder.type === "tensor") {
     const [given, taken] = [shape.join(" × ") || "one number", input.shape.join(" × ")];
@@ -83,6 +84,11 @@ export class BlockColumns implements ColumnSource {
       this.#block.set(name, convert(await scan.next(rows), faults));
   }
 
+  /** `unfit` refuses them. */
+  texts(): never {
+    throw new Error("Texts are not read in blocks.");
+  }
+
   async column(name: string): Promise<SourceColumn> {
     return this.#block.get(name)!;
   }
@@ -105,7 +111,7 @@ function converter(name: string, use: Use, summary: ColumnSummary, rules: CellRu
   };
 }
 
-type Single = Exclude<Encoder, { type: "categorical" | "tensor" }>;
+type Single = Exclude<Encoder, { type: "categorical" | "tensor" | "text" }>;
 
 /** Reads the values of a column as cells. */
 function valueReader(

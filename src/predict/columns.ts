@@ -7,7 +7,9 @@ import { shown, type CellReader } from "../data/columns/cell-reader.ts";
 import { MISSING_CODE } from "../data/columns/column.ts";
 import { Evidence } from "../data/columns/evidence.ts";
 import type { ColumnSource, SourceColumn } from "../data/encode/apply.ts";
-import type { CategoricalEncoder, Encoder, InputEncoding } from "../data/encode/encoding.ts";
+import type { CategoricalEncoder, Encoder, InputEncoding, TextEncoder } from "../data/encode/encoding.ts";
+import type { RowTexts } from "../data/text/texts.ts";
+import { tokenizerOf } from "../data/text/vocabulary.ts";
 import { MAX_FAULTS, pointer, type Fault } from "../contract/resolve/faults.ts";
 import { faulty } from "../contract/errors.ts";
 import { size } from "../engine/member/shape.ts";
@@ -88,7 +90,30 @@ export class RowColumns implements ColumnSource {
     return known;
   }
 
+  async texts(name: string): Promise<RowTexts> {
+    const { vocabulary } = useOf(name, this.#inputs).encoder as TextEncoder;
+    const { mayMiss, unseen, reader } = this.#rules;
+    const unknown = new Set<number>();
+    const texts = Array.from({ length: this.rows }, (_, row) => {
+      const cell = this.#rows.cell(row, name);
+      const fault = textFault(cell, cell !== undefined && isMissing(cell, reader, true), mayMiss);
+      if (fault !== null) this.#faults.add(["rows", row, name], fault);
+      const text = typeof cell === "string" && !isMissing(cell, reader, true) ? Buffer.from(cell) : Buffer.alloc(0);
+      if (unseen === "zeros") return text;
+      unknown.clear();
+      tokenizerOf(vocabulary).encode(
+        text,
+        () => undefined,
+        (point) => unknown.add(point),
+      );
+      if (unknown.size > 0) this.#faults.add(["rows", row, name], unknownCharacters(unknown));
+      return text;
+    });
+    return { at: (row) => texts[row] };
+  }
+
   #column({ input, encoder }: Use): SourceColumn {
+    if (encoder.type === "text") throw new Error("A text is no column of numbers.");
     const { column } = encoder;
     if (encoder.type === "tensor") return { values: this.#elements(column, input), classes: null };
     if (encoder.type === "categorical") {
@@ -130,7 +155,7 @@ export type ReadCell = (cell: Cell) => number | string;
 
 /** Reads cells of numbers and dates. A missing cell that is replaced is not a number. */
 export function numberOf(
-  encoder: Exclude<Encoder, { type: "categorical" | "tensor" }>,
+  encoder: Exclude<Encoder, { type: "categorical" | "tensor" | "text" }>,
   input: InputEncoding,
   { reader }: Pick<CellRules, "reader">,
 ): ReadCell {
@@ -163,6 +188,22 @@ function isMissing(cell: Cell, reader: CellReader, amongTexts: boolean): boolean
 
 const ABSENT = "is required: the model predicts from this column";
 const MISSING = "is missing, and no training row missed it: nothing replaces it";
+
+function textFault(cell: Cell, isMissing: boolean, mayMiss: boolean): string | null {
+  if (cell === undefined) return ABSENT;
+  if (isMissing) return mayMiss ? null : MISSING;
+  return typeof cell === "string" ? null : `must be a text, not ${shown(cell)}`;
+}
+
+const MOST_CHARACTERS_TOLD = 10;
+
+/** @param points code points that no token stands for */
+export function unknownCharacters(points: ReadonlySet<number>): string {
+  const characters = Array.from(points, (point) => JSON.stringify(String.fromCodePoint(point)));
+  const first = characters.slice(0, MOST_CHARACTERS_TOLD).join(", ");
+  const more = characters.length > MOST_CHARACTERS_TOLD ? ` and ${characters.length - MOST_CHARACTERS_TOLD} more` : "";
+  return `has ${first}${more}, which the training text lacks: the model has no tokens for them`;
+}
 
 function numberIn(cell: Cell, reader: CellReader): number | string {
   if (typeof cell === "number") return Number.isFinite(cell) ? cell : TOO_LARGE;
@@ -259,6 +300,10 @@ export class SampleColumns implements ColumnSource {
   tokens(): InputArray {
     const { encoders: _, ...input } = this.#input;
     return { ...input, values: Int32Array.from(this.#elements) };
+  }
+
+  texts(): never {
+    throw new Error("Samples that are arrays have no texts.");
   }
 
   async column(name: string): Promise<SourceColumn> {

@@ -9,6 +9,7 @@ import { functionKernels } from "../engine/kernels/kernels.ts";
 import { PURPOSE, randomWords, unitDouble } from "../engine/kernels/random.ts";
 import type { Tokenizer } from "../data/text/vocabulary.ts";
 import { faulty } from "../contract/errors.ts";
+import { unknownCharacters } from "./columns.ts";
 import type { Prompt } from "./request.ts";
 
 export interface Continuation {
@@ -42,14 +43,11 @@ export function generate(
 /** @throws Problem if the vocabulary lacks a character */
 function tokensOf(tokenizer: Tokenizer, prompt: string): number[] {
   const tokens: number[] = [];
-  const unknown = new Set<string>();
+  const unknown = new Set<number>();
   const take = (token: number) => void tokens.push(token);
-  tokenizer.encode(Buffer.from(prompt), take, (point) => unknown.add(String.fromCodePoint(point)));
+  tokenizer.encode(Buffer.from(prompt), take, (point) => unknown.add(point));
   if (unknown.size === 0) return tokens;
-  const characters = [...unknown].slice(0, 10).map((character) => JSON.stringify(character));
-  const more = unknown.size > characters.length ? ` and ${unknown.size - characters.length} more` : "";
-  const message = `has ${characters.join(", ")}${more}, which the training text lacks: the model has no tokens for them`;
-  throw faulty("invalid_spec", [{ pointer: "/prompt", message }]);
+  throw faulty("invalid_spec", [{ pointer: "/prompt", message: unknownCharacters(unknown) }]);
 }
 
 /** The token that follows, as number `step` of those that are drawn. Sums run in a fixed order. */

@@ -3,6 +3,7 @@ import { CellReader } from "../data/columns/cell-reader.ts";
 import { applyEncoders, widthOf, type ColumnSource } from "../data/encode/apply.ts";
 import type { Encoder, InputEncoding, TargetEncoding, WindowRule } from "../data/encode/encoding.ts";
 import { applyWindowed } from "../data/encode/windows.ts";
+import { NEXT_TOKEN } from "../data/encode/features.ts";
 import type { Reading } from "../data/reading.ts";
 import { Tokenizer } from "../data/text/vocabulary.ts";
 import { ForwardCrew } from "../engine/crew/forward.ts";
@@ -40,6 +41,8 @@ export class ServedModel {
   readonly rules: CellRules;
   /** Of a model of language. */
   readonly #tokenizer: Tokenizer | null;
+  /** Whether samples are tokens. */
+  readonly #areTokens: boolean;
 
   /** @throws Error if the file is damaged, or of another model */
   constructor(source: ModelSource, file: Uint8Array) {
@@ -49,7 +52,9 @@ export class ServedModel {
     this.#answer = answersOf(loss, target, this.#crew.plan.prediction);
     this.rules = { reader: new CellReader(reading), unseen, mayMiss };
     const [encoder] = inputs[0].encoders;
-    this.#tokenizer = encoder.type === "text" ? new Tokenizer(encoder.vocabulary) : null;
+    this.#areTokens = encoder.type === "text";
+    const isLanguage = encoder.type === "text" && target.column === NEXT_TOKEN;
+    this.#tokenizer = isLanguage ? new Tokenizer(encoder.vocabulary) : null;
   }
 
   get bytes(): number {
@@ -127,7 +132,7 @@ export class ServedModel {
   async #encoded(input: InputEncoding, columns: ColumnSource): Promise<InputArray> {
     const { window } = this.source;
     if (!(columns instanceof SampleColumns)) return await applyWindowed(input, columns, window);
-    if (this.#tokenizer !== null) return columns.tokens();
+    if (this.#areTokens) return columns.tokens();
     const { step: _, ...apart } = await applyWindowed(input, columns, window);
     return apart;
   }
@@ -135,7 +140,7 @@ export class ServedModel {
   #columns(asked: Asked, faults: Faults): (input: InputEncoding) => ColumnSource {
     if (asked.kind === "rows" && this.#tokenizer !== null)
       throw faulty("invalid_spec", [
-        { pointer: "/rows", message: "are for models of tables: send a prompt, or tokens as inputs" },
+        { pointer: "/rows", message: "are for models that predict a column: send a prompt, or tokens as inputs" },
       ]);
     if (asked.kind !== "rows") return (input) => new SampleColumns(asked, input, faults);
     const columns = new RowColumns(asked, this.source.inputs, this.rules, faults);

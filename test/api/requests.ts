@@ -207,10 +207,26 @@ export class Requests {
     return {
       ...specFor(""),
       data,
+      ...(random.chance(0.1) ? this.#ofTexts(known ?? freshId(random, "ds_")) : {}),
       checkpoint: { every_steps: 5, keep_best: random.chance(0.5) },
       training,
       ...this.#sections(),
     };
+  }
+
+  /** Data of texts in a column, and a model of tokens. */
+  #ofTexts(dataset: string): Record<string, unknown> {
+    const random = this.#random;
+    const target = random.pick(["label", "next_token"]);
+    const text = { context: random.pick([1, 2, 40]), vocabulary: random.pick(["characters", "bytes", { bpe: 260 }]) };
+    const output = target === "label" ? "last" : "all";
+    const data = { dataset, features: ["colour"], target, text, validation: random.pick([null, { every: 5 }]) };
+    const layers = [
+      { type: "embedding", embedding_dim: 3 },
+      { type: "rnn", hidden_size: 3, output },
+      { type: "linear" },
+    ];
+    return { data, model: { layers } };
   }
 
   /** Parts of a spec, each mostly the usual one. */

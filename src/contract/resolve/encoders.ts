@@ -153,13 +153,19 @@ const DETERMINED = ["features", "shape", "preprocess"] as const;
 
 function overrideFaults(data: Spec["data"], body: unknown, job: string, parent: Spec): Fault[] {
   const written = (body as { data: object }).data;
-  return DETERMINED.filter((name) => {
+  const [own, theirs] = [data.text, parent.data.text ?? null].map((text) => text && canonicalJson(text.vocabulary));
+  const isOther = own !== null && theirs !== null && own !== theirs;
+  const names = DETERMINED.filter((name) => {
     const isWritten = Object.hasOwn(written, name) && data[name] !== null;
     return isWritten && canonicalJson(data[name]) !== canonicalJson(parent.data[name]);
-  }).map((name) => ({
+  });
+  const faults = names.map((name) => ({
     pointer: `/data/${name}`,
     message: `must be left out: the encoders of ${job} determine it; "refit" in /data/encoders fits new ones`,
   }));
+  if (!isOther) return faults;
+  const message = `must be ${theirs}, which the encoders of ${job} determine; "refit" in /data/encoders fits new ones`;
+  return [...faults, { pointer: "/data/text/vocabulary", message }];
 }
 
 function filledBy(data: Spec["data"], { data: { features, shape, preprocess } }: Spec): Spec["data"] {
@@ -187,6 +193,13 @@ export function foreignFaults(
   table: TableSummary,
   { job, data, inherited }: Inheritance & { readonly inherited: Inherited },
 ): Fault[] {
+  const areTexts = inherited.inputs[0].encoders.some(({ type }) => type === "text");
+  if (areTexts !== (data.text !== null)) {
+    const message = areTexts
+      ? "make tokens of texts, and /data/text is null"
+      : "make no tokens, as /data/text asks for";
+    return [{ pointer: "/data/encoders", message: `are those of ${job}, which ${message}` }];
+  }
   const faults: Fault[] = inheritedFaults(table, inherited);
   if (faults.length > 0) return faults;
   const { classes } = outsideOf(table, inherited);
@@ -206,6 +219,13 @@ export function foreignFaults(
     faults.push({ pointer: "/data/encoders_sha256", message });
   }
   return faults;
+}
+
+/** Characters that an inherited vocabulary lacks. */
+export function unknownFaults(unknown: readonly string[], { job, data }: Pick<Inheritance, "job" | "data">): Fault[] {
+  if (unknown.length === 0 || data.unseen === "zeros") return [];
+  const message = `must be "zeros", which leaves characters out, because the encoders of ${job} do not know ${quotedFirst(unknown)}; or "refit" in /data/encoders fits new ones`;
+  return [{ pointer: "/data/unseen", message }];
 }
 
 export function foreignWarnings(job: string, { classes, ranges }: Outside): DataWarning[] {

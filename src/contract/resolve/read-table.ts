@@ -1,7 +1,7 @@
 /** Checks the `data` of a spec against its table. */
 import { checkData, viewedTable } from "../../data/encode/check.ts";
 import { explicitFeatures, type DataSizes, type Inherited } from "../../data/encode/encoding.ts";
-import { featuresOf } from "../../data/encode/features.ts";
+import { featuresOf, isLanguage } from "../../data/encode/features.ts";
 import { outsideOf } from "../../data/encode/inherit.ts";
 import { dataWarnings } from "../../data/encode/warn.ts";
 import { losses } from "../../engine/losses/registry.generated.ts";
@@ -14,6 +14,7 @@ import {
   foreignFaults,
   foreignWarnings,
   toldOf,
+  unknownFaults,
   type EncodersTold,
   type Inheritance,
 } from "./encoders.ts";
@@ -87,7 +88,7 @@ export async function readTable(
   const filled = {
     ...data,
     features: inherited ? data.features : (explicitFeatures(features) ?? data.features),
-    text: data.text && { ...data.text, stride: data.text.stride ?? data.text.context },
+    text: data.text && { ...data.text, stride: data.text.stride ?? (isLanguage(data) ? data.text.context : null) },
     encoders: inheritance ? data.encoders : ("refit" as const),
     encoders_sha256: inherited && encodersSha256(inherited),
   };
@@ -99,6 +100,7 @@ export async function readTable(
   }
   const { sizes } = measured;
   faults.push(...augmentFaults(data.augment, sizes.inputs[0]));
+  if (inherited) faults.push(...unknownFaults(sizes.unknown, inheritance!));
   if (faults.length > before) return null;
   const column = columns.find(({ name }) => name === data.target);
   const classes = targets === "class" ? (sizes.tokens ?? inherited?.target?.classes ?? column!.classes) : null;

@@ -61,7 +61,7 @@ export function sizesOf({ data, loss, training, observe }: ResolvedSpec, plan: P
   return {
     state: state + evaluationRow,
     model: modelBytes,
-    notes: notesBytes(plan, table, data.target) + reportBytes(data, table),
+    notes: notesBytes(plan, table, data) + reportBytes(data, table),
     logRow: rowBytes(["train_loss", "learning_rate", ...(training.clip_grad_norm === null ? [] : ["grad_norm"])]),
     evaluationRow,
     observedRow:
@@ -84,13 +84,15 @@ function fileSizes(plan: Plan): Pick<Sizes, "state" | "model"> {
 function notesBytes(
   { nodes, parameters }: Plan,
   { columns, features, reading, classes, sizes: { inputs, targetShape } }: Table,
-  target: ResolvedSpec["data"]["target"],
+  { target, text: textRule }: ResolvedSpec["data"],
 ): number {
+  const isText = textRule !== null;
   const byName = new Map(columns.map((column) => [column.name, column]));
+  const tokens = isText ? Number(inputs[0].categories) : 0;
   const encoders = sum(features, (name) => {
     const column = byName.get(name)!;
-    // Characters are as long as the names of the classes, and merges have two numbers for each.
-    if (column.type === "text") return text(name) + ENCODER_BYTES + text(classes) + 20 * (classes?.length ?? 0);
+    // A character takes at most 6 bytes in JSON, and a merge has two numbers.
+    if (tokens > 0) return text(name) + ENCODER_BYTES + 20 * tokens;
     // A mean and a deviation for each index of the first dimension.
     if (column.type === "tensor") return text(name) + ENCODER_BYTES + 2 * inputs[0].shape[0] * NUMBER_BYTES;
     // One more for an indicator, and one for the class that replaces a missing one.

@@ -185,7 +185,7 @@ const Text = z
   .nullable()
   .default(null)
   .describe(
-    'How a text is cut into samples: the input is `context` tokens, and the target, `"next_token"`, the ones that follow each. Samples do not go beyond the end of their split.',
+    'How texts become tokens: those of a text, or of the column of a table that `features` names. Under the target `"next_token"` they are cut into samples: the input is `context` tokens, and the target the ones that follow each. Samples do not go beyond the end of their split, or of a row. Under another target each row is a sample: the first `context` tokens of its text, and before a shorter one padding, the last of the tokens.',
   );
 
 const datasetId = z.string().regex(/^ds_[0-9a-z]{26}$/, "must be the id of a dataset, as POST /v1/datasets returns it");
@@ -220,7 +220,7 @@ export const Data = z
       .nullable()
       .default(null)
       .describe(
-        "The columns to predict from, or one column of arrays. Null: the arrays if there are any, or all except the target, the columns of `exclude`, `validation` and `test`, columns declared `ignore` or `text`, and columns of texts or integers that are nearly all different.",
+        "The columns to predict from, or one column of arrays, or with `text` one column of texts. Null: the arrays if there are any, or all except the target, the columns of `exclude`, `validation` and `test`, columns declared `ignore` or `text`, and columns of texts or integers that are nearly all different.",
       ),
     exclude: listOf(columnName).max(10_000).default([]).describe("Columns that are not features."),
     columns: z

@@ -63,6 +63,9 @@ const Encoder = z
     z.object({
       column: z.string(),
       type: z.literal("text").describe("The tokens of a text."),
+      padding: Count.optional().describe(
+        "The token before shorter texts: the last of those that the input may hold. Models of language lack it.",
+      ),
       vocabulary: z.discriminatedUnion("type", [
         z.object({ type: z.literal("bytes").describe("The token of a byte is its value.") }),
         z.object({

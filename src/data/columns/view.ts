@@ -6,7 +6,7 @@
  * that is a fault, and its remedy is to upload the file again with the type.
  */
 import { MissingCells } from "./cell-word.ts";
-import { MISSING_CODE, tabulated, type ColumnValues } from "./column.ts";
+import { holdsDoubles, MISSING_CODE, tabulated, type ColumnValues } from "./column.ts";
 import type { ColumnSummary, TableColumn } from "../dataset.ts";
 import type { DeclaredType, Reading } from "../reading.ts";
 import { TypedColumn } from "./typed-column.ts";
@@ -30,8 +30,7 @@ type ReadingOfClasses = Pick<Reading, "decimal" | "decimal_proved" | "missing_va
 export function viewColumn(summary: ColumnSummary, type: DeclaredType, reading: ReadingOfClasses): Viewed {
   if (type === "ignore" || type === summary.type) return { summary, convert: (recorded) => recorded };
   if (summary.type === "text") return { fault: `is ${type}, but the column is a text, which has no other type` };
-  if (type === "text" && summary.type !== "tensor")
-    return { summary: { ...undescribed(summary), type: "categorical", classes: null }, convert: () => null };
+  if (type === "text" && summary.type !== "tensor") return textView(summary);
   if (summary.type === "tensor")
     return { fault: `is ${type}, but each row of the column is an array, which has no other type` };
   const { name, classes } = summary;
@@ -60,6 +59,15 @@ export function viewColumn(summary: ColumnSummary, type: DeclaredType, reading: 
     },
     convert: (recorded) => converted(codesOf(recorded, summary, classes), viewed.values),
   };
+}
+
+/** Its texts are the kept ones, or its classes. */
+function textView(summary: TableColumn): ColumnView {
+  const { classes } = summary;
+  const text = { ...undescribed(summary), type: "categorical", classes: null } as const;
+  if (holdsDoubles(summary)) return { summary: text, convert: () => null };
+  const bytes = classes?.reduce((sum, name) => sum + Buffer.byteLength(name), 0);
+  return { summary: { ...text, text_bytes: bytes ?? summary.text_bytes }, convert: (recorded) => recorded };
 }
 
 /** Classes stand on no line. */

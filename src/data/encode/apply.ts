@@ -14,12 +14,17 @@ import type {
   InputEncoding,
   NumericEncoder,
   TensorEncoder,
+  TextEncoder,
 } from "./encoding.ts";
+import { encodeRowTexts } from "./apply-texts.ts";
+import type { RowTexts } from "../text/texts.ts";
 
 /** The columns that encoders read. */
 export interface ColumnSource {
   readonly rows: number;
   column(name: string): Promise<SourceColumn>;
+  /** Of a column of texts. */
+  texts(name: string): Promise<RowTexts>;
 }
 
 /**
@@ -47,6 +52,10 @@ export async function applyEncoders(
   let column: SourceColumn | null = null;
   let first = 0;
   for (const [i, encoder] of encoders.entries()) {
+    if (encoder.type === "text") {
+      encodeRowTexts(encoder, await source.texts(encoder.column), numbers, width);
+      continue;
+    }
     // The encoders of a column stand side by side.
     if (column === null || encoder.column !== encoders[i - 1].column) column = await source.column(encoder.column);
     encodeColumn(encoder, column, { numbers, first, width, shape: input.shape });
@@ -72,7 +81,7 @@ interface Place {
   readonly shape: Shape;
 }
 
-function encodeColumn(encoder: Encoder, { values, classes }: SourceColumn, place: Place): void {
+function encodeColumn(encoder: Exclude<Encoder, TextEncoder>, { values, classes }: SourceColumn, place: Place): void {
   switch (encoder.type) {
     case "numeric":
       return encodeNumbers(encoder, values as Float64Array, place);
@@ -84,8 +93,6 @@ function encodeColumn(encoder: Encoder, { values, classes }: SourceColumn, place
       return encodeMissing(values as Float64Array | Uint16Array, place);
     case "tensor":
       return encodeTensor(encoder, values, place);
-    case "text":
-      throw new Error("A text is no column of numbers.");
   }
 }
 

@@ -6,7 +6,7 @@ import { batchesPerEpoch, batchesPerStep, batchRows, stepsPerEpoch } from "../..
 import { shuffle } from "../../engine/kernels/random.ts";
 import type { TablePath } from "../beside.ts";
 import type { DataSpec, Inherited } from "./encoding.ts";
-import { hasText } from "./features.ts";
+import { hasText, isLanguage } from "./features.ts";
 import { textRows } from "./text.ts";
 import { ViewedFile } from "./viewed-file.ts";
 import { samplesOf } from "./windows.ts";
@@ -56,7 +56,8 @@ export function batchOrder({
   limit,
 }: BatchOrderInput): Promise<BatchPage> {
   return ViewedFile.with(table, data.columns, async (file) => {
-    const train = hasText(data) ? await textRows(file, data, inherited) : await windowRows(file, data);
+    const train =
+      hasText(data) && isLanguage(data) ? await textRows(file, data, inherited) : await windowRows(file, data);
     const order = Int32Array.from(train.keys());
     if (training.shuffle) shuffle(order, training.seed, epoch);
     const total = batchesPerEpoch(training, train.length);

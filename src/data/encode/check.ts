@@ -14,9 +14,17 @@ import {
   type TensorColumn,
 } from "../dataset.ts";
 import type { DataSizes, DataSpec, SplitRule } from "./encoding.ts";
-import { declaredType, featuresOf, isArray, targetColumns, type TableSummary } from "./features.ts";
+import {
+  declaredType,
+  featuresOf,
+  hasText,
+  isArray,
+  isLanguage,
+  targetColumns,
+  type TableSummary,
+} from "./features.ts";
 import { sideCounts } from "./split.ts";
-import { textFaults } from "./text-faults.ts";
+import { noTextFault, textColumnFaults, textFaults, textRemedy } from "./text-faults.ts";
 import { viewTable } from "./viewed-file.ts";
 
 export interface DataFault {
@@ -44,8 +52,7 @@ export function viewedTable(
 export function checkData(table: TableSummary, data: DataSpec, targets: TargetKind): DataFault[] {
   const { rows, columns } = table;
   const { features, validation, test } = data;
-  const isText = columns.some(({ type }) => type === "text");
-  if (isText || data.text !== null) return textFaults(data, isText, targets === "class");
+  if (columns.some(({ type }) => type === "text")) return textFaults(data, targets === "class");
   const targetNames = targetColumns(data);
   const byName = new Map(columns.map((column) => [column.name, column]));
   const faults: DataFault[] = [];
@@ -74,8 +81,9 @@ export function checkData(table: TableSummary, data: DataSpec, targets: TargetKi
   const exclusionFault = excludeFault(data);
   for (const [i, name] of data.exclude.entries()) check(`/data/exclude/${i}`, name, [exclusionFault]);
   const seen = new Set<string>();
-  const featureChecks = [missingFeature(rows, data), featureFault(table, data)];
+  const featureChecks = [missingFeature(rows, data), hasText(data) ? noTextFault : featureFault(table, data)];
   const named = featuresOf(table, data);
+  if (hasText(data)) faults.push(...textColumnFaults(data, named, targets === "class"));
   if (named.length === 0) faults.push({ pointer: "/data/features", message: noFeatures(data) });
   for (const [i, name] of named.entries()) {
     const pointer = features === null ? "/data/features" : `/data/features/${i}`;
@@ -131,7 +139,8 @@ function checkSides(
   return faults;
 }
 
-function noFeatures({ window }: DataSpec): string {
+function noFeatures({ window, text }: DataSpec): string {
+  if (text !== null) return "must name a column of texts, because no column looks like one";
   const why = "must list columns, because no column is a feature by default";
   return window === null ? why : `${why}; to predict the target from its own past, list it`;
 }
@@ -198,7 +207,7 @@ function missingFeature(rows: number, data: DataSpec): Check {
     if (missing === rows) return `names ${quoted(name)}, which has no values at all${leaveOut(features)}`;
     if (preprocess.missing !== "error") return null;
     const isNumber = type === "numeric" || type === "date";
-    const fills = isNumber ? NUMBER_FILLS : CLASS_FILLS;
+    const fills = data.text !== null ? TEXT_FILLS : isNumber ? NUMBER_FILLS : CLASS_FILLS;
     const rest =
       inheritedRemedy(data) ?? `/data/preprocess/missing can be ${fills}, or "drop_row"${leaveOut(features)}`;
     return `names ${quoted(name)}, whose value is missing in ${missing} of ${rows} rows; ${rest}`;
@@ -208,6 +217,8 @@ function missingFeature(rows: number, data: DataSpec): Check {
 const NUMBER_FILLS = '"mean", "median" or "most_frequent" (of the training rows)';
 const CLASS_FILLS =
   '"most_frequent" (of the training rows), "mean" or "median" (both leave the inputs of its classes 0)';
+
+const TEXT_FILLS = '"most_frequent" (which takes it as an empty text)';
 
 /** How to leave a column out: the last remedy. */
 function leaveOut(features: DataSpec["features"]): string {
@@ -309,7 +320,7 @@ function featureFault(table: TableSummary, data: DataSpec): Check {
     if (column.type === "date" || column.classes !== null) return null;
     const isText = declaredType(table, data, column.name) === "text";
     const what = isText ? "is declared text" : `is not numeric and has ${TOO_MANY}`;
-    return `names ${quoted(column.name)}, which ${what}${leaveOut(data.features)}${because(column)}`;
+    return `names ${quoted(column.name)}, which ${what}${textRemedy(column)}${leaveOut(data.features)}${because(column)}`;
   };
 }
 
@@ -347,11 +358,13 @@ function groupFault(rows: number, data: DataSpec): Check {
 
 function stratifyFault(
   rule: SplitRule,
-  { target }: DataSpec,
+  data: DataSpec,
   byName: ReadonlyMap<string, ColumnSummary>,
   targets: TargetKind,
 ): string | null {
   if (!("stratify" in rule) || !rule.stratify) return null;
+  const { target } = data;
+  if (isLanguage(data)) return "needs a target with one class a row";
   if (typeof target !== "string") return "needs a target of classes, and the target is a list of numbers";
   const column = byName.get(target);
   if (column === undefined) return null;

@@ -14,11 +14,13 @@ import type { TablePath } from "../beside.ts";
 import { checkData, checkSizes, type DataFault } from "./check.ts";
 import { missingTest } from "../columns/column.ts";
 import type { DataSizes, DataSpec, Encoded, Encoding, Inherited } from "./encoding.ts";
-import { featuresOf, hasText, type TableSummary } from "./features.ts";
+import { featuresOf, hasText, isLanguage, type TableSummary } from "./features.ts";
 import { fitInputs, measureInputs, type MeasuredInputs } from "./fit.ts";
 import { measureInherited } from "./inherit.ts";
 import type { Reading } from "../reading.ts";
+import type { Split } from "./split.ts";
 import { encodeText, fitText, measureText } from "./text.ts";
+import { fitRowText, measureRowText } from "./text-rows.ts";
 import { applyTarget, fitTarget, readTarget, targetFacts } from "./target.ts";
 import { ViewedFile } from "./viewed-file.ts";
 import { weightsOf } from "./weights.ts";
@@ -50,12 +52,12 @@ export function measureFile({ table, data, targets, takes, inherited }: EncodeIn
   return ViewedFile.with(table, data.columns, async (file) => {
     const wrong = checkData(file.content, data, targets);
     if (wrong.length > 0) return { faults: wrong };
-    if (hasText(data)) return await measureText(file, data, inherited);
+    if (hasText(data) && isLanguage(data)) return await measureText(file, data, inherited);
     const { file: ordered, rows, samples, ahead, faults: uncut } = await samplesOf(file, data);
     if (uncut.length > 0) return { faults: [...uncut] };
     const { train, valid, test } = samples;
-    const measured = await measureAny(ordered, { data, takes, inherited }, rows.train);
-    const { width, inputs, faults: unfit } = measured;
+    const measured = await measureAny(ordered, { data, takes, inherited }, rows);
+    const { width, inputs, faults: unfit, unknown = [] } = measured;
     const target = await readTarget(ordered, data, targets, inherited?.target?.classes);
     const sizes = {
       train: train.length,
@@ -66,7 +68,7 @@ export function measureFile({ table, data, targets, takes, inherited }: EncodeIn
       targetShape: target.shape,
       encodedBytes: data.window === null ? null : 4 * file.rows * (width + size(target.shape)),
       tokens: null,
-      unknown: [],
+      unknown,
       ...targetFacts(target, targets, targetRows(train, ahead), targetRows(valid, ahead)),
       empty: await emptyFeatures(ordered, data, rows.train),
     };
@@ -78,13 +80,14 @@ export function measureFile({ table, data, targets, takes, inherited }: EncodeIn
 async function measureAny(
   file: ViewedFile,
   { data, takes, inherited }: Pick<EncodeInput, "data" | "takes" | "inherited">,
-  train: Int32Array,
-): Promise<MeasuredInputs> {
+  rows: Split,
+): Promise<MeasuredInputs & { readonly unknown?: readonly string[] }> {
+  if (hasText(data)) return await measureRowText(file, data, rows, inherited);
   if (inherited) {
     const measured = await measureInherited(file, inherited, takes);
     return { ...measured, faults: [...measured.faults, ...inheritedWindowFaults(inherited.inputs, data)] };
   }
-  const { width, inputs, faults } = await measureInputs(file, rowSpec(data), takes, train);
+  const { width, inputs, faults } = await measureInputs(file, rowSpec(data), takes, rows.train);
   if (data.window !== null && takes === "columns") {
     const message = "is for models that take all features of a row as numbers, without column_embedding";
     return { width, inputs, faults: [{ pointer: "/data/window", message }] };
@@ -114,7 +117,7 @@ async function emptyFeatures(file: ViewedFile, data: DataSpec, train: Int32Array
 export function encodeFile(input: EncodeInput): Promise<Encoded> {
   const { data, targets, inherited } = input;
   return ViewedFile.with(input.table, data.columns, async (file) => {
-    if (hasText(data)) {
+    if (hasText(data) && isLanguage(data)) {
       assertFits(checkData(file.content, data, targets));
       return await encodeText(file, data, inherited);
     }
@@ -132,7 +135,7 @@ export function encodeFile(input: EncodeInput): Promise<Encoded> {
 export function fitFile(input: EncodeInput): Promise<Encoding> {
   const { table, data, inherited } = input;
   return ViewedFile.with(table, data.columns, async (file) =>
-    hasText(data) ? await fitText(file, data, inherited) : (await encodingOf(file, input)).encoding,
+    hasText(data) && isLanguage(data) ? await fitText(file, data, inherited) : (await encodingOf(file, input)).encoding,
   );
 }
 
@@ -141,16 +144,18 @@ async function encodingOf(file: ViewedFile, { data, targets, takes, inherited }:
   const samples = await samplesOf(file, data);
   const { file: ordered, rows } = samples;
   const { train, valid, test } = samples.samples;
-  const measured = await measureAny(ordered, { data, takes, inherited }, rows.train);
+  const measured = await measureAny(ordered, { data, takes, inherited }, rows);
   const sizes = { train: train.length, valid: valid.length, test: test.length, width: measured.width };
   assertFits([...samples.faults, ...checkSizes(sizes, data), ...measured.faults]);
   const target = await readTarget(ordered, data, targets, inherited?.target?.classes);
   const fitted = async () => {
+    if (hasText(data)) return [await fitRowText(ordered, data, rows.train, inherited)];
+    if (inherited) return inherited.inputs;
     const inputs = await fitInputs(ordered, rowSpec(data), takes, rows.train);
     return inputs.map((input) => windowed(input, data));
   };
   const encoding = {
-    inputs: inherited?.inputs ?? (await fitted()),
+    inputs: await fitted(),
     target: inherited?.target ?? fitTarget(target, data, targets, rows.train),
     reading: readingOf(file.content, data),
   };

@@ -28,7 +28,7 @@ export interface DataSpec {
   readonly class_weight: "balanced" | null;
   /** How rows in order of time make samples; null: each row is one. */
   readonly window: WindowRule | null;
-  /** How a text is cut into samples; null: the dataset is no text. */
+  /** How texts become tokens; null: there are none. */
   readonly text: TextRule | null;
   readonly validation: SplitRule | null;
   readonly test: SplitRule | null;
@@ -148,6 +148,8 @@ export interface TextEncoder {
   readonly column: string;
   readonly type: "text";
   readonly vocabulary: Vocabulary;
+  /** The token before shorter texts. Models of language have none. */
+  readonly padding?: number;
 }
 
 export type Encoder =
@@ -219,7 +221,7 @@ export interface DataSizes {
   readonly encodedBytes: number | null;
   /** Of a text: the names of the tokens, which are the classes of the target. */
   readonly tokens: readonly string[] | null;
-  /** Of a text: the characters that have no token. */
+  /** Of texts: the characters that have no token. */
   readonly unknown: readonly string[];
   /** For a target that is a class: the classes that no training row has. */
   readonly untrained: readonly string[];

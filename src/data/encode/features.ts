@@ -5,11 +5,12 @@
  * those that were left out on purpose, and those whose values are nearly all different. The last
  * kind names the rows of this table, and says nothing about new rows. Where there are arrays, they
  * are the default, without the columns of single numbers; an array that is the only column and the
- * target is its own feature, as an autoencoder has it. In tables that were recorded
+ * target is its own feature, as an autoencoder has it. Where tokens are wanted (`data.text`), the
+ * default is what looks like texts: what would be left out otherwise. In tables that were recorded
  * before this rule no column is marked as such, so their jobs keep their inputs.
  */
 import type { DatasetSummary } from "../beside.ts";
-import type { ColumnSummary, TensorColumn } from "../dataset.ts";
+import { keepsTexts, type ColumnSummary, type TensorColumn } from "../dataset.ts";
 import type { DataSpec, SplitRule, TextRule } from "./encoding.ts";
 import type { DeclaredType, Reading } from "../reading.ts";
 
@@ -36,6 +37,8 @@ export function hasText(data: DataSpec): data is TextSpec {
 export function featuresOf(table: TableSummary, data: DataSpec): readonly string[] {
   if (data.features !== null) return data.features;
   const whyNot = leavingOut(table, data);
+  if (hasText(data))
+    return table.columns.filter((column) => looksLikeText(column, whyNot(column))).map(({ name }) => name);
   const free = table.columns.filter((column) => whyNot(column) === null);
   const arrays = (columns: readonly ColumnSummary[]) => columns.filter(isArray);
   const targets = new Set(targetColumns(data));
@@ -43,13 +46,33 @@ export function featuresOf(table: TableSummary, data: DataSpec): readonly string
   return (arrays(free).length > 0 ? arrays(free) : [...free, ...own]).map(({ name }) => name);
 }
 
+/** Whether the texts of a column are known. */
+export function hasTexts(column: ColumnSummary): boolean {
+  return column.type === "text" || (column.type === "categorical" && (column.classes !== null || keepsTexts(column)));
+}
+
+/** Texts that are too many, too long or too different to be classes, or are declared as texts. */
+function looksLikeText(column: ColumnSummary, leftOut: LeftOut | null): boolean {
+  if (column.type === "text") return true;
+  if (column.type !== "categorical" || leftOut === "used" || leftOut === "excluded" || leftOut === "ignore")
+    return false;
+  return column.classes === null || leftOut !== null;
+}
+
 /** Whether a column has an array in each row. Those of one number were made numeric. */
 export function isArray(column: ColumnSummary): column is TensorColumn {
   return column.type === "tensor";
 }
 
+/** Whether the model learns to go on with a text. */
+export function isLanguage({ target, text = null }: Pick<DataSpec, "target"> & Partial<Pick<DataSpec, "text">>) {
+  return text !== null && target === NEXT_TOKEN;
+}
+
 /** The columns to predict. */
-export function targetColumns({ target }: Pick<DataSpec, "target">): readonly string[] {
+export function targetColumns(data: Pick<DataSpec, "target"> & Partial<Pick<DataSpec, "text">>): readonly string[] {
+  const { target } = data;
+  if (isLanguage(data)) return [];
   return typeof target === "string" ? [target] : target;
 }
 

@@ -22,7 +22,7 @@ import type {
   TensorEncoder,
   TextEncoder,
 } from "./encoding.ts";
-import { isArray, type TableSummary } from "./features.ts";
+import { hasTexts, isArray, type TableSummary } from "./features.ts";
 import { isApart, type MeasuredInputs } from "./fit.ts";
 import type { ViewedFile } from "./viewed-file.ts";
 
@@ -75,6 +75,8 @@ function reads(encoder: Encoder, column: ColumnSummary): boolean {
   switch (encoder.type) {
     case "missing_indicator":
       return !isArray(column);
+    case "text":
+      return hasTexts(column);
     case "categorical":
       return (column.type === "categorical" || column.type === "boolean") && column.classes !== null;
     default:

@@ -1,7 +1,8 @@
 /*
- * A text as what a model of language trains on. It is split first, then turned into tokens, and
- * each side is cut into contexts: the input is `context` tokens, the target the tokens that follow
- * each of them. So no context crosses a split.
+ * Texts as what a model of language trains on: a whole text, or those in a column of a table. They
+ * are split first, the text by its characters and a table by its rows, and then turned into tokens.
+ * Each text of a side is cut into contexts: the input is `context` tokens, the target the tokens
+ * that follow each of them. So no context crosses a split or goes beyond a row.
  *
  * The rows of the data are the tokens of all sides, one after the other. A sample is named by its
  * first token, and samples may overlap. The vocabulary is that of the training text, or another
@@ -11,27 +12,39 @@ import type { NamedValue } from "../../engine/plan/graph.ts";
 import { fitVocabulary, Tokenizer, type Vocabulary } from "../text/vocabulary.ts";
 import type { DataFault } from "./check.ts";
 import type { DataSizes, DataSpec, Encoded, Encoding, Inherited, TargetEncoding, TextRule } from "./encoding.ts";
-import { NEXT_TOKEN, type TextSpec } from "./features.ts";
-import { chosenCount } from "./split.ts";
+import { featuresOf, NEXT_TOKEN, type TextSpec } from "./features.ts";
+import { chosenCount, splitRows } from "./split.ts";
 import { FEATURES } from "./fit-tensor.ts";
 import type { ViewedFile } from "./viewed-file.ts";
 
-/** The bytes of each side. Those of training come first, the test last. */
+/** The texts of each side. Those of training come first, the test last. */
 interface Sides {
-  readonly train: Uint8Array;
-  readonly valid: Uint8Array;
-  readonly test: Uint8Array;
+  readonly train: readonly Uint8Array[];
+  readonly valid: readonly Uint8Array[];
+  readonly test: readonly Uint8Array[];
 }
 
-async function sidesOf(file: ViewedFile, { validation, test }: DataSpec): Promise<Sides> {
+async function sidesOf(file: ViewedFile, data: DataSpec): Promise<Sides> {
+  if (file.content.columns[0].type === "text") return await sidesOfText(file, data);
+  const texts = await file.texts(columnOf(file, data));
+  const { train, valid, test } = await splitRows(file, data);
+  const of = (rows: Int32Array) => Array.from(rows, (row) => texts.at(row));
+  return { train: of(train), valid: of(valid), test: of(test) };
+}
+
+function columnOf(file: ViewedFile, data: DataSpec): string {
+  return featuresOf(file.content, data)[0];
+}
+
+async function sidesOfText(file: ViewedFile, { validation, test }: DataSpec): Promise<Sides> {
   const text = await file.text(0);
   const tested = chosenCount(file.rows, test)!;
   const valid = chosenCount(file.rows - tested, validation)!;
   const [endOfTraining, endOfValidation] = bytesBefore(text, [file.rows - tested - valid, file.rows - tested]);
   return {
-    train: text.subarray(0, endOfTraining),
-    valid: text.subarray(endOfTraining, endOfValidation),
-    test: text.subarray(endOfValidation),
+    train: [text.subarray(0, endOfTraining)],
+    valid: [text.subarray(endOfTraining, endOfValidation)],
+    test: [text.subarray(endOfValidation)],
   };
 }
 
@@ -48,7 +61,8 @@ function bytesBefore(text: Uint8Array, characters: readonly number[]): number[] 
   return places;
 }
 
-function vocabularyOf({ train }: Sides, { text }: TextSpec, inherited: Inherited | null): Vocabulary {
+/** @param train the texts that train */
+export function vocabularyOf(train: Iterable<Uint8Array>, { text }: TextSpec, inherited: Inherited | null): Vocabulary {
   const encoder = inherited?.inputs[0].encoders[0];
   return encoder?.type === "text" ? encoder.vocabulary : fitVocabulary(text.vocabulary, train);
 }
@@ -71,22 +85,24 @@ function cut(sides: Sides, tokenizer: Tokenizer, { text }: TextSpec, take: (toke
     tokens++;
     take(token);
   };
-  const samplesOf = (side: Uint8Array) => {
-    const begin = tokens;
-    tokenizer.encode(side, count, (point) => unknown.add(point));
-    return starts(begin, tokens, text);
+  const samplesOf = (side: readonly Uint8Array[]) => {
+    const samples: number[] = [];
+    for (const each of side) {
+      const begin = tokens;
+      tokenizer.encode(each, count, (point) => unknown.add(point));
+      addStarts(samples, begin, tokens, text);
+    }
+    const rows = new Int32Array(new SharedArrayBuffer(4 * samples.length));
+    rows.set(samples);
+    return rows;
   };
   const [train, valid, test] = [sides.train, sides.valid, sides.test].map(samplesOf);
   return { tokens, train, valid, test, unknown: Array.from(unknown, (point) => String.fromCodePoint(point)) };
 }
 
 /** The last token of a sample has a next one too. */
-function starts(begin: number, end: number, { context, stride }: TextRule): Int32Array {
-  const step = stride ?? context;
-  const count = Math.max(0, Math.floor((end - begin - context - 1) / step) + 1);
-  const rows = new Int32Array(new SharedArrayBuffer(4 * count));
-  for (let i = 0; i < count; i++) rows[i] = begin + i * step;
-  return rows;
+function addStarts(samples: number[], begin: number, end: number, { context, stride }: TextRule): void {
+  for (let start = begin; start + context < end; start += stride ?? context) samples.push(start);
 }
 
 function inputOf({ context }: TextRule, tokenizer: Tokenizer): NamedValue {
@@ -99,7 +115,7 @@ export async function measureText(
   inherited: Inherited | null,
 ): Promise<{ readonly sizes: DataSizes } | { readonly faults: DataFault[] }> {
   const sides = await sidesOf(file, data);
-  const tokenizer = new Tokenizer(vocabularyOf(sides, data, inherited));
+  const tokenizer = new Tokenizer(vocabularyOf(sides.train, data, inherited));
   const { tokens, train, valid, test, unknown } = cut(sides, tokenizer, data);
   const faults = contextFaults(data, { train: train.length, valid: valid.length, test: test.length });
   if (faults.length > 0) return { faults };
@@ -144,10 +160,11 @@ function contextFaults(
 }
 
 export async function fitText(file: ViewedFile, data: TextSpec, inherited: Inherited | null): Promise<Encoding> {
-  return encodingOf(data, vocabularyOf(await sidesOf(file, data), data, inherited));
+  const { train } = await sidesOf(file, data);
+  return encodingOf(data, columnOf(file, data), vocabularyOf(train, data, inherited));
 }
 
-function encodingOf({ text }: TextSpec, vocabulary: Vocabulary): Encoding {
+function encodingOf({ text }: TextSpec, column: string, vocabulary: Vocabulary): Encoding {
   const tokenizer = new Tokenizer(vocabulary);
   const target: TargetEncoding = {
     column: NEXT_TOKEN,
@@ -157,14 +174,14 @@ function encodingOf({ text }: TextSpec, vocabulary: Vocabulary): Encoding {
     std: null,
   };
   return {
-    inputs: [{ ...inputOf(text, tokenizer), encoders: [{ column: "text", type: "text", vocabulary }] }],
+    inputs: [{ ...inputOf(text, tokenizer), encoders: [{ column, type: "text", vocabulary }] }],
     target,
   };
 }
 
 export async function encodeText(file: ViewedFile, data: TextSpec, inherited: Inherited | null): Promise<Encoded> {
   const sides = await sidesOf(file, data);
-  const encoding = encodingOf(data, vocabularyOf(sides, data, inherited));
+  const encoding = encodingOf(data, columnOf(file, data), vocabularyOf(sides.train, data, inherited));
   const [{ encoders, ...input }] = encoding.inputs;
   const tokenizer = new Tokenizer((encoders[0] as { vocabulary: Vocabulary }).vocabulary);
   // There are no more tokens than bytes. The memory is that of the tokens once they are counted.
@@ -191,5 +208,5 @@ export async function encodeText(file: ViewedFile, data: TextSpec, inherited: In
 /** The first token of each training sample. */
 export async function textRows(file: ViewedFile, data: TextSpec, inherited: Inherited | null): Promise<Int32Array> {
   const sides = await sidesOf(file, data);
-  return cut(sides, new Tokenizer(vocabularyOf(sides, data, inherited)), data).train;
+  return cut(sides, new Tokenizer(vocabularyOf(sides.train, data, inherited)), data).train;
 }

@@ -6,11 +6,12 @@ import { booleanOf } from "../columns/cell-word.ts";
 import type { DatasetSummary, TablePath } from "../beside.ts";
 import { withColumns, type Columns } from "../files/beside-files.ts";
 import { holdsDoubles, MISSING_CODE, missingTest, type ColumnValues } from "../columns/column.ts";
-import type { ColumnSummary } from "../dataset.ts";
+import { keepsTexts, type ColumnSummary } from "../dataset.ts";
 import type { ColumnSource, SourceColumn } from "./apply.ts";
 import type { DataSpec } from "./encoding.ts";
 import { NO_READING } from "../reading.ts";
 import type { TensorValues } from "../tensors/elements.ts";
+import { textsOfClasses, type RowTexts, type Texts } from "../text/texts.ts";
 import { isArray, type TableSummary } from "./features.ts";
 import { viewColumn, type ColumnView } from "../columns/view.ts";
 
@@ -141,11 +142,22 @@ export class ViewedFile implements ColumnSource {
     return await this.#file.text(index);
   }
 
+  /** Of a column that has texts. */
+  async texts(name: string): Promise<RowTexts> {
+    const index = this.index(name);
+    const recorded = this.#file.content.columns[index];
+    if (keepsTexts(recorded)) return await this.#file.texts(index);
+    return textsOfClasses(await this.#file.codes(index), recorded.classes ?? []);
+  }
+
   async codes(index: number): Promise<Uint16Array> {
     return (await this.values(index)) as Uint16Array;
   }
 
-  /** Numbers or codes, whichever the column holds; none if it is text. */
+  /**
+   * Numbers or codes, whichever the column holds. Of texts that are no classes only whether they
+   * are missing; none if they are not kept.
+   */
   async values(index: number): Promise<Float64Array | Uint16Array> {
     const recorded = await recordedValues(this.#file, index);
     const convert = this.#converted.get(index);
@@ -159,8 +171,16 @@ async function recordedValues(file: Columns, index: number): Promise<NonNullable
   const column = file.content.columns[index];
   if (column.type === "text") return new Uint16Array();
   if (column.type === "tensor") return Float64Array.from(await file.elements(index));
+  if (keepsTexts(column)) return presence(await file.texts(index));
   const values = holdsDoubles(column) ? file.numbers(index) : file.codes(index);
   return (await values) as NonNullable<ColumnValues>;
+}
+
+/** The code 0 for a text, whatever it is. */
+function presence(texts: Texts): Uint16Array<ArrayBuffer> {
+  const codes = new Uint16Array(texts.rows);
+  for (let row = 0; row < codes.length; row++) if (texts.isMissing(row)) codes[row] = MISSING_CODE;
+  return codes;
 }
 
 function missingIn(values: NonNullable<ColumnValues>): number {

@@ -8,7 +8,7 @@ import { MissingCells } from "../columns/cell-word.ts";
 import { quoted, quotedFirst, reasonText } from "./check.ts";
 import type { ColumnSummary } from "../dataset.ts";
 import type { DataSizes, DataSpec } from "./encoding.ts";
-import { featuresOf, leavingOut, targetColumns, type TableSummary } from "./features.ts";
+import { featuresOf, isLanguage, leavingOut, targetColumns, type TableSummary } from "./features.ts";
 
 /** The codes, and what each means. */
 export const dataWarningCodes = {
@@ -34,7 +34,7 @@ export interface DataWarning {
 
 /** @param table with the types that the spec declares */
 export function dataWarnings(table: TableSummary, data: DataSpec, sizes: DataSizes): DataWarning[] {
-  if (data.text !== null) return unknownWarnings(sizes);
+  if (isLanguage(data)) return unknownWarnings(sizes);
   const used = new Set([...targetColumns(data), ...featuresOf(table, data)]);
   const columns = table.columns.filter(({ name }) => used.has(name));
   return [
@@ -43,6 +43,7 @@ export function dataWarnings(table: TableSummary, data: DataSpec, sizes: DataSiz
     ...columns.flatMap((column) => missingWarning(column, table, data)),
     ...leftOutWarnings(table, data),
     ...emptyWarnings(sizes),
+    ...unknownWarnings(sizes),
     ...untrainedWarnings(sizes, data),
     ...constantWarnings(sizes, data),
   ];
@@ -90,17 +91,20 @@ function pointerTo(name: string, target: DataSpec["target"]): string {
 function leftOutWarnings(table: TableSummary, data: DataSpec): DataWarning[] {
   if (data.features !== null) return [];
   const whyNot = leavingOut(table, data);
-  return table.columns.flatMap((column): DataWarning[] => {
-    const why = whyNot(column);
-    const leaves = `leaves out ${quoted(column.name)}`;
-    if (why === "all_different") {
-      const message = `${leaves}, whose values are nearly all different; list it in /data/features to use it`;
-      return [{ pointer: "/data/features", code: "unique_column", message }];
-    }
-    if (why !== "ignore" || !isUnnamedIndex(column.name, table, data)) return [];
-    const message = `${leaves}, a column without a name that numbers the rows; list it in /data/features to use it`;
-    return [{ pointer: "/data/features", code: "index_column", message }];
-  });
+  const used = new Set(featuresOf(table, data));
+  return table.columns
+    .filter(({ name }) => !used.has(name))
+    .flatMap((column): DataWarning[] => {
+      const why = whyNot(column);
+      const leaves = `leaves out ${quoted(column.name)}`;
+      if (why === "all_different") {
+        const message = `${leaves}, whose values are nearly all different; list it in /data/features to use it`;
+        return [{ pointer: "/data/features", code: "unique_column", message }];
+      }
+      if (why !== "ignore" || !isUnnamedIndex(column.name, table, data)) return [];
+      const message = `${leaves}, a column without a name that numbers the rows; list it in /data/features to use it`;
+      return [{ pointer: "/data/features", code: "index_column", message }];
+    });
 }
 
 /** Whether the reader gave the column its name and left it out. */

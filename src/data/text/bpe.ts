@@ -8,8 +8,10 @@
  * pairs that are equally frequent, the one of the smaller tokens goes first. So the merges follow
  * from the text alone.
  *
+ * A word does not go beyond a text either, where there are several.
+ *
  * Cost: each merge visits the words that have the pair. All merges together join no more pieces
- * than the text has bytes. So the time grows with the text, and only its first `MAX_TRAINING_BYTES`
+ * than the texts have bytes. So the time grows with them, and only the first `MAX_TRAINING_BYTES`
  * count.
  */
 
@@ -64,8 +66,8 @@ interface Word {
 }
 
 /** At most `most` merges. There are fewer if no pair is left that occurs twice. */
-export function fitMerges(text: Uint8Array, most: number): Merge[] {
-  const pairs = new Pairs(wordsOf(text.subarray(0, MAX_TRAINING_BYTES)));
+export function fitMerges(texts: Iterable<Uint8Array>, most: number): Merge[] {
+  const pairs = new Pairs(wordsOf(texts));
   const merges: Merge[] = [];
   while (merges.length < most) {
     const best = pairs.best();
@@ -76,12 +78,18 @@ export function fitMerges(text: Uint8Array, most: number): Merge[] {
   return merges;
 }
 
-function wordsOf(text: Uint8Array): Word[] {
+function wordsOf(texts: Iterable<Uint8Array>): Word[] {
   const counts = new Map<string, number>();
-  eachWord(text, (begin, end) => {
-    const key = keyOf(text, begin, end);
-    counts.set(key, (counts.get(key) ?? 0) + 1);
-  });
+  let left = MAX_TRAINING_BYTES;
+  for (const text of texts) {
+    const part = text.subarray(0, left);
+    eachWord(part, (begin, end) => {
+      const key = keyOf(part, begin, end);
+      counts.set(key, (counts.get(key) ?? 0) + 1);
+    });
+    left -= part.length;
+    if (left === 0) break;
+  }
   return Array.from(counts, ([key, count]) => ({ tokens: [...Buffer.from(key, "latin1")], count }));
 }
 

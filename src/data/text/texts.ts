@@ -1,5 +1,19 @@
+/** Gives the text of each row, in UTF-8. It is empty where a cell is missing. */
+export interface RowTexts {
+  at(row: number): Uint8Array;
+}
+
+const NONE = new Uint8Array();
+
+/** Those of a column of classes. */
+export function textsOfClasses(codes: Uint16Array, classes: readonly string[]): RowTexts {
+  const texts = classes.map((name) => Buffer.from(name));
+  // No class has the code of a missing cell.
+  return { at: (row) => texts[codes[row]] ?? NONE };
+}
+
 /** The texts of a column: one for each row, in UTF-8. Where a cell is missing, it is empty. */
-export class Texts {
+export class Texts implements RowTexts {
   /** Where the text of each row ends in `bytes`. It begins where the one before it ends. */
   readonly #ends: Uint32Array;
   readonly #bytes: Uint8Array;
@@ -48,7 +62,6 @@ export class Texts {
   /** The same, but for rows whose texts are missing. */
   without(rows: readonly number[]): Texts {
     const missing = new Set(rows);
-    const none = new Uint8Array();
-    return Texts.of(Array.from({ length: this.rows }, (_, row) => (missing.has(row) ? none : this.at(row))));
+    return Texts.of(Array.from({ length: this.rows }, (_, row) => (missing.has(row) ? NONE : this.at(row))));
   }
 }

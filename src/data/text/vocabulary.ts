@@ -18,13 +18,23 @@ export type Vocabulary =
 
 const BYTES = 256;
 
-export function fitVocabulary(rule: VocabularyRule, training: Uint8Array): Vocabulary {
+/** @param training the texts, one after the other */
+export function fitVocabulary(rule: VocabularyRule, training: Iterable<Uint8Array>): Vocabulary {
   if (rule === "bytes") return { type: "bytes" };
   if (rule !== "characters") return { type: "bpe", merges: fitMerges(training, rule.bpe - BYTES) };
   const seen = new Set<number>();
-  eachCharacter(training, (point) => seen.add(point));
+  for (const text of training) eachCharacter(text, (point) => seen.add(point));
   const points = Int32Array.from(seen).sort();
   return { type: "characters", characters: Array.from(points, (point) => String.fromCodePoint(point)).join("") };
+}
+
+const tokenizers = new WeakMap<Vocabulary, Tokenizer>();
+
+/** The tokenizer of a vocabulary, which remembers words. */
+export function tokenizerOf(vocabulary: Vocabulary): Tokenizer {
+  const known = tokenizers.get(vocabulary) ?? new Tokenizer(vocabulary);
+  tokenizers.set(vocabulary, known);
+  return known;
 }
 
 /** Turns texts into tokens, and back. */

@@ -133,7 +133,7 @@ describe("told by name", () => {
     ]);
     const { content } = await dataset("x,y\n1,2\n");
     expect(checkData(tableOf(content), spec({}), "class")).toEqual([
-      { pointer: "/data/text", message: expect.stringContaining("is for a dataset of the format text") },
+      { pointer: "/data/features", message: expect.stringMatching(/^must name a column of texts/) },
     ]);
   });
 });
