@@ -44,24 +44,38 @@ export interface Place {
 
 /** @throws InvalidDataset, DamagedFile, DatasetTooLarge */
 export async function checkedMessages(source: Source, room: Room): Promise<Messages> {
-  const places: Place[] = [];
+  const [places, dictionaries]: [Place[], Place[]] = [[], []];
+  const known = new Set<bigint>();
   let fields: CheckedField[] | null = null;
   let rows = 0;
-  for (let begin = await beginOf(source); ;) {
+  let begin = await beginOf(source);
+  const isFile = begin > 0;
+  for (;;) {
     const found = await nextMessage(source, begin);
     if (found === null) break;
     const { message, bytes, bodyBegin, bodyBytes } = found;
     if (fields === null) fields = schemaOf(message, bytes);
     else rows += await checkRows(source, found, fields.length, room);
     begin = bodyBegin + bodyBytes;
-    if (places.push({ begin: found.begin, end: begin, hasPrefix: found.hasPrefix }) > MAX_MESSAGES)
+    const comesFirst = isFile && message.headerType() === MessageHeader.DictionaryBatch;
+    if (comesFirst) checkNew(message.header(new DictionaryBatch()) as DictionaryBatch, known);
+    (comesFirst ? dictionaries : places).push({ begin: found.begin, end: begin, hasPrefix: found.hasPrefix });
+    if (places.length + dictionaries.length > MAX_MESSAGES)
       throw new InvalidDataset(
         `The Arrow file has more than ${MAX_MESSAGES} batches and dictionaries. Write larger batches.`,
         null,
       );
   }
   if (fields === null) throw new DamagedFile("it has no schema");
-  return { rows, names: fields.map(({ name }) => name), places };
+  const [schema, ...batches] = places;
+  return { rows, names: fields.map(({ name }) => name), places: [schema, ...dictionaries, ...batches] };
+}
+
+/** In a file a dictionary is that of all batches, wherever it lies: Polars writes it after them. */
+function checkNew(dictionary: DictionaryBatch, known: Set<bigint>): void {
+  if (known.has(dictionary.id()) && !dictionary.isDelta())
+    throw new InvalidDataset("The Arrow file replaces a dictionary, which only a stream may do. Write a stream.", null);
+  known.add(dictionary.id());
 }
 
 interface FoundMessage {

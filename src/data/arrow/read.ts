@@ -1,7 +1,8 @@
 /*
  * Arrow: a table in columns, as it lies in memory, in a file (also called Feather) or as a stream.
  * Both are a sequence of messages: the schema, dictionaries, and batches of rows. A file has a
- * directory of them besides, at its end, which is not needed to read all of it.
+ * directory of them besides, at its end, which is not needed to read all of it. Its dictionaries
+ * may lie anywhere, and are read before its batches.
  *
  * apache-arrow reads the messages. It believes what they claim, so each one is checked before
  * (messages.ts): all claims stand in the messages, none within the values. One batch is in memory

@@ -1,6 +1,7 @@
 /** The schema of an Arrow file, checked before it is read. */
 import { Endianness } from "apache-arrow/fb/endianness";
 import type { Field } from "apache-arrow/fb/field";
+import { Int } from "apache-arrow/fb/int";
 import type { Schema } from "apache-arrow/fb/schema";
 import { Type } from "apache-arrow/fb/type";
 import { Encoding } from "flatbuffers";
@@ -71,6 +72,9 @@ function checkField(field: Field | null, texts: { bytes: number }): CheckedField
   const nesting = nestings[type];
   if (nesting !== undefined) throw nestedFault(name, nesting);
   if (!readable.has(type)) throw typeFault(name, Type[type] ?? `the unknown type ${type}`);
+  // Polars has whole numbers of 128 bits.
+  const bits = type === Type.Int ? (field.type(new Int()) as Int | null)?.bitWidth() : undefined;
+  if (bits !== undefined && bits > 64) throw typeFault(name, `whole numbers of ${bits} bits`);
   if (field.childrenLength() > 0) throw new DamagedFile(`the column ${JSON.stringify(name)} has parts`);
   // They take no byte each, so their bytes are no limit to their number.
   if ((type === Type.Null || type === Type.Bool) && field.dictionary() !== null)

@@ -28,6 +28,14 @@ test.each(["uncompressed", "lz4", "zstd", "batches", "stream"])(
 describe("as others write it", () => {
   test.each([
     ["deltas", [["b", null, "a", "c", null, "a", "d", null, "a"]]],
+    ["replaced", [["b", null, "a", "c", null, "c"]]],
+    [
+      "categories",
+      [
+        ["x", "y", null, "x"],
+        ["b", "a", null, "b"],
+      ],
+    ],
     ["string_view", [["a", null, "a text of more than twelve bytes"]]],
     [
       "views",
@@ -65,11 +73,17 @@ describe("refused", () => {
     ["infinite", 'The column "x" holds Infinity in row 1. All numbers must be finite'],
     ["bytes", 'The column "x" holds bytes that are no UTF-8'],
     ["fixed", 'The column "x" holds FixedSizeBinary, which cannot be read'],
+    ["int128", 'The column "x" holds whole numbers of 128 bits, which cannot be read. Write it as numbers'],
     ["empty", "The Arrow file has no rows"],
   ])("%s", async (name, why) => expect(await reason(await written(name))).toContain(why));
 
   test("a file that unpacks to more than a dataset may have", async () => {
     expect(await reason(await written("zstd"), 10_000)).toBeInstanceOf(DatasetTooLarge);
+  });
+
+  test("a file that replaces a dictionary", async () => {
+    const file = [Buffer.from("ARROW1\0\0"), await written("replaced"), Buffer.from("\0\0\0\0ARROW1")];
+    expect(await reason(Buffer.concat(file))).toContain("replaces a dictionary, which only a stream may do");
   });
 
   test("a file or a stream that is cut off", async () => {

@@ -19,6 +19,15 @@ with ipc.new_stream("deltas.arrow", words, options=ipc.IpcWriteOptions(emit_dict
     for known in [["a", "b"], ["a", "b", "c"], ["a", "b", "c", "d"]]:
         indices = pa.array([len(known) - 1, None, 0], pa.int8())
         writer.write_batch(pa.record_batch([pa.DictionaryArray.from_arrays(indices, known)], schema=words))
+# Dictionaries that are replaced.
+with ipc.new_stream("replaced.arrow", words) as writer:
+    for known in [["a", "b"], ["c"]]:
+        indices = pa.array([len(known) - 1, None, 0], pa.int8())
+        writer.write_batch(pa.record_batch([pa.DictionaryArray.from_arrays(indices, known)], schema=words))
+# Polars writes the dictionaries of a file after its batches.
+categories = {"c": pl.Series(["x", "y", None, "x"], dtype=pl.Categorical), "e": pl.Series(["b", "a", None, "b"], dtype=pl.Enum(["b", "a"]))}
+pl.DataFrame(categories).write_ipc("categories.arrow", record_batch_size=3)
+pl.DataFrame({"x": pl.Series([1, 2], dtype=pl.Int128)}).write_ipc("int128.arrow")
 frame = pl.DataFrame({"long": ["a text of more than twelve bytes", None, "short", ""], "x": [1.5, None, 2.0, 3.0]})
 frame.write_ipc("views.arrow", compression="zstd")
 views = pa.table({"text": pa.array(["a", None, "a text of more than twelve bytes"], pa.string_view())})
