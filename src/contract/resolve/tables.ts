@@ -6,7 +6,7 @@ import { setImmediate } from "node:timers/promises";
 import { besideFaults, sideBySide, withTable, type BesideFault, type DatasetSummary } from "../../data/beside.ts";
 import { DatasetLost, InvalidDataset } from "../../data/dataset.ts";
 import type { Measured } from "../../data/encode/encode.ts";
-import { measure } from "../../data/encode/encoding-cache.ts";
+import { measure, measureStored } from "../../data/encode/encoding-cache.ts";
 import type { DataSpec, Inherited } from "../../data/encode/encoding.ts";
 import type { DatasetFiles, Draft } from "../../data/files/dataset-files.ts";
 import { outlineOf } from "../../data/encode/outline.ts";
@@ -88,7 +88,7 @@ async function storedInput(data: Spec["data"], context: TableContext, faults: Fa
       return await withTable(
         datasets,
         (dataset, read) => context.files.use(dataset, read),
-        (table) => measure(table, filled, targets, takes, context.caller, inherited),
+        (table) => measureStored(table, filled, targets, takes, context.caller, inherited),
       );
     } catch (error) {
       const deleted = error instanceof DatasetLost && (await find()).includes(null);

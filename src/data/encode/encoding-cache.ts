@@ -16,6 +16,10 @@ import { thisProcess, runInHelper, type Caller } from "../pool.ts";
  */
 const KEPT_BYTES = 256 * 2 ** 20;
 
+/** How many measurements are kept, and how long the text may be that names one. */
+const KEPT_MEASUREMENTS = 500;
+const MAX_KEY = 8192;
+
 /** Finds what a job's plan needs and only the rows can show. */
 export function measure(
   table: TablePath,
@@ -27,6 +31,28 @@ export function measure(
 ): Promise<Measured> {
   const input = { table, data: relevantPart(data), targets, takes, inherited };
   return runInHelper("measureFile", input, caller);
+}
+
+const measurements = new Map<string, Measured>();
+
+/**
+ * The same for a stored table, whose path stands for its content. Jobs that are alike are measured
+ * once: the latest measurements are kept.
+ */
+export async function measureStored(
+  table: TablePath,
+  data: DataSpec,
+  targets: TargetKind,
+  takes: FeatureForm,
+  caller: Caller | undefined,
+  inherited: Inherited | null,
+): Promise<Measured> {
+  const key = JSON.stringify([table, relevantPart(data), targets, takes, inherited]);
+  const measured = measurements.get(key) ?? (await measure(table, data, targets, takes, caller, inherited));
+  measurements.delete(key);
+  if ("sizes" in measured && key.length <= MAX_KEY) measurements.set(key, measured);
+  if (measurements.size > KEPT_MEASUREMENTS) measurements.delete(measurements.keys().next().value!);
+  return measured;
 }
 
 /** The encoding that a job has, without the encoded rows. */

@@ -1,9 +1,10 @@
+import { rm } from "node:fs/promises";
 import { setTimeout } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import type { Encoded } from "../../../src/data/encode/encoding.ts";
-import { encode, EncodingCache } from "../../../src/data/encode/encoding-cache.ts";
+import { encode, EncodingCache, measureStored } from "../../../src/data/encode/encoding-cache.ts";
 import { dataset, dataSpec } from "../support.ts";
 import { NO_READING } from "../../../src/data/reading.ts";
 
@@ -53,6 +54,21 @@ test("jobs with the same encoding of the same bytes share it, whatever the datas
   expect((await of({})).data).toBe(first.data);
   expect((await of({ validation: { every: 2 } })).data).not.toBe(first.data);
   expect((await encode(files.columnsPath(content), dataSpec(), "class")).data).not.toBe(first.data);
+});
+
+test("a stored table is measured once for jobs that are alike, and anew for others", async () => {
+  const { files, content } = await dataset("x,y\n1,1\n2,2\n3,4\n");
+  const path = files.columnsPath(content);
+  const measured = (data: object = {}) =>
+    measureStored(path, { ...dataSpec(), ...data }, "value", "float32", undefined, null);
+  const first = await measured({ dataset: "ds_1" });
+  expect(first).toMatchObject({ sizes: { train: 3, valid: 0 } });
+  const other = await measured({ validation: { every: 3 } });
+  expect(other).toMatchObject({ sizes: { train: 2, valid: 1 } });
+  await rm(path);
+  expect(await measured({ dataset: "ds_2" })).toEqual(first);
+  expect(await measured({ validation: { every: 3 } })).toEqual(other);
+  await expect(measured({ validation: { every: 2 } })).rejects.toThrow();
 });
 
 test("an encoding in use stays shared, however large it is", async () => {
