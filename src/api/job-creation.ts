@@ -45,6 +45,28 @@ export function idempotencyOf(
   return { key, bodySha256: hash(canonicalJson(body)), textSha256: hash(bodyText) };
 }
 
+/**
+ * Answers what the key was used for before, if it was, and else what `create` does. The script that
+ * creates a job looks at the key. Here it is looked at only if there is no new job: what was
+ * accepted before may be refused now, for its dataset may be gone.
+ */
+export async function once(
+  { store }: Pick<Services, "store">,
+  owner: string,
+  use: NewJob["idempotency"],
+  create: () => Promise<Created | Replayed>,
+): Promise<Created | Replayed> {
+  const earlier = async () => use && (await store.jobs.replay(owner, use));
+  try {
+    const created = await create();
+    return created.outcome === "mismatch" ? ((await earlier()) ?? created) : created;
+  } catch (error) {
+    const known = await earlier();
+    if (known === null) throw error;
+    return known;
+  }
+}
+
 export function resolveContext(
   { store, files, config }: Pick<Services, "store" | "files" | "config">,
   reply: FastifyReply,

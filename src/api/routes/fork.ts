@@ -7,7 +7,7 @@ import type { Fork as StoredFork } from "../../store/new-job.ts";
 import { atTheBeginning } from "../../store/record.ts";
 import type { Store } from "../../store/store.ts";
 import { chosenCheckpoint } from "../checkpoint-choice.ts";
-import { createJob, idempotencyHeaders, idempotencyOf, resolveContext, sendCreated } from "../job-creation.ts";
+import { createJob, idempotencyHeaders, idempotencyOf, once, resolveContext, sendCreated } from "../job-creation.ts";
 import { json, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
 import { noSuchJob } from "./jobs.ts";
@@ -44,15 +44,14 @@ export const fork: Routes = async (app, services) => {
       const { owner, bodyText, params } = request;
       if (bodyText === "") throw new Problem("malformed_json", "The body is empty; it must be a fork in JSON.");
       const use = idempotencyOf(request.headers["idempotency-key"], request, params.id);
-      // Before the parent is looked for: it may be gone by now.
-      const earlier = use && (await store.jobs.replay(owner, use));
-      if (earlier) return sendCreated(reply, earlier);
-      const parent = await store.jobs.get(owner, params.id);
-      if (parent === null) throw noSuchJob();
-      const find = (step: Fork["step"]) => checkpointOf(store, owner, parent, step);
-      const fork = await resolveFork(request.body, parent, find, resolveContext(services, reply));
-      const rest = { idempotency: use, fork: beginning(parent, fork) };
-      return sendCreated(reply, await createJob(services, request, fork.resolved, rest));
+      const create = async () => {
+        const parent = await store.jobs.get(owner, params.id);
+        if (parent === null) throw noSuchJob();
+        const find = (step: Fork["step"]) => checkpointOf(store, owner, parent, step);
+        const fork = await resolveFork(request.body, parent, find, resolveContext(services, reply));
+        return createJob(services, request, fork.resolved, { idempotency: use, fork: beginning(parent, fork) });
+      };
+      return sendCreated(reply, await once(services, owner, use, create));
     },
   );
 };

@@ -7,7 +7,7 @@ import { JobId } from "../../contract/wire/common.ts";
 import { Job, JobList, JobStatus, ValidatedSpec } from "../../contract/wire/job.ts";
 import { MOST_LOOKED_AT } from "../../store/job-list.ts";
 import { roomOf } from "../../store/room.ts";
-import { createJob, idempotencyHeaders, idempotencyOf, resolveContext, sendCreated } from "../job-creation.ts";
+import { createJob, idempotencyHeaders, idempotencyOf, once, resolveContext, sendCreated } from "../job-creation.ts";
 import { notFound } from "../plugins/problems.ts";
 import { commaSeparated, pageQuery } from "../requests.ts";
 import { json, problems } from "../responses.ts";
@@ -66,12 +66,13 @@ export const jobs: Routes = async (app, services) => {
       const { owner, bodyText } = request;
       if (bodyText === "") throw new Problem("malformed_json", "The body is empty; it must be a spec in JSON.");
       const validateOnly = request.query.validate_only === "true";
-      const use = validateOnly ? null : idempotencyOf(request.headers["idempotency-key"], request);
-      // Before the spec is checked: its dataset may be gone by now.
-      const earlier = use && (await store.jobs.replay(owner, use));
-      if (earlier) return sendCreated(reply, earlier);
-      const resolved = await resolveSpec(request.body, resolveContext(services, reply));
-      if (!validateOnly) return sendCreated(reply, await createJob(services, request, resolved, { idempotency: use }));
+      const resolve = () => resolveSpec(request.body, resolveContext(services, reply));
+      if (!validateOnly) {
+        const use = idempotencyOf(request.headers["idempotency-key"], request);
+        const create = async () => createJob(services, request, await resolve(), { idempotency: use });
+        return sendCreated(reply, await once(services, owner, use, create));
+      }
+      const resolved = await resolve();
       await resolved.table?.discard();
       await store.jobs.askRoom(owner, roomOf(resolved, 0));
       return validated(resolved);
