@@ -10,7 +10,7 @@ import type { ColumnSource, SourceColumn } from "../data/encode/apply.ts";
 import type { Encoder, InputEncoding } from "../data/encode/encoding.ts";
 import { shown } from "../data/columns/cell-reader.ts";
 import type { Fault } from "../contract/resolve/faults.ts";
-import { size } from "../engine/member/shape.ts";
+import { fitsShape, size } from "../engine/member/shape.ts";
 import { codeOf, numberOf, useOf, type CellRules, type Faults, type ReadCell, type Use } from "./columns.ts";
 import { leafFault, rangeAt } from "./samples.ts";
 
@@ -37,7 +37,7 @@ function unfitColumn({ encoder, input }: Use, column: ColumnSummary): string | n
   if (encoder.type === "tensor") {
     const [given, taken] = [shape.join(" × ") || "one number", input.shape.join(" × ")];
     if (column.type !== "tensor") return `whose cells are no arrays of ${taken}`;
-    return size(shape) === size(input.shape) ? null : `whose cells are ${given}, and the model takes ${taken}`;
+    return fitsShape(shape, input.shape) ? null : `whose cells are ${given}, and the model takes ${taken}`;
   }
   if (shape.length > 0) return `whose cells are arrays of ${shape.join(" × ")}, and the model takes single ones`;
   if (column.type === "text") return "which is a text";

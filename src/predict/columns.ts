@@ -4,7 +4,7 @@
  */
 import { booleanOf } from "../data/columns/cell-word.ts";
 import { shown, type CellReader } from "../data/columns/cell-reader.ts";
-import { MISSING_CODE } from "../data/columns/column.ts";
+import { dateTexts, MISSING_CODE } from "../data/columns/column.ts";
 import { Evidence } from "../data/columns/evidence.ts";
 import type { ColumnSource, SourceColumn } from "../data/encode/apply.ts";
 import type { CategoricalEncoder, Encoder, InputEncoding, TextEncoder } from "../data/encode/encoding.ts";
@@ -170,12 +170,13 @@ export function numberOf(
 }
 
 /** Reads cells of classes, as the code that a class has among the encoder's. */
-export function codeOf({ classes }: CategoricalEncoder, { mayMiss, unseen, reader }: CellRules): ReadCell {
+export function codeOf({ column, classes }: CategoricalEncoder, { mayMiss, unseen, reader }: CellRules): ReadCell {
   const codes = new Map(classes.map((name, code) => [name, code]));
   const kind = kindOf(classes);
+  const valuesIn = (text: string) => (kind === "dates" ? datesIn(text, column, reader) : numbersIn(text, kind, reader));
   return (cell) => {
     if (isMissing(cell, reader, kind === "texts")) return mayMiss ? MISSING_CODE : MISSING;
-    const code = spellings(cell, classes, kind, reader).flatMap((text) => codes.get(text) ?? [])[0];
+    const code = spellings(cell, classes, valuesIn).flatMap((text) => codes.get(text) ?? [])[0];
     if (code !== undefined) return code;
     if (typeof cell === "object") return `must be a class, not ${shown(cell)}`;
     return unseen === "zeros" ? UNSEEN_CODE : unknownClass(cell, classes);
@@ -228,29 +229,41 @@ function inRange(value: number, range: number): number | string {
   return wholeFault(value, range) ?? value;
 }
 
-/** Numbers: classes that `String` writes, so that the column may have held numbers. */
-type ClassKind = "numbers" | "others" | "texts";
+/**
+ * Numbers: classes that `String` writes, so that the column may have held numbers. Dates likewise.
+ */
+type ClassKind = "numbers" | "dates" | "others" | "texts";
 
 /** What the classes of a column are. Among texts some words are no missing cells. */
 function kindOf(classes: readonly string[]): ClassKind {
   if (classes.every((name) => String(Number(name)) === name)) return "numbers";
+  if (classes.every((name) => dateTexts(Date.parse(name)).includes(name))) return "dates";
   const evidence = new Evidence(null);
   for (const name of classes) evidence.note(name, 0);
   return evidence.isOneKind || classes.every((name) => booleanOf(name) !== null) ? "others" : "texts";
 }
 
 /**
- * How a cell may be spelled among the classes. A text is a number only among numbers: where a
- * class is a code such as 007, 7 and 7.0 are others. Words for true and false may be in upper or
- * lower case, unless two classes differ in nothing else.
+ * How a cell may be spelled among the classes. `valuesIn`: how classes spell the value that a text
+ * has. Words for true and false may be in upper or lower case, unless two classes differ in nothing
+ * else.
  */
-function spellings(cell: Cell, classes: readonly string[], kind: ClassKind, reader: CellReader): string[] {
+function spellings(cell: Cell, classes: readonly string[], valuesIn: (text: string) => string[]): string[] {
   if (typeof cell === "boolean") return classes.filter((name) => booleanOf(name)?.value === cell);
   if (typeof cell === "number") return [String(cell)];
   if (typeof cell !== "string") return [];
-  const number = kind === "numbers" ? reader.number(cell) : null;
-  const value = number !== null && "value" in number && !number.isCode ? [String(number.value)] : [];
-  return [cell, cell.trim(), ...value, ...sameWord(cell.trim(), classes)];
+  return [cell, cell.trim(), ...valuesIn(cell), ...sameWord(cell.trim(), classes)];
+}
+
+/** A text is a number only among numbers: where a class is a code such as 007, 7 and 7.0 are others. */
+function numbersIn(text: string, kind: ClassKind, reader: CellReader): string[] {
+  const number = kind === "numbers" ? reader.number(text) : null;
+  return number !== null && "value" in number && !number.isCode ? [String(number.value)] : [];
+}
+
+function datesIn(text: string, column: string, reader: CellReader): string[] {
+  const date = reader.date(text.trim(), column);
+  return "value" in date ? dateTexts(date.value) : [];
 }
 
 /** The class that is the same word for true or false, if there is one such class. */

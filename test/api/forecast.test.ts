@@ -1,6 +1,7 @@
 /** A forecast of seasonal series, from the upload of a table to its model. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/contract/wire/job.ts";
+import { floats, longs, npy, zip } from "../data/tensors/files.ts";
 import { ended, startProcess, type WorkerProcess } from "../worker/support.ts";
 import { startService, type Service } from "./service.ts";
 
@@ -160,6 +161,19 @@ test("default features leave out the columns of order and series", async () => {
     })
   ).body;
   expect(resolved.data.features).toEqual(["price"]);
+});
+
+test("an array is no target of a window, as it is no feature", async () => {
+  const times = Array.from({ length: 12 }, (_, i) => (i * 5) % 12);
+  const body = zip({
+    "time.npy": npy({ descr: "<i8", shape: [12], data: longs(...times) }),
+    "next.npy": npy({ descr: "<f4", shape: [12, 2], data: floats(...times.flatMap((time) => [time, -time])) }),
+  });
+  const { id } = (await service.call("POST", "/v1/datasets", { body })).body;
+  const data = { dataset: id, target: "next", features: ["time"], window: { order: "time", length: 3 } };
+  const answer = await service.call("POST", "/v1/jobs", { body: { ...spec(id), data } });
+  const message = "takes columns with one number or class a row, not arrays";
+  expect([answer.status, answer.body.errors]).toEqual([422, [{ pointer: "/data/window", message }]]);
 });
 
 test.each([

@@ -98,6 +98,38 @@ test("are inputs in any nesting of their shape, and cells of rows", async () => 
   }
 });
 
+test("of a dataset with the dimensions in another order are refused, and other shapes are taken", async () => {
+  const upload = async (shape: number[]) => {
+    const body = zip({
+      "image.npy": npy({ descr: "<f4", shape: [24, ...shape], data: floats(...images) }),
+      "digit.npy": npy({ descr: "<i8", shape: [24], data: longs(...words.slice(0, 24)) }),
+    });
+    return (await training.service.call("POST", "/v1/datasets", { body })).body.id as string;
+  };
+  const data = { dataset, features: ["image"], shape: [1, 2, 3], target: "digit", validation: { every: 4 } };
+  const spec = { data, model: { layers: [{ type: "flatten" }, linear()] } };
+  const { id } = await training.trained(spec);
+  const flat = await upload([6]);
+  const turned = await upload([3, 2]);
+  const from = async (dataset: string) => {
+    const answers = [
+      await training.service.call("POST", `/v1/jobs/${id}/predictions`, { body: { dataset } }),
+      await training.service.call("POST", `/v1/jobs/${id}/fork`, {
+        body: { step: "final", optimizer: false, overrides: { data: { dataset } } },
+      }),
+    ];
+    return answers.map(({ status, body }) => [status, body.errors?.[0].message]);
+  };
+  expect(await from(flat)).toEqual([
+    [201, undefined],
+    [201, undefined],
+  ]);
+  expect(await from(turned)).toEqual([
+    [422, 'has the column "image", whose cells are 3 × 2, and the model takes 1 × 2 × 3: the model predicts from it'],
+    [422, 'takes "image", which has arrays of 3 × 2, and the model takes 1 × 2 × 3'],
+  ]);
+});
+
 test("of whole numbers have a class for each position", async () => {
   const layers = [{ type: "embedding", embedding_dim: 5 }, { type: "lstm", hidden_size: 4, output: "all" }, linear()];
   const data = { dataset, features: ["word"], target: "next", validation: { every: 4 } };

@@ -56,6 +56,31 @@ test("reads texts as cells, and true as a class", async () => {
   expect(prediction).toEqual(all.predictions[1]);
 });
 
+test("a class that was a date is read as the dates were", async () => {
+  const days = ["12/31/2023", "01/02/2024", "01/02/2024 06:00 PM"];
+  const rows = ROWS.map(({ price }, i) => ({ day: days[i % 3], price: price + 9 * (i % 3) }));
+  const { id } = await training.service.upload(csvOf(rows));
+  const { id: dated } = await training.trained({
+    data: { dataset: id, target: "price", columns: { day: "categorical" }, unseen: "zeros" },
+    model: { layers: [linear()] },
+    loss: { type: "mse" },
+  });
+  const predicted = async (texts: readonly string[]) =>
+    field((await training.predict(dated, { rows: texts.map((day) => ({ day })) })).predictions, "value");
+  const values = await predicted(["2023-12-31T00:00:00.000Z", "2024-01-02T00:00:00.000Z", "2024-01-02T18:00:00.000Z"]);
+  expect(new Set([...values, ...(await predicted(["2022-01-01"]))]).size).toBe(4);
+  expect(await predicted(days)).toEqual(values);
+  expect(await predicted(["2023-12-31", "2024-01-02", "2024-01-02 18:00"])).toEqual(values);
+  const posted = await training.service.call("POST", `/v1/jobs/${dated}/predictions`, { body: { dataset: id } });
+  for (;;) {
+    const { body } = await training.service.call("GET", posted.headers.location);
+    if (body.finished_at !== null) break;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const { text } = await training.service.call("GET", `${posted.headers.location}/result`);
+  expect(text.split("\n").slice(1, 4)).toEqual(values.map(String));
+});
+
 test("has the best weights too", async () => {
   const best = await training.predict(job.id, { rows: ROWS, which: "best" });
   const model = await training.service.call("GET", `/v1/jobs/${job.id}/model?which=best`);

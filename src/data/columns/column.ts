@@ -114,6 +114,13 @@ function datesOf(values: Float64Array): string[] | null {
 
 const MIDNIGHT = "T00:00:00.000Z";
 
+/** How classes may write a time (`datesOf`). None if they cannot. */
+export function dateTexts(time: number): string[] {
+  if (!Number.isInteger(time)) return [];
+  const text = new Date(time).toISOString();
+  return text.endsWith(MIDNIGHT) ? [text, text.slice(0, -MIDNIGHT.length)] : [text];
+}
+
 /** `cells` holds the spelling of each code. `codes` is null if there are too many. */
 export function categoricalColumn(
   name: string,

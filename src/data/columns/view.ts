@@ -56,6 +56,8 @@ export function viewColumn(summary: ColumnSummary, type: DeclaredType, reading: 
       missing: summary.missing + viewed.summary.missing,
       mean: null,
       all_different: summary.all_different && viewed.summary.all_different,
+      // Other dates are read by it too, and then taken as classes.
+      ...(summary.date_order === undefined ? {} : { date_order: summary.date_order }),
     },
     convert: (recorded) => converted(codesOf(recorded, summary, classes), viewed.values),
   };

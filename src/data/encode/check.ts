@@ -101,7 +101,7 @@ export function checkData(table: TableSummary, data: DataSpec, targets: TargetKi
     const { order, series } = data.window;
     check("/data/window/order", order, [missesNone, orderFault]);
     if (series !== null) check("/data/window/series", series, [missesNone, seriesFault]);
-    if (named.some((name) => isArrayAmong(byName, name)))
+    if ([...named, ...targetNames].some((name) => isArrayAmong(byName, name)))
       faults.push({ pointer: "/data/window", message: "takes columns with one number or class a row, not arrays" });
   }
   checkRule("/data/validation", validation);

@@ -6,7 +6,7 @@
  * fault, unless the spec has it encoded as zeros. A class of the target has no output: that is
  * always a fault. Numbers far from those that the encoders were fitted to are told, and no more.
  */
-import { size } from "../../engine/member/shape.ts";
+import { fitsShape, size } from "../../engine/member/shape.ts";
 import type { FeatureForm } from "../../engine/plan/taken.ts";
 import type { ColumnSummary } from "../dataset.ts";
 import type { DeclaredType } from "../reading.ts";
@@ -103,8 +103,8 @@ function unfit(encoder: Encoder, column: ColumnSummary, { shape, type, categorie
     const wanted = encoder.type === "tensor" ? "an array in each row" : `of the type ${encoder.type}`;
     return `was ${wanted}, and here is ${column.type}`;
   }
-  if (isArray(column) && size(column.shape) !== size(shape))
-    return `has ${size(column.shape)} numbers in a row, and had ${size(shape)}`;
+  if (isArray(column) && !fitsShape(column.shape, shape))
+    return `has arrays of ${column.shape.join(" × ")}, and the model takes ${shape.join(" × ")}`;
   if (type === "float32" || encoder.type === "categorical" || encoder.type === "text") return null;
   if (isArray(column) && !isInteger(column.dtype)) return "was whole numbers, and here is not";
   const known = [categories ?? 0].flat().reduce((most, count) => Math.max(most, count), 0);

@@ -9,6 +9,18 @@ export function size(shape: Shape): number {
   return shape.reduce((product, length) => product * length, 1);
 }
 
+/**
+ * Whether arrays of one shape give those of another as they are: the numbers are as many, and their
+ * dimensions do not merely stand in another order, as those of images with their channels last.
+ */
+export function fitsShape(given: Shape, taken: Shape): boolean {
+  if (size(given) !== size(taken)) return false;
+  const [from, to] = [given, taken].map((shape) => shape.filter((length) => length !== 1));
+  return String(from) === String(to) || String(from.toSorted(byLength)) !== String(to.toSorted(byLength));
+}
+
+const byLength = (a: number, b: number): number => a - b;
+
 /** A shape as messages and documents write it: `[16, 5, 5]`. */
 export function shapeText(shape: Shape): string {
   return `[${shape.join(", ")}]`;
