@@ -86,7 +86,7 @@ function nameFaults(datasets: readonly NamedSummary[]): BesideFault[] {
  */
 function readingFaults(datasets: readonly NamedSummary[]): BesideFault[] {
   const readings = datasets.flatMap(({ reading }) => reading ?? []);
-  const marks = new Set(readings.filter(({ decimal_proved: proved }) => proved).map(({ decimal }) => decimal));
+  const marks = new Set(datasets.filter(tellsMark).map(({ reading }) => reading!.decimal));
   const faults: BesideFault[] = [];
   if (marks.size > 1)
     faults.push({ at: null, message: "names tables with different decimal marks: write them with the same one" });
@@ -98,6 +98,16 @@ function readingFaults(datasets: readonly NamedSummary[]): BesideFault[] {
     });
   return faults;
 }
+
+/**
+ * Whether cells of a table would be other numbers under another decimal mark. A column of numbers
+ * has a reason if only its points could group thousands too.
+ */
+function tellsMark({ reading, columns }: DatasetSummary): boolean {
+  return reading !== null && (reading.decimal_proved || columns.some(isDoubtful));
+}
+
+const isDoubtful = ({ type, reason }: ColumnSummary): boolean => type === "numeric" && reason !== null;
 
 /** The datasets as one table. They fit side by side. */
 export function sideBySide(datasets: readonly NamedSummary[]): DatasetSummary {
