@@ -255,7 +255,9 @@ function spellings(cell: Cell, classes: readonly string[], valuesIn: (text: stri
   return [cell, cell.trim(), ...valuesIn(cell), ...sameWord(cell.trim(), classes)];
 }
 
-/** A text is a number only among numbers: where a class is a code such as 007, 7 and 7.0 are others. */
+/**
+ * A text is a number only among numbers: where a class is a code such as 007, 7 and 7.0 are others.
+ */
 function numbersIn(text: string, kind: ClassKind, reader: CellReader): string[] {
   const number = kind === "numbers" ? reader.number(text) : null;
   return number !== null && "value" in number && !number.isCode ? [String(number.value)] : [];
