@@ -108,8 +108,6 @@ beforeAll(async () => {
   const undisturbed = await worker();
   calm = await end(await create(bodies, 1));
   calm = { ...calm, ...(await end({ "inherited encoders": await fork(calm.weights) })) };
-  for (const [name, job] of Object.entries(calm))
-    console.log(name, job.progress.step, Date.parse(job.finished_at!) - Date.parse(job.started_at!));
   undisturbed.kill("SIGKILL");
   await undisturbed.exited;
 
