@@ -12,8 +12,13 @@ export interface BatchThreadData extends Batch {
 export type BatchReply =
   | { readonly type: "done"; readonly result: PredictionResult }
   | { readonly type: "refused"; readonly message: string }
-  /** `code`: of an error of the system, or of ours. */
-  | { readonly type: "failed"; readonly message: string; readonly code: string | undefined };
+  /** `code`: of an error of the system, or of ours. `path`: of the file that it is about. */
+  | {
+      readonly type: "failed";
+      readonly message: string;
+      readonly code: string | undefined;
+      readonly path: string | undefined;
+    };
 
 async function reply(): Promise<BatchReply> {
   const { done, ...batch } = workerData as BatchThreadData;
@@ -21,8 +26,8 @@ async function reply(): Promise<BatchReply> {
     return { type: "done", result: await predictBatch(batch, (rows) => Atomics.store(done, 0, rows)) };
   } catch (error) {
     if (error instanceof Problem) return { type: "refused", message: error.message };
-    const { message, code } = error as NodeJS.ErrnoException;
-    return { type: "failed", message, code };
+    const { message, code, path } = error as NodeJS.ErrnoException;
+    return { type: "failed", message, code, path };
   }
 }
 

@@ -209,7 +209,7 @@ export class PredictionRun implements Running {
     this.trace.enter("training");
     const reply = await promise.finally(() => this.#stop.signal.removeEventListener("abort", stop));
     if (reply.type === "done") return reply.result;
-    if (reply.type === "failed") throw Object.assign(new Error(reply.message), { code: reply.code });
+    if (reply.type === "failed") throw Object.assign(new Error(reply.message), { code: reply.code, path: reply.path });
     const suggestion = 'Rows count from 0. Correct them; `"unseen": "zeros"` takes classes that no training row has.';
     throw new JobFailure("invalid_rows", reply.message, suggestion);
   }

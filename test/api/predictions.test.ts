@@ -1,8 +1,11 @@
 // Predictions over whole datasets: jobs whose result is a CSV.
 import { createHash } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { BatchPrediction } from "../../src/contract/wire/batch-prediction.ts";
 import type { Job } from "../../src/contract/wire/job.ts";
+import { columnsFile, csvFile } from "../../src/data/dataset.ts";
 import { csvOf, features, linear, ROWS, startTraining, type Row } from "./trained.ts";
 
 let place: Awaited<ReturnType<typeof startTraining>>;
@@ -122,6 +125,24 @@ test("what cannot be predicted from is refused with what is wrong", async () => 
   const early = await post(waiting.id, { dataset });
   expect([early.status, early.body.code]).toEqual([409, "wrong_status"]);
   await place.service.call("POST", `/v1/jobs/${waiting.id}/cancel`);
+});
+
+test("damaged columns are made again from the dataset's bytes, and what cannot be is told", async () => {
+  const { service } = place;
+  const text = csvOf(ROWS.map(only));
+  const own = await service.upload(text);
+  const columns = join(service.directory, columnsFile(own));
+  const whole = await predicted(job.id, { dataset: own.id });
+  const bytes = readFileSync(columns);
+  bytes[bytes.length - 9] ^= 1;
+  for (const damaged of [bytes, bytes.subarray(0, 300)]) {
+    writeFileSync(columns, damaged);
+    expect((await predicted(job.id, { dataset: own.id })).result).toEqual(whole.result);
+  }
+  writeFileSync(columns, bytes);
+  writeFileSync(join(service.directory, csvFile(own)), text.slice(1));
+  const { error, result } = await predicted(job.id, { dataset: own.id });
+  expect([error?.code, result]).toEqual(["dataset_unavailable", null]);
 });
 
 test("it holds its dataset and its job until it has ended, and goes with its job", async () => {
