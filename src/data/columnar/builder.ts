@@ -60,7 +60,10 @@ export class ColumnBuilder {
 
   #addCell(cells: TypedColumn, cell: string, row: number): void {
     if (cell.length > MAX_CELL_LENGTH)
-      throw columnFault(this.#name, `has a text of more than ${MAX_CELL_LENGTH} characters in row ${row}.`);
+      throw columnFault(
+        this.#name,
+        `has a text of more than ${MAX_CELL_LENGTH} characters in row ${row}. Shorten it, or leave the column out.`,
+      );
     cells.add(cell, row);
   }
 
@@ -71,7 +74,7 @@ export class ColumnBuilder {
     this.#numbers[row] = number;
     this.#missing--;
     if (this.#type === "date" && Math.abs(number) > MAX_TIME_MS)
-      throw columnFault(this.#name, `holds a date in row ${row} that is too far away.`);
+      throw columnFault(this.#name, `holds a date in row ${row} that is too far away. Correct it, or make it null.`);
     if (!Number.isFinite(number))
       throw columnFault(
         this.#name,
