@@ -1,6 +1,7 @@
 // Requests that try to hold the event loop of the api for long, and what they ask for.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
+import { MAX_BODY_BYTES, MAX_ROWS } from "../src/contract/wire/prediction.ts";
 
 const POINTS = 100_000;
 const EVENTS = 100_000;
@@ -60,6 +61,13 @@ const fork = (name: string, overrides: () => unknown): Hostile => ({
     const made = overrides();
     const body = typeof made === "string" ? made : JSON.stringify({ step: "final", overrides: made });
     return post(`/v1/jobs/${target.job}/fork`, body, target);
+  },
+});
+const predict = (name: string, body: (samples: string) => string): Hostile => ({
+  name: `predict: ${name}`,
+  ask: (target) => {
+    const samples = range(MAX_ROWS).map((i) => [Math.sin(i), Math.cos(i)]);
+    return post(`/v1/jobs/${target.job}/predict`, body(JSON.stringify(samples)), target);
   },
 });
 
@@ -251,6 +259,8 @@ export const hostile: readonly Hostile[] = [
         .map(() => "failed")
         .join(",")}`,
   ),
+  predict("10,000 rows", (samples) => `{"inputs":${samples}}`),
+  predict("10,000 rows in 16 MiB", (samples) => `{"inputs":${samples}}`.padEnd(MAX_BODY_BYTES)),
   fork("2 MiB of members", () => named(9999, 1, 180)),
   fork("patches within patches", () => ({ model: named(30, named(30, named(8, named(3, 1)))) })),
   fork("objects 300,000 deep", () => `{"step":"final","overrides":${'{"a":'.repeat(300_000)}1${"}".repeat(300_001)}`),
