@@ -96,9 +96,10 @@ export class RowColumns implements ColumnSource {
     const unknown = new Set<number>();
     const texts = Array.from({ length: this.rows }, (_, row) => {
       const cell = this.#rows.cell(row, name);
-      const fault = textFault(cell, cell !== undefined && isMissing(cell, reader, true), mayMiss);
+      const isAbsent = cell === null || (typeof cell === "string" && reader.isMissing(cell, true));
+      const fault = textFault(cell, isAbsent, mayMiss);
       if (fault !== null) this.#faults.add(["rows", row, name], fault);
-      const text = typeof cell === "string" && !isMissing(cell, reader, true) ? Buffer.from(cell) : Buffer.alloc(0);
+      const text = typeof cell === "string" && !isAbsent ? Buffer.from(cell) : Buffer.alloc(0);
       if (unseen === "zeros") return text;
       unknown.clear();
       tokenizerOf(vocabulary).encode(
@@ -175,6 +176,9 @@ export function codeOf({ column, classes }: CategoricalEncoder, { mayMiss, unsee
   const kind = kindOf(classes);
   const valuesIn = (text: string) => (kind === "dates" ? datesIn(text, column, reader) : numbersIn(text, kind, reader));
   return (cell) => {
+    // A cell in quotes keeps its spaces, and " - " may be a class where - is missing.
+    const own = typeof cell === "string" && !reader.isMissing(cell, kind === "texts") ? codes.get(cell) : undefined;
+    if (own !== undefined) return own;
     if (isMissing(cell, reader, kind === "texts")) return mayMiss ? MISSING_CODE : MISSING;
     const code = spellings(cell, classes, valuesIn).flatMap((text) => codes.get(text) ?? [])[0];
     if (code !== undefined) return code;

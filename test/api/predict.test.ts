@@ -56,6 +56,27 @@ test("reads texts as cells, and true as a class", async () => {
   expect(prediction).toEqual(all.predictions[1]);
 });
 
+test("a class that is a missing token between spaces is a class, as in the dataset", async () => {
+  const kinds = ["a", '" - "', "-", '" "'];
+  const rows = ROWS.map(({ price }, i) => ({ kind: kinds[i % 4], price: price + 9 * (i % 4) }));
+  const { id } = await training.service.upload(csvOf(rows));
+  const { id: spaced } = await training.trained({
+    data: { dataset: id, target: "price", preprocess: { missing: "mean" } },
+    model: { layers: [linear()] },
+    loss: { type: "mse" },
+  });
+  const { body } = await training.askCsv(spaced, csvOf(rows.slice(0, 4)));
+  const values = field(body.predictions, "value");
+  expect(new Set(values).size).toBe(4);
+  const { predictions } = await training.predict(spaced, {
+    rows: ["a", " - ", "-", " "].map((kind) => ({ kind })),
+  });
+  expect(field(predictions, "value")).toEqual(values);
+  expect(
+    field((await training.predict(spaced, { rows: [{ kind: " a" }, { kind: "- " }] })).predictions, "value"),
+  ).toEqual([values[0], values[2]]);
+});
+
 test("a class that was a date is read as the dates were", async () => {
   const days = ["12/31/2023", "01/02/2024", "01/02/2024 06:00 PM"];
   const rows = ROWS.map(({ price }, i) => ({ day: days[i % 3], price: price + 9 * (i % 3) }));
