@@ -99,15 +99,15 @@ function readingFaults(datasets: readonly NamedSummary[]): BesideFault[] {
   return faults;
 }
 
-/**
- * Whether cells of a table would be other numbers under another decimal mark. A column of numbers
- * has a reason if only its points could group thousands too.
- */
+/** Whether the cells of a table would be other numbers, or none, under another decimal mark. */
 function tellsMark({ reading, columns }: DatasetSummary): boolean {
-  return reading !== null && (reading.decimal_proved || columns.some(isDoubtful));
+  return reading !== null && (reading.decimal_proved || columns.some(hasFractions));
 }
 
-const isDoubtful = ({ type, reason }: ColumnSummary): boolean => type === "numeric" && reason !== null;
+/** No fraction proves the mark where points could group thousands too, as in 1.234. */
+function hasFractions({ type, classes, min, max }: ColumnSummary): boolean {
+  return type === "numeric" && (classes ?? [min, max]).some((value) => !Number.isInteger(Number(value)));
+}
 
 /** The datasets as one table. They fit side by side. */
 export function sideBySide(datasets: readonly NamedSummary[]): DatasetSummary {
