@@ -2,7 +2,10 @@
 // which, and CALLS names its table.
 #include "vectors.h"
 #include "kernels.h"
+#include "translated.generated.h"
 #include "products.h"
+#include "norms.h"
+#include "attention.h"
 
 #define MEMORY ((uint8_t *)(uintptr_t)block[0])
 #define UNSIGNED(i) ((uint32_t)(int64_t)block[i])
@@ -10,4 +13,4 @@
 #define FLOAT(i) ((float)block[i])
 #define DOUBLE(i) (block[i])
 
-#include "kernels.generated.h"
+#include "calls.generated.h"

@@ -41,7 +41,7 @@ export const DEFINED: Readonly<Record<string, readonly string[]>> = {
 /** Operations on vectors that vectors.h defines. */
 export const OPERATIONS = new Set(
   [
-    ["f32x4", "splat add sub mul div sqrt neg abs min max pmin pmax eq ne lt le gt ge"],
+    ["f32x4", "splat add sub mul div sqrt neg abs min max pmin pmax eq ne lt le gt ge convert_i32x4_s"],
     ["i32x4", "splat add sub shl shr_s shr_u"],
     ["v128", "and or xor andnot bitselect"],
   ].flatMap(([type, names]) => names.split(" ").map((name) => `${type}.${name}`)),

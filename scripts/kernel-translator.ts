@@ -94,6 +94,16 @@ export class Translator {
     return { code: this.#pending.map(({ code }) => code).join(""), reason: null };
   }
 
+  /** A function that is no kernel, and what it needs; its name in C has the file before it. */
+  library(path: string, name: string): string {
+    this.#pending = [];
+    const file = this.#file(path);
+    const inC = `${prefixOf(file)}_${name}`;
+    this.#function(file, file.members.get(name)!, new Map(), inC);
+    for (const { name: definition } of this.#pending) this.#written.add(definition);
+    return this.#pending.map(({ code }) => code).join("");
+  }
+
   #file(path: string): File {
     const known = this.#files.get(path);
     if (known !== undefined) return known;
@@ -134,7 +144,7 @@ export class Translator {
     const list = parameters.map((parameter: Tree) => {
       const local = localName(parameter.name.text);
       locals.set(parameter.name.text, local);
-      return `${parameter.name.text === "full" ? "int" : typeOf(parameter.type)} ${local}`;
+      return `${typeOf(parameter.type)} ${local}`;
     });
     const body = this.#statement(tree.body, { file, types, locals, objects: new Map(), lanes: null });
     const scope = name.startsWith("k_") ? "static" : "INLINE";
@@ -210,6 +220,7 @@ if (${i} < ${all}) { const int lanes = (int)((${all} - ${i}) >> 2); ${rest} ${i}
   #expression(tree: Tree, scope: Scope): string {
     switch (tree.kind) {
       case NodeKind.Identifier:
+        if (tree.text === "Infinity") return "__builtin_inff()";
         return scope.locals.get(tree.text) ?? this.#global(scope.file, tree.text);
       case NodeKind.True:
         return "1";
@@ -306,7 +317,9 @@ if (${i} < ${all}) { const int lanes = (int)((${all} - ${i}) >> 2); ${rest} ${i}
   #arguments({ signature }: Tree, args: readonly Tree[], scope: Scope, defined = ""): string {
     const list = signature.parameters.map((parameter: Tree, i: number) => {
       const given = args[i] ?? parameter.initializer;
-      const isLanes = parameter.name.text === "full" && (given.kind === NodeKind.True || given.kind === NodeKind.False);
+      const isBool = parameter.type.name.identifier.text === "bool";
+      const isLanes =
+        isBool && parameter.name.text === "full" && (given.kind === NodeKind.True || given.kind === NodeKind.False);
       if (!isLanes) return this.#expression(given, scope);
       if (scope.lanes === null) throw new Untranslatable("part of a vector outside of a loop over elements");
       return scope.lanes;

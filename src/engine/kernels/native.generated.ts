@@ -2,7 +2,7 @@
 import type { KernelExports } from "./exports.generated.ts";
 
 /** What the native kernels were compiled from. Others are not used. */
-export const NATIVE_FACE = "b8bfe915aaea0ef1";
+export const NATIVE_FACE = "9c868a7e8d1090a1";
 
 export interface NativeCalls {
   readonly average: () => void;
@@ -26,6 +26,9 @@ export interface NativeCalls {
   readonly gru_backward: () => void;
   readonly hardsigmoid_forward: () => void;
   readonly hardswish_forward: () => void;
+  readonly row_norm_forward: () => void;
+  readonly row_norm_backward: () => void;
+  readonly row_norm_gradient: () => void;
   readonly leaky_relu_forward: () => void;
   readonly leaky_relu_backward: () => void;
   readonly logsigmoid_forward: () => void;
@@ -40,6 +43,9 @@ export interface NativeCalls {
   readonly relu6_backward: () => void;
   readonly rnn_forward: () => void;
   readonly rnn_backward: () => void;
+  readonly attention_dropout: () => void;
+  readonly attention_forward: () => void;
+  readonly attention_backward: () => void;
   readonly sigmoid_forward: () => void;
   readonly sigmoid_backward: () => void;
   readonly silu_forward: () => void;
@@ -52,11 +58,14 @@ export interface NativeCalls {
   readonly gated_silu_backward: () => void;
   readonly tanh_forward: () => void;
   readonly tanh_backward: () => void;
+  readonly bce: () => void;
   readonly bce_with_logits: () => void;
   readonly hinge_embedding: () => void;
+  readonly kl_div: () => void;
   readonly kl_div_log: () => void;
   readonly l1: () => void;
   readonly mse: () => void;
+  readonly poisson_nll: () => void;
   readonly soft_margin: () => void;
   readonly adabelief: () => void;
   readonly adadelta: () => void;
@@ -87,951 +96,1088 @@ export interface NativeCalls {
 }
 
 /**
- * The native kernels on the memory at address `base`. They take their arguments from `block`.
- * Calls that work on fewer than `least` elements stay with WebAssembly.
+ * The native kernels on the memory at address `$base`. They take their arguments from `$block`.
+ * Calls that work on fewer than `$least` elements stay with WebAssembly. No kernel has a
+ * parameter with a dollar sign.
  */
 export function nativeKernels(
-  wasm: KernelExports,
-  native: NativeCalls,
-  block: Float64Array,
-  base: number,
-  least: number,
+  $wasm: KernelExports,
+  $native: NativeCalls,
+  $block: Float64Array,
+  $base: number,
+  $least: number,
 ): Pick<KernelExports, keyof NativeCalls> {
   return {
     average(average, value, count, share) {
-      if (count < least) return wasm.average(average, value, count, share);
-      block[0] = base;
-      block[1] = average;
-      block[2] = value;
-      block[3] = count;
-      block[4] = share;
-      native.average();
+      if (count < $least) return $wasm.average(average, value, count, share);
+      $block[0] = $base;
+      $block[1] = average;
+      $block[2] = value;
+      $block[3] = count;
+      $block[4] = share;
+      $native.average();
     },
     matmul_gathered(c, a, b, m, n, k, cRow, aRow, aStep, lanes, steps, add, bias, panel) {
-      if ((m * n * k) / 16 < least) return wasm.matmul_gathered(c, a, b, m, n, k, cRow, aRow, aStep, lanes, steps, add, bias, panel);
-      block[0] = base;
-      block[1] = c;
-      block[2] = a;
-      block[3] = b;
-      block[4] = m;
-      block[5] = n;
-      block[6] = k;
-      block[7] = cRow;
-      block[8] = aRow;
-      block[9] = aStep;
-      block[10] = lanes;
-      block[11] = steps;
-      block[12] = add;
-      block[13] = bias;
-      block[14] = panel;
-      native.matmul_gathered();
+      if ((m * n * k) / 16 < $least) return $wasm.matmul_gathered(c, a, b, m, n, k, cRow, aRow, aStep, lanes, steps, add, bias, panel);
+      $block[0] = $base;
+      $block[1] = c;
+      $block[2] = a;
+      $block[3] = b;
+      $block[4] = m;
+      $block[5] = n;
+      $block[6] = k;
+      $block[7] = cRow;
+      $block[8] = aRow;
+      $block[9] = aStep;
+      $block[10] = lanes;
+      $block[11] = steps;
+      $block[12] = add;
+      $block[13] = bias;
+      $block[14] = panel;
+      $native.matmul_gathered();
     },
     scale(address, count, factor) {
-      if (count < least) return wasm.scale(address, count, factor);
-      block[0] = base;
-      block[1] = address;
-      block[2] = count;
-      block[3] = factor;
-      native.scale();
+      if (count < $least) return $wasm.scale(address, count, factor);
+      $block[0] = $base;
+      $block[1] = address;
+      $block[2] = count;
+      $block[3] = factor;
+      $native.scale();
     },
     clamp(address, count, bound) {
-      if (count < least) return wasm.clamp(address, count, bound);
-      block[0] = base;
-      block[1] = address;
-      block[2] = count;
-      block[3] = bound;
-      native.clamp();
+      if (count < $least) return $wasm.clamp(address, count, bound);
+      $block[0] = $base;
+      $block[1] = address;
+      $block[2] = count;
+      $block[3] = bound;
+      $native.clamp();
     },
     add(to, from, count) {
-      if (count < least) return wasm.add(to, from, count);
-      block[0] = base;
-      block[1] = to;
-      block[2] = from;
-      block[3] = count;
-      native.add();
+      if (count < $least) return $wasm.add(to, from, count);
+      $block[0] = $base;
+      $block[1] = to;
+      $block[2] = from;
+      $block[3] = count;
+      $native.add();
     },
     matmul(c, a, b, m, n, k, cRow, aRow, aStep, bRow, transposed, bias, panel) {
-      if ((m * n * k) / 16 < least) return wasm.matmul(c, a, b, m, n, k, cRow, aRow, aStep, bRow, transposed, bias, panel);
-      block[0] = base;
-      block[1] = c;
-      block[2] = a;
-      block[3] = b;
-      block[4] = m;
-      block[5] = n;
-      block[6] = k;
-      block[7] = cRow;
-      block[8] = aRow;
-      block[9] = aStep;
-      block[10] = bRow;
-      block[11] = transposed;
-      block[12] = bias;
-      block[13] = panel;
-      native.matmul();
+      if ((m * n * k) / 16 < $least) return $wasm.matmul(c, a, b, m, n, k, cRow, aRow, aStep, bRow, transposed, bias, panel);
+      $block[0] = $base;
+      $block[1] = c;
+      $block[2] = a;
+      $block[3] = b;
+      $block[4] = m;
+      $block[5] = n;
+      $block[6] = k;
+      $block[7] = cRow;
+      $block[8] = aRow;
+      $block[9] = aStep;
+      $block[10] = bRow;
+      $block[11] = transposed;
+      $block[12] = bias;
+      $block[13] = panel;
+      $native.matmul();
     },
     matmul_add(c, a, b, m, n, k, cRow, aRow, aStep, bRow, transposed, panel) {
-      if ((m * n * k) / 16 < least) return wasm.matmul_add(c, a, b, m, n, k, cRow, aRow, aStep, bRow, transposed, panel);
-      block[0] = base;
-      block[1] = c;
-      block[2] = a;
-      block[3] = b;
-      block[4] = m;
-      block[5] = n;
-      block[6] = k;
-      block[7] = cRow;
-      block[8] = aRow;
-      block[9] = aStep;
-      block[10] = bRow;
-      block[11] = transposed;
-      block[12] = panel;
-      native.matmul_add();
+      if ((m * n * k) / 16 < $least) return $wasm.matmul_add(c, a, b, m, n, k, cRow, aRow, aStep, bRow, transposed, panel);
+      $block[0] = $base;
+      $block[1] = c;
+      $block[2] = a;
+      $block[3] = b;
+      $block[4] = m;
+      $block[5] = n;
+      $block[6] = k;
+      $block[7] = cRow;
+      $block[8] = aRow;
+      $block[9] = aStep;
+      $block[10] = bRow;
+      $block[11] = transposed;
+      $block[12] = panel;
+      $native.matmul_add();
     },
     matmul_transposed(c, a, b, m, n, k, cRow, aRow, bRow, scratch) {
-      if ((m * n * k) / 16 < least) return wasm.matmul_transposed(c, a, b, m, n, k, cRow, aRow, bRow, scratch);
-      block[0] = base;
-      block[1] = c;
-      block[2] = a;
-      block[3] = b;
-      block[4] = m;
-      block[5] = n;
-      block[6] = k;
-      block[7] = cRow;
-      block[8] = aRow;
-      block[9] = bRow;
-      block[10] = scratch;
-      native.matmul_transposed();
+      if ((m * n * k) / 16 < $least) return $wasm.matmul_transposed(c, a, b, m, n, k, cRow, aRow, bRow, scratch);
+      $block[0] = $base;
+      $block[1] = c;
+      $block[2] = a;
+      $block[3] = b;
+      $block[4] = m;
+      $block[5] = n;
+      $block[6] = k;
+      $block[7] = cRow;
+      $block[8] = aRow;
+      $block[9] = bRow;
+      $block[10] = scratch;
+      $native.matmul_transposed();
     },
     pack_panels(panels, b, n, k, bRow, transposed) {
-      if ((n * k) / 4 < least) return wasm.pack_panels(panels, b, n, k, bRow, transposed);
-      block[0] = base;
-      block[1] = panels;
-      block[2] = b;
-      block[3] = n;
-      block[4] = k;
-      block[5] = bRow;
-      block[6] = transposed;
-      native.pack_panels();
+      if ((n * k) / 4 < $least) return $wasm.pack_panels(panels, b, n, k, bRow, transposed);
+      $block[0] = $base;
+      $block[1] = panels;
+      $block[2] = b;
+      $block[3] = n;
+      $block[4] = k;
+      $block[5] = bRow;
+      $block[6] = transposed;
+      $native.pack_panels();
     },
     matmul_packed(c, a, panels, m, n, k, cRow, aRow, aStep, bias) {
-      if ((n * k) / 4 < least) return wasm.matmul_packed(c, a, panels, m, n, k, cRow, aRow, aStep, bias);
-      block[0] = base;
-      block[1] = c;
-      block[2] = a;
-      block[3] = panels;
-      block[4] = m;
-      block[5] = n;
-      block[6] = k;
-      block[7] = cRow;
-      block[8] = aRow;
-      block[9] = aStep;
-      block[10] = bias;
-      native.matmul_packed();
+      if ((n * k) / 4 < $least) return $wasm.matmul_packed(c, a, panels, m, n, k, cRow, aRow, aStep, bias);
+      $block[0] = $base;
+      $block[1] = c;
+      $block[2] = a;
+      $block[3] = panels;
+      $block[4] = m;
+      $block[5] = n;
+      $block[6] = k;
+      $block[7] = cRow;
+      $block[8] = aRow;
+      $block[9] = aStep;
+      $block[10] = bias;
+      $native.matmul_packed();
     },
     subtract_from(after, before, count) {
-      if (count < least) return wasm.subtract_from(after, before, count);
-      block[0] = base;
-      block[1] = after;
-      block[2] = before;
-      block[3] = count;
-      native.subtract_from();
+      if (count < $least) return $wasm.subtract_from(after, before, count);
+      $block[0] = $base;
+      $block[1] = after;
+      $block[2] = before;
+      $block[3] = count;
+      $native.subtract_from();
     },
     elu_forward(x, y, n, alpha) {
-      if (n < least) return wasm.elu_forward(x, y, n, alpha);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = n;
-      block[4] = alpha;
-      native.elu_forward();
+      if (n < $least) return $wasm.elu_forward(x, y, n, alpha);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = n;
+      $block[4] = alpha;
+      $native.elu_forward();
     },
     elu_backward(y, g, d, n, alpha) {
-      if (n < least) return wasm.elu_backward(y, g, d, n, alpha);
-      block[0] = base;
-      block[1] = y;
-      block[2] = g;
-      block[3] = d;
-      block[4] = n;
-      block[5] = alpha;
-      native.elu_backward();
+      if (n < $least) return $wasm.elu_backward(y, g, d, n, alpha);
+      $block[0] = $base;
+      $block[1] = y;
+      $block[2] = g;
+      $block[3] = d;
+      $block[4] = n;
+      $block[5] = alpha;
+      $native.elu_backward();
     },
     gelu_forward(x, y, n) {
-      if (n < least) return wasm.gelu_forward(x, y, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = n;
-      native.gelu_forward();
+      if (n < $least) return $wasm.gelu_forward(x, y, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = n;
+      $native.gelu_forward();
     },
     gelu_backward(x, g, d, n) {
-      if (n < least) return wasm.gelu_backward(x, g, d, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = d;
-      block[4] = n;
-      native.gelu_backward();
+      if (n < $least) return $wasm.gelu_backward(x, g, d, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = d;
+      $block[4] = n;
+      $native.gelu_backward();
     },
     gelu_tanh_forward(x, y, n) {
-      if (n < least) return wasm.gelu_tanh_forward(x, y, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = n;
-      native.gelu_tanh_forward();
+      if (n < $least) return $wasm.gelu_tanh_forward(x, y, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = n;
+      $native.gelu_tanh_forward();
     },
     gelu_tanh_backward(x, g, d, n) {
-      if (n < least) return wasm.gelu_tanh_backward(x, g, d, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = d;
-      block[4] = n;
-      native.gelu_tanh_backward();
+      if (n < $least) return $wasm.gelu_tanh_backward(x, g, d, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = d;
+      $block[4] = n;
+      $native.gelu_tanh_backward();
     },
     gru_forward(row, rowStride, recurrent, h, y, yStride, samples, hidden) {
-      if (8 * samples * hidden < least) return wasm.gru_forward(row, rowStride, recurrent, h, y, yStride, samples, hidden);
-      block[0] = base;
-      block[1] = row;
-      block[2] = rowStride;
-      block[3] = recurrent;
-      block[4] = h;
-      block[5] = y;
-      block[6] = yStride;
-      block[7] = samples;
-      block[8] = hidden;
-      native.gru_forward();
+      if (8 * samples * hidden < $least) return $wasm.gru_forward(row, rowStride, recurrent, h, y, yStride, samples, hidden);
+      $block[0] = $base;
+      $block[1] = row;
+      $block[2] = rowStride;
+      $block[3] = recurrent;
+      $block[4] = h;
+      $block[5] = y;
+      $block[6] = yStride;
+      $block[7] = samples;
+      $block[8] = hidden;
+      $native.gru_forward();
     },
     gru_backward(row, rowStride, dy, dyStride, dh, direct, gates, samples, hidden) {
-      if (8 * samples * hidden < least) return wasm.gru_backward(row, rowStride, dy, dyStride, dh, direct, gates, samples, hidden);
-      block[0] = base;
-      block[1] = row;
-      block[2] = rowStride;
-      block[3] = dy;
-      block[4] = dyStride;
-      block[5] = dh;
-      block[6] = direct;
-      block[7] = gates;
-      block[8] = samples;
-      block[9] = hidden;
-      native.gru_backward();
+      if (8 * samples * hidden < $least) return $wasm.gru_backward(row, rowStride, dy, dyStride, dh, direct, gates, samples, hidden);
+      $block[0] = $base;
+      $block[1] = row;
+      $block[2] = rowStride;
+      $block[3] = dy;
+      $block[4] = dyStride;
+      $block[5] = dh;
+      $block[6] = direct;
+      $block[7] = gates;
+      $block[8] = samples;
+      $block[9] = hidden;
+      $native.gru_backward();
     },
     hardsigmoid_forward(x, y, n) {
-      if (n < least) return wasm.hardsigmoid_forward(x, y, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = n;
-      native.hardsigmoid_forward();
+      if (n < $least) return $wasm.hardsigmoid_forward(x, y, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = n;
+      $native.hardsigmoid_forward();
     },
     hardswish_forward(x, y, n) {
-      if (n < least) return wasm.hardswish_forward(x, y, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = n;
-      native.hardswish_forward();
+      if (n < $least) return $wasm.hardswish_forward(x, y, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = n;
+      $native.hardswish_forward();
+    },
+    row_norm_forward(x, y, weight, bias, saved, rows, n, eps, centered) {
+      if (rows * n < $least) return $wasm.row_norm_forward(x, y, weight, bias, saved, rows, n, eps, centered);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = weight;
+      $block[4] = bias;
+      $block[5] = saved;
+      $block[6] = rows;
+      $block[7] = n;
+      $block[8] = eps;
+      $block[9] = centered;
+      $native.row_norm_forward();
+    },
+    row_norm_backward(x, g, d, weight, saved, rows, n, centered) {
+      if (rows * n < $least) return $wasm.row_norm_backward(x, g, d, weight, saved, rows, n, centered);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = d;
+      $block[4] = weight;
+      $block[5] = saved;
+      $block[6] = rows;
+      $block[7] = n;
+      $block[8] = centered;
+      $native.row_norm_backward();
+    },
+    row_norm_gradient(out, x, g, saved, rows, n, begin, end) {
+      if (rows * (end - begin) < $least) return $wasm.row_norm_gradient(out, x, g, saved, rows, n, begin, end);
+      $block[0] = $base;
+      $block[1] = out;
+      $block[2] = x;
+      $block[3] = g;
+      $block[4] = saved;
+      $block[5] = rows;
+      $block[6] = n;
+      $block[7] = begin;
+      $block[8] = end;
+      $native.row_norm_gradient();
     },
     leaky_relu_forward(x, y, n, slope) {
-      if (n < least) return wasm.leaky_relu_forward(x, y, n, slope);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = n;
-      block[4] = slope;
-      native.leaky_relu_forward();
+      if (n < $least) return $wasm.leaky_relu_forward(x, y, n, slope);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = n;
+      $block[4] = slope;
+      $native.leaky_relu_forward();
     },
     leaky_relu_backward(x, g, d, n, slope) {
-      if (n < least) return wasm.leaky_relu_backward(x, g, d, n, slope);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = d;
-      block[4] = n;
-      block[5] = slope;
-      native.leaky_relu_backward();
+      if (n < $least) return $wasm.leaky_relu_backward(x, g, d, n, slope);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = d;
+      $block[4] = n;
+      $block[5] = slope;
+      $native.leaky_relu_backward();
     },
     logsigmoid_forward(x, y, n) {
-      if (n < least) return wasm.logsigmoid_forward(x, y, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = n;
-      native.logsigmoid_forward();
+      if (n < $least) return $wasm.logsigmoid_forward(x, y, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = n;
+      $native.logsigmoid_forward();
     },
     logsigmoid_backward(x, g, d, n) {
-      if (n < least) return wasm.logsigmoid_backward(x, g, d, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = d;
-      block[4] = n;
-      native.logsigmoid_backward();
+      if (n < $least) return $wasm.logsigmoid_backward(x, g, d, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = d;
+      $block[4] = n;
+      $native.logsigmoid_backward();
     },
     lstm_forward(row, rowStride, recurrent, h, c, y, cells, yStride, samples, hidden) {
-      if (8 * samples * hidden < least) return wasm.lstm_forward(row, rowStride, recurrent, h, c, y, cells, yStride, samples, hidden);
-      block[0] = base;
-      block[1] = row;
-      block[2] = rowStride;
-      block[3] = recurrent;
-      block[4] = h;
-      block[5] = c;
-      block[6] = y;
-      block[7] = cells;
-      block[8] = yStride;
-      block[9] = samples;
-      block[10] = hidden;
-      native.lstm_forward();
+      if (8 * samples * hidden < $least) return $wasm.lstm_forward(row, rowStride, recurrent, h, c, y, cells, yStride, samples, hidden);
+      $block[0] = $base;
+      $block[1] = row;
+      $block[2] = rowStride;
+      $block[3] = recurrent;
+      $block[4] = h;
+      $block[5] = c;
+      $block[6] = y;
+      $block[7] = cells;
+      $block[8] = yStride;
+      $block[9] = samples;
+      $block[10] = hidden;
+      $native.lstm_forward();
     },
     lstm_backward(row, rowStride, dy, dCells, dyStride, dh, dc, gates, samples, hidden) {
-      if (8 * samples * hidden < least) return wasm.lstm_backward(row, rowStride, dy, dCells, dyStride, dh, dc, gates, samples, hidden);
-      block[0] = base;
-      block[1] = row;
-      block[2] = rowStride;
-      block[3] = dy;
-      block[4] = dCells;
-      block[5] = dyStride;
-      block[6] = dh;
-      block[7] = dc;
-      block[8] = gates;
-      block[9] = samples;
-      block[10] = hidden;
-      native.lstm_backward();
+      if (8 * samples * hidden < $least) return $wasm.lstm_backward(row, rowStride, dy, dCells, dyStride, dh, dc, gates, samples, hidden);
+      $block[0] = $base;
+      $block[1] = row;
+      $block[2] = rowStride;
+      $block[3] = dy;
+      $block[4] = dCells;
+      $block[5] = dyStride;
+      $block[6] = dh;
+      $block[7] = dc;
+      $block[8] = gates;
+      $block[9] = samples;
+      $block[10] = hidden;
+      $native.lstm_backward();
     },
     mish_forward(x, y, n) {
-      if (n < least) return wasm.mish_forward(x, y, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = n;
-      native.mish_forward();
+      if (n < $least) return $wasm.mish_forward(x, y, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = n;
+      $native.mish_forward();
     },
     mish_backward(x, g, d, n) {
-      if (n < least) return wasm.mish_backward(x, g, d, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = d;
-      block[4] = n;
-      native.mish_backward();
+      if (n < $least) return $wasm.mish_backward(x, g, d, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = d;
+      $block[4] = n;
+      $native.mish_backward();
     },
     relu_forward(x, y, n) {
-      if (n < least) return wasm.relu_forward(x, y, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = n;
-      native.relu_forward();
+      if (n < $least) return $wasm.relu_forward(x, y, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = n;
+      $native.relu_forward();
     },
     relu_backward(y, g, d, n) {
-      if (n < least) return wasm.relu_backward(y, g, d, n);
-      block[0] = base;
-      block[1] = y;
-      block[2] = g;
-      block[3] = d;
-      block[4] = n;
-      native.relu_backward();
+      if (n < $least) return $wasm.relu_backward(y, g, d, n);
+      $block[0] = $base;
+      $block[1] = y;
+      $block[2] = g;
+      $block[3] = d;
+      $block[4] = n;
+      $native.relu_backward();
     },
     relu6_forward(x, y, n) {
-      if (n < least) return wasm.relu6_forward(x, y, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = n;
-      native.relu6_forward();
+      if (n < $least) return $wasm.relu6_forward(x, y, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = n;
+      $native.relu6_forward();
     },
     relu6_backward(y, g, d, n) {
-      if (n < least) return wasm.relu6_backward(y, g, d, n);
-      block[0] = base;
-      block[1] = y;
-      block[2] = g;
-      block[3] = d;
-      block[4] = n;
-      native.relu6_backward();
+      if (n < $least) return $wasm.relu6_backward(y, g, d, n);
+      $block[0] = $base;
+      $block[1] = y;
+      $block[2] = g;
+      $block[3] = d;
+      $block[4] = n;
+      $native.relu6_backward();
     },
     rnn_forward(row, rowStride, recurrent, h, y, yStride, samples, hidden, relu) {
-      if (8 * samples * hidden < least) return wasm.rnn_forward(row, rowStride, recurrent, h, y, yStride, samples, hidden, relu);
-      block[0] = base;
-      block[1] = row;
-      block[2] = rowStride;
-      block[3] = recurrent;
-      block[4] = h;
-      block[5] = y;
-      block[6] = yStride;
-      block[7] = samples;
-      block[8] = hidden;
-      block[9] = relu;
-      native.rnn_forward();
+      if (8 * samples * hidden < $least) return $wasm.rnn_forward(row, rowStride, recurrent, h, y, yStride, samples, hidden, relu);
+      $block[0] = $base;
+      $block[1] = row;
+      $block[2] = rowStride;
+      $block[3] = recurrent;
+      $block[4] = h;
+      $block[5] = y;
+      $block[6] = yStride;
+      $block[7] = samples;
+      $block[8] = hidden;
+      $block[9] = relu;
+      $native.rnn_forward();
     },
     rnn_backward(row, rowStride, dy, dyStride, dh, sums, samples, hidden, relu) {
-      if (samples * hidden < least) return wasm.rnn_backward(row, rowStride, dy, dyStride, dh, sums, samples, hidden, relu);
-      block[0] = base;
-      block[1] = row;
-      block[2] = rowStride;
-      block[3] = dy;
-      block[4] = dyStride;
-      block[5] = dh;
-      block[6] = sums;
-      block[7] = samples;
-      block[8] = hidden;
-      block[9] = relu;
-      native.rnn_backward();
+      if (samples * hidden < $least) return $wasm.rnn_backward(row, rowStride, dy, dyStride, dh, sums, samples, hidden, relu);
+      $block[0] = $base;
+      $block[1] = row;
+      $block[2] = rowStride;
+      $block[3] = dy;
+      $block[4] = dyStride;
+      $block[5] = dh;
+      $block[6] = sums;
+      $block[7] = samples;
+      $block[8] = hidden;
+      $block[9] = relu;
+      $native.rnn_backward();
+    },
+    attention_dropout(p, block, batch, layer, low, high) {
+      $block[0] = $base;
+      $block[1] = p;
+      $block[2] = block;
+      $block[3] = batch;
+      $block[4] = layer;
+      $block[5] = low;
+      $block[6] = high;
+      $native.attention_dropout();
+    },
+    attention_forward(q, k, v, y, rest, queries, keys, size, valueSize, qRow, kRow, vRow, yRow, scale, causal, mask, maskRow, scratch) {
+      $block[0] = $base;
+      $block[1] = q;
+      $block[2] = k;
+      $block[3] = v;
+      $block[4] = y;
+      $block[5] = rest;
+      $block[6] = queries;
+      $block[7] = keys;
+      $block[8] = size;
+      $block[9] = valueSize;
+      $block[10] = qRow;
+      $block[11] = kRow;
+      $block[12] = vRow;
+      $block[13] = yRow;
+      $block[14] = scale;
+      $block[15] = causal;
+      $block[16] = mask;
+      $block[17] = maskRow;
+      $block[18] = scratch;
+      $native.attention_forward();
+    },
+    attention_backward(q, k, v, y, g, rest, dq, dk, dv, queries, keys, size, valueSize, qRow, kRow, vRow, yRow, scale, causal, mask, maskRow, scratch) {
+      $block[0] = $base;
+      $block[1] = q;
+      $block[2] = k;
+      $block[3] = v;
+      $block[4] = y;
+      $block[5] = g;
+      $block[6] = rest;
+      $block[7] = dq;
+      $block[8] = dk;
+      $block[9] = dv;
+      $block[10] = queries;
+      $block[11] = keys;
+      $block[12] = size;
+      $block[13] = valueSize;
+      $block[14] = qRow;
+      $block[15] = kRow;
+      $block[16] = vRow;
+      $block[17] = yRow;
+      $block[18] = scale;
+      $block[19] = causal;
+      $block[20] = mask;
+      $block[21] = maskRow;
+      $block[22] = scratch;
+      $native.attention_backward();
     },
     sigmoid_forward(x, y, n) {
-      if (n < least) return wasm.sigmoid_forward(x, y, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = n;
-      native.sigmoid_forward();
+      if (n < $least) return $wasm.sigmoid_forward(x, y, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = n;
+      $native.sigmoid_forward();
     },
     sigmoid_backward(y, g, d, n) {
-      if (n < least) return wasm.sigmoid_backward(y, g, d, n);
-      block[0] = base;
-      block[1] = y;
-      block[2] = g;
-      block[3] = d;
-      block[4] = n;
-      native.sigmoid_backward();
+      if (n < $least) return $wasm.sigmoid_backward(y, g, d, n);
+      $block[0] = $base;
+      $block[1] = y;
+      $block[2] = g;
+      $block[3] = d;
+      $block[4] = n;
+      $native.sigmoid_backward();
     },
     silu_forward(x, y, n) {
-      if (n < least) return wasm.silu_forward(x, y, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = n;
-      native.silu_forward();
+      if (n < $least) return $wasm.silu_forward(x, y, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = n;
+      $native.silu_forward();
     },
     silu_backward(x, g, d, n) {
-      if (n < least) return wasm.silu_backward(x, g, d, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = d;
-      block[4] = n;
-      native.silu_backward();
+      if (n < $least) return $wasm.silu_backward(x, g, d, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = d;
+      $block[4] = n;
+      $native.silu_backward();
     },
     softplus_forward(x, y, n, beta, threshold) {
-      if (n < least) return wasm.softplus_forward(x, y, n, beta, threshold);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = n;
-      block[4] = beta;
-      block[5] = threshold;
-      native.softplus_forward();
+      if (n < $least) return $wasm.softplus_forward(x, y, n, beta, threshold);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = n;
+      $block[4] = beta;
+      $block[5] = threshold;
+      $native.softplus_forward();
     },
     softplus_backward(x, g, d, n, beta, threshold) {
-      if (n < least) return wasm.softplus_backward(x, g, d, n, beta, threshold);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = d;
-      block[4] = n;
-      block[5] = beta;
-      block[6] = threshold;
-      native.softplus_backward();
+      if (n < $least) return $wasm.softplus_backward(x, g, d, n, beta, threshold);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = d;
+      $block[4] = n;
+      $block[5] = beta;
+      $block[6] = threshold;
+      $native.softplus_backward();
     },
     softsign_forward(x, y, n) {
-      if (n < least) return wasm.softsign_forward(x, y, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = n;
-      native.softsign_forward();
+      if (n < $least) return $wasm.softsign_forward(x, y, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = n;
+      $native.softsign_forward();
     },
     softsign_backward(x, g, d, n) {
-      if (n < least) return wasm.softsign_backward(x, g, d, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = d;
-      block[4] = n;
-      native.softsign_backward();
+      if (n < $least) return $wasm.softsign_backward(x, g, d, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = d;
+      $block[4] = n;
+      $native.softsign_backward();
     },
     gated_silu_forward(a, b, y, n) {
-      if (n < least) return wasm.gated_silu_forward(a, b, y, n);
-      block[0] = base;
-      block[1] = a;
-      block[2] = b;
-      block[3] = y;
-      block[4] = n;
-      native.gated_silu_forward();
+      if (n < $least) return $wasm.gated_silu_forward(a, b, y, n);
+      $block[0] = $base;
+      $block[1] = a;
+      $block[2] = b;
+      $block[3] = y;
+      $block[4] = n;
+      $native.gated_silu_forward();
     },
     gated_silu_backward(a, b, g, da, db, n) {
-      if (n < least) return wasm.gated_silu_backward(a, b, g, da, db, n);
-      block[0] = base;
-      block[1] = a;
-      block[2] = b;
-      block[3] = g;
-      block[4] = da;
-      block[5] = db;
-      block[6] = n;
-      native.gated_silu_backward();
+      if (n < $least) return $wasm.gated_silu_backward(a, b, g, da, db, n);
+      $block[0] = $base;
+      $block[1] = a;
+      $block[2] = b;
+      $block[3] = g;
+      $block[4] = da;
+      $block[5] = db;
+      $block[6] = n;
+      $native.gated_silu_backward();
     },
     tanh_forward(x, y, n) {
-      if (n < least) return wasm.tanh_forward(x, y, n);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = n;
-      native.tanh_forward();
+      if (n < $least) return $wasm.tanh_forward(x, y, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = n;
+      $native.tanh_forward();
     },
     tanh_backward(y, g, d, n) {
-      if (n < least) return wasm.tanh_backward(y, g, d, n);
-      block[0] = base;
-      block[1] = y;
-      block[2] = g;
-      block[3] = d;
-      block[4] = n;
-      native.tanh_backward();
+      if (n < $least) return $wasm.tanh_backward(y, g, d, n);
+      $block[0] = $base;
+      $block[1] = y;
+      $block[2] = g;
+      $block[3] = d;
+      $block[4] = n;
+      $native.tanh_backward();
+    },
+    bce(x, y, weight, terms, gradient, rows, outputs, scale) {
+      if (rows * outputs < $least) return $wasm.bce(x, y, weight, terms, gradient, rows, outputs, scale);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = weight;
+      $block[4] = terms;
+      $block[5] = gradient;
+      $block[6] = rows;
+      $block[7] = outputs;
+      $block[8] = scale;
+      $native.bce();
     },
     bce_with_logits(x, y, positive, weight, terms, gradient, rows, outputs, scale) {
-      if (rows * outputs < least) return wasm.bce_with_logits(x, y, positive, weight, terms, gradient, rows, outputs, scale);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = positive;
-      block[4] = weight;
-      block[5] = terms;
-      block[6] = gradient;
-      block[7] = rows;
-      block[8] = outputs;
-      block[9] = scale;
-      native.bce_with_logits();
+      if (rows * outputs < $least) return $wasm.bce_with_logits(x, y, positive, weight, terms, gradient, rows, outputs, scale);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = positive;
+      $block[4] = weight;
+      $block[5] = terms;
+      $block[6] = gradient;
+      $block[7] = rows;
+      $block[8] = outputs;
+      $block[9] = scale;
+      $native.bce_with_logits();
     },
     hinge_embedding(x, y, terms, gradient, n, scale, margin) {
-      if (n < least) return wasm.hinge_embedding(x, y, terms, gradient, n, scale, margin);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = terms;
-      block[4] = gradient;
-      block[5] = n;
-      block[6] = scale;
-      block[7] = margin;
-      native.hinge_embedding();
+      if (n < $least) return $wasm.hinge_embedding(x, y, terms, gradient, n, scale, margin);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = terms;
+      $block[4] = gradient;
+      $block[5] = n;
+      $block[6] = scale;
+      $block[7] = margin;
+      $native.hinge_embedding();
+    },
+    kl_div(x, y, terms, gradient, n, scale) {
+      if (n < $least) return $wasm.kl_div(x, y, terms, gradient, n, scale);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = terms;
+      $block[4] = gradient;
+      $block[5] = n;
+      $block[6] = scale;
+      $native.kl_div();
     },
     kl_div_log(x, y, terms, gradient, n, scale) {
-      if (n < least) return wasm.kl_div_log(x, y, terms, gradient, n, scale);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = terms;
-      block[4] = gradient;
-      block[5] = n;
-      block[6] = scale;
-      native.kl_div_log();
+      if (n < $least) return $wasm.kl_div_log(x, y, terms, gradient, n, scale);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = terms;
+      $block[4] = gradient;
+      $block[5] = n;
+      $block[6] = scale;
+      $native.kl_div_log();
     },
     l1(x, y, terms, gradient, n, scale) {
-      if (n < least) return wasm.l1(x, y, terms, gradient, n, scale);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = terms;
-      block[4] = gradient;
-      block[5] = n;
-      block[6] = scale;
-      native.l1();
+      if (n < $least) return $wasm.l1(x, y, terms, gradient, n, scale);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = terms;
+      $block[4] = gradient;
+      $block[5] = n;
+      $block[6] = scale;
+      $native.l1();
     },
     mse(x, y, terms, gradient, n, scale) {
-      if (n < least) return wasm.mse(x, y, terms, gradient, n, scale);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = terms;
-      block[4] = gradient;
-      block[5] = n;
-      block[6] = scale;
-      native.mse();
+      if (n < $least) return $wasm.mse(x, y, terms, gradient, n, scale);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = terms;
+      $block[4] = gradient;
+      $block[5] = n;
+      $block[6] = scale;
+      $native.mse();
+    },
+    poisson_nll(x, y, terms, gradient, n, scale, eps, logarithms, full) {
+      if (n < $least) return $wasm.poisson_nll(x, y, terms, gradient, n, scale, eps, logarithms, full);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = terms;
+      $block[4] = gradient;
+      $block[5] = n;
+      $block[6] = scale;
+      $block[7] = eps;
+      $block[8] = logarithms;
+      $block[9] = full;
+      $native.poisson_nll();
     },
     soft_margin(x, y, terms, gradient, n, scale) {
-      if (n < least) return wasm.soft_margin(x, y, terms, gradient, n, scale);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = terms;
-      block[4] = gradient;
-      block[5] = n;
-      block[6] = scale;
-      native.soft_margin();
+      if (n < $least) return $wasm.soft_margin(x, y, terms, gradient, n, scale);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = terms;
+      $block[4] = gradient;
+      $block[5] = n;
+      $block[6] = scale;
+      $native.soft_margin();
     },
     adabelief(x, g, m, v, n, beta1, weight1, beta2, weight2, epsRoot, root2, eps, stepSize) {
-      if (n < least) return wasm.adabelief(x, g, m, v, n, beta1, weight1, beta2, weight2, epsRoot, root2, eps, stepSize);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = m;
-      block[4] = v;
-      block[5] = n;
-      block[6] = beta1;
-      block[7] = weight1;
-      block[8] = beta2;
-      block[9] = weight2;
-      block[10] = epsRoot;
-      block[11] = root2;
-      block[12] = eps;
-      block[13] = stepSize;
-      native.adabelief();
+      if (n < $least) return $wasm.adabelief(x, g, m, v, n, beta1, weight1, beta2, weight2, epsRoot, root2, eps, stepSize);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = m;
+      $block[4] = v;
+      $block[5] = n;
+      $block[6] = beta1;
+      $block[7] = weight1;
+      $block[8] = beta2;
+      $block[9] = weight2;
+      $block[10] = epsRoot;
+      $block[11] = root2;
+      $block[12] = eps;
+      $block[13] = stepSize;
+      $native.adabelief();
     },
     adadelta(x, g, v, a, n, sign, coupled, rho, weight, eps, rate) {
-      if (n < least) return wasm.adadelta(x, g, v, a, n, sign, coupled, rho, weight, eps, rate);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = v;
-      block[4] = a;
-      block[5] = n;
-      block[6] = sign;
-      block[7] = coupled;
-      block[8] = rho;
-      block[9] = weight;
-      block[10] = eps;
-      block[11] = rate;
-      native.adadelta();
+      if (n < $least) return $wasm.adadelta(x, g, v, a, n, sign, coupled, rho, weight, eps, rate);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = v;
+      $block[4] = a;
+      $block[5] = n;
+      $block[6] = sign;
+      $block[7] = coupled;
+      $block[8] = rho;
+      $block[9] = weight;
+      $block[10] = eps;
+      $block[11] = rate;
+      $native.adadelta();
     },
     adagrad(x, g, sum, n, sign, coupled, inside, outside, rate) {
-      if (n < least) return wasm.adagrad(x, g, sum, n, sign, coupled, inside, outside, rate);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = sum;
-      block[4] = n;
-      block[5] = sign;
-      block[6] = coupled;
-      block[7] = inside;
-      block[8] = outside;
-      block[9] = rate;
-      native.adagrad();
+      if (n < $least) return $wasm.adagrad(x, g, sum, n, sign, coupled, inside, outside, rate);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = sum;
+      $block[4] = n;
+      $block[5] = sign;
+      $block[6] = coupled;
+      $block[7] = inside;
+      $block[8] = outside;
+      $block[9] = rate;
+      $native.adagrad();
     },
     adam(x, g, m, v, maximum, n, sign, coupled, shrink, weight1, beta2, weight2, stepSize, root2, eps, inside) {
-      if (n < least) return wasm.adam(x, g, m, v, maximum, n, sign, coupled, shrink, weight1, beta2, weight2, stepSize, root2, eps, inside);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = m;
-      block[4] = v;
-      block[5] = maximum;
-      block[6] = n;
-      block[7] = sign;
-      block[8] = coupled;
-      block[9] = shrink;
-      block[10] = weight1;
-      block[11] = beta2;
-      block[12] = weight2;
-      block[13] = stepSize;
-      block[14] = root2;
-      block[15] = eps;
-      block[16] = inside;
-      native.adam();
+      if (n < $least) return $wasm.adam(x, g, m, v, maximum, n, sign, coupled, shrink, weight1, beta2, weight2, stepSize, root2, eps, inside);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = m;
+      $block[4] = v;
+      $block[5] = maximum;
+      $block[6] = n;
+      $block[7] = sign;
+      $block[8] = coupled;
+      $block[9] = shrink;
+      $block[10] = weight1;
+      $block[11] = beta2;
+      $block[12] = weight2;
+      $block[13] = stepSize;
+      $block[14] = root2;
+      $block[15] = eps;
+      $block[16] = inside;
+      $native.adam();
     },
     adamax(x, g, m, u, n, sign, coupled, weight1, beta2, inside, outside, stepSize) {
-      if (n < least) return wasm.adamax(x, g, m, u, n, sign, coupled, weight1, beta2, inside, outside, stepSize);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = m;
-      block[4] = u;
-      block[5] = n;
-      block[6] = sign;
-      block[7] = coupled;
-      block[8] = weight1;
-      block[9] = beta2;
-      block[10] = inside;
-      block[11] = outside;
-      block[12] = stepSize;
-      native.adamax();
+      if (n < $least) return $wasm.adamax(x, g, m, u, n, sign, coupled, weight1, beta2, inside, outside, stepSize);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = m;
+      $block[4] = u;
+      $block[5] = n;
+      $block[6] = sign;
+      $block[7] = coupled;
+      $block[8] = weight1;
+      $block[9] = beta2;
+      $block[10] = inside;
+      $block[11] = outside;
+      $block[12] = stepSize;
+      $native.adamax();
     },
     ademamix(x, g, fast, square, old, n, beta1, weight1, beta2, weight2, beta3, weight3, correction, share, root2, eps, inside, decay, rate) {
-      if (n < least) return wasm.ademamix(x, g, fast, square, old, n, beta1, weight1, beta2, weight2, beta3, weight3, correction, share, root2, eps, inside, decay, rate);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = fast;
-      block[4] = square;
-      block[5] = old;
-      block[6] = n;
-      block[7] = beta1;
-      block[8] = weight1;
-      block[9] = beta2;
-      block[10] = weight2;
-      block[11] = beta3;
-      block[12] = weight3;
-      block[13] = correction;
-      block[14] = share;
-      block[15] = root2;
-      block[16] = eps;
-      block[17] = inside;
-      block[18] = decay;
-      block[19] = rate;
-      native.ademamix();
+      if (n < $least) return $wasm.ademamix(x, g, fast, square, old, n, beta1, weight1, beta2, weight2, beta3, weight3, correction, share, root2, eps, inside, decay, rate);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = fast;
+      $block[4] = square;
+      $block[5] = old;
+      $block[6] = n;
+      $block[7] = beta1;
+      $block[8] = weight1;
+      $block[9] = beta2;
+      $block[10] = weight2;
+      $block[11] = beta3;
+      $block[12] = weight3;
+      $block[13] = correction;
+      $block[14] = share;
+      $block[15] = root2;
+      $block[16] = eps;
+      $block[17] = inside;
+      $block[18] = decay;
+      $block[19] = rate;
+      $native.ademamix();
     },
     asgd(x, g, average, n, sign, coupled, shrink, eta, mu) {
-      if (n < least) return wasm.asgd(x, g, average, n, sign, coupled, shrink, eta, mu);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = average;
-      block[4] = n;
-      block[5] = sign;
-      block[6] = coupled;
-      block[7] = shrink;
-      block[8] = eta;
-      block[9] = mu;
-      native.asgd();
+      if (n < $least) return $wasm.asgd(x, g, average, n, sign, coupled, shrink, eta, mu);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = average;
+      $block[4] = n;
+      $block[5] = sign;
+      $block[6] = coupled;
+      $block[7] = shrink;
+      $block[8] = eta;
+      $block[9] = mu;
+      $native.asgd();
     },
     lamb_step(x, u, n, rate) {
-      if (n < least) return wasm.lamb_step(x, u, n, rate);
-      block[0] = base;
-      block[1] = x;
-      block[2] = u;
-      block[3] = n;
-      block[4] = rate;
-      native.lamb_step();
+      if (n < $least) return $wasm.lamb_step(x, u, n, rate);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = u;
+      $block[3] = n;
+      $block[4] = rate;
+      $native.lamb_step();
     },
     lbfgs_add(out, x, y, n, factor) {
-      if (n < least) return wasm.lbfgs_add(out, x, y, n, factor);
-      block[0] = base;
-      block[1] = out;
-      block[2] = x;
-      block[3] = y;
-      block[4] = n;
-      block[5] = factor;
-      native.lbfgs_add();
+      if (n < $least) return $wasm.lbfgs_add(out, x, y, n, factor);
+      $block[0] = $base;
+      $block[1] = out;
+      $block[2] = x;
+      $block[3] = y;
+      $block[4] = n;
+      $block[5] = factor;
+      $native.lbfgs_add();
     },
     lbfgs_scale(out, x, n, factor) {
-      if (n < least) return wasm.lbfgs_scale(out, x, n, factor);
-      block[0] = base;
-      block[1] = out;
-      block[2] = x;
-      block[3] = n;
-      block[4] = factor;
-      native.lbfgs_scale();
+      if (n < $least) return $wasm.lbfgs_scale(out, x, n, factor);
+      $block[0] = $base;
+      $block[1] = out;
+      $block[2] = x;
+      $block[3] = n;
+      $block[4] = factor;
+      $native.lbfgs_scale();
     },
     lion(x, g, m, n, beta1, weight1, beta2, weight2, decay, rate) {
-      if (n < least) return wasm.lion(x, g, m, n, beta1, weight1, beta2, weight2, decay, rate);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = m;
-      block[4] = n;
-      block[5] = beta1;
-      block[6] = weight1;
-      block[7] = beta2;
-      block[8] = weight2;
-      block[9] = decay;
-      block[10] = rate;
-      native.lion();
+      if (n < $least) return $wasm.lion(x, g, m, n, beta1, weight1, beta2, weight2, decay, rate);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = m;
+      $block[4] = n;
+      $block[5] = beta1;
+      $block[6] = weight1;
+      $block[7] = beta2;
+      $block[8] = weight2;
+      $block[9] = decay;
+      $block[10] = rate;
+      $native.lion();
     },
     lookahead(fast, slow, n, share) {
-      if (n < least) return wasm.lookahead(fast, slow, n, share);
-      block[0] = base;
-      block[1] = fast;
-      block[2] = slow;
-      block[3] = n;
-      block[4] = share;
-      native.lookahead();
+      if (n < $least) return $wasm.lookahead(fast, slow, n, share);
+      $block[0] = $base;
+      $block[1] = fast;
+      $block[2] = slow;
+      $block[3] = n;
+      $block[4] = share;
+      $native.lookahead();
     },
     muon_direction(g, buffer, out, n, weight, lookahead, round) {
-      if (n < least) return wasm.muon_direction(g, buffer, out, n, weight, lookahead, round);
-      block[0] = base;
-      block[1] = g;
-      block[2] = buffer;
-      block[3] = out;
-      block[4] = n;
-      block[5] = weight;
-      block[6] = lookahead;
-      block[7] = round;
-      native.muon_direction();
+      if (n < $least) return $wasm.muon_direction(g, buffer, out, n, weight, lookahead, round);
+      $block[0] = $base;
+      $block[1] = g;
+      $block[2] = buffer;
+      $block[3] = out;
+      $block[4] = n;
+      $block[5] = weight;
+      $block[6] = lookahead;
+      $block[7] = round;
+      $native.muon_direction();
     },
     muon_divide(x, n, divisor, round) {
-      if (n < least) return wasm.muon_divide(x, n, divisor, round);
-      block[0] = base;
-      block[1] = x;
-      block[2] = n;
-      block[3] = divisor;
-      block[4] = round;
-      native.muon_divide();
+      if (n < $least) return $wasm.muon_divide(x, n, divisor, round);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = n;
+      $block[3] = divisor;
+      $block[4] = round;
+      $native.muon_divide();
     },
     muon_add(x, y, n, a, b, round) {
-      if (n < least) return wasm.muon_add(x, y, n, a, b, round);
-      block[0] = base;
-      block[1] = x;
-      block[2] = y;
-      block[3] = n;
-      block[4] = a;
-      block[5] = b;
-      block[6] = round;
-      native.muon_add();
+      if (n < $least) return $wasm.muon_add(x, y, n, a, b, round);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = n;
+      $block[4] = a;
+      $block[5] = b;
+      $block[6] = round;
+      $native.muon_add();
     },
     muon_step(x, direction, n, shrink, rate) {
-      if (n < least) return wasm.muon_step(x, direction, n, shrink, rate);
-      block[0] = base;
-      block[1] = x;
-      block[2] = direction;
-      block[3] = n;
-      block[4] = shrink;
-      block[5] = rate;
-      native.muon_step();
+      if (n < $least) return $wasm.muon_step(x, direction, n, shrink, rate);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = direction;
+      $block[3] = n;
+      $block[4] = shrink;
+      $block[5] = rate;
+      $native.muon_step();
     },
     nadam(x, g, m, v, n, sign, coupled, shrink, weight1, beta2, weight2, root2, eps, rateGradient, rateMomentum) {
-      if (n < least) return wasm.nadam(x, g, m, v, n, sign, coupled, shrink, weight1, beta2, weight2, root2, eps, rateGradient, rateMomentum);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = m;
-      block[4] = v;
-      block[5] = n;
-      block[6] = sign;
-      block[7] = coupled;
-      block[8] = shrink;
-      block[9] = weight1;
-      block[10] = beta2;
-      block[11] = weight2;
-      block[12] = root2;
-      block[13] = eps;
-      block[14] = rateGradient;
-      block[15] = rateMomentum;
-      native.nadam();
+      if (n < $least) return $wasm.nadam(x, g, m, v, n, sign, coupled, shrink, weight1, beta2, weight2, root2, eps, rateGradient, rateMomentum);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = m;
+      $block[4] = v;
+      $block[5] = n;
+      $block[6] = sign;
+      $block[7] = coupled;
+      $block[8] = shrink;
+      $block[9] = weight1;
+      $block[10] = beta2;
+      $block[11] = weight2;
+      $block[12] = root2;
+      $block[13] = eps;
+      $block[14] = rateGradient;
+      $block[15] = rateMomentum;
+      $native.nadam();
     },
     novograd(x, g, m, n, denominator, decay, beta1, rate) {
-      if (n < least) return wasm.novograd(x, g, m, n, denominator, decay, beta1, rate);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = m;
-      block[4] = n;
-      block[5] = denominator;
-      block[6] = decay;
-      block[7] = beta1;
-      block[8] = rate;
-      native.novograd();
+      if (n < $least) return $wasm.novograd(x, g, m, n, denominator, decay, beta1, rate);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = m;
+      $block[4] = n;
+      $block[5] = denominator;
+      $block[6] = decay;
+      $block[7] = beta1;
+      $block[8] = rate;
+      $native.novograd();
     },
     prodigy_step(x, m, v, n, shrink, eps, rate) {
-      if (n < least) return wasm.prodigy_step(x, m, v, n, shrink, eps, rate);
-      block[0] = base;
-      block[1] = x;
-      block[2] = m;
-      block[3] = v;
-      block[4] = n;
-      block[5] = shrink;
-      block[6] = eps;
-      block[7] = rate;
-      native.prodigy_step();
+      if (n < $least) return $wasm.prodigy_step(x, m, v, n, shrink, eps, rate);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = m;
+      $block[3] = v;
+      $block[4] = n;
+      $block[5] = shrink;
+      $block[6] = eps;
+      $block[7] = rate;
+      $native.prodigy_step();
     },
     radam(x, g, m, v, n, sign, coupled, shrink, weight1, beta2, weight2, eps, stepSize, rectified) {
-      if (n < least) return wasm.radam(x, g, m, v, n, sign, coupled, shrink, weight1, beta2, weight2, eps, stepSize, rectified);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = m;
-      block[4] = v;
-      block[5] = n;
-      block[6] = sign;
-      block[7] = coupled;
-      block[8] = shrink;
-      block[9] = weight1;
-      block[10] = beta2;
-      block[11] = weight2;
-      block[12] = eps;
-      block[13] = stepSize;
-      block[14] = rectified;
-      native.radam();
+      if (n < $least) return $wasm.radam(x, g, m, v, n, sign, coupled, shrink, weight1, beta2, weight2, eps, stepSize, rectified);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = m;
+      $block[4] = v;
+      $block[5] = n;
+      $block[6] = sign;
+      $block[7] = coupled;
+      $block[8] = shrink;
+      $block[9] = weight1;
+      $block[10] = beta2;
+      $block[11] = weight2;
+      $block[12] = eps;
+      $block[13] = stepSize;
+      $block[14] = rectified;
+      $native.radam();
     },
     rmsprop(x, g, square, average, buffer, n, sign, coupled, alpha, weight, inside, outside, momentum, scale, lr) {
-      if (n < least) return wasm.rmsprop(x, g, square, average, buffer, n, sign, coupled, alpha, weight, inside, outside, momentum, scale, lr);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = square;
-      block[4] = average;
-      block[5] = buffer;
-      block[6] = n;
-      block[7] = sign;
-      block[8] = coupled;
-      block[9] = alpha;
-      block[10] = weight;
-      block[11] = inside;
-      block[12] = outside;
-      block[13] = momentum;
-      block[14] = scale;
-      block[15] = lr;
-      native.rmsprop();
+      if (n < $least) return $wasm.rmsprop(x, g, square, average, buffer, n, sign, coupled, alpha, weight, inside, outside, momentum, scale, lr);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = square;
+      $block[4] = average;
+      $block[5] = buffer;
+      $block[6] = n;
+      $block[7] = sign;
+      $block[8] = coupled;
+      $block[9] = alpha;
+      $block[10] = weight;
+      $block[11] = inside;
+      $block[12] = outside;
+      $block[13] = momentum;
+      $block[14] = scale;
+      $block[15] = lr;
+      $native.rmsprop();
     },
     rprop(x, g, previous, step, n, sign, shorter, longer, least, most, first) {
-      if (n < least) return wasm.rprop(x, g, previous, step, n, sign, shorter, longer, least, most, first);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = previous;
-      block[4] = step;
-      block[5] = n;
-      block[6] = sign;
-      block[7] = shorter;
-      block[8] = longer;
-      block[9] = least;
-      block[10] = most;
-      block[11] = first;
-      native.rprop();
+      if (n < $least) return $wasm.rprop(x, g, previous, step, n, sign, shorter, longer, least, most, first);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = previous;
+      $block[4] = step;
+      $block[5] = n;
+      $block[6] = sign;
+      $block[7] = shorter;
+      $block[8] = longer;
+      $block[9] = least;
+      $block[10] = most;
+      $block[11] = first;
+      $native.rprop();
     },
     schedule_free_adamw(y, g, z, v, n, weight1, beta2, weight2, scale2, eps, decay, rate, kept, pull) {
-      if (n < least) return wasm.schedule_free_adamw(y, g, z, v, n, weight1, beta2, weight2, scale2, eps, decay, rate, kept, pull);
-      block[0] = base;
-      block[1] = y;
-      block[2] = g;
-      block[3] = z;
-      block[4] = v;
-      block[5] = n;
-      block[6] = weight1;
-      block[7] = beta2;
-      block[8] = weight2;
-      block[9] = scale2;
-      block[10] = eps;
-      block[11] = decay;
-      block[12] = rate;
-      block[13] = kept;
-      block[14] = pull;
-      native.schedule_free_adamw();
+      if (n < $least) return $wasm.schedule_free_adamw(y, g, z, v, n, weight1, beta2, weight2, scale2, eps, decay, rate, kept, pull);
+      $block[0] = $base;
+      $block[1] = y;
+      $block[2] = g;
+      $block[3] = z;
+      $block[4] = v;
+      $block[5] = n;
+      $block[6] = weight1;
+      $block[7] = beta2;
+      $block[8] = weight2;
+      $block[9] = scale2;
+      $block[10] = eps;
+      $block[11] = decay;
+      $block[12] = rate;
+      $block[13] = kept;
+      $block[14] = pull;
+      $native.schedule_free_adamw();
     },
     schedule_free_average(out, y, z, n, beta1, weight1) {
-      if (n < least) return wasm.schedule_free_average(out, y, z, n, beta1, weight1);
-      block[0] = base;
-      block[1] = out;
-      block[2] = y;
-      block[3] = z;
-      block[4] = n;
-      block[5] = beta1;
-      block[6] = weight1;
-      native.schedule_free_average();
+      if (n < $least) return $wasm.schedule_free_average(out, y, z, n, beta1, weight1);
+      $block[0] = $base;
+      $block[1] = out;
+      $block[2] = y;
+      $block[3] = z;
+      $block[4] = n;
+      $block[5] = beta1;
+      $block[6] = weight1;
+      $native.schedule_free_average();
     },
     sgd(x, g, buffer, n, sign, coupled, decay, weight, lookahead, lr) {
-      if (n < least) return wasm.sgd(x, g, buffer, n, sign, coupled, decay, weight, lookahead, lr);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = buffer;
-      block[4] = n;
-      block[5] = sign;
-      block[6] = coupled;
-      block[7] = decay;
-      block[8] = weight;
-      block[9] = lookahead;
-      block[10] = lr;
-      native.sgd();
+      if (n < $least) return $wasm.sgd(x, g, buffer, n, sign, coupled, decay, weight, lookahead, lr);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = buffer;
+      $block[4] = n;
+      $block[5] = sign;
+      $block[6] = coupled;
+      $block[7] = decay;
+      $block[8] = weight;
+      $block[9] = lookahead;
+      $block[10] = lr;
+      $native.sgd();
     },
     yogi(x, g, m, v, n, beta1, weight1, weight2, scale2, eps, stepSize) {
-      if (n < least) return wasm.yogi(x, g, m, v, n, beta1, weight1, weight2, scale2, eps, stepSize);
-      block[0] = base;
-      block[1] = x;
-      block[2] = g;
-      block[3] = m;
-      block[4] = v;
-      block[5] = n;
-      block[6] = beta1;
-      block[7] = weight1;
-      block[8] = weight2;
-      block[9] = scale2;
-      block[10] = eps;
-      block[11] = stepSize;
-      native.yogi();
+      if (n < $least) return $wasm.yogi(x, g, m, v, n, beta1, weight1, weight2, scale2, eps, stepSize);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = g;
+      $block[3] = m;
+      $block[4] = v;
+      $block[5] = n;
+      $block[6] = beta1;
+      $block[7] = weight1;
+      $block[8] = weight2;
+      $block[9] = scale2;
+      $block[10] = eps;
+      $block[11] = stepSize;
+      $native.yogi();
     },
   };
 }

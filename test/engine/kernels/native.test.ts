@@ -102,6 +102,28 @@ function gathered(call: Call): Record<string, number> {
   return shape;
 }
 
+function norm({ draw }: Call): Record<string, number> {
+  const n = draw.of([1, 3, 7, 8, 9, 16, 20, 32, 64, 65, 100, draw.upTo(130)]);
+  const begin = draw.upTo(n);
+  return { n, rows: draw.of([0, 1, 3, 255, 256, 257]), begin, end: begin + draw.upTo(n - begin) };
+}
+
+/** Heads of every size, side by side in rows or not, with masks that hide most keys or few. */
+function attention({ draw, at, i32 }: Call): Record<string, number> {
+  const keys = draw.of([1, 5, 16, 17, 63, 64, 65, 100, 130]);
+  const causal = draw.upTo(1),
+    queries = causal === 1 ? keys : draw.of([1, 5, 64, 65, 90]);
+  const size = draw.of([1, 4, 7, 16, 32, 33]),
+    valueSize = draw.of([1, 4, 7, 16, 32, 33]);
+  const row = () => 4 * 33 + 4 * draw.upTo(40);
+  const seen = draw.of([0.1, 0.5, 1]);
+  for (let i = 0; i < queries * keys; i++) i32[at("mask") / 4 + i] = Number(draw.next() < seen);
+  const mask = draw.upTo(1) * at("mask");
+  const wanted = Object.fromEntries(["dq", "dk", "dv"].map((name) => [name, draw.next() < 0.9 ? at(name) : 0]));
+  const rows = { qRow: row(), kRow: row(), vRow: row(), yRow: row(), maskRow: keys * 4 };
+  return { keys, queries, size, valueSize, causal, mask, scale: draw.next(), ...wanted, ...rows };
+}
+
 const own: Record<string, Arguments> = {
   matmul: anyProduct,
   matmul_add: anyProduct,
@@ -110,6 +132,11 @@ const own: Record<string, Arguments> = {
     return { ...shape, m: shape.m * call.draw.of([1, 1, 4]), aRow: 4 * shape.m * 4 };
   },
   matmul_gathered: gathered,
+  row_norm_forward: norm,
+  row_norm_backward: norm,
+  row_norm_gradient: norm,
+  attention_forward: attention,
+  attention_backward: attention,
 };
 
 const MAY_BE_ABSENT = /^(buffer|average|maximum|gradient|cells|dCells|bias)$/;
@@ -157,7 +184,9 @@ const runs = nativeSets().flatMap((set) => {
 });
 
 test.skipIf(runs.length === 0)("the kernels that take most time are native", () => {
-  expect(runs.map(([, name]) => name)).toEqual(expect.arrayContaining(["adam", "gelu_forward", "matmul"]));
+  expect(runs.map(([, name]) => name)).toEqual(
+    expect.arrayContaining(["adam", "gelu_forward", "matmul", "attention_forward"]),
+  );
 });
 
 test.skipIf(runs.length === 0).each(runs)("%s: %s has WebAssembly's bits", (set, name) => {
@@ -177,6 +206,8 @@ test.skipIf(runs.length === 0).each(runs)("%s: %s has WebAssembly's bits", (set,
     const list = drawn(signature, { draw, at: (parameter) => places.get(parameter)!, i32: wasm[0].i32 });
     wasm[1].u8.set(wasm[0].u8);
     const told = `${name}(${signature.parameters.map((parameter, i) => `${parameter.name} ${list[i]}`).join(", ")})`;
+    if (name.startsWith("attention"))
+      for (const { attention_dropout: drop } of [twin, native]) drop(...[draw.of([0, 0, 0.4]), seed, 3, 2, 7, 9]);
     const expected = twin[name](...list);
     expect(native[name](...list), told).toBe(expected);
     // What is left in scratch means nothing.
