@@ -4,6 +4,7 @@
 #include "kernels.h"
 #include "translated.generated.h"
 #include "products.h"
+#include "gathered.h"
 #include "norms.h"
 #include "attention.h"
 

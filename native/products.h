@@ -61,8 +61,7 @@ INLINE void put(const output to, const int by_row, const int r, const int v, V s
  * constants at every call.
  */
 INLINE void tile(
-    const int rows, const int vectors, const int by_row, const output to, const rows_of_a a, const panel b, const int depth,
-    const int last) {
+    const int rows, const int vectors, const output to, const rows_of_a a, const panel b, const int depth, const int last) {
   V sums[ROWS][2];
 #pragma GCC unroll 12
   for (int r = 0; r < rows; r++) sums[r][0] = sums[r][1] = f32x4_splat(0);
@@ -84,26 +83,26 @@ INLINE void tile(
   }
 #pragma GCC unroll 12
   for (int r = 0; r < rows; r++) {
-    put(to, by_row, r, 0, sums[r][0], vectors == 1 ? last : LANES);
-    if (vectors == 2) put(to, by_row, r, 1, sums[r][1], last);
+    put(to, 0, r, 0, sums[r][0], vectors == 1 ? last : LANES);
+    if (vectors == 2) put(to, 0, r, 1, sums[r][1], last);
   }
 }
 
 /** All `m` rows of C against one panel of B. */
-INLINE void tiles(const int vectors, const int by_row, output to, rows_of_a a, const panel b, const int m, const int depth, const int last) {
+INLINE void tiles(const int vectors, output to, rows_of_a a, const panel b, const int m, const int depth, const int last) {
 #define TILES(rows)                                         \
   for (; i + rows <= m; i += rows) {                        \
-    tile(rows, vectors, by_row, to, a, b, depth, last);     \
+    tile(rows, vectors, to, a, b, depth, last);             \
     to.at += rows * to.row;                                 \
     a.at += rows * a.row;                                   \
-    if (by_row && to.bias != NULL) to.bias += 4 * rows;     \
   }
   int i = 0;
   TILES(ROWS)
 #if ROWS == 12
+  TILES(8)
   TILES(6)
 #endif
-  TILES(3)
+  TILES(4)
   TILES(2)
   TILES(1)
 #undef TILES
@@ -111,18 +110,10 @@ INLINE void tiles(const int vectors, const int by_row, output to, rows_of_a a, c
 
 static __attribute__((noinline)) void panel_by_column(output to, rows_of_a a, panel b, int m, int depth) {
   const int last = b.columns > LANES ? b.columns - LANES : b.columns;
-  if (b.columns == WIDTH) tiles(2, 0, to, a, b, m, depth, LANES);
-  else if (b.columns > LANES) tiles(2, 0, to, a, b, m, depth, last);
-  else if (b.columns == LANES) tiles(1, 0, to, a, b, m, depth, LANES);
-  else tiles(1, 0, to, a, b, m, depth, last);
-}
-
-static __attribute__((noinline)) void panel_by_row(output to, rows_of_a a, panel b, int m, int depth) {
-  const int last = b.columns > LANES ? b.columns - LANES : b.columns;
-  if (b.columns == WIDTH) tiles(2, 1, to, a, b, m, depth, LANES);
-  else if (b.columns > LANES) tiles(2, 1, to, a, b, m, depth, last);
-  else if (b.columns == LANES) tiles(1, 1, to, a, b, m, depth, LANES);
-  else tiles(1, 1, to, a, b, m, depth, last);
+  if (b.columns == WIDTH) tiles(2, to, a, b, m, depth, LANES);
+  else if (b.columns > LANES) tiles(2, to, a, b, m, depth, last);
+  else if (b.columns == LANES) tiles(1, to, a, b, m, depth, LANES);
+  else tiles(1, to, a, b, m, depth, last);
 }
 
 static inline int least(int a, int b) { return a < b ? a : b; }
@@ -291,40 +282,4 @@ static void k_matmul_packed(
       from += 4 * depth * rounded(width);
     }
   }
-}
-
-/** Four columns of a panel from anywhere, of which `count` are wanted; the others are copies. */
-static void gather_four(float *to, const uint8_t *b, const int32_t *lanes, const int32_t *steps, int depth, int count) {
-  const uint8_t *b0 = b + lanes[0], *b1 = b + lanes[least(1, count - 1)];
-  const uint8_t *b2 = b + lanes[least(2, count - 1)], *b3 = b + lanes[least(3, count - 1)];
-  if (count == 4 && b1 - b0 == 4 && b2 - b1 == 4 && b3 - b2 == 4) {
-    for (int p = 0; p < depth; p++, to += WIDTH) _mm_storeu_ps(to, _mm_loadu_ps((const float *)(b0 + steps[p])));
-    return;
-  }
-  for (int p = 0; p < depth; p++, to += WIDTH) {
-    memcpy(to, b0 + steps[p], 4);
-    memcpy(to + 1, b1 + steps[p], 4);
-    memcpy(to + 2, b2 + steps[p], 4);
-    memcpy(to + 3, b3 + steps[p], 4);
-  }
-}
-
-static void k_matmul_gathered(
-    uint8_t *memory, uint32_t c, uint32_t a, uint32_t b, int32_t m, int32_t n, int32_t k, int32_t c_row, int32_t a_row,
-    int32_t a_step, uint32_t lanes, uint32_t steps, int32_t add, uint32_t bias, uint32_t scratch) {
-  const int32_t *columns = (const int32_t *)(memory + lanes), *terms = (const int32_t *)(memory + steps);
-  int p = 0;
-  do {
-    const int depth = least(BLOCK, k - p);
-    const uint8_t *here = p + depth == k && bias != 0 ? memory + bias : NULL;
-    for (int j = 0; j < n; j += WIDTH) {
-      const int width = least(WIDTH, n - j);
-      for (int q = 0; q < width; q += 4)
-        gather_four(panel_of_b + q, memory + b, columns + j + q, terms + p, depth, least(4, width - q));
-      panel_by_row((output){memory + c + 4 * j, c_row, here, p != 0 || add},
-                   (rows_of_a){memory + a + p * (ptrdiff_t)a_step, a_row, a_step},
-                   (panel){(const uint8_t *)panel_of_b, 4 * WIDTH, width}, m, depth);
-    }
-    p += BLOCK;
-  } while (p < k);
 }

@@ -2,7 +2,7 @@
 import type { KernelExports } from "./exports.generated.ts";
 
 /** What the native kernels were compiled from. Others are not used. */
-export const NATIVE_FACE = "9c868a7e8d1090a1";
+export const NATIVE_FACE = "d2b6d9be66b6711d";
 
 export interface NativeCalls {
   readonly average: () => void;

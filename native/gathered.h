@@ -1,0 +1,174 @@
+// Products whose B is gathered, as gathered.kernel.as.ts has them: number (p, j) of B lies at b +
+// lanes[j] + steps[p].
+//
+// Columns of a convolution mostly lie side by side, in runs as long as a row of the image or of the
+// kernel. So a vector of columns is read where it lies, run by run, each with a mask. Only vectors
+// of more than four runs are packed.
+#pragma once
+#include "products.h"
+#include "vectors.h"
+
+#define MOST_RUNS 4
+
+#ifdef __AVX512F__
+typedef __mmask16 lane_mask;
+INLINE lane_mask lanes_between(int begin, int end) { return (lane_mask)((1u << end) - (1u << begin)); }
+INLINE V load_first(const uint8_t *at, lane_mask mask) { return _mm512_maskz_loadu_ps(mask, at); }
+INLINE V load_more(V x, const uint8_t *at, lane_mask mask) { return _mm512_mask_loadu_ps(x, mask, at); }
+#else
+typedef __m256i lane_mask;
+INLINE lane_mask lanes_between(int begin, int end) { return _mm256_andnot_si256(lanes_mask(begin), lanes_mask(end)); }
+INLINE V load_first(const uint8_t *at, lane_mask mask) { return _mm256_maskload_ps((const float *)at, mask); }
+INLINE V load_more(V x, const uint8_t *at, lane_mask mask) { return v128_or(x, load_first(at, mask)); }
+#endif
+
+/** A vector of columns in runs. Lane j of run r is read at at[r] + steps[p] + 4 j. */
+typedef struct {
+  int runs, columns;
+  const uint8_t *at[MOST_RUNS];
+  lane_mask mask[MOST_RUNS];
+} gathered;
+
+/** Finds the runs of `columns` columns; their number is MOST_RUNS + 1 if there are more. */
+static gathered runs_of(const uint8_t *b, const int32_t *lanes, int columns) {
+  gathered v = {0, columns};
+  for (int begin = 0; begin < columns;) {
+    int end = begin + 1;
+    while (end < columns && lanes[end] - lanes[end - 1] == 4) end++;
+    if (v.runs == MOST_RUNS) {
+      v.runs++;
+      return v;
+    }
+    v.at[v.runs] = b + lanes[begin] - 4 * begin;
+    v.mask[v.runs++] = lanes_between(begin, end);
+    begin = end;
+  }
+  // Tiles have 1, 2 or 4 runs: those that are missing read nothing.
+  for (int r = v.runs; r < MOST_RUNS; r++) {
+    v.at[r] = v.runs == 0 ? b : v.at[0];
+    v.mask[r] = lanes_between(0, 0);
+  }
+  return v;
+}
+
+/** The vector's numbers of one step. Vectors of one run may be whole. */
+INLINE V read_runs(const gathered *v, const int runs, const int whole, ptrdiff_t step) {
+  if (whole) return load_at(v->at[0] + step, LANES);
+  V x = load_first(v->at[0] + step, v->mask[0]);
+  if (runs > 1) x = load_more(x, v->at[1] + step, v->mask[1]);
+  if (runs > 2) {
+    x = load_more(x, v->at[2] + step, v->mask[2]);
+    x = load_more(x, v->at[3] + step, v->mask[3]);
+  }
+  return x;
+}
+
+/** `tile` of products.h, with two vectors of columns that are gathered. */
+INLINE void gathered_tile(
+    const int rows, const int runs, const int whole, const output to, const rows_of_a a, const gathered *left,
+    const gathered *right, const int32_t *steps, const int depth) {
+  const gathered l = *left, r2 = *right;
+  V sums[ROWS][2];
+#pragma GCC unroll 12
+  for (int r = 0; r < rows; r++) sums[r][0] = sums[r][1] = f32x4_splat(0);
+  const uint8_t *from[4] = {a.at, a.at + 3 * a.row, a.at + 6 * a.row, a.at + 9 * a.row};
+  for (int p = 0; p < depth; p++) {
+    const V x0 = read_runs(&l, runs, whole, steps[p]), x1 = read_runs(&r2, runs, whole, steps[p]);
+#pragma GCC unroll 12
+    for (int r = 0; r < rows; r++) {
+      const V x = splat_at(from[r / 3] + (r % 3) * a.row);
+      sums[r][0] = vector_fma(x, x0, sums[r][0]);
+      sums[r][1] = vector_fma(x, x1, sums[r][1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < (rows + 2) / 3; i++) from[i] += a.step;
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < rows; r++) {
+    put(to, 1, r, 0, sums[r][0], l.columns);
+    if (r2.columns > 0) put(to, 1, r, 1, sums[r][1], r2.columns);
+  }
+}
+
+/** All `m` rows of C against two vectors of columns. */
+INLINE void gathered_tiles(
+    const int runs, const int whole, output to, rows_of_a a, const gathered *left, const gathered *right,
+    const int32_t *steps, int m, int depth) {
+#define TILES(rows)                                                           \
+  for (; i + rows <= m; i += rows) {                                          \
+    gathered_tile(rows, runs, whole, to, a, left, right, steps, depth);       \
+    to.at += rows * to.row;                                                   \
+    a.at += rows * a.row;                                                     \
+    if (to.bias != NULL) to.bias += 4 * rows;                                 \
+  }
+  int i = 0;
+  TILES(6)
+  TILES(4)
+  TILES(2)
+  TILES(1)
+#undef TILES
+}
+
+// One function for each kind of vector, because compilers take long over large ones.
+#define GATHERED_TILES(name, runs, whole)                                                                        \
+  static __attribute__((noinline)) void name(                                                                    \
+      output to, rows_of_a a, const gathered *left, const gathered *right, const int32_t *steps, int m, int depth) { \
+    gathered_tiles(runs, whole, to, a, left, right, steps, m, depth);                                            \
+  }
+GATHERED_TILES(tiles_of_whole, 1, 1)
+GATHERED_TILES(tiles_of_one, 1, 0)
+GATHERED_TILES(tiles_of_two, 2, 0)
+GATHERED_TILES(tiles_of_four, 4, 0)
+#undef GATHERED_TILES
+
+/** Packs two vectors of columns that lie anywhere: they become one run each. */
+static void pack_gathered(gathered v[2], const uint8_t *b, const int32_t *lanes, const int32_t *steps, int depth, int width) {
+  for (int p = 0; p < depth; p++)
+    for (int j = 0; j < width; j++) memcpy(panel_of_b + p * WIDTH + j, b + lanes[j] + steps[p], 4);
+  for (int i = 0; i < 2; i++) {
+    const int columns = width - i * LANES < 0 ? 0 : least(LANES, width - i * LANES);
+    v[i] = (gathered){1, columns, {(const uint8_t *)(panel_of_b + i * LANES)}, {lanes_between(0, columns)}};
+  }
+}
+
+/** Where each step of a packed panel lies. */
+static const int32_t *steps_of_panel(void) {
+  static _Thread_local int32_t steps[BLOCK];
+  if (steps[1] == 0)
+    for (int p = 0; p < BLOCK; p++) steps[p] = p * WIDTH * 4;
+  return steps;
+}
+
+static void k_matmul_gathered(
+    uint8_t *memory, uint32_t c, uint32_t a, uint32_t b, int32_t m, int32_t n, int32_t k, int32_t c_row, int32_t a_row,
+    int32_t a_step, uint32_t lanes, uint32_t steps, int32_t add, uint32_t bias, uint32_t scratch) {
+  const int32_t *columns = (const int32_t *)(memory + lanes);
+  for (int j = 0; j < n; j += WIDTH) {
+    const int width = least(WIDTH, n - j), first = least(width, LANES);
+    const gathered found[2] = {runs_of(memory + b, columns + j, first),
+                               runs_of(memory + b, columns + j + first, width - first)};
+    const int runs = found[0].runs > found[1].runs ? found[0].runs : found[1].runs;
+    int p = 0;
+    do {
+      const int depth = least(BLOCK, k - p);
+      const int32_t *terms = (const int32_t *)(memory + steps) + p;
+      const uint8_t *here = p + depth == k && bias != 0 ? memory + bias : NULL;
+      const output to = {memory + c + 4 * j, c_row, here, p != 0 || add};
+      const rows_of_a from = {memory + a + p * (ptrdiff_t)a_step, a_row, a_step};
+      if (runs > MOST_RUNS) {
+        gathered packed[2];
+        pack_gathered(packed, memory + b, columns + j, terms, depth, width);
+        tiles_of_one(to, from, &packed[0], &packed[1], steps_of_panel(), m, depth);
+      } else if (runs == 1 && width == WIDTH) {
+        tiles_of_whole(to, from, &found[0], &found[1], terms, m, depth);
+      } else if (runs == 1) {
+        tiles_of_one(to, from, &found[0], &found[1], terms, m, depth);
+      } else if (runs == 2) {
+        tiles_of_two(to, from, &found[0], &found[1], terms, m, depth);
+      } else {
+        tiles_of_four(to, from, &found[0], &found[1], terms, m, depth);
+      }
+      p += BLOCK;
+    } while (p < k);
+  }
+}
