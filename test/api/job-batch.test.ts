@@ -1,6 +1,7 @@
 // Many jobs in one request: POST /v1/jobs/batch.
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { JobBatchResults } from "../../src/contract/wire/job-batch.ts";
+import { keys } from "../../src/store/keys.ts";
 import { idAfter } from "../../src/store/new-job.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 
@@ -74,12 +75,20 @@ test("sent twice at once with its key, a batch creates each job once, with its d
   expect(both.map(statuses)).toEqual([Array(8).fill(201), Array(8).fill(201)]);
   expect(idsOf(both[0])).toEqual(idsOf(both[1]));
   const connection = service.redis.client();
-  const pending = await connection.zcard("{rappel}:pending");
-  expect(pending).toBe(0);
+  expect(await connection.zcard("{rappel}:pending")).toBe(0);
   for (const id of idsOf(both[0])) {
     const { datasets } = (await service.store.jobs.trainedOn("default", id!))!;
     expect(await service.store.datasets.get("default", datasets[0])).not.toBeNull();
+    const events = await service.store.jobs.events("default", id!, { limit: 10 });
+    expect(events!.data.map(({ type }) => type)).toEqual(["created"]);
   }
+  // No room is promised twice.
+  let promised = 0;
+  for (const id of await connection.hkeys(keys.open)) {
+    const [reserved, spent] = await connection.hmget(keys.job("default", id), "reserved", "spent");
+    promised += Number(reserved) - Number(spent);
+  }
+  expect(Number(await connection.hget(keys.room, "promised"))).toBe(promised);
 });
 
 test("each job counts against the owner's limit of waiting jobs", async () => {
