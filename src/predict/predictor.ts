@@ -1,6 +1,7 @@
 /*
  * Predictions of an API process: a few threads of their own, apart from those that train. A request
- * waits in a queue of limited length until a thread is free. Its work is limited in time; a client
+ * waits in a queue of its owner, of limited length, until a thread is free. Owners take turns, so that
+ * the requests of one delay the next of another by one. Its work is limited in time; a client
  * that leaves ends it. A thread that does not stop in time is ended, and the next request gets a
  * new one.
  */
@@ -20,6 +21,7 @@ export interface PredictorOptions {
 }
 
 export interface PredictionTask {
+  readonly owner: string;
   readonly job: string;
   readonly body: Uint8Array;
   /** Which weights predict from the rows of a CSV; null: the body is JSON, and says it. */
@@ -30,10 +32,11 @@ export interface PredictionTask {
   readonly signal: AbortSignal;
 }
 
-/** Requests that wait for a thread. */
+/** Requests of one owner that wait for a thread. */
 export const MAX_WAITING = 32;
-/** The bodies of all requests, from the first byte to the answer. */
+/** The bodies of all requests, from the first byte to the answer, and of those of one owner. */
 const MAX_BODIES_BYTES = 128 * 2 ** 20;
+const MAX_OWN_BODIES_BYTES = 96 * 2 ** 20;
 /** A thread that works longer on a request, though it should have stopped, is ended. */
 const MAX_WORK_MS = STOP_AFTER_MS + 3000;
 /** With the first request it starts, which takes long where every core trains. */
@@ -49,8 +52,10 @@ export class Predictor {
   readonly #options: PredictorOptions;
   readonly #threads = new Set<PredictionThread>();
   readonly #idle: PredictionThread[] = [];
-  readonly #waiting: Waiting[] = [];
-  #bodyBytes = 0;
+  /** By owner: whose turn is next comes first. Nobody is here who has none. */
+  readonly #waiting = new Map<string, Waiting[]>();
+  /** By owner. */
+  readonly #bodyBytes = new Map<string, number>();
   #closed = false;
 
   constructor(options: PredictorOptions) {
@@ -62,26 +67,35 @@ export class Predictor {
    * called.
    * @throws Problem if another request has no room, or no place in the queue
    */
-  reserve(bytes: number): () => void {
-    this.#assertPlace();
-    if (this.#bodyBytes + bytes > MAX_BODIES_BYTES) {
-      const detail = `The bodies of requests for predictions take ${this.#bodyBytes} bytes already: send this one again later.`;
+  reserve(owner: string, bytes: number): () => void {
+    this.#assertPlace(owner);
+    const own = this.#bodyBytes.get(owner) ?? 0;
+    const all = [...this.#bodyBytes.values()].reduce((sum, each) => sum + each, 0);
+    if (own + bytes > MAX_OWN_BODIES_BYTES || all + bytes > MAX_BODIES_BYTES) {
+      const [whose, taken] = own + bytes > MAX_OWN_BODIES_BYTES ? ["your requests", own] : ["requests", all];
+      const detail = `The bodies of ${whose} for predictions take ${taken} bytes already: send this one again later.`;
       throw retryLater("unavailable", detail, RETRY_SECONDS);
     }
-    this.#bodyBytes += bytes;
-    return () => void (this.#bodyBytes -= bytes);
+    this.#addBytes(owner, bytes);
+    return () => this.#addBytes(owner, -bytes);
   }
 
-  #assertPlace(): void {
-    if (this.#waiting.length < MAX_WAITING) return;
-    const detail = `${MAX_WAITING} requests for predictions wait already, the most: send this one again later.`;
+  #addBytes(owner: string, bytes: number): void {
+    const sum = (this.#bodyBytes.get(owner) ?? 0) + bytes;
+    if (sum > 0) this.#bodyBytes.set(owner, sum);
+    else this.#bodyBytes.delete(owner);
+  }
+
+  #assertPlace(owner: string): void {
+    if ((this.#waiting.get(owner)?.length ?? 0) < MAX_WAITING) return;
+    const detail = `${MAX_WAITING} of your requests for predictions wait already, the most: send this one again later.`;
     throw retryLater("unavailable", detail, RETRY_SECONDS);
   }
 
   /** The answer as JSON. @throws Problem */
   async predict(task: PredictionTask): Promise<Buffer> {
     const began = performance.now();
-    const thread = await this.#thread(task.signal);
+    const thread = await this.#thread(task);
     try {
       const { bytes, rows } = await answerOf(thread, task);
       meters.predictedRows.inc(rows);
@@ -96,29 +110,51 @@ export class Predictor {
   /** Requests that wait or run are refused. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const { reject } of this.#waiting.splice(0)) reject(closing());
+    for (const { reject } of [...this.#waiting.values()].flat()) reject(closing());
+    this.#waiting.clear();
     await Promise.all([...this.#threads].map((thread) => thread.end(closing())));
   }
 
   /** A thread that is free, at once or when it is this request's turn. */
-  async #thread(signal: AbortSignal): Promise<PredictionThread> {
+  async #thread({ owner, signal }: PredictionTask): Promise<PredictionThread> {
     if (this.#closed) throw closing();
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
     if (this.#threads.size < this.#options.threads) return this.#start();
-    this.#assertPlace();
+    this.#assertPlace(owner);
     const { promise, resolve, reject } = Promise.withResolvers<PredictionThread>();
     const waiting = { take: resolve, reject };
     const leave = () => {
-      const at = this.#waiting.indexOf(waiting);
-      if (at >= 0) this.#waiting.splice(at, 1);
-      meters.predictionsWaiting.set(this.#waiting.length);
+      this.#leave(owner, waiting);
       reject(new Abandoned());
     };
     signal.addEventListener("abort", leave, { once: true });
-    this.#waiting.push(waiting);
-    meters.predictionsWaiting.set(this.#waiting.length);
+    this.#waiting.set(owner, [...(this.#waiting.get(owner) ?? []), waiting]);
+    this.#measure();
     return await promise.finally(() => signal.removeEventListener("abort", leave));
+  }
+
+  #leave(owner: string, waiting: Waiting): void {
+    const others = (this.#waiting.get(owner) ?? []).filter((other) => other !== waiting);
+    if (others.length > 0) this.#waiting.set(owner, others);
+    else this.#waiting.delete(owner);
+    this.#measure();
+  }
+
+  /** Takes the oldest request of the owner whose turn it is. */
+  #next(): Waiting | undefined {
+    for (const [owner, [oldest, ...others]] of this.#waiting) {
+      // Behind the others from now on.
+      this.#waiting.delete(owner);
+      if (others.length > 0) this.#waiting.set(owner, others);
+      this.#measure();
+      return oldest;
+    }
+    return undefined;
+  }
+
+  #measure(): void {
+    meters.predictionsWaiting.set([...this.#waiting.values()].reduce((sum, { length }) => sum + length, 0));
   }
 
   #start(): PredictionThread {
@@ -132,8 +168,7 @@ export class Predictor {
   }
 
   #giveBack(thread: PredictionThread): void {
-    const next = this.#closed ? undefined : this.#waiting.shift();
-    meters.predictionsWaiting.set(this.#waiting.length);
+    const next = this.#closed ? undefined : this.#next();
     const free = this.#threads.has(thread) ? thread : null;
     if (next !== undefined) next.take(free ?? this.#start());
     else if (free !== null) this.#idle.push(free);

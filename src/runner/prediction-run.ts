@@ -29,6 +29,9 @@ import type { RunEnd, Running } from "./running.ts";
 import { StageWatch } from "./standstill.ts";
 import type { RunTrace } from "./trace.ts";
 
+/** What rows leave behind is collected early. Else memory grows with the number of the rows. */
+const YOUNG_MB = 8;
+
 /** The run was asked to stop. */
 class Stopped extends Error {
   readonly wanted: "shutdown" | "cancel";
@@ -197,7 +200,8 @@ export class PredictionRun implements Running {
     const done = new Int32Array(new SharedArrayBuffer(4));
     this.#done = done;
     const workerData: BatchThreadData = { ...batch, done };
-    const thread = new Worker(new URL("../predict/batch-thread.ts", import.meta.url), { workerData });
+    const url = new URL("../predict/batch-thread.ts", import.meta.url);
+    const thread = new Worker(url, { workerData, resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB } });
     const { promise, resolve, reject } = Promise.withResolvers<BatchReply>();
     thread.on("message", resolve);
     const failed = (message: string) => reject(new JobFailure("thread_failed", message));

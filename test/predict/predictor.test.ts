@@ -48,6 +48,7 @@ function modelOf(width: number): { source: ModelSource; file: Uint8Array } {
 }
 
 interface Asked {
+  readonly owner?: string;
   readonly job?: string;
   readonly rows?: number;
   readonly width?: number;
@@ -55,9 +56,16 @@ interface Asked {
   readonly signal?: AbortSignal;
 }
 
-async function ask({ job = "job", rows = 1, width = 2, load, signal = new AbortController().signal }: Asked = {}) {
+async function ask({
+  owner = "ann",
+  job = "job",
+  rows = 1,
+  width = 2,
+  load,
+  signal = new AbortController().signal,
+}: Asked = {}) {
   const body = Buffer.from(JSON.stringify({ rows: Array.from({ length: rows }, () => ({ x: 1 })) }));
-  const task = { job, body, csv: null, load: load ?? (async () => modelOf(width)), signal };
+  const task = { owner, job, body, csv: null, load: load ?? (async () => modelOf(width)), signal };
   return JSON.parse((await predictor.predict(task)).toString()) as { predictions: unknown[] };
 }
 
@@ -107,19 +115,27 @@ test("so many wait, and the next one is refused until later", async () => {
   const { release, answer } = await hold();
   const waiting = Array.from({ length: MAX_WAITING }, () => ask());
   await expect(ask()).rejects.toMatchObject({ code: "unavailable", headers: { "retry-after": "1" } });
-  expect(() => predictor.reserve(1)).toThrow(/32 requests/);
+  expect(() => predictor.reserve("ann", 1)).toThrow(/32 of your requests/);
+  // Another owner's is taken nevertheless, and is the next but one.
+  predictor.reserve("bob", 1)();
+  const answered: string[] = [];
+  const anns = waiting.map((each) => each.then(() => answered.push("ann")));
+  const bobs = Array.from({ length: 2 }, () => ask({ owner: "bob" }).then(() => answered.push("bob")));
   release();
-  await Promise.all([answer, ...waiting]);
+  await Promise.all([answer, ...anns, ...bobs]);
+  expect(answered.slice(0, 5)).toEqual(["ann", "bob", "ann", "bob", "ann"]);
   expect((await ask()).predictions).toHaveLength(1);
 });
 
 test("bodies together are limited", () => {
   start();
-  const release = Array.from({ length: 8 }, () => predictor.reserve(16 * MiB));
-  expect(() => predictor.reserve(1)).toThrow(/take 134217728 bytes/);
+  const release = Array.from({ length: 6 }, () => predictor.reserve("ann", 16 * MiB));
+  expect(() => predictor.reserve("ann", 1)).toThrow(/your requests .*take 100663296 bytes/);
+  predictor.reserve("bob", 32 * MiB);
+  expect(() => predictor.reserve("bob", 1)).toThrow(/take 134217728 bytes/);
   release[3]();
-  predictor.reserve(16 * MiB);
-  expect(() => predictor.reserve(1)).toThrow(/134217728/);
+  predictor.reserve("eve", 16 * MiB);
+  expect(() => predictor.reserve("eve", 1)).toThrow(/134217728/);
 });
 
 test("a client that leaves gives up its place, or ends the work for it", async () => {

@@ -36,13 +36,13 @@ export const predict: Routes = async (app, { store, predictor }) => {
       // Before the body is read.
       preParsing: async (request, reply) => {
         const { "content-length": length = MAX_BODY_BYTES } = request.headers;
-        reply.raw.once("close", predictor.reserve(Math.min(Number(length), MAX_BODY_BYTES)));
+        reply.raw.once("close", predictor.reserve(request.owner, Math.min(Number(length), MAX_BODY_BYTES)));
       },
       schema: {
         tags: ["results"],
         operationId: "predict",
         summary: "Predict from new rows",
-        description: `Rows as JSON, as CSV, or as nested arrays; they are encoded as the training rows were. At most ${MAX_ROWS} rows, ${MAX_BODY_BYTES} bytes and ${STOP_AFTER_MS / 1000} seconds of work. A row gives the same numbers alone as among others. Up to ${MAX_WAITING} requests wait for a thread; more are a 503. A CSV is read as the job's dataset was, with the query's \`which\`.`,
+        description: `Rows as JSON, as CSV, or as nested arrays; they are encoded as the training rows were. At most ${MAX_ROWS} rows, ${MAX_BODY_BYTES} bytes and ${STOP_AFTER_MS / 1000} seconds of work. A row gives the same numbers alone as among others. Up to ${MAX_WAITING} requests of an owner wait for a thread; more are a 503. Owners take turns. A CSV is read as the job's dataset was, with the query's \`which\`.`,
         params: z.object({ id: JobId }),
         querystring: z.strictObject({ which: Which.removeDefault().optional() }),
         consumes: ["application/json", "text/csv"],
@@ -69,6 +69,7 @@ export const predict: Routes = async (app, { store, predictor }) => {
       const isCsv = CSV.includes(mediaTypeOf(headers["content-type"]));
       const { signal } = reply.caller();
       const answer = await predictor.predict({
+        owner,
         job: params.id,
         body: request.body as unknown as Buffer,
         csv: isCsv ? (query.which ?? "final") : null,
