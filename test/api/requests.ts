@@ -51,7 +51,9 @@ const weighted = operations.flatMap((operation) => {
 export class Requests {
   readonly operations: readonly Described[] = operations;
   readonly #random: Random;
-  readonly #ids: Record<string, string[]> = { job_: [], ds_: [], w_: [], pred_: [] };
+  readonly #ids: Record<string, string[]> = { job_: [], ds_: [], w_: [] };
+  /** The jobs and ids of predictions over datasets. */
+  readonly #predictions: (readonly [string, string])[] = [];
   readonly #next: Asked[] = [];
   #etag = '""';
 
@@ -81,14 +83,16 @@ export class Requests {
   learn({ operation, method, url }: Asked, { status, headers, body }: Answer, maxSteps: number): void {
     if (operation === null || status >= 300) return;
     this.#etag = headers.etag ?? this.#etag;
-    const { id, data, progress, results } = body as {
+    const { id, job_id, data, progress, results } = body as {
       id?: string;
+      job_id?: string;
       results?: { status: number; job?: object }[];
       /** Of a list; a document may have another member of this name. */
       data?: { id?: string }[] | object;
       progress?: { total_steps: number };
     };
     for (const found of [id, ...(Array.isArray(data) ? data : []).map((item) => item.id)]) this.#remember(found);
+    if (status === 201 && job_id !== undefined) this.#predictions.push([job_id, id!]);
     // The jobs of a batch, each as if it had been posted alone.
     for (const { status: each, job } of results ?? [])
       if (job !== undefined)
@@ -130,6 +134,12 @@ export class Requests {
   #fill(draft: Draft, { in: place, name, schema, required }: Parameter): void {
     const random = this.#random;
     if (place === "path") {
+      // One of the latest, or an older one, which has ended.
+      const latest = random.chance(0.4) ? this.#predictions.slice(-3) : this.#predictions.slice(-REMEMBERED);
+      if (draft.path.includes("{prediction}") && name === "id" && latest.length > 0 && random.chance(0.9)) {
+        const [job, prediction] = random.pick(latest);
+        draft.path = draft.path.replace("{id}", job).replace("{prediction}", prediction);
+      }
       draft.path = draft.path.replace(`{${name}}`, encodeURIComponent(this.#pathValue(draft.path, name, schema)));
     } else if (required || random.chance(0.4)) {
       const value = name in likely ? random.pick(likely[name]) : fitting(schema, random);
