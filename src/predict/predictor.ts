@@ -1,7 +1,7 @@
 /*
  * Predictions of an API process: a few threads of their own, apart from those that train. A request
- * waits in a queue of its owner, of limited length, until a thread is free. Owners take turns, so that
- * the requests of one delay the next of another by one. Its work is limited in time; a client
+ * waits in a queue of its owner, of limited length, until a thread is free. Owners take turns, so
+ * that the requests of one delay the next of another by one. Its work is limited in time; a client
  * that leaves ends it. A thread that does not stop in time is ended, and the next request gets a
  * new one.
  */
