@@ -1,11 +1,13 @@
 // Predictions over whole datasets: jobs whose result is a CSV.
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { sweepResults } from "../../src/api/results.ts";
 import type { BatchPrediction } from "../../src/contract/wire/batch-prediction.ts";
 import type { Job } from "../../src/contract/wire/job.ts";
 import { columnsFile, csvFile } from "../../src/data/dataset.ts";
+import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { csvOf, features, linear, ROWS, startTraining, type Row } from "./trained.ts";
 
 let place: Awaited<ReturnType<typeof startTraining>>;
@@ -196,4 +198,18 @@ test("a result counts as bytes of datasets until it is deleted", async () => {
   expect((await service.call("DELETE", urlOf(done))).status).toBe(204);
   expect(await used()).toBe(before);
   expect(service.onDisk()).not.toContain(`${done.id}.result`);
+});
+
+test("files of results without a record go once they are old", async () => {
+  const { store, directory, onDisk } = place.service;
+  const [kept, gone] = [await predicted(job.id, { dataset }), await predicted(job.id, { dataset })];
+  const others = ["0".repeat(26), "1".repeat(26)].map((ulid) => `pred_${ulid}.result`);
+  for (const name of others) writeFileSync(join(directory, name), "value\n");
+  await store.predictions.remove("default", gone.id);
+  const then = new Date(Date.now() - 3_700_000);
+  const [young, ...old] = [others[0], others[1], `${kept.id}.result`, `${gone.id}.result`];
+  for (const name of old) utimesSync(join(directory, name), then, then);
+  await sweepResults({ store, files: new DatasetFiles(directory) });
+  const left = onDisk().filter((name) => [young, ...old].includes(name));
+  expect(left.toSorted()).toEqual([young, `${kept.id}.result`].toSorted());
 });

@@ -121,6 +121,26 @@ test("a worker gets every dataset of a list, and fetches again the one that is d
   await next.stop();
 });
 
+test("a worker sends the CSV of a prediction to the api", async () => {
+  const worker = await start("worker", { RAPPEL_API_URL: address });
+  const job = await post(dataset.id);
+  expect((await untilEnded(job)).status).toBe("succeeded");
+  const headers = { "content-type": "application/json" };
+  const asked = { method: "POST", headers, body: JSON.stringify({ dataset: dataset.id }) };
+  const { id } = (await call(`${job}/predictions`, asked)).body;
+  expect(await untilEnded(`${job}/predictions/${id}`)).toMatchObject({ status: "succeeded", error: null });
+  const result = await fetch(`${address}${job}/predictions/${id}/result`, { headers: { authorization } });
+  const sha256 = createHash("sha256").update(Buffer.from(await result.arrayBuffer()));
+  expect([result.status, result.headers.get("etag")]).toEqual([200, `"${sha256.digest("hex")}"`]);
+  const files = (directory: string) => readdirSync(join(directory, "datasets")).filter((name) => name.includes(id));
+  expect([files(directories.at(-1)!), files(directories[0])]).toEqual([[], [`${id}.result`]]);
+  // Nobody else may send one, whatever key they have.
+  const url = `${address}/internal/results/${id}?sha256=${"0".repeat(64)}`;
+  const sent = await fetch(url, { method: "PUT", headers: { authorization, "content-type": "text/csv" }, body: "x" });
+  expect(sent.status).toBe(401);
+  await worker.stop();
+});
+
 test("a ticket gives access to the file of its dataset, and to nothing else", async () => {
   const connection = new Redis(redis.url);
   const { tickets } = new Store(connection);
