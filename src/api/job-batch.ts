@@ -7,7 +7,6 @@
  */
 import { createHash } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { Problem } from "../contract/errors.ts";
 import { canonicalJson } from "../contract/resolve/canonical.ts";
 import { resolveSpec } from "../contract/resolve/resolve.ts";
 import type { Job, JobSummary } from "../contract/wire/job.ts";
@@ -15,7 +14,7 @@ import type { ProblemDocument } from "../contract/wire/problem.ts";
 import type { JobBatchResults } from "../contract/wire/job-batch.ts";
 import { idAfter, type BatchBegun } from "../store/new-job.ts";
 import type { BatchEntry } from "./batch-body.ts";
-import { createdJob, createJob, newJobId, resolveContext } from "./job-creation.ts";
+import { createdJob, createJob, keyMismatch, newJobId, resolveContext } from "./job-creation.ts";
 import { Pace } from "./pace.ts";
 import { loggedProblem } from "./plugins/problems.ts";
 import type { Services } from "./services.ts";
@@ -37,8 +36,7 @@ export async function beginBatch(
   const firstId = await newJobId(store);
   if (key === undefined) return { firstId, replayed: false };
   const begun = await store.jobs.beginBatch(owner, firstId, { key, bodySha256: await hashOf(entries) });
-  if (begun.outcome === "mismatch")
-    throw new Problem("idempotency_mismatch", "This Idempotency-Key was used for another body; take a new one.");
+  if (begun.outcome === "mismatch") throw keyMismatch();
   return { firstId: begun.firstId, replayed: begun.outcome === "replayed" };
 }
 

@@ -11,6 +11,7 @@ import { hashSpec } from "../contract/resolve/identity.ts";
 import type { ResolveContext, Resolved } from "../contract/resolve/resolve.ts";
 import { urlFault, type Webhook } from "../contract/schema/webhook.ts";
 import { originOf, type Created, type Fork, type NewJob, type Promised, type Replayed } from "../store/new-job.ts";
+import type { IdempotencyUse } from "../store/idempotency.ts";
 import { roomOf } from "../store/room.ts";
 import { encoderSource } from "./encoders.ts";
 import { initCheckpoint, uploadedWeights } from "./init.ts";
@@ -45,18 +46,21 @@ export function idempotencyOf(
   return { key, bodySha256: hash(canonicalJson(body)), textSha256: hash(bodyText) };
 }
 
+export const keyMismatch = () =>
+  new Problem("idempotency_mismatch", "This Idempotency-Key was used for another body; take a new one.");
+
 /**
  * Answers what the key was used for before, if it was, and else what `create` does. The script that
- * creates a job looks at the key. Here it is looked at only if there is no new job: what was
+ * creates a record looks at the key. Here it is looked at only if there is no new one: what was
  * accepted before may be refused now, for its dataset may be gone.
  */
-export async function once(
-  { store }: Pick<Services, "store">,
+export async function once<T extends { readonly outcome: string }>(
+  records: { replay(owner: string, use: IdempotencyUse): Promise<T | null> },
   owner: string,
-  use: NewJob["idempotency"],
-  create: () => Promise<Created | Replayed>,
-): Promise<Created | Replayed> {
-  const earlier = async () => use && (await store.jobs.replay(owner, use));
+  use: IdempotencyUse | null,
+  create: () => Promise<T>,
+): Promise<T> {
+  const earlier = async () => use && (await records.replay(owner, use));
   try {
     const created = await create();
     return created.outcome === "mismatch" ? ((await earlier()) ?? created) : created;
@@ -223,7 +227,7 @@ export function sendCreated(reply: FastifyReply, created: Created | Replayed): F
 export function createdJob({ outcome, record }: Created | Replayed): Job {
   switch (outcome) {
     case "mismatch":
-      throw new Problem("idempotency_mismatch", "This Idempotency-Key was used for another body; take a new one.");
+      throw keyMismatch();
     case "dataset_missing":
       throw faulty("invalid_spec", [{ pointer: "/data", message: "names a dataset that was deleted just now" }]);
     case "weights_missing":

@@ -268,8 +268,8 @@ export class Client {
   }
 
   /** Predicts from all rows of a dataset. The prediction runs by itself, as a job does. */
-  createPrediction(id: string, asked: BatchInput): Promise<BatchPrediction> {
-    return this.#send(path`/v1/jobs/${id}/predictions`, asked);
+  createPrediction(id: string, asked: BatchInput, options: Idempotent = {}): Promise<BatchPrediction> {
+    return this.#send(path`/v1/jobs/${id}/predictions`, asked, { headers: keyOf(options), again: true });
   }
 
   listPredictions(id: string, query: PageQuery = {}): Promise<Page<BatchPrediction>> {

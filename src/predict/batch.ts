@@ -6,7 +6,8 @@
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { crashPoint } from "../crash-point.ts";
-import { ColumnFile } from "../data/files/column-file.ts";
+import type { TablePath } from "../data/beside.ts";
+import { withColumns, type Columns } from "../data/files/beside-files.ts";
 import { planForward } from "../engine/plan/forward.ts";
 import { size } from "../engine/member/shape.ts";
 import type { PredictionResult } from "../contract/wire/batch-prediction.ts";
@@ -23,7 +24,7 @@ export interface Batch {
   readonly source: ModelSource;
   /** Of the model. */
   readonly file: Uint8Array;
-  readonly columnsPath: string;
+  readonly table: TablePath;
   /** Where the CSV is written. A file that is there is replaced. */
   readonly csvPath: string;
   /** How many rows are read at a time; if absent, as many as are good. */
@@ -35,7 +36,7 @@ export interface Batch {
  * @throws Problem with the faults of some rows, DamagedFile
  */
 export async function predictBatch(batch: Batch, done: (rows: number) => void): Promise<PredictionResult> {
-  return await ColumnFile.with(batch.columnsPath, async (columns) => {
+  return await withColumns(batch.table, async (columns) => {
     const csv = await open(batch.csvPath, "w");
     try {
       const hash = createHash("sha256");
@@ -56,7 +57,7 @@ export async function predictBatch(batch: Batch, done: (rows: number) => void): 
 
 async function* texts(
   { source, file, blockRows = MOST_ROWS }: Batch,
-  columns: ColumnFile,
+  columns: Columns,
   done: (rows: number) => void,
 ): AsyncGenerator<string> {
   const model = new ServedModel(source, file);

@@ -3,7 +3,8 @@
  * is read as `predict` reads it: a number of the file as a number, a class as the text that it is.
  * What a class is read as is looked up once.
  */
-import type { ColumnFile, ColumnScan } from "../data/files/column-file.ts";
+import type { Columns } from "../data/files/beside-files.ts";
+import type { ColumnScan } from "../data/files/column-file.ts";
 import { holdsDoubles, MISSING_CODE } from "../data/columns/column.ts";
 import type { ColumnSummary } from "../data/dataset.ts";
 import type { ColumnSource, SourceColumn } from "../data/encode/apply.ts";
@@ -61,11 +62,14 @@ export class BlockColumns implements ColumnSource {
   readonly #columns: ReadonlyMap<string, Scanned>;
   #block = new Map<string, SourceColumn>();
 
-  constructor(file: ColumnFile, inputs: readonly InputEncoding[], rules: CellRules) {
+  constructor(table: Columns, inputs: readonly InputEncoding[], rules: CellRules) {
+    const { columns } = table.content;
+    const indices = new Map(columns.map(({ name }, index) => [name, index]));
     this.#columns = new Map(
       columnsOf(inputs).map((name) => {
-        const scan = file.scan(file.index(name));
-        return [name, { scan, convert: converter(name, useOf(name, inputs), scan.summary, rules) }];
+        const index = indices.get(name)!;
+        const convert = converter(name, useOf(name, inputs), columns[index], rules);
+        return [name, { scan: table.scan(index), convert }];
       }),
     );
   }

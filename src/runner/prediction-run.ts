@@ -158,9 +158,8 @@ export class PredictionRun implements Running {
     const part = files.results.begin(id);
     const count = threads.take(1);
     try {
-      const written = useTable(owner, [prediction.dataset], this.#options, this.#life, (table) =>
-        // The table of one dataset is its file.
-        this.#inThread({ ...model, columnsPath: table as string, csvPath: part.path }),
+      const written = useTable(owner, [prediction.dataset].flat(), this.#options, this.#life, (table) =>
+        this.#inThread({ ...model, table, csvPath: part.path }),
       );
       written.catch(() => undefined);
       const result = await Promise.race([written, this.#stopped.promise]);

@@ -2,7 +2,6 @@
  * What the API does with jobs. Owners see only their own jobs: the id of another owner's job is as
  * unknown as one that never existed.
  */
-import { createHash } from "node:crypto";
 import type { Inherited } from "../contract/resolve/encoders.ts";
 import { crashPoint } from "../crash-point.ts";
 import { diagnosisOf, type Diagnosis } from "../contract/schema/diagnosis.ts";
@@ -36,19 +35,17 @@ import {
   recordOf,
   type BatchBegun,
   type Created,
-  type IdempotencyUse,
   type NewJob,
   type Promised,
   type Replayed,
   type Reserved,
 } from "./new-job.ts";
+import { usedBefore, useArguments, type IdempotencyUse } from "./idempotency.ts";
 import { listJobs, summariesOf, type JobQuery } from "./job-list.ts";
 import { describe, type ModelRecord } from "./models.ts";
 import { copyOrigin, putOrigin } from "./origin.ts";
 import { page, pageOf, type PageOptions } from "./pages.ts";
 import type { Room } from "./room.ts";
-
-const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;
 
 /** Enough for the header of any state: some thousand tensors of a hundred bytes each. */
 const HEAD_BYTES = 2 * 1024 * 1024;
@@ -88,12 +85,11 @@ export class Jobs {
    * What an idempotency key was used for, or null. With it the API need not check a spec that was
    * accepted before.
    */
-  async replay(owner: string, { key, bodySha256, textSha256 }: IdempotencyUse): Promise<Replayed | null> {
-    const used = keys.idempotency(owner, hashed(key));
-    const [id, body] = await this.#database.use((redis) => redis.hmget(used, "job", "body_sha256"));
-    if (id === null) return null;
-    if (body !== bodySha256 && body !== textSha256) return { outcome: "mismatch", record: null };
-    const record = await this.get(owner, id);
+  async replay(owner: string, use: IdempotencyUse): Promise<Replayed | null> {
+    const used = await usedBefore(this.#database, owner, use);
+    if (used === null) return null;
+    if (!used.isSame) return { outcome: "mismatch", record: null };
+    const record = await this.get(owner, used.id);
     return record && { outcome: "replayed", record };
   }
 
@@ -103,11 +99,12 @@ export class Jobs {
    * @throws OverLimit, NoRoom
    */
   async reserve({ owner, id, idempotency, room }: Promised): Promise<Reserved | Replayed> {
-    const key = idempotency === null ? ["", ""] : [hashed(idempotency.key), idempotency.bodySha256];
+    const [key, , body] = useArguments(idempotency);
     const [outcome, detail] = await this.#database.run<[(Reserved | Replayed)["outcome"], string?]>(
       "reserve",
       keys.job(owner, id),
-      ...key,
+      key,
+      body,
       room.bytes,
     );
     if (outcome === "replayed") return { outcome, record: (await this.get(owner, detail!))! };
@@ -138,9 +135,7 @@ export class Jobs {
     const [outcome, detail, time] = await this.#database.run<Answer>(
       "create",
       keys.job(job.owner, job.id),
-      idempotency === null ? "" : hashed(idempotency.key),
-      IDEMPOTENCY_MS,
-      idempotency?.bodySha256 ?? "",
+      ...useArguments(idempotency),
       job.datasetIds.join(" "),
       room.bytes,
       originOf(job)?.bytes ?? "",
@@ -158,13 +153,11 @@ export class Jobs {
    * Begins a batch of jobs. What its idempotency key was used for before is answered; `firstId`:
    * the id of its first job. The others have the ids that follow (new-job.ts).
    */
-  async beginBatch(owner: string, firstId: string, { key, bodySha256 }: IdempotencyUse): Promise<BatchBegun> {
+  async beginBatch(owner: string, firstId: string, use: IdempotencyUse): Promise<BatchBegun> {
     const [outcome, first] = await this.#database.run<[BatchBegun["outcome"], string]>(
       "begin_batch",
       keys.job(owner, firstId),
-      hashed(key),
-      IDEMPOTENCY_MS,
-      bodySha256,
+      ...useArguments(use),
     );
     return { outcome, firstId: first };
   }
@@ -362,8 +355,4 @@ export class Jobs {
       throw error;
     }
   }
-}
-
-function hashed(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
 }

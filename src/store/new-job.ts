@@ -4,17 +4,9 @@ import type { Inherited } from "../contract/resolve/encoders.ts";
 import type { Told } from "../contract/resolve/resolve.ts";
 import type { Warning } from "../contract/resolve/warnings.ts";
 import type { Job } from "../contract/wire/job.ts";
+import type { IdempotencyUse } from "./idempotency.ts";
 import { jobFields, named, toJob, type NewEvent, type Origin, type ProgressReport } from "./record.ts";
 import type { Room } from "./room.ts";
-
-/** What an idempotency key is used for. */
-export interface IdempotencyUse {
-  readonly key: string;
-  /** SHA-256 of the body as canonical JSON. */
-  readonly bodySha256: string;
-  /** SHA-256 of the body as it was written, which earlier versions recorded. */
-  readonly textSha256?: string;
-}
 
 export interface NewJob {
   id: string;

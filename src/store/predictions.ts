@@ -12,24 +12,31 @@ import {
 import type { Page } from "../contract/wire/common.ts";
 import type { JobError } from "../contract/wire/job.ts";
 import type { Database } from "./database.ts";
+import { usedBefore, useArguments, type IdempotencyUse } from "./idempotency.ts";
 import { keys } from "./keys.ts";
 import { idsOf, pageOf, type PageOptions } from "./pages.ts";
 import { atTheBeginning, named, toTime, type Fields, type NewEvent, type ProgressReport } from "./record.ts";
 import { PREDICTION_BYTES } from "./room.ts";
 
-export interface NewPrediction extends Pick<BatchPrediction, "job_id" | "dataset" | "which" | "unseen"> {
+export interface NewPrediction extends Pick<BatchPrediction, "job_id" | "which" | "unseen"> {
   readonly id: string;
   readonly owner: string;
+  readonly datasets: readonly string[];
   readonly weights_sha256: string;
   readonly rows: number;
   /** How many bytes its CSV may have. */
   readonly resultBytes: number;
+  readonly idempotency: IdempotencyUse | null;
 }
 
 export type CreatedPrediction =
   | { outcome: "created"; record: BatchPrediction; turn: number }
+  | ReplayedPrediction
   | { outcome: "job_missing" }
   | { outcome: "dataset_missing" };
+
+/** `mismatch`: the idempotency key was used for another body. */
+export type ReplayedPrediction = { outcome: "replayed"; record: BatchPrediction } | { outcome: "mismatch" };
 
 /** The outcome of a request to change a prediction; null: there is no such one. */
 export type ChangedPrediction<Outcome extends string> = {
@@ -69,25 +76,36 @@ export class Predictions {
     this.#database = database;
   }
 
+  /** As that of jobs. */
+  async replay(owner: string, use: IdempotencyUse): Promise<ReplayedPrediction | null> {
+    const used = await usedBefore(this.#database, owner, use);
+    if (used === null) return null;
+    if (!used.isSame) return { outcome: "mismatch" };
+    const record = await this.get(owner, used.id);
+    return record && { outcome: "replayed", record };
+  }
+
   /** @throws OverLimit, NoRoom */
   async create(prediction: NewPrediction): Promise<CreatedPrediction> {
-    const { id, owner, job_id, dataset, which, unseen, weights_sha256, rows, resultBytes } = prediction;
+    const { id, owner, job_id, datasets, which, unseen, weights_sha256, rows, resultBytes } = prediction;
     const event: NewEvent = { type: "created", message: "Created.", step: null, data: null };
     const record = { which, unseen, weights_sha256, total_steps: rows, priority: 0 };
-    const [outcome, turn] = await this.#database.run<["created" | "job_missing" | "dataset_missing", number]>(
+    const [outcome, detail] = await this.#database.run<[CreatedPrediction["outcome"], number | string]>(
       "create_prediction",
       keys.job(owner, id),
+      ...useArguments(prediction.idempotency),
+      datasets.join(" "),
       job_id,
-      dataset,
       PREDICTION_BYTES,
       resultBytes,
       MAX_PREDICTIONS,
       JSON.stringify(event),
       ...Object.entries(record).flat(),
     );
+    if (outcome === "replayed") return { outcome, record: (await this.get(owner, String(detail)))! };
     if (outcome !== "created") return { outcome };
     crashPoint("after-record");
-    return { outcome, record: (await this.get(owner, id))!, turn };
+    return { outcome, record: (await this.get(owner, id))!, turn: Number(detail) };
   }
 
   /** With `jobId`, null also if it predicts with another job's model. */
@@ -154,11 +172,12 @@ function toPrediction(id: string, record: Fields<(typeof fields)[number]>): Batc
   const report = (JSON.parse(record.progress ?? "null") as ProgressReport | null) ?? atTheBeginning;
   const result = JSON.parse(record.result ?? "null") as PredictionResult | null;
   const error = JSON.parse(record.error ?? "null") as JobError | null;
+  const datasets = record.dataset!.split(" ");
   const [rows, total] = [result?.rows ?? report.step, Number(record.total_steps)];
   return {
     id,
     job_id: record.model_job!,
-    dataset: record.dataset!,
+    dataset: datasets.length === 1 ? datasets[0] : datasets,
     which: record.which as BatchPrediction["which"],
     unseen: record.unseen as BatchPrediction["unseen"],
     weights_sha256: record.weights_sha256!,

@@ -70,7 +70,13 @@ async function succeed(lease: Lease): Promise<void> {
 /** A prediction over the dataset that has ended, and its result. */
 async function predict(): Promise<string> {
   const id = `pred_${await service.store.newUlid()}`;
-  const asked = { job_id: ended, dataset, which: "final" as const, unseen: "error" as const };
+  const asked = {
+    job_id: ended,
+    datasets: [dataset],
+    idempotency: null,
+    which: "final" as const,
+    unseen: "error" as const,
+  };
   const sizes = { rows: 1, resultBytes: 100, weights_sha256: "0".repeat(64) };
   const { outcome } = await service.store.predictions.create({ id, owner: "ann", ...asked, ...sizes });
   expect(outcome).toBe("created");

@@ -21,15 +21,20 @@ beforeAll(async () => {
 });
 afterAll(() => place.stop());
 
-const post = (id: string, body: unknown) => place.service.call("POST", `/v1/jobs/${id}/predictions`, { body });
+const post = (id: string, body: unknown, headers: Record<string, string> = {}) =>
+  place.service.call("POST", `/v1/jobs/${id}/predictions`, { body, headers });
 const urlOf = ({ job_id, id }: BatchPrediction) => `/v1/jobs/${job_id}/predictions/${id}`;
 
 async function predicted(id: string, body: unknown): Promise<BatchPrediction> {
   const posted = await post(id, body);
   expect(posted.status, posted.text).toBe(201);
   expect(posted.headers.location).toBe(urlOf(posted.body));
+  return await end(posted.body);
+}
+
+async function end(prediction: BatchPrediction): Promise<BatchPrediction> {
   for (;;) {
-    const { body } = await place.service.call("GET", posted.headers.location);
+    const { body } = await place.service.call("GET", urlOf(prediction));
     if (body.finished_at !== null) return body as BatchPrediction;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -116,7 +121,7 @@ test("what cannot be predicted from is refused with what is wrong", async () => 
   const absent = await post(job.id, { dataset: `ds_${"0".repeat(26)}` });
   expect([absent.status, absent.body.errors]).toEqual([
     422,
-    [{ pointer: "/dataset", message: "is not one of your datasets" }],
+    [{ pointer: "/dataset", message: "names a dataset that does not exist" }],
   ]);
   const misnamed = await post(job.id, { data: dataset });
   expect([misnamed.status, misnamed.body.code]).toEqual([422, "invalid_spec"]);
@@ -174,6 +179,47 @@ test("it holds its dataset and its job until it has ended, and goes with its job
   expect((await service.call("DELETE", `/v1/jobs/${model.id}`)).status).toBe(204);
   expect((await service.call("GET", urlOf(done))).status).toBe(404);
   expect(service.onDisk()).not.toContain(`${done.id}.result`);
+});
+
+test("datasets side by side are one table, and all of them are held", async () => {
+  const { service } = place;
+  const upload = async (...names: (keyof (typeof ROWS)[number])[]) =>
+    (await service.upload(csvOf(ROWS.map((row) => Object.fromEntries(names.map((name) => [name, row[name]])))))).id;
+  const parts = [await upload("colour", "x"), await upload("when"), await upload("price", "old")];
+  await place.pause();
+  const { body: waiting } = await post(job.id, { dataset: parts });
+  expect(waiting.dataset).toEqual(parts);
+  for (const part of parts)
+    expect((await service.call("DELETE", `/v1/datasets/${part}`)).body.code).toBe("dataset_in_use");
+  await place.goOn();
+  const beside = await end(waiting);
+  const whole = await predicted(job.id, { dataset: [dataset] });
+  expect(whole.dataset).toBe(dataset);
+  expect([beside.error, beside.result]).toEqual([null, whole.result]);
+  for (const part of parts.slice(1)) expect((await service.call("DELETE", `/v1/datasets/${part}`)).status).toBe(204);
+  const refused = await post(job.id, { dataset: [parts[0], parts[1], parts[0]] });
+  expect(refused.body.errors).toEqual([
+    { pointer: "/dataset/1", message: "names a dataset that does not exist" },
+    { pointer: "/dataset/2", message: `names ${parts[0]} a second time` },
+  ]);
+});
+
+test("the same key and body make one prediction", async () => {
+  const headers = { "idempotency-key": "nightly" };
+  const both = await Promise.all([post(job.id, { dataset }, headers), post(job.id, { dataset }, headers)]);
+  const again = await post(job.id, { dataset }, headers);
+  expect([...both, again].map(({ status, body }) => [status, body.id])).toEqual(
+    [...both, again].map(() => [201, again.body.id]),
+  );
+  expect([again.headers["idempotency-replayed"], again.headers.location]).toEqual(["true", urlOf(again.body)]);
+  expect(both.filter(({ headers }) => headers["idempotency-replayed"] === "true")).toHaveLength(1);
+  const other = await post(job.id, { dataset, unseen: "zeros" }, headers);
+  expect([other.status, other.body.code]).toEqual([422, "idempotency_mismatch"]);
+  await end(again.body);
+  expect((await place.service.call("DELETE", urlOf(again.body))).status).toBe(204);
+  const { body: later } = await post(job.id, { dataset }, headers);
+  expect(later.id).not.toBe(again.body.id);
+  await end(later);
 });
 
 test("a result counts as bytes of datasets until it is deleted", async () => {

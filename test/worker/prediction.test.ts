@@ -33,7 +33,13 @@ afterAll(() => place.close());
 async function predict(): Promise<string> {
   const { store, deliveries } = place;
   const id = `pred_${ulid().toLowerCase()}`;
-  const asked = { job_id: model, dataset, which: "final" as const, unseen: "error" as const };
+  const asked = {
+    job_id: model,
+    datasets: [dataset],
+    idempotency: null,
+    which: "final" as const,
+    unseen: "error" as const,
+  };
   const sizes = { rows: ROWS, resultBytes: 2 ** 24, weights_sha256: "0".repeat(64) };
   const created = await store.predictions.create({ id, owner: OWNER, ...asked, ...sizes });
   if (created.outcome !== "created") throw new Error(created.outcome);

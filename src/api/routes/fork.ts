@@ -51,7 +51,7 @@ export const fork: Routes = async (app, services) => {
         const fork = await resolveFork(request.body, parent, find, resolveContext(services, reply));
         return createJob(services, request, fork.resolved, { idempotency: use, fork: beginning(parent, fork) });
       };
-      return sendCreated(reply, await once(services, owner, use, create));
+      return sendCreated(reply, await once(store.jobs, owner, use, create));
     },
   );
 };

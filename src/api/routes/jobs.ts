@@ -70,7 +70,7 @@ export const jobs: Routes = async (app, services) => {
       if (!validateOnly) {
         const use = idempotencyOf(request.headers["idempotency-key"], request);
         const create = async () => createJob(services, request, await resolve(), { idempotency: use });
-        return sendCreated(reply, await once(services, owner, use, create));
+        return sendCreated(reply, await once(store.jobs, owner, use, create));
       }
       const resolved = await resolve();
       await resolved.table?.discard();

@@ -1,5 +1,8 @@
+import type { FastifyReply } from "fastify";
 import { z } from "zod";
 import { check } from "../../contract/resolve/faults.ts";
+import { findTable } from "../../contract/resolve/tables.ts";
+import { datasetIds } from "../../contract/schema/data-spec.ts";
 import { faulty, Problem } from "../../contract/errors.ts";
 import {
   BatchPrediction,
@@ -14,8 +17,9 @@ import { mostBytes } from "../../predict/batch.ts";
 import { unfit } from "../../predict/blocks.ts";
 import type { ModelSource } from "../../predict/model.ts";
 import { sourceOf } from "../../predict/source.ts";
-import type { ChangedPrediction } from "../../store/predictions.ts";
+import type { ChangedPrediction, CreatedPrediction } from "../../store/predictions.ts";
 import { isTagged, sendTagged } from "../etag.ts";
+import { idempotencyHeaders, idempotencyOf, keyMismatch, once } from "../job-creation.ts";
 import { notFound } from "../plugins/problems.ts";
 import { pageQuery } from "../requests.ts";
 import { bytes, json, notModified, problems } from "../responses.ts";
@@ -40,6 +44,7 @@ export const predictions: Routes = async (app, services) => {
         summary: "Predict from a whole dataset",
         description: `The prediction is a job: it waits in the queue, takes its owner's turn, runs on a worker, and can be cancelled. Its result is a CSV. The dataset has at most ${MAX_DATASET_ROWS} rows. The largest CSV that may come of it counts as bytes of datasets until it ends, and may not be larger than a dataset; then its own bytes count until it is deleted. An owner has at most ${MAX_PREDICTIONS}. \`Location\` names the prediction.`,
         params: z.object({ id: JobId }),
+        headers: idempotencyHeaders,
         body: BatchPredictionRequest,
         response: {
           201: json(BatchPrediction, "The prediction, which waits in the queue."),
@@ -50,6 +55,7 @@ export const predictions: Routes = async (app, services) => {
             "too_large",
             "unsupported_media_type",
             "invalid_spec",
+            "idempotency_mismatch",
           ),
         },
       },
@@ -58,20 +64,22 @@ export const predictions: Routes = async (app, services) => {
       const { owner, log, bodyText } = request;
       if (bodyText === "") throw new Problem("malformed_json", "The body is empty; it must name a dataset, in JSON.");
       const job_id = request.params.id;
-      await succeeded(store, owner, job_id);
-      const { value: asked, faults } = check(BatchPredictionRequest, request.body);
-      if (faults !== null) throw faulty("invalid_spec", faults);
-      const { source, weights_sha256 } = await sourceFor(services, owner, job_id, asked);
-      const { rows, resultBytes } = await sizesFor(services, owner, asked.dataset, source);
-      const { dataset, which } = asked;
-      const id = `pred_${await store.newUlid()}`;
-      const unseen = asked.unseen ?? source.unseen;
-      const prediction = { id, owner, job_id, dataset, which, unseen, weights_sha256, rows, resultBytes };
-      const created = await store.predictions.create(prediction);
-      if (created.outcome === "job_missing") throw noSuchJob();
-      if (created.outcome === "dataset_missing") throw noSuchDataset();
-      await tried(queue.deliver({ owner, id, delivery: 1, turn: created.turn }), log);
-      return reply.code(201).header("location", `/v1/jobs/${job_id}/predictions/${id}`).send(created.record);
+      const use = idempotencyOf(request.headers["idempotency-key"], request, job_id, "predictions");
+      const created = await once<CreatedPrediction>(store.predictions, owner, use, async () => {
+        await succeeded(store, owner, job_id);
+        const { value: asked, faults } = check(BatchPredictionRequest, request.body);
+        if (faults !== null) throw faulty("invalid_spec", faults);
+        const { source, weights_sha256 } = await sourceFor(services, owner, job_id, asked);
+        const { rows, resultBytes } = await sizesFor(services, owner, datasetIds(asked), source);
+        const id = `pred_${await store.newUlid()}`;
+        const unseen = asked.unseen ?? source.unseen;
+        const { which } = asked;
+        const facts = { job_id, datasets: datasetIds(asked), which, unseen, weights_sha256, rows, resultBytes };
+        return await store.predictions.create({ id, owner, ...facts, idempotency: use });
+      });
+      if (created.outcome === "created")
+        await tried(queue.deliver({ owner, id: created.record.id, delivery: 1, turn: created.turn }), log);
+      return sendCreated(reply, created);
     },
   );
 
@@ -216,13 +224,14 @@ async function sourceFor({ store }: Services, owner: string, id: string, { which
   throw faulty("invalid_spec", [{ pointer: "/dataset", message }]);
 }
 
-/** @throws Problem if the dataset is not there, is none for this model, or is too large */
-async function sizesFor({ store, config }: Services, owner: string, id: string, source: ModelSource) {
-  const dataset = await store.datasets.get(owner, id);
-  if (dataset === null) throw noSuchDataset();
-  const faults = unfit(source.inputs, dataset.columns);
-  if (faults.length > 0) throw faulty("invalid_spec", faults);
-  const { rows } = dataset;
+/** @throws Problem if a dataset is not there, or they are none for this model, or too large */
+async function sizesFor({ store, config }: Services, owner: string, ids: readonly string[], source: ModelSource) {
+  const dataset = (id: string) => store.datasets.get(owner, id);
+  const { content, faults } = await findTable(ids, "/dataset", { dataset });
+  if (content === null) throw faulty("invalid_spec", faults);
+  const misfits = unfit(source.inputs, content.columns);
+  if (misfits.length > 0) throw faulty("invalid_spec", misfits);
+  const { rows } = content;
   if (rows > MAX_DATASET_ROWS) {
     const message = `has ${rows} rows, and a prediction may have ${MAX_DATASET_ROWS}: split it`;
     throw faulty("invalid_spec", [{ pointer: "/dataset", message }]);
@@ -233,7 +242,21 @@ async function sizesFor({ store, config }: Services, owner: string, id: string, 
   throw new Problem("too_large", detail);
 }
 
-const noSuchDataset = () => faulty("invalid_spec", [{ pointer: "/dataset", message: "is not one of your datasets" }]);
+function sendCreated(reply: FastifyReply, created: CreatedPrediction): FastifyReply {
+  switch (created.outcome) {
+    case "mismatch":
+      throw keyMismatch();
+    case "job_missing":
+      throw noSuchJob();
+    case "dataset_missing":
+      throw faulty("invalid_spec", [{ pointer: "/dataset", message: "names a dataset that was deleted just now" }]);
+    default: {
+      const { outcome, record } = created;
+      if (outcome === "replayed") reply.header("idempotency-replayed", "true");
+      return reply.code(201).header("location", `/v1/jobs/${record.job_id}/predictions/${record.id}`).send(record);
+    }
+  }
+}
 
 /** @throws Problem if there is no such prediction, or its status does not allow what was asked */
 function possible<Outcome extends string>(changed: ChangedPrediction<Outcome>, rule: string) {

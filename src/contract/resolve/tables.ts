@@ -71,18 +71,10 @@ export async function openInput(
 /** The table of one dataset, or of several side by side. */
 async function storedInput(data: Spec["data"], context: TableContext, faults: Fault[]): Promise<Input | null> {
   const ids = datasetIds(data);
-  const find = () => Promise.all(ids.map((id) => context.dataset(id)));
-  const datasets: Dataset[] = [];
-  const found: BesideFault[] = [];
-  for (const [at, dataset] of (await find()).entries()) {
-    if (dataset === null) found.push({ at, message: "names a dataset that does not exist" });
-    else if (ids.indexOf(ids[at]) < at) found.push({ at, message: `names ${ids[at]} a second time` });
-    else datasets.push(dataset);
-  }
-  if (found.length === 0 && datasets.length > 1) found.push(...besideFaults(datasets));
-  for (const { at, message } of found)
-    faults.push({ pointer: at === null || ids.length === 1 ? "/data/dataset" : `/data/dataset/${at}`, message });
-  if (found.length > 0) return null;
+  const found = await findTable(ids, "/data/dataset", context);
+  faults.push(...found.faults);
+  if (found.content === null) return null;
+  const { datasets } = found;
   const measured: Input["measure"] = async (filled, targets, takes, inherited) => {
     try {
       return await withTable(
@@ -91,12 +83,44 @@ async function storedInput(data: Spec["data"], context: TableContext, faults: Fa
         (table) => measureStored(table, filled, targets, takes, context.caller, inherited),
       );
     } catch (error) {
-      const deleted = error instanceof DatasetLost && (await find()).includes(null);
+      const deleted = error instanceof DatasetLost && (await findAll(ids, context)).includes(null);
       throw deleted ? faulty("invalid_spec", [DELETED]) : error;
     }
   };
-  return { content: datasets.length === 1 ? datasets[0] : sideBySide(datasets), measure: measured, table: null };
+  return { content: found.content, measure: measured, table: null };
 }
+
+/** `content` is null if there are faults. */
+interface FoundTable {
+  readonly datasets: readonly Dataset[];
+  readonly content: DatasetSummary | null;
+  readonly faults: readonly Fault[];
+}
+
+/** The table that datasets make. @param pointer where the document names them */
+export async function findTable(
+  ids: readonly string[],
+  pointer: string,
+  context: Pick<TableContext, "dataset">,
+): Promise<FoundTable> {
+  const datasets: Dataset[] = [];
+  const found: BesideFault[] = [];
+  for (const [at, dataset] of (await findAll(ids, context)).entries()) {
+    if (dataset === null) found.push({ at, message: "names a dataset that does not exist" });
+    else if (ids.indexOf(ids[at]) < at) found.push({ at, message: `names ${ids[at]} a second time` });
+    else datasets.push(dataset);
+  }
+  if (found.length === 0 && datasets.length > 1) found.push(...besideFaults(datasets));
+  const faults = found.map(({ at, message }) => ({
+    pointer: at === null || ids.length === 1 ? pointer : `${pointer}/${at}`,
+    message,
+  }));
+  if (faults.length > 0) return { datasets, content: null, faults };
+  return { datasets, content: datasets.length === 1 ? datasets[0] : sideBySide(datasets), faults };
+}
+
+const findAll = (ids: readonly string[], { dataset }: Pick<TableContext, "dataset">) =>
+  Promise.all(ids.map((id) => dataset(id)));
 
 const DELETED: Fault = { pointer: "/data/dataset", message: "names a dataset that has just been deleted" };
 

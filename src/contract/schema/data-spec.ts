@@ -190,16 +190,18 @@ const Text = z
 
 const datasetId = z.string().regex(/^ds_[0-9a-z]{26}$/, "must be the id of a dataset, as POST /v1/datasets returns it");
 
+/** A dataset, or several side by side. */
+export const DatasetOrList = z
+  .union([datasetId, listOf(datasetId).min(1).max(MAX_BESIDE)], {
+    error: `must be the id of a dataset, as POST /v1/datasets returns it, or a list of 1 to ${MAX_BESIDE} ids`,
+  })
+  .overwrite((ids) => (ids.length === 1 ? ids[0] : ids));
+
 const sources = ["dataset", "inline", "synthetic"] as const;
 
 export const Data = z
   .strictObject({
-    dataset: z
-      .union([datasetId, listOf(datasetId).min(1).max(MAX_BESIDE)], {
-        error: `must be the id of a dataset, as POST /v1/datasets returns it, or a list of 1 to ${MAX_BESIDE} ids`,
-      })
-      .overwrite((ids) => (ids.length === 1 ? ids[0] : ids))
-      .optional()
+    dataset: DatasetOrList.optional()
       .describe(
         "The dataset, or several whose columns stand side by side, row by row. A name that several have is written `<dataset name>.<column>`.",
       )

@@ -1,6 +1,7 @@
 /** Predictions over whole datasets, which are jobs whose result is a CSV. */
 import { z } from "zod";
-import { Count, DatasetId, JobId, list, PredictionId, Run, Sha256, Time } from "./common.ts";
+import { DatasetOrList } from "../schema/data-spec.ts";
+import { Count, JobId, list, PredictionId, Run, Sha256, Time } from "./common.ts";
 import { JobStatus } from "./job.ts";
 import { Which } from "./prediction.ts";
 
@@ -13,8 +14,8 @@ const Unseen = z.enum(["error", "zeros"]);
 
 export const BatchPredictionRequest = z
   .strictObject({
-    dataset: DatasetId.describe(
-      "The dataset, of your own. It has every column that the model predicts from; other columns do not count.",
+    dataset: DatasetOrList.describe(
+      "The dataset, of your own, or several whose columns stand side by side, row by row. It has every column that the model predicts from; other columns do not count.",
     ),
     which: Which,
     unseen: Unseen.optional().describe(
@@ -49,7 +50,7 @@ export const BatchPrediction = z
   .object({
     id: PredictionId,
     job_id: JobId.describe("The job whose model predicts."),
-    dataset: DatasetId.describe("It may be deleted once the prediction has ended."),
+    dataset: DatasetOrList.describe("It may be deleted once the prediction has ended."),
     which: Which.removeDefault(),
     unseen: Unseen,
     weights_sha256: Sha256.describe("Of the weights that predict."),

@@ -2,11 +2,13 @@
 import { sideBySide, type DatasetSummary, type TablePath, type TablePart } from "../beside.ts";
 import type { TensorValues } from "../tensors/elements.ts";
 import type { Texts } from "../text/texts.ts";
-import { ColumnFile } from "./column-file.ts";
+import { ColumnFile, type ColumnScan } from "./column-file.ts";
 
 /** What a table is read from: columns by their number. */
 export interface Columns {
   readonly content: DatasetSummary;
+  /** Reads a column from its first row to its last, some rows at a time. */
+  scan(index: number): ColumnScan;
   numbers(index: number): Promise<Float64Array>;
   codes(index: number): Promise<Uint16Array>;
   /** Of a tensor column. */
@@ -43,6 +45,11 @@ class BesideFiles implements Columns {
   constructor(parts: readonly TablePart[], files: readonly ColumnFile[]) {
     this.content = sideBySide(files.map(({ content }, at) => ({ ...content, name: parts[at].name })));
     this.#places = files.flatMap((file) => file.content.columns.map((_, index) => ({ file, index })));
+  }
+
+  scan(at: number): ColumnScan {
+    const { file, index } = this.#places[at];
+    return file.scan(index);
   }
 
   numbers(at: number): Promise<Float64Array> {

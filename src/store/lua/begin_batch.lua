@@ -12,7 +12,5 @@ Returns {'begun', id of the first job}, {'replayed', id of the first job} if the
 ]]
 local used = used_before(ARGV[1], ARGV[3])
 if used then return used end
-local idempotency = owned .. ':idempotency:' .. ARGV[1]
-redis.call('HSET', idempotency, 'job', id, 'body_sha256', ARGV[3])
-redis.call('PEXPIRE', idempotency, ARGV[2])
+note_use(ARGV[1], ARGV[3], ARGV[2])
 return { 'begun', id }

@@ -19,7 +19,6 @@ Returns {'created', turn, time}, {'replayed', id} if the key was used for this b
   {'weights_missing'}, {'origin_missing'}
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
 ]]
-local idempotency = owned .. ':idempotency:' .. ARGV[1]
 local weights = owned .. ':weights:' .. ARGV[8]
 
 local used = used_before(ARGV[1], ARGV[3])
@@ -41,8 +40,7 @@ if ARGV[8] ~= '' then
   set('weights', ARGV[8])
 end
 if ARGV[1] ~= '' then
-  redis.call('HSET', idempotency, 'job', id, 'body_sha256', ARGV[3])
-  redis.call('PEXPIRE', idempotency, ARGV[2])
+  note_use(ARGV[1], ARGV[3], ARGV[2])
   set('idempotency', ARGV[1])
 end
 set('created_at', now, 'run', 0, 'delivery', 1, 'reserved', ARGV[5], 'spent', 0, unpack(ARGV, 9))

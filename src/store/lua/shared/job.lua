@@ -255,6 +255,13 @@ local function look_at(time)
   redis.call('ZADD', root .. ':due', time, job)
 end
 
+-- Notes that the key was used for this job, and for how long that is kept, in milliseconds.
+local function note_use(key, body, kept)
+  local idempotency = owned .. ':idempotency:' .. key
+  redis.call('HSET', idempotency, 'job', id, 'body_sha256', body)
+  redis.call('PEXPIRE', idempotency, kept)
+end
+
 -- `unlist` takes the job out of the lists of a status, and `list` puts it into them: the owner's
 -- lists, the count over all owners, the list of who waits since when, and the list of what the
 -- reconciler looks at.
