@@ -6,15 +6,18 @@
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { crashPoint } from "../crash-point.ts";
-import type { TablePath } from "../data/beside.ts";
+import type { DatasetSummary, TablePath } from "../data/beside.ts";
+import { widthOf } from "../data/encode/apply.ts";
 import { withColumns, type Columns } from "../data/files/beside-files.ts";
 import { planForward } from "../engine/plan/forward.ts";
 import { size } from "../engine/member/shape.ts";
 import type { PredictionResult } from "../contract/wire/batch-prediction.ts";
 import { BlockColumns } from "./blocks.ts";
 import { Faults } from "./columns.ts";
-import { linesOf, type Lines } from "./lines.ts";
+import type { Prediction } from "./answers.ts";
+import { linesOf } from "./lines.ts";
 import { outputsOf, ServedModel, type ModelSource } from "./model.ts";
+import { placeBytes, placesOf, Series } from "./series.ts";
 
 const MOST_ROWS = 4096;
 /** Fewer rows at a time where these would take more. */
@@ -40,15 +43,16 @@ export async function predictBatch(batch: Batch, done: (rows: number) => void): 
     const csv = await open(batch.csvPath, "w");
     try {
       const hash = createHash("sha256");
-      let bytes = 0;
-      for await (const text of texts(batch, columns, done)) {
-        const piece = Buffer.from(text);
+      let [bytes, lines] = [0, 0];
+      for await (const written of texts(batch, columns, done)) {
+        const piece = Buffer.from(written.join(""));
+        lines += written.length;
         hash.update(piece);
         bytes += piece.length;
         await csv.writeFile(piece);
       }
       await csv.sync();
-      return { sha256: hash.digest("hex"), bytes, rows: columns.content.rows };
+      return { sha256: hash.digest("hex"), bytes, rows: lines - 1 };
     } finally {
       await csv.close();
     }
@@ -59,30 +63,60 @@ async function* texts(
   { source, file, blockRows = MOST_ROWS }: Batch,
   columns: Columns,
   done: (rows: number) => void,
-): AsyncGenerator<string> {
+): AsyncGenerator<string[]> {
+  const { inputs, loss, target, window } = source;
   const model = new ServedModel(source, file);
-  const lines = linesOf(source.loss, source.target, model.prediction);
-  const blocks = new BlockColumns(columns, source.inputs, model.rules);
-  const encodedBytes = source.inputs.reduce((sum, { shape }) => sum + 4 * size(shape), 0);
-  const most = MOST_BYTES / (blocks.rowBytes + encodedBytes + lines.maxBytes);
+  const lines = linesOf(loss, target, model.prediction, window === null ? [] : placesOf(window));
+  // A window may begin in the block before.
+  const keep = window === null ? 0 : window.length - 1;
+  const blocks = new BlockColumns(columns, inputs, model.rules, keep);
+  const widths = inputs.map(({ shape, encoders, type }) => (window === null ? size(shape) : widthOf(encoders, type)));
+  const most = MOST_BYTES / (blocks.rowBytes + widths.reduce((sum, width) => sum + 4 * width, lines.maxBytes));
   const step = Math.max(1, Math.min(blockRows, Math.floor(most)));
-  const memories = source.inputs.map(({ shape }) => new SharedArrayBuffer(4 * step * size(shape)));
-  yield lines.header;
+  const memories = widths.map((width) => new SharedArrayBuffer(4 * (keep + step) * width));
+  let written: string[] = [];
+  const series =
+    window && new Series(columns, window, (places, prediction) => written.push(lines.of(prediction, places)));
+  yield [lines.header];
   const { rows } = columns.content;
   for (let first = 0; first < rows; first += step) {
+    const count = Math.min(step, rows - first);
     const faults = new Faults(first);
-    await blocks.next(Math.min(step, rows - first), faults);
-    const written: string[] = [];
-    await model.predictColumns(blocks, faults, memories, (prediction) => written.push(lines.of(prediction)));
+    await blocks.next(count, faults);
+    const lengths = (await series?.next(count, faults)) ?? null;
+    faults.settle();
+    const samples = lengths === null ? [[0, count] as const] : samplesIn(lengths, blocks.kept, keep);
+    const predictions: Prediction[] = [];
+    const each = (prediction: Prediction) =>
+      series === null ? written.push(lines.of(prediction)) : predictions.push(prediction);
+    await model.predictColumns(blocks, new Faults(first - blocks.kept), memories, samples, each);
+    if (series !== null && lengths !== null) series.take(lengths, predictions);
+    if (first + count === rows) series?.end();
     crashPoint("mid-prediction");
-    yield written.join("");
-    done(first + blocks.rows);
+    yield written;
+    written = [];
+    done(first + count);
   }
 }
 
+/** The windows that end in a block, as stretches of their first rows. */
+function samplesIn(lengths: Int32Array, kept: number, before: number): [number, number][] {
+  const found: [number, number][] = [];
+  for (const [row, length] of lengths.entries()) {
+    if (length <= before) continue;
+    const start = kept + row - before;
+    const last = found.at(-1);
+    if (last?.[1] === start) last[1]++;
+    else found.push([start, start + 1]);
+  }
+  return found;
+}
+
 /** The most bytes that the CSV for so many rows takes. */
-export function mostBytes({ layers, loss, inputs, target }: ModelSource, rows: number): number {
+export function mostBytes(source: ModelSource, { rows, columns }: DatasetSummary): number {
+  const { layers, loss, inputs, target, window } = source;
   const { prediction } = planForward({ model: { layers }, inputs, outputs: outputsOf(target) });
-  const { header, maxBytes }: Lines = linesOf(loss, target, prediction);
-  return Buffer.byteLength(header) + rows * maxBytes;
+  const { header, maxBytes } = linesOf(loss, target, prediction, window === null ? [] : placesOf(window));
+  const places = window === null ? 0 : placeBytes(window, columns);
+  return Buffer.byteLength(header) + rows * (maxBytes + places);
 }

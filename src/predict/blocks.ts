@@ -58,11 +58,17 @@ interface Scanned {
 }
 
 export class BlockColumns implements ColumnSource {
+  /** With those that are kept from the block before. */
   rows = 0;
+  /** How many of them. */
+  kept = 0;
+  readonly #keep: number;
   readonly #columns: ReadonlyMap<string, Scanned>;
   #block = new Map<string, SourceColumn>();
 
-  constructor(table: Columns, inputs: readonly InputEncoding[], rules: CellRules) {
+  /** @param keep how many of the last rows come again with the next block */
+  constructor(table: Columns, inputs: readonly InputEncoding[], rules: CellRules, keep = 0) {
+    this.#keep = keep;
     const { columns } = table.content;
     const indices = new Map(columns.map(({ name }, index) => [name, index]));
     this.#columns = new Map(
@@ -82,10 +88,12 @@ export class BlockColumns implements ColumnSource {
 
   /** Reads the next rows. Their faults go to `faults`. */
   async next(rows: number, faults: Faults): Promise<void> {
-    this.rows = rows;
+    this.kept = Math.min(this.#keep, this.rows);
+    this.rows = this.kept + rows;
+    const before = this.#block;
     this.#block = new Map();
     for (const [name, { scan, convert }] of this.#columns)
-      this.#block.set(name, convert(await scan.next(rows), faults));
+      this.#block.set(name, after(before.get(name), this.kept, convert(await scan.next(rows), faults)));
   }
 
   /** `unfit` refuses them. */
@@ -113,6 +121,17 @@ function converter(name: string, use: Use, summary: ColumnSummary, rules: CellRu
     }
     return { values: made, classes };
   };
+}
+
+/** A column after the last values of the block before. Only single cells are kept. */
+function after(before: SourceColumn | undefined, kept: number, column: SourceColumn): SourceColumn {
+  if (kept === 0 || before === undefined) return column;
+  const [last, { values, classes }] = [before.values.subarray(before.values.length - kept), column];
+  const all =
+    values instanceof Uint16Array ? new Uint16Array(kept + values.length) : new Float64Array(kept + values.length);
+  all.set(last as ArrayLike<number>);
+  all.set(values as ArrayLike<number>, kept);
+  return { values: all, classes };
 }
 
 type Single = Exclude<Encoder, { type: "categorical" | "tensor" | "text" }>;

@@ -8,33 +8,36 @@ import type { Member } from "../engine/settings.ts";
 import type { Prediction } from "./answers.ts";
 
 /** A double has at most so many characters. */
-const NUMBER_BYTES = 24;
+export const NUMBER_BYTES = 24;
 
-type Cells = (string | number | null)[];
+type Cells = readonly (string | number | null)[];
 
 export interface Lines {
   readonly header: string;
   /** The most that a line takes. */
   readonly maxBytes: number;
-  /** With its line feed. */
-  readonly of: (prediction: Prediction) => string;
+  /** With its line feed. `places`: the cells before those of the prediction. */
+  readonly of: (prediction: Prediction, places?: Cells) => string;
 }
 
-/** `shape`: that of the prediction for one row. */
-export function linesOf(loss: Member, target: TargetEncoding, shape: Shape): Lines {
+/**
+ * @param shape that of the prediction for one row
+ * @param places the names of the columns before those of the prediction
+ */
+export function linesOf(loss: Member, target: TargetEncoding, shape: Shape, places: Cells = []): Lines {
   const { column, words = ["0", "1"] } = target;
   const isYesOrNo = typeof column === "string" && size(shape) === 1 && losses[loss.type].targets === "probability";
   const classes = target.classes ?? (isYesOrNo ? words : null);
-  if (classes !== null) return ofClasses(classes, shape, isYesOrNo || hasLogLoss(losses[loss.type]));
+  if (classes !== null) return ofClasses(places, classes, shape, isYesOrNo || hasLogLoss(losses[loss.type]));
   const values = typeof column === "string" ? numbered("value", size(shape)) : column;
   const cells = (prediction: Prediction): Cells => {
     if ("values" in prediction) return values.map((name) => prediction.values[name]);
     return flat((prediction as { value: unknown }).value) as Cells;
   };
-  return lines(values, values.length * (NUMBER_BYTES + 1), cells);
+  return lines([...places, ...values], values.length * (NUMBER_BYTES + 1), cells);
 }
 
-function ofClasses(classes: readonly string[], shape: Shape, areProbable: boolean): Lines {
+function ofClasses(places: Cells, classes: readonly string[], shape: Shape, areProbable: boolean): Lines {
   const positions = shape.length === 1 ? 1 : size(shape.slice(0, -1));
   const names = numbered("class", positions).flatMap((name) => {
     const place = name.replace("class", "probability");
@@ -50,12 +53,16 @@ function ofClasses(classes: readonly string[], shape: Shape, areProbable: boolea
       return share === null ? [name] : [name, ...classes.map((each) => share[each])];
     });
   };
-  return lines(names, maxBytes, cells);
+  return lines([...places, ...names], maxBytes, cells);
 }
 
-function lines(names: readonly string[], maxBytes: number, cells: (prediction: Prediction) => Cells): Lines {
+function lines(names: Cells, maxBytes: number, cells: (prediction: Prediction) => Cells): Lines {
   // The quotes of a first cell that is empty, and the line feed.
-  return { header: line(names), maxBytes: maxBytes + 3, of: (prediction) => line(cells(prediction)) };
+  return {
+    header: line(names),
+    maxBytes: maxBytes + 3,
+    of: (prediction, before = []) => line([...before, ...cells(prediction)]),
+  };
 }
 
 /** One name, or one for each element in order, counted from 0. */

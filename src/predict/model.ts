@@ -1,6 +1,6 @@
 /** A trained model in the memory of a thread, with all that rows and answers need. */
 import { CellReader } from "../data/columns/cell-reader.ts";
-import { applyEncoders, widthOf, type ColumnSource } from "../data/encode/apply.ts";
+import { widthOf, type ColumnSource } from "../data/encode/apply.ts";
 import type { Encoder, InputEncoding, TargetEncoding, WindowRule } from "../data/encode/encoding.ts";
 import { applyWindowed } from "../data/encode/windows.ts";
 import { NEXT_TOKEN } from "../data/encode/features.ts";
@@ -81,27 +81,29 @@ export class ServedModel {
       turn();
     }
     this.#check(inputs, asked.kind, faults);
-    for (const { outputs, count, width } of this.#outputs(inputs, samples, turn))
+    for (const { outputs, count, width } of this.#outputs(inputs, 0, samples, turn))
       yield Array.from({ length: count }, (_, i) => JSON.stringify(this.#answer(outputs, i * width)));
   }
 
   /**
-   * Hands the predictions to `each`, in the order of the rows. `memories`: where the inputs are
-   * encoded.
+   * Hands predictions to `each`, in the order of the samples. `samples`: the first and the end of
+   * those that follow each other. `memories`: where the inputs are encoded.
    * @throws Problem with every fault of the rows
    */
   async predictColumns(
     columns: ColumnSource,
     faults: Faults,
     memories: readonly ArrayBufferLike[],
+    samples: readonly (readonly [first: number, end: number])[],
     each: (prediction: Prediction) => void,
   ): Promise<void> {
     const inputs: InputArray[] = [];
     for (const [at, input] of this.source.inputs.entries())
-      inputs.push(await applyEncoders(input, columns, memories[at]));
+      inputs.push(await applyWindowed(input, columns, this.source.window, memories[at]));
     this.#check(inputs, "rows", faults);
-    for (const { outputs, count, width } of this.#outputs(inputs, columns.rows, () => undefined))
-      for (let i = 0; i < count; i++) each(this.#answer(outputs, i * width));
+    for (const [first, end] of samples)
+      for (const { outputs, count, width } of this.#outputs(inputs, first, end, () => undefined))
+        for (let i = 0; i < count; i++) each(this.#answer(outputs, i * width));
   }
 
   /** @throws Problem with every fault of the rows */
@@ -111,13 +113,13 @@ export class ServedModel {
     faults.settle();
   }
 
-  /** The outputs for as many rows as fit at once, and how many there are of each. */
-  *#outputs(inputs: readonly InputArray[], all: number, turn: () => void) {
+  /** The outputs for as many samples as fit at once, and how many there are of each. */
+  *#outputs(inputs: readonly InputArray[], begin: number, end: number, turn: () => void) {
     const { rows } = this.#crew;
     const width = size(this.prediction);
-    for (let first = 0; first < all; first += rows) {
+    for (let first = begin; first < end; first += rows) {
       turn();
-      const count = Math.min(rows, all - first);
+      const count = Math.min(rows, end - first);
       yield { outputs: this.#crew.run(inputs, first, count), count, width };
     }
   }

@@ -259,3 +259,44 @@ test("files of results without a record go once they are old", async () => {
   const left = onDisk().filter((name) => [young, ...old].includes(name));
   expect(left.toSorted()).toEqual([young, `${kept.id}.result`].toSorted());
 });
+
+test("a forecast over a dataset has the row that each prediction is of", async () => {
+  const shops = ["north", "south", "tiny"].flatMap((shop, number) =>
+    Array.from({ length: [4100, 20, 3][number] }, (_, month) => ({
+      shop,
+      month: new Date(Date.UTC(2024, month)).toISOString().slice(0, 10),
+      sales: number + Math.round(1e3 * Math.sin(month)) / 1e3,
+      price: (month * 7) % 5,
+    })),
+  );
+  const { service } = place;
+  const own = (await service.upload(csvOf(shops))).id;
+  const window = { order: "month", series: "shop", length: 4, horizon: 2 };
+  const data = { dataset: own, target: "sales", features: ["sales", "price"], window };
+  const layers = [{ type: "flatten" }, linear(4), { type: "tanh" }, linear()];
+  const model = await place.trained({ data, model: { layers }, loss: { type: "mse" } });
+  const [names, ...lines] = await resultOf(await predicted(model.id, { dataset: own }));
+  expect(names).toEqual(["shop", "month", "value"]);
+  const wanted = [];
+  for (const shop of ["north", "south"]) {
+    const rows = shops.filter((row) => row.shop === shop);
+    const { predictions } = await place.predict(model.id, { rows });
+    for (const [at, { value }] of (predictions as { value: number }[]).entries())
+      wanted.push([shop, rows[at + 5]?.month ?? "", String(value)]);
+  }
+  expect(lines).toEqual(wanted);
+
+  const fault = async (rows: typeof shops) => {
+    const failed = await predicted(model.id, { dataset: (await service.upload(csvOf(rows))).id });
+    return `${failed.error!.code} ${failed.error!.message}`;
+  };
+  expect(await fault(shops.toReversed())).toMatch(/^invalid_rows .*\/rows\/1\/month does not come after/);
+  expect(await fault([...shops, { ...shops[0], month: "2031-01-01" }])).toMatch(
+    /^invalid_rows .*\/rows\/4123\/shop is a series that ended before: sort the rows/,
+  );
+  const without = (await service.upload(csvOf(shops.map(({ shop, sales, price }) => ({ shop, sales, price }))))).id;
+  const refused = await post(model.id, { dataset: without });
+  expect(refused.body.errors).toEqual([
+    { pointer: "/dataset", message: 'lacks the column "month", by which rows make windows' },
+  ]);
+});

@@ -16,6 +16,7 @@ import { DatasetLost } from "../../data/dataset.ts";
 import { mostBytes } from "../../predict/batch.ts";
 import { unfit } from "../../predict/blocks.ts";
 import type { ModelSource } from "../../predict/model.ts";
+import { unfitPlaces } from "../../predict/series.ts";
 import { sourceOf } from "../../predict/source.ts";
 import type { ChangedPrediction, CreatedPrediction } from "../../store/predictions.ts";
 import { isTagged, sendTagged } from "../etag.ts";
@@ -124,7 +125,7 @@ export const predictions: Routes = async (app, services) => {
         operationId: "getPredictionResult",
         summary: "Read the CSV of a prediction",
         description:
-          "A line for each row of the dataset, in its order, after one that names the columns. The `ETag` is the SHA-256 of the bytes.",
+          "A line for each row of the dataset, in its order, after one that names the columns; of a model of windows a line for each window. The `ETag` is the SHA-256 of the bytes.",
         params,
         response: {
           200: bytes("text/csv", "The predictions."),
@@ -218,9 +219,9 @@ async function sourceFor({ store }: Services, owner: string, id: string, { which
   const description = await store.jobs.description(owner, id);
   if (description === null) throw noSuchJob();
   const source = sourceOf(job.spec, description, file.sha256);
-  const what = job.spec.data.text !== null ? "a text" : job.spec.data.window !== null ? "windows of rows" : null;
-  if (what === null) return { source, weights_sha256: file.sha256 };
-  const message = `cannot be predicted from row by row: the model takes ${what}. Send it in requests to /predict`;
+  if (job.spec.data.text === null) return { source, weights_sha256: file.sha256 };
+  const message =
+    "cannot be predicted from: the model goes on with a text. Send its beginning as the prompt of /predict";
   throw faulty("invalid_spec", [{ pointer: "/dataset", message }]);
 }
 
@@ -229,14 +230,16 @@ async function sizesFor({ store, config }: Services, owner: string, ids: readonl
   const dataset = (id: string) => store.datasets.get(owner, id);
   const { content, faults } = await findTable(ids, "/dataset", { dataset });
   if (content === null) throw faulty("invalid_spec", faults);
-  const misfits = unfit(source.inputs, content.columns);
+  const { window, inputs } = source;
+  const places = window === null ? [] : unfitPlaces(window, content.rows, content.columns);
+  const misfits = [...unfit(inputs, content.columns), ...places];
   if (misfits.length > 0) throw faulty("invalid_spec", misfits);
   const { rows } = content;
   if (rows > MAX_DATASET_ROWS) {
     const message = `has ${rows} rows, and a prediction may have ${MAX_DATASET_ROWS}: split it`;
     throw faulty("invalid_spec", [{ pointer: "/dataset", message }]);
   }
-  const resultBytes = mostBytes(source, rows);
+  const resultBytes = mostBytes(source, content);
   if (resultBytes <= config.maxDatasetBytes) return { rows, resultBytes };
   const detail = `The CSV may take ${resultBytes} bytes, and may take ${config.maxDatasetBytes} (RAPPEL_MAX_DATASET_BYTES): predict from fewer rows at a time.`;
   throw new Problem("too_large", detail);

@@ -171,15 +171,16 @@ export function targetRows(samples: Int32Array, ahead: number): Int32Array {
   return ahead === 0 ? samples : samples.map((start) => start + ahead);
 }
 
-/** One input for all rows, which the samples of a window share. */
+/** One input for all rows, which the samples of a window share. `into`: as of `applyEncoders`. */
 export async function applyWindowed(
   input: InputEncoding,
   rows: ColumnSource,
   window: WindowRule | null,
+  into?: ArrayBufferLike,
 ): Promise<InputArray> {
-  if (window === null) return await applyEncoders(input, rows);
+  if (window === null) return await applyEncoders(input, rows, into);
   const step = widthOf(input.encoders, input.type);
-  const { values } = await applyEncoders({ ...input, shape: [step] }, rows);
+  const { values } = await applyEncoders({ ...input, shape: [step] }, rows, into);
   const { encoders: _, ...named } = input;
   return { ...named, values, step };
 }
