@@ -141,7 +141,7 @@ function variables(machine: Machine) {
     OTEL_EXPORTER_OTLP_ENDPOINT: url(["http:", "https:"], "http://127.0.0.1:4318").optional(),
     RAPPEL_INSECURE: choice(["true", "false"]).default("false"),
     RAPPEL_THREADS: integer(1, 64).default(Math.min(machine.cores, 64)),
-    RAPPEL_JOBS: integer(1, 64).default(1),
+    RAPPEL_JOBS: integer(1, 64).optional(),
     RAPPEL_PREDICT_THREADS: integer(1, 64).default(1),
     RAPPEL_PREDICT_MAX_BYTES: bytes(MiB, WASM_MEMORY_BYTES).default(
       clamp(machine.memoryBytes / 16, 64 * MiB, 512 * MiB),
@@ -225,7 +225,12 @@ export function loadConfig(env: NodeJS.ProcessEnv, args: readonly string[], mach
     webhookSecrets: secretsByOwner(values.RAPPEL_WEBHOOK_SECRETS),
     webhookHosts: values.RAPPEL_WEBHOOK_ALLOW,
     threads: values.RAPPEL_THREADS,
-    jobs: values.RAPPEL_JOBS,
+    jobs: values.RAPPEL_JOBS ?? Math.min(machine.cores, 64),
+    /**
+     * The memory that jobs may take together. Without RAPPEL_JOBS it is no more than one job at a
+     * time may take, or half of the machine's: many small jobs, or one large one.
+     */
+    jobsBytes: Math.max(values.RAPPEL_MAX_JOB_BYTES * (values.RAPPEL_JOBS ?? 1), Math.floor(machine.memoryBytes / 2)),
     predictThreads: values.RAPPEL_PREDICT_THREADS,
     /** For the models that each prediction thread keeps. */
     predictMaxBytes: values.RAPPEL_PREDICT_MAX_BYTES,

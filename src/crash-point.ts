@@ -14,6 +14,7 @@ export type CrashPoint =
   | "after-commit"
   | "before-rewind"
   | "after-rewind"
+  | "before-final-commit"
   | "after-final-commit"
   | "mid-prediction"
   | "after-keep-result"

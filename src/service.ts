@@ -232,7 +232,7 @@ interface OpenWorker {
 }
 
 async function openWorker(config: Config, redis: RedisService, parts: Parts): Promise<OpenWorker> {
-  const { leaseMs, jobs, threads } = config;
+  const { leaseMs, jobs, jobsBytes: memoryBytes, threads } = config;
   await parts.files.results.prepare();
   const control = new Control(redis.connect(PATIENT));
   const worker = new TrainingWorker({
@@ -241,6 +241,7 @@ async function openWorker(config: Config, redis: RedisService, parts: Parts): Pr
     control,
     leaseMs,
     jobs,
+    memoryBytes,
     threads,
   });
   await worker.ready();

@@ -53,7 +53,8 @@ test("without any variable the documented defaults hold", () => {
     threads: 6,
     predictThreads: 1,
     predictMaxBytes: GiB / 2,
-    jobs: 1,
+    jobs: 6,
+    jobsBytes: 4 * GiB,
     kernels: "auto",
     leaseMs: 5000,
     shutdownMs: 10_000,
@@ -77,12 +78,20 @@ test("small and large machines get limits that work", () => {
   const small = loadConfig({}, [], { cores: 1, memoryBytes: GiB / 2 });
   expect(small).toMatchObject({
     threads: 1,
+    jobs: 1,
     redisMaxBytes: GiB / 4,
     maxJobBytes: GiB / 4,
     maxStateBytes: 32 * 1024 ** 2,
   });
   const large = loadConfig({}, [], { cores: 192, memoryBytes: 1024 * GiB });
-  expect(large).toMatchObject({ threads: 64, redisMaxBytes: 16 * GiB, maxStateBytes: GiB / 2 });
+  expect(large).toMatchObject({ threads: 64, jobs: 64, redisMaxBytes: 16 * GiB, maxStateBytes: GiB / 2 });
+});
+
+test("jobs at once share the memory of one job, or half of the machine's, unless their number is set", () => {
+  const bytes = (env: NodeJS.ProcessEnv) => load(env).jobsBytes / GiB;
+  expect(bytes({})).toBe(4);
+  expect(bytes({ RAPPEL_MAX_JOB_BYTES: "1GiB" })).toBe(4);
+  expect(bytes({ RAPPEL_MAX_JOB_BYTES: "1GiB", RAPPEL_JOBS: "6" })).toBe(6);
 });
 
 test("--role goes before RAPPEL_ROLE", () => {

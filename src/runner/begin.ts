@@ -1,5 +1,6 @@
 import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
 import { meters } from "../meters.ts";
+import type { AcquireOptions } from "../store/acquire.ts";
 import { Unavailable } from "../store/errors.ts";
 import type { Lease } from "../store/lease.ts";
 import { isPrediction } from "../store/predictions.ts";
@@ -14,6 +15,9 @@ interface Due {
   readonly turn: number;
 }
 
+/** Whether the worker runs nothing else, and how much memory is left. */
+type Place = Pick<AcquireOptions, "idle" | "memoryLeft">;
+
 /** How long to wait before the next attempt, unless it is known when the job becomes free. */
 const RETRY_MS = 1000;
 
@@ -22,21 +26,26 @@ const RETRY_MS = 1000;
  * run it. `done`: there is nothing to run. `newer`: this process must take no more jobs.
  */
 export type Begun =
-  | { outcome: "run"; run: Running; alone: boolean }
+  | { outcome: "run"; run: Running; alone: boolean; memoryBytes: number }
   | { outcome: "later" | "alone" | "newer"; waitMs: number; away?: Unavailable }
   | { outcome: "done" };
 
 /**
  * Takes the delivered job, or another of the same owner that goes first, and makes its run.
- * `idle`: the worker runs nothing else.
+ * `place`: what the worker has for it.
  */
-export async function beginRun(due: Due, idle: boolean, options: RunOptions): Promise<Begun> {
-  const acquired = await acquire(due, idle, options);
+export async function beginRun(due: Due, place: Place, options: RunOptions): Promise<Begun> {
+  const acquired = await acquire(due, place, options);
   if (acquired instanceof Unavailable) return { outcome: "later", waitMs: RETRY_MS, away: acquired };
   switch (acquired.outcome) {
     case "taken":
       if (acquired.waitedMs !== null) meters.queueWait.observe(acquired.waitedMs / 1000);
-      return { outcome: "run", run: runOf(acquired.lease, options), alone: acquired.alone };
+      return {
+        outcome: "run",
+        run: runOf(acquired.lease, options),
+        alone: acquired.alone,
+        memoryBytes: acquired.memoryBytes,
+      };
     case "busy":
       return { outcome: "later", waitMs: acquired.waitMs };
     case "alone":
@@ -51,9 +60,9 @@ function runOf(lease: Lease, options: RunOptions): Running {
   return isPrediction(lease.jobId) ? new PredictionRun(lease, options) : new Run(lease, options);
 }
 
-async function acquire({ owner, job_id, turn }: Due, idle: boolean, { store, leaseMs }: RunOptions) {
+async function acquire({ owner, job_id, turn }: Due, place: Place, { store, leaseMs }: RunOptions) {
   try {
-    const options = { leaseMs, idle, arithmeticVersion: ARITHMETIC_VERSION, turnOf: { owner, turn } };
+    const options = { leaseMs, ...place, arithmeticVersion: ARITHMETIC_VERSION, turnOf: { owner, turn } };
     return await store.acquire(job_id, options);
   } catch (error) {
     if (error instanceof Unavailable) return error;

@@ -5,6 +5,7 @@
  * event and not an error: the run goes on, and still has the checkpoint before.
  */
 import type { Snapshot } from "../engine/crew/crew.ts";
+import type { HashedFile } from "../engine/state/state.ts";
 import type { EarlyStopping } from "../engine/settings.ts";
 import { rewindOf, rewindStep } from "../engine/watch/rewind.ts";
 import { meters } from "../meters.ts";
@@ -23,6 +24,8 @@ export interface StateFile {
   metrics: Readonly<Record<string, number>>;
   bytes: Uint8Array;
   sha256: string;
+  /** The model files, if they were written with the state. */
+  models?: readonly HashedFile[];
 }
 
 export async function serialized(snapshot: Snapshot): Promise<StateFile> {
@@ -86,11 +89,8 @@ export class Checkpoints {
 
   /** Uploads a file. Returns the state for a commit, or null if there is no room. */
   async upload(file: StateFile): Promise<State | null> {
-    const uploaded = meters.checkpoints.startTimer();
-    const blob = await persist(this.#life, () => this.#lease.upload(file.bytes, "state"));
+    const blob = await persist(this.#life, () => this.#lease.store(file.bytes, "state"));
     if (blob === null) return null;
-    uploaded();
-    meters.checkpointBytes.inc(blob.bytes);
     const { step, sha256, kinds, metrics } = file;
     return { ...blob, step, sha256, kinds, metrics, score: scoreOf(file.metrics, this.#spec.training.early_stopping) };
   }
@@ -105,7 +105,7 @@ export class Checkpoints {
   }
 
   async #write(file: StateFile): Promise<void> {
-    const began = Date.now();
+    const [began, uploadBegan] = [Date.now(), performance.now()];
     this.#reportSkipped(file.step);
     const state = await this.upload(file);
     if (state === null) return this.noRoom(file);
@@ -121,9 +121,16 @@ export class Checkpoints {
       await this.#lease.abandon(state.blob).catch(() => undefined);
       throw error;
     }
+    this.count(state, uploadBegan);
     this.#trace.did("checkpoint", began, file.step);
     this.#reporter.committed(file.step);
     this.#committed();
+  }
+
+  /** Counts a state that was committed. `began`: when its upload began, by `performance.now()`. */
+  count({ bytes }: State, began: number): void {
+    meters.checkpoints.observe((performance.now() - began) / 1000);
+    meters.checkpointBytes.inc(bytes);
   }
 
   noRoom({ step, bytes }: StateFile): void {

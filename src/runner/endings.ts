@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { crashPoint } from "../crash-point.ts";
 import type { Outcome } from "../engine/crew/crew.ts";
-import type { HashedFile, StopReason } from "../engine/state/state.ts";
+import { keptModels, type HashedFile, type StopReason, type Which } from "../engine/state/state.ts";
 import { extractModels } from "../engine/state/state-worker.ts";
 import { Retry } from "../retries.ts";
 import type { Spec } from "../contract/schema/spec.ts";
@@ -91,7 +91,16 @@ export class Endings {
     interrupted: (waiting: boolean) => boolean,
     life: Life,
   ): Promise<boolean> {
-    return await persistUpload(life, () => this.#succeed(finished, progress, checkpoints, interrupted, life));
+    const succeed = () => this.#succeed(finished, progress, checkpoints, interrupted, life);
+    return await persistUpload(life, async () => {
+      const succeeded = await succeed().catch((error: unknown) => {
+        if (!this.#lease.carries) throw error;
+        return orNoRoom(error);
+      });
+      if (succeeded !== null) return succeeded;
+      this.#lease.carries = false;
+      return await succeed();
+    });
   }
 
   /** Ends a prediction over a dataset, whose result is kept. */
@@ -110,12 +119,11 @@ export class Endings {
     life: Life,
   ): Promise<boolean> {
     const { best, changes } = outcome;
-    const kept = spec.checkpoint.keep_best && best !== null ? (["final", "best"] as const) : (["final"] as const);
+    const kept = keptModels(spec.checkpoint.keep_best, best);
     const models: Required<Ending>["models"] = {};
-    const extracted = await extractModels(state.bytes, kept);
-    state.bytes = extracted.state;
+    const files = state.models ?? (await extractedModels(state, kept));
     for (const [i, which] of kept.entries()) {
-      const file = extracted.models[i];
+      const file = files[i];
       const blob = await this.#uploadModel(file, which, outcome.step, interrupted, life);
       if (blob === null) return false;
       models[which] = { ...blob, sha256: file.sha256 };
@@ -131,6 +139,7 @@ export class Endings {
       best,
       changes: [...changes],
     };
+    const began = performance.now();
     const committed = await checkpoints.upload(state).catch(orNoRoom);
     if (committed === null) checkpoints.noRoom(state);
     const events: NewEvent[] = committed === null ? [] : [committedEvent(committed)];
@@ -150,6 +159,7 @@ export class Endings {
       models,
     };
     await this.#finish(ending, events, life);
+    if (committed !== null) checkpoints.count(committed, began);
     return true;
   }
 
@@ -163,7 +173,7 @@ export class Endings {
     const attempts = new Retry("room", life.log);
     try {
       while (!life.gone.aborted && !interrupted(attempts.failures > 0)) {
-        const blob = await persist(life, () => this.#lease.upload(bytes, which)).catch(orNoRoom);
+        const blob = await persist(life, () => this.#lease.store(bytes, which)).catch(orNoRoom);
         if (blob !== null) {
           attempts.worked();
           return blob;
@@ -192,6 +202,12 @@ export class Endings {
       return this.#lease.finish(ending, rows);
     });
   }
+}
+
+async function extractedModels(state: StateFile, kept: readonly Which[]): Promise<readonly HashedFile[]> {
+  const extracted = await extractModels(state.bytes, kept);
+  state.bytes = extracted.state;
+  return extracted.models;
 }
 
 function orNoRoom(error: unknown): null {

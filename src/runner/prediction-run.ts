@@ -98,6 +98,8 @@ export class PredictionRun implements Running {
   }
 
   async execute(): Promise<RunEnd> {
+    // Learns what was asked since the job was taken.
+    this.checkStatus();
     try {
       return await this.#predict().catch((error: unknown) => this.#ended(error));
     } catch (error) {

@@ -204,6 +204,8 @@ export class Run implements Running {
 
   async #train(): Promise<RunEnd> {
     const work = await this.#uninterrupted(persist(this.#course, () => this.lease.work()));
+    // What was asked after the job was taken, and before this run listened.
+    this.onStatus(work.status);
     const preparing = prepare(this.lease, work, this.#options, this.#course);
     preparing.catch(() => undefined);
     const prepared = await this.#uninterrupted(Promise.race([preparing, this.#stopAsked.promise]));

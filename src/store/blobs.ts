@@ -18,7 +18,12 @@ const IN_FLIGHT = 2;
 export interface Blob {
   blob: string;
   bytes: number;
+  /** The bytes, if they are not uploaded but go with the script that commits them. */
+  carried?: Buffer;
 }
+
+/** The largest blob that goes with the script that commits it. */
+export const CARRIED_BYTES = 64 * 1024;
 
 /**
  * Gives the chunks of `bytes` to `put`, at most two at once. After a chunk that fails it gives no

@@ -52,12 +52,13 @@ export async function available<T>(commands: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What the scripts share, in this order. */
-const SHARED = ["shared/base.lua", "shared/room.lua", "shared/job.lua"];
+/** What the scripts share, in this order, and what ends each of them. */
+const SHARED = ["shared/base.lua", "shared/room.lua", "shared/events.lua", "shared/job.lua"];
+const END = "shared/end.lua";
 
 /**
- * Each script is one file. The shared files are inserted after its first line, which holds the
- * flags for Redis.
+ * Each script is one file. Its first line holds the flags for Redis. The rest becomes a function
+ * between the shared files.
  */
 const scripts = loadScripts(new URL("lua/", import.meta.url));
 
@@ -66,7 +67,9 @@ function loadScripts(directory: URL): Map<string, string> {
   const numbers = Object.entries(roomNumbers).map(([name, value]) => `local ${name} = ${value}\n`);
   const shared = [...numbers, ...SHARED.map(read)].join("");
   const names = readdirSync(directory).filter((file) => file.endsWith(".lua"));
-  return new Map(names.map((file) => [file.replace(".lua", ""), read(file).replace("\n", () => `\n${shared}`)]));
+  const whole = (file: string) =>
+    `${read(file).replace("\n", () => `\n${shared}\nlocal function script()\n`)}${read(END)}`;
+  return new Map(names.map((file) => [file.replace(".lua", ""), whole(file)]));
 }
 
 /** The beginnings of refusals that are due to the state of Redis and not to the command. */

@@ -9,9 +9,9 @@
  *
  * States and models are uploaded first, in chunks that expire. Then one script commits them
  * together with what is recorded about them. So readers never see half of anything, and a run that
- * dies in between leaves nothing behind.
+ * dies in between leaves nothing behind. Small ones go with that script: one script and one sync to
+ * disk end a small job.
  */
-import { randomUUID } from "node:crypto";
 import type { Inherited } from "../contract/resolve/encoders.ts";
 import { crashPoint } from "../crash-point.ts";
 import { presentSpec } from "../contract/resolve/present.ts";
@@ -19,10 +19,9 @@ import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { PredictionFailureCode, PredictionResult } from "../contract/wire/batch-prediction.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import type { JobError, JobResult, JobStatus } from "../contract/wire/job.ts";
-import { eachChunk, readBlob, type Blob, type Source } from "./blobs.ts";
+import { CARRIED_BYTES, eachChunk, readBlob, type Blob, type Source } from "./blobs.ts";
 import type { Database } from "./database.ts";
 import { Damaged } from "./errors.ts";
-import { FORMAT } from "./format.ts";
 import { keys } from "./keys.ts";
 import type { ModelRecord } from "./models.ts";
 import {
@@ -37,38 +36,12 @@ import {
   idsIn,
 } from "./record.ts";
 
-/** If so many runs die in a row at the same checkpoint, the job is taken to be the cause. */
-const MAX_CRASHES = 5;
-
 /**
  * How many rows of metrics one script takes at most, and how many characters (a single row may be
  * longer).
  */
 const SLICE_ROWS = 1000;
 const SLICE_LENGTH = 256 * 1024;
-
-export interface AcquireOptions {
-  leaseMs: number;
-  /** Whether the worker runs nothing else. */
-  idle: boolean;
-  arithmeticVersion: number;
-  /**
-   * If given, it is this owner's turn, and a more urgent or older job of the owner may be taken
-   * instead.
-   */
-  turnOf?: { owner: string; turn: number };
-}
-
-/**
- * `taken`: the lease is ours; `waitedMs` is how long the job waited in the queue, or null if its
- * last run died. `busy`: another run holds it; try again after `waitMs`. `alone`: its last run
- * died, so only an idle worker may take it. `done`: there is nothing to run. `newer`: the store is
- * of a later version than this process.
- */
-export type Acquired =
-  | { outcome: "taken"; lease: Lease; alone: boolean; waitedMs: number | null }
-  | { outcome: "busy"; waitMs: number }
-  | { outcome: "alone" | "done" | "newer" };
 
 /**
  * What is to blame if a run dies now: `own`, its job; `shared`, its job or another job of the same
@@ -78,6 +51,7 @@ export type Blame = "own" | "shared" | "none";
 
 /** What a run needs to know of its job. */
 export interface Work {
+  status: JobStatus;
   spec: ResolvedSpec;
   datasetIds: readonly string[];
   totalSteps: number;
@@ -123,6 +97,8 @@ export interface News {
   rows: MetricRow[];
 }
 
+type Purpose = "state" | "final" | "best";
+
 export interface Ending {
   status: "succeeded" | "failed" | "cancelled";
   result?: JobResult | PredictionResult;
@@ -135,30 +111,6 @@ export interface Ending {
   events: NewEvent[];
 }
 
-export async function acquire(database: Database, jobId: string, options: AcquireOptions): Promise<Acquired> {
-  const owner = options.turnOf?.owner ?? (await database.use((redis) => redis.hget(keys.open, jobId)));
-  if (owner === null) return { outcome: "done" };
-  const token = randomUUID();
-  type Answer = [Acquired["outcome"] | "instead", number | string, number, number | null];
-  const [outcome, detail, alone, waitedMs] = await database.run<Answer>(
-    "acquire",
-    keys.job(owner, jobId),
-    token,
-    options.leaseMs,
-    options.idle ? 1 : 0,
-    options.arithmeticVersion,
-    MAX_CRASHES,
-    options.turnOf?.turn ?? 0,
-    FORMAT,
-  );
-  if (outcome === "instead") return await acquire(database, String(detail), options);
-  if (outcome === "busy") return { outcome, waitMs: Number(detail) };
-  if (outcome !== "taken") return { outcome };
-  crashPoint("after-acquire");
-  const lease = new Lease(database, owner, jobId, Number(detail), token);
-  return { outcome, lease, alone: alone === 1, waitedMs };
-}
-
 export class Lease {
   readonly owner: string;
   readonly jobId: string;
@@ -167,6 +119,12 @@ export class Lease {
   readonly #token: string;
   readonly #job: string;
   #answered = 0;
+  #carried = 0;
+  /**
+   * Whether small files go with the script that commits them. A Redis that is full refuses the
+   * script. An upload can wait for room.
+   */
+  carries = true;
 
   constructor(database: Database, owner: string, jobId: string, run: number, token: string) {
     this.#database = database;
@@ -179,6 +137,7 @@ export class Lease {
 
   async work(): Promise<Work> {
     const fields = [
+      "status",
       "spec",
       "dataset",
       "total_steps",
@@ -194,6 +153,7 @@ export class Lease {
     const step = record.checkpoint_step;
     const manifest = step === null ? null : await this.#manifest(step);
     return {
+      status: record.status as JobStatus,
       spec: presentSpec(JSON.parse(record.spec!) as ResolvedSpec),
       datasetIds: idsIn(record.dataset),
       totalSteps: Number(record.total_steps),
@@ -259,10 +219,19 @@ export class Lease {
   }
 
   /**
+   * Uploads a file, or prepares it to be carried if it is small. Returns null if there is no room.
+   */
+  async store(bytes: Uint8Array, purpose: Purpose): Promise<Blob | null> {
+    if (!this.carries || bytes.byteLength > CARRIED_BYTES) return await this.upload(bytes, purpose);
+    const blob = `${this.run}.${this.#token}.c${++this.#carried}.${purpose}`;
+    return { blob, bytes: bytes.byteLength, carried: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
+  }
+
+  /**
    * Returns null if there is no room. An upload that is not committed expires, or is deleted by
    * the next upload for the same purpose.
    */
-  async upload(bytes: Uint8Array, purpose: "state" | "final" | "best" = "state"): Promise<Blob | null> {
+  async upload(bytes: Uint8Array, purpose: Purpose = "state"): Promise<Blob | null> {
     const blob = await this.#run<string | null>("upload", bytes.byteLength, purpose);
     if (blob === null) return null;
     try {
@@ -292,7 +261,7 @@ export class Lease {
       progress: JSON.stringify(news.progress),
       event: JSON.stringify(news.event),
     };
-    await this.#run("commit", JSON.stringify(change), ...(await this.#addAllButLastSlice(news.rows)));
+    await this.#commit("commit", change, [state], news.rows);
     crashPoint("after-commit");
   }
 
@@ -307,6 +276,8 @@ export class Lease {
   }
 
   async finish(ending: Ending, rows: MetricRow[]): Promise<void> {
+    if (ending.status === "succeeded") crashPoint("before-final-commit");
+    const models = ending.models ?? {};
     const documents = { result: ending.result, error: ending.error, model: ending.model, progress: ending.progress };
     const change = {
       status: ending.status,
@@ -314,10 +285,12 @@ export class Lease {
         Object.entries(documents).flatMap(([field, document]) => (document ? [[field, JSON.stringify(document)]] : [])),
       ),
       state: ending.state ? packed(ending.state) : null,
-      models: ending.models ?? {},
+      models: Object.fromEntries(
+        Object.entries(models).map(([which, { blob, bytes, sha256 }]) => [which, { blob, bytes, sha256 }]),
+      ),
       events: ending.events.map((event) => JSON.stringify(event)),
     };
-    await this.#run("finish", JSON.stringify(change), ...(await this.#addAllButLastSlice(rows)));
+    await this.#commit("finish", change, [...(ending.state ? [ending.state] : []), ...Object.values(models)], rows);
     if (ending.status === "succeeded") crashPoint("after-final-commit");
   }
 
@@ -333,6 +306,14 @@ export class Lease {
 
   get #source(): Source {
     return { database: this.#database, job: this.#job, kind: "checkpoint" };
+  }
+
+  /** Runs a script that makes these blobs permanent. */
+  async #commit(script: "commit" | "finish", change: object, blobs: readonly Blob[], rows: MetricRow[]): Promise<void> {
+    const carried = blobs.filter((blob) => blob.carried !== undefined);
+    const text = JSON.stringify({ ...change, carried: carried.map(({ blob }) => blob) });
+    const contents = carried.map((blob) => blob.carried!);
+    await this.#run(script, text, ...contents, ...(await this.#addAllButLastSlice(rows)));
   }
 
   async #run<T>(script: string, ...args: (string | number | Buffer)[]): Promise<T> {

@@ -17,6 +17,8 @@ export interface NewJob {
   arithmeticVersion: number;
   totalSteps: number;
   stateBytes: number;
+  /** What it takes while it runs. */
+  memoryBytes: number;
   warnings: readonly Warning[];
   inherited: Inherited | null;
   /** The weights that it begins with; null: random ones, or those of its fork. */
@@ -94,6 +96,7 @@ export function recordOf(job: NewJob): Record<string, string | number> {
     total_steps: job.totalSteps,
     total_epochs: spec.training.epochs,
     state_bytes: job.stateBytes,
+    memory_bytes: job.memoryBytes,
     ...(job.warnings.length === 0 ? {} : { warnings: JSON.stringify(job.warnings) }),
     ...(job.inherited === null ? {} : { encoders: JSON.stringify(job.inherited) }),
     event_limits: JSON.stringify(room.eventLimits),

@@ -11,7 +11,8 @@
  *   keeps only one, or may be rewound, it goes when the job ends or is rewound to a step before it
  * - `init`: 1 if the job begins with initial weights; else absent
  * - `encoders`: JSON: the Inherited encoders; absent if the job fits its own
- * - `total_steps`, `total_epochs`, `state_bytes`: sizes, computed when the job was posted
+ * - `total_steps`, `total_epochs`, `state_bytes`, `memory_bytes`: sizes, computed when the job was
+ *   posted; the last is absent from older records
  * - `status`: the scripts in lua/ change it
  * - `dataset`, `weights`, `idempotency`: what the job refers to: the ids of datasets, separated
  *   by spaces, and of uploaded weights, the SHA-256 of an idempotency key

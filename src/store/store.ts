@@ -12,7 +12,7 @@ import { Datasets } from "./datasets.ts";
 import { Format } from "./format.ts";
 import { Jobs } from "./jobs.ts";
 import { keys } from "./keys.ts";
-import { acquire, type Acquired, type AcquireOptions } from "./lease.ts";
+import { acquire, type Acquired, type AcquireOptions } from "./acquire.ts";
 import { Outbox } from "./outbox.ts";
 import { Overview } from "./overview.ts";
 import { Predictions } from "./predictions.ts";

@@ -7,8 +7,9 @@
  * the delivery alone, because it belongs to another worker by then.
  *
  * A job whose last run died runs alone, so that it takes no other job with it if it kills this
- * process too. In a busy queue it would wait for ever. So while its delivery keeps coming back, the
- * worker takes nothing else.
+ * process too. A job for which the others leave too little memory waits until they have ended. In a
+ * busy queue both would wait for ever. So while such a delivery keeps coming back, the worker takes
+ * nothing else.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { DelayedError, WaitingError, Worker, type Job } from "bullmq";
@@ -52,6 +53,8 @@ export interface TrainingWorkerOptions extends Sources {
   leaseMs: number;
   /** How many jobs it runs at once. */
   jobs: number;
+  /** How much memory they may take together. A single job may take more. */
+  memoryBytes: number;
   /** How many threads train in total. */
   threads: number;
   traces?: RunTraces;
@@ -74,7 +77,8 @@ export class TrainingWorker {
   readonly #presence: Presence;
   readonly #deliveries: Retry;
   #quiet: NodeJS.Timeout | undefined;
-  readonly #runs = new Set<Running>();
+  /** The runs, and the bytes of memory that each takes. */
+  readonly #runs = new Map<Running, number>();
   /** Deliveries are handled one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   /** The run that must have the process to itself. */
@@ -112,11 +116,11 @@ export class TrainingWorker {
 
   /** @throws Error if a crew stands still: then only a new process helps */
   assertMoving(): void {
-    for (const run of this.#runs) run.assertMoving();
+    for (const run of this.#runs.keys()) run.assertMoving();
   }
 
   #activity(): Activity {
-    const running = [...this.#runs].map(({ lease: { jobId, owner } }) => ({ id: jobId, owner }));
+    const running = [...this.#runs.keys()].map(({ lease: { jobId, owner } }) => ({ id: jobId, owner }));
     const { busy, total } = this.#threads;
     return { draining: this.#closing, threads: { busy, total }, max_jobs: this.#options.jobs, running };
   }
@@ -129,13 +133,16 @@ export class TrainingWorker {
     this.#closing = true;
     this.#presence.tell();
     const closed = this.#worker.close().then(() => true);
-    for (const run of this.#runs) {
+    for (const run of this.#runs.keys()) {
       if (broken) run.abandon(new Error("the process broke"));
       else run.shutdown();
     }
     if (!(await Promise.race([closed, sleep(withinMs, false, { ref: false })]))) {
-      this.#options.log.warn({ jobs: [...this.#runs].map((run) => run.lease.jobId) }, "not all jobs stopped in time");
-      const dropped = Promise.allSettled([...this.#runs].map((run) => run.drop()));
+      this.#options.log.warn(
+        { jobs: [...this.#runs.keys()].map((run) => run.lease.jobId) },
+        "not all jobs stopped in time",
+      );
+      const dropped = Promise.allSettled([...this.#runs.keys()].map((run) => run.drop()));
       await Promise.race([dropped, sleep(DROP_MS, null, { ref: false })]);
     }
     await this.#presence.close();
@@ -186,7 +193,9 @@ export class TrainingWorker {
     const jobId = delivery.data.job_id;
     const reserved = performance.now() < this.#reserved.until && this.#reserved.jobId !== jobId;
     if (this.#closing || this.#alone !== null || reserved) return { outcome: "later", waitMs: RETRY_MS };
-    const begun = await beginRun(delivery.data, this.#runs.size === 0, {
+    const taken = [...this.#runs.values()].reduce((sum, bytes) => sum + bytes, 0);
+    const place = { idle: this.#runs.size === 0, memoryLeft: this.#options.memoryBytes - taken };
+    const begun = await beginRun(delivery.data, place, {
       ...this.#options,
       threads: this.#threads,
       trace: (lease) => this.#options.traces?.trace(lease, contextFor(delivery, lease.jobId)) ?? untraced,
@@ -198,9 +207,10 @@ export class TrainingWorker {
     if (begun.outcome === "newer") this.#retire();
     if (begun.outcome === "run") {
       if (begun.alone) this.#alone = begun.run;
-      this.#runs.add(begun.run);
-      // If the process dies from now on, the new run may be the cause: the record must know.
-      for (const run of this.#runs) run.checkStatus();
+      this.#runs.set(begun.run, begun.memoryBytes);
+      // The run that was alone so far is no longer: if the process dies from now on, the new one
+      // may be the cause. The record must know. The records of the others know it already.
+      if (this.#runs.size === 2) for (const run of this.#runs.keys()) if (run !== begun.run) run.checkStatus();
       meters.runs.set(this.#runs.size);
     }
     return begun;
@@ -219,8 +229,6 @@ export class TrainingWorker {
     const { control, log } = this.#options;
     const { jobId } = run.lease;
     control.listen(jobId, (status) => run.onStatus(status));
-    // Learns what was asked between the acquisition and now.
-    run.checkStatus();
     if (this.#closing) run.shutdown();
     try {
       return await run.execute();

@@ -39,7 +39,12 @@ beforeAll(async () => {
   const file = safetensors({ a: { dtype: "F32", shape: [1], data: floats(1) } });
   weights = (await service.call("POST", "/v1/weights", { headers: ann, body: file })).body.id;
   ended = (await service.create(specFor(dataset, { name: "ended" }), ann)).id;
-  const acquired = await service.store.acquire(ended, { leaseMs: 60_000, idle: true, arithmeticVersion: 1 });
+  const acquired = await service.store.acquire(ended, {
+    leaseMs: 60_000,
+    idle: true,
+    memoryLeft: 0,
+    arithmeticVersion: 1,
+  });
   if (acquired.outcome !== "taken") throw new Error(acquired.outcome);
   await succeed(acquired.lease);
   predicted = await predict();
@@ -80,7 +85,12 @@ async function predict(): Promise<string> {
   const sizes = { rows: 1, resultBytes: 100, weights_sha256: "0".repeat(64) };
   const { outcome } = await service.store.predictions.create({ id, owner: "ann", ...asked, ...sizes });
   expect(outcome).toBe("created");
-  const acquired = await service.store.acquire(id, { leaseMs: 60_000, idle: true, arithmeticVersion: 1 });
+  const acquired = await service.store.acquire(id, {
+    leaseMs: 60_000,
+    idle: true,
+    memoryLeft: 0,
+    arithmeticVersion: 1,
+  });
   if (acquired.outcome !== "taken") throw new Error(acquired.outcome);
   const csv = "value\n1\n";
   writeFileSync(join(service.directory, `${id}.result`), csv);

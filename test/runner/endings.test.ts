@@ -11,7 +11,7 @@ import { retrying } from "../../src/retries.ts";
 import { Store } from "../../src/store/store.ts";
 import { acquire, connected, metricRows, OWNER, postJob, progressAt, row } from "../store/support.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { smallJob, train } from "../support/training.ts";
+import { member, smallJob, train } from "../support/training.ts";
 
 let server: TestRedis;
 let redis: Redis;
@@ -26,8 +26,14 @@ afterAll(() => server.stop());
 
 const log = pino({ level: "silent" });
 
+/** A job whose model is not small enough to go with the script that ends it. */
+function largeJob() {
+  const linear = (outputs: number | null) => member("layers", "linear", { out_features: outputs });
+  return smallJob({ layers: [linear(200), linear(200), linear(null)], training: { epochs: 1 } });
+}
+
 test("uploads that expired before the job could end are repeated", async () => {
-  const { state, outcome } = await train(smallJob());
+  const { state, outcome } = await train(largeJob());
   const id = await postJob(store);
   const lease = await acquire(store, id);
   const life = { gone: new AbortController().signal, log };

@@ -339,3 +339,13 @@ test("a run that lost its lease cannot add to a blob that it began", async () =>
   await expect(add.call(scripts, key, 1, token, blob, 1, "the second")).rejects.toThrow("FENCED");
   expect(await redis.keys("*:chunk:*")).toEqual([]);
 });
+
+test("a worker takes a job that fits beside its others, and an idle worker one of any size", async () => {
+  const id = await postJob(store, { memoryBytes: 1000 });
+  expect((await tryAcquire(store, id, { idle: false, memoryLeft: 999 })).outcome).toBe("alone");
+  expect((await store.jobs.get(OWNER, id))!.status).toBe("queued");
+  const taken = await tryAcquire(store, id, { idle: false, memoryLeft: 1000 });
+  expect(taken).toMatchObject({ outcome: "taken", memoryBytes: 1000, alone: false });
+  const other = await postJob(store, { memoryBytes: 1000 });
+  expect(await tryAcquire(store, other, { idle: true, memoryLeft: 0 })).toMatchObject({ outcome: "taken" });
+});

@@ -5,7 +5,8 @@ import type { Redis } from "ioredis";
 import { ulid } from "ulid";
 import { storeConnection } from "../../src/store/database.ts";
 import type { NewJob } from "../../src/store/new-job.ts";
-import type { Acquired, AcquireOptions, Lease, State } from "../../src/store/lease.ts";
+import type { Acquired, AcquireOptions } from "../../src/store/acquire.ts";
+import type { Lease, State } from "../../src/store/lease.ts";
 import type { MetricRow, ProgressReport } from "../../src/store/record.ts";
 import type { Room } from "../../src/store/room.ts";
 import { Store } from "../../src/store/store.ts";
@@ -44,6 +45,7 @@ export function newJob(options: Partial<NewJob> & { metadata?: Record<string, st
     arithmeticVersion: 1,
     totalSteps: 100,
     stateBytes: 1000,
+    memoryBytes: 1_000_000,
     warnings: [],
     room: room(4000),
     idempotency: null,
@@ -68,7 +70,7 @@ export async function postJob(store: Store, options: Partial<NewJob> = {}): Prom
 }
 
 export function tryAcquire(store: Store, jobId: string, options: Partial<AcquireOptions> = {}): Promise<Acquired> {
-  return store.acquire(jobId, { leaseMs: 5000, idle: true, arithmeticVersion: 1, ...options });
+  return store.acquire(jobId, { leaseMs: 5000, idle: true, memoryLeft: 2 ** 30, arithmeticVersion: 1, ...options });
 }
 
 export async function acquire(store: Store, jobId: string, options: Partial<AcquireOptions> = {}): Promise<Lease> {

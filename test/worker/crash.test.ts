@@ -106,6 +106,34 @@ test.each(points)("a worker dies at %s", async (point) => {
   expect(job.run).toBe(point === "after-final-commit" ? 1 : 2);
 });
 
+/** A job without a checkpoint before its end, whose files all go with the script that ends it. */
+const small = {
+  training: { epochs: 5, batch_size: 32, seed: 3 },
+  checkpoint: { every_steps: null, every_seconds: null, keep_best: true },
+};
+
+test.each([
+  ["after-acquire", 2],
+  ["before-final-commit", 2],
+  ["after-final-commit", 1],
+] as const)("a worker dies at %s of a small job", async (point, run) => {
+  await place.startWorker();
+  const first = await place.post(small);
+  const whole = await outcome(first);
+  // The worker may not have told BullMQ yet.
+  const told = expect.not.arrayContaining([expect.stringContaining("deliveries")]);
+  await expect.poll(() => permanentKeys(first), { timeout: 10_000 }).toEqual(told);
+  await place.killWorkers();
+  const dying = await place.startWorker({ RAPPEL_CRASH_AT: point });
+  const id = await place.post(small);
+  expect(await dying.exited).toBe("SIGKILL");
+  await place.startWorker();
+  const again = await outcome(id);
+  expect(again.job).toMatchObject({ status: "succeeded", result: whole.job.result, run });
+  expect([again.metrics, again.evaluated]).toEqual([whole.metrics, whole.evaluated]);
+  await expect.poll(() => permanentKeys(id), { timeout: 10_000 }).toEqual(await permanentKeys(first));
+});
+
 test("a worker dies while it cancels: the job is cancelled nevertheless", async () => {
   const dying = await place.startWorker({ RAPPEL_CRASH_AT: "during-cancel" });
   const id = await place.post(spec);

@@ -11,10 +11,8 @@ import { storeConnection } from "../../src/store/database.ts";
 import { Store } from "../../src/store/store.ts";
 import { TrainingWorker } from "../../src/worker/worker.ts";
 
-const { REDIS_URL, DATA_DIR, LEASE_MS, JOBS, THREADS, LOG_LEVEL, SHUTDOWN_MS, QUIET_MS } = process.env as Record<
-  string,
-  string
->;
+const { REDIS_URL, DATA_DIR, LEASE_MS, JOBS, JOBS_BYTES, THREADS, LOG_LEVEL, SHUTDOWN_MS, QUIET_MS } =
+  process.env as Record<string, string>;
 const log = createLog(LOG_LEVEL ?? "info");
 const connect = connector(REDIS_URL, log);
 
@@ -34,6 +32,7 @@ const worker = new TrainingWorker({
   log,
   leaseMs: Number(LEASE_MS),
   jobs: Number(JOBS ?? 1),
+  memoryBytes: Number(JOBS_BYTES ?? Number.MAX_SAFE_INTEGER),
   threads: Number(THREADS ?? 2),
   quietMs: QUIET_MS === undefined ? undefined : Number(QUIET_MS),
 });

@@ -87,3 +87,15 @@ test("a worker runs as many new jobs at once as it may, though none has a checkp
   expect(jobs.map(({ status }) => status)).toEqual(["running", "running", "running"]);
   for (const id of ids) await place.store.jobs.cancel(OWNER, id);
 });
+
+test("a job for which the others leave too little memory waits until the worker is idle", async () => {
+  await place.killWorkers();
+  await place.startWorker({ JOBS: "2", JOBS_BYTES: "1" });
+  const first = await place.post({ training: { epochs: 600, batch_size: 8, seed: 1 } });
+  await place.until(first, ({ status }) => status === "running");
+  // Together they would take more.
+  const second = await place.post({ training: { epochs: 1, batch_size: 8, seed: 2 } });
+  const [ended1, ended2] = [await place.until(first, ended), await place.until(second, ended)];
+  expect([ended1.status, ended2.status]).toEqual(["succeeded", "succeeded"]);
+  expect(Date.parse(ended2.started_at!)).toBeGreaterThanOrEqual(Date.parse(ended1.finished_at!));
+});

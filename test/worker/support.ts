@@ -153,6 +153,7 @@ export async function postJob(
     arithmeticVersion: ARITHMETIC_VERSION,
     totalSteps: resolved.totalSteps,
     stateBytes: resolved.stateBytes,
+    memoryBytes: resolved.memoryBytes,
     warnings: resolved.warnings,
     inherited: null,
     start: null,

@@ -26,6 +26,7 @@ beforeAll(async () => {
     log: pino({ level: "silent" }),
     leaseMs: 60_000,
     jobs: 2,
+    memoryBytes: 2 ** 30,
     threads: 1,
   });
   await worker.ready();

@@ -20,7 +20,8 @@ import { scheduleType } from "../../engine/schedules/learning-rate.ts";
 import { losses } from "../../engine/losses/registry.generated.ts";
 import { targetsOf } from "../../engine/losses/targets.ts";
 import type { Component } from "../../engine/plan/memory.ts";
-import { planModel, type Plan } from "../../engine/plan/model.ts";
+import type { Plan } from "../../engine/plan/model.ts";
+import { planOf } from "../../engine/plan/plans.ts";
 import { PlanError } from "../../engine/plan/faults.ts";
 import { planInputOf } from "../../engine/plan/input.ts";
 import { encodedBytes } from "../../engine/training.ts";
@@ -302,7 +303,7 @@ function planWith(parts: Partial<Spec>, table: Table, context: ResolveContext, f
     evaluatedRows: Math.max(valid, test),
   };
   try {
-    const plan = planModel(planInputOf(settings, data, resources?.threads ?? 1));
+    const plan = planOf(planInputOf(settings, data, resources?.threads ?? 1));
     const names = plan.parameters.map(({ name }) => name);
     const buffers = plan.buffers.map(({ name }) => name);
     faults.push(...membershipFaults(groups, names, buffers), ...sizeFaults(plan, table, context));

@@ -7,22 +7,16 @@ import { stepsPerEpoch, type TrainingJob } from "../job.ts";
 import { kernelModule } from "../kernels/kernels.ts";
 import { chosenKernels, type KernelChoice } from "../kernels/native.ts";
 import { LARGE_BYTES } from "./garbage.ts";
+import { load, planFor, type Loaded } from "./load.ts";
 import { LogReader, type LogEntry } from "./log-reader.ts";
 import { collectLater, returnMemory, takeMemory } from "./memories.ts";
-import { planInputOf } from "../plan/input.ts";
-import { planModel, type Plan } from "../plan/model.ts";
-import { joinCrews, leaveCrews, returnThread, takeThreads } from "./pool.ts";
+import type { Plan } from "../plan/model.ts";
+import { Ids } from "./recent.ts";
+import { hasPlan, joinCrews, leaveCrews, returnThread, takeThreads } from "./pool.ts";
 import type { Change } from "../watch/rewind.ts";
-import {
-  freshProgress,
-  isWeight,
-  stateEntries,
-  type HashedFile,
-  type Progress,
-  type StopReason,
-} from "../state/state.ts";
-import { loadState, loadWeights, serializeState } from "../state/state-worker.ts";
-import type { Reports, SnapshotKind, StartMessage, ThreadMessage } from "./thread.ts";
+import { stateEntries, type FinalFile, type HashedFile, type Progress, type StopReason } from "../state/state.ts";
+import { serializeState } from "../state/state-worker.ts";
+import type { Reports, SnapshotKind, StartMessage, ThreadMessage } from "./messages.ts";
 import { dataBytes } from "../training.ts";
 
 /*
@@ -49,7 +43,7 @@ export interface Snapshot {
    * Makes the safetensors file, in another thread, and frees the buffer for the next snapshot. To
    * be called once.
    */
-  serialize(): Promise<HashedFile>;
+  serialize(): Promise<HashedFile | FinalFile>;
 }
 
 export type Outcome =
@@ -109,6 +103,8 @@ export interface CrewOptions {
 /** A thread of the crew died; the job can go on from its last checkpoint in another crew. */
 export class ThreadFailed extends Error {}
 
+const ids = new Ids();
+
 /** How often the log is read if nothing else causes it to be read. */
 const DRAIN_MS = 50;
 
@@ -162,7 +158,7 @@ export class Crew {
    * @throws PlanError, and Error if the state is damaged or is not of this job
    */
   static async start(job: TrainingJob, options: CrewOptions, handlers: CrewHandlers): Promise<Crew> {
-    const plan = planOf(job, options.threads);
+    const plan = planFor(job, options.threads);
     kernelModule();
     const memory = takeMemory(plan.memoryBytes);
     const { weights = null, changes = null } = options;
@@ -231,17 +227,27 @@ export class Crew {
       this.#fail(new ThreadFailed("a training thread ended"));
       this.#leave();
     });
-    worker.on("message", (message: ThreadMessage) => {
-      if (message.type !== "idle") return this.#receive(message);
-      returnThread(worker, this.plan.memoryBytes + dataBytes(this.#job.data));
-      this.#leave();
+    worker.on("message", (messages: readonly ThreadMessage[]) => {
+      // Entries that were logged before the messages were sent come first.
+      this.#drain();
+      for (const message of messages) {
+        if (message.type !== "idle") {
+          this.#receive(message);
+          continue;
+        }
+        returnThread(worker, this.plan.memoryBytes + dataBytes(this.#job.data));
+        this.#leave();
+      }
     });
+    const planId = ids.of(this.plan);
     const start: StartMessage = {
       type: "start",
       module: kernelModule(),
       kernels: this.#options.kernels ?? chosenKernels(),
       memory: this.#memory!,
-      plan: this.plan,
+      memoryId: ids.of(this.#memory!),
+      plan: hasPlan(worker, planId) ? null : this.plan,
+      planId,
       job: this.#job,
       thread,
       everySteps: this.#options.everySteps,
@@ -254,8 +260,6 @@ export class Crew {
   }
 
   #receive(message: Exclude<ThreadMessage, { type: "idle" }>): void {
-    // Entries that were logged before the message was sent come first.
-    this.#drain();
     if (message.type === "evaluated") this.#handlers.evaluated(message.evaluation, message.seconds);
     else if (message.type === "observed") this.#handlers.observed?.(message.step, message.metrics);
     else if (message.type === "diagnosed") this.#handlers.diagnosed?.(message.finding);
@@ -281,13 +285,15 @@ export class Crew {
     if (this.#idle === this.threads) this.#left();
   }
 
-  #snapshotOf({ kinds, skipped, progress }: Extract<ThreadMessage, { type: "snapshot" }>): Snapshot {
+  #snapshotOf({ kinds, skipped, progress, file }: Extract<ThreadMessage, { type: "snapshot" }>): Snapshot {
     const { state, snapshot } = this.plan.addresses;
+    const { step, metrics } = progress;
+    if (file !== null) return { step, kinds, metrics, skipped, serialize: async () => file };
     this.#snapshots++;
     return {
-      step: progress.step,
+      step,
       kinds,
-      metrics: progress.metrics,
+      metrics,
       skipped,
       serialize: async () => {
         try {
@@ -371,30 +377,4 @@ export class Crew {
     Atomics.store(this.#words, WORD.suspended, 0);
     Atomics.notify(this.#words, WORD.suspended);
   }
-}
-
-interface Loaded {
-  readonly progress: Progress;
-  /** The names of the weights that the threads draw. */
-  readonly drawn: readonly string[];
-}
-
-/** What a run begins with, in its memory. */
-async function load(plan: Plan, memory: WebAssembly.Memory, { state, weights = null }: CrewOptions): Promise<Loaded> {
-  const entries = stateEntries(plan);
-  if (state !== null) return { progress: await loadState(state, memory, entries), drawn: [] };
-  const own = entries.filter(({ name }) => isWeight(name));
-  const drawn = weights === null ? own.map(({ name }) => name) : await loadWeights(weights, memory, own);
-  return { progress: freshProgress(), drawn };
-}
-
-function planOf(job: TrainingJob, threads: number): Plan {
-  const { inputs, target, targetShape, trainRows, validRows, testRows } = job.data;
-  const data = {
-    inputs,
-    target: { classes: target.classes?.length ?? null, shape: targetShape },
-    trainRows: trainRows.length,
-    evaluatedRows: Math.max(validRows.length, testRows.length),
-  };
-  return planModel(planInputOf(job, data, threads));
 }

@@ -1,7 +1,8 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { LARGE_BYTES } from "./garbage.ts";
-import type { ThreadRequest } from "./thread.ts";
+import { Recent } from "./recent.ts";
+import type { ThreadRequest } from "./messages.ts";
 
 /*
  * The process' training threads. Starting a thread costs some 50 ms, so idle threads are kept and
@@ -24,6 +25,8 @@ const idle: Worker[] = [];
  */
 let collections = 0;
 const told = new WeakMap<Worker, number>();
+/** The plans that each thread has from its last jobs. */
+const plans = new WeakMap<Worker, Recent<true>>();
 const crews = new Map<object, { threads: number; setSpin(turns: number): void }>();
 
 /** Threads for one crew, new or idle. */
@@ -58,6 +61,15 @@ export function returnThread(worker: Worker, sharedBytes: number): void {
   worker.once("error", () => {});
   worker.once("exit", () => idle.splice(idle.indexOf(worker), 1));
   if (sharedBytes >= LARGE_BYTES || told.get(worker) !== collections) collect(worker);
+}
+
+/** Whether the thread still has a plan from an earlier job. It is about to use that plan again. */
+export function hasPlan(worker: Worker, planId: number): boolean {
+  const recent = plans.get(worker) ?? new Recent<true>();
+  const has = recent.get(planId) ?? false;
+  recent.use(planId, true);
+  plans.set(worker, recent);
+  return has;
 }
 
 /**

@@ -1,10 +1,11 @@
 import { parentPort, type MessagePort } from "node:worker_threads";
 import { Aborted } from "../step/barrier.ts";
 import { ACTION, DOUBLE, VERDICT, WORD } from "./control.ts";
-import type { Finding } from "../detectors/detector.ts";
-import type { EvaluationReport } from "../metrics/report.ts";
-import { evaluateShare, metricsOf, reportOn, type Evaluation } from "../step/evaluation.ts";
+import { evaluateShare, metricsOf, reportOn } from "../step/evaluation.ts";
 import { collectNow } from "./garbage.ts";
+import { Mail } from "./mail.ts";
+import type { Reports, SnapshotKind, StartMessage, ThreadRequest } from "./messages.ts";
+import { Recent } from "./recent.ts";
 import { drawWeights, startBuffers, startOptimizer } from "../state/initialize.ts";
 import type { TrainingJob } from "../job.ts";
 import { instantiateKernels, type Kernels } from "../kernels/kernels.ts";
@@ -14,7 +15,7 @@ import type { Plan } from "../plan/model.ts";
 import { seedHalves } from "../kernels/random.ts";
 import { rewindOf } from "../watch/rewind.ts";
 import { share, weightBlocks } from "../plan/slices.ts";
-import type { Progress } from "../state/state.ts";
+import { finalFile, SMALL_BYTES, type FinalFile, type Progress } from "../state/state.ts";
 import { TrainingStep } from "../step/step.ts";
 import type { EarlyStopping, Rewind } from "../settings.ts";
 
@@ -27,51 +28,6 @@ import type { EarlyStopping, Rewind } from "../settings.ts";
  * job's end the test comes before the checkpoint.
  */
 
-/** The requests to a thread. It handles one after another. */
-export type ThreadRequest = StartMessage | { readonly type: "collect" };
-
-export interface StartMessage {
-  readonly type: "start";
-  readonly module: WebAssembly.Module;
-  readonly kernels: KernelChoice;
-  readonly memory: WebAssembly.Memory;
-  readonly plan: Plan;
-  readonly job: TrainingJob;
-  readonly thread: number;
-  readonly everySteps: number | null;
-  /** Whether a checkpoint is taken before the first step. */
-  readonly atStart: boolean;
-  readonly progress: Progress;
-  /** Whether the job is at its beginning; else its state is in the memory. */
-  readonly begins: boolean;
-  /** The names of the weights that are drawn at the beginning; the others are in the memory. */
-  readonly drawn: readonly string[];
-}
-
-/** What the final weights do on the rows that validate and on those of the test. Null: no rows. */
-export interface Reports {
-  readonly valid: EvaluationReport | null;
-  readonly test: EvaluationReport | null;
-}
-
-export type SnapshotKind = "start" | "periodic" | "final" | "shutdown";
-
-export type ThreadMessage =
-  | { readonly type: "log" }
-  | { readonly type: "evaluated"; readonly evaluation: Evaluation; readonly seconds: number }
-  | { readonly type: "observed"; readonly step: number; readonly metrics: Record<string, number> }
-  | { readonly type: "diagnosed"; readonly finding: Finding }
-  | { readonly type: "snapshot"; readonly kinds: SnapshotKind[]; readonly skipped: number; readonly progress: Progress }
-  | {
-      readonly type: "ended";
-      readonly outcome: "finished" | "stopped" | "diverged";
-      readonly progress: Progress;
-      readonly reports: Reports;
-    }
-  /** The thread has left the job and can take another. */
-  | { readonly type: "idle" }
-  | { readonly type: "failed"; readonly message: string };
-
 class CrewThread {
   readonly #kernels: Kernels;
   readonly #start: StartMessage;
@@ -81,20 +37,20 @@ class CrewThread {
   readonly #progress: Progress;
   readonly #rewind: Rewind | null;
   readonly #leader: boolean;
-  readonly #post: (message: ThreadMessage) => void;
+  readonly #mail: Mail;
   #reports: Reports = { valid: null, test: null };
 
-  constructor(start: StartMessage, post: (message: ThreadMessage) => void) {
-    this.#kernels = instantiateKernels(start.module, start.memory, start.kernels);
+  constructor(start: StartMessage, mail: Mail) {
+    this.#kernels = kernelsOf(start);
     this.#start = start;
-    this.#plan = start.plan;
+    this.#plan = planOf(start);
     this.#job = start.job;
     this.#progress = start.progress;
     this.#rewind = rewindOf(start.job);
     this.#leader = start.thread === 0;
-    this.#post = post;
-    this.#step = new TrainingStep(this.#kernels, start.plan, start.job, start.thread, start.everySteps, () =>
-      post({ type: "log" }),
+    this.#mail = mail;
+    this.#step = new TrainingStep(this.#kernels, this.#plan, start.job, start.thread, start.everySteps, () =>
+      mail.post({ type: "log" }),
     );
   }
 
@@ -104,7 +60,7 @@ class CrewThread {
     progress.schedule ??= this.#step.follower?.fresh() ?? null;
     this.#step.update.attach(progress);
     const outcome = this.#train();
-    if (this.#leader) this.#post({ type: "ended", outcome, progress, reports: this.#reports });
+    if (this.#leader) this.#mail.post({ type: "ended", outcome, progress, reports: this.#reports });
   }
 
   #initialize(): void {
@@ -122,6 +78,7 @@ class CrewThread {
     let action = 0;
     if (this.#start.atStart && !ended && !this.#snapshot(["start"])) return "diverged";
     while (progress.finished === null) {
+      this.#mail.sendDue();
       this.#step.run(progress);
       action = this.#step.words[WORD.action];
       if (action & ACTION.diverged) return "diverged";
@@ -157,8 +114,8 @@ class CrewThread {
     const { observed, findings } = this.#step.news;
     if (observed === null && findings.length === 0) return;
     this.#step.news = { observed: null, findings: [] };
-    if (observed !== null) this.#post({ type: "observed", step: this.#progress.step, metrics: observed });
-    for (const finding of findings) this.#post({ type: "diagnosed", finding });
+    if (observed !== null) this.#mail.post({ type: "observed", step: this.#progress.step, metrics: observed });
+    for (const finding of findings) this.#mail.post({ type: "diagnosed", finding });
   }
 
   #kinds(action: number): SnapshotKind[] {
@@ -201,7 +158,7 @@ class CrewThread {
     if (!this.#leader) return;
     const { step, metrics } = progress;
     const evaluation = { step, epoch: step / stepsPerEpoch, metrics, improved };
-    this.#post({ type: "evaluated", evaluation, seconds: (performance.now() - began) / 1000 });
+    this.#mail.post({ type: "evaluated", evaluation, seconds: (performance.now() - began) / 1000 });
   }
 
   /**
@@ -296,9 +253,20 @@ class CrewThread {
 
   #postSnapshot(kinds: SnapshotKind[]): void {
     const step = this.#step;
-    Atomics.store(step.words, WORD.snapshotBusy, 1);
-    this.#post({ type: "snapshot", kinds, skipped: step.skipped, progress: this.#progress });
+    const progress = this.#progress;
+    const file = this.#smallFile(kinds);
+    if (file === null) Atomics.store(step.words, WORD.snapshotBusy, 1);
+    this.#mail.post({ type: "snapshot", kinds, skipped: step.skipped, progress, file });
     step.skipped = 0;
+  }
+
+  /**
+   * To write a small state here takes less time than to ask another thread for it. Training waits
+   * for it, so this is done only at the end.
+   */
+  #smallFile(kinds: SnapshotKind[]): FinalFile | null {
+    if (!kinds.includes("final") || this.#plan.addresses.stateBytes > SMALL_BYTES) return null;
+    return finalFile(this.#kernels.u8, this.#plan, this.#progress, this.#job.keepBest);
   }
 }
 
@@ -313,18 +281,40 @@ function isBetter(value: number, best: number | null, rule: EarlyStopping | null
   return rule?.mode === "max" ? value > best + delta : value < best - delta;
 }
 
+/** What this thread has from its last jobs. To make it again takes longer than a small job. */
+const plans = new Recent<Plan>();
+const instances = new Recent<{ readonly choice: KernelChoice; readonly kernels: Kernels }>();
+
+function planOf({ plan, planId }: StartMessage): Plan {
+  const found = plan ?? plans.get(planId)!;
+  plans.use(planId, found);
+  return found;
+}
+
+function kernelsOf({ module, memory, memoryId, kernels: choice }: StartMessage): Kernels {
+  const recent = instances.get(memoryId);
+  const kernels = recent?.choice === choice ? recent.kernels : instantiateKernels(module, memory, choice);
+  instances.use(memoryId, { choice, kernels });
+  return kernels;
+}
+
 function work(port: MessagePort, start: StartMessage): void {
-  const post = (message: ThreadMessage) => port.postMessage(message);
+  const mail = new Mail(port);
   try {
-    new CrewThread(start, post).run();
+    new CrewThread(start, mail).run();
   } catch (error) {
     if (!(error instanceof Aborted))
-      post({ type: "failed", message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+      mail.post({ type: "failed", message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
-  post({ type: "idle" });
+  mail.post({ type: "idle" });
+}
+
+function collect(): void {
+  instances.clear();
+  collectNow();
 }
 
 parentPort?.on("message", (request: ThreadRequest) => {
   if (request.type === "start") work(parentPort!, request);
-  else collectNow();
+  else collect();
 });

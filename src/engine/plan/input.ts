@@ -18,6 +18,16 @@ export type PlanSettings = Pick<JobSettings, "model" | "loss" | "optimizer" | "g
   readonly training?: PlannedTraining & Pick<Training, "batch_size" | "drop_last">;
 };
 
+/** The rest of the training does not change the plan, and must not tell two inputs apart. */
+function plannedTraining({
+  gradient_accumulation_steps,
+  clip_grad_adaptive,
+  gradient_noise,
+  averaging,
+}: PlannedTraining): PlannedTraining {
+  return { gradient_accumulation_steps, clip_grad_adaptive, gradient_noise, averaging };
+}
+
 /** The input of a job's plan, when it is checked and when it runs. */
 export function planInputOf(settings: PlanSettings, data: PlanData, threads: number): PlanInput {
   const { model, loss, optimizer, groups, observe, keepBest, training } = settings;
@@ -33,7 +43,7 @@ export function planInputOf(settings: PlanSettings, data: PlanData, threads: num
     smallestBatch: training?.drop_last ? rows : trainRows % rows || rows,
     threads,
     keepBest,
-    training,
+    training: training && plannedTraining(training),
     observed: observe != null,
   };
 }

@@ -44,7 +44,6 @@ const tasks = {
     state: file,
     models: which.map((one) => modelFile(file, one)),
   }),
-  /** Not the module's constants at the beginning: each thread writes them again. */
   clear({ memory, used }: { memory: WebAssembly.Memory; used: number }): void {
     new Uint8Array(memory.buffer).fill(0, MODULE_BYTES, used);
   },

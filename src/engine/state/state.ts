@@ -321,6 +321,9 @@ export function assembledFile(file: Uint8Array, wanted: ReadonlyMap<string, Torc
   return hashed(writeSafetensors(assembled, { format: "pt" }));
 }
 
+/** To copy and hash so many bytes takes less time than to ask another thread for it. */
+export const SMALL_BYTES = 2 ** 18;
+
 export interface HashedFile {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly sha256: string;
@@ -331,6 +334,23 @@ export function hashed(bytes: Uint8Array<ArrayBuffer>): HashedFile {
 }
 
 export type Which = "final" | "best";
+
+/** The model files that a job has when it has ended. `best`: its best evaluation. */
+export function keptModels(keepBest: boolean, best: Progress["best"]): readonly Which[] {
+  return keepBest && best !== null ? ["final", "best"] : ["final"];
+}
+
+/** A job's last state, with its model files in the order of `keptModels`. */
+export interface FinalFile extends HashedFile {
+  readonly models: readonly HashedFile[];
+}
+
+/** Writes both from the snapshot buffer. */
+export function finalFile(memory: Uint8Array, plan: Plan, progress: Progress, keepBest: boolean): FinalFile {
+  const { state, snapshot } = plan.addresses;
+  const file = hashed(writeState(memory, stateEntries(plan), snapshot - state, progress));
+  return { ...file, models: keptModels(keepBest, progress.best).map((which) => modelFile(file.bytes, which)) };
+}
 
 /**
  * The model file, the state_dict alone, of the last or the best weights in a state file. @throws

@@ -20,11 +20,12 @@ ARGV[5] how many runs may die in a row before the job fails
 ARGV[6] the turn that has come (shared/job.lua): then another job of the same owner may be taken
         instead; 0 if only this job may
 ARGV[7] the format of the store that the worker knows
+ARGV[8] how many bytes of memory the worker's other jobs leave
 
-Returns {'taken', run, 1 if it must run alone, milliseconds that it waited in the queue or nil if it
-  was not there}, {'busy', milliseconds to wait before the next attempt}, {'alone'} if only an idle
-  worker may run it, {'instead', id} if another job must be taken, {'done'} if there is nothing to
-  run, {'newer'} if the store is too new for this worker
+Returns {'taken', run, 1 if it must run alone, bytes of memory that it takes, milliseconds that it
+  waited in the queue or nil if it was not there}, {'busy', milliseconds to wait before the next
+  attempt}, {'alone'} if only an idle worker may run it, {'instead', id} if another job must be
+  taken, {'done'} if there is nothing to run, {'newer'} if the store is too new for this worker
 ]]
 if tonumber(redis.call('GET', root .. ':format') or 1) > tonumber(ARGV[7]) then
   return { 'newer' }
@@ -54,6 +55,9 @@ if status == 'queued' and limit and count('running', 'pausing', 'cancelling') >=
   -- The more jobs wait, the less often each asks.
   return { 'busy', math.max(1000, 20 * count('queued')) }
 end
+
+local memory_bytes = number('memory_bytes') or 0
+if ARGV[3] ~= '1' and memory_bytes > tonumber(ARGV[8]) then return { 'alone' } end
 
 -- Whether Redis was started after the run last renewed its lease. Redis reports its age in whole
 -- seconds, so it may be almost a second older.
@@ -115,7 +119,7 @@ local since = redis.call('ZSCORE', root .. ':waiting', id)
 complete_older_record()
 delete_uploads()
 drop_rows(tonumber(checkpoint) or 0)
-local run = redis.call('HINCRBY', job, 'run', 1)
+local run = increase('run', 1)
 set('token', ARGV[1], 'lease_expires_at', now + ARGV[2], 'reported', 0)
 set('blame', ARGV[3] == '1' and 'own' or 'shared')
 if run == 1 then
@@ -137,4 +141,4 @@ if tonumber(ARGV[6]) > tonumber(redis.call('GET', root .. ':turn') or 0) then
   redis.call('SET', root .. ':turn', ARGV[6])
 end
 set_status('running')
-return { 'taken', run, alone and 1 or 0, since and now - since }
+return { 'taken', run, alone and 1 or 0, memory_bytes, since and now - since }

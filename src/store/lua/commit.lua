@@ -11,14 +11,16 @@ ARGV[1] run
 ARGV[2] token
 ARGV[3] JSON: step, blob, bytes, sha256, kinds (joined by commas), metrics (JSON text), score (text,
         less is better, or ''), keep_last, keep_best, rewind_step (the step to which training would
-        be rewound from here, or null), progress, event (JSON texts)
-ARGV[4…] metrics: step, row, …
+        be rewound from here, or null), progress, event (JSON texts), carried (the name of the blob
+        if it comes along, in a list)
+ARGV[4…] the bytes of that blob; then metrics: step, row, …
 
-Errors: FENCED if the lease is someone else's, INCOMPLETE if a chunk is missing.
+Errors: FENCED if the lease is someone else's, INCOMPLETE if a chunk is missing, OOM if there is no
+room for what comes along.
 ]]
 fence(ARGV[1], ARGV[2])
 local state = cjson.decode(ARGV[3])
-add_metrics(4)
+add_metrics(upload_carried(state.carried, 4))
 if not commit_checkpoint(state) then return end
 set('progress', state.progress, 'updated_at', now)
 append(state.event)

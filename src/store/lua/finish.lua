@@ -7,10 +7,12 @@ KEYS[1] the job's record
 ARGV[1] run
 ARGV[2] token
 ARGV[3] JSON: status; fields {name: text} of the record; state (as in commit.lua) or null; models
-        {which: {blob, bytes, sha256}}; events [JSON texts]
-ARGV[4…] metrics: step, row, …
+        {which: {blob, bytes, sha256}}; events [JSON texts]; carried: the names of the blobs that
+        come along
+ARGV[4…] the bytes of each of these blobs; then metrics: step, row, …
 
-Errors: FENCED if the lease is someone else's, INCOMPLETE if a chunk is missing.
+Errors: FENCED if the lease is someone else's, INCOMPLETE if a chunk is missing, OOM if there is no
+room for what comes along.
 ]]
 -- The bytes that the record of a model file takes.
 local MODEL_BYTES = 300
@@ -18,7 +20,7 @@ local MODEL_BYTES = 300
 local change = cjson.decode(ARGV[3])
 if get('status') == change.status and holds(ARGV[1], ARGV[2]) then return end
 fence(ARGV[1], ARGV[2])
-add_metrics(4)
+add_metrics(upload_carried(change.carried, 4))
 if change.state ~= cjson.null then commit_checkpoint(change.state) end
 for which, file in pairs(change.models) do
   keep_blob(file.blob, file.bytes)

@@ -18,7 +18,7 @@ local BEHIND_ALL = 1
 
 fence(ARGV[1], ARGV[2])
 for _, text in ipairs(cjson.decode(ARGV[4])) do append(text) end
-redis.call('HDEL', job, 'lease_expires_at', 'token', 'crashes', 'crash_step', 'crash_run')
+unset('lease_expires_at', 'token', 'crashes', 'crash_step', 'crash_run')
 delete_uploads()
 settle('')
 if get('status') == 'running' then

@@ -55,7 +55,8 @@ local function delete_record()
   redis.call('ZREM', root .. ':ended', job)
   redis.call('ZREM', owned .. ':jobs', id)
   unlist(get('status'))
-  redis.call('DEL', job, job .. ':events', job .. ':metrics', job .. ':checkpoints')
+  erase_record()
+  redis.call('DEL', job .. ':events', job .. ':metrics', job .. ':checkpoints')
   redis.call('DEL', job .. ':told', job .. ':messages', job .. ':predictions')
 end
 

@@ -11,5 +11,5 @@ if not status then return 'missing' end
 if status ~= 'paused' then return 'wrong_status' end
 append(event('requeued', 'Resumed; it waits for a worker.', number('checkpoint_step')))
 take_turn()
-redis.call('HINCRBY', job, 'delivery', 1)
+increase('delivery', 1)
 return 'queued'

@@ -7,6 +7,6 @@ ARGV[1] the run, which no longer holds the job
 ARGV[2] its token, which is no longer valid
 ]]
 if get('crash_run') == ARGV[1] then
-  redis.call('HINCRBY', job, 'crashes', -1)
-  redis.call('HDEL', job, 'crash_run')
+  increase('crashes', -1)
+  unset('crash_run')
 end

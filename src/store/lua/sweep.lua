@@ -26,7 +26,7 @@ local function look(status, delivery, since)
   local waited = now - since
   local in_bullmq = root .. ':deliveries:' .. id .. '-' .. delivery
   if (status ~= 'queued' or waited >= pause_ms) and redis.call('EXISTS', in_bullmq) == 0 then
-    local next_delivery = redis.call('HINCRBY', job, 'delivery', 1)
+    local next_delivery = increase('delivery', 1)
     for _, value in ipairs({ owner, id, next_delivery, number('turn') or 1 }) do
       table.insert(lost, value)
     end

@@ -7,6 +7,8 @@ KEYS[1] the job's record
 ARGV[1] the id of the message; it is told only once, even if the message is given up several times
 ARGV[2] the event, as JSON
 ]]
-if get('status') and redis.call('HSETNX', job, 'undelivered:' .. ARGV[1], 1) == 1 then
+local told_once = 'undelivered:' .. ARGV[1]
+if get('status') and not get(told_once) then
+  set(told_once, 1)
   append(ARGV[2])
 end

@@ -18,7 +18,7 @@ delete_uploads(ARGV[4])
 local room = blob_room(ARGV[3])
 if room > number('reserved') - number('spent') and not has_room(room) then return nil end
 make_room(room)
-local upload = redis.call('HINCRBY', job, 'uploads', 1)
+local upload = increase('uploads', 1)
 local blob = ARGV[1] .. '.' .. ARGV[2] .. '.' .. upload .. '.' .. ARGV[4]
 redis.call('HSET', job .. ':uploads', blob, ARGV[3])
 spend(room)

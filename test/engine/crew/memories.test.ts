@@ -150,8 +150,9 @@ describe("a memory that a job has given back", () => {
 
   test("belongs to its crew until the last snapshot is serialized", async () => {
     let serialize: (() => Promise<unknown>) | null = null;
+    // The thread that trained writes a small last state itself.
     const crew = await Crew.start(
-      smallJob(),
+      large(),
       { threads: 1, everySteps: null, state: null },
       { ...handlers, snapshot: (snapshot) => (serialize = () => snapshot.serialize()) },
     );

@@ -1,18 +1,29 @@
--- What all scripts share is in this folder. database.ts inserts its files, this one, room.lua and
--- job.lua, after the first line of each script, and the numbers of room-numbers.ts before them.
+-- What all scripts share is in this folder. database.ts puts the numbers of room-numbers.ts and the
+-- files base.lua, room.lua, events.lua and job.lua before each script, and end.lua after it.
 --
 -- A script gets one key, that of a job's (or an upload's) record. It derives every other key from
 -- it: the hash tag puts them all in one slot. Documents (specs, metrics, results) stay the text
 -- that JavaScript wrote, because cjson rounds numbers to 14 digits.
+--
+-- A command costs more than the few lines of Lua around it, and one script may change a sum or
+-- tell of an event a hundred times. So scripts work on copies, and `write_all` (job.lua) writes at
+-- the end what changed: the record's fields (here), the sums and the counts of events (room.lua),
+-- the events and the news of them (events.lua).
 local root = string.match(KEYS[1], '^{%l+}')
 local owner, kind, id, job, owned
+-- The fields of the record that were read or changed (false: the record lacks it), and those to be
+-- written.
+local record, changed = nil, {}
+local write_all
 
 -- Makes a record the one that the functions below are about. A script for several jobs calls it for
 -- each.
-local function enter(record)
-  owner, kind, id = string.match(record, ':owner:(.-):(%l+):(.+)$')
-  job = record
+local function enter(key)
+  if write_all then write_all() end
+  owner, kind, id = string.match(key, ':owner:(.-):(%l+):(.+)$')
+  job = key
   owned = root .. ':owner:' .. (owner or '')
+  record, changed = nil, {}
 end
 
 enter(KEYS[1])
@@ -20,16 +31,75 @@ enter(KEYS[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+-- The fields that most scripts need. They are read together.
+local COMMON = {
+  'status', 'run', 'token', 'lease_expires_at', 'reserved', 'spent', 'counted_bytes', 'reported',
+  'event_limits', 'webhook', 'message_bytes', 'checkpoint_step', 'priority',
+}
+
+local function read_record()
+  if record then return end
+  record = {}
+  local values = redis.call('HMGET', job, unpack(COMMON))
+  for i, name in ipairs(COMMON) do record[name] = values[i] end
+end
+
 local function get(field)
-  return redis.call('HGET', job, field)
+  read_record()
+  if record[field] == nil then record[field] = redis.call('HGET', job, field) end
+  return record[field]
 end
 
 local function number(field)
   return tonumber(get(field))
 end
 
+local function change(field, value)
+  read_record()
+  record[field] = value
+  changed[field] = true
+end
+
+-- Sets fields of the record: name, value, …
 local function set(...)
-  redis.call('HSET', job, ...)
+  local given = { ... }
+  for i = 1, #given, 2 do
+    local value = given[i + 1]
+    if type(value) == 'number' then value = string.format('%.17g', value) end
+    change(given[i], value)
+  end
+end
+
+-- Takes fields out of the record.
+local function unset(...)
+  for _, field in ipairs({ ... }) do change(field, false) end
+end
+
+-- Adds to a field, and returns the sum.
+local function increase(field, more)
+  local sum = (number(field) or 0) + more
+  set(field, sum)
+  return sum
+end
+
+local function write_record()
+  local present, absent = {}, {}
+  for field in pairs(changed) do
+    if record[field] then
+      table.insert(present, field)
+      table.insert(present, record[field])
+    else
+      table.insert(absent, field)
+    end
+  end
+  if #present > 0 then redis.call('HSET', job, unpack(present)) end
+  if #absent > 0 then redis.call('HDEL', job, unpack(absent)) end
+  changed = {}
+end
+
+local function erase_record()
+  changed = {}
+  redis.call('DEL', job)
 end
 
 -- The list of the owner's uploads of a kind.

@@ -1,5 +1,5 @@
--- What the scripts share about jobs, their leases and their owners. It builds on base.lua and
--- room.lua.
+-- What the scripts share about jobs, their leases and their owners. It builds on base.lua, room.lua
+-- and events.lua.
 local ended = { succeeded = true, failed = true, cancelled = true }
 
 -- How long the lease will last; 0 if there is none or it has lapsed.
@@ -27,59 +27,19 @@ local function dataset_keys(ids)
   end
 end
 
--- Tells those who follow the job what they should read again: 'event' or 'progress'.
-local function publish(what)
-  redis.call('PUBLISH', root .. ':news:' .. id, what)
-end
-
-local function record_event(text)
-  local place = redis.call('RPUSH', job .. ':events', text)
-  local type = cjson.decode(text).type
-  local room, message = text_room(text, EVENT_BYTES), 0
-  local wanted = get('webhook')
-  if wanted and string.find(wanted, cjson.encode(type), 1, true) then
-    redis.call('RPUSH', root .. ':outbox', owner .. ' ' .. id .. ' ' .. place)
-    message = #text + (number('message_bytes') or 0)
-  end
-  if not spend(room + message) then return end
-  redis.call('HINCRBY', job .. ':told', 'bytes', room + message)
-  -- The bytes count until the message is delivered or given up (notice_settled.lua).
-  if message > 0 then redis.call('HSET', job .. ':messages', place, message) end
-end
-
--- Appends an event, a JSON object as text, and adds its run and time. If the job's webhook wants
--- the event, the same script puts it into the outbox, so that every recorded event is sent. A run
--- may write only so many events of a type (room.lua).
-local function append(event, run)
-  local type = cjson.decode(event).type
-  local place = count_event(type)
-  if place == 'omitted' then return end
-  if place == 'first_omitted' then
-    event = cjson.encode({
-      type = 'events_omitted',
-      message = 'This run has written as many events of the type ' .. type ..
-        ' as it may; further ones are left out.',
-      step = cjson.null,
-      data = { type = type },
-    })
-  end
-  local head = string.format('{"run":%d,"created_at":%d,', run or number('run'), now)
-  record_event(head .. string.sub(event, 2))
-  publish('event')
-end
-
-local function event(type, message, step)
-  local step_or_null = step or cjson.null
-  return cjson.encode({ type = type, message = message, step = step_or_null, data = cjson.null })
-end
-
 -- Adds rows of metrics: step, JSON, step, JSON, … in ARGV from `first` on.
 local function add_metrics(first)
-  local room = 0
-  for i = first, #ARGV, 2 do
-    if redis.call('ZADD', job .. ':metrics', ARGV[i], ARGV[i + 1]) == 1 then
-      room = room + text_room(ARGV[i + 1], ROW_BYTES)
+  local key, room = job .. ':metrics', 0
+  for slice = first, #ARGV, 2000 do
+    local last = math.min(slice + 1999, #ARGV)
+    local rows = {}
+    for i = slice, last, 2 do table.insert(rows, ARGV[i + 1]) end
+    local known, here = redis.call('ZMSCORE', key, unpack(rows)), {}
+    for i, row in ipairs(rows) do
+      if not known[i] and not here[row] then room = room + text_room(row, ROW_BYTES) end
+      here[row] = true
     end
+    redis.call('ZADD', key, unpack(ARGV, slice, last))
   end
   spend(room)
 end
@@ -158,6 +118,26 @@ local function delete_uploads(purpose)
   end
 end
 
+-- Uploads the small files that came with the script, in ARGV from `first` on, so that nothing was
+-- sent before. Ends the script if Redis is full. Returns where the arguments after them begin.
+local function upload_carried(blobs, first)
+  local room = 0
+  for i = 1, #blobs do room = room + blob_room(#ARGV[first + i - 1]) end
+  if room > 0 then make_room_for_upload(room) end
+  for i, blob in ipairs(blobs) do
+    local content = ARGV[first + i - 1]
+    local chunk = job .. ':chunk:' .. blob .. ':0'
+    -- A script whose answer was lost comes again.
+    if redis.call('EXISTS', chunk) == 0 then
+      delete_uploads(string.match(blob, '%a+$'))
+      redis.call('SET', chunk, content, 'PX', LOOSE_MS)
+      redis.call('HSET', job .. ':uploads', blob, #content)
+      spend(blob_room(#content))
+    end
+  end
+  return first + #blobs
+end
+
 local function drop_checkpoint(step)
   local key = job .. ':checkpoint:' .. step
   local blob = redis.call('HMGET', key, 'blob', 'bytes')
@@ -173,7 +153,7 @@ local function drop_origin()
   local origin = get('origin')
   if not origin then return end
   drop_blob('origin', cjson.decode(origin).bytes)
-  redis.call('HDEL', job, 'origin')
+  unset('origin')
 end
 
 -- The changes of the arithmetic version while the job trained: at which step, from which, to
@@ -204,7 +184,7 @@ local function compute_from(step, version)
   if #changes > 0 then
     set('arithmetic_changes', cjson.encode(changes))
   else
-    redis.call('HDEL', job, 'arithmetic_changes')
+    unset('arithmetic_changes')
   end
 end
 
@@ -212,7 +192,7 @@ end
 -- that checkpoint's step, or nil.
 local function resume_from_newest()
   local newest = redis.call('ZRANGE', job .. ':checkpoints', -1, -1)[1]
-  if newest then set('checkpoint_step', newest) else redis.call('HDEL', job, 'checkpoint_step') end
+  if newest then set('checkpoint_step', newest) else unset('checkpoint_step') end
   compute_from(tonumber(newest) or 0, arithmetic_version())
   return newest
 end
@@ -353,7 +333,7 @@ local function end_job(status)
   local field = failure and status .. ':' .. cjson.decode(failure).code or status
   redis.call('HINCRBY', root .. ':ends', field, 1)
   set('finished_at', now)
-  redis.call('HDEL', job, 'lease_expires_at')
+  unset('lease_expires_at')
   redis.call('HDEL', root .. ':open', id)
   redis.call('ZREM', root .. ':due', job)
   redis.call('ZADD', root .. ':ended', now, job)
@@ -378,7 +358,7 @@ end
 local function pause(message)
   append(event('paused', message, number('checkpoint_step')))
   set_status('paused')
-  redis.call('HDEL', job, 'lease_expires_at', 'token')
+  unset('lease_expires_at', 'token')
 end
 
 -- Cancels or pauses the job if its run was asked to do so and no run holds the job any more. `how`
@@ -392,4 +372,12 @@ local function settle(how)
   elseif status == 'pausing' then
     pause('Paused' .. how .. '.')
   end
+end
+
+-- Writes what the script changed of the record that it is about.
+write_all = function()
+  write_events()
+  write_told()
+  write_sums()
+  write_record()
 end

@@ -27,9 +27,26 @@ local function whole(number)
   return string.format('%.0f', number + 0)
 end
 
+-- What is to be added to sums: hash → name → number.
+local added = {}
+
 -- Adds to a sum. A sum of 0 is deleted.
 local function add(sums, name, more)
-  if redis.call('HINCRBY', sums, name, whole(more)) == 0 then redis.call('HDEL', sums, name) end
+  added[sums] = added[sums] or {}
+  added[sums][name] = (added[sums][name] or 0) + more
+end
+
+-- Must be called before a sum is read.
+local function write_sums()
+  local all = added
+  added = {}
+  for sums, names in pairs(all) do
+    for name, more in pairs(names) do
+      if more ~= 0 and redis.call('HINCRBY', sums, name, whole(more)) == 0 then
+        redis.call('HDEL', sums, name)
+      end
+    end
+  end
 end
 
 local function promise(bytes)
@@ -43,6 +60,7 @@ end
 
 -- How many bytes the owner's datasets, or jobs, take together.
 local function used_bytes(what)
+  write_sums()
   return tonumber(redis.call('HGET', owned .. ':usage', what) or 0)
 end
 
@@ -117,6 +135,7 @@ end
 -- besides; and how much both may be together (nil: there is no limit).
 local function measure_room()
   forget_expired(1000)
+  write_sums()
   local memory = redis.call('INFO', 'memory')
   local function of(name) return tonumber(string.match(memory, name .. ':(%d+)')) end
   local maximum = of('maxmemory')
@@ -124,6 +143,7 @@ local function measure_room()
   local promised, loose = tonumber(sums[1] or 0), tonumber(sums[2] or 0)
   local room = {
     memory = of('used_memory'),
+    maximum = maximum,
     promised = promised,
     limit = maximum > 0 and math.floor(maximum * SHARE),
   }
@@ -164,6 +184,18 @@ local function make_room(bytes)
   end
 end
 
+-- Makes room for an upload that a script carries. Ends the script where Redis would refuse the
+-- upload if it came by itself.
+local function make_room_for_upload(bytes)
+  local unspent = number('reserved') and number('reserved') - number('spent') or 0
+  local room = measure_room()
+  local free = bytes <= unspent or not room.free or bytes <= room.free
+  if not free or (room.maximum > 0 and room.memory > room.maximum) then
+    error({ err = 'OOM there is no room for the files of this script' })
+  end
+  make_room(bytes)
+end
+
 -- Events of these types happen once in a job, or because somebody asked for something.
 local unlimited_events = {
   created = true,
@@ -175,22 +207,54 @@ local unlimited_events = {
   webhook_failed = true,
 }
 
+-- How many events of each type this run has written, and `bytes`; which of these are to be
+-- written.
+local told, told_changed = nil, {}
+local event_limits
+
+local function told_of(what)
+  told = told or fields(redis.call('HGETALL', job .. ':told'))
+  return tonumber(told[what] or 0)
+end
+
+local function tell(what, more)
+  local sum = told_of(what) + more
+  told[what] = sum
+  told_changed[what] = true
+  return sum
+end
+
+local function write_told()
+  local flat = {}
+  for what in pairs(told_changed) do
+    table.insert(flat, what)
+    table.insert(flat, whole(told[what]))
+  end
+  if #flat > 0 then redis.call('HSET', job .. ':told', unpack(flat)) end
+  told, told_changed, event_limits = nil, {}, nil
+end
+
+local function forget_told()
+  told, told_changed = {}, {}
+  redis.call('DEL', job .. ':told')
+end
+
 -- Counts an event of this type. Returns `within` if the run may still write it, `first_omitted` if
 -- it is the first one that must be left out, and `omitted` for all after that.
 local function count_event(type)
   if unlimited_events[type] or not number('reserved') then return 'within' end
-  local limit = cjson.decode(get('event_limits'))[type] or OTHER_EVENTS
-  local beyond = redis.call('HINCRBY', job .. ':told', type, 1) - limit
+  event_limits = event_limits or cjson.decode(get('event_limits'))
+  local beyond = tell(type, 1) - (event_limits[type] or OTHER_EVENTS)
   return beyond <= 0 and 'within' or beyond == 1 and 'first_omitted' or 'omitted'
 end
 
 -- Lets a run that repeats the work of an earlier one repeat its events, if there is room.
 local function renew_events()
-  local bytes = tonumber(redis.call('HGET', job .. ':told', 'bytes') or 0)
+  local bytes = told_of('bytes')
   if bytes == 0 or not has_room(bytes) then return end
   local limit = limit_of('checkpoint_bytes')
   if limit and used_bytes('checkpoint_bytes') + bytes > limit then return end
-  redis.call('DEL', job .. ':told')
+  forget_told()
   local unspent = number('reserved') - number('spent')
   local reserved = number('reserved') + bytes
   promise(math.max(0, unspent + bytes) - math.max(0, unspent))
@@ -202,10 +266,11 @@ end
 local function settle_room()
   promise(-math.max(0, number('reserved') - number('spent')))
   count_bytes(number('spent'))
-  redis.call('HDEL', job, 'reserved', 'spent', 'event_limits', 'message_bytes', 'keep_most')
-  redis.call('DEL', job .. ':told')
+  unset('reserved', 'spent', 'event_limits', 'message_bytes', 'keep_most')
+  forget_told()
   -- If a process of another release made the sum wrong, it is put right here.
   if redis.call('EXISTS', root .. ':open', PENDING) == 0 then
+    write_sums()
     redis.call('HDEL', ROOM, 'promised')
   end
 end
