@@ -95,3 +95,9 @@ export function faulty(code: "invalid_spec" | "invalid_parameter", faults: reado
   const end = message.endsWith("?") && more === "" ? "" : ".";
   return new Faulty(code, `${pointer || "The body"} ${message}${more}${end}`, faults);
 }
+
+/** 400 for a body that `JSON.parse` refused. Python and pandas write NaN and Infinity into JSON. */
+export function notJson({ message }: SyntaxError): Problem {
+  const remedy = /token 'N'|token 'I'|after minus sign/.test(message) ? " Write null, not NaN or Infinity." : "";
+  return new Problem("malformed_json", `The body is not JSON: ${message}.${remedy}`);
+}

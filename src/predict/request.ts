@@ -7,7 +7,7 @@ import type { Reading } from "../data/reading.ts";
 import { InvalidDataset } from "../data/dataset.ts";
 import { namesOf } from "../data/table/header.ts";
 import { readText } from "../data/table/read.ts";
-import { faulty, Problem } from "../contract/errors.ts";
+import { faulty, notJson, Problem } from "../contract/errors.ts";
 import { check } from "../contract/resolve/faults.ts";
 import { MAX_ROWS, PredictionRequest } from "../contract/wire/prediction.ts";
 
@@ -49,7 +49,10 @@ export function readJson(body: Buffer): { asked: Asked | Prompt; which: "final" 
   if (list.length > MAX_ROWS) throw tooMany(name, list.length);
   if (rows === undefined) return { asked: { kind: "inputs", count: list.length, samples: list }, which };
   const wrong = rows.findIndex((row) => typeof row !== "object" || row === null || Array.isArray(row));
-  if (wrong >= 0) throw faulty("invalid_spec", [{ pointer: `/rows/${wrong}`, message: "must be an object" }]);
+  if (wrong >= 0)
+    throw faulty("invalid_spec", [
+      { pointer: `/rows/${wrong}`, message: 'must be an object such as {"<column>": <cell>}' },
+    ]);
   const objects = rows as readonly Record<string, unknown>[];
   const cell = (row: number, column: string) =>
     Object.hasOwn(objects[row], column) ? objects[row][column] : undefined;
@@ -61,7 +64,7 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new Problem("malformed_json", `The body is not JSON: ${(error as SyntaxError).message}.`);
+    throw notJson(error as SyntaxError);
   }
 }
 

@@ -30,7 +30,7 @@ export function writeElements(
   const width = size(shape);
   if (String(squeezed(given)) !== String(squeezed(shape)) && String(given) !== String([width])) {
     const own = given.length === 0 ? shown(sample) : `an array of ${given.join(" × ")}`;
-    return onFault([], `is ${own}, but the model takes ${shape.join(" × ")}`);
+    return onFault([], `is ${own}, but the model takes ${shape.join(" × ")}${shape.length === 1 ? " numbers" : ""}`);
   }
   let at = row * width;
   const leaf = (value: unknown, path: readonly number[]) => {

@@ -112,7 +112,8 @@ test("too large an upload is refused with the limit while it is still being sent
 
 test.each([
   [{ "content-type": "application/json" }, "Send text/csv"],
-  [{ "content-type": "multipart/form-data; boundary=x" }, "Send text/csv"],
+  [{ "content-type": "application/json" }, 'go into a spec: "inline"'],
+  [{ "content-type": "multipart/form-data; boundary=x" }, "not a form: curl --data-binary @FILE, not -F."],
   [{ "content-type": "text/html" }, "Send text/csv"],
   [{ "content-type": "text/csv; charset=koi8-r" }, "The charset koi8-r cannot be read, only utf-8,"],
   [

@@ -95,7 +95,7 @@ test("a fork on other data keeps the encoders, and tells what is far off", async
 
 test("a class that the encoders do not know is refused by name, or encoded as zeros", async () => {
   const dataset = await upload(table(1, ["a", "dodo", "emu"]));
-  const unseen = `must be "zeros", because "kind" has "dodo", "emu", which the encoders of ${parent.id} do not know; or "refit" in /data/encoders fits new ones`;
+  const unseen = `must be "zeros", because "kind" has "dodo", "emu", which the encoders of ${parent.id} do not know; or "encoders": "refit" in the data fits new ones`;
   expect(faults(await fork(parent.id, { dataset }))).toEqual({ "/overrides/data/unseen": unseen });
   const { body } = await fork(parent.id, { dataset, unseen: "zeros" });
   const message = `encodes "dodo", "emu" of "kind" as zeros, which the encoders of ${parent.id} do not know`;
@@ -106,7 +106,7 @@ test("a class that the encoders do not know is refused by name, or encoded as ze
 
   // A class of the target has no output.
   const labelled = await upload(table(1, ["a", "b"], ["no", "maybe"]));
-  const target = `names "label", which has "maybe", which the encoders of ${parent.id} do not know; "refit" in /data/encoders fits new ones`;
+  const target = `names "label", which has "maybe", which the encoders of ${parent.id} do not know; "encoders": "refit" in the data fits new ones`;
   expect(faults(await fork(parent.id, { dataset: labelled, unseen: "zeros" }))).toEqual({
     "/overrides/data/target": target,
   });
@@ -114,7 +114,7 @@ test("a class that the encoders do not know is refused by name, or encoded as ze
 
 test("inherited encoders determine features, shape and preprocess, and need their columns", async () => {
   const { id } = parent;
-  const message = `must be left out: the encoders of ${id} determine it; "refit" in /data/encoders fits new ones`;
+  const message = `must be left out: the encoders of ${id} determine it; "encoders": "refit" in the data fits new ones`;
   const changed = { features: ["x"], shape: [1], preprocess: { numeric: "min_max" } };
   for (const [name, value] of Object.entries(changed))
     expect(faults(await fork(id, { [name]: value }))).toMatchObject({ [`/overrides/data/${name}`]: message });

@@ -183,8 +183,8 @@ test("missing, unexpected and misshapen tensors are told together, or what fits 
   const init = { weights: weights.id };
   expect(faults(await post(spec({ init })))).toEqual([
     "/init lacks 0.bias (F32, 4), which the model needs",
-    "/init has head.weight (F32, 1), which the model lacks",
-    "/init has 3.weight (F32, 3 × 4), and the model's 3.weight (F32, 2 × 4)",
+    '/init has head.weight (F32, 1), which the model lacks; "map" gives it another name, and "strict": false leaves it out',
+    '/init has 3.weight (F32, 3 × 4), and the model\'s is 3.weight (F32, 2 × 4); with "strict": false that begins at random',
   ]);
   const job = await service.create(spec({ init: { ...init, strict: false } }));
   expect(job.warnings).toEqual([

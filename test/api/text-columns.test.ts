@@ -125,7 +125,7 @@ test.each([
   const { id } = await second();
   const { vocabulary } = (await describe(parent.id)).inputs[0];
   const refused = await fork(parent.id, { dataset: id });
-  const unseen = `must be "zeros", which leaves characters out, because the encoders of ${parent.id} do not know "ß", "é"; or "refit" in /data/encoders fits new ones`;
+  const unseen = `must be "zeros", which leaves characters out, because the encoders of ${parent.id} do not know "ß", "é"; or "encoders": "refit" in the data fits new ones`;
   expect([refused.status, refused.body.errors]).toEqual([
     422,
     [{ pointer: "/overrides/data/unseen", message: unseen }],

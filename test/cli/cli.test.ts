@@ -250,7 +250,7 @@ test("a spec may come from the standard input, in YAML, and be validated only", 
   expect(JSON.parse(problem.stderr)).toMatchObject({ code: "invalid_spec", status: 422 });
   expect(await rappel(["submit", "-"], { input: "- 1" })).toMatchObject({
     code: 1,
-    stderr: "The body must be an object, not an array.\n",
+    stderr: 'The body must be an object with "data", "model", "loss", "optimizer", "training", not an array.\n',
   });
   expect(await rappel(["submit", "nowhere.yaml"])).toMatchObject({
     code: 1,

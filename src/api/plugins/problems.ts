@@ -168,14 +168,13 @@ export function notFound(detail = "There is nothing here."): Problem {
   return new Problem("not_found", detail);
 }
 
-/** 415 with the type that the route wants. */
-export function wrongMediaType(request: FastifyRequest): Problem {
+/** 415 with the types that the route wants. @param help a sentence on what else could be meant */
+export function wrongMediaType(request: FastifyRequest, help = ""): Problem {
   const given = request.headers["content-type"];
-  const wanted = request.routeOptions.schema?.consumes?.[0] ?? "application/json";
-  return new Problem(
-    "unsupported_media_type",
-    `Send ${wanted} and say so in Content-Type${given === undefined ? "; it is missing" : `, not ${given.slice(0, 100)}`}.`,
-  );
+  const { consumes = ["application/json"] } = request.routeOptions.schema ?? {};
+  const wanted = consumes.length === 2 ? consumes.join(" or ") : consumes[0];
+  const not = given === undefined ? "; it is missing" : `, not ${given.slice(0, 100)}`;
+  return new Problem("unsupported_media_type", `Send ${wanted} and say so in Content-Type${not}.${help}`);
 }
 
 /** 404 for paths that no route has, 405 for paths that another method has. */

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import type { FastifyInstance, FastifyRequest, FastifySchemaCompiler } from "fastify";
 import type { z } from "zod";
-import { faulty, Problem } from "../../contract/errors.ts";
+import { faulty, notJson, Problem } from "../../contract/errors.ts";
 import { check, type Fault } from "../../contract/resolve/faults.ts";
 import { notFound, wrongMediaType } from "./problems.ts";
 
@@ -30,7 +30,7 @@ export function validate(app: FastifyInstance): void {
     try {
       done(null, text === "" ? undefined : JSON.parse(text));
     } catch (error) {
-      done(new Problem("malformed_json", `The body is not JSON: ${(error as SyntaxError).message}.`));
+      done(notJson(error as SyntaxError));
     }
   });
   app.addHook("onRequest", async (request) => {

@@ -88,7 +88,7 @@ export const datasets: Routes = async (app, { store, files, config }) => {
           files.receive(body, config.maxDatasetBytes, reply.caller(), arrived, asked, packing, plain),
         )
         .catch((error: unknown) => {
-          throw error instanceof UnrecognisedDataset ? wrongMediaType(request) : error;
+          throw error instanceof UnrecognisedDataset ? wrongMediaType(request, helpWith(type)) : error;
         });
       try {
         const name = request.query.name ?? null;
@@ -237,4 +237,12 @@ function mediaTypeOf(contentType = ""): string {
 /** Null: the body is as it is. Others were refused when the request came. */
 function packingOf(encoding: string | undefined): Packing | null {
   return packings.find((known) => known === encoding?.toLowerCase()) ?? null;
+}
+
+/** What to do with a body that is no file of a known kind. */
+function helpWith(type: string): string {
+  if (type.includes("json")) return ' Rows in JSON go into a spec: "inline": {"columns": ["x"], "rows": [[1]]}.';
+  if (type.startsWith("multipart/"))
+    return " The body is the file alone, not a form: curl --data-binary @FILE, not -F.";
+  return " Arrays, Parquet and Arrow are known by their bytes, and these are none.";
 }

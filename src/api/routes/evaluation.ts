@@ -42,5 +42,5 @@ export const evaluation: Routes = async (app, { store }) => {
 function missing(isRecorded: boolean, split: Split): string {
   if (!isRecorded) return "An earlier version trained this job and recorded no evaluation.";
   const section = split === "valid" ? "validation" : "test";
-  return `This job had no such rows; that takes data.${section} in its spec.`;
+  return `No rows of this job ${section === "test" ? "were kept for a test" : "validated"}: set data.${section} in a spec.`;
 }

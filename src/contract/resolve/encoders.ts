@@ -161,10 +161,10 @@ function overrideFaults(data: Spec["data"], body: unknown, job: string, parent: 
   });
   const faults = names.map((name) => ({
     pointer: `/data/${name}`,
-    message: `must be left out: the encoders of ${job} determine it; "refit" in /data/encoders fits new ones`,
+    message: `must be left out: the encoders of ${job} determine it; "encoders": "refit" in the data fits new ones`,
   }));
   if (!isOther) return faults;
-  const message = `must be ${theirs}, which the encoders of ${job} determine; "refit" in /data/encoders fits new ones`;
+  const message = `must be ${theirs}, which the encoders of ${job} determine; "encoders": "refit" in the data fits new ones`;
   return [...faults, { pointer: "/data/text/vocabulary", message }];
 }
 
@@ -205,12 +205,12 @@ export function foreignFaults(
   const { classes } = outsideOf(table, inherited);
   if (data.unseen === "error")
     for (const { column, classes: names } of classes) {
-      const message = `must be "zeros", because ${quoted(column)} has ${quotedFirst(names)}, which the encoders of ${job} do not know; or "refit" in /data/encoders fits new ones`;
+      const message = `must be "zeros", because ${quoted(column)} has ${quotedFirst(names)}, which the encoders of ${job} do not know; or "encoders": "refit" in the data fits new ones`;
       faults.push({ pointer: "/data/unseen", message });
     }
   const unknown = unknownTargets(table, inherited);
   if (unknown.length > 0) {
-    const message = `names ${quoted(String(data.target))}, which has ${quotedFirst(unknown)}, which the encoders of ${job} do not know; "refit" in /data/encoders fits new ones`;
+    const message = `names ${quoted(String(data.target))}, which has ${quotedFirst(unknown)}, which the encoders of ${job} do not know; "encoders": "refit" in the data fits new ones`;
     faults.push({ pointer: "/data/target", message });
   }
   const sha256 = encodersSha256(inherited);
@@ -224,7 +224,7 @@ export function foreignFaults(
 /** Characters that an inherited vocabulary lacks. */
 export function unknownFaults(unknown: readonly string[], { job, data }: Pick<Inheritance, "job" | "data">): Fault[] {
   if (unknown.length === 0 || data.unseen === "zeros") return [];
-  const message = `must be "zeros", which leaves characters out, because the encoders of ${job} do not know ${quotedFirst(unknown)}; or "refit" in /data/encoders fits new ones`;
+  const message = `must be "zeros", which leaves characters out, because the encoders of ${job} do not know ${quotedFirst(unknown)}; or "encoders": "refit" in the data fits new ones`;
   return [{ pointer: "/data/unseen", message }];
 }
 

@@ -42,6 +42,9 @@ const MAX_HINTS = 100;
 
 let hintsLeft = 0;
 
+/** The schema of the parse that is going on. */
+let root: z.ZodType | null = null;
+
 /**
  * Parses a value, or returns every fault.
  * @param unbounded the last two names of the path to a value that may have any number of members,
@@ -56,10 +59,14 @@ export function check<T extends z.ZodType>(
   size.visit(value);
   if (size.faults.length > 0) return { value: null, faults: size.faults };
   hintsLeft = MAX_HINTS;
+  root = schema;
   const result = schema.safeParse(value, { error: explain });
+  // zod asks for the messages only here.
+  const issues = result.success ? [] : withoutConsequences(result.error.issues);
+  root = null;
   if (result.success) return { value: result.data, faults: null };
   const faults: Fault[] = [];
-  for (const issue of withoutConsequences(result.error.issues)) {
+  for (const issue of issues) {
     for (const fault of faults.length < MAX_FAULTS ? faultsOf(issue, []) : undescribed(issue)) faults.push(fault);
   }
   return { value: null, faults };
@@ -159,7 +166,9 @@ const REQUIRED = "is required";
 function explain(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case "invalid_type":
-      return issue.input === undefined ? REQUIRED : `must be ${nameOf(issue.expected)}, not ${describe(issue.input)}`;
+      return issue.input === undefined
+        ? REQUIRED
+        : `must be ${nameOf(issue.expected)}${membersOf(issue.inst)}, not ${describe(issue.input)}`;
     case "invalid_value":
       if (issue.input === undefined) return REQUIRED;
       return `must be ${oneOf(issue.values)}${hint(issue.input, issue.values)}`;
@@ -187,6 +196,23 @@ function unknownType({ discriminator, input, options }: z.core.$ZodRawIssue<z.co
   return guess === "" ? `must be ${oneOf(known)}` : `is not known here${guess} It must be ${oneOf(known)}`;
 }
 
+/** Where a name belongs that stands in the wrong object, if only one place knows it. */
+function homeOf(name: string): string | null {
+  const fields: z.ZodRawShape = root instanceof z.ZodObject ? root.shape : {};
+  if (Object.hasOwn(fields, name)) return "it stands at the top";
+  const homes = Object.keys(fields).filter((field) => {
+    const inner = unwrapped(fields[field]);
+    return inner instanceof z.ZodObject && Object.hasOwn(inner.shape, name);
+  });
+  return homes.length === 1 ? `it is a member of ${JSON.stringify(homes[0])}` : null;
+}
+
+/** The schema without what allows null or gives a default. */
+function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
+  const { innerType } = schema._zod.def as { innerType?: z.core.$ZodType };
+  return innerType === undefined ? schema : unwrapped(innerType);
+}
+
 /** One line for each key, in order. */
 function unknownKeys(keys: readonly string[], schema: unknown): string {
   const known = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
@@ -199,13 +225,25 @@ export function explainKeys(keys: readonly string[], explain: (key: string) => s
 }
 
 export function unknownKey(key: string, known: readonly string[]): string {
-  return `is not known here${hint(key, known) || `; known: ${known.join(", ")}`}`;
+  const home = homeOf(key);
+  const elsewhere = home === null ? `; known: ${known.join(", ")}` : `; ${home}`;
+  return `is not known here${hint(key, known) || elsewhere}`;
 }
 
 function nameOf(expected: string): string {
   if (expected === "int") return "an integer";
   if (expected === "record") return "an object";
   return /^[aeiou]/.test(expected) ? `an ${expected}` : `a ${expected}`;
+}
+
+/** The members that an object must have, or else may have. */
+function membersOf(schema: unknown): string {
+  if (schema instanceof z.ZodDiscriminatedUnion) return ` with "${schema.def.discriminator}"`;
+  if (!(schema instanceof z.ZodObject)) return "";
+  const names = Object.keys(schema.shape);
+  const wanted = names.filter((name) => schema.shape[name]._zod.optin === undefined);
+  if (names.length === 0) return "";
+  return wanted.length > 0 ? ` with ${listed(wanted)}` : `, which may have ${listed(names)}`;
 }
 
 function describe(input: unknown): string {

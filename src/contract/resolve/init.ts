@@ -215,14 +215,16 @@ function fits({ dtype, shape }: FileTensor, entry: StateEntry): boolean {
   return takenAs(dtype) === (entry.dtype ?? "F32") && String(shape) === String(entry.shape);
 }
 
+const RENAME = '"map" gives it another name, and "strict": false leaves it out';
+
 function strictFaults({ unexpected, misshapen, missing }: Match): Fault[] {
   const pointer = "/init";
   return [
     ...missing.map((ours) => ({ pointer, message: `lacks ${described(ours)}, which the model needs` })),
-    ...unexpected.map((theirs) => ({ pointer, message: `has ${described(theirs)}, which the model lacks` })),
+    ...unexpected.map((theirs) => ({ pointer, message: `has ${described(theirs)}, which the model lacks; ${RENAME}` })),
     ...misshapen.map(({ theirs, ours }) => ({
       pointer,
-      message: `has ${described(theirs)}, and the model's ${described(ours)}`,
+      message: `has ${described(theirs)}, and the model's is ${described(ours)}; with "strict": false that begins at random`,
     })),
   ];
 }

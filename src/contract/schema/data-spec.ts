@@ -9,7 +9,7 @@ import { listOf } from "./list.ts";
 
 export const seed = z.int().min(0).default(0);
 const columnName = z.string().min(1).max(1024);
-const share = z.number().gt(0).lt(1);
+const share = z.number().gt(0).lt(1, { error: "must be a share of the rows, less than 1, such as 0.2" });
 
 /** @param verb what the chosen rows are for */
 function splitRule(verb: string) {
@@ -38,7 +38,7 @@ function splitRule(verb: string) {
     }),
   ] as const;
   const error =
-    'must be null or exactly one of {"fraction", "seed", "stratify"}, {"every"}, {"column"}, {"tail"} and {"group", "fraction", "seed"}';
+    'must be null or one of {"fraction": 0.2}, {"every": 5}, {"column": "…"}, {"tail": 0.2} and {"group": "…", "fraction": 0.2}; "seed" may stand beside "fraction", and "stratify" too where there is no "group"';
   return z.union(forms, { error }).nullable().default(null);
 }
 
@@ -250,7 +250,7 @@ export const Data = z
         "A column that says how much each row counts in the loss and in all metrics, at least 0: the sum of the weighted terms is divided by the sum of the weights. A row of weight 2 counts like two rows.",
       ),
     class_weight: z
-      .enum(["balanced"])
+      .enum(["balanced"], { error: 'must be "balanced"; weights of your own are /loss/weight' })
       .nullable()
       .default(null)
       .describe(

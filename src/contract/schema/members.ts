@@ -54,7 +54,7 @@ export function branchesOf(registry: Registry<Description>, common: z.ZodRawShap
   });
 }
 
-/** Arguments of PyTorch's modules that a spec does not have, and why. */
+/** Arguments of PyTorch's and Keras' modules that a spec does not have, and why. */
 const OF_MODULES: Readonly<Record<string, string>> = {
   reduction: 'is always "mean" here: leave it out',
   size_average: "is always true here: leave it out",
@@ -66,6 +66,9 @@ const OF_MODULES: Readonly<Record<string, string>> = {
   inplace: "only changes how PyTorch computes, not what: leave it out",
   device: "only changes where PyTorch computes: leave it out",
   dtype: "is always float32 here: leave it out",
+  requires_grad: 'is "freeze" in /parameter_groups here',
+  trainable: 'is "freeze" in /parameter_groups here',
+  units: "is out_features of linear, hidden_size of recurrent layers",
 };
 
 function strict(shape: z.ZodRawShape): z.ZodObject {

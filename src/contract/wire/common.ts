@@ -27,7 +27,7 @@ export const DatasetId = z
 
 export const WeightsId = z
   .string()
-  .regex(new RegExp(`^w_${ulid}$`), "must be the id of weights")
+  .regex(new RegExp(`^w_${ulid}$`), "must be the id of weights, as POST /v1/weights returns it")
   .describe("The id of uploaded weights.")
   .meta({ examples: [`w_${example}`] });
 

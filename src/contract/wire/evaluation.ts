@@ -22,7 +22,7 @@ export const Evaluation = z
   .object({
     job_id: JobId,
     split: Split,
-    targets: Count.describe("How many were evaluated: of each row one, or as many as it has."),
+    targets: Count.describe("How many targets were evaluated: one of each row, or as many as a row has."),
     classes: z
       .array(
         z.object({
@@ -31,8 +31,12 @@ export const Evaluation = z
             "Targets of this class, or with `data.weight` the sum of their weights, as in all of this.",
           ),
           predicted: weight.describe("Targets that are taken for this class."),
-          precision: share.describe("The part of those taken for it that is right; null if there are none."),
-          recall: share.describe("The part of its targets that is found; null if there are none."),
+          precision: share.describe(
+            "The share of the targets predicted as this class that are of it; null if there are none.",
+          ),
+          recall: share.describe(
+            "The share of the targets of this class that are predicted as it; null if there are none.",
+          ),
           f1: share,
         }),
       )

@@ -89,7 +89,7 @@ export function checkData(table: TableSummary, data: DataSpec, targets: TargetKi
     const pointer = features === null ? "/data/features" : `/data/features/${i}`;
     if (seen.has(name)) faults.push({ pointer, message: `names ${quoted(name)} a second time` });
     else if (name === data.target && data.window === null && !isArrayAmong(byName, name))
-      faults.push({ pointer, message: `names ${quoted(name)}, the target` });
+      faults.push({ pointer, message: `names ${quoted(name)}, the target; leave it out` });
     else check(pointer, name, featureChecks);
     seen.add(name);
   }
@@ -142,7 +142,7 @@ function checkSides(
 function noFeatures({ window, text }: DataSpec): string {
   if (text !== null) return "must name a column of texts, because no column looks like one";
   const why = "must list columns, because no column is a feature by default";
-  return window === null ? why : `${why}; to predict the target from its own past, list it`;
+  return window === null ? `${why}; texts take /data/text` : `${why}; to predict the target from its own past, list it`;
 }
 
 const missesNone: Check = ({ name, missing }) =>
@@ -150,7 +150,7 @@ const missesNone: Check = ({ name, missing }) =>
 
 function weightFault(data: DataSpec): Check {
   return ({ name, type, min }) => {
-    if (targetColumns(data).includes(name)) return `names ${quoted(name)}, the target`;
+    if (targetColumns(data).includes(name)) return `names ${quoted(name)}, the target; name another column`;
     if (type !== "numeric") return `names ${quoted(name)}, which does not hold numbers`;
     return Number(min) < 0 ? `names ${quoted(name)}, which has the weight ${min}: weights are at least 0` : null;
   };
@@ -185,7 +185,7 @@ const seriesFault: Check = ({ name, type, classes }) => {
 /** What to do about missing cells where `data.preprocess` is another job's. */
 function inheritedRemedy({ encoders = "refit" }: DataSpec): string | null {
   if (encoders === null || encoders === "refit") return null;
-  return 'the encoders are inherited, and so is /data/preprocess: leave these rows out of the dataset, or "refit" in /data/encoders fits new ones';
+  return 'the encoders are inherited, and so is /data/preprocess: leave these rows out of the dataset, or "encoders": "refit" in the data fits new ones';
 }
 
 function missingTarget(rows: number, data: DataSpec): Check {
@@ -268,7 +268,7 @@ function targetFault(data: DataSpec, targets: TargetKind): Check {
     }
     if (type === "boolean" && targets === "probability") return null;
     if (type !== "numeric" && type !== "tensor")
-      return `names ${quoted(name)}, which is not numeric, but this loss needs numbers${because(column)}`;
+      return `names ${quoted(name)}, which is not numeric, but this loss needs numbers; cross_entropy takes classes${because(column)}`;
     const wanted = RANGES[targets]?.(column);
     if (wanted) return `names ${quoted(name)}, whose values go from ${min} to ${max}; this loss needs them ${wanted}`;
     if (preprocess.target === "standardize" && asTheyAre.has(targets))
@@ -328,7 +328,7 @@ function excludeFault({ target, features }: DataSpec): Check {
   const listed = new Set(features);
   const targets = new Set(targetColumns({ target }));
   return ({ name }) => {
-    if (targets.has(name)) return `names ${quoted(name)}, the target`;
+    if (targets.has(name)) return `names ${quoted(name)}, the target; leave it out`;
     return listed.has(name)
       ? `names ${quoted(name)}, which is one of /data/features: remove it there, or set /data/features to null`
       : null;
@@ -338,7 +338,7 @@ function excludeFault({ target, features }: DataSpec): Check {
 function markerFault(data: DataSpec): Check {
   return (column) => {
     const { name, type } = column;
-    if (targetColumns(data).includes(name)) return `names ${quoted(name)}, the target`;
+    if (targetColumns(data).includes(name)) return `names ${quoted(name)}, the target; name another column`;
     if (type === "numeric" || type === "boolean") return null;
     return `names ${quoted(name)}, which is not numeric: it must hold 1 in the rows that are chosen${because(column)}`;
   };
@@ -346,7 +346,7 @@ function markerFault(data: DataSpec): Check {
 
 function groupFault(rows: number, data: DataSpec): Check {
   return ({ name, type, classes, missing }) => {
-    if (targetColumns(data).includes(name)) return `names ${quoted(name)}, the target`;
+    if (targetColumns(data).includes(name)) return `names ${quoted(name)}, the target; name another column`;
     if (type === "tensor") return `names ${quoted(name)}, which has an array in each row; a group is one value`;
     if (type !== "numeric" && type !== "date" && classes === null)
       return `names ${quoted(name)}, whose values are not recorded: it has ${TOO_MANY}; a column of numbers can have any number of groups`;

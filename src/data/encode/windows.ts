@@ -159,7 +159,7 @@ export function inheritedWindowFaults(inputs: readonly InputEncoding[], { window
     if (window === null && encoders.some((encoder) => encoder.type === "tensor")) return [];
     const rows = size(shape) / widthOf(encoders, type);
     if (rows === length) return [];
-    const message = `makes samples of ${counted(length)}, and the inherited encoders are for ${counted(rows)}; "refit" in /data/encoders fits new ones`;
+    const message = `makes samples of ${counted(length)}, and the inherited encoders are for ${counted(rows)}; "encoders": "refit" in the data fits new ones`;
     return [{ pointer: "/data/window", message }];
   });
 }

@@ -160,7 +160,11 @@ class ByteCheck implements Check {
   }
 
   #oneLine(line: Buffer): void {
-    if (line.includes(0)) throw this.#fault(this.#line, "holds a NUL byte. Is the file binary?");
+    if (line.includes(0))
+      throw this.#fault(
+        this.#line,
+        "holds a NUL byte, so the file is no CSV table. Save it as CSV, Parquet, Arrow, NPY or NPZ.",
+      );
     if (isAscii(line)) return;
     if (isUtf8(line)) this.#isPartlyUtf8 = true;
     else this.#notUtf8 ??= this.#line;

@@ -93,7 +93,7 @@ function refuse(error: unknown): never {
   const { message, syscall } = error as NodeJS.ErrnoException;
   if (syscall !== undefined) throw error;
   throw new InvalidDataset(
-    `The zip archive cannot be read: ${message}. If it is an Excel workbook, save the table as CSV, and upload that.`,
+    `The zip archive cannot be read: ${message.replace(/\.+$/, "")}. If it is an Excel workbook, save the table as CSV, and upload that.`,
     null,
   );
 }

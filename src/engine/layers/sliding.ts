@@ -70,6 +70,6 @@ export function requireChannels(shape: readonly number[], dimensions: 1 | 2): vo
   if (shape.length === dimensions + 1) return;
   throw new LayerFault(
     null,
-    `takes ${FORMS[dimensions - 1]}, but its input is [${shape.join(", ")}]; put a reshape or permute before it`,
+    `takes ${FORMS[dimensions - 1]}, but its input is [${shape.join(", ")}]; give the data another shape (/data/shape), or put a reshape before it`,
   );
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { faulty } from "../../../src/contract/errors.ts";
+import { faulty, notJson } from "../../../src/contract/errors.ts";
 import { listOf } from "../../../src/contract/schema/list.ts";
 import { check, didYouMean, pointer } from "../../../src/contract/resolve/faults.ts";
 
@@ -29,7 +29,8 @@ test.each([
   [z.literal("adam"), "adma", ' must be "adam"; did you mean "adam"?'],
   [z.enum(["step", "epoch"]), "day", ' must be one of "step", "epoch"'],
   [z.strictObject({ a: z.int() }), {}, "/a is required"],
-  [z.strictObject({ a: z.int() }), "x".repeat(50), " must be an object, not a string"],
+  [z.strictObject({ a: z.int() }), "x".repeat(50), ' must be an object with "a", not a string'],
+  [z.strictObject({ a: z.int().default(1) }), [], ' must be an object, which may have "a", not an array'],
 ])("%#: one fault, said plainly", (schema, value, fault) => {
   expect(faultsOf(schema, value)).toEqual([fault]);
 });
@@ -40,6 +41,20 @@ test("each unknown name is a fault of its own, with a suggestion", () => {
     '/batchsize is not known here; did you mean "batch_size"?',
     "/a~1b is not known here; known: batch_size, epochs",
     '/epoch is not known here; did you mean "epochs"?',
+  ]);
+});
+
+test("a name that stands in the wrong object is told where it belongs", () => {
+  const training = z.strictObject({ epochs: z.int(), note: z.string().optional() }).nullable();
+  const data = z.strictObject({ weight: z.string().optional(), note: z.string().optional() });
+  const schema = z.strictObject({ training, data, loss: z.record(z.string(), data).optional() });
+  expect(faultsOf(schema, { epochs: 1, training: null, data: { loss: 1, epochs: 2, note: "" } })).toEqual([
+    "/data/loss is not known here; it stands at the top",
+    '/data/epochs is not known here; it is a member of "training"',
+    '/epochs is not known here; it is a member of "training"',
+  ]);
+  expect(faultsOf(schema, { training: null, data: {}, loss: {}, note: "" })).toEqual([
+    "/note is not known here; known: training, data, loss",
   ]);
 });
 
@@ -144,4 +159,17 @@ test.each([
 ])("%s is taken for %s", (given, meant) => {
   const known = ["adam", "adamax", "adamw", "nadam", "sgd", "cross_entropy", "cosine_annealing"];
   expect(didYouMean(given, known)).toBe(meant === null ? "" : `; did you mean "${meant}"?`);
+});
+
+test("a body with NaN or Infinity is told to have null", () => {
+  const detailOf = (text: string) => {
+    try {
+      return JSON.parse(text) as string;
+    } catch (error) {
+      return notJson(error as SyntaxError).message;
+    }
+  };
+  for (const text of ['{"x": NaN}', "[Infinity]", "[-Infinity]"])
+    expect(detailOf(text)).toMatch(/^The body is not JSON: .*\. Write null, not NaN or Infinity\.$/s);
+  expect(detailOf("[1,]")).not.toContain("null");
 });

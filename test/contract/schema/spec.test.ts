@@ -95,7 +95,10 @@ test.each([
     training({ clip_grad_norm: { norm_type: 2 } }),
     '/training/clip_grad_norm must be null, a number more than 0, or {"max_norm", "norm_type"}',
   ],
-  [training({ clip_grad_adaptive: 0.01 }), "/training/clip_grad_adaptive must be an object, not 0.01"],
+  [
+    training({ clip_grad_adaptive: 0.01 }),
+    '/training/clip_grad_adaptive must be an object, which may have "clipping", "eps", not 0.01',
+  ],
   [training({ clip_grad_adaptive: { clipping: 0 } }), "/training/clip_grad_adaptive/clipping must be more than 0"],
   [training({ clip_grad_adaptive: { eps: 0 } }), "/training/clip_grad_adaptive/eps must be more than 0"],
   [training({ gradient_noise: {} }), "/training/gradient_noise/eta is required"],
@@ -111,7 +114,10 @@ test.each([
   [training({ averaging: { type: "swa", start_step: -1 } }), "/training/averaging/start_step must be at least 0"],
   [training({ early_stopping: {} }), "/training/early_stopping/patience is required"],
   [data({ validation: { every: 1 } }), "/data/validation/every must be at least 2"],
-  [data({ validation: { fraction: 1 } }), "/data/validation/fraction must be less than 1"],
+  [
+    data({ validation: { fraction: 1 } }),
+    "/data/validation/fraction must be a share of the rows, less than 1, such as 0.2",
+  ],
   [data({ features: [] }), "/data/features must have at least 1 item"],
   [data({ dataset: undefined }), "/data must have exactly one of dataset, inline, synthetic"],
   [data({ synthetic: { type: "two_moons", rows: 100 } }), "/data must have exactly one of dataset, inline, synthetic"],

@@ -220,7 +220,7 @@ test.each<[string, Arrays, Given, Targets, string[]]>([
     { validation: { group: "x", fraction: 0.5, seed: 0 } },
     "value",
     [
-      "/data/features must list columns, because no column is a feature by default",
+      "/data/features must list columns, because no column is a feature by default; texts take /data/text",
       '/data/validation/group names "x", which has an array in each row; a group is one value',
     ],
   ],

@@ -53,7 +53,7 @@ test("all missing columns are reported at once", () => {
 test("features are neither the target nor named twice", () => {
   const faults = checkData(table(numeric("x"), numeric("y")), dataSpec({ features: ["x", "y", "x"] }), "value");
   expect(faults).toEqual([
-    { pointer: "/data/features/1", message: 'names "y", the target' },
+    { pointer: "/data/features/1", message: 'names "y", the target; leave it out' },
     { pointer: "/data/features/2", message: 'names "x" a second time' },
   ]);
 });
@@ -147,7 +147,7 @@ test("a validation column is numeric, and not the target", () => {
   const messages = (column: string) =>
     checkData(columns, dataSpec({ features: ["x"], validation: { column } }), "value").map(({ message }) => message);
   expect(messages("k")).toEqual(['names "k", which is not numeric: it must hold 1 in the rows that are chosen']);
-  expect(messages("y")).toEqual(['names "y", the target']);
+  expect(messages("y")).toEqual(['names "y", the target; name another column']);
 });
 
 test("both sides of the split need rows", () => {

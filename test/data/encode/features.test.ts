@@ -69,14 +69,14 @@ test("default features leave out columns that are used elsewhere, declared ignor
 test("a table without a default feature is refused", () => {
   const table = tableOf([categorical("id", { all_different: true }), column("y")]);
   expect(faultsOf(table, dataSpec())).toEqual([
-    "/data/features must list columns, because no column is a feature by default",
+    "/data/features must list columns, because no column is a feature by default; texts take /data/text",
   ]);
 });
 
 test("only an existing column that is neither target nor feature can be excluded", () => {
   const table = tableOf([column("x"), column("z"), column("y")]);
   expect(faultsOf(table, dataSpec({ exclude: ["y", "nothing", "z"] }))).toEqual([
-    '/data/exclude/0 names "y", the target',
+    '/data/exclude/0 names "y", the target; leave it out',
     '/data/exclude/1 names "nothing", and the dataset has only "x", "z", "y"',
   ]);
   expect(faultsOf(table, dataSpec({ features: ["x"], exclude: ["z", "x"] }))).toEqual([

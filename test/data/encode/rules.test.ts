@@ -182,7 +182,7 @@ test("an impossible group or stratum is a fault", async () => {
   expect(faults(group("g"))).toEqual(
     both('/group names "g", whose value is missing in 1 of 3 rows; each row needs a group'),
   );
-  expect(faults(group("y"))).toEqual(both('/group names "y", the target'));
+  expect(faults(group("y"))).toEqual(both('/group names "y", the target; name another column'));
   expect(faults(group("h"))).toEqual([expect.stringMatching(/validation\/group names "h", and/), expect.anything()]);
   const stratified = { fraction: 0.4, seed: 0, stratify: true };
   const number = 'under this loss "y" is a number';

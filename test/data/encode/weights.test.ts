@@ -59,7 +59,7 @@ test("told by name, and no default feature", async () => {
     '/data/weight names "z", which has the weight -1: weights are at least 0',
   ]);
   expect(faults({ weight: "t" })).toEqual(['/data/weight names "t", whose value is missing in 1 rows']);
-  expect(faults({ weight: "y", exclude: ["t"] })).toEqual(['/data/weight names "y", the target']);
+  expect(faults({ weight: "y", exclude: ["t"] })).toEqual(['/data/weight names "y", the target; name another column']);
   expect(faults({ weight: "q", exclude: ["t"] })[0]).toContain('/data/weight names "q", and the dataset has only');
   const unbalanced = (target: string | string[], targets: "class" | "value" | "probability") =>
     faults({ target, class_weight: "balanced", exclude: ["t"] }, targets).filter((fault) => fault.includes("class_w"));

@@ -65,6 +65,8 @@ test.each<[string, string | Buffer, number | null, RegExp, Partial<ReadingOption
   ["an Excel workbook", Buffer.from("PK\x03\x04\x14\x00\x06\x00"), null, /\.xlsx\).*Save the table as CSV/],
   ["Feather 1", "FEA1\0\0\0\0", null, /Feather.*Save the table as Parquet or CSV/],
   ["JSON", ' [ {"a": 1}]\n', null, /JSON.*inline/],
+  ["a form", '--X\r\nContent-Disposition: form-data; name="file"\r\n\r\na,b\r\n', null, /form.*--data-binary/],
+  ["a pickle", Buffer.from("80049500", "hex"), null, /pickle.*Parquet/],
   ["a web page", "\n<!DOCTYPE html>\n<html>\n", null, /web page/],
   ["an empty file", "", 1, /empty/],
   ["only a byte order mark", "\uFEFF", 1, /empty/],

@@ -78,7 +78,12 @@ it.each(shapes)("%j makes of %j the shape %j, with parameters %j", (made, shape,
 
 const conv = (options: object) => layer("conv2d", { out_channels: 4, kernel_size: 3, ...options });
 const faults: readonly (readonly [Member, number[], string, string])[] = [
-  [conv({}), [9], "", "takes [channels, height, width], but its input is [9]; put a reshape or permute before it"],
+  [
+    conv({}),
+    [9],
+    "",
+    "takes [channels, height, width], but its input is [9]; give the data another shape (/data/shape), or put a reshape before it",
+  ],
   [
     conv({ in_channels: 2 }),
     [3, 5, 5],
@@ -128,19 +133,19 @@ const faults: readonly (readonly [Member, number[], string, string])[] = [
     layer("max_pool1d", { kernel_size: 2 }),
     [1, 5, 5],
     "",
-    "takes [channels, length], but its input is [1, 5, 5]; put a reshape or permute before it",
+    "takes [channels, length], but its input is [1, 5, 5]; give the data another shape (/data/shape), or put a reshape before it",
   ],
   [
     layer("adaptive_avg_pool2d", { output_size: 1 }),
     [5],
     "",
-    "takes [channels, height, width], but its input is [5]; put a reshape or permute before it",
+    "takes [channels, height, width], but its input is [5]; give the data another shape (/data/shape), or put a reshape before it",
   ],
   [
     layer("global_avg_pool2d"),
     [5],
     "",
-    "takes [channels, height, width], but its input is [5]; put a reshape or permute before it",
+    "takes [channels, height, width], but its input is [5]; give the data another shape (/data/shape), or put a reshape before it",
   ],
   [
     layer("flatten", { start_dim: 0 }),
