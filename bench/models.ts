@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Crew } from "../src/engine/crew/crew.ts";
+import { planFor } from "../src/engine/crew/load.ts";
 import type { TrainingJob } from "../src/engine/job.ts";
 import { kernelSets, type KernelSet } from "./kernels.ts";
 import { layers } from "../src/engine/layers/registry.generated.ts";
@@ -7,6 +8,7 @@ import { losses } from "../src/engine/losses/registry.generated.ts";
 import { withDefaults } from "../src/engine/member/options.ts";
 import { size, type Shape } from "../src/engine/member/shape.ts";
 import { optimizers } from "../src/engine/optimizers/registry.generated.ts";
+import { workMs } from "../src/engine/plan/work.ts";
 import type { Member } from "../src/engine/settings.ts";
 import type { TrainingData } from "../src/engine/training.ts";
 import { finish } from "./report.ts";
@@ -190,10 +192,9 @@ function onShared<A extends Float32Array | Int32Array>(array: A): A {
   return copy as A;
 }
 
-/** Milliseconds a step, from a fifth of the way to the end. */
-async function measure(workload: Workload, data: TrainingData, threads: number, kernels: KernelSet): Promise<number> {
+function jobOf(workload: Workload, data: TrainingData): TrainingJob {
   const rows = data.trainRows.length;
-  const job: TrainingJob = {
+  return {
     model: { layers: workload.layers },
     loss: withDefaults(losses[workload.classes === null ? "bce_with_logits" : "cross_entropy"]),
     optimizer: workload.optimizer ?? withDefaults(optimizers.adam),
@@ -213,6 +214,11 @@ async function measure(workload: Workload, data: TrainingData, threads: number, 
     keepBest: false,
     data,
   };
+}
+
+/** Milliseconds a step, from a fifth of the way to the end. */
+async function measure(workload: Workload, data: TrainingData, threads: number, kernels: KernelSet): Promise<number> {
+  const job = jobOf(workload, data);
   const crew = await Crew.start(
     job,
     { threads, everySteps: null, state: null, kernels: kernels === "wasm" ? "wasm" : "auto" },
@@ -248,7 +254,9 @@ export async function benchModels(): Promise<void> {
       ({ threads, kernels, ms, ms_min: least }) =>
         `${kernels}, ${threads} thread${threads === 1 ? " " : "s"} ${ms.toFixed(4)} (${least.toFixed(4)})`,
     );
-    console.log(`${`${letter}. ${workload.name}`.padEnd(66)} ${columns.join("   ")}`);
+    const plan = planFor(jobOf(workload, data), 1);
+    const estimate = workMs(plan, { steps: 1, batches: 1, evaluations: 0, evaluatedRows: 0 });
+    console.log(`${`${letter}. ${workload.name}`.padEnd(66)} ${columns.join("   ")}   estimate ${estimate.toFixed(4)}`);
   }
   finish("models", rows);
 }

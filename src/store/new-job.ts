@@ -19,6 +19,8 @@ export interface NewJob {
   stateBytes: number;
   /** What it takes while it runs. */
   memoryBytes: number;
+  /** Milliseconds that one thread would train, estimated. */
+  workMs: number;
   warnings: readonly Warning[];
   inherited: Inherited | null;
   /** The weights that it begins with; null: random ones, or those of its fork. */
@@ -97,6 +99,7 @@ export function recordOf(job: NewJob): Record<string, string | number> {
     total_epochs: spec.training.epochs,
     state_bytes: job.stateBytes,
     memory_bytes: job.memoryBytes,
+    work_ms: Math.ceil(job.workMs),
     ...(job.warnings.length === 0 ? {} : { warnings: JSON.stringify(job.warnings) }),
     ...(job.inherited === null ? {} : { encoders: JSON.stringify(job.inherited) }),
     event_limits: JSON.stringify(room.eventLimits),

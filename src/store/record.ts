@@ -13,6 +13,7 @@
  * - `encoders`: JSON: the Inherited encoders; absent if the job fits its own
  * - `total_steps`, `total_epochs`, `state_bytes`, `memory_bytes`: sizes, computed when the job was
  *   posted; the last is absent from older records
+ * - `work_ms`: milliseconds that one thread would train, estimated; absent from older records
  * - `status`: the scripts in lua/ change it
  * - `dataset`, `weights`, `idempotency`: what the job refers to: the ids of datasets, separated
  *   by spaces, and of uploaded weights, the SHA-256 of an idempotency key

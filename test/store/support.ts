@@ -46,6 +46,7 @@ export function newJob(options: Partial<NewJob> & { metadata?: Record<string, st
     totalSteps: 100,
     stateBytes: 1000,
     memoryBytes: 1_000_000,
+    workMs: 1,
     warnings: [],
     room: room(4000),
     idempotency: null,

@@ -154,6 +154,7 @@ export async function postJob(
     totalSteps: resolved.totalSteps,
     stateBytes: resolved.stateBytes,
     memoryBytes: resolved.memoryBytes,
+    workMs: resolved.workMs,
     warnings: resolved.warnings,
     inherited: null,
     start: null,

@@ -22,6 +22,7 @@ import { targetsOf } from "../../engine/losses/targets.ts";
 import type { Component } from "../../engine/plan/memory.ts";
 import type { Plan } from "../../engine/plan/model.ts";
 import { planOf } from "../../engine/plan/plans.ts";
+import { courseOf, workMs } from "../../engine/plan/work.ts";
 import { PlanError } from "../../engine/plan/faults.ts";
 import { planInputOf } from "../../engine/plan/input.ts";
 import { encodedBytes } from "../../engine/training.ts";
@@ -65,6 +66,8 @@ export interface Resolved {
   /** What the bytes are for. */
   readonly memory: Readonly<Record<Component, number>>;
   readonly stateBytes: number;
+  /** Milliseconds that one thread would train, estimated. */
+  readonly workMs: number;
   readonly sizes: Sizes;
   readonly totalSteps: number;
   /** At most `MAX_WARNINGS`. */
@@ -144,6 +147,7 @@ async function planJob(
     memoryBytes: plan.memoryBytes + bytesOf(table),
     memory: { ...plan.memory, data: plan.memory.data + bytesOf(table) },
     stateBytes: plan.stateBytes,
+    workMs: workMs(plan, courseOf(value.training, table.sizes)),
     sizes: sizesOf(spec, plan, table),
     totalSteps: totalSteps(value, table),
     warnings: bounded([
