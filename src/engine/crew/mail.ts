@@ -4,11 +4,18 @@ import type { ThreadMessage } from "./messages.ts";
 /** How long news may wait for more. */
 const WAIT_MS = 20;
 
+/** Where a thread of a crew leaves its messages. */
+export interface Outbox {
+  post(message: ThreadMessage): void;
+  /** To be called between steps. */
+  sendDue(): void;
+}
+
 /**
  * What a thread tells the main thread. Each message that is sent costs the main thread as much time
  * as a small model needs for several steps. So news wait a little, and go together.
  */
-export class Mail {
+export class Mail implements Outbox {
   readonly #port: MessagePort;
   #waiting: ThreadMessage[] = [];
   #sentAt = performance.now();
@@ -22,7 +29,6 @@ export class Mail {
     if (!canWait(message)) this.#send();
   }
 
-  /** To be called between steps. */
   sendDue(): void {
     if (this.#waiting.length > 0 && performance.now() - this.#sentAt >= WAIT_MS) this.#send();
   }

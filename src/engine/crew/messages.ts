@@ -10,15 +10,8 @@ import type { Evaluation } from "../step/evaluation.ts";
 /** The requests to a thread. It handles one after another. */
 export type ThreadRequest = StartMessage | { readonly type: "collect" };
 
-export interface StartMessage {
-  readonly type: "start";
-  readonly module: WebAssembly.Module;
-  readonly kernels: KernelChoice;
-  readonly memory: WebAssembly.Memory;
-  readonly memoryId: number;
-  /** Null if the thread still has it from an earlier job. */
-  readonly plan: Plan | null;
-  readonly planId: number;
+/** What one thread of a crew is to do. */
+export interface Task {
   readonly job: TrainingJob;
   readonly thread: number;
   readonly everySteps: number | null;
@@ -29,6 +22,17 @@ export interface StartMessage {
   readonly begins: boolean;
   /** The names of the weights that are drawn at the beginning; the others are in the memory. */
   readonly drawn: readonly string[];
+}
+
+export interface StartMessage extends Task {
+  readonly type: "start";
+  readonly module: WebAssembly.Module;
+  readonly kernels: KernelChoice;
+  readonly memory: WebAssembly.Memory;
+  readonly memoryId: number;
+  /** Null if the thread still has it from an earlier job. */
+  readonly plan: Plan | null;
+  readonly planId: number;
 }
 
 /** What the final weights do on the rows that validate and on those of the test. Null: no rows. */

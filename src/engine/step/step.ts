@@ -45,7 +45,8 @@ interface News {
  *   the leader      logs, diagnoses, and decides what all do at the step's end
  *   ── meet ──
  *
- * What happens between two steps (evaluation, early stopping, checkpoints) is in crew/thread.ts.
+ * What happens between two steps (evaluation, early stopping, checkpoints) is in
+ * crew/crew-thread.ts.
  *
  * Everything that a thread needs to know is in the memory, or every thread computes it in the same
  * way. Threads exchange only the words of the barrier and the leader's ACTION.
