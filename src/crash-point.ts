@@ -21,7 +21,14 @@ export type CrashPoint =
   | "before-forward"
   | "after-forward"
   | "during-cancel"
-  | "during-release";
+  | "during-release"
+  | "archive-written"
+  | "archive-synced"
+  | "archive-verified"
+  | "archive-pointed"
+  | "archive-moved"
+  | "archive-buried"
+  | "archive-quarantined";
 
 const [chosen, nth = "1"] = (process.env.NODE_ENV === "test" ? (process.env.RAPPEL_CRASH_AT ?? "") : "").split(":");
 let passes = Number(nth);

@@ -3,13 +3,23 @@
  * effect.
  */
 export class Unavailable extends Error {
-  override readonly name = "Unavailable";
+  override readonly name: string = "Unavailable";
   /** Whether Redis answers, but has reached `maxmemory`. */
   readonly full: boolean;
 
   constructor(message: string, options: { full?: boolean; cause?: unknown } = {}) {
     super(message, { cause: options.cause });
     this.full = options.full ?? false;
+  }
+}
+
+/**
+ * The archive, or a file of it, cannot be read from here. What it holds is not lost: the same call
+ * works when the archive is back.
+ */
+export class OutOfReach extends Unavailable {
+  constructor(reason: string, options: { cause?: unknown } = {}) {
+    super(`The archive of ended jobs is out of reach: ${reason}.`, options);
   }
 }
 
@@ -85,4 +95,5 @@ export class Damaged extends Error {
   }
 }
 
-export type StoredKind = "checkpoint" | "model";
+/** `record`: what the archive holds of a job besides the other two. */
+export type StoredKind = "checkpoint" | "model" | "record";

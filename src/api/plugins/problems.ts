@@ -9,13 +9,14 @@ import { DatasetLost, DatasetTooLarge, InvalidDataset } from "../../data/dataset
 import { diskFault } from "../../disk-fault.ts";
 import { Abandoned, PoolBusy } from "../../data/pool.ts";
 import { errors, Problem, retryLater } from "../../contract/errors.ts";
-import { Damaged, NoRoom, OverLimit, Unavailable, type StoredKind } from "../../store/errors.ts";
+import { Damaged, NoRoom, OutOfReach, OverLimit, Unavailable, type StoredKind } from "../../store/errors.ts";
 import { newRequestId } from "../request-id.ts";
 import { EARLY_HEADERS } from "./headers.ts";
 
 const REMEDIES: Record<StoredKind, string> = {
   checkpoint: "Other checkpoints of the job may be whole.",
   model: "Post the job again: it gives the same model.",
+  record: "Post the job again: it gives the same results.",
 };
 
 const TYPE = "application/problem+json";
@@ -69,6 +70,7 @@ export function handleEarlyError(error: FastifyError, request: FastifyRequest, r
 
 function asProblem(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof Problem) return error;
+  if (error instanceof OutOfReach) return outOfReach();
   if (error instanceof Unavailable) return unavailable(error);
   if (error instanceof Damaged) return new Problem("internal", `${error.message} ${REMEDIES[error.what]}`);
   if (error instanceof NoRoom) return noRoom(error);
@@ -97,6 +99,12 @@ function busy({ scope, waiting }: PoolBusy): Problem {
 }
 
 const ROOM_RETRY_SECONDS = 30;
+/** The log says where it was looked for. */
+function outOfReach(): Problem {
+  const detail = "The archive of ended jobs cannot be read just now. Its jobs are there again when it can.";
+  return retryLater("unavailable", detail, 30);
+}
+
 const MAKE_ROOM = "Try again when jobs have ended, or delete some that you no longer need.";
 
 function unavailable({ full }: Unavailable): Problem {

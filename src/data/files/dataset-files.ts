@@ -28,7 +28,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { crashPoint } from "../../crash-point.ts";
 import { meters } from "../../meters.ts";
-import { DamagedFile, isDamaged, PROBE_NAME, probeDirectory, removeAbandoned, syncDirectory } from "./disk.ts";
+import { DamagedFile, isDamaged, PROBE_NAME, probeDirectory, removeAbandoned } from "./disk.ts";
+import { syncDirectory } from "../../sync-directory.ts";
 import {
   type ColumnSummary,
   columnsFile,

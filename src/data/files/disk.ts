@@ -1,6 +1,6 @@
 /** Functions that all directories of dataset files share. */
 import { randomUUID } from "node:crypto";
-import { open, rm, stat, writeFile } from "node:fs/promises";
+import { rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { diskFault } from "../../disk-fault.ts";
 
@@ -65,14 +65,4 @@ export async function removeAbandoned(directory: string, names: readonly string[
       if (written !== null && written.mtimeMs < Date.now() - ABANDONED_MS) await rm(path, { force: true });
     }),
   );
-}
-
-/** A rename survives a power cut only once its directory is on disk. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path);
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }

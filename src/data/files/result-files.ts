@@ -12,7 +12,8 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { crashPoint } from "../../crash-point.ts";
-import { DamagedFile, removeAbandoned, syncDirectory } from "./disk.ts";
+import { DamagedFile, removeAbandoned } from "./disk.ts";
+import { syncDirectory } from "../../sync-directory.ts";
 import { OpenFile } from "./open-file.ts";
 
 const KEPT = /^(pred_[0-9a-z]{26})\.result$/;

@@ -9,7 +9,7 @@ import type { Readable } from "node:stream";
 import { runInHelper, type Caller } from "../pool.ts";
 import { atMost } from "../table/unpack.ts";
 import type { WeightsContent } from "../weights.ts";
-import { syncDirectory } from "./disk.ts";
+import { syncDirectory } from "../../sync-directory.ts";
 import { OpenFile } from "./open-file.ts";
 
 /** The bytes are no file of weights. */
