@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ThreadFailed } from "../../src/engine/crew/crew.ts";
+import { ThreadFailed } from "../../src/engine/crew/hands.ts";
 import { diverged, datasetUnavailable, JobFailure, unexpected, unreadable } from "../../src/runner/failures.ts";
 
 test("a checkpoint that cannot be read is named by its step", () => {

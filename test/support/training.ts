@@ -1,5 +1,6 @@
 // Small training jobs for tests of the engine.
 import { Crew, type CrewHandlers, type Outcome, type Snapshot } from "../../src/engine/crew/crew.ts";
+import type { Hands } from "../../src/engine/crew/hands.ts";
 import type { LogEntry } from "../../src/engine/crew/log-reader.ts";
 import type { Finding } from "../../src/engine/detectors/detector.ts";
 import type { TrainingJob } from "../../src/engine/job.ts";
@@ -145,6 +146,7 @@ export interface Trained {
 }
 
 export interface TrainOptions {
+  hands?: Hands;
   readonly kernels?: KernelChoice;
   readonly threads?: number;
   readonly everySteps?: number | null;
@@ -176,6 +178,7 @@ export async function train(job: TrainingJob, options: TrainOptions = {}): Promi
       weights: options.weights?.slice() ?? null,
       changes: options.changes,
       kernels: options.kernels,
+      hands: options.hands,
     },
     {
       log(entries) {

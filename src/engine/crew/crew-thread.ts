@@ -10,17 +10,24 @@ import type { Plan } from "../plan/model.ts";
 import { seedHalves } from "../kernels/random.ts";
 import { rewindOf } from "../watch/rewind.ts";
 import { share, weightBlocks } from "../plan/slices.ts";
-import { finalFile, SMALL_BYTES, type FinalFile, type Progress } from "../state/state.ts";
+import {
+  finalFile,
+  SMALL_BYTES,
+  snapshotFile,
+  type FinalFile,
+  type HashedFile,
+  type Progress,
+} from "../state/state.ts";
 import { TrainingStep } from "../step/step.ts";
 import type { EarlyStopping, Rewind } from "../settings.ts";
 
 /*
- * A thread of a crew: runs one job from its present step to its end, step after step, without
- * returning to its event loop. At each step boundary it does these things in this order: evaluate
- * if due, stop early, keep the best, update the schedule that follows a metric, handle findings of
- * detectors, checkpoint if due, obey the main thread. Every thread takes the same decisions from
- * the same words. Only the leader (thread 0) watches the run and talks to the main thread. At the
- * job's end the test comes before the checkpoint.
+ * A thread of a crew: runs one job from its present step to its end, step after step. At each step
+ * boundary it does these things in this order: evaluate if due, stop early, keep the best, update
+ * the schedule that follows a metric, handle findings of detectors, checkpoint if due, obey the
+ * main thread. Every thread takes the same decisions from the same words. Only the leader (thread
+ * 0) watches the run and talks to the main thread. At the job's end the test comes before the
+ * checkpoint.
  */
 
 type Ended = Extract<ThreadMessage, { type: "ended" }>["outcome"];
@@ -51,9 +58,10 @@ export class CrewThread {
     );
   }
 
-  run(): void {
+  /** Yields between two steps as long as the outbox asks for it. */
+  *run(): Generator<void, void> {
     this.begin();
-    this.#end(this.#train());
+    this.#end(yield* this.#train());
   }
 
   begin(): void {
@@ -76,12 +84,12 @@ export class CrewThread {
     this.#step.barrier.meet();
   }
 
-  #train(): Ended {
+  *#train(): Generator<void, Ended> {
     const progress = this.#progress;
     if (this.#task.atStart && progress.finished === null && !this.#snapshot(["start"])) return "diverged";
     if (progress.finished !== null) return this.#repeat();
     for (;;) {
-      this.#mail.sendDue();
+      while (this.#mail.due()) yield;
       this.#step.run(progress);
       const ended = this.#boundary();
       if (ended !== null) return ended;
@@ -267,7 +275,7 @@ export class CrewThread {
   #postSnapshot(kinds: SnapshotKind[]): void {
     const step = this.#step;
     const progress = this.#progress;
-    const file = this.#smallFile(kinds);
+    const file = this.#file(kinds);
     if (file === null) Atomics.store(step.words, WORD.snapshotBusy, 1);
     this.#mail.post({ type: "snapshot", kinds, skipped: step.skipped, progress, file });
     step.skipped = 0;
@@ -275,11 +283,13 @@ export class CrewThread {
 
   /**
    * To write a small state here takes less time than to ask another thread for it. Training waits
-   * for it, so this is done only at the end.
+   * for it, so this is done only at the end, or if there is no other thread.
    */
-  #smallFile(kinds: SnapshotKind[]): FinalFile | null {
-    if (!kinds.includes("final") || this.#plan.addresses.stateBytes > SMALL_BYTES) return null;
-    return finalFile(this.#kernels.u8, this.#plan, this.#progress, this.#job.keepBest);
+  #file(kinds: SnapshotKind[]): HashedFile | FinalFile | null {
+    const small = this.#plan.addresses.stateBytes <= SMALL_BYTES;
+    if (kinds.includes("final") && (small || this.#task.writesFiles))
+      return finalFile(this.#kernels.u8, this.#plan, this.#progress, this.#job.keepBest);
+    return this.#task.writesFiles ? snapshotFile(this.#kernels.u8, this.#plan, this.#progress) : null;
   }
 }
 

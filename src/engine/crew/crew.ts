@@ -1,28 +1,27 @@
-import type { Worker } from "node:worker_threads";
 import { CONTROL_BYTES, DOUBLE, REQUEST, VERDICT, WORD } from "./control.ts";
 import type { Finding } from "../detectors/detector.ts";
 import { explainDivergence, verdictOf } from "../watch/diagnosis.ts";
 import type { Evaluation } from "../step/evaluation.ts";
 import { stepsPerEpoch, type TrainingJob } from "../job.ts";
-import { kernelModule } from "../kernels/kernels.ts";
 import { chosenKernels, type KernelChoice } from "../kernels/native.ts";
 import { LARGE_BYTES } from "./garbage.ts";
+import { ThreadFailed, type Hands } from "./hands.ts";
 import { load, planFor, type Loaded } from "./load.ts";
 import { LogReader, type LogEntry } from "./log-reader.ts";
-import { collectLater, returnMemory, takeMemory } from "./memories.ts";
+import { collectLater } from "./memories.ts";
 import type { Plan } from "../plan/model.ts";
-import { Ids } from "./recent.ts";
-import { hasPlan, joinCrews, leaveCrews, returnThread, takeThreads } from "./pool.ts";
+import { pooled } from "./pooled.ts";
 import type { Change } from "../watch/rewind.ts";
 import { stateEntries, type FinalFile, type HashedFile, type Progress, type StopReason } from "../state/state.ts";
 import { serializeState } from "../state/state-worker.ts";
-import type { Reports, SnapshotKind, StartMessage, ThreadMessage } from "./messages.ts";
+import type { Reports, SnapshotKind, ThreadMessage } from "./messages.ts";
 import { dataBytes } from "../training.ts";
 
 /*
- * The threads that train one job together, as the main thread sees them. The main thread starts
- * them and sets request words; they tell it of log entries, evaluations and snapshots. It takes no
- * part in training, and training does not wait for it (unless it lets the log's ring fill up).
+ * The threads that train one job together, as the thread that runs the job sees them. That one
+ * starts them and sets request words; they tell it of log entries, evaluations and snapshots.
+ * Mostly they are threads of the pool: it takes no part in training, and training does not wait for
+ * it (unless it lets the log's ring fill up). A small job it trains itself (inline.ts).
  *
  * A crew keeps its job's memory until its last thread has left the job or died, and its last
  * snapshot is serialised. Then the memory is returned for another job. What the crew needs after
@@ -98,12 +97,9 @@ export interface CrewOptions {
   readonly changes?: readonly Change[] | null;
   /** Default: as RAPPEL_KERNELS says. No number depends on it. */
   readonly kernels?: KernelChoice;
+  /** Who trains. Default: threads of the pool. */
+  readonly hands?: Hands;
 }
-
-/** A thread of the crew died; the job can go on from its last checkpoint in another crew. */
-export class ThreadFailed extends Error {}
-
-const ids = new Ids();
 
 /** How often the log is read if nothing else causes it to be read. */
 const DRAIN_MS = 50;
@@ -122,12 +118,10 @@ export class Crew {
   readonly #progress: Progress;
   readonly #begins: boolean;
   readonly #drawn: readonly string[];
-  #workers: Worker[] = [];
-  #idle = 0;
+  readonly #hands: Hands;
   /** Snapshots that are not serialised yet. */
   #snapshots = 0;
   #over = false;
-  #left: () => void = () => {};
   #ended: { outcome: "finished" | "stopped" | "diverged"; progress: Progress; reports: Reports } | null = null;
   #failure: Error | null = null;
 
@@ -147,6 +141,7 @@ export class Crew {
     this.#doubles = new Float64Array(memory.buffer, plan.addresses.control);
     this.#log = new LogReader(memory, this.#words, plan.addresses.log);
     this.#options = options;
+    this.#hands = options.hands ?? pooled;
     this.#progress = progress;
     this.#begins = options.state === null;
     this.#drawn = drawn;
@@ -159,11 +154,10 @@ export class Crew {
    */
   static async start(job: TrainingJob, options: CrewOptions, handlers: CrewHandlers): Promise<Crew> {
     const plan = planFor(job, options.threads);
-    kernelModule();
-    const memory = takeMemory(plan.memoryBytes);
-    const { weights = null, changes = null } = options;
+    const { weights = null, changes = null, hands = pooled } = options;
+    const memory = hands.takeMemory(plan.memoryBytes);
     const loaded = await load(plan, memory, options).catch(async (error: unknown) => {
-      await returnMemory(memory, plan.memoryBytes);
+      await hands.returnMemory(memory, plan.memoryBytes);
       throw error;
     });
     const { progress } = loaded;
@@ -193,16 +187,25 @@ export class Crew {
 
   async #train(): Promise<void> {
     const drain = setInterval(() => this.#drain(), DRAIN_MS);
-    joinCrews(this, this.threads, (turns) => Atomics.store(this.#words, WORD.spin, turns));
     try {
-      await new Promise<void>((resolve) => {
-        this.#left = resolve;
-        this.#workers = takeThreads(this.threads);
-        this.#workers.forEach((worker, thread) => this.#launch(worker, thread));
+      await this.#hands.train({
+        plan: this.plan,
+        memory: this.#memory!,
+        kernels: this.#options.kernels ?? chosenKernels(),
+        words: this.#words,
+        start: {
+          job: this.#job,
+          everySteps: this.#options.everySteps,
+          atStart: this.#options.atStart ?? false,
+          progress: this.#progress,
+          begins: this.#begins,
+          drawn: this.#drawn,
+        },
+        hear: (messages) => this.#hear(messages),
+        fail: (error) => this.#fail(error),
       });
     } finally {
       clearInterval(drain);
-      leaveCrews(this);
     }
     this.#drain();
   }
@@ -217,49 +220,17 @@ export class Crew {
     this.#words = this.#words.slice(0, CONTROL_BYTES / 4);
     this.#doubles = this.#doubles.slice(0, CONTROL_BYTES / 8);
     this.#log.close();
-    void returnMemory(memory, this.plan.memoryBytes);
+    void this.#hands.returnMemory(memory, this.plan.memoryBytes);
     if (dataBytes(this.#job.data) >= LARGE_BYTES) collectLater();
   }
 
-  #launch(worker: Worker, thread: number): void {
-    worker.once("error", (error) => this.#fail(new ThreadFailed(`a training thread failed: ${error.message}`)));
-    worker.once("exit", () => {
-      this.#fail(new ThreadFailed("a training thread ended"));
-      this.#leave();
-    });
-    worker.on("message", (messages: readonly ThreadMessage[]) => {
-      // Entries that were logged before the messages were sent come first.
-      this.#drain();
-      for (const message of messages) {
-        if (message.type !== "idle") {
-          this.#receive(message);
-          continue;
-        }
-        returnThread(worker, this.plan.memoryBytes + dataBytes(this.#job.data));
-        this.#leave();
-      }
-    });
-    const planId = ids.of(this.plan);
-    const start: StartMessage = {
-      type: "start",
-      module: kernelModule(),
-      kernels: this.#options.kernels ?? chosenKernels(),
-      memory: this.#memory!,
-      memoryId: ids.of(this.#memory!),
-      plan: hasPlan(worker, planId) ? null : this.plan,
-      planId,
-      job: this.#job,
-      thread,
-      everySteps: this.#options.everySteps,
-      atStart: this.#options.atStart ?? false,
-      progress: this.#progress,
-      begins: this.#begins,
-      drawn: this.#drawn,
-    };
-    worker.postMessage(start);
+  #hear(messages: readonly ThreadMessage[]): void {
+    // Entries that were logged before the messages were sent come first.
+    this.#drain();
+    for (const message of messages) this.#receive(message);
   }
 
-  #receive(message: Exclude<ThreadMessage, { type: "idle" }>): void {
+  #receive(message: ThreadMessage): void {
     if (message.type === "evaluated") this.#handlers.evaluated(message.evaluation, message.seconds);
     else if (message.type === "observed") this.#handlers.observed?.(message.step, message.metrics);
     else if (message.type === "diagnosed") this.#handlers.diagnosed?.(message.finding);
@@ -278,11 +249,6 @@ export class Crew {
     Atomics.store(this.#words, WORD.abort, 1);
     for (const word of [WORD.barrier + 1, WORD.suspended, WORD.snapshotBusy, WORD.logRead])
       Atomics.notify(this.#words, word);
-  }
-
-  #leave(): void {
-    this.#idle++;
-    if (this.#idle === this.threads) this.#left();
   }
 
   #snapshotOf({ kinds, skipped, progress, file }: Extract<ThreadMessage, { type: "snapshot" }>): Snapshot {

@@ -7,8 +7,8 @@ const WAIT_MS = 20;
 /** Where a thread of a crew leaves its messages. */
 export interface Outbox {
   post(message: ThreadMessage): void;
-  /** To be called between steps. */
-  sendDue(): void;
+  /** Called between steps. True: the thread must let others work before it goes on. */
+  due(): boolean;
 }
 
 /**
@@ -29,8 +29,10 @@ export class Mail implements Outbox {
     if (!canWait(message)) this.#send();
   }
 
-  sendDue(): void {
+  /** Sends what is due. The thread need not return to its event loop for that. */
+  due(): false {
     if (this.#waiting.length > 0 && performance.now() - this.#sentAt >= WAIT_MS) this.#send();
+    return false;
   }
 
   #send(): void {

@@ -4,7 +4,7 @@ import type { Finding } from "../detectors/detector.ts";
 import type { TrainingJob } from "../job.ts";
 import type { KernelChoice } from "../kernels/native.ts";
 import type { Plan } from "../plan/model.ts";
-import type { FinalFile, Progress } from "../state/state.ts";
+import type { FinalFile, HashedFile, Progress } from "../state/state.ts";
 import type { Evaluation } from "../step/evaluation.ts";
 
 /** The requests to a thread. It handles one after another. */
@@ -22,6 +22,8 @@ export interface Task {
   readonly begins: boolean;
   /** The names of the weights that are drawn at the beginning; the others are in the memory. */
   readonly drawn: readonly string[];
+  /** Whether the thread writes all files of states itself. */
+  readonly writesFiles: boolean;
 }
 
 export interface StartMessage extends Task {
@@ -53,8 +55,8 @@ export type ThreadMessage =
       readonly kinds: SnapshotKind[];
       readonly skipped: number;
       readonly progress: Progress;
-      /** The state, if it is the last one and small; else it is in the snapshot buffer. */
-      readonly file: FinalFile | null;
+      /** The state, if the thread has written it; else it is in the snapshot buffer. */
+      readonly file: HashedFile | FinalFile | null;
     }
   | {
       readonly type: "ended";

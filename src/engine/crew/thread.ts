@@ -9,7 +9,10 @@ import { instantiateKernels, type Kernels } from "../kernels/kernels.ts";
 import type { KernelChoice } from "../kernels/native.ts";
 import type { Plan } from "../plan/model.ts";
 
-/* The thread of a crew: takes one job after another from its port. */
+/*
+ * The program of a thread of the pool: it takes one job after another from its port, and does not
+ * return to its event loop while it trains.
+ */
 
 /** What this thread has from its last jobs. To make it again takes longer than a small job. */
 const plans = new Recent<Plan>();
@@ -31,7 +34,8 @@ function kernelsOf({ module, memory, memoryId, kernels: choice }: StartMessage):
 function work(port: MessagePort, start: StartMessage): void {
   const mail = new Mail(port);
   try {
-    new CrewThread(kernelsOf(start), planOf(start), start, mail).run();
+    // The mail never asks for a turn of the event loop.
+    new CrewThread(kernelsOf(start), planOf(start), start, mail).run().next();
   } catch (error) {
     if (!(error instanceof Aborted))
       mail.post({ type: "failed", message: error instanceof Error ? (error.stack ?? error.message) : String(error) });

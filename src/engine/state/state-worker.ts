@@ -3,12 +3,15 @@ import { LARGE_BYTES } from "../crew/garbage.ts";
 import type { TorchTensor } from "../optimizers/torch.ts";
 import { MODULE_BYTES } from "../kernels/kernels.ts";
 import type { Progress, StateEntry, Successor, Which } from "./state.ts";
-import type { StateReply, StateRequest, TaskInput, TaskName, TaskResult } from "./state-thread.ts";
+import { tasks, type TaskInput, type TaskName, type TaskResult } from "./state-tasks.ts";
+import type { StateReply, StateRequest } from "./state-thread.ts";
 
 /*
  * The face of the thread of states (state-thread.ts) for the main thread. Files may be large, so
  * they are transferred, not copied: a function takes over the file that it is given, and the
  * caller's array is empty afterwards.
+ *
+ * A thread that runs small jobs by itself does this work itself, too.
  */
 
 interface Waiting {
@@ -16,9 +19,15 @@ interface Waiting {
   reject(error: Error): void;
 }
 
+let here = false;
 let worker: Worker | null = null;
 let next = 0;
 const waiting = new Map<number, Waiting>();
+
+/** From now on this thread does the work itself. */
+export function workHere(): void {
+  here = true;
+}
 
 function start(): Worker {
   const started = new Worker(new URL("./state-thread.ts", import.meta.url));
@@ -43,6 +52,7 @@ async function perform<T extends TaskName>(
   input: TaskInput<T>,
   file: Uint8Array<ArrayBuffer> | null = null,
 ): Promise<TaskResult<T>> {
+  if (here) return tasks[name](input as never) as TaskResult<T>;
   worker ??= start();
   worker.ref();
   const id = next++;

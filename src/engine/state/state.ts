@@ -345,10 +345,15 @@ export interface FinalFile extends HashedFile {
   readonly models: readonly HashedFile[];
 }
 
+/** Writes the state in the snapshot buffer. */
+export function snapshotFile(memory: Uint8Array, plan: Plan, progress: Progress): HashedFile {
+  const { state, snapshot } = plan.addresses;
+  return hashed(writeState(memory, stateEntries(plan), snapshot - state, progress));
+}
+
 /** Writes both from the snapshot buffer. */
 export function finalFile(memory: Uint8Array, plan: Plan, progress: Progress, keepBest: boolean): FinalFile {
-  const { state, snapshot } = plan.addresses;
-  const file = hashed(writeState(memory, stateEntries(plan), snapshot - state, progress));
+  const file = snapshotFile(memory, plan, progress);
   return { ...file, models: keptModels(keepBest, progress.best).map((which) => modelFile(file.bytes, which)) };
 }
 

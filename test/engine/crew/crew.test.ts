@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, test } from "vitest";
-import { Crew, ThreadFailed, type Snapshot } from "../../../src/engine/crew/crew.ts";
+import { Crew, type Snapshot } from "../../../src/engine/crew/crew.ts";
+import { ThreadFailed } from "../../../src/engine/crew/hands.ts";
 import { optimizers } from "../../../src/engine/optimizers/registry.generated.ts";
 import type { TrainingJob } from "../../../src/engine/job.ts";
 import { readSafetensors, writeSafetensors } from "../../../src/engine/state/safetensors.ts";

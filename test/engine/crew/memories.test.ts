@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, test } from "vitest";
-import { Crew, ThreadFailed } from "../../../src/engine/crew/crew.ts";
+import { Crew } from "../../../src/engine/crew/crew.ts";
+import { ThreadFailed } from "../../../src/engine/crew/hands.ts";
 import { MODULE_BYTES } from "../../../src/engine/kernels/kernels.ts";
 import { MAX_MEMORY_BYTES } from "../../../src/engine/plan/memory.ts";
 import {
