@@ -4,9 +4,10 @@
 #   docker run -p 127.0.0.1:8080:8080 -v rappel:/data \
 #     -e RAPPEL_API_KEYS=me:$(openssl rand -hex 16) rappel
 #
-# The sources run as they are. Only the native kernels are built, in a stage of their own. The tag
-# of the base is exact. To pin its bytes too, append the digest that `docker image inspect --format
-# '{{index .RepoDigests 0}}'` prints of it, as in node:24.21.0-bookworm-slim@sha256:…
+# The sources run as they are, from a cache without their types. Only the native kernels are built,
+# in a stage of their own. The tag of the base is exact. To pin its bytes too, append the digest
+# that `docker image inspect --format '{{index .RepoDigests 0}}'` prints of it, as in
+# node:24.21.0-bookworm-slim@sha256:…
 ARG BASE=node:24.21.0-bookworm-slim
 
 FROM $BASE AS dependencies
@@ -32,7 +33,9 @@ WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json LICENSE ./
 COPY --from=native /app/native/build ./native/build
+COPY scripts/strip-types.mjs ./scripts/
 COPY src ./src
+RUN node --disable-warning=ExperimentalWarning scripts/strip-types.mjs
 RUN install --directory --owner=node --group=node --mode=0700 /data
 
 USER node
@@ -45,7 +48,10 @@ ENV NODE_ENV=production \
     RAPPEL_INSTALL=never
 EXPOSE 8080 8081
 
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s CMD ["node", "src/health-check.ts"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s \
+    CMD ["node", "--import=./scripts/strip-types.mjs", "src/health-check.ts"]
 
-# Node itself is process 1, so that it gets the SIGTERM of `docker stop`.
-CMD ["node", "src/main.ts"]
+# Node itself is process 1, so that it gets the SIGTERM of `docker stop`. Its arguments are those of
+# scripts/node-arguments.mjs.
+CMD ["node", "--disable-warning=ExperimentalWarning", "--import=./scripts/strip-types.mjs", \
+    "--max-semi-space-size=2", "src/main.ts"]

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { nodeArguments } from "../scripts/node-arguments.mjs";
 
 interface Started {
   readonly address: string;
@@ -35,7 +36,7 @@ export class Processes implements AsyncDisposable {
   async start(args: string[], environment: NodeJS.ProcessEnv = {}, onLine?: (line: Line) => void): Promise<Started> {
     const data = join(this.#directory, String(this.#children.length));
     const own = { RAPPEL_DATA_DIR: data, RAPPEL_PORT: "0", RAPPEL_LOG_LEVEL: "warn" };
-    const child = spawn(process.execPath, args, {
+    const child = spawn(process.execPath, [...nodeArguments, ...args], {
       cwd: fileURLToPath(new URL("..", import.meta.url)),
       env: { ...process.env, ...own, ...environment },
       stdio: ["ignore", "pipe", "inherit"],

@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { nodeArguments } from "./node-arguments.mjs";
 
 /**
  * Starts a service, lets `use` work with it, and stops it. Returns the result of `use`. If
@@ -73,7 +74,7 @@ function environment(dataDirectory: string): NodeJS.ProcessEnv {
 async function startService(data: string, log: string, onStart: (child: ChildProcess) => void): Promise<string> {
   const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
   // Through the channel "ipc" the service notices if this process dies, and ends.
-  const child = spawn(process.execPath, [main], {
+  const child = spawn(process.execPath, [...nodeArguments, main], {
     env: environment(data),
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });

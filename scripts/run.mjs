@@ -12,6 +12,7 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { nodeArguments } from "./node-arguments.mjs";
 
 const root = new URL("../", import.meta.url);
 
@@ -37,7 +38,7 @@ function nodeBinary() {
 
 const [program, ...args] = process.argv.slice(2);
 const file = fileURLToPath(new URL(program, root));
-const child = spawn(nodeBinary(), ["--disable-warning=ExperimentalWarning", file, ...args], {
+const child = spawn(nodeBinary(), [...nodeArguments, file, ...args], {
   stdio: ["inherit", "inherit", "inherit", "ipc"],
 });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));

@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { nodeArguments } from "../../scripts/node-arguments.mjs";
 import { testServer } from "./redis.ts";
 
 const root = new URL("../../", import.meta.url);
@@ -50,7 +51,7 @@ export async function startService({
   // Fetched once for all tests, if need be, before a test's own time limits count.
   await testServer();
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("RAPPEL_") && name !== "REDIS_URL");
-  const program = launcher ? ["scripts/run.mjs", "src/main.ts"] : ["src/main.ts"];
+  const program = launcher ? ["scripts/run.mjs", "src/main.ts"] : [...nodeArguments, "src/main.ts"];
   const [command, ...words] = [...within, process.execPath, ...program, ...args];
   const child = spawn(command, words, {
     cwd: fileURLToPath(root),

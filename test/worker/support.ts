@@ -10,6 +10,7 @@ import { Readable } from "node:stream";
 import { createInterface } from "node:readline";
 import type { Redis } from "ioredis";
 import { ulid } from "ulid";
+import { nodeArguments } from "../../scripts/node-arguments.mjs";
 import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
 import { Deliveries } from "../../src/queue/deliveries.ts";
@@ -171,7 +172,7 @@ export async function postJob(
 
 function spawnProgram(file: string, env: Record<string, string>): ChildProcess {
   const program = new URL(file, import.meta.url).pathname;
-  return spawn(process.execPath, [program], {
+  return spawn(process.execPath, [...nodeArguments, program], {
     env: { ...process.env, NODE_ENV: "test", LEASE_MS: String(LEASE_MS), ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -1,0 +1,71 @@
+// Types are stripped once, and the cache of it never shows.
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, onTestFinished, test } from "vitest";
+import { nodeArguments } from "../../scripts/node-arguments.mjs";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+
+/** A project of one program. `run` prints what the program writes to stdout and stderr. */
+function project() {
+  const directory = mkdtempSync(join(tmpdir(), "rappel-types-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const at = (path: string) => join(directory, path);
+  for (const name of ["scripts", "src", "node_modules"]) mkdirSync(at(name));
+  cpSync(join(root, "scripts/strip-types.mjs"), at("scripts/strip-types.mjs"));
+  writeFileSync(at("package.json"), '{ "type": "module" }');
+  const hook = ["--disable-warning=ExperimentalWarning", `--import=${at("scripts/strip-types.mjs")}`];
+  const run = () => {
+    const { stdout, stderr } = spawnSync(process.execPath, [...hook, at("src/main.ts")], { encoding: "utf8" });
+    return stdout + stderr;
+  };
+  return { at, run, write: (text: string) => writeFileSync(at("src/main.ts"), text) };
+}
+
+const program = `import { isMainThread, Worker } from "node:worker_threads";
+interface Named { readonly name: string }
+const named = { name: isMainThread ? "main" : "thread" } satisfies Named;
+console.log(named.name as string);
+if (isMainThread) new Worker(new URL(import.meta.url));
+`;
+
+test("a program and its threads run from the cache, and a changed source does not", () => {
+  const { at, run, write } = project();
+  write(program);
+  expect(run()).toBe("main\nthread\n");
+  const path = at("node_modules/.cache/rappel/src/main.ts.js");
+  const cached = readFileSync(path, "utf8");
+  expect(cached).not.toContain("interface");
+  writeFileSync(path, cached.replace("console.log(", "console.log('cached', "));
+  expect(run()).toBe("cached main\ncached thread\n");
+  write(program.replace('"main"', '"changed"'));
+  expect(run()).toBe("changed\nthread\n");
+  writeFileSync(path, cached.slice(0, 40));
+  expect(run()).toBe("changed\nthread\n");
+});
+
+test("errors name the lines and columns of the source", () => {
+  const { at, run, write } = project();
+  write('type Long = {\n  name: string;\n};\nconst one: Long = { name: "" }; throw new Error(one.name);\n');
+  // The first run makes the cache, and the second one reads it.
+  for (let i = 0; i < 2; i++) expect(run()).toContain(`${at("src/main.ts")}:4:39`);
+});
+
+test("without a place for the cache, and with a wrong source, Node does what it does", () => {
+  const { at, run, write } = project();
+  writeFileSync(at("node_modules/.cache"), "");
+  write(program);
+  expect(run()).toBe("main\nthread\n");
+  write("const wrong: = 1;");
+  expect(run()).toContain("SyntaxError");
+});
+
+test("the image starts the service as the launcher does", () => {
+  const dockerfile = readFileSync(join(root, "Dockerfile"), "utf8").replaceAll(/\\\n\s*/g, "");
+  const command = JSON.parse(/^CMD (\[.*\])$/m.exec(dockerfile)![1]) as string[];
+  const own = nodeArguments.map((argument) => argument.replace(new URL("../../", import.meta.url).href, "./"));
+  expect(command).toEqual(["node", ...own, "src/main.ts"]);
+});
