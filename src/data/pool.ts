@@ -9,6 +9,7 @@
  * thread is ended.
  */
 import { Worker } from "node:worker_threads";
+import { isShortage, MemoryShortage } from "../engine/crew/shortage.ts";
 import type { Reply, Request, Tasks } from "./helper.ts";
 
 const MAX_THREADS = 4;
@@ -48,6 +49,9 @@ export class PoolBusy extends Error {
     this.waiting = waiting;
   }
 }
+
+/** There is no memory for a task at the moment. */
+export class TaskShortage extends MemoryShortage {}
 
 /** The client is gone. */
 export class Abandoned extends Error {
@@ -165,6 +169,7 @@ export class Pool {
 }
 
 function withFacts({ error, code, path }: Extract<Reply, { error: Error }>): Error {
+  if (isShortage(error)) return new TaskShortage(error.message);
   return code === undefined ? error : Object.assign(error, { code, path });
 }
 

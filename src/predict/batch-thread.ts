@@ -15,7 +15,7 @@ export type BatchReply =
   /** `code`: of an error of the system, or of ours. `path`: of the file that it is about. */
   | {
       readonly type: "failed";
-      readonly message: string;
+      readonly error: Error;
       readonly code: string | undefined;
       readonly path: string | undefined;
     };
@@ -26,8 +26,8 @@ async function reply(): Promise<BatchReply> {
     return { type: "done", result: await predictBatch(batch, (rows) => Atomics.store(done, 0, rows)) };
   } catch (error) {
     if (error instanceof Problem) return { type: "refused", message: error.message };
-    const { message, code, path } = error as NodeJS.ErrnoException;
-    return { type: "failed", message, code, path };
+    const { code, path } = error as NodeJS.ErrnoException;
+    return { type: "failed", error: error as Error, code, path };
   }
 }
 

@@ -8,6 +8,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { collectNow } from "../engine/crew/garbage.ts";
+import { isShortage } from "../engine/crew/shortage.ts";
 import { Problem, type ErrorCode } from "../contract/errors.ts";
 import type { Which } from "../contract/wire/prediction.ts";
 import { STOP_AFTER_MS, tooSlow } from "./limits.ts";
@@ -121,11 +122,20 @@ async function answer(model: ServedModel, asked: Asked, turn: () => void): Promi
   return bytes;
 }
 
+/** Later there may be memory: the models that this thread keeps are given up. */
+function outOfMemory(): Outcome {
+  models.clear();
+  setImmediate(collectNow);
+  const detail = "This process has no memory left for it just now.";
+  return { type: "problem", code: "unavailable", detail, members: {} };
+}
+
 async function outcomeOf(request: ThreadRequest): Promise<Outcome> {
   try {
     return request.type === "load" ? load(request) : await predict(request);
   } catch (error) {
     if (error instanceof Stopped) return { type: "stopped" };
+    if (isShortage(error)) return outOfMemory();
     if (error instanceof Problem)
       return { type: "problem", code: error.code, detail: error.message, members: error.members };
     return { type: "failed", message: error instanceof Error ? (error.stack ?? error.message) : String(error) };

@@ -6,6 +6,9 @@ import type { FailureCode } from "../contract/wire/job.ts";
 
 type Code = FailureCode | PredictionFailureCode;
 
+/** Why a job is given back that had to do without memory. */
+export const NO_MEMORY = "The worker has no memory left for this job now; it is tried again.";
+
 export class JobFailure extends Error {
   readonly code: Code;
   readonly suggestion: string | null;

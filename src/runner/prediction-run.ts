@@ -8,6 +8,7 @@
  */
 import { Worker } from "node:worker_threads";
 import { DatasetUnreachable } from "../data/files/cache.ts";
+import { isShortage } from "../engine/crew/shortage.ts";
 import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
 import type { BatchPrediction, PredictionResult } from "../contract/wire/batch-prediction.ts";
@@ -19,7 +20,7 @@ import { Damaged, LeaseLost } from "../store/errors.ts";
 import type { Lease } from "../store/lease.ts";
 import { atTheBeginning, type ProgressReport } from "../store/record.ts";
 import { Endings } from "./endings.ts";
-import { JobFailure, unexpected } from "./failures.ts";
+import { JobFailure, NO_MEMORY, unexpected } from "./failures.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { persist, type Life } from "./persist.ts";
 import { useTable } from "./prepare.ts";
@@ -214,7 +215,7 @@ export class PredictionRun implements Running {
     this.trace.enter("training");
     const reply = await promise.finally(() => this.#stop.signal.removeEventListener("abort", stop));
     if (reply.type === "done") return reply.result;
-    if (reply.type === "failed") throw Object.assign(new Error(reply.message), { code: reply.code, path: reply.path });
+    if (reply.type === "failed") throw Object.assign(reply.error, { code: reply.code, path: reply.path });
     const suggestion = 'Rows count from 0. Correct them; `"unseen": "zeros"` takes classes that no training row has.';
     throw new JobFailure("invalid_rows", reply.message, suggestion);
   }
@@ -231,6 +232,7 @@ export class PredictionRun implements Running {
     }
     if (error instanceof Stopped) return await this.#released("The worker is shutting down; another one begins again.");
     if (error instanceof DatasetUnreachable) return await this.#released(error.message, true);
+    if (isShortage(error)) return await this.#released(NO_MEMORY, true);
     const failure = error instanceof JobFailure ? error : unexpected(error);
     this.trace.failed(failure.code, failure.message);
     if (failure === error) this.#log.warn({ code: failure.code, reason: failure.message }, "prediction failed");

@@ -20,6 +20,7 @@
 import { DatasetUnreachable } from "../data/files/cache.ts";
 import { Crew, type CrewHandlers, type Outcome } from "../engine/crew/crew.ts";
 import { changeAfter } from "../engine/watch/rewind.ts";
+import { isShortage } from "../engine/crew/shortage.ts";
 import { PlanError } from "../engine/plan/faults.ts";
 import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
@@ -31,7 +32,7 @@ import type { ProgressReport } from "../store/record.ts";
 import { Checkpoints, type StateFile } from "./checkpoints.ts";
 import { crewHandlers } from "./crew-handlers.ts";
 import { Endings } from "./endings.ts";
-import { diverged, JobFailure, unexpected, unreadable } from "./failures.ts";
+import { diverged, JobFailure, NO_MEMORY, unexpected, unreadable } from "./failures.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { persist, type Life } from "./persist.ts";
 import { notesOn, prepare, readStart, type Prepared, type Sources } from "./prepare.ts";
@@ -256,8 +257,8 @@ export class Run implements Running {
     const options = { threads, everySteps, atStart, state, weights, changes: changesOf(work) };
     const crew = await Crew.start(training, options, this.#handlers(spec)).catch((error: unknown) => {
       const from = work.checkpoint ?? work.origin;
-      // If a plan or memory was impossible, the checkpoint is not to blame.
-      const otherwise = error instanceof PlanError || error instanceof RangeError;
+      // If a plan was impossible, or there was no memory, the checkpoint is not to blame.
+      const otherwise = error instanceof PlanError || isShortage(error);
       if (from === null || otherwise) throw error;
       throw unreadable(from.step, (error as Error).message);
     });
@@ -329,7 +330,7 @@ export class Run implements Running {
     if (this.#gone.signal.aborted || error instanceof LeaseLost) throw error;
     this.trace.enter("ending");
     if (error instanceof Cancelled) return await this.#stopped();
-    if (error instanceof DatasetUnreachable) return await this.#postponed(error);
+    if (error instanceof DatasetUnreachable || isShortage(error)) return await this.#postponed(error as Error);
     const failure = error instanceof JobFailure ? error : unexpected(error);
     this.trace.failed(failure.code, failure.message);
     if (failure === error) this.#log.warn({ code: failure.code, reason: failure.message }, "job failed");
@@ -340,12 +341,15 @@ export class Run implements Running {
   }
 
   /**
-   * Gives back a job whose data cannot be read here. Another worker may have them, or this one may
-   * get them later. The owner's other jobs need not wait for that.
+   * Gives back a job whose data cannot be read here, or for which there is no memory. Another
+   * worker may have them, or this one may get them later. The owner's other jobs need not wait for
+   * that.
    */
-  async #postponed({ message }: DatasetUnreachable): Promise<RunEnd> {
-    this.#log.warn({ reason: message }, "job given back");
-    const status = await this.#endings.released(message, null, true);
+  async #postponed(error: Error): Promise<RunEnd> {
+    const message = isShortage(error) ? NO_MEMORY : error.message;
+    this.#log.warn({ reason: error.message }, "job given back");
+    if (this.#checkpoints !== null) await this.#uninterrupted(this.#checkpoints.idle()).catch(() => undefined);
+    const status = await this.#endings.released(message, this.#progressNow(), true);
     return status === "queued" ? "postponed" : "ended";
   }
 

@@ -7,7 +7,7 @@ import type { Socket } from "node:net";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { DatasetLost, DatasetTooLarge, InvalidDataset } from "../../data/dataset.ts";
 import { diskFault } from "../../disk-fault.ts";
-import { Abandoned, PoolBusy } from "../../data/pool.ts";
+import { Abandoned, PoolBusy, TaskShortage } from "../../data/pool.ts";
 import { errors, Problem, retryLater } from "../../contract/errors.ts";
 import { Damaged, NoRoom, OutOfReach, OverLimit, Unavailable, type StoredKind } from "../../store/errors.ts";
 import { newRequestId } from "../request-id.ts";
@@ -84,6 +84,8 @@ function asProblem(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof DatasetLost) return retryLater("unavailable", `${error.message} ${error.remedy}`, 30);
   const fault = diskFault(error);
   if (fault !== null) return retryLater("unavailable", `The disk that datasets are kept on ${fault}.`, 30);
+  if (error instanceof TaskShortage)
+    return retryLater("unavailable", "This process has no memory left for it just now.", 5);
   if (error instanceof DatasetTooLarge) return new Problem("too_large", error.message);
   return (
     fromFastify(error as FastifyError, request) ??

@@ -5,7 +5,7 @@ import type { Evaluation } from "../step/evaluation.ts";
 import { stepsPerEpoch, type TrainingJob } from "../job.ts";
 import { chosenKernels, type KernelChoice } from "../kernels/native.ts";
 import { LARGE_BYTES } from "./garbage.ts";
-import { ThreadFailed, type Hands } from "./hands.ts";
+import { failureOf, type Hands } from "./hands.ts";
 import { load, planFor, type Loaded } from "./load.ts";
 import { LogReader, type LogEntry } from "./log-reader.ts";
 import { collectLater } from "./memories.ts";
@@ -150,12 +150,12 @@ export class Crew {
 
   /**
    * Makes the job's memory and, if `state` is given, restores it. Nothing runs yet.
-   * @throws PlanError, and Error if the state is damaged or is not of this job
+   * @throws PlanError, MemoryShortage, and Error if the state is damaged or is not of this job
    */
   static async start(job: TrainingJob, options: CrewOptions, handlers: CrewHandlers): Promise<Crew> {
     const plan = planFor(job, options.threads);
     const { weights = null, changes = null, hands = pooled } = options;
-    const memory = hands.takeMemory(plan.memoryBytes);
+    const memory = await hands.takeMemory(plan.memoryBytes);
     const loaded = await load(plan, memory, options).catch(async (error: unknown) => {
       await hands.returnMemory(memory, plan.memoryBytes);
       throw error;
@@ -236,7 +236,7 @@ export class Crew {
     else if (message.type === "diagnosed") this.#handlers.diagnosed?.(message.finding);
     else if (message.type === "snapshot") this.#handlers.snapshot(this.#snapshotOf(message));
     else if (message.type === "ended") this.#ended = message;
-    else if (message.type === "failed") this.#fail(new ThreadFailed(message.message));
+    else if (message.type === "failed") this.#fail(failureOf(message.error));
   }
 
   /** The other threads would wait at the barrier for a thread that failed, so they are stopped. */

@@ -7,16 +7,17 @@
  * are kept with them.
  */
 import { setImmediate as turn } from "node:timers/promises";
-import { createMemory, instantiateKernels, kernelModule, MODULE_BYTES, type Kernels } from "../kernels/kernels.ts";
+import { instantiateKernels, kernelModule, MODULE_BYTES, type Kernels } from "../kernels/kernels.ts";
 import type { KernelChoice } from "../kernels/native.ts";
 import { Aborted } from "../step/barrier.ts";
 import { WORD } from "./control.ts";
 import { CrewThread } from "./crew-thread.ts";
-import { ThreadFailed, type CrewTask, type Hands } from "./hands.ts";
+import { failureOf, type CrewTask, type Hands } from "./hands.ts";
 import { collectSoon } from "./garbage.ts";
 import { sizeClass } from "./memories.ts";
 import type { Outbox } from "./mail.ts";
 import type { ThreadMessage } from "./messages.ts";
+import { newMemory } from "./shortage.ts";
 
 /** How long it trains before the event loop has a turn. */
 const TURN_MS = 10;
@@ -30,10 +31,10 @@ let kept: WebAssembly.Memory[] = [];
 const instances = new WeakMap<WebAssembly.Memory, { readonly choice: KernelChoice; readonly kernels: Kernels }>();
 
 export const inline: Hands = {
-  takeMemory(bytes) {
+  async takeMemory(bytes) {
     const size = sizeClass(bytes);
     const found = kept.find(({ buffer }) => buffer.byteLength === size);
-    if (found === undefined) return createMemory(size);
+    if (found === undefined) return await newMemory(size, () => void (kept = []));
     kept = kept.filter((memory) => memory !== found);
     return found;
   },
@@ -56,7 +57,7 @@ export const inline: Hands = {
         mail.turned();
       }
     } catch (error) {
-      if (!(error instanceof Aborted)) task.fail(new ThreadFailed(`training failed: ${(error as Error).stack}`));
+      if (!(error instanceof Aborted)) task.fail(failureOf(error));
     }
   },
 };

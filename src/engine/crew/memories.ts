@@ -1,7 +1,7 @@
 import { collectSoon } from "./garbage.ts";
-import { createMemory } from "../kernels/kernels.ts";
 import { MAX_MEMORY_BYTES } from "../plan/memory.ts";
 import { collectThreads } from "./pool.ts";
+import { newMemory } from "./shortage.ts";
 import { clearMemory, collectStateThread } from "../state/state-worker.ts";
 
 /*
@@ -35,13 +35,16 @@ let clearingBytes = 0;
 let timer: NodeJS.Timeout | null = null;
 let later: NodeJS.Timeout | null = null;
 
-/** A zeroed memory of at least `bytes` bytes. @throws RangeError if there is none to be had */
-export function takeMemory(bytes: number): WebAssembly.Memory {
+/** A zeroed memory of at least `bytes` bytes. @throws MemoryShortage if there is none to be had */
+export async function takeMemory(bytes: number): Promise<WebAssembly.Memory> {
   const size = sizeClass(bytes);
   const last = kept.findLastIndex(({ memory }) => memory.buffer.byteLength === size);
   if (last >= 0) return kept.splice(last, 1)[0].memory;
   makeRoom(size);
-  return createMemory(size);
+  return await newMemory(size, () => {
+    kept.length = 0;
+    collectAll();
+  });
 }
 
 /**

@@ -66,4 +66,4 @@ export type ThreadMessage =
     }
   /** The thread has left the job and can take another. It is the last message of the job. */
   | { readonly type: "idle" }
-  | { readonly type: "failed"; readonly message: string };
+  | { readonly type: "failed"; readonly error: unknown };

@@ -37,8 +37,7 @@ function work(port: MessagePort, start: StartMessage): void {
     // The mail never asks for a turn of the event loop.
     new CrewThread(kernelsOf(start), planOf(start), start, mail).run().next();
   } catch (error) {
-    if (!(error instanceof Aborted))
-      mail.post({ type: "failed", message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    if (!(error instanceof Aborted)) mail.post({ type: "failed", error });
   }
   mail.post({ type: "idle" });
 }

@@ -91,7 +91,8 @@ let compiled: WebAssembly.Module | null = null;
 export function kernelModule(): WebAssembly.Module {
   if (compiled === null) {
     const module = compileKernels();
-    assertFused(instantiateKernels(module, createMemory(MODULE_BYTES)));
+    functions ??= instantiateKernels(module, createMemory(MODULE_BYTES));
+    assertFused(functions);
     compiled = module;
   }
   return compiled;

@@ -13,14 +13,14 @@ export interface StateRequest {
   readonly input: unknown;
 }
 
-export type StateReply = { readonly id: number } & ({ readonly result: unknown } | { readonly error: string });
+export type StateReply = { readonly id: number } & ({ readonly result: unknown } | { readonly error: unknown });
 
 parentPort?.on("message", ({ id, name, input }: StateRequest) => {
   try {
     const result = tasks[name](input as never);
     parentPort!.postMessage({ id, result } satisfies StateReply, buffersIn(result));
   } catch (error) {
-    parentPort!.postMessage({ id, error: error instanceof Error ? error.message : String(error) } satisfies StateReply);
+    parentPort!.postMessage({ id, error } satisfies StateReply);
   }
 });
 

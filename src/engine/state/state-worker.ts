@@ -16,7 +16,7 @@ import type { StateReply, StateRequest } from "./state-thread.ts";
 
 interface Waiting {
   resolve(result: unknown): void;
-  reject(error: Error): void;
+  reject(error: unknown): void;
 }
 
 let here = false;
@@ -36,7 +36,7 @@ function start(): Worker {
     const { resolve, reject } = waiting.get(reply.id)!;
     waiting.delete(reply.id);
     if (waiting.size === 0) started.unref();
-    if ("error" in reply) reject(new Error(reply.error));
+    if ("error" in reply) reject(reply.error);
     else resolve(reply.result);
   });
   started.on("error", (error) => {

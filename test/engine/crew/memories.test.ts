@@ -75,11 +75,11 @@ describe("a memory that a job has given back", () => {
   test("goes to the next job, filled with zeros", async () => {
     const { crew } = await train(smallJob(), { threads: 2 });
     await cleared();
-    const memory = takeMemory(crew.plan.memoryBytes);
+    const memory = await takeMemory(crew.plan.memoryBytes);
     expect(keptBytes()).toBe(0);
     expect(isClean(memory)).toBe(true);
     await returnMemory(memory, 0);
-    expect(takeMemory(crew.plan.memoryBytes)).toBe(memory);
+    expect(await takeMemory(crew.plan.memoryBytes)).toBe(memory);
   });
 
   test("does not change the bytes of the next job", async () => {
@@ -109,35 +109,36 @@ describe("a memory that a job has given back", () => {
 
   test("is kept up to a limit, and the one that was unused for longest goes first", async () => {
     const sizes = [300, 200, 320, 640, 16].map((size) => size * MiB);
-    const taken = sizes.map(takeMemory);
+    const taken = await Promise.all(sizes.map(takeMemory));
     for (const memory of taken) {
       await returnMemory(memory, 0);
       expect(keptBytes()).toBeLessThanOrEqual(KEPT_BYTES);
     }
-    expect(takeMemory(640 * MiB)).toBe(taken[3]);
-    expect(takeMemory(320 * MiB)).toBe(taken[2]);
-    expect(takeMemory(200 * MiB)).not.toBe(taken[1]);
-    await returnMemory(takeMemory(KEPT_BYTES + 1), 0);
+    expect(await takeMemory(640 * MiB)).toBe(taken[3]);
+    expect(await takeMemory(320 * MiB)).toBe(taken[2]);
+    expect(await takeMemory(200 * MiB)).not.toBe(taken[1]);
+    await returnMemory(await takeMemory(KEPT_BYTES + 1), 0);
     expect(keptBytes()).toBeLessThanOrEqual(KEPT_BYTES);
   });
 
   test("does not go to a job that needs much less", async () => {
-    const large = takeMemory(64 * MiB);
+    const large = await takeMemory(64 * MiB);
     await returnMemory(large, 0);
-    expect(takeMemory(MiB).buffer.byteLength).toBe(MiB);
-    expect(takeMemory(64 * MiB)).toBe(large);
+    expect((await takeMemory(MiB)).buffer.byteLength).toBe(MiB);
+    expect(await takeMemory(64 * MiB)).toBe(large);
   });
 
   test("is given up if a new one needs its room", async () => {
-    await Promise.all([takeMemory(600 * MiB), takeMemory(200 * MiB)].map((memory) => returnMemory(memory, 0)));
-    takeMemory(500 * MiB);
+    const taken = await Promise.all([takeMemory(600 * MiB), takeMemory(200 * MiB)]);
+    await Promise.all(taken.map((memory) => returnMemory(memory, 0)));
+    await takeMemory(500 * MiB);
     expect(keptBytes()).toBe(sizeClass(200 * MiB));
   });
 
   test("no longer belongs to its crew: later commands do not reach it", async () => {
     const { crew } = await train(smallJob(), { threads: 2 });
     await cleared();
-    const memory = takeMemory(crew.plan.memoryBytes);
+    const memory = await takeMemory(crew.plan.memoryBytes);
     const before = crew.progress();
     expect(before.step).toBe(60);
     crew.suspend();
@@ -171,7 +172,7 @@ describe("a crew leaves nothing behind", () => {
   const expectInOrder = async ({ plan }: Crew) => {
     await cleared();
     expect(keptBytes()).toBe(sizeClass(plan.memoryBytes));
-    const memory = takeMemory(plan.memoryBytes);
+    const memory = await takeMemory(plan.memoryBytes);
     expect(isClean(memory)).toBe(true);
     await returnMemory(memory, 0);
     const [whole, again] = [await train(smallJob()), await train(smallJob(), { threads: 3 })];
