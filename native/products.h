@@ -9,15 +9,19 @@
 #define BLOCK 256
 #if LANES == 16
 #define ROWS 12
+/** Rows of A and C that go through all of B before the next ones: a block of A stays in cache. */
+#define MOST_ROWS 384
 #else
 #define ROWS 6
+#define MOST_ROWS 192
 #endif
 /** Columns in a panel of B. */
 #define WIDTH (2 * LANES)
-/** Rows of A and C that go through all of B before the next ones: a block of A stays in cache. */
-#define MOST_ROWS 192
-/** With fewer rows than this a panel of B is read where it lies, if its columns lie side by side. */
-#define ROWS_TO_PACK 40
+/**
+ * With fewer rows than this a panel of B is read where it lies, if its columns lie side by side:
+ * packing it would take longer than it saves.
+ */
+#define ROWS_TO_PACK 200
 
 static _Thread_local float panel_of_b[BLOCK * WIDTH] __attribute__((aligned(64)));
 static _Thread_local float panel_of_a[BLOCK * MOST_ROWS] __attribute__((aligned(64)));
@@ -63,8 +67,13 @@ INLINE void put(const output to, const int by_row, const int r, const int v, V s
 INLINE void tile(
     const int rows, const int vectors, const output to, const rows_of_a a, const panel b, const int depth, const int last) {
   V sums[ROWS][2];
+  // C is written at the end. By then it has come into the cache.
 #pragma GCC unroll 12
-  for (int r = 0; r < rows; r++) sums[r][0] = sums[r][1] = f32x4_splat(0);
+  for (int r = 0; r < rows; r++) {
+    sums[r][0] = sums[r][1] = f32x4_splat(0);
+    __builtin_prefetch(to.at + r * to.row, 1);
+    if (vectors == 2) __builtin_prefetch(to.at + r * to.row + 4 * LANES, 1);
+  }
   const uint8_t *at = b.at;
   // Three rows share a pointer, so that pointers stay in registers.
   const uint8_t *from[4] = {a.at, a.at + 3 * a.row, a.at + 6 * a.row, a.at + 9 * a.row};
