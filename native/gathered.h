@@ -17,7 +17,7 @@ INLINE V load_first(const uint8_t *at, lane_mask mask) { return _mm512_maskz_loa
 INLINE V load_more(V x, const uint8_t *at, lane_mask mask) { return _mm512_mask_loadu_ps(x, mask, at); }
 #else
 typedef __m256i lane_mask;
-INLINE lane_mask lanes_between(int begin, int end) { return _mm256_andnot_si256(lanes_mask(begin), lanes_mask(end)); }
+INLINE lane_mask lanes_between(int begin, int end) { return _mm256_andnot_si256(lanes_before(begin), lanes_before(end)); }
 INLINE V load_first(const uint8_t *at, lane_mask mask) { return _mm256_maskload_ps((const float *)at, mask); }
 INLINE V load_more(V x, const uint8_t *at, lane_mask mask) { return v128_or(x, load_first(at, mask)); }
 #endif
@@ -29,12 +29,25 @@ typedef struct {
   lane_mask mask[MOST_RUNS];
 } gathered;
 
+/** Bit j says that a run ends with column j of `columns`. */
+static uint32_t ends_of(const int32_t *lanes, int columns) {
+  uint32_t ends = 1u << (columns - 1);
+  for (int j = 0; j + 1 < columns; j += 8) {
+    const int count = least(8, columns - 1 - j);
+    const __m256i here = _mm256_maskload_epi32(lanes + j, lanes_before(count));
+    const __m256i next = _mm256_maskload_epi32(lanes + j + 1, lanes_before(count));
+    const __m256i alike = _mm256_cmpeq_epi32(_mm256_sub_epi32(next, here), _mm256_set1_epi32(4));
+    ends |= (~(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(alike)) & ((1u << count) - 1)) << j;
+  }
+  return ends;
+}
+
 /** Finds the runs of `columns` columns; their number is MOST_RUNS + 1 if there are more. */
 static gathered runs_of(const uint8_t *b, const int32_t *lanes, int columns) {
   gathered v = {0, columns};
-  for (int begin = 0; begin < columns;) {
-    int end = begin + 1;
-    while (end < columns && lanes[end] - lanes[end - 1] == 4) end++;
+  uint32_t ends = columns > 0 ? ends_of(lanes, columns) : 0;
+  for (int begin = 0; begin < columns; ends &= ends - 1) {
+    const int end = __builtin_ctz(ends) + 1;
     if (v.runs == MOST_RUNS) {
       v.runs++;
       return v;
@@ -102,7 +115,11 @@ INLINE void gathered_tiles(
     if (to.bias != NULL) to.bias += 4 * rows;                                 \
   }
   int i = 0;
+  TILES(ROWS)
+#if ROWS == 12
+  TILES(8)
   TILES(6)
+#endif
   TILES(4)
   TILES(2)
   TILES(1)

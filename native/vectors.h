@@ -11,6 +11,12 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+/** The first `lanes` of eight lanes are ones, the others zeros. */
+INLINE __m256i lanes_before(int lanes) {
+  static const int32_t ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+  return _mm256_loadu_si256((const __m256i *)(ones + 8 - lanes));
+}
+
 #ifdef __AVX512F__
 
 typedef __m512 V;
@@ -102,20 +108,14 @@ typedef __m256 V;
 #define i32x4_shr_s(a, count) FLOATS(_mm256_srai_epi32(INTEGERS(a), count))
 #define i32x4_shr_u(a, count) FLOATS(_mm256_srli_epi32(INTEGERS(a), count))
 
-/** `lanes` lanes of ones, then zeros. */
-INLINE __m256i lanes_mask(int lanes) {
-  static const int32_t ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
-  return _mm256_loadu_si256((const __m256i *)(ones + 8 - lanes));
-}
-
 INLINE V load_at(const void *at, int lanes) {
   if (lanes == LANES) return _mm256_loadu_ps(at);
-  return _mm256_maskload_ps(at, lanes_mask(lanes));
+  return _mm256_maskload_ps(at, lanes_before(lanes));
 }
 
 INLINE void store_at(void *at, V value, int lanes) {
   if (lanes == LANES) _mm256_storeu_ps(at, value);
-  else _mm256_maskstore_ps(at, lanes_mask(lanes), value);
+  else _mm256_maskstore_ps(at, lanes_before(lanes), value);
 }
 
 #endif

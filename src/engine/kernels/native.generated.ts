@@ -2,7 +2,7 @@
 import type { KernelExports } from "./exports.generated.ts";
 
 /** What the native kernels were compiled from. Others are not used. */
-export const NATIVE_FACE = "7611694888763f29";
+export const NATIVE_FACE = "7966d596adb818c3";
 
 export interface NativeCalls {
   readonly average: () => void;
