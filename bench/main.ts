@@ -1,6 +1,7 @@
 // npm run bench -- NAME…: benchmarks of the engine and of the api. The numbers are medians of
 // interleaved rounds. The speed of a machine drifts, so compare only numbers from the same run.
 import { benchApi } from "./api.ts";
+import { benchCsv } from "./csv.ts";
 import { benchJobs } from "./jobs.ts";
 import { benchLayers } from "./layers.ts";
 import { benchModels } from "./models.ts";
@@ -11,6 +12,7 @@ import { benchStalls } from "./stalls.ts";
 
 const benches: Record<string, () => void | Promise<void>> = {
   api: benchApi,
+  csv: benchCsv,
   jobs: benchJobs,
   layers: benchLayers,
   models: benchModels,

@@ -1,10 +1,10 @@
 /** Turns the bytes of a dataset into its file of typed columns. It runs in a helper thread. */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { writeColumnFile } from "./files/column-file.ts";
 import { readContents } from "./contents.ts";
 import { DatasetTooLarge, InvalidDataset, type PlainFormat, type ReadContent } from "./dataset.ts";
 import type { Reading, ReadingOptions } from "./reading.ts";
+import { storedBytes } from "./table/unpack.ts";
 
 export interface IngestInput {
   /** The file to read, and the file of columns to write. */
@@ -42,7 +42,7 @@ export async function ingest({
     const contents = await readContents(csv, asked, plain, limitBytes, keepsTexts);
     if (contents === null) return { unrecognised: true };
     const { format, reading, rows, columns } = contents;
-    const { sha256, bytes } = await digestOf(csv);
+    const { sha256, bytes } = digestOf(csv);
     const content = { sha256, bytes, reading, rows, columns: columns.map(({ summary }) => summary) };
     const columns_sha256 = await writeColumnFile(columnsPath, content, columns);
     return { content: { format, ...content, columns_sha256 } };
@@ -54,10 +54,10 @@ export async function ingest({
 }
 
 /** The hash of the bytes as they came, before they are unpacked or decoded. */
-async function digestOf(path: string): Promise<{ sha256: string; bytes: number }> {
+function digestOf(path: string): { sha256: string; bytes: number } {
   const hash = createHash("sha256");
   let bytes = 0;
-  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 18 }) as AsyncIterable<Buffer>) {
+  for (const chunk of storedBytes(path)) {
     hash.update(chunk);
     bytes += chunk.length;
   }

@@ -49,6 +49,12 @@ export class MissingCells {
     for (const token of this.#tokens) this.#longest = Math.max(this.#longest, token.length);
   }
 
+  /** The words and what they are, without the empty cell. */
+  words(): [string, Exclude<Missing, "no">][] {
+    const words = [...this.#tokens].filter((token) => token !== "");
+    return words.map((token) => [token, this.#words.has(token) ? "besideValues" : "always"]);
+  }
+
   is(cell: string): Missing {
     // Most cells are numbers and end in a digit. No default token does.
     if (this.isDefault && isDigit(cell.charCodeAt(cell.length - 1))) return "no";

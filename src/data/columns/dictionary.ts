@@ -1,8 +1,10 @@
 import type { MissingCells } from "./cell-word.ts";
-import { grown, MISSING_CODE, tabulated } from "./column.ts";
+import { enough, grown, MISSING_CODE, tabulated } from "./column.ts";
 import { MAX_CLASSES } from "../dataset.ts";
 import { Evidence } from "./evidence.ts";
 import type { DeclaredType } from "../reading.ts";
+import { WordTable } from "../kernels/word-table.ts";
+import type { RowBatch } from "../table/row-batch.ts";
 import { detached } from "../table/rows.ts";
 
 /** The distinct cells of a column that has few of them, and a code for each row. */
@@ -13,6 +15,8 @@ export class Dictionary {
   readonly #lines: number[] = [];
   #tokens = 0;
   #rows: Uint16Array<ArrayBuffer> = new Uint16Array(64);
+  /** The codes of cells, for kernels. */
+  #table: WordTable | null = null;
 
   constructor(missing: MissingCells) {
     this.#missing = missing;
@@ -36,6 +40,33 @@ export class Dictionary {
     return this.#codes.size - this.#tokens <= MAX_CLASSES;
   }
 
+  /** Takes the cells that it has, from a row on. Gives the first row whose cell may be new. */
+  addKnown(row: number, batch: RowBatch, column: number, from: number): number {
+    this.#table ??= new WordTable(batch.kernels);
+    const { place } = this.#table;
+    if (place === null) return from;
+    const { run } = batch.kernels;
+    const cells = batch.cells(column);
+    const to = run.words_of(place.address, place.slots, cells, batch.stride, from, batch.rows, batch.values);
+    const end = row + to - from;
+    if (end > this.#rows.length)
+      this.#rows = grown(this.#rows, new Uint16Array(enough(end, batch.expected, this.#rows.length)));
+    this.#rows.set(batch.codes(from, to), row);
+    return to;
+  }
+
+  /** Remembers for `addKnown` a cell that was just added. */
+  learn(cell: string, { begin, end }: { begin: number; end: number }): void {
+    const code = this.#codes.get(cell);
+    if (code !== undefined) this.#table?.add(begin, end, code);
+  }
+
+  /** Whether the distinct values would be too many with one cell more. */
+  isFullFor(cell: string): boolean {
+    if (this.#codes.size - this.#tokens < MAX_CLASSES || cell === "") return false;
+    return !this.#codes.has(cell) && this.#missing.is(cell) === "no";
+  }
+
   evidence(declared: DeclaredType | null): Evidence {
     const evidence = new Evidence(declared);
     let code = 0;
@@ -49,7 +80,7 @@ export class Dictionary {
   /** The codes of the rows and the spellings they stand for, without the cells that are missing. */
   compact(rows: number, isWordMissing: boolean): { codes: Uint16Array; cells: string[]; missing: number } {
     const cells: string[] = [];
-    const positions = new Uint16Array(this.#codes.size);
+    const positions = new Uint16Array(MISSING_CODE + 1).fill(MISSING_CODE);
     for (const [cell, code] of this.#codes) {
       const is = this.#missing.is(cell);
       const isValue = is === "no" || (is === "besideValues" && !isWordMissing);
@@ -58,8 +89,9 @@ export class Dictionary {
     const codes = this.#rows.slice(0, rows);
     let missing = 0;
     for (let row = 0; row < rows; row++) {
-      if (codes[row] !== MISSING_CODE) codes[row] = positions[codes[row]];
-      if (codes[row] === MISSING_CODE) missing++;
+      const position = positions[codes[row]];
+      codes[row] = position;
+      if (position === MISSING_CODE) missing++;
     }
     return { codes, cells, missing };
   }
@@ -68,6 +100,14 @@ export class Dictionary {
   each(rows: number, take: (cell: string) => void): void {
     const cells = [...this.#codes.keys()];
     for (let row = 0; row < rows; row++) take(this.#rows[row] === MISSING_CODE ? "" : cells[this.#rows[row]]);
+  }
+
+  /** At least as many bytes as the cells of all rows have in UTF-8. */
+  mostBytes(rows: number): number {
+    const lengths = Float64Array.from(this.#codes.keys(), (cell) => 3 * cell.length);
+    let bytes = 0;
+    for (let row = 0; row < rows; row++) if (this.#rows[row] !== MISSING_CODE) bytes += lengths[this.#rows[row]];
+    return bytes;
   }
 
   /** Gives each row what `value` makes of its cell; NaN for an empty cell. */

@@ -23,12 +23,83 @@ export function areAllDifferent(values: Numbers): boolean {
   return [part, values].every((some) => areNearlyAll(count - repeatedIn(some), count));
 }
 
-/** Sorted, since whoever knows a hash function can make a file that takes it hours. */
+/** Values are compared within parts of about so many, which fit in a processor's cache. */
+const PART_VALUES = 2 ** 12;
+
+/**
+ * How many values equal one before them. Equal values have the same hash, so they are in the same
+ * part. The hash is another one at each call: whoever knew it could make a file that takes hours.
+ */
 function repeatedIn(values: Numbers): number {
-  const sorted = values.toSorted();
+  if (areAscending(values)) return 0;
+  const bits = Math.max(0, Math.ceil(Math.log2(values.length / PART_VALUES)));
+  const { sorted, hashes, ends } = partsOf(values, hashesOf(values), bits);
   let repeated = 0;
-  for (let i = 1; i < sorted.length; i++) if (sorted[i] === sorted[i - 1]) repeated++;
+  let table = new Float64Array(0);
+  let begin = 0;
+  for (const end of ends) {
+    const slots = 2 ** Math.ceil(Math.log2(2 * (end - begin) + 2));
+    if (slots > table.length) table = new Float64Array(slots);
+    table.fill(Number.NaN, 0, slots);
+    for (let i = begin; i < end; i++) {
+      const value = sorted[i];
+      let slot = hashes[i] & (slots - 1);
+      while (table[slot] !== value && !Number.isNaN(table[slot])) slot = (slot + 1) & (slots - 1);
+      if (table[slot] === value) repeated++;
+      else table[slot] = value;
+    }
+    begin = end;
+  }
   return repeated;
+}
+
+/** Whether each value is larger than the one before, so that none repeats. */
+function areAscending(values: Numbers): boolean {
+  for (let i = 1; i < values.length; i++) if (!(values[i] > values[i - 1])) return false;
+  return true;
+}
+
+function hashesOf(values: Numbers): Uint32Array {
+  const [factor, other, start] = crypto.getRandomValues(new Uint32Array(3));
+  const double = new Float64Array(1);
+  const words = new Uint32Array(double.buffer);
+  const hashes = new Uint32Array(values.length);
+  for (let i = 0; i < hashes.length; i++) {
+    // −0 becomes 0, which is equal and has other bits.
+    double[0] = values[i] + 0;
+    let hash = Math.imul(words[0] ^ start, factor | 1);
+    hash = Math.imul(words[1] ^ hash ^ (hash >>> 15), other | 1);
+    hashes[i] = Math.imul(hash ^ (hash >>> 13), factor | 1);
+  }
+  return hashes;
+}
+
+/** The values that are not missing, by the first bits of their hashes, and where each part ends. */
+function partsOf(values: Numbers, unsorted: Uint32Array, bits: number) {
+  // A shift by 32 bits would be none.
+  const partOf = (hash: number) => (hash >>> 1) >>> (31 - bits);
+  const ends = new Uint32Array(2 ** bits);
+  let count = 0;
+  for (let i = 0; i < values.length; i++) {
+    if (Number.isNaN(values[i])) continue;
+    ends[partOf(unsorted[i])]++;
+    count++;
+  }
+  let begin = 0;
+  for (let part = 0; part < ends.length; part++) {
+    const size = ends[part];
+    ends[part] = begin;
+    begin += size;
+  }
+  const sorted = new Float64Array(count);
+  const hashes = new Uint32Array(count);
+  for (let i = 0; i < values.length; i++) {
+    if (Number.isNaN(values[i])) continue;
+    const at = ends[partOf(unsorted[i])]++;
+    sorted[at] = values[i];
+    hashes[at] = unsorted[i];
+  }
+  return { sorted, hashes, ends };
 }
 
 export function areIntegers(values: Numbers): boolean {

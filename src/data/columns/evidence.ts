@@ -7,6 +7,7 @@
 import { DateReader } from "./cell-date.ts";
 import { NumberReader } from "./cell-number.ts";
 import { booleanOf } from "./cell-word.ts";
+import type { PlainCells } from "./plain-cells.ts";
 import type { DateOrder, DecimalMark, DeclaredType } from "../reading.ts";
 
 export interface Located {
@@ -85,6 +86,41 @@ export class Evidence {
     if (kind === NUMBER) return as === "." ? this.number.point : as === "," ? this.number.comma : Number.NaN;
     if (kind === DATE) return as === "dayFirst" || as === "monthFirst" ? this.date[as] : Number.NaN;
     return Number.NaN;
+  }
+
+  /**
+   * Which cells tell nothing new, if the column is read as this kind (null: as texts). Kernels may
+   * take those. Null: each cell may tell something.
+   */
+  plain(as: ValueKind | null): PlainCells | null {
+    if (as === null) return this.#plainTexts();
+    return as === "." || as === "," ? this.#plainNumbers(as) : this.#plainDates(as);
+  }
+
+  #plainNumbers(mark: DecimalMark): PlainCells | null {
+    if (this.leading !== NUMBER || !this.#knowsIntegers) return null;
+    const other = mark === "." ? this.notComma : this.notPoint;
+    const takesMark = other !== null && this.marksDiffer !== null;
+    return { as: "numbers", mark, takesMark, takesGroups: mark === "." || this.commaGroups !== null };
+  }
+
+  #plainDates(order: Order): PlainCells | null {
+    if (this.leading !== DATE || this.notNumber === null || this.notBoolean === null) return null;
+    const oneOrder = order === "dayFirst" ? this.notMonthFirst : this.notDayFirst;
+    return { as: "dates", order, takesOrders: this.ordered !== null, takesOneOrder: oneOrder !== null };
+  }
+
+  #plainTexts(): PlainCells | null {
+    if (this.firstOther !== null) return { as: "texts", takes: "any" };
+    if ((this.kinds & TEXT) !== 0 && this.notBoolean !== null) return { as: "texts", takes: "texts" };
+    const isOfDigits = this.#declared !== "date" && this.#declared !== "boolean" && this.code !== null;
+    return isOfDigits && this.leading === NUMBER && this.#knowsIntegers ? { as: "texts", takes: "digits" } : null;
+  }
+
+  /** Whether an integer without a unit tells nothing new, if it is no code. */
+  get #knowsIntegers(): boolean {
+    const knowsUnit = this.#unit === "" || this.otherUnit !== null;
+    return this.firstNumber !== null && this.notDate !== null && this.notBoolean !== null && knowsUnit;
   }
 
   /** Whether all cells are numbers, all dates, or all booleans. */

@@ -24,6 +24,11 @@ export class TextRoom {
     if (this.#columns.delete(texts)) this.#left += texts.bytes;
   }
 
+  /** Whether no column loses its texts for so many bytes more, whatever their order. */
+  hasRoomFor(bytes: number): boolean {
+    return this.#left >= bytes;
+  }
+
   /** Makes room for more bytes of one of the columns. */
   take(bytes: number): void {
     this.#left -= bytes;
@@ -61,23 +66,44 @@ export class KeptTexts {
     this.#bytes = null;
   }
 
+  get areKept(): boolean {
+    return this.#bytes !== null;
+  }
+
   add(cell: string): void {
     if (this.#bytes === null) return;
     const missing = this.#missing.is(cell);
     if (missing === "besideValues") this.#words.push(this.#rows);
     const length = missing === "always" ? 0 : Buffer.byteLength(cell);
-    const end = this.#end + length;
+    const bytes = this.#grown(1, length);
+    if (bytes === null) return;
+    if (length > 0) bytes.write(cell, this.#end);
+    this.#end += length;
+    this.#ends[this.#rows++] = this.#end;
+  }
+
+  /** Adds texts that lie one after the other. `ends`: where each one ends among them. */
+  addAll(texts: Uint8Array, ends: Uint32Array): void {
+    const bytes = this.#grown(ends.length, texts.length);
+    if (bytes === null) return;
+    bytes.set(texts, this.#end);
+    for (let i = 0; i < ends.length; i++) this.#ends[this.#rows + i] = this.#end + ends[i];
+    this.#rows += ends.length;
+    this.#end += texts.length;
+  }
+
+  /** The bytes, with room for more; null if there is none. */
+  #grown(rows: number, length: number): Buffer | null {
     this.#room.take(length);
-    if (this.#bytes === null) return;
+    if (this.#bytes === null) return null;
+    const end = this.#end + length;
     if (end > this.#bytes.length) this.#bytes = Buffer.concat([this.#bytes], Math.max(end, 2 * this.#bytes.length));
-    if (length > 0) this.#bytes.write(cell, this.#end);
-    if (this.#rows === this.#ends.length) {
-      const grown = new Uint32Array(2 * this.#rows);
+    if (this.#rows + rows > this.#ends.length) {
+      const grown = new Uint32Array(Math.max(this.#rows + rows, 2 * this.#rows));
       grown.set(this.#ends);
       this.#ends = grown;
     }
-    this.#end = end;
-    this.#ends[this.#rows++] = end;
+    return this.#bytes;
   }
 
   /** Called after the last cell. */

@@ -1,9 +1,12 @@
 import type { MissingCells } from "./cell-word.ts";
-import { categoricalColumn, dateColumn, grown, numericColumn, type Column } from "./column.ts";
+import { categoricalColumn, dateColumn, enough, grown, numericColumn, type Column } from "./column.ts";
 import type { Dictionary } from "./dictionary.ts";
 import { areAllDifferent, fingerprint } from "./distinct.ts";
 import { NUMBER, type Evidence, type ValueKind } from "./evidence.ts";
+import type { KeptTexts } from "./kept-texts.ts";
+import { readPlain, type PlainCells } from "./plain-cells.ts";
 import type { DeclaredType } from "../reading.ts";
+import type { RowBatch } from "../table/row-batch.ts";
 import { verdictOn, type Decision } from "./verdict.ts";
 
 /** A value for each row of a column with too many distinct cells for a dictionary. */
@@ -52,6 +55,31 @@ export class Series {
     else this.#words++;
   }
 
+  /**
+   * Takes plain cells, from a row of a batch on. Gives the first row whose cell is not plain, or
+   * tells something new about the column. `row`: how many cells the column has. `texts` gets the
+   * cells too.
+   */
+  addPlain(row: number, batch: RowBatch, column: number, from: number, texts: KeptTexts | null): number {
+    const plain = this.evidence.plain(this.#as);
+    if (plain === null) return from;
+    const kept = texts?.areKept ? texts : null;
+    const to = readPlain(plain, batch, column, from, !this.#missing.isDefault, kept !== null);
+    this.#setValues(batch.doubles(from, to), row, batch.expected);
+    kept?.addAll(batch.textsUntil(), batch.endsOf(from, to));
+    const { run } = batch.kernels;
+    this.#empty += run.missing_always();
+    this.#words += run.missing_beside_values();
+    return to;
+  }
+
+  #setValues(values: Float64Array, row: number, expected: number): void {
+    const rows = row + values.length;
+    if (rows > this.#values.length)
+      this.#values = grown(this.#values, new Float64Array(enough(rows, expected, this.#values.length)));
+    this.#values.set(values, row);
+  }
+
   #valueOf(cell: string, line: number): number {
     const { evidence } = this;
     const as = this.#as;
@@ -83,6 +111,14 @@ export class Series {
     this.#values[this.#again++] = value;
   }
 
+  /** The same for cells that come again, of a column that is no text. */
+  addPlainAgain(batch: RowBatch, column: number, from: number): number {
+    const to = readPlain(allPlain(this.#as!), batch, column, from, !this.#missing.isDefault, false);
+    this.#values.set(batch.doubles(from, to), this.#again);
+    this.#again += to - from;
+    return to;
+  }
+
   finish(name: string, rows: number, verdict: Decision): Column {
     const values = this.#values.subarray(0, rows);
     if ("as" in verdict) {
@@ -100,6 +136,12 @@ function probableKind(evidence: Evidence, declared: DeclaredType | null): ValueK
   const mark = evidence.proof(",") === null ? "." : ",";
   const verdict = verdictOn(evidence, declared, "", { mark, proof: "declared" }, false);
   return "as" in verdict ? verdict.as : null;
+}
+
+/** All cells tell nothing new, because they were read before. */
+function allPlain(as: ValueKind): PlainCells {
+  if (as === "." || as === ",") return { as: "numbers", mark: as, takesMark: true, takesGroups: true };
+  return { as: "dates", order: as, takesOrders: true, takesOneOrder: true };
 }
 
 function isMark(as: ValueKind | null): boolean {

@@ -11,6 +11,8 @@ import { InvalidDataset, MAX_CLASS_CHARACTERS_LISTED, MAX_CLASSES_LISTED, type R
 import { FirstColumn } from "./first-column.ts";
 import { FIRST_READING, type DecimalMark, type DeclaredType } from "../reading.ts";
 import type { KeptTexts, TextRoom } from "./kept-texts.ts";
+import { setMissingWords } from "./plain-cells.ts";
+import type { RowBatch } from "../table/row-batch.ts";
 import { TypedColumn } from "./typed-column.ts";
 import type { Mark } from "./verdict.ts";
 
@@ -37,6 +39,10 @@ export class TableColumns {
   readonly #decimal: DecimalMark | null;
   readonly #types: ColumnOptions["types"];
   readonly #pointMayGroup: boolean;
+  readonly #missing: MissingCells;
+  readonly #texts: TextRoom | null;
+  /** Whether the kernels know the words for missing cells. */
+  #areWordsSet = false;
   /**
    * One of these two holds the columns: the first version of the reader decided types differently.
    */
@@ -50,6 +56,8 @@ export class TableColumns {
     { version, decimal, missingValues, types, pointMayGroup = false, texts = null }: ColumnOptions,
   ) {
     const missing = new MissingCells(missingValues);
+    this.#missing = missing;
+    this.#texts = texts;
     const isFirst = version === FIRST_READING.version;
     this.#names = names;
     this.#decimal = decimal;
@@ -63,6 +71,24 @@ export class TableColumns {
   add(cells: readonly string[], line: number): void {
     if (this.#first.length > 0) for (let i = 0; i < cells.length; i++) this.#first[i].add(cells[i]);
     else for (let i = 0; i < cells.length; i++) this.#typed[i].add(cells[i], line);
+  }
+
+  /**
+   * Adds the rows of a batch, column by column. The room for texts is given in the order of the
+   * rows, so they come row by row where it may end.
+   */
+  addBatch(batch: RowBatch): void {
+    if (!this.#areWordsSet) setMissingWords(batch.kernels, this.#missing);
+    this.#areWordsSet = true;
+    const taken = this.#typed.map((column, i) => column.addCoded(batch, i));
+    const open = this.#typed.filter((_, i) => taken[i] < batch.rows);
+    const bytes = open.reduce((sum, column) => sum + column.codedBytes, batch.bytes);
+    if (this.#texts === null || this.#texts.hasRoomFor(bytes))
+      for (const [i, column] of this.#typed.entries()) column.addFrom(taken[i], batch, i);
+    else
+      for (let row = 0; row < batch.rows; row++)
+        for (const [i, column] of this.#typed.entries())
+          if (taken[i] <= row) column.add(batch.cell(i, row), batch.line(row));
   }
 
   /**
@@ -81,6 +107,12 @@ export class TableColumns {
 
   addAgain(cells: readonly string[]): void {
     for (const i of this.#again) this.#typed[i].addAgain(cells[i]);
+  }
+
+  addBatchAgain(batch: RowBatch): void {
+    if (this.#texts === null || this.#texts.hasRoomFor(batch.bytes))
+      for (const i of this.#again) this.#typed[i].addBatchAgain(batch, i);
+    else for (let row = 0; row < batch.rows; row++) this.addAgain(batch.row(row));
   }
 
   finish(): Column[] {

@@ -25,6 +25,7 @@ import { Evidence, type Located, type ValueKind } from "./evidence.ts";
 import { KeptTexts, type TextRoom } from "./kept-texts.ts";
 import type { DeclaredType } from "../reading.ts";
 import { Series } from "./series.ts";
+import type { RowBatch } from "../table/row-batch.ts";
 import { verdictOn, type Decision, type Mark } from "./verdict.ts";
 
 export class TypedColumn {
@@ -56,6 +57,44 @@ export class TypedColumn {
       this.#series.add(row, cell, line);
       this.#texts?.add(cell);
     } else if (this.#dictionary !== null) this.#addCode(this.#dictionary, row, cell, line);
+  }
+
+  /**
+   * Takes the rows of a batch for as long as the column stays coded. Gives the first row that it
+   * did not take.
+   */
+  addCoded(batch: RowBatch, column: number): number {
+    const dictionary = this.#dictionary;
+    if (dictionary === null) return 0;
+    let row = 0;
+    for (;;) {
+      const known = dictionary.addKnown(this.#rows, batch, column, row);
+      this.#rows += known - row;
+      row = known;
+      if (row === batch.rows) return row;
+      const cell = batch.cell(column, row);
+      if (dictionary.isFullFor(cell)) return row;
+      this.add(cell, batch.line(row));
+      dictionary.learn(cell, batch.place(column, row));
+      row++;
+    }
+  }
+
+  /** At least as many bytes as the room must have when the column is coded no longer. */
+  get codedBytes(): number {
+    return this.#dictionary?.mostBytes(this.#rows) ?? 0;
+  }
+
+  /** Takes the rows of a batch from one on. */
+  addFrom(row: number, batch: RowBatch, column: number): void {
+    while (row < batch.rows) {
+      const plain = this.#series?.addPlain(this.#rows, batch, column, row, this.#texts) ?? row;
+      this.#rows += plain - row;
+      row = plain;
+      if (row === batch.rows) return;
+      this.add(batch.cell(column, row), batch.line(row));
+      row++;
+    }
   }
 
   #addCode(dictionary: Dictionary, row: number, cell: string, line: number): void {
@@ -114,6 +153,14 @@ export class TypedColumn {
     else this.#series?.addAgain(cell);
   }
 
+  addBatchAgain(batch: RowBatch, column: number): void {
+    let row = 0;
+    while (row < batch.rows) {
+      if (this.#texts === null) row = this.#series!.addPlainAgain(batch, column, row);
+      if (row < batch.rows) this.addAgain(batch.cell(column, row++));
+    }
+  }
+
   finish(): Column {
     const verdict = this.#verdict;
     if (verdict === null) throw new Error("A column has no type before it is settled.");
@@ -136,8 +183,11 @@ export class TypedColumn {
     const { codes, cells, missing } = dictionary.compact(this.#rows, isWordMissing);
     const name = this.#name;
     if ("as" in verdict) {
-      const values = tabulated(codes, this.#valuesOf(cells, verdict.as));
-      return verdict.type === "date" ? dateColumn(name, missing, values) : numericColumn(name, missing, values);
+      const few = this.#valuesOf(cells, verdict.as);
+      const values = tabulated(codes, few);
+      return verdict.type === "date"
+        ? dateColumn(name, missing, values, few)
+        : numericColumn(name, missing, values, few);
     }
     const isListed = !(verdict.type === "categorical" && verdict.isText) && cells.length <= MAX_CLASSES;
     const { summary, values } = categoricalColumn(name, missing, isListed ? codes : null, cells);

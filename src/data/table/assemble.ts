@@ -11,6 +11,7 @@
 import { InvalidDataset, MAX_CELL_LENGTH } from "../dataset.ts";
 import { separators, type Reading, type Separator } from "../reading.ts";
 import { numberedNames } from "./header.ts";
+import type { RowBatch } from "./row-batch.ts";
 
 export const separatorNames: Record<Separator, string> = { ",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe" };
 
@@ -18,6 +19,11 @@ export interface Sink {
   /** Called with the names of the columns: those of the first row, or numbered ones. */
   begin(names: string[], line: number): void;
   row(cells: readonly string[], line: number): void;
+}
+
+/** Takes plain rows too, many at once. */
+export interface BatchSink extends Sink {
+  rows(batch: RowBatch): void;
 }
 
 export class Assembler {
@@ -48,6 +54,21 @@ export class Assembler {
     }
     if (leavesOut) this.#postpone(this.#names, cells, line);
     else this.#row(this.#names, cells, line);
+  }
+
+  /**
+   * How many cells a plain row has. Null where each row must be given to `add`: as long as there
+   * are no names, or rows wait that may be the last ones.
+   */
+  get plainColumns(): number | null {
+    const { rows, ragged } = this.#empty;
+    const isPlain = this.#names !== null && this.#reading.version > 1 && rows === 0 && ragged === null;
+    return isPlain ? this.#names!.length : null;
+  }
+
+  /** Counts plain rows, which go to the sink directly. */
+  countPlain(rows: number): void {
+    this.#rows += rows;
   }
 
   end(): void {

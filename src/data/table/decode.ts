@@ -8,6 +8,30 @@ import type { Encoding } from "../reading.ts";
  */
 const WINDOWS_1252 = "€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ";
 
+const MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+
+/** The text of bytes that were checked (survey.ts), in UTF-8 and without a byte order mark. */
+export async function* inUtf8(bytes: AsyncIterable<Buffer>, encoding: Encoding): AsyncGenerator<Buffer> {
+  if (encoding === "utf-8") return yield* withoutMark(bytes);
+  const decoder = new Decoder(encoding);
+  for await (const chunk of bytes) yield Buffer.from(decoder.decode(chunk));
+  yield Buffer.from(decoder.end());
+}
+
+async function* withoutMark(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let start: Buffer | null = Buffer.alloc(0);
+  for await (const chunk of bytes) {
+    if (start === null) yield chunk;
+    else {
+      start = start.length === 0 ? chunk : Buffer.concat([start, chunk]);
+      if (start.length < MARK.length) continue;
+      yield start.subarray(0, MARK.length).equals(MARK) ? start.subarray(MARK.length) : start;
+      start = null;
+    }
+  }
+  if (start !== null) yield start;
+}
+
 /** Decodes bytes chunk by chunk as they come. A byte order mark at the beginning is left out. */
 export class Decoder {
   readonly #decoder: TextDecoder | null;

@@ -2,6 +2,7 @@
 import { NumberReader } from "../columns/cell-number.ts";
 import { InvalidDataset, MAX_COLUMNS, MAX_NAME_CHARACTERS, MAX_NAME_LENGTH } from "../dataset.ts";
 import type { DeclaredType } from "../reading.ts";
+import type { RowBatch } from "./row-batch.ts";
 import { tooManyCells } from "./rows.ts";
 
 const MAX_LISTED = 10;
@@ -87,6 +88,11 @@ export class RowNumbers {
 
   constructor(headerLine: number) {
     this.#headerLine = headerLine;
+  }
+
+  /** @throws InvalidDataset */
+  addBatch(batch: RowBatch): void {
+    for (let row = 0; row < batch.rows; row++) this.add(batch.cell(0, row), batch.line(row));
   }
 
   /** @throws InvalidDataset */

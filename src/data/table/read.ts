@@ -5,15 +5,18 @@
 import type { Column } from "../columns/column.ts";
 import { TextRoom } from "../columns/kept-texts.ts";
 import { InvalidDataset, MAX_TEXT_BYTES } from "../dataset.ts";
+import { withKernels, type ReaderKernels } from "../kernels/reader.ts";
 import { READER_VERSION, type Reading, type ReadingOptions } from "../reading.ts";
 import { TableColumns } from "../columns/table-columns.ts";
-import { Assembler, type Sink } from "./assemble.ts";
-import { Decoder } from "./decode.ts";
+import { Assembler, type BatchSink, type Sink } from "./assemble.ts";
+import { Decoder, inUtf8 } from "./decode.ts";
 import { checkTypes, namesOf, RowNumbers } from "./header.ts";
+import type { RowBatch } from "./row-batch.ts";
+import { RowReader } from "./row-reader.ts";
 import { RowSplitter } from "./rows.ts";
 import { detectSeparator, separatorLine } from "./separator.ts";
 import { survey } from "./survey.ts";
-import { atMost, tableBytes } from "./unpack.ts";
+import { atMost, passingBytes } from "./unpack.ts";
 
 export interface Table {
   readonly reading: Reading;
@@ -23,8 +26,10 @@ export interface Table {
 
 /** How the rows are read. */
 interface Layout extends Pick<Reading, "version" | "separator" | "encoding" | "header" | "comment"> {
-  /** The length of the line that names the separator, in characters; 0 if there is none. */
+  /** The length of the line that names the separator, which is ASCII; 0 if there is none. */
   readonly skip: number;
+  /** Of the whole file. */
+  readonly bytes: number;
 }
 
 /**
@@ -38,12 +43,22 @@ export async function readTable(
   limitBytes = Infinity,
   keepsTexts = true,
 ): Promise<Table> {
-  const layout = await layoutOf(atMost(tableBytes(path), limitBytes), asked);
+  return await withKernels((kernels) => readWith(kernels, path, asked, limitBytes, keepsTexts));
+}
+
+async function readWith(
+  kernels: ReaderKernels,
+  path: string,
+  asked: ReadingOptions | Reading,
+  limitBytes: number,
+  keepsTexts: boolean,
+): Promise<Table> {
+  const layout = await layoutOf(atMost(passingBytes(path), limitBytes), asked);
   const table = new TableInTheMaking(layout, asked, keepsTexts ? new TextRoom(MAX_TEXT_BYTES) : null);
-  await readRows(path, layout, table);
+  await readRows(path, layout, kernels, table);
   const { decimal, proved, again } = table.columns.settle();
-  if (again) await readRows(path, layout, { begin: () => undefined, row: (cells) => table.columns.addAgain(cells) });
-  const { skip: _, ...known } = layout;
+  if (again) await readRows(path, layout, kernels, new TableAgain(table.columns));
+  const { skip: _, bytes: __, ...known } = layout;
   const reading = {
     ...known,
     decimal,
@@ -51,7 +66,7 @@ export async function readTable(
     missing_values: asked.missing_values,
     columns: table.types,
   };
-  return { reading, rows: table.rows, columns: table.columns.finish() };
+  return { reading, rows: table.rowCount, columns: table.columns.finish() };
 }
 
 async function layoutOf(bytes: AsyncIterable<Buffer>, asked: ReadingOptions | Reading): Promise<Layout> {
@@ -66,22 +81,17 @@ async function layoutOf(bytes: AsyncIterable<Buffer>, asked: ReadingOptions | Re
     asked.separator ??
     named?.separator ??
     detectSeparator(text.slice(skip), { isWhole: found.isWhole, version, comment, header });
-  return { version, separator, encoding: found.encoding, header, comment, skip };
+  return { version, separator, encoding: found.encoding, header, comment, skip, bytes: found.bytes };
 }
 
-async function readRows(path: string, layout: Layout, sink: Sink): Promise<void> {
-  const decoder = new Decoder(layout.encoding);
-  const assembler = new Assembler(layout, sink);
+async function readRows(path: string, layout: Layout, kernels: ReaderKernels, sink: BatchSink): Promise<void> {
   let { skip } = layout;
-  const splitter = new RowSplitter(layout, (cells, line, blank) => assembler.add(cells, line, blank), skip > 0 ? 2 : 1);
-  for await (const chunk of tableBytes(path)) {
-    const text = decoder.decode(chunk);
-    splitter.push(text.slice(skip));
-    skip = Math.max(0, skip - text.length);
+  const reader = new RowReader(layout, sink, kernels, skip > 0 ? 2 : 1, layout.bytes);
+  for await (const chunk of inUtf8(passingBytes(path), layout.encoding)) {
+    reader.push(chunk.subarray(skip));
+    skip = Math.max(0, skip - chunk.length);
   }
-  splitter.push(decoder.end());
-  splitter.end();
-  assembler.end();
+  reader.end();
 }
 
 /**
@@ -112,7 +122,7 @@ function decoded(bytes: Buffer, encoding: Reading["encoding"]): string {
 }
 
 /** Takes the rows when the table is read for the first time. */
-class TableInTheMaking implements Sink {
+class TableInTheMaking implements BatchSink {
   readonly #layout: Layout;
   readonly #asked: ReadingOptions | Reading;
   readonly #texts: TextRoom | null;
@@ -153,6 +163,12 @@ class TableInTheMaking implements Sink {
     this.#rows++;
   }
 
+  rows(batch: RowBatch): void {
+    this.#numbers?.addBatch(batch);
+    this.columns.addBatch(batch);
+    this.#rows += batch.rows;
+  }
+
   get columns(): TableColumns {
     if (this.#columns === null) throw new Error("The columns have no names yet.");
     return this.#columns;
@@ -162,8 +178,27 @@ class TableInTheMaking implements Sink {
     return this.#types;
   }
 
-  get rows(): number {
+  get rowCount(): number {
     return this.#rows;
+  }
+}
+
+/** Takes the rows once more, for the columns that need them. */
+class TableAgain implements BatchSink {
+  readonly #columns: TableColumns;
+
+  constructor(columns: TableColumns) {
+    this.#columns = columns;
+  }
+
+  begin(): void {}
+
+  row(cells: readonly string[]): void {
+    this.#columns.addAgain(cells);
+  }
+
+  rows(batch: RowBatch): void {
+    this.#columns.addBatchAgain(batch);
   }
 }
 

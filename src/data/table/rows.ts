@@ -20,7 +20,7 @@
 import { InvalidDataset, MAX_COLUMNS } from "../dataset.ts";
 import type { Separator } from "../reading.ts";
 
-const MAX_ROW_CHARACTERS = 4 * 2 ** 20;
+export const MAX_ROW_CHARACTERS = 4 * 2 ** 20;
 const QUOTE = '"';
 
 export interface RowFormat {
@@ -78,6 +78,19 @@ export class RowSplitter {
   end(): void {
     this.#isLast = true;
     this.push("");
+  }
+
+  /**
+   * Takes the row that a text begins with, instead of `push` and `end`. Gives its length and the
+   * line after it, or null if more text must come first. `isLast`: no more text comes.
+   */
+  takeFirst(text: string, line: number, isLast: boolean): { length: number; nextLine: number } | null {
+    this.#text = text;
+    this.#line = line;
+    this.#isLast = isLast;
+    this.#nextQuote = this.#nextLf = this.#nextCr = -1;
+    const length = this.#row(0);
+    return length === null ? null : { length, nextLine: this.#line };
   }
 
   /**

@@ -35,22 +35,27 @@ export interface Survey {
   /** The first megabyte, or the whole file if it is smaller. */
   readonly start: Buffer;
   readonly isWhole: boolean;
+  /** Of the whole file. */
+  readonly bytes: number;
 }
 
-/** @throws InvalidDataset */
-export async function survey(bytes: AsyncIterable<Buffer>, declared: ReadingOptions["encoding"]): Promise<Survey> {
-  const chunks = bytes[Symbol.asyncIterator]();
+/**
+ * Each chunk is used only until the next one comes.
+ * @throws InvalidDataset
+ */
+export async function survey(chunked: AsyncIterable<Buffer>, declared: ReadingOptions["encoding"]): Promise<Survey> {
+  const chunks = chunked[Symbol.asyncIterator]();
   try {
     const start = await take(chunks, START_BYTES);
     refuseOtherFormats(start);
     const check = checkFor(start, declared);
     check.push(start);
-    let isWhole = true;
+    let bytes = start.length;
     for (let next = await chunks.next(); !next.done; next = await chunks.next()) {
-      isWhole = false;
+      bytes += next.value.length;
       check.push(next.value);
     }
-    return { encoding: check.end(), start, isWhole };
+    return { encoding: check.end(), start, isWhole: bytes === start.length, bytes };
   } finally {
     await chunks.return?.();
   }
@@ -61,7 +66,7 @@ async function take(chunks: AsyncIterator<Buffer>, bytes: number): Promise<Buffe
   for (let left = bytes; left > 0;) {
     const next = await chunks.next();
     if (next.done) break;
-    taken.push(next.value);
+    taken.push(Buffer.from(next.value));
     left -= next.value.length;
   }
   return Buffer.concat(taken);
@@ -87,6 +92,7 @@ function checkFor(start: Buffer, declared: ReadingOptions["encoding"]): Check {
 
 /** A table in UTF-16 is mostly ASCII: separators, digits, line breaks. */
 function sixteenBit(start: Buffer): Encoding | null {
+  if (!start.includes(0)) return null;
   const zeros = [0, 0];
   for (let i = 0; i < start.length; i++) if (start[i] === 0) zeros[i % 2]++;
   const [even, odd] = zeros;
@@ -113,11 +119,18 @@ class ByteCheck implements Check {
   }
 
   push(chunk: Buffer): void {
-    const text = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    const lf = text.lastIndexOf(LF);
-    const end = 1 + (lf < 0 ? text.lastIndexOf(CR) : lf);
-    this.#lines(text.subarray(0, end));
-    this.#rest = text.subarray(end);
+    const first = chunk.indexOf(LF) + 1;
+    if (first > 0) {
+      this.#lines(Buffer.concat([this.#rest, chunk.subarray(0, first)]));
+      const end = chunk.lastIndexOf(LF) + 1;
+      this.#lines(chunk.subarray(first, end));
+      this.#rest = Buffer.from(chunk.subarray(end));
+    } else {
+      const text = Buffer.concat([this.#rest, chunk]);
+      const end = text.lastIndexOf(CR) + 1;
+      this.#lines(text.subarray(0, end));
+      this.#rest = text.subarray(end);
+    }
     if (this.#rest.length > MAX_LINE_BYTES) {
       throw new InvalidDataset(`This line has more than ${MAX_LINE_BYTES} bytes. Is the file a table?`, this.#line);
     }

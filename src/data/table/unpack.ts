@@ -2,7 +2,7 @@
  * Unpacks bytes as they arrive: those of a request with a Content-Encoding, and those of files that
  * were packed with gzip.
  */
-import { createReadStream } from "node:fs";
+import { closeSync, createReadStream, openSync, readSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { pipeline, Readable, type Transform } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
@@ -44,6 +44,33 @@ function damaged(packing: Packing, { message }: Error): InvalidDataset {
 export async function* tableBytes(path: string): AsyncGenerator<Buffer> {
   const stored = createReadStream(path, { highWaterMark: CHUNK_BYTES }) as AsyncIterable<Buffer>;
   yield* (await isGzipFile(path)) ? unpack(stored, "gzip") : stored;
+}
+
+/**
+ * The same for a reader that is done with each chunk when it asks for the next one: all chunks are
+ * in one buffer.
+ */
+export async function* passingBytes(path: string): AsyncGenerator<Buffer> {
+  if (await isGzipFile(path)) yield* tableBytes(path);
+  else yield* storedBytes(path);
+}
+
+/**
+ * The bytes of a file as they are, in one buffer. It waits for the disk, as only a helper thread
+ * may: a promise for each chunk would take longer than the chunk.
+ */
+export function* storedBytes(path: string): Generator<Buffer> {
+  const file = openSync(path, "r");
+  try {
+    const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    for (;;) {
+      const bytes = readSync(file, buffer, 0, buffer.length, null);
+      if (bytes === 0) return;
+      yield buffer.subarray(0, bytes);
+    }
+  } finally {
+    closeSync(file);
+  }
 }
 
 export async function isGzipFile(path: string): Promise<boolean> {
