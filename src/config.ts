@@ -2,7 +2,8 @@
 // unset) and `--role` on the command line. A bad value stops the start with one sentence that names
 // the variable, what is wrong with it and what would be right.
 import { availableParallelism, totalmem } from "node:os";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import {
@@ -124,6 +125,13 @@ const redisUrl = z.union(
   },
 );
 
+const storeUrl = z
+  .string()
+  .refine((text) => URL.canParse(text) && new URL(text).protocol === "file:" && new URL(text).host === "", {
+    error: "must be the URL of a directory, such as file:///srv/rappel",
+  })
+  .transform((text) => fileURLToPath(text));
+
 /** The only definition of the environment. docs/configuration.md says the same in prose. */
 function variables(machine: Machine) {
   const redisMaxBytes = clamp(machine.memoryBytes / 4, 256 * MiB, 16 * GiB);
@@ -134,6 +142,7 @@ function variables(machine: Machine) {
     RAPPEL_WORKER_PORT: integer(0, 65535).optional(),
     RAPPEL_DATA_DIR: z.string().default("./data"),
     REDIS_URL: redisUrl.optional(),
+    RAPPEL_STORE_URL: storeUrl.optional(),
     RAPPEL_API_URL: url(["http:", "https:"], "http://127.0.0.1:8080").optional(),
     RAPPEL_API_KEYS: apiKeys.default([]),
     RAPPEL_API_KEYS_FILE: z.string().optional(),
@@ -210,6 +219,8 @@ export function loadConfig(env: NodeJS.ProcessEnv, args: readonly string[], mach
     dataDirectory: resolve(values.RAPPEL_DATA_DIR),
     /** The argument for `new Redis(…)`; null for the embedded Redis. */
     redisUrl: values.REDIS_URL ?? null,
+    /** Where ended jobs are moved to. */
+    archive: archiveOf(values),
     /** Where a worker gets the datasets that it lacks; null: from nowhere. */
     apiUrl: values.RAPPEL_API_URL ?? null,
     /** Empty: there is no authentication and only one owner. */
@@ -250,6 +261,25 @@ export function loadConfig(env: NodeJS.ProcessEnv, args: readonly string[], mach
   } as const;
   assertConsistent(config, values.RAPPEL_INSECURE === "true");
   return config;
+}
+
+function archiveOf({
+  RAPPEL_DATA_DIR: dataDirectory,
+  RAPPEL_STORE_URL: directory,
+  RAPPEL_ROLE: role,
+  REDIS_URL: redisUrl,
+  RAPPEL_API_URL: apiUrl,
+}: z.output<ReturnType<typeof variables>>) {
+  return {
+    directory: directory ?? join(resolve(dataDirectory), "archive"),
+    /**
+     * Whether this process may move jobs there. The API of an embedded Redis is alone. Where there
+     * may be others, they must be able to read the archive.
+     */
+    isShared: redisUrl === undefined || directory !== undefined,
+    /** Whether this process, a worker, reads it through the API. */
+    isRemote: role === "worker" && directory === undefined && apiUrl !== undefined,
+  };
 }
 
 function allKeys(values: { RAPPEL_API_KEYS: ApiKey[]; RAPPEL_API_KEYS_FILE?: string }): readonly ApiKey[] {

@@ -19,7 +19,7 @@ import type { Logger } from "./log.ts";
 import { StartFailure } from "./start-failure.ts";
 
 /** What the service makes in the directory. Other things in it are not changed. */
-const ENTRIES = ["datasets", "cache", "tools", "redis", "redis.json", "rappel.lock", "epoch"];
+const ENTRIES = ["datasets", "cache", "archive", "tools", "redis", "redis.json", "rappel.lock", "epoch"];
 
 const MODE_OF_OTHERS = 0o077;
 const STICKY_BIT = 0o1000;

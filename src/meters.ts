@@ -43,7 +43,7 @@ export const meters = {
 
   damage: new Counter({
     name: "rappel_damage_total",
-    help: "Damaged or missing things that were found when they were read, by kind (columns, dataset, checkpoint, model).",
+    help: "Damaged or missing things that were found when they were read, by kind (columns, dataset, checkpoint, model, record).",
     labelNames: ["what"],
     registers,
   }),
@@ -89,6 +89,23 @@ export const meters = {
     registers,
   }),
   redisUp: new Gauge({ name: "rappel_redis_up", help: "1 if Redis answers this process, else 0.", registers }),
+
+  archived: new Counter({
+    name: "rappel_archived_total",
+    help: "Ended jobs that this process moved into the archive.",
+    registers,
+  }),
+  archiveJobs: new Gauge({ name: "rappel_archive_jobs", help: "Jobs in the archive.", registers }),
+  archiveBytes: new Gauge({
+    name: "rappel_archive_bytes",
+    help: "Bytes of jobs in the archive, without those that compaction frees.",
+    registers,
+  }),
+  archiveWaiting: new Gauge({
+    name: "rappel_archive_waiting",
+    help: "Ended jobs that are not in the archive yet, or for which there is none.",
+    registers,
+  }),
 
   // Retries (retries.ts).
   retries: new Counter({
@@ -149,7 +166,7 @@ export const meters = {
 
 // Each series begins with 0. Prometheus sees no increase in a series that begins with 1, so an
 // alert would miss the first damage.
-for (const what of ["columns", "dataset", "weights", "checkpoint", "model"]) meters.damage.inc({ what }, 0);
+for (const what of ["columns", "dataset", "weights", "checkpoint", "model", "record"]) meters.damage.inc({ what }, 0);
 for (const end of ["ended", "released", "postponed", "lost"]) meters.runSeconds.zero({ end });
 for (const result of ["delivered", "failed", "given_up"]) meters.webhooks.inc({ result }, 0);
 

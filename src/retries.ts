@@ -24,6 +24,7 @@ export const loops = {
   delivery: "taking a delivery from the queue",
   presence: "reporting that this worker is alive",
   reconcile: "repairing what dead processes left behind",
+  archive: "moving ended jobs into the archive",
   webhook_outbox: "handing events on to be sent to webhooks",
 } as const;
 export type Loop = keyof typeof loops;

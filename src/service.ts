@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { FastifyInstance } from "fastify";
 import type { Redis } from "ioredis";
 import { buildApp } from "./api/app.ts";
+import { Archivist } from "./archivist.ts";
 import { sweepFiles } from "./api/datasets.ts";
 import { sweepResults } from "./api/results.ts";
 import { buildWorkerApp } from "./api/worker-app.ts";
@@ -25,6 +26,8 @@ import { openRedis, type RedisService } from "./redis/redis.ts";
 import type { RunTraces } from "./runner/trace.ts";
 import type { Tracing } from "./tracing.ts";
 import { StartFailure } from "./start-failure.ts";
+import { ArchiveDirectory } from "./store/archive/directory.ts";
+import { RemoteArchive } from "./store/archive/remote.ts";
 import { available, storeConnection } from "./store/database.ts";
 import { NewerStore, Unavailable } from "./store/errors.ts";
 import { Store } from "./store/store.ts";
@@ -105,7 +108,10 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   closers.push(() => connection.disconnect());
   await available(() => connection.connect());
 
-  const store = new Store(connection);
+  const store: Store = new Store(
+    connection,
+    archiveOf(config, () => store.tickets),
+  );
   await upgradeStore(store, log);
   const queue = new Deliveries(connection, tracing?.telemetry);
   closers.push(() => queue.close());
@@ -172,6 +178,11 @@ async function openApi(
   const epoch = await StoreEpoch.open({ store, path: join(config.dataDirectory, "epoch"), log, refill });
   closers.push(() => epoch.close());
   checks.epoch = () => epoch.check();
+  const archivist = openArchivist(config, { store, log }, () => epoch.lost === null);
+  if (archivist !== null) {
+    checks.archive = () => archivist.failure;
+    closers.push(() => archivist.close());
+  }
   const webhooks = openWebhooks(config, redis, { store, connection, log });
   serving.push(() => webhooks.close(config.shutdownMs));
   await files.prepare();
@@ -205,6 +216,28 @@ async function openApi(
     news.close();
   });
   return await listen(app, config.host, config.port, "RAPPEL_PORT");
+}
+
+function archiveOf(
+  { archive: { directory, isRemote }, apiUrl }: Config,
+  tickets: () => Store["tickets"],
+): ArchiveDirectory | RemoteArchive {
+  return isRemote ? new RemoteArchive(apiUrl!, tickets) : new ArchiveDirectory(directory);
+}
+
+/** Null: the results of ended jobs stay in Redis. */
+function openArchivist(
+  { archive: { directory: path, isShared } }: Config,
+  { store, log }: Pick<ApiParts, "store" | "log">,
+  isSafe: () => boolean,
+): Archivist | null {
+  if (!isShared) {
+    log.info("results of ended jobs stay in Redis: set RAPPEL_STORE_URL to a directory that all API hosts share");
+    return null;
+  }
+  const directory = new ArchiveDirectory(path);
+  const checkFormat = () => store.format.check();
+  return new Archivist({ ...store.archiving(directory, log), log, isSafe, checkFormat });
 }
 
 /** Must run before anything reads the stored data. */

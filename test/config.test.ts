@@ -42,6 +42,7 @@ test("without any variable the documented defaults hold", () => {
     workerPort: null,
     dataDirectory: resolve("data"),
     redisUrl: null,
+    archive: { directory: resolve("data/archive"), isShared: true, isRemote: false },
     apiUrl: null,
     apiKeys: [],
     ownerLimits: unlimited,
@@ -68,6 +69,17 @@ test("without any variable the documented defaults hold", () => {
     maxDatasetBytes: GiB / 2,
     warnings: [],
   });
+});
+
+test("who moves ended jobs into the archive, and where it is", () => {
+  const redis = { REDIS_URL: "redis://127.0.0.1" };
+  const shared = { ...redis, RAPPEL_STORE_URL: "file:///srv/the%20archive" };
+  const archive = (variables: NodeJS.ProcessEnv) => load(variables).archive;
+  expect(archive(redis)).toEqual({ directory: resolve("data/archive"), isShared: false, isRemote: false });
+  expect(archive(shared)).toEqual({ directory: "/srv/the archive", isShared: true, isRemote: false });
+  const worker = { ...redis, RAPPEL_ROLE: "worker", RAPPEL_API_URL: "http://127.0.0.1:8080" };
+  expect(archive(worker)).toMatchObject({ isRemote: true });
+  expect(archive({ ...worker, ...shared })).toMatchObject({ directory: "/srv/the archive", isRemote: false });
 });
 
 test("an empty variable counts as unset, and unknown variables are ignored", () => {
@@ -230,6 +242,10 @@ test.each([
   [{ RAPPEL_LEASE_MS: "5s" }, 'RAPPEL_LEASE_MS is "5s" and must be an integer from 250 to 600000.'],
   [{ RAPPEL_ROLE: "both" }, 'RAPPEL_ROLE is "both" and must be one of all, api, worker.'],
   [{ RAPPEL_INSECURE: "yes" }, 'RAPPEL_INSECURE is "yes" and must be one of true, false.'],
+  [
+    { RAPPEL_STORE_URL: "s3://rappel" },
+    'RAPPEL_STORE_URL is "s3://rappel" and must be the URL of a directory, such as file:///srv/rappel.',
+  ],
   [{ RAPPEL_API_URL: "host:8080" }, 'RAPPEL_API_URL is "host:8080" and must be a URL such as http://127.0.0.1:8080.'],
   [
     { RAPPEL_MAX_JOB_BYTES: "4GiB" },

@@ -82,7 +82,10 @@ export async function readHead(source: Source, blob: StoredBlob, headBytes: numb
 }
 
 /** The chunks of a blob. @throws Damaged, at the latest after the last one */
-async function* chunksOf({ database, job, kind }: Source, { blob, bytes, sha256 }: StoredBlob): AsyncGenerator<Buffer> {
+export async function* chunksOf(
+  { database, job, kind }: Source,
+  { blob, bytes, sha256 }: StoredBlob,
+): AsyncGenerator<Buffer> {
   const hash = createHash("sha256");
   const damaged = () => {
     meters.damage.inc({ what: kind });

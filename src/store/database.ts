@@ -37,6 +37,11 @@ export class Database {
     return await this.use(() => command.call(this.#redis, key, ...args));
   }
 
+  /** The same. Texts in the answer are bytes. */
+  async runBuffer<T>(script: string, key: string, ...args: Argument[]): Promise<T> {
+    return await this.run(`${script}Buffer`, key, ...args);
+  }
+
   /** Runs commands that need no script. */
   async use<T>(commands: (redis: Redis) => Promise<T>): Promise<T> {
     return await available(() => commands(this.#redis));

@@ -5,10 +5,12 @@
  */
 import type { Page } from "../contract/wire/common.ts";
 import type { JobStatus, JobSummary } from "../contract/wire/job.ts";
+import type { Archive } from "./archive/archive.ts";
+import { readRecord } from "./archive/kept.ts";
 import type { Database } from "./database.ts";
 import { keys } from "./keys.ts";
 import { idsOf, page, type PageOptions } from "./pages.ts";
-import { named, summaryFields, toSummary } from "./record.ts";
+import { summaryFields, toSummary } from "./record.ts";
 
 /** How many jobs a page looks at, at most. */
 export const MOST_LOOKED_AT = 10_000;
@@ -23,7 +25,12 @@ export interface JobQuery extends PageOptions {
 }
 
 /** A page may have fewer jobs than `limit`, or none, although more follow. */
-export async function listJobs(database: Database, owner: string, query: JobQuery): Promise<Page<JobSummary>> {
+export async function listJobs(
+  database: Database,
+  archive: Archive,
+  owner: string,
+  query: JobQuery,
+): Promise<Page<JobSummary>> {
   const { limit, after, statuses, metadata = {} } = query;
   const pairs = Object.entries(metadata);
   const found: JobSummary[] = [];
@@ -37,7 +44,7 @@ export async function listJobs(database: Database, owner: string, query: JobQuer
     const fitting = await withMetadata(database, owner, ids, pairs);
     const taken = fitting.slice(0, missing);
     cursor = taken.length < fitting.length ? taken.at(-1) : ids.at(-1);
-    const jobs = await summariesOf(database, owner, taken);
+    const jobs = await summariesOf(database, archive, owner, taken);
     // A job may have got another status since its id was read, or be gone.
     found.push(...jobs.filter((job): job is JobSummary => job !== null && (statuses?.includes(job.status) ?? true)));
   }
@@ -72,12 +79,10 @@ async function withMetadata(database: Database, owner: string, ids: string[], pa
 /** Null for a job that is not there. */
 export async function summariesOf(
   database: Database,
+  archive: Archive,
   owner: string,
   ids: readonly string[],
 ): Promise<(JobSummary | null)[]> {
-  const all = await database.use((redis) =>
-    Promise.all(ids.map((id) => redis.hmget(keys.job(owner, id), ...summaryFields))),
-  );
-  const jobs = all.map((values) => named(summaryFields, values));
-  return jobs.map((fields, i) => (fields.status === null ? null : toSummary(ids[i], fields)));
+  const jobs = await Promise.all(ids.map((id) => readRecord(database, archive, keys.job(owner, id), summaryFields)));
+  return jobs.map((fields, i) => fields && toSummary(ids[i], fields));
 }

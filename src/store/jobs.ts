@@ -6,24 +6,18 @@ import type { Inherited } from "../contract/resolve/encoders.ts";
 import { crashPoint } from "../crash-point.ts";
 import { diagnosisOf, type Diagnosis } from "../contract/schema/diagnosis.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
-import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import type { Page } from "../contract/wire/common.ts";
-import type { Event } from "../contract/wire/event.ts";
 import type { Job, JobSummary, Progress } from "../contract/wire/job.ts";
 import type { ModelDescription } from "../contract/wire/model.ts";
-import { readBlob, readHead, type StoredBlob } from "./blobs.ts";
+import type { Archive } from "./archive/archive.ts";
+import { readRecord } from "./archive/kept.ts";
 import type { Database } from "./database.ts";
-import { Damaged, type StoredKind } from "./errors.ts";
 import { keys } from "./keys.ts";
 import {
   jobFields,
-  named,
   summaryFields,
-  toCheckpoint,
-  toEvent,
   toJob,
   toProgress,
-  type MetricRow,
   type ProgressReport,
   type RecordedChange,
   idsIn,
@@ -35,23 +29,18 @@ import {
   recordOf,
   type BatchBegun,
   type Created,
+  type Fork,
   type NewJob,
   type Promised,
   type Replayed,
   type Reserved,
 } from "./new-job.ts";
 import { usedBefore, useArguments, type IdempotencyUse } from "./idempotency.ts";
+import { JobResults } from "./job-results.ts";
 import { listJobs, summariesOf, type JobQuery } from "./job-list.ts";
 import { describe, type ModelRecord } from "./models.ts";
 import { copyOrigin, putOrigin } from "./origin.ts";
-import { page, pageOf, type PageOptions } from "./pages.ts";
 import type { Room } from "./room.ts";
-
-/** Enough for the header of any state: some thousand tensors of a hundred bytes each. */
-const HEAD_BYTES = 2 * 1024 * 1024;
-
-/** How many rows of metrics are read at a time. */
-const ROWS = 500;
 
 /**
  * The outcome of a request to change a job. `delivery` is the job's latest, for its `turn`. Null:
@@ -74,11 +63,14 @@ interface TrainedOn {
   readonly model: ModelRecord | null;
 }
 
-export class Jobs {
+export class Jobs extends JobResults {
   readonly #database: Database;
+  readonly #archive: Archive;
 
-  constructor(database: Database) {
+  constructor(database: Database, archive: Archive) {
+    super(database, archive);
     this.#database = database;
+    this.#archive = archive;
   }
 
   /**
@@ -128,8 +120,7 @@ export class Jobs {
   async create(job: NewJob): Promise<Created | Replayed> {
     const { idempotency, fork, start, room } = job;
     if (start !== null) await putOrigin(this.#database, job, start.bytes);
-    if (fork !== null && !(await copyOrigin(this.#database, job, fork)))
-      return { outcome: "origin_missing", record: null };
+    if (fork !== null && !(await this.#copyOrigin(job, fork))) return { outcome: "origin_missing", record: null };
     const fields = recordOf(job);
     type Answer = [(Created | Replayed)["outcome"], (string | number)?, number?];
     const [outcome, detail, time] = await this.#database.run<Answer>(
@@ -164,7 +155,7 @@ export class Jobs {
 
   /** As in lists; null for a job that is not there. */
   async summaries(owner: string, ids: readonly string[]): Promise<(JobSummary | null)[]> {
-    return await summariesOf(this.#database, owner, ids);
+    return await summariesOf(this.#database, this.#archive, owner, ids);
   }
 
   async get(owner: string, id: string): Promise<Job | null> {
@@ -205,7 +196,7 @@ export class Jobs {
 
   /** Newest first. */
   async list(owner: string, query: JobQuery): Promise<Page<JobSummary>> {
-    return await listJobs(this.#database, owner, query);
+    return await listJobs(this.#database, this.#archive, owner, query);
   }
 
   /**
@@ -233,83 +224,6 @@ export class Jobs {
     return before === null || outcome === "missing" ? null : { outcome, ...before };
   }
 
-  /**
-   * Rows as JSON, in ascending order of steps, a few hundred at a time. Training and evaluation
-   * have rows of their own. If there is no such job, yields nothing, not even an empty list.
-   */
-  async *metricPages(owner: string, id: string, fromStep = 0, toStep = Infinity): AsyncGenerator<string[]> {
-    const job = keys.job(owner, id);
-    if ((await this.#database.use((redis) => redis.exists(job))) === 0) return;
-    const to = toStep === Infinity ? "+inf" : toStep;
-    // The rows of the last step that were already yielded. More rows of that step may follow.
-    let given: string[] = [];
-    for (let from = String(fromStep); ;) {
-      const rows = await this.#database.use((redis) =>
-        redis.zrangebyscore(keys.metrics(job), from, to, "LIMIT", 0, ROWS + given.length),
-      );
-      yield rows.filter((row) => !given.includes(row));
-      if (rows.length < ROWS + given.length) return;
-      from = String((JSON.parse(rows.at(-1)!) as MetricRow).step);
-      given = rows.filter((row) => (JSON.parse(row) as MetricRow).step === Number(from));
-    }
-  }
-
-  /** Oldest first. */
-  async events(owner: string, id: string, { limit, after }: PageOptions): Promise<Page<Event> | null> {
-    const job = keys.job(owner, id);
-    const from = Number.parseInt(after ?? "", 10) || 0;
-    const [exists, texts] = await this.#database.use((redis) =>
-      Promise.all([redis.exists(job), redis.lrange(keys.events(job), from, from + limit)]),
-    );
-    const events = texts.map((text, i) => toEvent(from + i + 1, text));
-    return exists ? page(events, limit, (event) => event.id) : null;
-  }
-
-  /** Newest first. */
-  async checkpoints(owner: string, id: string, { limit, after }: PageOptions): Promise<Page<Checkpoint> | null> {
-    const job = keys.job(owner, id);
-    const step = Number.parseInt(after ?? "", 10);
-    const below = Number.isNaN(step) ? "+inf" : `(${step}`;
-    const [exists, steps] = await this.#database.use((redis) =>
-      Promise.all([
-        redis.exists(job),
-        redis.zrevrangebyscore(keys.checkpoints(job), below, "-inf", "LIMIT", 0, limit + 1),
-      ]),
-    );
-    const manifests = await this.#database.use((redis) =>
-      Promise.all(steps.map((step) => redis.hgetall(keys.checkpoint(job, step)))),
-    );
-    const found = steps.map((step, i) => (manifests[i].blob ? toCheckpoint(step, manifests[i]) : null));
-    return exists ? pageOf(steps, found, limit) : null;
-  }
-
-  /**
-   * A checkpoint's manifest and blob, and the beginning of its file, which says what the file
-   * holds. Null if the checkpoint is gone.
-   * @throws Damaged
-   */
-  async checkpointHead(owner: string, id: string, step: number) {
-    const job = keys.job(owner, id);
-    const key = keys.checkpoint(job, String(step));
-    const manifest = await this.#database.use((redis) => redis.hgetall(key));
-    const file = await this.#file(job, key, "checkpoint", (source, blob) => readHead(source, blob, HEAD_BYTES));
-    if (!manifest.blob || file?.sha256 !== manifest.sha256) return null;
-    return { checkpoint: toCheckpoint(String(step), manifest), blob: manifest.blob, head: file.bytes };
-  }
-
-  /** @throws Damaged */
-  async checkpointBytes(owner: string, id: string, step: number): Promise<Buffer | null> {
-    const job = keys.job(owner, id);
-    const file = await this.#file(job, keys.checkpoint(job, String(step)), "checkpoint", readBlob);
-    return file && file.bytes;
-  }
-
-  /** @throws Damaged */
-  async model(owner: string, id: string, which: "final" | "best"): Promise<{ bytes: Buffer; sha256: string } | null> {
-    const job = keys.job(owner, id);
-    return await this.#file(job, keys.model(job, which), "model", readBlob);
-  }
-
   async description(owner: string, id: string): Promise<ModelDescription | null> {
     const fields = await this.#fields(owner, id, [...summaryFields, "model"]);
     return fields && describe(id, fields);
@@ -319,6 +233,16 @@ export class Jobs {
   async evaluation(owner: string, id: string): Promise<Pick<ModelRecord, "target" | "evaluation"> | null> {
     const fields = await this.#fields(owner, id, ["model"]);
     return fields && (JSON.parse(fields.model ?? "null") as ModelRecord | null);
+  }
+
+  /** Returns false if the parent's checkpoint is gone. */
+  async #copyOrigin(job: NewJob, fork: Fork): Promise<boolean> {
+    if (await copyOrigin(this.#database, job, fork)) return true;
+    const { job_id: parent, step } = fork.parent;
+    const file = await this.checkpointFile(job.owner, parent, step);
+    if (file?.sha256 !== fork.origin.sha256) return false;
+    await putOrigin(this.#database, job, file.bytes);
+    return true;
   }
 
   async #change<Outcome extends string>(script: string, owner: string, id: string): Promise<Changed<Outcome>> {
@@ -333,26 +257,6 @@ export class Jobs {
   }
 
   async #fields<F extends string>(owner: string, id: string, fields: readonly (F | "status")[]) {
-    const values = await this.#database.use((redis) => redis.hmget(keys.job(owner, id), ...fields));
-    const found = named(fields, values);
-    return found.status === null ? null : found;
-  }
-
-  /** Reads, with `read`, the blob that a record names. */
-  async #file(job: string, record: string, kind: StoredKind, read: typeof readBlob) {
-    const look = async (): Promise<StoredBlob | null> => {
-      const fields = await this.#database.use((redis) => redis.hmget(record, "blob", "bytes", "sha256"));
-      const [blob, bytes, sha256] = fields;
-      return blob && sha256 ? { blob, bytes: Number(bytes), sha256 } : null;
-    };
-    const blob = await look();
-    if (blob === null) return null;
-    try {
-      return { bytes: await read({ database: this.#database, job, kind }, blob), sha256: blob.sha256 };
-    } catch (error) {
-      // The blob may have been dropped while it was read.
-      if (error instanceof Damaged && (await look())?.blob !== blob.blob) return null;
-      throw error;
-    }
+    return await readRecord(this.#database, this.#archive, keys.job(owner, id), fields);
   }
 }

@@ -19,6 +19,13 @@
  * - `{rappel}:worker:<id>` (string): the worker's last heartbeat, which expires
  * - `{rappel}:ended` (sorted set): record keys of the jobs that have ended, by the time of their
  *   end
+ * - `{rappel}:unarchived` (sorted set): record keys of ended jobs that are not in the archive, by
+ *   the time from which they may be moved there
+ * - `{rappel}:archive` (hash): `id`: the name of the archive's directory (archive/directory.ts);
+ *   `ready`: present once the directory has it; `jobs`, `bytes`: what the archive holds
+ * - `{rappel}:segments` (hash): segment → bytes of the entries in it to which records point
+ * - `{rappel}:buried` (list): `<owner> <job id>` of deleted jobs, for tombstones
+ * - `{rappel}:archivist` (string): the process that has the archivists' turn
  * - `{rappel}:files` (hash): name of a file → how many records of uploads of all owners refer to
  *   it. A SHA-256 alone → how many records without `columns_sha256` refer to both files of that
  *   name
@@ -28,7 +35,8 @@
  *   dropped blobs; `refused`: the smallest need that was refused, as long as there is no room for
  *   it
  * - `{rappel}:loose` (sorted set): dropped blobs, by the time when they expire: `<bytes> <key of
- *   the first chunk, without its number>`
+ *   the first chunk, without its number>`; and what archived jobs left behind: `<bytes> <key of
+ *   the record>`
  * - `{rappel}:pending` (sorted set): promises to jobs that are being created, by the time when
  *   they lapse: `<bytes> <owner> <job id>`
  * - `{rappel}:outbox` (list): `<owner> <job id> <event id>` of events that a webhook wants and
@@ -47,7 +55,8 @@
  * - `{rappel}:owner:<owner>:jobs` (sorted set): ids of all jobs in the order of their names, which
  *   for ULIDs is the order of creation; behind them those of all predictions over datasets
  * - `{rappel}:owner:<owner>:jobs:<status>` (sorted set): the same by status
- * - `{rappel}:owner:<owner>:usage` (hash): `dataset_bytes`, `checkpoint_bytes`
+ * - `{rappel}:owner:<owner>:usage` (hash): `dataset_bytes`, `checkpoint_bytes`,
+ *   `archived_bytes`
  * - `{rappel}:owner:<owner>:waiting` (sorted set): ids of the queued jobs, the most urgent first;
  *   among equally urgent ones the oldest first
  * - `{rappel}:owner:<owner>:idempotency:<sha256>` (hash): `job`, `body_sha256`; the SHA-256 is
@@ -93,6 +102,11 @@ export const keys = {
   open: `${hashTag}:open`,
   due: `${hashTag}:due`,
   ended: `${hashTag}:ended`,
+  unarchived: `${hashTag}:unarchived`,
+  archive: `${hashTag}:archive`,
+  segments: `${hashTag}:segments`,
+  buried: `${hashTag}:buried`,
+  archivist: `${hashTag}:archivist`,
   ends: `${hashTag}:ends`,
   files: `${hashTag}:files`,
   limits: `${hashTag}:limits`,

@@ -88,6 +88,14 @@ export class Overview {
     return { ...fullness, full: refused !== null };
   }
 
+  /** What the archive holds, and how many ended jobs it does not have. */
+  async archive(): Promise<{ jobs: number; bytes: number; waiting: number }> {
+    const [[jobs, bytes], waiting] = await this.#database.use((redis) =>
+      Promise.all([redis.hmget(keys.archive, "jobs", "bytes"), redis.zcard(keys.unarchived)]),
+    );
+    return { jobs: Number(jobs), bytes: Number(bytes), waiting };
+  }
+
   /** How long the oldest waiting job has waited; null if none waits. */
   async oldestWaitingSeconds(): Promise<number | null> {
     const [oldest, [seconds, microseconds]] = await this.#database.use((redis) =>

@@ -6,7 +6,12 @@
  * or full, a command throws Unavailable.
  */
 import type { Redis } from "ioredis";
+import type { Logger } from "pino";
 import { ulid } from "ulid";
+import { Archive, type Source } from "./archive/archive.ts";
+import { Compaction } from "./archive/compaction.ts";
+import type { ArchiveDirectory } from "./archive/directory.ts";
+import { Mover } from "./archive/mover.ts";
 import { Database } from "./database.ts";
 import { Datasets } from "./datasets.ts";
 import { Format } from "./format.ts";
@@ -47,12 +52,15 @@ export class Store {
   readonly overview: Overview;
   readonly tickets: Tickets;
   readonly upkeep: Upkeep;
+  /** Where archived jobs are; null: this process cannot read them. */
+  readonly archive: Source | null;
   readonly #database: Database;
 
-  constructor(redis: Redis) {
+  constructor(redis: Redis, archive: Source | null = null) {
+    this.archive = archive;
     this.#database = new Database(redis);
     this.format = new Format(this.#database);
-    this.jobs = new Jobs(this.#database);
+    this.jobs = new Jobs(this.#database, new Archive(archive));
     this.datasets = new Datasets(this.#database);
     this.weights = new UploadedWeights(this.#database);
     this.predictions = new Predictions(this.#database);
@@ -60,6 +68,12 @@ export class Store {
     this.overview = new Overview(this.#database);
     this.tickets = new Tickets(this.#database);
     this.upkeep = new Upkeep(this.#database);
+  }
+
+  /** What moves ended jobs into the archive in this directory, and what frees its room. */
+  archiving(directory: ArchiveDirectory, log: Logger, dayMs?: number): { mover: Mover; compaction: Compaction } {
+    const mover = new Mover(this.#database, directory, log);
+    return { mover, compaction: new Compaction(this.#database, mover, log, dayMs) };
   }
 
   /** Sets the limits that all processes enforce. The API that started last decides. */

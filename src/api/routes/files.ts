@@ -1,6 +1,6 @@
 /**
- * The columns of datasets, for workers on other hosts. Not part of the API: a worker shows a ticket
- * (src/store/tickets.ts), not a key.
+ * The columns of datasets, and bytes of the archive, for workers on other hosts. Not part of the
+ * API: a worker shows a ticket (src/store/tickets.ts), not a key.
  */
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
@@ -8,8 +8,10 @@ import { headerHash } from "../../data/files/column-file.ts";
 import { columnsName, DatasetLost } from "../../data/dataset.ts";
 import { Problem } from "../../contract/errors.ts";
 import type { Dataset } from "../../contract/wire/dataset.ts";
+import { ARCHIVE, REQUEST_BYTES } from "../../store/archive/remote.ts";
 import { bearerOf } from "../plugins/authentication.ts";
 import { notFound } from "../plugins/problems.ts";
+import { queryInteger } from "../requests.ts";
 import type { Routes, Services } from "../services.ts";
 
 export const files: Routes = async (app, { store, files }) => {
@@ -36,6 +38,33 @@ export const files: Routes = async (app, { store, files }) => {
         return reply.header("content-length", bytes - from).send(file.from(from));
       }
       return reply.header("content-length", bytes).send(file.from(0));
+    },
+  );
+
+  app.get(
+    "/internal/archive/:segment",
+    {
+      config: { public: true },
+      schema: {
+        hide: true,
+        params: z.object({ segment: z.string().regex(/^[0-9a-z]{26}\.segment$/) }),
+        querystring: z.strictObject({
+          offset: queryInteger(z.int().min(0)),
+          bytes: queryInteger(z.int().min(1).max(REQUEST_BYTES)),
+        }),
+      },
+    },
+    async (request, reply) => {
+      const { segment } = request.params;
+      const { offset, bytes } = request.query;
+      const bearer = bearerOf(request);
+      const ticket = bearer === null ? null : await store.tickets.look(bearer);
+      if (ticket?.owner !== ARCHIVE || ticket.datasetId !== segment)
+        throw new Problem("unauthorized", "A worker's ticket for this segment is needed.");
+      if (store.archive === null) throw notFound();
+      return reply
+        .type("application/octet-stream")
+        .send(await store.archive.read(segment, (read) => read(offset, bytes)));
     },
   );
 };

@@ -49,7 +49,12 @@ async function look({ store: { overview }, queue }: Pick<Services, "store" | "qu
  */
 async function measure(services: Pick<Services, "store" | "queue">): Promise<void> {
   try {
-    const [{ jobs, queue, workers, room }, ends] = await Promise.all([look(services), services.store.overview.ends()]);
+    const { overview } = services.store;
+    const [{ jobs, queue, workers, room }, ends, archive] = await Promise.all([
+      look(services),
+      overview.ends(),
+      overview.archive(),
+    ]);
     const { oldest_seconds: oldest, ...lengths } = queue;
     for (const [status, count] of Object.entries(jobs)) meters.jobs.set({ status }, count);
     for (const [state, count] of Object.entries(lengths)) meters.deliveries.set({ state }, count);
@@ -62,11 +67,15 @@ async function measure(services: Pick<Services, "store" | "queue">): Promise<voi
     meters.storeReserved.set(room.reserved);
     if (room.limit === null) meters.storeLimit.remove();
     else meters.storeLimit.set(room.limit);
+    meters.archiveJobs.set(archive.jobs);
+    meters.archiveBytes.set(archive.bytes);
+    meters.archiveWaiting.set(archive.waiting);
     meters.redisUp.set(1);
   } catch {
     for (const labelled of [meters.jobs, meters.jobEnds, meters.deliveries]) labelled.reset();
     const { oldestWaiting, workers, storeUsed, storeReserved, storeLimit } = meters;
     for (const single of [oldestWaiting, workers, storeUsed, storeReserved, storeLimit]) single.remove();
+    for (const single of [meters.archiveJobs, meters.archiveBytes, meters.archiveWaiting]) single.remove();
     meters.redisUp.set(0);
   }
 }

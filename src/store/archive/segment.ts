@@ -96,20 +96,21 @@ export class SegmentWriter {
     const before = this.#bytes;
     try {
       const places: Place[] = [];
+      const written = createHash("sha256");
       for await (const slice of sliced(this.#laidOut(entries, places))) {
         await writeAll(this.#file, slice, this.#bytes);
+        written.update(slice);
         this.#bytes += slice.byteLength;
       }
       crashPoint("archive-written");
       await this.#file.datasync();
       crashPoint("archive-synced");
-      const read = readOf(this.#file);
-      for (const place of places) await checkEntry(read, place);
+      const all = { offset: before, bytes: this.#bytes - before, sha256: written.digest("hex") };
+      for await (const _ of readPart(readOf(this.#file), all));
       crashPoint("archive-verified");
       return places;
     } catch (error) {
-      await this.#file.truncate(before).catch(() => undefined);
-      await this.close();
+      await this.#giveUp(before);
       throw error;
     }
   }
@@ -118,10 +119,11 @@ export class SegmentWriter {
     await this.#file.close();
   }
 
-  /** Removes a segment in which nothing was written. */
-  async discard(): Promise<void> {
+  /** Cuts the segment off, or removes it if nothing is left of it. */
+  async #giveUp(bytes: number): Promise<void> {
+    if (bytes > HEADER_BYTES) await this.#file.truncate(bytes).catch(() => undefined);
     await this.close();
-    await rm(this.#path, { force: true });
+    if (bytes === HEADER_BYTES) await rm(this.#path, { force: true });
   }
 
   /** The bytes of the entries, one after the other. Adds their places. */

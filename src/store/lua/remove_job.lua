@@ -20,7 +20,7 @@ end
 -- included theirs. A message that is being sent now is left to its sender.
 local function delete_messages()
   local queue = root .. ':webhooks:'
-  for event = 1, redis.call('LLEN', job .. ':events') do
+  for event = 1, number('events') or redis.call('LLEN', job .. ':events') do
     local message = id .. '-' .. event
     for _, list in ipairs({ 'prioritized', 'delayed', 'completed' }) do
       if redis.call('ZREM', queue .. list, message) == 1 then
@@ -30,21 +30,23 @@ local function delete_messages()
   end
 end
 
-local function delete_file(key)
-  local blob = redis.call('HMGET', key, 'blob', 'bytes')
-  if blob[1] then delete_blob(blob[1], tonumber(blob[2])) end
-  redis.call('DEL', key)
+-- Tells the archive that its entry of the job, if there is one, is void.
+local function delete_archived()
+  redis.call('ZREM', root .. ':unarchived', job)
+  if redis.call('EXISTS', root .. ':archive') == 0 or get('model_job') then return end
+  redis.call('RPUSH', root .. ':buried', owner .. ' ' .. id)
+  if not get('archived') then return end
+  count_archived(get('archived'), -1)
+  remove_dropped(get('left_bytes') .. ' ' .. job)
 end
 
 -- Deletes the record that `job` and `id` name now.
 local function delete_record()
-  for _, step in ipairs(redis.call('ZRANGE', job .. ':checkpoints', 0, -1)) do
-    delete_file(job .. ':checkpoint:' .. step)
-  end
-  for _, which in ipairs({ 'final', 'best' }) do delete_file(job .. ':model:' .. which) end
   -- Dropped blobs expire by themselves some time after the end.
   if now - number('finished_at') < LOOSE_MS then delete_dropped() end
   delete_messages()
+  delete_archived()
+  each_result_key(job, function(key) redis.call('UNLINK', key) end)
   count_bytes(0)
   if number('result_bytes') then count_result(0) end
   local idempotency = get('idempotency') and owned .. ':idempotency:' .. get('idempotency')
@@ -56,7 +58,6 @@ local function delete_record()
   redis.call('ZREM', owned .. ':jobs', id)
   unlist(get('status'))
   erase_record()
-  redis.call('DEL', job .. ':events', job .. ':metrics', job .. ':checkpoints')
   redis.call('DEL', job .. ':told', job .. ':messages', job .. ':predictions')
 end
 

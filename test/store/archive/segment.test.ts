@@ -126,14 +126,11 @@ test("another entry does not pass for the one that is meant", async () => {
   });
 });
 
-test("a part of another length or other bytes than was said is not written", async () => {
+test("a part of another length than was said is not written", async () => {
   const writer = await directory.begin(EPOCH);
   const wrong = { ...part("bytes", Buffer.from("abc")), content: [Buffer.from("abcd")] };
   await expect(writer.append([entry("a"), { about: null, parts: [wrong] }])).rejects.toThrow(DamagedEntry);
-  const other = await directory.begin(EPOCH);
-  const changed = { ...part("bytes", Buffer.from("abc")), content: [Buffer.from("abd")] };
-  await expect(other.append([{ about: null, parts: [changed] }])).rejects.toThrow(DamagedEntry);
-  for (const { name } of [writer, other]) expect(await found(name)).toEqual([]);
+  expect(await directory.segments()).toEqual([]);
 });
 
 test("on a full disk nothing is half written, and the entries before are whole", async (context) => {

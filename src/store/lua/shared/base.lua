@@ -34,7 +34,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- The fields that most scripts need. They are read together.
 local COMMON = {
   'status', 'run', 'token', 'lease_expires_at', 'reserved', 'spent', 'counted_bytes', 'reported',
-  'event_limits', 'webhook', 'message_bytes', 'checkpoint_step', 'priority',
+  'event_limits', 'webhook', 'message_bytes', 'checkpoint_step', 'priority', 'kept', 'archived',
 }
 
 local function read_record()
@@ -42,6 +42,10 @@ local function read_record()
   record = {}
   local values = redis.call('HMGET', job, unpack(COMMON))
   for i, name in ipairs(COMMON) do record[name] = values[i] end
+  -- The fields that the record of an archived job keeps are one value, so that they take little.
+  for name, value in string.gmatch(record.kept or '', '(%Z+)%z(%Z*)%z') do
+    record[name] = record[name] or value
+  end
 end
 
 local function get(field)

@@ -337,6 +337,7 @@ local function end_job(status)
   redis.call('HDEL', root .. ':open', id)
   redis.call('ZREM', root .. ':due', job)
   redis.call('ZADD', root .. ':ended', now, job)
+  if not get('model_job') then redis.call('ZADD', root .. ':unarchived', now, job) end
   for dataset in dataset_keys(get('dataset') or '') do
     redis.call('SREM', dataset .. ':jobs', id)
   end

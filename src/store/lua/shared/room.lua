@@ -83,6 +83,16 @@ local function count_bytes(bytes)
   set('counted_bytes', whole(bytes))
 end
 
+-- Counts an entry of the archive, or takes it out of the counts (`sign` -1): for its segment, for
+-- all, for its owner.
+local function count_archived(place, sign)
+  local segment, bytes = string.match(place, '^(%S+) %d+ %d+ (%d+)')
+  add(root .. ':segments', segment, sign * bytes)
+  add(root .. ':archive', 'bytes', sign * bytes)
+  add(root .. ':archive', 'jobs', sign)
+  use_bytes('archived_bytes', sign * bytes)
+end
+
 -- Moves bytes of a job from promised to held. A negative number moves them back. Returns false if
 -- the job has ended: then nothing is promised to it.
 local function spend(bytes)
@@ -102,11 +112,35 @@ local function add_dropped(dropped)
   add(ROOM, 'loose', string.match(dropped, '^%d+'))
 end
 
--- Deletes a dropped blob, if it is still there. Returns its bytes.
+-- Visits the keys of the results of a job that has ended: files, manifests, rows and events.
+local function each_result_key(of, visit)
+  local function visit_file(key)
+    local blob = redis.call('HMGET', key, 'blob', 'bytes')
+    if not blob[1] then return end
+    for i = 0, math.ceil(blob[2] / CHUNK_BYTES) - 1 do
+      visit(of .. ':chunk:' .. blob[1] .. ':' .. i)
+    end
+    visit(key)
+  end
+  for _, step in ipairs(redis.call('ZRANGE', of .. ':checkpoints', 0, -1)) do
+    visit_file(of .. ':checkpoint:' .. step)
+  end
+  for _, which in ipairs({ 'final', 'best' }) do visit_file(of .. ':model:' .. which) end
+  for _, name in ipairs({ 'events', 'rows', 'metrics', 'checkpoints' }) do
+    visit(of .. ':' .. name)
+  end
+end
+
+-- Deletes a dropped blob, or what an archived job left behind, if it is still there. Returns its
+-- bytes.
 local function remove_dropped(dropped)
   if redis.call('ZREM', LOOSE, dropped) == 0 then return 0 end
-  local bytes, chunk = string.match(dropped, '^(%d+) (.+)$')
-  for i = 0, math.ceil(bytes / CHUNK_BYTES) - 1 do redis.call('DEL', chunk .. i) end
+  local bytes, what = string.match(dropped, '^(%d+) (.+)$')
+  if string.sub(what, -1) == ':' then
+    for i = 0, math.ceil(bytes / CHUNK_BYTES) - 1 do redis.call('DEL', what .. i) end
+  else
+    each_result_key(what, function(key) redis.call('DEL', key) end)
+  end
   add(ROOM, 'loose', -bytes)
   return tonumber(bytes)
 end

@@ -1,0 +1,86 @@
+// Stores and disks that fill: while ended jobs are moved away Redis does not fill, and where they
+// cannot be moved nothing is lost.
+import { setTimeout as sleep } from "node:timers/promises";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { Archivist } from "../../../src/archivist.ts";
+import { retrying } from "../../../src/retries.ts";
+import { ArchiveDirectory } from "../../../src/store/archive/directory.ts";
+import { NoRoom } from "../../../src/store/errors.ts";
+import { Store } from "../../../src/store/store.ts";
+import { connected } from "../support.ts";
+import { MiB, redis, server, setUpStore } from "../setup.ts";
+import { smallDisk } from "../../support/disk.ts";
+import { compaction, endedJob, everythingOf, log, mover, setUpArchive, store } from "./support.ts";
+
+setUpStore({ maxBytes: 16 * MiB });
+setUpArchive();
+
+/** More than fit into Redis, by far. */
+const JOBS = 400;
+const job = () => endedJob({ bytes: 20_000 });
+
+function archivist(parts: { mover: typeof mover; compaction: typeof compaction }, isSafe = () => true): Archivist {
+  const opened = new Archivist({ ...parts, log, isSafe, checkFormat: () => store.format.check(), intervalMs: 20 });
+  onTestFinished(() => opened.close());
+  return opened;
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await sleep(20);
+}
+
+const allMoved = async () => (await store.overview.archive()).waiting === 0;
+
+test("many small jobs in a row do not fill Redis while they are archived", async () => {
+  archivist({ mover, compaction });
+  const ids: string[] = [];
+  for (let i = 0; i < JOBS; i++) ids.push(await job());
+  await until(allMoved);
+  expect(await store.overview.room()).toMatchObject({ full: false, reserved: 0 });
+  for (const id of [ids[0], ids[JOBS - 1]]) {
+    const { job: found, final, rows } = await everythingOf(id);
+    expect([found!.status, rows!.length]).toEqual(["succeeded", 22]);
+    expect(final).not.toBeNull();
+  }
+});
+
+test("without an archive the same jobs are refused at the door, and those that ended stay", async () => {
+  const ids: string[] = [];
+  const post = async () => {
+    for (let i = 0; i < JOBS; i++) ids.push(await job());
+  };
+  await expect(post()).rejects.toThrow(NoRoom);
+  expect(ids.length).toBeGreaterThan(50);
+  expect((await everythingOf(ids[0])).job!.status).toBe("succeeded");
+});
+
+test("while the archive's disk is full, jobs stay in Redis and health says so; then they are moved", async (context) => {
+  const disk = smallDisk(context, "128k");
+  const directory = new ArchiveDirectory(join(disk.directory, "archive"));
+  const small = new Store(await connected(server), directory);
+  await redis.flushall();
+  const opened = archivist(small.archiving(directory, log));
+  await until(async () => (await directory.id()) !== null);
+  const ids = await Promise.all([job(), job(), job()]);
+  const before = await Promise.all(ids.map((id) => everythingOf(id, small)));
+  await until(async () => opened.failure !== null);
+  expect(opened.failure).toMatch(/stay in Redis/);
+  expect(retrying()).toMatchObject([{ loop: "archive" }]);
+  expect(await Promise.all(ids.map((id) => everythingOf(id, small)))).toEqual(before);
+  disk.resize("4m");
+  await until(allMoved);
+  expect(await Promise.all(ids.map((id) => everythingOf(id, small)))).toEqual(before);
+  await until(async () => opened.failure === null);
+  expect(retrying()).toEqual([]);
+});
+
+test("nothing is moved while it is unclear whether these are the records of these files", async () => {
+  let isSafe = false;
+  archivist({ mover, compaction }, () => isSafe);
+  await job();
+  await sleep(100);
+  expect((await store.overview.archive()).waiting).toBe(1);
+  isSafe = true;
+  await until(allMoved);
+});
