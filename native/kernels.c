@@ -6,6 +6,7 @@
 #include "products.h"
 #include "gathered.h"
 #include "norms.h"
+#include "windows.h"
 #include "attention.h"
 
 #define MEMORY ((uint8_t *)(uintptr_t)block[0])

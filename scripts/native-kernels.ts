@@ -48,6 +48,10 @@ const WORK: Readonly<Record<string, string>> = {
   matmul_add: "(m * n * k) / 16",
   matmul_transposed: "(m * n * k) / 16",
   matmul_gathered: "(m * n * k) / 16",
+  // With few columns a window may be as large as the plane, and WebAssembly looks at those faster.
+  max_pool_forward: "columns < 4 ? 0 : planes * rows * columns * kernelRows * kernelColumns",
+  conv_window: "channels * rows * columns * stride",
+  conv_channel_sums: "(end - begin) * size * samples",
   pack_panels: "(n * k) / 4",
   matmul_packed: "(n * k) / 4",
 };

@@ -2,7 +2,7 @@
 import type { KernelExports } from "./exports.generated.ts";
 
 /** What the native kernels were compiled from. Others are not used. */
-export const NATIVE_FACE = "7966d596adb818c3";
+export const NATIVE_FACE = "61f449ea3e4da71a";
 
 export interface NativeCalls {
   readonly average: () => void;
@@ -16,6 +16,8 @@ export interface NativeCalls {
   readonly pack_panels: () => void;
   readonly matmul_packed: () => void;
   readonly subtract_from: () => void;
+  readonly conv_window: () => void;
+  readonly conv_channel_sums: () => void;
   readonly elu_forward: () => void;
   readonly elu_backward: () => void;
   readonly gelu_forward: () => void;
@@ -35,6 +37,7 @@ export interface NativeCalls {
   readonly logsigmoid_backward: () => void;
   readonly lstm_forward: () => void;
   readonly lstm_backward: () => void;
+  readonly max_pool_forward: () => void;
   readonly mish_forward: () => void;
   readonly mish_backward: () => void;
   readonly relu_forward: () => void;
@@ -244,6 +247,33 @@ export function nativeKernels(
       $block[3] = count;
       $native.subtract_from();
     },
+    conv_window(to, from, channels, height, width, top, rows, left, columns, stride) {
+      if (channels * rows * columns * stride < $least) return $wasm.conv_window(to, from, channels, height, width, top, rows, left, columns, stride);
+      $block[0] = $base;
+      $block[1] = to;
+      $block[2] = from;
+      $block[3] = channels;
+      $block[4] = height;
+      $block[5] = width;
+      $block[6] = top;
+      $block[7] = rows;
+      $block[8] = left;
+      $block[9] = columns;
+      $block[10] = stride;
+      $native.conv_window();
+    },
+    conv_channel_sums(out, x, channels, size, begin, end, samples) {
+      if ((end - begin) * size * samples < $least) return $wasm.conv_channel_sums(out, x, channels, size, begin, end, samples);
+      $block[0] = $base;
+      $block[1] = out;
+      $block[2] = x;
+      $block[3] = channels;
+      $block[4] = size;
+      $block[5] = begin;
+      $block[6] = end;
+      $block[7] = samples;
+      $native.conv_channel_sums();
+    },
     elu_forward(x, y, n, alpha) {
       if (n < $least) return $wasm.elu_forward(x, y, n, alpha);
       $block[0] = $base;
@@ -445,6 +475,27 @@ export function nativeKernels(
       $block[9] = samples;
       $block[10] = hidden;
       $native.lstm_backward();
+    },
+    max_pool_forward(y, places, x, planes, height, width, rows, columns, kernelRows, kernelColumns, strideRows, strideColumns, paddingRows, paddingColumns, dilationRows, dilationColumns) {
+      if (columns < 4 ? 0 : planes * rows * columns * kernelRows * kernelColumns < $least) return $wasm.max_pool_forward(y, places, x, planes, height, width, rows, columns, kernelRows, kernelColumns, strideRows, strideColumns, paddingRows, paddingColumns, dilationRows, dilationColumns);
+      $block[0] = $base;
+      $block[1] = y;
+      $block[2] = places;
+      $block[3] = x;
+      $block[4] = planes;
+      $block[5] = height;
+      $block[6] = width;
+      $block[7] = rows;
+      $block[8] = columns;
+      $block[9] = kernelRows;
+      $block[10] = kernelColumns;
+      $block[11] = strideRows;
+      $block[12] = strideColumns;
+      $block[13] = paddingRows;
+      $block[14] = paddingColumns;
+      $block[15] = dilationRows;
+      $block[16] = dilationColumns;
+      $native.max_pool_forward();
     },
     mish_forward(x, y, n) {
       if (n < $least) return $wasm.mish_forward(x, y, n);

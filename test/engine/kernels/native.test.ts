@@ -124,7 +124,63 @@ function attention({ draw, at, i32 }: Call): Record<string, number> {
   return { keys, queries, size, valueSize, causal, mask, scale: draw.next(), ...wanted, ...rows };
 }
 
+/** Windows of every stride, with padding and holes; some reach over the whole plane. */
+function pool2d({ draw }: Call): Record<string, number> {
+  const axis = (most: number) => {
+    const size = draw.of([1, 2, 5, 14, 28, 33, draw.upTo(most - 1) + 1]),
+      stride = draw.of([1, 2, 2, 3, 5]),
+      dilation = draw.of([1, 1, 2]);
+    const kernel = draw.of([1, 2, 2, 3, 5, 9].filter((length) => (length - 1) * dilation < size));
+    const padding = draw.upTo(kernel >> 1);
+    const count = Math.floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
+    return { size, stride, dilation, kernel, padding, count };
+  };
+  const rows = axis(20),
+    columns = axis(70);
+  return {
+    planes: draw.upTo(3),
+    height: rows.size,
+    width: columns.size,
+    rows: rows.count,
+    columns: columns.count,
+    kernelRows: rows.kernel,
+    kernelColumns: columns.kernel,
+    strideRows: rows.stride,
+    strideColumns: columns.stride,
+    paddingRows: rows.padding,
+    paddingColumns: columns.padding,
+    dilationRows: rows.dilation,
+    dilationColumns: columns.dilation,
+  };
+}
+
+/** Windows that begin before a plane, end after it, or lie outside. */
+function convolutionWindow({ draw }: Call): Record<string, number> {
+  const height = draw.upTo(20) + 1,
+    width = draw.of([1, 7, 16, 28, 33, draw.upTo(50) + 1]);
+  const stride = draw.of([1, 1, 2, 2, 3]);
+  const columns = draw.of([1, 5, 14, 16, 17, 32, 33, 40]);
+  const top = draw.upTo(8) - 4,
+    left = draw.upTo(8) - 4;
+  return { channels: draw.upTo(3), height, width, top, rows: draw.upTo(20), left, columns, stride };
+}
+
+function channelSums({ draw }: Call): Record<string, number> {
+  const channels = draw.upTo(4) + 1,
+    begin = draw.upTo(channels);
+  const [size, samples] = draw.of([
+    [draw.upTo(40), draw.upTo(9)],
+    [draw.of([784, 1000]), draw.upTo(6)],
+    [4100, 1],
+    [1025, 4],
+  ]);
+  return { channels, begin, end: begin + draw.upTo(channels - begin), size, samples };
+}
+
 const own: Record<string, Arguments> = {
+  max_pool_forward: pool2d,
+  conv_window: convolutionWindow,
+  conv_channel_sums: channelSums,
   matmul: anyProduct,
   matmul_add: anyProduct,
   matmul_transposed: (call) => {
