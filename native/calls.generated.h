@@ -11,6 +11,7 @@ static void k_row_norm_forward(uint8_t *memory, uint32_t x_, uint32_t y_, uint32
 static void k_row_norm_backward(uint8_t *memory, uint32_t x_, uint32_t g_, uint32_t d_, uint32_t weight_, uint32_t saved_, int32_t rows_, int32_t n_, int centered_);
 static void k_row_norm_gradient(uint8_t *memory, uint32_t out_, uint32_t x_, uint32_t g_, uint32_t saved_, int32_t rows_, int32_t n_, int32_t begin_, int32_t end_);
 static void k_max_pool_forward(uint8_t *memory, uint32_t y_, uint32_t places_, uint32_t x_, int32_t planes_, int32_t height_, int32_t width_, int32_t rows_, int32_t columns_, int32_t kernelRows_, int32_t kernelColumns_, int32_t strideRows_, int32_t strideColumns_, int32_t paddingRows_, int32_t paddingColumns_, int32_t dilationRows_, int32_t dilationColumns_);
+static void k_max_pool_backward(uint8_t *memory, uint32_t dx_, uint32_t dy_, uint32_t places_, int32_t planes_, int32_t size_, int32_t count_);
 static void k_attention_dropout(uint8_t *memory, double p_, uint32_t block_, uint32_t batch_, uint32_t layer_, uint32_t low_, uint32_t high_);
 static void k_attention_forward(uint8_t *memory, uint32_t q_, uint32_t k_, uint32_t v_, uint32_t y_, uint32_t rest_, int32_t queries_, int32_t keys_, int32_t size_, int32_t valueSize_, int32_t qRow_, int32_t kRow_, int32_t vRow_, int32_t yRow_, float scale_, int causal_, uint32_t mask_, int32_t maskRow_, uint32_t scratch_);
 static void k_attention_backward(uint8_t *memory, uint32_t q_, uint32_t k_, uint32_t v_, uint32_t y_, uint32_t g_, uint32_t rest_, uint32_t dq_, uint32_t dk_, uint32_t dv_, int32_t queries_, int32_t keys_, int32_t size_, int32_t valueSize_, int32_t qRow_, int32_t kRow_, int32_t vRow_, int32_t yRow_, float scale_, int causal_, uint32_t mask_, int32_t maskRow_, uint32_t scratch_);
@@ -47,6 +48,7 @@ static void call_logsigmoid_backward(double *block) { k_logsigmoid_backward(MEMO
 static void call_lstm_forward(double *block) { k_lstm_forward(MEMORY, UNSIGNED(1), SIGNED(2), UNSIGNED(3), UNSIGNED(4), UNSIGNED(5), UNSIGNED(6), UNSIGNED(7), SIGNED(8), SIGNED(9), SIGNED(10)); }
 static void call_lstm_backward(double *block) { k_lstm_backward(MEMORY, UNSIGNED(1), SIGNED(2), UNSIGNED(3), UNSIGNED(4), SIGNED(5), UNSIGNED(6), UNSIGNED(7), UNSIGNED(8), SIGNED(9), SIGNED(10)); }
 static void call_max_pool_forward(double *block) { k_max_pool_forward(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), SIGNED(4), SIGNED(5), SIGNED(6), SIGNED(7), SIGNED(8), SIGNED(9), SIGNED(10), SIGNED(11), SIGNED(12), SIGNED(13), SIGNED(14), SIGNED(15), SIGNED(16)); }
+static void call_max_pool_backward(double *block) { k_max_pool_backward(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), SIGNED(4), SIGNED(5), SIGNED(6)); }
 static void call_mish_forward(double *block) { k_mish_forward(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3)); }
 static void call_mish_backward(double *block) { k_mish_backward(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), SIGNED(4)); }
 static void call_relu_forward(double *block) { k_relu_forward(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3)); }
@@ -139,6 +141,7 @@ const kernel_call CALLS[] = {
   {"lstm_forward", call_lstm_forward},
   {"lstm_backward", call_lstm_backward},
   {"max_pool_forward", call_max_pool_forward},
+  {"max_pool_backward", call_max_pool_backward},
   {"mish_forward", call_mish_forward},
   {"mish_backward", call_mish_backward},
   {"relu_forward", call_relu_forward},

@@ -117,6 +117,18 @@ static void k_max_pool_forward(
   }
 }
 
+static void k_max_pool_backward(
+    uint8_t *memory, uint32_t dx_at, uint32_t dy_at, uint32_t places_at, int32_t planes, int32_t size, int32_t count) {
+  float *dx = FLOATS_AT(dx_at);
+  const float *dy = FLOATS_AT(dy_at);
+  const int32_t *places = (const int32_t *)(memory + places_at);
+  for (int plane = 0; plane < planes; plane++, dx += size, dy += count, places += count) {
+    memset(dx, 0, 4 * (size_t)size);
+    for (int i = 0; i < count; i++)
+      if (places[i] >= 0) dx[places[i]] += dy[i];
+  }
+}
+
 INLINE void zero_floats(float *to, int count) {
   for (int j = 0; j < count; j += LANES) store_at(to + j, f32x4_splat(0), least(LANES, count - j));
 }

@@ -50,6 +50,7 @@ const WORK: Readonly<Record<string, string>> = {
   matmul_gathered: "(m * n * k) / 16",
   // With few columns a window may be as large as the plane, and WebAssembly looks at those faster.
   max_pool_forward: "columns < 4 ? 0 : planes * rows * columns * kernelRows * kernelColumns",
+  max_pool_backward: "planes * (size + count)",
   conv_window: "channels * rows * columns * stride",
   conv_channel_sums: "(end - begin) * size * samples",
   pack_panels: "(n * k) / 4",

@@ -2,7 +2,7 @@
 import type { KernelExports } from "./exports.generated.ts";
 
 /** What the native kernels were compiled from. Others are not used. */
-export const NATIVE_FACE = "61f449ea3e4da71a";
+export const NATIVE_FACE = "36735cf99967724a";
 
 export interface NativeCalls {
   readonly average: () => void;
@@ -38,6 +38,7 @@ export interface NativeCalls {
   readonly lstm_forward: () => void;
   readonly lstm_backward: () => void;
   readonly max_pool_forward: () => void;
+  readonly max_pool_backward: () => void;
   readonly mish_forward: () => void;
   readonly mish_backward: () => void;
   readonly relu_forward: () => void;
@@ -496,6 +497,17 @@ export function nativeKernels(
       $block[15] = dilationRows;
       $block[16] = dilationColumns;
       $native.max_pool_forward();
+    },
+    max_pool_backward(dx, dy, places, planes, size, count) {
+      if (planes * (size + count) < $least) return $wasm.max_pool_backward(dx, dy, places, planes, size, count);
+      $block[0] = $base;
+      $block[1] = dx;
+      $block[2] = dy;
+      $block[3] = places;
+      $block[4] = planes;
+      $block[5] = size;
+      $block[6] = count;
+      $native.max_pool_backward();
     },
     mish_forward(x, y, n) {
       if (n < $least) return $wasm.mish_forward(x, y, n);

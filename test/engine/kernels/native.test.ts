@@ -154,6 +154,15 @@ function pool2d({ draw }: Call): Record<string, number> {
   };
 }
 
+/** Places of which some meet, and some are missing. */
+function placesOfMaxima({ draw, at, i32 }: Call): Record<string, number> {
+  const planes = draw.upTo(3),
+    size = draw.upTo(100) + 1,
+    count = draw.upTo(60);
+  for (let i = 0; i < planes * count; i++) i32[at("places") / 4 + i] = draw.upTo(size) - 1;
+  return { planes, size, count };
+}
+
 /** Windows that begin before a plane, end after it, or lie outside. */
 function convolutionWindow({ draw }: Call): Record<string, number> {
   const height = draw.upTo(20) + 1,
@@ -179,6 +188,7 @@ function channelSums({ draw }: Call): Record<string, number> {
 
 const own: Record<string, Arguments> = {
   max_pool_forward: pool2d,
+  max_pool_backward: placesOfMaxima,
   conv_window: convolutionWindow,
   conv_channel_sums: channelSums,
   matmul: anyProduct,
