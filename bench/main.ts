@@ -1,5 +1,6 @@
-// npm run bench -- NAME…: benchmarks of the engine and of the api. The numbers are medians of
+// npm run bench -- NAME… [OPTION…]: benchmarks of the engine and of the api. The numbers are medians of
 // interleaved rounds. The speed of a machine drifts, so compare only numbers from the same run.
+import { parseArgs } from "node:util";
 import { benchApi } from "./api.ts";
 import { benchCsv } from "./csv.ts";
 import { benchJobs } from "./jobs.ts";
@@ -10,6 +11,10 @@ import { benchPredict } from "./predict.ts";
 import { benchSoak } from "./soak.ts";
 import { benchStalls } from "./stalls.ts";
 
+/** Options of `soak`: how many jobs, and whether they stay in Redis. */
+const options = { jobs: { type: "string", default: "50000" }, keep: { type: "boolean", default: false } } as const;
+const { values, positionals: names } = parseArgs({ options, allowPositionals: true });
+
 const benches: Record<string, () => void | Promise<void>> = {
   api: benchApi,
   csv: benchCsv,
@@ -18,14 +23,13 @@ const benches: Record<string, () => void | Promise<void>> = {
   models: benchModels,
   optimizers: benchOptimizers,
   predict: benchPredict,
-  soak: benchSoak,
+  soak: () => benchSoak({ jobs: Number(values.jobs), keep: values.keep }),
   stalls: benchStalls,
 };
 
-const names = process.argv.slice(2);
 const unknown = names.filter((name) => !(name in benches));
 if (names.length === 0 || unknown.length > 0) {
-  console.error(`usage: npm run bench -- NAME…   (names: ${Object.keys(benches).join(", ")})`);
+  console.error(`usage: npm run bench -- NAME… [--jobs N] [--keep]   (names: ${Object.keys(benches).join(", ")})`);
   process.exit(1);
 }
 for (const name of names) await benches[name]();

@@ -1,32 +1,41 @@
-// A service trains job after job. This measures the memory of its process after a few jobs and
-// after all. Equal jobs must give equal weights, and memory must not grow from the first jobs to
-// the last.
-import { readFile } from "node:fs/promises";
+// A service trains job after job, and its processes are measured from time to time. Equal jobs must
+// give equal weights. What is counted (memories, threads) and what is measured must not grow once
+// the first jobs are over.
+import { readdir, readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
 import { Client, type SpecInput } from "../src/client/client.ts";
 import { Processes } from "./processes.ts";
+import { finish } from "./report.ts";
 
 /** Number of jobs at once. */
-const LANES = 4;
+const LANES = 8;
+/** V8 reserves this much for each memory, and more behind it. No other mapping is as large. */
+const RESERVED_KILOBYTES = 6 * 2 ** 20;
 
 export interface Soaked {
-  /** Memory and address space of the process. */
-  readonly residentMiB: number;
-  readonly mappedGiB: number;
+  readonly jobs: number;
+  /** The service's share of physical memory (PSS), in MiB. */
+  readonly pss: number;
+  /** What of that is no file: its heaps and buffers. */
+  readonly anonymous: number;
+  readonly threads: number;
+  /** WebAssembly memories. */
+  readonly memories: number;
+  readonly descriptors: number;
+  /** The PSS of its Redis. */
+  readonly redis: number;
 }
 
 export interface SoakOptions {
   readonly tiny: number;
-  readonly large: number;
-  /** Called from time to time with the number of jobs so far. */
-  readonly onProgress?: (jobs: number, soaked: Soaked) => void;
+  readonly large?: number;
+  /** Whether ended jobs stay in Redis. Default: they are deleted. */
+  readonly keep?: boolean;
+  /** Jobs between two measurements. */
+  readonly every: number;
+  readonly onMeasured?: (soaked: Soaked) => void;
 }
-
-/**
- * Number of first jobs of each kind. Memory still grows while they run: every thread trains for the
- * first time, and V8 finds the size of its heap.
- */
-const WARM_UP = { tiny: 30, large: 3 };
 
 const tiny: Partial<SpecInput> = {
   model: { layers: [{ type: "linear", out_features: 16 }, { type: "relu" }, { type: "linear" }] },
@@ -41,18 +50,24 @@ const large: Partial<SpecInput> = {
   training: { epochs: 1, batch_size: "full", seed: 1 },
 };
 
-/** The memory of the process after the warm-up and at the end. */
-export async function soak(
-  service: { readonly address: string; readonly pid: number },
-  options: SoakOptions,
-): Promise<{ warm: Soaked; end: Soaked }> {
+interface Service {
+  readonly address: string;
+  readonly pid: number;
+  /** The address of its Redis. */
+  readonly redis: string;
+}
+
+/** Trains all jobs, the large ones among the first. */
+export async function soak(service: Service, options: SoakOptions): Promise<Soaked[]> {
   const client = new Client({ url: service.address });
+  const redisPid = await pidOfRedis(service.redis);
   const csv = await readFile(new URL("../examples/iris.csv", import.meta.url));
   const { id: dataset } = await client.createDataset(csv);
   const weights = new Map<object, string>();
+  const soaked: Soaked[] = [];
   let jobs = 0;
   const train = async (changes: Partial<SpecInput>) => {
-    const spec: SpecInput = {
+    const spec = {
       data: { dataset, target: "target", validation: { every: 5 } },
       loss: { type: "cross_entropy" },
       optimizer: { type: "adamw", lr: 0.01 },
@@ -65,44 +80,63 @@ export async function soak(
     if (trained === undefined) throw new Error(`job ${id} ${job.status}: ${job.error?.message}`);
     if ((weights.get(changes) ?? trained) !== trained) throw new Error(`job ${id} has other weights than its equals`);
     weights.set(changes, trained);
-    // This measures the worker's memory, so Redis need not keep all models.
-    await client.deleteJob(id);
-    if (++jobs % 50 === 0) options.onProgress?.(jobs, await taken(service.pid));
+    if (!options.keep) await client.deleteJob(id);
+    if (++jobs % options.every !== 0) return;
+    const now = await measured(jobs, service.pid, redisPid);
+    soaked.push(now);
+    options.onMeasured?.(now);
   };
-  const run = async (counts: { tiny: number; large: number }) => {
-    const all = [...repeated(large, counts.large), ...repeated(tiny, counts.tiny)];
-    await Promise.all(
-      Array.from({ length: LANES }, async () => {
-        for (let next = all.shift(); next !== undefined; next = all.shift()) await train(next);
-      }),
-    );
+  const { large: largeJobs = 0 } = options;
+  const next = (i: number) => (i % 2 === 0 && i / 2 < largeJobs ? large : tiny);
+  let begun = 0;
+  const lane = async () => {
+    while (begun < options.tiny + largeJobs) await train(next(begun++));
   };
-  await run(WARM_UP);
-  const warm = await taken(service.pid);
-  await run({ tiny: options.tiny - WARM_UP.tiny, large: options.large - WARM_UP.large });
-  return { warm, end: await taken(service.pid) };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  return soaked;
 }
 
-function repeated<T>(item: T, count: number): T[] {
-  return Array.from({ length: count }, () => item);
+async function pidOfRedis(address: string): Promise<number> {
+  const redis = new Redis(address);
+  const info = await redis.info("server");
+  redis.disconnect();
+  return Number(/process_id:(\d+)/.exec(info)![1]);
 }
 
-async function taken(processId: number): Promise<Soaked> {
-  const status = await readFile(`/proc/${processId}/status`, "utf8");
-  const kilobytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)![1]);
-  return { residentMiB: kilobytes("VmRSS") / 2 ** 10, mappedGiB: kilobytes("VmSize") / 2 ** 20 };
+async function measured(jobs: number, pid: number, redisPid: number): Promise<Soaked> {
+  const [rollup, redis, status, maps, descriptors] = await Promise.all([
+    readFile(`/proc/${pid}/smaps_rollup`, "utf8"),
+    readFile(`/proc/${redisPid}/smaps_rollup`, "utf8"),
+    readFile(`/proc/${pid}/status`, "utf8"),
+    readFile(`/proc/${pid}/maps`, "utf8"),
+    readdir(`/proc/${pid}/fd`),
+  ]);
+  return {
+    jobs,
+    pss: mebibytes(rollup, "Pss"),
+    anonymous: mebibytes(rollup, "Pss_Anon"),
+    threads: Number(/^Threads:\s+(\d+)/m.exec(status)![1]),
+    memories: maps.split("\n").filter((line) => kilobytesOf(line) >= RESERVED_KILOBYTES).length,
+    descriptors: descriptors.length,
+    redis: mebibytes(redis, "Pss"),
+  };
 }
 
-export async function benchSoak(): Promise<void> {
+function mebibytes(rollup: string, name: string): number {
+  return Math.round(Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(rollup)![1]) / 1024);
+}
+
+/** The size of a mapping, by its line in `maps`. */
+function kilobytesOf(line: string): number {
+  const [, from, to] = /^([0-9a-f]+)-([0-9a-f]+) /.exec(line) ?? ["", "0", "0"];
+  return (parseInt(to, 16) - parseInt(from, 16)) / 1024;
+}
+
+export async function benchSoak({ jobs, keep }: { readonly jobs: number; readonly keep: boolean }): Promise<void> {
   await using processes = await Processes.create();
-  const service = await processes.start(["src/main.ts"], { RAPPEL_JOBS: "2", RAPPEL_THREADS: "2" });
-  const text = ({ residentMiB, mappedGiB }: Soaked) =>
-    `${residentMiB.toFixed(0)} MiB, ${mappedGiB.toFixed(0)} GiB mapped`;
-  const onProgress = (jobs: number, soaked: Soaked) => console.log(`${jobs} jobs: ${text(soaked)}`);
-  const { warm, end } = await soak(service, { tiny: 5000, large: 50, onProgress });
-  console.log(`after the warm-up: ${text(warm)}; after 5,000 tiny and 50 large jobs: ${text(end)}`);
-  for (let seconds = 10; seconds <= 60; seconds += 10) {
-    await sleep(10_000);
-    console.log(`${seconds} s later: ${text(await taken(service.pid))}`);
-  }
+  const service = (await processes.start(["src/main.ts"])) as Service;
+  const idle = await measured(0, service.pid, await pidOfRedis(service.redis));
+  const every = Math.max(1, Math.round(jobs / 50));
+  const onMeasured = (soaked: Soaked) => console.log(JSON.stringify(soaked));
+  finish("soak", [idle, ...(await soak(service, { tiny: jobs, keep, every, onMeasured }))]);
 }

@@ -1,7 +1,7 @@
 /*
  * A few threads for work on datasets that would block an event loop, such as parsing and encoding.
- * A thread is started when it is first needed. It does one task at a time, and keeps the process
- * alive only while it works.
+ * A thread is started when it is first needed, and ended when it has had nothing to do for a while.
+ * It does one task at a time, and keeps the process alive only while it works.
  *
  * Owners take turns. A free thread takes the oldest task of the owner whose turn is longest ago. No
  * owner has all threads at once, so that a short task of another finds a free one. The number of
@@ -22,9 +22,11 @@ export interface PoolLimits {
   readonly runningOfOwner: number;
   readonly waitingOfOwner: number;
   readonly waiting: number;
+  /** How long a thread is kept after its last task. */
+  readonly idleMs: number;
 }
 
-const limits: PoolLimits = { runningOfOwner: MAX_THREADS / 2, waitingOfOwner: 100, waiting: 1000 };
+const limits: PoolLimits = { runningOfOwner: MAX_THREADS / 2, waitingOfOwner: 100, waiting: 1000, idleMs: 20_000 };
 
 /** For whom a task is done. */
 export interface Caller {
@@ -89,6 +91,11 @@ export class Pool {
     this.#limits = limits;
   }
 
+  /** The number of threads that there are now. */
+  get threads(): number {
+    return this.#threads;
+  }
+
   async run(request: Request, { owner, signal }: Caller): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     if (signal?.aborted) throw new Abandoned();
@@ -145,15 +152,21 @@ export class Pool {
       onIdle: () => {
         this.#idle.push(helper);
         this.#assign();
+        if (this.#idle.includes(helper)) helper.endAfter(this.#limits.idleMs, () => this.#forget(helper));
       },
       onExit: () => {
         this.#threads--;
-        const at = this.#idle.indexOf(helper);
-        if (at >= 0) this.#idle.splice(at, 1);
+        this.#forget(helper);
         this.#assign();
       },
     });
     return helper;
+  }
+
+  /** No task is given to the helper any more. */
+  #forget(helper: Helper): void {
+    const at = this.#idle.indexOf(helper);
+    if (at >= 0) this.#idle.splice(at, 1);
   }
 
   async #abandon(task: Task): Promise<void> {
@@ -176,6 +189,7 @@ function withFacts({ error, code, path }: Extract<Reply, { error: Error }>): Err
 class Helper {
   readonly #worker: Worker;
   #settle: ((reply: Reply) => void) | null = null;
+  #timer: NodeJS.Timeout | undefined;
   #ending: Error | null = null;
 
   constructor(program: URL, { onIdle, onExit }: { onIdle: () => void; onExit: () => void }) {
@@ -195,9 +209,19 @@ class Helper {
   }
 
   run(request: Request, settle: (reply: Reply) => void): void {
+    clearTimeout(this.#timer);
     this.#settle = settle;
     this.#worker.ref();
     this.#worker.postMessage(request);
+  }
+
+  /** Ends the thread unless it gets a task before. */
+  endAfter(ms: number, ended: () => void): void {
+    const end = () => {
+      ended();
+      void this.#worker.terminate();
+    };
+    this.#timer = setTimeout(end, ms).unref();
   }
 
   /** Ends the thread; `reason` is what its task fails with. */

@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { Abandoned, thisProcess, Pool, PoolBusy } from "../../src/data/pool.ts";
 
-const limits = { runningOfOwner: 2, waitingOfOwner: 3, waiting: 5 };
+const limits = { runningOfOwner: 2, waitingOfOwner: 3, waiting: 5, idleMs: 60_000 };
 const pool = (changes = {}) => new Pool(new URL("./pool-tasks.ts", import.meta.url), { ...limits, ...changes });
 
 /** A place where tasks wait until it is opened, and tell that they have begun. */
@@ -41,6 +41,19 @@ test("an owner's tasks leave threads to others, and owners take turns", async ()
   first.open();
   await Promise.all(all);
   expect(ended.filter((name) => /a[345]/.test(name)).sort()).toEqual(["a3", "a4", "a5"]);
+});
+
+test("a thread that has nothing to do is ended, and the next task gets a new one", async () => {
+  const threads = pool({ idleMs: 5 });
+  const gate = new Gate();
+  gate.open();
+  const run = () => threads.run({ task: "task", input: gate.cells }, thisProcess);
+  for (let i = 0; i < 2; i++) {
+    const tasks = [run(), run(), run()];
+    expect(threads.threads).toBe(3);
+    expect(await Promise.all(tasks)).toEqual(["task", "task", "task"]);
+    await expect.poll(() => threads.threads, { timeout: 20_000 }).toBe(0);
+  }
 });
 
 test("the waiting tasks of an owner, and of all owners, are limited; those of the process itself are not", async () => {

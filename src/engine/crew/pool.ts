@@ -5,8 +5,8 @@ import { Recent } from "./recent.ts";
 import type { ThreadRequest } from "./messages.ts";
 
 /*
- * The process' training threads. Starting a thread costs some 50 ms, so idle threads are kept and
- * used again. The pool also counts the threads that train now, since spinning at a barrier pays
+ * The process' training threads. Starting a thread costs some 50 ms, so idle threads are kept
+ * for a while and used again. The pool also counts the threads that train now, since spinning at a barrier pays
  * only while each of them has a core.
  */
 
@@ -19,7 +19,12 @@ const SPIN_TURNS = 300_000;
 /** Idle threads kept; more are ended. */
 const IDLE_THREADS = 64;
 
-const idle: Worker[] = [];
+/** For so long: each takes some 20 MB. */
+export const IDLE_MS = 60_000;
+
+/** The one that has been idle for the longest time comes first. */
+const idle: { readonly worker: Worker; readonly since: number }[] = [];
+let timer: NodeJS.Timeout | null = null;
 /**
  * How often a collection was asked for, and how many of these requests each thread has received.
  */
@@ -32,7 +37,7 @@ const crews = new Map<object, { threads: number; setSpin(turns: number): void }>
 /** Threads for one crew, new or idle. */
 export function takeThreads(count: number): Worker[] {
   return Array.from({ length: count }, () => {
-    const worker = idle.pop() ?? startThread();
+    const worker = idle.pop()?.worker ?? startThread();
     forget(worker);
     worker.ref();
     return worker;
@@ -56,11 +61,24 @@ export function returnThread(worker: Worker, sharedBytes: number): void {
     void worker.terminate();
     return;
   }
-  idle.push(worker);
+  idle.push({ worker, since: performance.now() });
+  timer ??= setInterval(() => endIdle(performance.now()), IDLE_MS / 4).unref();
   // An idle thread that dies must not be lent again.
   worker.once("error", () => {});
-  worker.once("exit", () => idle.splice(idle.indexOf(worker), 1));
+  worker.once("exit", () => {
+    const at = idle.findIndex((other) => other.worker === worker);
+    if (at >= 0) idle.splice(at, 1);
+  });
   if (sharedBytes >= LARGE_BYTES || told.get(worker) !== collections) collect(worker);
+}
+
+/** Ends the threads that no crew has taken for IDLE_MS. */
+export function endIdle(now: number): void {
+  const young = idle.findIndex(({ since }) => now - since < IDLE_MS);
+  for (const { worker } of idle.splice(0, young === -1 ? idle.length : young)) void worker.terminate();
+  if (idle.length > 0 || timer === null) return;
+  clearInterval(timer);
+  timer = null;
 }
 
 /** Whether the thread still has a plan from an earlier job. It is about to use that plan again. */
@@ -78,7 +96,7 @@ export function hasPlan(worker: Worker, planId: number): boolean {
  */
 export function collectThreads(): void {
   collections++;
-  idle.forEach(collect);
+  for (const { worker } of idle) collect(worker);
 }
 
 function collect(worker: Worker): void {

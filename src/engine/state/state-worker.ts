@@ -20,7 +20,11 @@ interface Waiting {
 }
 
 let here = false;
+/** How long the thread is kept after its last task. It takes some 20 MB. */
+const IDLE_MS = 30_000;
+
 let worker: Worker | null = null;
+let ending: NodeJS.Timeout | undefined;
 let next = 0;
 const waiting = new Map<number, Waiting>();
 
@@ -35,7 +39,10 @@ function start(): Worker {
   started.on("message", (reply: StateReply) => {
     const { resolve, reject } = waiting.get(reply.id)!;
     waiting.delete(reply.id);
-    if (waiting.size === 0) started.unref();
+    if (waiting.size === 0) {
+      started.unref();
+      ending = setTimeout(end, IDLE_MS).unref();
+    }
     if ("error" in reply) reject(reply.error);
     else resolve(reply.result);
   });
@@ -47,12 +54,18 @@ function start(): Worker {
   return started;
 }
 
+function end(): void {
+  void worker?.terminate();
+  worker = null;
+}
+
 async function perform<T extends TaskName>(
   name: T,
   input: TaskInput<T>,
   file: Uint8Array<ArrayBuffer> | null = null,
 ): Promise<TaskResult<T>> {
   if (here) return tasks[name](input as never) as TaskResult<T>;
+  clearTimeout(ending);
   worker ??= start();
   worker.ref();
   const id = next++;

@@ -16,7 +16,7 @@ import {
 import { syntheticTable } from "../../../src/data/synthetic.ts";
 import { curveOf } from "../../../src/engine/schedules/curve.ts";
 import type { Schedule } from "../../../src/engine/settings.ts";
-import { returnThread, takeThreads } from "../../../src/engine/crew/pool.ts";
+import { endIdle, IDLE_MS, returnThread, takeThreads } from "../../../src/engine/crew/pool.ts";
 import { extractModels } from "../../../src/engine/state/state-worker.ts";
 import { member, smallJob, train } from "../../support/training.ts";
 
@@ -223,6 +223,18 @@ describe("a crew leaves nothing behind", () => {
     await run;
     await expectInOrder(crew);
     expect(takeThreads(3)).not.toContain(threads[which]);
+  });
+
+  test("whose threads are ended when no crew takes them", async () => {
+    const threads = takeThreads(2);
+    for (const thread of threads) returnThread(thread, 0);
+    endIdle(performance.now());
+    expect(takeThreads(2).toReversed()).toEqual(threads);
+    for (const thread of threads) returnThread(thread, 0);
+    const ended = threads.map((thread) => new Promise((exited) => thread.once("exit", exited)));
+    endIdle(performance.now() + IDLE_MS);
+    await Promise.all(ended);
+    expect((await train(smallJob(), { threads: 2 })).weights).toBe((await train(smallJob())).weights);
   });
 
   test("of which a thread dies while it is idle, and another takes its place", async () => {
