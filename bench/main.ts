@@ -1,7 +1,9 @@
-// npm run bench -- NAME… [OPTION…]: benchmarks of the engine and of the api. The numbers are medians of
-// interleaved rounds. The speed of a machine drifts, so compare only numbers from the same run.
+// npm run bench -- NAME… [OPTION…]: benchmarks of the engine and of the api. The numbers are
+// medians of interleaved rounds. The speed of a machine drifts, so compare only numbers from the
+// same run.
 import { parseArgs } from "node:util";
 import { benchApi } from "./api.ts";
+import { benchCompare } from "./compare.ts";
 import { benchCsv } from "./csv.ts";
 import { benchJobs } from "./jobs.ts";
 import { benchLayers } from "./layers.ts";
@@ -11,12 +13,18 @@ import { benchPredict } from "./predict.ts";
 import { benchSoak } from "./soak.ts";
 import { benchStalls } from "./stalls.ts";
 
-/** Options of `soak`: how many jobs, and whether they stay in Redis. */
-const options = { jobs: { type: "string", default: "50000" }, keep: { type: "boolean", default: false } } as const;
+const options = {
+  /** Of `soak`: how many jobs, and whether they stay in Redis. */
+  jobs: { type: "string", default: "50000" },
+  keep: { type: "boolean", default: false },
+  /** Of `compare`: a Python that has PyTorch. */
+  python: { type: "string" },
+} as const;
 const { values, positionals: names } = parseArgs({ options, allowPositionals: true });
 
 const benches: Record<string, () => void | Promise<void>> = {
   api: benchApi,
+  compare: () => benchCompare(values.python),
   csv: benchCsv,
   jobs: benchJobs,
   layers: benchLayers,
@@ -29,7 +37,9 @@ const benches: Record<string, () => void | Promise<void>> = {
 
 const unknown = names.filter((name) => !(name in benches));
 if (names.length === 0 || unknown.length > 0) {
-  console.error(`usage: npm run bench -- NAME… [--jobs N] [--keep]   (names: ${Object.keys(benches).join(", ")})`);
+  console.error(
+    `usage: npm run bench -- NAME… [--jobs N] [--keep] [--python PATH]   (names: ${Object.keys(benches).join(", ")})`,
+  );
   process.exit(1);
 }
 for (const name of names) await benches[name]();

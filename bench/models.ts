@@ -231,6 +231,16 @@ async function measure(workload: Workload, data: TrainingData, threads: number, 
   return (performance.now() - begin.time) / (crew.progress().step - begin.step);
 }
 
+/** Measures one workload, by its letter. */
+export function modelTimer(letter: string) {
+  const workload = workloads[letter]();
+  const data = randomData(workload);
+  return {
+    name: workload.name,
+    measure: (threads: number, kernels: KernelSet) => measure(workload, data, threads, kernels),
+  };
+}
+
 export async function benchModels(): Promise<void> {
   console.log(`ms/step, median of ${ROUNDS} interleaved rounds (lowest)`);
   const rows = [];

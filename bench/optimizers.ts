@@ -17,7 +17,7 @@ import type { Member } from "../src/engine/settings.ts";
  * BENCH_OPTIMIZERS, as in "adam,sgd", choose some.
  */
 
-const SIZES = [1e3, 1e4, 1e5, 1e6, 1e7];
+export const SIZES = [1e3, 1e4, 1e5, 1e6, 1e7];
 const THREADS = [1, 2];
 const ROUNDS = 3;
 /** An optimizer is not measured at a size where its step may take longer than this. */
@@ -43,7 +43,14 @@ const module = compileKernels();
 /**
  * One memory for all measurements, because a process keeps shared memories long after their use.
  */
-let memory: WebAssembly.Memory;
+let memory: WebAssembly.Memory | undefined;
+
+/** Milliseconds a step of Adam alone. */
+export async function adamMs(n: number, threads: number, kernels: KernelSet): Promise<number> {
+  const adam = withDefaults(optimizers.adam);
+  memory ??= createMemory(planOf(adam, SIZES.at(-1)!, THREADS.at(-1)!).memoryBytes);
+  return (await measure(planOf(adam, n, threads), kernels)).stepping;
+}
 
 export async function benchOptimizers(): Promise<void> {
   const chosen = process.env.BENCH_OPTIMIZERS?.split(",");
@@ -169,7 +176,7 @@ function measure(plan: Plan, kernels: KernelSet): Promise<Times> {
     let times: Times | null = null;
     let ended = 0;
     for (let thread = 0; thread < plan.threads; thread++) {
-      const workerData: Measurement = { module, memory, plan, thread, kernels };
+      const workerData: Measurement = { module, memory: memory!, plan, thread, kernels };
       const worker = new Worker(new URL("optimizer-thread.ts", import.meta.url), { workerData });
       worker.once("error", reject);
       worker.on("message", (message: Times) => (times = message));

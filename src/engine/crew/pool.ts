@@ -5,9 +5,9 @@ import { Recent } from "./recent.ts";
 import type { ThreadRequest } from "./messages.ts";
 
 /*
- * The process' training threads. Starting a thread costs some 50 ms, so idle threads are kept
- * for a while and used again. The pool also counts the threads that train now, since spinning at a barrier pays
- * only while each of them has a core.
+ * The process' training threads. Starting a thread costs some 50 ms, so idle threads are kept for a
+ * while and used again. The pool also counts the threads that train now, since spinning at a
+ * barrier pays only while each of them has a core.
  */
 
 /**
