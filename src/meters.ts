@@ -63,7 +63,7 @@ export const meters = {
   }),
   deliveries: new Gauge({
     name: "rappel_queue_deliveries",
-    help: "Deliveries in the queue, by state (waiting, active, delayed).",
+    help: "Jobs in the queue, by state (waiting for a worker, active, delayed until their owner may run more).",
     labelNames: ["state"],
     registers,
   }),

@@ -18,7 +18,7 @@ import type { Logger } from "./log.ts";
 import { measureProcess } from "./meters.ts";
 import { StoreEpoch } from "./store-epoch.ts";
 import { Control } from "./queue/control.ts";
-import { Deliveries } from "./queue/deliveries.ts";
+import { WakeUps } from "./queue/wake-ups.ts";
 import { Predictor } from "./predict/predictor.ts";
 import { News } from "./queue/news.ts";
 import { Reconciler } from "./queue/reconciler.ts";
@@ -113,7 +113,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
     archiveOf(config, () => store.tickets),
   );
   await upgradeStore(store, log);
-  const queue = new Deliveries(connection, tracing?.telemetry);
+  const queue = new WakeUps(connection);
   closers.push(() => queue.close());
   const reconciler = new Reconciler(store, queue, { keepMs: config.keepJobsDays * DAY_MS, log });
   closers.push(() => reconciler.close());
@@ -135,7 +135,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
   closers.push((why) => Promise.all(serving.map((close) => close(why))));
   const livenessChecks: Record<string, () => void> = {};
   if (config.role !== "api") {
-    const worker = await openWorker(config, redis, { store, files, cache, log, traces: tracing ?? undefined });
+    const worker = await openWorker(config, redis, { store, queue, files, cache, log, traces: tracing ?? undefined });
     serving.push(worker.close);
     livenessChecks.crews = worker.assertMoving;
   }
@@ -151,7 +151,7 @@ async function openParts(config: Config, log: Logger, redis: RedisService, close
 
 interface ApiParts extends Pick<Parts, "store" | "files" | "log"> {
   readonly connection: Redis;
-  readonly queue: Deliveries;
+  readonly queue: WakeUps;
   /** What must work for this process to be ready. The API adds a check of its own. */
   readonly checks: Record<string, () => unknown>;
   /** What must hold for this process to be alive. */
@@ -210,6 +210,7 @@ async function openApi(
     livenessChecks,
     log,
     tracing: tracing?.plugin,
+    traceContext: tracing?.context,
   });
   serving.push(async () => {
     await Promise.all([app.close(), predictor.close()]);
@@ -252,6 +253,7 @@ async function upgradeStore(store: Store, log: Logger): Promise<void> {
 
 interface Parts {
   readonly store: Store;
+  readonly queue: WakeUps;
   readonly files: DatasetFiles;
   readonly cache: DatasetCache | null;
   readonly log: Logger;

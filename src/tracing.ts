@@ -3,10 +3,8 @@
  * OTEL_EXPORTER_OTLP_ENDPOINT says where traces go (HTTP, /v1/traces below it). The exporter itself
  * reads that variable and the related ones, such as OTEL_EXPORTER_OTLP_HEADERS.
  *
- * A caller's `traceparent` is continued. BullMQ carries the context with the delivery to the
- * worker. In a worker, BullMQ itself would make a span each time that it looks for a delivery,
- * several times a second. Nobody wants these. So the worker's queue has no telemetry, and the run
- * makes the spans.
+ * A caller's `traceparent` is continued. The job's record carries the context to the worker.
+ * BullMQ makes no spans: its wake-ups belong to no job.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import FastifyOtel from "@fastify/otel";
@@ -25,8 +23,6 @@ import { W3CTraceContextPropagator } from "@opentelemetry/core";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from "@opentelemetry/resources";
 import { BatchSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
-import type { Telemetry } from "bullmq";
-import { BullMQOtel } from "bullmq-otel";
 import type { FastifyPluginCallback } from "fastify";
 import type { Logger } from "./log.ts";
 import type { Stage } from "./runner/standstill.ts";
@@ -41,8 +37,8 @@ const FLUSH_MS = 2000;
 export interface Tracing extends RunTraces {
   /** Must be registered before any route. */
   readonly plugin: FastifyPluginCallback;
-  /** The telemetry for BullMQ's queues. */
-  readonly telemetry: Telemetry;
+  /** The context of the present request, as JSON. */
+  context(): string;
   /** Sends the rest. */
   close(): Promise<unknown>;
 }
@@ -72,7 +68,11 @@ export function openTracing(role: string, log: Logger): Tracing {
   });
   return {
     plugin: instrumentation.plugin(),
-    telemetry: new BullMQOtel({ tracerName: "rappel" }),
+    context() {
+      const carried = {};
+      propagation.inject(context.active(), carried);
+      return JSON.stringify(carried);
+    },
     trace: traceRun,
     close: () => Promise.race([provider.shutdown(), sleep(FLUSH_MS, null, { ref: false })]),
   };
@@ -81,10 +81,10 @@ export function openTracing(role: string, log: Logger): Tracing {
 /** The names of a run's stages in a trace. */
 const names: Record<Stage, string> = { preparing: "prepare", training: "train", ending: "finish" };
 
-const traceRun: RunTraces["trace"] = ({ jobId, run }, carried = "{}") => {
+const traceRun: RunTraces["trace"] = ({ jobId, run }, carried) => {
   const tracer = trace.getTracer("rappel");
   const attributes = { "rappel.job_id": jobId, "rappel.run": run };
-  const origin = propagation.extract(ROOT_CONTEXT, JSON.parse(carried) as object);
+  const origin = propagation.extract(ROOT_CONTEXT, JSON.parse(carried ?? "{}") as object);
   const whole = tracer.startSpan("run", { kind: SpanKind.CONSUMER, attributes }, origin);
   const within = trace.setSpan(origin, whole);
   const start = (stage: Stage, startTime: number) => {

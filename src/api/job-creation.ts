@@ -17,6 +17,7 @@ import { encoderSource } from "./encoders.ts";
 import { initCheckpoint, uploadedWeights } from "./init.ts";
 import { recordDataset, removeDataset } from "./datasets.ts";
 import type { Services } from "./services.ts";
+import { wakeWorker } from "./wake.ts";
 
 export const idempotencyHeaders = z.looseObject({
   "idempotency-key": z
@@ -99,24 +100,17 @@ interface Use extends Pick<NewJob, "idempotency"> {
 }
 
 /**
- * Records a job and delivers it. Afterwards rows that came with the spec are either kept or
+ * Records a job and wakes a worker. Afterwards rows that came with the spec are either kept or
  * removed.
  */
 export async function createJob(
-  services: Pick<Services, "store" | "files" | "queue">,
+  services: Pick<Services, "store" | "files" | "queue" | "traceContext">,
   { owner, log }: Pick<FastifyRequest, "owner" | "log">,
   resolved: Resolved,
   use: Use,
 ): Promise<Created | Replayed> {
   const created = await record(services, owner, resolved, use);
-  if (created.outcome === "created") {
-    const { record, turn } = created;
-    const { id } = record;
-    // The job is recorded: should this fail, the reconciler delivers it.
-    await services.queue.deliver({ owner, id, delivery: 1, turn }).catch((error: unknown) => {
-      log.warn({ err: error, job_id: id }, "not delivered yet");
-    });
-  }
+  if (created.outcome === "created" && created.wake) await wakeWorker(services, log);
   return created;
 }
 
@@ -125,7 +119,7 @@ export async function newJobId(store: Pick<Services["store"], "newUlid">): Promi
 }
 
 async function record(
-  services: Pick<Services, "store" | "files">,
+  services: Pick<Services, "store" | "files" | "traceContext">,
   owner: string,
   resolved: Resolved,
   { id, idempotency, fork = null }: Use,
@@ -147,7 +141,7 @@ async function record(
 
 /** If the job is not created, nothing of it remains. */
 async function keepAndRecord(
-  services: Pick<Services, "store" | "files">,
+  services: Pick<Services, "store" | "files" | "traceContext">,
   job: Promised,
   resolved: Resolved,
 ): Promise<Created | Replayed> {
@@ -172,7 +166,7 @@ async function giveUp(services: Pick<Services, "store" | "files">, job: Promised
 }
 
 async function recordWith(
-  { store }: Pick<Services, "store">,
+  { store, traceContext }: Pick<Services, "store" | "traceContext">,
   job: Promised,
   { spec, specSha256, ...resolved }: Resolved,
   kept: Kept | null,
@@ -182,7 +176,8 @@ async function recordWith(
   const { arithmeticVersion, totalSteps, stateBytes, memoryBytes, workMs, warnings, inherited, told } = resolved;
   const weightsId = job.start !== null && spec.init !== null && "weights" in spec.init ? spec.init.weights : null;
   const sizes = { totalSteps, stateBytes, memoryBytes, workMs };
-  const rest = { datasetIds: ids, weightsId, arithmeticVersion, ...sizes, warnings, inherited, told };
+  const trace = traceContext?.() ?? null;
+  const rest = { datasetIds: ids, weightsId, arithmeticVersion, ...sizes, warnings, inherited, told, trace };
   if (inline === undefined) return await store.jobs.create({ ...job, spec, specSha256, ...rest });
   // Rows that were written into the spec are too many for the job's record, which names the dataset
   // instead.

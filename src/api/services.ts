@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncZod } from "fastify-type-provider-zod";
 import type { Config } from "../config.ts";
 import type { DatasetFiles } from "../data/files/dataset-files.ts";
-import type { Deliveries } from "../queue/deliveries.ts";
+import type { WakeUps } from "../queue/wake-ups.ts";
 import type { Predictor } from "../predict/predictor.ts";
 import type { News } from "../queue/news.ts";
 import type { Store } from "../store/store.ts";
@@ -12,9 +12,11 @@ export type Checks = Readonly<Record<string, () => unknown>>;
 export interface Services {
   readonly store: Store;
   readonly files: DatasetFiles;
-  readonly queue: Deliveries;
+  readonly queue: WakeUps;
   readonly news: News;
   readonly predictor: Predictor;
+  /** The trace context of the present request, as JSON; absent without traces. */
+  readonly traceContext?: () => string;
   readonly config: Pick<
     Config,
     | "adminKey"

@@ -1,6 +1,6 @@
 /**
- * Repairs what a process left undone when it died: delivers lost jobs again, cancels or pauses
- * jobs whose run died before it could, and deletes old jobs. Every process asks for a turn at its
+ * Repairs what a process left undone when it died: lets jobs run again whose run died, cancels or
+ * pauses those whose run died before it could, and replaces lost wake-ups. Deletes old jobs. Every process asks for a turn at its
  * start and every few seconds, and one of them gets it. It looks only at jobs that are due
  * (store/lua/sweep.lua), so that a turn costs little however many jobs wait. It does no harm if a
  * reconciler is late or if two run at once: each look is one script.
@@ -8,10 +8,9 @@
 import type { Logger } from "pino";
 import { Retry } from "../retries.ts";
 import type { Store } from "../store/store.ts";
-import type { Due } from "../store/upkeep.ts";
-import type { Deliveries } from "./deliveries.ts";
+import type { WakeUps } from "./wake-ups.ts";
 
-const INTERVAL_MS = 5000;
+const INTERVAL_MS = 2500;
 /** How long a turn keeps the others out, in intervals. At the next interval the turn is free. */
 const TURN = 0.9;
 
@@ -24,16 +23,16 @@ export interface ReconcilerOptions {
 
 export class Reconciler {
   readonly #store: Store;
-  readonly #deliveries: Deliveries;
+  readonly #wakeUps: WakeUps;
   readonly #options: ReconcilerOptions;
   readonly #intervalMs: number;
   readonly #timer: NodeJS.Timeout;
   readonly #attempts: Retry;
   #pass: Promise<void> | null = null;
 
-  constructor(store: Store, deliveries: Deliveries, options: ReconcilerOptions) {
+  constructor(store: Store, wakeUps: WakeUps, options: ReconcilerOptions) {
     this.#store = store;
-    this.#deliveries = deliveries;
+    this.#wakeUps = wakeUps;
     this.#options = options;
     this.#attempts = new Retry("reconcile", options.log);
     this.#intervalMs = options.intervalMs ?? INTERVAL_MS;
@@ -60,14 +59,10 @@ export class Reconciler {
     await this.#store.format.check();
     // A process that dies in the middle keeps the others out for one interval.
     if (!(await this.#store.upkeep.turn(TURN * this.#intervalMs))) return;
-    for await (const lost of this.#store.upkeep.sweep(this.#intervalMs)) {
-      await Promise.all(lost.map((job) => this.#deliver(job)));
+    if (await this.#store.upkeep.sweep()) {
+      this.#options.log.info("waking a worker: jobs wait, and no wake-up is in the queue");
+      await this.#wakeUps.add();
     }
     await this.#store.upkeep.purge(this.#options.keepMs);
-  }
-
-  async #deliver(job: Due): Promise<void> {
-    this.#options.log.info({ job_id: job.id, delivery: job.delivery }, "delivering again");
-    await this.#deliveries.deliver(job);
   }
 }

@@ -1,11 +1,4 @@
-/**
- * Renews a run's lease, and BullMQ's lock on its delivery, with one timer. Each renewal also tells
- * what is wanted of the run.
- *
- * Only the lease matters. The lock keeps BullMQ from delivering the job again, and the lease
- * refuses a delivery that comes nevertheless. So a lock that lapsed while Redis was away does not
- * end the run.
- */
+/** Renews a run's lease. Each renewal also tells what is wanted of the run. */
 import type { Logger } from "../log.ts";
 import { Retry } from "../retries.ts";
 import type { JobStatus } from "../contract/wire/job.ts";
@@ -34,7 +27,6 @@ export class Heartbeat {
   readonly #lease: Lease;
   readonly #leaseMs: number;
   readonly #blame: () => Blame;
-  readonly #renewLock: (leaseMs: number) => Promise<unknown>;
   readonly #handlers: HeartbeatHandlers;
   readonly #timer: NodeJS.Timeout;
   readonly #attempts: Retry;
@@ -45,19 +37,11 @@ export class Heartbeat {
   #lastWriteBegan = false;
   #closed = false;
 
-  constructor(
-    lease: Lease,
-    leaseMs: number,
-    blame: () => Blame,
-    renewLock: (leaseMs: number) => Promise<unknown>,
-    handlers: HeartbeatHandlers,
-    log: Logger,
-  ) {
+  constructor(lease: Lease, leaseMs: number, blame: () => Blame, handlers: HeartbeatHandlers, log: Logger) {
     this.#attempts = new Retry("heartbeat", log);
     this.#lease = lease;
     this.#leaseMs = leaseMs;
     this.#blame = blame;
-    this.#renewLock = renewLock;
     this.#handlers = handlers;
     this.#timer = setInterval(() => this.#tick(), leaseMs / BEATS_PER_LEASE);
   }
@@ -94,7 +78,6 @@ export class Heartbeat {
       this.#attempts.worked();
       this.#return();
       this.#handlers.status(status);
-      this.#renewLock(this.#leaseMs).catch(() => undefined);
     } catch (error) {
       this.#failed(error);
     } finally {

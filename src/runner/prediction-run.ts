@@ -82,7 +82,6 @@ export class PredictionRun implements Running {
       lease,
       options.leaseMs,
       () => this.#blame(),
-      (leaseMs) => options.renewLock(leaseMs),
       {
         status: (status) => this.onStatus(status),
         // It needs Redis only at its end, and waits for it then.

@@ -60,8 +60,6 @@ export interface RunOptions extends Sources {
   threads: Threads;
   log: Logger;
   trace(lease: Lease): RunTrace;
-  /** Renews the lock on the delivery that brought the job. */
-  renewLock(leaseMs: number): Promise<unknown>;
   /** Whether the process runs no other job now. */
   alone(): boolean;
   /** Called after each checkpoint that is committed. */
@@ -118,7 +116,6 @@ export class Run implements Running {
       lease,
       options.leaseMs,
       () => this.#blame(),
-      (leaseMs) => options.renewLock(leaseMs),
       {
         status: (status) => this.onStatus(status),
         away: () => this.#hold(),

@@ -16,8 +16,8 @@ export interface RunTrace {
 }
 
 export interface RunTraces {
-  /** `context`: the trace context of the request that posted the job, which BullMQ carried here. */
-  trace(lease: Pick<Lease, "jobId" | "run">, context: string | undefined): RunTrace;
+  /** `context`: the trace context of the request that posted the job, if there was one. */
+  trace(lease: Pick<Lease, "jobId" | "run">, context: string | null): RunTrace;
 }
 
 export const untraced: RunTrace = { enter() {}, did() {}, failed() {}, ended() {} };

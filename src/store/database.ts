@@ -58,7 +58,7 @@ export async function available<T>(commands: () => Promise<T>): Promise<T> {
 }
 
 /** What the scripts share, in this order, and what ends each of them. */
-const SHARED = ["shared/base.lua", "shared/room.lua", "shared/events.lua", "shared/job.lua"];
+const SHARED = ["shared/base.lua", "shared/room.lua", "shared/events.lua", "shared/job.lua", "shared/begin.lua"];
 const END = "shared/end.lua";
 
 /**

@@ -42,16 +42,8 @@ import { describe, type ModelRecord } from "./models.ts";
 import { copyOrigin, putOrigin } from "./origin.ts";
 import type { Room } from "./room.ts";
 
-/**
- * The outcome of a request to change a job. `delivery` is the job's latest, for its `turn`. Null:
- * there is no such job.
- */
-export type Changed<Outcome extends string> = {
-  outcome: Outcome | "wrong_status";
-  record: Job;
-  delivery: number;
-  turn: number;
-} | null;
+/** The outcome of a request to change a job. Null: there is no such job. */
+export type Changed<Outcome extends string> = { outcome: Outcome | "wrong_status"; record: Job } | null;
 
 type Removed = "removed" | "wrong_status" | "missing";
 
@@ -137,7 +129,7 @@ export class Jobs extends JobResults {
     if (outcome === "replayed") return { outcome, record: (await this.get(job.owner, String(detail)))! };
     if (outcome !== "created") return { outcome, record: null };
     crashPoint("after-record");
-    return { outcome, record: jobOf(job.id, fields, time!), turn: Number(detail) };
+    return { outcome, record: jobOf(job.id, fields, time!), wake: detail === 1 };
   }
 
   /**
@@ -199,29 +191,29 @@ export class Jobs extends JobResults {
     return await listJobs(this.#database, this.#archive, owner, query);
   }
 
-  /**
-   * `cancelled`: the job ended at once, so nobody needs its delivery. `already`: it was cancelled
-   * before.
-   */
+  /** `cancelled`: the job ended at once. `already`: it was cancelled before. */
   async cancel(owner: string, id: string): Promise<Changed<"cancelled" | "cancelling" | "already">> {
     return await this.#change("cancel", owner, id);
   }
 
-  /** `paused`: the job was paused at once, so nobody needs its delivery. */
+  /** `paused`: the job was paused at once. */
   async pause(owner: string, id: string): Promise<Changed<"paused" | "pausing">> {
     return await this.#change("pause", owner, id);
   }
 
-  /** `queued`: the caller must deliver the job. */
-  async resume(owner: string, id: string): Promise<Changed<"queued">> {
-    return await this.#change("resume", owner, id);
+  /** `wake`: a wake-up must be added to the queue. */
+  async resume(owner: string, id: string): Promise<(NonNullable<Changed<"queued">> & { wake: boolean }) | null> {
+    type Answer = ["queued" | "wrong_status" | "missing", number?];
+    const [outcome, wake] = await this.#database.run<Answer>("resume", keys.job(owner, id));
+    const record = await this.get(owner, id);
+    return outcome === "missing" || record === null ? null : { outcome, record, wake: wake === 1 };
   }
 
   /** Deletes a job that has ended, and the predictions with its model. */
   async remove(owner: string, id: string): Promise<Changed<"removed" | "in_use">> {
-    const before = await this.#withDelivery(owner, id);
+    const record = await this.get(owner, id);
     const outcome = await this.#database.run<Removed | "in_use">("remove_job", keys.job(owner, id));
-    return before === null || outcome === "missing" ? null : { outcome, ...before };
+    return record === null || outcome === "missing" ? null : { outcome, record };
   }
 
   async description(owner: string, id: string): Promise<ModelDescription | null> {
@@ -247,13 +239,8 @@ export class Jobs extends JobResults {
 
   async #change<Outcome extends string>(script: string, owner: string, id: string): Promise<Changed<Outcome>> {
     const outcome = await this.#database.run<Outcome | "wrong_status" | "missing">(script, keys.job(owner, id));
-    const after = await this.#withDelivery(owner, id);
-    return after && { outcome: outcome as Outcome | "wrong_status", ...after };
-  }
-
-  async #withDelivery(owner: string, id: string): Promise<{ record: Job; delivery: number; turn: number } | null> {
-    const fields = await this.#fields(owner, id, [...jobFields, "delivery", "turn"]);
-    return fields && { record: toJob(id, fields), delivery: Number(fields.delivery), turn: Number(fields.turn) };
+    const record = await this.get(owner, id);
+    return record && { outcome: outcome as Outcome | "wrong_status", record };
   }
 
   async #fields<F extends string>(owner: string, id: string, fields: readonly (F | "status")[]) {

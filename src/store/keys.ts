@@ -5,14 +5,22 @@
  * - `{rappel}:format` (string): the number of the store's format (format.ts); absent for 1
  * - `{rappel}:epoch` (string): a random id, which is lost if these data are lost (store-epoch.ts)
  * - `{rappel}:upgrade` (string): held by the process that upgrades the store now
- * - `{rappel}:open` (hash): job id → owner, for every job that has not ended; a worker looks up
- *   the owner of a delivered job here
+ * - `{rappel}:open` (hash): job id → owner, for every job that has not ended
  * - `{rappel}:statuses` (hash): status → how many jobs of all owners have it
  * - `{rappel}:ends` (hash): status, or `failed:<code>` → how many jobs of all owners have ever
  *   ended so
  * - `{rappel}:waiting` (sorted set): ids of the queued jobs, by the time since which they wait
- * - `{rappel}:turn` (string): the present turn (lua/shared/job.lua); absent for 0
- * - `{rappel}:turns` (hash): owner → the last turn that one of the owner's jobs was given
+ * - `{rappel}:owners` (sorted set): owners with jobs that wait, by their next turn
+ *   (lua/shared/job.lua)
+ * - `{rappel}:turn` (string): the last turn that came; absent for 0
+ * - `{rappel}:held` (sorted set): owners who run as many jobs as they may while others of theirs
+ *   wait, by the time when the reconciler looks at them again
+ * - `{rappel}:begun` (sorted set): record keys of the jobs that have begun and that no run holds, by
+ *   the time since when; they go before all turns
+ * - `{rappel}:claim:<token>` (string): what lua/claim.lua answered to this claim; expires when the
+ *   claim lapses
+ * - `{rappel}:alone` (string): the worker that waits to be idle, for a job that needs an idle one;
+ *   expires
  * - `{rappel}:limits` (hash): what one owner may have: `waiting`, `running`, `dataset_bytes`,
  *   `checkpoint_bytes`; absent for no limit
  * - `{rappel}:workers` (set): ids of the known workers; those that are alive have a heartbeat
@@ -44,7 +52,8 @@
  * - `{rappel}:webhook_turn`, `{rappel}:webhook_turns` (string, hash): the same for messages to
  *   webhooks (lua/notice_turn.lua)
  * - `{rappel}:due` (sorted set): record keys of the jobs that have not ended, by the time when the
- *   reconciler looks at them (lua/sweep.lua); paused ones have the time `+inf`
+ *   reconciler looks at them (lua/sweep.lua); those that are paused, or wait for nothing but their
+ *   turn, have the time `+inf`
  * - `{rappel}:reconciler` (string): there while it is too early for the reconcilers' next turn
  * - `{rappel}:ticket:<random>` (string): `<owner> <dataset id>`: the dataset whose columns the
  *   bearer of the ticket may read
@@ -57,8 +66,8 @@
  * - `{rappel}:owner:<owner>:jobs:<status>` (sorted set): the same by status
  * - `{rappel}:owner:<owner>:usage` (hash): `dataset_bytes`, `checkpoint_bytes`,
  *   `archived_bytes`
- * - `{rappel}:owner:<owner>:waiting` (sorted set): ids of the queued jobs, the most urgent first;
- *   among equally urgent ones the oldest first
+ * - `{rappel}:owner:<owner>:waiting` (sorted set): ids of the queued jobs that are not claimed, the
+ *   most urgent first; among equally urgent ones the oldest first
  * - `{rappel}:owner:<owner>:idempotency:<sha256>` (hash): `job`, `body_sha256`; the SHA-256 is
  *   that of the idempotency key, which may be long
  * - `{rappel}:owner:<owner>:datasets` (sorted set): ids of all datasets
@@ -89,12 +98,6 @@
  */
 export const hashTag = "{rappel}";
 
-/**
- * BullMQ allows no higher priority. It is reached only after two million turns during which
- * somebody always waited. From then on the order is first come, first served.
- */
-export const LAST_TURN = 2 ** 21 - 1;
-
 export const keys = {
   format: `${hashTag}:format`,
   epoch: `${hashTag}:epoch`,
@@ -113,6 +116,7 @@ export const keys = {
   outbox: `${hashTag}:outbox`,
   statuses: `${hashTag}:statuses`,
   waiting: `${hashTag}:waiting`,
+  claim: (token: string) => `${hashTag}:claim:${token}`,
   workers: `${hashTag}:workers`,
   worker: (id: string) => `${hashTag}:worker:${id}`,
   results: `${hashTag}:results`,

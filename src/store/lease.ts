@@ -2,7 +2,7 @@
  * The lease: a run's right to write, and everything that it may write.
  *
  * A lease is {run, token, expires_at}, by Redis' clock. It lapses unless it is renewed. Then any
- * worker may acquire the job, which raises `run` and draws a new token (lua/acquire.lua). Every
+ * worker may take the job, which raises `run` and draws a new token (lua/shared/begin.lua). Every
  * write below compares both (`fence` in lua/shared/job.lua), and throws LeaseLost if they are not
  * the latest. So a process that stood still for a minute and comes back cannot overwrite what its
  * successor wrote.
@@ -21,9 +21,10 @@ import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import type { JobError, JobResult, JobStatus } from "../contract/wire/job.ts";
 import { CARRIED_BYTES, eachChunk, readBlob, type Blob, type Source } from "./blobs.ts";
 import type { Database } from "./database.ts";
-import { Damaged } from "./errors.ts";
+import { Damaged, LeaseLost } from "./errors.ts";
 import { keys } from "./keys.ts";
 import type { ModelRecord } from "./models.ts";
+import { placeFields, takenOf, type Claimed, type Hold, type Place, type Taken, type TakenAnswer } from "./taken.ts";
 import {
   named,
   lostCheckpoint,
@@ -111,6 +112,12 @@ export interface Ending {
   events: NewEvent[];
 }
 
+/** The claimed job that begins when another ends, and where. */
+export interface Next {
+  claimed: Claimed;
+  place: Place;
+}
+
 export class Lease {
   readonly owner: string;
   readonly jobId: string;
@@ -126,13 +133,18 @@ export class Lease {
    */
   carries = true;
 
-  constructor(database: Database, owner: string, jobId: string, run: number, token: string) {
+  constructor(database: Database, { owner, jobId, run, token }: Hold) {
     this.#database = database;
     this.owner = owner;
     this.jobId = jobId;
     this.run = run;
     this.#token = token;
     this.#job = keys.job(owner, jobId);
+  }
+
+  get hold(): Hold {
+    const { owner, jobId, run } = this;
+    return { owner, jobId, run, token: this.#token };
   }
 
   async work(): Promise<Work> {
@@ -188,7 +200,9 @@ export class Lease {
 
   /** Returns the job's status, which says what is wanted of the run. */
   async renew(leaseMs: number, blame: Blame = "own"): Promise<JobStatus> {
-    return await this.#run("renew", leaseMs, blame);
+    const [status] = await renew(this.#database, leaseMs, [{ ...this.hold, blame }]);
+    if (status === null) throw new LeaseLost("the lease is someone else's");
+    return status;
   }
 
   /** The run lost its lease but did not die: its loss is no crash of the job. */
@@ -275,7 +289,11 @@ export class Lease {
     crashPoint("after-rewind");
   }
 
-  async finish(ending: Ending, rows: MetricRow[]): Promise<void> {
+  /**
+   * Ends the job, and begins the next one in the same script. Returns what has begun; null: nothing
+   * should, or that job is not ours any more or must wait.
+   */
+  async finish(ending: Ending, rows: MetricRow[], next: Next | null = null): Promise<Taken | null> {
     if (ending.status === "succeeded") crashPoint("before-final-commit");
     const models = ending.models ?? {};
     const documents = { result: ending.result, error: ending.error, model: ending.model, progress: ending.progress };
@@ -289,15 +307,22 @@ export class Lease {
         Object.entries(models).map(([which, { blob, bytes, sha256 }]) => [which, { blob, bytes, sha256 }]),
       ),
       events: ending.events.map((event) => JSON.stringify(event)),
+      next: next && {
+        record: keys.job(next.claimed.owner, next.claimed.jobId),
+        token: next.claimed.token,
+        place: placeFields(next.place),
+      },
     };
-    await this.#commit("finish", change, [...(ending.state ? [ending.state] : []), ...Object.values(models)], rows);
+    const blobs = [...(ending.state ? [ending.state] : []), ...Object.values(models)];
+    const taken = await this.#commit<TakenAnswer | null>("finish", change, blobs, rows);
     if (ending.status === "succeeded") crashPoint("after-final-commit");
+    return taken && takenOf(taken);
   }
 
   /**
    * Gives the job back, so that another run continues it, and records what was not yet reported.
    * Returns the status: `queued`, or another if the job was to be paused or cancelled. `yields`:
-   * the owner's other jobs go first.
+   * it waits some seconds for what it lacks, and the owner's other jobs go first.
    */
   async release(requeued: NewEvent, events: NewEvent[] = [], yields = false): Promise<JobStatus> {
     crashPoint("during-release");
@@ -309,16 +334,16 @@ export class Lease {
   }
 
   /** Runs a script that makes these blobs permanent. */
-  async #commit(script: "commit" | "finish", change: object, blobs: readonly Blob[], rows: MetricRow[]): Promise<void> {
+  async #commit<T>(script: "commit" | "finish", change: object, blobs: readonly Blob[], rows: MetricRow[]): Promise<T> {
     const carried = blobs.filter((blob) => blob.carried !== undefined);
     const text = JSON.stringify({ ...change, carried: carried.map(({ blob }) => blob) });
     const contents = carried.map((blob) => blob.carried!);
-    await this.#run(script, text, ...contents, ...(await this.#addAllButLastSlice(rows)));
+    return await this.#run(script, text, ...contents, ...(await this.#addAllButLastSlice(rows)));
   }
 
   async #run<T>(script: string, ...args: (string | number | Buffer)[]): Promise<T> {
     const answer = await this.#database.run<T>(script, this.#job, this.run, this.#token, ...args);
-    if (script !== "renew" && script !== "report") this.#answered++;
+    if (script !== "report") this.#answered++;
     return answer;
   }
 
@@ -339,6 +364,21 @@ export class Lease {
   async #manifest(step: string): Promise<Record<string, string>> {
     return await this.#database.use((redis) => redis.hgetall(keys.checkpoint(this.#job, step)));
   }
+}
+
+/**
+ * Extends leases, and claims, in one script. Returns the status of each job, which says what is
+ * wanted of its run; null: the lease is someone else's.
+ */
+export async function renew(
+  database: Database,
+  leaseMs: number,
+  leases: readonly (Hold & { blame: Blame })[],
+  claims: readonly string[] = [],
+): Promise<(JobStatus | null)[]> {
+  const each = leases.flatMap(({ owner, jobId, run, token, blame }) => [keys.job(owner, jobId), run, token, blame]);
+  const statuses = await database.run<(JobStatus | "")[]>("renew", keys.due, leaseMs, JSON.stringify(claims), ...each);
+  return statuses.map((status) => (status === "" ? null : status));
 }
 
 /** The state as lua/shared/job.lua takes it. */

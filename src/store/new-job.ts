@@ -32,6 +32,8 @@ export interface NewJob {
   idempotency: IdempotencyUse | null;
   /** Null: the job is no fork. */
   fork: Fork | null;
+  /** The trace context of the request; null without traces. */
+  trace: string | null;
 }
 
 /** What a fork takes from another job of the same owner. */
@@ -47,8 +49,8 @@ export interface Fork {
 /** Something that the job needs was deleted. */
 type MissingInput = "dataset_missing" | "origin_missing" | "weights_missing";
 
-/** `turn`: the turn in which the job must be delivered. */
-export type Created = { outcome: "created"; record: Job; turn: number } | { outcome: MissingInput; record: null };
+/** `wake`: a wake-up must be added to the queue. */
+export type Created = { outcome: "created"; record: Job; wake: boolean } | { outcome: MissingInput; record: null };
 
 /** What is needed to promise room to a job that is about to be created. */
 export type Promised = Pick<NewJob, "owner" | "id" | "idempotency" | "room" | "fork" | "start">;
@@ -109,6 +111,7 @@ export function recordOf(job: NewJob): Record<string, string | number> {
     ...(spec.checkpoint.at_start ? { keep_start: fork?.progress?.step ?? 0 } : {}),
     ...(spec.webhook === null ? {} : { webhook: JSON.stringify(spec.webhook.events) }),
     priority: spec.resources.priority,
+    ...(job.trace === null ? {} : { trace: job.trace }),
     ...(fork === null ? {} : { parent: JSON.stringify(fork.parent) }),
     ...(job.start === null ? {} : { init: 1 }),
     ...originFields(job),

@@ -71,6 +71,15 @@ export class Overview {
     return Object.fromEntries(named) as Record<JobStatus, number>;
   }
 
+  /**
+   * How many jobs wait for a worker, how many have one, and how many wait until their owners may
+   * run more.
+   */
+  async queue(): Promise<{ waiting: number; active: number; delayed: number }> {
+    const [waiting, active, delayed] = await this.#database.run<number[]>("queue_lengths", keys.waiting);
+    return { waiting, active, delayed };
+  }
+
   /** How many jobs have ever ended, by status and, if they failed, by code. */
   async ends(): Promise<{ status: string; code: string; count: number }[]> {
     const counts = await this.#database.use((redis) => redis.hgetall(keys.ends));

@@ -1,6 +1,6 @@
 /**
  * Predictions over datasets. The record of one is that of a job (record.ts), so that leases,
- * deliveries, turns and limits are the same. Their results are files (data/files/result-files.ts).
+ * turns and limits are the same. Their results are files (data/files/result-files.ts).
  */
 import { crashPoint } from "../crash-point.ts";
 import {
@@ -27,10 +27,12 @@ export interface NewPrediction extends Pick<BatchPrediction, "job_id" | "which" 
   /** How many bytes its CSV may have. */
   readonly resultBytes: number;
   readonly idempotency: IdempotencyUse | null;
+  /** The trace context of the request; null without traces. */
+  readonly trace: string | null;
 }
 
 export type CreatedPrediction =
-  | { outcome: "created"; record: BatchPrediction; turn: number }
+  | { outcome: "created"; record: BatchPrediction; wake: boolean }
   | ReplayedPrediction
   | { outcome: "job_missing" }
   | { outcome: "dataset_missing" };
@@ -42,7 +44,6 @@ export type ReplayedPrediction = { outcome: "replayed"; record: BatchPrediction 
 export type ChangedPrediction<Outcome extends string> = {
   outcome: Outcome | "wrong_status";
   record: BatchPrediction;
-  delivery: number;
 } | null;
 
 const fields = [
@@ -61,7 +62,6 @@ const fields = [
   "updated_at",
   "result",
   "error",
-  "delivery",
 ] as const;
 
 /** Whether this is the id of a prediction, and not of a job that trains. */
@@ -89,7 +89,8 @@ export class Predictions {
   async create(prediction: NewPrediction): Promise<CreatedPrediction> {
     const { id, owner, job_id, datasets, which, unseen, weights_sha256, rows, resultBytes } = prediction;
     const event: NewEvent = { type: "created", message: "Created.", step: null, data: null };
-    const record = { which, unseen, weights_sha256, total_steps: rows, priority: 0 };
+    const traced = prediction.trace === null ? {} : { trace: prediction.trace };
+    const record = { which, unseen, weights_sha256, total_steps: rows, priority: 0, ...traced };
     const [outcome, detail] = await this.#database.run<[CreatedPrediction["outcome"], number | string]>(
       "create_prediction",
       keys.job(owner, id),
@@ -105,7 +106,7 @@ export class Predictions {
     if (outcome === "replayed") return { outcome, record: (await this.get(owner, String(detail)))! };
     if (outcome !== "created") return { outcome };
     crashPoint("after-record");
-    return { outcome, record: (await this.get(owner, id))!, turn: Number(detail) };
+    return { outcome, record: (await this.get(owner, id))!, wake: detail === 1 };
   }
 
   /** With `jobId`, null also if it predicts with another job's model. */
@@ -164,7 +165,7 @@ export class Predictions {
     const values = await this.#database.use((redis) => redis.hmget(keys.job(owner, id), ...fields));
     const found = named(fields, values);
     if (found.status === null || (jobId !== undefined && found.model_job !== jobId)) return null;
-    return { record: toPrediction(id, found), delivery: Number(found.delivery) };
+    return { record: toPrediction(id, found) };
   }
 }
 

@@ -17,7 +17,9 @@
  * - `status`: the scripts in lua/ change it
  * - `dataset`, `weights`, `idempotency`: what the job refers to: the ids of datasets, separated
  *   by spaces, and of uploaded weights, the SHA-256 of an idempotency key
- * - `turn`: the turn in which it is delivered (lua/shared/job.lua)
+ * - `claim`: the token of the claim that has the queued job (claim.ts); absent if none has
+ * - `yields`: 1 while its owner's other jobs go first, because it lacked something
+ * - `trace`: JSON: the trace context of the request that posted it; absent without traces
  * - `counted_bytes`: how many bytes of its owner's limit it takes
  * - `reserved`, `spent`: how many bytes it was promised, and how many of them it has (room.ts);
  *   absent after its end
@@ -27,7 +29,6 @@
  *   may write; the bytes of a message to its webhook; how many checkpoints are kept at most; all
  *   absent after its end
  * - `priority`: as in its spec
- * - `delivery`: how many times it was given to BullMQ
  * - `run`, `token`, `lease_expires_at`: the lease; the job is free if `lease_expires_at` is absent
  *   or past
  * - `crashes`, `crash_step`: how many runs died in a row, and at which checkpoint

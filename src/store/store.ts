@@ -1,6 +1,6 @@
 /**
  * The durable record of jobs and datasets, in Redis. The record is the truth; the queue only
- * delivers.
+ * wakes workers.
  *
  * What belongs together changes together: each command is one Lua script (lua/). If Redis is away
  * or full, a command throws Unavailable.
@@ -17,7 +17,10 @@ import { Datasets } from "./datasets.ts";
 import { Format } from "./format.ts";
 import { Jobs } from "./jobs.ts";
 import { keys } from "./keys.ts";
-import { acquire, type Acquired, type AcquireOptions } from "./acquire.ts";
+import { beginClaimed, claim, giveUp, type BegunClaimed, type Claim, type ClaimOptions } from "./claim.ts";
+import { Lease, renew, type Blame } from "./lease.ts";
+import type { Claimed, Hold, Place } from "./taken.ts";
+import type { JobStatus } from "../contract/wire/job.ts";
 import { Outbox } from "./outbox.ts";
 import { Overview } from "./overview.ts";
 import { Predictions } from "./predictions.ts";
@@ -95,9 +98,36 @@ export class Store {
     return ulid(Math.floor(seconds * 1000 + microseconds / 1000)).toLowerCase();
   }
 
-  /** Acquires a job for a run. */
-  async acquire(jobId: string, options: AcquireOptions): Promise<Acquired> {
-    return await acquire(this.#database, jobId, options);
+  /** Takes jobs for a place of a worker. */
+  async claim(options: ClaimOptions): Promise<Claim> {
+    return await claim(this.#database, options);
+  }
+
+  /** Begins a job that was claimed, or one that nobody holds. */
+  async begin(claimed: Pick<Claimed, "owner" | "jobId" | "token">, place: Place): Promise<BegunClaimed> {
+    return await beginClaimed(this.#database, claimed, place);
+  }
+
+  /** Gives up a claim. Returns whether a wake-up must be added to the queue. */
+  async giveUp(token: string, claimed: readonly Claimed[]): Promise<boolean> {
+    return await giveUp(this.#database, token, claimed);
+  }
+
+  /** The lease of a job that has begun. */
+  lease(hold: Hold): Lease {
+    return new Lease(this.#database, hold);
+  }
+
+  /**
+   * Extends leases and claims in one script. Returns the status of each job; null: the lease is
+   * someone else's.
+   */
+  async renew(
+    leaseMs: number,
+    leases: readonly (Hold & { blame: Blame })[],
+    claims: readonly string[],
+  ): Promise<(JobStatus | null)[]> {
+    return await renew(this.#database, leaseMs, leases, claims);
   }
 
   /** A sentence about a store that is full; null if it is not. @throws Unavailable */

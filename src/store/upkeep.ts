@@ -5,15 +5,6 @@ import { keys } from "./keys.ts";
 /** How many jobs one script looks at. */
 const BATCH = 100;
 
-/** A job that must be delivered. */
-export interface Due {
-  owner: string;
-  id: string;
-  /** The number of this delivery, from 1. */
-  delivery: number;
-  turn: number;
-}
-
 export class Upkeep {
   readonly #database: Database;
 
@@ -27,22 +18,18 @@ export class Upkeep {
   }
 
   /**
-   * Looks at the open jobs that nobody has changed for some time (lua/sweep.lua). Cancels or pauses
-   * them if their runs died before they could. Yields those that must be delivered again.
+   * Looks at the open jobs whose time has come (lua/sweep.lua). Cancels or pauses them if their runs
+   * died before they could, and lets the others run again. Returns whether a wake-up must be added
+   * to the queue.
    */
-  async *sweep(pauseMs: number): AsyncGenerator<Due[]> {
+  async sweep(): Promise<boolean> {
     let cursor = "0";
     do cursor = await this.#database.run("list_due", keys.due, cursor, BATCH);
     while (cursor !== "0");
-    let looked: number;
-    do {
-      const [count, ...lost] = await this.#database.run<[number, ...string[]]>("sweep", keys.due, BATCH, pauseMs);
-      looked = count;
-      yield Array.from({ length: lost.length / 4 }, (_, i) => {
-        const [owner, id, delivery, turn] = lost.slice(4 * i, 4 * i + 4);
-        return { owner, id, delivery: Number(delivery), turn: Number(turn) };
-      });
-    } while (looked === BATCH);
+    let looked: number, wake: number;
+    do [looked, wake] = await this.#database.run<[number, number]>("sweep", keys.due, BATCH);
+    while (looked === BATCH);
+    return wake === 1;
   }
 
   /** Deletes the jobs that ended longer ago than `ageMs`. */

@@ -20,7 +20,7 @@ import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import { meters } from "../meters.ts";
 import { Retry } from "../retries.ts";
-import { hashTag, LAST_TURN } from "../store/keys.ts";
+import { hashTag } from "../store/keys.ts";
 import { available } from "../store/database.ts";
 import type { Notice } from "../store/outbox.ts";
 import type { Store } from "../store/store.ts";
@@ -65,6 +65,11 @@ const FORWARD_MS = 500;
 const KEPT_MS = MINUTE_MS;
 /** BullMQ logs what it does in a stream that nobody reads. */
 const MAX_EVENTS = 100;
+/**
+ * BullMQ allows no higher priority. It is reached only after two million turns during which
+ * somebody always waited. From then on the order is first come, first served.
+ */
+const LAST_TURN = 2 ** 21 - 1;
 
 /** After how long a message comes back whose process died while it sent it. */
 const LOCK_MS = 5 * SECOND_MS;

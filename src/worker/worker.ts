@@ -1,42 +1,47 @@
 /**
- * Takes deliveries from the queue and runs their jobs.
+ * Takes jobs and runs them.
  *
- * The record decides what a delivery means. If the job cannot be taken now (another run holds it,
- * or it must run alone and this worker is busy), the delivery goes back with a delay. A delivery
- * never fails, and completes only when there is nothing left to run. A run that lost its job leaves
- * the delivery alone, because it belongs to another worker by then.
+ * A worker has places, one for each job that it runs at once. A wake-up from the queue brings a place
+ * to life: it claims jobs and runs them until there are none. If more wait than it claims, it adds
+ * the next wake-up for another place, here or elsewhere. A wake-up never fails. While Redis is away
+ * the place asks again.
  *
  * A job whose last run died runs alone, so that it takes no other job with it if it kills this
  * process too. A job for which the others leave too little memory waits until they have ended. In a
- * busy queue both would wait for ever. So while such a delivery keeps coming back, the worker takes
- * nothing else.
+ * busy queue both would wait for ever. So while such a job waits for this worker (claim.lua), the
+ * worker takes nothing else.
  */
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { DelayedError, WaitingError, Worker, type Job } from "bullmq";
+import { WaitingError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Logger } from "../log.ts";
 import { meters } from "../meters.ts";
 import type { Control } from "../queue/control.ts";
-import { queue, type Delivery } from "../queue/deliveries.ts";
+import { queue, type WakeUp, type WakeUps } from "../queue/wake-ups.ts";
 import { Retry } from "../retries.ts";
-import { beginRun, type Begun } from "../runner/begin.ts";
+import {
+  askForJobs,
+  beginClaimed,
+  runOf,
+  type Answered,
+  type Asked,
+  type Claimed,
+  type Place,
+  type Taken,
+} from "../runner/begin.ts";
 import type { Sources } from "../runner/prepare.ts";
 import type { RunEnd, Running } from "../runner/running.ts";
 import { Threads } from "../runner/threads.ts";
 import { untraced, type RunTraces } from "../runner/trace.ts";
 import { Presence, type Activity } from "./presence.ts";
 
-/** How long a delivery waits that this worker cannot look at now. */
+/** How long to wait before asking again. */
 const RETRY_MS = 1000;
-/** How long a job waits whose data could not be read. */
-const POSTPONED_MS = 5000;
 /** How long it may take to give back jobs that did not stop in time. */
 const DROP_MS = 500;
-/** How long the worker takes nothing else while a job that must run alone may come back. */
-const RESERVED_MS = 5000;
 /**
- * How long BullMQ waits before it asks again for deliveries when Redis was away. Its default is 15
- * s.
+ * How long BullMQ waits before it asks again for wake-ups when Redis was away. Its default is 15 s.
  */
 const RECONNECT_MS = 500;
 /**
@@ -49,6 +54,7 @@ export interface TrainingWorkerOptions extends Sources {
   /** A separate connection that waits for Redis (maxRetriesPerRequest: null). `close` closes it. */
   redis: Redis;
   control: Control;
+  queue: WakeUps;
   log: Logger;
   leaseMs: number;
   /** How many jobs it runs at once. */
@@ -70,46 +76,54 @@ export interface ClosingReason {
   readonly broken: boolean;
 }
 
+/** A run that has begun, and the jobs that go after it in the same place. */
+interface Begun {
+  /** That of the claim. */
+  readonly token: string;
+  readonly run: Running;
+  readonly rest: readonly Claimed[];
+}
+
 export class TrainingWorker {
   readonly #options: TrainingWorkerOptions;
   readonly #threads: Threads;
-  readonly #worker: Worker<Delivery>;
+  readonly #worker: Worker<WakeUp>;
   readonly #presence: Presence;
   readonly #deliveries: Retry;
   #quiet: NodeJS.Timeout | undefined;
   /** The runs, and the bytes of memory that each takes. */
   readonly #runs = new Map<Running, number>();
-  /** Deliveries are handled one after the other. */
+  /** Tells this worker from others. */
+  readonly #id = randomUUID();
+  /** The places ask for jobs one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   /** The run that must have the process to itself. */
   #alone: Running | null = null;
-  /** A job that must run alone, and until when the worker takes nothing else. */
-  #reserved = { jobId: "", until: 0 };
+  /** Resolves when a run ends or need not be alone any more, or when the worker closes. */
+  #change = Promise.withResolvers<void>();
   #closing = false;
 
   constructor(options: TrainingWorkerOptions) {
     this.#options = options;
     this.#deliveries = new Retry("delivery", options.log);
     this.#threads = new Threads(options.threads);
-    this.#worker = new Worker<Delivery>(queue.name, (job, token) => this.#process(job, token!), {
+    this.#worker = new Worker<WakeUp>(queue.name, (wakeUp, token) => this.#process(wakeUp, token!), {
       connection: options.redis,
       prefix: queue.prefix,
       concurrency: options.jobs,
       lockDuration: options.leaseMs,
-      // The run's heartbeat renews the lock.
-      skipLockRenewal: true,
       stalledInterval: options.leaseMs / 2,
-      // The record counts how often a job kills its worker.
+      // The records count how often a job kills its worker.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
       runRetryDelay: RECONNECT_MS,
     });
     this.#worker.on("error", (error) => this.#noDelivery(error));
-    // The reconciler will deliver the job again.
-    this.#worker.on("failed", (_delivery, error) => this.#noDelivery(error));
+    // The reconciler will wake a worker again.
+    this.#worker.on("failed", (_wakeUp, error) => this.#noDelivery(error));
     this.#presence = new Presence(options.store.overview, () => this.#activity(), options.log);
   }
 
-  /** Resolves when the worker has begun to look for deliveries. */
+  /** Resolves when the worker has begun to look for wake-ups. */
   async ready(): Promise<void> {
     await this.#worker.waitUntilReady();
   }
@@ -131,6 +145,7 @@ export class TrainingWorker {
    */
   async close(withinMs: number, { broken }: ClosingReason): Promise<void> {
     this.#closing = true;
+    this.#changed();
     this.#presence.tell();
     const closed = this.#worker.close().then(() => true);
     for (const run of this.#runs.keys()) {
@@ -157,30 +172,19 @@ export class TrainingWorker {
     this.#quiet = setTimeout(() => this.#deliveries.worked(), this.#options.quietMs ?? QUIET_MS).unref();
   }
 
-  async #process(delivery: Job<Delivery>, token: string): Promise<void> {
-    const begun = await this.#inTurn(() => this.#begin(delivery, token));
-    if (begun.outcome === "later" && begun.away) this.#noDelivery(begun.away);
-    else this.#deliveries.worked();
-    if (begun.outcome === "done") return;
-    if (begun.outcome !== "run") return await putOff(delivery, begun.waitMs, token);
-    const ended = meters.runSeconds.startTimer();
-    const end = await this.#execute(begun.run);
-    ended({ end });
-    begun.run.trace.ended(end);
-    if (end === "ended") return;
-    if (end === "postponed") return await putOff(delivery, POSTPONED_MS, token);
-    // If the lock has lapsed, the delivery already goes to another worker, which is just as good.
-    if (end === "released") await this.#giveBack(delivery, token).catch(() => undefined);
+  async #process(wakeUp: Job<WakeUp>, token: string): Promise<void> {
+    let delivered = wakeUp.data.owner;
+    for (;;) {
+      const claim = await this.#inTurn(() => this.#claim(delivered));
+      if (claim === null) break;
+      delivered = undefined;
+      await this.#runAll(claim);
+    }
+    if (!this.#closing) return;
+    // What was given back wakes another worker. If the lock has lapsed, the wake-up already goes to
+    // one, which is just as good.
+    await wakeUp.moveToWait(token).catch(() => undefined);
     throw new WaitingError();
-  }
-
-  /**
-   * Puts a job that has begun before all that wait. Without a priority, because BullMQ wakes no
-   * idle worker for a delivery with one.
-   */
-  async #giveBack(delivery: Job<Delivery>, token: string): Promise<void> {
-    await delivery.changePriority({ priority: 0 });
-    await delivery.moveToWait(token);
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -189,31 +193,91 @@ export class TrainingWorker {
     return await result;
   }
 
-  async #begin(delivery: Job<Delivery>, token: string): Promise<Begun> {
-    const jobId = delivery.data.job_id;
-    const reserved = performance.now() < this.#reserved.until && this.#reserved.jobId !== jobId;
-    if (this.#closing || this.#alone !== null || reserved) return { outcome: "later", waitMs: RETRY_MS };
+  /** Waits until there is a job for this worker. Null: there is none, or the worker closes. */
+  async #claim(delivered: string | undefined): Promise<Begun | null> {
+    while (!this.#closing) {
+      if (this.#alone !== null) {
+        await this.#change.promise;
+        continue;
+      }
+      const token = randomUUID();
+      const claim = await this.#ask({ token, worker: this.#id, delivered, ...this.#place() });
+      if (claim?.wake) await this.#wakeNext();
+      if (claim?.outcome === "taken") return { token, run: this.#begin(claim.first), rest: claim.rest };
+      if (claim?.outcome === "newer") this.#retire();
+      if (claim?.outcome !== "alone") return null;
+      // It gets the job when it is idle, unless another worker has taken it by then.
+      await Promise.race([this.#change.promise, sleep(RETRY_MS, null, { ref: false })]);
+    }
+    return null;
+  }
+
+  /** Null: the worker closes before there is an answer. */
+  async #ask(asked: Asked): Promise<Exclude<Answered, { outcome: "away" }> | null> {
+    while (!this.#closing) {
+      const answer = await askForJobs(this.#options.store, asked);
+      if (answer.outcome !== "away") {
+        this.#deliveries.worked();
+        return answer;
+      }
+      this.#noDelivery(answer.error);
+      await Promise.race([this.#change.promise, sleep(RETRY_MS, null, { ref: false })]);
+    }
+    return null;
+  }
+
+  #place(): Place {
+    const { leaseMs, memoryBytes } = this.#options;
     const taken = [...this.#runs.values()].reduce((sum, bytes) => sum + bytes, 0);
-    const place = { idle: this.#runs.size === 0, memoryLeft: this.#options.memoryBytes - taken };
-    const begun = await beginRun(delivery.data, place, {
+    const idle = this.#runs.size === 0;
+    return { leaseMs, idle, memoryLeft: memoryBytes - taken };
+  }
+
+  /** If it fails, the reconciler wakes the next one. */
+  async #wakeNext(): Promise<void> {
+    await this.#options.queue.add().catch((error: unknown) => this.#noDelivery(error as Error));
+  }
+
+  #begin(taken: Taken): Running {
+    const run = runOf(taken, {
       ...this.#options,
       threads: this.#threads,
-      trace: (lease) => this.#options.traces?.trace(lease, contextFor(delivery, lease.jobId)) ?? untraced,
-      renewLock: (leaseMs) => delivery.extendLock(token, leaseMs),
+      trace: (lease) => this.#options.traces?.trace(lease, taken.trace) ?? untraced,
       alone: () => this.#runs.size === 1,
       committed: (run) => this.#committed(run),
     });
-    if (begun.outcome === "alone") this.#reserved = { jobId, until: performance.now() + RESERVED_MS };
-    if (begun.outcome === "newer") this.#retire();
-    if (begun.outcome === "run") {
-      if (begun.alone) this.#alone = begun.run;
-      this.#runs.set(begun.run, begun.memoryBytes);
-      // The run that was alone so far is no longer: if the process dies from now on, the new one
-      // may be the cause. The record must know. The records of the others know it already.
-      if (this.#runs.size === 2) for (const run of this.#runs.keys()) if (run !== begun.run) run.checkStatus();
-      meters.runs.set(this.#runs.size);
+    if (taken.alone) this.#alone = run;
+    this.#runs.set(run, taken.memoryBytes);
+    // The run that was alone so far is no longer: if the process dies from now on, the new one may
+    // be the cause. The record must know. The records of the others know it already.
+    if (this.#runs.size === 2) for (const other of this.#runs.keys()) if (other !== run) other.checkStatus();
+    meters.runs.set(this.#runs.size);
+    return run;
+  }
+
+  /** Runs what was claimed, one job after the other. */
+  async #runAll({ token, run, rest }: Begun): Promise<void> {
+    await this.#runOne(run);
+    for (const [i, claimed] of rest.entries()) {
+      // If Redis is away, the claim lapses.
+      if (this.#closing) return void (await this.#options.store.giveUp(token, rest.slice(i)).catch(() => undefined));
+      const begun = await this.#inTurn(() => this.#beginNext(claimed));
+      if (begun !== null) await this.#runOne(begun);
     }
-    return begun;
+  }
+
+  /** Null: the job is not ours any more, or must wait. If Redis is away, its claim lapses. */
+  async #beginNext(claimed: Claimed): Promise<Running | null> {
+    if (this.#alone !== null) return null;
+    const taken = await beginClaimed(this.#options.store, claimed, this.#place());
+    return taken && this.#begin(taken);
+  }
+
+  async #runOne(run: Running): Promise<void> {
+    const ended = meters.runSeconds.startTimer();
+    const end = await this.#execute(run);
+    ended({ end });
+    run.trace.ended(end);
   }
 
   /**
@@ -241,6 +305,7 @@ export class TrainingWorker {
       this.#runs.delete(run);
       meters.runs.set(this.#runs.size);
       this.#committed(run);
+      this.#changed();
     }
   }
 
@@ -249,17 +314,13 @@ export class TrainingWorker {
    * any more.
    */
   #committed(run: Running): void {
-    if (this.#alone === run) this.#alone = null;
+    if (this.#alone !== run) return;
+    this.#alone = null;
+    this.#changed();
   }
-}
 
-/** The trace context of this delivery. It means nothing if another job took the turn. */
-function contextFor(delivery: Job<Delivery>, jobId: string): string | undefined {
-  return delivery.data.job_id === jobId ? delivery.opts.telemetry?.metadata : undefined;
-}
-
-/** Lets BullMQ deliver it again after a while. */
-async function putOff(delivery: Job<Delivery>, waitMs: number, token: string): Promise<never> {
-  await delivery.moveToDelayed(Date.now() + waitMs, token);
-  throw new DelayedError();
+  #changed(): void {
+    this.#change.resolve();
+    this.#change = Promise.withResolvers();
+  }
 }

@@ -8,7 +8,7 @@ import { parse } from "yaml";
 import { apiKey } from "../../src/secrets.ts";
 import type { Lease } from "../../src/store/lease.ts";
 import { floats, safetensors } from "../data/tensors/files.ts";
-import { checkpoint } from "../store/support.ts";
+import { acquire, checkpoint } from "../store/support.ts";
 import { csv, specFor, startService, type Service } from "./service.ts";
 
 type Method = "GET" | "POST" | "PUT" | "DELETE";
@@ -39,14 +39,8 @@ beforeAll(async () => {
   const file = safetensors({ a: { dtype: "F32", shape: [1], data: floats(1) } });
   weights = (await service.call("POST", "/v1/weights", { headers: ann, body: file })).body.id;
   ended = (await service.create(specFor(dataset, { name: "ended" }), ann)).id;
-  const acquired = await service.store.acquire(ended, {
-    leaseMs: 60_000,
-    idle: true,
-    memoryLeft: 0,
-    arithmeticVersion: 1,
-  });
-  if (acquired.outcome !== "taken") throw new Error(acquired.outcome);
-  await succeed(acquired.lease);
+  const lease = await acquire(service.store, ended, { owner: "ann", leaseMs: 60_000 });
+  await succeed(lease);
   predicted = await predict();
   waiting = (await service.create(specFor(dataset), { ...ann, "idempotency-key": "k" })).id;
 });
@@ -81,21 +75,16 @@ async function predict(): Promise<string> {
     idempotency: null,
     which: "final" as const,
     unseen: "error" as const,
+    trace: null,
   };
   const sizes = { rows: 1, resultBytes: 100, weights_sha256: "0".repeat(64) };
   const { outcome } = await service.store.predictions.create({ id, owner: "ann", ...asked, ...sizes });
   expect(outcome).toBe("created");
-  const acquired = await service.store.acquire(id, {
-    leaseMs: 60_000,
-    idle: true,
-    memoryLeft: 0,
-    arithmeticVersion: 1,
-  });
-  if (acquired.outcome !== "taken") throw new Error(acquired.outcome);
+  const lease = await acquire(service.store, id, { owner: "ann", leaseMs: 60_000 });
   const csv = "value\n1\n";
   writeFileSync(join(service.directory, `${id}.result`), csv);
   const result = { sha256: createHash("sha256").update(csv).digest("hex"), bytes: csv.length, rows: 1 };
-  await acquired.lease.finish({ status: "succeeded", result, progress: null, events: [] }, []);
+  await lease.finish({ status: "succeeded", result, progress: null, events: [] }, []);
   return id;
 }
 

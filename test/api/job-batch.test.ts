@@ -28,7 +28,7 @@ const statuses = (all: JobBatchResults["results"]) => all.map(({ status }) => st
 const idsOf = (all: JobBatchResults["results"]) => all.map((result) => ("job" in result ? result.job.id : null));
 
 test("right specs become jobs, wrong ones fail alone, each in its place", async () => {
-  const before = (await service.queue.lengths()).waiting;
+  const before = (await service.store.overview.queue()).waiting;
   const wrong = specFor(dataset, { training: { epochs: 0, batch_size: 4 } });
   const all = await results({ jobs: [named("first"), wrong, 5, named("last"), specFor("ds_0"), []] });
   expect(statuses(all)).toEqual([201, 422, 422, 201, 422, 422]);
@@ -41,7 +41,7 @@ test("right specs become jobs, wrong ones fail alone, each in its place", async 
     [first, "first"],
   ]);
   expect(all[3]).toEqual({ status: 201, job: JSON.parse(JSON.stringify(list.data[0])) });
-  expect((await service.queue.lengths()).waiting).toBe(before + 2);
+  expect((await service.store.overview.queue()).waiting).toBe(before + 2);
 });
 
 test("sent again with its key, a batch has the same jobs; what is missing is created", async () => {

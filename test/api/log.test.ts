@@ -52,17 +52,16 @@ test.each([
   expect((line.err as Error | undefined)?.message).toBe(level === "error" ? error.message : undefined);
 });
 
-test("a queue that misses a change is logged, and the request succeeds", async () => {
+test("a queue that takes no wake-up is logged, and the request succeeds", async () => {
   const { id: dataset } = await service.upload(csv);
-  for (const method of ["deliver", "withdraw"] as const)
-    vi.spyOn(service.queue, method).mockRejectedValue(new Error("no queue"));
+  vi.spyOn(service.queue, "add").mockRejectedValue(new Error("no queue"));
   const { id } = await service.create(specFor(dataset));
   for (const action of ["pause", "resume", "cancel"]) {
     expect((await service.call("POST", `/v1/jobs/${id}/${action}`)).status).toBe(202);
   }
   expect((await service.call("DELETE", `/v1/jobs/${id}`)).status).toBe(204);
   expect((await logged("warn", "error")).map(({ level, msg }) => [level, msg])).toEqual([
-    ["warn", "not delivered yet"],
-    ...["pause", "resume", "cancel", "delete"].map(() => ["warn", "the queue does not know yet"]),
+    ["warn", "no worker was woken yet"],
+    ["warn", "no worker was woken yet"],
   ]);
 });

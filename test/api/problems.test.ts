@@ -108,9 +108,9 @@ test.each([
   }
 });
 
-test("a job whose delivery fails is created nevertheless", async () => {
+test("a job whose wake-up fails is created nevertheless", async () => {
   const { id } = await service.upload(csv);
-  vi.spyOn(service.queue, "deliver").mockRejectedValue(new Error("no queue"));
+  vi.spyOn(service.queue, "add").mockRejectedValue(new Error("no queue"));
   expect((await service.call("POST", "/v1/jobs", { body: specFor(id) })).status).toBe(201);
 });
 

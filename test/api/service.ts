@@ -11,7 +11,7 @@ import request, { type Response } from "supertest";
 import { buildApp } from "../../src/api/app.ts";
 import type { Services } from "../../src/api/services.ts";
 import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
-import { Deliveries } from "../../src/queue/deliveries.ts";
+import { WakeUps } from "../../src/queue/wake-ups.ts";
 import { Predictor } from "../../src/predict/predictor.ts";
 import { News } from "../../src/queue/news.ts";
 import type { Dataset } from "../../src/contract/wire/dataset.ts";
@@ -29,7 +29,7 @@ interface Call {
 export interface Service {
   readonly app: FastifyInstance;
   readonly store: Store;
-  readonly queue: Deliveries;
+  readonly queue: WakeUps;
   readonly redis: TestRedis;
   /** Where the datasets are. */
   readonly directory: string;
@@ -56,7 +56,7 @@ export async function startService(
   const isNeeded = async (name: string) => (await store.datasets.references(name)) > 0;
   const files = new DatasetFiles(directory, undefined, isNeeded);
   await files.prepare();
-  const queue = new Deliveries(connection);
+  const queue = new WakeUps(connection);
   const news = new News(redis.client({ maxRetriesPerRequest: null }));
   const predictor = new Predictor({ threads: 1, maxModelBytes: 64 * MiB });
   const limits = { maxDatasetBytes: MiB, maxJobBytes: 64 * MiB, maxStateBytes: 8 * MiB, redisMaxBytes: 256 * MiB };

@@ -104,8 +104,8 @@ test("a trace leads from the caller through the request and the queue to the run
   const ours = spans().filter((span) => span.traceId === traceId);
   const tree = (parent: string): string[] =>
     ours.filter(({ parentSpanId }) => parentSpanId === parent).flatMap(({ name, spanId }) => [name, ...tree(spanId)]);
-  const [request, producer, run, ...stages] = tree("b7ad6b7169203331");
-  expect([request, producer, run]).toEqual(["POST /v1/jobs", "add deliveries.train", "run"]);
+  const [request, run, ...stages] = tree("b7ad6b7169203331");
+  expect([request, run]).toEqual(["POST /v1/jobs", "run"]);
   expect(stages.sort()).toEqual(["checkpoint", "evaluate", "evaluate", "finish", "prepare", "train"]);
 
   const named = (name: string) => ours.filter((span) => span.name === name);
@@ -142,8 +142,6 @@ test("the trace of a failed run says so, and a waiting worker makes no spans", a
     "GET /v1/jobs/:id",
     "POST /v1/datasets",
     "POST /v1/jobs",
-    "add deliveries.train",
-    "close deliveries",
     "evaluate",
     "finish",
     "prepare",

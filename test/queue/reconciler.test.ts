@@ -2,27 +2,27 @@ import { once } from "node:events";
 import { Worker } from "bullmq";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { Deliveries, queue } from "../../src/queue/deliveries.ts";
+import { queue, WakeUps } from "../../src/queue/wake-ups.ts";
 import { retrying } from "../../src/retries.ts";
 import { Reconciler } from "../../src/queue/reconciler.ts";
 import { FORMAT } from "../../src/store/format.ts";
 import { keys } from "../../src/store/keys.ts";
-import { acquire, eventTypes, lapse, OWNER, postJob } from "../store/support.ts";
+import { acquire, claim, eventTypes, lapse, OWNER, postJob, tryClaim } from "../store/support.ts";
 import { redis, server, setUpStore, store } from "../store/setup.ts";
 
-let deliveries: Deliveries;
+let wakeUps: WakeUps;
 const reconcilers: Reconciler[] = [];
 
 setUpStore();
 beforeAll(() => {
-  deliveries = new Deliveries(redis);
+  wakeUps = new WakeUps(redis);
 });
-afterAll(() => deliveries.close());
+afterAll(() => wakeUps.close());
 afterEach(() => Promise.all(reconcilers.splice(0).map((reconciler) => reconciler.close())));
 
 function reconcile(keepMs = 1e9): void {
   const log = pino({ level: "silent" });
-  reconcilers.push(new Reconciler(store, deliveries, { keepMs, log, intervalMs: 50 }));
+  reconcilers.push(new Reconciler(store, wakeUps, { keepMs, log, intervalMs: 50 }));
 }
 
 /** Waits for a few passes. Each begins with the number of open jobs. */
@@ -32,22 +32,16 @@ async function somePasses(): Promise<void> {
   await expect.poll(looks, { timeout: 10_000 }).toBeGreaterThan(before + 3);
 }
 
-async function waiting(): Promise<number> {
-  return (await deliveries.lengths()).waiting;
+function waiting(): Promise<number> {
+  return wakeUps.bull.getWaitingCount();
 }
 
-/** Whether BullMQ still has the delivery. */
-async function has(id: string, delivery: number): Promise<boolean> {
-  return (await redis.exists(deliveries.bull.toKey(`${id}-${delivery}`))) === 1;
-}
-
-test("a job whose delivery was lost is delivered again, once, however many reconcilers there are", async () => {
-  const id = await postJob(store);
+test("a lost wake-up is replaced, once, however many reconcilers there are and jobs wait", async () => {
+  for (let i = 0; i < 3; i++) await postJob(store);
   for (let i = 0; i < 5; i++) reconcile();
   await expect.poll(waiting).toBe(1);
   await somePasses();
   expect(await waiting()).toBe(1);
-  expect(await has(id, 2)).toBe(true);
 });
 
 test("one process reconciles in an interval, whichever it is", async () => {
@@ -58,7 +52,7 @@ test("one process reconciles in an interval, whichever it is", async () => {
   expect(await store.upkeep.turn(60_000)).toBe(true);
 });
 
-test("a run that died is delivered again when its lease has lapsed, not before", async () => {
+test("a worker is woken for a run that died when its lease has lapsed, not before", async () => {
   const id = await postJob(store);
   await acquire(store, id);
   reconcile();
@@ -68,30 +62,30 @@ test("a run that died is delivered again when its lease has lapsed, not before",
   await expect.poll(waiting).toBe(1);
 });
 
-test("the queue no longer has a delivery that failed", async () => {
-  const id = await postJob(store);
-  await deliveries.deliver({ owner: OWNER, id, delivery: 1, turn: 1 });
+test("a wake-up whose worker failed is replaced", async () => {
+  await postJob(store);
+  await wakeUps.add();
   const connection = server.client({ maxRetriesPerRequest: null });
   const fails = () => Promise.reject(new Error("no"));
   const worker = new Worker(queue.name, fails, { connection, prefix: queue.prefix });
   await once(worker, "failed");
   await worker.close();
-  expect(await has(id, 1)).toBe(false);
+  expect(await waiting()).toBe(0);
   reconcile();
   await expect.poll(waiting).toBe(1);
 });
 
-test("jobs that wait for delivery, are paused or have ended are left alone", async () => {
-  const delivered = await postJob(store);
-  await deliveries.deliver({ owner: OWNER, id: delivered, delivery: 1, turn: 1 });
-  const paused = await postJob(store);
+test("jobs that are paused, claimed or have ended, or whose owner is at the limit, wake nobody", async () => {
+  const [paused, ended] = [await postJob(store), await postJob(store)];
   await store.jobs.pause(OWNER, paused);
-  const cancelled = await postJob(store);
-  await store.jobs.cancel(OWNER, cancelled);
+  await store.jobs.cancel(OWNER, ended);
+  for (let i = 0; i < 3; i++) await postJob(store, { workMs: 1 });
+  expect((await claim(store, { leaseMs: 60_000 })).ids).toHaveLength(2);
+  await store.limitOwners({ waiting: null, running: 1, dataset_bytes: null, checkpoint_bytes: null });
+  expect((await tryClaim(store)).outcome).toBe("nothing");
   reconcile();
   await somePasses();
-  expect(await deliveries.lengths()).toEqual({ waiting: 1, active: 0, delayed: 0 });
-  expect(await has(delivered, 1)).toBe(true);
+  expect(await waiting()).toBe(0);
 });
 
 test("a job whose run was asked to stop and died is cancelled or paused", async () => {

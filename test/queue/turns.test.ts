@@ -1,25 +1,16 @@
 // Owners take turns: however many jobs one owner posts, another waits for no more than one turn.
-import { Worker } from "bullmq";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { Deliveries, queue, type Delivery } from "../../src/queue/deliveries.ts";
-import { acquire, newJob, tryAcquire } from "../store/support.ts";
-import { redis, server, setUpStore, store } from "../store/setup.ts";
-
-let deliveries: Deliveries;
+import { beforeEach, expect, test } from "vitest";
+import { acquire, claim, newJob, tryAcquire, tryClaim } from "../store/support.ts";
+import { redis, setUpStore, store } from "../store/setup.ts";
 
 setUpStore();
-beforeAll(() => {
-  deliveries = new Deliveries(redis);
-});
-afterAll(() => deliveries.close());
 beforeEach(() => {
   ids.length = 0;
 });
 
 async function post(owner: string): Promise<string> {
-  const created = await store.jobs.create(newJob({ owner }));
+  const created = await store.jobs.create(newJob({ owner, workMs: 1000 }));
   if (created.outcome !== "created") throw new Error(created.outcome);
-  await deliveries.deliver({ owner, id: created.record.id, delivery: 1, turn: created.turn });
   return created.record.id;
 }
 
@@ -36,26 +27,20 @@ const ids: string[] = [];
  */
 async function runs(count: number, meanwhile?: (nth: number) => Promise<unknown>): Promise<string[]> {
   const owners: string[] = [];
-  const done = Promise.withResolvers<void>();
-  const connection = server.client({ maxRetriesPerRequest: null });
-  const worker = new Worker<Delivery>(
-    queue.name,
-    async ({ data }) => {
-      if (owners.length === count) return;
-      const lease = await acquire(store, data.job_id, { turnOf: data });
-      owners.push(lease.owner);
-      ids.push(lease.jobId);
-      await meanwhile?.(owners.length);
-      await lease.finish({ status: "cancelled", progress: null, events: [] }, []);
-      if (owners.length === count) done.resolve();
-    },
-    { connection, prefix: queue.prefix },
-  );
-  worker.on("failed", (_job, error) => done.reject(error));
-  await done.promise;
-  await worker.close();
+  while (owners.length < count) {
+    const { lease } = await claim(store);
+    owners.push(lease.owner);
+    ids.push(lease.jobId);
+    await meanwhile?.(owners.length);
+    await lease.finish({ status: "cancelled", progress: null, events: [] }, []);
+  }
   return owners;
 }
+
+const back = { type: "requeued" as const, message: "Back.", step: null, data: null };
+const limit = (running: number) =>
+  store.limitOwners({ waiting: null, running, dataset_bytes: null, checkpoint_bytes: null });
+const cancelled = { status: "cancelled" as const, progress: null, events: [] };
 
 test("a hundred jobs of one owner delay the first job of another by one job", async () => {
   await postMany("ann", 100);
@@ -103,26 +88,29 @@ test("the most urgent job of an owner takes the owner's turn; other owners do no
 
 test("a job that is given back because its data are missing lets its owner's other jobs go first", async () => {
   const [first, second, third] = [await post("ann"), await post("ann"), await post("ann")].sort();
-  const turnOf = { owner: "ann", turn: 1 };
-  const back = { type: "requeued" as const, message: "No data.", step: null, data: null };
-  const lease = await acquire(store, first, { turnOf });
+  const { lease } = await claim(store);
+  expect(lease.jobId).toBe(first);
   await lease.release(back, [], true);
-  expect((await acquire(store, second, { turnOf })).jobId).toBe(second);
-  expect((await acquire(store, first, { turnOf })).jobId).toBe(third);
-  const again = await acquire(store, third, { turnOf });
+  expect((await claim(store)).lease.jobId).toBe(second);
+  // It waits for some seconds.
+  await redis.zadd("{rappel}:due", 0, `{rappel}:owner:ann:job:${first}`);
+  await store.upkeep.sweep();
+  expect((await claim(store)).lease.jobId).toBe(third);
+  const later = await post("ann");
+  expect((await claim(store)).lease.jobId).toBe(later);
+  const again = (await claim(store)).lease;
   expect(again.jobId).toBe(first);
   // If it is given back for another reason, it is the first again.
   await again.release(back);
-  const later = await post("ann");
-  expect((await acquire(store, later, { turnOf })).jobId).toBe(first);
+  await post("ann");
+  expect((await claim(store)).lease.jobId).toBe(first);
 });
 
-test("two workers that get two jobs of one owner at once take both", async () => {
-  const [first, second] = [await post("ann"), await post("ann")].sort();
-  const swapped = await acquire(store, second, { turnOf: { owner: "ann", turn: 1 } });
-  expect(swapped.jobId).toBe(first);
-  expect((await acquire(store, first, { turnOf: { owner: "ann", turn: 1 } })).jobId).toBe(second);
-  expect((await tryAcquire(store, first, { turnOf: { owner: "ann", turn: 1 } })).outcome).toBe("busy");
+test("a job that waits for what it lacks is not tried again before the reconciler looks", async () => {
+  await post("ann");
+  await (await claim(store)).lease.release(back, [], true);
+  await store.upkeep.sweep();
+  expect(await tryClaim(store)).toEqual({ outcome: "nothing", wake: false });
 });
 
 test("a job that took another job's turn did not use up its own", async () => {
@@ -132,71 +120,65 @@ test("a job that took another job's turn did not use up its own", async () => {
   expect(order).toEqual(["ann", "ann", "bob", "ann"]);
 });
 
-test("turns begin again at 1 when nobody waits", async () => {
-  await postMany("ann", 30);
-  await runs(30);
-  expect(await redis.get("{rappel}:turn")).toBe("30");
-  const created = await store.jobs.create(newJob({ owner: "ann" }));
-  expect(created).toMatchObject({ turn: 1 });
-});
-
 test("an owner who cancels waiting jobs does not wait for their turns", async () => {
   await postMany("ann", 5);
   const { data } = await store.jobs.list("ann", { limit: 100 });
   for (const { id } of data.slice(0, 4)) await store.jobs.cancel("ann", id);
-  expect(await store.jobs.create(newJob({ owner: "ann" }))).toMatchObject({ turn: 2 });
+  await postMany("bob", 3);
+  expect(await runs(2)).toEqual(["ann", "bob"]);
 });
 
 test("a job that is given back goes first", async () => {
-  const id = await post("ann");
-  await postMany("bob", 3);
-  const lease = await acquire(store, id);
-  await lease.release({ type: "requeued", message: "Back.", step: null, data: null });
-  expect(await runs(1)).toEqual(["ann"]);
-});
-
-test("a turn beyond the highest priority of BullMQ comes last", async () => {
-  await redis.zadd("{rappel}:waiting", 1, "somebody");
-  await redis.set("{rappel}:turn", 5_000_000);
   await post("ann");
-  await post("bob");
+  const { lease } = await claim(store);
+  await postMany("bob", 3);
+  await lease.release(back);
   expect(await runs(2)).toEqual(["ann", "bob"]);
 });
 
 test("no more jobs of one owner run than the limit allows; a job that a new run takes over counts once", async () => {
-  await store.limitOwners({ waiting: null, running: 2, dataset_bytes: null, checkpoint_bytes: null });
+  await limit(2);
   const ids = [await post("ann"), await post("ann"), await post("ann")];
-  const [first] = [await acquire(store, ids[0]), await acquire(store, ids[1])];
-  expect(await tryAcquire(store, ids[2])).toEqual({ outcome: "busy", waitMs: 1000 });
-  await acquire(store, await post("bob"));
+  const owner = "ann";
+  const [first] = [await acquire(store, ids[0], { owner }), await acquire(store, ids[1], { owner })];
+  expect(await tryAcquire(store, ids[2], { owner })).toEqual({ outcome: "held" });
+  const bobs = await post("bob");
+  expect((await claim(store)).lease.jobId).toBe(bobs);
+  expect(await tryClaim(store)).toEqual({ outcome: "nothing", wake: false });
   await redis.hdel(`{rappel}:owner:ann:job:${ids[1]}`, "lease_expires_at");
-  expect((await tryAcquire(store, ids[1])).outcome).toBe("taken");
-  await first.finish({ status: "cancelled", progress: null, events: [] }, []);
-  expect((await tryAcquire(store, ids[2])).outcome).toBe("taken");
+  expect((await tryAcquire(store, ids[1], { owner })).outcome).toBe("taken");
+  await first.finish(cancelled, []);
+  expect((await claim(store)).lease.jobId).toBe(ids[2]);
 });
 
-test("the more jobs of an owner wait for the limit, the less often each of them asks", async () => {
-  await store.limitOwners({ waiting: null, running: 1, dataset_bytes: null, checkpoint_bytes: null });
-  await acquire(store, await post("ann"));
-  const waiting = await post("ann");
-  await postMany("ann", 49);
-  const busy = { outcome: "busy", waitMs: 1000 };
-  expect(await tryAcquire(store, waiting)).toEqual(busy);
-  await postMany("ann", 1);
-  expect(await tryAcquire(store, waiting)).toEqual({ ...busy, waitMs: 1020 });
+test("owners who run as many jobs as they may cost nothing until one of these ends, or the limit changes", async () => {
+  await limit(1);
+  await postMany("ann", 50);
+  const { lease } = await claim(store);
+  expect(await tryClaim(store)).toEqual({ outcome: "nothing", wake: false });
+  expect(await redis.zcard("{rappel}:owners")).toBe(0);
+  expect(await store.overview.queue()).toEqual({ waiting: 0, active: 1, delayed: 49 });
+  await limit(2);
+  await redis.zadd("{rappel}:held", 0, "ann");
+  expect(await store.upkeep.sweep()).toBe(true);
+  const second = (await claim(store)).lease;
+  expect(await tryClaim(store)).toMatchObject({ outcome: "nothing" });
+  await lease.finish(cancelled, []);
+  await claim(store);
+  await second.release(back);
+  expect((await claim(store)).lease.jobId).toBe(second.jobId);
 });
 
 test("a run that was asked to stop counts as running until it has stopped", async () => {
-  await store.limitOwners({ waiting: null, running: 2, dataset_bytes: null, checkpoint_bytes: null });
-  const ids = [await post("ann"), await post("ann"), await post("ann")];
-  const [pausing, cancelling] = [await acquire(store, ids[0]), await acquire(store, ids[1])];
-  await store.jobs.pause("ann", ids[0]);
-  await store.jobs.cancel("ann", ids[1]);
-  expect((await tryAcquire(store, ids[2])).outcome).toBe("busy");
-  await cancelling.finish({ status: "cancelled", progress: null, events: [] }, []);
-  const other = await post("ann");
-  expect((await tryAcquire(store, ids[2])).outcome).toBe("taken");
-  expect((await tryAcquire(store, other)).outcome).toBe("busy");
-  await pausing.release({ type: "requeued", message: "Back.", step: null, data: null });
-  expect((await tryAcquire(store, other)).outcome).toBe("taken");
+  await limit(2);
+  await postMany("ann", 4);
+  const [pausing, cancelling] = [(await claim(store)).lease, (await claim(store)).lease];
+  await store.jobs.pause("ann", pausing.jobId);
+  await store.jobs.cancel("ann", cancelling.jobId);
+  expect((await tryClaim(store)).outcome).toBe("nothing");
+  await cancelling.finish(cancelled, []);
+  await claim(store);
+  expect((await tryClaim(store)).outcome).toBe("nothing");
+  await pausing.release(back);
+  await claim(store);
 });

@@ -97,14 +97,7 @@ test("a heartbeat that finds its own job ended is no lost lease; one that finds 
       lost: () => resolve("lost"),
       broken: () => resolve("broken"),
     };
-    const heartbeat = new Heartbeat(
-      lease,
-      60_000,
-      () => "own",
-      async () => {},
-      handlers,
-      log,
-    );
+    const heartbeat = new Heartbeat(lease, 60_000, () => "own", handlers, log);
     if (silently) heartbeat.lastWriteBegins();
     await lease.finish({ status: "failed", progress: null, events: [] }, []);
     heartbeat.renewNow();
@@ -125,14 +118,7 @@ test("a heartbeat that fails after its run has ended is not listed as retrying",
   const unexpected = () => expect.unreachable();
   const { promise: failed, resolve: away } = Promise.withResolvers<void>();
   const handlers = { status: unexpected, away, back: unexpected, lost: unexpected, broken: unexpected };
-  const heartbeat = new Heartbeat(
-    lease,
-    60_000,
-    () => "own",
-    async () => {},
-    handlers,
-    log,
-  );
+  const heartbeat = new Heartbeat(lease, 60_000, () => "own", handlers, log);
   server.kill("SIGSTOP");
   try {
     heartbeat.renewNow();

@@ -14,13 +14,8 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-const NO_LOCK: (leaseMs: number) => Promise<unknown> = () => Promise.resolve();
-
 /** A heartbeat of a job over its own connection, and what it tells its handlers. */
-async function beating(
-  connection: RedisOptions,
-  { leaseMs = 1000, status = (): unknown => null, renewLock = NO_LOCK } = {},
-) {
+async function beating(connection: RedisOptions, { leaseMs = 1000, status = (): unknown => null } = {}) {
   const id = await postJob(await openStore(server));
   const redis = server.client(connection);
   if (redis.status !== "ready") await once(redis, "ready");
@@ -35,7 +30,7 @@ async function beating(
   };
   const log = pino({ level: "silent" });
   const blame = () => "own" as const;
-  const heartbeat = new Heartbeat(lease, leaseMs, blame, renewLock, handlers, log);
+  const heartbeat = new Heartbeat(lease, leaseMs, blame, handlers, log);
   onTestFinished(() => heartbeat.close());
   return { id, redis, heard, heartbeat };
 }
@@ -93,22 +88,6 @@ test("a run that lost its lease while Redis answered hears that Redis was not aw
   const { id, heard } = await beating(storeConnection);
   await takeOver(id);
   await expect.poll(() => heard, { timeout: 20_000 }).toEqual(["lost"]);
-});
-
-test("each renewal of the lease renews the lock on the delivery too, and goes on if that fails", async () => {
-  const locks: number[] = [];
-  const renewLock = async (leaseMs: number) => {
-    locks.push(leaseMs);
-    throw new Error("the lock has lapsed");
-  };
-  const { heartbeat, heard } = await beating(storeConnection, { leaseMs: 60_000, renewLock });
-  for (const count of [1, 2]) {
-    heartbeat.renewNow();
-    await expect.poll(() => locks).toEqual(Array<number>(count).fill(60_000));
-  }
-  heartbeat.close();
-  heartbeat.renewNow();
-  expect(heard).toEqual([]);
 });
 
 test("a run hears of an error that would come again, once", async () => {

@@ -12,7 +12,6 @@ import {
   progressAt,
   row,
   steps,
-  swept,
 } from "./support.ts";
 import { MiB, redis, server, setUpStore, store } from "./setup.ts";
 
@@ -241,7 +240,7 @@ test("when Redis is full, jobs can still be renewed, released, cancelled and fin
   await store.jobs.cancel(OWNER, third);
   await lapse(redis, third);
   expect(await store.upkeep.turn(5000)).toBe(true);
-  await swept(store);
+  await store.upkeep.sweep();
   expect(await store.jobs.get(OWNER, third)).toMatchObject({ status: "cancelled" });
   await store.upkeep.purge(-1000);
   expect((await store.jobs.list(OWNER, { limit: 10 })).data).toEqual([]);

@@ -16,7 +16,7 @@ test("after the first death the job runs alone; the fifth at the same checkpoint
     expect(await tryAcquire(store, id)).toMatchObject({ outcome: "taken", alone: true });
   }
   await lapse(redis, id);
-  expect((await tryAcquire(store, id, { idle: false })).outcome).toBe("done");
+  expect((await tryAcquire(store, id, { idle: false })).outcome).toBe("gone");
   expect(await store.jobs.get(OWNER, id)).toMatchObject({
     status: "failed",
     run: 5,

@@ -1,7 +1,7 @@
 import { pino } from "pino";
 import { expect, test } from "vitest";
 import { FORMAT } from "../../src/store/format.ts";
-import { OWNER, postJob, tryAcquire } from "./support.ts";
+import { OWNER, postJob, tryClaim } from "./support.ts";
 import { redis, setUpStore, store } from "./setup.ts";
 
 const log = pino({ level: "silent" });
@@ -65,8 +65,8 @@ test("a newer store is refused with a sentence, and stays unchanged", async () =
 test("no run takes a job from a newer store", async () => {
   const id = await postJob(store);
   await redis.set(key, FORMAT + 1);
-  expect(await tryAcquire(store, id)).toEqual({ outcome: "newer" });
+  expect(await tryClaim(store)).toEqual({ outcome: "newer", wake: false });
   expect(await store.jobs.get(OWNER, id)).toMatchObject({ status: "queued", run: 0 });
   await redis.set(key, FORMAT);
-  expect(await tryAcquire(store, id)).toMatchObject({ outcome: "taken" });
+  expect(await tryClaim(store)).toMatchObject({ outcome: "taken" });
 });

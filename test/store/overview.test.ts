@@ -48,7 +48,7 @@ test("the ends of jobs are counted, whoever ends them, and stay counted after a 
     await acquire(store, ids[3]);
     await lapse(redis, ids[3]);
   }
-  expect((await tryAcquire(store, ids[3])).outcome).toBe("done");
+  expect((await tryAcquire(store, ids[3])).outcome).toBe("gone");
   const all = [
     ["succeeded", "", 1],
     ["cancelled", "", 1],

@@ -5,12 +5,12 @@ import type { Redis } from "ioredis";
 import { ulid } from "ulid";
 import { storeConnection } from "../../src/store/database.ts";
 import type { NewJob } from "../../src/store/new-job.ts";
-import type { Acquired, AcquireOptions } from "../../src/store/acquire.ts";
+import type { BegunClaimed, Claim, ClaimOptions } from "../../src/store/claim.ts";
 import type { Lease, State } from "../../src/store/lease.ts";
+import type { Place, Taken } from "../../src/store/taken.ts";
 import type { MetricRow, ProgressReport } from "../../src/store/record.ts";
 import type { Room } from "../../src/store/room.ts";
 import { Store } from "../../src/store/store.ts";
-import type { Due } from "../../src/store/upkeep.ts";
 import type { TestRedis } from "../support/redis.ts";
 import { nothingTold } from "../support/contexts.ts";
 
@@ -55,6 +55,7 @@ export function newJob(options: Partial<NewJob> & { metadata?: Record<string, st
     start: null,
     weightsId: null,
     told: nothingTold,
+    trace: null,
     ...options,
   };
 }
@@ -70,14 +71,43 @@ export async function postJob(store: Store, options: Partial<NewJob> = {}): Prom
   return job.id;
 }
 
-export function tryAcquire(store: Store, jobId: string, options: Partial<AcquireOptions> = {}): Promise<Acquired> {
-  return store.acquire(jobId, { leaseMs: 5000, idle: true, memoryLeft: 2 ** 30, arithmeticVersion: 1, ...options });
+/** A place of a worker that has nothing else to do. */
+export const PLACE: Place = { leaseMs: 5000, idle: true, memoryLeft: 2 ** 30, arithmeticVersion: 1 };
+
+interface AcquireOptions extends Partial<Place> {
+  owner?: string;
 }
 
-export async function acquire(store: Store, jobId: string, options: Partial<AcquireOptions> = {}): Promise<Lease> {
+/** Begins this job, whatever waits besides. */
+export async function tryAcquire(
+  store: Store,
+  jobId: string,
+  { owner = OWNER, ...place }: AcquireOptions = {},
+): Promise<Exclude<BegunClaimed, { outcome: "taken" }> | ({ outcome: "taken"; lease: Lease } & Taken)> {
+  const begun = await store.begin({ owner, jobId, token: randomUUID() }, { ...PLACE, ...place });
+  if (begun.outcome !== "taken") return begun;
+  return { outcome: "taken", lease: store.lease(begun.taken.hold), ...begun.taken };
+}
+
+export async function acquire(store: Store, jobId: string, options: AcquireOptions = {}): Promise<Lease> {
   const acquired = await tryAcquire(store, jobId, options);
   if (acquired.outcome !== "taken") throw new Error(`expected to get the job, it is ${acquired.outcome}`);
   return acquired.lease;
+}
+
+/** What a worker with nothing else to do would get. */
+export async function tryClaim(store: Store, options: Partial<ClaimOptions> = {}): Promise<Claim> {
+  return await store.claim({ token: randomUUID(), worker: "worker", ...PLACE, ...options });
+}
+
+export async function claim(store: Store, options: Partial<ClaimOptions> = {}) {
+  const claimed = await tryClaim(store, options);
+  if (claimed.outcome !== "taken") throw new Error(`expected to get a job, there is ${claimed.outcome}`);
+  return { ...claimed, lease: store.lease(claimed.first.hold), ids: idsOf(claimed) };
+}
+
+function idsOf({ first, rest }: Extract<Claim, { outcome: "taken" }>): string[] {
+  return [first.hold.jobId, ...rest.map(({ jobId }) => jobId)];
 }
 
 /** Makes a lease lapse as if its process had died some time ago. */
@@ -88,13 +118,6 @@ export async function lapse(redis: Redis, jobId: string): Promise<void> {
     `{rappel}:owner:${OWNER}:job:${jobId}`,
     "{rappel}:due",
   );
-}
-
-/** What must be delivered again. A queued job has a minute to be delivered. */
-export async function swept(store: Store, pauseMs = 60_000): Promise<Due[]> {
-  const found: Due[][] = [];
-  for await (const lost of store.upkeep.sweep(pauseMs)) found.push(lost);
-  return found.flat();
 }
 
 export function progressAt(step: number): ProgressReport {

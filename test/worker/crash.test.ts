@@ -89,7 +89,7 @@ test.each(["after-record", "after-add"])("the API dies %s", async (point) => {
 });
 
 const points = [
-  "after-acquire",
+  "after-claim",
   "mid-chunk:3",
   "before-commit:2",
   "after-commit:2",
@@ -113,7 +113,7 @@ const small = {
 };
 
 test.each([
-  ["after-acquire", 2],
+  ["after-claim", 2],
   ["before-final-commit", 2],
   ["after-final-commit", 1],
 ] as const)("a worker dies at %s of a small job", async (point, run) => {

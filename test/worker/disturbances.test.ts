@@ -3,7 +3,8 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/contract/wire/job.ts";
 import type { MetricRow } from "../../src/store/record.ts";
-import { eventTypes, metricRows, OWNER, steps } from "../store/support.ts";
+import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
+import { acquire, eventTypes, lapse, metricRows, OWNER, steps } from "../store/support.ts";
 import { ended, LEASE_MS, longSpec, openPlace, type Place } from "./support.ts";
 
 let place: Place;
@@ -107,14 +108,11 @@ test("Redis is killed and comes back: the run holds, goes on, and does not count
   await place.server.restart();
   const job = await expectUndisturbed(id);
   expect(job.run).toBe(1);
-  // The delivery that BullMQ counted as stalled meanwhile is refused, and goes when the job has
-  // ended.
-  await expect
-    .poll(() => place.deliveries.lengths(), { timeout: 30_000 })
-    .toEqual({ waiting: 0, active: 0, delayed: 0 });
+  // The wake-up that BullMQ counted as stalled meanwhile finds nothing.
+  await expect.poll(wakeUps, { timeout: 30_000 }).toBe(0);
 });
 
-test("Redis is killed and comes back: an idle worker says that it takes deliveries again", async () => {
+test("Redis is killed and comes back: an idle worker says that it takes jobs again", async () => {
   const worker = await place.startWorker({ QUIET_MS: "1000" });
   const said = (msg: string) => expect.objectContaining({ retry: "delivery", msg });
   place.server.kill();
@@ -127,16 +125,20 @@ test("Redis is killed and comes back: an idle worker says that it takes deliveri
     .toContainEqual(said("works again: taking a delivery from the queue"));
 });
 
-test("a delivery that comes twice, or long after the end, does nothing", async () => {
+/** How many wake-ups are in the queue or with a worker. */
+async function wakeUps(): Promise<number> {
+  const { waiting, active } = await place.wakeUps.bull.getJobCounts("waiting", "active");
+  return waiting + active;
+}
+
+test("a wake-up too many, or long after the end, does nothing", async () => {
   await place.startWorker({ JOBS: "2" });
   const id = await place.post(spec);
   await place.until(id, (job) => job.status === "running");
-  await place.deliveries.deliver({ owner: OWNER, id, delivery: 2, turn: 1 });
+  await place.wakeUps.add();
   expect((await expectUndisturbed(id)).run).toBe(1);
-  await place.deliveries.deliver({ owner: OWNER, id, delivery: 3, turn: 1 });
-  await expect
-    .poll(() => place.deliveries.lengths(), { timeout: 30_000 })
-    .toEqual({ waiting: 0, active: 0, delayed: 0 });
+  await place.wakeUps.add();
+  await expect.poll(wakeUps, { timeout: 30_000 }).toBe(0);
   expect((await place.get(id)).run).toBe(1);
 });
 
@@ -169,13 +171,13 @@ test("if Redis is full, checkpoints fail and the run goes on", async () => {
 });
 
 test("a job whose run died waits until it can run alone, and nothing new begins before it", async () => {
-  const dying = await place.startWorker({ RAPPEL_CRASH_AT: "after-acquire" });
   const crashed = await place.post(spec);
-  expect(await dying.exited).toBe("SIGKILL");
+  await acquire(place.store, crashed, { arithmeticVersion: ARITHMETIC_VERSION, leaseMs: 600_000 });
   await place.startWorker({ JOBS: "2" });
   const first = await place.post(spec);
   await place.until(first, (job) => job.status === "running");
-  await new Promise((resolve) => setTimeout(resolve, 2.5 * LEASE_MS));
+  await lapse(place.redis, crashed);
+  await expect.poll(() => place.redis.exists("{rappel}:alone"), { timeout: 10_000 }).toBe(1);
   const later = await place.post({ ...spec, training: { ...spec.training, epochs: 2 } });
 
   const finished = async (id: string) => Date.parse((await place.until(id, ended, 60_000)).finished_at!);

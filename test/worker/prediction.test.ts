@@ -31,7 +31,7 @@ afterEach(() => place.killWorkers());
 afterAll(() => place.close());
 
 async function predict(): Promise<string> {
-  const { store, deliveries } = place;
+  const { store, wakeUps } = place;
   const id = `pred_${ulid().toLowerCase()}`;
   const asked = {
     job_id: model,
@@ -39,11 +39,12 @@ async function predict(): Promise<string> {
     idempotency: null,
     which: "final" as const,
     unseen: "error" as const,
+    trace: null,
   };
   const sizes = { rows: ROWS, resultBytes: 2 ** 24, weights_sha256: "0".repeat(64) };
   const created = await store.predictions.create({ id, owner: OWNER, ...asked, ...sizes });
   if (created.outcome !== "created") throw new Error(created.outcome);
-  await deliveries.deliver({ owner: OWNER, id, delivery: 1, turn: created.turn });
+  if (created.wake) await wakeUps.add();
   return id;
 }
 
@@ -68,7 +69,7 @@ async function expectUndisturbed(id: string, run: number): Promise<void> {
   expect((await place.store.datasets.room(OWNER)).used).toBeGreaterThan(undisturbed!.bytes);
 }
 
-test.each(["after-acquire", "mid-prediction:7", "after-keep-result"])("a worker dies at %s", async (point) => {
+test.each(["after-claim", "mid-prediction:7", "after-keep-result"])("a worker dies at %s", async (point) => {
   const dying = await place.startWorker({ RAPPEL_CRASH_AT: point });
   const id = await predict();
   expect(await dying.exited).toBe("SIGKILL");

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { createLog } from "../../src/log.ts";
 import { Control } from "../../src/queue/control.ts";
-import { Deliveries } from "../../src/queue/deliveries.ts";
+import { WakeUps } from "../../src/queue/wake-ups.ts";
 import { Reconciler } from "../../src/queue/reconciler.ts";
 import { connector } from "../../src/redis/connect.ts";
 import { storeConnection } from "../../src/store/database.ts";
@@ -19,8 +19,8 @@ const connect = connector(REDIS_URL, log);
 const shared = connect({ ...storeConnection, lazyConnect: true });
 await shared.connect();
 const store = new Store(shared);
-const deliveries = new Deliveries(shared);
-const reconciler = new Reconciler(store, deliveries, { keepMs: 1e10, log, intervalMs: Number(LEASE_MS) });
+const wakeUps = new WakeUps(shared);
+const reconciler = new Reconciler(store, wakeUps, { keepMs: 1e10, log, intervalMs: Number(LEASE_MS) });
 const control = new Control(connect({ maxRetriesPerRequest: null }));
 const files = new DatasetFiles(DATA_DIR);
 const worker = new TrainingWorker({
@@ -29,6 +29,7 @@ const worker = new TrainingWorker({
   cache: null,
   redis: connect({ maxRetriesPerRequest: null }),
   control,
+  queue: wakeUps,
   log,
   leaseMs: Number(LEASE_MS),
   jobs: Number(JOBS ?? 1),

@@ -13,7 +13,7 @@ import { ulid } from "ulid";
 import { nodeArguments } from "../../scripts/node-arguments.mjs";
 import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
-import { Deliveries } from "../../src/queue/deliveries.ts";
+import { WakeUps } from "../../src/queue/wake-ups.ts";
 import { datasetIds } from "../../src/contract/schema/data-spec.ts";
 import { resolveSpec } from "../../src/contract/resolve/resolve.ts";
 import type { Job } from "../../src/contract/wire/job.ts";
@@ -38,7 +38,7 @@ export interface Place {
   readonly server: TestRedis;
   readonly redis: Redis;
   readonly store: Store;
-  readonly deliveries: Deliveries;
+  readonly wakeUps: WakeUps;
   readonly files: DatasetFiles;
   /** Where the files are. */
   readonly directory: string;
@@ -53,7 +53,7 @@ export interface Place {
   until(id: string, condition: (job: Job) => boolean, withinMs?: number): Promise<Job>;
   killWorkers(): Promise<void>;
   /**
-   * A worker with a long lease keeps others from looking for stalled deliveries for half of that
+   * A worker with a long lease keeps others from looking for stalled wake-ups for half of that
    * time.
    */
   forgetRoom(): Promise<void>;
@@ -66,7 +66,7 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
   const server = await startTestRedis(options);
   const redis = await connected(server);
   const store = new Store(redis);
-  const deliveries = new Deliveries(redis);
+  const wakeUps = new WakeUps(redis);
   const directory = mkdtempSync(join(tmpdir(), "rappel-worker-"));
   const files = new DatasetFiles(directory);
   await files.prepare();
@@ -89,7 +89,7 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
     server,
     redis,
     store,
-    deliveries,
+    wakeUps,
     files,
     directory,
     get,
@@ -99,7 +99,7 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
       return worker;
     },
     upload,
-    post: (changes = {}) => postJob({ store, deliveries, files }, specFor(dataset, changes)),
+    post: (changes = {}) => postJob({ store, wakeUps, files }, specFor(dataset, changes)),
     async postAndCrash(at, changes = {}) {
       const env = { REDIS_URL: server.url, DATA_DIR: directory, SPEC: JSON.stringify(specFor(dataset, changes)) };
       const child = spawnProgram("post.ts", { ...env, RAPPEL_CRASH_AT: at });
@@ -124,7 +124,7 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
     },
     async close() {
       await killWorkers();
-      await deliveries.close();
+      await wakeUps.close();
       await server.stop();
       rmSync(directory, { recursive: true });
     },
@@ -133,7 +133,7 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
 
 /** What `POST /v1/jobs` does. */
 export async function postJob(
-  { store, deliveries, files }: { store: Store; deliveries: Deliveries; files: DatasetFiles },
+  { store, wakeUps, files }: { store: Store; wakeUps: WakeUps; files: DatasetFiles },
   spec: unknown,
 ): Promise<string> {
   const dataset = (id: string) => store.datasets.get(OWNER, id);
@@ -164,9 +164,10 @@ export async function postJob(
     room: roomOf(resolved, 0),
     idempotency: null,
     fork: null,
+    trace: null,
   });
   if (created.outcome !== "created") throw new Error(created.outcome);
-  await deliveries.deliver({ owner: OWNER, id: created.record.id, delivery: 1, turn: created.turn });
+  if (created.wake) await wakeUps.add();
   return created.record.id;
 }
 

@@ -1,6 +1,6 @@
 /**
  * The queues' dashboard (bull-board), read-only. The record has the state of a job; the queue only
- * delivers.
+ * wakes workers.
  */
 import { timingSafeEqual } from "node:crypto";
 import { createBullBoard } from "@bull-board/api";

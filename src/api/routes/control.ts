@@ -1,4 +1,3 @@
-import type { FastifyBaseLogger } from "fastify";
 import { z } from "zod";
 import { Problem } from "../../contract/errors.ts";
 import { JobId } from "../../contract/wire/common.ts";
@@ -6,6 +5,7 @@ import { Job } from "../../contract/wire/job.ts";
 import type { Changed } from "../../store/jobs.ts";
 import { json, problems } from "../responses.ts";
 import type { Routes } from "../services.ts";
+import { wakeWorker } from "../wake.ts";
 import { noSuchJob } from "./jobs.ts";
 
 const params = z.object({ id: JobId });
@@ -28,11 +28,7 @@ export const control: Routes = async (app, { store, files, queue }) => {
       },
     },
     async (request, reply) => {
-      const { outcome, record, delivery } = possible(
-        "cancel",
-        await store.jobs.cancel(request.owner, request.params.id),
-      );
-      if (outcome === "cancelled") await tried(queue.withdraw(record.id, delivery), request.log);
+      const { outcome, record } = possible("cancel", await store.jobs.cancel(request.owner, request.params.id));
       return reply.code(outcome === "already" ? 200 : 202).send(record);
     },
   );
@@ -54,8 +50,7 @@ export const control: Routes = async (app, { store, files, queue }) => {
       },
     },
     async (request, reply) => {
-      const { outcome, record, delivery } = possible("pause", await store.jobs.pause(request.owner, request.params.id));
-      if (outcome === "paused") await tried(queue.withdraw(record.id, delivery), request.log);
+      const { record } = possible("pause", await store.jobs.pause(request.owner, request.params.id));
       return reply.code(202).send(record);
     },
   );
@@ -78,8 +73,8 @@ export const control: Routes = async (app, { store, files, queue }) => {
     },
     async (request, reply) => {
       const { owner } = request;
-      const { record, delivery, turn } = possible("resume", await store.jobs.resume(owner, request.params.id));
-      await tried(queue.deliver({ owner, id: record.id, delivery, turn }), request.log);
+      const { record, wake } = possible("resume", await store.jobs.resume(owner, request.params.id));
+      if (wake) await wakeWorker({ queue }, request.log);
       return reply.code(202).send(record);
     },
   );
@@ -103,13 +98,12 @@ export const control: Routes = async (app, { store, files, queue }) => {
     async (request, reply) => {
       const { owner, params } = request;
       const predictions = await store.predictions.idsOf(owner, params.id);
-      const { outcome, record, delivery } = possible("delete", await store.jobs.remove(owner, params.id));
+      const { outcome } = possible("delete", await store.jobs.remove(owner, params.id));
       if (outcome === "in_use") {
         const detail = "A prediction with this job's model has not ended: wait for it, or cancel it.";
         throw new Problem("job_in_use", detail);
       }
       for (const prediction of predictions) await files.results.remove(prediction);
-      await tried(queue.withdraw(record.id, delivery), request.log);
       return reply.code(204).send();
     },
   );
@@ -123,16 +117,11 @@ const rules = {
 };
 
 /** @throws Problem if there is no such job, or its status does not allow what was asked. */
-function possible<Outcome extends string>(action: keyof typeof rules, changed: Changed<Outcome>) {
+function possible<C extends NonNullable<Changed<string>>>(action: keyof typeof rules, changed: C | null): C {
   if (changed === null) throw noSuchJob();
   const { outcome, record } = changed;
   if (outcome !== "wrong_status") return changed;
   throw new Problem("wrong_status", `${rules[action]}; this one is ${record.status}.`, {
     current_status: record.status,
   });
-}
-
-/** The record has changed already. If the queue missed the change, the reconciler repairs that. */
-export async function tried(change: Promise<void>, log: FastifyBaseLogger): Promise<void> {
-  await change.catch((error: unknown) => log.warn({ err: error }, "the queue does not know yet"));
 }

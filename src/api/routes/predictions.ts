@@ -26,7 +26,7 @@ import { pageQuery } from "../requests.ts";
 import { bytes, json, notModified, problems } from "../responses.ts";
 import { servedModel, succeeded } from "../served-model.ts";
 import type { Routes, Services } from "../services.ts";
-import { tried } from "./control.ts";
+import { wakeWorker } from "../wake.ts";
 import { noSuchJob } from "./jobs.ts";
 
 const CSV = "text/csv; charset=utf-8";
@@ -34,7 +34,7 @@ const params = z.object({ id: JobId, prediction: PredictionId });
 const missing = () => notFound("This job has no such prediction.");
 
 export const predictions: Routes = async (app, services) => {
-  const { store, files, queue } = services;
+  const { store, files } = services;
 
   app.post(
     "/v1/jobs/:id/predictions",
@@ -76,10 +76,10 @@ export const predictions: Routes = async (app, services) => {
         const unseen = asked.unseen ?? source.unseen;
         const { which } = asked;
         const facts = { job_id, datasets: datasetIds(asked), which, unseen, weights_sha256, rows, resultBytes };
-        return await store.predictions.create({ id, owner, ...facts, idempotency: use });
+        const trace = services.traceContext?.() ?? null;
+        return await store.predictions.create({ id, owner, ...facts, idempotency: use, trace });
       });
-      if (created.outcome === "created")
-        await tried(queue.deliver({ owner, id: created.record.id, delivery: 1, turn: created.turn }), log);
+      if (created.outcome === "created" && created.wake) await wakeWorker(services, log);
       return sendCreated(reply, created);
     },
   );
@@ -169,11 +169,10 @@ export const predictions: Routes = async (app, services) => {
       },
     },
     async (request, reply) => {
-      const { owner, params, log } = request;
+      const { owner, params } = request;
       await found(services, owner, params);
       const changed = await store.predictions.cancel(owner, params.prediction);
-      const { outcome, record, delivery } = possible(changed, "A prediction can be cancelled until it has ended");
-      if (outcome === "cancelled") await tried(queue.withdraw(record.id, delivery), log);
+      const { outcome, record } = possible(changed, "A prediction can be cancelled until it has ended");
       return reply.code(outcome === "already" ? 200 : 202).send(record);
     },
   );
@@ -191,15 +190,11 @@ export const predictions: Routes = async (app, services) => {
       },
     },
     async (request, reply) => {
-      const { owner, params, log } = request;
+      const { owner, params } = request;
       await found(services, owner, params);
       const changed = await store.predictions.remove(owner, params.prediction);
-      const { record, delivery } = possible(
-        changed,
-        "Only a prediction that has ended can be deleted (cancel it first)",
-      );
+      const { record } = possible(changed, "Only a prediction that has ended can be deleted (cancel it first)");
       await files.results.remove(record.id);
-      await tried(queue.withdraw(record.id, delivery), log);
       return reply.code(204).send();
     },
   );

@@ -32,10 +32,10 @@ export const status: Routes = async (app, services) => {
   );
 };
 
-async function look({ store: { overview }, queue }: Pick<Services, "store" | "queue">) {
+async function look({ store: { overview } }: Pick<Services, "store">) {
   const [jobs, lengths, oldest, workers, room] = await Promise.all([
     overview.jobs(),
-    queue.lengths(),
+    overview.queue(),
     overview.oldestWaitingSeconds(),
     overview.workers(),
     overview.room(),
@@ -47,7 +47,7 @@ async function look({ store: { overview }, queue }: Pick<Services, "store" | "qu
  * A scrape while Redis is away still has the metrics of the process. Metrics from Redis are left
  * out.
  */
-async function measure(services: Pick<Services, "store" | "queue">): Promise<void> {
+async function measure(services: Pick<Services, "store">): Promise<void> {
   try {
     const { overview } = services.store;
     const [{ jobs, queue, workers, room }, ends, archive] = await Promise.all([

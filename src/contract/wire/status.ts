@@ -50,12 +50,12 @@ export const ServiceStatus = z
       }),
     queue: z
       .object({
-        waiting: Count,
-        active: Count,
-        delayed: Count,
+        waiting: Count.describe("Number of jobs that wait for a worker."),
+        active: Count.describe("Number of jobs that a worker has."),
+        delayed: Count.describe("Number of jobs that wait until their owner may run more."),
         oldest_seconds: z.number().nullable().describe("Seconds that the longest-waiting job has waited."),
       })
-      .describe("Deliveries of jobs to workers."),
+      .describe("Jobs and predictions of all owners, on their way to workers."),
     store: z
       .object({
         used_bytes: Count.describe("Bytes that Redis holds."),

@@ -1,7 +1,7 @@
 #!lua
 --[[
 Creates a job: its record, its entries in the lists, its idempotency key, its hold on its datasets,
-on uploaded weights and on what it begins with, its turn, its first event.
+on uploaded weights and on what it begins with, its place in the queue, its first event.
 
 KEYS[1]  the job's record
 ARGV[1]  SHA-256 of the idempotency key, or ''
@@ -14,7 +14,7 @@ ARGV[7]  the first event, as JSON
 ARGV[8]  id of the uploaded weights that it begins with, or ''
 ARGV[9…] the record's fields: name, value, …
 
-Returns {'created', turn, time}, {'replayed', id} if the key was used for this body or the job is
+Returns {'created', 1 if a wake-up must be added to the queue, time}, {'replayed', id} if the key was used for this body or the job is
   there already, {'mismatch', id} if the key was used for another body, {'dataset_missing'},
   {'weights_missing'}, {'origin_missing'}
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
@@ -43,7 +43,7 @@ if ARGV[1] ~= '' then
   note_use(ARGV[1], ARGV[3], ARGV[2])
   set('idempotency', ARGV[1])
 end
-set('created_at', now, 'run', 0, 'delivery', 1, 'reserved', ARGV[5], 'spent', 0, unpack(ARGV, 9))
+set('created_at', now, 'run', 0, 'reserved', ARGV[5], 'spent', 0, unpack(ARGV, 9))
 promise(ARGV[5])
 local room = RECORD_BYTES
 for i = 9, #ARGV do room = room + text_room(ARGV[i], FIELD_BYTES) end
@@ -52,9 +52,9 @@ if ARGV[6] ~= '' then
   keep_blob('origin', ARGV[6])
   spend(blob_room(ARGV[6]))
 end
-local turn = take_turn()
+local wake = queue_up()
 count_bytes(tonumber(ARGV[5]))
 redis.call('ZADD', owned .. ':jobs', 0, id)
 redis.call('HSET', root .. ':open', id, owner)
 append(ARGV[7])
-return { 'created', turn, now }
+return { 'created', wake, now }

@@ -15,7 +15,7 @@ ARGV[8]   how many predictions its owner may have
 ARGV[9]   the first event, as JSON
 ARGV[10…] the record's fields: name, value, …
 
-Returns {'created', turn}, {'replayed', id} if the key was used for this body, {'mismatch', id} if
+Returns {'created', 1 if a wake-up must be added to the queue}, {'replayed', id} if the key was used for this body, {'mismatch', id} if
   the key was used for another body, {'job_missing'}, {'dataset_missing'}
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
 ]]
@@ -40,7 +40,7 @@ if ARGV[1] ~= '' then
 end
 redis.call('ZADD', model_job .. ':predictions', 0, id)
 redis.call('HSET', root .. ':results', id, owner)
-set('created_at', now, 'run', 0, 'delivery', 1, 'reserved', ARGV[6], 'spent', 0,
+set('created_at', now, 'run', 0, 'reserved', ARGV[6], 'spent', 0,
   'event_limits', '{}', 'model_job', ARGV[5], 'dataset', ARGV[4], 'result_bytes', ARGV[7],
   unpack(ARGV, 10))
 promise(ARGV[6])
@@ -48,9 +48,9 @@ local room = RECORD_BYTES
 for i = 10, #ARGV do room = room + text_room(ARGV[i], FIELD_BYTES) end
 spend(room)
 use_bytes('dataset_bytes', ARGV[7])
-local turn = take_turn()
+local wake = queue_up()
 count_bytes(tonumber(ARGV[6]))
 redis.call('ZADD', owned .. ':jobs', 0, id)
 redis.call('HSET', root .. ':open', id, owner)
 append(ARGV[9])
-return { 'created', turn }
+return { 'created', wake }

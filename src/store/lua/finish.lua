@@ -8,9 +8,11 @@ ARGV[1] run
 ARGV[2] token
 ARGV[3] JSON: status; fields {name: text} of the record; state (as in commit.lua) or null; models
         {which: {blob, bytes, sha256}}; events [JSON texts]; carried: the names of the blobs that
-        come along
+        come along; next: the claimed job that is to begin {record, token, place} or null
 ARGV[4…] the bytes of each of these blobs; then metrics: step, row, …
 
+Returns what it began (`taken` in shared/begin.lua), or nil if that job is not the claim's any more, or
+  must wait.
 Errors: FENCED if the lease is someone else's, INCOMPLETE if a chunk is missing, OOM if there is no
 room for what comes along.
 ]]
@@ -18,7 +20,14 @@ room for what comes along.
 local MODEL_BYTES = 300
 
 local change = cjson.decode(ARGV[3])
-if get('status') == change.status and holds(ARGV[1], ARGV[2]) then return end
+
+local function begin_next()
+  local next_ = change.next
+  if next_ == cjson.null then return end
+  return (begin_claimed(next_.record, next_.token, next_.place))
+end
+
+if get('status') == change.status and holds(ARGV[1], ARGV[2]) then return begin_next() end
 fence(ARGV[1], ARGV[2])
 add_metrics(upload_carried(change.carried, 4))
 if change.state ~= cjson.null then commit_checkpoint(change.state) end
@@ -35,3 +44,4 @@ end
 set('updated_at', now)
 for _, text in ipairs(change.events) do append(text) end
 end_job(change.status)
+return begin_next()

@@ -8,13 +8,13 @@ ARGV[1] run
 ARGV[2] token
 ARGV[3] the event for a job that will run again, as JSON
 ARGV[4] events before it, as a JSON array of JSON texts
-ARGV[5] 1 if its owner's other jobs go first, whatever their priority: what this job lacks they may
-        have
+ARGV[5] 1 if it must wait for what it lacks. Then its owner's other jobs go first, whatever their
+        priority: what this job lacks they may have
 
 Returns the job's status. Error FENCED if the lease is someone else's.
 ]]
--- Beyond the score of any priority (shared/job.lua).
-local BEHIND_ALL = 1
+-- How long a job waits for what it lacks, in milliseconds. The reconciler ends its wait.
+local POSTPONED_MS = 5000
 
 fence(ARGV[1], ARGV[2])
 for _, text in ipairs(cjson.decode(ARGV[4])) do append(text) end
@@ -24,6 +24,11 @@ settle('')
 if get('status') == 'running' then
   append(ARGV[3])
   set_status('queued')
-  if ARGV[5] == '1' then redis.call('ZADD', owned .. ':waiting', BEHIND_ALL, id) end
+  if ARGV[5] == '1' then
+    set('yields', 1)
+    look_at(now + POSTPONED_MS)
+  else
+    redis.call('ZADD', BEGUN, now, job)
+  end
 end
 return get('status')

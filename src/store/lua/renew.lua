@@ -1,15 +1,27 @@
 #!lua flags=allow-oom
 --[[
-Extends a lease, and returns the status, which says what is wanted of the run.
+Extends leases and claims of one worker. The status of a job says what is wanted of its run.
 
-KEYS[1] the job's record
-ARGV[1] run
-ARGV[2] token
-ARGV[3] for how long, in milliseconds
-ARGV[4] what would be blamed if the run died from now on (acquire.lua): own, shared, none
+KEYS[1] the list of due jobs
+ARGV[1] for how long, in milliseconds
+ARGV[2] JSON: the claims, [token, …]
+ARGV[3…] for each lease: the job's record, run, token, and what would be blamed if the run died from
+        now on (shared/begin.lua): own, shared, none
 
-Returns the job's status. Error FENCED if the lease is someone else's.
+Returns for each lease the job's status, or '' if the lease is someone else's
 ]]
-fence(ARGV[1], ARGV[2])
-set('lease_expires_at', now + ARGV[3], 'blame', ARGV[4])
-return get('status')
+for _, claim in ipairs(cjson.decode(ARGV[2])) do
+  redis.call('SET', root .. ':claim:' .. claim, '', 'PX', ARGV[1])
+end
+local statuses = {}
+for i = 3, #ARGV, 4 do
+  local record, run, token, blame = unpack(ARGV, i, i + 3)
+  enter(record)
+  if holds(run, token) and not ended[get('status')] then
+    set('lease_expires_at', now + ARGV[1], 'blame', blame)
+    table.insert(statuses, get('status'))
+  else
+    table.insert(statuses, '')
+  end
+end
+return statuses

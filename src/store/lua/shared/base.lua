@@ -1,5 +1,5 @@
 -- What all scripts share is in this folder. database.ts puts the numbers of room-numbers.ts and the
--- files base.lua, room.lua, events.lua and job.lua before each script, and end.lua after it.
+-- files base.lua, room.lua, events.lua, job.lua and begin.lua before each script, and end.lua after it.
 --
 -- A script gets one key, that of a job's (or an upload's) record. It derives every other key from
 -- it: the hash tag puts them all in one slot. Documents (specs, metrics, results) stay the text
@@ -35,6 +35,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local COMMON = {
   'status', 'run', 'token', 'lease_expires_at', 'reserved', 'spent', 'counted_bytes', 'reported',
   'event_limits', 'webhook', 'message_bytes', 'checkpoint_step', 'priority', 'kept', 'archived',
+  'claim', 'yields',
 }
 
 local function read_record()

@@ -242,6 +242,47 @@ local function note_use(key, body, kept)
   redis.call('PEXPIRE', idempotency, kept)
 end
 
+-- Queued jobs and turns. Owners take turns, and each owner has one job in a turn. claim.lua draws.
+--
+-- `OWNERS` has the owners with jobs that wait, by their next turn, and `<root>:turn` is the last
+-- turn that came. An owner who has waited for nothing gets the turn after it. `HELD` has the owners
+-- whose jobs wait for the owner's other jobs to end, by when to look at them again. An owner's jobs
+-- are in `<owner>:waiting`, the most urgent first. A job that was claimed is in that list no more.
+-- `BEGUN` has the jobs that have begun and that no run holds. They go before all turns.
+--
+-- Some entries are out of date: an owner whose jobs were all cancelled, a job that was taken
+-- otherwise. claim.lua takes them out when it meets them.
+local OWNERS, HELD, BEGUN = root .. ':owners', root .. ':held', root .. ':begun'
+-- Where a job waits that lets its owner's other jobs go first. Beyond the score of any priority.
+local BEHIND_ALL = 1
+
+local function offer(whose)
+  local turn = tonumber(redis.call('GET', root .. ':turn') or 0) + 1
+  redis.call('ZADD', OWNERS, 'NX', turn, whose)
+end
+
+-- Lets the queued job wait for its owner's turn.
+local function wait_for_turn()
+  local score = get('yields') and BEHIND_ALL or -(number('priority') or 0)
+  redis.call('ZADD', owned .. ':waiting', score, id)
+  offer(owner)
+end
+
+-- 1 if a wake-up must be added to the queue: none is in it that a worker may get. A worker that gets
+-- one claims jobs as long as there are any (claim.lua).
+local function wake_up_needed()
+  return redis.call('LLEN', root .. ':deliveries:wait') == 0 and 1 or 0
+end
+
+-- The same, if a worker would find anything.
+local function wake_up_useful()
+  if redis.call('ZCARD', OWNERS) == 0 and redis.call('ZCARD', BEGUN) == 0 then return 0 end
+  return wake_up_needed()
+end
+
+-- The statuses that count for the limit of running jobs.
+local runs = { running = true, pausing = true, cancelling = true }
+
 -- `unlist` takes the job out of the lists of a status, and `list` puts it into them: the owner's
 -- lists, the count over all owners, the list of who waits since when, and the list of what the
 -- reconciler looks at.
@@ -250,21 +291,21 @@ local function unlist(status)
   if redis.call('HINCRBY', root .. ':statuses', status, -1) == 0 then
     redis.call('HDEL', root .. ':statuses', status)
   end
-  redis.call('ZREM', root .. ':waiting', id)
-  redis.call('ZREM', owned .. ':waiting', id)
+  if status == 'queued' then
+    redis.call('ZREM', root .. ':waiting', id)
+    redis.call('ZREM', owned .. ':waiting', id)
+    if get('claim') then unset('claim') end
+  end
 end
 
 local function list(status)
   redis.call('ZADD', owned .. ':jobs:' .. status, 0, id)
   redis.call('HINCRBY', root .. ':statuses', status, 1)
-  if status == 'queued' then
-    redis.call('ZADD', root .. ':waiting', now, id)
-    redis.call('ZADD', owned .. ':waiting', -(number('priority') or 0), id)
-    look_at(now)
-  elseif status == 'paused' then
-    look_at('+inf')
-  elseif not ended[status] then
+  if status == 'queued' then redis.call('ZADD', root .. ':waiting', now, id) end
+  if runs[status] then
     look_at(number('lease_expires_at') or now)
+  elseif not ended[status] then
+    look_at('+inf')
   end
 end
 
@@ -273,6 +314,8 @@ local function set_status(status)
   if before then unlist(before) end
   list(status)
   set('status', status)
+  -- The owner's next job need not wait for this one any more.
+  if runs[before] and not runs[status] and redis.call('ZREM', HELD, owner) == 1 then offer(owner) end
 end
 
 -- How many jobs the owner has in these statuses.
@@ -284,23 +327,18 @@ local function count(...)
   return total
 end
 
--- Queues the job, and returns its turn.
---
--- Owners take turns, and each owner has one job in a turn. `<root>:turn` is the present turn. A
--- job gets the turn after it, or after the last that its owner was given. But it gets no more turns
--- later than its owner has jobs waiting, so that nobody waits for the turns of cancelled jobs. When
--- nobody waits, turns begin again at 1.
-local function take_turn()
-  if redis.call('EXISTS', root .. ':waiting') == 0 then
-    redis.call('DEL', root .. ':turn', root .. ':turns')
-  end
-  local on = tonumber(redis.call('GET', root .. ':turn') or 0)
-  local given = tonumber(redis.call('HGET', root .. ':turns', owner) or 0)
-  local turn = math.min(math.max(on, given), on + count('queued')) + 1
-  redis.call('HSET', root .. ':turns', owner, turn)
-  set('turn', turn)
+-- Queues the job. Returns whether a wake-up is needed.
+local function queue_up()
   set_status('queued')
-  return turn
+  wait_for_turn()
+  return wake_up_needed()
+end
+
+-- Lets a job wait again whose claim lapsed or was given up.
+local function unclaim()
+  if get('claim') then unset('claim') end
+  wait_for_turn()
+  look_at('+inf')
 end
 
 -- Completes a record that was written before room was promised, so that the job can end as others

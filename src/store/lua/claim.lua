@@ -1,0 +1,174 @@
+#!lua flags=allow-oom
+--[[
+Gives a worker jobs: it begins the first, and claims others for the same place of the worker. A
+claimed job stays queued, but nobody else gets it before the claim lapses. So others come along only
+if they are small: all together may take CLAIM_MS of training, as far as it was estimated. And half
+of what waits is left to other workers.
+
+Jobs that have begun go first. Then owners take turns (shared/job.lua), and an owner's most urgent
+job takes the turn. Owners who may run no more jobs are passed over.
+
+A job that must run alone, or that takes too much memory, needs an idle worker. The first worker that
+meets it reserves it, and takes nothing else until it is idle. Else the job might wait for ever. For
+the others it is passed over, unless they are idle.
+
+A claim whose answer was lost is asked for again with the same token, and returns the same jobs.
+
+KEYS[1] the claim: `<root>:claim:<token>`
+ARGV[1] how long lease and claim last, in milliseconds
+ARGV[2] 1 if the worker runs no other job
+ARGV[3] how many bytes of memory the worker's other jobs leave
+ARGV[4] the arithmetic version of the worker
+ARGV[5] how many runs may die in a row before the job fails
+ARGV[6] the format of the store that the worker knows
+ARGV[7] the worker
+ARGV[8] the owner of a job that a process of an earlier version delivered, or ''
+
+Returns {outcome, 1 if a wake-up must be added to the queue, what it began, what it claimed}.
+  Outcomes: taken; nothing: nothing is to be run; alone: a job waits for this worker to be idle;
+  newer: the store is too new for this worker. What it began is as in `taken` (shared/begin.lua);
+  what it claimed is a list of {owner, id, token, bytes of memory, work in milliseconds}
+]]
+local CLAIM_MS = 50
+-- How many jobs and owners one script looks at.
+local LOOKS = 200
+-- When the reconciler looks again whether an owner may run more jobs, in milliseconds. Usually the
+-- end of one of the owner's jobs comes first.
+local HELD_MS = 60000
+-- For how long a worker reserves a job.
+local RESERVED_MS = 5000
+
+if tonumber(redis.call('GET', root .. ':format') or 1) > tonumber(ARGV[6]) then
+  return { 'newer', 0 }
+end
+local told = redis.call('GET', KEYS[1])
+if told then return cjson.decode(told) end
+if ARGV[8] ~= '' then offer(ARGV[8]) end
+
+local place = {
+  lease_ms = tonumber(ARGV[1]),
+  idle = ARGV[2] == '1',
+  memory_left = tonumber(ARGV[3]),
+  arithmetic_version = tonumber(ARGV[4]),
+  max_crashes = tonumber(ARGV[5]),
+}
+local claim = string.match(KEYS[1], '[^:]+$')
+local looks = 0
+local turn_before = tonumber(redis.call('GET', root .. ':turn') or 0)
+local turn = turn_before
+
+-- Whether this worker has reserved the job that needs an idle one.
+local function reserve()
+  local key = root .. ':alone'
+  local holder = redis.call('GET', key)
+  if holder and holder ~= ARGV[7] then return false end
+  redis.call('SET', key, ARGV[7], 'PX', RESERVED_MS)
+  return true
+end
+
+-- Tries the jobs that have begun.
+local function take_begun()
+  local passed = 0
+  while looks < LOOKS do
+    looks = looks + 1
+    local record = redis.call('ZRANGE', BEGUN, passed, passed)[1]
+    if not record then return end
+    enter(record)
+    local outcome, facts = begin(claim .. '.0', place)
+    if outcome == 'alone' then
+      if reserve() then return outcome end
+      passed = passed + 1
+    else
+      redis.call('ZREM', BEGUN, record)
+      if outcome == 'held' then wait_for_turn() end
+      if outcome == 'taken' then return outcome, facts end
+    end
+  end
+end
+
+-- How many owners are passed over.
+local passed = 0
+
+-- Enters the job whose turn it is. Returns the turn, or nil if there is none.
+local function next_turn()
+  while looks < LOOKS do
+    looks = looks + 1
+    local who, its_turn = unpack(redis.call('ZRANGE', OWNERS, passed, passed, 'WITHSCORES'))
+    if not who then return end
+    local first = redis.call('ZRANGE', root .. ':owner:' .. who .. ':waiting', 0, 0)[1]
+    if not first then
+      redis.call('ZREM', OWNERS, who)
+    else
+      enter(root .. ':owner:' .. who .. ':job:' .. first)
+      if get('status') ~= 'queued' then
+        redis.call('ZREM', owned .. ':waiting', id)
+      elseif is_at_limit() then
+        redis.call('ZREM', OWNERS, who)
+        redis.call('ZADD', HELD, now + HELD_MS, who)
+      else
+        return tonumber(its_turn)
+      end
+    end
+  end
+end
+
+-- The entered job takes the turn. Its owner gets another one if more of the owner's jobs wait.
+local function pass_turn(its_turn)
+  turn = math.max(turn, its_turn)
+  if redis.call('ZCARD', owned .. ':waiting') > 0 then
+    redis.call('ZADD', OWNERS, turn + 1, owner)
+  else
+    redis.call('ZREM', OWNERS, owner)
+  end
+end
+
+local function take_turn()
+  local its_turn = next_turn()
+  while its_turn do
+    local outcome, facts = begin(claim .. '.0', place)
+    if outcome == 'taken' then
+      pass_turn(its_turn)
+      return outcome, facts
+    end
+    if outcome == 'alone' then
+      if reserve() then return outcome end
+      passed = passed + 1
+    else
+      -- The list was wrong.
+      redis.call('ZREM', owned .. ':waiting', id)
+    end
+    its_turn = next_turn()
+  end
+end
+
+-- Claims small jobs that go after the first, unless that one is not small or must run alone.
+local function claim_rest(first)
+  local rest, alone, work_ms = {}, first[5], first[8]
+  if alone == 1 or work_ms < 0 then return rest end
+  local most = math.ceil((redis.call('ZCARD', root .. ':waiting') - 1) / 2)
+  while #rest < most do
+    local its_turn = next_turn()
+    local more = its_turn and number('work_ms')
+    if not more or work_ms + more > CLAIM_MS then break end
+    local memory = number('memory_bytes') or 0
+    if not place.idle and memory > place.memory_left then break end
+    work_ms = work_ms + more
+    local token = claim .. '.' .. #rest + 1
+    table.insert(rest, { owner, id, token, memory, more })
+    set('claim', token)
+    redis.call('ZREM', owned .. ':waiting', id)
+    look_at(now + place.lease_ms)
+    pass_turn(its_turn)
+  end
+  return rest
+end
+
+local outcome, first = take_begun()
+if not outcome then outcome, first = take_turn() end
+if not outcome then return { 'nothing', 0 } end
+if outcome == 'alone' then return { outcome, wake_up_useful() } end
+local rest = claim_rest(first)
+if turn > turn_before then redis.call('SET', root .. ':turn', turn) end
+local answer = { outcome, wake_up_useful(), first, rest }
+redis.call('SET', KEYS[1], cjson.encode(answer), 'PX', place.lease_ms)
+return answer
