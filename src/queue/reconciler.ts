@@ -1,9 +1,9 @@
 /**
  * Repairs what a process left undone when it died: lets jobs run again whose run died, cancels or
- * pauses those whose run died before it could, and replaces lost wake-ups. Deletes old jobs. Every process asks for a turn at its
- * start and every few seconds, and one of them gets it. It looks only at jobs that are due
- * (store/lua/sweep.lua), so that a turn costs little however many jobs wait. It does no harm if a
- * reconciler is late or if two run at once: each look is one script.
+ * pauses those whose run died before it could, and replaces lost wake-ups. Deletes old jobs. Every
+ * process asks for a turn at its start and every few seconds, and one of them gets it. It looks
+ * only at jobs that are due (store/lua/sweep.lua), so that a turn costs little however many jobs
+ * wait. It does no harm if a reconciler is late or if two run at once: each look is one script.
  */
 import type { Logger } from "pino";
 import { Retry } from "../retries.ts";

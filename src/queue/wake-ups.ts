@@ -2,10 +2,10 @@
  * BullMQ wakes workers, and does nothing else. The record (src/store) is the truth.
  *
  * A wake-up names no job. A worker that gets one claims jobs from the record as long as there are
- * any (store/lua/claim.lua), and only then completes it. While jobs wait, one wake-up is in the queue
- * or on its way: the scripts that queue jobs, and those that leave some for others, say whether one
- * must be added. So one wake-up leads to the next until all idle workers are awake. The reconciler
- * replaces a lost one. One too many does no harm: its worker finds nothing.
+ * any (store/lua/claim.lua), and only then completes it. While jobs wait, one wake-up is in the
+ * queue or on its way: the scripts that queue jobs, and those that leave some for others, say
+ * whether one must be added. So one wake-up leads to the next until all idle workers are awake. The
+ * reconciler replaces a lost one. One too many does no harm: its worker finds nothing.
  */
 import { Queue, type JobsOptions } from "bullmq";
 import type { Redis } from "ioredis";
@@ -15,7 +15,7 @@ import { hashTag } from "../store/keys.ts";
 
 /**
  * Its keys are `{rappel}:deliveries:…`. Scripts look at the list of waiting wake-ups
- * (store/lua/shared/job.lua). In earlier versions the queue had a delivery for each job. Such a
+ * (store/lua/shared/queue.lua). In earlier versions the queue had a delivery for each job. Such a
  * delivery wakes a worker too.
  */
 export const queue = { name: "deliveries", prefix: hashTag };

@@ -3,7 +3,8 @@ import type { Logger } from "../log.ts";
 import { Retry } from "../retries.ts";
 import type { JobStatus } from "../contract/wire/job.ts";
 import { LeaseLost, Unavailable } from "../store/errors.ts";
-import type { Blame, Lease } from "../store/lease.ts";
+import type { Lease } from "../store/lease.ts";
+import type { Blame } from "../store/renew.ts";
 
 const BEATS_PER_LEASE = 4;
 

@@ -2,9 +2,10 @@
  * How a worker gets jobs (lua/claim.lua, lua/shared/begin.lua).
  *
  * A claim begins one job and, if that one is small, claims others that go after it in the same
- * place of the worker. A claimed job is still `queued`: it can be cancelled at once, and its owner's
- * limits do not count it. The script that ends one job begins the next (`Lease.finish`). A claim
- * lapses unless it is renewed, as a lease does. Then its jobs wait again, and no crash is counted.
+ * place of the worker. A claimed job is still `queued`: it can be cancelled at once, and its
+ * owner's limits do not count it. The script that ends one job begins the next (`Lease.finish`). A
+ * claim lapses unless it is renewed, as a lease does. Then its jobs wait again, and no crash is
+ * counted.
  */
 import { crashPoint } from "../crash-point.ts";
 import type { Database } from "./database.ts";
@@ -15,15 +16,17 @@ import { MAX_CRASHES, placeFields, takenOf, type Claimed, type Place, type Taken
 export interface ClaimOptions extends Place {
   /** A claim that got no answer is asked for again with the same token. */
   token: string;
-  /** The worker. While a job waits for one of several workers to be idle, they must be told apart. */
+  /**
+   * The worker. While a job waits for one of several workers to be idle, they must be told apart.
+   */
   worker: string;
   /** The owner of a job that a process of an earlier version delivered. */
   delivered?: string;
 }
 
 /**
- * `wake`: more waits, and a wake-up must be added to the queue for it. `alone`: a job waits for this
- * worker to be idle. `newer`: the store is of a later version than this process.
+ * `wake`: more waits, and a wake-up must be added to the queue for it. `alone`: a job waits for
+ * this worker to be idle. `newer`: the store is of a later version than this process.
  */
 export type Claim =
   | { outcome: "taken"; first: Taken; rest: readonly Claimed[]; wake: boolean }
@@ -81,8 +84,8 @@ export async function beginClaimed(
 }
 
 /**
- * Gives up a claim: those of its jobs that have not begun wait again. Returns whether a wake-up must
- * be added to the queue.
+ * Gives up a claim: those of its jobs that have not begun wait again. Returns whether a wake-up
+ * must be added to the queue.
  * @param token that of the claim
  */
 export async function giveUp(database: Database, token: string, claimed: readonly Claimed[]): Promise<boolean> {

@@ -58,7 +58,14 @@ export async function available<T>(commands: () => Promise<T>): Promise<T> {
 }
 
 /** What the scripts share, in this order, and what ends each of them. */
-const SHARED = ["shared/base.lua", "shared/room.lua", "shared/events.lua", "shared/job.lua", "shared/begin.lua"];
+const SHARED = [
+  "shared/base.lua",
+  "shared/room.lua",
+  "shared/events.lua",
+  "shared/queue.lua",
+  "shared/job.lua",
+  "shared/begin.lua",
+];
 const END = "shared/end.lua";
 
 /**

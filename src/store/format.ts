@@ -5,7 +5,7 @@
  * A process that starts compares the number with its own. If the store is older, the process
  * upgrades it, one number after the other, while others that start wait. If the store is newer, the
  * process does not start. A process that runs while a newer one upgrades the store takes no more
- * jobs (lua/acquire.lua), and its health says so. A store without the number has format 1.
+ * jobs (lua/claim.lua), and its health says so. A store without the number has format 1.
  *
  * An upgrade adds what earlier records lack. It may be interrupted, and two may run at once if one
  * takes longer than its lock lasts. So it must give the same result whatever part of it was done

@@ -11,12 +11,12 @@
  *   ended so
  * - `{rappel}:waiting` (sorted set): ids of the queued jobs, by the time since which they wait
  * - `{rappel}:owners` (sorted set): owners with jobs that wait, by their next turn
- *   (lua/shared/job.lua)
+ *   (lua/shared/queue.lua)
  * - `{rappel}:turn` (string): the last turn that came; absent for 0
  * - `{rappel}:held` (sorted set): owners who run as many jobs as they may while others of theirs
  *   wait, by the time when the reconciler looks at them again
- * - `{rappel}:begun` (sorted set): record keys of the jobs that have begun and that no run holds, by
- *   the time since when; they go before all turns
+ * - `{rappel}:begun` (sorted set): record keys of the jobs that have begun and that no run holds,
+ *   by the time since when; they go before all turns
  * - `{rappel}:claim:<token>` (string): what lua/claim.lua answered to this claim; expires when the
  *   claim lapses
  * - `{rappel}:alone` (string): the worker that waits to be idle, for a job that needs an idle one;

@@ -23,6 +23,7 @@ import { CARRIED_BYTES, eachChunk, readBlob, type Blob, type Source } from "./bl
 import type { Database } from "./database.ts";
 import { Damaged, LeaseLost } from "./errors.ts";
 import { keys } from "./keys.ts";
+import { renew, type Blame } from "./renew.ts";
 import type { ModelRecord } from "./models.ts";
 import { placeFields, takenOf, type Claimed, type Hold, type Place, type Taken, type TakenAnswer } from "./taken.ts";
 import {
@@ -43,12 +44,6 @@ import {
  */
 const SLICE_ROWS = 1000;
 const SLICE_LENGTH = 256 * 1024;
-
-/**
- * What is to blame if a run dies now: `own`, its job; `shared`, its job or another job of the same
- * process; `none`, nothing, because the process was told to end.
- */
-export type Blame = "own" | "shared" | "none";
 
 /** What a run needs to know of its job. */
 export interface Work {
@@ -364,21 +359,6 @@ export class Lease {
   async #manifest(step: string): Promise<Record<string, string>> {
     return await this.#database.use((redis) => redis.hgetall(keys.checkpoint(this.#job, step)));
   }
-}
-
-/**
- * Extends leases, and claims, in one script. Returns the status of each job, which says what is
- * wanted of its run; null: the lease is someone else's.
- */
-export async function renew(
-  database: Database,
-  leaseMs: number,
-  leases: readonly (Hold & { blame: Blame })[],
-  claims: readonly string[] = [],
-): Promise<(JobStatus | null)[]> {
-  const each = leases.flatMap(({ owner, jobId, run, token, blame }) => [keys.job(owner, jobId), run, token, blame]);
-  const statuses = await database.run<(JobStatus | "")[]>("renew", keys.due, leaseMs, JSON.stringify(claims), ...each);
-  return statuses.map((status) => (status === "" ? null : status));
 }
 
 /** The state as lua/shared/job.lua takes it. */

@@ -18,9 +18,9 @@ export class Upkeep {
   }
 
   /**
-   * Looks at the open jobs whose time has come (lua/sweep.lua). Cancels or pauses them if their runs
-   * died before they could, and lets the others run again. Returns whether a wake-up must be added
-   * to the queue.
+   * Looks at the open jobs whose time has come (lua/sweep.lua). Cancels or pauses them if their
+   * runs died before they could, and lets the others run again. Returns whether a wake-up must be
+   * added to the queue.
    */
   async sweep(): Promise<boolean> {
     let cursor = "0";

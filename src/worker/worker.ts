@@ -1,10 +1,10 @@
 /**
  * Takes jobs and runs them.
  *
- * A worker has places, one for each job that it runs at once. A wake-up from the queue brings a place
- * to life: it claims jobs and runs them until there are none. If more wait than it claims, it adds
- * the next wake-up for another place, here or elsewhere. A wake-up never fails. While Redis is away
- * the place asks again.
+ * A worker has places, one for each job that it runs at once. A wake-up from the queue brings a
+ * place to life: it claims jobs and runs them until there are none. If more wait than it claims, it
+ * adds the next wake-up for another place, here or elsewhere. A wake-up never fails. While Redis is
+ * away the place asks again.
  *
  * A job whose last run died runs alone, so that it takes no other job with it if it kills this
  * process too. A job for which the others leave too little memory waits until they have ended. In a
@@ -260,7 +260,8 @@ export class TrainingWorker {
     await this.#runOne(run);
     for (const [i, claimed] of rest.entries()) {
       // If Redis is away, the claim lapses.
-      if (this.#closing) return void (await this.#options.store.giveUp(token, rest.slice(i)).catch(() => undefined));
+      if (this.#closing || this.#alone !== null)
+        return void (await this.#options.store.giveUp(token, rest.slice(i)).catch(() => undefined));
       const begun = await this.#inTurn(() => this.#beginNext(claimed));
       if (begun !== null) await this.#runOne(begun);
     }

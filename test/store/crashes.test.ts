@@ -1,4 +1,4 @@
-// Runs that die: which of them count against the job (src/store/lua/acquire.lua).
+// Runs that die: which of them count against the job (src/store/lua/shared/begin.lua).
 import { expect, test } from "vitest";
 import { acquire, checkpoint, eventTypes, lapse, OWNER, postJob, progressAt, tryAcquire } from "./support.ts";
 import { redis, server, setUpStore, store } from "./setup.ts";

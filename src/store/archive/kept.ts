@@ -9,7 +9,7 @@ import { named, summaryFields, type Fields } from "../record.ts";
 import type { Archive } from "./archive.ts";
 
 const ALONE: ReadonlySet<string> = new Set(["status", "name", "metadata", "webhook"]);
-const KEPT: ReadonlySet<string> = new Set([...summaryFields, "token", "delivery", "turn", "idempotency"]);
+const KEPT: ReadonlySet<string> = new Set([...summaryFields, "token", "idempotency"]);
 /** Whether a message to the webhook was given up. */
 const GIVEN_UP = "undelivered:";
 

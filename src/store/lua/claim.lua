@@ -5,12 +5,12 @@ claimed job stays queued, but nobody else gets it before the claim lapses. So ot
 if they are small: all together may take CLAIM_MS of training, as far as it was estimated. And half
 of what waits is left to other workers.
 
-Jobs that have begun go first. Then owners take turns (shared/job.lua), and an owner's most urgent
+Jobs that have begun go first. Then owners take turns (shared/queue.lua), and an owner's most urgent
 job takes the turn. Owners who may run no more jobs are passed over.
 
-A job that must run alone, or that takes too much memory, needs an idle worker. The first worker that
-meets it reserves it, and takes nothing else until it is idle. Else the job might wait for ever. For
-the others it is passed over, unless they are idle.
+A job that must run alone, or that takes too much memory, needs an idle worker. The first worker
+that meets it reserves it, and takes nothing else until it is idle. Else the job might wait for
+ever. For the others it is passed over, unless they are idle.
 
 A claim whose answer was lost is asked for again with the same token, and returns the same jobs.
 
@@ -89,13 +89,18 @@ end
 -- How many owners are passed over.
 local passed = 0
 
+-- Whether the owner of the entered job has another one that waits.
+local has_more
+
 -- Enters the job whose turn it is. Returns the turn, or nil if there is none.
 local function next_turn()
   while looks < LOOKS do
     looks = looks + 1
     local who, its_turn = unpack(redis.call('ZRANGE', OWNERS, passed, passed, 'WITHSCORES'))
     if not who then return end
-    local first = redis.call('ZRANGE', root .. ':owner:' .. who .. ':waiting', 0, 0)[1]
+    local first, second =
+      unpack(redis.call('ZRANGE', root .. ':owner:' .. who .. ':waiting', 0, 1))
+    has_more = second ~= nil
     if not first then
       redis.call('ZREM', OWNERS, who)
     else
@@ -115,7 +120,7 @@ end
 -- The entered job takes the turn. Its owner gets another one if more of the owner's jobs wait.
 local function pass_turn(its_turn)
   turn = math.max(turn, its_turn)
-  if redis.call('ZCARD', owned .. ':waiting') > 0 then
+  if has_more then
     redis.call('ZADD', OWNERS, turn + 1, owner)
   else
     redis.call('ZREM', OWNERS, owner)

@@ -20,7 +20,7 @@ room for what comes along.
 ]]
 fence(ARGV[1], ARGV[2])
 local state = cjson.decode(ARGV[3])
-add_metrics(upload_carried(state.carried, 4))
+add_metrics(take_carried(state.carried, 4))
 if not commit_checkpoint(state) then return end
 set('progress', state.progress, 'updated_at', now)
 append(state.event)

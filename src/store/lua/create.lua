@@ -14,8 +14,9 @@ ARGV[7]  the first event, as JSON
 ARGV[8]  id of the uploaded weights that it begins with, or ''
 ARGV[9…] the record's fields: name, value, …
 
-Returns {'created', 1 if a wake-up must be added to the queue, time}, {'replayed', id} if the key was used for this body or the job is
-  there already, {'mismatch', id} if the key was used for another body, {'dataset_missing'},
+Returns {'created', 1 if a wake-up must be added to the queue, time}, {'replayed', id} if the key
+  was used for this body or the job is there already, {'mismatch', id} if the key was used for
+  another body, {'dataset_missing'},
   {'weights_missing'}, {'origin_missing'}
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
 ]]
@@ -29,7 +30,7 @@ for dataset in dataset_keys(ARGV[4]) do
   if redis.call('EXISTS', dataset) == 0 then return { 'dataset_missing' } end
 end
 if ARGV[8] ~= '' and redis.call('EXISTS', weights) == 0 then return { 'weights_missing' } end
-stay_within('waiting', count('queued', 'paused'), 1)
+stay_within('waiting', function() return count('queued', 'paused') end, 1)
 if not give_back(ARGV[5] .. ' ' .. owner .. ' ' .. id) then assert_room(tonumber(ARGV[5])) end
 if ARGV[4] ~= '' then
   for dataset in dataset_keys(ARGV[4]) do redis.call('SADD', dataset .. ':jobs', id) end

@@ -15,8 +15,9 @@ ARGV[8]   how many predictions its owner may have
 ARGV[9]   the first event, as JSON
 ARGV[10…] the record's fields: name, value, …
 
-Returns {'created', 1 if a wake-up must be added to the queue}, {'replayed', id} if the key was used for this body, {'mismatch', id} if
-  the key was used for another body, {'job_missing'}, {'dataset_missing'}
+Returns {'created', 1 if a wake-up must be added to the queue}, {'replayed', id} if the key was used
+  for this body, {'mismatch', id} if the key was used for another body, {'job_missing'},
+  {'dataset_missing'}
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
 ]]
 local used = used_before(ARGV[1], ARGV[3])
@@ -26,8 +27,8 @@ if redis.call('EXISTS', model_job) == 0 then return { 'job_missing' } end
 for dataset in dataset_keys(ARGV[4]) do
   if redis.call('EXISTS', dataset) == 0 then return { 'dataset_missing' } end
 end
-stay_within('waiting', count('queued', 'paused'), 1)
-stay_within('dataset_bytes', used_bytes('dataset_bytes'), tonumber(ARGV[7]))
+stay_within('waiting', function() return count('queued', 'paused') end, 1)
+stay_within('dataset_bytes', function() return used_bytes('dataset_bytes') end, tonumber(ARGV[7]))
 local known = redis.call('ZLEXCOUNT', owned .. ':jobs', '[pred_', '(pred`')
 if known >= tonumber(ARGV[8]) then
   error({ err = string.format('LIMITED predictions %d %d 1', ARGV[8], known) })

@@ -5,8 +5,8 @@ Extends leases and claims of one worker. The status of a job says what is wanted
 KEYS[1] the list of due jobs
 ARGV[1] for how long, in milliseconds
 ARGV[2] JSON: the claims, [token, …]
-ARGV[3…] for each lease: the job's record, run, token, and what would be blamed if the run died from
-        now on (shared/begin.lua): own, shared, none
+ARGV[3…] for each lease: the job's record, run, token, and what would be blamed if the run died
+        from now on (shared/begin.lua): own, shared, none
 
 Returns for each lease the job's status, or '' if the lease is someone else's
 ]]

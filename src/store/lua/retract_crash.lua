@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 --[[
-Takes back a crash that acquire.lua counted: the run has come back, and Redis had been away.
+Takes back a crash that shared/begin.lua counted: the run has come back, and Redis had been away.
 
 KEYS[1] the job's record
 ARGV[1] the run, which no longer holds the job

@@ -1,5 +1,6 @@
 -- What all scripts share is in this folder. database.ts puts the numbers of room-numbers.ts and the
--- files base.lua, room.lua, events.lua, job.lua and begin.lua before each script, and end.lua after it.
+-- files base.lua, room.lua, events.lua, queue.lua, job.lua and begin.lua before each script, and
+-- end.lua after it.
 --
 -- A script gets one key, that of a job's (or an upload's) record. It derives every other key from
 -- it: the hash tag puts them all in one slot. Documents (specs, metrics, results) stay the text
@@ -31,11 +32,14 @@ enter(KEYS[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- The fields that most scripts need. They are read together.
+-- The fields that scripts need which begin, end or change a job. They are read together. None of
+-- them is large.
 local COMMON = {
   'status', 'run', 'token', 'lease_expires_at', 'reserved', 'spent', 'counted_bytes', 'reported',
   'event_limits', 'webhook', 'message_bytes', 'checkpoint_step', 'priority', 'kept', 'archived',
-  'claim', 'yields',
+  'claim', 'yields', 'memory_bytes', 'work_ms', 'trace', 'arithmetic_version',
+  'arithmetic_changes', 'dataset', 'weights', 'uploads', 'origin', 'error', 'keep_start',
+  'keep_after_end', 'result_bytes',
 }
 
 local function read_record()

@@ -1,12 +1,12 @@
 -- How a run gets a job. It builds on job.lua. claim.lua, finish.lua and begin_claimed.lua use it.
 --
--- If a lease lapsed that was not released, its run has died or stands still. If that happens several
--- times in a row at the same checkpoint, and nothing else can be the reason, the job kills its
--- workers: it fails. After the first time it must run alone, so that it takes no other job with it.
--- Some lapses do not count against the job: those of a process that ran other jobs too (but then
--- the job must run alone, which shows who was the cause); those of a process that had been told to
--- end; those while Redis was away, as far as Redis knows; and those of runs that come back later
--- (retract_crash.lua).
+-- If a lease lapsed that was not released, its run has died or stands still. If that happens
+-- several times in a row at the same checkpoint, and nothing else can be the reason, the job kills
+-- its workers: it fails. After the first time it must run alone, so that it takes no other job with
+-- it. Some lapses do not count against the job: those of a process that ran other jobs too (but
+-- then the job must run alone, which shows who was the cause); those of a process that had been
+-- told to end; those while Redis was away, as far as Redis knows; and those of runs that come back
+-- later (retract_crash.lua).
 
 -- Whether Redis was started after the run last renewed its lease. Redis reports its age in whole
 -- seconds, so it may be almost a second older.
@@ -79,12 +79,12 @@ end
 -- Begins the job with this token, unless another run or another claim holds it. Drops what the
 -- previous run wrote after its last committed checkpoint: this run will compute the same again.
 -- `place` is what the worker has for it: lease_ms, idle (it runs nothing else), memory_left (bytes;
--- an idle worker takes a job of any size), arithmetic_version, max_crashes (how many runs may die in
--- a row before the job fails).
+-- an idle worker takes a job of any size), arithmetic_version, max_crashes (how many runs may die
+-- in a row before the job fails).
 --
 -- Returns 'taken' and what `taken` returns; 'gone' if there is nothing to run, or it is not this
--- run's; 'held' if its owner may run no more jobs at present; 'alone' if only an idle worker may run
--- it.
+-- run's; 'held' if its owner may run no more jobs at present; 'alone' if only an idle worker may
+-- run it.
 local function begin(token, place)
   local status = get('status')
   -- The script comes again, because its answer was lost.
@@ -107,8 +107,10 @@ local function begin(token, place)
   end
   local since = redis.call('ZSCORE', root .. ':waiting', id)
   complete_older_record()
-  delete_uploads()
-  drop_rows(tonumber(checkpoint) or 0)
+  if number('run') > 0 then
+    delete_uploads()
+    drop_rows(tonumber(checkpoint) or 0)
+  end
   local run = increase('run', 1)
   set('token', token, 'lease_expires_at', now + place.lease_ms, 'reported', 0)
   set('blame', place.idle and 'own' or 'shared')

@@ -5,5 +5,6 @@ end
 -- written too. In Redis, `pcall` turns the table of an error into its text.
 local done, answer = pcall(script)
 write_all()
+write_sums()
 if not done then error({ err = answer }) end
 return answer

@@ -21,13 +21,13 @@ local function write_events()
 end
 
 local function record_event(text)
-  events_before = events_before or redis.call('LLEN', job .. ':events')
   table.insert(events, text)
-  local place = events_before + #events
   local type = cjson.decode(text).type
-  local room, message = text_room(text, EVENT_BYTES), 0
+  local room, message, place = text_room(text, EVENT_BYTES), 0, nil
   local wanted = get('webhook')
   if wanted and string.find(wanted, cjson.encode(type), 1, true) then
+    events_before = events_before or redis.call('LLEN', job .. ':events')
+    place = events_before + #events
     redis.call('RPUSH', root .. ':outbox', owner .. ' ' .. id .. ' ' .. place)
     message = #text + (number('message_bytes') or 0)
   end

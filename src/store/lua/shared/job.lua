@@ -1,6 +1,5 @@
--- What the scripts share about jobs, their leases and their owners. It builds on base.lua, room.lua
--- and events.lua.
-local ended = { succeeded = true, failed = true, cancelled = true }
+-- What the scripts share about jobs, their leases and their owners. It builds on base.lua,
+-- room.lua, events.lua and queue.lua.
 
 -- How long the lease will last; 0 if there is none or it has lapsed.
 local function lease_left_ms()
@@ -69,8 +68,16 @@ local function missing_chunk(blob, bytes)
   return missing
 end
 
--- Makes an uploaded blob permanent. Ends the script if any of its chunks is missing.
+-- The small files that came with the script: blob → bytes.
+local carried = {}
+
+-- Makes an uploaded or carried blob permanent. Ends the script if any of its chunks is missing.
 local function keep_blob(blob, bytes)
+  if carried[blob] then
+    redis.call('SET', job .. ':chunk:' .. blob .. ':0', carried[blob])
+    spend(blob_room(bytes))
+    return
+  end
   local missing = missing_chunk(blob, bytes)
   if missing then error({ err = 'INCOMPLETE ' .. missing }) end
   each_chunk(blob, bytes, function(chunk) redis.call('PERSIST', chunk) end)
@@ -109,6 +116,7 @@ end
 
 -- Deletes the uploads that are not committed: all, or those for one `purpose`.
 local function delete_uploads(purpose)
+  if not get('uploads') then return end
   for blob, bytes in pairs(fields(redis.call('HGETALL', job .. ':uploads'))) do
     if not purpose or string.match(blob, '%a+$') == purpose then
       delete_blob(blob, tonumber(bytes))
@@ -118,23 +126,19 @@ local function delete_uploads(purpose)
   end
 end
 
--- Uploads the small files that came with the script, in ARGV from `first` on, so that nothing was
--- sent before. Ends the script if Redis is full. Returns where the arguments after them begin.
-local function upload_carried(blobs, first)
+-- Takes in the small files that came with the script, in ARGV from `first` on, so that nothing was
+-- sent before. `keep_blob` writes them. Ends the script if Redis is full. Returns where the
+-- arguments after them begin.
+local function take_carried(blobs, first)
   local room = 0
-  for i = 1, #blobs do room = room + blob_room(#ARGV[first + i - 1]) end
-  if room > 0 then make_room_for_upload(room) end
   for i, blob in ipairs(blobs) do
     local content = ARGV[first + i - 1]
-    local chunk = job .. ':chunk:' .. blob .. ':0'
-    -- A script whose answer was lost comes again.
-    if redis.call('EXISTS', chunk) == 0 then
-      delete_uploads(string.match(blob, '%a+$'))
-      redis.call('SET', chunk, content, 'PX', LOOSE_MS)
-      redis.call('HSET', job .. ':uploads', blob, #content)
-      spend(blob_room(#content))
-    end
+    carried[blob] = content
+    room = room + blob_room(#content)
+    -- What was uploaded before for the same purpose never will be committed.
+    delete_uploads(string.match(blob, '%a+$'))
   end
+  if room > 0 then make_room_for_upload(room) end
   return first + #blobs
 end
 
@@ -229,116 +233,11 @@ local function used_before(key, body)
   return used[1] and { used[2] == body and 'replayed' or 'mismatch', used[1] }
 end
 
--- When the reconciler looks at the open job next (sweep.lua), if its status stays as it is until
--- then.
-local function look_at(time)
-  redis.call('ZADD', root .. ':due', time, job)
-end
-
 -- Notes that the key was used for this job, and for how long that is kept, in milliseconds.
 local function note_use(key, body, kept)
   local idempotency = owned .. ':idempotency:' .. key
   redis.call('HSET', idempotency, 'job', id, 'body_sha256', body)
   redis.call('PEXPIRE', idempotency, kept)
-end
-
--- Queued jobs and turns. Owners take turns, and each owner has one job in a turn. claim.lua draws.
---
--- `OWNERS` has the owners with jobs that wait, by their next turn, and `<root>:turn` is the last
--- turn that came. An owner who has waited for nothing gets the turn after it. `HELD` has the owners
--- whose jobs wait for the owner's other jobs to end, by when to look at them again. An owner's jobs
--- are in `<owner>:waiting`, the most urgent first. A job that was claimed is in that list no more.
--- `BEGUN` has the jobs that have begun and that no run holds. They go before all turns.
---
--- Some entries are out of date: an owner whose jobs were all cancelled, a job that was taken
--- otherwise. claim.lua takes them out when it meets them.
-local OWNERS, HELD, BEGUN = root .. ':owners', root .. ':held', root .. ':begun'
--- Where a job waits that lets its owner's other jobs go first. Beyond the score of any priority.
-local BEHIND_ALL = 1
-
-local function offer(whose)
-  local turn = tonumber(redis.call('GET', root .. ':turn') or 0) + 1
-  redis.call('ZADD', OWNERS, 'NX', turn, whose)
-end
-
--- Lets the queued job wait for its owner's turn.
-local function wait_for_turn()
-  local score = get('yields') and BEHIND_ALL or -(number('priority') or 0)
-  redis.call('ZADD', owned .. ':waiting', score, id)
-  offer(owner)
-end
-
--- 1 if a wake-up must be added to the queue: none is in it that a worker may get. A worker that gets
--- one claims jobs as long as there are any (claim.lua).
-local function wake_up_needed()
-  return redis.call('LLEN', root .. ':deliveries:wait') == 0 and 1 or 0
-end
-
--- The same, if a worker would find anything.
-local function wake_up_useful()
-  if redis.call('ZCARD', OWNERS) == 0 and redis.call('ZCARD', BEGUN) == 0 then return 0 end
-  return wake_up_needed()
-end
-
--- The statuses that count for the limit of running jobs.
-local runs = { running = true, pausing = true, cancelling = true }
-
--- `unlist` takes the job out of the lists of a status, and `list` puts it into them: the owner's
--- lists, the count over all owners, the list of who waits since when, and the list of what the
--- reconciler looks at.
-local function unlist(status)
-  redis.call('ZREM', owned .. ':jobs:' .. status, id)
-  if redis.call('HINCRBY', root .. ':statuses', status, -1) == 0 then
-    redis.call('HDEL', root .. ':statuses', status)
-  end
-  if status == 'queued' then
-    redis.call('ZREM', root .. ':waiting', id)
-    redis.call('ZREM', owned .. ':waiting', id)
-    if get('claim') then unset('claim') end
-  end
-end
-
-local function list(status)
-  redis.call('ZADD', owned .. ':jobs:' .. status, 0, id)
-  redis.call('HINCRBY', root .. ':statuses', status, 1)
-  if status == 'queued' then redis.call('ZADD', root .. ':waiting', now, id) end
-  if runs[status] then
-    look_at(number('lease_expires_at') or now)
-  elseif not ended[status] then
-    look_at('+inf')
-  end
-end
-
-local function set_status(status)
-  local before = get('status')
-  if before then unlist(before) end
-  list(status)
-  set('status', status)
-  -- The owner's next job need not wait for this one any more.
-  if runs[before] and not runs[status] and redis.call('ZREM', HELD, owner) == 1 then offer(owner) end
-end
-
--- How many jobs the owner has in these statuses.
-local function count(...)
-  local total = 0
-  for _, status in ipairs({ ... }) do
-    total = total + redis.call('ZCARD', owned .. ':jobs:' .. status)
-  end
-  return total
-end
-
--- Queues the job. Returns whether a wake-up is needed.
-local function queue_up()
-  set_status('queued')
-  wait_for_turn()
-  return wake_up_needed()
-end
-
--- Lets a job wait again whose claim lapsed or was given up.
-local function unclaim()
-  if get('claim') then unset('claim') end
-  wait_for_turn()
-  look_at('+inf')
 end
 
 -- Completes a record that was written before room was promised, so that the job can end as others
@@ -369,7 +268,7 @@ local function end_job(status)
   set_status(status)
   local failure = get('error')
   local field = failure and status .. ':' .. cjson.decode(failure).code or status
-  redis.call('HINCRBY', root .. ':ends', field, 1)
+  add(root .. ':ends', field, 1)
   set('finished_at', now)
   unset('lease_expires_at')
   redis.call('HDEL', root .. ':open', id)
@@ -413,10 +312,9 @@ local function settle(how)
   end
 end
 
--- Writes what the script changed of the record that it is about.
+-- Writes what the script changed of the record that it is about. The sums are written at the end.
 write_all = function()
   write_events()
   write_told()
-  write_sums()
   write_record()
 end

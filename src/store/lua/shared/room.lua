@@ -53,9 +53,13 @@ local function promise(bytes)
   add(ROOM, 'promised', bytes)
 end
 
+-- What an owner may have. It is read once.
+local limits
+
 -- How much of `what` an owner may have; nil if there is no limit.
 local function limit_of(what)
-  return tonumber(redis.call('HGET', root .. ':limits', what))
+  limits = limits or fields(redis.call('HGETALL', root .. ':limits'))
+  return tonumber(limits[what])
 end
 
 -- How many bytes the owner's datasets, or jobs, take together.
@@ -68,10 +72,13 @@ local function use_bytes(what, more, whose)
   add(root .. ':owner:' .. (whose or owner) .. ':usage', what, more)
 end
 
--- Ends the script if `more` would bring the owner over the limit.
+-- Ends the script if `more` would bring the owner over the limit. `used`: what the owner has, or a
+-- function that counts it.
 local function stay_within(what, used, more)
   local limit = limit_of(what)
-  if limit and used + more > limit then
+  if not limit then return end
+  if type(used) == 'function' then used = used() end
+  if used + more > limit then
     error({ err = string.format('LIMITED %s %.0f %.0f %.0f', what, limit, used, more) })
   end
 end
@@ -154,9 +161,13 @@ local function give_back(pending)
   return true
 end
 
--- Takes expired entries out of the lists. The number is bounded, so that no script takes long;
--- scripts call this often enough.
+local forgot_expired = false
+
+-- Takes expired entries out of the lists, once. The number is bounded, so that no script takes
+-- long; scripts call this often enough.
 local function forget_expired(limit)
+  if forgot_expired then return end
+  forgot_expired = true
   for _, dropped in ipairs(redis.call('ZRANGEBYSCORE', LOOSE, '-inf', now, 'LIMIT', 0, limit)) do
     remove_dropped(dropped)
   end
@@ -173,7 +184,7 @@ local function measure_room()
   local memory = redis.call('INFO', 'memory')
   local function of(name) return tonumber(string.match(memory, name .. ':(%d+)')) end
   local maximum = of('maxmemory')
-  local sums = redis.call('HMGET', ROOM, 'promised', 'loose')
+  local sums = redis.call('HMGET', ROOM, 'promised', 'loose', 'refused')
   local promised, loose = tonumber(sums[1] or 0), tonumber(sums[2] or 0)
   local room = {
     memory = of('used_memory'),
@@ -183,7 +194,7 @@ local function measure_room()
   }
   room.used = math.max(0, room.memory - loose)
   room.free = room.limit and room.limit - room.used - promised
-  local refused = tonumber(redis.call('HGET', ROOM, 'refused'))
+  local refused = tonumber(sums[3])
   -- A need that does not even fit into an empty store does not show how full it is.
   local obsolete = refused and (not room.free or refused <= room.free or refused > room.limit)
   if obsolete then redis.call('HDEL', ROOM, 'refused') else room.refused = refused end
@@ -198,7 +209,7 @@ end
 -- Ends the script unless so many bytes can be promised to a job of the owner. Notes the refusal
 -- until there is room again.
 local function assert_room(bytes)
-  stay_within('checkpoint_bytes', used_bytes('checkpoint_bytes'), bytes)
+  stay_within('checkpoint_bytes', function() return used_bytes('checkpoint_bytes') end, bytes)
   local room = measure_room()
   if not room.free or bytes <= room.free then return end
   if not room.refused or bytes < room.refused then
@@ -207,9 +218,10 @@ local function assert_room(bytes)
   error({ err = string.format('FULL %.0f %.0f %.0f', bytes, math.max(0, room.free), room.limit) })
 end
 
--- Deletes dropped blobs, the oldest first, until so many bytes fit, or none is left.
-local function make_room(bytes)
-  local room = measure_room()
+-- Deletes dropped blobs, the oldest first, until so many bytes fit, or none is left. `room`: what
+-- was measured just before.
+local function make_room(bytes, room)
+  room = room or measure_room()
   local memory = room.memory
   while room.limit and memory + bytes > room.limit do
     local oldest = redis.call('ZRANGE', LOOSE, 0, 0)[1]
@@ -227,7 +239,7 @@ local function make_room_for_upload(bytes)
   if not free or (room.maximum > 0 and room.memory > room.maximum) then
     error({ err = 'OOM there is no room for the files of this script' })
   end
-  make_room(bytes)
+  make_room(bytes, room)
 end
 
 -- Events of these types happen once in a job, or because somebody asked for something.
