@@ -34,10 +34,11 @@ export function measure(
 }
 
 const measurements = new Map<string, Measured>();
+const measuring = new Map<string, Promise<Measured>>();
 
 /**
  * The same for a stored table, whose path stands for its content. Jobs that are alike are measured
- * once: the latest measurements are kept.
+ * once, also those that come at the same time: the latest measurements are kept.
  */
 export async function measureStored(
   table: TablePath,
@@ -48,11 +49,26 @@ export async function measureStored(
   inherited: Inherited | null,
 ): Promise<Measured> {
   const key = JSON.stringify([table, relevantPart(data), targets, takes, inherited]);
-  const measured = measurements.get(key) ?? (await measure(table, data, targets, takes, caller, inherited));
+  const make = () => measure(table, data, targets, takes, caller, inherited);
+  const measured = measurements.get(key) ?? (await measuredOnce(key, make));
   measurements.delete(key);
   if ("sizes" in measured && key.length <= MAX_KEY) measurements.set(key, measured);
   if (measurements.size > KEPT_MEASUREMENTS) measurements.delete(measurements.keys().next().value!);
   return measured;
+}
+
+/** If somebody measures the same now, his result serves, unless it failed or he has gone. */
+async function measuredOnce(key: string, make: () => Promise<Measured>): Promise<Measured> {
+  const other = measuring.get(key);
+  const measured = other === undefined ? null : await other.catch(() => null);
+  if (measured !== null) return measured;
+  const own = make();
+  measuring.set(key, own);
+  try {
+    return await own;
+  } finally {
+    if (measuring.get(key) === own) measuring.delete(key);
+  }
 }
 
 /** The encoding that a job has, without the encoded rows. */

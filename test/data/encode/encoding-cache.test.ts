@@ -4,6 +4,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import type { Encoded } from "../../../src/data/encode/encoding.ts";
+import { Abandoned } from "../../../src/data/pool.ts";
 import { encode, EncodingCache, measureStored } from "../../../src/data/encode/encoding-cache.ts";
 import { dataset, dataSpec } from "../support.ts";
 import { NO_READING } from "../../../src/data/reading.ts";
@@ -69,6 +70,22 @@ test("a stored table is measured once for jobs that are alike, and anew for othe
   expect(await measured({ dataset: "ds_2" })).toEqual(first);
   expect(await measured({ validation: { every: 3 } })).toEqual(other);
   await expect(measured({ validation: { every: 2 } })).rejects.toThrow();
+});
+
+test("jobs that are alike are measured once at the same time too, also if the first one is given up", async () => {
+  const { files, content } = await dataset("x,y\n1,1\n2,2\n3,4\n");
+  const path = files.columnsPath(content);
+  const measured = (every: number, signal?: AbortSignal) => {
+    const spec = { ...dataSpec(), validation: { every } };
+    return measureStored(path, spec, "value", "float32", { owner: "ann", signal }, null);
+  };
+  const all = await Promise.all([measured(2), measured(2), measured(2)]);
+  expect(new Set(all).size).toBe(1);
+  const leaving = new AbortController();
+  const [first, second] = [measured(3, leaving.signal), measured(3)];
+  leaving.abort();
+  await expect(first).rejects.toThrow(Abandoned);
+  expect(await second).toMatchObject({ sizes: { train: 2, valid: 1 } });
 });
 
 test("an encoding in use stays shared, however large it is", async () => {
