@@ -18,7 +18,7 @@ export function areNearlyAll(distinct: number, count: number): boolean {
  */
 export function areAllDifferent(values: Numbers): boolean {
   let count = 0;
-  for (const value of values) if (!Number.isNaN(value)) count++;
+  for (let row = 0; row < values.length; row++) if (!Number.isNaN(values[row])) count++;
   const part = values.subarray(0, Math.ceil(values.length / 8));
   return [part, values].every((some) => areNearlyAll(count - repeatedIn(some), count));
 }
@@ -103,7 +103,8 @@ function partsOf(values: Numbers, unsorted: Uint32Array, bits: number) {
 }
 
 export function areIntegers(values: Numbers): boolean {
-  for (const value of values) if (!Number.isInteger(value) && !Number.isNaN(value)) return false;
+  for (let row = 0; row < values.length; row++)
+    if (!Number.isInteger(values[row]) && !Number.isNaN(values[row])) return false;
   return true;
 }
 

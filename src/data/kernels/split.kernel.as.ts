@@ -3,6 +3,8 @@
 // are left to RowSplitter (table/rows.ts), which knows all rules. So this kernel knows few: where
 // cells end, which spaces around them do not count, and what quotes mean.
 
+import { copyText } from "./copy.as";
+
 /** Why the rows end: `split_outcome` gives it. */
 const FULL = 0;
 /** The end of the row has not come yet. */
@@ -86,7 +88,11 @@ function quoteFrom(at: usize, end: usize): usize {
 /** How often a byte occurs. */
 function count(byte: u32, begin: usize, end: usize): i32 {
   let found = 0;
-  for (let at = begin; at < end; at++) if (load<u8>(at) == byte) found++;
+  for (let at = begin; at < end; at += 16) {
+    const bits = <u32>i8x16.bitmask(i8x16.eq(v128.load(at), i8x16.splat(<i8>byte)));
+    const left = <u32>(end - at);
+    found += popcnt(left < 16 ? bits & ((1 << left) - 1) : bits);
+  }
   return found;
 }
 
@@ -112,7 +118,7 @@ export function split(
   let rows = 0;
   let nextLine = firstLine;
   let row = at;
-  outcome = FULL;
+  let ending = FULL;
   while (rows < most) {
     // Where the next stops are looked for, and those that are found but not used.
     let block = row;
@@ -123,16 +129,16 @@ export function split(
     let isBlank = true;
     let isQuoted = false;
     let after: usize = 0;
-    if (row >= end) outcome = INCOMPLETE;
-    else if (<i32>load<u8>(row) == comment) outcome = NOT_PLAIN;
-    while (outcome == FULL) {
+    if (row >= end) ending = INCOMPLETE;
+    else if (<i32>load<u8>(row) == comment) ending = NOT_PLAIN;
+    while (ending == FULL) {
       while (found == 0 && block < end) {
         block += 16;
         found = stops(block, separators);
       }
       let stop = block + ctz(found);
       if (stop >= end) {
-        outcome = INCOMPLETE;
+        ending = INCOMPLETE;
         break;
       }
       found &= found - 1;
@@ -142,7 +148,7 @@ export function split(
       if (byte == QUOTE) {
         while (from < stop && isSpace(load<u8>(from))) from++;
         if (from < stop) {
-          outcome = NOT_PLAIN;
+          ending = NOT_PLAIN;
           break;
         }
         isQuoted = true;
@@ -156,17 +162,17 @@ export function split(
           quote = quoteFrom(part, end);
           if (quote + 1 >= end || load<u8>(quote + 1) != QUOTE) break;
           if (copied == 0) copied = room;
-          memory.copy(room, part, quote + 1 - part);
+          copyText(room, part, quote + 1 - part);
           room += quote + 1 - part;
           part = quote + 2;
         }
         if (quote + 1 >= end) {
-          outcome = INCOMPLETE;
+          ending = INCOMPLETE;
           break;
         }
         to = quote;
         if (copied != 0) {
-          memory.copy(room, part, quote - part);
+          copyText(room, part, quote - part);
           room += quote - part;
           from = copied;
           to = room;
@@ -178,11 +184,11 @@ export function split(
           byte = <u32>load<u8>(stop);
         }
         if (stop >= end) {
-          outcome = INCOMPLETE;
+          ending = INCOMPLETE;
           break;
         }
         if (byte != separator && byte != LF && byte != CR) {
-          outcome = NOT_PLAIN;
+          ending = NOT_PLAIN;
           break;
         }
         block = stop + 1;
@@ -196,13 +202,13 @@ export function split(
             (load<u8>(from) >= 0x80 && isWideSpace(from)) ||
             (load<u8>(to - 1) >= 0x80 && isWideSpaceBefore(from, to))
           ) {
-            outcome = NOT_PLAIN;
+            ending = NOT_PLAIN;
             break;
           }
         }
       }
       if (left == 0 || to - from > MAX_CELL_BYTES) {
-        outcome = NOT_PLAIN;
+        ending = NOT_PLAIN;
         break;
       }
       left--;
@@ -213,12 +219,12 @@ export function split(
       if (byte == separator) continue;
       if (byte == CR) {
         if (begin >= end) {
-          outcome = INCOMPLETE;
+          ending = INCOMPLETE;
           break;
         }
         const follows = <u32>load<u8>(begin);
         if (follows == CR) {
-          outcome = NOT_PLAIN;
+          ending = NOT_PLAIN;
           break;
         }
         if (follows == LF) begin++;
@@ -226,14 +232,15 @@ export function split(
       after = begin;
       break;
     }
-    if (outcome == FULL && (left > 0 || (isBlank && !isQuoted) || after - row > MAX_ROW_BYTES)) outcome = NOT_PLAIN;
-    if (outcome != FULL) break;
+    if (ending == FULL && (left > 0 || (isBlank && !isQuoted) || after - row > MAX_ROW_BYTES)) ending = NOT_PLAIN;
+    if (ending != FULL) break;
     store<u32>(lines + (<usize>rows << 2), nextLine);
     nextLine += isQuoted ? count(load<u8>(after - 1), row, after) : 1;
     rows++;
     cells = cell;
     row = after;
   }
+  outcome = ending;
   next = row;
   line = nextLine;
   return rows;

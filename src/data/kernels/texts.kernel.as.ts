@@ -1,5 +1,6 @@
 // Takes the cells of a column of texts that are surely texts: no number, no date, no word for true
 // or false, and no missing cell. All others are left to Evidence (columns/evidence.ts).
+import { copyText } from "./copy.as";
 import { ALWAYS, count_missing, missing_kind, start_count } from "./missing.kernel.as";
 
 /** Which cells are taken, besides all: those that are surely texts, and those of digits alone. */
@@ -131,7 +132,7 @@ export function texts_of(
       if (takes == DIGITS && !areDigits(begin, end)) break;
       value = fingerprint(begin, end);
       if (kept != 0) {
-        memory.copy(room, begin, end - begin);
+        copyText(room, begin, end - begin);
         room += end - begin;
       }
     }

@@ -92,20 +92,30 @@ export class RowNumbers {
 
   /** @throws InvalidDataset */
   addBatch(batch: RowBatch): void {
-    for (let row = 0; row < batch.rows; row++) this.add(batch.cell(0, row), batch.line(row));
+    for (let row = 0; row < batch.rows; row++) {
+      const { begin, end } = batch.place(0, row);
+      const number = plainInteger(batch.kernels.bytes, begin, end);
+      if (number === null || !this.#take(number)) this.add(batch.cell(0, row), batch.line(row));
+    }
   }
 
   /** @throws InvalidDataset */
   add(cell: string, line: number): void {
     const number = /^(?:0|[1-9]\d{0,8})$/.test(cell) ? Number(cell) : MAX_ROW_NUMBER;
-    const [at, bit] = [number >> 3, 1 << (number & 7)];
-    if (number >= MAX_ROW_NUMBER || this.#has(at, bit)) {
+    if (!this.#take(number)) {
       throw new InvalidDataset(
         `Column 1 has no name. Only a column that numbers the rows needs none, and ${JSON.stringify(cell.slice(0, 40))} in line ${line} is no number, or not a new one. Name it in this line.`,
         this.#headerLine,
       );
     }
+  }
+
+  /** Whether the number is small enough, and a new one. */
+  #take(number: number): boolean {
+    const [at, bit] = [number >> 3, 1 << (number & 7)];
+    if (number >= MAX_ROW_NUMBER || this.#has(at, bit)) return false;
     this.#seen[at] |= bit;
+    return true;
   }
 
   #has(at: number, bit: number): boolean {
@@ -116,4 +126,18 @@ export class RowNumbers {
     }
     return (this.#seen[at] & bit) !== 0;
   }
+}
+
+const [ZERO, MOST_DIGITS] = [48, 9];
+
+/** The integer that a text of digits alone is, without a zero before others; null if it is not. */
+function plainInteger(bytes: Uint8Array, begin: number, end: number): number | null {
+  if (begin === end || end - begin > MOST_DIGITS || (bytes[begin] === ZERO && end - begin > 1)) return null;
+  let value = 0;
+  for (let at = begin; at < end; at++) {
+    const digit = bytes[at] - ZERO;
+    if (!(digit >= 0 && digit <= 9)) return null;
+    value = 10 * value + digit;
+  }
+  return value;
 }

@@ -12,7 +12,7 @@ import type { BatchSink, Sink } from "../../../src/data/table/assemble.ts";
 import { readText } from "../../../src/data/table/read.ts";
 import { RowReader } from "../../../src/data/table/row-reader.ts";
 import { Random } from "../../api/generate.ts";
-import { randomTable } from "./random-table.ts";
+import { ODD, randomTable } from "./random-table.ts";
 
 const TABLES = 200;
 
@@ -91,6 +91,40 @@ test(`${TABLES} tables of a seed have the columns, or the fault, that all rules 
     }
   });
   for (const count of Object.values(found)) expect(count).toBeGreaterThan(2);
+});
+
+/** Columns of more cells than can be classes, so that kernels read the rest of them. */
+const long: Record<string, (i: number) => string> = {
+  integers: (i) => String(i),
+  points: (i) => `${i}.25`,
+  commas: (i) => `${i},25`,
+  percents: (i) => `${i}%`,
+  codes: (i) => `0${i}`,
+  dates: (i) => new Date(i * 86_400_000).toISOString().slice(0, 10),
+  "days first": (i) => `${13 + (i % 15)}.0${1 + (i % 9)}.${1000 + i}`,
+  texts: (i) => `note number ${i}`,
+};
+
+test.each(Object.keys(long))("what a cell tells late in a column of %s is not missed", async (kind) => {
+  const { asked: random } = randomTable(new Random(1));
+  const asked = {
+    ...random,
+    separator: "|",
+    header: true,
+    decimal: null,
+    missing_values: null,
+    columns: null,
+  } as const;
+  const cells = Array.from({ length: 1100 }, (_, i) => long[kind](i));
+  await withKernels(async (kernels) => {
+    for (const odd of ODD.filter((cell) => !/[|"\n]/.test(cell))) {
+      const text = ["name|other", ...[...cells, odd, ...cells.slice(0, 3), odd].map((cell) => `${cell}|x`), ""].join(
+        "\n",
+      );
+      const expected = columnsOf(byAllRules(text, asked), asked, 2 ** 27);
+      expect(columnsOf(byKernels(kernels, text, asked, 2 ** 18), asked, 2 ** 27), odd).toEqual(expected);
+    }
+  });
 });
 
 test("tables that are written as RFC 4180 says have the rows that csv-parse gives", async () => {

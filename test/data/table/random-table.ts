@@ -5,7 +5,7 @@ import type { Random } from "../../api/generate.ts";
 type Cell = () => string;
 
 /** Cells on the borders between numbers, dates, words and texts. */
-const ODD = [
+export const ODD = [
   ..."é|Österreich|東京タワー|Москва|😀 text|ab😀1|ﬁ|Zürich 5|naïve)|A1|B2)|3f2a9b1c|12 Main Street|5th Ave".split("|"),
   ..."EUR 5|kr 12|R$ 3|yes|No|t|F|true|FALSE|NA|None|null|N/A|nan|?|-|.|1e5|1E-3|1e400|-0|+5|0x10|007|00|0".split("|"),
   ..."--5|1..2|1,234|1.234|1,234.5|1.234,5|1'234|12 345|(5)|5%|$3.50|€4|12,34,567|192.168.1.1|1e|e5|.5|5.".split("|"),
