@@ -3,34 +3,44 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { kernelsInUse, nativeSets } from "../src/engine/kernels/native.ts";
 import { conformance, type Conformance } from "./conformance/conformance.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const golden = join(root, "test/golden");
 
-describe("the golden cases", () => {
-  const result = conformance(golden);
-
-  it("all pass", () => {
-    expect(result.failures).toEqual([]);
-    expect(result.unsupported).toEqual([]);
-  });
-
-  it("are so many of each kind", () => {
-    const counts = Object.entries(result.kinds).map(([kind, { passed }]) => [kind, passed]);
-    expect(Object.fromEntries(counts)).toEqual({
-      clip: 10,
-      initialiser: 13,
-      layer: 122,
-      loss: 52,
-      optimizer: 76,
-      "optimizer-closure": 4,
-      schedule: 33,
-      "training-run": 8,
+describe.each(nativeSets().length > 0 ? ["wasm", "native"] : ["wasm"])(
+  "the golden cases with %s kernels",
+  (kernels) => {
+    let result: Conformance;
+    beforeAll(() => {
+      vi.stubEnv("RAPPEL_KERNELS", kernels);
+      expect(kernelsInUse()).toBe(kernels);
+      result = conformance(golden);
     });
-  });
-});
+    afterAll(() => vi.unstubAllEnvs());
+
+    it("all pass", () => {
+      expect(result.failures).toEqual([]);
+      expect(result.unsupported).toEqual([]);
+    });
+
+    it("are so many of each kind", () => {
+      const counts = Object.entries(result.kinds).map(([kind, { passed }]) => [kind, passed]);
+      expect(Object.fromEntries(counts)).toEqual({
+        clip: 10,
+        initialiser: 13,
+        layer: 122,
+        loss: 52,
+        optimizer: 76,
+        "optimizer-closure": 4,
+        schedule: 33,
+        "training-run": 8,
+      });
+    });
+  },
+);
 
 describe("npm run conformance", () => {
   let directory: string;
