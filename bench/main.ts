@@ -9,6 +9,7 @@ import { benchJobs } from "./jobs.ts";
 import { benchLayers } from "./layers.ts";
 import { benchModels } from "./models.ts";
 import { benchOptimizers } from "./optimizers.ts";
+import { benchPacks } from "./packs.ts";
 import { benchPredict } from "./predict.ts";
 import { benchSoak } from "./soak.ts";
 import { benchStalls } from "./stalls.ts";
@@ -30,6 +31,7 @@ const benches: Record<string, () => void | Promise<void>> = {
   layers: benchLayers,
   models: benchModels,
   optimizers: benchOptimizers,
+  packs: benchPacks,
   predict: benchPredict,
   soak: () => benchSoak({ jobs: Number(values.jobs), keep: values.keep }),
   stalls: benchStalls,

@@ -15,10 +15,12 @@ static void k_max_pool_backward(uint8_t *memory, uint32_t dx_, uint32_t dy_, uin
 static void k_attention_dropout(uint8_t *memory, double p_, uint32_t block_, uint32_t batch_, uint32_t layer_, uint32_t low_, uint32_t high_);
 static void k_attention_forward(uint8_t *memory, uint32_t q_, uint32_t k_, uint32_t v_, uint32_t y_, uint32_t rest_, int32_t queries_, int32_t keys_, int32_t size_, int32_t valueSize_, int32_t qRow_, int32_t kRow_, int32_t vRow_, int32_t yRow_, float scale_, int causal_, uint32_t mask_, int32_t maskRow_, uint32_t scratch_);
 static void k_attention_backward(uint8_t *memory, uint32_t q_, uint32_t k_, uint32_t v_, uint32_t y_, uint32_t g_, uint32_t rest_, uint32_t dq_, uint32_t dk_, uint32_t dv_, int32_t queries_, int32_t keys_, int32_t size_, int32_t valueSize_, int32_t qRow_, int32_t kRow_, int32_t vRow_, int32_t yRow_, float scale_, int causal_, uint32_t mask_, int32_t maskRow_, uint32_t scratch_);
+static void k_pack_cross_entropy(uint8_t *memory, uint32_t x_, uint32_t target_, uint32_t weight_, uint32_t terms_, uint32_t gradient_, int32_t rows_, int32_t classes_, float smoothing_, int32_t ignored_, uint32_t scales_);
 static void call_average(double *block) { k_average(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3), FLOAT(4)); }
 static void call_matmul_gathered(double *block) { k_matmul_gathered(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), SIGNED(4), SIGNED(5), SIGNED(6), SIGNED(7), SIGNED(8), SIGNED(9), UNSIGNED(10), UNSIGNED(11), SIGNED(12), UNSIGNED(13), UNSIGNED(14)); }
 static void call_scale(double *block) { k_scale(MEMORY, UNSIGNED(1), SIGNED(2), FLOAT(3)); }
 static void call_clamp(double *block) { k_clamp(MEMORY, UNSIGNED(1), SIGNED(2), FLOAT(3)); }
+static void call_copy(double *block) { k_copy(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3)); }
 static void call_add(double *block) { k_add(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3)); }
 static void call_matmul(double *block) { k_matmul(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), SIGNED(4), SIGNED(5), SIGNED(6), SIGNED(7), SIGNED(8), SIGNED(9), SIGNED(10), SIGNED(11), UNSIGNED(12), UNSIGNED(13)); }
 static void call_matmul_add(double *block) { k_matmul_add(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), SIGNED(4), SIGNED(5), SIGNED(6), SIGNED(7), SIGNED(8), SIGNED(9), SIGNED(10), SIGNED(11), UNSIGNED(12)); }
@@ -26,6 +28,8 @@ static void call_matmul_transposed(double *block) { k_matmul_transposed(MEMORY, 
 static void call_pack_panels(double *block) { k_pack_panels(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3), SIGNED(4), SIGNED(5), SIGNED(6)); }
 static void call_matmul_packed(double *block) { k_matmul_packed(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), SIGNED(4), SIGNED(5), SIGNED(6), SIGNED(7), SIGNED(8), SIGNED(9), UNSIGNED(10)); }
 static void call_subtract_from(double *block) { k_subtract_from(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3)); }
+static void call_pack_matmul(double *block) { k_pack_matmul(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), SIGNED(4), SIGNED(5), SIGNED(6), SIGNED(7), SIGNED(8), SIGNED(9), SIGNED(10), SIGNED(11), UNSIGNED(12)); }
+static void call_pack_column_sums(double *block) { k_pack_column_sums(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3), SIGNED(4), SIGNED(5)); }
 static void call_conv_window(double *block) { k_conv_window(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3), SIGNED(4), SIGNED(5), SIGNED(6), SIGNED(7), SIGNED(8), SIGNED(9), SIGNED(10)); }
 static void call_conv_channel_sums(double *block) { k_conv_channel_sums(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3), SIGNED(4), SIGNED(5), SIGNED(6), SIGNED(7)); }
 static void call_elu_forward(double *block) { k_elu_forward(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3), FLOAT(4)); }
@@ -60,6 +64,8 @@ static void call_rnn_backward(double *block) { k_rnn_backward(MEMORY, UNSIGNED(1
 static void call_attention_dropout(double *block) { k_attention_dropout(MEMORY, DOUBLE(1), UNSIGNED(2), UNSIGNED(3), UNSIGNED(4), UNSIGNED(5), UNSIGNED(6)); }
 static void call_attention_forward(double *block) { k_attention_forward(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), UNSIGNED(4), UNSIGNED(5), SIGNED(6), SIGNED(7), SIGNED(8), SIGNED(9), SIGNED(10), SIGNED(11), SIGNED(12), SIGNED(13), FLOAT(14), SIGNED(15), UNSIGNED(16), SIGNED(17), UNSIGNED(18)); }
 static void call_attention_backward(double *block) { k_attention_backward(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), UNSIGNED(4), UNSIGNED(5), UNSIGNED(6), UNSIGNED(7), UNSIGNED(8), UNSIGNED(9), SIGNED(10), SIGNED(11), SIGNED(12), SIGNED(13), SIGNED(14), SIGNED(15), SIGNED(16), SIGNED(17), FLOAT(18), SIGNED(19), UNSIGNED(20), SIGNED(21), UNSIGNED(22)); }
+static void call_selu_forward(double *block) { k_selu_forward(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3)); }
+static void call_selu_backward(double *block) { k_selu_backward(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), SIGNED(4)); }
 static void call_sigmoid_forward(double *block) { k_sigmoid_forward(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3)); }
 static void call_sigmoid_backward(double *block) { k_sigmoid_backward(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), SIGNED(4)); }
 static void call_silu_forward(double *block) { k_silu_forward(MEMORY, UNSIGNED(1), UNSIGNED(2), SIGNED(3)); }
@@ -74,6 +80,7 @@ static void call_tanh_forward(double *block) { k_tanh_forward(MEMORY, UNSIGNED(1
 static void call_tanh_backward(double *block) { k_tanh_backward(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), SIGNED(4)); }
 static void call_bce(double *block) { k_bce(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), UNSIGNED(4), UNSIGNED(5), SIGNED(6), SIGNED(7), FLOAT(8)); }
 static void call_bce_with_logits(double *block) { k_bce_with_logits(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), UNSIGNED(4), UNSIGNED(5), UNSIGNED(6), SIGNED(7), SIGNED(8), FLOAT(9)); }
+static void call_pack_cross_entropy(double *block) { k_pack_cross_entropy(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), UNSIGNED(4), UNSIGNED(5), SIGNED(6), SIGNED(7), FLOAT(8), SIGNED(9), UNSIGNED(10)); }
 static void call_hinge_embedding(double *block) { k_hinge_embedding(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), UNSIGNED(4), SIGNED(5), FLOAT(6), FLOAT(7)); }
 static void call_kl_div(double *block) { k_kl_div(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), UNSIGNED(4), SIGNED(5), FLOAT(6)); }
 static void call_kl_div_log(double *block) { k_kl_div_log(MEMORY, UNSIGNED(1), UNSIGNED(2), UNSIGNED(3), UNSIGNED(4), SIGNED(5), FLOAT(6)); }
@@ -112,6 +119,7 @@ const kernel_call CALLS[] = {
   {"matmul_gathered", call_matmul_gathered},
   {"scale", call_scale},
   {"clamp", call_clamp},
+  {"copy", call_copy},
   {"add", call_add},
   {"matmul", call_matmul},
   {"matmul_add", call_matmul_add},
@@ -119,6 +127,8 @@ const kernel_call CALLS[] = {
   {"pack_panels", call_pack_panels},
   {"matmul_packed", call_matmul_packed},
   {"subtract_from", call_subtract_from},
+  {"pack_matmul", call_pack_matmul},
+  {"pack_column_sums", call_pack_column_sums},
   {"conv_window", call_conv_window},
   {"conv_channel_sums", call_conv_channel_sums},
   {"elu_forward", call_elu_forward},
@@ -153,6 +163,8 @@ const kernel_call CALLS[] = {
   {"attention_dropout", call_attention_dropout},
   {"attention_forward", call_attention_forward},
   {"attention_backward", call_attention_backward},
+  {"selu_forward", call_selu_forward},
+  {"selu_backward", call_selu_backward},
   {"sigmoid_forward", call_sigmoid_forward},
   {"sigmoid_backward", call_sigmoid_backward},
   {"silu_forward", call_silu_forward},
@@ -167,6 +179,7 @@ const kernel_call CALLS[] = {
   {"tanh_backward", call_tanh_backward},
   {"bce", call_bce},
   {"bce_with_logits", call_bce_with_logits},
+  {"pack_cross_entropy", call_pack_cross_entropy},
   {"hinge_embedding", call_hinge_embedding},
   {"kl_div", call_kl_div},
   {"kl_div_log", call_kl_div_log},

@@ -8,6 +8,7 @@
 #include "norms.h"
 #include "windows.h"
 #include "attention.h"
+#include "packs.h"
 
 #define MEMORY ((uint8_t *)(uintptr_t)block[0])
 #define UNSIGNED(i) ((uint32_t)(int64_t)block[i])

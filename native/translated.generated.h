@@ -66,6 +66,12 @@ __auto_type at_ = address_;
 {  for (; end_ - at_ >= 4 * LANES; at_ += 4 * LANES) vector_store(memory, at_, f32x4_max(lower_, f32x4_min(vector_load(memory, at_, LANES), upper_)), LANES);
 if (at_ < end_) { const int lanes = (int)((end_ - at_) >> 2); vector_store(memory, at_, f32x4_max(lower_, f32x4_min(vector_load(memory, at_, lanes), upper_)), lanes); at_ = end_; } }
 }
+static void k_copy(uint8_t *memory, uint32_t to_, uint32_t from_, int32_t count_) {
+__auto_type whole_ = ((((uint32_t)count_ & ~3)) << 2); __auto_type all_ = ((uint32_t)count_ << 2);
+uint32_t i_ = 0;
+{  for (; all_ - i_ >= 4 * LANES; i_ += 4 * LANES) vector_store(memory, (to_ + i_), vector_load(memory, (from_ + i_), LANES), LANES);
+if (i_ < all_) { const int lanes = (int)((all_ - i_) >> 2); vector_store(memory, (to_ + i_), vector_load(memory, (from_ + i_), lanes), lanes); i_ = all_; } }
+}
 static void k_add(uint8_t *memory, uint32_t to_, uint32_t from_, int32_t count_) {
 __auto_type whole_ = ((((uint32_t)count_ & ~3)) << 2); __auto_type all_ = ((uint32_t)count_ << 2);
 uint32_t i_ = 0;
@@ -77,6 +83,87 @@ __auto_type whole_ = ((((uint32_t)count_ & ~3)) << 2); __auto_type all_ = ((uint
 uint32_t i_ = 0;
 {  for (; all_ - i_ >= 4 * LANES; i_ += 4 * LANES) vector_store(memory, (before_ + i_), f32x4_sub(vector_load(memory, (after_ + i_), LANES), vector_load(memory, (before_ + i_), LANES)), LANES);
 if (i_ < all_) { const int lanes = (int)((all_ - i_) >> 2); vector_store(memory, (before_ + i_), f32x4_sub(vector_load(memory, (after_ + i_), lanes), vector_load(memory, (before_ + i_), lanes)), lanes); i_ = all_; } }
+}
+INLINE void kernels_pack_putOne(uint8_t *memory, uint32_t c_, V value_, int add_, uint32_t bias_, int full_) {
+__auto_type sum_ = value_;
+if (add_) (sum_ = f32x4_add(vector_load(memory, c_, full_), sum_));
+if ((bias_ != 0)) (sum_ = f32x4_add(sum_, vector_load(memory, bias_, full_)));
+vector_store(memory, c_, sum_, full_);
+}
+INLINE void kernels_pack_put(uint8_t *memory, int32_t columns_, uint32_t c_, V left_, V middle_, V right_, int add_, uint32_t bias_, int full_) {
+kernels_pack_putOne(memory, c_, left_, add_, bias_, full_);
+if ((columns_ > 1)) kernels_pack_putOne(memory, (c_ + 64), middle_, add_, ((bias_ == 0) ? 0 : (bias_ + 64)), full_);
+if ((columns_ > 2)) kernels_pack_putOne(memory, (c_ + 128), right_, add_, ((bias_ == 0) ? 0 : (bias_ + 128)), full_);
+}
+INLINE void kernels_pack_tile(uint8_t *memory, int32_t count_, int32_t columns_, uint32_t c_, int32_t cRow_, uint32_t a_, int32_t aRow_, int32_t aStep_, uint32_t b_, int32_t bStep_, int32_t bColumn_, int32_t depth_, int add_, uint32_t bias_, int full_) {
+__auto_type a0_ = f32x4_splat(0); __auto_type a1_ = a0_; __auto_type a2_ = a0_; __auto_type b0_ = a0_; __auto_type b1_ = a0_; __auto_type b2_ = a0_; __auto_type c0_ = a0_; __auto_type c1_ = a0_; __auto_type c2_ = a0_; __auto_type d0_ = a0_; __auto_type d1_ = a0_; __auto_type d2_ = a0_;
+{ __auto_type p_ = 0; for (; (p_ < depth_); p_++) {
+__auto_type left_ = vector_load(memory, b_, full_); __auto_type middle_ = ((columns_ > 1) ? vector_load(memory, (b_ + bColumn_), full_) : left_); __auto_type right_ = ((columns_ > 2) ? vector_load(memory, (b_ + (2 * bColumn_)), full_) : left_);
+__auto_type x_ = vector_load(memory, a_, full_);
+(a0_ = vector_fma(x_, left_, a0_));
+if ((columns_ > 1)) (a1_ = vector_fma(x_, middle_, a1_));
+if ((columns_ > 2)) (a2_ = vector_fma(x_, right_, a2_));
+if ((count_ > 1)) {
+(x_ = vector_load(memory, (a_ + aRow_), full_));
+(b0_ = vector_fma(x_, left_, b0_));
+if ((columns_ > 1)) (b1_ = vector_fma(x_, middle_, b1_));
+if ((columns_ > 2)) (b2_ = vector_fma(x_, right_, b2_));
+}
+if ((count_ > 2)) {
+(x_ = vector_load(memory, (a_ + (2 * aRow_)), full_));
+(c0_ = vector_fma(x_, left_, c0_));
+if ((columns_ > 1)) (c1_ = vector_fma(x_, middle_, c1_));
+if ((columns_ > 2)) (c2_ = vector_fma(x_, right_, c2_));
+(x_ = vector_load(memory, (a_ + (3 * aRow_)), full_));
+(d0_ = vector_fma(x_, left_, d0_));
+if ((columns_ > 1)) (d1_ = vector_fma(x_, middle_, d1_));
+if ((columns_ > 2)) (d2_ = vector_fma(x_, right_, d2_));
+}
+(a_ += aStep_);
+(b_ += bStep_);
+} }
+kernels_pack_put(memory, columns_, c_, a0_, a1_, a2_, add_, bias_, full_);
+if ((count_ > 1)) kernels_pack_put(memory, columns_, (c_ + cRow_), b0_, b1_, b2_, add_, bias_, full_);
+if ((count_ > 2)) {
+kernels_pack_put(memory, columns_, (c_ + (2 * cRow_)), c0_, c1_, c2_, add_, bias_, full_);
+kernels_pack_put(memory, columns_, (c_ + (3 * cRow_)), d0_, d1_, d2_, add_, bias_, full_);
+}
+}
+INLINE void kernels_pack_rows(uint8_t *memory, int32_t count_, uint32_t c_, int32_t cRow_, uint32_t a_, int32_t aRow_, int32_t aStep_, uint32_t b_, int32_t bStep_, int32_t bColumn_, int32_t depth_, int32_t n_, int add_, uint32_t bias_, int full_) {
+__auto_type triples_ = (n_ / 3); __auto_type left_ = (n_ - (3 * triples_)); __auto_type last_ = (3 * triples_);
+{ __auto_type j_ = 0; for (; (j_ < triples_); j_++) kernels_pack_tile(memory, count_, 3, (c_ + (192 * j_)), cRow_, a_, aRow_, aStep_, (b_ + ((3 * j_) * bColumn_)), bStep_, bColumn_, depth_, add_, ((bias_ == 0) ? 0 : (bias_ + (192 * j_))), full_); }
+if ((left_ == 2)) kernels_pack_tile(memory, count_, 2, (c_ + (64 * last_)), cRow_, a_, aRow_, aStep_, (b_ + (last_ * bColumn_)), bStep_, bColumn_, depth_, add_, ((bias_ == 0) ? 0 : (bias_ + (64 * last_))), full_);
+if ((left_ == 1)) kernels_pack_tile(memory, count_, 1, (c_ + (64 * last_)), cRow_, a_, aRow_, aStep_, (b_ + (last_ * bColumn_)), bStep_, bColumn_, depth_, add_, ((bias_ == 0) ? 0 : (bias_ + (64 * last_))), full_);
+}
+INLINE void kernels_pack_product(uint8_t *memory, uint32_t c_, uint32_t a_, uint32_t b_, int32_t m_, int32_t n_, int32_t k_, int32_t cRow_, int32_t aRow_, int32_t aStep_, int32_t bStep_, int32_t bColumn_, uint32_t bias_, int full_) {
+{ __auto_type block_ = 0; for (; ((block_ * 256) < k_); block_++) {
+__auto_type left_ = (k_ - (block_ * 256)); __auto_type depth_ = ((left_ < 256) ? left_ : 256);
+__auto_type from_ = (a_ + ((block_ * 256) * aStep_)); __auto_type by_ = (b_ + ((block_ * 256) * bStep_)); uint32_t end_ = ((left_ <= 256) ? bias_ : 0);
+int add_ = (block_ > 0);
+{ __auto_type i_ = 0; for (; (i_ < (m_ >> 2)); i_++) kernels_pack_rows(memory, 4, (c_ + ((4 * i_) * cRow_)), cRow_, (from_ + ((4 * i_) * aRow_)), aRow_, aStep_, by_, bStep_, bColumn_, depth_, n_, add_, end_, full_); }
+__auto_type two_ = (m_ & ~3); __auto_type one_ = (m_ & ~1);
+if ((((m_ & 2)) != 0)) kernels_pack_rows(memory, 2, (c_ + (two_ * cRow_)), cRow_, (from_ + (two_ * aRow_)), aRow_, aStep_, by_, bStep_, bColumn_, depth_, n_, add_, end_, full_);
+if ((((m_ & 1)) != 0)) kernels_pack_rows(memory, 1, (c_ + (one_ * cRow_)), cRow_, (from_ + (one_ * aRow_)), aRow_, aStep_, by_, bStep_, bColumn_, depth_, n_, add_, end_, full_);
+} }
+}
+static void k_pack_matmul(uint8_t *memory, uint32_t c_, uint32_t a_, uint32_t b_, int32_t m_, int32_t n_, int32_t k_, int32_t cRow_, int32_t aRow_, int32_t aStep_, int32_t bStep_, int32_t bColumn_, uint32_t bias_) {
+{ uint32_t i_ = 0; for (; (i_ < 64); i_ += 4 * LANES) kernels_pack_product(memory, (c_ + i_), (a_ + i_), (b_ + i_), m_, n_, k_, cRow_, aRow_, aStep_, bStep_, bColumn_, ((bias_ == 0) ? 0 : (bias_ + i_)), LANES); }
+}
+INLINE void kernels_pack_sumColumns(uint8_t *memory, uint32_t out_, uint32_t x_, int32_t row_, int32_t count_, int32_t columns_, int full_) {
+{ __auto_type j_ = 0; for (; (j_ < columns_); j_++) {
+{ __auto_type block_ = 0; for (; ((block_ * 256) < count_); block_++) {
+__auto_type left_ = (count_ - (block_ * 256)); __auto_type rows_ = ((left_ < 256) ? left_ : 256);
+__auto_type sum_ = f32x4_splat(0); __auto_type at_ = ((x_ + (64 * j_)) + ((block_ * 256) * row_));
+{ __auto_type i_ = 0; for (; (i_ < rows_); i_++) {
+(sum_ = f32x4_add(sum_, vector_load(memory, at_, full_)));
+(at_ += row_);
+} }
+vector_store(memory, (out_ + (64 * j_)), ((block_ == 0) ? sum_ : f32x4_add(vector_load(memory, (out_ + (64 * j_)), full_), sum_)), full_);
+} }
+} }
+}
+static void k_pack_column_sums(uint8_t *memory, uint32_t out_, uint32_t x_, int32_t row_, int32_t count_, int32_t columns_) {
+{ uint32_t i_ = 0; for (; (i_ < 64); i_ += 4 * LANES) kernels_pack_sumColumns(memory, (out_ + i_), (x_ + i_), row_, count_, columns_, LANES); }
 }
 static const uint32_t kernels_math_EXPM1_LEAST[] = {0xc1f00000u};
 INLINE V kernels_math_expm1(uint8_t *memory, V x_) {
@@ -557,6 +644,33 @@ if (j_ < slot_) { const int lanes = (int)((slot_ - j_) >> 2); rnn_backward(memor
 (dh_ += slot_);
 (sums_ += slot_);
 } }
+}
+INLINE V selu_Selu__of(uint8_t *memory, V x_, V a_, V b_) {
+__auto_type above_ = f32x4_mul(x_, f32x4_splat((float)1.0507009873554804934193349852946)); __auto_type below_ = f32x4_mul(kernels_math_expm1(memory, x_), f32x4_splat((float)1.7580993408473766));
+return v128_bitselect(above_, below_, f32x4_gt(x_, f32x4_splat(0)));
+}
+INLINE void kernels_elementwise_map__selu_Selu(uint8_t *memory, uint32_t x_, uint32_t y_, int32_t n_, float a_, float b_) {
+ __auto_type va_ = f32x4_splat(a_); __auto_type vb_ = f32x4_splat(b_);
+__auto_type whole_ = ((((uint32_t)n_ & ~3)) << 2); __auto_type all_ = ((uint32_t)n_ << 2);
+uint32_t i_ = 0;
+{  for (; all_ - i_ >= 4 * LANES; i_ += 4 * LANES) vector_store(memory, (y_ + i_), selu_Selu__of(memory, vector_load(memory, (x_ + i_), LANES), va_, vb_), LANES);
+if (i_ < all_) { const int lanes = (int)((all_ - i_) >> 2); vector_store(memory, (y_ + i_), selu_Selu__of(memory, vector_load(memory, (x_ + i_), lanes), va_, vb_), lanes); i_ = all_; } }
+}
+static void k_selu_forward(uint8_t *memory, uint32_t x_, uint32_t y_, int32_t n_) {
+kernels_elementwise_map__selu_Selu(memory, x_, y_, n_, 0, 0);
+}
+INLINE V selu_Derivative__of(uint8_t *memory, V y_, V a_, V b_) {
+return v128_bitselect(f32x4_splat((float)1.0507009873554804934193349852946), f32x4_add(y_, f32x4_splat((float)1.7580993408473766)), f32x4_gt(y_, f32x4_splat(0)));
+}
+INLINE void kernels_elementwise_chain__selu_Derivative(uint8_t *memory, uint32_t x_, uint32_t g_, uint32_t d_, int32_t n_, float a_, float b_) {
+ __auto_type va_ = f32x4_splat(a_); __auto_type vb_ = f32x4_splat(b_);
+__auto_type whole_ = ((((uint32_t)n_ & ~3)) << 2); __auto_type all_ = ((uint32_t)n_ << 2);
+uint32_t i_ = 0;
+{  for (; all_ - i_ >= 4 * LANES; i_ += 4 * LANES) vector_store(memory, (d_ + i_), f32x4_mul(vector_load(memory, (g_ + i_), LANES), selu_Derivative__of(memory, vector_load(memory, (x_ + i_), LANES), va_, vb_)), LANES);
+if (i_ < all_) { const int lanes = (int)((all_ - i_) >> 2); vector_store(memory, (d_ + i_), f32x4_mul(vector_load(memory, (g_ + i_), lanes), selu_Derivative__of(memory, vector_load(memory, (x_ + i_), lanes), va_, vb_)), lanes); i_ = all_; } }
+}
+static void k_selu_backward(uint8_t *memory, uint32_t y_, uint32_t g_, uint32_t d_, int32_t n_) {
+kernels_elementwise_chain__selu_Derivative(memory, y_, g_, d_, n_, 0, 0);
 }
 INLINE V sigmoid_Sigmoid__of(uint8_t *memory, V x_, V a_, V b_) {
 return kernels_math_sigmoid(memory, x_);

@@ -61,6 +61,7 @@ const OPERATORS = new Map<number, string>([
   [Token.GreaterThan, ">"],
   [Token.GreaterThan_Equals, ">="],
   [Token.LessThan_LessThan, "<<"],
+  [Token.GreaterThan_GreaterThan, ">>"],
   [Token.Ampersand, "&"],
   [Token.Ampersand_Ampersand, "&&"],
   [Token.Bar_Bar, "||"],
@@ -79,6 +80,11 @@ export function isPair(first: Tree, second: Tree): boolean {
     step(second).endsWith("+=4") &&
     body(first).replaceAll("true", "false") === body(second)
   );
+}
+
+/** Whether a loop visits the lanes of a pack, as many at a time as a vector has. */
+export function isOverPack(condition: Tree, incrementor: Tree | null): boolean {
+  return incrementor !== null && textOf(incrementor).endsWith("+= 16") && textOf(condition).endsWith("< PACK");
 }
 
 export function typeOf(type: Tree): string {

@@ -10,7 +10,8 @@
 //   for (; i < all; i += 4) element(x + i, …, false);
 //
 // It becomes one loop over full vectors, of whatever width, and a last call for what remains. The
-// parameter `full` becomes the number of lanes that count. Everything else is copied operation by
+// parameter `full` becomes the number of lanes that count. In kernels for packs (pack.kernel.as.ts)
+// there is only a loop over full vectors, up to PACK. Everything else is copied operation by
 // operation. A kernel that does anything but that (doubles, sums, shuffles, loops of another form)
 // is not translated and says why; it stays with WebAssembly, or has a C text of its own.
 import {
@@ -18,6 +19,7 @@ import {
   DEFINED,
   isConstant,
   isFloat,
+  isOverPack,
   isPair,
   literal,
   newOptions,
@@ -195,12 +197,17 @@ export class Translator {
     return `${type === null ? "__auto_type" : typeOf(type)} ${local} = ${value};`;
   }
 
-  /** A loop over anything but the elements of vectors. */
+  /** A loop over the lanes of a pack, or over anything but the elements of vectors. */
   #for({ initializer, condition, incrementor, body }: Tree, outer: Scope): string {
-    if (incrementor === null || textOf(incrementor).includes("+="))
-      throw new Untranslatable("a loop over vectors that has no twin");
     const scope = { ...outer, locals: new Map(outer.locals) };
     const begin = initializer === null ? "" : this.#statement(initializer, scope);
+    if (isOverPack(condition, incrementor)) {
+      const i = this.#expression(condition.left, scope);
+      const head = `for (; ${this.#expression(condition, scope)}; ${i} += 4 * LANES)`;
+      return `{ ${begin} ${head} ${this.#statement(body, { ...scope, lanes: "LANES" })} }`;
+    }
+    if (incrementor === null || textOf(incrementor).includes("+="))
+      throw new Untranslatable("a loop over vectors that has no twin");
     const head = `for (; ${this.#expression(condition, scope)}; ${this.#expression(incrementor, scope)})`;
     return `{ ${begin} ${head} ${this.#statement(body, scope)} }`;
   }
@@ -254,9 +261,10 @@ if (${i} < ${all}) { const int lanes = (int)((${all} - ${i}) >> 2); ${rest} ${i}
     const constant = `${prefixOf(file)}_${name}`;
     if (tree.kind !== NodeKind.VariableDeclaration || !isConstant(tree))
       throw new Untranslatable(`the variable ${name}`);
+    const { initializer } = tree;
+    if (initializer.kind === NodeKind.Literal) return literal(initializer);
     if (this.#written.has(constant) || this.#begun.has(constant)) return constant;
     this.#begun.add(constant);
-    const { initializer } = tree;
     if (initializer.kind === NodeKind.Call && textOf(initializer.expression) === "memory.data") {
       const type = initializer.typeArguments[0].name.identifier.text;
       const words = initializer.args[0].elementExpressions.map((element: Tree) => bits(type, Number(textOf(element))));

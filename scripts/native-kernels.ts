@@ -5,18 +5,15 @@
 // a function named k_ and the kernel's name. C gets the translations, a prototype of each kernel
 // that is written by hand (so that a signature that has changed does not compile), and a function
 // for each that takes its arguments from a block. JavaScript gets a function for each kernel, which
-// leaves small calls to WebAssembly, and fills the block for the others.
+// leaves small calls to WebAssembly, and fills the block for the others. What is translated is
+// elementwise, so the face of elementwise kernels for packs is written here too (pack-face.ts).
 import { createHash } from "node:crypto";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { signatures, type Signature } from "./kernel-signatures.ts";
 import { C_TYPES } from "./kernel-syntax.ts";
 import { Translator } from "./kernel-translator.ts";
-
-export interface Signature {
-  readonly name: string;
-  readonly parameters: readonly { readonly name: string; readonly type: string }[];
-  readonly result: string;
-}
+import { packFace } from "./pack-face.ts";
 
 /**
  * How many elements a call works on, as a product of its arguments; `n` where nothing is said. Too
@@ -25,6 +22,7 @@ export interface Signature {
  */
 const WORK: Readonly<Record<string, string>> = {
   average: "count",
+  copy: "count",
   scale: "count",
   clamp: "count",
   add: "count",
@@ -55,6 +53,9 @@ const WORK: Readonly<Record<string, string>> = {
   conv_channel_sums: "(end - begin) * size * samples",
   pack_panels: "(n * k) / 4",
   matmul_packed: "(n * k) / 4",
+  pack_matmul: "m * n * k",
+  pack_column_sums: "16 * count * columns",
+  pack_cross_entropy: "16 * rows * classes",
 };
 
 /** Functions that kernels written by hand use. */
@@ -74,20 +75,21 @@ export function nativeFaces(root: string, files: readonly string[]): { path: str
   );
   const translator = new Translator(read);
   const native: Signature[] = [];
+  const byTranslation = new Set<string>();
   let translated = `// ${HEADER}\n${LIBRARY.map(([path, name]) => translator.library(path, name)).join("")}`;
   let calls = `// ${HEADER}\n`;
-  for (const path of files) {
-    for (const signature of signatures(read(path))) {
-      const { name } = signature;
-      if (written.delete(name)) {
-        calls += `${prototype(signature)};\n`;
-      } else {
-        const translation = translator.translate(path, name);
-        if (translation.reason !== null) continue;
-        translated += translation.code;
-      }
-      native.push(signature);
+  const kernels = files.flatMap((path) => signatures(read(path)).map((signature) => ({ path, signature })));
+  for (const { path, signature } of kernels) {
+    const { name } = signature;
+    if (written.delete(name)) {
+      calls += `${prototype(signature)};\n`;
+    } else {
+      const translation = translator.translate(path, name);
+      if (translation.reason !== null) continue;
+      translated += translation.code;
+      byTranslation.add(name);
     }
+    native.push(signature);
   }
   if (written.size > 0) throw new Error(`native/ has kernels that WebAssembly has not: ${[...written].join(", ")}`);
   calls += native.map(callOf).join("");
@@ -97,6 +99,14 @@ export function nativeFaces(root: string, files: readonly string[]): { path: str
     { path: "native/calls.generated.h", text: calls },
     { path: "native/translated.generated.h", text: translated },
     { path: "src/engine/kernels/native.generated.ts", text: javascript(native, face) },
+    {
+      path: "src/engine/kernels/pack.generated.ts",
+      text: packFace(
+        kernels.map(({ signature }) => signature),
+        byTranslation,
+        HEADER,
+      ),
+    },
   ];
 }
 
@@ -108,20 +118,6 @@ function faceOf(texts: readonly string[]): string {
   const hash = createHash("sha256");
   for (const text of texts) hash.update(text);
   return hash.digest("hex").slice(0, 16);
-}
-
-/** The kernels that an AssemblyScript file exports. */
-export function signatures(source: string): Signature[] {
-  const found = source.matchAll(/^export function (\w+)\(([^)]*)\): (\w+)/gm);
-  return [...found].map(([, name, list, result]) => ({
-    name,
-    parameters: list
-      .split(",")
-      .map((parameter) => parameter.split(":").map((part) => part.trim()))
-      .filter(([parameter]) => parameter)
-      .map(([parameter, type]) => ({ name: parameter, type })),
-    result,
-  }));
 }
 
 function prototype({ name, parameters, result }: Signature): string {

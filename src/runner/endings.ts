@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { crashPoint } from "../crash-point.ts";
-import type { Outcome } from "../engine/crew/crew.ts";
+import type { Outcome } from "../engine/crew/outcome.ts";
 import { keptModels, type HashedFile, type StopReason, type Which } from "../engine/state/state.ts";
 import { extractModels } from "../engine/state/state-worker.ts";
 import { Retry } from "../retries.ts";

@@ -1,6 +1,6 @@
 /** Why a job fails, in the words of its error. */
-import type { Outcome } from "../engine/crew/crew.ts";
 import { ThreadFailed } from "../engine/crew/hands.ts";
+import type { Outcome } from "../engine/crew/outcome.ts";
 import type { PredictionFailureCode } from "../contract/wire/batch-prediction.ts";
 import type { FailureCode } from "../contract/wire/job.ts";
 

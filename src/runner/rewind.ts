@@ -6,7 +6,7 @@
  * process may die at any time. Before the script, the next run diverges at the same step and
  * decides the same. After it, the next run begins where this one would have begun.
  */
-import type { Outcome } from "../engine/crew/crew.ts";
+import type { Outcome } from "../engine/crew/outcome.ts";
 import type { Change } from "../engine/watch/rewind.ts";
 import { changeSentence } from "../contract/schema/diagnosis.ts";
 import type { Lease, Work } from "../store/lease.ts";

@@ -18,7 +18,8 @@
  *   not committed, and computes the same again.
  */
 import { DatasetUnreachable } from "../data/files/cache.ts";
-import { Crew, type CrewHandlers, type Outcome } from "../engine/crew/crew.ts";
+import { Crew, type CrewHandlers } from "../engine/crew/crew.ts";
+import type { Outcome } from "../engine/crew/outcome.ts";
 import { changeAfter } from "../engine/watch/rewind.ts";
 import { isShortage } from "../engine/crew/shortage.ts";
 import { PlanError } from "../engine/plan/faults.ts";

@@ -1,6 +1,7 @@
 // Small training jobs for tests of the engine.
-import { Crew, type CrewHandlers, type Outcome, type Snapshot } from "../../src/engine/crew/crew.ts";
+import { Crew, type CrewHandlers, type Snapshot } from "../../src/engine/crew/crew.ts";
 import type { Hands } from "../../src/engine/crew/hands.ts";
+import type { Outcome } from "../../src/engine/crew/outcome.ts";
 import type { LogEntry } from "../../src/engine/crew/log-reader.ts";
 import type { Finding } from "../../src/engine/detectors/detector.ts";
 import type { TrainingJob } from "../../src/engine/job.ts";

@@ -1,7 +1,7 @@
 import { ACTION, DOUBLE, VERDICT, WORD } from "./control.ts";
 import { evaluateShare, metricsOf, reportOn } from "../step/evaluation.ts";
 import type { Outbox } from "./mail.ts";
-import type { Reports, SnapshotKind, Task, ThreadMessage } from "./messages.ts";
+import type { Ended, Reports, SnapshotKind, Task } from "./messages.ts";
 import { drawWeights, startBuffers, startOptimizer } from "../state/initialize.ts";
 import type { TrainingJob } from "../job.ts";
 import type { Kernels } from "../kernels/kernels.ts";
@@ -30,14 +30,12 @@ import type { EarlyStopping, Rewind } from "../settings.ts";
  * checkpoint.
  */
 
-type Ended = Extract<ThreadMessage, { type: "ended" }>["outcome"];
-
 export class CrewThread {
+  readonly step: TrainingStep;
   readonly #kernels: Kernels;
   readonly #task: Task;
   readonly #plan: Plan;
   readonly #job: TrainingJob;
-  readonly #step: TrainingStep;
   readonly #progress: Progress;
   readonly #rewind: Rewind | null;
   readonly #leader: boolean;
@@ -53,7 +51,7 @@ export class CrewThread {
     this.#rewind = rewindOf(task.job);
     this.#leader = task.thread === 0;
     this.#mail = mail;
-    this.#step = new TrainingStep(kernels, plan, task.job, task.thread, task.everySteps, () =>
+    this.step = new TrainingStep(kernels, plan, task.job, task.thread, task.everySteps, () =>
       mail.post({ type: "log" }),
     );
   }
@@ -61,17 +59,17 @@ export class CrewThread {
   /** Yields between two steps as long as the outbox asks for it. */
   *run(): Generator<void, void> {
     this.begin();
-    this.#end(yield* this.#train());
+    this.end(yield* this.#train());
   }
 
   begin(): void {
     const progress = this.#progress;
     if (this.#task.begins) this.#initialize();
-    progress.schedule ??= this.#step.follower?.fresh() ?? null;
-    this.#step.update.attach(progress);
+    progress.schedule ??= this.step.follower?.fresh() ?? null;
+    this.step.update.attach(progress);
   }
 
-  #end(outcome: Ended): void {
+  end(outcome: Ended["outcome"]): void {
     if (this.#leader) this.#mail.post({ type: "ended", outcome, progress: this.#progress, reports: this.#reports });
   }
 
@@ -81,34 +79,34 @@ export class CrewThread {
     drawWeights(this.#kernels, this.#plan, blocks, seedHalves(this.#job.training.seed), drawn);
     if (this.#leader) startBuffers(this.#kernels, this.#plan, drawn);
     startOptimizer(this.#kernels, this.#plan, blocks);
-    this.#step.barrier.meet();
+    this.step.barrier.meet();
   }
 
-  *#train(): Generator<void, Ended> {
+  *#train(): Generator<void, Ended["outcome"]> {
     const progress = this.#progress;
     if (this.#task.atStart && progress.finished === null && !this.#snapshot(["start"])) return "diverged";
     if (progress.finished !== null) return this.#repeat();
     for (;;) {
       while (this.#mail.due()) yield;
-      this.#step.run(progress);
-      const ended = this.#boundary();
+      this.step.run(progress);
+      const ended = this.boundary();
       if (ended !== null) return ended;
     }
   }
 
   /** What is done after a step. Null: the job goes on. */
-  #boundary(): Ended | null {
+  boundary(): Ended["outcome"] | null {
     const progress = this.#progress;
-    const action = this.#step.words[WORD.action];
+    const action = this.step.words[WORD.action];
     if (action & ACTION.diverged) return "diverged";
     const evaluated = this.#evaluationDue();
     if (evaluated) this.#evaluate();
-    this.#step.follower?.follow(progress, evaluated, this.#step.doubles[DOUBLE.followed]);
-    const verdict = this.#step.words[WORD.verdict];
+    this.step.follower?.follow(progress, evaluated, this.step.doubles[DOUBLE.followed]);
+    const verdict = this.step.words[WORD.verdict];
     if (verdict === VERDICT.end) this.#endEarly(evaluated);
     if (this.#leader) this.#tell();
     if (verdict === VERDICT.fail) return "diverged";
-    if (progress.step === this.#step.totalSteps) progress.finished = "completed";
+    if (progress.step === this.step.totalSteps) progress.finished = "completed";
     if (this.#lookDue() && !this.#weightsFinite()) return "diverged";
     if (progress.finished !== null) this.#report();
     const kinds = this.#kinds(action);
@@ -118,7 +116,7 @@ export class CrewThread {
   }
 
   /** A job that is restored after its end takes no step, and reports the same result again. */
-  #repeat(): Ended {
+  #repeat(): Ended["outcome"] {
     this.#evaluateRows(this.#job.data.validRows);
     this.#report();
     return this.#snapshot(["final"]) ? "finished" : "diverged";
@@ -132,9 +130,9 @@ export class CrewThread {
 
   /** Posts the news of the step, or of the evaluation after it. */
   #tell(): void {
-    const { observed, findings } = this.#step.news;
+    const { observed, findings } = this.step.news;
     if (observed === null && findings.length === 0) return;
-    this.#step.news = { observed: null, findings: [] };
+    this.step.news = { observed: null, findings: [] };
     if (observed !== null) this.#mail.post({ type: "observed", step: this.#progress.step, metrics: observed });
     for (const finding of findings) this.#mail.post({ type: "diagnosed", finding });
   }
@@ -149,13 +147,13 @@ export class CrewThread {
 
   #evaluationDue(): boolean {
     const { step } = this.#progress;
-    const { stepsPerEpoch, totalSteps } = this.#step;
+    const { stepsPerEpoch, totalSteps } = this.step;
     if (this.#job.data.validRows.length === 0 || step % stepsPerEpoch !== 0) return false;
     return (step / stepsPerEpoch) % this.#job.training.eval_every_epochs === 0 || step === totalSteps;
   }
 
   #evaluate(): void {
-    const { barrier, update, follower, doubles, stepsPerEpoch } = this.#step;
+    const { barrier, update, follower, doubles, stepsPerEpoch } = this.step;
     const progress = this.#progress;
     const rule = this.#job.training.early_stopping;
     const metric = rule?.metric ?? "valid_loss";
@@ -167,7 +165,7 @@ export class CrewThread {
       doubles[DOUBLE.monitored] = progress.metrics[metric];
       if (follower !== null && follower.metric !== "train_loss")
         doubles[DOUBLE.followed] = progress.metrics[follower.metric];
-      this.#step.diagnose(progress);
+      this.step.diagnose(progress);
     }
     barrier.meet();
     const value = doubles[DOUBLE.monitored];
@@ -193,7 +191,7 @@ export class CrewThread {
       this.#leader && rows.length > 0 ? reportOn(this.#kernels, this.#plan, data, rows, this.#judge()) : null;
     const valid = reportOnRows(validRows);
     // The leader must have read the records before the others write new ones.
-    this.#step.barrier.meet();
+    this.step.barrier.meet();
     this.#evaluateRows(testRows);
     this.#reports = { valid, test: reportOnRows(testRows) };
     if (!this.#leader || testRows.length === 0) return;
@@ -203,13 +201,13 @@ export class CrewThread {
 
   /** What metrics ask of the loss. */
   #judge() {
-    return { ...losses[this.#job.loss.type], ignored: this.#step.evaluated.loss.ignored };
+    return { ...losses[this.#job.loss.type], ignored: this.step.evaluated.loss.ignored };
   }
 
   /** Records what the evaluation weights make of these rows. */
   #evaluateRows(rows: Int32Array): void {
     if (rows.length === 0) return;
-    const { evaluation: network, evaluated, batches, barrier } = this.#step;
+    const { evaluation: network, evaluated, batches, barrier } = this.step;
     this.#evaluationWeights();
     evaluateShare(this.#kernels, this.#plan, this.#job.data, rows, network, evaluated, batches, this.#task.thread);
     barrier.meet();
@@ -218,8 +216,8 @@ export class CrewThread {
   /** Computes the evaluation weights, if they differ from those that are trained. */
   #evaluationWeights(): void {
     if (!this.#plan.evaluatesOthers) return;
-    this.#step.update.evaluate(this.#progress.step);
-    this.#step.barrier.meet();
+    this.step.update.evaluate(this.#progress.step);
+    this.step.barrier.meet();
   }
 
   /** Whether the weights are checked at this step, independent of checkpoints (rewind.ts). */
@@ -229,7 +227,7 @@ export class CrewThread {
   }
 
   #weightsFinite(): boolean {
-    const { words, barrier } = this.#step;
+    const { words, barrier } = this.step;
     const { state, weightBytes } = this.#plan.addresses;
     this.#clearNotFinite();
     barrier.meet();
@@ -245,7 +243,7 @@ export class CrewThread {
    * snapshot that failed.
    */
   #clearNotFinite(): void {
-    if (this.#leader) Atomics.store(this.#step.words, WORD.notFinite, 0);
+    if (this.#leader) Atomics.store(this.step.words, WORD.notFinite, 0);
   }
 
   /**
@@ -253,7 +251,7 @@ export class CrewThread {
    * not finite: such a state is not kept.
    */
   #snapshot(kinds: SnapshotKind[]): boolean {
-    const { words, barrier } = this.#step;
+    const { words, barrier } = this.step;
     const { state, stateBytes, weightBytes, snapshot } = this.#plan.addresses;
     this.#evaluationWeights();
     if (this.#leader)
@@ -273,7 +271,7 @@ export class CrewThread {
   }
 
   #postSnapshot(kinds: SnapshotKind[]): void {
-    const step = this.#step;
+    const step = this.step;
     const progress = this.#progress;
     const file = this.#file(kinds);
     if (file === null) Atomics.store(step.words, WORD.snapshotBusy, 1);

@@ -1,6 +1,5 @@
-import { CONTROL_BYTES, DOUBLE, REQUEST, VERDICT, WORD } from "./control.ts";
+import { CONTROL_BYTES, DOUBLE, REQUEST, WORD } from "./control.ts";
 import type { Finding } from "../detectors/detector.ts";
-import { explainDivergence, verdictOf } from "../watch/diagnosis.ts";
 import type { Evaluation } from "../step/evaluation.ts";
 import { stepsPerEpoch, type TrainingJob } from "../job.ts";
 import { chosenKernels, type KernelChoice } from "../kernels/native.ts";
@@ -12,9 +11,10 @@ import { collectLater } from "./memories.ts";
 import type { Plan } from "../plan/model.ts";
 import { pooled } from "./pooled.ts";
 import type { Change } from "../watch/rewind.ts";
-import { stateEntries, type FinalFile, type HashedFile, type Progress, type StopReason } from "../state/state.ts";
+import { stateEntries, type FinalFile, type HashedFile, type Progress } from "../state/state.ts";
 import { serializeState } from "../state/state-worker.ts";
-import type { Reports, SnapshotKind, ThreadMessage } from "./messages.ts";
+import type { Ended, SnapshotKind, ThreadMessage } from "./messages.ts";
+import { outcomeOf, type Outcome } from "./outcome.ts";
 import { dataBytes } from "../training.ts";
 
 /*
@@ -44,24 +44,6 @@ export interface Snapshot {
    */
   serialize(): Promise<HashedFile | FinalFile>;
 }
-
-export type Outcome =
-  | {
-      readonly type: StopReason;
-      readonly step: number;
-      readonly epochs: number;
-      readonly metrics: Readonly<Record<string, number>>;
-      readonly best: Progress["best"];
-      readonly changes: readonly Change[];
-      readonly reports: Reports;
-    }
-  | {
-      readonly type: "diverged";
-      readonly step: number;
-      readonly finding: Finding;
-      readonly changes: readonly Change[];
-    }
-  | { readonly type: "stopped"; readonly step: number };
 
 export interface CrewHandlers {
   log(entries: readonly LogEntry[]): void;
@@ -122,7 +104,7 @@ export class Crew {
   /** Snapshots that are not serialised yet. */
   #snapshots = 0;
   #over = false;
-  #ended: { outcome: "finished" | "stopped" | "diverged"; progress: Progress; reports: Reports } | null = null;
+  #ended: Ended | null = null;
   #failure: Error | null = null;
 
   private constructor(
@@ -182,7 +164,7 @@ export class Crew {
       this.#giveBackMemory();
     }
     if (this.#failure !== null) throw this.#failure;
-    return this.#outcome();
+    return outcomeOf(this.#job, this.#ended!, this.#log.recent);
   }
 
   async #train(): Promise<void> {
@@ -272,21 +254,6 @@ export class Crew {
         }
       },
     };
-  }
-
-  #outcome(): Outcome {
-    const { outcome, progress, reports } = this.#ended!;
-    const { step, metrics, best, changes } = progress;
-    if (outcome === "stopped") return { type: "stopped", step };
-    const perEpoch = stepsPerEpoch(this.#job.training, this.#job.data.trainRows.length);
-    if (outcome === "diverged") {
-      const fatal = progress.diagnosis.findings.find((finding) => verdictOf(this.#job, finding) === VERDICT.fail);
-      const totalSteps = perEpoch * this.#job.training.epochs;
-      const finding = fatal ?? explainDivergence(this.#job, totalSteps, this.#log.recent, step);
-      return { type: "diverged", step, finding, changes };
-    }
-    const epochs = Math.floor(step / perEpoch);
-    return { type: progress.finished!, step, epochs, metrics, best, changes, reports };
   }
 
   /** Hands on what the leader has logged since the last time. */

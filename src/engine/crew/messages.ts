@@ -43,6 +43,13 @@ export interface Reports {
   readonly test: EvaluationReport | null;
 }
 
+/** How a run ended. */
+export interface Ended {
+  readonly outcome: "finished" | "stopped" | "diverged";
+  readonly progress: Progress;
+  readonly reports: Reports;
+}
+
 export type SnapshotKind = "start" | "periodic" | "final" | "shutdown";
 
 export type ThreadMessage =
@@ -58,12 +65,7 @@ export type ThreadMessage =
       /** The state, if the thread has written it; else it is in the snapshot buffer. */
       readonly file: HashedFile | FinalFile | null;
     }
-  | {
-      readonly type: "ended";
-      readonly outcome: "finished" | "stopped" | "diverged";
-      readonly progress: Progress;
-      readonly reports: Reports;
-    }
+  | ({ readonly type: "ended" } & Ended)
   /** The thread has left the job and can take another. It is the last message of the job. */
   | { readonly type: "idle" }
   | { readonly type: "failed"; readonly error: unknown };

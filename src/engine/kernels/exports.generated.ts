@@ -20,6 +20,7 @@ export interface KernelExports {
   // src/engine/kernels/gradient.kernel.as.ts
   readonly scale: (address: number, count: number, factor: number) => void;
   readonly clamp: (address: number, count: number, bound: number) => void;
+  readonly copy: (to: number, from: number, count: number) => void;
   readonly add: (to: number, from: number, count: number) => void;
   readonly clip_units: (gradient: number, weight: number, units: number, length: number, clipping: number, eps: number) => void;
   // src/engine/kernels/matmul.kernel.as.ts
@@ -32,6 +33,14 @@ export interface KernelExports {
   // src/engine/kernels/observe.kernel.as.ts
   readonly subtract_from: (after: number, before: number, count: number) => void;
   readonly silent_units: (address: number, rows: number, width: number, begin: number, end: number) => number;
+  // src/engine/kernels/pack.kernel.as.ts
+  readonly pack_matmul: (c: number, a: number, b: number, m: number, n: number, k: number, cRow: number, aRow: number, aStep: number, bStep: number, bColumn: number, bias: number) => void;
+  readonly pack_column_sums: (out: number, x: number, row: number, count: number, columns: number) => void;
+  readonly pack_sum_f32: (out: number, x: number, count: number) => void;
+  readonly pack_class_divisor: (out: number, target: number, rows: number, weight: number, classes: number, ignored: number) => void;
+  readonly pack_dropout: (x: number, y: number, count: number, seedsLow: number, seedsHigh: number, layer: number, step: number, p: number) => void;
+  readonly pack_insert: (to: number, from: number, count: number) => void;
+  readonly pack_extract: (to: number, from: number, count: number) => void;
   // src/engine/kernels/probe.kernel.as.ts
   readonly multiply_add: (a: number, b: number, c: number) => number;
   // src/engine/kernels/random.kernel.as.ts
@@ -167,6 +176,7 @@ export interface KernelExports {
   readonly bce_with_logits: (x: number, y: number, positive: number, weight: number, terms: number, gradient: number, rows: number, outputs: number, scale: number) => void;
   // src/engine/losses/cross_entropy/kernel.as.ts
   readonly cross_entropy: (x: number, target: number, probabilities: number, weight: number, terms: number, gradient: number, rows: number, classes: number, smoothing: number, ignored: number, scale: number) => void;
+  readonly pack_cross_entropy: (x: number, target: number, weight: number, terms: number, gradient: number, rows: number, classes: number, smoothing: number, ignored: number, scales: number) => void;
   // src/engine/losses/hinge_embedding/kernel.as.ts
   readonly hinge_embedding: (x: number, y: number, terms: number, gradient: number, n: number, scale: number, margin: number) => void;
   // src/engine/losses/huber/kernel.as.ts

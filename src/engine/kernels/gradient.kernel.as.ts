@@ -20,6 +20,14 @@ export function clamp(address: usize, count: i32, bound: f32): void {
   for (; at < end; at += 4) store(at, f32x4.max(lower, f32x4.min(load(at, false), upper)), false);
 }
 
+/** to[i] = from[i] for `count` float32. */
+export function copy(to: usize, from: usize, count: i32): void {
+  const whole = (<usize>count & ~3) << 2, all = <usize>count << 2;
+  let i: usize = 0;
+  for (; i < whole; i += 16) store(to + i, load(from + i, true), true);
+  for (; i < all; i += 4) store(to + i, load(from + i, false), false);
+}
+
 /** to[i] += from[i] for `count` float32. */
 export function add(to: usize, from: usize, count: i32): void {
   const whole = (<usize>count & ~3) << 2, all = <usize>count << 2;

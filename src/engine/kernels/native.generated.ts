@@ -2,13 +2,14 @@
 import type { KernelExports } from "./exports.generated.ts";
 
 /** What the native kernels were compiled from. Others are not used. */
-export const NATIVE_FACE = "36735cf99967724a";
+export const NATIVE_FACE = "6d18e1c8f745b934";
 
 export interface NativeCalls {
   readonly average: () => void;
   readonly matmul_gathered: () => void;
   readonly scale: () => void;
   readonly clamp: () => void;
+  readonly copy: () => void;
   readonly add: () => void;
   readonly matmul: () => void;
   readonly matmul_add: () => void;
@@ -16,6 +17,8 @@ export interface NativeCalls {
   readonly pack_panels: () => void;
   readonly matmul_packed: () => void;
   readonly subtract_from: () => void;
+  readonly pack_matmul: () => void;
+  readonly pack_column_sums: () => void;
   readonly conv_window: () => void;
   readonly conv_channel_sums: () => void;
   readonly elu_forward: () => void;
@@ -50,6 +53,8 @@ export interface NativeCalls {
   readonly attention_dropout: () => void;
   readonly attention_forward: () => void;
   readonly attention_backward: () => void;
+  readonly selu_forward: () => void;
+  readonly selu_backward: () => void;
   readonly sigmoid_forward: () => void;
   readonly sigmoid_backward: () => void;
   readonly silu_forward: () => void;
@@ -64,6 +69,7 @@ export interface NativeCalls {
   readonly tanh_backward: () => void;
   readonly bce: () => void;
   readonly bce_with_logits: () => void;
+  readonly pack_cross_entropy: () => void;
   readonly hinge_embedding: () => void;
   readonly kl_div: () => void;
   readonly kl_div_log: () => void;
@@ -156,6 +162,14 @@ export function nativeKernels(
       $block[3] = bound;
       $native.clamp();
     },
+    copy(to, from, count) {
+      if (count < $least) return $wasm.copy(to, from, count);
+      $block[0] = $base;
+      $block[1] = to;
+      $block[2] = from;
+      $block[3] = count;
+      $native.copy();
+    },
     add(to, from, count) {
       if (count < $least) return $wasm.add(to, from, count);
       $block[0] = $base;
@@ -247,6 +261,33 @@ export function nativeKernels(
       $block[2] = before;
       $block[3] = count;
       $native.subtract_from();
+    },
+    pack_matmul(c, a, b, m, n, k, cRow, aRow, aStep, bStep, bColumn, bias) {
+      if (m * n * k < $least) return $wasm.pack_matmul(c, a, b, m, n, k, cRow, aRow, aStep, bStep, bColumn, bias);
+      $block[0] = $base;
+      $block[1] = c;
+      $block[2] = a;
+      $block[3] = b;
+      $block[4] = m;
+      $block[5] = n;
+      $block[6] = k;
+      $block[7] = cRow;
+      $block[8] = aRow;
+      $block[9] = aStep;
+      $block[10] = bStep;
+      $block[11] = bColumn;
+      $block[12] = bias;
+      $native.pack_matmul();
+    },
+    pack_column_sums(out, x, row, count, columns) {
+      if (16 * count * columns < $least) return $wasm.pack_column_sums(out, x, row, count, columns);
+      $block[0] = $base;
+      $block[1] = out;
+      $block[2] = x;
+      $block[3] = row;
+      $block[4] = count;
+      $block[5] = columns;
+      $native.pack_column_sums();
     },
     conv_window(to, from, channels, height, width, top, rows, left, columns, stride) {
       if (channels * rows * columns * stride < $least) return $wasm.conv_window(to, from, channels, height, width, top, rows, left, columns, stride);
@@ -646,6 +687,23 @@ export function nativeKernels(
       $block[22] = scratch;
       $native.attention_backward();
     },
+    selu_forward(x, y, n) {
+      if (n < $least) return $wasm.selu_forward(x, y, n);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = y;
+      $block[3] = n;
+      $native.selu_forward();
+    },
+    selu_backward(y, g, d, n) {
+      if (n < $least) return $wasm.selu_backward(y, g, d, n);
+      $block[0] = $base;
+      $block[1] = y;
+      $block[2] = g;
+      $block[3] = d;
+      $block[4] = n;
+      $native.selu_backward();
+    },
     sigmoid_forward(x, y, n) {
       if (n < $least) return $wasm.sigmoid_forward(x, y, n);
       $block[0] = $base;
@@ -781,6 +839,21 @@ export function nativeKernels(
       $block[8] = outputs;
       $block[9] = scale;
       $native.bce_with_logits();
+    },
+    pack_cross_entropy(x, target, weight, terms, gradient, rows, classes, smoothing, ignored, scales) {
+      if (16 * rows * classes < $least) return $wasm.pack_cross_entropy(x, target, weight, terms, gradient, rows, classes, smoothing, ignored, scales);
+      $block[0] = $base;
+      $block[1] = x;
+      $block[2] = target;
+      $block[3] = weight;
+      $block[4] = terms;
+      $block[5] = gradient;
+      $block[6] = rows;
+      $block[7] = classes;
+      $block[8] = smoothing;
+      $block[9] = ignored;
+      $block[10] = scales;
+      $native.pack_cross_entropy();
     },
     hinge_embedding(x, y, terms, gradient, n, scale, margin) {
       if (n < $least) return $wasm.hinge_embedding(x, y, terms, gradient, n, scale, margin);

@@ -51,16 +51,51 @@ export function fill_normal(address: usize, begin: i32, end: i32, seedLow: u32, 
  * and the epoch.
  */
 export function shuffle(address: usize, count: i32, seedLow: u32, seedHigh: u32, epoch: u32): void {
-  for (let i = count - 1; i > 0; i--) {
-    const words = philox(<u32>i >> 1, 0, epoch, SHUFFLE, seedLow, seedHigh);
-    const at = (i & 1) << 1;
-    const unit = (<f64>(word(words, at) >> 5) * 67108864.0 + <f64>(word(words, at + 1) >> 6)) * (1.0 / 9007199254740992.0);
-    const one = address + (<usize>i << 2);
-    const other = address + (<usize>(unit * <f64>(i + 1)) << 2);
-    const value = load<i32>(one);
-    store<i32>(one, load<i32>(other));
-    store<i32>(other, value);
+  // Four blocks serve eight places: a block's first two words the even one, the others the odd one.
+  for (let first = (count - 1) & ~7; first >= 0; first -= 8) {
+    philoxOfFour(<u32>first >> 1, 0, epoch, SHUFFLE, seedLow, seedHigh);
+    const even = i32x4.add(i32x4.splat(first), i32x4(0, 2, 4, 6)), odd = i32x4.add(i32x4.splat(first), i32x4(1, 3, 5, 7));
+    const toEven = places(words0, words1, even), toOdd = places(words2, words3, odd);
+    swap(address, first + 7, count, i32x4.extract_lane(toOdd, 3));
+    swap(address, first + 6, count, i32x4.extract_lane(toEven, 3));
+    swap(address, first + 5, count, i32x4.extract_lane(toOdd, 2));
+    swap(address, first + 4, count, i32x4.extract_lane(toEven, 2));
+    swap(address, first + 3, count, i32x4.extract_lane(toOdd, 1));
+    swap(address, first + 2, count, i32x4.extract_lane(toEven, 1));
+    swap(address, first + 1, count, i32x4.extract_lane(toOdd, 0));
+    swap(address, first, count, i32x4.extract_lane(toEven, 0));
   }
+}
+
+/** For each of four places i one of 0..i, from two words: a fraction with all bits of a double. */
+@inline
+function places(high: v128, low: v128, i: v128): v128 {
+  const a = i32x4.shr_u(high, 5), b = i32x4.shr_u(low, 6), count = i32x4.add(i, i32x4.splat(1));
+  const left = i32x4.trunc_sat_f64x2_u_zero(placesOfTwo(a, b, count));
+  const right = i32x4.trunc_sat_f64x2_u_zero(placesOfTwo(upperTwo(a), upperTwo(b), upperTwo(count)));
+  return i64x2.shuffle(left, right, 0, 2);
+}
+
+@inline
+function placesOfTwo(a: v128, b: v128, count: v128): v128 {
+  const high = f64x2.mul(f64x2.convert_low_i32x4_u(a), f64x2.splat(67108864.0));
+  const unit = f64x2.mul(f64x2.add(high, f64x2.convert_low_i32x4_u(b)), f64x2.splat(1.0 / 9007199254740992.0));
+  return f64x2.mul(unit, f64x2.convert_low_i32x4_u(count));
+}
+
+@inline
+function upperTwo(words: v128): v128 {
+  return i64x2.shuffle(words, words, 1, 1);
+}
+
+/** Exchanges two of `count` int32, unless there is no place `i`. Place 0 stays where it is. */
+@inline
+function swap(address: usize, i: i32, count: i32, other: i32): void {
+  if (i >= count) return;
+  const one = address + (<usize>i << 2), to = address + (<usize>other << 2);
+  const value = load<i32>(one);
+  store<i32>(one, load<i32>(to));
+  store<i32>(to, value);
 }
 
 /**

@@ -10,6 +10,12 @@ export function upper(x: v128): v128 {
   return f64x2.promote_low_f32x4(i64x2.shuffle(x, x, 1, 1));
 }
 
+/** Two pairs of doubles as four floats. */
+@inline
+export function narrow(low: v128, high: v128): v128 {
+  return i64x2.shuffle(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 2);
+}
+
 /** The sum of a pair of doubles. */
 @inline
 export function across(pair: v128): f64 {

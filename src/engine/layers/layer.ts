@@ -29,6 +29,10 @@ export interface LayerType<O extends Options = Options> extends Description {
   readonly saturates?: boolean;
   /** True if a spec cannot name it: other layers and containers expand into it. */
   readonly internal?: boolean;
+  /**
+   * True if it calls only kernels that packs of models have (pack/face.ts). Elementwise layers do.
+   */
+  readonly packs?: boolean;
   /** A use of it that the tests of all layers try. Default: any numbers, without options. */
   readonly example?: LayerExample;
   /**

@@ -12,6 +12,8 @@ export interface LossType<O extends Options = Options> extends Description {
   readonly options: O;
   /** True if it has one term for each output, and the mean is over all of them (elementwise.ts). */
   readonly elementwise?: boolean;
+  /** True if it calls only kernels that packs have (pack/face.ts). Elementwise losses do. */
+  readonly packs?: boolean;
   /** What the targets are: class indices (int32), or numbers of some kind (float32). */
   readonly targets: TargetKind;
   /** What it takes the outputs for. Default: numbers of any kind. */

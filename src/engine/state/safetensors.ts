@@ -27,14 +27,21 @@ export interface SafetensorsFile {
 
 const MAX_HEADER_BYTES = 100 * 2 ** 20;
 
-const bytewise = (a: Tensor, b: Tensor): number => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name));
+/** Tensors by the bytes of their names. ASCII's are in the order of its characters. */
+function sortedByName(tensors: readonly Tensor[]): Tensor[] {
+  const isAscii = tensors.every(({ name }) => ASCII.test(name));
+  if (isAscii) return [...tensors].sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
+  return [...tensors].sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+}
+
+const ASCII = /^[\0-\x7f]*$/;
 
 /** The file's bytes, on an ArrayBuffer of their own. */
 export function writeSafetensors(
   tensors: readonly Tensor[],
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array<ArrayBuffer> {
-  const sorted = [...tensors].sort(bytewise);
+  const sorted = sortedByName(tensors);
   // Written entry by entry: an object would move names that look like integers to the front.
   const entries = [`"__metadata__":${JSON.stringify(metadata)}`];
   let end = 0;

@@ -64,7 +64,7 @@ export class WeightAverages {
 
   #copy(parameter: number, begin: number, end: number): void {
     const { weight, evaluated } = this.#plan.parameters[parameter];
-    this.#kernels.u8.copyWithin(evaluated + begin * 4, weight + begin * 4, weight + end * 4);
+    this.#kernels.copy(evaluated + begin * 4, weight + begin * 4, end - begin);
   }
 }
 

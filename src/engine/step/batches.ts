@@ -26,7 +26,6 @@ export class Batches {
   readonly #barrier: Barrier;
   readonly #leader: boolean;
   readonly #order: Int32Array;
-  readonly #seed: readonly [number, number];
   /** The inputs of the data, with the elements of a row, and from one row to the next. */
   readonly #arrays: readonly { readonly values: Numbers; readonly width: number; readonly step: number }[];
   readonly #targetStep: number;
@@ -45,7 +44,6 @@ export class Batches {
     this.#leader = leader;
     const { trainRows } = job.data;
     this.#order = new Int32Array(kernels.memory.buffer, plan.addresses.order, trainRows.length);
-    this.#seed = seedHalves(job.training.seed);
     this.#arrays = job.data.inputs.map(({ values, shape, step = size(shape) }) => ({
       values,
       width: size(shape),
@@ -124,15 +122,10 @@ export class Batches {
   }
 
   #beginEpoch(epoch: number): void {
-    const { training, data } = this.#job;
     const first = this.#epoch === -1;
     this.#epoch = epoch;
-    if (!training.shuffle && !first) return;
-    if (this.#leader) {
-      for (let i = 0; i < this.#order.length; i++) this.#order[i] = i;
-      if (training.shuffle)
-        this.#kernels.shuffle(this.#plan.addresses.order, data.trainRows.length, this.#seed[0], this.#seed[1], epoch);
-    }
+    if (!this.#job.training.shuffle && !first) return;
+    if (this.#leader) writeOrder(this.#kernels, this.#plan, this.#job, epoch);
     this.#barrier.meet();
   }
 
@@ -173,6 +166,20 @@ export class Batches {
     const to = targets instanceof Float32Array ? this.#kernels.f32 : this.#kernels.i32;
     copyRow(targets, this.#plan.targetSize, row * this.#targetStep, to, address, sample);
   }
+}
+
+/** The order of an epoch, as indexes of the rows that train, at the plan's address. */
+export function writeOrder(
+  { i32, shuffle }: Pick<Kernels, "i32" | "shuffle">,
+  { addresses }: Plan,
+  { training, data }: TrainingJob,
+  epoch: number,
+): Int32Array {
+  const first = addresses.order / 4;
+  const order = i32.subarray(first, first + data.trainRows.length);
+  for (let i = 0; i < order.length; i++) order[i] = i;
+  if (training.shuffle) shuffle(addresses.order, order.length, ...seedHalves(training.seed), epoch);
+  return order;
 }
 
 type Numbers = Float32Array | Int32Array;

@@ -149,9 +149,14 @@ export class TrainingStep {
       this.barrier.meet();
       this.#update(step, loss, observer);
     }
-    progress.step = step + 1;
-    if (this.#thread === 0) this.#lead(progress, loss, rates[0].lr, observer?.read() ?? null);
+    this.finish(progress, loss, rates[0].lr, observer);
     this.barrier.meet();
+  }
+
+  /** Counts a step that was made, here or in a pack. */
+  finish(progress: Progress, loss: number, lr: number, observer: Observer | null = null): void {
+    progress.step++;
+    if (this.#thread === 0) this.#lead(progress, loss, lr, observer?.read() ?? null);
   }
 
   /**

@@ -2,7 +2,7 @@ import { globSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { compileKernels, createMemory, instantiateKernels, MODULE_BYTES } from "../../../src/engine/kernels/kernels.ts";
 import { nativeSets, withNative } from "../../../src/engine/kernels/native.ts";
-import { signatures, type Signature } from "../../../scripts/native-kernels.ts";
+import { signatures, type Signature } from "../../../scripts/kernel-signatures.ts";
 
 // Every native kernel must leave the bytes in memory that its WebAssembly twin leaves. Each test
 // fills two memories alike, calls the two with the same arguments, and compares all of memory: so

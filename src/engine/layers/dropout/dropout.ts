@@ -19,6 +19,7 @@ export const dropout = defineLayer({
   },
   random: ({ p }) => p > 0,
   keepsShape: true,
+  packs: true,
   inPlace: true,
   needs: { backward: [], gradient: [] },
   shape: (_options, [{ shape }]) => ({ output: shape, parameters: [] }),
@@ -29,12 +30,7 @@ export const dropout = defineLayer({
     return {
       forward(_weights, begin, end, pass) {
         if (pass.training) drop(input.address, output.address, begin, end, pass.seedLow, pass.seedHigh, pass.batch);
-        else
-          kernels.u8.copyWithin(
-            output.address + begin * size * 4,
-            input.address + begin * size * 4,
-            input.address + end * size * 4,
-          );
+        else kernels.copy(output.address + begin * size * 4, input.address + begin * size * 4, (end - begin) * size);
       },
       backward(_weights, begin, end, pass) {
         drop(output.gradient, input.gradient, begin, end, pass.seedLow, pass.seedHigh, pass.batch);

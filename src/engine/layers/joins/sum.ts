@@ -8,6 +8,7 @@ export const sum = defineLayer({
   formula: "y = Σ xᵢ",
   source: "",
   internal: true,
+  packs: true,
   options: {},
   needs: { backward: [], gradient: [] },
   shape(_options, inputs) {
@@ -22,7 +23,7 @@ export const sum = defineLayer({
   create(kernels, _options, { inputs, output }) {
     const bytes = size(output.shape) * 4;
     const copy = (from: number, to: number, begin: number, end: number) =>
-      kernels.u8.copyWithin(to + begin * bytes, from + begin * bytes, from + end * bytes);
+      kernels.copy(to + begin * bytes, from + begin * bytes, (end - begin) * output.size);
     return {
       forward(_weights, begin, end) {
         copy(inputs[0].address, output.address, begin, end);

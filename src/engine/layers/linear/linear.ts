@@ -16,6 +16,7 @@ export const linear = defineLayer({
   formula: "y = x Wᵀ + b",
   source: "torch.nn.Linear",
   example: { input: [3, 5], options: { out_features: 6 } },
+  packs: true,
   options: {
     in_features: {
       kind: "integer",

@@ -9,6 +9,7 @@ export const flatten = defineLayer({
   formula: "y = x, in the same order",
   source: "torch.nn.Flatten",
   example: { input: [2, 3, 4] },
+  packs: true,
   options: {
     start_dim: {
       kind: "integer",

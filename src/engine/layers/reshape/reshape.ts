@@ -9,6 +9,7 @@ export const reshape = defineLayer({
   formula: "y = x, in the same order",
   source: "torch.reshape",
   example: { input: [4, 6], options: { shape: [3, 8] } },
+  packs: true,
   options: {
     shape: {
       kind: "integers",

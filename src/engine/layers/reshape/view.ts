@@ -6,10 +6,10 @@ import type { Layer, LayerPlace, Needs } from "../layer.ts";
 export const needs: Needs = { backward: [], gradient: [] };
 
 /** Copies what is not in its place already. */
-export function createView({ u8 }: Kernels, { inputs: [input], output }: LayerPlace): Layer {
+export function createView(kernels: Kernels, { inputs: [input], output }: LayerPlace): Layer {
   const bytes = output.size * 4;
   const copy = (to: number, from: number, begin: number, end: number) => {
-    if (to !== from) u8.copyWithin(to + begin * bytes, from + begin * bytes, from + end * bytes);
+    if (to !== from) kernels.copy(to + begin * bytes, from + begin * bytes, (end - begin) * output.size);
   };
   return {
     forward: (_weights, begin, end) => copy(output.address, input.address, begin, end),

@@ -5,7 +5,7 @@
 import { exp, log } from "../../kernels/math.as";
 import { dotOf, sumOf } from "../../kernels/normalize.as";
 import { load as loadFloats, store as storeFloats } from "../../kernels/vector.as";
-import { lower, upper } from "../../kernels/wide.as";
+import { lower, narrow, upper } from "../../kernels/wide.as";
 
 export function softmax_forward(x: usize, y: usize, outer: i32, n: i32, inner: i32, logarithm: bool): void {
   const bytes = n * inner << 2, step = inner << 2;
@@ -99,10 +99,4 @@ function backwardRuns(y: usize, g: usize, d: usize, n: i32, step: i32, logarithm
   }
   const sum = narrow(low, high);
   for (let i: usize = 0; i < size; i += step) derive(y + i, g + i, d + i, sum, logarithm, full);
-}
-
-/** Two pairs of doubles as four floats. */
-@inline
-function narrow(low: v128, high: v128): v128 {
-  return i64x2.shuffle(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 2);
 }

@@ -39,6 +39,7 @@ export const cross_entropy = defineLoss({
   },
   targets: "class",
   wants: "scores",
+  packs: true,
   prediction: classPrediction,
   terms: classTerms,
   create(kernels, options, place) {

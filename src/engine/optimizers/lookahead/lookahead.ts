@@ -80,7 +80,7 @@ export const lookahead = defineOptimizer({
       })),
       evaluate({ evaluated, state }, begin, end) {
         const slow = state.at(-1)!;
-        kernels.u8.copyWithin(evaluated + begin * 4, slow + begin * 4, slow + end * 4);
+        kernels.copy(evaluated + begin * 4, slow + begin * 4, end - begin);
       },
     };
   },

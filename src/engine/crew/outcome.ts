@@ -1,0 +1,44 @@
+/** How a job ended, as those who started it are told. */
+import { VERDICT } from "./control.ts";
+import type { Finding } from "../detectors/detector.ts";
+import { stepsPerEpoch, type TrainingJob } from "../job.ts";
+import type { LogEntry } from "./log-reader.ts";
+import type { Ended, Reports } from "./messages.ts";
+import type { Progress, StopReason } from "../state/state.ts";
+import { explainDivergence, verdictOf } from "../watch/diagnosis.ts";
+import type { Change } from "../watch/rewind.ts";
+
+export type Outcome =
+  | {
+      readonly type: StopReason;
+      readonly step: number;
+      readonly epochs: number;
+      readonly metrics: Readonly<Record<string, number>>;
+      readonly best: Progress["best"];
+      readonly changes: readonly Change[];
+      readonly reports: Reports;
+    }
+  | {
+      readonly type: "diverged";
+      readonly step: number;
+      readonly finding: Finding;
+      readonly changes: readonly Change[];
+    }
+  | { readonly type: "stopped"; readonly step: number };
+
+/** `recent`: the last entries of the log. */
+export function outcomeOf(
+  job: TrainingJob,
+  { outcome, progress, reports }: Ended,
+  recent: readonly LogEntry[],
+): Outcome {
+  const { step, metrics, best, changes } = progress;
+  if (outcome === "stopped") return { type: "stopped", step };
+  const perEpoch = stepsPerEpoch(job.training, job.data.trainRows.length);
+  if (outcome === "diverged") {
+    const fatal = progress.diagnosis.findings.find((finding) => verdictOf(job, finding) === VERDICT.fail);
+    const finding = fatal ?? explainDivergence(job, perEpoch * job.training.epochs, recent, step);
+    return { type: "diverged", step, finding, changes };
+  }
+  return { type: progress.finished!, step, epochs: Math.floor(step / perEpoch), metrics, best, changes, reports };
+}

@@ -1,0 +1,65 @@
+import type { TrainingJob } from "../job.ts";
+import type { Kernels } from "../kernels/kernels.ts";
+import { size } from "../member/shape.ts";
+import type { Plan } from "../plan/model.ts";
+import { writeOrder } from "../step/batches.ts";
+import { targetStep } from "../training.ts";
+import { LANES } from "./face.ts";
+
+/** Rows of one of a job's arrays, and where they go in the pack's memory. */
+interface Column {
+  readonly from: Float32Array | Int32Array;
+  /** Elements of a row, and from one row to the next. */
+  readonly width: number;
+  readonly step: number;
+  /** The pack's memory, and the index of the first lane of the batch's first element. */
+  readonly to: Float32Array | Int32Array;
+  readonly first: number;
+}
+
+/** The batches of one lane: the rows of its own data in its own order. */
+export class LaneBatches {
+  readonly #kernels: Kernels;
+  readonly #plan: Plan;
+  readonly #job: TrainingJob;
+  readonly #columns: readonly Column[];
+  /** The rows of the data in the order of the present epoch. */
+  readonly #rows: Int32Array;
+
+  /** `inputs`: the addresses of the inputs' buffers for one model. */
+  constructor(kernels: Kernels, plan: Plan, job: TrainingJob, inputs: readonly number[], lane: number) {
+    this.#kernels = kernels;
+    this.#plan = plan;
+    this.#job = job;
+    const { data } = job;
+    const column = (from: Column["from"], width: number, step: number, address: number): Column => ({
+      from,
+      width,
+      step,
+      to: from instanceof Float32Array ? kernels.f32 : kernels.i32,
+      first: (address * LANES) / 4 + lane,
+    });
+    this.#columns = [
+      ...data.inputs.map(({ values, shape, step = size(shape) }, i) => column(values, size(shape), step, inputs[i])),
+      column(data.targets, plan.targetSize, targetStep(data), plan.addresses.targets),
+    ];
+    this.#rows = new Int32Array(data.trainRows.length);
+  }
+
+  beginEpoch(epoch: number): void {
+    const { trainRows } = this.#job.data;
+    const order = writeOrder(this.#kernels, this.#plan, this.#job, epoch);
+    for (let i = 0; i < order.length; i++) this.#rows[i] = trainRows[order[i]];
+  }
+
+  /** Copies rows begin..end of the epoch to this lane of the batch. */
+  gather(begin: number, end: number): void {
+    for (const { from, width, step, to, first } of this.#columns) {
+      let at = first;
+      for (let i = begin; i < end; i++) {
+        const row = this.#rows[i] * step;
+        for (let j = row; j < row + width; j++, at += LANES) to[at] = from[j];
+      }
+    }
+  }
+}

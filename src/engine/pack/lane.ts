@@ -1,0 +1,99 @@
+import { VERDICT, WORD } from "../crew/control.ts";
+import { CrewThread } from "../crew/crew-thread.ts";
+import type { TrainingJob } from "../job.ts";
+import type { Kernels } from "../kernels/kernels.ts";
+import type { Plan } from "../plan/model.ts";
+import { freshProgress, isWeight, stateEntries, type Progress } from "../state/state.ts";
+import { LANES } from "./face.ts";
+import { Recorder, type Trained } from "./recorder.ts";
+
+/*
+ * One job of a pack.
+ *
+ * All that a job does between two steps (it logs, evaluates, stops early, keeps the best weights,
+ * writes its last state) is done by the same code as if it were trained alone: by a thread of a
+ * crew, here a crew of one. It works on the memory of one model, which lies below the pack's. The
+ * jobs of a pack use that memory in turn: what belongs to a job is copied from its lane before the
+ * thread reads it, and back after it was changed.
+ */
+export class Lane {
+  readonly job: TrainingJob;
+  readonly #kernels: Kernels;
+  readonly #plan: Plan;
+  readonly #number: number;
+  readonly #words: Int32Array;
+  readonly #recorder: Recorder;
+  readonly #thread: CrewThread;
+  readonly #progress: Progress = freshProgress();
+
+  /** Draws the weights. `words`: the control words of the memory of one model. */
+  constructor(kernels: Kernels, plan: Plan, job: TrainingJob, number: number, words: Int32Array) {
+    this.job = job;
+    this.#kernels = kernels;
+    this.#plan = plan;
+    this.#number = number;
+    this.#words = words;
+    this.#recorder = new Recorder(kernels, plan, job, words);
+    const { state, stateBytes } = plan.addresses;
+    kernels.u8.fill(0, state, state + stateBytes);
+    this.#thread = crewOfOne(kernels, plan, job, this.#progress, this.#recorder);
+    this.#thread.begin();
+    this.#put();
+  }
+
+  /** Null as long as the job goes on. */
+  get trained(): Trained | null {
+    return this.#recorder.trained;
+  }
+
+  /** Does what follows a step. `shared`: the progress of the pack. */
+  follow(loss: number, lr: number, shared: Progress): void {
+    const { step: own } = this.#thread;
+    own.finish(this.#progress, loss, lr);
+    this.#recorder.read();
+    const looks = this.#progress.step % own.stepsPerEpoch === 0 || this.#words[WORD.verdict] !== VERDICT.goOn;
+    if (looks) this.#take(shared);
+    const outcome = this.#thread.boundary();
+    if (outcome !== null) {
+      this.#thread.end(outcome);
+      this.#words[WORD.verdict] = VERDICT.goOn;
+    } else if (looks && this.job.keepBest) this.#put();
+  }
+
+  /** Copies what is this job's in the memory of one model to its lane. */
+  #put(): void {
+    for (const [address, count] of this.#stretches())
+      this.#kernels.pack_insert(address * LANES + this.#number * 4, address, count);
+  }
+
+  #take({ scalars, groups }: Progress): void {
+    for (const [address, count] of this.#stretches())
+      this.#kernels.pack_extract(address, address * LANES + this.#number * 4, count);
+    Object.assign(this.#progress.scalars, scalars);
+    for (const [i, group] of groups.entries()) Object.assign(this.#progress.groups[i].scalars, group.scalars);
+  }
+
+  /** The state, and the constants of the losses: addresses, and numbers of 32 bits. */
+  #stretches(): readonly (readonly [number, number])[] {
+    const { outputs, addresses } = this.#plan;
+    const { state, stateBytes, lossConstants, logLossConstants } = addresses;
+    return [
+      [state, stateBytes / 4],
+      [lossConstants, 2 * outputs],
+      [logLossConstants, 2 * outputs],
+    ];
+  }
+}
+
+/** A thread that trains a job from its beginning. The job's memory is all zeros. */
+export function crewOfOne(
+  kernels: Kernels,
+  plan: Plan,
+  job: TrainingJob,
+  progress: Progress,
+  recorder: Recorder,
+): CrewThread {
+  const drawn = stateEntries(plan).flatMap(({ name }) => (isWeight(name) ? [name] : []));
+  const task = { job, thread: 0, everySteps: null, atStart: false, progress, begins: true, drawn, writesFiles: true };
+  return new CrewThread(kernels, plan, task, recorder);
+}
