@@ -5,7 +5,7 @@ import type { Database } from "../database.ts";
 import { Damaged } from "../errors.ts";
 import { contentOf, type ArchivedJob } from "./archive.ts";
 import type { Part } from "./entry.ts";
-import { keptText } from "./kept.ts";
+import { shortened } from "./kept.ts";
 import type { NewEntry } from "./segment.ts";
 
 /** How many elements of a long list are read at a time. */
@@ -20,7 +20,7 @@ export interface Collected {
   /** Whether files are read only when the entry is written. */
   readonly large: boolean;
   /** What archive_job.lua needs to know. */
-  readonly arguments: (string | number)[];
+  readonly arguments: (string | number | Buffer)[];
 }
 
 type Flat = Buffer[];
@@ -69,13 +69,14 @@ export async function collect(database: Database, job: string): Promise<Collecte
     checkpoints: of("checkpoint:"),
     models: of("model:"),
   };
+  const { kept, packed } = shortened(about.record);
   const left = parts.reduce((sum, { bytes }) => sum + bytes, 0);
   const blobs = files.flatMap(({ name, manifest }) => [`:${name}`, manifest.blob]);
   return {
     job,
     entry: { about, parts },
     large: files.some(({ manifest }) => Number(manifest.bytes) > CARRIED_BYTES),
-    arguments: [keptText(about.record), events, left, ...blobs],
+    arguments: [kept, packed, events, left, ...blobs],
   };
 }
 

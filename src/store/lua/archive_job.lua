@@ -6,10 +6,11 @@ what is being downloaded can be finished, or until their room is needed (shared/
 
 KEYS[1] the job's record
 ARGV[1] the place of the entry: segment, offset, length of the head, length, SHA-256
-ARGV[2] the fields that the record keeps: name, NUL, value, NUL, …
-ARGV[3] how many events were copied
-ARGV[4] how many bytes what is left behind takes
-ARGV[5…] the files that were copied: the part of their key after the job's, and their blob
+ARGV[2] the fields that the record keeps for scripts: name, NUL, value, NUL, …
+ARGV[3] the fields that it keeps for lists, compressed
+ARGV[4] how many events were copied
+ARGV[5] how many bytes what is left behind takes
+ARGV[6…] the files that were copied: the part of their key after the job's, and their blob
 
 Returns 'archived', 'changed' if the job is not as it was copied, 'missing' if there is none
 ]]
@@ -21,19 +22,19 @@ local status = get('status')
 if not status then return 'missing' end
 if get('archived') then return get('archived') == ARGV[1] and 'archived' or 'changed' end
 if not ended[status] or redis.call('EXISTS', job .. ':messages') == 1 then return 'changed' end
-if redis.call('LLEN', job .. ':events') ~= tonumber(ARGV[3]) then return 'changed' end
-for i = 5, #ARGV, 2 do
+if redis.call('LLEN', job .. ':events') ~= tonumber(ARGV[4]) then return 'changed' end
+for i = 6, #ARGV, 2 do
   if redis.call('HGET', job .. ARGV[i], 'blob') ~= ARGV[i + 1] then return 'changed' end
 end
 
 local function field(name, value) return name .. '\0' .. value .. '\0' end
 
-local kept = ARGV[2] .. field('events', ARGV[3]) .. field('left_bytes', ARGV[4])
-local room = ARCHIVED_RECORD_BYTES + text_room(kept, FIELD_BYTES)
+local kept = ARGV[2] .. field('events', ARGV[4]) .. field('left_bytes', ARGV[5])
+local room = ARCHIVED_RECORD_BYTES + text_room(kept, FIELD_BYTES) + text_room(ARGV[3], FIELD_BYTES)
 use_bytes('checkpoint_bytes', room - (number('counted_bytes') or 0))
 count_archived(ARGV[1], 1)
 each_result_key(job, function(key) redis.call('PEXPIRE', key, LOOSE_MS) end)
-add_dropped(ARGV[4] .. ' ' .. job)
+add_dropped(ARGV[5] .. ' ' .. job)
 redis.call('ZREM', root .. ':unarchived', job)
 
 -- These fields stay by themselves: scripts look for them or take them away, and a name may hold a
@@ -43,5 +44,6 @@ erase_record()
 for name, value in pairs(stay) do
   if value then set(name, value) end
 end
-set('status', status, 'archived', ARGV[1], 'kept', kept .. field('counted_bytes', whole(room)))
+set('status', status, 'archived', ARGV[1], 'packed', ARGV[3],
+  'kept', kept .. field('counted_bytes', whole(room)))
 return 'archived'

@@ -54,7 +54,7 @@ test("of an archived job one small key and its places in lists are left in Redis
   await store.overview.room();
   const left = (await redis.keys(`*${id}*`)).filter((key) => !key.endsWith(":dropped"));
   expect(left).toEqual([keys.job(OWNER, id)]);
-  expect(Number(await redis.memory("USAGE", keys.job(OWNER, id)))).toBeLessThan(1500);
+  expect(Number(await redis.memory("USAGE", keys.job(OWNER, id)))).toBeLessThan(1000);
   expect(await loose()).toEqual([]);
 });
 
