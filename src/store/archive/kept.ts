@@ -15,7 +15,8 @@ import type { Archive } from "./archive.ts";
 
 type Texts = Readonly<Record<string, string>>;
 
-const ALONE: ReadonlySet<string> = new Set(["status", "name", "metadata", "webhook"]);
+/** Fields that stay by themselves. */
+export const ALONE: ReadonlySet<string> = new Set(["status", "name", "metadata", "webhook"]);
 /** Fields that scripts read. */
 const KEPT: ReadonlySet<string> = new Set(["run", "token", "finished_at", "idempotency"]);
 const PACKED: ReadonlySet<string> = new Set(summaryFields);

@@ -23,6 +23,7 @@ import { keys } from "../keys.ts";
 import { collect, type Collected } from "./collect.ts";
 import type { ArchiveDirectory } from "./directory.ts";
 import { placeText, type Place } from "./entry.ts";
+import { restoreRecords } from "./restore.ts";
 import type { NewEntry, SegmentWriter } from "./segment.ts";
 
 /** How many jobs are written, and synced to disk, together. */
@@ -57,7 +58,8 @@ export class Mover {
   }
 
   /**
-   * Checks that the directory is the archive of these jobs. The first time, it becomes it.
+   * Checks that the directory is the archive of these jobs. The first time, it becomes it. If Redis
+   * knows no archive and there is one, Redis has lost its data: the records are made from it.
    * @throws OutOfReach
    */
   async prove(): Promise<void> {
@@ -77,7 +79,12 @@ export class Mover {
       );
     }
     await directory.prepare();
-    if (ready === null) await this.#database.use((redis) => redis.hset(keys.archive, "ready", 1));
+    if (ready !== null) return;
+    if (here !== null) {
+      const records = await restoreRecords(this.#database, directory);
+      this.#log.warn({ records }, "Redis did not know the archive: the records of the jobs in it were written again");
+    }
+    await this.#database.use((redis) => redis.hset(keys.archive, "ready", 1));
   }
 
   /** Moves the jobs that have waited longest. Returns how many it looked at. */

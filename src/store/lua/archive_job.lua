@@ -14,10 +14,6 @@ ARGV[6…] the files that were copied: the part of their key after the job's, an
 
 Returns 'archived', 'changed' if the job is not as it was copied, 'missing' if there is none
 ]]
--- What the record of an archived job takes besides the fields that it keeps, with its places in
--- lists.
-local ARCHIVED_RECORD_BYTES = 1000
-
 local status = get('status')
 if not status then return 'missing' end
 if get('archived') then return get('archived') == ARGV[1] and 'archived' or 'changed' end
@@ -27,12 +23,6 @@ for i = 6, #ARGV, 2 do
   if redis.call('HGET', job .. ARGV[i], 'blob') ~= ARGV[i + 1] then return 'changed' end
 end
 
-local function field(name, value) return name .. '\0' .. value .. '\0' end
-
-local kept = ARGV[2] .. field('events', ARGV[4]) .. field('left_bytes', ARGV[5])
-local room = ARCHIVED_RECORD_BYTES + text_room(kept, FIELD_BYTES) + text_room(ARGV[3], FIELD_BYTES)
-use_bytes('checkpoint_bytes', room - (number('counted_bytes') or 0))
-count_archived(ARGV[1], 1)
 each_result_key(job, function(key) redis.call('PEXPIRE', key, LOOSE_MS) end)
 add_dropped(ARGV[5] .. ' ' .. job)
 redis.call('ZREM', root .. ':unarchived', job)
@@ -40,10 +30,10 @@ redis.call('ZREM', root .. ':unarchived', job)
 -- These fields stay by themselves: scripts look for them or take them away, and a name may hold a
 -- NUL.
 local stay = { metadata = get('metadata'), webhook = get('webhook'), name = get('name') }
+local before = number('counted_bytes') or 0
 erase_record()
+write_archived(ARGV[1], status, ARGV[2], ARGV[3], ARGV[4], ARGV[5], before)
 for name, value in pairs(stay) do
   if value then set(name, value) end
 end
-set('status', status, 'archived', ARGV[1], 'packed', ARGV[3],
-  'kept', kept .. field('counted_bytes', whole(room)))
 return 'archived'

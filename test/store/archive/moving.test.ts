@@ -207,6 +207,26 @@ test("another directory than the archive's is refused, and one that Redis does n
   expect(await redis.hgetall(keys.archive)).toMatchObject({ id, ready: "1" });
 });
 
+test("after Redis has lost its data, archived jobs are there again, and deleted ones are not", async () => {
+  const [named, deleted, plain] = [await endedJob({ metadata: { name: "x" } }), await endedJob(), await endedJob()];
+  await moveAll();
+  await store.jobs.remove(OWNER, deleted);
+  await mover.bury();
+  await mover.close();
+  const [before, kept] = [await Promise.all([named, plain].map((id) => everythingOf(id))), await usage()];
+  const archive = await store.overview.archive();
+  await redis.flushall();
+  await mover.prove();
+  expect(await Promise.all([named, plain].map((id) => everythingOf(id)))).toEqual(before);
+  expect(await store.jobs.get(OWNER, deleted)).toBeNull();
+  expect(await store.overview.archive()).toEqual(archive);
+  expect((await usage()).archived_bytes).toBe(kept.archived_bytes);
+  expect(await store.overview.jobs()).toMatchObject({ succeeded: 2 });
+  expect(await store.jobs.remove(OWNER, plain)).toMatchObject({ outcome: "removed" });
+  await store.upkeep.purge(-1000);
+  expect(await usage()).toEqual({});
+});
+
 test("jobs that ended before there was an archive are moved, and predictions are not", async () => {
   const id = await endedJob();
   await redis.del(keys.archive, keys.unarchived);

@@ -100,6 +100,22 @@ local function count_archived(place, sign)
   use_bytes('archived_bytes', sign * bytes)
 end
 
+-- What the record of an archived job takes besides the fields that it keeps, with its places in
+-- lists.
+local ARCHIVED_RECORD_BYTES = 1000
+
+-- Writes the record of an archived job (archive/kept.ts). `before`: the bytes of its owner's limit
+-- that it took.
+local function write_archived(place, status, kept, packed, event_count, left_bytes, before)
+  local function field(name, value) return name .. '\0' .. value .. '\0' end
+  kept = kept .. field('events', event_count) .. field('left_bytes', left_bytes)
+  local room = ARCHIVED_RECORD_BYTES + text_room(kept, FIELD_BYTES) + text_room(packed, FIELD_BYTES)
+  use_bytes('checkpoint_bytes', room - before)
+  count_archived(place, 1)
+  set('status', status, 'archived', place, 'packed', packed,
+    'kept', kept .. field('counted_bytes', whole(room)))
+end
+
 -- Moves bytes of a job from promised to held. A negative number moves them back. Returns false if
 -- the job has ended: then nothing is promised to it.
 local function spend(bytes)
