@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { MAX_BODY_BYTES, MAX_ROWS } from "../src/contract/wire/prediction.ts";
+import { packRows, sliced } from "../src/store/rows.ts";
 
 const POINTS = 100_000;
 const EVENTS = 100_000;
@@ -288,9 +289,9 @@ export async function prepare(address: string, redis: Redis): Promise<Target> {
   const key = `{rappel}:owner:default:job:${id}`;
   const series = ["train_loss", "learning_rate", "grad_norm", "valid_loss", "valid_accuracy", "valid_macro_f1"];
   for (let from = 0; from < POINTS; from += 1000) {
-    const rows = range(1000).flatMap((i) => {
+    const rows = range(1000).map((i) => {
       const values = series.map((name, n) => [name, Math.sin(from + i) * Math.exp(n / 7)]);
-      return [from + i, JSON.stringify({ step: from + i, ...Object.fromEntries(values) })];
+      return { step: from + i, ...Object.fromEntries(values) };
     });
     const event = {
       run: 1,
@@ -300,7 +301,7 @@ export async function prepare(address: string, redis: Redis): Promise<Target> {
       step: from,
       data: named(9, 0.123456789),
     };
-    await redis.zadd(`${key}:metrics`, ...rows);
+    await redis.rpush(`${key}:rows`, ...sliced(rows, false).map(packRows));
     await redis.rpush(`${key}:events`, ...range(EVENTS / 100).map(() => JSON.stringify(event)));
   }
   const copies = redis.pipeline();

@@ -115,8 +115,10 @@ export class Checkpoints {
       // tell them again.
       await this.#reporter.flush(this.#life);
       const progress = this.#reporter.progress()!;
-      const news = { progress, event: committedEvent(state), rows: this.#reporter.rowsUpTo(file.step) };
-      await persist(this.#life, () => this.#lease.commit(state, retention, news));
+      const event = committedEvent(state);
+      await persist(this.#life, () =>
+        this.#reporter.withRows((rows) => this.#lease.commit(state, retention, { progress, event, ...rows })),
+      );
     } catch (error) {
       await this.#lease.abandon(state.blob).catch(() => undefined);
       throw error;

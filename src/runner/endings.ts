@@ -14,7 +14,7 @@ import type { Blob } from "../store/blobs.ts";
 import type { JobStatus } from "../contract/wire/job.ts";
 import { LeaseLost, Unavailable } from "../store/errors.ts";
 import type { Ending, Lease } from "../store/lease.ts";
-import type { MetricRow, NewEvent, ProgressReport } from "../store/record.ts";
+import type { NewEvent, ProgressReport } from "../store/record.ts";
 import type { ModelRecord } from "../store/models.ts";
 import { committedEvent, type Checkpoints, type StateFile } from "./checkpoints.ts";
 import type { JobFailure } from "./failures.ts";
@@ -62,7 +62,10 @@ export class Endings {
       if (error instanceof LeaseLost || this.#life.gone.aborted) throw error;
       // The rest of the metrics and events may be what cannot be written.
       this.#life.log.error({ err: error }, "the job's last metrics and events could not be written");
-      await this.#say({ ...ending, progress: null, events }, []);
+      await persist(this.#life, () => {
+        this.#beforeLastWrite();
+        return this.#lease.finish({ ...ending, progress: null, events }, []);
+      });
     }
   }
 
@@ -71,7 +74,7 @@ export class Endings {
    * status.
    */
   async released(message: string, progress: ProgressReport | null, yields = false): Promise<JobStatus> {
-    const { events } = await this.#reporter.close(this.#life);
+    const events = await this.#reporter.close(this.#life);
     const requeued = { type: "requeued" as const, message, step: progress?.step ?? null, data: null };
     return await persist(this.#life, () => {
       this.#beforeLastWrite();
@@ -192,15 +195,14 @@ export class Endings {
   }
 
   async #finish(ending: Omit<Ending, "events">, last: NewEvent[], life = this.#life): Promise<void> {
-    const { events, rows } = await this.#reporter.close(life);
-    await this.#say({ ...ending, events: [...events, ...last] }, rows, life);
-  }
-
-  async #say(ending: Ending, rows: MetricRow[], life = this.#life): Promise<void> {
-    await persist(life, () => {
-      this.#beforeLastWrite();
-      return this.#lease.finish(ending, rows);
-    });
+    const events = await this.#reporter.close(life);
+    const whole = { ...ending, events: [...events, ...last] };
+    await persist(life, () =>
+      this.#reporter.withLastRows(({ rows, since }) => {
+        this.#beforeLastWrite();
+        return this.#lease.finish({ ...whole, since }, rows);
+      }),
+    );
   }
 }
 

@@ -1,16 +1,15 @@
 /**
  * Writes to the record what a run does: progress, events and rows of metrics, together, at most a
- * few times a second.
- *
- * Rows are also kept until a checkpoint is committed with them, because a committed checkpoint
- * must have all metrics up to its step.
+ * few times a second. Checkpoints and the end of the job write rows too. Only one write of rows is
+ * under way at a time, because each replaces what came before it.
  */
 import type { Logger } from "../log.ts";
 import { Retry } from "../retries.ts";
-import { LeaseLost, Unavailable } from "../store/errors.ts";
+import { LeaseLost, RowsLost, Unavailable } from "../store/errors.ts";
 import type { Lease } from "../store/lease.ts";
 import type { MetricRow, NewEvent, ProgressReport } from "../store/record.ts";
 import { persist, type Life } from "./persist.ts";
+import { RowLog, type RowsToWrite } from "./row-log.ts";
 
 const INTERVAL_MS = 200;
 /** How many events one script appends at most. */
@@ -19,7 +18,6 @@ const EVENTS_PER_REPORT = 200;
 interface Report {
   number: number;
   events: NewEvent[];
-  rows: MetricRow[];
 }
 
 export class Reporter {
@@ -30,8 +28,9 @@ export class Reporter {
   readonly #attempts: Retry;
   readonly #broken: (error: unknown) => void;
   #events: NewEvent[] = [];
-  #rows: MetricRow[] = [];
-  #uncommitted: MetricRow[] = [];
+  readonly #rows = new RowLog();
+  /** Resolves when no rows are being written any more. */
+  #writing: Promise<unknown> = Promise.resolve();
   /**
    * A report that was sent and not acknowledged. It is sent again unchanged, before anything else.
    */
@@ -54,19 +53,37 @@ export class Reporter {
   }
 
   metrics(rows: MetricRow[]): void {
-    for (const row of rows) {
-      this.#rows.push(row);
-      this.#uncommitted.push(row);
+    this.#rows.add(rows);
+  }
+
+  /** Gives the rows that are to be written to `write`, once no other rows are being written. */
+  async withRows(write: (rows: RowsToWrite) => Promise<void>): Promise<void> {
+    const writing = this.withLastRows(write);
+    this.#writing = writing;
+    await writing;
+  }
+
+  /** The same for a write that ends the job. Nothing comes after it, so nothing waits for it. */
+  async withLastRows<T>(write: (rows: RowsToWrite) => Promise<T>): Promise<T> {
+    await this.#writing.catch(() => undefined);
+    try {
+      return await this.#writeRows(write);
+    } catch (error) {
+      if (!(error instanceof RowsLost)) throw error;
+      this.#rows.rewrite();
+      return await this.#writeRows(write);
     }
   }
 
-  /** The rows that must be committed with a checkpoint of `step`. */
-  rowsUpTo(step: number): MetricRow[] {
-    return upTo(step, this.#uncommitted);
+  async #writeRows<T>(write: (rows: RowsToWrite) => Promise<T>): Promise<T> {
+    const taken = this.#rows.take();
+    const answer = await write(taken);
+    this.#rows.written(taken);
+    return answer;
   }
 
   committed(step: number): void {
-    this.#uncommitted = this.#uncommitted.filter((row) => row.step > step);
+    this.#rows.committed(step);
   }
 
   /** Reports everything that is waiting. */
@@ -75,20 +92,18 @@ export class Reporter {
     await persist(life, () => this.#send());
   }
 
-  /**
-   * Training goes back to `step`: reports everything that is waiting, and drops the rows after it.
-   */
-  async rewind(step: number, life: Life): Promise<void> {
+  /** Training goes back: reports everything that is waiting. */
+  async rewind(life: Life): Promise<void> {
     await this.flush(life);
-    this.#uncommitted = upTo(step, this.#uncommitted);
+    this.#rows.clear();
   }
 
-  /** Stops reporting. Returns what the last write to the job must include. */
-  async close(life: Life): Promise<{ events: NewEvent[]; rows: MetricRow[] }> {
+  /** Stops reporting. Returns the events that the last write to the job must include. */
+  async close(life: Life): Promise<NewEvent[]> {
     this.stop();
     await this.#sending?.catch(() => undefined);
     if (this.#unacknowledged !== null || this.#events.length > EVENTS_PER_REPORT) await this.flush(life);
-    return { events: this.#events, rows: this.#uncommitted };
+    return this.#events;
   }
 
   stop(): void {
@@ -119,11 +134,11 @@ export class Reporter {
       const progress = this.progress();
       if (progress === null) return;
       const text = JSON.stringify(progress);
-      const news = this.#events.length > 0 || this.#rows.length > 0 || text !== this.#lastProgress;
+      const news = this.#events.length > 0 || !this.#rows.isWritten || text !== this.#lastProgress;
       if (this.#unacknowledged === null && !news) return;
       this.#unacknowledged ??= this.#take();
-      const { number, events, rows } = this.#unacknowledged;
-      await this.#lease.report(number, progress, events, rows);
+      const { number, events } = this.#unacknowledged;
+      await this.withRows(({ rows, since }) => this.#lease.report(number, progress, events, rows, since));
       this.#unacknowledged = null;
       this.#lastProgress = text;
     } while (this.#events.length > 0);
@@ -131,12 +146,6 @@ export class Reporter {
 
   #take(): Report {
     const events = this.#events.splice(0, EVENTS_PER_REPORT);
-    const report = { number: ++this.#sent, events, rows: this.#rows };
-    this.#rows = [];
-    return report;
+    return { number: ++this.#sent, events };
   }
-}
-
-function upTo(step: number, rows: MetricRow[]): MetricRow[] {
-  return rows.filter((row) => row.step <= step);
 }

@@ -34,7 +34,7 @@ export async function rewind(
 ): Promise<Work> {
   const { lease, reporter, checkpoints, life } = writers;
   await checkpoints.idle();
-  await reporter.rewind(change.step, life);
+  await reporter.rewind(life);
   const before = work.changes ?? changes.map((inherited) => ({ ...inherited, finding: null }));
   const { max } = work.spec.detectors.diverging.rewind as Rewind;
   const { step, ...data } = change;

@@ -1,7 +1,7 @@
 /** The connection to Redis, the scripts that run there, and what its errors mean to us. */
 import { readdirSync, readFileSync } from "node:fs";
 import { ReplyError, type Redis, type RedisOptions } from "ioredis";
-import { Incomplete, LeaseLost, NoRoom, OverLimit, Unavailable, type LimitedKind } from "./errors.ts";
+import { Incomplete, LeaseLost, NoRoom, OverLimit, RowsLost, Unavailable, type LimitedKind } from "./errors.ts";
 import * as roomNumbers from "./room-numbers.ts";
 
 /**
@@ -62,6 +62,7 @@ const SHARED = [
   "shared/base.lua",
   "shared/room.lua",
   "shared/events.lua",
+  "shared/rows.lua",
   "shared/queue.lua",
   "shared/job.lua",
   "shared/begin.lua",
@@ -113,6 +114,7 @@ function translated(error: unknown): unknown {
   if (message.startsWith("FENCED")) return new LeaseLost("the lease is someone else's");
   if (message.startsWith("LIMITED")) return overLimit(message);
   if (message.startsWith("FULL")) return noRoom(message);
+  if (message.startsWith("GAP")) return new RowsLost("rows of metrics that were written are not there");
   if (message.startsWith("INCOMPLETE")) return new Incomplete("what was uploaded has expired");
   if (!transient.test(message)) return withoutCommand(error);
   return new Unavailable(`Redis refuses: ${message}`, { full: message.startsWith("OOM"), cause: error });

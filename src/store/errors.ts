@@ -44,6 +44,11 @@ export class Incomplete extends Error {
   override readonly name = "Incomplete";
 }
 
+/** Redis has lost rows of metrics that it had taken. They must be written again. */
+export class RowsLost extends Error {
+  override readonly name = "RowsLost";
+}
+
 /** The request would exceed a limit of the owner. */
 export class OverLimit extends Error {
   override readonly name = "OverLimit";

@@ -15,12 +15,14 @@ import { Damaged, type StoredKind } from "./errors.ts";
 import { keys } from "./keys.ts";
 import { page, pageOf, type PageOptions } from "./pages.ts";
 import { toCheckpoint, toEvent, type MetricRow } from "./record.ts";
+import { columnsOf, lastStepOf, unpackRows, type Columns } from "./rows.ts";
 
 /** Enough for the header of any state: some thousand tensors of a hundred bytes each. */
 const HEAD_BYTES = 2 * 1024 * 1024;
 
-/** How many rows of metrics are read at a time. */
-const ROWS = 500;
+/** How many slices of rows are read at a time, and how many rows that an earlier version wrote. */
+const SLICES = 16;
+const OLDER_ROWS = 500;
 
 interface File {
   readonly bytes: Buffer;
@@ -37,40 +39,55 @@ export class JobResults {
   }
 
   /**
-   * Rows as JSON, in ascending order of steps, a few hundred at a time. Training and evaluation
-   * have rows of their own. If there is no such job, yields nothing, not even an empty list.
+   * Rows of metrics in ascending order of steps, some at a time. If there is no such job, yields
+   * nothing, not even an empty list.
    */
-  async *metricPages(owner: string, id: string, fromStep = 0, toStep = Infinity): AsyncGenerator<string[]> {
+  async *metrics(owner: string, id: string, fromStep = 0, toStep = Infinity): AsyncGenerator<Columns[]> {
     const job = keys.job(owner, id);
+    const find = <T>(inRedis: (redis: Redis) => Promise<T[]>) =>
+      this.#find<T[] | { place: string }>(job, inRedis, async (place) => ({ place }));
     const to = toStep === Infinity ? "+inf" : toStep;
+    let from = fromStep;
     // The rows of the last step that were already yielded. More rows of that step may follow.
     let given: string[] = [];
-    for (let from = fromStep; ;) {
-      const found = await this.#find<string[] | { place: string }>(
-        job,
-        (redis) => redis.zrangebyscore(keys.metrics(job), from, to, "LIMIT", 0, ROWS + given.length),
-        async (place) => ({ place }),
+    for (let more = true; more;) {
+      const rows = await find((redis) =>
+        redis.zrangebyscore(keys.olderRows(job), from, to, "LIMIT", 0, OLDER_ROWS + given.length),
       );
-      if (found === null) return;
-      if (!Array.isArray(found)) {
-        yield* this.#archivedRows(found.place, given, from, toStep);
-        return;
+      if (rows === null) return;
+      if (!Array.isArray(rows)) return yield* this.#archivedRows(rows.place, given, from, toStep);
+      yield columnsOf(rows.filter((row) => !given.includes(row)));
+      more = rows.length === OLDER_ROWS + given.length;
+      if (rows.length > 0) from = stepOf(rows.at(-1)!) + (more ? 0 : 1);
+      given = more ? rows.filter((row) => stepOf(row) === from) : [];
+    }
+    for (let at = 0; ; at += SLICES - 1) {
+      const slices = await find((redis) => redis.lrangeBuffer(keys.rows(job), at, at + SLICES - 1));
+      if (slices === null) return;
+      if (!Array.isArray(slices)) return yield* this.#archivedRows(slices.place, [], from, toStep);
+      for (const slice of slices) {
+        yield unpackRows(slice, from, toStep);
+        // A run may replace the last slice meanwhile. So the next page begins with the last slice
+        // of this page, and its rows that were not there yet.
+        from = Math.max(from, lastStepOf(slice) + 1);
       }
-      yield found.filter((row) => !given.includes(row));
-      if (found.length < ROWS + given.length) return;
-      from = stepOf(found.at(-1)!);
-      given = found.filter((row) => stepOf(row) === from);
+      if (slices.length < SLICES) return;
     }
   }
 
   /** The rows of these steps without those that were given before. */
-  async *#archivedRows(place: string, given: string[], fromStep: number, toStep: number): AsyncGenerator<string[]> {
-    const rows = await this.#archive.list(place, "metrics");
-    for (let first = 0; first === 0 || first < rows.length; first += ROWS) {
-      const some = rows.slice(first, first + ROWS).map(String);
-      const within = (row: string) => stepOf(row) >= fromStep && stepOf(row) <= toStep;
-      yield some.filter((row) => within(row) && !given.includes(row));
+  async *#archivedRows(place: string, given: string[], from: number, to: number): AsyncGenerator<Columns[]> {
+    const isWanted = (row: string) => stepOf(row) >= from && stepOf(row) <= to && !given.includes(row);
+    const older = await this.#archive.list(place, "metrics");
+    for (let first = 0; first === 0 || first < older.length; first += OLDER_ROWS) {
+      yield columnsOf(
+        older
+          .slice(first, first + OLDER_ROWS)
+          .map(String)
+          .filter(isWanted),
+      );
     }
+    for (const slice of await this.#archive.list(place, "rows")) yield unpackRows(slice, from, to);
   }
 
   /** Oldest first. */

@@ -80,8 +80,9 @@
  * - `{rappel}:owner:<owner>:job:<id>` (hash): the record of a job, or of a prediction; its fields
  *   are in record.ts
  * - `…:events` (list): events as JSON; an event's id is its position, from 1
- * - `…:metrics` (sorted set): rows of metrics as JSON, by step; a row that is written twice is
- *   there once
+ * - `…:rows` (list): rows of metrics in packed slices (rows.ts), in the order of their steps
+ * - `…:metrics` (sorted set): rows of metrics of an earlier version, as JSON, by step; they come
+ *   before those in the slices
  * - `…:checkpoints` (sorted set): steps of the committed checkpoints
  * - `…:checkpoint:<step>` (hash): the manifest: `run`, `blob`, `bytes`, `sha256`, `kinds`,
  *   `metrics`, `score`, `arithmetic_version`, `created_at`
@@ -137,7 +138,8 @@ export const keys = {
   weightsJobs: (owner: string, id: string) => `${hashTag}:owner:${owner}:weights:${id}:jobs`,
   job: (owner: string, id: string) => `${hashTag}:owner:${owner}:job:${id}`,
   events: (job: string) => `${job}:events`,
-  metrics: (job: string) => `${job}:metrics`,
+  rows: (job: string) => `${job}:rows`,
+  olderRows: (job: string) => `${job}:metrics`,
   checkpoints: (job: string) => `${job}:checkpoints`,
   checkpoint: (job: string, step: string) => `${job}:checkpoint:${step}`,
   predictions: (job: string) => `${job}:predictions`,

@@ -37,13 +37,10 @@ import {
   type RecordedChange,
   idsIn,
 } from "./record.ts";
+import { packRows, sliced } from "./rows.ts";
 
-/**
- * How many rows of metrics one script takes at most, and how many characters (a single row may be
- * longer).
- */
-const SLICE_ROWS = 1000;
-const SLICE_LENGTH = 256 * 1024;
+/** How many slices of rows go with the script that explains them: a complete one and the last. */
+const LAST_SLICES = 2;
 
 /** What a run needs to know of its job. */
 export interface Work {
@@ -89,8 +86,8 @@ export interface Retention {
 export interface News {
   progress: ProgressReport;
   event: NewEvent;
-  /** All metrics up to the state's step that no earlier commit carried. */
-  rows: MetricRow[];
+  rows: readonly MetricRow[];
+  since?: number | null;
 }
 
 type Purpose = "state" | "final" | "best";
@@ -105,6 +102,7 @@ export interface Ending {
   progress: ProgressReport | null;
   models?: Partial<Record<"final" | "best", Blob & { sha256: string }>>;
   events: NewEvent[];
+  since?: number | null;
 }
 
 /** The claimed job that begins when another ends, and where. */
@@ -113,6 +111,11 @@ export interface Next {
   place: Place;
 }
 
+/**
+ * Rows of metrics in the order of their steps are written so that they replace all rows from their
+ * first step on (rows.ts). `since` is the last step before them that this run has written, if there
+ * is one that Redis must still have; if it has lost it, RowsLost is thrown.
+ */
 export class Lease {
   readonly owner: string;
   readonly jobId: string;
@@ -217,13 +220,19 @@ export class Lease {
    * `number` counts this run's reports. A report that is sent again because its answer was lost is
    * written once.
    */
-  async report(number: number, progress: ProgressReport, events: NewEvent[], rows: MetricRow[]): Promise<void> {
+  async report(
+    number: number,
+    progress: ProgressReport,
+    events: NewEvent[],
+    rows: readonly MetricRow[],
+    since: number | null = null,
+  ): Promise<void> {
     await this.#run(
       "report",
       number,
       JSON.stringify(progress),
       texts(events),
-      ...(await this.#addAllButLastSlice(rows)),
+      ...(await this.#putAllButLast(sliced(rows, true), since)),
     );
   }
 
@@ -257,8 +266,8 @@ export class Lease {
   }
 
   /**
-   * Makes a state the checkpoint from which the job resumes. The rows, and everything that was
-   * reported before, are permanent from here on.
+   * Makes a state the checkpoint from which the job resumes. Everything up to its step, and
+   * everything that was reported before, is permanent from here on.
    */
   async commit(state: State, retention: Retention, news: News): Promise<void> {
     crashPoint("before-commit");
@@ -270,7 +279,7 @@ export class Lease {
       progress: JSON.stringify(news.progress),
       event: JSON.stringify(news.event),
     };
-    await this.#commit("commit", change, [state], news.rows);
+    await this.#commit("commit", change, [state], await this.#putAllButLast(sliced(news.rows, true), news.since));
     crashPoint("after-commit");
   }
 
@@ -288,7 +297,7 @@ export class Lease {
    * Ends the job, and begins the next one in the same script. Returns what has begun; null: nothing
    * should, or that job is not ours any more or must wait.
    */
-  async finish(ending: Ending, rows: MetricRow[], next: Next | null = null): Promise<Taken | null> {
+  async finish(ending: Ending, rows: readonly MetricRow[], next: Next | null = null): Promise<Taken | null> {
     if (ending.status === "succeeded") crashPoint("before-final-commit");
     const models = ending.models ?? {};
     const documents = { result: ending.result, error: ending.error, model: ending.model, progress: ending.progress };
@@ -309,7 +318,8 @@ export class Lease {
       },
     };
     const blobs = [...(ending.state ? [ending.state] : []), ...Object.values(models)];
-    const taken = await this.#commit<TakenAnswer | null>("finish", change, blobs, rows);
+    const slices = await this.#putAllButLast(sliced(rows, false), ending.since);
+    const taken = await this.#commit<TakenAnswer | null>("finish", change, blobs, slices);
     if (ending.status === "succeeded") crashPoint("after-final-commit");
     return taken && takenOf(taken);
   }
@@ -329,11 +339,16 @@ export class Lease {
   }
 
   /** Runs a script that makes these blobs permanent. */
-  async #commit<T>(script: "commit" | "finish", change: object, blobs: readonly Blob[], rows: MetricRow[]): Promise<T> {
+  async #commit<T>(
+    script: "commit" | "finish",
+    change: object,
+    blobs: readonly Blob[],
+    rows: readonly (string | Buffer)[],
+  ): Promise<T> {
     const carried = blobs.filter((blob) => blob.carried !== undefined);
     const text = JSON.stringify({ ...change, carried: carried.map(({ blob }) => blob) });
     const contents = carried.map((blob) => blob.carried!);
-    return await this.#run(script, text, ...contents, ...(await this.#addAllButLastSlice(rows)));
+    return await this.#run(script, text, ...contents, ...rows);
   }
 
   async #run<T>(script: string, ...args: (string | number | Buffer)[]): Promise<T> {
@@ -343,17 +358,17 @@ export class Lease {
   }
 
   /**
-   * Adds all rows except the last slice. That slice is returned, and goes with the script that
-   * needs the rows. A row belongs to its step, so a row that is written twice is there once. If the
-   * run dies before that script, the next run drops the rows.
+   * Writes all rows except the last slices. These are returned, and go with the script that needs
+   * the rows. If the run dies before that script, the next run drops the rows.
    */
-  async #addAllButLastSlice(rows: MetricRow[]): Promise<(string | number)[]> {
-    let last: (string | number)[] = [];
-    for (const slice of sliced(rows)) {
-      if (last.length > 0) await this.#run("add_rows", ...last);
-      last = slice;
+  async #putAllButLast(slices: MetricRow[][], since: number | null = null): Promise<(string | Buffer)[]> {
+    const last = Math.max(0, slices.length - LAST_SLICES);
+    let before = since;
+    for (const slice of slices.slice(0, last)) {
+      await this.#run("add_rows", before ?? "", packRows(slice));
+      before = slice.at(-1)!.step;
     }
-    return last;
+    return [String(before ?? ""), ...slices.slice(last).map(packRows)];
   }
 
   async #manifest(step: string): Promise<Record<string, string>> {
@@ -376,24 +391,4 @@ function packed({ step, blob, bytes, sha256, kinds, metrics, score }: State) {
 
 function texts(events: NewEvent[]): string {
   return JSON.stringify(events.map((event) => JSON.stringify(event)));
-}
-
-/**
- * Rows as the scripts take them (step, JSON, …). The slices are small, so that none of them blocks
- * Redis or this event loop for long.
- */
-function* sliced(rows: MetricRow[]): Generator<(string | number)[]> {
-  let slice: (string | number)[] = [];
-  let length = 0;
-  for (const row of rows) {
-    const text = JSON.stringify(row);
-    if (slice.length === 2 * SLICE_ROWS || (length > 0 && length + text.length > SLICE_LENGTH)) {
-      yield slice;
-      slice = [];
-      length = 0;
-    }
-    slice.push(row.step, text);
-    length += text.length;
-  }
-  yield slice;
 }

@@ -7,8 +7,14 @@
 export const CHUNK_BYTES = 4 * 1024 * 1024;
 /** What the key of a chunk takes. */
 export const CHUNK_KEY_BYTES = 250;
-/** What Redis adds to a row of metrics, an event and a field of a hash. */
-export const ROW_BYTES = 100;
+/**
+ * How many numbers, steps included, a slice of metrics (rows.ts) has at most, if that is not more
+ * than one step, and how many make it complete.
+ */
+export const SLICE_NUMBERS = 4096;
+export const OPEN_NUMBERS = 512;
+/** What Redis adds to a slice of metrics, an event and a field of a hash. */
+export const SLICE_BYTES = 150;
 export const EVENT_BYTES = 16;
 export const FIELD_BYTES = 50;
 /** What a job takes in indexes, in the queue, and in later fields that do not grow. */

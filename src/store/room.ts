@@ -53,8 +53,10 @@ import {
   MANIFEST_BYTES,
   MAX_EVENTS,
   OTHER_EVENTS,
+  OPEN_NUMBERS,
   RECORD_BYTES,
-  ROW_BYTES,
+  SLICE_BYTES,
+  SLICE_NUMBERS,
   TEXT_GROWTH,
 } from "./room-numbers.ts";
 
@@ -72,6 +74,10 @@ const OTHER_EVENTS_BYTES = 6000;
 /** The sizes of events, without their metrics. */
 const EVALUATED_BYTES = 150;
 const COMMITTED_BYTES = 260;
+/** What a group of rows takes in a slice, without its numbers and names. */
+const HEADER_BYTES = 20;
+/** The small slices with which runs begin and end. */
+const OTHER_SLICES = 10;
 /** All that a prediction over a dataset may need: its record, its error and its events. */
 export const PREDICTION_BYTES = RECORD_BYTES + LATER_BYTES + OTHER_EVENTS_BYTES + 4000;
 
@@ -113,7 +119,7 @@ export function roomOf(job: Needs, originBytes: number): Room {
   const bytes =
     recordBytes(job, rewinds) +
     rowBytes(job) +
-    evaluated * textRoom(EVALUATED_BYTES + sizes.evaluationRow, EVENT_BYTES) +
+    evaluated * textRoom(EVALUATED_BYTES + sizes.evaluation, EVENT_BYTES) +
     committed * textRoom(COMMITTED_BYTES, EVENT_BYTES) +
     OTHER_EVENTS_BYTES +
     2 * text(job.told) +
@@ -145,20 +151,28 @@ function counts({ spec: { data, training, checkpoint, detectors }, totalSteps }:
 function recordBytes({ spec, sizes, warnings, inherited }: Needs, rewinds: number): number {
   const texts = 2 * text(spec.metadata) + text(spec) + text(warnings) + sizes.notes + 2 * text(inherited);
   const written = textRoom(texts, 40 * FIELD_BYTES);
-  const metrics = 2 * textRoom(sizes.evaluationRow, 0);
+  const metrics = 2 * textRoom(sizes.evaluation, 0);
   const holds = datasetIds(spec.data).length * HOLD_BYTES;
   return RECORD_BYTES + LATER_BYTES + holds + metrics + 2 * MODEL_BYTES + rewinds * REWIND_BYTES + written;
 }
 
+/** The most that the rows of metrics may take, packed (rows.ts). */
 function rowBytes({ spec: { data, training, observe }, sizes, totalSteps }: Needs): number {
   const logged = Math.ceil(totalSteps / training.log_every_steps) + 1;
   const evaluated = data.validation === null ? 0 : Math.ceil(training.epochs / training.eval_every_epochs) + 1;
   const observed = observe === null ? 0 : Math.floor(totalSteps / observe.every_steps);
-  return (
-    logged * textRoom(sizes.logRow, ROW_BYTES) +
-    evaluated * textRoom(sizes.evaluationRow, ROW_BYTES) +
-    observed * textRoom(sizes.observedRow, ROW_BYTES)
-  );
+  const kinds = [
+    { rows: logged, ...sizes.logRow },
+    { rows: evaluated, ...sizes.evaluationRow },
+    { rows: observed, ...sizes.observedRow },
+  ];
+  const numbers = kinds.reduce((total, { rows, numbers: each }) => total + rows * each, 0);
+  // Half of the slices may be small, because a large row came after them. Each run may begin with a
+  // small one, and leave one of which only the beginning counts.
+  const slices = Math.ceil((2 * numbers) / OPEN_NUMBERS) + OTHER_SLICES;
+  const header = kinds.reduce((total, { names }) => total + names + HEADER_BYTES, 0);
+  const taken = 8 * (numbers + Math.min(numbers, SLICE_NUMBERS));
+  return BLOB_GROWTH * (taken + slices * header) + slices * SLICE_BYTES;
 }
 
 /** One message for the end, and those for the earlier events that the webhook wants. */
@@ -180,7 +194,7 @@ function blobBytes({ spec: { checkpoint, detectors }, sizes }: Needs, keepMost: 
   const { keep_best: best, at_start: start } = checkpoint;
   const rewinds = detectors.diverging.policy === "rewind";
   const states = keepMost + 1 + (best ? 1 : 0) + (start ? 1 : 0) + (rewinds ? 2 : 0);
-  const state = blobRoom(sizes.state) + MANIFEST_BYTES + textRoom(sizes.evaluationRow, 0);
+  const state = blobRoom(sizes.state) + MANIFEST_BYTES + textRoom(sizes.evaluation, 0);
   const origin = originBytes === 0 ? 0 : blobRoom(originBytes);
   const keepsOrigin = rewinds || keepMost === 1;
   const checkpoints = keepsOrigin ? origin + states * state : Math.max(origin + 2 * state, states * state);

@@ -80,7 +80,7 @@ test("checkpoints that the crew could not take are counted with the next one, on
 
 test("nothing remains of a checkpoint that cannot be committed", async () => {
   const { id, store, redis, reporter, checkpoints, submit } = await writing(() => undefined);
-  await redis.set(`{rappel}:owner:${OWNER}:job:${id}:metrics`, "no rows");
+  await redis.set(`{rappel}:owner:${OWNER}:job:${id}:rows`, "no rows");
   reporter.metrics([row(1)]);
   submit(1);
   await checkpoints.idle();

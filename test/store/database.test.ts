@@ -18,7 +18,7 @@ test("only a connection that failed means that Redis is away", async () => {
   }
   const id = await postJob(store);
   const lease = await acquire(store, id);
-  await redis.set(`{rappel}:owner:${OWNER}:job:${id}:metrics`, "not a list of rows");
+  await redis.set(`{rappel}:owner:${OWNER}:job:${id}:rows`, "not a list of rows");
   const failure = await lease.report(1, progressAt(1), [], [row(1)]).catch((error: unknown) => error);
   expect(failure).toMatchObject({ message: expect.stringContaining("WRONGTYPE") });
   // What was sent may be large or secret, so no error that may be logged contains it.

@@ -72,7 +72,7 @@ test("a run cannot write anything after another run has taken the job", async ()
         1,
         progressAt(5),
         [],
-        Array.from({ length: 1500 }, (_, step) => row(step)),
+        Array.from({ length: 8000 }, (_, step) => row(step)),
       ),
     () => zombie.upload(Buffer.from("another")),
     () =>

@@ -2,34 +2,10 @@
 import { ulid } from "ulid";
 import { expect, test } from "vitest";
 import { FIRST_READING } from "../../src/data/reading.ts";
-import { metricRows, OWNER, postJob } from "./support.ts";
-import { redis, setUpStore, store } from "./setup.ts";
+import { OWNER } from "./support.ts";
+import { setUpStore, store } from "./setup.ts";
 
 setUpStore();
-
-test("rows of metrics come a few hundred at a time, none twice and none missing", async () => {
-  const id = await postJob(store);
-  const rows = Array.from({ length: 1600 }, (_, step) =>
-    // Several rows of one step, so that pages end between them.
-    Array.from({ length: 1 + (step % 3) }, (_, n) => ({
-      step,
-      [["train_loss", "valid_loss", "grad_norm"][n]]: step / 7,
-    })),
-  ).flat();
-  for (const row of rows)
-    redis.zadd(`{rappel}:owner:${OWNER}:job:${id}:metrics`, row.step, JSON.stringify(row)).catch(() => undefined);
-  await redis.ping();
-  const read = async (from?: number, to?: number) => {
-    const pages: string[][] = [];
-    for await (const page of store.jobs.metricPages(OWNER, id, from, to)) pages.push(page);
-    expect(Math.max(...pages.map((page) => page.length))).toBeLessThanOrEqual(503);
-    return pages.flat();
-  };
-  const texts = (among: typeof rows) => among.map((row) => JSON.stringify(row)).sort();
-  expect((await read()).toSorted()).toEqual(texts(rows));
-  expect((await read(100, 1400)).toSorted()).toEqual(texts(rows.filter(({ step }) => step >= 100 && step <= 1400)));
-  expect(await metricRows(store, OWNER, "job_0")).toBeNull();
-});
 
 test("a page of datasets ends early if their records are large", async () => {
   const names = ["a", "b", "c"];

@@ -10,6 +10,7 @@ import type { Lease, State } from "../../src/store/lease.ts";
 import type { Place, Taken } from "../../src/store/taken.ts";
 import type { MetricRow, ProgressReport } from "../../src/store/record.ts";
 import type { Room } from "../../src/store/room.ts";
+import type { Columns } from "../../src/store/rows.ts";
 import { Store } from "../../src/store/store.ts";
 import type { TestRedis } from "../support/redis.ts";
 import { nothingTold } from "../support/contexts.ts";
@@ -182,7 +183,14 @@ export async function metricRows(
   fromStep?: number,
   toStep?: number,
 ): Promise<MetricRow[] | null> {
-  const pages: string[][] = [];
-  for await (const page of store.jobs.metricPages(owner, id, fromStep, toStep)) pages.push(page);
-  return pages.length === 0 ? null : pages.flat().map((row) => JSON.parse(row) as MetricRow);
+  const pages: MetricRow[][] = [];
+  for await (const page of store.jobs.metrics(owner, id, fromStep, toStep)) pages.push(page.flatMap(rowsOf));
+  return pages.length === 0 ? null : pages.flat().sort((a, b) => a.step - b.step);
+}
+
+export function rowsOf({ names, steps, values }: Columns): MetricRow[] {
+  return Array.from(steps, (step, i) => ({
+    step,
+    ...Object.fromEntries(names.map((name, at) => [name, values[at][i]])),
+  }));
 }

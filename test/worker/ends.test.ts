@@ -32,7 +32,7 @@ test("a permanent refusal of Redis fails the job as internal and is logged, and 
   const worker = await place.startWorker();
   const id = await place.post(long);
   await place.until(id, (job) => job.progress.step > 0);
-  await place.redis.set(`${record(id)}:metrics`, "no rows");
+  await place.redis.set(`${record(id)}:rows`, "no rows");
   const job = await place.until(id, ended);
   expect(job).toMatchObject({ status: "failed", run: 1, error: { code: "internal" } });
   expect(job.error!.message).toContain("WRONGTYPE");

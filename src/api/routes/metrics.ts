@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { MetricRow } from "../../store/record.ts";
+import type { Columns } from "../../store/rows.ts";
 import { SeriesName } from "../../contract/series.ts";
 import { JobId } from "../../contract/wire/common.ts";
 import { MetricSeries, type Series } from "../../contract/wire/metrics.ts";
@@ -44,18 +44,16 @@ export const metrics: Routes = async (app, { store }) => {
       const pace = new Pace();
       const curves = new Curves(names);
       let found = false;
-      for await (const rows of store.jobs.metricPages(request.owner, id, from_step, to_step)) {
+      for await (const rows of store.jobs.metrics(request.owner, id, from_step, to_step)) {
         found = true;
-        for (const row of rows) {
-          await pace.turn();
-          curves.add(JSON.parse(row) as MetricRow);
-        }
+        for (const columns of rows) curves.add(columns);
+        await pace.turn();
       }
       if (!found) throw noSuchJob();
       const series: Record<string, Series> = {};
       for (const [name, curve] of curves.series) {
         await pace.turn();
-        series[name] = downsample(curve, max_points);
+        series[name] = downsample(ordered(curve), max_points);
       }
       return sendLongJson(reply, { job_id: id, series });
     },
@@ -71,14 +69,23 @@ class Curves {
     this.#wanted = wanted;
   }
 
-  add(row: MetricRow): void {
-    for (const name of this.#wanted ?? Object.keys(row)) {
-      const value = row[name];
-      if (value === undefined || name === "step") continue;
+  add({ names, steps, values }: Columns): void {
+    if (steps.length === 0) return;
+    for (const name of this.#wanted ?? names) {
+      const i = names.indexOf(name);
+      if (i < 0) continue;
       const curve = this.series.get(name) ?? { steps: [], values: [] };
       this.series.set(name, curve);
-      curve.steps.push(row.step);
-      curve.values.push(value);
+      for (const step of steps) curve.steps.push(step);
+      for (const value of values[i]) curve.values.push(Number.isFinite(value) ? value : null);
     }
   }
+}
+
+/** Of several rows that were packed together, those with other names come later. */
+function ordered(curve: Series): Series {
+  const { steps, values } = curve;
+  if (steps.every((step, i) => i === 0 || steps[i - 1] <= step)) return curve;
+  const order = [...steps.keys()].sort((a, b) => steps[a] - steps[b]);
+  return { steps: order.map((i) => steps[i]), values: order.map((i) => values[i]) };
 }

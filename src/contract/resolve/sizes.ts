@@ -21,10 +21,19 @@ export interface Sizes {
   readonly model: number;
   /** Bytes of the description of the model. */
   readonly notes: number;
-  /** Bytes of one row of metrics of each kind; 0 if there are none of that kind. */
-  readonly logRow: number;
-  readonly evaluationRow: number;
-  readonly observedRow: number;
+  /** Bytes of the metrics of one evaluation as JSON; 0 if there are none. */
+  readonly evaluation: number;
+  readonly logRow: RowSize;
+  readonly evaluationRow: RowSize;
+  readonly observedRow: RowSize;
+}
+
+/** A row of metrics of one kind. All 0 if there are none of that kind. */
+export interface RowSize {
+  /** How many numbers it has, the step included. */
+  readonly numbers: number;
+  /** Bytes of its names as JSON. */
+  readonly names: number;
 }
 
 /** Most bytes of a double and of what separates it from the next. */
@@ -55,17 +64,19 @@ interface Table {
 export function sizesOf({ data, loss, training, observe }: ResolvedSpec, plan: Plan, table: Table): Sizes {
   const observed = Object.keys(observedNames);
   const ofLayers = plan.nodes.flatMap(({ path }) => observed.map((metric) => `${metric}.${path}`));
-  const evaluationRow =
-    data.validation === null ? 0 : rowBytes(metricsUnder(losses[loss.type], table.classes?.length ?? 0));
+  const evaluated = data.validation === null ? [] : metricsUnder(losses[loss.type], table.classes?.length ?? 0);
+  const evaluation = sum(evaluated, (name) => name.length + 3 + NUMBER_BYTES);
   const { state, model: modelBytes } = fileSizes(plan);
   return {
-    state: state + evaluationRow,
+    state: state + evaluation,
     model: modelBytes,
     notes: notesBytes(plan, table, data) + reportBytes(data, table),
-    logRow: rowBytes(["train_loss", "learning_rate", ...(training.clip_grad_norm === null ? [] : ["grad_norm"])]),
-    evaluationRow,
-    observedRow:
-      observe === null ? 0 : rowBytes(["clipped_fraction", ...observed, ...(observe.per_layer ? ofLayers : [])]),
+    evaluation,
+    logRow: rowSize(["train_loss", "learning_rate", ...(training.clip_grad_norm === null ? [] : ["grad_norm"])]),
+    evaluationRow: rowSize(evaluated),
+    observedRow: rowSize(
+      observe === null ? [] : ["clipped_fraction", ...observed, ...(observe.per_layer ? ofLayers : [])],
+    ),
   };
 }
 
@@ -121,8 +132,8 @@ function reportBytes({ validation, test, target }: ResolvedSpec["data"], { class
   return reports * (REPORT_BYTES + (matrix + 3 * count) * COUNT_BYTES + errors * NUMBER_BYTES);
 }
 
-function rowBytes(names: readonly string[]): number {
-  return sum(["step", ...names], (name) => name.length + 3 + NUMBER_BYTES);
+function rowSize(names: readonly string[]): RowSize {
+  return { numbers: names.length === 0 ? 0 : 1 + names.length, names: text(names) };
 }
 
 function text(value: unknown): number {

@@ -13,14 +13,14 @@ ARGV[3] JSON: step, blob, bytes, sha256, kinds (joined by commas), metrics (JSON
         less is better, or ''), keep_last, keep_best, rewind_step (the step to which training would
         be rewound from here, or null), progress, event (JSON texts), carried (the name of the blob
         if it comes along, in a list)
-ARGV[4…] the bytes of that blob; then metrics: step, row, …
+ARGV[4…] the bytes of that blob; then rows of metrics (shared/rows.lua)
 
 Errors: FENCED if the lease is someone else's, INCOMPLETE if a chunk is missing, OOM if there is no
 room for what comes along.
 ]]
 fence(ARGV[1], ARGV[2])
 local state = cjson.decode(ARGV[3])
-add_metrics(take_carried(state.carried, 4))
+put_rows(take_carried(state.carried, 4))
 if not commit_checkpoint(state) then return end
 set('progress', state.progress, 'updated_at', now)
 append(state.event)

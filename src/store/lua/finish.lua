@@ -9,7 +9,7 @@ ARGV[2] token
 ARGV[3] JSON: status; fields {name: text} of the record; state (as in commit.lua) or null; models
         {which: {blob, bytes, sha256}}; events [JSON texts]; carried: the names of the blobs that
         come along; next: the claimed job that is to begin {record, token, place} or null
-ARGV[4…] the bytes of each of these blobs; then metrics: step, row, …
+ARGV[4…] the bytes of each of these blobs; then rows of metrics (shared/rows.lua)
 
 Returns what it began (`taken` in shared/begin.lua), or nil if that job is not the claim's any more,
   or must wait.
@@ -29,7 +29,7 @@ end
 
 if get('status') == change.status and holds(ARGV[1], ARGV[2]) then return begin_next() end
 fence(ARGV[1], ARGV[2])
-add_metrics(take_carried(change.carried, 4))
+put_rows(take_carried(change.carried, 4))
 if change.state ~= cjson.null then commit_checkpoint(change.state) end
 for which, file in pairs(change.models) do
   keep_blob(file.blob, file.bytes)

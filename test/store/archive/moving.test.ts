@@ -61,8 +61,8 @@ test("of an archived job one small key and its places in lists are left in Redis
 test("what the job left behind can be read until its room is needed", async () => {
   const id = await endedJob();
   await moveAll();
-  expect(await redis.exists(keys.metrics(keys.job(OWNER, id)))).toBe(1);
-  expect(await redis.ttl(keys.metrics(keys.job(OWNER, id)))).toBeGreaterThan(500);
+  expect(await redis.exists(keys.rows(keys.job(OWNER, id)))).toBe(1);
+  expect(await redis.ttl(keys.rows(keys.job(OWNER, id)))).toBeGreaterThan(500);
   const [entry] = (await loose()).filter((one) => one.endsWith(keys.job(OWNER, id)));
   expect(entry).toBeDefined();
 });

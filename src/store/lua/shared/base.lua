@@ -1,6 +1,6 @@
 -- What all scripts share is in this folder. database.ts puts the numbers of room-numbers.ts and the
--- files base.lua, room.lua, events.lua, queue.lua, job.lua and begin.lua before each script, and
--- end.lua after it.
+-- files base.lua, room.lua, events.lua, rows.lua, queue.lua, job.lua and begin.lua before each
+-- script, and end.lua after it.
 --
 -- A script gets one key, that of a job's (or an upload's) record. It derives every other key from
 -- it: the hash tag puts them all in one slot. Documents (specs, metrics, results) stay the text

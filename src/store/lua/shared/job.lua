@@ -1,5 +1,5 @@
--- What the scripts share about jobs, their leases and their owners. It builds on base.lua,
--- room.lua, events.lua and queue.lua.
+-- What the scripts share about jobs, their leases and their owners. It builds on the files before
+-- it.
 
 -- How long the lease will last; 0 if there is none or it has lapsed.
 local function lease_left_ms()
@@ -24,33 +24,6 @@ local function dataset_keys(ids)
     local dataset = next_id()
     return dataset and owned .. ':dataset:' .. dataset
   end
-end
-
--- Adds rows of metrics: step, JSON, step, JSON, … in ARGV from `first` on.
-local function add_metrics(first)
-  local key, room = job .. ':metrics', 0
-  for slice = first, #ARGV, 2000 do
-    local last = math.min(slice + 1999, #ARGV)
-    local rows = {}
-    for i = slice, last, 2 do table.insert(rows, ARGV[i + 1]) end
-    local known, here = redis.call('ZMSCORE', key, unpack(rows)), {}
-    for i, row in ipairs(rows) do
-      if not known[i] and not here[row] then room = room + text_room(row, ROW_BYTES) end
-      here[row] = true
-    end
-    redis.call('ZADD', key, unpack(ARGV, slice, last))
-  end
-  spend(room)
-end
-
--- Deletes the rows after a step.
-local function drop_rows(step)
-  local room = 0
-  for _, row in ipairs(redis.call('ZRANGEBYSCORE', job .. ':metrics', '(' .. step, '+inf')) do
-    room = room + text_room(row, ROW_BYTES)
-  end
-  redis.call('ZREMRANGEBYSCORE', job .. ':metrics', '(' .. step, '+inf')
-  spend(-room)
 end
 
 local function each_chunk(blob, bytes, visit)
