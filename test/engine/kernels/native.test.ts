@@ -30,9 +30,7 @@ class Draw {
   /** 0 ≤ x < 1 */
   next(): number {
     this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0;
-    return (this.#state ^ (this.#state >>> 15)) / 2 ** 32 < 0
-      ? 0
-      : ((this.#state ^ (this.#state >>> 15)) >>> 0) / 2 ** 32;
+    return ((this.#state ^ (this.#state >>> 15)) >>> 0) / 2 ** 32;
   }
   upTo(most: number): number {
     return Math.floor(this.next() * (most + 1));
