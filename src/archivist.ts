@@ -21,7 +21,7 @@ export interface ArchivistOptions {
   readonly compaction: Compaction;
   readonly log: Logger;
   /** Whether the records in Redis belong to the files here. */
-  readonly isSafe: () => boolean;
+  readonly isSafe: () => Promise<boolean>;
   /** @throws NewerStore */
   readonly checkFormat: () => Promise<void>;
   readonly intervalMs?: number;
@@ -75,13 +75,13 @@ export class Archivist {
 
   async #work(): Promise<void> {
     const { mover, compaction, isSafe, checkFormat } = this.#options;
-    if (!isSafe()) return;
+    if (!(await isSafe())) return;
     await checkFormat();
     if (!(await mover.turn(TURN_MS))) return;
     await mover.prove();
     await mover.bury();
     while ((await mover.moveSome()) > 0) {
-      if (this.#closing || !isSafe() || !(await mover.turn(TURN_MS))) return;
+      if (this.#closing || !(await isSafe()) || !(await mover.turn(TURN_MS))) return;
     }
     if (performance.now() < this.#compactedAt + COMPACTION_MS) return;
     this.#compactedAt = performance.now();

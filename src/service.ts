@@ -178,7 +178,11 @@ async function openApi(
   const epoch = await StoreEpoch.open({ store, path: join(config.dataDirectory, "epoch"), log, refill });
   closers.push(() => epoch.close());
   checks.epoch = () => epoch.check();
-  const archivist = openArchivist(config, { store, log }, () => epoch.lost === null);
+  const isSafe = async () => {
+    await epoch.check().catch(() => undefined);
+    return epoch.lost === null;
+  };
+  const archivist = openArchivist(config, { store, log }, isSafe);
   if (archivist !== null) {
     checks.archive = () => archivist.failure;
     closers.push(() => archivist.close());
@@ -230,7 +234,7 @@ function archiveOf(
 function openArchivist(
   { archive: { directory: path, isShared } }: Config,
   { store, log }: Pick<ApiParts, "store" | "log">,
-  isSafe: () => boolean,
+  isSafe: () => Promise<boolean>,
 ): Archivist | null {
   if (!isShared) {
     log.info("results of ended jobs stay in Redis: set RAPPEL_STORE_URL to a directory that all API hosts share");

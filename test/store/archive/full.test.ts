@@ -20,7 +20,10 @@ setUpArchive();
 const JOBS = 250;
 const job = () => endedJob({ bytes: 20_000 });
 
-function archivist(parts: { mover: typeof mover; compaction: typeof compaction }, isSafe = () => true): Archivist {
+function archivist(
+  parts: { mover: typeof mover; compaction: typeof compaction },
+  isSafe = async () => true,
+): Archivist {
   const opened = new Archivist({ ...parts, log, isSafe, checkFormat: () => store.format.check(), intervalMs: 20 });
   onTestFinished(() => opened.close());
   return opened;
@@ -81,7 +84,7 @@ test("while the archive's disk is full, jobs stay in Redis and health says so; t
 
 test("nothing is moved while it is unclear whether these are the records of these files", async () => {
   let isSafe = false;
-  archivist({ mover, compaction }, () => isSafe);
+  archivist({ mover, compaction }, async () => isSafe);
   await job();
   await sleep(100);
   expect((await store.overview.archive()).waiting).toBe(1);
