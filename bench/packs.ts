@@ -18,7 +18,6 @@ const MODELS = { alone: 100, packed: 800 };
 
 export async function benchPacks(): Promise<void> {
   const rows: object[] = [];
-  console.log("models a second (µs of CPU a model)    1 thread         2 threads");
   for (const kernels of kernelSets())
     for (const way of ["alone", "packed"] as const) {
       const measured = THREADS.map((): Rate[] => []);
@@ -30,11 +29,9 @@ export async function benchPacks(): Promise<void> {
         }
       await Promise.all(threads.flat().map((thread) => thread.end()));
       const found = measured.map((rates) => ({
-        per_second: median(rates.map((rate) => rate.perSecond)),
-        cpu_us: median(rates.map((rate) => rate.cpuUs)),
+        per_second: Math.round(median(rates.map((rate) => rate.perSecond))),
+        cpu_us: Math.round(median(rates.map((rate) => rate.cpuUs))),
       }));
-      const cells = found.map(({ per_second, cpu_us }) => `${per_second.toFixed(0)} (${cpu_us.toFixed(0)})`);
-      console.log(`${kernels.padEnd(8)}${way.padEnd(20)}${cells.map((cell) => cell.padStart(18)).join("")}`);
       for (const [i, rate] of found.entries()) rows.push({ kernels, way, threads: THREADS[i], ...rate });
     }
   finish("packs", rows);
