@@ -7,7 +7,9 @@ import { isPrediction } from "../store/predictions.ts";
 import type { Store } from "../store/store.ts";
 import type { Claimed, Taken } from "../store/taken.ts";
 import { PredictionRun } from "./prediction-run.ts";
-import { Run, type RunOptions } from "./run.ts";
+import type { RunOptions } from "./options.ts";
+import { readFrom, type Sources } from "./prepare.ts";
+import { Run } from "./run.ts";
 import type { Running } from "./running.ts";
 
 export type { Claimed, Taken } from "../store/taken.ts";
@@ -37,8 +39,10 @@ async function orAway<T>(answer: Promise<T>): Promise<T | { outcome: "away"; err
 }
 
 /** Makes the run of a job that has begun. */
-export function runOf({ hold, waitedMs }: Taken, options: RunOptions): Running {
+export function runOf({ hold, waitedMs }: Taken, options: RunOptions & Sources): Running {
   if (waitedMs !== null) meters.queueWait.observe(waitedMs / 1000);
   const lease = options.store.lease(hold);
-  return isPrediction(hold.jobId) ? new PredictionRun(lease, options) : new Run(lease, options);
+  return isPrediction(hold.jobId)
+    ? new PredictionRun(lease, options)
+    : new Run(lease, { ...options, readData: readFrom(options) });
 }

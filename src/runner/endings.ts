@@ -30,15 +30,26 @@ export interface Finished {
   notes: ModelRecord;
 }
 
+/** Writes the end of the job. */
+export type Finish = (ending: Ending, rows: MetricRow[]) => Promise<unknown>;
+
 export class Endings {
   readonly #lease: Lease;
   readonly #reporter: Reporter;
   readonly #life: Life;
   readonly #beforeLastWrite: () => void;
+  readonly #finishWith: Finish;
 
   /** `beforeLastWrite` is called before each attempt to give up the lease. */
-  constructor(lease: Lease, reporter: Reporter, life: Life, beforeLastWrite: () => void) {
+  constructor(
+    lease: Lease,
+    reporter: Reporter,
+    life: Life,
+    beforeLastWrite: () => void,
+    finish: Finish = (ending, rows) => lease.finish(ending, rows),
+  ) {
     this.#beforeLastWrite = beforeLastWrite;
+    this.#finishWith = finish;
     this.#lease = lease;
     this.#reporter = reporter;
     this.#life = life;
@@ -200,7 +211,7 @@ export class Endings {
     await persist(life, () =>
       this.#reporter.withLastRows(({ rows, since }) => {
         this.#beforeLastWrite();
-        return this.#lease.finish({ ...whole, since }, rows);
+        return this.#finishWith({ ...whole, since }, rows);
       }),
     );
   }

@@ -23,9 +23,9 @@ import { Endings } from "./endings.ts";
 import { JobFailure, NO_MEMORY, unexpected } from "./failures.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { persist, type Life } from "./persist.ts";
-import { useTable } from "./prepare.ts";
+import { useTable, type Sources } from "./prepare.ts";
 import { Reporter } from "./reporter.ts";
-import type { RunOptions } from "./run.ts";
+import type { RunOptions } from "./options.ts";
 import type { RunEnd, Running } from "./running.ts";
 import { StageWatch } from "./standstill.ts";
 import type { RunTrace } from "./trace.ts";
@@ -46,7 +46,7 @@ class Stopped extends Error {
 export class PredictionRun implements Running {
   readonly lease: Lease;
   readonly trace: RunTrace;
-  readonly #options: RunOptions;
+  readonly #options: RunOptions & Sources;
   readonly #log: Logger;
   /** Aborts when the run may write no more. */
   readonly #gone = new AbortController();
@@ -62,7 +62,7 @@ export class PredictionRun implements Running {
   #done: Int32Array | null = null;
   #away = false;
 
-  constructor(lease: Lease, options: RunOptions) {
+  constructor(lease: Lease, options: RunOptions & Sources) {
     this.lease = lease;
     this.trace = options.trace(lease);
     this.#options = options;

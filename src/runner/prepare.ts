@@ -13,6 +13,7 @@ import { configure } from "../engine/optimizers/configure.ts";
 import { evaluatesOthers, type TrainingJob } from "../engine/job.ts";
 import { extractModels, forkState } from "../engine/state/state-worker.ts";
 import { targetsOf } from "../engine/losses/targets.ts";
+import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import { Damaged } from "../store/errors.ts";
 import type { Lease, Work } from "../store/lease.ts";
@@ -45,11 +46,8 @@ export interface Sources {
 }
 
 /** @throws JobFailure, DatasetUnreachable */
-export async function prepare(lease: Lease, work: Work, sources: Sources, life: Life): Promise<Prepared> {
-  const [{ data, encoding }, start] = await Promise.all([
-    readData(lease, work, sources, life),
-    readStart(lease, work, life),
-  ]);
+export async function prepare(lease: Lease, work: Work, read: ReadData, life: Life): Promise<Prepared> {
+  const [{ data, encoding }, start] = await Promise.all([read(lease.owner, work, life), readStart(lease, work, life)]);
   const { model, loss, optimizer, schedule, training, checkpoint, observe, detectors } = work.spec;
   const groups = work.spec.parameter_groups;
   const keepBest = checkpoint.keep_best;
@@ -58,15 +56,18 @@ export async function prepare(lease: Lease, work: Work, sources: Sources, life: 
   return { training: job, encoding, ...start };
 }
 
-async function readData(
-  { owner }: Lease,
-  { spec, datasetIds, inherited }: Work,
-  sources: Sources,
-  life: Life,
-): Promise<Encoded> {
-  return await useTable(owner, datasetIds, sources, life, (table) =>
-    encode(table, spec.data, targetsOf(spec.loss), takenBy(spec.model.layers), inherited),
-  );
+/** Reads the data of a job. @throws JobFailure, DatasetUnreachable */
+export type ReadData = (owner: string, wanted: WantedData, life: Life) => Promise<Encoded>;
+
+export type WantedData = Pick<Work, "datasetIds" | "inherited"> & {
+  readonly spec: Pick<ResolvedSpec, "data" | "loss" | "model">;
+};
+
+export function readFrom(sources: Sources): ReadData {
+  return async (owner, { spec, datasetIds, inherited }, life) =>
+    await useTable(owner, datasetIds, sources, life, (table) =>
+      encode(table, spec.data, targetsOf(spec.loss), takenBy(spec.model.layers), inherited),
+    );
 }
 
 /**

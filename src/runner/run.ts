@@ -37,13 +37,13 @@ import { Endings } from "./endings.ts";
 import { diverged, JobFailure, NO_MEMORY, unexpected, unreadable } from "./failures.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { persist, type Life } from "./persist.ts";
-import { notesOn, prepare, readStart, type Prepared, type Sources } from "./prepare.ts";
+import { notesOn, prepare, readStart, type Prepared } from "./prepare.ts";
+import type { TrainingOptions } from "./options.ts";
 import { RunProgress } from "./progress.ts";
 import { StageWatch, type Stage } from "./standstill.ts";
 import { Reporter } from "./reporter.ts";
 import { rewind } from "./rewind.ts";
 import type { RunEnd, Running } from "./running.ts";
-import type { Threads } from "./threads.ts";
 import type { RunTrace } from "./trace.ts";
 import { changesOf, findingsOf, firstStep, resumesFrom } from "./work.ts";
 
@@ -57,21 +57,10 @@ type Wanted = (typeof BY_URGENCY)[number];
 /** The run was asked to cancel its job, and need not finish what it does. */
 class Cancelled extends Error {}
 
-export interface RunOptions extends Sources {
-  leaseMs: number;
-  threads: Threads;
-  log: Logger;
-  trace(lease: Lease): RunTrace;
-  /** Whether the process runs no other job now. */
-  alone(): boolean;
-  /** Called after each checkpoint that is committed. */
-  committed(run: Running): void;
-}
-
 export class Run implements Running {
   readonly lease: Lease;
   readonly trace: RunTrace;
-  readonly #options: RunOptions;
+  readonly #options: TrainingOptions;
   readonly #log: Logger;
   readonly #gone = new AbortController();
   /** How long the run may write at all: until it loses the job. */
@@ -94,7 +83,7 @@ export class Run implements Running {
   #final: Promise<StateFile> | null = null;
   #progress: RunProgress | null = null;
 
-  constructor(lease: Lease, options: RunOptions) {
+  constructor(lease: Lease, options: TrainingOptions) {
     this.lease = lease;
     this.trace = options.trace(lease);
     this.#options = options;
@@ -113,7 +102,14 @@ export class Run implements Running {
       this.#log,
       (error) => this.#interrupt(error),
     );
-    this.#endings = new Endings(lease, this.#reporter, this.#life, () => this.#heartbeat.lastWriteBegins());
+    const { finish } = options;
+    this.#endings = new Endings(
+      lease,
+      this.#reporter,
+      this.#life,
+      () => this.#heartbeat.lastWriteBegins(),
+      finish && ((ending, rows) => finish(lease, ending, rows)),
+    );
     this.#heartbeat = new Heartbeat(
       lease,
       options.leaseMs,
@@ -206,7 +202,7 @@ export class Run implements Running {
     const work = await this.#uninterrupted(persist(this.#course, () => this.lease.work()));
     // What was asked after the job was taken, and before this run listened.
     this.onStatus(work.status);
-    const preparing = prepare(this.lease, work, this.#options, this.#course);
+    const preparing = prepare(this.lease, work, this.#options.readData, this.#course);
     preparing.catch(() => undefined);
     const prepared = await this.#uninterrupted(Promise.race([preparing, this.#stopAsked.promise]));
     if (prepared === null) return await this.#stopped();
@@ -253,7 +249,8 @@ export class Run implements Running {
     this.#progress = new RunProgress(training, resumesFrom(work), findingsOf(work));
     // A job with a checkpoint needs none of its start.
     const atStart = at_start && work.checkpoint === null;
-    const options = { threads, everySteps, atStart, state, weights, changes: changesOf(work) };
+    const { hands } = this.#options;
+    const options = { threads, everySteps, atStart, state, weights, changes: changesOf(work), hands };
     const crew = await Crew.start(training, options, this.#handlers(spec)).catch((error: unknown) => {
       const from = work.checkpoint ?? work.origin;
       // If a plan was impossible, or there was no memory, the checkpoint is not to blame.

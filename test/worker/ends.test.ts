@@ -7,7 +7,7 @@ import { pino } from "pino";
 import { DatasetCache } from "../../src/data/files/cache.ts";
 import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
-import type { Sources } from "../../src/runner/prepare.ts";
+import { readFrom, type Sources } from "../../src/runner/prepare.ts";
 import { Run } from "../../src/runner/run.ts";
 import { Threads } from "../../src/runner/threads.ts";
 import { untraced } from "../../src/runner/trace.ts";
@@ -48,15 +48,14 @@ async function runOf(id: string, threads: Threads, sources: Partial<Sources> = {
   const lease = await acquire(store, id, { arithmeticVersion: ARITHMETIC_VERSION, leaseMs });
   return new Run(lease, {
     store,
-    files,
     cache: null,
+    readData: readFrom({ store, files, cache: null, ...sources }),
     leaseMs,
     threads,
     log: pino({ level: "silent" }),
     trace: () => untraced,
     alone: () => true,
     committed: () => {},
-    ...sources,
   });
 }
 
