@@ -170,6 +170,36 @@ for (const what of ["columns", "dataset", "weights", "checkpoint", "model", "rec
 for (const end of ["ended", "released", "postponed", "lost"]) meters.runSeconds.zero({ end });
 for (const result of ["delivered", "failed", "given_up"]) meters.webhooks.inc({ result }, 0);
 
+/** What a meter was told. */
+export interface MeterCall {
+  readonly meter: keyof typeof meters;
+  readonly method: (typeof recorded)[number];
+  readonly args: readonly unknown[];
+}
+
+const recorded = ["inc", "set", "observe"] as const;
+
+/**
+ * Makes the meters of this thread write down what they are told, since the main thread is the one
+ * that is asked for them. Returns a function that takes what was written down so far.
+ */
+export function recordMeters(): () => MeterCall[] {
+  let calls: MeterCall[] = [];
+  for (const [meter, target] of Object.entries(meters) as [MeterCall["meter"], object][])
+    for (const method of recorded)
+      Object.assign(target, { [method]: (...args: unknown[]) => void calls.push({ meter, method, args }) });
+  return () => {
+    const taken = calls;
+    calls = [];
+    return taken;
+  };
+}
+
+/** Tells the meters what another thread wrote down. */
+export function replayMeters(calls: readonly MeterCall[]): void {
+  for (const { meter, method, args } of calls) Reflect.apply(Reflect.get(meters[meter], method), meters[meter], args);
+}
+
 /**
  * Adds what Node knows about the process: memory, processor time, garbage collection, the lag of
  * the event loop.

@@ -277,6 +277,7 @@ async function openWorker(config: Config, redis: RedisService, parts: Parts): Pr
   const worker = new TrainingWorker({
     ...parts,
     redis: redis.connect(PATIENT),
+    redisUrl: redis.url,
     control,
     leaseMs,
     jobs,

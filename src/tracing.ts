@@ -92,15 +92,14 @@ const traceRun: RunTraces["trace"] = ({ jobId, run }, carried) => {
   };
   let at = start("preparing", Date.now());
   return {
-    enter(stage) {
+    enter(stage, now = Date.now()) {
       if (stage === at.stage) return;
-      const now = Date.now();
       at.span.end(now);
       at = start(stage, now);
     },
-    did(what, began, step) {
+    did(what, began, step, ended = Date.now()) {
       const options = { attributes: { ...attributes, "rappel.step": step }, startTime: began };
-      tracer.startSpan(what, options, within).end(Date.now());
+      tracer.startSpan(what, options, within).end(ended);
     },
     failed(code, message) {
       whole.setStatus({ code: SpanStatusCode.ERROR, message });

@@ -6,6 +6,8 @@ import { openEmbedded } from "./embedded.ts";
 /** The Redis that this process works with: our own or another. */
 export interface RedisService {
   readonly connect: Connect;
+  /** With credentials, if it has any. */
+  readonly url: string;
   /** Its address, without credentials. */
   readonly name: string;
   /** The server's `maxmemory`; null if it has no limit. */
@@ -21,9 +23,11 @@ export interface RedisService {
 export async function openRedis(config: Config, log: Logger, onLost: (failure: Error) => void): Promise<RedisService> {
   if (config.redisUrl !== null) {
     const { maxBytes } = await checkServer(config.redisUrl, log);
-    return { connect: connector(config.redisUrl, log), name: nameOf(config.redisUrl), maxBytes, close: async () => {} };
+    const url = config.redisUrl;
+    return { connect: connector(url, log), url, name: nameOf(url), maxBytes, close: async () => {} };
   }
   const { dataDirectory, install, redisMaxBytes: maxBytes } = config;
   const embedded = await openEmbedded({ dataDirectory, install, maxBytes, log, onLost });
-  return { connect: connector(embedded.url, log), name: embedded.url, maxBytes, close: () => embedded.close() };
+  const { url } = embedded;
+  return { connect: connector(url, log), url, name: url, maxBytes, close: () => embedded.close() };
 }

@@ -14,7 +14,7 @@ import type { Blob } from "../store/blobs.ts";
 import type { JobStatus } from "../contract/wire/job.ts";
 import { LeaseLost, Unavailable } from "../store/errors.ts";
 import type { Ending, Lease } from "../store/lease.ts";
-import type { NewEvent, ProgressReport } from "../store/record.ts";
+import type { MetricRow, NewEvent, ProgressReport } from "../store/record.ts";
 import type { ModelRecord } from "../store/models.ts";
 import { committedEvent, type Checkpoints, type StateFile } from "./checkpoints.ts";
 import type { JobFailure } from "./failures.ts";
@@ -31,7 +31,7 @@ export interface Finished {
 }
 
 /** Writes the end of the job. */
-export type Finish = (ending: Ending, rows: MetricRow[]) => Promise<unknown>;
+export type Finish = (ending: Ending, rows: readonly MetricRow[]) => Promise<unknown>;
 
 export class Endings {
   readonly #lease: Lease;
@@ -75,7 +75,7 @@ export class Endings {
       this.#life.log.error({ err: error }, "the job's last metrics and events could not be written");
       await persist(this.#life, () => {
         this.#beforeLastWrite();
-        return this.#lease.finish({ ...ending, progress: null, events }, []);
+        return this.#finishWith({ ...ending, progress: null, events }, []);
       });
     }
   }
@@ -84,12 +84,12 @@ export class Endings {
    * Gives the job back. It is queued again, unless it was to be paused or cancelled. Returns its
    * status.
    */
-  async released(message: string, progress: ProgressReport | null, yields = false): Promise<JobStatus> {
+  async released(message: string, progress: ProgressReport | null, yields = false, large = false): Promise<JobStatus> {
     const events = await this.#reporter.close(this.#life);
     const requeued = { type: "requeued" as const, message, step: progress?.step ?? null, data: null };
     return await persist(this.#life, () => {
       this.#beforeLastWrite();
-      return this.#lease.release(requeued, events, yields);
+      return this.#lease.release(requeued, events, yields, large);
     });
   }
 

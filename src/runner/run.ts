@@ -8,6 +8,7 @@
  *   the run may still write.
  * - A pause stops the crew at a step boundary, writes a checkpoint and gives the job back as
  *   paused. A pause that comes after the training is over is too late.
+ * - A move does the same, but gives the job back as queued, to go on as an ordinary job.
  * - A shutdown does the same, but gives the job back as queued, and writes a checkpoint only if the
  *   state is small enough to be written in time.
  * - While Redis is away the crew waits at a step boundary with its state in memory. It goes on if
@@ -51,7 +52,7 @@ import { changesOf, findingsOf, firstStep, resumesFrom } from "./work.ts";
 const SHUTDOWN_STATE_BYTES = 64 * 1024 * 1024;
 
 /** What a run may be asked to do. The last is the most urgent. */
-const BY_URGENCY = ["pause", "shutdown", "cancel"] as const;
+const BY_URGENCY = ["move", "pause", "shutdown", "cancel"] as const;
 type Wanted = (typeof BY_URGENCY)[number];
 
 /** The run was asked to cancel its job, and need not finish what it does. */
@@ -149,6 +150,11 @@ export class Run implements Running {
 
   shutdown(): void {
     this.#want("shutdown");
+  }
+
+  /** The job is no small job, and must go on as an ordinary one. */
+  move(): void {
+    this.#want("move");
   }
 
   onStatus(status: JobStatus): void {
@@ -317,7 +323,9 @@ export class Run implements Running {
       return "ended";
     }
     if (this.#checkpoints !== null) await this.#uninterrupted(this.#checkpoints.idle());
-    const status = await this.#endings.released("The worker is shutting down; another one goes on.", progress);
+    const large = this.#wanted === "move";
+    const why = large ? "It takes longer than was estimated" : "The worker is shutting down; another one goes on";
+    const status = await this.#endings.released(`${why}.`, progress, false, large);
     this.#log.info({ step: progress?.step, status }, "job given back");
     return status === "queued" ? "released" : "ended";
   }
@@ -366,7 +374,7 @@ export class Run implements Running {
 
   #stop(): void {
     const quick = this.#stateBytes <= SHUTDOWN_STATE_BYTES;
-    this.#crew?.stop({ snapshot: this.#wanted === "pause" || (this.#wanted === "shutdown" && quick) });
+    this.#crew?.stop({ snapshot: this.#wanted !== "cancel" && (this.#wanted !== "shutdown" || quick) });
   }
 
   #hold(): void {

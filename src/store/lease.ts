@@ -327,11 +327,12 @@ export class Lease {
   /**
    * Gives the job back, so that another run continues it, and records what was not yet reported.
    * Returns the status: `queued`, or another if the job was to be paused or cancelled. `yields`:
-   * it waits some seconds for what it lacks, and the owner's other jobs go first.
+   * it waits some seconds for what it lacks, and the owner's other jobs go first. `large`: it is no
+   * small job, whatever was estimated.
    */
-  async release(requeued: NewEvent, events: NewEvent[] = [], yields = false): Promise<JobStatus> {
+  async release(requeued: NewEvent, events: NewEvent[] = [], yields = false, large = false): Promise<JobStatus> {
     crashPoint("during-release");
-    return await this.#run("release", JSON.stringify(requeued), texts(events), yields ? 1 : 0);
+    return await this.#run("release", JSON.stringify(requeued), texts(events), Number(yields), Number(large));
   }
 
   get #source(): Source {

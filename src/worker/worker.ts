@@ -31,6 +31,8 @@ import {
   type Taken,
 } from "../runner/begin.ts";
 import type { Sources } from "../runner/prepare.ts";
+import { isSmall, Lane, LaneRun } from "../runner/lane.ts";
+import type { RunOptions } from "../runner/options.ts";
 import type { RunEnd, Running } from "../runner/running.ts";
 import { Threads } from "../runner/threads.ts";
 import { untraced, type RunTraces } from "../runner/trace.ts";
@@ -53,6 +55,8 @@ const QUIET_MS = 15_000;
 export interface TrainingWorkerOptions extends Sources {
   /** A separate connection that waits for Redis (maxRetriesPerRequest: null). `close` closes it. */
   redis: Redis;
+  /** Where the threads of small jobs connect to Redis. */
+  redisUrl: string;
   control: Control;
   queue: WakeUps;
   log: Logger;
@@ -93,6 +97,10 @@ export class TrainingWorker {
   #quiet: NodeJS.Timeout | undefined;
   /** The runs, and the bytes of memory that each takes. */
   readonly #runs = new Map<Running, number>();
+  /** How many there are, for the threads of small jobs. */
+  readonly #count = new Int32Array(new SharedArrayBuffer(4));
+  /** The lanes that run nothing. */
+  readonly #idleLanes: Lane[] = [];
   /** Tells this worker from others. */
   readonly #id = randomUUID();
   /** The places ask for jobs one after the other. */
@@ -160,6 +168,7 @@ export class TrainingWorker {
       const dropped = Promise.allSettled([...this.#runs.keys()].map((run) => run.drop()));
       await Promise.race([dropped, sleep(DROP_MS, null, { ref: false })]);
     }
+    await Promise.all(this.#idleLanes.map((lane) => lane.close(new Error("the process ends"))));
     await this.#presence.close();
     clearTimeout(this.#quiet);
     this.#deliveries.gaveUp();
@@ -203,7 +212,8 @@ export class TrainingWorker {
       const token = randomUUID();
       const claim = await this.#ask({ token, worker: this.#id, delivered, ...this.#place() });
       if (claim?.wake) await this.#wakeNext();
-      if (claim?.outcome === "taken") return { token, run: this.#begin(claim.first), rest: claim.rest };
+      if (claim?.outcome === "taken")
+        return { run: this.#begin(claim.first, token, claim.rest), token, rest: claim.rest };
       if (claim?.outcome === "newer") this.#retire();
       if (claim?.outcome !== "alone") return null;
       // It gets the job when it is idle, unless another worker has taken it by then.
@@ -238,25 +248,52 @@ export class TrainingWorker {
     await this.#options.queue.add().catch((error: unknown) => this.#noDelivery(error as Error));
   }
 
-  #begin(taken: Taken): Running {
-    const run = runOf(taken, {
-      ...this.#options,
-      threads: this.#threads,
-      trace: (lease) => this.#options.traces?.trace(lease, taken.trace) ?? untraced,
-      alone: () => this.#runs.size === 1,
-      committed: (run) => this.#committed(run),
-    });
+  #begin(taken: Taken, token: string, rest: readonly Claimed[]): Running {
+    const run = isSmall(taken) ? this.#inLane(this.#lane(), taken, { token, rest }) : this.#run(taken);
     if (taken.alone) this.#alone = run;
-    this.#runs.set(run, taken.memoryBytes);
     // The run that was alone so far is no longer: if the process dies from now on, the new one may
     // be the cause. The record must know. The records of the others know it already.
     if (this.#runs.size === 2) for (const other of this.#runs.keys()) if (other !== run) other.checkStatus();
-    meters.runs.set(this.#runs.size);
     return run;
+  }
+
+  #run(taken: Taken): Running {
+    const run = runOf(taken, {
+      ...this.#options,
+      threads: this.#threads,
+      trace: this.#traceOf(taken),
+      alone: () => this.#runs.size === 1,
+      committed: (run) => this.#committed(run),
+    });
+    this.#runs.set(run, taken.memoryBytes);
+    this.#counted();
+    return run;
+  }
+
+  /** `claim`: what the lane is to run with this job. Null: it runs the job already. */
+  #inLane(lane: Lane, taken: Taken, claim: ConstructorParameters<typeof LaneRun>[2]): LaneRun {
+    const run = new LaneRun(lane, taken, claim, this.#traceOf(taken));
+    this.#runs.set(run, taken.memoryBytes);
+    this.#counted();
+    return run;
+  }
+
+  #traceOf({ trace }: Taken): RunOptions["trace"] {
+    return (lease) => this.#options.traces?.trace(lease, trace) ?? untraced;
+  }
+
+  #lane(): Lane {
+    return this.#idleLanes.pop() ?? new Lane({ ...this.#options, threads: this.#threads, runs: this.#count });
+  }
+
+  #counted(): void {
+    meters.runs.set(this.#runs.size);
+    Atomics.store(this.#count, 0, this.#runs.size);
   }
 
   /** Runs what was claimed, one job after the other. */
   async #runAll({ token, run, rest }: Begun): Promise<void> {
+    if (run instanceof LaneRun) return await this.#runInLane(run);
     await this.#runOne(run);
     for (const [i, claimed] of rest.entries()) {
       // If Redis is away, the claim lapses.
@@ -267,11 +304,21 @@ export class TrainingWorker {
     }
   }
 
+  /** The lane itself begins the next job when one has ended. */
+  async #runInLane(first: LaneRun): Promise<void> {
+    const { lane } = first;
+    for (let run: LaneRun | null = first; run !== null; run = run.next && this.#inLane(lane, run.next, null))
+      await this.#runOne(run);
+    if (!lane.alive) return;
+    if (this.#closing) await lane.close(new Error("the process ends"));
+    else this.#idleLanes.push(lane);
+  }
+
   /** Null: the job is not ours any more, or must wait. If Redis is away, its claim lapses. */
   async #beginNext(claimed: Claimed): Promise<Running | null> {
     if (this.#alone !== null) return null;
     const taken = await beginClaimed(this.#options.store, claimed, this.#place());
-    return taken && this.#begin(taken);
+    return taken && this.#begin(taken, "", []);
   }
 
   async #runOne(run: Running): Promise<void> {
@@ -304,7 +351,7 @@ export class TrainingWorker {
     } finally {
       control.unlisten(jobId);
       this.#runs.delete(run);
-      meters.runs.set(this.#runs.size);
+      this.#counted();
       this.#committed(run);
       this.#changed();
     }

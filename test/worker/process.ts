@@ -28,6 +28,7 @@ const worker = new TrainingWorker({
   files,
   cache: null,
   redis: connect({ maxRetriesPerRequest: null }),
+  redisUrl: REDIS_URL,
   control,
   queue: wakeUps,
   log,
@@ -38,9 +39,10 @@ const worker = new TrainingWorker({
   quietMs: QUIET_MS === undefined ? undefined : Number(QUIET_MS),
 });
 await worker.ready();
+const told = once(process, "SIGTERM");
 log.info({ pid: process.pid }, "ready");
 
-await once(process, "SIGTERM");
+await told;
 await worker.close(Number(SHUTDOWN_MS ?? 10_000), { broken: false });
 await reconciler.close();
 control.close();

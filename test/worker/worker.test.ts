@@ -23,6 +23,7 @@ beforeAll(async () => {
     cache: null,
     redis: place.server.client(patient),
     control: new Control(place.server.client(patient)),
+    redisUrl: place.server.url,
     queue: place.wakeUps,
     log: pino({ level: "silent" }),
     leaseMs: 60_000,

@@ -10,6 +10,7 @@ ARGV[3] the event for a job that will run again, as JSON
 ARGV[4] events before it, as a JSON array of JSON texts
 ARGV[5] 1 if it must wait for what it lacks. Then its owner's other jobs go first, whatever their
         priority: what this job lacks they may have
+ARGV[6] 1 if it is no small job, whatever was estimated
 
 Returns the job's status. Error FENCED if the lease is someone else's.
 ]]
@@ -17,6 +18,7 @@ Returns the job's status. Error FENCED if the lease is someone else's.
 local POSTPONED_MS = 5000
 
 fence(ARGV[1], ARGV[2])
+if ARGV[6] == '1' then unset('work_ms') end
 for _, text in ipairs(cjson.decode(ARGV[4])) do append(text) end
 unset('lease_expires_at', 'token', 'crashes', 'crash_step', 'crash_run')
 delete_uploads()

@@ -1,0 +1,75 @@
+/** What the main thread and the thread of a lane send each other. */
+import type { JobStatus } from "../contract/wire/job.ts";
+import type { Encoded } from "../data/encode/encoding.ts";
+import { DatasetUnreachable } from "../data/files/cache.ts";
+import type { MeterCall } from "../meters.ts";
+import type { Claimed, Taken } from "../store/taken.ts";
+import { JobFailure } from "./failures.ts";
+import type { WantedData } from "./prepare.ts";
+import type { RunEnd } from "./running.ts";
+import type { TraceCall } from "./trace.ts";
+
+/** How long a small job trains, as far as that was estimated. */
+export const SMALL_MS = 1000;
+
+export interface LaneData {
+  readonly redisUrl: string;
+  readonly logLevel: string;
+  readonly leaseMs: number;
+  /** How many runs the process has now. */
+  readonly runs: Int32Array;
+  /** Counts seconds, as long as the event loop of the thread turns. */
+  readonly beat: Int32Array;
+}
+
+/** What one claim brought (store/claim.ts). */
+export interface Batch {
+  readonly token: string;
+  readonly first: Taken;
+  readonly rest: readonly Claimed[];
+}
+
+export type LaneRequest =
+  | ({ readonly type: "run" } & Batch)
+  | { readonly type: "status"; readonly jobId: string; readonly status: JobStatus }
+  | { readonly type: "check" }
+  | { readonly type: "shutdown" }
+  | { readonly type: "data"; readonly id: number; readonly answer: DataAnswer };
+
+export type LaneMessage =
+  | ({ readonly type: "ended" } & Ended)
+  | { readonly type: "wanted"; readonly id: number; readonly owner: string; readonly wanted: WantedData };
+
+/** How a run ended, and what it told meanwhile. */
+export interface Ended {
+  readonly end: RunEnd;
+  /** The job that has begun after it; null: the batch has ended. */
+  readonly next: Taken | null;
+  readonly meters: readonly MeterCall[];
+  readonly trace: readonly TraceCall[];
+}
+
+/** The data of a job, or why they cannot be read. Errors lose their class on the way. */
+export type DataAnswer =
+  | { readonly encoded: Encoded }
+  | { readonly failure: Pick<JobFailure, "code" | "message" | "suggestion" | "step"> }
+  | { readonly unreachable: string }
+  | { readonly error: Error };
+
+export function answerOf(error: unknown): DataAnswer {
+  if (error instanceof JobFailure) {
+    const { code, message, suggestion, step } = error;
+    return { failure: { code, message, suggestion, step } };
+  }
+  if (error instanceof DatasetUnreachable) return { unreachable: error.message };
+  return { error: error as Error };
+}
+
+/** @throws what `answerOf` was told */
+export function encodedIn(answer: DataAnswer): Encoded {
+  if ("encoded" in answer) return answer.encoded;
+  if ("unreachable" in answer) throw new DatasetUnreachable(answer.unreachable);
+  if ("error" in answer) throw answer.error;
+  const { code, message, suggestion, step } = answer.failure;
+  throw new JobFailure(code, message, suggestion, step);
+}

@@ -1,0 +1,178 @@
+/*
+ * What the thread of a lane does (lane.ts): it runs what was claimed, one job after the other. The
+ * script that ends a job begins the next.
+ */
+import { parentPort, workerData, type MessagePort } from "node:worker_threads";
+import type { Hands } from "../engine/crew/hands.ts";
+import { inline } from "../engine/crew/inline.ts";
+import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
+import { workHere } from "../engine/state/state-worker.ts";
+import type { Logger } from "../log.ts";
+import { recordMeters } from "../meters.ts";
+import type { Lease } from "../store/lease.ts";
+import type { Store } from "../store/store.ts";
+import type { Claimed, Place, Taken } from "../store/taken.ts";
+import type { Finish } from "./endings.ts";
+import { LaneDatasets } from "./lane-datasets.ts";
+import { SMALL_MS, type Batch, type LaneData, type LaneMessage, type LaneRequest } from "./lane-messages.ts";
+import { Run } from "./run.ts";
+import type { RunEnd } from "./running.ts";
+import { recordedTrace, type TraceCall } from "./trace.ts";
+
+const BEAT_MS = 1000;
+
+/** Serves the main thread. */
+export function serveLane(store: Store, log: Logger): void {
+  const thread = new LaneThread(store, log, parentPort!, workerData as LaneData);
+  parentPort!.on("message", (request: LaneRequest) => thread.hear(request));
+}
+
+class LaneThread {
+  readonly #store: Store;
+  readonly #log: Logger;
+  readonly #port: MessagePort;
+  readonly #data: LaneData;
+  readonly #datasets: LaneDatasets;
+  readonly #takeMeters = recordMeters();
+  readonly #hands: Hands;
+  #run: Run | null = null;
+  #closing = false;
+
+  constructor(store: Store, log: Logger, port: MessagePort, data: LaneData) {
+    this.#store = store;
+    this.#log = log;
+    this.#port = port;
+    this.#data = data;
+    this.#datasets = new LaneDatasets(port);
+    this.#hands = { ...inline, train: (task) => this.#train(task) };
+    workHere();
+    setInterval(() => this.#beat(), BEAT_MS);
+  }
+
+  hear(request: LaneRequest): void {
+    switch (request.type) {
+      case "run":
+        void this.#runAll(request);
+        break;
+      case "status":
+        if (this.#run?.lease.jobId === request.jobId) this.#run.onStatus(request.status);
+        break;
+      case "check":
+        this.#run?.checkStatus();
+        break;
+      case "shutdown":
+        this.#closing = true;
+        this.#run?.shutdown();
+        break;
+      case "data":
+        this.#datasets.answered(request.id, request.answer);
+    }
+  }
+
+  #beat(): void {
+    Atomics.add(this.#data.beat, 0, 1);
+    // A run that stands still ends the thread. Its lease lapses, and another run takes the job.
+    this.#run?.assertMoving();
+  }
+
+  async #runAll({ token, first, rest }: Batch): Promise<void> {
+    const waiting = [...rest];
+    let taken: Taken | null = first;
+    while (taken !== null) taken = await this.#runOne(taken, token, waiting);
+  }
+
+  /** Runs a job. Returns the one that has begun after it. */
+  async #runOne(taken: Taken, token: string, waiting: Claimed[]): Promise<Taken | null> {
+    const trace: TraceCall[] = [];
+    const following = new Following(this.#store, token, waiting, () => (this.#closing ? null : this.#place()));
+    const run = new Run(this.#store.lease(taken.hold), {
+      store: this.#store,
+      cache: null,
+      leaseMs: this.#data.leaseMs,
+      threads: { take: () => 1, giveBack() {} },
+      log: this.#log,
+      trace: () => recordedTrace(trace),
+      alone: () => this.#alone(),
+      committed() {},
+      readData: (owner, wanted) => this.#datasets.read(owner, wanted),
+      hands: this.#hands,
+      finish: (lease, ...ended) => following.beginAt(lease, ...ended),
+    });
+    this.#run = run;
+    if (this.#closing) run.shutdown();
+    const end = await this.#execute(run);
+    this.#run = null;
+    const next = await following.begun();
+    this.#port.postMessage({ type: "ended", end, next, meters: this.#takeMeters(), trace } satisfies LaneMessage);
+    return next;
+  }
+
+  async #execute(run: Run): Promise<RunEnd> {
+    try {
+      return await run.execute();
+    } catch (error) {
+      // The lease lapses, and another run takes the job as if this process had died.
+      this.#log.error({ err: error, job_id: run.lease.jobId }, "a run broke off");
+      return "lost";
+    }
+  }
+
+  /** A job that trains for longer is no small job. */
+  async #train(task: Parameters<Hands["train"]>[0]): Promise<void> {
+    const over = setTimeout(() => this.#run?.move(), SMALL_MS);
+    await inline.train(task);
+    clearTimeout(over);
+  }
+
+  #alone(): boolean {
+    return Atomics.load(this.#data.runs, 0) <= 1;
+  }
+
+  /** The main thread counts the memory. What was claimed had room then. */
+  #place(): Place {
+    const { leaseMs } = this.#data;
+    const memoryLeft = Number.MAX_SAFE_INTEGER;
+    return { leaseMs, idle: this.#alone(), memoryLeft, arithmeticVersion: ARITHMETIC_VERSION };
+  }
+}
+
+/** The job that begins when another ends. */
+class Following {
+  readonly #store: Store;
+  readonly #token: string;
+  readonly #waiting: Claimed[];
+  readonly #place: () => Place | null;
+  #begun: Taken | null = null;
+
+  /** `place`: what the lane has for the next job; null: it takes no more jobs. */
+  constructor(store: Store, token: string, waiting: Claimed[], place: () => Place | null) {
+    this.#store = store;
+    this.#token = token;
+    this.#waiting = waiting;
+    this.#place = place;
+  }
+
+  /** Ends the job of the lease, and begins the next. To repeat it is safe. */
+  async beginAt(lease: Lease, ...ended: Parameters<Finish>): Promise<void> {
+    const [claimed] = this.#waiting;
+    const place = this.#place();
+    const next = claimed !== undefined && place !== null ? { claimed, place } : null;
+    this.#begun = await lease.finish(...ended, next);
+    if (next !== null) this.#waiting.shift();
+  }
+
+  /** If the end began nothing, the next job that is still ours begins. */
+  async begun(): Promise<Taken | null> {
+    while (this.#begun === null && this.#waiting.length > 0) {
+      const place = this.#place();
+      // If Redis is away, the claims lapse.
+      if (place === null) {
+        await this.#store.giveUp(this.#token, this.#waiting.splice(0)).catch(() => undefined);
+        return null;
+      }
+      const begun = await this.#store.begin(this.#waiting.shift()!, place).catch(() => null);
+      if (begun?.outcome === "taken") this.#begun = begun.taken;
+    }
+    return this.#begun;
+  }
+}

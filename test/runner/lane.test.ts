@@ -1,0 +1,97 @@
+/** A lane as its worker sees it. Which jobs run in lanes, and how: test/worker/lane.test.ts. */
+import { pino } from "pino";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
+import { meters } from "../../src/meters.ts";
+import { isSmall, Lane, LaneRun } from "../../src/runner/lane.ts";
+import { Threads } from "../../src/runner/threads.ts";
+import type { RunTrace } from "../../src/runner/trace.ts";
+import type { Taken } from "../../src/store/taken.ts";
+import { eventTypes, OWNER } from "../store/support.ts";
+import { ended, LEASE_MS, longSpec, openPlace, type Place } from "../worker/support.ts";
+
+let place: Place;
+beforeAll(async () => {
+  place = await openPlace();
+});
+afterAll(() => place.close());
+
+const threads = new Threads(2);
+function openLane(program?: URL): Lane {
+  const { store, files, server } = place;
+  const runs = new Int32Array(new SharedArrayBuffer(4));
+  const log = pino({ level: "silent" });
+  const options = { store, files, cache: null, redisUrl: server.url, leaseMs: LEASE_MS, threads, log, runs };
+  const lane = new Lane(options, program);
+  onTestFinished(() => lane.close(new Error("the test is over")));
+  return lane;
+}
+
+/** Posts a job, and claims it. */
+async function claimed(spec: Record<string, unknown>): Promise<{ token: string; taken: Taken }> {
+  const id = await place.post(spec);
+  await place.redis.hset(`{rappel}:owner:${OWNER}:job:${id}`, "work_ms", 1);
+  const token = id;
+  const room = { leaseMs: LEASE_MS, idle: true, memoryLeft: 0, arithmeticVersion: ARITHMETIC_VERSION };
+  const claim = await place.store.claim({ token, worker: "test", ...room });
+  if (claim.outcome !== "taken") throw new Error(claim.outcome);
+  return { token, taken: claim.first };
+}
+
+function runIn(lane: Lane, { token, taken }: { token: string; taken: Taken }, calls: unknown[][] = []): LaneRun {
+  const note =
+    (name: string) =>
+    (...args: unknown[]) =>
+      void calls.push([name, ...args]);
+  const trace: RunTrace = { enter: note("enter"), did: note("did"), failed: note("failed"), ended: note("ended") };
+  return new LaneRun(lane, taken, { token, rest: [] }, () => trace);
+}
+
+test("what a run in a lane tells meters and traces reaches those of the main thread", async () => {
+  const job = await claimed({ checkpoint: { every_seconds: null } });
+  expect(isSmall(job.taken)).toBe(true);
+  const calls: unknown[][] = [];
+  const run = runIn(openLane(), job, calls);
+  const steps = async () => (await meters.steps.get()).values[0]?.value ?? 0;
+  const before = await steps();
+  const began = Date.now();
+  const end = run.execute();
+  expect(threads.busy).toBe(1);
+  expect(await end).toBe("ended");
+  expect(threads.busy).toBe(0);
+  expect(run.next).toBeNull();
+  const { progress } = await place.get(run.lease.jobId);
+  expect((await steps()) - before).toBe(progress.total_steps);
+  expect(calls.filter(([name]) => name === "enter").map(([, stage]) => stage)).toEqual(["training", "ending"]);
+  expect(calls.filter(([name]) => name === "did")).toHaveLength(40);
+  for (const [, , at] of calls) {
+    expect(at).toBeGreaterThanOrEqual(began);
+    expect(at).toBeLessThanOrEqual(Date.now());
+  }
+});
+
+test("a lane whose thread ends loses its job, and another run takes it", async () => {
+  const lane = openLane();
+  const run = runIn(lane, await claimed(longSpec(10)));
+  const lost = expect(run.execute()).rejects.toThrow("the thread is killed");
+  await place.until(run.lease.jobId, (job) => job.progress.step > 0);
+  run.abandon(new Error("the thread is killed"));
+  await lost;
+  expect(lane.alive).toBe(false);
+  await place.startWorker();
+  expect(await place.until(run.lease.jobId, ended)).toMatchObject({ status: "succeeded", run: 2 });
+  expect(await eventTypes(place.store, run.lease.jobId)).toContain("lease_lost");
+  await place.killWorkers();
+});
+
+test("a lane that stands still ends", async () => {
+  const lane = openLane(new URL("./sleeping-lane.ts", import.meta.url));
+  const run = runIn(lane, await claimed({}));
+  const lost = expect(run.execute()).rejects.toThrow(/has stood still for 3\d\d\d seconds/);
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  const now = performance.now();
+  const clock = vi.spyOn(performance, "now").mockReturnValue(now + 3_600_000);
+  onTestFinished(() => clock.mockRestore());
+  await lost;
+  expect(lane.alive).toBe(false);
+});
