@@ -12,9 +12,10 @@ import type { Archive } from "./archive/archive.ts";
 import { readBlob, readHead, type StoredBlob } from "./blobs.ts";
 import type { Database } from "./database.ts";
 import { Damaged, type StoredKind } from "./errors.ts";
+import { eventsIn } from "./events.ts";
 import { keys } from "./keys.ts";
 import { page, pageOf, type PageOptions } from "./pages.ts";
-import { toCheckpoint, toEvent, type MetricRow } from "./record.ts";
+import { toCheckpoint, type MetricRow } from "./record.ts";
 import { columnsOf, lastStepOf, unpackRows, type Columns } from "./rows.ts";
 
 /** Enough for the header of any state: some thousand tensors of a hundred bytes each. */
@@ -94,13 +95,18 @@ export class JobResults {
   async events(owner: string, id: string, { limit, after }: PageOptions): Promise<Page<Event> | null> {
     const job = keys.job(owner, id);
     const from = Number.parseInt(after ?? "", 10) || 0;
-    const texts = await this.#find(
+    const events = await this.#find(
       job,
-      (redis) => redis.lrange(keys.events(job), from, from + limit),
-      async (place) => (await this.#archive.list(place, "events")).slice(from, from + limit + 1).map(String),
+      async (redis) => {
+        const elements = (first: number) => redis.lrangeBuffer(keys.events(job), first, from + limit);
+        const [found, packed] = await Promise.all([elements(from), redis.hget(job, "packed_events")]);
+        // Up to the first packed events, each event has an element of its own.
+        const first = Math.min(from, Number.parseInt(packed ?? String(from), 10));
+        return eventsIn(first === from ? found : await elements(first), first).slice(from - first);
+      },
+      async (place) => eventsIn(await this.#archive.list(place, "events"), 0).slice(from),
     );
-    const events = texts?.map((text, i) => toEvent(from + i + 1, text));
-    return events ? page(events, limit, (event) => event.id) : null;
+    return events && page(events.slice(0, limit + 1), limit, (event) => event.id);
   }
 
   /** Newest first. */

@@ -79,7 +79,8 @@
  *   bytes
  * - `{rappel}:owner:<owner>:job:<id>` (hash): the record of a job, or of a prediction; its fields
  *   are in record.ts
- * - `…:events` (list): events as JSON; an event's id is its position, from 1
+ * - `…:events` (list): events, some of them packed (events.ts); an event's id is its position
+ *   among all events, from 1
  * - `…:rows` (list): rows of metrics in packed slices (rows.ts), in the order of their steps
  * - `…:metrics` (sorted set): rows of metrics of an earlier version, as JSON, by step; they come
  *   before those in the slices

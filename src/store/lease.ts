@@ -22,6 +22,7 @@ import type { JobError, JobResult, JobStatus } from "../contract/wire/job.ts";
 import { CARRIED_BYTES, eachChunk, readBlob, type Blob, type Source } from "./blobs.ts";
 import type { Database } from "./database.ts";
 import { Damaged, LeaseLost } from "./errors.ts";
+import { packEvents } from "./events.ts";
 import { keys } from "./keys.ts";
 import { renew, type Blame } from "./renew.ts";
 import type { ModelRecord } from "./models.ts";
@@ -300,6 +301,7 @@ export class Lease {
   async finish(ending: Ending, rows: readonly MetricRow[], next: Next | null = null): Promise<Taken | null> {
     if (ending.status === "succeeded") crashPoint("before-final-commit");
     const models = ending.models ?? {};
+    const { events, packs } = packEvents(ending.events);
     const documents = { result: ending.result, error: ending.error, model: ending.model, progress: ending.progress };
     const change = {
       status: ending.status,
@@ -310,7 +312,8 @@ export class Lease {
       models: Object.fromEntries(
         Object.entries(models).map(([which, { blob, bytes, sha256 }]) => [which, { blob, bytes, sha256 }]),
       ),
-      events: ending.events.map((event) => JSON.stringify(event)),
+      events,
+      packed: packs.length,
       next: next && {
         record: keys.job(next.claimed.owner, next.claimed.jobId),
         token: next.claimed.token,
@@ -319,7 +322,7 @@ export class Lease {
     };
     const blobs = [...(ending.state ? [ending.state] : []), ...Object.values(models)];
     const slices = await this.#putAllButLast(sliced(rows, false), ending.since);
-    const taken = await this.#commit<TakenAnswer | null>("finish", change, blobs, slices);
+    const taken = await this.#commit<TakenAnswer | null>("finish", change, blobs, [...packs, ...slices]);
     if (ending.status === "succeeded") crashPoint("after-final-commit");
     return taken && takenOf(taken);
   }
@@ -344,12 +347,12 @@ export class Lease {
     script: "commit" | "finish",
     change: object,
     blobs: readonly Blob[],
-    rows: readonly (string | Buffer)[],
+    others: readonly (string | Buffer)[],
   ): Promise<T> {
     const carried = blobs.filter((blob) => blob.carried !== undefined);
     const text = JSON.stringify({ ...change, carried: carried.map(({ blob }) => blob) });
     const contents = carried.map((blob) => blob.carried!);
-    return await this.#run(script, text, ...contents, ...rows);
+    return await this.#run(script, text, ...contents, ...others);
   }
 
   async #run<T>(script: string, ...args: (string | number | Buffer)[]): Promise<T> {

@@ -32,6 +32,8 @@
  * - `run`, `token`, `lease_expires_at`: the lease; the job is free if `lease_expires_at` is absent
  *   or past
  * - `crashes`, `crash_step`: how many runs died in a row, and at which checkpoint
+ * - `packed_events`: how many events come before the first that were packed, and how many more
+ *   events than elements the list of events has (events.ts); absent if none were packed
  * - `checkpoint_step`: the step of the last committed checkpoint
  * - `changes`: JSON: RecordedChange[], all rewinds so far; absent if this job made none
  * - `uploads`, `reported`: how many uploads the job made; how many reports this run made
@@ -196,20 +198,6 @@ export function toProgress(id: string, fields: SummaryFields): Progress {
     eta_seconds: running ? report.eta_seconds : null,
     last_checkpoint_step: fields.checkpoint_step === null ? null : Number(fields.checkpoint_step),
     updated_at: toTime(fields.updated_at),
-  };
-}
-
-/** `text` is what lua/shared/job.lua wrote. Its place in the list, from 1, is the event's id. */
-export function toEvent(place: number, text: string): Event {
-  const event = JSON.parse(text);
-  return {
-    id: String(place),
-    run: event.run,
-    step: event.step,
-    type: event.type,
-    message: event.message,
-    data: event.data,
-    created_at: toTime(event.created_at),
   };
 }
 

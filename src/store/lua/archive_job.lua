@@ -8,7 +8,7 @@ KEYS[1] the job's record
 ARGV[1] the place of the entry: segment, offset, length of the head, length, SHA-256
 ARGV[2] the fields that the record keeps for scripts: name, NUL, value, NUL, …
 ARGV[3] the fields that it keeps for lists, compressed
-ARGV[4] how many events were copied
+ARGV[4] how many elements of the list of events were copied
 ARGV[5] how many bytes what is left behind takes
 ARGV[6…] the files that were copied: the part of their key after the job's, and their blob
 
@@ -30,9 +30,9 @@ redis.call('ZREM', root .. ':unarchived', job)
 -- These fields stay by themselves: scripts look for them or take them away, and a name may hold a
 -- NUL.
 local stay = { metadata = get('metadata'), webhook = get('webhook'), name = get('name') }
-local before = number('counted_bytes') or 0
+local before, events = number('counted_bytes') or 0, whole(event_count())
 erase_record()
-write_archived(ARGV[1], status, ARGV[2], ARGV[3], ARGV[4], ARGV[5], before)
+write_archived(ARGV[1], status, ARGV[2], ARGV[3], events, ARGV[5], before)
 for name, value in pairs(stay) do
   if value then set(name, value) end
 end

@@ -7,9 +7,11 @@ KEYS[1] the job's record
 ARGV[1] run
 ARGV[2] token
 ARGV[3] JSON: status; fields {name: text} of the record; state (as in commit.lua) or null; models
-        {which: {blob, bytes, sha256}}; events [JSON texts]; carried: the names of the blobs that
-        come along; next: the claimed job that is to begin {record, token, place} or null
-ARGV[4…] the bytes of each of these blobs; then rows of metrics (shared/rows.lua)
+        {which: {blob, bytes, sha256}}; events [JSON texts, or the number of one that comes along
+        packed]; packed: how many come along packed; carried: the names of the blobs that come
+        along; next: the claimed job that is to begin {record, token, place} or null
+ARGV[4…] the bytes of each of these blobs; packed events (shared/events.lua); then rows of metrics
+        (shared/rows.lua)
 
 Returns what it began (`taken` in shared/begin.lua), or nil if that job is not the claim's any more,
   or must wait.
@@ -29,7 +31,8 @@ end
 
 if get('status') == change.status and holds(ARGV[1], ARGV[2]) then return begin_next() end
 fence(ARGV[1], ARGV[2])
-put_rows(take_carried(change.carried, 4))
+local packed = take_carried(change.carried, 4)
+put_rows(packed + change.packed)
 if change.state ~= cjson.null then commit_checkpoint(change.state) end
 for which, file in pairs(change.models) do
   keep_blob(file.blob, file.bytes)
@@ -42,6 +45,8 @@ for field, text in pairs(change.fields) do
   spend(text_room(text, FIELD_BYTES))
 end
 set('updated_at', now)
-for _, text in ipairs(change.events) do append(text) end
+for _, event in ipairs(change.events) do
+  if type(event) == 'number' then append_packed(ARGV[packed + event]) else append(event) end
+end
 end_job(change.status)
 return begin_next()

@@ -20,7 +20,7 @@ end
 -- included theirs. A message that is being sent now is left to its sender.
 local function delete_messages()
   local queue = root .. ':webhooks:'
-  for event = 1, number('events') or redis.call('LLEN', job .. ':events') do
+  for event = 1, number('events') or event_count() do
     local message = id .. '-' .. event
     for _, list in ipairs({ 'prioritized', 'delayed', 'completed' }) do
       if redis.call('ZREM', queue .. list, message) == 1 then

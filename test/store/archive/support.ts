@@ -75,7 +75,11 @@ export async function endedJob({ bytes = 1000, rows = 20, ...options }: EndedOpt
     model: { layers: [], evaluation: null },
     models: files,
     state: { ...blob!, step: 100, sha256: sha256(state), kinds: ["final"], metrics: {}, score: null },
-    events: [{ type: "succeeded", message: "Done; é.", step: 100, data: null }],
+    // Several of one type are packed.
+    events: [
+      ...[10, 20, 30, 40].map((step) => ({ type: "evaluated", message: "Evaluated.", step, data: null })),
+      { type: "succeeded", message: "Done; é.", step: 100, data: null },
+    ],
   };
   const all = Array.from({ length: rows }, (_, i) => row(6 + i));
   await lease.finish(ending as unknown as Parameters<typeof lease.finish>[0], all);
@@ -96,6 +100,7 @@ export async function everythingOf(id: string, from = store) {
     evaluation: await jobs.evaluation(OWNER, id),
     events: await jobs.events(OWNER, id, { limit: 1000 }),
     secondEvent: await jobs.events(OWNER, id, { limit: 1, after: "1" }),
+    packedEvents: await jobs.events(OWNER, id, { limit: 2, after: "5" }),
     rows: await metricRows(from, OWNER, id),
     someRows: await metricRows(from, OWNER, id, 5, 8),
     checkpoints,
