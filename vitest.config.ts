@@ -4,7 +4,8 @@ import { nodeArguments } from "./scripts/node-arguments.mjs";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    execArgv: [...nodeArguments],
+    // Types are stripped once. The small heaps of a service would only slow the tests down.
+    execArgv: nodeArguments.filter((argument) => argument.startsWith("--import")),
     // Real Redis servers and real service processes: two files at once is what two cores carry.
     maxWorkers: 2,
     testTimeout: 60_000,
