@@ -45,6 +45,9 @@ async function startWorker(env: NodeJS.ProcessEnv = {}): Promise<ServiceProcess>
   return worker;
 }
 
+/** Epochs of a job that is no small one. */
+const LARGE = 500;
+
 async function post(epochs: number): Promise<string> {
   const { address } = await api.ready;
   const response = await fetch(`${address}/v1/jobs`, {
@@ -133,7 +136,7 @@ test("a worker whose run stands still is not alive, and says which run", async (
     NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(ahead)}`,
   });
   const { address } = await worker.ready;
-  const job = await post(1);
+  const job = await post(LARGE);
   await until(job, ({ status }) => status === "running");
   expect((await fetch(`${address}/healthz`)).status).toBe(200);
   worker.process.kill("SIGUSR2");
@@ -174,10 +177,10 @@ test("the health check of a container finds the service in every role, and repor
 
 test("a job whose worker is killed, and whose next worker is told to end, ends with the same weights", async () => {
   await startWorker();
-  const undisturbed = await until(await post(150), ({ result }) => result !== null);
+  const undisturbed = await until(await post(LARGE), ({ result }) => result !== null);
   for (const worker of workers.splice(0)) await worker.stop();
 
-  const job = await post(150);
+  const job = await post(LARGE);
   const first = await startWorker();
   await until(job, ({ status }) => status === "running");
   await first.stop("SIGKILL");
