@@ -9,7 +9,6 @@ export type CrashPoint =
   | "after-record"
   | "after-add"
   | "after-claim"
-  | "after-begin"
   | "mid-chunk"
   | "before-commit"
   | "after-commit"

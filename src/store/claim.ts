@@ -79,7 +79,6 @@ export async function beginClaimed(
     JSON.stringify(placeFields(place)),
   );
   if (outcome !== "taken") return { outcome };
-  crashPoint("after-begin");
   return { outcome, taken: takenOf(taken!) };
 }
 

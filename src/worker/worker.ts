@@ -40,6 +40,8 @@ import { Presence, type Activity } from "./presence.ts";
 
 /** How long to wait before asking again. */
 const RETRY_MS = 1000;
+/** How often a claim is renewed while it lasts. */
+const BEATS_PER_LEASE = 4;
 /** How long it may take to give back jobs that did not stop in time. */
 const DROP_MS = 500;
 /**
@@ -187,7 +189,8 @@ export class TrainingWorker {
       const claim = await this.#inTurn(() => this.#claim(delivered));
       if (claim === null) break;
       delivered = undefined;
-      await this.#runAll(claim);
+      const beats = this.#keep(claim);
+      await this.#runAll(claim).finally(() => clearInterval(beats));
     }
     if (!this.#closing) return;
     // What was given back wakes another worker. If the lock has lapsed, the wake-up already goes to
@@ -312,6 +315,16 @@ export class TrainingWorker {
     if (!lane.alive) return;
     if (this.#closing) await lane.close(new Error("the process ends"));
     else this.#idleLanes.push(lane);
+  }
+
+  /** Keeps the claim from lapsing while its jobs wait for each other. */
+  #keep({ token, rest }: Begun): NodeJS.Timeout | undefined {
+    if (rest.length === 0) return;
+    const { store, leaseMs } = this.#options;
+    const beat = () => {
+      store.renew(leaseMs, [], [token]).catch((error: unknown) => this.#noDelivery(error as Error));
+    };
+    return setInterval(beat, leaseMs / BEATS_PER_LEASE);
   }
 
   /** Null: the job is not ours any more, or must wait. If Redis is away, its claim lapses. */

@@ -62,7 +62,7 @@ test("an event is sent, signed with each of the owner's secrets, and only if it 
 test("any event can be wanted, whoever records it", async () => {
   start();
   const id = await post("ann", ["created", "started", "requeued"]);
-  const lease = await acquire(store, id);
+  const lease = await acquire(store, id, { owner: "ann" });
   await lease.release({ type: "requeued", message: "Back.", step: null, data: null });
   const messages = await received(3);
   const types = messages.map(({ body }) => JSON.parse(body).type as string);
