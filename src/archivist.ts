@@ -10,11 +10,14 @@ import type { Logger } from "pino";
 import { Retry } from "./retries.ts";
 import type { Compaction } from "./store/archive/compaction.ts";
 import type { Mover } from "./store/archive/mover.ts";
+import { OutOfReach } from "./store/errors.ts";
 
 const INTERVAL_MS = 1000;
 /** A process that dies keeps the others out for so long. */
 const TURN_MS = 30_000;
 const COMPACTION_MS = 10 * 60_000;
+/** For so many intervals jobs are moved before the rest has its turn again. */
+const BURST = 10;
 
 export interface ArchivistOptions {
   readonly mover: Mover;
@@ -30,6 +33,7 @@ export interface ArchivistOptions {
 export class Archivist {
   readonly #options: ArchivistOptions;
   readonly #attempts: Retry;
+  readonly #intervalMs: number;
   readonly #timer: NodeJS.Timeout;
   #pass: Promise<void> | null = null;
   #closing = false;
@@ -40,7 +44,8 @@ export class Archivist {
   constructor(options: ArchivistOptions) {
     this.#options = options;
     this.#attempts = new Retry("archive", options.log);
-    this.#timer = setInterval(() => this.#start(), options.intervalMs ?? INTERVAL_MS);
+    this.#intervalMs = options.intervalMs ?? INTERVAL_MS;
+    this.#timer = setInterval(() => this.#start(), this.#intervalMs);
     this.#start();
   }
 
@@ -65,7 +70,10 @@ export class Archivist {
         this.#attempts.worked();
       })
       .catch((error: unknown) => {
-        this.#failure = "ended jobs cannot be moved into the archive, and stay in Redis; the log says why";
+        this.#failure =
+          error instanceof OutOfReach
+            ? "the archive of ended jobs is out of reach of this process; the log says why"
+            : "ended jobs cannot be moved into the archive, and stay in Redis; the log says why";
         this.#attempts.failed(error);
       })
       .finally(() => {
@@ -74,13 +82,32 @@ export class Archivist {
   }
 
   async #work(): Promise<void> {
-    const { mover, compaction, isSafe, checkFormat } = this.#options;
+    const { mover, isSafe, checkFormat } = this.#options;
     if (!(await isSafe())) return;
     await checkFormat();
-    if (!(await mover.turn(TURN_MS))) return;
+    // Before the turn: a process with a wrong directory says so, also while another one has the turn.
+    await mover.check();
+    if (!(await mover.turn(TURN_MS))) {
+      // It may be mended meanwhile. Who has the turn looks.
+      this.#missing = [];
+      return;
+    }
+    try {
+      await this.#inTurn();
+    } catch (error) {
+      // It may be the disk of this host alone.
+      await mover.giveWay().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #inTurn(): Promise<void> {
+    const { mover, compaction, isSafe } = this.#options;
     await mover.prove();
     await mover.bury();
-    while ((await mover.moveSome()) > 0) {
+    // Jobs may end all the time.
+    const until = performance.now() + BURST * this.#intervalMs;
+    while (performance.now() < until && (await mover.moveSome()) > 0) {
       if (this.#closing || !(await isSafe()) || !(await mover.turn(TURN_MS))) return;
     }
     if (performance.now() < this.#compactedAt + COMPACTION_MS) return;

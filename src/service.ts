@@ -29,7 +29,7 @@ import { StartFailure } from "./start-failure.ts";
 import { ArchiveDirectory } from "./store/archive/directory.ts";
 import { RemoteArchive } from "./store/archive/remote.ts";
 import { available, storeConnection } from "./store/database.ts";
-import { NewerStore, Unavailable } from "./store/errors.ts";
+import { NewerStore, OutOfReach, Unavailable } from "./store/errors.ts";
 import { Store } from "./store/store.ts";
 import { Webhooks } from "./webhooks/webhooks.ts";
 import { TrainingWorker, type ClosingReason } from "./worker/worker.ts";
@@ -183,10 +183,8 @@ async function openApi(
     return epoch.lost === null;
   };
   const archivist = openArchivist(config, { store, log }, isSafe);
-  if (archivist !== null) {
-    checks.archive = () => archivist.failure;
-    closers.push(() => archivist.close());
-  }
+  checks.archive = archivist === null ? unread(config, { store, log }) : () => archivist.failure;
+  if (archivist !== null) closers.push(() => archivist.close());
   const webhooks = openWebhooks(config, redis, { store, connection, log });
   serving.push(() => webhooks.close(config.shutdownMs));
   await files.prepare();
@@ -243,6 +241,26 @@ function openArchivist(
   const directory = new ArchiveDirectory(path);
   const checkFormat = () => store.format.check();
   return new Archivist({ ...store.archiving(directory, log), log, isSafe, checkFormat });
+}
+
+/** What an api without an archive says if Redis has jobs that are in one. */
+function unread(
+  { archive: { directory } }: Config,
+  { store, log }: Pick<ApiParts, "store" | "log">,
+): () => Promise<string | null> {
+  const { mover } = store.archiving(new ArchiveDirectory(directory), log);
+  return async () => {
+    try {
+      await mover.check();
+      return null;
+    } catch (error) {
+      if (error instanceof OutOfReach)
+        return "the archive of ended jobs is out of reach of this process: set RAPPEL_STORE_URL to its directory";
+      // Another check says that Redis is away.
+      if (error instanceof Unavailable) return null;
+      throw error;
+    }
+  };
 }
 
 /** Must run before anything reads the stored data. */

@@ -135,4 +135,9 @@ test("with an outside Redis and no directory for all apis, results stay in Redis
   const other = await start("api", {});
   expect(other.log.filter(({ msg }) => String(msg).includes("RAPPEL_STORE_URL"))).toHaveLength(1);
   expect(other.log.filter(({ msg }) => String(msg).includes("stay in Redis"))).toHaveLength(1);
+  // Redis has jobs in an archive that this one cannot read.
+  const ready = await fetch(`${(await other.ready).address}/readyz`);
+  const health = (await ready.json()) as { status: string; checks: { archive: string } };
+  expect([ready.status, health.status]).toEqual([200, "degraded"]);
+  expect(health.checks.archive).toMatch(/set RAPPEL_STORE_URL/);
 });

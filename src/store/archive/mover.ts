@@ -57,6 +57,17 @@ export class Mover {
     return isOurs;
   }
 
+  /** Gives the turn to another process that can do the work, if there is one. */
+  async giveWay(): Promise<void> {
+    await this.turn(1);
+  }
+
+  /** @throws OutOfReach if Redis knows an archive, and the directory is not that */
+  async check(): Promise<void> {
+    const [id, ready] = await this.#known();
+    if (ready !== null) this.#mustBe(id, await this.directory.id());
+  }
+
   /**
    * Checks that the directory is the archive of these jobs. The first time, it becomes it. If Redis
    * knows no archive and there is one, Redis has lost its data: the records are made from it.
@@ -65,21 +76,14 @@ export class Mover {
   async prove(): Promise<void> {
     const { directory } = this;
     const here = await directory.id();
-    if (await this.#database.use((redis) => redis.hsetnx(keys.archive, "id", here ?? randomUUID()))) {
-      // Jobs that ended before there was an archive, or that an earlier version ended.
-      await this.#database.use((redis) => redis.zunionstore(keys.unarchived, 1, keys.ended));
-    }
-    const [id, ready] = await this.#database.use((redis) => redis.hmget(keys.archive, "id", "ready"));
+    await this.#database.use((redis) => redis.hsetnx(keys.archive, "id", here ?? randomUUID()));
+    const [id, ready] = await this.#known();
     if (here === null && ready === null) await directory.claim(id!);
-    else if (here !== id) {
-      throw new OutOfReach(
-        here === null
-          ? `${directory.path} does not have the file "id" of the archive that Redis knows`
-          : `${directory.path} is another archive than the one that Redis knows`,
-      );
-    }
+    else this.#mustBe(id, here);
     await directory.prepare();
     if (ready !== null) return;
+    // Jobs that ended before there was an archive, or that an earlier version ended.
+    await this.#database.use((redis) => redis.zunionstore(keys.unarchived, 1, keys.ended));
     if (here !== null) {
       const records = await restoreRecords(this.#database, directory);
       this.#log.warn({ records }, "Redis did not know the archive: the records of the jobs in it were written again");
@@ -174,6 +178,20 @@ export class Mover {
       }),
     );
     crashPoint("archive-pointed");
+  }
+
+  /** The id of the archive that Redis knows, and whether that archive is ready. */
+  async #known(): Promise<(string | null)[]> {
+    return await this.#database.use((redis) => redis.hmget(keys.archive, "id", "ready"));
+  }
+
+  #mustBe(id: string | null, here: string | null): void {
+    if (here === id) return;
+    throw new OutOfReach(
+      here === null
+        ? `${this.directory.path} does not have the file "id" of the archive that Redis knows`
+        : `${this.directory.path} is another archive than the one that Redis knows`,
+    );
   }
 
   /** A job that is damaged in Redis stays there. Who reads it is told. */

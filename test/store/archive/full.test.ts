@@ -1,6 +1,8 @@
 // Stores and disks that fill: while ended jobs are moved away Redis does not fill, and where they
 // cannot be moved nothing is lost.
 import { setTimeout as sleep } from "node:timers/promises";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { Archivist } from "../../../src/archivist.ts";
@@ -8,10 +10,11 @@ import { retrying } from "../../../src/retries.ts";
 import { ArchiveDirectory } from "../../../src/store/archive/directory.ts";
 import { NoRoom } from "../../../src/store/errors.ts";
 import { Store } from "../../../src/store/store.ts";
-import { connected } from "../support.ts";
+import { keys } from "../../../src/store/keys.ts";
+import { connected, OWNER } from "../support.ts";
 import { MiB, redis, server, setUpStore } from "../setup.ts";
 import { smallDisk } from "../../support/disk.ts";
-import { compaction, endedJob, everythingOf, log, mover, setUpArchive, store } from "./support.ts";
+import { compaction, directory, endedJob, everythingOf, log, mover, setUpArchive, store } from "./support.ts";
 
 setUpStore({ maxBytes: 16 * MiB });
 setUpArchive();
@@ -64,11 +67,11 @@ test("without an archive the same jobs are refused at the door, and those that e
 
 test("while the archive's disk is full, jobs stay in Redis and health says so; then they are moved", async (context) => {
   const disk = smallDisk(context, "128k");
-  const directory = new ArchiveDirectory(join(disk.directory, "archive"));
-  const small = new Store(await connected(server), directory);
+  const archive = new ArchiveDirectory(join(disk.directory, "archive"));
+  const small = new Store(await connected(server), archive);
   await redis.flushall();
-  const opened = archivist(small.archiving(directory, log));
-  await until(async () => (await directory.id()) !== null);
+  const opened = archivist(small.archiving(archive, log));
+  await until(async () => (await archive.id()) !== null);
   const ids = await Promise.all([job(), job(), job()]);
   const before = await Promise.all(ids.map((id) => everythingOf(id, small)));
   await until(async () => opened.failure !== null);
@@ -80,6 +83,47 @@ test("while the archive's disk is full, jobs stay in Redis and health says so; t
   expect(await Promise.all(ids.map((id) => everythingOf(id, small)))).toEqual(before);
   await until(async () => opened.failure === null);
   expect(retrying()).toEqual([]);
+});
+
+test("an api with a wrong directory says so, and keeps no other from its turn", async () => {
+  const elsewhere = new ArchiveDirectory(mkdtempSync(join(tmpdir(), "rappel-archive-")));
+  onTestFinished(() => rmSync(elsewhere.path, { recursive: true }));
+  const wrong = archivist(store.archiving(elsewhere, log));
+  await until(async () => wrong.failure !== null);
+  const right = archivist({ mover, compaction });
+  await job();
+  await until(allMoved);
+  expect(right.failure).toBeNull();
+  // The other has the turn now.
+  const late = archivist(store.archiving(elsewhere, log));
+  await until(async () => late.failure !== null);
+  expect(wrong.failure).toMatch(/out of reach/);
+});
+
+test("an api whose disk fails gives its turn to one that can work", async () => {
+  const failing = store.archiving(directory, log);
+  failing.mover.append = () => Promise.reject(new Error("this host cannot write"));
+  const first = archivist(failing);
+  await job();
+  await until(async () => first.failure !== null);
+  archivist({ mover, compaction });
+  await until(allMoved);
+});
+
+test("deleted jobs get their tombstones also while jobs end all the time", async () => {
+  const { moveSome } = mover;
+  let moved = 0;
+  mover.moveSome = async () => {
+    const some = await moveSome.call(mover);
+    if (moved === 0) await store.jobs.remove(OWNER, first);
+    moved += some;
+    await job();
+    return some;
+  };
+  const first = await job();
+  archivist({ mover, compaction });
+  await until(async () => moved > 0);
+  await until(async () => (await redis.exists(keys.buried)) === 0);
 });
 
 test("nothing is moved while it is unclear whether these are the records of these files", async () => {
