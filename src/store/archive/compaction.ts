@@ -4,7 +4,7 @@
  *
  * A segment that is mostly such entries is compacted. Its other entries are copied to the segment
  * that is written now, and the records are pointed to the copies: the same steps as when a job is
- * moved (mover.ts). Tombstones are copied too, as long as there are older segments.
+ * moved (mover.ts). Tombstones are copied when their segment goes, as long as there are older ones.
  *
  * A segment to which no record points any more goes into quarantine, where it is still read, and a
  * day later it is removed. That is not done
@@ -86,12 +86,20 @@ export class Compaction {
   /** Copies what is needed of a segment. Then it goes into quarantine, if it is old enough. */
   async #compact(file: SegmentFile, all: readonly SegmentFile[]): Promise<void> {
     const { directory } = this.#mover;
-    const isOldest = all.every(({ name }) => name >= file.name);
-    await directory.read(file.name, async (read) => {
+    await this.#copyThose(file, (entry) => this.#isPointedTo(entry));
+    const stillLive = await this.#database.use((redis) => redis.hexists(keys.segments, file.name));
+    if (stillLive !== 0 || !this.#isOld(file)) return;
+    // Not before: a segment with a damaged entry is compacted again and again.
+    if (all.some(({ name }) => name < file.name)) await this.#copyThose(file, isTombstone);
+    await directory.quarantine(file.name);
+  }
+
+  async #copyThose(file: SegmentFile, isWanted: (entry: Entry) => boolean | Promise<boolean>): Promise<void> {
+    await this.#mover.directory.read(file.name, async (read) => {
       let waiting: Entry[] = [];
       let bytes = 0;
       for await (const found of scan(file.name, read)) {
-        if ("damagedBytes" in found || !(await this.#isNeeded(found, isOldest))) continue;
+        if ("damagedBytes" in found || !(await isWanted(found))) continue;
         waiting.push(found);
         bytes += found.place.bytes;
         if (bytes < COPIED_BYTES) continue;
@@ -101,14 +109,12 @@ export class Compaction {
       }
       await this.#copy(read, waiting);
     });
-    const stillLive = await this.#database.use((redis) => redis.hexists(keys.segments, file.name));
-    if (stillLive === 0 && this.#isOld(file)) await directory.quarantine(file.name);
   }
 
-  async #isNeeded({ head, place }: Entry, isOldest: boolean): Promise<boolean> {
-    if ("deleted" in (head.about as ArchivedJob | Tombstones)) return !isOldest;
-    const job = this.#keyOf(head);
-    return (await this.#database.use((redis) => redis.hget(job, "archived"))) === placeText(place);
+  async #isPointedTo(entry: Entry): Promise<boolean> {
+    if (isTombstone(entry)) return false;
+    const job = this.#keyOf(entry.head);
+    return (await this.#database.use((redis) => redis.hget(job, "archived"))) === placeText(entry.place);
   }
 
   async #copy(read: Read, entries: readonly Entry[]): Promise<void> {
@@ -116,8 +122,9 @@ export class Compaction {
     if (whole.length === 0) return;
     const copies = await this.#mover.append(whole.map(({ head }) => copyOf(read, head)));
     await Promise.all(
-      whole.map(async ({ head, place }, i) => {
-        if ("deleted" in (head.about as ArchivedJob | Tombstones)) return;
+      whole.map(async (entry, i) => {
+        if (isTombstone(entry)) return;
+        const { head, place } = entry;
         await this.#database.run("move_entry", this.#keyOf(head), placeText(place), placeText(copies[i]));
       }),
     );
@@ -143,6 +150,10 @@ export class Compaction {
     const { owner, id } = about as ArchivedJob;
     return keys.job(owner, id);
   }
+}
+
+function isTombstone({ head }: Entry): boolean {
+  return "deleted" in (head.about as ArchivedJob | Tombstones);
 }
 
 function copyOf(read: Read, { about, parts }: Head): NewEntry {

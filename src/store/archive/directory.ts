@@ -72,7 +72,8 @@ export class ArchiveDirectory {
   }
 
   async begin(epoch: string): Promise<SegmentWriter> {
-    return await SegmentWriter.create(this.path, epoch);
+    const names = (await this.segments()).map(({ name }) => name);
+    return await SegmentWriter.create(this.path, epoch, names.sort().at(-1) ?? null);
   }
 
   async segments(): Promise<SegmentFile[]> {

@@ -17,20 +17,25 @@ export async function restoreRecords(database: Database, directory: ArchiveDirec
   const files = (await directory.segments()).filter(({ quarantined }) => !quarantined);
   const names = files.map(({ name }) => name).reverse();
   const deleted = new Set<string>();
-  await eachEntry(directory, names, async ({ head }) => {
+  await eachEntry(directory, names, ({ head }) => {
     const about = head.about as ArchivedJob | Tombstones;
     if ("deleted" in about) for (const [owner, id] of about.deleted) deleted.add(keys.job(owner, id));
   });
   let written = 0;
-  await eachEntry(directory, names, async ({ head, place }) => {
-    const about = head.about as ArchivedJob | Tombstones;
-    if ("deleted" in about || deleted.has(keys.job(about.owner, about.id))) return;
-    const { status, finished_at, ...record } = about.record;
-    const { kept, packed } = shortened(about.record);
-    const alone = Object.entries(record).filter(([field]) => ALONE.has(field));
-    const given = [placeText(place), status, finished_at, kept, packed, ...alone.flat()];
-    written += await database.run<number>("restore_entry", keys.job(about.owner, about.id), ...given);
-  });
+  for (const name of names) {
+    // A segment may have a job twice. The later entry counts.
+    const records = new Map<string, (string | Buffer)[]>();
+    await eachEntry(directory, [name], ({ head, place }) => {
+      const about = head.about as ArchivedJob | Tombstones;
+      if ("deleted" in about || deleted.has(keys.job(about.owner, about.id))) return;
+      const { status, finished_at, ...record } = about.record;
+      const { kept, packed } = shortened(about.record);
+      const alone = Object.entries(record).filter(([field]) => ALONE.has(field));
+      const given = [placeText(place), status, finished_at, kept, packed, ...alone.flat()];
+      records.set(keys.job(about.owner, about.id), given);
+    });
+    for (const [job, given] of records) written += await database.run<number>("restore_entry", job, ...given);
+  }
   return written;
 }
 
@@ -39,11 +44,11 @@ type Entry = Extract<Found, { head: unknown }>;
 async function eachEntry(
   directory: ArchiveDirectory,
   names: readonly string[],
-  visit: (entry: Entry) => Promise<void>,
+  visit: (entry: Entry) => void,
 ): Promise<void> {
   for (const name of names) {
     await directory.read(name, async (read) => {
-      for await (const found of scan(name, read)) if ("head" in found) await visit(found);
+      for await (const found of scan(name, read)) if ("head" in found) visit(found);
     });
   }
 }

@@ -13,7 +13,7 @@
 import { createHash } from "node:crypto";
 import { open, rm, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { ulid } from "ulid";
+import { decodeTime, ulid } from "ulid";
 import { crashPoint } from "../../crash-point.ts";
 import { syncDirectory } from "../../sync-directory.ts";
 import {
@@ -32,7 +32,9 @@ const SEGMENT_MARK = "RAPSEGM1";
 const EPOCH_BYTES = 36;
 export const HEADER_BYTES = SEGMENT_MARK.length + EPOCH_BYTES;
 
-const NAME = /^[0-9a-z]{26}\.segment$/;
+const NAME = /^[0-7][0-9a-hjkmnp-tv-z]{25}\.segment$/;
+/** The length of a ULID. */
+const ULID = 26;
 
 /** How much is read or written at a time. */
 const SLICE_BYTES = 4 * 2 ** 20;
@@ -69,8 +71,11 @@ export class SegmentWriter {
     this.#file = file;
   }
 
-  static async create(directory: string, epoch: string): Promise<SegmentWriter> {
-    const path = join(directory, `${ulid().toLowerCase()}.segment`);
+  /** @param newest the name of the newest segment; null if there is none */
+  static async create(directory: string, epoch: string, newest: string | null): Promise<SegmentWriter> {
+    // Names are in the order of the segments even if the clock was set back.
+    const after = newest === null ? 0 : decodeTime(newest.slice(0, ULID).toUpperCase()) + 1;
+    const path = join(directory, `${ulid(Math.max(Date.now(), after)).toLowerCase()}.segment`);
     const file = await open(path, "wx+");
     try {
       await file.write(SEGMENT_MARK + epoch.padEnd(EPOCH_BYTES).slice(0, EPOCH_BYTES), 0);

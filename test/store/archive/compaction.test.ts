@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { utimesSync } from "node:fs";
+import { readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import type { CrashPoint } from "../../../src/crash-point.ts";
@@ -147,6 +147,41 @@ test("the tombstone of a deleted job outlives the segments that are older than i
   });
   expect(await store.jobs.get(OWNER, kept)).not.toBeNull();
 });
+
+test("tombstones beside a damaged entry are not copied again and again", async () => {
+  const [kept, deleted] = [await endedJob({ bytes: 50_000 }), await endedJob()];
+  await moveAll();
+  await mover.close();
+  const second = await endedJob({ bytes: 20_000 });
+  const later = await endedJob();
+  await moveAll();
+  const { segment, offset } = await placeOf(later);
+  await store.jobs.remove(OWNER, second);
+  await store.jobs.remove(OWNER, deleted);
+  await mover.bury();
+  await age();
+  const path = join(directory.path, segment);
+  const bytes = readFileSync(path);
+  bytes[offset + 60] ^= 1;
+  writeFileSync(path, bytes);
+  await age();
+  for (let i = 0; i < 3; i++) {
+    await compaction.run();
+    await mover.close();
+  }
+  const found = await Promise.all((await names(false)).map(tombstonesIn));
+  expect(found.reduce((sum, count) => sum + count, 0)).toBe(1);
+  expect((await placeOf(later)).segment).toBe(segment);
+  expect(await store.jobs.get(OWNER, kept)).not.toBeNull();
+});
+
+async function tombstonesIn(segment: string): Promise<number> {
+  return await directory.read(segment, async (read) => {
+    let count = 0;
+    for await (const one of scan(segment, read)) if ("head" in one && "deleted" in (one.head.about as object)) count++;
+    return count;
+  });
+}
 
 /** Lets another process do the archivist's work until it gets to the crash point. */
 async function killed(point: CrashPoint): Promise<NodeJS.Signals | null> {

@@ -227,6 +227,38 @@ test("after Redis has lost its data, archived jobs are there again, and deleted 
   expect(await usage()).toEqual({});
 });
 
+test("of two entries of a job in one segment, the later one counts after a loss", async () => {
+  const id = await endedJob();
+  const append = mover.append.bind(mover);
+  mover.append = async (entries) => {
+    const places = await append(entries);
+    const event = { type: "webhook_failed" as const, message: "Given up.", step: null, data: null };
+    await store.outbox.undelivered(OWNER, id, `${id}-1`, event);
+    return places;
+  };
+  await moveAll();
+  mover.append = append;
+  await redis.zadd(keys.unarchived, "1", keys.job(OWNER, id));
+  await moveAll();
+  const [before, place] = [await everythingOf(id), await archivedField(id)];
+  await mover.close();
+  expect(await directory.segments()).toHaveLength(1);
+  await redis.flushall();
+  await mover.prove();
+  expect(await archivedField(id)).toBe(place);
+  expect(await everythingOf(id)).toEqual(before);
+});
+
+test("a process that dies while it begins the archive leaves no earlier job behind", async () => {
+  const id = await endedJob();
+  const name = (await redis.hget(keys.archive, "id"))!;
+  await redis.del(keys.archive, keys.unarchived);
+  await redis.hset(keys.archive, "id", name);
+  await mover.prove();
+  await moveAll();
+  expect(await archivedField(id)).not.toBeNull();
+});
+
 test("jobs that ended before there was an archive are moved, and predictions are not", async () => {
   const id = await endedJob();
   await redis.del(keys.archive, keys.unarchived);

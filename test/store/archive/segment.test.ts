@@ -4,6 +4,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ulid } from "ulid";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ArchiveDirectory } from "../../../src/store/archive/directory.ts";
 import type { Part, Place } from "../../../src/store/archive/entry.ts";
@@ -69,6 +70,15 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
 
 const placesIn = (them: Found[]) => them.flatMap((one) => ("place" in one ? [one.place] : []));
 const damagedIn = (them: Found[]) => them.flatMap((one) => ("damagedBytes" in one ? [one.damagedBytes] : []));
+
+test("names of segments are in their order even if the clock is set back", async () => {
+  const future = `${ulid(Date.now() + 86_400_000).toLowerCase()}.segment`;
+  writeFileSync(join(directory.path, "quarantine", future), "");
+  const [{ segment }] = await write([entry("a")]);
+  expect(segment > future).toBe(true);
+  const [next] = await write([entry("b")]);
+  expect(next.segment > segment).toBe(true);
+});
 
 test("entries are read as they were written, alone and by a scan", async () => {
   const entries = [entry("a"), entry("b", 9 * 2 ** 20), entry("c")];
