@@ -53,6 +53,7 @@ export class Archivist {
     this.#closing = true;
     clearInterval(this.#timer);
     await this.#pass;
+    await this.#options.mover.giveWay().catch(() => undefined);
     await this.#options.mover.close();
     this.#attempts.gaveUp();
   }
@@ -85,7 +86,7 @@ export class Archivist {
     const { mover, isSafe, checkFormat } = this.#options;
     if (!(await isSafe())) return;
     await checkFormat();
-    // Before the turn: a process with a wrong directory says so, also while another one has the turn.
+    // Before the turn: a process with a wrong directory says so, also while another has the turn.
     await mover.check();
     if (!(await mover.turn(TURN_MS))) {
       // It may be mended meanwhile. Who has the turn looks.

@@ -43,7 +43,10 @@ import { copyOrigin, putOrigin } from "./origin.ts";
 import type { Room } from "./room.ts";
 
 /** The outcome of a request to change a job. Null: there is no such job. */
-export type Changed<Outcome extends string> = { outcome: Outcome | "wrong_status"; record: Job } | null;
+export type Changed<Outcome extends string, Record extends Pick<Job, "status"> = Job> = {
+  outcome: Outcome | "wrong_status";
+  record: Record;
+} | null;
 
 type Removed = "removed" | "wrong_status" | "missing";
 
@@ -210,8 +213,9 @@ export class Jobs extends JobResults {
   }
 
   /** Deletes a job that has ended, and the predictions with its model. */
-  async remove(owner: string, id: string): Promise<Changed<"removed" | "in_use">> {
-    const record = await this.get(owner, id);
+  /** Also if the archive is out of reach, or damaged. */
+  async remove(owner: string, id: string): Promise<Changed<"removed" | "in_use", JobSummary>> {
+    const [record] = await this.summaries(owner, [id]);
     const outcome = await this.#database.run<Removed | "in_use">("remove_job", keys.job(owner, id));
     return record === null || outcome === "missing" ? null : { outcome, record };
   }

@@ -117,7 +117,10 @@ const rules = {
 };
 
 /** @throws Problem if there is no such job, or its status does not allow what was asked. */
-function possible<C extends NonNullable<Changed<string>>>(action: keyof typeof rules, changed: C | null): C {
+function possible<C extends NonNullable<Changed<string, Pick<Job, "status">>>>(
+  action: keyof typeof rules,
+  changed: C | null,
+): C {
   if (changed === null) throw noSuchJob();
   const { outcome, record } = changed;
   if (outcome !== "wrong_status") return changed;

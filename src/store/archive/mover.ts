@@ -57,7 +57,7 @@ export class Mover {
     return isOurs;
   }
 
-  /** Gives the turn to another process that can do the work, if there is one. */
+  /** Gives the turn, if it is this process', to another that can do the work. */
   async giveWay(): Promise<void> {
     await this.turn(1);
   }

@@ -110,6 +110,13 @@ test("an api whose disk fails gives its turn to one that can work", async () => 
   await until(allMoved);
 });
 
+test("an api that ends leaves its turn to another", async () => {
+  const ending = archivist(store.archiving(directory, log));
+  await until(async () => !(await mover.turn(1)));
+  await ending.close();
+  await until(async () => await mover.turn(1000));
+});
+
 test("deleted jobs get their tombstones also while jobs end all the time", async () => {
   const { moveSome } = mover;
   let moved = 0;

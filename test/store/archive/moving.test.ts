@@ -12,6 +12,7 @@ import { Store } from "../../../src/store/store.ts";
 import { connected, metricRows, newJob, OWNER, postJob } from "../support.ts";
 import { expire, loose, MiB, redis, server, setUpStore, usage } from "../setup.ts";
 import {
+  compaction,
   directory,
   endedJob,
   everythingOf,
@@ -224,6 +225,21 @@ test("after Redis has lost its data, archived jobs are there again, and deleted 
   expect(await store.overview.jobs()).toMatchObject({ succeeded: 2 });
   expect(await store.jobs.remove(OWNER, plain)).toMatchObject({ outcome: "removed" });
   await store.upkeep.purge(-1000);
+  expect(await usage()).toEqual({});
+});
+
+test("a job whose bytes are lost or damaged can be deleted", async () => {
+  const [damaged, lost] = [await endedJob(), await endedJob()];
+  await moveAll();
+  const { segment, offset } = placeIn((await archivedField(damaged))!);
+  const path = join(directory.path, segment);
+  const bytes = readFileSync(path);
+  bytes[offset + 60] ^= 1;
+  writeFileSync(path, bytes);
+  expect(await store.jobs.remove(OWNER, damaged)).toMatchObject({ outcome: "removed" });
+  rmSync(path);
+  expect(await store.jobs.remove(OWNER, lost)).toMatchObject({ outcome: "removed" });
+  expect(await compaction.run()).toEqual([]);
   expect(await usage()).toEqual({});
 });
 
