@@ -1,6 +1,5 @@
 /** How a worker asks the record for jobs, and makes runs of them. */
 import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
-import { meters } from "../meters.ts";
 import type { Claim, ClaimOptions } from "../store/claim.ts";
 import { Unavailable } from "../store/errors.ts";
 import { isPrediction } from "../store/predictions.ts";
@@ -39,8 +38,7 @@ async function orAway<T>(answer: Promise<T>): Promise<T | { outcome: "away"; err
 }
 
 /** Makes the run of a job that has begun. */
-export function runOf({ hold, waitedMs }: Taken, options: RunOptions & Sources): Running {
-  if (waitedMs !== null) meters.queueWait.observe(waitedMs / 1000);
+export function runOf({ hold }: Taken, options: RunOptions & Sources): Running {
   const lease = options.store.lease(hold);
   return isPrediction(hold.jobId)
     ? new PredictionRun(lease, options)

@@ -145,6 +145,8 @@ export class LaneRun implements Running {
   readonly trace: RunTrace;
   /** The job that has begun after it, once it has ended. */
   next: Taken | null = null;
+  /** The run of that job, which its worker adds. */
+  following: LaneRun | null = null;
   readonly #batch: Batch | null;
 
   /** `claim`: what is handed to the lane with this job. Null: the lane has begun it itself. */

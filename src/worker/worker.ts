@@ -268,17 +268,21 @@ export class TrainingWorker {
       alone: () => this.#runs.size === 1,
       committed: (run) => this.#committed(run),
     });
-    this.#runs.set(run, taken.memoryBytes);
-    this.#counted();
+    this.#began(run, taken);
     return run;
   }
 
   /** `claim`: what the lane is to run with this job. Null: it runs the job already. */
   #inLane(lane: Lane, taken: Taken, claim: ConstructorParameters<typeof LaneRun>[2]): LaneRun {
     const run = new LaneRun(lane, taken, claim, this.#traceOf(taken));
-    this.#runs.set(run, taken.memoryBytes);
-    this.#counted();
+    this.#began(run, taken);
     return run;
+  }
+
+  #began(run: Running, { memoryBytes, waitedMs }: Taken): void {
+    this.#runs.set(run, memoryBytes);
+    this.#counted();
+    if (waitedMs !== null) meters.queueWait.observe(waitedMs / 1000);
   }
 
   #traceOf({ trace }: Taken): RunOptions["trace"] {
@@ -310,8 +314,7 @@ export class TrainingWorker {
   /** The lane itself begins the next job when one has ended. */
   async #runInLane(first: LaneRun): Promise<void> {
     const { lane } = first;
-    for (let run: LaneRun | null = first; run !== null; run = run.next && this.#inLane(lane, run.next, null))
-      await this.#runOne(run);
+    for (let run: LaneRun | null = first; run !== null; run = run.following) await this.#runOne(run);
     if (!lane.alive) return;
     if (this.#closing) await lane.close(new Error("the process ends"));
     else this.#idleLanes.push(lane);
@@ -364,6 +367,8 @@ export class TrainingWorker {
     } finally {
       control.unlisten(jobId);
       this.#runs.delete(run);
+      // The lane has begun its next job. The worker must not look idle in between.
+      if (run instanceof LaneRun && run.next !== null) run.following = this.#inLane(run.lane, run.next, null);
       this.#counted();
       this.#committed(run);
       this.#changed();

@@ -113,10 +113,13 @@ test("a worker serves its health and metrics where it is told to, and the api kn
   ]);
   await fetch(`${job}/cancel`, { method: "POST" });
   await until(job, ({ status }) => status === "cancelled");
+  // A small job, which runs in a lane.
+  const small = await post(1);
+  await until(small, ({ status }) => status === "succeeded");
   const metrics = await (await fetch(`${address}/metrics`)).text();
   expect(Number(/^rappel_steps_total (\d+)$/m.exec(metrics)![1])).toBeGreaterThan(0);
-  expect(metrics).toContain('rappel_run_seconds_count{end="ended"} 1');
-  expect(metrics).toMatch(/^rappel_queue_wait_seconds_count 1$/m);
+  expect(metrics).toContain('rappel_run_seconds_count{end="ended"} 2');
+  expect(metrics).toMatch(/^rappel_queue_wait_seconds_count 2$/m);
   expect(metrics).toContain("nodejs_eventloop_lag_p99_seconds");
   await worker.stop();
   expect(await workersSeen()).toEqual([]);

@@ -69,6 +69,17 @@ test("a job that is not small is claimed alone, and ends what is claimed before 
   expect((await claim(store)).ids).toEqual([older]);
 });
 
+test("a job that takes much memory does not come along, even if the worker is idle", async () => {
+  const [first, second] = await small(2);
+  const large = await postJob(store, { memoryBytes: 2 ** 25 + 1 });
+  await small(10);
+  for (const [i, id] of [first, second, large].entries()) {
+    await redis.zadd(`{rappel}:owner:${OWNER}:waiting`, i - 10, id);
+  }
+  expect((await claim(store)).ids).toEqual([first, second]);
+  expect((await claim(store)).ids[0]).toBe(large);
+});
+
 test("owners take turns within a claim too", async () => {
   await small(20, 1, "ann");
   await small(20, 1, "bob");
@@ -220,7 +231,7 @@ describe("a job that needs an idle worker", () => {
     await acquire(store, id);
     await lapse(redis, id);
     await store.upkeep.sweep();
-    const [ordinary] = await small(2);
+    const [ordinary] = (await small(2)).sort();
     expect(await tryClaim(store, { idle: false, worker: "a" })).toMatchObject({ outcome: "alone" });
     expect((await claim(store, { idle: false, worker: "b" })).ids).toEqual([ordinary]);
     expect(await claim(store, { worker: "a" })).toMatchObject({ ids: [id], first: { alone: true }, rest: [] });

@@ -1,8 +1,9 @@
 /** Small jobs, which run in lanes: with the same outcome as other jobs, and as safe. */
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/contract/wire/job.ts";
+import { keys } from "../../src/store/keys.ts";
 import type { MetricRow } from "../../src/store/record.ts";
-import { eventTypes, metricRows, OWNER, steps } from "../store/support.ts";
+import { eventTypes, lapse, metricRows, OWNER, steps } from "../store/support.ts";
 import { ended, longSpec, openPlace, type Place } from "./support.ts";
 
 let place: Place;
@@ -139,3 +140,27 @@ test.each(["after-claim", "before-final-commit:3", "after-final-commit:3"])(
     expect(lost.filter((types) => types.includes("lease_lost"))).toHaveLength(1);
   },
 );
+
+test("a job whose last run died waits until the lane has ended its batch, and runs alone", async () => {
+  const suspect = await post({ checkpoint: none, training }, null);
+  const dying = await place.startWorker({ RAPPEL_CRASH_AT: "after-claim" });
+  expect(await dying.exited).toBe("SIGKILL");
+  // Its lease lapses when the others have begun.
+  const record = keys.job(OWNER, suspect);
+  await place.redis.hset(record, "lease_expires_at", Date.now() + 3_600_000);
+  const others: string[] = [];
+  for (let i = 0; i < 16; i++) others.push(await post({ checkpoint: none, training }, 1));
+  await place.startWorker({ JOBS: "2" });
+  await place.until(others.toSorted()[0], (job) => job.status !== "queued");
+  await lapse(place.redis, suspect);
+  await place.redis.zadd("{rappel}:begun", 0, record);
+  await place.wakeUps.add();
+  await place.until(suspect, ended);
+  const resumed = (await events(suspect)).find(({ type }) => type === "resumed")!;
+  const beside: string[] = [];
+  for (const other of others) {
+    const { started_at, finished_at } = await place.until(other, ended);
+    if (started_at! < resumed.created_at && resumed.created_at < finished_at!) beside.push(other);
+  }
+  expect(beside).toEqual([]);
+});

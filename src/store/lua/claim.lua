@@ -30,6 +30,9 @@ Returns {outcome, 1 if a wake-up must be added to the queue, what it began, what
   what it claimed is a list of {owner, id, token, bytes of memory, work in milliseconds}
 ]]
 local CLAIM_MS = 50
+-- The memory of a job that comes along, at most, in bytes. The worker does not count it before the
+-- job begins.
+local CLAIM_BYTES = 32 * 2 ^ 20
 -- How many jobs and owners one script looks at.
 local LOOKS = 200
 -- When the reconciler looks again whether an owner may run more jobs, in milliseconds. Usually the
@@ -156,7 +159,7 @@ local function claim_rest(first)
     local more = its_turn and number('work_ms')
     if not more or work_ms + more > CLAIM_MS then break end
     local memory = number('memory_bytes') or 0
-    if not place.idle and memory > place.memory_left then break end
+    if memory > CLAIM_BYTES or not place.idle and memory > place.memory_left then break end
     work_ms = work_ms + more
     local token = claim .. '.' .. #rest + 1
     table.insert(rest, { owner, id, token, memory, more })
