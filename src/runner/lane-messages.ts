@@ -18,7 +18,7 @@ export interface LaneData {
   readonly leaseMs: number;
   /** How many runs the process has now. */
   readonly runs: Int32Array;
-  /** Counts seconds, as long as the event loop of the thread turns. */
+  /** Counts seconds from 1, as long as the event loop of the thread turns. */
   readonly beat: Int32Array;
 }
 

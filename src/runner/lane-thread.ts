@@ -46,6 +46,7 @@ class LaneThread {
     this.#datasets = new LaneDatasets(port);
     this.#hands = { ...inline, train: (task) => this.#train(task) };
     workHere();
+    this.#beat();
     setInterval(() => this.#beat(), BEAT_MS);
   }
 

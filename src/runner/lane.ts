@@ -83,6 +83,11 @@ export class Lane {
     this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
   }
 
+  /** Whether the thread has started. */
+  get serves(): boolean {
+    return Atomics.load(this.#beat, 0) > 0;
+  }
+
   /** A lane that has died takes no more jobs. */
   get alive(): boolean {
     return this.#died === null;
@@ -165,6 +170,7 @@ export class LaneRun implements Running {
   async execute(): Promise<RunEnd> {
     const { threads } = this.lane.options;
     const count = threads.take(1);
+    const keeping = this.#keepLease();
     try {
       if (this.#batch !== null) this.lane.send({ type: "run", ...this.#batch });
       const { end, next, trace } = await this.lane.ended();
@@ -172,8 +178,21 @@ export class LaneRun implements Running {
       this.next = next;
       return end;
     } finally {
+      clearInterval(keeping);
       threads.giveBack(count);
     }
+  }
+
+  /** Renews the lease until the thread does. On a busy machine it may take long to start. */
+  #keepLease(): NodeJS.Timeout {
+    const { leaseMs, runs } = this.lane.options;
+    const keeping = setInterval(() => {
+      if (this.lane.serves) return clearInterval(keeping);
+      const blame = Atomics.load(runs, 0) <= 1 ? "own" : "shared";
+      // If the lease is lost, the thread finds out.
+      this.lease.renew(leaseMs, blame).catch(() => undefined);
+    }, leaseMs / 3);
+    return keeping;
   }
 
   shutdown(): void {

@@ -6,6 +6,7 @@ import { meters } from "../../src/meters.ts";
 import { isSmall, Lane, LaneRun } from "../../src/runner/lane.ts";
 import { Threads } from "../../src/runner/threads.ts";
 import type { RunTrace } from "../../src/runner/trace.ts";
+import { keys } from "../../src/store/keys.ts";
 import type { Taken } from "../../src/store/taken.ts";
 import { eventTypes, OWNER } from "../store/support.ts";
 import { ended, LEASE_MS, longSpec, openPlace, type Place } from "../worker/support.ts";
@@ -82,6 +83,19 @@ test("a lane whose thread ends loses its job, and another run takes it", async (
   expect(await place.until(run.lease.jobId, ended)).toMatchObject({ status: "succeeded", run: 2 });
   expect(await eventTypes(place.store, run.lease.jobId)).toContain("lease_lost");
   await place.killWorkers();
+});
+
+test("a job keeps its lease while the thread of its lane starts", async () => {
+  const job = await claimed({});
+  // It never starts.
+  const lane = openLane(new URL("./sleeping-lane.ts", import.meta.url));
+  const run = runIn(lane, job);
+  const expiry = async () => Number(await place.redis.hget(keys.job(OWNER, run.lease.jobId), "lease_expires_at"));
+  const first = await expiry();
+  const lost = expect(run.execute()).rejects.toThrow("the test is over");
+  await expect.poll(expiry, { timeout: 10_000 }).toBeGreaterThan(first);
+  run.abandon(new Error("the test is over"));
+  await lost;
 });
 
 test("a lane that stands still ends", async () => {
