@@ -8,7 +8,7 @@ import { storeConnection } from "./store/database.ts";
 import { Store } from "./store/store.ts";
 
 const { redisUrl, logLevel } = workerData as LaneData;
-const log = createLog(logLevel);
+const log = createLog(logLevel).child({ lane: true });
 const redis = connector(redisUrl, log)({ ...storeConnection, lazyConnect: true });
 // If Redis is away, a run waits for it.
 await redis.connect().catch(() => undefined);

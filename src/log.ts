@@ -17,7 +17,8 @@ export const serializers = {
 
 /**
  * Makes the log: one JSON line per event on stdout, or lines for people if stdout is a terminal.
- * The fields `request_id`, `job_id` and `run` always say what an event belongs to.
+ * The fields `request_id`, `job_id` and `run` always say what an event belongs to. Lines from a
+ * lane (runner/lane.ts) say so in the field `lane`.
  */
 export function createLog(level: string): Logger {
   const options = {

@@ -1,7 +1,7 @@
-// A worker dies that has claimed small jobs besides the one that it runs.
+// A worker dies, or is frozen, that has claimed small jobs besides the one that it runs.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { eventTypes, OWNER } from "../store/support.ts";
-import { ended, openPlace, type Place } from "./support.ts";
+import { ended, longSpec, openPlace, waysTaken, type Place } from "./support.ts";
 
 const JOBS = 6;
 /** Each trains for about a millisecond, so that several are claimed together. */
@@ -46,3 +46,37 @@ test.each([
     }
   },
 );
+
+test("a worker is frozen until its claims have lapsed: no job runs twice, and only its run is blamed", async () => {
+  const first = await place.post(longSpec(60), "lane");
+  const others: string[] = [];
+  for (let i = 0; i < JOBS; i++) others.push(await place.post(small));
+  const frozen = await place.startWorker();
+  await place.until(first, (job) => job.status === "running");
+  frozen.kill("SIGSTOP");
+  const held = await claimed(others);
+  expect(held).toBeGreaterThan(0);
+  const heir = await place.startWorker();
+  const taken = await Promise.all(others.map((id) => place.until(id, ended, 60_000)));
+  frozen.kill("SIGCONT");
+  await place.until(first, ended, 60_000);
+  await expect
+    .poll(() => frozen.log, { timeout: 10_000 })
+    .toContainEqual(expect.objectContaining({ msg: "run dropped", lane: true, job_id: first }));
+  // It takes jobs again.
+  heir.kill("SIGTERM");
+  await heir.exited;
+  const later = await place.post(small);
+  expect(await place.until(later, ended)).toMatchObject({ status: "succeeded", result: undisturbed, run: 1 });
+  expect(waysTaken(frozen, later)).toEqual(["lane"]);
+
+  for (const { id } of taken) {
+    expect(await place.get(id)).toMatchObject({ status: "succeeded", result: undisturbed, run: 1 });
+    expect([waysTaken(frozen, id), waysTaken(heir, id)]).toEqual([[], ["lane"]]);
+    const types = await eventTypes(place.store, id);
+    expect(types).not.toContain("lease_lost");
+    expect(types.filter((type) => type === "started")).toHaveLength(1);
+    expect(await place.redis.hget(`{rappel}:owner:${OWNER}:job:${id}`, "crashes")).toBeNull();
+  }
+  expect((await eventTypes(place.store, first)).filter((type) => type === "lease_lost")).toHaveLength(1);
+});

@@ -24,6 +24,20 @@ import { startTestRedis, type TestRedis, type TestRedisOptions } from "../suppor
 import { ingest } from "../support/datasets.ts";
 import { nothingTold, noOtherJobs } from "../support/contexts.ts";
 
+/**
+ * The two ways in which a worker runs a job: in a lane (src/runner/lane.ts), or with training
+ * threads. The estimate in its record decides.
+ */
+export const ways = ["lane", "threads"] as const;
+export type Way = (typeof ways)[number];
+const workMs: Record<Way, number> = { lane: 1, threads: 60_000 };
+
+/** In which way the job was run, each time that a run of this worker began to train. */
+export function waysTaken(worker: WorkerProcess, id: string): Way[] {
+  const trained = worker.log.filter(({ msg, job_id }) => msg === "training" && job_id === id);
+  return trained.map(({ lane }) => (lane === true ? "lane" : "threads"));
+}
+
 export interface WorkerProcess {
   readonly pid: number;
   readonly child: ChildProcess;
@@ -45,7 +59,8 @@ export interface Place {
   startWorker(env?: Record<string, string>): Promise<WorkerProcess>;
   /** Keeps a dataset besides the default one. Returns its id. */
   upload(csv: Readable): Promise<string>;
-  post(spec?: Record<string, unknown>): Promise<string>;
+  /** `way`: how it is to be run. Else the spec decides. */
+  post(spec?: Record<string, unknown>, way?: Way): Promise<string>;
   /** Posts from a process that dies at a crash point. */
   postAndCrash(at: string, spec?: Record<string, unknown>): Promise<string>;
   get(id: string): Promise<Job>;
@@ -99,7 +114,7 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
       return worker;
     },
     upload,
-    post: (changes = {}) => postJob({ store, wakeUps, files }, specFor(dataset, changes)),
+    post: (changes = {}, way) => postJob({ store, wakeUps, files }, specFor(dataset, changes), way),
     async postAndCrash(at, changes = {}) {
       const env = { REDIS_URL: server.url, DATA_DIR: directory, SPEC: JSON.stringify(specFor(dataset, changes)) };
       const child = spawnProgram("post.ts", { ...env, RAPPEL_CRASH_AT: at });
@@ -135,6 +150,7 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
 export async function postJob(
   { store, wakeUps, files }: { store: Store; wakeUps: WakeUps; files: DatasetFiles },
   spec: unknown,
+  way?: Way,
 ): Promise<string> {
   const dataset = (id: string) => store.datasets.get(OWNER, id);
   const limits = { maxMemoryBytes: 2 ** 30, maxStateBytes: 2 ** 28 };
@@ -155,7 +171,7 @@ export async function postJob(
     totalSteps: resolved.totalSteps,
     stateBytes: resolved.stateBytes,
     memoryBytes: resolved.memoryBytes,
-    workMs: resolved.workMs,
+    workMs: way === undefined ? resolved.workMs : workMs[way],
     warnings: resolved.warnings,
     inherited: null,
     start: null,
