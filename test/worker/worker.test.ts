@@ -4,10 +4,18 @@ import { pino } from "pino";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Control } from "../../src/queue/control.ts";
 import { Store } from "../../src/store/store.ts";
+import { registry } from "../../src/meters.ts";
+import { LaneRun } from "../../src/runner/lane.ts";
 import { TrainingWorker } from "../../src/worker/worker.ts";
 import { retrying } from "../../src/retries.ts";
 import { connected } from "../store/support.ts";
-import { ended, longSpec, openPlace, type Place } from "./support.ts";
+import { ended, longSpec, openPlace, ways, type Place } from "./support.ts";
+
+/** Even on a busy machine it trains for less than a second, so that a lane can end it. */
+const short = {
+  training: { epochs: 5, batch_size: 32, seed: 3 },
+  checkpoint: { every_steps: 50, every_seconds: null },
+};
 
 let place: Place;
 let worker: TrainingWorker;
@@ -40,12 +48,54 @@ afterAll(async () => {
 
 test("a worker that is woken while the record cannot be read asks again, and runs the job afterwards", async () => {
   connection.disconnect();
-  const id = await place.post();
+  const id = await place.post(short);
   await expect.poll(() => retrying().map(({ loop }) => loop), { timeout: 10_000 }).toContain("delivery");
   await connection.connect();
   expect(await place.until(id, ended)).toMatchObject({ status: "succeeded", run: 1 });
   expect(retrying().map(({ loop }) => loop)).not.toContain("delivery");
 });
+
+test("a job counts the same in the metrics whichever way it is run", async () => {
+  const inLane = vi.spyOn(LaneRun.prototype, "execute");
+  const counted: Record<string, number>[] = [];
+  const lanes: number[] = [];
+  try {
+    for (const way of ways) {
+      const before = await counts();
+      inLane.mockClear();
+      await place.until(await place.post(short, way), ended);
+      // The worker counts a run after its end.
+      await expect.poll(async () => (await counts())[RUNS], { timeout: 10_000 }).toBe(before[RUNS] + 1);
+      const after = await counts();
+      counted.push(Object.fromEntries(Object.entries(after).map(([name, count]) => [name, count - before[name]])));
+      lanes.push(inLane.mock.calls.length);
+    }
+  } finally {
+    inLane.mockRestore();
+  }
+  expect(lanes).toEqual([1, 0]);
+  expect(counted[0]).toEqual(counted[1]);
+  expect(counted[0]).toMatchObject({
+    [RUNS]: 1,
+    rappel_queue_wait_seconds_count: 1,
+    rappel_steps_total: 75,
+    rappel_samples_total: 5 * 480,
+    rappel_lease_losses_total: 0,
+  });
+  expect(counted[0].rappel_checkpoint_seconds_count).toBeGreaterThan(0);
+});
+
+const CHECKPOINT_BYTES = "rappel_checkpoint_bytes_total";
+const RUNS = 'rappel_run_seconds_count{end="ended"}';
+
+/** What the service has counted since its start. */
+async function counts(): Promise<Record<string, number>> {
+  const lines = (await registry.metrics()).split("\n");
+  const counters = lines.map((line) => /^(rappel_\w+_(?:total|count)(?:\{.*\})?) (\S+)$/.exec(line));
+  // A checkpoint holds times, whose texts differ in length.
+  const exact = counters.filter((found) => found !== null).filter(([, name]) => name !== CHECKPOINT_BYTES);
+  return Object.fromEntries(exact.map(([, name, count]) => [name, Number(count)]));
+}
 
 test("a worker is not alive if one of its runs stands still", async () => {
   const ids = [await place.post(longSpec(30_000)), await place.post(longSpec(30_000))];
