@@ -1,5 +1,5 @@
 // Parameter groups through the API, and in forks that a real worker trains.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { readSafetensors } from "../../src/engine/state/safetensors.ts";
 import type { Job } from "../../src/contract/wire/job.ts";
 import { ended, startProcess, type WorkerProcess } from "../worker/support.ts";
@@ -292,6 +292,9 @@ describe("a fork", () => {
   test("keeps the state of a group's schedule unless the rate differs", async () => {
     const schedule = { type: "reduce_on_plateau", metric: "train_loss", every_steps: 5 };
     const parent = await finished((await service.create(spec({ schedule }))).id);
+    // The forks must not begin: a job that ends leaves nothing of its origin.
+    worker.kill("SIGSTOP");
+    onTestFinished(() => worker.kill("SIGCONT"));
     const record = (id: string) => `{rappel}:owner:default:job:${id}`;
     const followed = async (lr: number) => {
       const overrides = { parameter_groups: [{ parameters: "*.bias", lr }], training: { epochs: 14 } };
