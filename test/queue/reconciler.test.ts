@@ -54,7 +54,7 @@ test("one process reconciles in an interval, whichever it is", async () => {
 
 test("a worker is woken for a run that died when its lease has lapsed, not before", async () => {
   const id = await postJob(store);
-  await acquire(store, id);
+  await claim(store);
   reconcile();
   await somePasses();
   expect(await waiting()).toBe(0);
