@@ -1,5 +1,6 @@
 // Types are stripped once, and the cache of it never shows.
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,8 +19,9 @@ function project() {
   cpSync(join(root, "scripts/strip-types.mjs"), at("scripts/strip-types.mjs"));
   writeFileSync(at("package.json"), '{ "type": "module" }');
   const hook = ["--disable-warning=ExperimentalWarning", `--import=${at("scripts/strip-types.mjs")}`];
-  const run = () => {
-    const { stdout, stderr } = spawnSync(process.execPath, [...hook, at("src/main.ts")], { encoding: "utf8" });
+  const run = (...options: string[]) => {
+    const all = [...options, ...hook, at("src/main.ts")];
+    const { stdout, stderr } = spawnSync(process.execPath, all, { encoding: "utf8" });
     return stdout + stderr;
   };
   return { at, run, write: (text: string) => writeFileSync(at("src/main.ts"), text) };
@@ -39,12 +41,30 @@ test("a program and its threads run from the cache, and a changed source does no
   const path = at("node_modules/.cache/rappel/src/main.ts.js");
   const cached = readFileSync(path, "utf8");
   expect(cached).not.toContain("interface");
-  writeFileSync(path, cached.replace("console.log(", "console.log('cached', "));
+  const other = cached.slice(64).replace("console.log(", "console.log('cached', ");
+  const hash = createHash("sha256")
+    .update(process.version + program + other)
+    .digest("hex");
+  writeFileSync(path, hash + other);
   expect(run()).toBe("cached main\ncached thread\n");
+  for (const version of ["v22.18.0", "v24.11.0", "v25.1.0"]) {
+    const pretended = `Object.defineProperty(process, "version", { value: "${version}" })`;
+    const option = `--import=data:text/javascript,${encodeURIComponent(pretended)}`;
+    expect(run(option), version).toBe("main\nthread\n");
+  }
   write(program.replace('"main"', '"changed"'));
   expect(run()).toBe("changed\nthread\n");
-  writeFileSync(path, cached.slice(0, 40));
-  expect(run()).toBe("changed\nthread\n");
+});
+
+test.each([0, 40, 64, 100, 150])("a cached file that is cut off after %i bytes is made again", (bytes) => {
+  const { at, run, write } = project();
+  write(program);
+  expect(run()).toBe("main\nthread\n");
+  const path = at("node_modules/.cache/rappel/src/main.ts.js");
+  const cached = readFileSync(path, "utf8");
+  writeFileSync(path, cached.slice(0, bytes));
+  expect(run()).toBe("main\nthread\n");
+  expect(readFileSync(path, "utf8")).toBe(cached);
 });
 
 test("errors name the lines and columns of the source", () => {
