@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { kernelSets } from "./kernels.ts";
+import { kernelSets } from "./kernel-sets.ts";
 import { modelTimer } from "./models.ts";
 import { adamMs, SIZES } from "./optimizers.ts";
 import { finish } from "./report.ts";

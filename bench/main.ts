@@ -6,6 +6,7 @@ import { benchApi } from "./api.ts";
 import { benchCompare } from "./compare.ts";
 import { benchCsv } from "./csv.ts";
 import { benchJobs } from "./jobs.ts";
+import { benchKernels } from "./kernels.ts";
 import { benchLayers } from "./layers.ts";
 import { benchModels } from "./models.ts";
 import { benchOptimizers } from "./optimizers.ts";
@@ -28,6 +29,7 @@ const benches: Record<string, () => void | Promise<void>> = {
   compare: () => benchCompare(values.python),
   csv: benchCsv,
   jobs: benchJobs,
+  kernels: benchKernels,
   layers: benchLayers,
   models: benchModels,
   optimizers: benchOptimizers,

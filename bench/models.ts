@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Crew } from "../src/engine/crew/crew.ts";
 import { planFor } from "../src/engine/crew/load.ts";
 import type { TrainingJob } from "../src/engine/job.ts";
-import { kernelSets, type KernelSet } from "./kernels.ts";
+import { kernelSets, type KernelSet } from "./kernel-sets.ts";
 import { layers } from "../src/engine/layers/registry.generated.ts";
 import { losses } from "../src/engine/losses/registry.generated.ts";
 import { withDefaults } from "../src/engine/member/options.ts";

@@ -3,7 +3,7 @@ import { Barrier } from "../src/engine/step/barrier.ts";
 import { WORD } from "../src/engine/crew/control.ts";
 import { Gradient } from "../src/engine/step/gradient.ts";
 import { instantiateKernels } from "../src/engine/kernels/kernels.ts";
-import type { KernelSet } from "./kernels.ts";
+import type { KernelSet } from "./kernel-sets.ts";
 import type { Plan } from "../src/engine/plan/model.ts";
 import { gradientTiles, parameterBlocks, share } from "../src/engine/plan/slices.ts";
 import { Update } from "../src/engine/step/update.ts";

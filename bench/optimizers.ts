@@ -4,7 +4,7 @@ import { planModel, type Plan } from "../src/engine/plan/model.ts";
 import { optimizers } from "../src/engine/optimizers/registry.generated.ts";
 import { withDefaults } from "../src/engine/member/options.ts";
 import type { Measurement, Times } from "./optimizer-thread.ts";
-import { kernelSets, type KernelSet } from "./kernels.ts";
+import { kernelSets, type KernelSet } from "./kernel-sets.ts";
 import { finish } from "./report.ts";
 import { median } from "./statistics.ts";
 import type { Member } from "../src/engine/settings.ts";

@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import { kernelSets, type KernelSet } from "./kernels.ts";
+import { kernelSets, type KernelSet } from "./kernel-sets.ts";
 import type { PackTask } from "./pack-thread.ts";
 import { finish } from "./report.ts";
 import { median } from "./statistics.ts";

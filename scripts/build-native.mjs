@@ -2,7 +2,8 @@
 // Compiles the native kernels (native/) into native/build/rappel.node, if there is a C compiler:
 // $CC, or else cc. `npm ci` runs it. It downloads nothing. Where it cannot build, it says why in
 // one line and succeeds, because WebAssembly's kernels give the same results. With --required it
-// fails then.
+// fails then. npm also runs it before the first `npx rappel`, so it keeps what was built from the
+// same sources; --required always builds.
 //
 // Plain JavaScript for Node 20, like run.mjs.
 import { execFile } from "node:child_process";
@@ -34,6 +35,15 @@ function face() {
   const hash = createHash("sha256");
   for (const name of [...written, ...generated]) hash.update(readFileSync(join(source, name)));
   return hash.digest("hex").slice(0, 16);
+}
+
+/** Whether the addon is there, from these sources. */
+function isBuilt() {
+  try {
+    return createRequire(import.meta.url)(join(build, "rappel.node")).face === face();
+  } catch {
+    return false;
+  }
 }
 
 /** Why nothing can be built here; null if it can. */
@@ -73,8 +83,9 @@ async function compile() {
   }
 }
 
+const required = process.argv.includes("--required");
 let why = await obstacle();
-if (why === null) {
+if (why === null && (required || !isBuilt())) {
   try {
     await compile();
   } catch (error) {
@@ -88,4 +99,4 @@ if (why === null) {
 if (why === null) process.stdout.write("Rappel's native kernels are built.\n");
 else
   process.stdout.write(`Rappel's native kernels are not built: ${why}. It runs without them, with the same results.\n`);
-if (why !== null && process.argv.includes("--required")) process.exitCode = 1;
+if (why !== null && required) process.exitCode = 1;

@@ -1,0 +1,16 @@
+import { execFileSync } from "node:child_process";
+import { statSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { nativeSets } from "../../src/engine/kernels/native.ts";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+
+// npm runs the script before the first `npx rappel`, where a build would take up to a minute.
+test.skipIf(nativeSets().length === 0)("native kernels of the same sources are not built again", () => {
+  const addon = `${root}native/build/rappel.node`;
+  const before = statSync(addon).ino;
+  const said = execFileSync(process.execPath, ["scripts/build-native.mjs"], { cwd: root, encoding: "utf8" });
+  expect(said).toBe("Rappel's native kernels are built.\n");
+  expect(statSync(addon).ino).toBe(before);
+});
