@@ -1,11 +1,6 @@
 import type { IncomingMessage } from "node:http";
-import { monotonicFactory } from "ulid";
-
-/**
- * Draws a random number once a millisecond and counts up from it: drawing one for every request
- * took a quarter of the time of a poll.
- */
-const ulid = monotonicFactory();
+import { ulid } from "ulid";
+import { random } from "../random.ts";
 
 /**
  * The caller's `x-request-id` if it is sane, so that a request can be followed through several
@@ -17,5 +12,5 @@ export function requestIdOf(request: IncomingMessage): string {
 }
 
 export function newRequestId(): string {
-  return `req_${ulid().toLowerCase()}`;
+  return `req_${ulid(undefined, random).toLowerCase()}`;
 }

@@ -8,6 +8,7 @@
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import { ulid } from "ulid";
+import { random } from "../random.ts";
 import { Archive, type Source } from "./archive/archive.ts";
 import { Compaction } from "./archive/compaction.ts";
 import type { ArchiveDirectory } from "./archive/directory.ts";
@@ -96,7 +97,7 @@ export class Store {
    */
   async newUlid(): Promise<string> {
     const [seconds, microseconds] = await this.#database.use((redis) => redis.time());
-    return ulid(Math.floor(seconds * 1000 + microseconds / 1000)).toLowerCase();
+    return ulid(Math.floor(seconds * 1000 + microseconds / 1000), random).toLowerCase();
   }
 
   /** Takes jobs for a place of a worker. */
