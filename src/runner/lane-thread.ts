@@ -20,6 +20,8 @@ import type { RunEnd } from "./running.ts";
 import { recordedTrace, type TraceCall } from "./trace.ts";
 
 const BEAT_MS = 1000;
+/** How often a lane looks whether its job is too long. */
+const LOOK_MS = 100;
 
 /** Serves the main thread. */
 export function serveLane(store: Store, log: Logger): void {
@@ -118,11 +120,18 @@ class LaneThread {
     }
   }
 
-  /** A job that trains for longer is no small job. */
+  /**
+   * A job that trains for longer is no small job. What counts is the processor's time, so that a
+   * busy machine moves no job.
+   */
   async #train(task: Parameters<Hands["train"]>[0]): Promise<void> {
-    const over = setTimeout(() => this.#run?.move(), SMALL_MS);
+    const before = process.threadCpuUsage();
+    const look = setInterval(() => {
+      const { user, system } = process.threadCpuUsage(before);
+      if (user + system >= SMALL_MS * 1000) this.#run?.move();
+    }, LOOK_MS);
     await inline.train(task);
-    clearTimeout(over);
+    clearInterval(look);
   }
 
   #alone(): boolean {
