@@ -43,10 +43,20 @@ async function start(env: NodeJS.ProcessEnv = {}): Promise<void> {
   await service.ready;
 }
 
-async function post(): Promise<string> {
+/** A job that ends soon, but would train for longer than a small one if it did not stop early. */
+const seeminglyLong = {
+  model: { layers: [{ type: "linear", out_features: 256 }, { type: "relu" }, { type: "linear" }] },
+  training: {
+    epochs: 100_000,
+    batch_size: 4,
+    early_stopping: { metric: "valid_loss", patience: 1, min_delta: 1e6 },
+  },
+};
+
+async function post(changes: Record<string, unknown> = {}): Promise<string> {
   const dataset = await ask("/v1/datasets", "text/csv", csv);
   const webhook = { url: `http://127.0.0.1:${receiver.port}/`, events: ["succeeded"] };
-  return await ask("/v1/jobs", "application/json", JSON.stringify(specFor(dataset, { webhook })));
+  return await ask("/v1/jobs", "application/json", JSON.stringify(specFor(dataset, { webhook, ...changes })));
 }
 
 /** Returns the id of what was made. */
@@ -79,6 +89,17 @@ test("a job that has succeeded sends its webhook, and no secret is logged at any
   for (const hidden of ["s3cret", "adm1n-key", btoa("admin:adm1n-key"), secret.toString("base64")]) {
     expect(said).not.toContain(hidden);
   }
+});
+
+test("a job that is not small sends its webhook too", async () => {
+  await start({ RAPPEL_LOG_LEVEL: "info" });
+  const ids = [await post(), await post(seeminglyLong)];
+  await expect.poll(() => receiver.received.length, { timeout: 20_000 }).toBe(2);
+  const told = receiver.received.map(({ body }) => JSON.parse(body) as { data: { job: { id: string } } });
+  expect(told.map(({ data }) => data.job.id).sort()).toEqual(ids.toSorted());
+  const trained = service.log.filter(({ msg }) => msg === "training");
+  const inLane = ids.map((id) => trained.find(({ job_id }) => job_id === id)?.lane === true);
+  expect(inLane).toEqual([true, false]);
 });
 
 test.each(["before-forward", "after-forward"])("a process that dies %s loses nothing", async (point) => {

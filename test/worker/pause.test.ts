@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Job } from "../../src/contract/wire/job.ts";
 import type { MetricRow } from "../../src/store/record.ts";
 import { eventTypes, metricRows, OWNER } from "../store/support.ts";
-import { ended, LEASE_MS, longSpec, openPlace, type Place } from "./support.ts";
+import { ended, LEASE_MS, longSpec, openPlace, ways, waysTaken, type Place } from "./support.ts";
 
 let place: Place;
 let undisturbed: { job: Job; metrics: MetricRow[] };
@@ -126,12 +126,13 @@ test("a pause near the end may come too late, and changes nothing in any case", 
   }
 });
 
-test("a worker dies while it pauses: the job is paused nevertheless", async () => {
+test.each(ways)("a worker dies while it pauses: the job is paused nevertheless (%s)", async (way) => {
   const dying = await place.startWorker({ RAPPEL_CRASH_AT: "during-release" });
-  const id = await place.post(spec);
-  await place.until(id, (job) => job.progress.step > 250);
+  const id = await place.post(spec, way);
+  await place.until(id, (job) => job.progress.step > 0);
   await place.store.jobs.pause(OWNER, id);
   expect(await dying.exited).toBe("SIGKILL");
+  expect(waysTaken(dying, id)).toEqual([way]);
   await place.startWorker();
   await place.until(id, (job) => job.status === "paused");
   expect((await eventTypes(place.store, id)).at(-1)).toBe("paused");
