@@ -45,6 +45,9 @@ const LOG_AGAIN_MS = 60_000;
 
 const failing = new Set<Retry>();
 
+/** What other threads told of their loops that fail, by who told it. */
+const elsewhere = new Map<object, readonly Retrying[]>();
+
 export class Retry {
   readonly loop: Loop;
   readonly #log: Logger;
@@ -102,15 +105,24 @@ export class Retry {
   }
 }
 
+/** Notes the loops that fail in another thread at the moment: all that `teller` has there. */
+export function retryingElsewhere(teller: object, loops: readonly Retrying[]): void {
+  if (loops.length > 0) elsewhere.set(teller, loops);
+  else elsewhere.delete(teller);
+}
+
 /** The loops that fail at the moment, the oldest failure first. */
 export function retrying(): Retrying[] {
   const now = performance.now();
+  const here = [...failing].map(({ loop, failures, since }) => {
+    return { loop, count: 1, failures, seconds: Math.round((now - since) / 1000) };
+  });
   const found = new Map<Loop, Retrying>();
-  for (const { loop, failures, since } of failing) {
+  for (const { loop, count, failures, seconds } of [...here, ...[...elsewhere.values()].flat()]) {
     const all = found.get(loop) ?? { loop, count: 0, failures: 0, seconds: 0 };
-    all.count++;
+    all.count += count;
     all.failures += failures;
-    all.seconds = Math.max(all.seconds, Math.round((now - since) / 1000));
+    all.seconds = Math.max(all.seconds, seconds);
     found.set(loop, all);
   }
   return [...found.values()].sort((a, b) => b.seconds - a.seconds);

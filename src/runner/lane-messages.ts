@@ -2,8 +2,10 @@
 import type { JobStatus } from "../contract/wire/job.ts";
 import type { Encoded } from "../data/encode/encoding.ts";
 import { DatasetUnreachable } from "../data/files/cache.ts";
+import { isShortage, MemoryShortage } from "../engine/crew/shortage.ts";
 import type { MeterCall } from "../meters.ts";
 import type { Claimed, Taken } from "../store/taken.ts";
+import type { Retrying } from "../retries.ts";
 import { JobFailure } from "./failures.ts";
 import type { WantedData } from "./prepare.ts";
 import type { RunEnd } from "./running.ts";
@@ -38,7 +40,9 @@ export type LaneRequest =
 
 export type LaneMessage =
   | ({ readonly type: "ended" } & Ended)
-  | { readonly type: "wanted"; readonly id: number; readonly owner: string; readonly wanted: WantedData };
+  | { readonly type: "wanted"; readonly id: number; readonly owner: string; readonly wanted: WantedData }
+  /** The loops of the thread that fail at the moment (retries.ts), whenever that changes. */
+  | { readonly type: "retrying"; readonly loops: readonly Retrying[]; readonly meters: readonly MeterCall[] };
 
 /** How a run ended, and what it told meanwhile. */
 export interface Ended {
@@ -54,6 +58,7 @@ export type DataAnswer =
   | { readonly encoded: Encoded }
   | { readonly failure: Pick<JobFailure, "code" | "message" | "suggestion" | "step"> }
   | { readonly unreachable: string }
+  | { readonly shortage: string }
   | { readonly error: Error };
 
 export function answerOf(error: unknown): DataAnswer {
@@ -62,6 +67,7 @@ export function answerOf(error: unknown): DataAnswer {
     return { failure: { code, message, suggestion, step } };
   }
   if (error instanceof DatasetUnreachable) return { unreachable: error.message };
+  if (isShortage(error)) return { shortage: (error as Error).message };
   return { error: error as Error };
 }
 
@@ -69,6 +75,7 @@ export function answerOf(error: unknown): DataAnswer {
 export function encodedIn(answer: DataAnswer): Encoded {
   if ("encoded" in answer) return answer.encoded;
   if ("unreachable" in answer) throw new DatasetUnreachable(answer.unreachable);
+  if ("shortage" in answer) throw new MemoryShortage(answer.shortage);
   if ("error" in answer) throw answer.error;
   const { code, message, suggestion, step } = answer.failure;
   throw new JobFailure(code, message, suggestion, step);

@@ -9,6 +9,7 @@ import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
 import { workHere } from "../engine/state/state-worker.ts";
 import type { Logger } from "../log.ts";
 import { recordMeters } from "../meters.ts";
+import { retrying } from "../retries.ts";
 import type { Lease } from "../store/lease.ts";
 import type { Store } from "../store/store.ts";
 import type { Claimed, Place, Taken } from "../store/taken.ts";
@@ -38,6 +39,8 @@ class LaneThread {
   readonly #takeMeters = recordMeters();
   readonly #hands: Hands;
   #run: Run | null = null;
+  /** Whether loops failed at the last beat. */
+  #retried = false;
   #closing = false;
 
   constructor(store: Store, log: Logger, port: MessagePort, data: LaneData) {
@@ -74,8 +77,16 @@ class LaneThread {
 
   #beat(): void {
     Atomics.add(this.#data.beat, 0, 1);
+    this.#tellRetries();
     // A run that stands still ends the thread. Its lease lapses, and another run takes the job.
     this.#run?.assertMoving();
+  }
+
+  #tellRetries(): void {
+    const loops = retrying();
+    if (loops.length === 0 && !this.#retried) return;
+    this.#retried = loops.length > 0;
+    this.#port.postMessage({ type: "retrying", loops, meters: this.#takeMeters() } satisfies LaneMessage);
   }
 
   async #runAll({ token, first, rest }: Batch): Promise<void> {

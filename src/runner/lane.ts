@@ -20,6 +20,7 @@ import type { JobStatus } from "../contract/wire/job.ts";
 import type { Logger } from "../log.ts";
 import { replayMeters } from "../meters.ts";
 import type { Lease } from "../store/lease.ts";
+import { retryingElsewhere } from "../retries.ts";
 import { isPrediction } from "../store/predictions.ts";
 import type { Claimed, Taken } from "../store/taken.ts";
 import {
@@ -115,6 +116,7 @@ export class Lane {
   #hear(message: LaneMessage): void {
     if (message.type === "wanted") return void this.#answer(message);
     replayMeters(message.meters);
+    if (message.type === "retrying") return this.#died === null ? retryingElsewhere(this, message.loops) : undefined;
     if (this.#waiting === null) this.#ended.push(message);
     else this.#waiting.resolve(message);
     this.#waiting = null;
@@ -137,6 +139,7 @@ export class Lane {
     if (this.#died !== null) return;
     this.#died = error;
     clearInterval(this.#timer);
+    retryingElsewhere(this, []);
     this.#closed.abort(error);
     this.#waiting?.reject(error);
     this.#waiting = null;

@@ -1,9 +1,13 @@
 /** A lane as its worker sees it. Which jobs run in lanes, and how: test/worker/lane.test.ts. */
+import { Readable } from "node:stream";
 import { pino } from "pino";
+import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
+import { MemoryShortage } from "../../src/engine/crew/shortage.ts";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
 import { meters } from "../../src/meters.ts";
-import { isSmall, Lane, LaneRun } from "../../src/runner/lane.ts";
+import { retrying } from "../../src/retries.ts";
+import { isSmall, Lane, LaneRun, type LaneOptions } from "../../src/runner/lane.ts";
 import { Threads } from "../../src/runner/threads.ts";
 import type { RunTrace } from "../../src/runner/trace.ts";
 import { keys } from "../../src/store/keys.ts";
@@ -18,12 +22,12 @@ beforeAll(async () => {
 afterAll(() => place.close());
 
 const threads = new Threads(2);
-function openLane(program?: URL): Lane {
+function openLane(program?: URL, changes: Partial<LaneOptions> = {}): Lane {
   const { store, files, server } = place;
   const runs = new Int32Array(new SharedArrayBuffer(4));
   const log = pino({ level: "silent" });
   const options = { store, files, cache: null, redisUrl: server.url, leaseMs: LEASE_MS, threads, log, runs };
-  const lane = new Lane(options, program);
+  const lane = new Lane({ ...options, ...changes }, program);
   onTestFinished(() => lane.close(new Error("the test is over")));
   return lane;
 }
@@ -108,4 +112,25 @@ test("a lane that stands still ends", async () => {
   onTestFinished(() => clock.mockRestore());
   await lost;
   expect(lane.alive).toBe(false);
+});
+
+test("a job whose data there is no memory for is postponed", async () => {
+  class FullFiles extends DatasetFiles {
+    override use(): never {
+      throw new MemoryShortage("no memory for the test");
+    }
+  }
+  // Encoded data of the other tests may still be in memory.
+  const dataset = await place.upload(Readable.from(["x,y\n1,2\n2,3\n3,4\n"]));
+  const job = await claimed({ data: { dataset, target: "y" }, training: { epochs: 1, batch_size: "full" } });
+  const run = runIn(openLane(undefined, { files: new FullFiles(place.directory) }), job);
+  expect(await run.execute()).toBe("postponed");
+  expect(await place.get(run.lease.jobId)).toMatchObject({ status: "queued", error: null });
+});
+
+test("loops of a lane that fail are listed as retrying until its thread ends", async () => {
+  const lane = openLane(undefined, { redisUrl: "redis://127.0.0.1:1" });
+  await expect.poll(retrying, { timeout: 30_000 }).toMatchObject([{ loop: "redis_connection", count: 1 }]);
+  await lane.close(new Error("the thread is killed"));
+  expect(retrying()).toEqual([]);
 });
