@@ -1,13 +1,15 @@
 // Kill a process anywhere: the job ends with the same bytes, the same metrics, and nothing left
 // behind.
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Job } from "../../src/contract/wire/job.ts";
-import type { MetricRow } from "../../src/store/record.ts";
 import { eventTypes, metricRows, OWNER } from "../store/support.ts";
-import { ended, openPlace, type Place } from "./support.ts";
+import { ended, openPlace, ways, waysTaken, type Place, type Way } from "./support.ts";
 
 let place: Place;
-let undisturbed: { job: Job; metrics: MetricRow[]; evaluated: number[]; keys: string[] };
+type Outcome = Awaited<ReturnType<typeof outcome>>;
+let undisturbed: Outcome;
+/** Of `small`. */
+let whole: Outcome;
 
 /** A job of about three seconds with about ten checkpoints of two chunks each. */
 const spec = {
@@ -29,6 +31,12 @@ const spec = {
   training: { epochs: 66, batch_size: 32, seed: 3, log_every_steps: 3, eval_every_epochs: 4 },
   checkpoint: { every_steps: 90, every_seconds: null, keep_last: 2 },
   resources: { threads: 2 },
+};
+
+/** A job without a checkpoint before its end, whose files all go with the script that ends it. */
+const small = {
+  training: { epochs: 5, batch_size: 32, seed: 3 },
+  checkpoint: { every_steps: null, every_seconds: null, keep_best: true },
 };
 
 const checkpointOf = (job: Job): number => job.progress.last_checkpoint_step ?? 0;
@@ -56,26 +64,30 @@ async function permanentKeys(id: string): Promise<string[]> {
     .sort();
 }
 
-async function expectUndisturbed(id: string): Promise<Job> {
+async function expectUndisturbed(id: string, expected = undisturbed): Promise<Job> {
   const { job, metrics, evaluated } = await outcome(id);
-  expect(job).toMatchObject({ status: "succeeded", result: undisturbed.job.result });
-  expect(metrics).toEqual(undisturbed.metrics);
-  expect(evaluated).toEqual(undisturbed.evaluated);
+  expect(job).toMatchObject({ status: "succeeded", result: expected.job.result });
+  expect(metrics).toEqual(expected.metrics);
+  expect(evaluated).toEqual(expected.evaluated);
   // A delivery that is not needed goes when a worker has looked at it.
-  await expect.poll(() => permanentKeys(id), { timeout: 10_000 }).toEqual(undisturbed.keys);
+  await expect.poll(() => permanentKeys(id), { timeout: 10_000 }).toEqual(expected.keys);
   return job;
 }
 
 beforeAll(async () => {
   place = await openPlace();
-  await place.startWorker();
+  const worker = await place.startWorker();
   const id = await place.post(spec);
-  await place.until(id, ended);
+  const smallId = await place.post(small);
+  await place.until(smallId, ended);
   // The worker may not have told BullMQ yet.
   await new Promise((resolve) => setTimeout(resolve, 200));
-  undisturbed = await outcome(id);
-  expect(undisturbed.job.status).toBe("succeeded");
-  expect(undisturbed.keys).not.toContainEqual(expect.stringContaining("deliveries"));
+  [undisturbed, whole] = [await outcome(id), await outcome(smallId)];
+  for (const { job, keys } of [undisturbed, whole]) {
+    expect(job.status).toBe("succeeded");
+    expect(keys).not.toContainEqual(expect.stringContaining("deliveries"));
+  }
+  expect([waysTaken(worker, id), waysTaken(worker, smallId)]).toEqual([["threads"], ["lane"]]);
   await place.killWorkers();
 });
 afterEach(() => place.killWorkers());
@@ -106,43 +118,57 @@ test.each(points)("a worker dies at %s", async (point) => {
   expect(job.run).toBe(point === "after-final-commit" ? 1 : 2);
 });
 
-/** A job without a checkpoint before its end, whose files all go with the script that ends it. */
-const small = {
-  training: { epochs: 5, batch_size: 32, seed: 3 },
-  checkpoint: { every_steps: null, every_seconds: null, keep_best: true },
-};
+/** With checkpoints of one chunk, the first of which is due long before the end. */
+const checkpoints = { ...small, checkpoint: { every_steps: 10, every_seconds: null, keep_best: true } };
 
-test.each([
-  ["after-claim", 2],
-  ["before-final-commit", 2],
-  ["after-final-commit", 1],
-] as const)("a worker dies at %s of a small job", async (point, run) => {
-  await place.startWorker();
-  const first = await place.post(small);
-  const whole = await outcome(first);
-  // The worker may not have told BullMQ yet.
-  const told = expect.not.arrayContaining([expect.stringContaining("deliveries")]);
-  await expect.poll(() => permanentKeys(first), { timeout: 10_000 }).toEqual(told);
-  await place.killWorkers();
+/** Posts a job whose first worker dies. There is a second one afterwards. */
+async function dies(point: string, changes: Record<string, unknown>, way: Way): Promise<string> {
   const dying = await place.startWorker({ RAPPEL_CRASH_AT: point });
-  const id = await place.post(small);
+  const id = await place.post(changes, way);
   expect(await dying.exited).toBe("SIGKILL");
+  expect(waysTaken(dying, id)).toEqual([way]);
   await place.startWorker();
-  const again = await outcome(id);
-  expect(again.job).toMatchObject({ status: "succeeded", result: whole.job.result, run });
-  expect([again.metrics, again.evaluated]).toEqual([whole.metrics, whole.evaluated]);
-  await expect.poll(() => permanentKeys(id), { timeout: 10_000 }).toEqual(await permanentKeys(first));
+  return id;
+}
+
+describe.each(ways)("a job that is run by way of: %s", (way) => {
+  test.each([
+    ["before-final-commit", 2],
+    ["after-final-commit", 1],
+  ] as const)("its worker dies at %s", async (point, run) => {
+    const id = await dies(point, small, way);
+    expect(await expectUndisturbed(id, whole)).toMatchObject({ run });
+  });
+
+  test("a worker dies while it cancels: the job is cancelled nevertheless", async () => {
+    const dying = await place.startWorker({ RAPPEL_CRASH_AT: "during-cancel" });
+    const id = await place.post(spec, way);
+    await place.until(id, (job) => job.progress.step > 0);
+    await place.store.jobs.cancel(OWNER, id);
+    expect(await dying.exited).toBe("SIGKILL");
+    expect(waysTaken(dying, id)[0]).toBe(way);
+    await place.startWorker();
+    expect((await place.until(id, ended)).status).toBe("cancelled");
+    expect((await eventTypes(place.store, id)).slice(-2)).toEqual(["cancelling", "cancelled"]);
+  });
 });
 
-test("a worker dies while it cancels: the job is cancelled nevertheless", async () => {
-  const dying = await place.startWorker({ RAPPEL_CRASH_AT: "during-cancel" });
-  const id = await place.post(spec);
-  await place.until(id, (job) => job.progress.step > 0);
-  await place.store.jobs.cancel(OWNER, id);
+test.each(["before-commit", "after-commit"])("a lane dies at %s, and its job goes on", async (point) => {
+  const id = await dies(point, checkpoints, "lane");
+  const { job, metrics, evaluated } = await outcome(id);
+  expect(job).toMatchObject({ status: "succeeded", run: 2, result: whole.job.result });
+  expect([metrics, evaluated]).toEqual([whole.metrics, whole.evaluated]);
+  expect(await eventTypes(place.store, id)).toContain("resumed");
+});
+
+test("a worker dies while a lane gives back a job that takes longer", async () => {
+  const dying = await place.startWorker({ RAPPEL_CRASH_AT: "during-release" });
+  const id = await place.post(spec, "lane");
   expect(await dying.exited).toBe("SIGKILL");
-  await place.startWorker();
-  expect((await place.until(id, ended)).status).toBe("cancelled");
-  expect((await eventTypes(place.store, id)).slice(-2)).toEqual(["cancelling", "cancelled"]);
+  expect(waysTaken(dying, id)).toEqual(["lane"]);
+  const heir = await place.startWorker();
+  expect((await expectUndisturbed(id)).run).toBe(2);
+  expect(waysTaken(heir, id)).toEqual(["threads"]);
 });
 
 test("a worker dies while it gives a job back", async () => {
