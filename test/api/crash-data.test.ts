@@ -59,7 +59,7 @@ async function specs(): Promise<Record<string, ReturnType<typeof spec>>> {
   const window = { order: "time", length: 4, stride: 1 };
   return {
     text: spec({ dataset: plain, target: "next_token", text: characters, validation: { tail: 0.2 } }, read("all"), 200),
-    "texts in a column": spec({ dataset: reviews, features: ["text"], text: characters }, read("last"), 200),
+    "texts in a column": spec({ dataset: reviews, features: ["text"], text: characters }, read("last"), 800),
     windows: spec(
       { dataset, target: "x", features: ["x"], window, validation: { tail: 0.2 } },
       [{ type: "gru", hidden_size: 6 }],

@@ -185,7 +185,9 @@ export async function metricRows(
 ): Promise<MetricRow[] | null> {
   const pages: MetricRow[][] = [];
   for await (const page of store.jobs.metrics(owner, id, fromStep, toStep)) pages.push(page.flatMap(rowsOf));
-  return pages.length === 0 ? null : pages.flat().sort((a, b) => a.step - b.step);
+  // The rows of a step have no order: each has names of its own.
+  const key = (row: MetricRow) => Object.keys(row).join();
+  return pages.length === 0 ? null : pages.flat().sort((a, b) => a.step - b.step || key(a).localeCompare(key(b)));
 }
 
 export function rowsOf({ names, steps, values }: Columns): MetricRow[] {

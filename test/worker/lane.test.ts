@@ -9,7 +9,7 @@ import { ended, longSpec, openPlace, type Place } from "./support.ts";
 let place: Place;
 /** Of a job that takes longer than a small one may. */
 let undisturbed: { job: Job; metrics: MetricRow[] };
-const long = longSpec(60);
+const long = longSpec(200);
 
 beforeAll(async () => {
   place = await openPlace();

@@ -69,7 +69,7 @@ export interface Place {
   killWorkers(): Promise<void>;
   /**
    * A worker with a long lease keeps others from looking for stalled wake-ups for half of that
-   * time.
+   * time, and its reconciler keeps the turn for almost as long.
    */
   forgetRoom(): Promise<void>;
   close(): Promise<void>;
@@ -135,7 +135,7 @@ export async function openPlace(options: TestRedisOptions = {}): Promise<Place> 
     },
     killWorkers,
     async forgetRoom() {
-      await redis.del("{rappel}:deliveries:stalled-check");
+      await redis.del("{rappel}:deliveries:stalled-check", "{rappel}:reconciler");
     },
     async close() {
       await killWorkers();
