@@ -51,7 +51,8 @@ async function expectUndisturbed(id: string): Promise<void> {
 /** What `POST …/resume` does. */
 async function resume(id: string): Promise<void> {
   const resumed = (await place.store.jobs.resume(OWNER, id))!;
-  expect(resumed).toMatchObject({ outcome: "queued", record: { status: "queued" } });
+  // A worker that is awake may run it at once.
+  expect(resumed.outcome).toBe("queued");
   if (resumed.wake) await place.wakeUps.add();
 }
 
