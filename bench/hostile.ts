@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { MAX_BODY_BYTES, MAX_ROWS } from "../src/contract/wire/prediction.ts";
+import { keys } from "../src/store/keys.ts";
 import { packRows, sliced } from "../src/store/rows.ts";
 
 const POINTS = 100_000;
@@ -12,10 +13,11 @@ export interface Target {
   readonly address: string;
   readonly redis: Redis;
   /**
-   * The ids of a job that has ended, with as many metrics and events as a job may have, and of a
-   * wide dataset.
+   * The ids of a job that has ended, with as many metrics and events as a job may have, of another
+   * one like it that is archived, and of a wide dataset.
    */
   readonly job: string;
+  readonly archived: string;
   readonly wide: string;
 }
 
@@ -56,6 +58,18 @@ const read = (name: string, path: (target: Target) => string, headers: Record<st
   name,
   ask: (target) => fetch(target.address + path(target), { headers }),
 });
+const results = (where: string, id: (target: Target) => string): Hostile[] => {
+  const job = (target: Target) => `/v1/jobs/${id(target)}`;
+  return [
+    read(`${where}metrics of 100,000 points a series`, (target) => `${job(target)}/metrics?max_points=10000`),
+    read(`${where}the last of them`, (target) => `${job(target)}/metrics?from_step=99000`),
+    read(`${where}one series of them`, (target) => `${job(target)}/metrics?names=train_loss&max_points=2`),
+    read(`${where}100,000 events`, (target) => `${job(target)}/events?limit=100`),
+    read(`${where}the last of them`, (target) => `${job(target)}/events?after=${EVENTS - 100}`),
+    read(`${where}100,000 events as a stream`, (target) => `${job(target)}/events`, { accept: "text/event-stream" }),
+    read(`${where}diagnosis`, (target) => `${job(target)}/diagnosis`),
+  ];
+};
 const fork = (name: string, overrides: () => unknown): Hostile => ({
   name: `fork: ${name}`,
   ask: (target) => {
@@ -231,12 +245,8 @@ export const hostile: readonly Hostile[] = [
     large: true,
     ask: (target) => post("/v1/datasets", `x,y\n${"1,2\n".repeat(25_000_000)}`, target, "text/csv"),
   },
-  read("metrics of 100,000 points a series", ({ job }) => `/v1/jobs/${job}/metrics?max_points=10000`),
-  read("the last of them", ({ job }) => `/v1/jobs/${job}/metrics?from_step=99000`),
-  read("one series of them", ({ job }) => `/v1/jobs/${job}/metrics?names=train_loss&max_points=2`),
-  read("100,000 events", ({ job }) => `/v1/jobs/${job}/events?limit=100`),
-  read("100,000 events as a stream", ({ job }) => `/v1/jobs/${job}/events`, { accept: "text/event-stream" }),
-  read("diagnosis", ({ job }) => `/v1/jobs/${job}/diagnosis`),
+  ...results("", ({ job }) => job),
+  ...results("archived: ", ({ archived }) => archived),
   read("a list by metadata of thousands of jobs", () => "/v1/jobs?limit=100&metadata.team=none"),
   read(
     "14 KiB of unknown parameters",
@@ -270,7 +280,7 @@ export const hostile: readonly Hostile[] = [
 
 /** A job that has ended, with as many rows, series and events as one may have, among thousands. */
 export async function prepare(address: string, redis: Redis): Promise<Target> {
-  const target = { address, redis, job: "", wide: "" };
+  const target = { address, redis, job: "", archived: "", wide: "" };
   const columns = range(10_000).map((i) => `c${i}`);
   const csv = [columns, ...range(12).map((row) => columns.map((_, i) => (row * i) % 7))]
     .map((cells) => cells.join(","))
@@ -279,14 +289,36 @@ export async function prepare(address: string, redis: Redis): Promise<Target> {
     const answer = await post("/v1/datasets", `${csv}\n${range(10_000).fill(i).join(",")}`, target, "text/csv");
     target.wide = ((await answer.json()) as { id: string }).id;
   }
+  // Until both jobs are filled, this holds the archivists' turn.
+  await redis.set(keys.archivist, "bench", "PX", 600_000);
+  for (const which of ["job", "archived"] as const) {
+    target[which] = await endedJob(target);
+    await fill(redis, keys.job("default", target[which]));
+  }
+  await redis.zrem(keys.unarchived, keys.job("default", target.job));
+  await redis.del(keys.archivist);
+  const key = keys.job("default", target.job);
+  const copies = redis.pipeline();
+  for (let i = 0; i < JOBS; i++) {
+    const copy = `job_0000000000000000000000${i.toString(10).padStart(4, "0")}`;
+    copies.copy(key, `{rappel}:owner:default:job:${copy}`).zadd("{rappel}:owner:default:jobs", 0, copy);
+  }
+  await copies.exec();
+  while ((await redis.hget(keys.job("default", target.archived), "archived")) === null) await sleep(50);
+  return target;
+}
+
+async function endedJob(target: Target): Promise<string> {
   const { id } = (await (await post("/v1/jobs", base, target)).json()) as { id: string };
-  target.job = id;
   for (;;) {
-    const { status } = (await (await fetch(`${address}/v1/jobs/${id}`)).json()) as { status: string };
-    if (status === "succeeded") break;
+    const { status } = (await (await fetch(`${target.address}/v1/jobs/${id}`)).json()) as { status: string };
+    if (status === "succeeded") return id;
     await sleep(50);
   }
-  const key = `{rappel}:owner:default:job:${id}`;
+}
+
+/** Gives a job as many rows, series and events as one may have. */
+async function fill(redis: Redis, job: string): Promise<void> {
   const series = ["train_loss", "learning_rate", "grad_norm", "valid_loss", "valid_accuracy", "valid_macro_f1"];
   for (let from = 0; from < POINTS; from += 1000) {
     const rows = range(1000).map((i) => {
@@ -301,14 +333,7 @@ export async function prepare(address: string, redis: Redis): Promise<Target> {
       step: from,
       data: named(9, 0.123456789),
     };
-    await redis.rpush(`${key}:rows`, ...sliced(rows, false).map(packRows));
-    await redis.rpush(`${key}:events`, ...range(EVENTS / 100).map(() => JSON.stringify(event)));
+    await redis.rpush(`${job}:rows`, ...sliced(rows, false).map(packRows));
+    await redis.rpush(`${job}:events`, ...range(EVENTS / 100).map(() => JSON.stringify(event)));
   }
-  const copies = redis.pipeline();
-  for (let i = 0; i < JOBS; i++) {
-    const copy = `job_0000000000000000000000${i.toString(10).padStart(4, "0")}`;
-    copies.copy(key, `{rappel}:owner:default:job:${copy}`).zadd("{rappel}:owner:default:jobs", 0, copy);
-  }
-  await copies.exec();
-  return target;
 }

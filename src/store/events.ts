@@ -37,21 +37,42 @@ export function packEvents(events: readonly NewEvent[]): EventsToWrite {
   return written;
 }
 
-/** @param before how many events come before these elements */
-export function eventsIn(elements: readonly Buffer[], before: number): Event[] {
+/**
+ * The events after the first `from`, at most `most`. Elements before them are not unpacked.
+ * @param before how many events come before these elements
+ */
+export function eventsIn(elements: Iterable<Buffer>, before: number, from: number, most: number): Event[] {
   const events: Event[] = [];
+  let place = before;
   for (const element of elements) {
-    for (const event of contentOf(element)) events.push(toEvent(before + events.length + 1, event));
+    if (events.length >= most) break;
+    const count = countOf(element);
+    if (place + count > from) {
+      const [first, last] = [Math.max(from - place, 0), from + most - place];
+      for (const event of contentOf(element).slice(first, last)) events.push(toEvent(from + events.length + 1, event));
+    }
+    place += count;
   }
   return events;
 }
 
 type StoredEvent = NewEvent & { run: number; created_at: number };
 
-function contentOf(element: Buffer): StoredEvent[] {
-  if (element[0] === "{".charCodeAt(0)) return [JSON.parse(element.toString())];
+const OBJECT = "{".charCodeAt(0);
+
+function countOf(element: Buffer): number {
+  return element[0] === OBJECT ? 1 : headOf(element).count;
+}
+
+function headOf(element: Buffer) {
   const end = element.indexOf("\n");
   const [, count, run, created_at] = element.toString("latin1", 0, end).split(" ").map(Number);
+  return { end, count, run, created_at };
+}
+
+function contentOf(element: Buffer): StoredEvent[] {
+  if (element[0] === OBJECT) return [JSON.parse(element.toString())];
+  const { end, count, run, created_at } = headOf(element);
   const events = JSON.parse(zstdDecompressSync(element.subarray(end + 1)).toString()) as NewEvent[];
   return events.slice(0, count).map((event) => ({ ...event, run, created_at }));
 }

@@ -79,7 +79,7 @@ export class JobResults {
   /** The rows of these steps without those that were given before. */
   async *#archivedRows(place: string, given: string[], from: number, to: number): AsyncGenerator<Columns[]> {
     const isWanted = (row: string) => stepOf(row) >= from && stepOf(row) <= to && !given.includes(row);
-    const older = await this.#archive.list(place, "metrics");
+    const older = [...(await this.#archive.list(place, "metrics"))];
     for (let first = 0; first === 0 || first < older.length; first += OLDER_ROWS) {
       yield columnsOf(
         older
@@ -102,11 +102,11 @@ export class JobResults {
         const [found, packed] = await Promise.all([elements(from), redis.hget(job, "packed_events")]);
         // Up to the first packed events, each event has an element of its own.
         const first = Math.min(from, Number.parseInt(packed ?? String(from), 10));
-        return eventsIn(first === from ? found : await elements(first), first).slice(from - first);
+        return eventsIn(first === from ? found : await elements(first), first, from, limit + 1);
       },
-      async (place) => eventsIn(await this.#archive.list(place, "events"), 0).slice(from),
+      async (place) => eventsIn(await this.#archive.list(place, "events"), 0, from, limit + 1),
     );
-    return events && page(events.slice(0, limit + 1), limit, (event) => event.id);
+    return events && page(events, limit, (event) => event.id);
   }
 
   /** Newest first. */

@@ -23,13 +23,18 @@ export class Upkeep {
    * added to the queue.
    */
   async sweep(): Promise<boolean> {
+    const look = async (check: 0 | 1) =>
+      await this.#database.run<[looked: number, wake?: number]>("sweep", keys.due, BATCH, check);
+    let [looked, wake] = await look(1);
+    if (looked === -1) await this.#listDue();
+    while (looked === -1 || looked === BATCH) [looked, wake] = await look(0);
+    return wake === 1;
+  }
+
+  async #listDue(): Promise<void> {
     let cursor = "0";
     do cursor = await this.#database.run("list_due", keys.due, cursor, BATCH);
     while (cursor !== "0");
-    let looked: number, wake: number;
-    do [looked, wake] = await this.#database.run<[number, number]>("sweep", keys.due, BATCH);
-    while (looked === BATCH);
-    return wake === 1;
   }
 
   /** Deletes the jobs that ended longer ago than `ageMs`. */

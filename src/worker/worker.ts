@@ -32,6 +32,7 @@ import {
 } from "../runner/begin.ts";
 import type { Sources } from "../runner/prepare.ts";
 import { isSmall, Lane, LaneRun } from "../runner/lane.ts";
+import { IdleLanes } from "../runner/lanes.ts";
 import type { RunOptions } from "../runner/options.ts";
 import type { RunEnd, Running } from "../runner/running.ts";
 import { Threads } from "../runner/threads.ts";
@@ -101,8 +102,7 @@ export class TrainingWorker {
   readonly #runs = new Map<Running, number>();
   /** How many there are, for the threads of small jobs. */
   readonly #count = new Int32Array(new SharedArrayBuffer(4));
-  /** The lanes that run nothing. */
-  readonly #idleLanes: Lane[] = [];
+  readonly #idleLanes: IdleLanes;
   /** Tells this worker from others. */
   readonly #id = randomUUID();
   /** The places ask for jobs one after the other. */
@@ -117,6 +117,7 @@ export class TrainingWorker {
     this.#options = options;
     this.#deliveries = new Retry("delivery", options.log);
     this.#threads = new Threads(options.threads);
+    this.#idleLanes = new IdleLanes(() => new Lane({ ...options, threads: this.#threads, runs: this.#count }));
     this.#worker = new Worker<WakeUp>(queue.name, (wakeUp, token) => this.#process(wakeUp, token!), {
       connection: options.redis,
       prefix: queue.prefix,
@@ -170,7 +171,7 @@ export class TrainingWorker {
       const dropped = Promise.allSettled([...this.#runs.keys()].map((run) => run.drop()));
       await Promise.race([dropped, sleep(DROP_MS, null, { ref: false })]);
     }
-    await Promise.all(this.#idleLanes.map((lane) => lane.close(new Error("the process ends"))));
+    await this.#idleLanes.endIdle();
     await this.#presence.close();
     clearTimeout(this.#quiet);
     this.#deliveries.gaveUp();
@@ -252,7 +253,7 @@ export class TrainingWorker {
   }
 
   #begin(taken: Taken, token: string, rest: readonly Claimed[]): Running {
-    const run = isSmall(taken) ? this.#inLane(this.#lane(), taken, { token, rest }) : this.#run(taken);
+    const run = isSmall(taken) ? this.#inLane(this.#idleLanes.take(), taken, { token, rest }) : this.#run(taken);
     if (taken.alone) this.#alone = run;
     // The run that was alone so far is no longer: if the process dies from now on, the new one may
     // be the cause. The record must know. The records of the others know it already.
@@ -289,35 +290,32 @@ export class TrainingWorker {
     return (lease) => this.#options.traces?.trace(lease, trace) ?? untraced;
   }
 
-  #lane(): Lane {
-    return this.#idleLanes.pop() ?? new Lane({ ...this.#options, threads: this.#threads, runs: this.#count });
-  }
-
   #counted(): void {
     meters.runs.set(this.#runs.size);
     Atomics.store(this.#count, 0, this.#runs.size);
   }
 
-  /** Runs what was claimed, one job after the other. */
+  /** Runs what was claimed, one job after the other. A lane does this itself. */
   async #runAll({ token, run, rest }: Begun): Promise<void> {
-    if (run instanceof LaneRun) return await this.#runInLane(run);
-    await this.#runOne(run);
+    await this.#runToEnd(run);
+    if (run instanceof LaneRun) return;
     for (const [i, claimed] of rest.entries()) {
       // If Redis is away, the claim lapses.
       if (this.#closing || this.#alone !== null)
         return void (await this.#options.store.giveUp(token, rest.slice(i)).catch(() => undefined));
       const begun = await this.#inTurn(() => this.#beginNext(claimed));
-      if (begun !== null) await this.#runOne(begun);
+      if (begun !== null) await this.#runToEnd(begun);
     }
   }
 
-  /** The lane itself begins the next job when one has ended. */
-  async #runInLane(first: LaneRun): Promise<void> {
+  /** When a job in a lane has ended, the lane begins the next of its claim. */
+  async #runToEnd(first: Running): Promise<void> {
+    if (!(first instanceof LaneRun)) return await this.#runOne(first);
     const { lane } = first;
     for (let run: LaneRun | null = first; run !== null; run = run.following) await this.#runOne(run);
     if (!lane.alive) return;
     if (this.#closing) await lane.close(new Error("the process ends"));
-    else this.#idleLanes.push(lane);
+    else this.#idleLanes.giveBack(lane);
   }
 
   /** Keeps the claim from lapsing while its jobs wait for each other. */
@@ -342,6 +340,8 @@ export class TrainingWorker {
     const end = await this.#execute(run);
     ended({ end });
     run.trace.ended(end);
+    // There may have been no memory for it.
+    if (end === "postponed") void this.#idleLanes.giveUpMemory();
   }
 
   /**

@@ -34,13 +34,15 @@ afterAll(async () => {
   await service.stop();
 });
 
-/** 1,500 steps, in a second or so. */
+/** Some seconds of training: a job must not end before it is paused or its worker is killed. */
+const EPOCHS = 300;
+const LAST = EPOCHS * 30;
 const layers = [{ type: "linear", out_features: 256 }, { type: "relu" }, { type: "linear", out_features: 256 }];
 const checkpoint = { every_steps: 100, every_seconds: null, keep_last: 3, keep_best: true };
 const spec = (changes: Record<string, unknown> = {}) =>
   specFor(dataset, {
     model: { layers: [...layers, { type: "relu" }, { type: "linear" }] },
-    training: { epochs: 50, batch_size: 8, seed: 5 },
+    training: { epochs: EPOCHS, batch_size: 8, seed: 5 },
     optimizer: { type: "adam" },
     checkpoint,
     ...changes,
@@ -77,7 +79,7 @@ async function paused(create: () => Promise<Job>, ready: (job: Job) => Promise<b
 
 const checkpoints = (count: number) => async (job: Job) => (await stepsOf(job.id)).length >= count;
 
-const pastOrigin = async (job: Job) => job.progress.step > 1500;
+const pastOrigin = async (job: Job) => job.progress.step > LAST;
 
 const manifestOf = (id: string, step: number) => `{rappel}:owner:default:job:${id}:checkpoint:${step}`;
 const chunkOf = (id: string, blob: string) => `{rappel}:owner:default:job:${id}:chunk:${blob}:0`;
@@ -143,7 +145,7 @@ test.each([
   const overrides = {
     optimizer: { lr: 0.0001 },
     checkpoint: { ...checkpoint, keep_last: keepLast, every_steps: everySteps },
-    training: { epochs: 90 },
+    training: { epochs: 2 * EPOCHS },
   };
   const body = { step: "final", overrides };
   const fork = async () => (await service.call("POST", `/v1/jobs/${undamaged.job.id}/fork`, { body })).body as Job;
@@ -167,16 +169,16 @@ test.each([
 test("a fork whose origin is damaged fails, and says what to do", async () => {
   const parent = undamaged.job;
   // So that the fork waits.
-  const busy = await service.create(spec({ training: { epochs: 4000, batch_size: 8 } }));
+  const busy = await service.create(spec({ training: { epochs: 10_000, batch_size: 8 } }));
   await until(busy.id, (job) => job.status === "running");
-  const body = { step: "final", overrides: { training: { epochs: 60 } } };
+  const body = { step: "final", overrides: { training: { epochs: EPOCHS + 10 } } };
   const { id } = (await service.call("POST", `/v1/jobs/${parent.id}/fork`, { body })).body as Job;
   await flip(chunkOf(id, "origin"));
   await service.call("POST", `/v1/jobs/${busy.id}/cancel`);
   const { error } = await until(id, ended);
   expect(error).toMatchObject({
     code: "checkpoint_unreadable",
-    message: "The checkpoint of step 1500 cannot be read: its bytes are missing or damaged.",
+    message: `The checkpoint of step ${LAST} cannot be read: its bytes are missing or damaged.`,
     suggestion: "Fork this job's parent again.",
   });
 });
@@ -186,15 +188,15 @@ test("damaged models and checkpoints are neither served nor forked", async () =>
   const paths = {
     final: `/v1/jobs/${id}/model`,
     best: `/v1/jobs/${id}/model?which=best`,
-    state: `/v1/jobs/${id}/checkpoints/1500`,
-    optimizer: `/v1/jobs/${id}/checkpoints/1500?format=torch_optimizer`,
-    tensors: `/v1/jobs/${id}/checkpoints/1500?format=torch_optimizer_tensors`,
+    state: `/v1/jobs/${id}/checkpoints/${LAST}`,
+    optimizer: `/v1/jobs/${id}/checkpoints/${LAST}?format=torch_optimizer`,
+    tensors: `/v1/jobs/${id}/checkpoints/${LAST}?format=torch_optimizer_tensors`,
   };
   for (const path of Object.values(paths)) expect((await service.call("GET", path)).status, path).toBe(200);
   const model = (which: string) => `{rappel}:owner:default:job:${id}:model:${which}`;
   await flip(chunkOf(id, (await redis.hget(model("final"), "blob"))!));
   await redis.del(chunkOf(id, (await redis.hget(model("best"), "blob"))!));
-  await flipCheckpoint(id, 1500);
+  await flipCheckpoint(id, LAST);
   for (const [what, path] of Object.entries(paths)) {
     const { status, body, headers } = await service.call("GET", path);
     const [kind, remedy] = ["final", "best"].includes(what)

@@ -29,7 +29,7 @@ test("an unchanged fork ends as its parent does, from any step, even if the pare
     expect(progress.valid_loss).toEqual(expect.any(Number));
     expect(progress.valid_loss).toBe(progress.metrics.valid_loss);
     const job = await until(id, ended);
-    expect(job).toMatchObject({ status: "succeeded", parent: from, result: parent.result });
+    expect(job).toMatchObject({ status: "succeeded", run: 1, parent: from, result: parent.result });
     const { steps: logged = [] } = (await series(id)).train_loss ?? {};
     expect(logged).toEqual(all.filter((at) => at > step));
     const [created] = (await forks.service.call("GET", `/v1/jobs/${id}/events`)).body.data;

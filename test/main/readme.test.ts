@@ -46,9 +46,8 @@ test.skipIf(!canFollow)(
       symlinkSync(join(root, "examples"), join(directory, "examples"));
       const script = [
         "set -euxo pipefail",
-        // Each answer ends its line. A job on a busy machine may need more than the second that a
-        // page waits for it.
-        'curl() { command curl --retry 10 --retry-delay 1 --retry-all-errors --fail-with-body "$@" || return; echo; }',
+        // Each answer ends its line.
+        'curl() { command curl --fail-with-body "$@" || return; echo; }',
         `npx() { [ "$1" = rappel ] && shift && node ${join(root, "scripts/rappel.mjs")} "$@"; }`,
         commandsOf("README.md", "Quick start"),
         commandsOf("docs/tour.md"),

@@ -22,12 +22,13 @@ test.runIf(process.platform === "linux")(
     const { pid, address, redis } = await service.ready;
     const soaked = await soak({ pid, address: address!, redis }, { tiny: 200, large: 8, every: 52 });
     const [warm, ...later] = soaked;
-    const most = (name: "memories" | "threads" | "descriptors") => Math.max(...later.map((each) => each[name]));
+    const most = (name: "pss" | "memories" | "threads" | "descriptors") => Math.max(...later.map((each) => each[name]));
     expect(soaked.map(({ jobs }) => jobs)).toEqual([52, 104, 156, 208]);
     expect(warm.memories).toBeGreaterThan(0);
     // A helper thread may start later than others, and has a memory for its functions.
     expect(most("memories")).toBeLessThanOrEqual(warm.memories + 2);
     expect(most("threads")).toBeLessThanOrEqual(warm.threads + 2);
+    expect(most("pss")).toBeLessThan(warm.pss + 200);
     expect(most("descriptors")).toBeLessThanOrEqual(warm.descriptors + 20);
   },
 );

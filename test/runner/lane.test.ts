@@ -8,6 +8,7 @@ import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
 import { meters } from "../../src/meters.ts";
 import { retrying } from "../../src/retries.ts";
 import { isSmall, Lane, LaneRun, type LaneOptions } from "../../src/runner/lane.ts";
+import { IdleLanes } from "../../src/runner/lanes.ts";
 import { Threads } from "../../src/runner/threads.ts";
 import type { RunTrace } from "../../src/runner/trace.ts";
 import { keys } from "../../src/store/keys.ts";
@@ -87,6 +88,21 @@ test("a lane whose thread ends loses its job, and another run takes it", async (
   expect(await place.until(run.lease.jobId, ended)).toMatchObject({ status: "succeeded", run: 2 });
   expect(await eventTypes(place.store, run.lease.jobId)).toContain("lease_lost");
   await place.killWorkers();
+});
+
+test("lanes are used again, until they are idle for long or there is no memory for a job", async () => {
+  const idle = new IdleLanes(() => openLane());
+  const lanes = [idle.take(), idle.take(), idle.take()];
+  idle.giveBack(lanes[0]);
+  const between = performance.now();
+  idle.giveBack(lanes[1]);
+  idle.giveBack(lanes[2]);
+  expect(idle.take()).toBe(lanes[2]);
+  await idle.endIdle(between);
+  expect(lanes.map(({ alive }) => alive)).toEqual([false, true, true]);
+  await idle.giveUpMemory();
+  expect(lanes.map(({ alive }) => alive)).toEqual([false, false, true]);
+  expect(lanes).not.toContain(idle.take());
 });
 
 test("a job keeps its lease while the thread of its lane starts", async () => {

@@ -50,7 +50,7 @@ test("a turn costs nothing for jobs that are not due, however many wait, run or 
   await store.upkeep.sweep();
   const before = await commands();
   for (let i = 0; i < 10; i++) await store.upkeep.sweep();
-  expect((await commands()) - before).toBeLessThan(120);
+  expect((await commands()) - before).toBeLessThan(100);
 });
 
 test("all jobs that are due are found, however many there are", async () => {

@@ -53,6 +53,8 @@ test("a worker that is woken while the record cannot be read asks again, and run
   await connection.connect();
   expect(await place.until(id, ended)).toMatchObject({ status: "succeeded", run: 1 });
   expect(retrying().map(({ loop }) => loop)).not.toContain("delivery");
+  // The worker counts a run after its end. The next test counts the runs that come after this one.
+  await expect.poll(async () => (await counts())[RUNS], { timeout: 10_000 }).toBe(1);
 });
 
 test("a job counts the same in the metrics whichever way it is run", async () => {

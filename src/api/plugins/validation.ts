@@ -27,11 +27,9 @@ export function validate(app: FastifyInstance): void {
     request.bodyText = text;
     const problem = nestingProblem(text);
     if (problem !== null) return done(problem);
-    try {
-      done(null, text === "" ? undefined : JSON.parse(text));
-    } catch (error) {
-      done(notJson(error as SyntaxError));
-    }
+    if (text.length < LONG) return parse(text, done);
+    // The objects of a long body are so many that to make them is a piece of work of its own.
+    setImmediate(() => parse(text, (error, value) => setImmediate(done, error, value)));
   });
   app.addHook("onRequest", async (request) => {
     if (!takesBody(request)) {
@@ -49,6 +47,19 @@ export function validate(app: FastifyInstance): void {
       );
     }
   });
+}
+
+/** Characters of JSON from which the event loop has turns before and after they are parsed. */
+const LONG = 100_000;
+
+function parse(text: string, done: (error: Error | null, value?: unknown) => void): void {
+  let value: unknown;
+  try {
+    value = text === "" ? undefined : JSON.parse(text);
+  } catch (error) {
+    return done(notJson(error as SyntaxError));
+  }
+  done(null, value);
 }
 
 /**

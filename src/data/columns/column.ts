@@ -182,10 +182,11 @@ export function categoricalColumn(
     .map((cell, code) => ({ cell, code, bytes: Buffer.from(cell) }))
     .toSorted((a, b) => Buffer.compare(a.bytes, b.bytes));
   const classes = order.map(({ cell }) => cell);
-  const position = new Uint16Array(MISSING_CODE + 1).fill(MISSING_CODE);
+  const position = new Uint16Array(cells.length);
   for (const [index, { code }] of order.entries()) position[code] = index;
   const values = new Uint16Array(codes.length);
   // This is a loop, because `map` takes several times as long.
-  for (let row = 0; row < codes.length; row++) values[row] = position[codes[row]];
+  for (let row = 0; row < codes.length; row++)
+    values[row] = codes[row] === MISSING_CODE ? MISSING_CODE : position[codes[row]];
   return { summary: { ...nothing, classes }, values };
 }

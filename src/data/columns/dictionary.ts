@@ -80,7 +80,8 @@ export class Dictionary {
   /** The codes of the rows and the spellings they stand for, without the cells that are missing. */
   compact(rows: number, isWordMissing: boolean): { codes: Uint16Array; cells: string[]; missing: number } {
     const cells: string[] = [];
-    const positions = new Uint16Array(MISSING_CODE + 1).fill(MISSING_CODE);
+    // As small as it can be: a table may have ten thousand columns.
+    const positions = new Uint16Array(this.#codes.size);
     for (const [cell, code] of this.#codes) {
       const is = this.#missing.is(cell);
       const isValue = is === "no" || (is === "besideValues" && !isWordMissing);
@@ -89,7 +90,7 @@ export class Dictionary {
     const codes = this.#rows.slice(0, rows);
     let missing = 0;
     for (let row = 0; row < rows; row++) {
-      const position = positions[codes[row]];
+      const position = codes[row] === MISSING_CODE ? MISSING_CODE : positions[codes[row]];
       codes[row] = position;
       if (position === MISSING_CODE) missing++;
     }

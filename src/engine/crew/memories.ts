@@ -82,6 +82,11 @@ export function dropUnused(now: number): void {
   timer = null;
 }
 
+/** Drops all memories that no job uses. */
+export function dropKept(): void {
+  drop(kept.length);
+}
+
 /**
  * Drops memories, the longest unused first, until there is room for another `bytes` bytes or none
  * is left.

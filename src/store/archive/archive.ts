@@ -36,6 +36,7 @@ export interface Tombstones {
 
 export class Archive {
   readonly #source: Source | null;
+  readonly #lists = new RecentLists();
 
   /** @param source null: this process has no archive */
   constructor(source: Source | null) {
@@ -48,25 +49,20 @@ export class Archive {
   }
 
   /** The elements of a list. @throws Damaged, OutOfReach */
-  async list(place: string, name: string): Promise<Buffer[]> {
-    return elementsIn((await this.#part(place, name, "record")) ?? Buffer.alloc(0));
+  async list(place: string, name: string): Promise<Iterable<Buffer>> {
+    const key = `${place} ${name}`;
+    const content = await this.#read(place, "record", async (read, head) => {
+      return this.#lists.get(key) ?? (await partIn(read, head, name)) ?? Buffer.alloc(0);
+    });
+    this.#lists.keep(key, content);
+    return elementsIn(content);
   }
 
   /** Null if the job had no such file. @throws Damaged, OutOfReach */
   async file(place: string, name: string, kind: StoredKind): Promise<{ bytes: Buffer; sha256: string } | null> {
-    const sha256 = await this.#read(place, kind, async (_, { parts }) => parts.get(name)?.sha256 ?? null);
-    const bytes = await this.#part(place, name, kind);
-    return bytes && sha256 !== null ? { bytes, sha256 } : null;
-  }
-
-  async #part(place: string, name: string, kind: StoredKind): Promise<Buffer | null> {
-    return await this.#read(place, kind, async (read, { parts }) => {
-      const part = parts.get(name);
-      if (part === undefined) return null;
-      const whole = Buffer.allocUnsafeSlow(part.bytes);
-      let offset = 0;
-      for await (const slice of readPart(read, part)) offset += slice.copy(whole, offset);
-      return whole;
+    return await this.#read(place, kind, async (read, head) => {
+      const bytes = await partIn(read, head, name);
+      return bytes && { bytes, sha256: head.parts.get(name)!.sha256 };
     });
   }
 
@@ -80,6 +76,56 @@ export class Archive {
       meters.damage.inc({ what: kind });
       throw new Damaged(kind);
     }
+  }
+}
+
+/** Null if there is no such part. */
+async function partIn(read: Read, { parts }: Head, name: string): Promise<Buffer | null> {
+  const part = parts.get(name);
+  if (part === undefined) return null;
+  const whole = Buffer.allocUnsafeSlow(part.bytes);
+  let offset = 0;
+  for await (const slice of readPart(read, part)) offset += slice.copy(whole, offset);
+  return whole;
+}
+
+const RECENT_BYTES = 32 * 2 ** 20;
+const RECENT_MS = 5000;
+
+/**
+ * The lists that were read last. A list is read and checked as a whole, and clients read it page by
+ * page: a job may have a thousand pages of events.
+ */
+class RecentLists {
+  readonly #lists = new Map<string, Buffer>();
+  #bytes = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  get(key: string): Buffer | undefined {
+    return this.#lists.get(key);
+  }
+
+  /** Makes it the list that was read last. */
+  keep(key: string, content: Buffer): void {
+    this.#drop(key);
+    this.#lists.set(key, content);
+    this.#bytes += content.byteLength;
+    for (const oldest of this.#lists.keys()) {
+      if (this.#bytes <= RECENT_BYTES) break;
+      this.#drop(oldest);
+    }
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#clear(), RECENT_MS).unref();
+  }
+
+  #clear(): void {
+    this.#lists.clear();
+    this.#bytes = 0;
+  }
+
+  #drop(key: string): void {
+    this.#bytes -= this.#lists.get(key)?.byteLength ?? 0;
+    this.#lists.delete(key);
   }
 }
 
@@ -97,12 +143,10 @@ export function contentOf(elements: readonly Buffer[]): Buffer {
   return content;
 }
 
-function elementsIn(content: Buffer): Buffer[] {
-  const elements: Buffer[] = [];
+function* elementsIn(content: Buffer): Generator<Buffer> {
   for (let at = 0; at < content.byteLength;) {
     const from = at + LENGTH_BYTES;
     at = from + content.readUInt32LE(at);
-    elements.push(content.subarray(from, at));
+    yield content.subarray(from, at);
   }
-  return elements;
 }

@@ -1,8 +1,7 @@
 #!lua flags=allow-oom
 --[[
 Makes the list of due jobs anew from the list of open jobs, some at each call. Then every job is
-due. Processes of earlier versions do not list the jobs that they open and end. So this is done if
-the length of the list is wrong.
+due.
 
 KEYS[1] the list of due jobs
 ARGV[1] '0', or what the call before returned
@@ -10,10 +9,7 @@ ARGV[2] about how many jobs to list
 
 Returns where the next call goes on; '0' after the last.
 ]]
-if ARGV[1] == '0' then
-  if redis.call('HLEN', root .. ':open') == redis.call('ZCARD', KEYS[1]) then return '0' end
-  redis.call('DEL', KEYS[1])
-end
+if ARGV[1] == '0' then redis.call('DEL', KEYS[1]) end
 local next_, open = unpack(redis.call('HSCAN', root .. ':open', ARGV[1], 'COUNT', ARGV[2]))
 for i = 1, #open, 2 do
   redis.call('ZADD', KEYS[1], now, root .. ':owner:' .. open[i + 1] .. ':job:' .. open[i])

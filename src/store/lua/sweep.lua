@@ -6,9 +6,16 @@ Lets the others run again. So one look costs as much as there is to do, however 
 
 KEYS[1] the list of due jobs
 ARGV[1] how many it looks at, at most
+ARGV[2] '1': only if the list has as many jobs as are open. Processes of earlier versions do not
+        list the jobs that they open and end.
 
-Returns {how many it looked at, 1 if a wake-up must be added to the queue}
+Returns {how many it looked at, 1 if a wake-up must be added to the queue}; {-1} if the list is
+wrong
 ]]
+if ARGV[2] == '1' and redis.call('HLEN', root .. ':open') ~= redis.call('ZCARD', KEYS[1]) then
+  return { -1 }
+end
+
 -- Whether the claim of the queued job still holds. It lasts as long as its key, which its worker
 -- renews.
 local function claim_left_ms()

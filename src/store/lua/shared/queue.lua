@@ -41,7 +41,7 @@ end
 
 -- The same, if a worker would find anything.
 local function wake_up_useful()
-  if redis.call('ZCARD', OWNERS) == 0 and redis.call('ZCARD', BEGUN) == 0 then return 0 end
+  if redis.call('EXISTS', OWNERS, BEGUN) == 0 then return 0 end
   return wake_up_needed()
 end
 
