@@ -1,6 +1,6 @@
 /** How a worker asks the record for jobs, and makes runs of them. */
 import { ARITHMETIC_VERSION } from "../engine/kernels/kernels.ts";
-import type { Claim, ClaimOptions } from "../store/claim.ts";
+import type { BegunClaimed, Claim, ClaimOptions } from "../store/claim.ts";
 import { Unavailable } from "../store/errors.ts";
 import { isPrediction } from "../store/predictions.ts";
 import type { Store } from "../store/store.ts";
@@ -15,26 +15,20 @@ export type { Claimed, Taken } from "../store/taken.ts";
 
 export type Asked = Omit<ClaimOptions, "arithmeticVersion">;
 export type Place = Pick<Asked, "leaseMs" | "idle" | "memoryLeft">;
-/** `away`: Redis cannot be reached. */
-export type Answered = Claim | { outcome: "away"; error: Unavailable };
 
-export async function askForJobs(store: Store, asked: Asked): Promise<Answered> {
-  return await orAway(store.claim({ ...asked, arithmeticVersion: ARITHMETIC_VERSION }));
+/** @throws Unavailable if there is no answer. The jobs may be the caller's nevertheless. */
+export async function askForJobs(store: Store, asked: Asked): Promise<Claim> {
+  return await store.claim({ ...asked, arithmeticVersion: ARITHMETIC_VERSION });
 }
 
-/** Null: the job is not ours any more, or must wait. */
-export async function beginClaimed(store: Store, claimed: Claimed, place: Place): Promise<Taken | null> {
-  const begun = await orAway(store.begin(claimed, { ...place, arithmeticVersion: ARITHMETIC_VERSION }));
-  return begun.outcome === "taken" ? begun.taken : null;
+/** @throws Unavailable if there is no answer. The job may have begun nevertheless. */
+export async function beginClaimed(store: Store, claimed: Claimed, place: Place): Promise<BegunClaimed> {
+  return await store.begin(claimed, { ...place, arithmeticVersion: ARITHMETIC_VERSION });
 }
 
-async function orAway<T>(answer: Promise<T>): Promise<T | { outcome: "away"; error: Unavailable }> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof Unavailable) return { outcome: "away", error };
-    throw error;
-  }
+/** Whether Redis did not answer. */
+export function isAway(error: unknown): error is Unavailable {
+  return error instanceof Unavailable;
 }
 
 /** Makes the run of a job that has begun. */

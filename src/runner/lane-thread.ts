@@ -10,10 +10,9 @@ import { workHere } from "../engine/state/state-worker.ts";
 import type { Logger } from "../log.ts";
 import { recordMeters } from "../meters.ts";
 import { retrying } from "../retries.ts";
-import type { Lease } from "../store/lease.ts";
 import type { Store } from "../store/store.ts";
 import type { Claimed, Place, Taken } from "../store/taken.ts";
-import type { Finish } from "./endings.ts";
+import { Following } from "./following.ts";
 import { LaneDatasets } from "./lane-datasets.ts";
 import { SMALL_MS, type Batch, type LaneData, type LaneMessage, type LaneRequest } from "./lane-messages.ts";
 import { Run } from "./run.ts";
@@ -41,7 +40,7 @@ class LaneThread {
   #run: Run | null = null;
   /** Whether loops failed at the last beat. */
   #retried = false;
-  #closing = false;
+  readonly #closing = new AbortController();
 
   constructor(store: Store, log: Logger, port: MessagePort, data: LaneData) {
     this.#store = store;
@@ -67,7 +66,7 @@ class LaneThread {
         this.#run?.checkStatus();
         break;
       case "shutdown":
-        this.#closing = true;
+        this.#closing.abort();
         this.#run?.shutdown();
         break;
       case "data":
@@ -98,7 +97,8 @@ class LaneThread {
   /** Runs a job. Returns the one that has begun after it. */
   async #runOne(taken: Taken, token: string, waiting: Claimed[]): Promise<Taken | null> {
     const trace: TraceCall[] = [];
-    const following = new Following(this.#store, token, waiting, () => (this.#closing ? null : this.#place()));
+    const life = { gone: this.#closing.signal, log: this.#log };
+    const following = new Following(this.#store, token, waiting, () => this.#place(), life);
     const run = new Run(this.#store.lease(taken.hold), {
       store: this.#store,
       cache: null,
@@ -113,7 +113,7 @@ class LaneThread {
       finish: (lease, ...ended) => following.beginAt(lease, ...ended),
     });
     this.#run = run;
-    if (this.#closing) run.shutdown();
+    if (this.#closing.signal.aborted) run.shutdown();
     const end = await this.#execute(run);
     this.#run = null;
     const next = await following.begun();
@@ -154,46 +154,5 @@ class LaneThread {
     const { leaseMs } = this.#data;
     const memoryLeft = Number.MAX_SAFE_INTEGER;
     return { leaseMs, idle: this.#alone(), memoryLeft, arithmeticVersion: ARITHMETIC_VERSION };
-  }
-}
-
-/** The job that begins when another ends. */
-class Following {
-  readonly #store: Store;
-  readonly #token: string;
-  readonly #waiting: Claimed[];
-  readonly #place: () => Place | null;
-  #begun: Taken | null = null;
-
-  /** `place`: what the lane has for the next job; null: it takes no more jobs. */
-  constructor(store: Store, token: string, waiting: Claimed[], place: () => Place | null) {
-    this.#store = store;
-    this.#token = token;
-    this.#waiting = waiting;
-    this.#place = place;
-  }
-
-  /** Ends the job of the lease, and begins the next. To repeat it is safe. */
-  async beginAt(lease: Lease, ...ended: Parameters<Finish>): Promise<void> {
-    const [claimed] = this.#waiting;
-    const place = this.#place();
-    const next = claimed !== undefined && place !== null ? { claimed, place } : null;
-    this.#begun = await lease.finish(...ended, next);
-    if (next !== null) this.#waiting.shift();
-  }
-
-  /** If the end began nothing, the next job that is still ours begins. */
-  async begun(): Promise<Taken | null> {
-    while (this.#begun === null && this.#waiting.length > 0) {
-      const place = this.#place();
-      // If Redis is away, the claims lapse.
-      if (place === null) {
-        await this.#store.giveUp(this.#token, this.#waiting.splice(0)).catch(() => undefined);
-        return null;
-      }
-      const begun = await this.#store.begin(this.#waiting.shift()!, place).catch(() => null);
-      if (begun?.outcome === "taken") this.#begun = begun.taken;
-    }
-    return this.#begun;
   }
 }

@@ -20,16 +20,7 @@ import { meters } from "../meters.ts";
 import type { Control } from "../queue/control.ts";
 import { queue, type WakeUp, type WakeUps } from "../queue/wake-ups.ts";
 import { Retry } from "../retries.ts";
-import {
-  askForJobs,
-  beginClaimed,
-  runOf,
-  type Answered,
-  type Asked,
-  type Claimed,
-  type Place,
-  type Taken,
-} from "../runner/begin.ts";
+import { askForJobs, beginClaimed, isAway, runOf, type Claimed, type Place, type Taken } from "../runner/begin.ts";
 import type { Sources } from "../runner/prepare.ts";
 import { isSmall, Lane, LaneRun } from "../runner/lane.ts";
 import { IdleLanes } from "../runner/lanes.ts";
@@ -214,7 +205,8 @@ export class TrainingWorker {
         continue;
       }
       const token = randomUUID();
-      const claim = await this.#ask({ token, worker: this.#id, delivered, ...this.#place() });
+      const ask = () => askForJobs(this.#options.store, { token, worker: this.#id, delivered, ...this.#place() });
+      const claim = await this.#answered(ask);
       if (claim?.wake) await this.#wakeNext();
       if (claim?.outcome === "taken")
         return { run: this.#begin(claim.first, token, claim.rest), token, rest: claim.rest };
@@ -226,15 +218,20 @@ export class TrainingWorker {
     return null;
   }
 
-  /** Null: the worker closes before there is an answer. */
-  async #ask(asked: Asked): Promise<Exclude<Answered, { outcome: "away" }> | null> {
+  /**
+   * Asks for jobs, with the same token until there is an answer: the one before may be lost, and
+   * the jobs ours. Null: the worker closes before that.
+   */
+  async #answered<T>(ask: () => Promise<T>): Promise<T | null> {
     while (!this.#closing) {
-      const answer = await askForJobs(this.#options.store, asked);
-      if (answer.outcome !== "away") {
+      try {
+        const answer = await ask();
         this.#deliveries.worked();
         return answer;
+      } catch (error) {
+        if (!isAway(error)) throw error;
+        this.#noDelivery(error);
       }
-      this.#noDelivery(answer.error);
       await Promise.race([this.#change.promise, sleep(RETRY_MS, null, { ref: false })]);
     }
     return null;
@@ -328,11 +325,11 @@ export class TrainingWorker {
     return setInterval(beat, leaseMs / BEATS_PER_LEASE);
   }
 
-  /** Null: the job is not ours any more, or must wait. If Redis is away, its claim lapses. */
+  /** Null: the job is not ours any more, or must wait, or the worker closes. */
   async #beginNext(claimed: Claimed): Promise<Running | null> {
     if (this.#alone !== null) return null;
-    const taken = await beginClaimed(this.#options.store, claimed, this.#place());
-    return taken && this.#begin(taken, "", []);
+    const begun = await this.#answered(() => beginClaimed(this.#options.store, claimed, this.#place()));
+    return begun?.outcome === "taken" ? this.#begin(begun.taken, "", []) : null;
   }
 
   async #runOne(run: Running): Promise<void> {
