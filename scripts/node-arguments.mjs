@@ -3,11 +3,8 @@
 // - Types are stripped once (strip-types.mjs).
 // - Young objects get 2 MiB in place of 16. Each isolate keeps this room for good once it has used
 //   it, and there are half a dozen isolates: after 400 small jobs this makes 200 MB.
-// - Old objects are collected once they take 30 % more than the last time. V8 would wait until they
-//   take several times as much: another 100 MB after 800 small jobs.
 export const nodeArguments = [
   "--disable-warning=ExperimentalWarning",
   `--import=${new URL("strip-types.mjs", import.meta.url).href}`,
   "--max-semi-space-size=2",
-  "--heap-growing-percent=30",
 ];

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { canonicalJson } from "../contract/resolve/canonical.ts";
 import { faulty, Problem } from "../contract/errors.ts";
 import type { Fault } from "../contract/resolve/faults.ts";
-import { datasetIds } from "../contract/schema/data-spec.ts";
+import { datasetIds } from "../contract/facts.ts";
 import type { Job } from "../contract/wire/job.ts";
 import { hashSpec } from "../contract/resolve/identity.ts";
 import type { ResolveContext, Resolved } from "../contract/resolve/resolve.ts";

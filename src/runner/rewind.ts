@@ -8,7 +8,7 @@
  */
 import type { Outcome } from "../engine/crew/outcome.ts";
 import type { Change } from "../engine/watch/rewind.ts";
-import { changeSentence } from "../contract/schema/diagnosis.ts";
+import { changeSentence } from "../contract/diagnosis.ts";
 import type { Lease, Work } from "../store/lease.ts";
 import type { NewEvent } from "../store/record.ts";
 import type { Checkpoints } from "./checkpoints.ts";

@@ -1,5 +1,6 @@
 /** Records of uploaded datasets, and how many bytes and files all uploads have. */
-import { FIRST_READING, type Column, type Dataset } from "../contract/wire/dataset.ts";
+import { FIRST_READING } from "../contract/facts.ts";
+import type { Column, Dataset } from "../contract/wire/dataset.ts";
 import type { Database } from "./database.ts";
 import { keys } from "./keys.ts";
 import { toTime } from "./record.ts";

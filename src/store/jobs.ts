@@ -4,7 +4,8 @@
  */
 import type { Inherited } from "../contract/resolve/encoders.ts";
 import { crashPoint } from "../crash-point.ts";
-import { diagnosisOf, type Diagnosis } from "../contract/schema/diagnosis.ts";
+import { diagnosisOf } from "../contract/diagnosis.ts";
+import type { Diagnosis } from "../contract/schema/diagnosis.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { Page } from "../contract/wire/common.ts";
 import type { Job, JobSummary, Progress } from "../contract/wire/job.ts";

@@ -14,7 +14,6 @@
  */
 import type { Inherited } from "../contract/resolve/encoders.ts";
 import { crashPoint } from "../crash-point.ts";
-import { presentSpec } from "../contract/resolve/present.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
 import type { PredictionFailureCode, PredictionResult } from "../contract/wire/batch-prediction.ts";
 import type { Checkpoint } from "../contract/wire/checkpoint.ts";
@@ -26,6 +25,7 @@ import { packEvents } from "./events.ts";
 import { keys } from "./keys.ts";
 import { renew, type Blame } from "./renew.ts";
 import type { ModelRecord } from "./models.ts";
+import { storedSpec } from "./stored-spec.ts";
 import { placeFields, takenOf, type Claimed, type Hold, type Place, type Taken, type TakenAnswer } from "./taken.ts";
 import {
   named,
@@ -150,6 +150,7 @@ export class Lease {
     const fields = [
       "status",
       "spec",
+      "spec_version",
       "dataset",
       "total_steps",
       "state_bytes",
@@ -165,7 +166,7 @@ export class Lease {
     const manifest = step === null ? null : await this.#manifest(step);
     return {
       status: record.status as JobStatus,
-      spec: presentSpec(JSON.parse(record.spec!) as ResolvedSpec),
+      spec: await storedSpec(record.spec!, record.spec_version),
       datasetIds: idsIn(record.dataset),
       totalSteps: Number(record.total_steps),
       stateBytes: Number(record.state_bytes),

@@ -1,5 +1,6 @@
 /** A job that is to be created: what is known of it, and what may come of it. */
 import type { ResolvedSpec } from "../contract/schema/spec.ts";
+import { SPEC_VERSION } from "../contract/schema/version.generated.ts";
 import type { Inherited } from "../contract/resolve/encoders.ts";
 import type { Told } from "../contract/resolve/resolve.ts";
 import type { Warning } from "../contract/resolve/warnings.ts";
@@ -95,6 +96,7 @@ export function recordOf(job: NewJob): Record<string, string | number> {
     ...(spec.name === null ? {} : { name: spec.name }),
     spec: JSON.stringify(spec),
     spec_sha256: job.specSha256,
+    spec_version: SPEC_VERSION,
     metadata: JSON.stringify(spec.metadata),
     arithmetic_version: job.arithmeticVersion,
     total_steps: job.totalSteps,

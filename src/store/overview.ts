@@ -2,7 +2,8 @@
  * The service as a whole, over all owners: which workers are alive, how many jobs there are, how
  * long they wait.
  */
-import { FailureCode, JobStatus } from "../contract/wire/job.ts";
+import { FAILURE_CODES, JOB_STATUSES } from "../contract/facts.ts";
+import type { JobStatus } from "../contract/wire/job.ts";
 import type { Database } from "./database.ts";
 import { keys } from "./keys.ts";
 
@@ -67,7 +68,7 @@ export class Overview {
 
   async jobs(): Promise<Record<JobStatus, number>> {
     const counts = await this.#database.use((redis) => redis.hgetall(keys.statuses));
-    const named = JobStatus.options.map((status) => [status, Number(counts[status] ?? 0)]);
+    const named = JOB_STATUSES.map((status) => [status, Number(counts[status] ?? 0)]);
     return Object.fromEntries(named) as Record<JobStatus, number>;
   }
 
@@ -83,7 +84,7 @@ export class Overview {
   /** How many jobs have ever ended, by status and, if they failed, by code. */
   async ends(): Promise<{ status: string; code: string; count: number }[]> {
     const counts = await this.#database.use((redis) => redis.hgetall(keys.ends));
-    const known = ["succeeded", "cancelled", ...FailureCode.options.map((code) => `failed:${code}`)];
+    const known = ["succeeded", "cancelled", ...FAILURE_CODES.map((code) => `failed:${code}`)];
     const all = new Set([...known, ...Object.keys(counts)]);
     return [...all].map((end) => {
       const [status, code = ""] = end.split(":");

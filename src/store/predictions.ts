@@ -3,12 +3,8 @@
  * turns and limits are the same. Their results are files (data/files/result-files.ts).
  */
 import { crashPoint } from "../crash-point.ts";
-import {
-  MAX_PREDICTIONS,
-  type BatchPrediction,
-  type PredictionFailureCode,
-  type PredictionResult,
-} from "../contract/wire/batch-prediction.ts";
+import { MAX_PREDICTIONS } from "../contract/facts.ts";
+import type { BatchPrediction, PredictionFailureCode, PredictionResult } from "../contract/wire/batch-prediction.ts";
 import type { Page } from "../contract/wire/common.ts";
 import type { JobError } from "../contract/wire/job.ts";
 import type { Database } from "./database.ts";

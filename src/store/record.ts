@@ -17,6 +17,7 @@
  * - `status`: the scripts in lua/ change it
  * - `dataset`, `weights`, `idempotency`: what the job refers to: the ids of datasets, separated
  *   by spaces, and of uploaded weights, the SHA-256 of an idempotency key
+ * - `spec_version`: the form of the spec (stored-spec.ts); absent in records of older versions
  * - `claim`: the token of the claim that has the queued job (claim.ts); absent if none has
  * - `yields`: 1 while its owner's other jobs go first, because it lacked something
  * - `trace`: JSON: the trace context of the request that posted it; absent without traces

@@ -36,7 +36,7 @@
  * The scripts count what is there (lua/shared/room.lua), and this file what may come. Both must
  * count alike, so both take the numbers of room-numbers.ts.
  */
-import { datasetIds } from "../contract/schema/data-spec.ts";
+import { datasetIds } from "../contract/facts.ts";
 import type { EventType } from "../contract/schema/event-type.ts";
 import type { Sizes } from "../contract/resolve/sizes.ts";
 import type { ResolvedSpec } from "../contract/schema/spec.ts";

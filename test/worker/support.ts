@@ -14,7 +14,7 @@ import { nodeArguments } from "../../scripts/node-arguments.mjs";
 import { DatasetFiles } from "../../src/data/files/dataset-files.ts";
 import { ARITHMETIC_VERSION } from "../../src/engine/kernels/kernels.ts";
 import { WakeUps } from "../../src/queue/wake-ups.ts";
-import { datasetIds } from "../../src/contract/schema/data-spec.ts";
+import { datasetIds } from "../../src/contract/facts.ts";
 import { resolveSpec } from "../../src/contract/resolve/resolve.ts";
 import type { Job } from "../../src/contract/wire/job.ts";
 import { roomOf } from "../../src/store/room.ts";

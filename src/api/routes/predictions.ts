@@ -2,14 +2,13 @@ import type { FastifyReply } from "fastify";
 import { z } from "zod";
 import { check } from "../../contract/resolve/faults.ts";
 import { findTable } from "../../contract/resolve/tables.ts";
-import { datasetIds } from "../../contract/schema/data-spec.ts";
+import { datasetIds, MAX_PREDICTIONS } from "../../contract/facts.ts";
 import { faulty, Problem } from "../../contract/errors.ts";
 import {
   BatchPrediction,
   BatchPredictionList,
   BatchPredictionRequest,
   MAX_DATASET_ROWS,
-  MAX_PREDICTIONS,
 } from "../../contract/wire/batch-prediction.ts";
 import { JobId, PredictionId } from "../../contract/wire/common.ts";
 import { DatasetLost } from "../../data/dataset.ts";

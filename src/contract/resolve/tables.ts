@@ -14,7 +14,7 @@ import type { Caller } from "../../data/pool.ts";
 import { checkInline, type Source } from "../../data/source.ts";
 import type { FeatureForm } from "../../engine/plan/taken.ts";
 import type { TargetKind } from "../../engine/training.ts";
-import { datasetIds } from "../schema/data-spec.ts";
+import { datasetIds } from "../facts.ts";
 import { faulty } from "../errors.ts";
 import type { Fault } from "./faults.ts";
 import type { Spec } from "../schema/spec.ts";

@@ -287,8 +287,3 @@ export const Data = z
       "What to learn from: an uploaded `dataset`, or rows within the spec, which become a dataset like any other.",
     oneOf: sources.map((source) => ({ required: [source] })),
   });
-
-/** The datasets that a spec names; none if the rows came with it. */
-export function datasetIds({ dataset }: { readonly dataset?: string | readonly string[] }): string[] {
-  return dataset === undefined ? [] : [dataset].flat();
-}

@@ -10,6 +10,7 @@ import { Model, type LayerSpec } from "./layers.ts";
 import { losses } from "../../engine/losses/registry.generated.ts";
 import type { Options } from "../../engine/member/options.ts";
 import { schedules } from "../../engine/schedules/registry.generated.ts";
+import { MAX_SECONDS } from "../facts.ts";
 import { Data } from "./data-spec.ts";
 import { Init } from "./init.ts";
 import { Detectors } from "./detectors.ts";
@@ -18,9 +19,6 @@ import { memberUnion, optionSchemas } from "./members.ts";
 import { Optimizer } from "./optimizers.ts";
 import { Training, type EarlyStopping } from "./training-spec.ts";
 import { Webhook } from "./webhook.ts";
-
-/** A timer of more than 2^31 − 1 milliseconds fires at once, again and again. */
-export const MAX_SECONDS = 1_000_000;
 
 /** The options that every schedule has besides its own. */
 export const timingOptions = {

@@ -7,8 +7,6 @@ import { Which } from "./prediction.ts";
 
 /** Rows of the dataset. */
 export const MAX_DATASET_ROWS = 10_000_000;
-/** How many an owner may have, those that have ended included. */
-export const MAX_PREDICTIONS = 1000;
 
 const Unseen = z.enum(["error", "zeros"]);
 

@@ -6,8 +6,6 @@ import { MAX_PREVIEW_COLUMNS } from "../../data/preview-limits.ts";
 import { dtypes } from "../../data/tensors/dtype.ts";
 import { Count, DatasetId, Sha256, Time, list } from "./common.ts";
 
-export { FIRST_READING } from "../../data/reading.ts";
-
 const facts = {
   missing: Count.describe("Cells without a value."),
   min: z.number().nullable(),

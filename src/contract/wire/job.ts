@@ -2,12 +2,13 @@
 import { z } from "zod";
 import { components, type Component } from "../../engine/plan/memory.ts";
 import type { EventType } from "../schema/event-type.ts";
+import { FAILURE_CODES, JOB_STATUSES } from "../facts.ts";
 import { Spec } from "../schema/spec.ts";
 import { MAX_WARNINGS, Warning } from "../resolve/warnings.ts";
 import { Count, JobId, Metrics, Run, Sha256, Time, list } from "./common.ts";
 
 export const JobStatus = z
-  .enum(["queued", "running", "pausing", "paused", "cancelling", "succeeded", "failed", "cancelled"])
+  .enum(JOB_STATUSES)
   .meta({ id: "JobStatus", description: "The status of a job. `succeeded`, `failed` and `cancelled` are final." });
 export type JobStatus = z.infer<typeof JobStatus>;
 
@@ -69,14 +70,7 @@ export const JobResult = z
   .meta({ id: "JobResult", description: "The result of a job that succeeded." });
 export type JobResult = z.infer<typeof JobResult>;
 
-export const FailureCode = z.enum([
-  "diverged",
-  "crash_loop",
-  "dataset_unavailable",
-  "thread_failed",
-  "checkpoint_unreadable",
-  "internal",
-]);
+export const FailureCode = z.enum(FAILURE_CODES);
 export type FailureCode = z.infer<typeof FailureCode>;
 
 export const JobError = z
