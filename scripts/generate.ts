@@ -1,6 +1,6 @@
 // Writes the files that are generated from other files: the registries of the engine's members, the
-// version of the schema of specs, openapi.yaml and docs/catalogue.md. With --check it compares them with the committed files
-// instead, and exits 1 if they differ.
+// version of the schema of specs, openapi.yaml and docs/catalogue.md. With --check it compares them
+// with the committed files instead, and exits 1 if they differ.
 //
 // A member of one of the `KINDS` is a file anywhere below that folder. It has the name of the
 // member and exports its declaration under that name: `adam/adamw.ts` with `export const adamw =
