@@ -61,7 +61,7 @@ export class Archivist {
   /** A sentence on what does not work; null if all does. */
   get failure(): string | null {
     if (this.#missing.length === 0) return this.#failure;
-    return `${this.#missing.length} files of the archive are missing, such as ${this.#missing[0]}: restore them from a back-up`;
+    return `${this.#missing.length} files of the archive are missing or cannot be read, such as ${this.#missing[0]}: restore them from a back-up`;
   }
 
   #start(): void {

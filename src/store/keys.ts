@@ -31,6 +31,8 @@
  *   the time from which they may be moved there
  * - `{rappel}:archive` (hash): `id`: the name of the archive's directory (archive/directory.ts);
  *   `ready`: present once the directory has it; `jobs`, `bytes`: what the archive holds
+ * - `{rappel}:earlier-epochs` (set): epochs of earlier stores whose archived jobs have records here
+ *   again
  * - `{rappel}:segments` (hash): segment → bytes of the entries in it to which records point
  * - `{rappel}:buried` (list): `<owner> <job id>` of deleted jobs, for tombstones
  * - `{rappel}:archivist` (string): the process that has the archivists' turn
@@ -109,6 +111,7 @@ export const keys = {
   ended: `${hashTag}:ended`,
   unarchived: `${hashTag}:unarchived`,
   archive: `${hashTag}:archive`,
+  earlierEpochs: `${hashTag}:earlier-epochs`,
   segments: `${hashTag}:segments`,
   buried: `${hashTag}:buried`,
   archivist: `${hashTag}:archivist`,

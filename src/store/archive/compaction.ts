@@ -10,7 +10,7 @@
  * day later it is removed. That is not done
  *
  * - if it was written for another store, by its epoch: after a loss of Redis these files are all
- *   that is left of the jobs
+ *   that is left of the jobs, until the loss is accepted and their records are written again
  * - before it has been left alone for a day: another process may be about to point to its entries
  *
  * If a record points into the quarantine, because Redis was restored from a back-up, the segment
@@ -19,12 +19,13 @@
 import type { Logger } from "pino";
 import { crashPoint } from "../../crash-point.ts";
 import type { Database } from "../database.ts";
+import { OutOfReach } from "../errors.ts";
 import { keys } from "../keys.ts";
 import type { ArchivedJob, Tombstones } from "./archive.ts";
 import type { SegmentFile } from "./directory.ts";
 import { placeText, type Head, type Place } from "./entry.ts";
 import type { Mover } from "./mover.ts";
-import { checkEntry, DamagedEntry, readPart, scan, type NewEntry, type Read } from "./segment.ts";
+import { checkEntry, DamagedEntry, HEADER_BYTES, readPart, scan, type NewEntry, type Read } from "./segment.ts";
 
 const DAY_MS = 86_400_000;
 /** A segment is compacted when records point to less than this share of it. */
@@ -52,23 +53,39 @@ export class Compaction {
 
   /**
    * Looks at all segments once. Returns the names of those that are missing though records point to
-   * them.
+   * them, or that cannot be read.
    */
   async run(): Promise<string[]> {
     const { directory, writing } = this.#mover;
     const all = await directory.segments();
-    const [epoch, live] = await this.#database.use((redis) =>
-      Promise.all([redis.get(keys.epoch), redis.hgetall(keys.segments)]),
+    const [epoch, earlier, live] = await this.#database.use((redis) =>
+      Promise.all([redis.get(keys.epoch), redis.smembers(keys.earlierEpochs), redis.hgetall(keys.segments)]),
     );
-    for (const file of all) {
-      if (file.name === writing || (await directory.epoch(file.name)) !== (epoch ?? "")) continue;
-      const liveBytes = Number(live[file.name] ?? 0);
-      if (file.quarantined) await this.#inQuarantine(file, liveBytes);
-      else if (liveBytes < LIVE_SHARE * file.bytes && (liveBytes > 0 || this.#isOld(file)))
-        await this.#compact(file, all);
-    }
+    const epochs = new Set([epoch ?? "", ...earlier]);
     const known = new Set(all.map(({ name }) => name));
-    return Object.keys(live).filter((name) => name !== writing && !known.has(name));
+    const missing = Object.keys(live).filter((name) => name !== writing && !known.has(name));
+    for (const file of all) {
+      if (file.name === writing) continue;
+      try {
+        if (await this.#isOurs(file, epochs)) await this.#free(file, Number(live[file.name] ?? 0), all);
+      } catch (error) {
+        // The others need not wait for it.
+        if (!(error instanceof OutOfReach)) throw error;
+        this.#log.error({ segment: file.name, err: error }, "a segment of the archive cannot be read");
+        missing.push(file.name);
+      }
+    }
+    return missing;
+  }
+
+  /** Who dies while a segment is begun leaves a file with less than its header: nobody's. */
+  async #isOurs({ name, bytes }: SegmentFile, epochs: ReadonlySet<string | null>): Promise<boolean> {
+    return bytes < HEADER_BYTES || epochs.has(await this.#mover.directory.epoch(name));
+  }
+
+  async #free(file: SegmentFile, liveBytes: number, all: readonly SegmentFile[]): Promise<void> {
+    if (file.quarantined) await this.#inQuarantine(file, liveBytes);
+    else if (liveBytes > 0 ? liveBytes < LIVE_SHARE * file.bytes : this.#isOld(file)) await this.#compact(file, all);
   }
 
   #isOld({ changedMs }: SegmentFile): boolean {

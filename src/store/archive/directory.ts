@@ -39,8 +39,14 @@ export class ArchiveDirectory {
   async claim(id: string): Promise<void> {
     await this.prepare();
     const temporary = join(this.path, `id-${randomUUID()}`);
-    await writeFile(temporary, id, { flag: "wx", flush: true });
-    await rename(temporary, join(this.path, ID));
+    try {
+      await writeFile(temporary, id, { flag: "wx", flush: true });
+      await rename(temporary, join(this.path, ID));
+    } catch (error) {
+      // It is tried again every second, as long as the disk is full.
+      await rm(temporary, { force: true });
+      throw error;
+    }
     await syncDirectory(this.path);
   }
 
@@ -62,10 +68,15 @@ export class ArchiveDirectory {
   /** @throws OutOfReach */
   async read<T>(segment: string, use: (read: Read) => Promise<T>): Promise<T> {
     const file = await this.#open(segment);
+    const read = readOf(file);
     try {
-      return await use(readOf(file));
-    } catch (error) {
-      throw unreachable(error, this.path);
+      return await use(async (offset, bytes) => {
+        try {
+          return await read(offset, bytes);
+        } catch (error) {
+          throw unreachable(error, this.path);
+        }
+      });
     } finally {
       await file.close();
     }
@@ -113,7 +124,7 @@ export class ArchiveDirectory {
       names.map(async (name) => {
         // It may have been moved since the directory was read.
         const found = await stat(join(directory, name)).catch(() => null);
-        return found && { name, bytes: found.size, changedMs: found.mtimeMs, quarantined };
+        return found?.isFile() ? { name, bytes: found.size, changedMs: found.mtimeMs, quarantined } : null;
       }),
     );
     return files.filter((file) => file !== null);
@@ -133,8 +144,13 @@ export class ArchiveDirectory {
   }
 }
 
-/** The error of a disk, or of a share that is gone, as ours. */
+/**
+ * The error of a disk, or of a share that is gone, as ours. Whatever the system says: the bytes may
+ * be whole, and cannot be read now.
+ */
 function unreachable(error: unknown, directory: string): unknown {
+  const { syscall, message } = error as NodeJS.ErrnoException;
+  if (syscall === undefined) return error;
   const fault = diskFault(error);
-  return fault === null ? error : new OutOfReach(`the disk of ${directory} ${fault}`, { cause: error });
+  return new OutOfReach(fault === null ? message : `the disk of ${directory} ${fault}`, { cause: error });
 }

@@ -11,11 +11,14 @@ import { placeText } from "./entry.ts";
 import { ALONE, shortened } from "./kept.ts";
 import { scan, type Found } from "./segment.ts";
 
-/** Returns how many records it wrote. */
+/**
+ * Returns how many records it wrote. From then on the segments are this store's, whatever store
+ * they were written for: compaction frees what is deleted.
+ */
 export async function restoreRecords(database: Database, directory: ArchiveDirectory): Promise<number> {
+  const all = await directory.segments();
   // The newest first. Names begin with the time.
-  const files = (await directory.segments()).filter(({ quarantined }) => !quarantined);
-  const names = files.map(({ name }) => name).reverse();
+  const names = all.flatMap(({ name, quarantined }) => (quarantined ? [] : [name])).reverse();
   const deleted = new Set<string>();
   await eachEntry(directory, names, ({ head }) => {
     const about = head.about as ArchivedJob | Tombstones;
@@ -36,6 +39,12 @@ export async function restoreRecords(database: Database, directory: ArchiveDirec
     });
     for (const [job, given] of records) written += await database.run<number>("restore_entry", job, ...given);
   }
+  const epochs = new Set<string>();
+  for (const { name } of all) {
+    const epoch = await directory.epoch(name);
+    if (epoch !== null) epochs.add(epoch);
+  }
+  if (epochs.size > 0) await database.use((redis) => redis.sadd(keys.earlierEpochs, ...epochs));
   return written;
 }
 

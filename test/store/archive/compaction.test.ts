@@ -3,12 +3,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import type { CrashPoint } from "../../../src/crash-point.ts";
 import { placeIn } from "../../../src/store/archive/entry.ts";
 import { scan } from "../../../src/store/archive/segment.ts";
+import { OutOfReach } from "../../../src/store/errors.ts";
 import { keys } from "../../../src/store/keys.ts";
 import { OWNER } from "../support.ts";
 import { expire, redis, server, setUpStore, usage } from "../setup.ts";
@@ -116,6 +117,63 @@ test("segments of another store stay, though no record points to them", async ()
   await age();
   await compaction.run();
   expect(await names(false)).toHaveLength(1);
+});
+
+test("once the records of another store are written again, what is deleted of them is freed", async () => {
+  await redis.set(keys.epoch, "the first");
+  const [kept, deleted] = [await endedJob(), await endedJob({ bytes: 50_000 })];
+  await moveAll();
+  const before = await everythingOf(kept);
+  await mover.close();
+  await redis.flushall();
+  await redis.set(keys.epoch, "the second");
+  await mover.prove();
+  const [segment] = await names(false);
+  await age();
+  await compaction.run();
+  expect(await names(false)).toEqual([segment]);
+
+  await store.jobs.remove(OWNER, deleted);
+  await mover.bury();
+  await age();
+  await compaction.run();
+  expect(await names(true)).toContain(segment);
+  expect(await everythingOf(kept)).toEqual(before);
+});
+
+test.each(["", "RAPSEGM1 and not all of an epoch"])(
+  "a segment that was begun and no more (%j) goes away as others do",
+  async (content) => {
+    const name = `${"0".repeat(26)}.segment`;
+    writeFileSync(join(directory.path, name), content);
+    await compaction.run();
+    expect(await names(false)).toEqual([name]);
+    await age();
+    await compaction.run();
+    expect(await names(true)).toEqual([name]);
+    await age();
+    await compaction.run();
+    expect(await directory.segments()).toEqual([]);
+  },
+);
+
+test("a segment that cannot be read is named, and keeps no other from being freed", async () => {
+  const lost = await endedJob();
+  await moveAll();
+  const { segment } = await placeOf(lost);
+  await mover.close();
+  const [kept, deleted] = [await endedJob(), await endedJob({ bytes: 50_000 })];
+  await moveAll();
+  const other = (await placeOf(kept)).segment;
+  await store.jobs.remove(OWNER, deleted);
+  await age();
+  // No disk fails here, but where a directory lies nothing can be read either.
+  rmSync(join(directory.path, segment));
+  mkdirSync(join(directory.path, segment));
+  expect(await compaction.run()).toEqual([segment]);
+  expect(await names(true)).toEqual([other]);
+  await expect(store.jobs.get(OWNER, lost)).rejects.toThrow(OutOfReach);
+  expect((await store.jobs.get(OWNER, kept))!.status).toBe("succeeded");
 });
 
 test("segments that are missing though records point to them are named", async () => {

@@ -1,7 +1,7 @@
 // Stores and disks that fill: while ended jobs are moved away Redis does not fill, and where they
 // cannot be moved nothing is lost.
 import { setTimeout as sleep } from "node:timers/promises";
-import { mkdtempSync, rmSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -83,6 +83,20 @@ test("while the archive's disk is full, jobs stay in Redis and health says so; t
   expect(await Promise.all(ids.map((id) => everythingOf(id, small)))).toEqual(before);
   await until(async () => opened.failure === null);
   expect(retrying()).toEqual([]);
+});
+
+test("a disk that is full before the archive begins is not filled with files by each try", async (context) => {
+  const disk = smallDisk(context, "64k");
+  const archive = new ArchiveDirectory(join(disk.directory, "archive"));
+  mkdirSync(archive.path);
+  // So much that not one more byte fits.
+  const filled = openSync(join(disk.directory, "filler"), "w");
+  expect(() => {
+    for (;;) writeSync(filled, Buffer.alloc(4096));
+  }).toThrow(/ENOSPC/);
+  closeSync(filled);
+  for (let i = 0; i < 3; i++) await expect(archive.claim("one")).rejects.toThrow(/ENOSPC/);
+  expect(readdirSync(archive.path)).toEqual(["quarantine"]);
 });
 
 test("an api with a wrong directory says so, and keeps no other from its turn", async () => {
