@@ -1,20 +1,15 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import {
-  closeSync,
   existsSync,
   mkdirSync,
-  openSync,
-  readdirSync,
   readFileSync,
   realpathSync,
-  renameSync,
   rmSync,
   statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
-  writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
@@ -22,7 +17,6 @@ import { Redis } from "ioredis";
 import { pino, type Logger } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openEmbedded, type EmbeddedRedis } from "../../src/redis/embedded.ts";
-import { prepareFiles } from "../../src/redis/files.ts";
 import { here, identify, isRunning } from "../../src/redis/process.ts";
 import { retrying } from "../../src/retries.ts";
 import { spawnServer } from "../../src/redis/spawn.ts";
@@ -226,23 +220,6 @@ test("a service that finds its directory taken kills its server at once, and lea
   for (const [name, text] of Object.entries(theirs)) {
     expect(readFileSync(join(dataDirectory, name), "utf8")).toBe(text);
   }
-});
-
-test("a server on another host that still writes does not write to files of the new holder", async () => {
-  const directory = join(dataDirectory, "files");
-  mkdirSync(join(directory, "appendonlydir"), { recursive: true });
-  const file = join(directory, "appendonlydir/file");
-  writeFileSync(file, "before");
-  const theirs = openSync(file, "a");
-  await prepareFiles(directory, true);
-  writeSync(theirs, " and after");
-  closeSync(theirs);
-  expect(readFileSync(file, "utf8")).toBe("before");
-  // What a start leaves that was killed between the two renames.
-  renameSync(directory, `${directory}.copy`);
-  await prepareFiles(directory, false);
-  expect(readFileSync(file, "utf8")).toBe("before");
-  expect(readdirSync(dataDirectory).filter((name) => name.startsWith("files"))).toEqual(["files"]);
 });
 
 test("a server with another directory is neither adopted nor touched", async () => {
