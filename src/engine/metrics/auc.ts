@@ -1,5 +1,5 @@
 import { defineMetric, whyNoClass, whyNoScores } from "./metric.ts";
-import { sum, type EvaluatedRows } from "./rows.ts";
+import type { EvaluatedRows } from "./rows.ts";
 
 /** Adds up the weights of pairs of rows; without weights it counts them, which is exact. */
 export const auc = defineMetric({
@@ -28,8 +28,9 @@ function areaOf(rows: EvaluatedRows): number {
   const { present } = counts;
   const those = Array.from(present.keys()).filter((i) => present[i] > 0);
   if (those.length < 2) return Number.NaN;
-  if (classes === 2) return areaAgainstRest(rows, 1, 0, 1);
-  const areas = those.map((i) => areaAgainstRest(rows, perRow, i, i));
+  const ranking = new Ranking(rows.weights.length);
+  if (classes === 2) return areaAgainstRest(rows, ranking, 1, 0, 1);
+  const areas = those.map((i) => areaAgainstRest(rows, ranking, perRow, i, i));
   return areas.reduce((sum, area) => sum + area, 0) / areas.length;
 }
 
@@ -37,44 +38,76 @@ function areaOf(rows: EvaluatedRows): number {
  * Of all pairs of a row of the class and a row of the rest: the part in which the row of the class
  * has the higher score. An equal score counts half, and a pair the product of its weights.
  */
-function areaAgainstRest(rows: EvaluatedRows, perRow: number, column: number, wanted: number): number {
-  const [own, rest] = [true, false].map((isOwn) => scoresOf(rows, perRow, column, wanted, isOwn));
-  if (own.scores.some(Number.isNaN) || rest.scores.some(Number.isNaN)) return Number.NaN;
-  sortByScore(own);
-  sortByScore(rest);
-  let [below, upTo, belowWeight, upToWeight, twice] = [0, 0, 0, 0, 0];
-  for (const [i, score] of own.scores.entries()) {
-    while (rest.scores[below] < score) belowWeight += rest.weights[below++];
-    while (rest.scores[upTo] <= score) upToWeight += rest.weights[upTo++];
-    twice += own.weights[i] * (belowWeight + upToWeight);
-  }
-  return twice / (2 * sum(own.weights) * sum(rest.weights));
-}
-
-interface Scored {
-  scores: Float32Array;
-  weights: Float64Array;
-}
-
-/** The scores for a class: of the rows that are of the class, or of the rest. */
-function scoresOf(rows: EvaluatedRows, perRow: number, column: number, wanted: number, isOwn: boolean): Scored {
-  const { scores, weights } = rows;
+function areaAgainstRest(rows: EvaluatedRows, ranking: Ranking, perRow: number, column: number, wanted: number) {
+  const { weights } = rows;
   const targets = rows.of("target");
-  const found = { scores: new Float32Array(targets.length), weights: new Float64Array(targets.length) };
-  let count = 0;
-  for (let row = 0; row < targets.length; row++) {
-    if ((targets[row] === wanted) !== isOwn) continue;
-    found.scores[count] = scores[row * perRow + column];
-    found.weights[count++] = weights[row];
+  if (!ranking.sort(rows.scores, perRow, column)) return Number.NaN;
+  const { order, keys } = ranking;
+  let [own, rest, twice] = [0, 0, 0];
+  for (let first = 0, end = 0; first < order.length; first = end) {
+    const key = keys[order[first]];
+    const below = rest;
+    for (; end < order.length && keys[order[end]] === key; end++)
+      if (targets[order[end]] !== wanted) rest += weights[order[end]];
+    for (let i = first; i < end; i++) {
+      if (targets[order[i]] !== wanted) continue;
+      own += weights[order[i]];
+      twice += weights[order[i]] * (below + rest);
+    }
   }
-  return { scores: found.scores.subarray(0, count), weights: found.weights.subarray(0, count) };
+  return twice / (2 * own * rest);
 }
 
-/** Equal weights stay where they are, which is several times as fast. */
-function sortByScore(scored: Scored): void {
-  const { scores, weights } = scored;
-  if (weights.every((weight) => weight === weights[0])) return void scores.sort();
-  const order = Int32Array.from(scores.keys()).sort((a, b) => scores[a] - scores[b]);
-  scored.scores = Float32Array.from(order, (at) => scores[at]);
-  scored.weights = Float64Array.from(order, (at) => weights[at]);
+const DIGIT_BITS = 8;
+const DIGITS = 2 ** DIGIT_BITS;
+
+/**
+ * Sorts rows by one of their scores; equal ones stay in their order. It sorts by the bytes of
+ * integers that are in the order of the scores, the lowest byte first (radix sort): for the few
+ * hundred rows of most evaluations this takes a third of the time of sorting by comparisons.
+ */
+class Ranking {
+  /** The rows in the order of their scores. */
+  order: Uint32Array;
+  /** For each row an integer: equal for equal scores, and higher for higher ones. */
+  readonly keys: Uint32Array;
+  readonly #scores: Float32Array;
+  readonly #starts = new Uint32Array(DIGITS);
+  #other: Uint32Array;
+
+  constructor(rows: number) {
+    this.order = new Uint32Array(rows);
+    this.#other = new Uint32Array(rows);
+    this.#scores = new Float32Array(rows);
+    this.keys = new Uint32Array(this.#scores.buffer);
+  }
+
+  /** Sorts by column `column` of the scores, of which each row has `perRow`. False: one is NaN. */
+  sort(scores: Float32Array, perRow: number, column: number): boolean {
+    const { keys, order } = this;
+    for (let row = 0; row < keys.length; row++) {
+      // −0 becomes 0.
+      const score = scores[row * perRow + column] + 0;
+      if (Number.isNaN(score)) return false;
+      this.#scores[row] = score;
+      keys[row] ^= keys[row] >>> 31 === 0 ? 0x8000_0000 : 0xffff_ffff;
+      order[row] = row;
+    }
+    for (let shift = 0; shift < 32; shift += DIGIT_BITS) this.#sortBy(shift);
+    return true;
+  }
+
+  #sortBy(shift: number): void {
+    const { keys, order } = this;
+    const [starts, sorted] = [this.#starts.fill(0), this.#other];
+    for (let row = 0; row < keys.length; row++) starts[(keys[row] >>> shift) % DIGITS]++;
+    for (let digit = 0, before = 0; digit < DIGITS; digit++) {
+      const count = starts[digit];
+      starts[digit] = before;
+      before += count;
+    }
+    for (let i = 0; i < order.length; i++) sorted[starts[(keys[order[i]] >>> shift) % DIGITS]++] = order[i];
+    this.order = sorted;
+    this.#other = order;
+  }
 }
