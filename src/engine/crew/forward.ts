@@ -4,7 +4,7 @@ import { size } from "../member/shape.ts";
 import { planForward, type ForwardInput, type ForwardPlan } from "../plan/forward.ts";
 import { restoreTensors, stateEntries } from "../state/state.ts";
 import { Barrier } from "../step/barrier.ts";
-import { copyRow } from "../step/batches.ts";
+import { Rows } from "../step/rows.ts";
 import { Network } from "../step/network.ts";
 import type { InputArray } from "../training.ts";
 
@@ -47,12 +47,10 @@ export class ForwardCrew {
    * until the next call.
    */
   run(inputs: readonly Pick<InputArray, "values" | "step">[], first: number, count: number): Float32Array {
-    const { f32, i32 } = this.#kernels;
+    const { f32 } = this.#kernels;
     for (const [at, { values, step }] of inputs.entries()) {
-      const width = size(this.plan.inputs[at].shape);
-      const to = values instanceof Float32Array ? f32 : i32;
-      const from = (i: number) => (first + i) * (step ?? width);
-      for (let i = 0; i < count; i++) copyRow(values, width, from(i), to, this.#network.values[at], i);
+      const rows = new Rows(values, size(this.plan.inputs[at].shape), step);
+      for (let i = 0; i < count; i++) rows.copy(first + i, this.#kernels, this.#network.values[at], i);
     }
     this.#network.forward(0, count, count, EVALUATION);
     const from = this.#network.prediction / 4;

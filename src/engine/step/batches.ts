@@ -6,10 +6,8 @@ import { batchesPerEpoch, batchesPerStep, batchRows, stepsPerEpoch } from "../jo
 import type { Plan } from "../plan/model.ts";
 import { size } from "../member/shape.ts";
 import { lossWeightsOf, targetStep } from "../training.ts";
+import { Rows } from "./rows.ts";
 import { seedHalves } from "../kernels/random.ts";
-
-/** Fewer floats than this are copied one by one: making a view costs more. */
-const SHORT_ROW = 32;
 
 /**
  * Which rows make the batches of a step. Copies them into the job's memory. The order of an epoch
@@ -26,9 +24,8 @@ export class Batches {
   readonly #barrier: Barrier;
   readonly #leader: boolean;
   readonly #order: Int32Array;
-  /** The inputs of the data, with the elements of a row, and from one row to the next. */
-  readonly #arrays: readonly { readonly values: Numbers; readonly width: number; readonly step: number }[];
-  readonly #targetStep: number;
+  readonly #inputs: readonly Rows[];
+  readonly #targets: Rows;
   readonly #augmentation: Augmentation | null;
   readonly #stepsPerEpoch: number;
   #epoch = -1;
@@ -44,12 +41,8 @@ export class Batches {
     this.#leader = leader;
     const { trainRows } = job.data;
     this.#order = new Int32Array(kernels.memory.buffer, plan.addresses.order, trainRows.length);
-    this.#arrays = job.data.inputs.map(({ values, shape, step = size(shape) }) => ({
-      values,
-      width: size(shape),
-      step,
-    }));
-    this.#targetStep = targetStep(job.data);
+    this.#inputs = job.data.inputs.map(({ values, shape, step }) => new Rows(values, size(shape), step));
+    this.#targets = new Rows(job.data.targets, plan.targetSize, targetStep(job.data));
     const { augment = null, data, training } = job;
     this.#augmentation = augment && new Augmentation(kernels, data.inputs[0].shape, training.seed, augment);
     this.#stepsPerEpoch = stepsPerEpoch(job.training, trainRows.length);
@@ -89,7 +82,9 @@ export class Batches {
     const most = Math.max(1, Math.floor(bytes / (this.#plan.targetSize * 4)));
     for (let at = 0; at < samples; at += most) {
       const count = Math.min(most, samples - at);
-      for (let i = 0; i < count; i++) this.#copyTarget(trainRows[this.#order[first + at + i]], address, i);
+      for (let i = 0; i < count; i++) {
+        this.#targets.copy(trainRows[this.#order[first + at + i]], this.#kernels, address, i);
+      }
       yield count * this.#plan.targetSize;
     }
   }
@@ -104,7 +99,7 @@ export class Batches {
     const first = this.#firstOf(batch);
     for (let i = 0; i < this.samplesOf(batch); i++) {
       const row = trainRows[this.#order[first + i]];
-      this.#copyTarget(row, address, 0);
+      this.#targets.copy(row, this.#kernels, address, 0);
       visit(weights![row]);
     }
   }
@@ -139,7 +134,7 @@ export class Batches {
       const row = trainRows[this.#order[this.#first + i]];
       this.copy(row, inputs, i);
       if (this.#augmentation === null) continue;
-      const { values, width, step } = this.#arrays[0];
+      const [{ values, width, step }] = this.#inputs;
       const address = inputs[0] + i * width * 4;
       this.#augmentation.write(values as Float32Array, row * step, row, this.#epoch, address);
     }
@@ -147,24 +142,8 @@ export class Batches {
 
   /** Row `row` of the data becomes sample `sample` of the inputs and of the targets. */
   copy(row: number, inputs: readonly number[], sample: number): void {
-    this.#copyTarget(row, this.#plan.addresses.targets, sample);
-    for (let i = 0; i < this.#arrays.length; i++) {
-      const { values, width, step } = this.#arrays[i];
-      copyRow(
-        values,
-        width,
-        row * step,
-        values instanceof Float32Array ? this.#kernels.f32 : this.#kernels.i32,
-        inputs[i],
-        sample,
-      );
-    }
-  }
-
-  #copyTarget(row: number, address: number, sample: number): void {
-    const { targets } = this.#job.data;
-    const to = targets instanceof Float32Array ? this.#kernels.f32 : this.#kernels.i32;
-    copyRow(targets, this.#plan.targetSize, row * this.#targetStep, to, address, sample);
+    this.#targets.copy(row, this.#kernels, this.#plan.addresses.targets, sample);
+    for (let i = 0; i < this.#inputs.length; i++) this.#inputs[i].copy(row, this.#kernels, inputs[i], sample);
   }
 }
 
@@ -180,21 +159,4 @@ export function writeOrder(
   for (let i = 0; i < order.length; i++) order[i] = i;
   if (training.shuffle) shuffle(addresses.order, order.length, ...seedHalves(training.seed), epoch);
   return order;
-}
-
-type Numbers = Float32Array | Int32Array;
-
-/** The row begins at the element `source`. */
-export function copyRow(
-  from: Numbers,
-  width: number,
-  source: number,
-  to: Numbers,
-  address: number,
-  sample: number,
-): void {
-  // The address of sample 0 may be negative: only this thread's samples lie in the memory.
-  const target = address / 4 + sample * width;
-  if (width < SHORT_ROW) for (let i = 0; i < width; i++) to[target + i] = from[source + i];
-  else to.set(from.subarray(source, source + width), target);
 }
