@@ -125,7 +125,9 @@ export function columnMeans(rows: EvaluatedRows, value: (target: number, predict
 }
 
 export function mean(values: Float64Array, weights: Float64Array): number {
-  return values.reduce((sum, value, i) => sum + weights[i] * value, 0) / sum(weights);
+  let weighed = 0;
+  for (let i = 0; i < values.length; i++) weighed += weights[i] * values[i];
+  return weighed / sum(weights);
 }
 
 export function meanOfColumns(values: Float64Array): number {
@@ -133,5 +135,7 @@ export function meanOfColumns(values: Float64Array): number {
 }
 
 export function sum(values: Float64Array): number {
-  return values.reduce((sum, value) => sum + value, 0);
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i];
+  return total;
 }

@@ -6,7 +6,7 @@ import { EvaluatedRows, type Recorded } from "../metrics/rows.ts";
 import { lossWeightsOf, targetStep, type TrainingData } from "../training.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import type { ForwardPass } from "../layers/layer.ts";
-import { EVALUATION_DOUBLES, type Plan } from "../plan/model.ts";
+import type { Plan } from "../plan/model.ts";
 import type { Loss, LossType } from "../losses/loss.ts";
 import type { Network } from "./network.ts";
 import type { Objective } from "./objective.ts";
@@ -20,7 +20,7 @@ import { share } from "../plan/slices.ts";
  * by row in ascending order. So the metrics do not depend on which thread computed which row.
  */
 
-/** What the doubles of a record are. */
+/** What the doubles of a record are. All rows' first doubles lie together, then the second ones. */
 const RECORD: readonly Recorded[] = ["loss", "divisor", "target", "prediction", "log_loss"];
 
 export interface Evaluation {
@@ -47,56 +47,64 @@ export function evaluateShare(
   const pass: ForwardPass = { training: false, batch: 0, seedLow: 0, seedHigh: 0 };
   for (let at = from; at < to; at += room) {
     const count = Math.min(room, to - at);
-    const each = (note: (sample: number, row: number) => void) => {
-      for (let i = 0; i < count; i++) note(first + i, at + i);
-    };
-    each((sample, row) => batches.copy(rows[row], network.values, sample));
+    for (let i = 0; i < count; i++) batches.copy(rows[at + i], network.values, first + i);
     network.forward(first, first + count, count, pass);
     loss.run(first, first + count, 0);
     kernels.i32[(plan.addresses.control >>> 2) + WORD.evaluated]++;
-    each((sample, row) => record(kernels, plan, data, rows[row], network, loss, sample, row));
+    const recorded = { rows, at, count, first };
+    record(kernels, plan, data, recorded, network, loss);
     if (logLoss === null) continue;
     logLoss.run(first, first + count, 0);
-    each((sample, row) => recordClasses(kernels, plan, network, sample, row));
+    recordClasses(kernels, plan, recorded, network);
   }
 }
 
-/**
- * Loss, divisor, target and prediction of each target of a row in sample `sample` of the buffers.
- */
+/** `count` rows from the one at place `at` on, as samples of the buffers from `first` on. */
+interface Samples {
+  readonly rows: Int32Array;
+  readonly at: number;
+  readonly count: number;
+  readonly first: number;
+}
+
+/** Records loss, divisor, target and prediction of each target of the rows. */
 function record(
   { f64, f32 }: Kernels,
   plan: Plan,
   data: TrainingData,
-  dataRow: number,
+  { rows, at, count, first }: Samples,
   network: Network,
   loss: Loss,
-  sample: number,
-  row: number,
 ): void {
-  const { targetSize, outputs } = plan;
-  const address = plan.addresses.targets + sample * targetSize * 4;
-  const firstTarget = dataRow * targetStep(data);
-  const weight = lossWeightsOf(data)?.[dataRow] ?? 1;
-  for (let i = 0; i < targetSize; i++) {
-    const at = recordOf(plan, row * targetSize + i);
-    const from = predictionOf(plan, network, sample, i);
-    f64[at] = weight * termOf(f32, plan, sample, i);
-    f64[at + 1] = weight * loss.divisor(address + i * 4, 1, 0);
-    f64[at + 2] = data.targets[firstTarget + i];
-    f64[at + 3] = hasClasses(plan) ? largest(f32, from, outputs) : f32[from];
+  const { targetSize, outputs, addresses } = plan;
+  const [step, weights, ofClasses] = [targetStep(data), lossWeightsOf(data), hasClasses(plan)];
+  const [losses, divisors, targets, predictions] = RECORD.map((what) => columnOf(plan, rows, what));
+  for (let i = 0; i < count; i++) {
+    const row = rows[at + i];
+    const weight = weights === undefined ? 1 : weights[row];
+    for (let j = 0; j < targetSize; j++) {
+      const sample = (first + i) * targetSize + j;
+      const number = (at + i) * targetSize + j;
+      const from = predictionOf(plan, network, sample);
+      f64[losses + number] = weight * f32[(addresses.terms >>> 2) + sample];
+      f64[divisors + number] = weight * loss.divisor(addresses.targets + sample * 4, 1, 0);
+      f64[targets + number] = data.targets[row * step + j];
+      f64[predictions + number] = ofClasses ? largest(f32, from, outputs) : f32[from];
+    }
   }
 }
 
 /**
- * Records the log loss of each target of the row and its scores. With two classes the score is the
+ * Records the log loss of each target of the rows and its scores. With two classes the score is the
  * log-odds of the second class; with more, the scores are the logarithms of the probabilities.
  */
-function recordClasses(kernels: Kernels, plan: Plan, network: Network, sample: number, row: number): void {
-  for (let i = 0; i < plan.targetSize; i++) {
-    const number = row * plan.targetSize + i;
-    kernels.f64[recordOf(plan, number) + 4] = termOf(kernels.f32, plan, sample, i);
-    recordScores(kernels, plan, predictionOf(plan, network, sample, i), number);
+function recordClasses(kernels: Kernels, plan: Plan, { rows, at, count, first }: Samples, network: Network): void {
+  const { targetSize, addresses } = plan;
+  const losses = columnOf(plan, rows, "log_loss");
+  for (let i = 0; i < count * targetSize; i++) {
+    const [sample, number] = [first * targetSize + i, at * targetSize + i];
+    kernels.f64[losses + number] = kernels.f32[(addresses.terms >>> 2) + sample];
+    recordScores(kernels, plan, predictionOf(plan, network, sample), number);
   }
 }
 
@@ -115,16 +123,13 @@ function recordScores(kernels: Kernels, plan: Plan, from: number, number: number
 /** Whether each target has an output for every class; else each has one output. */
 const hasClasses = ({ prediction, targetSize }: Plan): boolean => size(prediction) > targetSize;
 
-/** The index of the outputs for target `target` of a sample. */
-const predictionOf = (plan: Plan, { prediction }: Network, sample: number, target: number): number =>
-  prediction / 4 + (sample * plan.targetSize + target) * (hasClasses(plan) ? plan.outputs : 1);
+/** The index of the outputs for a target: for number `target` of those of all samples. */
+const predictionOf = (plan: Plan, { prediction }: Network, target: number): number =>
+  prediction / 4 + target * (hasClasses(plan) ? plan.outputs : 1);
 
-const recordOf = (plan: Plan, number: number): number =>
-  (plan.addresses.evaluation >>> 3) + number * EVALUATION_DOUBLES;
-
-/** The loss has one term for each target. */
-const termOf = (f32: Float32Array, { addresses, targetSize }: Plan, sample: number, target: number): number =>
-  f32[(addresses.terms >>> 2) + sample * targetSize + target];
+/** The index of the first double of a column of the records. */
+const columnOf = ({ addresses, targetSize }: Plan, rows: Int32Array, what: Recorded): number =>
+  (addresses.evaluation >>> 3) + RECORD.indexOf(what) * rows.length * targetSize;
 
 /** The index of the largest of `count` numbers; of equal ones the first. */
 function largest(values: Float32Array, first: number, count: number): number {
@@ -166,10 +171,12 @@ function evaluatedRows(
   rows: Int32Array,
   { targets, boundary = 0, ignored }: Pick<LossType, "targets" | "boundary"> & Pick<Loss, "ignored">,
 ): EvaluatedRows {
-  const begin = recordOf(plan, 0);
-  const records = kernels.f64.subarray(begin, begin + rows.length * plan.targetSize * EVALUATION_DOUBLES);
+  const column = (what: Recorded) => {
+    const begin = columnOf(plan, rows, what);
+    return kernels.f64.subarray(begin, begin + rows.length * plan.targetSize);
+  };
   const scores = plan.addresses.scores >>> 2;
-  const counted = countedAmong(column(records, RECORD.indexOf("target")), ignored);
+  const counted = countedAmong(column("target"), ignored);
   const isBinary = targets === "probability";
   return new EvaluatedRows({
     classes: targets === "class" ? plan.outputs : isBinary ? 2 : null,
@@ -181,7 +188,7 @@ function evaluatedRows(
     ),
     weights: data.weights && counted(weightsOf(data.weights, rows, plan.targetSize), 1),
     read(what) {
-      const values = counted(column(records, RECORD.indexOf(what)), 1);
+      const values = counted(column(what), 1);
       return isBinary && what === "prediction" ? values.map((output) => Number(output > boundary)) : values;
     },
     exp: (x) => kernels.exp(x),
@@ -200,11 +207,4 @@ function countedAmong(targets: Float64Array, ignored: number | undefined): Count
   if (ignored === undefined || !targets.includes(ignored)) return (values) => values;
   const counts = (target: number) => targets[target] !== ignored;
   return (values, each) => values.filter((_, i) => counts(Math.floor(i / each))) as typeof values;
-}
-
-/** One of the doubles of each record. */
-function column(records: Float64Array, index: number): Float64Array {
-  const values = new Float64Array(records.length / EVALUATION_DOUBLES);
-  for (let row = 0; row < values.length; row++) values[row] = records[row * EVALUATION_DOUBLES + index];
-  return values;
 }

@@ -53,7 +53,6 @@ export class Network {
    * slab is empty must call it too, to meet the others.
    */
   forward(begin: number, end: number, samples: number, pass: ForwardPass): void {
-    const evaluating = { ...pass, training: false };
     for (const { layer, sums, isStill, trained, evaluated } of this.#nodes) {
       if (sums > 0 && pass.training && !isStill) {
         this.#barrier.meet();
@@ -61,13 +60,12 @@ export class Network {
         this.#barrier.meet();
       }
       if (begin === end) continue;
-      layer.forward(pass.training ? trained : evaluated, begin, end, isStill ? evaluating : pass);
+      layer.forward(pass.training ? trained : evaluated, begin, end, isStill ? { ...pass, training: false } : pass);
     }
   }
 
   /** From the gradient of the loss back to the first gradient that is needed. */
   backward(begin: number, end: number, samples: number, pass: ForwardPass): void {
-    const evaluating = { ...pass, training: false };
     for (let i = this.#nodes.length - 1; i >= 0; i--) {
       const { layer, sums, isStill, trained, learns, goesBack, added } = this.#nodes[i];
       if (sums > 0 && (learns || (goesBack && !isStill))) {
@@ -76,7 +74,7 @@ export class Network {
         this.#barrier.meet();
       }
       if (!goesBack || begin === end) continue;
-      layer.backward(trained, begin, end, isStill ? evaluating : pass);
+      layer.backward(trained, begin, end, isStill ? { ...pass, training: false } : pass);
       for (const { from, to, size: elements } of added)
         this.#kernels.add(to + begin * elements * 4, from + begin * elements * 4, (end - begin) * elements);
     }

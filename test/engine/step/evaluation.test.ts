@@ -19,7 +19,8 @@ function metrics(
 ) {
   const bench = new Bench();
   const evaluation = bench.reserve(rows.length * EVALUATION_DOUBLES * 8);
-  bench.kernels.f64.set(rows.flat(), evaluation >> 3);
+  const columns = Array.from({ length: EVALUATION_DOUBLES }, (_, i) => rows.map((row) => row[i]));
+  bench.kernels.f64.set(columns.flat(), evaluation >> 3);
   const plan = {
     addresses: { evaluation, scores: evaluation },
     outputs,
