@@ -9,7 +9,7 @@
 import type { Logger } from "pino";
 import { Retry } from "./retries.ts";
 import type { Compaction } from "./store/archive/compaction.ts";
-import type { Mover } from "./store/archive/mover.ts";
+import { BATCH, type Mover } from "./store/archive/mover.ts";
 import { OutOfReach } from "./store/errors.ts";
 
 const INTERVAL_MS = 1000;
@@ -106,9 +106,10 @@ export class Archivist {
     const { mover, compaction, isSafe } = this.#options;
     await mover.prove();
     await mover.bury();
-    // Jobs may end all the time.
+    // Jobs may end all the time. What a full batch leaves may wait for the next interval: to move
+    // a few jobs costs as much as to move many.
     const until = performance.now() + BURST * this.#intervalMs;
-    while (performance.now() < until && (await mover.moveSome()) > 0) {
+    while (performance.now() < until && (await mover.moveSome()) >= BATCH) {
       if (this.#closing || !(await isSafe()) || !(await mover.turn(TURN_MS))) return;
     }
     if (performance.now() < this.#compactedAt + COMPACTION_MS) return;

@@ -95,7 +95,7 @@ export function resolveContext(
 
 /** `id`: the id that it gets; without it, a new one. */
 interface Use extends Pick<NewJob, "idempotency"> {
-  readonly id?: string;
+  readonly id?: string | Promise<string>;
   readonly fork?: Fork | null;
 }
 
@@ -127,8 +127,8 @@ async function record(
   const { store } = services;
   const { start } = resolved;
   const room = roomOf(resolved, originOf({ fork, start })?.bytes ?? 0);
-  const job = { id: id ?? (await newJobId(store)), owner, room, start, idempotency, fork };
   try {
+    const job = { id: await (id ?? newJobId(store)), owner, room, start, idempotency, fork };
     // Before data of a job are kept, room for them is reserved.
     if (resolved.table === null && fork === null && start === null)
       return await recordWith(services, job, resolved, null);

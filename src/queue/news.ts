@@ -4,13 +4,17 @@
  *
  * A message says that there is news, but not what it is: the follower reads the record. So a lost
  * message loses nothing, as long as everybody reads the record again whenever the subscription
- * begins or is renewed.
+ * begins or is renewed. A watch of a channel that is subscribed to already has news at once.
+ *
+ * A subscription outlives its last follower a little: whoever polls a job is back soon.
  */
 import type { Redis } from "ioredis";
 import { keys } from "../store/keys.ts";
 
 /** How many channels one command subscribes to. There may be as many channels as followers. */
 const CHANNELS_AT_ONCE = 1000;
+/** How often the subscriptions end that nobody needs any more. */
+const LEAVE_MS = 1000;
 
 /** `event`: the list has a new event. `progress`: anything else in the document changed. */
 export type Kind = "event" | "progress";
@@ -19,6 +23,9 @@ export class News {
   readonly #redis: Redis;
   /** The followers, by channel. */
   readonly #watches = new Map<string, Set<Watch>>();
+  /** The channels that nobody follows any more. */
+  readonly #left = new Set<string>();
+  #leaving: NodeJS.Timeout | null = null;
   /** How many messages this process has got. */
   #count = 0;
 
@@ -37,19 +44,24 @@ export class News {
   /** Begins to follow a job. The caller must close the watch. */
   watch(jobId: string, kinds: readonly Kind[]): Watch {
     const channel = keys.news(jobId);
-    const watches = this.#watches.get(channel) ?? new Set();
+    const known = this.#watches.get(channel);
+    const watches = known ?? new Set();
     const watch: Watch = new Watch(kinds, () => {
-      if (watches.delete(watch) && watches.size === 0) this.#drop(channel);
+      if (watches.delete(watch) && watches.size === 0) this.#leave(channel);
     });
     watches.add(watch);
-    if (watches.size === 1) {
+    if (known === undefined) {
       this.#watches.set(channel, watches);
       this.#subscribe([channel]);
+    } else {
+      this.#left.delete(channel);
+      watch.tell(this.#count);
     }
     return watch;
   }
 
   close(): void {
+    clearTimeout(this.#leaving ?? undefined);
     this.#redis.disconnect();
   }
 
@@ -70,9 +82,20 @@ export class News {
     for (const channel of channels) for (const watch of this.#watches.get(channel) ?? []) watch.tell(this.#count, kind);
   }
 
-  #drop(channel: string): void {
-    this.#watches.delete(channel);
-    this.#redis.unsubscribe(channel).catch(() => undefined);
+  #leave(channel: string): void {
+    this.#left.add(channel);
+    this.#leaving ??= setTimeout(() => this.#unsubscribe(), LEAVE_MS).unref();
+  }
+
+  #unsubscribe(): void {
+    this.#leaving = null;
+    const channels = [...this.#left];
+    this.#left.clear();
+    for (const channel of channels) this.#watches.delete(channel);
+    for (let i = 0; i < channels.length; i += CHANNELS_AT_ONCE) {
+      // If it fails, the connection is lost, and the subscription with it.
+      this.#redis.unsubscribe(...channels.slice(i, i + CHANNELS_AT_ONCE)).catch(() => undefined);
+    }
   }
 }
 

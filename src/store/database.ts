@@ -1,5 +1,6 @@
 /** The connection to Redis, the scripts that run there, and what its errors mean to us. */
 import { readdirSync, readFileSync } from "node:fs";
+import type { Socket } from "node:net";
 import { ReplyError, type Redis, type RedisOptions } from "ioredis";
 import { Incomplete, LeaseLost, NoRoom, OverLimit, RowsLost, Unavailable, type LimitedKind } from "./errors.ts";
 import * as roomNumbers from "./room-numbers.ts";
@@ -25,6 +26,7 @@ type Argument = string | number | Buffer;
 
 export class Database {
   readonly #redis: Redis;
+  #isJoining = false;
 
   constructor(redis: Redis) {
     this.#redis = redis;
@@ -44,7 +46,23 @@ export class Database {
 
   /** Runs commands that need no script. */
   async use<T>(commands: (redis: Redis) => Promise<T>): Promise<T> {
+    this.#joinWrites();
     return await available(() => commands(this.#redis));
+  }
+
+  /**
+   * Writes all commands of this turn at once. The client would write each by itself, and to write
+   * costs as much as to make the command.
+   */
+  #joinWrites(): void {
+    const { stream } = this.#redis as unknown as { readonly stream?: Socket | null };
+    if (this.#isJoining || !stream) return;
+    this.#isJoining = true;
+    stream.cork();
+    process.nextTick(() => {
+      this.#isJoining = false;
+      stream.uncork();
+    });
   }
 }
 

@@ -7,7 +7,15 @@ import { JobId } from "../../contract/wire/common.ts";
 import { Job, JobList, JobStatus, ValidatedSpec } from "../../contract/wire/job.ts";
 import { MOST_LOOKED_AT } from "../../store/job-list.ts";
 import { roomOf } from "../../store/room.ts";
-import { createJob, idempotencyHeaders, idempotencyOf, once, resolveContext, sendCreated } from "../job-creation.ts";
+import {
+  createJob,
+  idempotencyHeaders,
+  idempotencyOf,
+  newJobId,
+  once,
+  resolveContext,
+  sendCreated,
+} from "../job-creation.ts";
 import { notFound } from "../plugins/problems.ts";
 import { commaSeparated, pageQuery } from "../requests.ts";
 import { json, problems } from "../responses.ts";
@@ -69,7 +77,12 @@ export const jobs: Routes = async (app, services) => {
       const resolve = () => resolveSpec(request.body, resolveContext(services, reply));
       if (!validateOnly) {
         const use = idempotencyOf(request.headers["idempotency-key"], request);
-        const create = async () => createJob(services, request, await resolve(), { idempotency: use });
+        const create = async () => {
+          // Asked for now, so that it comes together with the dataset's record.
+          const id = newJobId(store);
+          id.catch(() => undefined);
+          return createJob(services, request, await resolve(), { id, idempotency: use });
+        };
         return sendCreated(reply, await once(store.jobs, owner, use, create));
       }
       const resolved = await resolve();

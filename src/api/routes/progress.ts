@@ -20,17 +20,19 @@ export const progress: Routes = async (app, { store, news }) => {
     id: string,
     waitMs: number,
     known: (found: Progress) => boolean,
-    signal: AbortSignal,
+    pointless: () => AbortSignal,
   ) {
-    const watch = news.watch(id, ["event", "progress"]);
+    let found = await read(owner, id);
     const until = performance.now() + waitMs;
+    if (waitMs === 0 || !known(found)) return found;
+    const signal = pointless();
+    const watch = news.watch(id, ["event", "progress"]);
     try {
-      for (;;) {
-        const found = await read(owner, id);
-        const left = until - performance.now();
-        if (left <= 0 || signal.aborted || !known(found)) return found;
+      for (let left = waitMs; left > 0 && !signal.aborted && known(found); left = until - performance.now()) {
         await watch.wait(left, signal);
+        found = await read(owner, id);
       }
+      return found;
     } finally {
       watch.close();
     }
@@ -61,10 +63,7 @@ export const progress: Routes = async (app, { store, news }) => {
     async (request, reply) => {
       const { owner, params, query } = request;
       const known = (found: Progress) => isKnown(request, found);
-      const found =
-        query.wait_ms === 0
-          ? await read(owner, params.id)
-          : await next(owner, params.id, query.wait_ms, known, reply.pointless());
+      const found = await next(owner, params.id, query.wait_ms, known, () => reply.pointless());
       return sendJsonTagged(request, reply, found);
     },
   );

@@ -27,7 +27,7 @@ import { restoreRecords } from "./restore.ts";
 import type { NewEntry, SegmentWriter } from "./segment.ts";
 
 /** How many jobs are written, and synced to disk, together. */
-const BATCH = 64;
+export const BATCH = 64;
 /** A segment gets no more when it is this large. */
 const SEGMENT_BYTES = 64 * 2 ** 20;
 /** When a job is looked at again that cannot be moved yet. */

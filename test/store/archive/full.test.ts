@@ -10,6 +10,7 @@ import { retrying } from "../../../src/retries.ts";
 import { ArchiveDirectory } from "../../../src/store/archive/directory.ts";
 import { NoRoom } from "../../../src/store/errors.ts";
 import { Store } from "../../../src/store/store.ts";
+import { BATCH } from "../../../src/store/archive/mover.ts";
 import { keys } from "../../../src/store/keys.ts";
 import { connected, OWNER } from "../support.ts";
 import { MiB, redis, server, setUpStore } from "../setup.ts";
@@ -139,7 +140,8 @@ test("deleted jobs get their tombstones also while jobs end all the time", async
     if (moved === 0) await store.jobs.remove(OWNER, first);
     moved += some;
     await job();
-    return some;
+    // As if this were a full batch, after which the next one is moved at once.
+    return some === 0 ? 0 : BATCH;
   };
   const first = await job();
   archivist({ mover, compaction });
