@@ -40,6 +40,9 @@ const ORIGINS = new Set([
   ...["weights", "job", "step", "map", "strict"].map((name) => `init.${name}`),
 ]);
 
+/** Its members are values of columns, so `false` counts too. */
+const VALUES = "data.where";
+
 const WITHOUT_EFFECT = ["name", "metadata", "webhook", "resources", "checkpoint"];
 const ACTING = ["stop", "rewind"];
 
@@ -67,7 +70,7 @@ function numbersOf({ detectors, observe, ...spec }: ResolvedSpec): object {
 
 function relevantPart(value: unknown, path: string): unknown {
   if (typeof value !== "object" || value === null) return value;
-  if (isTable(value)) return value;
+  if (isTable(value) || path === VALUES) return value;
   if (Array.isArray(value)) return value.map((item) => relevantPart(item, path));
   const members = Object.entries(value).filter(([name, member]) => !isNeutral(member, below(path, name)));
   return Object.fromEntries(members.map(([name, member]) => [name, relevantPart(member, below(path, name))]));

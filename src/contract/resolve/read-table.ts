@@ -3,6 +3,7 @@ import { checkData, viewedTable } from "../../data/encode/check.ts";
 import { explicitFeatures, type DataSizes, type Inherited } from "../../data/encode/encoding.ts";
 import { featuresOf, isLanguage } from "../../data/encode/features.ts";
 import { outsideOf } from "../../data/encode/inherit.ts";
+import { beforeChoice } from "../../data/encode/where.ts";
 import { dataWarnings } from "../../data/encode/warn.ts";
 import { losses } from "../../engine/losses/registry.generated.ts";
 import { targetsOf } from "../../engine/losses/targets.ts";
@@ -80,7 +81,8 @@ export async function readTable(
   faults.push(...balanceFaults(data, loss));
   const { table, faults: viewFaults } = viewedTable(input.content, data);
   const foreign = viewFaults.length === 0 && inherited ? foreignFaults(table, { ...inheritance!, inherited }) : [];
-  const found = viewFaults.length > 0 ? viewFaults : [...foreign, ...checkData(table, data, targets)];
+  const found =
+    viewFaults.length > 0 ? viewFaults : [...foreign, ...checkData(beforeChoice(table, data), data, targets)];
   for (const fault of found) faults.push(fault);
   if (faults.length > before) return null;
   const { rows, columns, reading } = table;

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { MAX_BESIDE } from "../../data/beside.ts";
 import { MAX_DIMENSIONS } from "../../engine/member/shape.ts";
+import { MAX_CELL_LENGTH } from "../../data/dataset.ts";
 import { declaredTypes } from "../../data/reading.ts";
 import { MAX_INLINE_BYTES, type Cell } from "../../data/source.ts";
 import { SYNTHETIC_TYPES } from "../../data/synthetic.ts";
@@ -9,11 +10,39 @@ import { listOf } from "./list.ts";
 
 export const seed = z.int().min(0).default(0);
 const columnName = z.string().min(1).max(1024);
+/** How many columns may choose rows. */
+const MAX_WHERE = 20;
 const share = z.number().gt(0).lt(1, { error: "must be a share of the rows, less than 1, such as 0.2" });
 
-/** @param verb what the chosen rows are for */
-function splitRule(verb: string) {
-  const forms = [
+/** More would be hardly any rows each. */
+const MAX_FOLDS = 100;
+
+const inFolds = {
+  folds: z.int().min(2).max(MAX_FOLDS).describe("The rows are cut into so many equal shares, at random."),
+  fold: z.int().min(0).max(MAX_FOLDS).describe("The number of the share that validates, from 0."),
+  seed,
+};
+const isFold = {
+  error: "must be less than /data/validation/folds: the first is 0",
+  path: ["fold"],
+};
+
+/** The rules that only validation has. */
+const foldRules = [
+  z
+    .strictObject({
+      ...inFolds,
+      stratify: z.boolean().default(false).describe("Each fold gets its share of each class of the target."),
+    })
+    .refine(({ folds, fold }) => fold < folds, isFold),
+  z
+    .strictObject({ ...inFolds, group: columnName.describe("Rows with the same value in this column stay together.") })
+    .refine(({ folds, fold }) => fold < folds, isFold),
+] as const;
+
+/** The rules that validation and test have. @param verb what the chosen rows are for */
+function splitRules(verb: string) {
+  return [
     z.strictObject({
       fraction: share.describe(`Share of rows that ${verb}, drawn at random.`),
       seed,
@@ -37,10 +66,33 @@ function splitRule(verb: string) {
       seed,
     }),
   ] as const;
-  const error =
-    'must be null or one of {"fraction": 0.2}, {"every": 5}, {"column": "…"}, {"tail": 0.2} and {"group": "…", "fraction": 0.2}; "seed" may stand beside "fraction", and "stratify" too where there is no "group"';
-  return z.union(forms, { error }).nullable().default(null);
 }
+
+const RULES =
+  'must be null or one of {"fraction": 0.2}, {"every": 5}, {"column": "…"}, {"tail": 0.2} and {"group": "…", "fraction": 0.2}; "seed" may stand beside "fraction", and "stratify" too where there is no "group"';
+
+const Validation = z
+  .union([...splitRules("validate"), ...foldRules], {
+    error: `${RULES}; or {"folds": 5, "fold": 0}, beside which "seed" and one of "stratify" and "group" may stand`,
+  })
+  .nullable()
+  .default(null);
+const Test = z.union(splitRules("test"), { error: RULES }).nullable().default(null);
+
+const Where = z
+  .record(
+    columnName,
+    z.union([z.string().max(MAX_CELL_LENGTH), z.number(), z.boolean()], {
+      error: "must be a number, a string, true or false",
+    }),
+  )
+  .refine((where) => Object.keys(where).length <= MAX_WHERE, { error: `may name ${MAX_WHERE} columns` })
+  .nullable()
+  .default(null)
+  .describe(
+    `The job sees only the rows with these values, in up to ${MAX_WHERE} columns; other rules count these rows alone. The types and the classes of columns are those of the whole table. These columns are no default features.`,
+  )
+  .meta({ examples: [{ store: 12 }] });
 
 const Preprocess = z
   .strictObject({
@@ -232,6 +284,7 @@ export const Data = z
         "Types of columns in this job, instead of the types they were read as. Columns of type `text` and `ignore` are not default features.",
       )
       .meta({ examples: [{ zip: "categorical" }] }),
+    where: Where,
     shape: z
       .array(z.int().min(1))
       .min(1)
@@ -258,8 +311,8 @@ export const Data = z
       ),
     window: Window,
     text: Text,
-    validation: splitRule("validate").describe("Which of the rows that `test` leaves validate instead of training."),
-    test: splitRule("test").describe(
+    validation: Validation.describe("Which of the rows that `test` leaves validate instead of training."),
+    test: Test.describe(
       "Which rows are kept for a test of the final weights at the end. They neither train nor validate.",
     ),
     preprocess: Preprocess,

@@ -13,7 +13,9 @@ export const Batches = z
         step: Count.describe("The step that it is part of. Steps count from 1, as in metrics."),
         rows: z
           .array(Count)
-          .describe("Rows of the dataset in the order of the batch. They count from 0, without the header."),
+          .describe(
+            "Rows of the dataset in the order of the batch. They count from 0, without the header; with `data.where` they count the rows that the job sees.",
+          ),
       }),
     ),
     has_more: z.boolean(),

@@ -55,7 +55,7 @@ export function batchOrder({
   first,
   limit,
 }: BatchOrderInput): Promise<BatchPage> {
-  return ViewedFile.with(table, data.columns, async (file) => {
+  return ViewedFile.with(table, data, async (file) => {
     const train =
       hasText(data) && isLanguage(data) ? await textRows(file, data, inherited) : await windowRows(file, data);
     const order = Int32Array.from(train.keys());

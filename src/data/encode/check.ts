@@ -26,6 +26,7 @@ import {
 import { sideCounts } from "./split.ts";
 import { noTextFault, textColumnFaults, textFaults, textRemedy } from "./text-faults.ts";
 import { viewTable } from "./viewed-file.ts";
+import { whereFaults } from "./where.ts";
 
 export interface DataFault {
   readonly pointer: string;
@@ -73,6 +74,7 @@ export function checkData(table: TableSummary, data: DataSpec, targets: TargetKi
     if (message !== null) faults.push({ pointer: `${pointer}/stratify`, message });
   };
 
+  faults.push(...whereFaults(table, data, known));
   faults.push(...targetListFaults(data, targets));
   for (const [i, name] of targetNames.entries()) {
     const pointer = typeof data.target === "string" ? "/data/target" : `/data/target/${i}`;

@@ -49,8 +49,8 @@ export interface EncodeInput {
 export type Measured = { readonly sizes: DataSizes } | { readonly faults: DataFault[] };
 
 export function measureFile({ table, data, targets, takes, inherited }: EncodeInput): Promise<Measured> {
-  return ViewedFile.with(table, data.columns, async (file) => {
-    const wrong = checkData(file.content, data, targets);
+  return ViewedFile.with(table, data, async (file) => {
+    const wrong = file.rows === 0 ? [noRows] : checkData(file.content, data, targets);
     if (wrong.length > 0) return { faults: wrong };
     if (hasText(data) && isLanguage(data)) return await measureText(file, data, inherited);
     const { file: ordered, rows, samples, ahead, faults: uncut } = await samplesOf(file, data);
@@ -76,6 +76,8 @@ export function measureFile({ table, data, targets, takes, inherited }: EncodeIn
     return faults.length > 0 ? { faults } : { sizes };
   });
 }
+
+const noRows: DataFault = { pointer: "/data/where", message: "chooses no rows: none has all these values" };
 
 async function measureAny(
   file: ViewedFile,
@@ -116,7 +118,7 @@ async function emptyFeatures(file: ViewedFile, data: DataSpec, train: Int32Array
 /** @throws Error if the spec does not fit the dataset, which earlier checks should have found */
 export function encodeFile(input: EncodeInput): Promise<Encoded> {
   const { data, targets, inherited } = input;
-  return ViewedFile.with(input.table, data.columns, async (file) => {
+  return ViewedFile.with(input.table, data, async (file) => {
     if (hasText(data) && isLanguage(data)) {
       assertFits(checkData(file.content, data, targets));
       return await encodeText(file, data, inherited);
@@ -134,7 +136,7 @@ export function encodeFile(input: EncodeInput): Promise<Encoded> {
 /** The encoding of a job whose model has not been stored. @throws as encodeFile */
 export function fitFile(input: EncodeInput): Promise<Encoding> {
   const { table, data, inherited } = input;
-  return ViewedFile.with(table, data.columns, async (file) =>
+  return ViewedFile.with(table, data, async (file) =>
     hasText(data) && isLanguage(data) ? await fitText(file, data, inherited) : (await encodingOf(file, input)).encoding,
   );
 }

@@ -20,6 +20,8 @@ export interface DataSpec {
   readonly exclude: readonly string[];
   /** Columns that are taken as another type than they are recorded as (view.ts). */
   readonly columns: Readonly<Record<string, DeclaredType>>;
+  /** Only rows with these values are seen (where.ts); not given or null: all are. */
+  readonly where?: Readonly<Record<string, string | number | boolean>> | null;
   /** The shape that the features have for one row; null: as they are. */
   readonly shape: Shape | null;
   /** The column that says how much each row counts in the loss; null: each counts 1. */
@@ -72,9 +74,16 @@ export interface TextRule {
 export type SplitRule =
   | { readonly fraction: number; readonly seed: number; readonly stratify?: boolean }
   | { readonly group: string; readonly fraction: number; readonly seed: number }
+  | Fold
   | { readonly tail: number }
   | { readonly every: number }
   | { readonly column: string };
+
+/** One of several equal shares of the rows, or of their groups. */
+export type Fold = { readonly folds: number; readonly fold: number; readonly seed: number } & (
+  | { readonly stratify?: boolean }
+  | { readonly group: string }
+);
 
 export type Scale = "standardize" | "min_max" | "none";
 

@@ -83,6 +83,7 @@ export function leavingOut(table: TableSummary, data: DataSpec): (column: Column
     ...ruleColumns(data.validation),
     ...ruleColumns(data.test),
     ...windowColumns(data),
+    ...whereColumns(data),
     ...(data.weight === null ? [] : [data.weight]),
   ]);
   const excluded = new Set(data.exclude);
@@ -103,6 +104,11 @@ export function declaredType(
 ): DeclaredType | null {
   if (Object.hasOwn(columns, name)) return columns[name];
   return Object.hasOwn(reading.columns, name) ? reading.columns[name] : null;
+}
+
+/** The columns that choose rows. */
+export function whereColumns({ where }: Pick<DataSpec, "where">): string[] {
+  return Object.keys(where ?? {});
 }
 
 /** The columns that put rows in order. */

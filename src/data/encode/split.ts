@@ -9,9 +9,9 @@
  * rows that are left, from 0, as if they were the whole file. So two equal rules do not choose the
  * same rows: `{"tail": 0.2}` twice gives training, validation and test in the order of the file.
  */
-import { PURPOSE, shuffle } from "../../engine/kernels/random.ts";
 import { missingTest } from "../columns/column.ts";
-import type { DataSpec, SplitRule } from "./encoding.ts";
+import { drawGroups, drawRows, drawStratified, foldSize, groupsInFold, inFold, stratifiedInFold } from "./draw.ts";
+import type { DataSpec, Fold, SplitRule } from "./encoding.ts";
 import { featuresOf, targetColumns } from "./features.ts";
 import type { ViewedFile } from "./viewed-file.ts";
 
@@ -51,15 +51,21 @@ export function chosenCount(rows: number, rule: SplitRule | null): number | null
   if (rule === null) return 0;
   if ("tail" in rule) return Math.round(rows * rule.tail);
   if ("every" in rule) return Math.ceil(rows / rule.every);
+  if ("folds" in rule && !("group" in rule)) return foldSize(rows, rule);
   return "group" in rule || "column" in rule ? null : Math.round(rows * rule.fraction);
 }
 
 /** The number of samples on each side before any are dropped; null if that depends on the file. */
 export function sideCounts(
   rows: number,
-  { validation, test, window = null }: Pick<DataSpec, "validation" | "test"> & Partial<Pick<DataSpec, "window">>,
+  {
+    validation,
+    test,
+    window = null,
+    where = null,
+  }: Pick<DataSpec, "validation" | "test"> & Partial<Pick<DataSpec, "window" | "where">>,
 ) {
-  if (window !== null) return null;
+  if (window !== null || where !== null) return null;
   const tested = chosenCount(rows, test);
   const valid = tested === null ? null : chosenCount(rows - tested, validation);
   return tested === null || valid === null ? null : { train: rows - tested - valid, valid, test: tested };
@@ -76,12 +82,20 @@ async function chosen(
   if ("tail" in rule && series !== undefined) return tails(rows, series, rule.tail);
   if ("tail" in rule) return rows.subarray(rows.length - Math.round(rows.length * rule.tail));
   if ("every" in rule) return rows.filter((_, at) => at % rule.every === 0);
+  if ("folds" in rule) return await foldRows(file, data, rule, rows);
   if ("column" in rule) return marked(await file.numbers(file.index(rule.column)), rows);
   if ("group" in rule) return drawGroups(await file.values(file.index(rule.group)), rows, rule);
   const drawn = rule.stratify
     ? drawStratified(await file.values(file.index(targetColumns(data)[0])), rows, rule)
     : drawRows(rows.length, rule.fraction, rule.seed);
   return drawn.map((at) => rows[at]);
+}
+
+/** The rows of one fold. */
+async function foldRows(file: ViewedFile, data: DataSpec, rule: Fold, rows: Int32Array): Promise<Int32Array> {
+  if ("group" in rule) return groupsInFold(await file.values(file.index(rule.group)), rows, rule);
+  if (!rule.stratify) return inFold(rows.length, rule).map((at) => rows[at]);
+  return stratifiedInFold(await file.values(file.index(targetColumns(data)[0])), rows, rule);
 }
 
 /** The rows at the end of each series: as many as its share. */
@@ -98,84 +112,6 @@ function tails(rows: Int32Array, series: Int32Array, share: number): Int32Array 
 
 function marked(values: Float64Array, rows: Int32Array): Int32Array {
   return rows.filter((row) => values[row] === 1);
-}
-
-/** The rows in the order of a shuffle that depends on the seed alone. */
-function shuffled(count: number, seed: number): Int32Array {
-  const order = Int32Array.from({ length: count }, (_, at) => at);
-  shuffle(order, seed, 0, PURPOSE.split);
-  return order;
-}
-
-/**
- * Draws round(rows × fraction) rows: the first ones of a shuffle. They are given in ascending
- * order.
- */
-export function drawRows(rows: number, fraction: number, seed: number): Int32Array {
-  return shuffled(rows, seed)
-    .subarray(0, Math.round(rows * fraction))
-    .toSorted();
-}
-
-/**
- * Draws round(rows × fraction) rows. Each class gives its share: its rows × fraction, rounded down.
- * The rows that are then missing come from the classes with the largest remainders, one row from
- * each; of equal remainders the first class gives one. Rows without a class count as a class of
- * their own, the last one.
- */
-function drawStratified(
-  classes: ArrayLike<number>,
-  rows: Int32Array,
-  { fraction, seed }: { fraction: number; seed: number },
-): Int32Array {
-  const sizes = new Map<number, number>();
-  for (const row of rows) sizes.set(classes[row], (sizes.get(classes[row]) ?? 0) + 1);
-  const shares = [...sizes].map(([label, size]) => ({ label, exact: size * fraction }));
-  // NaN, for a missing number, is sorted behind all others. A missing code is the largest anyway.
-  shares.sort((a, b) => remainder(b.exact) - remainder(a.exact) || order(a.label) - order(b.label));
-  let missing = Math.round(rows.length * fraction) - shares.reduce((sum, { exact }) => sum + Math.floor(exact), 0);
-  const left = new Map(shares.map(({ label, exact }) => [label, Math.floor(exact) + (missing-- > 0 ? 1 : 0)]));
-  const drawn = shuffled(rows.length, seed).filter((at) => {
-    const label = classes[rows[at]];
-    left.set(label, left.get(label)! - 1);
-    return left.get(label)! >= 0;
-  });
-  return drawn.sort();
-}
-
-function remainder(exact: number): number {
-  return exact - Math.floor(exact);
-}
-
-function order(label: number): number {
-  return Number.isNaN(label) ? Number.MAX_VALUE : label;
-}
-
-/**
- * Draws whole groups. It shuffles the groups, which are in ascending order of their values, and
- * takes the first ones: as many as bring the number of rows nearest to rows × fraction. If two
- * numbers are equally near, it takes the smaller one. At least one group is taken, and one is left
- * if there are two.
- */
-function drawGroups(
-  values: ArrayLike<number>,
-  rows: Int32Array,
-  { fraction, seed }: { fraction: number; seed: number },
-): Int32Array {
-  const sizes = new Map<number, number>();
-  for (const row of rows) sizes.set(values[row], (sizes.get(values[row]) ?? 0) + 1);
-  const groups = Float64Array.from(sizes.keys()).sort();
-  const wanted = rows.length * fraction;
-  const taken = new Set<number>();
-  let count = 0;
-  for (const at of shuffled(groups.length, seed)) {
-    const more = count + sizes.get(groups[at])!;
-    const nearer = Math.abs(more - wanted) < Math.abs(count - wanted);
-    if (taken.size > 0 && (!nearer || taken.size === groups.length - 1)) break;
-    taken.add(groups[at]);
-    count = more;
-  }
-  return rows.filter((row) => taken.has(values[row]));
 }
 
 /** Drops rows with a missing target or feature from their side, if the spec says so. */

@@ -30,6 +30,7 @@ export function textFaults(data: DataSpec, isClass: boolean): Fault[] {
     faults.push(fault("features", "must be null for a text"));
   if (exclude.length > 0) faults.push(fault("exclude", "must be empty for a text"));
   if (Object.keys(columns).length > 0) faults.push(fault("columns", "must be empty for a text"));
+  if ((data.where ?? null) !== null) faults.push(fault("where", "must be null for a text"));
   if (data.weight !== null) faults.push(fault("weight", "must be null for a text"));
   if (data.class_weight !== null) faults.push(fault("class_weight", "must be null for a text"));
   if (data.window !== null) faults.push(fault("window", "must be null for a text"));

@@ -1,6 +1,6 @@
 /**
- * A table with the types that a job declares: its file of columns, with some columns converted to
- * another type (`data.columns` of the spec).
+ * A table as a job sees it: its file of columns, with some columns converted to another type
+ * (`data.columns` of the spec), and with the rows that the job chooses (`data.where`).
  */
 import { booleanOf } from "../columns/cell-word.ts";
 import type { DatasetSummary, TablePath } from "../beside.ts";
@@ -14,6 +14,7 @@ import type { TensorValues } from "../tensors/elements.ts";
 import { textsOfClasses, type RowTexts, type Texts } from "../text/texts.ts";
 import { isArray, type TableSummary } from "./features.ts";
 import { viewColumn, type ColumnView } from "../columns/view.ts";
+import { rowsWhere } from "./where.ts";
 
 type Views = DataSpec["columns"];
 type Convert = ColumnView["convert"];
@@ -62,17 +63,17 @@ export class ViewedFile implements ColumnSource {
   readonly #file: Columns;
   readonly #converted: ReadonlyMap<number, Convert>;
   readonly #indices: ReadonlyMap<string, number>;
-  /** The number in the file of each row; null: the rows are in the order of the file. */
-  readonly #order: Int32Array | null;
+  /** The number in the file of each row; null: they are the rows of the file, in its order. */
+  readonly #rows: Int32Array | null;
 
   private constructor(
     file: Columns,
     content: TableSummary,
     converted: ReadonlyMap<number, Convert>,
-    order: Int32Array | null = null,
+    rows: Int32Array | null = null,
   ) {
     this.#file = file;
-    this.#order = order;
+    this.#rows = rows;
     this.content = content;
     this.#converted = converted;
     this.#indices = new Map(content.columns.map(({ name }, index) => [name, index]));
@@ -82,8 +83,16 @@ export class ViewedFile implements ColumnSource {
    * Opens a table, hands it to `use`, and closes it whatever happens.
    * @throws DamagedFile if a file is missing or not as it was written, and whatever `use` throws
    */
-  static with<T>(table: TablePath, views: Views, use: (file: ViewedFile) => Promise<T>): Promise<T> {
-    return withColumns(table, async (file) => use(await ViewedFile.#of(file, views)));
+  static with<T>(
+    table: TablePath,
+    data: Pick<DataSpec, "columns" | "where">,
+    use: (file: ViewedFile) => Promise<T>,
+  ): Promise<T> {
+    return withColumns(table, async (file) => {
+      const whole = await ViewedFile.#of(file, data.columns);
+      const chosen = await rowsWhere(whole, data);
+      return await use(chosen === null ? whole : await whole.#choosing(chosen));
+    });
   }
 
   static async #of(file: Columns, views: Views): Promise<ViewedFile> {
@@ -103,7 +112,19 @@ export class ViewedFile implements ColumnSource {
 
   /** The same file with its rows in another order. */
   inOrder(order: Int32Array): ViewedFile {
-    return new ViewedFile(this.#file, this.content, this.#converted, order);
+    const before = this.#rows;
+    const rows = before === null ? order : order.map((row) => before[row]);
+    return new ViewedFile(this.#file, this.content, this.#converted, rows);
+  }
+
+  /** The same file with some of its rows. */
+  async #choosing(rows: Int32Array): Promise<ViewedFile> {
+    const { columns, reading } = this.content;
+    const some = new ViewedFile(this.#file, { ...this.content, rows: rows.length }, this.#converted, rows);
+    const counted: ColumnSummary[] = [];
+    for (const [index, column] of columns.entries())
+      counted.push(column.missing === 0 ? column : { ...column, missing: missingIn(await some.values(index)) });
+    return new ViewedFile(this.#file, { rows: rows.length, columns: counted, reading }, this.#converted, rows);
   }
 
   get rows(): number {
@@ -134,7 +155,8 @@ export class ViewedFile implements ColumnSource {
 
   /** Of a tensor column: the elements of all rows. */
   async elements(index: number): Promise<TensorValues> {
-    return await this.#file.elements(index);
+    const elements = await this.#file.elements(index);
+    return this.#rows === null ? elements : picked(elements, this.#rows, elements.length / this.#file.content.rows);
   }
 
   /** Of a text column: its bytes. */
@@ -146,8 +168,11 @@ export class ViewedFile implements ColumnSource {
   async texts(name: string): Promise<RowTexts> {
     const index = this.index(name);
     const recorded = this.#file.content.columns[index];
-    if (keepsTexts(recorded)) return await this.#file.texts(index);
-    return textsOfClasses(await this.#file.codes(index), recorded.classes ?? []);
+    const texts = keepsTexts(recorded)
+      ? await this.#file.texts(index)
+      : textsOfClasses(await this.#file.codes(index), recorded.classes ?? []);
+    const rows = this.#rows;
+    return rows === null ? texts : { at: (row) => texts.at(rows[row]) };
   }
 
   async codes(index: number): Promise<Uint16Array> {
@@ -162,9 +187,19 @@ export class ViewedFile implements ColumnSource {
     const recorded = await recordedValues(this.#file, index);
     const convert = this.#converted.get(index);
     const values = (convert === undefined ? recorded : convert(recorded)) ?? new Uint16Array();
-    const order = this.#order;
-    return order === null ? values : values.map((_, row) => values[order[row]]);
+    // Texts that are not kept have no values.
+    return this.#rows === null || values.length === 0 ? values : picked(values, this.#rows, 1);
   }
+}
+
+/** The elements of these rows, `each` of a row. */
+function picked<T extends TensorValues>(values: T, rows: Int32Array, each: number): T {
+  const chosen = new (values.constructor as new (length: number) => T)(rows.length * each);
+  for (const [at, row] of rows.entries()) {
+    if (each === 1) chosen[at] = values[row];
+    else chosen.set(values.subarray(row * each, (row + 1) * each), at * each);
+  }
+  return chosen;
 }
 
 async function recordedValues(file: Columns, index: number): Promise<NonNullable<ColumnValues>> {
@@ -183,7 +218,7 @@ function presence(texts: Texts): Uint16Array<ArrayBuffer> {
   return codes;
 }
 
-function missingIn(values: NonNullable<ColumnValues>): number {
+function missingIn(values: Float64Array | Uint16Array): number {
   const isMissing = missingTest(values);
   let count = 0;
   for (const value of values) if (isMissing(value)) count++;

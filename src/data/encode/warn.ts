@@ -124,10 +124,12 @@ function emptyWarnings({ empty }: DataSizes): DataWarning[] {
   return [{ pointer: "/data/features", code: "untrained_feature", message }];
 }
 
-function untrainedWarnings({ untrained }: DataSizes, { target, validation, test }: DataSpec): DataWarning[] {
+function untrainedWarnings({ untrained }: DataSizes, data: DataSpec): DataWarning[] {
   if (untrained.length === 0) return [];
+  const { target, validation, test, where = null } = data;
   const rule = validation === null ? "/data/test" : "/data/validation";
-  const pointer = validation === null && test === null ? "/data/preprocess/missing" : rule;
+  const dropped = where === null ? "/data/preprocess/missing" : "/data/where";
+  const pointer = validation === null && test === null ? dropped : rule;
   const which = untrained.length === 1 ? "the class" : "the classes";
   const message = `leaves ${which} ${quotedFirst(untrained)} of ${quotedFirst(targetColumns({ target }))} without a row to train on`;
   return [{ pointer, code: "untrained_class", message }];

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { checkData } from "../../../src/data/encode/check.ts";
 import type { DataSpec, SplitRule } from "../../../src/data/encode/encoding.ts";
-import { drawRows, sideCounts, splitRows } from "../../../src/data/encode/split.ts";
+import { drawRows } from "../../../src/data/encode/draw.ts";
+import { sideCounts, splitRows } from "../../../src/data/encode/split.ts";
 import { ViewedFile } from "../../../src/data/encode/viewed-file.ts";
 import { tableOf } from "../../../src/data/encode/viewed-file.ts";
 import { dataset, dataSpec } from "../support.ts";
@@ -14,7 +15,7 @@ async function sides(table: Table, given: Partial<DataSpec>) {
   const rows = Array.from({ length: table[names[0]].length }, (_, row) => names.map((name) => table[name][row]));
   const { files, content } = await dataset([names, ...rows].map((row) => row.join(",")).join("\n"));
   const data = dataSpec(given);
-  const split = await ViewedFile.with(files.columnsPath(content), data.columns, (file) => splitRows(file, data));
+  const split = await ViewedFile.with(files.columnsPath(content), data, (file) => splitRows(file, data));
   const [train, valid, tested] = [split.train, split.valid, split.test].map((side) => [...side]);
   expect([...train, ...valid, ...tested].toSorted((a, b) => a - b)).toEqual([...rows.keys()]);
   for (const side of [train, valid, tested]) expect(side).toEqual(side.toSorted((a, b) => a - b));
@@ -118,7 +119,7 @@ test("numbers can be classes of a stratified draw, and rows without a target are
     validation: { fraction: 0.2, seed: 1, stratify: true },
     preprocess: { missing_target: "drop_row" },
   });
-  const split = await ViewedFile.with(files.columnsPath(content), {}, (file) => splitRows(file, data));
+  const split = await ViewedFile.with(files.columnsPath(content), { columns: {} }, (file) => splitRows(file, data));
   expect(countsIn([...split.valid], y)).toEqual({ "10": 2, "9": 4 });
   expect(countsIn([...split.train], y)).toEqual({ "10": 8, "9": 16 });
 });

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { drawRows, chosenCount } from "../../../src/data/encode/split.ts";
+import { drawRows } from "../../../src/data/encode/draw.ts";
+import { chosenCount } from "../../../src/data/encode/split.ts";
 
 test("the rows that validate depend on the seed alone, in all versions", () => {
   expect([...drawRows(20, 0.25, 0)]).toEqual([3, 9, 12, 13, 16]);
