@@ -1,9 +1,8 @@
-/** The connection to Redis, the scripts that run there, and what its errors mean to us. */
-import { readdirSync, readFileSync } from "node:fs";
+/** The connection to Redis, the calls of scripts, and what the errors of Redis mean to us. */
 import type { Socket } from "node:net";
 import { ReplyError, type Redis, type RedisOptions } from "ioredis";
 import { Incomplete, LeaseLost, NoRoom, OverLimit, RowsLost, Unavailable, type LimitedKind } from "./errors.ts";
-import * as roomNumbers from "./room-numbers.ts";
+import { library } from "./library.ts";
 
 /**
  * A server that owes an answer and is silent for so long counts as away. So every request is
@@ -27,21 +26,23 @@ type Argument = string | number | Buffer;
 export class Database {
   readonly #redis: Redis;
   #isJoining = false;
+  #loading: Promise<void> | null = null;
+  #loaded = false;
 
   constructor(redis: Redis) {
     this.#redis = redis;
-    for (const [name, lua] of scripts) redis.defineCommand(name, { lua, numberOfKeys: 1 });
   }
 
   /** Runs `lua/<script>.lua`. */
   async run<T>(script: string, key: string, ...args: Argument[]): Promise<T> {
-    const command = (this.#redis as unknown as Record<string, (...args: Argument[]) => Promise<T>>)[script];
-    return await this.use(() => command.call(this.#redis, key, ...args));
+    const name = library.functionOf(script);
+    return (await this.#call(() => this.#redis.fcall(name, 1, key, ...args))) as T;
   }
 
   /** The same. Texts in the answer are bytes. */
   async runBuffer<T>(script: string, key: string, ...args: Argument[]): Promise<T> {
-    return await this.run(`${script}Buffer`, key, ...args);
+    const name = library.functionOf(script);
+    return (await this.#call(() => this.#redis.callBuffer("FCALL", name, 1, key, ...args))) as T;
   }
 
   /** Runs commands that need no script. */
@@ -64,6 +65,41 @@ export class Database {
       stream.uncork();
     });
   }
+
+  async #call<T>(call: () => Promise<T>): Promise<T> {
+    this.#joinWrites();
+    try {
+      return await call();
+    } catch (error) {
+      if (!isMissing(error)) throw translated(error);
+    }
+    return await available(async () => {
+      await (this.#loading ??= this.#load());
+      return await call();
+    });
+  }
+
+  /**
+   * Loads the library. The first time, removes those of other versions, so that they do not pile
+   * up. A process of another version that still runs loads its own again, and removes no more.
+   */
+  async #load(): Promise<void> {
+    try {
+      await this.#redis.function("LOAD", "REPLACE", library.code);
+      if (this.#loaded) return;
+      this.#loaded = true;
+      const found = (await this.#redis.function("LIST", "LIBRARYNAME", library.anyName)) as string[][];
+      const others = found.map(([, name]) => name).filter((name) => name !== library.name);
+      await Promise.all(others.map((name) => this.#redis.function("DELETE", name).catch(() => undefined)));
+    } finally {
+      this.#loading = null;
+    }
+  }
+}
+
+/** Whether Redis does not have the library. */
+function isMissing(error: unknown): boolean {
+  return error instanceof ReplyError && (error as Error).message.startsWith("ERR Function not found");
 }
 
 /** Translates the errors of `commands` into ours. They should do nothing but talk to Redis. */
@@ -73,34 +109,6 @@ export async function available<T>(commands: () => Promise<T>): Promise<T> {
   } catch (error) {
     throw translated(error);
   }
-}
-
-/** What the scripts share, in this order, and what ends each of them. */
-const SHARED = [
-  "shared/base.lua",
-  "shared/room.lua",
-  "shared/events.lua",
-  "shared/rows.lua",
-  "shared/queue.lua",
-  "shared/job.lua",
-  "shared/begin.lua",
-];
-const END = "shared/end.lua";
-
-/**
- * Each script is one file. Its first line holds the flags for Redis. The rest becomes a function
- * between the shared files.
- */
-const scripts = loadScripts(new URL("lua/", import.meta.url));
-
-function loadScripts(directory: URL): Map<string, string> {
-  const read = (file: string) => readFileSync(new URL(file, directory), "utf8");
-  const numbers = Object.entries(roomNumbers).map(([name, value]) => `local ${name} = ${value}\n`);
-  const shared = [...numbers, ...SHARED.map(read)].join("");
-  const names = readdirSync(directory).filter((file) => file.endsWith(".lua"));
-  const whole = (file: string) =>
-    `${read(file).replace("\n", () => `\n${shared}\nlocal function script()\n`)}${read(END)}`;
-  return new Map(names.map((file) => [file.replace(".lua", ""), whole(file)]));
 }
 
 /** The beginnings of refusals that are due to the state of Redis and not to the command. */

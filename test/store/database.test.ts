@@ -3,7 +3,8 @@ import { ReplyError } from "ioredis";
 import { expect, onTestFinished, test } from "vitest";
 import { available } from "../../src/store/database.ts";
 import { Unavailable } from "../../src/store/errors.ts";
-import { acquire, OWNER, postJob, progressAt, row } from "./support.ts";
+import { library } from "../../src/store/library.ts";
+import { acquire, openStore, OWNER, postJob, progressAt, row } from "./support.ts";
 import { redis, server, setUpStore, store } from "./setup.ts";
 
 setUpStore();
@@ -47,3 +48,31 @@ test("a Redis that hangs counts as away, and the lease is still valid when it an
   server.kill("SIGCONT");
   await expect.poll(() => lease.renew(60_000).catch(() => "away"), { timeout: 10_000 }).toBe("running");
 });
+
+test("a Redis that lost the scripts gets them again", async () => {
+  const id = await postJob(store);
+  await redis.function("FLUSH");
+  const leases = await Promise.all([id, await postJob(store)].map((job) => acquire(store, job)));
+  expect(leases.map(({ run }) => run)).toEqual([1, 1]);
+  expect(await libraries()).toEqual([library.name]);
+});
+
+test("the scripts of other versions are removed, also if they still run", async () => {
+  const older = (name: string) =>
+    `#!lua name=${name}\nredis.register_function('${name}', function() return 'older' end)`;
+  for (const name of ["rappel_0", "rappel_1", "others"]) await redis.function("LOAD", older(name));
+  await redis.function("DELETE", library.name);
+  const another = await openStore(server);
+  await postJob(another);
+  expect(await libraries()).toEqual(["others", library.name].sort());
+  // A process of another version loads its own again, and removes ours no more than we remove its.
+  await redis.function("LOAD", older("rappel_0"));
+  await redis.function("DELETE", library.name);
+  await postJob(another);
+  expect(await libraries()).toEqual(["others", "rappel_0", library.name].sort());
+});
+
+async function libraries(): Promise<string[]> {
+  const found = (await redis.function("LIST")) as string[][];
+  return found.map(([, name]) => name).sort();
+}

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { eachChunk } from "../../src/store/blobs.ts";
+import { Database } from "../../src/store/database.ts";
 import { LeaseLost } from "../../src/store/errors.ts";
 import { Store } from "../../src/store/store.ts";
 import {
@@ -322,16 +323,16 @@ test("after a chunk that fails no other is stored, and nothing remains", async (
 
 test("a run that lost its lease cannot add to a blob that it began", async () => {
   const id = await postJob(store);
-  const scripts = await connected(server);
-  const zombies = new Store(scripts);
+  const connection = await connected(server);
+  const zombies = new Store(connection);
   const zombie = await acquire(zombies, id);
   const key = `{rappel}:owner:${OWNER}:job:${id}`;
   const { blob } = (await zombie.upload(Buffer.from("the first chunk")))!;
   const token = (await redis.hget(key, "token"))!;
   await lapse(redis, id);
   await acquire(store, id);
-  const add = (scripts as unknown as Record<string, (...args: (string | number)[]) => Promise<unknown>>).chunk;
-  await expect(add.call(scripts, key, 1, token, blob, 1, "the second")).rejects.toThrow("FENCED");
+  const add = new Database(connection).run("chunk", key, 1, token, blob, 1, "the second");
+  await expect(add).rejects.toThrow(LeaseLost);
   expect(await redis.keys("*:chunk:*")).toEqual([]);
 });
 

@@ -1,4 +1,4 @@
-// Scripts write at their end what they changed (src/store/lua/shared/base.lua, end.lua).
+// Scripts write at their end what they changed (src/store/lua/shared/base.lua, call.lua).
 import { expect, test } from "vitest";
 import { Incomplete } from "../../src/store/errors.ts";
 import { keys } from "../../src/store/keys.ts";

@@ -1,6 +1,6 @@
--- What all scripts share is in this folder. database.ts puts the numbers of room-numbers.ts and the
--- files base.lua, room.lua, events.lua, rows.lua, queue.lua, job.lua and begin.lua before each
--- script, and end.lua after it.
+-- What all scripts share is in this folder. library.ts puts it, the numbers of room-numbers.ts and
+-- all scripts into one library of Redis functions. Redis keeps the library's variables from call to
+-- call. So call.lua sets all variables that calls change, before each call.
 --
 -- A script gets one key, that of a job's (or an upload's) record. It derives every other key from
 -- it: the hash tag puts them all in one slot. Documents (specs, metrics, results) stay the text
@@ -10,27 +10,24 @@
 -- tell of an event a hundred times. So scripts work on copies, and `write_all` (job.lua) writes at
 -- the end what changed: the record's fields (here), the sums and the counts of events (room.lua),
 -- the events and the news of them (events.lua).
-local root = string.match(KEYS[1], '^{%l+}')
+local KEYS, ARGV
 local owner, kind, id, job, owned
+-- The time, in milliseconds since 1970.
+local now
 -- The fields of the record that were read or changed (false: the record lacks it), and those to be
 -- written.
-local record, changed = nil, {}
+local record, changed
 local write_all
 
 -- Makes a record the one that the functions below are about. A script for several jobs calls it for
 -- each.
 local function enter(key)
-  if write_all then write_all() end
+  if job then write_all() end
   owner, kind, id = string.match(key, ':owner:(.-):(%l+):(.+)$')
   job = key
   owned = root .. ':owner:' .. (owner or '')
   record, changed = nil, {}
 end
-
-enter(KEYS[1])
-
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 -- The fields that scripts need which begin, end or change a job. They are read together. None of
 -- them is large.

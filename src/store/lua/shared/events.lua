@@ -1,7 +1,7 @@
 -- What the scripts share about events. It builds on base.lua and room.lua.
 -- What those who follow the job should read again: 'event' or 'progress'. All are told once, at
 -- the end.
-local news = {}
+local news
 
 local function publish(what)
   news[what] = true
@@ -21,7 +21,7 @@ local function event_count()
 end
 
 -- The elements to be written, how many events they hold, and how many there are before them.
-local elements, events_added, events_before = {}, 0, nil
+local elements, events_added, events_before
 
 local function write_events()
   local list = job .. ':events'

@@ -42,7 +42,7 @@ local function missing_chunk(blob, bytes)
 end
 
 -- The small files that came with the script: blob → bytes.
-local carried = {}
+local carried
 
 -- Makes an uploaded or carried blob permanent. Ends the script if any of its chunks is missing.
 local function keep_blob(blob, bytes)

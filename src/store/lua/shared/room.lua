@@ -28,7 +28,7 @@ local function whole(number)
 end
 
 -- What is to be added to sums: hash → name → number.
-local added = {}
+local added
 
 -- Adds to a sum. A sum of 0 is deleted.
 local function add(sums, name, more)
@@ -177,7 +177,7 @@ local function give_back(pending)
   return true
 end
 
-local forgot_expired = false
+local forgot_expired
 
 -- Takes expired entries out of the lists, once. The number is bounded, so that no script takes
 -- long; scripts call this often enough.
@@ -271,7 +271,7 @@ local unlimited_events = {
 
 -- How many events of each type this run has written, and `bytes`; which of these are to be
 -- written.
-local told, told_changed = nil, {}
+local told, told_changed
 local event_limits
 
 local function told_of(what)
