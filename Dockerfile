@@ -45,13 +45,15 @@ ENV NODE_ENV=production \
     RAPPEL_PORT=8080 \
     RAPPEL_WORKER_PORT=8081 \
     RAPPEL_DATA_DIR=/data \
-    RAPPEL_INSTALL=never
+    RAPPEL_INSTALL=never \
+    MALLOC_ARENA_MAX=1 \
+    MALLOC_TRIM_THRESHOLD_=1048576
 EXPOSE 8080 8081
 
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s \
     CMD ["node", "--import=./scripts/strip-types.mjs", "src/health-check.ts"]
 
-# Node itself is process 1, so that it gets the SIGTERM of `docker stop`. Its arguments are those of
-# scripts/node-arguments.mjs.
+# Node itself is process 1, so that it gets the SIGTERM of `docker stop`. Its arguments and the
+# MALLOC_ settings are those of scripts/node-arguments.mjs.
 CMD ["node", "--disable-warning=ExperimentalWarning", "--import=./scripts/strip-types.mjs", \
     "--max-semi-space-size=2", "src/main.ts"]

@@ -12,7 +12,7 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { nodeArguments } from "./node-arguments.mjs";
+import { nodeArguments, nodeEnvironment } from "./node-arguments.mjs";
 
 const root = new URL("../", import.meta.url);
 
@@ -39,6 +39,7 @@ function nodeBinary() {
 const [program, ...args] = process.argv.slice(2);
 const file = fileURLToPath(new URL(program, root));
 const child = spawn(nodeBinary(), [...nodeArguments, file, ...args], {
+  env: { ...nodeEnvironment, ...process.env },
   stdio: ["inherit", "inherit", "inherit", "ipc"],
 });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
-import { nodeArguments } from "../../scripts/node-arguments.mjs";
+import { nodeArguments, nodeEnvironment } from "../../scripts/node-arguments.mjs";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -88,4 +88,5 @@ test("the image starts the service as the launcher does", () => {
   const command = JSON.parse(/^CMD (\[.*\])$/m.exec(dockerfile)![1]) as string[];
   const own = nodeArguments.map((argument) => argument.replace(new URL("../../", import.meta.url).href, "./"));
   expect(command).toEqual(["node", ...own, "src/main.ts"]);
+  for (const [name, value] of Object.entries(nodeEnvironment)) expect(dockerfile).toMatch(` ${name}=${value}`);
 });
