@@ -173,6 +173,7 @@ function variables(machine: Machine) {
     RAPPEL_OWNER_MAX_RUNNING: integer(1, 1_000_000).optional(),
     RAPPEL_OWNER_MAX_DATASET_BYTES: bytes(KiB, 1024 * GiB).optional(),
     RAPPEL_OWNER_MAX_CHECKPOINT_BYTES: bytes(KiB, 1024 * GiB).optional(),
+    RAPPEL_OWNER_MAX_ARCHIVED_BYTES: bytes(KiB, 1024 * 1024 * GiB).optional(),
     RAPPEL_OWNER_REQUESTS_PER_MINUTE: integer(1, 1_000_000).optional(),
     RAPPEL_WEBHOOK_SECRETS: webhookSecrets.default([]),
     RAPPEL_WEBHOOK_ALLOW: hosts.default([]),
@@ -195,6 +196,7 @@ function ownerLimits(values: z.output<ReturnType<typeof variables>>, shared: boo
     running: values.RAPPEL_OWNER_MAX_RUNNING ?? null,
     dataset_bytes: unless(values.RAPPEL_OWNER_MAX_DATASET_BYTES, 8 * GiB),
     checkpoint_bytes: unless(values.RAPPEL_OWNER_MAX_CHECKPOINT_BYTES, Math.floor(values.RAPPEL_REDIS_MAX_BYTES / 2)),
+    archived_bytes: unless(values.RAPPEL_OWNER_MAX_ARCHIVED_BYTES, 64 * GiB),
   };
 }
 

@@ -10,7 +10,7 @@ import { apiKey } from "../src/secrets.ts";
 
 const GiB = 1024 ** 3;
 const machine = { cores: 6, memoryBytes: 8 * GiB };
-const unlimited = { waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: null };
+const unlimited = { waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: null, archived_bytes: null };
 const load = (env: NodeJS.ProcessEnv = {}, args: string[] = []) => loadConfig(env, args, machine);
 
 function keysFile(text: string): string {
@@ -135,6 +135,7 @@ test.each([
   ["RAPPEL_OWNER_MAX_RUNNING", 1, 1_000_000, ({ ownerLimits }) => ownerLimits.running],
   ["RAPPEL_OWNER_MAX_DATASET_BYTES", KiB, 1024 * GiB, ({ ownerLimits }) => ownerLimits.dataset_bytes],
   ["RAPPEL_OWNER_MAX_CHECKPOINT_BYTES", KiB, 1024 * GiB, ({ ownerLimits }) => ownerLimits.checkpoint_bytes],
+  ["RAPPEL_OWNER_MAX_ARCHIVED_BYTES", KiB, 1024 * 1024 * GiB, ({ ownerLimits }) => ownerLimits.archived_bytes],
   ["RAPPEL_OWNER_REQUESTS_PER_MINUTE", 1, 1_000_000, ({ requestsPerMinute }) => requestsPerMinute],
 ] as [string, number, number, (config: Config) => number | null][])(
   "%s may be from %i to %i",
@@ -205,15 +206,17 @@ test("owners who share a service have default limits; the single owner of an ope
     running: null,
     dataset_bytes: 8 * GiB,
     checkpoint_bytes: GiB,
+    archived_bytes: 64 * GiB,
   });
   const set = {
     RAPPEL_OWNER_MAX_WAITING: "5",
     RAPPEL_OWNER_MAX_RUNNING: "2",
     RAPPEL_OWNER_MAX_DATASET_BYTES: "1GiB",
     RAPPEL_OWNER_MAX_CHECKPOINT_BYTES: "2GiB",
+    RAPPEL_OWNER_MAX_ARCHIVED_BYTES: "3GiB",
     RAPPEL_OWNER_REQUESTS_PER_MINUTE: "60",
   };
-  const limits = { waiting: 5, running: 2, dataset_bytes: GiB, checkpoint_bytes: 2 * GiB };
+  const limits = { waiting: 5, running: 2, dataset_bytes: GiB, checkpoint_bytes: 2 * GiB, archived_bytes: 3 * GiB };
   expect(load(set)).toMatchObject({ ownerLimits: limits, requestsPerMinute: 60 });
   expect(load({ RAPPEL_API_KEYS: "alice:s3cret" }).requestsPerMinute).toBe(6000);
   expect(load({ ...set, RAPPEL_API_KEYS: "alice:s3cret" }).ownerLimits).toEqual(limits);

@@ -83,7 +83,7 @@ export class NoRoom extends Error {
   }
 }
 
-export type LimitedKind = "waiting" | "predictions" | "dataset_bytes" | "checkpoint_bytes";
+export type LimitedKind = "waiting" | "predictions" | "dataset_bytes" | "checkpoint_bytes" | "archived_bytes";
 
 /**
  * Stored bytes are not those that were written, or are gone although their record says that they

@@ -22,7 +22,7 @@
  * - `{rappel}:alone` (string): the worker that waits to be idle, for a job that needs an idle one;
  *   expires
  * - `{rappel}:limits` (hash): what one owner may have: `waiting`, `running`, `dataset_bytes`,
- *   `checkpoint_bytes`; absent for no limit
+ *   `checkpoint_bytes`, `archived_bytes`; absent for no limit
  * - `{rappel}:workers` (set): ids of the known workers; those that are alive have a heartbeat
  * - `{rappel}:worker:<id>` (string): the worker's last heartbeat, which expires
  * - `{rappel}:ended` (sorted set): record keys of the jobs that have ended, by the time of their

@@ -37,6 +37,7 @@ export interface OwnerLimits {
   readonly running: number | null;
   readonly dataset_bytes: number | null;
   readonly checkpoint_bytes: number | null;
+  readonly archived_bytes: number | null;
 }
 
 /** What the store holds, over all owners. */

@@ -13,7 +13,13 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 beforeEach(() =>
-  service.store.limitOwners({ waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: null }),
+  service.store.limitOwners({
+    waiting: null,
+    running: null,
+    dataset_bytes: null,
+    checkpoint_bytes: null,
+    archived_bytes: null,
+  }),
 );
 
 const post = (body: unknown, headers: Record<string, string> = {}) =>
@@ -46,10 +52,22 @@ test("right specs become jobs, wrong ones fail alone, each in its place", async 
 
 test("sent again with its key, a batch has the same jobs; what is missing is created", async () => {
   const key = { "idempotency-key": "batch" };
-  await service.store.limitOwners({ waiting: 1, running: null, dataset_bytes: null, checkpoint_bytes: null });
+  await service.store.limitOwners({
+    waiting: 1,
+    running: null,
+    dataset_bytes: null,
+    checkpoint_bytes: null,
+    archived_bytes: null,
+  });
   const body = { jobs: [named("a"), specFor(dataset, { model: { layers: [] } }), named("b")] };
   expect(statuses(await results(body, key))).toEqual([429, 422, 429]);
-  await service.store.limitOwners({ waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: null });
+  await service.store.limitOwners({
+    waiting: null,
+    running: null,
+    dataset_bytes: null,
+    checkpoint_bytes: null,
+    archived_bytes: null,
+  });
   const completed = await results(body, key);
   expect(statuses(completed)).toEqual([201, 422, 201]);
 
@@ -93,7 +111,13 @@ test("sent twice at once with its key, a batch creates each job once, with its d
 
 test("each job counts against the owner's limit of waiting jobs", async () => {
   const waiting = (await service.store.overview.jobs()).queued;
-  await service.store.limitOwners({ waiting: waiting + 3, running: null, dataset_bytes: null, checkpoint_bytes: null });
+  await service.store.limitOwners({
+    waiting: waiting + 3,
+    running: null,
+    dataset_bytes: null,
+    checkpoint_bytes: null,
+    archived_bytes: null,
+  });
   const all = await results({ jobs: Array.from({ length: 5 }, () => named("limited")) });
   expect(statuses(all).sort((a, b) => a - b)).toEqual([201, 201, 201, 429, 429]);
 });

@@ -18,7 +18,7 @@ const bob = { authorization: "Bearer b" };
 const eve = { authorization: "Bearer e" };
 
 function limit(limits: Partial<OwnerLimits>): Promise<void> {
-  const none = { waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: null };
+  const none = { waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: null, archived_bytes: null };
   return service.store.limitOwners({ ...none, ...limits });
 }
 

@@ -233,6 +233,7 @@ test("a result counts as bytes of datasets until it is deleted", async () => {
     running: null,
     dataset_bytes: (await used()) + done.result!.bytes,
     checkpoint_bytes: null,
+    archived_bytes: null,
   });
   const beyond = await post(job.id, { dataset });
   expect([beyond.status, beyond.body.code, beyond.body.detail]).toEqual([
@@ -240,7 +241,13 @@ test("a result counts as bytes of datasets until it is deleted", async () => {
     "rate_limited",
     expect.stringContaining("bytes of datasets"),
   ]);
-  await service.store.limitOwners({ waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: null });
+  await service.store.limitOwners({
+    waiting: null,
+    running: null,
+    dataset_bytes: null,
+    checkpoint_bytes: null,
+    archived_bytes: null,
+  });
   expect((await service.call("DELETE", urlOf(done))).status).toBe(204);
   expect(await used()).toBe(before);
   expect(service.onDisk()).not.toContain(`${done.id}.result`);

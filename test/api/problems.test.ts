@@ -150,6 +150,12 @@ test.each([
     "60",
     /^You may have 5 bytes in the store; .* Post it again when a job/,
   ],
+  [
+    new OverLimit("archived_bytes", 5, 1, 5),
+    429,
+    "60",
+    "You may have 5 bytes of jobs in the archive; you have 1, and this would be 5 more. Delete ended jobs that you no longer need.",
+  ],
   [new PoolBusy("own", 8), 429, "2", "8 of your tables, specs and schedules wait to be looked at, the most."],
   [new PoolBusy("all", 8), 503, "2", "8 tables, specs and schedules wait to be looked at here, the most."],
   [new DatasetLost("It is gone."), 503, "30", "It is gone. Upload the same bytes again: that repairs it."],

@@ -84,10 +84,22 @@ test("a refused job leaves nothing behind: no dataset of its rows, no file, no r
   ]).toEqual(before);
   // Nor does one whose rows are refused after it was promised its room.
   await redis.hdel("{rappel}:room", "promised", "refused");
-  await service.store.limitOwners({ waiting: null, running: null, dataset_bytes: 1, checkpoint_bytes: null });
+  await service.store.limitOwners({
+    waiting: null,
+    running: null,
+    dataset_bytes: 1,
+    checkpoint_bytes: null,
+    archived_bytes: null,
+  });
   const limited = await post(specFor(dataset, { data: inline }));
   expect([limited.status, limited.body.code]).toEqual([413, "too_large"]);
-  await service.store.limitOwners({ waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: null });
+  await service.store.limitOwners({
+    waiting: null,
+    running: null,
+    dataset_bytes: null,
+    checkpoint_bytes: null,
+    archived_bytes: null,
+  });
   expect([service.onDisk(), (await redis.keys("*")).sort(), await usage()]).toEqual(before);
   // A dataset whose record does not fit neither.
   await fill(1000);

@@ -29,7 +29,13 @@ async function answerTo(upload: ClientRequest) {
 }
 
 const limit = (bytes: number | null) =>
-  service.store.limitOwners({ waiting: null, running: null, dataset_bytes: bytes, checkpoint_bytes: null });
+  service.store.limitOwners({
+    waiting: null,
+    running: null,
+    dataset_bytes: bytes,
+    checkpoint_bytes: null,
+    archived_bytes: null,
+  });
 const datasets = async () => (await service.store.datasets.list("ann", { limit: 100 })).data;
 const row = "1,2\n";
 

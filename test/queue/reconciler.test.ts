@@ -81,7 +81,13 @@ test("jobs that are paused, claimed or have ended, or whose owner is at the limi
   await store.jobs.cancel(OWNER, ended);
   for (let i = 0; i < 3; i++) await postJob(store, { workMs: 1 });
   expect((await claim(store, { leaseMs: 60_000 })).ids).toHaveLength(2);
-  await store.limitOwners({ waiting: null, running: 1, dataset_bytes: null, checkpoint_bytes: null });
+  await store.limitOwners({
+    waiting: null,
+    running: 1,
+    dataset_bytes: null,
+    checkpoint_bytes: null,
+    archived_bytes: null,
+  });
   expect((await tryClaim(store)).outcome).toBe("nothing");
   reconcile();
   await somePasses();

@@ -56,7 +56,7 @@ async function runs(count: number, meanwhile?: (nth: number) => Promise<unknown>
 
 const back = { type: "requeued" as const, message: "Back.", step: null, data: null };
 const limit = (running: number) =>
-  store.limitOwners({ waiting: null, running, dataset_bytes: null, checkpoint_bytes: null });
+  store.limitOwners({ waiting: null, running, dataset_bytes: null, checkpoint_bytes: null, archived_bytes: null });
 const cancelled = { status: "cancelled" as const, progress: null, events: [] };
 
 describe.each([

@@ -10,7 +10,7 @@ setUpStore();
 
 const succeeded = { status: "succeeded" as const, progress: null, events: [] };
 const limit = (running: number) =>
-  store.limitOwners({ waiting: null, running, dataset_bytes: null, checkpoint_bytes: null });
+  store.limitOwners({ waiting: null, running, dataset_bytes: null, checkpoint_bytes: null, archived_bytes: null });
 
 /** Posts small jobs. They are in the order of their ids. */
 async function small(count: number, workMs = 1, owner = OWNER): Promise<string[]> {

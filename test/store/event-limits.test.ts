@@ -47,7 +47,13 @@ test("a run writes a limited number of events of a type and notes that it omits 
 
 test("a job whose owner may have no more bytes does not repeat its events", async () => {
   const id = await postJob(store, { room: { ...room(MiB), eventLimits: { evaluated: 1 } } });
-  await store.limitOwners({ waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: MiB });
+  await store.limitOwners({
+    waiting: null,
+    running: null,
+    dataset_bytes: null,
+    checkpoint_bytes: MiB,
+    archived_bytes: null,
+  });
   const evaluated = { type: "evaluated" as const, message: "Evaluated.", step: 1, data: null };
   await (await acquire(store, id)).report(1, progressAt(1), [evaluated, evaluated], []);
   await lapse(redis, id);

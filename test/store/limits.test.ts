@@ -10,7 +10,14 @@ import { redis, setUpStore, store, usage } from "./setup.ts";
 setUpStore();
 
 function limit(limits: Partial<OwnerLimits>): Promise<void> {
-  return store.limitOwners({ waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: null, ...limits });
+  return store.limitOwners({
+    waiting: null,
+    running: null,
+    dataset_bytes: null,
+    checkpoint_bytes: null,
+    archived_bytes: null,
+    ...limits,
+  });
 }
 
 function dataset(id: string, bytes: number) {

@@ -7,4 +7,4 @@ ARGV[1] how many bytes it may need
 
 Errors: LIMITED if its owner may not have more, FULL if there is no room.
 ]]
-assert_room(tonumber(ARGV[1]))
+assert_room_for_job(tonumber(ARGV[1]))

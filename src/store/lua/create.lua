@@ -31,7 +31,8 @@ for dataset in dataset_keys(ARGV[4]) do
 end
 if ARGV[8] ~= '' and redis.call('EXISTS', weights) == 0 then return { 'weights_missing' } end
 stay_within('waiting', function() return count('queued', 'paused') end, 1)
-if not give_back(ARGV[5] .. ' ' .. owner .. ' ' .. id) then assert_room(tonumber(ARGV[5])) end
+local promised = give_back(ARGV[5] .. ' ' .. owner .. ' ' .. id)
+if not promised then assert_room_for_job(tonumber(ARGV[5])) end
 if ARGV[4] ~= '' then
   for dataset in dataset_keys(ARGV[4]) do redis.call('SADD', dataset .. ':jobs', id) end
   set('dataset', ARGV[4])

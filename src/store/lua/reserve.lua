@@ -16,7 +16,7 @@ local used = used_before(ARGV[1], ARGV[2])
 if used then return used end
 if get('status') then return { 'replayed', id } end
 stay_within('waiting', count('queued', 'paused'), 1)
-assert_room(tonumber(ARGV[3]))
+assert_room_for_job(tonumber(ARGV[3]))
 -- A batch that is sent twice at once creates the same job twice at once.
 if redis.call('ZADD', PENDING, now + LOOSE_MS, ARGV[3] .. ' ' .. owner .. ' ' .. id) == 1 then
   promise(ARGV[3])

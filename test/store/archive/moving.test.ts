@@ -9,7 +9,7 @@ import { placeIn } from "../../../src/store/archive/entry.ts";
 import { Damaged, OutOfReach } from "../../../src/store/errors.ts";
 import { keys } from "../../../src/store/keys.ts";
 import { Store } from "../../../src/store/store.ts";
-import { connected, metricRows, newJob, OWNER, postJob } from "../support.ts";
+import { connected, metricRows, newJob, OWNER, postJob, room } from "../support.ts";
 import { expire, loose, MiB, redis, server, setUpStore, usage } from "../setup.ts";
 import {
   compaction,
@@ -86,6 +86,22 @@ test("bytes in the archive count for their owner and in all, until the job is de
   expect(await redis.lrange(keys.buried, 0, -1)).toEqual([`${OWNER} ${id}`]);
   await mover.bury();
   expect(await redis.exists(keys.buried)).toBe(0);
+});
+
+test("an owner whose archived jobs reach the limit gets no new job until some are deleted", async () => {
+  const id = await endedJob();
+  await moveAll();
+  const limit = Number((await usage()).archived_bytes) + 60_000;
+  const none = { waiting: null, running: null, dataset_bytes: null, checkpoint_bytes: null };
+  await store.limitOwners({ ...none, archived_bytes: limit });
+  const post = (bytes: number, owner = OWNER) => postJob(store, { room: room(bytes), owner });
+  await post(60_000);
+  await post(60_001, "another");
+  await expect(post(60_001)).rejects.toMatchObject({ what: "archived_bytes", limit, more: 60_001 });
+  await expect(store.jobs.reserve(newJob({ room: room(60_001) }))).rejects.toThrow("archived_bytes");
+  await expect(store.jobs.askRoom(OWNER, room(60_001))).rejects.toThrow("archived_bytes");
+  await store.jobs.remove(OWNER, id);
+  await post(60_001);
 });
 
 test("an archived job goes when it is old, as others do", async () => {

@@ -234,6 +234,12 @@ local function assert_room(bytes)
   error({ err = string.format('FULL %.0f %.0f %.0f', bytes, math.max(0, room.free), room.limit) })
 end
 
+-- The same for a job that the archive will hold at its end.
+local function assert_room_for_job(bytes)
+  stay_within('archived_bytes', function() return used_bytes('archived_bytes') end, bytes)
+  assert_room(bytes)
+end
+
 -- Deletes dropped blobs, the oldest first, until so many bytes fit, or none is left. `room`: what
 -- was measured just before.
 local function make_room(bytes, room)
