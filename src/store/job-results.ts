@@ -9,6 +9,7 @@ import type { Checkpoint } from "../contract/wire/checkpoint.ts";
 import type { Page } from "../contract/wire/common.ts";
 import type { Event } from "../contract/wire/event.ts";
 import type { Archive } from "./archive/archive.ts";
+import { isNoJob } from "./archive/kept.ts";
 import { readBlob, readHead, type StoredBlob } from "./blobs.ts";
 import type { Database } from "./database.ts";
 import { Damaged, type StoredKind } from "./errors.ts";
@@ -207,7 +208,7 @@ export class JobResults {
   ): Promise<T | null> {
     const found = await this.#database.use(inRedis);
     const [status, place] = await this.#database.use((redis) => redis.hmget(job, "status", "archived"));
-    if (status === null) return null;
+    if (await isNoJob(this.#database, status)) return null;
     return place === null ? found : await inArchive(place);
   }
 }

@@ -30,7 +30,8 @@
  * - `{rappel}:unarchived` (sorted set): record keys of ended jobs that are not in the archive, by
  *   the time from which they may be moved there
  * - `{rappel}:archive` (hash): `id`: the name of the archive's directory (archive/directory.ts);
- *   `ready`: present once the directory has it; `jobs`, `bytes`: what the archive holds
+ *   `ready`: present once the directory has it; `restoring`: present while records are written
+ *   again; `jobs`, `bytes`: what the archive holds
  * - `{rappel}:earlier-epochs` (set): epochs of earlier stores whose archived jobs have records here
  *   again
  * - `{rappel}:segments` (hash): segment → bytes of the entries in it to which records point

@@ -10,6 +10,8 @@
  */
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import type { Database } from "../database.ts";
+import { OutOfReach } from "../errors.ts";
+import { keys } from "../keys.ts";
 import { named, summaryFields, type Fields } from "../record.ts";
 import type { Archive } from "./archive.ts";
 
@@ -50,6 +52,17 @@ function fieldsIn(text: string): Record<string, string> {
   );
 }
 
+/**
+ * Whether a record with this status, or none, is no job. While records are written again, a job
+ * without one may come back.
+ * @throws OutOfReach
+ */
+export async function isNoJob(database: Database, status: string | null): Promise<boolean> {
+  if (status !== null) return false;
+  if ((await database.use((redis) => redis.hexists(keys.archive, "restoring"))) === 0) return true;
+  throw new OutOfReach("the records of its jobs are being written again");
+}
+
 /** The fields of a job's record. What Redis does not have of them is read from the archive. */
 export async function readRecord<F extends string>(
   database: Database,
@@ -63,7 +76,8 @@ export async function readRecord<F extends string>(
     [...fields],
     values.slice(0, fields.length).map((value) => (value === null ? null : String(value))),
   );
-  if (found.status === null || archived === null) return found.status === null ? null : found;
+  if (await isNoJob(database, found.status)) return null;
+  if (archived === null) return found;
   const isElsewhere = (field: string) => !ALONE.has(field) && !isKept(field) && !isPacked(field);
   const elsewhere = fields.some(isElsewhere) ? (await archive.job(String(archived))).record : {};
   const short = { ...fieldsIn(String(kept)), ...fieldsIn(String(inflateRawSync(packed!))) };

@@ -85,10 +85,13 @@ export class Mover {
     // Jobs that ended before there was an archive, or that an earlier version ended.
     await this.#database.use((redis) => redis.zunionstore(keys.unarchived, 1, keys.ended));
     if (here !== null) {
+      await this.#database.use((redis) => redis.hset(keys.archive, "restoring", 1));
       const records = await restoreRecords(this.#database, directory);
       this.#log.warn({ records }, "Redis did not know the archive: the records of the jobs in it were written again");
     }
-    await this.#database.use((redis) => redis.hset(keys.archive, "ready", 1));
+    await this.#database.use((redis) =>
+      redis.multi().hset(keys.archive, "ready", 1).hdel(keys.archive, "restoring").exec(),
+    );
   }
 
   /** Moves the jobs that have waited longest. Returns how many it looked at. */

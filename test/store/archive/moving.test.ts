@@ -244,6 +244,27 @@ test("after Redis has lost its data, archived jobs are there again, and deleted 
   expect(await usage()).toEqual({});
 });
 
+test("while the records are written again, a job without one may come back, and is not missing", async () => {
+  const id = await endedJob();
+  await moveAll();
+  await mover.close();
+  await redis.flushall();
+  const look = async () => await Promise.all([store.jobs.get(OWNER, id), store.jobs.model(OWNER, id, "final")]);
+  expect(await look()).toEqual([null, null]);
+  const segments = directory.segments.bind(directory);
+  directory.segments = async () => {
+    await expect(store.jobs.get(OWNER, id)).rejects.toThrow(OutOfReach);
+    await expect(store.jobs.model(OWNER, id, "final")).rejects.toThrow(OutOfReach);
+    await expect(store.jobs.events(OWNER, id, { limit: 1 })).rejects.toThrow(OutOfReach);
+    await expect(store.jobs.remove(OWNER, id)).rejects.toThrow(OutOfReach);
+    return await segments();
+  };
+  await mover.prove();
+  directory.segments = segments;
+  expect((await look()).includes(null)).toBe(false);
+  expect(await store.jobs.get(OWNER, newJob().id)).toBeNull();
+});
+
 test("a job whose bytes are lost or damaged can be deleted", async () => {
   const [damaged, lost] = [await endedJob(), await endedJob()];
   await moveAll();
