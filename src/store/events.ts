@@ -5,9 +5,10 @@
  * small job tells nearly all its events at its end, and a hundred evaluations take 6 KB so instead
  * of 40.
  */
-import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { zstdDecompressSync } from "node:zlib";
 import type { Event } from "../contract/wire/event.ts";
 import type { NewEvent } from "./record.ts";
+import { compressed } from "./compressed.ts";
 import { toTime } from "./record.ts";
 
 /** Fewer of a type are not worth packing. */
@@ -32,7 +33,7 @@ export function packEvents(events: readonly NewEvent[]): EventsToWrite {
     const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
     const head = Buffer.from(`${events[from].type} ${texts.length} ${bytes}\n`);
     written.events.push(written.packs.length);
-    written.packs.push(Buffer.concat([head, zstdCompressSync(`[${texts.join(",")}]`)]));
+    written.packs.push(Buffer.concat([head, compressed(Buffer.from(`[${texts.join(",")}]`))]));
   }
   return written;
 }

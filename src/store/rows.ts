@@ -14,7 +14,8 @@
  * changes nothing. A run writes the last slice again with more rows until it is large enough, so
  * that a job that logs now and then does not end up with many small slices.
  */
-import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { zstdDecompressSync } from "node:zlib";
+import { compressed } from "./compressed.ts";
 import type { MetricRow } from "./record.ts";
 import { OPEN_NUMBERS, SLICE_NUMBERS } from "./room-numbers.ts";
 
@@ -84,7 +85,7 @@ export function packRows(rows: readonly MetricRow[]): Buffer {
   text.copy(content);
   toPlanes(new Uint8Array(numbers.buffer), content.subarray(text.byteLength));
   const bounds = Buffer.from(`${rows[0].step} ${rows.at(-1)!.step}\n`);
-  return Buffer.concat([bounds, zstdCompressSync(content)]);
+  return Buffer.concat([bounds, compressed(content)]);
 }
 
 /** The last step of a slice whose rows count. */

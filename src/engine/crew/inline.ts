@@ -7,7 +7,7 @@
  * are kept with them.
  */
 import { setImmediate as turn } from "node:timers/promises";
-import { instantiateKernels, kernelModule, MODULE_BYTES, type Kernels } from "../kernels/kernels.ts";
+import { instantiateKernels, kernelModule, zeroMemory, type Kernels } from "../kernels/kernels.ts";
 import type { KernelChoice } from "../kernels/native.ts";
 import { Aborted } from "../step/barrier.ts";
 import { WORD } from "./control.ts";
@@ -40,7 +40,7 @@ export const inline: Hands = {
   },
   async returnMemory(memory, used) {
     if (memory.buffer.byteLength > KEPT_BYTES) return collectSoon();
-    new Uint8Array(memory.buffer).fill(0, MODULE_BYTES, used);
+    zeroMemory(memory, used);
     kept.push(memory);
     if (kept.length <= KEPT) return;
     kept.shift();

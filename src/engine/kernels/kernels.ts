@@ -37,6 +37,14 @@ export function createMemory(bytes: number): WebAssembly.Memory {
 }
 
 /**
+ * Zeroes the first `used` bytes of a memory, but not the module's own: each instance writes them
+ * again. V8 fills shared memory number by number, so it takes the largest numbers.
+ */
+export function zeroMemory({ buffer }: WebAssembly.Memory, used: number): void {
+  new Float64Array(buffer).fill(0, MODULE_BYTES / 8, Math.ceil(used / 8));
+}
+
+/**
  * The kernels on a memory: WebAssembly's, and native ones as `choice` says. Which kernels compute a
  * number never changes it.
  */

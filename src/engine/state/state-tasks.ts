@@ -1,6 +1,6 @@
 /** What can be done to a state: by the thread of states, or by a thread that does it itself. */
 import { collectNow } from "../crew/garbage.ts";
-import { MODULE_BYTES } from "../kernels/kernels.ts";
+import { zeroMemory } from "../kernels/kernels.ts";
 import type { TorchTensor } from "../optimizers/torch.ts";
 import {
   assembledFile,
@@ -38,9 +38,7 @@ export const tasks = {
     state: file,
     models: which.map((one) => modelFile(file, one)),
   }),
-  clear({ memory, used }: { memory: WebAssembly.Memory; used: number }): void {
-    new Uint8Array(memory.buffer).fill(0, MODULE_BYTES, used);
-  },
+  clear: ({ memory, used }: { memory: WebAssembly.Memory; used: number }): void => zeroMemory(memory, used),
   collect: collectNow,
 };
 

@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { LARGE_BYTES } from "../crew/garbage.ts";
 import type { TorchTensor } from "../optimizers/torch.ts";
-import { MODULE_BYTES } from "../kernels/kernels.ts";
+import { zeroMemory } from "../kernels/kernels.ts";
 import type { Progress, StateEntry, Successor, Which } from "./state.ts";
 import { tasks, type TaskInput, type TaskName, type TaskResult } from "./state-tasks.ts";
 import type { StateReply, StateRequest } from "./state-thread.ts";
@@ -129,13 +129,9 @@ export function loadWeights(model: Uint8Array, memory: WebAssembly.Memory, entri
 /** To clear so many bytes takes less time than to ask another thread for it. */
 const SMALL_MEMORY_BYTES = 2 ** 21;
 
-/**
- * Zeroes the first `used` bytes of a memory. Not the module's constants at the beginning: each
- * thread writes them again.
- */
+/** `zeroMemory`, here or in the thread of states. */
 export async function clearMemory(memory: WebAssembly.Memory, used: number): Promise<void> {
-  const bytes = new Uint8Array(memory.buffer, MODULE_BYTES);
-  if (used <= SMALL_MEMORY_BYTES) bytes.fill(0, 0, used - MODULE_BYTES);
+  if (used <= SMALL_MEMORY_BYTES) zeroMemory(memory, used);
   else await performIn("clear", { memory, used });
 }
 

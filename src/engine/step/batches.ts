@@ -1,5 +1,6 @@
 import { Augmentation } from "./augment.ts";
 import type { Barrier } from "./barrier.ts";
+import type { Loss } from "../losses/loss.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import type { TrainingJob } from "../job.ts";
 import { batchesPerEpoch, batchesPerStep, batchRows, stepsPerEpoch } from "../job.ts";
@@ -72,21 +73,23 @@ export class Batches {
   }
 
   /**
-   * Copies the targets of batch `batch` of the step to a scratch, as many samples at a time as
-   * `bytes` hold, and yields how many targets there are.
+   * Adds the divisor of the loss of batch `batch` of the step to `before`. The targets are copied
+   * to a scratch, as many samples at a time as `bytes` hold.
    */
-  *copyTargets(batch: number, address: number, bytes: number): Generator<number> {
+  addDivisor(loss: Loss, batch: number, address: number, bytes: number, before: number): number {
     const { trainRows } = this.#job.data;
+    const { targetSize } = this.#plan;
     const samples = this.samplesOf(batch);
     const first = this.#firstOf(batch);
-    const most = Math.max(1, Math.floor(bytes / (this.#plan.targetSize * 4)));
+    const most = Math.max(1, Math.floor(bytes / (targetSize * 4)));
+    let divisor = before;
     for (let at = 0; at < samples; at += most) {
       const count = Math.min(most, samples - at);
-      for (let i = 0; i < count; i++) {
+      for (let i = 0; i < count; i++)
         this.#targets.copy(trainRows[this.#order[first + at + i]], this.#kernels, address, i);
-      }
-      yield count * this.#plan.targetSize;
+      divisor = loss.divisor(address, count * targetSize, divisor);
     }
+    return divisor;
   }
 
   /**

@@ -194,9 +194,7 @@ export class TrainingStep {
           sum += weight * this.#loss.divisor(this.#scratch, this.#plan.targetSize, 0);
         });
       else if (!this.#loss.weighs) sum = this.#loss.divisor(0, batches.samplesOf(batch) * this.#plan.targetSize, sum);
-      else
-        for (const count of batches.copyTargets(batch, this.#scratch, this.#plan.scratchBytes))
-          sum = this.#loss.divisor(this.#scratch, count, sum);
+      else sum = batches.addDivisor(this.#loss, batch, this.#scratch, this.#plan.scratchBytes, sum);
     }
     return sum || 1;
   }

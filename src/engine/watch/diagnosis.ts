@@ -59,6 +59,8 @@ function startOf({ stepRows, trainRows }: RunFacts, first: number, mean: number)
   return stepRows < RELIABLE_ROWS ? mean : Math.min(mean, first);
 }
 
+const NONE: readonly Finding[] = [];
+
 interface Watching {
   readonly name: string;
   readonly type: DetectorType;
@@ -88,8 +90,8 @@ export class Diagnosis {
     loss: number,
     learningRate: number,
     observed: readonly LayerObservation[] | null,
-  ): Finding[] {
-    if (this.#watching.length === 0) return [];
+  ): readonly Finding[] {
+    if (this.#watching.length === 0) return NONE;
     const { window, epoch } = state;
     state.firstLoss ??= loss;
     window.steps++;
@@ -97,6 +99,7 @@ export class Diagnosis {
     window.squares += loss * loss;
     epoch.steps++;
     epoch.sum += loss;
+    if (step % this.#windowSteps !== 0 && observed === null) return NONE;
     const readings: Reading[] = [];
     if (step % this.#windowSteps === 0) {
       const mean = window.sum / window.steps;
