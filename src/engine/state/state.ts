@@ -130,13 +130,7 @@ export function writeState(
   offset: number,
   progress: Progress,
 ): Uint8Array<ArrayBuffer> {
-  const tensors = entries.map(({ name, shape, address, bytes, dtype }) => ({
-    name,
-    shape,
-    dtype,
-    bytes: memory.subarray(address + offset, address + offset + bytes),
-  }));
-  return writeSafetensors(tensors, {
+  return writeSafetensors(tensorsAt(memory, entries, offset), {
     format: "pt",
     arithmetic_version: String(ARITHMETIC_VERSION),
     parameters: JSON.stringify(entries.filter(({ name, isBuffer }) => isWeight(name) && !isBuffer).map(nameOf)),
@@ -144,6 +138,15 @@ export function writeState(
     ...described("tied", tiedNames(entries)),
     progress: exactJson(progress),
   });
+}
+
+function tensorsAt(memory: Uint8Array, entries: readonly StateEntry[], offset: number): Tensor[] {
+  return entries.map(({ name, shape, address, bytes, dtype }) => ({
+    name,
+    shape,
+    dtype,
+    bytes: memory.subarray(address + offset, address + offset + bytes),
+  }));
 }
 
 const nameOf = ({ name }: { readonly name: string }): string => name;
@@ -353,8 +356,11 @@ export function snapshotFile(memory: Uint8Array, plan: Plan, progress: Progress)
 
 /** Writes both from the snapshot buffer. */
 export function finalFile(memory: Uint8Array, plan: Plan, progress: Progress, keepBest: boolean): FinalFile {
-  const file = snapshotFile(memory, plan, progress);
-  return { ...file, models: keptModels(keepBest, progress.best).map((which) => modelFile(file.bytes, which)) };
+  const { state, snapshot } = plan.addresses;
+  const entries = stateEntries(plan);
+  const tensors = byName(tensorsAt(memory, entries, snapshot - state));
+  const models = keptModels(keepBest, progress.best).map((which) => modelOf(tensors, tiedNames(entries), which));
+  return { ...snapshotFile(memory, plan, progress), models };
 }
 
 /**
@@ -363,6 +369,14 @@ export function finalFile(memory: Uint8Array, plan: Plan, progress: Progress, ke
  */
 export function modelFile(state: Uint8Array, which: Which): HashedFile {
   const { tensors, metadata } = readSafetensors(state);
+  return modelOf(tensors, listIn(metadata, "tied"), which);
+}
+
+function modelOf(
+  tensors: ReadonlyMap<string, Tensor>,
+  tiedNames: readonly (readonly [name: string, parameter: string])[],
+  which: Which,
+): HashedFile {
   const names = [...tensors.keys()].filter(isWeight);
   const own = names.map((name): Tensor => {
     const tensor =
@@ -370,7 +384,11 @@ export function modelFile(state: Uint8Array, which: Which): HashedFile {
     if (tensor === undefined) throw new Error(`the state holds no best weights (${name})`);
     return { ...tensor, name };
   });
-  const byName = new Map(own.map((tensor) => [tensor.name, tensor]));
-  const tied = listIn<[string, string]>(metadata, "tied").map(([name, of]) => ({ ...byName.get(of)!, name }));
+  const owns = byName(own);
+  const tied = tiedNames.map(([name, of]) => ({ ...owns.get(of)!, name }));
   return hashed(writeSafetensors([...own, ...tied], { format: "pt" }));
+}
+
+function byName(tensors: readonly Tensor[]): Map<string, Tensor> {
+  return new Map(tensors.map((tensor) => [tensor.name, tensor]));
 }
