@@ -25,6 +25,7 @@ export async function chosenCheckpoint(
     return { fault: "means a checkpoint that is damaged; choose another step" };
   }
   const kept = await store.jobs.checkpoints(owner, id, { limit: MAX_STEPS_TOLD });
-  const steps = kept?.data.map((checkpoint) => checkpoint.step).join(", ") ?? "";
+  if (kept === null) return { fault: "has no checkpoint: the job was deleted meanwhile" };
+  const steps = kept.data.map((checkpoint) => checkpoint.step).join(", ");
   return { fault: `has no checkpoint (any more); ${steps === "" ? "there is none yet" : `there are: ${steps}`}` };
 }

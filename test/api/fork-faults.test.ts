@@ -87,3 +87,18 @@ test("a fork is refused with all its faults, and with pointers into its body", a
   expect((await forks.redis.keys("*")).filter((key) => !before.includes(key))).toEqual([]);
   expect(await usage()).toEqual(counted);
 });
+
+test("a fork of a job that is deleted meanwhile says so", async () => {
+  const { id } = await forks.service.create(spec({ training: { epochs: 1, batch_size: 8 } }));
+  await until(id, ended);
+  const { jobs } = forks.service.store;
+  const find = jobs.checkpointHead.bind(jobs);
+  jobs.checkpointHead = async (...given) => {
+    await forks.service.call("DELETE", `/v1/jobs/${id}`);
+    return await find(...given);
+  };
+  const { status, body } = await post(id, { step: "final" });
+  jobs.checkpointHead = find;
+  expect(status).toBe(422);
+  expect(body.errors[0]).toEqual({ pointer: "/step", message: "has no checkpoint: the job was deleted meanwhile" });
+});
