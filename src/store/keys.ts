@@ -32,8 +32,8 @@
  * - `{rappel}:archive` (hash): `id`: the name of the archive's directory (archive/directory.ts);
  *   `ready`: present once the directory has it; `restoring`: present while records are written
  *   again; `jobs`, `bytes`: what the archive holds
- * - `{rappel}:earlier-epochs` (set): epochs of earlier stores whose archived jobs have records here
- *   again
+ * - `{rappel}:earlier-epochs` (hash): epoch of an earlier store whose archived jobs have records
+ *   here again → the last segment that it wrote
  * - `{rappel}:segments` (hash): segment → bytes of the entries in it to which records point
  * - `{rappel}:buried` (list): `<owner> <job id>` of deleted jobs, for tombstones
  * - `{rappel}:archivist` (string): the process that has the archivists' turn

@@ -59,28 +59,34 @@ export class Compaction {
     const { directory, writing } = this.#mover;
     const all = await directory.segments();
     const [epoch, earlier, live] = await this.#database.use((redis) =>
-      Promise.all([redis.get(keys.epoch), redis.smembers(keys.earlierEpochs), redis.hgetall(keys.segments)]),
+      Promise.all([redis.get(keys.epoch), redis.hgetall(keys.earlierEpochs), redis.hgetall(keys.segments)]),
     );
-    const epochs = new Set([epoch ?? "", ...earlier]);
     const known = new Set(all.map(({ name }) => name));
     const missing = Object.keys(live).filter((name) => name !== writing && !known.has(name));
-    for (const file of all) {
-      if (file.name === writing) continue;
-      try {
-        if (await this.#isOurs(file, epochs)) await this.#free(file, Number(live[file.name] ?? 0), all);
-      } catch (error) {
-        // The others need not wait for it.
-        if (!(error instanceof OutOfReach)) throw error;
-        this.#log.error({ segment: file.name, err: error }, "a segment of the archive cannot be read");
-        missing.push(file.name);
+    const epochs = new Map<string, string | null>();
+    const each = async (visit: (file: SegmentFile) => Promise<void>) => {
+      for (const file of all) {
+        if (file.name === writing || missing.includes(file.name)) continue;
+        try {
+          await visit(file);
+        } catch (error) {
+          // The others need not wait for it.
+          if (!(error instanceof OutOfReach)) throw error;
+          this.#log.error({ segment: file.name, err: error }, "a segment of the archive cannot be read");
+          missing.push(file.name);
+        }
       }
-    }
+    };
+    await each(async ({ name }) => void epochs.set(name, await directory.epoch(name)));
+    // An earlier store that goes on writing is not gone: another Redis has its records.
+    const alive = new Set([...epochs].flatMap(([name, of]) => (of !== null && name > earlier[of] ? [of] : [])));
+    const isOurs = (of: string | null) => of === (epoch ?? "") || (of !== null && of in earlier && !alive.has(of));
+    await each(async (file) => {
+      // Who dies while a segment is begun leaves a file with less than its header: nobody's.
+      if (file.bytes < HEADER_BYTES || isOurs(epochs.get(file.name)!))
+        await this.#free(file, Number(live[file.name] ?? 0), all);
+    });
     return missing;
-  }
-
-  /** Who dies while a segment is begun leaves a file with less than its header: nobody's. */
-  async #isOurs({ name, bytes }: SegmentFile, epochs: ReadonlySet<string | null>): Promise<boolean> {
-    return bytes < HEADER_BYTES || epochs.has(await this.#mover.directory.epoch(name));
   }
 
   async #free(file: SegmentFile, liveBytes: number, all: readonly SegmentFile[]): Promise<void> {

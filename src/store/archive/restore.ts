@@ -39,12 +39,12 @@ export async function restoreRecords(database: Database, directory: ArchiveDirec
     });
     for (const [job, given] of records) written += await database.run<number>("restore_entry", job, ...given);
   }
-  const epochs = new Set<string>();
-  for (const { name } of all) {
+  const newest: Record<string, string> = {};
+  for (const name of all.map((file) => file.name).sort()) {
     const epoch = await directory.epoch(name);
-    if (epoch !== null) epochs.add(epoch);
+    if (epoch !== null) newest[epoch] = name;
   }
-  if (epochs.size > 0) await database.use((redis) => redis.sadd(keys.earlierEpochs, ...epochs));
+  if (Object.keys(newest).length > 0) await database.use((redis) => redis.hset(keys.earlierEpochs, newest));
   return written;
 }
 

@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import type { CrashPoint } from "../../../src/crash-point.ts";
+import { tombstone } from "../../../src/store/archive/mover.ts";
 import { placeIn } from "../../../src/store/archive/entry.ts";
 import { scan } from "../../../src/store/archive/segment.ts";
 import { OutOfReach } from "../../../src/store/errors.ts";
@@ -139,6 +140,24 @@ test("once the records of another store are written again, what is deleted of th
   await compaction.run();
   expect(await names(true)).toContain(segment);
   expect(await everythingOf(kept)).toEqual(before);
+});
+
+test("an earlier store that goes on writing keeps its segments, though its records were copied", async () => {
+  await redis.set(keys.epoch, "the first");
+  const id = await endedJob();
+  await moveAll();
+  await mover.close();
+  await redis.flushall();
+  await redis.set(keys.epoch, "the second");
+  await mover.prove();
+  await store.jobs.remove(OWNER, id);
+  // Two services with one directory, by mistake: each believes that it is the only one.
+  const other = await directory.begin("the first");
+  await other.append([tombstone([["ann", "job_x"]])]);
+  await other.close();
+  await age();
+  await compaction.run();
+  expect(await names(true)).toEqual([]);
 });
 
 test.each(["", "RAPSEGM1 and not all of an epoch"])(
