@@ -3,6 +3,9 @@
  * need any more. Every process with an API asks for the turn every second, and one of them has it.
  * It does no harm if two have it at once.
  *
+ * While the process is busy, ended jobs wait for some intervals, unless Redis is short of room. So
+ * a burst of small jobs is moved when it is over, or in few large batches.
+ *
  * If something fails, such as a disk that is full, it is tried again and again. Meanwhile the
  * results stay in Redis, and when Redis has no more room, new jobs are refused.
  */
@@ -18,6 +21,10 @@ const TURN_MS = 30_000;
 const COMPACTION_MS = 10 * 60_000;
 /** For so many intervals jobs are moved before the rest has its turn again. */
 const BURST = 10;
+/** The part of an interval from which the event loop counts as busy. */
+const BUSY = 0.25;
+/** For so many intervals ended jobs wait while the process is busy. */
+const MOST_WAITS = 4;
 
 export interface ArchivistOptions {
   readonly mover: Mover;
@@ -25,6 +32,8 @@ export interface ArchivistOptions {
   readonly log: Logger;
   /** Whether the records in Redis belong to the files here. */
   readonly isSafe: () => Promise<boolean>;
+  /** Whether Redis may soon have no more room. */
+  readonly isShort: () => Promise<boolean>;
   /** @throws NewerStore */
   readonly checkFormat: () => Promise<void>;
   readonly intervalMs?: number;
@@ -38,6 +47,8 @@ export class Archivist {
   #pass: Promise<void> | null = null;
   #closing = false;
   #compactedAt = -Infinity;
+  #use = performance.eventLoopUtilization();
+  #waits = 0;
   #failure: string | null = null;
   #missing: readonly string[] = [];
 
@@ -102,10 +113,21 @@ export class Archivist {
     }
   }
 
+  /** Whether the process has more urgent work than to move jobs. */
+  async #mayWait(): Promise<boolean> {
+    const before = this.#use;
+    this.#use = performance.eventLoopUtilization();
+    const isBusy = performance.eventLoopUtilization(this.#use, before).utilization > BUSY;
+    const waits = isBusy && this.#waits < MOST_WAITS && !(await this.#options.isShort());
+    this.#waits = waits ? this.#waits + 1 : 0;
+    return waits;
+  }
+
   async #inTurn(): Promise<void> {
     const { mover, compaction, isSafe } = this.#options;
     await mover.prove();
     await mover.bury();
+    if (await this.#mayWait()) return;
     // Jobs may end all the time. What a full batch leaves may wait for the next interval: to move
     // a few jobs costs as much as to move many.
     const until = performance.now() + BURST * this.#intervalMs;

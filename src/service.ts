@@ -240,7 +240,11 @@ function openArchivist(
   }
   const directory = new ArchiveDirectory(path);
   const checkFormat = () => store.format.check();
-  return new Archivist({ ...store.archiving(directory, log), log, isSafe, checkFormat });
+  const isShort = async () => {
+    const { used, reserved, limit } = await store.overview.room();
+    return limit !== null && used + reserved > limit / 2;
+  };
+  return new Archivist({ ...store.archiving(directory, log), log, isSafe, isShort, checkFormat });
 }
 
 /** What an api without an archive says if Redis has jobs that are in one. */

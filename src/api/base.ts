@@ -44,13 +44,17 @@ export async function buildBase(log: FastifyBaseLogger): Promise<FastifyInstance
   });
   app.setErrorHandler(handleError);
   handleInOrder(app);
-  app.addHook("onRequest", async (request, reply) => void reply.header("x-request-id", request.id));
+  app.addHook("onRequest", (request, reply, done) => {
+    reply.header("x-request-id", request.id);
+    done();
+  });
   // A request that has arrived completely is not cut off: its connection is idle while the service
   // works on it, and that may take long.
-  app.addHook("onRequest", async (request, reply) => {
+  app.addHook("onRequest", (request, reply, done) => {
     reply.raw.on("timeout", (socket: Socket) => {
       if (!request.raw.complete || reply.raw.headersSent) socket.destroy();
     });
+    done();
   });
   await protect(app);
   app.decorateReply("longLived", false);

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
 
 /** Sends `body` under a strong ETag, or 304 if the client has it. */
@@ -29,7 +29,7 @@ export function isKnown(request: FastifyRequest, value: unknown): boolean {
 }
 
 function hashed(body: string): string {
-  return createHash("sha256").update(body).digest("base64url").slice(0, 22);
+  return hash("sha256", body, "base64url").slice(0, 22);
 }
 
 /** If-None-Match compares weakly (RFC 9110, 13.1.2). */

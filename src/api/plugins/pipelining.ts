@@ -15,7 +15,11 @@ export function handleInOrder(app: FastifyInstance): void {
     const before = last.get(socket);
     const { promise: answered, resolve } = Promise.withResolvers<void>();
     last.set(socket, answered);
-    reply.raw.once("close", resolve);
+    reply.raw.once("close", () => {
+      // Whoever asks again after the answer need not wait.
+      if (last.get(socket) === answered) last.delete(socket);
+      resolve();
+    });
     if (before === undefined) return;
     await before;
     await nextTurn();

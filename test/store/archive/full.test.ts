@@ -5,7 +5,7 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, write
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { Archivist } from "../../../src/archivist.ts";
+import { Archivist, type ArchivistOptions } from "../../../src/archivist.ts";
 import { retrying } from "../../../src/retries.ts";
 import { ArchiveDirectory } from "../../../src/store/archive/directory.ts";
 import { NoRoom } from "../../../src/store/errors.ts";
@@ -25,10 +25,11 @@ const JOBS = 250;
 const job = () => endedJob({ bytes: 20_000 });
 
 function archivist(
-  parts: { mover: typeof mover; compaction: typeof compaction },
+  parts: Pick<ArchivistOptions, "mover" | "compaction"> & Partial<ArchivistOptions>,
   isSafe = async () => true,
 ): Archivist {
-  const opened = new Archivist({ ...parts, log, isSafe, checkFormat: () => store.format.check(), intervalMs: 20 });
+  const checkFormat = () => store.format.check();
+  const opened = new Archivist({ log, isSafe, isShort: async () => false, checkFormat, intervalMs: 20, ...parts });
   onTestFinished(() => opened.close());
   return opened;
 }
@@ -147,6 +148,28 @@ test("deleted jobs get their tombstones also while jobs end all the time", async
   archivist({ mover, compaction });
   await until(async () => moved > 0);
   await until(async () => (await redis.exists(keys.buried)) === 0);
+});
+
+/** Keeps the event loop busy until the test ends. */
+function keepBusy(): void {
+  const load = setInterval(() => {
+    for (const end = performance.now() + 20; performance.now() < end;);
+  }, 1);
+  onTestFinished(() => clearInterval(load));
+}
+
+test("ended jobs are moved also while the process is busy all the time", async () => {
+  keepBusy();
+  await job();
+  archivist({ mover, compaction });
+  await until(allMoved);
+});
+
+test("ended jobs do not wait for a busy process if Redis is short of room", async () => {
+  keepBusy();
+  await job();
+  archivist({ mover, compaction, isShort: async () => true, intervalMs: 3_600_000 });
+  await until(allMoved);
 });
 
 test("nothing is moved while it is unclear whether these are the records of these files", async () => {
