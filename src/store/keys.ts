@@ -94,8 +94,6 @@
  * - `…:uploads` (hash): blob → bytes, for uploads that are not committed
  * - `…:dropped` (list): the job's dropped blobs, as in `{rappel}:loose`
  * - `…:predictions` (sorted set): ids of the predictions with the job's model
- * - `…:told` (hash): type → how many events of that type this run has written; `bytes`: what they
- *   take
  * - `…:messages` (hash): event id → bytes, for messages to the webhook that are neither delivered
  *   nor given up
  * - `…:chunk:<blob>:<number>` (string): a piece of a blob; blobs are named

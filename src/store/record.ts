@@ -29,6 +29,8 @@
  * - `event_limits`, `message_bytes`, `keep_most`: JSON: type → how many events of that type a run
  *   may write; the bytes of a message to its webhook; how many checkpoints are kept at most; all
  *   absent after its end
+ * - `told`: type, how many events of that type this run has written, …; `bytes`: what they take;
+ *   absent after its end
  * - `priority`: as in its spec
  * - `run`, `token`, `lease_expires_at`: the lease; the job is free if `lease_expires_at` is absent
  *   or past

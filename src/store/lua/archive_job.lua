@@ -29,8 +29,10 @@ redis.call('ZREM', root .. ':unarchived', job)
 
 -- These fields stay by themselves: scripts look for them or take them away, and a name may hold a
 -- NUL.
-local stay = { metadata = get('metadata'), webhook = get('webhook'), name = get('name') }
-local before, events = number('counted_bytes') or 0, whole(event_count())
+local alone = redis.call('HMGET', job, 'metadata', 'name')
+local stay = { metadata = alone[1], webhook = get('webhook'), name = alone[2] }
+local _, more = packed_events()
+local before, events = number('counted_bytes') or 0, whole(ARGV[4] + more)
 erase_record()
 write_archived(ARGV[1], status, ARGV[2], ARGV[3], events, ARGV[5], before)
 for name, value in pairs(stay) do

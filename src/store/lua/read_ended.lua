@@ -37,12 +37,9 @@ for _, which in ipairs({ 'final', 'best' }) do
   read_file(models, which, job .. ':model:' .. which)
 end
 for _, name in ipairs({ 'events', 'rows', 'metrics' }) do
-  local key = job .. ':' .. name
-  local kind = redis.call('TYPE', key).ok
-  local count = kind == 'list' and redis.call('LLEN', key) or
-    kind == 'zset' and redis.call('ZCARD', key) or 0
-  local read = kind == 'zset' and 'ZRANGE' or 'LRANGE'
+  local read = name == 'metrics' and 'ZRANGE' or 'LRANGE'
+  local elements = redis.call(read, job .. ':' .. name, 0, MOST[name])
   table.insert(lists, name)
-  table.insert(lists, count <= MOST[name] and redis.call(read, key, 0, -1))
+  table.insert(lists, #elements <= MOST[name] and elements)
 end
 return { redis.call('HGETALL', job), checkpoints, models, chunks, lists }

@@ -58,7 +58,7 @@ local function delete_record()
   redis.call('ZREM', owned .. ':jobs', id)
   unlist(get('status'))
   erase_record()
-  redis.call('DEL', job .. ':told', job .. ':messages', job .. ':predictions')
+  redis.call('DEL', job .. ':messages', job .. ':predictions')
 end
 
 local model_job = get('model_job')

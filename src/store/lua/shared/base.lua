@@ -36,7 +36,7 @@ local COMMON = {
   'event_limits', 'webhook', 'message_bytes', 'checkpoint_step', 'priority', 'kept', 'archived',
   'claim', 'yields', 'memory_bytes', 'work_ms', 'trace', 'arithmetic_version',
   'arithmetic_changes', 'dataset', 'weights', 'uploads', 'origin', 'error', 'keep_start',
-  'keep_after_end', 'result_bytes', 'packed_events',
+  'keep_after_end', 'result_bytes', 'packed_events', 'told',
 }
 
 local function read_record()

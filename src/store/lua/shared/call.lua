@@ -4,7 +4,7 @@
 local function forget_call()
   job, record, changed = nil, nil, {}
   added, limits, forgot_expired = {}, nil, false
-  told, told_changed, event_limits = nil, {}, nil
+  told, told_changed, event_limits = nil, false, nil
   news, elements, events_added, events_before = {}, {}, 0, nil
   carried = {}
 end

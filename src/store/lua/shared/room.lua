@@ -275,36 +275,39 @@ local unlimited_events = {
   webhook_failed = true,
 }
 
--- How many events of each type this run has written, and `bytes`; which of these are to be
--- written.
+-- How many events of each type this run has written, and `bytes`: the field `told` of the record.
 local told, told_changed
 local event_limits
 
 local function told_of(what)
-  told = told or fields(redis.call('HGETALL', job .. ':told'))
-  return tonumber(told[what] or 0)
+  if not told then
+    told = {}
+    for name, sum in string.gmatch(get('told') or '', '(%S+) (%d+)') do
+      told[name] = tonumber(sum)
+    end
+  end
+  return told[what] or 0
 end
 
 local function tell(what, more)
   local sum = told_of(what) + more
   told[what] = sum
-  told_changed[what] = true
+  told_changed = true
   return sum
 end
 
 local function write_told()
-  local flat = {}
-  for what in pairs(told_changed) do
-    table.insert(flat, what)
-    table.insert(flat, whole(told[what]))
+  if told_changed then
+    local texts = {}
+    for what, sum in pairs(told) do table.insert(texts, what .. ' ' .. whole(sum)) end
+    set('told', table.concat(texts, ' '))
   end
-  if #flat > 0 then redis.call('HSET', job .. ':told', unpack(flat)) end
-  told, told_changed, event_limits = nil, {}, nil
+  told, told_changed, event_limits = nil, false, nil
 end
 
 local function forget_told()
-  told, told_changed = {}, {}
-  redis.call('DEL', job .. ':told')
+  told, told_changed = {}, false
+  unset('told')
 end
 
 -- Counts an event of this type. Returns `within` if the run may still write it, `first_omitted` if
