@@ -28,7 +28,7 @@ function areaOf(rows: EvaluatedRows): number {
   const { present } = counts;
   const those = Array.from(present.keys()).filter((i) => present[i] > 0);
   if (those.length < 2) return Number.NaN;
-  const ranking = new Ranking(rows.weights.length);
+  const ranking = rankingOf(rows.weights.length);
   if (classes === 2) return areaAgainstRest(rows, ranking, 1, 0, 1);
   const areas = those.map((i) => areaAgainstRest(rows, ranking, perRow, i, i));
   return areas.reduce((sum, area) => sum + area, 0) / areas.length;
@@ -57,6 +57,9 @@ function areaAgainstRest(rows: EvaluatedRows, ranking: Ranking, perRow: number, 
   }
   return twice / (2 * own * rest);
 }
+
+/** Fewer rows are inserted one after the other: the digits alone would take longer. */
+const FEW_ROWS = 64;
 
 const DIGIT_BITS = 8;
 const DIGITS = 2 ** DIGIT_BITS;
@@ -93,8 +96,18 @@ class Ranking {
       keys[row] ^= keys[row] >>> 31 === 0 ? 0x8000_0000 : 0xffff_ffff;
       order[row] = row;
     }
-    for (let shift = 0; shift < 32; shift += DIGIT_BITS) this.#sortBy(shift);
+    if (order.length < FEW_ROWS) this.#insertAll();
+    else for (let shift = 0; shift < 32; shift += DIGIT_BITS) this.#sortBy(shift);
     return true;
+  }
+
+  #insertAll(): void {
+    const { keys, order } = this;
+    for (let row = 1; row < order.length; row++) {
+      let at = row;
+      for (; at > 0 && keys[order[at - 1]] > keys[row]; at--) order[at] = order[at - 1];
+      order[at] = row;
+    }
   }
 
   #sortBy(shift: number): void {
@@ -110,4 +123,17 @@ class Ranking {
     this.order = sorted;
     this.#other = order;
   }
+}
+
+/** Larger buffers are not kept. */
+const KEPT_ROWS = 2 ** 14;
+
+let last = new Ranking(0);
+
+/** The buffers of the last evaluation, if it had as many rows. */
+function rankingOf(rows: number): Ranking {
+  if (last.keys.length === rows) return last;
+  const ranking = new Ranking(rows);
+  if (rows <= KEPT_ROWS) last = ranking;
+  return ranking;
 }
