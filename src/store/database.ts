@@ -26,7 +26,7 @@ type Argument = string | number | Buffer;
 export class Database {
   readonly #redis: Redis;
   #isJoining = false;
-  #loading: Promise<void> | null = null;
+  #loading: Promise<boolean> | null = null;
   #loaded = false;
 
   constructor(redis: Redis) {
@@ -35,14 +35,12 @@ export class Database {
 
   /** Runs `lua/<script>.lua`. */
   async run<T>(script: string, key: string, ...args: Argument[]): Promise<T> {
-    const name = library.functionOf(script);
-    return (await this.#call(() => this.#redis.fcall(name, 1, key, ...args))) as T;
+    return (await this.#call(script, (command, code) => this.#redis.call(command, code, 1, key, ...args))) as T;
   }
 
   /** The same. Texts in the answer are bytes. */
   async runBuffer<T>(script: string, key: string, ...args: Argument[]): Promise<T> {
-    const name = library.functionOf(script);
-    return (await this.#call(() => this.#redis.callBuffer("FCALL", name, 1, key, ...args))) as T;
+    return (await this.#call(script, (command, code) => this.#redis.callBuffer(command, code, 1, key, ...args))) as T;
   }
 
   /** Runs commands that need no script. */
@@ -66,35 +64,46 @@ export class Database {
     });
   }
 
-  async #call<T>(call: () => Promise<T>): Promise<T> {
+  async #call(script: string, call: (command: string, code: string) => Promise<unknown>): Promise<unknown> {
     this.#joinWrites();
+    const byName = () => call("FCALL", library.functionOf(script));
     try {
-      return await call();
+      return await byName();
     } catch (error) {
       if (!isMissing(error)) throw translated(error);
     }
     return await available(async () => {
-      await (this.#loading ??= this.#load());
-      return await call();
+      const isLoaded = await (this.#loading ??= this.#load());
+      return isLoaded ? await byName() : await call("EVAL", library.scriptOf(script));
     });
   }
 
   /**
    * Loads the library. The first time, removes those of other versions, so that they do not pile
    * up. A process of another version that still runs loads its own again, and removes no more.
+   * Returns false if Redis is too full for it.
    */
-  async #load(): Promise<void> {
+  async #load(): Promise<boolean> {
     try {
       await this.#redis.function("LOAD", "REPLACE", library.code);
-      if (this.#loaded) return;
+      if (this.#loaded) return true;
       this.#loaded = true;
       const found = (await this.#redis.function("LIST", "LIBRARYNAME", library.anyName)) as string[][];
       const others = found.map(([, name]) => name).filter((name) => name !== library.name);
       await Promise.all(others.map((name) => this.#redis.function("DELETE", name).catch(() => undefined)));
+      return true;
+    } catch (error) {
+      if (isFull(error)) return false;
+      throw error;
     } finally {
       this.#loading = null;
     }
   }
+}
+
+/** Whether Redis has no memory for the command. */
+function isFull(error: unknown): boolean {
+  return error instanceof ReplyError && (error as Error).message.startsWith("OOM");
 }
 
 /** Whether Redis does not have the library. */

@@ -3,6 +3,9 @@
  * the data. A script that came by itself (EVAL) would make all shared functions anew at each call,
  * which takes longer than most scripts do.
  *
+ * A Redis that is full takes no library. Then a script comes by itself after all, so that jobs can
+ * be deleted.
+ *
  * The names of library and functions contain a hash of the code, so that processes of two versions
  * do not call each other's.
  */
@@ -39,12 +42,24 @@ function read(directory: URL) {
   ].join("");
   const hash = createHash("sha256").update(body).digest("hex").slice(0, 16);
   const name = `rappel_${hash}`;
+  const flags = new Map(scripts.map((file) => [file.replace(".lua", ""), HEAD.exec(textOf(file))![0].trimEnd()]));
   return {
     name,
     anyName: "rappel_*",
-    code: `#!lua name=${name}\nlocal SUFFIX = '_${hash}'\n${body}`,
+    code: `#!lua name=${name}\nlocal SUFFIX, register_function = '_${hash}', redis.register_function\n${body}`,
     functionOf: (script: string) => `${script}_${hash}`,
+    /** The code of one script. */
+    scriptOf: (script: string) => `${flags.get(script)!}\n${alone(script)}${body}\nreturn only(given, arguments)`,
   };
+}
+
+/** Of all scripts that are registered only this one is kept. */
+function alone(script: string): string {
+  return `local given, arguments, SUFFIX, only = KEYS, ARGV, ''
+local function register_function(each)
+  if each.function_name == '${script}' then only = each.callback end
+end
+`;
 }
 
 /** A script becomes a function that calls of this name run (shared/call.lua). */

@@ -57,6 +57,23 @@ test("a Redis that lost the scripts gets them again", async () => {
   expect(await libraries()).toEqual([library.name]);
 });
 
+test("a Redis that is too full for the scripts runs them nevertheless, so that jobs can be deleted", async () => {
+  const id = await postJob(store);
+  await redis.function("FLUSH");
+  await redis.config("SET", "maxmemory", 1);
+  try {
+    const another = await openStore(server);
+    await expect(postJob(another)).rejects.toMatchObject({ full: true });
+    expect(await another.jobs.cancel(OWNER, id)).toMatchObject({ outcome: "cancelled" });
+    expect(await another.jobs.remove(OWNER, id)).toMatchObject({ outcome: "removed" });
+    expect(await libraries()).toEqual([]);
+  } finally {
+    await redis.config("SET", "maxmemory", 0);
+  }
+  await postJob(store);
+  expect(await libraries()).toEqual([library.name]);
+});
+
 test("the scripts of other versions are removed, also if they still run", async () => {
   const older = (name: string) =>
     `#!lua name=${name}\nredis.register_function('${name}', function() return 'older' end)`;

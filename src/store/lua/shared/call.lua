@@ -24,6 +24,6 @@ local function register(name, flags, script)
     if not done then error({ err = answer }) end
     return answer
   end
-  redis.register_function({ function_name = name .. SUFFIX, callback = call, flags = flags })
+  register_function({ function_name = name .. SUFFIX, callback = call, flags = flags })
 end
 
