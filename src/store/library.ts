@@ -33,7 +33,7 @@ export const library = read(new URL("lua/", import.meta.url));
 
 function read(directory: URL) {
   const textOf = (file: string) => readFileSync(new URL(file, directory), "utf8");
-  const constants = Object.entries({ ...roomNumbers, root: `'${hashTag}'` });
+  const constants = [...Object.entries(roomNumbers), ["root", `'${hashTag}'`]];
   const scripts = readdirSync(directory).filter((file) => file.endsWith(".lua"));
   const body = [
     ...constants.map(([name, value]) => `local ${name} = ${value}\n`),

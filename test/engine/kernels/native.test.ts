@@ -1,6 +1,12 @@
 import { globSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { compileKernels, createMemory, instantiateKernels, MODULE_BYTES } from "../../../src/engine/kernels/kernels.ts";
+import {
+  compileKernels,
+  createMemory,
+  instantiateKernels,
+  MODULE_BYTES,
+  type Kernels,
+} from "../../../src/engine/kernels/kernels.ts";
 import { nativeSets, withNative } from "../../../src/engine/kernels/native.ts";
 import { signatures, type Signature } from "../../../scripts/kernel-signatures.ts";
 
@@ -286,7 +292,7 @@ test.skipIf(runs.length === 0).each(nativeSets())("%s: products of packed panels
   const memories = [createMemory(bytes), createMemory(bytes)];
   const wasm = memories.map((memory) => instantiateKernels(module, memory, "wasm"));
   const [c, a, b, bias, panels] = [0, 1, 2, 3, 4].map((i) => MODULE_BYTES + i * LARGE_REGION);
-  const native = { ...wasm[1], ...withNative(wasm[1], wasm[1].u8, "native", set) };
+  const native: Kernels = Object.assign(Object.create(wasm[1]), withNative(wasm[1], wasm[1].u8, "native", set));
   for (let seed = 0; seed < 60; seed++) {
     const draw = new Draw(seed + 1);
     for (const { f32 } of wasm) fill(f32, new Draw(seed + 1), pools[seed % 2]);

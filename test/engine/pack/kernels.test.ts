@@ -113,7 +113,7 @@ const sets: (readonly [string, KernelChoice, string | undefined])[] = [
 
 describe.each(sets)("%s", (_name, choice, set) => {
   const wasm = instantiateKernels(module, createMemory(SPACE * LANES), "wasm");
-  const kernels: Kernels = Object.assign(Object.create(null), wasm, withNative(wasm, wasm.u8, choice, set));
+  const kernels: Kernels = Object.assign(Object.create(wasm), withNative(wasm, wasm.u8, choice, set));
   const check = (make: (draw: Draw) => Call) => {
     for (let seed = 1; seed <= DRAWS; seed++) compare(make(new Draw(seed)), kernels, seed);
   };
