@@ -25,6 +25,9 @@ const post = (spec: object) => service.call("POST", "/v1/jobs", { body: spec });
 const validate = (spec: object) => service.call("POST", "/v1/jobs?validate_only=true", { body: spec });
 const usage = () => redis.hgetall("{rappel}:owner:default:usage");
 
+/** More is promised than is free. So what connections free meanwhile makes no room. */
+const OVERFULL = -200_000;
+
 /** Of all that is free, `left` bytes are promised to nobody. */
 async function fill(left: number): Promise<void> {
   const { used, reserved, limit } = await service.store.overview.room();
@@ -71,7 +74,7 @@ test("a refused job leaves nothing behind: no dataset of its rows, no file, no r
   const rows = Array.from({ length: 40 }, (_, i) => [i / 2, i % 2]);
   const inline = { inline: { columns: ["x", "y"], rows }, target: "y" };
   const before = [service.onDisk(), (await redis.keys("*")).sort(), await usage()];
-  await fill(50_000);
+  await fill(OVERFULL);
   const refused = await post(specFor(dataset, { data: inline }));
   expect([refused.status, refused.body.code]).toEqual([503, "unavailable"]);
   const validated = await validate(specFor(dataset, { data: inline }));
