@@ -1,7 +1,7 @@
 // Forks of jobs that detectors rewind, and forks that are rewound themselves.
 import { expect, test } from "vitest";
 import { ended } from "../worker/support.ts";
-import { useForks } from "./forks.ts";
+import { training, useForks } from "./forks.ts";
 
 const forks = useForks();
 const { fork, pausedInTheMiddle, series, spec, trained, until } = forks;
@@ -28,11 +28,13 @@ test("a fork of a rewound job takes over its changes or repeats them; with anoth
 });
 
 test("an unchanged fork is rewound to before where it began, as its parent is", async () => {
+  // It trains for a second before that, so that there is time to pause it.
   const late = {
     ...rewinding,
-    schedule: { ...rewinding.schedule, milestones: [1000, 1020, 1040] },
+    training: { ...training, epochs: 220 },
+    schedule: { ...rewinding.schedule, milestones: [6000, 6020, 6040] },
     detectors: {
-      diverging: { policy: "rewind", rewind: { ...rewinding.detectors.diverging.rewind, window: 2000, max: 9 } },
+      diverging: { policy: "rewind", rewind: { ...rewinding.detectors.diverging.rewind, window: 7000, max: 9 } },
     },
   };
   const { id: straight } = await forks.service.create(spec(late));

@@ -7,6 +7,7 @@
  * even if others are not: `data` against its dataset, `data` and `loss` against the columns, and
  * these with `model` and `optimizer` by making the plan, which has shapes and bytes.
  */
+import { setImmediate as turn } from "node:timers/promises";
 import type { Inherited } from "../../data/encode/encoding.ts";
 import { averagesBy } from "../../engine/step/averaging.ts";
 import { ARITHMETIC_VERSION } from "../../engine/kernels/kernels.ts";
@@ -120,6 +121,8 @@ export async function resolveSpec(
   }
 }
 
+const MANY_LAYERS = 200;
+
 async function planJob(
   value: Spec | null,
   parts: Partial<Spec>,
@@ -131,6 +134,8 @@ async function planJob(
   const table = input && (await readTable(parts, input, inheritance, faults));
   if (table) faults.push(...trainingFaults(parts, table), ...classFaults(parts, table));
   const plan = table && planWith(parts, table, context, faults);
+  // To plan so many layers is a piece of work of its own, and so is what follows.
+  if (plan && plan.nodes.length > MANY_LAYERS) await turn();
   if (table && plan) faults.push(...undefinedFaults(parts, table, plan), ...observeFaults(parts, table, plan));
   // A fork begins with its checkpoint, whatever its parent began with.
   const init = forkOf === null ? parts.init : null;

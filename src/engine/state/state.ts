@@ -237,8 +237,10 @@ function progressIn(metadata: Readonly<Record<string, string>>): Progress {
 /** A tensor of the state whose name begins with one of these is not a trained weight. */
 const PREFIXES = { optimizer: "optimizer.", evaluated: "evaluated.", best: "best." };
 
+const prefixes = Object.values(PREFIXES);
+
 export function isWeight(name: string): boolean {
-  return !Object.values(PREFIXES).some((prefix) => name.startsWith(prefix));
+  return !prefixes.some((prefix) => name.startsWith(prefix));
 }
 
 export function isOptimizerState(name: string): boolean {
@@ -252,8 +254,8 @@ export function isBestWeight(name: string): boolean {
 /** The name of the parameter that a tensor of the state belongs to. */
 export function parameterOf(name: string): string {
   if (isWeight(name)) return name;
-  const prefixes = isOptimizerState(name) ? 2 : 1;
-  return name.split(".").slice(prefixes).join(".");
+  const before = isOptimizerState(name) ? 2 : 1;
+  return name.split(".").slice(before).join(".");
 }
 
 /** What a job that continues from another's state keeps in its own state. */
