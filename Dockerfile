@@ -56,4 +56,4 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s \
 # Node itself is process 1, so that it gets the SIGTERM of `docker stop`. Its arguments and the
 # MALLOC_ settings are those of scripts/node-arguments.mjs.
 CMD ["node", "--disable-warning=ExperimentalWarning", "--import=./scripts/strip-types.mjs", \
-    "--max-semi-space-size=2", "src/main.ts"]
+    "--max-semi-space-size=4", "src/main.ts"]
