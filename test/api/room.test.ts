@@ -25,9 +25,6 @@ const post = (spec: object) => service.call("POST", "/v1/jobs", { body: spec });
 const validate = (spec: object) => service.call("POST", "/v1/jobs?validate_only=true", { body: spec });
 const usage = () => redis.hgetall("{rappel}:owner:default:usage");
 
-/** More is promised than is free. So what connections free meanwhile makes no room. */
-const OVERFULL = -200_000;
-
 /** Of all that is free, `left` bytes are promised to nobody. */
 async function fill(left: number): Promise<void> {
   const { used, reserved, limit } = await service.store.overview.room();
@@ -73,11 +70,13 @@ test("a refused job leaves nothing behind: no dataset of its rows, no file, no r
   const { id: dataset } = await service.upload(csv);
   const rows = Array.from({ length: 40 }, (_, i) => [i / 2, i % 2]);
   const inline = { inline: { columns: ["x", "y"], rows }, target: "y" };
+  // It needs far more than what Redis frees of the connections of the worker that was killed.
+  const spec = specFor(dataset, { data: inline, training: { epochs: 10_000, batch_size: 16 } });
   const before = [service.onDisk(), (await redis.keys("*")).sort(), await usage()];
-  await fill(OVERFULL);
-  const refused = await post(specFor(dataset, { data: inline }));
+  await fill(50_000);
+  const refused = await post(spec);
   expect([refused.status, refused.body.code]).toEqual([503, "unavailable"]);
-  const validated = await validate(specFor(dataset, { data: inline }));
+  const validated = await validate(spec);
   const full = expect.stringMatching(/^The store is full: this may need \d+ bytes/);
   expect([validated.status, validated.body.detail]).toEqual([503, full]);
   expect([
@@ -94,7 +93,7 @@ test("a refused job leaves nothing behind: no dataset of its rows, no file, no r
     checkpoint_bytes: null,
     archived_bytes: null,
   });
-  const limited = await post(specFor(dataset, { data: inline }));
+  const limited = await post(spec);
   expect([limited.status, limited.body.code]).toEqual([413, "too_large"]);
   await service.store.limitOwners({
     waiting: null,

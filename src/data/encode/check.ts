@@ -26,7 +26,7 @@ import {
 import { sideCounts } from "./split.ts";
 import { noTextFault, textColumnFaults, textFaults, textRemedy } from "./text-faults.ts";
 import { viewTable } from "./viewed-file.ts";
-import { whereFaults } from "./where.ts";
+import { memberPointer, whereFaults } from "./where.ts";
 
 export interface DataFault {
   readonly pointer: string;
@@ -45,7 +45,7 @@ export function viewedTable(
   { columns }: DataSpec,
 ): { table: TableSummary; faults: DataFault[] } {
   const { table: viewed, faults } = viewTable(dataset, columns);
-  const at = (column: string) => `/data/columns/${column.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+  const at = (column: string) => memberPointer("/data/columns", column);
   return { table: viewed, faults: faults.map(({ column, message }) => ({ pointer: at(column), message })) };
 }
 

@@ -27,6 +27,11 @@ interface Table {
   texts(name: string): Promise<RowTexts>;
 }
 
+/** The pointer to a member that has the name of a column. */
+export function memberPointer(parent: string, name: string): string {
+  return `${parent}/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+}
+
 /** What a column must hold in the rows that are chosen: a number, or a text. */
 type Wanted = { readonly number: number } | { readonly text: string } | { readonly fault: string };
 
@@ -46,8 +51,7 @@ export function whereFaults({ columns }: TableSummary, { where }: DataSpec, know
     const column = byName.get(name);
     const wanted = column === undefined ? { fault: `and the dataset has only ${known}` } : wantedOf(column, value);
     if (!("fault" in wanted)) return [];
-    const pointer = `/data/where/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`;
-    return [{ pointer, message: `names ${JSON.stringify(name)}, ${wanted.fault}` }];
+    return [{ pointer: memberPointer("/data/where", name), message: `names ${JSON.stringify(name)}, ${wanted.fault}` }];
   });
 }
 
