@@ -50,10 +50,10 @@ test("it trains and validates on these rows alone", async () => {
 
 test("its rows are part of its identity, whatever their value is", async () => {
   const hashes = new Set<string>();
-  for (const where of [null, { open: true }, { open: false }, { store: 0 }]) {
+  for (const where of [null, { open: true }, { open: false }, { store: 0 }, { store: 0, open: false }]) {
     hashes.add((await service.create(specFor(whole, { data: { dataset: whole, ...data, where } }))).spec_sha256);
   }
-  expect(hashes.size).toBe(4);
+  expect(hashes.size).toBe(5);
 });
 
 test.each([
