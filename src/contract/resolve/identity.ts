@@ -25,10 +25,12 @@ import type { ResolvedSpec } from "../schema/spec.ts";
  */
 const NEUTRAL: Readonly<Record<string, unknown>> = {
   "schedule.warmup_steps": 0,
+  "training.seeds": 1,
   "training.gradient_accumulation_steps": 1,
   "parameter_groups.lr_scale": 1,
   "parameter_groups.statistics": "train",
   "data.columns": {},
+  "data.min_rows": 2,
   "data.preprocess.missing_target": "error",
   "data.preprocess.tensor": "auto",
 };

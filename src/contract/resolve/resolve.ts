@@ -13,9 +13,9 @@ import { averagesBy } from "../../engine/step/averaging.ts";
 import { ARITHMETIC_VERSION } from "../../engine/kernels/kernels.ts";
 import { stepsPerEpoch } from "../../engine/job.ts";
 import { checkSchedule } from "../../engine/schedules/check.ts";
-import { directionOf, metricsUnder, modeFault, whyUndefined } from "../../engine/metrics/metrics.ts";
+import { metricsUnder, modeFault, whyUndefined } from "../../engine/metrics/metrics.ts";
 import type { Direction } from "../../engine/metrics/metric.ts";
-import { spanNotes, spanOf, withoutSpan, withSpan } from "../../engine/schedules/span.ts";
+import { spanNotes, spanOf, withoutSpan } from "../../engine/schedules/span.ts";
 import { outputNotes } from "../../engine/plan/outputs.ts";
 import { scheduleType } from "../../engine/schedules/learning-rate.ts";
 import { losses } from "../../engine/losses/registry.generated.ts";
@@ -33,9 +33,11 @@ import { faulty } from "../errors.ts";
 import { withoutRewind, withRewind } from "../schema/detectors.ts";
 import { inheritanceOf, type EncodersTold, type EncoderSource, type Inheritance } from "./encoders.ts";
 import { startOf, type InitContext, type Start, type StartTold } from "./init.ts";
+import { defaultLogEverySteps, withDerived } from "./derived.ts";
 import { check, didYouMean, listed, pointer, type Fault } from "./faults.ts";
 import { groupFaults, membershipFaults } from "../schema/groups.ts";
 import { hashSpec } from "./identity.ts";
+import { setFaults } from "./model-set.ts";
 import { UNBOUNDED } from "./present.ts";
 import { sizesOf, type Sizes } from "./sizes.ts";
 import { Spec, type ResolvedSpec } from "../schema/spec.ts";
@@ -105,7 +107,12 @@ export async function resolveSpec(
 ): Promise<Resolved> {
   const { value, faults: misshapen } = check(Spec, body, UNBOUNDED);
   const parts = value ?? wellFormedSections(body);
-  const faults: Fault[] = [...(misshapen ?? []), ...validationFaults(parts), ...scheduleFaults(parts)];
+  const faults: Fault[] = [
+    ...(misshapen ?? []),
+    ...setFaults(parts),
+    ...validationFaults(parts),
+    ...scheduleFaults(parts),
+  ];
   faults.push(...groupFaults(parts.parameter_groups ?? [], parts.optimizer, parts.schedule));
   if (parts.webhook) faults.push(...context.webhookFaults(parts.webhook));
   const input = parts.data
@@ -353,24 +360,14 @@ function totalSteps({ training }: Spec, { sizes }: Table): number {
 }
 
 function fillIn(spec: Spec, table: Table, plan: Plan): ResolvedSpec {
-  const steps = totalSteps(spec, table);
-  const { early_stopping: stopping } = spec.training;
-  return {
+  const total = totalSteps(spec, table);
+  const filled = {
     ...spec,
     data: table.data,
     model: { layers: plan.layers as ResolvedSpec["model"]["layers"] },
-    schedule: withSpan(spec.schedule, spanOf(spec.schedule, steps, stepsPerEpoch(spec.training, table.sizes.train))),
-    detectors: withRewind(spec.detectors, steps),
-    training: {
-      ...spec.training,
-      log_every_steps: spec.training.log_every_steps ?? defaultLogEverySteps(steps),
-      early_stopping: stopping && { ...stopping, mode: directionOf(stopping.metric) },
-    },
+    detectors: withRewind(spec.detectors, total),
   };
-}
-
-function defaultLogEverySteps(totalSteps: number): number {
-  return Math.max(1, Math.ceil(totalSteps / 1000));
+  return withDerived(filled, { total, perEpoch: stepsPerEpoch(spec.training, table.sizes.train) });
 }
 
 /** Earlier versions stored the default mode `min` of a schedule, whatever metric it follows. */

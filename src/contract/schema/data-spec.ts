@@ -16,10 +16,17 @@ const share = z.number().gt(0).lt(1, { error: "must be a share of the rows, less
 
 /** More would be hardly any rows each. */
 const MAX_FOLDS = 100;
+/** How many columns may tell the models of a set apart. */
+const MAX_PARTITION = 8;
 
 const inFolds = {
   folds: z.int().min(2).max(MAX_FOLDS).describe("The rows are cut into so many equal shares, at random."),
-  fold: z.int().min(0).max(MAX_FOLDS).describe("The number of the share that validates, from 0."),
+  fold: z
+    .int()
+    .min(0)
+    .max(MAX_FOLDS)
+    .optional()
+    .describe("The number of the share that validates, from 0. Without it the job is a set that has a model for each."),
   seed,
 };
 const isFold = {
@@ -34,10 +41,10 @@ const foldRules = [
       ...inFolds,
       stratify: z.boolean().default(false).describe("Each fold gets its share of each class of the target."),
     })
-    .refine(({ folds, fold }) => fold < folds, isFold),
+    .refine(({ folds, fold = 0 }) => fold < folds, isFold),
   z
     .strictObject({ ...inFolds, group: columnName.describe("Rows with the same value in this column stay together.") })
-    .refine(({ folds, fold }) => fold < folds, isFold),
+    .refine(({ folds, fold = 0 }) => fold < folds, isFold),
 ] as const;
 
 /** The rules that validation and test have. @param verb what the chosen rows are for */
@@ -73,7 +80,7 @@ const RULES =
 
 const Validation = z
   .union([...splitRules("validate"), ...foldRules], {
-    error: `${RULES}; or {"folds": 5, "fold": 0}, beside which "seed" and one of "stratify" and "group" may stand`,
+    error: `${RULES}; or {"folds": 5} or {"folds": 5, "fold": 0}, beside which "seed" and one of "stratify" and "group" may stand`,
   })
   .nullable()
   .default(null);
@@ -93,6 +100,17 @@ const Where = z
     `The job sees only the rows with these values, in up to ${MAX_WHERE} columns; other rules count these rows alone. The types and the classes of columns are those of the whole table. These columns are no default features.`,
   )
   .meta({ examples: [{ store: 12 }] });
+
+const PartitionBy = z
+  .union([columnName, listOf(columnName).min(1).max(MAX_PARTITION)], {
+    error: `must be the name of a column, or a list of 1 to ${MAX_PARTITION} names`,
+  })
+  .nullable()
+  .default(null)
+  .describe(
+    "The job is a set of models: one for each value of this column, or of these columns together, trained on the rows that have it. Each model is what the job with `where` in place of this would make. These columns are no default features.",
+  )
+  .meta({ examples: ["store"] });
 
 const Preprocess = z
   .strictObject({
@@ -285,6 +303,12 @@ export const Data = z
       )
       .meta({ examples: [{ zip: "categorical" }] }),
     where: Where,
+    partition_by: PartitionBy,
+    min_rows: z
+      .int()
+      .min(1)
+      .default(2)
+      .describe("Of a set: how many rows a value of `partition_by` must have, or it gets no model."),
     shape: z
       .array(z.int().min(1))
       .min(1)

@@ -4,6 +4,7 @@ import { metricNames } from "../../engine/metrics/metrics.ts";
 import { seed } from "./data-spec.ts";
 
 export const MAX_POINTS_PER_SERIES = 100_000;
+const MAX_SEEDS = 1000;
 
 const ClipGradNorm = z
   .union(
@@ -92,6 +93,12 @@ export const Training = z
       .union([z.int().min(1), z.literal("full")], { error: 'must be an integer of at least 1, or "full"' })
       .describe("Rows of a batch, at most all training rows; `full` means all of them."),
     seed: seed.describe("Seed of the initial weights, the order of the rows, dropout and gradient noise."),
+    seeds: z
+      .int()
+      .min(1)
+      .max(MAX_SEEDS)
+      .default(1)
+      .describe("More than 1: the job is a set of models that differ in their seeds: `seed`, `seed` + 1, …."),
     shuffle: z.boolean().default(true),
     drop_last: z.boolean().default(false).describe("Leaves out the last batch of an epoch if it is short."),
     gradient_accumulation_steps: z

@@ -1,6 +1,6 @@
 /** Rows that a rule draws at random: a share of them, or one of several folds. */
 import { PURPOSE, shuffle } from "../../engine/kernels/random.ts";
-import type { Fold } from "./encoding.ts";
+import type { Fold, Folds } from "./encoding.ts";
 
 /** The rows in the order of a shuffle that depends on the seed alone. */
 function shuffled(count: number, seed: number): Int32Array {
@@ -78,6 +78,12 @@ export function drawGroups(
     count = more;
   }
   return rows.filter((row) => taken.has(values[row]));
+}
+
+/** The fold that a rule names. */
+export function foldOf(rule: Folds & { readonly fold?: number }): Fold {
+  if (rule.fold === undefined) throw new Error("The rule of a set of models names no fold.");
+  return { ...rule, fold: rule.fold };
 }
 
 /** How many rows a fold has: the first ones have one more if they cannot all have the same. */

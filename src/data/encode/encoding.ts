@@ -22,6 +22,8 @@ export interface DataSpec {
   readonly columns: Readonly<Record<string, DeclaredType>>;
   /** Only rows with these values are seen (where.ts); not given or null: all are. */
   readonly where?: Readonly<Record<string, string | number | boolean>> | null;
+  /** The columns that tell the models of a set apart; not given or null: it is no set. */
+  readonly partition_by?: string | readonly string[] | null;
   /** The shape that the features have for one row; null: as they are. */
   readonly shape: Shape | null;
   /** The column that says how much each row counts in the loss; null: each counts 1. */
@@ -74,16 +76,19 @@ export interface TextRule {
 export type SplitRule =
   | { readonly fraction: number; readonly seed: number; readonly stratify?: boolean }
   | { readonly group: string; readonly fraction: number; readonly seed: number }
-  | Fold
+  | (Folds & { readonly fold?: number })
   | { readonly tail: number }
   | { readonly every: number }
   | { readonly column: string };
 
-/** One of several equal shares of the rows, or of their groups. */
-export type Fold = { readonly folds: number; readonly fold: number; readonly seed: number } & (
+/** Equal shares of the rows, or of their groups. */
+export type Folds = { readonly folds: number; readonly seed: number } & (
   | { readonly stratify?: boolean }
   | { readonly group: string }
 );
+
+/** One of several shares. A set has a model for each, and its rule does not say which. */
+export type Fold = Folds & { readonly fold: number };
 
 export type Scale = "standardize" | "min_max" | "none";
 

@@ -84,6 +84,7 @@ export function leavingOut(table: TableSummary, data: DataSpec): (column: Column
     ...ruleColumns(data.test),
     ...windowColumns(data),
     ...whereColumns(data),
+    ...partitionColumns(data),
     ...(data.weight === null ? [] : [data.weight]),
   ]);
   const excluded = new Set(data.exclude);
@@ -109,6 +110,11 @@ export function declaredType(
 /** The columns that choose rows. */
 export function whereColumns({ where }: Pick<DataSpec, "where">): string[] {
   return Object.keys(where ?? {});
+}
+
+/** The columns that tell the models of a set apart. */
+export function partitionColumns({ partition_by: columns = null }: Pick<DataSpec, "partition_by">): readonly string[] {
+  return columns === null ? [] : [columns].flat();
 }
 
 /** The columns that put rows in order. */

@@ -10,7 +10,16 @@
  * same rows: `{"tail": 0.2}` twice gives training, validation and test in the order of the file.
  */
 import { missingTest } from "../columns/column.ts";
-import { drawGroups, drawRows, drawStratified, foldSize, groupsInFold, inFold, stratifiedInFold } from "./draw.ts";
+import {
+  drawGroups,
+  drawRows,
+  drawStratified,
+  foldOf,
+  foldSize,
+  groupsInFold,
+  inFold,
+  stratifiedInFold,
+} from "./draw.ts";
 import type { DataSpec, Fold, SplitRule } from "./encoding.ts";
 import { featuresOf, targetColumns } from "./features.ts";
 import type { ViewedFile } from "./viewed-file.ts";
@@ -51,7 +60,7 @@ export function chosenCount(rows: number, rule: SplitRule | null): number | null
   if (rule === null) return 0;
   if ("tail" in rule) return Math.round(rows * rule.tail);
   if ("every" in rule) return Math.ceil(rows / rule.every);
-  if ("folds" in rule && !("group" in rule)) return foldSize(rows, rule);
+  if ("folds" in rule && !("group" in rule)) return foldSize(rows, foldOf(rule));
   return "group" in rule || "column" in rule ? null : Math.round(rows * rule.fraction);
 }
 
@@ -82,7 +91,7 @@ async function chosen(
   if ("tail" in rule && series !== undefined) return tails(rows, series, rule.tail);
   if ("tail" in rule) return rows.subarray(rows.length - Math.round(rows.length * rule.tail));
   if ("every" in rule) return rows.filter((_, at) => at % rule.every === 0);
-  if ("folds" in rule) return await foldRows(file, data, rule, rows);
+  if ("folds" in rule) return await foldRows(file, data, foldOf(rule), rows);
   if ("column" in rule) return marked(await file.numbers(file.index(rule.column)), rows);
   if ("group" in rule) return drawGroups(await file.values(file.index(rule.group)), rows, rule);
   const drawn = rule.stratify
