@@ -11,6 +11,7 @@ import type { ColumnSource, SourceColumn } from "./apply.ts";
 import type { DataSpec } from "./encoding.ts";
 import { NO_READING } from "../reading.ts";
 import type { TensorValues } from "../tensors/elements.ts";
+import { codedClasses, codedTexts, type CodedTexts } from "../text/coded-texts.ts";
 import { textsOfClasses, type RowTexts, type Texts } from "../text/texts.ts";
 import { isArray, type TableSummary } from "./features.ts";
 import { viewColumn, type ColumnView } from "../columns/view.ts";
@@ -175,6 +176,17 @@ export class ViewedFile implements ColumnSource {
     return rows === null ? texts : { at: (row) => texts.at(rows[row]) };
   }
 
+  /** Of a column that has texts. */
+  async codedTexts(index: number): Promise<CodedTexts> {
+    const { classes } = this.content.columns[index];
+    if (classes !== null) return codedClasses(await this.codes(index), classes);
+    const recorded = this.#file.content.columns[index];
+    const { codes, texts } = keepsTexts(recorded)
+      ? codedTexts(await this.#file.texts(index))
+      : codedClasses(await this.#file.codes(index), recorded.classes ?? []);
+    return { codes: this.#rows === null ? codes : picked(codes, this.#rows, 1), texts };
+  }
+
   async codes(index: number): Promise<Uint16Array> {
     return (await this.values(index)) as Uint16Array;
   }
@@ -193,7 +205,7 @@ export class ViewedFile implements ColumnSource {
 }
 
 /** The elements of these rows, `each` of a row. */
-function picked<T extends TensorValues>(values: T, rows: Int32Array, each: number): T {
+function picked<T extends TensorValues | Uint32Array>(values: T, rows: Int32Array, each: number): T {
   const chosen = new (values.constructor as new (length: number) => T)(rows.length * each);
   for (const [at, row] of rows.entries()) {
     if (each === 1) chosen[at] = values[row];

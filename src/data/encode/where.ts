@@ -5,11 +5,12 @@
  */
 import { booleanOf } from "../columns/cell-word.ts";
 import { DateReader } from "../columns/cell-date.ts";
+import { dateTexts } from "../columns/column.ts";
 import { parseDecimal } from "../columns/cell-number.ts";
 import { MAX_CLASSES, type ColumnSummary } from "../dataset.ts";
+import type { CodedTexts } from "../text/coded-texts.ts";
 import type { DataSpec } from "./encoding.ts";
 import { hasTexts, type TableSummary } from "./features.ts";
-import type { RowTexts } from "../text/texts.ts";
 
 export type WhereValue = string | number | boolean;
 
@@ -19,12 +20,11 @@ interface Fault {
 }
 
 /** A table whose columns can be read (ViewedFile). */
-interface Table {
+export interface Table {
   readonly content: TableSummary;
   index(name: string): number;
   numbers(index: number): Promise<Float64Array>;
-  codes(index: number): Promise<Uint16Array>;
-  texts(name: string): Promise<RowTexts>;
+  codedTexts(index: number): Promise<CodedTexts>;
 }
 
 /** The pointer to a member that has the name of a column. */
@@ -67,24 +67,30 @@ export async function rowsWhere(file: Table, { where }: Pick<DataSpec, "where">)
 }
 
 async function testOf(file: Table, name: string, value: WhereValue): Promise<(row: number) => boolean> {
-  const column = file.content.columns[file.index(name)];
-  const wanted = wantedOf(column, value);
+  const index = file.index(name);
+  const wanted = wantedOf(file.content.columns[index], value);
   if ("fault" in wanted) throw new Error(`The dataset does not fit the spec: ${name}, ${wanted.fault}.`);
   if ("number" in wanted) {
-    const numbers = await file.numbers(file.index(name));
+    const numbers = await file.numbers(index);
     return (row) => numbers[row] === wanted.number;
   }
-  if (column.classes !== null) {
-    const code = column.classes.indexOf(wanted.text);
-    const codes = await file.codes(file.index(name));
-    return (row) => codes[row] === code;
-  }
-  const texts = await file.texts(name);
-  const text = Buffer.from(wanted.text);
-  return (row) => text.equals(texts.at(row));
+  const { codes, texts } = await file.codedTexts(index);
+  const code = texts.indexOf(Buffer.from(wanted.text));
+  return (row) => codes[row] === code;
+}
+
+/** Why no value of a column chooses rows, after its name; null if values do. */
+export function noValueFault(column: ColumnSummary): string | null {
+  if (column.type === "tensor" || column.type === "text")
+    return "which has an array or a text in each row, and no single value";
+  return column.type !== "categorical" || hasTexts(column)
+    ? null
+    : `whose texts are not kept: it has more than ${MAX_CLASSES} different ones`;
 }
 
 function wantedOf(column: ColumnSummary, value: WhereValue): Wanted {
+  const fault = noValueFault(column);
+  if (fault !== null) return { fault };
   const text = String(value);
   switch (column.type) {
     case "numeric": {
@@ -105,24 +111,35 @@ function wantedOf(column: ColumnSummary, value: WhereValue): Wanted {
         ? { fault: `which holds dates, and ${JSON.stringify(value)} is none: write it as 2026-01-31` }
         : { number };
     }
-    case "categorical":
-      return classWanted(column, text);
     default:
-      return { fault: "which has an array or a text in each row, and no single value" };
+      return classWanted(column, text);
   }
 }
 
 function classWanted(column: ColumnSummary, text: string): Wanted {
   if (text === "") return { fault: "and an empty text is a missing value, which chooses no rows" };
-  if (column.classes === null)
-    return hasTexts(column)
-      ? { text }
-      : { fault: `whose texts are not kept: it has more than ${MAX_CLASSES} different ones` };
-  return column.classes.includes(text) ? { text } : { fault: `which is ${JSON.stringify(text)} in no row` };
+  return column.classes === null || column.classes.includes(text)
+    ? { text }
+    : { fault: `which is ${JSON.stringify(text)} in no row` };
 }
+
+/** As ISO 8601 writes years that have more than four digits, or come before the first. */
+const FAR_YEAR = /^(?:[+-]\d{6}|0000)-\d\d-\d\d(?:T\d\d:\d\d:\d\d\.\d{3}Z)?$/;
 
 /** Milliseconds since 1970 of a date that begins with the year, else NaN. */
 function momentOf(text: string): number {
+  if (FAR_YEAR.test(text)) return Date.parse(text);
   const reader = new DateReader();
   return reader.read(text) && !reader.hasOrder ? reader.dayFirst : Number.NaN;
 }
+
+/** A text that `momentOf` reads as this moment. */
+export function momentText(time: number): string {
+  const whole = Math.floor(time);
+  if (whole === time) return dateTexts(time).at(-1)!;
+  const [, fraction] = (time - whole).toFixed(MOMENT_DIGITS).replace(/0+$/, "").split(".");
+  return new Date(whole).toISOString().replace("Z", fraction);
+}
+
+/** Cells of dates are no longer. */
+const MOMENT_DIGITS = 17;

@@ -14,13 +14,13 @@ export function textsOfClasses(codes: Uint16Array, classes: readonly string[]): 
 
 /** The texts of a column: one for each row, in UTF-8. Where a cell is missing, it is empty. */
 export class Texts implements RowTexts {
-  /** Where the text of each row ends in `bytes`. It begins where the one before it ends. */
-  readonly #ends: Uint32Array;
-  readonly #bytes: Uint8Array;
+  /** Where the text of each row ends in `content`. It begins where the one before it ends. */
+  readonly ends: Uint32Array;
+  readonly content: Uint8Array;
 
-  constructor(ends: Uint32Array, bytes: Uint8Array) {
-    this.#ends = ends;
-    this.#bytes = bytes;
+  constructor(ends: Uint32Array, content: Uint8Array) {
+    this.ends = ends;
+    this.content = content;
   }
 
   static of(texts: readonly Uint8Array[]): Texts {
@@ -37,26 +37,37 @@ export class Texts implements RowTexts {
   /** The ends, and then the bytes. */
   stored(): Uint8Array<ArrayBuffer> {
     const stored = new Uint8Array(4 * this.rows + this.bytes);
-    new Uint32Array(stored.buffer, 0, this.rows).set(this.#ends);
-    stored.set(this.#bytes.subarray(0, this.bytes), 4 * this.rows);
+    new Uint32Array(stored.buffer, 0, this.rows).set(this.ends);
+    stored.set(this.content.subarray(0, this.bytes), 4 * this.rows);
     return stored;
   }
 
   get rows(): number {
-    return this.#ends.length;
+    return this.ends.length;
   }
 
   get bytes(): number {
-    return this.#ends.at(-1) ?? 0;
+    return this.ends.at(-1) ?? 0;
   }
 
   at(row: number): Uint8Array {
-    return this.#bytes.subarray(row === 0 ? 0 : this.#ends[row - 1], this.#ends[row]);
+    return this.content.subarray(row === 0 ? 0 : this.ends[row - 1], this.ends[row]);
+  }
+
+  /** The first row that has a text; -1 if none has. */
+  indexOf(text: Uint8Array): number {
+    let begin = 0;
+    for (let row = 0; row < this.rows; row++) {
+      const end = this.ends[row];
+      if (end - begin === text.length && text.every((byte, i) => byte === this.content[begin + i])) return row;
+      begin = end;
+    }
+    return -1;
   }
 
   /** Whether the row has none. */
   isMissing(row: number): boolean {
-    return this.#ends[row] === (row === 0 ? 0 : this.#ends[row - 1]);
+    return this.ends[row] === (row === 0 ? 0 : this.ends[row - 1]);
   }
 
   /** The same, but for rows whose texts are missing. */
