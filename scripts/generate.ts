@@ -1,4 +1,4 @@
-// Writes the files that are generated from other files: the registries of the engine's members, the
+// Writes the files that are generated from other files: the registries of members, the
 // version of the schema of specs, openapi.yaml and docs/catalogue.md. With --check it compares them
 // with the committed files instead, and exits 1 if they differ.
 //
@@ -21,12 +21,14 @@ const root = fileURLToPath(new URL("..", import.meta.url));
  * `LayerType`.
  */
 const KINDS = {
-  layers: "layer",
-  losses: "loss",
-  optimizers: "optimizer",
-  schedules: "schedule",
-  detectors: "detector",
-  metrics: "metric",
+  "engine/layers": "layer",
+  "engine/losses": "loss",
+  "engine/optimizers": "optimizer",
+  "engine/schedules": "schedule",
+  "engine/detectors": "detector",
+  "engine/metrics": "metric",
+  "studies/samplers": "sampler",
+  "studies/pruners": "pruner",
 };
 
 const MEMBER = String.raw` = define\w+\(`;
@@ -38,8 +40,9 @@ const ROUTES = ": Routes = ";
  */
 function memberRegistry(folder: string, kind: string): string {
   const type = `${kind[0].toUpperCase()}${kind.slice(1)}Type`;
-  const types = `import type { Registry } from "../member/options.ts";\nimport type { ${type} } from "./${kind}.ts";\n`;
-  return registry(`src/engine/${folder}`, MEMBER, types, `: Registry<${type}>`);
+  const options = folder.startsWith("engine/") ? "../member/options.ts" : "../../engine/member/options.ts";
+  const types = `import type { Registry } from "${options}";\nimport type { ${type} } from "./${kind}.ts";\n`;
+  return registry(`src/${folder}`, MEMBER, types, `: Registry<${type}>`);
 }
 
 /**
@@ -70,7 +73,7 @@ async function specVersion(): Promise<string> {
 /** The generated files. Each may import the files before it. */
 const outputs: { file: string; render: () => string | Promise<string> }[] = [
   ...Object.entries(KINDS).map(([folder, kind]) => ({
-    file: `src/engine/${folder}/registry.generated.ts`,
+    file: `src/${folder}/registry.generated.ts`,
     render: () => memberRegistry(folder, kind),
   })),
   { file: "src/contract/schema/version.generated.ts", render: specVersion },

@@ -23,6 +23,7 @@ export const PURPOSE = {
   gradientNoise: 6,
   generate: 7,
   augment: 8,
+  search: 9,
 } as const;
 
 /** Four unsigned 32-bit words. */

@@ -1,0 +1,40 @@
+/** What the next trial of a study is, and when it may start. */
+import { Draws } from "./draws.ts";
+import { pruners } from "./pruners/registry.generated.ts";
+import { samplers } from "./samplers/registry.generated.ts";
+import { place, type Placed } from "./space.ts";
+import type { EndedTrial, Rung, Study } from "./study.ts";
+
+export interface PlannedTrial extends Placed {
+  readonly rungs: readonly Rung[];
+}
+
+/**
+ * How many of the first trials must have ended before a trial may start. Exactly these decide what
+ * it is: those up to `parallel` before it, and those of all rounds before its own.
+ */
+export function neededBy(study: Study, number: number): number {
+  const round = samplers[study.sampler.type].round?.(study.sampler, study) ?? 1;
+  const behind = Math.max(0, number - study.parallel + 1);
+  return round === 1 ? behind : Math.max(behind, number - (number % round));
+}
+
+/**
+ * @param ended the first trials, at least those that it needs; the others are not looked at
+ * @param values of the trials before it
+ */
+export function planTrial(
+  study: Study,
+  number: number,
+  ended: readonly EndedTrial[],
+  values: readonly EndedTrial["values"][],
+): PlannedTrial {
+  const needed = neededBy(study, number);
+  if (ended.length < needed) throw new Error(`trial ${number} needs ${needed} ended trials, not ${ended.length}`);
+  const first = ended.slice(0, needed);
+  const started = values.slice(needed, number);
+  const draws = new Draws(study.seed, number);
+  const positions = samplers[study.sampler.type].sample(study.sampler, { study, number, ended: first, started, draws });
+  const rungs = pruners[study.pruner.type].rungs(study.pruner, study, number, first);
+  return { ...place(study.spec, study.parameters, positions), rungs };
+}
